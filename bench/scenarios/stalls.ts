@@ -3,7 +3,8 @@
 
 import { mkdtemp } from 'node:fs/promises'
 import { join } from 'node:path'
-import { DEFAULT_SETTINGS, SETTING_RULES } from '../../src/kv/index.ts'
+import { DEFAULT_SETTINGS } from '../../src/kv/index.ts'
+import { SETTING_LIMITS } from '../../src/operations/forms/settings.ts'
 import { type MeasuredCluster, startMeasured } from '../stalls/measured-cluster.ts'
 import { HEAVY_REQUESTS, type HeavyRequest, type Sizes, TestStore } from '../stalls/requests.ts'
 import { RIGHTS_REQUESTS } from '../stalls/rights-requests.ts'
@@ -79,7 +80,7 @@ async function measured(
 export const STALLS: readonly Scenario[] = [
   stalls('stalls', 'longest turn of the event loop for the heaviest request of each kind', DEFAULT_SETTINGS),
   stalls('stalls-max', 'the same with the largest settings that are legal', {
-    rangeKeysMax: SETTING_RULES.rangeKeysMax.max,
-    rangeBytesMax: SETTING_RULES.rangeBytesMax.max,
+    rangeKeysMax: SETTING_LIMITS.rangeKeysMax.max,
+    rangeBytesMax: SETTING_LIMITS.rangeBytesMax.max,
   }),
 ]

@@ -10,7 +10,6 @@ import {
   type KeyCommand,
   type Outcome,
   type Request,
-  SETTING_RULES,
 } from '../../src/kv/index.ts'
 import type { ReadGrant } from '../../src/operations/forms/index.ts'
 import {
@@ -19,6 +18,7 @@ import {
   type KvSettings,
   type ReadConsistency,
 } from '../../src/operations/forms/index.ts'
+import { SETTING_LIMITS } from '../../src/operations/forms/settings.ts'
 import type { Driver } from '../../src/server/node/driver.ts'
 import type { ReadRequirements } from '../../src/server/node/types.ts'
 import { CorruptionError, ScanEndedError, StorageFailedError } from '../../src/storage/index.ts'
@@ -885,7 +885,7 @@ function settingsOf(x: number): Partial<KvSettings> {
         storeBytesMax: x % 4 === 0 ? DEFAULT_SETTINGS.storeBytesMax : 10 + (x % 97) * (1 + (x % 3) * 10),
       }
     case 4:
-      return { idempotencyBytesMax: SETTING_RULES.idempotencyBytesMax.min * (x % 4 === 0 ? 4 : 1) }
+      return { idempotencyBytesMax: SETTING_LIMITS.idempotencyBytesMax.min * (x % 4 === 0 ? 4 : 1) }
     case 5:
       return { keyBytesMax: x % 2 === 0 ? 1 + (x % 4) : DEFAULT_SETTINGS.keyBytesMax }
     default:

@@ -3,7 +3,7 @@
 //
 // docs/reference/queues.md has the same table for people.
 
-import { BATCH_COMMANDS_MAX } from '../../src/kv/index.ts'
+import { BATCH_COMMANDS_MAX } from '../../src/operations/batch.ts'
 import { BODY_AT } from '../../src/raft/entry.ts'
 import { type InFlightCounts, WAITING_READS_MAX } from '../../src/raft/index.ts'
 import { LEADER_LEASE_ROUNDS_MAX } from '../../src/raft/leader-lease.ts'

@@ -19,7 +19,6 @@ export {
 export { isMet, type Rights } from './auth/rights.ts'
 export { type AuthKeys, AuthRows, AuthState, type ByName, decodeUser, ROOT_KEY } from './auth/state.ts'
 export {
-  BATCH_COMMANDS_MAX,
   decodeRequest,
   EXPIRE_LEASES_MAX,
   encodeRequest,
@@ -27,7 +26,6 @@ export {
   leasesOfEntry,
   namesRanges,
   placesOfEntry,
-  RENEW_LEASES_MAX,
   requestKind,
   takesLong,
   takesNoRoom,
@@ -79,12 +77,7 @@ export {
   restoredRow,
   restoredState,
 } from './restore.ts'
-export {
-  areTooManyKeys,
-  CLUSTER_VERSION,
-  DEFAULT_SETTINGS,
-  SETTING_RULES,
-} from './settings.ts'
+export { areTooManyKeys, DEFAULT_SETTINGS } from './settings.ts'
 export { runSteps, type Steps } from './steps.ts'
 export type {
   Applied,

@@ -1,15 +1,10 @@
 // The replicated settings: their defaults, their allowed values, their bytes.
 
 import type { Reader, Writer } from '../bytes/index.ts'
-import { KEY_BYTES_MAX, type KvSettings, VALUE_BYTES_MAX } from '../operations/forms/index.ts'
+import type { KvSettings } from '../operations/forms/index.ts'
+import { CLUSTER_VERSION, SETTING_LIMITS } from '../operations/forms/settings.ts'
 import { MalformedBytesError, REMEDY_FOR_NEWER, UnknownKindError } from './errors.ts'
 import type { Reason } from './types.ts'
-
-/**
- * The newest cluster version that this program knows. A later version raises it when an entry, a row or its meaning
- * changes; the cluster uses the new version once every member knows it.
- */
-export const CLUSTER_VERSION = 1
 
 export const DEFAULT_SETTINGS: KvSettings = {
   keyBytesMax: 4096,
@@ -28,38 +23,26 @@ export const DEFAULT_SETTINGS: KvSettings = {
   rangeBytesMax: 4 * 2 ** 20,
 }
 
-interface SettingRule {
-  /** The byte that stands for the setting in entries and rows. It never changes. */
-  readonly id: number
-  readonly min: number
-  readonly max: number
-}
-
-/**
- * The limits of key and value cannot be raised: buffers, frames and pages of every node are sized for the defaults. No
- * entry has more than `rangeKeysMax.max` keys, because all writes wait while an entry is applied.
- * Every replica must decide alike, so another range needs a new version of the settings entry.
- */
-export const SETTING_RULES: Readonly<Record<keyof KvSettings, SettingRule>> = {
-  keyBytesMax: { id: 1, min: 1, max: KEY_BYTES_MAX },
-  valueBytesMax: { id: 2, min: 0, max: VALUE_BYTES_MAX },
-  storeBytesMax: { id: 3, min: 0, max: 2 ** 50 },
-  idempotencyTokensMax: { id: 4, min: 1, max: 10_000_000 },
-  idempotencyBytesMax: { id: 5, min: 4096, max: 2 ** 40 },
-  idempotencyAgeMsMax: { id: 6, min: 1000, max: 30 * 24 * 3_600_000 },
-  clusterVersion: { id: 7, min: 1, max: 2 ** 32 - 1 },
-  historyAgeMs: { id: 8, min: 1000, max: 365 * 24 * 3_600_000 },
-  historyRevisionsMax: { id: 9, min: 1, max: 2 ** 40 },
-  historyBytesMax: { id: 10, min: 0, max: 2 ** 50 },
-  rangeKeysMax: { id: 11, min: 1, max: 10_000 },
-  leaseCheckpointMs: { id: 12, min: 100, max: 3_600_000 },
-  leasesMax: { id: 13, min: 0, max: 10_000_000 },
-  // At least one record of the largest key and value.
-  rangeBytesMax: { id: 14, min: 2 * 2 ** 20, max: 8 * 2 ** 20 },
+/** The byte that stands for each setting in entries and rows. It never changes. */
+const SETTING_IDS: Readonly<Record<keyof KvSettings, number>> = {
+  keyBytesMax: 1,
+  valueBytesMax: 2,
+  storeBytesMax: 3,
+  idempotencyTokensMax: 4,
+  idempotencyBytesMax: 5,
+  idempotencyAgeMsMax: 6,
+  clusterVersion: 7,
+  historyAgeMs: 8,
+  historyRevisionsMax: 9,
+  historyBytesMax: 10,
+  rangeKeysMax: 11,
+  leaseCheckpointMs: 12,
+  leasesMax: 13,
+  rangeBytesMax: 14,
 }
 
 /** In rising order of their ids, which is the order of the table. */
-const NAMES = Object.keys(SETTING_RULES) as readonly (keyof KvSettings)[]
+const NAMES = Object.keys(SETTING_IDS) as readonly (keyof KvSettings)[]
 
 interface SettingFault {
   readonly reason: Reason
@@ -73,9 +56,9 @@ export function settingsFault(change: Partial<KvSettings>): SettingFault | undef
   for (const name of NAMES) {
     const value = change[name]
     if (value === undefined) continue
-    const { id, min, max } = SETTING_RULES[name]
+    const { min, max } = SETTING_LIMITS[name]
     if (!Number.isSafeInteger(value) || value < min || value > max)
-      return { reason: 'setting-out-of-range', numbers: [id, value] }
+      return { reason: 'setting-out-of-range', numbers: [SETTING_IDS[name], value] }
   }
   const { clusterVersion = CLUSTER_VERSION } = change
   // A newer program would accept it. A rejection here would make the replicas differ.
@@ -102,7 +85,7 @@ export const equalSettings = (a: KvSettings, b: KvSettings): boolean =>
   NAMES.every((name) => a[name] === b[name])
 
 export function settingOf(id: number): keyof KvSettings {
-  const name = NAMES.find((candidate) => SETTING_RULES[candidate].id === id)
+  const name = NAMES.find((candidate) => SETTING_IDS[candidate] === id)
   if (name === undefined) throw new UnknownKindError(`setting ${id} is not known to this program`)
   return name
 }
@@ -112,7 +95,7 @@ export function writeSettings(settings: Partial<KvSettings>, to: Writer): void {
   to.uint8(NAMES.filter((name) => settings[name] !== undefined).length)
   for (const name of NAMES) {
     const value = settings[name]
-    if (value !== undefined) to.uint8(SETTING_RULES[name].id).uint64(value)
+    if (value !== undefined) to.uint8(SETTING_IDS[name]).uint64(value)
   }
 }
 

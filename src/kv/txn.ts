@@ -22,6 +22,7 @@ import type {
   KvTxnOperationResult,
   KvTxnResult,
 } from '../operations/index.ts'
+import { TXN_DEPTH_MAX } from '../operations/txn.ts'
 import type { ApplyContext } from './apply-context.ts'
 import { assertNever } from './errors.ts'
 import {
@@ -42,7 +43,6 @@ import type { KeysOrLease, Outcome, RangeToRead, Rejection, Rows } from './types
 
 /** Comparisons of a transaction, and operations of each of its branches, with those of nested transactions. */
 export const TXN_OPERATIONS_MAX = 128
-export const TXN_DEPTH_MAX = 16
 
 /** Why a transaction is not accepted, whatever the store holds; undefined: it is accepted. */
 export function txnFault(txn: KvTxn): 'too-many-operations' | 'too-deep' | 'duplicate-key' | undefined {

@@ -6,6 +6,9 @@ import type { Idempotency } from './forms/idempotency.ts'
 import { attaching, changing, NO_LEASES } from './forms/rights.ts'
 import type { PutRequest } from './put.ts'
 
+/** Limit on the changes of one batch. The layout of an entry has room for 65 535. */
+export const BATCH_COMMANDS_MAX = 1000
+
 /** A change of one key. It cannot request the row before it, and has no idempotency of its own. */
 export type BatchedCommand = (Omit<PutRequest, 'idempotency'> | Omit<DeleteRequest, 'idempotency'>) & {
   readonly prev: false

@@ -4,6 +4,9 @@ import type { OperationFacts } from './definition.ts'
 import { CALL } from './forms/rights.ts'
 import type { LeaseId } from './forms/store.ts'
 
+/** Limit on the leases of one request, and of the entry that renews them. */
+export const RENEW_LEASES_MAX = 1000
+
 export interface KeepAliveRequest {
   readonly kind: 'keep-alive'
   readonly ids: readonly LeaseId[]

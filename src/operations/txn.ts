@@ -16,6 +16,9 @@ import {
 } from './forms/rights.ts'
 import type { KeyRow, LeaseId, Revision } from './forms/store.ts'
 
+/** Limit on the depth of transactions within transactions, with the outermost. */
+export const TXN_DEPTH_MAX = 16
+
 export interface KvTxn {
   readonly compare: readonly KvComparison[]
   /** Done when all comparisons hold. */

@@ -5,6 +5,11 @@ import type { Where } from './forms/places.ts'
 import { reading } from './forms/rights.ts'
 import type { Revision } from './forms/store.ts'
 
+/** The silence after which a client receives a progress message, in milliseconds. */
+export const PROGRESS_MS_DEFAULT = 10_000
+export const PROGRESS_MS_MIN = 100
+export const PROGRESS_MS_MAX = 3_600_000
+
 /** The changes that a client watches, and the form in which it receives them. */
 export interface WatchedChanges {
   /** One key, or a range. */

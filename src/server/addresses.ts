@@ -2,16 +2,7 @@
 // announces.
 
 import { isIPv4, isIPv6 } from 'node:net'
-
-const PORT = '([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])'
-
-/** A regular expression: host:port of a peer listener. */
-export const PEER_PATTERN = `^[^\\s\\x00-\\x1f\\x7f]+:${PORT}$`
-export const PEER_CHARS_MAX = 300
-
-/** A regular expression: the base URL of an API. */
-export const URL_PATTERN = '^https?://[^\\s\\x00-\\x1f\\x7f?#]*[^\\s\\x00-\\x1f\\x7f?#/]$'
-export const URL_CHARS_MAX = 2000
+import { PEER_CHARS_MAX, PEER_PATTERN, URL_CHARS_MAX, URL_PATTERN } from '../operations/forms/members.ts'
 
 export const hostPort = ({ host, port }: { readonly host: string; readonly port: number }): string =>
   `${host.includes(':') ? `[${host}]` : host}:${port}`

@@ -7,11 +7,12 @@ import { initialState } from '../../src/kv/codec/state.ts'
 import { readRange, readTxn, writeTxn } from '../../src/kv/codec/txn.ts'
 import { readTags, writeTags } from '../../src/kv/condition.ts'
 import { MalformedBytesError, UnknownKindError } from '../../src/kv/errors.ts'
-import { readAllSettings, SETTING_RULES, writeSettings } from '../../src/kv/settings.ts'
-import { TXN_DEPTH_MAX } from '../../src/kv/txn.ts'
+import { readAllSettings, writeSettings } from '../../src/kv/settings.ts'
 import type { RowChange } from '../../src/kv/types.ts'
 import { asRevision, type KvSettings, TAGS_MAX } from '../../src/operations/forms/index.ts'
+import { SETTING_LIMITS } from '../../src/operations/forms/settings.ts'
 import type { KvTxn } from '../../src/operations/index.ts'
+import { TXN_DEPTH_MAX } from '../../src/operations/txn.ts'
 import { ask, batchOf, bodyOf, deleteOf, hex, MemoryStore, putOf, rev, utf8 } from './store.ts'
 
 const reading = (bytes: Uint8Array) => new Reader(bytes, 'it', MalformedBytesError)
@@ -43,9 +44,9 @@ describe('the last allowed and the first refused', () => {
     expect(store.apply(ask(putOf('a', 'abcdefghij'))).outcome).toMatchObject({ code: 'storage_full' })
   })
 
-  const names = Object.keys(SETTING_RULES).filter((name) => name !== 'clusterVersion')
+  const names = Object.keys(SETTING_LIMITS).filter((name) => name !== 'clusterVersion')
   test.each(names as (keyof KvSettings)[])('setting %s', (name) => {
-    const { min, max } = SETTING_RULES[name]
+    const { min, max } = SETTING_LIMITS[name]
     for (const value of [min, max]) {
       const store = new MemoryStore()
       expect(store.apply(ask({ kind: 'settings', settings: { [name]: value } })).outcome).toMatchObject({
@@ -60,11 +61,11 @@ describe('the last allowed and the first refused', () => {
   })
 
   test('the age of tokens goes up to thirty days', () => {
-    expect(SETTING_RULES.idempotencyAgeMsMax.max).toBe(2_592_000_000)
+    expect(SETTING_LIMITS.idempotencyAgeMsMax.max).toBe(2_592_000_000)
   })
 
   test('the age of history goes up to 365 days', () => {
-    expect(SETTING_RULES.historyAgeMs.max).toBe(31_536_000_000)
+    expect(SETTING_LIMITS.historyAgeMs.max).toBe(31_536_000_000)
   })
 
   test('token and principal have 255 characters', () => {

@@ -49,6 +49,7 @@ const MAY_IMPORT = new Map([
   [
     'server',
     [
+      ...OPERATIONS,
       ...['bytes', 'files', 'storage', 'backup', 'kv', 'raft', 'client/lookup.ts', 'node-http.ts'],
       'certificates/handshake-faults.ts',
       ...[

@@ -16,8 +16,9 @@ import {
   TOKENS_PER_CALL,
   TOKENS_PER_SECOND,
 } from '../../src/client/retry-policy.ts'
-import { CLUSTER_VERSION, DEFAULT_SETTINGS, SETTING_RULES } from '../../src/kv/index.ts'
+import { DEFAULT_SETTINGS } from '../../src/kv/index.ts'
 import { PROBLEMS } from '../../src/operations/forms/index.ts'
+import { CLUSTER_VERSION, SETTING_LIMITS } from '../../src/operations/forms/settings.ts'
 import { WAITING_READS_MAX } from '../../src/raft/index.ts'
 import { httpLimits } from '../../src/server/http/index.ts'
 import { keyIndexLimits } from '../../src/server/node/key-index/key-index.ts'
@@ -107,7 +108,7 @@ describe('docs/reference/limits.md', () => {
 
   test('Settings of the cluster', () => {
     const documented = rowsUnder(limits, 'Settings of the cluster').filter(([name]) => name !== 'leases')
-    const inCode = Object.entries(SETTING_RULES).map(([name, { min, max }]) => {
+    const inCode = Object.entries(SETTING_LIMITS).map(([name, { min, max }]) => {
       const snake = name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
       // Versions up to the newest are documented.
       const bounds = name === 'clusterVersion' ? [min, CLUSTER_VERSION] : [min, max]

@@ -85,11 +85,8 @@ const KINDS = {
   expire: 27,
   auth: 28,
 } as const satisfies { readonly [kind in Command['kind']]: number }
-/** Leases that one entry names: what the routes accept, and what a leader ends at once. */
-export const RENEW_LEASES_MAX = 1000
+/** Leases that one entry ends. */
 export const EXPIRE_LEASES_MAX = 128
-/** Commands of one batch: what the routes accept. The format has room for 65 535. */
-export const BATCH_COMMANDS_MAX = 1000
 const VERSION = 1
 
 const HAS_TOKEN = 1

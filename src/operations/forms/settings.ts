@@ -1,4 +1,12 @@
-// The replicated settings.
+// The replicated settings, and their limits.
+
+import { KEY_BYTES_MAX, VALUE_BYTES_MAX } from './store.ts'
+
+/**
+ * The newest cluster version that this program knows. A later version raises it when an entry, a row or its meaning
+ * changes; the cluster uses the new version once every member knows it.
+ */
+export const CLUSTER_VERSION = 1
 
 /** Replicated limits and switches. Apply uses no other settings, so all replicas decide alike (KV-5). */
 export interface KvSettings {
@@ -22,4 +30,32 @@ export interface KvSettings {
   /** How much longer the store keeps a lease than its time to live: so long no keep-alive needs an entry. */
   readonly leaseCheckpointMs: number
   readonly leasesMax: number
+}
+
+interface SettingLimits {
+  readonly min: number
+  readonly max: number
+}
+
+/**
+ * The limits of key and value cannot be raised: buffers, frames and pages of every node are sized for the defaults. No
+ * entry has more than `rangeKeysMax.max` keys, because all writes wait while an entry is applied.
+ * Every replica must decide alike, so another range needs a new version of the settings entry.
+ */
+export const SETTING_LIMITS: Readonly<Record<keyof KvSettings, SettingLimits>> = {
+  keyBytesMax: { min: 1, max: KEY_BYTES_MAX },
+  valueBytesMax: { min: 0, max: VALUE_BYTES_MAX },
+  storeBytesMax: { min: 0, max: 2 ** 50 },
+  idempotencyTokensMax: { min: 1, max: 10_000_000 },
+  idempotencyBytesMax: { min: 4096, max: 2 ** 40 },
+  idempotencyAgeMsMax: { min: 1000, max: 30 * 24 * 3_600_000 },
+  clusterVersion: { min: 1, max: 2 ** 32 - 1 },
+  historyAgeMs: { min: 1000, max: 365 * 24 * 3_600_000 },
+  historyRevisionsMax: { min: 1, max: 2 ** 40 },
+  historyBytesMax: { min: 0, max: 2 ** 50 },
+  rangeKeysMax: { min: 1, max: 10_000 },
+  leaseCheckpointMs: { min: 100, max: 3_600_000 },
+  leasesMax: { min: 0, max: 10_000_000 },
+  // At least one record of the largest key and value.
+  rangeBytesMax: { min: 2 * 2 ** 20, max: 8 * 2 ** 20 },
 }

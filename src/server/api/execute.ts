@@ -2,7 +2,7 @@
 // the checks that need a meaning, the prices in memory, and the errors.
 
 import type { Command } from '../../kv/index.ts'
-import { conditionHolds, RENEW_LEASES_MAX } from '../../kv/index.ts'
+import { conditionHolds } from '../../kv/index.ts'
 import { leaseNumbers, rejection } from '../../kv/rejections.ts'
 import { onlyReads } from '../../kv/txn.ts'
 import {
@@ -18,6 +18,7 @@ import {
   type ReadGrant,
 } from '../../operations/forms/index.ts'
 import type { BatchedCommand, Operation, OperationOf } from '../../operations/index.ts'
+import { RENEW_LEASES_MAX } from '../../operations/keep-alive.ts'
 import { assertNever } from '../../raft/index.ts'
 import type { LeaseNow, NodeApi } from '../node/types.ts'
 import type { PermittedWatch } from '../node/watch/index.ts'

@@ -5,7 +5,7 @@
 import { areTooManyKeys } from '../../kv/index.ts'
 import { rejection } from '../../kv/rejections.ts'
 import { keyLimits } from '../../kv/settings.ts'
-import { comparisonHolds, readsValue, TXN_DEPTH_MAX, TXN_OPERATIONS_MAX, txnFault } from '../../kv/txn.ts'
+import { comparisonHolds, readsValue, TXN_OPERATIONS_MAX, txnFault } from '../../kv/txn.ts'
 import {
   ApiError,
   type KeyRange,
@@ -23,6 +23,7 @@ import type {
   KvTxnOperationResult,
   KvTxnResult,
 } from '../../operations/index.ts'
+import { TXN_DEPTH_MAX } from '../../operations/txn.ts'
 import type { MetadataScan } from '../node/metadata-scan.ts'
 import type { RecordScan } from '../node/record-scan.ts'
 import type { NodeApi } from '../node/types.ts'

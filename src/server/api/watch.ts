@@ -8,10 +8,6 @@ import type { PermittedWatch, WatchEnd, WatchHandle, WatchSink } from '../node/w
 import { errorOfNode } from './errors.ts'
 import type { ApiLimits } from './limits.ts'
 
-export const PROGRESS_MS_DEFAULT = 10_000
-export const PROGRESS_MS_MIN = 100
-export const PROGRESS_MS_MAX = 3_600_000
-
 /**
  * Begins a watch within the callback of a linearizable read: then the revision of the store includes all changes that
  * were answered before the request. Throws `ApiError`.

@@ -1,6 +1,6 @@
 // The route of batches: several changes in one entry of the log.
 
-import { BATCH_COMMANDS_MAX } from '../../kv/index.ts'
+import { BATCH_COMMANDS_MAX } from '../../operations/batch.ts'
 import {
   asRevision,
   type Condition,

@@ -1,7 +1,5 @@
 // All routes outside the hot path: their facts, and the operations that they decode to.
 
-import { RENEW_LEASES_MAX } from '../../kv/index.ts'
-import { TXN_DEPTH_MAX } from '../../kv/txn.ts'
 import { HttpError, jsonResponse } from '../../operations/forms/http.ts'
 import {
   asRevision,
@@ -30,6 +28,8 @@ import {
   text,
 } from '../../operations/forms/parameters.ts'
 import { Bytes, LeaseIdSchema, TtlSchema } from '../../operations/forms/schemas.ts'
+import { RENEW_LEASES_MAX } from '../../operations/keep-alive.ts'
+import { TXN_DEPTH_MAX } from '../../operations/txn.ts'
 import type { Api } from '../api/api.ts'
 import { replicaIdOf } from '../api/cluster.ts'
 import { type TxnFields, txnOf } from '../api/txn-fields.ts'

@@ -1,6 +1,5 @@
 // Schemas of bodies and responses that several routes share.
 
-import { CLUSTER_VERSION, SETTING_RULES } from '../../kv/index.ts'
 import type { KvSettings } from '../../operations/forms/index.ts'
 import {
   anyOf,
@@ -12,7 +11,8 @@ import {
   object,
   string,
 } from '../../operations/forms/json-schema.ts'
-import { PEER_CHARS_MAX, PEER_PATTERN, URL_CHARS_MAX, URL_PATTERN } from '../addresses.ts'
+import { PEER_CHARS_MAX, PEER_PATTERN, URL_CHARS_MAX, URL_PATTERN } from '../../operations/forms/members.ts'
+import { CLUSTER_VERSION, SETTING_LIMITS } from '../../operations/forms/settings.ts'
 
 // ---------------------------------------------------------------------------------------------------------------------
 // The cluster
@@ -77,7 +77,7 @@ const SETTINGS = {
 
 const settingFields = Object.fromEntries(
   Object.entries(SETTINGS).map(([field, [name, description]]) => {
-    const { min: minimum, max } = SETTING_RULES[name]
+    const { min: minimum, max } = SETTING_LIMITS[name]
     const maximum = name === 'clusterVersion' ? CLUSTER_VERSION : max
     return [field, { ...integer, minimum, maximum, description }]
   }),

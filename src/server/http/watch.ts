@@ -13,16 +13,10 @@ import {
   revision,
 } from '../../operations/forms/parameters.ts'
 import type { WatchedChanges } from '../../operations/index.ts'
+import { PROGRESS_MS_DEFAULT, PROGRESS_MS_MAX, PROGRESS_MS_MIN } from '../../operations/watch.ts'
 import { type OutboundBudget, writeChunked } from '../api/budget.ts'
 import type { ApiResult } from '../api/operation.ts'
-import {
-  errorOfWatch,
-  PROGRESS_MS_DEFAULT,
-  PROGRESS_MS_MAX,
-  PROGRESS_MS_MIN,
-  type WaitingClient,
-  type WatchBuffers,
-} from '../api/watch.ts'
+import { errorOfWatch, type WaitingClient, type WatchBuffers } from '../api/watch.ts'
 import type { EventsMessage, WatchEnd, WatchHandle, WatchSink } from '../node/watch/index.ts'
 import type { HttpRequest, HttpResponse } from './messages.ts'
 import { type Route, route } from './route.ts'

@@ -1,7 +1,6 @@
 // The fields of an item as MessagePack has them. A fault in a field is an error of its operation, and does not affect
 // the others of its message.
 
-import { RENEW_LEASES_MAX } from '../../kv/index.ts'
 import {
   ApiError,
   asRevision,
@@ -17,6 +16,7 @@ import {
   SESSION_SLOTS_MAX,
 } from '../../operations/forms/index.ts'
 import { TIMEOUT_MS_DEFAULT, TIMEOUT_MS_MAX } from '../../operations/forms/parameters.ts'
+import { RENEW_LEASES_MAX } from '../../operations/keep-alive.ts'
 import type { Item } from './messages.ts'
 
 export const invalid = (name: string, expected: string): ApiError =>

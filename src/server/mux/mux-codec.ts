@@ -2,7 +2,7 @@
 // `api/`.
 
 import type { OutcomeOfKey } from '../../kv/index.ts'
-import { BATCH_COMMANDS_MAX } from '../../kv/index.ts'
+import { BATCH_COMMANDS_MAX } from '../../operations/batch.ts'
 import {
   ApiError,
   asRevision,
@@ -33,6 +33,7 @@ import type {
   Operation,
   WatchedChanges,
 } from '../../operations/index.ts'
+import { PROGRESS_MS_DEFAULT, PROGRESS_MS_MAX, PROGRESS_MS_MIN } from '../../operations/watch.ts'
 import { errorOfOutcome } from '../api/errors.ts'
 import type { ApiLimits } from '../api/limits.ts'
 import type { AcceptedOutcome, ApiResult } from '../api/operation.ts'
@@ -47,7 +48,6 @@ import {
   txnOf,
   type WhereFields,
 } from '../api/txn-fields.ts'
-import { PROGRESS_MS_DEFAULT, PROGRESS_MS_MAX, PROGRESS_MS_MIN } from '../api/watch.ts'
 import {
   bytesIn,
   checkLength,

@@ -3,7 +3,8 @@
 // A member stops at an entry that raises the version beyond what it knows. So a node proposes a higher version only
 // when every member has reported in its handshake that it knows that version.
 
-import { CLUSTER_VERSION, type Request } from '../../kv/index.ts'
+import type { Request } from '../../kv/index.ts'
+import { CLUSTER_VERSION } from '../../operations/forms/settings.ts'
 import type { RaftMember, ReplicaId } from '../../raft/index.ts'
 import type { Problem } from './types.ts'
 

@@ -1,6 +1,6 @@
 // The events of the network: greetings, messages and requests of the peers, and the state of the connections.
 
-import { CLUSTER_VERSION } from '../../kv/index.ts'
+import { CLUSTER_VERSION } from '../../operations/forms/settings.ts'
 import {
   finalConfiguration,
   type Input,

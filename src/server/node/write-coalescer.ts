@@ -15,7 +15,8 @@
 // the same.
 
 import type { Span } from '@opentelemetry/api'
-import { BATCH_COMMANDS_MAX, type Command, type Request } from '../../kv/index.ts'
+import type { Command, Request } from '../../kv/index.ts'
+import { BATCH_COMMANDS_MAX } from '../../operations/batch.ts'
 import type { BatchedCommand } from '../../operations/index.ts'
 import type { MonotonicMs } from '../../raft/index.ts'
 import type { DriverLimits } from './limits.ts'

@@ -1,6 +1,6 @@
 // Batches: changes of keys in one entry, each with its own revision and its own outcome.
 
-import { BATCH_COMMANDS_MAX } from '../../../src/kv/index.ts'
+import { BATCH_COMMANDS_MAX } from '../../../src/operations/batch.ts'
 import {
   batch,
   type Case,

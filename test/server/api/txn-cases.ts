@@ -2,8 +2,9 @@
 // nothing and so are reads.
 
 import { expect } from 'vitest'
-import { TXN_DEPTH_MAX, TXN_OPERATIONS_MAX } from '../../../src/kv/txn.ts'
+import { TXN_OPERATIONS_MAX } from '../../../src/kv/txn.ts'
 import type { LeaseId } from '../../../src/operations/forms/index.ts'
+import { TXN_DEPTH_MAX } from '../../../src/operations/txn.ts'
 import { ScanEndedError } from '../../../src/storage/index.ts'
 import {
   type Case,

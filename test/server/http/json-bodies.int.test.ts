@@ -2,8 +2,8 @@
 // in the conformance table (test/server/api).
 
 import { expect, test } from 'vitest'
-import { BATCH_COMMANDS_MAX } from '../../../src/kv/index.ts'
 import { TXN_OPERATIONS_MAX } from '../../../src/kv/txn.ts'
+import { BATCH_COMMANDS_MAX } from '../../../src/operations/batch.ts'
 import { JSON_TYPE, type Served, serve } from './served.ts'
 
 const post = ({ ask }: Served, target: string, body: object | string | Uint8Array) =>

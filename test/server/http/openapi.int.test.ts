@@ -1,7 +1,7 @@
 // /openapi.json against the answers themselves: programs are written by it.
 
 import { expect, test } from 'vitest'
-import { CLUSTER_VERSION } from '../../../src/kv/index.ts'
+import { CLUSTER_VERSION } from '../../../src/operations/forms/settings.ts'
 import { asReplicaId } from '../../../src/raft/types.ts'
 import { FakeNode, memberOf } from './fake-node.ts'
 import { JSON_TYPE, type Served, serve } from './served.ts'

@@ -1,7 +1,7 @@
 // Raising the cluster version stops every member that does not know the new one.
 
 import { expect, test } from 'vitest'
-import { CLUSTER_VERSION } from '../../../src/kv/index.ts'
+import { CLUSTER_VERSION } from '../../../src/operations/forms/settings.ts'
 import { asReplicaId } from '../../../src/raft/types.ts'
 import { ClusterVersions } from '../../../src/server/node/cluster-version.ts'
 import { ask, putOf } from '../../kv/store.ts'

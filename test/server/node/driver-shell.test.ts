@@ -2,7 +2,8 @@
 // voter, alone, in virtual time.
 
 import { expect, test } from 'vitest'
-import { CLUSTER_VERSION, encodeState, initialState, type Request } from '../../../src/kv/index.ts'
+import { encodeState, initialState, type Request } from '../../../src/kv/index.ts'
+import { CLUSTER_VERSION } from '../../../src/operations/forms/settings.ts'
 import {
   asReplicaId,
   bootstrapConfiguration,

@@ -1,7 +1,7 @@
 // The driver in virtual time: whole nodes, advanced by the test, in the simulator's cluster.
 
 import { expect, test } from 'vitest'
-import { CLUSTER_VERSION } from '../../../src/kv/index.ts'
+import { CLUSTER_VERSION } from '../../../src/operations/forms/settings.ts'
 import { isJoint } from '../../../src/raft/index.ts'
 import type { ReplicaId } from '../../../src/raft/types.ts'
 import { driverLimits, raftTiming } from '../../../src/server/node/limits.ts'

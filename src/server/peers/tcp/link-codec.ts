@@ -2,8 +2,9 @@
 // its messages are read.
 
 import type { Reader, Writer } from '../../../bytes/index.ts'
-import { leaseOf, RENEW_LEASES_MAX } from '../../../kv/index.ts'
+import { leaseOf } from '../../../kv/index.ts'
 import type { LeaseId } from '../../../operations/forms/index.ts'
+import { RENEW_LEASES_MAX } from '../../../operations/keep-alive.ts'
 import type { ReplicaId } from '../../../raft/types.ts'
 import { ENTRY_TRACES_MAX } from '../../node/entry-traces.ts'
 import type { Greeting } from '../../node/types.ts'
