@@ -5,7 +5,7 @@
 // The action of a subcommand sets `process.exitCode` by its result, and throws `Failure` if it could not do its work.
 
 import { Command, CommanderError, type CommandUnknownOpts } from '@commander-js/extra-typings'
-import { version } from '../src/server/version.ts'
+import { version } from '../src/system/version.ts'
 import { CommandError, EXIT } from './exit-codes.ts'
 
 const SUBCOMMANDS: ReadonlyMap<string, () => Promise<{ add(program: CommandUnknownOpts): void }>> = new Map([

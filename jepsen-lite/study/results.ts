@@ -1,7 +1,7 @@
 // The results of a study: the numbers for each level on each side, and the verdict.
 
 import { cpus, release, type } from 'node:os'
-import { version } from '../../src/server/version.ts'
+import { version } from '../../src/system/version.ts'
 import type { CheckResult, Verdict } from '../checker/index.ts'
 import { type Conclusion, concludeFrom, type Finding } from '../finding.ts'
 import { type Latency, latencyOf, round as rounded } from '../local/run-stats.ts'

@@ -23,7 +23,6 @@ import {
   encodeAppliedState,
 } from '../raft/index.ts'
 import { newAuthKeys } from '../server/auth/auth-keys.ts'
-import { randomId } from '../server/random-id.ts'
 import {
   ALL_ROWS,
   FORMAT_VERSION,
@@ -38,6 +37,7 @@ import {
   StorageRefusedError,
   type StoredRow,
 } from '../storage/index.ts'
+import { randomId } from '../system/random-id.ts'
 import { readerOf, verifyFile } from './file.ts'
 import { BLOCK_LIMITS, DamagedBackupError } from './format.ts'
 

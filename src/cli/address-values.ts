@@ -1,7 +1,7 @@
 // Parsers of names, addresses and counts of nodes. Each throws what the command line says behind "is invalid".
 
 import { InvalidArgumentError } from '@commander-js/extra-typings'
-import { isPeerAddress } from '../server/addresses.ts'
+import { isPeerAddress } from '../operations/forms/members.ts'
 import type { ListenAddress } from '../server/options.ts'
 
 export function count(text: string): number {

@@ -3,7 +3,7 @@
 import { Command, type CommandUnknownOpts } from '@commander-js/extra-typings'
 import { Failure } from '../local/failure.ts'
 import { PROGRAM } from '../local/program-name.ts'
-import { version } from '../server/version.ts'
+import { version } from '../system/version.ts'
 import { withExamples } from './examples.ts'
 import { EXIT } from './exit-codes.ts'
 import { commandWithGlobalFlags, dropEmptyVariables } from './global-flags.ts'

@@ -5,7 +5,7 @@
 //   await kv.put('greeting', 'hello')
 //   console.log((await kv.get('greeting'))?.text())
 
-import '../require-node.ts'
+import '../system/require-node.ts'
 
 export type {
   AuthChangeOptions,

@@ -3,7 +3,7 @@
 // plain functions, because a put must be fast.
 
 import { types } from 'node:util'
-import { didYouMean } from '../did-you-mean.ts'
+import { didYouMean } from '../system/did-you-mean.ts'
 
 /** Returns what the value should have been; undefined when it is valid. */
 export type Check = (value: unknown) => string | undefined

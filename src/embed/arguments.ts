@@ -18,7 +18,7 @@ import {
   isTimeout,
   isWholeNumber,
 } from '../client/validators.ts'
-import { isPeerAddress } from '../server/addresses.ts'
+import { isPeerAddress } from '../operations/forms/members.ts'
 import type {
   Founding,
   ListenAddress,

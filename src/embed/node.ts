@@ -3,11 +3,10 @@
 import { HOST, portOf } from '../local/addresses.ts'
 import { reasonOf } from '../local/failure.ts'
 import { type NodeView, viewOf } from '../local/node-view.ts'
-import { hostPort } from '../server/addresses.ts'
 import { holdsNode } from '../server/inspect-data-directory.ts'
-import { checkListenAddress } from '../server/listen-address.ts'
 import type { Founding, ListenAddress, NodeApi, ServingNode, StartOptions } from '../server/node/types.ts'
 import { startNode } from '../server/start-node.ts'
+import { checkListenAddress, hostPort } from '../system/addresses.ts'
 import type { EmbeddedNode } from './types.ts'
 
 type NodeSettings = Pick<StartOptions, 'timing' | 'logger' | 'resolvePeer' | 'tls' | 'peerTls'>

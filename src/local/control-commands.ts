@@ -1,6 +1,6 @@
 // The commands of `kv cluster …` that break nodes and the network between them, and mend them.
 
-import { requestHttp } from '../server/http-request.ts'
+import { requestHttp } from '../system/http-request.ts'
 import { backUpDirectory } from './back-up-directory.ts'
 import { isObject, parseJson } from './cluster-file.ts'
 import type { ClusterNodes } from './cluster-nodes.ts'

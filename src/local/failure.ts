@@ -1,5 +1,5 @@
 import { getSystemErrorMap } from 'node:util'
-import { hostPort } from '../server/addresses.ts'
+import { hostPort } from '../system/addresses.ts'
 
 /**
  * An expected failure: a message of one line for the user and the exit code, without a stack. An empty message prints

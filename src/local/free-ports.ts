@@ -1,7 +1,7 @@
 // Free ports of this machine. The check before a start names a taken port early. It promises nothing: a node that
 // finds its port taken when it binds refuses to start as well.
 
-import { checkListenAddress } from '../server/listen-address.ts'
+import { checkListenAddress } from '../system/addresses.ts'
 import { HOST } from './addresses.ts'
 import { poll } from './poll.ts'
 

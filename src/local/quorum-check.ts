@@ -1,7 +1,7 @@
 // Whether a majority of the voters runs. The voters are those of the configuration: nodes that were started by hand
 // count as well.
 
-import { requestHttp } from '../server/http-request.ts'
+import { requestHttp } from '../system/http-request.ts'
 import type { MemberView } from './node-view.ts'
 import type { SupervisedNode } from './supervised-node.ts'
 

@@ -14,7 +14,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { clusterIdOf, holdsNode } from '../server/inspect-data-directory.ts'
-import { randomId } from '../server/random-id.ts'
+import { randomId } from '../system/random-id.ts'
 import { makeCertificates } from './certificates.ts'
 import { type ClusterFile, type ControlAddress, readClusterFile } from './cluster-file.ts'
 import { ClusterNodes, READY_TIMEOUT_MS, type SupervisorEvent } from './cluster-nodes.ts'

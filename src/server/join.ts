@@ -4,7 +4,7 @@ import type { ConnectionOptions } from 'node:tls'
 import { getSystemErrorMap } from 'node:util'
 import { faultOf, faultText } from '../certificates/handshake-faults.ts'
 import type { ReplicaId } from '../raft/index.ts'
-import { requestHttp } from './http-request.ts'
+import { requestHttp } from '../system/http-request.ts'
 import type { Logger } from './node/types.ts'
 import { NodeStartError } from './options.ts'
 

@@ -30,7 +30,9 @@ import {
   openStorage,
   type Storage,
 } from '../storage/index.ts'
-import { hostPort } from './addresses.ts'
+import { checkListenAddress, hostPort } from '../system/addresses.ts'
+import { randomId } from '../system/random-id.ts'
+import { version } from '../system/version.ts'
 import { Audit } from './api/audit.ts'
 import { AuditFile } from './audit/audit-file.ts'
 import { backupRoom } from './backup-room.ts'
@@ -39,7 +41,6 @@ import { NodeHost } from './host-status.ts'
 import { createHttpServer, type HttpServer, httpLimits } from './http/index.ts'
 import { MetricsListener } from './http/metrics-listener.ts'
 import { discoverCluster, join } from './join.ts'
-import { checkListenAddress } from './listen-address.ts'
 import { systemClock } from './node/clock.ts'
 import { DirectoryDisk } from './node/disk-space.ts'
 import { Driver } from './node/driver.ts'
@@ -50,7 +51,6 @@ import type { Logger, NodeEnd, ServingNode, StartOptions } from './node/types.ts
 import { type ListenAddress, NodeStartError } from './options.ts'
 import { LINK_LIMITS } from './peers/index.ts'
 import { createTcpNetwork, type TcpNetwork } from './peers/tcp/index.ts'
-import { randomId } from './random-id.ts'
 import {
   checkOptions,
   defined,
@@ -61,7 +61,6 @@ import {
   timingOf,
 } from './start-options.ts'
 import type { NodeCertificates } from './tls/node-certificates.ts'
-import { version } from './version.ts'
 
 export { StorageInUseError } from '../storage/index.ts'
 

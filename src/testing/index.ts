@@ -12,7 +12,7 @@
 // It is a thin layer: the checks, the format of histories and the report are those of jepsen-lite. This is the only
 // folder of src/ that imports from there. The rest of the package works without it.
 
-import '../require-node.ts'
+import '../system/require-node.ts'
 
 export { faultSchedules } from './arbitrary.ts'
 export { RecordedHistory } from './history.ts'

@@ -21,8 +21,8 @@ import { clientTls } from '../../src/local/certificates.ts'
 import type { ClusterStatus } from '../../src/local/cluster-status.ts'
 import { isFree } from '../../src/local/free-ports.ts'
 import { findSupervisor } from '../../src/local/supervisor-lock.ts'
-import { requestHttp } from '../../src/server/http-request.ts'
 import { openStorage } from '../../src/storage/index.ts'
+import { requestHttp } from '../../src/system/http-request.ts'
 import { kv as run } from '../cli/run-kv.ts'
 import {
   eventually,

@@ -1,5 +1,5 @@
 // The modules that a node and its client load. Each takes time at each start, and memory. One careless import brings in
-// Node's fetch (see src/node-http.ts) or OpenTelemetry.
+// Node's fetch (see src/system/node-http.ts) or OpenTelemetry.
 
 import { execFile } from 'node:child_process'
 import { join } from 'node:path'

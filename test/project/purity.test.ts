@@ -25,9 +25,8 @@ const MAY_IMPORT = new Map([
   ['bytes', []],
   ['files', []],
   ['certificates', ['files']],
-  ['src/node-http.ts', []],
-  ['src/did-you-mean.ts', []],
-  ['src/require-node.ts', []],
+  // Helpers for clients and nodes alike, around the operating system and Node.
+  ['system', []],
   ['raft', ['bytes']],
   ['operations', ['bytes', 'operations/forms']],
   ['operations/forms', ['bytes']],
@@ -38,11 +37,7 @@ const MAY_IMPORT = new Map([
   // Files of backups, and nodes that are made from them.
   [
     'backup',
-    [
-      ...[...OPERATIONS, 'bytes', 'files', 'kv', 'raft', 'storage', 'server/random-id.ts'],
-      'server/auth/auth-keys.ts',
-      'node-http.ts',
-    ],
+    [...[...OPERATIONS, 'bytes', 'files', 'kv', 'raft', 'storage', 'system'], 'server/auth/auth-keys.ts'],
   ],
   // The files that start a node join its parts. The parts themselves point one way: http | mux → api → node ← peers ←
   // tcp, and http → tls ← tcp.
@@ -50,7 +45,7 @@ const MAY_IMPORT = new Map([
     'server',
     [
       ...OPERATIONS,
-      ...['bytes', 'files', 'storage', 'backup', 'kv', 'raft', 'client/lookup.ts', 'node-http.ts'],
+      ...['bytes', 'files', 'storage', 'backup', 'kv', 'raft', 'system'],
       'certificates/handshake-faults.ts',
       ...[
         'server/node',
@@ -66,7 +61,7 @@ const MAY_IMPORT = new Map([
   ],
   [
     'server/node',
-    [...OPERATIONS, 'bytes', 'storage', 'kv', 'raft', 'tracing', 'server/options.ts', 'server/version.ts'],
+    [...OPERATIONS, 'bytes', 'storage', 'kv', 'raft', 'system', 'tracing', 'server/options.ts'],
   ],
   [
     'server/peers',
@@ -76,18 +71,15 @@ const MAY_IMPORT = new Map([
     'server/peers/tcp',
     [
       ...OPERATIONS,
-      ...['bytes', 'kv', 'raft', 'storage', 'server/node', 'server/peers', 'server/tls', 'client/lookup.ts'],
-      ...['certificates/handshake-faults.ts', 'server/addresses.ts'],
+      ...['bytes', 'kv', 'raft', 'storage', 'server/node', 'server/peers', 'server/tls', 'system'],
+      'certificates/handshake-faults.ts',
     ],
   ],
   [
     'server/api',
-    [
-      ...[...OPERATIONS, 'bytes', 'kv', 'raft', 'storage', 'backup', 'server/version.ts', 'server/node'],
-      'server/auth',
-    ],
+    [...[...OPERATIONS, 'bytes', 'kv', 'raft', 'storage', 'backup', 'system', 'server/node'], 'server/auth'],
   ],
-  ['server/auth', ['kv', 'server/addresses.ts']],
+  ['server/auth', ['kv', 'system']],
   ['server/audit', []],
   [
     'server/http',
@@ -95,30 +87,22 @@ const MAY_IMPORT = new Map([
       ...OPERATIONS,
       'kv',
       'raft',
-      'server/addresses.ts',
       'server/by-network.ts',
       'server/node',
       'server/api',
       'server/mux',
       'server/tls',
+      'system',
       'tracing',
-      'node-http.ts',
     ],
   ],
   // TLS of the listeners, and of connections to peers.
-  ['server/tls', ['certificates', 'server/options.ts', 'server/addresses.ts', 'server/by-network.ts']],
+  ['server/tls', ['certificates', 'system', 'server/options.ts', 'server/by-network.ts']],
   ['server/mux', [...OPERATIONS, 'kv', 'tracing', 'server/node', 'server/api']],
   // Settings of a process that only runs a node.
   ['server/process', []],
-  [
-    'client',
-    [
-      ...OPERATIONS,
-      ...['bytes', 'tracing', 'node-http.ts', 'did-you-mean.ts', 'require-node.ts'],
-      'certificates/handshake-faults.ts',
-    ],
-  ],
-  ['local', ['certificates', 'files', 'server', 'server/node', 'server/process']],
+  ['client', [...OPERATIONS, ...['bytes', 'system', 'tracing'], 'certificates/handshake-faults.ts']],
+  ['local', ['certificates', 'files', 'system', 'server', 'server/node', 'server/process']],
   [
     'cli',
     [
@@ -128,35 +112,27 @@ const MAY_IMPORT = new Map([
       'backup',
       'kv',
       'raft',
-      'did-you-mean.ts',
       'files',
       'server',
       'server/node',
       'server/process',
+      'system',
       'local',
       'recipes',
     ],
   ],
-  ['embed', ['client', 'server', 'server/node', 'local']],
+  ['embed', ['operations/forms/members.ts', 'client', 'system', 'server', 'server/node', 'local']],
   // The kit for other people's tests: a layer over jepsen-lite, imported by nobody here.
   ['recipes', ['client']],
   [
     'testing',
-    [
-      'require-node.ts',
-      'client',
-      'local',
-      'embed',
-      'jepsen-lite',
-      'jepsen-lite/workload',
-      'jepsen-lite/checker',
-    ],
+    ['system', 'client', 'local', 'embed', 'jepsen-lite', 'jepsen-lite/workload', 'jepsen-lite/checker'],
   ],
   [
     'jepsen-lite',
     [
       ...OPERATIONS,
-      ...['raft', 'kv', 'storage', 'client', 'local', 'embed', 'recipes', ...TESTER_WITHOUT_NODE],
+      ...['raft', 'kv', 'storage', 'system', 'client', 'local', 'embed', 'recipes', ...TESTER_WITHOUT_NODE],
       ...['server', 'server/node', 'server/peers', 'server/peers/tcp', 'server/api', 'server/http'],
     ],
   ],

@@ -4,11 +4,16 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
-import { PEER_CHARS_MAX, URL_CHARS_MAX } from '../../src/operations/forms/members.ts'
-import { isBaseUrl, isPeerAddress, networkOf } from '../../src/server/addresses.ts'
+import {
+  isBaseUrl,
+  isPeerAddress,
+  PEER_CHARS_MAX,
+  URL_CHARS_MAX,
+} from '../../src/operations/forms/members.ts'
 import { holdsNode } from '../../src/server/inspect-data-directory.ts'
-import { version } from '../../src/server/version.ts'
 import { formatStorage } from '../../src/storage/index.ts'
+import { networkOf } from '../../src/system/addresses.ts'
+import { version } from '../../src/system/version.ts'
 import { identity, initial } from '../storage/samples.ts'
 
 test.each([

@@ -1,9 +1,9 @@
 // kv help [COMMAND… | TOPIC]
 
 import { Command, type CommandUnknownOpts } from '@commander-js/extra-typings'
-import { didYouMean } from '../../did-you-mean.ts'
 import { Failure } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
+import { didYouMean } from '../../system/did-you-mean.ts'
 import { withExamples } from '../examples.ts'
 import { EXIT } from '../exit-codes.ts'
 import { TOPICS } from '../help-topics.ts'

@@ -9,7 +9,6 @@
 import { Command, InvalidArgumentError, Option } from '@commander-js/extra-typings'
 import { isBucket } from '../../backup/target.ts'
 import { Failure, isSystemError, messageOf, reasonOf } from '../../local/failure.ts'
-import { hostPort } from '../../server/addresses.ts'
 import {
   type Founding,
   type ListenAddress,
@@ -19,6 +18,7 @@ import {
 } from '../../server/options.ts'
 import { lowerJitThreshold } from '../../server/process/jit-threshold.ts'
 import { keepHeapSmall } from '../../server/process/small-heap.ts'
+import { hostPort } from '../../system/addresses.ts'
 import { count, listenAddress, peerAddress, url, urls } from '../address-values.ts'
 import { authorizationOf } from '../credentials.ts'
 import { withExamples } from '../examples.ts'

@@ -20,3 +20,9 @@ export interface NewReplica {
   /** Base URL of its HTTP API, without a trailing slash. */
   readonly url: string
 }
+
+export const isPeerAddress = (text: string): boolean =>
+  text.length <= PEER_CHARS_MAX && new RegExp(PEER_PATTERN, 'u').test(text)
+
+export const isBaseUrl = (text: string): boolean =>
+  text.length <= URL_CHARS_MAX && new RegExp(URL_PATTERN, 'u').test(text)

@@ -11,7 +11,7 @@
 // thirds at most. During a storm a guess may show whether there is a user of that name.
 
 import { createHmac, randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
-import { networkOf } from '../addresses.ts'
+import { networkOf } from '../../system/addresses.ts'
 import { AUTH_TOKEN_MS } from './auth-tokens.ts'
 import { FairQueue } from './fair-queue.ts'
 

@@ -7,7 +7,7 @@
 
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { networkOf } from '../addresses.ts'
+import { networkOf } from '../../system/addresses.ts'
 import { FREE_BYTES } from '../api/budget.ts'
 import { ByNetwork } from '../by-network.ts'
 import { connectionsThatFit, openFilesMax } from '../node/descriptors.ts'

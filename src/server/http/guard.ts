@@ -4,7 +4,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { isIP, type Socket } from 'node:net'
 import { ApiError } from '../../operations/forms/index.ts'
-import { isLoopback } from '../addresses.ts'
+import { isLoopback } from '../../system/addresses.ts'
 import { isNodeCertificate } from '../tls/identity.ts'
 import type { Target } from './target.ts'
 

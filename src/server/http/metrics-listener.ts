@@ -3,10 +3,10 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { isIPv6, type Socket } from 'node:net'
-import { http } from '../../node-http.ts'
 import { errorResponse, HttpError } from '../../operations/forms/http.ts'
 import { ApiError } from '../../operations/forms/index.ts'
-import { networkOf } from '../addresses.ts'
+import { networkOf } from '../../system/addresses.ts'
+import { http } from '../../system/node-http.ts'
 import { asError } from '../api/errors.ts'
 import { ByNetwork } from '../by-network.ts'
 import { METRICS_CONTENT_TYPE } from '../node/metric-list.ts'

@@ -3,7 +3,7 @@
 
 import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import { http } from '../../node-http.ts'
+import { http } from '../../system/node-http.ts'
 import {
   afterDrain,
   type BudgetPart,

@@ -4,7 +4,7 @@ import { X509Certificate } from 'node:crypto'
 import { resolve } from 'node:path'
 import { type ConnectionOptions, checkServerIdentity } from 'node:tls'
 import { foundText } from '../../certificates/handshake-faults.ts'
-import { hostPort } from '../addresses.ts'
+import { hostPort } from '../../system/addresses.ts'
 import {
   type CertificateExpiry,
   type ListenAddress,

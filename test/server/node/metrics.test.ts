@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { asReplicaId } from '../../../src/raft/types.ts'
 import { type HttpCounts, type MetricSources, Metrics } from '../../../src/server/node/metrics.ts'
-import { version } from '../../../src/server/version.ts'
+import { version } from '../../../src/system/version.ts'
 import { FakeNode, NO_WATCHES } from '../http/fake-node.ts'
 
 function database(files: Readonly<Record<string, number>>): string {

@@ -4,7 +4,7 @@
 import type { Socket } from 'node:net'
 import { type Reader, Writer } from '../../../bytes/index.ts'
 import type { ReplicaId } from '../../../raft/types.ts'
-import { networkOf } from '../../addresses.ts'
+import { networkOf } from '../../../system/addresses.ts'
 import type { LinkCounters, LinkLimits } from '../limits.ts'
 import type { Frame, Wire, WireOwner } from '../wires.ts'
 import { FrameReader, FrameWriter, frameBytes } from './frames.ts'

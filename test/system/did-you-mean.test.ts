@@ -2,7 +2,7 @@
 // letters.
 
 import { expect, test } from 'vitest'
-import { nearest } from '../src/did-you-mean.ts'
+import { nearest } from '../../src/system/did-you-mean.ts'
 
 /** How many characters must be inserted, removed, replaced, or swapped with their neighbour. */
 function edits(from: string, to: string): number {

@@ -1,3 +1,5 @@
+// The version of this package.
+
 import { createRequire } from 'node:module'
 
 /** The version in the manifest of the package, found by name: its depth differs between a clone and an installation. */

@@ -1,17 +1,9 @@
-// Syntax of the addresses of a member, for every place where they enter: all nodes dial the address that one node
-// announces.
+// Addresses of clients and listeners.
 
-import { isIPv4, isIPv6 } from 'node:net'
-import { PEER_CHARS_MAX, PEER_PATTERN, URL_CHARS_MAX, URL_PATTERN } from '../operations/forms/members.ts'
+import { createServer, isIPv4, isIPv6 } from 'node:net'
 
 export const hostPort = ({ host, port }: { readonly host: string; readonly port: number }): string =>
   `${host.includes(':') ? `[${host}]` : host}:${port}`
-
-export const isPeerAddress = (text: string): boolean =>
-  text.length <= PEER_CHARS_MAX && new RegExp(PEER_PATTERN, 'u').test(text)
-
-export const isBaseUrl = (text: string): boolean =>
-  text.length <= URL_CHARS_MAX && new RegExp(URL_PATTERN, 'u').test(text)
 
 /**
  * The network that one party usually has: an IPv4 address, or a /64 of IPv6. An IPv4 address may be mapped, as a
@@ -33,3 +25,19 @@ export function networkOf(address: string): string {
 
 export const isLoopback = (host: string): boolean =>
   host === 'localhost' || host === '::1' || (isIPv4(host) && host.startsWith('127.'))
+
+/** Rejects with the error of the system when no server can listen at the address now. */
+export function checkListenAddress({
+  host,
+  port,
+}: {
+  readonly host: string
+  readonly port: number
+}): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const server = createServer()
+    server.once('error', reject)
+    // Workers of node:cluster would share the port otherwise.
+    server.listen({ host, port, exclusive: true }, () => server.close(() => resolve()))
+  })
+}

@@ -2,7 +2,7 @@
 
 import dns, { type LookupAddress } from 'node:dns'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { lookup } from '../../src/client/lookup.ts'
+import { lookup } from '../../src/system/lookup.ts'
 
 type Answer = (error: Error | null, addresses?: readonly LookupAddress[]) => void
 

@@ -1,3 +1,5 @@
+// Random ids.
+
 import { randomBytes } from 'node:crypto'
 
 /** The id of a cluster or a replica: 64 random bits in decimal digits, never 0. */

@@ -2,7 +2,7 @@
 
 import { createServer, type Socket } from 'node:net'
 import { expect, test } from 'vitest'
-import { requestHttp } from '../../src/server/http-request.ts'
+import { requestHttp } from '../../src/system/http-request.ts'
 
 const UPGRADE = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n'
 const HEAD = 'HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n'

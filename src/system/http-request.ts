@@ -4,8 +4,8 @@
 
 import type { ClientRequest, IncomingHttpHeaders, RequestOptions } from 'node:http'
 import type { ConnectionOptions } from 'node:tls'
-import { lookup } from '../client/lookup.ts'
-import { http } from '../node-http.ts'
+import { lookup } from './lookup.ts'
+import { http } from './node-http.ts'
 
 const agent = new http.Agent({ keepAlive: false })
 
