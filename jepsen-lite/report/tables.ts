@@ -139,7 +139,7 @@ export function verdictsTable({ history, verdict, transactions }: ReportSources)
 }
 
 const transactionWords = (counts: TransactionsResult['counts']): string =>
-  `${counts.transactions.toLocaleString('en')} transactions, ${counts.dependencies.toLocaleString('en')} dependencies, order known of ${counts.ordered} of ${counts.keys} keys`
+  `${counts.transactions.toLocaleString('en')} transactions, ${counts.dependencies.toLocaleString('en')} dependencies of ${counts.keys.toLocaleString('en')} keys`
 
 const MARKS: Readonly<Record<string, string>> = { pass: '✓', violation: '✗', undecided: '?' }
 

@@ -30,7 +30,7 @@ export function dependenciesOf(
   for (const key of keys) {
     const readers = readersOf(key, counts)
     // Overwrites come first: of several edges between two transactions, a search takes the first.
-    if (key.isOrdered) linkInOrder(graph, key, readers, facts)
+    linkInOrder(graph, key, readers, facts)
     linkReads(graph, key, readers, facts)
     for (const { than, transactions: later } of key.later) {
       if (later.length === 0) continue

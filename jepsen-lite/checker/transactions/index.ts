@@ -4,9 +4,9 @@
 // No search for this order: each thing that was read says which transactions must come before which, and if these
 // statements go round in a circle, there is no order (Adya's dependency graphs; Kingsbury and Alvaro's Elle). This
 // takes time in proportion to the history. It reports no history that has an order. It can miss a history that has
-// none, where answers do not tell the order of versions (versions.ts).
+// none, where a recorder has left out revisions of answers (versions.ts).
 
-import type { History } from '../../workload/history.ts'
+import { type History, HistoryError } from '../../workload/history.ts'
 import type { Anomaly } from '../anomaly.ts'
 import { type Cycle, type CycleName, cyclesOf, type Edge } from './cycles.ts'
 import { dependenciesOf, type Fact } from './dependencies.ts'
@@ -25,8 +25,6 @@ export interface TransactionsResult {
   readonly counts: {
     readonly transactions: number
     readonly keys: number
-    /** Keys of which the order of versions is known. */
-    readonly ordered: number
     readonly dependencies: number
   }
 }
@@ -38,9 +36,12 @@ export interface TransactionAnomaly extends Anomaly {
   readonly lines: readonly string[]
 }
 
+/** Throws HistoryError when the answers name no revisions, which are the order of versions. */
 export function checkTransactions(history: History, options: TransactionsOptions = {}): TransactionsResult {
   const transactions = transactionsOf(history)
   const { all } = transactions
+  if (!isJudgeable(all))
+    throw new HistoryError('transactions are judged by the revisions in answers, and there are none')
   const findings: TransactionAnomaly[] = []
   const keys = versionsOf(transactions, history.header.initial ?? null, (anomaly) =>
     findings.push(directly(anomaly, all)),
@@ -55,13 +56,21 @@ export function checkTransactions(history: History, options: TransactionsOptions
     counts: {
       transactions: all.length,
       keys: keys.length,
-      ordered: keys.filter(({ isOrdered }) => isOrdered).length,
       dependencies,
     },
   }
 }
 
 type Transactions = readonly CheckedTransaction[]
+
+/** A history of nothing but absent keys and unknown outcomes needs no revisions. */
+function isJudgeable(all: Transactions): boolean {
+  const steps = all.flatMap((transaction) => transaction.steps)
+  return steps.some(({ version }) => version !== undefined) || !steps.some(shouldNameRevision)
+}
+
+const shouldNameRevision = (step: TransactionStep): boolean =>
+  step.f === 'read' ? typeof step.value === 'string' : step.end !== Number.POSITIVE_INFINITY
 
 function directly(
   { name, key, message, transactions, calls }: DirectAnomaly,

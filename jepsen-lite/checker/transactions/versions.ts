@@ -1,9 +1,6 @@
-// Each key as the row of its versions: who wrote each, and who read it. There are three ways to know them.
-//
-//   by revision   Answers that name mod revisions give the order at once. A version that only readers have named was
-//                 made by a write of unknown outcome: by the only one that wrote this value.
-//   by pieces     The value of a key that is only appended to shows all appends, in their order (Elle's list-append).
-//   by value      The versions are known, if each value is written once, but not their order.
+// Each key as the row of its versions: who wrote each, and who read it. Answers name the mod revisions of keys, which
+// are the order of versions. A version that only readers have named was made by a write of unknown outcome: by the only
+// one that wrote this value.
 //
 // Some anomalies show without any cycle; they are reported here.
 
@@ -13,10 +10,8 @@ import type { AbortedWrite, Read, Transactions, TransactionWrite } from './trans
 /** Transactions are numbers: places in the list. */
 export interface KeyVersions {
   readonly key: string
-  /** The first is the absent key of the beginning. */
+  /** In their order; the first is the absent key of the beginning. */
   readonly versions: readonly Version[]
-  /** `versions` is their order, and there is no other version between two of them that has a known writer. */
-  readonly isOrdered: boolean
   readonly reads: readonly { readonly transaction: number; readonly version: number }[]
   /** Transactions that certainly wrote it at some time after a version; when exactly is not known. */
   readonly later: readonly { readonly than: number; readonly transactions: readonly number[] }[]
@@ -31,7 +26,7 @@ export interface Version {
 
 /** An anomaly that needs no cycle. */
 export interface DirectAnomaly {
-  readonly name: 'G1a' | 'G1b' | 'garbage-read' | 'incompatible-order' | 'duplicate-element' | 'internal'
+  readonly name: 'G1a' | 'G1b' | 'garbage-read' | 'incompatible-order' | 'internal'
   readonly key: string
   /** With `T0`, `T1`, … for the transactions. */
   readonly message: string
@@ -79,22 +74,13 @@ export function versionsOf(
   }
   for (const write of failed) keys.get(write.key)?.failed.push(write)
   return [...keys.values()].map((key) => {
-    const versions = inOrderKnown(key, initial, report)
+    const versions = versionsOfKey(key, initial, report)
     reportIntermediate(versions, report)
     return versions
   })
 }
 
-function inOrderKnown(key: Key, initial: string | null, report: Report): KeyVersions {
-  const tellsRevisions = [...key.writes, ...key.reads].some(({ step }) => step.version !== undefined)
-  if (tellsRevisions) return byRevision(key, initial, report)
-  const isOnlyAppended = key.writes.length > 0 && key.writes.every(({ step }) => step.piece !== undefined)
-  return (isOnlyAppended ? byPieces(key, initial, report) : undefined) ?? byValue(key, initial, report)
-}
-
-// ---- by revision
-
-function byRevision(
+function versionsOfKey(
   { name, writes, reads, failed }: Key,
   initial: string | null,
   report: Report,
@@ -162,8 +148,7 @@ function byRevision(
   reportOwnUnseen(name, versions, own, placed, report)
   // A delete of unknown revision may have found nothing.
   const written = loose.filter(({ step }) => step.value !== null)
-  const later = laterOnes(written, placed, versions, false)
-  return { key: name, isOrdered: true, versions, reads: placed, later }
+  return { key: name, versions, reads: placed, later: laterOnes(written, placed, versions) }
 }
 
 /** A read is of no version before one that its transaction had made by then, and of none that it made only later. */
@@ -230,154 +215,15 @@ function reportUnwritten(
   })
 }
 
-// ---- by pieces
-
-/** undefined: the pieces are ambiguous, because one begins like another. */
-function byPieces(key: Key, initial: string | null, report: Report): KeyVersions | undefined {
-  const { name, writes, reads, failed } = key
-  const start = initial ?? ''
-  const textOf = ({ step }: PlacedStep<Read>): string => step.value ?? ''
-  const texts = reads.filter(({ step }) => step.value !== undefined)
-  const longest = texts.reduce(
-    (best, read) => (textOf(read).length > best.length ? textOf(read) : best),
-    start,
-  )
-  const writers = Map.groupBy(writes, ({ step }) => step.piece ?? '')
-  const reader = texts.find((read) => textOf(read) === longest)
-  const parts = longest.startsWith(start) ? split(longest, start.length, writers, failed) : []
-  if (parts === undefined) return undefined
-  const seen = new Set<string>()
-  const versions: Version[] = [START]
-  const placeOf = new Map([[start.length, 0]])
-  let length = start.length
-  for (const piece of parts) {
-    length += piece.length
-    const by = writers.get(piece) ?? []
-    if (by.length === 0 && reader !== undefined)
-      reportUnwritten(
-        name,
-        reader,
-        failed.find((write) => write.piece === piece),
-        report,
-      )
-    if (seen.has(piece) && by.length === 1 && reader !== undefined) {
-      report({
-        name: 'duplicate-element',
-        key: name,
-        message: `T1 read ${JSON.stringify(piece)} twice in ${name}; only T0 appended it, once`,
-        transactions: [by[0]?.transaction ?? 0, reader.transaction],
-        calls: [],
-      })
-    }
-    versions.push({
-      writer: by.length === 1 && !seen.has(piece) ? by[0]?.transaction : undefined,
-      name: JSON.stringify(piece),
-    })
-    seen.add(piece)
-    placeOf.set(length, versions.length - 1)
-  }
-  const placed: { transaction: number; version: number }[] = []
-  for (const read of texts) {
-    const text = textOf(read)
-    const version = longest.startsWith(text) ? placeOf.get(text.length) : undefined
-    if (version !== undefined) placed.push({ transaction: read.transaction, version })
-    else
-      report({
-        name: 'incompatible-order',
-        key: name,
-        message: `T0 read ${shown(text)} in ${name}, which is no beginning of what T1 read: ${shown(longest)}`,
-        transactions: [read.transaction, reader?.transaction ?? read.transaction],
-        calls: [],
-      })
-  }
-  reportInternal(key, report)
-  const unseen = writes.filter(({ step, isCertain }) => isCertain && !seen.has(step.piece ?? ''))
-  const transactions = [...new Set(unseen.map(({ transaction }) => transaction))]
-  return {
-    key: name,
-    isOrdered: true,
-    versions,
-    reads: placed,
-    later: [{ than: versions.length - 1, transactions }],
-  }
-}
-
-/** A part that nobody wrote is the last one. */
-function split(
-  text: string,
-  from: number,
-  writers: ReadonlyMap<string, unknown>,
-  failed: readonly AbortedWrite[],
-): string[] | undefined {
-  const pieces = new Set([...writers.keys(), ...failed.flatMap(({ piece }) => piece ?? [])])
-  const lengths = [...new Set([...pieces].map(({ length }) => length))].filter((length) => length > 0)
-  const parts: string[] = []
-  for (let at = from; at < text.length; ) {
-    const found = lengths.map((length) => text.slice(at, at + length)).filter((part) => pieces.has(part))
-    const fitting = new Set(found)
-    if (fitting.size > 1) return undefined
-    const part = found[0] ?? text.slice(at)
-    parts.push(part)
-    at += part.length
-  }
-  return parts
-}
-
-const shown = (text: string): string => JSON.stringify(text.length <= 60 ? text : `…${text.slice(-60)}`)
-
-// ---- by value
-
-function byValue(key: Key, initial: string | null, report: Report): KeyVersions {
-  const { name, writes, reads, failed } = key
-  // The result of an append to a value that another kind of write made is not known.
-  const known = writes.filter(({ step }) => step.value !== undefined)
-  const writers = Map.groupBy(known, ({ step }) => step.value ?? null)
-  const isAppended = writes.some(({ step }) => step.value === undefined)
-  const versions: Version[] = [START]
-  const placeOf = new Map<string | null, number>()
-  for (const [value, by] of writers) {
-    if (by.length !== 1 || value === initial) continue
-    placeOf.set(value, versions.length)
-    versions.push({ writer: by[0]?.transaction, name: value === null ? 'absent' : shown(value) })
-  }
-  if (!writers.has(initial)) placeOf.set(initial, 0)
-  for (const read of reads) {
-    const { value } = read.step
-    if (value === undefined || value === null || value === initial || writers.has(value) || isAppended)
-      continue
-    reportUnwritten(
-      name,
-      read,
-      failed.find((write) =>
-        write.piece === undefined ? write.value === value : value.endsWith(write.piece),
-      ),
-      report,
-    )
-  }
-  reportInternal(key, report)
-  const placed = reads.flatMap(({ transaction, at, step }) => {
-    const version = step.value === undefined ? undefined : placeOf.get(step.value)
-    return version === undefined ? [] : [{ transaction, at, version }]
-  })
-  return {
-    key: name,
-    isOrdered: false,
-    versions,
-    reads: placed,
-    later: laterOnes(writes, placed, versions, !writers.has(initial)),
-  }
-}
-
-/** A transaction that reads a version and then writes the key writes a later version. All are later than the first. */
+/** A transaction that reads a version and then writes the key writes a later version. */
 function laterOnes(
   writes: readonly PlacedStep<TransactionWrite>[],
   reads: readonly { readonly transaction: number; readonly at: number; readonly version: number }[],
   versions: readonly Version[],
-  isFirstGone: boolean,
 ): KeyVersions['later'] {
   const lastWrite = new Map<number, number>()
   for (const { transaction, at, isCertain } of writes) if (isCertain) lastWrite.set(transaction, at)
-  const later = new Map<number, Set<number>>(isFirstGone ? [[0, new Set(lastWrite.keys())]] : [])
+  const later = new Map<number, Set<number>>()
   for (const { transaction, at, version } of reads) {
     if (at > (lastWrite.get(transaction) ?? -1) || versions[version]?.writer === transaction) continue
     const known = later.get(version)
@@ -385,44 +231,6 @@ function laterOnes(
     else known.add(transaction)
   }
   return [...later].map(([than, transactions]) => ({ than, transactions: [...transactions] }))
-}
-
-// ---- anomalies inside a transaction, or of one that was seen half-way
-
-/**
- * In a transaction, a read sees what the transaction wrote or read before. After a write of unknown outcome nothing is
- * known: it may have been made, or be made later.
- */
-function reportInternal({ name, writes, reads }: Key, report: Report): void {
-  const all: PlacedStep<Read | TransactionWrite>[] = [...writes, ...reads]
-  for (const [transaction, parts] of Map.groupBy(all, (step) => step.transaction)) {
-    if (parts.length < 2) continue
-    /** undefined: not known. */
-    let value: string | null | undefined
-    let ending = ''
-    for (const { step } of parts.sort((a, b) => a.at - b.at)) {
-      if (step.f === 'write') {
-        if (step.end === Number.POSITIVE_INFINITY) break
-        const appended =
-          step.piece !== undefined && value !== undefined ? (value ?? '') + step.piece : undefined
-        ending = step.piece === undefined ? '' : ending + step.piece
-        value = step.piece === undefined ? step.value : appended
-      } else if (step.value !== undefined) {
-        const text = step.value
-        if ((value !== undefined && text !== value) || !(text ?? '').endsWith(ending)) {
-          report({
-            name: 'internal',
-            key: name,
-            message: `T0 read ${text === null ? 'nothing' : shown(text)} in ${name}, against what it had read or written itself before`,
-            transactions: [transaction],
-            calls: [],
-          })
-          break
-        }
-        value = text
-      }
-    }
-  }
 }
 
 function reportIntermediate({ key, versions, reads }: KeyVersions, report: Report): void {

@@ -1,6 +1,6 @@
 // Histories of thousands of transactions: right ones pass, and whatever is made wrong in them is found.
 
-import { describe, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { checkTransactions } from '../../../../jepsen-lite/checker/transactions/index.ts'
 import {
   type HistoryEvent,
@@ -10,15 +10,13 @@ import {
 } from '../../../../jepsen-lite/workload/history.ts'
 import { Random } from '../../../../jepsen-lite/workload/random.ts'
 
-type Form = 'revisions' | 'lists'
-
 interface Open {
   readonly client: number
   readonly ends: readonly HistoryEvent[]
 }
 
 /** `clients` transactions are in flight at a time. Each reads and writes up to four of a few keys, which change. */
-function right(form: Form, transactions: number, seed: string, clients = 10): HistoryEvent[] {
+function right(transactions: number, seed: string, clients = 10): HistoryEvent[] {
   const random = new Random(seed)
   const events: HistoryEvent[] = [{ type: 'history', version: 1, workload: 'transactions', command: '' }]
   const state = new Map<string, { readonly value: string; readonly revision: number }>()
@@ -33,27 +31,20 @@ function right(form: Form, transactions: number, seed: string, clients = 10): Hi
     const client = [...Array(clients).keys()].find((free) => open.every((one) => one.client !== free)) ?? 0
     revision += 1
     const ends: HistoryEvent[] = []
-    // A key lives for 60 transactions, so that lists stay short.
+    // A key lives for 60 transactions.
     const generation = Math.floor(number / 60)
     for (const place of [0, 1, 2].filter(() => random.below(3) > 0)) {
       id += 1
       const key = `k${generation}.${place}`
       const held = state.get(key)
       const isRead = random.below(2) === 0
-      const value = form === 'lists' ? `${number},` : `v${number}`
-      const op = isRead
-        ? ({ f: 'get', key } as const)
-        : ({ f: form === 'lists' ? 'append' : 'put', key, value } as const)
+      const value = `v${number}`
+      const op = isRead ? ({ f: 'get', key } as const) : ({ f: 'put', key, value } as const)
       events.push({ type: 'invoke', id, client, time: events.length, node: '', op, transaction: number })
-      if (!isRead) state.set(key, { value: form === 'lists' ? (held?.value ?? '') + value : value, revision })
-      const told: RecordedResult =
-        form === 'lists'
-          ? isRead
-            ? { value: held?.value ?? null }
-            : {}
-          : isRead
-            ? { value: held?.value ?? null, revision, ...(held && { modRevision: held.revision }) }
-            : { modRevision: revision, revision }
+      if (!isRead) state.set(key, { value, revision })
+      const told: RecordedResult = isRead
+        ? { value: held?.value ?? null, revision, ...(held && { modRevision: held.revision }) }
+        : { modRevision: revision, revision }
       ends.push({ type: 'ok', id, time: 0, result: told })
     }
     open.push({ client, ends })
@@ -106,9 +97,7 @@ const WRONGS: Readonly<Record<string, Wrong>> = {
     const seen = answers.flatMap(({ op, event }) =>
       event.result.value ? [`${op.key} ${event.result.value}`] : [],
     )
-    const shows = ({ op }: Told): boolean =>
-      (op.f === 'put' && seen.includes(`${op.key} ${op.value}`)) ||
-      (op.f === 'append' && seen.some((text) => new RegExp(`^${op.key} (.*,)?${op.value}`).test(text)))
+    const shows = ({ op }: Told): boolean => op.f === 'put' && seen.includes(`${op.key} ${op.value}`)
     const { event } = random.pick(answers.filter(shows))
     return replaced(events, new Map([[event, { type: 'fail', id: event.id, time: event.time, why: '' }]]))
   },
@@ -132,25 +121,23 @@ const WRONGS: Readonly<Record<string, Wrong>> = {
   },
 }
 
-describe.each<Form>(['revisions', 'lists'])('%s', (form) => {
-  test('right histories pass', () => {
-    for (let seed = 0; seed < 20; seed++) expect(findings(right(form, 400, `right ${seed}`))).toEqual([])
-  })
+test('right histories pass', () => {
+  for (let seed = 0; seed < 20; seed++) expect(findings(right(400, `right ${seed}`))).toEqual([])
+})
 
-  test.each(Object.entries(WRONGS))('%s', (name, wrong) => {
-    for (let seed = 0; seed < 20; seed++) {
-      const random = new Random(`${name} ${seed}`)
-      const events = wrong(right(form, 300, `${name} ${seed}`), random)
-      expect(findings(events).length, `seed ${name} ${seed}`).toBeGreaterThan(0)
-    }
-  })
+test.each(Object.entries(WRONGS))('%s', (name, wrong) => {
+  for (let seed = 0; seed < 20; seed++) {
+    const random = new Random(`${name} ${seed}`)
+    const events = wrong(right(300, `${name} ${seed}`), random)
+    expect(findings(events).length, `seed ${name} ${seed}`).toBeGreaterThan(0)
+  }
+})
 
-  test('thirty thousand transactions are no more work for each than a thousand', () => {
-    const perTransaction = (transactions: number): number => {
-      const { verdict, counts } = checkTransactions(historyOf(right(form, transactions, 'large')))
-      expect(verdict).toBe('pass')
-      return counts.dependencies / counts.transactions
-    }
-    expect(perTransaction(30_000)).toBeLessThan(1.2 * perTransaction(1000))
-  })
+test('thirty thousand transactions are no more work for each than a thousand', () => {
+  const perTransaction = (transactions: number): number => {
+    const { verdict, counts } = checkTransactions(historyOf(right(transactions, 'large')))
+    expect(verdict).toBe('pass')
+    return counts.dependencies / counts.transactions
+  }
+  expect(perTransaction(30_000)).toBeLessThan(1.2 * perTransaction(1000))
 })

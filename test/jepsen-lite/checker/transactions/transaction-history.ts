@@ -81,7 +81,10 @@ export const write = (key: string, value: string, modRevision?: number): Recorde
   { f: 'put', key, value },
   modRevision === undefined ? {} : { modRevision, revision: modRevision },
 ]
-export const append = (key: string, value: string): RecordedStep => [{ f: 'append', key, value }, {}]
+export const append = (key: string, value: string, modRevision?: number): RecordedStep => [
+  { f: 'append', key, value },
+  modRevision === undefined ? {} : { modRevision, revision: modRevision },
+]
 export const remove = (key: string, revision?: number): RecordedStep => [
   { f: 'del', key },
   { deleted: 1, ...(revision !== undefined && { revision }) },
