@@ -1,7 +1,7 @@
 // The bound of each counter of work in flight (`inspect`), and the check of all of them while a cluster runs. Whatever
 // grows is bounded by its own progress: a counter at rest says nothing about a node under load.
 //
-// docs/reference/queues.md has the same table for people.
+// docs/reference/limits.md has the same table for people.
 
 import { BATCH_COMMANDS_MAX } from '../../src/operations/batch.ts'
 import { BODY_AT } from '../../src/raft/entry.ts'

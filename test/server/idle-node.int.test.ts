@@ -79,7 +79,7 @@ test('a cluster at rest has nothing under way, whatever it has been through', as
   await until(() => all().every(({ api }) => api.status().notReady.length === 0))
   agent.destroy()
 
-  // docs/reference/queues.md has the bounds.
+  // docs/reference/limits.md has the bounds.
   const counters = new Set(all().flatMap((node) => Object.keys(node.inspect()).map(counterName)))
   expect([...counters].sort()).toEqual(Object.keys(COUNTER_BOUNDS).sort())
 

@@ -124,9 +124,11 @@ describe('docs/reference/limits.md', () => {
   })
 })
 
-describe('docs/reference/queues.md', () => {
-  const queues = page('queues.md')
-  const [counters = '', buffers = ''] = queues.split('## Counters')[1]?.split('## Buffers') ?? []
+describe('the counters of docs/reference/limits.md', () => {
+  const [counters = '', buffers = ''] =
+    page('limits.md')
+      .split(/^## Counters$/m)[1]
+      ?.split(/^## /m) ?? []
   const limits = { ...httpLimits, ...driverLimits, ...raftLimits, ...LINK_LIMITS }
   const stored = { ...storeLimits, ...keyIndexLimits, ...levelLimits }
   const names = new Set([...Object.keys(limits), ...Object.keys(stored), ...BOUND_NAMES])
