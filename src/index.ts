@@ -11,7 +11,7 @@ export {
   type WaitOptions,
 } from './embed/index.ts'
 export type { RaftTiming } from './raft/timing.ts'
-export type { HttpLimits } from './server/http/limits.ts'
+export type { HttpLimits } from './server/listener/limits.ts'
 export {
   type Founding,
   type ListenAddress,

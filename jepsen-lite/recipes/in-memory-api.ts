@@ -10,8 +10,6 @@ import type { Operation } from '../../src/operations/index.ts'
 import { put } from '../../src/operations/put.ts'
 import { Api } from '../../src/server/api/api.ts'
 import { execute } from '../../src/server/api/execute.ts'
-import { decodeRange, encode } from '../../src/server/http/http-codec.ts'
-import { httpLimits } from '../../src/server/http/limits.ts'
 import {
   encodeWhole,
   HttpRequest,
@@ -19,9 +17,11 @@ import {
   isPoured,
   isStreamed,
   partsOf,
-} from '../../src/server/http/messages.ts'
+} from '../../src/server/connections/messages.ts'
+import { decodeRange, encode } from '../../src/server/http/http-codec.ts'
 import type { Route } from '../../src/server/http/route.ts'
 import { operationRoutes } from '../../src/server/http/routes.ts'
+import { httpLimits } from '../../src/server/listener/limits.ts'
 import type { Driver } from '../../src/server/node/driver.ts'
 import type { NodeApi, SlicedScan } from '../../src/server/node/types.ts'
 import type { WatchHandle, WatchSink } from '../../src/server/node/watch/index.ts'

@@ -2,7 +2,7 @@
 // import.
 
 import type { RaftTiming } from '../raft/timing.ts'
-import type { HttpLimits } from './http/limits.ts'
+import type { HttpLimits } from './listener/limits.ts'
 
 /** The methods of a pino logger that a node calls. */
 export interface Logger {

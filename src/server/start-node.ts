@@ -1,4 +1,4 @@
-// Starts one node: data directory, driver, peer network, HTTP, in this order. Ends them in reverse order.
+// Starts one node: data directory, driver, peer network, client port, in this order. Ends them in reverse order.
 
 import { realpathSync } from 'node:fs'
 import { totalmem } from 'node:os'
@@ -33,14 +33,16 @@ import {
 import { checkListenAddress, hostPort } from '../system/addresses.ts'
 import { randomId } from '../system/random-id.ts'
 import { version } from '../system/version.ts'
+import { Api } from './api/api.ts'
 import { Audit } from './api/audit.ts'
 import { AuditFile } from './audit/audit-file.ts'
 import { backupRoom } from './backup-room.ts'
 import { BackupSchedule } from './backup-schedule.ts'
 import { NodeHost } from './host-status.ts'
-import { createHttpServer, type HttpServer, httpLimits } from './http/index.ts'
-import { MetricsListener } from './http/metrics-listener.ts'
 import { discoverCluster, join } from './join.ts'
+import { ClientListener } from './listener/client-listener.ts'
+import { httpLimits } from './listener/limits.ts'
+import { MetricsListener } from './listener/metrics-listener.ts'
 import { systemClock } from './node/clock.ts'
 import { DirectoryDisk } from './node/disk-space.ts'
 import { Driver } from './node/driver.ts'
@@ -172,7 +174,7 @@ class Node implements ServingNode {
   readonly #metrics = new Metrics()
   readonly #certificates: NodeCertificates | undefined
   #network: TcpNetwork | undefined
-  #http: HttpServer | undefined
+  #listener: ClientListener | undefined
   readonly #metricsListeners: MetricsListener[] = []
   readonly #auditFile: AuditFile | undefined
   #audit: Audit | undefined
@@ -211,7 +213,7 @@ class Node implements ServingNode {
       random: Math.random,
       logger,
       observer: this.#metrics,
-      onRoleChange: () => this.#http?.roleChanged(),
+      onRoleChange: () => this.#listener?.roleChanged(),
       peerAddress: () => this.peer,
       host: this.#host,
       onEnd: (end) => void this.#finish(end),
@@ -254,20 +256,26 @@ class Node implements ServingNode {
       peers: () => counters,
       databaseDir: this.#options.dataDir,
     })
-    this.#http = createHttpServer({
-      node: this.api,
+    const limits = { ...httpLimits, ...defined(this.#options.httpLimits) }
+    const listener = new ClientListener({
+      api: new Api({
+        node: this.api,
+        limits,
+        audit: this.#audit,
+        failed: ({ stack, message }) => this.#logger.error({ stack }, `a request failed: ${message}`),
+      }),
       version: version(),
       metrics: this.#metrics,
       logger: this.#logger,
-      audit: this.#audit,
-      limits: { ...httpLimits, ...defined(this.#options.httpLimits) },
+      limits,
       allowedHosts: hostsOf(this.#options),
       corsOrigins,
       tls: this.#certificates?.listener,
       served: servedClients(this.#options),
     })
+    this.#listener = listener
     for (const address of this.#options.metricsListen ?? []) await this.#listenForMetrics(address)
-    this.#url = (await this.#http.listen(listen.host, listen.port)).url
+    this.#url = (await listener.listen(listen.host, listen.port)).url
     this.#warnOfAddresses()
     this.api.start(this.#network.links)
     this.#startBackups()
@@ -332,7 +340,7 @@ class Node implements ServingNode {
   inspect(): InFlightCounts {
     const inFlight: Record<string, number> = { ...this.api.inspect() }
     // Totals count the past, not work in flight.
-    for (const [name, count] of Object.entries(this.#http?.inspect() ?? {}))
+    for (const [name, count] of Object.entries(this.#listener?.inspect() ?? {}))
       if (!name.endsWith('Total')) inFlight[`http.${name}`] = count
     return inFlight
   }
@@ -348,7 +356,7 @@ class Node implements ServingNode {
     if (this.#over) return
     // Concurrently: while clients may send requests, there is nearly always a write in flight.
     const drained = new Promise<void>((resolve) => this.api.drain(resolve))
-    await Promise.all([drained, this.#http?.close({ graceful: true })])
+    await Promise.all([drained, this.#listener?.close({ graceful: true })])
     const error = await new Promise<Error | undefined>((resolve) => this.api.close(resolve))
     if (error === undefined) return this.#finish({ kind: 'stopped', reason: 'the node was stopped' })
     const reason = `the last applied entries could not be written: ${error.message}`
@@ -371,7 +379,7 @@ class Node implements ServingNode {
     this.#metrics.close()
     this.#certificates?.close()
     this.#network?.links.close()
-    await this.#http?.close({ graceful: false })
+    await this.#listener?.close({ graceful: false })
     await this.#network?.closed
     this.#audit?.flush()
     await this.#auditFile?.close()

@@ -39,8 +39,8 @@ const MAY_IMPORT = new Map([
     'backup',
     [...[...OPERATIONS, 'bytes', 'files', 'kv', 'raft', 'storage', 'system'], 'server/auth/auth-keys.ts'],
   ],
-  // The files that start a node join its parts. The parts themselves point one way: http | mux → api → node ← peers ←
-  // tcp, and http → tls ← tcp.
+  // The files that start a node join its parts. The parts themselves point one way: listener → http | mux → connections
+  // → api → node ← peers ← tcp, and connections → tls ← tcp.
   [
     'server',
     [
@@ -53,7 +53,8 @@ const MAY_IMPORT = new Map([
         'server/peers/tcp',
         'server/api',
         'server/audit',
-        'server/http',
+        'server/connections',
+        'server/listener',
         'server/auth',
         'server/tls',
       ],
@@ -81,24 +82,26 @@ const MAY_IMPORT = new Map([
   ],
   ['server/auth', ['kv', 'system']],
   ['server/audit', []],
+  // The client port, which hands a connection to a protocol.
+  [
+    'server/listener',
+    [
+      ...[...OPERATIONS, 'system', 'server/by-network.ts', 'server/node', 'server/api', 'server/tls'],
+      ...['server/connections', 'server/http', 'server/mux'],
+    ],
+  ],
+  // The protocols do not know each other.
   [
     'server/http',
-    [
-      ...OPERATIONS,
-      'kv',
-      'raft',
-      'server/by-network.ts',
-      'server/node',
-      'server/api',
-      'server/mux',
-      'server/tls',
-      'system',
-      'tracing',
-    ],
+    [...OPERATIONS, 'kv', 'raft', 'tracing', 'server/node', 'server/api', 'server/connections'],
+  ],
+  ['server/mux', [...OPERATIONS, 'kv', 'tracing', 'server/node', 'server/api', 'server/connections']],
+  [
+    'server/connections',
+    [...OPERATIONS, 'system', 'server/by-network.ts', 'server/node', 'server/api', 'server/tls'],
   ],
   // TLS of the listeners, and of connections to peers.
   ['server/tls', ['certificates', 'system', 'server/options.ts', 'server/by-network.ts']],
-  ['server/mux', [...OPERATIONS, 'kv', 'tracing', 'server/node', 'server/api']],
   // Settings of a process that only runs a node.
   ['server/process', []],
   ['client', [...OPERATIONS, ...['bytes', 'system', 'tracing'], 'certificates/handshake-faults.ts']],
@@ -134,6 +137,7 @@ const MAY_IMPORT = new Map([
       ...OPERATIONS,
       ...['raft', 'kv', 'storage', 'system', 'client', 'local', 'embed', 'recipes', ...TESTER_WITHOUT_NODE],
       ...['server', 'server/node', 'server/peers', 'server/peers/tcp', 'server/api', 'server/http'],
+      ...['server/connections', 'server/listener'],
     ],
   ],
   ['jepsen-lite/workload', []],

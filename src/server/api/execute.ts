@@ -66,8 +66,8 @@ export function execute(api: Api, operation: Operation, call: Call, answer: Resp
 
 function run(api: Api, operation: Operation, call: Call, respond: Respond) {
   try {
-    // They may have been checked when the connection was opened, or when the request arrived.
-    if (!api.node.auth.enabled) call.checkServed?.()
+    // Rights may have been checked when the connection was opened, or when the request arrived.
+    if (!api.node.auth.enabled && call.isUnidentified !== true) call.checkServed?.()
     dispatch(api, operation, call, respond)
   } catch (error) {
     // Nothing was proposed.

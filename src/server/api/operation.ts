@@ -36,7 +36,7 @@ export interface Call {
   readonly expansion: number
   /** The user who calls. undefined: it is not known, or rights are not checked. */
   readonly principal?: Principal | undefined
-  /** Rights were not checked when the request arrived, so its credentials were not read. */
+  /** Rights were not checked when the request arrived: its credentials were not read, and its client is served. */
   readonly isUnidentified?: boolean
   /** The trace of the call, if it is recorded. */
   readonly trace?: SpanContext | undefined

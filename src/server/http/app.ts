@@ -9,8 +9,8 @@ import type { Schema } from '../../operations/forms/json-schema.ts'
 import { asError } from '../api/errors.ts'
 import { timeLeftMs } from '../api/read-options.ts'
 import type { TurnQueue } from '../api/turn-queue.ts'
+import type { HttpRequest } from '../connections/messages.ts'
 import { JSON_PARTS_MAX, type JsonLimits, parseJson } from './json-body.ts'
-import type { HttpRequest } from './messages.ts'
 import type { Decoded, Route } from './route.ts'
 
 /** Receives the decoded request, or the error that refuses it. */

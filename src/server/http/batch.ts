@@ -22,8 +22,8 @@ import {
 } from '../../operations/forms/json-schema.ts'
 import { ChangeProblem, DeleteAnswer, PUT_LEASE_FIELDS, revisions } from '../../operations/forms/schemas.ts'
 import type { BatchedCommand } from '../../operations/index.ts'
+import { CHANGES_PATH } from '../connections/target.ts'
 import { type Route, route } from './route.ts'
-import { CHANGES_PATH } from './target.ts'
 
 /**
  * Limit on commas and opening brackets of the JSON. A change has at most 12, and one for each revision in its

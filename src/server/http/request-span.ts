@@ -3,8 +3,8 @@
 import type { Span } from '@opentelemetry/api'
 import { traceContextOf } from '../../tracing/trace-context.ts'
 import { endFailed, tracer } from '../../tracing/tracer.ts'
-import type { HttpRequest } from './messages.ts'
-import type { ClassifiedTarget } from './target.ts'
+import type { HttpRequest } from '../connections/messages.ts'
+import type { ClassifiedTarget } from '../connections/target.ts'
 
 /** Probes and scrapes are not traced. */
 const TRACED = '/v1/'

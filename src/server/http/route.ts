@@ -4,7 +4,7 @@ import type { IncomingHttpHeaders } from 'node:http'
 import type { FromSchema, Schema } from '../../operations/forms/json-schema.ts'
 import { type ParameterTable, type ParameterValues, readQuery } from '../../operations/forms/parameters.ts'
 import type { Operation } from '../../operations/index.ts'
-import type { HttpRequest, HttpResponse } from './messages.ts'
+import type { HttpRequest, HttpResponse } from '../connections/messages.ts'
 
 export interface RouteRequest<P extends ParameterTable, B> {
   readonly request: HttpRequest

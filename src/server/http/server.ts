@@ -1,42 +1,21 @@
-// The HTTP listener of a node. Every request passes through it, from either reader. The listener checks the client,
+// The HTTP of a node. The server receives the requests of all connections, from either reader. It checks the client,
 // and decodes the requests of the hot routes (one key, a range) from the raw target. Fastify decodes the other routes.
 // It is loaded when the node already listens, so keys are served before that.
 
-import type { IncomingHttpHeaders } from 'node:http'
-import { isIPv6, type Socket } from 'node:net'
-import { setImmediate as nextTurn } from 'node:timers/promises'
-import type { TLSSocket } from 'node:tls'
 import { errorResponse } from '../../operations/forms/http.ts'
 import { ApiError, VALUE_BYTES_MAX } from '../../operations/forms/index.ts'
 import { get } from '../../operations/get.ts'
 import type { Operation } from '../../operations/index.ts'
 import { put } from '../../operations/put.ts'
-import { Api } from '../api/api.ts'
-import type { Audit } from '../api/audit.ts'
-import { type Credentials, userNamedIn } from '../api/authenticator.ts'
+import type { Api } from '../api/api.ts'
+import { userNamedIn } from '../api/authenticator.ts'
 import { byteLength, PIECE_BYTES, tooManyAnswers } from '../api/budget.ts'
-import { asError } from '../api/errors.ts'
 import { execute } from '../api/execute.ts'
-import type { Call, Principal } from '../api/operation.ts'
-import { JoiningNode, NEWER_MS_MAX, newerWithinMs, unauthenticated, whenNewest } from '../api/permit.ts'
+import { newerWithinMs, unauthenticated } from '../api/permit.ts'
 import { timeLeftMs } from '../api/read-options.ts'
-import type { Multiplexer } from '../mux/multiplexer.ts'
-import type { HttpCounts, Metrics } from '../node/metrics.ts'
-import type { Logger, NodeApi } from '../node/types.ts'
-import { Handshakes, type ListenerTls } from '../tls/handshakes.ts'
-import { isNodeCertificate, nodeCertificateOf, objectionToPeer, userOfCertificate } from '../tls/identity.ts'
-import type { ColdRoutes } from './app.ts'
-import { addressOf, Connections, endGently } from './connections.ts'
-import {
-  checkLoopbackOnly,
-  Guard,
-  isPreflight,
-  isServed,
-  PREFLIGHT_HEADERS,
-  type ServedClients,
-} from './guard.ts'
-import { decodeDelete, decodeRange, type EncodeContext, encode } from './http-codec.ts'
-import type { HttpLimits } from './limits.ts'
+import type { ClientIdentity } from '../connections/client-identity.ts'
+import type { ConnectionTable } from '../connections/connection-table.ts'
+import { type Guard, isPreflight, PREFLIGHT_HEADERS } from '../connections/guard.ts'
 import {
   encodeBody,
   type HttpRequest,
@@ -45,319 +24,97 @@ import {
   isPoured,
   isStreamed,
   partsOf,
-} from './messages.ts'
-import { endWith, NodeConnections } from './node-connection.ts'
-import { RawConnections } from './raw-connection.ts'
+} from '../connections/messages.ts'
+import type { Metrics } from '../node/metrics.ts'
+import type { ColdRoutes } from './app.ts'
+import { decodeDelete, decodeRange, type EncodeContext, encode } from './http-codec.ts'
 import { endRequestSpan, startRequestSpan } from './request-span.ts'
-import { ResponseWriter } from './response-writer.ts'
-import { checkOpening, readOpening } from './upgrade.ts'
 
 export interface HttpServerOptions {
-  readonly node: NodeApi
+  readonly api: Api
   readonly version: string
-  readonly allowedHosts: readonly string[]
-  readonly corsOrigins: readonly string[]
   readonly metrics: Metrics
-  readonly logger: Logger
-  readonly audit?: Audit | undefined
-  readonly limits: HttpLimits
-  /** With it, the listener speaks only TLS. */
-  readonly tls?: ListenerTls | undefined
-  readonly served: ServedClients
+  readonly guard: Guard
+  readonly identity: ClientIdentity
+  readonly connections: ConnectionTable
+  readonly isClosing: () => boolean
 }
 
-export interface HttpServer {
-  /** Port 0 means any free port. Rejects if the address cannot be used. */
-  listen(host: string, port: number): Promise<{ readonly url: string }>
-  /**
-   * `graceful`: accepts no more connections, answers the open requests, then closes. Otherwise it destroys all sockets.
-   */
-  close(options: { readonly graceful: boolean }): Promise<void>
-  /** Called when the node's role, its term or the leader that it knows may have changed. */
-  roleChanged(): void
-  inspect(): HttpCounts
-}
-
-export const createHttpServer = (options: HttpServerOptions): HttpServer => new Listener(options)
-
-/**
- * A node that stops ends idle connections after this pause. A client that has just received an answer may send its next
- * request. If the connection ended at the same time, the client would not know the outcome of a change.
- */
-const CLOSE_IDLE_MS = 50
-
-/** How long, at most, a stopping node still accepts connections that were made before. */
-const ACCEPT_MS_MAX = 2_000
-
-/** Limit of refused connections that receive an error at the same time. Others are closed without an answer. */
-const REFUSED_MAX = 16
-
-class Listener implements HttpServer {
+export class HttpServer {
+  /** Requests without a response. */
+  requests = 0
   readonly #options: HttpServerOptions
-  readonly #limits: HttpLimits
   readonly #api: Api
   readonly #encoding: EncodeContext
-  readonly #guard: Guard
-  readonly #writer: ResponseWriter
-  readonly #connections: Connections
-  readonly #nodeConnections: NodeConnections
-  readonly #rawConnections: RawConnections
-  readonly #handshakes: Handshakes | undefined
   #coldRoutes: Promise<ColdRoutes> | undefined
-  #multiplexer: Multiplexer | undefined
-  #multiplexerLoads: Promise<Multiplexer> | undefined
-  /** Connections without room, which receive an error. */
-  readonly #refusedNow = new Set<Socket>()
-  #refusedTotal = 0
-  #acceptedTotal = 0
-  #requests = 0
-  #closing = false
 
   constructor(options: HttpServerOptions) {
-    const { node, version, logger, audit, limits, tls } = options
+    const { api, version } = options
     this.#options = options
-    this.#limits = limits
-    this.#api = new Api({
-      node,
-      limits,
-      audit,
-      failed: ({ stack, message }) => logger.error({ stack }, `a request failed: ${message}`),
-    })
-    this.#encoding = { node, version, errorOf: (error) => this.#api.errorOf(error) }
-    this.#guard = new Guard({ ...options, clusterId: node.clusterId, isSecure: tls !== undefined })
-    const isClosing = (): boolean => this.#closing
-    const { inbound, outbound, outboundOfStrangers } = this.#api
-    const inboundOfStrangers = () => this.#api.inboundOfStrangers
-    this.#writer = new ResponseWriter({
-      ...{ node, outbound, outboundOfStrangers, keepAliveMs: limits.keepAliveMs, isClosing },
-    })
-    this.#connections = new Connections(limits, () => this.#handshakes)
-    const shared = {
-      ...{ connections: this.#connections, inbound, inboundOfStrangers, writer: this.#writer },
-      serve: (request: HttpRequest) => this.#serve(request),
-    }
-    this.#nodeConnections = new NodeConnections({ ...shared, limits })
-    this.#rawConnections = new RawConnections({
-      ...shared,
-      ...{ keepAliveMs: limits.keepAliveMs, headBytesMax: limits.headBytesMax, isClosing },
-      upgrade: (socket, bytes) => this.#upgrade(socket, bytes),
-      handOver: (...connection) => this.#nodeConnections.adopt(...connection),
-    })
-    this.#nodeConnections.server.on('connection', (socket: Socket) => this.#accept(socket))
-    this.#handshakes =
-      tls &&
-      new Handshakes({
-        ...{ ...tls, ...limits, logger, protocol: 'http' },
-        secured: (socket) => {
-          const user = userOfCertificate(socket)
-          const isUser = user !== undefined && !this.#isStranger({ user, epoch: undefined })
-          this.#rawConnections.accept(socket, isUser || isNodeCertificate(socket))
-        },
-        refused: (socket, { kind, why }) => {
-          const advice = kind === 'missing' ? SHOW_CERTIFICATE : ''
-          const error = new ApiError('unauthenticated', `this node refuses the client: ${why}${advice}`)
-          const origin = () => ({ method: 'TLS', address: addressOf(socket) })
-          audit?.refused({ origin }, error, { name: userShownBy(socket, tls), certificate: kind })
-          this.#refuse(socket, error)
-        },
-        plain: (socket) =>
-          this.#refuse(socket, new ApiError('bad_request', 'this port speaks only TLS: use https://')),
-      })
-    options.metrics.watchHttp(() => this.inspect())
+    this.#api = api
+    this.#encoding = { node: api.node, version, errorOf: (error) => api.errorOf(error) }
   }
 
-  async listen(host: string, port: number): Promise<{ readonly url: string }> {
-    const { server } = this.#nodeConnections
-    const { logger } = this.#options
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject)
-      // Otherwise workers of node:cluster would share the port, and requests would reach them in turn.
-      server.listen({ host, port, exclusive: true }, () => {
-        server.off('error', reject)
-        // A connection that cannot be accepted, for example for lack of memory, must not end the node.
-        server.on('error', (error) => logger.error({ error: error.message }, 'the HTTP listener failed'))
-        resolve()
-      })
-    })
-    this.#connections.open()
-    // The import blocks the event loop for a long time. Now, before the node can lead, it delays no heartbeat.
-    this.#loadedRoutes()
-      .then(() => this.#loadedMultiplexer())
-      .catch((error: unknown) =>
-        logger.warn({ error: asError(error).message }, 'the routes beside the keys could not be loaded yet'),
-      )
-    const address = server.address()
-    const bound = typeof address === 'object' && address !== null ? address.port : port
-    const scheme = this.#options.tls === undefined ? 'http' : 'https'
-    return { url: `${scheme}://${isIPv6(host) ? `[${host}]` : host}:${bound}` }
+  /** Loads the routes outside the hot path before a request needs them. */
+  async load(): Promise<void> {
+    await this.#loadedRoutes()
   }
 
-  async close({ graceful }: { readonly graceful: boolean }): Promise<void> {
-    const { server } = this.#nodeConnections
-    this.#closing = true
-    const cut = (): void => {
-      this.#connections.cut()
-      for (const socket of this.#refusedNow) socket.destroy()
-    }
-    if (!graceful) cut()
-    this.#handshakes?.close()
-    this.#connections.closing()
-    this.#multiplexer?.closing()
-    // A connection whose answer was on its way when closing began becomes idle later. It gets the same pause.
-    let before = performance.now()
-    const sweep = setInterval(() => {
-      // Bytes that arrived while the event loop was busy are read first.
-      setImmediate(() => {
-        this.#nodeConnections.closeIdle(before)
-        this.#rawConnections.closeIdle(before)
-        this.#multiplexer?.closeIdle()
-        before = performance.now()
-      })
-    }, CLOSE_IDLE_MS)
-    const late = setTimeout(cut, this.#limits.closeMsMax)
-    if (graceful) await this.#acceptWaiting()
-    await new Promise<void>((resolve) => server.close(() => resolve()))
-    await this.#connections.closed()
-    clearInterval(sweep)
-    clearTimeout(late)
+  async close(): Promise<void> {
     const routes = await this.#coldRoutes?.catch(() => undefined)
     await routes?.close()
   }
 
-  roleChanged(): void {
-    this.#multiplexer?.roleChanged()
-  }
-
-  inspect(): HttpCounts {
-    return {
-      connections: this.#connections.size,
-      fastConnections: this.#rawConnections.size,
-      muxConnections: this.#multiplexer?.size ?? 0,
-      requests: this.#requests,
-      operations: this.#multiplexer?.operations ?? 0,
-      ranges: this.#api.ranges.open,
-      watchBytes: this.#api.watchBuffers.bytes,
-      bodyBytes: this.#api.inbound.bytes,
-      strangerBytes: this.#api.strangerBytes,
-      answerBytes: this.#api.outbound.bytes,
-      strangers: this.#connections.strangers,
-      strangerHeadBytes: this.#connections.strangerHeadBytes,
-      strangersClosedTotal: this.#connections.strangersClosedTotal,
-      handshakes: this.#handshakes?.size ?? 0,
-      stalledTotal: this.#connections.stalledTotal,
-      refusedTotal: this.#refusedTotal,
-      handshakesFailedTotal: this.#handshakes?.failedTotal ?? 0,
-    }
-  }
-
-  /**
-   * When a listener closes, the kernel resets connections that were not accepted yet, and their clients may have sent a
-   * change. Each iteration of the event loop accepts one connection. After one without, none waits.
-   */
-  async #acceptWaiting(): Promise<void> {
-    const until = performance.now() + ACCEPT_MS_MAX
-    let before: number
-    await nextTurn()
-    do {
-      before = this.#acceptedTotal
-      await nextTurn()
-    } while (this.#acceptedTotal > before && performance.now() < until)
-  }
-
-  #accept(socket: Socket): void {
-    this.#acceptedTotal++
-    if (this.#connections.makeRoom()) {
-      if (this.#handshakes === undefined) this.#rawConnections.accept(socket)
-      else this.#handshakes.begin(socket)
-      return
-    }
-    this.#refusedTotal++
-    // An error before the handshake would be no TLS.
-    if (this.#handshakes !== undefined) socket.destroy()
-    else this.#refuse(socket, new ApiError('overloaded', 'this node has as many connections as it can hold'))
-  }
-
-  #refuse(socket: Socket, error: ApiError): void {
-    if (this.#refusedNow.size >= REFUSED_MAX) {
-      socket.destroy()
-      return
-    }
-    this.#refusedNow.add(socket)
-    socket.on('error', () => {}).once('close', () => this.#refusedNow.delete(socket))
-    endWith(socket, error)
-  }
-
-  // -------------------------------------------------------------------------------------------------------------------
-  // Requests
-
   /** Checks the client, sets the deadline, decodes and executes the request, and sends the response. */
-  #serve(request: HttpRequest): void {
+  serve(request: HttpRequest): void {
     const { target, headers } = request
-    const { node, served, tls } = this.#options
+    const { guard, identity, connections } = this.#options
+    const { node } = this.#api
     const isChecked = node.auth.enabled
-    this.#requests++
+    this.requests++
     request.span = startRequestSpan(request, node.name)
     try {
-      this.#guard.checkHost(request, target)
-      request.served = served
+      guard.checkHost(request, target)
+      request.served = identity.served
       request.isUnidentified = !isChecked
       if (!isChecked) request.checkServed()
-      request.extra = this.#guard.checkOrigin(request, target.path)
+      request.extra = guard.checkOrigin(request, target.path)
       if (request.method === 'OPTIONS' && isPreflight(request, request.extra)) {
-        request.isOfStranger = isChecked && !this.#connections.isKnown(request.socket)
+        request.isOfStranger = isChecked && !connections.isKnown(request.socket)
         this.#respond(request, { status: 204, headers: PREFLIGHT_HEADERS, body: '', revision: undefined })
         return
       }
-      this.#guard.checkCluster(headers['kv-cluster'])
+      guard.checkCluster(headers['kv-cluster'])
       if (target.operation !== 'other') this.#api.outbound.check(0)
       request.readTimeout()
-      if (isChecked || tls !== undefined) this.#serveUser(request)
+      if (identity.isNeeded) this.#serveUser(request)
       else this.#serveIdentified(request, undefined)
     } catch (error) {
-      this.#auditRefusal(request, headers, error)
+      identity.auditRefusal(request, headers, error)
       const isUnserved = error instanceof ApiError && error.code === 'loopback_only'
-      request.isOfStranger = isUnserved || (isChecked && !this.#connections.isKnown(request.socket))
+      request.isOfStranger = isUnserved || (isChecked && !connections.isKnown(request.socket))
       this.#fail(request, error)
     }
   }
 
-  /** Writes a line for a client that is not served at all. */
-  #auditRefusal(client: Pick<Call, 'origin'>, { authorization }: IncomingHttpHeaders, error: unknown): void {
-    if (error instanceof ApiError && UNSERVED.has(error.code))
-      this.#api.audit?.refused(client, error, { name: userNamedIn(authorization) })
-  }
-
-  /** Rights are checked, or may be switched on by the user of a certificate. */
   #serveUser(request: HttpRequest): void {
-    this.#api.authenticator.identify(
-      this.#credentialsOf(request.headers, request.socket),
-      newerWithinMs(request),
-      (error, principal) => {
-        request.principal = principal
-        if (error !== undefined || OPEN_TO_STRANGERS.has(request.target.path))
-          this.#serveIdentified(request, error)
-        else
-          this.#whenKnown(principal, newerWithinMs(request), (unknown) =>
-            this.#serveIdentified(request, unknown),
-          )
-      },
-    )
-  }
-
-  /** A node refuses no certificate before it knows that its user was not made a moment ago. */
-  #whenKnown(
-    principal: Principal | undefined,
-    newerMs: number,
-    then: (error: ApiError | undefined) => void,
-  ): void {
-    if (principal === undefined || !this.#isStranger(principal)) then(undefined)
-    else whenNewest(this.#options.node, newerMs, then)
+    const { identity } = this.#options
+    identity.identify(request, newerWithinMs(request), (error, principal) => {
+      request.principal = principal
+      if (error !== undefined || OPEN_TO_STRANGERS.has(request.target.path))
+        this.#serveIdentified(request, error)
+      else
+        identity.whenKnown(principal, newerWithinMs(request), (unknown) =>
+          this.#serveIdentified(request, unknown),
+        )
+    })
   }
 
   #serveIdentified(request: HttpRequest, error: ApiError | undefined): void {
     try {
+      const { identity } = this.#options
       request.isOfStranger =
-        error !== undefined || this.#isStranger(request.principal) || this.#onlyProbes(request.socket)
+        error !== undefined || identity.isStranger(request.principal) || identity.onlyProbes(request)
       if (!request.isOfStranger) request.sink.identified()
       if (error !== undefined) {
         this.#api.audit?.refused(request, error, { name: userNamedIn(request.headers.authorization) })
@@ -368,24 +125,6 @@ class Listener implements HttpServer {
     } catch (thrown) {
       this.#fail(request, thrown)
     }
-  }
-
-  #credentialsOf(headers: IncomingHttpHeaders, socket: Socket): Credentials {
-    const { node, served } = this.#options
-    return credentialsOf(headers, socket, !node.auth.enabled && !isServed(served, socket))
-  }
-
-  /** Whether rights are checked, and this is no user. A certificate may name anybody. */
-  #isStranger(principal: Principal | undefined): boolean {
-    const { enabled, state } = this.#options.node.auth
-    if (!enabled || principal instanceof JoiningNode) return false
-    return principal === undefined || state.rightsOf(principal.user) === undefined
-  }
-
-  /** Whether rights are not checked, and from this machine only probes of the health are served. */
-  #onlyProbes(socket: Socket): boolean {
-    const { node, served } = this.#options
-    return !node.auth.enabled && !isServed(served, socket) && !isNodeCertificate(socket)
   }
 
   /** Only what is open to all is read to its end. All other requests are refused before their body arrives. */
@@ -424,7 +163,7 @@ class Listener implements HttpServer {
     body.drop()
     if (target.operation === 'get') this.#execute(get.http.decode(request), request)
     else if (target.operation === 'delete') this.#execute(decodeDelete(request), request)
-    else this.#execute(decodeRange(request, this.#limits.pageRowsMax), request)
+    else this.#execute(decodeRange(request, this.#api.limits.pageRowsMax), request)
   }
 
   #execute(operation: Operation, request: HttpRequest): void {
@@ -475,9 +214,7 @@ class Listener implements HttpServer {
 
   /** A request that is no operation needs a user, but for the routes that say nothing about the store. */
   #isRefused({ principal, target: { path } }: HttpRequest): boolean {
-    const { enabled, state } = this.#options.node.auth
-    if (!enabled || OPEN_PATHS.has(path)) return false
-    return principal === undefined || state.rightsOf(principal.user) === undefined
+    return !OPEN_PATHS.has(path) && !this.#options.identity.isUser(principal)
   }
 
   /** The result of a read may still be refused. The outcome of a change and the state of the node are always sent. */
@@ -494,7 +231,7 @@ class Listener implements HttpServer {
 
   #respond(request: HttpRequest, response: HttpResponse): void {
     const { target, startedAt, isAnswered } = request
-    if (!isAnswered) this.#requests--
+    if (!isAnswered) this.requests--
     request.isAnswered = true
     request.sink.send(request, response)
     // A response that cannot be sent to its end is followed by the reason.
@@ -514,119 +251,15 @@ class Listener implements HttpServer {
 
   async #loadColdRoutes(): Promise<ColdRoutes> {
     const { createColdRoutes } = await import('./routes.ts')
-    const { version, metrics } = this.#options
-    return createColdRoutes({ api: this.#api, version, metrics, isClosing: () => this.#closing })
-  }
-
-  // -------------------------------------------------------------------------------------------------------------------
-  // Multiplexed connections
-
-  /** Loads the code for multiplexed connections. After a failure, the next request tries again. */
-  #loadedMultiplexer(): Promise<Multiplexer> {
-    this.#multiplexerLoads ??= this.#loadMultiplexer().catch((error: unknown) => {
-      this.#multiplexerLoads = undefined
-      throw error
-    })
-    return this.#multiplexerLoads
-  }
-
-  async #loadMultiplexer(): Promise<Multiplexer> {
-    const { Multiplexer } = await import('../mux/multiplexer.ts')
-    const { version, metrics, served } = this.#options
-    this.#multiplexer = new Multiplexer({
-      ...{ api: this.#api, version, metrics, limits: this.#limits },
-      watchConnection: (socket, owner) => this.#connections.watch(socket, owner),
-      checkServed: (socket) => checkLoopbackOnly(served, socket, '/v1/connect'),
-      isClosing: () => this.#closing,
-    })
-    return this.#multiplexer
-  }
-
-  /** Takes over a connection if the request at the beginning of these bytes opens a multiplexed one. */
-  #upgrade(socket: Socket, bytes: Buffer): boolean {
-    const startedAt = performance.now()
-    const request = readOpening(bytes)
-    if (request === undefined) return false
-    const { metrics, node, served, tls } = this.#options
-    const origin = () => ({ method: 'GET', address: addressOf(socket) })
-    const refuse = (error: unknown): void => {
-      this.#auditRefusal({ origin }, request.headers, error)
-      const response = errorResponse(this.#api.errorOf(error))
-      this.#writer.writeToSocket(socket, request.method, response, [], () => {}, true)
-      endGently(socket)
-      metrics.requestEnded('other', response.status, performance.now() - startedAt)
-    }
-    let principal: Principal | undefined
-    const accept = (multiplexer: Multiplexer): void => {
-      if (socket.destroyed) return
-      this.#connections.identified(socket)
-      multiplexer.accept(socket, request, bytes.subarray(request.bytes), principal)
-      socket.resume()
-      metrics.requestEnded('other', 101, performance.now() - startedAt)
-    }
-    try {
-      checkOpening(request, this.#guard)
-      if (!node.auth.enabled) checkLoopbackOnly(served, socket, '/v1/connect')
-      if (this.#closing) throw new ApiError('not_ready', 'this node stops')
-    } catch (error) {
-      refuse(error)
-      return true
-    }
-    if (this.#multiplexer !== undefined && !node.auth.enabled && tls === undefined) {
-      accept(this.#multiplexer)
-      return true
-    }
-    socket.pause()
-    this.#connections.watch(socket, { quietSince: startedAt, waitsFor: () => 'node' })
-    this.#connections.holdHeads(socket, bytes.length)
-    const credentials = this.#credentialsOf(request.headers, socket)
-    this.#api.authenticator.identify(credentials, NEWER_MS_MAX, (error, identified) => {
-      if (error !== undefined) return refuse(error)
-      this.#whenKnown(identified, NEWER_MS_MAX, (unknown) => {
-        // A message may be large, and is read before an operation of it is decided.
-        if (unknown !== undefined || this.#isStranger(identified)) return refuse(unknown ?? unauthenticated())
-        principal = identified
-        this.#loadedMultiplexer().then(accept).catch(refuse)
-      })
-    })
-    return true
+    const { version, metrics, isClosing } = this.#options
+    return createColdRoutes({ api: this.#api, version, metrics, isClosing })
   }
 }
-
-/** The user whom the certificate of a connection names, whether it is a good one or not. */
-function userShownBy(socket: TLSSocket, { files }: ListenerTls): string | undefined {
-  const certificate = socket.getPeerX509Certificate()
-  const found = certificate && files.userIn(certificate)
-  return found !== undefined && 'user' in found ? found.user : undefined
-}
-
-/** `joinsOnly`: rights are not checked, and from another machine only a node that joins is served. */
-function credentialsOf(
-  { authorization }: IncomingHttpHeaders,
-  socket: Socket,
-  joinsOnly: boolean,
-): Credentials {
-  const certificate = nodeCertificateOf(socket)
-  const node = certificate && ((member: NodeMember) => objectionToPeer(certificate, member) === undefined)
-  return {
-    ...{ authorization, address: socket.remoteAddress ?? '', node },
-    certificateUser: node !== undefined && joinsOnly ? undefined : userOfCertificate(socket),
-  }
-}
-
-type NodeMember = Parameters<typeof objectionToPeer>[1]
-
-const SHOW_CERTIFICATE = '; give one with tls.cert and tls.key, in the command with --cert and --key'
 
 /** Routes that everybody may read. */
 const OPEN_PATHS: ReadonlySet<string> = new Set(['/', '/livez', '/readyz', '/openapi.json'])
 
 /** Paths without a user. Only a login has a body, which is small. */
 const OPEN_TO_STRANGERS: ReadonlySet<string> = new Set([...OPEN_PATHS, '/v1/auth', '/v1/auth/login'])
-
-/** Why a client is not served, whoever it is. */
-const UNSERVED: ReadonlySet<string> = new Set([
-  ...['loopback_only', 'unauthenticated', 'host_not_allowed', 'origin_not_allowed'],
-])
 
 const VALUE_LIMITS = { bytesMax: VALUE_BYTES_MAX, tooLarge: 'value_too_large' } as const

@@ -17,8 +17,8 @@ import { PROGRESS_MS_DEFAULT, PROGRESS_MS_MAX, PROGRESS_MS_MIN } from '../../ope
 import { type OutboundBudget, writeChunked } from '../api/budget.ts'
 import type { ApiResult } from '../api/operation.ts'
 import { errorOfWatch, type WaitingClient, type WatchBuffers } from '../api/watch.ts'
+import type { HttpRequest, HttpResponse } from '../connections/messages.ts'
 import type { EventsMessage, WatchEnd, WatchHandle, WatchSink } from '../node/watch/index.ts'
-import type { HttpRequest, HttpResponse } from './messages.ts'
 import { type Route, route } from './route.ts'
 import { NDJSON, SSE, type WatchForm } from './watch-json.ts'
 

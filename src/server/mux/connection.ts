@@ -9,6 +9,8 @@ import type { Api } from '../api/api.ts'
 import { afterDrain, ConnectionShare, PIECE_BYTES, tooManyBodies } from '../api/budget.ts'
 import type { Principal } from '../api/operation.ts'
 import type { WaitingClient } from '../api/watch.ts'
+import { loopbackOnly } from '../connections/guard.ts'
+import type { StallLimits } from '../connections/limits.ts'
 import { NumberMap } from '../node/number-map.ts'
 import type { MuxLimits } from './limits.ts'
 import { asItem, type Item, idOf, packMessage, readMessage, type SharedItem } from './messages.ts'
@@ -37,13 +39,19 @@ const MESSAGE_BYTES = 1024 * 1024
 
 export interface ConnectionOptions {
   readonly api: Api
-  readonly limits: MuxLimits
-  readonly checkServed: (socket: Socket) => void
+  readonly limits: MuxLimits & StallLimits
   readonly run: (call: MuxCall, item: Item) => void
   /** Called when a call has its answer. */
   readonly ended: (call: MuxCall) => void
   /** Calls `flush` in the next phase of the event loop. */
   readonly flushSoon: (connection: MuxConnection) => void
+}
+
+/** The client of a connection. */
+export interface MuxClient {
+  readonly principal: Principal | undefined
+  /** Whether it needs no rights, as long as they are not checked. */
+  readonly isServed: boolean
 }
 
 /** An item of a watch that is not sent yet. */
@@ -63,6 +71,7 @@ export class MuxConnection implements WatchConnection, WaitingClient {
   readonly address: string
   /** Connections receive progress at different times, so that their messages are spread. */
   readonly phase = Math.random()
+  readonly #isServed: boolean
   readonly #ws: WebSocket
   readonly #socket: Socket
   readonly #options: ConnectionOptions
@@ -104,8 +113,9 @@ export class MuxConnection implements WatchConnection, WaitingClient {
   /** Nothing more is read or answered. */
   #isOver = false
 
-  constructor(ws: WebSocket, socket: Socket, principal: Principal | undefined, options: ConnectionOptions) {
-    this.principal = principal
+  constructor(ws: WebSocket, socket: Socket, client: MuxClient, options: ConnectionOptions) {
+    this.principal = client.principal
+    this.#isServed = client.isServed
     this.address = `${socket.remoteAddress}:${socket.remotePort}`
     this.#ws = ws
     this.#socket = socket
@@ -123,8 +133,9 @@ export class MuxConnection implements WatchConnection, WaitingClient {
     socket.on('close', () => this.#end())
   }
 
+  /** Throws `ApiError` if the client is not served while rights are not checked. */
   checkServed(): void {
-    this.#options.checkServed(this.#socket)
+    if (!this.#isServed) throw loopbackOnly()
   }
 
   get isOver(): boolean {

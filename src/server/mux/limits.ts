@@ -20,13 +20,6 @@ export interface MuxLimits {
   readonly muxPingMs: number
   /** Watches of one connection. Beyond: overloaded. */
   readonly muxWatchesMax: number
-  /**
-   * The connection of a client that takes nothing of an answer for this long is closed. So is a multiplexed one whose
-   * client sends nothing of a message that it has begun.
-   */
-  readonly writeStallMsMax: number
-  /** Graceful close: how long a client may send nothing of its request, or take nothing of its answer. */
-  readonly closeStallMsMax: number
 }
 
 export const muxLimits: MuxLimits = {
@@ -37,6 +30,4 @@ export const muxLimits: MuxLimits = {
   muxAnswersBytesMax: 16 * MiB,
   muxPingMs: 30_000,
   muxWatchesMax: 10_000,
-  writeStallMsMax: 10_000,
-  closeStallMsMax: 1_000,
 }

@@ -9,10 +9,10 @@ import { ApiError } from '../../operations/forms/index.ts'
 import { RENEW_LEASES_MAX } from '../../operations/keep-alive.ts'
 import type { Api } from '../api/api.ts'
 import { execute } from '../api/execute.ts'
-import type { Principal } from '../api/operation.ts'
+import type { StallLimits } from '../connections/limits.ts'
 import type { Metrics } from '../node/metrics.ts'
 import type { NodeApi } from '../node/types.ts'
-import { type ConnectionOptions, MuxConnection } from './connection.ts'
+import { type ConnectionOptions, type MuxClient, MuxConnection } from './connection.ts'
 import type { MuxLimits } from './limits.ts'
 import type { Item } from './messages.ts'
 import type { MuxCall } from './mux-call.ts'
@@ -21,13 +21,11 @@ import { CHANGES, PROTOCOL_VERSION, SUBPROTOCOL } from './protocol.ts'
 
 export interface MultiplexerOptions {
   readonly api: Api
-  readonly limits: MuxLimits
+  readonly limits: MuxLimits & StallLimits
   readonly version: string
   readonly metrics: Metrics
   /** Watches the connection of a client, which `owner` now serves. */
   readonly watchConnection: (socket: Socket, owner: MuxConnection) => void
-  /** Throws `ApiError` if the client is not served while rights are not checked. */
-  readonly checkServed: (socket: Socket) => void
   readonly isClosing: () => boolean
 }
 
@@ -51,7 +49,7 @@ export class Multiplexer {
   #knownLeader: Leader
 
   constructor(options: MultiplexerOptions) {
-    const { api, limits, checkServed } = options
+    const { api, limits } = options
     this.#options = options
     this.#knownLeader = leaderOf(api.node)
     this.#server = new WebSocketServer({
@@ -67,7 +65,6 @@ export class Multiplexer {
     this.#each = {
       api,
       limits,
-      checkServed,
       run: (call, item) => this.#run(call, item),
       ended: (call) => {
         this.#operations--
@@ -125,10 +122,10 @@ export class Multiplexer {
   }
 
   /** Takes over the connection of a client whose request was checked. `rest` are the bytes that followed it. */
-  accept(socket: Socket, request: OpeningRequest, rest: Buffer, principal: Principal | undefined): void {
+  accept(socket: Socket, request: OpeningRequest, rest: Buffer, client: MuxClient): void {
     // `ws` reads only these parts of a request.
     this.#server.handleUpgrade(request as unknown as IncomingMessage, socket, rest, (ws) =>
-      this.#opened(ws, socket, principal),
+      this.#opened(ws, socket, client),
     )
   }
 
@@ -155,10 +152,10 @@ export class Multiplexer {
     for (const connection of this.#connections) connection.leave()
   }
 
-  #opened(ws: WebSocket, socket: Socket, principal: Principal | undefined): void {
+  #opened(ws: WebSocket, socket: Socket, client: MuxClient): void {
     const { api, version, limits, watchConnection } = this.#options
     this.#sendLeader()
-    const connection = new MuxConnection(ws, socket, principal, this.#each)
+    const connection = new MuxConnection(ws, socket, client, this.#each)
     this.#connections.add(connection)
     socket.on('close', () => this.#left(connection))
     watchConnection(socket, connection)

@@ -6,9 +6,9 @@ import { expect, test } from 'vitest'
 import { asRevision } from '../../../src/operations/forms/index.ts'
 import { OutboundBudget } from '../../../src/server/api/budget.ts'
 import { WatchBuffers } from '../../../src/server/api/watch.ts'
-import { httpLimits } from '../../../src/server/http/index.ts'
 import { WatchStream } from '../../../src/server/http/watch.ts'
 import { SSE } from '../../../src/server/http/watch-json.ts'
+import { httpLimits } from '../../../src/server/listener/limits.ts'
 import { FakeNode } from '../http/fake-node.ts'
 
 const CLIENTS = 8

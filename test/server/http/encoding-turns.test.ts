@@ -5,8 +5,8 @@ import { expect, onTestFinished, test, vi } from 'vitest'
 import { OutboundBudget, PIECE_BYTES, writeChunked } from '../../../src/server/api/budget.ts'
 import type { Call } from '../../../src/server/api/operation.ts'
 import { Ranges } from '../../../src/server/api/ranges.ts'
-import { httpLimits } from '../../../src/server/http/index.ts'
-import { encodeBody, type HttpResponse } from '../../../src/server/http/messages.ts'
+import { encodeBody, type HttpResponse } from '../../../src/server/connections/messages.ts'
+import { httpLimits } from '../../../src/server/listener/limits.ts'
 
 const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve))
 const PARTS = 40

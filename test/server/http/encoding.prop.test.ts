@@ -5,7 +5,7 @@ import { expect, test } from 'vitest'
 import { readConditions, readIdempotencyKey, TAGS_MAX } from '../../../src/operations/forms/index.ts'
 import { bytesJson } from '../../../src/operations/forms/json.ts'
 import { percentDecode, queryDecode } from '../../../src/operations/forms/percent.ts'
-import { splitTarget } from '../../../src/server/http/target.ts'
+import { splitTarget } from '../../../src/server/connections/target.ts'
 import { character } from '../../characters.ts'
 import { runs } from '../../runs.ts'
 

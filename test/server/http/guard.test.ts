@@ -1,8 +1,13 @@
 // The checks of the guard, one by one; api.int.test.ts tests which responses a page of a browser may read.
 
 import { expect, test } from 'vitest'
-import { Guard, isPreflight, PREFLIGHT_HEADERS, type RequestHead } from '../../../src/server/http/guard.ts'
-import { splitTarget } from '../../../src/server/http/target.ts'
+import {
+  Guard,
+  isPreflight,
+  PREFLIGHT_HEADERS,
+  type RequestHead,
+} from '../../../src/server/connections/guard.ts'
+import { splitTarget } from '../../../src/server/connections/target.ts'
 
 const OPEN = { clusterId: '42', allowedHosts: [], corsOrigins: [] }
 

@@ -5,7 +5,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { Socket } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import { Audit } from '../../../src/server/api/audit.ts'
-import { checkLoopbackOnly } from '../../../src/server/http/guard.ts'
+import { checkLoopbackOnly, isServed } from '../../../src/server/connections/guard.ts'
 import { setIdentity } from '../../../src/server/tls/identity.ts'
 import { AS_BOB, nodeWithUsers } from '../auth/users.ts'
 import { GET, MuxClient } from '../mux/mux-client.ts'
@@ -118,8 +118,10 @@ function socketBetween(remoteAddress: string, localAddress: string): Socket {
 }
 
 test('a connection within the machine may use any address of it', () => {
-  const check = (remote: string, local: string) => () =>
-    checkLoopbackOnly('own-machine', socketBetween(remote, local), '/v1/status')
+  const check = (remote: string, local: string) => () => {
+    const socket = socketBetween(remote, local)
+    checkLoopbackOnly(isServed('own-machine', socket), socket, '/v1/status')
+  }
   expect(check('10.0.0.1', '10.0.0.1')).not.toThrow()
   expect(check('::ffff:10.0.0.1', '10.0.0.1')).not.toThrow()
   expect(check('10.0.0.2', '10.0.0.1')).toThrow('own machine')
@@ -131,7 +133,7 @@ test('a node with a certificate may join, and do nothing else', () => {
   const certificate = new X509Certificate(authority().node('n2').cert)
   const socket = socketBetween('10.0.0.2', '10.0.0.1')
   setIdentity(socket, { user: undefined, node: certificate })
-  const check = (path: string) => () => checkLoopbackOnly('own-machine', socket, path)
+  const check = (path: string) => () => checkLoopbackOnly(isServed('own-machine', socket), socket, path)
   for (const path of ['/v1/cluster', '/v1/cluster/members', '/v1/cluster/members/n2/replace'])
     expect(check(path)).not.toThrow()
   for (const path of ['/v1/status', '/v1/cluster/members/n2', '/v1/cluster/leader', '/v1/kv/a'])

@@ -3,7 +3,7 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { initialState } from '../../../src/kv/index.ts'
-import { REST_MS_MAX } from '../../../src/server/http/raw-connection.ts'
+import { REST_MS_MAX } from '../../../src/server/connections/raw-connection.ts'
 import { runs } from '../../runs.ts'
 import {
   atRest,

@@ -12,8 +12,8 @@ import {
   takeTimeout,
 } from '../../../src/operations/forms/parameters.ts'
 import { percentDecode, queryDecode } from '../../../src/operations/forms/percent.ts'
-import { BODY_BYTES_MAX, HEAD_BYTES_MAX, RawParser } from '../../../src/server/http/raw-parser.ts'
-import { classify, splitTarget } from '../../../src/server/http/target.ts'
+import { BODY_BYTES_MAX, HEAD_BYTES_MAX, RawParser } from '../../../src/server/connections/raw-parser.ts'
+import { classify, splitTarget } from '../../../src/server/connections/target.ts'
 
 const codeOf = (run: () => unknown): unknown => {
   try {

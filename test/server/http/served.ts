@@ -1,16 +1,13 @@
-// An HTTP server on a fake node, and a client that normalises nothing.
+// The client port of a fake node, and a client that normalises nothing.
 
 import { Agent, type IncomingHttpHeaders, request } from 'node:http'
 import { connect } from 'node:net'
 import { onTestFinished } from 'vitest'
+import { Api } from '../../../src/server/api/api.ts'
 import type { Audit } from '../../../src/server/api/audit.ts'
-import {
-  createHttpServer,
-  type HttpLimits,
-  type HttpServer,
-  httpLimits,
-  type ServedClients,
-} from '../../../src/server/http/index.ts'
+import type { ServedClients } from '../../../src/server/connections/guard.ts'
+import { ClientListener } from '../../../src/server/listener/client-listener.ts'
+import { type HttpLimits, httpLimits } from '../../../src/server/listener/limits.ts'
 import { Metrics } from '../../../src/server/node/metrics.ts'
 import type { ListenerTls } from '../../../src/server/tls/handshakes.ts'
 import { FakeNode } from './fake-node.ts'
@@ -39,7 +36,7 @@ export interface Asking {
 
 export interface Served {
   readonly node: FakeNode
-  readonly http: HttpServer
+  readonly http: ClientListener
   readonly port: number
   readonly metrics: Metrics
   readonly logged: string[]
@@ -72,15 +69,20 @@ export async function start({
   const logged: string[] = []
   const log = (_: object, message: string): void => void logged.push(message)
   const metrics = new Metrics()
-  const http = createHttpServer({
-    node,
+  const allLimits = { ...httpLimits, ...limits }
+  const http = new ClientListener({
+    api: new Api({
+      node,
+      limits: allLimits,
+      audit,
+      failed: ({ message }) => void logged.push(`a request failed: ${message}`),
+    }),
     version: '1.2.3',
     allowedHosts,
     corsOrigins,
     metrics,
     logger: { debug: log, info: log, warn: log, error: log },
-    audit,
-    limits: { ...httpLimits, ...limits },
+    limits: allLimits,
     tls,
     served,
   })

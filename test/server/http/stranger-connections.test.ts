@@ -1,11 +1,11 @@
-// Connections on which nobody is known: which of them are closed, and when. Sockets are those of a table; time is
+// ConnectionTable on which nobody is known: which of them are closed, and when. Sockets are those of a table; time is
 // virtual.
 
 import { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
 import { beforeEach, expect, onTestFinished, test, vi } from 'vitest'
-import { type ConnectionOwner, Connections } from '../../../src/server/http/connections.ts'
-import { httpLimits } from '../../../src/server/http/limits.ts'
+import { type ConnectionOwner, ConnectionTable } from '../../../src/server/connections/connection-table.ts'
+import { httpLimits } from '../../../src/server/listener/limits.ts'
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
@@ -33,7 +33,7 @@ const WAITS = { nothing: 'nothing', client: 'client', node: 'node' } as const
 
 function opened(connectionsMax = 8) {
   const handshakes = { size: 0, closeOldest: () => false }
-  const connections = new Connections({ ...httpLimits, connectionsMax }, () => handshakes)
+  const connections = new ConnectionTable({ ...httpLimits, connectionsMax }, () => handshakes)
   connections.open()
   onTestFinished(async () => {
     connections.cut()

@@ -9,16 +9,17 @@ import { errorResponse, HttpError } from '../../operations/forms/http.ts'
 import { ApiError } from '../../operations/forms/index.ts'
 import { http } from '../../system/node-http.ts'
 import { ConnectionShare, FREE_BYTES, type InboundBudget, tooManyBodies } from '../api/budget.ts'
+import type { ApiLimits } from '../api/limits.ts'
 import { type IncomingRequest, NodeBody } from './body.ts'
-import { type ConnectionOwner, type Connections, endGently } from './connections.ts'
+import { type ConnectionOwner, type ConnectionTable, endGently } from './connection-table.ts'
 import { METHODS } from './guard.ts'
-import type { HttpLimits } from './limits.ts'
+import type { ConnectionLimits } from './limits.ts'
 import { HttpRequest, isStreamed } from './messages.ts'
 import type { ResponseWriter } from './response-writer.ts'
 
 export interface NodeConnectionsOptions {
-  readonly limits: HttpLimits
-  readonly connections: Connections
+  readonly limits: ConnectionLimits & Pick<ApiLimits, 'strangerBodyMs'>
+  readonly connections: ConnectionTable
   readonly inbound: InboundBudget
   /** Counts what a connection has sent before a user is known on it. */
   readonly inboundOfStrangers: () => InboundBudget
@@ -379,7 +380,7 @@ function lastAnswer(error: ApiError): string {
 
 function errorOfParser(
   { code, message }: Error & { readonly code?: string },
-  { headBytesMax }: HttpLimits,
+  { headBytesMax }: ConnectionLimits,
 ): ApiError {
   if (code === 'HPE_HEADER_OVERFLOW')
     return new ApiError('bad_request', `the head of a request may have ${headBytesMax} bytes`)

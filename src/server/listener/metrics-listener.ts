@@ -9,12 +9,12 @@ import { networkOf } from '../../system/addresses.ts'
 import { http } from '../../system/node-http.ts'
 import { asError } from '../api/errors.ts'
 import { ByNetwork } from '../by-network.ts'
+import type { HttpResponse } from '../connections/messages.ts'
+import { splitTarget } from '../connections/target.ts'
+import { health, readiness } from '../http/health.ts'
 import { METRICS_CONTENT_TYPE } from '../node/metric-list.ts'
 import type { Metrics } from '../node/metrics.ts'
 import type { DriverStatus, ListenAddress, Logger } from '../node/types.ts'
-import { health, readiness } from './health.ts'
-import type { HttpResponse } from './messages.ts'
-import { splitTarget } from './target.ts'
 
 /** Connections of one listener. One more closes the oldest of the network that has most. */
 const CONNECTIONS_MAX = 64

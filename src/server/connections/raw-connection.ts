@@ -8,7 +8,7 @@ import { Duplex, Readable } from 'node:stream'
 import { errorResponse } from '../../operations/forms/http.ts'
 import { ConnectionShare, type InboundBudget, tooManyBodies } from '../api/budget.ts'
 import { WholeBody } from './body.ts'
-import { type ConnectionOwner, type Connections, endGently } from './connections.ts'
+import { type ConnectionOwner, type ConnectionTable, endGently } from './connection-table.ts'
 import { HttpRequest, type HttpResponse, type ResponseSink } from './messages.ts'
 import { endWith } from './node-connection.ts'
 import { EMPTY_LINE, RawParser, type RawRequest } from './raw-parser.ts'
@@ -32,7 +32,7 @@ const SWEEP_MS_MAX = 5_000
 export interface RawConnectionsOptions {
   readonly keepAliveMs: number
   readonly headBytesMax: number
-  readonly connections: Connections
+  readonly connections: ConnectionTable
   /** Whether each connection ends with its next response, which has `Connection: close`. */
   readonly isClosing: () => boolean
   readonly inbound: InboundBudget
@@ -55,7 +55,7 @@ export interface RawConnectionsOptions {
 export class RawConnections {
   readonly #options: RawConnectionsOptions
   readonly #connections = new Set<RawConnection>()
-  /** Connections that wait for the rest of a request. */
+  /** ConnectionTable that wait for the rest of a request. */
   readonly #waiting = new Set<RawConnection>()
   #restTimer: NodeJS.Timeout | undefined
   #sweepTimer: NodeJS.Timeout | undefined

@@ -11,8 +11,8 @@ import type { BudgetPart, OutboundBudget, Reservation } from '../api/budget.ts'
 import { answerWithinMs } from '../api/limits.ts'
 import type { Call, PageCollector, Permit, Principal } from '../api/operation.ts'
 import type { WatchSink } from '../node/watch/index.ts'
-import { addressOf } from './connections.ts'
-import { checkLoopbackOnly, type RequestHead, type ServedClients } from './guard.ts'
+import { addressOf } from './connection-table.ts'
+import { checkLoopbackOnly, isServed, type RequestHead, type ServedClients } from './guard.ts'
 import { type ClassifiedTarget, classify, splitTarget } from './target.ts'
 
 export interface BodyLimits {
@@ -92,6 +92,7 @@ export class HttpRequest implements Call {
   room: Reservation | undefined
   openSink?: () => WatchSink
   served: ServedClients = 'all'
+  #isServed: boolean | undefined
 
   constructor(parts: RequestParts, startedAt: number, sink: ResponseSink) {
     this.method = parts.method
@@ -123,9 +124,15 @@ export class HttpRequest implements Call {
     return { method: this.method, address: addressOf(this.socket) }
   }
 
+  /** Whether its client needs no rights, as long as they are not checked. Computed once, from the addresses. */
+  isServed(): boolean {
+    this.#isServed ??= isServed(this.served, this.socket)
+    return this.#isServed
+  }
+
   /** A method: a closure for each request would survive collections, and cost a fifth of the gets a second. */
   checkServed(): void {
-    checkLoopbackOnly(this.served, this.socket, this.target.path)
+    checkLoopbackOnly(this.isServed(), this.socket, this.target.path)
   }
 
   /** Takes the timeout out of the query. Throws `ApiError`. */

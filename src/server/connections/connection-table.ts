@@ -11,7 +11,7 @@ import { networkOf } from '../../system/addresses.ts'
 import { FREE_BYTES } from '../api/budget.ts'
 import { ByNetwork } from '../by-network.ts'
 import { connectionsThatFit, openFilesMax } from '../node/descriptors.ts'
-import type { HttpLimits } from './limits.ts'
+import type { ConnectionLimits } from './limits.ts'
 
 /** The reader or the protocol that serves a connection. */
 export interface ConnectionOwner {
@@ -66,7 +66,7 @@ export interface OpenHandshakes {
 }
 
 /** Several nodes of one process share its open files. */
-const listeners = new Set<Connections>()
+const listeners = new Set<ConnectionTable>()
 
 /**
  * Share of the connections that clients who are not known may have, even if users have all others: for one of them, an
@@ -77,8 +77,8 @@ const STRANGERS_SHARE = 1 / 8
 const CHECK_EVERY_MS_MAX = 1_000
 const CHECK_EVERY_MS_CLOSING = 10
 
-export class Connections {
-  readonly #limits: HttpLimits
+export class ConnectionTable {
+  readonly #limits: ConnectionLimits
   readonly #handshakes: () => OpenHandshakes | undefined
   readonly #watched = new Map<Socket, WatchedConnection>()
   /** Connections on which nobody is known. */
@@ -92,7 +92,7 @@ export class Connections {
   strangersClosedTotal = 0
 
   /** `handshakes`: accepted connections that no owner serves yet. */
-  constructor(limits: HttpLimits, handshakes: () => OpenHandshakes | undefined) {
+  constructor(limits: ConnectionLimits, handshakes: () => OpenHandshakes | undefined) {
     this.#limits = limits
     this.#handshakes = handshakes
   }

@@ -158,17 +158,19 @@ export const PREFLIGHT_HEADERS = [
 export type ServedClients = 'all' | 'own-machine'
 
 /**
- * Throws `ApiError` for a request from another machine. Probes of the health of the node are served, and the requests
- * of a node that joins.
+ * Throws `ApiError` for a request of a client that is not served. Probes of the health of the node are answered, and
+ * the requests of a node that joins.
  */
-export function checkLoopbackOnly(served: ServedClients, socket: Socket, path: string): void {
-  if (PROBES.has(path) || isServed(served, socket)) return
-  if (JOINING.test(path) && isNodeCertificate(socket)) return
-  throw new ApiError(
+export function checkLoopbackOnly(isClientServed: boolean, socket: Socket, path: string): void {
+  if (isClientServed || PROBES.has(path) || (JOINING.test(path) && isNodeCertificate(socket))) return
+  throw loopbackOnly()
+}
+
+export const loopbackOnly = (): ApiError =>
+  new ApiError(
     'loopback_only',
     'without authentication this node serves only clients of its own machine; start it with --client-cert required, which needs --tls-ca, or accept every client with --insecure',
   )
-}
 
 /** Whether a client needs no rights, as long as they are not checked. */
 export const isServed = (served: ServedClients, socket: Socket): boolean =>

@@ -1,0 +1,100 @@
+// The identity of the clients of a node: who a client is, by its credentials or its certificate, and whether the node
+// serves it at all. The answers are the same for a request and for a multiplexed connection.
+
+import type { IncomingHttpHeaders } from 'node:http'
+import type { Socket } from 'node:net'
+import { ApiError } from '../../operations/forms/index.ts'
+import type { Api } from '../api/api.ts'
+import { type Credentials, userNamedIn } from '../api/authenticator.ts'
+import type { Call, Principal } from '../api/operation.ts'
+import { JoiningNode, whenNewest } from '../api/permit.ts'
+import { isNodeCertificate, nodeCertificateOf, objectionToPeer, userOfCertificate } from '../tls/identity.ts'
+import type { ServedClients } from './guard.ts'
+
+/** The sender of a request, as far as its connection and its headers tell. */
+export interface UnidentifiedClient {
+  readonly headers: IncomingHttpHeaders
+  readonly socket: Socket
+  /** Whether it needs no rights, as long as they are not checked. */
+  isServed(): boolean
+}
+
+export class ClientIdentity {
+  readonly served: ServedClients
+  readonly #api: Api
+  readonly #isSecure: boolean
+
+  /** `isSecure`: clients may show certificates. */
+  constructor(api: Api, served: ServedClients, isSecure: boolean) {
+    this.#api = api
+    this.served = served
+    this.#isSecure = isSecure
+  }
+
+  /** Whether credentials are read: rights are checked, or may be switched on by the user of a certificate. */
+  get isNeeded(): boolean {
+    return this.#api.node.auth.enabled || this.#isSecure
+  }
+
+  /** Calls `done` once, now or later. */
+  identify(
+    client: UnidentifiedClient,
+    newerMs: number,
+    done: (error: ApiError | undefined, principal: Principal | undefined) => void,
+  ): void {
+    this.#api.authenticator.identify(this.#credentialsOf(client), newerMs, done)
+  }
+
+  /** Calls `then` once. A node refuses no certificate before it knows that its user was not made a moment ago. */
+  whenKnown(
+    principal: Principal | undefined,
+    newerMs: number,
+    then: (error: ApiError | undefined) => void,
+  ): void {
+    if (principal === undefined || !this.isStranger(principal)) then(undefined)
+    else whenNewest(this.#api.node, newerMs, then)
+  }
+
+  /** Whether rights are checked, and this is no user. A certificate may name anybody. */
+  isStranger(principal: Principal | undefined): boolean {
+    return !(principal instanceof JoiningNode) && !this.isUser(principal)
+  }
+
+  /** Whether rights are not checked, or this is a user. */
+  isUser(principal: Principal | undefined): boolean {
+    const { enabled, state } = this.#api.node.auth
+    return !enabled || (principal !== undefined && state.rightsOf(principal.user) !== undefined)
+  }
+
+  /** Whether rights are not checked, and of this client only probes of the health are served. */
+  onlyProbes(client: UnidentifiedClient): boolean {
+    return !this.#api.node.auth.enabled && !client.isServed() && !isNodeCertificate(client.socket)
+  }
+
+  /** Writes a line for a client that is not served at all. */
+  auditRefusal(client: Pick<Call, 'origin'>, { authorization }: IncomingHttpHeaders, error: unknown): void {
+    if (error instanceof ApiError && UNSERVED.has(error.code))
+      this.#api.audit?.refused(client, error, { name: userNamedIn(authorization) })
+  }
+
+  /** While rights are not checked, of another machine only a node that joins is served. */
+  #credentialsOf(client: UnidentifiedClient): Credentials {
+    const { headers, socket } = client
+    const joinsOnly = !this.#api.node.auth.enabled && !client.isServed()
+    const certificate = nodeCertificateOf(socket)
+    const node = certificate && ((member: NodeMember) => objectionToPeer(certificate, member) === undefined)
+    return {
+      authorization: headers.authorization,
+      address: socket.remoteAddress ?? '',
+      node,
+      certificateUser: node !== undefined && joinsOnly ? undefined : userOfCertificate(socket),
+    }
+  }
+}
+
+type NodeMember = Parameters<typeof objectionToPeer>[1]
+
+/** Why a client is not served, whoever it is. */
+const UNSERVED: ReadonlySet<string> = new Set([
+  ...['loopback_only', 'unauthenticated', 'host_not_allowed', 'origin_not_allowed'],
+])

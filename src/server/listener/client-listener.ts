@@ -1,0 +1,288 @@
+// The client port of a node. The listener accepts connections and keeps their number within limits, makes the
+// handshakes of TLS, and closes all connections when the node stops.
+//
+// A connection begins with the readers of `../connections`. Their requests go to `../http`. A request that opens a
+// multiplexed connection gives the connection to `../mux` (mux-opening.ts). A protocol over HTTP/2 would take over a
+// connection in `#secured`: there the handshake has agreed on a protocol (ALPN). All of them execute operations in one
+// `Api`, so they share its budgets.
+
+import { isIPv6, type Socket } from 'node:net'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { TLSSocket } from 'node:tls'
+import { ApiError } from '../../operations/forms/index.ts'
+import type { Api } from '../api/api.ts'
+import { asError } from '../api/errors.ts'
+import { ClientIdentity } from '../connections/client-identity.ts'
+import { addressOf, ConnectionTable } from '../connections/connection-table.ts'
+import { Guard, type ServedClients } from '../connections/guard.ts'
+import type { HttpRequest } from '../connections/messages.ts'
+import { endWith, NodeConnections } from '../connections/node-connection.ts'
+import { RawConnections } from '../connections/raw-connection.ts'
+import { ResponseWriter } from '../connections/response-writer.ts'
+import { HttpServer } from '../http/server.ts'
+import type { HttpCounts, Metrics } from '../node/metrics.ts'
+import type { Logger } from '../node/types.ts'
+import { type HandshakeRefusal, Handshakes, type ListenerTls } from '../tls/handshakes.ts'
+import { isNodeCertificate, userOfCertificate } from '../tls/identity.ts'
+import type { HttpLimits } from './limits.ts'
+import { MuxOpening } from './mux-opening.ts'
+
+export interface ClientListenerOptions {
+  readonly api: Api
+  readonly version: string
+  readonly allowedHosts: readonly string[]
+  readonly corsOrigins: readonly string[]
+  readonly metrics: Metrics
+  readonly logger: Logger
+  readonly limits: HttpLimits
+  /** With it, the port speaks only TLS. */
+  readonly tls?: ListenerTls | undefined
+  readonly served: ServedClients
+}
+
+/**
+ * A node that stops ends idle connections after this pause. A client that has just received an answer may send its next
+ * request. If the connection ended at the same time, the client would not know the outcome of a change.
+ */
+const CLOSE_IDLE_MS = 50
+
+/** How long, at most, a stopping node still accepts connections that were made before. */
+const ACCEPT_MS_MAX = 2_000
+
+/** Limit of refused connections that receive an error at the same time. Others are closed without an answer. */
+const REFUSED_MAX = 16
+
+export class ClientListener {
+  readonly #options: ClientListenerOptions
+  readonly #api: Api
+  readonly #identity: ClientIdentity
+  readonly #connections: ConnectionTable
+  readonly #nodeConnections: NodeConnections
+  readonly #rawConnections: RawConnections
+  readonly #http: HttpServer
+  readonly #mux: MuxOpening
+  readonly #handshakes: Handshakes | undefined
+  /** Connections without room, which receive an error. */
+  readonly #refusedNow = new Set<Socket>()
+  #refusedTotal = 0
+  #acceptedTotal = 0
+  #closing = false
+
+  constructor(options: ClientListenerOptions) {
+    const { api, version, metrics, limits, tls, served, allowedHosts, corsOrigins } = options
+    const { node, inbound, outbound, outboundOfStrangers } = api
+    const isClosing = (): boolean => this.#closing
+    const isSecure = tls !== undefined
+    this.#options = options
+    this.#api = api
+    this.#identity = new ClientIdentity(api, served, isSecure)
+    const identity = this.#identity
+    const guard = new Guard({ clusterId: node.clusterId, allowedHosts, corsOrigins, isSecure })
+    const { keepAliveMs, headBytesMax } = limits
+    const writer = new ResponseWriter({ node, outbound, outboundOfStrangers, keepAliveMs, isClosing })
+    this.#connections = new ConnectionTable(limits, () => this.#handshakes)
+    const connections = this.#connections
+    this.#http = new HttpServer({ api, version, metrics, guard, identity, connections, isClosing })
+    this.#mux = new MuxOpening({
+      api,
+      version,
+      metrics,
+      limits,
+      guard,
+      identity,
+      connections,
+      writer,
+      isClosing,
+    })
+    const inboundOfStrangers = () => api.inboundOfStrangers
+    const serve = (request: HttpRequest): void => this.#http.serve(request)
+    this.#nodeConnections = new NodeConnections({
+      limits,
+      connections,
+      inbound,
+      inboundOfStrangers,
+      writer,
+      serve,
+    })
+    this.#rawConnections = new RawConnections({
+      keepAliveMs,
+      headBytesMax,
+      connections,
+      inbound,
+      inboundOfStrangers,
+      writer,
+      serve,
+      isClosing,
+      upgrade: (socket, bytes) => this.#mux.upgrade(socket, bytes),
+      handOver: (...connection) => this.#nodeConnections.adopt(...connection),
+    })
+    this.#nodeConnections.server.on('connection', (socket: Socket) => this.#accept(socket))
+    this.#handshakes = tls && this.#createHandshakes(tls)
+    metrics.watchHttp(() => this.inspect())
+  }
+
+  /** Port 0 means any free port. Rejects if the address cannot be used. */
+  async listen(host: string, port: number): Promise<{ readonly url: string }> {
+    const { server } = this.#nodeConnections
+    const { logger } = this.#options
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject)
+      // Otherwise workers of node:cluster would share the port, and requests would reach them in turn.
+      server.listen({ host, port, exclusive: true }, () => {
+        server.off('error', reject)
+        // A connection that cannot be accepted, for example for lack of memory, must not end the node.
+        server.on('error', (error) => logger.error({ error: error.message }, 'the HTTP listener failed'))
+        resolve()
+      })
+    })
+    this.#connections.open()
+    // The import blocks the event loop for a long time. Now, before the node can lead, it delays no heartbeat.
+    this.#http
+      .load()
+      .then(() => this.#mux.load())
+      .catch((error: unknown) =>
+        logger.warn({ error: asError(error).message }, 'the routes beside the keys could not be loaded yet'),
+      )
+    const address = server.address()
+    const bound = typeof address === 'object' && address !== null ? address.port : port
+    const scheme = this.#options.tls === undefined ? 'http' : 'https'
+    return { url: `${scheme}://${isIPv6(host) ? `[${host}]` : host}:${bound}` }
+  }
+
+  /**
+   * `graceful`: accepts no more connections, answers the open requests, then closes. Otherwise it destroys all sockets.
+   */
+  async close({ graceful }: { readonly graceful: boolean }): Promise<void> {
+    const { server } = this.#nodeConnections
+    this.#closing = true
+    const cut = (): void => {
+      this.#connections.cut()
+      for (const socket of this.#refusedNow) socket.destroy()
+    }
+    if (!graceful) cut()
+    this.#handshakes?.close()
+    this.#connections.closing()
+    this.#mux.closing()
+    // A connection whose answer was on its way when closing began becomes idle later. It gets the same pause.
+    let before = performance.now()
+    const sweep = setInterval(() => {
+      // Bytes that arrived while the event loop was busy are read first.
+      setImmediate(() => {
+        this.#nodeConnections.closeIdle(before)
+        this.#rawConnections.closeIdle(before)
+        this.#mux.closeIdle()
+        before = performance.now()
+      })
+    }, CLOSE_IDLE_MS)
+    const late = setTimeout(cut, this.#options.limits.closeMsMax)
+    if (graceful) await this.#acceptWaiting()
+    await new Promise<void>((resolve) => server.close(() => resolve()))
+    await this.#connections.closed()
+    clearInterval(sweep)
+    clearTimeout(late)
+    await this.#http.close()
+  }
+
+  /** Called when the node's role, its term or the leader that it knows may have changed. */
+  roleChanged(): void {
+    this.#mux.roleChanged()
+  }
+
+  inspect(): HttpCounts {
+    return {
+      connections: this.#connections.size,
+      fastConnections: this.#rawConnections.size,
+      muxConnections: this.#mux.size,
+      requests: this.#http.requests,
+      operations: this.#mux.operations,
+      ranges: this.#api.ranges.open,
+      watchBytes: this.#api.watchBuffers.bytes,
+      bodyBytes: this.#api.inbound.bytes,
+      strangerBytes: this.#api.strangerBytes,
+      answerBytes: this.#api.outbound.bytes,
+      strangers: this.#connections.strangers,
+      strangerHeadBytes: this.#connections.strangerHeadBytes,
+      strangersClosedTotal: this.#connections.strangersClosedTotal,
+      handshakes: this.#handshakes?.size ?? 0,
+      stalledTotal: this.#connections.stalledTotal,
+      refusedTotal: this.#refusedTotal,
+      handshakesFailedTotal: this.#handshakes?.failedTotal ?? 0,
+    }
+  }
+
+  /**
+   * When a listener closes, the kernel resets connections that were not accepted yet, and their clients may have sent a
+   * change. Each iteration of the event loop accepts one connection. After one without, none waits.
+   */
+  async #acceptWaiting(): Promise<void> {
+    const until = performance.now() + ACCEPT_MS_MAX
+    let before: number
+    await nextTurn()
+    do {
+      before = this.#acceptedTotal
+      await nextTurn()
+    } while (this.#acceptedTotal > before && performance.now() < until)
+  }
+
+  #accept(socket: Socket): void {
+    this.#acceptedTotal++
+    if (this.#connections.makeRoom()) {
+      if (this.#handshakes === undefined) this.#rawConnections.accept(socket)
+      else this.#handshakes.begin(socket)
+      return
+    }
+    this.#refusedTotal++
+    // An error before the handshake would be no TLS.
+    if (this.#handshakes !== undefined) socket.destroy()
+    else this.#refuse(socket, new ApiError('overloaded', 'this node has as many connections as it can hold'))
+  }
+
+  #createHandshakes(tls: ListenerTls): Handshakes {
+    const { limits, logger } = this.#options
+    const { tlsHandshakesMax, tlsHandshakeMs } = limits
+    return new Handshakes({
+      ...tls,
+      tlsHandshakesMax,
+      tlsHandshakeMs,
+      logger,
+      protocol: 'http',
+      secured: (socket) => this.#secured(socket),
+      refused: (socket, refusal) => this.#refuseCertificate(socket, refusal, tls),
+      plain: (socket) =>
+        this.#refuse(socket, new ApiError('bad_request', 'this port speaks only TLS: use https://')),
+    })
+  }
+
+  #secured(socket: TLSSocket): void {
+    const user = userOfCertificate(socket)
+    const isUser = user !== undefined && !this.#identity.isStranger({ user, epoch: undefined })
+    this.#rawConnections.accept(socket, isUser || isNodeCertificate(socket))
+  }
+
+  #refuseCertificate(socket: TLSSocket, { kind, why }: HandshakeRefusal, tls: ListenerTls): void {
+    const advice = kind === 'missing' ? SHOW_CERTIFICATE : ''
+    const error = new ApiError('unauthenticated', `this node refuses the client: ${why}${advice}`)
+    const origin = () => ({ method: 'TLS', address: addressOf(socket) })
+    this.#api.audit?.refused({ origin }, error, { name: userShownBy(socket, tls), certificate: kind })
+    this.#refuse(socket, error)
+  }
+
+  #refuse(socket: Socket, error: ApiError): void {
+    if (this.#refusedNow.size >= REFUSED_MAX) {
+      socket.destroy()
+      return
+    }
+    this.#refusedNow.add(socket)
+    socket.on('error', () => {}).once('close', () => this.#refusedNow.delete(socket))
+    endWith(socket, error)
+  }
+}
+
+/** The user whom the certificate of a connection names, whether it is a good one or not. */
+function userShownBy(socket: TLSSocket, { files }: ListenerTls): string | undefined {
+  const certificate = socket.getPeerX509Certificate()
+  const found = certificate && files.userIn(certificate)
+  return found !== undefined && 'user' in found ? found.user : undefined
+}
+
+const SHOW_CERTIFICATE = '; give one with tls.cert and tls.key, in the command with --cert and --key'
