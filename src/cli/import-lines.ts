@@ -8,10 +8,11 @@
 
 import { createReadStream } from 'node:fs'
 import { addAbortSignal } from 'node:stream'
-import { bytesFromJson, isObject } from '../client/decode.ts'
+import { bytesFromJson } from '../client/decode.ts'
 import { linesOf } from '../client/list.ts'
 import { Failure } from '../local/failure.ts'
 import { PROGRAM } from '../local/program-name.ts'
+import { isObject } from '../operations/forms/disagreement.ts'
 import { EXIT } from './exit-codes.ts'
 import type { ImportItem } from './import-item.ts'
 import { io, userPath } from './io.ts'

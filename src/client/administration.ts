@@ -1,9 +1,10 @@
 // Calls about the cluster itself: status, members, leadership and settings.
 
+import { disagree } from '../operations/forms/disagreement.ts'
 import { bytesOf } from './address.ts'
 import type { ClientCall } from './call-engine.ts'
 import { clusterInfo, memberJson, membersIn, statusFromJson } from './cluster-codec.ts'
-import { decoded, disagree, type Json, stringIn } from './decode.ts'
+import { decoded, type Json, stringIn } from './decode.ts'
 import { Endpoints } from './endpoints.ts'
 import type { ApiRequest } from './operation.ts'
 import type { NodeAnswer } from './transport/transport.ts'

@@ -1,5 +1,6 @@
 // Calls about users, roles and the switch that makes rights be checked.
 
+import { disagree } from '../operations/forms/disagreement.ts'
 import { bytesOf } from './address.ts'
 import type { ApiCall } from './administration.ts'
 import type {
@@ -17,7 +18,6 @@ import {
   bytesFromJson,
   bytesToJson,
   decoded,
-  disagree,
   type Json,
   objectOf,
   stringIn,

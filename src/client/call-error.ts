@@ -1,14 +1,8 @@
 // Makes one error from all tries of a call that did not succeed. It says "nothing was written" only if that is certain
 // for every try.
 
-import {
-  DisagreementError,
-  isWholeNumber,
-  metaFromJson,
-  objectOf,
-  type ProblemDetails,
-  unexpected,
-} from './decode.ts'
+import { DisagreementError, isWholeNumber } from '../operations/forms/disagreement.ts'
+import { metaFromJson, objectOf, type ProblemDetails, unexpected } from './decode.ts'
 import type { Endpoint, Endpoints } from './endpoints.ts'
 import {
   AbortedError,

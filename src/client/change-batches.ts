@@ -4,9 +4,10 @@
 // A batch stands above the call engine, because its write id makes it the unit of a retry: changes that were sent as
 // one request must be sent again as that request. It is open until a transport encodes it, at the end of the turn.
 
+import { DisagreementError } from '../operations/forms/disagreement.ts'
 import type { CallEngine, ClientCall } from './call-engine.ts'
 import { CallSpan } from './call-span.ts'
-import { DisagreementError, unexpected } from './decode.ts'
+import { unexpected } from './decode.ts'
 import {
   AbortedError,
   PreconditionFailedError,

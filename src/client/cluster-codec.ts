@@ -1,12 +1,11 @@
 // The JSON of members, status and settings.
 
+import { disagree, isObject } from '../operations/forms/disagreement.ts'
 import {
   arrayIn,
   decoded,
-  disagree,
   headerText,
   headerWholeNumber,
-  isObject,
   type Json,
   memberFromJson,
   objectOf,

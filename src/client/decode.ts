@@ -3,6 +3,7 @@
 import { isUtf8 } from 'node:buffer'
 import { types } from 'node:util'
 import { decodeUtf8, encodeUtf8 } from '../bytes/utf8.ts'
+import { DisagreementError, disagree, isObject, isWholeNumber } from '../operations/forms/disagreement.ts'
 import { QuorateError, type RecordMeta, type Written } from './errors.ts'
 import type { Headers, Json, NodeAnswer } from './transport/transport.ts'
 import type { AnswerInfo, Consistency, KvRecord, Member } from './types.ts'
@@ -20,17 +21,11 @@ export function parseObject(body: Uint8Array | string | Json): Json | undefined 
   }
 }
 
-export const isObject = (value: unknown): value is Json =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
-
 /** Revisions, indexes and counts. */
 export function wholeNumberIn(json: Json, name: string): number {
   const value = json[name]
   return isWholeNumber(value) ? value : disagree(`"${name}" is not a whole number`)
 }
-
-export const isWholeNumber = (value: unknown): value is number =>
-  Number.isSafeInteger(value) && Number(value) >= 0
 
 export function stringIn(json: Json, name: string): string {
   const value = json[name]
@@ -164,17 +159,6 @@ export function answerInfo(headers: Headers): AnswerInfo {
 
 export function consistencyOf(text: unknown): Consistency | undefined {
   return text === 'linearizable' || text === 'lease' || text === 'stale' ? text : undefined
-}
-
-/** The answer does not have the agreed form. */
-export class DisagreementError extends QuorateError {
-  constructor(message: string) {
-    super(message, { code: 'unexpected_answer', written: 'no' })
-  }
-}
-
-export function disagree(what: string): never {
-  throw new DisagreementError(what)
 }
 
 /** `written`: what the error says about the write if its answer cannot be understood. */

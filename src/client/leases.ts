@@ -1,18 +1,10 @@
 // Calls about leases.
 
+import { disagree } from '../operations/forms/disagreement.ts'
 import { durationText } from '../operations/forms/index.ts'
 import { bytesOf, withQuery } from './address.ts'
 import type { ApiCall } from './administration.ts'
-import {
-  arrayIn,
-  bytesFromJson,
-  decoded,
-  disagree,
-  type Json,
-  objectOf,
-  stringIn,
-  wholeNumberIn,
-} from './decode.ts'
+import { arrayIn, bytesFromJson, decoded, type Json, objectOf, stringIn, wholeNumberIn } from './decode.ts'
 import { QuorateError } from './errors.ts'
 import type {
   GrantedLease,

@@ -2,17 +2,15 @@
 
 import { types } from 'node:util'
 import { encodeUtf8 } from '../bytes/utf8.ts'
+import { DisagreementError, disagree, isObject } from '../operations/forms/disagreement.ts'
 import { keyBytes, withQuery } from './address.ts'
 import { problemError } from './call-error.ts'
 import {
   arrayIn,
   bytesFromJson,
-  DisagreementError,
   decoded,
-  disagree,
   headerWholeNumber,
   incomplete,
-  isObject,
   objectOf,
   parseObject,
   problemFrom,

@@ -1,8 +1,9 @@
 // Transactions: the arguments of `txn` in the form in which they are sent (`txn-wire.ts`), and what an answer means.
 
+import { disagree } from '../operations/forms/disagreement.ts'
 import { durationText } from '../operations/forms/index.ts'
 import { checkKeyLength } from './address.ts'
-import { arrayIn, disagree, type Json, objectOf, recordFromJson, wholeNumberIn } from './decode.ts'
+import { arrayIn, type Json, objectOf, recordFromJson, wholeNumberIn } from './decode.ts'
 import { ownBytes, ownKey } from './operation.ts'
 import type {
   DeleteRange,

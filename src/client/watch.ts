@@ -9,18 +9,18 @@
 // socket. A stream on a shared connection (transport/pending-watch.ts) cannot wait there. It is closed, the excess is
 // dropped, and the watch is requested again when there is room. Either way the node has the rest in its history.
 
+import { DisagreementError, disagree, isObject } from '../operations/forms/disagreement.ts'
 import { Backoff } from './backoff.ts'
 import { problemError } from './call-error.ts'
 import type { Json } from './decode.ts'
 import {
   arrayIn,
   bytesFromJson,
-  disagree,
-  isObject,
   objectOf,
   problemFrom,
   recordFromJson,
   stringIn,
+  unexpected,
   wholeNumberIn,
 } from './decode.ts'
 import type { Endpoint } from './endpoints.ts'
@@ -323,6 +323,7 @@ export class ClientWatch implements Watch {
       hasFailed = !(error instanceof FinalError)
       if (error instanceof FinalError) throw error.cause
       if (isPaused) return why
+      if (error instanceof DisagreementError) return unexpected(error, endpoint.url, 'no')
       if (error instanceof QuorateError) {
         // The node works: the watch begins again after a login.
         hasFailed = error.code !== 'unauthenticated'

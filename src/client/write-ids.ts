@@ -2,10 +2,11 @@
 // the background. Until it is open, and where that fails, writes have tokens.
 
 import { randomBytes } from 'node:crypto'
+import { isWholeNumber } from '../operations/forms/disagreement.ts'
 import { asRevision, type Idempotency } from '../operations/forms/index.ts'
 import type { ClusterView } from './cluster-view.ts'
 import type { ClientCredentials } from './credentials.ts'
-import { headerText, isWholeNumber, parseObject } from './decode.ts'
+import { headerText, parseObject } from './decode.ts'
 import type { Endpoints } from './endpoints.ts'
 import type { Closing } from './interruption.ts'
 import { API } from './operation.ts'

@@ -2,6 +2,7 @@
 
 import type { EntryFacts, Forms } from './definition.ts'
 import { type Condition, readConditions } from './forms/conditions.ts'
+import { disagree } from './forms/disagreement.ts'
 import { checkOneKey, decodeKey, jsonResponse, replayedHeader } from './forms/http.ts'
 import { type Idempotency, readIdempotency } from './forms/idempotency.ts'
 import { deletedJson } from './forms/json.ts'
@@ -9,6 +10,17 @@ import { readQuery } from './forms/parameters.ts'
 import { changing, NO_LEASES } from './forms/rights.ts'
 import { DeleteAnswer } from './forms/schemas.ts'
 import type { KeyRow, Revision } from './forms/store.ts'
+import { decodeKeyField, fieldBytes } from './mux/fields.ts'
+import { decodeChangeHead, decodeResultRevision, ITEM_BYTES, type MuxForm, SUCCESS } from './mux/form.ts'
+import {
+  conditionSize,
+  decodeDeleteOptions,
+  decodeIdempotency,
+  encodeDeleteOptions,
+  encodeIdempotency,
+  idempotencySize,
+} from './mux/options.ts'
+import { decodePrev, encodePrev } from './mux/records.ts'
 
 export interface DeleteRequest {
   readonly kind: 'delete'
@@ -27,6 +39,9 @@ export interface DeleteOutcome {
 }
 
 const PARAMETERS = {}
+
+/** The kind of its item on the multiplexed connection. */
+const OPCODE = 2
 
 export const del = {
   effect: 'change',
@@ -49,4 +64,44 @@ export const del = {
     },
     encodeResult: (result, head) => jsonResponse(deletedJson(result), replayedHeader(head), result.revision),
   },
-} satisfies EntryFacts<Omit<DeleteRequest, 'idempotency'>> & Forms<DeleteRequest, DeleteOutcome>
+  mux: {
+    opcode: OPCODE,
+    elementsMax: 6,
+    encode(id, timeoutMs, { key, condition, prev, idempotency }) {
+      const options = encodeDeleteOptions(condition, prev)
+      const identity = encodeIdempotency(idempotency)
+      return options === undefined
+        ? [id, OPCODE, timeoutMs, key, identity]
+        : [id, OPCODE, timeoutMs, key, identity, options]
+    },
+    decode(item) {
+      const key = decodeKeyField(item[3])
+      const idempotency = decodeIdempotency(item[4])
+      const { condition, prev } = decodeDeleteOptions(item[5])
+      return { kind: 'delete', key, condition, prev, idempotency }
+    },
+    credit: ({ key }) => key.length,
+    itemCredit: (item) => fieldBytes(item[3]),
+    size: ({ key, condition, idempotency }) =>
+      ITEM_BYTES + key.length + conditionSize(condition) + idempotencySize(idempotency),
+    encodeResult(id, { revision, deleted, prev }, { replayed = false }) {
+      return prev === undefined
+        ? [id, SUCCESS, revision, deleted, replayed]
+        : [id, SUCCESS, revision, deleted, replayed, encodePrev(prev)]
+    },
+    decodeResult: (item) => ({
+      kind: 'delete',
+      revision: decodeResultRevision(item),
+      deleted: decodeDeleted(item[3]),
+      prev: decodePrev(item[5]),
+    }),
+    decodeHead: (item) => decodeChangeHead(item, 4),
+    resultBytes: ({ prev }) => prev?.value.length ?? 0,
+  },
+} satisfies EntryFacts<Omit<DeleteRequest, 'idempotency'>> &
+  Forms<DeleteRequest, DeleteOutcome> & {
+    readonly mux: MuxForm<DeleteRequest, DeleteOutcome>
+  }
+
+export const decodeDeleted = (field: unknown): 0 | 1 =>
+  field === 0 || field === 1 ? field : disagree('"deleted" is neither 0 nor 1')

@@ -17,10 +17,14 @@ import {
 import { recordJson } from './forms/json.ts'
 import { namesMediaType } from './forms/media-types.ts'
 import { freshnessOf, HISTORY_PARAMETERS, READ_PARAMETERS, readQuery } from './forms/parameters.ts'
-import { ApiError } from './forms/problems.ts'
+import { ApiError, unsayable } from './forms/problems.ts'
 import { reading } from './forms/rights.ts'
 import { RecordSchema } from './forms/schemas.ts'
 import type { KeyRow, Revision } from './forms/store.ts'
+import { decodeAsOf, decodeKeyField, fieldBytes, isNil } from './mux/fields.ts'
+import { decodeReadHead, ITEM_BYTES, type MuxForm, SUCCESS, servedField, stalenessField } from './mux/form.ts'
+import { decodeFreshness, encodeFreshness, minRevisionField } from './mux/options.ts'
+import { decodeRecord, encodeRecord, RECORD_BYTES } from './mux/records.ts'
 
 export interface GetRequest {
   readonly kind: 'get'
@@ -35,6 +39,9 @@ export interface GetRequest {
 export type GetResult = KeyRow | undefined
 
 const PARAMETERS = { ...HISTORY_PARAMETERS, ...READ_PARAMETERS }
+
+/** The kind of its item on the multiplexed connection. */
+const OPCODE = 3
 
 export const get = {
   effect: 'read',
@@ -67,7 +74,38 @@ export const get = {
       return { status: 200, headers: [...OCTETS, ...NOSNIFF, ...headers], body: row.value, revision }
     },
   },
-} satisfies OperationFacts<GetRequest> & Forms<GetRequest, GetResult, ReadGrant>
+  mux: {
+    opcode: OPCODE,
+    elementsMax: 7,
+    encode(id, timeoutMs, { key, revision, condition, freshness }) {
+      if (condition !== undefined) throw unsayable('the condition of a read')
+      const minRevision = minRevisionField(freshness)
+      const options = encodeFreshness(freshness)
+      if (revision !== undefined) return [id, OPCODE, timeoutMs, key, minRevision, options, revision]
+      return options === null
+        ? [id, OPCODE, timeoutMs, key, minRevision]
+        : [id, OPCODE, timeoutMs, key, minRevision, options]
+    },
+    decode(item) {
+      const key = decodeKeyField(item[3])
+      const freshness = decodeFreshness(item[4], item[5])
+      return { kind: 'get', key, freshness, revision: decodeAsOf(item[6]) }
+    },
+    credit: ({ key }) => key.length,
+    itemCredit: (item) => fieldBytes(item[3]),
+    size: ({ key }) => ITEM_BYTES + key.length,
+    encodeResult(id, row, grant) {
+      const found = row === undefined ? null : encodeRecord(null, row)
+      return [id, SUCCESS, grant.revision, found, servedField(grant), stalenessField(grant)]
+    },
+    decodeResult: (item, { key }) => (isNil(item[3]) ? undefined : decodeRecord(item[3], key)),
+    decodeHead: (item) => decodeReadHead(item, 4),
+    resultBytes: (row) => (row === undefined ? 0 : RECORD_BYTES + row.value.length),
+  },
+} satisfies OperationFacts<GetRequest> &
+  Forms<GetRequest, GetResult, ReadGrant> & {
+    readonly mux: MuxForm<GetRequest, GetResult, ReadGrant>
+  }
 
 /** The answer when `If-None-Match` names the revision of the row. */
 export const encodeUnchanged = (row: KeyRow, grant: ReadGrant): WholeResponse => ({

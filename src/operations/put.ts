@@ -2,6 +2,7 @@
 
 import type { EntryFacts, Forms } from './definition.ts'
 import { type Condition, readConditions } from './forms/conditions.ts'
+import { decodeWholeNumber } from './forms/disagreement.ts'
 import {
   checkOneKey,
   codingRefusal,
@@ -19,7 +20,18 @@ import { flag, readQuery, text } from './forms/parameters.ts'
 import { ApiError } from './forms/problems.ts'
 import { attaching, changing } from './forms/rights.ts'
 import { RecordSchema, revisions } from './forms/schemas.ts'
-import type { KeyRow, Revision } from './forms/store.ts'
+import { asRevision, type KeyRow, type Revision } from './forms/store.ts'
+import { decodeKeyField, decodeValueField, fieldBytes } from './mux/fields.ts'
+import { decodeChangeHead, decodeResultRevision, ITEM_BYTES, type MuxForm, SUCCESS } from './mux/form.ts'
+import {
+  conditionSize,
+  decodeIdempotency,
+  decodePutOptions,
+  encodeIdempotency,
+  encodePutOptions,
+  idempotencySize,
+} from './mux/options.ts'
+import { decodePrev, encodePrev } from './mux/records.ts'
 
 export interface PutRequest {
   readonly kind: 'put'
@@ -48,6 +60,9 @@ const PARAMETERS = {
   lease: text('The lease that deletes the key when it ends; none unless given'),
   ttl: text('A lease of its own, of this duration, such as 30s'),
 }
+
+/** The kind of its item on the multiplexed connection. */
+const OPCODE = 1
 
 export const put = {
   effect: 'change',
@@ -80,7 +95,49 @@ export const put = {
       return jsonResponse(json, ['ETag', entityTag(modRevision), ...replayedHeader(head)], revision)
     },
   },
-} satisfies EntryFacts<Omit<PutRequest, 'idempotency'>> & Forms<PutRequest, PutOutcome>
+  mux: {
+    opcode: OPCODE,
+    elementsMax: 7,
+    encode(id, timeoutMs, request) {
+      const { key, value, idempotency } = request
+      const options = encodePutOptions(request)
+      const identity = encodeIdempotency(idempotency)
+      return options === undefined
+        ? [id, OPCODE, timeoutMs, key, value, identity]
+        : [id, OPCODE, timeoutMs, key, value, identity, options]
+    },
+    decode(item) {
+      const key = decodeKeyField(item[3])
+      const value = decodeValueField(item[4])
+      const idempotency = decodeIdempotency(item[5])
+      const { condition, prev, lease } = decodePutOptions(item[6])
+      return { kind: 'put', key, value, condition, prev, lease, idempotency }
+    },
+    credit: ({ key, value }) => key.length + value.length,
+    itemCredit: (item) => fieldBytes(item[3]) + fieldBytes(item[4]),
+    size: ({ key, value, condition, idempotency }) =>
+      ITEM_BYTES + key.length + value.length + conditionSize(condition) + idempotencySize(idempotency),
+    encodeResult(id, outcome, { replayed = false }) {
+      const { revision, createRevision, modRevision, version, prev } = outcome
+      return prev === undefined
+        ? [id, SUCCESS, revision, createRevision, modRevision, version, replayed]
+        : [id, SUCCESS, revision, createRevision, modRevision, version, replayed, encodePrev(prev)]
+    },
+    decodeResult: (item) => ({
+      kind: 'put',
+      revision: decodeResultRevision(item),
+      createRevision: asRevision(decodeWholeNumber(item[3], 'create_revision')),
+      modRevision: asRevision(decodeWholeNumber(item[4], 'mod_revision')),
+      version: decodeWholeNumber(item[5], 'version'),
+      prev: decodePrev(item[7]),
+    }),
+    decodeHead: (item) => decodeChangeHead(item, 6),
+    resultBytes: ({ prev }) => prev?.value.length ?? 0,
+  },
+} satisfies EntryFacts<Omit<PutRequest, 'idempotency'>> &
+  Forms<PutRequest, PutOutcome> & {
+    readonly mux: MuxForm<PutRequest, PutOutcome>
+  }
 
 /** The value of a put whose body has not arrived. */
 const NO_VALUE = new Uint8Array()

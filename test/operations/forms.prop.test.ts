@@ -10,14 +10,13 @@ import {
   durationMs,
   durationText,
   type Idempotency,
-  idempotencyField,
   idempotencyHeaders,
   readConditions,
   readIdempotency,
   SEQ_MAX,
   SESSION_SLOTS_MAX,
 } from '../../src/operations/forms/index.ts'
-import { readIdempotency as readIdempotencyField } from '../../src/server/mux/fields.ts'
+import { decodeIdempotency, encodeIdempotency } from '../../src/operations/mux/options.ts'
 import '../runs.ts'
 
 const lowerCase = (headers: Readonly<Record<string, string>>): Record<string, string> =>
@@ -66,7 +65,7 @@ test('the name of a change, as a header and as a field', () => {
   fc.assert(
     fc.property(fc.option(idempotency, { nil: undefined }), (each) => {
       expect(readIdempotency(lowerCase(idempotencyHeaders(each)))).toEqual(each)
-      expect(readIdempotencyField(idempotencyField(each))).toEqual(each)
+      expect(decodeIdempotency(encodeIdempotency(each))).toEqual(each)
     }),
   )
 })

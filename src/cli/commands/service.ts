@@ -1,9 +1,10 @@
 // kv service register|list|watch NAME: the instances of a service.
 
 import { Command } from '@commander-js/extra-typings'
-import { bytesToJson, isObject } from '../../client/decode.ts'
+import { bytesToJson } from '../../client/decode.ts'
 import { keepProcessAlive } from '../../client/timer.ts'
 import { Failure } from '../../local/failure.ts'
+import { isObject } from '../../operations/forms/disagreement.ts'
 import { type Instance, registry } from '../../recipes/index.ts'
 import { type CommandContext, untilSecondSignal, withContext } from '../command-context.ts'
 import { withExamples } from '../examples.ts'

@@ -1,10 +1,10 @@
 // kv settings [list], kv settings set NAME=VALUE…: the replicated limits and switches.
 
 import { Command } from '@commander-js/extra-typings'
-import { isObject } from '../../client/decode.ts'
 import type { Settings } from '../../client/index.ts'
 import { Failure } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
+import { isObject } from '../../operations/forms/disagreement.ts'
 import { didYouMean } from '../../system/did-you-mean.ts'
 import { type CommandContext, withContext } from '../command-context.ts'
 import { withExamples } from '../examples.ts'

@@ -2,10 +2,10 @@
 
 import { isUtf8 } from 'node:buffer'
 import { Command } from '@commander-js/extra-typings'
-import { isObject } from '../../client/decode.ts'
 import type { Txn } from '../../client/index.ts'
 import { Failure } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
+import { isObject } from '../../operations/forms/disagreement.ts'
 import { withContext } from '../command-context.ts'
 import { withExamples } from '../examples.ts'
 import { EXIT } from '../exit-codes.ts'

@@ -1,9 +1,9 @@
 // A transaction in the JSON of `POST /v1/txn`. It becomes an argument of the client, which checks its form. The fault
 // that the client finds is said with line and column, and with the names that fields have in JSON.
 
-import { isObject } from '../../client/decode.ts'
 import type { Txn } from '../../client/index.ts'
 import { Failure } from '../../local/failure.ts'
+import { isObject } from '../../operations/forms/disagreement.ts'
 import { durationMs } from '../duration.ts'
 import { EXIT } from '../exit-codes.ts'
 import {

@@ -2,14 +2,13 @@
 // the same form (mux-codec.ts), so results are decoded here for both.
 
 import { isUtf8 } from 'node:buffer'
+import { disagree, isObject } from '../../operations/forms/disagreement.ts'
 import { conditionHeaders, durationText } from '../../operations/forms/index.ts'
 import { bytesOf, keyPath, withQuery } from '../address.ts'
 import { problemError } from '../call-error.ts'
 import {
   arrayIn,
   decoded,
-  disagree,
-  isObject,
   type Json,
   objectOf,
   problemFrom,

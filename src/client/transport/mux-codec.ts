@@ -1,9 +1,11 @@
 // The items of the multiplexed connection (docs/reference/protocol.md): operations to a node, and its answers.
 
 import type { SpanContext } from '@opentelemetry/api'
-import { type Idempotency, idempotencyField } from '../../operations/forms/index.ts'
+import { isObject, isWholeNumber } from '../../operations/forms/disagreement.ts'
+import type { Idempotency } from '../../operations/forms/index.ts'
+import { encodeIdempotency } from '../../operations/mux/options.ts'
 import { TRACESTATE_CHARS_MAX, traceHeaders } from '../../tracing/trace-context.ts'
-import { isObject, isWholeNumber, type Json } from '../decode.ts'
+import type { Json } from '../decode.ts'
 import {
   bytesOfChange,
   CHANGES,
@@ -159,16 +161,16 @@ export function itemOf(
   switch (operation.op) {
     case PUT: {
       const conditions = conditionsOf(operation)
-      const item = [id, PUT, timeoutMs, operation.key, operation.value, idempotencyField(writeId)]
+      const item = [id, PUT, timeoutMs, operation.key, operation.value, encodeIdempotency(writeId)]
       return conditions === undefined ? item : [...item, conditions]
     }
     case DELETE: {
       const conditions = conditionsOf(operation)
-      const item = [id, DELETE, timeoutMs, operation.key, idempotencyField(writeId)]
+      const item = [id, DELETE, timeoutMs, operation.key, encodeIdempotency(writeId)]
       return conditions === undefined ? item : [...item, conditions]
     }
     case CHANGES:
-      return [id, CHANGES, timeoutMs, operation.changes.map(changeOf), idempotencyField(writeId)]
+      return [id, CHANGES, timeoutMs, operation.changes.map(changeOf), encodeIdempotency(writeId)]
     case GET: {
       const { key, minRevision, consistency, revision } = operation
       if (revision !== undefined)
@@ -180,13 +182,13 @@ export function itemOf(
       return [id, RANGE, timeoutMs, rangeOf(operation), operation.minRevision || null, freshnessOf(operation)]
     case TXN: {
       const { txn, freshness } = operation
-      if (freshness === undefined) return [id, TXN, timeoutMs, txn, idempotencyField(writeId)]
+      if (freshness === undefined) return [id, TXN, timeoutMs, txn, encodeIdempotency(writeId)]
       return [id, TXN, timeoutMs, txn, null, freshness.minRevision || null, freshnessOf(freshness)]
     }
     case DELETE_RANGE:
-      return [id, DELETE_RANGE, timeoutMs, operation.range, idempotencyField(writeId)]
+      return [id, DELETE_RANGE, timeoutMs, operation.range, encodeIdempotency(writeId)]
     case COMPACT:
-      return [id, COMPACT, timeoutMs, operation.revision, idempotencyField(writeId)]
+      return [id, COMPACT, timeoutMs, operation.revision, encodeIdempotency(writeId)]
     case KEEP_ALIVE:
       return [id, KEEP_ALIVE, timeoutMs, operation.leases]
     case WATCH:

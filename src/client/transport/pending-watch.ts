@@ -6,7 +6,8 @@
 // All watches of a connection share its socket, which is always read, so messages are handed on at once. A watch whose
 // application takes too little is cancelled, and requested again when there is room (../watch.ts).
 
-import { disagree, isObject, type Json } from '../decode.ts'
+import { disagree, isObject } from '../../operations/forms/disagreement.ts'
+import type { Json } from '../decode.ts'
 import { UnavailableError } from '../errors.ts'
 import type { WatchOperation } from '../operation.ts'
 import {

@@ -1,7 +1,8 @@
 // Messages of a watch from its answer: lines of JSON over HTTP, or items of a multiplexed connection
 // (pending-watch.ts).
 
-import { disagree, type Json, parseObject } from '../decode.ts'
+import { DisagreementError, disagree } from '../../operations/forms/disagreement.ts'
+import { type Json, parseObject, unexpected } from '../decode.ts'
 import { UnavailableError } from '../errors.ts'
 import { linesOf } from '../list.ts'
 import { afterPendingEvents } from '../timer.ts'
@@ -23,7 +24,8 @@ export function streamOf(
   { silentMs, firstMs = silentMs, background = false }: StreamLimits,
 ): WatchSource {
   const { endpoint } = answer
-  if (answer.kind !== 'streaming') return disagree('the node does not stream')
+  if (answer.kind !== 'streaming')
+    throw unexpected(new DisagreementError('the node does not stream'), endpoint.url, 'no')
   const { stream } = answer
   if ('messages' in stream) {
     return { endpoint, messages: stream.messages(), isShared: true, close: () => stream.destroy() }

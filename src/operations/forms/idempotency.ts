@@ -108,11 +108,3 @@ export function idempotencyHeaders(idempotency: Idempotency | undefined): Readon
 }
 
 const NO_HEADERS = {}
-
-/** The field of an item of the multiplexed connection. */
-export function idempotencyField(idempotency: Idempotency | undefined): readonly unknown[] | null {
-  if (idempotency === undefined) return null
-  if ('session' in idempotency) return [idempotency.session, idempotency.slot, idempotency.seq]
-  const { token, since } = idempotency
-  return since === undefined ? [token] : [token, since]
-}

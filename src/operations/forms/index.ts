@@ -20,7 +20,6 @@ export type { FreshnessOptions, ReadConsistency, ReadGrant } from './freshness.t
 export {
   type Idempotency,
   type IdempotencyToken,
-  idempotencyField,
   idempotencyHeaders,
   isToken,
   readIdempotency,

@@ -98,6 +98,10 @@ export class ApiError extends Error {
   }
 }
 
+/** The error for a part of a request that a wire cannot say. */
+export const unsayable = (what: string): ApiError =>
+  new ApiError('bad_request', `${what} cannot be sent on this connection`)
+
 export interface ProblemDocument {
   readonly type: string
   readonly title: string

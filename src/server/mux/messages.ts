@@ -2,11 +2,9 @@
 // implementation of MessagePack can read them.
 
 import { Packr } from 'msgpackr'
+import type { Item } from '../../operations/mux/form.ts'
 import { ID_MAX, PROTOCOL_ERROR, ProtocolFault } from './protocol.ts'
 import { UnreadableError, unpack } from './unpack.ts'
-
-/** An item: its id, its kind, and fields. */
-export type Item = readonly unknown[]
 
 const packr = new Packr({ useRecords: false })
 

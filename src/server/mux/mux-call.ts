@@ -3,15 +3,20 @@
 import type { Span, SpanContext } from '@opentelemetry/api'
 import type { KeyRow } from '../../operations/forms/index.ts'
 import type { Operation } from '../../operations/index.ts'
+import { decodeTimeout } from '../../operations/mux/fields.ts'
+import type { Item } from '../../operations/mux/form.ts'
+import {
+  encodeRecord,
+  encodeRecordMeta,
+  RECORD_BYTES,
+  type RecordField,
+} from '../../operations/mux/records.ts'
 import { traceContextOf } from '../../tracing/trace-context.ts'
 import { endFailed, tracer } from '../../tracing/tracer.ts'
 import { answerWithinMs } from '../api/limits.ts'
 import type { Call, PageCollector, Permit, Principal } from '../api/operation.ts'
 import type { WatchHandle, WatchSink } from '../node/watch/index.ts'
-import { readTimeout } from './fields.ts'
-import type { Item } from './messages.ts'
 import { GET, KEEP_ALIVE, NAMES, type Opcode, RANGE, WATCH } from './protocol.ts'
-import { RECORD_BYTES, record, type WireRecord } from './record.ts'
 import type { MuxWatch } from './watch-sink.ts'
 
 /** Memory of an answer beside keys and values. */
@@ -102,7 +107,7 @@ export class MuxCall implements Call {
   }
 
   setTimeout(field: unknown): void {
-    this.deadline = this.arrivedAt + answerWithinMs(readTimeout(field))
+    this.deadline = this.arrivedAt + answerWithinMs(decodeTimeout(field))
   }
 
   isAbandoned(): boolean {
@@ -160,7 +165,7 @@ export class MuxCall implements Call {
 
 /** The records of a page. */
 export class MuxPage implements PageCollector {
-  readonly records: WireRecord[] = []
+  readonly records: RecordField[] = []
   bytes = 0
   readonly #keysOnly: boolean
 
@@ -171,7 +176,7 @@ export class MuxPage implements PageCollector {
   add(row: KeyRow, bytesMax: number): number {
     const bytes = RECORD_BYTES + row.key.length + (this.#keysOnly ? 0 : row.value.length)
     if (bytes > bytesMax) return bytes
-    this.records.push(record(row.key, this.#keysOnly ? { ...row, value: null } : row))
+    this.records.push(this.#keysOnly ? encodeRecordMeta(row) : encodeRecord(row.key, row))
     this.bytes += bytes
     return bytes
   }

@@ -15,7 +15,10 @@ export const PARTS_MAX = 128 * 1024
 /** Most nested lists and maps. A transaction within another one is three deeper; transactions have a lower limit. */
 const DEPTH_MAX = 256
 
-/** Byte strings share the bytes of the message. Throws `UnreadableError`. */
+/**
+ * An operation may wait for a minute. Bytes that share the memory of their message keep all of it for so long, so byte
+ * strings are copied, unless they are most of it. Throws `UnreadableError`.
+ */
 export function unpack(message: Buffer): unknown {
   bytes = message
   at = 0
@@ -115,7 +118,8 @@ function uint(length: 1 | 2 | 4): number {
 
 const readBytes = (length: number): Buffer => {
   const begin = skip(length)
-  return bytes.subarray(begin, begin + length)
+  const shared = bytes.subarray(begin, begin + length)
+  return 2 * length < bytes.buffer.byteLength ? Buffer.from(shared) : shared
 }
 
 /** Bytes that are not UTF-8 would be replaced, and different keys would become the same one. */

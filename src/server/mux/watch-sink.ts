@@ -2,6 +2,8 @@
 
 import type { KeyRow, Revision } from '../../operations/forms/index.ts'
 import { ApiError, problemDocument } from '../../operations/forms/index.ts'
+import type { Item } from '../../operations/mux/form.ts'
+import { encodeRecord, encodeRecordMeta } from '../../operations/mux/records.ts'
 import { errorOfWatch } from '../api/watch.ts'
 import type {
   ChangeEvent,
@@ -11,9 +13,8 @@ import type {
   WatchHandle,
   WatchSink,
 } from '../node/watch/index.ts'
-import { arrayHead, type Item, packAll, SharedItem } from './messages.ts'
+import { arrayHead, packAll, SharedItem } from './messages.ts'
 import { EVENTS, PROGRESS, WATCH_ENDED } from './protocol.ts'
-import { record } from './record.ts'
 
 /** The connection of a watch. */
 export interface WatchConnection {
@@ -119,7 +120,7 @@ function eventField(
   prev: KeyRow | null | undefined,
   values: boolean,
 ): readonly unknown[] {
-  const wire = (row: KeyRow): readonly unknown[] => record(row.key, values ? row : { ...row, value: null })
+  const wire = (row: KeyRow): Item => (values ? encodeRecord(row.key, row) : encodeRecordMeta(row))
   const fields: unknown[] =
     event.type === 'put' ? [EVENT_PUT, wire(event.record)] : [EVENT_DELETE, event.key, event.revision]
   if (prev !== undefined) fields.push(prev === null ? null : wire(prev))

@@ -291,7 +291,9 @@ describe('faults end the connection, and no other', () => {
     expect((await client.end()).code).toBe(1002)
     client.ws.terminate()
     await nextTurn()
-    expect(node.asked.map(({ request }) => request?.command)).toMatchObject([{ key: Buffer.from('before') }])
+    expect(node.asked.map(({ request }) => request?.command)).toMatchObject([
+      { key: new TextEncoder().encode('before') },
+    ])
   })
 })
 

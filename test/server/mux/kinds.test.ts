@@ -4,8 +4,8 @@
 import { expect, test } from 'vitest'
 import { ApiError } from '../../../src/operations/forms/index.ts'
 import type { Operation } from '../../../src/operations/index.ts'
+import type { Item } from '../../../src/operations/mux/form.ts'
 import { answerWithinMs, apiLimits } from '../../../src/server/api/limits.ts'
-import type { Item } from '../../../src/server/mux/messages.ts'
 import { MuxCall } from '../../../src/server/mux/mux-call.ts'
 import { bytesHeldBy, creditOf, decode, encodeError } from '../../../src/server/mux/mux-codec.ts'
 import {

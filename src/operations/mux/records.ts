@@ -1,0 +1,83 @@
+// Records of keys as fields of items, both ends.
+
+import { decodeWholeNumber, disagree } from '../forms/disagreement.ts'
+import { asRevision, type KeyRow, type LeaseId } from '../forms/store.ts'
+import type { Item } from './form.ts'
+
+/** Memory of a record beside its key and its value. */
+export const RECORD_BYTES = 100
+
+/** A record in an item. */
+export type RecordField = readonly [
+  key: Uint8Array | null,
+  value: Uint8Array | null,
+  create: number,
+  mod: number,
+  version: number,
+  /** Present only if the key has one, or there is a writer. */
+  lease?: string | null,
+  /** The user who wrote it. Present only with a value, if rights were checked. */
+  by?: string,
+]
+
+/** `key`: null if the request has it. */
+export function encodeRecord(key: Uint8Array | null, row: KeyRow): RecordField {
+  const { value, createRevision, modRevision, version, lease, by } = row
+  if (by !== undefined) return [key, value, createRevision, modRevision, version, lease ?? null, by]
+  return lease === undefined
+    ? [key, value, createRevision, modRevision, version]
+    : [key, value, createRevision, modRevision, version, lease]
+}
+
+/** A record without its value and its writer. */
+export function encodeRecordMeta({
+  key,
+  createRevision,
+  modRevision,
+  version,
+  lease,
+}: Omit<KeyRow, 'value'>): RecordField {
+  return lease === undefined
+    ? [key, null, createRevision, modRevision, version]
+    : [key, null, createRevision, modRevision, version, lease]
+}
+
+/** The record before a change; null: the key did not exist. */
+export const encodePrev = (prev: KeyRow | null): RecordField | null =>
+  prev === null ? null : encodeRecord(prev.key, prev)
+
+/** undefined: it was not requested. */
+export const decodePrev = (field: unknown): KeyRow | null | undefined =>
+  field === undefined || field === null ? field : decodeRecord(field)
+
+/** `key`: that of the request, if the record has none. A value that was left out is empty. */
+export function decodeRecord(field: unknown, key?: Uint8Array): KeyRow {
+  if (!Array.isArray(field)) return disagree('a record is not a list')
+  const [ownKey, value, create, mod, version, lease, by]: Item = field
+  const row = {
+    key: key ?? decodeOwnBytes(ownKey, 'key'),
+    value: value === null ? NO_VALUE : decodeOwnBytes(value, 'value'),
+    createRevision: asRevision(decodeWholeNumber(create, 'create_revision')),
+    modRevision: asRevision(decodeWholeNumber(mod, 'mod_revision')),
+    version: decodeWholeNumber(version, 'version'),
+    lease: decodeLease(lease),
+  }
+  const writer = decodeWriter(by)
+  return writer === undefined ? row : { ...row, by: writer }
+}
+
+const NO_VALUE = new Uint8Array()
+
+/** A copy: the original is a part of a message, which would stay in memory as long as it. */
+export const decodeOwnBytes = (field: unknown, name: string): Uint8Array =>
+  field instanceof Uint8Array ? new Uint8Array(field) : disagree(`"${name}" is not bytes`)
+
+function decodeLease(field: unknown): LeaseId | undefined {
+  if (field === undefined || field === null) return undefined
+  return typeof field === 'string' ? (field as LeaseId) : disagree('the lease of a record is not a string')
+}
+
+function decodeWriter(field: unknown): string | undefined {
+  if (field === undefined || field === null) return undefined
+  return typeof field === 'string' ? field : disagree('the writer of a record is not a string')
+}
