@@ -15,25 +15,26 @@ beforeEach(() => {
 })
 afterAll(() => node.close())
 
-const failingWith = async (second: { readonly status: number; readonly body: unknown }) => {
+/** A second part with an unknown outcome is repeated until `timeout`. */
+const failingWith = async (second: ReturnType<typeof problem>, timeout: string) => {
   let parts = 0
   node.fault = ({ method, target }) => {
     if (method !== 'DELETE') return undefined
     expect(target).toMatch(/[?&]start=k.*end=k/)
     return parts++ === 0 ? { status: 200, body: { deleted: 1_000, revision: 1_501 } } : second
   }
-  return kv(['del', '--prefix', 'k', '--yes', '--timeout', '1s'], { endpoints: node.url })
+  return kv(['del', '--prefix', 'k', '--yes', '--timeout', timeout], { endpoints: node.url })
 }
 
 test('a part that was certainly not deleted', async () => {
-  const ended = await failingWith(problem(403, 'permission_denied', 'no'))
+  const ended = await failingWith(problem(403, 'permission_denied', 'no'), '30s')
   expect(ended).toMatchObject({ code: 1, out: '' })
   expect(ended.err).toMatch(/1000 keys were deleted before: the same command deletes the others\n$/)
   expect(ended.err).not.toContain('nothing was written')
 })
 
 test('a part whose outcome is unknown', async () => {
-  const ended = await failingWith(problem(504, 'outcome_unknown', 'who knows'))
+  const ended = await failingWith(problem(504, 'outcome_unknown', 'who knows'), '5s')
   expect(ended).toMatchObject({ code: 6, out: '' })
   expect(ended.err).toMatch(
     /^1000 keys were deleted before; the same command deletes the others\nerror: the outcome/,

@@ -37,6 +37,10 @@ async function all<T, U>(items: AsyncIterable<T>, of: (item: T) => U): Promise<U
   return found
 }
 
+/** On a busy machine nothing ends before it is done: then its writes would be given up, and made by another lease. */
+const ttlMs = 300_000
+const visibilityMs = ttlMs
+
 /** Returns what was done. `name`: one for each row and test. */
 type Row = readonly [act: (kv: Client, name: string) => Promise<unknown>, expected: unknown]
 
@@ -55,7 +59,7 @@ const run = async (name: string, kv: Client) => {
     { name: 'a', run: () => runs.push('a'), compensate: () => runs.push('undo a') },
     { name: 'b', run: () => Promise.reject(new Error('no')) },
   ]
-  const sagas = saga(kv, name, steps)
+  const sagas = saga(kv, name, steps, { ttlMs })
   const { status } = await sagas.run('1', null)
   return {
     runs,
@@ -66,14 +70,17 @@ const run = async (name: string, kv: Client) => {
 }
 
 const ROWS: Readonly<Record<string, Row>> = {
-  lock: [async (kv, name) => heldOnce(name, await lock(kv, name)), HELD],
-  'rwLock.read': [async (kv, name) => heldOnce(name, await rwLock(kv, name).read()), HELD],
-  'rwLock.write': [async (kv, name) => heldOnce(name, await rwLock(kv, name).write()), HELD],
-  'semaphore.acquire': [async (kv, name) => heldOnce(name, await semaphore(kv, name, 1).acquire()), HELD],
-  campaign: [async (kv, name) => heldOnce(name, await campaign(kv, name)), HELD],
+  lock: [async (kv, name) => heldOnce(name, await lock(kv, name, { ttlMs })), HELD],
+  'rwLock.read': [async (kv, name) => heldOnce(name, await rwLock(kv, name).read({ ttlMs })), HELD],
+  'rwLock.write': [async (kv, name) => heldOnce(name, await rwLock(kv, name).write({ ttlMs })), HELD],
+  'semaphore.acquire': [
+    async (kv, name) => heldOnce(name, await semaphore(kv, name, 1).acquire({ ttlMs })),
+    HELD,
+  ],
+  campaign: [async (kv, name) => heldOnce(name, await campaign(kv, name, { ttlMs })), HELD],
   runAsLeader: [
     async (kv, name) => {
-      const result = await runAsLeader(kv, name, ({ put }) => put(name, 'v'))
+      const result = await runAsLeader(kv, name, ({ put }) => put(name, 'v'), { ttlMs })
       return [result, (await own.get(name))?.version, await leaderOf(own, name)]
     },
     [undefined, 1, undefined],
@@ -107,7 +114,7 @@ const ROWS: Readonly<Record<string, Row>> = {
   ],
   queue: [
     async (kv, name) => {
-      const jobs = queue(kv, name, { attemptsMax: 1 })
+      const jobs = queue(kv, name, { attemptsMax: 1, visibilityMs })
       await jobs.push('a')
       await jobs.push('b', { priority: 5 })
       const first = await jobs.pop()
@@ -130,7 +137,7 @@ const ROWS: Readonly<Record<string, Row>> = {
       const seen: [string, number][] = []
       const over = new AbortController()
       for (const value of ['a', 'b', 'c']) await queue(own, name).push(value)
-      await queue(kv, name).consume(
+      await queue(kv, name, { visibilityMs }).consume(
         (item) => {
           if (seen.push([item.text(), item.attempts]) === 3) over.abort()
         },
@@ -152,11 +159,11 @@ const ROWS: Readonly<Record<string, Row>> = {
       const news = topic(kv, name, { ageMs: 3_600_000 })
       for (const value of ['a', 'b', 'c']) await news.publish(value)
       const seen: string[] = []
-      for await (const message of news.subscribe({ group: 'g', from: 'oldest' })) {
+      for await (const message of news.subscribe({ group: 'g', from: 'oldest', ttlMs })) {
         if (seen.push(message.text()) === 3) break
         await message.ack()
       }
-      for await (const message of news.subscribe({ group: 'g' })) {
+      for await (const message of news.subscribe({ group: 'g', ttlMs })) {
         seen.push(message.text())
         break
       }
@@ -168,7 +175,7 @@ const ROWS: Readonly<Record<string, Row>> = {
   registry: [
     async (kv, name) => {
       const api = registry(kv, name)
-      const registration = await api.register({ id: 'i', url: 'u' })
+      const registration = await api.register({ id: 'i', url: 'u', ttlMs })
       await registration.update({ weight: 7 })
       const listed = (await registry(own, name).list()).map(({ id, url, weight }) => [id, url, weight])
       return [listed, await registration.close(), await registry(own, name).list()]
