@@ -19,8 +19,7 @@ import {
   partsOf,
 } from '../../src/server/connections/messages.ts'
 import { decodeRange, encode } from '../../src/server/http/http-codec.ts'
-import type { Route } from '../../src/server/http/route.ts'
-import { operationRoutes } from '../../src/server/http/routes.ts'
+import { OPERATION_ROUTES } from '../../src/server/http/routes.ts'
 import { httpLimits } from '../../src/server/listener/limits.ts'
 import type { Driver } from '../../src/server/node/driver.ts'
 import type { NodeApi, SlicedScan } from '../../src/server/node/types.ts'
@@ -45,12 +44,10 @@ export interface Answered {
 export class InMemoryApi {
   readonly #driver: Driver
   readonly #api: Api
-  readonly #routes: readonly Route[]
 
   constructor(driver: Driver, around: Around) {
     this.#driver = driver
     this.#api = new Api({ node: observed(driver, around), limits: httpLimits, failed: () => {} })
-    this.#routes = operationRoutes(this.#api)
   }
 
   serve(given: SimulatedRequest, isAbandoned: () => boolean, done: (answered: Answered) => void): void {
@@ -93,11 +90,10 @@ export class InMemoryApi {
     if (operation === 'get') return get.http.decode(request)
     if (operation === 'range') return decodeRange(request, httpLimits.pageRowsMax)
     if (operation === 'put') return { ...put.http.decode(request), value: body ?? new Uint8Array() }
-    for (const route of this.#routes) {
+    for (const route of OPERATION_ROUTES) {
       const params = route.method === method ? paramsOf(route.path, path) : undefined
       if (params === undefined) continue
-      const decoded = route.decode(request, params, body === undefined ? {} : jsonIn(body))
-      if ('kind' in decoded) return decoded
+      return route.decode(request, params, body === undefined ? {} : jsonIn(body), httpLimits.pageRowsMax)
     }
     throw new Error(`clients of the simulator do not send ${method} ${path}`)
   }

@@ -15,6 +15,7 @@ import {
   type Revision,
   type Where,
 } from '../operations/forms/index.ts'
+import { TXN_DEPTH_MAX } from '../operations/forms/transactions.ts'
 import type {
   KvComparison,
   KvTxn,
@@ -22,7 +23,6 @@ import type {
   KvTxnOperationResult,
   KvTxnResult,
 } from '../operations/index.ts'
-import { TXN_DEPTH_MAX } from '../operations/txn.ts'
 import type { ApplyContext } from './apply-context.ts'
 import { assertNever } from './errors.ts'
 import {

@@ -1,18 +1,47 @@
 // Adds a replica to the cluster as a learner, which becomes a voter when it has caught up.
 
-import type { OperationFacts } from './definition.ts'
-import type { NewReplica } from './forms/members.ts'
+import type { HttpForm, OperationFacts } from './definition.ts'
+import { jsonResponse } from './forms/http.ts'
+import { closed, object } from './forms/json-schema.ts'
+import {
+  type ClusterResult,
+  ClusterSchema,
+  clusterJson,
+  decodeReplicaId,
+  MemberName,
+  type NewReplica,
+  REPLICA_FIELDS,
+} from './forms/members.ts'
 import { ADMINISTER } from './forms/rights.ts'
+import { route } from './forms/route.ts'
 
 export interface AddMemberRequest {
   readonly kind: 'add-member'
   readonly member: NewReplica
 }
 
-export const addMember: OperationFacts<unknown> = {
+export const addMember = {
   effect: 'change',
   isAudited: true,
   label: 'other',
   demands: () => ADMINISTER,
   isForJoining: true,
-}
+  http: {
+    routes: [
+      route(
+        {
+          method: 'POST',
+          path: '/v1/cluster/members',
+          summary: 'Add a member: a learner, promoted when it has caught up',
+          body: closed(object({ name: MemberName, ...REPLICA_FIELDS })),
+          answers: ClusterSchema,
+        },
+        ({ body: { name, replica_id, peer, url } }) => ({
+          kind: 'add-member',
+          member: { id: decodeReplicaId(replica_id), name, peer, url },
+        }),
+      ),
+    ],
+    encodeResult: (result) => jsonResponse(clusterJson(result)),
+  },
+} satisfies OperationFacts<unknown> & { readonly http: HttpForm<AddMemberRequest, ClusterResult> }

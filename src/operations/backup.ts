@@ -1,7 +1,11 @@
 // Reads all of the store at one revision, as the bytes of a file.
 
-import type { OperationFacts } from './definition.ts'
+import type { OperationFacts, RouteForm } from './definition.ts'
+import type { ReadGrant } from './forms/freshness.ts'
+import { freshnessHeaders, NOSNIFF, OCTETS, type WholeResponse } from './forms/http.ts'
+import { flag } from './forms/parameters.ts'
 import { ADMINISTER } from './forms/rights.ts'
+import { route } from './forms/route.ts'
 
 export interface BackupRequest {
   readonly kind: 'backup'
@@ -9,9 +13,30 @@ export interface BackupRequest {
   readonly history: boolean
 }
 
-export const backup: OperationFacts<unknown> = {
+export const backup = {
   effect: 'read',
   isAudited: true,
   label: 'other',
   demands: () => ADMINISTER,
-}
+  http: {
+    routes: [
+      route(
+        {
+          method: 'GET',
+          path: '/v1/backup',
+          summary: 'All of the store at one revision, as a file',
+          parameters: { history: flag('false: without the versions of keys that were replaced') },
+          answers: 'application/octet-stream',
+        },
+        ({ values: { history = true } }) => ({ kind: 'backup', history }),
+      ),
+    ],
+  },
+} satisfies OperationFacts<unknown> & { readonly http: RouteForm<BackupRequest> }
+
+/** The answer before the file, which is a stream. */
+export const encodeBackupHead = (grant: ReadGrant): Omit<WholeResponse, 'body'> => ({
+  status: 200,
+  headers: [...OCTETS, ...NOSNIFF, ...freshnessHeaders(grant)],
+  revision: grant.revision,
+})

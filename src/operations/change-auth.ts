@@ -1,8 +1,27 @@
 // Changes users, roles, or the switch that makes rights be checked.
 
-import type { EntryFacts } from './definition.ts'
+import type { EntryFacts, HttpForm } from './definition.ts'
+import { type RequestHeaders, readConditions } from './forms/conditions.ts'
+import { jsonResponse } from './forms/http.ts'
+import { anyOf, arrayOf, closed, nothing, object, string } from './forms/json-schema.ts'
+import { ApiError } from './forms/problems.ts'
 import { ADMINISTER, CALL, NO_LEASES } from './forms/rights.ts'
-import type { Permission } from './forms/roles.ts'
+import {
+  AuthName,
+  type AuthRole,
+  AuthSchema,
+  type AuthStatusResult,
+  authStatusJson,
+  decodePermission,
+  type Permission,
+  PermissionsBody,
+  RoleSchema,
+  roleJson,
+  type UserDescription,
+  UserSchema,
+  userJson,
+} from './forms/roles.ts'
+import { type Route, route } from './forms/route.ts'
 
 export interface ChangeAuthRequest {
   readonly kind: 'change-auth'
@@ -28,13 +47,138 @@ export type RequestedAuthChange =
   | { readonly kind: 'put-role'; readonly name: string; readonly permissions: readonly Permission[] }
   | { readonly kind: 'delete-role'; readonly name: string }
 
-export const changeAuth: EntryFacts<ChangeAuthRequest> = {
+/** The user or the role that was put; otherwise the switch. */
+export type ChangeAuthResult =
+  | { readonly user: UserDescription }
+  | { readonly role: AuthRole }
+  | { readonly status: AuthStatusResult }
+
+/** If-Match with an auth revision: the change is refused when users and roles were changed since. */
+const CONDITION = { 'if-match': 'The auth revision must still be this one' } as const
+
+const switchRoute = (kind: 'enable' | 'disable', summary: string): Route<ChangeAuthRequest> =>
+  route(
+    {
+      method: 'POST',
+      path: `/v1/auth/${kind}`,
+      summary,
+      body: closed(object({})),
+      answers: AuthSchema,
+    },
+    () => ({ kind: 'change-auth', change: { kind }, ifRevision: undefined }),
+  )
+
+export const changeAuth = {
   effect: 'change',
   isAudited: true,
   label: 'other',
   room: 'frees',
   demands: ({ change }, user) => (isOwnPassword(change, user) ? CALL : ADMINISTER),
   leases: () => NO_LEASES,
+  http: {
+    routes: [
+      switchRoute('enable', 'Check rights from now on'),
+      switchRoute('disable', 'Check rights no longer'),
+      route(
+        {
+          method: 'PUT',
+          path: '/v1/auth/users/:name',
+          summary: 'Make or change a user; what is not named stays as it is',
+          headers: CONDITION,
+          body: closed(
+            object(
+              {},
+              {
+                password: {
+                  ...anyOf(string, nothing),
+                  description: '8 to 1024 bytes; null: none, only certificates',
+                },
+                old_password: {
+                  ...string,
+                  description:
+                    'The password until now: a token alone does not change the password of its own user',
+                },
+                roles: { ...arrayOf(AuthName), description: 'Names of the roles; root may do everything' },
+              },
+            ),
+          ),
+          answers: UserSchema,
+        },
+        ({ headers, params: { name = '' }, body }) => ({
+          kind: 'change-auth',
+          change: {
+            kind: 'put-user',
+            name,
+            password: decodePassword(body.password),
+            oldPassword: body.old_password,
+            roles: body.roles,
+          },
+          ifRevision: decodeIfRevision(headers),
+        }),
+      ),
+      route(
+        {
+          method: 'DELETE',
+          path: '/v1/auth/users/:name',
+          summary: 'Remove a user: their tokens and watches end',
+          headers: CONDITION,
+          answers: AuthSchema,
+        },
+        ({ headers, params: { name = '' } }) => ({
+          kind: 'change-auth',
+          change: { kind: 'delete-user', name },
+          ifRevision: decodeIfRevision(headers),
+        }),
+      ),
+      route(
+        {
+          method: 'PUT',
+          path: '/v1/auth/roles/:name',
+          summary: 'Make a role, or replace its permissions',
+          headers: CONDITION,
+          body: closed(object({ permissions: PermissionsBody })),
+          answers: RoleSchema,
+        },
+        ({ headers, params: { name = '' }, body }) => ({
+          kind: 'change-auth',
+          change: { kind: 'put-role', name, permissions: body.permissions.map(decodePermission) },
+          ifRevision: decodeIfRevision(headers),
+        }),
+      ),
+      route(
+        {
+          method: 'DELETE',
+          path: '/v1/auth/roles/:name',
+          summary: 'Remove a role, from its users too',
+          headers: CONDITION,
+          answers: AuthSchema,
+        },
+        ({ headers, params: { name = '' } }) => ({
+          kind: 'change-auth',
+          change: { kind: 'delete-role', name },
+          ifRevision: decodeIfRevision(headers),
+        }),
+      ),
+    ],
+    encodeResult(result) {
+      if ('user' in result) return jsonResponse(userJson(result.user))
+      return jsonResponse('role' in result ? roleJson(result.role) : authStatusJson(result.status))
+    },
+  },
+} satisfies EntryFacts<ChangeAuthRequest> & { readonly http: HttpForm<ChangeAuthRequest, ChangeAuthResult> }
+
+/** The schema allows a string or null. */
+const decodePassword = (password: unknown): string | null | undefined =>
+  typeof password === 'string' || password === null ? password : undefined
+
+/** Throws `ApiError`. */
+function decodeIfRevision(headers: RequestHeaders): number | undefined {
+  const { ifMatch, ifNoneMatch } = readConditions(headers) ?? {}
+  if (ifMatch === undefined && ifNoneMatch === undefined) return undefined
+  const [revision] = typeof ifMatch === 'object' ? ifMatch : []
+  if (revision === undefined || ifNoneMatch !== undefined)
+    throw new ApiError('bad_request', 'If-Match must be the auth revision in quotes, such as "7"')
+  return revision
 }
 
 /** The user sets a password of his own, and changes nothing else. In the log its hash stands for the password. */

@@ -1,9 +1,18 @@
 // Changes replicated settings. A setting that is absent keeps its value.
 
-import type { EntryFacts } from './definition.ts'
-import type { Idempotency } from './forms/idempotency.ts'
+import type { EntryFacts, HttpForm } from './definition.ts'
+import { jsonResponse, replayedHeader } from './forms/http.ts'
+import { type Idempotency, readIdempotency } from './forms/idempotency.ts'
 import { ADMINISTER, NO_LEASES } from './forms/rights.ts'
-import type { KvSettings } from './forms/settings.ts'
+import { route } from './forms/route.ts'
+import {
+  decodeSettings,
+  type KvSettings,
+  SettingsBody,
+  type SettingsResult,
+  SettingsSchema,
+  settingsJson,
+} from './forms/settings.ts'
 
 export interface ChangeSettingsRequest {
   readonly kind: 'change-settings'
@@ -15,11 +24,32 @@ export interface ChangeSettingsRequest {
   readonly idempotency: Idempotency | undefined
 }
 
-export const changeSettings: EntryFacts<unknown> = {
+export const changeSettings = {
   effect: 'change',
   isAudited: true,
   label: 'other',
   room: 'takes',
   demands: () => ADMINISTER,
   leases: () => NO_LEASES,
-}
+  http: {
+    routes: [
+      route(
+        {
+          method: 'POST',
+          path: '/v1/cluster/settings',
+          summary: 'Change replicated settings; those that are not named stay as they are',
+          takesToken: true,
+          body: SettingsBody,
+          answers: SettingsSchema,
+        },
+        ({ headers, body: { leases, ...settings } }) => ({
+          kind: 'change-settings',
+          settings: decodeSettings(settings),
+          leases: leases && { on: leases.on, durationMs: leases.duration_ms },
+          idempotency: readIdempotency(headers),
+        }),
+      ),
+    ],
+    encodeResult: (result, head) => jsonResponse(settingsJson(result), replayedHeader(head), head.revision),
+  },
+} satisfies EntryFacts<unknown> & { readonly http: HttpForm<ChangeSettingsRequest, SettingsResult> }

@@ -1,16 +1,33 @@
 // The members and the leader, as the node that is asked knows them.
 
-import type { OperationFacts } from './definition.ts'
+import type { HttpForm, OperationFacts } from './definition.ts'
+import { jsonResponse } from './forms/http.ts'
+import { type ClusterResult, ClusterSchema, clusterJson } from './forms/members.ts'
 import { CALL } from './forms/rights.ts'
+import { route } from './forms/route.ts'
 
 export interface ClusterRequest {
   readonly kind: 'cluster'
 }
 
-export const cluster: OperationFacts<unknown> = {
+export const cluster = {
   effect: 'read',
   isAudited: false,
   label: 'other',
   demands: () => CALL,
   isForJoining: true,
-}
+  http: {
+    routes: [
+      route(
+        {
+          method: 'GET',
+          path: '/v1/cluster',
+          summary: 'The members, as this node knows them',
+          answers: ClusterSchema,
+        },
+        () => ({ kind: 'cluster' }),
+      ),
+    ],
+    encodeResult: (result) => jsonResponse(clusterJson(result)),
+  },
+} satisfies OperationFacts<unknown> & { readonly http: HttpForm<ClusterRequest, ClusterResult> }

@@ -2,8 +2,11 @@
 // each wire; index.ts joins them. Nobody else keeps a list of operations: what depends on the kind reads a fact.
 
 import type { AnswerHead } from './forms/answer-head.ts'
-import type { KeyForm } from './forms/http.ts'
+import type { HttpRequestHead, UnencodedResponse, WholeResponse } from './forms/http.ts'
+import type { Schema } from './forms/json-schema.ts'
+import type { ParameterTable } from './forms/parameters.ts'
 import type { AccessDemand, LeaseDemand } from './forms/rights.ts'
+import type { Route } from './forms/route.ts'
 
 /**
  * `read`: it changes nothing that outlives it. A keep-alive and a watch are reads too: they may be made again at any
@@ -35,7 +38,37 @@ export interface EntryFacts<O> extends OperationFacts<O> {
   readonly leases: (operation: O) => readonly LeaseDemand[]
 }
 
-/** The forms of an operation: its request `Q`, its result `R` and the head `H` of its answer on each wire. */
-export interface Forms<Q, R, H extends AnswerHead = AnswerHead> {
-  readonly http?: KeyForm<Q, R, H>
+/** The request of an operation under /v1/kv, which the listener finds by itself: the hot ones are among them. */
+export interface KeyRequestForm<Q> {
+  readonly summary: string
+  /** Parameters of the query, beside `key` and `timeout`. */
+  readonly parameters: ParameterTable
+  /** Body of an answer with status 200, in JSON. */
+  readonly answers: Schema
+  /**
+   * Decodes the request, a put without its value: it is judged before its body arrives. `rowsMax`: the largest page.
+   * Throws `ApiError`.
+   */
+  readonly decode: (request: HttpRequestHead, rowsMax?: number) => Q
+}
+
+/** An operation under /v1/kv whose answer is one whole. */
+export interface KeyForm<Q, R, H extends AnswerHead = AnswerHead> extends KeyRequestForm<Q> {
+  readonly encodeResult: (result: R, head: H, request: HttpRequestHead) => WholeResponse
+}
+
+/** The requests of an operation with routes, which fastify finds. */
+export interface RouteForm<Q> {
+  readonly routes: readonly Route<Q>[]
+}
+
+/** The form of an operation in HTTP, as far as it is the same for all: that of its requests. */
+export type HttpRequestForm<Q> = KeyRequestForm<Q> | RouteForm<Q>
+
+/**
+ * An operation with routes whose answer is one whole. `A` is the part of the request that the form of its answer
+ * depends on.
+ */
+export interface HttpForm<Q, R, H extends AnswerHead = AnswerHead, A = unknown> extends RouteForm<Q> {
+  readonly encodeResult: (result: R, head: H, request: A) => WholeResponse | UnencodedResponse
 }

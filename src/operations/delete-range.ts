@@ -1,6 +1,6 @@
 // Deletes all keys of a range, at one revision.
 
-import type { EntryFacts, Forms } from './definition.ts'
+import type { EntryFacts, KeyForm } from './definition.ts'
 import { readConditions } from './forms/conditions.ts'
 import { jsonResponse, replayedHeader } from './forms/http.ts'
 import { type Idempotency, readIdempotency } from './forms/idempotency.ts'
@@ -51,4 +51,6 @@ export const deleteRange = {
     },
     encodeResult: (result, head) => jsonResponse(deletedJson(result), replayedHeader(head), result.revision),
   },
-} satisfies EntryFacts<Pick<DeleteRangeRequest, 'range'>> & Forms<DeleteRangeRequest, DeleteRangeOutcome>
+} satisfies EntryFacts<Pick<DeleteRangeRequest, 'range'>> & {
+  readonly http: KeyForm<DeleteRangeRequest, DeleteRangeOutcome>
+}

@@ -1,6 +1,6 @@
 // Deletes one key, if it exists.
 
-import type { EntryFacts, Forms } from './definition.ts'
+import type { EntryFacts, KeyForm } from './definition.ts'
 import { type Condition, readConditions } from './forms/conditions.ts'
 import { disagree } from './forms/disagreement.ts'
 import { checkOneKey, decodeKey, jsonResponse, replayedHeader } from './forms/http.ts'
@@ -98,10 +98,10 @@ export const del = {
     decodeHead: (item) => decodeChangeHead(item, 4),
     resultBytes: ({ prev }) => prev?.value.length ?? 0,
   },
-} satisfies EntryFacts<Omit<DeleteRequest, 'idempotency'>> &
-  Forms<DeleteRequest, DeleteOutcome> & {
-    readonly mux: MuxForm<DeleteRequest, DeleteOutcome>
-  }
+} satisfies EntryFacts<Omit<DeleteRequest, 'idempotency'>> & {
+  readonly http: KeyForm<DeleteRequest, DeleteOutcome>
+  readonly mux: MuxForm<DeleteRequest, DeleteOutcome>
+}
 
 export const decodeDeleted = (field: unknown): 0 | 1 =>
   field === 0 || field === 1 ? field : disagree('"deleted" is neither 0 nor 1')

@@ -1,6 +1,6 @@
 // Reads one key.
 
-import type { Forms, OperationFacts } from './definition.ts'
+import type { KeyForm, OperationFacts } from './definition.ts'
 import { type Condition, readConditions } from './forms/conditions.ts'
 import type { FreshnessOptions, ReadGrant } from './forms/freshness.ts'
 import {
@@ -102,10 +102,10 @@ export const get = {
     decodeHead: (item) => decodeReadHead(item, 4),
     resultBytes: (row) => (row === undefined ? 0 : RECORD_BYTES + row.value.length),
   },
-} satisfies OperationFacts<GetRequest> &
-  Forms<GetRequest, GetResult, ReadGrant> & {
-    readonly mux: MuxForm<GetRequest, GetResult, ReadGrant>
-  }
+} satisfies OperationFacts<GetRequest> & {
+  readonly http: KeyForm<GetRequest, GetResult, ReadGrant>
+  readonly mux: MuxForm<GetRequest, GetResult, ReadGrant>
+}
 
 /** The answer when `If-None-Match` names the revision of the row. */
 export const encodeUnchanged = (row: KeyRow, grant: ReadGrant): WholeResponse => ({

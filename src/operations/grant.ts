@@ -1,9 +1,15 @@
 // Grants a lease: its keys are deleted when it ends.
 
-import type { EntryFacts } from './definition.ts'
-import type { Idempotency } from './forms/idempotency.ts'
+import type { EntryFacts, HttpForm } from './definition.ts'
+import { ttlMsOf } from './forms/durations.ts'
+import { jsonResponse, replayedHeader } from './forms/http.ts'
+import { type Idempotency, readIdempotency } from './forms/idempotency.ts'
+import { closed, object } from './forms/json-schema.ts'
+import { leaseIdOf } from './forms/leases.ts'
 import { CALL, NO_LEASES } from './forms/rights.ts'
-import type { LeaseId } from './forms/store.ts'
+import { route } from './forms/route.ts'
+import { LeaseGranted, LeaseIdSchema, TtlSchema } from './forms/schemas.ts'
+import type { LeaseId, Revision } from './forms/store.ts'
 
 export interface GrantRequest {
   readonly kind: 'grant'
@@ -14,11 +20,43 @@ export interface GrantRequest {
   readonly idempotency: Idempotency | undefined
 }
 
-export const grant: EntryFacts<unknown> = {
+export interface GrantOutcome {
+  readonly kind: 'granted'
+  readonly revision: Revision
+  readonly lease: LeaseId
+  readonly ttlMs: number
+}
+
+export const grant = {
   effect: 'change',
   isAudited: true,
   label: 'other',
   room: 'takes',
   demands: () => CALL,
   leases: () => NO_LEASES,
-}
+  http: {
+    routes: [
+      route(
+        {
+          method: 'POST',
+          path: '/v1/leases',
+          summary: 'Grant a lease: its keys are deleted when it ends',
+          takesToken: true,
+          body: closed(
+            object(
+              { ttl: TtlSchema },
+              { id: { ...LeaseIdSchema, description: 'Unless given, the store chooses one' } },
+            ),
+          ),
+          answers: LeaseGranted,
+        },
+        ({ headers, body }) => {
+          const id = body.id === undefined ? undefined : leaseIdOf(body.id, 'id')
+          return { kind: 'grant', id, ttlMs: ttlMsOf(body.ttl, 'ttl'), idempotency: readIdempotency(headers) }
+        },
+      ),
+    ],
+    encodeResult: ({ lease, ttlMs, revision }, head) =>
+      jsonResponse(`{"id":"${lease}","ttl_ms":${ttlMs}}`, replayedHeader(head), revision),
+  },
+} satisfies EntryFacts<unknown> & { readonly http: HttpForm<GrantRequest, GrantOutcome> }

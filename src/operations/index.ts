@@ -1,6 +1,14 @@
 // The operations of the store and of its cluster, each described once (CONTRIBUTING.md, "Add an operation"). A kind
 // that is missing here does not compile.
 
+export type {
+  KvComparison,
+  KvTxn,
+  KvTxnOperation,
+  KvTxnOperationResult,
+  KvTxnResult,
+} from './forms/transactions.ts'
+
 import { type AddMemberRequest, addMember } from './add-member.ts'
 import { type BackupRequest, backup } from './backup.ts'
 import { type BatchRequest, batch } from './batch.ts'
@@ -8,7 +16,7 @@ import { type ChangeAuthRequest, changeAuth } from './change-auth.ts'
 import { type ChangeSettingsRequest, changeSettings } from './change-settings.ts'
 import { type ClusterRequest, cluster } from './cluster.ts'
 import { type CompactRequest, compact } from './compact.ts'
-import type { OperationFacts } from './definition.ts'
+import type { HttpRequestForm, OperationFacts } from './definition.ts'
 import { type DeleteOutcome, type DeleteRequest, del } from './delete.ts'
 import { type DeleteRangeOutcome, type DeleteRangeRequest, deleteRange } from './delete-range.ts'
 import { type GetRequest, get } from './get.ts'
@@ -35,7 +43,6 @@ import { type WatchRequest, watch } from './watch.ts'
 export type { BatchedCommand } from './batch.ts'
 export { isOwnPassword, type RequestedAuthChange } from './change-auth.ts'
 export { type EntryFacts, OPERATION_LABELS, type OperationLabel } from './definition.ts'
-export type { KvComparison, KvTxn, KvTxnOperation, KvTxnOperationResult, KvTxnResult } from './txn.ts'
 export type { WatchedChanges } from './watch.ts'
 export type {
   BatchRequest,
@@ -117,7 +124,11 @@ export const OPERATIONS = {
   'show-users': showUsers,
   'show-roles': showRoles,
   'change-auth': changeAuth,
-} satisfies { readonly [K in OperationKind]: OperationFacts<OperationOf<K>> }
+} satisfies {
+  readonly [K in OperationKind]: OperationFacts<OperationOf<K>> & {
+    readonly http: HttpRequestForm<OperationOf<K>>
+  }
+}
 
 /** The facts of an operation. TypeScript does not see that facts and operation are of one kind. */
 export const factsOf = <K extends OperationKind>(operation: OperationOf<K>): OperationFacts<OperationOf<K>> =>

@@ -1,8 +1,15 @@
 // Reads the leases of the store, in the order of their ids.
 
-import type { OperationFacts } from './definition.ts'
-import type { FreshnessOptions } from './forms/freshness.ts'
+import type { HttpForm, OperationFacts } from './definition.ts'
+import type { FreshnessOptions, ReadGrant } from './forms/freshness.ts'
+import { freshnessHeaders, jsonResponse } from './forms/http.ts'
+import { leaseFields } from './forms/json.ts'
+import { arrayOf, boolean, integer, object } from './forms/json-schema.ts'
+import { type LeaseDescription, leaseIdOf } from './forms/leases.ts'
+import { freshnessOf, pageLimit, READ_PARAMETERS, text } from './forms/parameters.ts'
 import { CALL } from './forms/rights.ts'
+import { route } from './forms/route.ts'
+import { LEASE_FIELDS, LeaseIdSchema } from './forms/schemas.ts'
 import type { LeaseId } from './forms/store.ts'
 
 export interface ListLeasesRequest {
@@ -13,9 +20,49 @@ export interface ListLeasesRequest {
   readonly freshness: FreshnessOptions
 }
 
-export const listLeases: OperationFacts<ListLeasesRequest> = {
+export interface LeasesResult {
+  readonly leases: readonly LeaseDescription[]
+  /** There are leases after the last one. */
+  readonly more: boolean
+}
+
+export const listLeases = {
   effect: 'read',
   isAudited: false,
   label: 'other',
   demands: () => CALL,
+  http: {
+    routes: [
+      route(
+        {
+          method: 'GET',
+          path: '/v1/leases',
+          summary: 'All leases, in the order of their ids',
+          parameters: {
+            limit: pageLimit('Leases at most'),
+            after: text('Leases after this id: the `next` of the page before'),
+            ...READ_PARAMETERS,
+          },
+          answers: object(
+            { leases: arrayOf(object(LEASE_FIELDS)), more: boolean, revision: integer },
+            { next: LeaseIdSchema },
+          ),
+        },
+        ({ values: { limit, after, ...freshness } }) => ({
+          kind: 'list-leases',
+          after: after === undefined ? undefined : leaseIdOf(after, 'after'),
+          limit,
+          freshness: freshnessOf(freshness),
+        }),
+      ),
+    ],
+    encodeResult({ leases, more }, grant) {
+      const next = more ? `,"next":"${leases.at(-1)?.id}"` : ''
+      const listed = leases.map((lease) => `{${leaseFields(lease)}}`).join(',')
+      const json = `{"leases":[${listed}],"more":${more}${next},"revision":${grant.revision}}`
+      return jsonResponse(json, freshnessHeaders(grant), grant.revision)
+    },
+  },
+} satisfies OperationFacts<ListLeasesRequest> & {
+  readonly http: HttpForm<ListLeasesRequest, LeasesResult, ReadGrant>
 }

@@ -1,7 +1,10 @@
 // Makes a token for a password. Every node accepts it.
 
-import type { OperationFacts } from './definition.ts'
+import type { HttpForm, OperationFacts } from './definition.ts'
+import { jsonResponse } from './forms/http.ts'
+import { closed, integer, object, string } from './forms/json-schema.ts'
 import { NOTHING } from './forms/rights.ts'
+import { route } from './forms/route.ts'
 
 export interface LogInRequest {
   readonly kind: 'log-in'
@@ -9,9 +12,40 @@ export interface LogInRequest {
   readonly password: string
 }
 
-export const logIn: OperationFacts<unknown> = {
+export interface TokenResult {
+  readonly token: string
+  readonly expiresInMs: number
+}
+
+/** Limit on the body: the longest name and the longest password, with each byte escaped. */
+const BODY_BYTES = 8 * 1024
+const NO_STORE = ['Cache-Control', 'no-store'] as const
+
+export const logIn = {
   effect: 'read',
   isAudited: true,
   label: 'other',
   demands: () => NOTHING,
-}
+  http: {
+    routes: [
+      route(
+        {
+          method: 'POST',
+          path: '/v1/auth/login',
+          summary: 'A token for a password, which every node accepts as Authorization: Bearer',
+          openBodyBytesMax: BODY_BYTES,
+          body: closed(
+            object({
+              user: { ...string, description: 'Name of the user' },
+              password: { ...string, description: 'Password of the user' },
+            }),
+          ),
+          answers: object({ token: string, expires_in_ms: integer }),
+        },
+        ({ body: { user, password } }) => ({ kind: 'log-in', user, password }),
+      ),
+    ],
+    encodeResult: ({ token, expiresInMs }) =>
+      jsonResponse(JSON.stringify({ token, expires_in_ms: expiresInMs }), NO_STORE),
+  },
+} satisfies OperationFacts<unknown> & { readonly http: HttpForm<LogInRequest, TokenResult> }

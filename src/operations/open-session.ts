@@ -1,13 +1,26 @@
 // Opens a session, by whose slots changes are applied at most once.
 
-import type { EntryFacts } from './definition.ts'
+import type { EntryFacts, HttpForm } from './definition.ts'
+import { jsonResponse, replayedHeader } from './forms/http.ts'
+import { SESSION_SLOTS_MAX } from './forms/idempotency.ts'
+import { closed, integer, object } from './forms/json-schema.ts'
 import { CALL, NO_LEASES } from './forms/rights.ts'
+import { route } from './forms/route.ts'
+import type { Revision } from './forms/store.ts'
 
 export interface OpenSessionRequest {
   readonly kind: 'open-session'
 }
 
-export const openSession: EntryFacts<unknown> = {
+export interface SessionOutcome {
+  readonly kind: 'session'
+  readonly revision: Revision
+  readonly session: number
+  /** It is forgotten this long after it was opened, or earlier when there are too many. */
+  readonly ageMsMax: number
+}
+
+export const openSession = {
   effect: 'change',
   // A client opens one by itself, before its first change.
   isAudited: false,
@@ -15,4 +28,24 @@ export const openSession: EntryFacts<unknown> = {
   room: 'takes',
   demands: () => CALL,
   leases: () => NO_LEASES,
-}
+  http: {
+    routes: [
+      route(
+        {
+          method: 'POST',
+          path: '/v1/sessions',
+          summary: 'Open a session, by whose slots changes are applied at most once (Kv-Session)',
+          body: closed(object({}, {})),
+          answers: object({ session: integer, age_ms: integer, slots: integer }),
+        },
+        () => ({ kind: 'open-session' }),
+      ),
+    ],
+    encodeResult: ({ session, ageMsMax, revision }, head) =>
+      jsonResponse(
+        `{"session":${session},"age_ms":${ageMsMax},"slots":${SESSION_SLOTS_MAX}}`,
+        replayedHeader(head),
+        revision,
+      ),
+  },
+} satisfies EntryFacts<unknown> & { readonly http: HttpForm<OpenSessionRequest, SessionOutcome> }

@@ -1,6 +1,6 @@
 // Puts one key. The condition, if any, is judged when the put is applied.
 
-import type { EntryFacts, Forms } from './definition.ts'
+import type { EntryFacts, KeyForm } from './definition.ts'
 import { type Condition, readConditions } from './forms/conditions.ts'
 import { decodeWholeNumber } from './forms/disagreement.ts'
 import {
@@ -134,10 +134,10 @@ export const put = {
     decodeHead: (item) => decodeChangeHead(item, 6),
     resultBytes: ({ prev }) => prev?.value.length ?? 0,
   },
-} satisfies EntryFacts<Omit<PutRequest, 'idempotency'>> &
-  Forms<PutRequest, PutOutcome> & {
-    readonly mux: MuxForm<PutRequest, PutOutcome>
-  }
+} satisfies EntryFacts<Omit<PutRequest, 'idempotency'>> & {
+  readonly http: KeyForm<PutRequest, PutOutcome>
+  readonly mux: MuxForm<PutRequest, PutOutcome>
+}
 
 /** The value of a put whose body has not arrived. */
 const NO_VALUE = new Uint8Array()

@@ -1,13 +1,8 @@
 // Reads the keys of a range, a page or all of them, or counts them.
 
-import type { OperationFacts } from './definition.ts'
+import type { KeyRequestForm, OperationFacts } from './definition.ts'
 import type { FreshnessOptions, ReadGrant } from './forms/freshness.ts'
-import {
-  freshnessHeaders,
-  type HttpRequestHead,
-  type KeyRequestForm,
-  type WholeResponse,
-} from './forms/http.ts'
+import { freshnessHeaders, type HttpRequestHead, type WholeResponse } from './forms/http.ts'
 import { bytesJson, metaJson, recordJson } from './forms/json.ts'
 import { arrayOf, boolean, integer, object } from './forms/json-schema.ts'
 import { LINES, namesMediaType } from './forms/media-types.ts'

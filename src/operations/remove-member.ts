@@ -1,16 +1,33 @@
 // Removes a member from the cluster.
 
-import type { OperationFacts } from './definition.ts'
+import type { HttpForm, OperationFacts } from './definition.ts'
+import { jsonResponse } from './forms/http.ts'
+import { type ClusterResult, ClusterSchema, clusterJson } from './forms/members.ts'
 import { ADMINISTER } from './forms/rights.ts'
+import { route } from './forms/route.ts'
 
 export interface RemoveMemberRequest {
   readonly kind: 'remove-member'
   readonly name: string
 }
 
-export const removeMember: OperationFacts<unknown> = {
+export const removeMember = {
   effect: 'change',
   isAudited: true,
   label: 'other',
   demands: () => ADMINISTER,
-}
+  http: {
+    routes: [
+      route(
+        {
+          method: 'DELETE',
+          path: '/v1/cluster/members/:name',
+          summary: 'Remove a member',
+          answers: ClusterSchema,
+        },
+        ({ params: { name = '' } }) => ({ kind: 'remove-member', name }),
+      ),
+    ],
+    encodeResult: (result) => jsonResponse(clusterJson(result)),
+  },
+} satisfies OperationFacts<unknown> & { readonly http: HttpForm<RemoveMemberRequest, ClusterResult> }

@@ -1,8 +1,19 @@
 // Removes the replica of this name and adds another one, in one joint change.
 
-import type { OperationFacts } from './definition.ts'
-import type { NewReplica } from './forms/members.ts'
+import type { HttpForm, OperationFacts } from './definition.ts'
+import { jsonResponse } from './forms/http.ts'
+import { closed, object } from './forms/json-schema.ts'
+import {
+  type ClusterResult,
+  ClusterSchema,
+  clusterJson,
+  decodeReplicaId,
+  MemberName,
+  type NewReplica,
+  REPLICA_FIELDS,
+} from './forms/members.ts'
 import { ADMINISTER } from './forms/rights.ts'
+import { route } from './forms/route.ts'
 
 export interface ReplaceMemberRequest {
   readonly kind: 'replace-member'
@@ -10,10 +21,29 @@ export interface ReplaceMemberRequest {
   readonly member: NewReplica
 }
 
-export const replaceMember: OperationFacts<unknown> = {
+export const replaceMember = {
   effect: 'change',
   isAudited: true,
   label: 'other',
   demands: () => ADMINISTER,
   isForJoining: true,
-}
+  http: {
+    routes: [
+      route(
+        {
+          method: 'POST',
+          path: '/v1/cluster/members/:name/replace',
+          summary: 'Drop the replica of this name and add another, in one joint change',
+          body: closed(object(REPLICA_FIELDS, { name: MemberName })),
+          answers: ClusterSchema,
+        },
+        ({ params, body: { name, replica_id, peer, url } }) => {
+          const { name: oldName = '' } = params
+          const member = { id: decodeReplicaId(replica_id), name: name ?? oldName, peer, url }
+          return { kind: 'replace-member', name: oldName, member }
+        },
+      ),
+    ],
+    encodeResult: (result) => jsonResponse(clusterJson(result)),
+  },
+} satisfies OperationFacts<unknown> & { readonly http: HttpForm<ReplaceMemberRequest, ClusterResult> }

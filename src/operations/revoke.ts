@@ -1,9 +1,14 @@
 // Ends a lease, and deletes its keys, at one revision.
 
-import type { EntryFacts } from './definition.ts'
-import type { Idempotency } from './forms/idempotency.ts'
+import type { EntryFacts, HttpForm } from './definition.ts'
+import { jsonResponse, replayedHeader } from './forms/http.ts'
+import { type Idempotency, readIdempotency } from './forms/idempotency.ts'
+import { deletedJson } from './forms/json.ts'
+import { integer, object } from './forms/json-schema.ts'
+import { leaseIdOf } from './forms/leases.ts'
 import { CALL, type LeaseDemand } from './forms/rights.ts'
-import type { LeaseId } from './forms/store.ts'
+import { route } from './forms/route.ts'
+import type { LeaseId, Revision } from './forms/store.ts'
 
 export interface RevokeRequest {
   readonly kind: 'revoke'
@@ -13,11 +18,36 @@ export interface RevokeRequest {
 
 const leaseOf = ({ id }: Pick<RevokeRequest, 'id'>): readonly LeaseDemand[] => [{ to: 'revoke', lease: id }]
 
-export const revoke: EntryFacts<Pick<RevokeRequest, 'id'>> = {
+export interface RevokeOutcome {
+  readonly kind: 'revoked'
+  readonly revision: Revision
+  readonly deleted: number
+}
+
+export const revoke = {
   effect: 'change',
   isAudited: true,
   label: 'other',
   room: 'frees',
   demands: (operation) => [...CALL, ...leaseOf(operation)],
   leases: leaseOf,
-}
+  http: {
+    routes: [
+      route(
+        {
+          method: 'DELETE',
+          path: '/v1/leases/:id',
+          summary: 'Revoke a lease: its keys are deleted at one revision',
+          takesToken: true,
+          answers: object({ deleted: integer, revision: integer }),
+        },
+        ({ headers, params }) => {
+          const id = leaseIdOf(params.id ?? '', 'the lease')
+          return { kind: 'revoke', id, idempotency: readIdempotency(headers) }
+        },
+      ),
+    ],
+    encodeResult: (outcome, head) =>
+      jsonResponse(deletedJson(outcome), replayedHeader(head), outcome.revision),
+  },
+} satisfies EntryFacts<Pick<RevokeRequest, 'id'>> & { readonly http: HttpForm<RevokeRequest, RevokeOutcome> }

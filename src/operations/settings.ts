@@ -1,15 +1,32 @@
 // The replicated settings, as the node that is asked has applied them.
 
-import type { OperationFacts } from './definition.ts'
+import type { HttpForm, OperationFacts } from './definition.ts'
+import { jsonResponse, replayedHeader } from './forms/http.ts'
 import { CALL } from './forms/rights.ts'
+import { route } from './forms/route.ts'
+import { type SettingsResult, SettingsSchema, settingsJson } from './forms/settings.ts'
 
 export interface SettingsRequest {
   readonly kind: 'settings'
 }
 
-export const settings: OperationFacts<unknown> = {
+export const settings = {
   effect: 'read',
   isAudited: false,
   label: 'other',
   demands: () => CALL,
-}
+  http: {
+    routes: [
+      route(
+        {
+          method: 'GET',
+          path: '/v1/cluster/settings',
+          summary: 'The replicated settings, as this node has applied them',
+          answers: SettingsSchema,
+        },
+        () => ({ kind: 'settings' }),
+      ),
+    ],
+    encodeResult: (result, head) => jsonResponse(settingsJson(result), replayedHeader(head), head.revision),
+  },
+} satisfies OperationFacts<unknown> & { readonly http: HttpForm<SettingsRequest, SettingsResult> }

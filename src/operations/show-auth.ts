@@ -1,15 +1,27 @@
 // Whether rights are checked. Everybody may ask.
 
-import type { OperationFacts } from './definition.ts'
+import type { HttpForm, OperationFacts } from './definition.ts'
+import { jsonResponse } from './forms/http.ts'
 import { NOTHING } from './forms/rights.ts'
+import { AuthSchema, type AuthStatusResult, authStatusJson } from './forms/roles.ts'
+import { route } from './forms/route.ts'
 
 export interface ShowAuthRequest {
   readonly kind: 'show-auth'
 }
 
-export const showAuth: OperationFacts<unknown> = {
+export const showAuth = {
   effect: 'read',
   isAudited: false,
   label: 'other',
   demands: () => NOTHING,
-}
+  http: {
+    routes: [
+      route(
+        { method: 'GET', path: '/v1/auth', summary: 'Whether rights are checked', answers: AuthSchema },
+        () => ({ kind: 'show-auth' }),
+      ),
+    ],
+    encodeResult: (result) => jsonResponse(authStatusJson(result)),
+  },
+} satisfies OperationFacts<unknown> & { readonly http: HttpForm<ShowAuthRequest, AuthStatusResult> }

@@ -1,8 +1,15 @@
 // Reads one lease.
 
-import type { OperationFacts } from './definition.ts'
-import type { FreshnessOptions } from './forms/freshness.ts'
+import type { HttpForm, OperationFacts } from './definition.ts'
+import type { FreshnessOptions, ReadGrant } from './forms/freshness.ts'
+import { freshnessHeaders, jsonResponse } from './forms/http.ts'
+import { bytesJson, leaseFields } from './forms/json.ts'
+import { arrayOf, object } from './forms/json-schema.ts'
+import { type LeaseDescription, leaseIdOf } from './forms/leases.ts'
+import { flag, freshnessOf, READ_PARAMETERS } from './forms/parameters.ts'
 import { CALL } from './forms/rights.ts'
+import { route } from './forms/route.ts'
+import { Bytes, LEASE_FIELDS } from './forms/schemas.ts'
 import type { LeaseId } from './forms/store.ts'
 
 export interface ShowLeaseRequest {
@@ -13,9 +20,44 @@ export interface ShowLeaseRequest {
   readonly freshness: FreshnessOptions
 }
 
-export const showLease: OperationFacts<ShowLeaseRequest> = {
+export interface ShowLeaseResult {
+  readonly lease: LeaseDescription
+  /** undefined: they were not requested. */
+  readonly keys: readonly Uint8Array[] | undefined
+}
+
+export const showLease = {
   effect: 'read',
   isAudited: false,
   label: 'other',
   demands: ({ id, keys }) => (keys ? [...CALL, { to: 'read-lease', lease: id }] : CALL),
+  http: {
+    routes: [
+      route(
+        {
+          method: 'GET',
+          path: '/v1/leases/:id',
+          summary: 'A lease',
+          parameters: { keys: flag('Answer with its keys'), ...READ_PARAMETERS },
+          answers: object(LEASE_FIELDS, { keys: arrayOf(Bytes) }),
+        },
+        ({ params, values: { keys = false, ...freshness } }) => {
+          const id = leaseIdOf(params.id ?? '', 'the lease')
+          return { kind: 'show-lease', id, keys, freshness: freshnessOf(freshness) }
+        },
+      ),
+    ],
+    encodeResult({ lease, keys }, grant) {
+      const json =
+        keys === undefined ? `{${leaseFields(lease)}}` : `${leaseStart(lease)}${keysJson(keys)}${LEASE_END}`
+      return jsonResponse(json, freshnessHeaders(grant), grant.revision)
+    },
+  },
+} satisfies OperationFacts<ShowLeaseRequest> & {
+  readonly http: HttpForm<ShowLeaseRequest, ShowLeaseResult, ReadGrant>
 }
+
+/** The JSON of a lease before its keys, which may be many. */
+export const leaseStart = (lease: LeaseDescription): string => `{${leaseFields(lease)},"keys":[`
+export const LEASE_END = ']}'
+export const keysJson = (keys: readonly Uint8Array[]): string => keys.map(bytesJson).join(',')

@@ -1,7 +1,11 @@
 // Reads one role, or all.
 
-import type { OperationFacts } from './definition.ts'
+import type { HttpForm, OperationFacts } from './definition.ts'
+import { jsonResponse } from './forms/http.ts'
+import { arrayOf, integer, object } from './forms/json-schema.ts'
 import { ADMINISTER } from './forms/rights.ts'
+import { type AuthRole, RoleSchema, roleJson } from './forms/roles.ts'
+import { route } from './forms/route.ts'
 
 export interface ShowRolesRequest {
   readonly kind: 'show-roles'
@@ -9,9 +13,36 @@ export interface ShowRolesRequest {
   readonly name: string | undefined
 }
 
-export const showRoles: OperationFacts<unknown> = {
+/** One role, or all of them at an auth revision. */
+export type RolesResult =
+  | { readonly role: AuthRole }
+  | { readonly roles: readonly AuthRole[]; readonly revision: number }
+
+export const showRoles = {
   effect: 'read',
   isAudited: false,
   label: 'other',
   demands: () => ADMINISTER,
-}
+  http: {
+    routes: [
+      route(
+        {
+          method: 'GET',
+          path: '/v1/auth/roles',
+          summary: 'All roles',
+          answers: object({ roles: arrayOf(RoleSchema), revision: integer }),
+        },
+        () => ({ kind: 'show-roles', name: undefined }),
+      ),
+      route(
+        { method: 'GET', path: '/v1/auth/roles/:name', summary: 'A role', answers: RoleSchema },
+        ({ params: { name } }) => ({ kind: 'show-roles', name }),
+      ),
+    ],
+    encodeResult(result) {
+      if ('role' in result) return jsonResponse(roleJson(result.role))
+      const { roles, revision } = result
+      return jsonResponse(`{"roles":[${roles.map(roleJson).join(',')}],"revision":${revision}}`)
+    },
+  },
+} satisfies OperationFacts<unknown> & { readonly http: HttpForm<ShowRolesRequest, RolesResult> }

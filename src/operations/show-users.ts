@@ -1,7 +1,11 @@
 // Reads one user, or all. A user may read what is known of himself.
 
-import type { OperationFacts } from './definition.ts'
+import type { HttpForm, OperationFacts } from './definition.ts'
+import { jsonResponse } from './forms/http.ts'
+import { arrayOf, integer, object } from './forms/json-schema.ts'
 import { ADMINISTER, CALL } from './forms/rights.ts'
+import { type UserDescription, UserSchema, userJson } from './forms/roles.ts'
+import { route } from './forms/route.ts'
 
 export interface ShowUsersRequest {
   readonly kind: 'show-users'
@@ -9,9 +13,36 @@ export interface ShowUsersRequest {
   readonly name: string | undefined
 }
 
-export const showUsers: OperationFacts<ShowUsersRequest> = {
+/** One user, or all of them at an auth revision. */
+export type UsersResult =
+  | { readonly user: UserDescription }
+  | { readonly users: readonly UserDescription[]; readonly revision: number }
+
+export const showUsers = {
   effect: 'read',
   isAudited: false,
   label: 'other',
   demands: ({ name }, user) => (name === user ? CALL : ADMINISTER),
-}
+  http: {
+    routes: [
+      route(
+        {
+          method: 'GET',
+          path: '/v1/auth/users',
+          summary: 'All users',
+          answers: object({ users: arrayOf(UserSchema), revision: integer }),
+        },
+        () => ({ kind: 'show-users', name: undefined }),
+      ),
+      route(
+        { method: 'GET', path: '/v1/auth/users/:name', summary: 'A user', answers: UserSchema },
+        ({ params: { name } }) => ({ kind: 'show-users', name }),
+      ),
+    ],
+    encodeResult(result) {
+      if ('user' in result) return jsonResponse(userJson(result.user))
+      const { users, revision } = result
+      return jsonResponse(`{"users":[${users.map(userJson).join(',')}],"revision":${revision}}`)
+    },
+  },
+} satisfies OperationFacts<ShowUsersRequest> & { readonly http: HttpForm<ShowUsersRequest, UsersResult> }

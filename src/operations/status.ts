@@ -1,15 +1,110 @@
 // The status of the node that is asked.
 
-import type { OperationFacts } from './definition.ts'
+import type { HttpForm, OperationFacts } from './definition.ts'
+import { jsonResponse } from './forms/http.ts'
+import { anyOf, arrayOf, integer, nothing, object, string } from './forms/json-schema.ts'
+import { type MemberDescription, MemberSchema, memberDocument } from './forms/members.ts'
 import { CALL } from './forms/rights.ts'
+import { route } from './forms/route.ts'
+import type { Revision } from './forms/store.ts'
 
 export interface StatusRequest {
   readonly kind: 'status'
 }
 
-export const status: OperationFacts<unknown> = {
+/** A node, as it knows itself. */
+export interface StatusResult {
+  readonly name: string
+  /** Version of the program. */
+  readonly version: string
+  readonly clusterId: string
+  readonly replicaId: string
+  readonly role: string
+  readonly leader: string | undefined
+  readonly term: number
+  readonly commitIndex: number
+  readonly appliedIndex: number
+  readonly logFirstIndex: number
+  readonly revision: Revision
+  readonly clusterVersion: number
+  readonly stateHash: string
+  readonly members: readonly MemberDescription[]
+  /** undefined: it is unknown. */
+  readonly diskFreeBytes: number | undefined
+  readonly diskTotalBytes: number | undefined
+  readonly certificates: readonly { readonly file: string; readonly expiresInMs: number }[]
+  readonly lastBackupAgeMs: number | undefined
+  readonly errors: readonly string[]
+}
+
+const StatusSchema = object({
+  name: string,
+  version: string,
+  cluster_id: string,
+  replica_id: string,
+  role: { ...string, description: 'follower, pre-candidate, candidate or leader' },
+  leader: anyOf(string, nothing),
+  term: integer,
+  commit_index: integer,
+  applied_index: integer,
+  log_first_index: integer,
+  revision: integer,
+  cluster_version: integer,
+  state_hash: {
+    ...string,
+    description: '64 bits in hexadecimal; equal on replicas with equal applied_index',
+  },
+  members: arrayOf(MemberSchema),
+  disk_free_bytes: { ...anyOf(integer, nothing), description: 'Of the file system; null when it is unknown' },
+  disk_total_bytes: anyOf(integer, nothing),
+  certificates: {
+    ...arrayOf(object({ file: string, expires_in_ms: { type: 'integer' } })),
+    description: 'Until the first certificate or revocation list of each file ends; negative after that',
+  },
+  last_backup_age_ms: {
+    ...anyOf(integer, nothing),
+    description: 'Of the newest scheduled backup that this node knows',
+  },
+  errors: { ...arrayOf(string), description: 'What an operator should look at' },
+})
+
+export const status = {
   effect: 'read',
   isAudited: false,
   label: 'other',
   demands: () => CALL,
-}
+  http: {
+    routes: [
+      route({ method: 'GET', path: '/v1/status', summary: 'This node', answers: StatusSchema }, () => ({
+        kind: 'status',
+      })),
+    ],
+    encodeResult: (result) =>
+      jsonResponse(
+        JSON.stringify({
+          name: result.name,
+          version: result.version,
+          cluster_id: result.clusterId,
+          replica_id: result.replicaId,
+          role: result.role,
+          leader: result.leader ?? null,
+          term: result.term,
+          commit_index: result.commitIndex,
+          applied_index: result.appliedIndex,
+          log_first_index: result.logFirstIndex,
+          revision: result.revision,
+          cluster_version: result.clusterVersion,
+          state_hash: result.stateHash,
+          members: result.members.map(memberDocument),
+          disk_free_bytes: result.diskFreeBytes ?? null,
+          disk_total_bytes: result.diskTotalBytes ?? null,
+          certificates: result.certificates.map(({ file, expiresInMs }) => ({
+            file,
+            expires_in_ms: expiresInMs,
+          })),
+          last_backup_age_ms: result.lastBackupAgeMs ?? null,
+          errors: result.errors,
+        }),
+      ),
+  },
+} satisfies OperationFacts<unknown> & { readonly http: HttpForm<StatusRequest, StatusResult> }

@@ -1,7 +1,11 @@
 // Hands the leadership over, to a voter or to the most up-to-date one.
 
-import type { OperationFacts } from './definition.ts'
+import type { HttpForm, OperationFacts } from './definition.ts'
+import { jsonResponse } from './forms/http.ts'
+import { closed, object, string } from './forms/json-schema.ts'
+import { MemberName } from './forms/members.ts'
 import { ADMINISTER } from './forms/rights.ts'
+import { route } from './forms/route.ts'
 
 export interface TransferLeadershipRequest {
   readonly kind: 'transfer-leadership'
@@ -9,9 +13,29 @@ export interface TransferLeadershipRequest {
   readonly to: string | undefined
 }
 
-export const transferLeadership: OperationFacts<unknown> = {
+export interface LeaderResult {
+  /** The name of the new leader. */
+  readonly leader: string
+}
+
+export const transferLeadership = {
   effect: 'change',
   isAudited: true,
   label: 'other',
   demands: () => ADMINISTER,
-}
+  http: {
+    routes: [
+      route(
+        {
+          method: 'POST',
+          path: '/v1/cluster/leader',
+          summary: 'Hand leadership over, to a member or to the most up-to-date voter',
+          body: closed(object({}, { to: MemberName })),
+          answers: object({ leader: string }),
+        },
+        ({ body: { to } }) => ({ kind: 'transfer-leadership', to }),
+      ),
+    ],
+    encodeResult: ({ leader }) => jsonResponse(JSON.stringify({ leader })),
+  },
+} satisfies OperationFacts<unknown> & { readonly http: HttpForm<TransferLeadershipRequest, LeaderResult> }

@@ -1,10 +1,11 @@
 // Compares, and does one of two lists of operations, at one revision.
 
-import type { EntryFacts } from './definition.ts'
-import type { FreshnessOptions } from './forms/freshness.ts'
-import type { Idempotency } from './forms/idempotency.ts'
-import type { PutLease } from './forms/leases.ts'
-import type { Where } from './forms/places.ts'
+import type { EntryFacts, HttpForm } from './definition.ts'
+import type { AnswerHead } from './forms/answer-head.ts'
+import type { FreshnessOptions, ReadGrant } from './forms/freshness.ts'
+import { freshnessHeaders, jsonResponseOf, replayedHeader } from './forms/http.ts'
+import { type Idempotency, readIdempotency } from './forms/idempotency.ts'
+import { freshnessOf, HISTORY_PARAMETERS, READ_PARAMETERS } from './forms/parameters.ts'
 import {
   type AccessDemand,
   attaching,
@@ -14,78 +15,18 @@ import {
   NO_LEASES,
   reading,
 } from './forms/rights.ts'
-import type { KeyRow, LeaseId, Revision } from './forms/store.ts'
-
-/** Limit on the depth of transactions within transactions, with the outermost. */
-export const TXN_DEPTH_MAX = 16
-
-export interface KvTxn {
-  readonly compare: readonly KvComparison[]
-  /** Done when all comparisons hold. */
-  readonly success: readonly KvTxnOperation[]
-  /** Done otherwise. */
-  readonly failure: readonly KvTxnOperation[]
-}
-
-/** A comparison of a range holds for every key in it. A key that does not exist has revisions and version 0. */
-export type KvComparison = { readonly where: Where; readonly op: '=' | '!=' | '<' | '>' } & (
-  | { readonly target: 'value'; readonly to: Uint8Array }
-  | { readonly target: 'version' | 'create_revision' | 'mod_revision'; readonly to: number }
-  /** undefined: no lease. */
-  | { readonly target: 'lease'; readonly to: LeaseId | undefined }
-)
-
-export type KvTxnOperation =
-  | {
-      readonly kind: 'put'
-      readonly key: Uint8Array
-      readonly value: Uint8Array
-      readonly prev: boolean
-      readonly lease?: PutLease | undefined
-    }
-  | {
-      readonly kind: 'get'
-      readonly where: Where
-      /** Records at most; undefined: all. */
-      readonly limit: number | undefined
-      readonly keysOnly: boolean
-      /** The result has the number of all records, whatever the limit. */
-      readonly count: boolean
-      /** The result has this number alone. */
-      readonly countOnly: boolean
-    }
-  | { readonly kind: 'delete'; readonly where: Where; readonly prev: boolean }
-  | { readonly kind: 'txn'; readonly txn: KvTxn }
-
-export interface KvTxnResult {
-  readonly succeeded: boolean
-  /** One for each operation of the branch that was done. */
-  readonly results: readonly KvTxnOperationResult[]
-}
-
-export type KvTxnOperationResult =
-  | {
-      readonly kind: 'put'
-      readonly createRevision: Revision
-      readonly modRevision: Revision
-      readonly version: number
-      /** undefined: the operation did not request it, or this is a remembered outcome. */
-      readonly prev: KeyRow | null | undefined
-    }
-  | {
-      readonly kind: 'get'
-      /** undefined: a remembered outcome, in which records are not kept. */
-      readonly found:
-        | {
-            readonly records: readonly KeyRow[]
-            readonly more: boolean
-            /** undefined: the operation did not request it. */
-            readonly count: number | undefined
-          }
-        | undefined
-    }
-  | { readonly kind: 'delete'; readonly deleted: number; readonly prev: readonly KeyRow[] | undefined }
-  | ({ readonly kind: 'txn' } & KvTxnResult)
+import { route } from './forms/route.ts'
+import type { Revision } from './forms/store.ts'
+import type { KvTxn, KvTxnOperation, KvTxnResult } from './forms/transactions.ts'
+import {
+  decodeTxnBody,
+  TXN_BODY_BRACKETS,
+  TXN_BODY_PARTS,
+  TxnBody,
+  TxnResponse,
+  TxnSchema,
+  txnJsonParts,
+} from './txn-http.ts'
 
 export interface TxnRequest {
   readonly kind: 'txn'
@@ -96,14 +37,57 @@ export interface TxnRequest {
   readonly freshness: FreshnessOptions
 }
 
-export const txn: EntryFacts<Pick<TxnRequest, 'txn'>> = {
+/** The result of a transaction, at the revision of its changes, or at which it has read. */
+export interface TxnOutcome extends KvTxnResult {
+  readonly revision: Revision
+}
+
+export const txn = {
   effect: 'change',
   isAudited: true,
   label: 'other',
   room: 'takes',
   demands: (operation) => [...CALL, ...demandsOfTxn(operation.txn), ...leasesOfTxn(operation.txn)],
   leases: (operation) => leasesOfTxn(operation.txn),
+  http: {
+    routes: [
+      route(
+        {
+          method: 'POST',
+          path: '/v1/txn',
+          summary:
+            'Run a transaction: if the comparisons hold, the first list of operations, else the second',
+          parameters: { ...HISTORY_PARAMETERS, ...READ_PARAMETERS },
+          takesToken: true,
+          body: TxnBody,
+          bodyPartsMax: TXN_BODY_PARTS,
+          bodyDepthMax: TXN_BODY_BRACKETS,
+          describedBody: TxnSchema,
+          answers: TxnResponse,
+          schemas: { Transaction: TxnSchema, TransactionResult: TxnResponse },
+        },
+        ({ headers, values: { revision, ...freshness }, body }) => ({
+          kind: 'txn',
+          txn: decodeTxnBody(body),
+          idempotency: readIdempotency(headers),
+          revision,
+          freshness: freshnessOf(freshness),
+        }),
+      ),
+    ],
+    encodeResult: (result, head, { txn: requested }) =>
+      jsonResponseOf(
+        txnJsonParts(requested, result, result.revision),
+        isGrant(head) ? freshnessHeaders(head) : replayedHeader(head),
+        result.revision,
+      ),
+  },
+} satisfies EntryFacts<Pick<TxnRequest, 'txn'>> & {
+  readonly http: HttpForm<TxnRequest, TxnOutcome, AnswerHead, Pick<TxnRequest, 'txn'>>
 }
+
+/** A transaction that only reads is answered as a read. */
+const isGrant = (head: AnswerHead): head is ReadGrant => head.served !== undefined
 
 /** The demands of all branches, nested transactions too: which one is done is known only when it is applied. */
 const demandsOfTxn = ({ compare, success, failure }: KvTxn): readonly AccessDemand[] => [

@@ -11,8 +11,8 @@ import { readAllSettings, writeSettings } from '../../src/kv/settings.ts'
 import type { RowChange } from '../../src/kv/types.ts'
 import { asRevision, type KvSettings, TAGS_MAX } from '../../src/operations/forms/index.ts'
 import { SETTING_LIMITS } from '../../src/operations/forms/settings.ts'
+import { TXN_DEPTH_MAX } from '../../src/operations/forms/transactions.ts'
 import type { KvTxn } from '../../src/operations/index.ts'
-import { TXN_DEPTH_MAX } from '../../src/operations/txn.ts'
 import { ask, batchOf, bodyOf, deleteOf, hex, MemoryStore, putOf, rev, utf8 } from './store.ts'
 
 const reading = (bytes: Uint8Array) => new Reader(bytes, 'it', MalformedBytesError)

@@ -14,8 +14,8 @@
 
 import type { Reader, Writer } from '../../bytes/index.ts'
 import type { KeyRange, LeaseId, PutLease, Where } from '../../operations/forms/index.ts'
+import { TXN_DEPTH_MAX } from '../../operations/forms/transactions.ts'
 import type { KvComparison, KvTxn, KvTxnOperation } from '../../operations/index.ts'
-import { TXN_DEPTH_MAX } from '../../operations/txn.ts'
 import { assertNever, MalformedBytesError, UnknownKindError } from '../errors.ts'
 import { leaseOf } from './rows.ts'
 

@@ -20,6 +20,7 @@ export interface RequestHeaders {
   readonly 'content-encoding'?: string | undefined
   readonly 'content-range'?: string | undefined
   readonly 'transfer-encoding'?: string | undefined
+  readonly 'last-event-id'?: string | string[] | undefined
   readonly 'if-match'?: string | undefined
   readonly 'if-none-match'?: string | undefined
   readonly 'idempotency-key'?: string | string[] | undefined

@@ -4,8 +4,6 @@
 import type { AnswerHead } from './answer-head.ts'
 import type { RequestHeaders } from './conditions.ts'
 import type { ReadGrant } from './freshness.ts'
-import type { Schema } from './json-schema.ts'
-import type { ParameterTable } from './parameters.ts'
 import { percentDecode } from './percent.ts'
 import { checkedKey } from './places.ts'
 import { ApiError, problemDocument, retryAfterSeconds } from './problems.ts'
@@ -36,25 +34,6 @@ export interface UnencodedResponse extends Omit<WholeResponse, 'body'> {
   readonly body: { readonly parts: Iterable<string> }
 }
 
-/** The request of an operation under /v1/kv, which the listener finds by itself: the hot ones are among them. */
-export interface KeyRequestForm<Q> {
-  readonly summary: string
-  /** Parameters of the query, beside `key` and `timeout`. */
-  readonly parameters: ParameterTable
-  /** Body of an answer with status 200, in JSON. */
-  readonly answers: Schema
-  /**
-   * Decodes the request, a put without its value: it is judged before its body arrives. `rowsMax`: the largest page.
-   * Throws `ApiError`.
-   */
-  readonly decode: (request: HttpRequestHead, rowsMax?: number) => Q
-}
-
-/** An operation under /v1/kv whose answer is one whole. */
-export interface KeyForm<Q, R, H extends AnswerHead = AnswerHead> extends KeyRequestForm<Q> {
-  readonly encodeResult: (result: R, head: H, request: HttpRequestHead) => WholeResponse
-}
-
 /** Throws `ApiError` if the target names more than one key. */
 export function checkOneKey({ target: { keys } }: HttpRequestHead): void {
   if (keys !== undefined && keys.length > 1) throw new ApiError('bad_request', 'key is given twice')
@@ -79,6 +58,18 @@ export const jsonResponse = (
 })
 
 const NO_HEADERS: readonly string[] = []
+
+/** A large answer in JSON, of parts that are encoded in several turns. */
+export const jsonResponseOf = (
+  parts: Iterable<string>,
+  headers: readonly string[],
+  revision: Revision,
+): UnencodedResponse => ({
+  status: 200,
+  headers: ['Content-Type', 'application/json', ...headers],
+  body: { parts },
+  revision,
+})
 
 /** The header of an answer that repeats the outcome of an earlier copy of the change. */
 export const replayedHeader = ({ replayed }: AnswerHead): readonly string[] =>

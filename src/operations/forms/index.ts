@@ -28,7 +28,7 @@ export {
   SESSION_SLOTS_MAX,
   type SessionSlot,
 } from './idempotency.ts'
-export { LEASE_ID_PATTERN, leaseIdOf, type PutLease, putLeaseOf } from './leases.ts'
+export { LEASE_ID_PATTERN, type LeaseDescription, leaseIdOf, type PutLease, putLeaseOf } from './leases.ts'
 export type { NewReplica } from './members.ts'
 export {
   BOUND_BYTES_MAX,

@@ -1,6 +1,7 @@
 // JSON of the API: snake_case; bytes as a string if they are valid UTF-8, otherwise {"base64": …}.
 
 import { bytesDocument } from './bytes.ts'
+import type { LeaseDescription } from './leases.ts'
 import type { KeyRevisions, KeyRow, RecordMetadata, Revision } from './store.ts'
 
 export const bytesJson = (bytes: Uint8Array): string => JSON.stringify(bytesDocument(bytes))
@@ -38,3 +39,7 @@ export const deletedJson = ({
   readonly deleted: number
   readonly revision: Revision
 }) => `{"deleted":${deleted},"revision":${revision}}`
+
+/** The fields of a lease, without the braces. */
+export const leaseFields = ({ id, grantedTtlMs, remainingTtlMs }: LeaseDescription): string =>
+  `"id":"${id}","granted_ttl_ms":${grantedTtlMs},"remaining_ttl_ms":${remainingTtlMs}`

@@ -7,6 +7,14 @@ import type { LeaseId } from './store.ts'
 /** The lease of a key that is put: one that exists, or one of its own. */
 export type PutLease = { readonly id: LeaseId } | { readonly ttlMs: number }
 
+/** A lease, in cluster time. */
+export interface LeaseDescription {
+  readonly id: LeaseId
+  readonly grantedTtlMs: number
+  /** The time to live without a keep-alive. In a stale read it may be too low. */
+  readonly remainingTtlMs: number
+}
+
 /** Text of a lease id. */
 export const LEASE_ID_PATTERN = '^[1-9][0-9]{0,19}$'
 const LEASE_ID = new RegExp(LEASE_ID_PATTERN)

@@ -13,3 +13,6 @@ export function namesMediaType(accept: string | undefined, mediaType: string): b
 
 /** Lines of JSON. */
 export const LINES = 'application/x-ndjson'
+
+/** Server-sent events. */
+export const EVENT_STREAM = 'text/event-stream'

@@ -63,3 +63,16 @@ export const PUT_LEASE_FIELDS = {
   lease: { ...LeaseIdSchema, description: 'The lease that deletes the key when it ends' },
   ttl: { ...TtlSchema, description: 'A lease of its own, of this duration, such as 30s' },
 }
+
+export const TTL_MS_FIELD = {
+  ttl_ms: { ...integer, description: 'It lives so long unless it is kept alive' },
+}
+export const LeaseGranted = object({ id: LeaseIdSchema, ...TTL_MS_FIELD })
+export const LEASE_FIELDS = {
+  id: LeaseIdSchema,
+  granted_ttl_ms: integer,
+  remaining_ttl_ms: {
+    ...integer,
+    description: 'Unless it is kept alive; in a stale read it may be too low, by lease_checkpoint_ms at most',
+  },
+}

@@ -1,15 +1,8 @@
 // The audit log: a line of JSON for each change and each refusal, or for each operation. It has no values and no
 // passwords. Refusals of clients without a user are a sample, in short lines.
 
-import {
-  ApiError,
-  type ApiErrorCode,
-  bytesDocument,
-  compareKeys,
-  type KeyRange,
-  keyAfter,
-  prefixEnd,
-} from '../../operations/forms/index.ts'
+import { ApiError, type ApiErrorCode } from '../../operations/forms/index.ts'
+import { rangeDocument } from '../../operations/forms/roles.ts'
 import { factsOf, type Operation } from '../../operations/index.ts'
 import type { ApiResult, Call, Respond } from './operation.ts'
 import { demandsOf } from './permit.ts'
@@ -165,13 +158,3 @@ const named = (name: string): object => ({ name: shownName(name) })
 const shownName = (name: string): string => name.slice(0, NAME_CHARS_MAX).replaceAll(/[^\w.@+-]/g, '?')
 
 const NOBODY = { user: '', epoch: undefined }
-
-/** In the shortest form: a key, a prefix, all keys, or two bounds. */
-export function rangeDocument({ start, end }: KeyRange): object {
-  if (start.length === 0 && end === undefined) return { all: true }
-  if (end !== undefined && compareKeys(keyAfter(start), end) === 0) return { key: bytesDocument(start) }
-  const prefixed = start.length === 0 ? undefined : prefixEnd(start)
-  if (prefixed !== undefined && end !== undefined && compareKeys(prefixed, end) === 0)
-    return { prefix: bytesDocument(start) }
-  return { start: bytesDocument(start), ...(end === undefined ? {} : { end: bytesDocument(end) }) }
-}

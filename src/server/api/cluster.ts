@@ -3,7 +3,7 @@
 import { ApiError } from '../../operations/forms/index.ts'
 import type { ChangeSettingsRequest, OperationOf } from '../../operations/index.ts'
 import { isVoter } from '../../raft/index.ts'
-import type { ChangeStep, LeaderLeaseSetting, RaftMember, ReplicaId } from '../../raft/types.ts'
+import type { ChangeStep, LeaderLeaseSetting, RaftMember } from '../../raft/types.ts'
 import { asReplicaId } from '../../raft/types.ts'
 import type { NodeApi, Problem, Result } from '../node/types.ts'
 import { errorOfNode } from './errors.ts'
@@ -13,12 +13,6 @@ import { timeLeftMs } from './read-options.ts'
 
 /** `guarded` turns what a callback throws into the answer. */
 export type Guarded = <T>(run: (value: T) => void) => (value: T) => void
-
-export function replicaIdOf(text: string): ReplicaId {
-  if (BigInt(text) > 0xffff_ffff_ffff_ffffn)
-    throw new ApiError('bad_request', 'replica_id is larger than 64 bits')
-  return asReplicaId(text)
-}
 
 /** An operation that changes members. */
 export type MemberOperation = OperationOf<'add-member' | 'remove-member' | 'replace-member'>

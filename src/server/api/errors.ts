@@ -1,12 +1,13 @@
 // The errors for problems of a node, and for outcomes that changed nothing.
 
-import { type Outcome, rejectionText } from '../../kv/index.ts'
+import { type Outcome, type OutcomeOfKey, rejectionText } from '../../kv/index.ts'
 import {
   ApiError,
   type ErrorFacts,
   type RecordMetadata,
   type Revision,
 } from '../../operations/forms/index.ts'
+import type { DeleteOutcome, PutOutcome } from '../../operations/index.ts'
 import type { Problem } from '../node/types.ts'
 
 /** The error for a problem of the node. A change that may have been made never gets a code that denies it. */
@@ -30,6 +31,14 @@ export function errorOfOutcome(
     revision,
     members: membersOf(outcome),
   })
+}
+
+/** The outcomes of a batch, one after the other. */
+export function* changeOutcomes(
+  outcomes: readonly OutcomeOfKey[],
+): Iterable<PutOutcome | DeleteOutcome | ApiError> {
+  for (const outcome of outcomes)
+    yield outcome.kind === 'put' || outcome.kind === 'delete' ? outcome : errorOfOutcome(outcome)
 }
 
 function membersOf({

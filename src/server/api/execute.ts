@@ -13,6 +13,7 @@ import {
   type KeyRange,
   type KeyRow,
   keyAfter,
+  type LeaseDescription,
   type LeaseId,
   type PutLease,
   type ReadGrant,
@@ -34,7 +35,7 @@ import {
   transferLeadership,
 } from './cluster.ts'
 import { errorOfNode, errorOfOutcome, preconditionFailed } from './errors.ts'
-import type { ApiResult, Call, LeaseDescription, Respond } from './operation.ts'
+import type { ApiResult, Call, Respond } from './operation.ts'
 import { decide, isExpired, refusalNow, refusalOfLeases } from './permit.ts'
 import { propose } from './propose.ts'
 import { checkTime, errorOfScan, finish, type Instant } from './ranges.ts'

@@ -8,13 +8,14 @@ import type {
   AuthRole,
   KeyRow,
   KvSettings,
+  LeaseDescription,
   LeaseId,
   ReadGrant,
   Revision,
 } from '../../operations/forms/index.ts'
 import type { KvTxn, KvTxnResult, Operation } from '../../operations/index.ts'
 import type { LeaderLeaseSetting } from '../../raft/types.ts'
-import type { DriverStatus, LeaseNow } from '../node/types.ts'
+import type { DriverStatus } from '../node/types.ts'
 import type { WatchHandle, WatchSink } from '../node/watch/index.ts'
 import type { Reservation } from './budget.ts'
 import type { RejectedOutcome } from './errors.ts'
@@ -86,10 +87,6 @@ export interface RowStream<T> {
   /** The next rows; undefined after the last ones, which are then known to be complete. */
   next(): Promise<readonly T[] | undefined>
   close(): void
-}
-
-export interface LeaseDescription extends LeaseNow {
-  readonly id: LeaseId
 }
 
 export type ApiResult =

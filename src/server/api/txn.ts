@@ -16,6 +16,7 @@ import {
   type Revision,
   type Where,
 } from '../../operations/forms/index.ts'
+import { TXN_DEPTH_MAX } from '../../operations/forms/transactions.ts'
 import type {
   KvComparison,
   KvTxn,
@@ -23,7 +24,6 @@ import type {
   KvTxnOperationResult,
   KvTxnResult,
 } from '../../operations/index.ts'
-import { TXN_DEPTH_MAX } from '../../operations/txn.ts'
 import type { MetadataScan } from '../node/metadata-scan.ts'
 import type { RecordScan } from '../node/record-scan.ts'
 import type { NodeApi } from '../node/types.ts'

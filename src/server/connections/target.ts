@@ -1,6 +1,7 @@
 // Reads the raw request target, once for each request. A key is bytes, so the target must not be normalised: slashes
 // are never merged, dot segments are literal, and `+` is a plus in a path but a space in a query.
 
+import { CHANGES_PATH } from '../../operations/batch.ts'
 import { valueIn } from '../../operations/forms/percent.ts'
 import type { OperationLabel } from '../../operations/index.ts'
 
@@ -40,7 +41,6 @@ export interface ClassifiedTarget extends Target {
 
 const KEYS_PATH = '/v1/kv'
 const KEY_PATH = '/v1/kv/'
-export const CHANGES_PATH = '/v1/changes'
 
 export function classify(method: string, target: Target): ClassifiedTarget {
   const { authority, path, query } = target

@@ -6,12 +6,17 @@ import Fastify, { type FastifyReply, type FastifyRequest, type ValidationResult 
 import { codingRefusal, HttpError } from '../../operations/forms/http.ts'
 import { ApiError } from '../../operations/forms/index.ts'
 import type { Schema } from '../../operations/forms/json-schema.ts'
+import type { Route } from '../../operations/forms/route.ts'
+import type { Operation } from '../../operations/index.ts'
+import type { WatchRequest } from '../../operations/watch.ts'
 import { asError } from '../api/errors.ts'
 import { timeLeftMs } from '../api/read-options.ts'
 import type { TurnQueue } from '../api/turn-queue.ts'
-import type { HttpRequest } from '../connections/messages.ts'
+import type { HttpRequest, HttpResponse } from '../connections/messages.ts'
 import { JSON_PARTS_MAX, type JsonLimits, parseJson } from './json-body.ts'
-import type { Decoded, Route } from './route.ts'
+
+/** An operation for the API, or a response of the HTTP listener itself. */
+export type Decoded = Operation | HttpResponse | Promise<HttpResponse>
 
 /** Receives the decoded request, or the error that refuses it. */
 type DecodeCallback = (decoded: Decoded | Error) => void
@@ -24,11 +29,14 @@ interface RawRequest
 }
 
 export interface AppOptions {
-  readonly routes: readonly Route[]
+  readonly routes: readonly Route<Decoded>[]
   readonly requestBytesMax: number
   readonly strangerBodyMs: number
   /** The time in which bodies are parsed. */
   readonly turns: TurnQueue
+  readonly pageRowsMax: number
+  /** Called before a watch is executed. */
+  readonly openWatch: (request: HttpRequest, operation: WatchRequest) => void
 }
 
 export interface ColdRoutes {
@@ -62,6 +70,8 @@ export async function createApp({
   requestBytesMax,
   strangerBodyMs,
   turns,
+  pageRowsMax,
+  openWatch,
 }: AppOptions): Promise<ColdRoutes> {
   const takeOver = (request: FastifyRequest, reply: FastifyReply): RawRequest => {
     reply.hijack()
@@ -115,7 +125,9 @@ export async function createApp({
         const { request, done } = takeOver(fastifyRequest, reply)
         request.route = path
         try {
-          done(decode(request, fastifyRequest.params, fastifyRequest.body))
+          const decoded = decode(request, fastifyRequest.params, fastifyRequest.body, pageRowsMax)
+          if ('kind' in decoded && decoded.kind === 'watch') openWatch(request, decoded)
+          done(decoded)
         } catch (error) {
           done(asError(error))
         }
@@ -164,7 +176,10 @@ function faultOf({ keyword, instancePath, params, message }: ValidationResult): 
 }
 
 /** 405 if the route exists with another method (RFC 9110 §15.5.6). */
-function noSuchRoute({ method, target: { path, keys } }: HttpRequest, routes: readonly Route[]): ApiError {
+function noSuchRoute(
+  { method, target: { path, keys } }: HttpRequest,
+  routes: readonly Route<Decoded>[],
+): ApiError {
   const allowed = keys === undefined ? methodsOf(path, routes) : KEY_METHODS
   if (allowed.length === 0)
     return new ApiError('route_not_found', `no such route: ${method} ${path}; see /openapi.json`)
@@ -177,7 +192,7 @@ function noSuchRoute({ method, target: { path, keys } }: HttpRequest, routes: re
 
 const KEY_METHODS = ['GET', 'HEAD', 'PUT', 'DELETE']
 
-function methodsOf(path: string, routes: readonly Route[]): string[] {
+function methodsOf(path: string, routes: readonly Route<Decoded>[]): string[] {
   const segments = path.split('/')
   const fitting = routes.filter((route) => {
     const names = route.path.split('/')

@@ -1,52 +1,43 @@
 // The codec of HTTP: requests become operations, results become responses. What both mean is decided in `api/`.
 
-import type { OutcomeOfKey } from '../../kv/index.ts'
-import { del } from '../../operations/delete.ts'
-import { deleteRange } from '../../operations/delete-range.ts'
+import { encodeBackupHead } from '../../operations/backup.ts'
+import type { AnswerHead } from '../../operations/forms/answer-head.ts'
 import {
   errorResponse,
   freshnessHeaders,
   jsonResponse,
-  NOSNIFF,
-  OCTETS,
-  replayedHeader,
   type UnencodedResponse,
 } from '../../operations/forms/http.ts'
-import {
-  ApiError,
-  type KeyRow,
-  type KvSettings,
-  problemDocument,
-  SESSION_SLOTS_MAX,
-} from '../../operations/forms/index.ts'
-import { bytesJson, revisionsJson } from '../../operations/forms/json.ts'
-import { encodeUnchanged, get } from '../../operations/get.ts'
-import type { Operation } from '../../operations/index.ts'
-import { put } from '../../operations/put.ts'
-import { PAGE_START, range } from '../../operations/range.ts'
-import { isVoter } from '../../raft/index.ts'
-import type { LeaderLeaseSetting } from '../../raft/types.ts'
+import { ApiError, type KeyRow, problemDocument } from '../../operations/forms/index.ts'
+import type { ClusterResult, MemberDescription } from '../../operations/forms/members.ts'
+import { encodeUnchanged } from '../../operations/get.ts'
+import { OPERATIONS, type Operation } from '../../operations/index.ts'
+import { PAGE_START } from '../../operations/range.ts'
+import { keysJson, LEASE_END, leaseStart } from '../../operations/show-lease.ts'
+import type { RolesResult } from '../../operations/show-roles.ts'
+import type { UsersResult } from '../../operations/show-users.ts'
+import type { StatusResult } from '../../operations/status.ts'
+import { assertNever, isVoter } from '../../raft/index.ts'
 import type { BudgetPart } from '../api/budget.ts'
-import { errorOfOutcome } from '../api/errors.ts'
-import type { AcceptedOutcome, ApiResult, LeaseDescription, RowStream } from '../api/operation.ts'
+import { changeOutcomes } from '../api/errors.ts'
+import type { ApiResult, RowStream } from '../api/operation.ts'
 import type { BodySink, HttpRequest, HttpResponse, PageSlices } from '../connections/messages.ts'
 import { hex } from '../node/state-hashes.ts'
 import type { DriverStatus, NodeApi } from '../node/types.ts'
-import { roleJson, userJson } from './auth-routes.ts'
-import { SETTING_FIELDS } from './schemas.ts'
-import { txnJsonParts } from './txn-json.ts'
 import { watchResponse } from './watch.ts'
 
 /** Decodes a GET of a range. Its records are collected as JSON. Throws `ApiError`. */
 export function decodeRange(request: HttpRequest, rowsMax: number): Operation {
-  const operation = range.http.decode(request, rowsMax)
+  const operation = OPERATIONS.range.http.decode(request, rowsMax)
   if (operation.stream !== true) request.page = new JsonPage(operation.keysOnly === true)
   return operation
 }
 
 /** Decodes a DELETE of a key or of a range. Throws `ApiError`. */
 export const decodeDelete = (request: HttpRequest): Operation =>
-  request.target.keys?.length === 0 ? deleteRange.http.decode(request) : del.http.decode(request)
+  request.target.keys?.length === 0
+    ? OPERATIONS['delete-range'].http.decode(request)
+    : OPERATIONS.delete.http.decode(request)
 
 /** Size of the slices of a page. */
 const SLICE_CHARS = 128 * 1024
@@ -67,7 +58,7 @@ class JsonPage {
   }
 
   add(row: KeyRow, bytesMax: number): number {
-    const json = range.http.encodeRecord(row, this.#keysOnly)
+    const json = OPERATIONS.range.http.encodeRecord(row, this.#keysOnly)
     const bytes = Buffer.byteLength(json)
     if (bytes > bytesMax) return bytes
     this.#slice += this.#isFirst ? json : `,${json}`
@@ -107,125 +98,95 @@ export function encode(
     case 'stream':
       return linesResponse(result, context)
     case 'txn-read': {
-      const { grant, txn, result: outcome } = result
-      const parts = txnJsonParts(txn, outcome, grant.revision)
-      return { ...jsonResponse('', freshnessHeaders(grant), grant.revision), body: { parts } }
+      const { grant, result: outcome } = result
+      return OPERATIONS.txn.http.encodeResult({ ...outcome, revision: grant.revision }, grant, result)
     }
     case 'watching':
       return watchResponse(result, request)
-    case 'kept-alive': {
-      const { ids, ttlsMs, one } = result
-      if (one) return jsonResponse(`{"ttl_ms":${ttlsMs[0]}}`)
-      const leases = ids.map((id, at) => {
-        const ttlMs = ttlsMs[at]
-        return `{"id":"${id}",${ttlMs === undefined ? '"missing":true' : `"ttl_ms":${ttlMs}`}}`
-      })
-      return jsonResponse(`{"leases":[${leases.join(',')}]}`)
-    }
+    case 'kept-alive':
+      return OPERATIONS['keep-alive'].http.encodeResult(result.ttlsMs, NO_HEAD, result)
     case 'lease':
       return leaseResponse(result, context)
-    case 'leases': {
-      const { grant, leases, more } = result
-      const next = more ? `,"next":"${leases.at(-1)?.id}"` : ''
-      const listed = leases.map((lease) => `{${leaseFields(lease)}}`).join(',')
-      const json = `{"leases":[${listed}],"more":${more}${next},"revision":${grant.revision}}`
-      return jsonResponse(json, freshnessHeaders(grant), grant.revision)
-    }
+    case 'leases':
+      return OPERATIONS['list-leases'].http.encodeResult(result, result.grant)
     case 'backup':
       return backupResponse(result)
     case 'status':
-      return jsonResponse(statusJson(result.status, context))
+      return OPERATIONS.status.http.encodeResult(statusResult(result.status, context))
     case 'cluster':
-      return jsonResponse(clusterJson(result.status, context.node))
-    case 'settings': {
-      const { settings, leaderLeases, revision } = result
-      return jsonResponse(settingsJson(settings, leaderLeases), replayedHeader(result), revision)
-    }
+      return OPERATIONS.cluster.http.encodeResult(clusterResult(result.status, context.node))
+    case 'settings':
+      return OPERATIONS.settings.http.encodeResult(result, result)
     case 'leader':
-      return jsonResponse(JSON.stringify({ leader: result.leader }))
+      return OPERATIONS['transfer-leadership'].http.encodeResult(result)
     case 'auth':
-      return jsonResponse(JSON.stringify({ enabled: result.enabled, revision: result.revision }))
+      return OPERATIONS['show-auth'].http.encodeResult(result)
     case 'token':
-      return jsonResponse(
-        JSON.stringify({ token: result.token, expires_in_ms: result.expiresInMs }),
-        NO_STORE,
-      )
+      return OPERATIONS['log-in'].http.encodeResult(result)
     case 'users':
-      return jsonResponse(namedJson('users', result.users.map(userJson), result))
+      return OPERATIONS['show-users'].http.encodeResult(usersResult(result))
     case 'roles':
-      return jsonResponse(namedJson('roles', result.roles.map(roleJson), result))
+      return OPERATIONS['show-roles'].http.encodeResult(rolesResult(result))
+    default:
+      return assertNever(result)
   }
 }
-
-const NO_STORE = ['Cache-Control', 'no-store'] as const
-
-const namedJson = (
-  name: string,
-  all: readonly string[],
-  { one, revision }: ResultOf<'users' | 'roles'>,
-): string => (one ? (all[0] ?? '') : `{"${name}":[${all.join(',')}],"revision":${revision}}`)
 
 type ResultOf<K> = Extract<ApiResult, { readonly kind: K }>
 
+/** The head of an answer that says nothing beside its result. */
+const NO_HEAD: AnswerHead = {}
+
 function appliedResponse(result: ResultOf<'applied'>): HttpResponse | UnencodedResponse {
-  const { outcome, txn } = result
-  const headers = replayedHeader(result)
-  const { revision } = outcome
+  const { outcome } = result
   switch (outcome.kind) {
     case 'put':
-      return put.http.encodeResult(outcome, result)
+      return OPERATIONS.put.http.encodeResult(outcome, result)
     case 'delete':
-      return del.http.encodeResult(outcome, result)
+      return OPERATIONS.delete.http.encodeResult(outcome, result)
     case 'delete-range':
-      return deleteRange.http.encodeResult(outcome, result)
-    case 'batch':
-      return { ...jsonResponse('', headers, revision), body: { parts: batchJsonParts(outcome) } }
-    case 'txn':
-      if (txn === undefined) return jsonResponse('', headers, revision)
-      return { ...jsonResponse('', headers, revision), body: { parts: txnJsonParts(txn, outcome, revision) } }
-    default:
-      return jsonResponse(outcomeJson(outcome), headers, revision)
-  }
-}
-
-function outcomeJson(
-  outcome: Exclude<AcceptedOutcome, { readonly kind: 'put' | 'delete' | 'delete-range' | 'batch' | 'txn' }>,
-): string {
-  const { revision } = outcome
-  switch (outcome.kind) {
-    case 'revoked':
-      return `{"deleted":${outcome.deleted},"revision":${revision}}`
-    case 'granted':
-      return `{"id":"${outcome.lease}","ttl_ms":${outcome.ttlMs}}`
+      return OPERATIONS['delete-range'].http.encodeResult(outcome, result)
+    case 'batch': {
+      const { kind, revision } = outcome
+      return OPERATIONS.batch.http.encodeResult(
+        { kind, revision, outcomes: changeOutcomes(outcome.outcomes) },
+        result,
+      )
+    }
+    case 'txn': {
+      const { txn: requested } = result
+      if (requested === undefined) throw new Error('a transaction was applied, and nobody knows which one')
+      return OPERATIONS.txn.http.encodeResult(outcome, result, { txn: requested })
+    }
     case 'compacted':
-      return `{"compact_revision":${outcome.compactRevision},"revision":${revision}}`
+      return OPERATIONS.compact.http.encodeResult(outcome, result)
     case 'session':
-      return JSON.stringify({
-        ...{ session: outcome.session, age_ms: outcome.ageMsMax, slots: SESSION_SLOTS_MAX },
-      })
-    default:
+      return OPERATIONS['open-session'].http.encodeResult(outcome, result)
+    case 'granted':
+      return OPERATIONS.grant.http.encodeResult(outcome, result)
+    case 'revoked':
+      return OPERATIONS.revoke.http.encodeResult(outcome, result)
+    case 'settings':
+    case 'renewed':
+    case 'auth':
+    case 'expired':
       throw new Error(`no client of HTTP proposes what ends as ${outcome.kind}`)
-  }
-}
-
-function* batchJsonParts({
-  revision,
-  outcomes,
-}: Extract<AcceptedOutcome, { kind: 'batch' }>): Iterable<string> {
-  yield `{"revision":${revision},"results":[`
-  for (const [at, outcome] of outcomes.entries()) yield `${at === 0 ? '' : ','}${changeJson(outcome)}`
-  yield ']}'
-}
-
-function changeJson(outcome: OutcomeOfKey): string {
-  switch (outcome.kind) {
-    case 'put':
-      return `{"put":{${revisionsJson(outcome)}}}`
-    case 'delete':
-      return `{"delete":{"deleted":${outcome.deleted},"revision":${outcome.revision}}}`
     default:
-      return `{"problem":${JSON.stringify({ ...problemDocument(errorOfOutcome(outcome)), written: 'no' })}}`
+      return assertNever(outcome)
   }
+}
+
+function usersResult({ users, revision, one }: ResultOf<'users'>): UsersResult {
+  const described = users.map(({ name, roles, passwordHash }) => {
+    return { name, roles, hasPassword: passwordHash !== undefined }
+  })
+  const [user] = described
+  return one && user !== undefined ? { user } : { users: described, revision }
+}
+
+function rolesResult({ roles, revision, one }: ResultOf<'roles'>): RolesResult {
+  const [role] = roles
+  return one && role !== undefined ? { role } : { roles, revision }
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -233,18 +194,18 @@ function changeJson(outcome: OutcomeOfKey): string {
 
 function foundResponse({ grant, row, isUnchanged }: ResultOf<'found'>, request: HttpRequest): HttpResponse {
   if (isUnchanged && row !== undefined) return encodeUnchanged(row, grant)
-  return get.http.encodeResult(row, grant, request)
+  return OPERATIONS.get.http.encodeResult(row, grant, request)
 }
 
 function pageResponse(result: ResultOf<'page'>, { slices }: PageSlices): HttpResponse {
   const { grant } = result
-  const body = [PAGE_START, ...slices, range.http.encodePageEnd(result, grant)]
-  return { ...range.http.encodeHead(grant, false), body }
+  const body = [PAGE_START, ...slices, OPERATIONS.range.http.encodePageEnd(result, grant)]
+  return { ...OPERATIONS.range.http.encodeHead(grant, false), body }
 }
 
 const countLine = ({ grant, count = 0 }: ResultOf<'page'>): HttpResponse => ({
-  ...range.http.encodeHead(grant, true),
-  body: range.http.encodeEndLine(count, grant),
+  ...OPERATIONS.range.http.encodeHead(grant, true),
+  body: OPERATIONS.range.http.encodeEndLine(count, grant),
 })
 
 function linesResponse(
@@ -254,13 +215,13 @@ function linesResponse(
   let count = 0
   const text = (slice: readonly KeyRow[]): string => {
     count += slice.length
-    return slice.map((row) => `${range.http.encodeRecord(row, keysOnly)}\n`).join('')
+    return slice.map((row) => `${OPERATIONS.range.http.encodeRecord(row, keysOnly)}\n`).join('')
   }
   const failed = (sink: BodySink, error: unknown): void =>
     sink.end(`${JSON.stringify({ error: problemDocument(errorOf(error)) })}\n`)
-  const end = (): string => range.http.encodeEndLine(count, grant)
+  const end = (): string => OPERATIONS.range.http.encodeEndLine(count, grant)
   const pour = (sink: BodySink): void => void pourRows(rows, sink, text, end, failed)
-  return { ...range.http.encodeHead(grant, true), body: { pour } }
+  return { ...OPERATIONS.range.http.encodeHead(grant, true), body: { pour } }
 }
 
 /** The end of the file is in the file. Half of it is no backup, and the connection is cut. */
@@ -274,8 +235,7 @@ function backupResponse({ grant, file }: ResultOf<'backup'>): HttpResponse {
       () => '',
       (to) => to.cut(),
     )
-  const headers = [...OCTETS, ...NOSNIFF, ...freshnessHeaders(grant)]
-  return { status: 200, headers, body: { pour }, revision: grant.revision }
+  return { ...encodeBackupHead(grant), body: { pour } }
 }
 
 /** Reads each slice when the client has taken the one before. */
@@ -299,92 +259,79 @@ async function pourRows<T>(
   }
 }
 
-// ---------------------------------------------------------------------------------------------------------------------
-// Leases
-
-const leaseFields = ({ id, grantedTtlMs, remainingTtlMs }: LeaseDescription): string =>
-  `"id":"${id}","granted_ttl_ms":${grantedTtlMs},"remaining_ttl_ms":${remainingTtlMs}`
-
 /** A lease may have many keys. */
-function leaseResponse({ grant, lease, keys }: ResultOf<'lease'>, { errorOf }: EncodeContext): HttpResponse {
-  const fields = leaseFields(lease)
-  const head = freshnessHeaders(grant)
-  if (keys === undefined) return jsonResponse(`{${fields}}`, head, grant.revision)
-  let before = `{${fields},"keys":[`
+function leaseResponse(result: ResultOf<'lease'>, { errorOf }: EncodeContext): HttpResponse {
+  const { grant, lease, keys } = result
+  if (keys === undefined) return OPERATIONS['show-lease'].http.encodeResult({ lease, keys }, grant)
+  if (keys.isWhole) {
+    const whole = keys.first()
+    keys.close()
+    return OPERATIONS['show-lease'].http.encodeResult({ lease, keys: whole }, grant)
+  }
+  let before = leaseStart(lease)
   const text = (slice: readonly Uint8Array[]): string => {
-    const json = before + slice.map(bytesJson).join(',')
+    const json = `${before}${keysJson(slice)}`
     before = ','
     return json
-  }
-  if (keys.isWhole) {
-    const json = `${text(keys.first())}]}`
-    keys.close()
-    return jsonResponse(json, head, grant.revision)
   }
   const failed = (sink: BodySink, error: unknown): void => {
     errorOf(error)
     sink.cut()
   }
-  const pour = (sink: BodySink): void => void pourRows(keys, sink, text, () => ']}', failed)
-  return { ...jsonResponse('', head, grant.revision), body: { pour } }
+  const pour = (sink: BodySink): void => void pourRows(keys, sink, text, () => LEASE_END, failed)
+  return { ...jsonResponse('', freshnessHeaders(grant), grant.revision), body: { pour } }
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
 // The node and its cluster
 
-function statusJson(status: DriverStatus, { node, version }: EncodeContext): string {
-  const { raft } = status
-  return JSON.stringify({
+function statusResult(
+  { raft, host, settings: { clusterVersion }, ...status }: DriverStatus,
+  { node, version }: EncodeContext,
+): StatusResult {
+  return {
     name: status.name,
     version,
-    cluster_id: status.clusterId,
-    replica_id: status.replicaId,
+    clusterId: status.clusterId,
+    replicaId: status.replicaId,
     role: raft.role,
-    leader: node.leaderName ?? null,
+    leader: node.leaderName,
     term: raft.term,
-    commit_index: raft.commit,
-    applied_index: raft.applied,
-    log_first_index: raft.firstIndex,
+    commitIndex: raft.commit,
+    appliedIndex: raft.applied,
+    logFirstIndex: raft.firstIndex,
     revision: status.revision,
-    cluster_version: status.settings.clusterVersion,
-    state_hash: hex(status.stateHash),
-    members: membersDocument(status),
-    disk_free_bytes: finite(status.diskFreeBytes),
-    disk_total_bytes: finite(status.host.diskTotalBytes),
-    certificates: status.host.certificates.map(({ file, seconds }) => ({
+    clusterVersion,
+    stateHash: hex(status.stateHash),
+    members: describeMembers(raft),
+    diskFreeBytes: finite(status.diskFreeBytes),
+    diskTotalBytes: finite(host.diskTotalBytes),
+    certificates: host.certificates.map(({ file, seconds }) => ({
       file,
-      expires_in_ms: Math.round(seconds * 1000),
+      expiresInMs: Math.round(seconds * 1000),
     })),
-    last_backup_age_ms: status.host.lastBackupAgeMs ?? null,
+    lastBackupAgeMs: host.lastBackupAgeMs,
     errors: status.errors,
-  })
+  }
 }
 
-const finite = (value: number): number | null => (Number.isFinite(value) ? value : null)
+const finite = (value: number): number | undefined => (Number.isFinite(value) ? value : undefined)
 
-function clusterJson(status: DriverStatus, { clusterId, leaderName }: NodeApi): string {
-  const leader = leaderName ?? null
-  const { term, configuration } = status.raft
-  const joint = configuration.votersOutgoing.length > 0
-  return JSON.stringify({ cluster_id: clusterId, leader, term, joint, members: membersDocument(status) })
+function clusterResult({ raft }: DriverStatus, { clusterId, leaderName }: NodeApi): ClusterResult {
+  const joint = raft.configuration.votersOutgoing.length > 0
+  return { clusterId, leader: leaderName, term: raft.term, joint, members: describeMembers(raft) }
 }
 
-/** Only the leader knows the `match_index` of each member. */
-function membersDocument({ raft }: DriverStatus) {
+/** Only the leader knows the `matchIndex` of each member. */
+function describeMembers(raft: DriverStatus['raft']): readonly MemberDescription[] {
   const { configuration, progress, id: self, stableIndex, role } = raft
   return configuration.members.map(({ id, name, peer, url }) => ({
     name,
-    replica_id: id,
+    replicaId: id,
     role: isVoter(configuration, id) ? 'voter' : 'learner',
     peer,
     url,
-    // JSON omits undefined fields.
-    match_index:
+    matchIndex:
       role === 'leader' && id === self ? stableIndex : progress.find((follower) => follower.id === id)?.match,
   }))
-}
-
-function settingsJson(settings: KvSettings, { on, durationMs }: LeaderLeaseSetting): string {
-  const values = SETTING_FIELDS.map(([field, name]) => [field, settings[name]])
-  return JSON.stringify({ ...Object.fromEntries(values), leases: { on, duration_ms: durationMs } })
 }

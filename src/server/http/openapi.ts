@@ -3,12 +3,12 @@
 import { del } from '../../operations/delete.ts'
 import { deleteRange } from '../../operations/delete-range.ts'
 import { anyOf, integer, type Schema, string } from '../../operations/forms/json-schema.ts'
-import { type ParameterTable, timeout } from '../../operations/forms/parameters.ts'
+import { type Parameter, type ParameterTable, timeout } from '../../operations/forms/parameters.ts'
+import type { BodySchema, Route } from '../../operations/forms/route.ts'
 import { ProblemSchema } from '../../operations/forms/schemas.ts'
 import { get } from '../../operations/get.ts'
 import { put } from '../../operations/put.ts'
 import { range } from '../../operations/range.ts'
-import type { BodySchema, Route } from './route.ts'
 
 interface Content {
   readonly [mediaType: string]: { readonly schema: Schema }
@@ -18,7 +18,11 @@ const json = (schema: Schema): Content => ({ 'application/json': { schema } })
 const LINES: Content = { 'application/x-ndjson': { schema: string } }
 const OCTETS: Content = { 'application/octet-stream': { schema: { ...string, format: 'binary' } } }
 
-export function openApiDocument(version: string, routes: readonly Route[]): string {
+export function openApiDocument(
+  version: string,
+  routes: readonly Route<unknown>[],
+  pageRowsMax: number,
+): string {
   const paths: Record<string, Record<string, unknown>> = {}
   const schemas: Record<string, Schema> = {}
   for (const route of routes) {
@@ -37,7 +41,7 @@ export function openApiDocument(version: string, routes: readonly Route[]): stri
     const described = {
       ...operation(
         route.summary,
-        [...names, ...token, ...headers, ...inQuery(route.parameters)],
+        [...names, ...token, ...headers, ...inQuery(route.parameters, pageRowsMax)],
         answer,
         answeredBy(route),
       ),
@@ -124,10 +128,13 @@ const inPath = (name: string) => ({ name, in: 'path', required: true, schema: st
 const keyInQuery = (required: boolean) => ({ name: 'key', in: 'query', required, schema: KeySchema })
 
 /** Each request may also have a time-out. */
-const inQuery = (table: ParameterTable = {}) =>
-  Object.entries({ ...table, timeout }).map(([name, { schema }]) => {
-    return { name, in: 'query', required: false, schema }
-  })
+const inQuery = (table: ParameterTable = {}, pageRowsMax = Number.MAX_SAFE_INTEGER) =>
+  Object.entries<Parameter<unknown>>({ ...table, timeout }).map(([name, { schema, isPageLimit }]) => ({
+    name,
+    in: 'query',
+    required: false,
+    schema: isPageLimit === true ? { ...schema, maximum: pageRowsMax } : schema,
+  }))
 
 /** One key, or a range. */
 function reading(summary: string, parameters: readonly unknown[], content: Content) {
@@ -167,7 +174,7 @@ const OF_EACH = ['Kv-Cluster', 'Kv-Node', 'Kv-Term', 'Kv-Revision', 'Kv-Leader']
 const OF_READS = ['Kv-Consistency', 'Kv-Staleness-Ms'] as const
 const OF_CHANGES = ['Idempotency-Replayed'] as const
 
-const answeredBy = ({ path, parameters = {}, takesToken }: Route): readonly HeaderName[] => [
+const answeredBy = ({ path, parameters = {}, takesToken }: Route<unknown>): readonly HeaderName[] => [
   ...(path.startsWith('/v1/') ? OF_EACH : []),
   ...('consistency' in parameters ? OF_READS : []),
   ...(takesToken ? OF_CHANGES : []),

@@ -1,42 +1,19 @@
 // GET /v1/watch: the changes of a key or a range, as server-sent events or lines of JSON, until one side ends it.
 
-import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
-import { freshnessHeaders } from '../../operations/forms/http.ts'
-import { ApiError, asRevision, type Revision, whereToWatch } from '../../operations/forms/index.ts'
-import { namesMediaType } from '../../operations/forms/media-types.ts'
+import type { ServerResponse } from 'node:http'
+import type { Revision } from '../../operations/forms/index.ts'
 import {
-  bytes,
-  duration,
-  flag,
-  oneOf,
-  type ParameterValues,
-  revision,
-} from '../../operations/forms/parameters.ts'
-import type { WatchedChanges } from '../../operations/index.ts'
-import { PROGRESS_MS_DEFAULT, PROGRESS_MS_MAX, PROGRESS_MS_MIN } from '../../operations/watch.ts'
+  encodeWatchHead,
+  SSE as SSE_TEXT,
+  type WatchRequest,
+  watchMessageForm,
+} from '../../operations/watch.ts'
 import { type OutboundBudget, writeChunked } from '../api/budget.ts'
 import type { ApiResult } from '../api/operation.ts'
 import { errorOfWatch, type WaitingClient, type WatchBuffers } from '../api/watch.ts'
 import type { HttpRequest, HttpResponse } from '../connections/messages.ts'
 import type { EventsMessage, WatchEnd, WatchHandle, WatchSink } from '../node/watch/index.ts'
-import { type Route, route } from './route.ts'
 import { NDJSON, SSE, type WatchForm } from './watch-json.ts'
-
-const PARAMETERS = {
-  key: bytes('The key to watch'),
-  prefix: bytes('Keys that begin with it'),
-  start: bytes('From this key on, inclusive'),
-  end: bytes('Up to this key, exclusive'),
-  from: revision('The first revision to send; unless given, the next one'),
-  prev: flag('Send the records before the changes as well'),
-  only: oneOf('Send only changes of this type', 'put', 'delete'),
-  progress: duration(
-    'Silence after which the watch sends the revision up to which it has sent everything; 10s unless given',
-    PROGRESS_MS_MAX,
-    PROGRESS_MS_MIN,
-  ),
-  values: flag('false: leave the values of records out'),
-}
 
 /** The memory of answers and of watches, which all clients share. */
 export interface WatchBudgets {
@@ -44,45 +21,14 @@ export interface WatchBudgets {
   readonly watchBuffers: WatchBuffers
 }
 
-export const watchRoute = (budgets: WatchBudgets): Route =>
-  route(
-    {
-      method: 'GET',
-      path: '/v1/watch',
-      summary: 'Watch a key or a range: server-sent events, or application/x-ndjson if Accept names it',
-      parameters: PARAMETERS,
-      answers: SSE.mediaType,
-      answersLines: true,
-      headers: {
-        'Last-Event-ID': 'The id of the last message that was received: the watch continues after it',
-      },
-    },
-    ({ request, headers, values }) => {
-      const watched = requestOf(headers, values)
-      request.openSink = () => new WatchStream(formOf(headers), budgets, watched.from)
-      return { kind: 'watch', request: watched }
-    },
-  )
-
-const formOf = ({ accept }: IncomingHttpHeaders): WatchForm =>
-  namesMediaType(accept, NDJSON.mediaType) ? NDJSON : SSE
-
-function requestOf(headers: IncomingHttpHeaders, values: ParameterValues<typeof PARAMETERS>): WatchedChanges {
-  const { from, only, prev = false, progress = PROGRESS_MS_DEFAULT, values: withValues = true } = values
-  const seen = lastEventId(headers)
-  // A client that connects again sends its first target.
-  const next = seen === undefined ? from : asRevision(Math.max(seen + 1, from ?? 0))
-  return { where: whereToWatch(values), from: next, only, prev, values: withValues, progressMs: progress }
-}
-
-function lastEventId({ 'last-event-id': header }: IncomingHttpHeaders): number | undefined {
-  if (header === undefined || header === '') return undefined
-  const id = Number(header)
-  if (/^[0-9]{1,16}$/.test(String(header)) && id < Number.MAX_SAFE_INTEGER) return id
-  throw new ApiError(
-    'bad_request',
-    'Last-Event-ID must be the id of a message of a watch, which is a revision',
-  )
+/** Opens the receiver of the watch that `request` was decoded to. */
+export function openWatch(
+  request: HttpRequest,
+  { request: { from } }: WatchRequest,
+  budgets: WatchBudgets,
+): void {
+  const form = watchMessageForm(request.headers) === SSE_TEXT ? SSE : NDJSON
+  request.openSink = () => new WatchStream(form, budgets, from)
 }
 
 export function watchResponse(
@@ -90,14 +36,7 @@ export function watchResponse(
   { method, headers }: HttpRequest,
 ): HttpResponse {
   const { revision } = grant
-  const response = {
-    status: 200,
-    headers: [
-      ...['Content-Type', formOf(headers).mediaType, 'Vary', 'Accept', 'X-Accel-Buffering', 'no'],
-      ...freshnessHeaders(grant),
-    ],
-    revision,
-  }
+  const response = encodeWatchHead(headers, grant)
   if (method !== 'HEAD' && sink instanceof WatchStream)
     return { ...response, body: { stream: (to) => sink.begin(to, watch, revision) } }
   watch.cancel()

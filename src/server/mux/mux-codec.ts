@@ -58,11 +58,6 @@ import {
 } from '../../operations/mux/options.ts'
 import { RECORD_BYTES } from '../../operations/mux/records.ts'
 import { put } from '../../operations/put.ts'
-import { PROGRESS_MS_DEFAULT, PROGRESS_MS_MAX, PROGRESS_MS_MIN } from '../../operations/watch.ts'
-import { errorOfOutcome } from '../api/errors.ts'
-import type { ApiLimits } from '../api/limits.ts'
-import type { ApiResult } from '../api/operation.ts'
-import { checkTxnBytes } from '../api/txn.ts'
 import {
   type ComparisonFields,
   OPERATORS,
@@ -72,7 +67,12 @@ import {
   type TxnFields,
   txnOf,
   type WhereFields,
-} from '../api/txn-fields.ts'
+} from '../../operations/txn-fields.ts'
+import { PROGRESS_MS_DEFAULT, PROGRESS_MS_MAX, PROGRESS_MS_MIN } from '../../operations/watch.ts'
+import { errorOfOutcome } from '../api/errors.ts'
+import type { ApiLimits } from '../api/limits.ts'
+import type { ApiResult } from '../api/operation.ts'
+import { checkTxnBytes } from '../api/txn.ts'
 import { type MuxCall, MuxPage } from './mux-call.ts'
 import {
   CHANGES,

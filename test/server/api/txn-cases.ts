@@ -4,7 +4,7 @@
 import { expect } from 'vitest'
 import { TXN_OPERATIONS_MAX } from '../../../src/kv/txn.ts'
 import type { LeaseId } from '../../../src/operations/forms/index.ts'
-import { TXN_DEPTH_MAX } from '../../../src/operations/txn.ts'
+import { TXN_DEPTH_MAX } from '../../../src/operations/forms/transactions.ts'
 import { ScanEndedError } from '../../../src/storage/index.ts'
 import {
   type Case,

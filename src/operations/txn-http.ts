@@ -1,8 +1,7 @@
-// Transactions in JSON: the schemas of body and response, and the results.
+// The form of transactions in HTTP: the schemas of body and answer, how a body is read, and how a result is encoded.
 
-import type { KeyRow, Revision } from '../../operations/forms/index.ts'
-import { metaJson, prevJson, recordJson, revisionsJson } from '../../operations/forms/json.ts'
-import { JsonBytes } from '../../operations/forms/json-bytes.ts'
+import { metaJson, prevJson, recordJson, revisionsJson } from './forms/json.ts'
+import { decodeJsonBytes, JsonBytes, type JsonBytesValue } from './forms/json-bytes.ts'
 import {
   anyOf,
   arrayOf,
@@ -13,10 +12,17 @@ import {
   object,
   type Schema,
   string,
-} from '../../operations/forms/json-schema.ts'
-import { Bytes, lease, PUT_LEASE_FIELDS, RecordSchema, revisions } from '../../operations/forms/schemas.ts'
-import type { KvTxn, KvTxnOperation, KvTxnOperationResult, KvTxnResult } from '../../operations/index.ts'
-import { OPERATORS, TARGETS } from '../api/txn-fields.ts'
+} from './forms/json-schema.ts'
+import { Bytes, lease, PUT_LEASE_FIELDS, RecordSchema, revisions } from './forms/schemas.ts'
+import type { KeyRow, Revision } from './forms/store.ts'
+import {
+  type KvTxn,
+  type KvTxnOperation,
+  type KvTxnOperationResult,
+  type KvTxnResult,
+  TXN_DEPTH_MAX,
+} from './forms/transactions.ts'
+import { OPERATORS, TARGETS, type TxnFields, txnOf } from './txn-fields.ts'
 
 const WHERE = {
   key: { ...JsonBytes, description: 'One key' },
@@ -78,10 +84,20 @@ function transaction(nested: Schema) {
   )
 }
 
+/** Commas and brackets of a transaction. Ten times the allowed operations are still counted, and refused by number. */
+export const TXN_BODY_PARTS = 16_000
+/** A transaction within another one is three brackets deeper. */
+export const TXN_BODY_BRACKETS = 4 * TXN_DEPTH_MAX
+
 /** For the check of a body. With the options of fastify, Ajv finds `#` only in a schema that has an id. */
 export const TxnBody = { $id: 'Transaction', ...transaction({ $ref: '#' }) }
-/** The same for OpenAPI. */
+/** The schema for OpenAPI. */
 export const TxnSchema = transaction({ $ref: '#/components/schemas/Transaction' })
+
+/** The transaction in a body that fits the schema. Throws `ApiError`. */
+export const decodeTxnBody = (body: object): KvTxn =>
+  // The schema cannot express unions of three types, nor schemas within themselves.
+  txnOf(body as TxnFields<Exclude<JsonBytesValue, string>>, decodeJsonBytes)
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Results
@@ -126,9 +142,6 @@ export function* txnJsonParts(
   }
   yield ']}'
 }
-
-export const txnJson = (...args: Parameters<typeof txnJsonParts>): string =>
-  [...txnJsonParts(...args)].join('')
 
 function* resultJson(
   operation: KvTxnOperation | undefined,

@@ -1,16 +1,11 @@
 // The fields of a transaction under the names of docs/reference/http.md, which all wires share. A wire decodes them in
 // its own form of bytes; this file checks which fields may stand together, and makes the transaction.
 
-import type { LeaseId, Where } from '../../operations/forms/index.ts'
-import {
-  ApiError,
-  checkedBound,
-  checkedKey,
-  checkedValue,
-  putLeaseOf,
-  rangeOf,
-} from '../../operations/forms/index.ts'
-import type { KvComparison, KvTxn, KvTxnOperation } from '../../operations/index.ts'
+import { putLeaseOf } from './forms/leases.ts'
+import { checkedBound, checkedKey, checkedValue, rangeOf, type Where } from './forms/places.ts'
+import { ApiError } from './forms/problems.ts'
+import type { LeaseId } from './forms/store.ts'
+import type { KvComparison, KvTxn, KvTxnOperation } from './forms/transactions.ts'
 
 export const TARGETS = ['value', 'version', 'create_revision', 'mod_revision', 'lease'] as const
 export const OPERATORS = ['=', '!=', '<', '>'] as const

@@ -1,14 +1,12 @@
-// A route outside the hot path: what fastify and OpenAPI need to know about it, and its decoder.
+// A route: its facts, from which requests are checked and OpenAPI is made, and its decoder.
 
-import type { IncomingHttpHeaders } from 'node:http'
-import type { FromSchema, Schema } from '../../operations/forms/json-schema.ts'
-import { type ParameterTable, type ParameterValues, readQuery } from '../../operations/forms/parameters.ts'
-import type { Operation } from '../../operations/index.ts'
-import type { HttpRequest, HttpResponse } from '../connections/messages.ts'
+import type { RequestHeaders } from './conditions.ts'
+import type { HttpRequestHead } from './http.ts'
+import type { FromSchema, Schema } from './json-schema.ts'
+import { type ParameterTable, type ParameterValues, readQuery } from './parameters.ts'
 
 export interface RouteRequest<P extends ParameterTable, B> {
-  readonly request: HttpRequest
-  readonly headers: IncomingHttpHeaders
+  readonly headers: RequestHeaders
   /** Parameters of the path. */
   readonly params: Readonly<Record<string, string>>
   /** Parameters of the query. */
@@ -48,28 +46,27 @@ interface RouteFacts<P extends ParameterTable = ParameterTable, B extends BodySc
   readonly schemas?: Readonly<Record<string, Schema>>
 }
 
-/** An operation for the API, or a response of the HTTP listener itself. */
-export type Decoded = Operation | HttpResponse | Promise<HttpResponse>
-
-export interface Route extends RouteFacts {
-  /** `json` has been checked against `body`. Throws `ApiError`. */
+/** `Q` is what its requests are decoded to. */
+export interface Route<Q> extends RouteFacts {
+  /** `json` has been checked against `body`. `rowsMax`: the largest page. Throws `ApiError`. */
   readonly decode: (
-    request: HttpRequest,
-    params: RouteRequest<ParameterTable, unknown>['params'],
+    request: HttpRequestHead,
+    params: Readonly<Record<string, string>>,
     json: unknown,
-  ) => Decoded
+    rowsMax: number,
+  ) => Q
 }
 
-export function route<P extends ParameterTable, B extends BodySchema>(
+export function route<Q, P extends ParameterTable, B extends BodySchema>(
   facts: RouteFacts<P, B>,
-  decode: (request: RouteRequest<P, FromSchema<B>>) => Decoded,
-): Route {
+  decode: (request: RouteRequest<P, FromSchema<B>>) => Q,
+): Route<Q> {
   return {
     ...facts,
-    decode(request, params, json) {
-      const values = readQuery(request.pairs, facts.parameters ?? ({} as P))
-      // Fastify has checked it against the schema from which the type is taken.
-      return decode({ request, headers: request.headers, params, values, body: json as FromSchema<B> })
+    decode({ headers, pairs }, params, json, rowsMax) {
+      const values = readQuery(pairs, facts.parameters ?? ({} as P), rowsMax)
+      // It was checked against the schema from which the type is taken.
+      return decode({ headers, params, values, body: json as FromSchema<B> })
     },
   }
 }

@@ -1,0 +1,76 @@
+// Transactions, and the results of their operations.
+
+import type { PutLease } from './leases.ts'
+import type { Where } from './places.ts'
+import type { KeyRow, LeaseId, Revision } from './store.ts'
+
+/** Limit on the depth of transactions within transactions, with the outermost. */
+export const TXN_DEPTH_MAX = 16
+
+export interface KvTxn {
+  readonly compare: readonly KvComparison[]
+  /** Done when all comparisons hold. */
+  readonly success: readonly KvTxnOperation[]
+  /** Done otherwise. */
+  readonly failure: readonly KvTxnOperation[]
+}
+
+/** A comparison of a range holds for every key in it. A key that does not exist has revisions and version 0. */
+export type KvComparison = { readonly where: Where; readonly op: '=' | '!=' | '<' | '>' } & (
+  | { readonly target: 'value'; readonly to: Uint8Array }
+  | { readonly target: 'version' | 'create_revision' | 'mod_revision'; readonly to: number }
+  /** undefined: no lease. */
+  | { readonly target: 'lease'; readonly to: LeaseId | undefined }
+)
+
+export type KvTxnOperation =
+  | {
+      readonly kind: 'put'
+      readonly key: Uint8Array
+      readonly value: Uint8Array
+      readonly prev: boolean
+      readonly lease?: PutLease | undefined
+    }
+  | {
+      readonly kind: 'get'
+      readonly where: Where
+      /** Records at most; undefined: all. */
+      readonly limit: number | undefined
+      readonly keysOnly: boolean
+      /** The result has the number of all records, whatever the limit. */
+      readonly count: boolean
+      /** The result has this number alone. */
+      readonly countOnly: boolean
+    }
+  | { readonly kind: 'delete'; readonly where: Where; readonly prev: boolean }
+  | { readonly kind: 'txn'; readonly txn: KvTxn }
+
+export interface KvTxnResult {
+  readonly succeeded: boolean
+  /** One for each operation of the branch that was done. */
+  readonly results: readonly KvTxnOperationResult[]
+}
+
+export type KvTxnOperationResult =
+  | {
+      readonly kind: 'put'
+      readonly createRevision: Revision
+      readonly modRevision: Revision
+      readonly version: number
+      /** undefined: the operation did not request it, or this is a remembered outcome. */
+      readonly prev: KeyRow | null | undefined
+    }
+  | {
+      readonly kind: 'get'
+      /** undefined: a remembered outcome, in which records are not kept. */
+      readonly found:
+        | {
+            readonly records: readonly KeyRow[]
+            readonly more: boolean
+            /** undefined: the operation did not request it. */
+            readonly count: number | undefined
+          }
+        | undefined
+    }
+  | { readonly kind: 'delete'; readonly deleted: number; readonly prev: readonly KeyRow[] | undefined }
+  | ({ readonly kind: 'txn' } & KvTxnResult)
