@@ -1,8 +1,10 @@
 // Changes of single keys that are one entry of the log, one after the other. Each has an outcome of its own.
 
 import type { EntryFacts, HttpForm } from './definition.ts'
-import type { DeleteOutcome, DeleteRequest } from './delete.ts'
+import { type DeleteOutcome, type DeleteRequest, decodeDeleted, del } from './delete.ts'
+import type { AnswerHead } from './forms/answer-head.ts'
 import type { Condition } from './forms/conditions.ts'
+import { decodeWholeNumber, disagree } from './forms/disagreement.ts'
 import { jsonResponseOf, replayedHeader } from './forms/http.ts'
 import { type Idempotency, readIdempotency } from './forms/idempotency.ts'
 import { deletedJson, revisionsJson } from './forms/json.ts'
@@ -10,12 +12,31 @@ import { decodeJsonBytes, JsonBytes, type JsonBytesValue } from './forms/json-by
 import { anyOf, arrayOf, closed, type FromSchema, integer, object, stringOr } from './forms/json-schema.ts'
 import { putLeaseOf } from './forms/leases.ts'
 import { checkedKey, checkedValue } from './forms/places.ts'
-import { ApiError, problemDocument } from './forms/problems.ts'
+import { ApiError, decodeProblem, type ProblemAnswer, problemDocument } from './forms/problems.ts'
 import { attaching, changing, NO_LEASES } from './forms/rights.ts'
 import { route } from './forms/route.ts'
 import { ChangeProblem, DeleteAnswer, PUT_LEASE_FIELDS, revisions } from './forms/schemas.ts'
 import { asRevision, type Revision } from './forms/store.ts'
-import type { PutOutcome, PutRequest } from './put.ts'
+import { checkElements, decodeKeyField, decodeValueField, fieldBytes, invalidField } from './mux/fields.ts'
+import {
+  decodeChangeHead,
+  decodeResultRevision,
+  ITEM_BYTES,
+  type Item,
+  type MuxForm,
+  SUCCESS,
+} from './mux/form.ts'
+import {
+  conditionSize,
+  decodeDeleteOptions,
+  decodeIdempotency,
+  decodePutOptions,
+  encodeDeleteOptions,
+  encodeIdempotency,
+  encodePutOptions,
+  idempotencySize,
+} from './mux/options.ts'
+import { type PutOutcome, type PutRequest, put } from './put.ts'
 
 export const CHANGES_PATH = '/v1/changes'
 
@@ -38,6 +59,16 @@ export interface BatchOutcome {
   readonly revision: Revision
   /** One for each change, in order. */
   readonly outcomes: Iterable<PutOutcome | DeleteOutcome | ApiError>
+}
+
+/** The outcome of one change at a client. */
+export type DecodedOutcome = PutOutcome | DeleteOutcome | { readonly problem: ProblemAnswer }
+
+/** The same as `BatchOutcome`, at a client. */
+export interface DecodedBatch {
+  readonly kind: 'batch'
+  readonly revision: Revision
+  readonly outcomes: readonly DecodedOutcome[]
 }
 
 /**
@@ -82,6 +113,9 @@ const Result = anyOf(
   object({ problem: ChangeProblem }),
 )
 
+/** The kind of its item on the multiplexed connection. */
+const OPCODE = 6
+
 export const batch = {
   effect: 'change',
   isAudited: true,
@@ -116,8 +150,61 @@ export const batch = {
     encodeResult: (outcome, head) =>
       jsonResponseOf(encodeOutcomes(outcome), replayedHeader(head), outcome.revision),
   },
+  mux: {
+    opcode: OPCODE,
+    elementsMax: 5,
+    encode: (id, timeoutMs, { commands, idempotency }) => [
+      id,
+      OPCODE,
+      timeoutMs,
+      commands.map(encodeCommand),
+      encodeIdempotency(idempotency),
+    ],
+    decode: (item) => ({
+      kind: 'batch',
+      commands: decodeCommands(item[3]),
+      idempotency: decodeIdempotency(item[4]),
+    }),
+    credit({ commands }) {
+      let bytes = 0
+      for (const each of commands) bytes += commandBytes(each)
+      return bytes
+    },
+    itemCredit: (item) => itemBytes(item[3]),
+    size({ commands, idempotency }) {
+      let bytes = ITEM_BYTES + idempotencySize(idempotency)
+      for (const each of commands) bytes += commandSize(each)
+      return bytes
+    },
+    encodeResult: (id, { revision, outcomes }, { replayed = false }) => [
+      id,
+      SUCCESS,
+      revision,
+      Array.from(outcomes, encodeOutcomeField),
+      replayed,
+    ],
+    decodeResult(item, { commands }) {
+      const outcomes = item[3]
+      if (!Array.isArray(outcomes)) return disagree('"results" is not a list')
+      if (outcomes.length !== commands.length)
+        disagree(`it has ${outcomes.length} results of ${commands.length} changes`)
+      const revision = decodeResultRevision(item)
+      return {
+        kind: 'batch',
+        revision,
+        outcomes: commands.map((command, at) => decodeOutcomeField(command.kind, outcomes[at], revision)),
+      }
+    },
+    decodeHead: (item) => decodeChangeHead(item, 4),
+    resultBytes({ outcomes }) {
+      let bytes = 0
+      for (const outcome of outcomes) bytes += outcomeBytes(outcome)
+      return bytes
+    },
+  },
 } satisfies EntryFacts<Pick<BatchRequest, 'commands'>> & {
   readonly http: HttpForm<BatchRequest, BatchOutcome>
+  readonly mux: MuxForm<BatchRequest, BatchOutcome, AnswerHead, DecodedBatch>
 }
 
 /** Throws `ApiError`, which names the change. */
@@ -162,6 +249,109 @@ function encodeOutcome(outcome: PutOutcome | DeleteOutcome | ApiError): string {
   if (outcome.kind === 'put') return `{"put":{${revisionsJson(outcome)}}}`
   return `{"delete":${deletedJson(outcome)}}`
 }
+
+// ---------------------------------------------------------------------------------------------------------------------
+// The multiplexed connection
+
+const PUT = put.mux.opcode
+const DELETE = del.mux.opcode
+
+function encodeCommand(command: BatchedCommand): Item {
+  const { key, condition } = command
+  if (command.kind === 'delete') {
+    const options = encodeDeleteOptions(condition, false)
+    return options === undefined ? [DELETE, key] : [DELETE, key, options]
+  }
+  const options = encodePutOptions(command)
+  return options === undefined ? [PUT, key, command.value] : [PUT, key, command.value, options]
+}
+
+function decodeCommands(field: unknown): readonly BatchedCommand[] {
+  if (!Array.isArray(field) || field.length < 1 || field.length > BATCH_COMMANDS_MAX)
+    throw invalidField('changes', `a list of 1 to ${BATCH_COMMANDS_MAX} changes`)
+  return field.map((each, at) => {
+    try {
+      return decodeCommand(each)
+    } catch (error) {
+      throw error instanceof ApiError ? new ApiError(error.code, `changes[${at}]: ${error.message}`) : error
+    }
+  })
+}
+
+function decodeCommand(field: unknown): BatchedCommand {
+  const isPut = Array.isArray(field) && field[0] === PUT
+  if (!Array.isArray(field) || !(isPut || field[0] === DELETE))
+    throw invalidField('a change', `[${PUT}, key, value, conditions] or [${DELETE}, key, conditions]`)
+  checkElements(field, isPut ? 4 : 3)
+  const key = decodeKeyField(field[1])
+  if (!isPut) {
+    const { condition, prev } = decodeDeleteOptions(field[2])
+    if (prev) throw invalidField('prev', 'false in a batch')
+    return { kind: 'delete', key, condition, prev }
+  }
+  const { condition, prev, lease } = decodePutOptions(field[3])
+  if (prev) throw invalidField('prev', 'false in a batch')
+  return { kind: 'put', key, value: decodeValueField(field[2]), condition, prev, lease }
+}
+
+/** Bytes of the key and the value of a change. */
+const commandBytes = (command: BatchedCommand): number =>
+  command.key.length + (command.kind === 'put' ? command.value.length : 0)
+
+/** The same for the changes of an item. */
+function itemBytes(field: unknown): number {
+  let bytes = 0
+  if (!Array.isArray(field)) return bytes
+  for (const change of field) {
+    if (!Array.isArray(change)) continue
+    bytes += fieldBytes(change[1])
+    if (change[0] === PUT) bytes += fieldBytes(change[2])
+  }
+  return bytes
+}
+
+const commandSize = (command: BatchedCommand): number =>
+  ITEM_BYTES + commandBytes(command) + conditionSize(command.condition)
+
+/** Two or three numbers, or a problem. The kind of the change says what they mean. */
+function encodeOutcomeField(outcome: PutOutcome | DeleteOutcome | ApiError): readonly number[] | object {
+  if (outcome instanceof ApiError) return { ...problemDocument(outcome), written: 'no' }
+  if (outcome.kind === 'put') return [outcome.createRevision, outcome.modRevision, outcome.version]
+  return [outcome.deleted, outcome.revision]
+}
+
+/** `revision`: that of the batch. */
+function decodeOutcomeField(
+  kind: BatchedCommand['kind'],
+  field: unknown,
+  revision: Revision,
+): DecodedOutcome {
+  if (!Array.isArray(field)) return { problem: decodeProblem(field) ?? disagree('a problem has no code') }
+  const [first, modRevision, version]: Item = field
+  if (kind === 'delete') {
+    const deletedAt = asRevision(decodeWholeNumber(modRevision, 'revision'))
+    return { kind, revision: deletedAt, deleted: decodeDeleted(first), prev: undefined }
+  }
+  return {
+    kind,
+    revision,
+    createRevision: asRevision(decodeWholeNumber(first, 'create_revision')),
+    modRevision: asRevision(decodeWholeNumber(modRevision, 'mod_revision')),
+    version: decodeWholeNumber(version, 'version'),
+    prev: undefined,
+  }
+}
+
+/** Memory of the outcome of one change: two or three numbers, or a problem beside the key. */
+const OUTCOME_BYTES = 60
+const OUTCOME_PROBLEM_BYTES = 500
+
+/** Only a failed condition has the key. */
+const outcomeBytes = (outcome: PutOutcome | DeleteOutcome | ApiError): number =>
+  outcome instanceof ApiError ? OUTCOME_PROBLEM_BYTES + (outcome.current?.key.length ?? 0) : OUTCOME_BYTES
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Facts
 
 function leasesOf({ commands }: Pick<BatchRequest, 'commands'>) {
   if (!commands.some(hasLease)) return NO_LEASES

@@ -1,12 +1,16 @@
 // Ends the history before a revision: the store can be read at this revision and later ones.
 
 import type { EntryFacts, HttpForm } from './definition.ts'
+import { decodeWholeNumber } from './forms/disagreement.ts'
 import { jsonResponse, replayedHeader } from './forms/http.ts'
 import { type Idempotency, readIdempotency } from './forms/idempotency.ts'
 import { closed, integer, object } from './forms/json-schema.ts'
 import { ADMINISTER, NO_LEASES } from './forms/rights.ts'
 import { route } from './forms/route.ts'
 import { asRevision, type Revision } from './forms/store.ts'
+import { decodeRevisionField } from './mux/fields.ts'
+import { decodeChangeHead, decodeResultRevision, ITEM_BYTES, type MuxForm, SUCCESS } from './mux/form.ts'
+import { decodeIdempotency, encodeIdempotency, idempotencySize } from './mux/options.ts'
 
 export interface CompactRequest {
   readonly kind: 'compact'
@@ -31,6 +35,9 @@ const CompactBody = closed(
     },
   }),
 )
+
+/** The kind of its item on the multiplexed connection. */
+const OPCODE = 9
 
 export const compact = {
   effect: 'change',
@@ -64,4 +71,40 @@ export const compact = {
         revision,
       ),
   },
-} satisfies EntryFacts<unknown> & { readonly http: HttpForm<CompactRequest, CompactOutcome> }
+  mux: {
+    opcode: OPCODE,
+    elementsMax: 5,
+    encode: (id, timeoutMs, { revision, idempotency }) => [
+      id,
+      OPCODE,
+      timeoutMs,
+      revision,
+      encodeIdempotency(idempotency),
+    ],
+    decode: (item) => ({
+      kind: 'compact',
+      revision: decodeRevisionField(item[3], 'revision'),
+      idempotency: decodeIdempotency(item[4]),
+    }),
+    credit: () => 0,
+    itemCredit: () => 0,
+    size: ({ idempotency }) => ITEM_BYTES + idempotencySize(idempotency),
+    encodeResult: (id, { revision, compactRevision }, { replayed = false }) => [
+      id,
+      SUCCESS,
+      revision,
+      compactRevision,
+      replayed,
+    ],
+    decodeResult: (item) => ({
+      kind: 'compacted',
+      revision: decodeResultRevision(item),
+      compactRevision: asRevision(decodeWholeNumber(item[3], 'compact_revision')),
+    }),
+    decodeHead: (item) => decodeChangeHead(item, 4),
+    resultBytes: () => 0,
+  },
+} satisfies EntryFacts<unknown> & {
+  readonly http: HttpForm<CompactRequest, CompactOutcome>
+  readonly mux: MuxForm<CompactRequest, CompactOutcome>
+}

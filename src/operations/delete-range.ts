@@ -2,6 +2,7 @@
 
 import type { EntryFacts, KeyForm } from './definition.ts'
 import { readConditions } from './forms/conditions.ts'
+import { decodeWholeNumber } from './forms/disagreement.ts'
 import { jsonResponse, replayedHeader } from './forms/http.ts'
 import { type Idempotency, readIdempotency } from './forms/idempotency.ts'
 import { deletedJson } from './forms/json.ts'
@@ -11,6 +12,15 @@ import { type KeyRange, rangeToDelete } from './forms/places.ts'
 import { ApiError } from './forms/problems.ts'
 import { changing, NO_LEASES } from './forms/rights.ts'
 import type { Revision } from './forms/store.ts'
+import { decodeBounds, decodeBytes, decodeFlag, decodeMap, nestedBytes } from './mux/fields.ts'
+import { decodeChangeHead, decodeResultRevision, ITEM_BYTES, type MuxForm, SUCCESS } from './mux/form.ts'
+import {
+  decodeIdempotency,
+  encodeBounds,
+  encodeIdempotency,
+  idempotencySize,
+  rangeBytes,
+} from './mux/options.ts'
 
 export interface DeleteRangeRequest {
   readonly kind: 'delete-range'
@@ -30,6 +40,11 @@ const PARAMETERS = {
   end: bytes('Up to this key, exclusive'),
   all: flag('Needed if the range has all keys'),
 }
+
+/** The kind of its item on the multiplexed connection. */
+const OPCODE = 8
+
+const RANGE_FIELDS = ['prefix', 'start', 'end', 'all'] as const
 
 export const deleteRange = {
   effect: 'change',
@@ -51,6 +66,39 @@ export const deleteRange = {
     },
     encodeResult: (result, head) => jsonResponse(deletedJson(result), replayedHeader(head), result.revision),
   },
+  mux: {
+    opcode: OPCODE,
+    elementsMax: 5,
+    encode(id, timeoutMs, { range, idempotency }) {
+      const isAll = range.start.length === 0 && range.end === undefined
+      const bounds = isAll ? { start: range.start, all: true } : encodeBounds(range)
+      return [id, OPCODE, timeoutMs, bounds, encodeIdempotency(idempotency)]
+    },
+    decode(item) {
+      const options = decodeMap(item[3], 'the range', RANGE_FIELDS)
+      const bounds = decodeBounds(options, decodeBytes, 'prefix', 'start', 'end')
+      const range = rangeToDelete(bounds, decodeFlag(options.get('all'), 'all'))
+      return { kind: 'delete-range', range, idempotency: decodeIdempotency(item[4]) }
+    },
+    credit: ({ range }) => rangeBytes(range),
+    itemCredit: (item) => nestedBytes(item[3]),
+    size: ({ range, idempotency }) => ITEM_BYTES + rangeBytes(range) + idempotencySize(idempotency),
+    encodeResult: (id, { revision, deleted }, { replayed = false }) => [
+      id,
+      SUCCESS,
+      revision,
+      deleted,
+      replayed,
+    ],
+    decodeResult: (item) => ({
+      kind: 'delete-range',
+      revision: decodeResultRevision(item),
+      deleted: decodeWholeNumber(item[3], 'deleted'),
+    }),
+    decodeHead: (item) => decodeChangeHead(item, 4),
+    resultBytes: () => 0,
+  },
 } satisfies EntryFacts<Pick<DeleteRangeRequest, 'range'>> & {
   readonly http: KeyForm<DeleteRangeRequest, DeleteRangeOutcome>
+  readonly mux: MuxForm<DeleteRangeRequest, DeleteRangeOutcome>
 }

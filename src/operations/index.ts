@@ -16,7 +16,7 @@ import { type ChangeAuthRequest, changeAuth } from './change-auth.ts'
 import { type ChangeSettingsRequest, changeSettings } from './change-settings.ts'
 import { type ClusterRequest, cluster } from './cluster.ts'
 import { type CompactRequest, compact } from './compact.ts'
-import type { HttpRequestForm, OperationFacts } from './definition.ts'
+import type { HttpRequestForm, OperationEffect, OperationFacts, OperationLabel } from './definition.ts'
 import { type DeleteOutcome, type DeleteRequest, del } from './delete.ts'
 import { type DeleteRangeOutcome, type DeleteRangeRequest, deleteRange } from './delete-range.ts'
 import { type GetRequest, get } from './get.ts'
@@ -24,6 +24,7 @@ import { type GrantRequest, grant } from './grant.ts'
 import { type KeepAliveRequest, keepAlive } from './keep-alive.ts'
 import { type ListLeasesRequest, listLeases } from './list-leases.ts'
 import { type LogInRequest, logIn } from './log-in.ts'
+import type { ItemForm } from './mux/form.ts'
 import { type OpenSessionRequest, openSession } from './open-session.ts'
 import { type PutOutcome, type PutRequest, put } from './put.ts'
 import { type RangeRequest, range } from './range.ts'
@@ -129,6 +130,21 @@ export const OPERATIONS = {
     readonly http: HttpRequestForm<OperationOf<K>>
   }
 }
+
+/** An operation that a multiplexed connection carries, as its node sees it. */
+export interface ItemOperation {
+  readonly effect: OperationEffect
+  readonly label: OperationLabel
+  readonly mux: ItemForm<Operation>
+}
+
+const BY_OPCODE: (ItemOperation | undefined)[] = []
+for (const definition of Object.values(OPERATIONS))
+  if ('mux' in definition) BY_OPCODE[definition.mux.opcode] = definition
+
+/** undefined: no operation has items of this kind. */
+export const findByOpcode = (opcode: unknown): ItemOperation | undefined =>
+  typeof opcode === 'number' ? BY_OPCODE[opcode] : undefined
 
 /** The facts of an operation. TypeScript does not see that facts and operation are of one kind. */
 export const factsOf = <K extends OperationKind>(operation: OperationOf<K>): OperationFacts<OperationOf<K>> =>

@@ -2,13 +2,17 @@
 
 import type { HttpForm, OperationFacts } from './definition.ts'
 import type { AnswerHead } from './forms/answer-head.ts'
+import { decodeWholeNumber, disagree } from './forms/disagreement.ts'
 import { jsonResponse } from './forms/http.ts'
 import { anyOf, arrayOf, closed, object } from './forms/json-schema.ts'
 import { leaseIdOf } from './forms/leases.ts'
+import { unsayable } from './forms/problems.ts'
 import { CALL } from './forms/rights.ts'
 import { route } from './forms/route.ts'
 import { LeaseGranted, LeaseIdSchema, TTL_MS_FIELD } from './forms/schemas.ts'
 import type { LeaseId } from './forms/store.ts'
+import { invalidField } from './mux/fields.ts'
+import { decodeResultRevision, ITEM_BYTES, type MuxForm, SUCCESS } from './mux/form.ts'
 
 /** Limit on the leases of one request, and of the entry that renews them. */
 export const RENEW_LEASES_MAX = 1000
@@ -29,6 +33,14 @@ const Ids = {
   maxItems: RENEW_LEASES_MAX,
   description: 'Of the leases',
 }
+
+/** The kind of its item on the multiplexed connection. */
+const OPCODE = 10
+
+/** Credit for the id of a lease. */
+const LEASE_ID_BYTES = 20
+/** Memory of the time to live of a lease. */
+const OUTCOME_BYTES = 60
 
 export const keepAlive = {
   effect: 'read',
@@ -73,6 +85,26 @@ export const keepAlive = {
       return jsonResponse(`{"leases":[${leases.join(',')}]}`)
     },
   },
+  mux: {
+    opcode: OPCODE,
+    elementsMax: 4,
+    encode(id, timeoutMs, { ids, one }) {
+      if (one) throw unsayable('a keep-alive of one lease')
+      return [id, OPCODE, timeoutMs, ids]
+    },
+    decode: (item) => ({ kind: 'keep-alive', ids: decodeIds(item[3]), one: false }),
+    credit: ({ ids }) => LEASE_ID_BYTES * ids.length,
+    itemCredit: (item) => (Array.isArray(item[3]) ? LEASE_ID_BYTES * item[3].length : 0),
+    size: ({ ids }) => ITEM_BYTES + 2 * LEASE_ID_BYTES * ids.length,
+    encodeResult: (id, ttlsMs, { revision }) => [id, SUCCESS, revision, ttlsMs.map((ttlMs) => ttlMs ?? null)],
+    decodeResult([, , , ttlsMs], { ids }) {
+      if (!Array.isArray(ttlsMs)) return disagree('"leases" is not a list')
+      if (ttlsMs.length !== ids.length) disagree(`it has ${ttlsMs.length} leases of ${ids.length}`)
+      return ttlsMs.map((ttlMs) => (ttlMs === null ? undefined : decodeWholeNumber(ttlMs, 'ttl_ms')))
+    },
+    decodeHead: (item) => ({ revision: decodeResultRevision(item) }),
+    resultBytes: (ttlsMs) => OUTCOME_BYTES * ttlsMs.length,
+  },
 } satisfies OperationFacts<KeepAliveRequest> & {
   readonly http: HttpForm<
     KeepAliveRequest,
@@ -80,4 +112,11 @@ export const keepAlive = {
     AnswerHead,
     Pick<KeepAliveRequest, 'ids' | 'one'>
   >
+  readonly mux: MuxForm<KeepAliveRequest, KeepAliveResult>
+}
+
+function decodeIds(field: unknown): readonly LeaseId[] {
+  if (!Array.isArray(field) || field.length < 1 || field.length > RENEW_LEASES_MAX)
+    throw invalidField('leases', `a list of 1 to ${RENEW_LEASES_MAX} ids`)
+  return field.map((id, at) => leaseIdOf(typeof id === 'string' ? id : '', `leases[${at}]`))
 }

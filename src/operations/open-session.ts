@@ -1,12 +1,14 @@
 // Opens a session, by whose slots changes are applied at most once.
 
 import type { EntryFacts, HttpForm } from './definition.ts'
+import { decodeWholeNumber } from './forms/disagreement.ts'
 import { jsonResponse, replayedHeader } from './forms/http.ts'
 import { SESSION_SLOTS_MAX } from './forms/idempotency.ts'
 import { closed, integer, object } from './forms/json-schema.ts'
 import { CALL, NO_LEASES } from './forms/rights.ts'
 import { route } from './forms/route.ts'
 import type { Revision } from './forms/store.ts'
+import { decodeResultRevision, ITEM_BYTES, type MuxForm, SUCCESS } from './mux/form.ts'
 
 export interface OpenSessionRequest {
   readonly kind: 'open-session'
@@ -19,6 +21,9 @@ export interface SessionOutcome {
   /** It is forgotten this long after it was opened, or earlier when there are too many. */
   readonly ageMsMax: number
 }
+
+/** The kind of its item on the multiplexed connection. */
+const OPCODE = 5
 
 export const openSession = {
   effect: 'change',
@@ -48,4 +53,32 @@ export const openSession = {
         revision,
       ),
   },
-} satisfies EntryFacts<unknown> & { readonly http: HttpForm<OpenSessionRequest, SessionOutcome> }
+  mux: {
+    opcode: OPCODE,
+    elementsMax: 3,
+    encode: (id, timeoutMs) => [id, OPCODE, timeoutMs],
+    decode: () => ({ kind: 'open-session' }),
+    credit: () => 0,
+    itemCredit: () => 0,
+    size: () => ITEM_BYTES,
+    encodeResult: (id, { revision, session, ageMsMax }) => [
+      id,
+      SUCCESS,
+      revision,
+      session,
+      ageMsMax,
+      SESSION_SLOTS_MAX,
+    ],
+    decodeResult: (item) => ({
+      kind: 'session',
+      revision: decodeResultRevision(item),
+      session: decodeWholeNumber(item[3], 'session'),
+      ageMsMax: decodeWholeNumber(item[4], 'age_ms'),
+    }),
+    decodeHead: (item) => ({ revision: decodeResultRevision(item) }),
+    resultBytes: () => 0,
+  },
+} satisfies EntryFacts<unknown> & {
+  readonly http: HttpForm<OpenSessionRequest, SessionOutcome>
+  readonly mux: MuxForm<OpenSessionRequest, SessionOutcome>
+}

@@ -1,6 +1,8 @@
 // Reads the keys of a range, a page or all of them, or counts them.
 
 import type { KeyRequestForm, OperationFacts } from './definition.ts'
+import type { AnswerHead } from './forms/answer-head.ts'
+import { decodeWholeNumber, disagree } from './forms/disagreement.ts'
 import type { FreshnessOptions, ReadGrant } from './forms/freshness.ts'
 import { freshnessHeaders, type HttpRequestHead, type WholeResponse } from './forms/http.ts'
 import { bytesJson, metaJson, recordJson } from './forms/json.ts'
@@ -16,10 +18,46 @@ import {
   readQuery,
   recordLimit,
 } from './forms/parameters.ts'
-import { type KeyRange, rangeOf } from './forms/places.ts'
+import { BOUND_BYTES_MAX, type KeyRange, rangeOf } from './forms/places.ts'
+import { unsayable } from './forms/problems.ts'
 import { reading } from './forms/rights.ts'
 import { Bytes, lease, revisions } from './forms/schemas.ts'
 import type { KeyRow, Revision } from './forms/store.ts'
+import {
+  decodeAsOf,
+  decodeBound,
+  decodeBounds,
+  decodeFlag,
+  decodeOneOf,
+  decodeOptionalMap,
+  decodeOptionalNumber,
+  isNil,
+  nestedBytes,
+} from './mux/fields.ts'
+import {
+  decodeReadHead,
+  ITEM_BYTES,
+  type Item,
+  type MuxRequestForm,
+  RANGE_CREDIT_BYTES,
+  SUCCESS,
+  servedField,
+  stalenessField,
+} from './mux/form.ts'
+import {
+  decodeFreshness,
+  encodeBounds,
+  encodeFreshness,
+  minRevisionField,
+  rangeBytes,
+} from './mux/options.ts'
+import {
+  decodeRecord,
+  encodeRecord,
+  encodeRecordMeta,
+  RECORD_BYTES,
+  type RecordField,
+} from './mux/records.ts'
 
 export interface RangeRequest {
   readonly kind: 'range'
@@ -48,6 +86,11 @@ export interface PageResult {
   readonly count: number | undefined
 }
 
+/** A page at a client. */
+export interface RangePage extends PageResult {
+  readonly records: readonly KeyRow[]
+}
+
 const PARAMETERS = {
   prefix: bytes('Keys that begin with it'),
   start: bytes('From this key on, inclusive'),
@@ -61,6 +104,23 @@ const PARAMETERS = {
   ...HISTORY_PARAMETERS,
   ...READ_PARAMETERS,
 }
+
+/** The kind of its item on the multiplexed connection. */
+const OPCODE = 4
+
+const RANGE_FIELDS = [
+  'prefix',
+  'start',
+  'end',
+  'after',
+  'limit',
+  'order',
+  'keys_only',
+  'count',
+  'count_only',
+  'revision',
+] as const
+const ORDERS = ['asc', 'desc'] as const
 
 export const range = {
   effect: 'read',
@@ -115,7 +175,72 @@ export const range = {
     encodeEndLine: (count, { revision }) => `{"end":true,"count":${count},"revision":${revision}}
 `,
   },
-} satisfies OperationFacts<RangeRequest> & { readonly http: RangeForm }
+  mux: {
+    opcode: OPCODE,
+    elementsMax: 6,
+    encode(id, timeoutMs, request) {
+      const { after, limit, order, keysOnly, count, countOnly, stream, revision, freshness } = request
+      if (stream) throw unsayable('the request for a stream of records')
+      const options: Record<string, unknown> = encodeBounds(request.range)
+      if (after !== undefined) options.after = after
+      if (limit !== undefined) options.limit = limit
+      if (order !== undefined) options.order = order
+      if (keysOnly) options.keys_only = true
+      if (count !== undefined) options.count = count
+      if (countOnly !== undefined) options.count_only = countOnly
+      if (revision !== undefined) options.revision = revision
+      return [id, OPCODE, timeoutMs, options, minRevisionField(freshness), encodeFreshness(freshness)]
+    },
+    decode(item, limits) {
+      const options = decodeOptionalMap(item[3], 'the range', RANGE_FIELDS)
+      const { after, ...bounds } = decodeBounds(options, decodeBound, 'prefix', 'start', 'end', 'after')
+      const limit = decodeOptionalNumber(options.get('limit'), 'limit', 1, limits.pageRowsMax)
+      const order = decodeOneOf(options.get('order'), 'order', ORDERS)
+      const keysOnly = decodeFlag(options.get('keys_only'), 'keys_only') ?? false
+      const count = decodeFlag(options.get('count'), 'count')
+      const countOnly = decodeFlag(options.get('count_only'), 'count_only')
+      const revision = decodeAsOf(options.get('revision'))
+      const freshness = decodeFreshness(item[4], item[5])
+      return {
+        kind: 'range',
+        range: rangeOf(bounds),
+        after,
+        limit,
+        order,
+        keysOnly,
+        count,
+        countOnly,
+        revision,
+        freshness,
+      }
+    },
+    credit: () => RANGE_CREDIT_BYTES,
+    itemCredit: () => RANGE_CREDIT_BYTES,
+    // A start, an end, and the key before a page.
+    heldBytes: (item) => Math.min(nestedBytes(item), 3 * BOUND_BYTES_MAX),
+    size: ({ range, after }) => 2 * ITEM_BYTES + rangeBytes(range) + (after?.length ?? 0),
+    encodeRecord: (row, keysOnly) => (keysOnly ? encodeRecordMeta(row) : encodeRecord(row.key, row)),
+    recordBytes: ({ key, value }, keysOnly) => RECORD_BYTES + key.length + (keysOnly ? 0 : value.length),
+    encodePage(id, records, { more, count = null }, grant) {
+      return [id, SUCCESS, grant.revision, records, more, count, servedField(grant), stalenessField(grant)]
+    },
+    decodeResult([, , , records, more, count]) {
+      if (!Array.isArray(records)) return disagree('the records are not a list')
+      if (typeof more !== 'boolean') return disagree('"more" is neither true nor false')
+      const rows = records.map((record) => decodeRecord(record))
+      return {
+        records: rows,
+        more,
+        last: rows.at(-1)?.key,
+        count: isNil(count) ? undefined : decodeWholeNumber(count, 'count'),
+      }
+    },
+    decodeHead: (item) => decodeReadHead(item, 6),
+  },
+} satisfies OperationFacts<RangeRequest> & {
+  readonly http: RangeForm
+  readonly mux: MuxRangeForm
+}
 
 /** The body of a page is `PAGE_START`, the records with commas, and the end. That of a stream is lines. */
 interface RangeForm extends KeyRequestForm<RangeRequest> {
@@ -124,6 +249,21 @@ interface RangeForm extends KeyRequestForm<RangeRequest> {
   readonly encodePageEnd: (page: PageResult, grant: ReadGrant) => string
   /** The last line of a stream. Without it the stream is incomplete. */
   readonly encodeEndLine: (count: number, grant: ReadGrant) => string
+}
+
+/** The records of a page are encoded one by one, as they are read. */
+interface MuxRangeForm extends MuxRequestForm<RangeRequest> {
+  readonly encodeRecord: (row: KeyRow, keysOnly: boolean) => RecordField
+  /** Memory of a record. */
+  readonly recordBytes: (row: KeyRow, keysOnly: boolean) => number
+  readonly encodePage: (
+    id: number,
+    records: readonly RecordField[],
+    page: Omit<PageResult, 'last'>,
+    grant: ReadGrant,
+  ) => Item
+  readonly decodeResult: (item: Item) => RangePage
+  readonly decodeHead: (item: Item) => AnswerHead
 }
 
 export const PAGE_START = '{"kvs":['

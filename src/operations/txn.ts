@@ -6,6 +6,7 @@ import type { FreshnessOptions, ReadGrant } from './forms/freshness.ts'
 import { freshnessHeaders, jsonResponseOf, replayedHeader } from './forms/http.ts'
 import { type Idempotency, readIdempotency } from './forms/idempotency.ts'
 import { freshnessOf, HISTORY_PARAMETERS, READ_PARAMETERS } from './forms/parameters.ts'
+import { unsayable } from './forms/problems.ts'
 import {
   type AccessDemand,
   attaching,
@@ -18,6 +19,24 @@ import {
 import { route } from './forms/route.ts'
 import type { Revision } from './forms/store.ts'
 import type { KvTxn, KvTxnOperation, KvTxnResult } from './forms/transactions.ts'
+import { nestedBytes } from './mux/fields.ts'
+import {
+  decodeChangeHead,
+  decodeReadHead,
+  decodeResultRevision,
+  type MuxForm,
+  SUCCESS,
+  servedField,
+  stalenessField,
+} from './mux/form.ts'
+import {
+  decodeFreshness,
+  decodeIdempotency,
+  encodeFreshness,
+  encodeIdempotency,
+  idempotencySize,
+  minRevisionField,
+} from './mux/options.ts'
 import {
   decodeTxnBody,
   TXN_BODY_BRACKETS,
@@ -27,6 +46,15 @@ import {
   TxnSchema,
   txnJsonParts,
 } from './txn-http.ts'
+import {
+  decodeTxn,
+  decodeTxnResult,
+  encodeTxn,
+  encodeTxnResult,
+  txnCredit,
+  txnOverhead,
+  txnResultBytes,
+} from './txn-mux.ts'
 
 export interface TxnRequest {
   readonly kind: 'txn'
@@ -41,6 +69,9 @@ export interface TxnRequest {
 export interface TxnOutcome extends KvTxnResult {
   readonly revision: Revision
 }
+
+/** The kind of its item on the multiplexed connection. */
+const OPCODE = 7
 
 export const txn = {
   effect: 'change',
@@ -82,8 +113,46 @@ export const txn = {
         result.revision,
       ),
   },
+  mux: {
+    opcode: OPCODE,
+    elementsMax: 7,
+    encode(id, timeoutMs, { txn: requested, idempotency, revision, freshness }) {
+      if (revision !== undefined) throw unsayable('the revision of a transaction')
+      const minRevision = minRevisionField(freshness)
+      const options = encodeFreshness(freshness)
+      const fields = encodeTxn(requested)
+      const identity = encodeIdempotency(idempotency)
+      return minRevision === null && options === null
+        ? [id, OPCODE, timeoutMs, fields, identity]
+        : [id, OPCODE, timeoutMs, fields, identity, minRevision, options]
+    },
+    decode(item, { requestBytesMax }) {
+      const requested = decodeTxn(item[3], requestBytesMax)
+      const idempotency = decodeIdempotency(item[4])
+      return { kind: 'txn', txn: requested, idempotency, freshness: decodeFreshness(item[5], item[6]) }
+    },
+    credit: ({ txn: requested }) => txnCredit(requested),
+    itemCredit: (item) => nestedBytes(item[3]),
+    size: ({ txn: requested, idempotency }) =>
+      txnOverhead(requested) + txnCredit(requested) + idempotencySize(idempotency),
+    encodeResult(id, outcome, head, { txn: requested }: Pick<TxnRequest, 'txn'>) {
+      const { revision } = outcome
+      const result = encodeTxnResult(requested, outcome, revision)
+      return isGrant(head)
+        ? [id, SUCCESS, revision, result, false, servedField(head), stalenessField(head)]
+        : [id, SUCCESS, revision, result, head.replayed ?? false]
+    },
+    decodeResult(item, { txn: requested }) {
+      const { succeeded, results } = decodeTxnResult(requested, item[3])
+      return { revision: decodeResultRevision(item), succeeded, results }
+    },
+    decodeHead: (item) => (item.length > 5 ? decodeReadHead(item, 5) : decodeChangeHead(item, 4)),
+    resultBytes: (outcome: KvTxnResult, { txn: requested }: Pick<TxnRequest, 'txn'>) =>
+      txnResultBytes(requested, outcome),
+  },
 } satisfies EntryFacts<Pick<TxnRequest, 'txn'>> & {
   readonly http: HttpForm<TxnRequest, TxnOutcome, AnswerHead, Pick<TxnRequest, 'txn'>>
+  readonly mux: MuxForm<TxnRequest, TxnOutcome>
 }
 
 /** A transaction that only reads is answered as a read. */

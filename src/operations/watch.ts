@@ -2,16 +2,38 @@
 
 import type { OperationFacts, RouteForm } from './definition.ts'
 import type { RequestHeaders } from './forms/conditions.ts'
+import { decodeWholeNumber, disagree } from './forms/disagreement.ts'
 import type { ReadGrant } from './forms/freshness.ts'
 import { freshnessHeaders, type WholeResponse } from './forms/http.ts'
 import { bytesJson, metaJson, recordJson } from './forms/json.ts'
 import { EVENT_STREAM, LINES, namesMediaType } from './forms/media-types.ts'
 import { bytes, duration, flag, oneOf, type ParameterValues, revision } from './forms/parameters.ts'
-import { type Where, whereToWatch } from './forms/places.ts'
-import { ApiError, problemDocument } from './forms/problems.ts'
+import { BOUND_BYTES_MAX, type Where, whereToWatch } from './forms/places.ts'
+import { ApiError, type ProblemDocument, problemDocument } from './forms/problems.ts'
 import { reading } from './forms/rights.ts'
 import { route } from './forms/route.ts'
 import { asRevision, type KeyRow, type Revision } from './forms/store.ts'
+import {
+  decodeBounds,
+  decodeBytes,
+  decodeFlag,
+  decodeOneOf,
+  decodeOptionalMap,
+  decodeRevisionField,
+  invalidField,
+  isNil,
+  nestedBytes,
+} from './mux/fields.ts'
+import {
+  decodeResultRevision,
+  ITEM_BYTES,
+  type Item,
+  type MuxForm,
+  RANGE_CREDIT_BYTES,
+  SUCCESS,
+} from './mux/form.ts'
+import { encodeBounds, rangeBytes } from './mux/options.ts'
+import { decodeOwnBytes, decodePrev, decodeRecord, encodeRecord, encodeRecordMeta } from './mux/records.ts'
 
 /** The silence after which a client receives a progress message, in milliseconds. */
 export const PROGRESS_MS_DEFAULT = 10_000
@@ -55,6 +77,12 @@ const PARAMETERS = {
   values: flag('false: leave the values of records out'),
 }
 
+/** The kind of its item on the multiplexed connection. */
+const OPCODE = 16
+
+const WHERE = ['key', 'prefix', 'start', 'end'] as const
+const WATCH_OPTIONS = ['prev', 'only', 'values', 'progress_ms'] as const
+
 export const watch = {
   effect: 'read',
   isAudited: false,
@@ -78,7 +106,47 @@ export const watch = {
       ),
     ],
   },
-} satisfies OperationFacts<WatchRequest> & { readonly http: RouteForm<WatchRequest> }
+  mux: {
+    opcode: OPCODE,
+    elementsMax: 6,
+    encode(id, timeoutMs, { request: { where, from, only, prev, values, progressMs } }) {
+      const place = 'key' in where ? where : encodeBounds(where)
+      const options: Record<string, unknown> = { prev }
+      if (only !== undefined) options.only = only
+      options.values = values
+      options.progress_ms = progressMs
+      return [id, OPCODE, timeoutMs, place, from ?? null, options]
+    },
+    decode(item) {
+      const place = decodeOptionalMap(item[3], 'the range', WHERE)
+      const where = whereToWatch(decodeBounds(place, decodeBytes, ...WHERE))
+      const options = decodeOptionalMap(item[5], 'options', WATCH_OPTIONS)
+      return {
+        kind: 'watch',
+        request: {
+          where,
+          from: isNil(item[4]) ? undefined : decodeRevisionField(item[4], 'from'),
+          only: decodeOneOf(options.get('only'), 'only', ['put', 'delete']),
+          prev: decodeFlag(options.get('prev'), 'prev') ?? false,
+          values: decodeFlag(options.get('values'), 'values') ?? true,
+          progressMs: decodeProgressMs(options.get('progress_ms')),
+        },
+      }
+    },
+    credit: () => RANGE_CREDIT_BYTES,
+    itemCredit: () => RANGE_CREDIT_BYTES,
+    heldBytes: (item) => Math.min(nestedBytes(item), 3 * BOUND_BYTES_MAX),
+    size: ({ request: { where } }) =>
+      2 * ITEM_BYTES + ('key' in where ? where.key.length : rangeBytes(where)),
+    encodeResult: (id, revision) => [id, SUCCESS, revision],
+    decodeResult: decodeResultRevision,
+    decodeHead: (item) => ({ revision: decodeResultRevision(item) }),
+    resultBytes: () => 0,
+  },
+} satisfies OperationFacts<WatchRequest> & {
+  readonly http: RouteForm<WatchRequest>
+  readonly mux: MuxForm<WatchRequest, Revision>
+}
 
 function decodeWatch(headers: RequestHeaders, values: ParameterValues<typeof PARAMETERS>): WatchedChanges {
   const { from, only, prev = false, progress = PROGRESS_MS_DEFAULT, values: withValues = true } = values
@@ -165,8 +233,77 @@ export const watchMessageForm = ({ accept }: RequestHeaders): WatchMessageForm =
 export function eventJson(event: EncodedEvent, prev: KeyRow | null | undefined, values: boolean): string {
   const record = values ? recordJson : metaJson
   const before = prev === undefined ? '' : `,"prev":${prev === null ? null : record(prev)}`
-  if (event.type === 'put' && event.record !== undefined)
-    return `{"type":"put","kv":${record(event.record)}${before}}`
+  // A node may read the record anew each time.
+  const found = event.type === 'put' ? event.record : undefined
+  if (found !== undefined) return `{"type":"put","kv":${record(found)}${before}}`
   const key = bytesJson(event.key)
   return `{"type":"delete","key":${key},"mod_revision":${event.revision}${before}}`
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// The multiplexed connection
+
+function decodeProgressMs(field: unknown): number {
+  if (isNil(field)) return PROGRESS_MS_DEFAULT
+  if (typeof field === 'number' && field >= PROGRESS_MS_MIN && field <= PROGRESS_MS_MAX) return field
+  throw invalidField('progress_ms', `a number from ${PROGRESS_MS_MIN} to ${PROGRESS_MS_MAX}`)
+}
+
+/** Kinds of the items of a watch that has begun. */
+export const EVENTS = 2
+const PROGRESS = 3
+const ENDED = 4
+
+/** Types of events. */
+const EVENT_PUT = 0
+const EVENT_DELETE = 1
+
+/** An event in an item of events: `[id, EVENTS, revision, events]`. `prev` is as for `eventJson`. */
+export function encodeEvent(event: EncodedEvent, prev: KeyRow | null | undefined, values: boolean): Item {
+  const encode = (row: KeyRow): Item => (values ? encodeRecord(row.key, row) : encodeRecordMeta(row))
+  // A node may read the record anew each time.
+  const record = event.type === 'put' ? event.record : undefined
+  const fields: unknown[] =
+    record === undefined ? [EVENT_DELETE, event.key, event.revision] : [EVENT_PUT, encode(record)]
+  if (prev !== undefined) fields.push(prev === null ? null : encode(prev))
+  return fields
+}
+
+/** The watch has sent everything up to this revision. */
+export const encodeProgress = (id: number, upTo: Revision): Item => [id, PROGRESS, upTo]
+
+/** The last item of a watch. */
+export const encodeWatchEnd = (id: number, problem: ProblemDocument): Item => [id, ENDED, problem]
+
+/** An event as a client decodes it. */
+export interface DecodedEvent extends EncodedEvent {
+  /** null: there was no record before; undefined: it was not requested. */
+  readonly prev: KeyRow | null | undefined
+}
+
+export type DecodedWatchItem =
+  | { readonly kind: 'events'; readonly revision: Revision; readonly events: readonly DecodedEvent[] }
+  | { readonly kind: 'progress'; readonly revision: Revision }
+  /** The node has ended the watch, with this problem. */
+  | { readonly kind: 'ended'; readonly problem: unknown }
+
+/** The message in an item of a watch that has begun. Throws `DisagreementError`. */
+export function decodeWatchItem(item: Item): DecodedWatchItem {
+  const [, kind, content, events] = item
+  if (kind === ENDED) return { kind: 'ended', problem: content }
+  if (kind === PROGRESS) return { kind: 'progress', revision: decodeResultRevision(item) }
+  if (kind !== EVENTS || !Array.isArray(events)) return disagree('it sends a watch something unknown')
+  return { kind: 'events', revision: decodeResultRevision(item), events: events.map(decodeEvent) }
+}
+
+function decodeEvent(field: unknown): DecodedEvent {
+  if (!Array.isArray(field)) return disagree('an event is not a list')
+  const [type, content, ...rest]: Item = field
+  if (type === EVENT_PUT) {
+    const record = decodeRecord(content)
+    return { type: 'put', key: record.key, revision: record.modRevision, record, prev: decodePrev(rest[0]) }
+  }
+  const key = decodeOwnBytes(content, 'key')
+  const revision = asRevision(decodeWholeNumber(rest[0], 'mod_revision'))
+  return { type: 'delete', key, revision, prev: decodePrev(rest[1]) }
 }

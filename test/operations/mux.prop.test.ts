@@ -4,18 +4,27 @@
 import fc from 'fast-check'
 import { Packr } from 'msgpackr'
 import { describe, expect, test } from 'vitest'
+import { BATCH_COMMANDS_MAX, batch } from '../../src/operations/batch.ts'
+import { compact } from '../../src/operations/compact.ts'
 import { del } from '../../src/operations/delete.ts'
+import { deleteRange } from '../../src/operations/delete-range.ts'
 import type { AnswerHead } from '../../src/operations/forms/answer-head.ts'
 import {
+  ApiError,
   asRevision,
+  BOUND_BYTES_MAX,
   type Condition,
+  compareKeys,
+  decodeProblem,
   type FreshnessOptions,
   type Idempotency,
   KEY_BYTES_MAX,
+  type KeyRange,
   type KeyRow,
   type LeaseId,
   MAX_STALENESS_MS_MAX,
   type PutLease,
+  problemDocument,
   type ReadGrant,
   SEQ_MAX,
   SESSION_SLOTS_MAX,
@@ -23,9 +32,37 @@ import {
   TTL_MS_MIN,
   VALUE_BYTES_MAX,
 } from '../../src/operations/forms/index.ts'
+import type {
+  KvComparison,
+  KvTxn,
+  KvTxnOperation,
+  KvTxnOperationResult,
+} from '../../src/operations/forms/transactions.ts'
 import { get } from '../../src/operations/get.ts'
+import { keepAlive } from '../../src/operations/keep-alive.ts'
+import {
+  decodeNotice,
+  decodeTrace,
+  decodeWelcome,
+  encodeLeaderNotice,
+  encodeTrace,
+  encodeWelcome,
+} from '../../src/operations/mux/connection.ts'
 import type { Item, MuxForm, MuxRequestForm } from '../../src/operations/mux/form.ts'
+import { openSession } from '../../src/operations/open-session.ts'
 import { put } from '../../src/operations/put.ts'
+import { range } from '../../src/operations/range.ts'
+import { txn } from '../../src/operations/txn.ts'
+import {
+  decodeWatchItem,
+  EVENTS,
+  encodeEvent,
+  encodeProgress,
+  encodeWatchEnd,
+  PROGRESS_MS_MAX,
+  PROGRESS_MS_MIN,
+  watch,
+} from '../../src/operations/watch.ts'
 import { unpack } from '../../src/server/mux/unpack.ts'
 import { runs } from '../runs.ts'
 
@@ -72,6 +109,12 @@ const idempotency: fc.Arbitrary<Idempotency | undefined> = optional(
     }),
   ),
 )
+
+const bound = someBytes(1, BOUND_BYTES_MAX)
+const keyRange: fc.Arbitrary<KeyRange> = fc.record({
+  start: fc.oneof(fc.constant(new Uint8Array()), bound),
+  end: optional(bound),
+})
 
 const consistency = fc.constantFrom('linearizable', 'lease', 'stale')
 const freshness: fc.Arbitrary<FreshnessOptions> = fc.record({
@@ -124,12 +167,17 @@ const LIMITS = { pageRowsMax: 10_000, requestBytesMax: 1.5 * 2 ** 20 }
 const ID = 2 ** 31 - 1
 const TIMEOUT_MS = 59_999.999
 
-function checkRequest<Q>(form: MuxRequestForm<Q>, request: Q, same: (request: Q) => unknown = plain): void {
+function checkRequest<Q>(
+  form: MuxRequestForm<Q>,
+  request: Q,
+  same: (request: Q) => unknown = plain,
+  limits = LIMITS,
+): void {
   const packed = pack(form.encode(ID, TIMEOUT_MS, request))
   const item = unpack(packed) as Item
   expect(item.slice(0, 3)).toEqual([ID, form.opcode, TIMEOUT_MS])
   expect(item.length).toBeLessThanOrEqual(form.elementsMax)
-  expect(same(form.decode(item, LIMITS))).toEqual(same(request))
+  expect(same(form.decode(item, limits))).toEqual(same(request))
   // The client counts the same credit as the node, and never sends more bytes than it expects.
   expect(form.credit(request)).toBe(form.itemCredit(item))
   expect(packed.length).toBeLessThanOrEqual(form.size(request))
@@ -225,5 +273,377 @@ describe('a get', () => {
     expect(() => get.mux.encode(1, 1, asked)).toThrow(
       'the condition of a read cannot be sent on this connection',
     )
+  })
+})
+
+describe('a range', () => {
+  const request = fc.record({
+    kind: fc.constant('range' as const),
+    range: keyRange,
+    after: optional(bound),
+    order: optional(fc.constantFrom('asc' as const, 'desc' as const)),
+    limit: optional(fc.integer({ min: 1, max: LIMITS.pageRowsMax })),
+    keysOnly: fc.boolean(),
+    count: optional(fc.boolean()),
+    countOnly: optional(fc.boolean()),
+    revision: optional(known),
+    freshness,
+  })
+
+  test('its request', () => property(request, (drawn) => checkRequest(range.mux, drawn)))
+
+  test('its page', () => {
+    const page = fc.record({
+      records: fc.array(row, { maxLength: 5 }),
+      more: fc.boolean(),
+      count: optional(fc.nat()),
+    })
+    property(fc.tuple(page, fc.boolean(), grant), ([{ records, ...page }, keysOnly, head]) => {
+      const { encodeRecord, encodePage, decodeResult, decodeHead } = range.mux
+      const encoded = records.map((each) => encodeRecord(each, keysOnly))
+      const item: Item = packr.unpack(pack(encodePage(ID, encoded, page, head)))
+      const hidden = { value: new Uint8Array() }
+      const expected = keysOnly ? records.map(({ by: _by, ...each }) => ({ ...each, ...hidden })) : records
+      expect(plain(decodeResult(item))).toEqual(
+        plain({ records: expected, last: records.at(-1)?.key, ...page }),
+      )
+      const { revision: _revision, ...others } = head
+      expect(decodeHead(item)).toMatchObject(others)
+    })
+  })
+
+  test('a stream cannot be said', () => {
+    const all = { start: new Uint8Array(), end: undefined }
+    const asked = { kind: 'range', range: all, stream: true, freshness: {} } as const
+    expect(() => range.mux.encode(1, 1, asked)).toThrow('cannot be sent on this connection')
+  })
+})
+
+describe('a deletion of a range', () => {
+  const request = fc.record({ kind: fc.constant('delete-range' as const), range: keyRange, idempotency })
+
+  test('its request', () => property(request, (drawn) => checkRequest(deleteRange.mux, drawn)))
+
+  test('its result', () => {
+    const outcome = fc.record({
+      kind: fc.constant('delete-range' as const),
+      revision: known,
+      deleted: fc.nat(),
+    })
+    property(fc.tuple(request, outcome, applied), (drawn) => checkResult(deleteRange.mux, ...drawn))
+  })
+})
+
+describe('a batch', () => {
+  const command = fc.oneof(
+    fc.record({
+      kind: fc.constant('put' as const),
+      key,
+      value,
+      condition,
+      prev: fc.constant(false as const),
+      lease: optional(putLease),
+    }),
+    fc.record({ kind: fc.constant('delete' as const), key, condition, prev: fc.constant(false as const) }),
+  )
+  const commands = fc.array(command, { minLength: 1, maxLength: 9 })
+  const request = fc.record({ kind: fc.constant('batch' as const), commands, idempotency })
+
+  test('its request', () => property(request, (drawn) => checkRequest(batch.mux, drawn)))
+
+  test('its request of most changes', () => {
+    property(fc.tuple(command, idempotency), ([each, id]) => {
+      const small = {
+        ...each,
+        key: each.key.slice(0, 1),
+        ...(each.kind === 'put' ? { value: each.value.slice(0, 1) } : {}),
+      }
+      checkRequest(batch.mux, {
+        kind: 'batch',
+        commands: Array.from({ length: BATCH_COMMANDS_MAX }, () => small),
+        idempotency: id,
+      })
+    })
+  })
+
+  test('its result', () => {
+    const drawn = fc.tuple(
+      request,
+      fc.record({
+        revision: known,
+        other: known,
+        version: fc.nat(),
+        deleted: fc.constantFrom(0 as const, 1 as const),
+      }),
+      fc.boolean(),
+      applied,
+    )
+    property(drawn, ([asked, { revision: at, other, version, deleted }, isRefused, head]) => {
+      const refused = new ApiError('lease_not_found', 'there is no such lease')
+      const outcomes = asked.commands.map(({ kind }, index) => {
+        if (isRefused && index % 2 === 0) return refused
+        return kind === 'put'
+          ? { kind, revision: at, createRevision: at, modRevision: other, version, prev: undefined }
+          : { kind, revision: other, deleted, prev: undefined }
+      })
+      const item: Item = packr.unpack(
+        pack(batch.mux.encodeResult(ID, { kind: 'batch', revision: at, outcomes }, head)),
+      )
+      const decoded = batch.mux.decodeResult(item, asked)
+      const { code, message: detail, status } = refused
+      expect(plain(decoded)).toMatchObject({
+        revision: at,
+        outcomes: outcomes.map((each) =>
+          each instanceof ApiError ? { problem: { code, detail, status } } : plain(each),
+        ),
+      })
+      expect(decoded.outcomes).toHaveLength(outcomes.length)
+      expect(batch.mux.decodeHead(item)).toMatchObject(head)
+    })
+  })
+})
+
+describe('a transaction', () => {
+  const where = fc.oneof(fc.record({ key }), keyRange)
+  const number = fc.nat({ max: Number.MAX_SAFE_INTEGER })
+  const comparison: fc.Arbitrary<KvComparison> = fc
+    .tuple(
+      fc.record({ where, op: fc.constantFrom('=' as const, '!=' as const, '<' as const, '>' as const) }),
+      fc.oneof(
+        fc.record({ target: fc.constant('value' as const), to: value }),
+        fc.record({
+          target: fc.constantFrom('version' as const, 'create_revision' as const, 'mod_revision' as const),
+          to: number,
+        }),
+        fc.record({ target: fc.constant('lease' as const), to: optional(lease) }),
+      ),
+    )
+    .map(([what, target]) => ({ ...what, ...target }))
+  const { requested } = fc.letrec<{ requested: KvTxn; operation: KvTxnOperation }>((tie) => ({
+    operation: fc.oneof(
+      { depthSize: 'small' },
+      fc.record({
+        kind: fc.constant('put' as const),
+        key,
+        value,
+        prev: fc.boolean(),
+        lease: optional(putLease),
+      }),
+      fc.record({
+        kind: fc.constant('get' as const),
+        where,
+        limit: optional(fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER })),
+        keysOnly: fc.boolean(),
+        count: fc.boolean(),
+        countOnly: fc.boolean(),
+      }),
+      fc.record({ kind: fc.constant('delete' as const), where, prev: fc.boolean() }),
+      fc.record({ kind: fc.constant('txn' as const), txn: tie('requested') }),
+    ),
+    requested: fc.record({
+      compare: fc.array(comparison, { maxLength: 3 }),
+      success: fc.array(tie('operation'), { maxLength: 3 }),
+      failure: fc.array(tie('operation'), { maxLength: 3 }),
+    }),
+  }))
+  const request = fc.record({ kind: fc.constant('txn' as const), txn: requested, idempotency, freshness })
+  const limits = { ...LIMITS, requestBytesMax: Number.MAX_SAFE_INTEGER }
+
+  test('its request', () => property(request, (drawn) => checkRequest(txn.mux, drawn, plain, limits)))
+
+  test('its result', () => {
+    const records = fc.array(row, { maxLength: 2 })
+    const drawn = fc.record({
+      ...{
+        records,
+        prev,
+        previous: optional(records),
+        count: optional(fc.nat()),
+        revision: known,
+        version: fc.nat(),
+      },
+      ...{ isTrue: fc.boolean(), isRemembered: fc.boolean() },
+    })
+    property(fc.tuple(request, drawn, fc.oneof(applied, grant)), ([asked, found, head]) => {
+      const { isTrue } = found
+      const resultsOf = ({ success, failure }: KvTxn) => (isTrue ? success : failure).map(resultOf)
+      const resultOf = (operation: KvTxnOperation): KvTxnOperationResult => {
+        switch (operation.kind) {
+          case 'put': {
+            const { revision: at, version } = found
+            return { kind: 'put', createRevision: at, modRevision: at, version, prev: found.prev }
+          }
+          case 'get': {
+            if (found.isRemembered) return { kind: 'get', found: undefined }
+            const hidden = { value: new Uint8Array() }
+            const rows = operation.keysOnly
+              ? found.records.map(({ by: _, ...each }) => ({ ...each, ...hidden }))
+              : found.records
+            return { kind: 'get', found: { records: rows, more: isTrue, count: found.count } }
+          }
+          case 'delete':
+            return { kind: 'delete', deleted: found.version, prev: found.previous }
+          case 'txn':
+            return { kind: 'txn', succeeded: isTrue, results: resultsOf(operation.txn) }
+        }
+      }
+      const at = 'served' in head ? head.revision : found.revision
+      const outcome = { revision: at, succeeded: isTrue, results: resultsOf(asked.txn) }
+      checkResult(txn.mux, asked, outcome, head)
+      expect(txn.mux.resultBytes(outcome, asked)).toBeGreaterThanOrEqual(60 * outcome.results.length)
+    })
+  })
+})
+
+describe('a compaction', () => {
+  const request = fc.record({ kind: fc.constant('compact' as const), revision: known, idempotency })
+
+  test('its request', () => property(request, (drawn) => checkRequest(compact.mux, drawn)))
+
+  test('its result', () => {
+    const outcome = fc.record({
+      kind: fc.constant('compacted' as const),
+      revision: known,
+      compactRevision: known,
+    })
+    property(fc.tuple(request, outcome, applied), (drawn) => checkResult(compact.mux, ...drawn))
+  })
+})
+
+describe('a keep-alive', () => {
+  const request = fc.record({
+    kind: fc.constant('keep-alive' as const),
+    ids: fc.array(lease, { minLength: 1, maxLength: 20 }),
+    one: fc.constant(false),
+  })
+
+  test('its request', () => property(request, (drawn) => checkRequest(keepAlive.mux, drawn)))
+
+  test('its result', () => {
+    property(fc.tuple(request, optional(ttlMs), known), ([asked, ttl, at]) => {
+      const ttls = asked.ids.map((_, index) => (index % 2 === 0 ? ttl : undefined))
+      checkResult(keepAlive.mux, asked, ttls, { revision: at })
+    })
+  })
+})
+
+describe('an opened session', () => {
+  test('its request', () => checkRequest(openSession.mux, { kind: 'open-session' }))
+
+  test('its result', () => {
+    const outcome = fc.record({
+      ...{ kind: fc.constant('session' as const), revision: known, session: known, ageMsMax: fc.nat() },
+    })
+    property(outcome, (drawn) => checkResult(openSession.mux, { kind: 'open-session' }, drawn, {}))
+  })
+})
+
+describe('a watch', () => {
+  const watched = fc.oneof(
+    fc.record({ key }),
+    keyRange.filter(({ start, end }) => end === undefined || compareKeys(start, end) < 0),
+  )
+  const request = fc.record({
+    kind: fc.constant('watch' as const),
+    request: fc.record({
+      where: watched,
+      from: optional(known),
+      only: optional(fc.constantFrom('put' as const, 'delete' as const)),
+      prev: fc.boolean(),
+      values: fc.boolean(),
+      progressMs: fc.integer({ min: PROGRESS_MS_MIN, max: PROGRESS_MS_MAX }),
+    }),
+  })
+
+  test('its request', () => property(request, (drawn) => checkRequest(watch.mux, drawn)))
+
+  test('its beginning', () => {
+    property(fc.tuple(request, known), ([asked, at]) => checkResult(watch.mux, asked, at, {}))
+  })
+
+  test('its events', () => {
+    const event = fc.tuple(
+      fc.oneof(
+        row.map((record) => ({
+          type: 'put' as const,
+          key: record.key,
+          revision: record.modRevision,
+          record,
+        })),
+        fc.record({ type: fc.constant('delete' as const), key, revision: known }),
+      ),
+      prev,
+    )
+    property(fc.tuple(fc.array(event, { minLength: 1, maxLength: 4 }), known), ([events, at]) => {
+      const encoded = events.map(([each, before]) => encodeEvent(each, before, true))
+      const item: Item = packr.unpack(pack([ID, EVENTS, at, encoded]))
+      expect(plain(decodeWatchItem(item))).toEqual(
+        plain({
+          kind: 'events',
+          revision: at,
+          events: events.map(([each, before]) => ({ ...each, prev: before })),
+        }),
+      )
+    })
+  })
+
+  test('its events without values', () => {
+    property(fc.tuple(row, row), ([record, before]) => {
+      const event = { type: 'put', key: record.key, revision: record.modRevision, record } as const
+      const item: Item = packr.unpack(pack([ID, EVENTS, 7, [encodeEvent(event, before, false)]]))
+      const message = decodeWatchItem(item)
+      const [decoded] = message.kind === 'events' ? message.events : []
+      expect([decoded?.record?.value.length, decoded?.prev?.value.length]).toEqual([0, 0])
+      expect([decoded?.record?.by, decoded?.prev?.by]).toEqual([undefined, undefined])
+    })
+  })
+
+  test('its progress and its end', () => {
+    property(known, (at) => {
+      const progress: Item = packr.unpack(pack(encodeProgress(ID, at)))
+      expect(decodeWatchItem(progress)).toEqual({ kind: 'progress', revision: at })
+    })
+    const error = new ApiError('compacted', 'gone', { members: { resume_from: 7 } })
+    const end = decodeWatchItem(packr.unpack(pack(encodeWatchEnd(ID, problemDocument(error)))))
+    expect(end.kind === 'ended' && decodeProblem(end.problem)).toMatchObject({
+      ...{ code: 'compacted', detail: 'gone', status: 410, fields: { resume_from: 7 } },
+    })
+  })
+})
+
+describe('the connection', () => {
+  const name = fc.string({ minLength: 1 })
+  const leader = fc.record({ term: fc.nat(), name: optional(name) })
+  const limit = fc.integer({ min: 1, max: 2 ** 31 })
+
+  test('its welcome', () => {
+    const welcome = fc.record({
+      ...{ cluster: name, node: name, server: name, leader, revision: known },
+      ...{ operationsMax: limit, bytesMax: limit, messageBytesMax: limit, changesMax: limit },
+      ...{ watchesMax: limit, txnOperationsMax: limit, keepAliveMax: limit },
+    })
+    property(welcome, (drawn) => {
+      expect(decodeWelcome(packr.unpack(pack(encodeWelcome(drawn))))).toEqual(drawn)
+    })
+  })
+
+  test('its notice of a leader', () => {
+    property(leader, (drawn) => {
+      expect(decodeNotice(packr.unpack(pack(encodeLeaderNotice(drawn))))).toEqual({
+        kind: 'leader',
+        leader: drawn,
+      })
+    })
+  })
+
+  test('the trace context of an operation', () => {
+    expect(decodeTrace(unpack(pack(encodeTrace(7, '00-a-b-01', 'x=1'))) as Item)).toEqual([
+      '00-a-b-01',
+      'x=1',
+    ])
+    expect(decodeTrace(unpack(pack(encodeTrace(7, '00-a-b-01', ''))) as Item)).toEqual([
+      '00-a-b-01',
+      undefined,
+    ])
   })
 })

@@ -49,8 +49,10 @@ export {
 export {
   ApiError,
   type ApiErrorCode,
+  decodeProblem,
   type ErrorFacts,
   PROBLEMS,
+  type ProblemAnswer,
   type ProblemDocument,
   problemDocument,
   retryAfterSeconds,

@@ -2,6 +2,7 @@
 // docs/reference/errors.md describes each code. A test compares the two.
 
 import { bytesDocument } from './bytes.ts'
+import { type Fields, isObject, isWholeNumber } from './disagreement.ts'
 import type { ReadGrant } from './freshness.ts'
 import type { RecordMetadata, Revision } from './store.ts'
 
@@ -130,6 +131,30 @@ const metaDocument = ({ key, createRevision, modRevision, version, lease }: Reco
   version,
   ...(lease === undefined ? {} : { lease }),
 })
+
+/** A problem as a client decodes it. A newer node may have further codes. */
+export interface ProblemAnswer {
+  readonly code: string
+  readonly detail: string
+  readonly status: number
+  readonly retryAfterMs: number | undefined
+  /** All members of the document. */
+  readonly fields: Fields
+}
+
+/** undefined: it is no document of a node. */
+export function decodeProblem(document: unknown): ProblemAnswer | undefined {
+  if (!isObject(document)) return undefined
+  const { code, detail, status, retry_after_ms: retryAfterMs } = document
+  if (typeof code !== 'string') return undefined
+  return {
+    code,
+    detail: typeof detail === 'string' ? detail : code,
+    status: isWholeNumber(status) ? status : PROBLEMS.internal.status,
+    retryAfterMs: typeof retryAfterMs === 'number' ? retryAfterMs : undefined,
+    fields: document,
+  }
+}
 
 /** Pause in whole seconds (RFC 9110); undefined if another attempt soon after is no use. */
 export function retryAfterSeconds(code: ApiErrorCode): number | undefined {

@@ -18,30 +18,34 @@ export interface ItemLimits {
   readonly requestBytesMax: number
 }
 
-export interface MuxRequestForm<Q> {
+/** The item of a request, as a node decodes it. */
+export interface ItemForm<Q> {
   /** The kind of its item. */
   readonly opcode: number
   /** Largest number of elements of its item. */
   readonly elementsMax: number
-  /** `timeoutMs`: how long the node may take. Throws `ApiError` for what an item cannot say. */
-  readonly encode: (id: number, timeoutMs: number, request: Q) => Item
   /** Decodes the fields after the timeout. Throws `ApiError`. */
   readonly decode: (item: Item, limits: ItemLimits) => Q
-  /** Bytes that count for the credit of a connection. */
-  readonly credit: (request: Q) => number
-  /** The same, of an item whose fields are not checked. */
+  /** Bytes that count for the credit of a connection. The fields are not checked yet. */
   readonly itemCredit: (item: Item) => number
   /** Bytes that a node keeps until it has answered, or the watch has ended. The credit unless given. */
   readonly heldBytes?: (item: Item) => number
+}
+
+export interface MuxRequestForm<Q> extends ItemForm<Q> {
+  /** `timeoutMs`: how long the node may take. Throws `ApiError` for what an item cannot say. */
+  readonly encode: (id: number, timeoutMs: number, request: Q) => Item
+  /** The credit, as its client counts it. */
+  readonly credit: (request: Q) => number
   /** At most the bytes of its item in a message. */
   readonly size: (request: Q) => number
 }
 
-/** An operation whose result is one item. */
-export interface MuxForm<Q, R, H extends AnswerHead = AnswerHead> extends MuxRequestForm<Q> {
+/** An operation whose result is one item. `D`: the result as a client decodes it. */
+export interface MuxForm<Q, R, H extends AnswerHead = AnswerHead, D = R> extends MuxRequestForm<Q> {
   readonly encodeResult: (id: number, result: R, head: H, request: Q) => Item
   /** Throws `DisagreementError`. */
-  readonly decodeResult: (item: Item, request: Q) => R
+  readonly decodeResult: (item: Item, request: Q) => D
   readonly decodeHead: (item: Item) => AnswerHead
   /** Memory of the item of a result, beside that of any answer. */
   readonly resultBytes: (result: R, request: Q) => number
@@ -53,6 +57,9 @@ export const PROBLEM = 1
 
 /** Bytes of an item that are no keys and no values: numbers, a slot of a session, a condition of one revision. */
 export const ITEM_BYTES = 128
+
+/** Credit for a range, or for a watch that begins. */
+export const RANGE_CREDIT_BYTES = 1024
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Answers

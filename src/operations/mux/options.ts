@@ -6,6 +6,7 @@ import { MAX_STALENESS_MS_MAX } from '../forms/durations.ts'
 import type { FreshnessOptions } from '../forms/freshness.ts'
 import { type Idempotency, isToken, SEQ_MAX, SESSION_SLOTS_MAX } from '../forms/idempotency.ts'
 import { type PutLease, putLeaseOf } from '../forms/leases.ts'
+import type { KeyRange } from '../forms/places.ts'
 import { ApiError } from '../forms/problems.ts'
 import { asRevision, type Revision, TTL_MS_MAX, TTL_MS_MIN } from '../forms/store.ts'
 import {
@@ -175,3 +176,16 @@ function decodeStaleness(field: unknown): number | undefined {
   if (typeof field === 'number' && field > 0 && field <= MAX_STALENESS_MS_MAX) return field
   throw invalidField('max_staleness_ms', `a number above 0 and up to ${MAX_STALENESS_MS_MAX}`)
 }
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Ranges
+
+/** The bounds of a range. One that has all keys before its end, or after its start, does not name that bound. */
+export function encodeBounds({ start, end }: KeyRange): Record<string, unknown> {
+  const bounds: Record<string, unknown> = {}
+  if (start.length > 0) bounds.start = start
+  if (end !== undefined) bounds.end = end
+  return bounds
+}
+
+export const rangeBytes = ({ start, end }: KeyRange): number => start.length + (end?.length ?? 0)

@@ -29,7 +29,6 @@ import type { RecordScan } from '../node/record-scan.ts'
 import type { NodeApi } from '../node/types.ts'
 import type { Reservation } from './budget.ts'
 import { errorOfOutcome } from './errors.ts'
-import type { ApiLimits } from './limits.ts'
 import { finish, type Instant, type Ranges } from './ranges.ts'
 
 /** Throws `ApiError` for a transaction that is refused whatever the store has. */
@@ -60,12 +59,6 @@ export const wantsPrev = (txn: KvTxn): boolean =>
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Memory
-
-/** Throws `ApiError` for a transaction with so many bytes of keys and values, if that is too much for one request. */
-export function checkTxnBytes(bytes: number, { requestBytesMax }: Pick<ApiLimits, 'requestBytesMax'>): void {
-  if (bytes > requestBytesMax)
-    throw new ApiError('request_too_large', `transaction of ${bytes} bytes, at most ${requestBytesMax}`)
-}
 
 /** Bytes of the keys and values of a transaction. */
 export function bytesOfTxn({ compare, success, failure }: KvTxn): number {

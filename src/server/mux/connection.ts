@@ -5,6 +5,8 @@
 import type { Socket } from 'node:net'
 import type { WebSocket } from 'ws'
 import { ApiError } from '../../operations/forms/index.ts'
+import { findByOpcode } from '../../operations/index.ts'
+import { CANCEL, TRACE } from '../../operations/mux/connection.ts'
 import type { Item } from '../../operations/mux/form.ts'
 import type { Api } from '../api/api.ts'
 import { afterDrain, ConnectionShare, PIECE_BYTES, tooManyBodies } from '../api/budget.ts'
@@ -16,21 +18,15 @@ import { NumberMap } from '../node/number-map.ts'
 import type { MuxLimits } from './limits.ts'
 import { asItem, idOf, packMessage, readMessage, type SharedItem } from './messages.ts'
 import { MuxCall } from './mux-call.ts'
-import { creditOf, encodeError } from './mux-codec.ts'
 import {
-  CANCEL,
   GOING_AWAY,
   INTERNAL_ERROR,
-  NAMES,
-  NOTICE,
-  type Opcode,
   POLICY_VIOLATION,
   PROTOCOL_ERROR,
   ProtocolFault,
-  TRACE,
   TRY_AGAIN_LATER,
   UNSUPPORTED_DATA,
-} from './protocol.ts'
+} from './protocol-fault.ts'
 import { MuxWatch, SMALL_ITEM_BYTES, type WatchConnection } from './watch-sink.ts'
 
 /** Head of a ping or pong of a client: two bytes and the mask. */
@@ -153,9 +149,9 @@ export class MuxConnection implements WatchConnection, WaitingClient {
   }
 
   /** Sends an item that answers no operation. */
-  notice(...fields: readonly unknown[]): void {
+  notice(item: Item): void {
     if (this.#isOver) return
-    this.#ready.push([NOTICE, ...fields])
+    this.#ready.push(item)
     this.#flushSoon()
   }
 
@@ -321,15 +317,17 @@ export class MuxConnection implements WatchConnection, WaitingClient {
       this.#cancel(id)
       return
     }
-    if (!isOp(op)) throw new ProtocolFault(PROTOCOL_ERROR, `operation ${id} is of an unknown kind`)
+    const definition = findByOpcode(op)
+    if (definition === undefined)
+      throw new ProtocolFault(PROTOCOL_ERROR, `operation ${id} is of an unknown kind`)
     const { api, limits } = this.#options
-    const bytes = creditOf(op, item)
+    const bytes = definition.mux.itemCredit(item)
     this.#open ??= new NumberMap()
     if (this.#open.get(id) !== undefined || this.#watches?.has(id))
       throw new ProtocolFault(POLICY_VIOLATION, `the id ${id} is in use`)
     if (this.#open.size >= limits.muxOperationsMax || this.#openBytes + bytes > limits.muxBytesMax)
       throw new ProtocolFault(POLICY_VIOLATION, 'more operations, or bytes of them, than the credit allows')
-    const call = new MuxCall(this, id, op, bytes, arrivedAt)
+    const call = new MuxCall(this, id, definition, bytes, arrivedAt)
     this.#open.set(id, call)
     this.#openBytes += bytes
     this.#pending++
@@ -342,7 +340,7 @@ export class MuxConnection implements WatchConnection, WaitingClient {
     this.#watches?.get(id)?.cancel()
     const call = this.#open?.get(id)
     if (call === undefined || call.isChange || call.status !== undefined) return
-    encodeError(call, new ApiError('cancelled', 'the client has cancelled it'))
+    call.fail(new ApiError('cancelled', 'the client has cancelled it'))
     call.withdraw?.()
   }
 
@@ -486,5 +484,3 @@ export class MuxConnection implements WatchConnection, WaitingClient {
 const INTERNAL = new ProtocolFault(INTERNAL_ERROR, 'the node failed to read this message')
 /** A close frame has room for 123 bytes. All reasons are ASCII. */
 const REASON_CHARS_MAX = 123
-
-const isOp = (op: unknown): op is Opcode => typeof op === 'number' && Object.hasOwn(NAMES, op)

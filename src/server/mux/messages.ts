@@ -2,8 +2,9 @@
 // implementation of MessagePack can read them.
 
 import { Packr } from 'msgpackr'
+import { LARGEST_ID } from '../../operations/mux/connection.ts'
 import type { Item } from '../../operations/mux/form.ts'
-import { ID_MAX, PROTOCOL_ERROR, ProtocolFault } from './protocol.ts'
+import { PROTOCOL_ERROR, ProtocolFault } from './protocol-fault.ts'
 import { UnreadableError, unpack } from './unpack.ts'
 
 const packr = new Packr({ useRecords: false })
@@ -96,6 +97,6 @@ export function asItem(item: unknown): Item {
 
 export function idOf(item: Item): number {
   const id = item[0]
-  if (typeof id === 'number' && Number.isInteger(id) && id >= 1 && id <= ID_MAX) return id
-  throw new ProtocolFault(PROTOCOL_ERROR, `an id is a whole number from 1 to ${ID_MAX}`)
+  if (typeof id === 'number' && Number.isInteger(id) && id >= 1 && id <= LARGEST_ID) return id
+  throw new ProtocolFault(PROTOCOL_ERROR, `an id is a whole number from 1 to ${LARGEST_ID}`)
 }

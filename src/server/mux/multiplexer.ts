@@ -6,8 +6,18 @@ import { type WebSocket, WebSocketServer } from 'ws'
 import { TXN_OPERATIONS_MAX } from '../../kv/txn.ts'
 import { BATCH_COMMANDS_MAX } from '../../operations/batch.ts'
 import { ApiError } from '../../operations/forms/index.ts'
+import { OPERATIONS, type Operation } from '../../operations/index.ts'
 import { RENEW_LEASES_MAX } from '../../operations/keep-alive.ts'
-import type { Item } from '../../operations/mux/form.ts'
+import {
+  CLOSING_NOTICE,
+  type ConnectionWelcome,
+  encodeLeaderNotice,
+  encodeWelcome,
+  type KnownLeader,
+  SUBPROTOCOL,
+} from '../../operations/mux/connection.ts'
+import { checkElements } from '../../operations/mux/fields.ts'
+import type { Item, ItemLimits } from '../../operations/mux/form.ts'
 import type { Api } from '../api/api.ts'
 import { execute } from '../api/execute.ts'
 import type { StallLimits } from '../connections/limits.ts'
@@ -15,9 +25,8 @@ import type { Metrics } from '../node/metrics.ts'
 import type { NodeApi } from '../node/types.ts'
 import { type ConnectionOptions, type MuxClient, MuxConnection } from './connection.ts'
 import type { MuxLimits } from './limits.ts'
-import type { MuxCall } from './mux-call.ts'
-import { bytesHeldBy, decode, encode, encodeError } from './mux-codec.ts'
-import { CHANGES, PROTOCOL_VERSION, SUBPROTOCOL } from './protocol.ts'
+import { type MuxCall, MuxPage } from './mux-call.ts'
+import { endWithResult } from './results.ts'
 
 export interface MultiplexerOptions {
   readonly api: Api
@@ -46,7 +55,7 @@ export class Multiplexer {
   #flushesSoon = false
   #timer: NodeJS.Timeout | undefined
   /** The leader of the last notice. */
-  #knownLeader: Leader
+  #knownLeader: KnownLeader
 
   constructor(options: MultiplexerOptions) {
     const { api, limits } = options
@@ -85,30 +94,30 @@ export class Multiplexer {
     try {
       if (isClosing()) throw new ApiError('not_ready', 'this node stops')
       api.outbound.check(0)
-      call.hold(bytesHeldBy(call, item))
+      call.hold(call.definition.mux.heldBytes?.(item) ?? call.bytes)
     } catch (error) {
-      encodeError(call, api.errorOf(error))
+      call.fail(api.errorOf(error))
       return
     }
     // A batch takes some milliseconds, and a message may have many of them.
-    if (call.op === CHANGES) api.outbound.turns.run(() => this.#execute(call, item))
+    if (call.definition === OPERATIONS.batch) api.outbound.turns.run(() => this.#execute(call, item))
     else this.#execute(call, item)
   }
 
   #execute(call: MuxCall, item: Item): void {
     const { api } = this.#options
     try {
-      execute(api, decode(call, item, api.limits), call, (result) => {
+      execute(api, decodeOperation(call, item, api.limits), call, (result) => {
         // The client does not read a reply.
         if (call.isAbandoned()) return call.end(0, [])
         try {
-          encode(call, result, api.node.revision)
+          endWithResult(call, result, api.node.revision)
         } catch (error) {
-          encodeError(call, api.errorOf(error))
+          call.fail(api.errorOf(error))
         }
       })
     } catch (error) {
-      encodeError(call, api.errorOf(error))
+      call.fail(api.errorOf(error))
     }
   }
 
@@ -136,15 +145,18 @@ export class Multiplexer {
   }
 
   #sendLeader(): void {
-    const { term, name } = leaderOf(this.#options.api.node)
-    const isChange = name !== this.#knownLeader.name || (name !== null && term !== this.#knownLeader.term)
-    this.#knownLeader = { term, name }
-    if (isChange) for (const connection of this.#connections) connection.notice('leader', term, name)
+    const leader = leaderOf(this.#options.api.node)
+    const { term, name } = leader
+    const isChange =
+      name !== this.#knownLeader.name || (name !== undefined && term !== this.#knownLeader.term)
+    this.#knownLeader = leader
+    const notice = encodeLeaderNotice(leader)
+    if (isChange) for (const connection of this.#connections) connection.notice(notice)
   }
 
   /** The node stops: accepted operations are answered, later ones are refused. */
   closing(): void {
-    for (const connection of this.#connections) connection.notice('closing')
+    for (const connection of this.#connections) connection.notice(CLOSING_NOTICE)
   }
 
   /** The node stops: ends the connections without open operations and watches. */
@@ -159,7 +171,7 @@ export class Multiplexer {
     this.#connections.add(connection)
     socket.on('close', () => this.#left(connection))
     watchConnection(socket, connection)
-    connection.notice('welcome', welcome(api.node, version, limits))
+    connection.notice(encodeWelcome(welcomeOf(api.node, version, limits)))
     const everyMs = Math.min(CHECK_MS_MAX, limits.muxPingMs / 4, limits.writeStallMsMax / 4)
     this.#timer ??= setInterval(() => {
       for (const connection of this.#connections) connection.check(everyMs)
@@ -195,35 +207,38 @@ export class Multiplexer {
   }
 }
 
+/** Decodes the operation of an item, and its deadline. Throws `ApiError`. */
+export function decodeOperation(call: MuxCall, item: Item, limits: ItemLimits): Operation {
+  const { elementsMax, decode } = call.definition.mux
+  checkElements(item, elementsMax)
+  call.setTimeout(item[2])
+  const operation = decode(item, limits)
+  if (operation.kind === 'range') call.page = new MuxPage(operation.keysOnly === true)
+  return operation
+}
+
 /** Interval of the checks for silent clients. */
 const CHECK_MS_MAX = 5_000
 /** Limits of the pieces in which one message may arrive: each piece is an object. */
 const FRAGMENTS_MAX = 1_024
 const CHUNKS_MAX = 16 * 1_024
 
-interface Leader {
-  readonly term: number
-  readonly name: string | null
-}
-
-const leaderOf = ({ term, leaderName }: NodeApi): Leader => ({ term, name: leaderName ?? null })
+const leaderOf = ({ term, leaderName }: NodeApi): KnownLeader => ({ term, name: leaderName })
 
 /** Time for a client to answer the close frame. The types of `ws` lack this option. */
 const closingWithin = (closeTimeout: number): object => ({ closeTimeout })
 
-const welcome = (node: NodeApi, server: string, limits: MuxLimits) => ({
-  version: PROTOCOL_VERSION,
+const welcomeOf = (node: NodeApi, server: string, limits: MuxLimits): ConnectionWelcome => ({
   cluster: node.clusterId,
   node: node.name,
   server,
-  term: node.term,
-  leader: leaderOf(node).name,
+  leader: leaderOf(node),
   revision: node.revision,
-  operations_max: limits.muxOperationsMax,
-  bytes_max: limits.muxBytesMax,
-  message_bytes_max: limits.muxMessageBytesMax,
-  changes_max: BATCH_COMMANDS_MAX,
-  watches_max: limits.muxWatchesMax,
-  txn_operations_max: TXN_OPERATIONS_MAX,
-  keep_alive_max: RENEW_LEASES_MAX,
+  operationsMax: limits.muxOperationsMax,
+  bytesMax: limits.muxBytesMax,
+  messageBytesMax: limits.muxMessageBytesMax,
+  changesMax: BATCH_COMMANDS_MAX,
+  watchesMax: limits.muxWatchesMax,
+  txnOperationsMax: TXN_OPERATIONS_MAX,
+  keepAliveMax: RENEW_LEASES_MAX,
 })

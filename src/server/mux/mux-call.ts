@@ -1,22 +1,22 @@
 // One operation of a multiplexed connection, from its arrival to its answer.
 
 import type { Span, SpanContext } from '@opentelemetry/api'
-import type { KeyRow } from '../../operations/forms/index.ts'
-import type { Operation } from '../../operations/index.ts'
-import { decodeTimeout } from '../../operations/mux/fields.ts'
-import type { Item } from '../../operations/mux/form.ts'
+import type { ApiError, KeyRow } from '../../operations/forms/index.ts'
 import {
-  encodeRecord,
-  encodeRecordMeta,
-  RECORD_BYTES,
-  type RecordField,
-} from '../../operations/mux/records.ts'
+  type ItemOperation,
+  OPERATIONS,
+  type Operation,
+  type OperationLabel,
+} from '../../operations/index.ts'
+import { decodeTrace } from '../../operations/mux/connection.ts'
+import { decodeTimeout } from '../../operations/mux/fields.ts'
+import { encodeProblem, type Item } from '../../operations/mux/form.ts'
+import type { RecordField } from '../../operations/mux/records.ts'
 import { traceContextOf } from '../../tracing/trace-context.ts'
 import { endFailed, tracer } from '../../tracing/tracer.ts'
 import { answerWithinMs } from '../api/limits.ts'
 import type { Call, PageCollector, Permit, Principal } from '../api/operation.ts'
 import type { WatchHandle, WatchSink } from '../node/watch/index.ts'
-import { GET, KEEP_ALIVE, NAMES, type Opcode, RANGE, WATCH } from './protocol.ts'
 import type { MuxWatch } from './watch-sink.ts'
 
 /** Memory of an answer beside keys and values. */
@@ -46,7 +46,7 @@ export class MuxCall implements Call {
   /** Keys and values are sent as they are. */
   readonly expansion = 1
   readonly id: number
-  readonly op: Opcode
+  readonly definition: ItemOperation
   /** Bytes that the node keeps for it until its answer is sent, or until its watch ends. */
   heldBytes = 0
   /** Bytes of its key and value that count for credit. */
@@ -68,10 +68,16 @@ export class MuxCall implements Call {
   #span: Span | undefined
   #watch: MuxWatch | undefined
 
-  constructor(connection: CallConnection, id: number, op: Opcode, bytes: number, arrivedAt: number) {
+  constructor(
+    connection: CallConnection,
+    id: number,
+    definition: ItemOperation,
+    bytes: number,
+    arrivedAt: number,
+  ) {
     this.#connection = connection
     this.id = id
-    this.op = op
+    this.definition = definition
     this.bytes = bytes
     this.arrivedAt = arrivedAt
     this.deadline = arrivedAt
@@ -85,8 +91,8 @@ export class MuxCall implements Call {
     return { method: `mux ${this.name}`, address: this.#connection.address }
   }
 
-  get name(): (typeof NAMES)[Opcode] {
-    return NAMES[this.op]
+  get name(): OperationLabel {
+    return this.definition.label
   }
 
   get trace(): SpanContext | undefined {
@@ -97,13 +103,13 @@ export class MuxCall implements Call {
   startSpan(node: string, context: Item | undefined): void {
     const recording = tracer()
     if (recording === undefined) return
-    const parent = context && traceContextOf(recording, context[2], context[3])
+    const parent = context && traceContextOf(recording, ...decodeTrace(context))
     this.#span = recording.startRequest(`mux ${this.name}`, { 'quorate.node': node }, parent)
   }
 
   /** A transaction counts as a change, also without changes. A keep-alive changes no key. */
   get isChange(): boolean {
-    return this.op !== GET && this.op !== RANGE && this.op !== WATCH && this.op !== KEEP_ALIVE
+    return this.definition.effect === 'change'
   }
 
   setTimeout(field: unknown): void {
@@ -152,6 +158,11 @@ export class MuxCall implements Call {
     else span.end()
   }
 
+  /** Ends the call with an error. */
+  fail(error: ApiError): void {
+    this.end(error.status, encodeProblem(this.id, error, this.isChange))
+  }
+
   /** Only the first answer counts: a read may have been cancelled. */
   end(status: number, answer: Item, bytes = 0): void {
     if (this.status !== undefined) return
@@ -174,9 +185,10 @@ export class MuxPage implements PageCollector {
   }
 
   add(row: KeyRow, bytesMax: number): number {
-    const bytes = RECORD_BYTES + row.key.length + (this.#keysOnly ? 0 : row.value.length)
+    const { recordBytes, encodeRecord } = OPERATIONS.range.mux
+    const bytes = recordBytes(row, this.#keysOnly)
     if (bytes > bytesMax) return bytes
-    this.records.push(this.#keysOnly ? encodeRecordMeta(row) : encodeRecord(row.key, row))
+    this.records.push(encodeRecord(row, this.#keysOnly))
     this.bytes += bytes
     return bytes
   }

@@ -1,20 +1,12 @@
 // The sink of a watch of a multiplexed connection: its events become items.
 
-import type { KeyRow, Revision } from '../../operations/forms/index.ts'
+import type { Revision } from '../../operations/forms/index.ts'
 import { ApiError, problemDocument } from '../../operations/forms/index.ts'
 import type { Item } from '../../operations/mux/form.ts'
-import { encodeRecord, encodeRecordMeta } from '../../operations/mux/records.ts'
+import { EVENTS, encodeEvent, encodeProgress, encodeWatchEnd } from '../../operations/watch.ts'
 import { errorOfWatch } from '../api/watch.ts'
-import type {
-  ChangeEvent,
-  EventsMessage,
-  MessageForm,
-  WatchEnd,
-  WatchHandle,
-  WatchSink,
-} from '../node/watch/index.ts'
+import type { EventsMessage, MessageForm, WatchEnd, WatchHandle, WatchSink } from '../node/watch/index.ts'
 import { arrayHead, packAll, SharedItem } from './messages.ts'
-import { EVENTS, PROGRESS, WATCH_ENDED } from './protocol.ts'
 
 /** The connection of a watch. */
 export interface WatchConnection {
@@ -73,7 +65,7 @@ export class MuxWatch implements WatchSink {
   }
 
   progress(revision: Revision): void {
-    this.#connection.send([this.#id, PROGRESS, revision], SMALL_ITEM_BYTES)
+    this.#connection.send(encodeProgress(this.#id, revision), SMALL_ITEM_BYTES)
   }
 
   waits(): void {
@@ -101,28 +93,13 @@ export class MuxWatch implements WatchSink {
 
   #end(error: ApiError): void {
     const problem = problemDocument(error)
-    this.#connection.send([this.#id, WATCH_ENDED, problem], JSON.stringify(problem).length)
+    this.#connection.send(encodeWatchEnd(this.#id, problem), JSON.stringify(problem).length)
     this.#connection.watchEnded(this.#id)
   }
 }
 
 const FORM: MessageForm = {
   head: ({ revision, events }) => Buffer.concat([packAll(revision), arrayHead(events.length)]),
-  event: (event, prev, values) => packAll(eventField(event, prev, values)),
+  event: (event, prev, values) => packAll(encodeEvent(event, prev, values)),
   tail: new Uint8Array(),
-}
-
-const EVENT_PUT = 0
-const EVENT_DELETE = 1
-
-function eventField(
-  event: ChangeEvent,
-  prev: KeyRow | null | undefined,
-  values: boolean,
-): readonly unknown[] {
-  const wire = (row: KeyRow): Item => (values ? encodeRecord(row.key, row) : encodeRecordMeta(row))
-  const fields: unknown[] =
-    event.type === 'put' ? [EVENT_PUT, wire(event.record)] : [EVENT_DELETE, event.key, event.revision]
-  if (prev !== undefined) fields.push(prev === null ? null : wire(prev))
-  return fields
 }

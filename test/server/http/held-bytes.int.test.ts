@@ -2,7 +2,7 @@
 // of all connections, one that sends more is refused, and a small request is served.
 
 import { expect, test, vi } from 'vitest'
-import { WATCH } from '../../../src/server/mux/protocol.ts'
+import { OPERATIONS } from '../../../src/operations/index.ts'
 import { MuxClient, soon } from '../mux/mux-client.ts'
 import { atRest, Client, COLD, get, onNodeHttp, put, statusOf } from './raw-client.ts'
 import { type Served, serve } from './served.ts'
@@ -118,7 +118,7 @@ test('ranges and watches of a multiplexed connection count with their keys', asy
   const served = await serve({ limits: LIMITS })
   const client = await new MuxClient(served.port).open()
   const key = (n: number) => String(n).padEnd(4 * KiB, 'k')
-  for (let n = 1; n <= 8; n++) client.send([n, WATCH, null, { key: key(n) }])
+  for (let n = 1; n <= 8; n++) client.send([n, OPERATIONS.watch.mux.opcode, null, { key: key(n) }])
   const ends = await Promise.all(Array.from({ length: 8 }, (_, n) => client.answer(n + 1)))
   const refused = ends.filter((answer) => answer?.[1] !== 0)
   expect(refused).toHaveLength(2)

@@ -3,33 +3,17 @@
 
 import { expect, test } from 'vitest'
 import { ApiError } from '../../../src/operations/forms/index.ts'
-import type { Operation } from '../../../src/operations/index.ts'
+import { findByOpcode, OPERATIONS, type OperationKind } from '../../../src/operations/index.ts'
 import type { Item } from '../../../src/operations/mux/form.ts'
 import { answerWithinMs, apiLimits } from '../../../src/server/api/limits.ts'
+import { decodeOperation } from '../../../src/server/mux/multiplexer.ts'
 import { MuxCall } from '../../../src/server/mux/mux-call.ts'
-import { bytesHeldBy, creditOf, decode, encodeError } from '../../../src/server/mux/mux-codec.ts'
-import {
-  CHANGES,
-  COMPACT,
-  DELETE,
-  DELETE_RANGE,
-  GET,
-  KEEP_ALIVE,
-  NAMES,
-  OPEN_CLIENT_SESSION,
-  type Opcode,
-  PUT,
-  RANGE,
-  TXN,
-  WATCH,
-} from '../../../src/server/mux/protocol.ts'
 
 const bytes = (length: number): Buffer => Buffer.alloc(length, 'x')
 const fields = (given: object): ReadonlyMap<string, unknown> => new Map(Object.entries(given))
 const IDENTITY = ['token']
 
 interface Kind {
-  readonly kind: Operation['kind']
   /** All fields that the item may have, after its id, kind and time. */
   readonly fields: readonly unknown[]
   readonly isChange: boolean
@@ -43,36 +27,40 @@ const nested = fields({
   failure: [fields({ delete: fields({ prefix: 'four' }) })],
 })
 
-const KINDS: { readonly [Op in Opcode]: Kind } = {
-  [PUT]: {
-    ...{ kind: 'put', isChange: true, credit: 30 },
+type MuxKind = {
+  [K in OperationKind]: (typeof OPERATIONS)[K] extends { readonly mux: unknown } ? K : never
+}[OperationKind]
+
+const KINDS: { readonly [K in MuxKind]: Kind } = {
+  put: {
+    ...{ isChange: true, credit: 30 },
     fields: [bytes(10), bytes(20), IDENTITY, fields({ ttl_ms: 5_000 })],
   },
-  [DELETE]: {
-    ...{ kind: 'delete', isChange: true, credit: 10 },
+  delete: {
+    ...{ isChange: true, credit: 10 },
     fields: [bytes(10), IDENTITY, fields({ if_match: '*' })],
   },
-  [GET]: {
-    ...{ kind: 'get', isChange: false, credit: 10 },
+  get: {
+    ...{ isChange: false, credit: 10 },
     fields: [bytes(10), 3, fields({ consistency: 'stale' }), 2],
   },
-  [RANGE]: {
-    ...{ kind: 'range', isChange: false, credit: 1_024, held: 36 },
+  range: {
+    ...{ isChange: false, credit: 1_024, held: 36 },
     fields: [fields({ start: bytes(10), end: bytes(11), after: bytes(12), order: 'asc' }), 3, null],
   },
-  [OPEN_CLIENT_SESSION]: { kind: 'open-session', isChange: true, credit: 0, fields: [] },
-  [CHANGES]: {
-    ...{ kind: 'batch', isChange: true, credit: 60 },
+  'open-session': { isChange: true, credit: 0, fields: [] },
+  batch: {
+    ...{ isChange: true, credit: 60 },
     fields: [
       [
-        [PUT, bytes(10), bytes(20)],
-        [DELETE, bytes(30)],
+        [1, bytes(10), bytes(20)],
+        [2, bytes(30)],
       ],
       IDENTITY,
     ],
   },
-  [TXN]: {
-    ...{ kind: 'txn', isChange: true, credit: 15 },
+  txn: {
+    ...{ isChange: true, credit: 15 },
     fields: [
       fields({ compare: [fields({ key: 'c', exists: true })], success: [fields({ txn: nested })] }),
       IDENTITY,
@@ -80,14 +68,14 @@ const KINDS: { readonly [Op in Opcode]: Kind } = {
       null,
     ],
   },
-  [DELETE_RANGE]: {
-    ...{ kind: 'delete-range', isChange: true, credit: 21 },
+  'delete-range': {
+    ...{ isChange: true, credit: 21 },
     fields: [fields({ start: bytes(10), end: bytes(11) }), IDENTITY],
   },
-  [COMPACT]: { kind: 'compact', isChange: true, credit: 0, fields: [3, IDENTITY] },
-  [KEEP_ALIVE]: { kind: 'keep-alive', isChange: false, credit: 40, fields: [['7', '8']] },
-  [WATCH]: {
-    ...{ kind: 'watch', isChange: false, credit: 1_024, held: 13 },
+  compact: { isChange: true, credit: 0, fields: [3, IDENTITY] },
+  'keep-alive': { isChange: false, credit: 40, fields: [['7', '8']] },
+  watch: {
+    ...{ isChange: false, credit: 1_024, held: 13 },
     fields: [fields({ prefix: bytes(10) }), 3, fields({ only: 'put' })],
   },
 }
@@ -102,24 +90,28 @@ const CONNECTION = {
 }
 
 const arrivedAt = performance.now() - 10_000
-const called = (op: Opcode, item: Item): MuxCall =>
-  new MuxCall(CONNECTION, 1, op, creditOf(op, item), arrivedAt)
+const called = (kind: MuxKind, item: Item): MuxCall => {
+  const definition = OPERATIONS[kind]
+  expect(findByOpcode(definition.mux.opcode)).toBe(definition)
+  return new MuxCall(CONNECTION, 1, definition, definition.mux.itemCredit(item), arrivedAt)
+}
 
-const TABLE = Object.entries(KINDS).map(
-  ([op, kind]) => [NAMES[Number(op) as Opcode], Number(op) as Opcode, kind] as const,
-)
+const TABLE = Object.entries(KINDS).map(([kind, each]) => [kind as MuxKind, each] as const)
 
-test.each(TABLE)('%s (%i)', (_, op, { kind, fields: given, isChange, credit, held = credit }) => {
-  const item: Item = [1, op, 1_000, ...given]
-  const call = called(op, item)
-  expect([call.bytes, bytesHeldBy(call, item)]).toEqual([credit, held])
-  expect(decode(call, item, apiLimits)).toMatchObject({ kind })
+test.each(TABLE)('%s', (kind, { fields: given, isChange, credit, held = credit }) => {
+  const { opcode } = OPERATIONS[kind].mux
+  const item: Item = [1, opcode, 1_000, ...given]
+  const call = called(kind, item)
+  expect([call.bytes, call.definition.mux.heldBytes?.(item) ?? call.bytes]).toEqual([credit, held])
+  expect(decodeOperation(call, item, apiLimits)).toMatchObject({ kind })
   // The time of the client runs from the arrival, however long a turn takes to come.
   expect(call.deadline).toBe(arrivedAt + answerWithinMs(1_000))
-  expect(() => decode(called(op, item), [...item, null], apiLimits)).toThrow(/has at most \d+ elements/)
-  expect(() => decode(called(op, item), [1, op, 0, ...given], apiLimits)).toThrow('timeout_ms')
+  expect(() => decodeOperation(called(kind, item), [...item, null], apiLimits)).toThrow(
+    /has at most \d+ elements/,
+  )
+  expect(() => decodeOperation(called(kind, item), [1, opcode, 0, ...given], apiLimits)).toThrow('timeout_ms')
   expect(call.isChange).toBe(isChange)
-  encodeError(call, new ApiError('outcome_unknown', 'who knows', { written: 'unknown' }))
+  call.fail(new ApiError('outcome_unknown', 'who knows', { written: 'unknown' }))
   const [, , problem] = call.answer
   expect(problem).toMatchObject({ code: 'outcome_unknown', status: 504 })
   if (isChange) expect(problem).toMatchObject({ written: 'unknown' })
