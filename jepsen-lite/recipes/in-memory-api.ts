@@ -2,11 +2,10 @@
 // bodies.
 
 import { Socket } from 'node:net'
-import type { WatchParameters } from '../../src/client/operation.ts'
 import { errorResponse } from '../../src/operations/forms/http.ts'
-import { ApiError, asRevision, whereToWatch } from '../../src/operations/forms/index.ts'
+import { ApiError } from '../../src/operations/forms/index.ts'
 import { get } from '../../src/operations/get.ts'
-import type { Operation } from '../../src/operations/index.ts'
+import type { Operation, WatchedChanges } from '../../src/operations/index.ts'
 import { put } from '../../src/operations/put.ts'
 import { Api } from '../../src/server/api/api.ts'
 import { execute } from '../../src/server/api/execute.ts'
@@ -100,16 +99,11 @@ export class InMemoryApi {
 
   /** `done` receives the watch and the revision of the store, or a problem. */
   watch(
-    { place, from, prev, only, values, progressMs }: WatchParameters,
+    request: WatchedChanges,
     timeoutMs: number,
     sink: WatchSink,
     done: (begun: { readonly watch: WatchHandle; readonly revision: number } | Answered) => void,
   ): void {
-    const where = whereToWatch({ key: place.key, prefix: place.prefix, start: place.start, end: place.end })
-    const request = {
-      ...{ where, prev, only, values, progressMs },
-      from: from === undefined ? undefined : asRevision(from),
-    }
     const deadline = performance.now() + timeoutMs
     const call = { deadline, expansion: 1, isAbandoned: () => false, openSink: () => sink }
     execute(this.#api, { kind: 'watch', request }, call, (result) => {

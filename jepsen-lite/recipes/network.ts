@@ -6,7 +6,7 @@ import { whenAborted } from '../../src/client/abort-listeners.ts'
 import { withQuery } from '../../src/client/address.ts'
 import type { Json } from '../../src/client/decode.ts'
 import type { Endpoint } from '../../src/client/endpoints.ts'
-import { type CallRequest, WATCH, type WatchOperation } from '../../src/client/operation.ts'
+import type { CallRequest, RequestOf } from '../../src/client/request.ts'
 import { nodeTimeoutMs } from '../../src/client/retry-policy.ts'
 import { after } from '../../src/client/timer.ts'
 import { httpRequestOf } from '../../src/client/transport/http-codec.ts'
@@ -24,7 +24,7 @@ import type { Machine, Process } from '../sim/process.ts'
 import { IO } from '../sim/time.ts'
 import type { SimWorld } from '../sim/world.ts'
 import type { Random } from '../workload/random.ts'
-import { type Answered, InMemoryApi } from './in-memory-api.ts'
+import { type Answered, InMemoryApi, type SimulatedRequest } from './in-memory-api.ts'
 import type { VirtualProcess, VirtualProcesses } from './virtual-process.ts'
 
 /** Port of the first machine. */
@@ -153,6 +153,8 @@ export class ClientNetwork {
   #send(pending: Pending, request: CallRequest, options: SendOptions): void {
     const { host, machine } = pending
     const { time } = this.#world
+    // As it is now: the client may change its name for a later try.
+    const sent = simulatedRequest(request, options)
     const ms = this.#delayMs(host, machine)
     // No connection can be made, and nothing tells the client.
     if (ms === undefined) return
@@ -171,7 +173,7 @@ export class ClientNetwork {
       pending.isConnected = true
       // A stopped process reads it later.
       time.push(time.now, IO, process, () =>
-        this.#hosts.enter(this.#nodes, () => this.#serve(pending, process, request, options)),
+        this.#hosts.enter(this.#nodes, () => this.#serve(pending, process, request, sent, options)),
       )
     })
   }
@@ -180,7 +182,13 @@ export class ClientNetwork {
     return (this.#cuts.get(nameOf(host, machine)) ?? 0) > this.#world.time.now
   }
 
-  #serve(pending: Pending, process: Process, request: CallRequest, options: SendOptions): void {
+  #serve(
+    pending: Pending,
+    process: Process,
+    request: CallRequest,
+    sent: SimulatedRequest,
+    options: SendOptions,
+  ): void {
     const { driver } = process
     // It ends.
     if (driver === undefined) return
@@ -192,22 +200,12 @@ export class ClientNetwork {
         enter: (run) => this.#hosts.enter(this.#nodes, run),
       })
     this.#fronts.set(process, front)
-    const { timeoutMs, writeId, clusterId } = options
-    if (request.op === WATCH) {
-      this.#watch(pending, process, front, request, timeoutMs)
+    if (request.kind === 'watch') {
+      this.#watch(pending, process, front, request, options)
       return
     }
-    const { method, path, headers, body } = httpRequestOf(request)
-    const sentRequest = {
-      ...{ method, target: withQuery(path, { timeout: `${nodeTimeoutMs(timeoutMs)}ms` }), body },
-      headers: {
-        ...headers,
-        ...(clusterId === undefined ? undefined : { 'Kv-Cluster': clusterId }),
-        ...idempotencyHeaders(writeId),
-      },
-    }
     front.serve(
-      sentRequest,
+      sent,
       () => !pending.host.live,
       (answered) => this.#answer(pending, answered),
     )
@@ -239,13 +237,13 @@ export class ClientNetwork {
     pending: Pending,
     process: Process,
     front: InMemoryApi,
-    { request, silentMs }: WatchOperation,
-    timeoutMs: number,
+    { request }: RequestOf<'watch'>,
+    { timeoutMs, streamSilenceMs = timeoutMs }: SendOptions,
   ): void {
     const { host, machine } = pending
     const { time } = this.#world
     let watch: WatchHandle | undefined
-    const stream = new ClientStream(host, process, silentMs, {
+    const stream = new ClientStream(host, process, streamSilenceMs, {
       send: (line, isLast) => {
         const ms = this.#delayMs(host, machine) ?? this.#leftMs(host, machine)
         stream.readyAt = Math.max(stream.readyAt, time.now + ms)
@@ -282,6 +280,20 @@ export class ClientNetwork {
   #endWatch(stream: ClientStream): void {
     this.#watches.delete(stream)
     stream.reset()
+  }
+}
+
+function simulatedRequest(request: CallRequest, { timeoutMs, clusterId }: SendOptions): SimulatedRequest {
+  const { method, path, headers, body } = httpRequestOf(request)
+  return {
+    method,
+    target: withQuery(path, { timeout: `${nodeTimeoutMs(timeoutMs)}ms` }),
+    headers: {
+      ...headers,
+      ...(clusterId === undefined ? undefined : { 'Kv-Cluster': clusterId }),
+      ...('idempotency' in request ? idempotencyHeaders(request.idempotency) : undefined),
+    },
+    body,
   }
 }
 

@@ -1,8 +1,9 @@
 // Calls about users, roles and the switch that makes rights be checked.
 
 import { disagree } from '../operations/forms/disagreement.ts'
-import { bytesOf } from './address.ts'
-import type { ApiCall } from './administration.ts'
+import { keyAfter, type Permission } from '../operations/forms/index.ts'
+import type { RequestedAuthChange } from '../operations/index.ts'
+import type { RequestCall } from './administration.ts'
 import type {
   AuthChangeOptions,
   AuthStatus,
@@ -13,17 +14,9 @@ import type {
   UserInfo,
   Users,
 } from './auth-types.ts'
-import {
-  arrayIn,
-  bytesFromJson,
-  bytesToJson,
-  decoded,
-  type Json,
-  objectOf,
-  stringIn,
-  wholeNumberIn,
-} from './decode.ts'
+import { arrayIn, bytesFromJson, decoded, type Json, objectOf, stringIn, wholeNumberIn } from './decode.ts'
 import { QuorateError } from './errors.ts'
+import { ownBytes, ownRange } from './request.ts'
 import type { NodeAnswer } from './transport/transport.ts'
 import type { CallOptions } from './types.ts'
 import {
@@ -34,16 +27,16 @@ import {
   checkUserChange,
 } from './validate-arguments.ts'
 
-export function authSwitch(call: ApiCall): AuthSwitch {
+export function authSwitch(call: RequestCall): AuthSwitch {
   const change = async (kind: 'enable' | 'disable', options: CallOptions): Promise<AuthStatus> => {
     checkCall(`auth.${kind}`, options)
-    const answer = await sent(call, { method: 'POST', path: `/v1/auth/${kind}`, json: {} }, options)
+    const answer = await changed(call, { kind }, options)
     return decoded(answer, 'unknown', statusFromJson)
   }
   return {
     status: async (options = {}) => {
       checkCall('auth.status', options)
-      return decoded(await read(call, '/v1/auth', options), 'no', statusFromJson)
+      return decoded(await call({ kind: 'show-auth' }, options), 'no', statusFromJson)
     },
     enable: (options = {}) => change('enable', options),
     disable: (options = {}) => change('disable', options),
@@ -51,7 +44,7 @@ export function authSwitch(call: ApiCall): AuthSwitch {
 }
 
 /** `ownPassword`: the password of a user as the client knows it. */
-export function users(call: ApiCall, ownPassword: (name: string) => string | undefined): Users {
+export function users(call: RequestCall, ownPassword: (name: string) => string | undefined): Users {
   const { list, ...calls } = named(call, 'users', userFromJson)
   return {
     ...calls,
@@ -62,14 +55,13 @@ export function users(call: ApiCall, ownPassword: (name: string) => string | und
     put: async (name, user, options = {}) => {
       checkUserChange(name, user, options)
       const { password, roles, oldPassword = password === undefined ? undefined : ownPassword(name) } = user
-      const json = { password, old_password: oldPassword, roles }
-      const request = { method: 'PUT', path: pathOf('users', name), json }
-      return decoded(await sent(call, request, options), 'unknown', userFromJson)
+      const change = { kind: 'put-user', name, password, oldPassword, roles } as const
+      return decoded(await changed(call, change, options), 'unknown', userFromJson)
     },
   }
 }
 
-export function roles(call: ApiCall): Roles {
+export function roles(call: RequestCall): Roles {
   const { list, ...calls } = named(call, 'roles', roleFromJson)
   return {
     ...calls,
@@ -79,22 +71,17 @@ export function roles(call: ApiCall): Roles {
     },
     put: async (name, permissions, options = {}) => {
       checkRoleChange(name, permissions, options)
-      const json = { permissions: permissions.map(permissionJson) }
-      const request = { method: 'PUT', path: pathOf('roles', name), json }
-      return decoded(await sent(call, request, options), 'unknown', roleFromJson)
+      const change = { kind: 'put-role', name, permissions: permissions.map(readPermission) } as const
+      return decoded(await changed(call, change, options), 'unknown', roleFromJson)
     },
   }
 }
 
-type Folder = 'users' | 'roles'
-
-const pathOf = (folder: Folder, name: string): string => `/v1/auth/${folder}/${encodeURIComponent(name)}`
-
 /** The calls that are the same for users and roles. */
-const named = <T>(call: ApiCall, folder: Folder, decode: (json: Json) => T) => ({
+const named = <T>(call: RequestCall, folder: 'users' | 'roles', decode: (json: Json) => T) => ({
   list: async (options: CallOptions = {}) => {
     checkCall(`${folder}.list`, options)
-    return decoded(await read(call, `/v1/auth/${folder}`, options), 'no', (json) => ({
+    return decoded(await call({ kind: `show-${folder}`, name: undefined }, options), 'no', (json) => ({
       all: arrayIn(json, folder).map((each) => decode(objectOf(each, `one of the ${folder}`))),
       revision: wholeNumberIn(json, 'revision'),
     }))
@@ -104,7 +91,7 @@ const named = <T>(call: ApiCall, folder: Folder, decode: (json: Json) => T) => (
     checkName(`${folder}.get`, name)
     checkCall(`${folder}.get`, options)
     try {
-      return decoded(await read(call, pathOf(folder, name), options), 'no', decode)
+      return decoded(await call({ kind: `show-${folder}`, name }, options), 'no', decode)
     } catch (error) {
       if (error instanceof QuorateError && error.code === 'not_found') return undefined
       throw error
@@ -112,7 +99,11 @@ const named = <T>(call: ApiCall, folder: Folder, decode: (json: Json) => T) => (
   },
   delete: async (name: string, options: AuthChangeOptions = {}): Promise<AuthStatus> => {
     checkAuthDelete(`${folder}.delete`, name, options)
-    const answer = await sent(call, { method: 'DELETE', path: pathOf(folder, name) }, options)
+    const answer = await changed(
+      call,
+      { kind: folder === 'users' ? 'delete-user' : 'delete-role', name },
+      options,
+    )
     return decoded(answer, 'unknown', statusFromJson)
   },
 })
@@ -120,40 +111,21 @@ const named = <T>(call: ApiCall, folder: Folder, decode: (json: Json) => T) => (
 // ---------------------------------------------------------------------------------------------------------------------
 // Requests
 
-const read = (call: ApiCall, path: string, options: CallOptions): Promise<NodeAnswer> =>
-  call({ kind: 'read' }, { method: 'GET', path }, options)
-
-interface AuthRequest {
-  readonly method: string
-  readonly path: string
-  readonly json?: Json
-}
-
-/**
- * Sends a change. Without a revision it must not be sent twice: a copy that arrives late would undo a later change, and
- * could give back a right that was taken away.
- */
-function sent(
-  call: ApiCall,
-  { method, path, json }: AuthRequest,
-  options: AuthChangeOptions,
+function changed(
+  call: RequestCall,
+  change: RequestedAuthChange,
+  { ifRevision, ...options }: AuthChangeOptions,
 ): Promise<NodeAnswer> {
-  const { ifRevision } = options
-  const headers = {
-    ...(ifRevision === undefined ? undefined : { 'If-Match': `"${ifRevision}"` }),
-    ...(json === undefined ? undefined : { 'Content-Type': 'application/json' }),
-  }
-  const body = json && bytesOf(JSON.stringify(json))
-  const kind = ifRevision === undefined ? 'bare' : 'conditional'
-  return call({ kind }, { method, path, headers, body }, options)
+  return call({ kind: 'change-auth', change, ifRevision }, options)
 }
 
-function permissionJson({ access, ...range }: RolePermission): Json {
-  const bounds = Object.entries(range).flatMap(([name, value]: [string, unknown]) => {
-    if (value === undefined) return []
-    return [[name, value === true ? value : bytesToJson(bytesOf(value as string | Uint8Array))]]
-  })
-  return { access, ...Object.fromEntries(bounds) }
+function readPermission(permission: RolePermission): Permission {
+  if (permission.access === 'admin') return { access: 'admin', range: undefined }
+  const { access, ...range } = permission
+  if ('all' in range) return { access, range: ownRange({}) }
+  if (!('key' in range)) return { access, range: ownRange(range) }
+  const start = ownBytes(range.key)
+  return { access, range: { start, end: keyAfter(start) } }
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -1,7 +1,6 @@
 // A backup: the bytes of a file, in one stream. The file says itself whether it is complete.
 
-import { withQuery } from './address.ts'
-import { type ApiCall, readFrom } from './administration.ts'
+import { type RequestCall, readFrom } from './administration.ts'
 import { incomplete } from './decode.ts'
 import { QuorateError } from './errors.ts'
 import type { Interruption } from './interruption.ts'
@@ -12,7 +11,7 @@ import { checkBackup } from './validate-arguments.ts'
 
 /** Calls that a backup needs of the client. */
 interface BackupCalls {
-  readonly call: ApiCall
+  readonly call: RequestCall
   readonly timeoutMs: number
   readonly interruption: Interruption
   /** As for a list. */
@@ -28,14 +27,13 @@ export async function* backup(
   options: BackupOptions,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   checkBackup('backup', options)
-  const { history, timeoutMs = usualMs } = options
-  const path = withQuery('/v1/backup', { history })
+  const { history = true, timeoutMs = usualMs } = options
   const reader = new ChunkReader(timeoutMs)
   reader.silenceMs = options.endpoint === undefined ? streamSilenceMs(timeoutMs) : undefined
   let bytes = 0
   for (;;) {
     const limited = { ...options, timeoutMs: Math.max(1, reader.leftMs) }
-    const answer = await reader.timing(readFrom(call, path, limited, true))
+    const answer = await reader.timing(readFrom(call, { kind: 'backup', history }, limited))
     const endpoint = answer.endpoint.url
     if (answer.kind !== 'streaming' || 'messages' in answer.stream)
       throw incomplete('the node does not stream', endpoint)

@@ -9,11 +9,11 @@
 // So a call has at most two tries in flight. The first answer ends it.
 
 import type { Idempotency } from '../operations/forms/index.ts'
+import type { Repeat } from '../operations/index.ts'
 import { whenAborted } from './abort-listeners.ts'
 import { Backoff } from './backoff.ts'
 import {
   type CallEnd,
-  type CallKind,
   errorOf,
   failureText,
   foreignError,
@@ -33,7 +33,7 @@ import { isOfNode, type ProblemDetails, problemFrom } from './decode.ts'
 import type { Endpoint, Endpoints } from './endpoints.ts'
 import { PreconditionFailedError, type QuorateError, UnavailableError } from './errors.ts'
 import { type Closing, closedError, pause } from './interruption.ts'
-import { API, bytesOfRequest, type CallRequest, GET, isChange, isLeaderRead } from './operation.ts'
+import { bytesOfRequest, type CallRequest, isChange, nameChange, needsLeader, repeatOf } from './request.ts'
 import {
   INTERNAL_MAX,
   LEFT_MIN_MS,
@@ -52,6 +52,7 @@ import {
   WRITE_MIN_MS,
 } from './retry-policy.ts'
 import { type Stopwatch, startStopwatch } from './suspend-aware-clock.ts'
+import { isMuxed } from './transport/mux-codec.ts'
 import type { MuxTransport } from './transport/mux-transport.ts'
 import type {
   Headers,
@@ -65,8 +66,10 @@ import type {
 import { isDated, type WriteIdSource } from './write-ids.ts'
 
 export interface ClientCall {
-  readonly kind: CallKind
   readonly request: CallRequest
+  /** As in `SendOptions`. */
+  readonly seal?: SendOptions['seal']
+  readonly streamSilenceMs?: number | undefined
   /** A time of `performance.now()`. */
   readonly startedAt: number
   readonly timeoutMs: number
@@ -136,17 +139,17 @@ export class CallEngine {
   }
 
   /** Acquires a permit for a call before any byte of it has left. Returns how long it has waited. */
-  acquire(call: Omit<ClientCall, 'request'>): number | Promise<number> {
+  acquire(call: ClientCall): number | Promise<number> {
     if (this.options.closing.isClosed) throw closedError()
     this.options.mux?.noteCall(this.limiter.acquired)
     return this.limiter.tryAcquire() ? 0 : this.#wait(call)
   }
 
-  async #wait({ kind, startedAt, timeoutMs, signal }: Omit<ClientCall, 'request'>): Promise<number> {
+  async #wait({ request, startedAt, timeoutMs, signal }: ClientCall): Promise<number> {
     const isAcquired = await this.limiter.wait(timeoutMs, signal)
     const waitedMs = performance.now() - startedAt
     const leftMs = timeoutMs - waitedMs
-    const neededMs = leastMs(kind === 'read', timeoutMs, this.limiter.usualMs)
+    const neededMs = leastMs(repeatOf(request) === 'freely', timeoutMs, this.limiter.usualMs)
     if (isAcquired && leftMs >= neededMs) return waitedMs
     if (isAcquired) this.limiter.release()
     const reason = this.options.closing.reason(signal)
@@ -193,6 +196,7 @@ interface SideTries {
 class RetryingCall {
   readonly #engine: CallEngine
   readonly #call: ClientCall
+  readonly #repeat: Repeat
   readonly #endpoints: Endpoints
   readonly #deadline: number
   /** End of the call while no endpoint has accepted a connection. The last try may wait for the lookup of its name. */
@@ -222,6 +226,7 @@ class RetryingCall {
   constructor(engine: CallEngine, call: ClientCall, waitedMs: number) {
     this.#engine = engine
     this.#call = call
+    this.#repeat = repeatOf(call.request)
     this.#endpoints = call.endpoints ?? engine.options.endpoints
     this.#deadline = call.startedAt + call.timeoutMs
     this.#unreachableAt = call.startedAt + waitedMs + (engine.options.unreachableAfterMs ?? call.timeoutMs)
@@ -364,7 +369,7 @@ class RetryingCall {
   }
 
   get #tryMinMs(): number {
-    return this.#call.kind !== 'read' && this.#tries.refusal !== undefined ? WRITE_MIN_MS : LEFT_MIN_MS
+    return this.#repeat !== 'freely' && this.#tries.refusal !== undefined ? WRITE_MIN_MS : LEFT_MIN_MS
   }
 
   async #obtainCredentials(): Promise<CallEnd<NodeAnswer> | undefined> {
@@ -385,8 +390,8 @@ class RetryingCall {
     const { mux } = options
     const { request, endpoints } = this.#call
     const nowMs = performance.now()
-    if (mux !== undefined && this.#attempts === 0 && endpoints === undefined && request.op !== API) {
-      const atLeader = isChange(request) || (inFlight <= READS_AT_LEADER && isLeaderRead(request))
+    if (mux !== undefined && this.#attempts === 0 && endpoints === undefined && isMuxed(request)) {
+      const atLeader = (isChange(request) || inFlight <= READS_AT_LEADER) && needsLeader(request)
       const endpoint = mux.pick(this.#endpoints, nowMs, atLeader)
       if (endpoint !== undefined) return endpoint
     }
@@ -401,7 +406,7 @@ class RetryingCall {
   /** One try. */
   #send(endpoint: Endpoint, sideTries?: SideTries): Promise<SendOutcome> {
     const { http, mux, credentials } = this.#engine.options
-    const { request, kind, endpoints, isLogin = false, span, timeoutMs } = this.#call
+    const { request, endpoints, isLogin = false, span, timeoutMs } = this.#call
     const isMuxed = endpoints === undefined && mux?.accepts(endpoint, request, this.#attempts > 0) === true
     if (!isLogin) credentials.renewInTime(timeoutMs)
     const visit = this.#visit(endpoint)
@@ -411,26 +416,25 @@ class RetryingCall {
     this.#attempts += 1
     const nowMs = performance.now()
     endpoint.requestSent(this, nowMs)
-    const writeId = kind === 'keyed' ? this.#currentWriteId() : undefined
-    if (writeId !== undefined && !isDated(writeId) && this.#tries.unknown === undefined)
-      this.#undatedSentAt = startStopwatch()
+    if (this.#repeat === 'by-id') this.#nameChange()
     span?.trying(endpoint)
-    const options = this.#sendOptions(visit, writeId, nowMs, sideTries)
+    const options = this.#sendOptions(visit, nowMs, sideTries)
     return (isMuxed ? mux : http).send(endpoint, request, options)
   }
 
-  #currentWriteId(): Idempotency {
+  #nameChange(): void {
     this.#writeId ??= this.#call.writeId ?? this.#engine.options.writeIds.next()
-    return this.#writeId
+    if (!isDated(this.#writeId) && this.#tries.unknown === undefined) this.#undatedSentAt = startStopwatch()
+    nameChange(this.#call.request, this.#writeId)
   }
 
   #sendOptions(
     { endpoint, authorization }: Visit,
-    writeId: Idempotency | undefined,
     sentAtMs: number,
     sideTries: SideTries | undefined,
   ): SendOptions {
-    const { kind, request, timeoutMs, isLogin = false, span: trace, signal, background } = this.#call
+    const { request, timeoutMs, isLogin = false, span: trace, signal } = this.#call
+    const { seal, streamSilenceMs, background } = this.#call
     const timeLeftMs = Math.max(1, this.#deadline - sentAtMs)
     // How many endpoints remain for this round.
     let untried = 0
@@ -442,7 +446,7 @@ class RetryingCall {
     const hasAlternative = sideTries !== undefined || this.#hasAlternative(endpoint)
     if (hasAlternative) connectMs = Math.min(connectMs, limitMs)
     // A change that must not be sent twice waits for its answer to the end.
-    if (kind !== 'bare' && this.#endpoints.all.length > 1) {
+    if (this.#repeat !== 'never' && this.#endpoints.all.length > 1) {
       const silentMs = isLogin ? Math.max(limitMs, Math.min(LOGIN_MS, timeoutMs * LOGIN_SHARE)) : limitMs
       const sendingMs = Math.min(bytesOfRequest(request) / SLOW_BYTES_PER_MS, timeLeftMs / 2)
       silenceMs = Math.max(silentMs * 2 ** (sideTries?.count ?? 0), sendingMs)
@@ -456,7 +460,8 @@ class RetryingCall {
       waitsForLookup: untried === 0,
       silenceMs,
       mayGiveUp,
-      writeId,
+      seal,
+      streamSilenceMs,
       clusterId: this.#engine.options.cluster.id,
       authorization,
       trace,
@@ -534,7 +539,6 @@ class RetryingCall {
   }
 
   #failed(endpoint: Endpoint, outcome: NotSent | MaybeApplied): CallEnd<NodeAnswer> | undefined {
-    const { kind } = this.#call
     if (outcome.kind === 'not-sent' && outcome.greeting !== undefined)
       return this.#leaveOut(endpoint, otherProtocolError(endpoint, outcome.greeting, outcome.cause))
     const reason = failureText(outcome)
@@ -544,7 +548,7 @@ class RetryingCall {
       this.#tries.reached = true
       if (outcome.timedOut) this.#tries.silentUrl = endpoint.url
     }
-    if (isSent && kind !== 'read') this.#tries.unknown ??= failure
+    if (isSent && this.#repeat !== 'freely') this.#tries.unknown ??= failure
     const nowMs = performance.now()
     const interrupted = this.#interrupted
     if (interrupted !== undefined) {
@@ -555,24 +559,25 @@ class RetryingCall {
     endpoint.failed(nowMs)
     this.#engine.options.cluster.hastenDiscovery()
     if (outcome.timedOut) this.#visit(endpoint).isSilent = true
-    return isSent && kind === 'bare' ? OUT_OF_TIME : undefined
+    return isSent && this.#repeat === 'never' ? OUT_OF_TIME : undefined
   }
 
   #answered(answer: NodeAnswer): CallEnd<NodeAnswer> | undefined {
     const { endpoint, headers } = answer
-    const { kind, request, endpoints, onAnswer } = this.#call
+    const { request, endpoints, onAnswer } = this.#call
     const otherCluster = this.#engine.options.cluster.noteAnswer(answer, endpoints === undefined)
-    if (otherCluster !== undefined) return this.#leaveOut(endpoint, foreignError(answer, otherCluster, kind))
+    if (otherCluster !== undefined)
+      return this.#leaveOut(endpoint, foreignError(answer, otherCluster, this.#repeat))
     if (isOfNode(headers)) onAnswer?.(answer)
     const isServed = answer.kind === 'streaming' || answer.status < 400
-    if (isServed && !isOfNode(headers)) return this.#leaveOut(endpoint, namelessError(endpoint, kind))
+    if (isServed && !isOfNode(headers)) return this.#leaveOut(endpoint, namelessError(endpoint, this.#repeat))
     this.#tries.reached = true
     if (isServed) {
       endpoint.worked()
       return { kind: 'answered', answer }
     }
     const problem = problemFrom(answer.status, headers, answer.body)
-    if (request.op === GET && problem.code === 'not_found') {
+    if (request.kind === 'get' && problem.code === 'not_found') {
       endpoint.worked()
       return { kind: 'answered', answer }
     }
@@ -588,13 +593,12 @@ class RetryingCall {
     this.#visit(endpoint).foreign = error
     if (error.written !== 'unknown') return undefined
     this.#tries.unknown = error
-    const isOver = error.code === 'wrong_cluster' || this.#call.kind === 'bare'
+    const isOver = error.code === 'wrong_cluster' || this.#repeat === 'never'
     return isOver ? { kind: 'refused', error } : undefined
   }
 
   #refused(headers: Headers, problem: ProblemDetails, endpoint: Endpoint): CallEnd<NodeAnswer> | undefined {
-    const { kind } = this.#call
-    const error = problemError(problem, headers, endpoint, kind)
+    const error = problemError(problem, headers, endpoint, this.#repeat)
     if (problem.code === 'unexpected_answer' && !problem.passing) return this.#leaveOut(endpoint, error)
     if (problem.passing) endpoint.failed(performance.now())
     else endpoint.worked()
@@ -607,7 +611,7 @@ class RetryingCall {
     if (error.written === 'unknown') this.#tries.unknown = error
     else if (problem.passing) this.#tries.refusal = error
     const again = problem.passing || (problem.code === 'internal' && ++this.#internals < INTERNAL_MAX)
-    const twice = this.#tries.unknown !== undefined && kind === 'bare'
+    const twice = this.#tries.unknown !== undefined && this.#repeat === 'never'
     if (!again || twice) return { kind: 'refused', error }
     this.#visit(endpoint).notBeforeMs = performance.now() + (problem.retryAfterMs ?? 0)
     return undefined
@@ -633,7 +637,7 @@ class RetryingCall {
    */
   #renewWriteId(expired: QuorateError): CallEnd<NodeAnswer> | undefined {
     const { writeIds } = this.#engine.options
-    if (this.#tries.unknown !== undefined || this.#call.kind !== 'keyed')
+    if (this.#tries.unknown !== undefined || this.#repeat !== 'by-id')
       return { kind: 'refused', error: expired }
     if (this.#writeId !== undefined) writeIds.forgotten(this.#writeId)
     this.#writeId = writeIds.token()

@@ -2,6 +2,7 @@
 // for every try.
 
 import { DisagreementError, isWholeNumber } from '../operations/forms/disagreement.ts'
+import type { Repeat } from '../operations/index.ts'
 import { metaFromJson, objectOf, type ProblemDetails, unexpected } from './decode.ts'
 import type { Endpoint, Endpoints } from './endpoints.ts'
 import {
@@ -16,12 +17,6 @@ import {
 } from './errors.ts'
 import { tlsFailureText } from './tls.ts'
 import type { Headers, MaybeApplied, NodeAnswer, NotSent } from './transport/transport.ts'
-
-/**
- * `read`: may be repeated. `keyed`: a write with an idempotency key. `conditional`: a change under a revision that it
- * raises, so at most one of its copies is applied. `bare`: a change that must not be sent twice.
- */
-export type CallKind = 'read' | 'keyed' | 'conditional' | 'bare'
 
 /** How a call ended. */
 export type CallEnd<Answer> =
@@ -133,13 +128,13 @@ function interrupted(what: string, code: 'aborted' | 'closed', tries: Tries, cau
  * The answer of a node of another cluster, whatever its content. A node refuses a request that names another cluster,
  * so only reads are ever served.
  */
-export function foreignError(answer: NodeAnswer, clusterId: string, kind: CallKind): QuorateError {
+export function foreignError(answer: NodeAnswer, clusterId: string, repeat: Repeat): QuorateError {
   const refused = answer.kind === 'answered' && answer.status >= 400 && answer.status < 500
   const { url } = answer.endpoint
   const node = answer.headers['kv-node']
   return new QuorateError(`${url} belongs to another cluster (${clusterId})`, {
     code: 'wrong_cluster',
-    written: kind === 'read' || refused ? 'no' : 'unknown',
+    written: repeat === 'freely' || refused ? 'no' : 'unknown',
     status: answer.kind === 'answered' ? answer.status : 200,
     endpoint: url,
     node: typeof node === 'string' ? node : undefined,
@@ -147,8 +142,12 @@ export function foreignError(answer: NodeAnswer, clusterId: string, kind: CallKi
 }
 
 /** The answer does not name its cluster, as every node's answer does. */
-export const namelessError = ({ url }: Endpoint, kind: CallKind): QuorateError =>
-  unexpected(new DisagreementError('it does not name its cluster'), url, kind === 'read' ? 'no' : 'unknown')
+export const namelessError = ({ url }: Endpoint, repeat: Repeat): QuorateError =>
+  unexpected(
+    new DisagreementError('it does not name its cluster'),
+    url,
+    repeat === 'freely' ? 'no' : 'unknown',
+  )
 
 /** A port with TLS has refused a request without it. No code says so, and the node has not read the request. */
 export const isOnlyTls = ({ code, detail }: ProblemDetails, { isSecure }: Endpoint): boolean =>
@@ -175,9 +174,9 @@ export function problemError(
   problem: ProblemDetails,
   headers: Headers,
   endpoint: Endpoint,
-  kind: CallKind,
+  repeat: Repeat,
 ): QuorateError {
-  const isRead = kind === 'read'
+  const isRead = repeat === 'freely'
   const node = headers['kv-node']
   const details = {
     code: isRead && problem.code === 'outcome_unknown' ? 'timeout' : problem.code,

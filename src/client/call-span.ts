@@ -5,33 +5,8 @@ import type { Span, SpanContext } from '@opentelemetry/api'
 import { endFailed, tracer } from '../tracing/tracer.ts'
 import type { Endpoint } from './endpoints.ts'
 import { QuorateError } from './errors.ts'
-import {
-  API,
-  type CallRequest,
-  CHANGES,
-  COMPACT,
-  DELETE,
-  DELETE_RANGE,
-  GET,
-  KEEP_ALIVE,
-  PUT,
-  RANGE,
-  TXN,
-  WATCH,
-} from './operation.ts'
+import { type CallRequest, spanName } from './request.ts'
 import type { SendOutcome } from './transport/transport.ts'
-
-const NAMES = {
-  [PUT]: 'put',
-  [DELETE]: 'delete',
-  [GET]: 'get',
-  [RANGE]: 'range',
-  [CHANGES]: 'batch',
-  [TXN]: 'txn',
-  [DELETE_RANGE]: 'delete-range',
-  [COMPACT]: 'compact',
-  [KEEP_ALIVE]: 'keep-alive',
-} as const
 
 const SAMPLED = 1
 
@@ -44,11 +19,9 @@ export class CallSpan {
 
   /** Begins the span of a call; undefined: nobody records. A watch has no span: it may have no end. */
   static begin(request: CallRequest): CallSpan | undefined {
-    const recording = request.op === WATCH ? undefined : tracer()
-    if (recording === undefined || request.op === WATCH) return undefined
-    // The rest of a path may have ids and names.
-    const operation =
-      request.op === API ? (/^\/v1\/([a-z]+)/.exec(request.path)?.[1] ?? 'api') : NAMES[request.op]
+    const recording = request.kind === 'watch' ? undefined : tracer()
+    if (recording === undefined) return undefined
+    const operation = spanName(request)
     const attributes = { 'db.system.name': 'quorate', 'db.operation.name': operation }
     return new CallSpan(recording.startCall(`quorate.${operation}`, attributes))
   }

@@ -15,15 +15,9 @@ import {
   UnavailableError,
   UnreachableError,
 } from './errors.ts'
-import {
-  bytesOfChange,
-  type CallResult,
-  CHANGES,
-  type ChangeOperation,
-  type ChangesOperation,
-} from './operation.ts'
+import { bytesOfChange, type CallRequest, type ChangeRequest, nameChange, type RequestOf } from './request.ts'
 import { leastMs } from './retry-policy.ts'
-import { resultOf, resultsOf } from './transport/http-codec.ts'
+import { resultOf, resultsOf, type SingleResult } from './transport/http-codec.ts'
 
 export const BATCH_CHANGES_MAX = 256
 export const BATCH_BYTES_MAX = 128 * 1024
@@ -44,19 +38,19 @@ export class ChangeBatches {
   }
 
   /** Makes a change, alone or with others. */
-  run(change: ChangeOperation, timeoutMs: number, signal: AbortSignal | undefined): Promise<CallResult> {
+  run(change: ChangeRequest, timeoutMs: number, signal: AbortSignal | undefined): Promise<SingleResult> {
     const span = CallSpan.begin(change)
     const result = this.#run(change, timeoutMs, signal, span)
     return span === undefined ? result : span.during(result)
   }
 
   async #run(
-    change: ChangeOperation,
+    change: ChangeRequest,
     timeoutMs: number,
     signal: AbortSignal | undefined,
     span: CallSpan | undefined,
-  ): Promise<CallResult> {
-    const call = { kind: 'keyed', startedAt: performance.now(), timeoutMs, signal, span } as const
+  ): Promise<SingleResult> {
+    const call = { request: change, startedAt: performance.now(), timeoutMs, signal, span }
     const limits = { ...call, waitedMs: await this.#engine.acquire(call) }
     const open = this.#open
     if (open?.takes(change, limits) === true) return open.add(change, span)
@@ -67,22 +61,22 @@ export class ChangeBatches {
     const batch = new Batch(change, limits)
     this.#open = batch
     const result = batch.add()
-    void this.#send(batch, { ...call, request: batch.operation, writeId }, limits)
+    void this.#send(batch, { ...call, request: batch.request, seal: () => batch.seal(), writeId }, limits)
     return result
   }
 
   async #send(batch: Batch, call: ClientCall, limits: ChangeLimits): Promise<void> {
-    const { operation } = batch
+    const { changes } = batch
     const { options } = this.#engine
     try {
-      const results = resultsOf(operation, await this.#engine.perform(call, limits.waitedMs))
-      this.#release(limits, operation.changes.length)
+      const results = resultsOf(changes, await this.#engine.perform(call, limits.waitedMs))
+      this.#release(limits, changes.length)
       batch.settle(results)
     } catch (thrown) {
-      const error = asErrorOfBatch(operation, thrown)
-      if (operation.changes.length > 1 && isOfBatchOnly(error)) this.#splitUp(batch, limits, error)
+      const error = asErrorOfBatch(changes, thrown)
+      if (changes.length > 1 && isOfBatchOnly(error)) this.#splitUp(batch, limits, error)
       else {
-        this.#release(limits, operation.changes.length)
+        this.#release(limits, changes.length)
         batch.fail(error)
       }
     } finally {
@@ -95,17 +89,17 @@ export class ChangeBatches {
   #splitUp(batch: Batch, limits: ChangeLimits, cause: QuorateError): void {
     const leftMs = limits.startedAt + limits.timeoutMs - performance.now()
     if (leftMs < leastMs(false, limits.timeoutMs, 0)) {
-      this.#release(limits, batch.operation.changes.length)
+      this.#release(limits, batch.changes.length)
       const message = `it was refused with others (${cause.message}), and there was no time to make it by itself`
       batch.fail(new UnavailableError(message, { code: 'timeout', written: 'no', cause }))
       return
     }
-    batch.settle(batch.operation.changes.map((change) => this.#alone(change, limits)))
+    batch.settle(batch.changes.map((change) => this.#alone(change, limits)))
   }
 
-  async #alone(change: ChangeOperation, limits: ChangeLimits): Promise<CallResult> {
+  async #alone(change: ChangeRequest, limits: ChangeLimits): Promise<SingleResult> {
     try {
-      const call = { ...limits, kind: 'keyed', request: change } as const
+      const call = { ...limits, request: change }
       return resultOf(change, await this.#engine.perform(call, limits.waitedMs))
     } finally {
       this.#release(limits, 1)
@@ -119,35 +113,51 @@ export class ChangeBatches {
 
 /** A batch and the callers of its changes. */
 class Batch {
-  readonly operation: ChangesOperation
+  readonly changes: ChangeRequest[]
+  readonly request: RequestOf<'batch'>
+  /** Total of all keys and values. */
+  #bytes: number
+  /** It was encoded, so it must not grow: a retry is the same request. */
+  #isSealed = false
   readonly #limits: ChangeLimits
-  readonly #resolves: ((result: CallResult | Promise<CallResult>) => void)[] = []
+  readonly #resolves: ((result: SingleResult | Promise<SingleResult>) => void)[] = []
   readonly #rejects: ((error: unknown) => void)[] = []
 
-  constructor(change: ChangeOperation, limits: ChangeLimits) {
-    this.operation = { op: CHANGES, changes: [change], bytes: bytesOfChange(change), isSealed: false }
+  constructor(change: ChangeRequest, limits: ChangeLimits) {
+    this.changes = [change]
+    this.request = { kind: 'batch', commands: this.changes, idempotency: undefined }
+    this.#bytes = bytesOfChange(change)
     this.#limits = limits
   }
 
-  takes(change: ChangeOperation, { startedAt, timeoutMs, signal }: ChangeLimits): boolean {
-    const { operation } = this
+  takes(change: ChangeRequest, { startedAt, timeoutMs, signal }: ChangeLimits): boolean {
     const limits = this.#limits
     return (
-      !operation.isSealed &&
+      !this.#isSealed &&
       limits.signal === signal &&
       limits.timeoutMs === timeoutMs &&
       Math.abs(limits.startedAt - startedAt) <= timeoutMs * SPREAD_SHARE &&
-      operation.changes.length < BATCH_CHANGES_MAX &&
-      operation.bytes + bytesOfChange(change) <= BATCH_BYTES_MAX
+      this.changes.length < BATCH_CHANGES_MAX &&
+      this.#bytes + bytesOfChange(change) <= BATCH_BYTES_MAX
     )
   }
 
+  /** The request that is sent: a batch of one change is that change. */
+  seal(): CallRequest {
+    this.#isSealed = true
+    const { request } = this
+    const [change] = this.changes
+    if (change === undefined || this.changes.length > 1) return request
+    if (request.idempotency !== undefined) nameChange(change, request.idempotency)
+    return change
+  }
+
   /** The result of the added change; without one, of the first. */
-  add(change?: ChangeOperation, span?: CallSpan): Promise<CallResult> {
+  add(change?: ChangeRequest, span?: CallSpan): Promise<SingleResult> {
     if (change !== undefined) {
       if (span !== undefined && this.#limits.span !== undefined) span.joins(this.#limits.span)
-      this.operation.changes.push(change)
-      this.operation.bytes += bytesOfChange(change)
+      this.changes.push(change)
+      this.#bytes += bytesOfChange(change)
     }
     return new Promise((resolve, reject) => {
       this.#resolves.push(resolve)
@@ -155,7 +165,7 @@ class Batch {
     })
   }
 
-  settle(results: readonly (CallResult | QuorateError | Promise<CallResult>)[]): void {
+  settle(results: readonly (SingleResult | QuorateError | Promise<SingleResult>)[]): void {
     for (const [at, result] of results.entries()) {
       if (result instanceof QuorateError) this.#rejects[at]?.(result)
       else this.#resolves[at]?.(result)
@@ -171,7 +181,7 @@ class Batch {
  * Conditions belong to individual changes, never to a batch. A node that reports a failed condition for a batch says
  * nothing about the outcome.
  */
-const asErrorOfBatch = ({ changes }: ChangesOperation, error: unknown): unknown =>
+const asErrorOfBatch = (changes: readonly ChangeRequest[], error: unknown): unknown =>
   error instanceof PreconditionFailedError && changes.length > 1
     ? unexpected(new DisagreementError('a batch has no condition'), error.endpoint ?? '', 'unknown')
     : error

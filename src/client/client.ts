@@ -1,7 +1,8 @@
 // The public API of the client.
 
-import { roundedMs } from '../operations/forms/index.ts'
-import type { ApiCall } from './administration.ts'
+import { asRevision, type FreshnessOptions, putLeaseOf, roundedMs } from '../operations/forms/index.ts'
+import { onlyReads, type WatchedChanges } from '../operations/index.ts'
+import type { RequestCall } from './administration.ts'
 import * as administration from './administration.ts'
 import { authSwitch, roles, users } from './auth.ts'
 import type { AuthSwitch, Roles, Users } from './auth-types.ts'
@@ -28,21 +29,14 @@ import type { LeaseCalls } from './leases.ts'
 import * as leases from './leases.ts'
 import { count, list, ownBorders, type RangeReads } from './list.ts'
 import {
-  API,
+  ABSENT,
+  ANY_FRESHNESS,
+  asMaybeRevision,
   type CallRequest,
-  COMPACT,
-  DELETE,
-  DELETE_RANGE,
-  GET,
-  KEEP_ALIVE,
   ownBytes,
   ownKey,
-  PUT,
-  type ReadFreshness,
-  TXN,
-  WATCH,
-  type WatchOperation,
-} from './operation.ts'
+  revisionCondition,
+} from './request.ts'
 import { tryLimitMs } from './retry-policy.ts'
 import { TlsSource } from './tls.ts'
 import type { TransactCalls } from './transact.ts'
@@ -51,7 +45,7 @@ import { HttpTransport } from './transport/http-transport.ts'
 import { MuxTransport } from './transport/mux-transport.ts'
 import type { NodeAnswer, Transport } from './transport/transport.ts'
 import { streamOf } from './transport/watch-stream.ts'
-import { txnResult, wireRange, wireTxn } from './txn.ts'
+import { rangeToDelete, readTxn, txnResult } from './txn.ts'
 import type {
   CompactResult,
   DeleteRange,
@@ -62,7 +56,6 @@ import type {
   TxnOptions,
   TxnResult,
 } from './txn-types.ts'
-import { propertiesOf } from './txn-wire.ts'
 import type {
   AnswerInfo,
   BackupOptions,
@@ -140,8 +133,7 @@ export class Client {
   readonly #closing = new Closing()
   readonly #timeoutMs: number
   #user: { readonly name: string; readonly password: string } | undefined
-  readonly #call: ApiCall = (call, request, options) =>
-    this.#run({ ...call, request: { op: API, ...request } }, options)
+  readonly #call: RequestCall = (request, options, endpoints) => this.#run({ request, endpoints }, options)
   /** The switch that makes rights be checked. */
   readonly auth: AuthSwitch = authSwitch(this.#call)
   readonly users: Users = users(this.#call, (name) =>
@@ -152,13 +144,12 @@ export class Client {
   readonly #rangeReads: RangeReads
   readonly #leaseCalls: LeaseCalls = {
     call: this.#call,
-    keepAlive: (ids, options) =>
-      this.#run({ kind: 'read', request: { op: KEEP_ALIVE, leases: ids } }, options),
+    keepAlive: (ids, options) => this.#call({ kind: 'keep-alive', ids, one: false }, options),
   }
   /** Keep-alives of sessions. A lease would end behind the other calls of its client, so they wait for none. */
   readonly #urgentCalls: Pick<LeaseCalls, 'keepAlive'> = {
     keepAlive: (ids, options) =>
-      this.#run({ kind: 'read', request: { op: KEEP_ALIVE, leases: ids }, isUrgent: true }, options),
+      this.#run({ request: { kind: 'keep-alive', ids, one: false }, isUrgent: true }, options),
   }
   #leaseSessions: LeaseSessions | undefined
   readonly #watchHost: WatchHost
@@ -186,8 +177,12 @@ export class Client {
     const onMembers = () => mux?.retireOthers()
     const credentials = new ClientCredentials(options, (request, withinMs) =>
       this.#engine.run({
-        ...{ kind: 'read', request, isUrgent: true, isLogin: true },
-        ...{ startedAt: performance.now(), timeoutMs: withinMs, signal: undefined },
+        request,
+        isUrgent: true,
+        isLogin: true,
+        startedAt: performance.now(),
+        timeoutMs: withinMs,
+        signal: undefined,
       }),
     )
     const shared = { endpoints, http: transport, credentials, closing }
@@ -217,7 +212,7 @@ export class Client {
     }
     this.#watchHost = {
       timeoutMs,
-      open: (request, { silentMs, ...limits }) => this.#openWatch({ op: WATCH, request, silentMs }, limits),
+      open: (request, limits) => this.#openWatch(request, limits),
       seen: (revision) => cluster.seen(revision),
       interruption: (signal) => closing.interruption(signal),
     }
@@ -239,10 +234,18 @@ export class Client {
       checkPut(key, value, options)
       const { ifRevision, ifAbsent = false, lease, ttlMs } = options
       // Over HTTP it is rounded. A put that is sent again over the other transport must be the same request there.
-      const conditions = { ifRevision, ifAbsent, lease, ttlMs: ttlMs && roundedMs(ttlMs) }
-      const operation = { op: PUT, key: ownKey(key), value: ownBytes(value), ...conditions } as const
+      const putLease = putLeaseOf(lease, ttlMs && roundedMs(ttlMs))
+      const request = {
+        kind: 'put',
+        key: ownKey(key),
+        value: ownBytes(value),
+        condition: ifAbsent ? ABSENT : revisionCondition(ifRevision),
+        prev: false,
+        lease: putLease,
+        idempotency: undefined,
+      } as const
       const { signal, timeoutMs = this.#timeoutMs } = options
-      return this.#batches.run(operation, timeoutMs, signal) as Promise<PutResult>
+      return this.#batches.run(request, timeoutMs, signal) as Promise<PutResult>
     } catch (error) {
       return Promise.reject(error)
     }
@@ -263,17 +266,29 @@ export class Client {
   async get(key: string | Uint8Array, options: ReadOptions = NONE): Promise<KvRecord | undefined> {
     checkGet(key, options)
     const { revision } = options
-    const operation = { op: GET, key: ownKey(key), revision, ...this.#freshness(options) } as const
-    return resultOf(operation, await this.#read(operation, options)) as KvRecord | undefined
+    const request = {
+      kind: 'get',
+      key: ownKey(key),
+      revision: asMaybeRevision(revision),
+      freshness: this.#freshness(options),
+    } as const
+    return resultOf(request, await this.#read(request, options)) as KvRecord | undefined
   }
 
   /** Removes a key. It is not an error if the key does not exist. */
   delete(key: string | Uint8Array, options: DeleteOptions = NONE): Promise<DeleteResult> {
     try {
       checkDelete(key, options)
-      const operation = { op: DELETE, key: ownKey(key), ifRevision: options.ifRevision } as const
+      const condition = revisionCondition(options.ifRevision)
+      const request = {
+        kind: 'delete',
+        key: ownKey(key),
+        condition,
+        prev: false,
+        idempotency: undefined,
+      } as const
       const { signal, timeoutMs = this.#timeoutMs } = options
-      return this.#batches.run(operation, timeoutMs, signal) as Promise<DeleteResult>
+      return this.#batches.run(request, timeoutMs, signal) as Promise<DeleteResult>
     } catch (error) {
       return Promise.reject(error)
     }
@@ -294,15 +309,13 @@ export class Client {
    * several times.
    */
   async txn(txn: Txn, options: TxnOptions = NONE): Promise<TxnResult> {
-    const wire = wireTxn(txn)
-    const properties = propertiesOf(wire)
-    const { isRead, hasPrev } = properties
+    const requested = readTxn(txn)
+    const isRead = onlyReads(requested)
     checkTxn(options, isRead)
-    const freshness = isRead ? this.#freshness(options) : undefined
-    const request = { op: TXN, txn: wire, freshness, ...properties } as const
-    const kind = isRead ? 'read' : hasPrev ? 'bare' : 'keyed'
-    const answer = await this.#run({ kind, request, onAnswer: informing(options.onAnswer) }, options)
-    return decoded(answer, isRead ? 'no' : 'unknown', (json) => txnResult(wire, json))
+    const freshness = isRead ? this.#freshness(options) : ANY_FRESHNESS
+    const request = { kind: 'txn', txn: requested, idempotency: undefined, freshness } as const
+    const answer = await this.#run({ request, onAnswer: informing(options.onAnswer) }, options)
+    return decoded(answer, isRead ? 'no' : 'unknown', (json) => txnResult(requested, json))
   }
 
   /**
@@ -330,9 +343,9 @@ export class Client {
 
   /** Deletes all keys of a range, at one revision. */
   async deleteRange(range: DeleteRange, options: CallOptions = NONE): Promise<DeleteRangeResult> {
-    const request = { op: DELETE_RANGE, range: wireRange(range) } as const
+    const request = { kind: 'delete-range', range: rangeToDelete(range), idempotency: undefined } as const
     checkCall('deleteRange', options)
-    const answer = await this.#run({ kind: 'keyed', request }, options)
+    const answer = await this.#call(request, options)
     return decoded(answer, 'unknown', (json) => ({
       deleted: wholeNumberIn(json, 'deleted'),
       revision: wholeNumberIn(json, 'revision'),
@@ -342,7 +355,8 @@ export class Client {
   /** Ends the history before a revision: the store can be read from this revision on. */
   async compact(revision: number, options: CallOptions = NONE): Promise<CompactResult> {
     checkCompact(revision, options)
-    const answer = await this.#run({ kind: 'keyed', request: { op: COMPACT, revision } }, options)
+    const request = { kind: 'compact', revision: asRevision(revision), idempotency: undefined } as const
+    const answer = await this.#call(request, options)
     return decoded(answer, 'unknown', (json) => ({
       compactRevision: wholeNumberIn(json, 'compact_revision'),
       revision: wholeNumberIn(json, 'revision'),
@@ -518,22 +532,23 @@ export class Client {
     this.#endpoints.all.length > 1 ? STREAM_TRIES * tryLimitMs(timeoutMs) : undefined
 
   #read(request: CallRequest, options: ReadOptions): Promise<NodeAnswer> {
-    return this.#run({ kind: 'read', request, onAnswer: informing(options.onAnswer) }, options)
+    return this.#run({ request, onAnswer: informing(options.onAnswer) }, options)
   }
 
   /**
    * `minRevision` is at least the highest revision seen, so a read never returns older data than an earlier answer. A
    * read of history needs a node that has its revision.
    */
-  #freshness(options: ReadOptions): ReadFreshness {
+  #freshness(options: ReadOptions): FreshnessOptions {
     const { consistency, maxStalenessMs, minRevision = 0, revision = this.revision } = options
     const needed = Math.min(this.revision, revision)
-    return { consistency, maxStalenessMs, minRevision: Math.max(needed, minRevision) }
+    const least = Math.max(needed, minRevision)
+    return { consistency, maxStalenessMs, minRevision: least > 0 ? asRevision(least) : undefined }
   }
 
   async #openWatch(
-    operation: WatchOperation,
-    { timeoutMs, signal, background }: OpenLimits,
+    request: WatchedChanges,
+    { timeoutMs, signal, background, silentMs }: OpenLimits & { readonly silentMs: number },
   ): Promise<WatchSource> {
     // A watch stays where it begins, and on a connection of its own it costs its node ten times as much. So all but the
     // first wait for the connection that is being made.
@@ -541,11 +556,14 @@ export class Client {
     if (this.#firstWatch !== undefined)
       await this.#mux?.settled(this.#firstWatch, Math.min(WATCH_CONNECT_MS, timeoutMs / 2), background)
     const leftMs = Math.max(1, timeoutMs - (performance.now() - startedAt))
-    const opening = this.#run({ kind: 'read', request: operation, background }, { timeoutMs: leftMs, signal })
+    const opening = this.#run(
+      { request: { kind: 'watch', request }, background, streamSilenceMs: silentMs },
+      { timeoutMs: leftMs, signal },
+    )
     const settled = () => {}
     this.#firstWatch ??= opening.then(settled, settled)
     return streamOf(await opening, {
-      silentMs: operation.silentMs,
+      silentMs,
       firstMs: this.#streamSilenceMs(leftMs),
       background,
     })

@@ -14,7 +14,7 @@ import {
 } from './decode.ts'
 import type { Written } from './errors.ts'
 import type { NodeAnswer } from './transport/transport.ts'
-import type { ClusterInfo, Member, NewMember, NodeStatus } from './types.ts'
+import type { ClusterInfo, Member, NodeStatus } from './types.ts'
 
 export function clusterInfo(answer: NodeAnswer): ClusterInfo {
   return {
@@ -28,10 +28,6 @@ export function clusterInfo(answer: NodeAnswer): ClusterInfo {
 /** The answer to a change of members contains them. Any other answer does not come from a node. */
 export const membersIn = (answer: NodeAnswer, written: Written): readonly Member[] =>
   decoded(answer, written, (json) => arrayIn(json, 'members').map(memberFromJson))
-
-export const memberJson = ({ name, replicaId, peer, url }: NewMember): Json => ({
-  ...{ name, replica_id: replicaId, peer, url },
-})
 
 const wholeNumberOrNull = (json: Json, name: string): number | undefined =>
   json[name] === null ? undefined : wholeNumberIn(json, name)

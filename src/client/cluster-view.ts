@@ -6,7 +6,6 @@ import type { ClientCredentials } from './credentials.ts'
 import { headerText, headerWholeNumber } from './decode.ts'
 import type { Endpoint, Endpoints } from './endpoints.ts'
 import type { Closing } from './interruption.ts'
-import { API } from './operation.ts'
 import type { MuxWelcome } from './transport/mux-codec.ts'
 import type { NodeAnswer, Transport } from './transport/transport.ts'
 
@@ -96,7 +95,7 @@ export class ClusterView {
   #learnMembers(endpoint: Endpoint): void {
     this.#discoverAt = performance.now() + DISCOVER_AGAIN_MS
     const { http, endpoints, onMembers, credentials } = this.#options
-    const request = { op: API, method: 'GET', path: '/v1/cluster' } as const
+    const request = { kind: 'cluster' } as const
     const { authorization } = credentials
     const options = { timeoutMs: DISCOVER_TIMEOUT_MS, background: true, clusterId: this.id, authorization }
     void http

@@ -4,11 +4,10 @@
 // calls share one login. While rights are not checked, a node answers the login with 400. Then requests name no user,
 // until an answer is `unauthenticated`.
 
-import { bytesOf } from './address.ts'
 import { decoded, stringIn, wholeNumberIn } from './decode.ts'
 import { QuorateError, UnavailableError, UnreachableError } from './errors.ts'
 import { type Interruption, pause } from './interruption.ts'
-import { API, type ApiRequest } from './operation.ts'
+import type { RequestOf } from './request.ts'
 import { LEFT_MIN_MS } from './retry-policy.ts'
 import type { NodeAnswer } from './transport/transport.ts'
 
@@ -25,7 +24,7 @@ export interface CredentialOptions {
 }
 
 /** Performs a request without credentials. */
-type LoginCall = (request: ApiRequest, timeoutMs: number) => Promise<NodeAnswer>
+type LoginCall = (request: RequestOf<'log-in'>, timeoutMs: number) => Promise<NodeAnswer>
 
 export class ClientCredentials {
   readonly #user: string | undefined
@@ -92,9 +91,8 @@ export class ClientCredentials {
 
   async #requestToken(timeoutMs: number): Promise<QuorateError | undefined> {
     const startedAt = performance.now()
-    const headers = { 'Content-Type': 'application/json' }
-    const body = bytesOf(JSON.stringify({ user: this.#user, password: this.#password }))
-    const request = { op: API, method: 'POST', path: '/v1/auth/login', headers, body } as const
+    const { user = '', password = '' } = { user: this.#user, password: this.#password }
+    const request = { kind: 'log-in', user, password } as const
     try {
       const answer = await this.#call(request, timeoutMs)
       const { token, lifeMs } = decoded(answer, 'no', (json) => ({

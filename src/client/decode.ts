@@ -21,6 +21,10 @@ export function parseObject(body: Uint8Array | string | Json): Json | undefined 
   }
 }
 
+/** The fields that are defined. */
+export const definedFields = (fields: object): Json =>
+  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
+
 /** Revisions, indexes and counts. */
 export function wholeNumberIn(json: Json, name: string): number {
   const value = json[name]

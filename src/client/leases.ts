@@ -1,9 +1,8 @@
 // Calls about leases.
 
 import { disagree } from '../operations/forms/disagreement.ts'
-import { durationText } from '../operations/forms/index.ts'
-import { bytesOf, withQuery } from './address.ts'
-import type { ApiCall } from './administration.ts'
+import { type LeaseId, leaseIdOf } from '../operations/forms/index.ts'
+import type { RequestCall } from './administration.ts'
 import { arrayIn, bytesFromJson, decoded, type Json, objectOf, stringIn, wholeNumberIn } from './decode.ts'
 import { QuorateError } from './errors.ts'
 import type {
@@ -14,6 +13,7 @@ import type {
   NewLease,
   RevokedLease,
 } from './lease-types.ts'
+import { ANY_FRESHNESS } from './request.ts'
 import type { NodeAnswer } from './transport/transport.ts'
 import type { CallOptions } from './types.ts'
 import { checkCall, checkGrant, checkKeepAliveMany, checkLeaseCall, LEASE } from './validate-arguments.ts'
@@ -24,19 +24,16 @@ const PAGE_LEASES = 1_000
 
 /** Calls that leases need of the client. */
 export interface LeaseCalls {
-  readonly call: ApiCall
+  readonly call: RequestCall
   /** Up to KEEP_ALIVE_MAX ids. */
-  keepAlive(ids: readonly string[], options: CallOptions): Promise<NodeAnswer>
+  keepAlive(ids: readonly LeaseId[], options: CallOptions): Promise<NodeAnswer>
 }
-
-const JSON_TYPE = { 'Content-Type': 'application/json' }
 
 export async function grant(calls: LeaseCalls, lease: NewLease, options: CallOptions): Promise<GrantedLease> {
   checkGrant(lease, options)
-  const { ttlMs, id } = lease
-  const body = bytesOf(JSON.stringify({ ttl: durationText(ttlMs), id }))
-  const request = { method: 'POST', path: '/v1/leases', headers: JSON_TYPE, body }
-  const answer = await calls.call({ kind: 'keyed' }, request, options)
+  const { ttlMs } = lease
+  const id = lease.id === undefined ? undefined : leaseIdOf(lease.id, 'id')
+  const answer = await calls.call({ kind: 'grant', id, ttlMs, idempotency: undefined }, options)
   return decoded(answer, 'unknown', (json) => ({
     id: idIn(json),
     ttlMs: wholeNumberIn(json, 'ttl_ms'),
@@ -63,7 +60,7 @@ export async function keepAliveMany(
   options: CallOptions,
 ): Promise<readonly KeptLease[]> {
   checkKeepAliveMany(ids, options)
-  const requested = [...ids]
+  const requested = ids.map((id) => leaseIdOf(id, 'id'))
   const kept: KeptLease[] = []
   const startedAt = performance.now()
   while (kept.length < requested.length) {
@@ -93,9 +90,14 @@ export async function show(
   options: LeaseOptions,
 ): Promise<(LeaseInfo & { readonly keys?: readonly Uint8Array[] }) | undefined> {
   checkLeaseCall('lease', id, options, LEASE)
-  const path = withQuery(`/v1/leases/${id}`, { keys: options.keys === true ? true : undefined })
+  const request = {
+    kind: 'show-lease',
+    id: leaseIdOf(id, 'id'),
+    keys: options.keys === true,
+    freshness: ANY_FRESHNESS,
+  } as const
   try {
-    const answer = await calls.call({ kind: 'read' }, { method: 'GET', path }, options)
+    const answer = await calls.call(request, options)
     return decoded(answer, 'no', (json) => {
       const info = infoFrom(json)
       return options.keys === true ? { ...info, keys: arrayIn(json, 'keys').map(bytesFromJson) } : info
@@ -112,13 +114,13 @@ export async function* leases(
   options: CallOptions,
 ): AsyncGenerator<LeaseInfo, void, undefined> {
   checkCall('leases', options)
-  let after: string | undefined
+  let after: LeaseId | undefined
   do {
-    const path = withQuery('/v1/leases', { limit: PAGE_LEASES, after })
-    const answer = await calls.call({ kind: 'read' }, { method: 'GET', path }, options)
+    const request = { kind: 'list-leases', after, limit: PAGE_LEASES, freshness: ANY_FRESHNESS } as const
+    const answer = await calls.call(request, options)
     const page = decoded(answer, 'no', (json) => ({
       leases: arrayIn(json, 'leases').map((lease) => infoFrom(objectOf(lease, 'a lease'))),
-      next: json.more === true ? stringIn(json, 'next') : undefined,
+      next: json.more === true ? asLeaseId(stringIn(json, 'next')) : undefined,
     }))
     yield* page.leases
     if (page.next !== undefined && page.next === after) return
@@ -128,7 +130,10 @@ export async function* leases(
 
 export async function revoke(calls: LeaseCalls, id: string, options: CallOptions): Promise<RevokedLease> {
   checkLeaseCall('revokeLease', id, options)
-  const answer = await calls.call({ kind: 'keyed' }, { method: 'DELETE', path: `/v1/leases/${id}` }, options)
+  const answer = await calls.call(
+    { kind: 'revoke', id: leaseIdOf(id, 'id'), idempotency: undefined },
+    options,
+  )
   return decoded(answer, 'unknown', (json) => ({
     deleted: wholeNumberIn(json, 'deleted'),
     revision: wholeNumberIn(json, 'revision'),
@@ -141,7 +146,12 @@ const infoFrom = (json: Json): LeaseInfo => ({
   remainingTtlMs: wholeNumberIn(json, 'remaining_ttl_ms'),
 })
 
-function idIn(json: Json): string {
-  const id = stringIn(json, 'id')
-  return /^[1-9][0-9]{0,19}$/.test(id) ? id : disagree('"id" is not the id of a lease')
+const idIn = (json: Json): LeaseId => asLeaseId(stringIn(json, 'id'))
+
+function asLeaseId(text: string): LeaseId {
+  try {
+    return leaseIdOf(text, 'id')
+  } catch {
+    return disagree('"id" is not the id of a lease')
+  }
 }

@@ -3,7 +3,7 @@
 import { types } from 'node:util'
 import { encodeUtf8 } from '../bytes/utf8.ts'
 import { DisagreementError, disagree, isObject } from '../operations/forms/disagreement.ts'
-import { keyBytes, withQuery } from './address.ts'
+import type { FreshnessOptions } from '../operations/forms/index.ts'
 import { problemError } from './call-error.ts'
 import {
   arrayIn,
@@ -20,10 +20,9 @@ import {
 } from './decode.ts'
 import { AbortedError, CompactedError, QuorateError, UnavailableError } from './errors.ts'
 import type { Interruption } from './interruption.ts'
-import { API, type CallRequest, RANGE, type RangeQuery, type ReadFreshness } from './operation.ts'
+import { asMaybeRevision, ownRange, type RequestOf } from './request.ts'
 import { LEFT_MIN_MS } from './retry-policy.ts'
 import { afterPendingEvents } from './timer.ts'
-import { freshPath, rangePath } from './transport/http-codec.ts'
 import { SILENCE_MAX_MS } from './transport/http-transport.ts'
 import type { ByteStream, NodeAnswer } from './transport/transport.ts'
 import type { KvRecord, ListOptions, RangeOptions, ReadOptions } from './types.ts'
@@ -41,24 +40,20 @@ export function ownBorders<T extends Pick<ListOptions, 'prefix' | 'start' | 'end
   return { ...options, prefix: own(options.prefix), start: own(options.start), end: own(options.end) }
 }
 
-const rangeOf = ({ prefix, start, end, order, keysOnly, revision }: ListOptions): RangeQuery => ({
-  prefix: maybeBytes(prefix),
-  start: maybeBytes(start),
-  end: maybeBytes(end),
+/** The parts of a request that are the same for all pages and streams of a list. */
+const listed = ({ prefix, start, end, order, keysOnly }: ListOptions) => ({
+  kind: 'range' as const,
+  range: ownRange({ prefix, start, end }),
   order,
   keysOnly: keysOnly === true,
-  revision,
 })
-
-const maybeBytes = (value: string | Uint8Array | undefined) =>
-  value === undefined ? undefined : keyBytes(value)
 
 /** Calls that reads of ranges need of the client. */
 export interface RangeReads {
   /** Time-out of a call without one. */
   readonly timeoutMs: number
-  readonly read: (request: CallRequest, options: ReadOptions) => Promise<NodeAnswer>
-  readonly freshness: (options: ReadOptions) => ReadFreshness
+  readonly read: (request: RequestOf<'range'>, options: ReadOptions) => Promise<NodeAnswer>
+  readonly freshness: (options: ReadOptions) => FreshnessOptions
   readonly interruption: (signal: AbortSignal | undefined) => Interruption
   /** How long a node may be silent in a stream until another one continues it; undefined: there is no other. */
   readonly streamSilenceMs: (timeoutMs: number) => number | undefined
@@ -84,13 +79,17 @@ async function* snapshot(
   const timeoutMs = options.timeoutMs ?? reads.timeoutMs
   const reader = new ChunkReader(timeoutMs)
   const position = new ListPosition(options)
-  const headers = { Accept: 'application/x-ndjson' }
+  const shared = listed(options)
   const silenceMs = reads.streamSilenceMs(timeoutMs)
   let { revision } = options
   for (;;) {
-    const place = withQuery(rangePath({ ...rangeOf(options), revision }), { after: position.last })
-    const path = freshPath(place, reads.freshness({ ...options, revision }))
-    const request = { op: API, method: 'GET', path, headers, stream: true } as const
+    const request = {
+      ...shared,
+      after: position.last,
+      stream: true,
+      revision: asMaybeRevision(revision),
+      freshness: reads.freshness({ ...options, revision }),
+    }
     let answer: NodeAnswer
     try {
       answer = await reader.timing(reads.read(request, { ...options, timeoutMs: reader.leftMs }))
@@ -149,10 +148,9 @@ function brokenOff(
 
 export async function count(reads: RangeReads, options: RangeOptions): Promise<number> {
   checkCount(options)
-  const range = withQuery(rangePath(rangeOf(options)), { count_only: true })
-  const headers = { Accept: 'application/json' }
-  const path = freshPath(range, reads.freshness(options))
-  const answer = await reads.read({ op: API, method: 'GET', path, headers }, options)
+  const revision = asMaybeRevision(options.revision)
+  const request = { ...listed(options), countOnly: true, revision, freshness: reads.freshness(options) }
+  const answer = await reads.read(request, options)
   return decoded(answer, 'no', (json) => wholeNumberIn(json, 'count'))
 }
 
@@ -161,14 +159,15 @@ async function* pages(
   options: ListOptions,
   interruption: Interruption,
 ): AsyncGenerator<KvRecord, void, undefined> {
-  const range = rangeOf(options)
-  const { keysOnly } = range
+  const shared = listed(options)
+  const { keysOnly } = shared
+  const revision = asMaybeRevision(options.revision)
   let left = options.limit ?? Number.POSITIVE_INFINITY
   let after: Uint8Array | undefined
   const inOrder = orderOf(options)
   while (left > 0) {
     const limit = Math.min(left, PAGE_RECORDS)
-    const answer = await read({ op: RANGE, ...range, limit, after, ...freshness(options) }, options)
+    const answer = await read({ ...shared, limit, after, revision, freshness: freshness(options) }, options)
     const { records, next } = decoded(answer, 'no', (json) => pageFromJson(json, limit, keysOnly, inOrder))
     for (const record of records) {
       throwIf(interruption.reason())
@@ -211,16 +210,14 @@ function pageFromJson(
  */
 function orderOf({ order, prefix, start, end }: ListOptions): (record: KvRecord) => KvRecord {
   const sign = order === 'desc' ? -1 : 1
-  const [beginning, first, beyond] = [prefix, start, end].map(maybeBytes)
+  const { start: first, end: beyond } = ownRange({ prefix, start, end })
   let last: Uint8Array | undefined
   return (record) => {
     const key = record.keyBytes
     if (last !== undefined && Buffer.compare(key, last) !== sign)
       disagree('the records are not in the order of their keys')
     const isInRange =
-      (beginning === undefined || Buffer.compare(key.subarray(0, beginning.length), beginning) === 0) &&
-      (first === undefined || Buffer.compare(key, first) >= 0) &&
-      (beyond === undefined || Buffer.compare(key, beyond) < 0)
+      Buffer.compare(key, first) >= 0 && (beyond === undefined || Buffer.compare(key, beyond) < 0)
     if (!isInRange) disagree('a record is not in the requested range')
     last = key
     return record
@@ -262,7 +259,7 @@ export async function* streamed(
       if (isObject(json.error)) {
         const body = encodeUtf8(JSON.stringify(json.error))
         const problem = problemFrom(Number(json.error.status ?? 500), answer.headers, body)
-        const error = problemError(problem, answer.headers, endpoint, 'read')
+        const error = problemError(problem, answer.headers, endpoint, 'freely')
         throw problem.passing ? interruptedBy(error) : error
       }
       if (position.count === limit) return

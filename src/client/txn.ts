@@ -1,20 +1,29 @@
-// Transactions: the arguments of `txn` in the form in which they are sent (`txn-wire.ts`), and what an answer means.
+// Transactions: the arguments of `txn` become a transaction of ../operations, and its result that of the library.
 
 import { disagree } from '../operations/forms/disagreement.ts'
-import { durationText } from '../operations/forms/index.ts'
-import { checkKeyLength } from './address.ts'
+import {
+  type KeyRange,
+  leaseIdOf,
+  type PutLease,
+  prefixRange,
+  putLeaseOf,
+  rangeAt,
+  roundedMs,
+  type Where,
+} from '../operations/forms/index.ts'
+import type { KvComparison, KvTxn, KvTxnOperation } from '../operations/index.ts'
 import { arrayIn, type Json, objectOf, recordFromJson, wholeNumberIn } from './decode.ts'
-import { ownBytes, ownKey } from './operation.ts'
+import { ownBytes, ownKey, ownRange } from './request.ts'
 import type {
   DeleteRange,
   TxnDeleteResult,
   TxnGetResult,
   TxnOperationResult,
+  TxnOperator,
   TxnPutOptions,
   TxnPutResult,
   TxnResult,
 } from './txn-types.ts'
-import type { WireComparison, WireRange, WireTxn, WireTxnOperation } from './txn-wire.ts'
 import type { KvRecord } from './types.ts'
 import {
   type Check,
@@ -44,16 +53,16 @@ const LISTS = ['compare', 'success', 'failure'] as const
 const CONDITIONS: ReadonlySet<string> = new Set(['compare'])
 
 /** Throws a TypeError that names what is wrong. */
-export function wireTxn(fields: unknown, where = 'txn', depth = 1): WireTxn {
+export function readTxn(fields: unknown, where = 'txn', depth = 1): KvTxn {
   if (depth > DEPTH_MAX) throw new TypeError(`txn: transactions are nested more than ${DEPTH_MAX} deep`)
   checkOptions(where, fields, { compare: isList, success: isList, failure: isList }, CONDITIONS)
   const lists = fields as Readonly<Record<(typeof LISTS)[number], readonly unknown[] | undefined>>
   const nameOf = (list: (typeof LISTS)[number], at: number) =>
     `${where}${depth === 1 ? ': ' : '.'}${list}[${at}]`
   const operations = (list: 'success' | 'failure') =>
-    (lists[list] ?? []).map((each, at) => sentOperation(each, nameOf(list, at), depth))
+    (lists[list] ?? []).map((each, at) => readOperation(each, nameOf(list, at), depth))
   return {
-    compare: (lists.compare ?? []).map((each, at) => sentComparison(each, nameOf('compare', at))),
+    compare: (lists.compare ?? []).map((each, at) => readComparison(each, nameOf('compare', at))),
     success: operations('success'),
     failure: operations('failure'),
   }
@@ -63,7 +72,7 @@ const isList: Check = (value) => (Array.isArray(value) ? undefined : 'a list')
 
 const PLACE = { key: isBytes, prefix: isBytes, start: isBytes, end: isBytes }
 
-const TARGETS: Readonly<Record<string, string>> = {
+const TARGETS = {
   value: 'value',
   version: 'version',
   create_revision: 'create_revision',
@@ -71,33 +80,47 @@ const TARGETS: Readonly<Record<string, string>> = {
   mod_revision: 'mod_revision',
   modRevision: 'mod_revision',
   lease: 'lease',
-}
+} as const
 
 const isLeaseOrNone: Check = (value) =>
   value === '0' || isLease(value) === undefined ? undefined : `${isLease(value)}; "0" is no lease`
 
 const COMPARISON = { target: isOneOf(...Object.keys(TARGETS)), op: isOneOf('=', '!=', '<', '>') }
 
-function sentComparison(comparison: unknown, where: string): WireComparison {
+function readComparison(comparison: unknown, where: string): KvComparison {
   checkValue(where, 'a comparison', comparison, isObject)
-  const fields = comparison as Readonly<Record<string, unknown>>
+  const fields = comparison as Fields
   if ('exists' in fields) {
     checkFields(where, fields, { key: isBytes, exists: isFlag })
-    return { key: ownKey(fields.key as string), exists: fields.exists === true }
+    const key = ownKey(fields.key as string)
+    return { where: { key }, target: 'version', op: fields.exists === true ? '!=' : '=', to: 0 }
   }
   const known: Readonly<Record<string, Check>> = { ...PLACE, ...COMPARISON, to: anything, exists: isFlag }
   checkOptions(where, fields, known)
-  const { target, op, to } = fields
-  checkFields(where, { target, op }, COMPARISON)
-  const name = TARGETS[target as string] ?? ''
-  checkValue(where, 'to', to, name === 'value' ? isBytes : name === 'lease' ? isLeaseOrNone : isWholeNumber)
-  const sent = name === 'value' ? ownBytes(to as string) : (to as string | number)
-  return { ...sentPlace(fields, where), target: name, op: op as string, to: sent }
+  const { target: name, op: operator, to } = fields
+  checkFields(where, { target: name, op: operator }, COMPARISON)
+  const target = TARGETS[name as keyof typeof TARGETS]
+  const op = operator as TxnOperator
+  switch (target) {
+    case 'value': {
+      checkValue(where, 'to', to, isBytes)
+      const value = ownBytes(to as string)
+      return { where: readPlace(fields, where), op, target, to: value }
+    }
+    case 'lease': {
+      checkValue(where, 'to', to, isLeaseOrNone)
+      const lease = to === '0' ? undefined : leaseIdOf(to as string, 'to')
+      return { where: readPlace(fields, where), op, target, to: lease }
+    }
+    default:
+      checkValue(where, 'to', to, isWholeNumber)
+      return { where: readPlace(fields, where), op, target, to: to as number }
+  }
 }
 
 const anything: Check = () => undefined
 
-function sentOperation(operation: unknown, where: string, depth: number): WireTxnOperation {
+function readOperation(operation: unknown, where: string, depth: number): KvTxnOperation {
   checkValue(where, 'an operation', operation, isObject)
   const [entry, ...others] = Object.entries(operation as object)
   if (entry === undefined || others.length > 0)
@@ -107,22 +130,26 @@ function sentOperation(operation: unknown, where: string, depth: number): WireTx
   const [kind, fields] = entry
   checkOptions(where, operation as object, { put: isObject, get: isObject, delete: isObject, txn: isObject })
   checkValue(where, kind, fields, isObject)
-  return OPERATIONS[kind as keyof typeof OPERATIONS](fields, `${where}.${kind}`, depth)
+  return READERS[kind as keyof typeof READERS](fields, `${where}.${kind}`, depth)
 }
 
 type Fields = Readonly<Record<string, unknown>>
 
-const OPERATIONS = {
-  put: (fields: Fields, where: string): WireTxnOperation => {
+const READERS = {
+  put: (fields: Fields, where: string): KvTxnOperation => {
     checkOptions(where, fields, { ...PUT, ...PUT_OPTIONS, prev: isFlag })
     const { key, value, prev } = fields
     checkFields(where, { key, value }, PUT)
-    const options = sentPutOptions(fields, where)
+    const lease = readPutLease(fields, where)
     return {
-      put: { key: ownKey(key as string), value: ownBytes(value as string), ...options, ...flag({ prev }) },
+      kind: 'put',
+      key: ownKey(key as string),
+      value: ownBytes(value as string),
+      prev: prev === true,
+      lease,
     }
   },
-  get: (fields: Fields, where: string): WireTxnOperation => {
+  get: (fields: Fields, where: string): KvTxnOperation => {
     checkOptions(where, fields, {
       ...PLACE,
       limit: isPositive,
@@ -131,16 +158,22 @@ const OPERATIONS = {
       countOnly: isFlag,
     })
     const { limit, keysOnly, count, countOnly } = fields
-    const flags = flag({ keys_only: keysOnly, count, count_only: countOnly })
-    const limited = limit === undefined ? {} : { limit: limit as number }
-    return { get: { ...sentPlace(fields, where), ...limited, ...flags } }
+    return {
+      kind: 'get',
+      where: readPlace(fields, where),
+      limit: limit as number | undefined,
+      keysOnly: keysOnly === true,
+      count: count === true,
+      countOnly: countOnly === true,
+    }
   },
-  delete: (fields: Fields, where: string): WireTxnOperation => {
+  delete: (fields: Fields, where: string): KvTxnOperation => {
     checkOptions(where, fields, { ...PLACE, prev: isFlag })
-    return { delete: { ...sentPlace(fields, where), ...flag({ prev: fields.prev }) } }
+    return { kind: 'delete', where: readPlace(fields, where), prev: fields.prev === true }
   },
-  txn: (fields: Fields, where: string, depth: number): WireTxnOperation => ({
-    txn: wireTxn(fields, where, depth + 1),
+  txn: (fields: Fields, where: string, depth: number): KvTxnOperation => ({
+    kind: 'txn',
+    txn: readTxn(fields, where, depth + 1),
   }),
 }
 
@@ -153,51 +186,35 @@ export function checkPutOptions(where: string, options: TxnPutOptions): void {
   checkOneLease(where, options)
 }
 
-function sentPutOptions({ lease, ttlMs }: TxnPutOptions, where: string): { lease?: string; ttl?: string } {
+function readPutLease({ lease, ttlMs }: TxnPutOptions, where: string): PutLease | undefined {
   checkPutOptions(where, { lease, ttlMs })
-  if (ttlMs !== undefined) return { ttl: durationText(ttlMs) }
-  return lease === undefined ? {} : { lease }
+  return putLeaseOf(lease, ttlMs && roundedMs(ttlMs))
 }
 
-/** A flag that is not set is not sent. */
-const flag = (flags: Readonly<Record<string, unknown>>): Readonly<Record<string, true>> =>
-  Object.fromEntries(Object.entries(flags).flatMap(([name, value]) => (value === true ? [[name, true]] : [])))
-
 /** A field of a place that is there, but undefined, would make the place larger. */
-function sentPlace(fields: Fields, where: string): WireRange {
+function readPlace(fields: Fields, where: string): Where {
   for (const [name, check] of Object.entries(PLACE))
     if (name in fields) checkValue(where, name, fields[name], check)
   const { key, prefix, start, end } = fields as Readonly<Record<keyof typeof PLACE, string | undefined>>
   const forms = [key, prefix, start ?? end].filter((form) => form !== undefined)
   if (forms.length !== 1) throw new TypeError(`${where}: name either key, or prefix, or start and end`)
-  if (key !== undefined) return { key: ownKey(key) }
-  if (prefix !== undefined) return { prefix: ownBound(prefix) }
-  return {
-    ...(start === undefined ? {} : { start: ownBound(start) }),
-    ...(end === undefined ? {} : { end: ownBound(end) }),
-  }
-}
-
-function ownBound(bound: string | Uint8Array): Buffer {
-  const bytes = ownBytes(bound)
-  checkKeyLength(bytes)
-  return bytes
+  return key === undefined ? ownRange({ prefix, start, end }) : { key: ownKey(key) }
 }
 
 /** Without a range nothing is deleted, and everything only if the caller says so. */
-export function wireRange(fields: DeleteRange): WireRange & { readonly all?: true } {
+export function rangeToDelete(fields: DeleteRange): KeyRange {
   checkOptions('deleteRange', fields, { ...PLACE_OF_RANGE, all: isFlag })
   const { all, ...place } = fields as Fields
   if (all === true) {
     if (Object.keys(place).length > 0)
       throw new TypeError('deleteRange: all cannot be combined with prefix, start or end')
-    return { prefix: Buffer.alloc(0), all: true }
+    return prefixRange(new Uint8Array())
   }
   if (Object.keys(place).length === 0)
     throw new TypeError('deleteRange: name prefix, or start and end; { all: true } deletes all keys')
-  const range = sentPlace(place, 'deleteRange')
-  const isAll = range.prefix?.length === 0 || (range.end === undefined && range.start?.length === 0)
-  if (isAll) throw new TypeError('deleteRange: this range has all keys: say { all: true } if that is meant')
+  const range = rangeAt(readPlace(place, 'deleteRange'))
+  if (range.start.length === 0 && range.end === undefined)
+    throw new TypeError('deleteRange: this range has all keys: say { all: true } if that is meant')
   return range
 }
 
@@ -207,7 +224,7 @@ const PLACE_OF_RANGE = { prefix: isBytes, start: isBytes, end: isBytes }
 // Answers
 
 /** Throws if it is not the answer to this transaction. */
-export function txnResult({ success, failure }: WireTxn, json: Json): TxnResult {
+export function txnResult({ success, failure }: KvTxn, json: Json): TxnResult {
   const { succeeded } = json
   if (typeof succeeded !== 'boolean') return disagree('"succeeded" is neither true nor false')
   const operations = succeeded ? success : failure
@@ -221,12 +238,17 @@ export function txnResult({ success, failure }: WireTxn, json: Json): TxnResult 
   }
 }
 
-function operationResult(operation: WireTxnOperation, json: Json): TxnOperationResult {
-  if ('put' in operation) return { put: putResult(objectOf(json.put, 'the result of a put')) }
-  if ('get' in operation)
-    return { get: getResult(objectOf(json.get, 'the result of a get'), operation.get.keys_only) }
-  if ('delete' in operation) return { delete: deleteResult(objectOf(json.delete, 'the result of a delete')) }
-  return { txn: txnResult(operation.txn, objectOf(json.txn, 'the result of a transaction')) }
+function operationResult(operation: KvTxnOperation, json: Json): TxnOperationResult {
+  switch (operation.kind) {
+    case 'put':
+      return { put: putResult(objectOf(json.put, 'the result of a put')) }
+    case 'get':
+      return { get: getResult(objectOf(json.get, 'the result of a get'), operation.keysOnly) }
+    case 'delete':
+      return { delete: deleteResult(objectOf(json.delete, 'the result of a delete')) }
+    case 'txn':
+      return { txn: txnResult(operation.txn, objectOf(json.txn, 'the result of a transaction')) }
+  }
 }
 
 function putResult(json: Json): TxnPutResult {

@@ -10,6 +10,8 @@
 // dropped, and the watch is requested again when there is room. Either way the node has the rest in its history.
 
 import { DisagreementError, disagree, isObject } from '../operations/forms/disagreement.ts'
+import type { Where } from '../operations/forms/index.ts'
+import type { WatchedChanges } from '../operations/index.ts'
 import { Backoff } from './backoff.ts'
 import { problemError } from './call-error.ts'
 import type { Json } from './decode.ts'
@@ -26,7 +28,7 @@ import {
 import type { Endpoint } from './endpoints.ts'
 import { AbortedError, CompactedError, QuorateError, UnavailableError, UnreachableError } from './errors.ts'
 import type { Interruption } from './interruption.ts'
-import { ownBytes, ownKey, type WatchParameters } from './operation.ts'
+import { asMaybeRevision, ownKey, ownRange } from './request.ts'
 import { after, pause } from './timer.ts'
 import { checkWatch } from './validate-arguments.ts'
 import type { Watch, WatchBatch, WatchEvent, WatchedPlace, WatchOptions } from './watch-types.ts'
@@ -70,7 +72,7 @@ export interface OpenLimits {
 export interface WatchHost {
   readonly timeoutMs: number
   /** Tries nodes until one serves the watch. Throws as calls do. */
-  open(request: WatchParameters, limits: OpenLimits & { readonly silentMs: number }): Promise<WatchSource>
+  open(request: WatchedChanges, limits: OpenLimits & { readonly silentMs: number }): Promise<WatchSource>
   /** The application has seen this revision: later reads are at least as new. */
   seen(revision: number): void
   interruption(signal: AbortSignal | undefined): Interruption
@@ -87,7 +89,7 @@ export class ClientWatch implements Watch {
   readonly ready: Promise<number>
   readonly #host: WatchHost
   readonly #options: WatchOptions
-  readonly #request: Omit<WatchParameters, 'from'>
+  readonly #request: Omit<WatchedChanges, 'from'>
   readonly #began = Promise.withResolvers<number>()
   readonly #backoff = new Backoff(RETRY_BASE_MS, RETRY_MAX_MS)
   /** Ends the call or the pause in progress. */
@@ -115,7 +117,7 @@ export class ClientWatch implements Watch {
     this.#options = options
     this.#unref = { unref: options.background ?? false }
     const { prev = false, only, keysOnly = false, progressMs = PROGRESS_MS, fromRevision } = options
-    this.#request = { place: placeOf(options), prev, only, values: !keysOnly, progressMs }
+    this.#request = { where: watchedWhere(options), prev, only, values: !keysOnly, progressMs }
     this.#next = fromRevision
     this.#revision = fromRevision === undefined ? 0 : fromRevision - 1
     this.ready = this.#began.promise
@@ -273,7 +275,7 @@ export class ClientWatch implements Watch {
         background: this.#unref.unref,
       }
       try {
-        const stream = await this.#host.open({ ...this.#request, from: this.#next }, limits)
+        const stream = await this.#host.open({ ...this.#request, from: asMaybeRevision(this.#next) }, limits)
         this.#stream = stream
         if (this.#end !== undefined) stream.close()
         return stream
@@ -396,7 +398,7 @@ export class ClientWatch implements Watch {
   /** The node has ended the watch. */
   #endedBy(json: Json, endpoint: Endpoint): Error {
     const status = typeof json.status === 'number' ? json.status : 500
-    const error = problemError(problemFrom(status, NODE_HEADERS, json), NODE_HEADERS, endpoint, 'read')
+    const error = problemError(problemFrom(status, NODE_HEADERS, json), NODE_HEADERS, endpoint, 'freely')
     const isFinal = error instanceof CompactedError || error.code === 'permission_denied'
     return isFinal ? new FinalError(error) : error
   }
@@ -458,15 +460,8 @@ export const mayPass = (error: unknown): boolean =>
   error instanceof UnreachableError ||
   (error instanceof QuorateError && (error.code === 'internal' || error.code === 'unexpected_answer'))
 
-function placeOf({ key, prefix, start, end }: WatchedPlace): WatchParameters['place'] {
-  const own = (bytes: string | Uint8Array | undefined) => (bytes === undefined ? undefined : ownBytes(bytes))
-  return {
-    key: key === undefined ? undefined : ownKey(key),
-    prefix: own(prefix),
-    start: own(start),
-    end: own(end),
-  }
-}
+const watchedWhere = ({ key, prefix, start, end }: WatchedPlace): Where =>
+  key === undefined ? ownRange({ prefix, start, end }) : { key: ownKey(key) }
 
 function batchFrom(json: Json, values: boolean): WatchBatch {
   const events = arrayIn(json, 'events').map((event) => eventFrom(objectOf(event, 'an event'), values))

@@ -9,7 +9,6 @@ import type { ClientCredentials } from './credentials.ts'
 import { headerText, parseObject } from './decode.ts'
 import type { Endpoints } from './endpoints.ts'
 import type { Closing } from './interruption.ts'
-import { API } from './operation.ts'
 import type { MuxTransport } from './transport/mux-transport.ts'
 import type { Transport } from './transport/transport.ts'
 
@@ -96,14 +95,7 @@ export class WriteIdSource {
     const { endpoints, http, cluster, closing, timeoutMs, credentials } = this.#options
     const endpoint = endpoints.pick(() => true, nowMs)
     if (endpoint === undefined) return
-    const headers = { 'Content-Type': 'application/json' }
-    const request = {
-      op: API,
-      method: 'POST',
-      path: '/v1/sessions',
-      headers,
-      body: Buffer.from('{}'),
-    } as const
+    const request = { kind: 'open-session' } as const
     const { authorization } = credentials
     const options = { timeoutMs, background: true, clusterId: cluster.id, authorization }
     void http.send(endpoint, request, options).then((outcome) => {

@@ -135,12 +135,6 @@ const isIn = (key: Uint8Array, where: Where): boolean =>
 const isInRange = (key: Uint8Array, { start, end }: KeyRange): boolean =>
   compareKeys(key, start) >= 0 && (end === undefined || compareKeys(key, end) < 0)
 
-/** Whether neither branch changes anything. */
-export const onlyReads = (txn: KvTxn): boolean =>
-  bothBranches(txn).every(
-    (operation) => operation.kind === 'get' || (operation.kind === 'txn' && onlyReads(operation.txn)),
-  )
-
 type Place = Exclude<KeysOrLease, { readonly lease: LeaseId }>
 
 /** The ranges that it names. Their keys are read before it is applied. */

@@ -24,6 +24,7 @@ export const addMember = {
   effect: 'change',
   isAudited: true,
   label: 'other',
+  resource: 'cluster',
   demands: () => ADMINISTER,
   isForJoining: true,
   http: {

@@ -120,6 +120,7 @@ export const batch = {
   effect: 'change',
   isAudited: true,
   label: 'batch',
+  repeat: () => 'by-id',
   room: 'depends',
   demands: (operation) => [
     ...operation.commands.flatMap((each) => changing(each, each.condition !== undefined)),

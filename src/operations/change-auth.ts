@@ -72,6 +72,9 @@ export const changeAuth = {
   effect: 'change',
   isAudited: true,
   label: 'other',
+  // A copy that arrives late would undo a later change, and could give back a right that was taken away.
+  repeat: ({ ifRevision }) => (ifRevision === undefined ? 'never' : 'by-revision'),
+  resource: 'auth',
   room: 'frees',
   demands: ({ change }, user) => (isOwnPassword(change, user) ? CALL : ADMINISTER),
   leases: () => NO_LEASES,

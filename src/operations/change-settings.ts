@@ -28,6 +28,9 @@ export const changeSettings = {
   effect: 'change',
   isAudited: true,
   label: 'other',
+  // The switch of leader leases is no entry of the log, so the cluster does not know a repeated change of it.
+  repeat: ({ leases }) => (leases === undefined ? 'by-id' : 'never'),
+  resource: 'cluster',
   room: 'takes',
   demands: () => ADMINISTER,
   leases: () => NO_LEASES,
@@ -52,4 +55,6 @@ export const changeSettings = {
     ],
     encodeResult: (result, head) => jsonResponse(settingsJson(result), replayedHeader(head), head.revision),
   },
-} satisfies EntryFacts<unknown> & { readonly http: HttpForm<ChangeSettingsRequest, SettingsResult> }
+} satisfies EntryFacts<{ readonly kind: string; readonly leases?: unknown }> & {
+  readonly http: HttpForm<ChangeSettingsRequest, SettingsResult>
+}

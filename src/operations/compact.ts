@@ -43,6 +43,7 @@ export const compact = {
   effect: 'change',
   isAudited: true,
   label: 'other',
+  repeat: () => 'by-id',
   room: 'frees',
   demands: () => ADMINISTER,
   leases: () => NO_LEASES,

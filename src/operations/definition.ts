@@ -18,11 +18,23 @@ export type OperationEffect = 'read' | 'change'
 export const OPERATION_LABELS = ['put', 'get', 'delete', 'range', 'batch', 'other'] as const
 export type OperationLabel = (typeof OPERATION_LABELS)[number]
 
+/**
+ * How a client may send an operation again while the outcome of a try is unknown. `by-id`: under the same idempotency.
+ * `by-revision`: under a revision that the operation raises, so at most one of its copies is applied.
+ */
+export type Repeat = 'freely' | 'by-id' | 'by-revision' | 'never'
+
 export interface OperationFacts<O> {
   readonly effect: OperationEffect
   /** Whether the audit log has a line for it when it records changes only. A refusal always has one. */
   readonly isAudited: boolean
   readonly label: OperationLabel
+  /** Unless given, a read may be sent again freely, and a change never. */
+  readonly repeat?: (operation: O) => Repeat
+  /** Whether the leader takes part in a read: another node asks it first. */
+  readonly needsLeader?: (operation: O) => boolean
+  /** The name of the operation in the spans of clients; its kind unless given. */
+  readonly resource?: 'auth' | 'cluster' | 'leases' | 'sessions'
   /** All rights that the user of this name needs. */
   readonly demands: (operation: O, user: string) => readonly AccessDemand[]
   /** Whether a node that joins the cluster may call it with the certificate of a node. */

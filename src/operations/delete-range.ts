@@ -50,6 +50,7 @@ export const deleteRange = {
   effect: 'change',
   isAudited: true,
   label: 'delete',
+  repeat: () => 'by-id',
   room: 'frees',
   demands: ({ range }) => changing(range, false),
   leases: () => NO_LEASES,

@@ -47,6 +47,7 @@ export const del = {
   effect: 'change',
   isAudited: true,
   label: 'delete',
+  repeat: () => 'by-id',
   room: 'frees',
   demands: ({ key, condition, prev }) => changing({ key }, condition !== undefined || prev),
   leases: () => NO_LEASES,

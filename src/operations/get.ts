@@ -47,6 +47,7 @@ export const get = {
   effect: 'read',
   isAudited: false,
   label: 'get',
+  needsLeader: ({ freshness }) => freshness.consistency !== 'stale',
   demands: ({ key }) => [reading({ key })],
   http: {
     summary: 'Read a key',

@@ -31,6 +31,8 @@ export const grant = {
   effect: 'change',
   isAudited: true,
   label: 'other',
+  repeat: () => 'by-id',
+  resource: 'leases',
   room: 'takes',
   demands: () => CALL,
   leases: () => NO_LEASES,

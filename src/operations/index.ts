@@ -43,7 +43,14 @@ import { type WatchRequest, watch } from './watch.ts'
 
 export type { BatchedCommand } from './batch.ts'
 export { isOwnPassword, type RequestedAuthChange } from './change-auth.ts'
-export { type EntryFacts, OPERATION_LABELS, type OperationLabel } from './definition.ts'
+export {
+  type EntryFacts,
+  OPERATION_LABELS,
+  type OperationFacts,
+  type OperationLabel,
+  type Repeat,
+} from './definition.ts'
+export { bytesOfTxn, onlyReads, wantsPrev } from './forms/transactions.ts'
 export type { WatchedChanges } from './watch.ts'
 export type {
   BatchRequest,

@@ -46,6 +46,7 @@ export const keepAlive = {
   effect: 'read',
   isAudited: false,
   label: 'other',
+  needsLeader: () => true,
   demands: ({ ids }) => [...CALL, ...ids.map((lease) => ({ to: 'keep-alive', lease }) as const)],
   http: {
     routes: [

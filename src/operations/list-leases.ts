@@ -30,6 +30,7 @@ export const listLeases = {
   effect: 'read',
   isAudited: false,
   label: 'other',
+  resource: 'leases',
   demands: () => CALL,
   http: {
     routes: [

@@ -25,6 +25,7 @@ export const logIn = {
   effect: 'read',
   isAudited: true,
   label: 'other',
+  resource: 'auth',
   demands: () => NOTHING,
   http: {
     routes: [

@@ -30,6 +30,7 @@ export const openSession = {
   // A client opens one by itself, before its first change.
   isAudited: false,
   label: 'other',
+  resource: 'sessions',
   room: 'takes',
   demands: () => CALL,
   leases: () => NO_LEASES,

@@ -68,6 +68,7 @@ export const put = {
   effect: 'change',
   isAudited: true,
   label: 'put',
+  repeat: () => 'by-id',
   room: 'takes',
   demands: ({ key, condition, prev, lease }) => [
     ...changing({ key }, condition !== undefined || prev),

@@ -126,6 +126,7 @@ export const range = {
   effect: 'read',
   isAudited: false,
   label: 'range',
+  needsLeader: ({ freshness }) => freshness.consistency !== 'stale',
   demands: (operation) => [reading(operation.range)],
   http: {
     summary: 'A range of keys; with `key` the one key, as under /v1/kv/{key}',

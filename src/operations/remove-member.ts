@@ -15,6 +15,7 @@ export const removeMember = {
   effect: 'change',
   isAudited: true,
   label: 'other',
+  resource: 'cluster',
   demands: () => ADMINISTER,
   http: {
     routes: [

@@ -25,6 +25,7 @@ export const replaceMember = {
   effect: 'change',
   isAudited: true,
   label: 'other',
+  resource: 'cluster',
   demands: () => ADMINISTER,
   isForJoining: true,
   http: {

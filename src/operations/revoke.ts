@@ -28,6 +28,8 @@ export const revoke = {
   effect: 'change',
   isAudited: true,
   label: 'other',
+  repeat: () => 'by-id',
+  resource: 'leases',
   room: 'frees',
   demands: (operation) => [...CALL, ...leaseOf(operation)],
   leases: leaseOf,

@@ -14,6 +14,7 @@ export const settings = {
   effect: 'read',
   isAudited: false,
   label: 'other',
+  resource: 'cluster',
   demands: () => CALL,
   http: {
     routes: [

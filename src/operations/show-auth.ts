@@ -14,6 +14,7 @@ export const showAuth = {
   effect: 'read',
   isAudited: false,
   label: 'other',
+  resource: 'auth',
   demands: () => NOTHING,
   http: {
     routes: [

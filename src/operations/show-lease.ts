@@ -30,6 +30,7 @@ export const showLease = {
   effect: 'read',
   isAudited: false,
   label: 'other',
+  resource: 'leases',
   demands: ({ id, keys }) => (keys ? [...CALL, { to: 'read-lease', lease: id }] : CALL),
   http: {
     routes: [

@@ -22,6 +22,7 @@ export const showRoles = {
   effect: 'read',
   isAudited: false,
   label: 'other',
+  resource: 'auth',
   demands: () => ADMINISTER,
   http: {
     routes: [

@@ -22,6 +22,7 @@ export const showUsers = {
   effect: 'read',
   isAudited: false,
   label: 'other',
+  resource: 'auth',
   demands: ({ name }, user) => (name === user ? CALL : ADMINISTER),
   http: {
     routes: [

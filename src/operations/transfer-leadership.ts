@@ -22,6 +22,7 @@ export const transferLeadership = {
   effect: 'change',
   isAudited: true,
   label: 'other',
+  resource: 'cluster',
   demands: () => ADMINISTER,
   http: {
     routes: [

@@ -18,7 +18,13 @@ import {
 } from './forms/rights.ts'
 import { route } from './forms/route.ts'
 import type { Revision } from './forms/store.ts'
-import type { KvTxn, KvTxnOperation, KvTxnResult } from './forms/transactions.ts'
+import {
+  type KvTxn,
+  type KvTxnOperation,
+  type KvTxnResult,
+  onlyReads,
+  wantsPrev,
+} from './forms/transactions.ts'
 import { nestedBytes } from './mux/fields.ts'
 import {
   decodeChangeHead,
@@ -77,6 +83,7 @@ export const txn = {
   effect: 'change',
   isAudited: true,
   label: 'other',
+  repeat: ({ txn }) => (onlyReads(txn) ? 'freely' : wantsPrev(txn) ? 'never' : 'by-id'),
   room: 'takes',
   demands: (operation) => [...CALL, ...demandsOfTxn(operation.txn), ...leasesOfTxn(operation.txn)],
   leases: (operation) => leasesOfTxn(operation.txn),

@@ -10,9 +10,10 @@ import { contains, keyAfter } from '../../jepsen-lite/checker/keys.ts'
 import { rangeOf } from '../../jepsen-lite/checker/list-range.ts'
 import type { HistoryOperation, RecordedResult } from '../../jepsen-lite/workload/history.ts'
 import { QuorateError } from '../client/errors.ts'
-import { wireTxn } from '../client/txn.ts'
+import { readTxn } from '../client/txn.ts'
 import type { TxnGetResult, TxnOperationResult, TxnResult } from '../client/txn-types.ts'
-import { propertiesOf, type WireComparison, type WireTxn, type WireTxnOperation } from '../client/txn-wire.ts'
+import { rangeAt, rangeBounds } from '../operations/forms/index.ts'
+import { type KvComparison, type KvTxn, type KvTxnOperation, onlyReads } from '../operations/index.ts'
 import type { End } from './end.ts'
 import { isRead } from './history.ts'
 import type { ListedRange } from './recorded-single.ts'
@@ -37,17 +38,17 @@ export const txn: Method<'txn'> =
   (recording) =>
   async (txn, options = {}) => {
     // It is sent as it is now, whatever becomes of the caller's objects.
-    const sent = wireTxn(txn)
-    const { isRead } = propertiesOf(sent)
+    const sent = readTxn(txn)
+    const isReading = onlyReads(sent)
     checkRecordable(sent)
     const { onAnswer, last } = answerListener(options.onAnswer)
-    const call = isRead ? { ...options, onAnswer } : options
+    const call = isReading ? { ...options, onAnswer } : options
     const { client, history } = recording
     return history.transaction(async () => {
-      const planned = new Planned(recording, sent, isRead ? readFields(recording, options) : {})
+      const planned = new Planned(recording, sent, isReading ? readFields(recording, options) : {})
       try {
         const answer = await client.txn(txn, call)
-        await planned.answered(answer, isRead ? answerFields(last()) : asOf(answer))
+        await planned.answered(answer, isReading ? answerFields(last()) : asOf(answer))
         return answer
       } catch (error) {
         await planned.ended(error)
@@ -56,11 +57,11 @@ export const txn: Method<'txn'> =
     })
   }
 
-function checkRecordable({ success, failure }: WireTxn): void {
+function checkRecordable({ success, failure }: KvTxn): void {
   for (const operation of [...success, ...failure]) {
-    if ('txn' in operation) checkRecordable(operation.txn)
-    if ('put' in operation) checkUnleased(operation.put.lease ?? operation.put.ttl)
-    if ('delete' in operation && operation.delete.key === undefined)
+    if (operation.kind === 'txn') checkRecordable(operation.txn)
+    if (operation.kind === 'put') checkUnleased(operation.lease)
+    if (operation.kind === 'delete' && !('key' in operation.where))
       throw new TypeError(
         'recorded: a delete of a range is not recorded yet. Call it on a client of its own, or delete key by key',
       )
@@ -93,7 +94,7 @@ class Planned {
   readonly #top: PlannedTxn
   readonly #open = new Map<number, HistoryOperation>()
 
-  constructor(recording: Recording, sent: WireTxn, fields: ReturnType<typeof readFields>) {
+  constructor(recording: Recording, sent: KvTxn, fields: ReturnType<typeof readFields>) {
     this.#recording = recording
     this.#readFields = fields
     try {
@@ -133,7 +134,7 @@ class Planned {
 
   /** `conditions`: revisions of keys that the transactions around it compare. */
   #plan(
-    { compare, success, failure }: WireTxn,
+    { compare, success, failure }: KvTxn,
     changed: Changed,
     conditions: ReadonlyMap<string, number>,
   ): PlannedTxn {
@@ -143,11 +144,13 @@ class Planned {
       own.get(key) === revision &&
       success.some(
         (each) =>
-          !('txn' in each) && (revision > 0 || 'put' in each) && changedBy(each).some((one) => one === key),
+          each.kind !== 'txn' &&
+          (revision > 0 || each.kind === 'put') &&
+          changedBy(each).some((one) => one === key),
       )
     const compared = compare.map((comparison) => {
       const { op, held } = readIn(comparison)
-      const key = keyText(comparison.key ?? '')
+      const key = 'key' in comparison.where ? keyText(comparison.where.key) : ''
       // A comparison of its own change shows nothing of the store.
       if (changed.has(key))
         throw unrecordable('a comparison of a key that the transaction has changed before')
@@ -165,44 +168,49 @@ class Planned {
   }
 
   #planAll(
-    operations: readonly WireTxnOperation[],
+    operations: readonly KvTxnOperation[],
     before: Changed,
     conditions: ReadonlyMap<string, number>,
   ): readonly PlannedOperation[] {
     const changed = new Set(before)
     return operations.map((sent) => {
       const changes = changedBy(sent)
-      const inner = 'txn' in sent ? this.#plan(sent.txn, changed, conditions) : undefined
-      const op = 'txn' in sent ? undefined : this.#operationOf(sent, changed, conditions)
+      const inner = sent.kind === 'txn' ? this.#plan(sent.txn, changed, conditions) : undefined
+      const op = sent.kind === 'txn' ? undefined : this.#operationOf(sent, changed, conditions)
       for (const key of changes) changed.add(key)
       return { id: op && this.#begin(op), op, inner, changes }
     })
   }
 
   #operationOf(
-    sent: Exclude<WireTxnOperation, { readonly txn: WireTxn }>,
+    sent: Exclude<KvTxnOperation, { readonly kind: 'txn' }>,
     changed: Changed,
     conditions: ReadonlyMap<string, number>,
   ): HistoryOperation {
-    if ('put' in sent) {
-      const key = keyText(sent.put.key)
-      return { f: 'put', key, value: valueText(sent.put.value), ...conditionOf(conditions.get(key)) }
+    if (sent.kind === 'put') {
+      const key = keyText(sent.key)
+      return { f: 'put', key, value: valueText(sent.value), ...conditionOf(conditions.get(key)) }
     }
-    if ('delete' in sent) {
-      const key = keyText(sent.delete.key ?? '')
+    const { where } = sent
+    if (sent.kind === 'delete') {
+      const key = 'key' in where ? keyText(where.key) : ''
       const ifRevision = conditions.get(key) || undefined
       return { f: 'del', key, ...defined<{ ifRevision: number }>({ ifRevision }) }
     }
-    const { key, prefix, limit, keys_only: keysOnly, count_only: countOnly } = sent.get
-    const isSingle = key !== undefined
-    if (isSingle && !keysOnly && !countOnly) return { f: 'get', key: keyText(key), ...this.#readFields }
-    const text = (bound: Buffer | undefined) => (bound === undefined ? undefined : keyText(bound))
-    const start = text(isSingle ? key : sent.get.start)
-    const end = isSingle ? keyAfter(keyText(key)) : text(sent.get.end)
+    const { limit, keysOnly, countOnly } = sent
+    if ('key' in where && !keysOnly && !countOnly)
+      return { f: 'get', key: keyText(where.key), ...this.#readFields }
+    const text = (bound: Uint8Array | undefined) => (bound === undefined ? undefined : keyText(bound))
+    const bounds = rangeBounds(rangeAt(where))
     const op: ListedRange = {
       f: 'range',
       ...defined<Pick<ListedRange, 'prefix' | 'start' | 'end' | 'limit' | 'keysOnly' | 'countOnly'>>({
-        ...{ prefix: text(prefix), start, end, limit, keysOnly, countOnly },
+        prefix: text(bounds.prefix),
+        start: text(bounds.start),
+        end: text(bounds.end),
+        limit,
+        keysOnly: keysOnly || undefined,
+        countOnly: countOnly || undefined,
       }),
       ...this.#readFields,
     }
@@ -243,34 +251,47 @@ const failed = (error: unknown): End => ({
   fail: error instanceof QuorateError ? error.code : String(error),
 })
 
-const changedBy = (operation: WireTxnOperation): readonly string[] => {
-  if ('put' in operation) return [keyText(operation.put.key)]
-  if ('delete' in operation) return [keyText(operation.delete.key ?? '')]
-  if ('txn' in operation) return [...operation.txn.success, ...operation.txn.failure].flatMap(changedBy)
-  return []
+function changedBy(operation: KvTxnOperation): readonly string[] {
+  switch (operation.kind) {
+    case 'put':
+      return [keyText(operation.key)]
+    case 'get':
+      return []
+    case 'delete':
+      return ['key' in operation.where ? keyText(operation.where.key) : '']
+    case 'txn':
+      return [...operation.txn.success, ...operation.txn.failure].flatMap(changedBy)
+  }
 }
 
 const unrecordable = (what: string): TypeError =>
   new TypeError(`recorded: ${what} is not recorded yet. Use a client of its own`)
 
 /** The read that a comparison is, and its result if the comparison holds. */
-function readIn({ key, target = '', op, to, exists }: WireComparison): {
+function readIn({ where, ...compared }: KvComparison): {
   readonly op: Extract<HistoryOperation, { readonly f: 'get' | 'range' }>
   readonly held: RecordedResult
 } {
+  const { target, op, to } = compared
   const what = `a comparison of ${target} by ${op}`
-  if (key === undefined) throw unrecordable(`${what} over a range`)
-  const name = keyText(key)
-  const get = { f: 'get', key: name } as const
-  const isNumber = target === 'version' || target === 'mod_revision' || target === 'create_revision'
-  const isZero = isNumber && to === 0
-  if (exists === false || (isZero && op === '=')) return { op: get, held: { value: null } }
-  if (exists === true || (isZero && (op === '!=' || op === '>')))
-    return { op: { f: 'range', start: name, end: keyAfter(name), countOnly: true }, held: { count: 1 } }
-  if (op === '=' && target === 'value') return { op: get, held: { value: valueText(to as Buffer) } }
-  if (op === '=' && target === 'mod_revision') return { op: get, held: { modRevision: Number(to) } }
-  if (op === '=' && target === 'version') return { op: get, held: { version: Number(to) } }
-  throw unrecordable(what)
+  if (!('key' in where)) throw unrecordable(`${what} over a range`)
+  const key = keyText(where.key)
+  const get = { f: 'get', key } as const
+  if (to === 0 && op === '=') return { op: get, held: { value: null } }
+  if (to === 0 && (op === '!=' || op === '>'))
+    return { op: { f: 'range', start: key, end: keyAfter(key), countOnly: true }, held: { count: 1 } }
+  if (op !== '=') throw unrecordable(what)
+  switch (compared.target) {
+    case 'value':
+      return { op: get, held: { value: valueText(compared.to) } }
+    case 'mod_revision':
+      return { op: get, held: { modRevision: compared.to } }
+    case 'version':
+      return { op: get, held: { version: compared.to } }
+    case 'create_revision':
+    case 'lease':
+      throw unrecordable(what)
+  }
 }
 
 /** undefined: unknown. */

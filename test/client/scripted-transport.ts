@@ -43,7 +43,8 @@ export class ScriptedTransport implements Transport {
   }
 
   send(...[endpoint, request, options]: Parameters<Transport['send']>): Promise<SendOutcome> {
-    const { timeoutMs, silenceMs = timeoutMs, connectMs = timeoutMs, mayGiveUp, writeId, signal } = options
+    const { timeoutMs, silenceMs = timeoutMs, connectMs = timeoutMs, mayGiveUp, signal } = options
+    const writeId = 'idempotency' in request ? request.idempotency : undefined
     const at = endpoint.port - 1
     const fate = this.#script(at, this.sent.length)
     const key = writeId === undefined ? undefined : Object.values(idempotencyHeaders(writeId))[0]

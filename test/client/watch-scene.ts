@@ -4,21 +4,21 @@ import { vi } from 'vitest'
 import type { Json } from '../../src/client/decode.ts'
 import { Endpoint } from '../../src/client/endpoints.ts'
 import { AbortedError, UnavailableError } from '../../src/client/errors.ts'
-import type { WatchParameters } from '../../src/client/operation.ts'
 import { ClientWatch, type WatchHost } from '../../src/client/watch.ts'
 import type { WatchOptions } from '../../src/client/watch-types.ts'
+import type { WatchedChanges } from '../../src/operations/index.ts'
 
 export const endpoint = new Endpoint(new URL('http://127.0.0.1:1'))
 
 /** A stream that the test feeds. */
 export class Feed {
-  readonly request: WatchParameters
+  readonly request: WatchedChanges
   isClosed = false
   #ready: Json[] = []
   #end: { error: unknown } | undefined
   #wake = () => {}
 
-  constructor(request: WatchParameters) {
+  constructor(request: WatchedChanges) {
     this.request = request
   }
 
@@ -61,7 +61,7 @@ export class Feed {
 
 export class Scene {
   readonly feeds: Feed[] = []
-  readonly asked: WatchParameters[] = []
+  readonly asked: WatchedChanges[] = []
   /** Errors of the next requests; undefined: it is served. */
   readonly refusals: (Error | undefined)[] = []
   readonly seen: number[] = []

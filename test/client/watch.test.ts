@@ -41,7 +41,7 @@ test('it begins when it is called, and tells the events of a revision together',
   await pass(0)
   expect(scene.asked).toMatchObject([
     {
-      place: { prefix: Buffer.from('k') },
+      where: { start: Buffer.from('k'), end: new Uint8Array(Buffer.from('l')), isPrefix: true },
       from: undefined,
       prev: true,
       only: 'put',

@@ -3,11 +3,12 @@
 
 import { describe, expect, test } from 'vitest'
 import { rejectionText } from '../../src/kv/rejections.ts'
-import { onlyReads, placesOf, rangesOf, TXN_OPERATIONS_MAX, txnFault } from '../../src/kv/txn.ts'
+import { placesOf, rangesOf, TXN_OPERATIONS_MAX, txnFault } from '../../src/kv/txn.ts'
 import type { Command } from '../../src/kv/types.ts'
 import type { KeyRange, KvSettings, Where } from '../../src/operations/forms/index.ts'
 import { TXN_DEPTH_MAX } from '../../src/operations/forms/transactions.ts'
 import type { KvComparison, KvTxn, KvTxnOperation } from '../../src/operations/index.ts'
+import { onlyReads } from '../../src/operations/index.ts'
 import { ask, MemoryStore, putOf, utf8 } from './store.ts'
 
 const ALL: KeyRange = { start: utf8(''), end: undefined }

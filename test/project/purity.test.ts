@@ -129,7 +129,16 @@ const MAY_IMPORT = new Map([
   ['recipes', ['client']],
   [
     'testing',
-    ['system', 'client', 'local', 'embed', 'jepsen-lite', 'jepsen-lite/workload', 'jepsen-lite/checker'],
+    [
+      ...OPERATIONS,
+      'system',
+      'client',
+      'local',
+      'embed',
+      'jepsen-lite',
+      'jepsen-lite/workload',
+      'jepsen-lite/checker',
+    ],
   ],
   [
     'jepsen-lite',

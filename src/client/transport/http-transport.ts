@@ -14,7 +14,7 @@ import { traceHeaders } from '../../tracing/trace-context.ts'
 import { whenAborted } from '../abort-listeners.ts'
 import { withQuery } from '../address.ts'
 import type { Endpoint } from '../endpoints.ts'
-import { type CallRequest, isStreamed } from '../operation.ts'
+import { type CallRequest, isStreamed } from '../request.ts'
 import { nodeTimeoutMs, RECHECK_MS } from '../retry-policy.ts'
 import { afterPendingEvents } from '../timer.ts'
 import { type SecureOptions, secureOptions, TlsSource, tlsFailureText } from '../tls.ts'
@@ -48,8 +48,9 @@ export class HttpTransport implements Transport {
   }
 
   send(endpoint: Endpoint, request: CallRequest, options: SendOptions): Promise<SendOutcome> {
-    const { method, path, headers, body } = httpRequestOf(request)
-    const { timeoutMs, writeId, clusterId, authorization, trace } = options
+    const { timeoutMs, clusterId, authorization, trace, seal } = options
+    const sent = seal === undefined ? request : seal()
+    const { method, path, headers, body } = httpRequestOf(sent)
     const timeout = `${nodeTimeoutMs(timeoutMs)}ms`
     const outgoing = {
       method,
@@ -58,7 +59,7 @@ export class HttpTransport implements Transport {
         ...headers,
         ...(clusterId === undefined ? undefined : { 'Kv-Cluster': clusterId }),
         ...(authorization === undefined ? undefined : { Authorization: authorization }),
-        ...idempotencyHeaders(writeId),
+        ...('idempotency' in sent ? idempotencyHeaders(sent.idempotency) : undefined),
         ...(trace && headersOfTrace(trace.context)),
       },
       body,

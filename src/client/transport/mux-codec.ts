@@ -2,34 +2,20 @@
 
 import type { SpanContext } from '@opentelemetry/api'
 import { isObject, isWholeNumber } from '../../operations/forms/disagreement.ts'
-import type { Idempotency } from '../../operations/forms/index.ts'
+import {
+  type Condition,
+  type FreshnessOptions,
+  type PutLease,
+  rangeBounds,
+  type Where,
+} from '../../operations/forms/index.ts'
+import { type BatchedCommand, bytesOfTxn, type KvTxn, onlyReads } from '../../operations/index.ts'
 import { encodeIdempotency } from '../../operations/mux/options.ts'
 import { TRACESTATE_CHARS_MAX, traceHeaders } from '../../tracing/trace-context.ts'
-import type { Json } from '../decode.ts'
-import {
-  bytesOfChange,
-  CHANGES,
-  type ChangeOperation,
-  type ClientOperation,
-  COMPACT,
-  DELETE,
-  DELETE_RANGE,
-  GET,
-  hasLease,
-  isChange,
-  isPut,
-  KEEP_ALIVE,
-  type PageOperation,
-  PUT,
-  RANGE,
-  type ReadFreshness,
-  sealed,
-  TXN,
-  WATCH,
-  type WatchParameters,
-} from '../operation.ts'
-import { bytesIn, partsIn } from '../txn-wire.ts'
+import { definedFields, type Json } from '../decode.ts'
+import { bytesOfRequest, type CallRequest, isChange, type RequestOf } from '../request.ts'
 import type { CompleteAnswer } from './transport.ts'
+import { txnFields } from './txn-fields.ts'
 
 /** First message of a node on a connection. */
 export interface MuxWelcome {
@@ -52,6 +38,27 @@ export interface Leader {
 
 export type MuxItem = readonly unknown[]
 
+/** The requests that the connection carries, with the codes of their operations. */
+const OPCODES = {
+  put: 1,
+  delete: 2,
+  get: 3,
+  range: 4,
+  batch: 6,
+  txn: 7,
+  'delete-range': 8,
+  compact: 9,
+  'keep-alive': 10,
+  watch: 16,
+} as const
+
+export type MuxRequest = RequestOf<keyof typeof OPCODES>
+
+/** Lists in a stream, and counts, go over HTTP. */
+export const isMuxed = (request: CallRequest): request is MuxRequest =>
+  request.kind in OPCODES &&
+  !(request.kind === 'range' && (request.stream === true || request.countOnly === true))
+
 const CANCEL = 0
 const TRACE = 11
 /** Kinds of messages about a watch: their second field. */
@@ -67,8 +74,10 @@ const RANGE_BYTES = 1024
 const LEASE_ID_BYTES = 20
 /** Space for everything of an item but keys and values: numbers, the write id, conditions. */
 const ITEM_BYTES = 128
-/** The same for a value in a transaction, with its name. */
-const PART_BYTES = 32
+/** The same for a comparison or an operation of a transaction, with the names of its fields. */
+const PART_BYTES = 256
+/** Credit for the texts of a comparison or an operation: its target and operator, and a lease or a time to live. */
+const TEXT_BYTES = 48
 
 const VERSION = 1
 
@@ -106,37 +115,53 @@ const leaderOf = (term: unknown, name: unknown): Leader => ({
 })
 
 /** The bytes that an operation takes of the credit. */
-export function creditOf(operation: ClientOperation): number {
-  switch (operation.op) {
-    case PUT:
-    case DELETE:
-      return bytesOfChange(operation)
-    case GET:
-      return operation.key.length
-    case CHANGES:
-      return operation.bytes
-    case RANGE:
-    case WATCH:
+export function creditOf(request: MuxRequest): number {
+  switch (request.kind) {
+    case 'put':
+    case 'delete':
+    case 'batch':
+      return bytesOfRequest(request)
+    case 'get':
+      return request.key.length
+    case 'range':
+    case 'watch':
       return RANGE_BYTES
-    case TXN:
-      return bytesIn(operation.txn)
-    case DELETE_RANGE:
-      return bytesIn(operation.range)
-    case COMPACT:
+    case 'txn':
+      return bytesOfTxn(request.txn) + TEXT_BYTES * countParts(request.txn)
+    case 'delete-range':
+      return bytesOfWhere(request.range)
+    case 'compact':
       return 0
-    case KEEP_ALIVE:
-      return LEASE_ID_BYTES * operation.leases.length
+    case 'keep-alive':
+      return LEASE_ID_BYTES * request.ids.length
   }
 }
 
+const bytesOfWhere = (where: Where): number =>
+  'key' in where ? where.key.length : where.start.length + (where.end?.length ?? 0)
+
+/** Number of the comparisons and operations of a transaction, nested ones included. */
+function countParts({ compare, success, failure }: KvTxn): number {
+  let count = compare.length
+  for (const operation of [...success, ...failure])
+    count += operation.kind === 'txn' ? 1 + countParts(operation.txn) : 1
+  return count
+}
+
 /** At most the bytes that an operation takes of a message. */
-export function sizeOf(operation: ClientOperation): number {
-  if (operation.op === CHANGES) return ITEM_BYTES * (1 + operation.changes.length) + operation.bytes
-  if (operation.op === TXN) return ITEM_BYTES + PART_BYTES * partsIn(operation.txn) + creditOf(operation)
-  if (operation.op === WATCH) return 2 * ITEM_BYTES + bytesIn(operation.request.place)
-  if (operation.op !== RANGE) return ITEM_BYTES + creditOf(operation)
-  const { prefix, start, end, after } = operation
-  return [prefix, start, end, after].reduce((sum, key) => sum + (key?.length ?? 0), 2 * ITEM_BYTES)
+export function sizeOf(request: MuxRequest): number {
+  switch (request.kind) {
+    case 'batch':
+      return ITEM_BYTES * (1 + request.commands.length) + creditOf(request)
+    case 'txn':
+      return ITEM_BYTES + PART_BYTES * (1 + countParts(request.txn)) + creditOf(request)
+    case 'watch':
+      return 2 * ITEM_BYTES + bytesOfWhere(request.request.where)
+    case 'range':
+      return 2 * ITEM_BYTES + bytesOfWhere(request.range) + (request.after?.length ?? 0)
+    default:
+      return ITEM_BYTES + creditOf(request)
+  }
 }
 
 /** At most the bytes that an item with a trace context takes of a message. */
@@ -151,96 +176,97 @@ export function traceOf(id: number, context: SpanContext): MuxItem {
 export const cancelOf = (id: number): MuxItem => [id, CANCEL]
 
 /** `timeoutMs`: how long the node may take. */
-export function itemOf(
-  id: number,
-  request: ClientOperation,
-  timeoutMs: number,
-  writeId: Idempotency | undefined,
-): MuxItem {
-  const operation = sealed(request)
-  switch (operation.op) {
-    case PUT: {
-      const conditions = conditionsOf(operation)
-      const item = [id, PUT, timeoutMs, operation.key, operation.value, encodeIdempotency(writeId)]
-      return conditions === undefined ? item : [...item, conditions]
+export function itemOf(id: number, request: MuxRequest, timeoutMs: number): MuxItem {
+  const opcode = OPCODES[request.kind]
+  switch (request.kind) {
+    case 'put': {
+      const { key, value, condition, lease } = request
+      const options = optionsOf(condition, lease)
+      const item = [id, opcode, timeoutMs, key, value, encodeIdempotency(request.idempotency)]
+      return options === undefined ? item : [...item, options]
     }
-    case DELETE: {
-      const conditions = conditionsOf(operation)
-      const item = [id, DELETE, timeoutMs, operation.key, encodeIdempotency(writeId)]
-      return conditions === undefined ? item : [...item, conditions]
+    case 'delete': {
+      const options = optionsOf(request.condition, undefined)
+      const item = [id, opcode, timeoutMs, request.key, encodeIdempotency(request.idempotency)]
+      return options === undefined ? item : [...item, options]
     }
-    case CHANGES:
-      return [id, CHANGES, timeoutMs, operation.changes.map(changeOf), encodeIdempotency(writeId)]
-    case GET: {
-      const { key, minRevision, consistency, revision } = operation
+    case 'batch': {
+      const { commands, idempotency } = request
+      return [id, opcode, timeoutMs, commands.map(changeItem), encodeIdempotency(idempotency)]
+    }
+    case 'get': {
+      const { key, freshness, revision } = request
+      const minRevision = freshness.minRevision ?? null
       if (revision !== undefined)
-        return [id, GET, timeoutMs, key, minRevision || null, freshnessOf(operation), revision]
-      if (consistency === undefined) return [id, GET, timeoutMs, key, minRevision || null]
-      return [id, GET, timeoutMs, key, minRevision || null, freshnessOf(operation)]
+        return [id, opcode, timeoutMs, key, minRevision, freshnessFields(freshness), revision]
+      if (freshness.consistency === undefined) return [id, opcode, timeoutMs, key, minRevision]
+      return [id, opcode, timeoutMs, key, minRevision, freshnessFields(freshness)]
     }
-    case RANGE:
-      return [id, RANGE, timeoutMs, rangeOf(operation), operation.minRevision || null, freshnessOf(operation)]
-    case TXN: {
-      const { txn, freshness } = operation
-      if (freshness === undefined) return [id, TXN, timeoutMs, txn, encodeIdempotency(writeId)]
-      return [id, TXN, timeoutMs, txn, null, freshness.minRevision || null, freshnessOf(freshness)]
+    case 'range': {
+      const { freshness } = request
+      const minRevision = freshness.minRevision ?? null
+      return [id, opcode, timeoutMs, rangeFields(request), minRevision, freshnessFields(freshness)]
     }
-    case DELETE_RANGE:
-      return [id, DELETE_RANGE, timeoutMs, operation.range, encodeIdempotency(writeId)]
-    case COMPACT:
-      return [id, COMPACT, timeoutMs, operation.revision, encodeIdempotency(writeId)]
-    case KEEP_ALIVE:
-      return [id, KEEP_ALIVE, timeoutMs, operation.leases]
-    case WATCH:
-      return [id, WATCH, timeoutMs, ...watchFieldsOf(operation.request)]
+    case 'txn': {
+      const { txn, freshness, idempotency } = request
+      const fields = [id, opcode, timeoutMs, txnFields(txn), encodeIdempotency(idempotency)]
+      return onlyReads(txn) ? [...fields, freshness.minRevision ?? null, freshnessFields(freshness)] : fields
+    }
+    case 'delete-range': {
+      const { range, idempotency } = request
+      const all = range.start.length === 0 && range.end === undefined ? true : undefined
+      const fields = definedFields({ ...rangeBounds(range), all })
+      return [id, opcode, timeoutMs, fields, encodeIdempotency(idempotency)]
+    }
+    case 'compact':
+      return [id, opcode, timeoutMs, request.revision, encodeIdempotency(request.idempotency)]
+    case 'keep-alive':
+      return [id, opcode, timeoutMs, request.ids]
+    case 'watch': {
+      const { where, from, prev, only, values, progressMs } = request.request
+      const place = 'key' in where ? { key: where.key } : definedFields(rangeBounds(where))
+      const options = definedFields({ prev, only, values, progress_ms: progressMs })
+      return [id, opcode, timeoutMs, place, from ?? null, options]
+    }
   }
 }
 
-function watchFieldsOf({ place, from, prev, only, values, progressMs }: WatchParameters): MuxItem {
-  const options = { prev, only, values, progress_ms: progressMs }
-  return [definedIn(place), from ?? null, definedIn(options)]
+function changeItem(change: BatchedCommand): MuxItem {
+  const opcode = OPCODES[change.kind]
+  const options = optionsOf(change.condition, change.kind === 'put' ? change.lease : undefined)
+  const item = change.kind === 'put' ? [opcode, change.key, change.value] : [opcode, change.key]
+  return options === undefined ? item : [...item, options]
 }
 
-const definedIn = (fields: object): Json =>
-  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
-
-function changeOf(change: ChangeOperation): MuxItem {
-  const conditions = conditionsOf(change)
-  if (conditions === undefined) return isPut(change) ? [PUT, change.key, change.value] : [DELETE, change.key]
-  return isPut(change) ? [PUT, change.key, change.value, conditions] : [DELETE, change.key, conditions]
+function optionsOf(condition: Condition | undefined, lease: PutLease | undefined): Json | undefined {
+  if (condition === undefined && lease === undefined) return undefined
+  if (lease === undefined) return conditionFields(condition)
+  return { ...conditionFields(condition), ...('id' in lease ? { lease: lease.id } : { ttl_ms: lease.ttlMs }) }
 }
 
-function conditionsOf(change: ChangeOperation): Json | undefined {
-  if (!isPut(change) || !hasLease(change)) return plainConditionsOf(change)
-  const { lease, ttlMs } = change
-  return { ...plainConditionsOf(change), ...(lease === undefined ? { ttl_ms: ttlMs } : { lease }) }
+function conditionFields({ ifMatch, ifNoneMatch }: Partial<Condition> = {}): Json {
+  if (ifNoneMatch === undefined) return ifMatch === undefined ? {} : { if_match: tagsField(ifMatch) }
+  const if_none_match = tagsField(ifNoneMatch)
+  return ifMatch === undefined ? { if_none_match } : { if_match: tagsField(ifMatch), if_none_match }
 }
 
-function plainConditionsOf(change: ChangeOperation): Json | undefined {
-  if (isPut(change) && change.ifAbsent) return { if_none_match: '*' }
-  return change.ifRevision === undefined ? undefined : { if_match: [change.ifRevision] }
-}
+const tagsField = (tags: Condition['ifMatch']): unknown => (tags === 'any' ? '*' : tags)
 
-function freshnessOf({ consistency, maxStalenessMs }: ReadFreshness): Json | null {
+function freshnessFields({ consistency, maxStalenessMs }: FreshnessOptions): Json | null {
   if (consistency === undefined) return null
   return maxStalenessMs === undefined ? { consistency } : { consistency, max_staleness_ms: maxStalenessMs }
 }
 
-function rangeOf({ prefix, start, end, after, limit, order, keysOnly, revision }: PageOperation): Json {
-  const keys_only = keysOnly ? true : undefined
-  return definedIn({ prefix, start, end, after, limit, order, keys_only, revision })
+function rangeFields({ range, after, limit, order, keysOnly, revision }: RequestOf<'range'>): Json {
+  const keys_only = keysOnly || undefined
+  return definedFields({ ...rangeBounds(range), after, limit, order, keys_only, revision })
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Answers
 
 /** An answer in the terms of HTTP, so that both transports share one decoder and one set of rules. */
-export function outcomeOf(
-  request: ClientOperation,
-  item: MuxItem,
-  { cluster, node }: MuxWelcome,
-): CompleteAnswer {
-  const operation = sealed(request)
+export function outcomeOf(request: MuxRequest, item: MuxItem, { cluster, node }: MuxWelcome): CompleteAnswer {
   const isServed = item[1] === SERVED
   const revision = isServed ? item[2] : item[3]
   const headers: Record<string, string> = { 'kv-cluster': cluster, 'kv-node': node }
@@ -250,57 +276,58 @@ export function outcomeOf(
     const status = isWholeNumber(problem.status) ? problem.status : 500
     return { kind: 'answered', status, headers, body: problem }
   }
-  if (!isChange(operation) || operation.op === TXN) {
-    const at = operation.op === RANGE ? 6 : operation.op === TXN ? 5 : 4
+  const { kind } = request
+  if (!isChange(request) || kind === 'txn') {
+    const at = kind === 'range' ? 6 : kind === 'txn' ? 5 : 4
     const [consistency, staleness] = [item[at], item[at + 1]]
     if (typeof consistency === 'string') headers['kv-consistency'] = consistency
     if (typeof staleness === 'number' && staleness >= 0) headers['kv-staleness-ms'] = String(staleness)
   }
-  const notFound = operation.op === GET && (item[3] === null || item[3] === undefined)
-  const body = notFound ? { code: 'not_found', detail: 'there is no such key' } : bodyOf(operation, item)
+  const notFound = kind === 'get' && (item[3] === null || item[3] === undefined)
+  const body = notFound ? { code: 'not_found', detail: 'there is no such key' } : bodyOf(request, item)
   return { kind: 'answered', status: notFound ? 404 : 200, headers, body }
 }
 
-function bodyOf(operation: ClientOperation, item: MuxItem): Json {
-  switch (operation.op) {
-    case PUT: {
+function bodyOf(request: MuxRequest, item: MuxItem): Json {
+  switch (request.kind) {
+    case 'put': {
       const [, , revision, create_revision, mod_revision, version] = item
       return { revision, create_revision, mod_revision, version }
     }
-    case DELETE:
+    case 'delete':
       return { revision: item[2], deleted: item[3] }
-    case CHANGES: {
+    case 'batch': {
       const [, , revision, outcomes] = item
       if (!Array.isArray(outcomes)) return { revision }
-      return { revision, results: outcomes.map((each, at) => outcomeJson(operation.changes[at], each)) }
+      return { revision, results: outcomes.map((each, at) => outcomeJson(request.commands[at], each)) }
     }
-    case GET:
-      return { ...recordJson(item[3]), key: operation.key }
-    case RANGE: {
+    case 'get':
+      return { ...recordJson(item[3]), key: request.key }
+    case 'range': {
       const [, , , records, more] = item
       if (!Array.isArray(records)) return { more }
       return { kvs: records.map(recordJson), more, next: records.at(-1)?.[0] }
     }
-    case TXN:
+    case 'txn':
       return isObject(item[3]) ? item[3] : {}
-    case DELETE_RANGE:
+    case 'delete-range':
       return { revision: item[2], deleted: item[3] }
-    case COMPACT:
+    case 'compact':
       return { revision: item[2], compact_revision: item[3] }
-    case KEEP_ALIVE: {
+    case 'keep-alive': {
       const lives = Array.isArray(item[3]) ? item[3] : []
-      return { leases: lives.map((ttl_ms, at) => leaseJson(operation.leases[at], ttl_ms)) }
+      return { leases: lives.map((ttl_ms, at) => leaseJson(request.ids[at], ttl_ms)) }
     }
-    case WATCH:
+    case 'watch':
       return { revision: item[2] }
   }
 }
 
 /** As in the answer over HTTP. The kind of a change says what its outcome means: later nodes may add fields. */
-function outcomeJson(change: ChangeOperation | undefined, outcome: unknown): unknown {
+function outcomeJson(change: BatchedCommand | undefined, outcome: unknown): unknown {
   if (!Array.isArray(outcome)) return { problem: outcome }
   const [first, revision, version] = outcome
-  return change?.op === DELETE
+  return change?.kind === 'delete'
     ? { delete: { deleted: first, revision } }
     : { put: { create_revision: first, mod_revision: revision, version } }
 }

@@ -14,18 +14,18 @@ import { WebSocket } from 'ws'
 import { DisagreementError } from '../../operations/forms/disagreement.ts'
 import { lookup } from '../../system/lookup.ts'
 import type { Endpoint } from '../endpoints.ts'
-import { type ClientOperation, isChange, WATCH } from '../operation.ts'
-import { nodeTimeoutMs, SLOW_BYTES_PER_MS } from '../retry-policy.ts'
+import { isChange } from '../request.ts'
+import { SLOW_BYTES_PER_MS } from '../retry-policy.ts'
 import { secureOptions } from '../tls.ts'
 import type { ClientTls } from '../types.ts'
 import { SILENCE_MAX_MS } from './http-transport.ts'
 import {
   cancelOf,
   creditOf,
-  itemOf,
   type Leader,
   leaderIn,
   type MuxItem,
+  type MuxRequest,
   type MuxWelcome,
   PROBLEM,
   SERVED,
@@ -190,10 +190,11 @@ export class NodeConnection {
   }
 
   /** Whether an operation is small enough, and the connection may have one more watch. */
-  takes(operation: ClientOperation): boolean {
+  takes(request: MuxRequest): boolean {
     const { bytesMax = 0, messageBytesMax = 0, watchesMax = 0 } = this.#welcome ?? {}
-    if (operation.op === WATCH && this.#watches + this.#queue.length - this.#head >= watchesMax) return false
-    return creditOf(operation) <= bytesMax && sizeOf(operation) + TRACE_BYTES <= messageBytesMax
+    if (request.kind === 'watch' && this.#watches + this.#queue.length - this.#head >= watchesMax)
+      return false
+    return creditOf(request) <= bytesMax && sizeOf(request) + TRACE_BYTES <= messageBytesMax
   }
 
   /** When the last part of an answer has arrived that is not complete; 0 without one. */
@@ -202,12 +203,12 @@ export class NodeConnection {
   }
 
   /** Whether it can be sent now. The answers that would give credit back may never come. */
-  hasCredit(operation: ClientOperation): boolean {
+  hasCredit(request: MuxRequest): boolean {
     const { operationsMax = 0, bytesMax = 0 } = this.#welcome ?? {}
     if (this.#isFull) return false
     const count = this.#unanswered + this.#queue.length - this.#head
     if (count === 0) return true
-    return count < operationsMax && this.#bytes + creditOf(operation) <= bytesMax
+    return count < operationsMax && this.#bytes + creditOf(request) <= bytesMax
   }
 
   send(pending: PendingOperation): void {
@@ -224,8 +225,8 @@ export class NodeConnection {
       pending.id = WITHDRAWN
       return
     }
-    this.#slots[pending.id & SLOTS_MAX] = pending.operation.op === WATCH ? ABANDONED_WATCH : ABANDONED
-    if (isChange(pending.operation) || this.#isEnded) return
+    this.#slots[pending.id & SLOTS_MAX] = pending.request.kind === 'watch' ? ABANDONED_WATCH : ABANDONED
+    if (isChange(pending.request) || this.#isEnded) return
     this.#cancels.push(cancelOf(pending.id))
     this.#schedule()
   }
@@ -288,11 +289,11 @@ export class NodeConnection {
           this.#withdraw(pending, new Error('its time was over before it could be sent'))
         continue
       }
-      const credit = creditOf(pending.operation)
+      const credit = creditOf(pending.request)
       if (this.#unanswered >= Math.min(welcome.operationsMax, SLOTS_MAX)) break
       if (this.#bytes + credit > welcome.bytesMax && this.#unanswered > 0) break
-      const { operation, writeId, trace } = pending
-      const itemSize = sizeOf(operation) + (trace === undefined ? 0 : TRACE_BYTES)
+      const { trace } = pending
+      const itemSize = sizeOf(pending.request) + (trace === undefined ? 0 : TRACE_BYTES)
       if (size + itemSize > bytesMax && items.length > 0) {
         this.#send(items)
         items = []
@@ -303,7 +304,7 @@ export class NodeConnection {
       this.#assignSlot(pending, credit, nowMs)
       size += itemSize
       // A batch does not grow any more, and its trace is known, when it is encoded.
-      const item = itemOf(pending.id, operation, nodeTimeoutMs(pending.deadline - nowMs), writeId)
+      const item = pending.encode(nowMs)
       if (trace !== undefined) items.push(traceOf(pending.id, trace.context))
       items.push(item)
     }
@@ -329,7 +330,7 @@ export class NodeConnection {
     pending.id = id > ID_MAX ? slot : id
     this.#ids[slot] = pending.id
     this.#slots[slot] = pending
-    if (pending.operation.op === WATCH) this.#watches += 1
+    if (pending.request.kind === 'watch') this.#watches += 1
     this.#credits[slot] = credit
     this.#sentAt[slot] = nowMs
     this.#unanswered += 1

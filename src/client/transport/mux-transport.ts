@@ -4,11 +4,11 @@
 import { Backoff } from '../backoff.ts'
 import type { ClientCredentials } from '../credentials.ts'
 import type { Endpoint, Endpoints } from '../endpoints.ts'
-import { API, type CallRequest, type ClientOperation, WATCH } from '../operation.ts'
+import type { CallRequest } from '../request.ts'
 import { after } from '../timer.ts'
 import type { TlsSource } from '../tls.ts'
 import type { ClientTls } from '../types.ts'
-import type { Leader, MuxWelcome } from './mux-codec.ts'
+import { isMuxed, type Leader, type MuxWelcome } from './mux-codec.ts'
 import type { Ending, NodeConnection } from './mux-connection.ts'
 import { PendingRequest } from './pending-request.ts'
 import { PendingWatch } from './pending-watch.ts'
@@ -107,7 +107,7 @@ export class MuxTransport implements Transport {
 
   /** A first try may wait for credit, which a connection that hangs never gives back. A further try does not wait. */
   accepts(endpoint: Endpoint, request: CallRequest, isRetry = false): boolean {
-    if (request.op === API) return false
+    if (!isMuxed(request)) return false
     const connection = this.#links.get(endpoint)?.connection
     if (connection?.isUsable !== true || !connection.takes(request)) return false
     return !isRetry || connection.hasCredit(request)
@@ -115,14 +115,13 @@ export class MuxTransport implements Transport {
 
   send(endpoint: Endpoint, request: CallRequest, options: SendOptions): Promise<SendOutcome> {
     const connection = this.#links.get(endpoint)?.connection
-    if (connection === undefined || request.op === API)
+    if (connection === undefined || !isMuxed(request))
       throw new Error('the transport does not accept this request')
-    const operation: ClientOperation = request
     return new Promise((resolve) => {
       connection.send(
-        operation.op === WATCH
-          ? new PendingWatch(connection, operation, options, resolve)
-          : new PendingRequest(connection, operation, options, resolve),
+        request.kind === 'watch'
+          ? new PendingWatch(connection, request, options, resolve)
+          : new PendingRequest(connection, request, options, resolve),
       )
     })
   }

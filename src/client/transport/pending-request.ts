@@ -1,10 +1,8 @@
 // A request on a multiplexed connection that waits for its answer.
 
-import type { Idempotency } from '../../operations/forms/index.ts'
 import { whenAborted } from '../abort-listeners.ts'
-import type { ClientOperation } from '../operation.ts'
-import { RECHECK_MS, tryLimitMs } from '../retry-policy.ts'
-import { type MuxItem, type MuxWelcome, outcomeOf } from './mux-codec.ts'
+import { nodeTimeoutMs, RECHECK_MS, tryLimitMs } from '../retry-policy.ts'
+import { isMuxed, itemOf, type MuxItem, type MuxRequest, type MuxWelcome, outcomeOf } from './mux-codec.ts'
 import type { SendOptions, SendOutcome } from './transport.ts'
 
 /** Ids of requests that were not sent, and never will be. */
@@ -13,8 +11,7 @@ export const WITHDRAWN = -1
 
 /** A request as its connection sees it. Times are of `performance.now()`. */
 export interface PendingOperation {
-  readonly operation: ClientOperation
-  readonly writeId: Idempotency | undefined
+  readonly request: MuxRequest
   readonly trace: SendOptions['trace']
   /** It keeps no process alive. */
   readonly background: boolean
@@ -23,6 +20,8 @@ export interface PendingOperation {
   dueMs: number
   /** QUEUED, WITHDRAWN, or the id with which it was sent: then the node may have it. */
   id: number
+  /** The request as it is sent now. */
+  encode(nowMs: number): MuxItem
   answered(item: MuxItem, welcome: MuxWelcome, nowMs: number): void
   /** There will be no answer. */
   lost(cause: Error): void
@@ -40,8 +39,7 @@ export interface PendingConnection {
 }
 
 export class PendingRequest implements PendingOperation {
-  readonly operation: ClientOperation
-  readonly writeId: Idempotency | undefined
+  request: MuxRequest
   readonly trace: SendOptions['trace']
   readonly background: boolean
   readonly deadline: number
@@ -53,6 +51,7 @@ export class PendingRequest implements PendingOperation {
   /** After this time without an answer a queued request is given up, and the connection of a sent one is checked. */
   readonly #limitMs: number
   readonly #mayGiveUp: SendOptions['mayGiveUp']
+  readonly #seal: SendOptions['seal']
   readonly #startedAt: number
   readonly #stopListening: () => void
   /** It has no answer yet, and its caller has not given up. */
@@ -60,18 +59,18 @@ export class PendingRequest implements PendingOperation {
 
   constructor(
     connection: PendingConnection,
-    operation: ClientOperation,
-    { timeoutMs, silenceMs = timeoutMs, mayGiveUp, writeId, trace, signal, background = false }: SendOptions,
+    request: MuxRequest,
+    { timeoutMs, silenceMs = timeoutMs, mayGiveUp, seal, trace, signal, background = false }: SendOptions,
     resolve: (outcome: SendOutcome) => void,
   ) {
     this.connection = connection
-    this.operation = operation
-    this.writeId = writeId
+    this.request = request
     this.trace = trace
     this.background = background
     this.#resolve = resolve
     this.#silenceMs = silenceMs
     this.#mayGiveUp = mayGiveUp
+    this.#seal = seal
     this.#startedAt = performance.now()
     this.deadline = this.#startedAt + timeoutMs
     this.#limitMs = Math.min(silenceMs, tryLimitMs(timeoutMs))
@@ -79,8 +78,16 @@ export class PendingRequest implements PendingOperation {
     this.#stopListening = whenAborted(signal, () => this.giveUp(new Error('given up')))
   }
 
+  /** The request as it is sent now. */
+  encode(nowMs: number): MuxItem
+  encode(nowMs: number): MuxItem {
+    const sealed = this.#seal?.()
+    if (sealed !== undefined && isMuxed(sealed)) this.request = sealed
+    return itemOf(this.id, this.request, nodeTimeoutMs(this.deadline - nowMs))
+  }
+
   answered(item: MuxItem, welcome: MuxWelcome, _nowMs: number): void {
-    this.settle(outcomeOf(this.operation, item, welcome))
+    this.settle(outcomeOf(this.request, item, welcome))
   }
 
   lost(cause: Error): void {

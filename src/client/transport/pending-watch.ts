@@ -9,7 +9,8 @@
 import { disagree, isObject } from '../../operations/forms/disagreement.ts'
 import type { Json } from '../decode.ts'
 import { UnavailableError } from '../errors.ts'
-import type { WatchOperation } from '../operation.ts'
+import type { RequestOf } from '../request.ts'
+import { SILENCE_MAX_MS } from './http-transport.ts'
 import {
   EVENTS,
   type MuxItem,
@@ -33,13 +34,13 @@ export class PendingWatch extends PendingRequest implements WatchMessages {
 
   constructor(
     connection: PendingConnection & { readonly url: string },
-    operation: WatchOperation,
+    request: RequestOf<'watch'>,
     options: SendOptions,
     resolve: (outcome: SendOutcome) => void,
   ) {
-    super(connection, operation, options, resolve)
+    super(connection, request, options, resolve)
     this.#url = connection.url
-    this.#silentMs = operation.silentMs
+    this.#silentMs = options.streamSilenceMs ?? SILENCE_MAX_MS
   }
 
   override answered(item: MuxItem, welcome: MuxWelcome, nowMs: number): void {
@@ -47,7 +48,7 @@ export class PendingWatch extends PendingRequest implements WatchMessages {
       super.answered(item, welcome, nowMs)
       return
     }
-    const { headers } = outcomeOf(this.operation, item, welcome)
+    const { headers } = outcomeOf(this.request, item, welcome)
     this.#isStreaming = true
     this.#push({ type: 'created', revision: item[2] })
     this.settle({ kind: 'streaming', headers, stream: this })

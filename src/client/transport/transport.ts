@@ -3,9 +3,8 @@
 
 import type { IncomingHttpHeaders } from 'node:http'
 import type { SpanContext } from '@opentelemetry/api'
-import type { Idempotency } from '../../operations/forms/index.ts'
 import type { Endpoint } from '../endpoints.ts'
-import type { CallRequest } from '../operation.ts'
+import type { CallRequest } from '../request.ts'
 
 /** Header fields of an answer, lower case. Every answer of a node has `kv-cluster`, `kv-node` and `kv-revision`. */
 export type Headers = IncomingHttpHeaders
@@ -26,8 +25,10 @@ export interface SendOptions {
   readonly handshakeMs?: number | undefined
   /** The time for looking up the host name is added to `connectMs`. */
   readonly waitsForLookup?: boolean | undefined
-  /** The identity of a change that must be applied at most once. */
-  readonly writeId?: Idempotency | undefined
+  /** Called when the request, a batch, is encoded. Returns what is sent in its place: it does not grow from then on. */
+  readonly seal?: (() => CallRequest) | undefined
+  /** How long a node may be silent in a watch that has begun. */
+  readonly streamSilenceMs?: number | undefined
   /** The cluster that must answer. A node of another cluster refuses the request. */
   readonly clusterId?: string | undefined
   /** The Authorization header: who makes the request. */
@@ -96,8 +97,7 @@ export type NodeAnswer = (CompleteAnswer | StreamingAnswer) & { readonly endpoin
 
 export interface Transport {
   /**
-   * Sends a request once. Never rejects. A watch, and a request with `stream`, resolve when the answer begins, if its
-   * status is 200.
+   * Sends a request once. Never rejects. A request whose answer may have no end resolves when it begins.
    */
   send(endpoint: Endpoint, request: CallRequest, options: SendOptions): Promise<SendOutcome>
   /** Number of requests without an outcome. */

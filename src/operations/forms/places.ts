@@ -10,6 +10,8 @@ export interface KeyRange {
   readonly start: Uint8Array
   /** undefined: no end. */
   readonly end: Uint8Array | undefined
+  /** Its client has named it by a prefix, which is `start`: wires carry the prefix in place of the bounds. */
+  readonly isPrefix?: true
 }
 
 /** One key, or all that exist in a range. */
@@ -88,6 +90,18 @@ export function rangeOf({ prefix, start, end }: RangeBounds): KeyRange {
 }
 
 const NO_BYTES = new Uint8Array()
+
+/** The keys that begin with a prefix, as a client names them. */
+export const prefixRange = (prefix: Uint8Array): KeyRange => ({
+  start: prefix,
+  end: prefixEnd(prefix),
+  isPrefix: true,
+})
+
+/** The names of a range, as a client gives them. None for all keys, unless they are named by a prefix. */
+export function rangeBounds({ start, end, isPrefix }: KeyRange): RangeBounds {
+  return isPrefix === true ? { prefix: start } : { start: start.length === 0 ? undefined : start, end }
+}
 
 function checkedRange(bounds: RangeBounds): KeyRange {
   const { prefix, start, end } = bounds

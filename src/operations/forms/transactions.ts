@@ -74,3 +74,30 @@ export type KvTxnOperationResult =
     }
   | { readonly kind: 'delete'; readonly deleted: number; readonly prev: readonly KeyRow[] | undefined }
   | ({ readonly kind: 'txn' } & KvTxnResult)
+
+/** Whether it has no puts and no deletes, in either branch. */
+export const onlyReads = ({ success, failure }: KvTxn): boolean =>
+  [...success, ...failure].every(
+    (operation) => operation.kind === 'get' || (operation.kind === 'txn' && onlyReads(operation.txn)),
+  )
+
+/** Whether it requests records as they were before. Its outcome is not remembered, so it cannot be sent twice. */
+export const wantsPrev = ({ success, failure }: KvTxn): boolean =>
+  [...success, ...failure].some((operation) =>
+    operation.kind === 'txn' ? wantsPrev(operation.txn) : 'prev' in operation && operation.prev,
+  )
+
+/** Bytes of the keys and values of a transaction. */
+export function bytesOfTxn({ compare, success, failure }: KvTxn): number {
+  let bytes = 0
+  for (const comparison of compare)
+    bytes += whereBytes(comparison.where) + (comparison.target === 'value' ? comparison.to.length : 0)
+  for (const operation of [...success, ...failure]) {
+    if (operation.kind === 'put') bytes += operation.key.length + operation.value.length
+    else bytes += operation.kind === 'txn' ? bytesOfTxn(operation.txn) : whereBytes(operation.where)
+  }
+  return bytes
+}
+
+const whereBytes = (where: Where): number =>
+  'key' in where ? where.key.length : where.start.length + (where.end?.length ?? 0)

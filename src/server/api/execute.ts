@@ -4,7 +4,6 @@
 import type { Command } from '../../kv/index.ts'
 import { conditionHolds } from '../../kv/index.ts'
 import { leaseNumbers, rejection } from '../../kv/rejections.ts'
-import { onlyReads } from '../../kv/txn.ts'
 import {
   ApiError,
   type Condition,
@@ -18,7 +17,14 @@ import {
   type PutLease,
   type ReadGrant,
 } from '../../operations/forms/index.ts'
-import type { BatchedCommand, Operation, OperationOf } from '../../operations/index.ts'
+import {
+  type BatchedCommand,
+  bytesOfTxn,
+  type Operation,
+  type OperationOf,
+  onlyReads,
+  wantsPrev,
+} from '../../operations/index.ts'
 import { RENEW_LEASES_MAX } from '../../operations/keep-alive.ts'
 import { assertNever } from '../../raft/index.ts'
 import type { LeaseNow, NodeApi } from '../node/types.ts'
@@ -40,15 +46,7 @@ import { decide, isExpired, refusalNow, refusalOfLeases } from './permit.ts'
 import { propose } from './propose.ts'
 import { checkTime, errorOfScan, finish, type Instant } from './ranges.ts'
 import { checkRevision, readOptions, timeLeftMs } from './read-options.ts'
-import {
-  type AnswerEstimate,
-  bytesOfTxn,
-  checkTxn,
-  estimateAnswer,
-  evaluateTxn,
-  wantsPrev,
-  withLeases,
-} from './txn.ts'
+import { type AnswerEstimate, checkTxn, estimateAnswer, evaluateTxn, withLeases } from './txn.ts'
 import { beginWatch } from './watch.ts'
 
 /** Executes one operation. Calls `respond` exactly once, possibly before it returns. */

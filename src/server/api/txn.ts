@@ -54,26 +54,8 @@ const operationsOf = ({ success, failure }: KvTxn): readonly KvTxnOperation[] =>
     operation.kind === 'txn' ? [operation, ...operationsOf(operation.txn)] : [operation],
   )
 
-export const wantsPrev = (txn: KvTxn): boolean =>
-  operationsOf(txn).some((operation) => 'prev' in operation && operation.prev)
-
 // ---------------------------------------------------------------------------------------------------------------------
 // Memory
-
-/** Bytes of the keys and values of a transaction. */
-export function bytesOfTxn({ compare, success, failure }: KvTxn): number {
-  let bytes = 0
-  for (const comparison of compare)
-    bytes += whereBytes(comparison.where) + (comparison.target === 'value' ? comparison.to.length : 0)
-  for (const operation of [...success, ...failure]) {
-    if (operation.kind === 'put') bytes += operation.key.length + operation.value.length
-    else bytes += operation.kind === 'txn' ? bytesOfTxn(operation.txn) : whereBytes(operation.where)
-  }
-  return bytes
-}
-
-const whereBytes = (where: Where): number =>
-  'key' in where ? where.key.length : where.start.length + (where.end?.length ?? 0)
 
 /** Largest size of a result without records. */
 const RESULT_BYTES_MAX = 128
