@@ -54,9 +54,9 @@ test('a violation: 1, with the operations that show it', async () => {
 test('the order of transactions is judged too, if the history has any', async () => {
   const story = new Story()
   const asked = [story.ask(get('x'), 'a', 1), story.ask(get('y'), 'a', 1)]
-  for (const key of ['x', 'y']) story.ask(put(key, '1'), 'b', 2).ok({})
-  asked[0]?.ok({ value: null })
-  asked[1]?.ok({ value: '1' })
+  for (const key of ['x', 'y']) story.ask(put(key, '1'), 'b', 2).ok({ modRevision: 2, revision: 2 })
+  asked[0]?.ok({ value: null, revision: 1 })
+  asked[1]?.ok({ value: '1', modRevision: 2, revision: 2 })
   const file = write('half.jsonl', story)
   const { status, stdout } = await check(file)
   expect(status).toBe(1)
