@@ -143,9 +143,15 @@ function judgeLogged(history: History): HistoryJudgement {
   const count = (kind: string): number => all.filter(({ outcome }) => outcome.kind === kind).length
   const lists = calls.filter(({ op, outcome }) => op.f === 'range' && outcome.kind === 'ok').length
   const counts: CheckResult['counts'] = {
-    ...{ operations: all.length, unknown: count('unknown'), failed: count('fail'), revisions: compared },
-    ...{ reads: checkReads(history).answered, lists, complete: header.complete === true },
-    ...{ repeated: 0, finals: finals.length },
+    operations: all.length,
+    unknown: count('unknown'),
+    failed: count('fail'),
+    revisions: compared,
+    reads: checkReads(history).answered,
+    lists,
+    complete: header.complete === true,
+    repeated: 0,
+    finals: finals.length,
   }
   const linearizability = { verdict: 'linearizable', model: 'log', keys: [], configurations: 0 } as const
   const check = { verdict, findings, linearizability, undecided: [], unjudged: {}, counts } as const

@@ -28,7 +28,9 @@ export function checkLogged(history: History): LogFindings {
       ...watchesIn(history, verdict),
       ...leasesIn(history, verdict).map(
         ({ guarantee, promise, message }): Anomaly => ({
-          ...{ check: 'leases', key: undefined, calls: [] },
+          check: 'leases',
+          key: undefined,
+          calls: [],
           message: `${promise} ${guarantee}: ${message}`,
         }),
       ),

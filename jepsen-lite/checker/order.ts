@@ -48,8 +48,14 @@ export function outOfOrder(
 /** The content of each node at the end. */
 export const finalAnswers = ({ finals }: History, check: Anomaly['check']): OrderedAnswer[] =>
   finals.map(({ node, revision, position }) => ({
-    ...{ check, what: `the content of ${node} at the end`, calls: [], key: undefined },
-    ...{ start: position, end: position, revision, isChange: false },
+    check,
+    what: `the content of ${node} at the end`,
+    calls: [],
+    key: undefined,
+    start: position,
+    end: position,
+    revision,
+    isChange: false,
   }))
 
 /** The highest revision that was known before a position of the history. */

@@ -370,8 +370,11 @@ export class RevisionHistory {
     const known = this.#keys.get(key)
     if (known !== undefined) return known
     const fresh: KeyHistory = {
-      ...{ changes: [], possibleChanges: [], seen: [] },
-      ...{ earliest: new Map(), unexplained: new Map() },
+      changes: [],
+      possibleChanges: [],
+      seen: [],
+      earliest: new Map(),
+      unexplained: new Map(),
     }
     this.#keys.set(key, fresh)
     return fresh

@@ -100,8 +100,15 @@ function answersOf(requests: readonly CheckedRequest[]): OrderedAnswer[] {
     const key = op.f === 'range' ? undefined : op.key
     return [
       {
-        ...{ check: 'revisions', what: `operation ${id}`, calls: [id], key, start, end, revision },
-        ...{ isChange: isChange(call, request), isStale: isStaleRead(call) },
+        check: 'revisions',
+        what: `operation ${id}`,
+        calls: [id],
+        key,
+        start,
+        end,
+        revision,
+        isChange: isChange(call, request),
+        isStale: isStaleRead(call),
       },
     ]
   })

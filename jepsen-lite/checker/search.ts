@@ -121,7 +121,9 @@ class Search<State> {
   #remaining: number
   readonly #frames: Frame[] = []
   #furthest: { readonly end: number; readonly blocked: number; readonly order: readonly number[] } = {
-    ...{ end: Number.NEGATIVE_INFINITY, blocked: NONE, order: [] },
+    end: Number.NEGATIVE_INFINITY,
+    blocked: NONE,
+    order: [],
   }
 
   constructor(calls: readonly SearchCall<State>[], steps: Steps<State>, configurationsMax: number) {

@@ -65,9 +65,14 @@ interface Row {
 }
 
 const rowOf = ({ mutant: { id, bug, rules }, detection, seconds }: MutantResult): Row => ({
-  ...{ id, bug, rules, caught: detection !== undefined },
-  ...{ by: detection?.by ?? null, detail: detection?.detail ?? null },
-  ...{ schedules: detection?.schedule?.number ?? null, seconds },
+  id,
+  bug,
+  rules,
+  caught: detection !== undefined,
+  by: detection?.by ?? null,
+  detail: detection?.detail ?? null,
+  schedules: detection?.schedule?.number ?? null,
+  seconds,
 })
 
 const textOf = ({ id, caught, by, schedules, seconds }: Row): string =>

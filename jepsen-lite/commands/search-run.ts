@@ -91,8 +91,20 @@ export async function runSearch(
   }
   const { schedules, events, virtualMs, ok, failed, unknown, repeated, checked, undecided, trace } = search
   return {
-    ...{ schedules, events, virtualMs, wallSeconds: seconds() - shrinking, ok, failed, unknown, repeated },
-    ...{ checked, undecided, trace, ...search.probeCoverage, coverage: search.coverage.counts, details },
+    schedules,
+    events,
+    virtualMs,
+    wallSeconds: seconds() - shrinking,
+    ok,
+    failed,
+    unknown,
+    repeated,
+    checked,
+    undecided,
+    trace,
+    ...search.probeCoverage,
+    coverage: search.coverage.counts,
+    details,
   }
 }
 

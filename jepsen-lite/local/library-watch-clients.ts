@@ -52,7 +52,13 @@ export class LibraryWatchClients implements WatchClients {
     const place =
       key !== undefined ? { key } : start === '' && end === undefined ? { all: true } : { start, end }
     const watch = kv.watch({
-      ...{ ...place, only, prev, keysOnly: !values, fromRevision: from, progressMs: PROGRESS_MS, signal },
+      ...place,
+      only,
+      prev,
+      keysOnly: !values,
+      fromRevision: from,
+      progressMs: PROGRESS_MS,
+      signal,
       onProgress: (revision) => {
         recorder.watchMessage(id, { kind: 'progress', revision })
         this.#reach(revision)

@@ -141,8 +141,15 @@ const getRequest = (key: string, query: readonly string[] = []): ClientHttpReque
 function rangeRequest(op: RecordedRange): ClientHttpRequest {
   const { prefix, start, end, after, limit, order, keysOnly, count, countOnly, stream } = op
   const query = Object.entries({
-    ...{ prefix, start, end, after, limit, order },
-    ...{ keys_only: keysOnly, count, count_only: countOnly },
+    prefix,
+    start,
+    end,
+    after,
+    limit,
+    order,
+    keys_only: keysOnly,
+    count,
+    count_only: countOnly,
   })
     .filter(([, value]) => value !== undefined)
     .map(([name, value]) => `${name}=${encodeURIComponent(String(value))}`)
@@ -269,7 +276,9 @@ function conditionFailed(answer: Answer, change: Change): RequestEnd {
 }
 
 const wrongRefusal = (wrong: string): RequestEnd => ({
-  ...{ kind: 'fail', why: 'wrong answer', unreachable: false },
+  kind: 'fail',
+  why: 'wrong answer',
+  unreachable: false,
   wrong,
 })
 
@@ -315,7 +324,8 @@ function pageOf(answer: Answer): RecordedResult {
   if (!Array.isArray(kvs)) throw new WrongAnswer(`a page without kvs: ${shown(answer)}`)
   if (typeof more !== 'boolean') throw new WrongAnswer('a page without more')
   return {
-    ...{ rows: kvs.map(listedRowOf), more },
+    rows: kvs.map(listedRowOf),
+    more,
     ...optional('next', typeof next === 'string' ? next : undefined),
     ...optional('count', wholeOf(count)),
     ...revisionOf(revision),

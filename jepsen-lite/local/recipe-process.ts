@@ -31,7 +31,11 @@ async function begin(order: RecipeOrder): Promise<void> {
   const run = (at: number): Promise<void> => {
     const random = new Random(order.seed).named(`client ${at}`)
     return runRecipe(order.recipe, {
-      ...{ kv, random, ttlMs: TTL_MS, over: over.signal, rest },
+      kv,
+      random,
+      ttlMs: TTL_MS,
+      over: over.signal,
+      rest,
       value: () => `${process.pid}.${values++}`,
       pause: () => rest((-Math.log(1 - random.next()) * 1_000) / order.rate),
       invoke: (op) => invoke(at, op),

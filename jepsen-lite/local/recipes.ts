@@ -81,7 +81,10 @@ export class RecipeProcesses {
     const child = fork(PROGRAM, [], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
     const open = new Map<number, number>()
     const running: RecipeProcess = {
-      ...{ child, name, open, isKilled: false },
+      child,
+      name,
+      open,
+      isKilled: false,
       ended: new Promise((resolve) => {
         // Its earlier messages are read first.
         const disconnected = once(child, 'disconnect')
@@ -103,7 +106,10 @@ export class RecipeProcesses {
     child.on('message', (message: FromRecipes) => this.#receive(running, message))
     child.on('error', () => {})
     const order = {
-      ...{ recipe, connection: connection(), clients: this.#perProcess, seed: `${seed} ${name}` },
+      recipe,
+      connection: connection(),
+      clients: this.#perProcess,
+      seed: `${seed} ${name}`,
       rate: rate / (PROCESSES_MAX * this.#perProcess),
     }
     send(child, { kind: 'begin', order })

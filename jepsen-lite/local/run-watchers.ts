@@ -39,15 +39,24 @@ export class RunWatchers {
     this.#recorder = options.recorder
     const selection: WatchSelection = { start: '', from: 1, prev: false, values: true }
     this.#log = new HttpWatchClients({
-      ...{ ...options, client: LOG, selection, random: random.named(LOG) },
-      ...{ isSlow: false, moves: false },
+      ...options,
+      client: LOG,
+      selection,
+      random: random.named(LOG),
+      isSlow: false,
+      moves: false,
     })
     const others = Array.from({ length: count }, (_, at) => {
       const own = random.named(`watch ${at}`)
       const Kind = at % 4 === 3 ? LibraryWatchClients : HttpWatchClients
       return new Kind({
-        ...{ ...options, client: `w${at + 1}`, selection: drawn(own), random: own },
-        ...{ isSlow: at % 4 === 1, moves: at % 2 === 0, isBrowser: at % 4 === 2 },
+        ...options,
+        client: `w${at + 1}`,
+        selection: drawn(own),
+        random: own,
+        isSlow: at % 4 === 1,
+        moves: at % 2 === 0,
+        isBrowser: at % 4 === 2,
       })
     })
     this.#all = [this.#log, ...others]
@@ -88,7 +97,9 @@ function drawn(random: Random): WatchSelection {
   const only = random.pick(['put', 'delete', undefined, undefined] as const)
   const from = random.pick([undefined, 1, 2, 500])
   return {
-    ...{ ...place, prev: random.chance(0.5), values: random.chance(0.7) },
+    ...place,
+    prev: random.chance(0.5),
+    values: random.chance(0.7),
     ...(only !== undefined && { only }),
     ...(from !== undefined && { from }),
   }

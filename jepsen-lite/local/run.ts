@@ -275,7 +275,13 @@ class Run {
     const loops = Array.from({ length: clients }, (_, id) => {
       const own = random.named(`client ${id}`)
       return runClient({
-        ...{ id, rate: rate / clients, random: own, recorder, report, signal, tls: cluster.tls },
+        id,
+        rate: rate / clients,
+        random: own,
+        recorder,
+        report,
+        signal,
+        tls: cluster.tls,
         workload: workloadOf(workload, id, keys, own.named('operations'), surroundings),
         targets: () => this.#targets(cluster),
         stays: id % 2 === 0,

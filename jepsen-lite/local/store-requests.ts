@@ -70,7 +70,9 @@ function requestOf(op: OneRequest): ClientHttpRequest {
 }
 
 const post = (target: string, body: unknown): ClientHttpRequest => ({
-  ...{ method: 'POST', target, headers: JSON_TYPE },
+  method: 'POST',
+  target,
+  headers: JSON_TYPE,
   ...(body !== undefined && { body: JSON.stringify(body) }),
 })
 

@@ -276,9 +276,15 @@ async function begin(
 
 function targetOf({ key, start, end, from, only, prev, values }: WatchSelection): string {
   const query = Object.entries({
-    ...{ key, start: start === '' ? undefined : start, end, from, only },
-    ...{ prev: prev ? true : undefined, values: values ? undefined : false },
-    ...{ progress: `${PROGRESS_MS}ms`, timeout: `${BEGIN_MS}ms` },
+    key,
+    start: start === '' ? undefined : start,
+    end,
+    from,
+    only,
+    prev: prev ? true : undefined,
+    values: values ? undefined : false,
+    progress: `${PROGRESS_MS}ms`,
+    timeout: `${BEGIN_MS}ms`,
   })
     .filter(([, value]) => value !== undefined)
     .map(([name, value]) => `${name}=${encodeURIComponent(String(value))}`)
@@ -325,7 +331,10 @@ function toldRow(record: unknown): ToldRow | undefined {
   )
     return undefined
   return {
-    ...{ key, createRevision, modRevision, version },
+    key,
+    createRevision,
+    modRevision,
+    version,
     ...(typeof value === 'string' && { value: nameOf(value) }),
     ...(typeof lease === 'string' && { lease }),
   }

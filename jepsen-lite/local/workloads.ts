@@ -26,8 +26,11 @@ export type WorkloadName = (typeof WORKLOADS)[number]
 
 /** Watches besides the one that tells the log. Only histories of these workloads have a log. */
 export const WATCHES: Readonly<Partial<Record<WorkloadName, number>>> = {
-  ...{ watch: 8, lease: 1 },
-  ...{ lock: 1, queue: 1, election: 1 },
+  watch: 8,
+  lease: 1,
+  lock: 1,
+  queue: 1,
+  election: 1,
 }
 
 /** Their fields in the header of a history. */

@@ -132,9 +132,12 @@ export async function checkSessions(
     await check.run(random.named('order'), began + options.seconds * 1000)
     const { violations: byKind } = check
     return {
-      ...{ seed: options.seed, sessions: sessions.length },
+      seed: options.seed,
+      sessions: sessions.length,
       ...check.counts(),
-      ...{ coverage, lacking: lackingIn(coverage), failed_session: failure ?? null },
+      coverage,
+      lacking: lackingIn(coverage),
+      failed_session: failure ?? null,
       wall_seconds: Math.round(performance.now() - began) / 1000,
       violations: Object.values(byKind).reduce((sum, count) => sum + count, 0),
       violations_by_kind: byKind,

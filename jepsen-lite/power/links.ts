@@ -123,9 +123,16 @@ export class PeerNode {
   run(random: () => number): void {
     const storage = this.open
     this.driver = new Driver({
-      ...{ clock: systemClock, storage, timing: TIMING, raftLimits: RAFT_LIMITS, limits: LIMITS, random },
+      clock: systemClock,
+      storage,
+      timing: TIMING,
+      raftLimits: RAFT_LIMITS,
+      limits: LIMITS,
+      random,
       disk: new DirectoryDisk(this.dir),
-      ...{ logger: silent, observer: unobserved, peerAddress: () => this.member.peer },
+      logger: silent,
+      observer: unobserved,
+      peerAddress: () => this.member.peer,
       onEnd: (end) => {
         this.end = end
         this.driver = undefined

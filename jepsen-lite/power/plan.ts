@@ -59,7 +59,12 @@ export function planOf(session: RecordedSession, random: Random, isLying: boolea
     for (const { state, kind, how } of statesAt(disk, random, DRAWS)) {
       const name = nameOfState(state)
       const known = states.get(name) ?? {
-        ...{ state, how, cuts: [], isExtremeAtSync: false, isAtSync: false, wholeAt: undefined },
+        state,
+        how,
+        cuts: [],
+        isExtremeAtSync: false,
+        isAtSync: false,
+        wholeAt: undefined,
       }
       states.set(name, known)
       if (known.cuts.at(-1) !== number) known.cuts.push(number)

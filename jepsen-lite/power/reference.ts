@@ -68,7 +68,13 @@ export class Reference {
 }
 
 const startOf = ({ term, vote, commit, first, log, applied, stateHash }: ReplicaState): ReferenceState => ({
-  ...{ term, vote, commit, first, log, applied, stateHash },
+  term,
+  vote,
+  commit,
+  first,
+  log,
+  applied,
+  stateHash,
   compacted: first - 1,
 })
 
@@ -122,7 +128,9 @@ const entryAt = ({ first, log }: ReferenceState, index: number): EntryMark | und
 function demandsOf(marks: readonly TraceMark[], states: readonly ReferenceState[]): Demand[] {
   let demand: Demand = {
     phase: marks[0]?.kind === 'formatted' ? 'formatting' : 'opening',
-    ...{ atLeast: 0, because: 'the directory was formatted and opened', atMost: 0 },
+    atLeast: 0,
+    because: 'the directory was formatted and opened',
+    atMost: 0,
   }
   const demands = [demand]
   for (const mark of marks) {

@@ -39,8 +39,12 @@ function drawFaults(rng: Random, ms: number, nodes: number): ClientFault[] {
     const [least, most] = rng.chance(0.6) ? LONG_MS : SHORT_MS
     const when = rng.chance(0.3) ? { when: rng.pick(TELLING), after: rng.pick([0, 0, 100]) } : {}
     faults.push({
-      ...{ at, kind: rng.pick(kinds), client: rng.below(100), ms: rng.int(least, most) },
-      ...{ node: rng.chance(0.5) ? 'leader' : rng.below(nodes), ...when },
+      at,
+      kind: rng.pick(kinds),
+      client: rng.below(100),
+      ms: rng.int(least, most),
+      node: rng.chance(0.5) ? 'leader' : rng.below(nodes),
+      ...when,
     })
   }
   return faults
@@ -55,8 +59,12 @@ function drawCompactions(rng: Random, config: SimConfig): ScheduledOp[] {
   const everyMs = rng.pick([1_000, 10_000, 100_000])
   for (let at = everyMs; at < config.ms; at += rng.ms(1, 2 * everyMs))
     ops.push({
-      ...{ at, kind: 'compact', client: rng.below(config.clients) },
-      ...{ node: 'leader', key: 0, x: rng.below(1_000) },
+      at,
+      kind: 'compact',
+      client: rng.below(config.clients),
+      node: 'leader',
+      key: 0,
+      x: rng.below(1_000),
     })
   return ops
 }

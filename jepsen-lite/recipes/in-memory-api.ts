@@ -75,7 +75,11 @@ export class InMemoryApi {
   #requestOf({ method, target: url, headers }: SimulatedRequest, isAbandoned: () => boolean): HttpRequest {
     const named = Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value])
     const parts = {
-      ...{ method, url, httpVersion: '1.1', headers: Object.fromEntries(named), hosts: 1 },
+      method,
+      url,
+      httpVersion: '1.1',
+      headers: Object.fromEntries(named),
+      hosts: 1,
       body: NO_BODY,
       socket: NO_SOCKET,
     }

@@ -113,7 +113,9 @@ class RecipeProcesses {
     this.hosts = new VirtualProcesses(cluster.time, seed)
     this.#network = new ClientNetwork(cluster, this.hosts, new Random(seed, DRAW.recipe, 1))
     const header = {
-      ...{ workload: recipe.name, seed, log: LOG },
+      workload: recipe.name,
+      seed,
+      log: LOG,
       command: `jepsen-lite sim --workload ${recipe.name} --seed ${seed} --schedules 1`,
     }
     this.#recorder = new Recorder(
@@ -187,7 +189,11 @@ class RecipeProcesses {
     const one = async (at: number): Promise<void> => {
       const random = new Random(this.#schedule.seed, DRAW.recipe, CLIENTS * host.number + at)
       await runRecipe(recipe.name, {
-        ...{ kv, random, ttlMs, over: over.signal, rest },
+        kv,
+        random,
+        ttlMs,
+        over: over.signal,
+        rest,
         value: () => `v${this.#values++}`,
         pause: () => rest(-Math.log(1 - random.next()) * PAUSE_MS),
         invoke: (op) => {
@@ -204,7 +210,10 @@ class RecipeProcesses {
   #clientOf(host: VirtualProcess, timeoutMs: number): Client {
     return new Client(
       {
-        ...{ endpoints: this.#network.endpoints, timeoutMs, discover: false, transport: 'http' },
+        endpoints: this.#network.endpoints,
+        timeoutMs,
+        discover: false,
+        transport: 'http',
         onWarning: () => {},
       },
       this.#network.transportOf(host),
@@ -331,7 +340,9 @@ class RecipeProcesses {
     const [finding] = findings
     if (finding === undefined) return { ...result, verdict }
     const violation = {
-      ...{ invariant: `CHECK-${finding.check}`, detail: finding.message, atMs: result.virtualMs },
+      invariant: `CHECK-${finding.check}`,
+      detail: finding.message,
+      atMs: result.virtualMs,
     }
     return { ...result, verdict, violation }
   }

@@ -113,7 +113,11 @@ export function verdictsTable({ history, verdict, transactions }: ReportSources)
     durability: counts.finals === 0,
     'revision-accounting': !counts.complete,
     transactions: transactions === undefined || transactions.counts.transactions === 0,
-    ...{ log: !isLogged, watches: !isLogged, leases: !isLogged, locks: !isLogged, queues: !isLogged },
+    log: !isLogged,
+    watches: !isLogged,
+    leases: !isLogged,
+    locks: !isLogged,
+    queues: !isLogged,
   } satisfies Record<Anomaly['check'], boolean>
   const names = [
     'linearizability',

@@ -110,8 +110,13 @@ class Study {
     await this.#warmUp(cluster)
     for (let number = 1; number <= rounds && !signal.aborted; number++) {
       const nothing = await playRound({
-        ...{ cluster, recorder, number, signal, say: this.#options.say },
-        ...{ phaseMs: this.#options.phaseMs, cut: this.#options.cut },
+        cluster,
+        recorder,
+        number,
+        signal,
+        say: this.#options.say,
+        phaseMs: this.#options.phaseMs,
+        cut: this.#options.cut,
         random: this.#random.named(`round ${number}`),
         load: this.#load,
       })
@@ -144,8 +149,11 @@ class Study {
     const { recorder } = this.#recording
     recorder.note('phase', { phase: 'warm-up' })
     const load = new StudyLoad({
-      ...{ ...this.#load, recorder, keys: ['warm-up'], name: 'warm-up' },
-      ...{ sides: { minority: cluster.members, majority: cluster.members } },
+      ...this.#load,
+      recorder,
+      keys: ['warm-up'],
+      name: 'warm-up',
+      sides: { minority: cluster.members, majority: cluster.members },
       random: this.#random.named('warm-up'),
     })
     const { promise, resolve: done } = Promise.withResolvers<void>()

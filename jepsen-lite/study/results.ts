@@ -144,16 +144,25 @@ export function resultsOf(
   ]
   const results: StudyResults = {
     ...concludeFrom(findings),
-    ...{ seed: settings.seed, command: settings.command },
+    seed: settings.seed,
+    command: settings.command,
     versions: versions(),
     settings: {
-      ...{ nodes: settings.nodes, rounds: settings.rounds, phase_ms: settings.phaseMs, rate: settings.rate },
-      ...{ timeout_ms: settings.timeoutMs, max_staleness_ms: settings.maxStalenessMs },
-      ...{ delay_ms: settings.delayMs, leases: settings.leases, cut: settings.cut },
+      nodes: settings.nodes,
+      rounds: settings.rounds,
+      phase_ms: settings.phaseMs,
+      rate: settings.rate,
+      timeout_ms: settings.timeoutMs,
+      max_staleness_ms: settings.maxStalenessMs,
+      delay_ms: settings.delayMs,
+      leases: settings.leases,
+      cut: settings.cut,
     },
     levels: MEANINGS,
     rounds: rounds.map((round) => ({
-      ...{ round: round.number, leader: round.leader, ...round.sides },
+      round: round.number,
+      leader: round.leader,
+      ...round.sides,
       elected_ms: orNull(round.electedMs === undefined ? undefined : round.electedMs - round.cutMs),
       first_write_ms: orNull(outages.get(streamKey('write', 'majority'))?.get(round)?.firstAnswerMs),
     })),
@@ -207,7 +216,8 @@ function streamResults(
   const median = (pick: (outage: Outage) => Outage[keyof Outage]): number | null =>
     orNull(medianOf(outages.map(pick).filter((value) => typeof value === 'number')))
   return {
-    ...{ level, side },
+    level,
+    side,
     phases: { before: ofPhase('before'), during: ofPhase('during'), after: ofPhase('after') },
     served_until_ms: median(({ servedUntilMs }) => servedUntilMs),
     first_answer_ms: median(({ firstAnswerMs }) => firstAnswerMs),

@@ -42,7 +42,11 @@ export async function playRound(options: RoundOptions): Promise<string | undefin
   const keys = Array.from({ length: KEYS }, (_, at) => `k${at}/${number}`)
   const load = new StudyLoad({
     ...options.load,
-    ...{ sides: { minority, majority }, keys, recorder, random: random.named('load'), name: `${number}` },
+    sides: { minority, majority },
+    keys,
+    recorder,
+    random: random.named('load'),
+    name: `${number}`,
   })
   try {
     stage('before')

@@ -72,8 +72,16 @@ const OPERATIONS: Readonly<Record<string, FieldChecks>> = {
   append: { required: { key: TEXT, value: TEXT }, optional: ONCE },
   range: {
     optional: {
-      ...{ prefix: TEXT, start: TEXT, end: TEXT, after: TEXT, limit: COUNT, order: oneOf('asc', 'desc') },
-      ...{ keysOnly: TRUE, count: TRUE, countOnly: TRUE, stream: TRUE },
+      prefix: TEXT,
+      start: TEXT,
+      end: TEXT,
+      after: TEXT,
+      limit: COUNT,
+      order: oneOf('asc', 'desc'),
+      keysOnly: TRUE,
+      count: TRUE,
+      countOnly: TRUE,
+      stream: TRUE,
       ...READ,
     },
   },
@@ -113,11 +121,28 @@ const HELD: FieldChecks = {
 
 const RESULT: FieldChecks = {
   optional: {
-    ...{ value: TEXT_OR_NULL, modRevision: WHOLE, version: COUNT, revision: WHOLE, applied: BOOLEAN },
-    ...{ current: WHOLE_OR_NULL, deleted: ['0 or 1', (value) => value === 0 || value === 1] },
-    ...{ rows: rowsOf(LISTED), more: BOOLEAN, next: TEXT, count: WHOLE },
-    ...{ removed: WHOLE, lease: TEXT, ttlMs: MS, token: WHOLE, item: TEXT, attempts: COUNT, priority: WHOLE },
-    ...{ served: CONSISTENCY, stalenessMs: MS, replayed: BOOLEAN, node: TEXT },
+    value: TEXT_OR_NULL,
+    modRevision: WHOLE,
+    version: COUNT,
+    revision: WHOLE,
+    applied: BOOLEAN,
+    current: WHOLE_OR_NULL,
+    deleted: ['0 or 1', (value) => value === 0 || value === 1],
+    rows: rowsOf(LISTED),
+    more: BOOLEAN,
+    next: TEXT,
+    count: WHOLE,
+    removed: WHOLE,
+    lease: TEXT,
+    ttlMs: MS,
+    token: WHOLE,
+    item: TEXT,
+    attempts: COUNT,
+    priority: WHOLE,
+    served: CONSISTENCY,
+    stalenessMs: MS,
+    replayed: BOOLEAN,
+    node: TEXT,
   },
 }
 
@@ -167,13 +192,17 @@ const EVENTS: Readonly<Record<string, FieldChecks>> = {
   unknown: { required: { id: WHOLE, time: TIME, why: TEXT } },
   watch: {
     required: {
-      ...{ id: WHOLE, client: NAME, time: TIME, node: TEXT },
+      id: WHOLE,
+      client: NAME,
+      time: TIME,
+      node: TEXT,
       asked: ['what is watched', (asked) => faultIn(asked, WATCHED) === undefined],
     },
   },
   told: {
     required: {
-      ...{ id: WHOLE, time: TIME },
+      id: WHOLE,
+      time: TIME,
       told: ['a message of a watch', (told) => faultIn(told, toldShape(told)) === undefined],
     },
   },

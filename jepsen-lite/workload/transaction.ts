@@ -33,7 +33,11 @@ export interface KnownList {
 }
 
 export const readLists = (number: number, keys: readonly string[]): StoreTransaction => ({
-  ...{ f: 'txn', number, idempotency: undefined, unchanged: new Map(), before: new Map() },
+  f: 'txn',
+  number,
+  idempotency: undefined,
+  unchanged: new Map(),
+  before: new Map(),
   steps: keys.map((key) => ({ f: 'get', key })),
 })
 
@@ -45,7 +49,9 @@ export const appendToLists = (
   element: string,
   idempotency?: string,
 ): StoreTransaction => ({
-  ...{ f: 'txn', number, idempotency },
+  f: 'txn',
+  number,
+  idempotency,
   unchanged: new Map(grown.map(({ key, revision }) => [key, revision])),
   steps: [
     ...keys.map((key) => ({ f: 'get' as const, key })),

@@ -24,7 +24,11 @@ export async function rehearse(path: string, { state }: BackupSummary): Promise<
     const restored = await restoreFile(path, { dir, name: NAME, peer: '', url: '' }, { bump: BUMP_DEFAULT })
     await checkRestored(dir, restored)
     const node = await startNode({
-      ...{ name: NAME, dataDir: dir, listen: HOST, peerListen: HOST, diskReserveBytes: 0 },
+      name: NAME,
+      dataDir: dir,
+      listen: HOST,
+      peerListen: HOST,
+      diskReserveBytes: 0,
       founding: { kind: 'existing' },
     })
     try {

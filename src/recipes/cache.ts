@@ -103,7 +103,9 @@ export function cache(kv: Pick<Client, 'get' | 'put' | 'watch'>, options: CacheO
     kv,
     {
       ...(prefix.length === 0 ? { all: true } : { prefix }),
-      ...{ keysOnly: true, progressMs: PROGRESS_MS, onProgress: hear },
+      keysOnly: true,
+      progressMs: PROGRESS_MS,
+      onProgress: hear,
     },
     end.signal,
     ({ revision, events }) => {

@@ -96,6 +96,11 @@ function jsonOf(record: KvRecord): Partial<Record<string, unknown>> {
 }
 
 const NEW_INSTANCE = {
-  ...{ id: isText, url: isText, weight: isWeight, meta: isObject },
-  ...{ ...CALL_OPTIONS, ttlMs: isLeaseTime, onProblem: isFunction },
+  id: isText,
+  url: isText,
+  weight: isWeight,
+  meta: isObject,
+  ...CALL_OPTIONS,
+  ttlMs: isLeaseTime,
+  onProblem: isFunction,
 }

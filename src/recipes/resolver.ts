@@ -64,7 +64,10 @@ export interface Resolver extends AsyncDisposable {
 export const checkResolver = (options: ResolverOptions): void =>
   checkOptions('registry.resolver', options, {
     strategy: isOneOf('round-robin', 'least-connections'),
-    ...{ confirmMs: isTimeout, staleMs: isTimeout, failedMs: isTimeout, timeoutMs: isTimeout },
+    confirmMs: isTimeout,
+    staleMs: isTimeout,
+    failedMs: isTimeout,
+    timeoutMs: isTimeout,
     onError: isFunction,
   })
 

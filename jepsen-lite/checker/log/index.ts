@@ -127,7 +127,9 @@ class Judge implements KeyCounts {
       )
     this.#findings.push(...checkOrder(this.#history), ...checkCompaction(this.#history))
     return {
-      ...{ log: this.#log, findings: this.#findings, makers: this.#makers },
+      log: this.#log,
+      findings: this.#findings,
+      makers: this.#makers,
       doubtful: new Set(
         this.#unexplained.flatMap(({ revision, able }) => (able.length > 1 ? [revision] : [])),
       ),

@@ -52,8 +52,14 @@ const watchesIn = ({ watches }: History): OrderedAnswer[] =>
     const { revision } = first.message
     return [
       {
-        ...{ check: 'log', what: `watch ${id}`, calls: [], key: undefined },
-        ...{ start, end: first.position, revision, isChange: false },
+        check: 'log',
+        what: `watch ${id}`,
+        calls: [],
+        key: undefined,
+        start,
+        end: first.position,
+        revision,
+        isChange: false,
       },
     ]
   })

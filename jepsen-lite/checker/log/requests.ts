@@ -94,8 +94,19 @@ function requestOf(calls: readonly HistoryCall[]): LogRequest {
   if (kind === 'unknown') changed = undefined
   const ids = calls.map(({ id }) => id)
   return {
-    ...{ ids, start, end, kind, revision, changed, puts, deletes, deleted, conditions },
-    ...{ ranges: [], lease: undefined, removed: undefined },
+    ids,
+    start,
+    end,
+    kind,
+    revision,
+    changed,
+    puts,
+    deletes,
+    deleted,
+    conditions,
+    ranges: [],
+    lease: undefined,
+    removed: undefined,
   }
 }
 
@@ -119,17 +130,26 @@ function storeRequestOf(call: StoreCall): LogRequest | undefined {
   switch (op.f) {
     case 'del-range':
       return {
-        ...{ ...answer, ...NONE, ranges: [rangeOf({ ...op, f: 'range' })], removed },
+        ...answer,
+        ...NONE,
+        ranges: [rangeOf({ ...op, f: 'range' })],
+        removed,
         changed: changed === true ? removedSome : changed,
       }
     case 'revoke':
       return {
-        ...{ ...answer, ...NONE, lease: op.lease, removed },
+        ...answer,
+        ...NONE,
+        lease: op.lease,
+        removed,
         changed: changed === true ? removedSome : changed,
       }
     case 'guarded-put':
       return {
-        ...{ ...answer, ...NONE, removed: undefined, changed },
+        ...answer,
+        ...NONE,
+        removed: undefined,
+        changed,
         puts: new Map([
           [op.key, { value: op.value, version: undefined, lease: undefined, ttlMs: undefined }],
         ]),

@@ -98,7 +98,8 @@ function transactionOf(
     ids: calls.map(({ id }) => id),
     client: calls[0]?.client ?? '',
     steps: steps.filter((step, at) => !isReplaced(step, at, steps, refusals)),
-    ...{ start, end },
+    start,
+    end,
   }
 }
 

@@ -163,7 +163,11 @@ function restoreCommand() {
       const { restoreCluster } = await import('./restore.ts')
       const rootPasswordHash = await newRootHash(flagsOfRoot)
       const { state, hasRootPassword } = await restoreCluster(userPath(file), {
-        ...{ dataDir: pathOf(data), nodes, port, bump, rootPasswordHash },
+        dataDir: pathOf(data),
+        nodes,
+        port,
+        bump,
+        rootPasswordHash,
       })
       if (state.auth.enabled && !hasRootPassword)
         say(

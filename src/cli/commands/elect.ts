@@ -52,7 +52,10 @@ export const command = ({ flags, argv }: ProgramContext) =>
       const value = words[1]
       await holdWhile(
         {
-          ...{ flags: flags(), what: `the lead of ${shellWord(name)}`, command, ...options },
+          flags: flags(),
+          what: `the lead of ${shellWord(name)}`,
+          command,
+          ...options,
           queuePrefix: keySpace('campaign', 'election', name).prefix,
         },
         (client, lockOptions) => campaign(client, name, { ...lockOptions, value }),

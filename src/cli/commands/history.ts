@@ -49,7 +49,11 @@ async function* changesOf(
   for (;;) {
     let isWhole = false
     await using changes = client.watch({
-      ...{ key, fromRevision: from, progressMs: PROGRESS_MS, timeoutMs, signal },
+      key,
+      fromRevision: from,
+      progressMs: PROGRESS_MS,
+      timeoutMs,
+      signal,
       onProgress: (revision) => {
         isWhole = revision >= now
         if (isWhole) void changes.close()

@@ -47,7 +47,10 @@ export const command = ({ flags, argv }: ProgramContext) =>
       const name = nameBeforeDashes('lock', words, 1)
       await holdWhile(
         {
-          ...{ flags: flags(), what: `the lock ${shellWord(name)}`, command, ...options },
+          flags: flags(),
+          what: `the lock ${shellWord(name)}`,
+          command,
+          ...options,
           queuePrefix: keySpace('lock', 'lock', name).prefix,
         },
         (client, lockOptions) => lock(client, name, lockOptions),
@@ -67,8 +70,11 @@ async function listLocks(global: GlobalFlags): Promise<void> {
       format,
       locksIn(client, signal),
       ({ name, token, lease, waiting }) => ({
-        ...{ name: bytesToJson(name), token, lease: lease.id },
-        ...{ remaining_ttl_ms: lease.remainingTtlMs, waiting },
+        name: bytesToJson(name),
+        token,
+        lease: lease.id,
+        remaining_ttl_ms: lease.remainingTtlMs,
+        waiting,
       }),
       [
         { title: 'LOCK', cell: ({ name }) => textOfBytes(name) },

@@ -59,7 +59,10 @@ export const setupCommand = () =>
       if (backupTo === undefined && (backupEvery ?? backupKeep) !== undefined)
         throw new Failure(EXIT.usage, '--backup-every and --backup-keep need --backup-to')
       const setup = await setupOf({
-        ...{ name: flags.name, host: flags.host, join: flags.join, dryRun },
+        name: flags.name,
+        host: flags.host,
+        join: flags.join,
+        dryRun,
         metrics: flags.metricsListen,
         bootstrap: flags.bootstrap === true,
         replace: flags.replace === true,

@@ -303,7 +303,9 @@ function tlsOf(flags: TlsFlags): Pick<NodeOptions, 'tls' | 'peerTls'> {
       peerTlsCert === undefined || peerTlsKey === undefined || peerTlsCa === undefined
         ? undefined
         : {
-            ...{ cert: userPath(peerTlsCert), key: userPath(peerTlsKey), ca: userPath(peerTlsCa) },
+            cert: userPath(peerTlsCert),
+            key: userPath(peerTlsKey),
+            ca: userPath(peerTlsCa),
             crl: pathOf(peerTlsCrl),
           },
   }
@@ -327,8 +329,10 @@ function backupOf(flags: {
 
 function timingOf(heartbeatMs: number | undefined, electionMs: number | undefined): NodeOptions['timing'] {
   return {
-    ...{ heartbeatMs, failoverDelayMaxMs: heartbeatMs },
-    ...{ electionMinMs: electionMs, electionMaxMs: electionMs && 2 * electionMs },
+    heartbeatMs,
+    failoverDelayMaxMs: heartbeatMs,
+    electionMinMs: electionMs,
+    electionMaxMs: electionMs && 2 * electionMs,
   }
 }
 

@@ -183,7 +183,10 @@ async function requeueDead(global: GlobalFlags, name: string, id: string | undef
 const isEmpty = (name: string) => new Failure(EXIT.notFound, `the queue ${name} has no item that is ready`)
 
 const itemJson = ({ id, attempts, priority, value, error }: QueueEntry): object => ({
-  ...{ id, value: bytesToJson(value), attempts, priority },
+  id,
+  value: bytesToJson(value),
+  attempts,
+  priority,
   ...(error === undefined ? {} : { error }),
 })
 

@@ -34,7 +34,9 @@ export const command = ({ flags }: ProgramContext) =>
       const { restoreFile } = await import('../../backup/restore.ts')
       const path = userPath(file)
       const node = {
-        ...{ dir: userPath(data), name, peer: hostPort(peerListen) },
+        dir: userPath(data),
+        name,
+        peer: hostPort(peerListen),
         url: `http://${hostPort(listen)}`,
       }
       const rootPasswordHash = await newRootHash(flagsOfRoot)

@@ -82,7 +82,12 @@ async function registerService(
     })
     const registration = await registry(client, name)
       .register({
-        ...{ id, url, weight, meta: metadata, ttlMs: ttl, signal: registering.signal },
+        id,
+        url,
+        weight,
+        meta: metadata,
+        ttlMs: ttl,
+        signal: registering.signal,
         onProblem: (error) => say(`warning: ${error instanceof Error ? error.message : String(error)}`),
       })
       .catch((error: unknown) => {

@@ -39,7 +39,8 @@ export function userStep(home: string): Step {
   const isThere = serviceIds() !== undefined
   const shell = ['/usr/sbin/nologin', '/sbin/nologin'].find(existsSync) ?? '/bin/false'
   return {
-    ...{ subject: `user ${SERVICE_USER}`, effect: isThere ? 'none' : 'new' },
+    subject: `user ${SERVICE_USER}`,
+    effect: isThere ? 'none' : 'new',
     run() {
       if (isThere) return
       const args = [
@@ -68,7 +69,8 @@ export interface Owned {
 export function directoryStep({ path, mode, owner }: Owned): Step {
   const isThere = existsSync(path)
   return {
-    ...{ subject: path, effect: !isThere ? 'new' : isAsWanted({ path, mode, owner }) ? 'none' : 'changed' },
+    subject: path,
+    effect: !isThere ? 'new' : isAsWanted({ path, mode, owner }) ? 'none' : 'changed',
     run() {
       if (!isThere) {
         makeDirectories(dirname(path), 0o755)
@@ -88,7 +90,8 @@ export function fileStep({ content, isSecret = false, ...file }: FileContent): S
   const before = existsSync(file.path) ? readFileSync(file.path, 'utf8') : undefined
   const isSame = before === content && isAsWanted(file)
   return {
-    ...{ subject: file.path, effect: before === undefined ? 'new' : isSame ? 'none' : 'changed' },
+    subject: file.path,
+    effect: before === undefined ? 'new' : isSame ? 'none' : 'changed',
     content: isSecret ? undefined : content,
     run() {
       if (isSame) return
@@ -120,7 +123,8 @@ export function foundingStep(
 ): Step {
   const isThere = !isEmptyDirectory(data)
   return {
-    ...{ subject: `a new cluster in ${data}`, effect: isThere ? 'none' : 'new' },
+    subject: `a new cluster in ${data}`,
+    effect: isThere ? 'none' : 'new',
     async run() {
       if (isThere) return
       const address = '127.0.0.1:0'
@@ -158,7 +162,8 @@ function messageIn(line: string): string {
 export function commandStep(...command: readonly string[]): Step {
   const [program = '', ...args] = command
   return {
-    ...{ subject: command.join(' '), effect: 'run' },
+    subject: command.join(' '),
+    effect: 'run',
     run() {
       const { status, error } = spawnSync(program, args, { stdio: ['ignore', 'ignore', 'inherit'] })
       if (status === 0) return
