@@ -5,6 +5,7 @@
 // An answer that docs/reference/http.md does not allow is also reported as `wrong`. The requests sent here are correct,
 // so a 400 is as wrong as a list without its last line.
 
+import { isObject, isWholeNumber, tryParseJson } from '../../src/operations/forms/disagreement.ts'
 import type {
   HistoryOperation,
   LeaseFields,
@@ -336,7 +337,7 @@ function pageOf(answer: Answer): RecordedResult {
 function streamOf(answer: Answer): RecordedResult {
   const lines = answer.body.split('\n')
   if (lines.pop() !== '') throw new WrongAnswer('a stream whose last line does not end')
-  const records = lines.map(parsed)
+  const records = lines.map(tryParseJson)
   const last = records.pop()
   if (isObject(last) && isObject(last.error)) throw new Refusal(String(last.error.code))
   if (!isObject(last) || last.end !== true) throw new WrongAnswer('a stream without an end line')
@@ -424,30 +425,18 @@ export function codeOf(answer: Answer): string {
 
 /** Returns an empty object if the answer is not a JSON object. */
 export function json(answer: Answer): Record<string, unknown> {
-  const document = parsed(answer.body)
+  const document = tryParseJson(answer.body)
   return isObject(document) ? document : {}
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }
 
 /** A number of JSON; undefined if it is not a whole number of at least 0. */
 export function wholeOf(value: unknown): number | undefined {
-  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : undefined
+  return isWholeNumber(value) ? value : undefined
 }
 
 /** The same for a number in a header. */
 function wholeIn(text: string | undefined): number | undefined {
   return text !== undefined && /^[0-9]+$/.test(text) ? wholeOf(Number(text)) : undefined
-}
-
-export function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null
 }
 
 /** The field, only if it has a value. */

@@ -1,9 +1,10 @@
 // Transactions of a workload over the public HTTP API (POST /v1/txn).
 
+import { isObject } from '../../src/operations/forms/disagreement.ts'
 import type { RecordedResult } from '../workload/history.ts'
 import type { StoreStep, StoreTransaction } from '../workload/transaction.ts'
 import type { HttpClient } from './http.ts'
-import { changeAnswer, isObject, isReplay, metaOf, type RequestEnd, readAnswer, wholeOf } from './perform.ts'
+import { changeAnswer, isReplay, metaOf, type RequestEnd, readAnswer, wholeOf } from './perform.ts'
 import { bodyOf, nameOf } from './values.ts'
 
 type ChangingStep = Exclude<StoreStep, { f: 'get' }>

@@ -10,11 +10,12 @@ import { linesOf } from '../../src/client/list.ts'
 import { secureOptions } from '../../src/client/tls.ts'
 import type { ClientTls } from '../../src/client/types.ts'
 import { HOST } from '../../src/local/addresses.ts'
+import { isObject } from '../../src/operations/forms/disagreement.ts'
 import type { WatchedEvent, WatchedRow, WatchMessage, WatchSelection } from '../checker/watch/index.ts'
 import { FIRST_REVISION, type Recorder } from '../workload/history.ts'
 import type { Random } from '../workload/random.ts'
 import type { NodeAddress } from './http.ts'
-import { isObject, REFUSALS, wholeOf } from './perform.ts'
+import { REFUSALS, wholeOf } from './perform.ts'
 import { nameOf } from './values.ts'
 
 const PROGRESS_MS = 300

@@ -1,6 +1,7 @@
 // The results of a run, from its results.json. They include findings that are not in the history, so the checker alone
 // cannot see them.
 
+import { tryParseJson } from '../../src/operations/forms/disagreement.ts'
 import type { Verdict } from '../checker/index.ts'
 import { HistoryError } from '../workload/history.ts'
 
@@ -20,7 +21,7 @@ export const withVerdict = (run: RunResults, found: Verdict): RunResults =>
     : run
 
 export function runFoundIn(text: string): RunResults {
-  const { verdict, findings, skipped } = fieldsOf(parsed(text))
+  const { verdict, findings, skipped } = fieldsOf(tryParseJson(text))
   if (typeof verdict !== 'string' || !Array.isArray(findings))
     throw new HistoryError('results.json in the same directory is not what a run writes')
   return {
@@ -29,14 +30,6 @@ export function runFoundIn(text: string): RunResults {
       .map(fieldsOf)
       .map(({ kind, message }) => ({ kind: String(kind), message: String(message) })),
     skipped: Object.fromEntries(Object.entries(fieldsOf(skipped)).map(([kind, why]) => [kind, String(why)])),
-  }
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
   }
 }
 

@@ -7,7 +7,7 @@ import { makeDirectories, writeFileAtomically } from '../files/durable.ts'
 import { issueAuthority, issueClient, issueNode, issueRevocationList } from './issue.ts'
 import { certificatesOf, type Issued, namesIn, readIssued, writeIssued } from './issued.ts'
 import { AUTHORITY, type PairPaths, pairPaths } from './paths.ts'
-import { authorityOf, bytesOf, type PemPair, toPem } from './pem.ts'
+import { authorityOf, encodeDer, type PemPair, toPem } from './pem.ts'
 import { hostsIn, subjectUser } from './subject.ts'
 
 const DAY_MS = 86_400_000
@@ -100,7 +100,7 @@ function writeRevocations(dir: string, authority: PemPair, issued: readonly Issu
   const hasOld = existsSync(key) && certificatesOf(dir, AUTHORITY).length > 1
   const pairs = hasOld ? [authority, { cert: authority.cert, key: readFileSync(key, 'utf8') }] : [authority]
   const lists = pairs.map((pair) => {
-    const fingerprint = new X509Certificate(Buffer.from(bytesOf(authorityOf(pair).certificate)))
+    const fingerprint = new X509Certificate(Buffer.from(encodeDer(authorityOf(pair).certificate)))
       .fingerprint256
     const revoked = issued.flatMap(({ ca, serial, revoked_at }) =>
       ca === fingerprint && revoked_at !== undefined ? [{ serial, revokedAt: new Date(revoked_at) }] : [],
@@ -140,7 +140,7 @@ export function rotateAuthority(
   switch (nextRotation(dir)) {
     case 1: {
       const made = issueAuthority(lifetime.name, lifetime)
-      const current = toPem('CERTIFICATE', bytesOf(authorityOf(authority).certificate))
+      const current = toPem('CERTIFICATE', encodeDer(authorityOf(authority).certificate))
       writeFileAtomically(own.cert, current + made.cert, 0o644)
       writeFileAtomically(next.key, made.key, 0o600)
       return { step: 1, trust: own.cert }
@@ -163,7 +163,7 @@ export function rotateAuthority(
       return { step: 2, renewed }
     }
     case 3: {
-      const der = bytesOf(authorityOf(authority).certificate)
+      const der = encodeDer(authorityOf(authority).certificate)
       const { fingerprint256 } = new X509Certificate(Buffer.from(der))
       writeIssued(
         dir,
@@ -196,7 +196,7 @@ function authorityIn(dir: string): PemPair {
       `${key} is a private key that other users can open (mode ${(mode & 0o777).toString(8)}); make it private: chmod 600 ${key}`,
     )
   const pair = { cert: readFileSync(cert, 'utf8'), key: readFileSync(key, 'utf8') }
-  const { validToDate } = new X509Certificate(Buffer.from(bytesOf(signerOf(pair, cert, key).certificate)))
+  const { validToDate } = new X509Certificate(Buffer.from(encodeDer(signerOf(pair, cert, key).certificate)))
   if (validToDate.getTime() < Date.now())
     throw new CertificateError(`the CA in ${cert} ended at ${validToDate.toISOString()}; make a new one`)
   return pair

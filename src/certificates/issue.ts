@@ -41,7 +41,7 @@ import {
   Validity,
   Version,
 } from '@peculiar/asn1-x509'
-import { authorityOf, bytesOf, type PemPair, toPem } from './pem.ts'
+import { authorityOf, encodeDer, type PemPair, toPem } from './pem.ts'
 import { userUri } from './user-uri.ts'
 
 const DAY_MS = 86_400_000
@@ -126,10 +126,10 @@ export function issueRevocationList(authority: PemPair, revoked: readonly Revoke
       extension(id_ce_cRLNumber, new CRLNumber(now)),
     ],
   })
-  const signature = new Uint8Array(sign('sha256', bytesOf(tbsCertList), key)).buffer
+  const signature = new Uint8Array(sign('sha256', encodeDer(tbsCertList), key)).buffer
   return toPem(
     'X509 CRL',
-    bytesOf(new CertificateList({ tbsCertList, signatureAlgorithm: algorithm, signature })),
+    encodeDer(new CertificateList({ tbsCertList, signatureAlgorithm: algorithm, signature })),
   )
 }
 
@@ -191,14 +191,14 @@ function certificate(keys: Keys, { subject, issuer, lifetime, extensions }: Cert
       ),
     ]),
   })
-  const signatureValue = sign('sha256', bytesOf(tbsCertificate), issuer.key)
+  const signatureValue = sign('sha256', encodeDer(tbsCertificate), issuer.key)
   const signed = new Certificate({
     tbsCertificate,
     signatureAlgorithm,
     signatureValue: new Uint8Array(signatureValue).buffer,
   })
   return {
-    cert: toPem('CERTIFICATE', bytesOf(signed)),
+    cert: toPem('CERTIFICATE', encodeDer(signed)),
     key: String(keys.privateKey.export({ type: 'pkcs8', format: 'pem' })),
   }
 }

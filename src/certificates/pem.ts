@@ -24,7 +24,7 @@ export function fromPem(label: string, text: string): Buffer[] {
   return [...text.matchAll(block)].map(([, base64 = '']) => Buffer.from(base64, 'base64'))
 }
 
-export const bytesOf = (structure: object): Uint8Array => new Uint8Array(AsnConvert.serialize(structure))
+export const encodeDer = (structure: object): Uint8Array => new Uint8Array(AsnConvert.serialize(structure))
 
 /** The parts of a CA that signs. Of several certificates, it is the one of the key. */
 export function authorityOf({ cert, key }: PemPair): {

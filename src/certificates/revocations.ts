@@ -10,7 +10,7 @@ import {
   id_ce_issuingDistributionPoint,
   type Name,
 } from '@peculiar/asn1-x509'
-import { bytesOf, fromPem } from './pem.ts'
+import { encodeDer, fromPem } from './pem.ts'
 import { textOfName } from './subject.ts'
 
 /** The list of one CA. */
@@ -54,9 +54,9 @@ function listIn(der: Buffer): RevocationList {
   const { issuer, thisUpdate, nextUpdate, revokedCertificates = [], crlExtensions = [] } = tbsCertList
   // RFC 5280 requires it. Without it, the parser also loses the revoked certificates behind it.
   if (nextUpdate === undefined) refuseList(issuer, 'does not say when it ends (nextUpdate)')
-  const name = Buffer.from(bytesOf(issuer))
+  const name = Buffer.from(encodeDer(issuer))
   for (const extension of crlExtensions) checkExtension(extension, issuer)
-  const signed = Buffer.from(new Uint8Array(list.tbsCertListRaw ?? bytesOf(tbsCertList)))
+  const signed = Buffer.from(new Uint8Array(list.tbsCertListRaw ?? encodeDer(tbsCertList)))
   const { algorithm, parameters } = signatureAlgorithm
   return {
     issuer: textOfName(issuer),
@@ -64,7 +64,7 @@ function listIn(der: Buffer): RevocationList {
     validTo: nextUpdate.getTime(),
     serials: new Set(revokedCertificates.map(({ userCertificate }) => serialOf(userCertificate))),
     names: (authority) =>
-      name.equals(bytesOf(AsnConvert.parse(authority, Certificate).tbsCertificate.subject)),
+      name.equals(encodeDer(AsnConvert.parse(authority, Certificate).tbsCertificate.subject)),
     isSignedBy: (key) => isSigned(signed, Buffer.from(signature), key, { algorithm, parameters }),
   }
 }

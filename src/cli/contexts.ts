@@ -8,6 +8,7 @@ import { dirname, join } from 'node:path'
 import { makeDirectories, writeFileAtomically } from '../files/durable.ts'
 import { Failure, reasonOf } from '../local/failure.ts'
 import { PROGRAM } from '../local/program-name.ts'
+import { isObject } from '../operations/forms/disagreement.ts'
 import { EXIT } from './exit-codes.ts'
 import { toJson } from './format-json.ts'
 import type { GlobalFlags } from './global-flags.ts'
@@ -98,9 +99,6 @@ function isContext(value: unknown): value is SavedContext {
   )
   return isList && endpoints.length > 0 && areTexts
 }
-
-const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /** The flags of a command with those of its context, and the name of this context. */
 export interface FlagsInContext {

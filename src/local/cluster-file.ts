@@ -7,6 +7,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { writeFileAtomically } from '../files/durable.ts'
+import { isObject, tryParseJson } from '../operations/forms/disagreement.ts'
 import type { ClusterFileTls } from './certificates.ts'
 import { Failure, isMissing, writing } from './failure.ts'
 import { PROGRAM } from './program-name.ts'
@@ -61,7 +62,7 @@ export function readClusterFile(dataDir: string): ClusterFile | undefined {
     if (isMissing(error)) return undefined
     throw error
   }
-  const content = parseJson(text)
+  const content = tryParseJson(text)
   if (isClusterFile(content)) return content
   const isNewer = isObject(content) && typeof content.format === 'number' && content.format > FORMAT
   throw new Failure(
@@ -76,19 +77,6 @@ export function writeClusterFile(dataDir: string, content: Omit<ClusterFile, 'fo
   const path = join(dataDir, CLUSTER_FILE)
   const text = `${JSON.stringify({ format: FORMAT, ...content }, null, 2)}\n`
   writing(path, () => writeFileAtomically(path, text, 0o600))
-}
-
-export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null
-}
-
-/** Returns undefined when the text is not JSON. */
-export function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }
 
 export function isControlAddress(value: unknown): value is ControlAddress {

@@ -1,8 +1,8 @@
 // The commands of `kv cluster …` that break nodes and the network between them, and mend them.
 
+import { isObject, tryParseJson } from '../operations/forms/disagreement.ts'
 import { requestHttp } from '../system/http-request.ts'
 import { backUpDirectory } from './back-up-directory.ts'
-import { isObject, parseJson } from './cluster-file.ts'
 import type { ClusterNodes } from './cluster-nodes.ts'
 import {
   type ControlError,
@@ -162,7 +162,7 @@ export class ControlCommands {
       const why = `${name} joins only as a user with the permission admin, because rights are checked`
       return failed(8, `${why}; ${howToJoin}`)
     }
-    const problem = parseJson(reply?.text ?? '')
+    const problem = tryParseJson(reply?.text ?? '')
     const detail = isObject(problem) ? problem.detail : 'no answer'
     if (reply?.status === PERMISSION_DENIED)
       return failed(8, `no permission to add a node to the cluster: ${detail}; ${howToJoin}`)

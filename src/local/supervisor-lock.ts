@@ -5,7 +5,8 @@
 import { randomBytes } from 'node:crypto'
 import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type ControlAddress, isControlAddress, parseJson } from './cluster-file.ts'
+import { tryParseJson } from '../operations/forms/disagreement.ts'
+import { type ControlAddress, isControlAddress } from './cluster-file.ts'
 import { isMissing, writing } from './failure.ts'
 import { type ControlHandler, listenForCommands, probeSupervisor } from './supervisor-socket.ts'
 
@@ -82,7 +83,7 @@ export function releaseLock(dataDir: string, self: ControlAddress): void {
 }
 
 async function liveHolder(text: string, dataDir: string): Promise<ControlAddress | undefined> {
-  const holder = parseJson(text)
+  const holder = tryParseJson(text)
   return isControlAddress(holder) && (await probeSupervisor(holder, dataDir)) ? holder : undefined
 }
 

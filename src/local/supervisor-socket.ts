@@ -5,8 +5,9 @@
 import { timingSafeEqual } from 'node:crypto'
 import { realpathSync } from 'node:fs'
 import { connect, createServer, type Socket } from 'node:net'
+import { isObject, tryParseJson } from '../operations/forms/disagreement.ts'
 import { HOST, portOf } from './addresses.ts'
-import { type ControlAddress, isObject, parseJson } from './cluster-file.ts'
+import type { ControlAddress } from './cluster-file.ts'
 import {
   type ControlReply,
   type ControlRequest,
@@ -41,7 +42,7 @@ export async function listenForCommands(
     // A client that connects and sends nothing must not keep the process alive.
     socket.unref().on('error', () => {})
     socket.write(`${JSON.stringify(identification)}\n`)
-    const message = parseJson((await readLine(socket)) ?? '')
+    const message = tryParseJson((await readLine(socket)) ?? '')
     if (!isObject(message) || !isSame(String(message.token), token)) return socket.destroy()
     // The sender knows the token, so it is a command of this program.
     const reply = await handle(message.request as ControlRequest).catch((error: unknown) =>
@@ -75,17 +76,17 @@ export async function probeSupervisor(address: ControlAddress, dataDir: string):
       7,
       `the process at ${control} does not answer; if process ${pid} is the paused supervisor of this cluster, continue it with kill -CONT ${pid}`,
     )
-  const answer = parseJson(line ?? '')
+  const answer = tryParseJson(line ?? '')
   return isObject(answer) && answer.proof === proofOf(token) && answer.data_dir === realpathSync(dataDir)
 }
 
 /** Sends a request to a supervisor that has identified itself. */
 export async function sendCommand(address: ControlAddress, request: ControlRequest): Promise<ControlReply> {
   const socket = dial(address)
-  const identification = parseJson((await readLine(socket)) ?? '')
+  const identification = tryParseJson((await readLine(socket)) ?? '')
   if (isObject(identification) && identification.proof === proofOf(address.token)) {
     socket.write(`${JSON.stringify({ token: address.token, request })}\n`)
-    const reply = parseJson((await readLine(socket)) ?? '')
+    const reply = tryParseJson((await readLine(socket)) ?? '')
     if (isControlReply(reply)) return reply
   }
   return { ...failed(1, 'the supervisor ended before it answered'), supervisor: 'ended' }

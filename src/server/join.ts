@@ -3,6 +3,7 @@
 import type { ConnectionOptions } from 'node:tls'
 import { getSystemErrorMap } from 'node:util'
 import { faultOf, faultText } from '../certificates/handshake-faults.ts'
+import { tryParseJson } from '../operations/forms/disagreement.ts'
 import type { ReplicaId } from '../raft/index.ts'
 import { requestHttp } from '../system/http-request.ts'
 import type { Logger } from './node/types.ts'
@@ -208,7 +209,7 @@ async function clusterAt(url: string, credentials: Credentials): Promise<Cluster
   })
   checkPermitted(url, text)
   if (status !== 200) throw new Error(detailOf(text) ?? `answered ${status}`)
-  const body = parsed(text)
+  const body = tryParseJson(text)
   if (!isRecord(body) || typeof body.cluster_id !== 'string' || !Array.isArray(body.members)) {
     throw new Error('that is no quorate node')
   }
@@ -225,7 +226,7 @@ const UNPERMITTED: ReadonlySet<unknown> = new Set(['unauthenticated', 'permissio
 
 /** Rights are checked, and every node refuses alike. Throws JoinRefusedError. */
 function checkPermitted(url: string, text: string): void {
-  const body = parsed(text)
+  const body = tryParseJson(text)
   if (!isRecord(body) || !UNPERMITTED.has(body.code)) return
   throw new JoinRefusedError(
     `${url}: ${detailOf(text)}. Without a certificate for peers, a node joins as a user with the permission admin: --user NAME and KV_PASSWORD, or --token`,
@@ -236,16 +237,8 @@ const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null
 
 function detailOf(problem: string): string | undefined {
-  const body = parsed(problem)
+  const body = tryParseJson(problem)
   return isRecord(body) && typeof body.detail === 'string' ? body.detail : undefined
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }
 
 /** The reason of a system error, such as "connection refused". */

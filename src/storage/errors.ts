@@ -1,6 +1,6 @@
 // The errors of storage. All except two (`ScanEndedError`, `StorageClosedError`) are final: the node stops.
 
-import { types } from 'node:util'
+import { asError, isError } from '../system/errors.ts'
 
 /**
  * The directory may be damaged, or does not belong to this node. Nothing in it was changed. The message names the file,
@@ -66,22 +66,11 @@ export class UnfitReplicaError extends Error {
   }
 }
 
-/**
- * True also for errors that are no `instanceof Error`: test runners give each file another global object (node:vm), so
- * errors from Node and LevelDB come from another one.
- */
-export const isError = (thrown: unknown): thrown is Error => types.isNativeError(thrown)
-
-export const hasCode = (thrown: unknown, code: string): boolean =>
-  isError(thrown) && 'code' in thrown && thrown.code === code
-
 /** Whether something failed for lack of disk space, at any depth of LevelDB's causes. */
 export function isDiskFull(error: unknown): boolean {
   if (!isError(error)) return false
   return /ENOSPC|EDQUOT|No space left|quota exceeded/i.test(error.message) || isDiskFull(error.cause)
 }
-
-export const asError = (thrown: unknown): Error => (isError(thrown) ? thrown : new Error(String(thrown)))
 
 /** The direct cause, if there is one: `level` wraps LevelDB's errors. */
 export const causeOf = (error: unknown): Error =>

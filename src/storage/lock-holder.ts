@@ -3,7 +3,7 @@
 
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { hasCode } from './errors.ts'
+import { hasErrorCode } from '../system/errors.ts'
 import { hasOpen } from './open-files.ts'
 import { unreadable } from './replica-identity.ts'
 
@@ -34,7 +34,7 @@ function readLocks(): string {
   try {
     return readFileSync(LOCKS, 'latin1')
   } catch (error) {
-    if (hasCode(error, 'EACCES')) return ''
+    if (hasErrorCode(error, 'EACCES')) return ''
     throw unreadable(LOCKS, error)
   }
 }

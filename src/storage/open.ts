@@ -4,15 +4,9 @@ import { closeSync, fstatSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { makeDirectories, syncDirectory } from '../files/durable.ts'
 import { closeToOthers } from '../files/private-directory.ts'
+import { asError } from '../system/errors.ts'
 import type { Engine, EngineBatch } from './engine.ts'
-import {
-  asError,
-  CorruptionError,
-  causeOf,
-  REJOIN_ADVICE,
-  StorageInUseError,
-  StorageRefusedError,
-} from './errors.ts'
+import { CorruptionError, causeOf, REJOIN_ADVICE, StorageInUseError, StorageRefusedError } from './errors.ts'
 import { FIRST_GENERATION, FORMAT_OPERATIONS, formatEngine, type InitialState } from './first-state.ts'
 import { hashOfKey } from './key-hash.ts'
 import { rowPrefix } from './keys.ts'

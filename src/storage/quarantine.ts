@@ -6,7 +6,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { writeFileAtomically } from '../files/durable.ts'
-import { hasCode } from './errors.ts'
+import { hasErrorCode } from '../system/errors.ts'
 import { unreadable } from './replica-identity.ts'
 
 export const QUARANTINE_FILE = 'QUARANTINE'
@@ -22,7 +22,7 @@ export function quarantineOf(dir: string): string | undefined {
   try {
     return readFileSync(path, 'utf8').trim()
   } catch (error) {
-    if (hasCode(error, 'ENOENT')) return undefined
+    if (hasErrorCode(error, 'ENOENT')) return undefined
     throw unreadable(path, error)
   }
 }

@@ -1,8 +1,9 @@
 // The rows of a range at one applied index: the rows of the engine's scan, and over them the layers that were not
 // durable at that instant.
 
+import { asError } from '../system/errors.ts'
 import type { Pair, Scan } from './engine.ts'
-import { asError, ScanEndedError } from './errors.ts'
+import { ScanEndedError } from './errors.ts'
 import type { IoScheduler } from './io-scheduler.ts'
 import { prefixed, ROW_PREFIX_BYTES } from './keys.ts'
 import { LayerCursor } from './layer-cursor.ts'

@@ -9,7 +9,8 @@
 // difference at the end shows that the disk does not hold the rows as they were written. Changes during the reading of
 // a slice are queued until the end of that slice is known.
 
-import { asError, CorruptionError, REJOIN_ADVICE, ScanEndedError } from './errors.ts'
+import { asError } from '../system/errors.ts'
+import { CorruptionError, REJOIN_ADVICE, ScanEndedError } from './errors.ts'
 import { ALL_ROWS, keyString, prefixed } from './keys.ts'
 import { hashOfRow, StateHash } from './rows.ts'
 import type { PageLimits, RowScan, Storage, StoredRow, StoredRowHash } from './types.ts'

@@ -3,9 +3,10 @@
 // snapshot of the same sender. There is at most one at a time.
 
 import { asIndex, asTerm, type ReplicaId } from '../raft/types.ts'
+import { asError } from '../system/errors.ts'
 import { joinParts, readChunk } from './chunk.ts'
 import type { Engine, EngineBatch } from './engine.ts'
-import { asError, StorageInvariantError } from './errors.ts'
+import { StorageInvariantError } from './errors.ts'
 import { hashOfKey } from './key-hash.ts'
 import { rowPrefix, STAGING_KEY } from './keys.ts'
 import { encodeStaging, type Meta, type Staging } from './records.ts'

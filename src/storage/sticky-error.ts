@@ -4,12 +4,10 @@
 // sync the kernel may report the same pages as clean. So the first error, also of a read, is kept, and every later call
 // gets it as its answer.
 
+import { asError, hasErrorCode, isError } from '../system/errors.ts'
 import {
-  asError,
   CorruptionError,
-  hasCode,
   isDiskFull,
-  isError,
   REJOIN_ADVICE,
   StorageFailedError,
   StorageInvariantError,
@@ -52,7 +50,7 @@ export class StickyError {
 
   #explained(error: Error): Error {
     if (error instanceof StorageInvariantError || error instanceof StorageRefusedError) return error
-    if (error instanceof CorruptionError || hasCode(error, 'LEVEL_CORRUPTION'))
+    if (error instanceof CorruptionError || hasErrorCode(error, 'LEVEL_CORRUPTION'))
       return new CorruptionError(`Damaged data: ${error.message}. ${REJOIN_ADVICE}`, {
         cause: error,
       })

@@ -31,7 +31,7 @@ const MAY_IMPORT = new Map([
   ['operations', ['bytes', 'operations/forms']],
   ['operations/forms', ['bytes']],
   ['kv', ['bytes', ...OPERATIONS]],
-  ['storage', ['bytes', 'files', 'raft/types.ts', 'raft/entry.ts']],
+  ['storage', ['bytes', 'files', 'system', 'raft/types.ts', 'raft/entry.ts']],
   // Spans of clients and nodes, through OpenTelemetry's API.
   ['tracing', []],
   // Files of backups, and nodes that are made from them.
@@ -93,7 +93,7 @@ const MAY_IMPORT = new Map([
   // The protocols do not know each other.
   [
     'server/http',
-    [...OPERATIONS, 'kv', 'raft', 'tracing', 'server/node', 'server/api', 'server/connections'],
+    [...OPERATIONS, 'kv', 'raft', 'system', 'tracing', 'server/node', 'server/api', 'server/connections'],
   ],
   ['server/mux', [...OPERATIONS, 'kv', 'tracing', 'server/node', 'server/api', 'server/connections']],
   [
@@ -105,7 +105,18 @@ const MAY_IMPORT = new Map([
   // Settings of a process that only runs a node.
   ['server/process', []],
   ['client', [...OPERATIONS, ...['bytes', 'system', 'tracing'], 'certificates/handshake-faults.ts']],
-  ['local', ['certificates', 'files', 'system', 'server', 'server/node', 'server/process']],
+  [
+    'local',
+    [
+      'operations/forms/disagreement.ts',
+      'certificates',
+      'files',
+      'system',
+      'server',
+      'server/node',
+      'server/process',
+    ],
+  ],
   [
     'cli',
     [

@@ -2,7 +2,6 @@
 
 import { describe, expect, test } from 'vitest'
 import {
-  asError,
   CorruptionError,
   isDiskFull,
   StorageFailedError,
@@ -12,6 +11,7 @@ import {
   UnfitReplicaError,
 } from '../../src/storage/errors.ts'
 import { StickyError } from '../../src/storage/sticky-error.ts'
+import { asError } from '../../src/system/errors.ts'
 
 const coded = (message: string, code: string): Error => Object.assign(new Error(message), { code })
 const wrapped = (cause: unknown): Error => new Error('Database failed', { cause })

@@ -1,8 +1,8 @@
 // Injected faults beneath the store: the n-th read, write or sync fails, as on a failing disk.
 
 import type { Engine, EngineBatch, Scan, ScanRange } from '../../src/storage/engine.ts'
-import { asError } from '../../src/storage/errors.ts'
 import type { WriteCallback } from '../../src/storage/types.ts'
+import { asError } from '../../src/system/errors.ts'
 
 export interface Faults {
   /** Throws or returns. Counts from 1, over `get` and each step of a scan. */

@@ -17,6 +17,15 @@ export const isObject = (value: unknown): value is Fields =>
 export const isWholeNumber = (value: unknown): value is number =>
   Number.isSafeInteger(value) && Number(value) >= 0
 
+/** Returns undefined when the text is not JSON. */
+export function tryParseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
 /** A revision, an index or a count, which an answer has under this name. */
 export const decodeWholeNumber = (value: unknown, name: string): number =>
   isWholeNumber(value) ? value : disagree(`"${name}" is not a whole number`)

@@ -2,11 +2,11 @@
 
 import { ApiError } from '../../operations/forms/index.ts'
 import { StorageClosedError, StorageFailedError } from '../../storage/index.ts'
+import { asError } from '../../system/errors.ts'
 import type { NodeApi } from '../node/types.ts'
 import type { Audit } from './audit.ts'
 import { Authenticator } from './authenticator.ts'
 import { InboundBudget, OutboundBudget } from './budget.ts'
-import { asError } from './errors.ts'
 import type { ApiLimits } from './limits.ts'
 import { Ranges } from './ranges.ts'
 import { WatchBuffers } from './watch.ts'

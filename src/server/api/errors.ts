@@ -57,5 +57,3 @@ export function preconditionFailed(
   const detail = current === null ? 'the key does not exist' : `the key is at revision ${current.modRevision}`
   return new ApiError('precondition_failed', detail, { ...facts, revision, current })
 }
-
-export const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)))

@@ -26,8 +26,9 @@ import {
 } from '../../operations/forms/index.ts'
 import { factsOf, type Operation } from '../../operations/index.ts'
 import type { RaftMember } from '../../raft/types.ts'
+import { asError } from '../../system/errors.ts'
 import type { NodeApi } from '../node/types.ts'
-import { asError, errorOfNode } from './errors.ts'
+import { errorOfNode } from './errors.ts'
 import type { Call, Permit, Principal } from './operation.ts'
 import { timeLeftMs } from './read-options.ts'
 

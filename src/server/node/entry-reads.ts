@@ -21,6 +21,7 @@ import {
 import { compareKeys, type KeyRow, type LeaseId } from '../../operations/forms/index.ts'
 import { hashOfRow, ScanEndedError } from '../../storage/index.ts'
 import type { PageLimits, RowScan, Storage, StoredRow } from '../../storage/types.ts'
+import { asError } from '../../system/errors.ts'
 import { RecordScan } from './record-scan.ts'
 
 const SLICE: PageLimits = { rowsMax: 256, bytesMax: 256 * 1024 }
@@ -312,7 +313,7 @@ export class EntryReads {
         this.#scan = undefined
         again()
       } catch (thrown) {
-        this.#failed(thrown instanceof Error ? thrown : new Error(String(thrown)))
+        this.#failed(asError(thrown))
       }
     }
   }

@@ -22,6 +22,7 @@ import {
   type WriteNumber,
 } from '../../raft/types.ts'
 import { costOf, cut, endAfter, type Room, type Storage } from '../../storage/index.ts'
+import { asError } from '../../system/errors.ts'
 import type { DiskSpace } from './disk-space.ts'
 import type { DiskSpeed } from './disk-speed.ts'
 import type { DriverLimits } from './limits.ts'
@@ -191,7 +192,7 @@ export class GroupCommit {
       // For example, a record of the log cannot be read. No caller would catch this error: it may come from a timer, or
       // from the end of another batch.
       this.#inFlight = false
-      this.#fail(thrown instanceof Error ? thrown : new Error(String(thrown)))
+      this.#fail(asError(thrown))
     }
   }
 

@@ -5,7 +5,8 @@
 import { decodeMetadata, metadataKey, type VersionName } from '../../kv/index.ts'
 import { compareKeys, type KeyRange, type KeyRow, keyAfter } from '../../operations/forms/index.ts'
 import type { Storage, WriteCallback } from '../../storage/types.ts'
-import { asError, KeyScan, RecordScan, type RecordScanOptions, type SliceLimits } from './record-scan.ts'
+import { asError } from '../../system/errors.ts'
+import { KeyScan, RecordScan, type RecordScanOptions, type SliceLimits } from './record-scan.ts'
 
 /** Beginning another read takes about as long as reading so many records. */
 const GAP_MAX = 16

@@ -14,6 +14,7 @@ import {
 import { type KeyRange, type KeyRow, keyAfter, type Revision } from '../../operations/forms/index.ts'
 import { type EmptyRange, type EmptyRanges, noEmptyRanges } from '../../storage/empty-ranges.ts'
 import type { PageLimits, RowScan, Storage, StoredRow, WriteCallback } from '../../storage/types.ts'
+import { asError } from '../../system/errors.ts'
 
 /** Limit on the rows of one read that finds no record. Each such read doubles the number, however few are requested. */
 const READ_ROWS_MAX = 256
@@ -54,9 +55,6 @@ export function getRecord(
   if (found === 'unknown') firstRecord(storage, key, done)
   else done(undefined, found)
 }
-
-export const asError = (thrown: unknown): Error =>
-  thrown instanceof Error ? thrown : new Error(String(thrown))
 
 /** 'unknown': the metadata of the key is not in memory. */
 function recordInMemory(

@@ -8,6 +8,7 @@ import { createSecureContext, type SecureContext, type SecureContextOptions } fr
 import type { HandshakeFault } from '../../certificates/handshake-faults.ts'
 import { type RevocationList, readRevocationLists } from '../../certificates/revocations.ts'
 import { type SubjectUser, subjectUser } from '../../certificates/subject.ts'
+import { asError } from '../../system/errors.ts'
 import type { CertificateExpiry, Logger } from '../options.ts'
 import { SECURE_OPTIONS } from './secure-options.ts'
 import { type CheckedList, isIssuedBy, isSelfIssued, Trust } from './trust.ts'
@@ -159,7 +160,7 @@ export class TlsFiles {
       this.#material = checked(this.paths, contents, this.#rules)
       this.#context = undefined
     } catch (error) {
-      const { message } = error instanceof Error ? error : new Error(String(error))
+      const { message } = asError(error)
       if (message !== this.#warned)
         this.#logger.warn({ file: this.paths.cert }, `the files read before stay in use for TLS: ${message}`)
       this.#warned = message

@@ -14,8 +14,9 @@ import {
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { type ChainedBatch, Level } from 'level'
+import { asError, hasErrorCode } from '../../system/errors.ts'
 import type { Engine, EngineBatch, Pair, Scan, ScanRange } from '../engine.ts'
-import { asError, causeOf, hasCode } from '../errors.ts'
+import { causeOf } from '../errors.ts'
 import { isLockedInProcess } from '../open-files.ts'
 import { quarantine, quarantineOf } from '../quarantine.ts'
 import type { Watermark } from '../watermark.ts'
@@ -157,7 +158,7 @@ function deleteQuietly(dir: string): void {
  * other process holds the lock.
  */
 export const isLockHeld = (error: unknown): boolean =>
-  hasCode(causeOf(error), LOCK_HELD) && !NO_LOCKS.test(causeOf(error).message)
+  hasErrorCode(causeOf(error), LOCK_HELD) && !NO_LOCKS.test(causeOf(error).message)
 
 const NO_LOCKS = /: (No locks available|Operation not supported|Function not implemented)$/
 
@@ -338,7 +339,7 @@ function scan(db: Database, range: ScanRange): Scan {
       signal.dispatchEvent(new Event('abort'))
       iterator.nextv(1).then(
         () => done(undefined),
-        (error: unknown) => done(hasCode(error, ABORTED) ? undefined : asError(error)),
+        (error: unknown) => done(hasErrorCode(error, ABORTED) ? undefined : asError(error)),
       )
       void iterator.close()
     },

@@ -2,6 +2,7 @@
 
 import { hash as digestOf } from 'node:crypto'
 import { ROW_HEAD_BYTES, TABLE_KEY_METADATA } from '../../../kv/types.ts'
+import { keyString } from '../../../storage/keys.ts'
 import { hashAt, isAt, type Row, TRAILER_BYTES } from '../../../storage/rows.ts'
 import type { StoredRowHash } from '../../../storage/types.ts'
 
@@ -90,7 +91,7 @@ export class RowHeads {
       slot = table.find(key, hash)
     }
     if (slot >= 0) return table.headOf(slot, this.#head)
-    return this.#kept.size === 0 ? undefined : this.#kept.get(nameOf(key))
+    return this.#kept.size === 0 ? undefined : this.#kept.get(keyString(key))
   }
 
   /** A row that was read; `stored`: the sealed row; undefined: it does not exist. */
@@ -143,7 +144,7 @@ export class RowHeads {
     const key = table.keyOf(slot)
     const head = table.headOf(slot, this.#head)
     if (head !== 'absent' && key[0] === TABLE_KEY_METADATA) this.#lacksKeys = true
-    this.#kept.set(nameOf(key), head === 'absent' ? head : { ...head, bytes: new Uint8Array(head.bytes) })
+    this.#kept.set(keyString(key), head === 'absent' ? head : { ...head, bytes: new Uint8Array(head.bytes) })
   }
 
   /** Whether the head of every user's key that exists is remembered. It does not change during an entry. */
@@ -368,9 +369,6 @@ class Table {
 }
 
 type Writable<T> = { -readonly [name in keyof T]: T[name] }
-
-const nameOf = (key: Uint8Array): string =>
-  Buffer.from(key.buffer, key.byteOffset, key.length).toString('latin1')
 
 const tagOf = (hash: number): number => (hash === FREE ? 1 : hash)
 
