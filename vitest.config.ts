@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config'
 import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
 // The file name decides how a test runs: *.test.ts (unit, golden), *.prop.test.ts (properties), *.int.test.ts
-// (processes, sockets, time-outs), *.vm.test.ts (in a context with other globals), *.long.test.ts (like *.int.test.ts,
+// (processes, sockets, timeouts), *.vm.test.ts (in a context with other globals), *.long.test.ts (like *.int.test.ts,
 // but too slow for each run: only with QUORATE_LONG=1, which `npm run test:long` sets). More files run at a time than
 // there are cores, since some wait. Limits of time only end what has failed: they allow for a busy machine.
 

@@ -279,7 +279,7 @@ header(
   'round trip',
   'nodes',
   'heartbeat',
-  'election time-out',
+  'election timeout',
   'killed',
   'killed, leases on',
   'machine lost',

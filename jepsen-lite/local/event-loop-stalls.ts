@@ -4,7 +4,7 @@
 import type { Recorder } from '../workload/history.ts'
 
 const POLL_MS = 50
-/** Half of the shortest election time-out. */
+/** Half of the shortest election timeout. */
 const STALL_MS_MIN = 250
 
 /** The returned function ends it. */

@@ -10,7 +10,7 @@ import type { FromRecipes, RecipeOrder, ToRecipes } from './recipe-messages.ts'
 
 /** Time to live of locks, elections and held items. A process is often stopped for longer. */
 const TTL_MS = 2_000
-/** Time-out of each request to the cluster. */
+/** Timeout of each request to the cluster. */
 const TIMEOUT_MS = 2_000
 
 const over = new AbortController()

@@ -7,7 +7,7 @@ import type { LocalCluster } from './cluster.ts'
 import { json } from './perform.ts'
 import type { Draw, Surroundings, Workload, WorkloadRequest } from './workload.ts'
 
-/** The cluster grants no less than twice its election time-out. */
+/** The cluster grants no less than twice its election timeout. */
 const TTLS_MS = [2_000, 2_000, 3_000, 5_000]
 /** Leases that all clients know together. */
 const KNOWN_MAX = 40

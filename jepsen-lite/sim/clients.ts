@@ -787,7 +787,7 @@ export class Clients {
 
   /**
    * A stopped process does not answer, and a slow disk may delay a list. Otherwise a node must answer within the
-   * time-out, one that was busy so long after it could continue.
+   * timeout, one that was busy so long after it could continue.
    */
   #giveUp(open: OpenRequest): void {
     const { process, at, lists, done } = open

@@ -16,12 +16,12 @@ const TRIED_IN = 2
 const FREE_BYTES = 1
 /** The time until all nodes with full disks have noticed it. */
 const NOTICED_MS = 10_000
-/** Limit until there is a leader and every voter has served a read, in longest election time-outs. */
+/** Limit until there is a leader and every voter has served a read, in longest election timeouts. */
 const ELECTIONS_MAX = 40
 /** By then there is a leader again. Each new leader waits for the lease of the last one. */
 const SETTLED_ELECTIONS = 20
 const SETTLED_LEASES = 4
-/** In the following election time-outs each node hands over at most once. */
+/** In the following election timeouts each node hands over at most once. */
 const CALM_ELECTIONS = 5
 const READ = linearizable(2000)
 

@@ -11,7 +11,7 @@ import { IO } from './time.ts'
 import { RuleViolation } from './violation.ts'
 
 const AWAY_ELECTIONS = 4
-/** Limit until it has caught up, in longest election time-outs, and in snapshots. */
+/** Limit until it has caught up, in longest election timeouts, and in snapshots. */
 const ELECTIONS_MAX = 40
 const SNAPSHOTS_MAX = 6
 /** The leader keeps at most so many times the usual log for it (`log-retention.ts`). */
@@ -34,7 +34,7 @@ export function catchesUpUnderLoad(cluster: SimCluster, core: readonly Machine[]
   const writeMs = config.writeMs + config.writeJitterMs
   const transferMs = snapshotMsOf(config, limits, away.disk.rowCount)
   const kept = KEPT_MAX * Math.min(limits.logBehindEntries, limits.logBehindBytes / ENTRY_BYTES)
-  // A follower counts as caught up when it is behind by less than an election time-out. The log is long enough for
+  // A follower counts as caught up when it is behind by less than an election timeout. The log is long enough for
   // that.
   const caughtUpMs = (2 * KEPT_MAX * electionMinMs) / kept
   const usualMs = Math.max(writeMs, appendMsOf(config, limits))

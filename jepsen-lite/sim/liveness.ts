@@ -34,11 +34,11 @@ const LARGE_CORE_IN = 2
 const PROBE_AGAIN_MS = 3000
 const DEAD = { stalls: false, refuses: false }
 /**
- * Limit for convergence in election time-outs; and the slowest possible activity, a snapshot stream without progress.
+ * Limit for convergence in election timeouts; and the slowest possible activity, a snapshot stream without progress.
  */
 const ELECTIONS_MAX = 40
 const GRACE_MS = 45_000
-/** Election time-outs in which nothing may happen afterwards. */
+/** Election timeouts in which nothing may happen afterwards. */
 const CALM_ELECTIONS = 5
 /** Longer than convergence and rest together. */
 const PATIENCE_MS = 7_200_000
@@ -109,7 +109,7 @@ function snapshotsMs({ config }: SimCluster, core: readonly Machine[]): number {
 }
 
 /**
- * A write and a read at each running node, whether or not it knows a leader now, with a very long time-out. They must
+ * A write and a read at each running node, whether or not it knows a leader now, with a very long timeout. They must
  * be answered when the cluster works again, and only their node may repeat them. A request that still waits at rest
  * breaks REST-1.
  */
@@ -142,7 +142,7 @@ function handOverInVain(
   )
   if (gone?.replica === undefined) return time.now
   driver.transfer(gone.replica.id, TRANSFER_MS, () => {})
-  // The leader tries for one election time-out, the node that was asked for another. Their clocks may be slow, and
+  // The leader tries for one election timeout, the node that was asked for another. Their clocks may be slow, and
   // messages need time.
   return time.now + 2 * (config.electionMaxMs + config.electionMinMs)
 }
@@ -163,7 +163,7 @@ function lateHandOverAt({ machines, network, time, config }: SimCluster): number
 /**
  * While there is a leader and nothing is wrong, no other replica is elected: the majority keeps contact with the
  * leader, and outsiders do not depose it. Returns whether this was so. Not checked if messages are too slow for the
- * time-outs.
+ * timeouts.
  */
 function staysCalm(cluster: SimCluster, core: readonly Machine[]): boolean {
   const { leader, invariants, probeCoverage, time, config } = cluster

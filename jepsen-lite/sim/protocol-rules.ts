@@ -198,7 +198,7 @@ export class ProtocolRules {
     }
   }
 
-  /** Each election time-out is drawn anew (paper §5.2). Otherwise replicas that tie once would tie again. */
+  /** Each election timeout is drawn anew (paper §5.2). Otherwise replicas that tie once would tie again. */
   #pausesAtRandom(pauseMs: number): void {
     const pauses = this.#pauses
     pauses.push(pauseMs)
@@ -228,7 +228,7 @@ export class ProtocolRules {
   }
 
   /**
-   * A leader that is not a voter hands over within an election time-out, and has ended after another (thesis §4.2.2).
+   * A leader that is not a voter hands over within an election timeout, and has ended after another (thesis §4.2.2).
    */
   #stillVotes(replica: ReplicaFacts, record: Record): void {
     const now = replica.now?.() ?? 0

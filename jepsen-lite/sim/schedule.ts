@@ -12,7 +12,7 @@ export const SCHEDULE_VERSION = 2
 
 export interface Schedule {
   readonly version: typeof SCHEDULE_VERSION
-  /** Seed of all random decisions during the run: delays, losses, election time-outs. */
+  /** Seed of all random decisions during the run: delays, losses, election timeouts. */
   readonly seed: number
   readonly config: SimConfig
   readonly ops: readonly ScheduledOp[]

@@ -1,4 +1,4 @@
-// When the disks of all nodes, or of all but one, need longer than an election time-out for every write, there is still
+// When the disks of all nodes, or of all but one, need longer than an election timeout for every write, there is still
 // a leader, and changes are made. In this test the leader dies while the disks are so slow, and comes back soon. No
 // other node would do better, so a leader that gives up because of its slow disk would never commit.
 
@@ -10,12 +10,12 @@ import { DRAW } from './random-purposes.ts'
 import { RuleViolation } from './violation.ts'
 
 const TRIED_IN = 2
-/** The duration of a write in shortest election time-outs. Beyond five no node leads. */
+/** The duration of a write in shortest election timeouts. Beyond five no node leads. */
 const WRITE_MIN = 1.1
 const WRITE_MAX = 4
 /** One after another. */
 const CHANGES = 5
-/** Limit until there is a leader and the changes are made: in longest election time-outs, and writes. */
+/** Limit until there is a leader and the changes are made: in longest election timeouts, and writes. */
 const ELECTIONS_MAX = 60
 const WRITES_MAX = 60
 

@@ -1,5 +1,5 @@
 // A leader whose disk is evenly slow hands over, if the other disks are faster and clients send more than it stores.
-// No write of it takes as long as an election time-out, so its disk does not stall. What it accepts in the meantime is
+// No write of it takes as long as an election timeout, so its disk does not stall. What it accepts in the meantime is
 // bounded, as always (`counter-bounds.ts`). Afterwards the former leader serves reads, while its disk is as slow.
 
 import type { SimCluster } from './cluster.ts'
@@ -9,7 +9,7 @@ import type { Machine, Process } from './process.ts'
 import { IO } from './time.ts'
 import { RuleViolation } from './violation.ts'
 
-/** The duration of a write in shortest election time-outs. */
+/** The duration of a write in shortest election timeouts. */
 const WRITE = 0.6
 /** The other disks are so many times faster, and clients send so many times more than the slow disk stores. */
 const FASTER = 8
@@ -18,10 +18,10 @@ const SENT = 4
 const ENTRIES_MAX = 10
 /** Bytes of an entry, at least. */
 const ENTRY_BYTES_MIN = 50
-/** In longest election time-outs: what the leader accepts keeps its disk busy so long; and limit for the hand-over. */
+/** In longest election timeouts: what the leader accepts keeps its disk busy so long; and limit for the hand-over. */
 const BACKLOG = 4
 const HAND_OVER = 12
-/** In longest election time-outs: limit for a read at the former leader, after its clients have stopped. */
+/** In longest election timeouts: limit for a read at the former leader, after its clients have stopped. */
 const SERVES = 12
 
 /** `cluster` is calm: it has a leader in `core`, and nothing is wrong. */

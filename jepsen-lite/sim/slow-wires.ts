@@ -7,9 +7,9 @@ import { proposeNothing } from './null-requests.ts'
 import type { Machine } from './process.ts'
 import { RuleViolation } from './violation.ts'
 
-/** Everything in flight at once takes this fraction of the shortest election time-out. */
+/** Everything in flight at once takes this fraction of the shortest election timeout. */
 const UNDER_WAY_PART = 4
-/** All requests to one node at once take this many longest election time-outs. */
+/** All requests to one node at once take this many longest election timeouts. */
 const ASKED_ELECTIONS = 3
 /** Approximate size of one request. */
 const REQUEST_BYTES = 250

@@ -1,5 +1,5 @@
 // Scenarios about load. Clients send more than a disk can store, without a pause, while disks are evenly slow: that of
-// the leader, that of a follower, or all. A write takes less than an election time-out, so no disk stalls. Followers
+// the leader, that of a follower, or all. A write takes less than an election timeout, so no disk stalls. Followers
 // die, and catch up under the load. `counter-bounds.ts` checks that nothing grows beyond its bound.
 
 import type { Random } from '../workload/random.ts'
@@ -54,7 +54,7 @@ export function drawOverload(rng: Random, config: SimConfig): SimFault[] {
   return faults.map(whole)
 }
 
-/** A disk that needs from one heartbeat to most of an election time-out for every write. */
+/** A disk that needs from one heartbeat to most of an election timeout for every write. */
 function slowly(rng: Random, config: SimConfig, at: number, target: MachineTarget): SimFault {
   const { electionMinMs, electionMaxMs, heartbeatMs, writeJitterMs, writeMs } = config
   const ms = rng.int(4, 12) * electionMaxMs

@@ -74,7 +74,7 @@ export interface HistoryHeader {
   readonly command: string
   /** Names of the nodes, in the order in which a report shows them. */
   readonly nodes?: readonly string[]
-  /** Other facts for a reader: versions, time-outs, the choices of the simulator. */
+  /** Other facts for a reader: versions, timeouts, the choices of the simulator. */
   readonly [detail: string]: unknown
 }
 

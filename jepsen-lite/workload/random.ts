@@ -26,7 +26,7 @@ export const unit = (word: number): number => (word >>> 0) / 0x1_0000_0000
 export const uniform = (seed: number, purpose: number, entity: number, count: number): number =>
   unit(bits(seed, purpose, entity, count))
 
-/** A separate stream for one consumer, such as the election time-outs of one process. */
+/** A separate stream for one consumer, such as the election timeouts of one process. */
 export function stream(seed: number, purpose: number, entity: number): () => number {
   let count = 0
   return () => uniform(seed, purpose, entity, count++)

@@ -6,7 +6,7 @@ import type { CommandContext } from './command-context.ts'
 
 const PAUSE_MS_MAX = 50
 
-/** Repeats `attempt` while its condition on the auth revision fails, within the time-out. */
+/** Repeats `attempt` while its condition on the auth revision fails, within the timeout. */
 export async function changeAuth(
   { timeoutMs, signal }: Pick<CommandContext, 'timeoutMs' | 'signal'>,
   attempt: () => Promise<void>,

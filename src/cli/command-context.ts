@@ -54,13 +54,13 @@ export interface CommandContext {
 }
 
 export interface ContextOptions {
-  /** The time-out without --timeout. */
+  /** The timeout without --timeout. */
   readonly timeoutMs?: number
   /** How long no node may be reachable, instead of the usual short time. */
   readonly unreachableAfterMs?: number
   /** Limit on concurrent calls, instead of the usual one. */
   readonly callsMax?: number
-  /** Time spent on other input, which does not count against the time-out. */
+  /** Time spent on other input, which does not count against the timeout. */
   readonly waitedMs?: number
 }
 
@@ -108,7 +108,7 @@ export async function withContext(
   } catch (error) {
     if (!(error instanceof QuorateError)) throw error
     const text = formatError(error, intent, endpoints.source, userOf(credentials))
-      // The user knows the time-out of the command, not what the start of the process has left of it.
+      // The user knows the timeout of the command, not what the start of the process has left of it.
       .replace(shortTime(timeoutMs), shortTime(givenMs))
     const EndOfCommand = error.code === 'aborted' ? Cancellation : Failure
     throw new EndOfCommand(exitCodeOf(error, intent), text)
@@ -156,7 +156,7 @@ async function sayCluster(
   }
 }
 
-/** Says once that no node has answered, if a command with a long time-out still waits. Returns what ends that. */
+/** Says once that no node has answered, if a command with a long timeout still waits. Returns what ends that. */
 export function sayWhileSilent(timeoutMs: number, isWaiting = () => true): () => void {
   const tell = () => {
     if (isWaiting()) say(`no node has answered yet; trying for up to ${shortTime(timeoutMs)}`)
@@ -248,7 +248,7 @@ export async function untilSecondSignal<T>(
 
 /**
  * A user measures `--timeout 2s` from the start of the command. So the time to start and end the process is subtracted,
- * up to half of the time-out.
+ * up to half of the timeout.
  */
 function remainingOf(timeoutMs: number, waitedMs: number): number {
   const elapsedMs = performance.now() - io().startedAtMs - waitedMs

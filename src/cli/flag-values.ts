@@ -62,7 +62,7 @@ export function parseTimeout(text: string): number {
   return ms >= 1 ? ms : invalid('it must be at least 1ms')
 }
 
-/** The intervals of heartbeats and elections (drawn from one to two election time-outs), within a node's limits. */
+/** The intervals of heartbeats and elections (drawn from one to two election timeouts), within a node's limits. */
 export function parseTiming(text: string): number {
   const ms = parseDuration(text)
   return ms >= 1 && ms <= TIMING_MS_MAX ? ms : invalid('it must be from 1ms to 30m')

@@ -21,7 +21,7 @@ import { resultOf, resultsOf, type SingleResult } from './transport/http-codec.t
 
 export const BATCH_CHANGES_MAX = 256
 export const BATCH_BYTES_MAX = 128 * 1024
-/** A batch has one deadline: its changes begin within this share of their time-out. */
+/** A batch has one deadline: its changes begin within this share of their timeout. */
 const SPREAD_SHARE = 0.01
 
 /** Limits of a change that has acquired its permit. */

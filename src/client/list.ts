@@ -50,7 +50,7 @@ const listed = ({ prefix, start, end, order, keysOnly }: ListOptions) => ({
 
 /** Calls that reads of ranges need of the client. */
 export interface RangeReads {
-  /** Time-out of a call without one. */
+  /** Timeout of a call without one. */
   readonly timeoutMs: number
   readonly read: (request: RequestOf<'range'>, options: ReadOptions) => Promise<NodeAnswer>
   readonly freshness: (options: ReadOptions) => FreshnessOptions

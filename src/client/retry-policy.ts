@@ -6,7 +6,7 @@
 //
 // Giving up has a price: the answer may have been close. So a call leaves each endpoint at most once, only in the first
 // half of its time, and never the last endpoint. A cluster of three nodes whose answers take up to four fifths of the
-// time-out still answers every call.
+// timeout still answers every call.
 //
 // The last endpoint may be the one that hangs, while the others have become able to answer since the call left them:
 // for example, because they have elected a leader. So they get the request again beside it. The limit of such side
@@ -39,7 +39,7 @@ const TRANSIT_SHARE = 0.05
 const TRANSIT_MAX_MS = 100
 /** Longest `timeout` that a node accepts (docs/reference/http.md). */
 const NODE_TIMEOUT_MAX_MS = 60_000
-/** With less time left there is no further try. The first try is always made: a call may have a shorter time-out. */
+/** With less time left there is no further try. The first try is always made: a call may have a shorter timeout. */
 export const LEFT_MIN_MS = 5
 /**
  * With less time left, a write that was refused is not tried again, and a write that has waited for the limiter does

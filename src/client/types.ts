@@ -30,12 +30,12 @@ export interface ClientOptions {
   readonly discover?: boolean | undefined
   /**
    * Fail earlier if no endpoint has accepted a connection for this long; the time for looking up names is added.
-   * Default: the time-out of the call, so that a call survives a restart of the whole cluster.
+   * Default: the timeout of the call, so that a call survives a restart of the whole cluster.
    */
   readonly unreachableAfterMs?: number | undefined
   /**
    * Limit on calls in flight, from 1 on; `Infinity`: no limit. Default 256. Further calls wait, first come, first
-   * served. No byte of them has left, and their time-out runs.
+   * served. No byte of them has left, and their timeout runs.
    */
   readonly callsMax?: number | undefined
   /**

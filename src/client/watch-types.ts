@@ -32,7 +32,7 @@ export interface WatchOptions extends WatchedPlace {
   readonly background?: boolean | undefined
   readonly signal?: AbortSignal | undefined
   /**
-   * How long the watch may be without a node that serves it before it fails. Default: the time-out of the client until
+   * How long the watch may be without a node that serves it before it fails. Default: the timeout of the client until
    * it has begun, and no limit from then on.
    */
   readonly timeoutMs?: number | undefined

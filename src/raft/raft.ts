@@ -180,7 +180,7 @@ export class Raft {
     invariant(
       electionMinMs > 2 * heartbeatMs && electionMaxMs > electionMinMs,
       () =>
-        `election time-outs of ${electionMinMs} to ${electionMaxMs} ms do not go with heartbeats of ${heartbeatMs} ms`,
+        `election timeouts of ${electionMinMs} to ${electionMaxMs} ms do not go with heartbeats of ${heartbeatMs} ms`,
     )
     invariant(
       this.#log.lastTerm <= this.#term,
@@ -862,10 +862,10 @@ export class Raft {
   }
 
   /**
-   * Draws the next election time-out.
+   * Draws the next election timeout.
    *
-   * `campaignMsMin`: shortest duration of a campaign. During a fail-over the time-out is this duration and a random
-   * part, so that a split vote does not cost a whole election time-out. `spacingMs`: approximate time until the next
+   * `campaignMsMin`: shortest duration of a campaign. During a fail-over the timeout is this duration and a random
+   * part, so that a split vote does not cost a whole election timeout. `spacingMs`: approximate time until the next
    * election otherwise. The random part grows with it, so that two concurrent candidates do not collide again.
    */
   #armElection(campaignMsMin = 0, spacingMs = this.#timing.electionMinMs): void {
@@ -921,7 +921,7 @@ export class Raft {
     this.#votes = new Map()
     this.#setLeader(leader)
     this.#why = why
-    // A follower keeps its time-out, because neither a refused vote nor a higher term is leader contact (paper §5.2).
+    // A follower keeps its timeout, because neither a refused vote nor a higher term is leader contact (paper §5.2).
     if (oldRole !== 'follower') this.#armElection()
   }
 

@@ -18,17 +18,17 @@ interface DiskView {
   readonly timing: RaftTiming
 }
 
-/** Limit on the duration of a slow write, in election time-outs. A disk that takes longer stalls. */
+/** Limit on the duration of a slow write, in election timeouts. A disk that takes longer stalls. */
 export const SLOW_DISK_MAX = 5
 
 /**
- * Limit on the lag of the leader's disk, in election time-outs. Disks of the same speed differ by less: by the phase of
+ * Limit on the lag of the leader's disk, in election timeouts. Disks of the same speed differ by less: by the phase of
  * a write, and by chance.
  */
 const LAG_MAX = 2
 
 /**
- * Limit on the time that the log waits for its disk, in election time-outs. A leader refuses more than its disk stores
+ * Limit on the time that the log waits for its disk, in election timeouts. A leader refuses more than its disk stores
  * in that time, and a follower takes no more. It is longer than `LAG_MAX`, so that a leader whose disk lags behind has
  * handed over by then.
  */

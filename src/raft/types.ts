@@ -549,7 +549,7 @@ export interface RaftOptions {
    */
   readonly commandRefusal: (frame: Uint8Array) => Refusal | undefined
   /**
-   * Room for entries that wait for the disk: as many as it stores in `DISK_QUEUE_MAX` election time-outs, by the node's
+   * Room for entries that wait for the disk: as many as it stores in `DISK_QUEUE_MAX` election timeouts, by the node's
    * measurement of its speed. Without side effects.
    */
   readonly diskRoom: (now: MonotonicMs) => DiskRoom

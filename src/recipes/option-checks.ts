@@ -13,7 +13,7 @@ export const isLeaseTime: Check = (value) =>
 export const isDelay: Check = (value) =>
   value === 0 || isLeaseTime(value) === undefined ? undefined : '0, or a number of milliseconds from 1,000 on'
 
-/** A time-out, `Infinity`, or 0. */
+/** A timeout, `Infinity`, or 0. */
 export const isWait: Check = (value) => (value === 0 ? undefined : isTimeout(value))
 
 export const CALL_OPTIONS = { signal: isSignal, timeoutMs: isTimeout }

@@ -5,7 +5,7 @@
 // seconds after a change of leader. A `take` whose response was lost may count: then the limiter allows fewer.
 //
 // Limits: windows do not slide. Around the end of a window, up to twice `limit` may be allowed in a short time. The
-// shortest window is a second; the cluster raises it to twice its election time-out. An allowed `take` is one write,
+// shortest window is a second; the cluster raises it to twice its election timeout. An allowed `take` is one write,
 // and all conflict on one key: this is for some hundred a second. All callers must give the same options.
 //
 // Key: limit/NAME/used     the number taken in this window, as decimal text, with the window's lease

@@ -359,7 +359,7 @@ describe('exit codes', () => {
     })
   })
 
-  test('5: a listener that does not answer is named, with the time-out of the command line', async () => {
+  test('5: a listener that does not answer is named, with the timeout of the command line', async () => {
     const silent = createServer(() => {}).listen(0, '127.0.0.1')
     onTestFinished(() => void silent.close())
     await once(silent, 'listening')
@@ -534,7 +534,7 @@ describe('where values of global flags come from', () => {
     ])
   })
 
-  test('the time-out is passed on', async () => {
+  test('the timeout is passed on', async () => {
     await kv('put k v --timeout 2m')
     expect(node.seen[0]?.timeoutMs).toBe(60_000)
     await kv('put k v', { env: { KV_TIMEOUT: '0.5m' } })

@@ -55,7 +55,7 @@ test('a bound in the environment is for stale reads, and hinders no others', asy
   ])
 })
 
-test('a time-out of any length', async () => {
+test('a timeout of any length', async () => {
   for (const timeout of ['597h', '100000h', `${'9'.repeat(310)}h`]) {
     expect(await kv(['put', 'k', 'v', '--timeout', timeout], { endpoints: node.url })).toMatchObject({
       code: 0,

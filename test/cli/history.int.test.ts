@@ -3,7 +3,7 @@ import { FakeNode } from '../client/fake-node.ts'
 import { created, put } from '../client/watch-scene.ts'
 import { kv } from './run-kv.ts'
 
-test('history ends within its time-out when the cluster stops while it prints', async () => {
+test('history ends within its timeout when the cluster stops while it prints', async () => {
   const node = await FakeNode.start()
   onTestFinished(() => node.close())
   // The first of two changes, and then nothing more.

@@ -133,7 +133,7 @@ describe('what goes together', () => {
     expect(opsOf(lines.items)).toEqual([CHANGES, GET, GET])
   })
 
-  test('not those with another signal, or another time-out', async () => {
+  test('not those with another signal, or another timeout', async () => {
     const { lines, kv } = await oneWithBatches()
     const [one, other] = [new AbortController(), new AbortController()]
     await Promise.all([

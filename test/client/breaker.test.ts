@@ -11,7 +11,7 @@ beforeEach(freezeTime)
 /** Longer than any pause. */
 const PAUSE_MS = 5_000
 const LONG = { timeoutMs: 3_600_000 }
-/** With such a time-out a node may be silent for so long before another one is asked. */
+/** With such a timeout a node may be silent for so long before another one is asked. */
 const PATIENCE_MS = 1_000
 
 /** Two nodes. The first stays silent, and the client knows that. */

@@ -212,7 +212,7 @@ describe('many first writes to slow nodes: none has an unknown outcome', () => {
     expect(kv[inspect]()).toEqual(atRest)
   })
 
-  test('one node needs longer than the time-out', async () => {
+  test('one node needs longer than the timeout', async () => {
     const slow: Fate = { outcome: DONE, afterMs: 6_000 }
     const { kv } = scripted(3, (at) => (at === 1 ? slow : { outcome: DONE, afterMs: 100 }))
     await inVirtualTime(burst(kv))

@@ -21,7 +21,7 @@ function stuck(node: FakeNode): { readonly isAsked: Promise<void>; readonly goOn
   return { isAsked, goOn: () => (node.fault = () => undefined) }
 }
 
-/** A client with one node and `callsMax` 1. Its only call has a time-out of one minute and gets no answer. */
+/** A client with one node and `callsMax` 1. Its only call has a timeout of one minute and gets no answer. */
 async function withOneStuck(timeoutMs = 60_000) {
   freezeTime()
   const node = await fake()
@@ -141,7 +141,7 @@ describe('one that waits', () => {
     ['get', 20, 16, false],
     ['put', 400, 300, true],
     ['put', 400, 301, false],
-    // Half of a short time-out.
+    // Half of a short timeout.
     ['get', 8, 4, true],
     ['get', 8, 5, false],
     ['put', 40, 20, true],

@@ -1,4 +1,4 @@
-// Time-outs of any length, and what ends a list early.
+// Timeouts of any length, and what ends a list early.
 
 import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -26,7 +26,7 @@ test('a timer of any length runs at its time, and prints no warning', async () =
 })
 
 describe.each([2 ** 31 - 1, 2 ** 31, 365 * DAY_MS, Number.MAX_VALUE, Number.POSITIVE_INFINITY])(
-  'a time-out of %d ms',
+  'a timeout of %d ms',
   (timeoutMs) => {
     test('is no limit to calls, retries and lists', async () => {
       const node = await fake()
@@ -44,7 +44,7 @@ describe.each([2 ** 31 - 1, 2 ** 31, 365 * DAY_MS, Number.MAX_VALUE, Number.POSI
 )
 
 test.each([Number.MIN_VALUE, 1, 4, 5])(
-  'a time-out of %d ms is enough to ask, and does not prove that no node is there',
+  'a timeout of %d ms is enough to ask, and does not prove that no node is there',
   async (timeoutMs) => {
     const node = await fake()
     const kv = clientOf([node])
@@ -62,7 +62,7 @@ test.each([Number.MIN_VALUE, 1, 4, 5])(
 )
 
 describe('a snapshot list', () => {
-  test('that trickles ends with a time-out, however often a record arrives', async () => {
+  test('that trickles ends with a timeout, however often a record arrives', async () => {
     const { url } = await streaming((response) => {
       let sent = 0
       const timer = setInterval(() => response.write(line(sent++)), 20)

@@ -34,7 +34,7 @@ test('a keep-alive that a node does not answer is asked of another one, however 
   await ended
 })
 
-test('the time-out of a call that keeps many leases alive is that of all its requests together', async () => {
+test('the timeout of a call that keeps many leases alive is that of all its requests together', async () => {
   const node = await fake()
   const keptOf = ({ body }: { readonly body: Buffer }) =>
     (JSON.parse(body.toString()).ids as string[]).map((id) => ({ id, ttl_ms: 10_000 }))

@@ -8,7 +8,7 @@ import { inspect } from '../../src/client/client.ts'
 import type { Client, Session } from '../../src/client/index.ts'
 import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
 
-/** The shortest time to live depends on the election time-out. */
+/** The shortest time to live depends on the election timeout. */
 const TIMING = { heartbeatMs: 40, electionMinMs: 200, electionMaxMs: 400 }
 const AT_REST = { calls: 0, permits: 0, requests: 0, probes: 0 }
 const LOST = { name: 'SessionLostError', code: 'session_lost', written: 'no' }

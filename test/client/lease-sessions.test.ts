@@ -185,7 +185,7 @@ test('a put in a session that may be over sends nothing', async () => {
   expect(session.signal.aborted).toBe(true)
 })
 
-test('a keep-alive that fails is repeated; its time-out is what is left of the lease', async () => {
+test('a keep-alive that fails is repeated; its timeout is what is left of the lease', async () => {
   const session = await scene.open()
   await pass(TTL_MS / 3 + 1)
   expect(scene.keepAlives[0]?.timeoutMs).toBeLessThan((TTL_MS * 2) / 3)

@@ -297,7 +297,7 @@ test.each([
   },
 )
 
-test('with a time-out it does not wait longer; an error that does not pass ends it in any case', async () => {
+test('with a timeout it does not wait longer; an error that does not pass ends it in any case', async () => {
   for (const [options, error] of [
     [{ timeoutMs: 1000 }, unavailable()],
     [{}, new QuorateError('unknown', { code: 'bad_request', written: 'no' })],

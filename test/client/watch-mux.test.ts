@@ -383,7 +383,7 @@ test('watches that begin together go over the connection', async () => {
   await Promise.all(watches.map((watch) => watch.close()))
 })
 
-test('a watch that waits for another one to begin has its own time-out', async () => {
+test('a watch that waits for another one to begin has its own timeout', async () => {
   freezeTime()
   const lone = await answering('', { staysOpen: true })
   const client = clientOf([lone.url], { transport: 'auto' })

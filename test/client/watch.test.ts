@@ -250,7 +250,7 @@ test('a node that does not begin it in time is an error; later it waits for as l
   expect(scene.atRest).toBe(true)
 })
 
-test('with a time-out it fails when no node serves it for so long', async () => {
+test('with a timeout it fails when no node serves it for so long', async () => {
   const watch = scene.watch({ all: true, timeoutMs: 3000 })
   await pass(0)
   scene.feed.send(created(4))

@@ -130,7 +130,7 @@ export function clientOf(
   return client
 }
 
-/** However busy the machine is, and whatever time-out the client has. */
+/** However busy the machine is, and whatever timeout the client has. */
 export const WARM_UP_MS = 30_000
 
 /** Makes calls until the client has a multiplexed connection to each node. What the nodes saw is forgotten. */

@@ -33,7 +33,7 @@ describe.each(['http', 'auto'] as const)('over %s', (transport) => {
     expect((await client.get('kept'))?.text()).toBe('1')
   })
 
-  test.each([Number.POSITIVE_INFINITY, 2 ** 31])('a call may have a time-out of %s ms', async (timeoutMs) => {
+  test.each([Number.POSITIVE_INFINITY, 2 ** 31])('a call may have a timeout of %s ms', async (timeoutMs) => {
     const client = await warmClient({ transport, timeoutMs })
     const { id } = await client.grantLease({ ttlMs: 60_000 })
     for (const { url } of cluster.nodes) {

@@ -1,4 +1,4 @@
-// Elections in detail: the responses of each role, which votes count and until when, the time-outs, and the reported
+// Elections in detail: the responses of each role, which votes count and until when, the timeouts, and the reported
 // role changes.
 
 import { describe, expect, test } from 'vitest'
@@ -121,7 +121,7 @@ describe('each change of role, term or leader is reported with its reason', () =
     ])
   })
 
-  test('after a long stall the disk is granted at most five election time-outs', () => {
+  test('after a long stall the disk is granted at most five election timeouts', () => {
     const bench = new Bench()
     bench.receive(append(2, 1, [0, 0], [1]))
     bench.nowMs += 100 * electionMaxMs
@@ -361,7 +361,7 @@ describe('how long a replica waits', () => {
     expect(waitsAfter(preVoteRequest(2, 6, [1, 5]))).toBe(drawnElectionMs - 100)
   })
 
-  test('a leader that receives a newer term waits an election time-out before it campaigns', () => {
+  test('a leader that receives a newer term waits an election timeout before it campaigns', () => {
     const bench = new Bench()
     bench.lead()
     bench.nowMs += 2 * electionMaxMs
@@ -382,7 +382,7 @@ describe('how long a replica waits', () => {
     expect([bench.role, waits(bench)]).toEqual(['candidate', 3 * failoverDelayMaxMs])
     for (const from of [2, 3, 4]) vote(bench, from, false)
     expect([bench.role, waits(bench)]).toEqual(['follower', 1.5 * failoverDelayMaxMs])
-    // For as long as an election time-out; afterwards as usual.
+    // For as long as an election timeout; afterwards as usual.
     bench.settle()
     bench.nowMs += electionMinMs
     bench.step({ kind: 'tick' })
@@ -425,7 +425,7 @@ describe('how long a replica waits', () => {
     expect(waits(new Bench({ configuration: joint }))).toBe(drawnElectionMs)
   })
 
-  test('a promise of leases that is longer than an election time-out binds it, a shorter one adds nothing', () => {
+  test('a promise of leases that is longer than an election timeout binds it, a shorter one adds nothing', () => {
     const deadline = (durationMs: number, on = true, drawn = 0.5): number => {
       const bench = new Bench({ leases: { on, durationMs }, random: () => drawn })
       bench.receive(append(2, 1, [0, 0]))
@@ -456,7 +456,7 @@ describe('how long a replica waits', () => {
     expect(bench.takeOf('vote-answer')).toMatchObject([{ to: id(3), term: 10, granted: true }])
   })
 
-  test('election time-outs are drawn from a range, not from a point', () => {
+  test('election timeouts are drawn from a range, not from a point', () => {
     expect(() => new Bench({ timing: { electionMaxMs: electionMinMs } })).toThrow(InvariantError)
   })
 })

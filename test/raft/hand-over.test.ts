@@ -132,7 +132,7 @@ describe('because its disk lags behind those of a majority, although it does not
     }
   }
 
-  test('as soon as it lacks for two election time-outs what was committed', () => {
+  test('as soon as it lacks for two election timeouts what was committed', () => {
     const bench = leader()
     // After this time the disk is behind by half of it.
     lag(bench, 4 * electionMaxMs)

@@ -153,7 +153,7 @@ describe('§5.2 leader election', () => {
     },
   )
 
-  /** Election time-outs of one server, each with a new random number. */
+  /** Election timeouts of one server, each with a new random number. */
   function waits(make: (random: () => number) => Bench, rounds: number): number[] {
     const random = stream(7, DRAW.election, 1)
     return Array.from({ length: rounds }, () => {

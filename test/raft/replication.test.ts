@@ -237,7 +237,7 @@ describe('what a follower answers', () => {
     expect(of(bench, 2).applied).toBe(1)
   })
 
-  test('keeps it active for an election time-out', () => {
+  test('keeps it active for an election timeout', () => {
     const bench = leader()
     const active = (): boolean => of(bench, 2).recentlyActive
     bench.nowMs += electionMaxMs - 1

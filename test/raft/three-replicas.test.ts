@@ -28,7 +28,7 @@ test('three replicas elect a leader, and all of them apply what it accepts', () 
       ...{ clusterTimeMs: 0, log, limits: LIMITS, timing: TIMING, crc32, now },
       commandRefusal: () => undefined,
       diskRoom: () => ({ bytes: 2 ** 20, items: 1000 }),
-      // Election time-outs differ, so that one replica is the first.
+      // Election timeouts differ, so that one replica is the first.
       random: () => number / 10,
     })
     const applied: string[] = []

@@ -1,4 +1,4 @@
-// Whatever waits without a limit survives an outage that is longer than the time-out of every call and the life of
+// Whatever waits without a limit survives an outage that is longer than the timeout of every call and the life of
 // every lease (RECIPE-7). What has not begun yet says that it cannot.
 
 import { expect, it } from 'vitest'

@@ -238,10 +238,10 @@ describe('a topic', () => {
     expect(message?.missed).toBe(message?.text() !== 'first')
   })
 
-  it('is trimmed also if counting its messages takes longer than the time-out of its client', async () => {
+  it('is trimmed also if counting its messages takes longer than the timeout of its client', async () => {
     const name = newName()
     const slow = withCall(kv, 'count', (options) => {
-      // The error of a client with this time-out.
+      // The error of a client with this timeout.
       if ((options?.timeoutMs ?? 300) <= 1_000) return Promise.reject(tooLate())
       return kv.count(options)
     })

@@ -1,6 +1,6 @@
 // The simulator's cluster (jepsen-lite/sim), driven by a test in place of schedule, faults and clients. The test
 // advances time, calls the drivers and injects faults. The wires lose nothing, the clocks are equal, and limits and
-// time-outs have their defaults. The simulator's checks after every event run here too, and the first violation fails
+// timeouts have their defaults. The simulator's checks after every event run here too, and the first violation fails
 // the test.
 
 import { SimCluster } from '../../jepsen-lite/sim/cluster.ts'

@@ -55,7 +55,7 @@ const failing = (
 
 const slow: Nemesis = {
   kind: 'fsync-slow',
-  says: 'each fsync of one node is slower, by less than a heartbeat up to more than an election time-out',
+  says: 'each fsync of one node is slower, by less than a heartbeat up to more than an election timeout',
   groups: ['disk'],
   missing: ({ preload }) => ('missing' in preload ? preload.missing : undefined),
   async inject(world) {

@@ -97,7 +97,7 @@ const oneWay: Draw = (world) => {
 
 const flap: Nemesis = {
   kind: 'flap',
-  says: 'one node cut off and connected again many times, sometimes for less than an election time-out',
+  says: 'one node cut off and connected again many times, sometimes for less than an election timeout',
   groups: ['partition'],
   async inject(world) {
     const { cluster, random } = world

@@ -62,10 +62,10 @@ const pausing = (kind: string, says: string, choose: Choose): Nemesis => ({
   },
 })
 
-/** Repeated pauses, shorter and longer than heartbeats and election time-outs. */
+/** Repeated pauses, shorter and longer than heartbeats and election timeouts. */
 const pauseFlap: Nemesis = {
   kind: 'pause-flap',
-  says: 'repeated SIGSTOP and SIGCONT of one node, from less than a heartbeat to more than an election time-out',
+  says: 'repeated SIGSTOP and SIGCONT of one node, from less than a heartbeat to more than an election timeout',
   groups: ['pause'],
   missing: () => (process.platform === 'win32' ? 'Windows cannot stop a process by a signal' : undefined),
   async inject(world) {

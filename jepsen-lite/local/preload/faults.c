@@ -4,8 +4,8 @@
 // order of slots.
 //
 // The library replaces symbols of the C library: fdatasync and fsync; fwrite_unlocked (for the files of LevelDB),
-// write, writev, pwrite (for those of Node); clock_gettime and gettimeofday; and the time-outs of epoll and of condition
-// variables. These time-outs must be as wrong as the clocks, because a timer depends on both. Node and LevelDB make all
+// write, writev, pwrite (for those of Node); clock_gettime and gettimeofday; and the timeouts of epoll and of condition
+// variables. These timeouts must be as wrong as the clocks, because a timer depends on both. Node and LevelDB make all
 // these calls through the symbols of the C library.
 
 #define _GNU_SOURCE
@@ -212,7 +212,7 @@ int gettimeofday(struct timeval *restrict at, void *restrict zone) {
   return 0;
 }
 
-// Converts a time-out in milliseconds of the wrong clock to milliseconds of the correct clock.
+// Converts a timeout in milliseconds of the wrong clock to milliseconds of the correct clock.
 static int wait_ms(int timeout) {
   if (timeout <= 0) return timeout;
   int64_t real = timeout * 1000000LL / rate_ppm();

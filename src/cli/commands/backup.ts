@@ -24,7 +24,7 @@ export const command = (context: ProgramContext) =>
     .addCommand(showCommand(context))
     .addCommand(verifyCommand(context))
 
-/** Time-out for each 4 MB, not for the whole backup. */
+/** Timeout for each 4 MB, not for the whole backup. */
 const TIMEOUT_MS = 30_000
 
 const saveCommand = ({ flags }: ProgramContext) =>

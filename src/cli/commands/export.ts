@@ -34,7 +34,7 @@ With --dir nothing is ever written outside the directory or through a symlink in
 relative path, and files that are there with other content, are named and left out; the exit code is then 1.
 So is the second of two keys that --strip-prefix would make one.`
 
-/** Time-out for each 1,000 records or 4 MiB, not for the whole export. */
+/** Timeout for each 1,000 records or 4 MiB, not for the whole export. */
 const TIMEOUT_MS = 30_000
 
 interface ExportFlags {

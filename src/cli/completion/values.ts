@@ -28,7 +28,7 @@ export interface Completion {
   readonly paths?: 'files' | 'directories' | undefined
 }
 
-/** How long one question to the cluster may take, unless the user gives a time-out. */
+/** How long one question to the cluster may take, unless the user gives a timeout. */
 const TIMEOUT_MS = 500
 /** After this time no further request is sent. */
 const QUESTIONS_MS_MAX = 2_000

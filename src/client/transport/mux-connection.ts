@@ -553,5 +553,5 @@ const UNAUTHENTICATED = 401
 const ABANDONED = 'abandoned'
 /** In place of a watch that was cancelled, until the node has ended it. */
 const ABANDONED_WATCH = 'abandoned watch'
-/** In place of the time at which a watch was sent that has begun: it has no time-out. */
+/** In place of the time at which a watch was sent that has begun: it has no timeout. */
 const WATCHING = Number.POSITIVE_INFINITY

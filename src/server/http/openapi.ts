@@ -127,7 +127,7 @@ const inPath = (name: string) => ({ name, in: 'path', required: true, schema: st
 
 const keyInQuery = (required: boolean) => ({ name: 'key', in: 'query', required, schema: KeySchema })
 
-/** Each request may also have a time-out. */
+/** Each request may also have a timeout. */
 const inQuery = (table: ParameterTable = {}, pageRowsMax = Number.MAX_SAFE_INTEGER) =>
   Object.entries<Parameter<unknown>>({ ...table, timeout }).map(([name, { schema, isPageLimit }]) => ({
     name,

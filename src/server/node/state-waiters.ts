@@ -21,7 +21,7 @@ export class StateWaiters {
   }
 
   /**
-   * Calls `done(true)` when `reached` returns true, now or in a later `check`. Calls `done(false)` after the time-out,
+   * Calls `done(true)` when `reached` returns true, now or in a later `check`. Calls `done(false)` after the timeout,
    * or if the returned function is called before.
    */
   until(reached: () => boolean, timeoutMs: number, done: (reached: boolean) => void): () => void {

@@ -33,13 +33,13 @@ export interface StatusSources {
 }
 
 /**
- * Limit on the staleness of a node that is ready, in election time-outs. The leader confirms it with every second
+ * Limit on the staleness of a node that is ready, in election timeouts. The leader confirms it with every second
  * heartbeat or so.
  */
 const STALENESS_MAX = 2
 
 /**
- * Limit on the time that a write of a node that is ready waits for its disk, in election time-outs. A disk that became
+ * Limit on the time that a write of a node that is ready waits for its disk, in election timeouts. A disk that became
  * slow all at once exceeds it, and a disk that is kept busy does not.
  */
 const WRITE_MAX = 2 * DISK_QUEUE_MAX

@@ -106,7 +106,7 @@ export class StepScheduler {
     const { clock, raft, timing } = this.#options
     const tick = (): void => this.#options.stepTick()
     // After a stall, messages of the peers wait in the sockets. They are read first, before the peers are judged as
-    // silent. If the stall ends just after an election time-out, the timer is not late, so a follower always does this.
+    // silent. If the stall ends just after an election timeout, the timer is not late, so a follower always does this.
     const mayElect = raft.role !== 'leader'
     if (mayElect || lateMs > timing.heartbeatMs) clock.soon(() => clock.soon(tick))
     else tick()

@@ -21,7 +21,7 @@ export class Acceptor {
   readonly #context: Context
   readonly #admitted: Admitted
   /**
-   * Callers that have not introduced themselves, with their time-outs; undefined before this node is ready to reply.
+   * Callers that have not introduced themselves, with their timeouts; undefined before this node is ready to reply.
    */
   readonly #strangers = new Map<Wire, Timer | undefined>()
   readonly #byNetwork = new ByNetwork<Wire>()

@@ -28,7 +28,7 @@ export interface LinkLimits {
   readonly reconnectMaxMs: number
   /**
    * A connection is closed after the other side has been silent for this long. The other side replies to each ping,
-   * and reports without a ping that bytes arrive, even slowly. At least 3 × the longest election time-out.
+   * and reports without a ping that bytes arrive, even slowly. At least 3 × the longest election timeout.
    */
   readonly silenceMs: number
   /**

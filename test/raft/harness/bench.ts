@@ -145,7 +145,7 @@ export class Bench implements NodeWorld {
     return [...ids].filter((one) => one !== 1).sort((a, b) => a - b)
   }
 
-  /** Advances the clock to the election time-out. */
+  /** Advances the clock to the election timeout. */
   timeout(): void {
     for (let tries = 0; tries < 20; tries++) {
       const { role, term } = this.raft

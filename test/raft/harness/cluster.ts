@@ -112,7 +112,7 @@ export class Cluster implements NodeWorld {
         name,
         limits: { ...LIMITS, ...this.options.limits, ...limits },
         timing: { ...TIMING, ...this.options.timing },
-        // Election time-outs and delays are always in the middle.
+        // Election timeouts and delays are always in the middle.
         random: () => 0.5,
       },
       disk,
@@ -187,7 +187,7 @@ export class Cluster implements NodeWorld {
     this.tick(node)
   }
 
-  /** Its election time-out passes on its clock: it requests pre-votes, or leads at once if it is the sole voter. */
+  /** Its election timeout passes on its clock: it requests pre-votes, or leads at once if it is the sole voter. */
   timeout(node: SimNode): void {
     for (let tries = 0; tries < 20; tries++) {
       const { role, term } = node.raft

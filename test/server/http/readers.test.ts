@@ -189,11 +189,11 @@ describe('parameters', () => {
     expect(codeOf(() => takeTimeout([query]).timeoutMs)).toBe(expected)
   })
 
-  test('a time-out that is none is refused with what it must be', () => {
+  test('a timeout that is none is refused with what it must be', () => {
     expect(() => takeTimeout(['timeout=x'])).toThrow('timeout must be a duration above 0 and up to 60s')
   })
 
-  test('the time-out is taken from among whatever else is given; another one is refused', () => {
+  test('the timeout is taken from among whatever else is given; another one is refused', () => {
     expect(takeTimeout([])).toEqual({ timeoutMs: 5000, others: [] })
     expect(takeTimeout(['what', '', '%74imeout=7ms', 'on'])).toEqual({
       timeoutMs: 7,

@@ -158,7 +158,7 @@ test('with two full disks of three a leader with space keeps leading, and reads 
   cluster.advance(2 * diskLookMs)
   for (const node of cluster.nodes) expect(settled(cluster, node.read('k')).value).toBe('v')
   for (const node of cluster.followers) expect(settled(cluster, node.put('k', 'w')).code).toBe('overloaded')
-  // No majority can write it, and only the time-out shows that.
+  // No majority can write it, and only the timeout shows that.
   expect(settled(cluster, cluster.leading.put('k', 'w')).code).toBe('outcome_unknown')
   for (const { machine } of cluster.followers) machine.space.fixed = undefined
   cluster.advance(2 * diskLookMs)

@@ -647,7 +647,7 @@ test('a disk on which every write is slow does not stall: the leader goes on', (
 })
 
 test.each([1.2, 2.4, 4])(
-  'where each disk needs %d election time-outs for whatever is written, one leads and changes are made',
+  'where each disk needs %d election timeouts for whatever is written, one leads and changes are made',
   (timeouts) => {
     const cluster = SimulatedCluster.formed(3)
     const ms = timeouts * raftTiming.electionMinMs

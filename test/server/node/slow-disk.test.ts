@@ -1,5 +1,5 @@
 // A leader whose disk is evenly slow, while those of its followers are fast. A batch takes 300 ms, less than an
-// election time-out. The limits are far smaller than the shipped ones, so that the test is quick.
+// election timeout. The limits are far smaller than the shipped ones, so that the test is quick.
 
 import { expect, test } from 'vitest'
 import type { NodeLimits } from '../../../jepsen-lite/sim/node-limits.ts'

@@ -151,7 +151,7 @@ const isOf = <K extends Event['kind']>(event: Event, kind: K): event is Event & 
 export async function atRest(...nodes: readonly TestNode[]): Promise<void> {
   for (const { network } of nodes) {
     // Bytes on their way to the kernel take turns of the event loop. A resource that is never released runs into the
-    // time-out of the test.
+    // timeout of the test.
     while (Object.values(network.inspect()).some((value) => value !== 0)) await new Promise(setImmediate)
   }
 }
