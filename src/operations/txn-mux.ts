@@ -127,7 +127,8 @@ const whereBytes = (where: Where): number => ('key' in where ? where.key.length 
 
 /** At most the bytes of a transaction in a message, beyond its credit. */
 export function txnOverhead({ compare, success, failure }: KvTxn): number {
-  let bytes = ITEM_BYTES * (1 + compare.length)
+  // A name of the change and the freshness of a read stand beside it.
+  let bytes = ITEM_BYTES * (2 + compare.length)
   for (const each of success) bytes += operationOverhead(each)
   for (const each of failure) bytes += operationOverhead(each)
   return bytes
