@@ -2,6 +2,7 @@
 
 import type { HttpForm, OperationFacts } from './definition.ts'
 import { jsonResponse } from './forms/http.ts'
+import { jsonRequest } from './forms/http-requests.ts'
 import { closed, object } from './forms/json-schema.ts'
 import {
   type ClusterResult,
@@ -11,6 +12,7 @@ import {
   MemberName,
   type NewReplica,
   REPLICA_FIELDS,
+  replicaDocument,
 } from './forms/members.ts'
 import { ADMINISTER } from './forms/rights.ts'
 import { route } from './forms/route.ts'
@@ -43,6 +45,7 @@ export const addMember = {
         }),
       ),
     ],
+    encode: ({ member }) => jsonRequest('POST', '/v1/cluster/members', replicaDocument(member)),
     encodeResult: (result) => jsonResponse(clusterJson(result)),
   },
 } satisfies OperationFacts<unknown> & { readonly http: HttpForm<AddMemberRequest, ClusterResult> }

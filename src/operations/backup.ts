@@ -3,6 +3,7 @@
 import type { OperationFacts, RouteForm } from './definition.ts'
 import type { ReadGrant } from './forms/freshness.ts'
 import { freshnessHeaders, NOSNIFF, OCTETS, type WholeResponse } from './forms/http.ts'
+import { getRequest, withQuery } from './forms/http-requests.ts'
 import { flag } from './forms/parameters.ts'
 import { ADMINISTER } from './forms/rights.ts'
 import { route } from './forms/route.ts'
@@ -31,6 +32,7 @@ export const backup = {
         ({ values: { history = true } }) => ({ kind: 'backup', history }),
       ),
     ],
+    encode: ({ history }) => getRequest(withQuery('/v1/backup', { history: history ? undefined : false })),
   },
 } satisfies OperationFacts<unknown> & { readonly http: RouteForm<BackupRequest> }
 

@@ -6,6 +6,7 @@ import type { AnswerHead } from './forms/answer-head.ts'
 import type { Condition } from './forms/conditions.ts'
 import { decodeWholeNumber, disagree } from './forms/disagreement.ts'
 import { jsonResponseOf, replayedHeader } from './forms/http.ts'
+import { jsonChange, leaseNames } from './forms/http-requests.ts'
 import { type Idempotency, readIdempotency } from './forms/idempotency.ts'
 import { deletedJson, revisionsJson } from './forms/json.ts'
 import { decodeJsonBytes, JsonBytes, type JsonBytesValue } from './forms/json-bytes.ts'
@@ -148,6 +149,8 @@ export const batch = {
         },
       ),
     ],
+    encode: ({ commands, idempotency }) =>
+      jsonChange(CHANGES_PATH, { changes: commands.map(encodeChange) }, idempotency),
     encodeResult: (outcome, head) =>
       jsonResponseOf(encodeOutcomes(outcome), replayedHeader(head), outcome.revision),
   },
@@ -361,3 +364,16 @@ function leasesOf({ commands }: Pick<BatchRequest, 'commands'>) {
 
 const hasLease = (command: BatchedCommand): command is Extract<BatchedCommand, { kind: 'put' }> =>
   command.kind === 'put' && command.lease !== undefined
+
+function encodeChange(change: BatchedCommand): object {
+  const { key, condition } = change
+  const conditions = {
+    if_match: encodeTags(condition?.ifMatch),
+    if_none_match: encodeTags(condition?.ifNoneMatch),
+  }
+  if (change.kind === 'delete') return { delete: { key, ...conditions } }
+  return { put: { key, value: change.value, ...conditions, ...leaseNames(change.lease) } }
+}
+
+const encodeTags = (tags: Condition['ifMatch']): '*' | readonly Revision[] | undefined =>
+  tags === 'any' ? '*' : tags

@@ -3,6 +3,7 @@
 import type { EntryFacts, HttpForm } from './definition.ts'
 import { type RequestHeaders, readConditions } from './forms/conditions.ts'
 import { jsonResponse } from './forms/http.ts'
+import { deleteRequest, jsonRequest, namedPath, type OutgoingRequest } from './forms/http-requests.ts'
 import { anyOf, arrayOf, closed, nothing, object, string } from './forms/json-schema.ts'
 import { ApiError } from './forms/problems.ts'
 import { ADMINISTER, CALL, NO_LEASES } from './forms/rights.ts'
@@ -15,6 +16,7 @@ import {
   decodePermission,
   type Permission,
   PermissionsBody,
+  permissionDocument,
   RoleSchema,
   roleJson,
   type UserDescription,
@@ -163,6 +165,8 @@ export const changeAuth = {
         }),
       ),
     ],
+    encode: ({ change, ifRevision }) =>
+      encodeAuthChange(change, ifRevision === undefined ? {} : { 'If-Match': `"${ifRevision}"` }),
     encodeResult(result) {
       if ('user' in result) return jsonResponse(userJson(result.user))
       return jsonResponse('role' in result ? roleJson(result.role) : authStatusJson(result.status))
@@ -197,4 +201,28 @@ interface UserChange {
   readonly roles?: readonly string[] | undefined
   readonly password?: string | null | undefined
   readonly passwordHash?: string | null | undefined
+}
+
+function encodeAuthChange(
+  change: RequestedAuthChange,
+  headers: Readonly<Record<string, string>>,
+): OutgoingRequest {
+  switch (change.kind) {
+    case 'enable':
+    case 'disable':
+      return jsonRequest('POST', `/v1/auth/${change.kind}`, {}, headers)
+    case 'put-user': {
+      const { name, password, oldPassword, roles } = change
+      const body = { password, old_password: oldPassword, roles }
+      return jsonRequest('PUT', namedPath('/v1/auth/users', name), body, headers)
+    }
+    case 'delete-user':
+      return deleteRequest(namedPath('/v1/auth/users', change.name), headers)
+    case 'put-role': {
+      const body = { permissions: change.permissions.map(permissionDocument) }
+      return jsonRequest('PUT', namedPath('/v1/auth/roles', change.name), body, headers)
+    }
+    case 'delete-role':
+      return deleteRequest(namedPath('/v1/auth/roles', change.name), headers)
+  }
 }

@@ -2,15 +2,18 @@
 
 import type { EntryFacts, HttpForm } from './definition.ts'
 import { jsonResponse, replayedHeader } from './forms/http.ts'
+import { jsonChange } from './forms/http-requests.ts'
 import { type Idempotency, readIdempotency } from './forms/idempotency.ts'
 import { ADMINISTER, NO_LEASES } from './forms/rights.ts'
 import { route } from './forms/route.ts'
 import {
   decodeSettings,
   type KvSettings,
+  leasesDocument,
   SettingsBody,
   type SettingsResult,
   SettingsSchema,
+  settingsDocument,
   settingsJson,
 } from './forms/settings.ts'
 
@@ -53,6 +56,12 @@ export const changeSettings = {
         }),
       ),
     ],
+    encode: ({ settings, leases, idempotency }) =>
+      jsonChange(
+        '/v1/cluster/settings',
+        { ...settingsDocument(settings), leases: leasesDocument(leases) },
+        idempotency,
+      ),
     encodeResult: (result, head) => jsonResponse(settingsJson(result), replayedHeader(head), head.revision),
   },
 } satisfies EntryFacts<{ readonly kind: string; readonly leases?: unknown }> & {

@@ -2,6 +2,7 @@
 
 import type { HttpForm, OperationFacts } from './definition.ts'
 import { jsonResponse } from './forms/http.ts'
+import { getRequest } from './forms/http-requests.ts'
 import { type ClusterResult, ClusterSchema, clusterJson } from './forms/members.ts'
 import { CALL } from './forms/rights.ts'
 import { route } from './forms/route.ts'
@@ -28,6 +29,7 @@ export const cluster = {
         () => ({ kind: 'cluster' }),
       ),
     ],
+    encode: () => getRequest('/v1/cluster'),
     encodeResult: (result) => jsonResponse(clusterJson(result)),
   },
 } satisfies OperationFacts<unknown> & { readonly http: HttpForm<ClusterRequest, ClusterResult> }

@@ -3,6 +3,7 @@
 import type { EntryFacts, HttpForm } from './definition.ts'
 import { decodeWholeNumber } from './forms/disagreement.ts'
 import { jsonResponse, replayedHeader } from './forms/http.ts'
+import { jsonChange } from './forms/http-requests.ts'
 import { type Idempotency, readIdempotency } from './forms/idempotency.ts'
 import { closed, integer, object } from './forms/json-schema.ts'
 import { ADMINISTER, NO_LEASES } from './forms/rights.ts'
@@ -65,6 +66,7 @@ export const compact = {
         }),
       ),
     ],
+    encode: ({ revision, idempotency }) => jsonChange('/v1/compact', { revision }, idempotency),
     encodeResult: ({ compactRevision, revision }, head) =>
       jsonResponse(
         `{"compact_revision":${compactRevision},"revision":${revision}}`,

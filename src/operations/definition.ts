@@ -3,6 +3,7 @@
 
 import type { AnswerHead } from './forms/answer-head.ts'
 import type { HttpRequestHead, UnencodedResponse, WholeResponse } from './forms/http.ts'
+import type { OutgoingRequest } from './forms/http-requests.ts'
 import type { Schema } from './forms/json-schema.ts'
 import type { ParameterTable } from './forms/parameters.ts'
 import type { AccessDemand, LeaseDemand } from './forms/rights.ts'
@@ -62,6 +63,7 @@ export interface KeyRequestForm<Q> {
    * Throws `ApiError`.
    */
   readonly decode: (request: HttpRequestHead, rowsMax?: number) => Q
+  readonly encode: (request: Q) => OutgoingRequest
 }
 
 /** An operation under /v1/kv whose answer is one whole. */
@@ -72,6 +74,7 @@ export interface KeyForm<Q, R, H extends AnswerHead = AnswerHead> extends KeyReq
 /** The requests of an operation with routes, which fastify finds. */
 export interface RouteForm<Q> {
   readonly routes: readonly Route<Q>[]
+  readonly encode: (request: Q) => OutgoingRequest
 }
 
 /** The form of an operation in HTTP, as far as it is the same for all: that of its requests. */

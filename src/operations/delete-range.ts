@@ -4,11 +4,12 @@ import type { EntryFacts, KeyForm } from './definition.ts'
 import { readConditions } from './forms/conditions.ts'
 import { decodeWholeNumber } from './forms/disagreement.ts'
 import { jsonResponse, replayedHeader } from './forms/http.ts'
-import { type Idempotency, readIdempotency } from './forms/idempotency.ts'
+import { deleteRequest, withQuery } from './forms/http-requests.ts'
+import { type Idempotency, idempotencyHeaders, readIdempotency } from './forms/idempotency.ts'
 import { deletedJson } from './forms/json.ts'
 import { integer, object } from './forms/json-schema.ts'
 import { bytes, flag, readQuery } from './forms/parameters.ts'
-import { type KeyRange, rangeToDelete } from './forms/places.ts'
+import { type KeyRange, rangeBounds, rangeToDelete } from './forms/places.ts'
 import { ApiError } from './forms/problems.ts'
 import { changing, NO_LEASES } from './forms/rights.ts'
 import type { Revision } from './forms/store.ts'
@@ -58,6 +59,11 @@ export const deleteRange = {
     summary: 'Delete a range of keys at one revision; with `key` the one key, as under /v1/kv/{key}',
     parameters: PARAMETERS,
     answers: object({ deleted: integer, revision: integer }),
+    encode({ range, idempotency }) {
+      const all = range.start.length === 0 && range.end === undefined ? true : undefined
+      const path = withQuery('/v1/kv', { ...rangeBounds(range), all })
+      return deleteRequest(path, idempotencyHeaders(idempotency))
+    },
     decode({ headers, pairs }) {
       const { all, ...bounds } = readQuery(pairs, PARAMETERS)
       const range = rangeToDelete(bounds, all)

@@ -1,12 +1,14 @@
 // Deletes one key, if it exists.
 
 import type { EntryFacts, KeyForm } from './definition.ts'
-import { type Condition, readConditions } from './forms/conditions.ts'
+import { type Condition, conditionHeaders, readConditions } from './forms/conditions.ts'
 import { disagree } from './forms/disagreement.ts'
 import { checkOneKey, decodeKey, jsonResponse, replayedHeader } from './forms/http.ts'
-import { type Idempotency, readIdempotency } from './forms/idempotency.ts'
+import { deleteRequest, keyPath } from './forms/http-requests.ts'
+import { type Idempotency, idempotencyHeaders, readIdempotency } from './forms/idempotency.ts'
 import { deletedJson } from './forms/json.ts'
 import { readQuery } from './forms/parameters.ts'
+import { unsayable } from './forms/problems.ts'
 import { changing, NO_LEASES } from './forms/rights.ts'
 import { DeleteAnswer } from './forms/schemas.ts'
 import type { KeyRow, Revision } from './forms/store.ts'
@@ -55,6 +57,13 @@ export const del = {
     summary: 'Delete a key',
     parameters: PARAMETERS,
     answers: DeleteAnswer,
+    encode({ key, condition, prev, idempotency }) {
+      if (prev) throw unsayable('the record before a delete')
+      return deleteRequest(keyPath(key), {
+        ...conditionHeaders(condition),
+        ...idempotencyHeaders(idempotency),
+      })
+    },
     decode(request) {
       const { headers, pairs } = request
       checkOneKey(request)

@@ -1,7 +1,7 @@
 // Reads one key.
 
 import type { KeyForm, OperationFacts } from './definition.ts'
-import { type Condition, readConditions } from './forms/conditions.ts'
+import { type Condition, conditionHeaders, readConditions } from './forms/conditions.ts'
 import type { FreshnessOptions, ReadGrant } from './forms/freshness.ts'
 import {
   checkOneKey,
@@ -14,6 +14,7 @@ import {
   OCTETS,
   type WholeResponse,
 } from './forms/http.ts'
+import { ACCEPT_JSON, getRequest, keyPath, withFreshness, withQuery } from './forms/http-requests.ts'
 import { recordJson } from './forms/json.ts'
 import { namesMediaType } from './forms/media-types.ts'
 import { freshnessOf, HISTORY_PARAMETERS, READ_PARAMETERS, readQuery } from './forms/parameters.ts'
@@ -53,6 +54,10 @@ export const get = {
     summary: 'Read a key',
     parameters: PARAMETERS,
     answers: RecordSchema,
+    encode({ key, revision, condition, freshness }) {
+      const path = withFreshness(withQuery(keyPath(key), { revision }), freshness)
+      return getRequest(path, { ...ACCEPT_JSON, ...conditionHeaders(condition) })
+    },
     decode(request) {
       const { headers, pairs } = request
       checkOneKey(request)

@@ -1,8 +1,9 @@
 // Grants a lease: its keys are deleted when it ends.
 
 import type { EntryFacts, HttpForm } from './definition.ts'
-import { ttlMsOf } from './forms/durations.ts'
+import { durationText, ttlMsOf } from './forms/durations.ts'
 import { jsonResponse, replayedHeader } from './forms/http.ts'
+import { jsonChange } from './forms/http-requests.ts'
 import { type Idempotency, readIdempotency } from './forms/idempotency.ts'
 import { closed, object } from './forms/json-schema.ts'
 import { leaseIdOf } from './forms/leases.ts'
@@ -58,6 +59,8 @@ export const grant = {
         },
       ),
     ],
+    encode: ({ id, ttlMs, idempotency }) =>
+      jsonChange('/v1/leases', { ttl: durationText(ttlMs), id }, idempotency),
     encodeResult: ({ lease, ttlMs, revision }, head) =>
       jsonResponse(`{"id":"${lease}","ttl_ms":${ttlMs}}`, replayedHeader(head), revision),
   },

@@ -4,6 +4,7 @@ import type { HttpForm, OperationFacts } from './definition.ts'
 import type { AnswerHead } from './forms/answer-head.ts'
 import { decodeWholeNumber, disagree } from './forms/disagreement.ts'
 import { jsonResponse } from './forms/http.ts'
+import { jsonRequest } from './forms/http-requests.ts'
 import { anyOf, arrayOf, closed, object } from './forms/json-schema.ts'
 import { leaseIdOf } from './forms/leases.ts'
 import { unsayable } from './forms/problems.ts'
@@ -77,6 +78,10 @@ export const keepAlive = {
         }),
       ),
     ],
+    encode: ({ ids, one }) =>
+      one
+        ? jsonRequest('POST', `/v1/leases/${ids[0]}/keepalive`, {})
+        : jsonRequest('POST', '/v1/leases/keepalive', { ids }),
     encodeResult(ttlsMs, _head, { ids, one }) {
       if (one) return jsonResponse(`{"ttl_ms":${ttlsMs[0]}}`)
       const leases = ids.map((id, at) => {

@@ -3,6 +3,7 @@
 import type { HttpForm, OperationFacts } from './definition.ts'
 import type { FreshnessOptions, ReadGrant } from './forms/freshness.ts'
 import { freshnessHeaders, jsonResponse } from './forms/http.ts'
+import { getRequest, withFreshness, withQuery } from './forms/http-requests.ts'
 import { leaseFields } from './forms/json.ts'
 import { arrayOf, boolean, integer, object } from './forms/json-schema.ts'
 import { type LeaseDescription, leaseIdOf } from './forms/leases.ts'
@@ -57,6 +58,8 @@ export const listLeases = {
         }),
       ),
     ],
+    encode: ({ after, limit, freshness }) =>
+      getRequest(withFreshness(withQuery('/v1/leases', { limit, after }), freshness)),
     encodeResult({ leases, more }, grant) {
       const next = more ? `,"next":"${leases.at(-1)?.id}"` : ''
       const listed = leases.map((lease) => `{${leaseFields(lease)}}`).join(',')

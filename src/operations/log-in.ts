@@ -2,6 +2,7 @@
 
 import type { HttpForm, OperationFacts } from './definition.ts'
 import { jsonResponse } from './forms/http.ts'
+import { jsonRequest } from './forms/http-requests.ts'
 import { closed, integer, object, string } from './forms/json-schema.ts'
 import { NOTHING } from './forms/rights.ts'
 import { route } from './forms/route.ts'
@@ -46,6 +47,7 @@ export const logIn = {
         ({ body: { user, password } }) => ({ kind: 'log-in', user, password }),
       ),
     ],
+    encode: ({ user, password }) => jsonRequest('POST', '/v1/auth/login', { user, password }),
     encodeResult: ({ token, expiresInMs }) =>
       jsonResponse(JSON.stringify({ token, expires_in_ms: expiresInMs }), NO_STORE),
   },

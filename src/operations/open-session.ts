@@ -3,6 +3,7 @@
 import type { EntryFacts, HttpForm } from './definition.ts'
 import { decodeWholeNumber } from './forms/disagreement.ts'
 import { jsonResponse, replayedHeader } from './forms/http.ts'
+import { jsonRequest } from './forms/http-requests.ts'
 import { SESSION_SLOTS_MAX } from './forms/idempotency.ts'
 import { closed, integer, object } from './forms/json-schema.ts'
 import { CALL, NO_LEASES } from './forms/rights.ts'
@@ -47,6 +48,7 @@ export const openSession = {
         () => ({ kind: 'open-session' }),
       ),
     ],
+    encode: () => jsonRequest('POST', '/v1/sessions', {}),
     encodeResult: ({ session, ageMsMax, revision }, head) =>
       jsonResponse(
         `{"session":${session},"age_ms":${ageMsMax},"slots":${SESSION_SLOTS_MAX}}`,

@@ -1,7 +1,7 @@
 // Puts one key. The condition, if any, is judged when the put is applied.
 
 import type { EntryFacts, KeyForm } from './definition.ts'
-import { type Condition, readConditions } from './forms/conditions.ts'
+import { type Condition, conditionHeaders, readConditions } from './forms/conditions.ts'
 import { decodeWholeNumber } from './forms/disagreement.ts'
 import {
   checkOneKey,
@@ -12,7 +12,8 @@ import {
   jsonResponse,
   replayedHeader,
 } from './forms/http.ts'
-import { type Idempotency, readIdempotency } from './forms/idempotency.ts'
+import { keyPath, leaseNames, withQuery } from './forms/http-requests.ts'
+import { type Idempotency, idempotencyHeaders, readIdempotency } from './forms/idempotency.ts'
 import { prevJson, revisionsJson } from './forms/json.ts'
 import { anyOf, integer, nothing, object } from './forms/json-schema.ts'
 import { type PutLease, putLeaseOf } from './forms/leases.ts'
@@ -79,6 +80,11 @@ export const put = {
     summary: 'Write a key',
     parameters: PARAMETERS,
     answers: object({ revision: integer, ...revisions }, { prev: anyOf(RecordSchema, nothing) }),
+    encode({ key, value, condition, prev, lease, idempotency }) {
+      const path = withQuery(keyPath(key), { prev: prev || undefined, ...leaseNames(lease) })
+      const headers = { ...conditionHeaders(condition), ...idempotencyHeaders(idempotency) }
+      return { method: 'PUT', path, headers, body: value }
+    },
     decode(request) {
       const { headers, pairs } = request
       checkBodyHeaders(headers)

@@ -5,6 +5,7 @@ import type { AnswerHead } from './forms/answer-head.ts'
 import { decodeWholeNumber, disagree } from './forms/disagreement.ts'
 import type { FreshnessOptions, ReadGrant } from './forms/freshness.ts'
 import { freshnessHeaders, type HttpRequestHead, type WholeResponse } from './forms/http.ts'
+import { ACCEPT_JSON, ACCEPT_LINES, getRequest, withFreshness, withQuery } from './forms/http-requests.ts'
 import { bytesJson, metaJson, recordJson } from './forms/json.ts'
 import { arrayOf, boolean, integer, object } from './forms/json-schema.ts'
 import { LINES, namesMediaType } from './forms/media-types.ts'
@@ -18,7 +19,7 @@ import {
   readQuery,
   recordLimit,
 } from './forms/parameters.ts'
-import { BOUND_BYTES_MAX, type KeyRange, rangeOf } from './forms/places.ts'
+import { BOUND_BYTES_MAX, type KeyRange, rangeBounds, rangeOf } from './forms/places.ts'
 import { unsayable } from './forms/problems.ts'
 import { reading } from './forms/rights.ts'
 import { Bytes, lease, revisions } from './forms/schemas.ts'
@@ -139,6 +140,19 @@ export const range = {
       },
       { next: Bytes, count: integer },
     ),
+    encode(request) {
+      const path = withQuery('/v1/kv', {
+        ...rangeBounds(request.range),
+        after: request.after,
+        limit: request.limit,
+        order: request.order,
+        keys_only: request.keysOnly || undefined,
+        count: request.count,
+        count_only: request.countOnly,
+        revision: request.revision,
+      })
+      return getRequest(withFreshness(path, request.freshness), request.stream ? ACCEPT_LINES : ACCEPT_JSON)
+    },
     decode({ pairs, headers }, rowsMax) {
       const stream = wantsLines(headers)
       const values = readQuery(pairs, PARAMETERS, stream ? undefined : rowsMax)

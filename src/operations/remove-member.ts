@@ -2,6 +2,7 @@
 
 import type { HttpForm, OperationFacts } from './definition.ts'
 import { jsonResponse } from './forms/http.ts'
+import { deleteRequest, namedPath } from './forms/http-requests.ts'
 import { type ClusterResult, ClusterSchema, clusterJson } from './forms/members.ts'
 import { ADMINISTER } from './forms/rights.ts'
 import { route } from './forms/route.ts'
@@ -29,6 +30,7 @@ export const removeMember = {
         ({ params: { name = '' } }) => ({ kind: 'remove-member', name }),
       ),
     ],
+    encode: ({ name }) => deleteRequest(namedPath('/v1/cluster/members', name)),
     encodeResult: (result) => jsonResponse(clusterJson(result)),
   },
 } satisfies OperationFacts<unknown> & { readonly http: HttpForm<RemoveMemberRequest, ClusterResult> }

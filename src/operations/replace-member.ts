@@ -2,6 +2,7 @@
 
 import type { HttpForm, OperationFacts } from './definition.ts'
 import { jsonResponse } from './forms/http.ts'
+import { jsonRequest, namedPath } from './forms/http-requests.ts'
 import { closed, object } from './forms/json-schema.ts'
 import {
   type ClusterResult,
@@ -11,6 +12,7 @@ import {
   MemberName,
   type NewReplica,
   REPLICA_FIELDS,
+  replicaDocument,
 } from './forms/members.ts'
 import { ADMINISTER } from './forms/rights.ts'
 import { route } from './forms/route.ts'
@@ -45,6 +47,8 @@ export const replaceMember = {
         },
       ),
     ],
+    encode: ({ name, member }) =>
+      jsonRequest('POST', `${namedPath('/v1/cluster/members', name)}/replace`, replicaDocument(member)),
     encodeResult: (result) => jsonResponse(clusterJson(result)),
   },
 } satisfies OperationFacts<unknown> & { readonly http: HttpForm<ReplaceMemberRequest, ClusterResult> }

@@ -2,7 +2,8 @@
 
 import type { EntryFacts, HttpForm } from './definition.ts'
 import { jsonResponse, replayedHeader } from './forms/http.ts'
-import { type Idempotency, readIdempotency } from './forms/idempotency.ts'
+import { deleteRequest } from './forms/http-requests.ts'
+import { type Idempotency, idempotencyHeaders, readIdempotency } from './forms/idempotency.ts'
 import { deletedJson } from './forms/json.ts'
 import { integer, object } from './forms/json-schema.ts'
 import { leaseIdOf } from './forms/leases.ts'
@@ -49,6 +50,7 @@ export const revoke = {
         },
       ),
     ],
+    encode: ({ id, idempotency }) => deleteRequest(`/v1/leases/${id}`, idempotencyHeaders(idempotency)),
     encodeResult: (outcome, head) =>
       jsonResponse(deletedJson(outcome), replayedHeader(head), outcome.revision),
   },

@@ -2,6 +2,7 @@
 
 import type { HttpForm, OperationFacts } from './definition.ts'
 import { jsonResponse, replayedHeader } from './forms/http.ts'
+import { getRequest } from './forms/http-requests.ts'
 import { CALL } from './forms/rights.ts'
 import { route } from './forms/route.ts'
 import { type SettingsResult, SettingsSchema, settingsJson } from './forms/settings.ts'
@@ -28,6 +29,7 @@ export const settings = {
         () => ({ kind: 'settings' }),
       ),
     ],
+    encode: () => getRequest('/v1/cluster/settings'),
     encodeResult: (result, head) => jsonResponse(settingsJson(result), replayedHeader(head), head.revision),
   },
 } satisfies OperationFacts<unknown> & { readonly http: HttpForm<SettingsRequest, SettingsResult> }

@@ -2,6 +2,7 @@
 
 import type { HttpForm, OperationFacts } from './definition.ts'
 import { jsonResponse } from './forms/http.ts'
+import { getRequest } from './forms/http-requests.ts'
 import { NOTHING } from './forms/rights.ts'
 import { AuthSchema, type AuthStatusResult, authStatusJson } from './forms/roles.ts'
 import { route } from './forms/route.ts'
@@ -23,6 +24,7 @@ export const showAuth = {
         () => ({ kind: 'show-auth' }),
       ),
     ],
+    encode: () => getRequest('/v1/auth'),
     encodeResult: (result) => jsonResponse(authStatusJson(result)),
   },
 } satisfies OperationFacts<unknown> & { readonly http: HttpForm<ShowAuthRequest, AuthStatusResult> }

@@ -3,6 +3,7 @@
 import type { HttpForm, OperationFacts } from './definition.ts'
 import type { FreshnessOptions, ReadGrant } from './forms/freshness.ts'
 import { freshnessHeaders, jsonResponse } from './forms/http.ts'
+import { getRequest, withFreshness, withQuery } from './forms/http-requests.ts'
 import { bytesJson, leaseFields } from './forms/json.ts'
 import { arrayOf, object } from './forms/json-schema.ts'
 import { type LeaseDescription, leaseIdOf } from './forms/leases.ts'
@@ -48,6 +49,8 @@ export const showLease = {
         },
       ),
     ],
+    encode: ({ id, keys, freshness }) =>
+      getRequest(withFreshness(withQuery(`/v1/leases/${id}`, { keys: keys || undefined }), freshness)),
     encodeResult({ lease, keys }, grant) {
       const json =
         keys === undefined ? `{${leaseFields(lease)}}` : `${leaseStart(lease)}${keysJson(keys)}${LEASE_END}`

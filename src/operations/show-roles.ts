@@ -2,6 +2,7 @@
 
 import type { HttpForm, OperationFacts } from './definition.ts'
 import { jsonResponse } from './forms/http.ts'
+import { getRequest, namedPath } from './forms/http-requests.ts'
 import { arrayOf, integer, object } from './forms/json-schema.ts'
 import { ADMINISTER } from './forms/rights.ts'
 import { type AuthRole, RoleSchema, roleJson } from './forms/roles.ts'
@@ -40,6 +41,8 @@ export const showRoles = {
         ({ params: { name } }) => ({ kind: 'show-roles', name }),
       ),
     ],
+    encode: ({ name }) =>
+      getRequest(name === undefined ? '/v1/auth/roles' : namedPath('/v1/auth/roles', name)),
     encodeResult(result) {
       if ('role' in result) return jsonResponse(roleJson(result.role))
       const { roles, revision } = result

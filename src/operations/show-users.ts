@@ -2,6 +2,7 @@
 
 import type { HttpForm, OperationFacts } from './definition.ts'
 import { jsonResponse } from './forms/http.ts'
+import { getRequest, namedPath } from './forms/http-requests.ts'
 import { arrayOf, integer, object } from './forms/json-schema.ts'
 import { ADMINISTER, CALL } from './forms/rights.ts'
 import { type UserDescription, UserSchema, userJson } from './forms/roles.ts'
@@ -40,6 +41,8 @@ export const showUsers = {
         ({ params: { name } }) => ({ kind: 'show-users', name }),
       ),
     ],
+    encode: ({ name }) =>
+      getRequest(name === undefined ? '/v1/auth/users' : namedPath('/v1/auth/users', name)),
     encodeResult(result) {
       if ('user' in result) return jsonResponse(userJson(result.user))
       const { users, revision } = result

@@ -2,6 +2,7 @@
 
 import type { HttpForm, OperationFacts } from './definition.ts'
 import { jsonResponse } from './forms/http.ts'
+import { getRequest } from './forms/http-requests.ts'
 import { anyOf, arrayOf, integer, nothing, object, string } from './forms/json-schema.ts'
 import { type MemberDescription, MemberSchema, memberDocument } from './forms/members.ts'
 import { CALL } from './forms/rights.ts'
@@ -79,6 +80,7 @@ export const status = {
         kind: 'status',
       })),
     ],
+    encode: () => getRequest('/v1/status'),
     encodeResult: (result) =>
       jsonResponse(
         JSON.stringify({

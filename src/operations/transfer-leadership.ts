@@ -2,6 +2,7 @@
 
 import type { HttpForm, OperationFacts } from './definition.ts'
 import { jsonResponse } from './forms/http.ts'
+import { jsonRequest } from './forms/http-requests.ts'
 import { closed, object, string } from './forms/json-schema.ts'
 import { MemberName } from './forms/members.ts'
 import { ADMINISTER } from './forms/rights.ts'
@@ -37,6 +38,7 @@ export const transferLeadership = {
         ({ body: { to } }) => ({ kind: 'transfer-leadership', to }),
       ),
     ],
+    encode: ({ to }) => jsonRequest('POST', '/v1/cluster/leader', { to }),
     encodeResult: ({ leader }) => jsonResponse(JSON.stringify({ leader })),
   },
 } satisfies OperationFacts<unknown> & { readonly http: HttpForm<TransferLeadershipRequest, LeaderResult> }

@@ -1,8 +1,9 @@
 // The fields of a transaction under the names of docs/reference/http.md, which all wires share. A wire decodes them in
 // its own form of bytes; this file checks which fields may stand together, and makes the transaction.
 
+import { leaseNames } from './forms/http-requests.ts'
 import { putLeaseOf } from './forms/leases.ts'
-import { checkedBound, checkedKey, checkedValue, rangeOf, type Where } from './forms/places.ts'
+import { checkedBound, checkedKey, checkedValue, rangeBounds, rangeOf, type Where } from './forms/places.ts'
 import { ApiError } from './forms/problems.ts'
 import type { LeaseId } from './forms/store.ts'
 import type { KvComparison, KvTxn, KvTxnOperation } from './forms/transactions.ts'
@@ -156,3 +157,57 @@ function leaseOf(to: unknown, name: string): LeaseId | undefined {
 }
 
 const wrong = (name: string, what: string): ApiError => new ApiError('bad_request', `${name} ${what}`)
+
+// ---------------------------------------------------------------------------------------------------------------------
+// As a client encodes them. Bytes stay bytes.
+
+/** Fields that are undefined are left out. */
+export const encodeTxnFields = ({ compare, success, failure }: KvTxn): object => ({
+  compare: compare.map(encodeComparison),
+  success: success.map(encodeOperation),
+  failure: failure.map(encodeOperation),
+})
+
+function encodeComparison({ where, target, op, to }: KvComparison): object {
+  const isExistence = target === 'version' && to === 0 && 'key' in where
+  if (isExistence && (op === '=' || op === '!=')) return { key: where.key, exists: op === '!=' }
+  return { ...encodeWhere(where), target, op, to: to ?? NO_LEASE }
+}
+
+/** In place of the id of a lease. */
+const NO_LEASE = '0'
+
+function encodeOperation(operation: KvTxnOperation): object {
+  switch (operation.kind) {
+    case 'put': {
+      const { key, value, lease, prev } = operation
+      return { put: { key, value, ...definedFields({ ...leaseNames(lease), prev: prev || undefined }) } }
+    }
+    case 'get': {
+      const { where, limit, keysOnly, count, countOnly } = operation
+      const options = {
+        limit,
+        keys_only: keysOnly || undefined,
+        count: count || undefined,
+        count_only: countOnly || undefined,
+      }
+      return { get: { ...encodeWhere(where), ...definedFields(options) } }
+    }
+    case 'delete': {
+      const { where, prev } = operation
+      return { delete: { ...encodeWhere(where), ...definedFields({ prev: prev || undefined }) } }
+    }
+    case 'txn':
+      return { txn: encodeTxnFields(operation.txn) }
+  }
+}
+
+/** A place is never left out: it would be no place, and not all keys. */
+function encodeWhere(where: Where): object {
+  if ('key' in where) return { key: where.key }
+  const fields = definedFields(rangeBounds(where))
+  return Object.keys(fields).length === 0 ? { start: where.start } : fields
+}
+
+const definedFields = (fields: object): object =>
+  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))

@@ -4,6 +4,7 @@ import type { EntryFacts, HttpForm } from './definition.ts'
 import type { AnswerHead } from './forms/answer-head.ts'
 import type { FreshnessOptions, ReadGrant } from './forms/freshness.ts'
 import { freshnessHeaders, jsonResponseOf, replayedHeader } from './forms/http.ts'
+import { jsonChange, withFreshness, withQuery } from './forms/http-requests.ts'
 import { type Idempotency, readIdempotency } from './forms/idempotency.ts'
 import { freshnessOf, HISTORY_PARAMETERS, READ_PARAMETERS } from './forms/parameters.ts'
 import { unsayable } from './forms/problems.ts'
@@ -43,6 +44,7 @@ import {
   idempotencySize,
   minRevisionField,
 } from './mux/options.ts'
+import { encodeTxnFields } from './txn-fields.ts'
 import {
   decodeTxnBody,
   TXN_BODY_BRACKETS,
@@ -113,6 +115,12 @@ export const txn = {
         }),
       ),
     ],
+    encode: ({ txn: requested, revision, freshness, idempotency }) =>
+      jsonChange(
+        withFreshness(withQuery('/v1/txn', { revision }), freshness),
+        encodeTxnFields(requested),
+        idempotency,
+      ),
     encodeResult: (result, head, { txn: requested }) =>
       jsonResponseOf(
         txnJsonParts(requested, result, result.revision),

@@ -3,12 +3,14 @@
 import type { OperationFacts, RouteForm } from './definition.ts'
 import type { RequestHeaders } from './forms/conditions.ts'
 import { decodeWholeNumber, disagree } from './forms/disagreement.ts'
+import { durationText } from './forms/durations.ts'
 import type { ReadGrant } from './forms/freshness.ts'
 import { freshnessHeaders, type WholeResponse } from './forms/http.ts'
+import { ACCEPT_LINES, getRequest, withQuery } from './forms/http-requests.ts'
 import { bytesJson, metaJson, recordJson } from './forms/json.ts'
 import { EVENT_STREAM, LINES, namesMediaType } from './forms/media-types.ts'
 import { bytes, duration, flag, oneOf, type ParameterValues, revision } from './forms/parameters.ts'
-import { BOUND_BYTES_MAX, type Where, whereToWatch } from './forms/places.ts'
+import { BOUND_BYTES_MAX, rangeBounds, type Where, whereToWatch } from './forms/places.ts'
 import { ApiError, type ProblemDocument, problemDocument } from './forms/problems.ts'
 import { reading } from './forms/rights.ts'
 import { route } from './forms/route.ts'
@@ -105,6 +107,7 @@ export const watch = {
         ({ headers, values }) => ({ kind: 'watch', request: decodeWatch(headers, values) }),
       ),
     ],
+    encode: ({ request }) => getRequest(watchPath(request), ACCEPT_LINES),
   },
   mux: {
     opcode: OPCODE,
@@ -239,6 +242,16 @@ export function eventJson(event: EncodedEvent, prev: KeyRow | null | undefined, 
   const key = bytesJson(event.key)
   return `{"type":"delete","key":${key},"mod_revision":${event.revision}${before}}`
 }
+
+const watchPath = ({ where, from, prev, only, values, progressMs }: WatchedChanges): string =>
+  withQuery('/v1/watch', {
+    ...('key' in where ? { key: where.key } : rangeBounds(where)),
+    from,
+    prev: prev || undefined,
+    only,
+    values: values ? undefined : false,
+    progress: durationText(progressMs),
+  })
 
 // ---------------------------------------------------------------------------------------------------------------------
 // The multiplexed connection

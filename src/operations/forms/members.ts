@@ -78,6 +78,13 @@ const Url = { ...string, pattern: URL_PATTERN, maxLength: URL_CHARS_MAX, descrip
 
 export const REPLICA_FIELDS = { replica_id: Id, peer: Peer, url: Url }
 
+export const replicaDocument = ({ name, id, peer, url }: NewReplica): object => ({
+  name,
+  replica_id: id,
+  peer,
+  url,
+})
+
 export const MemberSchema = object(
   {
     name: MemberName,

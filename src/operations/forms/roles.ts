@@ -64,10 +64,10 @@ export const userJson = ({ name, roles, hasPassword }: UserDescription): string 
   JSON.stringify({ name, roles, has_password: hasPassword })
 
 export const roleJson = ({ name, permissions }: AuthRole): string =>
-  `{"name":${JSON.stringify(name)},"permissions":[${permissions.map(permissionJson).join(',')}]}`
+  `{"name":${JSON.stringify(name)},"permissions":[${permissions.map((each) => JSON.stringify(permissionDocument(each))).join(',')}]}`
 
-const permissionJson = ({ access: named, range }: Permission): string =>
-  JSON.stringify({ access: named, ...(range === undefined ? {} : rangeDocument(range)) })
+export const permissionDocument = ({ access: named, range }: Permission): object =>
+  range === undefined ? { access: named } : { access: named, ...rangeDocument(range) }
 
 /** A range of keys, as people name it. */
 export function rangeDocument({ start, end }: KeyRange): object {

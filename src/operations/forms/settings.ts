@@ -134,7 +134,13 @@ export function decodeSettings(body: Readonly<Record<string, unknown>>): Partial
   return Object.fromEntries(settings)
 }
 
-export function settingsJson({ settings, leaderLeases: { on, durationMs } }: SettingsResult): string {
-  const values = SETTING_NAMES.map(([field, name]) => [field, settings[name]])
-  return JSON.stringify({ ...Object.fromEntries(values), leases: { on, duration_ms: durationMs } })
-}
+export const settingsDocument = (settings: Partial<KvSettings>): object =>
+  Object.fromEntries(SETTING_NAMES.map(([field, name]) => [field, settings[name]]))
+
+/** The setting of leader leases; undefined: it is not given. */
+export const leasesDocument = (
+  leases: { readonly on?: boolean | undefined; readonly durationMs?: number | undefined } | undefined,
+): object | undefined => leases && { on: leases.on, duration_ms: leases.durationMs }
+
+export const settingsJson = ({ settings, leaderLeases }: SettingsResult): string =>
+  JSON.stringify({ ...settingsDocument(settings), leases: leasesDocument(leaderLeases) })
