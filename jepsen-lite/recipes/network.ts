@@ -3,19 +3,19 @@
 // open, so it does not know whether a request has left.
 
 import { whenAborted } from '../../src/client/abort-listeners.ts'
-import { withQuery } from '../../src/client/address.ts'
 import type { Json } from '../../src/client/decode.ts'
 import type { Endpoint } from '../../src/client/endpoints.ts'
 import type { CallRequest, RequestOf } from '../../src/client/request.ts'
 import { nodeTimeoutMs } from '../../src/client/retry-policy.ts'
 import { after } from '../../src/client/timer.ts'
-import { httpRequestOf } from '../../src/client/transport/http-codec.ts'
+import { encodeRequest } from '../../src/client/transport/http-codec.ts'
 import type {
   SendOptions,
   SendOutcome,
   Transport,
   WatchMessages,
 } from '../../src/client/transport/transport.ts'
+import { withQuery } from '../../src/operations/forms/http-requests.ts'
 import { asRevision, idempotencyHeaders } from '../../src/operations/forms/index.ts'
 import { errorOfWatch } from '../../src/server/api/watch.ts'
 import { NDJSON } from '../../src/server/http/watch-json.ts'
@@ -284,7 +284,7 @@ export class ClientNetwork {
 }
 
 function simulatedRequest(request: CallRequest, { timeoutMs, clusterId }: SendOptions): SimulatedRequest {
-  const { method, path, headers, body } = httpRequestOf(request)
+  const { method, path, headers, body } = encodeRequest(request)
   return {
     method,
     target: withQuery(path, { timeout: `${nodeTimeoutMs(timeoutMs)}ms` }),

@@ -1,7 +1,6 @@
 // How keys and endpoints are written into URLs.
 
 import { isIPv4 } from 'node:net'
-import { types } from 'node:util'
 import { encodeUtf8 } from '../bytes/utf8.ts'
 import { QuorateError } from './errors.ts'
 
@@ -23,30 +22,6 @@ export function checkKeyLength({ length }: Uint8Array): void {
   if (length <= KEY_BYTES_MAX) return
   const message = `a key of ${length} bytes fits into no request`
   throw new QuorateError(message, { code: 'key_too_long', written: 'no' })
-}
-
-/**
- * The path of a key. `/` is written as %2F. An empty, `.` or `..` segment does not survive every proxy and URL library
- * in any form, because even %2F and %2e%2e are normalised away: a write of `/a` would become a write of `a`. Such keys
- * go into the query.
- */
-export function keyPath(key: Uint8Array): string {
-  return hasFragileSegment(key) ? `/v1/kv?key=${percentEncode(key)}` : `/v1/kv/${percentEncode(key)}`
-}
-
-export type QueryValue = string | number | boolean | Uint8Array | undefined
-
-/** Appends the defined values to a path that may have a query already. */
-export function withQuery(path: string, query: Readonly<Record<string, QueryValue>>): string {
-  let target = path
-  let separator = path.includes('?') ? '&' : '?'
-  for (const [name, value] of Object.entries(query)) {
-    if (value === undefined) continue
-    const written = types.isUint8Array(value) ? percentEncode(value) : encodeURIComponent(String(value))
-    target += `${separator}${name}=${written}`
-    separator = '&'
-  }
-  return target
 }
 
 /** A host of 0 means this machine, for what connects to it. */
@@ -78,33 +53,4 @@ export function endpointUrl(written: string): URL {
     )
   }
   return url
-}
-
-const DOT = 0x2e
-const SLASH = 0x2f
-
-/** Also for an empty segment: proxies merge slashes. */
-function hasFragileSegment(key: Uint8Array): boolean {
-  let from = 0
-  for (;;) {
-    const slash = key.indexOf(SLASH, from)
-    const to = slash < 0 ? key.length : slash
-    if (to === from) return true
-    if (to - from === 1 && key[from] === DOT) return true
-    if (to - from === 2 && key[from] === DOT && key[from + 1] === DOT) return true
-    if (slash < 0) return false
-    from = slash + 1
-  }
-}
-
-// Unreserved characters of RFC 3986 §2.3 are not encoded.
-const WRITTEN = Array.from({ length: 256 }, (_, byte) => {
-  const char = String.fromCharCode(byte)
-  return /[A-Za-z0-9\-._~]/.test(char) ? char : `%${byte.toString(16).toUpperCase().padStart(2, '0')}`
-})
-
-function percentEncode(bytes: Uint8Array): string {
-  let text = ''
-  for (const byte of bytes) text += WRITTEN[byte]
-  return text
 }

@@ -2,7 +2,7 @@
 
 import type { EntryFacts, HttpForm } from './definition.ts'
 import { jsonResponse, replayedHeader } from './forms/http.ts'
-import { jsonChange } from './forms/http-requests.ts'
+import { jsonChange, type OutgoingRequest } from './forms/http-requests.ts'
 import { type Idempotency, readIdempotency } from './forms/idempotency.ts'
 import { ADMINISTER, NO_LEASES } from './forms/rights.ts'
 import { route } from './forms/route.ts'
@@ -27,6 +27,8 @@ export interface ChangeSettingsRequest {
   readonly idempotency: Idempotency | undefined
 }
 
+const PATH = '/v1/cluster/settings'
+
 export const changeSettings = {
   effect: 'change',
   isAudited: true,
@@ -42,7 +44,7 @@ export const changeSettings = {
       route(
         {
           method: 'POST',
-          path: '/v1/cluster/settings',
+          path: PATH,
           summary: 'Change replicated settings; those that are not named stay as they are',
           takesToken: true,
           body: SettingsBody,
@@ -57,13 +59,15 @@ export const changeSettings = {
       ),
     ],
     encode: ({ settings, leases, idempotency }) =>
-      jsonChange(
-        '/v1/cluster/settings',
-        { ...settingsDocument(settings), leases: leasesDocument(leases) },
-        idempotency,
-      ),
+      encodeSettingsChange({ ...settingsDocument(settings), leases: leasesDocument(leases) }, idempotency),
     encodeResult: (result, head) => jsonResponse(settingsJson(result), replayedHeader(head), head.revision),
   },
 } satisfies EntryFacts<{ readonly kind: string; readonly leases?: unknown }> & {
   readonly http: HttpForm<ChangeSettingsRequest, SettingsResult>
 }
+
+/** `document`: settings under their names in HTTP. A newer node may know more of them than this program. */
+export const encodeSettingsChange = (
+  document: object,
+  idempotency: Idempotency | undefined,
+): OutgoingRequest => jsonChange(PATH, document, idempotency)

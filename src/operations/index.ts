@@ -19,6 +19,7 @@ import { type CompactRequest, compact } from './compact.ts'
 import type { HttpRequestForm, OperationEffect, OperationFacts, OperationLabel } from './definition.ts'
 import { type DeleteOutcome, type DeleteRequest, del } from './delete.ts'
 import { type DeleteRangeOutcome, type DeleteRangeRequest, deleteRange } from './delete-range.ts'
+import type { OutgoingRequest } from './forms/http-requests.ts'
 import { type GetRequest, get } from './get.ts'
 import { type GrantRequest, grant } from './grant.ts'
 import { type KeepAliveRequest, keepAlive } from './keep-alive.ts'
@@ -156,3 +157,9 @@ export const findByOpcode = (opcode: unknown): ItemOperation | undefined =>
 /** The facts of an operation. TypeScript does not see that facts and operation are of one kind. */
 export const factsOf = <K extends OperationKind>(operation: OperationOf<K>): OperationFacts<OperationOf<K>> =>
   OPERATIONS[operation.kind] as OperationFacts<OperationOf<K>>
+
+/** The request of an operation in HTTP. TypeScript does not see that form and operation are of one kind. */
+export function encodeHttpRequest<K extends OperationKind>(request: OperationOf<K>): OutgoingRequest {
+  const encode = OPERATIONS[request.kind].http.encode as (request: OperationOf<K>) => OutgoingRequest
+  return encode(request)
+}

@@ -143,13 +143,13 @@ export const range = {
     encode(request) {
       const path = withQuery('/v1/kv', {
         ...rangeBounds(request.range),
-        after: request.after,
-        limit: request.limit,
         order: request.order,
         keys_only: request.keysOnly || undefined,
+        revision: request.revision,
+        limit: request.limit,
+        after: request.after,
         count: request.count,
         count_only: request.countOnly,
-        revision: request.revision,
       })
       return getRequest(withFreshness(path, request.freshness), request.stream ? ACCEPT_LINES : ACCEPT_JSON)
     },

@@ -7,7 +7,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { vi } from 'vitest'
 import { Client, type ClientOptions, QuorateError } from '../../src/client/index.ts'
 import { after } from '../../src/client/timer.ts'
-import { httpRequestOf } from '../../src/client/transport/http-codec.ts'
+import { encodeRequest } from '../../src/client/transport/http-codec.ts'
 import type { SendOutcome, Transport } from '../../src/client/transport/transport.ts'
 import { type Idempotency, idempotencyHeaders } from '../../src/operations/forms/index.ts'
 
@@ -49,7 +49,7 @@ export class ScriptedTransport implements Transport {
     const fate = this.#script(at, this.sent.length)
     const key = writeId === undefined ? undefined : Object.values(idempotencyHeaders(writeId))[0]
     const ms = performance.now() - this.#startedAt
-    this.sent.push({ at, ms, method: httpRequestOf(request).method, writeId, key })
+    this.sent.push({ at, ms, method: encodeRequest(request).method, writeId, key })
     this.inFlight += 1
     return new Promise((resolve) => {
       let stop = () => {}

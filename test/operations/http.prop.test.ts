@@ -25,7 +25,12 @@ import {
 } from '../../src/operations/forms/index.ts'
 import { SETTING_LIMITS } from '../../src/operations/forms/settings.ts'
 import type { KvComparison, KvTxn, KvTxnOperation, Operation } from '../../src/operations/index.ts'
-import { OPERATIONS, type OperationKind, type OperationOf } from '../../src/operations/index.ts'
+import {
+  encodeHttpRequest,
+  OPERATIONS,
+  type OperationKind,
+  type OperationOf,
+} from '../../src/operations/index.ts'
 import { PROGRESS_MS_MAX, PROGRESS_MS_MIN } from '../../src/operations/watch.ts'
 import { classify, splitTarget } from '../../src/server/connections/target.ts'
 import '../runs.ts'
@@ -266,14 +271,11 @@ function withBounds(value: unknown): unknown {
   return Object.fromEntries(fields.map(([field, inside]) => [field, withBounds(inside)]))
 }
 
-const encode = <K extends OperationKind>(request: OperationOf<K>): OutgoingRequest =>
-  (OPERATIONS[request.kind].http.encode as (request: OperationOf<K>) => OutgoingRequest)(request)
-
 test.each(Object.keys(OPERATIONS) as OperationKind[])('the request of %s', (kind) => {
   fc.assert(
     fc.property(REQUESTS[kind] as fc.Arbitrary<object>, (fields) => {
       const request = { ...fields, kind } as OperationOf<OperationKind>
-      expect(withBounds(decode(kind, encode(request)))).toEqual(withBounds(request))
+      expect(withBounds(decode(kind, encodeHttpRequest(request)))).toEqual(withBounds(request))
     }),
   )
 })

@@ -7,19 +7,18 @@ import type { Agent as HttpsAgent } from 'node:https'
 import type { LookupFunction, Socket } from 'node:net'
 import type { SpanContext } from '@opentelemetry/api'
 import { isCertificateAlert } from '../../certificates/handshake-faults.ts'
-import { idempotencyHeaders } from '../../operations/forms/index.ts'
+import { type OutgoingRequest, withQuery } from '../../operations/forms/http-requests.ts'
 import { lookup } from '../../system/lookup.ts'
 import { http } from '../../system/node-http.ts'
 import { traceHeaders } from '../../tracing/trace-context.ts'
 import { whenAborted } from '../abort-listeners.ts'
-import { withQuery } from '../address.ts'
 import type { Endpoint } from '../endpoints.ts'
 import { type CallRequest, isStreamed } from '../request.ts'
 import { nodeTimeoutMs, RECHECK_MS } from '../retry-policy.ts'
 import { afterPendingEvents } from '../timer.ts'
 import { type SecureOptions, secureOptions, TlsSource, tlsFailureText } from '../tls.ts'
 import type { ClientTls } from '../types.ts'
-import { httpRequestOf, type OutgoingRequest } from './http-codec.ts'
+import { encodeRequest } from './http-codec.ts'
 import type { SendOptions, SendOutcome, Transport } from './transport.ts'
 
 /**
@@ -50,7 +49,7 @@ export class HttpTransport implements Transport {
   send(endpoint: Endpoint, request: CallRequest, options: SendOptions): Promise<SendOutcome> {
     const { timeoutMs, clusterId, authorization, trace, seal } = options
     const sent = seal === undefined ? request : seal()
-    const { method, path, headers, body } = httpRequestOf(sent)
+    const { method, path, headers, body } = encodeRequest(sent)
     const timeout = `${nodeTimeoutMs(timeoutMs)}ms`
     const outgoing = {
       method,
@@ -59,7 +58,6 @@ export class HttpTransport implements Transport {
         ...headers,
         ...(clusterId === undefined ? undefined : { 'Kv-Cluster': clusterId }),
         ...(authorization === undefined ? undefined : { Authorization: authorization }),
-        ...('idempotency' in sent ? idempotencyHeaders(sent.idempotency) : undefined),
         ...(trace && headersOfTrace(trace.context)),
       },
       body,

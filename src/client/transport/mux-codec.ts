@@ -11,11 +11,11 @@ import {
 } from '../../operations/forms/index.ts'
 import { type BatchedCommand, bytesOfTxn, type KvTxn, onlyReads } from '../../operations/index.ts'
 import { encodeIdempotency } from '../../operations/mux/options.ts'
+import { encodeTxnFields } from '../../operations/txn-fields.ts'
 import { TRACESTATE_CHARS_MAX, traceHeaders } from '../../tracing/trace-context.ts'
 import { definedFields, type Json } from '../decode.ts'
 import { bytesOfRequest, type CallRequest, isChange, type RequestOf } from '../request.ts'
 import type { CompleteAnswer } from './transport.ts'
-import { txnFields } from './txn-fields.ts'
 
 /** First message of a node on a connection. */
 export interface MuxWelcome {
@@ -209,7 +209,7 @@ export function itemOf(id: number, request: MuxRequest, timeoutMs: number): MuxI
     }
     case 'txn': {
       const { txn, freshness, idempotency } = request
-      const fields = [id, opcode, timeoutMs, txnFields(txn), encodeIdempotency(idempotency)]
+      const fields = [id, opcode, timeoutMs, encodeTxnFields(txn), encodeIdempotency(idempotency)]
       return onlyReads(txn) ? [...fields, freshness.minRevision ?? null, freshnessFields(freshness)] : fields
     }
     case 'delete-range': {

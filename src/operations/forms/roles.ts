@@ -70,7 +70,8 @@ export const permissionDocument = ({ access: named, range }: Permission): object
   range === undefined ? { access: named } : { access: named, ...rangeDocument(range) }
 
 /** A range of keys, as people name it. */
-export function rangeDocument({ start, end }: KeyRange): object {
+export function rangeDocument({ start, end, isPrefix }: KeyRange): object {
+  if (isPrefix === true) return { prefix: bytesDocument(start) }
   if (start.length === 0 && end === undefined) return { all: true }
   if (end !== undefined && compareKeys(keyAfter(start), end) === 0) return { key: bytesDocument(start) }
   const prefixed = start.length === 0 ? undefined : prefixEnd(start)
