@@ -4,8 +4,8 @@
 
 import { Endpoint } from '../../src/client/endpoints.ts'
 import { TlsSource } from '../../src/client/tls.ts'
-import { HttpTransport } from '../../src/client/transport/http-transport.ts'
-import type { Headers, SendOutcome } from '../../src/client/transport/transport.ts'
+import type { Headers } from '../../src/client/transport/http-results.ts'
+import { type HttpOutcome, HttpTransport } from '../../src/client/transport/http-transport.ts'
 import type { ClientTls } from '../../src/client/types.ts'
 import { urlOf } from '../../src/local/addresses.ts'
 
@@ -61,7 +61,7 @@ export class HttpClient {
   }
 }
 
-function endOf(outcome: SendOutcome): HttpEnd {
+function endOf(outcome: HttpOutcome): HttpEnd {
   if (outcome.kind === 'streaming') throw new RangeError('no stream was requested')
   if (outcome.kind === 'answered') {
     const { status, headers, body } = outcome

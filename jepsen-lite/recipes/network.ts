@@ -9,6 +9,9 @@ import type { CallRequest, RequestOf } from '../../src/client/request.ts'
 import { nodeTimeoutMs } from '../../src/client/retry-policy.ts'
 import { after } from '../../src/client/timer.ts'
 import { encodeRequest } from '../../src/client/transport/http-codec.ts'
+import { decodeAnswer } from '../../src/client/transport/http-results.ts'
+import type { HttpOutcome } from '../../src/client/transport/http-transport.ts'
+import type { ResultOf } from '../../src/client/transport/results.ts'
 import type {
   SendOptions,
   SendOutcome,
@@ -41,7 +44,7 @@ interface Pending {
   /** That has received it. */
   process: Process | undefined
   isConnected: boolean
-  readonly settle: (outcome: SendOutcome) => void
+  readonly settle: (outcome: HttpOutcome) => void
 }
 
 export class ClientNetwork {
@@ -97,11 +100,15 @@ export class ClientNetwork {
     const network = this
     let inFlight = 0
     return {
-      send(endpoint: Endpoint, request: CallRequest, options: SendOptions): Promise<SendOutcome> {
+      async send<Q extends CallRequest>(
+        endpoint: Endpoint,
+        request: Q,
+        options: SendOptions,
+      ): Promise<SendOutcome<ResultOf<Q['kind']>>> {
         inFlight++
         const { timeoutMs, silenceMs = timeoutMs, connectMs = timeoutMs, signal } = options
-        const { promise, resolve } = Promise.withResolvers<SendOutcome>()
-        const settle = (outcome: SendOutcome): void => {
+        const { promise, resolve } = Promise.withResolvers<HttpOutcome>()
+        const settle = (outcome: HttpOutcome): void => {
           if (!network.#pending.delete(pending)) return
           inFlight--
           stopTimer()
@@ -120,7 +127,8 @@ export class ClientNetwork {
         )
         const stopListening = whenAborted(signal, () => fail(new Error('given up'), false))
         network.#send(pending, request, options)
-        return promise
+        const outcome = await promise
+        return outcome.kind === 'answered' ? decodeAnswer(request, outcome) : outcome
       },
       get inFlight() {
         return inFlight
@@ -264,10 +272,10 @@ export class ClientNetwork {
         return
       }
       stream.created(begun.revision, watch.from - 1)
-      const headers = { 'kv-cluster': process.driver?.clusterId ?? '', 'kv-node': process.name }
+      const head = { clusterId: process.driver?.clusterId, node: process.name }
       const ms = this.#delayMs(host, machine) ?? this.#leftMs(host, machine)
       host.after(ms, () => {
-        if (this.#pending.has(pending)) pending.settle({ kind: 'streaming', headers, stream })
+        if (this.#pending.has(pending)) pending.settle({ kind: 'streaming', head, stream })
         else stream.destroy()
       })
     })
@@ -299,7 +307,7 @@ function simulatedRequest(request: CallRequest, { timeoutMs, clusterId }: SendOp
 
 const nameOf = (host: VirtualProcess, machine: Machine): string => `${host.number} ${machine.place}`
 
-const failed = ({ isConnected }: Pending, cause: Error, timedOut: boolean): SendOutcome =>
+const failed = ({ isConnected }: Pending, cause: Error, timedOut: boolean): HttpOutcome =>
   isConnected
     ? { kind: 'maybe-applied', cause, timedOut }
     : { kind: 'not-sent', cause, reached: false, timedOut }

@@ -1,12 +1,10 @@
 // Calls about the cluster itself: status, members, leadership and settings.
 
-import { disagree } from '../operations/forms/disagreement.ts'
 import type { NewReplica } from '../operations/forms/index.ts'
-import { clusterInfo, membersIn, statusFromJson } from './cluster-codec.ts'
-import { decoded, stringIn } from './decode.ts'
 import { Endpoints } from './endpoints.ts'
 import type { CallRequest } from './request.ts'
-import type { NodeAnswer } from './transport/transport.ts'
+import type { ResultOf } from './transport/results.ts'
+import { type NodeAnswer, resultFrom } from './transport/transport.ts'
 import type {
   CallOptions,
   ClusterInfo,
@@ -19,20 +17,22 @@ import type {
 import { checkCall, checkMember, checkName, checkNodeCall, checkSettings } from './validate-arguments.ts'
 
 /** Performs a request. `endpoints`: instead of those that the client knows. */
-export type RequestCall = (
-  request: CallRequest,
+export type RequestCall = <Q extends CallRequest>(
+  request: Q,
   options: CallOptions,
   endpoints?: Endpoints,
-) => Promise<NodeAnswer>
+) => Promise<NodeAnswer<ResultOf<Q['kind']>>>
 
 export async function status(call: RequestCall, options: NodeCallOptions): Promise<NodeStatus> {
   checkNodeCall('status', options)
-  return decoded(await readFrom(call, { kind: 'status' }, options), 'no', statusFromJson)
+  return resultFrom(await readFrom(call, { kind: 'status' }, options))
 }
 
 export async function cluster(call: RequestCall, options: NodeCallOptions): Promise<ClusterInfo> {
   checkNodeCall('cluster', options)
-  return clusterInfo(await readFrom(call, { kind: 'cluster' }, options))
+  const answer = await readFrom(call, { kind: 'cluster' }, options)
+  const { clusterId, leader, term } = answer.head
+  return { clusterId, leader, term, members: resultFrom(answer) }
 }
 
 export async function members(call: RequestCall, options: CallOptions): Promise<readonly Member[]> {
@@ -48,13 +48,13 @@ export async function leader(call: RequestCall, options: CallOptions): Promise<s
 export async function addMember(call: RequestCall, member: NewMember, options: CallOptions): Promise<void> {
   checkMember('addMember', member)
   checkCall('addMember', options)
-  membersIn(await call({ kind: 'add-member', member: newReplica(member) }, options), 'unknown')
+  await call({ kind: 'add-member', member: newReplica(member) }, options)
 }
 
 export async function removeMember(call: RequestCall, name: string, options: CallOptions): Promise<void> {
   checkName('removeMember', name)
   checkCall('removeMember', options)
-  membersIn(await call({ kind: 'remove-member', name }, options), 'unknown')
+  await call({ kind: 'remove-member', name }, options)
 }
 
 export async function replaceMember(
@@ -66,8 +66,7 @@ export async function replaceMember(
   checkName('replaceMember', name)
   checkMember('replaceMember', member)
   checkCall('replaceMember', options)
-  const request = { kind: 'replace-member', name, member: newReplica(member) } as const
-  membersIn(await call(request, options), 'unknown')
+  await call({ kind: 'replace-member', name, member: newReplica(member) }, options)
 }
 
 export async function transferLeader(
@@ -77,14 +76,12 @@ export async function transferLeader(
 ): Promise<string> {
   if (to !== undefined) checkName('transferLeader', to)
   checkCall('transferLeader', options)
-  const answer = await call({ kind: 'transfer-leadership', to }, options)
-  return decoded(answer, 'unknown', (json) => stringIn(json, 'leader'))
+  return resultFrom(await call({ kind: 'transfer-leadership', to }, options))
 }
 
 export async function settings(call: RequestCall, options: CallOptions): Promise<Settings> {
   checkCall('settings', options)
-  const answer = await call({ kind: 'settings' }, options)
-  return decoded(answer, 'no', (json) => json)
+  return resultFrom(await call({ kind: 'settings' }, options))
 }
 
 export async function changeSettings(
@@ -96,10 +93,7 @@ export async function changeSettings(
   checkCall('changeSettings', options)
   const { leases } = changes
   const request = { kind: 'change-settings', document: changes, leases, idempotency: undefined } as const
-  return decoded(await call(request, options), 'unknown', (json) => {
-    const missing = Object.keys(changes).find((name) => !Object.hasOwn(json, name))
-    return missing === undefined ? json : disagree(`it has no setting ${JSON.stringify(missing)}`)
-  })
+  return resultFrom(await call(request, options))
 }
 
 const newReplica = ({ name, replicaId, peer, url }: NewMember): NewReplica => ({
@@ -110,11 +104,11 @@ const newReplica = ({ name, replicaId, peer, url }: NewMember): NewReplica => ({
 })
 
 /** Reads from the node that the caller names, or from any. */
-export function readFrom(
+export function readFrom<Q extends CallRequest>(
   call: RequestCall,
-  request: CallRequest,
+  request: Q,
   options: NodeCallOptions,
-): Promise<NodeAnswer> {
+): Promise<NodeAnswer<ResultOf<Q['kind']>>> {
   const endpoints = options.endpoint === undefined ? undefined : new Endpoints([options.endpoint])
   return call(request, options, endpoints)
 }

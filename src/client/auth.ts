@@ -14,10 +14,10 @@ import type {
   UserInfo,
   Users,
 } from './auth-types.ts'
-import { arrayIn, bytesFromJson, decoded, type Json, objectOf, stringIn, wholeNumberIn } from './decode.ts'
 import { QuorateError } from './errors.ts'
 import { ownBytes, ownRange } from './request.ts'
-import type { NodeAnswer } from './transport/transport.ts'
+import type { ChangedAuth, Named } from './transport/results.ts'
+import { type NodeAnswer, resultFrom } from './transport/transport.ts'
 import type { CallOptions } from './types.ts'
 import {
   checkAuthDelete,
@@ -30,13 +30,12 @@ import {
 export function authSwitch(call: RequestCall): AuthSwitch {
   const change = async (kind: 'enable' | 'disable', options: CallOptions): Promise<AuthStatus> => {
     checkCall(`auth.${kind}`, options)
-    const answer = await changed(call, { kind }, options)
-    return decoded(answer, 'unknown', statusFromJson)
+    return statusFrom(await changed(call, { kind }, options))
   }
   return {
     status: async (options = {}) => {
       checkCall('auth.status', options)
-      return decoded(await call({ kind: 'show-auth' }, options), 'no', statusFromJson)
+      return resultFrom(await call({ kind: 'show-auth' }, options))
     },
     enable: (options = {}) => change('enable', options),
     disable: (options = {}) => change('disable', options),
@@ -45,7 +44,11 @@ export function authSwitch(call: RequestCall): AuthSwitch {
 
 /** `ownPassword`: the password of a user as the client knows it. */
 export function users(call: RequestCall, ownPassword: (name: string) => string | undefined): Users {
-  const { list, ...calls } = named(call, 'users', userFromJson)
+  const { list, ...calls } = named<UserInfo>(
+    'users',
+    (name, options) => call({ kind: 'show-users', name }, options),
+    call,
+  )
   return {
     ...calls,
     list: async (options) => {
@@ -56,13 +59,18 @@ export function users(call: RequestCall, ownPassword: (name: string) => string |
       checkUserChange(name, user, options)
       const { password, roles, oldPassword = password === undefined ? undefined : ownPassword(name) } = user
       const change = { kind: 'put-user', name, password, oldPassword, roles } as const
-      return decoded(await changed(call, change, options), 'unknown', userFromJson)
+      const result = await changed(call, change, options)
+      return result.kind === 'user' ? result.user : disagree('it is no user')
     },
   }
 }
 
 export function roles(call: RequestCall): Roles {
-  const { list, ...calls } = named(call, 'roles', roleFromJson)
+  const { list, ...calls } = named<RoleInfo>(
+    'roles',
+    (name, options) => call({ kind: 'show-roles', name }, options),
+    call,
+  )
   return {
     ...calls,
     list: async (options) => {
@@ -72,26 +80,29 @@ export function roles(call: RequestCall): Roles {
     put: async (name, permissions, options = {}) => {
       checkRoleChange(name, permissions, options)
       const change = { kind: 'put-role', name, permissions: permissions.map(readPermission) } as const
-      return decoded(await changed(call, change, options), 'unknown', roleFromJson)
+      const result = await changed(call, change, options)
+      return result.kind === 'role' ? result.role : disagree('it is no role')
     },
   }
 }
 
 /** The calls that are the same for users and roles. */
-const named = <T>(call: RequestCall, folder: 'users' | 'roles', decode: (json: Json) => T) => ({
+const named = <T>(
+  folder: 'users' | 'roles',
+  show: (name: string | undefined, options: CallOptions) => Promise<NodeAnswer<Named<T>>>,
+  call: RequestCall,
+) => ({
   list: async (options: CallOptions = {}) => {
     checkCall(`${folder}.list`, options)
-    return decoded(await call({ kind: `show-${folder}`, name: undefined }, options), 'no', (json) => ({
-      all: arrayIn(json, folder).map((each) => decode(objectOf(each, `one of the ${folder}`))),
-      revision: wholeNumberIn(json, 'revision'),
-    }))
+    const { all, revision = 0 } = resultFrom(await show(undefined, options))
+    return { all, revision }
   },
   /** undefined: there is none. */
   get: async (name: string, options: CallOptions = {}): Promise<T | undefined> => {
     checkName(`${folder}.get`, name)
     checkCall(`${folder}.get`, options)
     try {
-      return decoded(await call({ kind: `show-${folder}`, name }, options), 'no', decode)
+      return resultFrom(await show(name, options)).all[0]
     } catch (error) {
       if (error instanceof QuorateError && error.code === 'not_found') return undefined
       throw error
@@ -99,25 +110,24 @@ const named = <T>(call: RequestCall, folder: 'users' | 'roles', decode: (json: J
   },
   delete: async (name: string, options: AuthChangeOptions = {}): Promise<AuthStatus> => {
     checkAuthDelete(`${folder}.delete`, name, options)
-    const answer = await changed(
-      call,
-      { kind: folder === 'users' ? 'delete-user' : 'delete-role', name },
-      options,
-    )
-    return decoded(answer, 'unknown', statusFromJson)
+    const kind = folder === 'users' ? 'delete-user' : 'delete-role'
+    return statusFrom(await changed(call, { kind, name }, options))
   },
 })
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Requests
 
-function changed(
+async function changed(
   call: RequestCall,
   change: RequestedAuthChange,
   { ifRevision, ...options }: AuthChangeOptions,
-): Promise<NodeAnswer> {
-  return call({ kind: 'change-auth', change, ifRevision }, options)
+): Promise<ChangedAuth> {
+  return resultFrom(await call({ kind: 'change-auth', change, ifRevision }, options))
 }
+
+const statusFrom = (result: ChangedAuth): AuthStatus =>
+  result.kind === 'auth' ? result.status : disagree('it is no status')
 
 function readPermission(permission: RolePermission): Permission {
   if (permission.access === 'admin') return { access: 'admin', range: undefined }
@@ -127,42 +137,3 @@ function readPermission(permission: RolePermission): Permission {
   const start = ownBytes(range.key)
   return { access, range: { start, end: keyAfter(start) } }
 }
-
-// ---------------------------------------------------------------------------------------------------------------------
-// Answers
-
-function statusFromJson(json: Json): AuthStatus {
-  const { enabled } = json
-  if (typeof enabled !== 'boolean') return disagree('"enabled" is neither true nor false')
-  return { enabled, revision: wholeNumberIn(json, 'revision') }
-}
-
-function userFromJson(json: Json): UserInfo {
-  const { has_password: hasPassword } = json
-  if (typeof hasPassword !== 'boolean') return disagree('"has_password" is neither true nor false')
-  const names = arrayIn(json, 'roles').map((name) =>
-    typeof name === 'string' ? name : disagree('the name of a role is not a string'),
-  )
-  return { name: stringIn(json, 'name'), roles: names, hasPassword }
-}
-
-const roleFromJson = (json: Json): RoleInfo => ({
-  name: stringIn(json, 'name'),
-  permissions: arrayIn(json, 'permissions').map((each) => permissionFromJson(objectOf(each, 'a permission'))),
-})
-
-function permissionFromJson(json: Json): RolePermission {
-  const access = stringIn(json, 'access')
-  if (access === 'admin') return { access }
-  if (access !== 'read' && access !== 'write' && access !== 'readwrite')
-    return disagree(`a permission has the access ${access}`)
-  const { key, prefix, start, end, all } = json
-  if (all === true) return { access, all }
-  if (key !== undefined) return { access, key: keyFromJson(key) }
-  if (prefix !== undefined) return { access, prefix: keyFromJson(prefix) }
-  const until = end === undefined ? undefined : { end: keyFromJson(end) }
-  return { access, start: keyFromJson(start), ...until }
-}
-
-const keyFromJson = (json: unknown): string | Uint8Array =>
-  typeof json === 'string' ? json : bytesFromJson(json)

@@ -8,6 +8,7 @@
 // answer may be close. It may also hang, so the other endpoints get the request again beside it, one after the other.
 // So a call has at most two tries in flight. The first answer ends it.
 
+import type { NodeAnswerHead } from '../operations/forms/answer-head.ts'
 import type { Idempotency } from '../operations/forms/index.ts'
 import type { Repeat } from '../operations/index.ts'
 import { whenAborted } from './abort-listeners.ts'
@@ -29,7 +30,7 @@ import { CallSpan } from './call-span.ts'
 import type { ClusterView } from './cluster-view.ts'
 import { ConcurrencyLimiter } from './concurrency-limiter.ts'
 import type { ClientCredentials } from './credentials.ts'
-import { isOfNode, type ProblemDetails, problemFrom } from './decode.ts'
+import { unexpected } from './decode.ts'
 import type { Endpoint, Endpoints } from './endpoints.ts'
 import { PreconditionFailedError, type QuorateError, UnavailableError } from './errors.ts'
 import { type Closing, closedError, pause } from './interruption.ts'
@@ -54,19 +55,21 @@ import {
 import { type Stopwatch, startStopwatch } from './suspend-aware-clock.ts'
 import { isMuxed } from './transport/mux-codec.ts'
 import type { MuxTransport } from './transport/mux-transport.ts'
+import type { ResultOf } from './transport/results.ts'
 import type {
-  Headers,
+  Answer,
   MaybeApplied,
   NodeAnswer,
   NotSent,
+  Refused,
   SendOptions,
   SendOutcome,
   Transport,
 } from './transport/transport.ts'
 import { isDated, type WriteIdSource } from './write-ids.ts'
 
-export interface ClientCall {
-  readonly request: CallRequest
+export interface ClientCall<Q extends CallRequest = CallRequest> {
+  readonly request: Q
   /** As in `SendOptions`. */
   readonly seal?: SendOptions['seal']
   readonly streamSilenceMs?: number | undefined
@@ -78,8 +81,8 @@ export interface ClientCall {
   readonly endpoints?: Endpoints | undefined
   /** The id of a keyed write that may have been sent before. */
   readonly writeId?: Idempotency | undefined
-  /** Called for each answer of a node of the cluster, refusals too. */
-  readonly onAnswer?: ((answer: NodeAnswer) => void) | undefined
+  /** Called for each answer of a node of the cluster that has served the request. */
+  readonly onAnswer?: ((head: NodeAnswerHead) => void) | undefined
   /** The call waits for no other call. */
   readonly isUrgent?: boolean | undefined
   /** It has no credentials: it requests them. */
@@ -117,12 +120,12 @@ export class CallEngine {
   }
 
   /** Waits for the limiter, and performs the call. */
-  run(call: ClientCall): Promise<NodeAnswer> {
+  run<Q extends CallRequest>(call: ClientCall<Q>): Promise<NodeAnswer<ResultOf<Q['kind']>>> {
     const span = CallSpan.begin(call.request)
     return span === undefined ? this.#run(call) : span.during(this.#run({ ...call, span }))
   }
 
-  async #run(call: ClientCall): Promise<NodeAnswer> {
+  async #run<Q extends CallRequest>(call: ClientCall<Q>): Promise<NodeAnswer<ResultOf<Q['kind']>>> {
     if (call.isUrgent === true) return this.perform(call, 0)
     const waitedMs = await this.acquire(call)
     try {
@@ -133,7 +136,10 @@ export class CallEngine {
   }
 
   /** Performs a call that has passed the limiter. */
-  perform(call: ClientCall, waitedMs: number): Promise<NodeAnswer> {
+  perform<Q extends CallRequest>(
+    call: ClientCall<Q>,
+    waitedMs: number,
+  ): Promise<NodeAnswer<ResultOf<Q['kind']>>> {
     if (this.options.closing.isClosed) throw closedError()
     return new RetryingCall(this, call, waitedMs).run()
   }
@@ -181,21 +187,24 @@ interface Visit {
 }
 
 /** Tries of a call beside the one at its last endpoint, which is silent. */
-interface SideTries {
+interface SideTries<R> {
   readonly last: Endpoint
   /** The last endpoint's try is still in flight. */
   isBeside: boolean
   /** How the call ended beside the last endpoint. */
-  end: CallEnd<NodeAnswer> | undefined
+  end: CallEnd<NodeAnswer<R>> | undefined
   /** Gives up the side try in flight. */
   readonly giveUp: AbortController
   count: number
 }
 
+type Side<Q extends CallRequest> = SideTries<ResultOf<Q['kind']>>
+type End<Q extends CallRequest> = CallEnd<NodeAnswer<ResultOf<Q['kind']>>>
+
 /** The state of one call. Most have one try: what further tries need is made for them. */
-class RetryingCall {
+class RetryingCall<Q extends CallRequest> {
   readonly #engine: CallEngine
-  readonly #call: ClientCall
+  readonly #call: ClientCall<Q>
   readonly #repeat: Repeat
   readonly #endpoints: Endpoints
   readonly #deadline: number
@@ -217,13 +226,13 @@ class RetryingCall {
   #copies = 0
   #attempts = 0
   #internals = 0
-  #sideTries: SideTries | undefined
-  #sideTriesEnd: Promise<CallEnd<NodeAnswer>> | undefined
+  #sideTries: Side<Q> | undefined
+  #sideTriesEnd: Promise<End<Q>> | undefined
   #isOver = false
   /** A try was refused as `unauthenticated`, and is made again with newer credentials. */
   #hasRenewed = false
 
-  constructor(engine: CallEngine, call: ClientCall, waitedMs: number) {
+  constructor(engine: CallEngine, call: ClientCall<Q>, waitedMs: number) {
     this.#engine = engine
     this.#call = call
     this.#repeat = repeatOf(call.request)
@@ -232,7 +241,7 @@ class RetryingCall {
     this.#unreachableAt = call.startedAt + waitedMs + (engine.options.unreachableAfterMs ?? call.timeoutMs)
   }
 
-  async run(): Promise<NodeAnswer> {
+  async run(): Promise<NodeAnswer<ResultOf<Q['kind']>>> {
     this.#engine.inFlight += 1
     try {
       for (;;) {
@@ -259,7 +268,7 @@ class RetryingCall {
 
   /** The last endpoint is silent: the others get the request again while it may still answer. */
   #beginSideTries(last: Endpoint): void {
-    const sideTries: SideTries = {
+    const sideTries: Side<Q> = {
       last,
       isBeside: true,
       end: undefined,
@@ -277,7 +286,7 @@ class RetryingCall {
     })
   }
 
-  async #trySide(sideTries: SideTries): Promise<CallEnd<NodeAnswer>> {
+  async #trySide(sideTries: Side<Q>): Promise<End<Q>> {
     const isNext = (endpoint: Endpoint) =>
       !(sideTries.isBeside && endpoint === sideTries.last) && this.#isUntried(endpoint)
     for (;;) {
@@ -296,10 +305,7 @@ class RetryingCall {
   }
 
   /** The end of the call after the try at its last endpoint. */
-  async #endAfter(
-    end: CallEnd<NodeAnswer> | undefined,
-    sideTries: SideTries,
-  ): Promise<CallEnd<NodeAnswer> | undefined> {
+  async #endAfter(end: End<Q> | undefined, sideTries: Side<Q>): Promise<End<Q> | undefined> {
     sideTries.isBeside = false
     return end?.kind === 'answered' ? end : (sideTries.end ?? end ?? (await this.#sideTriesEnd))
   }
@@ -312,7 +318,7 @@ class RetryingCall {
   }
 
   /** The end of a call that has no time for another try. */
-  get #lateEnd(): CallEnd<NodeAnswer> | undefined {
+  get #lateEnd(): End<Q> | undefined {
     if (this.#attempts === 0) return undefined
     return this.#leftMs < this.#tryMinMs ? OUT_OF_TIME : this.#tooLate()
   }
@@ -348,14 +354,14 @@ class RetryingCall {
     return visit
   }
 
-  get #interrupted(): CallEnd<NodeAnswer> | undefined {
+  get #interrupted(): End<Q> | undefined {
     const reason = this.#engine.options.closing.reason(this.#call.signal)
     if (reason === undefined) return undefined
     return reason.code === 'closed' ? { kind: 'closed' } : { kind: 'aborted', reason: reason.cause }
   }
 
   /** The end of a write that the cluster could take for a new one if it got another copy (UNDATED_RETRY_MS). */
-  #tooLate(): CallEnd<NodeAnswer> | undefined {
+  #tooLate(): End<Q> | undefined {
     const { unknown } = this.#tries
     if (unknown === undefined || this.#undatedSentAt === undefined) return undefined
     if (this.#undatedSentAt.elapsedMs() < UNDATED_RETRY_MS) return undefined
@@ -372,7 +378,7 @@ class RetryingCall {
     return this.#repeat !== 'freely' && this.#tries.refusal !== undefined ? WRITE_MIN_MS : LEFT_MIN_MS
   }
 
-  async #obtainCredentials(): Promise<CallEnd<NodeAnswer> | undefined> {
+  async #obtainCredentials(): Promise<End<Q> | undefined> {
     const { credentials, closing } = this.#engine.options
     // The login itself knows when no endpoint can be reached.
     const leftMs = this.#deadline - performance.now()
@@ -404,7 +410,7 @@ class RetryingCall {
   }
 
   /** One try. */
-  #send(endpoint: Endpoint, sideTries?: SideTries): Promise<SendOutcome> {
+  #send(endpoint: Endpoint, sideTries?: Side<Q>): Promise<SendOutcome<ResultOf<Q['kind']>>> {
     const { http, mux, credentials } = this.#engine.options
     const { request, endpoints, isLogin = false, span, timeoutMs } = this.#call
     const isMuxed = endpoints === undefined && mux?.accepts(endpoint, request, this.#attempts > 0) === true
@@ -431,7 +437,7 @@ class RetryingCall {
   #sendOptions(
     { endpoint, authorization }: Visit,
     sentAtMs: number,
-    sideTries: SideTries | undefined,
+    sideTries: Side<Q> | undefined,
   ): SendOptions {
     const { request, timeoutMs, isLogin = false, span: trace, signal } = this.#call
     const { seal, streamSilenceMs, background } = this.#call
@@ -483,7 +489,7 @@ class RetryingCall {
   }
 
   /** Whether a silent try ends. If not, others may begin beside it. */
-  #mayGiveUp(endpoint: Endpoint, sentAtMs: number, sideTries: SideTries | undefined): boolean {
+  #mayGiveUp(endpoint: Endpoint, sentAtMs: number, sideTries: Side<Q> | undefined): boolean {
     if (this.#isOver || this.#sideTries?.end !== undefined) return true
     if (sideTries !== undefined)
       return this.#hasOther(endpoint, sideTries) && this.#acquireCopy(endpoint, sentAtMs)
@@ -515,20 +521,19 @@ class RetryingCall {
   }
 
   /** Whether a side try may move from this endpoint to another one. */
-  #hasOther(endpoint: Endpoint, { last, isBeside }: SideTries): boolean {
+  #hasOther(endpoint: Endpoint, { last, isBeside }: Side<Q>): boolean {
     return this.#endpoints.all.some(
       (each) => each !== endpoint && !(isBeside && each === last) && this.#find(each)?.foreign === undefined,
     )
   }
 
-  #ended(endpoint: Endpoint, outcome: SendOutcome): CallEnd<NodeAnswer> | undefined {
+  #ended(endpoint: Endpoint, outcome: SendOutcome<ResultOf<Q['kind']>>): End<Q> | undefined {
     this.#call.span?.tried(outcome)
     try {
       if (outcome.kind === 'not-sent' || outcome.kind === 'maybe-applied')
         return this.#failed(endpoint, outcome)
-      const answer = { ...outcome, endpoint }
-      const end = this.#answered(answer)
-      if (end?.kind !== 'answered' && answer.kind === 'streaming') answer.stream.destroy()
+      const end = this.#answered(endpoint, outcome)
+      if (end?.kind !== 'answered' && outcome.kind === 'streaming') outcome.stream.destroy()
       return end
     } catch (error) {
       // A callback of the application threw this.
@@ -538,7 +543,7 @@ class RetryingCall {
     }
   }
 
-  #failed(endpoint: Endpoint, outcome: NotSent | MaybeApplied): CallEnd<NodeAnswer> | undefined {
+  #failed(endpoint: Endpoint, outcome: NotSent | MaybeApplied): End<Q> | undefined {
     if (outcome.kind === 'not-sent' && outcome.greeting !== undefined)
       return this.#leaveOut(endpoint, otherProtocolError(endpoint, outcome.greeting, outcome.cause))
     const reason = failureText(outcome)
@@ -562,33 +567,30 @@ class RetryingCall {
     return isSent && this.#repeat === 'never' ? OUT_OF_TIME : undefined
   }
 
-  #answered(answer: NodeAnswer): CallEnd<NodeAnswer> | undefined {
-    const { endpoint, headers } = answer
-    const { request, endpoints, onAnswer } = this.#call
-    const otherCluster = this.#engine.options.cluster.noteAnswer(answer, endpoints === undefined)
+  #answered(endpoint: Endpoint, answer: Answer<ResultOf<Q['kind']>>): End<Q> | undefined {
+    const { head } = answer
+    const { endpoints, onAnswer } = this.#call
+    const otherCluster = this.#engine.options.cluster.noteAnswer(head, endpoint, endpoints === undefined)
     if (otherCluster !== undefined)
-      return this.#leaveOut(endpoint, foreignError(answer, otherCluster, this.#repeat))
-    if (isOfNode(headers)) onAnswer?.(answer)
-    const isServed = answer.kind === 'streaming' || answer.status < 400
-    if (isServed && !isOfNode(headers)) return this.#leaveOut(endpoint, namelessError(endpoint, this.#repeat))
+      return this.#leaveOut(endpoint, foreignError(answer, endpoint, otherCluster, this.#repeat))
+    if (answer.kind === 'refused') {
+      this.#tries.reached = true
+      return this.#refused(answer, endpoint)
+    }
+    if (head.clusterId === undefined) return this.#leaveOut(endpoint, namelessError(endpoint, this.#repeat))
+    onAnswer?.(head)
     this.#tries.reached = true
-    if (isServed) {
-      endpoint.worked()
-      return { kind: 'answered', answer }
-    }
-    const problem = problemFrom(answer.status, headers, answer.body)
-    if (request.kind === 'get' && problem.code === 'not_found') {
-      endpoint.worked()
-      return { kind: 'answered', answer }
-    }
-    return this.#refused(headers, problem, endpoint)
+    endpoint.worked()
+    if (answer.kind !== 'unreadable') return { kind: 'answered', answer: { ...answer, endpoint } }
+    const written = this.#repeat === 'freely' ? 'no' : 'unknown'
+    return { kind: 'threw', error: unexpected(answer.cause, endpoint.url, written) }
   }
 
   /**
    * The endpoint is not a node of this cluster. The others are tried, unless a change may have been made in the other
    * cluster, or might be made twice.
    */
-  #leaveOut(endpoint: Endpoint, error: QuorateError): CallEnd<NodeAnswer> | undefined {
+  #leaveOut(endpoint: Endpoint, error: QuorateError): End<Q> | undefined {
     endpoint.failed(performance.now())
     this.#visit(endpoint).foreign = error
     if (error.written !== 'unknown') return undefined
@@ -597,8 +599,8 @@ class RetryingCall {
     return isOver ? { kind: 'refused', error } : undefined
   }
 
-  #refused(headers: Headers, problem: ProblemDetails, endpoint: Endpoint): CallEnd<NodeAnswer> | undefined {
-    const error = problemError(problem, headers, endpoint, this.#repeat)
+  #refused({ problem, head }: Refused, endpoint: Endpoint): End<Q> | undefined {
+    const error = problemError(problem, head.node, endpoint, this.#repeat)
     if (problem.code === 'unexpected_answer' && !problem.passing) return this.#leaveOut(endpoint, error)
     if (problem.passing) endpoint.failed(performance.now())
     else endpoint.worked()
@@ -618,7 +620,7 @@ class RetryingCall {
   }
 
   /** The token has ended, or rights are checked since a moment ago. Once, the call is made again after a login. */
-  #renewCredentials(error: QuorateError, endpoint: Endpoint): CallEnd<NodeAnswer> | undefined {
+  #renewCredentials(error: QuorateError, endpoint: Endpoint): End<Q> | undefined {
     const { mux, credentials } = this.#engine.options
     const { isLogin = false } = this.#call
     const visit = this.#visit(endpoint)
@@ -635,7 +637,7 @@ class RetryingCall {
    * The cluster has forgotten outcomes as old as the token, so nobody can find out whether an earlier try was applied.
    * If certainly no try was, the write begins again with a new token.
    */
-  #renewWriteId(expired: QuorateError): CallEnd<NodeAnswer> | undefined {
+  #renewWriteId(expired: QuorateError): End<Q> | undefined {
     const { writeIds } = this.#engine.options
     if (this.#tries.unknown !== undefined || this.#repeat !== 'by-id')
       return { kind: 'refused', error: expired }
@@ -646,7 +648,7 @@ class RetryingCall {
   }
 
   /** All endpoints were tried. Pauses before they are tried again, except those that asked for a longer pause. */
-  async #pauseAfterRound(): Promise<CallEnd<NodeAnswer> | undefined> {
+  async #pauseAfterRound(): Promise<End<Q> | undefined> {
     const foreign = this.#foreign
     const others = this.#endpoints.all.filter((endpoint) => !foreign.has(endpoint))
     for (const error of foreign.values()) if (others.length === 0) return { kind: 'refused', error }

@@ -16,7 +16,7 @@ import {
   UnreachableError,
 } from './errors.ts'
 import { tlsFailureText } from './tls.ts'
-import type { Headers, MaybeApplied, NodeAnswer, NotSent } from './transport/transport.ts'
+import type { Answer, MaybeApplied, NotSent } from './transport/transport.ts'
 
 /** How a call ended. */
 export type CallEnd<Answer> =
@@ -128,16 +128,20 @@ function interrupted(what: string, code: 'aborted' | 'closed', tries: Tries, cau
  * The answer of a node of another cluster, whatever its content. A node refuses a request that names another cluster,
  * so only reads are ever served.
  */
-export function foreignError(answer: NodeAnswer, clusterId: string, repeat: Repeat): QuorateError {
-  const refused = answer.kind === 'answered' && answer.status >= 400 && answer.status < 500
-  const { url } = answer.endpoint
-  const node = answer.headers['kv-node']
+export function foreignError(
+  answer: Answer,
+  { url }: Endpoint,
+  clusterId: string,
+  repeat: Repeat,
+): QuorateError {
+  const status = answer.kind === 'refused' ? answer.problem.status : 200
+  const refused = status >= 400 && status < 500
   return new QuorateError(`${url} belongs to another cluster (${clusterId})`, {
     code: 'wrong_cluster',
     written: repeat === 'freely' || refused ? 'no' : 'unknown',
-    status: answer.kind === 'answered' ? answer.status : 200,
+    status,
     endpoint: url,
-    node: typeof node === 'string' ? node : undefined,
+    node: answer.head.node,
   })
 }
 
@@ -172,18 +176,17 @@ export const ONLY_TLS = 'speaks only TLS'
 /** One answer's problem as an error. */
 export function problemError(
   problem: ProblemDetails,
-  headers: Headers,
+  node: string | undefined,
   endpoint: Endpoint,
   repeat: Repeat,
 ): QuorateError {
   const isRead = repeat === 'freely'
-  const node = headers['kv-node']
   const details = {
     code: isRead && problem.code === 'outcome_unknown' ? 'timeout' : problem.code,
     written: isRead ? ('no' as const) : problem.written,
     status: problem.status,
     endpoint: endpoint.url,
-    node: typeof node === 'string' ? node : undefined,
+    node,
     retryAfterMs: problem.retryAfterMs,
   }
   // The condition of a change of users and roles is a revision of theirs.

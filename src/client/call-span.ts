@@ -52,7 +52,7 @@ export class CallSpan {
   }
 
   tried(outcome: SendOutcome): void {
-    this.#failure = outcome.kind === 'answered' ? String(outcome.status) : outcome.kind
+    this.#failure = outcome.kind === 'refused' ? String(outcome.problem.status) : outcome.kind
   }
 
   /** The change is sent in the request of another call, and its trace continues in that of the other one. */

@@ -4,10 +4,13 @@
 // A batch stands above the call engine, because its write id makes it the unit of a retry: changes that were sent as
 // one request must be sent again as that request. It is open until a transport encodes it, at the end of the turn.
 
-import { DisagreementError } from '../operations/forms/disagreement.ts'
+import { DisagreementError, isWholeNumber } from '../operations/forms/disagreement.ts'
+import type { ProblemAnswer } from '../operations/forms/problems.ts'
 import type { CallEngine, ClientCall } from './call-engine.ts'
+import { problemError } from './call-error.ts'
 import { CallSpan } from './call-span.ts'
-import { unexpected } from './decode.ts'
+import { problemFrom, unexpected } from './decode.ts'
+import type { Endpoint } from './endpoints.ts'
 import {
   AbortedError,
   PreconditionFailedError,
@@ -17,7 +20,9 @@ import {
 } from './errors.ts'
 import { bytesOfChange, type CallRequest, type ChangeRequest, nameChange, type RequestOf } from './request.ts'
 import { leastMs } from './retry-policy.ts'
-import { resultOf, resultsOf, type SingleResult } from './transport/http-codec.ts'
+import type { OperationResults } from './transport/results.ts'
+import { resultFrom } from './transport/transport.ts'
+import type { DeleteResult, PutResult } from './types.ts'
 
 export const BATCH_CHANGES_MAX = 256
 export const BATCH_BYTES_MAX = 128 * 1024
@@ -38,7 +43,7 @@ export class ChangeBatches {
   }
 
   /** Makes a change, alone or with others. */
-  run(change: ChangeRequest, timeoutMs: number, signal: AbortSignal | undefined): Promise<SingleResult> {
+  run(change: ChangeRequest, timeoutMs: number, signal: AbortSignal | undefined): Promise<ChangeResult> {
     const span = CallSpan.begin(change)
     const result = this.#run(change, timeoutMs, signal, span)
     return span === undefined ? result : span.during(result)
@@ -49,7 +54,7 @@ export class ChangeBatches {
     timeoutMs: number,
     signal: AbortSignal | undefined,
     span: CallSpan | undefined,
-  ): Promise<SingleResult> {
+  ): Promise<ChangeResult> {
     const call = { request: change, startedAt: performance.now(), timeoutMs, signal, span }
     const limits = { ...call, waitedMs: await this.#engine.acquire(call) }
     const open = this.#open
@@ -65,11 +70,17 @@ export class ChangeBatches {
     return result
   }
 
-  async #send(batch: Batch, call: ClientCall, limits: ChangeLimits): Promise<void> {
+  async #send(batch: Batch, call: ClientCall<RequestOf<'batch'>>, limits: ChangeLimits): Promise<void> {
     const { changes } = batch
     const { options } = this.#engine
     try {
-      const results = resultsOf(changes, await this.#engine.perform(call, limits.waitedMs))
+      const answer = await this.#engine.perform(call, limits.waitedMs)
+      const { endpoint, head } = answer
+      const results = outcomesFrom(resultFrom(answer)).map((outcome) =>
+        'problem' in outcome
+          ? errorOfChange(outcome.problem, head.node, endpoint)
+          : changeResult(outcome, outcome.kind === 'put' ? outcome.modRevision : outcome.revision),
+      )
       this.#release(limits, changes.length)
       batch.settle(results)
     } catch (thrown) {
@@ -97,10 +108,10 @@ export class ChangeBatches {
     batch.settle(batch.changes.map((change) => this.#alone(change, limits)))
   }
 
-  async #alone(change: ChangeRequest, limits: ChangeLimits): Promise<SingleResult> {
+  async #alone(change: ChangeRequest, limits: ChangeLimits): Promise<ChangeResult> {
     try {
       const call = { ...limits, request: change }
-      return resultOf(change, await this.#engine.perform(call, limits.waitedMs))
+      return changeResult(resultFrom(await this.#engine.perform(call, limits.waitedMs)))
     } finally {
       this.#release(limits, 1)
     }
@@ -120,7 +131,7 @@ class Batch {
   /** It was encoded, so it must not grow: a retry is the same request. */
   #isSealed = false
   readonly #limits: ChangeLimits
-  readonly #resolves: ((result: SingleResult | Promise<SingleResult>) => void)[] = []
+  readonly #resolves: ((result: ChangeResult | Promise<ChangeResult>) => void)[] = []
   readonly #rejects: ((error: unknown) => void)[] = []
 
   constructor(change: ChangeRequest, limits: ChangeLimits) {
@@ -153,7 +164,7 @@ class Batch {
   }
 
   /** The result of the added change; without one, of the first. */
-  add(change?: ChangeRequest, span?: CallSpan): Promise<SingleResult> {
+  add(change?: ChangeRequest, span?: CallSpan): Promise<ChangeResult> {
     if (change !== undefined) {
       if (span !== undefined && this.#limits.span !== undefined) span.joins(this.#limits.span)
       this.changes.push(change)
@@ -165,7 +176,7 @@ class Batch {
     })
   }
 
-  settle(results: readonly (SingleResult | QuorateError | Promise<SingleResult>)[]): void {
+  settle(results: readonly (ChangeResult | QuorateError | Promise<ChangeResult>)[]): void {
     for (const [at, result] of results.entries()) {
       if (result instanceof QuorateError) this.#rejects[at]?.(result)
       else this.#resolves[at]?.(result)
@@ -192,3 +203,30 @@ const isOfBatchOnly = (error: unknown): error is QuorateError =>
   error.written === 'no' &&
   error.code !== 'unauthenticated' &&
   !(error instanceof UnavailableError || error instanceof UnreachableError || error instanceof AbortedError)
+
+type ChangeResult = PutResult | DeleteResult
+
+/** The outcome of a change as the application receives it. */
+function changeResult(
+  outcome: OperationResults['put'] | OperationResults['delete'],
+  revision = outcome.revision,
+): ChangeResult {
+  if (outcome.kind === 'delete') return { deleted: outcome.deleted, revision }
+  const { createRevision, modRevision, version } = outcome
+  return { revision, createRevision, modRevision, version }
+}
+
+/** A batch of one change was sent as that change. */
+const outcomesFrom = (result: OperationResults['batch']) =>
+  result.kind === 'batch' ? result.outcomes : [result]
+
+/** Throws if nobody can read the problem: then no outcome of the batch is known. */
+function errorOfChange(
+  { fields }: ProblemAnswer,
+  node: string | undefined,
+  endpoint: Endpoint,
+): QuorateError {
+  const { status } = fields
+  if (isWholeNumber(status)) return problemError(problemFrom(status, fields, true), node, endpoint, 'by-id')
+  throw unexpected(new DisagreementError('"status" is not a whole number'), endpoint.url, 'unknown')
+}

@@ -10,7 +10,7 @@ import { CallEngine, type ClientCall } from './call-engine.ts'
 import { ChangeBatches } from './change-batches.ts'
 import { ClusterView } from './cluster-view.ts'
 import { ClientCredentials } from './credentials.ts'
-import { answerInfo, decoded, wholeNumberIn } from './decode.ts'
+import { answerInfo, recordFrom } from './decode.ts'
 import { Endpoints } from './endpoints.ts'
 import { Closing } from './interruption.ts'
 import { jsonText } from './json-text.ts'
@@ -40,10 +40,10 @@ import {
 import { tryLimitMs } from './retry-policy.ts'
 import { TlsSource } from './tls.ts'
 import type { TransactCalls } from './transact.ts'
-import { resultOf } from './transport/http-codec.ts'
 import { HttpTransport } from './transport/http-transport.ts'
 import { MuxTransport } from './transport/mux-transport.ts'
-import type { NodeAnswer, Transport } from './transport/transport.ts'
+import type { ResultOf } from './transport/results.ts'
+import { type NodeAnswer, resultFrom, type Transport } from './transport/transport.ts'
 import { streamOf } from './transport/watch-stream.ts'
 import { rangeToDelete, readTxn, txnResult } from './txn.ts'
 import type {
@@ -272,7 +272,8 @@ export class Client {
       revision: asMaybeRevision(revision),
       freshness: this.#freshness(options),
     } as const
-    return resultOf(request, await this.#read(request, options)) as KvRecord | undefined
+    const row = resultFrom(await this.#read(request, options))
+    return row && recordFrom(row)
   }
 
   /** Removes a key. It is not an error if the key does not exist. */
@@ -315,7 +316,7 @@ export class Client {
     const freshness = isRead ? this.#freshness(options) : ANY_FRESHNESS
     const request = { kind: 'txn', txn: requested, idempotency: undefined, freshness } as const
     const answer = await this.#run({ request, onAnswer: informing(options.onAnswer) }, options)
-    return decoded(answer, isRead ? 'no' : 'unknown', (json) => txnResult(requested, json))
+    return txnResult(resultFrom(answer))
   }
 
   /**
@@ -345,22 +346,16 @@ export class Client {
   async deleteRange(range: DeleteRange, options: CallOptions = NONE): Promise<DeleteRangeResult> {
     const request = { kind: 'delete-range', range: rangeToDelete(range), idempotency: undefined } as const
     checkCall('deleteRange', options)
-    const answer = await this.#call(request, options)
-    return decoded(answer, 'unknown', (json) => ({
-      deleted: wholeNumberIn(json, 'deleted'),
-      revision: wholeNumberIn(json, 'revision'),
-    }))
+    const { deleted, revision } = resultFrom(await this.#call(request, options))
+    return { deleted, revision }
   }
 
   /** Ends the history before a revision: the store can be read from this revision on. */
   async compact(revision: number, options: CallOptions = NONE): Promise<CompactResult> {
     checkCompact(revision, options)
     const request = { kind: 'compact', revision: asRevision(revision), idempotency: undefined } as const
-    const answer = await this.#call(request, options)
-    return decoded(answer, 'unknown', (json) => ({
-      compactRevision: wholeNumberIn(json, 'compact_revision'),
-      revision: wholeNumberIn(json, 'revision'),
-    }))
+    const { compactRevision, revision: at } = resultFrom(await this.#call(request, options))
+    return { compactRevision, revision: at }
   }
 
   /** Grants a lease: its keys are deleted when it ends. It is granted once, even if it was asked for several times. */
@@ -521,17 +516,17 @@ export class Client {
 
   // -------------------------------------------------------------------------------------------------------------------
 
-  #run(
-    call: Omit<ClientCall, 'startedAt' | 'timeoutMs' | 'signal'>,
+  #run<Q extends CallRequest>(
+    call: Omit<ClientCall<Q>, 'startedAt' | 'timeoutMs' | 'signal'>,
     { signal, timeoutMs = this.#timeoutMs }: CallOptions,
-  ): Promise<NodeAnswer> {
+  ): Promise<NodeAnswer<ResultOf<Q['kind']>>> {
     return this.#engine.run({ ...call, startedAt: performance.now(), timeoutMs, signal })
   }
 
   readonly #streamSilenceMs = (timeoutMs: number): number | undefined =>
     this.#endpoints.all.length > 1 ? STREAM_TRIES * tryLimitMs(timeoutMs) : undefined
 
-  #read(request: CallRequest, options: ReadOptions): Promise<NodeAnswer> {
+  #read<Q extends CallRequest>(request: Q, options: ReadOptions): Promise<NodeAnswer<ResultOf<Q['kind']>>> {
     return this.#run({ request, onAnswer: informing(options.onAnswer) }, options)
   }
 
@@ -571,11 +566,5 @@ export class Client {
 }
 
 /** Reports the metadata of answers to a read. */
-function informing(onAnswer: ((info: AnswerInfo) => void) | undefined): ClientCall['onAnswer'] {
-  if (onAnswer === undefined) return undefined
-  return (answer) => {
-    // "This key does not exist" is an answer too.
-    const isServed = answer.kind === 'streaming' || answer.status === 200 || answer.status === 404
-    if (isServed) onAnswer(answerInfo(answer.headers))
-  }
-}
+const informing = (onAnswer: ((info: AnswerInfo) => void) | undefined): ClientCall['onAnswer'] =>
+  onAnswer && ((head) => onAnswer(answerInfo(head)))

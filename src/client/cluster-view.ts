@@ -1,13 +1,12 @@
 // A client's view of its cluster: the id, the highest revision seen, and the members. Unless the cluster is given, it
 // is that of the node that answers first. Nodes of other clusters are left out, with one warning for each endpoint.
 
-import { clusterInfo } from './cluster-codec.ts'
+import type { NodeAnswerHead } from '../operations/forms/answer-head.ts'
 import type { ClientCredentials } from './credentials.ts'
-import { headerText, headerWholeNumber } from './decode.ts'
 import type { Endpoint, Endpoints } from './endpoints.ts'
 import type { Closing } from './interruption.ts'
 import type { MuxWelcome } from './transport/mux-codec.ts'
-import type { NodeAnswer, Transport } from './transport/transport.ts'
+import type { Transport } from './transport/transport.ts'
 
 /** Shortest time between two reads of the member list: normally, and after a failure. */
 const DISCOVER_AGAIN_MS = 30_000
@@ -51,12 +50,15 @@ export class ClusterView {
    * Returns the id of the answer's cluster if it is another cluster. `isKnown`: the endpoint is one of the client's. A
    * node that the caller named for one call does not determine the cluster.
    */
-  noteAnswer({ headers, endpoint }: NodeAnswer, isKnown: boolean): string | undefined {
-    const clusterId = headerText(headers, 'kv-cluster')
+  noteAnswer(
+    { clusterId, revision }: NodeAnswerHead,
+    endpoint: Endpoint,
+    isKnown: boolean,
+  ): string | undefined {
     if (clusterId === undefined) return undefined
     if (isKnown) this.id ??= clusterId
     if (clusterId === this.id) {
-      this.noteRevision(endpoint, headerWholeNumber(headers, 'kv-revision'))
+      this.noteRevision(endpoint, revision)
       return undefined
     }
     if (this.id === undefined) return undefined
@@ -101,13 +103,13 @@ export class ClusterView {
     void http
       .send(endpoint, request, options)
       .then((outcome) => {
-        if (outcome.kind !== 'answered' || outcome.status !== 200) throw new Error('no list of members')
-        const cluster = clusterInfo({ ...outcome, endpoint })
-        if (cluster.clusterId !== this.id) return
+        if (outcome.kind !== 'served') throw new Error('no list of members')
+        const { clusterId, leader } = outcome.head
+        if (clusterId !== this.id) return
         // A node that was removed while it was stopped knows no leader and none of the newer members.
-        const isCurrent = cluster.leader !== undefined
+        const isCurrent = leader !== undefined
         endpoints.learn(
-          cluster.members.map((member) => member.url),
+          outcome.result.map((member) => member.url),
           isCurrent,
         )
         onMembers()

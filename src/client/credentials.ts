@@ -4,12 +4,12 @@
 // calls share one login. While rights are not checked, a node answers the login with 400. Then requests name no user,
 // until an answer is `unauthenticated`.
 
-import { decoded, stringIn, wholeNumberIn } from './decode.ts'
 import { QuorateError, UnavailableError, UnreachableError } from './errors.ts'
 import { type Interruption, pause } from './interruption.ts'
 import type { RequestOf } from './request.ts'
 import { LEFT_MIN_MS } from './retry-policy.ts'
-import type { NodeAnswer } from './transport/transport.ts'
+import type { ResultOf } from './transport/results.ts'
+import { type NodeAnswer, resultFrom } from './transport/transport.ts'
 
 /** Shares of the life of a token: a call renews it in the background, and does not use it any more. */
 const RENEW_SHARE = 0.7
@@ -24,7 +24,7 @@ export interface CredentialOptions {
 }
 
 /** Performs a request without credentials. */
-type LoginCall = (request: RequestOf<'log-in'>, timeoutMs: number) => Promise<NodeAnswer>
+type LoginCall = (request: RequestOf<'log-in'>, timeoutMs: number) => Promise<NodeAnswer<ResultOf<'log-in'>>>
 
 export class ClientCredentials {
   readonly #user: string | undefined
@@ -91,15 +91,10 @@ export class ClientCredentials {
 
   async #requestToken(timeoutMs: number): Promise<QuorateError | undefined> {
     const startedAt = performance.now()
-    const { user = '', password = '' } = { user: this.#user, password: this.#password }
-    const request = { kind: 'log-in', user, password } as const
+    const request = { kind: 'log-in', user: this.#user ?? '', password: this.#password ?? '' } as const
     try {
-      const answer = await this.#call(request, timeoutMs)
-      const { token, lifeMs } = decoded(answer, 'no', (json) => ({
-        token: stringIn(json, 'token'),
-        lifeMs: wholeNumberIn(json, 'expires_in_ms'),
-      }))
-      this.#have(bearer(token), startedAt, lifeMs)
+      const { token, expiresInMs } = resultFrom(await this.#call(request, timeoutMs))
+      this.#have(bearer(token), startedAt, expiresInMs)
       return undefined
     } catch (error) {
       if (!(error instanceof QuorateError)) throw error

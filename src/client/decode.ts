@@ -3,12 +3,19 @@
 import { isUtf8 } from 'node:buffer'
 import { types } from 'node:util'
 import { decodeUtf8, encodeUtf8 } from '../bytes/utf8.ts'
-import { DisagreementError, disagree, isObject, isWholeNumber } from '../operations/forms/disagreement.ts'
+import type { NodeAnswerHead } from '../operations/forms/answer-head.ts'
+import {
+  type DisagreementError,
+  disagree,
+  isObject,
+  isWholeNumber,
+} from '../operations/forms/disagreement.ts'
+import { asRevision, type KeyRow, type LeaseId, type Revision } from '../operations/forms/index.ts'
 import { QuorateError, type RecordMeta, type Written } from './errors.ts'
-import type { Headers, Json, NodeAnswer } from './transport/transport.ts'
-import type { AnswerInfo, Consistency, KvRecord, Member } from './types.ts'
+import type { AnswerInfo, KvRecord, Member } from './types.ts'
 
-export type { Json } from './transport/transport.ts'
+/** An object of JSON. */
+export type Json = Readonly<Record<string, unknown>>
 
 /** The object in an answer's body; undefined when the body is not one. The multiplexed connection delivers objects. */
 export function parseObject(body: Uint8Array | string | Json): Json | undefined {
@@ -30,6 +37,8 @@ export function wholeNumberIn(json: Json, name: string): number {
   const value = json[name]
   return isWholeNumber(value) ? value : disagree(`"${name}" is not a whole number`)
 }
+
+export const revisionIn = (json: Json, name: string): Revision => asRevision(wholeNumberIn(json, name))
 
 export function stringIn(json: Json, name: string): string {
   const value = json[name]
@@ -79,16 +88,47 @@ export function metaFromJson(json: Json): RecordMeta {
 }
 
 /** With `keysOnly` there are no values. */
-export function recordFromJson(json: Json, keysOnly = false): KvRecord {
-  const meta = metaFromJson(json)
-  if (keysOnly) return recordOf(meta, new Uint8Array(), leaseOf(json.lease))
-  return recordOf(meta, bytesFromJson(json.value), leaseOf(json.lease), writerOf(json.by))
+export function rowFromJson(json: Json, keysOnly = false): KeyRow {
+  const row = {
+    key: bytesFromJson(json.key),
+    value: keysOnly ? new Uint8Array() : bytesFromJson(json.value),
+    createRevision: revisionIn(json, 'create_revision'),
+    modRevision: revisionIn(json, 'mod_revision'),
+    version: wholeNumberIn(json, 'version'),
+    lease: leaseOf(json.lease),
+  }
+  const by = keysOnly ? undefined : writerOf(json.by)
+  return by === undefined ? row : { ...row, by }
 }
 
+/** A row as the application receives it. */
+export function recordFrom({
+  key: bytes,
+  value,
+  createRevision,
+  modRevision,
+  version,
+  lease,
+  by,
+}: KeyRow): KvRecord {
+  // The key of a request is a Buffer.
+  const keyBytes = Buffer.isBuffer(bytes) ? new Uint8Array(bytes) : bytes
+  return recordOf(
+    { key: decodeUtf8(keyBytes), keyBytes, createRevision, modRevision, version },
+    value,
+    lease,
+    by,
+  )
+}
+
+/** With `keysOnly` there are no values. */
+export const recordFromJson = (json: Json, keysOnly = false): KvRecord =>
+  recordFrom(rowFromJson(json, keysOnly))
+
 /** undefined: none. */
-export function leaseOf(value: unknown): string | undefined {
+function leaseOf(value: unknown): LeaseId | undefined {
   if (value === undefined || value === null) return undefined
-  return typeof value === 'string' ? value : disagree('the lease of a record is not a string')
+  return typeof value === 'string' ? (value as LeaseId) : disagree('the lease of a record is not a string')
 }
 
 /** undefined: rights were not checked. */
@@ -132,48 +172,12 @@ export function memberFromJson(value: unknown): Member {
   }
 }
 
-function headerNumber(headers: Headers, name: string): number | undefined {
-  const value = headers[name]
-  if (typeof value !== 'string' || !/^[0-9]+(\.[0-9]+)?$/.test(value)) return undefined
-  return Number(value)
-}
-
-/** A revision or a term. */
-export function headerWholeNumber(headers: Headers, name: string): number | undefined {
-  const value = headerNumber(headers, name)
-  return isWholeNumber(value) ? value : undefined
-}
-
-export function headerText(headers: Headers, name: string): string | undefined {
-  const value = headers[name]
-  return typeof value === 'string' && value !== '' ? value : undefined
-}
-
-/** Every answer of a node names its cluster. */
-export const isOfNode = (headers: Headers): boolean => headerText(headers, 'kv-cluster') !== undefined
-
-export function answerInfo(headers: Headers): AnswerInfo {
-  return {
-    node: headerText(headers, 'kv-node'),
-    revision: headerWholeNumber(headers, 'kv-revision'),
-    consistency: consistencyOf(headerText(headers, 'kv-consistency')),
-    stalenessMs: headerNumber(headers, 'kv-staleness-ms'),
-  }
-}
-
-export function consistencyOf(text: unknown): Consistency | undefined {
-  return text === 'linearizable' || text === 'lease' || text === 'stale' ? text : undefined
-}
-
-/** `written`: what the error says about the write if its answer cannot be understood. */
-export function decoded<T>(answer: NodeAnswer, written: Written, decode: (json: Json) => T): T {
-  try {
-    const json = answer.kind === 'answered' ? parseObject(answer.body) : undefined
-    return decode(json ?? disagree('the body is not a JSON object'))
-  } catch (error) {
-    throw error instanceof DisagreementError ? unexpected(error, answer.endpoint.url, written) : error
-  }
-}
+export const answerInfo = ({ node, revision, served, stalenessMs }: NodeAnswerHead): AnswerInfo => ({
+  node,
+  revision,
+  consistency: served,
+  stalenessMs,
+})
 
 export function unexpected(cause: DisagreementError, endpoint: string, written: Written): QuorateError {
   const message = `${endpoint} answered, but not like a quorate node: ${cause.message}`
@@ -204,14 +208,18 @@ export interface ProblemDetails {
   readonly passing: boolean
 }
 
-export function problemFrom(status: number, headers: Headers, body: Uint8Array | Json): ProblemDetails {
-  const json = parseObject(body)
+/** `isOfNode`: the answer names a cluster. `type`: of the content, for the text. */
+export function problemFrom(
+  status: number,
+  json: Json | undefined,
+  isOfNode: boolean,
+  type = 'no content type',
+): ProblemDetails {
   const code = json?.code
   // Other programs also answer 404 for unknown pages.
-  const isFound = status !== 404 || isOfNode(headers)
+  const isFound = status !== 404 || isOfNode
   if (json === undefined || typeof code !== 'string' || !isFound) {
     // The answer of a proxy, or of another program.
-    const type = headerText(headers, 'content-type') ?? 'no content type'
     return {
       code: 'unexpected_answer',
       detail: `not an answer of a quorate node (status ${status}, ${type})`,

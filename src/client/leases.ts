@@ -1,9 +1,7 @@
 // Calls about leases.
 
-import { disagree } from '../operations/forms/disagreement.ts'
 import { type LeaseId, leaseIdOf } from '../operations/forms/index.ts'
 import type { RequestCall } from './administration.ts'
-import { arrayIn, bytesFromJson, decoded, type Json, objectOf, stringIn, wholeNumberIn } from './decode.ts'
 import { QuorateError } from './errors.ts'
 import type {
   GrantedLease,
@@ -14,7 +12,8 @@ import type {
   RevokedLease,
 } from './lease-types.ts'
 import { ANY_FRESHNESS } from './request.ts'
-import type { NodeAnswer } from './transport/transport.ts'
+import type { ResultOf } from './transport/results.ts'
+import { type NodeAnswer, resultFrom } from './transport/transport.ts'
 import type { CallOptions } from './types.ts'
 import { checkCall, checkGrant, checkKeepAliveMany, checkLeaseCall, LEASE } from './validate-arguments.ts'
 
@@ -26,18 +25,14 @@ const PAGE_LEASES = 1_000
 export interface LeaseCalls {
   readonly call: RequestCall
   /** Up to KEEP_ALIVE_MAX ids. */
-  keepAlive(ids: readonly LeaseId[], options: CallOptions): Promise<NodeAnswer>
+  keepAlive(ids: readonly LeaseId[], options: CallOptions): Promise<NodeAnswer<ResultOf<'keep-alive'>>>
 }
 
 export async function grant(calls: LeaseCalls, lease: NewLease, options: CallOptions): Promise<GrantedLease> {
   checkGrant(lease, options)
   const { ttlMs } = lease
   const id = lease.id === undefined ? undefined : leaseIdOf(lease.id, 'id')
-  const answer = await calls.call({ kind: 'grant', id, ttlMs, idempotency: undefined }, options)
-  return decoded(answer, 'unknown', (json) => ({
-    id: idIn(json),
-    ttlMs: wholeNumberIn(json, 'ttl_ms'),
-  }))
+  return resultFrom(await calls.call({ kind: 'grant', id, ttlMs, idempotency: undefined }, options))
 }
 
 export async function keepAlive(
@@ -67,20 +62,10 @@ export async function keepAliveMany(
     const some = requested.slice(kept.length, kept.length + KEEP_ALIVE_MAX)
     const { timeoutMs } = options
     const left = timeoutMs && { timeoutMs: Math.max(1, timeoutMs - (performance.now() - startedAt)) }
-    const answer = await calls.keepAlive(some, { ...options, ...left })
-    kept.push(...decoded(answer, 'no', (json) => keptIn(json, some)))
+    const ttlsMs = resultFrom(await calls.keepAlive(some, { ...options, ...left }))
+    kept.push(...some.map((id, at) => ({ id, ttlMs: ttlsMs[at] })))
   }
   return kept
-}
-
-function keptIn(json: Json, ids: readonly string[]): readonly KeptLease[] {
-  const leases = arrayIn(json, 'leases')
-  if (leases.length !== ids.length) disagree(`it has ${leases.length} leases of ${ids.length}`)
-  return ids.map((id, at) => {
-    const lease = objectOf(leases[at], 'a lease')
-    if (lease.id !== id) disagree('it has another lease')
-    return { id, ttlMs: lease.missing === true ? undefined : wholeNumberIn(lease, 'ttl_ms') }
-  })
 }
 
 /** undefined: there is no such lease. */
@@ -97,11 +82,7 @@ export async function show(
     freshness: ANY_FRESHNESS,
   } as const
   try {
-    const answer = await calls.call(request, options)
-    return decoded(answer, 'no', (json) => {
-      const info = infoFrom(json)
-      return options.keys === true ? { ...info, keys: arrayIn(json, 'keys').map(bytesFromJson) } : info
-    })
+    return resultFrom(await calls.call(request, options))
   } catch (error) {
     if (error instanceof QuorateError && error.code === 'lease_not_found') return undefined
     throw error
@@ -117,11 +98,7 @@ export async function* leases(
   let after: LeaseId | undefined
   do {
     const request = { kind: 'list-leases', after, limit: PAGE_LEASES, freshness: ANY_FRESHNESS } as const
-    const answer = await calls.call(request, options)
-    const page = decoded(answer, 'no', (json) => ({
-      leases: arrayIn(json, 'leases').map((lease) => infoFrom(objectOf(lease, 'a lease'))),
-      next: json.more === true ? asLeaseId(stringIn(json, 'next')) : undefined,
-    }))
+    const page = resultFrom(await calls.call(request, options))
     yield* page.leases
     if (page.next !== undefined && page.next === after) return
     after = page.next
@@ -130,28 +107,6 @@ export async function* leases(
 
 export async function revoke(calls: LeaseCalls, id: string, options: CallOptions): Promise<RevokedLease> {
   checkLeaseCall('revokeLease', id, options)
-  const answer = await calls.call(
-    { kind: 'revoke', id: leaseIdOf(id, 'id'), idempotency: undefined },
-    options,
-  )
-  return decoded(answer, 'unknown', (json) => ({
-    deleted: wholeNumberIn(json, 'deleted'),
-    revision: wholeNumberIn(json, 'revision'),
-  }))
-}
-
-const infoFrom = (json: Json): LeaseInfo => ({
-  id: idIn(json),
-  grantedTtlMs: wholeNumberIn(json, 'granted_ttl_ms'),
-  remainingTtlMs: wholeNumberIn(json, 'remaining_ttl_ms'),
-})
-
-const idIn = (json: Json): LeaseId => asLeaseId(stringIn(json, 'id'))
-
-function asLeaseId(text: string): LeaseId {
-  try {
-    return leaseIdOf(text, 'id')
-  } catch {
-    return disagree('"id" is not the id of a lease')
-  }
+  const request = { kind: 'revoke', id: leaseIdOf(id, 'id'), idempotency: undefined } as const
+  return resultFrom(await calls.call(request, options))
 }

@@ -1,30 +1,18 @@
 // Reading many records: page by page, or one stream of one snapshot.
 
 import { types } from 'node:util'
-import { encodeUtf8 } from '../bytes/utf8.ts'
 import { DisagreementError, disagree, isObject } from '../operations/forms/disagreement.ts'
 import type { FreshnessOptions } from '../operations/forms/index.ts'
+import type { RangePage } from '../operations/range.ts'
 import { problemError } from './call-error.ts'
-import {
-  arrayIn,
-  bytesFromJson,
-  decoded,
-  headerWholeNumber,
-  incomplete,
-  objectOf,
-  parseObject,
-  problemFrom,
-  recordFromJson,
-  unexpected,
-  wholeNumberIn,
-} from './decode.ts'
+import { incomplete, parseObject, problemFrom, recordFrom, recordFromJson, unexpected } from './decode.ts'
 import { AbortedError, CompactedError, QuorateError, UnavailableError } from './errors.ts'
 import type { Interruption } from './interruption.ts'
 import { asMaybeRevision, ownRange, type RequestOf } from './request.ts'
 import { LEFT_MIN_MS } from './retry-policy.ts'
 import { afterPendingEvents } from './timer.ts'
 import { SILENCE_MAX_MS } from './transport/http-transport.ts'
-import type { ByteStream, NodeAnswer } from './transport/transport.ts'
+import { type ByteStream, type NodeAnswer, resultFrom } from './transport/transport.ts'
 import type { KvRecord, ListOptions, RangeOptions, ReadOptions } from './types.ts'
 import { checkCount, checkList } from './validate-arguments.ts'
 
@@ -52,7 +40,7 @@ const listed = ({ prefix, start, end, order, keysOnly }: ListOptions) => ({
 export interface RangeReads {
   /** Timeout of a call without one. */
   readonly timeoutMs: number
-  readonly read: (request: RequestOf<'range'>, options: ReadOptions) => Promise<NodeAnswer>
+  readonly read: (request: RequestOf<'range'>, options: ReadOptions) => Promise<NodeAnswer<RangePage>>
   readonly freshness: (options: ReadOptions) => FreshnessOptions
   readonly interruption: (signal: AbortSignal | undefined) => Interruption
   /** How long a node may be silent in a stream until another one continues it; undefined: there is no other. */
@@ -90,13 +78,13 @@ async function* snapshot(
       revision: asMaybeRevision(revision),
       freshness: reads.freshness({ ...options, revision }),
     }
-    let answer: NodeAnswer
+    let answer: NodeAnswer<RangePage>
     try {
       answer = await reader.timing(reads.read(request, { ...options, timeoutMs: reader.leftMs }))
     } catch (error) {
       throw position.interruptedBy === undefined ? error : brokenOff(error, position, revision)
     }
-    revision ??= headerWholeNumber(answer.headers, 'kv-revision')
+    revision ??= answer.head.revision
     reader.silenceMs = silenceMs && silenceMs * 2 ** position.emptyStreams
     const { count } = position
     try {
@@ -151,7 +139,7 @@ export async function count(reads: RangeReads, options: RangeOptions): Promise<n
   const revision = asMaybeRevision(options.revision)
   const request = { ...listed(options), countOnly: true, revision, freshness: reads.freshness(options) }
   const answer = await reads.read(request, options)
-  return decoded(answer, 'no', (json) => wholeNumberIn(json, 'count'))
+  return resultFrom(answer).count ?? disagree('it has no count')
 }
 
 async function* pages(
@@ -160,7 +148,6 @@ async function* pages(
   interruption: Interruption,
 ): AsyncGenerator<KvRecord, void, undefined> {
   const shared = listed(options)
-  const { keysOnly } = shared
   const revision = asMaybeRevision(options.revision)
   let left = options.limit ?? Number.POSITIVE_INFINITY
   let after: Uint8Array | undefined
@@ -168,7 +155,7 @@ async function* pages(
   while (left > 0) {
     const limit = Math.min(left, PAGE_RECORDS)
     const answer = await read({ ...shared, limit, after, revision, freshness: freshness(options) }, options)
-    const { records, next } = decoded(answer, 'no', (json) => pageFromJson(json, limit, keysOnly, inOrder))
+    const { records, next } = checkedPage(answer, limit, inOrder)
     for (const record of records) {
       throwIf(interruption.reason())
       yield record
@@ -185,23 +172,24 @@ interface Page {
   readonly next: Uint8Array | undefined
 }
 
-function pageFromJson(
-  json: Readonly<Record<string, unknown>>,
+/** Throws if it is not a page of this list. */
+function checkedPage(
+  answer: NodeAnswer<RangePage>,
   limit: number,
-  keysOnly: boolean,
   inOrder: (record: KvRecord) => KvRecord,
 ): Page {
-  const records = arrayIn(json, 'kvs').map((record) =>
-    inOrder(recordFromJson(objectOf(record, 'a record'), keysOnly)),
-  )
-  if (records.length > limit) disagree(`${records.length} records are more than the limit, ${limit}`)
-  const { more } = json
-  if (typeof more !== 'boolean') disagree('"more" is neither true nor false')
-  if (!more) return { records, next: undefined }
-  const next = bytesFromJson(json.next)
-  const last = records.at(-1)
-  if (last === undefined || Buffer.compare(last.keyBytes, next) !== 0) disagree('"next" is not the last key')
-  return { records, next }
+  try {
+    const { records: rows, more, last } = resultFrom(answer)
+    const records = rows.map((row) => inOrder(recordFrom(row)))
+    if (records.length > limit) disagree(`${records.length} records are more than the limit, ${limit}`)
+    if (!more) return { records, next: undefined }
+    const key = records.at(-1)?.keyBytes
+    if (key === undefined || last === undefined || Buffer.compare(key, last) !== 0)
+      disagree('"next" is not the last key')
+    return { records, next: last }
+  } catch (error) {
+    throw error instanceof DisagreementError ? unexpected(error, answer.endpoint.url, 'no') : error
+  }
 }
 
 /**
@@ -257,9 +245,9 @@ export async function* streamed(
         throw incomplete(`the stream has ${count} records, its end says ${json.count}`, endpoint.url)
       }
       if (isObject(json.error)) {
-        const body = encodeUtf8(JSON.stringify(json.error))
-        const problem = problemFrom(Number(json.error.status ?? 500), answer.headers, body)
-        const error = problemError(problem, answer.headers, endpoint, 'freely')
+        const { clusterId, node } = answer.head
+        const problem = problemFrom(Number(json.error.status ?? 500), json.error, clusterId !== undefined)
+        const error = problemError(problem, node, endpoint, 'freely')
         throw problem.passing ? interruptedBy(error) : error
       }
       if (position.count === limit) return

@@ -1,6 +1,5 @@
 // Transactions: the arguments of `txn` become a transaction of ../operations, and its result that of the library.
 
-import { disagree } from '../operations/forms/disagreement.ts'
 import {
   type KeyRange,
   leaseIdOf,
@@ -11,20 +10,17 @@ import {
   roundedMs,
   type Where,
 } from '../operations/forms/index.ts'
-import type { KvComparison, KvTxn, KvTxnOperation } from '../operations/index.ts'
-import { arrayIn, type Json, objectOf, recordFromJson, wholeNumberIn } from './decode.ts'
-import { ownBytes, ownKey, ownRange } from './request.ts'
 import type {
-  DeleteRange,
-  TxnDeleteResult,
-  TxnGetResult,
-  TxnOperationResult,
-  TxnOperator,
-  TxnPutOptions,
-  TxnPutResult,
-  TxnResult,
-} from './txn-types.ts'
-import type { KvRecord } from './types.ts'
+  KvComparison,
+  KvTxn,
+  KvTxnOperation,
+  KvTxnOperationResult,
+  KvTxnResult,
+} from '../operations/index.ts'
+import { recordFrom } from './decode.ts'
+import { ownBytes, ownKey, ownRange } from './request.ts'
+import type { OperationResults } from './transport/results.ts'
+import type { DeleteRange, TxnOperationResult, TxnOperator, TxnPutOptions, TxnResult } from './txn-types.ts'
 import {
   type Check,
   checkFields,
@@ -223,57 +219,35 @@ const PLACE_OF_RANGE = { prefix: isBytes, start: isBytes, end: isBytes }
 // ---------------------------------------------------------------------------------------------------------------------
 // Answers
 
-/** Throws if it is not the answer to this transaction. */
-export function txnResult({ success, failure }: KvTxn, json: Json): TxnResult {
-  const { succeeded } = json
-  if (typeof succeeded !== 'boolean') return disagree('"succeeded" is neither true nor false')
-  const operations = succeeded ? success : failure
-  const results = arrayIn(json, 'results')
-  if (results.length !== operations.length)
-    disagree(`it has ${results.length} results of ${operations.length} operations`)
-  return {
-    succeeded,
-    revision: wholeNumberIn(json, 'revision'),
-    results: operations.map((operation, at) => operationResult(operation, objectOf(results[at], 'a result'))),
-  }
-}
+/** The result of a transaction as the application receives it. */
+export const txnResult = ({ revision, ...result }: OperationResults['txn']): TxnResult =>
+  resultAt(result, revision)
 
-function operationResult(operation: KvTxnOperation, json: Json): TxnOperationResult {
-  switch (operation.kind) {
-    case 'put':
-      return { put: putResult(objectOf(json.put, 'the result of a put')) }
-    case 'get':
-      return { get: getResult(objectOf(json.get, 'the result of a get'), operation.keysOnly) }
-    case 'delete':
-      return { delete: deleteResult(objectOf(json.delete, 'the result of a delete')) }
+const resultAt = ({ succeeded, results }: KvTxnResult, revision: number): TxnResult => ({
+  succeeded,
+  revision,
+  results: results.map((result) => operationResult(result, revision)),
+})
+
+/** The revision is that of the whole transaction, also in those that are nested. */
+function operationResult(result: KvTxnOperationResult, revision: number): TxnOperationResult {
+  switch (result.kind) {
+    case 'put': {
+      const { createRevision, modRevision, version, prev } = result
+      const revisions = { createRevision, modRevision, version }
+      return { put: prev === undefined ? revisions : { ...revisions, prev: prev && recordFrom(prev) } }
+    }
+    case 'get': {
+      if (result.found === undefined) return { get: { omitted: true } }
+      const { records, more, count } = result.found
+      const kvs = records.map(recordFrom)
+      return { get: count === undefined ? { kvs, more } : { kvs, more, count } }
+    }
+    case 'delete': {
+      const { deleted, prev } = result
+      return { delete: prev === undefined ? { deleted } : { deleted, prev: prev.map(recordFrom) } }
+    }
     case 'txn':
-      return { txn: txnResult(operation.txn, objectOf(json.txn, 'the result of a transaction')) }
+      return { txn: resultAt(result, revision) }
   }
 }
-
-function putResult(json: Json): TxnPutResult {
-  const { prev } = json
-  const revisions = {
-    createRevision: wholeNumberIn(json, 'create_revision'),
-    modRevision: wholeNumberIn(json, 'mod_revision'),
-    version: wholeNumberIn(json, 'version'),
-  }
-  if (prev === undefined) return revisions
-  return { ...revisions, prev: prev === null ? null : recordFromJson(objectOf(prev, '"prev"')) }
-}
-
-function getResult(json: Json, keysOnly = false): TxnGetResult {
-  if (json.omitted === true) return { omitted: true }
-  const { more } = json
-  if (typeof more !== 'boolean') return disagree('"more" is neither true nor false')
-  const kvs = recordsIn(json, 'kvs', keysOnly)
-  return json.count === undefined ? { kvs, more } : { kvs, more, count: wholeNumberIn(json, 'count') }
-}
-
-function deleteResult(json: Json): TxnDeleteResult {
-  const deleted = wholeNumberIn(json, 'deleted')
-  return json.prev === undefined ? { deleted } : { deleted, prev: recordsIn(json, 'prev') }
-}
-
-const recordsIn = (json: Json, name: string, keysOnly = false): readonly KvRecord[] =>
-  arrayIn(json, name).map((record) => recordFromJson(objectOf(record, 'a record'), keysOnly))

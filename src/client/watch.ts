@@ -398,7 +398,7 @@ export class ClientWatch implements Watch {
   /** The node has ended the watch. */
   #endedBy(json: Json, endpoint: Endpoint): Error {
     const status = typeof json.status === 'number' ? json.status : 500
-    const error = problemError(problemFrom(status, NODE_HEADERS, json), NODE_HEADERS, endpoint, 'freely')
+    const error = problemError(problemFrom(status, json, true), undefined, endpoint, 'freely')
     const isFinal = error instanceof CompactedError || error.code === 'permission_denied'
     return isFinal ? new FinalError(error) : error
   }
@@ -450,9 +450,6 @@ class FinalError extends Error {
     super('the watch is over', { cause })
   }
 }
-
-/** Problems in streams are those of nodes. */
-const NODE_HEADERS = { 'kv-cluster': 'ours' }
 
 /** Another node, or the same one later, may serve the watch. */
 export const mayPass = (error: unknown): boolean =>

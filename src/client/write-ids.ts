@@ -2,11 +2,9 @@
 // the background. Until it is open, and where that fails, writes have tokens.
 
 import { randomBytes } from 'node:crypto'
-import { isWholeNumber } from '../operations/forms/disagreement.ts'
 import { asRevision, type Idempotency } from '../operations/forms/index.ts'
 import type { ClusterView } from './cluster-view.ts'
 import type { ClientCredentials } from './credentials.ts'
-import { headerText, parseObject } from './decode.ts'
 import type { Endpoints } from './endpoints.ts'
 import type { Closing } from './interruption.ts'
 import type { MuxTransport } from './transport/mux-transport.ts'
@@ -99,13 +97,11 @@ export class WriteIdSource {
     const { authorization } = credentials
     const options = { timeoutMs, background: true, clusterId: cluster.id, authorization }
     void http.send(endpoint, request, options).then((outcome) => {
-      if (outcome.kind !== 'answered' || outcome.status !== 200 || closing.isClosed) return
-      const { session, age_ms, slots } = parseObject(outcome.body) ?? {}
-      const isOurs = headerText(outcome.headers, 'kv-cluster') === cluster.id
-      if (!isOurs || !isWholeNumber(session) || !isWholeNumber(age_ms) || !isWholeNumber(slots)) return
+      if (outcome.kind !== 'served' || outcome.head.clusterId !== cluster.id || closing.isClosed) return
+      const { session, ageMs, slots } = outcome.result
       this.#clientSession = { number: session, slots, seqs: [], free: [] }
       // The age that the cluster counts began after the request.
-      this.#openAt = nowMs + age_ms * AGE_SHARE
+      this.#openAt = nowMs + ageMs * AGE_SHARE
     })
   }
 }

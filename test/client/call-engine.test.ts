@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { inspect } from '../../src/client/client.ts'
 import type { Client } from '../../src/client/index.ts'
 import { machineClocks } from '../../src/client/suspend-aware-clock.ts'
-import type { SendOutcome } from '../../src/client/transport/transport.ts'
+import type { HttpOutcome } from '../../src/client/transport/http-transport.ts'
 import {
   answered,
   CUT,
@@ -340,7 +340,7 @@ describe('the write id', () => {
 
   describe('without a revision', () => {
     /** Each try takes 3 s, and none has an outcome. */
-    const slowly = (outcome: SendOutcome): Fate => ({ outcome, afterMs: 3_000 })
+    const slowly = (outcome: HttpOutcome): Fate => ({ outcome, afterMs: 3_000 })
 
     test('is sent again for 10 s, then the outcome is unknown', async () => {
       const { kv, transport } = scripted(1, () => slowly(CUT), { timeoutMs: 60_000 })

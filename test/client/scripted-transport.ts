@@ -5,16 +5,21 @@ import { IncomingMessage } from 'node:http'
 import { Socket } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { vi } from 'vitest'
+import type { Endpoint } from '../../src/client/endpoints.ts'
 import { Client, type ClientOptions, QuorateError } from '../../src/client/index.ts'
+import type { CallRequest } from '../../src/client/request.ts'
 import { after } from '../../src/client/timer.ts'
 import { encodeRequest } from '../../src/client/transport/http-codec.ts'
-import type { SendOutcome, Transport } from '../../src/client/transport/transport.ts'
+import { decodeAnswer } from '../../src/client/transport/http-results.ts'
+import type { HttpOutcome } from '../../src/client/transport/http-transport.ts'
+import type { ResultOf } from '../../src/client/transport/results.ts'
+import type { SendOptions, SendOutcome, Transport } from '../../src/client/transport/transport.ts'
 import { type Idempotency, idempotencyHeaders } from '../../src/operations/forms/index.ts'
 
 /** The outcome of a request; SILENT: none until a limit is reached. */
 export type Fate =
-  | SendOutcome
-  | { readonly outcome: SendOutcome; readonly afterMs: number }
+  | HttpOutcome
+  | { readonly outcome: HttpOutcome; readonly afterMs: number }
   | typeof SILENT
   | typeof OFF
 export const SILENT = 'silent'
@@ -42,7 +47,16 @@ export class ScriptedTransport implements Transport {
     this.#script = script
   }
 
-  send(...[endpoint, request, options]: Parameters<Transport['send']>): Promise<SendOutcome> {
+  async send<Q extends CallRequest>(
+    endpoint: Endpoint,
+    request: Q,
+    options: SendOptions,
+  ): Promise<SendOutcome<ResultOf<Q['kind']>>> {
+    const outcome = await this.#exchange(endpoint, request, options)
+    return outcome.kind === 'answered' ? decodeAnswer(request, outcome) : outcome
+  }
+
+  #exchange(endpoint: Endpoint, request: CallRequest, options: SendOptions): Promise<HttpOutcome> {
     const { timeoutMs, silenceMs = timeoutMs, connectMs = timeoutMs, mayGiveUp, signal } = options
     const writeId = 'idempotency' in request ? request.idempotency : undefined
     const at = endpoint.port - 1
@@ -53,7 +67,7 @@ export class ScriptedTransport implements Transport {
     this.inFlight += 1
     return new Promise((resolve) => {
       let stop = () => {}
-      const settle = (outcome: SendOutcome) => {
+      const settle = (outcome: HttpOutcome) => {
         stop()
         this.#open.delete(giveUp)
         signal?.removeEventListener('abort', giveUp)
@@ -130,12 +144,12 @@ export async function errorOf(running: Promise<unknown>): Promise<QuorateError> 
   throw new Error('it did not fail as expected', { cause: error })
 }
 
-export const notSent = (cause = new Error('refused'), timedOut = false): SendOutcome => ({
+export const notSent = (cause = new Error('refused'), timedOut = false): HttpOutcome => ({
   ...{ kind: 'not-sent', cause, reached: false, timedOut },
 })
-export const CUT: SendOutcome = { kind: 'maybe-applied', cause: new Error('cut'), timedOut: false }
+export const CUT: HttpOutcome = { kind: 'maybe-applied', cause: new Error('cut'), timedOut: false }
 
-export const answered = (status: number, body: unknown, cluster: string | undefined = '77'): SendOutcome => ({
+export const answered = (status: number, body: unknown, cluster: string | undefined = '77'): HttpOutcome => ({
   kind: 'answered',
   status,
   headers: cluster === '' ? {} : { 'kv-cluster': cluster, 'kv-node': 'n1', 'kv-revision': '9' },
@@ -151,11 +165,11 @@ export const DONE = answered(200, {
   members: [],
 })
 export const RECORD = answered(200, { key: 'k', value: 'v', create_revision: 3, mod_revision: 3, version: 1 })
-export const refusal = (status: number, code: string, more: object = {}): SendOutcome =>
+export const refusal = (status: number, code: string, more: object = {}): HttpOutcome =>
   answered(status, { code, detail: code, ...more })
 
 /** An answer that begins, and its stream. */
-export function streaming(): { readonly result: SendOutcome; readonly stream: IncomingMessage } {
+export function streaming(): { readonly result: HttpOutcome; readonly stream: IncomingMessage } {
   const stream = new IncomingMessage(new Socket())
-  return { result: { kind: 'streaming', headers: { 'kv-cluster': '77' }, stream }, stream }
+  return { result: { kind: 'streaming', head: { clusterId: '77', node: 'n1' }, stream }, stream }
 }

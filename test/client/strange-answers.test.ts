@@ -10,7 +10,7 @@ import {
   QuorateError,
   UnavailableError,
 } from '../../src/client/index.ts'
-import type { SendOutcome } from '../../src/client/transport/transport.ts'
+import type { HttpOutcome } from '../../src/client/transport/http-transport.ts'
 import { problem } from './fake-node.ts'
 import { CUT, errorOf, refusal, scripted } from './scripted-transport.ts'
 import { answering, clientOf, failure, fake, freezeTime } from './with-fakes.ts'
@@ -118,7 +118,7 @@ test.each(['99999999999999999999999', '9007199254740992', '2.5', '9'.repeat(400)
 )
 
 /** The answer of a program that is no node. */
-const pageOf = (status: number, text: string): SendOutcome => ({
+const pageOf = (status: number, text: string): HttpOutcome => ({
   ...{ kind: 'answered', status, headers: { 'content-type': 'text/html' }, body: Buffer.from(text) },
 })
 
@@ -237,7 +237,7 @@ describe('where another program has taken the address of a node', () => {
   })
 
   // The error of a node that may answer later does not rule out another try.
-  test.each<[string, SendOutcome]>([
+  test.each<[string, HttpOutcome]>([
     ['unexpected_answer', pageOf(200, page)],
     ['outcome_unknown', refusal(503, 'no_quorum', { retry_after_ms: 3_600_000 })],
     ['outcome_unknown', CUT],

@@ -148,7 +148,9 @@ describe('a stream', () => {
   })
 
   test('is required: a page is refused', async () => {
-    const page = { kind: 'answered', status: 201, headers: {}, body: Buffer.from('{}'), endpoint } as const
+    const result = { records: [], more: false, last: undefined, count: undefined }
+    const head = { clusterId: '77', node: 'n1' }
+    const page = { kind: 'served', result, head, endpoint } as const
     const error = await failure(streamed(page, new ChunkReader(1_000), {}, NEVER).next())
     expect(error).toMatchObject({ code: 'incomplete', message: 'the node does not stream', endpoint: URL_1 })
   })

@@ -486,7 +486,10 @@ test('what a callback throws ends it, and is thrown to the application', async (
 
 test('over HTTP, a node that tells nothing for so long as it must not is left; the time of the application does not count', async () => {
   const stream = new Readable({ read() {} }) as IncomingMessage
-  const { messages } = streamOf({ kind: 'streaming', headers: {}, stream, endpoint }, { silentMs: 1200 })
+  const { messages } = streamOf(
+    { kind: 'streaming', head: { clusterId: undefined, node: undefined }, stream, endpoint },
+    { silentMs: 1200 },
+  )
   const told = messages[Symbol.asyncIterator]()
   for (let revision = 1; revision < 4; revision++) {
     const next = told.next()

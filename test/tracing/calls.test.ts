@@ -1,20 +1,20 @@
 // The span of a call of the client, over a transport that follows a script.
 
 import { afterEach, expect, test } from 'vitest'
+import { problemFrom } from '../../src/client/decode.ts'
 import { Client } from '../../src/client/index.ts'
 import type { SendOptions, SendOutcome, Transport } from '../../src/client/transport/transport.ts'
 import { record, spans, stopRecording } from './recorded-spans.ts'
 
 afterEach(stopRecording)
 
-const NOT_SENT: SendOutcome = {
+const NOT_SENT: SendOutcome<never> = {
   ...{ kind: 'not-sent', cause: new Error('refused'), reached: false, timedOut: false },
 }
-const REFUSED: SendOutcome = {
-  kind: 'answered',
-  status: 400,
-  headers: { 'kv-cluster': '1', 'kv-node': 'n1', 'kv-revision': '1' },
-  body: { code: 'bad_request', detail: 'the secret of the key', status: 400 },
+const REFUSED: SendOutcome<never> = {
+  kind: 'refused',
+  problem: problemFrom(400, { code: 'bad_request', detail: 'the secret of the key', status: 400 }, true),
+  head: { clusterId: '1', node: 'n1' },
 }
 
 async function refusedPut(): Promise<readonly SendOptions[]> {

@@ -19,13 +19,25 @@ import { afterPendingEvents } from '../timer.ts'
 import { type SecureOptions, secureOptions, TlsSource, tlsFailureText } from '../tls.ts'
 import type { ClientTls } from '../types.ts'
 import { encodeRequest } from './http-codec.ts'
-import type { SendOptions, SendOutcome, Transport } from './transport.ts'
+import { decodeAnswer, decodeHead, type HttpAnswer } from './http-results.ts'
+import type { ResultOf } from './results.ts'
+import type {
+  MaybeApplied,
+  NotSent,
+  SendOptions,
+  SendOutcome,
+  StreamingAnswer,
+  Transport,
+} from './transport.ts'
 
 /**
  * A node answers within a minute. If nothing arrives for longer, the other end of the connection is gone, and no event
  * will report that.
  */
 export const SILENCE_MAX_MS = 70_000
+
+/** The outcome of one request. */
+export type HttpOutcome = HttpAnswer | StreamingAnswer | NotSent | MaybeApplied
 
 export interface HttpTransportOptions {
   readonly silenceMaxMs?: number
@@ -46,7 +58,11 @@ export class HttpTransport implements Transport {
     this.#tls = tls
   }
 
-  send(endpoint: Endpoint, request: CallRequest, options: SendOptions): Promise<SendOutcome> {
+  async send<Q extends CallRequest>(
+    endpoint: Endpoint,
+    request: Q,
+    options: SendOptions,
+  ): Promise<SendOutcome<ResultOf<Q['kind']>>> {
     const { timeoutMs, clusterId, authorization, trace, seal } = options
     const sent = seal === undefined ? request : seal()
     const { method, path, headers, body } = encodeRequest(sent)
@@ -62,7 +78,10 @@ export class HttpTransport implements Transport {
       },
       body,
     }
-    return this.exchange(endpoint, outgoing, options, isStreamed(request))
+    const outcome = await this.exchange(endpoint, outgoing, options, isStreamed(request))
+    if (outcome.kind !== 'answered') return outcome
+    // TypeScript does not see that a batch is sealed as one of the requests whose result it has.
+    return decodeAnswer(sent, outcome) as SendOutcome<ResultOf<Q['kind']>>
   }
 
   /** Sends the request as it is. With `stream`, an answer of 200 is returned when it begins. */
@@ -71,7 +90,7 @@ export class HttpTransport implements Transport {
     outgoing: OutgoingRequest,
     options: SendOptions,
     stream = false,
-  ): Promise<SendOutcome> {
+  ): Promise<HttpOutcome> {
     const { host, port } = endpoint
     const where: Where = {
       ...{ host, port, timeout: this.#silenceMaxMs },
@@ -142,7 +161,7 @@ interface Where extends SecureOptions {
 class Exchange {
   readonly #options: SendOptions
   readonly #stream: boolean
-  readonly #settled: (outcome: SendOutcome) => void
+  readonly #settled: (outcome: HttpOutcome) => void
   readonly #startedAt = performance.now()
   readonly #req: ClientRequest
   readonly #isSecure: boolean
@@ -167,7 +186,7 @@ class Exchange {
     { method, path, headers, body }: OutgoingRequest,
     options: SendOptions,
     stream: boolean,
-    settled: (outcome: SendOutcome) => void,
+    settled: (outcome: HttpOutcome) => void,
   ) {
     this.#options = options
     this.#stream = stream
@@ -236,7 +255,7 @@ class Exchange {
     this.#req.off('close', this.#onClose)
     if (this.#stream && response.statusCode === 200) {
       this.#req.setTimeout(0)
-      this.#settle({ kind: 'streaming', headers: response.headers, stream: response })
+      this.#settle({ kind: 'streaming', head: decodeHead(response.headers), stream: response })
       return
     }
     this.#receivedAt = performance.now()
@@ -304,7 +323,7 @@ class Exchange {
     }
   }
 
-  #settle(outcome: SendOutcome): void {
+  #settle(outcome: HttpOutcome): void {
     this.#isOpen = false
     this.#stopTimer()
     this.#stopConnect()

@@ -1,21 +1,24 @@
 // The items of the multiplexed connection (docs/reference/protocol.md): operations to a node, and its answers.
 
 import type { SpanContext } from '@opentelemetry/api'
-import { isObject, isWholeNumber } from '../../operations/forms/disagreement.ts'
+import type { AnswerHead, NodeAnswerHead } from '../../operations/forms/answer-head.ts'
+import { DisagreementError, isObject, isWholeNumber } from '../../operations/forms/disagreement.ts'
 import {
+  asRevision,
   type Condition,
   type FreshnessOptions,
   type PutLease,
   rangeBounds,
   type Where,
 } from '../../operations/forms/index.ts'
-import { type BatchedCommand, bytesOfTxn, type KvTxn, onlyReads } from '../../operations/index.ts'
+import { type BatchedCommand, bytesOfTxn, type KvTxn, OPERATIONS, onlyReads } from '../../operations/index.ts'
 import { encodeIdempotency } from '../../operations/mux/options.ts'
 import { encodeTxnFields } from '../../operations/txn-fields.ts'
 import { TRACESTATE_CHARS_MAX, traceHeaders } from '../../tracing/trace-context.ts'
-import { definedFields, type Json } from '../decode.ts'
-import { bytesOfRequest, type CallRequest, isChange, type RequestOf } from '../request.ts'
-import type { CompleteAnswer } from './transport.ts'
+import { definedFields, type Json, problemFrom } from '../decode.ts'
+import { bytesOfRequest, type CallRequest, type RequestOf } from '../request.ts'
+import type { ResultOf } from './results.ts'
+import type { Refused, Served, Unreadable } from './transport.ts'
 
 /** First message of a node on a connection. */
 export interface MuxWelcome {
@@ -265,75 +268,43 @@ function rangeFields({ range, after, limit, order, keysOnly, revision }: Request
 // ---------------------------------------------------------------------------------------------------------------------
 // Answers
 
-/** An answer in the terms of HTTP, so that both transports share one decoder and one set of rules. */
-export function outcomeOf(request: MuxRequest, item: MuxItem, { cluster, node }: MuxWelcome): CompleteAnswer {
+/** The outcome of a request in an item. */
+export function outcomeOf<Q extends MuxRequest>(
+  request: Q,
+  item: MuxItem,
+  welcome: MuxWelcome,
+): Served<ResultOf<Q['kind']>> | Unreadable | Refused {
   const isServed = item[1] === SERVED
-  const revision = isServed ? item[2] : item[3]
-  const headers: Record<string, string> = { 'kv-cluster': cluster, 'kv-node': node }
-  if (isWholeNumber(revision)) headers['kv-revision'] = String(revision)
   if (!isServed) {
     const problem = item[1] === PROBLEM && isObject(item[2]) ? item[2] : {}
     const status = isWholeNumber(problem.status) ? problem.status : 500
-    return { kind: 'answered', status, headers, body: problem }
+    const head = headOf(request, item, welcome, false)
+    return { kind: 'refused', problem: problemFrom(status, problem, true), head }
   }
-  const { kind } = request
-  if (!isChange(request) || kind === 'txn') {
-    const at = kind === 'range' ? 6 : kind === 'txn' ? 5 : 4
-    const [consistency, staleness] = [item[at], item[at + 1]]
-    if (typeof consistency === 'string') headers['kv-consistency'] = consistency
-    if (typeof staleness === 'number' && staleness >= 0) headers['kv-staleness-ms'] = String(staleness)
-  }
-  const notFound = kind === 'get' && (item[3] === null || item[3] === undefined)
-  const body = notFound ? { code: 'not_found', detail: 'there is no such key' } : bodyOf(request, item)
-  return { kind: 'answered', status: notFound ? 404 : 200, headers, body }
-}
-
-function bodyOf(request: MuxRequest, item: MuxItem): Json {
-  switch (request.kind) {
-    case 'put': {
-      const [, , revision, create_revision, mod_revision, version] = item
-      return { revision, create_revision, mod_revision, version }
-    }
-    case 'delete':
-      return { revision: item[2], deleted: item[3] }
-    case 'batch': {
-      const [, , revision, outcomes] = item
-      if (!Array.isArray(outcomes)) return { revision }
-      return { revision, results: outcomes.map((each, at) => outcomeJson(request.commands[at], each)) }
-    }
-    case 'get':
-      return { ...recordJson(item[3]), key: request.key }
-    case 'range': {
-      const [, , , records, more] = item
-      if (!Array.isArray(records)) return { more }
-      return { kvs: records.map(recordJson), more, next: records.at(-1)?.[0] }
-    }
-    case 'txn':
-      return isObject(item[3]) ? item[3] : {}
-    case 'delete-range':
-      return { revision: item[2], deleted: item[3] }
-    case 'compact':
-      return { revision: item[2], compact_revision: item[3] }
-    case 'keep-alive': {
-      const lives = Array.isArray(item[3]) ? item[3] : []
-      return { leases: lives.map((ttl_ms, at) => leaseJson(request.ids[at], ttl_ms)) }
-    }
-    case 'watch':
-      return { revision: item[2] }
+  try {
+    return { kind: 'served', result: decodeItem(request, item), head: headOf(request, item, welcome, true) }
+  } catch (cause) {
+    if (!(cause instanceof DisagreementError)) throw cause
+    const { cluster: clusterId, node } = welcome
+    return { kind: 'unreadable', cause, head: { clusterId, node } }
   }
 }
 
-/** As in the answer over HTTP. The kind of a change says what its outcome means: later nodes may add fields. */
-function outcomeJson(change: BatchedCommand | undefined, outcome: unknown): unknown {
-  if (!Array.isArray(outcome)) return { problem: outcome }
-  const [first, revision, version] = outcome
-  return change?.kind === 'delete'
-    ? { delete: { deleted: first, revision } }
-    : { put: { create_revision: first, mod_revision: revision, version } }
+function headOf(request: MuxRequest, item: MuxItem, welcome: MuxWelcome, isServed: boolean): NodeAnswerHead {
+  const { cluster: clusterId, node } = welcome
+  if (!isServed)
+    return { clusterId, node, revision: isWholeNumber(item[3]) ? asRevision(item[3]) : undefined }
+  const answerHead: AnswerHead = OPERATIONS[request.kind].mux.decodeHead(item)
+  const { revision, served, stalenessMs } = answerHead
+  return { clusterId, node, revision, served, stalenessMs }
 }
 
-const leaseJson = (id: string | undefined, ttl_ms: unknown): Json =>
-  ttl_ms === null ? { id, missing: true } : { id, ttl_ms }
+/** Throws `DisagreementError`. */
+function decodeItem<Q extends MuxRequest>(request: Q, item: MuxItem): ResultOf<Q['kind']> {
+  const { decodeResult } = OPERATIONS[request.kind].mux
+  // TypeScript does not see that request and result are of one kind.
+  return (decodeResult as unknown as (item: MuxItem, request: Q) => ResultOf<Q['kind']>)(item, request)
+}
 
 export function recordJson(record: unknown): Json {
   const [key, value, create_revision, mod_revision, version, lease, by] = Array.isArray(record) ? record : []

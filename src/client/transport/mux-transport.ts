@@ -12,6 +12,7 @@ import { isMuxed, type Leader, type MuxWelcome } from './mux-codec.ts'
 import type { Ending, NodeConnection } from './mux-connection.ts'
 import { PendingRequest } from './pending-request.ts'
 import { PendingWatch } from './pending-watch.ts'
+import type { ResultOf } from './results.ts'
 import type { SendOptions, SendOutcome, Transport } from './transport.ts'
 
 /**
@@ -113,17 +114,23 @@ export class MuxTransport implements Transport {
     return !isRetry || connection.hasCredit(request)
   }
 
-  send(endpoint: Endpoint, request: CallRequest, options: SendOptions): Promise<SendOutcome> {
+  send<Q extends CallRequest>(
+    endpoint: Endpoint,
+    request: Q,
+    options: SendOptions,
+  ): Promise<SendOutcome<ResultOf<Q['kind']>>> {
     const connection = this.#links.get(endpoint)?.connection
     if (connection === undefined || !isMuxed(request))
       throw new Error('the transport does not accept this request')
-    return new Promise((resolve) => {
+    const sent = new Promise<SendOutcome>((resolve) => {
       connection.send(
         request.kind === 'watch'
           ? new PendingWatch(connection, request, options, resolve)
           : new PendingRequest(connection, request, options, resolve),
       )
     })
+    // TypeScript does not see that the result is that of the request.
+    return sent as Promise<SendOutcome<ResultOf<Q['kind']>>>
   }
 
   /**

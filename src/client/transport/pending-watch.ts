@@ -48,10 +48,10 @@ export class PendingWatch extends PendingRequest implements WatchMessages {
       super.answered(item, welcome, nowMs)
       return
     }
-    const { headers } = outcomeOf(this.request, item, welcome)
+    const { head } = outcomeOf(this.request, item, welcome)
     this.#isStreaming = true
     this.#push({ type: 'created', revision: item[2] })
-    this.settle({ kind: 'streaming', headers, stream: this })
+    this.settle({ kind: 'streaming', head, stream: this })
     this.#noteReceived(nowMs)
   }
 

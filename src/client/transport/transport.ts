@@ -1,16 +1,13 @@
 // The seam between the client's call engine and the wire. A transport carries one request to one node, once. It never
 // retries, and it knows no rule about what may be retried: the engine (../call-engine.ts) decides from the outcome.
 
-import type { IncomingHttpHeaders } from 'node:http'
 import type { SpanContext } from '@opentelemetry/api'
+import type { NodeAnswerHead } from '../../operations/forms/answer-head.ts'
+import type { DisagreementError } from '../../operations/forms/disagreement.ts'
+import type { Json, ProblemDetails } from '../decode.ts'
 import type { Endpoint } from '../endpoints.ts'
 import type { CallRequest } from '../request.ts'
-
-/** Header fields of an answer, lower case. Every answer of a node has `kv-cluster`, `kv-node` and `kv-revision`. */
-export type Headers = IncomingHttpHeaders
-
-/** An object of JSON. */
-export type Json = Readonly<Record<string, unknown>>
+import type { ResultOf } from './results.ts'
 
 export interface SendOptions {
   /** Time for the whole request. When it has passed, the request is given up. */
@@ -41,20 +38,31 @@ export interface SendOptions {
   readonly background?: boolean | undefined
 }
 
-/** A node's answer, complete. */
-export interface CompleteAnswer {
-  readonly kind: 'answered'
-  /** Status of the HTTP API: 200, 404, 412, … */
-  readonly status: number
-  readonly headers: Headers
-  /** The body of the HTTP API, as bytes or as the object that they stand for. */
-  readonly body: Buffer | Json
+/** The operation was done. */
+export interface Served<R> {
+  readonly kind: 'served'
+  readonly result: R
+  readonly head: NodeAnswerHead
+}
+
+/** An answer that says so, and does not have the agreed form. */
+export interface Unreadable {
+  readonly kind: 'unreadable'
+  readonly cause: DisagreementError
+  readonly head: NodeAnswerHead
+}
+
+/** A node, or another program, has answered with a problem. */
+export interface Refused {
+  readonly kind: 'refused'
+  readonly problem: ProblemDetails
+  readonly head: NodeAnswerHead
 }
 
 /** An answer that has begun and whose end is open: a watch, or a list of one revision. Its reader sets the limits. */
 export interface StreamingAnswer {
   readonly kind: 'streaming'
-  readonly headers: Headers
+  readonly head: NodeAnswerHead
   readonly stream: ByteStream | WatchMessages
 }
 
@@ -69,6 +77,9 @@ export interface WatchMessages {
   messages(): AsyncIterable<Json>
   destroy(): void
 }
+
+/** A node, or another program, has answered. */
+export type Answer<R = unknown> = Served<R> | Unreadable | Refused | StreamingAnswer
 
 /** No node has the request: it was certainly not applied. */
 export interface NotSent {
@@ -90,18 +101,28 @@ export interface MaybeApplied {
 }
 
 /** Outcome of a request that was sent once. */
-export type SendOutcome = CompleteAnswer | StreamingAnswer | NotSent | MaybeApplied
+export type SendOutcome<R = unknown> = Answer<R> | NotSent | MaybeApplied
 
-/** An answer and the endpoint that gave it. */
-export type NodeAnswer = (CompleteAnswer | StreamingAnswer) & { readonly endpoint: Endpoint }
+/** The answer that a call returns, and the endpoint that gave it. */
+export type NodeAnswer<R = unknown> = (Served<R> | StreamingAnswer) & { readonly endpoint: Endpoint }
 
 export interface Transport {
   /**
    * Sends a request once. Never rejects. A request whose answer may have no end resolves when it begins.
    */
-  send(endpoint: Endpoint, request: CallRequest, options: SendOptions): Promise<SendOutcome>
+  send<Q extends CallRequest>(
+    endpoint: Endpoint,
+    request: Q,
+    options: SendOptions,
+  ): Promise<SendOutcome<ResultOf<Q['kind']>>>
   /** Number of requests without an outcome. */
   readonly inFlight: number
   /** Closes all connections. Requests in flight resolve soon, as given up. */
   close(): void
+}
+
+/** The result of a call whose answer is no stream. */
+export function resultFrom<R>(answer: NodeAnswer<R>): R {
+  if (answer.kind === 'served') return answer.result
+  throw new Error('a stream has no result')
 }

@@ -13,3 +13,13 @@ export interface AnswerHead {
   /** The outcome is that of an earlier copy of the change. */
   readonly replayed?: boolean | undefined
 }
+
+/** The head as a client receives it: also from which node. */
+export interface NodeAnswerHead extends AnswerHead {
+  /** Every answer of a node has it. */
+  readonly clusterId: string | undefined
+  readonly node: string | undefined
+  /** The name of the leader, and its term, if the answer says them. */
+  readonly leader?: string | undefined
+  readonly term?: number | undefined
+}

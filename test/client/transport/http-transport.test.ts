@@ -4,8 +4,9 @@ import dns from 'node:dns'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { Endpoint } from '../../../src/client/endpoints.ts'
+import type { HttpOutcome } from '../../../src/client/transport/http-transport.ts'
 import { HttpTransport } from '../../../src/client/transport/http-transport.ts'
-import type { SendOptions, SendOutcome } from '../../../src/client/transport/transport.ts'
+import type { SendOptions } from '../../../src/client/transport/transport.ts'
 import type { OutgoingRequest } from '../../../src/operations/forms/http-requests.ts'
 import type { FakeNode } from '../fake-node.ts'
 import { answering, fake, freezeTime, refusing, until } from '../with-fakes.ts'
@@ -28,7 +29,7 @@ const exchange = (
   options: Partial<SendOptions> = {},
   request: OutgoingRequest = GET,
   stream = false,
-): Promise<SendOutcome> =>
+): Promise<HttpOutcome> =>
   transport.exchange(new Endpoint(new URL(url)), request, { timeoutMs: HOUR_MS, ...options }, stream)
 
 const count = (kind: string) => process.getActiveResourcesInfo().filter((what) => what === kind).length

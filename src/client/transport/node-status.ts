@@ -1,33 +1,8 @@
-// The JSON of members, status and settings.
+// The status of a node in JSON.
 
-import { disagree, isObject } from '../operations/forms/disagreement.ts'
-import {
-  arrayIn,
-  decoded,
-  headerText,
-  headerWholeNumber,
-  type Json,
-  memberFromJson,
-  objectOf,
-  stringIn,
-  wholeNumberIn,
-} from './decode.ts'
-import type { Written } from './errors.ts'
-import type { NodeAnswer } from './transport/transport.ts'
-import type { ClusterInfo, Member, NodeStatus } from './types.ts'
-
-export function clusterInfo(answer: NodeAnswer): ClusterInfo {
-  return {
-    clusterId: headerText(answer.headers, 'kv-cluster'),
-    leader: headerText(answer.headers, 'kv-leader'),
-    term: headerWholeNumber(answer.headers, 'kv-term'),
-    members: membersIn(answer, 'no'),
-  }
-}
-
-/** The answer to a change of members contains them. Any other answer does not come from a node. */
-export const membersIn = (answer: NodeAnswer, written: Written): readonly Member[] =>
-  decoded(answer, written, (json) => arrayIn(json, 'members').map(memberFromJson))
+import { disagree, isObject } from '../../operations/forms/disagreement.ts'
+import { arrayIn, type Json, memberFromJson, objectOf, stringIn, wholeNumberIn } from '../decode.ts'
+import type { NodeStatus } from '../types.ts'
 
 const wholeNumberOrNull = (json: Json, name: string): number | undefined =>
   json[name] === null ? undefined : wholeNumberIn(json, name)
