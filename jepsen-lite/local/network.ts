@@ -5,7 +5,7 @@
 import { HOST } from '../../src/local/addresses.ts'
 import { addressesFor } from '../../src/local/relays/mesh.ts'
 import { createRelay, type Relay } from '../../src/local/relays/relay.ts'
-import type { ListenAddress } from '../../src/server/node/types.ts'
+import type { ListenAddress } from '../../src/server/options.ts'
 
 export const CLIENTS = 'clients'
 

@@ -12,7 +12,7 @@ import {
   type ReplicaId,
   readHeader,
 } from '../../src/raft/index.ts'
-import type { Greeting } from '../../src/server/node/types.ts'
+import type { Greeting } from '../../src/server/node/network.ts'
 import type { SnapshotSource, Storage, StorageBatch } from '../../src/storage/index.ts'
 import type { Observer, PeerNode } from './links.ts'
 import { entryMark } from './replica.ts'

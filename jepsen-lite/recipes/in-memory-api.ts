@@ -21,7 +21,8 @@ import { decodeRange, encode } from '../../src/server/http/http-codec.ts'
 import { OPERATION_ROUTES } from '../../src/server/http/routes.ts'
 import { httpLimits } from '../../src/server/listener/limits.ts'
 import type { Driver } from '../../src/server/node/driver.ts'
-import type { NodeApi, SlicedScan } from '../../src/server/node/types.ts'
+import type { KvNode } from '../../src/server/node/kv-node.ts'
+import type { SlicedScan } from '../../src/server/node/record-scan.ts'
 import type { WatchHandle, WatchSink } from '../../src/server/node/watch/index.ts'
 import type { Invariants } from '../sim/invariants.ts'
 
@@ -148,8 +149,8 @@ export interface Around {
 }
 
 /** The driver, with names for what it is asked to change: the log must hold nothing else. */
-function observed(driver: Driver, { invariants, newName, enter }: Around): NodeApi {
-  const propose: NodeApi['propose'] = (request, timeoutMs, done) => {
+function observed(driver: Driver, { invariants, newName, enter }: Around): KvNode {
+  const propose: KvNode['propose'] = (request, timeoutMs, done) => {
     const { idempotency } = request
     const isToken = idempotency !== undefined && 'token' in idempotency
     const named = { ...request, principal: isToken ? idempotency.token : newName() }

@@ -20,7 +20,7 @@ import {
 } from '../../src/operations/forms/index.ts'
 import { SETTING_LIMITS } from '../../src/operations/forms/settings.ts'
 import type { Driver } from '../../src/server/node/driver.ts'
-import type { ReadRequirements } from '../../src/server/node/types.ts'
+import type { ReadRequirements } from '../../src/server/node/reads.ts'
 import { CorruptionError, ScanEndedError, StorageFailedError } from '../../src/storage/index.ts'
 import type {
   HistoryOperation,

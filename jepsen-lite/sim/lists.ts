@@ -3,8 +3,7 @@
 // between rows of very different sizes.
 
 import type { KeyRow } from '../../src/operations/forms/index.ts'
-import type { RecordScanOptions } from '../../src/server/node/record-scan.ts'
-import type { SlicedScan } from '../../src/server/node/types.ts'
+import type { RecordScanOptions, SlicedScan } from '../../src/server/node/record-scan.ts'
 import type { RecordedRange } from '../workload/history.ts'
 import type { DerivedChoices } from './derived-choices.ts'
 import { bytes } from './model-row.ts'

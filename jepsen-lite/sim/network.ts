@@ -7,7 +7,7 @@
 // one is lost, so is the rest of its connection.
 
 import type { Message, RaftMember, ReplicaId } from '../../src/raft/index.ts'
-import type { Network, NetworkEvents } from '../../src/server/node/types.ts'
+import type { Network, NetworkEvents } from '../../src/server/node/network.ts'
 import { Links, type Wire, type WireOwner, type Wires } from '../../src/server/peers/index.ts'
 import type { Dialled, Frame, WireMessage } from '../../src/server/peers/wires.ts'
 import { bits, mixed, stream, unit } from '../workload/random.ts'

@@ -1,7 +1,7 @@
 // Requests of the simulator itself. They change nothing, so they need not be in a history.
 
 import type { Driver } from '../../src/server/node/driver.ts'
-import type { ReadRequirements } from '../../src/server/node/types.ts'
+import type { ReadRequirements } from '../../src/server/node/reads.ts'
 import type { SimCluster } from './cluster.ts'
 import { bytes } from './model-row.ts'
 import { type ProposeResult, proposePermitted } from './permitted-requests.ts'

@@ -8,7 +8,7 @@ import type { Call } from '../../src/server/api/operation.ts'
 import { decide } from '../../src/server/api/permit.ts'
 import { propose } from '../../src/server/api/propose.ts'
 import type { Driver } from '../../src/server/node/driver.ts'
-import type { Result } from '../../src/server/node/types.ts'
+import type { Result } from '../../src/server/node/result.ts'
 import { CorruptionError, StorageFailedError } from '../../src/storage/index.ts'
 import type { Time } from './time.ts'
 

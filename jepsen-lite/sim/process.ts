@@ -17,10 +17,12 @@ import {
   type RaftTiming,
   type ReplicaId,
 } from '../../src/raft/index.ts'
+import type { Clock, Timer } from '../../src/server/node/clock.ts'
 import type { Driver } from '../../src/server/node/driver.ts'
 import type { DriverOptions } from '../../src/server/node/driver-options.ts'
 import { type DriverLimits, driverLimits, raftLimits } from '../../src/server/node/limits.ts'
-import type { Clock, Network, NodeEnd, Timer } from '../../src/server/node/types.ts'
+import type { Network } from '../../src/server/node/network.ts'
+import type { NodeEnd } from '../../src/server/options.ts'
 import {
   CorruptionError,
   FORMAT_VERSION,

@@ -22,7 +22,7 @@ import type {
   KvTxnOperationResult,
 } from '../../src/operations/index.ts'
 import type { Driver } from '../../src/server/node/driver.ts'
-import type { ReadRequirements } from '../../src/server/node/types.ts'
+import type { ReadRequirements } from '../../src/server/node/reads.ts'
 import type { LeasePromise } from '../checker/leases/index.ts'
 import type { OperationEnd, Recorder } from '../workload/history.ts'
 import { Random } from '../workload/random.ts'

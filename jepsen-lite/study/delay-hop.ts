@@ -1,7 +1,7 @@
 // A hop in a link between two nodes that delays every byte, in both directions.
 
 import { connect, createServer, type Server, type Socket } from 'node:net'
-import type { ListenAddress } from '../../src/server/node/types.ts'
+import type { ListenAddress } from '../../src/server/options.ts'
 
 export interface DelayHop {
   readonly address: ListenAddress

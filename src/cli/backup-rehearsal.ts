@@ -7,7 +7,7 @@ import { BUMP_DEFAULT } from '../backup/bump.ts'
 import type { BackupSummary } from '../backup/file.ts'
 import { checkRestored, countKeys, restoreFile } from '../backup/restore.ts'
 import { Failure } from '../local/failure.ts'
-import type { NodeApi } from '../server/node/types.ts'
+import type { KvNode } from '../server/node/kv-node.ts'
 import { startNode } from '../server/start-node.ts'
 import { EXIT } from './exit-codes.ts'
 
@@ -44,7 +44,7 @@ export async function rehearse(path: string, { state }: BackupSummary): Promise<
 }
 
 /** The keys that a linearizable read finds. */
-function keysOf(node: NodeApi): Promise<number> {
+function keysOf(node: KvNode): Promise<number> {
   const { promise, resolve, reject } = Promise.withResolvers<number>()
   const options = { consistency: 'linearizable', timeoutMs: READY_MS_MAX } as const
   node.read({ ...options, maxStalenessMs: undefined, minRevision: undefined }, (result) => {

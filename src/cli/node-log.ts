@@ -2,7 +2,7 @@
 
 import { styleText } from 'node:util'
 import { type DestinationStream, pino } from 'pino'
-import type { Logger } from '../server/node/types.ts'
+import type { Logger } from '../server/options.ts'
 import { logDestination } from '../server/process/log-destination.ts'
 import type { LogFormat, LogLevel } from './flag-values.ts'
 import { escapeText } from './format-text.ts'

@@ -4,8 +4,11 @@ import { HOST, portOf } from '../local/addresses.ts'
 import { reasonOf } from '../local/failure.ts'
 import { type NodeView, viewOf } from '../local/node-view.ts'
 import { holdsNode } from '../server/inspect-data-directory.ts'
-import type { Founding, ListenAddress, NodeApi, ServingNode, StartOptions } from '../server/node/types.ts'
+import type { KvNode } from '../server/node/kv-node.ts'
+import type { Founding, ListenAddress } from '../server/options.ts'
+import type { ServingNode } from '../server/start-node.ts'
 import { startNode } from '../server/start-node.ts'
+import type { StartOptions } from '../server/start-options.ts'
 import { checkListenAddress, hostPort } from '../system/addresses.ts'
 import type { EmbeddedNode } from './types.ts'
 
@@ -39,7 +42,7 @@ export class InProcessNode implements EmbeddedNode {
     return this.#running !== undefined
   }
 
-  get api(): NodeApi | undefined {
+  get api(): KvNode | undefined {
     return this.#running?.api
   }
 

@@ -1,8 +1,7 @@
 // Messages between a supervisor and the process of one node, over an IPC channel. When the channel breaks, the
 // supervisor is gone, and the node ends (node-process.ts).
 
-import type { Founding, ListenAddress, NodeEnd } from '../server/node/types.ts'
-import type { NodeOptions } from '../server/options.ts'
+import type { Founding, ListenAddress, NodeEnd, NodeOptions } from '../server/options.ts'
 import type { NodeReport, NodeView } from './node-view.ts'
 
 /** The part of `NodeOptions` that is plain data. */

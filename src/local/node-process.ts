@@ -5,11 +5,13 @@ import { flushCompileCache } from 'node:module'
 import { isDeepStrictEqual } from 'node:util'
 import { pino } from 'pino'
 import { holdsNode } from '../server/inspect-data-directory.ts'
-import type { NodeApi, ServingNode, StartOptions } from '../server/node/types.ts'
+import type { KvNode } from '../server/node/kv-node.ts'
 import { lowerJitThreshold } from '../server/process/jit-threshold.ts'
 import { logDestination } from '../server/process/log-destination.ts'
 import { keepHeapSmall } from '../server/process/small-heap.ts'
+import type { ServingNode } from '../server/start-node.ts'
 import { StorageInUseError, startNode } from '../server/start-node.ts'
+import type { StartOptions } from '../server/start-options.ts'
 import { ORPHAN_EXIT_TIMEOUT_MS } from './free-ports.ts'
 import type { FromNode, NodeStartOrder, PeerAddresses, ToNode } from './node-messages.ts'
 import { type NodeView, reportOf, viewOf } from './node-view.ts'
@@ -116,7 +118,7 @@ function exit(end: Extract<FromNode, { kind: 'ended' }>['end']): void {
   else process.exit()
 }
 
-function sendViews(api: NodeApi): void {
+function sendViews(api: KvNode): void {
   let sent: NodeView | undefined
   const sendIfChanged = (): void => {
     const view = viewOf(api)

@@ -1,6 +1,7 @@
 // The state of a node as it reports it itself, and conclusions from the views of several nodes.
 
-import type { DriverStatus, NodeApi } from '../server/node/types.ts'
+import type { KvNode } from '../server/node/kv-node.ts'
+import type { DriverStatus } from '../server/node/status.ts'
 
 export interface NodeView {
   readonly role: DriverStatus['raft']['role']
@@ -21,7 +22,7 @@ export interface NodeReport extends Pick<NodeView, 'role' | 'term' | 'leader'> {
   readonly revision: number
 }
 
-export function reportOf(api: NodeApi): NodeReport {
+export function reportOf(api: KvNode): NodeReport {
   const { raft, revision } = api.status()
   const { role, term, commit: commitIndex, applied: appliedIndex } = raft
   return { role, term, leader: api.leaderName, commitIndex, appliedIndex, revision }
@@ -33,7 +34,7 @@ export interface MemberView {
   readonly isVoter: boolean
 }
 
-export function viewOf(api: NodeApi): NodeView {
+export function viewOf(api: KvNode): NodeView {
   const { raft, notReady, errors } = api.status()
   const { members, voters, votersOutgoing } = raft.configuration
   return {

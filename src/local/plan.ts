@@ -2,7 +2,7 @@
 // on this machine.
 
 import { join } from 'node:path'
-import type { Founding } from '../server/node/types.ts'
+import type { Founding } from '../server/options.ts'
 import { portOf, urlOf } from './addresses.ts'
 import type { ClusterFile, Stage } from './cluster-file.ts'
 import { Failure } from './failure.ts'

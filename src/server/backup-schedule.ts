@@ -8,11 +8,12 @@
 import { type BackupTarget, backupName, backupsOf, namePrefix, partialsOf } from '../backup/target.ts'
 import { decodeState } from '../kv/index.ts'
 import { backupFile } from './api/backup.ts'
+import type { KvNode } from './node/kv-node.ts'
 import type { BackupCounts } from './node/metrics.ts'
-import type { Logger, NodeApi } from './node/types.ts'
+import type { Logger } from './options.ts'
 
 export interface BackupScheduleOptions {
-  readonly node: NodeApi
+  readonly node: KvNode
   readonly target: BackupTarget
   readonly everyMs: number
   /** Older ones are deleted when there are more. */
@@ -182,7 +183,7 @@ export class BackupSchedule {
 }
 
 /** Keys and values. The file is about as large, without the versions that were replaced. */
-function storedBytes(node: NodeApi): number {
+function storedBytes(node: KvNode): number {
   const scan = node.rows()
   try {
     return decodeState(scan.applied.kv).storeBytes

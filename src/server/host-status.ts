@@ -2,7 +2,7 @@
 
 import type { BackupSchedule } from './backup-schedule.ts'
 import type { DirectoryDisk } from './node/disk-space.ts'
-import type { HostStatus } from './node/types.ts'
+import type { HostStatus } from './node/driver-options.ts'
 import type { CertificateExpiry } from './options.ts'
 import type { NodeCertificates } from './tls/node-certificates.ts'
 

@@ -6,7 +6,7 @@ import { faultOf, faultText } from '../certificates/handshake-faults.ts'
 import { tryParseJson } from '../operations/forms/disagreement.ts'
 import type { ReplicaId } from '../raft/index.ts'
 import { requestHttp } from '../system/http-request.ts'
-import type { Logger } from './node/types.ts'
+import type { Logger } from './options.ts'
 import { NodeStartError } from './options.ts'
 
 /** Time for a joining node to find a cluster. */

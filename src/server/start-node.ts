@@ -43,16 +43,18 @@ import { discoverCluster, join } from './join.ts'
 import { ClientListener } from './listener/client-listener.ts'
 import { httpLimits } from './listener/limits.ts'
 import { MetricsListener } from './listener/metrics-listener.ts'
-import { systemClock } from './node/clock.ts'
 import { DirectoryDisk } from './node/disk-space.ts'
 import { Driver } from './node/driver.ts'
 import { KeyIndex, keyIndexLimits, rowHeadsFor } from './node/key-index/key-index.ts'
+import type { KvNode } from './node/kv-node.ts'
 import { raftLimits, raftTiming } from './node/limits.ts'
 import { Metrics } from './node/metrics.ts'
-import type { Logger, NodeEnd, ServingNode, StartOptions } from './node/types.ts'
+import { systemClock } from './node/system-clock.ts'
+import type { Logger, NodeEnd, RunningNode } from './options.ts'
 import { type ListenAddress, NodeStartError } from './options.ts'
 import { LINK_LIMITS } from './peers/index.ts'
 import { createTcpNetwork, type TcpNetwork } from './peers/tcp/index.ts'
+import type { StartOptions } from './start-options.ts'
 import {
   checkOptions,
   defined,
@@ -65,6 +67,14 @@ import {
 import type { NodeCertificates } from './tls/node-certificates.ts'
 
 export { StorageInUseError } from '../storage/index.ts'
+
+export interface ServingNode extends RunningNode {
+  readonly api: KvNode
+  /**
+   * The work in flight in driver, core, links and HTTP, by name. All numbers are 0 at rest with no client connected.
+   */
+  inspect(): InFlightCounts
+}
 
 const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} }
 

@@ -5,13 +5,21 @@ import { isBucket } from '../backup/target.ts'
 import { targetOf } from '../backup/target-of.ts'
 import { isBaseUrl, isPeerAddress } from '../operations/forms/members.ts'
 import type { RaftTiming } from '../raft/index.ts'
+import type { RaftMember } from '../raft/types.ts'
 import { isLoopback } from '../system/addresses.ts'
 import type { ServedClients } from './connections/guard.ts'
 import { httpLimitsFault } from './listener/limits.ts'
 import { OPEN_FILES_MIN, openFilesMax } from './node/descriptors.ts'
 import { type DriverLimits, driverLimits, raftTiming } from './node/limits.ts'
-import type { Optional, StartOptions } from './node/types.ts'
+import type { NodeOptions, Optional } from './options.ts'
 import { NodeStartError, type NodeTls, type ScheduledBackup } from './options.ts'
+
+export interface StartOptions extends NodeOptions {
+  /**
+   * Dials this host:port in place of the member's address. A local cluster connects its peers through relays with it.
+   */
+  readonly resolvePeer?: ((member: RaftMember) => string) | undefined
+}
 
 /** Checks the options before anything is opened or created. */
 export function checkOptions(options: StartOptions): void {

@@ -66,13 +66,17 @@ const MAY_IMPORT = new Map([
   ],
   [
     'server/peers',
-    [...['raft/types.ts', 'storage/types.ts', 'server/node/types.ts', 'server/by-network.ts']],
+    [
+      ...['raft/types.ts', 'storage/types.ts', 'server/by-network.ts', 'server/options.ts'],
+      ...['server/node/clock.ts', 'server/node/network.ts'],
+    ],
   ],
   [
     'server/peers/tcp',
     [
       ...OPERATIONS,
       ...['bytes', 'kv', 'raft', 'storage', 'server/node', 'server/peers', 'server/tls', 'system'],
+      'server/options.ts',
       'certificates/handshake-faults.ts',
     ],
   ],
@@ -87,7 +91,7 @@ const MAY_IMPORT = new Map([
     'server/listener',
     [
       ...[...OPERATIONS, 'system', 'server/by-network.ts', 'server/node', 'server/api', 'server/tls'],
-      ...['server/connections', 'server/http', 'server/mux'],
+      ...['server/connections', 'server/http', 'server/mux', 'server/options.ts'],
     ],
   ],
   // The protocols do not know each other.
@@ -166,7 +170,7 @@ const MAY_IMPORT = new Map([
     'jepsen-lite/sim',
     [
       ...[...OPERATIONS, 'raft', 'kv', 'storage', 'server/node', 'server/api', 'server/peers'],
-      ...['jepsen-lite/workload', 'jepsen-lite/checker'],
+      ...['server/options.ts', 'jepsen-lite/workload', 'jepsen-lite/checker'],
     ],
   ],
 ])

@@ -8,7 +8,8 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, expect, test } from 'vitest'
 import { COUNTER_BOUNDS, counterName } from '../../jepsen-lite/sim/counter-bounds.ts'
-import type { Founding, ServingNode } from '../../src/server/node/types.ts'
+import type { Founding } from '../../src/server/options.ts'
+import type { ServingNode } from '../../src/server/start-node.ts'
 import { startNode } from '../../src/server/start-node.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'quorate-rest-'))

@@ -4,7 +4,8 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, expect, test } from 'vitest'
-import type { Founding, ServingNode } from '../../src/server/node/types.ts'
+import type { Founding } from '../../src/server/options.ts'
+import type { ServingNode } from '../../src/server/start-node.ts'
 import { startNode } from '../../src/server/start-node.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'quorate-ending-'))

@@ -25,7 +25,8 @@ import type { BatchedCommand } from '../../src/operations/index.ts'
 import type { Message, ReplicaId } from '../../src/raft/index.ts'
 import type { Driver } from '../../src/server/node/driver.ts'
 import { raftLimits, raftTiming } from '../../src/server/node/limits.ts'
-import type { NodeEnd, Result } from '../../src/server/node/types.ts'
+import type { Result } from '../../src/server/node/result.ts'
+import type { NodeEnd } from '../../src/server/options.ts'
 import type { Storage } from '../../src/storage/index.ts'
 
 const WRITE_MS = 0.5

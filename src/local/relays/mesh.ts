@@ -1,7 +1,7 @@
 // The network of a cluster on one machine: one TCP relay for each ordered pair of nodes. A node dials its peers through
 // its own relays, so each direction between two nodes can be cut alone. The nodes do not know of the relays.
 
-import type { ListenAddress } from '../../server/node/types.ts'
+import type { ListenAddress } from '../../server/options.ts'
 import { hostPort } from '../../system/addresses.ts'
 import { HOST } from '../addresses.ts'
 import { createRelay, type Relay } from './relay.ts'

@@ -6,7 +6,7 @@
 // continues all of them. Bytes that it had read before it was cut still reach the other side.
 
 import { connect, createServer, type Socket } from 'node:net'
-import type { ListenAddress } from '../../server/node/types.ts'
+import type { ListenAddress } from '../../server/options.ts'
 
 export interface Relay {
   /** Its listen address. */

@@ -3,7 +3,7 @@
 import { ApiError } from '../../operations/forms/index.ts'
 import { StorageClosedError, StorageFailedError } from '../../storage/index.ts'
 import { asError } from '../../system/errors.ts'
-import type { NodeApi } from '../node/types.ts'
+import type { KvNode } from '../node/kv-node.ts'
 import type { Audit } from './audit.ts'
 import { Authenticator } from './authenticator.ts'
 import { InboundBudget, OutboundBudget } from './budget.ts'
@@ -12,7 +12,7 @@ import { Ranges } from './ranges.ts'
 import { WatchBuffers } from './watch.ts'
 
 export interface ApiOptions {
-  readonly node: NodeApi
+  readonly node: KvNode
   readonly limits: ApiLimits
   /** undefined: there is no audit log. */
   readonly audit?: Audit | undefined
@@ -22,7 +22,7 @@ export interface ApiOptions {
 
 /** The API of one node: its budgets, which all wires share, and the node. */
 export class Api {
-  readonly node: NodeApi
+  readonly node: KvNode
   readonly limits: ApiLimits
   readonly inbound: InboundBudget
   /** Requests of connections on which no user is known, while rights are checked. */

@@ -16,7 +16,7 @@ import { ApiError } from '../../operations/forms/index.ts'
 import type { OperationOf, RequestedAuthChange } from '../../operations/index.ts'
 import { newAuthKeys } from '../auth/auth-keys.ts'
 import { passwordFault } from '../auth/passwords.ts'
-import type { NodeApi } from '../node/types.ts'
+import type { KvNode } from '../node/kv-node.ts'
 import type { Api } from './api.ts'
 import { errorOfPassword } from './authenticator.ts'
 import { errorOfNode } from './errors.ts'
@@ -75,7 +75,7 @@ const READ_AT_ONCE = 256
 
 /** All users or roles, or the one with this name, at one auth revision: the reading begins anew after a change. */
 async function listed<T extends User | AuthRole>(
-  node: Pick<NodeApi, 'auth'>,
+  node: Pick<KvNode, 'auth'>,
   call: Call,
   tableIn: (state: AuthState) => ByName<T>,
   name: string | undefined,

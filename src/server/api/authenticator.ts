@@ -5,7 +5,7 @@ import { type AuthState, isAuthName } from '../../kv/index.ts'
 import { ApiError } from '../../operations/forms/index.ts'
 import { AUTH_TOKEN_MS, type AuthTokenFacts, signAuthToken, verifyAuthToken } from '../auth/auth-tokens.ts'
 import { Passwords, PasswordsBusyError } from '../auth/passwords.ts'
-import type { NodeApi } from '../node/types.ts'
+import type { KvNode } from '../node/kv-node.ts'
 import type { Principal } from './operation.ts'
 import { JoiningNode, type NodeNames, whenNewest } from './permit.ts'
 
@@ -26,13 +26,13 @@ const TOKENS_MAX = 1000
 export type Identified = (error: ApiError | undefined, principal: Principal | undefined) => void
 
 export class Authenticator {
-  readonly #node: Pick<NodeApi, 'auth' | 'read'>
+  readonly #node: Pick<KvNode, 'auth' | 'read'>
   readonly passwords = new Passwords()
   /** Valid under this state of users and rights. */
   readonly #tokens = new Map<string, AuthTokenFacts>()
   #tokensIn: AuthState | undefined
 
-  constructor(node: Pick<NodeApi, 'auth' | 'read'>) {
+  constructor(node: Pick<KvNode, 'auth' | 'read'>) {
     this.#node = node
   }
 

@@ -5,7 +5,7 @@ import { BackupRows, backedUpState, decodeState, encodeState } from '../../kv/in
 import { ApiError } from '../../operations/forms/index.ts'
 import type { RowScan, StoredRow } from '../../storage/types.ts'
 import { version } from '../../system/version.ts'
-import type { NodeApi } from '../node/types.ts'
+import type { KvNode } from '../node/kv-node.ts'
 import type { Api } from './api.ts'
 import { errorOfNode } from './errors.ts'
 import type { Call, Respond, RowStream } from './operation.ts'
@@ -31,7 +31,7 @@ const READ_MS_MAX = 5000
 
 /** The same without a client, and without a limit on its time. */
 export async function* backupFile(
-  node: NodeApi,
+  node: KvNode,
   withHistory: boolean,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const scan = await new Promise<RowScan>((resolve, reject) => {
@@ -54,7 +54,7 @@ export async function* backupFile(
   }
 }
 
-function headerOf(node: NodeApi, { applied }: RowScan, hasHistory: boolean): BackupHeader {
+function headerOf(node: KvNode, { applied }: RowScan, hasHistory: boolean): BackupHeader {
   return {
     clusterId: node.clusterId,
     node: node.name,

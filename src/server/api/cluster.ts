@@ -5,7 +5,8 @@ import type { ChangeSettingsRequest, OperationOf } from '../../operations/index.
 import { isVoter } from '../../raft/index.ts'
 import type { ChangeStep, LeaderLeaseSetting, RaftMember } from '../../raft/types.ts'
 import { asReplicaId } from '../../raft/types.ts'
-import type { NodeApi, Problem, Result } from '../node/types.ts'
+import type { KvNode } from '../node/kv-node.ts'
+import type { Problem, Result } from '../node/result.ts'
 import { errorOfNode } from './errors.ts'
 import type { Call, Respond } from './operation.ts'
 import { checkJoin, refusalNow } from './permit.ts'
@@ -18,7 +19,7 @@ export type Guarded = <T>(run: (value: T) => void) => (value: T) => void
 export type MemberOperation = OperationOf<'add-member' | 'remove-member' | 'replace-member'>
 
 /** The steps of the operation, given the members of that moment. */
-function stepsOf(node: NodeApi, operation: MemberOperation): readonly ChangeStep[] {
+function stepsOf(node: KvNode, operation: MemberOperation): readonly ChangeStep[] {
   if (operation.kind === 'remove-member')
     return [{ kind: 'remove', id: memberNamed(node, operation.name).id }]
   const member = memberOf(operation)
@@ -45,14 +46,14 @@ const memberOf = ({
   url,
 })
 
-const membersOf = (node: NodeApi): readonly RaftMember[] => node.status().raft.configuration.members
+const membersOf = (node: KvNode): readonly RaftMember[] => node.status().raft.configuration.members
 
 /**
  * The steps that are left for a member that exists; undefined if there is none. A learner may have been restarted at
  * other addresses before the cluster reached it. Then only this request has the new addresses. A voter announces its
  * addresses itself.
  */
-function stepsLeft(node: NodeApi, member: RaftMember): readonly ChangeStep[] | undefined {
+function stepsLeft(node: KvNode, member: RaftMember): readonly ChangeStep[] | undefined {
   const { id, name, peer, url } = member
   const known = membersOf(node).find((each) => each.id === id && each.name === name)
   if (known === undefined) return undefined
@@ -64,7 +65,7 @@ function stepsLeft(node: NodeApi, member: RaftMember): readonly ChangeStep[] | u
   )
 }
 
-function memberNamed(node: NodeApi, name: string): RaftMember {
+function memberNamed(node: KvNode, name: string): RaftMember {
   const member = membersOf(node).find((candidate) => candidate.name === name)
   if (member === undefined) throw new ApiError('not_found', `no member is named ${JSON.stringify(name)}`)
   return member
@@ -75,7 +76,7 @@ function memberNamed(node: NodeApi, name: string): RaftMember {
  * and settings.
  */
 function whenNewest(
-  node: NodeApi,
+  node: KvNode,
   call: Call,
   guarded: Guarded,
   then: () => void,
@@ -91,13 +92,13 @@ function whenNewest(
 }
 
 /** Throws `ApiError` under the newest rights: a change of the core is not decided again when it is applied. */
-function checkPermitted(node: NodeApi, call: Call): void {
+function checkPermitted(node: KvNode, call: Call): void {
   const refusal = refusalNow(node, call)
   if (refusal !== undefined) throw refusal
 }
 
 export function changeMembers(
-  node: NodeApi,
+  node: KvNode,
   operation: MemberOperation,
   call: Call,
   guarded: Guarded,
@@ -125,7 +126,7 @@ export function changeMembers(
 }
 
 export function transferLeadership(
-  node: NodeApi,
+  node: KvNode,
   to: string | undefined,
   call: Call,
   guarded: Guarded,
@@ -143,7 +144,7 @@ export function transferLeadership(
 
 /** Changes leader leases. `isAfterSettings`: other settings of the same request were changed before. */
 export function changeLeaderLeases(
-  node: NodeApi,
+  node: KvNode,
   leases: NonNullable<ChangeSettingsRequest['leases']>,
   isAfterSettings: boolean,
   call: Call,
@@ -174,7 +175,7 @@ const halfWritten = ({ detail }: Problem): Problem => ({
   written: 'unknown',
 })
 
-export function respondSettings(node: NodeApi, respond: Respond): void {
+export function respondSettings(node: KvNode, respond: Respond): void {
   const { settings, raft } = node.status()
   respond({
     kind: 'settings',

@@ -8,7 +8,7 @@ import {
   type Revision,
 } from '../../operations/forms/index.ts'
 import type { DeleteOutcome, PutOutcome } from '../../operations/index.ts'
-import type { Problem } from '../node/types.ts'
+import type { Problem } from '../node/result.ts'
 
 /** The error for a problem of the node. A change that may have been made never gets a code that denies it. */
 export function errorOfNode({ code, detail, written }: Problem, isRead = false): ApiError {

@@ -27,7 +27,8 @@ import {
 } from '../../operations/index.ts'
 import { RENEW_LEASES_MAX } from '../../operations/keep-alive.ts'
 import { assertNever } from '../../raft/index.ts'
-import type { LeaseNow, NodeApi } from '../node/types.ts'
+import type { KvNode } from '../node/kv-node.ts'
+import type { LeaseNow } from '../node/leases/lease-rows.ts'
 import type { PermittedWatch } from '../node/watch/index.ts'
 import type { Api } from './api.ts'
 import { changeAuth, logIn, showAuth, showUsersOrRoles } from './auth.ts'
@@ -182,7 +183,7 @@ function passRoom(call: Call, reservation: Reservation) {
 }
 
 /** No lease ends because an election takes its usual time. */
-const raised = (node: NodeApi, lease: PutLease): PutLease =>
+const raised = (node: KvNode, lease: PutLease): PutLease =>
   'ttlMs' in lease ? { ttlMs: Math.max(node.leaseTtlMsMin, lease.ttlMs) } : lease
 
 /** Throws `ApiError`: a remembered outcome has no values. */
@@ -425,7 +426,7 @@ function watch(api: Api, { request }: OperationOf<'watch'>, call: Call, respond:
 }
 
 /** The right of a watch, which is decided anew only if its user or one of his roles has changed. */
-function rightToWatch(node: NodeApi, call: Call): NonNullable<PermittedWatch['right']> {
+function rightToWatch(node: KvNode, call: Call): NonNullable<PermittedWatch['right']> {
   const name = call.permit?.principal.user ?? ''
   const now = () => {
     const { enabled, state } = node.auth
@@ -459,7 +460,7 @@ function keepAlive(api: Api, operation: OperationOf<'keep-alive'>, call: Call, r
 }
 
 /** The same error as that of the state machine. */
-const missingLease = (node: NodeApi, id: LeaseId, grant?: ReadGrant): ApiError =>
+const missingLease = (node: KvNode, id: LeaseId, grant?: ReadGrant): ApiError =>
   errorOfOutcome(rejection(node.revision, 'lease-not-found', leaseNumbers(id)), { grant })
 
 function showLease(api: Api, operation: OperationOf<'show-lease'>, call: Call, respond: Respond) {

@@ -27,7 +27,7 @@ import {
 import { factsOf, type Operation } from '../../operations/index.ts'
 import type { RaftMember } from '../../raft/types.ts'
 import { asError } from '../../system/errors.ts'
-import type { NodeApi } from '../node/types.ts'
+import type { KvNode } from '../node/kv-node.ts'
 import { errorOfNode } from './errors.ts'
 import type { Call, Permit, Principal } from './operation.ts'
 import { timeLeftMs } from './read-options.ts'
@@ -39,7 +39,7 @@ export const demandsOf = (operation: Operation, { user }: Principal): readonly A
 // ---------------------------------------------------------------------------------------------------------------------
 
 /** The part of a node by which rights are decided. */
-export type RightsView = Pick<NodeApi, 'auth' | 'keysOfLease' | 'lease' | 'read'>
+export type RightsView = Pick<KvNode, 'auth' | 'keysOfLease' | 'lease' | 'read'>
 
 /** Keys of a lease that are read at once. */
 const SLICE = { rowsMax: 256, bytesMax: 256 * 1024 }
@@ -87,7 +87,7 @@ export const newerWithinMs = (call: Pick<Call, 'deadline'>): number =>
  * of the event loop are one request to the leader.
  */
 export function whenNewest(
-  node: Pick<NodeApi, 'read'>,
+  node: Pick<KvNode, 'read'>,
   timeoutMs: number,
   then: (error: ApiError | undefined) => void,
 ): void {
@@ -169,7 +169,7 @@ export const isExpired = (principal: Principal | undefined): boolean =>
   principal?.tokenEndsAt !== undefined && principal.tokenEndsAt <= Date.now()
 
 /** The error with which the call must be refused under the current rights, but for leases. */
-export function refusalNow({ auth }: Pick<NodeApi, 'auth'>, { permit }: Call): ApiError | undefined {
+export function refusalNow({ auth }: Pick<KvNode, 'auth'>, { permit }: Call): ApiError | undefined {
   if (!auth.enabled) return undefined
   if (permit === undefined) return unidentified()
   const { principal, demands } = permit

@@ -2,7 +2,7 @@
 
 import { type Command, type Outcome, outcomeKindOf } from '../../kv/index.ts'
 import type { Idempotency } from '../../operations/forms/index.ts'
-import type { Result } from '../node/types.ts'
+import type { Result } from '../node/result.ts'
 import type { Api } from './api.ts'
 import { errorOfNode, errorOfOutcome } from './errors.ts'
 import type { ApiResult, Call, Respond } from './operation.ts'

@@ -13,9 +13,10 @@ import {
 import type { RangeRequest } from '../../operations/index.ts'
 import { ScanEndedError } from '../../storage/index.ts'
 import { asError } from '../../system/errors.ts'
+import type { KvNode } from '../node/kv-node.ts'
 import type { MetadataScan } from '../node/metadata-scan.ts'
-import type { RecordScan, RecordScanOptions, SliceLimits } from '../node/record-scan.ts'
-import type { NodeApi, Result, SlicedScan } from '../node/types.ts'
+import type { RecordScan, RecordScanOptions, SlicedScan, SliceLimits } from '../node/record-scan.ts'
+import type { Result } from '../node/result.ts'
 import type { OutboundBudget, Reservation } from './budget.ts'
 import { errorOfNode } from './errors.ts'
 import type { ApiLimits } from './limits.ts'
@@ -62,13 +63,13 @@ class Semaphore {
 
 /** All ranges that a node reads for its clients. */
 export class Ranges {
-  readonly #node: NodeApi
+  readonly #node: KvNode
   readonly #limits: ApiLimits
   readonly #outbound: OutboundBudget
   readonly #slices: Semaphore
   #open = 0
 
-  constructor(node: NodeApi, limits: ApiLimits, outbound: OutboundBudget) {
+  constructor(node: KvNode, limits: ApiLimits, outbound: OutboundBudget) {
     this.#node = node
     this.#limits = limits
     this.#outbound = outbound

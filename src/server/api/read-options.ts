@@ -7,7 +7,8 @@ import {
   type ReadGrant,
   type Revision,
 } from '../../operations/forms/index.ts'
-import type { NodeApi, ReadRequirements } from '../node/types.ts'
+import type { KvNode } from '../node/kv-node.ts'
+import type { ReadRequirements } from '../node/reads.ts'
 import type { Call } from './operation.ts'
 
 /** Time until the deadline of a call, at least 1 ms. */
@@ -22,7 +23,7 @@ export function readOptions(freshness: FreshnessOptions, timeoutMs: number): Rea
 }
 
 /** Throws `ApiError` if the store cannot be read as it was at `revision`. */
-export function checkRevision(node: NodeApi, revision: Revision | undefined, grant: ReadGrant): void {
+export function checkRevision(node: KvNode, revision: Revision | undefined, grant: ReadGrant): void {
   if (revision === undefined) return
   const { history } = node
   if (revision > grant.revision)

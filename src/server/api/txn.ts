@@ -24,15 +24,15 @@ import type {
   KvTxnOperationResult,
   KvTxnResult,
 } from '../../operations/index.ts'
+import type { KvNode } from '../node/kv-node.ts'
 import type { MetadataScan } from '../node/metadata-scan.ts'
 import type { RecordScan } from '../node/record-scan.ts'
-import type { NodeApi } from '../node/types.ts'
 import type { Reservation } from './budget.ts'
 import { errorOfOutcome } from './errors.ts'
 import { finish, type Instant, type Ranges } from './ranges.ts'
 
 /** Throws `ApiError` for a transaction that is refused whatever the store has. */
-export function checkTxn(node: NodeApi, txn: KvTxn): void {
+export function checkTxn(node: KvNode, txn: KvTxn): void {
   const fault = txnFault(txn)
   if (fault !== undefined)
     throw errorOfOutcome(rejection(node.revision, fault, [TXN_OPERATIONS_MAX, TXN_DEPTH_MAX]))

@@ -3,7 +3,7 @@
 import { watchFloor } from '../../kv/index.ts'
 import type { Revision } from '../../operations/forms/index.ts'
 import { ApiError } from '../../operations/forms/index.ts'
-import type { NodeApi } from '../node/types.ts'
+import type { KvNode } from '../node/kv-node.ts'
 import type { PermittedWatch, WatchEnd, WatchHandle, WatchSink } from '../node/watch/index.ts'
 import { errorOfNode } from './errors.ts'
 import type { ApiLimits } from './limits.ts'
@@ -12,7 +12,7 @@ import type { ApiLimits } from './limits.ts'
  * Begins a watch within the callback of a linearizable read: then the revision of the store includes all changes that
  * were answered before the request. Throws `ApiError`.
  */
-export function beginWatch(node: NodeApi, request: PermittedWatch, sink: WatchSink): WatchHandle {
+export function beginWatch(node: KvNode, request: PermittedWatch, sink: WatchSink): WatchHandle {
   const begun = node.watch(request, sink)
   if (!begun.ok) throw errorOfNode(begun.problem)
   const { from } = begun.value

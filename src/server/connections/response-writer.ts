@@ -12,7 +12,7 @@ import {
   PIECE_BYTES,
   writeChunked,
 } from '../api/budget.ts'
-import type { NodeApi } from '../node/types.ts'
+import type { KvNode } from '../node/kv-node.ts'
 import type { IncomingRequest } from './body.ts'
 import {
   type BodySink,
@@ -24,7 +24,7 @@ import {
 } from './messages.ts'
 
 export interface ResponseWriterOptions {
-  readonly node: NodeApi
+  readonly node: KvNode
   readonly outbound: OutboundBudget
   readonly outboundOfStrangers: OutboundBudget
   readonly keepAliveMs: number

@@ -22,8 +22,9 @@ import type { BudgetPart } from '../api/budget.ts'
 import { changeOutcomes } from '../api/errors.ts'
 import type { ApiResult, RowStream } from '../api/operation.ts'
 import type { BodySink, HttpRequest, HttpResponse, PageSlices } from '../connections/messages.ts'
+import type { KvNode } from '../node/kv-node.ts'
 import { hex } from '../node/state-hashes.ts'
-import type { DriverStatus, NodeApi } from '../node/types.ts'
+import type { DriverStatus } from '../node/status.ts'
 import { watchResponse } from './watch.ts'
 
 /** Decodes a GET of a range. Its records are collected as JSON. Throws `ApiError`. */
@@ -76,7 +77,7 @@ class JsonPage {
 
 /** Data that responses need beside a result. */
 export interface EncodeContext {
-  readonly node: NodeApi
+  readonly node: KvNode
   /** Version of the program. */
   readonly version: string
   readonly errorOf: (error: unknown) => ApiError
@@ -317,7 +318,7 @@ function statusResult(
 
 const finite = (value: number): number | undefined => (Number.isFinite(value) ? value : undefined)
 
-function clusterResult({ raft }: DriverStatus, { clusterId, leaderName }: NodeApi): ClusterResult {
+function clusterResult({ raft }: DriverStatus, { clusterId, leaderName }: KvNode): ClusterResult {
   const joint = raft.configuration.votersOutgoing.length > 0
   return { clusterId, leader: leaderName, term: raft.term, joint, members: describeMembers(raft) }
 }

@@ -14,7 +14,8 @@ import { splitTarget } from '../connections/target.ts'
 import { health, readiness } from '../http/health.ts'
 import { METRICS_CONTENT_TYPE } from '../node/metric-list.ts'
 import type { Metrics } from '../node/metrics.ts'
-import type { DriverStatus, ListenAddress, Logger } from '../node/types.ts'
+import type { DriverStatus } from '../node/status.ts'
+import type { ListenAddress, Logger } from '../options.ts'
 
 /** Connections of one listener. One more closes the oldest of the network that has most. */
 const CONNECTIONS_MAX = 64

@@ -21,8 +21,8 @@ import type { Item, ItemLimits } from '../../operations/mux/form.ts'
 import type { Api } from '../api/api.ts'
 import { execute } from '../api/execute.ts'
 import type { StallLimits } from '../connections/limits.ts'
+import type { KvNode } from '../node/kv-node.ts'
 import type { Metrics } from '../node/metrics.ts'
-import type { NodeApi } from '../node/types.ts'
 import { type ConnectionOptions, type MuxClient, MuxConnection } from './connection.ts'
 import type { MuxLimits } from './limits.ts'
 import { type MuxCall, MuxPage } from './mux-call.ts'
@@ -223,12 +223,12 @@ const CHECK_MS_MAX = 5_000
 const FRAGMENTS_MAX = 1_024
 const CHUNKS_MAX = 16 * 1_024
 
-const leaderOf = ({ term, leaderName }: NodeApi): KnownLeader => ({ term, name: leaderName })
+const leaderOf = ({ term, leaderName }: KvNode): KnownLeader => ({ term, name: leaderName })
 
 /** Time for a client to answer the close frame. The types of `ws` lack this option. */
 const closingWithin = (closeTimeout: number): object => ({ closeTimeout })
 
-const welcomeOf = (node: NodeApi, server: string, limits: MuxLimits): ConnectionWelcome => ({
+const welcomeOf = (node: KvNode, server: string, limits: MuxLimits): ConnectionWelcome => ({
   cluster: node.clusterId,
   node: node.name,
   server,

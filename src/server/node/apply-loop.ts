@@ -1,7 +1,7 @@
 // The loop that applies committed entries. One run takes at most `applySliceMs`, so that heartbeats and reads do not
 // wait.
 
-import type { KvState } from '../../kv/index.ts'
+import type { Applied, KvState, Steps } from '../../kv/index.ts'
 import {
   type Entry,
   encodeAppliedState,
@@ -11,9 +11,10 @@ import {
 } from '../../raft/index.ts'
 import type { Storage } from '../../storage/types.ts'
 import { Applier, type ApplierEvents } from './applier.ts'
+import type { Clock } from './clock.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import type { DriverLimits } from './limits.ts'
-import type { Clock } from './types.ts'
+import type { NodeEvents } from './node-events.ts'
 
 export interface ApplyLoopOptions {
   readonly clock: Clock
@@ -24,18 +25,18 @@ export interface ApplyLoopOptions {
   >
   readonly raft: Pick<Raft, 'appliedState'>
   readonly lifecycle: Pick<Lifecycle, 'end' | 'fail' | 'failOnThrow'>
-  /** Reports to the core that its entry at this index is applied. */
-  coreEntryApplied(index: LogIndex): void
-  /** The core's configuration after an entry of the core. */
-  configurationChanged(): void
-  readonly entryApplied: ApplierEvents['applied']
-  readonly leaseChanged: ApplierEvents['leaseChanged']
-  readonly authChanged: ApplierEvents['authChanged']
-  /** Entries were applied, up to `index`. */
-  sliceApplied(count: number, index: LogIndex): void
+  readonly events: Pick<
+    NodeEvents,
+    | 'coreEntryApplied'
+    | 'configurationApplied'
+    | 'entryApplied'
+    | 'leaseChanged'
+    | 'authChanged'
+    | 'entriesApplied'
+  >
 }
 
-export class ApplyLoop {
+export class ApplyLoop implements ApplierEvents {
   readonly #options: ApplyLoopOptions
   readonly #applier: Applier
   /** The commit index at the start. The node is not ready before it has applied everything up to there. */
@@ -45,17 +46,9 @@ export class ApplyLoop {
 
   constructor(options: ApplyLoopOptions) {
     this.#options = options
-    const { lifecycle, limits, storage } = options
+    const { limits, storage } = options
     this.#commitAtStart = storage.hardState.commit
-    const events: ApplierEvents = {
-      coreEntryApplied: (entry) => this.#coreEntryApplied(entry),
-      applied: options.entryApplied,
-      leaseChanged: options.leaseChanged,
-      authChanged: options.authChanged,
-      entryRead: () => lifecycle.failOnThrow(() => this.#run()),
-      failed: (error) => lifecycle.fail(error),
-    }
-    this.#applier = new Applier(storage, events, limits.applyKeysAtOnce)
+    this.#applier = new Applier(storage, this, limits.applyKeysAtOnce)
   }
 
   get state(): KvState {
@@ -110,7 +103,7 @@ export class ApplyLoop {
       const enough = (): boolean => clock.now() >= until || isFull()
       const isOver = this.#applier.run(enough, limits.applySliceSteps, isFull)
       const { index } = this.#applier
-      if (index > before) this.#options.sliceApplied(index - before, index)
+      if (index > before) this.#options.events.entriesApplied(index - before, index)
       if (isOver || clock.now() >= until) break
     }
     this.#isRunning = false
@@ -128,10 +121,34 @@ export class ApplyLoop {
     return storage.overlayBytes >= limits.overlayBytesMax
   }
 
-  #coreEntryApplied({ index }: Entry): Uint8Array {
-    this.#options.coreEntryApplied(index)
-    const raftState = encodeAppliedState(this.#options.raft.appliedState())
-    this.#options.configurationChanged()
+  // -------------------------------------------------------------------------------------------------------------------
+  // Events of the applier
+
+  coreEntryApplied({ index }: Entry): Uint8Array {
+    const { events, raft } = this.#options
+    events.coreEntryApplied(index)
+    const raftState = encodeAppliedState(raft.appliedState())
+    events.configurationApplied()
     return raftState
+  }
+
+  applied(entry: Entry, result: Applied | undefined): Steps<void> | undefined {
+    return this.#options.events.entryApplied(entry, result)
+  }
+
+  leaseChanged(rowKey: Uint8Array, row: Uint8Array | undefined, clusterTimeMs: number): void {
+    this.#options.events.leaseChanged(rowKey, row, clusterTimeMs)
+  }
+
+  authChanged(rowKey: Uint8Array): void {
+    this.#options.events.authChanged(rowKey)
+  }
+
+  entryRead(): void {
+    this.#options.lifecycle.failOnThrow(() => this.#run())
+  }
+
+  failed(error: Error): void {
+    this.#options.lifecycle.fail(error)
   }
 }

@@ -4,27 +4,33 @@
 import type { KvState } from '../../kv/index.ts'
 import { assertNever, type LogIndex, type Raft, type ReplicaId } from '../../raft/index.ts'
 import { type Storage, UnfitReplicaError } from '../../storage/index.ts'
+import type { Logger } from '../options.ts'
+import type { Clock, Timer } from './clock.ts'
+import type { DiskSpacePolicy } from './disk-space-policy.ts'
 import { HistoryCompactor } from './history-compactor.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import type { DriverLimits } from './limits.ts'
 import type { Members } from './members.ts'
+import type { StateHashAt } from './network.ts'
+import type { PeerSender } from './peer-sender.ts'
+import type { Proposer } from './proposer.ts'
 import { Scrubber } from './scrubber.ts'
 import { StateHashes } from './state-hashes.ts'
-import type { Clock, Logger, NodeApi, StateHashAt, Timer } from './types.ts'
+import type { LeaderLoss } from './watch/leader-loss.ts'
 
 export interface BackgroundChecksOptions {
   readonly clock: Clock
   readonly logger: Logger
   readonly storage: Storage
   readonly limits: DriverLimits
-  readonly raft: Pick<Raft, 'id' | 'clusterTimeMs'>
+  readonly raft: Pick<Raft, 'id' | 'clusterTimeMs' | 'stalenessMs'>
   readonly lifecycle: Pick<Lifecycle, 'end' | 'fail' | 'failOnThrow'>
   readonly members: Pick<Members, 'configuration'>
   readonly applied: { readonly state: KvState; readonly index: LogIndex }
-  readonly node: Pick<NodeApi, 'propose'>
-  sendStateHash(at: StateHashAt): void
-  /** Called every `hashIdleMs`. */
-  checkSpace(): void
+  readonly proposer: Pick<Proposer, 'propose'>
+  readonly peers: Pick<PeerSender, 'sendStateHash'>
+  readonly spacePolicy: Pick<DiskSpacePolicy, 'isBehind' | 'handOverIfShort'>
+  readonly leaderLoss: Pick<LeaderLoss, 'withoutSpace'>
 }
 
 export class BackgroundChecks {
@@ -52,7 +58,7 @@ export class BackgroundChecks {
         })
         return row
       },
-      propose: (request, done) => options.node.propose(request, limits.hashIdleMs, ({ ok }) => done(ok)),
+      propose: (request, done) => options.proposer.propose(request, limits.hashIdleMs, ({ ok }) => done(ok)),
     })
   }
 
@@ -108,15 +114,22 @@ export class BackgroundChecks {
     this.#timer = clock.after(limits.hashIdleMs, () => {
       this.#reportHash()
       this.#compactor.check(true)
-      this.#options.checkSpace()
+      this.#checkSpace()
       if (lifecycle.end === undefined) this.#arm()
     })
+  }
+
+  /** Space may have become short, or have been short for long. */
+  #checkSpace(): void {
+    const { clock, leaderLoss, raft, spacePolicy } = this.#options
+    if (spacePolicy.isBehind) leaderLoss.withoutSpace(raft.stalenessMs(clock.now()))
+    spacePolicy.handOverIfShort()
   }
 
   #reportHash(): void {
     const { applied, raft, storage } = this.#options
     const at = { index: applied.index, hash: storage.stateHash }
-    this.#options.sendStateHash(at)
+    this.#options.peers.sendStateHash(at)
     this.hashReported(raft.id, at)
   }
 }

@@ -1,19 +1,22 @@
-// The real clock. The simulator's clock has the same three methods and shows virtual time.
+// The clock of a node. The driver reads time and waits only through it, so that the simulator can run the driver in
+// virtual time.
 
-import { performance } from 'node:perf_hooks'
-import type { Clock, Timer } from './types.ts'
+import type { MonotonicMs } from '../../raft/types.ts'
 
-export const systemClock: Clock = {
-  // CLOCK_MONOTONIC advances while the process is stopped by a signal, so a paused leader finds that its lease has
-  // expired. It stands still while the whole machine is suspended (a laptop asleep, a virtual machine paused or
-  // moved). A leader that resumes after that assumes that its lease still holds and that its state is newer than it
-  // is. Node has no other clock.
-  now: () => performance.now(),
-  after(delayMs, run): Timer {
-    const timer = setTimeout(run, delayMs)
-    return { cancel: () => clearTimeout(timer) }
-  },
-  soon(run) {
-    setImmediate(run)
-  },
+export interface Timer {
+  cancel(): void
+}
+
+export interface Clock {
+  /**
+   * Monotonic time: it is never set back, and advances while the process is stopped (not while the whole machine is
+   * suspended, see `system-clock.ts`).
+   */
+  now(): MonotonicMs
+  after(delayMs: number, run: () => void): Timer
+  /**
+   * Runs at the end of this turn of the event loop, so that events that arrived together are handled together. Calls
+   * may run in any order.
+   */
+  soon(run: () => void): void
 }

@@ -6,7 +6,7 @@
 import type { Request } from '../../kv/index.ts'
 import { CLUSTER_VERSION } from '../../operations/forms/settings.ts'
 import type { RaftMember, ReplicaId } from '../../raft/index.ts'
-import type { Problem } from './types.ts'
+import type { Problem } from './result.ts'
 
 export class ClusterVersions {
   readonly #self: ReplicaId

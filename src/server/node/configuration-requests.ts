@@ -11,10 +11,11 @@ import {
   type LeaderLeaseSetting,
   type Raft,
 } from '../../raft/index.ts'
+import type { Clock } from './clock.ts'
 import type { Members } from './members.ts'
 import type { Proposer } from './proposer.ts'
+import type { Problem, Result } from './result.ts'
 import type { StateWaiters } from './state-waiters.ts'
-import type { Clock, Problem, Result } from './types.ts'
 
 export interface ConfigurationRequestsOptions {
   readonly clock: Clock

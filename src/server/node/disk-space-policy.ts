@@ -17,10 +17,13 @@ import {
   type Refusal,
 } from '../../raft/index.ts'
 import type { Storage } from '../../storage/types.ts'
+import type { Logger } from '../options.ts'
+import type { Clock } from './clock.ts'
+import type { DiskSpaceState } from './disk-space.ts'
 import { type Disk, DiskSpace } from './disk-space.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import type { DriverLimits } from './limits.ts'
-import type { Clock, DiskSpaceState, Logger } from './types.ts'
+import type { NodeEvents } from './node-events.ts'
 
 /** The pause between two hand-overs by one node. If all disks are short, leadership moves no more often. */
 const HAND_OVER_PAUSE_MS = 60_000
@@ -34,8 +37,7 @@ export interface DiskSpacePolicyOptions {
   readonly storage: Pick<Storage, 'applied' | 'compactDatabase' | 'endOldScans'>
   readonly raft: Raft
   readonly lifecycle: Pick<Lifecycle, 'fail'>
-  /** Begins the transfer of leadership to the voter with the longest log. */
-  handOver(): void
+  readonly events: Pick<NodeEvents, 'step'>
 }
 
 export class DiskSpacePolicy {
@@ -123,10 +125,12 @@ export class DiskSpacePolicy {
    * periodically. A leader that has applied an entry of its own term knows which followers store entries.
    */
   handOverIfShort(): void {
-    const { clock, handOver, raft, storage } = this.#options
+    const { clock, events, raft, storage } = this.#options
     if (!this.#shouldHandOver || storage.applied.term < raft.term) return
-    this.#nextHandOverAt = clock.now() + HAND_OVER_PAUSE_MS
-    handOver()
+    const now = clock.now()
+    this.#nextHandOverAt = now + HAND_OVER_PAUSE_MS
+    // To the voter with the longest log.
+    events.step({ kind: 'transfer', now, to: undefined })
   }
 
   #spaceChanged(state: DiskSpaceState): void {

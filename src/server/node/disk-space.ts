@@ -24,8 +24,14 @@ import { existsSync, rmSync, type StatsFs, statfsSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { MonotonicMs } from '../../raft/index.ts'
+import type { Clock, Timer } from './clock.ts'
 import type { DriverLimits } from './limits.ts'
-import type { Clock, DiskSpaceState, Timer } from './types.ts'
+
+/**
+ * `low`: only changes that free space are accepted. `none`: no command is written, only the few small entries of
+ * consensus.
+ */
+export type DiskSpaceState = 'enough' | 'low' | 'none'
 
 /** The file system with the data of a node. */
 export interface Disk {

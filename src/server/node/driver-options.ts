@@ -2,9 +2,10 @@
 
 import type { RaftLimits, RaftTiming, RoleChange } from '../../raft/index.ts'
 import type { Storage } from '../../storage/types.ts'
+import type { CertificateExpiry, Logger, NodeEnd } from '../options.ts'
+import type { Clock } from './clock.ts'
 import type { Disk } from './disk-space.ts'
 import type { DriverLimits } from './limits.ts'
-import type { Clock, HostStatus, Logger, NodeEnd } from './types.ts'
 
 /** Receives the events for metrics. Every method is called on a hot path and must be cheap. */
 export interface DriverObserver {
@@ -13,6 +14,17 @@ export interface DriverObserver {
   batchStored(ms: number, entries: number): void
   entriesApplied(count: number): void
   roleChanged(change: RoleChange): void
+}
+
+/** The surroundings of the replica: its disk, files and backups. The values may be read at each access. */
+export interface HostStatus {
+  /** The size of the file system with the data directory; Infinity when it is unknown. */
+  readonly diskTotalBytes: number
+  readonly certificates: readonly CertificateExpiry[]
+  /** The age of the newest scheduled backup that this node knows; undefined: it knows none. */
+  readonly lastBackupAgeMs: number | undefined
+  /** Why the last scheduled backup of this node failed. */
+  readonly backupFailure: string | undefined
 }
 
 export interface DriverOptions {

@@ -1,10 +1,16 @@
-import type { KvState } from '../../kv/index.ts'
+// The driver of a node. It takes the steps of the consensus core, one at a time, and carries out their output: writes,
+// messages, outcomes of proposals and reads, entries to apply. It constructs the parts that do this work, receives what
+// they cause in each other (node-events.ts), and is the node to those who serve clients (kv-node.ts). It contains no
+// Raft and no I/O: it reaches the world through a clock, a network and a storage, whose completions are callbacks.
+
+import type { Applied, KvState, Steps } from '../../kv/index.ts'
 import type { KeyRow, LeaseId, ReadGrant, Revision } from '../../operations/forms/index.ts'
 import type {
   Configuration,
+  Entry,
   InFlightCounts,
   Input,
-  Message,
+  LogIndex,
   Output,
   Raft,
   RoleChange,
@@ -13,6 +19,7 @@ import type {
 } from '../../raft/index.ts'
 import { DISK_QUEUE_MAX } from '../../raft/index.ts'
 import { ALL_ROWS, type RowScan, ScanEndedError, UnfitReplicaError } from '../../storage/index.ts'
+import type { NodeEnd } from '../options.ts'
 import { ApplyLoop } from './apply-loop.ts'
 import { type Auth, AuthView } from './auth-view.ts'
 import { BackgroundChecks } from './background-checks.ts'
@@ -21,33 +28,31 @@ import { DiskSpacePolicy } from './disk-space-policy.ts'
 import { DiskSpeed } from './disk-speed.ts'
 import type { DriverOptions } from './driver-options.ts'
 import { EntryTraces, endingSpan } from './entry-traces.ts'
-import { GroupCommit, type StoredBatch } from './group-commit.ts'
+import { GroupCommit } from './group-commit.ts'
+import type { KvNode } from './kv-node.ts'
+import type { LeaseNow } from './leases/lease-rows.ts'
 import { LeaseService } from './leases/lease-service.ts'
 import { Lifecycle } from './lifecycle.ts'
 import { Members } from './members.ts'
 import { MetadataScan } from './metadata-scan.ts'
+import type { Network, NetworkEvents } from './network.ts'
 import { newRaft } from './new-raft.ts'
+import type { NodeEvents, StoredBatch } from './node-events.ts'
 import { PeerEvents } from './peer-events.ts'
+import { PeerSender } from './peer-sender.ts'
 import { Proposer } from './proposer.ts'
+import type { ReadRequirements } from './reads.ts'
 import { Reads } from './reads.ts'
+import type { SlicedScan } from './record-scan.ts'
 import { getRecord, KeyScan, RecordScan, type RecordScanOptions } from './record-scan.ts'
 import { removedText } from './removed.ts'
+import type { Result } from './result.ts'
 import { SnapshotTransfers } from './snapshot-transfers.ts'
 import { StateWaiters } from './state-waiters.ts'
+import type { DriverStatus } from './status.ts'
 import { flattenCounts, nodeStatus } from './status.ts'
 import { StepScheduler } from './step-scheduler.ts'
 import { type TransferRefusal, TransferRequests } from './transfer-requests.ts'
-import type {
-  DriverStatus,
-  LeaseNow,
-  Network,
-  NetworkEvents,
-  NodeApi,
-  NodeEnd,
-  ReadRequirements,
-  Result,
-  SlicedScan,
-} from './types.ts'
 import {
   type PermittedWatch,
   type WatchCounts,
@@ -57,13 +62,18 @@ import {
 } from './watch/index.ts'
 import { LeaderLoss } from './watch/leader-loss.ts'
 
-export class Driver implements NodeApi {
+/**
+ * A node. It owns the core and constructs the parts around it. Each part gets those that it uses, and reports its
+ * effects on others to the driver (`NodeEvents`).
+ */
+export class Driver implements KvNode {
   /** Receives the events of the network. */
   readonly events: NetworkEvents
   readonly #options: DriverOptions
   readonly #raft: Raft
   readonly #lifecycle: Lifecycle
   readonly #scheduler: StepScheduler
+  readonly #peers: PeerSender
   readonly #members: Members
   readonly #waits: StateWaiters
   readonly #proposer: Proposer
@@ -80,13 +90,12 @@ export class Driver implements NodeApi {
   readonly #watches: WatchHub
   readonly #leaderLoss: LeaderLoss
   readonly #traces: EntryTraces
-  #network: Network | undefined
 
   constructor(options: DriverOptions) {
-    const { clock, limits, logger, storage, timing } = options
+    const { clock, disk, limits, logger, observer, onEnd, peerAddress, storage, timing } = options
+    const { boot, identity } = storage
     this.#options = options
-    const network = (): Network | undefined => this.#network
-    const step = (input: Input): void => this.#step(input)
+    const events = this.#nodeEvents()
     const diskSpeed = new DiskSpeed(storage.batchLimits, DISK_QUEUE_MAX * timing.electionMaxMs)
     const raft = newRaft(options, {
       commandRefusal: (frame) => this.#spacePolicy.commandRefusal(frame),
@@ -95,117 +104,166 @@ export class Driver implements NodeApi {
         return { bytes: bytes - storage.overlayBytes, items }
       },
     })
-    this.#raft = raft
-    const { identity, boot } = storage
     const traces = new EntryTraces({ name: identity.name, replicaId: raft.id, boot })
-    this.#traces = traces
-    const lifecycle = new Lifecycle({
-      ...{ clock, limits, logger, storage, disk: options.disk, onEnd: options.onEnd },
-      abandonCommits: () => this.#commits.abandon(),
-      endWatches: (reason) => this.#watches.endAll(reason),
-      stopParts: (end) => this.#stopParts(end),
-    })
-    this.#lifecycle = lifecycle
-    const end = (): NodeEnd | undefined => lifecycle.end
-    const members = new Members({ raft, logger, setPeers: (peers) => this.#network?.setPeers(peers) })
-    this.#members = members
+    const lifecycle = new Lifecycle({ clock, limits, logger, storage, disk, events, onEnd })
+    const peers = new PeerSender(traces)
+    const members = new Members({ raft, logger, peers })
     const spacePolicy = new DiskSpacePolicy({
-      ...{ clock, limits, logger, storage, timing, raft, lifecycle, disk: options.disk },
-      handOver: () => this.#step({ kind: 'transfer', now: clock.now(), to: undefined }),
+      clock,
+      limits,
+      logger,
+      storage,
+      timing,
+      raft,
+      lifecycle,
+      disk,
+      events,
     })
-    this.#spacePolicy = spacePolicy
+    const { space } = spacePolicy
     const waits = new StateWaiters(clock)
+    const proposer = new Proposer({
+      clock,
+      limits,
+      raft,
+      lifecycle,
+      members,
+      waits,
+      traces,
+      boot,
+      observer,
+      events,
+    })
+    const applied = new ApplyLoop({ clock, storage, limits, raft, lifecycle, events })
+    const reads = new Reads({ clock, limits, raft, applied, spacePolicy, lifecycle, events })
+    const watches = new WatchHub({ clock, limits, storage, state: applied.state, lifecycle })
+    const leaderLoss = new LeaderLoss(clock, limits.watchLeaderlessMs, watches)
+    const checks = new BackgroundChecks({
+      clock,
+      logger,
+      storage,
+      limits,
+      raft,
+      lifecycle,
+      members,
+      applied,
+      proposer,
+      peers,
+      spacePolicy,
+      leaderLoss,
+    })
+    const leases = new LeaseService({
+      clock,
+      limits,
+      timing,
+      storage,
+      raft,
+      lifecycle,
+      applied,
+      peers,
+      proposer,
+      reads,
+    })
+    const commits = new GroupCommit({
+      clock,
+      storage,
+      limits,
+      raft,
+      space,
+      diskSpeed,
+      peers,
+      lifecycle,
+      events,
+    })
+    const snapshots = new SnapshotTransfers({
+      clock,
+      logger,
+      storage,
+      raft,
+      lifecycle,
+      members,
+      spacePolicy,
+      peers,
+      events,
+    })
+    const scheduler = new StepScheduler({
+      clock,
+      limits,
+      timing,
+      raft,
+      lifecycle,
+      proposer,
+      reads,
+      events,
+    })
+    this.#raft = raft
+    this.#traces = traces
+    this.#lifecycle = lifecycle
+    this.#peers = peers
+    this.#members = members
+    this.#spacePolicy = spacePolicy
     this.#waits = waits
     this.#transfers = new TransferRequests({
-      ...{ clock, limits, logger, raft, waits, end },
-      leaderName: () => this.leaderName,
-      step: (to, refuse) => this.#step({ kind: 'transfer', now: clock.now(), to }, refuse),
+      clock,
+      limits,
+      logger,
+      raft,
+      waits,
+      lifecycle,
+      members,
+      events,
     })
-    this.#proposer = new Proposer({
-      ...{ clock, limits, raft, lifecycle, waits, traces, boot, observer: options.observer },
-      wake: () => this.#scheduler.wake(),
-      step: (proposals) => this.#step({ kind: 'propose', now: clock.now(), proposals }),
-    })
-    const proposer = this.#proposer
+    this.#proposer = proposer
     this.#configurations = new ConfigurationRequests({ clock, raft, members, proposer, waits })
-    const applied = new ApplyLoop({
-      ...{ clock, storage, limits, raft, lifecycle },
-      coreEntryApplied: (index) => this.#step({ kind: 'applied', now: clock.now(), index }),
-      configurationChanged: () => this.#configurationChanged(),
-      entryApplied: ({ index }, result) => {
-        const steps = result && this.#watches.applied(result.state)
-        if (!traces.isEmpty) traces.applied(index, this.revision)
-        proposer.tracker.applied(index, result)
-        this.#checks.entryApplied(index)
-        return steps
-      },
-      leaseChanged: (...row) => this.#leases.rowChanged(...row),
-      authChanged: (rowKey) => this.#auth.rowChanged(rowKey),
-      sliceApplied: (count, index) => {
-        options.observer.entriesApplied(count)
-        this.#step({ kind: 'applied', now: clock.now(), index })
-        spacePolicy.handOverIfShort()
-        this.#reads.applied()
-        this.#checks.sliceApplied()
-        this.#leases.check()
-      },
-    })
     this.#applyLoop = applied
     this.#auth = new AuthView(storage, applied)
-    this.#checks = new BackgroundChecks({
-      ...{ clock, logger, storage, limits, raft, lifecycle, members, applied, node: this },
-      sendStateHash: (at) => this.#network?.sendStateHash(at),
-      checkSpace: () => {
-        if (spacePolicy.isBehind) this.#leaderLoss.withoutSpace(raft.stalenessMs(clock.now()))
-        spacePolicy.handOverIfShort()
-      },
-    })
-    const failed = (error: unknown): void => lifecycle.fail(error)
-    this.#watches = new WatchHub({ clock, limits, storage, state: applied.state, failed })
-    this.#leaderLoss = new LeaderLoss(clock, limits.watchLeaderlessMs, this.#watches)
-    this.#leases = new LeaseService({
-      ...{ clock, limits, timing, storage, raft, lifecycle, applied, network, node: this },
-    })
-    this.#commits = new GroupCommit(clock, storage, limits, {
-      ...{ raft, space: spacePolicy.space, diskSpeed },
-      send: (message) => this.#send(message),
-      stored: (batch) => this.#stored(batch),
-      failed,
-    })
-    this.#snapshots = new SnapshotTransfers({
-      ...{ clock, logger, storage, raft, lifecycle, members, spacePolicy, network, step },
-    })
-    this.#reads = new Reads(clock, limits, {
-      get revision() {
-        return applied.state.revision
-      },
-      get appliedIndex() {
-        return applied.index
-      },
-      get hasLeader() {
-        return raft.leader !== undefined
-      },
-      get endsAt() {
-        return spacePolicy.logEnd
-      },
-      stalenessMs: (now) => raft.stalenessMs(now),
-    })
-    this.#scheduler = new StepScheduler({
-      ...{ clock, limits, timing, raft, lifecycle, proposer, reads: this.#reads },
-      stepTick: () => this.#step({ kind: 'tick', now: clock.now() }),
-      stepReads: (reads) => this.#step({ kind: 'read', now: clock.now(), reads }),
-    })
+    this.#reads = reads
+    this.#watches = watches
+    this.#leaderLoss = leaderLoss
+    this.#checks = checks
+    this.#leases = leases
+    this.#commits = commits
+    this.#snapshots = snapshots
+    this.#scheduler = scheduler
     this.events = new PeerEvents({
-      ...{ clock, storage, raft, lifecycle, members, waits, spacePolicy, traces, step },
-      ...{ commits: this.#commits, leases: this.#leases, snapshots: this.#snapshots, checks: this.#checks },
-      peerAddress: options.peerAddress,
-      leaderConnected: () => this.#scheduler.unpark(),
+      clock,
+      storage,
+      raft,
+      lifecycle,
+      members,
+      waits,
+      commits,
+      spacePolicy,
+      leases,
+      snapshots,
+      checks,
+      traces,
+      scheduler,
+      peerAddress,
+      events,
     })
+  }
+
+  /** The effects of parts on parts that are made after them, and on the core. */
+  #nodeEvents(): NodeEvents {
+    return {
+      step: (input, refuse) => this.#step(input, refuse),
+      wake: () => this.#scheduler.wake(),
+      batchStored: (batch) => this.#batchStored(batch),
+      coreEntryApplied: (index) => this.#step({ kind: 'applied', now: this.#options.clock.now(), index }),
+      configurationApplied: () => this.#configurationApplied(),
+      entryApplied: (entry, result) => this.#entryApplied(entry, result),
+      leaseChanged: (rowKey, row, clusterTimeMs) => this.#leases.rowChanged(rowKey, row, clusterTimeMs),
+      authChanged: (rowKey) => this.#auth.rowChanged(rowKey),
+      entriesApplied: (count, index) => this.#entriesApplied(count, index),
+      abandoned: () => this.#commits.abandon(),
+      leaving: (reason) => void this.#watches.endAll(reason),
+      ended: (end) => this.#stopParts(end),
+    }
   }
 
   /** Starts to take part. `network` delivers its events to `events`. */
   start(network: Network): void {
-    this.#network = network
+    this.#peers.start(network)
     this.#members.setPeers()
     const { clock, storage } = this.#options
     this.#step({ kind: 'tick', now: clock.now() })
@@ -248,8 +306,7 @@ export class Driver implements NodeApi {
   }
 
   get leaderName(): string | undefined {
-    const { leader } = this.#raft
-    return leader === undefined ? undefined : this.#members.nameOf(leader)
+    return this.#members.leaderName
   }
 
   /** A snapshot from the leader is being installed. */
@@ -290,28 +347,19 @@ export class Driver implements NodeApi {
         groupCommit: this.#commits.inspect(),
         watches: this.#watches.inspect(),
         leases: this.#leases.inspect(),
-        links: this.#network?.inspect() ?? {},
+        links: this.#peers.inspect(),
       }),
     }
   }
 
-  propose(...[request, timeoutMs, done, trace]: Parameters<NodeApi['propose']>): void {
-    const refusal = this.#members.versions.refusal(request, this.configuration.members)
+  propose(...[request, timeoutMs, done, trace]: Parameters<KvNode['propose']>): void {
     const span = trace && this.#traces.startProposal(trace)
     const settle = span === undefined ? done : endingSpan(span, done)
-    this.#proposer.propose(request, refusal, timeoutMs, settle, span)
+    this.#proposer.propose(request, timeoutMs, settle, span)
   }
 
   read(options: ReadRequirements, done: (result: Result<ReadGrant>) => void): () => void {
-    const { end } = this.#lifecycle
-    if (end === undefined) {
-      const withdraw = this.#reads.add(options, done)
-      this.#scheduler.wake()
-      return withdraw
-    }
-    const problem = { code: 'not_ready', detail: end.reason, written: 'no' } as const
-    this.#options.clock.soon(() => done({ ok: false, problem }))
-    return () => {}
+    return this.#reads.read(options, done)
   }
 
   get(key: Uint8Array, done: (error: Error | undefined, record: KeyRow | undefined) => void): void {
@@ -349,7 +397,7 @@ export class Driver implements NodeApi {
     return this.#leases.ttlMsMin
   }
 
-  keepAlive(...keepAlive: Parameters<NodeApi['keepAlive']>): void {
+  keepAlive(...keepAlive: Parameters<KvNode['keepAlive']>): void {
     this.#leases.keepAlive(...keepAlive)
   }
 
@@ -357,7 +405,7 @@ export class Driver implements NodeApi {
     return this.#leases.get(id)
   }
 
-  remainingTtls(...asked: Parameters<NodeApi['remainingTtls']>): void {
+  remainingTtls(...asked: Parameters<KvNode['remainingTtls']>): void {
     this.#leases.remainingTtls(...asked)
   }
 
@@ -369,15 +417,15 @@ export class Driver implements NodeApi {
     return this.#leases.keysOf(id)
   }
 
-  change(...change: Parameters<NodeApi['change']>): void {
+  change(...change: Parameters<KvNode['change']>): void {
     this.#configurations.change(...change)
   }
 
-  setLeaderLeases(...setting: Parameters<NodeApi['setLeaderLeases']>): void {
+  setLeaderLeases(...setting: Parameters<KvNode['setLeaderLeases']>): void {
     this.#configurations.setLeaderLeases(...setting)
   }
 
-  transfer(...transfer: Parameters<NodeApi['transfer']>): void {
+  transfer(...transfer: Parameters<KvNode['transfer']>): void {
     this.#transfers.add(...transfer)
   }
 
@@ -431,7 +479,7 @@ export class Driver implements NodeApi {
     this.#leases.stop()
     this.#checks.stop()
     this.#spacePolicy.space.stop()
-    this.#network?.close()
+    this.#peers.close()
     this.#proposer.endAll(reason)
     this.#reads.endAll(reason)
     this.#watches.endAll(reason)
@@ -473,12 +521,6 @@ export class Driver implements NodeApi {
     this.#scheduler.stepEnded()
   }
 
-  #send(message: Message): void {
-    const traced = this.#traces.of(message)
-    if (traced.length > 0) this.#network?.sendTraces(message.to, traced)
-    this.#network?.send(message)
-  }
-
   #roleChanged(change: RoleChange): void {
     const { logger, observer } = this.#options
     const leader = change.leader === undefined ? undefined : this.#members.nameOf(change.leader)
@@ -495,19 +537,13 @@ export class Driver implements NodeApi {
     this.#waits.check()
   }
 
-  #configurationChanged(): void {
-    if (!this.#members.update()) return
-    this.#waits.check()
-    this.#endIfRemoved()
-  }
-
   #store(write: Write): void {
     this.#spacePolicy.space.writes(write.entries.reduce((sum, { frame }) => sum + frame.length, 0))
     if (write.snapshot !== undefined) this.#applyLoop.clear()
     this.#commits.enqueue(write)
   }
 
-  #stored({ entries, installed, write, termWrite, ms }: StoredBatch): void {
+  #batchStored({ entries, installed, write, termWrite, ms }: StoredBatch): void {
     const { clock, observer } = this.#options
     observer.batchStored(ms, entries)
     if (!this.#traces.isEmpty) this.#traces.stored(write)
@@ -527,7 +563,31 @@ export class Driver implements NodeApi {
     this.#options.logger.info({ index }, 'installed a snapshot')
     this.#proposer.tracker.skipped(index)
     this.#traces.skipped(index)
-    this.#configurationChanged()
+    this.#configurationApplied()
     this.#reads.applied()
+  }
+
+  #configurationApplied(): void {
+    if (!this.#members.update()) return
+    this.#waits.check()
+    this.#endIfRemoved()
+  }
+
+  #entryApplied({ index }: Entry, result: Applied | undefined): Steps<void> | undefined {
+    const steps = result && this.#watches.applied(result.state)
+    if (!this.#traces.isEmpty) this.#traces.applied(index, this.revision)
+    this.#proposer.tracker.applied(index, result)
+    this.#checks.entryApplied(index)
+    return steps
+  }
+
+  #entriesApplied(count: number, index: LogIndex): void {
+    const { clock, observer } = this.#options
+    observer.entriesApplied(count)
+    this.#step({ kind: 'applied', now: clock.now(), index })
+    this.#spacePolicy.handOverIfShort()
+    this.#reads.applied()
+    this.#checks.sliceApplied()
+    this.#leases.check()
   }
 }

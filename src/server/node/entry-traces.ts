@@ -15,7 +15,8 @@ import {
 } from '../../raft/index.ts'
 import { traceContextOf, traceHeaders } from '../../tracing/trace-context.ts'
 import { endFailed, tracer } from '../../tracing/tracer.ts'
-import type { NodeApi, TracedProposal } from './types.ts'
+import type { TracedProposal } from './network.ts'
+import type { CommandResult } from './result.ts'
 
 /** Limit on the traced entries in flight. Beyond it the oldest is forgotten: its proposal may be in no log. */
 export const ENTRY_TRACES_MAX = 1_024
@@ -23,7 +24,7 @@ export const ENTRY_TRACES_MAX = 1_024
 const PROPOSAL_CHARS_MAX = 64
 const NONE: readonly TracedProposal[] = []
 
-type ProposeCallback = Parameters<NodeApi['propose']>[2]
+type ProposeCallback = (result: CommandResult) => void
 
 interface EntryTrace {
   readonly proposal: string

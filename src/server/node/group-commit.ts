@@ -15,7 +15,6 @@ import {
   type HardState,
   type InFlightCounts,
   type LogIndex,
-  type Message,
   type Outgoing,
   type Term,
   type Write,
@@ -23,11 +22,14 @@ import {
 } from '../../raft/types.ts'
 import { costOf, cut, endAfter, type Room, type Storage } from '../../storage/index.ts'
 import { asError } from '../../system/errors.ts'
+import type { Clock, Timer } from './clock.ts'
 import type { DiskSpace } from './disk-space.ts'
 import type { DiskSpeed } from './disk-speed.ts'
+import type { Lifecycle } from './lifecycle.ts'
 import type { DriverLimits } from './limits.ts'
 import { LogRetention } from './log-retention.ts'
-import type { Clock, Timer } from './types.ts'
+import type { NodeEvents } from './node-events.ts'
+import type { PeerSender } from './peer-sender.ts'
 
 /**
  * The durable state that this replica reports, at one moment. The log object itself shows a truncation as soon as its
@@ -38,37 +40,26 @@ export interface DurableLogPosition {
   readonly lastIndex: LogIndex
 }
 
-export interface GroupCommitContext {
+export interface GroupCommitOptions {
+  readonly clock: Clock
+  readonly storage: Storage
+  readonly limits: DriverLimits
   /** Its newest hard state has a commit index that the writes submitted so far cover. */
   readonly raft: Pick<Raft, 'hardState' | 'needed'>
   /** While the disk is short of space, the log is kept no longer than needed. */
   readonly space: Pick<DiskSpace, 'state' | 'freeBytes'>
   /** Measures each batch. */
   readonly diskSpeed: Pick<DiskSpeed, 'began' | 'ended'>
-  send(message: Message): void
-  stored(batch: StoredBatch): void
-  /** Final: nothing is submitted after this. */
-  failed(error: Error): void
-}
-
-/** A batch that has become durable. */
-export interface StoredBatch {
-  readonly entries: number
-  /** Whether a snapshot in the batch has become the state. */
-  readonly installed: boolean
-  /** The newest write of the core that is completely durable, with this batch or earlier; 0 if there is none. */
-  readonly write: WriteNumber
-  /** The newest write whose term and vote are durable. */
-  readonly termWrite: WriteNumber
-  /** The duration of the batch. */
-  readonly ms: number
+  readonly peers: Pick<PeerSender, 'send'>
+  readonly lifecycle: Pick<Lifecycle, 'fail'>
+  readonly events: Pick<NodeEvents, 'batchStored'>
 }
 
 export class GroupCommit {
   readonly #clock: Clock
   readonly #storage: Storage
   readonly #limits: DriverLimits
-  readonly #context: GroupCommitContext
+  readonly #options: GroupCommitOptions
   readonly #tail: LogRetention
   /** Waiting writes, or parts of them. Each fits into a batch. */
   #writes: Write[] = []
@@ -86,11 +77,12 @@ export class GroupCommit {
   #idle: Timer | undefined
   #whenIdle: ((error?: Error) => void) | undefined
 
-  constructor(clock: Clock, storage: Storage, limits: DriverLimits, context: GroupCommitContext) {
+  constructor(options: GroupCommitOptions) {
+    const { clock, limits, storage } = options
     this.#clock = clock
     this.#storage = storage
     this.#limits = limits
-    this.#context = context
+    this.#options = options
     this.#tail = new LogRetention(limits)
     this.durable = { term: storage.hardState.term, lastIndex: storage.log.lastIndex() }
     this.#hardState = storage.hardState
@@ -115,7 +107,7 @@ export class GroupCommit {
   /** Sends the message at once, or when the writes that it names are durable. */
   send(outgoing: Outgoing): void {
     if (outgoing.after <= this.#durableWrite && outgoing.afterTerm <= this.#durableTermWrite) {
-      this.#context.send(outgoing.message)
+      this.#options.peers.send(outgoing.message)
       return
     }
     const same = this.#held.findLastIndex((older) => isRepeated(older, outgoing))
@@ -172,7 +164,7 @@ export class GroupCommit {
     const termWrite = this.#newestWrite
     this.#hardState = hardState
     const firstIndex = this.#storage.log.firstIndex()
-    const { diskSpeed, raft, space } = this.#context
+    const { diskSpeed, raft, space } = this.#options
     const compactLogTo = this.#tail.compactTo(firstIndex, this.#durableApplied, raft.needed, space)
     const began = this.#clock.now()
     this.#inFlight = true
@@ -198,7 +190,7 @@ export class GroupCommit {
 
   #fail(error: Error): void {
     this.#closed = true
-    this.#context.failed(error)
+    this.#options.lifecycle.fail(error)
     this.#whenIdle?.(error)
   }
 
@@ -222,7 +214,7 @@ export class GroupCommit {
    */
   #hardStateAfter(writes: readonly Write[]): HardState {
     const newest = this.#writes.at(-1)
-    if (newest === undefined) return this.#context.raft.hardState()
+    if (newest === undefined) return this.#options.raft.hardState()
     const { commit } = writes.at(-1)?.hardState ?? this.#hardState
     const end = endAfter(this.#storage.log.lastIndex(), writes)
     return { ...newest.hardState, commit: asIndex(Math.min(commit, end)) }
@@ -236,7 +228,7 @@ export class GroupCommit {
     const held = this.#held
     this.#held = []
     for (const outgoing of held) this.send(outgoing)
-    this.#context.stored({
+    this.#options.events.batchStored({
       entries: writes.reduce((sum, { entries }) => sum + entries.length, 0),
       installed: writes.some(({ snapshot }) => snapshot !== undefined),
       write: this.#durableWrite,

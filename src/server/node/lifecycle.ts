@@ -2,9 +2,11 @@
 
 import { CorruptionError, UnfitReplicaError } from '../../storage/index.ts'
 import type { Storage } from '../../storage/types.ts'
+import type { Logger, NodeEnd } from '../options.ts'
+import type { Clock } from './clock.ts'
 import type { Disk } from './disk-space.ts'
 import type { DriverLimits } from './limits.ts'
-import type { Clock, Logger, NodeEnd } from './types.ts'
+import type { NodeEvents } from './node-events.ts'
 
 export interface LifecycleOptions {
   readonly clock: Clock
@@ -12,12 +14,8 @@ export interface LifecycleOptions {
   readonly logger: Logger
   readonly storage: Pick<Storage, 'quarantine'>
   readonly disk: Pick<Disk, 'giveBackReserve'>
+  readonly events: Pick<NodeEvents, 'abandoned' | 'leaving' | 'ended'>
   readonly onEnd: (end: NodeEnd) => void
-  /** Submits no further batch to the storage. */
-  abandonCommits(): void
-  endWatches(reason: string): void
-  /** Stops all timers and closes the network. Every open request gets its answer. */
-  stopParts(end: NodeEnd): void
 }
 
 export class Lifecycle {
@@ -42,7 +40,7 @@ export class Lifecycle {
 
   /** Ends the node as if it were killed. */
   crash(): void {
-    this.#options.abandonCommits()
+    this.#options.events.abandoned()
     this.#endAs({ kind: 'crashed', reason: 'the node was crashed on purpose' })
   }
 
@@ -63,7 +61,7 @@ export class Lifecycle {
   #fail(error: unknown, end: NodeEnd): void {
     // A later start would find the damage only when it reads it, and its scrub of all rows takes hours.
     if (error instanceof UnfitReplicaError || error instanceof CorruptionError) this.#quarantine(end.reason)
-    this.#options.abandonCommits()
+    this.#options.events.abandoned()
     this.#endAs(end)
     this.#options.onEnd(end)
   }
@@ -91,7 +89,7 @@ export class Lifecycle {
   scheduleShutdown(reason: string): void {
     if (this.#isShutdownScheduled) return
     this.#isShutdownScheduled = true
-    this.#options.endWatches(reason)
+    this.#options.events.leaving(reason)
     this.#options.clock.after(this.#options.limits.removedGraceMs, () => this.refuse(reason))
   }
 
@@ -109,6 +107,6 @@ export class Lifecycle {
   #endAs(end: NodeEnd): void {
     if (this.end !== undefined) return
     this.end = end
-    this.#options.stopParts(end)
+    this.#options.events.ended(end)
   }
 }

@@ -1,15 +1,17 @@
 // The members of the cluster as this node has applied them, and the peers that it stays connected with.
 
 import { type Configuration, isMember, type Raft, type RaftMember, type ReplicaId } from '../../raft/index.ts'
+import type { Logger } from '../options.ts'
 import { ClusterVersions } from './cluster-version.ts'
 import { configurationLog } from './configuration-log.ts'
+import type { Greeting } from './network.ts'
+import type { PeerSender } from './peer-sender.ts'
 import { removedText } from './removed.ts'
-import type { Greeting, Logger } from './types.ts'
 
 export interface MembersOptions {
   readonly raft: Pick<Raft, 'id' | 'configuration' | 'leader' | 'settled'>
   readonly logger: Logger
-  setPeers(peers: readonly RaftMember[]): void
+  readonly peers: Pick<PeerSender, 'setPeers'>
 }
 
 export class Members {
@@ -32,6 +34,11 @@ export class Members {
 
   nameOf(id: ReplicaId): string | undefined {
     return this.configuration.members.find((member) => member.id === id)?.name
+  }
+
+  get leaderName(): string | undefined {
+    const { leader } = this.#options.raft
+    return leader === undefined ? undefined : this.nameOf(leader)
   }
 
   /** Why a replica that was removed may not connect. */
@@ -68,7 +75,7 @@ export class Members {
   setPeers(): void {
     const { id: self } = this.#options.raft
     const peers = this.configuration.members.filter(({ id }) => id !== self)
-    this.#options.setPeers([...peers, ...this.#outgoing])
+    this.#options.peers.setPeers([...peers, ...this.#outgoing])
   }
 
   /** Disconnects from replicas that are no longer needed. */

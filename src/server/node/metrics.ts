@@ -10,9 +10,10 @@ import type { CertificateExpiry } from '../options.ts'
 import { openFilesMax } from './descriptors.ts'
 import type { DriverObserver } from './driver-options.ts'
 import { MetricList } from './metric-list.ts'
+import type { PeerTotals } from './network.ts'
 import { EventLoopLag, openFiles } from './process-load.ts'
 import { DurationHistogram, RequestMetrics } from './request-metrics.ts'
-import type { DriverStatus, PeerTotals } from './types.ts'
+import type { DriverStatus } from './status.ts'
 import type { WatchCounts } from './watch/types.ts'
 
 /** Sources of values that are read at each scrape. Each owner registers its source when it exists. */

@@ -3,7 +3,6 @@
 import { CLUSTER_VERSION } from '../../operations/forms/settings.ts'
 import {
   finalConfiguration,
-  type Input,
   isMember,
   type LogIndex,
   type Message,
@@ -13,23 +12,25 @@ import {
 } from '../../raft/index.ts'
 import type { SnapshotSource, Storage } from '../../storage/types.ts'
 import type { BackgroundChecks } from './background-checks.ts'
+import type { Clock } from './clock.ts'
 import type { DiskSpacePolicy } from './disk-space-policy.ts'
 import type { EntryTraces } from './entry-traces.ts'
 import type { GroupCommit } from './group-commit.ts'
 import type { LeaseService } from './leases/lease-service.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import type { Members } from './members.ts'
-import type { SnapshotTransfers } from './snapshot-transfers.ts'
-import type { StateWaiters } from './state-waiters.ts'
 import type {
-  Clock,
   ForwardedKeepAlive,
   Greeting,
   KeepAliveAnswer,
   NetworkEvents,
   StateHashAt,
   TracedProposal,
-} from './types.ts'
+} from './network.ts'
+import type { NodeEvents } from './node-events.ts'
+import type { SnapshotTransfers } from './snapshot-transfers.ts'
+import type { StateWaiters } from './state-waiters.ts'
+import type { StepScheduler } from './step-scheduler.ts'
 
 export interface PeerEventsOptions {
   readonly clock: Clock
@@ -46,9 +47,8 @@ export interface PeerEventsOptions {
   readonly traces: Pick<EntryTraces, 'received'>
   /** host:port of the peer listener. */
   peerAddress(): string
-  step(input: Input): void
-  /** Requests that could not be forwarded while the connection to the leader was broken can be sent again. */
-  leaderConnected(): void
+  readonly scheduler: Pick<StepScheduler, 'unpark'>
+  readonly events: Pick<NodeEvents, 'step'>
 }
 
 export class PeerEvents implements NetworkEvents {
@@ -80,24 +80,25 @@ export class PeerEvents implements NetworkEvents {
 
   message(message: Message): void {
     const { clock, spacePolicy } = this.#options
-    this.#options.step({ kind: 'message', now: clock.now(), message: spacePolicy.receivable(message) })
+    this.#options.events.step({ kind: 'message', now: clock.now(), message: spacePolicy.receivable(message) })
   }
 
   connected({ replicaId: peer, boot, term, lastIndex, clusterVersion }: Greeting): void {
     const { clock, leases, members, raft } = this.#options
     members.versions.reported(peer, clusterVersion)
-    this.#options.step({ kind: 'connected', now: clock.now(), peer, boot, term, lastIndex })
+    this.#options.events.step({ kind: 'connected', now: clock.now(), peer, boot, term, lastIndex })
     leases.connected(peer)
-    if (peer === raft.leader) this.#options.leaderConnected()
+    // Requests that could not be forwarded while the connection to the leader was broken can be sent again.
+    if (peer === raft.leader) this.#options.scheduler.unpark()
   }
 
   disconnected(peer: ReplicaId): void {
-    this.#options.step({ kind: 'disconnected', now: this.#options.clock.now(), peer })
+    this.#options.events.step({ kind: 'disconnected', now: this.#options.clock.now(), peer })
     this.#options.leases.disconnected(peer)
   }
 
   unreachable(peer: ReplicaId): void {
-    this.#options.step({ kind: 'unreachable', now: this.#options.clock.now(), peer })
+    this.#options.events.step({ kind: 'unreachable', now: this.#options.clock.now(), peer })
   }
 
   stop(reason: string): void {

@@ -21,9 +21,10 @@ import {
   type ProposalOutcome,
   type Refusal,
 } from '../../raft/index.ts'
+import type { Clock, Timer } from './clock.ts'
 import type { DriverLimits } from './limits.ts'
 import { NumberMap } from './number-map.ts'
-import type { Clock, Problem, Result, Timer } from './types.ts'
+import type { Problem, Result } from './result.ts'
 
 /** Limit on how often the pause before a retry is doubled. While leadership is transferred, each try is a message. */
 const PAUSE_DOUBLINGS_MAX = 4

@@ -5,14 +5,17 @@ import { crc32 } from 'node:zlib'
 import type { Span } from '@opentelemetry/api'
 import { encodeRequest, type Request, requestKind } from '../../kv/index.ts'
 import { BODY_AT, newFrame, type Proposal, type Raft, readHeader, sealFrame } from '../../raft/index.ts'
+import type { Clock, Timer } from './clock.ts'
 import { commandDigest } from './command-digest.ts'
 import type { DriverObserver } from './driver-options.ts'
 import type { EntryTraces } from './entry-traces.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import type { DriverLimits } from './limits.ts'
+import type { Members } from './members.ts'
+import type { NodeEvents } from './node-events.ts'
 import { type ProposalEnd, ProposalTracker, type ProposalTrackerEvents } from './proposal-tracker.ts'
+import type { CommandResult, Problem } from './result.ts'
 import type { StateWaiters } from './state-waiters.ts'
-import type { Clock, NodeApi, Problem, Timer } from './types.ts'
 import { WriteCoalescer } from './write-coalescer.ts'
 
 export interface ProposerOptions {
@@ -24,9 +27,8 @@ export interface ProposerOptions {
   readonly waits: Pick<StateWaiters, 'check'>
   readonly observer: Pick<DriverObserver, 'proposalEnded'>
   readonly traces: Pick<EntryTraces, 'isEmpty' | 'proposed' | 'renewed' | 'failed'>
-  /** Calls `proposeQueued` at the end of this turn of the event loop. */
-  wake(): void
-  step(proposals: readonly Proposal[]): void
+  readonly members: Pick<Members, 'configuration' | 'versions'>
+  readonly events: Pick<NodeEvents, 'step' | 'wake'>
 }
 
 export class Proposer implements ProposalTrackerEvents {
@@ -60,18 +62,20 @@ export class Proposer implements ProposalTrackerEvents {
 
   propose(
     request: Request,
-    refusal: Problem | undefined,
     timeoutMs: number,
-    done: Parameters<NodeApi['propose']>[2],
-    span: Span | undefined,
+    done: (result: CommandResult) => void,
+    span: Span | undefined = undefined,
   ): void {
-    const problem = refusal ?? this.#refusal(this.#coalescer.bytes, this.#coalescer.size + 1)
+    const { configuration, versions } = this.#options.members
+    const problem =
+      versions.refusal(request, configuration.members) ??
+      this.#refusal(this.#coalescer.bytes, this.#coalescer.size + 1)
     if (problem !== undefined) {
       this.#options.clock.soon(() => done({ ok: false, problem }))
       return
     }
     this.#coalescer.add(request, timeoutMs, done, span)
-    this.#options.wake()
+    this.#options.events.wake()
   }
 
   /** Proposes an entry of the core. */
@@ -84,7 +88,7 @@ export class Proposer implements ProposalTrackerEvents {
     const seq = this.#nextSeq++
     const frame = this.#newFrame(seq, kind, 1, body)
     this.#seal(seq, frame, timeoutMs, done)
-    this.#options.wake()
+    this.#options.events.wake()
   }
 
   /** Proposes what is queued, or waits for more. */
@@ -108,7 +112,8 @@ export class Proposer implements ProposalTrackerEvents {
     const first = proposals[0]
     if (first === undefined) return
     this.#coalescer.proposed(first.seq)
-    this.#options.step(proposals)
+    const { clock, events } = this.#options
+    events.step({ kind: 'propose', now: clock.now(), proposals })
   }
 
   /** Answers every caller, because the node ends. */
@@ -158,7 +163,7 @@ export class Proposer implements ProposalTrackerEvents {
     request: Request,
     timeoutMs: number,
     count: number,
-    done: Parameters<NodeApi['propose']>[2],
+    done: (result: CommandResult) => void,
     span: Span | undefined,
   ): void {
     const seq = this.#nextSeq++

@@ -4,11 +4,30 @@
 // All linearizable reads of one turn of the event loop share one confirmation. A refused confirmation is requested
 // again until the read's time runs out. That is safe, because nothing was promised.
 
+import type { KvState } from '../../kv/types.ts'
 import type { ReadConsistency, ReadGrant, Revision } from '../../operations/forms/index.ts'
-import type { InFlightCounts, LogIndex, MonotonicMs, ReadOutcome, ReadRequest } from '../../raft/index.ts'
+import type {
+  InFlightCounts,
+  LogIndex,
+  MonotonicMs,
+  Raft,
+  ReadOutcome,
+  ReadRequest,
+} from '../../raft/index.ts'
+import type { Clock, Timer } from './clock.ts'
+import type { DiskSpacePolicy } from './disk-space-policy.ts'
+import type { Lifecycle } from './lifecycle.ts'
 import type { DriverLimits } from './limits.ts'
+import type { NodeEvents } from './node-events.ts'
 import { NumberMap } from './number-map.ts'
-import type { Clock, Problem, ReadRequirements, Result, Timer } from './types.ts'
+import type { Problem, Result } from './result.ts'
+
+export interface ReadRequirements {
+  readonly consistency: ReadConsistency
+  readonly maxStalenessMs?: number | undefined
+  readonly minRevision?: Revision | undefined
+  readonly timeoutMs: number
+}
 
 interface Waiter {
   readonly number: number
@@ -33,20 +52,20 @@ interface Confirmation {
   requestedAt: MonotonicMs
 }
 
-/** The state of the node that reads need. */
-export interface ReadState {
-  readonly revision: Revision
-  readonly appliedIndex: LogIndex
-  readonly hasLeader: boolean
-  /** Where the log ends because the disk has no room; undefined while it has room. */
-  readonly endsAt: LogIndex | undefined
-  stalenessMs(now: MonotonicMs): number | undefined
+export interface ReadsOptions {
+  readonly clock: Clock
+  readonly limits: DriverLimits
+  readonly raft: Pick<Raft, 'leader' | 'stalenessMs'>
+  readonly applied: { readonly index: LogIndex; readonly state: Pick<KvState, 'revision'> }
+  readonly spacePolicy: Pick<DiskSpacePolicy, 'logEnd'>
+  readonly lifecycle: Pick<Lifecycle, 'end'>
+  readonly events: Pick<NodeEvents, 'wake'>
 }
 
 export class Reads {
   readonly #clock: Clock
   readonly #limits: DriverLimits
-  readonly #state: ReadState
+  readonly #options: ReadsOptions
   #nextNumber = 1
   #nextId = 1
   #fresh: Waiter[] = []
@@ -70,10 +89,10 @@ export class Reads {
    */
   #endedEarly = 0
 
-  constructor(clock: Clock, limits: DriverLimits, state: ReadState) {
-    this.#clock = clock
-    this.#limits = limits
-    this.#state = state
+  constructor(options: ReadsOptions) {
+    this.#clock = options.clock
+    this.#limits = options.limits
+    this.#options = options
   }
 
   get hasFresh(): boolean {
@@ -103,7 +122,19 @@ export class Reads {
   }
 
   /** Returns a function that withdraws the read: if it still waits, it ends as `cancelled`. */
-  add(options: ReadRequirements, done: (result: Result<ReadGrant>) => void): () => void {
+  read(options: ReadRequirements, done: (result: Result<ReadGrant>) => void): () => void {
+    const { end } = this.#options.lifecycle
+    if (end === undefined) {
+      const withdraw = this.#add(options, done)
+      this.#options.events.wake()
+      return withdraw
+    }
+    const problem = { code: 'not_ready', detail: end.reason, written: 'no' } as const
+    this.#clock.soon(() => done({ ok: false, problem }))
+    return () => {}
+  }
+
+  #add(options: ReadRequirements, done: (result: Result<ReadGrant>) => void): () => void {
     const waiter: Waiter = {
       number: this.#nextNumber++,
       options,
@@ -191,14 +222,14 @@ export class Reads {
       for (const waiter of open) this.#parked.push(waiter)
       return
     }
-    const isApplied = this.#state.appliedIndex >= outcome.index
+    const isApplied = this.#options.applied.index >= outcome.index
     for (const waiter of open) {
       waiter.index = outcome.index
       if (outcome.leaderLease) waiter.served = 'lease'
       if (!isApplied) this.#awaitIndex(waiter, outcome.index)
     }
     if (isApplied) this.#grantAll(open)
-    else if (this.#state.endsAt !== undefined) this.#giveUpSoon(open)
+    else if (this.#options.spacePolicy.logEnd !== undefined) this.#giveUpSoon(open)
   }
 
   /**
@@ -207,11 +238,12 @@ export class Reads {
    */
   #giveUpSoon(waiters: readonly Waiter[]): void {
     this.#clock.after(this.#limits.readRetryMs, () => {
-      const { endsAt, appliedIndex } = this.#state
+      const { applied, spacePolicy } = this.#options
+      const endsAt = spacePolicy.logEnd
       if (endsAt === undefined) return
       for (const waiter of waiters) {
         const willArrive =
-          waiter.waitsFor === 'revision' ? appliedIndex < endsAt : (waiter.index ?? 0) <= endsAt
+          waiter.waitsFor === 'revision' ? applied.index < endsAt : (waiter.index ?? 0) <= endsAt
         if (waiter.open && !willArrive) this.#expire(waiter)
       }
     })
@@ -224,13 +256,13 @@ export class Reads {
 
   /** Called after more entries were applied. */
   applied(): void {
-    const applied = this.#state.appliedIndex
+    const applied = this.#options.applied.index
     let ready = 0
     while (ready < this.#awaitingIndex.length && (this.#awaitingIndex[ready]?.index ?? 0) <= applied) ready++
     if (ready > 0) this.#grantAll(this.#awaitingIndex.splice(0, ready))
     const reached: Waiter[] = []
     for (const waiter of this.#awaitingRevision)
-      if (this.#state.revision >= (waiter.options.minRevision ?? 0)) reached.push(waiter)
+      if (this.#options.applied.state.revision >= (waiter.options.minRevision ?? 0)) reached.push(waiter)
     for (const waiter of reached) this.#awaitingRevision.delete(waiter)
     this.#grantAll(reached)
   }
@@ -281,14 +313,15 @@ export class Reads {
   #grant(waiter: Waiter): void {
     if (!waiter.open) return
     const { minRevision, maxStalenessMs, consistency } = waiter.options
-    if (this.#state.revision < (minRevision ?? 0)) {
+    if (this.#options.applied.state.revision < (minRevision ?? 0)) {
       waiter.waitsFor = 'revision'
       if (waiter.timer === undefined) this.#arm(waiter)
       this.#awaitingRevision.add(waiter)
-      if (this.#state.endsAt !== undefined) this.#giveUpSoon([waiter])
+      if (this.#options.spacePolicy.logEnd !== undefined) this.#giveUpSoon([waiter])
       return
     }
-    const stalenessMs = consistency === 'stale' ? this.#state.stalenessMs(this.#clock.now()) : undefined
+    const stalenessMs =
+      consistency === 'stale' ? this.#options.raft.stalenessMs(this.#clock.now()) : undefined
     if (consistency === 'stale' && maxStalenessMs !== undefined) {
       if (stalenessMs === undefined || stalenessMs > maxStalenessMs) {
         this.#end(waiter, { ok: false, problem: tooStale(stalenessMs, maxStalenessMs) })
@@ -297,7 +330,7 @@ export class Reads {
     }
     this.#end(waiter, {
       ok: true,
-      value: { served: waiter.served, stalenessMs, revision: this.#state.revision },
+      value: { served: waiter.served, stalenessMs, revision: this.#options.applied.state.revision },
     })
   }
 
@@ -332,18 +365,19 @@ export class Reads {
   }
 
   #tellExpired(waiter: Waiter): void {
-    const { revision, hasLeader } = this.#state
+    const { applied, raft } = this.#options
+    const { revision } = applied.state
     const minRevision = waiter.options.minRevision
     if (waiter.waitsFor === 'revision') {
       const detail = `this node is at revision ${revision}, the request asks for at least ${minRevision}`
       this.#end(waiter, { ok: false, problem: { code: 'revision_behind', detail, written: 'no' } })
     } else if (waiter.waitsFor === 'index') {
-      const detail = `this node has applied up to ${this.#state.appliedIndex}, the read needs ${waiter.index}`
+      const detail = `this node has applied up to ${this.#options.applied.index}, the read needs ${waiter.index}`
       this.#end(waiter, { ok: false, problem: { code: 'not_ready', detail, written: 'no' } })
     } else if (waiter.waitsFor === 'turn') {
       const detail = 'more reads were to be answered than there was time for'
       this.#end(waiter, { ok: false, problem: { code: 'overloaded', detail, written: 'no' } })
-    } else if (hasLeader) {
+    } else if (raft.leader !== undefined) {
       const time = `${Number(waiter.options.timeoutMs.toFixed(3))} ms`
       const detail = `the ${time} of the request ran out before a majority of the voters confirmed the leader`
       this.#end(waiter, { ok: false, problem: { code: 'no_quorum', detail, written: 'no' } })

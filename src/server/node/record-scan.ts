@@ -31,6 +31,21 @@ export interface SliceLimits extends PageLimits {
   readonly readsMax?: number
 }
 
+/** Rows of one instant. `next`: one call at a time; then `finish` or `close`. */
+export interface SlicedScan<T> {
+  /**
+   * Reads the next page: at least one item, unless there is none. `more`: whether there are more items. With
+   * `readsMax` the page may end with fewer items, even without one; then `more` is undefined, which means unknown.
+   */
+  next(
+    limits: SliceLimits,
+    done: (error: Error | undefined, items: readonly T[], more: boolean | undefined) => void,
+  ): void
+  /** Without an error the items were complete. */
+  finish(done: WriteCallback): void
+  close(): void
+}
+
 export interface RecordScanOptions extends KeyRange {
   readonly reverse: boolean
   /** undefined: as the store is now. */

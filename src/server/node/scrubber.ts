@@ -1,8 +1,8 @@
 // The slow check of all rows, in the background: one slice at a time with pauses, a whole pass every few hours.
 
 import { Scrub, type Storage } from '../../storage/index.ts'
+import type { Clock, Timer } from './clock.ts'
 import type { DriverLimits } from './limits.ts'
-import type { Clock, Timer } from './types.ts'
 
 export class Scrubber {
   readonly #clock: Clock

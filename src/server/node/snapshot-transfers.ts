@@ -3,7 +3,6 @@
 import { decodeState } from '../../kv/index.ts'
 import {
   decodeAppliedState,
-  type Input,
   type LogIndex,
   type Raft,
   type ReplicaId,
@@ -11,10 +10,14 @@ import {
   type Term,
 } from '../../raft/index.ts'
 import type { SnapshotSink, SnapshotSource, Storage } from '../../storage/types.ts'
+import type { Logger } from '../options.ts'
+import type { Clock } from './clock.ts'
 import type { DiskSpacePolicy } from './disk-space-policy.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import type { Members } from './members.ts'
-import type { Clock, Logger, Network, NetworkEvents } from './types.ts'
+import type { NetworkEvents } from './network.ts'
+import type { NodeEvents } from './node-events.ts'
+import type { PeerSender } from './peer-sender.ts'
 
 export interface SnapshotTransfersOptions {
   readonly clock: Clock
@@ -24,9 +27,8 @@ export interface SnapshotTransfersOptions {
   readonly lifecycle: Pick<Lifecycle, 'end'>
   readonly members: Pick<Members, 'nameOf'>
   readonly spacePolicy: Pick<DiskSpacePolicy, 'snapshotRefusal' | 'space'>
-  /** Undefined before the start. */
-  network(): Pick<Network, 'sendSnapshot'> | undefined
-  step(input: Input): void
+  readonly peers: Pick<PeerSender, 'isStarted' | 'sendSnapshot'>
+  readonly events: Pick<NodeEvents, 'step'>
 }
 
 export class SnapshotTransfers {
@@ -45,21 +47,21 @@ export class SnapshotTransfers {
 
   /** `late`: how many snapshots came too late for the log (`ProgressStatus`). */
   send({ to, late }: SnapshotRequest): void {
-    const { logger, members, raft, storage } = this.#options
-    const network = this.#options.network()
-    if (this.#receivers.has(to) || network === undefined) return
+    const { logger, members, peers, raft, storage } = this.#options
+    if (this.#receivers.has(to) || !peers.isStarted) return
     this.#receivers.add(to)
     const source = storage.snapshotSource()
     const fields = { to: members.nameOf(to), index: source.meta.index }
     if (late === 0) logger.info(fields, 'sending a snapshot')
     else
       logger.warn({ ...fields, late }, 'sending a snapshot again: the one before came too late for the log')
-    network.sendSnapshot(to, raft.term, source)
+    peers.sendSnapshot(to, raft.term, source)
   }
 
   sent(peer: ReplicaId, index: LogIndex, ok: boolean): void {
     this.#receivers.delete(peer)
-    this.#options.step({ kind: 'snapshot-sent', now: this.#options.clock.now(), peer, index, ok })
+    const { clock, events } = this.#options
+    events.step({ kind: 'snapshot-sent', now: clock.now(), peer, index, ok })
   }
 
   offered(...[from, term, snapshotId, meta, done]: Parameters<NetworkEvents['snapshotOffered']>): void {
@@ -83,12 +85,12 @@ export class SnapshotTransfers {
 
   /** Reports a complete snapshot to the core. */
   received(from: ReplicaId, term: Term, snapshotId: string, meta: SnapshotSource['meta']): void {
-    const { clock, raft, step } = this.#options
+    const { clock, events, raft } = this.#options
     const state = decodeAppliedState(meta.applied.raft)
     const { clusterTimeMs } = decodeState(meta.applied.kv)
     const to = raft.id
     const core = { index: meta.index, term: meta.term, state }
-    step({
+    events.step({
       kind: 'message',
       now: clock.now(),
       message: { type: 'snapshot', from, to, term, snapshotId, meta: core, clusterTimeMs },

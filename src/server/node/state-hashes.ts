@@ -2,7 +2,7 @@
 // means that one of them is wrong: because of a bug, or because a disk returned other bytes than it was given.
 
 import type { LogIndex, ReplicaId } from '../../raft/types.ts'
-import type { StateHashAt } from './types.ts'
+import type { StateHashAt } from './network.ts'
 
 const INDEXES_KEPT = 64
 

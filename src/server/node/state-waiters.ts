@@ -1,7 +1,7 @@
 // Requests that complete when the node reaches a state: leadership has moved, a joint configuration is left, or no
 // work is in flight.
 
-import type { Clock } from './types.ts'
+import type { Clock } from './clock.ts'
 
 interface StateWaiter {
   readonly reached: () => boolean

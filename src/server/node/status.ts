@@ -1,5 +1,6 @@
 // The status of a node, and the numbers that `inspect` reports.
 
+import type { KvSettings, Revision } from '../../operations/forms/index.ts'
 import {
   DISK_QUEUE_MAX,
   type InFlightCounts,
@@ -9,15 +10,38 @@ import {
   type RaftStatus,
   type RaftTiming,
 } from '../../raft/index.ts'
+import type { ReplicaId } from '../../raft/types.ts'
 import type { Storage } from '../../storage/types.ts'
 import type { ApplyLoop } from './apply-loop.ts'
 import type { BackgroundChecks } from './background-checks.ts'
-import type { DiskSpace } from './disk-space.ts'
+import type { DiskSpace, DiskSpaceState } from './disk-space.ts'
 import { diskFullText } from './disk-space-policy.ts'
-import type { LeaseService } from './leases/lease-service.ts'
+import type { HostStatus } from './driver-options.ts'
+import type { LeaseCounts, LeaseService } from './leases/lease-service.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import type { Members } from './members.ts'
-import type { DriverStatus, HostStatus } from './types.ts'
+
+export interface DriverStatus {
+  readonly name: string
+  readonly clusterId: string
+  readonly replicaId: ReplicaId
+  readonly raft: RaftStatus
+  /** Free bytes of the file system with the data directory, at the last check. */
+  readonly diskFreeBytes: number
+  readonly diskSpace: DiskSpaceState
+  readonly revision: Revision
+  readonly settings: KvSettings
+  readonly stateHash: bigint
+  readonly leases: LeaseCounts
+  readonly host: HostStatus
+  /** Problems for an operator; empty when all is well. */
+  readonly errors: readonly string[]
+  /**
+   * Reasons why the node is not ready. Empty when it serves linearizable reads and forwards changes, is a voter, and
+   * its disk is not far behind.
+   */
+  readonly notReady: readonly string[]
+}
 
 export interface StatusSources {
   readonly storage: Pick<Storage, 'identity' | 'stateHash'>

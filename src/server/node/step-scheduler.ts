@@ -2,11 +2,12 @@
 // and to retry requests that no leader has accepted.
 
 import type { MonotonicMs, Raft, RaftTiming } from '../../raft/index.ts'
+import type { Clock, Timer } from './clock.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import type { DriverLimits } from './limits.ts'
+import type { NodeEvents } from './node-events.ts'
 import type { Proposer } from './proposer.ts'
 import type { Reads } from './reads.ts'
-import type { Clock, Timer } from './types.ts'
 
 export interface StepSchedulerOptions {
   readonly clock: Clock
@@ -16,8 +17,7 @@ export interface StepSchedulerOptions {
   readonly lifecycle: Pick<Lifecycle, 'end'>
   readonly proposer: Proposer
   readonly reads: Reads
-  stepTick(): void
-  stepReads(reads: ReturnType<Reads['nextBatch']>): void
+  readonly events: Pick<NodeEvents, 'step'>
 }
 
 export class StepScheduler {
@@ -44,13 +44,13 @@ export class StepScheduler {
   wake(): void {
     if (this.#isWakeScheduled) return
     this.#isWakeScheduled = true
-    const { clock, lifecycle, proposer, reads } = this.#options
+    const { clock, events, lifecycle, proposer, reads } = this.#options
     clock.soon(() => {
       this.#isWakeScheduled = false
       if (lifecycle.end !== undefined) return
       proposer.proposeQueued()
       const batch = reads.nextBatch()
-      if (batch.length > 0) this.#options.stepReads(batch)
+      if (batch.length > 0) events.step({ kind: 'read', now: clock.now(), reads: batch })
     })
   }
 
@@ -103,8 +103,8 @@ export class StepScheduler {
   }
 
   #tick(lateMs: MonotonicMs): void {
-    const { clock, raft, timing } = this.#options
-    const tick = (): void => this.#options.stepTick()
+    const { clock, events, raft, timing } = this.#options
+    const tick = (): void => events.step({ kind: 'tick', now: clock.now() })
     // After a stall, messages of the peers wait in the sockets. They are read first, before the peers are judged as
     // silent. If the stall ends just after an election timeout, the timer is not late, so a follower always does this.
     const mayElect = raft.role !== 'leader'

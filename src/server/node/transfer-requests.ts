@@ -1,9 +1,14 @@
 // Requests of clients for a transfer of leadership, until another node leads, the core gives up, or the time is over.
 
 import type { Output, Raft, ReplicaId } from '../../raft/index.ts'
+import type { Logger } from '../options.ts'
+import type { Clock } from './clock.ts'
+import type { Lifecycle } from './lifecycle.ts'
 import type { DriverLimits } from './limits.ts'
+import type { Members } from './members.ts'
+import type { NodeEvents } from './node-events.ts'
+import type { Problem, Result } from './result.ts'
 import type { StateWaiters } from './state-waiters.ts'
-import type { Clock, Logger, NodeApi, NodeEnd, Problem } from './types.ts'
 
 /** Called with the reason when the core refuses or abandons a transfer. */
 export type TransferRefusal = (detail: string) => void
@@ -14,10 +19,9 @@ export interface TransferRequestsOptions {
   readonly logger: Logger
   readonly raft: Pick<Raft, 'leader' | 'term'>
   readonly waits: StateWaiters
-  end(): NodeEnd | undefined
-  leaderName(): string | undefined
-  /** Requests the transfer from the core. */
-  step(to: ReplicaId | undefined, refuse: TransferRefusal): void
+  readonly lifecycle: Pick<Lifecycle, 'end'>
+  readonly members: Pick<Members, 'leaderName'>
+  readonly events: Pick<NodeEvents, 'step'>
 }
 
 export class TransferRequests {
@@ -32,7 +36,11 @@ export class TransferRequests {
     return this.#open.size
   }
 
-  add(to: ReplicaId | undefined, timeoutMs: number, done: Parameters<NodeApi['transfer']>[2]): void {
+  add(
+    to: ReplicaId | undefined,
+    timeoutMs: number,
+    done: (result: Result<{ readonly leader: string }>) => void,
+  ): void {
     const { clock, raft, waits } = this.#options
     const { leader: before, term } = raft
     const moved = (): boolean => {
@@ -47,7 +55,7 @@ export class TransferRequests {
       giveUp()
     }
     clock.soon(() => {
-      const end = this.#options.end()
+      const { end } = this.#options.lifecycle
       if (end !== undefined) {
         done({ ok: false, problem: { code: 'not_ready', detail: end.reason, written: 'no' } })
         return
@@ -61,7 +69,7 @@ export class TransferRequests {
       this.#open.add(refuse)
       giveUp = waits.until(moved, timeoutMs, (reached) => {
         this.#open.delete(refuse)
-        if (reached) done({ ok: true, value: { leader: this.#options.leaderName() ?? '' } })
+        if (reached) done({ ok: true, value: { leader: this.#options.members.leaderName ?? '' } })
         else if (refusal === undefined) done({ ok: false, problem: NOT_TAKEN_OVER })
         else {
           const code = raft.leader === undefined ? 'no_leader' : 'membership_refused'
@@ -70,7 +78,8 @@ export class TransferRequests {
       })
       // Leadership may have moved already. Then the new leader must not be requested to hand over again, perhaps to
       // this node, which is about to stop.
-      if (this.#open.has(refuse)) this.#options.step(to, refuse)
+      if (this.#open.has(refuse))
+        this.#options.events.step({ kind: 'transfer', now: clock.now(), to }, refuse)
     })
   }
 

@@ -19,10 +19,11 @@ import type { Command, Request } from '../../kv/index.ts'
 import { BATCH_COMMANDS_MAX } from '../../operations/batch.ts'
 import type { BatchedCommand } from '../../operations/index.ts'
 import type { MonotonicMs } from '../../raft/index.ts'
+import type { Clock } from './clock.ts'
 import type { DriverLimits } from './limits.ts'
-import type { Clock, NodeApi, Problem } from './types.ts'
+import type { CommandResult, Problem } from './result.ts'
 
-type ProposeCallback = Parameters<NodeApi['propose']>[2]
+type ProposeCallback = (result: CommandResult) => void
 type Proposed = Parameters<ProposeCallback>[0]
 /** `count`: the number of callers that wait for this request. `span`: of the first recorded one. */
 type Propose = (

@@ -2,7 +2,8 @@
 
 import type { MonotonicMs } from '../../raft/types.ts'
 import { ByNetwork } from '../by-network.ts'
-import type { Greeting, Timer } from '../node/types.ts'
+import type { Timer } from '../node/clock.ts'
+import type { Greeting } from '../node/network.ts'
 import { type Context, misidentity } from './context.ts'
 import type { Objection } from './newest-processes.ts'
 import type { Frame, Hello, Wire, WireOwner } from './wires.ts'

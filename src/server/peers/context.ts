@@ -1,7 +1,9 @@
 // The state that the parts of one node's links share.
 
 import type { RaftMember, ReplicaId } from '../../raft/types.ts'
-import type { Clock, Logger, NetworkEvents } from '../node/types.ts'
+import type { Clock } from '../node/clock.ts'
+import type { NetworkEvents } from '../node/network.ts'
+import type { Logger } from '../options.ts'
 import type { LinkCounters, LinkLimits } from './limits.ts'
 import type { NewestProcesses } from './newest-processes.ts'
 import type { MemberIdentity, Speaker, Wire, Wires } from './wires.ts'

@@ -3,7 +3,8 @@
 // Then the members of the configuration are requested to describe that replica. A certificate alone makes no member.
 
 import type { MonotonicMs, ReplicaId } from '../../raft/types.ts'
-import type { Clock, Greeting } from '../node/types.ts'
+import type { Clock } from '../node/clock.ts'
+import type { Greeting } from '../node/network.ts'
 import type { Identities } from './context.ts'
 import type { Frame, MemberIdentity } from './wires.ts'
 

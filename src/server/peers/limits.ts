@@ -1,6 +1,6 @@
 // The named limits of links and of the wires that carry them; documented in docs/reference/limits.md.
 
-import type { PeerTotals } from '../node/types.ts'
+import type { PeerTotals } from '../node/network.ts'
 
 export interface LinkLimits {
   /** Longest frame sent to, or accepted from, a peer after the handshake. */

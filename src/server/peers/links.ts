@@ -10,16 +10,16 @@ import type {
   Term,
 } from '../../raft/types.ts'
 import type { SnapshotSource } from '../../storage/types.ts'
+import type { Clock } from '../node/clock.ts'
 import type {
-  Clock,
   ForwardedKeepAlive,
   KeepAliveAnswer,
-  Logger,
   Network,
   NetworkEvents,
   StateHashAt,
   TracedProposal,
-} from '../node/types.ts'
+} from '../node/network.ts'
+import type { Logger } from '../options.ts'
 import { Acceptor } from './accept.ts'
 import type { Context } from './context.ts'
 import { KnownIdentities } from './known-identities.ts'

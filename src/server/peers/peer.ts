@@ -10,7 +10,8 @@
 // our connection is down, and the peer would never learn that.
 
 import type { InFlightCounts, RaftMember, ReplicaId } from '../../raft/types.ts'
-import type { Greeting, Timer } from '../node/types.ts'
+import type { Timer } from '../node/clock.ts'
+import type { Greeting } from '../node/network.ts'
 import { nameOf, refuseWire } from './accept.ts'
 import type { Context } from './context.ts'
 import { dial } from './dial.ts'

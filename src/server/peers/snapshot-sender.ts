@@ -5,7 +5,7 @@
 
 import type { ReplicaId, Term } from '../../raft/types.ts'
 import type { SnapshotSource } from '../../storage/types.ts'
-import type { Timer } from '../node/types.ts'
+import type { Timer } from '../node/clock.ts'
 import { nameOf } from './accept.ts'
 import type { Context } from './context.ts'
 import { dial } from './dial.ts'

@@ -9,7 +9,7 @@ import type {
   KeepAliveAnswer,
   StateHashAt,
   TracedProposal,
-} from '../node/types.ts'
+} from '../node/network.ts'
 
 /** The receiver's own driver makes a `snapshot` message when the stream is complete; it is never sent. */
 export type WireMessage = Exclude<Message, SnapshotMessage>

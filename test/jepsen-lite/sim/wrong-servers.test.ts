@@ -7,7 +7,7 @@ import { generate, judged } from '../../../jepsen-lite/sim/index.ts'
 import type { ReadGrant } from '../../../src/operations/forms/index.ts'
 import type { InFlightCounts } from '../../../src/raft/index.ts'
 import { Driver } from '../../../src/server/node/driver.ts'
-import type { Greeting } from '../../../src/server/node/types.ts'
+import type { Greeting } from '../../../src/server/node/network.ts'
 
 type Read = Driver['read']
 type Propose = Driver['propose']

@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import { createRelayMesh, type RelayMesh } from '../../../src/local/relays/mesh.ts'
-import type { ListenAddress } from '../../../src/server/node/types.ts'
+import type { ListenAddress } from '../../../src/server/options.ts'
 
 const NAMES = ['n1', 'n2', 'n3']
 

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 import { afterEach, expect, test } from 'vitest'
 import { createRelay, type Relay } from '../../../src/local/relays/relay.ts'
-import type { ListenAddress } from '../../../src/server/node/types.ts'
+import type { ListenAddress } from '../../../src/server/options.ts'
 
 const closing: (() => unknown)[] = []
 afterEach(async () => {

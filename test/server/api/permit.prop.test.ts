@@ -7,7 +7,7 @@ import { AuthState } from '../../../src/kv/index.ts'
 import type { LeaseId, Permission, Where } from '../../../src/operations/forms/index.ts'
 import type { KvTxn, KvTxnOperation, Operation } from '../../../src/operations/index.ts'
 import { decide } from '../../../src/server/api/permit.ts'
-import type { NodeApi } from '../../../src/server/node/types.ts'
+import type { KvNode } from '../../../src/server/node/kv-node.ts'
 import { runs } from '../../runs.ts'
 
 const NAMES = ['', 'a', 'a\0', 'a\0\0', 'ab', 'ab\0', 'b', 'b\0', 'ba', 'c', 'c\0', 'd'] as const
@@ -217,7 +217,7 @@ const sharedBy = ([first = '', ...others]: readonly string[]): string => {
 }
 
 /** A node that knows users and leases. */
-function nodeOf(roles: readonly (readonly Permission[])[], held: readonly (Lease | undefined)[]): NodeApi {
+function nodeOf(roles: readonly (readonly Permission[])[], held: readonly (Lease | undefined)[]): KvNode {
   const named = roles.map((permissions, at) => ({ name: `role${at}`, permissions }))
   const bob = {
     ...{ name: 'bob', madeAt: BOB, passwordHash: undefined, epoch: 1 },
@@ -255,7 +255,7 @@ function nodeOf(roles: readonly (readonly Permission[])[], held: readonly (Lease
         close() {},
       }
     },
-  } as unknown as NodeApi
+  } as unknown as KvNode
 }
 
 test('an operation is permitted exactly if each of its keys is', () => {

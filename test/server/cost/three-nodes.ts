@@ -14,10 +14,11 @@ import {
   encodeAppliedState,
   type RaftMember,
 } from '../../../src/raft/index.ts'
+import type { Clock, Timer } from '../../../src/server/node/clock.ts'
 import { Driver } from '../../../src/server/node/driver.ts'
 import { KeyIndex, keyIndexLimits } from '../../../src/server/node/key-index/key-index.ts'
 import { driverLimits, raftLimits, raftTiming } from '../../../src/server/node/limits.ts'
-import type { Clock, Result, Timer } from '../../../src/server/node/types.ts'
+import type { Result } from '../../../src/server/node/result.ts'
 import { LINK_LIMITS } from '../../../src/server/peers/index.ts'
 import { FrameReader, FrameWriter, frameBytes } from '../../../src/server/peers/tcp/frames.ts'
 import {

@@ -1,4 +1,4 @@
-// A NodeApi without consensus: the real state machine on rows in memory, and a few levers for what a cluster can be in.
+// A KvNode without consensus: the real state machine on rows in memory, and a few levers for what a cluster can be in.
 
 import {
   applyEntry,
@@ -38,26 +38,23 @@ import type {
 } from '../../../src/raft/types.ts'
 import { asIndex, asReplicaId, asTerm } from '../../../src/raft/types.ts'
 import { type Auth, AuthView } from '../../../src/server/node/auth-view.ts'
-import { systemClock } from '../../../src/server/node/clock.ts'
 import { commandDigest } from '../../../src/server/node/command-digest.ts'
+import type { KvNode } from '../../../src/server/node/kv-node.ts'
+import type { LeaseNow } from '../../../src/server/node/leases/lease-rows.ts'
 import { leaseNow, scanKeysOfLease, scanLeases } from '../../../src/server/node/leases/lease-rows.ts'
 import { type DriverLimits, driverLimits } from '../../../src/server/node/limits.ts'
 import { MetadataScan } from '../../../src/server/node/metadata-scan.ts'
+import type { ReadRequirements } from '../../../src/server/node/reads.ts'
+import type { SlicedScan } from '../../../src/server/node/record-scan.ts'
 import {
   getRecord,
   KeyScan,
   RecordScan,
   type RecordScanOptions,
 } from '../../../src/server/node/record-scan.ts'
-import type {
-  DriverStatus,
-  LeaseNow,
-  NodeApi,
-  Problem,
-  ReadRequirements,
-  Result,
-  SlicedScan,
-} from '../../../src/server/node/types.ts'
+import type { Problem, Result } from '../../../src/server/node/result.ts'
+import type { DriverStatus } from '../../../src/server/node/status.ts'
+import { systemClock } from '../../../src/server/node/system-clock.ts'
 import {
   type PermittedWatch,
   type WatchCounts,
@@ -72,7 +69,7 @@ import type { PageLimits, Range, RowScan, StoredRow } from '../../../src/storage
 
 type Done<T> = (result: Result<T>) => void
 
-export class FakeNode implements NodeApi {
+export class FakeNode implements KvNode {
   readonly name = 'n1'
   readonly clusterId = '4242'
   readonly term = asTerm(3)
@@ -141,7 +138,7 @@ export class FakeNode implements NodeApi {
       limits: { ...driverLimits, ...limits },
       storage: { get: (rowKey) => this.#row(rowKey), scan: (range) => this.scan(range) },
       state: this.state,
-      failed: (error) => this.watchFailures.push(error),
+      lifecycle: { fail: (error) => this.watchFailures.push(error) },
     })
   }
 

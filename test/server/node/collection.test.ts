@@ -5,11 +5,12 @@ import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { expect, test } from 'vitest'
 import { asRevision } from '../../../src/operations/forms/index.ts'
-import { asIndex } from '../../../src/raft/types.ts'
+import { asIndex, asReplicaId } from '../../../src/raft/types.ts'
+import type { Clock } from '../../../src/server/node/clock.ts'
 import { driverLimits } from '../../../src/server/node/limits.ts'
 import { ProposalTracker } from '../../../src/server/node/proposal-tracker.ts'
+import type { ReadRequirements } from '../../../src/server/node/reads.ts'
 import { Reads } from '../../../src/server/node/reads.ts'
-import type { Clock, ReadRequirements } from '../../../src/server/node/types.ts'
 
 /** Eight requests arrive in each turn, and end eight turns later. */
 const AT_ONCE = 8
@@ -21,11 +22,15 @@ setFlagsFromString('--expose-gc')
 const collect: (options?: { readonly type: 'minor' }) => void = runInNewContext('gc')
 
 test('a read leaves nothing behind that only a full collection finds', () => {
-  const state = {
-    ...{ revision: asRevision(5), appliedIndex: asIndex(10), hasLeader: true, endsAt: undefined },
-    stalenessMs: () => undefined,
-  }
-  const reads = new Reads(STOPPED, driverLimits, state)
+  const reads = new Reads({
+    clock: STOPPED,
+    limits: driverLimits,
+    raft: { leader: asReplicaId('1'), stalenessMs: () => undefined },
+    applied: { index: asIndex(10), state: { revision: asRevision(5) } },
+    spacePolicy: { logEnd: undefined },
+    lifecycle: { end: undefined },
+    events: { wake() {} },
+  })
   const requirements: ReadRequirements = {
     consistency: 'linearizable',
     maxStalenessMs: undefined,
@@ -33,7 +38,7 @@ test('a read leaves nothing behind that only a full collection finds', () => {
     timeoutMs: 1000,
   }
   const left = bytesLeftBehind((requests) => {
-    for (const request of requests) reads.add(requirements, () => request.length)
+    for (const request of requests) reads.read(requirements, () => request.length)
     const confirmations = reads.nextBatch()
     return () => {
       for (const { id, leaderLease } of confirmations)

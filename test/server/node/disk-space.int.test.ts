@@ -6,7 +6,8 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, afterEach, expect, test } from 'vitest'
 import { DirectoryDisk } from '../../../src/server/node/disk-space.ts'
-import type { Founding, ServingNode } from '../../../src/server/node/types.ts'
+import type { Founding } from '../../../src/server/options.ts'
+import type { ServingNode } from '../../../src/server/start-node.ts'
 import { startNode } from '../../../src/server/start-node.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'quorate-space-'))

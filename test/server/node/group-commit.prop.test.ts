@@ -142,16 +142,21 @@ class Node {
     this.clock.advance(1000)
     this.engine = must(engine)
     this.storage = must(opened)
-    this.commits = new GroupCommit(this.clock, this.storage, driverLimits, {
+    this.commits = new GroupCommit({
+      clock: this.clock,
+      storage: this.storage,
+      limits: driverLimits,
       raft: {
         hardState: () => hardState(this.term, this.commit),
         needed: { after: asIndex(0), lateSnapshots: 0 },
       },
       space: { state: 'enough', freeBytes: Number.POSITIVE_INFINITY },
       diskSpeed: { began: () => {}, ended: () => {} },
-      send: (message) => this.#left(message),
-      stored: () => {},
-      failed: (error) => void this.failures.push(error.message),
+      peers: { send: (message) => this.#left(message) },
+      events: { batchStored: () => {} },
+      lifecycle: {
+        fail: (error) => void this.failures.push(error instanceof Error ? error.message : String(error)),
+      },
     })
   }
 

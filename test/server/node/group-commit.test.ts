@@ -3,8 +3,9 @@
 
 import { expect, test } from 'vitest'
 import { asIndex, asReplicaId, asTerm, type HardState, type Message } from '../../../src/raft/types.ts'
-import { GroupCommit, type StoredBatch } from '../../../src/server/node/group-commit.ts'
+import { GroupCommit } from '../../../src/server/node/group-commit.ts'
 import { type DriverLimits, driverLimits } from '../../../src/server/node/limits.ts'
+import type { StoredBatch } from '../../../src/server/node/node-events.ts'
 import { memoryDisk, openDisk } from '../../storage/replicas.ts'
 import { applied, applyRows, changes, entries, hardState } from '../../storage/samples.ts'
 import { VirtualClock } from '../virtual-clock.ts'
@@ -31,22 +32,20 @@ async function setUp(
   const sent: Message[] = []
   const stored: StoredBatch[] = []
   const failures: string[] = []
-  const commits = new GroupCommit(
+  const commits = new GroupCommit({
     clock,
     storage,
-    { ...driverLimits, ...ofDriver },
-    {
-      raft: {
-        hardState: () => newest ?? hardState(1, storage.log.lastIndex()),
-        needed: { after: asIndex(0), lateSnapshots: 0 },
-      },
-      space: { state: 'enough', freeBytes: Number.POSITIVE_INFINITY },
-      diskSpeed: { began: () => {}, ended: () => {} },
-      send: (message) => sent.push(message),
-      stored: (batch) => stored.push(batch),
-      failed: ({ message }) => failures.push(message),
+    limits: { ...driverLimits, ...ofDriver },
+    raft: {
+      hardState: () => newest ?? hardState(1, storage.log.lastIndex()),
+      needed: { after: asIndex(0), lateSnapshots: 0 },
     },
-  )
+    space: { state: 'enough', freeBytes: Number.POSITIVE_INFINITY },
+    diskSpeed: { began: () => {}, ended: () => {} },
+    peers: { send: (message) => sent.push(message) },
+    events: { batchStored: (batch) => stored.push(batch) },
+    lifecycle: { fail: (error) => failures.push(error instanceof Error ? error.message : String(error)) },
+  })
   let number = 0
   const write = (first: number, count: number, term = 1): number => {
     number++

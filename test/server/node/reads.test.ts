@@ -3,10 +3,12 @@
 import { beforeEach, expect, test } from 'vitest'
 import type { ReadGrant } from '../../../src/operations/forms/index.ts'
 import { asRevision } from '../../../src/operations/forms/index.ts'
-import { asIndex } from '../../../src/raft/types.ts'
+import { asIndex, asReplicaId } from '../../../src/raft/types.ts'
+import type { Clock } from '../../../src/server/node/clock.ts'
 import { type DriverLimits, driverLimits } from '../../../src/server/node/limits.ts'
+import type { ReadRequirements } from '../../../src/server/node/reads.ts'
 import { Reads } from '../../../src/server/node/reads.ts'
-import type { ReadRequirements, Result } from '../../../src/server/node/types.ts'
+import type { Result } from '../../../src/server/node/result.ts'
 import { VirtualClock } from '../virtual-clock.ts'
 
 let clock: VirtualClock
@@ -30,25 +32,35 @@ beforeEach(() => {
   reads = readsWith(driverLimits)
 })
 
-const readsWith = (limits: DriverLimits): Reads =>
-  new Reads(clock, limits, {
-    get revision() {
-      return state.revision
+const readsWith = (limits: DriverLimits, on: Clock = clock): Reads =>
+  new Reads({
+    clock: on,
+    limits,
+    raft: {
+      get leader() {
+        return state.hasLeader ? asReplicaId('1') : undefined
+      },
+      stalenessMs: () => state.staleness,
     },
-    get appliedIndex() {
-      return state.appliedIndex
+    applied: {
+      get index() {
+        return state.appliedIndex
+      },
+      get state() {
+        return state
+      },
     },
-    get hasLeader() {
-      return state.hasLeader
+    spacePolicy: {
+      get logEnd() {
+        return state.endsAt
+      },
     },
-    get endsAt() {
-      return state.endsAt
-    },
-    stalenessMs: () => state.staleness,
+    lifecycle: { end: undefined },
+    events: { wake() {} },
   })
 
 const add = (options: Partial<ReadRequirements> = {}): (() => void) =>
-  reads.add(
+  reads.read(
     {
       consistency: 'linearizable',
       maxStalenessMs: undefined,
@@ -246,8 +258,8 @@ test('waiting reads are bounded', () => {
     minRevision: undefined,
     timeoutMs: 1000,
   }
-  few.add(options, (result) => results.push(result))
-  few.add(options, (result) => results.push(result))
+  few.read(options, (result) => results.push(result))
+  few.read(options, (result) => results.push(result))
   clock.advance(0)
   expect(codes()).toEqual(['overloaded'])
 })
@@ -308,16 +320,8 @@ test('many reads that are granted at once are answered in slices, in order, and 
   ] as const) {
     state.appliedIndex = asIndex(10)
     state.revision = asRevision(5)
-    reads = new Reads(busy, driverLimits, {
-      ...state,
-      get revision() {
-        return state.revision
-      },
-      get appliedIndex() {
-        return state.appliedIndex
-      },
-      stalenessMs: () => 0,
-    })
+    state.staleness = 0
+    reads = readsWith(driverLimits, busy)
     const answered: string[] = []
     const ask = (name: string): void => {
       const minRevision = awaited === 'revision' ? asRevision(6) : undefined
@@ -327,7 +331,7 @@ test('many reads that are granted at once are answered in slices, in order, and 
         minRevision,
         timeoutMs: 1000,
       } as const
-      reads.add(options, (result) => {
+      reads.read(options, (result) => {
         spent += driverLimits.applySliceMs * 0.4
         answered.push(result.ok ? name : result.problem.code)
       })
@@ -394,7 +398,8 @@ test('stale reads of one turn are answered in slices too', () => {
         run()
       }),
   }
-  reads = new Reads(busy, driverLimits, { ...state, stalenessMs: () => 0 })
+  state.staleness = 0
+  reads = readsWith(driverLimits, busy)
   const options = {
     consistency: 'stale',
     maxStalenessMs: 10,
@@ -402,7 +407,7 @@ test('stale reads of one turn are answered in slices too', () => {
     timeoutMs: 1000,
   } as const
   for (let time = 0; time < 2; time++) {
-    for (let count = 0; count < 7; count++) reads.add(options, () => answered++)
+    for (let count = 0; count < 7; count++) reads.read(options, () => answered++)
     clock.advance(0)
   }
   expect(turns).toEqual([0, 3, 6, 7, 10, 13])
@@ -419,7 +424,8 @@ test('a stale read that waits for the turn of others is answered within its time
     after: (ms: number, run: () => void) => clock.after(ms, run),
     soon: (run: () => void) => void soon.push(run),
   }
-  reads = new Reads(busy, driverLimits, { ...state, stalenessMs: () => 0 })
+  state.staleness = 0
+  reads = readsWith(driverLimits, busy)
   const options = {
     consistency: 'stale',
     maxStalenessMs: undefined,
@@ -430,7 +436,7 @@ test('a stale read that waits for the turn of others is answered within its time
     now += applySliceMs
     results.push(result)
   }
-  for (let count = 0; count < 3; count++) reads.add(options, done)
+  for (let count = 0; count < 3; count++) reads.read(options, done)
   soon.shift()?.()
   expect(codes()).toEqual(['stale'])
   clock.advance(100)

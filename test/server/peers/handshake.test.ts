@@ -3,7 +3,7 @@
 
 import { describe, expect, test } from 'vitest'
 import { asReplicaId } from '../../../src/raft/types.ts'
-import type { Greeting } from '../../../src/server/node/types.ts'
+import type { Greeting } from '../../../src/server/node/network.ts'
 import { PROTOCOL_VERSION } from '../../../src/server/peers/accept.ts'
 import type { Frame, Hello } from '../../../src/server/peers/wires.ts'
 import { type Node, type Puppet, type Talk, World } from './world.ts'

@@ -2,7 +2,7 @@
 
 import { expect } from 'vitest'
 import type { Message } from '../../../src/raft/types.ts'
-import type { Greeting } from '../../../src/server/node/types.ts'
+import type { Greeting } from '../../../src/server/node/network.ts'
 
 interface Event {
   readonly kind: string

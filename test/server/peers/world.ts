@@ -2,7 +2,8 @@
 // connections.
 
 import { asIndex, asReplicaId, asTerm, type Message, type RaftMember } from '../../../src/raft/types.ts'
-import type { Clock, Greeting, NetworkEvents } from '../../../src/server/node/types.ts'
+import type { Clock } from '../../../src/server/node/clock.ts'
+import type { Greeting, NetworkEvents } from '../../../src/server/node/network.ts'
 import {
   type LinkLimits,
   Links,

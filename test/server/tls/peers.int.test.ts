@@ -14,7 +14,7 @@ import type { HandshakeFault } from '../../../src/certificates/handshake-faults.
 import type { PemPair } from '../../../src/certificates/pem.ts'
 import { Client } from '../../../src/client/index.ts'
 import { asReplicaId } from '../../../src/raft/types.ts'
-import type { Greeting } from '../../../src/server/node/types.ts'
+import type { Greeting } from '../../../src/server/node/network.ts'
 import type { Founding, NodeOptions } from '../../../src/server/options.ts'
 import { startNode } from '../../../src/server/start-node.ts'
 import { TlsFiles } from '../../../src/server/tls/tls-files.ts'

@@ -5,7 +5,8 @@
 
 import type { LeaseId } from '../../../operations/forms/index.ts'
 import type { ReplicaId } from '../../../raft/index.ts'
-import type { Clock, ForwardedKeepAlive, KeepAliveAnswer, Timer } from '../types.ts'
+import type { Clock, Timer } from '../clock.ts'
+import type { ForwardedKeepAlive, KeepAliveAnswer } from '../network.ts'
 
 /**
  * Each process of a node has its own numbers. Otherwise a late answer to the previous process would match another

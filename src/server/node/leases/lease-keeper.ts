@@ -21,8 +21,9 @@ import type { LeaseId } from '../../../operations/forms/index.ts'
 import type { Term } from '../../../raft/index.ts'
 import { ScanEndedError } from '../../../storage/index.ts'
 import type { PageLimits, RowScan } from '../../../storage/types.ts'
+import type { Clock, Timer } from '../clock.ts'
 import type { DriverLimits } from '../limits.ts'
-import type { Clock, Problem, Result, Timer } from '../types.ts'
+import type { Problem, Result } from '../result.ts'
 import { Deadlines, type Timed } from './deadlines.ts'
 
 /** The node, as its leases need it. */

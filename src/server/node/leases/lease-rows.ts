@@ -11,9 +11,24 @@ import {
   leasesAfter,
   ownerOf,
 } from '../../../kv/index.ts'
+import type { UserIdentity } from '../../../kv/types.ts'
 import type { LeaseId } from '../../../operations/forms/index.ts'
 import type { RowScan, Storage, StoredRow } from '../../../storage/types.ts'
-import type { LeaseNow, SlicedScan } from '../types.ts'
+import type { SlicedScan } from '../record-scan.ts'
+
+/** The state of a lease, in cluster time. */
+export interface LeaseNow {
+  readonly grantedTtlMs: number
+  /**
+   * The remaining time to live without a keep-alive, never more than `grantedTtlMs`. On a node that does not lead it
+   * may be too short, because only the leader knows of all keep-alives (`remainingTtls`).
+   */
+  readonly remainingTtlMs: number
+  /** The user who was granted it, if rights were checked. */
+  readonly owner?: UserIdentity
+  /** The beginning of all its keys; undefined: it has no keys. */
+  readonly keyPrefix?: Uint8Array
+}
 
 /**
  * `remainingMs`: what a leader knows. Others do not know of all keep-alives: at least the time to live after the last

@@ -4,23 +4,31 @@ import type { KvState, Outcome, Request } from '../../../kv/index.ts'
 import type { LeaseId } from '../../../operations/forms/index.ts'
 import type { Raft, RaftTiming, ReplicaId } from '../../../raft/index.ts'
 import type { Storage } from '../../../storage/types.ts'
+import type { Clock } from '../clock.ts'
 import type { Lifecycle } from '../lifecycle.ts'
 import type { DriverLimits } from '../limits.ts'
-import type {
-  Clock,
-  ForwardedKeepAlive,
-  KeepAliveAnswer,
-  LeaseCounts,
-  LeaseNow,
-  Network,
-  NodeApi,
-  Problem,
-  Result,
-  SlicedScan,
-} from '../types.ts'
+import type { ForwardedKeepAlive, KeepAliveAnswer } from '../network.ts'
+import type { PeerSender } from '../peer-sender.ts'
+import type { Proposer } from '../proposer.ts'
+import type { Reads } from '../reads.ts'
+import type { SlicedScan } from '../record-scan.ts'
+import type { Problem, Result } from '../result.ts'
 import { ForwardedKeepAlives } from './forwarded-keep-alives.ts'
 import { LeaseKeeper } from './lease-keeper.ts'
+import type { LeaseNow } from './lease-rows.ts'
 import { leaseNow, scanKeysOfLease, scanLeases } from './lease-rows.ts'
+
+export interface LeaseCounts {
+  /** Leases that exist. */
+  readonly count: number
+  /**
+   * Counts of this process: leases that it has ended as the leader; keep-alives answered without an entry, and with
+   * one.
+   */
+  readonly expired: number
+  readonly inMemory: number
+  readonly inLog: number
+}
 
 export interface LeaseServiceOptions {
   readonly clock: Clock
@@ -30,9 +38,9 @@ export interface LeaseServiceOptions {
   readonly raft: Pick<Raft, 'id' | 'leader' | 'term' | 'clusterTimeMs' | 'clusterTimeSeenMs'>
   readonly lifecycle: Pick<Lifecycle, 'fail' | 'guardRead'>
   readonly applied: { readonly state: KvState }
-  /** Undefined before the start. */
-  network(): Pick<Network, 'requestKeepAlive' | 'answerKeepAlive'> | undefined
-  readonly node: Pick<NodeApi, 'propose' | 'read'>
+  readonly peers: Pick<PeerSender, 'requestKeepAlive' | 'answerKeepAlive'>
+  readonly proposer: Pick<Proposer, 'propose'>
+  readonly reads: Pick<Reads, 'read'>
 }
 
 export class LeaseService {
@@ -46,7 +54,7 @@ export class LeaseService {
     this.#forwarded = new ForwardedKeepAlives(
       {
         leader: () => (raft.leader === raft.id ? undefined : raft.leader),
-        forward: (leader, question) => options.network()?.requestKeepAlive(leader, question),
+        forward: (leader, question) => options.peers.requestKeepAlive(leader, question),
       },
       clock,
       storage.boot,
@@ -67,11 +75,11 @@ export class LeaseService {
       },
       scan: (range: Parameters<Storage['scan']>[0]) => lifecycle.guardRead(() => storage.scan(range)),
       confirm: (timeoutMs: number, done: (problem: Problem | undefined) => void) =>
-        options.node.read({ consistency: 'linearizable', timeoutMs }, (result) =>
+        options.reads.read({ consistency: 'linearizable', timeoutMs }, (result) =>
           done(result.ok ? undefined : result.problem),
         ),
       propose: (request: Request, timeoutMs: number, done: (result: Result<Outcome>) => void) =>
-        options.node.propose(request, timeoutMs, (result) =>
+        options.proposer.propose(request, timeoutMs, (result) =>
           done(result.ok ? { ok: true, value: result.value.outcome } : result),
         ),
       forwardToLeader: (...question: Parameters<ForwardedKeepAlives['forward']>) =>
@@ -124,7 +132,7 @@ export class LeaseService {
 
   keepAliveRequested(from: ReplicaId, { number, timeoutMs, renews, ids }: ForwardedKeepAlive): void {
     const answer = (kept: KeepAliveAnswer['kept']) =>
-      this.#options.network()?.answerKeepAlive(from, { number, kept })
+      this.#options.peers.answerKeepAlive(from, { number, kept })
     if (renews) this.#keeper.keepAliveFor(ids, timeoutMs, answer)
     else answer(this.#keeper.remainingTtlsFor(ids))
   }
@@ -134,7 +142,7 @@ export class LeaseService {
   }
 
   // -------------------------------------------------------------------------------------------------------------------
-  // Requests of clients (`NodeApi`)
+  // Requests of clients (`KvNode`)
 
   get ttlMsMin(): number {
     return 2 * this.#options.timing.electionMaxMs
@@ -153,7 +161,11 @@ export class LeaseService {
   }
 
   /** A leader answers from `get` and `list`. */
-  remainingTtls(...[ids, timeoutMs, done]: Parameters<NodeApi['remainingTtls']>): void {
+  remainingTtls(
+    ids: readonly LeaseId[],
+    timeoutMs: number,
+    done: (ttlsMs: readonly (number | undefined)[]) => void,
+  ): void {
     const unknown = ids.map(() => undefined)
     const isForwarded = this.#forwarded.forward(ids, timeoutMs, (ttlsMs) => done(ttlsMs ?? unknown), false)
     if (!isForwarded) this.#options.clock.soon(() => done(unknown))

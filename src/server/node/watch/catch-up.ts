@@ -8,7 +8,7 @@
 import { type KvState, MalformedBytesError, watchFloor } from '../../../kv/index.ts'
 import { asRevision, type Revision } from '../../../operations/forms/index.ts'
 import { ScanEndedError } from '../../../storage/index.ts'
-import type { Clock } from '../types.ts'
+import type { Clock } from '../clock.ts'
 import type { EventsMessage } from './events.ts'
 import type { HistoryRow, HistoryRows } from './history-rows.ts'
 import type { Watcher } from './watcher.ts'

@@ -4,7 +4,9 @@ import { eventsKey, eventsOf, type KvState, type Steps, watchFloor } from '../..
 import { asRevision, type Revision } from '../../../operations/forms/index.ts'
 import type { InFlightCounts } from '../../../raft/types.ts'
 import type { Storage } from '../../../storage/types.ts'
-import type { Clock, Problem, Result } from '../types.ts'
+import type { Clock } from '../clock.ts'
+import type { Lifecycle } from '../lifecycle.ts'
+import type { Problem, Result } from '../result.ts'
 import { CatchUp, type CatchUpLimits } from './catch-up.ts'
 import { type ChangeEvent, type EventsMessage, type GetRow, RevisionEvents } from './events.ts'
 import { HistoryRows } from './history-rows.ts'
@@ -43,8 +45,8 @@ export interface WatchHubOptions {
   readonly limits: WatchLimits
   readonly storage: Pick<Storage, 'get' | 'scan'>
   readonly state: KvState
-  /** Called when a row cannot be read. The node ends. */
-  readonly failed: (error: unknown) => void
+  /** The node ends when a row cannot be read. */
+  readonly lifecycle: Pick<Lifecycle, 'fail'>
   readonly notification?: NotificationLimits
 }
 
@@ -56,7 +58,7 @@ export class WatchHub {
   readonly #rows: HistoryRows
   readonly #catchUp: CatchUp
   readonly #wheel: ProgressWheel<Watcher>
-  readonly #failed: (error: unknown) => void
+  readonly #lifecycle: Pick<Lifecycle, 'fail'>
   readonly #watchers = new Set<Watcher>()
   /** The live watchers. */
   #live = new IntervalIndex<Watcher>()
@@ -80,14 +82,14 @@ export class WatchHub {
   #slowTotal = 0
   #compactedTotal = 0
 
-  constructor({ clock, limits, storage, state, failed, notification = NOTIFICATION }: WatchHubOptions) {
+  constructor({ clock, limits, storage, state, lifecycle, notification = NOTIFICATION }: WatchHubOptions) {
     this.#clock = clock
     this.#notification = notification
     this.#limits = limits
     this.#state = state
     this.#sent = state.revision
     this.#now = clock.now()
-    this.#failed = failed
+    this.#lifecycle = lifecycle
     this.#get = (rowKey) => storage.get(rowKey)
     this.#rows = new HistoryRows(storage, this.#get)
     const hub = this
@@ -103,7 +105,7 @@ export class WatchHub {
         this.#now = this.#clock.now()
         this.#deliver(watcher, message)
       },
-      failed,
+      failed: (error) => lifecycle.fail(error),
     })
     this.#wheel = new ProgressWheel(clock, (watcher) => this.#progress(watcher))
   }
@@ -289,7 +291,7 @@ export class WatchHub {
     try {
       run()
     } catch (error) {
-      this.#failed(error)
+      this.#lifecycle.fail(error)
     }
   }
 

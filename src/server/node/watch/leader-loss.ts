@@ -2,7 +2,7 @@
 // happened.
 
 import type { MonotonicMs, ReplicaId } from '../../../raft/index.ts'
-import type { Clock, Timer } from '../types.ts'
+import type { Clock, Timer } from '../clock.ts'
 import type { WatchHub } from './hub.ts'
 
 export class LeaderLoss {

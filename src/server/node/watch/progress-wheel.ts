@@ -2,7 +2,7 @@
 // slots (Varghese and Lauck, 1987), each for one tick of time. A watcher is in the slot of the time at which it may be
 // due. Sending it an event does not move it. When its slot is reached, it moves to the slot of its new time.
 
-import type { Clock, Timer } from '../types.ts'
+import type { Clock, Timer } from '../clock.ts'
 
 const TICK_MS = 50
 const SLOTS = 256

@@ -2,7 +2,7 @@
 
 import { equalBytes, latin1 } from '../../../bytes/index.ts'
 import { asRevision, compareKeys, type Revision } from '../../../operations/forms/index.ts'
-import type { Timer } from '../types.ts'
+import type { Timer } from '../clock.ts'
 import type { ChangeEvent } from './events.ts'
 import type { Interval } from './interval-index.ts'
 import type { PermittedWatch, WatchSink } from './types.ts'

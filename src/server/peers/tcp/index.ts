@@ -1,8 +1,9 @@
 // Links over TCP, ready to use. README.md lists their guarantees.
 
 import type { RaftMember, ReplicaId } from '../../../raft/types.ts'
-import { systemClock } from '../../node/clock.ts'
-import type { ListenAddress, Logger, NetworkEvents } from '../../node/types.ts'
+import type { NetworkEvents } from '../../node/network.ts'
+import { systemClock } from '../../node/system-clock.ts'
+import type { ListenAddress, Logger } from '../../options.ts'
 import type { TlsFiles } from '../../tls/tls-files.ts'
 import { LINK_LIMITS, type LinkLimits, Links, newCounters } from '../index.ts'
 import { TcpWires } from './wires.ts'

@@ -5,7 +5,7 @@ import { connect, createServer, isIP, isIPv6, type Server, Socket } from 'node:n
 import type { TLSSocket } from 'node:tls'
 import { faultOf, faultText, foundText } from '../../../certificates/handshake-faults.ts'
 import { lookup } from '../../../system/lookup.ts'
-import type { ListenAddress, Logger } from '../../node/types.ts'
+import type { ListenAddress, Logger } from '../../options.ts'
 import { Handshakes } from '../../tls/handshakes.ts'
 import { objectionToPeer } from '../../tls/identity.ts'
 import type { TlsFiles } from '../../tls/tls-files.ts'

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 import type { LeaseId } from '../../../../src/operations/forms/index.ts'
 import { asReplicaId, type ReplicaId } from '../../../../src/raft/types.ts'
 import { ForwardedKeepAlives } from '../../../../src/server/node/leases/forwarded-keep-alives.ts'
-import type { ForwardedKeepAlive } from '../../../../src/server/node/types.ts'
+import type { ForwardedKeepAlive } from '../../../../src/server/node/network.ts'
 import { VirtualClock } from '../../virtual-clock.ts'
 
 const [ONE, TWO] = [asReplicaId('1'), asReplicaId('2')]

@@ -8,7 +8,7 @@ import type { KvSettings, LeaseId } from '../../../../src/operations/forms/index
 import { asTerm, type Term } from '../../../../src/raft/index.ts'
 import { LeaseKeeper, type LeaseNode } from '../../../../src/server/node/leases/lease-keeper.ts'
 import { driverLimits } from '../../../../src/server/node/limits.ts'
-import type { Problem, Result } from '../../../../src/server/node/types.ts'
+import type { Problem, Result } from '../../../../src/server/node/result.ts'
 import type { RowScan, StoredRow } from '../../../../src/storage/types.ts'
 import { ask, MemoryStore, putOf } from '../../../kv/store.ts'
 import { VirtualClock } from '../../virtual-clock.ts'

@@ -134,7 +134,7 @@ export class World {
         scan: (range) => this.#scan(range),
       },
       state: this.node.state,
-      failed: (error) => this.failures.push(error),
+      lifecycle: { fail: (error) => this.failures.push(error) },
       ...(notification !== undefined && { notification }),
     })
   }

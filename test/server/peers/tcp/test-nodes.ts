@@ -9,10 +9,10 @@ import type {
   ForwardedKeepAlive,
   Greeting,
   KeepAliveAnswer,
-  Logger,
   NetworkEvents,
   StateHashAt,
-} from '../../../../src/server/node/types.ts'
+} from '../../../../src/server/node/network.ts'
+import type { Logger } from '../../../../src/server/options.ts'
 import type { LinkLimits, Links } from '../../../../src/server/peers/index.ts'
 import { FrameReader, FrameWriter } from '../../../../src/server/peers/tcp/frames.ts'
 import { createTcpNetwork } from '../../../../src/server/peers/tcp/index.ts'
