@@ -2,10 +2,10 @@
 // is that of the node that answers first. Nodes of other clusters are left out, with one warning for each endpoint.
 
 import type { NodeAnswerHead } from '../operations/forms/answer-head.ts'
+import type { ConnectionWelcome } from '../operations/mux/connection.ts'
 import type { ClientCredentials } from './credentials.ts'
 import type { Endpoint, Endpoints } from './endpoints.ts'
 import type { Closing } from './interruption.ts'
-import type { MuxWelcome } from './transport/mux-codec.ts'
 import type { Transport } from './transport/transport.ts'
 
 /** Shortest time between two reads of the member list: normally, and after a failure. */
@@ -67,7 +67,7 @@ export class ClusterView {
   }
 
   /** Returns whether the node belongs to this cluster. */
-  noteWelcome(endpoint: Endpoint, { cluster, revision }: MuxWelcome): boolean {
+  noteWelcome(endpoint: Endpoint, { cluster, revision }: ConnectionWelcome): boolean {
     if (cluster === this.id) this.noteRevision(endpoint, revision)
     else if (this.id !== undefined) this.#warnOf(endpoint, cluster, this.id)
     return cluster === this.id

@@ -77,8 +77,12 @@ export const deleteRange = {
     opcode: OPCODE,
     elementsMax: 5,
     encode(id, timeoutMs, { range, idempotency }) {
-      const isAll = range.start.length === 0 && range.end === undefined
-      const bounds = isAll ? { start: range.start, all: true } : encodeBounds(range)
+      const bounds = encodeBounds(range)
+      // A range of all keys names a bound, and says that it is meant.
+      if (range.start.length === 0 && range.end === undefined) {
+        if (range.isPrefix !== true) bounds.start = range.start
+        bounds.all = true
+      }
       return [id, OPCODE, timeoutMs, bounds, encodeIdempotency(idempotency)]
     },
     decode(item) {

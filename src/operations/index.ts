@@ -25,7 +25,7 @@ import { type GrantRequest, grant } from './grant.ts'
 import { type KeepAliveRequest, keepAlive } from './keep-alive.ts'
 import { type ListLeasesRequest, listLeases } from './list-leases.ts'
 import { type LogInRequest, logIn } from './log-in.ts'
-import type { ItemForm } from './mux/form.ts'
+import type { ItemForm, MuxRequestForm } from './mux/form.ts'
 import { type OpenSessionRequest, openSession } from './open-session.ts'
 import { type PutOutcome, type PutRequest, put } from './put.ts'
 import { type RangeRequest, range } from './range.ts'
@@ -138,6 +138,17 @@ export const OPERATIONS = {
     readonly http: HttpRequestForm<OperationOf<K>>
   }
 }
+
+/** The kinds of operations that a multiplexed connection carries. */
+export type MuxKind = {
+  [K in OperationKind]: (typeof OPERATIONS)[K] extends { readonly mux: unknown } ? K : never
+}[OperationKind]
+
+export const isMuxKind = (kind: OperationKind): kind is MuxKind => 'mux' in OPERATIONS[kind]
+
+/** The form of a request on the multiplexed connection. TypeScript does not see that both are of one kind. */
+export const muxFormOf = ({ kind }: OperationOf<MuxKind>): MuxRequestForm<OperationOf<MuxKind>> =>
+  OPERATIONS[kind].mux as MuxRequestForm<OperationOf<MuxKind>>
 
 /** An operation that a multiplexed connection carries, as its node sees it. */
 export interface ItemOperation {

@@ -89,6 +89,7 @@ function encodeOperation(operation: KvTxnOperation): object {
 
 function encodeWhere(where: Where): Record<string, unknown> {
   if ('key' in where) return { key: where.key }
+  if (where.isPrefix === true) return { prefix: where.start }
   return where.end === undefined ? { start: where.start } : { start: where.start, end: where.end }
 }
 

@@ -264,8 +264,8 @@ function decodeProgressMs(field: unknown): number {
 
 /** Kinds of the items of a watch that has begun. */
 export const EVENTS = 2
-const PROGRESS = 3
-const ENDED = 4
+export const PROGRESS = 3
+export const ENDED = 4
 
 /** Types of events. */
 const EVENT_PUT = 0

@@ -12,33 +12,34 @@ import { connect, type Socket } from 'node:net'
 import { Packr } from 'msgpackr'
 import { WebSocket } from 'ws'
 import { DisagreementError } from '../../operations/forms/disagreement.ts'
+import { muxFormOf } from '../../operations/index.ts'
+import {
+  type ConnectionWelcome,
+  decodeNotice,
+  decodeWelcome,
+  encodeCancel,
+  encodeTrace,
+  isNotice,
+  type KnownLeader,
+  LARGEST_ID,
+  SUBPROTOCOL,
+} from '../../operations/mux/connection.ts'
+import { type Item, PROBLEM, SUCCESS } from '../../operations/mux/form.ts'
+import { ENDED } from '../../operations/watch.ts'
 import { lookup } from '../../system/lookup.ts'
+import { TRACESTATE_CHARS_MAX, traceHeaders } from '../../tracing/trace-context.ts'
 import type { Endpoint } from '../endpoints.ts'
 import { isChange } from '../request.ts'
 import { SLOW_BYTES_PER_MS } from '../retry-policy.ts'
 import { secureOptions } from '../tls.ts'
 import type { ClientTls } from '../types.ts'
 import { SILENCE_MAX_MS } from './http-transport.ts'
-import {
-  cancelOf,
-  creditOf,
-  type Leader,
-  leaderIn,
-  type MuxItem,
-  type MuxRequest,
-  type MuxWelcome,
-  PROBLEM,
-  SERVED,
-  sizeOf,
-  TRACE_BYTES,
-  traceOf,
-  WATCH_ENDED,
-  welcomeOf,
-} from './mux-codec.ts'
+import type { MuxRequest } from './mux-codec.ts'
 import { type PendingOperation, QUEUED, WITHDRAWN } from './pending-request.ts'
 import { PendingWatch } from './pending-watch.ts'
 
-const SUBPROTOCOL = 'quorate.v1'
+/** At most the bytes that an item with a trace context takes of a message. */
+const TRACE_BYTES = 80 + TRACESTATE_CHARS_MAX
 /** How long the node may take until the connection can be used. */
 const HANDSHAKE_MS = 5_000
 /** Operations are sent in messages of about this size, so that the node begins with the first ones soon. */
@@ -55,7 +56,6 @@ const PING_MS = 3_000
 /** The rest of an id tells apart the operations that use one slot after the other: an answer never goes to another. */
 const SLOT_BITS = 16
 const SLOTS_MAX = 2 ** SLOT_BITS - 1
-const ID_MAX = 2 ** 31 - 1
 /** Node cannot wait longer. The timer runs again until something is due. */
 const DELAY_MAX_MS = 2 ** 31 - 1
 const BINARY = { binary: true }
@@ -73,8 +73,8 @@ export type Ending =
 
 export interface ConnectionListener {
   /** Returns whether the connection is wanted. */
-  readonly onWelcome: (welcome: MuxWelcome) => boolean
-  readonly onLeader: (leader: Leader) => void
+  readonly onWelcome: (welcome: ConnectionWelcome) => boolean
+  readonly onLeader: (leader: KnownLeader) => void
   /** After each message with answers. */
   readonly onEnd: (ending: Ending) => void
 }
@@ -88,7 +88,7 @@ export class NodeConnection {
   readonly #socket: Socket
   readonly #ws: WebSocket
   readonly #listener: ConnectionListener
-  #welcome: MuxWelcome | undefined
+  #welcome: ConnectionWelcome | undefined
   #isEnded = false
   /** The node takes no more operations. */
   #isClosing = false
@@ -99,7 +99,7 @@ export class NodeConnection {
   /** Operations that are not sent yet, from the head on. Some may be WITHDRAWN. */
   #queue: (PendingOperation | undefined)[] = []
   #head = 0
-  #cancels: MuxItem[] = []
+  #cancels: Item[] = []
   /** By slot: the operation; ABANDONED when its caller has given up. */
   readonly #slots: (PendingOperation | typeof ABANDONED | typeof ABANDONED_WATCH | undefined)[] = [undefined]
   readonly #ids: number[] = [0]
@@ -194,7 +194,8 @@ export class NodeConnection {
     const { bytesMax = 0, messageBytesMax = 0, watchesMax = 0 } = this.#welcome ?? {}
     if (request.kind === 'watch' && this.#watches + this.#queue.length - this.#head >= watchesMax)
       return false
-    return creditOf(request) <= bytesMax && sizeOf(request) + TRACE_BYTES <= messageBytesMax
+    const form = muxFormOf(request)
+    return form.credit(request) <= bytesMax && form.size(request) + TRACE_BYTES <= messageBytesMax
   }
 
   /** When the last part of an answer has arrived that is not complete; 0 without one. */
@@ -208,7 +209,7 @@ export class NodeConnection {
     if (this.#isFull) return false
     const count = this.#unanswered + this.#queue.length - this.#head
     if (count === 0) return true
-    return count < operationsMax && this.#bytes + creditOf(request) <= bytesMax
+    return count < operationsMax && this.#bytes + muxFormOf(request).credit(request) <= bytesMax
   }
 
   send(pending: PendingOperation): void {
@@ -227,7 +228,7 @@ export class NodeConnection {
     }
     this.#slots[pending.id & SLOTS_MAX] = pending.request.kind === 'watch' ? ABANDONED_WATCH : ABANDONED
     if (isChange(pending.request) || this.#isEnded) return
-    this.#cancels.push(cancelOf(pending.id))
+    this.#cancels.push(encodeCancel(pending.id))
     this.#schedule()
   }
 
@@ -274,7 +275,7 @@ export class NodeConnection {
     if (welcome === undefined || this.#isEnded || this.#isFull) return
     const nowMs = performance.now()
     const bytesMax = Math.min(MESSAGE_BYTES, welcome.messageBytesMax)
-    let items: MuxItem[] = []
+    let items: Item[] = []
     if (this.#cancels.length > 0) {
       items = this.#cancels
       this.#cancels = []
@@ -289,11 +290,12 @@ export class NodeConnection {
           this.#withdraw(pending, new Error('its time was over before it could be sent'))
         continue
       }
-      const credit = creditOf(pending.request)
+      const form = muxFormOf(pending.request)
+      const credit = form.credit(pending.request)
       if (this.#unanswered >= Math.min(welcome.operationsMax, SLOTS_MAX)) break
       if (this.#bytes + credit > welcome.bytesMax && this.#unanswered > 0) break
       const { trace } = pending
-      const itemSize = sizeOf(pending.request) + (trace === undefined ? 0 : TRACE_BYTES)
+      const itemSize = form.size(pending.request) + (trace === undefined ? 0 : TRACE_BYTES)
       if (size + itemSize > bytesMax && items.length > 0) {
         this.#send(items)
         items = []
@@ -305,7 +307,10 @@ export class NodeConnection {
       size += itemSize
       // A batch does not grow any more, and its trace is known, when it is encoded.
       const item = pending.encode(nowMs)
-      if (trace !== undefined) items.push(traceOf(pending.id, trace.context))
+      if (trace !== undefined) {
+        const { traceparent, tracestate } = traceHeaders(trace.context)
+        items.push(encodeTrace(pending.id, traceparent, tracestate))
+      }
       items.push(item)
     }
     if (items.length > 0) this.#send(items)
@@ -327,7 +332,7 @@ export class NodeConnection {
   #assignSlot(pending: PendingOperation, credit: number, nowMs: number): void {
     const slot = this.#free.pop() ?? this.#slots.length
     const id = (this.#ids[slot] ?? slot - 2 ** SLOT_BITS) + 2 ** SLOT_BITS
-    pending.id = id > ID_MAX ? slot : id
+    pending.id = id > LARGEST_ID ? slot : id
     this.#ids[slot] = pending.id
     this.#slots[slot] = pending
     if (pending.request.kind === 'watch') this.#watches += 1
@@ -337,7 +342,7 @@ export class NodeConnection {
     this.#bytes += credit
   }
 
-  #send(items: readonly MuxItem[]): void {
+  #send(items: readonly Item[]): void {
     this.#ws.send(packr.encode(items), BINARY)
     this.#isFull = this.#ws.bufferedAmount > BUFFERED_MAX
   }
@@ -377,7 +382,7 @@ export class NodeConnection {
     if (this.#isEnded) return
     if (!Array.isArray(item)) this.#fault('an item is not a list')
     else if (this.#welcome === undefined) this.#onWelcome(item)
-    else if (item[0] === 0) this.#onNotice(item)
+    else if (isNotice(item)) this.#onNotice(item)
     else this.#onAnswer(item, this.#welcome, nowMs)
   }
 
@@ -387,8 +392,8 @@ export class NodeConnection {
     this.#isSuspect = false
   }
 
-  #onWelcome(item: MuxItem): void {
-    const welcome = welcomeOf(item)
+  #onWelcome(item: Item): void {
+    const welcome = decodeWelcome(item)
     if (welcome === undefined) this.#fault('it does not begin with a welcome')
     else if (this.#listener.onWelcome(welcome)) {
       this.#welcome = welcome
@@ -396,10 +401,10 @@ export class NodeConnection {
     } else this.#end('failed', new Error('not wanted'))
   }
 
-  #onNotice(item: MuxItem): void {
-    const leader = leaderIn(item)
-    if (leader !== undefined) this.#listener.onLeader(leader)
-    if (item[1] !== 'closing') return
+  #onNotice(item: Item): void {
+    const notice = decodeNotice(item)
+    if (notice.kind === 'leader') this.#listener.onLeader(notice.leader)
+    if (notice.kind !== 'closing') return
     this.#isClosing = true
     const queue = this.#queue.slice(this.#head)
     this.#queue.length = 0
@@ -409,7 +414,7 @@ export class NodeConnection {
     }
   }
 
-  #onAnswer(item: MuxItem, welcome: MuxWelcome, nowMs: number): void {
+  #onAnswer(item: Item, welcome: ConnectionWelcome, nowMs: number): void {
     const [id] = item
     const slot = typeof id === 'number' ? id & SLOTS_MAX : 0
     const pending = this.#slots[slot]
@@ -423,13 +428,13 @@ export class NodeConnection {
       this.#streamed(item, slot, pending, nowMs)
       return
     }
-    if (isOfWatch && item[1] !== SERVED && item[1] !== PROBLEM) {
+    if (isOfWatch && item[1] !== SUCCESS && item[1] !== PROBLEM) {
       this.#fault('it tells of a watch that has not begun')
       return
     }
     this.#unanswered -= 1
     this.#bytes -= this.#credits[slot] ?? 0
-    if (isOfWatch && item[1] === SERVED) {
+    if (isOfWatch && item[1] === SUCCESS) {
       // The id stays in use until the watch has ended.
       this.#sentAt[slot] = WATCHING
       if (pending === ABANDONED_WATCH) return
@@ -446,8 +451,8 @@ export class NodeConnection {
   }
 
   /** Handles an item of a watch that has begun. */
-  #streamed(item: MuxItem, slot: number, watch: PendingWatch | typeof ABANDONED_WATCH, nowMs: number): void {
-    if (item[1] !== WATCH_ENDED) {
+  #streamed(item: Item, slot: number, watch: PendingWatch | typeof ABANDONED_WATCH, nowMs: number): void {
+    if (item[1] !== ENDED) {
       if (watch === ABANDONED_WATCH) return
       try {
         watch.received(item, nowMs)

@@ -1,6 +1,7 @@
 // Sends operations over multiplexed connections, one to each node, and decides when they are made. Until there is one,
 // and where there is none, the engine uses HTTP: a connection makes many calls cheap, and is needed for none.
 
+import type { ConnectionWelcome, KnownLeader } from '../../operations/mux/connection.ts'
 import { Backoff } from '../backoff.ts'
 import type { ClientCredentials } from '../credentials.ts'
 import type { Endpoint, Endpoints } from '../endpoints.ts'
@@ -8,7 +9,7 @@ import type { CallRequest } from '../request.ts'
 import { after } from '../timer.ts'
 import type { TlsSource } from '../tls.ts'
 import type { ClientTls } from '../types.ts'
-import { isMuxed, type Leader, type MuxWelcome } from './mux-codec.ts'
+import { isMuxed } from './mux-codec.ts'
 import type { Ending, NodeConnection } from './mux-connection.ts'
 import { PendingRequest } from './pending-request.ts'
 import { PendingWatch } from './pending-watch.ts'
@@ -35,7 +36,7 @@ interface MuxOptions {
   readonly credentials: ClientCredentials
   readonly warn: (message: string) => void
   /** Returns whether the node belongs to the client's cluster. */
-  readonly onWelcome: (endpoint: Endpoint, welcome: MuxWelcome) => boolean
+  readonly onWelcome: (endpoint: Endpoint, welcome: ConnectionWelcome) => boolean
 }
 
 /** The state of the connection to one endpoint. */
@@ -194,7 +195,7 @@ export class MuxTransport implements Transport {
   }
 
   /** A node has reported who leads in a term, or that it knows no leader. */
-  #noteLeader({ term, name }: Leader): void {
+  #noteLeader({ term, name }: KnownLeader): void {
     if (term < this.#leaderTerm) return
     this.#leaderTerm = term
     this.#leader = undefined

@@ -1,8 +1,11 @@
 // A request on a multiplexed connection that waits for its answer.
 
+import { muxFormOf } from '../../operations/index.ts'
+import type { ConnectionWelcome } from '../../operations/mux/connection.ts'
+import type { Item } from '../../operations/mux/form.ts'
 import { whenAborted } from '../abort-listeners.ts'
 import { nodeTimeoutMs, RECHECK_MS, tryLimitMs } from '../retry-policy.ts'
-import { isMuxed, itemOf, type MuxItem, type MuxRequest, type MuxWelcome, outcomeOf } from './mux-codec.ts'
+import { isMuxed, type MuxRequest, outcomeOf } from './mux-codec.ts'
 import type { SendOptions, SendOutcome } from './transport.ts'
 
 /** Ids of requests that were not sent, and never will be. */
@@ -21,8 +24,8 @@ export interface PendingOperation {
   /** QUEUED, WITHDRAWN, or the id with which it was sent: then the node may have it. */
   id: number
   /** The request as it is sent now. */
-  encode(nowMs: number): MuxItem
-  answered(item: MuxItem, welcome: MuxWelcome, nowMs: number): void
+  encode(nowMs: number): Item
+  answered(item: Item, welcome: ConnectionWelcome, nowMs: number): void
   /** There will be no answer. */
   lost(cause: Error): void
   due(nowMs: number): void
@@ -79,14 +82,13 @@ export class PendingRequest implements PendingOperation {
   }
 
   /** The request as it is sent now. */
-  encode(nowMs: number): MuxItem
-  encode(nowMs: number): MuxItem {
+  encode(nowMs: number): Item {
     const sealed = this.#seal?.()
     if (sealed !== undefined && isMuxed(sealed)) this.request = sealed
-    return itemOf(this.id, this.request, nodeTimeoutMs(this.deadline - nowMs))
+    return muxFormOf(this.request).encode(this.id, nodeTimeoutMs(this.deadline - nowMs), this.request)
   }
 
-  answered(item: MuxItem, welcome: MuxWelcome, _nowMs: number): void {
+  answered(item: Item, welcome: ConnectionWelcome, _nowMs: number): void {
     this.settle(outcomeOf(this.request, item, welcome))
   }
 

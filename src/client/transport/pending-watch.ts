@@ -7,19 +7,14 @@
 // application takes too little is cancelled, and requested again when there is room (../watch.ts).
 
 import { disagree, isObject } from '../../operations/forms/disagreement.ts'
+import type { ConnectionWelcome } from '../../operations/mux/connection.ts'
+import { type Item, SUCCESS } from '../../operations/mux/form.ts'
+import { EVENTS, PROGRESS } from '../../operations/watch.ts'
 import type { Json } from '../decode.ts'
 import { UnavailableError } from '../errors.ts'
 import type { RequestOf } from '../request.ts'
 import { SILENCE_MAX_MS } from './http-transport.ts'
-import {
-  EVENTS,
-  type MuxItem,
-  type MuxWelcome,
-  outcomeOf,
-  PROGRESS,
-  recordJson,
-  SERVED,
-} from './mux-codec.ts'
+import { outcomeOf, recordJson } from './mux-codec.ts'
 import { type PendingConnection, PendingRequest } from './pending-request.ts'
 import type { SendOptions, SendOutcome, WatchMessages } from './transport.ts'
 
@@ -43,8 +38,8 @@ export class PendingWatch extends PendingRequest implements WatchMessages {
     this.#silentMs = options.streamSilenceMs ?? SILENCE_MAX_MS
   }
 
-  override answered(item: MuxItem, welcome: MuxWelcome, nowMs: number): void {
-    if (item[1] !== SERVED) {
+  override answered(item: Item, welcome: ConnectionWelcome, nowMs: number): void {
+    if (item[1] !== SUCCESS) {
       super.answered(item, welcome, nowMs)
       return
     }
@@ -71,7 +66,7 @@ export class PendingWatch extends PendingRequest implements WatchMessages {
     this.#leave(new UnavailableError(message, { code: 'timeout', written: 'no', endpoint: this.#url }))
   }
 
-  received(item: MuxItem, nowMs: number): void {
+  received(item: Item, nowMs: number): void {
     if (!this.#isStreaming) return
     this.#noteReceived(nowMs)
     this.#push(messageOf(item))
@@ -128,7 +123,7 @@ export class PendingWatch extends PendingRequest implements WatchMessages {
 const PUT = 0
 
 /** The message as in a line of `GET /v1/watch`. */
-function messageOf([, kind, revision, items]: MuxItem): Json {
+function messageOf([, kind, revision, items]: Item): Json {
   if (kind === PROGRESS) return { type: 'progress', revision }
   if (kind !== EVENTS || !Array.isArray(items)) return disagree('it sends a watch something unknown')
   const events = items.map((event: unknown) => {

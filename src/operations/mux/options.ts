@@ -180,12 +180,15 @@ function decodeStaleness(field: unknown): number | undefined {
 // ---------------------------------------------------------------------------------------------------------------------
 // Ranges
 
-/** The bounds of a range. One that has all keys before its end, or after its start, does not name that bound. */
-export function encodeBounds({ start, end }: KeyRange): Record<string, unknown> {
+/** The bounds of a range, or its prefix. One that has all keys before its end does not name its start. */
+export function encodeBounds({ start, end, isPrefix }: KeyRange): Record<string, unknown> {
+  if (isPrefix === true) return { prefix: start }
   const bounds: Record<string, unknown> = {}
   if (start.length > 0) bounds.start = start
   if (end !== undefined) bounds.end = end
   return bounds
 }
 
-export const rangeBytes = ({ start, end }: KeyRange): number => start.length + (end?.length ?? 0)
+/** The bytes of these bounds. */
+export const rangeBytes = ({ start, end, isPrefix }: KeyRange): number =>
+  start.length + (isPrefix === true || end === undefined ? 0 : end.length)
