@@ -56,16 +56,22 @@ export class ModelRights {
 
   #refusal(change: AuthChange): string | undefined {
     const root = this.#users.get('root')
+    const isAble = (hasPassword: boolean, roles: readonly string[]): boolean =>
+      !this.enabled || (hasPassword && roles.includes('root'))
     switch (change.kind) {
       case 'enable':
         return root?.hasPassword && root.roles.includes('root') ? undefined : 'bad_request'
       case 'delete-user':
-        return this.#users.has(change.name) ? undefined : 'not_found'
+        if (!this.#users.has(change.name)) return 'not_found'
+        return change.name !== 'root' || isAble(false, []) ? undefined : 'bad_request'
       case 'delete-role':
         return this.#roles.has(change.name) ? undefined : 'not_found'
       case 'put-user': {
         const unknown = change.roles?.some((role) => role !== 'root' && !this.#roles.has(role))
-        return unknown ? 'bad_request' : undefined
+        if (unknown) return 'bad_request'
+        const { name, passwordHash: hash, roles = root?.roles ?? [] } = change
+        const hasPassword = hash === undefined ? root?.hasPassword === true : hash !== null
+        return name !== 'root' || isAble(hasPassword, roles) ? undefined : 'bad_request'
       }
       default:
         return undefined

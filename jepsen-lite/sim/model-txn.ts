@@ -17,8 +17,10 @@ export interface TxnStore {
   row(key: string): ModelRow | null
   /** The keys that exist, in order. */
   keysIn(start: string, end: string | undefined): string[]
-  /** Whether the ranges of a request may not have so many keys. */
-  areTooMany(keys: number): boolean
+  /** Whether the ranges of a request may not have these keys. */
+  areTooMany(keys: readonly string[]): boolean
+  /** Whether a request may not read so many bytes of records. */
+  areTooLarge(bytes: number): boolean
   /** Why these puts cannot be made; `freed`: keys whose records go. */
   refusal(puts: readonly Put[], freed: ReadonlySet<string>): string | undefined
   put(key: string, value: string, lease: PutLease | undefined): ModelRow
@@ -56,8 +58,10 @@ export function runTxn(txn: KvTxn, store: TxnStore): TxnRun {
   }
   if (changesOf(txn) === undefined) return refused('duplicate_key')
   if (store.areTooMany(keysOfRanges(txn, store))) return refused('range_too_large')
+  if (store.areTooLarge(bytesCompared(txn, store))) return refused('range_too_large')
   const chosen = choose(txn, store)
   const all = flat(chosen)
+  if (store.areTooLarge(bytesAnswered(all, store))) return refused('range_too_large')
   const puts = all.flatMap((step): Put[] =>
     step.kind === 'put' ? [{ key: text(step.key), value: text(step.value), lease: step.lease }] : [],
   )
@@ -114,30 +118,72 @@ function holdsFor(comparison: KvComparison, row: ModelRow | null): boolean {
   }
 }
 
+/** Bytes of the values that comparisons read, also in branches that are not done. A length alone may decide. */
+function bytesCompared({ compare, success, failure }: KvTxn, store: TxnStore): number {
+  let bytes = 0
+  for (const comparison of compare) {
+    if (comparison.target !== 'value') continue
+    const { op, to, where } = comparison
+    const lengths = keysAt(where, store).map((key) => store.row(key)?.value.length ?? 0)
+    const isOfLength = (length: number): boolean => op === '<' || op === '>' || length === to.length
+    bytes += lengths.filter(isOfLength).reduce((sum, length) => sum + length, 0)
+  }
+  for (const operation of [...success, ...failure])
+    if (operation.kind === 'txn') bytes += bytesCompared(operation.txn, store)
+  return bytes
+}
+
+/**
+ * Bytes of the records in the answer, at most. They are counted before anything is changed: of a get with a limit as
+ * many records more as operations before it delete, and all that those before it put.
+ */
+function bytesAnswered(steps: readonly Exclude<Step, Branch>[], store: TxnStore): number {
+  const bytesOf = (key: string, keysOnly = false): number =>
+    key.length + (keysOnly ? 0 : (store.row(key)?.value.length ?? 0))
+  let [bytes, deleted] = [0, 0]
+  const puts = new Map<string, number>()
+  for (const step of steps) {
+    if (step.kind === 'put') {
+      const key = text(step.key)
+      if (step.prev && store.row(key) !== null) bytes += bytesOf(key)
+      puts.set(key, step.value.length)
+    } else if (step.kind === 'delete') {
+      const keys = keysAt(step.where, store)
+      deleted += keys.length
+      if (step.prev) for (const key of keys) bytes += bytesOf(key)
+    } else if (!step.countOnly) {
+      const { where, limit = Number.POSITIVE_INFINITY, keysOnly } = step
+      for (const key of keysAt(where, store).slice(0, limit + deleted)) bytes += bytesOf(key, keysOnly)
+      for (const [key, valueBytes] of puts)
+        if (isIn(key, where)) bytes += key.length + (keysOnly ? 0 : valueBytes)
+    }
+  }
+  return bytes
+}
+
 /**
  * The keys of all ranges that it names, also of those in the branch that is not done. A range counts each time. Of a
  * range of which a get answers only some keys, so many count, one more, and what the transaction may delete before.
  */
-function keysOfRanges(txn: KvTxn, store: TxnStore, deletes = deletesOf(txn)): number {
-  const ofPlace = (where: Where): number => ('key' in where ? 0 : keysAt(where, store).length)
-  const ofOperation = (operation: KvTxnOperation): number => {
+function keysOfRanges(txn: KvTxn, store: TxnStore, deletes = deletesOf(txn)): string[] {
+  const ofPlace = (where: Where): string[] => ('key' in where ? [] : keysAt(where, store))
+  const ofOperation = (operation: KvTxnOperation): string[] => {
     switch (operation.kind) {
       case 'txn':
         return keysOfRanges(operation.txn, store, deletes)
       case 'put':
-        return 0
+        return []
       case 'delete':
         return ofPlace(operation.where)
       case 'get': {
         const { where, limit, count, countOnly } = operation
         const isWhole = limit === undefined || count || countOnly
-        return Math.min(ofPlace(where), isWhole ? Number.POSITIVE_INFINITY : limit + deletes + 1)
+        return ofPlace(where).slice(0, isWhole ? Number.POSITIVE_INFINITY : limit + deletes + 1)
       }
     }
   }
   const { compare, success, failure } = txn
-  const counts = [...compare.map(({ where }) => ofPlace(where)), ...[...success, ...failure].map(ofOperation)]
-  return counts.reduce((sum, count) => sum + count, 0)
+  return [...compare.flatMap(({ where }) => ofPlace(where)), ...[...success, ...failure].flatMap(ofOperation)]
 }
 
 /** Keys that it may delete, in both branches; of a range any number. */
@@ -171,7 +217,10 @@ function resultsOf({ holds, steps }: Branch, store: TxnStore): Required<TxnRun> 
   }
 }
 
-const kept = (outcome: string, bytes: number): Required<TxnRun> => ({ outcome, remembered: outcome, bytes })
+/** `previous`: the records before, which are not remembered. */
+const kept = (result: string, previous: string, bytes: number): Required<TxnRun> => ({
+  ...{ outcome: result + previous, remembered: result, bytes },
+})
 
 function resultOf(step: Step, store: TxnStore): Required<TxnRun> {
   switch (step.kind) {
@@ -179,8 +228,8 @@ function resultOf(step: Step, store: TxnStore): Required<TxnRun> {
       const key = text(step.key)
       const before = store.row(key)
       const { createRevision, modRevision, version } = store.put(key, text(step.value), step.lease)
-      const prev = step.prev ? ` instead of ${rowText(key, before)}` : ''
-      return kept(`put ${createRevision}/${modRevision}/${version}${prev}`, 3 * 8)
+      const prev = step.prev ? previousText(key, before) : ''
+      return kept(`put ${createRevision}/${modRevision}/${version}`, prev, 3 * 8)
     }
     case 'get': {
       const all = keysAt(step.where, store)
@@ -197,7 +246,7 @@ function resultOf(step: Step, store: TxnStore): Required<TxnRun> {
       const keys = keysAt(step.where, store)
       const rows = keys.map((key) => rowText(key, store.row(key)))
       for (const key of keys) store.del(key)
-      return kept(`deleted ${keys.length}${step.prev ? ` instead of ${rows.join(' ')}` : ''}`, 8)
+      return kept(`deleted ${keys.length}`, step.prev ? ` instead of ${rows.join(' ')}` : '', 8)
     }
     case 'branch':
       return resultsOf(step, store)
@@ -221,6 +270,14 @@ const rowText = (key: string, row: ModelRow | null): string =>
 
 const storedText = (row: KeyRow): string => rowText(text(row.key), { ...row, value: text(row.value) })
 
+export const previousText = (key: string, row: ModelRow | null): string => ` instead of ${rowText(key, row)}`
+
+/** The record before a change, if it was requested, as text of the model. */
+export function shownPrevious(row: KeyRow | null | undefined): string {
+  if (row === undefined) return ''
+  return ` instead of ${row === null ? 'nothing' : storedText(row)}`
+}
+
 /** The answer of a transaction, as text of the model. */
 export function shownTxn({ succeeded, results }: KvTxnResult): string {
   return branchText(succeeded, results.map(shownResult))
@@ -230,8 +287,7 @@ function shownResult(result: KvTxnOperationResult): string {
   switch (result.kind) {
     case 'put': {
       const { createRevision, modRevision, version, prev } = result
-      const before = prev === undefined ? '' : ` instead of ${prev === null ? 'nothing' : storedText(prev)}`
-      return `put ${createRevision}/${modRevision}/${version}${before}`
+      return `put ${createRevision}/${modRevision}/${version}${shownPrevious(prev)}`
     }
     case 'get': {
       const { found } = result

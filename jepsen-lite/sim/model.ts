@@ -13,16 +13,30 @@ import {
   type Request,
 } from '../../src/kv/index.ts'
 import { SYSTEM_PRINCIPAL } from '../../src/kv/types.ts'
-import type { KeyRow, KvSettings, PutLease, SessionSlot } from '../../src/operations/forms/index.ts'
+import {
+  type KvSettings,
+  type PutLease,
+  type SessionSlot,
+  TTL_MS_MAX,
+  TTL_MS_MIN,
+} from '../../src/operations/forms/index.ts'
 import { ENTRY_KINDS_OF_CORE, frameBody, readHeader } from '../../src/raft/index.ts'
 import type { LeaseChange, LeaseEntry } from '../checker/leases/index.ts'
 import type { LoggedEvent } from '../checker/watch/index.ts'
 import { leasesOf, ModelRights } from './model-rights.ts'
 import { type ModelRow, text } from './model-row.ts'
-import { plainTxn, runTxn, shownTxn, type TxnRun, type TxnStore } from './model-txn.ts'
+import {
+  plainTxn,
+  previousText,
+  runTxn,
+  shownPrevious,
+  shownTxn,
+  type TxnRun,
+  type TxnStore,
+} from './model-txn.ts'
 import { userOf } from './permitted-requests.ts'
 
-interface Lease {
+export interface ModelLease {
   readonly ttlMs: number
   readonly deadlineMs: number
   /** It ends with the value of the key that it was made for. */
@@ -109,8 +123,8 @@ interface Version {
 interface AddedLeases {
   /** Leases that they make, less those that end with the old values of their keys. */
   added: number
-  /** How many keys leases have with these puts. */
-  readonly attached: Map<string, number>
+  /** The keys that leases have with these puts. */
+  readonly attached: Map<string, readonly string[]>
 }
 
 export const NO_EFFECT: Effect = { principal: '', outcome: '', replayed: false, keyed: false }
@@ -148,7 +162,7 @@ export class StoreModel {
   #slotBytes = 0
   /** How many sessions were forgotten. */
   forgotten = 0
-  #settings: KvSettings = DEFAULT_SETTINGS
+  #settings: KvSettings
   /** Sum of key and value bytes. */
   #storeBytes = 0
   #clusterTimeMs = 0
@@ -160,7 +174,7 @@ export class StoreModel {
   #historyBytes = 0
   /** Keys that were not changed since history began. */
   /** By id. */
-  readonly #leases = new Map<string, Lease>()
+  readonly #leases = new Map<string, ModelLease>()
   /** How many ids the store has chosen. */
   #idsChosen = Number(sipHash(new Uint8Array(16), 0n) >> 12n)
   /** The identity of the user who makes the request that is being applied. */
@@ -171,8 +185,10 @@ export class StoreModel {
   #horizon = 0
   #index = 0
 
-  constructor(violated: (invariant: string, detail: string) => never) {
+  /** `settings`: of the empty store. */
+  constructor(violated: (invariant: string, detail: string) => never, settings = DEFAULT_SETTINGS) {
     this.#violated = violated
+    this.#settings = settings
     this.#compactTo(this.revision)
   }
 
@@ -247,9 +263,14 @@ export class StoreModel {
       return lease === undefined ? [] : [{ owner: lease.owner, keys: this.#keysOf(id) }]
     })
     const read = this.rights.isDecidedByKeys(user) ? leases.filter(({ keys }) => keys.length > 0) : []
-    const keys = read.reduce((sum, lease) => sum + lease.keys.length, 0)
-    if (read.length > 1 && keys > this.#settings.rangeKeysMax) return 'range_too_large'
+    if (read.length > 1 && this.#areTooMany(read.flatMap(({ keys }) => keys))) return 'range_too_large'
     return leases.every((lease) => this.rights.mayUse(user, lease)) ? undefined : 'permission_denied'
+  }
+
+  /** Whether ranges, or leases, may not have so many keys together. */
+  #areTooMany(keys: readonly string[]): boolean {
+    const { rangeKeysMax, rangeBytesMax } = this.#settings
+    return keys.length > rangeKeysMax || keys.join('').length > rangeBytesMax
   }
 
   #keysOf(id: string): string[] {
@@ -336,6 +357,11 @@ export class StoreModel {
 
   get leaseCount(): number {
     return this.#leases.size
+  }
+
+  /** The leases after the newest entry, by id. */
+  get leases(): ReadonlyMap<string, ModelLease> {
+    return this.#leases
   }
 
   get leaseCheckpointMs(): number {
@@ -505,7 +531,7 @@ export class StoreModel {
     if (command.kind === 'open-session') {
       const session = this.#nextSession++
       this.#sessions.set(session, { openedAtMs: this.#clusterTimeMs, openedBy: this.#by, slots: new Map() })
-      return `session ${session} at ${this.revision}`
+      return `session ${session} at ${this.revision} for ${this.#settings.idempotencyAgeMsMax} ms`
     }
     if (command.kind === 'batch') {
       const outcomes = command.commands.map((each) => this.#executeOnKey(each))
@@ -523,13 +549,15 @@ export class StoreModel {
       const { start, end } = command.range
       const store = this.#store
       const keys = store.keysIn(text(start), end && text(end))
-      if (store.areTooMany(keys.length)) return `refused range_too_large at ${this.revision}`
+      if (store.areTooMany(keys)) return `refused range_too_large at ${this.revision}`
       const deleted = keys.map((key) => store.del(key)).length
       return `delete-range ${deleted} at ${this.revision}`
     }
     if (command.kind === 'auth') {
       const refusal = this.rights.change(command)
-      return `${refusal === undefined ? 'auth' : `refused ${refusal}`} at ${this.revision}`
+      return refusal === undefined
+        ? `auth ${this.rights.revision} at ${this.revision}`
+        : `refused ${refusal} at ${this.revision}`
     }
     if (!('key' in command)) return this.#executeOnLeases(command)
     return this.#executeOnKey(command)
@@ -546,7 +574,8 @@ export class StoreModel {
       row: (key) => this.at(key, this.#index),
       keysIn: (start, end) =>
         this.keysAt(this.#index).filter((key) => key >= start && (end === undefined || key < end)),
-      areTooMany: (keys) => keys > this.#settings.rangeKeysMax,
+      areTooMany: (keys) => this.#areTooMany(keys),
+      areTooLarge: (bytes) => bytes > this.#settings.rangeBytesMax,
       refusal: (puts, freed) => this.#refusalOfTxn(puts, freed),
       put: (key, value, lease) => {
         let row: ModelRow | null = null
@@ -571,9 +600,10 @@ export class StoreModel {
     let storeBytes = this.#storeBytes
     const added: AddedLeases = { added: 0, attached: new Map() }
     for (const { key, value, lease } of puts) {
+      if (key === '') return 'bad_request'
       if (key.length > this.#settings.keyBytesMax) return 'key_too_long'
       if (value.length > this.#settings.valueBytesMax) return 'value_too_large'
-      const unfit = this.#leaseRefusal(lease, this.at(key, this.#index), added)
+      const unfit = this.#leaseRefusal(lease, key, added)
       if (unfit !== undefined) return unfit
       storeBytes += key.length + value.length
     }
@@ -608,29 +638,42 @@ export class StoreModel {
   #executeOnLeases(command: LeaseCommand): string {
     switch (command.kind) {
       case 'grant': {
+        if (!isTtl(command.ttlMs)) return `refused bad_request at ${this.revision}`
         if (command.id !== undefined && this.#leases.has(command.id))
           return `refused lease_exists at ${this.revision}`
         if (this.#leases.size >= this.#settings.leasesMax) return `refused storage_full at ${this.revision}`
-        return `granted ${this.#grant(command.id, command.ttlMs, false)} at ${this.revision}`
+        const id = this.#grant(command.id, command.ttlMs, false)
+        return `granted ${id} at ${this.revision} for ${command.ttlMs} ms`
       }
-      case 'renew':
-        for (const id of command.ids) {
-          const lease = this.#leases.get(id)
-          if (lease === undefined) continue
-          const deadlineMs = Math.max(this.#deadlineAfter(lease.ttlMs), lease.deadlineMs + 1)
-          this.#leases.set(id, { ...lease, deadlineMs })
-          this.#leaseChanges.push({ what: 'renewed', id, ttlMs: lease.ttlMs, deadlineMs })
-        }
-        return `renewed at ${this.revision}`
-      case 'revoke':
+      case 'renew': {
+        const ttlsMs = command.ids.map((id) => this.#renew(id))
+        return `renewed at ${this.revision} for ${ttlsMs.map(msText).join()}`
+      }
+      case 'revoke': {
         if (!this.#leases.has(command.id)) return `refused lease_not_found at ${this.revision}`
-        this.#endLease(command.id, 'revoked')
-        return `revoked at ${this.revision}`
-      case 'expire':
+        const deleted = this.#endLease(command.id, 'revoked')
+        return `revoked at ${this.revision} with ${deleted}`
+      }
+      case 'expire': {
+        let [leases, deleted] = [0, 0]
         for (const { id, deadlineMs } of command.leases)
-          if (this.#leases.get(id)?.deadlineMs === deadlineMs) this.#endLease(id, 'expired')
-        return `expired at ${this.revision}`
+          if (this.#leases.get(id)?.deadlineMs === deadlineMs) {
+            deleted += this.#endLease(id, 'expired')
+            leases++
+          }
+        return `expired ${leases} at ${this.revision} with ${deleted}`
+      }
     }
+  }
+
+  #renew(id: string): number | undefined {
+    const lease = this.#leases.get(id)
+    if (lease === undefined) return undefined
+    const { ttlMs } = lease
+    const deadlineMs = Math.max(this.#deadlineAfter(ttlMs), lease.deadlineMs + 1)
+    this.#leases.set(id, { ...lease, deadlineMs })
+    this.#leaseChanges.push({ what: 'renewed', id, ttlMs, deadlineMs })
+    return ttlMs
   }
 
   #deadlineAfter(ttlMs: number): number {
@@ -650,17 +693,20 @@ export class StoreModel {
     return id
   }
 
-  /** Its keys go, in their order, at one revision. */
-  #endLease(id: string, what: 'revoked' | 'expired'): void {
+  /** Its keys go, in their order, at one revision. Returns how many they were. */
+  #endLease(id: string, what: 'revoked' | 'expired'): number {
     const { revision } = this
+    let deleted = 0
     for (const key of this.keysAt(this.#index)) {
       const row = this.at(key, this.#index)
       if (row?.lease !== id) continue
       this.revision = revision
       this.#storeBytes -= key.length + row.value.length
       this.#change(key, null)
+      deleted++
     }
     this.#forgetLease(id, what)
+    return deleted
   }
 
   #forgetLease(id: string, what: 'revoked' | 'expired' | 'replaced'): void {
@@ -705,6 +751,7 @@ export class StoreModel {
     const { condition } = command
     const refused = (code: string): string => `refused ${code} at ${this.revision}`
     // A key that exists can always be deleted.
+    if (key === '') return refused('bad_request')
     const isLong = key.length > this.#settings.keyBytesMax
     if (isLong && (command.kind === 'put' || before === null)) return refused('key_too_long')
     if (command.kind === 'put' && command.value.length > this.#settings.valueBytesMax)
@@ -715,10 +762,10 @@ export class StoreModel {
       condition !== undefined &&
       ((condition.ifMatch !== undefined && !matches(condition.ifMatch)) ||
         (condition.ifNoneMatch !== undefined && matches(condition.ifNoneMatch)))
-    if (fails) return `failed at ${this.revision}, found ${before?.modRevision ?? 'nothing'}`
-    const unfit = command.kind === 'put' ? this.#leaseRefusal(command.lease, before) : undefined
+    if (fails) return `failed at ${this.revision}, found ${foundText(before)}`
+    const unfit = command.kind === 'put' ? this.#leaseRefusal(command.lease, key) : undefined
     if (unfit !== undefined) return refused(unfit)
-    const prev = command.prev ? ` instead of ${before?.value ?? 'nothing'}` : ''
+    const prev = command.prev ? previousText(key, before) : ''
     if (command.kind === 'delete') {
       if (before === null) return `deleted 0 at ${this.revision}${prev}`
       this.#delete(key)
@@ -735,12 +782,14 @@ export class StoreModel {
   /** `added`: the leases of the puts before this one in the same request. */
   #leaseRefusal(
     lease: PutLease | undefined,
-    before: ModelRow | null,
+    key: string,
     added: AddedLeases = { added: 0, attached: new Map() },
   ): string | undefined {
     if (lease === undefined) return undefined
-    const { leasesMax, rangeKeysMax } = this.#settings
+    const before = this.at(key, this.#index)
+    const { leasesMax } = this.#settings
     if ('ttlMs' in lease) {
+      if (!isTtl(lease.ttlMs)) return 'bad_request'
       const endsOwn = before?.lease !== undefined && this.#leases.get(before.lease)?.owned
       if (!endsOwn) added.added++
       return added.added > 0 && this.#leases.size + added.added > leasesMax ? 'storage_full' : undefined
@@ -749,10 +798,9 @@ export class StoreModel {
     if (known === undefined) return 'lease_not_found'
     if (before?.lease === lease.id) return undefined
     if (known.owned) return 'bad_request'
-    const keys = this.#keysOf(lease.id)
-    const attached = (added.attached.get(lease.id) ?? keys.length) + 1
+    const attached = [...(added.attached.get(lease.id) ?? this.#keysOf(lease.id)), key]
     added.attached.set(lease.id, attached)
-    return attached > rangeKeysMax ? 'range_too_large' : undefined
+    return this.#areTooMany(attached) ? 'range_too_large' : undefined
   }
 
   #endOwned(before: ModelRow | null, now: string | undefined): void {
@@ -780,38 +828,48 @@ export class StoreModel {
 
 /** An outcome of the store in the model's words. */
 export function shown(outcome: Outcome): string {
-  const prev = (row: KeyRow | null | undefined): string =>
-    row === undefined ? '' : ` instead of ${row === null ? 'nothing' : text(row.value)}`
   switch (outcome.kind) {
     case 'put':
-      return `put at ${outcome.revision}: ${outcome.createRevision}/${outcome.modRevision}/${outcome.version}${prev(outcome.prev)}`
+      return `put at ${outcome.revision}: ${outcome.createRevision}/${outcome.modRevision}/${outcome.version}${shownPrevious(outcome.prev)}`
     case 'delete':
-      return `deleted ${outcome.deleted} at ${outcome.revision}${prev(outcome.prev)}`
+      return `deleted ${outcome.deleted} at ${outcome.revision}${shownPrevious(outcome.prev)}`
     case 'precondition-failed':
-      return `failed at ${outcome.revision}, found ${outcome.current?.modRevision ?? 'nothing'}`
+      return `failed at ${outcome.revision}, found ${foundText(outcome.current)}`
     case 'settings':
       return `settings at ${outcome.revision}`
     case 'session':
-      return `session ${outcome.session} at ${outcome.revision}`
+      return `session ${outcome.session} at ${outcome.revision} for ${outcome.ageMsMax} ms`
     case 'batch':
       return `batch at ${outcome.revision}: ${outcome.outcomes.map(shown).join(' | ')}`
     case 'compacted':
       return `compacted ${outcome.compactRevision} at ${outcome.revision}`
     case 'granted':
-      return `granted ${outcome.lease} at ${outcome.revision}`
+      return `granted ${outcome.lease} at ${outcome.revision} for ${outcome.ttlMs} ms`
     case 'txn':
       return `txn at ${outcome.revision}: ${shownTxn(outcome)}`
     case 'delete-range':
       return `delete-range ${outcome.deleted} at ${outcome.revision}`
     case 'renewed':
+      return `renewed at ${outcome.revision} for ${outcome.ttlsMs.map(msText).join()}`
     case 'revoked':
+      return `revoked at ${outcome.revision} with ${outcome.deleted}`
     case 'expired':
+      return `expired ${outcome.leases} at ${outcome.revision} with ${outcome.deleted}`
     case 'auth':
-      return `${outcome.kind} at ${outcome.revision}`
+      return `auth ${outcome.authRevision} at ${outcome.revision}`
     case 'refused':
       return `refused ${outcome.code} at ${outcome.revision}`
   }
 }
+
+const foundText = (row: Omit<ModelRow, 'value'> | null): string =>
+  row === null
+    ? 'nothing'
+    : `${row.createRevision}/${row.modRevision}/${row.version} of lease ${row.lease ?? 'none'}`
+
+const msText = (ms: number | undefined): string => `${ms ?? 'none'}`
+
+const isTtl = (ms: number): boolean => ms >= TTL_MS_MIN && ms <= TTL_MS_MAX
 
 /** Size of two rows (src/kv/codec/rows.ts): the token with its outcome, and its place in the order of tokens. */
 function bytesToRemember(token: string, outcomeBytes: number): number {
@@ -832,7 +890,10 @@ function outcomeBytes(outcome: string): number {
   const head = 1 + 8
   if (outcome.startsWith('put')) return head + 3 * 8
   if (outcome.startsWith('deleted')) return head + 1
-  if (outcome.startsWith('failed')) return head + 1 + (outcome.endsWith('nothing') ? 0 : 3 * 8)
+  if (outcome.startsWith('failed')) {
+    const meta = outcome.endsWith('of lease none') ? 3 * 8 : 4 * 8
+    return head + 1 + (outcome.endsWith('found nothing') ? 0 : meta)
+  }
   if (outcome.startsWith('session')) return head + 2 * 8
   if (outcome.startsWith('compacted')) return head + 8
   if (outcome.startsWith('granted')) return head + 2 * 8
@@ -873,7 +934,7 @@ function plainly(command: Command): unknown {
     return [command.kind, text(start), end && text(end)]
   }
   if (command.kind === 'auth') {
-    const fields = Object.entries(command.change).sort()
+    const fields = Object.entries(command.change).sort(([one], [other]) => (one < other ? -1 : 1))
     return [command.kind, command.ifRevision ?? null, JSON.stringify(fields, plainBytes)]
   }
   if (!('key' in command)) return command.kind

@@ -154,3 +154,12 @@ test('compaction may be repeated, but it goes neither back nor beyond the newest
   expect(compact(7)).toMatchObject({ kind: 'refused', code: 'future_revision', numbers: [7, 6] })
   expect(compact(6)).toMatchObject({ kind: 'compacted', compactRevision: 6 })
 })
+
+test('a store that gets the rows of another one, as with a snapshot, adds its events to theirs', () => {
+  const [own, other] = [new MemoryStore(), new MemoryStore()]
+  own.apply(ask(putOf('own', '1')))
+  other.apply(ask(putOf('other', '1')))
+  own.becomes(other)
+  for (const store of [own, other]) store.apply(ask(putOf('both', '2')))
+  expect(own.rows).toEqual(other.rows)
+})

@@ -1,4 +1,4 @@
-// Rows of leases case by case: their ranges, what is no row of a lease, ids that are taken, limits. leases.prop.test.ts
+// Rows of leases case by case: their ranges, what is no row of a lease, ids that are taken, limits. store.prop.test.ts
 // draws whole logs.
 
 import { describe, expect, test } from 'vitest'
@@ -183,4 +183,14 @@ describe('as many leases as there may be', () => {
     expect(store.state.leases.count).toBe(1)
     expect(codeOf(store, put('a', { ttlMs: TTL_MS_MIN }))).toBe('storage_full')
   })
+})
+
+test('a put under the lease that its key has already leaves the key attached', () => {
+  const store = new MemoryStore()
+  const id = '1' as LeaseId
+  store.apply(ask(grant(id)), 1)
+  for (let time = 2; time < 5; time++) store.apply(ask(put('a', { id })), time)
+  expect(keysOf(store, TABLE_ATTACHMENTS)).toHaveLength(1)
+  expect(store.apply(ask({ kind: 'revoke', id }), 5).outcome).toMatchObject({ kind: 'revoked', deleted: 1 })
+  expect(keysOf(store, TABLE_ATTACHMENTS)).toEqual([])
 })

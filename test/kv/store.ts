@@ -202,13 +202,17 @@ export class MemoryStore {
       return row
     },
     inRange: (range) => {
+      const ranges = this.#places().filter((place) => 'start' in place)
       expectEqual(
-        this.#places().some((place) => 'start' in place && isSame(place, range)),
+        ranges.some((named) => isSame(named, range)),
         true,
       )
       this.#before ??= this.list(undefined)
       const keysBefore = this.#before.map(({ key }) => key)
-      return this.#inRange(range, keysBefore)
+      const all = ranges.flatMap((named) => inRange(named, keysBefore))
+      const bytes = all.reduce((sum, key) => sum + key.length, 0)
+      // The settings limit all ranges of the entry together.
+      return areTooManyKeys(all.length, bytes, this.state.settings) ? undefined : inRange(range, keysBefore)
     },
     attached: (lease) => {
       this.#before ??= this.list(undefined)
@@ -266,21 +270,16 @@ export class MemoryStore {
     return recordsOf(reverse ? versions.toReversed() : versions, new LiveVersions(at, reverse, decodeVersion))
   }
 
-  /** Reads a range as a driver does before an entry. */
-  #inRange({ start, end, keysMax }: RangeToRead, keys: readonly Uint8Array[]): Uint8Array[] | undefined {
-    const all = keys.filter(
-      (key) => compareKeys(key, start) >= 0 && (end === undefined || compareKeys(key, end) < 0),
-    )
-    const inside = all.slice(0, keysMax)
-    const bytes = inside.reduce((sum, key) => sum + key.length, 0)
-    return areTooManyKeys(inside.length, bytes, this.state.settings) ? undefined : inside
-  }
-
   get(key: string): KeyRow | undefined {
     const found = this.list(undefined).find((record) => compareKeys(record.key, utf8(key)) === 0)
     return found && { ...found, key: new Uint8Array(found.key) }
   }
 }
+
+const inRange = ({ start, end, keysMax }: RangeToRead, keys: readonly Uint8Array[]): readonly Uint8Array[] =>
+  keys
+    .filter((key) => compareKeys(key, start) >= 0 && (end === undefined || compareKeys(key, end) < 0))
+    .slice(0, keysMax)
 
 const isSame = (a: RangeToRead, b: RangeToRead): boolean =>
   a.keysMax === b.keysMax &&

@@ -1,5 +1,5 @@
 // Transactions case by case: every comparison at its border, and every limit at its last allowed value and at the next
-// one. An operation sees the effects of those before it. txn.prop.test.ts draws whole transactions.
+// one. An operation sees the effects of those before it. store.prop.test.ts draws whole logs.
 
 import { describe, expect, test } from 'vitest'
 import { rejectionText } from '../../src/kv/rejections.ts'
