@@ -748,8 +748,14 @@ export class Clients {
     const { revision, settings, storeBytes, keys, idempotencyTokens: tokens, history, leases } = state
     const { horizon, next, toSweep, bytes: slotBytes } = state.clientSessions
     const held = {
-      ...{ revision, settings, storeBytes, keys, tokens: tokens.count, tokenBytes: tokens.bytes },
-      ...{ sessions: [horizon, next, toSweep], slotBytes },
+      revision,
+      settings,
+      storeBytes,
+      keys,
+      tokens: tokens.count,
+      tokenBytes: tokens.bytes,
+      sessions: [horizon, next, toSweep],
+      slotBytes,
       history,
       leases: leases.count,
     }
@@ -777,7 +783,14 @@ export class Clients {
     const term = this.#world.invariants.commitSteps.at(-1)?.term ?? 0
     const { time, config } = this.#world
     const open: OpenRequest = {
-      ...{ client, ids, process, floor, term, at: time.now, lists: false, done: false },
+      client,
+      ids,
+      process,
+      floor,
+      term,
+      at: time.now,
+      lists: false,
+      done: false,
       unanswered,
     }
     this.#open.add(open)
@@ -912,7 +925,8 @@ function seenIn({ keysOnly, count, countOnly, limit }: RecordedRange, { rows, mo
     rows: listed.map(({ key, value, modRevision, version }) => ({
       key: text(key),
       ...(keysOnly ? {} : { value: text(value) }),
-      ...{ modRevision, version },
+      modRevision,
+      version,
     })),
     ...(count || countOnly ? { count: rows.length } : {}),
     ...(limit !== undefined && more && last !== undefined ? { more, next: text(last.key) } : { more: false }),

@@ -250,13 +250,12 @@ function crowd(
   for (let time = at + from; time < at + to; time += (to - from) / 40)
     for (let place = 0; place < nodes + spares; place++)
       ops.push({
-        ...{
-          at: Math.round(time),
-          kind: leases === 1 ? 'lease' : rng.pick(['get', 'stale']),
-          client: place,
-          node: place,
-        },
-        ...{ key: rng.int(0, keys), x: 1 },
+        at: Math.round(time),
+        kind: leases === 1 ? 'lease' : rng.pick(['get', 'stale']),
+        client: place,
+        node: place,
+        key: rng.int(0, keys),
+        x: 1,
       })
   return ops
 }
@@ -322,9 +321,12 @@ function drawSessions(rng: Random, config: SimConfig): ScheduledOp[] {
     const burst = rng.chance(0.3) ? rng.int(2, 8) : 1
     for (let count = 0; count < burst; count++)
       ops.push({
-        ...{ at: at + rng.ms(0, 20), kind: kinds[rng.int(0, kinds.length)] ?? 'slot', client },
+        at: at + rng.ms(0, 20),
+        kind: kinds[rng.int(0, kinds.length)] ?? 'slot',
+        client,
         node: rng.chance(0.4) ? 'leader' : rng.int(0, nodes + spares),
-        ...{ key: rng.int(0, keys), x: rng.int(0, 1000) },
+        key: rng.int(0, keys),
+        x: rng.int(0, 1000),
       })
   }
   return ops
@@ -364,8 +366,10 @@ const LISTS = 25
 function drawLists(rng: Random, { ms, clients, keys }: SimConfig): ScheduledOp[] {
   return Array.from({ length: LISTS }, () => ({
     ...({ at: rng.int(0, ms), kind: 'range', client: rng.int(0, clients), node: 'subject' } as const),
-    ...{ key: rng.int(0, keys), x: rng.int(0, 1000) },
-    ...{ when: rng.pick<Trigger>(['answered', 'ahead']), times: rng.int(1, 4) },
+    key: rng.int(0, keys),
+    x: rng.int(0, 1000),
+    when: rng.pick<Trigger>(['answered', 'ahead']),
+    times: rng.int(1, 4),
   }))
 }
 
@@ -501,13 +505,12 @@ function drawDeposed(kind: SimFaultKind, drawing: DrawContext, at: number): SimF
   // An answer that was sent before the leader was cut off arrives much later.
   if (kind === 'isolate' && rng.chance(0.3))
     faults.push({
-      ...{ at: at - rng.int(1, 3 * config.heartbeatMs), kind: 'slow-link' },
-      ...{
-        from: follower(rng),
-        to: 'leader',
-        delayMs: rng.int(400, 1000),
-        ms: Math.round(2 * config.electionMaxMs),
-      },
+      at: at - rng.int(1, 3 * config.heartbeatMs),
+      kind: 'slow-link',
+      from: follower(rng),
+      to: 'leader',
+      delayMs: rng.int(400, 1000),
+      ms: Math.round(2 * config.electionMaxMs),
     })
   // The old leader does not hear from the next one.
   if (kind === 'transfer' && rng.chance(0.6))

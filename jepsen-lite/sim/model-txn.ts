@@ -219,7 +219,9 @@ function resultsOf({ holds, steps }: Branch, store: TxnStore): Required<TxnRun> 
 
 /** `previous`: the records before, which are not remembered. */
 const kept = (result: string, previous: string, bytes: number): Required<TxnRun> => ({
-  ...{ outcome: result + previous, remembered: result, bytes },
+  outcome: result + previous,
+  remembered: result,
+  bytes,
 })
 
 function resultOf(step: Step, store: TxnStore): Required<TxnRun> {

@@ -371,9 +371,14 @@ export class StoreModel {
   /** The counts after the newest entry. */
   get counts() {
     return {
-      ...{ revision: this.revision, settings: this.#settings, storeBytes: this.#storeBytes },
-      ...{ keys: this.keysAt(this.#index).length, tokens: this.#tokens.size, tokenBytes: this.#tokenBytes },
-      ...{ sessions: [this.#sessionHorizon, this.#nextSession, this.#toSweep], slotBytes: this.#slotBytes },
+      revision: this.revision,
+      settings: this.#settings,
+      storeBytes: this.#storeBytes,
+      keys: this.keysAt(this.#index).length,
+      tokens: this.#tokens.size,
+      tokenBytes: this.#tokenBytes,
+      sessions: [this.#sessionHorizon, this.#nextSession, this.#toSweep],
+      slotBytes: this.#slotBytes,
       history: this.#history,
       leases: this.#leases.size,
     }
@@ -431,7 +436,11 @@ export class StoreModel {
     this.#evict(bytes)
     this.#tokenBytes += bytes
     this.#tokens.set(`${by} ${idempotency.token}`, {
-      ...{ token: idempotency.token, by, request: requestKey, outcome: remembered, bytes },
+      token: idempotency.token,
+      by,
+      request: requestKey,
+      outcome: remembered,
+      bytes,
       revision: this.revision,
       clusterTimeMs: this.#clusterTimeMs,
     })
@@ -878,7 +887,9 @@ function bytesToRemember(token: string, outcomeBytes: number): number {
 }
 
 const kept = (outcome: string): Required<TxnRun> => ({
-  ...{ outcome, remembered: outcome, bytes: outcomeBytes(outcome) },
+  outcome,
+  remembered: outcome,
+  bytes: outcomeBytes(outcome),
 })
 
 const FINGERPRINT_BYTES = 16

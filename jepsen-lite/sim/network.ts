@@ -273,7 +273,9 @@ export class SimNetwork implements Carrier {
       events: this.#eventsOf(process),
       limits: { snapshotChunksInflightMax: process.machine.limits.snapshotChunksInflightMax },
       logger: {
-        ...{ debug() {}, warn() {}, error() {} },
+        debug() {},
+        warn() {},
+        error() {},
         info: (_fields, message) => this.#world.say(process, message),
       },
     })

@@ -7,7 +7,9 @@ import { bytes } from './model-row.ts'
 import { type ProposeResult, proposePermitted } from './permitted-requests.ts'
 
 export const linearizable = (timeoutMs: number): ReadRequirements => ({
-  ...{ consistency: 'linearizable', maxStalenessMs: undefined, minRevision: undefined },
+  consistency: 'linearizable',
+  maxStalenessMs: undefined,
+  minRevision: undefined,
   timeoutMs,
 })
 

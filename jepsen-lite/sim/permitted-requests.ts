@@ -63,7 +63,9 @@ export function proposePermitted(
   }
   const api = { node, errorOf: thrown }
   const call: Call = {
-    ...{ deadline: Number.POSITIVE_INFINITY, expansion: 1, isAbandoned: () => false },
+    deadline: Number.POSITIVE_INFINITY,
+    expansion: 1,
+    isAbandoned: () => false,
     principal: { user: userOf(principal), epoch: undefined },
     operation: operationOf(command),
   }

@@ -85,7 +85,9 @@ export class Run {
     const settings = ops.some(({ kind }) => kind === 'settings')
     const usesStore = ops.some(({ kind }) => isStoreOp(kind))
     const header = {
-      ...{ workload: 'kv', seed, command: `jepsen-lite sim --seed ${seed} --schedules 1` },
+      workload: 'kv',
+      seed,
+      command: `jepsen-lite sim --seed ${seed} --schedules 1`,
       ...(settings ? { forgetsTokens: true } : {}),
       ...(settings || usesStore ? {} : { complete: true }),
     }

@@ -180,8 +180,11 @@ export class StoreClients {
   #permitted(requester: DrawnRequester, user: string): void {
     const { rng } = requester
     const value = (): BatchedCommand => ({
-      ...{ kind: 'put', key: bytes(this.#key(rng)), value: bytes(this.#value(rng)) },
-      ...{ condition: undefined, prev: false },
+      kind: 'put',
+      key: bytes(this.#key(rng)),
+      value: bytes(this.#value(rng)),
+      condition: undefined,
+      prev: false,
     })
     const drawn: readonly [() => Command, ...(() => Command)[]] = [
       value,
@@ -212,8 +215,10 @@ export class StoreClients {
       return { kind: 'put-user', name: 'root', passwordHash: 'hash', roles: ['root'] }
     if (!enabled && rng.chance(0.8))
       return {
-        ...{ kind: 'enable', rootHasCertificate: false },
-        ...{ tokenKey: bytes('t'.repeat(32)), leaseIdKey: bytes('l'.repeat(16)) },
+        kind: 'enable',
+        rootHasCertificate: false,
+        tokenKey: bytes('t'.repeat(32)),
+        leaseIdKey: bytes('l'.repeat(16)),
       }
     const [user, role] = [`user${rng.below(USERS)}`, `role${rng.below(ROLES)}`]
     const kind = rng.below(14)
@@ -288,14 +293,21 @@ export class StoreClients {
     const kind = rng.below(8)
     if (kind < 3)
       return {
-        ...{ kind: 'put', key: bytes(this.#key(rng)), prev: rng.chance(0.3) },
-        ...{ value: bytes(this.#value(rng)), lease: rng.chance(0.3) ? this.#lease(requester) : undefined },
+        kind: 'put',
+        key: bytes(this.#key(rng)),
+        prev: rng.chance(0.3),
+        value: bytes(this.#value(rng)),
+        lease: rng.chance(0.3) ? this.#lease(requester) : undefined,
       }
     if (kind === 3) return { kind: 'delete', where: this.#where(rng, 0.4), prev: rng.chance(0.3) }
     if (kind === 4 && depth > 0) return { kind: 'txn', txn: this.#txn(requester, depth - 1) }
     return {
-      ...{ kind: 'get', where: this.#where(rng, 0.5), limit: rng.pick([undefined, undefined, 1, 3]) },
-      ...{ keysOnly: rng.chance(0.2), count: rng.chance(0.3), countOnly: rng.chance(0.1) },
+      kind: 'get',
+      where: this.#where(rng, 0.5),
+      limit: rng.pick([undefined, undefined, 1, 3]),
+      keysOnly: rng.chance(0.2),
+      count: rng.chance(0.3),
+      countOnly: rng.chance(0.1),
     }
   }
 
@@ -384,7 +396,8 @@ export class StoreClients {
           order: rng.pick(['asc', 'desc']),
           ...(keysOnly && { keysOnly }),
         },
-        ...{ rowsMax: rng.pick([512, 1, 2]), bytesMax: rng.pick([1 << 20, 150]) },
+        rowsMax: rng.pick([512, 1, 2]),
+        bytesMax: rng.pick([1 << 20, 150]),
       } as const
       clients.list(open, driver, list, revision, ({ rows }) => {
         const expected = model.keys
@@ -574,7 +587,10 @@ function kvTxnOf({ unchanged, steps, before }: StoreTransaction): KvTxn {
   })
   return {
     compare: [...unchanged].map(([key, to]) => ({
-      ...{ where: { key: bytes(key) }, op: '=', target: 'mod_revision', to },
+      where: { key: bytes(key) },
+      op: '=',
+      target: 'mod_revision',
+      to,
     })),
     success: operations,
     failure: unchanged.size === 0 ? [] : operations.filter(({ kind }) => kind === 'get'),

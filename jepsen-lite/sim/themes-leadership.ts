@@ -29,23 +29,32 @@ export function leadershipConfig(theme: LeadershipTheme, rng: Random, config: Si
   const electionMaxMs = electionMinMs * rng.pick([1.1, 1.1, 1.5])
   const usual = {
     ...config,
-    ...{
-      ms: 60_000,
-      spares: 0,
-      grow: 0,
-      timeoutMs: rng.pick([300, 1500]),
-      clients: 2 * config.nodes + WATCHERS,
-    },
-    ...{ heartbeatMs, electionMinMs, electionMaxMs },
+    ms: 60_000,
+    spares: 0,
+    grow: 0,
+    timeoutMs: rng.pick([300, 1500]),
+    clients: 2 * config.nodes + WATCHERS,
+    heartbeatMs,
+    electionMinMs,
+    electionMaxMs,
     limits: roomy(config.limits),
   }
   if (theme === 'elections') return { ...usual, clocks: rng.pick([0, 1]), leases: rng.chance(0.2) ? 1 : 0 }
   return {
     ...usual,
     // Fast enough to elect a leader in the few ms by which a lease may be too long.
-    ...{ delayMs: rng.pick([0.2, 1]), jitterMs: 0.3, tail: 0, harsh: 0, lost: 0, doubled: 0, reordered: 0 },
-    ...{ writeMs: rng.pick([0.1, 0.5]), writeJitterMs: rng.pick([0, 1]), clocks: rng.pick([1, 3, 3]) },
-    ...{ leases: 1, leaseMs: rng.pick([electionMinMs, electionMinMs, Math.ceil(electionMaxMs)]) },
+    delayMs: rng.pick([0.2, 1]),
+    jitterMs: 0.3,
+    tail: 0,
+    harsh: 0,
+    lost: 0,
+    doubled: 0,
+    reordered: 0,
+    writeMs: rng.pick([0.1, 0.5]),
+    writeJitterMs: rng.pick([0, 1]),
+    clocks: rng.pick([1, 3, 3]),
+    leases: 1,
+    leaseMs: rng.pick([electionMinMs, electionMinMs, Math.ceil(electionMaxMs)]),
   }
 }
 
@@ -55,8 +64,11 @@ export function leadershipConfig(theme: LeadershipTheme, rng: Random, config: Si
  */
 export const roomy = (limits: NodeLimits): NodeLimits => ({
   ...limits,
-  ...{ uncommittedEntriesMax: 50_000, uncommittedBytesMax: 64 << 20, proposedBytesMax: 3 << 20 },
-  ...{ proposalsMax: Math.max(20, limits.proposalsMax), readsMax: Math.max(20, limits.readsMax) },
+  uncommittedEntriesMax: 50_000,
+  uncommittedBytesMax: 64 << 20,
+  proposedBytesMax: 3 << 20,
+  proposalsMax: Math.max(20, limits.proposalsMax),
+  readsMax: Math.max(20, limits.readsMax),
 })
 
 export function drawScenarios(theme: LeadershipTheme, rng: Random, config: SimConfig): SimFault[] {
@@ -88,8 +100,12 @@ const mute: Scenario = (rng, config, at) => {
     ...another(rng, config, at),
     { at, kind: 'late', target: 'leader', senders: allPlaces, delayMs, ms: ms + 2 * delayMs },
     {
-      ...{ at: at + delayMs + rng.int(0, 3 * heartbeatMs), kind: 'half-deaf', target: 'leader' },
-      ...{ unheardBy: allPlaces, deafTo: noPlaces, ...plainly(ms) },
+      at: at + delayMs + rng.int(0, 3 * heartbeatMs),
+      kind: 'half-deaf',
+      target: 'leader',
+      unheardBy: allPlaces,
+      deafTo: noPlaces,
+      ...plainly(ms),
     },
   ]
 }
@@ -103,11 +119,10 @@ const cutOff: Scenario = (rng, config, at) => {
     rng.chance(0.67)
       ? { ...cut, kind: 'isolate', ...(rng.chance(0.5) ? { companion: follower(rng) } : {}) }
       : {
-          ...{ ...cut, kind: 'half-deaf' },
-          ...{
-            unheardBy: direction === 1 ? noPlaces : allPlaces,
-            deafTo: direction === 0 ? noPlaces : allPlaces,
-          },
+          ...cut,
+          kind: 'half-deaf',
+          unheardBy: direction === 1 ? noPlaces : allPlaces,
+          deafTo: direction === 0 ? noPlaces : allPlaces,
         },
   ]
 }
@@ -115,15 +130,14 @@ const cutOff: Scenario = (rng, config, at) => {
 /** It has handed over, and does not hear what follows. */
 const handedOver: Scenario = (rng, { electionMaxMs }, at) => [
   {
-    ...{
-      at,
-      when: 'hands-over',
-      kind: 'half-deaf',
-      target: 'subject',
-      unheardBy: noPlaces,
-      deafTo: allPlaces,
-    },
-    ...{ ...plainly(2 * electionMaxMs), stalls: rng.chance(0.5) },
+    at,
+    when: 'hands-over',
+    kind: 'half-deaf',
+    target: 'subject',
+    unheardBy: noPlaces,
+    deafTo: allPlaces,
+    ...plainly(2 * electionMaxMs),
+    stalls: rng.chance(0.5),
   },
   { at, kind: 'transfer', target: 'leader', to: follower(rng) },
 ]
@@ -139,8 +153,13 @@ const handedOverInVain: Scenario = (rng, { electionMinMs, electionMaxMs }, at) =
     { at: at - 1, kind: 'slow-link', from: 'leader', to, delayMs, ms: rng.int(5, electionMinMs) },
     { at, kind: 'transfer', target: 'leader', to },
     {
-      ...{ at: at + electionMaxMs, when: 'candidate', kind: 'half-deaf', target: 'leader' },
-      ...{ unheardBy: noPlaces, deafTo: allPlaces, ...plainly(2 * electionMaxMs) },
+      at: at + electionMaxMs,
+      when: 'candidate',
+      kind: 'half-deaf',
+      target: 'leader',
+      unheardBy: noPlaces,
+      deafTo: allPlaces,
+      ...plainly(2 * electionMaxMs),
     },
   ]
 }
@@ -148,7 +167,10 @@ const handedOverInVain: Scenario = (rng, { electionMinMs, electionMaxMs }, at) =
 /** It applies slowly: others have applied and answered entries that it has not applied. */
 const lagging: Scenario = (rng, { electionMinMs, electionMaxMs }, at) => [
   {
-    ...{ at, kind: 'slow-apply', target: 'leader', ms: rng.int(1, 4) * electionMaxMs },
+    at,
+    kind: 'slow-apply',
+    target: 'leader',
+    ms: rng.int(1, 4) * electionMaxMs,
     entryMs: rng.int(5, electionMinMs / 2),
   },
 ]
@@ -180,13 +202,24 @@ const forgotten: Scenario = (rng, config, at) => {
     { at, kind: 'stall-disk', target: follower(rng), ms: promiseMs + rng.int(20, 60) },
     setLeases(at + 1, true, electionMinMs),
     {
-      ...{ ...ahead, kind: 'shifting-majority', target: 'subject', without: 0 },
-      ...{ fresh: true, avoid: somePlaces(rng), ...anyCut(rng, 2 * promiseMs) },
+      ...ahead,
+      kind: 'shifting-majority',
+      target: 'subject',
+      without: 0,
+      fresh: true,
+      avoid: somePlaces(rng),
+      ...anyCut(rng, 2 * promiseMs),
     },
     { ...ahead, after: promiseMs, ...dies, target: 'subject', ms: rng.int(5, 20) },
     {
-      ...{ ...ahead, after: promiseMs, kind: 'shifting-majority', target: 'subject', without: 'leader' },
-      ...{ fresh: false, avoid: somePlaces(rng), ...anyCut(rng, 2 * electionMaxMs) },
+      ...ahead,
+      after: promiseMs,
+      kind: 'shifting-majority',
+      target: 'subject',
+      without: 'leader',
+      fresh: false,
+      avoid: somePlaces(rng),
+      ...anyCut(rng, 2 * electionMaxMs),
     },
   ]
 }
@@ -195,13 +228,22 @@ const forgotten: Scenario = (rng, config, at) => {
 const shortened: Scenario = (rng, { electionMinMs, electionMaxMs }, at) => [
   setLeases(at - electionMinMs, true, 3 * electionMinMs),
   {
-    ...{ at, kind: 'slow-apply', target: 'leader', ms: 2 * electionMaxMs },
+    at,
+    kind: 'slow-apply',
+    target: 'leader',
+    ms: 2 * electionMaxMs,
     entryMs: Math.round(rng.int(electionMinMs, 3 * electionMinMs)),
   },
   { ...setLeases(at + 1, rng.chance(0.5), electionMinMs / 2), when: 'answered', after: rng.int(0, 10) },
   {
-    ...{ at: at + 1, when: 'reconfigured', after: rng.int(1, 40), kind: 'half-deaf', target: 'leader' },
-    ...{ unheardBy: allPlaces, deafTo: rng.pick([noPlaces, allPlaces]), ...plainly(3 * electionMaxMs) },
+    at: at + 1,
+    when: 'reconfigured',
+    after: rng.int(1, 40),
+    kind: 'half-deaf',
+    target: 'leader',
+    unheardBy: allPlaces,
+    deafTo: rng.pick([noPlaces, allPlaces]),
+    ...plainly(3 * electionMaxMs),
   },
   setLeases(at + 3 * electionMaxMs, true, electionMinMs),
 ]
@@ -230,21 +272,35 @@ const LEASES: readonly Scenario[] = [
 const rotation: Scenario = (rng, { electionMaxMs }, at) =>
   Array.from({ length: 5 }, (_, turn) => ({
     at: at + turn * rng.int(electionMaxMs / 2, 2 * electionMaxMs),
-    ...{ kind: 'shifting-majority', target: follower(rng), without: 'leader', fresh: rng.chance(0.5) },
-    ...{ avoid: somePlaces(rng), ...anyCut(rng, 3 * electionMaxMs) },
+    kind: 'shifting-majority',
+    target: follower(rng),
+    without: 'leader',
+    fresh: rng.chance(0.5),
+    avoid: somePlaces(rng),
+    ...anyCut(rng, 3 * electionMaxMs),
   }))
 
 /** A bare majority commits. At that trigger all but one of it are cut off from the machines outside of it. */
 const takenAway: Scenario = (rng, { electionMaxMs }, at) => [
   {
-    ...{ at, kind: 'shifting-majority', target: 'leader', without: follower(rng), fresh: rng.chance(0.5) },
-    ...{ avoid: somePlaces(rng), ...anyCut(rng, 3 * electionMaxMs) },
+    at,
+    kind: 'shifting-majority',
+    target: 'leader',
+    without: follower(rng),
+    fresh: rng.chance(0.5),
+    avoid: somePlaces(rng),
+    ...anyCut(rng, 3 * electionMaxMs),
   },
   {
-    ...{ at: at + 1, when: rng.pick(['committed', 'committed', 'elected', 'answered']) },
+    at: at + 1,
+    when: rng.pick(['committed', 'committed', 'elected', 'answered']),
     after: rng.pick([0, 0, rng.int(0, 50)]),
-    ...{ kind: 'shifting-majority', target: follower(rng), without: 'leader', fresh: false },
-    ...{ avoid: somePlaces(rng), ...anyCut(rng, 3 * electionMaxMs) },
+    kind: 'shifting-majority',
+    target: follower(rng),
+    without: 'leader',
+    fresh: false,
+    avoid: somePlaces(rng),
+    ...anyCut(rng, 3 * electionMaxMs),
   },
 ]
 
@@ -263,11 +319,17 @@ const heldBallots: Scenario = (rng, { electionMaxMs, delayMs, jitterMs }, at) =>
   return [
     lost(rng, at, 2 * electionMaxMs),
     {
-      ...{ ...candidate, until: 'candidate', unheardBy: noPlaces, deafTo: held },
-      ...{ ...plainly(4 * electionMaxMs), stalls: true },
+      ...candidate,
+      until: 'candidate',
+      unheardBy: noPlaces,
+      deafTo: held,
+      ...plainly(4 * electionMaxMs),
+      stalls: true,
     },
     {
-      ...{ ...candidate, unheardBy: PLACES.filter((place) => !held.includes(place)), deafTo: noPlaces },
+      ...candidate,
+      unheardBy: PLACES.filter((place) => !held.includes(place)),
+      deafTo: noPlaces,
       ...plainly(rng.int(5, 60) + delayMs + jitterMs),
     },
   ]
@@ -277,7 +339,12 @@ const heldBallots: Scenario = (rng, { electionMaxMs, delayMs, jitterMs }, at) =>
 const lateBallots: Scenario = (rng, { electionMaxMs }, at) => [
   lost(rng, at, electionMaxMs),
   {
-    ...{ at, when: 'candidate', kind: 'late', target: 'subject', senders: some(rng), ms: rng.int(10, 100) },
+    at,
+    when: 'candidate',
+    kind: 'late',
+    target: 'subject',
+    senders: some(rng),
+    ms: rng.int(10, 100),
     delayMs: Math.round(rng.int(electionMaxMs / 10, 2 * electionMaxMs)),
   },
 ]
@@ -290,23 +357,24 @@ const comeback: Scenario = (rng, { electionMaxMs }, at) => {
   const deposed = { at: at + 1, when: 'deposed', kind: 'transfer', target: 'leader', to: 'subject' } as const
   return [
     {
-      ...{
-        at,
-        kind: 'half-deaf',
-        target: 'leader',
-        until: 'elected',
-        unheardBy: noPlaces,
-        deafTo: some(rng),
-      },
-      ...{ ...plainly(8 * electionMaxMs), stalls: true },
+      at,
+      kind: 'half-deaf',
+      target: 'leader',
+      until: 'elected',
+      unheardBy: noPlaces,
+      deafTo: some(rng),
+      ...plainly(8 * electionMaxMs),
+      stalls: true,
     },
     {
-      ...{ at, kind: 'shifting-majority', target: follower(rng), without: 'leader', fresh: rng.chance(0.5) },
-      ...{
-        avoid: somePlaces(rng),
-        ...anyCut(rng, rng.int(electionMaxMs, 3 * electionMaxMs)),
-        breaks: false,
-      },
+      at,
+      kind: 'shifting-majority',
+      target: follower(rng),
+      without: 'leader',
+      fresh: rng.chance(0.5),
+      avoid: somePlaces(rng),
+      ...anyCut(rng, rng.int(electionMaxMs, 3 * electionMaxMs)),
+      breaks: false,
     },
     { ...deposed, after: rng.int(1, electionMaxMs) },
     { ...deposed, after: rng.int(electionMaxMs, 3 * electionMaxMs) },
@@ -332,7 +400,8 @@ export function drawJointElections(
   for (let at = 2000; at < ms; at += rng.int(1, 4) * electionMaxMs)
     faults.push({
       ...lost(rng, at, rng.int(electionMaxMs / 2, 2 * electionMaxMs)),
-      ...{ when: 'joint', after: rng.int(0, 3 * (delayMs + jitterMs) + 5) },
+      when: 'joint',
+      after: rng.int(0, 3 * (delayMs + jitterMs) + 5),
     })
   return faults.map(whole)
 }

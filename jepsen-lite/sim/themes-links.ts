@@ -15,14 +15,27 @@ export function linksConfig(rng: Random, config: SimConfig): SimConfig {
   const { limits } = config
   return {
     ...config,
-    ...{ ms: 40_000, grow: 0, clients: WRITERS, keys: rng.pick([8, 20]) },
-    ...{ harsh: 0, lost: 0, doubled: 0, reordered: 0, silenceMs: 3000, leases: 0, clocks: rng.pick([0, 1]) },
-    ...{ delayMs: rng.pick([0.2, 1, 5, 20]), jitterMs: rng.pick([0.3, 1, 10]), tail: 0 },
+    ms: 40_000,
+    grow: 0,
+    clients: WRITERS,
+    keys: rng.pick([8, 20]),
+    harsh: 0,
+    lost: 0,
+    doubled: 0,
+    reordered: 0,
+    silenceMs: 3000,
+    leases: 0,
+    clocks: rng.pick([0, 1]),
+    delayMs: rng.pick([0.2, 1, 5, 20]),
+    jitterMs: rng.pick([0.3, 1, 10]),
+    tail: 0,
     // Snapshots of several chunks, and frequent ones.
     limits: {
       ...limits,
-      ...{ logTailEntries: rng.pick([0, 1, 50]), logBehindEntries: rng.pick([0, 10, 50]) },
-      ...{ compactEntriesMin: 1, chunkRows: rng.pick([1, 2]) },
+      logTailEntries: rng.pick([0, 1, 50]),
+      logBehindEntries: rng.pick([0, 10, 50]),
+      compactEntriesMin: 1,
+      chunkRows: rng.pick([1, 2]),
     },
   }
 }
@@ -53,8 +66,13 @@ export function drawLinkScenarios(rng: Random, config: SimConfig): SimFault[] {
 /** Forwarded proposals are lost with the connection, and more is requested while the connection is made again. */
 const reconnects: Scenario = (rng, { delayMs }, at) => [
   {
-    ...{ at, when: 'forwarded', times: rng.int(1, 6), after: rng.int(0, 2 + 2 * delayMs) },
-    ...{ kind: 'break', target: 'subject', peer: 'other' },
+    at,
+    when: 'forwarded',
+    times: rng.int(1, 6),
+    after: rng.int(0, 2 + 2 * delayMs),
+    kind: 'break',
+    target: 'subject',
+    peer: 'other',
   },
 ]
 
@@ -98,17 +116,31 @@ const cutOffTail: Scenario = (rng, { electionMinMs, writeMs, writeJitterMs, dela
       breaks: true,
     },
     {
-      ...{ ...elected, kind: 'half-deaf', target: 'stale-leader', unheardBy: others, deafTo: others },
-      ...{ ms: electionMinMs, ...cut, breaks: false },
+      ...elected,
+      kind: 'half-deaf',
+      target: 'stale-leader',
+      unheardBy: others,
+      deafTo: others,
+      ms: electionMinMs,
+      ...cut,
+      breaks: false,
     },
     {
-      ...{ ...elected, kind: 'slow-link', from: 'stale-leader', to: companion },
-      ...{ delayMs: rng.int(10, 150), ms: 1000 },
+      ...elected,
+      kind: 'slow-link',
+      from: 'stale-leader',
+      to: companion,
+      delayMs: rng.int(10, 150),
+      ms: 1000,
     },
     {
       // The companion starts with a fast disk, which becomes slow afterwards.
-      ...{ ...elected, after: 1 + downMs + rng.int(0, 3 * writeMs + 4 * delayMs), kind: 'slow-disk' },
-      ...{ target: companion, factor: Math.ceil(rng.int(50, 200) / (writeMs + writeJitterMs)), ms: 1000 },
+      ...elected,
+      after: 1 + downMs + rng.int(0, 3 * writeMs + 4 * delayMs),
+      kind: 'slow-disk',
+      target: companion,
+      factor: Math.ceil(rng.int(50, 200) / (writeMs + writeJitterMs)),
+      ms: 1000,
     },
     { ...elected, after: 1, ...dies, silent: false, target: companion, ms: downMs },
   ]
@@ -116,8 +148,15 @@ const cutOffTail: Scenario = (rng, { electionMinMs, writeMs, writeJitterMs, dela
 
 const flaps: Scenario = (rng, { electionMaxMs }, at) => [
   {
-    ...{ at, kind: 'flap', target: follower(rng), peer: 'leader', periodMs: rng.int(20, 300) },
-    ...{ ms: electionMaxMs, stalls: rng.chance(0.5), refuses: rng.chance(0.5), breaks: rng.chance(0.5) },
+    at,
+    kind: 'flap',
+    target: follower(rng),
+    peer: 'leader',
+    periodMs: rng.int(20, 300),
+    ms: electionMaxMs,
+    stalls: rng.chance(0.5),
+    refuses: rng.chance(0.5),
+    breaks: rng.chance(0.5),
   },
 ]
 
@@ -127,8 +166,14 @@ const flaps: Scenario = (rng, { electionMaxMs }, at) => [
  */
 const comesBack: Scenario = (rng, { delayMs }, at) => [
   {
-    ...{ at, when: 'forwarded', times: rng.int(2, 8), after: rng.int(0, 3 + 2 * delayMs) },
-    ...{ ...dies, silent: rng.chance(0.5), target: 'subject', ms: rng.int(1, 30) },
+    at,
+    when: 'forwarded',
+    times: rng.int(2, 8),
+    after: rng.int(0, 3 + 2 * delayMs),
+    ...dies,
+    silent: rng.chance(0.5),
+    target: 'subject',
+    ms: rng.int(1, 30),
   },
 ]
 
@@ -143,22 +188,25 @@ export function drawLinkWriters(rng: Random, config: SimConfig, faults: readonly
     const place = rng.int(0, config.nodes)
     for (const after of [0, rng.int(1, 10), rng.int(1, 50)]) {
       ops.push({
-        ...{
-          at,
-          kind: 'put',
-          client: rng.int(0, WRITERS),
-          node: 'subject',
-          when: 'started',
-          times: 8,
-          after,
-        },
-        ...{ key: rng.int(0, config.keys), x: rng.int(0, 1000) },
+        at,
+        kind: 'put',
+        client: rng.int(0, WRITERS),
+        node: 'subject',
+        when: 'started',
+        times: 8,
+        after,
+        key: rng.int(0, config.keys),
+        x: rng.int(0, 1000),
       })
     }
     for (let time = at; time < at + 400; time += rng.int(1, 6)) {
       ops.push({
-        ...{ at: time, kind: 'put', client: rng.int(0, WRITERS), x: rng.int(0, 1000) },
-        ...{ node: rng.chance(0.4) ? 'leader' : place, key: rng.int(0, config.keys) },
+        at: time,
+        kind: 'put',
+        client: rng.int(0, WRITERS),
+        x: rng.int(0, 1000),
+        node: rng.chance(0.4) ? 'leader' : place,
+        key: rng.int(0, config.keys),
       })
     }
   }

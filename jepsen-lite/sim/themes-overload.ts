@@ -17,19 +17,36 @@ export function overloadConfig(rng: Random, config: SimConfig): SimConfig {
   const { limits } = config
   return {
     ...config,
-    ...{ ms: 30_000, grow: 0, clients: WRITERS, keys: rng.pick([20, 40]), timeoutMs: rng.pick([1000, 5000]) },
-    ...{ harsh: 0, lost: 0, doubled: 0, reordered: 0, silenceMs: 3000, tail: 0 },
-    ...{ delayMs: rng.pick([0.2, 1, 5]), jitterMs: rng.pick([0.3, 1]) },
-    ...{ writeMs: rng.pick([0.5, 2, 8]), writeJitterMs: rng.pick([0, 1]) },
+    ms: 30_000,
+    grow: 0,
+    clients: WRITERS,
+    keys: rng.pick([20, 40]),
+    timeoutMs: rng.pick([1000, 5000]),
+    harsh: 0,
+    lost: 0,
+    doubled: 0,
+    reordered: 0,
+    silenceMs: 3000,
+    tail: 0,
+    delayMs: rng.pick([0.2, 1, 5]),
+    jitterMs: rng.pick([0.3, 1]),
+    writeMs: rng.pick([0.5, 2, 8]),
+    writeJitterMs: rng.pick([0, 1]),
     limits: {
       ...limits,
       // A slow disk stores few entries in a second. The others store more than clients send.
-      ...{ batchItemsMax: rng.pick([1, 3, 10]), proposalsMax: rng.pick([WRITERS, usualLimits.proposalsMax]) },
-      ...{ uncommittedBytesMax: rng.pick([2000, 20_000]), inflightBytesMax: rng.pick([300, 2000]) },
-      ...{ appendBytesMax: 400, inflightMessagesMax: rng.pick([4, usualLimits.inflightMessagesMax]) },
-      ...{ uncommittedEntriesMax: rng.pick([10, 100]), overlayBytesMax: rng.pick([1, 1000, 20_000]) },
-      ...{ proposedBytesMax: rng.pick([2000, usualLimits.proposedBytesMax]) },
-      ...{ logTailEntries: rng.pick([0, 5]), logBehindEntries: rng.pick([10, 30]), compactEntriesMin: 1 },
+      batchItemsMax: rng.pick([1, 3, 10]),
+      proposalsMax: rng.pick([WRITERS, usualLimits.proposalsMax]),
+      uncommittedBytesMax: rng.pick([2000, 20_000]),
+      inflightBytesMax: rng.pick([300, 2000]),
+      appendBytesMax: 400,
+      inflightMessagesMax: rng.pick([4, usualLimits.inflightMessagesMax]),
+      uncommittedEntriesMax: rng.pick([10, 100]),
+      overlayBytesMax: rng.pick([1, 1000, 20_000]),
+      proposedBytesMax: rng.pick([2000, usualLimits.proposedBytesMax]),
+      logTailEntries: rng.pick([0, 5]),
+      logBehindEntries: rng.pick([10, 30]),
+      compactEntriesMin: 1,
       chunkRows: rng.pick([1, 2, 5]),
     },
   }
@@ -90,7 +107,11 @@ const catchesUp: Scenario = (rng, config, at) => {
 export function drawOverloadWriters(rng: Random, { ms, keys, nodes }: SimConfig): ScheduledOp[] {
   const stepMs = rng.pick([10, 20])
   return Array.from({ length: Math.floor((ms - 1000) / stepMs) }, (_, at) => ({
-    ...{ at: 1000 + at * stepMs, kind: 'put', client: at % WRITERS },
-    ...{ node: rng.chance(0.5) ? 'leader' : rng.int(0, nodes), key: rng.int(0, keys), x: rng.int(0, 1000) },
+    at: 1000 + at * stepMs,
+    kind: 'put',
+    client: at % WRITERS,
+    node: rng.chance(0.5) ? 'leader' : rng.int(0, nodes),
+    key: rng.int(0, keys),
+    x: rng.int(0, 1000),
   }))
 }

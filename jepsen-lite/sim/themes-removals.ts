@@ -21,13 +21,25 @@ export function removalsConfig(rng: Random, config: SimConfig): SimConfig {
   return {
     ...config,
     // Sizes where a majority of the remaining members may not be enough without the removed one.
-    ...{ nodes: Math.min(config.nodes, rng.pick([2, 4])), spares: 2, grow: 0 },
-    ...{ ms: rng.pick([10_000, 30_000]), clients: 2 + WRITERS, timeoutMs: rng.pick([300, 1000, 2000]) },
-    ...{ heartbeatMs, electionMinMs, electionMaxMs: electionMinMs * rng.pick([1.1, 1.5, 2]) },
+    nodes: Math.min(config.nodes, rng.pick([2, 4])),
+    spares: 2,
+    grow: 0,
+    ms: rng.pick([10_000, 30_000]),
+    clients: 2 + WRITERS,
+    timeoutMs: rng.pick([300, 1000, 2000]),
+    heartbeatMs,
+    electionMinMs,
+    electionMaxMs: electionMinMs * rng.pick([1.1, 1.5, 2]),
     // In a harsh run, a cut may lose the messages that it holds back.
-    ...{ harsh: rng.pick([0, 1, 1]), lost: 0, doubled: 0, reordered: 0 },
-    ...{ delayMs: rng.pick([0.2, 1, 5]), jitterMs: rng.pick([0.3, 1, 10]), tail: 0 },
-    ...{ commitDelayMs: rng.pick([0, config.commitDelayMs, heartbeatMs]), limits: roomy(config.limits) },
+    harsh: rng.pick([0, 1, 1]),
+    lost: 0,
+    doubled: 0,
+    reordered: 0,
+    delayMs: rng.pick([0.2, 1, 5]),
+    jitterMs: rng.pick([0.3, 1, 10]),
+    tail: 0,
+    commitDelayMs: rng.pick([0, config.commitDelayMs, heartbeatMs]),
+    limits: roomy(config.limits),
   }
 }
 
@@ -49,8 +61,11 @@ function removal(rng: Random, config: SimConfig, at: number): SimFault {
   const role = rng.pick<MachineTarget>(['leader', 'follower-0'])
   const member = rng.pick<MachineTarget>([role, rng.int(0, 12)])
   return {
-    ...{ at, ...drawAction(kind, { rng, config, longMs: 0 }) },
-    ...{ asked: rng.pick<MachineTarget>(['leader', 'leader', role, follower(rng)]), member, evenSmall: true },
+    at,
+    ...drawAction(kind, { rng, config, longMs: 0 }),
+    asked: rng.pick<MachineTarget>(['leader', 'leader', role, follower(rng)]),
+    member,
+    evenSmall: true,
     ...(rng.chance(0.85) ? { deletedAfterMs: rng.pick([0, 0, 0, rng.ms(0, 60)]) } : {}),
   }
 }
@@ -71,15 +86,17 @@ function hindrance(rng: Random, { heartbeatMs, electionMinMs }: SimConfig, at: n
 function loss(rng: Random, config: SimConfig, at: number, isLate: boolean): SimFault[] {
   const { electionMaxMs, delayMs, jitterMs } = config
   const waiting = {
-    ...{ at, when: rng.pick<Trigger>(['let-go', 'let-go', 'let-go', 'left', 'left', 'joint']) },
+    at,
+    when: rng.pick<Trigger>(['let-go', 'let-go', 'let-go', 'left', 'left', 'joint']),
     after: rng.pick([0, 0, 0, rng.ms(0, 3 * (delayMs + jitterMs) + 5)]),
   }
   const forGood = isLate && rng.chance(0.8) ? config.ms : undefined
   const silent = rng.chance(0.5)
   const crash = {
     ...({ ...waiting, kind: 'crash', point: 'now', skip: 0 } as const),
-    ...{ inFlight: rng.pick(['lost' as const, 'lost' as const, 'kept' as const]), silent },
-    ...{ ms: forGood ?? rng.pick([rng.int(5, 300), rng.int(1, 3) * electionMaxMs]) },
+    inFlight: rng.pick(['lost' as const, 'lost' as const, 'kept' as const]),
+    silent,
+    ms: forGood ?? rng.pick([rng.int(5, 300), rng.int(1, 3) * electionMaxMs]),
     ...(rng.chance(0.5) ? { unheard: true } : {}),
   }
   const cutMs = forGood ?? rng.int(1, 4) * electionMaxMs
@@ -113,13 +130,15 @@ export function drawRemovalWriters(rng: Random, { ms, electionMaxMs, keys }: Sim
   for (let at = 2000; at < ms; at += 2 * electionMaxMs)
     for (let client = 2; client < 2 + WRITERS; client++)
       ops.push({
-        ...{ at, when: rng.pick(['joint', 'left', 'let-go']), times: 2, after: rng.ms(0, 20) },
-        ...{
-          kind: 'put',
-          client,
-          node: rng.pick<MachineTarget>(['leader', 'leader', 'subject', follower(rng)]),
-        },
-        ...{ key: rng.int(0, keys), x: rng.int(0, 1000) },
+        at,
+        when: rng.pick(['joint', 'left', 'let-go']),
+        times: 2,
+        after: rng.ms(0, 20),
+        kind: 'put',
+        client,
+        node: rng.pick<MachineTarget>(['leader', 'leader', 'subject', follower(rng)]),
+        key: rng.int(0, keys),
+        x: rng.int(0, 1000),
       })
   return ops.map((op) => ({ ...op, at: Math.round(op.at) }))
 }

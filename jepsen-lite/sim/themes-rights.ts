@@ -18,13 +18,11 @@ export function drawRights(rng: Random, config: SimConfig): ScheduledOp[] {
   if (!rng.chance(ODDS)) return []
   const { ms, clients, keys, nodes, spares } = config
   const draw = (at: number, kind: RightsOp): ScheduledOp => ({
-    ...{
-      at: Math.round(at),
-      kind,
-      client: rng.int(0, clients),
-      key: rng.int(0, keys),
-      x: rng.int(0, 100_000),
-    },
+    at: Math.round(at),
+    kind,
+    client: rng.int(0, clients),
+    key: rng.int(0, keys),
+    x: rng.int(0, 100_000),
     node: rng.chance(kind === 'rights' ? 0.7 : 0.2) ? 'leader' : rng.int(0, nodes + spares),
   })
   // The first ones make root, and users with roles.

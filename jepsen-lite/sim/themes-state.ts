@@ -22,9 +22,14 @@ export function behindConfig(rng: Random, config: SimConfig): SimConfig {
     : {}
   return {
     ...config,
-    ...{ ms: 60_000, grow: 0, clients: 2 * (nodes + spares), timeoutMs: rng.pick([300, 1000]) },
+    ms: 60_000,
+    grow: 0,
+    clients: 2 * (nodes + spares),
+    timeoutMs: rng.pick([300, 1000]),
     // Fast enough that an operator's changes succeed and elections end.
-    ...{ delayMs: rng.pick([0.2, 1, 5]), jitterMs: rng.pick([0.3, 1, 10]), tail: 0 },
+    delayMs: rng.pick([0.2, 1, 5]),
+    jitterMs: rng.pick([0.3, 1, 10]),
+    tail: 0,
     limits: { ...limits, ...brief },
   }
 }
@@ -48,8 +53,11 @@ export function drawStateScenarios(theme: StateTheme, rng: Random, config: SimCo
 /** One machine applies slowly, one entry at a time. */
 const slowly: Scenario = (rng, { electionMaxMs, heartbeatMs }, at) => [
   {
-    ...{ at, kind: 'slow-apply', target: rng.chance(0.3) ? 'leader' : follower(rng) },
-    ...{ ms: rng.int(2, 8) * electionMaxMs, entryMs: 20 + rng.int(heartbeatMs, 8 * heartbeatMs) },
+    at,
+    kind: 'slow-apply',
+    target: rng.chance(0.3) ? 'leader' : follower(rng),
+    ms: rng.int(2, 8) * electionMaxMs,
+    entryMs: 20 + rng.int(heartbeatMs, 8 * heartbeatMs),
   },
 ]
 
@@ -126,8 +134,14 @@ const askedOfLeader = (
 const jointRestarts: Scenario = (rng, config, at) => [
   askedOfLeader(rng, config, at, rng.pick(['replace', 'demote'])),
   {
-    ...{ at, when: 'joint', times: 4, after: rng.int(0, 20), ...dies, target: 'subject' },
-    ...{ ms: rng.int(5, config.electionMaxMs), point: rng.pick(['now', 'now', 'stored']) },
+    at,
+    when: 'joint',
+    times: 4,
+    after: rng.int(0, 20),
+    ...dies,
+    target: 'subject',
+    ms: rng.int(5, config.electionMaxMs),
+    point: rng.pick(['now', 'now', 'stored']),
   },
 ]
 
@@ -149,8 +163,12 @@ const overtaken: Scenario = (rng, { electionMinMs, electionMaxMs }, at) => {
 /** A deposed leader appends many entries, and is brought back by a snapshot that ends among them. */
 const longTail: Scenario = (rng, { electionMaxMs }, at) => [
   {
-    ...{ at, kind: 'isolate', target: 'leader', ...(rng.chance(0.5) ? { companion: follower(rng) } : {}) },
-    ...{ ...anyCut(rng, rng.int(electionMaxMs, 2 * electionMaxMs)), breaks: true },
+    at,
+    kind: 'isolate',
+    target: 'leader',
+    ...(rng.chance(0.5) ? { companion: follower(rng) } : {}),
+    ...anyCut(rng, rng.int(electionMaxMs, 2 * electionMaxMs)),
+    breaks: true,
   },
 ]
 
@@ -183,8 +201,12 @@ const startedAgain: Scenario = (rng, { electionMinMs }, at) => {
     { at, kind: 'wipe', target: receiver },
     { ...offered, kind: 'slow-link', from: sender, to: receiver, delayMs: rng.int(110, 510), ms: 5000 },
     {
-      ...{ ...offered, kind: 'half-deaf', target: receiver, unheardBy: noPlaces },
-      ...{ deafTo: PLACES.filter((place) => place % 7 !== sender), ...plainly(5000) },
+      ...offered,
+      kind: 'half-deaf',
+      target: receiver,
+      unheardBy: noPlaces,
+      deafTo: PLACES.filter((place) => place % 7 !== sender),
+      ...plainly(5000),
     },
     { ...offered, after, kind: 'transfer', target: sender, to: (sender + rng.int(1, 5)) % 5 },
     { ...back, after: after + rng.int(10, 60) },
@@ -221,7 +243,12 @@ const dropsRow: Scenario = (rng, _, at) => {
 const installsSlowly: Scenario = (rng, { writeMs, writeJitterMs, heartbeatMs }, at) => [
   {
     // Starts before the write that installs it begins.
-    ...{ at, when: 'offered', times: rng.int(1, 4), kind: 'slow-disk', target: 'subject', ms: 5000 },
+    at,
+    when: 'offered',
+    times: rng.int(1, 4),
+    kind: 'slow-disk',
+    target: 'subject',
+    ms: 5000,
     factor: Math.ceil((heartbeatMs * rng.int(1, 6)) / (2 * (writeMs + writeJitterMs))),
   },
 ]
@@ -239,7 +266,10 @@ const forgotten: Scenario = (rng, { electionMaxMs }, at) => {
       { at, kind: 'pause', target, ms },
     ]),
     {
-      ...{ at: at + 2 * electionMaxMs, kind: 'remove', asked: 'leader', member: target },
+      at: at + 2 * electionMaxMs,
+      kind: 'remove',
+      asked: 'leader',
+      member: target,
       evenSmall: rng.chance(0.3),
     },
   ]
@@ -298,8 +328,12 @@ export function drawAgeWatchers(
       'get',
     ])
     ops.push({
-      ...{ at: Math.round(time), kind, client: kind === 'put' ? machines + place : place },
-      ...{ node: rng.chance(0.1) ? 'stale-leader' : place, key: rng.int(0, keys), x: rng.int(0, 1000) },
+      at: Math.round(time),
+      kind,
+      client: kind === 'put' ? machines + place : place,
+      node: rng.chance(0.1) ? 'stale-leader' : place,
+      key: rng.int(0, keys),
+      x: rng.int(0, 1000),
     })
   }
   return ops
@@ -312,8 +346,11 @@ export function drawInstallWatchers(
 ): ScheduledOp[] {
   return Array.from({ length: Math.floor(ms / 1000) }, (_, at) => ({
     ...({ at: at * 1000, when: 'staged', times: 3, node: 'subject' } as const),
-    ...{ kind: rng.pick(['stale', 'get']), after: rng.int(0, 4 * heartbeatMs), client: rng.int(0, clients) },
-    ...{ key: rng.int(0, keys), x: rng.int(0, 1000) },
+    kind: rng.pick(['stale', 'get']),
+    after: rng.int(0, 4 * heartbeatMs),
+    client: rng.int(0, clients),
+    key: rng.int(0, keys),
+    x: rng.int(0, 1000),
   }))
 }
 
@@ -328,8 +365,12 @@ export function drawTails(rng: Random, { ms, electionMaxMs, keys, clients }: Sim
   const stepMs = Math.max(20, electionMaxMs / 12)
   for (let at = 0; at * stepMs < ms; at++)
     ops.push({
-      ...{ at: Math.round(at * stepMs), kind: 'put', client: clients - 1 - (at % TAIL_WRITERS) },
-      ...{ node: rng.chance(0.7) ? 'leader' : 'stale-leader', key: rng.int(0, keys), x: 0 },
+      at: Math.round(at * stepMs),
+      kind: 'put',
+      client: clients - 1 - (at % TAIL_WRITERS),
+      node: rng.chance(0.7) ? 'leader' : 'stale-leader',
+      key: rng.int(0, keys),
+      x: 0,
     })
   return ops
 }

@@ -43,7 +43,11 @@ export function drawStore(rng: Random, config: SimConfig): ScheduledOp[] {
     Array<StoreOp>(WEIGHTS[kind] ?? 1).fill(kind),
   )
   const draw = (at: number, kind: StoreOp): ScheduledOp => ({
-    ...{ at, kind, client: rng.int(0, clients), key: rng.int(0, keys), x: rng.int(0, 100_000) },
+    at,
+    kind,
+    client: rng.int(0, clients),
+    key: rng.int(0, keys),
+    x: rng.int(0, 100_000),
     node: rng.chance(0.4) ? 'leader' : rng.int(0, nodes + spares),
   })
   const ops: ScheduledOp[] = []

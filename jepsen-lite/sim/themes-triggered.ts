@@ -13,22 +13,20 @@ import { TRIGGERS, type Trigger } from './trigger-wait.ts'
 export function triggeredConfig(rng: Random, config: SimConfig): SimConfig {
   return {
     ...config,
-    ...{
-      ms: 60_000,
-      spares: rng.pick([1, 2]),
-      clients: 2 * config.clients,
-      timeoutMs: rng.pick([300, 1000]),
-    },
+    ms: 60_000,
+    spares: rng.pick([1, 2]),
+    clients: 2 * config.clients,
+    timeoutMs: rng.pick([300, 1000]),
     // So that triggers follow each other, and a replica that was away briefly needs a snapshot.
-    ...{
-      delayMs: rng.pick([0.2, 1, 5]),
-      jitterMs: rng.pick([0.3, 1, 10]),
-      tail: 0,
-      clocks: rng.pick([0, 1, 2]),
-    },
+    delayMs: rng.pick([0.2, 1, 5]),
+    jitterMs: rng.pick([0.3, 1, 10]),
+    tail: 0,
+    clocks: rng.pick([0, 1, 2]),
     limits: {
       ...config.limits,
-      ...{ logTailEntries: rng.pick([0, 1, 5]), logBehindEntries: rng.pick([0, 10]), compactEntriesMin: 1 },
+      logTailEntries: rng.pick([0, 1, 5]),
+      logBehindEntries: rng.pick([0, 10]),
+      compactEntriesMin: 1,
     },
   }
 }
@@ -144,11 +142,12 @@ export function drawTriggered(
       for (const kind of pair) faults.push(...struck(kind, { ...waiting, after }, drawing))
     for (const kind of op === undefined ? [rng.pick(OP_KINDS)] : [op, op, op])
       ops.push({
-        ...{ ...waiting, after: rng.pick([0, after]), kind, client: rng.int(0, config.clients) },
-        ...{
-          node: rng.pick<MachineTarget>(['subject', 'subject', 'other', 'leader']),
-          key: rng.int(0, config.keys),
-        },
+        ...waiting,
+        after: rng.pick([0, after]),
+        kind,
+        client: rng.int(0, config.clients),
+        node: rng.pick<MachineTarget>(['subject', 'subject', 'other', 'leader']),
+        key: rng.int(0, config.keys),
         x: rng.int(0, 1000),
       })
   }

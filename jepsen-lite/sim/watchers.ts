@@ -82,8 +82,9 @@ export class SimWatchers {
       lane: { name: `w${this.#watching.length + 1}`, busy: false },
       selection: {
         ...bounds,
-        ...{ only: rng.pick([undefined, undefined, undefined, 'put', 'delete']) },
-        ...{ prev: rng.chance(0.4), values: rng.chance(0.8) },
+        only: rng.pick([undefined, undefined, undefined, 'put', 'delete']),
+        prev: rng.chance(0.4),
+        values: rng.chance(0.8),
       },
       progressMs: rng.pick([50, 500, 2000]),
       waitingMax: rng.pick([1, 2, 5, 1000]),
@@ -354,14 +355,19 @@ class Connection implements WatchSink, WatchRecord {
 /** As a front writes them: at once, since records may be deleted later. */
 function eventsOf(message: EventsMessage): WatchedEvent[] {
   const row = ({ key, value, createRevision, modRevision, version, lease }: KeyRow) => ({
-    ...{ key: text(key), createRevision, modRevision, version, lease },
+    key: text(key),
+    createRevision,
+    modRevision,
+    version,
+    lease,
     ...(message.values ? { value: text(value) } : {}),
   })
   const prevs = message.prevs()
   return message.events.map((event, at) => {
     const prev = prevs[at]
     return {
-      ...{ key: text(event.key), type: event.type },
+      key: text(event.key),
+      type: event.type,
       ...(event.type === 'put' ? { record: row(event.record) } : {}),
       ...(prev === undefined ? {} : { prev: prev === null ? null : row(prev) }),
     }
