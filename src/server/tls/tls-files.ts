@@ -69,7 +69,10 @@ export class TlsFiles {
   readonly #listeners = new Set<() => void>()
   #material: Material
   #context: SecureContext | undefined
+  /** The read in flight. */
   #rereading: Promise<void> | undefined
+  /** The read that begins when it has ended. */
+  #nextRead: Promise<void> | undefined
   #warned = ''
   #expiryWarnedAt = Number.NEGATIVE_INFINITY
 
@@ -141,9 +144,19 @@ export class TlsFiles {
     return () => this.#listeners.delete(listener)
   }
 
-  /** Reads the files now. Never rejects: what does not fit is logged, and the files before stay in use. */
+  /**
+   * Reads the files as they are now. Never rejects: what does not fit is logged, and the files before stay in use. A
+   * read in flight may have read a list before a certificate was revoked, so another one follows it.
+   */
   reread(): Promise<void> {
-    this.#rereading ??= this.#reread().finally(() => {
+    if (this.#rereading !== undefined) {
+      this.#nextRead ??= this.#rereading.then(() => {
+        this.#nextRead = undefined
+        return this.reread()
+      })
+      return this.#nextRead
+    }
+    this.#rereading = this.#reread().finally(() => {
       this.#rereading = undefined
       this.#warnOfExpiry()
     })

@@ -1,6 +1,9 @@
 // Files for TLS that are read again and again: which contents are accepted, what is logged, and how often.
 
-import { rmSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { X509Certificate } from 'node:crypto'
+import { closeSync, constants, openSync, rmSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { Time } from '@peculiar/asn1-x509'
 import { afterAll, expect, onTestFinished, test } from 'vitest'
@@ -45,6 +48,33 @@ async function opened(change: Partial<TlsPaths> = {}) {
     },
   }
 }
+
+test('what is revoked while the files are read is known when the next read has ended', async () => {
+  const alice = ca.client('alice')
+  const pipes = { ca: directory.file('pipe-ca.crt'), crl: directory.file('pipe-ca.crl') }
+  for (const pipe of Object.values(pipes)) expect(spawnSync('mkfifo', [pipe]).status).toBe(0)
+  // A writer of a pipe waits for its reader, also if none comes any more.
+  onTestFinished(() => {
+    for (const pipe of Object.values(pipes))
+      closeSync(openSync(pipe, constants.O_RDONLY | constants.O_NONBLOCK))
+  })
+  const write = async (name: keyof typeof pipes, content: string) => {
+    await writeFile(pipes[name], content).catch(() => {})
+  }
+  const opening = opened(pipes)
+  await Promise.all([write('ca', ca.cert), write('crl', ca.revoke())])
+  const { files } = await opening
+  const first = files.reread()
+  // It has the list, and waits for the CAs.
+  await write('crl', ca.revoke())
+  const second = files.reread()
+  await write('ca', ca.cert)
+  await first
+  void write('ca', ca.cert)
+  void write('crl', ca.revoke(alice))
+  await second
+  expect(files.isRevoked(new X509Certificate(alice.cert))).toBe(true)
+})
 
 test('a fault is told once, and again each time it comes back', async () => {
   const { name, paths, reread } = await opened()
