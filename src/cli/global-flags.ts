@@ -16,9 +16,17 @@ import { io, userPath } from './io.ts'
 
 const VARIABLES = [
   'KV_CONTEXT',
-  ...['KV_ENDPOINTS', 'KV_TIMEOUT', 'KV_CONSISTENCY', 'KV_MAX_STALENESS', 'KV_OUTPUT'],
-  ...['KV_CACERT', 'KV_CERT', 'KV_KEY'],
-  ...['KV_USER', 'KV_PASSWORD', 'KV_TOKEN'],
+  'KV_ENDPOINTS',
+  'KV_TIMEOUT',
+  'KV_CONSISTENCY',
+  'KV_MAX_STALENESS',
+  'KV_OUTPUT',
+  'KV_CACERT',
+  'KV_CERT',
+  'KV_KEY',
+  'KV_USER',
+  'KV_PASSWORD',
+  'KV_TOKEN',
 ]
 
 /** An empty variable counts as not set. */

@@ -159,7 +159,9 @@ export const isOnlyTls = ({ code, detail }: ProblemDetails, { isSecure }: Endpoi
 
 export const onlyTlsError = ({ url }: Endpoint): UnreachableError =>
   new UnreachableError(`${url} ${ONLY_TLS}: use ${url.replace('http:', 'https:')}`, {
-    ...{ code: 'unreachable', written: 'no', endpoint: url },
+    code: 'unreachable',
+    written: 'no',
+    endpoint: url,
   })
 
 /** Another program listens there: a node would have answered in HTTP. */
@@ -167,7 +169,10 @@ export const otherProtocolError = ({ url }: Endpoint, greeting: string, cause: E
   new UnreachableError(
     `${url}: what listens there does not speak HTTP (it sent ${JSON.stringify(greeting)})`,
     {
-      ...{ code: 'unreachable', written: 'no', endpoint: url, cause },
+      code: 'unreachable',
+      written: 'no',
+      endpoint: url,
+      cause,
     },
   )
 

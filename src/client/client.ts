@@ -191,7 +191,10 @@ export class Client {
       options.transport === 'http'
         ? undefined
         : new MuxTransport({
-            ...{ endpoints, credentials, tls, warn },
+            endpoints,
+            credentials,
+            tls,
+            warn,
             clusterId: () => cluster.id,
             onWelcome: (endpoint, welcome) => cluster.noteWelcome(endpoint, welcome),
           })

@@ -74,14 +74,20 @@ const LIST: Checks<ListOptions> = {
   snapshot: isFlag,
 }
 const TXN_READ = {
-  ...{ consistency: READ.consistency, maxStalenessMs: READ.maxStalenessMs },
-  ...{ minRevision: READ.minRevision, onAnswer: READ.onAnswer },
+  consistency: READ.consistency,
+  maxStalenessMs: READ.maxStalenessMs,
+  minRevision: READ.minRevision,
+  onAnswer: READ.onAnswer,
 }
 const TXN: Checks<TxnOptions> = { ...CALL, ...TXN_READ }
 const TRANSACT: Checks<TransactOptions> = { ...CALL, attemptsMax: isBound }
 const TRANSACTION_LIST: Checks<TransactionListOptions> = {
-  ...{ prefix: LIST.prefix, start: LIST.start, end: LIST.end },
-  ...{ limit: LIST.limit, order: LIST.order, keysOnly: LIST.keysOnly },
+  prefix: LIST.prefix,
+  start: LIST.start,
+  end: LIST.end,
+  limit: LIST.limit,
+  order: LIST.order,
+  keysOnly: LIST.keysOnly,
 }
 export const LEASE: Checks<LeaseOptions> = { ...CALL, keys: isFlag }
 const LEASE_SESSION: Checks<SessionOptions> = { ...CALL, ttlMs: isTtl, lease: isLease }
@@ -93,7 +99,8 @@ const PLACE: Checks<WatchedPlace> = {
   all: isFlag,
 }
 const WATCH: Checks<WatchOptions> = {
-  ...{ ...PLACE, ...CALL },
+  ...PLACE,
+  ...CALL,
   fromRevision: isRevision,
   prev: isFlag,
   only: isOneOf('put', 'delete'),
@@ -105,7 +112,10 @@ const WATCH: Checks<WatchOptions> = {
 }
 const MIRROR: Checks<MirrorOptions> = {
   ...CALL,
-  ...{ prefix: isBytes, start: isBytes, end: isBytes, all: isFlag },
+  prefix: isBytes,
+  start: isBytes,
+  end: isBytes,
+  all: isFlag,
   progressMs: isProgress,
   onResync: isFunction,
 }

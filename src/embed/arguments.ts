@@ -64,7 +64,10 @@ const CLUSTER: Checks<ClusterOptions> = {
   readyTimeoutMs: isTimeout,
 }
 const NODE_TLS: Checks<NodeTls> = {
-  ...{ cert: isText, key: isText, ca: isText, crl: isText },
+  cert: isText,
+  key: isText,
+  ca: isText,
+  crl: isText,
   clientCert: isOneOf('optional', 'required'),
 }
 const PEER_TLS: Checks<PeerTls> = { cert: isText, key: isText, ca: isText, crl: isText }

@@ -299,7 +299,8 @@ class Node implements ServingNode {
     const listener = new MetricsListener({
       status: () => this.api.status(),
       isClosing: () => this.#stopping !== undefined,
-      ...{ metrics: this.#metrics, logger: this.#logger },
+      metrics: this.#metrics,
+      logger: this.#logger,
     })
     this.#metricsListeners.push(listener)
     await listener.listen(address)
@@ -328,7 +329,11 @@ class Node implements ServingNode {
     const { to, everyMs, keep } = backup
     const { diskReserveBytes } = limitsOf(this.#options)
     const backups = new BackupSchedule({
-      ...{ node: this.api, target: targetOf(to, process.env), everyMs, keep, logger: this.#logger },
+      node: this.api,
+      target: targetOf(to, process.env),
+      everyMs,
+      keep,
+      logger: this.#logger,
       room: (directory) => backupRoom(directory, this.#options.dataDir, diskReserveBytes),
     })
     this.#metrics.watchBackups(() => backups.counts)

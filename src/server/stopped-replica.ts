@@ -96,7 +96,10 @@ export function summaryOf(dir: string, { identity, hardState, applied, log }: St
     revision: state.revision,
     keys: state.keys,
     members: configuration.members.map(({ id, name, peer, url }) => ({
-      ...{ name, replicaId: id, peer, url },
+      name,
+      replicaId: id,
+      peer,
+      url,
       role: isVoter(configuration, id) ? 'voter' : 'learner',
     })),
   }

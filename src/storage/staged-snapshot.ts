@@ -90,7 +90,13 @@ export class StagedSnapshot {
     const generation = this.#nextGeneration++
     const { applied, stateHash } = meta
     const staging: Staging = {
-      ...{ id, from, generation, nextChunk: 0, received: 0n, complete: false, stateHash },
+      id,
+      from,
+      generation,
+      nextChunk: 0,
+      received: 0n,
+      complete: false,
+      stateHash,
       applied: { index: asIndex(meta.index), term: asTerm(meta.term), raft: applied.raft, kv: applied.kv },
     }
     this.#staging = staging

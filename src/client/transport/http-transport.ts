@@ -93,7 +93,9 @@ export class HttpTransport implements Transport {
   ): Promise<HttpOutcome> {
     const { host, port } = endpoint
     const where: Where = {
-      ...{ host, port, timeout: this.#silenceMaxMs },
+      host,
+      port,
+      timeout: this.#silenceMaxMs,
       ...(endpoint.isSecure ? { ...this.#secureOptions(host), isSecure: true } : { agent: this.#agent }),
     }
     return new Promise((resolve) => {

@@ -167,7 +167,8 @@ function* rowsOf(before: AuthRows, { users, roles, keys }: Changes): Steps<RowsO
     rows.push({ key: roleKey(name), value })
   }
   const after = {
-    ...{ keys, bytes },
+    keys,
+    bytes,
     users: identified(head.users, users, state.users),
     roles: named(head.roles, roles, state.roles),
   }

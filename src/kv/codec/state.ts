@@ -42,13 +42,31 @@ export function encodeState(state: KvState): Uint8Array {
   const { revision, clusterTimeMs, storeBytes, keys, history, leases, auth, settings } = state
   const { idempotencyTokens: tokens, clientSessions: sessions } = state
   const registers = [
-    ...[revision, clusterTimeMs, storeBytes, keys],
-    ...[tokens.count, tokens.bytes, tokens.oldest, tokens.next, tokens.oldestAtMs, tokens.horizon],
-    ...[sessions.next, sessions.horizon, sessions.oldestAtMs, sessions.bytes, sessions.toSweep],
-    ...[history.first, history.newest, history.compacted, history.bytes],
-    ...[history.skipped.after, history.skipped.to],
-    ...[leases.count, leases.chosen],
-    ...[Number(auth.enabled), auth.revision],
+    revision,
+    clusterTimeMs,
+    storeBytes,
+    keys,
+    tokens.count,
+    tokens.bytes,
+    tokens.oldest,
+    tokens.next,
+    tokens.oldestAtMs,
+    tokens.horizon,
+    sessions.next,
+    sessions.horizon,
+    sessions.oldestAtMs,
+    sessions.bytes,
+    sessions.toSweep,
+    history.first,
+    history.newest,
+    history.compacted,
+    history.bytes,
+    history.skipped.after,
+    history.skipped.to,
+    leases.count,
+    leases.chosen,
+    Number(auth.enabled),
+    auth.revision,
   ]
   scratch.clear().uint8(settings.clusterVersion)
   for (const register of registers) scratch.uint64(register)

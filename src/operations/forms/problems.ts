@@ -117,7 +117,11 @@ export function problemDocument({ code, message, current, members }: ApiError): 
   const retry = retryAfterMs === undefined ? {} : { retry_after_ms: retryAfterMs }
   const found = current === undefined ? {} : { current: current && metaDocument(current) }
   return {
-    ...{ type: `urn:quorate:problem:${code}`, title, status, code, detail: message },
+    type: `urn:quorate:problem:${code}`,
+    title,
+    status,
+    code,
+    detail: message,
     ...retry,
     ...found,
     ...members,

@@ -27,8 +27,11 @@ export function propose(
     permit === undefined
       ? { command, idempotency, principal: '' }
       : {
-          ...{ command, idempotency, principal: permit.principal.user },
-          ...{ authRevision: permit.authRevision, madeAt: permit.madeAt },
+          command,
+          idempotency,
+          principal: permit.principal.user,
+          authRevision: permit.authRevision,
+          madeAt: permit.madeAt,
         }
   const settle = (result: Proposed): void => {
     if (operation === undefined || !isUnpermitted(result)) {

@@ -160,7 +160,9 @@ export class Ranges {
       const { grant } = instant
       checkRevision(this.#node, revision, grant)
       const options = ({ start, end }: KeyRange): RecordScanOptions => ({
-        ...{ start, end, revision },
+        start,
+        end,
+        revision,
         reverse: order === 'desc',
       })
       const counted = countOnly || (count && !stream) ? instant.listKeys(options(range)) : undefined

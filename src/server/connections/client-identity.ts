@@ -96,5 +96,8 @@ type NodeMember = Parameters<typeof objectionToPeer>[1]
 
 /** Why a client is not served, whoever it is. */
 const UNSERVED: ReadonlySet<string> = new Set([
-  ...['loopback_only', 'unauthenticated', 'host_not_allowed', 'origin_not_allowed'],
+  'loopback_only',
+  'unauthenticated',
+  'host_not_allowed',
+  'origin_not_allowed',
 ])

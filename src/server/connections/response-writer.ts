@@ -147,8 +147,14 @@ export class ResponseWriter {
     const { node } = this.#options
     const { leaderName } = node
     return [
-      ...['Kv-Cluster', node.clusterId, 'Kv-Node', node.name, 'Kv-Term', String(node.term)],
-      ...['Kv-Revision', String(revision ?? node.revision)],
+      'Kv-Cluster',
+      node.clusterId,
+      'Kv-Node',
+      node.name,
+      'Kv-Term',
+      String(node.term),
+      'Kv-Revision',
+      String(revision ?? node.revision),
       ...(leaderName === undefined ? [] : ['Kv-Leader', leaderName]),
     ]
   }

@@ -53,8 +53,13 @@ export function indexResponse(
   return {
     status: 200,
     headers: [
-      ...['Content-Type', 'text/html; charset=utf-8', 'Content-Security-Policy', POLICY],
-      ...['Referrer-Policy', 'no-referrer', ...headers],
+      'Content-Type',
+      'text/html; charset=utf-8',
+      'Content-Security-Policy',
+      POLICY,
+      'Referrer-Policy',
+      'no-referrer',
+      ...headers,
     ],
     body: pageOf({ name, version, role: raft.role, clusterId, errors: status.errors }, members),
     revision: undefined,

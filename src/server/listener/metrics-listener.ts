@@ -100,7 +100,10 @@ export class MetricsListener {
     const text = String(body)
     response.writeHead(status, [
       ...headers,
-      ...['Content-Length', String(Buffer.byteLength(text)), 'Connection', 'close'],
+      'Content-Length',
+      String(Buffer.byteLength(text)),
+      'Connection',
+      'close',
     ])
     response.end(request.method === 'HEAD' ? undefined : text)
   }

@@ -174,7 +174,10 @@ function checkOpening(request: RawRequest, guard: Guard): void {
   guard.checkCluster(cluster ?? headers['kv-cluster'])
   if (headers['sec-websocket-version'] !== '13')
     throw new HttpError('upgrade_required', 'only version 13 of WebSocket is spoken here', [
-      ...['Upgrade', 'websocket', 'Sec-WebSocket-Version', '13'],
+      'Upgrade',
+      'websocket',
+      'Sec-WebSocket-Version',
+      '13',
     ])
   if (!/^[+/0-9A-Za-z]{22}==$/.test(headers['sec-websocket-key'] ?? ''))
     throw new ApiError('bad_request', 'Sec-WebSocket-Key must be 16 bytes in base64')

@@ -17,6 +17,11 @@ export const newRaft = (
     applied: decodeAppliedState(storage.applied.raft),
     clusterTimeMs: decodeState(storage.applied.kv).clusterTimeMs,
     log: storage.log,
-    ...{ limits, timing, random, crc32, commandRefusal, diskRoom },
+    limits,
+    timing,
+    random,
+    crc32,
+    commandRefusal,
+    diskRoom,
     now: clock.now(),
   })

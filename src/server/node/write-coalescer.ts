@@ -147,8 +147,15 @@ export class WriteCoalescer {
     const apartMs = Math.min(TIMEOUTS_APART_MS, TIMEOUTS_APART_SHARE * timeoutMs)
     const full = this.#hasRoom(request, command, bytes, deadline, apartMs) ? undefined : this.#take()
     this.#group ??= {
-      ...{ principal, authRevision, madeAt, commands: [], callers: [], span: undefined, bytes: 0 },
-      ...{ deadline, lastDeadline: deadline },
+      principal,
+      authRevision,
+      madeAt,
+      commands: [],
+      callers: [],
+      span: undefined,
+      bytes: 0,
+      deadline,
+      lastDeadline: deadline,
     }
     const group = this.#group
     group.commands.push(command)

@@ -76,7 +76,11 @@ export class Links implements Network {
     this.#context = {
       self: self.replicaId,
       clusterId: self.clusterId,
-      ...{ clock, random, wires, events, logger },
+      clock,
+      random,
+      wires,
+      events,
+      logger,
       limits: bounds,
       counters: this.counters,
       processes: new NewestProcesses(bounds),

@@ -103,7 +103,10 @@ export class TlsFiles {
   get secureOptions(): SecureContextOptions {
     const { cert, key, ca } = this.#material
     return {
-      ...{ cert, key, minVersion: 'TLSv1.2', secureOptions: SECURE_OPTIONS },
+      cert,
+      key,
+      minVersion: 'TLSv1.2',
+      secureOptions: SECURE_OPTIONS,
       ...(ca === undefined ? {} : { ca: [ca] }),
     }
   }

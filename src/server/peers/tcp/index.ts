@@ -44,7 +44,13 @@ export async function createTcpNetwork({
   const counters = newCounters()
   const wires = new TcpWires({ limits, counters, logger, tls })
   const links = new Links({
-    ...{ self, events, resolvePeer, limits, logger, counters, wires },
+    self,
+    events,
+    resolvePeer,
+    limits,
+    logger,
+    counters,
+    wires,
     clock: systemClock,
     random: Math.random,
   })

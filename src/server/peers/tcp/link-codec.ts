@@ -101,13 +101,21 @@ const copied: WireField<Uint8Array> = {
 const tail: WireField<Uint8Array> = { write: () => {}, read: (input) => input.rest() }
 
 const greeting: WireField<Greeting> = struct({
-  ...{ clusterId: utf8, replicaId, name: utf8, boot: uint64, term, lastIndex: index },
-  ...{ clusterVersion: uint64, peer: utf8 },
+  clusterId: utf8,
+  replicaId,
+  name: utf8,
+  boot: uint64,
+  term,
+  lastIndex: index,
+  clusterVersion: uint64,
+  peer: utf8,
 })
 const speaker = { incarnation: big, greeting }
 
 const snapshotMeta = struct({
-  ...{ index, term, stateHash: big },
+  index,
+  term,
+  stateHash: big,
   applied: struct({ index, term, raft: copied, kv: copied }),
 })
 
@@ -116,7 +124,10 @@ const CONTENTS: { readonly [F in Sent as F['type']]: WireField<Content<F>> } = {
   'state-hash': struct({ at: struct({ index, hash: big }) }),
   'keep-alive': struct({
     question: struct({
-      ...{ number: uint64, timeoutMs: uint64, renews: flag, ids: list(leaseId, RENEW_LEASES_MAX) },
+      number: uint64,
+      timeoutMs: uint64,
+      renews: flag,
+      ids: list(leaseId, RENEW_LEASES_MAX),
     }),
   }),
   'kept-alive': struct({

@@ -43,8 +43,12 @@ export class TcpWires implements Wires {
     this.#handshakes =
       tls &&
       new Handshakes({
-        ...{ files: tls, clientCert: 'required', protocol: 'peer', logger },
-        ...{ tlsHandshakesMax: limits.strangersMax, tlsHandshakeMs: limits.handshakeMs },
+        files: tls,
+        clientCert: 'required',
+        protocol: 'peer',
+        logger,
+        tlsHandshakesMax: limits.strangersMax,
+        tlsHandshakeMs: limits.handshakeMs,
         failed: () => void options.counters.tlsHandshakesFailed++,
         secured: (socket) => this.#accepted(socket, socket.getPeerX509Certificate()),
         refused: (socket, { why }) => this.#refused(socket, why),
@@ -114,7 +118,9 @@ export class TcpWires implements Wires {
     const { tls } = this.#options
     if (tls === undefined) return connect({ ...target, lookup })
     return process.getBuiltinModule('node:tls').connect({
-      ...{ ...target, lookup, secureContext: tls.secureContext },
+      ...target,
+      lookup,
+      secureContext: tls.secureContext,
       ...(isIP(target.host) === 0 ? { servername: target.host } : {}),
       // Decided when the peer has introduced itself: the address may be one of a relay.
       checkServerIdentity: () => undefined,
