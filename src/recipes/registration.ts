@@ -8,7 +8,15 @@
 // each other in turns.
 
 import { randomUUID } from 'node:crypto'
-import { AbortedError, type CallOptions, type Client, QuorateError, type Session } from '../client/index.ts'
+import {
+  AbortedError,
+  type CallOptions,
+  type Client,
+  QuorateError,
+  type Session,
+  UnavailableError,
+  UnreachableError,
+} from '../client/index.ts'
 import { pause } from '../client/timer.ts'
 import { type Check, checkOptions, checkValue, isObject, isText } from '../client/validators.ts'
 import { escapePart, type KeySpace } from './key-space.ts'
@@ -134,7 +142,8 @@ export class OwnRegistration implements Registration {
       try {
         await this.#write(fields, { signal, timeoutMs }, false)
       } catch (error) {
-        throw this.#end.signal.aborted ? registrationClosed(error) : error
+        const cause = this.#fields === fields ? writtenBefore(error) : error
+        throw this.#end.signal.aborted ? registrationClosed(cause) : cause
       }
     })
   }
@@ -274,6 +283,14 @@ const keyLost = (id: string) =>
     code: 'registration_lost',
     written: 'no',
   })
+
+/** The fields were written, but their lease had ended by then. `error`: why they were not written once more. */
+function writtenBefore(error: unknown): unknown {
+  if (!(error instanceof QuorateError) || error.written !== 'no') return error
+  const OfItsKind = [AbortedError, UnavailableError, UnreachableError].find((each) => error instanceof each)
+  const details = { code: error.code, written: 'unknown', cause: error } as const
+  return new (OfItsKind ?? QuorateError)(error.message, details)
+}
 
 /** `cause`: the error of a write that was in flight. */
 const registrationClosed = (cause?: unknown) =>
