@@ -3,12 +3,12 @@
 //
 //   node bench/regions.ts [SEED]
 
-import { Clients } from '../jepsen-lite/sim/clients.ts'
-import { SimCluster } from '../jepsen-lite/sim/cluster.ts'
-import type { SimConfig } from '../jepsen-lite/sim/config.ts'
-import { usualLimits } from '../jepsen-lite/sim/node-limits.ts'
-import type { Machine, Process } from '../jepsen-lite/sim/process.ts'
-import { IO } from '../jepsen-lite/sim/time.ts'
+import { Clients } from '../jepsen-lite/sim/clients/clients.ts'
+import type { SimConfig } from '../jepsen-lite/sim/schedule/config.ts'
+import { SimCluster } from '../jepsen-lite/sim/world/cluster.ts'
+import { usualLimits } from '../jepsen-lite/sim/world/node-limits.ts'
+import type { Machine, Process } from '../jepsen-lite/sim/world/process.ts'
+import { IO } from '../jepsen-lite/sim/world/time.ts'
 import { Recorder } from '../jepsen-lite/workload/history.ts'
 import { stream } from '../jepsen-lite/workload/random.ts'
 import type { ReadConsistency } from '../src/operations/forms/index.ts'

@@ -15,7 +15,7 @@ import {
   runAsLeader,
 } from '../../src/recipes/index.ts'
 import { DRAIN } from '../checker/queues.ts'
-import type { Recipe } from '../sim/schedule.ts'
+import type { Recipe } from '../sim/schedule/schedule.ts'
 import type { OperationEnd, RecordedResult, Recorder, StoreOperation } from '../workload/history.ts'
 import type { Random } from '../workload/random.ts'
 

@@ -1,12 +1,12 @@
 // Schedules with clients that use a recipe: the cluster and its faults are those of any schedule. In place of its
 // requests there are those clients, and what is done to their processes: mostly longer than what they hold lasts.
 
-import type { SimConfig } from '../sim/config.ts'
-import { generate } from '../sim/generate.ts'
-import { DRAW } from '../sim/random-purposes.ts'
-import type { Recipe } from '../sim/schedule.ts'
-import { CLIENT_FAULTS, type ClientFault, type ScheduledOp } from '../sim/schedule.ts'
-import type { Trigger } from '../sim/trigger-wait.ts'
+import type { Trigger } from '../sim/faults/trigger-wait.ts'
+import type { SimConfig } from '../sim/schedule/config.ts'
+import { generate } from '../sim/schedule/generate.ts'
+import { DRAW } from '../sim/schedule/random-purposes.ts'
+import type { Recipe } from '../sim/schedule/schedule.ts'
+import { CLIENT_FAULTS, type ClientFault, type ScheduledOp } from '../sim/schedule/schedule.ts'
 import { Random } from '../workload/random.ts'
 import type { RecipeSchedule } from './run.ts'
 

@@ -22,9 +22,9 @@ import { OPERATION_ROUTES } from '../../src/server/http/routes.ts'
 import { httpLimits } from '../../src/server/listener/limits.ts'
 import type { Driver } from '../../src/server/node/driver.ts'
 import type { KvNode } from '../../src/server/node/kv-node.ts'
-import type { SlicedScan } from '../../src/server/node/record-scan.ts'
+import type { SlicedScan } from '../../src/server/node/read/record-scan.ts'
 import type { WatchHandle, WatchSink } from '../../src/server/node/watch/index.ts'
-import type { Invariants } from '../sim/invariants.ts'
+import type { Invariants } from '../sim/oracle/invariants.ts'
 
 export interface SimulatedRequest {
   readonly method: string

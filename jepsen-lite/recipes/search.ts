@@ -3,7 +3,7 @@
 import { NOTHING_RARE } from '../sim/coverage.ts'
 import { replay } from '../sim/replay.ts'
 import { type RunResult, runSchedule } from '../sim/run.ts'
-import type { Recipe, Schedule } from '../sim/schedule.ts'
+import type { Recipe, Schedule } from '../sim/schedule/schedule.ts'
 import {
   type CheckedRun,
   differenceOf,

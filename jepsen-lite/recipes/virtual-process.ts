@@ -6,8 +6,8 @@ import type { randomBytes, randomUUID } from 'node:crypto'
 import { createRequire, syncBuiltinESMExports } from 'node:module'
 import type { uptime } from 'node:os'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { DRAW } from '../sim/random-purposes.ts'
-import { type Event, type EventOwner, IO, TIMER, type Time } from '../sim/time.ts'
+import { DRAW } from '../sim/schedule/random-purposes.ts'
+import { type Event, type EventOwner, IO, TIMER, type Time } from '../sim/world/time.ts'
 import { Random } from '../workload/random.ts'
 
 /** Clocks of clients differ by less than their sessions allow for (src/client/lease-sessions.ts). */

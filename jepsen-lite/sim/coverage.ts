@@ -2,11 +2,11 @@
 // trigger. The generator then tries what is rare (`rarest`).
 
 import { isJoint, isVoter, type Message } from '../../src/raft/index.ts'
-import { FAULT_KINDS, type SimFaultKind } from './fault-kinds.ts'
-import { MESSAGE_TYPES } from './message-types.ts'
-import type { Machine } from './process.ts'
-import { OP_KINDS, type OpKind, type RightsOp } from './schedule.ts'
-import { TRIGGERS, type Trigger } from './trigger-wait.ts'
+import { FAULT_KINDS, type SimFaultKind } from './faults/fault-kinds.ts'
+import { TRIGGERS, type Trigger } from './faults/trigger-wait.ts'
+import { OP_KINDS, type OpKind, type RightsOp } from './schedule/schedule.ts'
+import { MESSAGE_TYPES } from './world/message-types.ts'
+import type { Machine } from './world/process.ts'
 
 /** States of a node, and the triggers at which it enters each. */
 const ENTERED: { readonly [state: string]: readonly Trigger[] } = {

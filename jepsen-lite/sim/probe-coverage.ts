@@ -1,7 +1,7 @@
 // Coverage of a run: faults with an effect, and rare paths of the code ("sometimes" probes). A fault without an
 // effect is not counted. A probe that no schedule ever hits shows what the generator does not reach.
 
-import { FAULT_KINDS } from './fault-kinds.ts'
+import { FAULT_KINDS } from './faults/fault-kinds.ts'
 
 export const PROBES = [
   'election won',

@@ -1,8 +1,8 @@
 // Prints a schedule's run: one event per line, and beside it each node's view of itself.
 
-import type { SimCluster } from './cluster.ts'
 import type { EventObserver, RunResult } from './run.ts'
-import type { Schedule } from './schedule.ts'
+import type { Schedule } from './schedule/schedule.ts'
+import type { SimCluster } from './world/cluster.ts'
 
 const COLUMN = 15
 const MARKS: Readonly<Record<string, string>> = {

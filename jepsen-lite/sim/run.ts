@@ -1,20 +1,20 @@
 // Runs one schedule from beginning to end: a pure function of the schedule.
 
 import { type HistoryEvent, Recorder } from '../workload/history.ts'
-import { Clients } from './clients.ts'
-import { SimCluster } from './cluster.ts'
+import { Clients } from './clients/clients.ts'
+import { StoreClients } from './clients/store-clients.ts'
 import type { StateCoverage } from './coverage.ts'
-import { Faults } from './faults.ts'
-import { converge } from './liveness.ts'
-import type { Process } from './process.ts'
-import { watchLists } from './quiescence.ts'
-import { RIGHTS_OPS, type Schedule, type ScheduledOp, STORE_OPS } from './schedule.ts'
-import { StoreClients } from './store-clients.ts'
-import { judgeStore } from './store-verdict.ts'
-import { IO } from './time.ts'
-import type { TriggerWait } from './trigger-wait.ts'
-import type { About } from './triggers.ts'
-import { RuleViolation } from './violation.ts'
+import { Faults } from './faults/faults.ts'
+import type { TriggerWait } from './faults/trigger-wait.ts'
+import type { About } from './faults/triggers.ts'
+import { converge } from './liveness/liveness.ts'
+import { watchLists } from './liveness/quiescence.ts'
+import { judgeStore } from './oracle/store-verdict.ts'
+import { RuleViolation } from './oracle/violation.ts'
+import { RIGHTS_OPS, type Schedule, type ScheduledOp, STORE_OPS } from './schedule/schedule.ts'
+import { SimCluster } from './world/cluster.ts'
+import type { Process } from './world/process.ts'
+import { IO } from './world/time.ts'
 
 export interface RunResult {
   /** The first broken rule, if there was one. */

@@ -3,13 +3,13 @@
 import { check, type Verdict } from '../checker/index.ts'
 import { checkTransactions } from '../checker/transactions/index.ts'
 import { historyOf } from '../workload/history.ts'
-import type { SimCluster } from './cluster.ts'
 import { type Rare, StateCoverage } from './coverage.ts'
-import { generate } from './generate.ts'
 import { ProbeCoverage } from './probe-coverage.ts'
 import { type RunResult, runSchedule } from './run.ts'
-import type { Schedule } from './schedule.ts'
+import { generate } from './schedule/generate.ts'
+import type { Schedule } from './schedule/schedule.ts'
 import { Trace } from './trace.ts'
+import type { SimCluster } from './world/cluster.ts'
 
 /** One schedule in this many runs twice, to show that both runs are the same. */
 export const REPEATED_EVERY = 100

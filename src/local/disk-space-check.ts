@@ -1,5 +1,5 @@
-import { DirectoryDisk } from '../server/node/disk-space.ts'
 import { driverLimits } from '../server/node/limits.ts'
+import { DirectoryDisk } from '../server/node/upkeep/disk-space.ts'
 
 const MiB = 2 ** 20
 

@@ -1,7 +1,7 @@
 // The state of a node as it reports it itself, and conclusions from the views of several nodes.
 
 import type { KvNode } from '../server/node/kv-node.ts'
-import type { DriverStatus } from '../server/node/status.ts'
+import type { DriverStatus } from '../server/node/observe/status.ts'
 
 export interface NodeView {
   readonly role: DriverStatus['raft']['role']

@@ -2,7 +2,7 @@
 
 import { dirname, resolve } from 'node:path'
 import { holdsNode } from '../server/inspect-data-directory.ts'
-import { WAS_REMOVED } from '../server/node/removed.ts'
+import { WAS_REMOVED } from '../server/node/membership/members.ts'
 import { DEFAULT_DATA } from './cluster-file.ts'
 import { PROGRAM } from './program-name.ts'
 import { shellWord } from './shell-word.ts'

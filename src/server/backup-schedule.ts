@@ -9,7 +9,7 @@ import { type BackupTarget, backupName, backupsOf, namePrefix, partialsOf } from
 import { decodeState } from '../kv/index.ts'
 import { backupFile } from './api/backup.ts'
 import type { KvNode } from './node/kv-node.ts'
-import type { BackupCounts } from './node/metrics.ts'
+import type { BackupCounts } from './node/observe/metrics.ts'
 import type { Logger } from './options.ts'
 
 export interface BackupScheduleOptions {

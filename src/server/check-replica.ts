@@ -14,8 +14,8 @@ import {
   StorageInUseError,
   StorageRefusedError,
 } from '../storage/index.ts'
-import { DirectoryDisk } from './node/disk-space.ts'
 import { driverLimits } from './node/limits.ts'
+import { DirectoryDisk } from './node/upkeep/disk-space.ts'
 import { withReplicaCopy } from './replica-copy.ts'
 import { type ReplicaSummary, summaryOf } from './stopped-replica.ts'
 

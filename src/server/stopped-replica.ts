@@ -35,7 +35,7 @@ import {
   StorageRefusedError,
   type StoredRow,
 } from '../storage/index.ts'
-import { Applier } from './node/applier.ts'
+import { Applier } from './node/apply/applier.ts'
 import { KeyIndex, keyIndexLimits } from './node/key-index/key-index.ts'
 import { inUse, withReplicaCopy } from './replica-copy.ts'
 

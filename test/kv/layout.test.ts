@@ -10,7 +10,7 @@ import { REASONS } from '../../src/kv/rejections.ts'
 import { type Request, ROW_HEAD_BYTES } from '../../src/kv/types.ts'
 import { keyAfter, type LeaseId, prefixEnd } from '../../src/operations/forms/index.ts'
 import { CLUSTER_VERSION } from '../../src/operations/forms/settings.ts'
-import { commandDigest } from '../../src/server/node/command-digest.ts'
+import { commandDigest } from '../../src/server/node/write/command-digest.ts'
 import { must } from '../storage/samples.ts'
 import { ask, batchOf, bodyOf, deleteOf, hex, MemoryStore, putOf, rev, utf8 } from './store.ts'
 

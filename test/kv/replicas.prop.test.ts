@@ -11,7 +11,7 @@ import type { Condition, Idempotency, KvSettings, LeaseId } from '../../src/oper
 import { CLUSTER_VERSION } from '../../src/operations/forms/settings.ts'
 import type { KvTxn, KvTxnOperation } from '../../src/operations/index.ts'
 import { asIndex, asTerm, type Entry } from '../../src/raft/types.ts'
-import type { Applier } from '../../src/server/node/applier.ts'
+import type { Applier } from '../../src/server/node/apply/applier.ts'
 import type { StoreLimits } from '../../src/server/node/key-index/key-index.ts'
 import type { Storage, StoredRow } from '../../src/storage/index.ts'
 import { pastEntry } from '../raft/harness/frames.ts'

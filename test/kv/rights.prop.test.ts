@@ -2,7 +2,7 @@
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { ModelRights } from '../../jepsen-lite/sim/model-rights.ts'
+import { ModelRights } from '../../jepsen-lite/sim/oracle/model-rights.ts'
 import { Rights } from '../../src/kv/auth/rights.ts'
 import type { AuthChange } from '../../src/kv/types.ts'
 import type { KeyRange, Permission } from '../../src/operations/forms/index.ts'

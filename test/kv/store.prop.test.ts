@@ -1,12 +1,12 @@
-// The state machine against the model of the simulator (jepsen-lite/sim/model.ts), which shares no code with it. Both
-// replay the same log of random requests: changes under conditions, batches, transactions, leases, settings,
+// The state machine against the model of the simulator (jepsen-lite/sim/oracle/model.ts), which shares no code with
+// it. Both replay the same log of random requests: changes under conditions, batches, transactions, leases, settings,
 // compaction, tokens and sessions, users and rights. After each entry outcome, registers and records are compared, and
 // where history was cut every revision that is kept.
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { StoreModel, shown } from '../../jepsen-lite/sim/model.ts'
-import { text } from '../../jepsen-lite/sim/model-row.ts'
+import { StoreModel, shown } from '../../jepsen-lite/sim/oracle/model.ts'
+import { text } from '../../jepsen-lite/sim/oracle/model-row.ts'
 import { applyEntry, applySteps } from '../../src/kv/apply.ts'
 import { decodeVersionKey } from '../../src/kv/codec/rows.ts'
 import { decodeState, encodeState } from '../../src/kv/codec/state.ts'

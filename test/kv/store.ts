@@ -31,7 +31,7 @@ import {
   type KvSettings,
   type Revision,
 } from '../../src/operations/forms/index.ts'
-import { commandDigest } from '../../src/server/node/command-digest.ts'
+import { commandDigest } from '../../src/server/node/write/command-digest.ts'
 import { hashOfRow } from '../../src/storage/rows.ts'
 import { expectEqual } from '../expect-equal.ts'
 

@@ -45,7 +45,7 @@ test('every file, folder and symbol that the page names exists', () => {
 
 test('every rule that the simulator names is explained, there or here', () => {
   const sim = join(root, 'jepsen-lite/sim')
-  const named = readdirSync(sim)
+  const named = readdirSync(sim, { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.ts'))
     .flatMap((name) => [...readFileSync(join(sim, name), 'utf8').matchAll(/'([A-Z]+-\d+)'/g)])
     .map(([, rule = '']) => rule)

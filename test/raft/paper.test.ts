@@ -3,7 +3,7 @@
 // grants.
 
 import { describe, expect, test } from 'vitest'
-import { DRAW } from '../../jepsen-lite/sim/random-purposes.ts'
+import { DRAW } from '../../jepsen-lite/sim/schedule/random-purposes.ts'
 import { stream } from '../../jepsen-lite/workload/random.ts'
 import { asIndex, type Message } from '../../src/raft/types.ts'
 import { append, Bench, type BenchOptions, leader, voteRequest } from './harness/bench.ts'

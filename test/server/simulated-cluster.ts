@@ -3,14 +3,14 @@
 // timeouts have their defaults. The simulator's checks after every event run here too, and the first violation fails
 // the test.
 
-import { SimCluster } from '../../jepsen-lite/sim/cluster.ts'
-import type { SimConfig } from '../../jepsen-lite/sim/config.ts'
-import type { InFlight } from '../../jepsen-lite/sim/disk.ts'
-import { bytes, text } from '../../jepsen-lite/sim/model-row.ts'
-import type { CutMode } from '../../jepsen-lite/sim/network.ts'
-import { type NodeLimits, usualLimits } from '../../jepsen-lite/sim/node-limits.ts'
-import type { Machine, Process } from '../../jepsen-lite/sim/process.ts'
-import { IO } from '../../jepsen-lite/sim/time.ts'
+import { bytes, text } from '../../jepsen-lite/sim/oracle/model-row.ts'
+import type { SimConfig } from '../../jepsen-lite/sim/schedule/config.ts'
+import { SimCluster } from '../../jepsen-lite/sim/world/cluster.ts'
+import type { InFlight } from '../../jepsen-lite/sim/world/disk.ts'
+import type { CutMode } from '../../jepsen-lite/sim/world/network.ts'
+import { type NodeLimits, usualLimits } from '../../jepsen-lite/sim/world/node-limits.ts'
+import type { Machine, Process } from '../../jepsen-lite/sim/world/process.ts'
+import { IO } from '../../jepsen-lite/sim/world/time.ts'
 import { Recorder } from '../../jepsen-lite/workload/history.ts'
 import type { Command, Outcome } from '../../src/kv/index.ts'
 import type {

@@ -1,6 +1,6 @@
 // Time that stands still until a test moves it, for what needs a clock and no cluster.
 
-import { type Event, TIMER, Time } from '../../jepsen-lite/sim/time.ts'
+import { type Event, TIMER, Time } from '../../jepsen-lite/sim/world/time.ts'
 import type { Clock } from '../../src/server/node/clock.ts'
 
 export class VirtualClock implements Clock {

@@ -1,7 +1,7 @@
 // Rows of unused generations are deleted, whatever else is written. No row is added to them in that time.
 
 import { expect, test } from 'vitest'
-import { SimEngine } from '../../jepsen-lite/sim/disk.ts'
+import { SimEngine } from '../../jepsen-lite/sim/world/disk.ts'
 import { GenerationCleaner } from '../../src/storage/generation-cleaner.ts'
 import type { Storage } from '../../src/storage/index.ts'
 import { rowPrefix } from '../../src/storage/keys.ts'

@@ -1,7 +1,7 @@
 // The replicas that the conformance suite and the property tests run on.
 
 import { rm } from 'node:fs/promises'
-import { SimDisk } from '../../jepsen-lite/sim/disk.ts'
+import { SimDisk } from '../../jepsen-lite/sim/world/disk.ts'
 import { KeyIndex, keyIndexLimits, type StoreLimits } from '../../src/server/node/key-index/key-index.ts'
 import type { Engine } from '../../src/storage/engine.ts'
 import {

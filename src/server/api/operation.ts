@@ -15,7 +15,7 @@ import type {
 } from '../../operations/forms/index.ts'
 import type { KvTxn, KvTxnResult, Operation } from '../../operations/index.ts'
 import type { LeaderLeaseSetting } from '../../raft/types.ts'
-import type { DriverStatus } from '../node/status.ts'
+import type { DriverStatus } from '../node/observe/status.ts'
 import type { WatchHandle, WatchSink } from '../node/watch/index.ts'
 import type { Reservation } from './budget.ts'
 import type { RejectedOutcome } from './errors.ts'

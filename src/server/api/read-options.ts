@@ -8,7 +8,7 @@ import {
   type Revision,
 } from '../../operations/forms/index.ts'
 import type { KvNode } from '../node/kv-node.ts'
-import type { ReadRequirements } from '../node/reads.ts'
+import type { ReadRequirements } from '../node/read/reads.ts'
 import type { Call } from './operation.ts'
 
 /** Time until the deadline of a call, at least 1 ms. */

@@ -25,8 +25,8 @@ import type {
   KvTxnResult,
 } from '../../operations/index.ts'
 import type { KvNode } from '../node/kv-node.ts'
-import type { MetadataScan } from '../node/metadata-scan.ts'
-import type { RecordScan } from '../node/record-scan.ts'
+import type { MetadataScan } from '../node/read/metadata-scan.ts'
+import type { RecordScan } from '../node/read/record-scan.ts'
 import type { Reservation } from './budget.ts'
 import { errorOfOutcome } from './errors.ts'
 import { finish, type Instant, type Ranges } from './ranges.ts'

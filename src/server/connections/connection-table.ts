@@ -10,7 +10,7 @@ import type { Duplex } from 'node:stream'
 import { networkOf } from '../../system/addresses.ts'
 import { FREE_BYTES } from '../api/budget.ts'
 import { ByNetwork } from '../by-network.ts'
-import { connectionsThatFit, openFilesMax } from '../node/descriptors.ts'
+import { connectionsThatFit, openFilesMax } from '../node/observe/descriptors.ts'
 import type { ConnectionLimits } from './limits.ts'
 
 /** The reader or the protocol that serves a connection. */

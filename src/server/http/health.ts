@@ -3,7 +3,7 @@
 import { jsonResponse } from '../../operations/forms/http.ts'
 import { ApiError } from '../../operations/forms/index.ts'
 import type { HttpResponse } from '../connections/messages.ts'
-import type { DriverStatus } from '../node/status.ts'
+import type { DriverStatus } from '../node/observe/status.ts'
 
 /** That the process works. `isVerbose`: with details of the node. */
 export const health = (status: DriverStatus, isVerbose = false): HttpResponse =>

@@ -23,8 +23,8 @@ import { changeOutcomes } from '../api/errors.ts'
 import type { ApiResult, RowStream } from '../api/operation.ts'
 import type { BodySink, HttpRequest, HttpResponse, PageSlices } from '../connections/messages.ts'
 import type { KvNode } from '../node/kv-node.ts'
-import { hex } from '../node/state-hashes.ts'
-import type { DriverStatus } from '../node/status.ts'
+import type { DriverStatus } from '../node/observe/status.ts'
+import { hex } from '../node/upkeep/state-hashes.ts'
 import { watchResponse } from './watch.ts'
 
 /** Decodes a GET of a range. Its records are collected as JSON. Throws `ApiError`. */

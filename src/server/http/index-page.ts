@@ -6,7 +6,7 @@ import { jsonResponse } from '../../operations/forms/http.ts'
 import { anyOf, nothing, object, string } from '../../operations/forms/json-schema.ts'
 import { namesMediaType } from '../../operations/forms/media-types.ts'
 import type { HttpResponse } from '../connections/messages.ts'
-import type { DriverStatus } from '../node/status.ts'
+import type { DriverStatus } from '../node/observe/status.ts'
 
 const LINKS = {
   keys: '/v1/kv',

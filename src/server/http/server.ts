@@ -25,7 +25,7 @@ import {
   isStreamed,
   partsOf,
 } from '../connections/messages.ts'
-import type { Metrics } from '../node/metrics.ts'
+import type { Metrics } from '../node/observe/metrics.ts'
 import type { ColdRoutes } from './app.ts'
 import { decodeDelete, decodeRange, type EncodeContext, encode } from './http-codec.ts'
 import { endRequestSpan, startRequestSpan } from './request-span.ts'

@@ -12,9 +12,9 @@ import { ByNetwork } from '../by-network.ts'
 import type { HttpResponse } from '../connections/messages.ts'
 import { splitTarget } from '../connections/target.ts'
 import { health, readiness } from '../http/health.ts'
-import { METRICS_CONTENT_TYPE } from '../node/metric-list.ts'
-import type { Metrics } from '../node/metrics.ts'
-import type { DriverStatus } from '../node/status.ts'
+import { METRICS_CONTENT_TYPE } from '../node/observe/metric-list.ts'
+import type { Metrics } from '../node/observe/metrics.ts'
+import type { DriverStatus } from '../node/observe/status.ts'
 import type { ListenAddress, Logger } from '../options.ts'
 
 /** Connections of one listener. One more closes the oldest of the network that has most. */

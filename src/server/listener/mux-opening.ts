@@ -16,7 +16,7 @@ import { type RawRequest, readUpgrade } from '../connections/raw-parser.ts'
 import type { ResponseWriter } from '../connections/response-writer.ts'
 import { splitTarget } from '../connections/target.ts'
 import type { Multiplexer } from '../mux/multiplexer.ts'
-import type { Metrics } from '../node/metrics.ts'
+import type { Metrics } from '../node/observe/metrics.ts'
 import type { HttpLimits } from './limits.ts'
 
 export interface MuxOpeningOptions {

@@ -4,8 +4,8 @@ import type { RaftLimits, RaftTiming, RoleChange } from '../../raft/index.ts'
 import type { Storage } from '../../storage/types.ts'
 import type { CertificateExpiry, Logger, NodeEnd } from '../options.ts'
 import type { Clock } from './clock.ts'
-import type { Disk } from './disk-space.ts'
 import type { DriverLimits } from './limits.ts'
+import type { Disk } from './upkeep/disk-space.ts'
 
 /** Receives the events for metrics. Every method is called on a hot path and must be cheap. */
 export interface DriverObserver {

@@ -11,13 +11,13 @@ import type {
   Term,
 } from '../../raft/types.ts'
 import type { RowScan } from '../../storage/types.ts'
-import type { Auth } from './auth-view.ts'
+import type { Auth } from './apply/auth-view.ts'
 import type { LeaseNow } from './leases/lease-rows.ts'
-import type { MetadataScan } from './metadata-scan.ts'
-import type { ReadRequirements } from './reads.ts'
-import type { KeyScan, RecordScan, RecordScanOptions, SlicedScan } from './record-scan.ts'
+import type { DriverStatus } from './observe/status.ts'
+import type { MetadataScan } from './read/metadata-scan.ts'
+import type { ReadRequirements } from './read/reads.ts'
+import type { KeyScan, RecordScan, RecordScanOptions, SlicedScan } from './read/record-scan.ts'
 import type { CommandResult, Result } from './result.ts'
-import type { DriverStatus } from './status.ts'
 import type { PermittedWatch, WatchHandle, WatchSink } from './watch/types.ts'
 
 /** A node. Callbacks are called exactly once, never before the call returns. */

@@ -6,8 +6,8 @@ import type { Clock, Timer } from './clock.ts'
 import type { Lifecycle } from './lifecycle.ts'
 import type { DriverLimits } from './limits.ts'
 import type { NodeEvents } from './node-events.ts'
-import type { Proposer } from './proposer.ts'
-import type { Reads } from './reads.ts'
+import type { Reads } from './read/reads.ts'
+import type { Proposer } from './write/proposer.ts'
 
 export interface StepSchedulerOptions {
   readonly clock: Clock

@@ -1,7 +1,7 @@
 // The configuration of a cluster to which nothing happens: no faults of its own, equal clocks, short delays.
 
-import type { SimConfig } from '../../../jepsen-lite/sim/config.ts'
 import { generate } from '../../../jepsen-lite/sim/index.ts'
+import type { SimConfig } from '../../../jepsen-lite/sim/schedule/config.ts'
 
 export const calmConfig = (change: Partial<SimConfig>): SimConfig => ({
   ...generate(1).config,

@@ -2,7 +2,7 @@
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { MachineClock } from '../../../jepsen-lite/sim/clock.ts'
+import { MachineClock } from '../../../jepsen-lite/sim/world/clock.ts'
 
 const change = fc.record({
   afterMs: fc.double({ min: 0.001, max: 10_000, noNaN: true }),

@@ -2,10 +2,10 @@
 
 import { describe, expect, test } from 'vitest'
 import { EVENTS, NOTHING_RARE, STATES, type StateCoverage } from '../../../jepsen-lite/sim/coverage.ts'
-import { dies } from '../../../jepsen-lite/sim/fault-builders.ts'
-import { FAULT_KINDS, type SimFault } from '../../../jepsen-lite/sim/fault-kinds.ts'
+import { dies } from '../../../jepsen-lite/sim/faults/fault-builders.ts'
+import { FAULT_KINDS, type SimFault } from '../../../jepsen-lite/sim/faults/fault-kinds.ts'
 import { generate, type Schedule, Search } from '../../../jepsen-lite/sim/index.ts'
-import { SCHEDULE_VERSION } from '../../../jepsen-lite/sim/schedule.ts'
+import { SCHEDULE_VERSION } from '../../../jepsen-lite/sim/schedule/schedule.ts'
 import { calmConfig } from './calm-config.ts'
 import { runFaults } from './run-faults.ts'
 

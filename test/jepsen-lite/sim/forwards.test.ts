@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { Forwards } from '../../../jepsen-lite/sim/forwards.ts'
+import { Forwards } from '../../../jepsen-lite/sim/world/forwards.ts'
 import type { ForwardMessage } from '../../../src/raft/types.ts'
 import { asReplicaId, asTerm } from '../../../src/raft/types.ts'
 

@@ -2,13 +2,13 @@
 // rule that is not looked at.
 
 import { expect, test } from 'vitest'
-import { SimCluster } from '../../../jepsen-lite/sim/cluster.ts'
-import { allPlaces, drawAction, plainly } from '../../../jepsen-lite/sim/fault-builders.ts'
-import { FAULT_KINDS, type SimFault, type SimFaultKind } from '../../../jepsen-lite/sim/fault-kinds.ts'
+import { allPlaces, drawAction, plainly } from '../../../jepsen-lite/sim/faults/fault-builders.ts'
+import { FAULT_KINDS, type SimFault, type SimFaultKind } from '../../../jepsen-lite/sim/faults/fault-kinds.ts'
 import { runSchedule, type Schedule } from '../../../jepsen-lite/sim/index.ts'
 import { Run } from '../../../jepsen-lite/sim/run.ts'
-import { SCHEDULE_VERSION } from '../../../jepsen-lite/sim/schedule.ts'
-import { IO } from '../../../jepsen-lite/sim/time.ts'
+import { SCHEDULE_VERSION } from '../../../jepsen-lite/sim/schedule/schedule.ts'
+import { SimCluster } from '../../../jepsen-lite/sim/world/cluster.ts'
+import { IO } from '../../../jepsen-lite/sim/world/time.ts'
 import { Recorder } from '../../../jepsen-lite/workload/history.ts'
 import { Random } from '../../../jepsen-lite/workload/random.ts'
 import { calmConfig } from './calm-config.ts'

@@ -2,10 +2,10 @@
 
 import fc from 'fast-check'
 import { expect, onTestFinished, test, vi } from 'vitest'
-import type { SimFault } from '../../../jepsen-lite/sim/fault-kinds.ts'
+import type { SimFault } from '../../../jepsen-lite/sim/faults/fault-kinds.ts'
 import { runSchedule, type Schedule } from '../../../jepsen-lite/sim/index.ts'
-import { SCHEDULE_VERSION } from '../../../jepsen-lite/sim/schedule.ts'
-import { WireEnd } from '../../../jepsen-lite/sim/wires.ts'
+import { SCHEDULE_VERSION } from '../../../jepsen-lite/sim/schedule/schedule.ts'
+import { WireEnd } from '../../../jepsen-lite/sim/world/wires.ts'
 import type { Frame } from '../../../src/server/peers/wires.ts'
 import { runs } from '../../runs.ts'
 import { calmConfig } from './calm-config.ts'

@@ -1,10 +1,10 @@
 // Each of the protocol rules is broken once. Also: what a process finds on a disk.
 
 import { describe, expect, test } from 'vitest'
-import { SimCluster } from '../../../jepsen-lite/sim/cluster.ts'
 import { generate } from '../../../jepsen-lite/sim/index.ts'
-import { ProtocolRules } from '../../../jepsen-lite/sim/protocol-rules.ts'
-import { recovered } from '../../../jepsen-lite/sim/recovery.ts'
+import { ProtocolRules } from '../../../jepsen-lite/sim/oracle/protocol-rules.ts'
+import { recovered } from '../../../jepsen-lite/sim/oracle/recovery.ts'
+import { SimCluster } from '../../../jepsen-lite/sim/world/cluster.ts'
 import { Recorder } from '../../../jepsen-lite/workload/history.ts'
 import {
   asIndex,

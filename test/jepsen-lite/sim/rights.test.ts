@@ -1,10 +1,14 @@
 // Users with rights in the simulator. Its model of rights shares no code with the shipped one.
 
 import { expect, test } from 'vitest'
-import type { SimCluster } from '../../../jepsen-lite/sim/cluster.ts'
-import { usualLimits } from '../../../jepsen-lite/sim/node-limits.ts'
 import { Run, type RunResult } from '../../../jepsen-lite/sim/run.ts'
-import { SCHEDULE_VERSION, type Schedule, type ScheduledOp } from '../../../jepsen-lite/sim/schedule.ts'
+import {
+  SCHEDULE_VERSION,
+  type Schedule,
+  type ScheduledOp,
+} from '../../../jepsen-lite/sim/schedule/schedule.ts'
+import type { SimCluster } from '../../../jepsen-lite/sim/world/cluster.ts'
+import { usualLimits } from '../../../jepsen-lite/sim/world/node-limits.ts'
 import { Driver } from '../../../src/server/node/driver.ts'
 import { calmConfig } from './calm-config.ts'
 

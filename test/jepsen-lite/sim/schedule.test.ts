@@ -3,11 +3,11 @@
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { limitsAt, type SimConfig } from '../../../jepsen-lite/sim/config.ts'
-import type { SimFault } from '../../../jepsen-lite/sim/fault-kinds.ts'
+import type { SimFault } from '../../../jepsen-lite/sim/faults/fault-kinds.ts'
 import { formatScheduleFile, generate, parseSchedule, type Schedule } from '../../../jepsen-lite/sim/index.ts'
-import { usualLimits } from '../../../jepsen-lite/sim/node-limits.ts'
-import { shrink } from '../../../jepsen-lite/sim/shrink.ts'
+import { limitsAt, type SimConfig } from '../../../jepsen-lite/sim/schedule/config.ts'
+import { shrink } from '../../../jepsen-lite/sim/schedule/shrink.ts'
+import { usualLimits } from '../../../jepsen-lite/sim/world/node-limits.ts'
 import { runs } from '../../runs.ts'
 
 const seeds = fc.nat(0x7fff_ffff)

@@ -2,11 +2,11 @@
 // or history is found.
 
 import { describe, expect, test } from 'vitest'
-import type { SimCluster } from '../../../jepsen-lite/sim/cluster.ts'
 import { NOTHING_RARE } from '../../../jepsen-lite/sim/coverage.ts'
 import { generate, judged, type Schedule, Search } from '../../../jepsen-lite/sim/index.ts'
-import { usualLimits } from '../../../jepsen-lite/sim/node-limits.ts'
-import { STORE_OPS } from '../../../jepsen-lite/sim/schedule.ts'
+import { STORE_OPS } from '../../../jepsen-lite/sim/schedule/schedule.ts'
+import type { SimCluster } from '../../../jepsen-lite/sim/world/cluster.ts'
+import { usualLimits } from '../../../jepsen-lite/sim/world/node-limits.ts'
 import { asRevision } from '../../../src/operations/forms/index.ts'
 import { Driver } from '../../../src/server/node/driver.ts'
 import type { EventsMessage, WatchSink } from '../../../src/server/node/watch/index.ts'

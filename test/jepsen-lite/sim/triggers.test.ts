@@ -2,11 +2,11 @@
 // as it says.
 
 import { expect, test } from 'vitest'
-import { allPlaces, dies, noPlaces, plainly } from '../../../jepsen-lite/sim/fault-builders.ts'
-import type { SimFault } from '../../../jepsen-lite/sim/fault-kinds.ts'
+import { allPlaces, dies, noPlaces, plainly } from '../../../jepsen-lite/sim/faults/fault-builders.ts'
+import type { SimFault } from '../../../jepsen-lite/sim/faults/fault-kinds.ts'
+import { TRIGGERS, type Trigger } from '../../../jepsen-lite/sim/faults/trigger-wait.ts'
 import { runSchedule, type Schedule } from '../../../jepsen-lite/sim/index.ts'
-import { SCHEDULE_VERSION } from '../../../jepsen-lite/sim/schedule.ts'
-import { TRIGGERS, type Trigger } from '../../../jepsen-lite/sim/trigger-wait.ts'
+import { SCHEDULE_VERSION } from '../../../jepsen-lite/sim/schedule/schedule.ts'
 import { calmConfig } from './calm-config.ts'
 import { runFaults } from './run-faults.ts'
 

@@ -2,8 +2,8 @@
 // here, and the right one is not. To choose a schedule for a new defect, try seeds until one finds it soon.
 
 import { expect, test } from 'vitest'
-import type { SimCluster } from '../../../jepsen-lite/sim/cluster.ts'
 import { generate, judged } from '../../../jepsen-lite/sim/index.ts'
+import type { SimCluster } from '../../../jepsen-lite/sim/world/cluster.ts'
 import type { ReadGrant } from '../../../src/operations/forms/index.ts'
 import type { InFlightCounts } from '../../../src/raft/index.ts'
 import { Driver } from '../../../src/server/node/driver.ts'

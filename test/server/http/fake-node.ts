@@ -37,23 +37,22 @@ import type {
   ReplicaId,
 } from '../../../src/raft/types.ts'
 import { asIndex, asReplicaId, asTerm } from '../../../src/raft/types.ts'
-import { type Auth, AuthView } from '../../../src/server/node/auth-view.ts'
-import { commandDigest } from '../../../src/server/node/command-digest.ts'
+import { type Auth, AuthView } from '../../../src/server/node/apply/auth-view.ts'
 import type { KvNode } from '../../../src/server/node/kv-node.ts'
 import type { LeaseNow } from '../../../src/server/node/leases/lease-rows.ts'
 import { leaseNow, scanKeysOfLease, scanLeases } from '../../../src/server/node/leases/lease-rows.ts'
 import { type DriverLimits, driverLimits } from '../../../src/server/node/limits.ts'
-import { MetadataScan } from '../../../src/server/node/metadata-scan.ts'
-import type { ReadRequirements } from '../../../src/server/node/reads.ts'
-import type { SlicedScan } from '../../../src/server/node/record-scan.ts'
+import type { DriverStatus } from '../../../src/server/node/observe/status.ts'
+import { MetadataScan } from '../../../src/server/node/read/metadata-scan.ts'
+import type { ReadRequirements } from '../../../src/server/node/read/reads.ts'
+import type { SlicedScan } from '../../../src/server/node/read/record-scan.ts'
 import {
   getRecord,
   KeyScan,
   RecordScan,
   type RecordScanOptions,
-} from '../../../src/server/node/record-scan.ts'
+} from '../../../src/server/node/read/record-scan.ts'
 import type { Problem, Result } from '../../../src/server/node/result.ts'
-import type { DriverStatus } from '../../../src/server/node/status.ts'
 import { systemClock } from '../../../src/server/node/system-clock.ts'
 import {
   type PermittedWatch,
@@ -62,6 +61,7 @@ import {
   WatchHub,
   type WatchSink,
 } from '../../../src/server/node/watch/index.ts'
+import { commandDigest } from '../../../src/server/node/write/command-digest.ts'
 
 import { ALL_ROWS, hashOfRow, noEmptyRanges } from '../../../src/storage/index.ts'
 

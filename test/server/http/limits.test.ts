@@ -3,7 +3,11 @@
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { type HttpLimits, httpLimits, httpLimitsFault } from '../../../src/server/listener/limits.ts'
-import { connectionsThatFit, OPEN_FILES_MIN, openFilesMax } from '../../../src/server/node/descriptors.ts'
+import {
+  connectionsThatFit,
+  OPEN_FILES_MIN,
+  openFilesMax,
+} from '../../../src/server/node/observe/descriptors.ts'
 
 test('the limits as they are have no fault, and neither has leaving them as they are', () => {
   expect(httpLimitsFault(httpLimits)).toBeUndefined()

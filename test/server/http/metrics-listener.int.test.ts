@@ -5,7 +5,7 @@ import { request } from 'node:http'
 import { connect } from 'node:net'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { MetricsListener } from '../../../src/server/listener/metrics-listener.ts'
-import { Metrics } from '../../../src/server/node/metrics.ts'
+import { Metrics } from '../../../src/server/node/observe/metrics.ts'
 import { FakeNode } from './fake-node.ts'
 import { Client } from './raw-client.ts'
 

@@ -8,7 +8,7 @@ import type { Audit } from '../../../src/server/api/audit.ts'
 import type { ServedClients } from '../../../src/server/connections/guard.ts'
 import { ClientListener } from '../../../src/server/listener/client-listener.ts'
 import { type HttpLimits, httpLimits } from '../../../src/server/listener/limits.ts'
-import { Metrics } from '../../../src/server/node/metrics.ts'
+import { Metrics } from '../../../src/server/node/observe/metrics.ts'
 import type { ListenerTls } from '../../../src/server/tls/handshakes.ts'
 import { FakeNode } from './fake-node.ts'
 

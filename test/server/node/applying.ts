@@ -3,7 +3,7 @@
 import { type Request, requestKind } from '../../../src/kv/index.ts'
 import { stampFrame } from '../../../src/raft/entry.ts'
 import { asIndex, asReplicaId, asTerm, type Entry } from '../../../src/raft/types.ts'
-import { Applier, type ApplierEvents } from '../../../src/server/node/applier.ts'
+import { Applier, type ApplierEvents } from '../../../src/server/node/apply/applier.ts'
 import type { Storage } from '../../../src/storage/index.ts'
 import { bodyOf } from '../../kv/store.ts'
 import { sealed } from '../../raft/harness/frames.ts'

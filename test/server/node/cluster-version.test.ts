@@ -3,7 +3,7 @@
 import { expect, test } from 'vitest'
 import { CLUSTER_VERSION } from '../../../src/operations/forms/settings.ts'
 import { asReplicaId } from '../../../src/raft/types.ts'
-import { ClusterVersions } from '../../../src/server/node/cluster-version.ts'
+import { ClusterVersions } from '../../../src/server/node/membership/cluster-version.ts'
 import { ask, putOf } from '../../kv/store.ts'
 
 const members = ['1', '2', '3'].map((id) => ({ id: asReplicaId(id), name: `n${id}`, peer: '', url: '' }))

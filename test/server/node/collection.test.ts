@@ -1,5 +1,5 @@
 // Requests that have ended are collected with the young generation. A structure that chains its old parts, as a Map
-// does when it is rehashed, would move nearly all of them to the old one (src/server/node/number-map.ts).
+// does when it is rehashed, would move nearly all of them to the old one (src/server/node/write/number-map.ts).
 
 import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
@@ -8,9 +8,9 @@ import { asRevision } from '../../../src/operations/forms/index.ts'
 import { asIndex, asReplicaId } from '../../../src/raft/types.ts'
 import type { Clock } from '../../../src/server/node/clock.ts'
 import { driverLimits } from '../../../src/server/node/limits.ts'
-import { ProposalTracker } from '../../../src/server/node/proposal-tracker.ts'
-import type { ReadRequirements } from '../../../src/server/node/reads.ts'
-import { Reads } from '../../../src/server/node/reads.ts'
+import type { ReadRequirements } from '../../../src/server/node/read/reads.ts'
+import { Reads } from '../../../src/server/node/read/reads.ts'
+import { ProposalTracker } from '../../../src/server/node/write/proposal-tracker.ts'
 
 /** Eight requests arrive in each turn, and end eight turns later. */
 const AT_ONCE = 8

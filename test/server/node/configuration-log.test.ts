@@ -3,7 +3,7 @@
 import { expect, test } from 'vitest'
 import { applyChange, bootstrapConfiguration, emptyConfiguration } from '../../../src/raft/configuration.ts'
 import { asReplicaId, type ChangeStep, type Configuration, type RaftMember } from '../../../src/raft/index.ts'
-import { configurationLog } from '../../../src/server/node/configuration-log.ts'
+import { configurationLog } from '../../../src/server/node/membership/configuration-log.ts'
 
 const member = (name: string): RaftMember => ({
   id: asReplicaId(`1${name.slice(1)}0000000000000000`),

@@ -14,9 +14,9 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import type { DiskSpaceState } from '../../../src/server/node/disk-space.ts'
-import { DirectoryDisk, type Disk, DiskSpace } from '../../../src/server/node/disk-space.ts'
 import { driverLimits, raftTiming } from '../../../src/server/node/limits.ts'
+import type { DiskSpaceState } from '../../../src/server/node/upkeep/disk-space.ts'
+import { DirectoryDisk, type Disk, DiskSpace } from '../../../src/server/node/upkeep/disk-space.ts'
 import { type Promised, SimulatedCluster } from '../simulated-cluster.ts'
 import { VirtualClock } from '../virtual-clock.ts'
 

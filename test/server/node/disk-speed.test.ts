@@ -1,7 +1,7 @@
 // The measured speed of a disk. A full batch has 1000 bytes or 10 entries, and things may wait for 4 s.
 
 import { expect, test } from 'vitest'
-import { DiskSpeed } from '../../../src/server/node/disk-speed.ts'
+import { DiskSpeed } from '../../../src/server/node/write/disk-speed.ts'
 
 class Disk {
   now = 0

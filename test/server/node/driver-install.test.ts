@@ -19,7 +19,7 @@ import {
 import { Driver } from '../../../src/server/node/driver.ts'
 import { driverLimits, raftLimits, raftTiming } from '../../../src/server/node/limits.ts'
 import type { Network } from '../../../src/server/node/network.ts'
-import type { ReadRequirements } from '../../../src/server/node/reads.ts'
+import type { ReadRequirements } from '../../../src/server/node/read/reads.ts'
 import type { Result } from '../../../src/server/node/result.ts'
 import type { SnapshotSource } from '../../../src/storage/types.ts'
 import { ask, putOf } from '../../kv/store.ts'

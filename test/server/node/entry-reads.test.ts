@@ -15,7 +15,7 @@ import {
 import { asRevision, type KvSettings, type LeaseId } from '../../../src/operations/forms/index.ts'
 import type { KvTxnOperation } from '../../../src/operations/index.ts'
 import { asIndex, asTerm } from '../../../src/raft/types.ts'
-import type { Applier } from '../../../src/server/node/applier.ts'
+import type { Applier } from '../../../src/server/node/apply/applier.ts'
 import type { StoreLimits } from '../../../src/server/node/key-index/key-index.ts'
 import { ScanEndedError, type Storage } from '../../../src/storage/index.ts'
 import { ask, batchOf, deleteOf, putOf, utf8 } from '../../kv/store.ts'

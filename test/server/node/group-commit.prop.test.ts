@@ -3,11 +3,11 @@
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { recovered } from '../../../jepsen-lite/sim/recovery.ts'
+import { recovered } from '../../../jepsen-lite/sim/oracle/recovery.ts'
 import { asIndex, asReplicaId, asTerm, type Entry, type Message } from '../../../src/raft/types.ts'
-import { GroupCommit } from '../../../src/server/node/group-commit.ts'
 import { keyIndexLimits, type StoreLimits } from '../../../src/server/node/key-index/key-index.ts'
 import { driverLimits } from '../../../src/server/node/limits.ts'
+import { GroupCommit } from '../../../src/server/node/write/group-commit.ts'
 import type { EngineBatch } from '../../../src/storage/engine.ts'
 import { TABLE_LOG, TABLE_ROWS } from '../../../src/storage/keys.ts'
 import { storeLimits } from '../../../src/storage/store.ts'

@@ -3,9 +3,9 @@
 
 import { expect, test } from 'vitest'
 import { asIndex, asReplicaId, asTerm, type HardState, type Message } from '../../../src/raft/types.ts'
-import { GroupCommit } from '../../../src/server/node/group-commit.ts'
 import { type DriverLimits, driverLimits } from '../../../src/server/node/limits.ts'
 import type { StoredBatch } from '../../../src/server/node/node-events.ts'
+import { GroupCommit } from '../../../src/server/node/write/group-commit.ts'
 import { memoryDisk, openDisk } from '../../storage/replicas.ts'
 import { applied, applyRows, changes, entries, hardState } from '../../storage/samples.ts'
 import { VirtualClock } from '../virtual-clock.ts'

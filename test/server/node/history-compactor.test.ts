@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest'
 import type { Request } from '../../../src/kv/index.ts'
-import { HistoryCompactor } from '../../../src/server/node/history-compactor.ts'
+import { HistoryCompactor } from '../../../src/server/node/upkeep/history-compactor.ts'
 import { ask, MemoryStore, putOf } from '../../kv/store.ts'
 import { SimulatedCluster } from '../simulated-cluster.ts'
 

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { emptyConfiguration } from '../../../src/raft/index.ts'
 import { asIndex, asTerm, type NeededLog, type Write } from '../../../src/raft/types.ts'
 import { driverLimits } from '../../../src/server/node/limits.ts'
-import { LogRetention } from '../../../src/server/node/log-retention.ts'
+import { LogRetention } from '../../../src/server/node/write/log-retention.ts'
 
 const limits = {
   ...driverLimits,

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { asReplicaId } from '../../../src/raft/types.ts'
-import { type HttpCounts, type MetricSources, Metrics } from '../../../src/server/node/metrics.ts'
+import { type HttpCounts, type MetricSources, Metrics } from '../../../src/server/node/observe/metrics.ts'
 import { version } from '../../../src/system/version.ts'
 import { FakeNode, NO_WATCHES } from '../http/fake-node.ts'
 

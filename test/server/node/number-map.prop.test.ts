@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { NumberMap } from '../../../src/server/node/number-map.ts'
+import { NumberMap } from '../../../src/server/node/write/number-map.ts'
 import { runs } from '../../runs.ts'
 
 /** Many keys that share a slot, some beyond 32 bits. Of these only the low 32 bits count for the slot. */

@@ -3,7 +3,7 @@
 import { expect, test } from 'vitest'
 import { asIndex } from '../../../src/raft/types.ts'
 import { driverLimits } from '../../../src/server/node/limits.ts'
-import { type ProposalEnd, ProposalTracker } from '../../../src/server/node/proposal-tracker.ts'
+import { type ProposalEnd, ProposalTracker } from '../../../src/server/node/write/proposal-tracker.ts'
 import { VirtualClock } from '../virtual-clock.ts'
 
 function setUp(limits = driverLimits) {

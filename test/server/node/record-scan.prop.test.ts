@@ -4,7 +4,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { type KeyRow, keyAfter, type Revision } from '../../../src/operations/forms/index.ts'
-import type { SlicedScan } from '../../../src/server/node/record-scan.ts'
+import type { SlicedScan } from '../../../src/server/node/read/record-scan.ts'
 import { expectEqual } from '../../expect-equal.ts'
 import { deleteOf, putOf } from '../../kv/store.ts'
 import { runs } from '../../runs.ts'

@@ -3,7 +3,7 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { driverLimits } from '../../../src/server/node/limits.ts'
-import { Scrubber } from '../../../src/server/node/scrubber.ts'
+import { Scrubber } from '../../../src/server/node/upkeep/scrubber.ts'
 import type { PageLimits, RowScan } from '../../../src/storage/index.ts'
 import { memoryReplica } from '../../storage/replicas.ts'
 import {

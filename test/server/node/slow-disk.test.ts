@@ -2,7 +2,7 @@
 // election timeout. The limits are far smaller than the shipped ones, so that the test is quick.
 
 import { expect, test } from 'vitest'
-import type { NodeLimits } from '../../../jepsen-lite/sim/node-limits.ts'
+import type { NodeLimits } from '../../../jepsen-lite/sim/world/node-limits.ts'
 import { driverLimits } from '../../../src/server/node/limits.ts'
 import { type Promised, SimulatedCluster, type SimulatedNode } from '../simulated-cluster.ts'
 

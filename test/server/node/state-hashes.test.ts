@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { asIndex, asReplicaId, type ReplicaId } from '../../../src/raft/types.ts'
-import { StateHashes } from '../../../src/server/node/state-hashes.ts'
+import { StateHashes } from '../../../src/server/node/upkeep/state-hashes.ts'
 
 const [a, b, c] = ['1', '2', '3'].map(asReplicaId) as [
   ReturnType<typeof asReplicaId>,

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { StateWaiters } from '../../../src/server/node/state-waiters.ts'
+import { StateWaiters } from '../../../src/server/node/membership/state-waiters.ts'
 import { VirtualClock } from '../virtual-clock.ts'
 
 function setUp() {

@@ -5,7 +5,7 @@ import type { Command, Outcome, Request } from '../../../src/kv/index.ts'
 import { asRevision } from '../../../src/operations/forms/index.ts'
 import { driverLimits } from '../../../src/server/node/limits.ts'
 import type { Result } from '../../../src/server/node/result.ts'
-import { WriteCoalescer } from '../../../src/server/node/write-coalescer.ts'
+import { WriteCoalescer } from '../../../src/server/node/write/write-coalescer.ts'
 import { ask, deleteOf, putOf } from '../../kv/store.ts'
 import { SimulatedCluster } from '../simulated-cluster.ts'
 

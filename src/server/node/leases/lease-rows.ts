@@ -14,7 +14,7 @@ import {
 import type { UserIdentity } from '../../../kv/types.ts'
 import type { LeaseId } from '../../../operations/forms/index.ts'
 import type { RowScan, Storage, StoredRow } from '../../../storage/types.ts'
-import type { SlicedScan } from '../record-scan.ts'
+import type { SlicedScan } from '../read/record-scan.ts'
 
 /** The state of a lease, in cluster time. */
 export interface LeaseNow {

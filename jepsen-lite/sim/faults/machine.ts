@@ -1,0 +1,209 @@
+// Faults of processes, disks and clocks.
+
+import { copyOf } from '../oracle/invariants.ts'
+import type { CrashTrigger } from '../world/cluster.ts'
+import { IO, TIMER } from '../world/time.ts'
+import type { Injection } from './injector.ts'
+import { PATIENCE_MS } from './triggers.ts'
+
+/** The values of a list are used in turn. */
+const turn = <T>(values: readonly T[], count: number, otherwise: T): T =>
+  values[count % Math.max(1, values.length)] ?? otherwise
+
+export const crash: Injection<'crash'> = (injector, fault, about) =>
+  injector.one(fault.target, about, (machine) => {
+    const { kind, point, skip, inFlight, silent, ms, unheard = false } = fault
+    const { cluster } = injector
+    if (point === 'now') {
+      if (machine.process === undefined) return
+      injector.tookEffect(kind)
+      if (unheard) cluster.network.forget(machine.place)
+      cluster.kill(machine, inFlight, silent, ms)
+      return
+    }
+    const trigger: CrashTrigger = {
+      point,
+      left: point === 'elected' || point === 'installing' ? 0 : skip,
+      until: cluster.time.now + PATIENCE_MS,
+      inFlight,
+      silent,
+      downMs: ms,
+      onCrash: () => {
+        injector.tookEffect(kind)
+        if (unheard) cluster.network.forget(machine.place)
+      },
+    }
+    cluster.crashTriggers.set(machine, trigger)
+  })
+
+export const crashMany: Injection<'crash-many'> = (injector, { kind, places, inFlight, silent, ms }) => {
+  const { cluster } = injector
+  const struck = cluster.machines.filter(({ place }) => places.includes(place))
+  return {
+    struck,
+    begin: () => {
+      const running = struck.filter(({ process }) => process !== undefined)
+      for (const machine of running) cluster.kill(machine, turn(inFlight, machine.place, 'lost'), silent, ms)
+      if (running.length > 1) injector.tookEffect(kind)
+    },
+  }
+}
+
+export const storm: Injection<'storm'> = (injector, { kind, target, times, inFlight, ms }, about) =>
+  injector.one(target, about, (machine) => {
+    const { cluster } = injector
+    if (machine.process === undefined) return
+    injector.tookEffect(kind)
+    for (let at = 0; at < times; at++)
+      injector.later((at * ms) / times, () => {
+        if (injector.over) return
+        cluster.end(machine, turn(inFlight, at, 'lost'), false)
+        cluster.start(machine)
+      })
+  })
+
+export const stop: Injection<'stop'> = (injector, { kind, target, ms }, about) =>
+  injector.one(target, about, (machine) => {
+    const { cluster } = injector
+    const { process } = machine
+    const driver = process?.serving
+    if (process === undefined || driver === undefined) return
+    const led = process.role === 'leader'
+    injector.tookEffect(kind)
+    process.stopping = true
+    driver.drain(() => {
+      if (!process.live) return
+      if (led && process.role !== 'leader') cluster.probeCoverage.hit('graceful stop handed over')
+      // In a later turn, like a continuation of a promise.
+      cluster.time.push(cluster.time.now, IO, process, () => {
+        process.closing = true
+        driver.close(() => {
+          if (process.live) cluster.kill(machine, 'lost', false, ms)
+        })
+      })
+    })
+  })
+
+export const pause: Injection<'pause'> = (injector, { kind, target, ms }, about) =>
+  injector.one(target, about, ({ process }) => {
+    const { cluster } = injector
+    if (process?.serving === undefined) return
+    injector.tookEffect(kind)
+    process.pause()
+    cluster.say(process, 'is stopped')
+    injector.until(ms, () => {
+      process.resume()
+      if (!process.live) return
+      cluster.say(process, 'resumes')
+    })
+  })
+
+export const slowApply: Injection<'slow-apply'> = (injector, { kind, target, entryMs, ms }, about) =>
+  injector.one(target, about, (machine) => {
+    machine.applyMs = entryMs
+    machine.applyUntil = Math.max(machine.applyUntil, injector.cluster.time.now + ms)
+    injector.while(kind, ms, () => machine.appliedSlowly)
+  })
+
+export const wipe: Injection<'wipe'> = (injector, { kind, target }, about) =>
+  injector.one(target, about, (machine) => {
+    const { cluster } = injector
+    if (machine.replica === undefined || machine.joining || !cluster.canLose(machine)) return
+    injector.tookEffect(kind)
+    cluster.join(machine)
+  })
+
+// ---- disks
+
+export const slowDisk: Injection<'slow-disk'> = (injector, { kind, target, factor, ms }, about) =>
+  injector.one(target, about, (machine) => {
+    machine.slowFactor = factor
+    machine.slowUntil = Math.max(machine.slowUntil, injector.cluster.time.now + ms)
+    injector.while(kind, ms, () => machine.writes)
+  })
+
+export const stallDisk: Injection<'stall-disk'> = (injector, { kind, target, ms }, about) =>
+  injector.one(target, about, (machine) => {
+    machine.stalledUntil = Math.max(machine.stalledUntil, injector.cluster.time.now + ms)
+    injector.while(kind, ms, () => machine.writes)
+  })
+
+export const failSync: Injection<'fail-sync'> = (injector, { kind, target, inFlight, ms }, about) =>
+  injector.one(target, about, ({ disk }) => {
+    disk.failNext = inFlight
+    injector.while(
+      kind,
+      ms,
+      () => disk.failedSyncs,
+      () => {
+        disk.failNext = undefined
+      },
+    )
+  })
+
+export const failRead: Injection<'fail-read'> = (injector, { kind, target, skip, ms }, about) =>
+  injector.one(target, about, ({ disk }) => {
+    disk.failReadAfter = skip
+    injector.while(
+      kind,
+      ms,
+      () => disk.failedReads,
+      () => {
+        disk.failReadAfter = undefined
+      },
+    )
+  })
+
+export const fullDisk: Injection<'full-disk'> = (injector, { kind, target, ms }, about) =>
+  injector.one(target, about, (machine) => {
+    const { disk } = machine
+    disk.full = true
+    injector.while(
+      kind,
+      ms,
+      () => disk.refusedFull,
+      () => {
+        disk.full = false
+        injector.cluster.start(machine)
+      },
+    )
+  })
+
+export const rollBack: Injection<'roll-back'> = (injector, { kind, target, ms }, about) =>
+  injector.one(target, about, (machine) => {
+    const { replica } = machine
+    if (replica === undefined || machine.suspect || machine.joining) return
+    const { cluster } = injector
+    const disk = machine.disk.copy()
+    const held = copyOf(replica.durable)
+    injector.later(ms, () => {
+      if (injector.over || machine.replica !== replica || machine.suspect || !cluster.canLose(machine)) return
+      if (cluster.rollBack(machine, disk, held)) injector.tookEffect(kind)
+    })
+  })
+
+export const bitFlip: Injection<'bit-flip'> = (injector, { kind, target, row, bit }, about) =>
+  injector.one(target, about, (machine) => {
+    const { cluster } = injector
+    if (machine.suspect || machine.joining || !cluster.canLose(machine)) return
+    if (!machine.disk.flip(row, bit)) return
+    machine.suspect = true
+    injector.tookEffect(kind)
+  })
+
+// ---- clocks
+
+/** Only if clocks need not keep within the bound: leases are not promised to survive forward jumps. */
+export const jump: Injection<'jump'> = (injector, { kind, target, forwardMs }, about) =>
+  injector.one(target, about, ({ clock, process }) => {
+    const { time, config } = injector.cluster
+    if (config.clocks !== 2) return
+    clock.jump(time.now, forwardMs)
+    injector.tookEffect(kind)
+    if (process === undefined) return
+    time.reschedule(process, (event) =>
+      event.kind === TIMER && typeof event.detail === 'number'
+        ? time.now + clock.wait(event.detail - clock.at(time.now))
+        : event.at,
+    )
+  })

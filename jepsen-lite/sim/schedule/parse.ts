@@ -1,0 +1,179 @@
+// Reads a schedule from its file. Files are edited by hand, so an error names the place and what was expected there.
+
+import { FAULT_KINDS, FAULT_SHAPES, type SimFaultKind } from '../faults/fault-kinds.ts'
+import { TRIGGERS } from '../faults/trigger-wait.ts'
+import { LIMIT_NAMES, usualLimits } from '../world/node-limits.ts'
+import type { SimConfig } from './config.ts'
+import { CLIENT_FAULTS, OP_KINDS, RECIPES, RIGHTS_OPS, SCHEDULE_VERSION, type Schedule } from './schedule.ts'
+import { type FieldShapes, mismatch, type Spec } from './shape.ts'
+
+type Fields = { readonly [name: string]: unknown }
+
+const NATURAL: Spec = { is: 'natural', min: 0, max: 1_000_000_000 }
+const NUMBER: Spec = { is: 'number' }
+const TARGET: Spec = { is: 'target' }
+
+interface Expected {
+  readonly required: { readonly [name: string]: Spec }
+  readonly optional: { readonly [name: string]: Spec }
+}
+
+/** Fields of operations and faults. */
+const WAITING = {
+  when: { is: 'one of', values: TRIGGERS },
+  after: NATURAL,
+  times: { is: 'natural', min: 1, max: 1_000_000_000 },
+} as const
+
+const OP: Expected = {
+  required: {
+    at: NATURAL,
+    kind: { is: 'one of', values: [...OP_KINDS, ...RIGHTS_OPS] },
+    client: NATURAL,
+    node: TARGET,
+    key: NATURAL,
+    x: NATURAL,
+  },
+  optional: WAITING,
+}
+
+const RECIPE: Expected = {
+  required: {
+    name: { is: 'one of', values: RECIPES },
+    processes: { is: 'natural', min: 1, max: 20 },
+  },
+  optional: {},
+}
+
+const CLIENT_FAULT: Expected = {
+  required: {
+    at: NATURAL,
+    kind: { is: 'one of', values: CLIENT_FAULTS },
+    client: NATURAL,
+    node: TARGET,
+    ms: NATURAL,
+  },
+  optional: WAITING,
+}
+
+const CONFIG: { readonly [Name in Exclude<keyof SimConfig, 'limits' | 'usualLimitsFrom'>]: Spec } = {
+  nodes: { is: 'natural', min: 1, max: 7 },
+  spares: { is: 'natural', min: 0, max: 2 },
+  grow: NUMBER,
+  ms: NUMBER,
+  heartbeatMs: NUMBER,
+  electionMinMs: NUMBER,
+  electionMaxMs: NUMBER,
+  commitDelayMs: NUMBER,
+  delayMs: NUMBER,
+  jitterMs: NUMBER,
+  tail: NUMBER,
+  harsh: NUMBER,
+  lost: NUMBER,
+  doubled: NUMBER,
+  reordered: NUMBER,
+  silenceMs: NUMBER,
+  writeMs: NUMBER,
+  writeJitterMs: NUMBER,
+  readMs: NUMBER,
+  clocks: NUMBER,
+  leases: NUMBER,
+  leaseMs: NUMBER,
+  restartMs: NUMBER,
+  keys: NUMBER,
+  clients: NUMBER,
+  timeoutMs: NUMBER,
+}
+
+const LIMITS: Expected = {
+  required: {},
+  optional: Object.fromEntries(LIMIT_NAMES.map((name) => [name, NUMBER])),
+}
+
+/** A schedule, or a file of `jepsen-lite sim` with one in it. Throws `RangeError` for anything else, with its place. */
+export function parseSchedule(text: string): Schedule {
+  const value = parsed(text)
+  const inner = isFields(value) && isFields(value.schedule) ? value.schedule : value
+  const { version, seed, config, ops, faults, recipe } = fields(inner, 'the schedule')
+  if (version !== SCHEDULE_VERSION)
+    throw new RangeError(
+      `version: expected ${SCHEDULE_VERSION}, found ${JSON.stringify(version)}; search for the schedule again`,
+    )
+  expects(seed, NUMBER, 'seed')
+  const { limits = {}, ...numbers } = fields(config, 'config')
+  conforms(numbers, { required: CONFIG, optional: { usualLimitsFrom: NATURAL } }, 'config')
+  conforms(fields(limits, 'config.limits'), LIMITS, 'config.limits')
+  for (const [at, op] of list(ops, 'ops').entries()) conforms(op, OP, `ops[${at}]`)
+  for (const [at, fault] of list(faults, 'faults').entries()) checkFault(fault, `faults[${at}]`)
+  if (recipe !== undefined) checkRecipe(fields(recipe, 'recipe'))
+  const schedule = inner as Schedule
+  return {
+    ...schedule,
+    config: { ...schedule.config, limits: { ...usualLimits, ...schedule.config.limits } },
+  }
+}
+
+function checkRecipe(recipe: Fields): void {
+  const { faults, ...others } = recipe
+  conforms(others, RECIPE, 'recipe')
+  for (const [at, fault] of list(faults, 'recipe.faults').entries())
+    conforms(fault, CLIENT_FAULT, `recipe.faults[${at}]`)
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    throw new RangeError(`no JSON: ${error instanceof Error ? error.message : String(error)}`)
+  }
+}
+
+const isFields = (value: unknown): value is Fields =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+function fields(value: unknown, where: string): Fields {
+  if (isFields(value)) return value
+  throw new RangeError(`${where}: expected an object, found ${JSON.stringify(value)}`)
+}
+
+function list(value: unknown, where: string): Fields[] {
+  if (!Array.isArray(value)) throw new RangeError(`${where}: expected a list, found ${JSON.stringify(value)}`)
+  return value.map((one, at) => fields(one, `${where}[${at}]`))
+}
+
+function expects(value: unknown, spec: Spec, where: string): void {
+  const problem = mismatch(value, spec)
+  if (problem !== undefined) throw new RangeError(`${where}: ${problem}`)
+}
+
+function conforms(value: Fields, { required, optional }: Expected, where: string): void {
+  for (const name of Object.keys(value))
+    if (!(name in required) && !(name in optional))
+      throw new RangeError(
+        `${where}.${name}: there is no such field; ${[...Object.keys(required), ...Object.keys(optional)].join(', ')} are known`,
+      )
+  for (const [name, spec] of Object.entries(required)) expects(value[name], spec, `${where}.${name}`)
+  for (const [name, spec] of Object.entries(optional))
+    if (value[name] !== undefined) expects(value[name], spec, `${where}.${name}`)
+}
+
+function checkFault(fault: Fields, where: string): void {
+  const { kind } = fault
+  const known = FAULT_KINDS.find((one) => one === kind)
+  if (known === undefined) expects(kind, { is: 'one of', values: FAULT_KINDS }, `${where}.kind`)
+  else conforms(fault, expectedOf(known), where)
+}
+
+/** The fields of an operation or a valid fault. */
+export const expectedFields = (list: 'ops' | 'faults', { kind }: { readonly kind?: string }): Expected =>
+  list === 'ops' ? OP : expectedOf(kind as SimFaultKind)
+
+function expectedOf(kind: SimFaultKind): Expected {
+  const shape: FieldShapes = FAULT_SHAPES[kind]
+  const required: { [name: string]: Spec } = { at: NATURAL, kind: { is: 'one of', values: [kind] } }
+  const optional: { [name: string]: Spec } = { ...WAITING }
+  for (const [name, field] of Object.entries(shape))
+    if ('optional' in field) optional[name] = field.spec
+    else required[name] = field.spec
+  return { required, optional }
+}

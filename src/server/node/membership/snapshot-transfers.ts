@@ -1,0 +1,120 @@
+// The snapshots that this replica sends to others and receives from them.
+
+import { decodeState } from '../../../kv/index.ts'
+import {
+  decodeAppliedState,
+  type LogIndex,
+  type Raft,
+  type ReplicaId,
+  type SnapshotRequest,
+  type Term,
+} from '../../../raft/index.ts'
+import type { SnapshotSink, SnapshotSource, Storage } from '../../../storage/types.ts'
+import type { Logger } from '../../options.ts'
+import type { Clock } from '../clock.ts'
+import type { Lifecycle } from '../lifecycle.ts'
+import type { NetworkEvents } from '../network.ts'
+import type { NodeEvents } from '../node-events.ts'
+import type { DiskSpacePolicy } from '../upkeep/disk-space-policy.ts'
+import type { Members } from './members.ts'
+import type { PeerSender } from './peer-sender.ts'
+
+export interface SnapshotTransfersOptions {
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly storage: Pick<Storage, 'snapshotSink' | 'snapshotSource'>
+  readonly raft: Pick<Raft, 'id' | 'term' | 'commit' | 'snapshotRefusal'>
+  readonly lifecycle: Pick<Lifecycle, 'end'>
+  readonly members: Pick<Members, 'nameOf'>
+  readonly spacePolicy: Pick<DiskSpacePolicy, 'snapshotRefusal' | 'space'>
+  readonly peers: Pick<PeerSender, 'isStarted' | 'sendSnapshot'>
+  readonly events: Pick<NodeEvents, 'step'>
+}
+
+export class SnapshotTransfers {
+  readonly #options: SnapshotTransfersOptions
+  /** The peers that a snapshot is being sent to. */
+  readonly #receivers = new Set<ReplicaId>()
+
+  constructor(options: SnapshotTransfersOptions) {
+    this.#options = options
+  }
+
+  /** The number of snapshots that are being sent. */
+  get size(): number {
+    return this.#receivers.size
+  }
+
+  /** `late`: how many snapshots came too late for the log (`ProgressStatus`). */
+  send({ to, late }: SnapshotRequest): void {
+    const { logger, members, peers, raft, storage } = this.#options
+    if (this.#receivers.has(to) || !peers.isStarted) return
+    this.#receivers.add(to)
+    const source = storage.snapshotSource()
+    const fields = { to: members.nameOf(to), index: source.meta.index }
+    if (late === 0) logger.info(fields, 'sending a snapshot')
+    else
+      logger.warn({ ...fields, late }, 'sending a snapshot again: the one before came too late for the log')
+    peers.sendSnapshot(to, raft.term, source)
+  }
+
+  sent(peer: ReplicaId, index: LogIndex, ok: boolean): void {
+    this.#receivers.delete(peer)
+    const { clock, events } = this.#options
+    events.step({ kind: 'snapshot-sent', now: clock.now(), peer, index, ok })
+  }
+
+  offered(...[from, term, snapshotId, meta, done]: Parameters<NetworkEvents['snapshotOffered']>): void {
+    const { lifecycle, raft, spacePolicy, storage } = this.#options
+    if (lifecycle.end !== undefined) {
+      done('this node has ended', undefined)
+      return
+    }
+    const refuse = raft.snapshotRefusal(term, meta.index) ?? spacePolicy.snapshotRefusal
+    if (refuse !== undefined) {
+      // A leader that offers a snapshot of committed entries has not received the answer to an earlier transfer. The
+      // core answers again.
+      if (meta.index <= raft.commit) this.received(from, term, snapshotId, meta)
+      done(refuse, undefined)
+      return
+    }
+    storage.snapshotSink(snapshotId, from, meta, (error, sink) =>
+      done(error?.message, sink === undefined ? undefined : this.#withSpaceCheck(sink)),
+    )
+  }
+
+  /** Reports a complete snapshot to the core. */
+  received(from: ReplicaId, term: Term, snapshotId: string, meta: SnapshotSource['meta']): void {
+    const { clock, events, raft } = this.#options
+    const state = decodeAppliedState(meta.applied.raft)
+    const { clusterTimeMs } = decodeState(meta.applied.kv)
+    const to = raft.id
+    const core = { index: meta.index, term: meta.term, state }
+    events.step({
+      kind: 'message',
+      now: clock.now(),
+      message: { type: 'snapshot', from, to, term, snapshotId, meta: core, clusterTimeMs },
+    })
+  }
+
+  /**
+   * A snapshot that was begun with enough space is given up when the disk becomes short, and is offered again later.
+   * LevelDB needs the remaining space to compact the received rows, and to delete them.
+   */
+  #withSpaceCheck(sink: SnapshotSink): SnapshotSink {
+    const { clock, spacePolicy } = this.#options
+    return {
+      get nextChunk() {
+        return sink.nextChunk
+      },
+      write: (number, chunk, done) => {
+        spacePolicy.space.writes(chunk.length)
+        const refusal = spacePolicy.snapshotRefusal
+        if (refusal === undefined) sink.write(number, chunk, done)
+        else clock.soon(() => done(new Error(refusal)))
+      },
+      finish: (done) => sink.finish(done),
+      abort: () => sink.abort(),
+    }
+  }
+}
