@@ -36,7 +36,7 @@ const QUICK_EXCLUDES =
       ]
     : []
 /** They start nodes in their own process; most others start processes. */
-const EMBEDDED = ['server', 'client', 'embed', 'recipes', 'testing'].map(
+const EMBEDDED = ['server', 'client', 'embed', 'recipes', 'jepsen-lite/testing'].map(
   (folder) => `test/${folder}/**/*.int.test.ts`,
 )
 const SHARED = ['test/shared-process.ts']
@@ -93,7 +93,7 @@ function longestFirst() {
     'jepsen-lite/local/broken-servers.int',
     'jepsen-lite/checker/search.prop',
     'embed/cluster.int',
-    'testing/guide/counter.long',
+    'jepsen-lite/testing/guide/counter.long',
     'storage/damage.int',
     'jepsen-lite/sim/triggers',
     'jepsen-lite/local/run.int',

@@ -17,7 +17,7 @@ const CLONE = 'it works in the clone, with its data and at the default ports'
 const COUNTER = {
   because:
     'that test runs the same code with schedules that it chooses; what they print differs from run to run',
-  test: 'test/testing/guide/counter.long.test.ts',
+  test: 'test/jepsen-lite/testing/guide/counter.long.test.ts',
 }
 const FRAMES = {
   because: 'frames of a connection, and a notation for them',

@@ -8,7 +8,7 @@ import { FRAGMENTS } from './fragments.ts'
 const MODULES: Readonly<Record<string, string>> = {
   quorate: 'src/index.ts',
   'quorate/recipes': 'src/recipes/index.ts',
-  'quorate/testing': 'src/testing/index.ts',
+  'quorate/testing': 'jepsen-lite/testing/index.ts',
 }
 
 export interface Surroundings {

@@ -23,7 +23,10 @@ describe('package.json', () => {
       '.': { types: './dist/src/index.d.ts', default: './dist/src/index.js' },
       './client': { types: './dist/src/client/index.d.ts', default: './dist/src/client/index.js' },
       './recipes': { types: './dist/src/recipes/index.d.ts', default: './dist/src/recipes/index.js' },
-      './testing': { types: './dist/src/testing/index.d.ts', default: './dist/src/testing/index.js' },
+      './testing': {
+        types: './dist/jepsen-lite/testing/index.d.ts',
+        default: './dist/jepsen-lite/testing/index.js',
+      },
       './package.json': './package.json',
     })
   })
@@ -90,11 +93,11 @@ describe('the commands', () => {
     expect(stderr).toContain('npm ci')
   })
 
-  test.each(['index.ts', 'client/index.ts', 'recipes/index.ts', 'testing/index.ts'])(
+  test.each(['src/index.ts', 'src/client/index.ts', 'src/recipes/index.ts', 'jepsen-lite/testing/index.ts'])(
     'a program that imports %s on an old Node gets the reason',
     (entry) => {
       const code = `Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '20.20.2' } })
-        await import(${JSON.stringify(join(root, 'src', entry))}).catch(({ message }) => console.log(message))`
+        await import(${JSON.stringify(join(root, entry))}).catch(({ message }) => console.log(message))`
       const args = ['--input-type=module', '-e', code]
       const { stdout } = spawnSync(process.execPath, args, { encoding: 'utf8' })
       expect(stdout).toMatch(/^quorate needs Node.js 22.18 or newer; this is Node.js 20.20.2/)

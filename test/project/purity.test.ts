@@ -1,7 +1,7 @@
-// Dependencies between the folders of src/ point one way, and only src/testing leads to jepsen-lite/. src/bytes,
-// src/raft and src/kv are pure: they use no module of Node, no clock, no randomness and no promise. So a simulator (and
-// one day a browser page) can run them as they are. So are the links between replicas, which the simulator runs. The
-// test reads the syntax tree: comments and strings do not count.
+// Dependencies between the folders of src/ point one way, and none leads to jepsen-lite/. src/bytes, src/raft and
+// src/kv are pure: they use no module of Node, no clock, no randomness and no promise. So a simulator (and one day a
+// browser page) can run them as they are. So are the links between replicas, which the simulator runs. The test reads
+// the syntax tree: comments and strings do not count.
 
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize, sep } from 'node:path'
@@ -12,6 +12,8 @@ const PURE = ['bytes', 'operations', 'raft', 'kv', 'server/peers']
 
 /** They import nothing of Node's themselves: a browser page will run them one day. */
 const TESTER_WITHOUT_NODE = ['jepsen-lite/workload', 'jepsen-lite/checker', 'jepsen-lite/sim']
+
+const TESTER_ROOMS = [...TESTER_WITHOUT_NODE, 'jepsen-lite/testing']
 
 /** Every operation is described once, for all who execute, keep or send it. */
 const OPERATIONS = ['operations', 'operations/forms']
@@ -140,10 +142,10 @@ const MAY_IMPORT = new Map([
     ],
   ],
   ['embed', ['operations/forms/members.ts', 'client', 'system', 'server', 'server/node', 'local']],
-  // The kit for other people's tests: a layer over jepsen-lite, imported by nobody here.
   ['recipes', ['client']],
+  // The kit for other people's tests, imported by nobody here.
   [
-    'testing',
+    'jepsen-lite/testing',
     [
       ...OPERATIONS,
       'system',
@@ -269,8 +271,8 @@ describe('the check itself', () => {
     ['src/cli/x.ts', 'import { startCluster } from "quorate"'],
     ['src/cli/x.ts', 'import manifest from "../../package.json"'],
     ['src/cli/x.ts', 'import "../../jepsen-lite/workload/history.ts"'],
-    ['src/embed/x.ts', 'import { recorded } from "../testing/index.ts"'],
-    ['src/testing/x.ts', 'import "../../jepsen-lite/sim/index.ts"'],
+    ['src/embed/x.ts', 'import { recorded } from "../../jepsen-lite/testing/index.ts"'],
+    ['jepsen-lite/testing/x.ts', 'import "../sim/index.ts"'],
     ['jepsen-lite/checker/x.ts', 'import "../sim/clock.ts"'],
     ['jepsen-lite/checker/x.ts', 'import "../../src/kv/types.ts"'],
     ['jepsen-lite/checker/x.ts', 'import fs from "node:fs"'],
@@ -291,7 +293,7 @@ describe('the check itself', () => {
     ['jepsen-lite/checker/models/x.ts', 'import "../check.ts"; import "../../workload/history.ts"'],
     ['jepsen-lite/sim/x.ts', 'import "../../src/server/node/driver.ts"'],
     ['jepsen-lite/x.ts', 'import "./sim/index.ts"; import "../src/client/index.ts"; import "node:fs"'],
-    ['src/testing/x.ts', 'import "../../jepsen-lite/checker/index.ts"; import "../embed/index.ts"'],
+    ['jepsen-lite/testing/x.ts', 'import "../checker/index.ts"; import "../../src/embed/index.ts"'],
     ['src/cli/x.ts', 'import "../client/index.ts"; const server = () => import("../server/node.ts")'],
   ])('allows in %s: %s', (file, code) => {
     expect(importOffences(file, code)).toEqual([])
@@ -406,7 +408,7 @@ function folderOf(file: string): string {
   if (file.startsWith('src/server/peers/tcp/')) return 'server/peers/tcp'
   if (file.startsWith('src/server/') && rest.length > 1) return `server/${rest[0]}`
   if (top === 'jepsen-lite') {
-    return TESTER_WITHOUT_NODE.find((nodeless) => file.startsWith(`${nodeless}/`)) ?? top
+    return TESTER_ROOMS.find((room) => file.startsWith(`${room}/`)) ?? top
   }
   return top === 'src' && folder !== undefined && rest.length > 0 ? folder : file
 }

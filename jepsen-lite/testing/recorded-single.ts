@@ -1,9 +1,9 @@
 // put, get, delete and count, recorded.
 
-import type { HistoryOperation, RecordedResult } from '../../jepsen-lite/workload/history.ts'
-import { jsonText } from '../client/json-text.ts'
-import type { RangeOptions } from '../client/types.ts'
-import { checkCount, checkDelete, checkGet, checkPut } from '../client/validate-arguments.ts'
+import { jsonText } from '../../src/client/json-text.ts'
+import type { RangeOptions } from '../../src/client/types.ts'
+import { checkCount, checkDelete, checkGet, checkPut } from '../../src/client/validate-arguments.ts'
+import type { HistoryOperation, RecordedResult } from '../workload/history.ts'
 import {
   answerFields,
   answerListener,

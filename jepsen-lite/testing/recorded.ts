@@ -4,8 +4,8 @@
 // Each method of the client must be in the table METHODS; the compiler says so when one is added. A change that nobody
 // recorded would make a correct store look broken, so what cannot be recorded yet is refused.
 
-import { Client, inspect, transactThrough } from '../client/client.ts'
-import { checkOptions, checkValue } from '../client/validators.ts'
+import { Client, inspect, transactThrough } from '../../src/client/client.ts'
+import { checkOptions, checkValue } from '../../src/client/validators.ts'
 import { RecordedHistory } from './history.ts'
 import { list } from './recorded-list.ts'
 import { count, del, get, put, putJson } from './recorded-single.ts'

@@ -4,8 +4,6 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type HistoryEvent, parseHistory } from '../../jepsen-lite/workload/history.ts'
-import { Client, type EmbeddedCluster, startCluster } from '../../src/index.ts'
 import {
   AnomalyError,
   checkLinearizable,
@@ -13,7 +11,9 @@ import {
   faultSchedule,
   RecordedHistory,
   recorded,
-} from '../../src/testing/index.ts'
+} from '../../../jepsen-lite/testing/index.ts'
+import { type HistoryEvent, parseHistory } from '../../../jepsen-lite/workload/history.ts'
+import { Client, type EmbeddedCluster, startCluster } from '../../../src/index.ts'
 
 let cluster: EmbeddedCluster
 const place = mkdtempSync(join(tmpdir(), 'quorate-recorded-'))

@@ -2,15 +2,6 @@
 
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
-import { anomalyText, type CheckResult, check } from '../../jepsen-lite/checker/index.ts'
-import {
-  checkTransactions as judgeTransactions,
-  type TransactionsOptions,
-  type TransactionsResult,
-} from '../../jepsen-lite/checker/transactions/index.ts'
-import { answerOf, wordsOf } from '../../jepsen-lite/report/format-operation.ts'
-import { reportOf } from '../../jepsen-lite/report/index.ts'
-import type { History } from '../../jepsen-lite/workload/history.ts'
 import {
   type Check,
   type Checks,
@@ -19,7 +10,16 @@ import {
   isOneOf,
   isPositive,
   isText,
-} from '../client/validators.ts'
+} from '../../src/client/validators.ts'
+import { anomalyText, type CheckResult, check } from '../checker/index.ts'
+import {
+  checkTransactions as judgeTransactions,
+  type TransactionsOptions,
+  type TransactionsResult,
+} from '../checker/transactions/index.ts'
+import { answerOf, wordsOf } from '../report/format-operation.ts'
+import { reportOf } from '../report/index.ts'
+import type { History } from '../workload/history.ts'
 import { RecordedHistory } from './history.ts'
 
 export interface CheckOptions {

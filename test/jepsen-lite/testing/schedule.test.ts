@@ -4,15 +4,15 @@ import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
-import { parseHistory } from '../../jepsen-lite/workload/history.ts'
-import type { EmbeddedCluster, EmbeddedNode } from '../../src/index.ts'
 import {
   type Fault,
   type FaultSchedule,
   faultSchedule,
   faultSchedules,
   RecordedHistory,
-} from '../../src/testing/index.ts'
+} from '../../../jepsen-lite/testing/index.ts'
+import { parseHistory } from '../../../jepsen-lite/workload/history.ts'
+import type { EmbeddedCluster, EmbeddedNode } from '../../../src/index.ts'
 
 class ToldCluster {
   readonly log: string[] = []
@@ -375,10 +375,10 @@ describe('drawn schedules', () => {
         if (name !== 'fast-check') return usual(name, ...rest)
         throw Object.assign(new Error('Cannot find module'), { code: 'MODULE_NOT_FOUND' })
       }
-      const { faultSchedules } = await import('./src/testing/arbitrary.ts')
+      const { faultSchedules } = await import('./jepsen-lite/testing/arbitrary.ts')
       try { faultSchedules() } catch (error) { console.log(error.message) }`
     const { stdout } = spawnSync(process.execPath, ['--input-type=module', '--eval', code], {
-      cwd: join(import.meta.dirname, '../..'),
+      cwd: join(import.meta.dirname, '../../..'),
       encoding: 'utf8',
     })
     expect(stdout).toBe('faultSchedules needs the package fast-check: npm install --save-dev fast-check\n')

@@ -1,5 +1,5 @@
 import { setTimeout as after } from 'node:timers/promises'
-import { type Client, PreconditionFailedError } from '../../../src/index.ts'
+import { type Client, PreconditionFailedError } from '../../../../src/index.ts'
 
 /** Counts visits. Only one instance is in use at a time, so nothing comes between its get and its put. */
 export class Counter {

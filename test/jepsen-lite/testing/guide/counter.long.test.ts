@@ -5,7 +5,6 @@ import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, expect, test } from 'vitest'
-import { type Client, startCluster } from '../../../src/index.ts'
 import {
   checkLinearizable,
   checkTransactions,
@@ -13,8 +12,9 @@ import {
   faultSchedule,
   faultSchedules,
   recorded,
-} from '../../../src/testing/index.ts'
-import { blocksOf } from '../../docs/blocks.ts'
+} from '../../../../jepsen-lite/testing/index.ts'
+import { type Client, startCluster } from '../../../../src/index.ts'
+import { blocksOf } from '../../../docs/blocks.ts'
 import { Counter, FailOver, SafeCounter } from './counter.ts'
 
 afterAll(() => rmSync('counter.html', { force: true }))
@@ -78,8 +78,8 @@ test('the guide shows this code', () => {
   expect(shown.map(([file]) => file)).toEqual(['counter.ts', 'counter.test.ts', 'counter.ts'])
   for (const [file, code] of shown) {
     const source = readFileSync(join(import.meta.dirname, file.replace('.test', '.int.test')), 'utf8')
-      .replaceAll('../../../src/index.ts', 'quorate')
-      .replaceAll('../../../src/testing/index.ts', 'quorate/testing')
+      .replaceAll('../../../../src/index.ts', 'quorate')
+      .replaceAll('../../../../jepsen-lite/testing/index.ts', 'quorate/testing')
     for (const part of code.split(/^…\n/m)) expect(source).toContain(part.trim())
   }
 })

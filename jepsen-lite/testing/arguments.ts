@@ -11,8 +11,8 @@ import {
   isPositive,
   isText,
   isWholeNumber,
-} from '../client/validators.ts'
-import { NODES_MAX } from '../local/plan.ts'
+} from '../../src/client/validators.ts'
+import { NODES_MAX } from '../../src/local/plan.ts'
 import type { Fault, ScheduleOptions } from './types.ts'
 
 export const KINDS = ['partition', 'crash', 'stop'] as const

@@ -5,14 +5,19 @@
 // An attempt that writes nothing is not committed: the store is not asked again. All that it has read is of the
 // revision of its first read. So its operations are recorded as having begun when the body began.
 
-import { compareKeys, contains, keyAfter, prefixEnd } from '../../jepsen-lite/checker/keys.ts'
-import type { HistoryOperation, ListedRow, RecordedResult } from '../../jepsen-lite/workload/history.ts'
-import { transactThrough } from '../client/client.ts'
-import type { TransactCalls } from '../client/transact.ts'
-import type { Transaction, TransactionListOptions, TransactOptions, TxnResult } from '../client/txn-types.ts'
-import type { KvRecord, ReadOptions } from '../client/types.ts'
-import { checkTransactionList } from '../client/validate-arguments.ts'
-import { checkValue, isBytes } from '../client/validators.ts'
+import { transactThrough } from '../../src/client/client.ts'
+import type { TransactCalls } from '../../src/client/transact.ts'
+import type {
+  Transaction,
+  TransactionListOptions,
+  TransactOptions,
+  TxnResult,
+} from '../../src/client/txn-types.ts'
+import type { KvRecord, ReadOptions } from '../../src/client/types.ts'
+import { checkTransactionList } from '../../src/client/validate-arguments.ts'
+import { checkValue, isBytes } from '../../src/client/validators.ts'
+import { compareKeys, contains, keyAfter, prefixEnd } from '../checker/keys.ts'
+import type { HistoryOperation, ListedRow, RecordedResult } from '../workload/history.ts'
 import type { End, Mark } from './end.ts'
 import type { ListedRange } from './recorded-single.ts'
 import {

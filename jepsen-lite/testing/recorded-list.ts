@@ -5,9 +5,9 @@
 // If the application stops before the end, the last page is recorded with the rows that it has taken, as a page of that
 // many rows.
 
-import type { ListedRow, RecordedResult } from '../../jepsen-lite/workload/history.ts'
-import { ownBorders } from '../client/list.ts'
-import type { AnswerInfo, KvRecord, ListOptions } from '../client/types.ts'
+import { ownBorders } from '../../src/client/list.ts'
+import type { AnswerInfo, KvRecord, ListOptions } from '../../src/client/types.ts'
+import type { ListedRow, RecordedResult } from '../workload/history.ts'
 import { borders, type ListedRange } from './recorded-single.ts'
 import {
   answerFields,

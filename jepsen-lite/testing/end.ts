@@ -1,6 +1,6 @@
 // Parts of a history that its recorders name.
 
-import type { HistoryEvent, RecordedResult } from '../../jepsen-lite/workload/history.ts'
+import type { HistoryEvent, RecordedResult } from '../workload/history.ts'
 
 /** How an operation has ended. */
 export type End =

@@ -6,14 +6,14 @@
 // condition of the change. A transaction with a comparison or a read that a history cannot hold is a TypeError, and is
 // not sent: the verdict would be about a weaker transaction.
 
-import { contains, keyAfter } from '../../jepsen-lite/checker/keys.ts'
-import { rangeOf } from '../../jepsen-lite/checker/list-range.ts'
-import type { HistoryOperation, RecordedResult } from '../../jepsen-lite/workload/history.ts'
-import { QuorateError } from '../client/errors.ts'
-import { readTxn } from '../client/txn.ts'
-import type { TxnGetResult, TxnOperationResult, TxnResult } from '../client/txn-types.ts'
-import { rangeAt, rangeBounds } from '../operations/forms/index.ts'
-import { type KvComparison, type KvTxn, type KvTxnOperation, onlyReads } from '../operations/index.ts'
+import { QuorateError } from '../../src/client/errors.ts'
+import { readTxn } from '../../src/client/txn.ts'
+import type { TxnGetResult, TxnOperationResult, TxnResult } from '../../src/client/txn-types.ts'
+import { rangeAt, rangeBounds } from '../../src/operations/forms/index.ts'
+import { type KvComparison, type KvTxn, type KvTxnOperation, onlyReads } from '../../src/operations/index.ts'
+import { contains, keyAfter } from '../checker/keys.ts'
+import { rangeOf } from '../checker/list-range.ts'
+import type { HistoryOperation, RecordedResult } from '../workload/history.ts'
 import type { End } from './end.ts'
 import { isRead } from './history.ts'
 import type { ListedRange } from './recorded-single.ts'

@@ -12,9 +12,9 @@
 // There is no pause: nodes of an embedded cluster share one process and its timers. A node that is cut off, and whose
 // clock runs, is not paused. `quorate cluster pause` and `jepsen-lite run` pause real processes.
 
-import { after } from '../client/timer.ts'
-import { type Check, checkOptions, checkValue, isFunction, isTimeout } from '../client/validators.ts'
-import type { EmbeddedCluster } from '../embed/types.ts'
+import { after } from '../../src/client/timer.ts'
+import { type Check, checkOptions, checkValue, isFunction, isTimeout } from '../../src/client/validators.ts'
+import type { EmbeddedCluster } from '../../src/embed/types.ts'
 import { checkFaults } from './arguments.ts'
 import { RecordedHistory } from './history.ts'
 import type { Fault, FaultKind } from './types.ts'

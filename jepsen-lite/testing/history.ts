@@ -2,6 +2,7 @@
 
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { readFileSync, writeFileSync } from 'node:fs'
+import { checkValue, isFunction, isText } from '../../src/client/validators.ts'
 import {
   formatEvent,
   type History,
@@ -10,8 +11,7 @@ import {
   historyOf,
   parseHistory,
   Recorder,
-} from '../../jepsen-lite/workload/history.ts'
-import { checkValue, isFunction, isText } from '../client/validators.ts'
+} from '../workload/history.ts'
 import type { End, Mark } from './end.ts'
 
 interface RecordedTransaction {

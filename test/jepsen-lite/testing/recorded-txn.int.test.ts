@@ -2,7 +2,16 @@
 
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { parseHistory } from '../../jepsen-lite/workload/history.ts'
+import {
+  AnomalyError,
+  checkLinearizable,
+  checkTransactions,
+  faultSchedule,
+  faultSchedules,
+  RecordedHistory,
+  recorded,
+} from '../../../jepsen-lite/testing/index.ts'
+import { parseHistory } from '../../../jepsen-lite/workload/history.ts'
 import {
   type Client,
   type EmbeddedCluster,
@@ -14,17 +23,8 @@ import {
   type Txn,
   type TxnComparison,
   type TxnOperation,
-} from '../../src/index.ts'
-import {
-  AnomalyError,
-  checkLinearizable,
-  checkTransactions,
-  faultSchedule,
-  faultSchedules,
-  RecordedHistory,
-  recorded,
-} from '../../src/testing/index.ts'
-import { runs } from '../runs.ts'
+} from '../../../src/index.ts'
+import { runs } from '../../runs.ts'
 
 let cluster: EmbeddedCluster
 /** One node: its clients send nothing again on a busy machine. The answer to a repeated transaction has no reads. */

@@ -1,15 +1,15 @@
 // Functions that the recorded methods share: texts for keys and values, and the meaning of errors.
 
 import { isUtf8 } from 'node:buffer'
+import type { Client } from '../../src/client/client.ts'
+import { PreconditionFailedError, QuorateError } from '../../src/client/errors.ts'
+import type { TxnOperationResult, TxnResult } from '../../src/client/txn-types.ts'
+import type { AnswerInfo, KvRecord, ReadOptions } from '../../src/client/types.ts'
 import type {
   HistoryOperation,
   ReadFields as RecordedReadOptions,
   RecordedResult,
-} from '../../jepsen-lite/workload/history.ts'
-import type { Client } from '../client/client.ts'
-import { PreconditionFailedError, QuorateError } from '../client/errors.ts'
-import type { TxnOperationResult, TxnResult } from '../client/txn-types.ts'
-import type { AnswerInfo, KvRecord, ReadOptions } from '../client/types.ts'
+} from '../workload/history.ts'
 import type { End } from './end.ts'
 import type { RecordedHistory } from './history.ts'
 

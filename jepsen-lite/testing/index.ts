@@ -9,10 +9,10 @@
 // `faultSchedules()` draws schedules of faults for fast-check, and `schedule.run` applies one while the body runs.
 // `recorded(client)` records operations and their outcomes. The checks decide whether any order explains them.
 //
-// It is a thin layer: the checks, the format of histories and the report are those of jepsen-lite. This is the only
-// folder of src/ that imports from there. The rest of the package works without it.
+// It is a thin layer: the checks, the format of histories and the report are those of the folders beside it. The rest
+// of the package works without it.
 
-import '../system/require-node.ts'
+import '../../src/system/require-node.ts'
 
 export { faultSchedules } from './arbitrary.ts'
 export { RecordedHistory } from './history.ts'
