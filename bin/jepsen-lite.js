@@ -29,6 +29,6 @@ function run() {
   })
   // A clone has src/ and always runs from its sources; the package has only dist/. So no build is ever stale.
   const root = dirname(dirname(realpathSync(process.argv[1])))
-  const entry = existsSync(join(root, 'src')) ? '../jepsen-lite/main.ts' : '../dist/jepsen-lite/main.js'
+  const entry = existsSync(join(root, 'src')) ? '../jepsen-lite/main.ts' : '../dist/jepsen-lite.js'
   void import(entry).then((command) => command.main(process.argv.slice(2)))
 }

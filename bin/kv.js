@@ -34,7 +34,7 @@ function run() {
   const { dirname, join } = process.getBuiltinModule('node:path')
   // A clone has src/ and always runs it; the package has only dist/. So no build is ever stale.
   const root = dirname(dirname(realpathSync(process.argv[1])))
-  const entry = existsSync(join(root, 'src')) ? '../src/cli/main.ts' : '../dist/src/cli/main.js'
+  const entry = existsSync(join(root, 'src')) ? '../src/cli/main.ts' : '../dist/quorate.js'
   void import(entry)
     .then((cli) => cli.main(process.argv.slice(2)))
     .then((exitCode) => {

@@ -1,6 +1,7 @@
 // Checks the package as its users get it. Packs the last commit in a fresh clone and installs it in an empty project.
 // There it runs the command, a script with a cluster, the same from CommonJS and from Jest, and a type check under both
-// ways to resolve modules. Too slow for npm test: `npm run check:package` before a release.
+// ways to resolve modules. The package is a bundle: each entry point must export what its source exports, and each
+// process must start. Too slow for npm test: `npm run check:package` before a release.
 
 import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -13,6 +14,14 @@ const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 const project = mkdtempSync(join(tmpdir(), 'quorate-package-'))
 
 const clone = join(project, 'clone')
+
+/** The entry points, with their sources. */
+const ENTRIES = {
+  quorate: 'src/index.ts',
+  'quorate/client': 'src/client/index.ts',
+  'quorate/recipes': 'src/recipes/index.ts',
+  'quorate/testing': 'jepsen-lite/testing/index.ts',
+}
 
 const esm = `
 import { Client, startCluster } from 'quorate'
@@ -72,6 +81,19 @@ try {
 } finally {
   await cluster.close()
 }
+`
+
+const classes = `
+import * as all from 'quorate'
+import * as client from 'quorate/client'
+import * as recipes from 'quorate/recipes'
+
+const errors = Object.entries({ ...all, ...recipes }).filter(([name]) => name.endsWith('Error'))
+const wrong = [
+  ...Object.keys(client).filter((name) => client[name] !== all[name]),
+  ...errors.filter(([name, error]) => error.name !== name).map(([name]) => name),
+]
+console.log(wrong.length, recipes.LockLostError.prototype instanceof all.QuorateError)
 `
 
 const recipesCjs = `
@@ -165,6 +187,33 @@ try {
       `error: unknown command '${command}'`,
     )
   }
+
+  for (const [entry, source] of Object.entries(ENTRIES)) {
+    const names = (from) => `console.log(Object.keys(await import('${from}')).join())`
+    check(
+      `the exports of ${entry}`,
+      run(project, 'node', ['--input-type=module', '-e', names(entry)]),
+      run(project, 'node', ['--input-type=module', '-e', names(join(clone, source))]),
+    )
+  }
+  write('classes.mjs', classes)
+  check('one copy of each class, by its name', run(project, 'node', ['classes.mjs']), '0 true')
+
+  const kv = (...args) => run(project, 'npx', ['quorate', ...args])
+  kv('cluster', 'start', '--detach', '--port', '27301')
+  try {
+    kv('put', 'greeting', 'hello')
+    check('a cluster of the command', kv('get', 'greeting'), 'hello')
+  } finally {
+    kv('cluster', 'stop')
+  }
+  check(
+    'searches of the simulator in threads',
+    run(project, 'npx', ['jepsen-lite', 'sim', '--jobs', '2', '--schedules', '2', '--nodes', '1'])
+      .split('\n')
+      .at(-1),
+    'no violation',
+  )
 
   write('check.ts', esm)
   write('check.mjs', esm)

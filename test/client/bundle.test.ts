@@ -4,7 +4,6 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-// biome-ignore lint/correctness/noUndeclaredDependencies: it comes with vitest
 import { rolldown } from 'rolldown'
 import { afterAll, expect, test } from 'vitest'
 import type * as ClientModule from '../../src/client/index.ts'

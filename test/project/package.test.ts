@@ -1,7 +1,7 @@
 // Facts of the set-up that nothing else would miss until somebody installs the package or clones afresh.
 
 import { spawnSync } from 'node:child_process'
-import { accessSync, constants, readFileSync, realpathSync } from 'node:fs'
+import { accessSync, constants, readdirSync, readFileSync, realpathSync } from 'node:fs'
 import { join } from 'node:path'
 import { Script } from 'node:vm'
 import { describe, expect, it, test } from 'vitest'
@@ -20,19 +20,31 @@ describe('package.json', () => {
       bin: { quorate: 'bin/kv.js', kv: 'bin/kv.js', 'jepsen-lite': 'bin/jepsen-lite.js' },
     })
     expect(manifest.exports).toEqual({
-      '.': { types: './dist/src/index.d.ts', default: './dist/src/index.js' },
-      './client': { types: './dist/src/client/index.d.ts', default: './dist/src/client/index.js' },
-      './recipes': { types: './dist/src/recipes/index.d.ts', default: './dist/src/recipes/index.js' },
-      './testing': {
-        types: './dist/jepsen-lite/testing/index.d.ts',
-        default: './dist/jepsen-lite/testing/index.js',
-      },
+      '.': { types: './dist/types/src/index.d.ts', default: './dist/index.js' },
+      './client': { types: './dist/types/src/client/index.d.ts', default: './dist/client.js' },
+      './recipes': { types: './dist/types/src/recipes/index.d.ts', default: './dist/recipes.js' },
+      './testing': { types: './dist/types/jepsen-lite/testing/index.d.ts', default: './dist/testing.js' },
       './package.json': './package.json',
     })
   })
 
-  it('packs what is compiled, not the sources', () => {
+  it('packs what is built, not the sources', () => {
     expect(manifest.files).toEqual(['bin', 'dist', 'deploy', 'docs', 'CHANGELOG.md'])
+  })
+
+  it('has a file for each process and thread that the package starts', () => {
+    const sources = ['src', 'jepsen-lite'].flatMap((top) =>
+      readdirSync(join(root, top), { recursive: true, encoding: 'utf8' })
+        .filter((path) => path.endsWith('.ts') && !path.startsWith('power'))
+        .map((path) => read(join(top, path))),
+    )
+    const started = sources.flatMap((text) => [
+      ...text.matchAll(/siblingModule\(import\.meta, '([\w-]+)'\)/g),
+    ])
+    expect(
+      started.map(([, name]) => name).filter((name) => !read('scripts/build.mjs').includes(`'${name}':`)),
+    ).toEqual([])
+    expect(started.length).toBeGreaterThan(3)
   })
 
   it('pins one Node for every platform that has a package of it', () => {
