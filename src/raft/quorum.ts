@@ -29,9 +29,9 @@ export function majorityCommitted(ids: readonly ReplicaId[], reached: (id: Repli
   const descending: number[] = []
   for (const id of ids) {
     const value = reached(id)
-    let at = descending.length
-    while (at > 0 && (descending[at - 1] ?? 0) < value) at--
-    descending.splice(at, 0, value)
+    let at = descending.push(value) - 1
+    for (; at > 0 && (descending[at - 1] ?? 0) < value; at--) descending[at] = descending[at - 1] ?? 0
+    descending[at] = value
   }
   return descending[ids.length >> 1] ?? 0
 }

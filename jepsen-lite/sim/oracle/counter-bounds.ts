@@ -5,9 +5,10 @@
 
 import { BATCH_COMMANDS_MAX } from '../../../src/operations/batch.ts'
 import { BODY_AT } from '../../../src/raft/entry.ts'
-import { type InFlightCounts, WAITING_READS_MAX } from '../../../src/raft/index.ts'
+import { WAITING_READS_MAX } from '../../../src/raft/index.ts'
 import { LEADER_LEASE_ROUNDS_MAX } from '../../../src/raft/leader-lease.ts'
 import { driverLimits, raftLimits } from '../../../src/server/node/limits.ts'
+import type { PartCounts } from '../../../src/server/node/observe/status.ts'
 import { LINK_LIMITS } from '../../../src/server/peers/limits.ts'
 import { FAILURES_MAX } from '../../../src/server/peers/peer.ts'
 import type { NodeLimits } from '../world/node-limits.ts'
@@ -132,8 +133,11 @@ export const BOUND_NAMES = [
   'terms',
 ] as const
 
-/** The factors of each product of a bound; undefined: it is no sum. */
-export function termsOf(bound: string): readonly (readonly string[])[] | undefined {
+/** The products of a bound, each as its factors. */
+type Terms = readonly (readonly string[])[]
+
+/** undefined: the bound is no sum. */
+export function termsOf(bound: string): Terms | undefined {
   if (bound === 'disk' || bound.startsWith('in ')) return undefined
   return bound.split(' + ').map((product) => product.split(' × '))
 }
@@ -160,36 +164,43 @@ export interface BoundMeasures {
 /** The bounds of one run. */
 export class CounterBounds {
   readonly #values: Readonly<Record<string, number>>
-  /** By counter, with its peer. undefined: not checked. */
-  readonly #terms = new Map<string, readonly (readonly string[])[] | undefined>()
+  /** By prefix of a part and counter, with its peer. undefined: not checked. */
+  readonly #terms = new Map<string, Map<string, Terms | undefined>>()
 
   constructor(limits: NodeLimits) {
     this.#values = { ...driverLimits, ...raftLimits, ...LINK_LIMITS, ...CONSTANTS, ...limits }
   }
 
   /** The first counter beyond its bound. */
-  exceeded(counts: InFlightCounts, measures: BoundMeasures): string | undefined {
-    for (const counter in counts) {
-      const count = counts[counter] ?? 0
-      // No bound is smaller.
-      if (count <= 1) continue
-      const terms = this.#termsFor(counter)
-      if (terms === undefined) continue
-      const bound = terms.reduce((sum, factors) => sum + this.#product(factors, measures), 0)
-      // Written with `!`, so that NaN does not pass.
-      if (!(count <= bound)) return `${counter} is ${count}, the bound is ${bound}`
+  exceeded(parts: readonly PartCounts[], measures: BoundMeasures): string | undefined {
+    for (const { prefix, counts } of parts) {
+      for (const counter in counts) {
+        const count = counts[counter] ?? 0
+        // No bound is smaller.
+        if (count <= 1) continue
+        const terms = this.#termsFor(prefix, counter)
+        if (terms === undefined) continue
+        const bound = terms.reduce((sum, factors) => sum + this.#product(factors, measures), 0)
+        // Written with `!`, so that NaN does not pass.
+        if (!(count <= bound)) return `${prefix}${counter} is ${count}, the bound is ${bound}`
+      }
     }
     return undefined
   }
 
-  #termsFor(counter: string): readonly (readonly string[])[] | undefined {
-    if (!this.#terms.has(counter)) {
-      const name = counterName(counter)
+  #termsFor(prefix: string, counter: string): Terms | undefined {
+    let known = this.#terms.get(prefix)
+    if (known === undefined) {
+      known = new Map()
+      this.#terms.set(prefix, known)
+    }
+    if (!known.has(counter)) {
+      const name = counterName(`${prefix}${counter}`)
       const bound = COUNTER_BOUNDS[name]
       if (bound === undefined) throw new Error(`no bound is known for the counter ${name}`)
-      this.#terms.set(counter, NOT_SIMULATED.test(name) ? undefined : termsOf(bound))
+      known.set(counter, NOT_SIMULATED.test(name) ? undefined : termsOf(bound))
     }
-    return this.#terms.get(counter)
+    return known.get(counter)
   }
 
   #product(factors: readonly string[], measures: BoundMeasures): number {

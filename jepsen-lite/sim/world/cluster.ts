@@ -216,7 +216,7 @@ export class SimCluster implements SimWorld {
       entryBytes: this.entryBytesMax,
       entryRows: owner.entryRowsMax,
     }
-    const why = this.#counterBounds.exceeded(driver.inspect(), measures)
+    const why = this.#counterBounds.exceeded(driver.inspectParts(), measures)
     if (why !== undefined) invariants.violation ??= new RuleViolation('REST-3', `${owner.name}: ${why}`)
   }
 

@@ -72,7 +72,10 @@ export interface ErrorFacts {
   readonly current?: RecordMetadata | null
 }
 
-/** A refusal or a failure of one operation. */
+/** Where V8 keeps the number of frames in the stack of a new error. */
+const STACKS = Error as { stackTraceLimit?: number | undefined }
+
+/** A refusal or a failure of one operation. It has no stack. */
 export class ApiError extends Error {
   override readonly name: string = 'ApiError'
   readonly code: ApiErrorCode
@@ -84,7 +87,11 @@ export class ApiError extends Error {
   readonly current: RecordMetadata | null | undefined
 
   constructor(code: ApiErrorCode, detail: string, facts: ErrorFacts = {}) {
+    // A refusal is an answer, and its stack would cost several times as much as the rest of it.
+    const { stackTraceLimit } = STACKS
+    STACKS.stackTraceLimit = 0
     super(detail)
+    STACKS.stackTraceLimit = stackTraceLimit
     this.code = code
     this.written = facts.written ?? 'no'
     this.members = facts.members ?? {}

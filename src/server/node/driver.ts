@@ -39,7 +39,7 @@ import { newRaft } from './new-raft.ts'
 import type { NodeEvents, StoredBatch } from './node-events.ts'
 import { EntryTraces, endingSpan } from './observe/entry-traces.ts'
 import type { DriverStatus } from './observe/status.ts'
-import { flattenCounts, nodeStatus } from './observe/status.ts'
+import { flattenCounts, nodeStatus, type PartCounts } from './observe/status.ts'
 import { MetadataScan } from './read/metadata-scan.ts'
 import type { ReadRequirements } from './read/reads.ts'
 import { Reads } from './read/reads.ts'
@@ -328,27 +328,33 @@ export class Driver implements KvNode {
     })
   }
 
-  /** The open work of this node, by part. All numbers are 0 at rest, so that leaks show. */
+  /** The open work of this node. All numbers are 0 at rest, so that leaks show. */
   inspect(): InFlightCounts {
-    return {
+    return flattenCounts(this.inspectParts())
+  }
+
+  /** The open work of this node, by part: cheaper than `inspect` for who looks often. */
+  inspectParts(): readonly PartCounts[] {
+    const own = {
       waits: this.#waits.size,
       forwardedKeepAlives: this.#leases.forwardedCount,
       scans: this.#options.storage.openScans,
       transferRefused: this.#transfers.size,
       snapshotsSending: this.#snapshots.size,
-      ...this.#proposer.inspect(),
-      ...this.#applyLoop.inspect(),
-      ...this.#scheduler.inspect(),
-      ...flattenCounts({
-        raft: this.#raft.inspect(),
-        proposals: this.#proposer.tracker.inspect(),
-        reads: this.#reads.inspect(),
-        groupCommit: this.#commits.inspect(),
-        watches: this.#watches.inspect(),
-        leases: this.#leases.inspect(),
-        links: this.#peers.inspect(),
-      }),
     }
+    return [
+      { prefix: '', counts: own },
+      { prefix: '', counts: this.#proposer.inspect() },
+      { prefix: '', counts: this.#applyLoop.inspect() },
+      { prefix: '', counts: this.#scheduler.inspect() },
+      { prefix: 'raft.', counts: this.#raft.inspect() },
+      { prefix: 'proposals.', counts: this.#proposer.tracker.inspect() },
+      { prefix: 'reads.', counts: this.#reads.inspect() },
+      { prefix: 'groupCommit.', counts: this.#commits.inspect() },
+      { prefix: 'watches.', counts: this.#watches.inspect() },
+      { prefix: 'leases.', counts: this.#leases.inspect() },
+      { prefix: 'links.', counts: this.#peers.inspect() },
+    ]
   }
 
   propose(...[request, timeoutMs, done, trace]: Parameters<KvNode['propose']>): void {

@@ -146,12 +146,16 @@ function notReady(sources: StatusSources, status: RaftStatus): string[] {
   return [...reasons, ...slowDisk(sources, status)]
 }
 
-/** The counts of all parts in one record, each named `part.count`. */
-export function flattenCounts(parts: Readonly<Record<string, InFlightCounts>>): Record<string, number> {
-  const counts: Record<string, number> = {}
-  for (const part in parts) {
-    const values = parts[part]
-    for (const name in values) counts[`${part}.${name}`] = values[name] ?? 0
-  }
-  return counts
+/** The counts of one part of a node. Their names begin with `prefix`. */
+export interface PartCounts {
+  readonly prefix: '' | `${string}.`
+  readonly counts: InFlightCounts
+}
+
+/** The counts of all parts in one record. */
+export function flattenCounts(parts: readonly PartCounts[]): InFlightCounts {
+  const all: Record<string, number> = {}
+  for (const { prefix, counts } of parts)
+    for (const name in counts) all[`${prefix}${name}`] = counts[name] ?? 0
+  return all
 }
