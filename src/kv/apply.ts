@@ -10,14 +10,14 @@ import {
   type SessionSlot,
 } from '../operations/forms/index.ts'
 import type { ApplyContext, MutableState } from './apply-context.ts'
-import { authStateOf, changeAuth } from './auth/changes.ts'
+import { executeAuthChange, readAuthState } from './auth/changes.ts'
 import { meetsLeaseDemands } from './auth/lease-rights.ts'
 import { isMet } from './auth/rights.ts'
 import { lookUpSlot, openClientSession, rememberInSlot, sweep } from './client-sessions.ts'
 import type { ParsedRequest } from './codec/request.ts'
 import { parseRequest } from './codec/request.ts'
 import { rememberedBytes, tokenKey } from './codec/rows.ts'
-import { demandsOf, isOfNode } from './commands.ts'
+import { commandDemands, isOfNode } from './commands.ts'
 import { conditionHolds } from './condition.ts'
 import { assertNever } from './errors.ts'
 import { EventWriter, forget } from './history.ts'
@@ -32,12 +32,12 @@ import {
 import {
   type KeyMetadata,
   keyFault,
+  keyMeta,
   metadataKey,
-  metaOf,
   putFault,
   readCurrent,
+  readKeyRow,
   removeKey,
-  rowOf,
   writeKey,
 } from './keys.ts'
 import { executeOnLeases } from './lease-commands.ts'
@@ -47,8 +47,8 @@ import { equalSettings, keyLimits, settingsFault } from './settings.ts'
 import { runSteps, type Steps } from './steps.ts'
 import { deleteRange, executeTxn } from './txn.ts'
 import type {
-  Applied,
   Apply,
+  ApplyResult,
   Command,
   KeyCommand,
   KvState,
@@ -82,17 +82,20 @@ interface OpenEntry extends BegunEntry {
 export const applyEntry: Apply = (kind, version, body, clusterTimeMs, before, rows) => {
   const begun = beginEntry(kind, version, body, clusterTimeMs, before, rows)
   const isDecided = isPermittedByRevision(begun) && needsNoLease(begun)
-  const entry = openEntry(begun, isDecided ? undefined : runSteps(unpermittedOf(begun)))
-  return closeEntry(entry, entry.settled ?? executed(entry, execute(entry.request.command, entry.work)))
+  const entry = openEntry(begun, isDecided ? undefined : runSteps(checkRights(begun)))
+  return closeEntry(
+    entry,
+    entry.settled ?? rememberOutcome(entry, execute(entry.request.command, entry.work)),
+  )
 }
 
 /**
  * The same in steps, for an entry that may name many keys. Between two steps the rows are those of half an entry, so
  * nobody else may see them.
  */
-export function* applySteps(...args: Parameters<Apply>): Steps<Applied> {
+export function* applySteps(...args: Parameters<Apply>): Steps<ApplyResult> {
   const begun = beginEntry(...args)
-  const entry = openEntry(begun, yield* unpermittedOf(begun))
+  const entry = openEntry(begun, yield* checkRights(begun))
   if (entry.settled !== undefined) return closeEntry(entry, entry.settled)
   const { command } = entry.request
   const outcome =
@@ -101,7 +104,7 @@ export function* applySteps(...args: Parameters<Apply>): Steps<Applied> {
       : namesMany(command)
         ? yield* executeSteps(command, entry.work)
         : execute(command, entry.work)
-  return closeEntry(entry, executed(entry, outcome))
+  return closeEntry(entry, rememberOutcome(entry, outcome))
 }
 
 function beginEntry(...[kind, version, body, clusterTimeMs, before, rows]: Parameters<Apply>): BegunEntry {
@@ -110,7 +113,7 @@ function beginEntry(...[kind, version, body, clusterTimeMs, before, rows]: Param
   const { principal, madeAt } = request
   const isUser = state.auth.enabled && principal !== SYSTEM_PRINCIPAL
   const by = isUser ? { name: principal, madeAt } : undefined
-  const work: ApplyContext = { state, rows, events: eventWriterOf(rows), by }
+  const work: ApplyContext = { state, rows, events: findEventWriter(rows), by }
   work.events.begin(before, rows)
   return { request, work }
 }
@@ -118,9 +121,9 @@ function beginEntry(...[kind, version, body, clusterTimeMs, before, rows]: Param
 /** `unpermitted`: the refusal of a request that its user has no right to. */
 function openEntry({ request, work }: BegunEntry, unpermitted: Result | undefined): OpenEntry {
   const { token, slot } = request
-  if (unpermitted !== undefined) return { request, work, settled: unpermitted, remember: nothing }
-  if (slot !== undefined) return inSessionSlot(request, slot, work)
-  if (token !== undefined) return underToken(request, token, work)
+  if (unpermitted !== undefined) return { request, work, settled: unpermitted, remember: rememberNothing }
+  if (slot !== undefined) return openInSessionSlot(request, slot, work)
+  if (token !== undefined) return openUnderToken(request, token, work)
   return { request, work, settled: undefined, remember: () => evictDue(work) }
 }
 
@@ -129,16 +132,16 @@ function openEntry({ request, work }: BegunEntry, unpermitted: Result | undefine
  * another, and the rights of now do not permit it, it is refused, and its node decides again. Nothing of it is
  * remembered. The same for rights on leases, which may have other keys or another owner by now.
  */
-function* unpermittedOf(begun: BegunEntry): Steps<Result | undefined> {
+function* checkRights(begun: BegunEntry): Steps<Result | undefined> {
   const { request, work } = begun
   if (!isPermittedByRevision(begun) && !(yield* isPermittedNow(request, work)))
-    return rightsChanged(request, work.state)
+    return rightsChangedRefusal(request, work.state)
   if (needsNoLease(begun)) return undefined
   const decision = yield* meetsLeaseDemands(request.leaseDemands, request.madeAt, work)
   if (decision === 'met') return undefined
   return decision === 'unmet'
-    ? rightsChanged(request, work.state)
-    : refusal(work.state, 'range-too-large', keyLimits(work.state.settings))
+    ? rightsChangedRefusal(request, work.state)
+    : refusalResult(work.state, 'range-too-large', keyLimits(work.state.settings))
 }
 
 /** Whether the request needs no look at its user and his roles. */
@@ -160,25 +163,25 @@ function* isPermittedNow(
   work: ApplyContext,
 ): Steps<boolean> {
   if (!work.state.auth.enabled || principal === SYSTEM_PRINCIPAL || isOfNode(command)) return false
-  const users = authStateOf(work)
+  const users = readAuthState(work)
   const user = users.userMadeAt(madeAt)
   const rights = users.rightsOfUser(madeAt)
   if (user === undefined || rights === undefined || user.epoch > authRevision) return false
-  for (const [at, demand] of demandsOf(command, user.name).entries()) {
+  for (const [at, demand] of commandDemands(command, user.name).entries()) {
     if (at > 0) yield
     if (!isMet(demand, rights)) return false
   }
   return true
 }
 
-const rightsChanged = ({ authRevision = 0 }: ParsedRequest, state: KvState): Result =>
-  refusal(state, 'rights-changed', [state.auth.revision, authRevision])
+const rightsChangedRefusal = ({ authRevision = 0 }: ParsedRequest, state: KvState): Result =>
+  refusalResult(state, 'rights-changed', [state.auth.revision, authRevision])
 
 const needsNoLease = ({ request }: BegunEntry): boolean => request.leaseDemands.length === 0
 
-const nothing = (): void => {}
+const rememberNothing = (): void => {}
 
-function executed({ remember }: OpenEntry, outcome: Outcome): Result {
+function rememberOutcome({ remember }: OpenEntry, outcome: Outcome): Result {
   remember(outcome)
   return { outcome, replayed: false }
 }
@@ -188,7 +191,7 @@ function evictDue({ state, rows }: ApplyContext): void {
   state.idempotencyTokens = evict(state, 0, rows)
 }
 
-function closeEntry({ work }: OpenEntry, { outcome, replayed }: Result): Applied {
+function closeEntry({ work }: OpenEntry, { outcome, replayed }: Result): ApplyResult {
   const { state, rows } = work
   state.clientSessions = sweep(state, rows)
   state.history = work.events.end(state, rows)
@@ -196,7 +199,7 @@ function closeEntry({ work }: OpenEntry, { outcome, replayed }: Result): Applied
 }
 
 /** The event writer of a store, to which one entry is applied at a time. */
-function eventWriterOf(rows: Rows): EventWriter {
+function findEventWriter(rows: Rows): EventWriter {
   const known = eventWriters.get(rows)
   if (known !== undefined) return known
   const writer = new EventWriter()
@@ -206,11 +209,11 @@ function eventWriterOf(rows: Rows): EventWriter {
 
 const eventWriters = new WeakMap<Rows, EventWriter>()
 
-function underToken(request: ParsedRequest, token: Uint8Array, work: ApplyContext): OpenEntry {
+function openUnderToken(request: ParsedRequest, token: Uint8Array, work: ApplyContext): OpenEntry {
   const { state, rows } = work
   const { print, madeAt } = request
   const known = rows.read(tokenKey(token), false)
-  const decided = answerOfToken(request, known?.bytes, state)
+  const decided = findTokenResult(request, known?.bytes, state)
   const remember = (outcome: Outcome): void => {
     const record = encodeTokenRecord(madeAt, print, outcome)
     state.idempotencyTokens = evict(state, rememberedBytes(token, record), rows)
@@ -228,17 +231,17 @@ function underToken(request: ParsedRequest, token: Uint8Array, work: ApplyContex
     evictDue(work)
     return { request, work, settled: decided, remember }
   }
-  const outcome = refusalOfSince(request, state)
+  const outcome = checkSince(request, state)
   if (outcome === undefined) return { request, work, settled: undefined, remember }
   remember(outcome)
   return { request, work, settled: { outcome, replayed: false }, remember }
 }
 
-function inSessionSlot(request: ParsedRequest, slot: SessionSlot, work: ApplyContext): OpenEntry {
+function openInSessionSlot(request: ParsedRequest, slot: SessionSlot, work: ApplyContext): OpenEntry {
   const { state, rows } = work
   const { command, print } = request
   const known = wantsPrev(command)
-    ? refusal(state, 'prev-with-token')
+    ? refusalResult(state, 'prev-with-token')
     : lookUpSlot(slot, print, command, work)
   const rowBytes = 'rowBytes' in known ? known.rowBytes : 0
   const remember = (outcome: Outcome): void => {
@@ -252,26 +255,26 @@ function inSessionSlot(request: ParsedRequest, slot: SessionSlot, work: ApplyCon
 
 const wantsPrev = (command: Command): boolean => 'key' in command && command.prev
 
-const refusal = (state: KvState, ...[reason, numbers]: Tail<Parameters<typeof rejection>>): Result => ({
+const refusalResult = (state: KvState, ...[reason, numbers]: Tail<Parameters<typeof rejection>>): Result => ({
   outcome: rejection(state.revision, reason, numbers),
   replayed: false,
 })
 type Tail<T extends unknown[]> = T extends [unknown, ...infer Rest] ? Rest : never
 
 /** The answer that the token alone decides; undefined: the request must be executed. */
-function answerOfToken(
+function findTokenResult(
   request: ParsedRequest,
   tokenRow: Uint8Array | undefined,
   state: KvState,
 ): Result | undefined {
   const { command, since } = request
-  if (wantsPrev(command)) return refusal(state, 'prev-with-token')
+  if (wantsPrev(command)) return refusalResult(state, 'prev-with-token')
   const known = lookUp(tokenRow, request)
-  if (known === 'other-request') return refusal(state, 'token-reused')
-  if (known === 'too-many-users') return refusal(state, 'too-many-token-users', [TOKEN_USERS_MAX, 0])
+  if (known === 'other-request') return refusalResult(state, 'token-reused')
+  if (known === 'too-many-users') return refusalResult(state, 'too-many-token-users', [TOKEN_USERS_MAX, 0])
   if (known !== undefined) return { outcome: known, replayed: true }
   if (since !== undefined && isForgotten(since, state))
-    return refusal(state, 'token-expired', [state.idempotencyTokens.horizon, since])
+    return refusalResult(state, 'token-expired', [state.idempotencyTokens.horizon, since])
   return undefined
 }
 
@@ -279,7 +282,7 @@ function answerOfToken(
  * This refusal does not depend on the request's age. It is remembered like any other refusal, so that a late copy of
  * the request gets the same answer when the store has reached that revision.
  */
-function refusalOfSince({ since }: ParsedRequest, { revision }: KvState): Outcome | undefined {
+function checkSince({ since }: ParsedRequest, { revision }: KvState): Outcome | undefined {
   if (since === undefined || since <= revision) return undefined
   return rejection(revision, 'since-ahead', [since, revision])
 }
@@ -330,7 +333,7 @@ const namesMany = (command: Command): command is CommandOnMany => {
 function* executeSteps(command: CommandOnMany, work: ApplyContext): Steps<Outcome> {
   switch (command.kind) {
     case 'auth':
-      return yield* changeAuth(command, work)
+      return yield* executeAuthChange(command, work)
     case 'compact':
       return yield* compact(command.revision, work)
     case 'delete-range':
@@ -382,7 +385,7 @@ function put(
   if (storeBytes > settings.storeBytesMax && storeBytes > state.storeBytes)
     return rejection(state.revision, 'store-full', [settings.storeBytesMax, 0])
 
-  const prev = prevOf(wantsRow, current, work.rows)
+  const prev = readPrev(wantsRow, current, work.rows)
   const revision = asRevision(state.revision + 1)
   const { createRevision, version } = writeKey({ key, value, lease }, rowKey, current, revision, work)
   return { kind: 'put', revision, createRevision, modRevision: revision, version, prev }
@@ -400,7 +403,7 @@ function remove(
   if (fault !== undefined) return fault
   if (!conditionHolds(condition, current)) return preconditionFailed(current, state)
 
-  const prev = prevOf(wantsRow, current, work.rows)
+  const prev = readPrev(wantsRow, current, work.rows)
   if (current === null) return { kind: 'delete', deleted: 0, revision: state.revision, prev }
   const revision = asRevision(state.revision + 1)
   removeKey(current, rowKey, revision, work)
@@ -435,10 +438,10 @@ function changeSettings(change: Partial<KvState['settings']>, state: MutableStat
 }
 
 /** Returns undefined if the request did not request it; null if the key did not exist. */
-const prevOf = (wantsPrev: boolean, current: KeyMetadata | null, rows: Rows): KeyRow | null | undefined =>
-  wantsPrev ? current && rowOf(current, rows) : undefined
+const readPrev = (wantsPrev: boolean, current: KeyMetadata | null, rows: Rows): KeyRow | null | undefined =>
+  wantsPrev ? current && readKeyRow(current, rows) : undefined
 
 function preconditionFailed(current: RecordMetadata | null, { revision }: KvState): OutcomeOfKey {
   if (current === null) return { kind: 'precondition-failed', revision, current }
-  return { kind: 'precondition-failed', revision, current: metaOf(current) }
+  return { kind: 'precondition-failed', revision, current: keyMeta(current) }
 }

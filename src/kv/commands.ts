@@ -58,22 +58,23 @@ const COMMANDS: { readonly [K in Command['kind']]: CommandFacts<CommandOf<K>> } 
 }
 
 /** TypeScript does not see that facts and command are of one kind. */
-const factsOf = (command: Command): CommandFacts<Command> => COMMANDS[command.kind] as CommandFacts<Command>
+const findFacts = (command: Command): CommandFacts<Command> => COMMANDS[command.kind] as CommandFacts<Command>
 
 /** All rights that the user of this name needs. */
-export const demandsOf = (command: Command, user: string): readonly AccessDemand[] =>
-  factsOf(command).demands(command, user)
+export const commandDemands = (command: Command, user: string): readonly AccessDemand[] =>
+  findFacts(command).demands(command, user)
 
 /**
  * The rights on leases that a command needs. Apply decides on them: keys and owners of leases change without the auth
  * revision.
  */
-export const leaseDemandsOf = (command: Command): readonly LeaseDemand[] => factsOf(command).leases(command)
+export const commandLeaseDemands = (command: Command): readonly LeaseDemand[] =>
+  findFacts(command).leases(command)
 
 /** Whether only nodes may propose the command. */
-export const isOfNode = (command: Command): boolean => factsOf(command).isOfNode?.(command) === true
+export const isOfNode = (command: Command): boolean => findFacts(command).isOfNode?.(command) === true
 
-export const roomOf = (kind: Command['kind']): EntryFacts<never>['room'] => COMMANDS[kind].room
+export const commandRoom = (kind: Command['kind']): EntryFacts<never>['room'] => COMMANDS[kind].room
 
 /** The kind of the outcome of a command that was not refused. */
-export const outcomeKindOf = ({ kind }: Command): Outcome['kind'] => COMMANDS[kind].outcome
+export const commandOutcomeKind = ({ kind }: Command): Outcome['kind'] => COMMANDS[kind].outcome

@@ -211,11 +211,15 @@ function writeHash(target: Uint8Array, at: number, { mix, crc }: RowHash): void 
 export const decodeEvents = (first: Revision, row: Uint8Array, seenBytes?: number): EventRow => ({
   first,
   ...spanOfEvents(first, row),
-  events: [...eventsOf(first, row, seenBytes)],
+  events: [...decodeEachEvent(first, row, seenBytes)],
 })
 
 /** The events of a row, decoded one by one. */
-export function* eventsOf(first: Revision, row: Uint8Array, seenBytes = HEADER_BYTES): Iterable<KeyEvent> {
+export function* decodeEachEvent(
+  first: Revision,
+  row: Uint8Array,
+  seenBytes = HEADER_BYTES,
+): Iterable<KeyEvent> {
   if (readUint16(row, 8) === 0) return
   const from = new Reader(row, 'a row of events', MalformedBytesError)
   from.slice(seenBytes)
@@ -316,7 +320,7 @@ export function* forget(state: KvState, rows: Rows): Steps<History> {
     const { last, clusterTimeMs } = spanOfEvents(history.first, found.bytes)
     if (!isDue({ ...state, history }, last, clusterTimeMs)) break
     let { bytes } = history
-    for (const event of eventsOf(history.first, found.bytes)) {
+    for (const event of decodeEachEvent(history.first, found.bytes)) {
       bytes -= forgetVersions(event, rows)
       events++
       yield

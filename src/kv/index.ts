@@ -31,9 +31,9 @@ export {
   takesNoRoom,
 } from './codec/request.ts'
 export {
+  asLeaseId,
   decodeVersion,
   decodeVersionKey,
-  leaseOf,
   readVersion,
   type VersionName,
   versionRange,
@@ -41,14 +41,14 @@ export {
   versionsStart,
 } from './codec/rows.ts'
 export { decodeState, encodeState, initialState } from './codec/state.ts'
-export { outcomeKindOf } from './commands.ts'
+export { commandOutcomeKind } from './commands.ts'
 export { conditionHolds } from './condition.ts'
 export { MalformedBytesError, UnknownKindError } from './errors.ts'
 export type { KeyEvent } from './history.ts'
 export {
+  decodeEachEvent,
   decodeEvents,
   eventsKey,
-  eventsOf,
   firstOfEvents,
   isDue,
   isSkipped,
@@ -59,14 +59,14 @@ export {
 export { decodeMetadata, metadataKey, metadataOfVersion } from './keys.ts'
 export {
   attachedKey,
-  attachmentsOf,
+  attachmentRange,
   decodeLease,
+  decodeLeaseOwner,
   type Lease,
   leaseKey,
   leaseOfKey,
   leaseOwnerKey,
   leasesAfter,
-  ownerOf,
 } from './leases.ts'
 export { LiveVersions, ROWS_TO_SKIP } from './live-versions.ts'
 export { rejectionText } from './rejections.ts'
@@ -80,7 +80,7 @@ export {
 export { areTooManyKeys, DEFAULT_SETTINGS } from './settings.ts'
 export { runSteps, type Steps } from './steps.ts'
 export type {
-  Applied,
+  ApplyResult,
   AuthChange,
   Command,
   CommandDigest,

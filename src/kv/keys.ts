@@ -19,10 +19,10 @@ import {
 } from '../operations/forms/index.ts'
 import type { ApplyContext } from './apply-context.ts'
 import {
+  asLeaseId,
   decodeVersion,
   decodeVersionKey,
   encodeVersionHead,
-  leaseOf,
   readVersion,
   TOMBSTONE_ROW,
   tombstoneKey,
@@ -40,7 +40,7 @@ export function readCurrent(key: Uint8Array, rowKey: Uint8Array, rows: Rows): Ke
   return found === undefined ? null : decodeMetadata(key, found.bytes)
 }
 
-export const metaOf = ({
+export const keyMeta = ({
   key,
   createRevision,
   modRevision,
@@ -70,7 +70,7 @@ export function putFault(key: Uint8Array, value: Uint8Array, state: KvState): Re
 }
 
 /** The key with its value, before it is changed. */
-export const rowOf = ({ key, modRevision }: KeyMetadata, rows: Rows): KeyRow =>
+export const readKeyRow = ({ key, modRevision }: KeyMetadata, rows: Rows): KeyRow =>
   readVersion(key, modRevision, (rowKey) => rows.read(rowKey, false)?.bytes)
 
 interface NewValue {
@@ -86,7 +86,7 @@ export function writeKey(
   current: KeyMetadata | null,
   revision: Revision,
   work: ApplyContext,
-): Written {
+): WrittenMetadata {
   const { state, rows, events, by } = work
   const createRevision = current === null ? revision : current.createRevision
   const version = current === null ? 1 : current.version + 1
@@ -100,7 +100,7 @@ export function writeKey(
     before: null,
   })
   rows.write({ key: rowKey, value: encodeMetadata({ ...meta, valueBytes: value.length, versionHash }) })
-  events.add(key, revision, undefined, current === null ? undefined : versionOf(current))
+  events.add(key, revision, undefined, current === null ? undefined : versionBefore(current))
   state.revision = revision
   state.storeBytes += key.length + value.length
   if (current === null) state.keys++
@@ -108,7 +108,7 @@ export function writeKey(
   return meta
 }
 
-type Written = Omit<RecordMetadata, 'key'>
+type WrittenMetadata = Omit<RecordMetadata, 'key'>
 
 /** A key that exists is deleted. */
 export function removeKey(
@@ -130,14 +130,14 @@ export function removeDetached(
 ): void {
   const { key, valueBytes } = current
   const tombstone = rows.write({ key: tombstoneKey(key, revision), value: TOMBSTONE_ROW, before: null })
-  events.add(key, revision, tombstone, versionOf(current))
+  events.add(key, revision, tombstone, versionBefore(current))
   rows.write({ key: rowKey, value: undefined })
   state.revision = revision
   state.storeBytes -= key.length + valueBytes
   state.keys--
 }
 
-const versionOf = ({ modRevision, valueBytes, versionHash }: KeyMetadata): VersionBefore => ({
+const versionBefore = ({ modRevision, valueBytes, versionHash }: KeyMetadata): VersionBefore => ({
   revision: modRevision,
   valueBytes,
   hash: versionHash,
@@ -193,7 +193,7 @@ export const decodeMetadata = (key: Uint8Array, bytes: Uint8Array): KeyMetadata 
   createRevision: asRevision(readUint64(bytes, 1)),
   modRevision: asRevision(readUint64(bytes, 9)),
   version: readUint64(bytes, 17),
-  lease: readUint8(bytes, 0) & LEASED ? leaseOf(readBigUint64(bytes, LEASE_AT)) : undefined,
+  lease: readUint8(bytes, 0) & LEASED ? asLeaseId(readBigUint64(bytes, LEASE_AT)) : undefined,
   valueBytes: readUint32(bytes, VALUE_BYTES_AT),
   versionHash: {
     mix: readUint32(bytes, VERSION_HASH_AT) | 0,

@@ -36,8 +36,8 @@ import {
   TTL_MS_MIN,
 } from '../operations/forms/index.ts'
 import type { ApplyContext } from './apply-context.ts'
-import { leaseIdKeyOf } from './auth/state.ts'
-import { leaseOf } from './codec/rows.ts'
+import { readLeaseIdKey } from './auth/state.ts'
+import { asLeaseId } from './codec/rows.ts'
 import { MalformedBytesError, UnknownKindError } from './errors.ts'
 import { leaseNumbers, rejection } from './rejections.ts'
 import { areTooManyKeys, keyLimits } from './settings.ts'
@@ -95,12 +95,12 @@ export const leasesAfter = (after: LeaseId | undefined): { gte: Uint8Array; lt: 
 })
 
 /** The rows of all keys of a lease, in the order of the keys. */
-export function attachmentsOf(id: LeaseId): { gte: Uint8Array; lt: Uint8Array } {
+export function attachmentRange(id: LeaseId): { gte: Uint8Array; lt: Uint8Array } {
   const next = BigInt(id) + 1n
   const isLast = next === 2n ** 64n
   return {
     gte: tableKey(TABLE_ATTACHMENTS, id, 0),
-    lt: isLast ? Uint8Array.of(TABLE_ATTACHMENTS + 1) : tableKey(TABLE_ATTACHMENTS, leaseOf(next), 0),
+    lt: isLast ? Uint8Array.of(TABLE_ATTACHMENTS + 1) : tableKey(TABLE_ATTACHMENTS, asLeaseId(next), 0),
   }
 }
 
@@ -108,7 +108,7 @@ export function attachmentsOf(id: LeaseId): { gte: Uint8Array; lt: Uint8Array } 
 export function leaseOfKey(rowKey: Uint8Array): LeaseId {
   if (rowKey[0] !== TABLE_LEASES || rowKey.length !== ID_END)
     throw new MalformedBytesError(`row of table ${rowKey[0]}, not of leases`)
-  return leaseOf(readBigUint64(rowKey, ID_AT))
+  return asLeaseId(readBigUint64(rowKey, ID_AT))
 }
 
 /** The user's key in the key of an attachment. */
@@ -167,15 +167,15 @@ function tableKey(table: number, id: LeaseId, more: number): Uint8Array {
 // ---------------------------------------------------------------------------------------------------------------------
 // Leases that exist
 
-type Changing = Pick<ApplyContext, 'state' | 'rows' | 'by'>
+type LeaseContext = Pick<ApplyContext, 'state' | 'rows' | 'by'>
 
-export function readLease(id: LeaseId, { rows }: Changing): Lease | undefined {
+export function readLease(id: LeaseId, { rows }: LeaseContext): Lease | undefined {
   const row = rows.read(leaseKey(id), true)
   return row === undefined ? undefined : decodeLease(row.bytes)
 }
 
 /** The user in the row of an owner. */
-export function ownerOf(row: Uint8Array): UserIdentity {
+export function decodeLeaseOwner(row: Uint8Array): UserIdentity {
   const from = new Reader(row, 'the row of an owner of a lease', MalformedBytesError)
   return { madeAt: from.uint64(), name: from.ascii(from.left) }
 }
@@ -188,7 +188,7 @@ function encodeOwner({ name, madeAt }: UserIdentity): Uint8Array {
 }
 
 /** A lease that must exist. */
-function existing(id: LeaseId, work: Changing): Lease {
+function existing(id: LeaseId, work: LeaseContext): Lease {
   const lease = readLease(id, work)
   if (lease === undefined) throw new MalformedBytesError(`lease ${id} has a key and no row`)
   return lease
@@ -197,7 +197,7 @@ function existing(id: LeaseId, work: Changing): Lease {
 export function addLease(
   id: LeaseId,
   { ttlMs, owned }: Pick<Lease, 'ttlMs' | 'owned'>,
-  work: Changing,
+  work: LeaseContext,
 ): void {
   const { state, rows, by } = work
   const hasOwner = by !== undefined
@@ -208,7 +208,7 @@ export function addLease(
 }
 
 /** It begins anew. Returns its time to live; undefined: there is no such lease. */
-export function renewLease(id: LeaseId, work: Changing): number | undefined {
+export function renewLease(id: LeaseId, work: LeaseContext): number | undefined {
   const lease = readLease(id, work)
   if (lease === undefined) return undefined
   const deadlineMs = Math.max(lease.deadlineMs + 1, deadlineFrom(lease.ttlMs, work.state))
@@ -219,7 +219,7 @@ export function renewLease(id: LeaseId, work: Changing): number | undefined {
 export function removeLease(
   id: LeaseId,
   { hasOwner }: Pick<Lease, 'hasOwner'>,
-  { state, rows }: Changing,
+  { state, rows }: LeaseContext,
 ): void {
   rows.write({ key: leaseKey(id), value: undefined })
   if (hasOwner) rows.write({ key: leaseOwnerKey(id), value: undefined })
@@ -234,14 +234,14 @@ const deadlineFrom = (ttlMs: number, { clusterTimeMs, settings }: KvState): numb
  * choose it: a repeated request with a token must have the same bytes. From the first check of rights on, the key is a
  * secret of the cluster. So the ids of a user's own leases say nothing about those of others.
  */
-export function chooseId(work: Changing): LeaseId {
+export function chooseId(work: LeaseContext): LeaseId {
   const { state, rows } = work
-  const key = leaseIdKeyOf(rows)?.slice() ?? NO_KEY
+  const key = readLeaseIdKey(rows)?.slice() ?? NO_KEY
   for (;;) {
     const chosen = state.leases.chosen + 1
     state.leases = { ...state.leases, chosen }
     const bits = hashed(key, BigInt(chosen))
-    const id = leaseOf(bits)
+    const id = asLeaseId(bits)
     if (bits !== 0n && readLease(id, work) === undefined) return id
   }
 }
@@ -261,7 +261,7 @@ function hashed(key: Uint8Array, number: bigint): bigint {
 // Keys of leases
 
 /** The lease that a put gives its key. One of its own is made now. */
-export function leaseOfPut(requested: PutLease | undefined, work: Changing): LeaseId | undefined {
+export function leaseOfPut(requested: PutLease | undefined, work: LeaseContext): LeaseId | undefined {
   if (requested === undefined) return undefined
   if ('id' in requested) return requested.id
   const id = chooseId(work)
@@ -274,7 +274,7 @@ export function moveLease(
   key: Uint8Array,
   from: LeaseId | undefined,
   to: LeaseId | undefined,
-  work: Changing,
+  work: LeaseContext,
 ): void {
   if (from === to) return
   if (from !== undefined) {
@@ -310,7 +310,7 @@ function commonPrefix(prefix: Uint8Array, key: Uint8Array): Uint8Array {
 }
 
 /** Removes only the attachment. */
-export function unlink(id: LeaseId, key: Uint8Array, { rows }: Changing): void {
+export function unlink(id: LeaseId, key: Uint8Array, { rows }: LeaseContext): void {
   rows.write({ key: attachmentKey(id, key), value: undefined })
 }
 
@@ -328,13 +328,13 @@ export function countFault(added: number, { revision, settings, leases }: KvStat
 
 /** Checks of the leases that the puts of one entry request. */
 export class LeaseChecks {
-  readonly #work: Changing
+  readonly #work: LeaseContext
   /** Leases that the puts make, less those that end with the old values of their keys. */
   #added = 0
   /** The keys that leases have with these puts, and their bytes. */
   readonly #attached = new Map<LeaseId, { readonly keys: number; readonly keyBytes: number }>()
 
-  constructor(work: Changing) {
+  constructor(work: LeaseContext) {
     this.#work = work
   }
 
@@ -346,14 +346,14 @@ export class LeaseChecks {
   ): Rejection | undefined {
     const before = current?.lease
     if (requested === undefined) return undefined
-    if ('id' in requested) return this.#faultOf(key, requested.id, before)
+    if ('id' in requested) return this.#checkAttachment(key, requested.id, before)
     const { state } = this.#work
     const endsOwn = before !== undefined && readLease(before, this.#work)?.owned === true
     this.#added += endsOwn ? 0 : 1
     return ttlFault(requested.ttlMs, state) ?? countFault(this.#added, state)
   }
 
-  #faultOf(key: Uint8Array, id: LeaseId, before: LeaseId | undefined): Rejection | undefined {
+  #checkAttachment(key: Uint8Array, id: LeaseId, before: LeaseId | undefined): Rejection | undefined {
     const { revision, settings } = this.#work.state
     const lease = readLease(id, this.#work)
     if (lease === undefined) return rejection(revision, 'lease-not-found', leaseNumbers(id))

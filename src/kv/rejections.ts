@@ -5,7 +5,7 @@
 import { type LeaseId, type Revision, TTL_MS_MAX, TTL_MS_MIN } from '../operations/forms/index.ts'
 import { SETTING_LIMITS } from '../operations/forms/settings.ts'
 import { assertNever } from './errors.ts'
-import { settingOf } from './settings.ts'
+import { findSetting } from './settings.ts'
 import type { Reason, RefusalCode, Rejection } from './types.ts'
 
 /** A reason is stored as its position in this list: append only. */
@@ -118,7 +118,7 @@ export function rejectionText({ reason, numbers: [first, second] }: Rejection): 
       // How much it would hold shows the size of the old value.
       return `the store would hold more than ${first} bytes (store_bytes_max)`
     case 'setting-out-of-range': {
-      const name = settingOf(first)
+      const name = findSetting(first)
       const { min, max } = SETTING_LIMITS[name]
       return `${name} must be a whole number from ${min} to ${max}, not ${second}`
     }

@@ -6,7 +6,7 @@
 
 import { readUint64, writeUint64 } from '../bytes/index.ts'
 import { asRevision, compareKeys } from '../operations/forms/index.ts'
-import { sizeOfUser } from './auth/changes.ts'
+import { userSize } from './auth/changes.ts'
 import { ROOT } from './auth/names.ts'
 import {
   AUTH_KEY,
@@ -152,7 +152,7 @@ export function restoredRow(row: Row, state: KvState, restore: Restore): Row {
 function restoredHead(row: Uint8Array, state: KvState, { keys, newRoot }: Restore): Uint8Array {
   const head = decodeAuthHead(row)
   const added =
-    newRoot === undefined ? 0 : sizeOfUser(ROOT, rootRow(newRoot, state)) - sizeOfUser(ROOT, newRoot.row)
+    newRoot === undefined ? 0 : userSize(ROOT, rootRow(newRoot, state)) - userSize(ROOT, newRoot.row)
   return encodeAuthHead({
     ...head,
     keys: head.keys.tokenKey.length === 0 ? head.keys : keys,

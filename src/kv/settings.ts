@@ -84,7 +84,7 @@ export const keyLimits = ({ rangeKeysMax, rangeBytesMax }: KeyLimits): readonly 
 export const equalSettings = (a: KvSettings, b: KvSettings): boolean =>
   NAMES.every((name) => a[name] === b[name])
 
-export function settingOf(id: number): keyof KvSettings {
+export function findSetting(id: number): keyof KvSettings {
   const name = NAMES.find((candidate) => SETTING_IDS[candidate] === id)
   if (name === undefined) throw new UnknownKindError(`setting ${id} is not known to this program`)
   return name
@@ -106,7 +106,7 @@ export function readSettings(from: Reader): Partial<KvSettings> {
     const id = from.uint8()
     if (id <= before) throw new MalformedBytesError(`setting ${id} after ${before}`)
     before = id
-    settings[settingOf(id)] = from.uint64()
+    settings[findSetting(id)] = from.uint64()
   }
   return settings
 }

@@ -27,12 +27,12 @@ import type { ApplyContext } from './apply-context.ts'
 import { assertNever } from './errors.ts'
 import {
   type KeyMetadata,
+  keyMeta,
   metadataKey,
-  metaOf,
   putFault,
   readCurrent,
+  readKeyRow,
   removeKey,
-  rowOf,
   writeKey,
 } from './keys.ts'
 import { LeaseChecks } from './leases.ts'
@@ -46,33 +46,34 @@ export const TXN_OPERATIONS_MAX = 128
 
 /** Why a transaction is not accepted, whatever the store holds; undefined: it is accepted. */
 export function txnFault(txn: KvTxn): 'too-many-operations' | 'too-deep' | 'duplicate-key' | undefined {
-  if (depthOf(txn) > TXN_DEPTH_MAX) return 'too-deep'
+  if (txnDepth(txn) > TXN_DEPTH_MAX) return 'too-deep'
   if (isTooLong(txn)) return 'too-many-operations'
-  return changesOf(txn) === 'duplicate' ? 'duplicate-key' : undefined
+  return collectTxnChanges(txn) === 'duplicate' ? 'duplicate-key' : undefined
 }
 
-const depthOf = (txn: KvTxn): number =>
+const txnDepth = (txn: KvTxn): number =>
   1 +
   Math.max(
     0,
-    ...bothBranches(txn).map((operation) => (operation.kind === 'txn' ? depthOf(operation.txn) : 0)),
+    ...bothBranches(txn).map((operation) => (operation.kind === 'txn' ? txnDepth(operation.txn) : 0)),
   )
 
 /** Each of its three lists counts by itself, as in etcd. */
 const isTooLong = (txn: KvTxn): boolean =>
-  [comparisonsIn(txn), operationsIn(txn.success), operationsIn(txn.failure)].some(
+  [countComparisons(txn), countOperations(txn.success), countOperations(txn.failure)].some(
     (count) => count > TXN_OPERATIONS_MAX,
   )
 
-const comparisonsIn = (txn: KvTxn): number =>
+const countComparisons = (txn: KvTxn): number =>
   bothBranches(txn).reduce(
-    (sum, operation) => sum + (operation.kind === 'txn' ? comparisonsIn(operation.txn) : 0),
+    (sum, operation) => sum + (operation.kind === 'txn' ? countComparisons(operation.txn) : 0),
     txn.compare.length,
   )
 
-const operationsIn = (operations: readonly KvTxnOperation[]): number =>
+const countOperations = (operations: readonly KvTxnOperation[]): number =>
   operations.reduce(
-    (sum, operation) => sum + 1 + (operation.kind === 'txn' ? operationsIn(bothBranches(operation.txn)) : 0),
+    (sum, operation) =>
+      sum + 1 + (operation.kind === 'txn' ? countOperations(bothBranches(operation.txn)) : 0),
     0,
   )
 
@@ -85,8 +86,8 @@ interface Changes {
 }
 
 /** The branches of one transaction exclude each other, so they may change the same key. */
-function changesOf({ success, failure }: KvTxn): Changes | 'duplicate' {
-  const [done, otherwise] = [changesOfBranch(success), changesOfBranch(failure)]
+function collectTxnChanges({ success, failure }: KvTxn): Changes | 'duplicate' {
+  const [done, otherwise] = [collectBranchChanges(success), collectBranchChanges(failure)]
   if (done === 'duplicate' || otherwise === 'duplicate') return 'duplicate'
   return {
     puts: [...done.puts, ...otherwise.puts],
@@ -95,20 +96,21 @@ function changesOf({ success, failure }: KvTxn): Changes | 'duplicate' {
 }
 
 /** Within a branch a key is put at most once, and not put and deleted. Deletes may overlap. */
-function changesOfBranch(operations: readonly KvTxnOperation[]): Changes | 'duplicate' {
+function collectBranchChanges(operations: readonly KvTxnOperation[]): Changes | 'duplicate' {
   const puts: Uint8Array[] = []
   const deletes: Where[] = []
   for (const operation of operations) {
-    const more = changesOfOperation(operation)
+    const more = collectOperationChanges(operation)
     if (more === 'duplicate') return more
-    if (meet(more.puts, puts) || anyIn(more.puts, deletes) || anyIn(puts, more.deletes)) return 'duplicate'
+    if (meet(more.puts, puts) || isAnyCovered(more.puts, deletes) || isAnyCovered(puts, more.deletes))
+      return 'duplicate'
     puts.push(...more.puts)
     deletes.push(...more.deletes)
   }
   return { puts, deletes }
 }
 
-function changesOfOperation(operation: KvTxnOperation): Changes | 'duplicate' {
+function collectOperationChanges(operation: KvTxnOperation): Changes | 'duplicate' {
   switch (operation.kind) {
     case 'put':
       return { puts: [operation.key], deletes: [] }
@@ -117,7 +119,7 @@ function changesOfOperation(operation: KvTxnOperation): Changes | 'duplicate' {
     case 'get':
       return { puts: [], deletes: [] }
     case 'txn':
-      return changesOf(operation.txn)
+      return collectTxnChanges(operation.txn)
     default:
       return assertNever(operation, 'operation')
   }
@@ -126,10 +128,10 @@ function changesOfOperation(operation: KvTxnOperation): Changes | 'duplicate' {
 const meet = (some: readonly Uint8Array[], others: readonly Uint8Array[]): boolean =>
   some.some((key) => others.some((other) => compareKeys(key, other) === 0))
 
-const anyIn = (keys: readonly Uint8Array[], places: readonly Where[]): boolean =>
-  keys.some((key) => places.some((where) => isIn(key, where)))
+const isAnyCovered = (keys: readonly Uint8Array[], places: readonly Where[]): boolean =>
+  keys.some((key) => places.some((where) => isCovered(key, where)))
 
-const isIn = (key: Uint8Array, where: Where): boolean =>
+const isCovered = (key: Uint8Array, where: Where): boolean =>
   'key' in where ? compareKeys(key, where.key) === 0 : isInRange(key, where)
 
 const isInRange = (key: Uint8Array, { start, end }: KeyRange): boolean =>
@@ -138,26 +140,26 @@ const isInRange = (key: Uint8Array, { start, end }: KeyRange): boolean =>
 type Place = Exclude<KeysOrLease, { readonly lease: LeaseId }>
 
 /** The ranges that it names. Their keys are read before it is applied. */
-export const rangesOf = (txn: KvTxn): readonly RangeToRead[] =>
-  placesOf(txn).flatMap((place) => ('key' in place ? [] : [place]))
+export const txnRanges = (txn: KvTxn): readonly RangeToRead[] =>
+  txnPlaces(txn).flatMap((place) => ('key' in place ? [] : [place]))
 
 /** All keys and ranges that it names. */
-export const placesOf = (txn: KvTxn): readonly Place[] => placesIn(txn, deletesOf(txn))
+export const txnPlaces = (txn: KvTxn): readonly Place[] => collectPlaces(txn, countDeletes(txn))
 
 /** `deletes`: of the outermost transaction. */
-const placesIn = ({ compare, success, failure }: KvTxn, deletes: number): readonly Place[] => [
+const collectPlaces = ({ compare, success, failure }: KvTxn, deletes: number): readonly Place[] => [
   ...compare.map(({ where }) => wholePlace(where)),
-  ...[...success, ...failure].flatMap((operation) => placesOfOperation(operation, deletes)),
+  ...[...success, ...failure].flatMap((operation) => collectOperationPlaces(operation, deletes)),
 ]
 
-function placesOfOperation(operation: KvTxnOperation, deletes: number): readonly Place[] {
+function collectOperationPlaces(operation: KvTxnOperation, deletes: number): readonly Place[] {
   switch (operation.kind) {
     case 'txn':
-      return placesIn(operation.txn, deletes)
+      return collectPlaces(operation.txn, deletes)
     case 'put':
       return [{ key: operation.key }]
     case 'get':
-      return [placeOfGet(operation, { deletes })]
+      return [getPlace(operation, { deletes })]
     case 'delete':
       return [wholePlace(operation.where)]
     default:
@@ -168,7 +170,7 @@ function placesOfOperation(operation: KvTxnOperation, deletes: number): readonly
 const wholePlace = (where: Where): Place => ('key' in where ? where : { ...where, keysMax: undefined })
 
 /** The place that a get reads: of a range no more than its answer has, and what may be deleted of it before. */
-function placeOfGet(
+function getPlace(
   { where, limit, count, countOnly }: Extract<KvTxnOperation, { kind: 'get' }>,
   { deletes }: Pick<TxnContext, 'deletes'>,
 ): Place {
@@ -179,10 +181,10 @@ function placeOfGet(
 }
 
 /** Keys that a transaction deletes at most. */
-function deletesOf(txn: KvTxn): number {
+function countDeletes(txn: KvTxn): number {
   let deletes = 0
   for (const operation of bothBranches(txn))
-    if (operation.kind === 'txn') deletes += deletesOf(operation.txn)
+    if (operation.kind === 'txn') deletes += countDeletes(operation.txn)
     else if (operation.kind === 'delete') deletes += 'key' in operation.where ? 1 : Number.POSITIVE_INFINITY
   return deletes
 }
@@ -191,11 +193,11 @@ function deletesOf(txn: KvTxn): number {
 // Applying
 
 /** A branch that is to be done. */
-interface Chosen {
+interface ChosenBranch {
   readonly succeeded: boolean
   readonly operations: readonly (
     | Exclude<KvTxnOperation, { kind: 'txn' }>
-    | ({ readonly kind: 'txn' } & Chosen)
+    | ({ readonly kind: 'txn' } & ChosenBranch)
   )[]
 }
 
@@ -206,16 +208,16 @@ interface TxnContext extends ApplyContext {
 }
 
 export function* executeTxn(txn: KvTxn, context: ApplyContext): Steps<Outcome> {
-  const work: TxnContext = { ...context, deletes: deletesOf(txn) }
+  const work: TxnContext = { ...context, deletes: countDeletes(txn) }
   const { state } = work
   const fault = txnFault(txn)
   if (fault !== undefined) return rejection(state.revision, fault, [TXN_OPERATIONS_MAX, TXN_DEPTH_MAX])
-  if (rangesOf(txn).some((range) => work.rows.inRange(range) === undefined))
+  if (txnRanges(txn).some((range) => work.rows.inRange(range) === undefined))
     return rejection(state.revision, 'range-too-large', keyLimits(state.settings))
   const compared = yield* comparedBytes(txn, work)
   if (compared > state.settings.rangeBytesMax) return recordsTooLarge(compared, work)
   const chosen = yield* choose(txn, work)
-  const refusal = yield* refusalOf(chosen, work)
+  const refusal = yield* checkBranch(chosen, work)
   if (refusal !== undefined) return refusal
   const revision = asRevision(state.revision + 1)
   const { succeeded, results } = yield* run(chosen, revision, new Map(), work)
@@ -231,7 +233,8 @@ function* comparedBytes(txn: KvTxn, work: ApplyContext): Steps<number> {
   for (const comparison of txn.compare) {
     const { target, where } = comparison
     if (target !== 'value') continue
-    const currents = 'key' in where ? [currentOf(where.key, work)] : yield* currentBefore(where, work)
+    const currents =
+      'key' in where ? [readCurrentMetadata(where.key, work)] : yield* currentBefore(where, work)
     for (const current of currents)
       if (current !== null && readsValue(comparison, current.valueBytes)) bytes += current.valueBytes
   }
@@ -241,9 +244,9 @@ function* comparedBytes(txn: KvTxn, work: ApplyContext): Steps<number> {
 }
 
 /** Makes all comparisons, before anything is changed. */
-function* choose(txn: KvTxn, work: ApplyContext): Steps<Chosen> {
+function* choose(txn: KvTxn, work: ApplyContext): Steps<ChosenBranch> {
   const succeeded = yield* allHold(txn.compare, work)
-  const operations: Chosen['operations'][number][] = []
+  const operations: ChosenBranch['operations'][number][] = []
   for (const operation of succeeded ? txn.success : txn.failure)
     if (operation.kind !== 'txn') operations.push(operation)
     else operations.push({ kind: operation.kind, ...(yield* choose(operation.txn, work)) })
@@ -257,7 +260,7 @@ function* allHold(comparisons: readonly KvComparison[], work: ApplyContext): Ste
 
 function* holds(comparison: KvComparison, work: ApplyContext): Steps<boolean> {
   const { where } = comparison
-  if ('key' in where) return compares(comparison, currentOf(where.key, work), work.rows)
+  if ('key' in where) return compares(comparison, readCurrentMetadata(where.key, work), work.rows)
   for (const current of yield* currentBefore(where, work)) {
     if (!compares(comparison, current, work.rows)) return false
     yield
@@ -273,7 +276,7 @@ function compares(comparison: KvComparison, current: KeyMetadata | null, rows: R
   if (comparison.target !== 'value' || current === null)
     return comparisonHolds(comparison, current ?? undefined, undefined)
   if (!readsValue(comparison, current.valueBytes)) return comparison.op === '!='
-  return comparisonHolds(comparison, current, rowOf(current, rows).value)
+  return comparisonHolds(comparison, current, readKeyRow(current, rows).value)
 }
 
 /**
@@ -328,12 +331,12 @@ function compareLeases(a: LeaseId | undefined, b: LeaseId | undefined): number {
  * Bytes of keys and values that the branch answers with, at most: what a limit leaves out depends on what the
  * operations before have deleted.
  */
-function* recordBytes(chosen: Chosen, work: TxnContext): Steps<number> {
+function* recordBytes(chosen: ChosenBranch, work: TxnContext): Steps<number> {
   const puts: Extract<KvTxnOperation, { kind: 'put' }>[] = []
   let [bytes, deleted] = [0, 0]
   for (const operation of flat(chosen)) {
     if (operation.kind === 'put') {
-      const current = operation.prev ? currentOf(operation.key, work) : null
+      const current = operation.prev ? readCurrentMetadata(operation.key, work) : null
       if (current !== null) bytes += current.key.length + current.valueBytes
       puts.push(operation)
     } else if (operation.kind === 'delete') {
@@ -342,18 +345,18 @@ function* recordBytes(chosen: Chosen, work: TxnContext): Steps<number> {
       deleted += found.length
     } else if (!operation.countOnly) {
       const { where, keysOnly, limit = Number.POSITIVE_INFINITY } = operation
-      const found = yield* currentAt(placeOfGet(operation, work), NOTHING_PUT, work)
+      const found = yield* currentAt(getPlace(operation, work), NOTHING_PUT, work)
       for (const { key, valueBytes } of found.slice(0, limit + deleted))
         bytes += key.length + (keysOnly ? 0 : valueBytes)
       for (const { key, value } of puts)
-        if (isIn(key, where)) bytes += key.length + (keysOnly ? 0 : value.length)
+        if (isCovered(key, where)) bytes += key.length + (keysOnly ? 0 : value.length)
     }
   }
   return bytes
 }
 
 /** Why the branch cannot be done; undefined: it can. */
-function* refusalOf(chosen: Chosen, work: TxnContext): Steps<Rejection | undefined> {
+function* checkBranch(chosen: ChosenBranch, work: TxnContext): Steps<Rejection | undefined> {
   const { state } = work
   const { revision, settings } = state
   const answered = yield* recordBytes(chosen, work)
@@ -369,7 +372,7 @@ function* refusalOf(chosen: Chosen, work: TxnContext): Steps<Rejection | undefin
   for (const operation of flat(chosen)) {
     if (operation.kind === 'put') {
       const { key, value } = operation
-      const current = currentOf(key, work)
+      const current = readCurrentMetadata(key, work)
       const fault = putFault(key, value, state)
       if (fault !== undefined) return fault
       const leaseFault = leases.fault(key, operation.lease, current)
@@ -389,12 +392,12 @@ function* refusalOf(chosen: Chosen, work: TxnContext): Steps<Rejection | undefin
 }
 
 /** Operations in the order in which they are done, without transactions. */
-const flat = ({ operations }: Chosen): readonly Exclude<KvTxnOperation, { kind: 'txn' }>[] =>
+const flat = ({ operations }: ChosenBranch): readonly Exclude<KvTxnOperation, { kind: 'txn' }>[] =>
   operations.flatMap((operation) => (operation.kind === 'txn' ? flat(operation) : [operation]))
 
 /** `putBefore`: the keys that this entry has put, by name. */
 function* run(
-  chosen: Chosen,
+  chosen: ChosenBranch,
   revision: Revision,
   putBefore: Map<string, Uint8Array>,
   work: TxnContext,
@@ -421,7 +424,7 @@ function* runOperation(
       const { key, value, prev: wantsRow, lease } = operation
       const rowKey = metadataKey(key)
       const current = readCurrent(key, rowKey, rows)
-      const prev = wantsRow ? current && rowOf(current, rows) : undefined
+      const prev = wantsRow ? current && readKeyRow(current, rows) : undefined
       const { createRevision, version } = writeKey({ key, value, lease }, rowKey, current, revision, work)
       putBefore.set(latin1(key), key)
       return { kind: 'put', createRevision, modRevision: revision, version, prev }
@@ -432,7 +435,7 @@ function* runOperation(
       const found = yield* currentAt(operation.where, putBefore, work)
       const prev: KeyRow[] | undefined = operation.prev ? [] : undefined
       for (const current of found) {
-        prev?.push(rowOf(current, rows))
+        prev?.push(readKeyRow(current, rows))
         removeKey(current, metadataKey(current.key), revision, work)
         yield
       }
@@ -449,11 +452,11 @@ function* find(
   work: TxnContext,
 ): Steps<NonNullable<Extract<KvTxnOperationResult, { kind: 'get' }>['found']>> {
   const { limit = Number.POSITIVE_INFINITY, keysOnly, count, countOnly } = operation
-  const all = yield* currentAt(placeOfGet(operation, work), putBefore, work)
+  const all = yield* currentAt(getPlace(operation, work), putBefore, work)
   const shown = countOnly ? [] : all.slice(0, limit)
   const records: KeyRow[] = []
   for (const current of shown) {
-    records.push(keysOnly ? { ...metaOf(current), value: NO_VALUE } : rowOf(current, work.rows))
+    records.push(keysOnly ? { ...keyMeta(current), value: NO_VALUE } : readKeyRow(current, work.rows))
     yield
   }
   const more = !countOnly && shown.length < all.length
@@ -481,7 +484,7 @@ const NOTHING_PUT: ReadonlyMap<string, Uint8Array> = new Map()
 const NO_VALUE = new Uint8Array()
 const NO_LEASE = '0'
 
-const currentOf = (key: Uint8Array, work: ApplyContext): KeyMetadata | null =>
+const readCurrentMetadata = (key: Uint8Array, work: ApplyContext): KeyMetadata | null =>
   readCurrent(key, metadataKey(key), work.rows)
 
 /** The keys of a range before the entry, in order. */
@@ -496,7 +499,7 @@ function* currentAt(
 ): Steps<readonly KeyMetadata[]> {
   const found: KeyMetadata[] = []
   const take = (key: Uint8Array): void => {
-    const current = currentOf(key, work)
+    const current = readCurrentMetadata(key, work)
     if (current !== null) found.push(current)
   }
   if ('key' in where) {

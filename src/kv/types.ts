@@ -53,14 +53,14 @@ export const TABLE_EVENTS = FIRST_TABLE_OF_HISTORY
 export const TABLE_VERSIONS = 65
 
 /** The part of an operation that an entry keeps as its command. Its idempotency is in the envelope. */
-type Logged<O> = O extends unknown ? Omit<O, 'idempotency'> : never
+type CommandFields<O> = O extends unknown ? Omit<O, 'idempotency'> : never
 
 /** A change of one key. */
-export type KeyCommand = Logged<PutRequest | DeleteRequest>
+export type KeyCommand = CommandFields<PutRequest | DeleteRequest>
 
 export type Command =
   | KeyCommand
-  | Logged<BatchRequest | DeleteRangeRequest | OpenSessionRequest>
+  | CommandFields<BatchRequest | DeleteRangeRequest | OpenSessionRequest>
   | Pick<TxnRequest, 'kind' | 'txn'>
   | LeaseCommand
   /** Changes replicated settings. A setting that is absent keeps its value. */
@@ -74,7 +74,7 @@ export type Command =
   | { readonly kind: 'auth'; readonly change: AuthChange; readonly ifRevision: number | undefined }
 
 export type LeaseCommand =
-  | Logged<GrantRequest | RevokeRequest>
+  | CommandFields<GrantRequest | RevokeRequest>
   /** Renews the leases that exist. Without ids the entry only carries the cluster time. */
   | { readonly kind: 'renew'; readonly ids: readonly LeaseId[] }
   /** Ends leases that have still this deadline, as a revocation does. Each has a revision of its own. */
@@ -374,7 +374,7 @@ export interface FoundRow extends RowHash {
   readonly length: number
 }
 
-export interface Applied {
+export interface ApplyResult {
   readonly outcome: Outcome
   /** This outcome was remembered. The entry changed no key and no setting. */
   readonly replayed: boolean
@@ -392,4 +392,4 @@ export type Apply = (
   clusterTimeMs: number,
   state: KvState,
   rows: Rows,
-) => Applied
+) => ApplyResult

@@ -2,7 +2,7 @@
 
 import { existsSync, readdirSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
-import { clusterIdOf, identityIn, quarantineOf } from '../server/inspect-data-directory.ts'
+import { clusterIdOf, identityIn, readQuarantine } from '../server/inspect-data-directory.ts'
 import type { ReplicaSummary } from '../server/stopped-replica.ts'
 import { CLUSTER_FILE } from './cluster-file.ts'
 import { PROGRAM } from './program-name.ts'
@@ -29,7 +29,7 @@ export function replicasBeside(
   return nodeNamesIn(cluster).flatMap((name) => {
     const path = join(cluster, name)
     const identity = identityIn(path)
-    return identity === undefined || quarantineOf(path) !== undefined ? [] : [{ ...identity, dir: path }]
+    return identity === undefined || readQuarantine(path) !== undefined ? [] : [{ ...identity, dir: path }]
   })
 }
 

@@ -6,7 +6,7 @@ import { inspectDirectory } from '../storage/replica-identity.ts'
 import type { Identity } from '../storage/types.ts'
 
 export { lockHolder } from '../storage/lock-holder.ts'
-export { quarantineOf } from '../storage/quarantine.ts'
+export { readQuarantine } from '../storage/quarantine.ts'
 
 /**
  * The id of the cluster whose node has its data in `dir`. Undefined when there is no node, or when only the node

@@ -11,7 +11,7 @@ import type { BatchLimits, Room } from './types.ts'
 export const RECORD_BYTES_MAX = 256 * 1024
 
 /** The room that a write takes in a batch. A truncation may rewrite one record of the log. */
-export function costOf({ truncateFrom, entries }: Write): Room {
+export function writeCost({ truncateFrom, entries }: Write): Room {
   let bytes = truncateFrom === undefined ? 0 : RECORD_BYTES_MAX
   for (const entry of entries) bytes += entry.frame.length
   return { bytes, items: entries.length }
@@ -21,10 +21,10 @@ export function costOf({ truncateFrom, entries }: Write): Room {
  * The write itself, or its parts under the same number, in order. Each part fits into a batch, except for a single
  * larger entry. The write is complete with its last part.
  */
-export function cut(write: Write, { batchBytesMax, batchItemsMax }: BatchLimits): readonly Write[] {
-  const { bytes, items } = costOf(write)
+export function splitWrite(write: Write, { batchBytesMax, batchItemsMax }: BatchLimits): readonly Write[] {
+  const { bytes, items } = writeCost(write)
   if (bytes <= batchBytesMax && items <= batchItemsMax) return [write]
-  const parts = packed(write.entries, batchBytesMax, batchItemsMax).map((entries) => ({
+  const parts = groupEntries(write.entries, batchBytesMax, batchItemsMax).map((entries) => ({
     ...write,
     truncateFrom: undefined,
     snapshot: undefined,
@@ -35,7 +35,7 @@ export function cut(write: Write, { batchBytesMax, batchItemsMax }: BatchLimits)
 }
 
 /** Groups of entries within this limit, except for a single larger entry. */
-export function packed(
+export function groupEntries(
   entries: readonly Entry[],
   bytesMax: number,
   itemsMax = Number.POSITIVE_INFINITY,

@@ -34,11 +34,11 @@ export const encodeChunk = (id: string, number: number, rows: readonly StoredRow
   sealChunk(id, number, encodeRows(rows))
 
 /** How many chunks these rows are. */
-export const partsOf = (rows: Uint8Array): number => Math.max(1, Math.ceil(rows.length / PART_BYTES))
+export const countParts = (rows: Uint8Array): number => Math.max(1, Math.ceil(rows.length / PART_BYTES))
 
 /** The chunk of these rows after `before` others. `number`: its own. */
 export function encodePart(id: string, number: number, rows: Uint8Array, before: number): Uint8Array {
-  const count = partsOf(rows)
+  const count = countParts(rows)
   if (count === 1) return sealChunk(id, number, rows)
   const header = new Writer().uint32(IS_PART).uint32(count - 1 - before)
   const bytes = rows.subarray(before * PART_BYTES, (before + 1) * PART_BYTES)
@@ -56,13 +56,13 @@ export function readChunk(id: string, number: number, chunk: Uint8Array): readon
   if (carried !== number) throw new CorruptionError(`${what} is chunk ${carried}`)
   const bytes = from.rest()
   const start = new Reader(bytes, what, CorruptionError)
-  if (bytes.length < 8 || start.uint32() !== IS_PART) return rowsIn(bytes, what)
+  if (bytes.length < 8 || start.uint32() !== IS_PART) return decodeRows(bytes, what)
   return { left: start.uint32(), bytes: start.rest() }
 }
 
 /** The rows of all parts. */
 export const joinParts = (id: string, parts: readonly Uint8Array[]): readonly StoredRow[] =>
-  rowsIn(Buffer.concat(parts), `a row of snapshot ${id} in ${parts.length} parts`)
+  decodeRows(Buffer.concat(parts), `a row of snapshot ${id} in ${parts.length} parts`)
 
 /** The rows of a chunk that is no part. */
 export function decodeChunk(id: string, number: number, chunk: Uint8Array): readonly StoredRow[] {
@@ -71,7 +71,7 @@ export function decodeChunk(id: string, number: number, chunk: Uint8Array): read
   return read
 }
 
-function rowsIn(bytes: Uint8Array, what: string): readonly StoredRow[] {
+function decodeRows(bytes: Uint8Array, what: string): readonly StoredRow[] {
   const from = new Reader(bytes, what, CorruptionError)
   const rows: StoredRow[] = []
   while (from.left > 0) rows.push({ key: from.bytes(), value: from.bytes() })

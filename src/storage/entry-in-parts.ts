@@ -10,7 +10,7 @@ import { RowTable } from './row-table.ts'
 import { putRow, type Row } from './rows.ts'
 
 /** The metadata of a key as readers know it; undefined: it is not in memory. */
-export type KnownMetadata = Uint8Array | 'absent' | undefined
+export type MetadataLookup = Uint8Array | 'absent' | undefined
 
 export class EntryInParts {
   /** The state without this entry. */
@@ -18,7 +18,7 @@ export class EntryInParts {
   readonly #rows = new RowTable()
   readonly #batch: EngineBatch
   /** The metadata that the entry has changed, as it was before, by key. */
-  readonly #metadata = new Map<string, KnownMetadata>()
+  readonly #metadata = new Map<string, MetadataLookup>()
   #bytes = 0
   /** The rows that are not in the batch yet, and the steps that sort them. */
   #unprepared: IterableIterator<Row> | undefined
@@ -40,13 +40,13 @@ export class EntryInParts {
   }
 
   /** The metadata before the entry; 'unchanged': the entry has not changed it. */
-  keyMetadataBefore(key: Uint8Array): KnownMetadata | 'unchanged' {
+  keyMetadataBefore(key: Uint8Array): MetadataLookup | 'unchanged' {
     const name = keyString(key)
     return this.#metadata.has(name) ? this.#metadata.get(name) : 'unchanged'
   }
 
   /** Called before metadata is changed. It is valid until the next call: its memory is used again. */
-  keepKeyMetadata(key: Uint8Array, metadata: KnownMetadata): void {
+  keepKeyMetadata(key: Uint8Array, metadata: MetadataLookup): void {
     const name = keyString(key)
     if (this.#metadata.has(name)) return
     this.#metadata.set(name, metadata instanceof Uint8Array ? metadata.slice() : metadata)

@@ -73,5 +73,5 @@ export function isDiskFull(error: unknown): boolean {
 }
 
 /** The direct cause, if there is one: `level` wraps LevelDB's errors. */
-export const causeOf = (error: unknown): Error =>
+export const unwrapCause = (error: unknown): Error =>
   isError(error) && isError(error.cause) ? error.cause : asError(error)

@@ -1,6 +1,6 @@
 // Durability: what other folders use of the storage. README.md explains how it works.
 
-export { costOf, cut, endAfter } from './batches.ts'
+export { endAfter, splitWrite, writeCost } from './batches.ts'
 export { type EmptyRange, type EmptyRanges, noEmptyRanges } from './empty-ranges.ts'
 export {
   CorruptionError,
@@ -22,7 +22,7 @@ export type { LevelLimits } from './level/level-engine.ts'
 export { isInUse } from './lock-holder.ts'
 export { checkTables, formatStorage, type OpenOptions, openStorage } from './open.ts'
 export { discardReplica, inspectDirectory } from './replica-identity.ts'
-export type { KnownRow, RowIndex } from './row-index.ts'
+export type { RowIndex, RowLookup } from './row-index.ts'
 export { hashOfRow, hashOfStored, openRow, type Row, StateHash } from './rows.ts'
 export { SCRUB_SLICE, Scrub } from './scrub.ts'
 export type {

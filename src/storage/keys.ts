@@ -34,7 +34,7 @@ export function logKey(first: number): Uint8Array {
   return key
 }
 
-export const firstIndexOf = (key: Uint8Array): number =>
+export const decodeFirstIndex = (key: Uint8Array): number =>
   Number(Buffer.from(key.buffer, key.byteOffset, key.length).readBigUInt64BE(TABLE_PREFIX_BYTES))
 
 /** The common prefix of the keys of all rows of a generation. */

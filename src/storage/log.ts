@@ -14,10 +14,10 @@ import { joinAdjacent, readUint32 } from '../bytes/index.ts'
 import { frameIndex, frameIntact, frameTerm } from '../raft/entry.ts'
 import { asIndex, type Entry, type LogIndex, type LogReader, type Term, type Write } from '../raft/types.ts'
 import { asError } from '../system/errors.ts'
-import { packed, RECORD_BYTES_MAX } from './batches.ts'
+import { groupEntries, RECORD_BYTES_MAX } from './batches.ts'
 import type { Engine, EngineBatch, Scan } from './engine.ts'
 import { CorruptionError, StorageInvariantError } from './errors.ts'
-import { firstIndexOf, LOG_RANGE, logKey } from './keys.ts'
+import { decodeFirstIndex, LOG_RANGE, logKey } from './keys.ts'
 import type { Position } from './records.ts'
 import { seal, unseal } from './records.ts'
 import type { StickyError } from './sticky-error.ts'
@@ -70,11 +70,11 @@ export class DurableLog implements LogReader {
     const scan = this.#engine.scan({ ...LOG_RANGE, reverse: false, keysOnly: false })
     this.#recoverFrom(scan, (error) => {
       // An apparent gap may be a record that could not be read.
-      scan.finish((unread) => done(unread ?? error ?? this.#otherThan(end)))
+      scan.finish((unread) => done(unread ?? error ?? this.#checkEnd(end)))
     })
   }
 
-  #otherThan({ index, term }: Position): Error | undefined {
+  #checkEnd({ index, term }: Position): Error | undefined {
     if (this.#end.index === index && this.#end.term === term) return undefined
     return new CorruptionError(
       `the log ends at index ${this.#end.index} (term ${this.#end.term}) instead of ${index} (term ${term})`,
@@ -86,7 +86,7 @@ export class DurableLog implements LogReader {
       if (error !== undefined) return done(error)
       try {
         for (const [key, sealed] of pairs) {
-          const entries = decodeRecord(firstIndexOf(key), sealed)
+          const entries = decodeRecord(decodeFirstIndex(key), sealed)
           const fault = faultAfter(this.#end, entries)
           if (fault !== undefined) return done(new CorruptionError(fault))
           this.#append(entries)
@@ -133,7 +133,7 @@ export class DurableLog implements LogReader {
           found.push(entry)
           bytes += entry.frame.length
         }
-        if (this.#lastOf(at) + 1 >= to) return found
+        if (this.#lastIndexInRecord(at) + 1 >= to) return found
       }
     })
   }
@@ -150,7 +150,7 @@ export class DurableLog implements LogReader {
     return low
   }
 
-  #lastOf(at: number): number {
+  #lastIndexInRecord(at: number): number {
     return (this.#records[at + 1] ?? this.#end.index + 1) - 1
   }
 
@@ -163,8 +163,8 @@ export class DurableLog implements LogReader {
     if (sealed === undefined)
       throw new CorruptionError(`the log record that begins at index ${first} is missing`)
     // A batch that shortens this record may be done in the engine and not reported yet, or submitted and not done.
-    const entries = decodeRecord(first, sealed).filter((entry) => entry.index <= this.#lastOf(at))
-    if (first + entries.length - 1 !== this.#lastOf(at))
+    const entries = decodeRecord(first, sealed).filter((entry) => entry.index <= this.#lastIndexInRecord(at))
+    if (first + entries.length - 1 !== this.#lastIndexInRecord(at))
       throw new CorruptionError(`the log record that begins at index ${first} is cut short`)
     this.#remember(first, entries)
     return entries
@@ -212,7 +212,7 @@ export class DurableLog implements LogReader {
       if (fault !== undefined) throw new StorageInvariantError(fault)
       added.push(...entries)
     }
-    const records = packed(added, RECORD_BYTES_MAX)
+    const records = groupEntries(added, RECORD_BYTES_MAX)
     if (restart === undefined) this.#compact(compactTo, batch)
     else this.#replaceAll(batch)
     for (const record of records) putRecord(batch, record)
@@ -245,7 +245,7 @@ export class DurableLog implements LogReader {
       batch.delete(logKey(removed))
       this.#cache.delete(removed)
     }
-    const end = this.#positionOf(from - 1)
+    const end = this.#positionAt(from - 1)
     this.#records.length = at
     this.#terms = this.#terms.filter((run) => run.from < from)
     this.#end = end
@@ -269,7 +269,7 @@ export class DurableLog implements LogReader {
     this.#end = start
   }
 
-  #positionOf(index: number): Position {
+  #positionAt(index: number): Position {
     const term = this.termAt(asIndex(index))
     if (term === undefined) throw new StorageInvariantError(`the log has no term at index ${index}`)
     return { index: asIndex(index), term }
@@ -277,9 +277,14 @@ export class DurableLog implements LogReader {
 
   #compact(to: LogIndex, batch: EngineBatch): void {
     let count = 0
-    while (count < COMPACT_RECORDS_MAX && count < this.#records.length && this.#lastOf(count) <= to) count++
+    while (
+      count < COMPACT_RECORDS_MAX &&
+      count < this.#records.length &&
+      this.#lastIndexInRecord(count) <= to
+    )
+      count++
     if (count === 0) return
-    const start = this.#positionOf(this.#lastOf(count - 1))
+    const start = this.#positionAt(this.#lastIndexInRecord(count - 1))
     for (const first of this.#records.splice(0, count)) {
       batch.delete(logKey(first))
       this.#cache.delete(first)

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 /** Whether any thread of this process has the file open. False where the system does not show it. */
 export function isOpenInProcess(file: Stats): boolean {
   try {
-    return isOpenIn('self', file)
+    return isOpenBy('self', file)
   } catch {
     return false
   }
@@ -18,7 +18,7 @@ export function isOpenInProcess(file: Stats): boolean {
  */
 export function isOpenTwiceInProcess(file: Stats): boolean {
   try {
-    return descriptorsIn('self', file).length > 1
+    return findDescriptors('self', file).length > 1
   } catch {
     return false
   }
@@ -31,7 +31,7 @@ export function isOpenTwiceInProcess(file: Stats): boolean {
  */
 export function isLockedInProcess(file: Stats): boolean {
   try {
-    return descriptorsIn('self', file).some((fd) =>
+    return findDescriptors('self', file).some((fd) =>
       /^lock:/m.test(readFileSync(join('/proc/self/fdinfo', fd), 'latin1')),
     )
   } catch {
@@ -42,15 +42,15 @@ export function isLockedInProcess(file: Stats): boolean {
 /** `unknown`: the result when the files of that process cannot be read. */
 export function hasOpen(pid: string, file: Stats, unknown: boolean): boolean {
   try {
-    return isOpenIn(pid, file)
+    return isOpenBy(pid, file)
   } catch {
     return unknown
   }
 }
 
-const isOpenIn = (pid: string, file: Stats): boolean => descriptorsIn(pid, file).length > 0
+const isOpenBy = (pid: string, file: Stats): boolean => findDescriptors(pid, file).length > 0
 
-function descriptorsIn(pid: string, { dev, ino }: Stats): string[] {
+function findDescriptors(pid: string, { dev, ino }: Stats): string[] {
   const descriptors = join('/proc', pid, 'fd')
   return readdirSync(descriptors).filter((fd) => {
     const open = statSync(join(descriptors, fd), { throwIfNoEntry: false })

@@ -6,7 +6,13 @@ import { makeDirectories, syncDirectory } from '../files/durable.ts'
 import { closeToOthers } from '../files/private-directory.ts'
 import { asError } from '../system/errors.ts'
 import type { Engine, EngineBatch } from './engine.ts'
-import { CorruptionError, causeOf, REJOIN_ADVICE, StorageInUseError, StorageRefusedError } from './errors.ts'
+import {
+  CorruptionError,
+  REJOIN_ADVICE,
+  StorageInUseError,
+  StorageRefusedError,
+  unwrapCause,
+} from './errors.ts'
 import { FIRST_GENERATION, FORMAT_OPERATIONS, formatEngine, type InitialState } from './first-state.ts'
 import { hashOfKey } from './key-hash.ts'
 import { rowPrefix } from './keys.ts'
@@ -21,12 +27,18 @@ import {
   openDatabase,
   whileLocked,
 } from './level/level-engine.ts'
-import { assertRecovered, putBack, SkippedError } from './level/skipped-wals.ts'
-import { Damage, manifestSequence, type Verified, verifyDatabase, verifyTables } from './level/verify.ts'
+import { assertRecovered, restoreWals, SkippedError } from './level/skipped-wals.ts'
+import {
+  Damage,
+  manifestSequence,
+  type VerifiedDatabase,
+  verifyDatabase,
+  verifyTables,
+} from './level/verify.ts'
 import { isInUse } from './lock-holder.ts'
 import { isOpenTwiceInProcess } from './open-files.ts'
 import {
-  deleteLeft,
+  deleteLeftovers,
   endFormatting,
   inspectDirectory,
   openFormatting,
@@ -37,7 +49,13 @@ import { noIndex, type RowIndex } from './row-index.ts'
 import { putRow, Row, StateHash } from './rows.ts'
 import { openStore, storeLimits } from './store.ts'
 import type { BatchLimits, Identity, Storage, StoredRow } from './types.ts'
-import { createWatermark, type Reached, readWatermark, WATERMARK_FILE, Watermark } from './watermark.ts'
+import {
+  createWatermark,
+  readWatermark,
+  WATERMARK_FILE,
+  Watermark,
+  type WatermarkContent,
+} from './watermark.ts'
 
 export interface OpenOptions {
   /** Names that the caller expects; another one is refused. */
@@ -65,14 +83,14 @@ export async function openStorage(dir: string, options: OpenOptions = {}): Promi
   if (content.kind === 'empty') throw new StorageRefusedError(`${dir} holds no node.`)
   const { identity } = content
   refuseOtherNode(dir, identity, options)
-  const { mark, extent } = await verified(dir, options.discardSuspectTail ?? false)
+  const { mark, extent } = await verifyUnused(dir, options.discardSuspectTail ?? false)
   // LevelDB checks this too, but begins a new LOG first. A process that is just starting on the directory would then
   // not find its recovery in LOG.
-  if (isInUse(dir, false)) throw inUse(dir)
+  if (isInUse(dir, false)) throw inUseError(dir)
   endFormatting(dir)
   const limits = { ...levelLimits, ...storeLimits, ...options.limits }
-  const engine = await open(dir, limits, mark, extent)
-  return recovered(dir, identity, engine, limits, options)
+  const engine = await openEngine(dir, limits, mark, extent)
+  return openRecoveredStore(dir, identity, engine, limits, options)
 }
 
 /** The first rows of a replica, page by page. A page is one batch. */
@@ -96,12 +114,12 @@ export async function formatStorage(
     await makeReplica(dir, identity, initial, pages)
   } catch (error) {
     if (error instanceof StorageRefusedError || error instanceof StorageInUseError) throw error
-    if (isLockHeld(error)) throw inUse(dir)
+    if (isLockHeld(error)) throw inUseError(dir)
     // A quicker process has finished. A failure after our own IDENTITY was written is reported below.
     const content = inspectDirectory(dir)
     if (content.kind === 'formatted' && content.identity.replicaId !== identity.replicaId)
-      throw holdsAlready(dir)
-    const cause = causeOf(error)
+      throw alreadyFormattedError(dir)
+    const cause = unwrapCause(error)
     throw new StorageRefusedError(
       `${dir} cannot be formatted: ${cause.message}. ` +
         `Look at the disk (space, permissions, limit of open files), then start the node again.`,
@@ -111,12 +129,12 @@ export async function formatStorage(
 }
 
 function refuseUnlessFree(dir: string): void {
-  if (inspectDirectory(dir).kind !== 'empty') throw holdsAlready(dir)
+  if (inspectDirectory(dir).kind !== 'empty') throw alreadyFormattedError(dir)
   // Another process is formatting it now.
-  if (isInUse(dir)) throw inUse(dir)
+  if (isInUse(dir)) throw inUseError(dir)
 }
 
-const holdsAlready = (dir: string): StorageRefusedError =>
+const alreadyFormattedError = (dir: string): StorageRefusedError =>
   new StorageRefusedError(`${dir} holds a node already.`)
 
 /**
@@ -154,8 +172,8 @@ async function makeReplica(
     if (isLeft) {
       // All threads of a process share LevelDB's lock. Each opens the file before the check, so at most one of them
       // continues.
-      if (isOpenTwiceInProcess(fstatSync(file))) throw inUse(dir)
-      await whileLocked(dir, () => beginAnew(dir))
+      if (isOpenTwiceInProcess(fstatSync(file))) throw inUseError(dir)
+      await whileLocked(dir, () => deleteInterruptedFormatting(dir))
     }
     await makeDatabase(dir, identity, initial, pages)
   } finally {
@@ -167,10 +185,10 @@ async function makeReplica(
  * Called with the lock. A process that makes a node holds the lock until the node is complete, so its files are not
  * deleted while it works.
  */
-function beginAnew(dir: string): void {
+function deleteInterruptedFormatting(dir: string): void {
   // Another process that had it open may have finished.
-  if (inspectDirectory(dir).kind !== 'empty') throw holdsAlready(dir)
-  deleteLeft(dir)
+  if (inspectDirectory(dir).kind !== 'empty') throw alreadyFormattedError(dir)
+  deleteLeftovers(dir)
 }
 
 async function makeDatabase(
@@ -181,7 +199,7 @@ async function makeDatabase(
 ): Promise<void> {
   const db = await createDatabase(dir, levelLimits)
   try {
-    await fill(dir, db, initial, pages)
+    await writeFirstState(dir, db, initial, pages)
     // The lock is held until IDENTITY is there. Otherwise another process would think that the formatting was
     // interrupted.
     writeIdentity(dir, identity)
@@ -192,7 +210,7 @@ async function makeDatabase(
   }
 }
 
-async function fill(
+async function writeFirstState(
   dir: string,
   db: Database,
   initial: InitialState,
@@ -210,17 +228,17 @@ async function fill(
         hash.add(row)
         putRow(batch, row)
       }
-      await written(engine, batch)
+      await writeBatch(engine, batch)
     }
     const batch = engine.batch()
     formatEngine(batch, initial, { sequence: engine.sequence, stateHash: hash.value })
-    await written(engine, batch)
+    await writeBatch(engine, batch)
   } finally {
     watermark.close()
   }
 }
 
-const written = (engine: Engine, batch: EngineBatch): Promise<void> =>
+const writeBatch = (engine: Engine, batch: EngineBatch): Promise<void> =>
   new Promise((resolve, reject) => {
     engine.write(batch, (error) => (error === undefined ? resolve() : reject(error)))
   })
@@ -234,26 +252,26 @@ function refuseOtherNode(dir: string, identity: Identity, { name, clusterId }: O
     )
 }
 
-async function verified(
+async function verifyUnused(
   dir: string,
   discardSuspectTail: boolean,
-): Promise<{ mark: number | undefined; extent: Verified }> {
-  const look = (): { mark: number | undefined; extent: Verified } => {
-    const reached = lowerBound(dir)
+): Promise<{ mark: number | undefined; extent: VerifiedDatabase }> {
+  const look = (): { mark: number | undefined; extent: VerifiedDatabase } => {
+    const reached = readLowerBound(dir)
     return { mark: reached.mark, extent: verifyDatabase(dir, { reached, discardSuspectTail }) }
   }
   try {
     return look()
   } catch {
     // Files that another process is writing may look damaged.
-    if (isInUse(dir) || (await isLocked(dir))) throw inUse(dir)
+    if (isInUse(dir) || (await isLocked(dir))) throw inUseError(dir)
   }
   // That process may have ended since.
   try {
     return look()
   } catch (error) {
-    if (isInUse(dir)) throw inUse(dir)
-    if (error instanceof Damage) throw damaged(join(dir, error.file), error.message)
+    if (isInUse(dir)) throw inUseError(dir)
+    if (error instanceof Damage) throw damagedError(join(dir, error.file), error.message)
     throw unreadable(dir, error)
   }
 }
@@ -266,21 +284,23 @@ export function checkTables(dir: string): void {
   try {
     verifyTables(dir)
   } catch (error) {
-    throw error instanceof Damage ? damaged(join(dir, error.file), error.message) : unreadable(dir, error)
+    throw error instanceof Damage
+      ? damagedError(join(dir, error.file), error.message)
+      : unreadable(dir, error)
   }
 }
 
-function lowerBound(dir: string): Reached {
+function readLowerBound(dir: string): WatermarkContent {
   if (statSync(join(dir, WATERMARK_FILE), { throwIfNoEntry: false }) === undefined)
     throw new Damage(WATERMARK_FILE, 'the file is missing')
   return readWatermark(dir)
 }
 
-async function open(
+async function openEngine(
   dir: string,
   limits: LevelLimits,
   mark: number | undefined,
-  extent: Verified,
+  extent: VerifiedDatabase,
 ): Promise<LevelEngine> {
   let watermark: Watermark | undefined
   let db: Database | undefined
@@ -288,11 +308,11 @@ async function open(
     watermark = new Watermark(dir)
     // If several threads find no lock at the same time, at most one continues. LevelDB would refuse the second, and
     // would release the lock of the process when it does.
-    if (isOpenTwiceInProcess(statSync(join(dir, WATERMARK_FILE)))) throw inUse(dir)
+    if (isOpenTwiceInProcess(statSync(join(dir, WATERMARK_FILE)))) throw inUseError(dir)
     db = await openDatabase(dir, limits)
     // Another process wrote to the database between the two readings. This check precedes all others that can fail,
     // because the files that LevelDB skipped must be known.
-    if (watermark.read().mark !== mark || standsBeyond(dir, extent)) throw inUse(dir)
+    if (watermark.read().mark !== mark || hasGrownSince(dir, extent)) throw inUseError(dir)
     assertRecovered(dir, extent.wals)
     // LevelDB has recovered into a new MANIFEST, and does not sync the rename by which CURRENT names it. If that rename
     // were lost after batches were acknowledged in the new WAL, the old WAL would end in the middle of a record and
@@ -301,14 +321,15 @@ async function open(
     return new LevelEngine(db, dir, watermark, extent)
   } catch (error) {
     try {
-      if (watermark !== undefined && error instanceof SkippedError) restore(dir, extent, watermark, error)
+      if (watermark !== undefined && error instanceof SkippedError)
+        restoreSkippedWals(dir, extent, watermark, error)
     } finally {
       watermark?.close()
       await db?.close()
     }
     if (error instanceof StorageInUseError) throw error
-    if (isLockHeld(error)) throw inUse(dir)
-    const cause = causeOf(error)
+    if (isLockHeld(error)) throw inUseError(dir)
+    const cause = unwrapCause(error)
     throw new StorageRefusedError(
       `${dir} cannot be opened, although its files are whole: ${cause.message}. ` +
         `Look at the disk (space, permissions, limit of open files), then start the node again.`,
@@ -322,7 +343,7 @@ async function open(
  * wrote it was killed before it noted the write in the side file. WALs that were recovered there must not be put back:
  * they would end before the sequence number of MANIFEST, and would be refused permanently.
  */
-function standsBeyond(dir: string, { sequence }: Verified): boolean {
+function hasGrownSince(dir: string, { sequence }: VerifiedDatabase): boolean {
   try {
     return manifestSequence(dir) > sequence
   } catch {
@@ -334,9 +355,14 @@ function standsBeyond(dir: string, { sequence }: Verified): boolean {
  * If this fails, the next start finds out whether anything is missing. LevelDB may have read everything, and only its
  * LOG was unreadable.
  */
-function restore(dir: string, { wals, heldTo }: Verified, watermark: Watermark, cause: SkippedError): void {
+function restoreSkippedWals(
+  dir: string,
+  { wals, heldTo }: VerifiedDatabase,
+  watermark: Watermark,
+  cause: SkippedError,
+): void {
   try {
-    putBack(dir, wals)
+    restoreWals(dir, wals)
   } catch (error) {
     // After a power cut the mark may be lower than what the files held.
     watermark.raise(heldTo)
@@ -348,7 +374,7 @@ function restore(dir: string, { wals, heldTo }: Verified, watermark: Watermark, 
   }
 }
 
-function recovered(
+function openRecoveredStore(
   dir: string,
   identity: Identity,
   engine: LevelEngine,
@@ -363,7 +389,7 @@ function recovered(
           ? new StorageRefusedError(`${dir}: ${error.message}`, { cause: error })
           : error
       // Also after a failed write or read: nothing was acknowledged yet, and the next attempt needs the lock.
-      closed(engine).then(
+      closeEngine(engine).then(
         () => reject(refusal),
         () => reject(refusal),
       )
@@ -371,13 +397,13 @@ function recovered(
   })
 }
 
-const closed = (engine: Engine): Promise<void> =>
+const closeEngine = (engine: Engine): Promise<void> =>
   new Promise((resolve, reject) => engine.close((error) => (error === undefined ? resolve() : reject(error))))
 
-const damaged = (file: string, what: string): StorageRefusedError =>
+const damagedError = (file: string, what: string): StorageRefusedError =>
   new StorageRefusedError(`${file} is damaged: ${what}. The files were left as they are. ${REJOIN_ADVICE}`)
 
-const inUse = (dir: string): StorageInUseError =>
+const inUseError = (dir: string): StorageInUseError =>
   new StorageInUseError(
     `${dir} is in use: a node that runs on it has it open. Stop that one first; if its storage has failed, end its process.`,
   )

@@ -104,7 +104,7 @@ export class Overlay {
       const row = this.#closed[at]?.rows.get(key, hash)
       if (row !== undefined) return row
     }
-    return findIn(this.#submitted, key, hash)
+    return findRow(this.#submitted, key, hash)
   }
 
   /** All layers of this instant, oldest first. They do not change any more. `state`: the state with all of them. */
@@ -123,7 +123,7 @@ export class Overlay {
     const due = waiting.filter((layer) => layer.state.applied.index <= upTo)
     let bytes = 0
     let items = 0
-    const fits = due.slice(0, togetherIn(due)).filter((layer, at) => {
+    const fits = due.slice(0, countMergeableLayers(due)).filter((layer, at) => {
       bytes += layer.bytes
       items += layer.rows.size
       return at === 0 || (bytes <= room.bytes && items <= room.items)
@@ -136,7 +136,7 @@ export class Overlay {
     this.#submittedBytes += submittedBytes
     const batch = fits[0]?.batch
     return {
-      rows: batch === undefined ? merged(layers) : [],
+      rows: batch === undefined ? mergeLayers(layers) : [],
       batch,
       state: fits.at(-1)?.state,
       left: fits.length < due.length,
@@ -172,7 +172,7 @@ export class Overlay {
       const before = this.#closed.at(-1)
       if (before === undefined || !this.#mayMerge(before, newest)) break
       this.#closed.pop()
-      const rows = merged([before.rows, newest.rows])
+      const rows = mergeLayers([before.rows, newest.rows])
       newest = { rows, bytes: before.bytes + newest.bytes, state: newest.state }
     }
     this.#closed.push(newest)
@@ -208,13 +208,13 @@ export class Overlay {
 }
 
 /** How many of the oldest layers may share a batch. */
-function togetherIn([oldest, ...others]: readonly ClosedLayer[]): number {
+function countMergeableLayers([oldest, ...others]: readonly ClosedLayer[]): number {
   if (oldest?.batch !== undefined) return 1
   const alone = others.findIndex(({ batch }) => batch !== undefined)
   return 1 + (alone < 0 ? others.length : alone)
 }
 
-function findIn(layers: readonly Layer[], key: Uint8Array, hash: number): Row | undefined {
+function findRow(layers: readonly Layer[], key: Uint8Array, hash: number): Row | undefined {
   for (let at = layers.length - 1; at >= 0; at--) {
     const row = layers[at]?.get(key, hash)
     if (row !== undefined) return row
@@ -223,7 +223,7 @@ function findIn(layers: readonly Layer[], key: Uint8Array, hash: number): Row | 
 }
 
 /** The newest version of each row. */
-export function merged(layers: readonly Layer[]): Layer {
+export function mergeLayers(layers: readonly Layer[]): Layer {
   const [only] = layers
   if (only !== undefined && layers.length === 1) return only
   const all = new RowTable(layers.reduce((sum, { size }) => sum + size, 0))

@@ -17,7 +17,7 @@ export function quarantine(dir: string, why: string): void {
 }
 
 /** The reason; undefined: the replica is not in quarantine. */
-export function quarantineOf(dir: string): string | undefined {
+export function readQuarantine(dir: string): string | undefined {
   const path = join(dir, QUARANTINE_FILE)
   try {
     return readFileSync(path, 'utf8').trim()

@@ -119,7 +119,7 @@ export function decodeAppliedRecord(sealed: Uint8Array): AppliedState & { sequen
 }
 
 /** A snapshot that is being received, or that is complete and waits for the `Write` that names it. */
-export interface Staging extends AppliedState {
+export interface StagingRecord extends AppliedState {
   readonly id: string
   readonly from: string
   readonly generation: number
@@ -129,7 +129,7 @@ export interface Staging extends AppliedState {
   readonly complete: boolean
 }
 
-export function encodeStaging(staging: Staging): Uint8Array {
+export function encodeStaging(staging: StagingRecord): Uint8Array {
   const out = scratch
     .clear()
     .utf8(staging.id)
@@ -141,7 +141,7 @@ export function encodeStaging(staging: Staging): Uint8Array {
   return seal(STAGING_KEY, encodeApplied(out, staging).written())
 }
 
-export function decodeStaging(sealed: Uint8Array): Staging {
+export function decodeStaging(sealed: Uint8Array): StagingRecord {
   const from = readChecksummed(STAGING_KEY, sealed, 'the staging record')
   const staging = {
     id: from.utf8(),
@@ -179,13 +179,13 @@ export function seal(key: Uint8Array, ...payload: readonly Uint8Array[]): Uint8A
 export function unseal(key: Uint8Array, sealed: Uint8Array, what: string): Uint8Array {
   const length = sealed.length - CRC_BYTES
   const payload = sealed.subarray(0, length)
-  if (readerOf(sealed.subarray(length), what).uint32() !== crc32(payload, crc32(key)))
+  if (recordReader(sealed.subarray(length), what).uint32() !== crc32(payload, crc32(key)))
     throw new CorruptionError(`the checksum of ${what} does not hold`)
   return payload
 }
 
 /** Reads the payload of a sealed record. Missing or surplus bytes are corruption of `what`. */
 export const readChecksummed = (key: Uint8Array, sealed: Uint8Array, what: string): Reader =>
-  readerOf(unseal(key, sealed, what), what)
+  recordReader(unseal(key, sealed, what), what)
 
-const readerOf = (bytes: Uint8Array, what: string): Reader => new Reader(bytes, what, CorruptionError)
+const recordReader = (bytes: Uint8Array, what: string): Reader => new Reader(bytes, what, CorruptionError)

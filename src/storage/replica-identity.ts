@@ -41,7 +41,7 @@ export type DirectoryContent =
  * The content of a data directory. Throws `StorageRefusedError` if it is neither empty nor complete. Changes nothing.
  */
 export function inspectDirectory(dir: string): DirectoryContent {
-  const names = namesIn(dir)
+  const names = listNames(dir)
   if (names.includes(IDENTITY_FILE)) {
     const identity = readIdentity(dir)
     if (!names.includes('CURRENT'))
@@ -60,7 +60,7 @@ export function inspectDirectory(dir: string): DirectoryContent {
   )
 }
 
-function namesIn(dir: string): string[] {
+function listNames(dir: string): string[] {
   return orUnreadable(dir, () => {
     // An unreachable directory, for example inside another user's, throws, because it may have content.
     if (statSync(dir, { throwIfNoEntry: false }) === undefined) return []
@@ -133,8 +133,8 @@ export function openFormatting(dir: string): { readonly file: number; readonly i
  * Deletes the files of an earlier attempt, except LOCK, which another process may have locked. With a second file of
  * that name, both processes would hold the lock.
  */
-export function deleteLeft(dir: string): void {
-  const left = namesIn(dir).filter((name) => OF_A_DATABASE.test(name) && name !== 'LOCK')
+export function deleteLeftovers(dir: string): void {
+  const left = listNames(dir).filter((name) => OF_A_DATABASE.test(name) && name !== 'LOCK')
   for (const name of left) rmSync(join(dir, name), { force: true })
 }
 

@@ -7,7 +7,7 @@ import type { Row } from './rows.ts'
 import type { RowRead, StoredRowHash } from './types.ts'
 
 /** Knowledge of a row; undefined: it must be read. A row is valid until the next call: its memory is used again. */
-export type KnownRow = RowRead | 'absent' | undefined
+export type RowLookup = RowRead | 'absent' | undefined
 
 export interface RowIndex {
   /** The ranges of rows to load, in order, the ends exclusive. */
@@ -26,7 +26,7 @@ export interface RowIndex {
   isWrittenOnce(key: Uint8Array): boolean
 
   /** `hash`: `hashOfKey(key)`, here and below. */
-  known(key: Uint8Array, hash: number): KnownRow
+  known(key: Uint8Array, hash: number): RowLookup
   /** Notes a row that an entry has read; undefined: it does not exist. */
   remember(key: Uint8Array, hash: number, stored: Uint8Array | undefined): void
   /** Notes a changed row of the database. `before`: the hash of the row that it replaces. */

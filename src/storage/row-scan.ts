@@ -99,8 +99,8 @@ export class OverlayScan implements RowScan {
     this.#isFinished = true
     this.#beginRequest()
     this.#scan.finish((unread) => {
-      const error = this.#faultOf(unread)
-      this.#answered(() => {
+      const error = this.#findFault(unread)
+      this.#receive(() => {
         this.close()
         done(error)
       })
@@ -111,7 +111,7 @@ export class OverlayScan implements RowScan {
     if (this.#isClosed) return
     this.#isClosed = true
     this.#closed()
-    this.#answered(() => {})
+    this.#receive(() => {})
     if (!this.#isFinished) this.#scan.close()
   }
 
@@ -133,7 +133,7 @@ export class OverlayScan implements RowScan {
   }
 
   /** `then` may start another read. */
-  #answered(then: () => void): void {
+  #receive(then: () => void): void {
     const wasRequesting = this.#isRequesting
     this.#isRequesting = false
     then()
@@ -141,7 +141,7 @@ export class OverlayScan implements RowScan {
   }
 
   #fill(page: Page, done: WriteCallback): void {
-    const error = this.#faultOf(undefined, () => this.#pour(page))
+    const error = this.#findFault(undefined, () => this.#addToPage(page))
     if (error !== undefined || page.isFull || this.#isRead || this.#isBehind) {
       done(error)
       return
@@ -152,8 +152,8 @@ export class OverlayScan implements RowScan {
       this.#pairs = pairs
       this.#pairsAt = 0
       this.#isRead = ended
-      const fault = this.#faultOf(scanError)
-      this.#answered(() => {
+      const fault = this.#findFault(scanError)
+      this.#receive(() => {
         if (fault === undefined) this.#fill(page, done)
         else done(fault)
       })
@@ -164,7 +164,7 @@ export class OverlayScan implements RowScan {
    * Gives the rows that have been read to the page until that is full. Of two rows with the same key, the overlaid one
    * counts.
    */
-  #pour(page: Page): void {
+  #addToPage(page: Page): void {
     while (!page.isFull) {
       const [engineKey, stored] = this.#pairs[this.#pairsAt] ?? []
       if (engineKey === undefined && !this.#isRead) return
@@ -193,7 +193,7 @@ export class OverlayScan implements RowScan {
   }
 
   /** Why the rows that were read must not be used; undefined when they may. */
-  #faultOf(error: Error | undefined, read: () => void = () => {}): Error | undefined {
+  #findFault(error: Error | undefined, read: () => void = () => {}): Error | undefined {
     if (this.#ended !== undefined) return this.#ended
     if (this.#isClosed) return closedError()
     if (error !== undefined) return this.#first.fail(error)

@@ -36,16 +36,16 @@ export class RowTable implements Iterable<Row> {
 
   /** `hash`: `hashOfKey(key)`. */
   get(key: Uint8Array, hash: number): Row | undefined {
-    for (let slot = this.#slotOf(hash); ; slot = this.#after(slot)) {
+    for (let slot = this.#homeSlot(hash); ; slot = this.#after(slot)) {
       const row = this.#rows[(this.#slots[slot] ?? 0) - 1]
-      if (row === undefined || (row.hash === hash && row.isOf(key))) return row
+      if (row === undefined || (row.hash === hash && row.hasKey(key))) return row
     }
   }
 
   /** Replaces the row with the same key. */
   put(row: Row): void {
     this.#sorted = undefined
-    for (let slot = this.#slotOf(row.hash); ; slot = this.#after(slot)) {
+    for (let slot = this.#homeSlot(row.hash); ; slot = this.#after(slot)) {
       const at = (this.#slots[slot] ?? 0) - 1
       const other = this.#rows[at]
       if (other === undefined) {
@@ -66,7 +66,7 @@ export class RowTable implements Iterable<Row> {
 
   /** All rows in the order of their keys. All scans of a table that changes no more share them. */
   get sorted(): readonly KeyedRow[] {
-    this.#sorted ??= sorted(this.#rows)
+    this.#sorted ??= sortRows(this.#rows)
     return this.#sorted
   }
 
@@ -79,7 +79,7 @@ export class RowTable implements Iterable<Row> {
     return this.#rows.values()
   }
 
-  #slotOf(hash: number): number {
+  #homeSlot(hash: number): number {
     return hash & (this.#slots.length - 1)
   }
 
@@ -91,7 +91,7 @@ export class RowTable implements Iterable<Row> {
     this.#slots = new Uint32Array(2 * this.#slots.length)
     let added = 0
     for (const { hash } of this.#rows) {
-      let slot = this.#slotOf(hash)
+      let slot = this.#homeSlot(hash)
       while (this.#slots[slot] !== 0) slot = this.#after(slot)
       this.#slots[slot] = ++added
     }
@@ -102,7 +102,7 @@ export class RowTable implements Iterable<Row> {
  * Entries write the rows of each table nearly in order, and those of several tables in turn. So each table is sorted by
  * itself, which takes half the time.
  */
-function sorted(rows: readonly Row[]): readonly KeyedRow[] {
+function sortRows(rows: readonly Row[]): readonly KeyedRow[] {
   const tables = Map.groupBy(
     rows.map((row): KeyedRow => ({ key: row.key, row })),
     ({ key }) => key[0] ?? -1,

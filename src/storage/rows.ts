@@ -64,7 +64,7 @@ export class Row implements StoredRowHash {
     bytes.set(value, payloadAt)
     bytes.set(rest, payloadAt + value.length)
     const mixAt = payloadAt + value.length + rest.length
-    this.mix = mixOf(view, keyAt, payloadAt, mixAt)
+    this.mix = mixRow(view, keyAt, payloadAt, mixAt)
     view.setInt32(mixAt, this.mix)
     this.crc = crc32(part(bytes, keyAt, mixAt + 4)) | 0
     view.setInt32(mixAt + 4, this.crc)
@@ -103,14 +103,14 @@ export class Row implements StoredRowHash {
     for (let i = 0; i < count; i++) target[at + i] = this.#bytes[from + i] ?? 0
   }
 
-  isOf(key: Uint8Array): boolean {
+  hasKey(key: Uint8Array): boolean {
     const from = this.#keyAt
     if (key.length !== this.#payloadAt - from) return false
     return isAt(key, this.#bytes, from)
   }
 
   isSameAs(other: Row): boolean {
-    return this.isOf(other.key)
+    return this.hasKey(other.key)
   }
 }
 
@@ -178,7 +178,7 @@ export const hashAt = (bytes: Uint8Array, at: number): number =>
   0
 
 /** Similar to MurmurHash3: multiplication and rotation, where a CRC uses polynomial division. */
-function mixOf(bytes: DataView, keyAt: number, payloadAt: number, end: number): number {
+function mixRow(bytes: DataView, keyAt: number, payloadAt: number, end: number): number {
   let hash = mixInto(mixInto(0, bytes, keyAt, payloadAt), bytes, payloadAt, end)
   hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
   hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)

@@ -35,7 +35,7 @@ export class Scrub {
   /** Set while a slice is being read. */
   #scan: RowScan | undefined
   /** Changes after `#next` since the scan of the slice was opened. */
-  #meanwhile: Change[] = []
+  #changesDuringScan: Change[] = []
 
   /** Follows the changes of rows until `close`. */
   constructor(storage: Storage, slice: PageLimits = SCRUB_SLICE) {
@@ -72,17 +72,20 @@ export class Scrub {
       if (error !== undefined) return this.#sliceFailed(error, done)
       scan.finish((unread) => {
         if (this.#scan !== scan) return done(undefined, false)
-        const fault = unread ?? this.#look(rows)
+        const fault = unread ?? this.#addSlice(rows)
         if (fault !== undefined) return this.#sliceFailed(fault, done)
         this.#scan = undefined
         const last = rows.at(-1)
         this.#next = more && last !== undefined ? prefixed(last.key, Uint8Array.of(0)) : undefined
-        for (const change of this.#meanwhile.splice(0)) this.#changed(change)
+        for (const change of this.#changesDuringScan.splice(0)) this.#changed(change)
         if (this.#next !== undefined) return done(undefined, false)
         const { hashOfChanges, stateHash } = this.#storage
         const [found, expected] = [this.#found.value, hashOfChanges ?? stateHash]
         if (found === expected) return done(undefined, true)
-        done(this.#mismatch(`some are gone or out of date (hash ${found} instead of ${expected})`), false)
+        done(
+          this.#mismatchError(`some are gone or out of date (hash ${found} instead of ${expected})`),
+          false,
+        )
       })
     })
   }
@@ -91,7 +94,7 @@ export class Scrub {
   #sliceFailed(error: Error, done: (error: Error | undefined, finished: false) => void): void {
     this.#scan?.close()
     this.#scan = undefined
-    this.#meanwhile = []
+    this.#changesDuringScan = []
     done(error instanceof ScanEndedError ? undefined : error, false)
   }
 
@@ -103,7 +106,7 @@ export class Scrub {
   #begin(): void {
     this.#scan?.close()
     this.#scan = undefined
-    this.#meanwhile = []
+    this.#changesDuringScan = []
     this.#next = ALL_ROWS.gte
     this.#found = new StateHash()
   }
@@ -113,17 +116,17 @@ export class Scrub {
     if (this.#next === undefined || Buffer.compare(key, this.#next) < 0) {
       if (before !== undefined) this.#found.subtract(before)
       if (after !== undefined) this.#found.add(after)
-    } else if (this.#scan !== undefined) this.#meanwhile.push(change)
+    } else if (this.#scan !== undefined) this.#changesDuringScan.push(change)
   }
 
   /** Adds the rows of a slice. Returns the first damage found in them. */
-  #look(rows: readonly StoredRow[]): Error | undefined {
-    const changed = new Set(this.#meanwhile.map(({ key }) => keyString(key)))
+  #addSlice(rows: readonly StoredRow[]): Error | undefined {
+    const changed = new Set(this.#changesDuringScan.map(({ key }) => keyString(key)))
     try {
       for (const { key, value } of rows) {
         // A damaged Bloom filter hides a row from a read of this key, but not from a scan.
         if (!changed.has(keyString(key)) && this.#storage.get(key) === undefined)
-          return this.#mismatch('a row is not found under its key')
+          return this.#mismatchError('a row is not found under its key')
         this.#found.add(hashOfRow(key, value))
       }
       return undefined
@@ -132,7 +135,7 @@ export class Scrub {
     }
   }
 
-  #mismatch(what: string): Error {
+  #mismatchError(what: string): Error {
     const { applied } = this.#storage
     return new CorruptionError(
       `Damaged data: the rows at index ${applied.index} are not those that were written: ${what}. ` +

@@ -1,7 +1,7 @@
 // A snapshot that is being sent: the rows of one scan, page by page. The rows of a page are one chunk, or several if
 // they are long (`chunk.ts`).
 
-import { encodePart, encodeRows, partsOf } from './chunk.ts'
+import { countParts, encodePart, encodeRows } from './chunk.ts'
 import { ALL_ROWS, prefixed } from './keys.ts'
 import type { RowScan, SnapshotSource } from './types.ts'
 
@@ -65,7 +65,7 @@ export class ScanSource implements SnapshotSource {
         return done(undefined, undefined)
       }
       const rows = encodeRows(page)
-      const count = partsOf(rows)
+      const count = countParts(rows)
       this.#at = first + count
       this.#long = count === 1 ? undefined : { first, rows }
       for (let at = 1; at < count; at++) this.#begins[first + at] = { gte, part: at }

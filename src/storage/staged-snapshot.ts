@@ -9,7 +9,7 @@ import type { Engine, EngineBatch } from './engine.ts'
 import { StorageInvariantError } from './errors.ts'
 import { hashOfKey } from './key-hash.ts'
 import { rowPrefix, STAGING_KEY } from './keys.ts'
-import { encodeStaging, type Meta, type Staging } from './records.ts'
+import { encodeStaging, type Meta, type StagingRecord } from './records.ts'
 import { putRow, Row, StateHash } from './rows.ts'
 import type { StickyError } from './sticky-error.ts'
 import type { SnapshotSink, SnapshotSource, WriteCallback } from './types.ts'
@@ -19,7 +19,7 @@ export class StagedSnapshot {
   readonly #engine: Engine
   readonly #first: StickyError
   readonly #queue: WriteQueue
-  #staging: Staging | undefined
+  #staging: StagingRecord | undefined
   /** Generations of transfers that were given up. The next batch records them as dead. */
   #abandoned: number[] = []
 
@@ -27,7 +27,7 @@ export class StagedSnapshot {
   #nextGeneration: number
 
   /** `staging`: the record found at the start. */
-  constructor(engine: Engine, first: StickyError, queue: WriteQueue, staging: Staging | undefined) {
+  constructor(engine: Engine, first: StickyError, queue: WriteQueue, staging: StagingRecord | undefined) {
     this.#engine = engine
     this.#first = first
     this.#queue = queue
@@ -54,7 +54,7 @@ export class StagedSnapshot {
   }
 
   /** Returns the complete snapshot of this id. The batch that installs it removes it here. */
-  takeComplete(id: string, batch: EngineBatch): Staging {
+  takeComplete(id: string, batch: EngineBatch): StagingRecord {
     const staging = this.#staging
     if (staging?.id !== id || !staging.complete)
       throw new StorageInvariantError(`snapshot ${id} was to be installed, but does not lie here complete`)
@@ -89,7 +89,7 @@ export class StagedSnapshot {
     this.abandonUpTo(Number.POSITIVE_INFINITY)
     const generation = this.#nextGeneration++
     const { applied, stateHash } = meta
-    const staging: Staging = {
+    const staging: StagingRecord = {
       id,
       from,
       generation,
@@ -109,7 +109,7 @@ export class StagedSnapshot {
    * Stores the rows of a chunk, or the completion, together with the new position of the transfer. `before` must be the
    * newest state.
    */
-  advance(before: Staging, after: Staging, rows: readonly Row[], done: WriteCallback): void {
+  advance(before: StagingRecord, after: StagingRecord, rows: readonly Row[], done: WriteCallback): void {
     if (this.#staging !== before) {
       done(
         this.whyGone(before) ??
@@ -126,7 +126,7 @@ export class StagedSnapshot {
     this.#submit(after, rows, (error) => done(error ?? this.whyGone(after)))
   }
 
-  #submit(staging: Staging, rows: readonly Row[], done: WriteCallback): void {
+  #submit(staging: StagingRecord, rows: readonly Row[], done: WriteCallback): void {
     const batch = this.#engine.batch()
     const fill = (before: Meta): Meta => {
       const meta = this.recordAbandoned(before, batch)
@@ -141,12 +141,12 @@ export class StagedSnapshot {
   }
 
   /** undefined: what has arrived of this snapshot is still here. */
-  whyGone({ id, generation }: Staging): Error | undefined {
+  whyGone({ id, generation }: StagingRecord): Error | undefined {
     if (this.#staging?.generation === generation) return undefined
     return new Error(`the transfer of snapshot ${id} has been given up here`)
   }
 
-  abandonIf(staging: Staging): void {
+  abandonIf(staging: StagingRecord): void {
     if (this.#staging === staging) this.abandonUpTo(Number.POSITIVE_INFINITY)
   }
 }
@@ -154,11 +154,11 @@ export class StagedSnapshot {
 class Sink implements SnapshotSink {
   readonly #staged: StagedSnapshot
   readonly #prefix: Uint8Array
-  #staging: Staging
+  #staging: StagingRecord
   /** Parts of the next rows. They are stored when all have arrived; after a break they come again. */
   #parts: Uint8Array[] = []
 
-  constructor(staged: StagedSnapshot, staging: Staging) {
+  constructor(staged: StagedSnapshot, staging: StagingRecord) {
     this.#staged = staged
     this.#staging = staging
     this.#prefix = rowPrefix(staging.generation)

@@ -18,7 +18,7 @@ import {
   decodeStaging,
   encodeAppliedRecord,
   type Meta,
-  type Staging,
+  type StagingRecord,
 } from './records.ts'
 import type { RowIndex } from './row-index.ts'
 import { RowLoader } from './row-loader.ts'
@@ -92,18 +92,18 @@ export function openStore(
   }
 }
 
-interface Recovered {
+interface StoreRecords {
   readonly meta: Meta
   readonly state: AppliedState
   /** The snapshot that was being received. */
-  readonly staging: Staging | undefined
+  readonly staging: StagingRecord | undefined
 }
 
 /**
  * The records beside log and rows: the newest, and consistent with each other. These are all that a start reads of
  * them. A refused directory stays unchanged.
  */
-function readState(engine: Engine): Recovered {
+function readState(engine: Engine): StoreRecords {
   const sealedMeta = engine.get(META_KEY)
   const sealedApplied = engine.get(APPLIED_KEY)
   if (sealedMeta === undefined) throw new CorruptionError('the meta record is missing')
@@ -127,7 +127,7 @@ function readState(engine: Engine): Recovered {
   return { meta, state, staging: readStaging(engine, meta) }
 }
 
-function readStaging(engine: Engine, { generation, nextGeneration }: Meta): Staging | undefined {
+function readStaging(engine: Engine, { generation, nextGeneration }: Meta): StagingRecord | undefined {
   const sealed = engine.get(STAGING_KEY)
   if (sealed === undefined) return undefined
   const staging = decodeStaging(sealed)
@@ -148,7 +148,7 @@ interface StoreOptions {
   readonly log: DurableLog
   readonly queue: WriteQueue
   readonly state: AppliedState
-  readonly staging: Staging | undefined
+  readonly staging: StagingRecord | undefined
 }
 
 class Store implements Storage {
@@ -161,14 +161,14 @@ class Store implements Storage {
   readonly #log: DurableLog
   readonly #queue: WriteQueue
   readonly #staged: StagedSnapshot
-  readonly #garbage: GenerationCleaner
+  readonly #generationCleaner: GenerationCleaner
   /** Room for rows in one batch. */
   readonly #room: Room
   readonly #overlay: Overlay
   readonly #scans = new Set<OverlayScan>()
   readonly #observers = new Set<RowObserver>()
   readonly #index: RowIndex
-  readonly #foreground = new IoScheduler()
+  readonly #scheduler = new IoScheduler()
   readonly #loader: RowLoader
   #applied: AppliedRecord
   #stateHash: StateHash
@@ -193,7 +193,7 @@ class Store implements Storage {
     this.#room = { bytes: limits.batchBytesMax, items: limits.batchItemsMax }
     this.#overlay = new Overlay(this.#room)
     this.#index = index
-    this.#loader = new RowLoader(engine, first, this.#foreground, index)
+    this.#loader = new RowLoader(engine, first, this.#scheduler, index)
     this.boot = queue.meta.boot
     this.hardState = queue.meta.hardState
     this.#engine = engine
@@ -201,13 +201,13 @@ class Store implements Storage {
     this.#log = log
     this.#queue = queue
     this.#staged = new StagedSnapshot(engine, first, queue, staging)
-    this.#garbage = new GenerationCleaner(engine, first, limits.batchBytesMax)
+    this.#generationCleaner = new GenerationCleaner(engine, first, limits.batchBytesMax)
     this.#applied = state.applied
     this.#appliedSubmitted = state.applied.index
     this.#stateHash = new StateHash(state.stateHash)
     this.#generation = queue.meta.generation
     this.#prefix = rowPrefix(this.#generation)
-    this.#garbage.readAhead(queue.meta.dead)
+    this.#generationCleaner.readAhead(queue.meta.dead)
     this.#loader.readAll(this.#generation, state.applied.index)
   }
 
@@ -410,7 +410,7 @@ class Store implements Storage {
         prefix,
         range,
         this.#first,
-        this.#foreground,
+        this.#scheduler,
         () => this.#scans.delete(opened),
       )
       this.#scans.add(opened)
@@ -440,19 +440,19 @@ class Store implements Storage {
     const { hardState, writes } = batch
     this.#assertNothingForgotten(hardState)
     this.#isWriting = true
-    this.#foreground.begin()
+    this.#scheduler.begin()
     this.#first.guard(() => {
       this.#staged.abandonUpTo(this.#applied.index)
       const installs = writes.some(({ snapshot }) => snapshot !== undefined)
       const rows = installs ? this.#overlay.submitAll() : this.#submitRows(hardState.commit)
       this.#rowsLeft = rows.left
       const pending = this.#engine.batch(rows.batch)
-      const install = this.#installed(writes, pending)
+      const install = this.#takeInstalledSnapshot(writes, pending)
       for (const row of rows.rows) putRow(pending, row)
       const state = install ?? (this.dirty ? rows.state : undefined)
       this.#appliedSubmitted = state?.applied.index ?? this.#appliedSubmitted
       const log = this.#changeLog(batch, this.#appliedSubmitted, pending)
-      const swept = this.#garbage.sweep(pending)
+      const swept = this.#generationCleaner.sweep(pending)
       const fill = (before: Meta, sequence: number): Meta => {
         const meta = this.#staged.recordAbandoned(before, pending)
         if (state !== undefined) pending.put(APPLIED_KEY, encodeAppliedRecord(state, sequence))
@@ -470,9 +470,9 @@ class Store implements Storage {
         log.stored()
         rows.stored()
         if (install !== undefined) this.#switchTo(install)
-        this.#garbage.readAhead(this.#queue.meta.dead)
+        this.#generationCleaner.readAhead(this.#queue.meta.dead)
         done(undefined)
-        this.#foreground.end()
+        this.#scheduler.end()
       })
     })
   }
@@ -480,7 +480,11 @@ class Store implements Storage {
   /** Rows for one batch, as many as it may hold. They come from entries that are committed in this log. */
   #submitRows(commit: LogIndex): Submission {
     const { bytes, items } = this.#room
-    return this.#overlay.submit({ bytes: bytes - this.#garbage.bytes, items }, commit, this.#state())
+    return this.#overlay.submit(
+      { bytes: bytes - this.#generationCleaner.bytes, items },
+      commit,
+      this.#state(),
+    )
   }
 
   /** The newest state that others may see. */
@@ -521,7 +525,7 @@ class Store implements Storage {
   }
 
   /** The newest snapshot that the writes install. */
-  #installed(writes: StorageBatch['writes'], batch: EngineBatch): Staging | undefined {
+  #takeInstalledSnapshot(writes: StorageBatch['writes'], batch: EngineBatch): StagingRecord | undefined {
     const snapshot = writes.findLast((write) => write.snapshot !== undefined)?.snapshot
     if (snapshot === undefined) return undefined
     const staging = this.#staged.takeComplete(snapshot.snapshotId, batch)
@@ -534,7 +538,7 @@ class Store implements Storage {
     return staging
   }
 
-  #switchTo(staging: Staging): void {
+  #switchTo(staging: StagingRecord): void {
     this.#isInstalling = false
     // The snapshot has the changes of an entry that was being applied.
     this.#entryInParts?.abandon()
@@ -599,7 +603,7 @@ class Store implements Storage {
     this.#queue.whenIdle(() => {
       if (this.#first.error !== undefined) return done(this.#first.error)
       this.#loader.close()
-      this.#garbage.close()
+      this.#generationCleaner.close()
       this.#engine.close(done)
     })
   }

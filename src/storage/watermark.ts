@@ -40,7 +40,7 @@ export interface FailedWrite {
 }
 
 /** The content of the side file. */
-export interface Reached {
+export interface WatermarkContent {
   /** The lower bound; undefined when the file is torn. */
   readonly mark: number | undefined
   /** The write that failed after the mark was made, if there was one. */
@@ -64,7 +64,7 @@ export class Watermark {
   }
 
   /** Reads through the open descriptor, so that no other one is needed. */
-  read(): Reached {
+  read(): WatermarkContent {
     const bytes = Buffer.alloc(FILE_BYTES_MAX)
     return decode(bytes.subarray(0, readSync(this.#file, bytes, 0, bytes.length, 0)))
   }
@@ -91,18 +91,19 @@ export function createWatermark(dir: string, sequence: number): void {
 }
 
 /** Throws if the file is missing: it is made with the directory and never deleted. */
-export const readWatermark = (dir: string): Reached => decode(readFileSync(join(dir, WATERMARK_FILE)))
+export const readWatermark = (dir: string): WatermarkContent =>
+  decode(readFileSync(join(dir, WATERMARK_FILE)))
 
-function decode(bytes: Uint8Array): Reached {
-  const [mark] = numbersOf(MAGIC, bytes.subarray(0, MARK_BYTES), 1) ?? []
-  const [from, through] = numbersOf(FAILED_MAGIC, bytes.subarray(MARK_BYTES), 2) ?? []
+function decode(bytes: Uint8Array): WatermarkContent {
+  const [mark] = decodeNumbers(MAGIC, bytes.subarray(0, MARK_BYTES), 1) ?? []
+  const [from, through] = decodeNumbers(FAILED_MAGIC, bytes.subarray(MARK_BYTES), 2) ?? []
   if (mark === undefined || from === undefined || through === undefined || from < mark)
     return { mark, failed: undefined }
   return { mark, failed: { from, through } }
 }
 
 /** The `count` numbers after the magic; undefined if they are torn or missing. */
-function numbersOf(magic: Uint8Array, sealed: Uint8Array, count: number): number[] | undefined {
+function decodeNumbers(magic: Uint8Array, sealed: Uint8Array, count: number): number[] | undefined {
   try {
     const from = readChecksummed(magic, sealed, WATERMARK_FILE)
     from.slice(magic.length)

@@ -11,11 +11,11 @@ import type { WriteCallback } from './types.ts'
  * Completes a batch when it is first in the queue. It may add to the batch, and returns meta for the end of it.
  * `sequence`: the sequence number at which the batch begins.
  */
-export type Fill = (meta: Meta, sequence: number) => Meta
+export type MetaUpdate = (meta: Meta, sequence: number) => Meta
 
 interface Job {
   readonly batch: EngineBatch
-  readonly fill: Fill
+  readonly updateMeta: MetaUpdate
   readonly done: WriteCallback
 }
 
@@ -38,9 +38,9 @@ export class WriteQueue {
     return this.#meta
   }
 
-  submit(batch: EngineBatch, fill: Fill, done: WriteCallback): void {
+  submit(batch: EngineBatch, updateMeta: MetaUpdate, done: WriteCallback): void {
     this.#first.check()
-    this.#waiting.push({ batch, fill, done })
+    this.#waiting.push({ batch, updateMeta, done })
     this.#next()
   }
 
@@ -61,9 +61,9 @@ export class WriteQueue {
     this.#first.guard(() => this.#begin(job))
   }
 
-  #begin({ batch, fill, done }: Job): void {
+  #begin({ batch, updateMeta, done }: Job): void {
     const { sequence } = this.#engine
-    this.#meta = fill(this.#meta, sequence)
+    this.#meta = updateMeta(this.#meta, sequence)
     batch.put(META_KEY, encodeMeta(this.#meta, sequence + batch.operations + 1))
     this.#engine.write(batch, (error) => {
       this.#isWriting = false

@@ -6,7 +6,7 @@ import { type applyEntry, applySteps } from '../../src/kv/apply.ts'
 import { AUTH_KEY, AuthRows, decodeAuthHead, encodeAuthHead } from '../../src/kv/auth/state.ts'
 import { isOfNode } from '../../src/kv/commands.ts'
 import { TOKEN_USERS_MAX } from '../../src/kv/idempotency.ts'
-import { ownerOf } from '../../src/kv/index.ts'
+import { decodeLeaseOwner } from '../../src/kv/index.ts'
 import type { AuthChange, Command, Request } from '../../src/kv/types.ts'
 import { SYSTEM_PRINCIPAL } from '../../src/kv/types.ts'
 import { asRevision, type LeaseId, prefixEnd } from '../../src/operations/forms/index.ts'
@@ -66,9 +66,9 @@ test('each change raises the auth revision, and not the revision of the store', 
   })
   change(store, { kind: 'delete-role', name: 'app' })
   expect(stateOf(store).users.get('bob')?.roles).toEqual(['root'])
-  expect(stateOf(store).rightsOf('bob')?.isAdmin).toBe(true)
+  expect(stateOf(store).findRights('bob')?.isAdmin).toBe(true)
   change(store, { kind: 'delete-user', name: 'bob' })
-  expect(stateOf(store).rightsOf('bob')).toBeUndefined()
+  expect(stateOf(store).findRights('bob')).toBeUndefined()
 })
 
 test('a change is refused if users or roles are missing, or were changed since', () => {
@@ -189,7 +189,7 @@ test('after a change only the changed rows are read again', () => {
     ...['x', 'y'].map((name) => ({ kind: 'put-user', name, passwordHash: 'h', roles }) as const),
   )
   const known = authRowsOf(store)
-  const rightsOf = (user: string) => known.state.rightsOf(user)
+  const rightsOf = (user: string) => known.state.findRights(user)
   const before = rightsOf('x')
   // The row of what they share, a user, and his roles.
   expect(known.rowsRead).toBe(5)
@@ -348,7 +348,7 @@ test('a lease has its owner until it ends', () => {
   const id = '7' as LeaseId
   store.apply(by('bob', { kind: 'grant', id, ttlMs: 1000 }, store))
   const owners = () =>
-    [...store.rows].filter(([key]) => key.startsWith('0a')).map(([, row]) => ownerOf(row).name)
+    [...store.rows].filter(([key]) => key.startsWith('0a')).map(([, row]) => decodeLeaseOwner(row).name)
   expect(owners()).toEqual(['bob'])
   store.apply(by('carl', { ...putOf('a', '1'), lease: { id } }, store))
   store.apply(by('dora', { ...putOf('own', '1'), lease: { ttlMs: 1000 } }, store))

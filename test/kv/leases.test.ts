@@ -6,7 +6,7 @@ import { decodeState, encodeState, initialState } from '../../src/kv/codec/state
 import { MalformedBytesError, UnknownKindError } from '../../src/kv/errors.ts'
 import {
   attachedKey,
-  attachmentsOf,
+  attachmentRange,
   decodeLease,
   leaseKey,
   leaseOfKey,
@@ -45,7 +45,7 @@ describe('the range', () => {
 
   test('of the keys of a lease has them and no others, also of the last id', () => {
     for (const id of IDS) {
-      const found = keysOf(store, TABLE_ATTACHMENTS).filter((key) => within(key, attachmentsOf(id)))
+      const found = keysOf(store, TABLE_ATTACHMENTS).filter((key) => within(key, attachmentRange(id)))
       const names = found.map((key) => Buffer.from(attachedKey(key)).toString()).sort()
       expect(names).toEqual([`${id}a`, `${id}\xff`])
     }

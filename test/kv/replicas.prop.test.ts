@@ -6,7 +6,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { encodeState, initialState } from '../../src/kv/codec/state.ts'
 import { decodeLease, leaseKey } from '../../src/kv/leases.ts'
-import type { Applied, Command, KeyCommand, KvState, Request } from '../../src/kv/types.ts'
+import type { ApplyResult, Command, KeyCommand, KvState, Request } from '../../src/kv/types.ts'
 import type { Condition, Idempotency, KvSettings, LeaseId } from '../../src/operations/forms/index.ts'
 import { CLUSTER_VERSION } from '../../src/operations/forms/settings.ts'
 import type { KvTxn, KvTxnOperation } from '../../src/operations/index.ts'
@@ -239,7 +239,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 )
 
 /** The outcome of each entry on the replica that applied it first. */
-type Heard = Map<number, Applied | undefined>
+type Heard = Map<number, ApplyResult | undefined>
 
 const RAFT_STATE = Uint8Array.of(7)
 
@@ -341,7 +341,7 @@ class Replica {
     this.#running = { storage, applier }
   }
 
-  #told({ index }: Entry, result: Applied | undefined): undefined {
+  #told({ index }: Entry, result: ApplyResult | undefined): undefined {
     // A copy, because the result has views of buffers that are reused.
     const told = structuredClone(result)
     if (this.#heard.has(index)) expect(told).toEqual(this.#heard.get(index))

@@ -8,8 +8,8 @@ import { metadataOfVersion } from '../../src/kv/keys.ts'
 import { LiveVersions } from '../../src/kv/live-versions.ts'
 import { areTooManyKeys } from '../../src/kv/settings.ts'
 import type {
-  Applied,
   Apply,
+  ApplyResult,
   Command,
   FoundRow,
   KeyCommand,
@@ -132,7 +132,7 @@ const recordsOf = (versions: Versions, live: LiveVersions<KeyRow>): KeyRow[] =>
   [...versions.map(([key, row]) => live.take(key, row)), live.end()].filter((record) => record !== undefined)
 
 /** A result with the rows that were written, in order. */
-export interface AppliedHere extends Applied {
+export interface AppliedHere extends ApplyResult {
   readonly changes: readonly RowChange[]
 }
 

@@ -3,7 +3,7 @@
 
 import { describe, expect, test } from 'vitest'
 import { rejectionText } from '../../src/kv/rejections.ts'
-import { placesOf, rangesOf, TXN_OPERATIONS_MAX, txnFault } from '../../src/kv/txn.ts'
+import { TXN_OPERATIONS_MAX, txnFault, txnPlaces, txnRanges } from '../../src/kv/txn.ts'
 import type { Command } from '../../src/kv/types.ts'
 import type { KeyRange, KvSettings, Where } from '../../src/operations/forms/index.ts'
 import { TXN_DEPTH_MAX } from '../../src/operations/forms/transactions.ts'
@@ -225,8 +225,8 @@ test('what a transaction names, and whether it only reads', () => {
     success: [get('g'), nested({ failure: [remove(range)] })],
     failure: [put('p')],
   })
-  expect(placesOf(txn)).toEqual([range, { key: utf8('g') }, range, { key: utf8('p') }])
-  expect(rangesOf(txn)).toEqual([range, range])
+  expect(txnPlaces(txn)).toEqual([range, { key: utf8('g') }, range, { key: utf8('p') }])
+  expect(txnRanges(txn)).toEqual([range, range])
   expect(onlyReads(txnOf({ success: [get('a')], failure: [nested({ success: [get('b')] })] }))).toBe(true)
   for (const change of [put('a'), remove('a'), nested({ failure: [put('a')] })]) {
     expect(onlyReads(txnOf({ success: [get('a'), change] }))).toBe(false)

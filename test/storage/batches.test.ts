@@ -3,7 +3,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { asIndex } from '../../src/raft/types.ts'
-import { cut, endAfter } from '../../src/storage/batches.ts'
+import { endAfter, splitWrite } from '../../src/storage/batches.ts'
 import { runs } from '../runs.ts'
 import { metaOf } from './conformance.ts'
 import { memoryDisk, openDisk } from './replicas.ts'
@@ -30,7 +30,7 @@ describe('a write', () => {
     fc.assert(
       fc.property(sizes, drawn, (drawnSizes, drawnLimits) => {
         const whole = write({ entries: drawnSizes.map(sized) })
-        const parts = cut(whole, drawnLimits)
+        const parts = splitWrite(whole, drawnLimits)
         expect(parts.flatMap((part) => part.entries)).toEqual(whole.entries)
         for (const part of parts) {
           if (part.entries.length === 1) continue

@@ -5,7 +5,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { asIndex } from '../../src/raft/types.ts'
 import { hashOfKey } from '../../src/storage/key-hash.ts'
-import { type Layer, merged, Overlay, type Submission } from '../../src/storage/overlay.ts'
+import { type Layer, mergeLayers, Overlay, type Submission } from '../../src/storage/overlay.ts'
 import type { AppliedState } from '../../src/storage/records.ts'
 import { Row, TRAILER_BYTES } from '../../src/storage/rows.ts'
 import { runs } from '../runs.ts'
@@ -93,9 +93,9 @@ class Model {
         break
       case 'freeze': {
         const frozen = this.#overlay.freeze(() => this.#state())
-        expectSame(merged(frozen), newest(this.#all()).values())
-        for (const [key, row] of newest(this.#all())) expect(get(merged(frozen), key)).toBe(row)
-        expect(get(merged(frozen), 'not there')).toBeUndefined()
+        expectSame(mergeLayers(frozen), newest(this.#all()).values())
+        for (const [key, row] of newest(this.#all())) expect(get(mergeLayers(frozen), key)).toBe(row)
+        expect(get(mergeLayers(frozen), 'not there')).toBeUndefined()
         break
       }
       case 'submit':

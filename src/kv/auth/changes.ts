@@ -23,16 +23,16 @@ import {
 } from './state.ts'
 
 /** In steps: a role may have thousands of users, from each of which its deletion takes it. */
-export function* changeAuth(
+export function* executeAuthChange(
   { change, ifRevision }: Extract<Command, { kind: 'auth' }>,
   { state, rows }: ApplyContext,
 ): Steps<Outcome> {
   const { auth } = state
   if (ifRevision !== undefined && ifRevision !== auth.revision)
     return rejection(state.revision, 'auth-changed', [auth.revision, ifRevision])
-  const known = knownAuthOf(rows)
+  const known = findAuthStateCache(rows)
   const revision = auth.revision + 1
-  const changed = yield* changesOf(known.at(auth.revision), change, revision)
+  const changed = yield* collectChanges(known.at(auth.revision), change, revision)
   if (typeof changed === 'string') return rejection(state.revision, changed)
   const enabled = change.kind === 'enable' || (auth.enabled && change.kind !== 'disable')
   const root = changed.users.has(ROOT) ? changed.users.get(ROOT) : known.state.users.get(ROOT)
@@ -41,7 +41,7 @@ export function* changeAuth(
       ? change.rootHasCertificate
       : known.state.users.get(ROOT)?.passwordHash === undefined
   if (enabled && !isAble(root, hasCertificate)) return rejection(state.revision, 'root-needed')
-  const written = yield* rowsOf(known, changed)
+  const written = yield* encodeChangedRows(known, changed)
   if (written.head.bytes > AUTH_BYTES_MAX) return tooLarge(written.head.bytes, state.revision)
   for (const row of written.rows) {
     rows.write(row)
@@ -54,11 +54,11 @@ export function* changeAuth(
 }
 
 /** The users and roles of a store as apply sees them, for decisions while an entry is applied. */
-export const authStateOf = ({ state, rows }: Pick<ApplyContext, 'state' | 'rows'>): AuthState =>
-  knownAuthOf(rows).at(state.auth.revision)
+export const readAuthState = ({ state, rows }: Pick<ApplyContext, 'state' | 'rows'>): AuthState =>
+  findAuthStateCache(rows).at(state.auth.revision)
 
 /** Users and roles at the auth revision that apply has reached. */
-class KnownAuth extends AuthRows {
+class AuthStateCache extends AuthRows {
   revision = 0
 
   /** Another revision than the last one: a snapshot has replaced the rows. */
@@ -70,15 +70,15 @@ class KnownAuth extends AuthRows {
 }
 
 /** One entry at a time is applied to a store. */
-function knownAuthOf(rows: Rows): KnownAuth {
-  const known = knownAuth.get(rows)
+function findAuthStateCache(rows: Rows): AuthStateCache {
+  const known = authStateCaches.get(rows)
   if (known !== undefined) return known
-  const made = new KnownAuth((rowKey) => rows.read(rowKey, false)?.bytes)
-  knownAuth.set(rows, made)
+  const made = new AuthStateCache((rowKey) => rows.read(rowKey, false)?.bytes)
+  authStateCaches.set(rows, made)
   return made
 }
 
-const knownAuth = new WeakMap<Rows, KnownAuth>()
+const authStateCaches = new WeakMap<Rows, AuthStateCache>()
 
 const tooLarge = (bytes: number, revision: Rejection['revision']): Rejection =>
   rejection(revision, 'auth-too-large', [bytes, AUTH_BYTES_MAX])
@@ -98,7 +98,7 @@ interface Changes {
 }
 
 /** `revision`: of the change. */
-function* changesOf(before: AuthState, change: AuthChange, revision: number): Steps<Changes | Reason> {
+function* collectChanges(before: AuthState, change: AuthChange, revision: number): Steps<Changes | Reason> {
   const users: Changes['users'] = new Map()
   const roles: Changes['roles'] = new Map()
   let { keys } = before
@@ -147,30 +147,30 @@ interface RowsOfChange {
 }
 
 /** The rows of a change, the head if it differs. */
-function* rowsOf(before: AuthRows, { users, roles, keys }: Changes): Steps<RowsOfChange> {
+function* encodeChangedRows(before: AuthRows, { users, roles, keys }: Changes): Steps<RowsOfChange> {
   const { head, state } = before
   let { bytes } = head
   const rows: RowsOfChange['rows'] = []
   for (const [name, user] of users) {
     const old = state.users.get(name)
-    if (old !== undefined) bytes -= sizeOfUser(name, encodeUser(old))
+    if (old !== undefined) bytes -= userSize(name, encodeUser(old))
     const value = user && encodeUser(user)
-    if (value !== undefined) bytes += sizeOfUser(name, value)
+    if (value !== undefined) bytes += userSize(name, value)
     rows.push({ key: userKey(name), value })
     yield
   }
   for (const [name, role] of roles) {
     const old = state.roles.get(name)
-    if (old !== undefined) bytes -= sizeOfRole(name, encodeRole(old), old)
+    if (old !== undefined) bytes -= roleSize(name, encodeRole(old), old)
     const value = role && encodeRole(role)
-    if (role !== undefined && value !== undefined) bytes += sizeOfRole(name, value, role)
+    if (role !== undefined && value !== undefined) bytes += roleSize(name, value, role)
     rows.push({ key: roleKey(name), value })
   }
   const after = {
     keys,
     bytes,
-    users: identified(head.users, users, state.users),
-    roles: named(head.roles, roles, state.roles),
+    users: updateIdentities(head.users, users, state.users),
+    roles: updateNames(head.roles, roles, state.roles),
   }
   const isSame =
     keys === state.keys && bytes === head.bytes && after.users === head.users && after.roles === head.roles
@@ -179,14 +179,13 @@ function* rowsOf(before: AuthRows, { users, roles, keys }: Changes): Steps<RowsO
 }
 
 /** The share of `AUTH_BYTES_MAX` that a user counts. */
-export const sizeOfUser = (name: string, row: Uint8Array): number =>
-  AUTH_ITEM_BYTES + name.length + row.length
+export const userSize = (name: string, row: Uint8Array): number => AUTH_ITEM_BYTES + name.length + row.length
 
-const sizeOfRole = (name: string, row: Uint8Array, { permissions }: AuthRole): number =>
+const roleSize = (name: string, row: Uint8Array, { permissions }: AuthRole): number =>
   AUTH_ITEM_BYTES * (1 + permissions.length) + name.length + row.length
 
 /** The users after a change, in the order of their names. The same list if it neither makes nor removes one. */
-function identified(
+function updateIdentities(
   before: readonly UserIdentity[],
   changes: Changes['users'],
   known: ByName<User>,
@@ -201,7 +200,7 @@ function identified(
 }
 
 /** The names after a change, in order. The same list if it neither adds nor removes one. */
-function named<T>(
+function updateNames<T>(
   names: readonly string[],
   changes: ReadonlyMap<string, T | undefined>,
   before: ByName<T>,

@@ -16,10 +16,10 @@ import {
   prefixEnd,
 } from '../../operations/forms/index.ts'
 import type { ApplyContext } from '../apply-context.ts'
-import { decodeLease, leaseKey, leaseOwnerKey, ownerOf } from '../leases.ts'
+import { decodeLease, decodeLeaseOwner, leaseKey, leaseOwnerKey } from '../leases.ts'
 import { areTooManyKeys } from '../settings.ts'
 import type { Steps } from '../steps.ts'
-import { authStateOf } from './changes.ts'
+import { readAuthState } from './changes.ts'
 import type { Rights } from './rights.ts'
 
 /** Whether the right is there, whatever keys the lease has. */
@@ -83,7 +83,7 @@ export function leasesToDecideOn(
 }
 
 const isMadeAt = (madeAt: number, ownerRow: Uint8Array | undefined): boolean =>
-  ownerRow !== undefined && ownerOf(ownerRow).madeAt === madeAt
+  ownerRow !== undefined && decodeLeaseOwner(ownerRow).madeAt === madeAt
 
 /** A lease has more keys than an entry may read, with the others that the entry names. */
 type Decision = 'met' | 'unmet' | 'too-many-keys'
@@ -98,7 +98,7 @@ export function* meetsLeaseDemands(
   { state, rows }: Pick<ApplyContext, 'state' | 'rows'>,
 ): Steps<Decision> {
   const read: ReadRow = (key) => rows.read(key, false)?.bytes
-  const rights = authStateOf({ state, rows }).rightsOfUser(madeAt)
+  const rights = readAuthState({ state, rows }).rightsOfUser(madeAt)
   if (rights === undefined) return 'unmet'
   if (rights.isRoot) return 'met'
   const toRead = leasesToDecideOn(demands, rights, state.settings, read)

@@ -21,14 +21,15 @@ export class Rights {
 
   constructor(roles: readonly AuthRole[], isRoot = false) {
     this.isRoot = isRoot
-    this.#roles = roles.map(rangesOf)
+    this.#roles = roles.map(findRoleRanges)
     this.isAdmin = isRoot || this.#roles.some(({ isAdmin }) => isAdmin)
   }
 
   /** Whether these are the rights of the same roles, none of which has changed. */
-  isOf(roles: readonly AuthRole[]): boolean {
+  hasRoles(roles: readonly AuthRole[]): boolean {
     return (
-      this.#roles.length === roles.length && roles.every((role, at) => this.#roles[at] === rangesOf(role))
+      this.#roles.length === roles.length &&
+      roles.every((role, at) => this.#roles[at] === findRoleRanges(role))
     )
   }
 
@@ -73,7 +74,7 @@ interface RoleRanges {
   readonly write: readonly KeyRange[]
 }
 
-function rangesOf(role: AuthRole): RoleRanges {
+function findRoleRanges(role: AuthRole): RoleRanges {
   const known = rangesOfRoles.get(role)
   if (known !== undefined) return known
   const { permissions } = role

@@ -75,7 +75,7 @@ export function decodeAuthHead(bytes: Uint8Array): AuthHead {
 }
 
 /** The key of the ids of leases, at the beginning of the row. undefined: there is none yet. */
-export function leaseIdKeyOf(rows: Pick<Rows, 'read'>): Uint8Array | undefined {
+export function readLeaseIdKey(rows: Pick<Rows, 'read'>): Uint8Array | undefined {
   const head = rows.read(AUTH_KEY, true)
   const key = head && new Reader(head.bytes, 'the row of users and roles', MalformedBytesError).bytes()
   return key === undefined || key.length === 0 ? undefined : key
@@ -189,29 +189,29 @@ export class AuthState {
   /** The rights of that user. undefined: there is no such user. */
   rightsOfUser(madeAt: number): Rights | undefined {
     const name = this.#names.get(madeAt)
-    return name === undefined ? undefined : this.rightsOf(name)
+    return name === undefined ? undefined : this.findRights(name)
   }
 
   /**
    * undefined: there is no such user. Users with the same roles have the same object, and keep it until one of these
    * roles is changed.
    */
-  rightsOf(name: string): Rights | undefined {
+  findRights(name: string): Rights | undefined {
     const known = this.#rights.get(name)
     if (known !== undefined) return known
     const user = this.users.get(name)
     if (user === undefined) return undefined
-    const rights = this.#rightsOf(user)
+    const rights = this.#joinRights(user)
     this.#rights.set(name, rights)
     return rights
   }
 
-  #rightsOf({ roles: names }: User): Rights {
+  #joinRights({ roles: names }: User): Rights {
     if (names.includes(ROOT)) return Rights.ROOT
     const id = names.join()
     const roles = names.flatMap((name) => this.roles.get(name) ?? [])
     const known = this.#rightsOfRoles.get(id)
-    if (known?.isOf(roles)) return known
+    if (known?.hasRoles(roles)) return known
     const rights = new Rights(roles)
     if (this.#rightsOfRoles.size >= RIGHTS_KEPT) this.#rightsOfRoles.clear()
     this.#rightsOfRoles.set(id, rights)

@@ -25,7 +25,7 @@ import { assertNever, MalformedBytesError, UnknownKindError } from '../errors.ts
 import { REASONS, rejection } from '../rejections.ts'
 import { readAllSettings, writeSettings } from '../settings.ts'
 import type { Command, KeyCommand, Outcome, OutcomeOfKey } from '../types.ts'
-import { leaseOf } from './rows.ts'
+import { asLeaseId } from './rows.ts'
 
 const CODES = {
   put: 1,
@@ -116,11 +116,11 @@ export function readOutcome(from: Reader, command: Command): Outcome {
       const form = from.uint8()
       if (form === 0 || !('key' in command)) return { kind: 'precondition-failed', revision, current: null }
       const meta = { key: command.key, ...readMeta(from) }
-      const lease = form === WITH_LEASE ? leaseOf(from.bigUint64()) : undefined
+      const lease = form === WITH_LEASE ? asLeaseId(from.bigUint64()) : undefined
       return { kind: 'precondition-failed', revision, current: { ...meta, lease } }
     }
     case CODES.granted:
-      return { kind: 'granted', revision, lease: leaseOf(from.bigUint64()), ttlMs: from.uint64() }
+      return { kind: 'granted', revision, lease: asLeaseId(from.bigUint64()), ttlMs: from.uint64() }
     case CODES.renewed: {
       const ttlsMs = Array.from({ length: from.uint16() }, () => from.uint64() || undefined)
       return { kind: 'renewed', revision, ttlsMs }

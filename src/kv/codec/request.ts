@@ -38,15 +38,15 @@ import {
   type SessionSlot,
 } from '../../operations/forms/index.ts'
 import type { BatchedCommand } from '../../operations/index.ts'
-import { authStateOf } from '../auth/changes.ts'
+import { readAuthState } from '../auth/changes.ts'
 import { readAuthCommand, writeAuthCommand } from '../auth/codec.ts'
 import { leasesToDecideOn } from '../auth/lease-rights.ts'
 import { isSessionSlot } from '../client-sessions.ts'
-import { leaseDemandsOf, roomOf } from '../commands.ts'
+import { commandLeaseDemands, commandRoom } from '../commands.ts'
 import { readTags, writeTags } from '../condition.ts'
 import { assertNever, MalformedBytesError, UnknownKindError } from '../errors.ts'
 import { readSettings, writeSettings } from '../settings.ts'
-import { placesOf } from '../txn.ts'
+import { txnPlaces } from '../txn.ts'
 import type {
   Command,
   CommandDigest,
@@ -58,7 +58,7 @@ import type {
   Rows,
 } from '../types.ts'
 import { FINGERPRINT_BYTES } from '../types.ts'
-import { leaseOf } from './rows.ts'
+import { asLeaseId } from './rows.ts'
 import {
   readLeaseId,
   readPutLease,
@@ -121,7 +121,7 @@ export function placesOfEntry(kind: number, version: number, body: Uint8Array): 
     case 'delete-range':
       return [{ ...command.range, keysMax: undefined }]
     case 'txn':
-      return placesOf(command.txn)
+      return txnPlaces(command.txn)
     case 'settings':
     case 'open-session':
     case 'compact':
@@ -150,7 +150,7 @@ export function leasesOfEntry(
   rows: Rows,
 ): readonly KeysOrLease[] {
   const { leaseDemands, madeAt } = parseRequest(kind, version, body)
-  const rights = authStateOf({ state, rows }).rightsOfUser(madeAt)
+  const rights = readAuthState({ state, rows }).rightsOfUser(madeAt)
   const read = (rowKey: Uint8Array) => rows.read(rowKey, false)?.bytes
   return (leasesToDecideOn(leaseDemands, rights, state.settings, read) ?? []).map((lease) => ({ lease }))
 }
@@ -194,7 +194,7 @@ export function takesNoRoom(kind: number, version: number, body: Uint8Array): bo
 
 const KINDS_THAT_FREE: ReadonlySet<number> = new Set(
   (Object.keys(KINDS) as Command['kind'][])
-    .filter((kind) => roomOf(kind) === 'frees')
+    .filter((kind) => commandRoom(kind) === 'frees')
     .map((kind) => KINDS[kind]),
 )
 
@@ -221,7 +221,7 @@ const NO_FINGERPRINT = new Uint8Array(FINGERPRINT_BYTES)
 
 function writeEnvelope(request: Request, to: Writer): void {
   const { command, idempotency, principal, authRevision, madeAt = 0 } = request
-  const hasDemands = leaseDemandsOf(command).length > 0
+  const hasDemands = commandLeaseDemands(command).length > 0
   const ofAuth = authRevision === undefined ? 0 : HAS_AUTH_REVISION | (hasDemands ? HAS_LEASE_DEMANDS : 0)
   if (idempotency === undefined) to.uint8(ofAuth)
   else if (isSessionSlot(idempotency)) to.uint8(ofAuth | HAS_SESSION)
@@ -352,7 +352,7 @@ export function parseRequest(kind: number, version: number, body: Uint8Array): P
       : undefined
   const print = from.slice(token === undefined && slot === undefined ? 0 : FINGERPRINT_BYTES)
   const command = readCommand(kind, from)
-  const leaseDemands = authRevision === undefined ? NO_LEASES : leaseDemandsOf(command)
+  const leaseDemands = authRevision === undefined ? NO_LEASES : commandLeaseDemands(command)
   if (leaseDemands.length > 0 !== ((flags & HAS_LEASE_DEMANDS) !== 0))
     throw new MalformedBytesError('the flag of demands on leases does not fit the command')
   return { token, since, slot, print, principal, authRevision, madeAt, command, leaseDemands }
@@ -381,7 +381,7 @@ function readPlainCommand(kind: number, from: Reader): Command {
 function readLeaseCommand(kind: number, from: Reader): LeaseCommand {
   if (kind === KINDS.grant) {
     const id = from.bigUint64()
-    return { kind: 'grant', id: id === 0n ? undefined : leaseOf(id), ttlMs: from.uint64() }
+    return { kind: 'grant', id: id === 0n ? undefined : asLeaseId(id), ttlMs: from.uint64() }
   }
   if (kind === KINDS.revoke) return { kind: 'revoke', id: readLeaseId(from) }
   const length = from.uint16()

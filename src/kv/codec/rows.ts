@@ -50,7 +50,7 @@ export const versionRange = ({ start, end }: KeyRange): { gte: Uint8Array; lt: U
   lt: end === undefined ? Uint8Array.of(TABLE_VERSIONS + 1) : escaped(end, 0),
 })
 
-export const leaseOf = (id: bigint): LeaseId => `${id}` as LeaseId
+export const asLeaseId = (id: bigint): LeaseId => `${id}` as LeaseId
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Versions of keys
@@ -67,15 +67,16 @@ export interface VersionName {
 }
 
 /** The key of the row of a version that has a value. */
-export const versionKey = (key: Uint8Array, revision: Revision): Uint8Array => rowKeyOf(key, revision, 0)
+export const versionKey = (key: Uint8Array, revision: Revision): Uint8Array => encodeRowKey(key, revision, 0)
 
 /** The key of the row of a deletion. */
-export const tombstoneKey = (key: Uint8Array, revision: Revision): Uint8Array => rowKeyOf(key, revision, 1)
+export const tombstoneKey = (key: Uint8Array, revision: Revision): Uint8Array =>
+  encodeRowKey(key, revision, 1)
 
 /** Half of the number at the end of the key of a row, in its first four bytes and the bits of the others. */
 const HALF = 2 ** 31
 
-function rowKeyOf(key: Uint8Array, revision: Revision, tombstone: 0 | 1): Uint8Array {
+function encodeRowKey(key: Uint8Array, revision: Revision, tombstone: 0 | 1): Uint8Array {
   const bytes = escaped(key, 9)
   // The byte before, the end of the user's key, is 0.
   const at = bytes.length - 8
@@ -183,7 +184,7 @@ export function decodeVersion(
   from.uint8()
   const createRevision = asRevision(from.uint64())
   const version = from.uint64()
-  const lease = flags & LEASED ? leaseOf(from.bigUint64()) : undefined
+  const lease = flags & LEASED ? asLeaseId(from.bigUint64()) : undefined
   const by = flags & HAS_WRITER ? from.ascii(from.uint8()) : undefined
   const record = { key, createRevision, modRevision, version, lease, value: from.rest() }
   return by === undefined ? record : { ...record, by }

@@ -17,7 +17,7 @@ import type { KeyRange, LeaseId, PutLease, Where } from '../../operations/forms/
 import { TXN_DEPTH_MAX } from '../../operations/forms/transactions.ts'
 import type { KvComparison, KvTxn, KvTxnOperation } from '../../operations/index.ts'
 import { assertNever, MalformedBytesError, UnknownKindError } from '../errors.ts'
-import { leaseOf } from './rows.ts'
+import { asLeaseId } from './rows.ts'
 
 const KEY = 0
 const RANGE = 1
@@ -105,7 +105,7 @@ export function readPutLease(from: Reader, hasLease: boolean, hasTtl: boolean): 
 export function readLeaseId(from: Reader): LeaseId {
   const id = from.bigUint64()
   if (id === 0n) throw new MalformedBytesError('0 is the id of no lease')
-  return leaseOf(id)
+  return asLeaseId(id)
 }
 
 export function writeWhere(where: Where, to: Writer): void {
@@ -149,7 +149,7 @@ function readComparison(from: Reader): KvComparison {
   if (target === 'value') return { where, op, target, to: from.bytes() }
   if (target !== 'lease') return { where, op, target, to: from.uint64() }
   const lease = from.bigUint64()
-  return { where, op, target, to: lease === 0n ? undefined : leaseOf(lease) }
+  return { where, op, target, to: lease === 0n ? undefined : asLeaseId(lease) }
 }
 
 function readOperation(from: Reader, depth: number): KvTxnOperation {

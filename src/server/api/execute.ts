@@ -430,7 +430,7 @@ function rightToWatch(node: KvNode, call: Call): NonNullable<PermittedWatch['rig
   const name = call.permit?.principal.user ?? ''
   const now = () => {
     const { enabled, state } = node.auth
-    return { enabled, user: state.users.get(name), rights: state.rightsOf(name) }
+    return { enabled, user: state.users.get(name), rights: state.findRights(name) }
   }
   let decided = now()
   return () => {

@@ -174,7 +174,7 @@ export function refusalNow({ auth }: Pick<KvNode, 'auth'>, { permit }: Call): Ap
   if (permit === undefined) return unidentified()
   const { principal, demands } = permit
   if (demands.length === 0) return undefined
-  const rights = auth.state.rightsOf(principal.user)
+  const rights = auth.state.findRights(principal.user)
   if (rights === undefined)
     return new ApiError('unauthenticated', `there is no user ${JSON.stringify(principal.user)}`)
   if (principal.epoch !== undefined && auth.state.users.get(principal.user)?.epoch !== principal.epoch)

@@ -1,6 +1,6 @@
 // Proposes the change of a call, and decides again whether it is permitted when rights were changed meanwhile.
 
-import { type Command, type Outcome, outcomeKindOf } from '../../kv/index.ts'
+import { type Command, commandOutcomeKind, type Outcome } from '../../kv/index.ts'
 import type { Idempotency } from '../../operations/forms/index.ts'
 import type { Result } from '../node/result.ts'
 import type { Api } from './api.ts'
@@ -63,7 +63,7 @@ function resultOf(api: ProposingApi, command: Command, result: Proposed): ApiRes
   const { outcome, replayed } = result.value
   if (outcome.kind === 'refused' || outcome.kind === 'precondition-failed')
     return errorOfOutcome(outcome, { replayed })
-  if (outcome.kind !== outcomeKindOf(command))
+  if (outcome.kind !== commandOutcomeKind(command))
     return api.errorOf(new Error(`the outcome of another command: ${outcome.kind}`), 'unknown')
   return command.kind === 'txn'
     ? { kind: 'applied', outcome, replayed, txn: command.txn }

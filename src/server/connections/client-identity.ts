@@ -63,7 +63,7 @@ export class ClientIdentity {
   /** Whether rights are not checked, or this is a user. */
   isUser(principal: Principal | undefined): boolean {
     const { enabled, state } = this.#api.node.auth
-    return !enabled || (principal !== undefined && state.rightsOf(principal.user) !== undefined)
+    return !enabled || (principal !== undefined && state.findRights(principal.user) !== undefined)
   }
 
   /** Whether rights are not checked, and of this client only probes of the health are served. */

@@ -363,7 +363,7 @@ export class MuxConnection implements WatchConnection, WaitingClient {
   /** Whether its user still exists. */
   get #isOfUser(): boolean {
     const { state } = this.#options.api.node.auth
-    return this.principal !== undefined && state.rightsOf(this.principal.user) !== undefined
+    return this.principal !== undefined && state.findRights(this.principal.user) !== undefined
   }
 
   /** A client that does not take its answers is not read. */

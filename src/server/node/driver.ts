@@ -3,7 +3,7 @@
 // they cause in each other (node-events.ts), and is the node to those who serve clients (kv-node.ts). It contains no
 // Raft and no I/O: it reaches the world through a clock, a network and a storage, whose completions are callbacks.
 
-import type { Applied, KvState, Steps } from '../../kv/index.ts'
+import type { ApplyResult, KvState, Steps } from '../../kv/index.ts'
 import type { KeyRow, LeaseId, ReadGrant, Revision } from '../../operations/forms/index.ts'
 import type {
   Configuration,
@@ -578,7 +578,7 @@ export class Driver implements KvNode {
     this.#endIfRemoved()
   }
 
-  #entryApplied({ index }: Entry, result: Applied | undefined): Steps<void> | undefined {
+  #entryApplied({ index }: Entry, result: ApplyResult | undefined): Steps<void> | undefined {
     const steps = result && this.#watches.applied(result.state)
     if (!this.#traces.isEmpty) this.#traces.applied(index, this.revision)
     this.#proposer.tracker.applied(index, result)

@@ -1,7 +1,7 @@
 // Events of the parts of a node. A part gets the parts that it uses by its constructor. Its effects on parts that are
 // made after it, and on the core, go through `NodeEvents` to the driver.
 
-import type { Applied, Steps } from '../../kv/index.ts'
+import type { ApplyResult, Steps } from '../../kv/index.ts'
 import type { Entry, Input, LogIndex, WriteNumber } from '../../raft/types.ts'
 import type { NodeEnd } from '../options.ts'
 
@@ -32,7 +32,7 @@ export interface NodeEvents {
   /** The core has applied an entry of its own, which may have changed its configuration. */
   configurationApplied(): void
   /** An entry is applied. The returned steps, if any, are taken before the next entry. */
-  entryApplied(entry: Entry, result: Applied | undefined): Steps<void> | undefined
+  entryApplied(entry: Entry, result: ApplyResult | undefined): Steps<void> | undefined
   /** An entry writes the row of a lease. The bytes are valid until the call returns. undefined: the row is deleted. */
   leaseChanged(rowKey: Uint8Array, row: Uint8Array | undefined, clusterTimeMs: number): void
   /** An entry has written this row of users and roles. Called when others see it. */

@@ -24,7 +24,7 @@ export type Piece = readonly [first: Uint8Array, last: Uint8Array]
  */
 export function nextPiece(sstables: string, after: Uint8Array, pieceBytes: number): Piece | undefined {
   const from = prefixed(after, Uint8Array.of(0))
-  const tables = tablesOf(sstables).filter(({ largest }) => Buffer.compare(largest, from) >= 0)
+  const tables = parseTables(sstables).filter(({ largest }) => Buffer.compare(largest, from) >= 0)
   const deepest = tables.reduce((level, table) => Math.max(level, table.level), 1)
   const upper = tables.filter(({ level }) => level < deepest)
   if (upper.length === 0) return undefined
@@ -46,19 +46,21 @@ const later = (a: Uint8Array, b: Uint8Array): Uint8Array => (Buffer.compare(a, b
 const TABLE = /^ [0-9]+:([0-9]+)\['(.*)' @ [0-9]+ : [01] \.\. '(.*)' @ [0-9]+ : [01]\]$/
 
 /** In LevelDB's order: by level, and within a level by key. */
-function tablesOf(sstables: string): Table[] {
+function parseTables(sstables: string): Table[] {
   let level = 0
   return sstables.split('\n').flatMap((line) => {
     level = Number(/^--- level ([0-9]+) ---$/.exec(line)?.[1] ?? level)
     const table = TABLE.exec(line)
     if (table === null) return []
     const [, bytes, smallest = '', largest = ''] = table
-    return [{ level, bytes: Number(bytes), smallest: keyOf(smallest), largest: keyOf(largest) }]
+    return [
+      { level, bytes: Number(bytes), smallest: parsePrintedKey(smallest), largest: parsePrintedKey(largest) },
+    ]
   })
 }
 
 /** LevelDB prints unprintable bytes as `\x00`. */
-const keyOf = (printed: string): Uint8Array =>
+const parsePrintedKey = (printed: string): Uint8Array =>
   Buffer.from(
     printed.replace(/\\x([0-9a-f]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16))),
     'latin1',

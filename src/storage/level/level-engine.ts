@@ -16,9 +16,9 @@ import { join, resolve } from 'node:path'
 import { type ChainedBatch, Level } from 'level'
 import { asError, hasErrorCode } from '../../system/errors.ts'
 import type { Engine, EngineBatch, Pair, Scan, ScanRange } from '../engine.ts'
-import { causeOf } from '../errors.ts'
+import { unwrapCause } from '../errors.ts'
 import { isLockedInProcess } from '../open-files.ts'
-import { quarantine, quarantineOf } from '../quarantine.ts'
+import { quarantine, readQuarantine } from '../quarantine.ts'
 import type { Watermark } from '../watermark.ts'
 import { nextPiece, PIECE_BYTES } from './compaction.ts'
 import type { Extent } from './verify.ts'
@@ -61,7 +61,7 @@ export const LOCK_HELD = 'LEVEL_LOCKED'
 
 /** Never creates a database: if CURRENT were missing, LevelDB would make a new one and delete every table. */
 export async function openDatabase(dir: string, limits: LevelLimits): Promise<Database> {
-  return opened(dir, { ...limits, createIfMissing: false, errorIfExists: false })
+  return openUnlocked(dir, { ...limits, createIfMissing: false, errorIfExists: false })
 }
 
 interface OpenMode {
@@ -70,7 +70,7 @@ interface OpenMode {
 }
 
 export async function createDatabase(dir: string, limits: LevelLimits): Promise<Database> {
-  return opened(dir, { ...limits, createIfMissing: true, errorIfExists: true })
+  return openUnlocked(dir, { ...limits, createIfMissing: true, errorIfExists: true })
 }
 
 /**
@@ -79,14 +79,14 @@ export async function createDatabase(dir: string, limits: LevelLimits): Promise<
  */
 const openHere = new Set<string>()
 
-function lockOf(dir: string): Stats {
+function ensureLockFile(dir: string): Stats {
   const lock = join(dir, 'LOCK')
   if (!existsSync(lock)) closeSync(openSync(lock, 'a'))
   return statSync(lock)
 }
 
-async function opened(dir: string, options: LevelLimits & OpenMode): Promise<Database> {
-  const lock = lockOf(dir)
+async function openUnlocked(dir: string, options: LevelLimits & OpenMode): Promise<Database> {
+  const lock = ensureLockFile(dir)
   // No other file has the same device and inode while this one is open. A directory's could belong to another one that
   // was made after the first was deleted.
   const place = `${lock.dev}:${lock.ino}`
@@ -158,7 +158,7 @@ function deleteQuietly(dir: string): void {
  * other process holds the lock.
  */
 export const isLockHeld = (error: unknown): boolean =>
-  hasErrorCode(causeOf(error), LOCK_HELD) && !NO_LOCKS.test(causeOf(error).message)
+  hasErrorCode(unwrapCause(error), LOCK_HELD) && !NO_LOCKS.test(unwrapCause(error).message)
 
 const NO_LOCKS = /: (No locks available|Operation not supported|Function not implemented)$/
 
@@ -268,7 +268,7 @@ export class LevelEngine implements Engine {
   }
 
   get quarantined(): string | undefined {
-    return quarantineOf(this.#dir)
+    return readQuarantine(this.#dir)
   }
   quarantine(why: string): void {
     quarantine(this.#dir, why)

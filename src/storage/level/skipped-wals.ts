@@ -21,7 +21,7 @@ export class SkippedError extends Error {}
 export function assertRecovered(dir: string, wals: Wals): void {
   const lines = readLog(dir).split('\n')
   const ignored = lines.find((line) => /ignoring error.*IO error/i.test(line))
-  const skipped = [...wals.keys()].find((name) => !lines.some((line) => line.endsWith(recovering(name))))
+  const skipped = [...wals.keys()].find((name) => !lines.some((line) => line.endsWith(recoveryLine(name))))
   if (ignored !== undefined || skipped !== undefined)
     throw new SkippedError(
       `LevelDB did not read ${skipped ?? 'a WAL to its end'} (${ignored ?? 'its LOG gives no reason'})`,
@@ -45,7 +45,7 @@ function readLog(dir: string): string {
   }
 }
 
-const recovering = (wal: string): string => `Recovering log #${numberOf(wal)}`
+const recoveryLine = (wal: string): string => `Recovering log #${parseWalNumber(wal)}`
 
 /**
  * Restores the WALs durably. LevelDB must still be open: its lock excludes other processes, which would write into the
@@ -53,14 +53,14 @@ const recovering = (wal: string): string => `Recovering log #${numberOf(wal)}`
  * empty when it is closed. The first WAL replaces that one, under the number from which MANIFEST makes LevelDB
  * recover. The tables may have changed.
  */
-export function putBack(dir: string, wals: Wals): void {
+export function restoreWals(dir: string, wals: Wals): void {
   const newest = Math.max(
     ...readdirSync(dir)
       .filter((name) => name.endsWith('.log'))
-      .map(numberOf),
+      .map(parseWalNumber),
   )
   for (const [at, content] of [...wals.values()].entries())
     writeFileAtomically(join(dir, `${String(newest + at).padStart(6, '0')}.log`), content)
 }
 
-const numberOf = (name: string): number => Number.parseInt(name, 10)
+const parseWalNumber = (name: string): number => Number.parseInt(name, 10)

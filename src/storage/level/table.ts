@@ -20,7 +20,7 @@ const FILTER_NAME = 'filter.leveldb.BuiltinBloomFilter2'
 export function tableFault(path: string, bytes: number, readsData = false): string | undefined {
   const file = openSync(path, 'r')
   try {
-    return faultOf(
+    return findFault(
       (from, to) => {
         const content = Buffer.alloc(to - from)
         return content.subarray(0, readSync(file, content, 0, content.length, from))
@@ -38,10 +38,13 @@ interface BlockHandle {
   readonly size: number
 }
 
-const placeOf = (reader: VarintReader): BlockHandle => ({ at: reader.varint(), size: reader.varint() })
-const endOf = ({ at, size }: BlockHandle): number => at + size + TRAILER_BYTES
+const readBlockHandle = (reader: VarintReader): BlockHandle => ({
+  at: reader.varint(),
+  size: reader.varint(),
+})
+const blockEnd = ({ at, size }: BlockHandle): number => at + size + TRAILER_BYTES
 
-function faultOf(
+function findFault(
   read: (from: number, to: number) => Buffer,
   bytes: number,
   readsData: boolean,
@@ -49,34 +52,34 @@ function faultOf(
   if (bytes < FOOTER_BYTES) return 'it is no table'
   const footer = read(bytes - FOOTER_BYTES, bytes)
   const places = new VarintReader(footer)
-  const [metaindex, index] = [placeOf(places), placeOf(places)]
+  const [metaindex, index] = [readBlockHandle(places), readBlockHandle(places)]
   // The blocks follow each other without gaps, so a damaged place cannot point to another block that is intact.
   if (
     !footer.subarray(-MAGIC.length).equals(MAGIC) ||
-    endOf(metaindex) !== index.at ||
-    endOf(index) !== bytes - FOOTER_BYTES
+    blockEnd(metaindex) !== index.at ||
+    blockEnd(index) !== bytes - FOOTER_BYTES
   )
     return 'its footer is damaged'
   const names = blockAt(read, metaindex)
   if (names === undefined) return 'its metaindex is damaged'
   const entries = blockAt(read, index)
   if (entries === undefined) return 'its index is damaged'
-  const filter = filterOf(names)
-  if (filter === undefined || endOf(filter) !== metaindex.at || blockAt(read, filter) === undefined)
+  const filter = findFilterBlock(names)
+  if (filter === undefined || blockEnd(filter) !== metaindex.at || blockAt(read, filter) === undefined)
     return 'its filter is damaged'
   if (!readsData) return undefined
-  const damaged = dataBlocksIn(entries).find((place) => blockAt(read, place) === undefined)
+  const damaged = decodeDataBlockHandles(entries).find((place) => blockAt(read, place) === undefined)
   return damaged && `its data block at byte ${damaged.at} is damaged`
 }
 
 function blockAt(read: (from: number, to: number) => Buffer, place: BlockHandle): Buffer | undefined {
-  const whole = read(place.at, endOf(place))
+  const whole = read(place.at, blockEnd(place))
   const checked = place.size + 1
   return crc32c(whole, 0, checked) === storedCrc(whole, checked) ? whole.subarray(0, place.size) : undefined
 }
 
 /** The entries are like that of the metaindex. Restart points (4 each) and their number follow. */
-function dataBlocksIn(index: Buffer): readonly BlockHandle[] {
+function decodeDataBlockHandles(index: Buffer): readonly BlockHandle[] {
   const restarts = index.readUInt32LE(index.length - 4)
   const entries = new VarintReader(index.subarray(0, index.length - 4 - 4 * restarts))
   const places: BlockHandle[] = []
@@ -85,17 +88,17 @@ function dataBlocksIn(index: Buffer): readonly BlockHandle[] {
     const keyBytes = entries.varint()
     const placeBytes = entries.varint()
     entries.take(keyBytes)
-    places.push(placeOf(new VarintReader(entries.take(placeBytes))))
+    places.push(readBlockHandle(new VarintReader(entries.take(placeBytes))))
   }
   return places
 }
 
 /** The only entry of the metaindex: no bytes shared with an earlier key, then lengths of key and value, key, value. */
-function filterOf(metaindex: Buffer): BlockHandle | undefined {
+function findFilterBlock(metaindex: Buffer): BlockHandle | undefined {
   const entry = new VarintReader(metaindex)
   entry.varint()
   const keyBytes = entry.varint()
   entry.varint()
   if (Buffer.from(entry.take(keyBytes)).toString('latin1') !== FILTER_NAME) return undefined
-  return placeOf(entry)
+  return readBlockHandle(entry)
 }

@@ -16,7 +16,7 @@
 
 import { closeSync, fstatSync, openSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import type { FailedWrite, Reached } from '../watermark.ts'
+import type { FailedWrite, WatermarkContent } from '../watermark.ts'
 import { type LogFile, readLogFile } from './log-file.ts'
 import { Manifest } from './manifest.ts'
 import type { Wals } from './skipped-wals.ts'
@@ -33,7 +33,7 @@ export class Damage extends Error {
 }
 
 export interface VerifyOptions {
-  readonly reached: Reached
+  readonly reached: WatermarkContent
   readonly discardSuspectTail: boolean
 }
 
@@ -45,7 +45,7 @@ export interface Extent {
   readonly heldTo: number
 }
 
-export interface Verified extends Extent {
+export interface VerifiedDatabase extends Extent {
   /** The WALs that LevelDB must recover. */
   readonly wals: Wals
 }
@@ -60,18 +60,21 @@ const WAL_RECORD_HEADER_BYTES = 12
 const SEQUENCES_AHEAD_MAX = 2 ** 32
 
 /** Throws `Damage`. */
-export function verifyDatabase(dir: string, { reached, discardSuspectTail }: VerifyOptions): Verified {
+export function verifyDatabase(
+  dir: string,
+  { reached, discardSuspectTail }: VerifyOptions,
+): VerifiedDatabase {
   const names = readdirSync(dir)
   const manifestName = readCurrent(dir, names)
   const manifest = readManifest(dir, manifestName)
-  checkTables(dir, manifest)
+  checkManifestTables(dir, manifest)
   const { lastSequence } = manifest
-  const counted = countedBy(lastSequence, reached.failed)
+  const counted = findCountedWrite(lastSequence, reached.failed)
   const wals = readWals(dir, names, manifestName, manifest)
   const end = walkLogs(wals, manifestName, manifest, counted, discardSuspectTail) ?? lastSequence
   if (reached.mark !== undefined && end < reached.mark)
     throw new Damage(
-      `${walsNamed(names).at(-1)?.name ?? 'the newest .log file'} or another WAL`,
+      `${parseWalNames(names).at(-1)?.name ?? 'the newest .log file'} or another WAL`,
       `acknowledged writes are missing: the database ends at sequence number ${end}, ` +
         `but ${reached.mark} had been reached (a WAL was emptied, deleted or cut off)`,
     )
@@ -81,7 +84,7 @@ export function verifyDatabase(dir: string, { reached, discardSuspectTail }: Ver
 }
 
 /** The failed write, when MANIFEST counts it and nothing else after the acknowledged batches. */
-const countedBy = (lastSequence: number, failed: FailedWrite | undefined): FailedWrite | undefined =>
+const findCountedWrite = (lastSequence: number, failed: FailedWrite | undefined): FailedWrite | undefined =>
   failed !== undefined && lastSequence > failed.from && lastSequence <= failed.through ? failed : undefined
 
 function readCurrent(dir: string, names: readonly string[]): string {
@@ -103,7 +106,7 @@ interface Position {
 
 function readManifest(dir: string, name: string): Position {
   const manifest = new Manifest()
-  const end = inPieces(join(dir, name), (file) =>
+  const end = readInPieces(join(dir, name), (file) =>
     readLogFile(
       file,
       (edit) => manifest.add(edit),
@@ -134,7 +137,7 @@ export const manifestSequence = (dir: string): number =>
  * LevelDB appends to MANIFEST until the next start, some hundred bytes for each MiB written. After months it may be
  * larger than what Node can read at once.
  */
-function inPieces<T>(path: string, read: (file: LogFile) => T): T {
+function readInPieces<T>(path: string, read: (file: LogFile) => T): T {
   const file = openSync(path, 'r')
   try {
     const piece = (from: number, to: number): Uint8Array => {
@@ -151,9 +154,9 @@ function inPieces<T>(path: string, read: (file: LogFile) => T): T {
 
 /** Checks the tables with all their data blocks, which reads the whole database. Throws `Damage`. */
 export const verifyTables = (dir: string): void =>
-  checkTables(dir, readManifest(dir, readCurrent(dir, readdirSync(dir))), true)
+  checkManifestTables(dir, readManifest(dir, readCurrent(dir, readdirSync(dir))), true)
 
-function checkTables(dir: string, { manifest }: Position, readsData = false): void {
+function checkManifestTables(dir: string, { manifest }: Position, readsData = false): void {
   for (const { number, bytes } of manifest.tables) {
     const name = `${String(number).padStart(6, '0')}.ldb`
     const size = statSync(join(dir, name), { throwIfNoEntry: false })?.size
@@ -169,7 +172,7 @@ interface Wal {
   readonly number: number
 }
 
-const walsNamed = (names: readonly string[]): Wal[] =>
+const parseWalNames = (names: readonly string[]): Wal[] =>
   names
     .filter((name) => /^[0-9]+\.log$/.test(name))
     .map((name) => ({ name, number: Number.parseInt(name, 10) }))
@@ -182,7 +185,7 @@ function readWals(
   manifestName: string,
   { oldestLog, prevLog }: Position,
 ): Wals {
-  const wals = walsNamed(names).filter(({ number }) => number >= oldestLog || number === prevLog)
+  const wals = parseWalNames(names).filter(({ number }) => number >= oldestLog || number === prevLog)
   if (!wals.some(({ number }) => number === oldestLog))
     throw new Damage(
       `${String(oldestLog).padStart(6, '0')}.log`,

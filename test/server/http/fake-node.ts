@@ -4,7 +4,7 @@ import {
   applyEntry,
   areTooManyKeys,
   attachedKey,
-  attachmentsOf,
+  attachmentRange,
   encodeRequest,
   encodeState,
   initialState,
@@ -457,7 +457,7 @@ export class FakeNode implements KvNode {
         return isTooMuch ? undefined : keys.get(named)
       },
       attached: (lease) =>
-        this.#rows.in(attachmentsOf(lease)).map(({ key }) => new Uint8Array(attachedKey(key))),
+        this.#rows.in(attachmentRange(lease)).map(({ key }) => new Uint8Array(attachedKey(key))),
       write: ({ key, value, rest = new Uint8Array() }) => {
         if (key[0] === TABLE_AUTH) this.#auth.rowChanged(key)
         if (value === undefined) {

@@ -3,7 +3,7 @@
 
 import { expect, onTestFinished, test } from 'vitest'
 import { TOMBSTONE_ROW, tombstoneKey } from '../../../src/kv/codec/rows.ts'
-import { type Applied, type Command, encodeState, initialState } from '../../../src/kv/index.ts'
+import { type ApplyResult, type Command, encodeState, initialState } from '../../../src/kv/index.ts'
 import type { KeyRange, Revision } from '../../../src/operations/forms/index.ts'
 import { asIndex, asTerm } from '../../../src/raft/types.ts'
 import type { Applier } from '../../../src/server/node/apply/applier.ts'
@@ -19,7 +19,7 @@ import { applierOn, entryOf } from './applying.ts'
 class Node {
   readonly storage: Storage
   readonly #applier: Applier
-  readonly #outcomes: (Applied['outcome'] | undefined)[] = []
+  readonly #outcomes: (ApplyResult['outcome'] | undefined)[] = []
   #index = 1
   /** Rows that scans have read, and their reads and seeks. */
   rows = 0
@@ -65,7 +65,7 @@ class Node {
     }
   }
 
-  async write(...commands: readonly Command[]): Promise<Applied['outcome'] | undefined> {
+  async write(...commands: readonly Command[]): Promise<ApplyResult['outcome'] | undefined> {
     this.#applier.push(commands.map((command) => entryOf(++this.#index, ask(command))))
     while (this.#applier.queued > 0) {
       this.#applier.run(() => false)

@@ -5,7 +5,7 @@ import { stream } from '../../../jepsen-lite/workload/random.ts'
 import { versionKey } from '../../../src/kv/codec/rows.ts'
 import { UnknownKindError } from '../../../src/kv/errors.ts'
 import {
-  type Applied,
+  type ApplyResult,
   type Command,
   encodeState,
   initialState,
@@ -32,7 +32,7 @@ class Applying {
   readonly storage: Storage
   readonly applier: Applier
   readonly #reads: Read[]
-  readonly outcomes: (Applied['outcome'] | undefined)[] = []
+  readonly outcomes: (ApplyResult['outcome'] | undefined)[] = []
   readonly failures: Error[] = []
   /** The number of reports that an entry can be applied. */
   told = 0

@@ -20,11 +20,11 @@ const hook = vi.hoisted(() => ({ before: () => {}, after: async (_db: Opened) =>
 
 vi.mock(import('../../../src/storage/level/skipped-wals.ts'), async (original) => {
   const recovery = await original()
-  const putBack: typeof recovery.putBack = (dir, wals) => {
+  const restoreWals: typeof recovery.restoreWals = (dir, wals) => {
     hook.puttingBack()
-    recovery.putBack(dir, wals)
+    recovery.restoreWals(dir, wals)
   }
-  return { ...recovery, putBack }
+  return { ...recovery, restoreWals }
 })
 
 vi.mock(import('../../../src/storage/level/level-engine.ts'), async (original) => {

@@ -1,7 +1,7 @@
 // Applies committed entries one after another. Each entry sees the rows as the entries before it left them.
 
 import {
-  type Applied,
+  type ApplyResult,
   applyEntry,
   applySteps,
   decodeState,
@@ -55,7 +55,7 @@ export interface ApplierEvents {
   /** Called for an entry of the core: the core applies it. Returns the core's state after it, encoded. */
   coreEntryApplied(entry: Entry): Uint8Array
   /** The entry is applied. The returned steps, if any, are taken before the next entry. */
-  readonly applied: (entry: Entry, result: Applied | undefined) => Steps<void> | undefined
+  readonly applied: (entry: Entry, result: ApplyResult | undefined) => Steps<void> | undefined
   /** An entry writes the row of a lease. The bytes are valid until the call returns. undefined: the row is deleted. */
   readonly leaseChanged: (rowKey: Uint8Array, row: Uint8Array | undefined, clusterTimeMs: number) => void
   /** An entry has written this row of users and roles. Called when others see it. */
@@ -277,7 +277,7 @@ export class Applier {
     return [frameKind(frame), frameVersion(frame), frameBody(frame), timeMs, this.state, this.#rows]
   }
 
-  #end(entry: Entry, result: Applied): Steps<void> | undefined {
+  #end(entry: Entry, result: ApplyResult): Steps<void> | undefined {
     if (this.#reads.isRead) this.#reads.clear()
     this.index = entry.index
     this.state = result.state

@@ -1,7 +1,7 @@
 // The loop that applies committed entries. One run takes at most `applySliceMs`, so that heartbeats and reads do not
 // wait.
 
-import type { Applied, KvState, Steps } from '../../../kv/index.ts'
+import type { ApplyResult, KvState, Steps } from '../../../kv/index.ts'
 import {
   type Entry,
   encodeAppliedState,
@@ -132,7 +132,7 @@ export class ApplyLoop implements ApplierEvents {
     return raftState
   }
 
-  applied(entry: Entry, result: Applied | undefined): Steps<void> | undefined {
+  applied(entry: Entry, result: ApplyResult | undefined): Steps<void> | undefined {
     return this.#options.events.entryApplied(entry, result)
   }
 

@@ -6,7 +6,7 @@ import { equalBytes } from '../../../bytes/index.ts'
 import {
   areTooManyKeys,
   attachedKey,
-  attachmentsOf,
+  attachmentRange,
   decodeLease,
   decodeVersionKey,
   type KeysOrLease,
@@ -179,7 +179,7 @@ export class EntryReads {
   #readLeases(done: () => void): void {
     const leases = [...new Set(this.#leases)].map((id) => ({
       id,
-      ...attachmentsOf(id),
+      ...attachmentRange(id),
       count: this.#keysNow(id),
     }))
     const some = leases.filter(({ count }) => count > 0).sort((a, b) => compareKeys(a.gte, b.gte))

@@ -7,10 +7,10 @@ import { asIndex, type LogIndex } from '../../../raft/types.ts'
 import {
   hashOfKey,
   hashOfStored,
-  type KnownRow,
   openRow,
   type Row,
   type RowIndex,
+  type RowLookup,
   StorageInvariantError,
 } from '../../../storage/index.ts'
 import type { BatchLimits, StoredRowHash } from '../../../storage/types.ts'
@@ -132,7 +132,7 @@ export class KeyIndex implements RowIndex {
     return (key[0] ?? 0) >= FIRST_TABLE_OF_HISTORY
   }
 
-  known(key: Uint8Array, hash: number): KnownRow {
+  known(key: Uint8Array, hash: number): RowLookup {
     return this.#heads.get(key, hash) ?? (this.#filter.excludes(hash) ? 'absent' : undefined)
   }
 

@@ -2,14 +2,14 @@
 
 import {
   attachedKey,
-  attachmentsOf,
+  attachmentRange,
   decodeLease,
+  decodeLeaseOwner,
   type KvState,
   leaseKey,
   leaseOfKey,
   leaseOwnerKey,
   leasesAfter,
-  ownerOf,
 } from '../../../kv/index.ts'
 import type { UserIdentity } from '../../../kv/types.ts'
 import type { LeaseId } from '../../../operations/forms/index.ts'
@@ -61,7 +61,7 @@ function ofRow(
     ...(keys > 0 ? { keyPrefix } : {}),
   }
   const owner = hasOwner ? storage.get(leaseOwnerKey(id)) : undefined
-  return owner === undefined ? now : { ...now, owner: ownerOf(owner) }
+  return owner === undefined ? now : { ...now, owner: decodeLeaseOwner(owner) }
 }
 
 /** `remainingMs`: as above, of each lease. */
@@ -78,7 +78,7 @@ export const scanLeases = (
   })
 
 export const scanKeysOfLease = (storage: Pick<Storage, 'scan'>, id: LeaseId): SlicedScan<Uint8Array> =>
-  mapped(storage.scan({ ...attachmentsOf(id), reverse: false }), ({ key }) => attachedKey(key))
+  mapped(storage.scan({ ...attachmentRange(id), reverse: false }), ({ key }) => attachedKey(key))
 
 const mapped = <T>(scan: RowScan, of: (row: StoredRow) => T): SlicedScan<T> => ({
   next: (limits, done) => scan.next(limits, (error, rows, more) => done(error, rows.map(of), more)),

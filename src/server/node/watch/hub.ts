@@ -1,6 +1,6 @@
 // All watches of a node. README.md describes how they work together.
 
-import { eventsKey, eventsOf, type KvState, type Steps, watchFloor } from '../../../kv/index.ts'
+import { decodeEachEvent, eventsKey, type KvState, type Steps, watchFloor } from '../../../kv/index.ts'
 import { asRevision, type Revision } from '../../../operations/forms/index.ts'
 import type { InFlightCounts } from '../../../raft/types.ts'
 import type { Storage } from '../../../storage/types.ts'
@@ -201,7 +201,7 @@ export class WatchHub {
   *#notify(before: Revision, first: Revision, row: Uint8Array, seenBytes: number | undefined): Steps<void> {
     const { revision: last } = this.#state
     let revision: RevisionEvents | undefined
-    for (const event of eventsOf(first, row, seenBytes)) {
+    for (const event of decodeEachEvent(first, row, seenBytes)) {
       if (event.revision <= before) continue
       if (revision !== undefined && revision.revision !== event.revision) {
         yield* this.#tellAll(revision)

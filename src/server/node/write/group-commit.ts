@@ -20,7 +20,7 @@ import {
   type Write,
   type WriteNumber,
 } from '../../../raft/types.ts'
-import { costOf, cut, endAfter, type Room, type Storage } from '../../../storage/index.ts'
+import { endAfter, type Room, type Storage, splitWrite, writeCost } from '../../../storage/index.ts'
 import { asError } from '../../../system/errors.ts'
 import type { Clock, Timer } from '../clock.ts'
 import type { Lifecycle } from '../lifecycle.ts'
@@ -99,7 +99,7 @@ export class GroupCommit {
   }
 
   enqueue(write: Write): void {
-    this.#writes.push(...cut(write, this.#storage.batchLimits))
+    this.#writes.push(...splitWrite(write, this.#storage.batchLimits))
     this.#newestWrite = write.number
     this.#tail.written(write)
   }
@@ -198,7 +198,7 @@ export class GroupCommit {
   #nextWrites(): Write[] {
     let { batchBytesMax: bytes, batchItemsMax: items } = this.#storage.batchLimits
     const end = this.#writes.findIndex((write, at) => {
-      const cost = costOf(write)
+      const cost = writeCost(write)
       bytes -= cost.bytes
       items -= cost.items
       return at > 0 && (bytes < 0 || items < 0)

@@ -11,7 +11,7 @@
 // Invariant: the answer "not written" is given only in the states `queued` and `parked`, when no log can hold the
 // proposal, or when the core has refused it. All others end as `outcome_unknown`.
 
-import type { Applied } from '../../../kv/index.ts'
+import type { ApplyResult } from '../../../kv/index.ts'
 import {
   assertNever,
   type InFlightCounts,
@@ -30,7 +30,7 @@ import { NumberMap } from './number-map.ts'
 const PAUSE_DOUBLINGS_MAX = 4
 
 /** The end of a committed proposal: the result of apply, or undefined for an entry of the core. */
-export type ProposalEnd = Result<Applied | undefined>
+export type ProposalEnd = Result<ApplyResult | undefined>
 
 interface TrackedProposal {
   seq: number
@@ -199,7 +199,7 @@ export class ProposalTracker {
     }
   }
 
-  applied(index: LogIndex, result: Applied | undefined): void {
+  applied(index: LogIndex, result: ApplyResult | undefined): void {
     const proposal = this.#committed.get(index)
     if (proposal === undefined) return
     this.#committed.delete(index)

@@ -2,7 +2,7 @@
 // its messages are read.
 
 import type { Reader, Writer } from '../../../bytes/index.ts'
-import { leaseOf } from '../../../kv/index.ts'
+import { asLeaseId } from '../../../kv/index.ts'
 import type { LeaseId } from '../../../operations/forms/index.ts'
 import { RENEW_LEASES_MAX } from '../../../operations/keep-alive.ts'
 import type { ReplicaId } from '../../../raft/types.ts'
@@ -87,7 +87,7 @@ const leaseId: WireField<LeaseId> = {
   read(input) {
     const id = big.read(input)
     if (id === 0n) throw new MalformedError('a lease without an id')
-    return leaseOf(id)
+    return asLeaseId(id)
   },
 }
 
