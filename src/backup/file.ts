@@ -22,10 +22,10 @@ export interface BackupSummary {
   readonly root: Uint8Array | undefined
 }
 
-export const readerOf = (path: string): BackupReader => new BackupReader(createReadStream(path))
+export const openBackup = (path: string): BackupReader => new BackupReader(createReadStream(path))
 
 /** Reads the header only. */
-export async function readHeader(path: string): Promise<BackupHeader> {
+export async function readBackupHeader(path: string): Promise<BackupHeader> {
   const chunks = createReadStream(path)
   try {
     return await new BackupReader(chunks).header()

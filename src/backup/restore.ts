@@ -38,7 +38,7 @@ import {
   type StoredRow,
 } from '../storage/index.ts'
 import { randomId } from '../system/random-id.ts'
-import { readerOf, verifyFile } from './file.ts'
+import { openBackup, verifyFile } from './file.ts'
 import { BLOCK_LIMITS, DamagedBackupError } from './format.ts'
 
 /** The node that is made. */
@@ -51,7 +51,7 @@ export interface NewNode {
   readonly url: string
 }
 
-export interface Restored {
+export interface RestoreResult {
   readonly clusterId: string
   readonly replicaId: string
   readonly state: KvState
@@ -87,10 +87,14 @@ const BATCH_BYTES = 2 * 1024 * 1024
  * Makes the node from a file. Throws `DamagedBackupError`, and the errors of storage, before anything is changed if the
  * directory has other content.
  */
-export async function restoreFile(path: string, node: NewNode, options: RestoreOptions): Promise<Restored> {
+export async function restoreFile(
+  path: string,
+  node: NewNode,
+  options: RestoreOptions,
+): Promise<RestoreResult> {
   checkFree(node.dir)
   const { root } = await verifyFile(path)
-  const reader = readerOf(path)
+  const reader = openBackup(path)
   const { kv, raft } = await reader.header()
   return restoreRows({ kv, raft, root, pages: () => reader.pages() }, node, options)
 }
@@ -110,7 +114,7 @@ export async function restoreRows(
   source: RowSource,
   node: NewNode,
   options: RestoreOptions,
-): Promise<Restored> {
+): Promise<RestoreResult> {
   const [clusterId, replicaId] = [randomId(), asReplicaId(randomId())]
   const { bump, rootPasswordHash: passwordHash } = options
   if (passwordHash !== undefined && source.root === undefined)
@@ -165,11 +169,11 @@ function hashed(rows: readonly StoredRow[], hash: StateHash): readonly StoredRow
 }
 
 /** Throws if the directory does not have exactly the rows that were restored. Opens it as a start does. */
-export async function checkRestored(dir: string, { stateHash }: Restored): Promise<void> {
+export async function checkRestored(dir: string, { stateHash }: RestoreResult): Promise<void> {
   const storage = await openStorage(dir)
   try {
     const hash = new StateHash()
-    for await (const rows of pagesOf(storage.scan(EVERYTHING))) hashed(rows, hash)
+    for await (const rows of readPages(storage.scan(EVERYTHING))) hashed(rows, hash)
     if (storage.stateHash === stateHash && hash.value === stateHash) return
     throw new DamagedBackupError('the restored rows have another hash than those of the backup')
   } finally {
@@ -182,12 +186,12 @@ export const EVERYTHING = { ...ALL_ROWS, reverse: false }
 /** The number of keys that exist in the rows of a scan. */
 export async function countKeys(scan: RowScan): Promise<number> {
   const rows = new BackupRows(true)
-  for await (const page of pagesOf(scan)) for (const row of page) rows.has(row)
+  for await (const page of readPages(scan)) for (const row of page) rows.has(row)
   return rows.keys
 }
 
 /** All rows of a scan. Throws if they are not complete. */
-export async function* pagesOf(scan: RowScan): AsyncGenerator<readonly StoredRow[], void, undefined> {
+export async function* readPages(scan: RowScan): AsyncGenerator<readonly StoredRow[], void, undefined> {
   try {
     for (let isRead = false; !isRead; ) {
       const { rows, more } = await new Promise<{ rows: readonly StoredRow[]; more: boolean }>(

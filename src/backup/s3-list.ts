@@ -24,30 +24,30 @@ interface Request {
 
 /** Throws an error whose message says what is wrong with the answer. */
 export function parseListPage(xml: string, { bucket, prefix }: Request): ListPage {
-  const root = elementOf(xml)
+  const root = parseElement(xml)
   if (root?.name !== 'ListBucketResult') throw new Error('it is not the list of a bucket')
-  const textOf = (element: Element, name: string): string | undefined => {
+  const childText = (element: Element, name: string): string | undefined => {
     const found = element.children.filter((child) => child.name === name)
     if (found.length > 1) throw new Error(`it has ${name} more than once`)
     return found[0]?.text
   }
-  const name = textOf(root, 'Name')
+  const name = childText(root, 'Name')
   if (name !== bucket) throw new Error(`it is the list of ${name === undefined ? 'no bucket' : name}`)
-  const listed = textOf(root, 'Prefix') ?? ''
+  const listed = childText(root, 'Prefix') ?? ''
   if (listed !== prefix) throw new Error(`it is the list of names with ${JSON.stringify(listed)}`)
-  const isTruncated = textOf(root, 'IsTruncated')
+  const isTruncated = childText(root, 'IsTruncated')
   if (isTruncated !== 'true' && isTruncated !== 'false') throw new Error('it does not say whether it is all')
   const files = root.children.flatMap((child) => {
     if (child.name !== 'Contents') return []
-    const [key, size = ''] = [textOf(child, 'Key'), textOf(child, 'Size')]
+    const [key, size = ''] = [childText(child, 'Key'), childText(child, 'Size')]
     if (key === undefined || !key.startsWith(prefix) || !/^[0-9]{1,15}$/.test(size))
       throw new Error('it has a file without a name, or without a size')
     return [{ name: key, bytes: Number(size) }]
   })
-  const count = textOf(root, 'KeyCount')
+  const count = childText(root, 'KeyCount')
   if (count !== undefined && count !== String(files.length))
     throw new Error(`it has ${files.length} files, and says ${count}`)
-  const next = isTruncated === 'true' ? textOf(root, 'NextContinuationToken') : undefined
+  const next = isTruncated === 'true' ? childText(root, 'NextContinuationToken') : undefined
   if (isTruncated === 'true' && !next)
     throw new Error('it lists only some names, and not where the next begin')
   return { files, next }
@@ -58,7 +58,7 @@ const TOKEN = /<(\/?)([A-Za-z_][\w.:-]*)((?:\s+[\w.:-]+\s*=\s*(?:"[^"<]*"|'[^'<]
 const DECLARATION = /^\uFEFF?(?:<\?xml\s[^?<>]*\?>)?\s*/
 
 /** The root element; undefined: the text is no XML, or not all of it. */
-function elementOf(xml: string): Element | undefined {
+function parseElement(xml: string): Element | undefined {
   const above: { name: string; text: string; children: Element[] }[] = []
   let open = { name: '', text: '', children: [] as Element[] }
   TOKEN.lastIndex = DECLARATION.exec(xml)?.[0].length ?? 0
@@ -100,8 +100,8 @@ function unescaped(text: string): string | undefined {
 }
 
 /** The code and the message of a refusal, as far as the answer has them. */
-export function refusalOf(xml: string): string {
-  const root = elementOf(xml)
+export function parseRefusal(xml: string): string {
+  const root = parseElement(xml)
   const texts = ['Code', 'Message'].flatMap((name) => {
     const text = root?.children.find((child) => child.name === name)?.text ?? ''
     return text === '' ? [] : [text]

@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { http } from '../system/node-http.ts'
 import { writeBackup } from './file.ts'
-import { parseListPage, refusalOf } from './s3-list.ts'
+import { parseListPage, parseRefusal } from './s3-list.ts'
 import { type AccessKey, EMPTY_HASH, signedHeaders, uriEncode } from './signature.ts'
 import { type BackupTarget, parseBackupName, type StoredFile } from './target.ts'
 
@@ -39,7 +39,7 @@ export interface BucketOptions {
 }
 
 /** `to`: s3://BUCKET or s3://BUCKET/PREFIX. Throws if a variable is missing. */
-export function bucketOf(to: string, env: NodeJS.ProcessEnv): BucketOptions {
+export function parseBucketOptions(to: string, env: NodeJS.ProcessEnv): BucketOptions {
   const [, bucket, prefix = ''] = /^s3:\/\/([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:\/(.*))?$/.exec(to) ?? []
   if (bucket === undefined) throw new Error(`${to}: it must be s3://BUCKET/PREFIX`)
   const { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey } = env
@@ -77,7 +77,7 @@ export class BucketTarget implements BackupTarget {
       url.searchParams.set('prefix', `${prefix}${beginning}`)
       if (after !== undefined) url.searchParams.set('continuation-token', after)
       const xml = await this.#request('GET', url, signal)
-      const page = pageOf(url, () => parseListPage(xml, { bucket, prefix: `${prefix}${beginning}` }))
+      const page = parsePage(url, () => parseListPage(xml, { bucket, prefix: `${prefix}${beginning}` }))
       for (const { name, bytes } of page.files) files.push({ name: name.slice(prefix.length), bytes })
       if (page.next === undefined) return files
       after = page.next
@@ -145,7 +145,7 @@ export class BucketTarget implements BackupTarget {
     if (body === undefined) outgoing.end()
     else pipeline(createReadStream(body.path), outgoing).catch(reject)
     const answer = await promise
-    const text = await this.#textOf(answer)
+    const text = await this.#readText(answer)
     const { statusCode = 0 } = answer
     if (statusCode >= 200 && statusCode < 300) return text
     const elsewhere = answer.headers['x-amz-bucket-region']
@@ -154,11 +154,11 @@ export class BucketTarget implements BackupTarget {
         ? ''
         : `; the bucket is in ${elsewhere}: set AWS_REGION to that`
     throw new Error(
-      `${url.host} answered ${statusCode} to ${method} ${url.pathname}: ${refusalOf(text)}${hint}`,
+      `${url.host} answered ${statusCode} to ${method} ${url.pathname}: ${parseRefusal(text)}${hint}`,
     )
   }
 
-  async #textOf(answer: IncomingMessage): Promise<string> {
+  async #readText(answer: IncomingMessage): Promise<string> {
     const timer = setTimeout(
       () => answer.destroy(new Error('the answer took too long')),
       this.#silenceMsMax,
@@ -188,7 +188,7 @@ async function isOwnDirectory(path: string): Promise<boolean> {
 }
 
 /** Says whose answer is wrong. */
-function pageOf<T>({ host, pathname }: URL, parse: () => T): T {
+function parsePage<T>({ host, pathname }: URL, parse: () => T): T {
   try {
     return parse()
   } catch (error) {

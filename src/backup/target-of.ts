@@ -1,8 +1,8 @@
 // The target of scheduled backups that an option names.
 
-import { BucketTarget, bucketOf } from './s3.ts'
+import { BucketTarget, parseBucketOptions } from './s3.ts'
 import { type BackupTarget, DirectoryTarget, isBucket } from './target.ts'
 
 /** A directory, or s3://BUCKET/PREFIX. Throws if the bucket, or the environment for it, is wrong. */
-export const targetOf = (to: string, env: NodeJS.ProcessEnv): BackupTarget =>
-  isBucket(to) ? new BucketTarget(bucketOf(to, env)) : new DirectoryTarget(to)
+export const parseTarget = (to: string, env: NodeJS.ProcessEnv): BackupTarget =>
+  isBucket(to) ? new BucketTarget(parseBucketOptions(to, env)) : new DirectoryTarget(to)

@@ -44,13 +44,13 @@ export function parseBackupName(
   name: string,
 ): { readonly clusterId: string; readonly timeMs: number } | undefined {
   const [, clusterId, time = ''] = NAME.exec(name) ?? []
-  const timeMs = timeOf(time)
+  const timeMs = parseTime(time)
   // Something else has made a name with a month 13.
   return clusterId === undefined || !Number.isFinite(timeMs) ? undefined : { clusterId, timeMs }
 }
 
 /** The backups of this cluster among these files, the newest first. */
-export function backupsOf(clusterId: string, files: readonly StoredFile[]): readonly BackupName[] {
+export function findBackups(clusterId: string, files: readonly StoredFile[]): readonly BackupName[] {
   const found = files.flatMap((file) => {
     const parsed = parseBackupName(file.name)
     return parsed?.clusterId === clusterId ? [{ ...file, timeMs: parsed.timeMs }] : []
@@ -58,7 +58,7 @@ export function backupsOf(clusterId: string, files: readonly StoredFile[]): read
   return found.sort((a, b) => b.timeMs - a.timeMs)
 }
 
-function timeOf(time: string): number {
+function parseTime(time: string): number {
   const [, date, clock, ms] = /^(.{8})T(.{6})(.{3})Z$/.exec(time) ?? []
   return Date.parse(
     `${date?.replace(/(....)(..)(..)/, '$1-$2-$3')}T${clock?.replace(/(..)(..)(..)/, '$1:$2:$3')}.${ms}Z`,
@@ -66,7 +66,7 @@ function timeOf(time: string): number {
 }
 
 /** Names of incomplete backups of this cluster among these files. */
-export const partialsOf = (clusterId: string, files: readonly StoredFile[]): readonly string[] =>
+export const findPartials = (clusterId: string, files: readonly StoredFile[]): readonly string[] =>
   files.flatMap(({ name }) =>
     name.startsWith(namePrefix(clusterId)) && name.endsWith(PARTIAL) ? [name] : [],
   )

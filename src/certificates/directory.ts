@@ -5,10 +5,16 @@ import { X509Certificate } from 'node:crypto'
 import { existsSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { makeDirectories, writeFileAtomically } from '../files/durable.ts'
 import { issueAuthority, issueClient, issueNode, issueRevocationList } from './issue.ts'
-import { certificatesOf, type Issued, namesIn, readIssued, writeIssued } from './issued.ts'
+import {
+  type CertificateRecord,
+  listCertificateNames,
+  readCertificates,
+  readIssued,
+  writeIssued,
+} from './issued.ts'
 import { AUTHORITY, type PairPaths, pairPaths } from './paths.ts'
-import { authorityOf, encodeDer, type PemPair, toPem } from './pem.ts'
-import { hostsIn, subjectUser } from './subject.ts'
+import { encodeDer, type PemPair, parseAuthority, toPem } from './pem.ts'
+import { decodeHosts, subjectUser } from './subject.ts'
 
 const DAY_MS = 86_400_000
 
@@ -43,7 +49,7 @@ export interface NodeRequest {
 export function makeNodeCertificate(dir: string, { name, hosts, days }: NodeRequest): PairPaths {
   const paths = pairPaths(dir, name)
   refuseOther(paths, 'a node', (purposes) => purposes > 1)
-  return issue(dir, paths, issueNode(authorityIn(dir), name, hosts, { days }))
+  return issue(dir, paths, issueNode(readAuthority(dir), name, hosts, { days }))
 }
 
 /** Makes the certificate of a user, or a new one in its place. */
@@ -53,20 +59,20 @@ export function makeClientCertificate(
 ): PairPaths {
   const paths = pairPaths(dir, user)
   refuseOther(paths, 'a user', (purposes) => purposes === 1)
-  return issue(dir, paths, issueClient(authorityIn(dir), user, { days }))
+  return issue(dir, paths, issueClient(readAuthority(dir), user, { days }))
 }
 
 /** Makes a certificate with a new key in place of one, with its name and its hosts. `days`: default as before. */
 export function renewCertificate(dir: string, name: string, days?: number): PairPaths {
   const { cert } = pairPaths(dir, name)
-  const [certificate] = certificatesOf(dir, name)
+  const [certificate] = readCertificates(dir, name)
   if (certificate === undefined || name === AUTHORITY)
     throw new CertificateError(`${cert} is no certificate of a node or user that can be renewed`)
   const { validFromDate, validToDate, raw, keyUsage } = certificate
   const daysBefore = Math.max(1, Math.round((validToDate.getTime() - validFromDate.getTime()) / DAY_MS))
   const lifetime = days ?? daysBefore
   if ((keyUsage?.length ?? 0) > 1)
-    return makeNodeCertificate(dir, { name, hosts: hostsIn(raw), days: lifetime })
+    return makeNodeCertificate(dir, { name, hosts: decodeHosts(raw), days: lifetime })
   const found = subjectUser(raw)
   if ('fault' in found || found.user !== name)
     throw new CertificateError(`${cert} is not the certificate of the user ${name}`)
@@ -78,9 +84,9 @@ export const revocationsPath = (dir: string): string => pairPaths(dir, AUTHORITY
 
 /** Revokes all certificates with this name that have not ended, and writes the list. Returns their number. */
 export function revokeCertificates(dir: string, name: string): number {
-  const authority = authorityIn(dir)
+  const authority = readAuthority(dir)
   const now = new Date()
-  const isMeant = ({ name: each, revoked_at, valid_to }: Issued): boolean =>
+  const isMeant = ({ name: each, revoked_at, valid_to }: CertificateRecord): boolean =>
     each === name && revoked_at === undefined && Date.parse(valid_to) > now.getTime()
   const issued = readIssued(dir)
   const count = issued.filter(isMeant).length
@@ -94,13 +100,13 @@ export function revokeCertificates(dir: string, name: string): number {
 }
 
 /** One list for each CA that is trusted and whose key is in the directory. */
-function writeRevocations(dir: string, authority: PemPair, issued: readonly Issued[]): void {
+function writeRevocations(dir: string, authority: PemPair, issued: readonly CertificateRecord[]): void {
   const { key } = pairPaths(dir, OLD_AUTHORITY)
   // The last step of a replacement removes the certificate of the old CA before its key.
-  const hasOld = existsSync(key) && certificatesOf(dir, AUTHORITY).length > 1
+  const hasOld = existsSync(key) && readCertificates(dir, AUTHORITY).length > 1
   const pairs = hasOld ? [authority, { cert: authority.cert, key: readFileSync(key, 'utf8') }] : [authority]
   const lists = pairs.map((pair) => {
-    const fingerprint = new X509Certificate(Buffer.from(encodeDer(authorityOf(pair).certificate)))
+    const fingerprint = new X509Certificate(Buffer.from(encodeDer(parseAuthority(pair).certificate)))
       .fingerprint256
     const revoked = issued.flatMap(({ ca, serial, revoked_at }) =>
       ca === fingerprint && revoked_at !== undefined ? [{ serial, revokedAt: new Date(revoked_at) }] : [],
@@ -136,11 +142,11 @@ export function rotateAuthority(
 ): Rotation {
   const own = pairPaths(dir, AUTHORITY)
   const [old, next] = [pairPaths(dir, OLD_AUTHORITY), pairPaths(dir, NEXT_AUTHORITY)]
-  const authority = authorityIn(dir)
+  const authority = readAuthority(dir)
   switch (nextRotation(dir)) {
     case 1: {
       const made = issueAuthority(lifetime.name, lifetime)
-      const current = toPem('CERTIFICATE', encodeDer(authorityOf(authority).certificate))
+      const current = toPem('CERTIFICATE', encodeDer(parseAuthority(authority).certificate))
       writeFileAtomically(own.cert, current + made.cert, 0o644)
       writeFileAtomically(next.key, made.key, 0o600)
       return { step: 1, trust: own.cert }
@@ -153,17 +159,17 @@ export function rotateAuthority(
       }
       const issued = readIssued(dir)
       const isRevoked = (name: string): boolean => {
-        const serial = certificatesOf(dir, name)[0]?.serialNumber
+        const serial = readCertificates(dir, name)[0]?.serialNumber
         return issued.some((each) => each.serial === serial && each.revoked_at !== undefined)
       }
-      const renewed = namesIn(dir).filter((name) => !isRevoked(name))
+      const renewed = listCertificateNames(dir).filter((name) => !isRevoked(name))
       for (const name of renewed) renewCertificate(dir, name)
-      if (existsSync(revocationsPath(dir))) writeRevocations(dir, authorityIn(dir), readIssued(dir))
+      if (existsSync(revocationsPath(dir))) writeRevocations(dir, readAuthority(dir), readIssued(dir))
       rmSync(next.key)
       return { step: 2, renewed }
     }
     case 3: {
-      const der = encodeDer(authorityOf(authority).certificate)
+      const der = encodeDer(parseAuthority(authority).certificate)
       const { fingerprint256 } = new X509Certificate(Buffer.from(der))
       writeIssued(
         dir,
@@ -171,7 +177,7 @@ export function rotateAuthority(
       )
       writeFileAtomically(own.cert, toPem('CERTIFICATE', der), 0o644)
       // Nodes refuse a list of a CA that they do not trust.
-      if (existsSync(revocationsPath(dir))) writeRevocations(dir, authorityIn(dir), readIssued(dir))
+      if (existsSync(revocationsPath(dir))) writeRevocations(dir, readAuthority(dir), readIssued(dir))
       rmSync(old.key)
       return { step: 3, trust: own.cert }
     }
@@ -186,7 +192,7 @@ function refuseOther({ cert }: PairPaths, what: string, isSame: (purposes: numbe
   throw new CertificateError(`${cert} exists already, and is not the certificate of ${what}`)
 }
 
-function authorityIn(dir: string): PemPair {
+function readAuthority(dir: string): PemPair {
   const { cert, key } = pairPaths(dir, AUTHORITY)
   if (!existsSync(cert) || !existsSync(key))
     throw new CertificateError(`${dir} has no CA (${AUTHORITY}.crt and ${AUTHORITY}.key); make one first`)
@@ -196,15 +202,17 @@ function authorityIn(dir: string): PemPair {
       `${key} is a private key that other users can open (mode ${(mode & 0o777).toString(8)}); make it private: chmod 600 ${key}`,
     )
   const pair = { cert: readFileSync(cert, 'utf8'), key: readFileSync(key, 'utf8') }
-  const { validToDate } = new X509Certificate(Buffer.from(encodeDer(signerOf(pair, cert, key).certificate)))
+  const { validToDate } = new X509Certificate(
+    Buffer.from(encodeDer(parseSigner(pair, cert, key).certificate)),
+  )
   if (validToDate.getTime() < Date.now())
     throw new CertificateError(`the CA in ${cert} ended at ${validToDate.toISOString()}; make a new one`)
   return pair
 }
 
-function signerOf(pair: PemPair, cert: string, key: string): ReturnType<typeof authorityOf> {
+function parseSigner(pair: PemPair, cert: string, key: string): ReturnType<typeof parseAuthority> {
   try {
-    return authorityOf(pair)
+    return parseAuthority(pair)
   } catch (error) {
     throw new CertificateError(
       `${cert} and ${key} do not belong together: ${error instanceof Error ? error.message : String(error)}`,

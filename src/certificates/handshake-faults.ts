@@ -134,22 +134,22 @@ export interface FaultReport {
 }
 
 /** The fault that an error of a connection states; undefined: none of TLS. */
-export function faultOf(error: Error): FaultReport | undefined {
-  const code = codeOf(error)
+export function findHandshakeFault(error: Error): FaultReport | undefined {
+  const code = handshakeErrorCode(error)
   const alert = /^ERR_SSL_(?:TLSV1|TLSV13|SSLV3)_ALERT_(\w+)$/.exec(code)?.[1]
   const reported = alert === undefined ? undefined : ALERTS[alert]
   if (reported !== undefined) return { fault: reported, isReported: true }
-  const found = faultOfCode(code)
+  const found = findFaultByCode(code)
   return found && { fault: found, isReported: false }
 }
 
 /** The fault that a code of a check of certificates, or of a handshake, stands for. */
-export const faultOfCode = (code: string): HandshakeFault | undefined =>
+export const findFaultByCode = (code: string): HandshakeFault | undefined =>
   CERTIFICATE_FAULTS[code] ?? HANDSHAKE_FAULTS[code]
 
 /** A fatal alert about the certificate of this side: the other side has not accepted the handshake. */
 export function isCertificateAlert(error: Error): boolean {
-  const report = faultOf(error)
+  const report = findHandshakeFault(error)
   return report?.isReported === true && ABOUT_CERTIFICATE.has(report.fault)
 }
 
@@ -160,7 +160,7 @@ export const faultText = ({ fault, isReported }: FaultReport): string =>
 export const foundText = (fault: HandshakeFault): string => FOUND[fault]
 
 /** An error of OpenSSL during a write has its code in the message only: `…:SSL routines:…:wrong version number:…`. */
-export function codeOf(error: Error): string {
+export function handshakeErrorCode(error: Error): string {
   const code = 'code' in error ? String(error.code) : ''
   const [, reason] = /:SSL routines:[^:]*:([a-z0-9 ]+):/i.exec(code === 'EPROTO' ? error.message : '') ?? []
   return reason === undefined ? code : `ERR_SSL_${reason.toUpperCase().replaceAll(' ', '_')}`

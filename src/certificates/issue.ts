@@ -41,7 +41,7 @@ import {
   Validity,
   Version,
 } from '@peculiar/asn1-x509'
-import { authorityOf, encodeDer, type PemPair, toPem } from './pem.ts'
+import { encodeDer, type PemPair, parseAuthority, toPem } from './pem.ts'
 import { userUri } from './user-uri.ts'
 
 const DAY_MS = 86_400_000
@@ -60,10 +60,10 @@ export interface Lifetime {
 /** Makes the key and the certificate of a new CA. */
 export function issueAuthority(commonName: string, lifetime: Lifetime): PemPair {
   const keys = newKeys()
-  const subject = nameOf(commonName)
+  const subject = commonNameOnly(commonName)
   return certificate(keys, {
     subject,
-    issuer: { name: subject, key: keys.privateKey, keyId: keyIdOf(infoOf(keys.publicKey)) },
+    issuer: { name: subject, key: keys.privateKey, keyId: computeKeyId(publicKeyInfo(keys.publicKey)) },
     lifetime,
     extensions: [
       critical(id_ce_basicConstraints, new BasicConstraints({ cA: true, pathLenConstraint: 0 })),
@@ -99,7 +99,7 @@ export interface RevokedSerial {
 
 /** Makes the revocation list of a CA. It is valid as long as the CA: the next revocation replaces it. */
 export function issueRevocationList(authority: PemPair, revoked: readonly RevokedSerial[]): string {
-  const { certificate: signer, key } = authorityOf(authority)
+  const { certificate: signer, key } = parseAuthority(authority)
   const { subject, subjectPublicKeyInfo, validity } = signer.tbsCertificate
   const algorithm = new AlgorithmIdentifier({ algorithm: ECDSA_WITH_SHA256 })
   const now = Date.now()
@@ -107,21 +107,21 @@ export function issueRevocationList(authority: PemPair, revoked: readonly Revoke
     version: Version.v2,
     signature: algorithm,
     issuer: subject,
-    thisUpdate: new Time(secondOf(now - BACKDATED_MS)),
+    thisUpdate: new Time(floorToSecond(now - BACKDATED_MS)),
     nextUpdate: validity.notAfter,
     ...(revoked.length > 0 && {
       revokedCertificates: revoked.map(
         ({ serial, revokedAt }) =>
           new RevokedCertificate({
             userCertificate: new Uint8Array(Buffer.from(serial, 'hex')).buffer,
-            revocationDate: new Time(secondOf(revokedAt.getTime())),
+            revocationDate: new Time(floorToSecond(revokedAt.getTime())),
           }),
       ),
     }),
     crlExtensions: [
       extension(
         id_ce_authorityKeyIdentifier,
-        new AuthorityKeyIdentifier({ keyIdentifier: new KeyIdentifier(keyIdOf(subjectPublicKeyInfo)) }),
+        new AuthorityKeyIdentifier({ keyIdentifier: new KeyIdentifier(computeKeyId(subjectPublicKeyInfo)) }),
       ),
       extension(id_ce_cRLNumber, new CRLNumber(now)),
     ],
@@ -140,11 +140,11 @@ function leaf(
   purposes: readonly string[],
   lifetime: Lifetime,
 ): PemPair {
-  const { certificate: signer, key } = authorityOf(authority)
+  const { certificate: signer, key } = parseAuthority(authority)
   const info = signer.tbsCertificate.subjectPublicKeyInfo
   return certificate(newKeys(), {
-    subject: nameOf(commonName),
-    issuer: { name: signer.tbsCertificate.subject, key, keyId: keyIdOf(info) },
+    subject: commonNameOnly(commonName),
+    issuer: { name: signer.tbsCertificate.subject, key, keyId: computeKeyId(info) },
     lifetime,
     extensions: [
       critical(id_ce_basicConstraints, new BasicConstraints({ cA: false })),
@@ -168,7 +168,7 @@ interface CertificateFields {
 }
 
 function certificate(keys: Keys, { subject, issuer, lifetime, extensions }: CertificateFields): PemPair {
-  const info = infoOf(keys.publicKey)
+  const info = publicKeyInfo(keys.publicKey)
   const from = lifetime.now?.getTime() ?? Date.now()
   const signatureAlgorithm = new AlgorithmIdentifier({ algorithm: ECDSA_WITH_SHA256 })
   const tbsCertificate = new TBSCertificate({
@@ -177,14 +177,14 @@ function certificate(keys: Keys, { subject, issuer, lifetime, extensions }: Cert
     signature: signatureAlgorithm,
     issuer: issuer.name,
     validity: new Validity({
-      notBefore: secondOf(from - BACKDATED_MS),
-      notAfter: secondOf(from + lifetime.days * DAY_MS),
+      notBefore: floorToSecond(from - BACKDATED_MS),
+      notAfter: floorToSecond(from + lifetime.days * DAY_MS),
     }),
     subject,
     subjectPublicKeyInfo: info,
     extensions: new Extensions([
       ...extensions,
-      extension(id_ce_subjectKeyIdentifier, new SubjectKeyIdentifier(keyIdOf(info))),
+      extension(id_ce_subjectKeyIdentifier, new SubjectKeyIdentifier(computeKeyId(info))),
       extension(
         id_ce_authorityKeyIdentifier,
         new AuthorityKeyIdentifier({ keyIdentifier: new KeyIdentifier(issuer.keyId) }),
@@ -205,10 +205,10 @@ function certificate(keys: Keys, { subject, issuer, lifetime, extensions }: Cert
 
 const newKeys = (): Keys => generateKeyPairSync('ec', { namedCurve: 'P-256' })
 
-const infoOf = (key: KeyObject): SubjectPublicKeyInfo =>
+const publicKeyInfo = (key: KeyObject): SubjectPublicKeyInfo =>
   AsnConvert.parse(key.export({ type: 'spki', format: 'der' }), SubjectPublicKeyInfo)
 
-const keyIdOf = ({ subjectPublicKey }: SubjectPublicKeyInfo): Uint8Array =>
+const computeKeyId = ({ subjectPublicKey }: SubjectPublicKeyInfo): Uint8Array =>
   createHash('sha1').update(new Uint8Array(subjectPublicKey)).digest()
 
 /** 127 random bits: a positive number without a leading zero byte. */
@@ -219,9 +219,9 @@ function serialNumber(): ArrayBuffer {
 }
 
 /** Whole seconds: the encoding has no fractions. */
-const secondOf = (ms: number): Date => new Date(Math.floor(ms / 1_000) * 1_000)
+const floorToSecond = (ms: number): Date => new Date(Math.floor(ms / 1_000) * 1_000)
 
-const nameOf = (commonName: string): Name =>
+const commonNameOnly = (commonName: string): Name =>
   new Name([
     new RelativeDistinguishedName([
       new AttributeTypeAndValue({

@@ -11,7 +11,7 @@ import { fromPem } from './pem.ts'
 const FILE = 'index.json'
 
 /** One certificate. Times are in RFC 3339. */
-export interface Issued {
+export interface CertificateRecord {
   readonly name: string
   readonly serial: string
   /** Fingerprint (SHA-256) of the certificate of the CA that signed it. */
@@ -21,42 +21,44 @@ export interface Issued {
 }
 
 /** The certificates of the directory. Those whose files are older than the index are added. */
-export function readIssued(dir: string): readonly Issued[] {
+export function readIssued(dir: string): readonly CertificateRecord[] {
   const path = join(dir, FILE)
-  const issued: Issued[] = existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')).certificates : []
+  const issued: CertificateRecord[] = existsSync(path)
+    ? JSON.parse(readFileSync(path, 'utf8')).certificates
+    : []
   const known = new Set(issued.map(({ ca, serial }) => `${ca} ${serial}`))
-  const authorities = certificatesOf(dir, AUTHORITY)
-  for (const name of namesIn(dir)) {
-    const [certificate] = certificatesOf(dir, name)
-    const entry = certificate && entryOf(name, certificate, authorities)
+  const authorities = readCertificates(dir, AUTHORITY)
+  for (const name of listCertificateNames(dir)) {
+    const [certificate] = readCertificates(dir, name)
+    const entry = certificate && certificateRecord(name, certificate, authorities)
     if (entry !== undefined && !known.has(`${entry.ca} ${entry.serial}`)) issued.push(entry)
   }
   return issued
 }
 
 /** Certificates that have ended are left out. */
-export function writeIssued(dir: string, issued: readonly Issued[]): void {
+export function writeIssued(dir: string, issued: readonly CertificateRecord[]): void {
   const certificates = issued.filter(({ valid_to }) => Date.parse(valid_to) > Date.now())
   writeFileAtomically(join(dir, FILE), `${JSON.stringify({ certificates }, undefined, 2)}\n`, 0o600)
 }
 
 /** The names of the nodes and users that have a certificate in the directory. */
-export const namesIn = (dir: string): string[] =>
+export const listCertificateNames = (dir: string): string[] =>
   readdirSync(dir)
     .filter((file) => file.endsWith('.crt') && file !== `${AUTHORITY}.crt`)
     .map((file) => file.slice(0, -'.crt'.length))
 
-export function certificatesOf(dir: string, name: string): X509Certificate[] {
+export function readCertificates(dir: string, name: string): X509Certificate[] {
   const path = join(dir, `${name}.crt`)
   if (!existsSync(path)) return []
   return fromPem('CERTIFICATE', readFileSync(path, 'latin1')).map((der) => new X509Certificate(der))
 }
 
-function entryOf(
+function certificateRecord(
   name: string,
   certificate: X509Certificate,
   authorities: readonly X509Certificate[],
-): Issued | undefined {
+): CertificateRecord | undefined {
   const ca = authorities.find((each) => certificate.checkIssued(each) && certificate.verify(each.publicKey))
   if (ca === undefined) return undefined
   const { serialNumber: serial, validToDate } = certificate

@@ -27,7 +27,7 @@ export function fromPem(label: string, text: string): Buffer[] {
 export const encodeDer = (structure: object): Uint8Array => new Uint8Array(AsnConvert.serialize(structure))
 
 /** The parts of a CA that signs. Of several certificates, it is the one of the key. */
-export function authorityOf({ cert, key }: PemPair): {
+export function parseAuthority({ cert, key }: PemPair): {
   readonly certificate: Certificate
   readonly key: KeyObject
 } {

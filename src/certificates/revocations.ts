@@ -11,7 +11,7 @@ import {
   type Name,
 } from '@peculiar/asn1-x509'
 import { encodeDer, fromPem } from './pem.ts'
-import { textOfName } from './subject.ts'
+import { formatName } from './subject.ts'
 
 /** The list of one CA. */
 export interface RevocationList {
@@ -29,7 +29,7 @@ export interface RevocationList {
 /** Reads all lists of a PEM file. Throws when one of them cannot be used, or when there is none. */
 export function readRevocationLists(file: Uint8Array): readonly RevocationList[] {
   const text = Buffer.from(file).toString('latin1')
-  const lists = fromPem('X509 CRL', text).map(listIn)
+  const lists = fromPem('X509 CRL', text).map(decodeList)
   if (lists.length > 0) return lists
   throw new TypeError(
     file[0] === SEQUENCE
@@ -41,7 +41,7 @@ export function readRevocationLists(file: Uint8Array): readonly RevocationList[]
 /** First byte of a structure in DER. */
 const SEQUENCE = 0x30
 
-function listIn(der: Buffer): RevocationList {
+function decodeList(der: Buffer): RevocationList {
   let list: CertificateList
   try {
     list = AsnConvert.parse(der, CertificateList)
@@ -59,10 +59,10 @@ function listIn(der: Buffer): RevocationList {
   const signed = Buffer.from(new Uint8Array(list.tbsCertListRaw ?? encodeDer(tbsCertList)))
   const { algorithm, parameters } = signatureAlgorithm
   return {
-    issuer: textOfName(issuer),
+    issuer: formatName(issuer),
     validFrom: thisUpdate.getTime(),
     validTo: nextUpdate.getTime(),
-    serials: new Set(revokedCertificates.map(({ userCertificate }) => serialOf(userCertificate))),
+    serials: new Set(revokedCertificates.map(({ userCertificate }) => formatSerial(userCertificate))),
     names: (authority) =>
       name.equals(encodeDer(AsnConvert.parse(authority, Certificate).tbsCertificate.subject)),
     isSignedBy: (key) => isSigned(signed, Buffer.from(signature), key, { algorithm, parameters }),
@@ -84,11 +84,11 @@ function checkExtension({ extnID, critical, extnValue }: Extension, issuer: Name
 }
 
 function refuseList(issuer: Name, why: string): never {
-  throw new TypeError(`the revocation list of ${textOfName(issuer)} ${why}; a full list of the CA is needed`)
+  throw new TypeError(`the revocation list of ${formatName(issuer)} ${why}; a full list of the CA is needed`)
 }
 
 /** A serial number as `X509Certificate.serialNumber` has it. */
-export const serialOf = (bytes: ArrayBuffer): string =>
+export const formatSerial = (bytes: ArrayBuffer): string =>
   Buffer.from(bytes)
     .toString('hex')
     .toUpperCase()

@@ -8,7 +8,7 @@ import {
   type Name,
   SubjectAlternativeName,
 } from '@peculiar/asn1-x509'
-import { userOfUri } from './user-uri.ts'
+import { parseUserUri } from './user-uri.ts'
 
 const COMMON_NAME = '2.5.4.3'
 
@@ -24,23 +24,23 @@ export type SubjectUser =
  */
 export function subjectUser(der: Uint8Array): SubjectUser {
   try {
-    return userOf(AsnConvert.parse(der, Certificate))
+    return decodeUser(AsnConvert.parse(der, Certificate))
   } catch {
     return { fault: 'it has a kind of name that cannot be read' }
   }
 }
 
-function userOf({ tbsCertificate: { subject, extensions = [] } }: Certificate): SubjectUser {
+function decodeUser({ tbsCertificate: { subject, extensions = [] } }: Certificate): SubjectUser {
   const alternatives = extensions.find(({ extnID }) => extnID === id_ce_subjectAltName)
   const names =
     alternatives === undefined ? [] : AsnConvert.parse(alternatives.extnValue.buffer, SubjectAlternativeName)
   const uris = [...names].flatMap(({ uniformResourceIdentifier }) => uniformResourceIdentifier ?? [])
-  const ofUris = new Set(uris.map(userOfUri).filter((user) => user !== undefined))
+  const ofUris = new Set(uris.map(parseUserUri).filter((user) => user !== undefined))
   return only(ofUris, 'URI:quorate:user/') ?? only(commonNames(subject), 'CN') ?? { fault: 'it has no CN' }
 }
 
 /** The hosts in a certificate (DER): names and addresses. */
-export function hostsIn(der: Uint8Array): string[] {
+export function decodeHosts(der: Uint8Array): string[] {
   const { extensions = [] } = AsnConvert.parse(der, Certificate).tbsCertificate
   const alternatives = extensions.find(({ extnID }) => extnID === id_ce_subjectAltName)
   if (alternatives === undefined) return []
@@ -62,13 +62,13 @@ const UNREADABLE = /[\p{Cc}\ufffd]/u
 /** All of them: a relative distinguished name may have several attributes, as in `CN=a+UID=7`. */
 function commonNames(subject: Name): Set<string> {
   const names = [...subject].flatMap((attributes) =>
-    [...attributes].flatMap(({ type, value }) => (type === COMMON_NAME ? [stringOf(value)] : [])),
+    [...attributes].flatMap(({ type, value }) => (type === COMMON_NAME ? [decodeString(value)] : [])),
   )
   return new Set(names.filter((name) => name !== ''))
 }
 
 /** Types of strings without an agreed encoding are read as far as they are ASCII. */
-function stringOf(value: AttributeValue): string {
+function decodeString(value: AttributeValue): string {
   const { utf8String, printableString, bmpString, universalString, ia5String, teletexString } = value
   const text = utf8String ?? printableString ?? bmpString ?? universalString ?? ia5String
   return text ?? teletexString?.replaceAll(/[^ -~]/g, '\ufffd') ?? '\ufffd'
@@ -82,7 +82,7 @@ const SHORT: Readonly<Record<string, string>> = {
 }
 
 /** A name for people. */
-export const textOfName = (name: Name): string =>
+export const formatName = (name: Name): string =>
   [...name]
     .flatMap((attributes) => [...attributes])
     .map(({ type, value }) => `${SHORT[type] ?? type}=${value.toString()}`)

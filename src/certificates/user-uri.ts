@@ -6,7 +6,7 @@ const PREFIX = 'quorate:user/'
 export const userUri = (user: string): string => `${PREFIX}${encodeURIComponent(user)}`
 
 /** Returns undefined for another URI, and for one that cannot be decoded. */
-export function userOfUri(uri: string): string | undefined {
+export function parseUserUri(uri: string): string | undefined {
   if (!uri.startsWith(PREFIX)) return undefined
   try {
     return decodeURIComponent(uri.slice(PREFIX.length)) || undefined

@@ -2,7 +2,7 @@
 // has its code from main.ts; other failures bring one (src/local/failure.ts).
 
 import { constants } from 'node:os'
-import { faultOf } from '../certificates/handshake-faults.ts'
+import { findHandshakeFault } from '../certificates/handshake-faults.ts'
 import type { QuorateError } from '../client/index.ts'
 import { Cancellation } from '../local/failure.ts'
 import { formatMs } from './duration.ts'
@@ -63,7 +63,7 @@ export interface Intent {
 /** The last try failed in the handshake of TLS, so no node has read the request. */
 function isHandshakeFault({ cause }: Error): boolean {
   if (!(cause instanceof Error)) return false
-  return faultOf(cause) !== undefined || isHandshakeFault(cause)
+  return findHandshakeFault(cause) !== undefined || isHandshakeFault(cause)
 }
 
 export function exitCodeOf(error: QuorateError, intent: Intent): number {

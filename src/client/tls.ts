@@ -2,7 +2,7 @@
 
 import { isIP } from 'node:net'
 import type { ConnectionOptions, SecureContext } from 'node:tls'
-import { faultOf, faultText, type HandshakeFault } from '../certificates/handshake-faults.ts'
+import { faultText, findHandshakeFault, type HandshakeFault } from '../certificates/handshake-faults.ts'
 import type { ClientTls } from './types.ts'
 import { type Check, checkOptions } from './validators.ts'
 
@@ -132,7 +132,7 @@ const ADVICE: { readonly [fault in HandshakeFault]?: string } = {
 
 /** The reason of a failed handshake, with what to do; undefined if the handshake was not the reason. */
 export function tlsFailureText(error: Error): string | undefined {
-  const report = faultOf(error)
+  const report = findHandshakeFault(error)
   if (report === undefined) return undefined
   const { fault, isReported } = report
   if (fault === 'name') {

@@ -37,7 +37,7 @@ const POLL_INTERVAL_MS = 5
  */
 export async function startCluster(options: ClusterOptions = {}): Promise<EmbeddedCluster> {
   checkCluster(options)
-  const names = namesOf(options)
+  const names = chooseNodeNames(options)
   refuseFewerNodes(names, options.dataDir)
   const temporary = options.dataDir === undefined ? await createTemporaryDirectory() : undefined
   const dataDir = temporary?.path ?? resolve(options.dataDir ?? '')
@@ -62,7 +62,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Embedd
       )
     }
     const timeoutMs = options.readyTimeoutMs ?? READY_TIMEOUT_MS
-    await form(nodes, dataDir, timeoutMs)
+    await formCluster(nodes, dataDir, timeoutMs)
     const tls = options.tls === true ? clientTls(dataDir) : undefined
     const root = options.auth && { user: ROOT, password: options.auth.rootPassword }
     if (root !== undefined) await checkRights(nodes, root, timeoutMs, tls)
@@ -208,7 +208,7 @@ class InProcessCluster implements EmbeddedCluster {
   }
 }
 
-function namesOf({ nodes, ports }: ClusterOptions): string[] {
+function chooseNodeNames({ nodes, ports }: ClusterOptions): string[] {
   const count = nodes ?? ports?.length ?? DEFAULT_NODES
   if (!Number.isInteger(count) || count < 1 || count > NODES_MAX)
     throw new RangeError(`nodes must be a number from 1 to ${NODES_MAX}, not ${count}`)
@@ -235,7 +235,11 @@ function refuseFewerNodes(names: readonly string[], dataDir: string | undefined)
  * Starts the nodes. Nodes with data continue with it. In a new cluster the first node founds it and the others join,
  * like a node that was interrupted before it became a member. Members ignore `join`.
  */
-async function form(nodes: readonly InProcessNode[], dataDir: string, timeoutMs: number): Promise<void> {
+async function formCluster(
+  nodes: readonly InProcessNode[],
+  dataDir: string,
+  timeoutMs: number,
+): Promise<void> {
   for (const node of nodes) await node.checkPort()
   const [first, ...others] = [...nodes].sort((a, b) => Number(b.hasData) - Number(a.hasData))
   if (first === undefined) return

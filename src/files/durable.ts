@@ -22,7 +22,7 @@ export function makeDirectories(path: string, mode = 0o777): string | undefined 
   try {
     return makeOne(path, mode)
   } catch (error) {
-    if (codeOf(error) !== 'ENOENT' || above === path) throw error
+    if (errorCode(error) !== 'ENOENT' || above === path) throw error
   }
   const first = makeDirectories(above, mode)
   // If the system reports it missing again (in /proc, in a deleted directory), that is the reason.
@@ -35,7 +35,7 @@ function makeOne(path: string, mode: number): string | undefined {
     mkdirSync(path, mode)
     return path
   } catch (error) {
-    const there = codeOf(error) === 'ENOENT' ? undefined : statSync(path, { throwIfNoEntry: false })
+    const there = errorCode(error) === 'ENOENT' ? undefined : statSync(path, { throwIfNoEntry: false })
     if (there === undefined) throw error
     // Fails with the right reason if the path is a file.
     if (!there.isDirectory()) readdirSync(path)
@@ -43,7 +43,7 @@ function makeOne(path: string, mode: number): string | undefined {
   }
 }
 
-const codeOf = (error: unknown): unknown =>
+const errorCode = (error: unknown): unknown =>
   error instanceof Error && 'code' in error ? error.code : undefined
 
 /**

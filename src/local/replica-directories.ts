@@ -2,7 +2,7 @@
 
 import { existsSync, readdirSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
-import { clusterIdOf, identityIn, readQuarantine } from '../server/inspect-data-directory.ts'
+import { readClusterId, readIdentityIfFormatted, readQuarantine } from '../server/inspect-data-directory.ts'
 import type { ReplicaSummary } from '../server/stopped-replica.ts'
 import { CLUSTER_FILE } from './cluster-file.ts'
 import { PROGRAM } from './program-name.ts'
@@ -28,7 +28,7 @@ export function replicasBeside(
   if (!isClusterDirectory(cluster)) return []
   return nodeNamesIn(cluster).flatMap((name) => {
     const path = join(cluster, name)
-    const identity = identityIn(path)
+    const identity = readIdentityIfFormatted(path)
     return identity === undefined || readQuarantine(path) !== undefined ? [] : [{ ...identity, dir: path }]
   })
 }
@@ -48,7 +48,7 @@ export function foreignNodes(
   clusterId: string | null,
 ): string | undefined {
   const found = names.flatMap((name) => {
-    const id = clusterIdOf(join(cluster, name))
+    const id = readClusterId(join(cluster, name))
     return id === undefined ? [] : [{ name, id }]
   })
   const known = found.find(({ id }) => id === clusterId) ?? found.at(-1)

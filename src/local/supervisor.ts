@@ -13,7 +13,7 @@
 
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { clusterIdOf, holdsNode } from '../server/inspect-data-directory.ts'
+import { holdsNode, readClusterId } from '../server/inspect-data-directory.ts'
 import { randomId } from '../system/random-id.ts'
 import { makeCertificates } from './certificates.ts'
 import { type ClusterFile, type ControlAddress, readClusterFile } from './cluster-file.ts'
@@ -272,6 +272,6 @@ function plannedClusterId(
   plans: readonly { readonly name: string }[],
   file: ClusterFile | undefined,
 ): string {
-  const found = plans.flatMap(({ name }) => clusterIdOf(join(dataDir, name)) ?? [])
+  const found = plans.flatMap(({ name }) => readClusterId(join(dataDir, name)) ?? [])
   return found[0] ?? file?.cluster_id ?? randomId()
 }

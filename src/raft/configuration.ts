@@ -263,7 +263,7 @@ export function decodeChange(bytes: Uint8Array): ConfigurationChange {
     from.end()
     return { kind: 'leave-joint' }
   }
-  const steps = listOf(from, (): ChangeStep => {
+  const steps = readList(from, (): ChangeStep => {
     const kind = STEP_KINDS[from.uint8()]
     if (kind === undefined) throw new RangeError('a configuration change has a step of an unknown kind')
     return kind === 'add-learner' || kind === 'update'
@@ -299,7 +299,7 @@ export function encodeAppliedState({ configuration, leaderLeases }: AppliedRaftS
 
 export function decodeAppliedState(bytes: Uint8Array): AppliedRaftState {
   const from = openRecord(bytes, 'applied state')
-  const ids = () => listOf(from, readId)
+  const ids = () => readList(from, readId)
   const [voters, votersOutgoing, learners, learnersNext, demoted, removed] = [
     ids(),
     ids(),
@@ -308,7 +308,7 @@ export function decodeAppliedState(bytes: Uint8Array): AppliedRaftState {
     ids(),
     ids(),
   ]
-  const members = listOf(from, readMember)
+  const members = readList(from, readMember)
   const leaderLeases = { on: from.flag(), durationMs: from.uint32() }
   from.end()
   return {
@@ -338,7 +338,7 @@ const readMember = (from: Reader): RaftMember => ({
 
 const readId = (from: Reader): ReplicaId => asReplicaId(from.bigUint64().toString())
 
-function listOf<T>(from: Reader, read: (from: Reader) => T): T[] {
+function readList<T>(from: Reader, read: (from: Reader) => T): T[] {
   const list: T[] = []
   for (let left = from.uint16(); left > 0; left--) list.push(read(from))
   return list

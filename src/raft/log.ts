@@ -175,13 +175,20 @@ export class RaftLog {
   }
   /** Bytes of the entries that are not committed, durable and applied, but for those committed at the start. */
   get unfinishedBytes(): number {
-    const committed = this.#endOf(this.#commit)
+    const committed = this.#endOffset(this.#commit)
     const unapplied = this.#toApplyBytes + this.#applyingBytes
-    return this.#endOf(this.#last) - committed + Math.max(committed - this.#endOf(this.evictable), unapplied)
+    return (
+      this.#endOffset(this.#last) -
+      committed +
+      Math.max(committed - this.#endOffset(this.evictable), unapplied)
+    )
   }
   /** Bytes and number of the entries that are not durable yet. */
   get undurable(): DiskRoom {
-    return { bytes: this.#endOf(this.#last) - this.#endOf(this.#stable), items: this.#undurableEntries }
+    return {
+      bytes: this.#endOffset(this.#last) - this.#endOffset(this.#stable),
+      items: this.#undurableEntries,
+    }
   }
   /** A snapshot that is not durable yet has replaced the entries before the tail. */
   get #undurableEntries(): number {
@@ -206,7 +213,7 @@ export class RaftLog {
       pendingWrites: this.#pending.length,
       installing: Number(this.installing),
       uncommittedEntries: this.#last - this.#commit,
-      uncommittedBytes: this.#endOf(this.#last) - this.#endOf(this.#commit),
+      uncommittedBytes: this.#endOffset(this.#last) - this.#endOffset(this.#commit),
       undurableEntries: this.#undurableEntries,
       undurableBytes: this.undurable.bytes,
       unappliedEntries: this.#commit - this.#applied,
@@ -274,7 +281,7 @@ export class RaftLog {
         `entry ${entry.index} of term ${entry.term} cannot follow term ${this.#lastTerm}`,
       )
     }
-    this.#endOffsets.push(this.#endOf(this.#last) + entry.frame.length)
+    this.#endOffsets.push(this.#endOffset(this.#last) + entry.frame.length)
     this.#entries.push(entry)
     this.#last = entry.index
     this.#lastTerm = entry.term
@@ -304,7 +311,7 @@ export class RaftLog {
       index <= this.#last,
       () => `index ${index} is to be committed, but the log ends at ${this.#last}`,
     )
-    this.#toApplyBytes += this.#endOf(index) - this.#endOf(this.#commit)
+    this.#toApplyBytes += this.#endOffset(index) - this.#endOffset(this.#commit)
     this.#commit = index
   }
 
@@ -439,7 +446,7 @@ export class RaftLog {
 
   #evict({ tailBytesMax, applyBytesMax }: RaftLimits): void {
     const { evictable } = this
-    const end = this.#endOf(this.#last)
+    const end = this.#endOffset(this.#last)
     while (this.#tailFirst <= evictable) {
       const bytesMax =
         this.#tailFirst <= this.#applying ? tailBytesMax : Math.max(tailBytesMax, applyBytesMax)
@@ -476,7 +483,7 @@ export class RaftLog {
   }
 
   /** Cumulative bytes at the end of entry `index`, which is in the tail or right before it. */
-  #endOf(index: LogIndex): number {
+  #endOffset(index: LogIndex): number {
     if (index < this.#tailFirst) return this.#endBeforeTail
     return this.#endOffsets[this.#position(index)] ?? 0
   }

@@ -143,7 +143,7 @@ function invalidReason(change: ConfigurationChange, context: ChangeContext): str
   if (!result.ok) return result.detail
   const behind = change.steps.find((step) => step.kind === 'promote' && !isCaughtUp(step.id))
   return behind?.kind === 'promote'
-    ? `learner ${nameOf(configuration, behind.id)} has not caught up with the log yet`
+    ? `learner ${memberName(configuration, behind.id)} has not caught up with the log yet`
     : undefined
 }
 
@@ -158,7 +158,7 @@ function quorumLossRefusal(
   const away = voters.filter((id) => !isActive(id))
   const isLost = (missing: number): boolean => voters.length - missing <= voters.length / 2
   if (!isLost(away.length)) return undefined
-  const names = away.map((id) => nameOf(configuration, id)).join(', ')
+  const names = away.map((id) => memberName(configuration, id)).join(', ')
   if (!isLost(away.filter((id) => !isSilent(id)).length)) {
     return {
       reason: 'membership-pending',
@@ -169,7 +169,7 @@ function quorumLossRefusal(
   return { reason: 'membership', detail }
 }
 
-export function nameOf(configuration: Configuration, id: ReplicaId): string {
+export function memberName(configuration: Configuration, id: ReplicaId): string {
   return configuration.members.find((member) => member.id === id)?.name ?? id
 }
 

@@ -14,7 +14,7 @@ export interface ConnectedProcess {
 }
 
 /** State to compare it with: this replica's term and, on a leader, the match index of the peer in this term. */
-export interface Expected {
+export interface ExpectedProcess {
   readonly name: string
   readonly term: Term
   readonly match: LogIndex
@@ -27,7 +27,7 @@ export class Peers {
   readonly #disconnected = new Set<ReplicaId>()
 
   /** Records a connection. Returns whether the process differs from the last one that connected. */
-  connected(id: ReplicaId, newest: ConnectedProcess, expected: Expected): boolean {
+  connected(id: ReplicaId, newest: ConnectedProcess, expected: ExpectedProcess): boolean {
     const known = this.#boots.get(id)
     if (known === undefined || newest.boot > known) {
       this.#boots.set(id, newest.boot)
@@ -59,7 +59,11 @@ export class Peers {
     return this.#lostState.get(id)
   }
 
-  #stateLoss(id: ReplicaId, { term, lastIndex }: ConnectedProcess, expected: Expected): string | undefined {
+  #stateLoss(
+    id: ReplicaId,
+    { term, lastIndex }: ConnectedProcess,
+    expected: ExpectedProcess,
+  ): string | undefined {
     const { name, match } = expected
     const seen = this.#termsSeen.get(id) ?? 0
     if (term < seen)

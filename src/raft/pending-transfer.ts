@@ -28,11 +28,11 @@ export class PendingTransfer {
     target: ReplicaId | undefined,
     from: ReplicaId,
     deadline: MonotonicMs,
-    nameOf: (id: ReplicaId) => string,
+    memberName: (id: ReplicaId) => string,
   ): void {
     const before = this.#request?.target
     if (before !== undefined && target !== undefined && before !== target)
-      this.end('aborted', `leadership is handed to ${nameOf(target)} instead`)
+      this.end('aborted', `leadership is handed to ${memberName(target)} instead`)
     this.#request = { target: target ?? before, from, deadline }
   }
 

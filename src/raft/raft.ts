@@ -32,7 +32,7 @@ import { assertNever, InvariantError, invariant } from './invariant.ts'
 import { LeaderLeaseSettings } from './leader-lease.ts'
 import { LeaderState } from './leader-state.ts'
 import { RaftLog } from './log.ts'
-import { Membership, nameOf } from './membership.ts'
+import { Membership, memberName } from './membership.ts'
 import { Peers } from './peers.ts'
 import { Progress } from './progress.ts'
 import { isPromise } from './promises.ts'
@@ -1229,7 +1229,7 @@ export class Raft {
 
   #connected(peer: ReplicaId, boot: number, term: Term, lastIndex: LogIndex): void {
     const follower = this.#lead?.progress.get(peer)
-    const name = nameOf(this.configuration, peer)
+    const name = memberName(this.configuration, peer)
     const expected = { name, term: this.#term, match: follower?.match ?? (0 as LogIndex) }
     const isOther = this.#peers.connected(peer, { boot, term, lastIndex }, expected)
     const lost = this.#peers.lostState(peer)

@@ -4,7 +4,7 @@
 
 import { isMember } from './configuration.ts'
 import type { LeaderState, Retirement, Transfer } from './leader-state.ts'
-import { nameOf } from './membership.ts'
+import { memberName } from './membership.ts'
 import { PendingTransfer } from './pending-transfer.ts'
 import type { Progress } from './progress.ts'
 import type { ReplicaView } from './replica-view.ts'
@@ -49,7 +49,7 @@ export class LeadershipTransfer {
 
   /** Ends a request when another replica leads. */
   onLeader(leader: ReplicaId): void {
-    this.#pending.onLeader(leader, this.#nameOf(leader))
+    this.#pending.onLeader(leader, this.#memberName(leader))
   }
 
   /** Handles a request to this process. `to`: undefined for any voter. */
@@ -60,7 +60,7 @@ export class LeadershipTransfer {
       return
     }
     if (to === from) {
-      this.#pending.resolve('done', `${this.#nameOf(to)} leads already`)
+      this.#pending.resolve('done', `${this.#memberName(to)} leads already`)
       return
     }
     // The leader would refuse it too, but the requester would not learn why.
@@ -103,7 +103,7 @@ export class LeadershipTransfer {
     if (transfer === undefined) {
       this.#transferIfDiskIsSlow(lead)
     } else if (this.#replica.now < transfer.deadline) this.#advance(lead, transfer)
-    else this.#abort(lead, `${this.#nameOf(transfer.target)} did not take over in time`)
+    else this.#abort(lead, `${this.#memberName(transfer.target)} did not take over in time`)
   }
 
   /** Continues a transfer after its target has acknowledged entries. */
@@ -115,7 +115,7 @@ export class LeadershipTransfer {
   membersChanged(lead: LeaderState): void {
     const target = lead.transfer?.target
     if (target !== undefined && !this.#replica.configuration.voters.includes(target)) {
-      this.#abort(lead, `${this.#nameOf(target)} is no longer a voter`)
+      this.#abort(lead, `${this.#memberName(target)} is no longer a voter`)
     }
   }
 
@@ -146,13 +146,13 @@ export class LeadershipTransfer {
     else if (stalls) this.#actions.stepDown('own disk stalls and nobody can take over')
   }
 
-  #nameOf(id: ReplicaId): string {
-    return nameOf(this.#replica.configuration, id)
+  #memberName(id: ReplicaId): string {
+    return memberName(this.#replica.configuration, id)
   }
 
   #registerRequest(to: ReplicaId | undefined, from: ReplicaId): void {
     const { now, timing } = this.#replica
-    this.#pending.register(to, from, now + 2 * timing.electionMaxMs, (id) => this.#nameOf(id))
+    this.#pending.register(to, from, now + 2 * timing.electionMaxMs, (id) => this.#memberName(id))
   }
 
   /** Reason why a replica cannot lead, in the applied configuration. */
@@ -160,18 +160,18 @@ export class LeadershipTransfer {
     const { configuration } = this.#replica
     if (configuration.voters.includes(id)) return undefined
     const what = isMember(configuration, id) ? 'not a voter' : 'no member of the cluster'
-    return `${this.#nameOf(id)} is ${what}`
+    return `${this.#memberName(id)} is ${what}`
   }
 
   #successorBlocker(lead: LeaderState, id: ReplicaId): string | undefined {
     const { now, timing } = this.#replica
     const follower = lead.progress.get(id)
-    if (follower === undefined) return `${this.#nameOf(id)} is no member of the cluster`
+    if (follower === undefined) return `${this.#memberName(id)} is no member of the cluster`
     const refusal = this.#memberRefusal(id)
     if (refusal !== undefined) return refusal
     // A new leader has received no responses in its term yet, which does not make its followers unreachable.
     const lastContactAt = Math.max(follower.lastContactAt, lead.electedAt)
-    if (lastContactAt <= now - timing.electionMaxMs) return `${this.#nameOf(id)} cannot be reached`
+    if (lastContactAt <= now - timing.electionMaxMs) return `${this.#memberName(id)} cannot be reached`
     return undefined
   }
 

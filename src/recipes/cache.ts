@@ -109,7 +109,7 @@ export function cache(kv: Pick<Client, 'get' | 'put' | 'watch'>, options: CacheO
     },
     end.signal,
     ({ revision, events }) => {
-      for (const { keyBytes } of events) entries.delete(nameOf(keyBytes))
+      for (const { keyBytes } of events) entries.delete(keyName(keyBytes))
       hear(revision)
     },
     (cause) => {
@@ -128,8 +128,8 @@ export function cache(kv: Pick<Client, 'get' | 'put' | 'watch'>, options: CacheO
   }
 
   /** Returns the entry, or begins a read. Callers of a read that fails or is invalidated still get its result. */
-  function entryOf(key: Uint8Array, atLeast: number): { readonly entry: Entry; readonly isOwn: boolean } {
-    const name = nameOf(key)
+  function findEntry(key: Uint8Array, atLeast: number): { readonly entry: Entry; readonly isOwn: boolean } {
+    const name = keyName(key)
     const held = entries.get(name)
     const isHit = held !== undefined && isYoung(held) && shows(name, held, atLeast)
     if (isHit) hits += 1
@@ -163,10 +163,10 @@ export function cache(kv: Pick<Client, 'get' | 'put' | 'watch'>, options: CacheO
   async function read(key: Uint8Array, wait: SharedWait): Promise<KvRecord | undefined> {
     const atLeast = shown
     for (let isLast = false; ; isLast = true) {
-      const { entry, isOwn } = entryOf(key, atLeast)
+      const { entry, isOwn } = findEntry(key, atLeast)
       try {
         const record = await wait(entry.record)
-        if (!isLast && !(isYoung(entry) && shows(nameOf(key), entry, atLeast))) continue
+        if (!isLast && !(isYoung(entry) && shows(keyName(key), entry, atLeast))) continue
         shown = Math.max(shown, record?.modRevision ?? 0)
         return record
       } catch (error) {
@@ -184,7 +184,7 @@ export function cache(kv: Pick<Client, 'get' | 'put' | 'watch'>, options: CacheO
       // Another client was first: its value counts.
       if (!(error instanceof PreconditionFailedError)) throw error
     }
-    entries.delete(nameOf(key))
+    entries.delete(keyName(key))
   }
 
   const close = async () => {
@@ -204,7 +204,7 @@ export function cache(kv: Pick<Client, 'get' | 'put' | 'watch'>, options: CacheO
       const bytes = Buffer.concat([prefix, Buffer.from(key)])
       const record = await read(bytes, wait)
       if (record !== undefined || load === undefined) return record
-      const name = nameOf(bytes)
+      const name = keyName(bytes)
       const loading = loads.get(name) ?? fill(bytes, load).finally(() => loads.delete(name))
       loads.set(name, loading)
       await wait(loading, 'unknown')
@@ -219,6 +219,6 @@ export function cache(kv: Pick<Client, 'get' | 'put' | 'watch'>, options: CacheO
   }
 }
 
-const nameOf = (key: Uint8Array): string => Buffer.from(key).toString('latin1')
+const keyName = (key: Uint8Array): string => Buffer.from(key).toString('latin1')
 
 const OPTIONS = { prefix: isBytes, ttlMs: isTimeout, entriesMax: isBound, loadedTtlMs: isLeaseTime }

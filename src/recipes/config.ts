@@ -95,7 +95,9 @@ export async function config<T>(kv: ViewClient, options: ConfigOptions<T>): Prom
     error = validated?.error
     if (revisions === validated?.revisions) return
     try {
-      const value = validate(key === undefined ? fieldsOf(records, start.length) : jsonOf(records[0]))
+      const value = validate(
+        key === undefined ? recordFields(records, start.length) : parseRecord(records[0]),
+      )
       rejectPromise(value)
       const before = good
       good = { value, revision }
@@ -167,12 +169,15 @@ export async function config<T>(kv: ViewClient, options: ConfigOptions<T>): Prom
   }
 }
 
-const fieldsOf = (records: readonly KvRecord[], prefixLength: number): unknown =>
+const recordFields = (records: readonly KvRecord[], prefixLength: number): unknown =>
   Object.fromEntries(
-    records.map((record) => [Buffer.from(record.keyBytes).toString('utf8', prefixLength), jsonOf(record)]),
+    records.map((record) => [
+      Buffer.from(record.keyBytes).toString('utf8', prefixLength),
+      parseRecord(record),
+    ]),
   )
 
-function jsonOf(record: KvRecord | undefined): unknown {
+function parseRecord(record: KvRecord | undefined): unknown {
   try {
     return record?.json()
   } catch (cause) {

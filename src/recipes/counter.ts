@@ -40,7 +40,7 @@ export function counter(kv: Pick<Client, 'get' | 'transact'>, name: string | Uin
   return {
     get: async (options = {}) => {
       checkOptions('counter.get', options, CALL_OPTIONS)
-      return numberIn(await kv.get(key, options))
+      return parseCount(await kv.get(key, options))
     },
     add: async (n = 1, options = {}) => {
       checkValue('counter.add', 'n', n, isInteger)
@@ -50,8 +50,8 @@ export function counter(kv: Pick<Client, 'get' | 'transact'>, name: string | Uin
         const onceKey = once === undefined ? undefined : space.key('once', escapePart(once).toString())
         const counted = onceKey && (await tx.get(onceKey))
         // Without a lease the token would be remembered without end: it is one of an import.
-        if (counted !== undefined && isOwned('counter', counted)) return numberIn(counted)
-        const sum = numberIn(await tx.get(key)) + n
+        if (counted !== undefined && isOwned('counter', counted)) return parseCount(counted)
+        const sum = parseCount(await tx.get(key)) + n
         if (!Number.isSafeInteger(sum))
           throw new RangeError(`counter.add: ${sum} is more than a counter can hold (2^53 - 1 either way)`)
         tx.put(key, String(sum))
@@ -63,7 +63,7 @@ export function counter(kv: Pick<Client, 'get' | 'transact'>, name: string | Uin
 }
 
 /** A value of another program is an error: a counter that began at 0 again would be wrong. */
-function numberIn(record: KvRecord | undefined): number {
+function parseCount(record: KvRecord | undefined): number {
   if (record === undefined) return 0
   const text = record.text()
   const number = /^-?[0-9]+$/.test(text) ? Number(text) : Number.NaN

@@ -2,13 +2,14 @@
 
 const CHARACTERS_MAX = 1_000
 
-export const errorText = (error: unknown): string => shorten(messageOf(error)) || 'an error without a message'
+export const errorText = (error: unknown): string =>
+  shorten(errorMessage(error)) || 'an error without a message'
 
 /** At most 1,000 characters of well-formed text. */
 export const shorten = (text: string): string =>
   (text.length > CHARACTERS_MAX ? `${text.slice(0, CHARACTERS_MAX)}…` : text).toWellFormed()
 
-function messageOf(value: unknown): string {
+function errorMessage(value: unknown): string {
   try {
     return String(value instanceof Error ? value.message : value)
   } catch {

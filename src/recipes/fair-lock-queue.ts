@@ -182,7 +182,7 @@ async function acquireWith(
     if (!succeeded) throw lost(queue, 'its key was deleted, or has another lease')
     const before = keysBefore(queue.what, results[0]?.get?.kvs, own)
     waitsFor = before.length
-    return before.length < queue.permits ? { token: own, revision } : pendingOn(queue, before, revision)
+    return before.length < queue.permits ? { token: own, revision } : findConflict(queue, before, revision)
   }
 
   const timeoutError = () => notTaken(queue, waitsFor)
@@ -211,7 +211,7 @@ export function keysBefore(
  * With one permit only the predecessor is watched; otherwise any of the clients before may go. A client is gone when
  * its key is deleted, and when the key is overwritten without a lease.
  */
-function pendingOn(
+function findConflict(
   { conflicts, permits }: LockQueue,
   before: readonly KvRecord[],
   revision: number,

@@ -69,7 +69,7 @@ async function waitForLead(
 ): Promise<HeldLock> {
   const { prefix, key } = keySpace('campaign', 'election', name)
   checkOptions('campaign', options, { ...LOCK_OPTIONS, value: isBytes })
-  const value = copyOf(options.value)
+  const value = copyBytes(options.value)
   const { value: _, ...lockOptions } = options
   return acquire(
     kv,
@@ -94,8 +94,8 @@ export async function runAsLeader<T>(
   checkOptions('runAsLeader', options, RUN_OPTIONS)
   const { signal, onError = warn('runAsLeader'), ...rest } = options
   const report = (error: unknown) => runUserCallback(() => onError(error))
-  const candidate = { ...rest, value: copyOf(rest.value) }
-  const election = copyOf(name)
+  const candidate = { ...rest, value: copyBytes(rest.value) }
+  const election = copyBytes(name)
   for (;;) {
     let lead: HeldLock
     try {
@@ -185,7 +185,7 @@ async function readLeader(
   }
 }
 
-const copyOf = <T extends string | Uint8Array | undefined>(value: T): T | Uint8Array =>
+const copyBytes = <T extends string | Uint8Array | undefined>(value: T): T | Uint8Array =>
   typeof value === 'object' ? new Uint8Array(value) : value
 
 const RUN_OPTIONS: Readonly<Record<keyof LeaderOptions, Check>> = {

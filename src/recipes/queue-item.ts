@@ -64,7 +64,7 @@ export class ItemLostError extends QuorateError {}
 export interface ItemOperations {
   acknowledge(): readonly TxnOperation[]
   extend(): readonly TxnOperation[]
-  giveBack(error: string | undefined, delayMs: number): readonly TxnOperation[]
+  returnItem(error: string | undefined, delayMs: number): readonly TxnOperation[]
   commit(operations: readonly TxnOperation[], options: CallOptions): Promise<Commit>
 }
 
@@ -77,7 +77,7 @@ export function heldItem<T>(
   token: number,
   visibilityMs: number,
   start: Stopwatch,
-  { acknowledge, extend, giveBack, commit }: ItemOperations,
+  { acknowledge, extend, returnItem, commit }: ItemOperations,
 ): QueueItem<T> {
   const lost = new AbortController()
   let isSettled = false
@@ -130,7 +130,7 @@ export function heldItem<T>(
     nack: async (options = {}) => {
       checkOptions('item.nack', options, { ...CALL_OPTIONS, delayMs: isDelay, error: isText })
       const { delayMs = 0, error, ...call } = options
-      await change(giveBack(error && shorten(error), delayMs), call, 'nack')
+      await change(returnItem(error && shorten(error), delayMs), call, 'nack')
     },
     extend: async (options = {}) => {
       checkOptions('item.extend', options, CALL_OPTIONS)

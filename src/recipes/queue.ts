@@ -48,7 +48,7 @@ import { CALL_OPTIONS, isDelay, isLeaseTime, isWait } from './option-checks.ts'
 import { type ConsumeOptions, consume } from './queue-consume.ts'
 import { heldItem, type QueueEntry, type QueueItem } from './queue-item.ts'
 import { isTransient } from './transient-errors.ts'
-import { timeLimitOf } from './wait-until.ts'
+import { startTimeLimit } from './wait-until.ts'
 import { anySignal, changeAfter, isGone } from './watch-helpers.ts'
 
 const VISIBILITY_MS = 30_000
@@ -167,8 +167,8 @@ class WorkQueue<T> implements Queue<T> {
     const id = itemId(priority, revision, ordinal)
     const success = [
       { put: { key: this.#key('value', id), value: bytes } },
-      this.#put('item', id, { attempts: 0 }),
-      ...(delayMs === 0 ? [] : [this.#hold(id, delayMs)]),
+      this.#putOperation('item', id, { attempts: 0 }),
+      ...(delayMs === 0 ? [] : [this.#holdOperation(id, delayMs)]),
     ]
     await this.#kv.txn({ success }, call)
     return id
@@ -232,7 +232,7 @@ class WorkQueue<T> implements Queue<T> {
       if (item.attempts >= this.#attemptsMax) continue
       const value = await this.#kv.get(this.#key('value', item.id), options)
       // Otherwise the item was acknowledged in between.
-      if (value !== undefined) return entryOf(item, value)
+      if (value !== undefined) return queueEntry(item, value)
     }
     return undefined
   }
@@ -240,7 +240,7 @@ class WorkQueue<T> implements Queue<T> {
   async len(options: CallOptions = {}): Promise<QueueLength> {
     checkOptions('queue.len', options, CALL_OPTIONS)
     const count = (part: string) => this.#kv.count({ prefix: this.#key(part, ''), ...options })
-    const [holds, items, dead] = await Promise.all([this.#holds(options), count('item'), count('dead')])
+    const [holds, items, dead] = await Promise.all([this.#readHeldIds(options), count('item'), count('dead')])
     return { ready: Math.max(0, items - holds.size), held: holds.size, dead }
   }
 
@@ -264,10 +264,10 @@ class WorkQueue<T> implements Queue<T> {
     },
   }
 
-  async #holds(call: ReadOptions): Promise<Set<string>> {
+  async #readHeldIds(call: ReadOptions): Promise<Set<string>> {
     const ids = new Set<string>()
     for await (const record of this.#kv.list({ prefix: this.#key('hold', ''), keysOnly: true, ...call }))
-      if (isOwned('queue', record)) ids.add(this.#idIn('hold', record.keyBytes))
+      if (isOwned('queue', record)) ids.add(this.#parseId('hold', record.keyBytes))
     return ids
   }
 
@@ -280,14 +280,14 @@ class WorkQueue<T> implements Queue<T> {
     const onAnswer = (answer: AnswerInfo) => {
       revision ??= answer.revision
     }
-    const holds = await this.#holds({ ...call, onAnswer })
+    const holds = await this.#readHeldIds({ ...call, onAnswer })
     for (let limit = holds.size + count + CONTENTION_MAX; ; limit *= 2) {
       const range = { prefix: this.#key('item', ''), limit }
       let found = 0
       const items: ItemRecord[] = []
       for await (const record of this.#kv.list({ ...range, ...call })) {
         found += 1
-        const item = this.#itemIn('item', record)
+        const item = this.#parseItem('item', record)
         if (item !== undefined && !holds.has(item.id)) items.push(item)
       }
       // Otherwise all of the first keys are foreign.
@@ -309,10 +309,10 @@ class WorkQueue<T> implements Queue<T> {
     }
     const key = this.#key('value', id)
     // Kept as the error of this delivery, unless the consumer gives another one.
-    const state = this.#put('item', id, { attempts, error: NOT_ACKNOWLEDGED })
+    const state = this.#putOperation('item', id, { attempts, error: NOT_ACKNOWLEDGED })
     const delivery = { compare: [{ key, exists: true }], success: [state, { get: { key } }] }
     const start = startStopwatch()
-    const success = [this.#hold(id, this.#visibilityMs), { txn: delivery }]
+    const success = [this.#holdOperation(id, this.#visibilityMs), { txn: delivery }]
     const { succeeded, results } = await this.#kv.txn({ compare, success }, call)
     if (!succeeded) {
       this.#contention = Math.min(CONTENTION_MAX, 2 * this.#contention)
@@ -326,12 +326,12 @@ class WorkQueue<T> implements Queue<T> {
       return undefined
     }
     // A transaction that was sent twice returns no reads.
-    const value = read?.get?.omitted === true ? await this.#takenValue(id, call) : read?.get?.kvs?.[0]
-    return value && this.#heldItem(entryOf<T>({ id, attempts, error }, value), token, start)
+    const value = read?.get?.omitted === true ? await this.#readTakenValue(id, call) : read?.get?.kvs?.[0]
+    return value && this.#heldItem(queueEntry<T>({ id, attempts, error }, value), token, start)
   }
 
   /** The item is taken in any case, so an error must not say that nothing was written. */
-  async #takenValue(id: string, call: CallOptions): Promise<KvRecord | undefined> {
+  async #readTakenValue(id: string, call: CallOptions): Promise<KvRecord | undefined> {
     try {
       return await this.#kv.get(this.#key('value', id), call)
     } catch (cause) {
@@ -345,11 +345,11 @@ class WorkQueue<T> implements Queue<T> {
     const compare = [modifiedAt(this.#key('item', id), token)]
     return heldItem(entry, token, this.#visibilityMs, start, {
       acknowledge: () => this.#delete(id, 'item', 'hold', 'value'),
-      extend: () => [this.#hold(id, this.#visibilityMs)],
-      giveBack: (error, delayMs) => {
+      extend: () => [this.#holdOperation(id, this.#visibilityMs)],
+      returnItem: (error, delayMs) => {
         if (attempts >= this.#attemptsMax) return this.#bury(id, { attempts, error })
-        const hold = delayMs > 0 ? [this.#hold(id, delayMs)] : this.#delete(id, 'hold')
-        return [this.#put('item', id, { attempts, error }), ...hold]
+        const hold = delayMs > 0 ? [this.#holdOperation(id, delayMs)] : this.#delete(id, 'hold')
+        return [this.#putOperation('item', id, { attempts, error }), ...hold]
       },
       commit: async (success, call) => {
         const key = this.#key('item', id)
@@ -373,7 +373,7 @@ class WorkQueue<T> implements Queue<T> {
     const isFree = (event: WatchBatch['events'][number]): boolean =>
       Buffer.compare(event.keyBytes, this.#key('item')) < 0 ? isGone(event) : event.type === 'put'
     const frees = ({ events }: WatchBatch) => events.every(isFree)
-    const timeLimit = timeLimitOf(leftMs)
+    const timeLimit = startTimeLimit(leftMs)
     try {
       await changeAfter(this.#kv, range, revision, anySignal(timeLimit.signal, signal), frees)
       if (this.#contention > 1)
@@ -387,9 +387,9 @@ class WorkQueue<T> implements Queue<T> {
 
   async *#deadLetters(options: CallOptions): AsyncGenerator<QueueEntry<T>, void, undefined> {
     for await (const record of this.#kv.list({ prefix: this.#key('dead', ''), ...options })) {
-      const item = this.#itemIn('dead', record)
+      const item = this.#parseItem('dead', record)
       const value = item && (await this.#kv.get(this.#key('value', item.id), options))
-      if (item !== undefined && value !== undefined) yield entryOf(item, value)
+      if (item !== undefined && value !== undefined) yield queueEntry(item, value)
     }
   }
 
@@ -398,7 +398,7 @@ class WorkQueue<T> implements Queue<T> {
     checkOptions('queue.dead.requeue', options, CALL_OPTIONS)
     const ids: string[] = []
     const add = (record: KvRecord | undefined): void => {
-      const item = record && this.#itemIn('dead', record)
+      const item = record && this.#parseItem('dead', record)
       if (item !== undefined) ids.push(item.id)
     }
     if (only !== undefined) add(await this.#kv.get(this.#key('dead', only), options))
@@ -406,7 +406,7 @@ class WorkQueue<T> implements Queue<T> {
     let count = 0
     for (const id of ids) {
       const compare = [{ key: this.#key('dead', id), exists: true }]
-      const success = [...this.#delete(id, 'dead'), this.#put('item', id, { attempts: 0 })]
+      const success = [...this.#delete(id, 'dead'), this.#putOperation('item', id, { attempts: 0 })]
       if ((await this.#kv.txn({ compare, success }, options)).succeeded) count += 1
     }
     return count
@@ -416,15 +416,15 @@ class WorkQueue<T> implements Queue<T> {
     return this.#space.key(...parts)
   }
 
-  #idIn(part: string, key: Uint8Array): string {
+  #parseId(part: string, key: Uint8Array): string {
     return this.#space.suffix(key).slice(part.length + 1)
   }
 
-  #put(part: 'item' | 'dead', id: string, state: ItemState): TxnOperation {
+  #putOperation(part: 'item' | 'dead', id: string, state: ItemState): TxnOperation {
     return { put: { key: this.#key(part, id), value: JSON.stringify(state) } }
   }
 
-  #hold(id: string, ms: number): TxnOperation {
+  #holdOperation(id: string, ms: number): TxnOperation {
     return { put: { key: this.#key('hold', id), value: '', ttlMs: ms } }
   }
 
@@ -433,12 +433,12 @@ class WorkQueue<T> implements Queue<T> {
   }
 
   #bury(id: string, state: ItemState): readonly TxnOperation[] {
-    return [...this.#delete(id, 'item', 'hold'), this.#put('dead', id, state)]
+    return [...this.#delete(id, 'item', 'hold'), this.#putOperation('dead', id, state)]
   }
 
   /** undefined: a foreign key, which is reported. */
-  #itemIn(part: string, record: KvRecord): ItemRecord | undefined {
-    const id = this.#idIn(part, record.keyBytes)
+  #parseItem(part: string, record: KvRecord): ItemRecord | undefined {
+    const id = this.#parseId(part, record.keyBytes)
     try {
       const { attempts, error } = Object(record.json()) as ItemState
       const isState = Number.isSafeInteger(attempts) && (error === undefined || typeof error === 'string')
@@ -460,7 +460,7 @@ const itemId = (priority: number, revision: number, ordinal: number): string =>
     ordinal.toString(16).padStart(6, '0') + randomBytes(5).toString('hex'),
   ].join('-')
 
-const entryOf = <T>(
+const queueEntry = <T>(
   { id, attempts, error }: ItemState & { readonly id: string },
   value: KvRecord,
 ): QueueEntry<T> => ({

@@ -47,7 +47,7 @@ export function registry(kv: RegistryClient, service: string | Uint8Array): Regi
     const { results, revision } = await kv.txn({ success: [{ get: { prefix: space.prefix } }] }, call)
     const records = results[0]?.get?.kvs ?? []
     const version = JSON.stringify(records.map(({ key, modRevision }) => [key, modRevision]))
-    return { value: instancesIn(space, records), version, revision, watch: { prefix: space.prefix } }
+    return { value: parseInstances(space, records), version, revision, watch: { prefix: space.prefix } }
   }
   return {
     register: async (instance) => {
@@ -61,7 +61,7 @@ export function registry(kv: RegistryClient, service: string | Uint8Array): Regi
     },
     resolver: (options = {}) => {
       checkResolver(options)
-      return startResolver(kv, space.prefix, (records) => instancesIn(space, records), options)
+      return startResolver(kv, space.prefix, (records) => parseInstances(space, records), options)
     },
     watch: (options = {}) => {
       checkOptions('registry.watch', options, CALL_OPTIONS)
@@ -72,9 +72,9 @@ export function registry(kv: RegistryClient, service: string | Uint8Array): Regi
 }
 
 /** The instances among records. Other keys are reported. */
-const instancesIn = ({ suffix }: KeySpace, records: readonly KvRecord[]): readonly Instance[] =>
+const parseInstances = ({ suffix }: KeySpace, records: readonly KvRecord[]): readonly Instance[] =>
   records.flatMap((record) => {
-    const { url, weight, meta } = record.lease === undefined ? {} : jsonOf(record)
+    const { url, weight, meta } = record.lease === undefined ? {} : parseFields(record)
     if (typeof url !== 'string') {
       reportForeignKey('registry', record.key)
       return []
@@ -87,7 +87,7 @@ const instancesIn = ({ suffix }: KeySpace, records: readonly KvRecord[]): readon
     }
   })
 
-function jsonOf(record: KvRecord): Partial<Record<string, unknown>> {
+function parseFields(record: KvRecord): Partial<Record<string, unknown>> {
   try {
     return Object(record.json())
   } catch {

@@ -84,7 +84,7 @@ interface Candidate {
 export function startResolver(
   kv: Pick<Client, 'txn' | 'watch'>,
   prefix: Uint8Array,
-  instancesIn: (records: readonly KvRecord[]) => readonly Instance[],
+  parseInstances: (records: readonly KvRecord[]) => readonly Instance[],
   options: ResolverOptions,
 ): Resolver {
   const { strategy, confirmMs = CONFIRM_MS, staleMs = STALE_MS, failedMs = FAILED_MS, onError } = options
@@ -97,7 +97,7 @@ export function startResolver(
     confirmMs,
     onContent: ({ records }) => {
       const known = new Map(candidates.map((each) => [each.instance.id, each]))
-      candidates = instancesIn(records).map((instance) => {
+      candidates = parseInstances(records).map((instance) => {
         const candidate = known.get(instance.id) ?? { instance, credit: 0, connections: 0, failedUntil: 0 }
         return Object.assign(candidate, { instance })
       })
@@ -128,15 +128,15 @@ export function startResolver(
     const working = candidates.filter(({ failedUntil }) => failedUntil <= performance.now())
     const usable = working.length > 0 ? working : candidates
     const isWeighted = usable.some(({ instance }) => instance.weight > 0)
-    const weightOf = ({ instance }: Candidate) => (isWeighted ? instance.weight : 1)
-    const loadOf = (each: Candidate) =>
-      strategy === 'least-connections' ? each.connections / weightOf(each) : 0
-    const weighted = usable.filter((each) => weightOf(each) > 0)
-    const least = Math.min(...weighted.map(loadOf))
-    const equal = weighted.filter((each) => loadOf(each) === least)
-    for (const each of equal) each.credit += weightOf(each)
+    const effectiveWeight = ({ instance }: Candidate) => (isWeighted ? instance.weight : 1)
+    const connectionLoad = (each: Candidate) =>
+      strategy === 'least-connections' ? each.connections / effectiveWeight(each) : 0
+    const weighted = usable.filter((each) => effectiveWeight(each) > 0)
+    const least = Math.min(...weighted.map(connectionLoad))
+    const equal = weighted.filter((each) => connectionLoad(each) === least)
+    for (const each of equal) each.credit += effectiveWeight(each)
     const [chosen] = equal.toSorted((a, b) => b.credit - a.credit)
-    if (chosen !== undefined) chosen.credit -= equal.reduce((sum, each) => sum + weightOf(each), 0)
+    if (chosen !== undefined) chosen.credit -= equal.reduce((sum, each) => sum + effectiveWeight(each), 0)
     return chosen
   }
 

@@ -54,15 +54,18 @@ export const hasEnded = ({ status }: Pick<SagaRecord, 'status'>): boolean =>
   status === 'completed' || status === 'compensated'
 
 /** `Results`: what the application says of its steps. */
-export const resultsOf = <Results>({ steps }: SagaRecord): Results =>
+export const stepResults = <Results>({ steps }: SagaRecord): Results =>
   Object.fromEntries(steps.map(({ name, result }) => [name, result])) as Results
 
-export const outcomeOf = <Results>(id: string, record: SagaRecord): SagaOutcome<Results> =>
+export const sagaOutcome = <Results>(id: string, record: SagaRecord): SagaOutcome<Results> =>
   record.status === 'completed'
-    ? { id, status: 'completed', results: resultsOf(record), failure: undefined }
-    : { id, status: 'compensated', results: resultsOf(record), failure: record.failure ?? undefined }
+    ? { id, status: 'completed', results: stepResults(record), failure: undefined }
+    : { id, status: 'compensated', results: stepResults(record), failure: record.failure ?? undefined }
 
-export const viewOf = (id: string, { input, status, steps, compensated, failure }: SagaRecord): SagaView => ({
+export const sagaView = (
+  id: string,
+  { input, status, steps, compensated, failure }: SagaRecord,
+): SagaView => ({
   id,
   status,
   input,
@@ -74,8 +77,8 @@ export const viewOf = (id: string, { input, status, steps, compensated, failure 
 const STATUSES: readonly unknown[] = ['running', 'compensating', 'completed', 'compensated']
 
 /** Throws `saga_unknown_record` for a value of another program. */
-export function recordIn(found: KvRecord): SagaRecord {
-  const { input, status, steps, compensated, failure } = Object(jsonOf(found)) as SagaRecord
+export function parseSagaRecord(found: KvRecord): SagaRecord {
+  const { input, status, steps, compensated, failure } = Object(parseJson(found)) as SagaRecord
   const isList = (list: unknown, is: (each: unknown) => boolean) => Array.isArray(list) && list.every(is)
   const isStep = (step: unknown) => typeof Object(step).name === 'string'
   const isName = (name: unknown) => typeof name === 'string'
@@ -86,7 +89,7 @@ export function recordIn(found: KvRecord): SagaRecord {
   throw new QuorateError(message, { code: 'saga_unknown_record', written: 'no' })
 }
 
-function jsonOf(found: KvRecord): unknown {
+function parseJson(found: KvRecord): unknown {
   try {
     return found.json()
   } catch {

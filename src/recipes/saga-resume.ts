@@ -10,7 +10,7 @@ import { abortedError } from './option-checks.ts'
 import { runUserCallback } from './run-user-callback.ts'
 import type { SagaOutcome, SagaView } from './saga-record.ts'
 import { isClosed, isCompacted } from './transient-errors.ts'
-import { timeLimitOf } from './wait-until.ts'
+import { startTimeLimit } from './wait-until.ts'
 import { anySignal, isGone } from './watch-helpers.ts'
 
 const CONCURRENCY = 8
@@ -105,12 +105,12 @@ async function* abandoned(
 ): AsyncGenerator<string, void, undefined> {
   const { signal } = call
   while (!signal.aborted) {
-    let timeLimit: ReturnType<typeof timeLimitOf> | undefined
+    let timeLimit: ReturnType<typeof startTimeLimit> | undefined
     try {
       failed.clear()
       const { revision } = await kv.txn({}, call)
       for await (const { id } of unfinished(report, call)) yield id
-      timeLimit = timeLimitOf(RESCAN_MS)
+      timeLimit = startTimeLimit(RESCAN_MS)
       const range = { prefix: ownerPrefix, keysOnly: true, fromRevision: revision + 1 }
       for await (const { events } of kv.watch({ ...range, signal: anySignal(timeLimit.signal, signal) }))
         for (const event of events) if (isGone(event)) yield ownedSaga(event.keyBytes)

@@ -49,14 +49,14 @@ import { runUserCallback, warn } from './run-user-callback.ts'
 import {
   hasEnded,
   newRecord,
-  outcomeOf,
-  recordIn,
-  resultsOf,
+  parseSagaRecord,
   type SagaOutcome,
   type SagaRecord,
   type SagaResults,
   type SagaView,
-  viewOf,
+  sagaOutcome,
+  sagaView,
+  stepResults,
 } from './saga-record.ts'
 import {
   type KeepResumingOptions,
@@ -174,7 +174,7 @@ export function saga<Input = unknown, Results = SagaResults>(
     const key = (lease: string) => space.key('owner', escapePart(id).toString(), lease)
     return { what: `saga ${id}`, key, conflicts: key(''), permits: 1 }
   }
-  const tokenOf = (id: string, step: string, kind: 'run' | 'compensate') =>
+  const stepToken = (id: string, step: string, kind: 'run' | 'compensate') =>
     [Buffer.from(space.prefix).toString('latin1'), id, step, kind].map(encodeURIComponent).join(':')
 
   /** Replaces the record. Retries transient errors for as long as the process owns the saga. */
@@ -215,8 +215,8 @@ export function saga<Input = unknown, Results = SagaResults>(
       id,
       // Copies: a change that a step makes must not become part of the next record.
       input: structuredClone(record.input) as Input,
-      results: structuredClone(resultsOf<Partial<Results>>(record)),
-      token: tokenOf(id, step, kind),
+      results: structuredClone(stepResults<Partial<Results>>(record)),
+      token: stepToken(id, step, kind),
       signal,
     }
     const call = async () => planned.find(({ name }) => name === step)?.[kind]?.(context)
@@ -263,14 +263,14 @@ export function saga<Input = unknown, Results = SagaResults>(
       else if (step === undefined) await write(owned, { status: 'completed' })
       else await runStep(owned, step)
     }
-    return outcomeOf(owned.id, owned.record)
+    return sagaOutcome(owned.id, owned.record)
   }
 
   /** undefined: there is none. Throws if it has another input. */
   async function stored(id: string, call: CallOptions, given?: { readonly input: unknown }) {
     const found = await kv.get(stateKey(id), call)
     if (found === undefined) return undefined
-    const record = recordIn(found)
+    const record = parseSagaRecord(found)
     if (given === undefined || isDeepStrictEqual(record.input, given.input))
       return { record, modRevision: found.modRevision }
     throw refused('saga_exists', `saga ${id} exists with another input: choose another id`)
@@ -291,7 +291,7 @@ export function saga<Input = unknown, Results = SagaResults>(
       if (found === undefined && given?.mayBegin !== true)
         throw refused('not_found', `there is no saga ${id}: it was forgotten`)
       const { record, modRevision } = found ?? { record: newRecord(given?.input), modRevision: 0 }
-      if (hasEnded(record)) return outcomeOf(id, record)
+      if (hasEnded(record)) return sagaOutcome(id, record)
       const ended = anySignal(held.signal, signal)
       const owned = { id, key: stateKey(id), held, signal: ended, timeoutMs, record, modRevision }
       hasWritten = true
@@ -327,7 +327,7 @@ export function saga<Input = unknown, Results = SagaResults>(
     for await (const found of kv.list({ prefix: statePrefix, ...call })) {
       const id = unescapePart(Buffer.from(found.keyBytes).toString('utf8', statePrefix.length))
       try {
-        const view = viewOf(id, recordIn(found))
+        const view = sagaView(id, parseSagaRecord(found))
         if (!hasEnded(view)) yield view
       } catch (error) {
         if (!hasCode(error, 'saga_unknown_record')) throw error
@@ -343,7 +343,7 @@ export function saga<Input = unknown, Results = SagaResults>(
       const call = { ...runOptions }
       const given = { input: plainJson(input) }
       const found = await stored(id, call, given)
-      if (found !== undefined && hasEnded(found.record)) return outcomeOf(id, found.record)
+      if (found !== undefined && hasEnded(found.record)) return sagaOutcome(id, found.record)
       // A saga that is forgotten while this call waits for it does not begin again.
       return own(id, Number.POSITIVE_INFINITY, call, { ...given, mayBegin: found === undefined })
     },
@@ -360,7 +360,7 @@ export function saga<Input = unknown, Results = SagaResults>(
       checkValue('saga.get', 'id', id, isText)
       checkOptions('saga.get', getOptions, CALL_OPTIONS)
       const found = await stored(id, getOptions)
-      return found && viewOf(id, found.record)
+      return found && sagaView(id, found.record)
     },
     unfinished: (listOptions = {}) => {
       checkOptions('saga.unfinished', listOptions, CALL_OPTIONS)

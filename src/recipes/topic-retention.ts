@@ -64,7 +64,7 @@ export class TopicRetention {
    */
   isMessage({ key, keyBytes, modRevision }: KvRecord): boolean {
     const suffix = this.#space.suffix(keyBytes)
-    if (MESSAGE.test(suffix) && revisionIn(suffix) < modRevision) return true
+    if (MESSAGE.test(suffix) && parseRevision(suffix) < modRevision) return true
     reportForeignKey('topic', key)
     return false
   }
@@ -168,10 +168,12 @@ export class TopicRetention {
     const oldest = listed.filter((record) => this.isMessage(record))
     await this.#deleteRestored(listed, call)
     // A key begins with a revision before that of its message. So all messages after these are newer than the last key.
-    const bound = revisionIn(this.#space.suffix(oldest.pop()?.keyBytes ?? this.#space.key('message', '')))
+    const bound = parseRevision(this.#space.suffix(oldest.pop()?.keyBytes ?? this.#space.key('message', '')))
     const ordered = oldest.filter((each) => each.modRevision <= bound)
     // So many keys that all begin long before their messages: an import has restored them.
-    const old = (ordered.length === 0 && oldest.length >= TRIM_MAX ? oldest : ordered).toSorted(byRevision)
+    const old = (ordered.length === 0 && oldest.length >= TRIM_MAX ? oldest : ordered).toSorted(
+      recordsByRevision,
+    )
     for (let at = 0; at < old.length; ) {
       // The first transaction creates the mark, and removes nothing.
       const batch = createRevision === 0 ? [] : old.slice(at, at + TRIM_BATCH)
@@ -189,7 +191,7 @@ export class TopicRetention {
   async #deleteRestored(records: readonly KvRecord[], call: CallOptions): Promise<void> {
     const restored = records.filter(({ keyBytes, modRevision }) => {
       const suffix = this.#space.suffix(keyBytes)
-      return MESSAGE.test(suffix) && revisionIn(suffix) >= modRevision
+      return MESSAGE.test(suffix) && parseRevision(suffix) >= modRevision
     })
     for (let at = 0; at < restored.length; at += TRIM_BATCH) {
       const batch = restored.slice(at, at + TRIM_BATCH)
@@ -200,7 +202,7 @@ export class TopicRetention {
 
 const NO_MARK = { createRevision: 0, modRevision: 0 }
 
-export const byRevision = (a: KvRecord, b: KvRecord): number => a.modRevision - b.modRevision
+export const recordsByRevision = (a: KvRecord, b: KvRecord): number => a.modRevision - b.modRevision
 
 const padded = (revision: number): string => String(revision).padStart(16, '0')
 
@@ -209,6 +211,6 @@ export const messageId = (ordinal: number, revision: number): string =>
   `${padded(revision)}-${ordinal.toString(16).padStart(6, '0')}${randomBytes(5).toString('hex')}`
 
 /** The revision in the key of a message. */
-const revisionIn = (suffix: string): number => Number(suffix.slice('message/'.length).split('-')[0])
+const parseRevision = (suffix: string): number => Number(suffix.slice('message/'.length).split('-')[0])
 
 const MESSAGE = /^message\/[0-9]{16}-[0-9a-f]+$/

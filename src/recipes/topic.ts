@@ -59,7 +59,7 @@ import { escapePart, type KeySpace, keySpace } from './key-space.ts'
 import { CALL_OPTIONS, isLeaseTime } from './option-checks.ts'
 import { warn } from './run-user-callback.ts'
 import { revisionValue, storedRevision } from './stored-revision.ts'
-import { byRevision, messageId, TopicRetention } from './topic-retention.ts'
+import { messageId, recordsByRevision, TopicRetention } from './topic-retention.ts'
 import { isClosed, isTransient } from './transient-errors.ts'
 import { anySignal, throughOutages } from './watch-helpers.ts'
 
@@ -187,7 +187,7 @@ class MessageTopic<T> implements Topic<T> {
       const ack = () =>
         Promise.reject(new TypeError('message.ack: only a subscription of a group has a position'))
       const next = (await this.#currentRevision({ signal, timeoutMs })) + 1
-      for await (const message of this.#read(startOf(from, next), signal)) yield { ...message, ack }
+      for await (const message of this.#read(firstRevision(from, next), signal)) yield { ...message, ack }
       return
     }
     const part = escapePart(group).toString()
@@ -226,7 +226,7 @@ class MessageTopic<T> implements Topic<T> {
         const [result] = moved.results
         position = result?.put
           ? { revision: createRevision === 0 ? -1 : revision, ...result.put }
-          : positionIn(result?.get?.kvs?.[0])
+          : parsePosition(result?.get?.kvs?.[0])
       }
     }
     const memberError = (error: unknown): never => {
@@ -239,7 +239,7 @@ class MessageTopic<T> implements Topic<T> {
         if (position.revision >= 0) return position.revision + 1
         const next = (await this.#currentRevision(beginning)) + 1
         // A position never names a later revision than its record.
-        return Math.min(next, startOf(from, next))
+        return Math.min(next, firstRevision(from, next))
       }, whileHeld)
       // The group has a position from now on, whenever the first message comes.
       await throughOutages(() => move(start - 1, beginning), whileHeld)
@@ -297,7 +297,7 @@ class MessageTopic<T> implements Topic<T> {
           await Promise.all(batch.map(({ record }) => record))
           for (const { key, record } of batch) {
             const found = await (readAt.elapsedMs() < RECENT_MS ? record : get(key))
-            if (found !== undefined) yield messageOf(found, missed)
+            if (found !== undefined) yield topicMessage(found, missed)
             missed = found === undefined
           }
         }
@@ -318,7 +318,7 @@ class MessageTopic<T> implements Topic<T> {
             const isThere =
               revision > trimmed &&
               (event.kv.lease === undefined || (await get(event.kv.keyBytes)) !== undefined)
-            if (isThere) yield messageOf(event.kv, missed)
+            if (isThere) yield topicMessage(event.kv, missed)
             missed = !isThere
           }
           next = revision + 1
@@ -343,7 +343,7 @@ class MessageTopic<T> implements Topic<T> {
       if (this.#retention.isMessage(record) && modRevision >= first && modRevision <= last)
         messages.push(record)
     }
-    return messages.toSorted(byRevision)
+    return messages.toSorted(recordsByRevision)
   }
 
   #positionKey(group: string): Uint8Array {
@@ -351,11 +351,11 @@ class MessageTopic<T> implements Topic<T> {
   }
 
   async #position(group: string, call: CallOptions): Promise<GroupPosition> {
-    return positionIn(await this.#kv.get(this.#positionKey(group), call))
+    return parsePosition(await this.#kv.get(this.#positionKey(group), call))
   }
 }
 
-const positionIn = (record: KvRecord | undefined): GroupPosition => ({
+const parsePosition = (record: KvRecord | undefined): GroupPosition => ({
   revision: storedRevision('topic', record) ?? -1,
   createRevision: record?.createRevision ?? 0,
   modRevision: record?.modRevision ?? 0,
@@ -371,12 +371,12 @@ interface GroupPosition {
 const NO_POSITION: GroupPosition = { revision: -1, createRevision: 0, modRevision: 0 }
 
 /** The first revision of a subscription. `next`: the first one that no message has yet. */
-const startOf = (from: number | 'oldest' | 'next', next: number): number => {
+const firstRevision = (from: number | 'oldest' | 'next', next: number): number => {
   if (from === 'oldest') return 1
   return from === 'next' ? next : from
 }
 
-const messageOf = <T>(record: KvRecord, missed: boolean): Omit<TopicMessage<T>, 'ack'> => ({
+const topicMessage = <T>(record: KvRecord, missed: boolean): Omit<TopicMessage<T>, 'ack'> => ({
   revision: record.modRevision,
   value: record.value,
   text: () => record.text(),

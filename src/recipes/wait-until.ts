@@ -35,7 +35,7 @@ export async function waitUntil<T extends object>(
   check: () => Promise<T | PendingWait>,
   { signal, untilMs, timeoutError, beginsWithCheck = false }: WaitControls,
 ): Promise<T> {
-  const { signal: timeLimit, stop } = timeLimitOf(untilMs - performance.now())
+  const { signal: timeLimit, stop } = startTimeLimit(untilMs - performance.now())
   const isOver = AbortSignal.any([signal, timeLimit])
   try {
     for (let mayFail = beginsWithCheck; ; mayFail = false) {
@@ -65,7 +65,7 @@ export async function waitUntil<T extends object>(
 }
 
 /** A signal that fires after `waitMs`, which may be Infinity. Its timer keeps the process alive until `stop`. */
-export function timeLimitOf(waitMs: number): {
+export function startTimeLimit(waitMs: number): {
   readonly signal: AbortSignal
   stop(): void
 } {

@@ -67,7 +67,7 @@ export const anySignal = (
 }
 
 /** The result of a read, and the range to watch before the next one. */
-export interface Reading<T> {
+export interface VersionedRead<T> {
   readonly value: T
   /** Two readings with the same version have the same value. */
   readonly version: string
@@ -81,7 +81,7 @@ export interface Reading<T> {
  */
 export async function* readOnChange<T>(
   kv: WatchClient,
-  read: () => Promise<Reading<T>>,
+  read: () => Promise<VersionedRead<T>>,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<T, void, undefined> {
   let reading = await read()

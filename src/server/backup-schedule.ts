@@ -5,7 +5,7 @@
 // Each node lists its target at intervals, also a follower: it knows the age of the newest backup, and that it could
 // not reach the target, before it leads.
 
-import { type BackupTarget, backupName, backupsOf, namePrefix, partialsOf } from '../backup/target.ts'
+import { type BackupTarget, backupName, findBackups, findPartials, namePrefix } from '../backup/target.ts'
 import { decodeState } from '../kv/index.ts'
 import { backupFile } from './api/backup.ts'
 import type { KvNode } from './node/kv-node.ts'
@@ -106,14 +106,14 @@ export class BackupSchedule {
     const { node, target, everyMs } = this.#options
     const { signal } = this.#stop
     const files = await target.list(namePrefix(node.clusterId), signal)
-    const found = backupsOf(node.clusterId, files)
+    const found = findBackups(node.clusterId, files)
     const now = Date.now()
     // A name with a time to come is from a clock that was wrong. It does not stop the schedule, and is deleted first.
     const past = found.filter(({ timeMs }) => timeMs <= now)
     this.#lastSuccessMs = past[0]?.timeMs
     if (!isLeader || now - (this.#lastSuccessMs ?? Number.NEGATIVE_INFINITY) < everyMs) return
     // Killed nodes left them. A node that has just lost the leadership may write one now: that backup fails.
-    const notDeleted = await this.#delete(partialsOf(node.clusterId, files))
+    const notDeleted = await this.#delete(findPartials(node.clusterId, files))
     await this.#make(past[0]?.bytes ?? 0)
     const future = found.filter(({ timeMs }) => timeMs > now)
     const before = [...past, ...future].map(({ name }) => name)

@@ -17,7 +17,7 @@ import {
 import { driverLimits } from './node/limits.ts'
 import { DirectoryDisk } from './node/upkeep/disk-space.ts'
 import { withReplicaCopy } from './replica-copy.ts'
-import { type ReplicaSummary, summaryOf } from './stopped-replica.ts'
+import { type ReplicaSummary, summarizeReplica } from './stopped-replica.ts'
 
 const SCRUB_PAGE = { rowsMax: 10_000, bytesMax: 4 * 1024 * 1024 }
 const MIB = 1024 * 1024
@@ -50,7 +50,7 @@ export async function checkReplica(path: string, program: string): Promise<Check
     return { checks, replica: undefined }
   }
   add('leftovers', interrupted ? 'warning' : 'ok', interrupted ? finish : leftovers(dir))
-  const identity = identityOf(dir, add, program)
+  const identity = checkIdentity(dir, add, program)
   if (identity === undefined) return { checks, replica: undefined }
   checkPermissions(dir, add)
   checkDisk(dir, add)
@@ -63,7 +63,7 @@ export async function checkReplica(path: string, program: string): Promise<Check
   try {
     checkTables(dir)
     await withReplicaCopy(dir, async (storage) => {
-      replica = summaryOf(path, storage)
+      replica = summarizeReplica(path, storage)
       add('files', 'ok', 'all checksums hold')
       add('log', 'ok', logText(storage, replica))
       await checkRows(storage, replica, add)
@@ -89,7 +89,7 @@ function leftovers(dir: string): string {
     : `older data is kept in ${kept.join(', ')}; delete it when nobody needs it`
 }
 
-function identityOf(dir: string, add: Add, program: string): Identity | undefined {
+function checkIdentity(dir: string, add: Add, program: string): Identity | undefined {
   try {
     const content = inspectDirectory(dir)
     if (content.kind === 'empty') {

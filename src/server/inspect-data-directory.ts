@@ -12,10 +12,10 @@ export { readQuarantine } from '../storage/quarantine.ts'
  * The id of the cluster whose node has its data in `dir`. Undefined when there is no node, or when only the node
  * itself can read it. Changes nothing.
  */
-export const clusterIdOf = (dir: string): string | undefined => identityIn(dir)?.clusterId
+export const readClusterId = (dir: string): string | undefined => readIdentityIfFormatted(dir)?.clusterId
 
 /** The same for the whole identity of the replica. */
-export function identityIn(dir: string): Identity | undefined {
+export function readIdentityIfFormatted(dir: string): Identity | undefined {
   try {
     const content = inspectDirectory(dir)
     return content.kind === 'formatted' ? content.identity : undefined

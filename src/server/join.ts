@@ -2,7 +2,7 @@
 
 import type { ConnectionOptions } from 'node:tls'
 import { getSystemErrorMap } from 'node:util'
-import { faultOf, faultText } from '../certificates/handshake-faults.ts'
+import { faultText, findHandshakeFault } from '../certificates/handshake-faults.ts'
 import { tryParseJson } from '../operations/forms/disagreement.ts'
 import type { ReplicaId } from '../raft/index.ts'
 import { requestHttp } from '../system/http-request.ts'
@@ -73,7 +73,7 @@ export async function discoverCluster(
         last = `${url} belongs to cluster ${seen.clusterId}, not ${clusterId}`
       } catch (error) {
         if (error instanceof JoinRefusedError) throw error
-        last = `${url}: ${reasonOf(error)}`
+        last = `${url}: ${errorReason(error)}`
       }
     }
     if (round === 0) logger.warn({ urls }, `cannot reach the cluster yet (${last}); trying again`)
@@ -143,7 +143,7 @@ export async function join(
       if (error instanceof JoinRefusedError) throw error
       // An added replica waits for the leader. Other nodes do not have to answer.
       if (addedAt === undefined || performance.now() - addedAt > CONTACT_TIMEOUT_MS)
-        report(url, `${reasonOf(error)}; trying again`)
+        report(url, `${errorReason(error)}; trying again`)
     }
     await pause(retryMs(round))
   }
@@ -177,7 +177,7 @@ async function requestMembership(
     const { members } = await clusterAt(url, credentials)
     if (members.some((member) => member.replicaId === namesake.replicaId)) throw nameInUse(namesake)
   }
-  throw new Error(detailOf(text) ?? `${url} answered ${status}`)
+  throw new Error(problemDetail(text) ?? `${url} answered ${status}`)
 }
 
 const nameInUse = ({ name, replicaId }: ClusterDescription['members'][number]): Error =>
@@ -208,7 +208,7 @@ async function clusterAt(url: string, credentials: Credentials): Promise<Cluster
     ...credentials,
   })
   checkPermitted(url, text)
-  if (status !== 200) throw new Error(detailOf(text) ?? `answered ${status}`)
+  if (status !== 200) throw new Error(problemDetail(text) ?? `answered ${status}`)
   const body = tryParseJson(text)
   if (!isRecord(body) || typeof body.cluster_id !== 'string' || !Array.isArray(body.members)) {
     throw new Error('that is no quorate node')
@@ -229,22 +229,22 @@ function checkPermitted(url: string, text: string): void {
   const body = tryParseJson(text)
   if (!isRecord(body) || !UNPERMITTED.has(body.code)) return
   throw new JoinRefusedError(
-    `${url}: ${detailOf(text)}. Without a certificate for peers, a node joins as a user with the permission admin: --user NAME and KV_PASSWORD, or --token`,
+    `${url}: ${problemDetail(text)}. Without a certificate for peers, a node joins as a user with the permission admin: --user NAME and KV_PASSWORD, or --token`,
   )
 }
 
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null
 
-function detailOf(problem: string): string | undefined {
+function problemDetail(problem: string): string | undefined {
   const body = tryParseJson(problem)
   return isRecord(body) && typeof body.detail === 'string' ? body.detail : undefined
 }
 
 /** The reason of a system error, such as "connection refused". */
-function reasonOf(error: unknown): string {
+function errorReason(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
-  const report = faultOf(error)
+  const report = findHandshakeFault(error)
   if (report !== undefined) return faultText(report)
   const number = 'errno' in error ? error.errno : undefined
   return typeof number === 'number' ? (getSystemErrorMap().get(number)?.[1] ?? error.message) : error.message

@@ -5,7 +5,7 @@ import { totalmem } from 'node:os'
 import { resolve } from 'node:path'
 import type { ConnectionOptions } from 'node:tls'
 import { types } from 'node:util'
-import { targetOf } from '../backup/target-of.ts'
+import { parseTarget } from '../backup/target-of.ts'
 import { modeOpenToOthers } from '../files/private-directory.ts'
 import { encodeState, initialState, UnknownKindError } from '../kv/index.ts'
 import {
@@ -56,13 +56,13 @@ import { LINK_LIMITS } from './peers/index.ts'
 import { createTcpNetwork, type TcpNetwork } from './peers/tcp/index.ts'
 import type { StartOptions } from './start-options.ts'
 import {
-  checkOptions,
-  defined,
-  hostsOf,
-  limitsOf,
-  resolved,
+  allowedHostsFrom,
+  checkStartOptions,
+  driverLimitsFrom,
+  resolveStartOptions,
   servedClients,
-  timingOf,
+  timingFrom,
+  withoutUndefined,
 } from './start-options.ts'
 import type { NodeCertificates } from './tls/node-certificates.ts'
 
@@ -83,7 +83,7 @@ const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} }
  * step of the node.
  */
 function ignoringErrors(logger: Logger): Logger {
-  const methodOf =
+  const logMethod =
     (level: keyof Logger) =>
     (fields: object, message: string): void => {
       try {
@@ -94,10 +94,10 @@ function ignoringErrors(logger: Logger): Logger {
       }
     }
   return {
-    debug: methodOf('debug'),
-    info: methodOf('info'),
-    warn: methodOf('warn'),
-    error: methodOf('error'),
+    debug: logMethod('debug'),
+    info: logMethod('info'),
+    warn: logMethod('warn'),
+    error: logMethod('error'),
   }
 }
 
@@ -110,7 +110,7 @@ const ANNOUNCE_INTERVAL_MS = 50
  * options or its listen addresses has formatted nothing.
  */
 export async function startNode(startOptions: StartOptions): Promise<ServingNode> {
-  checkOptions(startOptions)
+  checkStartOptions(startOptions)
   const logger = startOptions.logger === undefined ? silent : ignoringErrors(startOptions.logger)
   const certificates = await openCertificates(startOptions, logger)
   try {
@@ -144,10 +144,14 @@ async function startWith(
   const auditFile = await openAuditFile(startOptions, logger)
   await prepareDirectory({ ...startOptions, dataDir }, logger, certificates?.requests).catch(noSpace)
   // LevelDB opens files by their path. Links on the path may change later, for example in a deployment.
-  const options = { ...startOptions, dataDir: realpathSync(dataDir), backup: resolved(startOptions.backup) }
+  const options = {
+    ...startOptions,
+    dataDir: realpathSync(dataDir),
+    backup: resolveStartOptions(startOptions.backup),
+  }
   // LevelDB writes when it opens, so the reserve file is deleted first, unless another process runs on this directory.
   const disk = new DirectoryDisk(options.dataDir)
-  const isShort = disk.hasReserve && disk.freeBytes() < limitsOf(options).diskReserveBytes
+  const isShort = disk.hasReserve && disk.freeBytes() < driverLimitsFrom(options).diskReserveBytes
   if (isShort && !isInUse(options.dataDir)) disk.giveBackReserve()
   const storage = await openStorage(options.dataDir, {
     discardSuspectTail: options.discardSuspectTail ?? false,
@@ -216,9 +220,9 @@ class Node implements ServingNode {
     this.api = new Driver({
       clock: systemClock,
       storage,
-      timing: timingOf(options),
+      timing: timingFrom(options),
       raftLimits,
-      limits: limitsOf(options),
+      limits: driverLimitsFrom(options),
       disk,
       random: Math.random,
       logger,
@@ -245,7 +249,7 @@ class Node implements ServingNode {
   async start(): Promise<void> {
     const { peerListen, listen, resolvePeer, corsOrigins = [] } = this.#options
     const { identity } = this.#storage
-    const { electionMaxMs } = timingOf(this.#options)
+    const { electionMaxMs } = timingFrom(this.#options)
     this.#network = await createTcpNetwork({
       self: { replicaId: identity.replicaId, clusterId: identity.clusterId },
       listen: peerListen,
@@ -266,7 +270,7 @@ class Node implements ServingNode {
       peers: () => counters,
       databaseDir: this.#options.dataDir,
     })
-    const limits = { ...httpLimits, ...defined(this.#options.httpLimits) }
+    const limits = { ...httpLimits, ...withoutUndefined(this.#options.httpLimits) }
     const listener = new ClientListener({
       api: new Api({
         node: this.api,
@@ -278,7 +282,7 @@ class Node implements ServingNode {
       metrics: this.#metrics,
       logger: this.#logger,
       limits,
-      allowedHosts: hostsOf(this.#options),
+      allowedHosts: allowedHostsFrom(this.#options),
       corsOrigins,
       tls: this.#certificates?.listener,
       served: servedClients(this.#options),
@@ -327,10 +331,10 @@ class Node implements ServingNode {
     const { backup } = this.#options
     if (backup === undefined) return
     const { to, everyMs, keep } = backup
-    const { diskReserveBytes } = limitsOf(this.#options)
+    const { diskReserveBytes } = driverLimitsFrom(this.#options)
     const backups = new BackupSchedule({
       node: this.api,
-      target: targetOf(to, process.env),
+      target: parseTarget(to, process.env),
       everyMs,
       keep,
       logger: this.#logger,

@@ -2,7 +2,7 @@
 
 import { resolve } from 'node:path'
 import { isBucket } from '../backup/target.ts'
-import { targetOf } from '../backup/target-of.ts'
+import { parseTarget } from '../backup/target-of.ts'
 import { isBaseUrl, isPeerAddress } from '../operations/forms/members.ts'
 import type { RaftTiming } from '../raft/index.ts'
 import type { RaftMember } from '../raft/types.ts'
@@ -22,7 +22,7 @@ export interface StartOptions extends NodeOptions {
 }
 
 /** Checks the options before anything is opened or created. */
-export function checkOptions(options: StartOptions): void {
+export function checkStartOptions(options: StartOptions): void {
   const { name, listen, peerListen, insecure, founding, diskReserveBytes } = options
   if (!/^[a-z0-9-]{1,63}$/.test(name)) {
     throw new NodeStartError(`not a node name: ${JSON.stringify(name)}; use 1 to 63 of a-z, 0-9 and -`, {
@@ -44,8 +44,8 @@ export function checkOptions(options: StartOptions): void {
   }
   checkBackup(options)
   checkAddresses(options)
-  checkTiming(timingOf(options))
-  const fault = httpLimitsFault(defined(options.httpLimits))
+  checkTiming(timingFrom(options))
+  const fault = httpLimitsFault(withoutUndefined(options.httpLimits))
   if (fault !== undefined) throw new NodeStartError(fault, { usage: true })
   checkTls(options)
   const listeners = [
@@ -89,7 +89,7 @@ export const servedClients = ({ tls, insecure }: StartOptions): ServedClients =>
 function checkBackup({ backup }: StartOptions): void {
   if (backup === undefined) return
   try {
-    targetOf(backup.to, process.env)
+    parseTarget(backup.to, process.env)
   } catch (error) {
     throw new NodeStartError(error instanceof Error ? error.message : String(error), { usage: true })
   }
@@ -130,7 +130,7 @@ function checkTiming(timing: RaftTiming): void {
   }
 }
 
-export const limitsOf = ({
+export const driverLimitsFrom = ({
   diskReserveBytes = driverLimits.diskReserveBytes,
 }: StartOptions): DriverLimits => ({
   ...driverLimits,
@@ -138,15 +138,22 @@ export const limitsOf = ({
 })
 
 /** Hosts that clients may name: the allowed ones, the listen host and the advertised one. */
-export function hostsOf({ allowedHosts = [], advertiseUrl = '', listen }: StartOptions): readonly string[] {
+export function allowedHostsFrom({
+  allowedHosts = [],
+  advertiseUrl = '',
+  listen,
+}: StartOptions): readonly string[] {
   const advertised = URL.parse(advertiseUrl)
   return [...allowedHosts, listen.host, ...(advertised === null ? [] : [advertised.hostname])]
 }
 
-export const timingOf = ({ timing }: StartOptions): RaftTiming => ({ ...raftTiming, ...defined(timing) })
+export const timingFrom = ({ timing }: StartOptions): RaftTiming => ({
+  ...raftTiming,
+  ...withoutUndefined(timing),
+})
 
 /** Drops undefined options, so that they do not replace defaults. */
-export function defined<Options extends object>(options: Optional<Options> = {}): Partial<Options> {
+export function withoutUndefined<Options extends object>(options: Optional<Options> = {}): Partial<Options> {
   const found: Partial<Options> = {}
   for (const name in options) {
     const value = options[name]
@@ -156,5 +163,5 @@ export function defined<Options extends object>(options: Optional<Options> = {})
 }
 
 /** The application may change its working directory later. */
-export const resolved = (backup: ScheduledBackup | undefined): ScheduledBackup | undefined =>
+export const resolveStartOptions = (backup: ScheduledBackup | undefined): ScheduledBackup | undefined =>
   backup && { ...backup, to: isBucket(backup.to) ? backup.to : resolve(backup.to) }

@@ -8,9 +8,9 @@ import { dirname, resolve } from 'node:path'
 import {
   EVERYTHING,
   hasPassword,
-  pagesOf,
-  type Restored,
   type RestoreOptions,
+  type RestoreResult,
+  readPages,
   restoreRows,
 } from '../backup/restore.ts'
 import { syncDirectory } from '../files/durable.ts'
@@ -76,10 +76,13 @@ export interface ReplicaSummary {
 }
 
 export async function inspectReplica(dir: string): Promise<ReplicaSummary> {
-  return withReplicaCopy(dir, async (storage) => summaryOf(dir, storage))
+  return withReplicaCopy(dir, async (storage) => summarizeReplica(dir, storage))
 }
 
-export function summaryOf(dir: string, { identity, hardState, applied, log }: Storage): ReplicaSummary {
+export function summarizeReplica(
+  dir: string,
+  { identity, hardState, applied, log }: Storage,
+): ReplicaSummary {
   const { configuration } = decodeAppliedState(applied.raft)
   const state = decodeState(applied.kv)
   const lastIndex = log.lastIndex()
@@ -109,7 +112,7 @@ export function summaryOf(dir: string, { identity, hardState, applied, log }: St
  * The replica with the most complete log of its cluster: by the rule by which Raft compares logs. It has every change
  * that any of the others has.
  */
-export function bestOf(replicas: readonly ReplicaSummary[]): ReplicaSummary | undefined {
+export function findBestReplica(replicas: readonly ReplicaSummary[]): ReplicaSummary | undefined {
   const clusters = new Set(replicas.map(({ clusterId }) => clusterId))
   if (clusters.size !== 1) return undefined
   return [...replicas].sort(byLog)[0]
@@ -133,7 +136,7 @@ export function votersAmong(
   return { count: voters.length, here, isMajority: here.length > voters.length / 2 }
 }
 
-export interface Recovered extends Restored {
+export interface RecoveryResult extends RestoreResult {
   readonly name: string
   /** The directory of the old replica. */
   readonly oldDir: string
@@ -155,7 +158,7 @@ export class MemberAnswersError extends Error {
  * directory is made beside the old one, and takes its place when it is complete. The old one stays under another name.
  * Throws `MemberAnswersError` if another member can be reached.
  */
-export async function recoverReplica(path: string, options: RestoreOptions): Promise<Recovered> {
+export async function recoverReplica(path: string, options: RestoreOptions): Promise<RecoveryResult> {
   const dir = resolve(path)
   const made = `${dir}.recovered`
   if (isMissingOrEmpty(dir) && existsSync(made)) return finishSwap(dir, made)
@@ -168,7 +171,7 @@ export async function recoverReplica(path: string, options: RestoreOptions): Pro
     discardReplica(made)
   }
   const recovered = await withStorage(dir, async (storage) => {
-    const before = summaryOf(dir, storage)
+    const before = summarizeReplica(dir, storage)
     const self = before.members.find(({ replicaId }) => replicaId === before.replicaId)
     const others = before.members.filter((member) => member !== self)
     await refuseIfAnswering([...others, ...membersInLog(storage)].filter(({ peer }) => peer !== self?.peer))
@@ -177,7 +180,7 @@ export async function recoverReplica(path: string, options: RestoreOptions): Pro
     const state = backedUpState(decodeState(kv), true)
     const rows = new BackupRows(true)
     const pages = async function* (): AsyncGenerator<readonly StoredRow[], void, undefined> {
-      for await (const page of pagesOf(storage.scan(EVERYTHING))) yield page.filter((row) => rows.has(row))
+      for await (const page of readPages(storage.scan(EVERYTHING))) yield page.filter((row) => rows.has(row))
     }
     const node = { dir: made, name: before.name, peer: self?.peer ?? '', url: self?.url ?? '' }
     const source = { kv: encodeState(state), raft, root: storage.get(ROOT_KEY), pages }
@@ -207,12 +210,12 @@ function refuseUnlessRenamable(dir: string): void {
 }
 
 /** An earlier attempt was interrupted between the two renames. */
-async function finishSwap(dir: string, made: string): Promise<Recovered> {
+async function finishSwap(dir: string, made: string): Promise<RecoveryResult> {
   const { clusterId, replicaId, name, state, stateHash, hasRootPassword } = await withStorage(
     made,
     async (storage) => {
       return {
-        ...summaryOf(made, storage),
+        ...summarizeReplica(made, storage),
         state: decodeState(storage.applied.kv),
         stateHash: storage.stateHash,
         hasRootPassword: hasPassword(storage.get(ROOT_KEY)),

@@ -9,7 +9,7 @@ export const hostPort = ({ host, port }: { readonly host: string; readonly port:
  * The network that one party usually has: an IPv4 address, or a /64 of IPv6. An IPv4 address may be mapped, as a
  * listener for both families reports it.
  */
-export function networkOf(address: string): string {
+export function networkPrefix(address: string): string {
   const plain = address.replace(/^::ffff:(?=[0-9.]+$)/i, '')
   if (!isIPv6(plain)) return plain
   const [head = '', tail] = plain.replace(/%.*$/, '').split('::')

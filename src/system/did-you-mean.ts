@@ -2,12 +2,12 @@
 
 /** The hint in a message; undefined when no candidate is close. */
 export function didYouMean(word: string, candidates: readonly string[]): string | undefined {
-  const near = nearest(word, candidates)
+  const near = findNearest(word, candidates)
   return near === undefined ? undefined : `did you mean ${near}?`
 }
 
 /** The candidate with the fewest single-character edits; undefined when none is close. */
-export function nearest(word: string, candidates: readonly string[]): string | undefined {
+export function findNearest(word: string, candidates: readonly string[]): string | undefined {
   const byDistance = candidates
     .map((candidate) => ({ candidate, distance: editDistance(word, candidate) }))
     .filter(({ candidate, distance }) => distance <= Math.max(word.length, candidate.length) / 2)

@@ -29,7 +29,7 @@ export function traceHeaders({ traceId, spanId, traceFlags, traceState }: SpanCo
 }
 
 /** The context in fields of a request; undefined: there is none, or it is not valid. */
-export function traceContextOf(
+export function traceContextFrom(
   tracer: Tracer,
   traceparent: unknown,
   tracestate: unknown,

@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { verifyBackup } from '../../src/backup/file.ts'
 import { BackupWriter } from '../../src/backup/format.ts'
-import { BucketTarget, bucketOf } from '../../src/backup/s3.ts'
+import { BucketTarget, parseBucketOptions } from '../../src/backup/s3.ts'
 import { EMPTY_HASH, signedHeaders } from '../../src/backup/signature.ts'
 import { backupName } from '../../src/backup/target.ts'
 import { encodeState } from '../../src/kv/index.ts'
@@ -153,7 +153,7 @@ const escaped = (text: string) => text.replaceAll('&', '&amp;').replaceAll("'", 
 test('the leader stores backups in a bucket, and deletes the oldest', async () => {
   const { objects, env } = await bucket()
   const to = "s3://backups/it's a & b/quorate"
-  const target = new BucketTarget(bucketOf(to, env))
+  const target = new BucketTarget(parseBucketOptions(to, env))
   const node = leader()
   for (let at = 0; at < 500; at++) node.put(`key ${at}`, 'x'.repeat(1000))
   objects.set("it's a & b/quorate/letter.txt", Buffer.from('x'))
@@ -181,13 +181,13 @@ test('the leader stores backups in a bucket, and deletes the oldest', async () =
 test('a refusal names what the server says, and no secret', async () => {
   const { env } = await bucket()
   const wrong = new BucketTarget(
-    bucketOf('s3://backups/x', { ...env, AWS_SECRET_ACCESS_KEY: 'wrong secret' }),
+    parseBucketOptions('s3://backups/x', { ...env, AWS_SECRET_ACCESS_KEY: 'wrong secret' }),
   )
   const error: unknown = await wrong.list('', never).catch((reason: unknown) => reason)
   expect(String(error)).toMatch(/answered 403 to GET \/backups\/: SignatureDoesNotMatch/)
   expect(String(error)).not.toMatch(/wrong secret|key id/)
-  expect(() => bucketOf('s3://backups', {})).toThrow('AWS_ACCESS_KEY_ID')
-  expect(() => bucketOf('s3://Wrong_Name/x', env)).toThrow('it must be s3://BUCKET/PREFIX')
+  expect(() => parseBucketOptions('s3://backups', {})).toThrow('AWS_ACCESS_KEY_ID')
+  expect(() => parseBucketOptions('s3://Wrong_Name/x', env)).toThrow('it must be s3://BUCKET/PREFIX')
 })
 
 const contents = (key: string, size: number | string = 3) => [
@@ -227,7 +227,7 @@ test('an answer with status 200 that is no list is a failure with a reason, and 
     if (request.method === 'PUT') stored.push(String(request.url))
     response.end(answer)
   })
-  const target = new BucketTarget(bucketOf('s3://backups', env))
+  const target = new BucketTarget(parseBucketOptions('s3://backups', env))
   for (const [text, reason] of noLists) {
     answer = text
     await expect(target.list('', never), text).rejects.toThrow(`answered 200 to GET /backups/, but ${reason}`)
@@ -250,7 +250,7 @@ test('a list without an end, or too long, is a failure', async () => {
     pages++
     response.end(listXml({ isTruncated: true, next, contents: contents('a') }))
   })
-  await expect(new BucketTarget(bucketOf('s3://backups', endless)).list('', never)).rejects.toThrow(
+  await expect(new BucketTarget(parseBucketOptions('s3://backups', endless)).list('', never)).rejects.toThrow(
     'lists more than 100 pages',
   )
   expect(pages).toBe(100)
@@ -258,7 +258,7 @@ test('a list without an end, or too long, is a failure', async () => {
     response.on('error', () => {})
     response.end(Buffer.alloc(17 * 2 ** 20, ' '))
   })
-  await expect(new BucketTarget(bucketOf('s3://backups', long)).list('', never)).rejects.toThrow(
+  await expect(new BucketTarget(parseBucketOptions('s3://backups', long)).list('', never)).rejects.toThrow(
     'the answer has more than 16777216 bytes',
   )
   // A byte now and then is no silence.
@@ -268,14 +268,14 @@ test('a list without an end, or too long, is a failure', async () => {
     response.on('close', () => clearInterval(timer))
   })
   // On a busy machine it may be one.
-  await expect(new BucketTarget(bucketOf('s3://backups', slow), 300).list('', never)).rejects.toThrow(
-    /the answer took too long|silent for too long/,
-  )
+  await expect(
+    new BucketTarget(parseBucketOptions('s3://backups', slow), 300).list('', never),
+  ).rejects.toThrow(/the answer took too long|silent for too long/)
 })
 
 test('a server that stores nothing, and says that it does, costs no old backup', async () => {
   const { objects, env } = await bucket()
-  const target = new BucketTarget(bucketOf('s3://backups', env))
+  const target = new BucketTarget(parseBucketOptions('s3://backups', env))
   const old = Array.from({ length: 3 }, (_, at) => backupName('4242', Date.now() - (9 - at) * 3_600_000, at))
   for (const name of old) objects.set(name, Buffer.from('x'))
   const schedule = new BackupSchedule({
@@ -339,7 +339,7 @@ test('answers that fail, are cut, or never come are failures with a reason, and 
   ]
   const before = uploads()
   for (const [reason, answer] of answers) {
-    const target = new BucketTarget(bucketOf('s3://backups/x', await served(answer)), 200)
+    const target = new BucketTarget(parseBucketOptions('s3://backups/x', await served(answer)), 200)
     await expect(target.write('a.backup', oneChunk(file), never)).rejects.toThrow(reason)
     await expect(target.list('', never)).rejects.toThrow()
   }
@@ -373,7 +373,7 @@ test('a backup deletes what uploads of killed nodes of its cluster have left for
   symlinkSync(linked, join(dir, link))
   writeFileSync(join(dir, file), 'x')
   const { objects, env } = await bucket()
-  const target = new BucketTarget(bucketOf('s3://backups', env))
+  const target = new BucketTarget(parseBucketOptions('s3://backups', env))
   const schedule = new BackupSchedule({
     ...{ node: leader(), target, everyMs: 1, keep: 3, room: unlimited, logger: silent },
   })
@@ -405,9 +405,9 @@ test('a backup that is larger than an object may be is refused when its header i
     throw new Error('more than the header was read')
   }
   const before = uploads()
-  await expect(new BucketTarget(bucketOf('s3://backups/x', env)).write('a', chunks(), never)).rejects.toThrow(
-    'may have 5368709120 here',
-  )
+  await expect(
+    new BucketTarget(parseBucketOptions('s3://backups/x', env)).write('a', chunks(), never),
+  ).rejects.toThrow('may have 5368709120 here')
   expect([objects.size, uploads()]).toEqual([0, before])
   const file = await backupOf(node)
   await expect(verifyBackup(oneChunk(file), file.length - 1)).rejects.toThrow(
@@ -430,7 +430,7 @@ test('a node that stops gives up the upload that has begun', async () => {
       begun.resolve()
     } else response.end(listXml({ prefix: 'quorate-4242-' }))
   })
-  const target = new BucketTarget(bucketOf('s3://backups', env))
+  const target = new BucketTarget(parseBucketOptions('s3://backups', env))
   const before = uploads()
   const schedule = new BackupSchedule({
     ...{ node: leader(), target, everyMs: 1, keep: 3, room: unlimited, logger: silent },

@@ -17,7 +17,7 @@ import {
 } from '@peculiar/asn1-x509'
 import { describe, expect, test } from 'vitest'
 import { toPem } from '../../src/certificates/pem.ts'
-import { readRevocationLists, serialOf } from '../../src/certificates/revocations.ts'
+import { formatSerial, readRevocationLists } from '../../src/certificates/revocations.ts'
 
 const bytes = (hex: string): ArrayBuffer => new Uint8Array(Buffer.from(hex, 'hex')).buffer
 
@@ -102,7 +102,7 @@ test('an algorithm that is unknown or too weak signs nothing', () => {
 
 test('serial numbers are written as certificates write them', () => {
   const written = ['00', '0000', '01', '0001', '00ff', '0a0b', '000000ffee'].map((hex) =>
-    serialOf(bytes(hex)),
+    formatSerial(bytes(hex)),
   )
   expect(written).toEqual(['00', '00', '01', '01', 'FF', '0A0B', 'FFEE'])
 })

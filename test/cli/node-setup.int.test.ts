@@ -21,7 +21,7 @@ import {
 } from '../../src/certificates/directory.ts'
 import { runningPrograms } from '../../src/cli/setup/unit.ts'
 import { startCluster } from '../../src/index.ts'
-import { identityIn } from '../../src/server/inspect-data-directory.ts'
+import { readIdentityIfFormatted } from '../../src/server/inspect-data-directory.ts'
 import { startNode } from '../../src/server/start-node.ts'
 import { kv } from './run-kv.ts'
 
@@ -100,7 +100,7 @@ test('the first node is founded, another one joins, and a second run changes not
     code: 0,
     err: expect.stringContaining('start it: systemctl enable --now quorate'),
   })
-  expect(identityIn(join(root, 'var/lib/quorate/data'))).toMatchObject({ name: 'n1' })
+  expect(readIdentityIfFormatted(join(root, 'var/lib/quorate/data'))).toMatchObject({ name: 'n1' })
   expect(text('etc/quorate/quorate.env')).toMatch(
     /^NAME=n1\nHOST=10.77.0.1\nJOIN=\nMETRICS=--metrics-listen=127.0.0.1:7501\nBACKUP=--backup-to=\/backup\/quorate --backup-every=1h --backup-keep=24\nFLAGS=\n$/m,
   )
@@ -162,9 +162,9 @@ test('a run that was interrupted is repeated; a machine whose data is lost found
   // Before the last step.
   rmSync(join(root, 'etc/quorate/quorate.env'))
   rmSync(join(root, 'etc/systemd'), { recursive: true })
-  const clusterId = identityIn(join(root, 'var/lib/quorate/data'))?.clusterId
+  const clusterId = readIdentityIfFormatted(join(root, 'var/lib/quorate/data'))?.clusterId
   expect((await setUp([...N1, '--bootstrap'], pem.n1)).code).toBe(0)
-  expect(identityIn(join(root, 'var/lib/quorate/data'))?.clusterId).toBe(clusterId)
+  expect(readIdentityIfFormatted(join(root, 'var/lib/quorate/data'))?.clusterId).toBe(clusterId)
   renameSync(join(root, 'var/lib/quorate/data'), join(top, 'lost'))
   const before = treeOf()
   const again = await setUp(['--bootstrap'])

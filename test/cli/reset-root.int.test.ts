@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { buffer } from 'node:stream/consumers'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { readerOf } from '../../src/backup/file.ts'
+import { openBackup } from '../../src/backup/file.ts'
 import { startCluster } from '../../src/index.ts'
 import { DEFAULT_DATA, writeClusterFile } from '../../src/local/cluster-file.ts'
 import { backupFile } from '../../src/server/api/backup.ts'
@@ -147,7 +147,7 @@ test('a restore of a root with a certificate only names the ways in, and gives i
 test('wrong flags, a short password, and a store without users change nothing', async () => {
   const dir = temporaryDirectory()
   const file = fileWith(await backupOf(new FakeNode()))
-  expect(await readerOf(file).header()).toMatchObject({ users: 0 })
+  expect(await openBackup(file).header()).toMatchObject({ users: 0 })
   const restore = (flags: readonly string[], stdin = NEW) =>
     run(
       [

@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest'
 import { ENTRY_CONFIGURATION, emptyConfiguration, encodeChange } from '../../src/raft/index.ts'
-import { changeRefusal, nameOf, UnappliedChanges } from '../../src/raft/membership.ts'
+import { changeRefusal, memberName, UnappliedChanges } from '../../src/raft/membership.ts'
 import { asIndex, type Configuration, type ConfigurationChange } from '../../src/raft/types.ts'
 import { Bench } from './harness/bench.ts'
 import { Cluster } from './harness/cluster.ts'
@@ -113,7 +113,7 @@ test('a change waits, or is refused, with a sentence that says why', () => {
   expect(asked(promote, { ...behind, isCaughtUp: (one) => one === id(4) })).toBeUndefined()
   const only: ConfigurationChange = { kind: 'change', steps: [{ kind: 'promote', id: id(4) }] }
   expect(asked(only, { ...behind, isCaughtUp: (one) => one === id(4) })).toBeUndefined()
-  expect([nameOf(five, id(4)), nameOf(five, id(9))]).toEqual(['n4', '9'])
+  expect([memberName(five, id(4)), memberName(five, id(9))]).toEqual(['n4', '9'])
 })
 
 test('a change that affects no voters needs no majority', () => {

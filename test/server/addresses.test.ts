@@ -12,7 +12,7 @@ import {
 } from '../../src/operations/forms/members.ts'
 import { holdsNode } from '../../src/server/inspect-data-directory.ts'
 import { formatStorage } from '../../src/storage/index.ts'
-import { networkOf } from '../../src/system/addresses.ts'
+import { networkPrefix } from '../../src/system/addresses.ts'
 import { version } from '../../src/system/version.ts'
 import { identity, initial } from '../storage/samples.ts'
 
@@ -100,5 +100,5 @@ test.each([
   ['fe80::1%eth0', 'fe80:0:0:0::/64'],
   ['', ''],
 ])('the network of %j is %j', (address, network) => {
-  expect(networkOf(address)).toBe(network)
+  expect(networkPrefix(address)).toBe(network)
 })

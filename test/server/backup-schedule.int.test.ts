@@ -4,7 +4,7 @@ import { mkdirSync, readdirSync, statfsSync, statSync, writeFileSync } from 'nod
 import { dirname, join } from 'node:path'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { verifyFile } from '../../src/backup/file.ts'
-import { type BackupTarget, backupName, backupsOf, DirectoryTarget } from '../../src/backup/target.ts'
+import { type BackupTarget, backupName, DirectoryTarget, findBackups } from '../../src/backup/target.ts'
 import { backupRoom } from '../../src/server/backup-room.ts'
 import { BackupSchedule } from '../../src/server/backup-schedule.ts'
 import { startNode } from '../../src/server/start-node.ts'
@@ -260,7 +260,7 @@ test('names tell the cluster and the time', () => {
   const impossible = name.replace('20261127', '20261327')
   const names = ['x', older, impossible, name, backupName('124', at, 7), `${name}.partial`]
   expect(
-    backupsOf(
+    findBackups(
       '123',
       names.map((each) => ({ name: each, bytes: 1 })),
     ),

@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest'
 import {
-  bestOf,
+  findBestReplica,
   hasBestLog,
   type ReplicaSummary,
   type StoppedMember,
@@ -31,10 +31,10 @@ test('the last term decides, and only between equal ones the length', () => {
     [short, long, old],
     [long, old, short],
   ])
-    expect(bestOf(all)).toBe(long)
-  expect(bestOf([old])).toBe(old)
-  expect(bestOf([])).toBeUndefined()
-  expect(bestOf([long, { ...old, clusterId: '8' }])).toBeUndefined()
+    expect(findBestReplica(all)).toBe(long)
+  expect(findBestReplica([old])).toBe(old)
+  expect(findBestReplica([])).toBeUndefined()
+  expect(findBestReplica([long, { ...old, clusterId: '8' }])).toBeUndefined()
   expect([old, long, short].map((each) => hasBestLog(each, [old, long, short]))).toEqual([false, true, false])
   // Two equal logs are both the best one.
   expect(hasBestLog(replica(4, 5, 12), [long])).toBe(true)

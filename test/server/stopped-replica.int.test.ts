@@ -18,7 +18,7 @@ import {
 } from '../../src/raft/index.ts'
 import { startNode } from '../../src/server/start-node.ts'
 import {
-  bestOf,
+  findBestReplica,
   inspectReplica,
   MemberAnswersError,
   recoverReplica,
@@ -52,7 +52,7 @@ test('a replica of a lost quorum becomes the only voter of a new cluster, and ne
     expect(replica).toMatchObject({ clusterId, keys: 5, members: [{}, {}, {}] })
     expect(replica.commitIndex).toBeLessThanOrEqual(replica.lastIndex)
   }
-  const best = bestOf(replicas)
+  const best = findBestReplica(replicas)
   expect(best?.lastIndex).toBe(Math.max(...replicas.map(({ lastIndex }) => lastIndex)))
   const name = best?.name ?? ''
   const dir = join(dataDir, name)
@@ -200,5 +200,5 @@ test('replicas of different clusters have no best one', async () => {
   const dirs = ['a', 'b'].map((name) => join(temporaryDirectory(), name))
   for (const dir of dirs)
     await restoreFile(fileWith(await backupOf(new FakeNode())), newNode(dir), { bump: BUMP })
-  expect(bestOf(await Promise.all(dirs.map(inspectReplica)))).toBeUndefined()
+  expect(findBestReplica(await Promise.all(dirs.map(inspectReplica)))).toBeUndefined()
 })

@@ -2,7 +2,7 @@
 // letters.
 
 import { expect, test } from 'vitest'
-import { nearest } from '../../src/system/did-you-mean.ts'
+import { findNearest } from '../../src/system/did-you-mean.ts'
 
 /** How many characters must be inserted, removed, replaced, or swapped with their neighbour. */
 function edits(from: string, to: string): number {
@@ -29,7 +29,7 @@ test('the nearest of two, the first of two that are as near, and none that is mo
       for (const other of words) {
         const [first, second] = [one, other].filter(isNear)
         const isSecond = first !== undefined && second !== undefined && distance(second) < distance(first)
-        const found = nearest(word, [one, other])
+        const found = findNearest(word, [one, other])
         if (found !== (isSecond ? second : first)) expect({ word, one, other, found }).toBeUndefined()
       }
     }
@@ -43,5 +43,5 @@ test.each([
   ['Signal', 'signal'],
   ['force', undefined],
 ])('%s: %s', (word, meant) => {
-  expect(nearest(word, ['signal', 'timeoutMs', 'ifRevision', 'ifAbsent'])).toBe(meant)
+  expect(findNearest(word, ['signal', 'timeoutMs', 'ifRevision', 'ifAbsent'])).toBe(meant)
 })

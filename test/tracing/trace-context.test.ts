@@ -1,7 +1,7 @@
 // traceparent and tracestate, read strictly: a field that is not valid is ignored.
 
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { traceContextOf, traceHeaders } from '../../src/tracing/trace-context.ts'
+import { traceContextFrom, traceHeaders } from '../../src/tracing/trace-context.ts'
 import { type Tracer, tracer } from '../../src/tracing/tracer.ts'
 import { record, stopRecording } from './recorded-spans.ts'
 
@@ -26,7 +26,7 @@ test.each([
   [`00-${TRACE}-${SPAN}-03`, 1],
   [`01-${TRACE}-${SPAN}-01-later-fields`, 1],
 ])('reads %s', (traceparent, traceFlags) => {
-  const context = traceContextOf(recording, traceparent, 'a=1,b=2')
+  const context = traceContextFrom(recording, traceparent, 'a=1,b=2')
   expect(context).toMatchObject({ traceId: TRACE, spanId: SPAN, traceFlags, isRemote: true })
   expect(context && traceHeaders(context)).toEqual({
     traceparent: `00-${TRACE}-${SPAN}-0${traceFlags}`,
@@ -48,10 +48,10 @@ test.each([
   ` 00-${TRACE}-${SPAN}-01`,
   `01-${TRACE}-${SPAN}-01-${'x'.repeat(300)}`,
 ])('ignores %j', (traceparent) => {
-  expect(traceContextOf(recording, traceparent, 'a=1')).toBe(undefined)
+  expect(traceContextFrom(recording, traceparent, 'a=1')).toBe(undefined)
 })
 
 test.each([7, '', 'x'.repeat(513), 'no pair'])('ignores the state %j', (tracestate) => {
-  const context = traceContextOf(recording, `00-${TRACE}-${SPAN}-01`, tracestate)
+  const context = traceContextFrom(recording, `00-${TRACE}-${SPAN}-01`, tracestate)
   expect(context && traceHeaders(context).tracestate).toBe('')
 })

@@ -9,7 +9,7 @@
 import type { Message, RaftMember, ReplicaId } from '../../../src/raft/index.ts'
 import type { Network, NetworkEvents } from '../../../src/server/node/network.ts'
 import { Links, type Wire, type WireOwner, type Wires } from '../../../src/server/peers/index.ts'
-import type { Dialled, Frame, WireMessage } from '../../../src/server/peers/wires.ts'
+import type { DialCallbacks, Frame, WireMessage } from '../../../src/server/peers/wires.ts'
 import { bits, mixed, stream, unit } from '../../workload/random.ts'
 import { TAIL_FACTOR } from '../schedule/config.ts'
 import { DRAW } from '../schedule/random-purposes.ts'
@@ -43,7 +43,7 @@ interface Host {
 interface Call {
   readonly from: Host
   readonly place: number
-  readonly dialled: Dialled
+  readonly dialled: DialCallbacks
   /** Neither answered nor given up. */
   open: boolean
   end: WireEnd | undefined
@@ -385,7 +385,7 @@ export class SimNetwork implements Carrier {
 
   // ---- connections
 
-  #dial(from: Host, address: string, dialled: Dialled): () => void {
+  #dial(from: Host, address: string, dialled: DialCallbacks): () => void {
     const place = Number(/^n(\d+):1$/.exec(address)?.[1] ?? 0) - 1
     const call: Call = { from, place, dialled, open: true, end: undefined }
     this.#call(call)

@@ -2,7 +2,7 @@
 // the first start.
 
 import { join } from 'node:path'
-import { type Restored, restoreFile } from '../../backup/restore.ts'
+import { type RestoreResult, restoreFile } from '../../backup/restore.ts'
 import { urlOf } from '../../local/addresses.ts'
 import { readClusterFile, writeClusterFile } from '../../local/cluster-file.ts'
 import { failed } from '../../local/control-protocol.ts'
@@ -27,7 +27,7 @@ interface RestoredCluster {
 export async function restoreCluster(
   path: string,
   { dataDir, nodes, port, bump, rootPasswordHash }: RestoredCluster,
-): Promise<Restored> {
+): Promise<RestoreResult> {
   createDataDirectory(dataDir)
   const lock = await lockDirectory(dataDir, async () =>
     failed(EXIT.failed, 'a backup is being restored here'),

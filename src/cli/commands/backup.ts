@@ -93,9 +93,9 @@ const showCommand = ({ flags }: ProgramContext) =>
     .description('what a backup holds, by its header; verify reads all of it')
     .argument('<file>', 'the file')
     .action(async (file) => {
-      const { readHeader } = await import('../../backup/file.ts')
+      const { readBackupHeader } = await import('../../backup/file.ts')
       const path = userPath(file)
-      const header = await onFiles(path, () => readHeader(path))
+      const header = await onFiles(path, () => readBackupHeader(path))
       await printFields(formatOf(flags()), headerJson(header))
     })
 

@@ -20,7 +20,7 @@ export const command = ({ flags }: ProgramContext) =>
     .description('what stopped replicas hold, and which of them has the most complete log')
     .argument('<dir...>', 'their data directories')
     .action(async (dirs) => {
-      const { bestOf, inspectReplica, votersAmong } = await import('../../server/stopped-replica.ts')
+      const { findBestReplica, inspectReplica, votersAmong } = await import('../../server/stopped-replica.ts')
       const found: ReplicaSummary[] = []
       const unreadable: string[] = []
       for (const dir of dirs) {
@@ -33,7 +33,7 @@ export const command = ({ flags }: ProgramContext) =>
           unreadable.push(error.message)
         }
       }
-      const best = bestOf(found)
+      const best = findBestReplica(found)
       const format = formatOf(flags())
       const rows = found.map((replica) => ({ ...replicaJson(replica), best: replica === best }))
       if (rows.length > 0 || format === 'json') await printList<Row>(format, rows, (row) => row, COLUMNS)

@@ -7,7 +7,7 @@ import { Failure } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
 import { listed, replicasBeside, startCommandFor } from '../../local/replica-directories.ts'
 import { shellWord } from '../../local/shell-word.ts'
-import { clusterIdOf } from '../../server/inspect-data-directory.ts'
+import { readClusterId } from '../../server/inspect-data-directory.ts'
 import { onFiles } from '../backup-format.ts'
 import { BUMP_HELP, parseBump } from '../bump-flag.ts'
 import { withExamples } from '../examples.ts'
@@ -77,7 +77,7 @@ export const command = ({ flags: globalFlags }: ProgramContext) =>
 /** The other voters of a local cluster may lie beside this one, and need only a start. */
 async function refuseWithMajority(path: string, resetsRoot: boolean): Promise<void> {
   const beside = replicasBeside(path)
-  if (beside.length === 0 || clusterIdOf(path) === undefined) return
+  if (beside.length === 0 || readClusterId(path) === undefined) return
   const { hasBestLog, inspectReplica, votersAmong } = await import('../../server/stopped-replica.ts')
   const self = await inspectReplica(path)
   const { count, here, isMajority } = votersAmong(beside, self)

@@ -7,7 +7,7 @@ import { dirname, isAbsolute, join } from 'node:path'
 import { isBucket } from '../../backup/target.ts'
 import { Failure } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
-import { identityIn, isStorageError } from '../../server/inspect-data-directory.ts'
+import { isStorageError, readIdentityIfFormatted } from '../../server/inspect-data-directory.ts'
 import { EXIT } from '../exit-codes.ts'
 import {
   CertificateFault,
@@ -174,7 +174,7 @@ function refuseData(
   name: string,
   isSetUp: boolean,
 ): void {
-  const identity = identityIn(data)
+  const identity = readIdentityIfFormatted(data)
   if (identity !== undefined && identity.name !== name)
     throw usage(`${data} has the data of node ${identity.name}, not of ${name}`)
   if (bootstrap && isSetUp && isEmptyDirectory(data))

@@ -11,7 +11,7 @@
 // thirds at most. During a storm a guess may show whether there is a user of that name.
 
 import { createHmac, randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
-import { networkOf } from '../../system/addresses.ts'
+import { networkPrefix } from '../../system/addresses.ts'
 import { AUTH_TOKEN_MS } from './auth-tokens.ts'
 import { FairQueue } from './fair-queue.ts'
 
@@ -57,7 +57,7 @@ export class PasswordsBusyError extends Error {
   }
 }
 
-type Checked = (error: Error | undefined, isRight: boolean) => void
+type CheckCallback = (error: Error | undefined, isRight: boolean) => void
 
 interface Failures {
   readonly count: number
@@ -115,7 +115,7 @@ export class Passwords {
 
   /** Whether it is known to be right without a computation. */
   isKnown(user: string, password: string, hash: string): boolean {
-    const until = this.#right.get(this.#nameOf(user, password, hash))
+    const until = this.#right.get(this.#pairName(user, password, hash))
     return until !== undefined && until > performance.now()
   }
 
@@ -123,8 +123,8 @@ export class Passwords {
    * `hash`: undefined: the user is unknown, or has no password. That takes as long as a wrong password. `address`: of
    * the client.
    */
-  check(user: string, password: string, hash: string | undefined, address: string, done: Checked) {
-    const network = networkOf(address)
+  check(user: string, password: string, hash: string | undefined, address: string, done: CheckCallback) {
+    const network = networkPrefix(address)
     const pair = `${network} ${user}`
     if (this.#decide(pair, user, password, hash, done)) return
     if (Buffer.byteLength(password) > PASSWORD_BYTES_MAX) return done(undefined, false)
@@ -132,7 +132,7 @@ export class Passwords {
     const checked = (error: Error | undefined, key: Buffer) => {
       if (error !== undefined) return done(error, false)
       const isRight = hash !== undefined && timingSafeEqual(key, expected)
-      if (isRight) this.#remember(this.#nameOf(user, password, hash))
+      if (isRight) this.#remember(this.#pairName(user, password, hash))
       if (isRight) this.#failures.delete(pair)
       else {
         this.#failed(pair, network)
@@ -147,9 +147,15 @@ export class Passwords {
   }
 
   /** Calls `done` if the password is known to be right, or if its user must wait. Returns whether it has. */
-  #decide(pair: string, user: string, password: string, hash: string | undefined, done: Checked): boolean {
+  #decide(
+    pair: string,
+    user: string,
+    password: string,
+    hash: string | undefined,
+    done: CheckCallback,
+  ): boolean {
     const isKnown = hash !== undefined && this.isKnown(user, password, hash)
-    if (isKnown) this.#remember(this.#nameOf(user, password, hash))
+    if (isKnown) this.#remember(this.#pairName(user, password, hash))
     const leftMs = (this.#failures.get(pair)?.until ?? 0) - performance.now()
     if (isKnown) done(undefined, true)
     else if (leftMs > 0) done(tooMany(leftMs), false)
@@ -158,7 +164,7 @@ export class Passwords {
 
   #isSuspect(network: string): boolean {
     const now = performance.now()
-    return [network, providerOf(network)].some((name) => {
+    return [network, providerNetwork(network)].some((name) => {
       const { count = 0, until = 0 } = this.#suspects.get(name) ?? {}
       return count >= SUSPECT_FAILURES && until > now
     })
@@ -176,7 +182,7 @@ export class Passwords {
     const pauseMs = count < FREE_FAILURES ? 0 : PAUSE_MS_MIN * 2 ** Math.min(count - FREE_FAILURES, 16)
     replace(this.#failures, pair, { count, until: now + Math.min(pauseMs, PAUSE_MS_MAX) })
     this.#suspect(network, 1)
-    const provider = providerOf(network)
+    const provider = providerNetwork(network)
     if (provider !== network) this.#suspect(provider, 1 / PROVIDER_NETWORKS)
   }
 
@@ -186,7 +192,7 @@ export class Passwords {
     replace(this.#suspects, name, { count: (until > now ? count : 0) + failures, until: now + SUSPECT_MS })
   }
 
-  #nameOf(user: string, password: string, hash: string): string {
+  #pairName(user: string, password: string, hash: string): string {
     const fields = [user, password, hash].map((field) => `${field.length}:${field}`)
     return createHmac('sha256', this.#secret).update(fields.join('')).digest('base64url')
   }
@@ -286,7 +292,7 @@ const tooMany = (leftMs: number): Error =>
   )
 
 /** The /48 of a /64: whoever has one usually has many of the other. */
-const providerOf = (network: string): string => network.replace(/^(.*):[^:]+::\/64$/, '$1::/48')
+const providerNetwork = (network: string): string => network.replace(/^(.*):[^:]+::\/64$/, '$1::/48')
 
 function replace(map: Map<string, Failures>, name: string, failures: Failures): void {
   map.delete(name)

@@ -8,7 +8,12 @@ import type { Api } from '../api/api.ts'
 import { type Credentials, userNamedIn } from '../api/authenticator.ts'
 import type { Call, Principal } from '../api/operation.ts'
 import { JoiningNode, whenNewest } from '../api/permit.ts'
-import { isNodeCertificate, nodeCertificateOf, objectionToPeer, userOfCertificate } from '../tls/identity.ts'
+import {
+  findCertificateUser,
+  findNodeCertificate,
+  isNodeCertificate,
+  objectionToPeer,
+} from '../tls/identity.ts'
 import type { ServedClients } from './guard.ts'
 
 /** The sender of a request, as far as its connection and its headers tell. */
@@ -81,13 +86,13 @@ export class ClientIdentity {
   #credentialsOf(client: UnidentifiedClient): Credentials {
     const { headers, socket } = client
     const joinsOnly = !this.#api.node.auth.enabled && !client.isServed()
-    const certificate = nodeCertificateOf(socket)
+    const certificate = findNodeCertificate(socket)
     const node = certificate && ((member: NodeMember) => objectionToPeer(certificate, member) === undefined)
     return {
       authorization: headers.authorization,
       address: socket.remoteAddress ?? '',
       node,
-      certificateUser: node !== undefined && joinsOnly ? undefined : userOfCertificate(socket),
+      certificateUser: node !== undefined && joinsOnly ? undefined : findCertificateUser(socket),
     }
   }
 }

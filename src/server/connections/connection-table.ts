@@ -7,7 +7,7 @@
 
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { networkOf } from '../../system/addresses.ts'
+import { networkPrefix } from '../../system/addresses.ts'
 import { FREE_BYTES } from '../api/budget.ts'
 import { ByNetwork } from '../by-network.ts'
 import { connectionsThatFit, openFilesMax } from '../node/observe/descriptors.ts'
@@ -158,7 +158,7 @@ export class ConnectionTable {
       known.owner = owner
       return
     }
-    const network = networkOf(socket.remoteAddress ?? '')
+    const network = networkPrefix(socket.remoteAddress ?? '')
     const watched = { socket, network, owner, isKnown: false, ageMs: 0, progress: undefined, stillMs: 0 }
     this.#watched.set(socket, watched)
     this.#strangers.set(network, watched)

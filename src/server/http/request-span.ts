@@ -1,7 +1,7 @@
 // The span of an HTTP request, from its head to the beginning of its response. The target is no attribute: it has keys.
 
 import type { Span } from '@opentelemetry/api'
-import { traceContextOf } from '../../tracing/trace-context.ts'
+import { traceContextFrom } from '../../tracing/trace-context.ts'
 import { endFailed, tracer } from '../../tracing/tracer.ts'
 import type { HttpRequest } from '../connections/messages.ts'
 import type { ClassifiedTarget } from '../connections/target.ts'
@@ -14,7 +14,7 @@ export function startRequestSpan(request: HttpRequest, node: string): Span | und
   const recording = tracer()
   const { method, target, headers } = request
   if (recording === undefined || !target.path.startsWith(TRACED)) return undefined
-  const parent = traceContextOf(recording, headers.traceparent, headers.tracestate)
+  const parent = traceContextFrom(recording, headers.traceparent, headers.tracestate)
   const attributes = { 'http.request.method': method, 'quorate.node': node }
   return recording.startRequest(nameOf(method, routeOf(target)), attributes, parent)
 }

@@ -23,7 +23,7 @@ import { HttpServer } from '../http/server.ts'
 import type { HttpCounts, Metrics } from '../node/observe/metrics.ts'
 import type { Logger } from '../options.ts'
 import { type HandshakeRefusal, Handshakes, type ListenerTls } from '../tls/handshakes.ts'
-import { isNodeCertificate, userOfCertificate } from '../tls/identity.ts'
+import { findCertificateUser, isNodeCertificate } from '../tls/identity.ts'
 import type { HttpLimits } from './limits.ts'
 import { MuxOpening } from './mux-opening.ts'
 
@@ -254,7 +254,7 @@ export class ClientListener {
   }
 
   #secured(socket: TLSSocket): void {
-    const user = userOfCertificate(socket)
+    const user = findCertificateUser(socket)
     const isUser = user !== undefined && !this.#identity.isStranger({ user, epoch: undefined })
     this.#rawConnections.accept(socket, isUser || isNodeCertificate(socket))
   }
@@ -281,7 +281,7 @@ export class ClientListener {
 /** The user whom the certificate of a connection names, whether it is a good one or not. */
 function userShownBy(socket: TLSSocket, { files }: ListenerTls): string | undefined {
   const certificate = socket.getPeerX509Certificate()
-  const found = certificate && files.userIn(certificate)
+  const found = certificate && files.decodeUser(certificate)
   return found !== undefined && 'user' in found ? found.user : undefined
 }
 

@@ -5,7 +5,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { isIPv6, type Socket } from 'node:net'
 import { errorResponse, HttpError } from '../../operations/forms/http.ts'
 import { ApiError } from '../../operations/forms/index.ts'
-import { networkOf } from '../../system/addresses.ts'
+import { networkPrefix } from '../../system/addresses.ts'
 import { asError } from '../../system/errors.ts'
 import { http } from '../../system/node-http.ts'
 import { ByNetwork } from '../by-network.ts'
@@ -76,7 +76,7 @@ export class MetricsListener {
 
   #accept(socket: Socket): void {
     const late = setTimeout(() => socket.destroy(), CONNECTION_MS)
-    const network = networkOf(socket.remoteAddress ?? '')
+    const network = networkPrefix(socket.remoteAddress ?? '')
     this.#connections.add(socket)
     this.#byNetwork.set(network, socket)
     socket.on('error', () => {})

@@ -12,7 +12,7 @@ import { decodeTrace } from '../../operations/mux/connection.ts'
 import { decodeTimeout } from '../../operations/mux/fields.ts'
 import { encodeProblem, type Item } from '../../operations/mux/form.ts'
 import type { RecordField } from '../../operations/mux/records.ts'
-import { traceContextOf } from '../../tracing/trace-context.ts'
+import { traceContextFrom } from '../../tracing/trace-context.ts'
 import { endFailed, tracer } from '../../tracing/tracer.ts'
 import { answerWithinMs } from '../api/limits.ts'
 import type { Call, PageCollector, Permit, Principal } from '../api/operation.ts'
@@ -103,7 +103,7 @@ export class MuxCall implements Call {
   startSpan(node: string, context: Item | undefined): void {
     const recording = tracer()
     if (recording === undefined) return
-    const parent = context && traceContextOf(recording, ...decodeTrace(context))
+    const parent = context && traceContextFrom(recording, ...decodeTrace(context))
     this.#span = recording.startRequest(`mux ${this.name}`, { 'quorate.node': node }, parent)
   }
 

@@ -419,7 +419,7 @@ export class Driver implements KvNode {
   }
 
   keysOfLease(id: LeaseId): SlicedScan<Uint8Array> {
-    return this.#leases.keysOf(id)
+    return this.#leases.listKeys(id)
   }
 
   change(...change: Parameters<KvNode['change']>): void {
@@ -528,7 +528,7 @@ export class Driver implements KvNode {
 
   #roleChanged(change: RoleChange): void {
     const { logger, observer } = this.#options
-    const leader = change.leader === undefined ? undefined : this.#members.nameOf(change.leader)
+    const leader = change.leader === undefined ? undefined : this.#members.findName(change.leader)
     const fields = { role: change.role, term: change.term, leader }
     logger.info(fields, `${change.role} in term ${change.term}: ${change.why}`)
     observer.roleChanged(change)

@@ -16,11 +16,11 @@ const LOG_AGAIN_MS = 600_000
 const LOGGED_MAX = 64
 
 /** Called with a caller that was admitted and notified. It must call `wire.established` before it returns. */
-export type Admitted = (wire: Wire, hello: Hello) => void
+export type AdmitCallback = (wire: Wire, hello: Hello) => void
 
 export class Acceptor {
   readonly #context: Context
-  readonly #admitted: Admitted
+  readonly #admitted: AdmitCallback
   /**
    * Callers that have not introduced themselves, with their timeouts; undefined before this node is ready to reply.
    */
@@ -31,10 +31,10 @@ export class Acceptor {
   readonly #logged = new Set<string>()
   #loggedSince: MonotonicMs = 0
 
-  constructor(context: Context, admitted: Admitted) {
+  constructor(context: Context, admitted: AdmitCallback) {
     this.#context = context
     this.#admitted = admitted
-    context.wires.onCall((wire) => this.#called(wire))
+    context.wires.onCall((wire) => this.#acceptWire(wire))
   }
 
   /** From now on callers get a reply. */
@@ -57,24 +57,24 @@ export class Acceptor {
     return this.#strangers.size
   }
 
-  #called(wire: Wire): WireOwner {
+  #acceptWire(wire: Wire): WireOwner {
     // A member introduces itself at once. So the oldest goes, of the network that has most: callers that say nothing
     // keep no member out.
     if (this.#strangers.size >= this.#context.limits.strangersMax) {
       const [oldest] = this.#byNetwork.largest()
       oldest?.close('too many callers have not identified themselves')
-      if (oldest !== undefined) this.#known(oldest)
+      if (oldest !== undefined) this.#forgetStranger(oldest)
     }
     this.#strangers.set(wire, this.#isOpen ? this.#deadline(wire) : undefined)
     this.#byNetwork.set(wire.network, wire)
     if (!this.#isOpen) wire.hold()
     return {
       frame: (frame) => {
-        this.#known(wire)
+        this.#forgetStranger(wire)
         this.#judge(wire, frame)
       },
       closed: (why) => {
-        this.#known(wire)
+        this.#forgetStranger(wire)
         const from = wire.remote
         this.#context.logger.debug({ from, why }, 'a connection ended before its handshake was done')
       },
@@ -86,7 +86,7 @@ export class Acceptor {
     return clock.after(limits.handshakeMs, () => wire.close('no handshake in time'))
   }
 
-  #known(wire: Wire): void {
+  #forgetStranger(wire: Wire): void {
     this.#strangers.get(wire)?.cancel()
     this.#strangers.delete(wire)
     this.#byNetwork.delete(wire.network, wire)
@@ -104,7 +104,7 @@ export class Acceptor {
       }
       wire.send({ type: 'welcome', ...this.#context.speaker() })
       this.#admitted(wire, frame)
-    } else wire.close(`a frame of type ${nameOf(frame)} before the handshake`)
+    } else wire.close(`a frame of type ${frameName(frame)} before the handshake`)
   }
 
   #refuse(wire: Wire, { refuse, stop, isExpected = false }: Objection): void {
@@ -177,4 +177,5 @@ export function refuseWire({ clusterId }: Context, wire: Wire, sentence: string,
 }
 
 /** The name of a frame that is not allowed at this point. */
-export const nameOf = (frame: Frame): string | number => (frame.type === 'unknown' ? frame.code : frame.type)
+export const frameName = (frame: Frame): string | number =>
+  frame.type === 'unknown' ? frame.code : frame.type

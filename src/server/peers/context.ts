@@ -6,7 +6,7 @@ import type { NetworkEvents } from '../node/network.ts'
 import type { Logger } from '../options.ts'
 import type { LinkCounters, LinkLimits } from './limits.ts'
 import type { NewestProcesses } from './newest-processes.ts'
-import type { MemberIdentity, Speaker, Wire, Wires } from './wires.ts'
+import type { MemberIdentity, PeerProcess, Wire, Wires } from './wires.ts'
 
 /**
  * The name and the address that each replica must prove with its certificate. They are never taken from a greeting:
@@ -53,7 +53,7 @@ export interface Context {
   /** The host:port to dial for a member. */
   resolve(member: RaftMember): string
   /** This process's introduction to a peer, with its current state. */
-  speaker(): Speaker
+  speaker(): PeerProcess
   /** Numbers the dials of this process. */
   nextAttempt(): number
 }

@@ -3,11 +3,11 @@
 
 import type { ReplicaId } from '../../raft/types.ts'
 import { type Context, misidentity } from './context.ts'
-import type { Frame, Purpose, Speaker, Wire } from './wires.ts'
+import type { Frame, PeerProcess, Purpose, Wire } from './wires.ts'
 
 export interface DialOutcome {
   /** Must call `wire.established` before it returns. */
-  reached(wire: Wire, speaker: Speaker): void
+  reached(wire: Wire, speaker: PeerProcess): void
   /** `isRefused`: a process answered that is not the member, or does not accept the certificate of this node. */
   failed(why: string, isRefused: boolean): void
 }
@@ -75,7 +75,11 @@ export function dial(
 }
 
 /** Why the process that answered is not the one that was called; undefined when it is. */
-function mistake({ clusterId, processes }: Context, speaker: Speaker, target: ReplicaId): string | undefined {
+function mistake(
+  { clusterId, processes }: Context,
+  speaker: PeerProcess,
+  target: ReplicaId,
+): string | undefined {
   const { greeting } = speaker
   if (greeting.clusterId !== clusterId) return `a node of cluster ${greeting.clusterId} answered`
   if (greeting.replicaId !== target) return `replica ${greeting.replicaId} answered instead of ${target}`

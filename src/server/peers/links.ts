@@ -120,7 +120,7 @@ export class Links implements Network {
     if (message.type === 'snapshot')
       throw new Error('a snapshot message is made where it is received, never sent')
     const peer = this.#peers.get(message.to)
-    for (const part of this.#fitting(message)) {
+    for (const part of this.#splitToFit(message)) {
       if (peer?.send(part)) this.counters.messagesSent++
       else this.counters.messagesDropped++
     }
@@ -240,12 +240,12 @@ export class Links implements Network {
   }
 
   /** Forwarded proposals are split so that each part fits into a frame. The core limits all other messages. */
-  #fitting(message: WireMessage): readonly WireMessage[] {
+  #splitToFit(message: WireMessage): readonly WireMessage[] {
     if (message.type !== 'forward' || message.proposals.length < 2) return [message]
     const bytes = message.proposals.reduce((sum, proposal) => sum + proposal.frame.length, 0)
     if (bytes < this.#context.limits.frameBytesMax / 2) return [message]
     const half = message.proposals.length >> 1
-    const part = (proposals: ForwardMessage['proposals']) => this.#fitting({ ...message, proposals })
+    const part = (proposals: ForwardMessage['proposals']) => this.#splitToFit({ ...message, proposals })
     return [...part(message.proposals.slice(0, half)), ...part(message.proposals.slice(half))]
   }
 }

@@ -6,7 +6,7 @@
 // permanently.
 
 import type { ReplicaId } from '../../raft/types.ts'
-import type { Hello, Purpose, Speaker } from './wires.ts'
+import type { Hello, PeerProcess, Purpose } from './wires.ts'
 
 interface Newest {
   readonly boot: number
@@ -32,7 +32,7 @@ export class NewestProcesses {
   }
 
   /** Why a process cannot be the newest of its replica; undefined when it can be. */
-  objection({ greeting: { replicaId, boot, name }, incarnation }: Speaker): Objection | undefined {
+  objection({ greeting: { replicaId, boot, name }, incarnation }: PeerProcess): Objection | undefined {
     const known = this.#newest.get(replicaId)
     const whom = `replica ${replicaId} (${name})`
     if (boot > (known?.boot ?? 0) + this.#bootJumpMax) {
@@ -48,7 +48,7 @@ export class NewestProcesses {
   }
 
   /** Records a process that has answered or was let in, and to which there is no objection. */
-  greeted({ greeting: { replicaId, boot }, incarnation }: Speaker): void {
+  greeted({ greeting: { replicaId, boot }, incarnation }: PeerProcess): void {
     const known = this.#newest.get(replicaId)
     if (known?.incarnation !== incarnation)
       this.#newest.set(replicaId, { boot, incarnation, attempts: new Map() })

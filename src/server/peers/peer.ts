@@ -12,10 +12,10 @@
 import type { InFlightCounts, RaftMember, ReplicaId } from '../../raft/types.ts'
 import type { Timer } from '../node/clock.ts'
 import type { Greeting } from '../node/network.ts'
-import { nameOf, refuseWire } from './accept.ts'
+import { frameName, refuseWire } from './accept.ts'
 import type { Context } from './context.ts'
 import { dial } from './dial.ts'
-import type { Frame, MemberIdentity, Speaker, Wire } from './wires.ts'
+import type { Frame, MemberIdentity, PeerProcess, Wire } from './wires.ts'
 
 /** How many failed attempts to connect prolong the next pause. */
 export const FAILURES_MAX = 16
@@ -104,7 +104,7 @@ export class Peer {
   }
 
   /** The peer has called and was let in. */
-  accept(wire: Wire, { greeting, incarnation }: Speaker): void {
+  accept(wire: Wire, { greeting, incarnation }: PeerProcess): void {
     const older = this.#inbound
     const inbound = { wire, greeting, held: true }
     this.#inbound = inbound
@@ -178,7 +178,7 @@ export class Peer {
     })
   }
 
-  #reached(wire: Wire, { incarnation }: Speaker): void {
+  #reached(wire: Wire, { incarnation }: PeerProcess): void {
     this.#abandonDial = undefined
     this.#refusedFor = undefined
     this.#failures = 0
@@ -243,7 +243,7 @@ export class Peer {
   /** On a connection that we dialled, a peer may send only the reason for ending it. */
   #answer(wire: Wire, frame: Frame): void {
     if (frame.type !== 'refusal') {
-      wire.close(`a frame of type ${nameOf(frame)} on a connection that it does not send on`)
+      wire.close(`a frame of type ${frameName(frame)} on a connection that it does not send on`)
       return
     }
     wire.close(frame.sentence)
@@ -291,7 +291,7 @@ export class Peer {
       case 'snapshot-end':
       case 'snapshot-staged':
       case 'unknown':
-        refuseWire(this.#context, wire, `frames of type ${nameOf(frame)} are unknown here`)
+        refuseWire(this.#context, wire, `frames of type ${frameName(frame)} are unknown here`)
         return
       default:
         counters.messagesReceived++

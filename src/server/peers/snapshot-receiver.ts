@@ -4,14 +4,14 @@
 
 import type { ReplicaId } from '../../raft/types.ts'
 import type { SnapshotSink } from '../../storage/types.ts'
-import { nameOf, refuseWire } from './accept.ts'
+import { frameName, refuseWire } from './accept.ts'
 import type { Context } from './context.ts'
 import type { Frame, SnapshotOffer, Wire } from './wires.ts'
 
 export class SnapshotReceiver {
   readonly #context: Context
   readonly #callers = new Set<Wire>()
-  #current: Incoming | undefined
+  #current: IncomingSnapshot | undefined
   #closed = false
 
   constructor(context: Context) {
@@ -29,7 +29,7 @@ export class SnapshotReceiver {
       frame: (frame) => {
         this.#callers.delete(wire)
         if (frame.type === 'snapshot-offer') this.#offered(wire, from, frame)
-        else wire.close(`a frame of type ${nameOf(frame)} instead of an offer`)
+        else wire.close(`a frame of type ${frameName(frame)} instead of an offer`)
       },
       closed: (why) => {
         this.#callers.delete(wire)
@@ -55,7 +55,7 @@ export class SnapshotReceiver {
       refuseWire(this.#context, wire, `a snapshot of term ${older.offer.term} is being received`)
       return
     }
-    const incoming = new Incoming(this.#context, wire, from, offer, () => {
+    const incoming = new IncomingSnapshot(this.#context, wire, from, offer, () => {
       const { term, snapshotId, meta } = offer
       if (!this.#closed) this.#context.events.snapshotReceived(from, term, snapshotId, meta)
     })
@@ -66,7 +66,7 @@ export class SnapshotReceiver {
   }
 }
 
-class Incoming {
+class IncomingSnapshot {
   readonly offer: SnapshotOffer
   readonly #context: Context
   readonly #wire: Wire
@@ -131,7 +131,7 @@ class Incoming {
     if (begun && frame.type === 'snapshot-end') this.#ended = true
     else if (begun && frame.type === 'snapshot-chunk' && !full) this.#chunks.push(frame)
     else {
-      this.close(`a frame of type ${nameOf(frame)} out of turn in a snapshot transfer`)
+      this.close(`a frame of type ${frameName(frame)} out of turn in a snapshot transfer`)
       return
     }
     this.#work()

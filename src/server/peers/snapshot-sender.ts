@@ -6,7 +6,7 @@
 import type { ReplicaId, Term } from '../../raft/types.ts'
 import type { SnapshotSource } from '../../storage/types.ts'
 import type { Timer } from '../node/clock.ts'
-import { nameOf } from './accept.ts'
+import { frameName } from './accept.ts'
 import type { Context } from './context.ts'
 import { dial } from './dial.ts'
 import type { Frame, Wire } from './wires.ts'
@@ -119,7 +119,7 @@ export class SnapshotSender {
         this.#end(false, frame.sentence)
         break
       default:
-        wire.close(`a frame of type ${nameOf(frame)} in a snapshot transfer`)
+        wire.close(`a frame of type ${frameName(frame)} in a snapshot transfer`)
     }
   }
 

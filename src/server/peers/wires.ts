@@ -23,14 +23,14 @@ export interface MemberIdentity {
 }
 
 /** One process of one replica. */
-export interface Speaker {
+export interface PeerProcess {
   readonly greeting: Greeting
   /** A random number that every process draws. */
   readonly incarnation: bigint
 }
 
 /** The dialler's first frame: its process, the replica that it dials, and the purpose of the connection. */
-export interface Hello extends Speaker {
+export interface Hello extends PeerProcess {
   readonly type: 'hello'
   readonly purpose: Purpose
   /** The replica that the dialler wants to reach. */
@@ -40,7 +40,7 @@ export interface Hello extends Speaker {
 }
 
 /** The acceptor's reply. */
-export interface Welcome extends Speaker {
+export interface Welcome extends PeerProcess {
   readonly type: 'welcome'
 }
 
@@ -138,7 +138,7 @@ export interface Wire {
   drain(then?: () => void): void
 }
 
-export interface Dialled {
+export interface DialCallbacks {
   /** Returns the owner, which gets the events of the wire. */
   connected(wire: Wire): WireOwner
   /** `isRefused`: a process answered, and its certificate or that of this node is not accepted. */
@@ -150,7 +150,7 @@ export interface Wires {
    * Tries to connect. One of the functions in `dialled` is called, once, never before this returns. The returned
    * function abandons the attempt without a call.
    */
-  dial(address: string, dialled: Dialled): () => void
+  dial(address: string, dialled: DialCallbacks): () => void
   /**
    * From now on callers are passed to `called`, which returns the owner for the events, or has closed or held the wire.
    */

@@ -5,8 +5,13 @@
 import type { X509Certificate } from 'node:crypto'
 import type { Socket } from 'node:net'
 import type { Server, TLSSocket } from 'node:tls'
-import { faultOf, faultOfCode, faultText, foundText } from '../../certificates/handshake-faults.ts'
-import { networkOf } from '../../system/addresses.ts'
+import {
+  faultText,
+  findFaultByCode,
+  findHandshakeFault,
+  foundText,
+} from '../../certificates/handshake-faults.ts'
+import { networkPrefix } from '../../system/addresses.ts'
 import { ByNetwork } from '../by-network.ts'
 import type { Logger } from '../options.ts'
 import { isForNodes, setIdentity } from './identity.ts'
@@ -89,7 +94,7 @@ export class Handshakes {
   begin(socket: Socket): void {
     const { tlsHandshakesMax, tlsHandshakeMs, protocol } = this.#options
     socket.on('error', () => {})
-    const id = idOf(socket)
+    const id = socketId(socket)
     // It is gone already.
     if (id === undefined) {
       socket.destroy()
@@ -101,7 +106,7 @@ export class Handshakes {
         this.#failed(socket.remoteAddress, 'time', `no TLS handshake within ${tlsHandshakeMs} ms`)
       socket.destroy()
     }, tlsHandshakeMs)
-    const open = { socket, timer, network: networkOf(socket.remoteAddress ?? '') }
+    const open = { socket, timer, network: networkPrefix(socket.remoteAddress ?? '') }
     this.#open.set(id, open)
     // A client that ends its side has left. The HTTP server would wait for an answer to it.
     socket.allowHalfOpen = false
@@ -134,7 +139,7 @@ export class Handshakes {
   }
 
   #onSecure(socket: TLSSocket): void {
-    const id = idOf(socket)
+    const id = socketId(socket)
     const open = id === undefined ? undefined : this.#open.get(id)
     if (id === undefined || open === undefined) {
       socket.destroy()
@@ -168,7 +173,7 @@ export class Handshakes {
     const signer = certificate.issuer.replaceAll('\n', ', ')
     if (!socket.authorized) {
       const code = String(socket.authorizationError)
-      const fault = faultOfCode(code) ?? 'invalid'
+      const fault = findFaultByCode(code) ?? 'invalid'
       const what = fault === 'unknown-ca' ? `it names ${signer}` : code
       return { kind: fault, why: `${foundText(fault)} (${what})` }
     }
@@ -178,8 +183,8 @@ export class Handshakes {
   /** Decides which CAs have signed the certificate: those of clients or those of nodes. */
   #identify(socket: TLSSocket, certificate: X509Certificate, signer: string): HandshakeRefusal | undefined {
     const { files, peerFiles } = this.#options
-    const isOfClients = isOf(certificate, files, peerFiles)
-    const isOfPeers = peerFiles !== undefined && isOf(certificate, peerFiles, files)
+    const isOfClients = isSignedOnlyFor(certificate, files, peerFiles)
+    const isOfPeers = peerFiles !== undefined && isSignedOnlyFor(certificate, peerFiles, files)
     if (!isOfClients && !isOfPeers) {
       const why = `its certificate may be one of a client or of a node: ${signer} is in neither file of CAs; add that intermediate CA to one of them`
       return { kind: 'unattributed', why }
@@ -191,14 +196,14 @@ export class Handshakes {
     const isNode = isOfPeers && isForNodes(certificate)
     if (!isOfClients && !isNode) return { kind: 'purpose', why: foundText('purpose') }
     setIdentity(socket, {
-      user: isOfClients ? this.#userIn(certificate) : undefined,
+      user: isOfClients ? this.#decodeUser(certificate) : undefined,
       node: isNode ? certificate : undefined,
     })
     return undefined
   }
 
-  #userIn(certificate: X509Certificate): string | undefined {
-    const found = this.#options.files.userIn(certificate)
+  #decodeUser(certificate: X509Certificate): string | undefined {
+    const found = this.#options.files.decodeUser(certificate)
     if ('user' in found) return found.user
     const subject = certificate.subject.replaceAll('\n', ', ')
     const why = `a certificate names no user: ${found.fault} (${subject})`
@@ -245,7 +250,7 @@ export class Handshakes {
   }
 
   #onError(error: Error, { remoteAddress }: TLSSocket): void {
-    const report = faultOf(error)
+    const report = findHandshakeFault(error)
     if (report === undefined) this.#failed(remoteAddress, 'ended', 'it ended the handshake')
     else this.#failed(remoteAddress, `${report.fault} ${report.isReported}`, faultText(report))
   }
@@ -261,10 +266,14 @@ export class Handshakes {
  * Whether a CA of these files has signed it. OpenSSL has accepted the chain, so with one set of CAs it is one of them,
  * whatever intermediate CAs it has.
  */
-function isOf(certificate: X509Certificate, { trust }: TlsFiles, others: TlsFiles | undefined): boolean {
+function isSignedOnlyFor(
+  certificate: X509Certificate,
+  { trust }: TlsFiles,
+  others: TlsFiles | undefined,
+): boolean {
   if (trust.authorities.length === 0) return false
   const isOnly = others === undefined || others.trust.authorities.length === 0 || trust.isEqual(others.trust)
-  return isOnly || trust.pathOf(certificate) !== undefined
+  return isOnly || trust.findPath(certificate) !== undefined
 }
 
 interface OpenHandshake {
@@ -280,5 +289,5 @@ export interface HandshakeRefusal {
 }
 
 /** Unique among the open connections of a listener. */
-const idOf = ({ remoteAddress, remotePort, localAddress, localPort }: Socket): string | undefined =>
+const socketId = ({ remoteAddress, remotePort, localAddress, localPort }: Socket): string | undefined =>
   remoteAddress === undefined ? undefined : `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`

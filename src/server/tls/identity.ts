@@ -22,12 +22,13 @@ export const setIdentity = (socket: Socket, identity: CertificateIdentity): void
  * The user in the certificate of a client: `URI:quorate:user/NAME` of its subject alternative name, else its common
  * name. Undefined without TLS, and without a certificate that a CA in `--tls-ca` has signed.
  */
-export const userOfCertificate = (socket: Socket): string | undefined => identities.get(socket)?.user
+export const findCertificateUser = (socket: Socket): string | undefined => identities.get(socket)?.user
 
 /** The certificate of the other side, if it is one of a node, signed by a CA in `--peer-tls-ca`. */
-export const nodeCertificateOf = (socket: Socket): X509Certificate | undefined => identities.get(socket)?.node
+export const findNodeCertificate = (socket: Socket): X509Certificate | undefined =>
+  identities.get(socket)?.node
 
-export const isNodeCertificate = (socket: Socket): boolean => nodeCertificateOf(socket) !== undefined
+export const isNodeCertificate = (socket: Socket): boolean => findNodeCertificate(socket) !== undefined
 
 /** A certificate for both sides of a connection: nodes dial each other. Certificates of users are for one side only. */
 export function isForNodes({ keyUsage }: X509Certificate): boolean {

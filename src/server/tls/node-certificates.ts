@@ -90,11 +90,11 @@ export class NodeCertificates {
       ...options,
       ...(ca.length === 0 ? {} : { ca }),
       checkServerIdentity: (host, certificate) =>
-        checkServerIdentity(host, certificate) ?? this.#revocationOf(certificate.raw),
+        checkServerIdentity(host, certificate) ?? this.#findRevocation(certificate.raw),
     }
   }
 
-  #revocationOf(der: Uint8Array): Error | undefined {
+  #findRevocation(der: Uint8Array): Error | undefined {
     const certificate = new X509Certificate(der)
     for (const files of this.#all) {
       const fault = files.refusalIfSigned(certificate)

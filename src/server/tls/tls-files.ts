@@ -80,7 +80,7 @@ export class TlsFiles {
   static async open(paths: TlsPaths, options: TlsFilesOptions): Promise<TlsFiles> {
     const { now = Date.now, objection = noObjection, isOwnAuthority = false } = options
     const rules = { now, objection, isOwnAuthority }
-    const material = checked(paths, await contentsOf(paths), rules)
+    const material = checkMaterial(paths, await readContents(paths), rules)
     return new TlsFiles(paths, material, options, rules)
   }
 
@@ -132,7 +132,7 @@ export class TlsFiles {
   }
 
   /** The user that a certificate names. */
-  userIn(certificate: X509Certificate): SubjectUser {
+  decodeUser(certificate: X509Certificate): SubjectUser {
     return subjectUser(certificate.raw)
   }
 
@@ -168,12 +168,12 @@ export class TlsFiles {
 
   async #reread(): Promise<void> {
     try {
-      const contents = await contentsOf(this.paths)
+      const contents = await readContents(this.paths)
       if (areEqual(contents, this.#material)) {
         this.#warned = ''
         return
       }
-      this.#material = checked(this.paths, contents, this.#rules)
+      this.#material = checkMaterial(this.paths, contents, this.#rules)
       this.#context = undefined
     } catch (error) {
       const { message } = asError(error)
@@ -228,17 +228,17 @@ const everyUnreferenced = (ms: number, run: () => void): (() => void) => {
 
 const firstEnd = (ends: readonly Date[]): number => Math.min(...ends.map((end) => end.getTime()))
 
-async function contentsOf({ cert, key, ca, crl }: TlsPaths): Promise<Contents> {
+async function readContents({ cert, key, ca, crl }: TlsPaths): Promise<Contents> {
   const [certBytes, keyBytes, caBytes, crlBytes] = await Promise.all([
-    contentOf(cert),
-    contentOf(key, true),
-    ca === undefined ? undefined : contentOf(ca),
-    crl === undefined ? undefined : contentOf(crl),
+    readContent(cert),
+    readContent(key, true),
+    ca === undefined ? undefined : readContent(ca),
+    crl === undefined ? undefined : readContent(crl),
   ])
   return { cert: certBytes, key: keyBytes, ca: caBytes, crl: crlBytes }
 }
 
-async function contentOf(path: string, isSecret = false): Promise<Buffer> {
+async function readContent(path: string, isSecret = false): Promise<Buffer> {
   try {
     const file = await open(path)
     try {
@@ -282,11 +282,11 @@ interface Rules {
 
 const noObjection: Rules['objection'] = () => undefined
 
-function checked(paths: TlsPaths, contents: Contents, rules: Rules): Material {
+function checkMaterial(paths: TlsPaths, contents: Contents, rules: Rules): Material {
   const { objection, isOwnAuthority } = rules
   const now = rules.now()
-  const [leaf, ...intermediates] = certificatesIn(paths.cert, contents.cert)
-  const key = keyIn(paths.key, contents.key)
+  const [leaf, ...intermediates] = decodeCertificates(paths.cert, contents.cert)
+  const key = decodeKey(paths.key, contents.key)
   if (!leaf.checkPrivateKey(key))
     throw new TlsFileError(
       `${paths.cert} and ${paths.key} do not belong together: the key is that of another certificate`,
@@ -295,13 +295,13 @@ function checked(paths: TlsPaths, contents: Contents, rules: Rules): Material {
   const fault = objection(leaf)
   if (fault !== undefined) throw new TlsFileError(`${paths.cert} cannot be used: ${fault}`)
   const authorities =
-    paths.ca === undefined || contents.ca === undefined ? [] : authoritiesIn(paths.ca, contents.ca, now)
+    paths.ca === undefined || contents.ca === undefined ? [] : decodeAuthorities(paths.ca, contents.ca, now)
   if (isOwnAuthority && paths.ca !== undefined)
     checkSigner(paths.cert, [leaf, ...intermediates], paths.ca, authorities)
   const lists =
     paths.crl === undefined || contents.crl === undefined
       ? []
-      : listsIn(paths.crl, contents.crl, authorities, now)
+      : decodeRevocationLists(paths.crl, contents.crl, authorities, now)
   try {
     const { cert, ca } = contents
     createSecureContext({ cert, key: contents.key, ...(ca && { ca }) })
@@ -327,13 +327,13 @@ function checkSigner(
     last = next
   }
   throw new TlsFileError(
-    `${certFile} and ${caFile} do not belong together: the certificate is signed by ${issuerIn(last)}, which ${caFile} does not have; if that is an intermediate CA, append its certificate to ${certFile}`,
+    `${certFile} and ${caFile} do not belong together: the certificate is signed by ${issuerText(last)}, which ${caFile} does not have; if that is an intermediate CA, append its certificate to ${certFile}`,
   )
 }
 
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g
 
-function certificatesIn(path: string, bytes: Buffer): [X509Certificate, ...X509Certificate[]] {
+function decodeCertificates(path: string, bytes: Buffer): [X509Certificate, ...X509Certificate[]] {
   const blocks = bytes.toString('latin1').match(CERTIFICATE) ?? []
   try {
     const [first, ...others] = blocks.map((block) => new X509Certificate(block))
@@ -344,7 +344,7 @@ function certificatesIn(path: string, bytes: Buffer): [X509Certificate, ...X509C
   throw new TlsFileError(`${path} has no certificate in PEM (BEGIN CERTIFICATE)`)
 }
 
-function keyIn(path: string, bytes: Buffer): KeyObject {
+function decodeKey(path: string, bytes: Buffer): KeyObject {
   try {
     return createPrivateKey(bytes)
   } catch (error) {
@@ -357,11 +357,11 @@ function keyIn(path: string, bytes: Buffer): KeyObject {
   }
 }
 
-function authoritiesIn(path: string, bytes: Buffer, now: number): X509Certificate[] {
-  const authorities = certificatesIn(path, bytes)
+function decodeAuthorities(path: string, bytes: Buffer, now: number): X509Certificate[] {
+  const authorities = decodeCertificates(path, bytes)
   const other = authorities.find(({ ca }) => !ca)
   if (other !== undefined)
-    throw new TlsFileError(`${path} has a certificate that is not of a CA: ${nameIn(other)}`)
+    throw new TlsFileError(`${path} has a certificate that is not of a CA: ${subjectText(other)}`)
   if (authorities.every(({ validToDate }) => validToDate.getTime() <= now))
     throw new TlsFileError(`${path} has no CA whose certificate is still valid`)
   // OpenSSL trusts an intermediate CA only through its root.
@@ -370,13 +370,13 @@ function authoritiesIn(path: string, bytes: Buffer, now: number): X509Certificat
   )
   if (rootless !== undefined)
     throw new TlsFileError(
-      `${path} has the intermediate CA ${nameIn(rootless)} without the CA that signed it, ${issuerIn(rootless)}; add that one too`,
+      `${path} has the intermediate CA ${subjectText(rootless)} without the CA that signed it, ${issuerText(rootless)}; add that one too`,
     )
   return authorities
 }
 
 /** A CA without a list revokes nothing. */
-function listsIn(
+function decodeRevocationLists(
   path: string,
   bytes: Buffer,
   authorities: readonly X509Certificate[],
@@ -416,7 +416,7 @@ function checkDates(path: string, { validFromDate, validToDate }: X509Certificat
     )
 }
 
-const nameIn = ({ subject }: X509Certificate): string => subject.replaceAll('\n', ', ')
-const issuerIn = ({ issuer }: X509Certificate): string => issuer.replaceAll('\n', ', ')
+const subjectText = ({ subject }: X509Certificate): string => subject.replaceAll('\n', ', ')
+const issuerText = ({ issuer }: X509Certificate): string => issuer.replaceAll('\n', ', ')
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))

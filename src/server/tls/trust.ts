@@ -29,7 +29,7 @@ export class Trust {
    * The certificate and the CAs above it, up to one of the file. Undefined: there is none, or an intermediate CA is
    * unknown. Node.js does not show the ones that a client has sent if it has accepted them.
    */
-  pathOf(certificate: X509Certificate): readonly X509Certificate[] | undefined {
+  findPath(certificate: X509Certificate): readonly X509Certificate[] | undefined {
     const candidates = [...this.authorities, ...sentWith(certificate)]
     const path = [certificate]
     for (let link = certificate; path.length <= DEPTH_MAX; ) {
@@ -45,7 +45,7 @@ export class Trust {
   /** Why a certificate that OpenSSL accepts is refused; undefined if it is not. */
   refusal(certificate: X509Certificate, now: number): HandshakeFault | undefined {
     if (this.lists.length === 0) return undefined
-    const path = this.pathOf(certificate)
+    const path = this.findPath(certificate)
     if (path === undefined) return 'unchecked'
     for (const [at, link] of path.entries()) {
       const issuer = path[at + 1]
@@ -60,7 +60,7 @@ export class Trust {
 
   /** Like `refusal`, for a certificate that may be one of other CAs. */
   refusalIfSigned(certificate: X509Certificate, now: number): HandshakeFault | undefined {
-    return this.lists.length > 0 && this.pathOf(certificate) !== undefined
+    return this.lists.length > 0 && this.findPath(certificate) !== undefined
       ? this.refusal(certificate, now)
       : undefined
   }

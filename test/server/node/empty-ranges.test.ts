@@ -7,7 +7,7 @@ import { type ApplyResult, type Command, encodeState, initialState } from '../..
 import type { KeyRange, Revision } from '../../../src/operations/forms/index.ts'
 import { asIndex, asTerm } from '../../../src/raft/types.ts'
 import type { Applier } from '../../../src/server/node/apply/applier.ts'
-import { KnownEmptyRanges } from '../../../src/server/node/key-index/empty-ranges.ts'
+import { EmptyRangeCache } from '../../../src/server/node/key-index/empty-ranges.ts'
 import type { StoreLimits } from '../../../src/server/node/key-index/key-index.ts'
 import { RecordScan } from '../../../src/server/node/read/record-scan.ts'
 import { type RowScan, type Storage, StorageInvariantError } from '../../../src/storage/index.ts'
@@ -214,7 +214,7 @@ test('readers that give up in the middle make progress', async () => {
 })
 
 test('a scan whose rows may be incomplete teaches nothing', async () => {
-  const emptyRanges = new KnownEmptyRanges(10, 1)
+  const emptyRanges = new EmptyRangeCache(10, 1)
   const deleted = [1, 2, 3].map((at) => ({
     key: tombstoneKey(utf8(`k${at}`), 9 as Revision),
     value: TOMBSTONE_ROW,
@@ -260,7 +260,7 @@ test('a scan over several ranges in turn says nothing about the keys between the
 })
 
 test.each([1, 3, 50])('at most %d ranges are known, and so many created keys', (max) => {
-  const ranges = new KnownEmptyRanges(max, 1)
+  const ranges = new EmptyRangeCache(max, 1)
   const key = (at: number): Uint8Array => utf8(String(at).padStart(6, '0'))
   const list = Array.from({ length: 100 }, (_, at) => ({ start: key(10 * at), end: key(10 * at + 9) }))
   const known = (index: number): number =>

@@ -6,7 +6,7 @@ import { encodeVersionHead, tombstoneKey, versionKey } from '../../../src/kv/cod
 import { type Command, encodeState, initialState } from '../../../src/kv/index.ts'
 import type { Revision } from '../../../src/operations/forms/index.ts'
 import { asIndex, asTerm } from '../../../src/raft/types.ts'
-import { KnownEmptyRanges } from '../../../src/server/node/key-index/empty-ranges.ts'
+import { EmptyRangeCache } from '../../../src/server/node/key-index/empty-ranges.ts'
 import type { StoreLimits } from '../../../src/server/node/key-index/key-index.ts'
 import { MetadataScan } from '../../../src/server/node/read/metadata-scan.ts'
 import type { SlicedScan } from '../../../src/server/node/read/record-scan.ts'
@@ -146,7 +146,7 @@ test('a node whose memory has no room for the metadata reads the values', async 
 /** A storage with these rows of versions. */
 const storageOf = (rows: readonly StoredRow[], metadata: Uint8Array | 'absent' | undefined) => ({
   keyMetadata: () => metadata,
-  emptyRanges: new KnownEmptyRanges(10, 1),
+  emptyRanges: new EmptyRangeCache(10, 1),
   scan: (): RowScan => ({
     applied: { index: asIndex(5), term: asTerm(1), raft: new Uint8Array(), kv: new Uint8Array() },
     stateHash: 0n,

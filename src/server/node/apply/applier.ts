@@ -293,8 +293,8 @@ export class Applier {
       if (!head && row !== undefined) this.#bytesRead += row.bytes.length
       return row
     },
-    inRange: (range) => this.#reads.keysIn(range),
-    attached: (lease) => this.#reads.keysOf(lease),
+    inRange: (range) => this.#reads.findKeysInRange(range),
+    attached: (lease) => this.#reads.findAttachedKeys(lease),
     write: (change) => {
       const { key, value } = change
       this.#rowsWritten++

@@ -84,14 +84,14 @@ export class EntryReads {
       if (pass !== this.#pass) return
       this.isReading = false
       this.isRead = true
-      this.count = countOf([...this.#found, ...this.#attached.values()])
+      this.count = countKeys([...this.#found, ...this.#attached.values()])
       if (!isCalled) this.#done()
     })
     isCalled = false
   }
 
   /** The keys of a range that the entry names; undefined: the ranges have more keys than may be read. */
-  keysIn(range: RangeToRead): readonly Uint8Array[] | undefined {
+  findKeysInRange(range: RangeToRead): readonly Uint8Array[] | undefined {
     if (this.#isTooMuch) return undefined
     const found = this.#found[this.#ranges.findIndex((other) => isSame(other, range))]
     if (found === undefined) throw new Error('a range that the entry does not name')
@@ -99,7 +99,7 @@ export class EntryReads {
   }
 
   /** The keys of a lease that the entry names. */
-  keysOf(lease: LeaseId): readonly Uint8Array[] {
+  findAttachedKeys(lease: LeaseId): readonly Uint8Array[] {
     if (!this.#leases.includes(lease)) throw new Error('a lease that the entry does not name')
     return this.#attached.get(lease) ?? []
   }
@@ -151,7 +151,7 @@ export class EntryReads {
         keys.push(key)
         bytes += key.length
       }
-      this.#isTooMuch = this.#areTooMany(countOf(this.#found) + keys.length, this.#foundBytes + bytes)
+      this.#isTooMuch = this.#areTooMany(countKeys(this.#found) + keys.length, this.#foundBytes + bytes)
       if (this.#isTooMuch) {
         scan.close()
         this.#scan = undefined
@@ -165,7 +165,7 @@ export class EntryReads {
         })
     }
     const left = range.keysMax === undefined ? SLICE.rowsMax : range.keysMax - keys.length
-    scan.next({ ...SLICE, rowsMax: Math.min(SLICE.rowsMax, left) }, this.#answered(again, take))
+    scan.next({ ...SLICE, rowsMax: Math.min(SLICE.rowsMax, left) }, this.#receive(again, take))
   }
 
   #areTooMany(keys: number, keyBytes: number): boolean {
@@ -216,7 +216,7 @@ export class EntryReads {
       }
       const left = lease.count - keysAt(lease).length
       const rowsMax = Math.min(SLICE.rowsMax, Math.max(NEIGHBOURS, left))
-      scan.next({ ...SLICE, rowsMax }, this.#answered(again, take))
+      scan.next({ ...SLICE, rowsMax }, this.#receive(again, take))
     }
     const take = (rows: readonly StoredRow[], more: boolean): void => {
       for (const { key } of rows) {
@@ -246,7 +246,7 @@ export class EntryReads {
       return
     }
     const named = [
-      ...this.#places.flatMap(keyOf),
+      ...this.#places.flatMap(placeKeys),
       ...this.#found.flat(),
       ...[...this.#attached.values()].flat(),
     ]
@@ -282,7 +282,7 @@ export class EntryReads {
       this.#readKeyMetadata(scan, keys, at + 1, done)
     }
     scan.seek(versionsStart(key))
-    scan.next(FIRST_ROW, this.#answered(again, take))
+    scan.next(FIRST_ROW, this.#receive(again, take))
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -293,14 +293,14 @@ export class EntryReads {
       this.#scan = undefined
       done()
     }
-    scan.finish(this.#answered(again, finished))
+    scan.finish(this.#receive(again, finished))
   }
 
   /**
    * A scan's callback. The disk, which calls it, does not expect errors, so an error from `take` ends the node.
    * `again` restarts a scan that was ended for lack of disk space, because an entry must be applied.
    */
-  #answered<T extends readonly unknown[]>(again: () => void, take: (...answer: T) => void) {
+  #receive<T extends readonly unknown[]>(again: () => void, take: (...answer: T) => void) {
     const pass = this.#pass
     return (error: Error | undefined, ...answer: T): void => {
       if (pass !== this.#pass) return
@@ -331,12 +331,12 @@ interface LeaseToRead {
 const isBehind = (lease: LeaseToRead | undefined, key: Uint8Array): boolean =>
   lease !== undefined && compareKeys(key, lease.lt) >= 0
 
-const keyOf = (place: KeysOrLease): Uint8Array[] => ('key' in place ? [place.key] : [])
+const placeKeys = (place: KeysOrLease): Uint8Array[] => ('key' in place ? [place.key] : [])
 
 const isSameKey = (key: Uint8Array, other: Uint8Array | undefined): boolean =>
   other !== undefined && equalBytes(key, other)
 
-const countOf = (found: readonly (readonly Uint8Array[])[]): number =>
+const countKeys = (found: readonly (readonly Uint8Array[])[]): number =>
   found.reduce((sum, keys) => sum + keys.length, 0)
 
 const isSame = (a: RangeToRead, b: RangeToRead): boolean =>

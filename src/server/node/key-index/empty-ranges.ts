@@ -21,7 +21,7 @@ import { compareKeys, keyAfter } from '../../../operations/forms/index.ts'
 import { asIndex, type LogIndex } from '../../../raft/types.ts'
 import type { EmptyRange, EmptyRanges } from '../../../storage/index.ts'
 
-interface KnownRange extends EmptyRange {
+interface CachedRange extends EmptyRange {
   /** The first index in whose state the range is known to be empty. */
   readonly since: LogIndex
 }
@@ -32,12 +32,12 @@ interface CreatedKey {
   readonly index: LogIndex
 }
 
-export class KnownEmptyRanges implements EmptyRanges {
+export class EmptyRangeCache implements EmptyRanges {
   readonly rowsMin: number
   /** Also the limit on the keys in `#created`. */
   readonly max: number
   /** In the order of their keys, without overlaps. */
-  #ranges: KnownRange[] = []
+  #ranges: CachedRange[] = []
   /** The keys that were created last, oldest at `#oldest`, as in a ring once it is full. */
   #created: CreatedKey[] = []
   #oldest = 0
@@ -101,7 +101,7 @@ export class KnownEmptyRanges implements EmptyRanges {
     this.#createdFrom = index
   }
 
-  #rangeWith(key: Uint8Array): KnownRange | undefined {
+  #rangeWith(key: Uint8Array): CachedRange | undefined {
     if (this.#ranges.length === 0) return undefined
     const range = this.#ranges[this.#firstEndingAfter(key)]
     return range !== undefined && compareKeys(range.start, key) <= 0 ? range : undefined
@@ -120,7 +120,7 @@ export class KnownEmptyRanges implements EmptyRanges {
   }
 
   /** Makes one range of the new one and those that it overlaps or touches. */
-  #insert(range: KnownRange): void {
+  #insert(range: CachedRange): void {
     let { start, end, since } = range
     let first = this.#firstEndingAfter(start)
     const before = this.#ranges[first - 1]

@@ -14,7 +14,7 @@ import {
   StorageInvariantError,
 } from '../../../storage/index.ts'
 import type { BatchLimits, StoredRowHash } from '../../../storage/types.ts'
-import { KnownEmptyRanges } from './empty-ranges.ts'
+import { EmptyRangeCache } from './empty-ranges.ts'
 import { RowFilter } from './row-filter.ts'
 import { HEAD_BYTES, RowHeads } from './row-heads.ts'
 
@@ -62,7 +62,7 @@ export class KeyIndex implements RowIndex {
   ]
   readonly #heads: RowHeads
   readonly #filter: RowFilter
-  readonly emptyRanges: KnownEmptyRanges
+  readonly emptyRanges: EmptyRangeCache
   /** The index of the entry that is being applied. */
   #entry = asIndex(0)
   /** The user's key in the last row of versions that was loaded. */
@@ -72,11 +72,11 @@ export class KeyIndex implements RowIndex {
     return new KeyIndex(
       new RowHeads(rowHeads),
       new RowFilter(rowFilterBytes),
-      new KnownEmptyRanges(emptyRanges, emptyRangeRows),
+      new EmptyRangeCache(emptyRanges, emptyRangeRows),
     )
   }
 
-  constructor(heads: RowHeads, filter: RowFilter, emptyRanges: KnownEmptyRanges) {
+  constructor(heads: RowHeads, filter: RowFilter, emptyRanges: EmptyRangeCache) {
     this.#heads = heads
     this.#filter = filter
     this.emptyRanges = emptyRanges

@@ -32,7 +32,7 @@ export class RowFilter {
     this.#room--
     const filter = this.#newest
     for (let probe = 0; probe < PROBES; probe++) {
-      const bit = bitOf(filter, hash, probe)
+      const bit = probeBit(filter, hash, probe)
       filter[bit >>> 5] = (filter[bit >>> 5] ?? 0) | (1 << (bit & 31))
     }
   }
@@ -63,13 +63,13 @@ export class RowFilter {
 
 function contains(filter: Int32Array, hash: number): boolean {
   for (let probe = 0; probe < PROBES; probe++) {
-    const bit = bitOf(filter, hash, probe)
+    const bit = probeBit(filter, hash, probe)
     if (((filter[bit >>> 5] ?? 0) & (1 << (bit & 31))) === 0) return false
   }
   return true
 }
 
-function bitOf(filter: Int32Array, hash: number, probe: number): number {
+function probeBit(filter: Int32Array, hash: number, probe: number): number {
   const mixed = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
   const step = (mixed ^ (mixed >>> 13)) | 1
   return ((hash + Math.imul(probe, step)) >>> 0) % (filter.length * 32)

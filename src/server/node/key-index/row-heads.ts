@@ -33,7 +33,7 @@ export interface RowHead extends StoredRowHash {
 }
 
 /** Row, absent row, or nothing known. */
-type KnownHead = RowHead | 'absent' | undefined
+type HeadLookup = RowHead | 'absent' | undefined
 
 const ABSENT = -1
 /** In place of the hash of a key. */
@@ -82,15 +82,15 @@ export class RowHeads {
   }
 
   /** `hash`: `hashOfKey(rowKey)`. */
-  get(rowKey: Uint8Array, hash: number): KnownHead {
-    const key = shortOf(rowKey)
+  get(rowKey: Uint8Array, hash: number): HeadLookup {
+    const key = shortenRowKey(rowKey)
     let table = this.#table
     let slot = table.find(key, hash)
     if (slot < 0 && this.#old !== undefined) {
       table = this.#old
       slot = table.find(key, hash)
     }
-    if (slot >= 0) return table.headOf(slot, this.#head)
+    if (slot >= 0) return table.readHead(slot, this.#head)
     return this.#kept.size === 0 ? undefined : this.#kept.get(keyString(key))
   }
 
@@ -141,8 +141,8 @@ export class RowHeads {
 
   /** The key of this slot is about to lose it. */
   #keep(table: Table, slot: number): void {
-    const key = table.keyOf(slot)
-    const head = table.headOf(slot, this.#head)
+    const key = table.keyAt(slot)
+    const head = table.readHead(slot, this.#head)
     if (head !== 'absent' && key[0] === TABLE_KEY_METADATA) this.#lacksKeys = true
     this.#kept.set(keyString(key), head === 'absent' ? head : { ...head, bytes: new Uint8Array(head.bytes) })
   }
@@ -160,7 +160,7 @@ export class RowHeads {
   /** Whether to remember a row that was read since `forgetAll`. Not if it may have changed after it was read. */
   wants(key: Uint8Array, hash: number): boolean {
     if (this.get(key, hash) !== undefined) return false
-    const isLost = this.#lost === undefined || this.#lost.has(tagOf(hash))
+    const isLost = this.#lost === undefined || this.#lost.has(hashTag(hash))
     if (!isLost) return true
     if (key[0] === TABLE_KEY_METADATA) this.#lacksKeys = true
     return false
@@ -183,7 +183,7 @@ export class RowHeads {
 
   /** The slot of a key. If it has none, a slot becomes its own. */
   #slotFor(rowKey: Uint8Array, hash: number): number {
-    const key = shortOf(rowKey)
+    const key = shortenRowKey(rowKey)
     if (this.#old !== undefined) this.#moveOn(this.#old, key, hash)
     const found = this.#table.find(key, hash)
     if (found >= 0) return found
@@ -237,13 +237,13 @@ class Table {
 
   /** Below 0: the key has no slot. */
   find(key: Uint8Array, hash: number): number {
-    const tag = tagOf(hash)
-    const slot = this.#findIn(this.#firstOf(tag), tag, key)
-    return slot < 0 ? this.#findIn(this.#secondOf(tag), tag, key) : slot
+    const tag = hashTag(hash)
+    const slot = this.#findInSet(this.#firstSet(tag), tag, key)
+    return slot < 0 ? this.#findInSet(this.#secondSet(tag), tag, key) : slot
   }
 
   /** `first`: the first slot of a set. */
-  #findIn(first: number, tag: number, key: Uint8Array): number {
+  #findInSet(first: number, tag: number, key: Uint8Array): number {
     for (let slot = first; slot < first + WAYS; slot++) {
       if (this.#tags[slot] !== tag) continue
       const at = slot * SLOT_BYTES
@@ -254,13 +254,13 @@ class Table {
 
   /** Both sets of a key are full. */
   isFullFor(hash: number): boolean {
-    const tag = tagOf(hash)
-    return this.#freeIn(this.#firstOf(tag)) === 0 && this.#freeIn(this.#secondOf(tag)) === 0
+    const tag = hashTag(hash)
+    return this.#countFree(this.#firstSet(tag)) === 0 && this.#countFree(this.#secondSet(tag)) === 0
   }
 
   /** A slot for a key that has none; the key is absent. If both of its sets are full, another key loses its slot. */
   take(key: Uint8Array, hash: number): number {
-    const slot = this.#slotFor(tagOf(hash))
+    const slot = this.#slotFor(hashTag(hash))
     this.setAbsent(slot)
     this.bytes[slot * SLOT_BYTES + KEY_LENGTH_AT] = key.length
     this.bytes.set(key, slot * SLOT_BYTES + KEY_AT)
@@ -282,13 +282,13 @@ class Table {
     }
   }
 
-  keyOf(slot: number): Uint8Array {
+  keyAt(slot: number): Uint8Array {
     const at = slot * SLOT_BYTES
     return this.bytes.subarray(at + KEY_AT, at + KEY_AT + (this.bytes[at + KEY_LENGTH_AT] ?? 0))
   }
 
   /** The head is put into `into`. */
-  headOf(slot: number, into: Writable<RowHead>): RowHead | 'absent' {
+  readHead(slot: number, into: Writable<RowHead>): RowHead | 'absent' {
     const at = slot * SLOT_WORDS
     const length = this.words[at + LENGTH] ?? ABSENT
     if (length === ABSENT) return 'absent'
@@ -329,8 +329,8 @@ class Table {
   }
 
   #slotFor(tag: number): number {
-    const [first, second] = [this.#firstOf(tag), this.#secondOf(tag)]
-    const set = this.#freeIn(second) > this.#freeIn(first) ? second : first
+    const [first, second] = [this.#firstSet(tag), this.#secondSet(tag)]
+    const set = this.#countFree(second) > this.#countFree(first) ? second : first
     let slot = set
     while (slot < set + WAYS && this.#tags[slot] !== FREE) slot++
     if (slot < set + WAYS) this.#used++
@@ -353,27 +353,27 @@ class Table {
     return set + this.#turn
   }
 
-  #freeIn(first: number): number {
+  #countFree(first: number): number {
     let free = 0
     for (let slot = first; slot < first + WAYS; slot++) if (this.#tags[slot] === FREE) free++
     return free
   }
 
-  #firstOf(tag: number): number {
+  #firstSet(tag: number): number {
     return ((tag >>> 0) % this.sets) * WAYS
   }
 
-  #secondOf(tag: number): number {
+  #secondSet(tag: number): number {
     return ((Math.imul(tag ^ (tag >>> 15), 0x85ebca6b) >>> 0) % this.sets) * WAYS
   }
 }
 
 type Writable<T> = { -readonly [name in keyof T]: T[name] }
 
-const tagOf = (hash: number): number => (hash === FREE ? 1 : hash)
+const hashTag = (hash: number): number => (hash === FREE ? 1 : hash)
 
 /** The key that stands for a row key in the table. */
-function shortOf(rowKey: Uint8Array): Uint8Array {
+function shortenRowKey(rowKey: Uint8Array): Uint8Array {
   if (rowKey.length <= KEY_BYTES_MAX) return rowKey
   const name = new Uint8Array(NAME_BYTES)
   name[0] = rowKey[0] ?? 0

@@ -1,12 +1,12 @@
 // Times in rising order: a binary heap. Each item knows its place in it, so any of them can be removed.
 
-export interface Timed {
+export interface DeadlineItem {
   readonly atMs: number
   /** Kept by the heap. */
   place: number
 }
 
-export class Deadlines<T extends Timed> {
+export class Deadlines<T extends DeadlineItem> {
   readonly #items: T[] = []
 
   /** The earliest. */

@@ -12,8 +12,8 @@ import type { ForwardedKeepAlive, KeepAliveAnswer } from '../network.ts'
  * Each process of a node has its own numbers. Otherwise a late answer to the previous process would match another
  * question. Both together are a whole number that JavaScript holds exactly.
  */
-const BOOTS = 2 ** 20
-const QUESTIONS = 2 ** 32
+const PROCESS_NUMBERS = 2 ** 20
+const REQUESTS_PER_PROCESS = 2 ** 32
 
 type RemainingTtls = readonly (number | undefined)[]
 
@@ -43,7 +43,7 @@ export class ForwardedKeepAlives {
   constructor(link: LeaderLink, clock: Clock, boot: number) {
     this.#link = link
     this.#clock = clock
-    this.#last = (boot % BOOTS) * QUESTIONS
+    this.#last = (boot % PROCESS_NUMBERS) * REQUESTS_PER_PROCESS
   }
 
   /** Number of questions without an answer. */

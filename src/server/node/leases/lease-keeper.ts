@@ -24,7 +24,7 @@ import type { PageLimits, RowScan } from '../../../storage/types.ts'
 import type { Clock, Timer } from '../clock.ts'
 import type { DriverLimits } from '../limits.ts'
 import type { Problem, Result } from '../result.ts'
-import { Deadlines, type Timed } from './deadlines.ts'
+import { type DeadlineItem, Deadlines } from './deadlines.ts'
 
 /** The node, as its leases need it. */
 export interface LeaseNode {
@@ -67,7 +67,7 @@ interface LeaseInMemory {
   due: Due | undefined
 }
 
-interface Due extends Timed {
+interface Due extends DeadlineItem {
   readonly held: LeaseInMemory
 }
 
@@ -239,7 +239,7 @@ export class LeaseKeeper {
       if (lead?.term !== leadBefore.term) return this.#renew(ids, leftMs, answer)
       const kept = ids.map((id) => this.#extend(id, lead.clusterTimeMs))
       const others = ids.filter((_, at) => kept[at] === 'needs entry')
-      if (others.length === 0) return answer({ ok: true, value: kept.map(ttlOf) })
+      if (others.length === 0) return answer({ ok: true, value: kept.map(keptTtl) })
       this.#renew(others, leftMs, (result) => {
         if (!result.ok) return answer(result)
         const renewed = result.value.values()
@@ -527,4 +527,4 @@ const newRequest = (command: Request['command']): Request => ({
   principal: SYSTEM_PRINCIPAL,
 })
 
-const ttlOf = (kept: KeptAlive | 'needs entry'): KeptAlive => (kept === 'needs entry' ? undefined : kept)
+const keptTtl = (kept: KeptAlive | 'needs entry'): KeptAlive => (kept === 'needs entry' ? undefined : kept)

@@ -42,10 +42,10 @@ export function leaseNow(
   remainingMs: number | undefined,
 ): LeaseNow | undefined {
   const row = storage.get(leaseKey(id))
-  return row && ofRow(id, row, storage, leaseCheckpointMs, clusterTimeMs, remainingMs)
+  return row && leaseFromRow(id, row, storage, leaseCheckpointMs, clusterTimeMs, remainingMs)
 }
 
-function ofRow(
+function leaseFromRow(
   id: LeaseId,
   row: Uint8Array,
   storage: Pick<Storage, 'get'>,
@@ -74,7 +74,7 @@ export const scanLeases = (
 ): SlicedScan<LeaseNow & { readonly id: LeaseId }> =>
   mapped(storage.scan({ ...leasesAfter(after), reverse: false }), ({ key, value }) => {
     const id = leaseOfKey(key)
-    return { id, ...ofRow(id, value, storage, leaseCheckpointMs, clusterTimeMs, remainingMs(id)) }
+    return { id, ...leaseFromRow(id, value, storage, leaseCheckpointMs, clusterTimeMs, remainingMs(id)) }
   })
 
 export const scanKeysOfLease = (storage: Pick<Storage, 'scan'>, id: LeaseId): SlicedScan<Uint8Array> =>

@@ -179,7 +179,7 @@ export class LeaseService {
     )
   }
 
-  keysOf(id: LeaseId): SlicedScan<Uint8Array> {
+  listKeys(id: LeaseId): SlicedScan<Uint8Array> {
     const { lifecycle, storage } = this.#options
     return lifecycle.guardRead(() => scanKeysOfLease(storage, id))
   }

@@ -12,28 +12,34 @@ export interface ConfigurationLog {
 
 export function configurationLog(before: Configuration, after: Configuration): ConfigurationLog {
   const names = new Map([...before.members, ...after.members].map(({ id, name }) => [id, name]))
-  const namesOf = (ids: readonly ReplicaId[]): string[] => ids.map((id) => names.get(id) ?? id).sort()
-  const voters = namesOf(after.voters)
-  const votersOutgoing = namesOf(after.votersOutgoing)
+  const memberNames = (ids: readonly ReplicaId[]): string[] => ids.map((id) => names.get(id) ?? id).sort()
+  const voters = memberNames(after.voters)
+  const votersOutgoing = memberNames(after.votersOutgoing)
   const message = isJoint(after)
     ? `the voters change from ${votersOutgoing.join(', ')} to ${voters.join(', ')}`
-    : news(before, after)
-  return { message, voters, votersOutgoing, learners: namesOf(after.learners) }
+    : describeChange(before, after)
+  return { message, voters, votersOutgoing, learners: memberNames(after.learners) }
 }
 
-function news(before: Configuration, after: Configuration): string {
-  const isNew = ({ id }: RaftMember): boolean => roleOf(before, id) !== roleOf(after, id)
-  const isGone = ({ id }: RaftMember): boolean => roleOf(after, id) === undefined
+function describeChange(before: Configuration, after: Configuration): string {
+  const isNew = ({ id }: RaftMember): boolean => findRole(before, id) !== findRole(after, id)
+  const isGone = ({ id }: RaftMember): boolean => findRole(after, id) === undefined
   const isReplaced = (gone: RaftMember): boolean =>
     after.members.some(({ id, name }) => name === gone.name && id !== gone.id)
   const goneName = (member: RaftMember): string =>
     isReplaced(member) ? `the former replica of ${member.name}` : member.name
   const became = (role: Role): string[] =>
-    after.members.flatMap((member) => (isNew(member) && roleOf(after, member.id) === role ? member.name : []))
+    after.members.flatMap((member) =>
+      isNew(member) && findRole(after, member.id) === role ? member.name : [],
+    )
   const facts = [
-    fact(became('voter'), 'is a voter', 'are voters'),
-    fact(became('learner'), 'is a learner', 'are learners'),
-    fact(before.members.filter(isGone).map(goneName), 'is no member any more', 'are no members any more'),
+    describeMembers(became('voter'), 'is a voter', 'are voters'),
+    describeMembers(became('learner'), 'is a learner', 'are learners'),
+    describeMembers(
+      before.members.filter(isGone).map(goneName),
+      'is no member any more',
+      'are no members any more',
+    ),
   ].filter((text) => text !== '')
   return facts.length > 0 ? facts.join('; ') : 'names or addresses of members changed'
 }
@@ -41,13 +47,13 @@ function news(before: Configuration, after: Configuration): string {
 type Role = 'voter' | 'learner'
 
 /** In a joint configuration, a replica that is a voter of one half only has no role yet. */
-function roleOf({ voters, votersOutgoing, learners }: Configuration, id: ReplicaId): Role | undefined {
+function findRole({ voters, votersOutgoing, learners }: Configuration, id: ReplicaId): Role | undefined {
   if (learners.includes(id)) return 'learner'
   const isInAll = voters.includes(id) && (votersOutgoing.length === 0 || votersOutgoing.includes(id))
   return isInAll ? 'voter' : undefined
 }
 
-function fact(names: readonly string[], one: string, several: string): string {
+function describeMembers(names: readonly string[], one: string, several: string): string {
   if (names.length === 0) return ''
   return `${[...names].sort().join(', ')} ${names.length === 1 ? one : several}`
 }

@@ -43,13 +43,13 @@ export class Members {
     this.configuration = options.raft.configuration
   }
 
-  nameOf(id: ReplicaId): string | undefined {
+  findName(id: ReplicaId): string | undefined {
     return this.configuration.members.find((member) => member.id === id)?.name
   }
 
   get leaderName(): string | undefined {
     const { leader } = this.#options.raft
-    return leader === undefined ? undefined : this.nameOf(leader)
+    return leader === undefined ? undefined : this.findName(leader)
   }
 
   /** Why a replica that was removed may not connect. */

@@ -25,7 +25,7 @@ export interface SnapshotTransfersOptions {
   readonly storage: Pick<Storage, 'snapshotSink' | 'snapshotSource'>
   readonly raft: Pick<Raft, 'id' | 'term' | 'commit' | 'snapshotRefusal'>
   readonly lifecycle: Pick<Lifecycle, 'end'>
-  readonly members: Pick<Members, 'nameOf'>
+  readonly members: Pick<Members, 'findName'>
   readonly spacePolicy: Pick<DiskSpacePolicy, 'snapshotRefusal' | 'space'>
   readonly peers: Pick<PeerSender, 'isStarted' | 'sendSnapshot'>
   readonly events: Pick<NodeEvents, 'step'>
@@ -51,7 +51,7 @@ export class SnapshotTransfers {
     if (this.#receivers.has(to) || !peers.isStarted) return
     this.#receivers.add(to)
     const source = storage.snapshotSource()
-    const fields = { to: members.nameOf(to), index: source.meta.index }
+    const fields = { to: members.findName(to), index: source.meta.index }
     if (late === 0) logger.info(fields, 'sending a snapshot')
     else
       logger.warn({ ...fields, late }, 'sending a snapshot again: the one before came too late for the log')
@@ -79,7 +79,7 @@ export class SnapshotTransfers {
       return
     }
     storage.snapshotSink(snapshotId, from, meta, (error, sink) =>
-      done(error?.message, sink === undefined ? undefined : this.#withSpaceCheck(sink)),
+      done(error?.message, sink === undefined ? undefined : this.#checkSpaceBefore(sink)),
     )
   }
 
@@ -101,7 +101,7 @@ export class SnapshotTransfers {
    * A snapshot that was begun with enough space is given up when the disk becomes short, and is offered again later.
    * LevelDB needs the remaining space to compact the received rows, and to delete them.
    */
-  #withSpaceCheck(sink: SnapshotSink): SnapshotSink {
+  #checkSpaceBefore(sink: SnapshotSink): SnapshotSink {
     const { clock, spacePolicy } = this.#options
     return {
       get nextChunk() {

@@ -13,7 +13,7 @@ import {
   readHeader,
   type Write,
 } from '../../../raft/index.ts'
-import { traceContextOf, traceHeaders } from '../../../tracing/trace-context.ts'
+import { traceContextFrom, traceHeaders } from '../../../tracing/trace-context.ts'
 import { endFailed, tracer } from '../../../tracing/tracer.ts'
 import type { TracedProposal } from '../network.ts'
 import type { CommandResult } from '../result.ts'
@@ -89,7 +89,7 @@ export class EntryTraces {
 
   #proposal(seq: number): string {
     const { replicaId, boot } = this.#options
-    return proposalOf({ proposer: replicaId, boot, seq })
+    return proposalId({ proposer: replicaId, boot, seq })
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -112,7 +112,7 @@ export class EntryTraces {
     if (recording === undefined) return
     for (const { proposal, traceparent, tracestate } of proposals) {
       if (proposal.length > PROPOSAL_CHARS_MAX) continue
-      const context = traceContextOf(recording, traceparent, tracestate)
+      const context = traceContextFrom(recording, traceparent, tracestate)
       if (context !== undefined && !this.#traces.has(proposal)) this.#add(proposal, context)
     }
   }
@@ -203,7 +203,7 @@ export class EntryTraces {
   }
 
   #of(frame: Uint8Array): EntryTrace | undefined {
-    return this.#traces.get(proposalOf(readHeader(frame)))
+    return this.#traces.get(proposalId(readHeader(frame)))
   }
 
   #add(proposal: string, context: SpanContext): void {
@@ -228,7 +228,7 @@ export class EntryTraces {
 }
 
 /** The identity of a proposal, the same on all nodes. */
-const proposalOf = (of: Pick<ReturnType<typeof readHeader>, 'boot' | 'seq'> & { proposer: string }): string =>
+const proposalId = (of: Pick<ReturnType<typeof readHeader>, 'boot' | 'seq'> & { proposer: string }): string =>
   `${of.proposer}/${of.boot}/${of.seq}`
 
 /** Ends the span of a change with its result, before `done` gets it. */

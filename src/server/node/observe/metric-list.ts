@@ -53,14 +53,14 @@ export class MetricList {
 
   async text(): Promise<string> {
     const texts = this.#metrics.map(async ({ name, type, help, series }) => {
-      const lines = (await series()).map((each) => lineOf(name, each))
+      const lines = (await series()).map((each) => formatSeries(name, each))
       return [`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`, ...lines].join('\n')
     })
     return `${(await Promise.all(texts)).join('\n\n')}\n`
   }
 }
 
-function lineOf(name: string, { labels, value, suffix = '' }: Series): string {
+function formatSeries(name: string, { labels, value, suffix = '' }: Series): string {
   const parts = Object.entries(labels).map(([label, each]) => `${label}="${escaped(String(each))}"`)
   return `${name}${suffix}${parts.length === 0 ? '' : `{${parts.join(',')}}`} ${value}`
 }

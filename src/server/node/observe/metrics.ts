@@ -362,12 +362,12 @@ async function fileSizes(dir: string): Promise<Record<string, readonly number[]>
   for (const name of await readdir(dir)) {
     // LevelDB may delete a file at any time.
     const found = await stat(join(dir, name)).catch(() => undefined)
-    if (found?.isFile()) kinds[kindOf(name)].push(found.size)
+    if (found?.isFile()) kinds[fileKind(name)].push(found.size)
   }
   return kinds
 }
 
-function kindOf(name: string): 'table' | 'wal' | 'other' {
+function fileKind(name: string): 'table' | 'wal' | 'other' {
   const extension = extname(name)
   return extension === '.ldb' ? 'table' : extension === '.log' ? 'wal' : 'other'
 }

@@ -47,7 +47,7 @@ export interface StatusSources {
   readonly storage: Pick<Storage, 'identity' | 'stateHash'>
   readonly raft: Pick<Raft, 'id' | 'leader' | 'status'>
   readonly lifecycle: Pick<Lifecycle, 'end' | 'isDraining'>
-  readonly members: Pick<Members, 'configuration' | 'nameOf'>
+  readonly members: Pick<Members, 'configuration' | 'findName'>
   readonly space: Pick<DiskSpace, 'freeBytes' | 'state'>
   readonly applyLoop: Pick<ApplyLoop, 'notReady' | 'state'>
   readonly leases: Pick<LeaseService, 'counts'>
@@ -104,12 +104,12 @@ export function nodeStatus(sources: StatusSources): DriverStatus {
 }
 
 /** Followers that do not catch up by snapshots, on their leader. */
-function lateFollowers({ progress }: RaftStatus, members: Pick<Members, 'nameOf'>): string[] {
+function lateFollowers({ progress }: RaftStatus, members: Pick<Members, 'findName'>): string[] {
   return progress
     .filter(({ lateSnapshots }) => lateSnapshots > 0)
     .map(({ id, lateSnapshots: late }) => {
       const snapshots = late === 1 ? 'a snapshot' : `${late} snapshots`
-      return `${members.nameOf(id) ?? id} does not catch up: ${snapshots} for it came too late for the log`
+      return `${members.findName(id) ?? id} does not catch up: ${snapshots} for it came too late for the log`
     })
 }
 

@@ -229,14 +229,14 @@ export class Reads {
       if (!isApplied) this.#awaitIndex(waiter, outcome.index)
     }
     if (isApplied) this.#grantAll(open)
-    else if (this.#options.spacePolicy.logEnd !== undefined) this.#giveUpSoon(open)
+    else if (this.#options.spacePolicy.logEnd !== undefined) this.#expireSoon(open)
   }
 
   /**
    * The index of these reads may not arrive before there is room, and other nodes can serve them. An index up to the
    * end of the log, such as the first entry of a term, does arrive.
    */
-  #giveUpSoon(waiters: readonly Waiter[]): void {
+  #expireSoon(waiters: readonly Waiter[]): void {
     this.#clock.after(this.#limits.readRetryMs, () => {
       const { applied, spacePolicy } = this.#options
       const endsAt = spacePolicy.logEnd
@@ -317,7 +317,7 @@ export class Reads {
       waiter.waitsFor = 'revision'
       if (waiter.timer === undefined) this.#arm(waiter)
       this.#awaitingRevision.add(waiter)
-      if (this.#options.spacePolicy.logEnd !== undefined) this.#giveUpSoon([waiter])
+      if (this.#options.spacePolicy.logEnd !== undefined) this.#expireSoon([waiter])
       return
     }
     const stalenessMs =
@@ -340,7 +340,7 @@ export class Reads {
 
   #expire(waiter: Waiter): void {
     this.#endedEarly++
-    this.#tellExpired(waiter)
+    this.#endExpired(waiter)
   }
 
   #withdraw(waiter: Waiter): void {
@@ -364,7 +364,7 @@ export class Reads {
     }
   }
 
-  #tellExpired(waiter: Waiter): void {
+  #endExpired(waiter: Waiter): void {
     const { applied, raft } = this.#options
     const { revision } = applied.state
     const minRevision = waiter.options.minRevision

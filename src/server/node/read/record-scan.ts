@@ -100,29 +100,29 @@ function firstRecord(
 type ScannedStorage = Pick<Storage, 'scan' | 'emptyRanges'>
 
 /** Kind of items that a scan makes of the rows of versions of keys that exist. */
-interface ScanContent<T extends Keyed> {
+interface ScanContent<T extends KeyItem> {
   readonly keysOnly: boolean
   /** Returns null for a deletion. */
   readonly decode: (version: VersionName, row: Uint8Array) => T | null
-  readonly bytesOf: (item: T) => number
+  readonly itemBytes: (item: T) => number
   /** Whether it is certain that this key, whose newest row is a deletion, does not exist. */
   readonly isCertainlyDeleted: (key: Uint8Array) => boolean
 }
 
-interface Keyed {
+interface KeyItem {
   readonly key: Uint8Array
 }
 
 const WHOLE_RECORDS: ScanContent<KeyRow> = {
   keysOnly: false,
   decode: decodeVersion,
-  bytesOf: ({ key, value }) => key.length + value.length,
+  itemBytes: ({ key, value }) => key.length + value.length,
   // The row was read, and its checksum holds.
   isCertainlyDeleted: () => true,
 }
 
 /** Makes items of rows. Like a scan of rows: `next` one call at a time, then `finish` or `close`. */
-class VersionScan<T extends Keyed> {
+class VersionScan<T extends KeyItem> {
   readonly #content: ScanContent<T>
   readonly #scan: RowScan
   readonly #reverse: boolean
@@ -235,7 +235,7 @@ class VersionScan<T extends Keyed> {
     let record = this.#first
     while (record !== undefined && this.#page.length < rowsMax && this.#bytes < bytesMax) {
       this.#page.push(record)
-      this.#bytes += this.#content.bytesOf(record)
+      this.#bytes += this.#content.itemBytes(record)
       this.#at++
       record = this.#first
     }
@@ -261,7 +261,7 @@ class VersionScan<T extends Keyed> {
         return
       }
       try {
-        this.#read = this.#recordsIn(rows)
+        this.#read = this.#decodeRecords(rows)
       } catch (thrown) {
         // Damage of a key: what a scan of keys reads has not been checked.
         this.#isOver = true
@@ -280,7 +280,7 @@ class VersionScan<T extends Keyed> {
     })
   }
 
-  #recordsIn(rows: readonly StoredRow[]): T[] {
+  #decodeRecords(rows: readonly StoredRow[]): T[] {
     const records: T[] = []
     for (const { key, value } of rows) this.#take(this.#live.take(key, value), records)
     return records
@@ -341,7 +341,7 @@ export class KeyScan extends VersionScan<VersionName> {
     super(storage, options, {
       keysOnly: true,
       decode: (version) => (version.isTombstone ? null : version),
-      bytesOf: ({ key }) => key.length,
+      itemBytes: ({ key }) => key.length,
       isCertainlyDeleted: (key) => storage.keyMetadata(metadataKey(key)) === 'absent',
     })
   }

@@ -207,11 +207,11 @@ export class DirectoryDisk implements Disk {
     return this.#bytes(({ blocks }) => blocks)
   }
 
-  #bytes(blocksOf: (found: StatsFs) => number): number {
+  #bytes(countBlocks: (found: StatsFs) => number): number {
     try {
       const found = statfsSync(this.#dir)
       // Some network file systems report no sizes.
-      return found.blocks === 0 ? Number.POSITIVE_INFINITY : blocksOf(found) * found.bsize
+      return found.blocks === 0 ? Number.POSITIVE_INFINITY : countBlocks(found) * found.bsize
     } catch {
       // The storage will report the problem with the directory, and its message is better.
       return Number.POSITIVE_INFINITY

@@ -141,7 +141,7 @@ export class CatchUp {
         if (this.#clock.now() >= until) return 'more'
         continue
       }
-      const row = this.#rowOf(watcher)
+      const row = this.#findRow(watcher)
       if (row === undefined) {
         this.#unplaced.add(watcher)
         this.#look()
@@ -155,7 +155,7 @@ export class CatchUp {
   }
 
   /** The row with the next revision of the watcher; undefined if a search must find it. */
-  #rowOf(watcher: Watcher): HistoryRow | undefined {
+  #findRow(watcher: Watcher): HistoryRow | undefined {
     const { state } = this.#events
     watcher.row ??= this.#rows.knownFirst(watcher.next, state)
     const row = watcher.row === undefined ? undefined : this.#rows.at(watcher.row, state)

@@ -83,7 +83,7 @@ export interface MessageForm {
 }
 
 /** A message in one form, encoded event by event. */
-interface Encoding {
+interface FormEncoding {
   readonly form: MessageForm
   readonly steps: Steps<Uint8Array>
   /** undefined: some events are not encoded yet. */
@@ -99,7 +99,7 @@ export class EventsMessage {
   /** Whether records include their values. */
   readonly values: boolean
   readonly #prev: boolean
-  readonly #encodings: Encoding[] = []
+  readonly #encodings: FormEncoding[] = []
 
   constructor(revision: Revision, events: readonly ChangeEvent[], { prev, values }: MessageOptions) {
     this.revision = revision
@@ -110,14 +110,14 @@ export class EventsMessage {
   }
 
   in(form: MessageForm): Uint8Array {
-    const encoding = this.#encodingIn(form)
+    const encoding = this.#findEncoding(form)
     encoding.bytes ??= runSteps(encoding.steps)
     return encoding.bytes
   }
 
   /** Encodes some of the events, so that `in` has less to do. Returns whether more of them are left. */
   encode(form: MessageForm, eventsMax: number): boolean {
-    const encoding = this.#encodingIn(form)
+    const encoding = this.#findEncoding(form)
     for (let left = eventsMax; left > 0 && encoding.bytes === undefined; left--) {
       const { done, value } = encoding.steps.next()
       if (done) encoding.bytes = value
@@ -125,15 +125,15 @@ export class EventsMessage {
     return encoding.bytes === undefined
   }
 
-  #encodingIn(form: MessageForm): Encoding {
+  #findEncoding(form: MessageForm): FormEncoding {
     const known = this.#encodings.find((encoding) => encoding.form === form)
     if (known !== undefined) return known
-    const encoding = { form, steps: this.#encodeIn(form), bytes: undefined }
+    const encoding = { form, steps: this.#encodeSteps(form), bytes: undefined }
     this.#encodings.push(encoding)
     return encoding
   }
 
-  *#encodeIn(form: MessageForm): Steps<Uint8Array> {
+  *#encodeSteps(form: MessageForm): Steps<Uint8Array> {
     const parts = [form.head(this)]
     let at = 0
     for (const [event, prev] of this.#withPrevs()) {
@@ -222,7 +222,7 @@ export class RevisionEvents {
 }
 
 /** Events of a row by revision. Revisions that have changed no key are left out. */
-export function byRevision(events: Iterable<KeyEvent>, get: GetRow, keeps: boolean): RevisionEvents[] {
+export function eventsByRevision(events: Iterable<KeyEvent>, get: GetRow, keeps: boolean): RevisionEvents[] {
   const revisions: RevisionEvents[] = []
   for (const event of events) {
     let newest = revisions.at(-1)

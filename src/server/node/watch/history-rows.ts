@@ -10,7 +10,7 @@ import {
 } from '../../../kv/index.ts'
 import { keyAfter, type Revision } from '../../../operations/forms/index.ts'
 import type { Storage } from '../../../storage/types.ts'
-import { byRevision, type GetRow, type RevisionEvents } from './events.ts'
+import { eventsByRevision, type GetRow, type RevisionEvents } from './events.ts'
 
 /** Limit on kept rows. */
 const ROWS_MAX = 32
@@ -71,7 +71,7 @@ export class HistoryRows {
     const read = {
       first,
       last,
-      revisions: byRevision(events, get, !isLarge),
+      revisions: eventsByRevision(events, get, !isLarge),
       mayGrow: first === history.newest,
     }
     if (isLarge) {

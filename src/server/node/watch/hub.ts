@@ -168,7 +168,8 @@ export class WatchHub {
   applied(state: KvState): Steps<void> | undefined {
     const { revision, auth } = this.#state
     this.#state = state
-    if (state.auth !== auth && this.#watchers.size > 0) return this.#begun(this.#checkRights(revision))
+    if (state.auth !== auth && this.#watchers.size > 0)
+      return this.#takeFirstSteps(this.#checkRights(revision))
     return this.#announce(revision)
   }
 
@@ -188,11 +189,11 @@ export class WatchHub {
     this.#delivered = { first: newest, bytes: row.length }
     this.#now = this.#clock.now()
     this.#fanOut = 0
-    return this.#begun(this.#notify(before, newest, row, seenBytes))
+    return this.#takeFirstSteps(this.#notify(before, newest, row, seenBytes))
   }
 
   /** Takes the first steps at once. Returns those that are left. */
-  #begun(steps: Steps<void>): Steps<void> | undefined {
+  #takeFirstSteps(steps: Steps<void>): Steps<void> | undefined {
     for (let left = this.#notification.stepsAtOnce; left > 0; left--) if (steps.next().done) return undefined
     return steps
   }
@@ -204,14 +205,14 @@ export class WatchHub {
     for (const event of decodeEachEvent(first, row, seenBytes)) {
       if (event.revision <= before) continue
       if (revision !== undefined && revision.revision !== event.revision) {
-        yield* this.#tellAll(revision)
+        yield* this.#notifyWatchers(revision)
         revision = undefined
       }
       revision ??= new RevisionEvents(event.revision)
       revision.add(event, this.#get)
       yield
     }
-    if (revision !== undefined) yield* this.#tellAll(revision)
+    if (revision !== undefined) yield* this.#notifyWatchers(revision)
     this.#sent = last
   }
 
@@ -229,7 +230,7 @@ export class WatchHub {
     for (const watcher of this.#watchers) {
       watcher.row = undefined
       watcher.mustBeChecked = true
-      if (watcher.state === 'live') this.#behind(watcher, next)
+      if (watcher.state === 'live') this.#catchUpFrom(watcher, next)
     }
   }
 
@@ -277,7 +278,7 @@ export class WatchHub {
     const right = watcher.right?.()
     if (right === 'ended') this.#end(watcher, { kind: 'no-right' })
     else if (right === 'no-user') this.#end(watcher, { kind: 'no-user' })
-    else if (right === 'unknown') this.#end(watcher, { kind: 'stopped', reason: NOW_CHECKED })
+    else if (right === 'unknown') this.#end(watcher, { kind: 'stopped', reason: RIGHTS_UNKNOWN })
   }
 
   /** Whether the client may read on. With a snapshot rights may have come that end the watch. */
@@ -318,7 +319,7 @@ export class WatchHub {
   }
 
   /** Between two steps, watchers may begin, end, or become live after they have read this revision. */
-  *#tellAll(revision: RevisionEvents): Steps<void> {
+  *#notifyWatchers(revision: RevisionEvents): Steps<void> {
     const { events } = revision
     const touched: Watcher[] = []
     for (const event of events) {
@@ -355,10 +356,10 @@ export class WatchHub {
   /** Makes a live watcher read this revision from history. */
   #readLater(watcher: Watcher, revision: Revision): void {
     this.#live.remove(watcher)
-    this.#behind(watcher, revision)
+    this.#catchUpFrom(watcher, revision)
   }
 
-  #behind(watcher: Watcher, revision: Revision): void {
+  #catchUpFrom(watcher: Watcher, revision: Revision): void {
     watcher.batch = undefined
     if (watcher.next < revision) watcher.next = revision
     watcher.state = 'behind'
@@ -446,7 +447,7 @@ export class WatchHub {
   }
 }
 
-const NOW_CHECKED = 'rights are checked since a moment ago'
+const RIGHTS_UNKNOWN = 'rights are checked since a moment ago'
 
 const refused = (code: Problem['code'], detail: string): Result<WatchHandle> => ({
   ok: false,

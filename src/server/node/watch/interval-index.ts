@@ -55,7 +55,7 @@ export class IntervalIndex<T extends Interval> {
   remove(item: T): void {
     this.size--
     if (!item.isKey) {
-      this.#root = removed(this.#root, item, item.end ?? LAST)
+      this.#root = withoutNode(this.#root, item, item.end ?? LAST)
       return
     }
     const items = this.#keys.get(item.start)
@@ -86,12 +86,12 @@ export class IntervalIndex<T extends Interval> {
     if (order === 0) node.items.add(item)
     else if (order < 0) {
       node.left = this.#added(node.left, item, end)
-      if (node.left.priority > node.priority) return rotatedRight(node, node.left)
+      if (node.left.priority > node.priority) return rotateRight(node, node.left)
     } else {
       node.right = this.#added(node.right, item, end)
-      if (node.right.priority > node.priority) return rotatedLeft(node, node.right)
+      if (node.right.priority > node.priority) return rotateLeft(node, node.right)
     }
-    return updated(node)
+    return updateLast(node)
   }
 
   /** The next number of an xorshift generator (Marsaglia, 2003). */
@@ -114,42 +114,46 @@ function collect<T>(node: Node<T> | undefined, key: string, found: T[]): void {
   collect(node.right, key, found)
 }
 
-function removed<T extends Interval>(node: Node<T> | undefined, item: T, end: string): Node<T> | undefined {
+function withoutNode<T extends Interval>(
+  node: Node<T> | undefined,
+  item: T,
+  end: string,
+): Node<T> | undefined {
   if (node === undefined) return undefined
   const order = compare(item.start, end, node)
-  if (order < 0) node.left = removed(node.left, item, end)
-  else if (order > 0) node.right = removed(node.right, item, end)
+  if (order < 0) node.left = withoutNode(node.left, item, end)
+  else if (order > 0) node.right = withoutNode(node.right, item, end)
   else {
     node.items.delete(item)
-    if (node.items.size === 0) return joined(node.left, node.right)
+    if (node.items.size === 0) return joinTrees(node.left, node.right)
   }
-  return updated(node)
+  return updateLast(node)
 }
 
 /** One tree of two, all of whose nodes are in order. */
-function joined<T>(left: Node<T> | undefined, right: Node<T> | undefined): Node<T> | undefined {
+function joinTrees<T>(left: Node<T> | undefined, right: Node<T> | undefined): Node<T> | undefined {
   if (left === undefined || right === undefined) return left ?? right
   if (left.priority > right.priority) {
-    left.right = joined(left.right, right)
-    return updated(left)
+    left.right = joinTrees(left.right, right)
+    return updateLast(left)
   }
-  right.left = joined(left, right.left)
-  return updated(right)
+  right.left = joinTrees(left, right.left)
+  return updateLast(right)
 }
 
-function rotatedRight<T>(node: Node<T>, left: Node<T>): Node<T> {
+function rotateRight<T>(node: Node<T>, left: Node<T>): Node<T> {
   node.left = left.right
-  left.right = updated(node)
-  return updated(left)
+  left.right = updateLast(node)
+  return updateLast(left)
 }
 
-function rotatedLeft<T>(node: Node<T>, right: Node<T>): Node<T> {
+function rotateLeft<T>(node: Node<T>, right: Node<T>): Node<T> {
   node.right = right.left
-  right.left = updated(node)
-  return updated(right)
+  right.left = updateLast(node)
+  return updateLast(right)
 }
 
-function updated<T>(node: Node<T>): Node<T> {
+function updateLast<T>(node: Node<T>): Node<T> {
   const { left, right } = node
   node.last = node.end
   if (left !== undefined && left.last > node.last) node.last = left.last

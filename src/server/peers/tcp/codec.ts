@@ -21,14 +21,14 @@ import type {
 } from '../../../raft/types.ts'
 import type { WireMessage } from '../wires.ts'
 import {
+  enumField,
   flag,
   float64,
   index,
-  list,
-  oneOf,
+  listField,
   optional,
   replicaId,
-  struct,
+  structField,
   term,
   uint64,
   utf8,
@@ -68,7 +68,7 @@ const REFUSALS: readonly Refusal['reason'][] = [
 ]
 const READ_REFUSALS: readonly ReadRefusal[] = ['no-leader', 'not-leader', 'leadership-lost', 'not-ready']
 
-const reason = oneOf('refusal', REFUSALS)
+const reason = enumField('refusal', REFUSALS)
 const refusal: WireField<Refusal> = {
   write(out, value) {
     reason.write(out, value.reason)
@@ -114,7 +114,7 @@ const entries: WireField<readonly Entry[]> = {
     })),
 }
 
-const seqs = list(uint64)
+const seqs = listField(uint64)
 const proposals: WireField<readonly Proposal[]> = {
   write: (out, sent) =>
     seqs.write(
@@ -127,15 +127,15 @@ const proposals: WireField<readonly Proposal[]> = {
   },
 }
 
-const voteRequest = struct({ lastIndex: index, lastTerm: term, transfer: flag })
-const voteAnswer = struct({ granted: flag, commit: index, commitTerm: term })
+const voteRequest = structField({ lastIndex: index, lastTerm: term, transfer: flag })
+const voteAnswer = structField({ granted: flag, commit: index, commitTerm: term })
 
 type Content<M> = Omit<M, 'type' | 'from' | 'to' | 'term'>
 
 const CONTENTS: { readonly [M in WireMessage as M['type']]: WireField<Content<M>> } = {
-  append: struct({ prevIndex: index, prevTerm: term, commit: index, round: uint64, entries }),
-  'append-accepted': struct({ index, round: uint64, sentAt: float64, applied: index }),
-  'append-rejected': struct({
+  append: structField({ prevIndex: index, prevTerm: term, commit: index, round: uint64, entries }),
+  'append-accepted': structField({ index, round: uint64, sentAt: float64, applied: index }),
+  'append-rejected': structField({
     index,
     hintIndex: index,
     hintTerm: term,
@@ -143,13 +143,13 @@ const CONTENTS: { readonly [M in WireMessage as M['type']]: WireField<Content<M>
     round: uint64,
     sentAt: float64,
   }),
-  heartbeat: struct({
+  heartbeat: structField({
     commit: index,
     round: uint64,
-    confirmed: optional(struct({ at: float64, readIndex: index })),
+    confirmed: optional(structField({ at: float64, readIndex: index })),
     appliedByMajority: index,
   }),
-  'heartbeat-answer': struct({
+  'heartbeat-answer': structField({
     round: uint64,
     sentAt: float64,
     applied: index,
@@ -161,22 +161,25 @@ const CONTENTS: { readonly [M in WireMessage as M['type']]: WireField<Content<M>
   'pre-vote-request': voteRequest,
   'vote-answer': voteAnswer,
   'pre-vote-answer': voteAnswer,
-  'timeout-now': struct({}),
-  'transfer-request': struct({ target: optional(replicaId) }),
-  forward: struct({ boot: uint64, proposals }),
-  'forward-refused': struct({ meantFor: term, refused: list(struct({ seq: uint64, refusal })) }),
-  'read-index': struct({ request: uint64, leaderLease: flag }),
-  'read-index-answer': struct({
+  'timeout-now': structField({}),
+  'transfer-request': structField({ target: optional(replicaId) }),
+  forward: structField({ boot: uint64, proposals }),
+  'forward-refused': structField({
+    meantFor: term,
+    refused: listField(structField({ seq: uint64, refusal })),
+  }),
+  'read-index': structField({ request: uint64, leaderLease: flag }),
+  'read-index-answer': structField({
     request: uint64,
     index: optional(index),
     refusal: readRefusal,
     leaderLease: flag,
     commit: index,
   }),
-  'lost-state': struct({ detail: utf8 }),
+  'lost-state': structField({ detail: utf8 }),
 }
 
-const contentOf = (type: WireMessage['type']) => CONTENTS[type] as WireField<Content<Message>>
+const messageContent = (type: WireMessage['type']) => CONTENTS[type] as WireField<Content<Message>>
 
 export const messageCode = (message: WireMessage): number => CODES[message.type]
 export const isMessageCode = (code: number): boolean => TYPES.has(code)
@@ -189,16 +192,16 @@ export function messageFrames(message: WireMessage): readonly Uint8Array[] {
 }
 
 /** Writes a message without the frames of its entries. */
-export function writeMessage(out: Writer, message: WireMessage): void {
-  contentOf(message.type).write(out.uint64(message.term), message)
+export function encodeMessage(out: Writer, message: WireMessage): void {
+  messageContent(message.type).write(out.uint64(message.term), message)
 }
 
 /** Reads the message of type `code` from `input`. Throws `MalformedError`. */
-export function readMessage(code: number, input: Reader, from: ReplicaId, to: ReplicaId): WireMessage {
+export function decodeMessage(code: number, input: Reader, from: ReplicaId, to: ReplicaId): WireMessage {
   const type = TYPES.get(code)
   if (type === undefined) throw new MalformedError(`an unknown message type, ${code}`)
   const head = { from, to, term: term.read(input), type }
-  const message = { ...head, ...contentOf(type).read(input) } as WireMessage
+  const message = { ...head, ...messageContent(type).read(input) } as WireMessage
   input.end()
   if (message.type === 'append') checkOrder(message)
   return message

@@ -4,7 +4,7 @@
 import type { Socket } from 'node:net'
 import { type Reader, Writer } from '../../../bytes/index.ts'
 import type { ReplicaId } from '../../../raft/types.ts'
-import { networkOf } from '../../../system/addresses.ts'
+import { networkPrefix } from '../../../system/addresses.ts'
 import type { LinkCounters, LinkLimits } from '../limits.ts'
 import type { Frame, Wire, WireOwner } from '../wires.ts'
 import { FrameReader, FrameWriter, frameBytes } from './frames.ts'
@@ -76,7 +76,7 @@ export class Connection implements Wire {
     this.#socket = socket
     this.objectionTo = objectionTo
     this.remote = `${socket.remoteAddress}:${socket.remotePort}`
-    this.network = networkOf(socket.remoteAddress ?? '')
+    this.network = networkPrefix(socket.remoteAddress ?? '')
     this.#limits = limits
     this.#counters = counters
     this.#reader = new FrameReader(limits.helloBytesMax)

@@ -50,7 +50,7 @@ export const replicaId: WireField<ReplicaId> = {
 }
 
 /** The number of a name in `names`, in one byte. */
-export const oneOf = <Name extends string>(what: string, names: readonly Name[]): WireField<Name> => ({
+export const enumField = <Name extends string>(what: string, names: readonly Name[]): WireField<Name> => ({
   write: (out, name) => void out.uint8(names.indexOf(name)),
   read(input) {
     const name = names[input.uint8()]
@@ -68,7 +68,7 @@ export const optional = <T>(field: WireField<T>): WireField<T | undefined> => ({
 })
 
 /** The number of elements, then each of them. An element takes at least one byte. */
-export const list = <T>(
+export const listField = <T>(
   field: WireField<T>,
   countMax = Number.POSITIVE_INFINITY,
 ): WireField<readonly T[]> => ({
@@ -83,7 +83,7 @@ export const list = <T>(
   },
 })
 
-export function struct<T extends object>(
+export function structField<T extends object>(
   fields: { readonly [name in keyof T]: WireField<T[name]> },
 ): WireField<T> {
   const inOrder = Object.entries(fields) as [keyof T, WireField<T[keyof T]>][]

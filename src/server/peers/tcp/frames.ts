@@ -145,7 +145,7 @@ export class FrameReader {
     const body = frame.subarray(PREFIX_BYTES)
     if (crc32(body) !== frame.readUInt32BE(4))
       throw new MalformedError('a frame whose checksum does not hold')
-    const reader = readerOf(body)
+    const reader = payloadReader(body)
     const group = reader.uint32()
     if (group !== GROUP) throw new MalformedError(`a frame of group ${group}`)
     return { type: reader.uint8(), body: reader }
@@ -208,7 +208,7 @@ export class MalformedError extends Error {
   override readonly name = 'MalformedError'
 }
 
-export const readerOf = (bytes: Uint8Array): Reader => new Reader(bytes, 'a frame that', MalformedError)
+export const payloadReader = (bytes: Uint8Array): Reader => new Reader(bytes, 'a frame that', MalformedError)
 
 /** A non-negative integer of any size. */
 export function writeBig(out: Writer, value: bigint): void {

@@ -10,16 +10,16 @@ import type { Greeting } from '../../node/network.ts'
 import { ENTRY_TRACES_MAX } from '../../node/observe/entry-traces.ts'
 import { PROTOCOL_VERSION } from '../accept.ts'
 import type { Frame, LinkFrame, Purpose } from '../wires.ts'
-import { isMessageCode, messageCode, messageFrames, readMessage, writeMessage } from './codec.ts'
+import { decodeMessage, encodeMessage, isMessageCode, messageCode, messageFrames } from './codec.ts'
 import {
   big,
+  enumField,
   flag,
   index,
-  list,
-  oneOf,
+  listField,
   optional,
   replicaId,
-  struct,
+  structField,
   term,
   uint64,
   utf8,
@@ -100,7 +100,7 @@ const copied: WireField<Uint8Array> = {
 /** The rest of the frame, which `frameTail` writes. */
 const tail: WireField<Uint8Array> = { write: () => {}, read: (input) => input.rest() }
 
-const greeting: WireField<Greeting> = struct({
+const greeting: WireField<Greeting> = structField({
   clusterId: utf8,
   replicaId,
   name: utf8,
@@ -112,53 +112,56 @@ const greeting: WireField<Greeting> = struct({
 })
 const speaker = { incarnation: big, greeting }
 
-const snapshotMeta = struct({
+const snapshotMeta = structField({
   index,
   term,
   stateHash: big,
-  applied: struct({ index, term, raft: copied, kv: copied }),
+  applied: structField({ index, term, raft: copied, kv: copied }),
 })
 
 type Content<F> = Omit<F, 'type'>
 const CONTENTS: { readonly [F in Sent as F['type']]: WireField<Content<F>> } = {
-  'state-hash': struct({ at: struct({ index, hash: big }) }),
-  'keep-alive': struct({
-    question: struct({
+  'state-hash': structField({ at: structField({ index, hash: big }) }),
+  'keep-alive': structField({
+    question: structField({
       number: uint64,
       timeoutMs: uint64,
       renews: flag,
-      ids: list(leaseId, RENEW_LEASES_MAX),
+      ids: listField(leaseId, RENEW_LEASES_MAX),
     }),
   }),
-  'kept-alive': struct({
-    answer: struct({ number: uint64, kept: optional(list(ttl, RENEW_LEASES_MAX)) }),
+  'kept-alive': structField({
+    answer: structField({ number: uint64, kept: optional(listField(ttl, RENEW_LEASES_MAX)) }),
   }),
-  traces: struct({
-    proposals: list(struct({ proposal: utf8, traceparent: utf8, tracestate: utf8 }), ENTRY_TRACES_MAX),
+  traces: structField({
+    proposals: listField(
+      structField({ proposal: utf8, traceparent: utf8, tracestate: utf8 }),
+      ENTRY_TRACES_MAX,
+    ),
   }),
-  'member-request': struct({ id: replicaId }),
-  'member-answer': struct({ id: replicaId, member: struct({ name: utf8, peer: utf8 }) }),
-  hello: struct({ purpose: oneOf('purpose', PURPOSES), target: utf8, attempt: uint64, ...speaker }),
-  welcome: struct(speaker),
-  refusal: struct({ clusterId: utf8, stop: flag, sentence: utf8 }),
-  'snapshot-offer': struct({ term, snapshotId: utf8, meta: snapshotMeta }),
-  'snapshot-accept': struct({ nextChunk: uint64 }),
-  'snapshot-chunk': struct({ number: uint64, bytes: tail }),
-  'snapshot-written': struct({ number: uint64 }),
-  'snapshot-end': struct({ chunks: uint64 }),
-  'snapshot-staged': struct({}),
+  'member-request': structField({ id: replicaId }),
+  'member-answer': structField({ id: replicaId, member: structField({ name: utf8, peer: utf8 }) }),
+  hello: structField({ purpose: enumField('purpose', PURPOSES), target: utf8, attempt: uint64, ...speaker }),
+  welcome: structField(speaker),
+  refusal: structField({ clusterId: utf8, stop: flag, sentence: utf8 }),
+  'snapshot-offer': structField({ term, snapshotId: utf8, meta: snapshotMeta }),
+  'snapshot-accept': structField({ nextChunk: uint64 }),
+  'snapshot-chunk': structField({ number: uint64, bytes: tail }),
+  'snapshot-written': structField({ number: uint64 }),
+  'snapshot-end': structField({ chunks: uint64 }),
+  'snapshot-staged': structField({}),
 }
 
 const TYPES = new Map<number, Sent['type']>(
   Object.keys(CONTENTS).map((type) => [CODE[type as Sent['type']], type as Sent['type']]),
 )
 
-const contentOf = (type: Sent['type']) => CONTENTS[type] as WireField<object>
+const frameContent = (type: Sent['type']) => CONTENTS[type] as WireField<object>
 
 export function writeFrame(out: Writer, frame: Frame): void {
   if (frame.type === 'hello') out.uint32(MAGIC).uint32(PROTOCOL_VERSION)
-  if (isSent(frame)) contentOf(frame.type).write(out, frame)
-  else if (frame.type !== 'foreign-hello' && frame.type !== 'unknown') writeMessage(out, frame)
+  if (isSent(frame)) frameContent(frame.type).write(out, frame)
+  else if (frame.type !== 'foreign-hello' && frame.type !== 'unknown') encodeMessage(out, frame)
 }
 
 /** Reads a frame of the handshake. Throws `MalformedError`. */
@@ -174,7 +177,7 @@ export function readFrame(
   input: Reader,
   { from, to }: { readonly from: ReplicaId; readonly to: ReplicaId },
 ): Frame {
-  return isMessageCode(code) ? readMessage(code, input, from, to) : readLinkFrame(code, input)
+  return isMessageCode(code) ? decodeMessage(code, input, from, to) : readLinkFrame(code, input)
 }
 
 function readLinkFrame(code: number, input: Reader): LinkFrame {
@@ -186,7 +189,7 @@ function readLinkFrame(code: number, input: Reader): LinkFrame {
     // The receiver of the handshake refuses it. What follows is not read.
     if (version !== PROTOCOL_VERSION) return { type: 'foreign-hello', version }
   }
-  const frame = { type, ...contentOf(type).read(input) } as LinkFrame
+  const frame = { type, ...frameContent(type).read(input) } as LinkFrame
   input.end()
   return frame
 }

@@ -3,14 +3,14 @@
 import type { X509Certificate } from 'node:crypto'
 import { connect, createServer, isIP, isIPv6, type Server, Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
-import { faultOf, faultText, foundText } from '../../../certificates/handshake-faults.ts'
+import { faultText, findHandshakeFault, foundText } from '../../../certificates/handshake-faults.ts'
 import { lookup } from '../../../system/lookup.ts'
 import type { ListenAddress, Logger } from '../../options.ts'
 import { Handshakes } from '../../tls/handshakes.ts'
 import { objectionToPeer } from '../../tls/identity.ts'
 import type { TlsFiles } from '../../tls/tls-files.ts'
 import type { LinkCounters, LinkLimits } from '../limits.ts'
-import type { Dialled, Wire, WireOwner, Wires } from '../wires.ts'
+import type { DialCallbacks, Wire, WireOwner, Wires } from '../wires.ts'
 import { Connection } from './connection.ts'
 
 interface TcpWiresOptions {
@@ -29,9 +29,9 @@ export class TcpWires implements Wires {
   readonly #server: Server
   readonly #handshakes: Handshakes | undefined
   /** The certificates of the processes that this node has dialled. */
-  readonly #dialled = new Map<Socket, X509Certificate>()
+  readonly #dialledSockets = new Map<Socket, X509Certificate>()
   readonly #stopListening: () => void
-  #called: ((wire: Wire) => WireOwner) | undefined
+  #onCall: ((wire: Wire) => WireOwner) | undefined
 
   constructor(options: TcpWiresOptions) {
     this.#options = options
@@ -67,17 +67,17 @@ export class TcpWires implements Wires {
         server.on('error', (error) =>
           this.#options.logger.error({ error: error.message }, 'the peer listener failed'),
         )
-        this.address = addressOf(host, server.address())
+        this.address = formatAddress(host, server.address())
         resolve()
       })
     })
   }
 
   onCall(called: (wire: Wire) => WireOwner): void {
-    this.#called = called
+    this.#onCall = called
   }
 
-  dial(address: string, dialled: Dialled): () => void {
+  dial(address: string, dialled: DialCallbacks): () => void {
     const { limits, counters } = this.#options
     const target = parseAddress(address)
     const socket =
@@ -91,7 +91,7 @@ export class TcpWires implements Wires {
       then()
     }
     const fail = (why: string, isRefused = false): void => end(() => dialled.failed(why, isRefused))
-    socket.on('error', (error) => fail(reasonOf(error), faultOf(error) !== undefined))
+    socket.on('error', (error) => fail(errorReason(error), findHandshakeFault(error) !== undefined))
     socket.once('close', () => fail('it was cut'))
     socket.once(this.#options.tls === undefined ? 'connect' : 'secureConnect', () =>
       end(() => {
@@ -103,8 +103,8 @@ export class TcpWires implements Wires {
           return
         }
         if (shown !== undefined) {
-          this.#dialled.set(socket, shown)
-          socket.once('close', () => this.#dialled.delete(socket))
+          this.#dialledSockets.set(socket, shown)
+          socket.once('close', () => this.#dialledSockets.delete(socket))
         }
         const objectionTo = this.#options.tls && objectionBy(shown)
         const connection = new Connection(socket, limits, counters, true, objectionTo)
@@ -128,14 +128,14 @@ export class TcpWires implements Wires {
   }
 
   close(): void {
-    this.#called = undefined
+    this.#onCall = undefined
     this.#stopListening()
     this.#handshakes?.close()
     this.#server.close()
   }
 
   #closeRevoked(): void {
-    for (const [socket, certificate] of this.#dialled)
+    for (const [socket, certificate] of this.#dialledSockets)
       if (this.#options.tls?.isRevoked(certificate) === true) socket.destroy(new Error(foundText('revoked')))
   }
 
@@ -155,14 +155,14 @@ export class TcpWires implements Wires {
 
   #accepted(socket: Socket, certificate?: X509Certificate): void {
     socket.on('error', () => {})
-    if (this.#called === undefined) {
+    if (this.#onCall === undefined) {
       socket.destroy()
       return
     }
     const { limits, counters } = this.#options
     const objectionTo = this.#options.tls && objectionBy(certificate)
     const connection = new Connection(socket, limits, counters, false, objectionTo)
-    connection.ownedBy(this.#called(connection))
+    connection.ownedBy(this.#onCall(connection))
   }
 }
 
@@ -172,10 +172,10 @@ const objectionBy =
     certificate === undefined ? 'it has not shown a certificate' : objectionToPeer(certificate, member)
 
 /** If a name has several addresses, each of them has a message. */
-function reasonOf(error: Error): string {
+function errorReason(error: Error): string {
   if (error instanceof AggregateError)
     return error.errors.map((each) => (each instanceof Error ? each.message : String(each))).join(', ')
-  const report = faultOf(error)
+  const report = findHandshakeFault(error)
   return report === undefined ? error.message : faultText(report)
 }
 
@@ -186,7 +186,7 @@ function parseAddress(address: string): { readonly host: string; readonly port: 
   return { host, port: Number(port) }
 }
 
-function addressOf(address: string, bound: ReturnType<Server['address']>): string {
+function formatAddress(address: string, bound: ReturnType<Server['address']>): string {
   if (bound === null || typeof bound === 'string') throw new Error('not bound to a port')
   const host = address === '' ? bound.address : address
   return `${isIPv6(host) ? `[${host}]` : host}:${bound.port}`

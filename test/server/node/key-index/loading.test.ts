@@ -6,7 +6,7 @@ import { encodeVersionHead, TOMBSTONE_ROW, tombstoneKey, versionKey } from '../.
 import { decodeMetadata, metadataKey } from '../../../../src/kv/keys.ts'
 import { asRevision } from '../../../../src/operations/forms/index.ts'
 import { asIndex } from '../../../../src/raft/types.ts'
-import { KnownEmptyRanges } from '../../../../src/server/node/key-index/empty-ranges.ts'
+import { EmptyRangeCache } from '../../../../src/server/node/key-index/empty-ranges.ts'
 import { KeyIndex } from '../../../../src/server/node/key-index/key-index.ts'
 import { RowFilter } from '../../../../src/server/node/key-index/row-filter.ts'
 import { RowHeads } from '../../../../src/server/node/key-index/row-heads.ts'
@@ -104,7 +104,7 @@ async function loaderOf(
     Object.setPrototypeOf(under, engine),
     first,
     foreground,
-    new KeyIndex(heads, filter, new KnownEmptyRanges(0, 1)),
+    new KeyIndex(heads, filter, new EmptyRangeCache(0, 1)),
   )
   return { loader, foreground, filter, heads, first, steps, fail, keysOnly }
 }

@@ -2,15 +2,15 @@
 
 import { expect, test } from 'vitest'
 import { type Reader, Writer } from '../../../../src/bytes/index.ts'
-import { readMessage } from '../../../../src/server/peers/tcp/codec.ts'
-import { MalformedError, readBig, readerOf, writeBig } from '../../../../src/server/peers/tcp/frames.ts'
+import { decodeMessage } from '../../../../src/server/peers/tcp/codec.ts'
+import { MalformedError, payloadReader, readBig, writeBig } from '../../../../src/server/peers/tcp/frames.ts'
 import { readFrame } from '../../../../src/server/peers/tcp/link-codec.ts'
 import { from, to } from './messages.ts'
 
 function written(write: (out: Writer) => void): Reader {
   const out = new Writer()
   write(out)
-  return readerOf(Buffer.from(out.written()))
+  return payloadReader(Buffer.from(out.written()))
 }
 
 test('a large number is hexadecimal', () => {
@@ -44,7 +44,7 @@ test.each([
     (out: Writer) => forward(out, [0, 0, 0, 64, ...Array(60).fill(1)]),
   ],
 ])('%s is malformed', (_, code, write) => {
-  expect(() => readMessage(code, base(write), from, to)).toThrow(MalformedError)
+  expect(() => decodeMessage(code, base(write), from, to)).toThrow(MalformedError)
 })
 
 function many(out: Writer, integers: number, count: number): void {
