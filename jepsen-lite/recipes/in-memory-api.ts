@@ -47,7 +47,8 @@ export class InMemoryApi {
 
   constructor(driver: Driver, around: Around) {
     this.#driver = driver
-    this.#api = new Api({ node: observed(driver, around), limits: httpLimits, failed: () => {} })
+    const node = observed(driver, around)
+    this.#api = new Api({ node, limits: httpLimits, version: '', failed: () => {} })
   }
 
   serve(given: SimulatedRequest, isAbandoned: () => boolean, done: (answered: Answered) => void): void {
@@ -56,12 +57,11 @@ export class InMemoryApi {
       done(this.#answered(method, errorResponse(this.#api.errorOf(error))))
     try {
       const request = this.#requestOf(given, isAbandoned)
-      const { node } = this.#api
-      const context = { node, version: '', errorOf: (error: unknown) => this.#api.errorOf(error) }
-      execute(this.#api, this.#decode(request, given), request, (result) => {
+      const operation = this.#decode(request, given)
+      execute(this.#api, operation, request, (answer) => {
         let response: HttpResponse
         try {
-          response = encodeWhole(encode(result, request, context))
+          response = encodeWhole(encode(answer, operation, request, this.#api))
         } catch (error) {
           return refuse(error)
         }
@@ -111,9 +111,9 @@ export class InMemoryApi {
   ): void {
     const deadline = performance.now() + timeoutMs
     const call = { deadline, expansion: 1, isAbandoned: () => false, openSink: () => sink }
-    execute(this.#api, { kind: 'watch', request }, call, (result) => {
-      if (result instanceof ApiError) done(this.#answered('GET', errorResponse(result)))
-      else if (result.kind === 'watching') done({ watch: result.watch, revision: result.grant.revision })
+    execute(this.#api, { kind: 'watch', request }, call, (answer) => {
+      if (answer instanceof ApiError) done(this.#answered('GET', errorResponse(answer)))
+      else done({ watch: answer.watch, revision: answer.head.revision })
     })
   }
 

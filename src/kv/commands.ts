@@ -20,8 +20,6 @@ import type { Command, Outcome } from './types.ts'
 type CommandOf<K extends Command['kind']> = Extract<Command, { readonly kind: K }>
 
 interface CommandFacts<C> extends Pick<EntryFacts<C>, 'room' | 'demands' | 'leases'> {
-  /** The kind of its outcome, unless it is refused. */
-  readonly outcome: Outcome['kind']
   /** Whether only nodes may propose it; absent: users do. Apply looks at each entry so. */
   readonly isOfNode?: (command: C) => boolean
 }
@@ -31,30 +29,28 @@ const none = (): readonly LeaseDemand[] => NO_LEASES
 const beNode = (): readonly AccessDemand[] => BE_NODE
 
 const COMMANDS: { readonly [K in Command['kind']]: CommandFacts<CommandOf<K>> } = {
-  put: { ...OPERATIONS.put, outcome: 'put' },
-  delete: { ...OPERATIONS.delete, outcome: 'delete' },
-  batch: { ...OPERATIONS.batch, outcome: 'batch' },
-  'delete-range': { ...OPERATIONS['delete-range'], outcome: 'delete-range' },
-  txn: { ...OPERATIONS.txn, outcome: 'txn' },
-  grant: { ...OPERATIONS.grant, outcome: 'granted' },
-  revoke: { ...OPERATIONS.revoke, outcome: 'revoked' },
-  'open-session': { ...OPERATIONS['open-session'], outcome: 'session' },
-  settings: { ...OPERATIONS['change-settings'], outcome: 'settings' },
+  put: OPERATIONS.put,
+  delete: OPERATIONS.delete,
+  batch: OPERATIONS.batch,
+  'delete-range': OPERATIONS['delete-range'],
+  txn: OPERATIONS.txn,
+  grant: OPERATIONS.grant,
+  revoke: OPERATIONS.revoke,
+  'open-session': OPERATIONS['open-session'],
+  settings: OPERATIONS['change-settings'],
   auth: {
     room: OPERATIONS['change-auth'].room,
     demands: ({ change }, user) => (isOwnPassword(change, user) ? CALL : ADMINISTER),
     leases: none,
-    outcome: 'auth',
   },
   compact: {
     room: OPERATIONS.compact.room,
     demands: ({ revision }) => (revision === undefined ? BE_NODE : ADMINISTER),
     leases: none,
-    outcome: 'compacted',
     isOfNode: ({ revision }) => revision === undefined,
   },
-  renew: { room: 'frees', demands: beNode, leases: none, outcome: 'renewed', isOfNode: always },
-  expire: { room: 'frees', demands: beNode, leases: none, outcome: 'expired', isOfNode: always },
+  renew: { room: 'frees', demands: beNode, leases: none, isOfNode: always },
+  expire: { room: 'frees', demands: beNode, leases: none, isOfNode: always },
 }
 
 /** TypeScript does not see that facts and command are of one kind. */
@@ -76,5 +72,24 @@ export const isOfNode = (command: Command): boolean => findFacts(command).isOfNo
 
 export const commandRoom = (kind: Command['kind']): EntryFacts<never>['room'] => COMMANDS[kind].room
 
-/** The kind of the outcome of a command that was not refused. */
-export const commandOutcomeKind = ({ kind }: Command): Outcome['kind'] => COMMANDS[kind].outcome
+/** The kind of the outcome of each command that was not refused. */
+const OUTCOMES = {
+  put: 'put',
+  delete: 'delete',
+  batch: 'batch',
+  'delete-range': 'delete-range',
+  txn: 'txn',
+  grant: 'granted',
+  revoke: 'revoked',
+  'open-session': 'session',
+  settings: 'settings',
+  auth: 'auth',
+  compact: 'compacted',
+  renew: 'renewed',
+  expire: 'expired',
+} as const satisfies Readonly<Record<Command['kind'], Outcome['kind']>>
+
+export const commandOutcomeKind = ({ kind }: Command): Outcome['kind'] => OUTCOMES[kind]
+
+/** The outcome of a command that was not refused. */
+export type OutcomeOf<K extends Command['kind']> = Extract<Outcome, { readonly kind: (typeof OUTCOMES)[K] }>

@@ -41,7 +41,7 @@ export {
   versionsStart,
 } from './codec/rows.ts'
 export { decodeState, encodeState, initialState } from './codec/state.ts'
-export { commandOutcomeKind } from './commands.ts'
+export { commandOutcomeKind, type OutcomeOf } from './commands.ts'
 export { conditionHolds } from './condition.ts'
 export { MalformedBytesError, UnknownKindError } from './errors.ts'
 export type { KeyEvent } from './history.ts'

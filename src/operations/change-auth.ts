@@ -49,11 +49,11 @@ export type RequestedAuthChange =
   | { readonly kind: 'put-role'; readonly name: string; readonly permissions: readonly Permission[] }
   | { readonly kind: 'delete-role'; readonly name: string }
 
-/** The user or the role that was put; otherwise the switch. */
+/** The user or the role that was put, at an auth revision, which HTTP does not say; otherwise the switch. */
 export type ChangeAuthResult =
-  | { readonly user: UserDescription }
-  | { readonly role: AuthRole }
-  | { readonly status: AuthStatusResult }
+  | { readonly user: UserDescription; readonly revision?: number | undefined }
+  | { readonly role: AuthRole; readonly revision?: number | undefined }
+  | AuthStatusResult
 
 /** If-Match with an auth revision: the change is refused when users and roles were changed since. */
 const CONDITION = { 'if-match': 'The auth revision must still be this one' } as const
@@ -169,7 +169,7 @@ export const changeAuth = {
       encodeAuthChange(change, ifRevision === undefined ? {} : { 'If-Match': `"${ifRevision}"` }),
     encodeResult(result) {
       if ('user' in result) return jsonResponse(userJson(result.user))
-      return jsonResponse('role' in result ? roleJson(result.role) : authStatusJson(result.status))
+      return jsonResponse('role' in result ? roleJson(result.role) : authStatusJson(result))
     },
   },
 } satisfies EntryFacts<ChangeAuthRequest> & { readonly http: HttpForm<ChangeAuthRequest, ChangeAuthResult> }

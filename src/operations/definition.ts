@@ -2,6 +2,7 @@
 // each wire; index.ts joins them. Nobody else keeps a list of operations: what depends on the kind reads a fact.
 
 import type { AnswerHead } from './forms/answer-head.ts'
+import type { RequestHeaders } from './forms/conditions.ts'
 import type { HttpRequestHead, UnencodedResponse, WholeResponse } from './forms/http.ts'
 import type { OutgoingRequest } from './forms/http-requests.ts'
 import type { Schema } from './forms/json-schema.ts'
@@ -66,11 +67,6 @@ export interface KeyRequestForm<Q> {
   readonly encode: (request: Q) => OutgoingRequest
 }
 
-/** An operation under /v1/kv whose answer is one whole. */
-export interface KeyForm<Q, R, H extends AnswerHead = AnswerHead> extends KeyRequestForm<Q> {
-  readonly encodeResult: (result: R, head: H, request: HttpRequestHead) => WholeResponse
-}
-
 /** The requests of an operation with routes, which fastify finds. */
 export interface RouteForm<Q> {
   readonly routes: readonly Route<Q>[]
@@ -80,10 +76,23 @@ export interface RouteForm<Q> {
 /** The form of an operation in HTTP, as far as it is the same for all: that of its requests. */
 export type HttpRequestForm<Q> = KeyRequestForm<Q> | RouteForm<Q>
 
-/**
- * An operation with routes whose answer is one whole. `A` is the part of the request that the form of its answer
- * depends on.
- */
-export interface HttpForm<Q, R, H extends AnswerHead = AnswerHead, A = unknown> extends RouteForm<Q> {
-  readonly encodeResult: (result: R, head: H, request: A) => WholeResponse | UnencodedResponse
+/** The result of an operation in HTTP, if its answer is one whole. */
+export interface HttpResultForm<Q, R, H extends AnswerHead = AnswerHead> {
+  /** `headers`: those of the HTTP request. */
+  readonly encodeResult: (
+    result: R,
+    head: H,
+    request: Q,
+    headers: RequestHeaders,
+  ) => WholeResponse | UnencodedResponse
 }
+
+/** An operation under /v1/kv whose answer is one whole. */
+export interface KeyForm<Q, R, H extends AnswerHead = AnswerHead>
+  extends KeyRequestForm<Q>,
+    HttpResultForm<Q, R, H> {}
+
+/** An operation with routes whose answer is one whole. */
+export interface HttpForm<Q, R, H extends AnswerHead = AnswerHead>
+  extends RouteForm<Q>,
+    HttpResultForm<Q, R, H> {}

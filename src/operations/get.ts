@@ -71,7 +71,7 @@ export const get = {
         freshness: freshnessOf(freshness),
       }
     },
-    encodeResult(row, grant, { headers: { accept } }) {
+    encodeResult(row, grant, _request, { accept }) {
       if (row === undefined)
         return errorResponse(new ApiError('not_found', 'the key does not exist', { grant }))
       const { revision } = grant

@@ -16,16 +16,23 @@ import { type ChangeAuthRequest, changeAuth } from './change-auth.ts'
 import { type ChangeSettingsRequest, changeSettings } from './change-settings.ts'
 import { type ClusterRequest, cluster } from './cluster.ts'
 import { type CompactRequest, compact } from './compact.ts'
-import type { HttpRequestForm, OperationEffect, OperationFacts, OperationLabel } from './definition.ts'
+import type {
+  HttpRequestForm,
+  HttpResultForm,
+  OperationEffect,
+  OperationFacts,
+  OperationLabel,
+} from './definition.ts'
 import { type DeleteOutcome, type DeleteRequest, del } from './delete.ts'
 import { type DeleteRangeOutcome, type DeleteRangeRequest, deleteRange } from './delete-range.ts'
+import type { AnswerHead } from './forms/answer-head.ts'
 import type { OutgoingRequest } from './forms/http-requests.ts'
 import { type GetRequest, get } from './get.ts'
 import { type GrantRequest, grant } from './grant.ts'
 import { type KeepAliveRequest, keepAlive } from './keep-alive.ts'
 import { type ListLeasesRequest, listLeases } from './list-leases.ts'
 import { type LogInRequest, logIn } from './log-in.ts'
-import type { ItemForm, MuxRequestForm } from './mux/form.ts'
+import type { ItemForm, MuxRequestForm, MuxResultForm } from './mux/form.ts'
 import { type OpenSessionRequest, openSession } from './open-session.ts'
 import { type PutOutcome, type PutRequest, put } from './put.ts'
 import { type RangeRequest, range } from './range.ts'
@@ -135,9 +142,40 @@ export const OPERATIONS = {
   'change-auth': changeAuth,
 } satisfies {
   readonly [K in OperationKind]: OperationFacts<OperationOf<K>> & {
-    readonly http: HttpRequestForm<OperationOf<K>>
+    readonly http: K extends WholeKind
+      ? HttpRequestForm<OperationOf<K>> & { readonly encodeResult: unknown }
+      : HttpRequestForm<OperationOf<K>>
   }
 }
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Results
+
+/** The kinds whose answers are one whole. Of the others, a wire collects or streams what is read. */
+export type WholeKind = Exclude<OperationKind, 'range' | 'watch' | 'backup'>
+
+type EncodeResult<K extends WholeKind> = (typeof OPERATIONS)[K]['http']['encodeResult']
+
+/** The result of an operation, as its form on each wire takes it. */
+export type ResultOf<K extends WholeKind> = Parameters<EncodeResult<K>>[0]
+
+/** The head of its answer: the grant of a read, unless its forms need none. */
+export type HeadOf<K extends WholeKind> =
+  Parameters<EncodeResult<K>> extends readonly [unknown, infer H extends AnswerHead, ...unknown[]]
+    ? H
+    : AnswerHead
+
+/** The forms of a result. All wires take the same one. */
+interface ResultForms<K extends WholeKind> {
+  readonly http: HttpResultForm<OperationOf<K>, ResultOf<K>, HeadOf<K>>
+  readonly mux?: MuxResultForm<OperationOf<K>, ResultOf<K>, HeadOf<K>>
+}
+
+/** The same table, as a type by which TypeScript sees that form, result and head are of one kind. */
+export const RESULT_FORMS: { readonly [K in WholeKind]: ResultForms<K> } = OPERATIONS
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Kinds
 
 /** The kinds of operations that a multiplexed connection carries. */
 export type MuxKind = {

@@ -1,7 +1,6 @@
 // Begins the time to live of leases anew.
 
 import type { HttpForm, OperationFacts } from './definition.ts'
-import type { AnswerHead } from './forms/answer-head.ts'
 import { decodeWholeNumber, disagree } from './forms/disagreement.ts'
 import { jsonResponse } from './forms/http.ts'
 import { jsonRequest } from './forms/http-requests.ts'
@@ -112,12 +111,7 @@ export const keepAlive = {
     resultBytes: (ttlsMs) => OUTCOME_BYTES * ttlsMs.length,
   },
 } satisfies OperationFacts<KeepAliveRequest> & {
-  readonly http: HttpForm<
-    KeepAliveRequest,
-    KeepAliveResult,
-    AnswerHead,
-    Pick<KeepAliveRequest, 'ids' | 'one'>
-  >
+  readonly http: HttpForm<KeepAliveRequest, KeepAliveResult>
   readonly mux: MuxForm<KeepAliveRequest, KeepAliveResult>
 }
 

@@ -14,9 +14,9 @@ export interface ShowRolesRequest {
   readonly name: string | undefined
 }
 
-/** One role, or all of them at an auth revision. */
+/** One role, or all of them, at an auth revision, which HTTP does not say beside one. */
 export type RolesResult =
-  | { readonly role: AuthRole }
+  | { readonly role: AuthRole; readonly revision?: number | undefined }
   | { readonly roles: readonly AuthRole[]; readonly revision: number }
 
 export const showRoles = {

@@ -14,9 +14,9 @@ export interface ShowUsersRequest {
   readonly name: string | undefined
 }
 
-/** One user, or all of them at an auth revision. */
+/** One user, or all of them, at an auth revision, which HTTP does not say beside one. */
 export type UsersResult =
-  | { readonly user: UserDescription }
+  | { readonly user: UserDescription; readonly revision?: number | undefined }
   | { readonly users: readonly UserDescription[]; readonly revision: number }
 
 export const showUsers = {

@@ -1,8 +1,8 @@
 // Compares, and does one of two lists of operations, at one revision.
 
 import type { EntryFacts, HttpForm } from './definition.ts'
-import type { AnswerHead } from './forms/answer-head.ts'
-import type { FreshnessOptions, ReadGrant } from './forms/freshness.ts'
+import { isGrant } from './forms/answer-head.ts'
+import type { FreshnessOptions } from './forms/freshness.ts'
 import { freshnessHeaders, jsonResponseOf, replayedHeader } from './forms/http.ts'
 import { jsonChange, withFreshness, withQuery } from './forms/http-requests.ts'
 import { type Idempotency, readIdempotency } from './forms/idempotency.ts'
@@ -150,7 +150,7 @@ export const txn = {
     itemCredit: (item) => nestedBytes(item[3]),
     size: ({ txn: requested, idempotency }) =>
       txnOverhead(requested) + txnCredit(requested) + idempotencySize(idempotency),
-    encodeResult(id, outcome, head, { txn: requested }: Pick<TxnRequest, 'txn'>) {
+    encodeResult(id, outcome, head, { txn: requested }) {
       const { revision } = outcome
       const result = encodeTxnResult(requested, outcome, revision)
       return isGrant(head)
@@ -162,16 +162,12 @@ export const txn = {
       return { revision: decodeResultRevision(item), succeeded, results }
     },
     decodeHead: (item) => (item.length > 5 ? decodeReadHead(item, 5) : decodeChangeHead(item, 4)),
-    resultBytes: (outcome: KvTxnResult, { txn: requested }: Pick<TxnRequest, 'txn'>) =>
-      txnResultBytes(requested, outcome),
+    resultBytes: (outcome, { txn: requested }) => txnResultBytes(requested, outcome),
   },
 } satisfies EntryFacts<Pick<TxnRequest, 'txn'>> & {
-  readonly http: HttpForm<TxnRequest, TxnOutcome, AnswerHead, Pick<TxnRequest, 'txn'>>
+  readonly http: HttpForm<TxnRequest, TxnOutcome>
   readonly mux: MuxForm<TxnRequest, TxnOutcome>
 }
-
-/** A transaction that only reads is answered as a read. */
-const isGrant = (head: AnswerHead): head is ReadGrant => head.served !== undefined
 
 /** The demands of all branches, nested transactions too: which one is done is known only when it is applied. */
 const demandsOfTxn = ({ compare, success, failure }: KvTxn): readonly AccessDemand[] => [

@@ -275,10 +275,10 @@ class Node implements ServingNode {
       api: new Api({
         node: this.api,
         limits,
+        version: version(),
         audit: this.#audit,
         failed: ({ stack, message }) => this.#logger.error({ stack }, `a request failed: ${message}`),
       }),
-      version: version(),
       metrics: this.#metrics,
       logger: this.#logger,
       limits,

@@ -49,7 +49,9 @@ export interface OperationResults {
   readonly 'change-auth': ChangedAuth
 }
 
-export type ResultOf<K extends keyof OperationResults> = OperationResults[K]
+type ResultOf<K extends keyof OperationResults> = OperationResults[K]
+
+export type { ResultOf }
 
 /** All, or the one that was named. */
 export interface Named<T> {

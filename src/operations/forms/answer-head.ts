@@ -1,6 +1,6 @@
 // The head of an answer: its facts beside the result, on every wire.
 
-import type { ReadConsistency } from './freshness.ts'
+import type { ReadConsistency, ReadGrant } from './freshness.ts'
 import type { Revision } from './store.ts'
 
 export interface AnswerHead {
@@ -13,6 +13,9 @@ export interface AnswerHead {
   /** The outcome is that of an earlier copy of the change. */
   readonly replayed?: boolean | undefined
 }
+
+/** Whether it is the head of a read. A transaction that only reads is answered as a read. */
+export const isGrant = (head: AnswerHead): head is ReadGrant => head.served !== undefined
 
 /** The head as a client receives it: also from which node. */
 export interface NodeAnswerHead extends AnswerHead {

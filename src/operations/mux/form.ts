@@ -41,14 +41,20 @@ export interface MuxRequestForm<Q> extends ItemForm<Q> {
   readonly size: (request: Q) => number
 }
 
-/** An operation whose result is one item. `D`: the result as a client decodes it. */
-export interface MuxForm<Q, R, H extends AnswerHead = AnswerHead, D = R> extends MuxRequestForm<Q> {
+/** The item of a result, as a node encodes it. */
+export interface MuxResultForm<Q, R, H extends AnswerHead = AnswerHead> {
   readonly encodeResult: (id: number, result: R, head: H, request: Q) => Item
+  /** Memory of the item, beside that of any answer. */
+  readonly resultBytes: (result: R, request: Q) => number
+}
+
+/** An operation whose result is one item. `D`: the result as a client decodes it. */
+export interface MuxForm<Q, R, H extends AnswerHead = AnswerHead, D = R>
+  extends MuxRequestForm<Q>,
+    MuxResultForm<Q, R, H> {
   /** Throws `DisagreementError`. */
   readonly decodeResult: (item: Item, request: Q) => D
   readonly decodeHead: (item: Item) => AnswerHead
-  /** Memory of the item of a result, beside that of any answer. */
-  readonly resultBytes: (result: R, request: Q) => number
 }
 
 /** Kinds of the items that end an operation. */

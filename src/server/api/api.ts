@@ -14,6 +14,8 @@ import { WatchBuffers } from './watch.ts'
 export interface ApiOptions {
   readonly node: KvNode
   readonly limits: ApiLimits
+  /** Version of the program. */
+  readonly version: string
   /** undefined: there is no audit log. */
   readonly audit?: Audit | undefined
   /** Receives every error that is not the client's fault. */
@@ -24,6 +26,7 @@ export interface ApiOptions {
 export class Api {
   readonly node: KvNode
   readonly limits: ApiLimits
+  readonly version: string
   readonly inbound: InboundBudget
   /** Requests of connections on which no user is known, while rights are checked. */
   readonly #strangers: InboundBudget
@@ -36,10 +39,11 @@ export class Api {
   readonly audit: Audit | undefined
   readonly #failed: (error: Error) => void
 
-  constructor({ node, limits, audit, failed }: ApiOptions) {
+  constructor({ node, limits, version, audit, failed }: ApiOptions) {
     this.audit = audit
     this.node = node
     this.limits = limits
+    this.version = version
     this.#failed = failed
     this.inbound = new InboundBudget(limits.bodiesBytesMax)
     this.#strangers = new InboundBudget(limits.strangerBytesMax)

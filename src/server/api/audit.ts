@@ -3,8 +3,8 @@
 
 import { ApiError, type ApiErrorCode } from '../../operations/forms/index.ts'
 import { rangeDocument } from '../../operations/forms/roles.ts'
-import { factsOf, type Operation } from '../../operations/index.ts'
-import type { ApiResult, Call, Respond } from './operation.ts'
+import { factsOf, type Operation, type OperationKind } from '../../operations/index.ts'
+import type { AnswerOf, ApiAnswer, Call, Respond } from './operation.ts'
 import { demandsOf } from './permit.ts'
 import { RefusalSample, type SkippedRefusals } from './refusal-sample.ts'
 
@@ -37,11 +37,15 @@ export class Audit {
   }
 
   /** `respond`, which also writes the line of the operation. */
-  watch(operation: Operation, call: Call, respond: Respond): Respond {
-    return (result) => {
-      if (this.#operations === 'all' || factsOf(operation).isAudited || isRefusal(result))
-        this.#write(operation, call, result)
-      respond(result)
+  watch<A extends AnswerOf<OperationKind>>(
+    operation: Operation,
+    call: Call,
+    respond: Respond<A>,
+  ): Respond<A> {
+    return (answer) => {
+      if (this.#operations === 'all' || factsOf(operation).isAudited || isRefusal(answer))
+        this.#write(operation, call, answer)
+      respond(answer)
     }
   }
 
@@ -64,14 +68,14 @@ export class Audit {
     this.#refusals.flush()
   }
 
-  #write(operation: Operation, call: Call, result: ApiResult): void {
-    if (isOfStranger(operation, call, result)) {
+  #write(operation: Operation, call: Call, answer: ApiAnswer): void {
+    if (isOfStranger(operation, call, answer)) {
       const facts = () => ({ operation: operation.kind, ...targetOf(operation, 1, STRANGER_CHARS_MAX) })
-      this.#sample(result.code, () => ({ ...headOf(call), ...facts() }))
+      this.#sample(answer.code, () => ({ ...headOf(call), ...facts() }))
       return
     }
-    const code = result instanceof ApiError ? result.code : 'ok'
-    const revision = revisionOf(result)
+    const code = answer instanceof ApiError ? answer.code : 'ok'
+    const revision = revisionOf(answer)
     this.#line({
       ...headOf(call),
       operation: operation.kind,
@@ -97,18 +101,18 @@ export class Audit {
 
 const REFUSALS: ReadonlySet<string> = new Set(['unauthenticated', 'permission_denied', 'loopback_only'])
 
-const isRefusal = (result: ApiResult): result is ApiError =>
-  result instanceof ApiError && REFUSALS.has(result.code)
+const isRefusal = (answer: ApiAnswer): answer is ApiError =>
+  answer instanceof ApiError && REFUSALS.has(answer.code)
 
 /** Whether it is a refusal that anybody can cause, at any rate. */
 const isOfStranger = (
   { kind }: Operation,
   { principal }: Pick<Call, 'principal'>,
-  result: ApiResult,
-): result is ApiError =>
-  result instanceof ApiError &&
+  answer: ApiAnswer,
+): answer is ApiError =>
+  answer instanceof ApiError &&
   // A certificate may name anybody, and a user may be gone.
-  (result.code === 'unauthenticated' || (principal === undefined && (isRefusal(result) || kind === 'log-in')))
+  (answer.code === 'unauthenticated' || (principal === undefined && (isRefusal(answer) || kind === 'log-in')))
 
 const headOf = (call: Pick<Call, 'origin' | 'principal'>): object => ({
   time: new Date().toISOString(),
@@ -116,10 +120,13 @@ const headOf = (call: Pick<Call, 'origin' | 'principal'>): object => ({
   ...call.origin?.(),
 })
 
-function revisionOf(result: ApiResult): number | undefined {
-  if (result instanceof ApiError) return result.revision
-  if (result.kind === 'applied') return result.outcome.revision
-  return 'grant' in result ? result.grant.revision : 'revision' in result ? result.revision : undefined
+/** The revision of the store that the answer reflects, or that of users and roles. */
+function revisionOf(answer: ApiAnswer): number | undefined {
+  if (answer instanceof ApiError) return answer.revision
+  const { head } = answer
+  if (head.revision !== undefined || !('result' in answer)) return head.revision
+  const { result } = answer
+  return typeof result === 'object' && 'revision' in result ? result.revision : undefined
 }
 
 /** The keys, the lease, or the name that the operation is about. */

@@ -11,8 +11,9 @@ import {
   USER_ROLES_MAX,
 } from '../../kv/index.ts'
 import type { User } from '../../kv/types.ts'
-import type { AuthRole } from '../../operations/forms/index.ts'
-import { ApiError } from '../../operations/forms/index.ts'
+import type { ChangeAuthResult } from '../../operations/change-auth.ts'
+import { ApiError, type AuthRole } from '../../operations/forms/index.ts'
+import type { AuthStatusResult, UserDescription } from '../../operations/forms/roles.ts'
 import type { OperationOf, RequestedAuthChange } from '../../operations/index.ts'
 import { newAuthKeys } from '../auth/auth-keys.ts'
 import { passwordFault } from '../auth/passwords.ts'
@@ -20,53 +21,89 @@ import type { KvNode } from '../node/kv-node.ts'
 import type { Api } from './api.ts'
 import { errorOfPassword } from './authenticator.ts'
 import { errorOfNode } from './errors.ts'
-import type { ApiResult, Call, Respond } from './operation.ts'
+import { type AnswerTo, type Call, NO_HEAD, type Respond } from './operation.ts'
 import { refusalNow } from './permit.ts'
 import { propose } from './propose.ts'
 import { checkTime } from './ranges.ts'
 import { readOptions, timeLeftMs } from './read-options.ts'
 
-export function showAuth({ node: { auth } }: Api, respond: Respond): void {
-  respond({ kind: 'auth', enabled: auth.enabled, revision: auth.revision })
-}
+export const describeAuth = ({ auth: { enabled, revision } }: Pick<KvNode, 'auth'>): AuthStatusResult => ({
+  enabled,
+  revision,
+})
 
 export function logIn(
   api: Api,
   { user, password }: OperationOf<'log-in'>,
   call: Call,
-  respond: Respond,
+  respond: Respond<AnswerTo<'log-in'>>,
 ): void {
   api.authenticator.logIn(user, password, addressOf(call), timeLeftMs(call), (error, token, expiresInMs) =>
-    respond(error ?? { kind: 'token', token, expiresInMs }),
+    respond(error ?? { kind: 'log-in', result: { token, expiresInMs }, head: NO_HEAD }),
   )
 }
 
 /** The address of the client, without the port. */
 const addressOf = (call: Call): string => call.origin?.().address.replace(/:[0-9]+$/, '') ?? ''
 
-export function showUsersOrRoles(
+export function showUsers(
   api: Api,
-  { kind, name }: OperationOf<'show-users' | 'show-roles'>,
+  { name }: OperationOf<'show-users'>,
   call: Call,
-  respond: Respond,
+  respond: Respond<AnswerTo<'show-users'>>,
+): void {
+  const show = ({ items, revision }: Listed<User>): void => {
+    const users = items.map(describeUser)
+    const [user] = users
+    const result = name === undefined || user === undefined ? { users, revision } : { user, revision }
+    respond({ kind: 'show-users', result, head: NO_HEAD })
+  }
+  list(api, ({ users }) => users, name, call, show, respond)
+}
+
+export function showRoles(
+  api: Api,
+  { name }: OperationOf<'show-roles'>,
+  call: Call,
+  respond: Respond<AnswerTo<'show-roles'>>,
+): void {
+  const show = ({ items: roles, revision }: Listed<AuthRole>): void => {
+    const [role] = roles
+    const result = name === undefined || role === undefined ? { roles, revision } : { role, revision }
+    respond({ kind: 'show-roles', result, head: NO_HEAD })
+  }
+  list(api, ({ roles }) => roles, name, call, show, respond)
+}
+
+const describeUser = ({ name, roles, passwordHash }: User): UserDescription => ({
+  name,
+  roles,
+  hasPassword: passwordHash !== undefined,
+})
+
+/** Users or roles at one auth revision. */
+interface Listed<T> {
+  readonly items: readonly T[]
+  readonly revision: number
+}
+
+/** Passes all of a table, or the one with this name, to `show`, after a read. */
+function list<T extends User | AuthRole>(
+  api: Api,
+  tableIn: (state: AuthState) => ByName<T>,
+  name: string | undefined,
+  call: Call,
+  show: (listed: Listed<T>) => void,
+  fail: (error: ApiError) => void,
 ): void {
   const { node } = api
-  const refuse = (error: unknown): void => respond(api.errorOf(error))
   call.withdraw = node.read(readOptions({}, timeLeftMs(call)), (result) => {
-    if (!result.ok) return respond(errorOfNode(result.problem, true))
+    if (!result.ok) return fail(errorOfNode(result.problem, true))
     const refusal = refusalNow(node, call)
-    if (refusal !== undefined) return respond(refusal)
-    const one = name !== undefined
-    const show = async (): Promise<void> => {
-      if (kind === 'show-users') {
-        const { items: users, revision } = await listed(node, call, ({ users: all }) => all, name)
-        respond({ kind: 'users', users, revision, one })
-      } else {
-        const { items: roles, revision } = await listed(node, call, ({ roles: all }) => all, name)
-        respond({ kind: 'roles', roles, revision, one })
-      }
-    }
-    void show().catch(refuse)
+    if (refusal !== undefined) return fail(refusal)
+    void readTable(node, call, tableIn, name)
+      .then(show)
+      .catch((error: unknown) => fail(api.errorOf(error)))
   })
 }
 
@@ -74,12 +111,12 @@ export function showUsersOrRoles(
 const READ_AT_ONCE = 256
 
 /** All users or roles, or the one with this name, at one auth revision: the reading begins anew after a change. */
-async function listed<T extends User | AuthRole>(
+async function readTable<T extends User | AuthRole>(
   node: Pick<KvNode, 'auth'>,
   call: Call,
   tableIn: (state: AuthState) => ByName<T>,
   name: string | undefined,
-): Promise<{ readonly items: readonly T[]; readonly revision: number }> {
+): Promise<Listed<T>> {
   for (;;) {
     const { revision, state } = node.auth
     const table = tableIn(state)
@@ -104,14 +141,19 @@ async function listed<T extends User | AuthRole>(
   }
 }
 
-export function changeAuth(api: Api, operation: OperationOf<'change-auth'>, call: Call, respond: Respond) {
-  const { change, ifRevision } = operation
+export function changeAuth(
+  api: Api,
+  { change, ifRevision }: OperationOf<'change-auth'>,
+  call: Call,
+  respond: Respond<AnswerTo<'change-auth'>>,
+) {
   checkNames(change)
   checkCounts(change)
   const run = (made: AuthChange): void =>
-    propose(api, { kind: 'auth', change: made, ifRevision }, undefined, call, (result) =>
-      respond(result instanceof ApiError ? result : shownAfter(api, change)),
-    )
+    propose(api, { kind: 'auth', change: made, ifRevision }, undefined, call, (applied) => {
+      if (applied instanceof ApiError) respond(applied)
+      else respond({ kind: 'change-auth', result: describeChanged(api, change), head: NO_HEAD })
+    })
   switch (change.kind) {
     case 'enable': {
       const rootHasCertificate = call.principal?.user === ROOT && call.principal.epoch === undefined
@@ -138,7 +180,7 @@ function withOldPassword(
   api: Api,
   { name, password, oldPassword }: UserChange,
   call: Call,
-  respond: Respond,
+  respond: Respond<never>,
   then: () => void,
 ) {
   const { principal } = call
@@ -158,7 +200,7 @@ function withOldPassword(
   })
 }
 
-function guarded(api: Api, respond: Respond, run: () => void): void {
+function guarded(api: Api, respond: Respond<never>, run: () => void): void {
   try {
     run()
   } catch (error) {
@@ -170,7 +212,7 @@ function putUser(
   api: Api,
   { name, password, roles }: UserChange,
   run: (made: AuthChange) => void,
-  respond: Respond,
+  respond: Respond<never>,
 ) {
   const put = (passwordHash: string | null | undefined): void =>
     run({ kind: 'put-user', name, passwordHash, roles })
@@ -182,13 +224,12 @@ function putUser(
 }
 
 /** This node has applied the change. */
-function shownAfter({ node }: Api, change: RequestedAuthChange): ApiResult {
-  const { enabled, revision, state } = node.auth
+function describeChanged({ node }: Api, change: RequestedAuthChange): ChangeAuthResult {
+  const { revision, state } = node.auth
   const user = change.kind === 'put-user' ? state.users.get(change.name) : undefined
-  if (user !== undefined) return { kind: 'users', users: [user], revision, one: true }
+  if (user !== undefined) return { user: describeUser(user), revision }
   const role = change.kind === 'put-role' ? state.roles.get(change.name) : undefined
-  if (role !== undefined) return { kind: 'roles', roles: [role], revision, one: true }
-  return { kind: 'auth', enabled, revision }
+  return role === undefined ? describeAuth(node) : { role, revision }
 }
 
 /** Throws `ApiError`. */

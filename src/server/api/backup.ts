@@ -3,24 +3,30 @@
 import { type BackupHeader, BackupWriter, BLOCK_LIMITS } from '../../backup/format.ts'
 import { BackupRows, backedUpState, decodeState, encodeState } from '../../kv/index.ts'
 import { ApiError } from '../../operations/forms/index.ts'
+import type { OperationOf } from '../../operations/index.ts'
 import type { RowScan, StoredRow } from '../../storage/types.ts'
 import { version } from '../../system/version.ts'
 import type { KvNode } from '../node/kv-node.ts'
 import type { Api } from './api.ts'
 import { errorOfNode } from './errors.ts'
-import type { Call, Respond, RowStream } from './operation.ts'
+import type { Call, OpenAnswer, Respond, RowStream } from './operation.ts'
 import { errorOfScan, finish, type Instant } from './ranges.ts'
 import { readOptions } from './read-options.ts'
 
 /** The read is linearizable: the backup has every change that was answered before the request. */
-export function backUp(api: Api, withHistory: boolean, call: Call, respond: Respond) {
+export function backUp(
+  api: Api,
+  { history: withHistory }: OperationOf<'backup'>,
+  call: Call,
+  respond: Respond<OpenAnswer<'backup'>>,
+): void {
   const read = async ({ grant, open }: Instant): Promise<void> => {
     const scan = open(() => api.node.rows())
     const header = headerOf(api.node, scan, withHistory)
     const until = performance.now() + api.limits.backupMsMax
     await new Promise<void>((resolve) => {
       const file = new BackupStream(scan, header, until, resolve)
-      respond({ kind: 'backup', grant, file })
+      respond({ kind: 'backup', file, head: grant })
     })
   }
   api.ranges.readInstant(call, {}, read, (error) => respond(api.errorOf(error)))
@@ -71,7 +77,6 @@ function headerOf(node: KvNode, { applied }: RowScan, hasHistory: boolean): Back
 
 /** Pieces of the file, each read when the one before has been taken. */
 class BackupStream implements RowStream<Uint8Array> {
-  readonly isWhole = false
   readonly #scan: RowScan
   readonly #rows: BackupRows
   readonly #until: number
@@ -87,10 +92,6 @@ class BackupStream implements RowStream<Uint8Array> {
     this.#rows = new BackupRows(header.hasHistory)
     this.#until = until
     this.#ended = ended
-  }
-
-  first(): readonly Uint8Array[] {
-    return []
   }
 
   async next(): Promise<readonly Uint8Array[] | undefined> {

@@ -1,6 +1,7 @@
 // Operations on the cluster: members, leadership, settings.
 
 import { ApiError } from '../../operations/forms/index.ts'
+import type { ClusterResult } from '../../operations/forms/members.ts'
 import type { ChangeSettingsRequest, OperationOf } from '../../operations/index.ts'
 import { isVoter } from '../../raft/index.ts'
 import type { ChangeStep, LeaderLeaseSetting, RaftMember } from '../../raft/types.ts'
@@ -8,15 +9,16 @@ import { asReplicaId } from '../../raft/types.ts'
 import type { KvNode } from '../node/kv-node.ts'
 import type { Problem, Result } from '../node/result.ts'
 import { errorOfNode } from './errors.ts'
-import type { Call, Respond } from './operation.ts'
+import { type AnswerTo, type Call, NO_HEAD, type Respond } from './operation.ts'
 import { checkJoin, refusalNow } from './permit.ts'
 import { timeLeftMs } from './read-options.ts'
+import { describeCluster, describeSettings } from './status.ts'
 
 /** `guarded` turns what a callback throws into the answer. */
 export type Guarded = <T>(run: (value: T) => void) => (value: T) => void
 
 /** An operation that changes members. */
-export type MemberOperation = OperationOf<'add-member' | 'remove-member' | 'replace-member'>
+type MemberOperation = OperationOf<'add-member' | 'remove-member' | 'replace-member'>
 
 /** The steps of the operation, given the members of that moment. */
 function stepsOf(node: KvNode, operation: MemberOperation): readonly ChangeStep[] {
@@ -97,12 +99,13 @@ function checkPermitted(node: KvNode, call: Call): void {
   if (refusal !== undefined) throw refusal
 }
 
+/** `done`: the members are changed. */
 export function changeMembers(
   node: KvNode,
   operation: MemberOperation,
   call: Call,
   guarded: Guarded,
-  respond: Respond,
+  done: (cluster: ClusterResult) => void,
 ): void {
   whenNewest(node, call, guarded, () => {
     checkPermitted(node, call)
@@ -112,14 +115,14 @@ export function changeMembers(
     }
     const steps = stepsOf(node, operation)
     // Without steps, an earlier copy of the same request has made the change.
-    if (steps.length === 0) respond({ kind: 'cluster', status: node.status() })
+    if (steps.length === 0) done(describeCluster(node))
     else
       node.change(
         { kind: 'change', steps },
         timeLeftMs(call),
         guarded((result) => {
           if (!result.ok) throw errorOfNode(result.problem)
-          respond({ kind: 'cluster', status: node.status() })
+          done(describeCluster(node))
         }),
       )
   })
@@ -127,14 +130,14 @@ export function changeMembers(
 
 export function transferLeadership(
   node: KvNode,
-  to: string | undefined,
+  { to }: OperationOf<'transfer-leadership'>,
   call: Call,
   guarded: Guarded,
-  respond: Respond,
+  respond: Respond<AnswerTo<'transfer-leadership'>>,
 ): void {
   const done = guarded((result: Result<{ readonly leader: string }>) => {
     if (!result.ok) throw errorOfNode(result.problem)
-    respond({ kind: 'leader', leader: result.value.leader })
+    respond({ kind: 'transfer-leadership', result: result.value, head: NO_HEAD })
   })
   whenNewest(node, call, guarded, () => {
     checkPermitted(node, call)
@@ -149,7 +152,7 @@ export function changeLeaderLeases(
   isAfterSettings: boolean,
   call: Call,
   guarded: Guarded,
-  respond: Respond,
+  respond: Respond<AnswerTo<'change-settings'>>,
 ): void {
   const problemOf = isAfterSettings ? halfWritten : (problem: Problem) => problem
   const set = (): void => {
@@ -162,7 +165,7 @@ export function changeLeaderLeases(
       timeLeftMs(call),
       guarded((result) => {
         if (!result.ok) throw errorOfNode(problemOf(result.problem))
-        respondSettings(node, respond)
+        respond({ kind: 'change-settings', result: describeSettings(node), head: NO_HEAD })
       }),
     )
   }
@@ -174,14 +177,3 @@ const halfWritten = ({ detail }: Problem): Problem => ({
   detail: `the limits were changed, the leases perhaps not: ${detail}`,
   written: 'unknown',
 })
-
-export function respondSettings(node: KvNode, respond: Respond): void {
-  const { settings, raft } = node.status()
-  respond({
-    kind: 'settings',
-    settings,
-    leaderLeases: raft.leaderLeases,
-    revision: undefined,
-    replayed: false,
-  })
-}

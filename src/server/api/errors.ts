@@ -33,12 +33,30 @@ export function errorOfOutcome(
   })
 }
 
-/** The outcomes of a batch, one after the other. */
-export function* changeOutcomes(
+/** The outcomes of the changes of a batch, with errors for those that changed nothing. */
+export const changeOutcomes = (
   outcomes: readonly OutcomeOfKey[],
-): Iterable<PutOutcome | DeleteOutcome | ApiError> {
-  for (const outcome of outcomes)
-    yield outcome.kind === 'put' || outcome.kind === 'delete' ? outcome : errorOfOutcome(outcome)
+): Iterable<PutOutcome | DeleteOutcome | ApiError> =>
+  outcomes.every(isAccepted) ? outcomes : new OutcomesWithErrors(outcomes)
+
+const isAccepted = (outcome: OutcomeOfKey | ApiError): outcome is PutOutcome | DeleteOutcome =>
+  !(outcome instanceof ApiError) && (outcome.kind === 'put' || outcome.kind === 'delete')
+
+/** Makes each error when it is first read: a thousand of them take milliseconds, and are encoded in several turns. */
+class OutcomesWithErrors implements Iterable<PutOutcome | DeleteOutcome | ApiError> {
+  readonly #outcomes: (OutcomeOfKey | ApiError)[]
+
+  constructor(outcomes: readonly OutcomeOfKey[]) {
+    this.#outcomes = [...outcomes]
+  }
+
+  *[Symbol.iterator](): Iterator<PutOutcome | DeleteOutcome | ApiError> {
+    for (const [at, outcome] of this.#outcomes.entries()) {
+      const known = outcome instanceof ApiError || isAccepted(outcome) ? outcome : errorOfOutcome(outcome)
+      this.#outcomes[at] = known
+      yield known
+    }
+  }
 }
 
 function membersOf({

@@ -1,7 +1,7 @@
 // Executes the operations of clients on one node. Every operation of every wire passes through `execute`: here stand
 // the checks that need a meaning, the prices in memory, and the errors.
 
-import type { Command } from '../../kv/index.ts'
+import type { Command, KeyCommand } from '../../kv/index.ts'
 import { conditionHolds } from '../../kv/index.ts'
 import { leaseNumbers, rejection } from '../../kv/rejections.ts'
 import {
@@ -18,40 +18,46 @@ import {
   type ReadGrant,
 } from '../../operations/forms/index.ts'
 import {
-  type BatchedCommand,
   bytesOfTxn,
   type Operation,
+  type OperationKind,
   type OperationOf,
   onlyReads,
   wantsPrev,
 } from '../../operations/index.ts'
 import { RENEW_LEASES_MAX } from '../../operations/keep-alive.ts'
-import { assertNever } from '../../raft/index.ts'
 import type { KvNode } from '../node/kv-node.ts'
 import type { LeaseNow } from '../node/leases/lease-rows.ts'
 import type { PermittedWatch } from '../node/watch/index.ts'
 import type { Api } from './api.ts'
-import { changeAuth, logIn, showAuth, showUsersOrRoles } from './auth.ts'
+import { changeAuth, describeAuth, logIn, showRoles, showUsers } from './auth.ts'
 import { backUp } from './backup.ts'
 import type { Reservation } from './budget.ts'
+import { changeLeaderLeases, changeMembers, type Guarded, transferLeadership } from './cluster.ts'
+import { changeOutcomes, errorOfNode, errorOfOutcome, preconditionFailed } from './errors.ts'
 import {
-  changeLeaderLeases,
-  changeMembers,
-  type Guarded,
-  respondSettings,
-  transferLeadership,
-} from './cluster.ts'
-import { errorOfNode, errorOfOutcome, preconditionFailed } from './errors.ts'
-import type { ApiResult, Call, Respond } from './operation.ts'
+  type AnswerOf,
+  type AnswerTo,
+  type Call,
+  NO_HEAD,
+  type Respond,
+  type WatchAnswer,
+} from './operation.ts'
 import { decide, isExpired, refusalNow, refusalOfLeases } from './permit.ts'
-import { propose } from './propose.ts'
+import { type AppliedAnswer, propose } from './propose.ts'
 import { checkTime, errorOfScan, finish, type Instant } from './ranges.ts'
 import { checkRevision, readOptions, timeLeftMs } from './read-options.ts'
+import { describeCluster, describeNode, describeSettings } from './status.ts'
 import { type AnswerEstimate, checkTxn, estimateAnswer, evaluateTxn, withLeases } from './txn.ts'
 import { beginWatch } from './watch.ts'
 
-/** Executes one operation. Calls `respond` exactly once, possibly before it returns. */
-export function execute(api: Api, operation: Operation, call: Call, answer: Respond): void {
+/** Executes one operation. Calls `answer` exactly once, possibly before it returns. */
+export function execute<O extends Operation>(
+  api: Api,
+  operation: O,
+  call: Call,
+  answer: Respond<AnswerOf<O['kind']>>,
+): void {
   call.operation = operation
   const respond = api.audit === undefined ? answer : api.audit.watch(operation, call, answer)
   if (!api.node.auth.enabled) {
@@ -64,86 +70,88 @@ export function execute(api: Api, operation: Operation, call: Call, answer: Resp
   })
 }
 
-function run(api: Api, operation: Operation, call: Call, respond: Respond) {
+function run<O extends Operation>(
+  api: Api,
+  operation: O,
+  call: Call,
+  respond: Respond<AnswerOf<O['kind']>>,
+): void {
   try {
     // Rights may have been checked when the connection was opened, or when the request arrived.
     if (!api.node.auth.enabled && call.isUnidentified !== true) call.checkServed?.()
-    dispatch(api, operation, call, respond)
+    // TypeScript does not see that executor and operation are of one kind.
+    const executor = EXECUTORS[operation.kind] as Executor<O, O['kind']>
+    executor(api, operation, call, respond)
   } catch (error) {
     // Nothing was proposed.
     respond(api.errorOf(error))
   }
 }
 
-function dispatch(api: Api, operation: Operation, call: Call, respond: Respond) {
-  const { node } = api
-  switch (operation.kind) {
-    case 'put': {
-      const { lease } = operation
-      const put = lease === undefined ? operation : { ...operation, lease: raised(node, lease) }
-      return changeKey(api, put, operation.idempotency, call, respond)
-    }
-    case 'delete':
-      return changeKey(api, operation, operation.idempotency, call, respond)
-    case 'get':
-      return get(api, operation, call, respond)
-    case 'range':
-      return api.ranges.execute(call, operation, respond, (error) => respond(api.errorOf(error)))
-    case 'batch':
-      return changeKeys(api, operation.commands, operation.idempotency, call, respond)
-    case 'delete-range':
-      return deleteRange(api, operation.range, operation.idempotency, call, respond)
-    case 'txn':
-      return txn(api, operation, call, respond)
-    case 'compact':
-    case 'revoke':
-      return propose(api, operation, operation.idempotency, call, respond)
-    case 'watch':
-      return watch(api, operation, call, respond)
-    case 'grant': {
-      const ttlMs = Math.max(node.leaseTtlMsMin, operation.ttlMs)
-      return propose(api, { ...operation, ttlMs }, operation.idempotency, call, respond)
-    }
-    case 'keep-alive':
-      return keepAlive(api, operation, call, respond)
-    case 'show-lease':
-      return showLease(api, operation, call, respond)
-    case 'list-leases':
-      return listLeases(api, operation, call, respond)
-    case 'open-session':
-      return propose(api, operation, undefined, call, respond)
-    case 'status':
-    case 'cluster':
-      return respond({ kind: operation.kind, status: node.status() })
-    case 'settings':
-      return respondSettings(node, respond)
-    case 'backup':
-      return backUp(api, operation.history, call, respond)
-    case 'add-member':
-    case 'remove-member':
-    case 'replace-member':
-      return changeMembers(node, operation, call, guardedBy(api, respond), respond)
-    case 'transfer-leadership':
-      return transferLeadership(node, operation.to, call, guardedBy(api, respond), respond)
-    case 'change-settings':
-      return changeSettings(api, operation, call, respond)
-    case 'show-auth':
-      return showAuth(api, respond)
-    case 'log-in':
-      return logIn(api, operation, call, respond)
-    case 'show-users':
-    case 'show-roles':
-      return showUsersOrRoles(api, operation, call, respond)
-    case 'change-auth':
-      return changeAuth(api, operation, call, respond)
-    default:
-      return assertNever(operation)
-  }
+type Executor<O, K extends OperationKind> = (
+  api: Api,
+  operation: O,
+  call: Call,
+  respond: Respond<AnswerOf<K>>,
+) => void
+
+/** A missing executor, or one that answers with the result of another operation, does not compile. */
+const EXECUTORS: { readonly [K in OperationKind]: Executor<OperationOf<K>, K> } = {
+  put(api, operation, call, respond) {
+    const { lease, idempotency } = operation
+    const put = lease === undefined ? operation : { ...operation, lease: raised(api.node, lease) }
+    changeKey(api, put, idempotency, call, respond)
+  },
+  delete: (api, operation, call, respond) => changeKey(api, operation, operation.idempotency, call, respond),
+  get,
+  range: (api, operation, call, respond) =>
+    api.ranges.execute(call, operation, respond, (error) => respond(api.errorOf(error))),
+  batch: changeKeys,
+  'delete-range': deleteRange,
+  txn,
+  compact: (api, operation, call, respond) => propose(api, operation, operation.idempotency, call, respond),
+  watch,
+  grant(api, operation, call, respond) {
+    const ttlMs = Math.max(api.node.leaseTtlMsMin, operation.ttlMs)
+    propose(api, { ...operation, ttlMs }, operation.idempotency, call, respond)
+  },
+  revoke: (api, operation, call, respond) => propose(api, operation, operation.idempotency, call, respond),
+  'keep-alive': keepAlive,
+  'show-lease': showLease,
+  'list-leases': listLeases,
+  'open-session': (api, operation, call, respond) => propose(api, operation, undefined, call, respond),
+  status: (api, { kind }, _call, respond) => respond({ kind, result: describeNode(api), head: NO_HEAD }),
+  cluster: ({ node }, { kind }, _call, respond) =>
+    respond({ kind, result: describeCluster(node), head: NO_HEAD }),
+  settings: ({ node }, { kind }, _call, respond) =>
+    respond({ kind, result: describeSettings(node), head: NO_HEAD }),
+  backup: backUp,
+  'add-member': (api, operation, call, respond) =>
+    changeMembers(api.node, operation, call, guardedBy(api, respond), (result) =>
+      respond({ kind: 'add-member', result, head: NO_HEAD }),
+    ),
+  'remove-member': (api, operation, call, respond) =>
+    changeMembers(api.node, operation, call, guardedBy(api, respond), (result) =>
+      respond({ kind: 'remove-member', result, head: NO_HEAD }),
+    ),
+  'replace-member': (api, operation, call, respond) =>
+    changeMembers(api.node, operation, call, guardedBy(api, respond), (result) =>
+      respond({ kind: 'replace-member', result, head: NO_HEAD }),
+    ),
+  'transfer-leadership': (api, operation, call, respond) =>
+    transferLeadership(api.node, operation, call, guardedBy(api, respond), respond),
+  'change-settings': changeSettings,
+  'show-auth': ({ node }, { kind }, _call, respond) =>
+    respond({ kind, result: describeAuth(node), head: NO_HEAD }),
+  'log-in': logIn,
+  'show-users': showUsers,
+  'show-roles': showRoles,
+  'change-auth': changeAuth,
 }
 
 /** Wraps callbacks: what they throw becomes the answer. */
 const guardedBy =
-  (api: Api, respond: Respond): Guarded =>
+  (api: Api, respond: Respond<never>): Guarded =>
   (run) =>
   (value) => {
     try {
@@ -157,18 +165,18 @@ const guardedBy =
 // Changes
 
 /** The same for an answer whose memory was reserved. */
-function proposeReserved(
+function proposeReserved<C extends Command>(
   api: Api,
-  command: Command,
+  command: C,
   idempotency: Idempotency | undefined,
   call: Call,
-  respond: Respond,
+  respond: Respond<AppliedAnswer<C>>,
   reservation: Reservation,
-) {
+): void {
   try {
-    propose(api, command, idempotency, call, (result) => {
+    propose(api, command, idempotency, call, (answer) => {
       passRoom(call, reservation)
-      respond(result)
+      respond(answer)
     })
   } catch (error) {
     reservation.release()
@@ -196,12 +204,12 @@ export function checkPrev(prev: boolean, idempotency: Idempotency | undefined): 
 /** Size of a record beside its key and value, as JSON. */
 const RECORD_BYTES = 48
 
-function changeKey(
+function changeKey<C extends KeyCommand>(
   api: Api,
-  command: Extract<Command, { kind: 'put' | 'delete' }>,
+  command: C,
   idempotency: Idempotency | undefined,
   call: Call,
-  respond: Respond,
+  respond: Respond<AppliedAnswer<C>>,
 ) {
   if (!command.prev) return propose(api, command, idempotency, call, respond)
   checkPrev(true, idempotency)
@@ -213,12 +221,12 @@ function changeKey(
  * Proposes a change whose answer may have records. The answer to a change is never refused, so room for the current
  * records is reserved. Concurrent writers may exceed it; the limits of proposals bound by how much.
  */
-function proposeEstimated(
+function proposeEstimated<C extends Command>(
   api: Api,
-  command: Command,
+  command: C,
   idempotency: Idempotency | undefined,
   call: Call,
-  respond: Respond,
+  respond: Respond<AppliedAnswer<C>>,
   { keys, recordBytesMax, bytes }: AnswerEstimate,
 ) {
   const reservation = api.outbound.reserve()
@@ -245,16 +253,17 @@ function proposeEstimated(
 /** Largest size of the result of one change without its key. */
 const CHANGE_RESULT_BYTES_MAX = 512
 
+type Batch = Extract<Command, { readonly kind: 'batch' }>
+
 function changeKeys(
   api: Api,
-  changes: readonly BatchedCommand[],
-  idempotency: Idempotency | undefined,
+  { commands: requested, idempotency }: OperationOf<'batch'>,
   call: Call,
-  respond: Respond,
-) {
+  respond: Respond<AnswerTo<'batch'>>,
+): void {
   const { node } = api
   let bytes = 0
-  const commands = changes.map((command) => {
+  const commands = requested.map((command) => {
     // Only a failed condition is answered with the key.
     const keyBytes = command.condition === undefined ? 0 : call.expansion * command.key.length
     bytes += CHANGE_RESULT_BYTES_MAX + keyBytes
@@ -263,8 +272,21 @@ function changeKeys(
   })
   const reservation = api.outbound.reserve()
   reservation.grow(bytes)
-  proposeReserved(api, { kind: 'batch', commands }, idempotency, call, respond, reservation)
+  const command: Batch = { kind: 'batch', commands }
+  const answer = (applied: ApiError | AppliedAnswer<Batch>) =>
+    respond(applied instanceof ApiError ? applied : answerBatch(applied))
+  proposeReserved(api, command, idempotency, call, answer, reservation)
 }
+
+const answerBatch = ({
+  kind,
+  result: { revision, outcomes },
+  head,
+}: AppliedAnswer<Batch>): AnswerTo<'batch'> => ({
+  kind,
+  result: { kind, revision, outcomes: changeOutcomes(outcomes) },
+  head,
+})
 
 /**
  * A range with too many keys is refused with their number, if the user may read it. They are counted after the refusal:
@@ -273,15 +295,14 @@ function changeKeys(
  */
 function deleteRange(
   api: Api,
-  range: KeyRange,
-  idempotency: Idempotency | undefined,
+  { kind, range, idempotency }: OperationOf<'delete-range'>,
   call: Call,
-  respond: Respond,
-) {
-  propose(api, { kind: 'delete-range', range }, idempotency, call, (result) => {
-    if (!(result instanceof ApiError) || result.code !== 'range_too_large' || !mayRead(api, range, call))
-      return respond(result)
-    const { revision, replayed, code, message } = result
+  respond: Respond<AnswerTo<'delete-range'>>,
+): void {
+  propose(api, { kind, range }, idempotency, call, (answer) => {
+    if (!(answer instanceof ApiError) || answer.code !== 'range_too_large' || !mayRead(api, range, call))
+      return respond(answer)
+    const { revision, replayed, code, message } = answer
     const count = async (instant: Instant): Promise<void> => {
       const options = { ...range, reverse: false, revision: undefined }
       const keys = await api.ranges.count(instant, instant.listKeys(options))
@@ -289,7 +310,7 @@ function deleteRange(
       respond(new ApiError(code, detail, { revision, replayed, members: { count: keys } }))
     }
     api.ranges.readInstant(call, { consistency: 'stale', minRevision: revision }, count, () =>
-      respond(result),
+      respond(answer),
     )
   })
 }
@@ -297,8 +318,12 @@ function deleteRange(
 const mayRead = ({ node: { auth } }: Api, range: KeyRange, { permit }: Call): boolean =>
   !auth.enabled || auth.state.rightsOfUser(permit?.madeAt ?? 0)?.mayRead(range) === true
 
-function changeSettings(api: Api, operation: OperationOf<'change-settings'>, call: Call, respond: Respond) {
-  const { settings, leases, idempotency } = operation
+function changeSettings(
+  api: Api,
+  { kind, settings, leases, idempotency }: OperationOf<'change-settings'>,
+  call: Call,
+  respond: Respond<AnswerTo<'change-settings'>>,
+): void {
   const { node } = api
   if (leases !== undefined && idempotency !== undefined)
     throw new ApiError(
@@ -307,27 +332,31 @@ function changeSettings(api: Api, operation: OperationOf<'change-settings'>, cal
     )
   const guarded = guardedBy(api, respond)
   if (Object.keys(settings).length === 0) {
-    if (leases === undefined) respondSettings(node, respond)
+    if (leases === undefined) respond({ kind, result: describeSettings(node), head: NO_HEAD })
     else changeLeaderLeases(node, leases, false, call, guarded, respond)
     return
   }
   // Two entries: first the limits, then the leases of the core.
-  propose(api, { kind: 'settings', settings }, idempotency, call, (result) => {
-    if (result instanceof ApiError || result.kind !== 'applied' || result.outcome.kind !== 'settings')
-      return respond(result)
+  propose(api, { kind: 'settings', settings }, idempotency, call, (applied) => {
+    if (applied instanceof ApiError) return respond(applied)
     if (leases !== undefined) return changeLeaderLeases(node, leases, true, call, guarded, respond)
-    const { outcome, replayed } = result
     // A replay has the settings of that time.
-    const { raft } = node.status()
-    const { settings, revision } = outcome
-    respond({ kind: 'settings', settings, leaderLeases: raft.leaderLeases, revision, replayed })
+    const { result, head } = applied
+    const { leaderLeases } = describeSettings(node)
+    respond({
+      kind,
+      result: { settings: result.settings, leaderLeases },
+      head: { revision: result.revision, replayed: head.replayed },
+    })
   })
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Reads
 
-function get(api: Api, operation: OperationOf<'get'>, call: Call, respond: Respond) {
+type GetAnswer = AnswerOf<'get'>
+
+function get(api: Api, operation: OperationOf<'get'>, call: Call, respond: Respond<GetAnswer>): void {
   const { key, revision, condition, freshness } = operation
   const { node, ranges } = api
   if (revision !== undefined) {
@@ -336,7 +365,7 @@ function get(api: Api, operation: OperationOf<'get'>, call: Call, respond: Respo
       checkRevision(node, revision, grant)
       const range = { start: key, end: keyAfter(key), reverse: false, revision }
       const row = await ranges.first(instant, instant.list(range))
-      respond(foundResult(row, condition, grant))
+      respond(answerGet(row, condition, grant))
     }
     ranges.readInstant(call, freshness, read, (error) => respond(api.errorOf(error)))
     return
@@ -348,23 +377,29 @@ function get(api: Api, operation: OperationOf<'get'>, call: Call, respond: Respo
     if (refusal !== undefined) return respond(refusal)
     const grant = result.value
     node.get(key, (error, row) =>
-      respond(error === undefined ? foundResult(row, condition, grant) : api.errorOf(errorOfScan(error))),
+      respond(error === undefined ? answerGet(row, condition, grant) : api.errorOf(errorOfScan(error))),
     )
   })
 }
 
-function foundResult(row: KeyRow | undefined, condition: Condition | undefined, grant: ReadGrant): ApiResult {
-  if (row === undefined || condition === undefined) return { kind: 'found', grant, row, isUnchanged: false }
+function answerGet(
+  row: KeyRow | undefined,
+  condition: Condition | undefined,
+  grant: ReadGrant,
+): ApiError | GetAnswer {
+  if (row === undefined || condition === undefined) return { kind: 'get', result: row, head: grant }
   if (!conditionHolds({ ...condition, ifNoneMatch: undefined }, row))
     return preconditionFailed(row, grant.revision, { grant })
-  return { kind: 'found', grant, row, isUnchanged: !conditionHolds(condition, row) }
+  return conditionHolds(condition, row)
+    ? { kind: 'get', result: row, head: grant }
+    : { kind: 'unchanged', row, head: grant }
 }
 
 /** The error of an operation whose client has disconnected. It is never sent. */
 const abandoned = (): ApiError => new ApiError('cancelled', 'the client has gone')
 
-function txn(api: Api, operation: OperationOf<'txn'>, call: Call, respond: Respond) {
-  const { revision, freshness, idempotency } = operation
+function txn(api: Api, operation: OperationOf<'txn'>, call: Call, respond: Respond<AnswerTo<'txn'>>): void {
+  const { kind, revision, freshness, idempotency } = operation
   const { node } = api
   const txn = withLeases(operation.txn, (lease) => raised(node, lease))
   checkTxn(node, txn)
@@ -382,7 +417,8 @@ function txn(api: Api, operation: OperationOf<'txn'>, call: Call, respond: Respo
       const { settings } = node.status()
       const { result, reservation } = await evaluateTxn(txn, instant, api.ranges, revision, settings)
       passRoom(call, reservation)
-      respond({ kind: 'txn-read', grant, txn, result })
+      const { succeeded, results } = result
+      respond({ kind, result: { revision: grant.revision, succeeded, results }, head: grant })
     }
     try {
       api.ranges.readInstant(call, freshness, read, fail)
@@ -405,7 +441,12 @@ function checkNoRead(revision: unknown, { consistency, maxStalenessMs, minRevisi
     throw new ApiError('bad_request', `${names.join(' and ')}: this transaction is no read`)
 }
 
-function watch(api: Api, { request }: OperationOf<'watch'>, call: Call, respond: Respond) {
+function watch(
+  api: Api,
+  { kind, request }: OperationOf<'watch'>,
+  call: Call,
+  respond: Respond<WatchAnswer>,
+): void {
   const { node } = api
   call.withdraw = node.read({ consistency: 'linearizable', timeoutMs: timeLeftMs(call) }, (result) => {
     if (!result.ok) return respond(errorOfNode(result.problem, true))
@@ -418,7 +459,7 @@ function watch(api: Api, { request }: OperationOf<'watch'>, call: Call, respond:
       const endsAt = call.permit?.principal.tokenEndsAt
       const rightMs = endsAt === undefined ? undefined : Math.max(0, endsAt - Date.now())
       const begun = beginWatch(node, { ...request, right: rightToWatch(node, call), rightMs }, sink)
-      respond({ kind: 'watching', grant: result.value, watch: begun, sink })
+      respond({ kind, watch: begun, sink, head: result.value })
     } catch (error) {
       respond(api.errorOf(error))
     }
@@ -448,14 +489,18 @@ function rightToWatch(node: KvNode, call: Call): NonNullable<PermittedWatch['rig
 // ---------------------------------------------------------------------------------------------------------------------
 // Leases
 
-function keepAlive(api: Api, operation: OperationOf<'keep-alive'>, call: Call, respond: Respond) {
-  const { ids, one } = operation
+function keepAlive(
+  api: Api,
+  { kind, ids, one }: OperationOf<'keep-alive'>,
+  call: Call,
+  respond: Respond<AnswerTo<'keep-alive'>>,
+): void {
   api.node.keepAlive(ids, timeLeftMs(call), (result) => {
     if (!result.ok) return respond(errorOfNode(result.problem))
     const ttlsMs = result.value
     const [id] = ids
     if (one && id !== undefined && ttlsMs[0] === undefined) return respond(missingLease(api.node, id))
-    respond({ kind: 'kept-alive', ids, ttlsMs, one })
+    respond({ kind, result: ttlsMs, head: { revision: api.node.revision } })
   })
 }
 
@@ -463,23 +508,31 @@ function keepAlive(api: Api, operation: OperationOf<'keep-alive'>, call: Call, r
 const missingLease = (node: KvNode, id: LeaseId, grant?: ReadGrant): ApiError =>
   errorOfOutcome(rejection(node.revision, 'lease-not-found', leaseNumbers(id)), { grant })
 
-function showLease(api: Api, operation: OperationOf<'show-lease'>, call: Call, respond: Respond) {
-  const { id, keys } = operation
+function showLease(
+  api: Api,
+  { kind, id, keys, freshness }: OperationOf<'show-lease'>,
+  call: Call,
+  respond: Respond<AnswerOf<'show-lease'>>,
+): void {
   const { node, ranges } = api
   const show = async (instant: Instant): Promise<void> => {
     const { grant } = instant
     const now = node.lease(id)
     if (now === undefined) throw missingLease(node, id, grant)
-    const [lease = { id, ...now }] = await asLeaderKnows(api, [{ id, ...now }], operation.freshness, call)
-    if (!keys) return respond({ kind: 'lease', grant, lease, keys: undefined })
+    const [lease = { id, ...now }] = await asLeaderKnows(api, [{ id, ...now }], freshness, call)
+    if (!keys) return respond({ kind, result: { lease, keys: undefined }, head: grant })
     const scan = instant.open(() => node.keysOfLease(id))
     const refusal = await refusalOfLeases(node, call)
     if (refusal !== undefined) throw refusal
-    await ranges.stream(instant, scan, undefined, true, (rows) =>
-      respond({ kind: 'lease', grant, lease, keys: rows }),
+    await ranges.stream(
+      instant,
+      scan,
+      undefined,
+      (stream) => respond({ kind: 'lease-keys', lease, keys: stream, head: grant }),
+      (all) => respond({ kind, result: { lease, keys: all }, head: grant }),
     )
   }
-  ranges.readInstant(call, operation.freshness, show, (error) => respond(api.errorOf(error)))
+  ranges.readInstant(call, freshness, show, (error) => respond(api.errorOf(error)))
 }
 
 /** The leases with the times that the leader knows. A stale read is answered without it. */
@@ -513,8 +566,13 @@ function mayList({ node: { auth } }: Api, { owner }: LeaseNow, { permit }: Call)
 /** Size of a lease in a list. */
 const LEASE_BYTES = 100
 
-function listLeases(api: Api, operation: OperationOf<'list-leases'>, call: Call, respond: Respond) {
-  const { after, limit = api.limits.pageRowsDefault } = operation
+function listLeases(
+  api: Api,
+  operation: OperationOf<'list-leases'>,
+  call: Call,
+  respond: Respond<AnswerTo<'list-leases'>>,
+): void {
+  const { kind, after, limit = api.limits.pageRowsDefault } = operation
   const { node, ranges } = api
   const list = async (instant: Instant): Promise<void> => {
     const scan = instant.open(() => node.listLeases(after))
@@ -535,7 +593,7 @@ function listLeases(api: Api, operation: OperationOf<'list-leases'>, call: Call,
       await finish(scan)
       const shown = await asLeaderKnows(api, leases, operation.freshness, call)
       reservation.release()
-      respond({ kind: 'leases', grant: instant.grant, leases: shown, more: isMore })
+      respond({ kind, result: { leases: shown, more: isMore }, head: instant.grant })
     } finally {
       reservation.release()
     }

@@ -1,24 +1,18 @@
-// The vocabulary of the API: what surrounds an operation, and every result. Both are plain data.
+// The vocabulary of the API: what surrounds an operation, and every answer. Both are plain data.
 
 import type { SpanContext } from '@opentelemetry/api'
-import type { Outcome, User } from '../../kv/index.ts'
+import type { AnswerHead } from '../../operations/forms/answer-head.ts'
 import type {
   AccessDemand,
   ApiError,
-  AuthRole,
   KeyRow,
-  KvSettings,
   LeaseDescription,
-  LeaseId,
   ReadGrant,
-  Revision,
 } from '../../operations/forms/index.ts'
-import type { KvTxn, KvTxnResult, Operation } from '../../operations/index.ts'
-import type { LeaderLeaseSetting } from '../../raft/types.ts'
-import type { DriverStatus } from '../node/observe/status.ts'
+import type { HeadOf, Operation, OperationKind, ResultOf, WholeKind } from '../../operations/index.ts'
+import type { PageResult } from '../../operations/range.ts'
 import type { WatchHandle, WatchSink } from '../node/watch/index.ts'
 import type { Reservation } from './budget.ts'
-import type { RejectedOutcome } from './errors.ts'
 
 /** The user who makes a call. */
 export interface Principal {
@@ -76,110 +70,76 @@ export interface PageCollector {
   add(row: KeyRow, bytesMax: number): number
 }
 
-export type AcceptedOutcome = Exclude<Outcome, RejectedOutcome>
+// ---------------------------------------------------------------------------------------------------------------------
+// Answers
+
+/** The answer to an operation, when it is one whole. Every wire encodes it with the forms of the operation. */
+export interface AnswerTo<K extends WholeKind> {
+  readonly kind: K
+  readonly result: ResultOf<K>
+  readonly head: HeadOf<K>
+}
+
+/** The head of an answer that says nothing beside its result. */
+export const NO_HEAD: AnswerHead = {}
 
 /** Rows of one instant. Each slice is read when its receiver requests it, so a slow client delays only itself. */
 export interface RowStream<T> {
-  /** The first slice has all rows, which are known to be complete. */
-  readonly isWhole: boolean
-  /** The rows of the first slice, which are read already. */
-  first(): readonly T[]
   /** The next rows; undefined after the last ones, which are then known to be complete. */
   next(): Promise<readonly T[] | undefined>
   close(): void
 }
 
-export type ApiResult =
-  | ApiError
-  /** A change. */
-  | {
-      readonly kind: 'applied'
-      readonly outcome: AcceptedOutcome
-      readonly replayed: boolean
-      readonly txn?: KvTxn
-    }
-  | {
-      readonly kind: 'found'
-      readonly grant: ReadGrant
-      /** undefined: the key does not exist. */
-      readonly row: KeyRow | undefined
-      /** `ifNoneMatch` names the current revision. */
-      readonly isUnchanged: boolean
-    }
-  /** The records are in the collector of the call. */
-  | {
-      readonly kind: 'page'
-      readonly grant: ReadGrant
-      readonly more: boolean
-      /** The last key of the page. */
-      readonly last: Uint8Array | undefined
-      readonly count: number | undefined
-    }
-  /** The receiver reads the stream to its end, or closes it. */
-  | {
-      readonly kind: 'stream'
-      readonly grant: ReadGrant
-      readonly rows: RowStream<KeyRow>
-      readonly keysOnly: boolean
-    }
-  | {
-      readonly kind: 'txn-read'
-      readonly grant: ReadGrant
-      readonly txn: KvTxn
-      readonly result: KvTxnResult
-    }
-  | {
-      readonly kind: 'watching'
-      readonly grant: ReadGrant
-      readonly watch: WatchHandle
-      readonly sink: WatchSink
-    }
-  | {
-      readonly kind: 'kept-alive'
-      readonly ids: readonly LeaseId[]
-      /** Times to live in the order of the ids; undefined: there is no such lease. */
-      readonly ttlsMs: readonly (number | undefined)[]
-      readonly one: boolean
-    }
-  | {
-      readonly kind: 'lease'
-      readonly grant: ReadGrant
-      readonly lease: LeaseDescription
-      /** As for a stream. undefined: not requested. */
-      readonly keys: RowStream<Uint8Array> | undefined
-    }
-  | {
-      readonly kind: 'leases'
-      readonly grant: ReadGrant
-      readonly leases: readonly LeaseDescription[]
-      readonly more: boolean
-    }
+/** The answers that each wire encodes in its own way: it has collected them, or reads them to their end. */
+interface OpenAnswers {
+  /** The key is at a revision that `ifNoneMatch` names. */
+  readonly get: { readonly kind: 'unchanged'; readonly row: KeyRow; readonly head: ReadGrant }
+  readonly range: PageAnswer | RecordsAnswer
+  /** A lease with more keys than one slice has. The receiver reads them to their end, or closes them. */
+  readonly 'show-lease': {
+    readonly kind: 'lease-keys'
+    readonly lease: LeaseDescription
+    readonly keys: RowStream<Uint8Array>
+    readonly head: ReadGrant
+  }
   /** The receiver reads the file to its end, or closes it. */
-  | { readonly kind: 'backup'; readonly grant: ReadGrant; readonly file: RowStream<Uint8Array> }
-  | { readonly kind: 'status'; readonly status: DriverStatus }
-  | { readonly kind: 'cluster'; readonly status: DriverStatus }
-  | {
-      readonly kind: 'settings'
-      readonly settings: KvSettings
-      readonly leaderLeases: LeaderLeaseSetting
-      readonly revision: Revision | undefined
-      readonly replayed: boolean
-    }
-  | { readonly kind: 'leader'; readonly leader: string }
-  | { readonly kind: 'auth'; readonly enabled: boolean; readonly revision: number }
-  | { readonly kind: 'token'; readonly token: string; readonly expiresInMs: number }
-  /** `one`: it was named. */
-  | {
-      readonly kind: 'users'
-      readonly users: readonly User[]
-      readonly revision: number
-      readonly one: boolean
-    }
-  | {
-      readonly kind: 'roles'
-      readonly roles: readonly AuthRole[]
-      readonly revision: number
-      readonly one: boolean
-    }
+  readonly backup: {
+    readonly kind: 'backup'
+    readonly file: RowStream<Uint8Array>
+    readonly head: ReadGrant
+  }
+  readonly watch: WatchAnswer
+}
 
-export type Respond = (result: ApiResult) => void
+/** The facts of a page. Its records are in the collector of the call. */
+export interface PageAnswer extends PageResult {
+  readonly kind: 'page'
+  readonly head: ReadGrant
+}
+
+/** The receiver reads the rows to their end, or closes them. */
+export interface RecordsAnswer {
+  readonly kind: 'records'
+  readonly rows: RowStream<KeyRow>
+  readonly keysOnly: boolean
+  readonly head: ReadGrant
+}
+
+export interface WatchAnswer {
+  readonly kind: 'watch'
+  readonly watch: WatchHandle
+  readonly sink: WatchSink
+  readonly head: ReadGrant
+}
+
+export type OpenAnswer<K extends keyof OpenAnswers = keyof OpenAnswers> = OpenAnswers[K]
+
+/** The answer to an operation of this kind. */
+export type AnswerOf<K extends OperationKind> =
+  | (K extends WholeKind ? AnswerTo<K> : never)
+  | (K extends keyof OpenAnswers ? OpenAnswers[K] : never)
+
+export type ApiAnswer = ApiError | AnswerOf<OperationKind>
+
+/** Receives the answer to an operation, once. */
+export type Respond<A = AnswerOf<OperationKind>> = (answer: ApiError | A) => void

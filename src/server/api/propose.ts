@@ -1,11 +1,12 @@
 // Proposes the change of a call, and decides again whether it is permitted when rights were changed meanwhile.
 
-import { type Command, commandOutcomeKind, type Outcome } from '../../kv/index.ts'
-import type { Idempotency } from '../../operations/forms/index.ts'
+import { type Command, commandOutcomeKind, type Outcome, type OutcomeOf } from '../../kv/index.ts'
+import type { AnswerHead } from '../../operations/forms/answer-head.ts'
+import type { ApiError, Idempotency } from '../../operations/forms/index.ts'
 import type { Result } from '../node/result.ts'
 import type { Api } from './api.ts'
 import { errorOfNode, errorOfOutcome } from './errors.ts'
-import type { ApiResult, Call, Respond } from './operation.ts'
+import type { Call, Respond } from './operation.ts'
 import { decide, type RightsView, unidentified } from './permit.ts'
 import { timeLeftMs } from './read-options.ts'
 
@@ -15,13 +16,21 @@ interface ProposingApi extends Pick<Api, 'errorOf'> {
 
 type Proposed = Result<{ readonly outcome: Outcome; readonly replayed: boolean }>
 
-export function propose(
+/** A command that was applied. For most kinds of commands it is the answer to the operation. */
+export type AppliedAnswer<C extends Command> = C extends Command
+  ? { readonly kind: C['kind']; readonly result: OutcomeOf<C['kind']>; readonly head: AnswerHead }
+  : never
+
+const FIRST: AnswerHead = { replayed: false }
+const REPLAYED: AnswerHead = { replayed: true }
+
+export function propose<C extends Command>(
   api: ProposingApi,
-  command: Command,
+  command: C,
   idempotency: Idempotency | undefined,
   call: Call,
-  respond: Respond,
-) {
+  respond: Respond<AppliedAnswer<C>>,
+): void {
   const { permit, operation, trace } = call
   const request =
     permit === undefined
@@ -35,7 +44,7 @@ export function propose(
         }
   const settle = (result: Proposed): void => {
     if (operation === undefined || !isUnpermitted(result)) {
-      respond(resultOf(api, command, result))
+      respond(appliedFrom(api, command, result))
       return
     }
     // Rights were changed before it was applied.
@@ -58,14 +67,21 @@ export function propose(
 const isUnpermitted = (result: Proposed): boolean =>
   result.ok && result.value.outcome.kind === 'refused' && result.value.outcome.reason === 'rights-changed'
 
-function resultOf(api: ProposingApi, command: Command, result: Proposed): ApiResult {
+function appliedFrom<C extends Command>(
+  api: ProposingApi,
+  command: C,
+  result: Proposed,
+): ApiError | AppliedAnswer<C> {
   if (!result.ok) return errorOfNode(result.problem)
   const { outcome, replayed } = result.value
   if (outcome.kind === 'refused' || outcome.kind === 'precondition-failed')
     return errorOfOutcome(outcome, { replayed })
   if (outcome.kind !== commandOutcomeKind(command))
     return api.errorOf(new Error(`the outcome of another command: ${outcome.kind}`), 'unknown')
-  return command.kind === 'txn'
-    ? { kind: 'applied', outcome, replayed, txn: command.txn }
-    : { kind: 'applied', outcome, replayed }
+  // TypeScript does not see that outcome and command are of one kind.
+  return {
+    kind: command.kind,
+    result: outcome,
+    head: replayed ? REPLAYED : FIRST,
+  } as unknown as AppliedAnswer<C>
 }

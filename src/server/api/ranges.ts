@@ -20,7 +20,7 @@ import type { Result } from '../node/result.ts'
 import type { OutboundBudget, Reservation } from './budget.ts'
 import { errorOfNode } from './errors.ts'
 import type { ApiLimits } from './limits.ts'
-import type { Call, PageCollector, Respond, RowStream } from './operation.ts'
+import type { Call, OpenAnswer, PageCollector, Respond, RowStream } from './operation.ts'
 import { refusalNow } from './permit.ts'
 import { checkRevision, readOptions, timeLeftMs } from './read-options.ts'
 
@@ -153,7 +153,12 @@ export class Ranges {
   }
 
   /** Reads a page, a stream or a count. */
-  execute(call: Call, operation: RangeRequest, respond: Respond, failed: (error: unknown) => void): void {
+  execute(
+    call: Call,
+    operation: RangeRequest,
+    respond: Respond<OpenAnswer<'range'>>,
+    failed: (error: unknown) => void,
+  ): void {
     const { range, order, revision, count, countOnly, keysOnly = false, stream } = operation
     const rest = restOf(operation)
     const read = async (instant: Instant): Promise<void> => {
@@ -169,8 +174,8 @@ export class Ranges {
       const list = keysOnly ? instant.listMetadata : instant.list
       const records = countOnly ? undefined : list(options(rest))
       if (stream && records !== undefined)
-        return this.stream(instant, records, operation.limit, false, (rows) =>
-          respond({ kind: 'stream', grant, rows, keysOnly }),
+        return this.stream(instant, records, operation.limit, (rows) =>
+          respond({ kind: 'records', rows, keysOnly, head: grant }),
         )
       const reservation = this.reserve()
       try {
@@ -180,7 +185,7 @@ export class Ranges {
             : await this.#page(instant, records, operation.limit, reservation)
         const total = counted === undefined ? undefined : await this.count(instant, counted)
         reservation.release()
-        respond({ kind: 'page', grant, more, last, count: total })
+        respond({ kind: 'page', more, last, count: total, head: grant })
       } finally {
         reservation.release()
       }
@@ -244,14 +249,14 @@ export class Ranges {
 
   /**
    * Reads the first slice, passes the stream to `begin`, and resolves when the stream has ended. A failure before that
-   * is an ordinary error. With `verifyWhole`, a stream of one slice is complete when it begins.
+   * is an ordinary error. With `whole`, rows of one slice are passed to it in place of a stream, and are complete.
    */
   async stream<T>(
     { call }: Instant,
     scan: SlicedScan<T>,
     limit: number | undefined,
-    verifyWhole: boolean,
     begin: (rows: RowStream<T>) => void,
+    whole?: (rows: readonly T[]) => void,
   ): Promise<void> {
     const slices = this.slices(call, scan, limit ?? Number.MAX_SAFE_INTEGER)
     let first = await slices.next()
@@ -259,10 +264,14 @@ export class Ranges {
       checkTime(call)
       first = await slices.next()
     }
-    const isWhole = verifyWhole && (first.done || first.value.more === false)
-    if (isWhole) await finish(scan)
+    const rows = first.done ? undefined : first.value.rows
+    if (whole !== undefined && (first.done || first.value.more === false)) {
+      await finish(scan)
+      whole(rows ?? [])
+      return
+    }
     await new Promise<void>((resolve) => {
-      begin(new SliceStream(first, isWhole, slices, scan, this.#limits.streamMsMax, resolve))
+      begin(new SliceStream(rows, slices, scan, this.#limits.streamMsMax, resolve))
     })
   }
 
@@ -311,41 +320,35 @@ interface Slice<T> {
 }
 
 class SliceStream<T> implements RowStream<T> {
-  readonly isWhole: boolean
   readonly #slices: AsyncGenerator<Slice<T>, void, undefined>
   readonly #scan: SlicedScan<T>
   readonly #until: number
   readonly #ended: () => void
-  #first: IteratorResult<Slice<T>, void> | undefined
+  /** The slice that is read already. */
+  #first: readonly T[] | undefined
 
   constructor(
-    first: IteratorResult<Slice<T>, void>,
-    isWhole: boolean,
+    first: readonly T[] | undefined,
     slices: AsyncGenerator<Slice<T>, void, undefined>,
     scan: SlicedScan<T>,
     msMax: number,
     ended: () => void,
   ) {
     this.#first = first
-    this.isWhole = isWhole
     this.#slices = slices
     this.#scan = scan
     this.#until = performance.now() + msMax
     this.#ended = ended
   }
 
-  first(): readonly T[] {
+  async next(): Promise<readonly T[] | undefined> {
     const first = this.#first
     this.#first = undefined
-    return first === undefined || first.done ? [] : first.value.rows
-  }
-
-  async next(): Promise<readonly T[] | undefined> {
-    if (this.#first?.done === false) return this.first()
+    if (first !== undefined) return first
     if (performance.now() > this.#until) throw new ApiError('overloaded', 'the stream took too long to read')
-    const slice = this.isWhole ? undefined : await this.#slices.next()
-    if (slice?.done === false) return slice.value.rows
-    if (!this.isWhole) await finish(this.#scan)
+    const slice = await this.#slices.next()
+    if (!slice.done) return slice.value.rows
+    await finish(this.#scan)
     return undefined
   }
 

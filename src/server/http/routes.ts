@@ -17,19 +17,18 @@ import { openWatch } from './watch.ts'
 
 export interface RoutesOptions {
   readonly api: Api
-  readonly version: string
   readonly metrics: Metrics
   readonly isClosing: () => boolean
 }
 
 export function createColdRoutes(options: RoutesOptions): Promise<ColdRoutes> {
-  const { api, version } = options
+  const { api } = options
   const routes: Route<Decoded>[] = [...OPERATION_ROUTES, ...listenerRoutes(options)]
   const document = { method: 'GET', path: '/openapi.json', summary: 'This document' } as const
   let text: string | undefined
   routes.push(
     route({ ...document, answers: object({}) }, () => {
-      text ??= openApiDocument(version, routes, api.limits.pageRowsMax)
+      text ??= openApiDocument(api.version, routes, api.limits.pageRowsMax)
       return jsonResponse(text)
     }),
   )
@@ -81,8 +80,7 @@ const VERBOSE = flag('Say more')
 
 /** Health and metrics belong to the HTTP listener: they answer whatever the cluster can do. */
 const listenerRoutes = ({
-  api: { node },
-  version,
+  api: { node, version },
   metrics,
   isClosing,
 }: RoutesOptions): readonly Route<HttpResponse | Promise<HttpResponse>>[] => [

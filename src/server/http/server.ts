@@ -27,12 +27,11 @@ import {
 } from '../connections/messages.ts'
 import type { Metrics } from '../node/observe/metrics.ts'
 import type { ColdRoutes } from './app.ts'
-import { decodeDelete, decodeRange, type EncodeContext, encode } from './http-codec.ts'
+import { decodeDelete, decodeRange, encode } from './http-codec.ts'
 import { endRequestSpan, startRequestSpan } from './request-span.ts'
 
 export interface HttpServerOptions {
   readonly api: Api
-  readonly version: string
   readonly metrics: Metrics
   readonly guard: Guard
   readonly identity: ClientIdentity
@@ -45,14 +44,11 @@ export class HttpServer {
   requests = 0
   readonly #options: HttpServerOptions
   readonly #api: Api
-  readonly #encoding: EncodeContext
   #coldRoutes: Promise<ColdRoutes> | undefined
 
   constructor(options: HttpServerOptions) {
-    const { api, version } = options
     this.#options = options
-    this.#api = api
-    this.#encoding = { node: api.node, version, errorOf: (error) => api.errorOf(error) }
+    this.#api = options.api
   }
 
   /** Loads the routes outside the hot path before a request needs them. */
@@ -167,7 +163,7 @@ export class HttpServer {
   }
 
   #execute(operation: Operation, request: HttpRequest): void {
-    execute(this.#api, operation, request, (result) => {
+    execute(this.#api, operation, request, (answer) => {
       try {
         const respond = (response: HttpResponse): void => {
           // Its writer counts it from here on.
@@ -175,7 +171,7 @@ export class HttpServer {
           if (request.method === 'GET') this.#checkRoom(request, response)
           this.#respond(request, response)
         }
-        const response = encode(result, request, this.#encoding)
+        const response = encode(answer, operation, request, this.#api)
         if (isEncoded(response)) respond(response)
         else encodeBody(response, this.#api.outbound, respond, (error) => this.#fail(request, error))
       } catch (error) {
@@ -251,8 +247,8 @@ export class HttpServer {
 
   async #loadColdRoutes(): Promise<ColdRoutes> {
     const { createColdRoutes } = await import('./routes.ts')
-    const { version, metrics, isClosing } = this.#options
-    return createColdRoutes({ api: this.#api, version, metrics, isClosing })
+    const { metrics, isClosing } = this.#options
+    return createColdRoutes({ api: this.#api, metrics, isClosing })
   }
 }
 

@@ -9,7 +9,7 @@ import {
   watchMessageForm,
 } from '../../operations/watch.ts'
 import { type OutboundBudget, writeChunked } from '../api/budget.ts'
-import type { ApiResult } from '../api/operation.ts'
+import type { WatchAnswer } from '../api/operation.ts'
 import { errorOfWatch, type WaitingClient, type WatchBuffers } from '../api/watch.ts'
 import type { HttpRequest, HttpResponse } from '../connections/messages.ts'
 import type { EventsMessage, WatchEnd, WatchHandle, WatchSink } from '../node/watch/index.ts'
@@ -32,11 +32,11 @@ export function openWatch(
 }
 
 export function watchResponse(
-  { grant, watch, sink }: Extract<ApiResult, { readonly kind: 'watching' }>,
+  { watch, sink, head }: WatchAnswer,
   { method, headers }: HttpRequest,
 ): HttpResponse {
-  const { revision } = grant
-  const response = encodeWatchHead(headers, grant)
+  const { revision } = head
+  const response = encodeWatchHead(headers, head)
   if (method !== 'HEAD' && sink instanceof WatchStream)
     return { ...response, body: { stream: (to) => sink.begin(to, watch, revision) } }
   watch.cancel()

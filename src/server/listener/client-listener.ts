@@ -29,7 +29,6 @@ import { MuxOpening } from './mux-opening.ts'
 
 export interface ClientListenerOptions {
   readonly api: Api
-  readonly version: string
   readonly allowedHosts: readonly string[]
   readonly corsOrigins: readonly string[]
   readonly metrics: Metrics
@@ -69,7 +68,7 @@ export class ClientListener {
   #closing = false
 
   constructor(options: ClientListenerOptions) {
-    const { api, version, metrics, limits, tls, served, allowedHosts, corsOrigins } = options
+    const { api, metrics, limits, tls, served, allowedHosts, corsOrigins } = options
     const { node, inbound, outbound, outboundOfStrangers } = api
     const isClosing = (): boolean => this.#closing
     const isSecure = tls !== undefined
@@ -82,10 +81,9 @@ export class ClientListener {
     const writer = new ResponseWriter({ node, outbound, outboundOfStrangers, keepAliveMs, isClosing })
     this.#connections = new ConnectionTable(limits, () => this.#handshakes)
     const connections = this.#connections
-    this.#http = new HttpServer({ api, version, metrics, guard, identity, connections, isClosing })
+    this.#http = new HttpServer({ api, metrics, guard, identity, connections, isClosing })
     this.#mux = new MuxOpening({
       api,
-      version,
       metrics,
       limits,
       guard,

@@ -21,7 +21,6 @@ import type { HttpLimits } from './limits.ts'
 
 export interface MuxOpeningOptions {
   readonly api: Api
-  readonly version: string
   readonly metrics: Metrics
   readonly limits: HttpLimits
   readonly guard: Guard
@@ -75,10 +74,9 @@ export class MuxOpening {
 
   async #load(): Promise<Multiplexer> {
     const { Multiplexer } = await import('../mux/multiplexer.ts')
-    const { api, version, metrics, limits, connections, isClosing } = this.#options
+    const { api, metrics, limits, connections, isClosing } = this.#options
     this.#multiplexer = new Multiplexer({
       api,
-      version,
       metrics,
       limits,
       watchConnection: (socket, owner) => connections.watch(socket, owner),

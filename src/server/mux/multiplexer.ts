@@ -26,12 +26,11 @@ import type { Metrics } from '../node/observe/metrics.ts'
 import { type ConnectionOptions, type MuxClient, MuxConnection } from './connection.ts'
 import type { MuxLimits } from './limits.ts'
 import { type MuxCall, MuxPage } from './mux-call.ts'
-import { endWithResult } from './results.ts'
+import { endWithAnswer } from './results.ts'
 
 export interface MultiplexerOptions {
   readonly api: Api
   readonly limits: MuxLimits & StallLimits
-  readonly version: string
   readonly metrics: Metrics
   /** Watches the connection of a client, which `owner` now serves. */
   readonly watchConnection: (socket: Socket, owner: MuxConnection) => void
@@ -107,11 +106,12 @@ export class Multiplexer {
   #execute(call: MuxCall, item: Item): void {
     const { api } = this.#options
     try {
-      execute(api, decodeOperation(call, item, api.limits), call, (result) => {
+      const operation = decodeOperation(call, item, api.limits)
+      execute(api, operation, call, (answer) => {
         // The client does not read a reply.
         if (call.isAbandoned()) return call.end(0, [])
         try {
-          endWithResult(call, result, api.node.revision)
+          endWithAnswer(call, operation, answer)
         } catch (error) {
           call.fail(api.errorOf(error))
         }
@@ -165,13 +165,13 @@ export class Multiplexer {
   }
 
   #opened(ws: WebSocket, socket: Socket, client: MuxClient): void {
-    const { api, version, limits, watchConnection } = this.#options
+    const { api, limits, watchConnection } = this.#options
     this.#sendLeader()
     const connection = new MuxConnection(ws, socket, client, this.#each)
     this.#connections.add(connection)
     socket.on('close', () => this.#left(connection))
     watchConnection(socket, connection)
-    connection.notice(encodeWelcome(welcomeOf(api.node, version, limits)))
+    connection.notice(encodeWelcome(welcomeOf(api, limits)))
     const everyMs = Math.min(CHECK_MS_MAX, limits.muxPingMs / 4, limits.writeStallMsMax / 4)
     this.#timer ??= setInterval(() => {
       for (const connection of this.#connections) connection.check(everyMs)
@@ -228,10 +228,10 @@ const leaderOf = ({ term, leaderName }: KvNode): KnownLeader => ({ term, name: l
 /** Time for a client to answer the close frame. The types of `ws` lack this option. */
 const closingWithin = (closeTimeout: number): object => ({ closeTimeout })
 
-const welcomeOf = (node: KvNode, server: string, limits: MuxLimits): ConnectionWelcome => ({
+const welcomeOf = ({ node, version }: Api, limits: MuxLimits): ConnectionWelcome => ({
   cluster: node.clusterId,
   node: node.name,
-  server,
+  server: version,
   leader: leaderOf(node),
   revision: node.revision,
   operationsMax: limits.muxOperationsMax,

@@ -5,7 +5,7 @@ import type { Revision } from '../../../src/operations/forms/index.ts'
 import { ApiError } from '../../../src/operations/forms/index.ts'
 import type { Operation, RequestedAuthChange } from '../../../src/operations/index.ts'
 import { Audit, type AuditedOperations } from '../../../src/server/api/audit.ts'
-import type { ApiResult, Call } from '../../../src/server/api/operation.ts'
+import type { ApiAnswer, Call } from '../../../src/server/api/operation.ts'
 import { EVERY_OPERATION } from './every-operation.ts'
 
 beforeEach(() => {
@@ -63,9 +63,9 @@ const CASES = Object.values(EVERY_OPERATION).map(
 )
 
 /** The only line of an operation of bob that ends so; undefined: it has none. */
-function lineOf(operation: Operation, result: ApiResult, audited: AuditedOperations = 'changes'): unknown {
+function lineOf(operation: Operation, result: ApiAnswer, audited: AuditedOperations = 'changes'): unknown {
   const lines: string[] = []
-  const answers: ApiResult[] = []
+  const answers: ApiAnswer[] = []
   const call: Call = {
     ...{ deadline: 0, expansion: 1, isAbandoned: () => false },
     principal: { user: 'bob', epoch: undefined },
@@ -82,7 +82,7 @@ function lineOf(operation: Operation, result: ApiResult, audited: AuditedOperati
 }
 
 const HEAD = { time: '1970-01-01T00:00:00.000Z', user: 'bob', method: 'PUT', address: '10.0.0.1:2' }
-const DONE: ApiResult = { kind: 'auth', enabled: true, revision: 5 }
+const DONE: ApiAnswer = { kind: 'show-auth', result: { enabled: true, revision: 5 }, head: {} }
 
 test.each(CASES)('$kind', (operation, target, is) => {
   const done = { ...HEAD, operation: operation.kind, ...target, revision: 5, code: 'ok' }

@@ -43,7 +43,7 @@ test('a node adds itself and replaces the member that it is, and no other', asyn
   const [n1, n2] = node.configuration.members
   if (n1 === undefined || n2 === undefined) throw new Error('a cluster of several is needed')
   const added = { id: asReplicaId('99'), name: 'web1', peer: 'web1:1', url: 'http://web1:2' }
-  const api = new Api({ node, limits: apiLimits, failed: () => {} })
+  const api = new Api({ node, limits: apiLimits, version: '', failed: () => {} })
   const refusal = (named: string, operation: Operation) =>
     new Promise((resolve) => {
       const principal = new JoiningNode(({ name }) => name === named)
@@ -72,8 +72,8 @@ test('a node adds itself and replaces the member that it is, and no other', asyn
     [n1.name, replace(n2.name, { ...added, name: n2.name })],
   ] as const)
     expect(await refusal(named, operation)).toBe('permission_denied')
-  expect(await refusal(n2.name, replace(n2.name, { ...added, name: n2.name }))).toBe('cluster')
-  expect(await refusal('web1', add({ ...added, id: asReplicaId('98') }))).toBe('cluster')
+  expect(await refusal(n2.name, replace(n2.name, { ...added, name: n2.name }))).toBe('replace-member')
+  expect(await refusal('web1', add({ ...added, id: asReplicaId('98') }))).toBe('add-member')
 })
 
 test('a node joins though the CA of the nodes signs users too, and its name is no user', async () => {

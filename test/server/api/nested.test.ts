@@ -7,7 +7,7 @@ import type { KvTxn, KvTxnOperation, Operation } from '../../../src/operations/i
 import { Api } from '../../../src/server/api/api.ts'
 import { execute } from '../../../src/server/api/execute.ts'
 import { apiLimits } from '../../../src/server/api/limits.ts'
-import type { ApiResult } from '../../../src/server/api/operation.ts'
+import type { ApiAnswer } from '../../../src/server/api/operation.ts'
 import { FakeNode } from '../http/fake-node.ts'
 
 const bytes = (text: string): Uint8Array => Buffer.from(text)
@@ -41,14 +41,14 @@ const txnOf = (txn: KvTxn, idempotency?: Idempotency): Operation => ({
   freshness: {},
 })
 
-async function executed(node: FakeNode, operation: Operation): Promise<ApiResult> {
-  const api = new Api({ node, limits: apiLimits, failed: (error) => expect.fail(error.message) })
+async function executed(node: FakeNode, operation: Operation): Promise<ApiAnswer> {
+  const api = new Api({ node, limits: apiLimits, version: '', failed: (error) => expect.fail(error.message) })
   const deadline = performance.now() + 60_000
   const call = { deadline, expansion: 1, isAbandoned: () => false }
   return new Promise((resolve) => execute(api, operation, call, resolve))
 }
 
-const codeOf = (result: ApiResult): string => (result instanceof ApiError ? result.code : result.kind)
+const codeOf = (result: ApiAnswer): string => (result instanceof ApiError ? result.code : result.kind)
 
 /** All times to live anywhere in it. */
 function ttlsIn(value: unknown): number[] {
@@ -76,7 +76,7 @@ test.each<[string, (ttlMs: number) => Operation]>([
     [1_999, 2_000],
     [2_001, 2_001],
   ] as const) {
-    expect(codeOf(await executed(new FakeNode(), operation(requested)))).toBe('applied')
+    expect(codeOf(await executed(new FakeNode(), operation(requested)))).toBe(operation(requested).kind)
     await executed(node, operation(requested))
     expect(ttlsIn(node.asked.at(-1)?.request?.command)).toEqual([made])
   }
@@ -93,13 +93,13 @@ test.each(Object.entries(PLACES))('values are not remembered for a repeat: %s', 
     const node = new FakeNode()
     expect(codeOf(await executed(node, txnOf(within(operation), token)))).toBe('bad_request')
     expect(node.asked).toEqual([])
-    expect(codeOf(await executed(node, txnOf(within(operation))))).toBe('applied')
+    expect(codeOf(await executed(node, txnOf(within(operation))))).toBe('txn')
   }
 })
 
 test.each(Object.entries(PLACES))('a read keeps its bytes counted while it waits: %s', async (_, within) => {
   const node = new FakeNode()
-  const api = new Api({ node, limits: apiLimits, failed: (error) => expect.fail(error.message) })
+  const api = new Api({ node, limits: apiLimits, version: '', failed: (error) => expect.fail(error.message) })
   const where = { start: bytes('s'.repeat(1_000)), end: bytes('t'.repeat(1_000)) }
   const get: KvTxnOperation = {
     kind: 'get',
@@ -116,9 +116,9 @@ test.each(Object.entries(PLACES))('a read keeps its bytes counted while it waits
   const call = () => ({ deadline: performance.now() + 60_000, expansion: 1, isAbandoned: () => false })
   for (const ends of ['answered', 'refused', 'answered'] as const) {
     node.problem = ends === 'refused' ? { code: 'no_leader', detail: 'none', written: 'no' } : undefined
-    const answer = new Promise<ApiResult>((resolve) => execute(api, read, call(), resolve))
+    const answer = new Promise<ApiAnswer>((resolve) => execute(api, read, call(), resolve))
     expect(api.inbound.bytes).toBe(4_500)
-    expect(codeOf(await answer)).toBe(ends === 'refused' ? 'no_leader' : 'txn-read')
+    expect(codeOf(await answer)).toBe(ends === 'refused' ? 'no_leader' : 'txn')
     expect(api.inbound.bytes).toBe(0)
   }
 })

@@ -18,7 +18,7 @@ import type { KvTxn, Operation } from '../../../src/operations/index.ts'
 import { Api } from '../../../src/server/api/api.ts'
 import { execute } from '../../../src/server/api/execute.ts'
 import { apiLimits } from '../../../src/server/api/limits.ts'
-import type { ApiResult } from '../../../src/server/api/operation.ts'
+import type { ApiAnswer } from '../../../src/server/api/operation.ts'
 import { demandsOf } from '../../../src/server/api/permit.ts'
 import { nodeWithUsers } from '../auth/users.ts'
 import type { FakeNode } from '../http/fake-node.ts'
@@ -177,11 +177,11 @@ const whileHeld = (node: FakeNode, between: () => void): void => {
 }
 
 /** `between`: called when the change is permitted, and not yet applied. */
-const run = (node: FakeNode, operation: Operation, between: () => void): Promise<ApiResult> => {
+const run = (node: FakeNode, operation: Operation, between: () => void): Promise<ApiAnswer> => {
   const failed = (error: Error): never => {
     throw error
   }
-  const api = new Api({ node, limits: apiLimits, failed })
+  const api = new Api({ node, limits: apiLimits, version: '', failed })
   whileHeld(node, between)
   const call = {
     deadline: performance.now() + 10_000,
@@ -234,7 +234,7 @@ test('a write is proposed once, however often passwords of others change before 
     node.apply({ kind: 'auth', ifRevision: undefined, change: { ...userOf('carl'), roles: undefined } })
     if (proposals < 5) whileHeld(node, between)
   }
-  expect(await run(node, operation, between)).toMatchObject({ outcome: { kind: 'put' } })
+  expect(await run(node, operation, between)).toMatchObject({ kind: 'put' })
   expect(proposals).toBe(1)
 })
 
@@ -272,7 +272,7 @@ test('a change of the own password is not made for a user who was removed', asyn
 
 test('an error states nothing of keys that may not be read', async () => {
   const operation = { kind: 'delete-range', range: rangeOf('app/'), ...once } as const
-  const refused = async (...accesses: readonly ('read' | 'write')[]): Promise<ApiResult> => {
+  const refused = async (...accesses: readonly ('read' | 'write')[]): Promise<ApiAnswer> => {
     const node = nodeFor(accesses.map((to) => ({ to, range: operation.range })))
     for (const key of ['app/1', 'app/2']) node.put(key, '')
     node.apply({ kind: 'settings', settings: { rangeKeysMax: 2 } })

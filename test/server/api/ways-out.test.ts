@@ -9,7 +9,7 @@ import { Api } from '../../../src/server/api/api.ts'
 import type { Reservation } from '../../../src/server/api/budget.ts'
 import { execute } from '../../../src/server/api/execute.ts'
 import { apiLimits } from '../../../src/server/api/limits.ts'
-import type { ApiResult, Call, RowStream } from '../../../src/server/api/operation.ts'
+import type { ApiAnswer, Call, RowStream } from '../../../src/server/api/operation.ts'
 import type { WatchSink } from '../../../src/server/node/watch/index.ts'
 import { FakeNode } from '../http/fake-node.ts'
 import { EVERY_OPERATION } from './every-operation.ts'
@@ -158,16 +158,16 @@ function scanOf(node: FakeNode) {
   }
 }
 
-const streamsIn = (result: ApiResult): readonly RowStream<unknown>[] => {
-  if (result instanceof ApiError) return []
-  if (result.kind === 'stream') return [result.rows]
-  if (result.kind === 'backup') return [result.file]
-  return result.kind === 'lease' && result.keys !== undefined ? [result.keys] : []
+const streamsIn = (answer: ApiAnswer): readonly RowStream<unknown>[] => {
+  if (answer instanceof ApiError) return []
+  if (answer.kind === 'records') return [answer.rows]
+  if (answer.kind === 'backup') return [answer.file]
+  return answer.kind === 'lease-keys' ? [answer.keys] : []
 }
 
 /** Reads a part, or everything. Its error is that of the answer. */
 async function read(stream: RowStream<unknown>, isWhole: boolean): Promise<void> {
-  stream.first()
+  await stream.next()
   for (let rows = isWhole ? await stream.next() : undefined; rows !== undefined; ) rows = await stream.next()
 }
 
@@ -178,7 +178,7 @@ const CASES = [...Object.values(EVERY_OPERATION), ...MORE].flatMap((operation) =
 test.each(CASES)('$0', async (kind, operation, holdsRoom) => {
   const node = new FakeNode()
   const failures: Error[] = []
-  const api = new Api({ node, limits: apiLimits, failed: (error) => failures.push(error) })
+  const api = new Api({ node, limits: apiLimits, version: '', failed: (error) => failures.push(error) })
   for (const name of ['a', 'a/1', 'a/2', 'b', 'c']) node.put(name, 'value')
   for (const [way, prepare] of Object.entries(WAYS))
     for (let at = 0; at < TIMES; at++) {
@@ -191,7 +191,7 @@ test.each(CASES)('$0', async (kind, operation, holdsRoom) => {
       }
       const end = prepare({ node, api, call })
       let answers = 0
-      const result = await new Promise<ApiResult>((resolve, reject) => {
+      const result = await new Promise<ApiAnswer>((resolve, reject) => {
         const limit = setTimeout(() => reject(new Error(`no answer to ${kind}: ${way}`)), 10_000)
         execute(api, operation, call, (answer) => {
           answers++
@@ -204,7 +204,7 @@ test.each(CASES)('$0', async (kind, operation, holdsRoom) => {
         await read(stream, at % 2 === 0).catch(() => {})
         stream.close()
       }
-      if (!(result instanceof ApiError) && result.kind === 'watching') result.watch.cancel()
+      if (!(result instanceof ApiError) && result.kind === 'watch') result.watch.cancel()
       for (let turn = 0; turn < 100 && (turn < 2 || node.openScans > 0); turn++) await nextTurn()
       end?.()
       const left = {

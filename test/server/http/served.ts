@@ -74,10 +74,10 @@ export async function start({
     api: new Api({
       node,
       limits: allLimits,
+      version: '1.2.3',
       audit,
       failed: ({ message }) => void logged.push(`a request failed: ${message}`),
     }),
-    version: '1.2.3',
     allowedHosts,
     corsOrigins,
     metrics,
