@@ -16,7 +16,7 @@ import type { EntryTraces } from '../observe/entry-traces.ts'
 import type { CommandResult, Problem } from '../result.ts'
 import { commandDigest } from './command-digest.ts'
 import { type ProposalEnd, ProposalTracker, type ProposalTrackerEvents } from './proposal-tracker.ts'
-import { WriteCoalescer } from './write-coalescer.ts'
+import { isPlain, WriteCoalescer } from './write-coalescer.ts'
 
 export interface ProposerOptions {
   readonly clock: Clock
@@ -74,7 +74,12 @@ export class Proposer implements ProposalTrackerEvents {
       this.#options.clock.soon(() => done({ ok: false, problem }))
       return
     }
-    this.#coalescer.add(request, timeoutMs, done, span)
+    if (isPlain(request)) this.#coalescer.add(request, timeoutMs, done, span)
+    else {
+      // Proposals keep the order of their arrival.
+      if (this.#coalescer.size > 0) this.#coalescer.flush()
+      this.#proposeRequest(request, timeoutMs, 1, done, span)
+    }
     this.#options.events.wake()
   }
 
@@ -107,7 +112,7 @@ export class Proposer implements ProposalTrackerEvents {
     }
     this.#delayTimer?.cancel()
     this.#delayTimer = undefined
-    this.#coalescer.flush()
+    if (coalesced > 0) this.#coalescer.flush()
     const proposals = this.tracker.nextBatch(this.#proposableBytes)
     const first = proposals[0]
     if (first === undefined) return

@@ -1,10 +1,12 @@
-// Coalesces the changes of this node, from all transports. It is the first of the two stages of a node that batch; the
-// other one is group commit. A batch of the client library arrives here as one change already.
+// Coalesces the plain changes of this node, from all transports. It is the first of the two stages of a node that
+// batch; the other one is group commit.
 //
 // Plain changes of single keys that arrive together become one entry, a batch. An entry costs each node many times as
-// much as a change in it. A change is plain if it cannot be repeated: it has no token and no session. A batch applies
-// each of its changes with its own condition, revision and outcome, as if it were alone. Puts and deletes are not
-// mixed, since a node whose disk is nearly full still accepts deletes.
+// much as a change in it. A change is plain if it cannot be repeated: it has no token and no session. The proposer
+// asks that once (`isPlain`), and no other request comes here. The client library gives each change an id, and so
+// coalesces its changes itself: they arrive as one batch. A batch applies each of its changes with its own condition,
+// revision and outcome, as if it were alone. Puts and deletes are not mixed, since a node whose disk is nearly full
+// still accepts deletes.
 //
 // Changes wait for others that will share their entry and its fsync. Clients whose writes were committed together
 // receive their outcomes together, and write again together. If their first few writes were proposed at once, the
@@ -51,6 +53,9 @@ const WRITES_MAX = 2
 const CROWD_DECAY = 0.95
 /** A proposal without a result after this long is not used to measure the duration of a write. */
 const MEASURE_MS_MAX = 1_000
+
+/** A change that may share an entry with others. */
+export type PlainChange = Request & { readonly command: BatchedCommand }
 
 interface Group {
   readonly principal: string
@@ -133,19 +138,13 @@ export class WriteCoalescer {
     this.#measured = undefined
   }
 
-  /** Keeps the change until `flush`, or proposes it with all before it, in their order. */
-  add(request: Request, timeoutMs: number, done: ProposeCallback, span?: Span): void {
-    const command = plainOf(request)
-    if (command === undefined) {
-      this.flush()
-      this.#propose(request, timeoutMs, 1, done, span)
-      return
-    }
-    const { principal, authRevision, madeAt } = request
+  /** Keeps the change until `flush`. Proposes those before it that it cannot share an entry with. */
+  add(change: PlainChange, timeoutMs: number, done: ProposeCallback, span?: Span): void {
+    const { command, principal, authRevision, madeAt } = change
     const bytes = bytesOf(command)
     const deadline = this.#clock.now() + timeoutMs
     const apartMs = Math.min(TIMEOUTS_APART_MS, TIMEOUTS_APART_SHARE * timeoutMs)
-    const full = this.#hasRoom(request, command, bytes, deadline, apartMs) ? undefined : this.#take()
+    const full = this.#hasRoom(change, bytes, deadline, apartMs) ? undefined : this.#take()
     this.#group ??= {
       principal,
       authRevision,
@@ -209,8 +208,7 @@ export class WriteCoalescer {
   }
 
   #hasRoom(
-    { principal, authRevision }: Request,
-    { kind }: BatchedCommand,
+    { command, principal, authRevision }: PlainChange,
     bytes: number,
     deadline: MonotonicMs,
     apartMs: number,
@@ -220,7 +218,7 @@ export class WriteCoalescer {
     return (
       group.principal === principal &&
       group.authRevision === authRevision &&
-      group.commands[0]?.kind === kind &&
+      group.commands[0]?.kind === command.kind &&
       group.commands.length < BATCH_COMMANDS_MAX &&
       group.bytes + bytes <= BYTES_MAX &&
       deadline - group.deadline <= apartMs &&
@@ -239,17 +237,17 @@ const TOO_LATE: Problem = {
   written: 'no',
 }
 
-/** Returns the command if it may be in a batch. */
-function plainOf({ command, idempotency }: Request): BatchedCommand | undefined {
-  if (idempotency !== undefined) return undefined
-  if (!isBatched(command) || bytesOf(command) > BYTES_MAX) return undefined
-  return command.kind === 'put' && command.lease !== undefined ? undefined : command
-}
+/** Whether the request is a change that may share an entry with others. */
+export const isPlain = (request: Request): request is PlainChange =>
+  request.idempotency === undefined && isBatched(request.command)
 
 const isBatched = (command: Command): command is BatchedCommand =>
-  (command.kind === 'put' || command.kind === 'delete') && !command.prev
+  (command.kind === 'put' || command.kind === 'delete') &&
+  !command.prev &&
+  (command.kind === 'delete' || command.lease === undefined) &&
+  bytesOf(command) <= BYTES_MAX
 
-const bytesOf = (command: BatchedCommand): number =>
+const bytesOf = (command: Extract<Command, { kind: 'put' | 'delete' }>): number =>
   command.key.length + (command.kind === 'put' ? command.value.length : 0)
 
 /** Returns the result of one change in the batch. */
