@@ -75,16 +75,9 @@ export class InMemoryApi {
 
   #requestOf({ method, target: url, headers }: SimulatedRequest, isAbandoned: () => boolean): HttpRequest {
     const named = Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value])
-    const parts = {
-      method,
-      url,
-      httpVersion: '1.1',
-      headers: Object.fromEntries(named),
-      hosts: 1,
-      body: NO_BODY,
-      socket: NO_SOCKET,
-    }
-    const request = new HttpRequest(parts, performance.now(), { isAbandoned, identified() {}, send() {} })
+    const start = { method, url, httpVersion: '1.1', headers: Object.fromEntries(named), hosts: 1 }
+    const sink = { isAbandoned, identified() {}, send() {} }
+    const request = new HttpRequest(start, NO_BODY, NO_SOCKET, performance.now(), sink)
     request.readTimeout()
     return request
   }

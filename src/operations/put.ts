@@ -147,7 +147,7 @@ export const put = {
 }
 
 /** The value of a put whose body has not arrived. */
-const NO_VALUE = new Uint8Array()
+const NO_VALUE: Uint8Array = new Uint8Array()
 
 /** Throws `ApiError` for a body that is no whole value, or whose end is unknown. */
 function checkBodyHeaders(headers: HttpRequestHead['headers']): void {

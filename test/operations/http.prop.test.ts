@@ -32,7 +32,7 @@ import {
   type OperationOf,
 } from '../../src/operations/index.ts'
 import { PROGRESS_MS_MAX, PROGRESS_MS_MIN } from '../../src/operations/watch.ts'
-import { classify, splitTarget } from '../../src/server/connections/target.ts'
+import { parseTarget } from '../../src/server/connections/target.ts'
 import '../runs.ts'
 
 const some = <T>(each: fc.Arbitrary<T>) => fc.option(each, { nil: undefined })
@@ -237,7 +237,7 @@ const REQUESTS: { readonly [K in OperationKind]: fc.Arbitrary<Omit<OperationOf<K
 
 /** As a node decodes what a client has sent. */
 function decode(kind: OperationKind, { method, path, headers, body }: OutgoingRequest): Operation {
-  const target = classify(method, splitTarget(path))
+  const target = parseTarget(method, path)
   const named = Object.entries(headers).map(([field, value]) => [field.toLowerCase(), value])
   const head = { target, pairs: target.pairs, headers: Object.fromEntries(named) }
   const { http } = OPERATIONS[kind]

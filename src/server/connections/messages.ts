@@ -13,7 +13,7 @@ import type { Call, PageCollector, Permit, Principal } from '../api/operation.ts
 import type { WatchSink } from '../node/watch/index.ts'
 import { addressOf } from './connection-table.ts'
 import { checkLoopbackOnly, isServed, type RequestHead, type ServedClients } from './guard.ts'
-import { type ClassifiedTarget, classify, splitTarget } from './target.ts'
+import { parseTarget, type Target } from './target.ts'
 
 export interface BodyLimits {
   readonly bytesMax: number
@@ -33,13 +33,9 @@ export interface RequestBody {
   drop(): void
 }
 
-/** The head and the body of a request. */
-export interface RequestParts extends RequestHead {
-  /** The raw target. */
+/** The head of a request with its raw target. */
+export interface RequestStart extends RequestHead {
   readonly url: string
-  readonly body: RequestBody
-  /** The connection, whose addresses and certificate tell who the client is. */
-  readonly socket: Socket
 }
 
 /** The records of a page in JSON. */
@@ -62,11 +58,12 @@ export class HttpRequest implements Call {
   /** Largest number of bytes of JSON for one byte of a key or a value. */
   readonly expansion = 6
   readonly method: string
-  readonly target: ClassifiedTarget
+  readonly target: Target
   readonly httpVersion: string
   readonly headers: IncomingHttpHeaders
   readonly hosts: number
   readonly body: RequestBody
+  /** The connection, whose addresses and certificate tell who the client is. */
   readonly socket: Socket
   /** Arrival of the first byte, on the clock of `performance.now()`. */
   readonly startedAt: number
@@ -94,14 +91,20 @@ export class HttpRequest implements Call {
   served: ServedClients = 'all'
   #isServed: boolean | undefined
 
-  constructor(parts: RequestParts, startedAt: number, sink: ResponseSink) {
-    this.method = parts.method
-    this.target = classify(parts.method, splitTarget(parts.url))
-    this.httpVersion = parts.httpVersion
-    this.headers = parts.headers
-    this.hosts = parts.hosts
-    this.body = parts.body
-    this.socket = parts.socket
+  constructor(
+    { method, url, httpVersion, headers, hosts }: RequestStart,
+    body: RequestBody,
+    socket: Socket,
+    startedAt: number,
+    sink: ResponseSink,
+  ) {
+    this.method = method
+    this.target = parseTarget(method, url)
+    this.httpVersion = httpVersion
+    this.headers = headers
+    this.hosts = hosts
+    this.body = body
+    this.socket = socket
     this.startedAt = startedAt
     this.sink = sink
     this.deadline = startedAt

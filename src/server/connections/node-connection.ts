@@ -334,7 +334,9 @@ class NodeConnection implements ConnectionOwner {
       drainMsMax: limits.strangerBodyMs,
     }
     const served = new HttpRequest(
-      { method, url, httpVersion, headers, hosts, body, socket: this.#socket },
+      { method, url, httpVersion, headers, hosts },
+      body,
+      this.#socket,
       performance.now(),
       {
         isAbandoned: () => response.destroyed,

@@ -286,14 +286,9 @@ class RawConnection implements ConnectionOwner {
     this.#arrivedAt = undefined
     this.restAwaitedSince = undefined
     const { inbound, serve } = this.#options
-    const { method, url, httpVersion, headers } = request
     this.#currentBytes = request.bytes
     const body = new WholeBody(request.body, inbound)
-    this.#current = new HttpRequest(
-      { method, url, httpVersion, headers, hosts: 1, body, socket: this.#socket },
-      startedAt,
-      this.#sink,
-    )
+    this.#current = new HttpRequest(request, body, this.#socket, startedAt, this.#sink)
     if (this.#count()) serve(this.#current)
     else this.#send(this.#current, errorResponse(tooManyBodies()))
   }

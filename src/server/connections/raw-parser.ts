@@ -4,12 +4,9 @@
 // of a request.
 
 import type { IncomingHttpHeaders } from 'node:http'
+import type { RequestStart } from './messages.ts'
 
-export interface RawRequest {
-  readonly method: string
-  readonly url: string
-  readonly httpVersion: string
-  readonly headers: IncomingHttpHeaders
+export interface RawRequest extends RequestStart {
   readonly body: Uint8Array
   /** Length of head and body together. */
   readonly bytes: number
@@ -55,7 +52,7 @@ export class RawParser {
     const end = bodyAt + fields.length
     if (bytes.length < end) return 'incomplete'
     const body = bytes.subarray(bodyAt, end)
-    return { method, url, httpVersion: '1.1', headers: fields.headers, body, bytes: end }
+    return { method, url, httpVersion: '1.1', headers: fields.headers, hosts: 1, body, bytes: end }
   }
 
   #fields(text: string): Fields | undefined {
@@ -84,7 +81,8 @@ export function readUpgrade(bytes: Buffer, targets: RegExp): RawRequest | undefi
   const headers = readFields(head.slice(lineEnd + LINE_END.length), UPGRADE)
   if (headers?.upgrade === undefined || bodyLength(headers) !== 0) return undefined
   const end = headEnd + EMPTY_LINE.length
-  return { method: 'GET', url, httpVersion: '1.1', headers, body: bytes.subarray(end, end), bytes: end }
+  const body = bytes.subarray(end, end)
+  return { method: 'GET', url, httpVersion: '1.1', headers, hosts: 1, body, bytes: end }
 }
 
 export const EMPTY_LINE = Buffer.from('\r\n\r\n')

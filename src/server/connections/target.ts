@@ -12,23 +12,6 @@ export interface Target {
   readonly path: string
   /** Still encoded, without the question mark. */
   readonly query: string
-}
-
-export function splitTarget(target: string): Target {
-  const absolute = target.startsWith('/') ? null : /^https?:\/\/([^/?]*)(.*)/is.exec(target)
-  const rest = absolute?.[2] ?? target
-  const mark = rest.indexOf('?')
-  return {
-    authority: absolute?.[1],
-    path: mark < 0 ? rest : rest.slice(0, mark),
-    query: mark < 0 ? '' : rest.slice(mark + 1),
-  }
-}
-
-// ---------------------------------------------------------------------------------------------------------------------
-// The resource of a target
-
-export interface ClassifiedTarget extends Target {
   /** Name of the operation in metrics. */
   readonly operation: OperationLabel
   /**
@@ -42,8 +25,13 @@ export interface ClassifiedTarget extends Target {
 const KEYS_PATH = '/v1/kv'
 const KEY_PATH = '/v1/kv/'
 
-export function classify(method: string, target: Target): ClassifiedTarget {
-  const { authority, path, query } = target
+export function parseTarget(method: string, url: string): Target {
+  const absolute = url.startsWith('/') ? null : /^https?:\/\/([^/?]*)(.*)/is.exec(url)
+  const authority = absolute?.[1]
+  const rest = absolute?.[2] ?? url
+  const mark = rest.indexOf('?')
+  const path = mark < 0 ? rest : rest.slice(0, mark)
+  const query = mark < 0 ? '' : rest.slice(mark + 1)
   const pairs = query === '' ? NO_PAIRS : query.split('&')
   if (path.startsWith(KEY_PATH)) {
     const keys = [path.slice(KEY_PATH.length)]

@@ -4,7 +4,7 @@ import type { Span } from '@opentelemetry/api'
 import { traceContextFrom } from '../../tracing/trace-context.ts'
 import { endFailed, tracer } from '../../tracing/tracer.ts'
 import type { HttpRequest } from '../connections/messages.ts'
-import type { ClassifiedTarget } from '../connections/target.ts'
+import type { Target } from '../connections/target.ts'
 
 /** Probes and scrapes are not traced. */
 const TRACED = '/v1/'
@@ -32,7 +32,7 @@ const nameOf = (method: string, route: string | undefined): string =>
   route === undefined ? method : `${method} ${route}`
 
 /** The route of a request for keys. */
-function routeOf({ keys, path, operation }: ClassifiedTarget): string | undefined {
+function routeOf({ keys, path, operation }: Target): string | undefined {
   if (keys === undefined) return operation === 'batch' ? path : undefined
   return keys.length === 0 ? '/v1/kv' : '/v1/kv/:key'
 }

@@ -148,11 +148,14 @@ export class HttpServer {
       return
     }
     if (target.operation === 'put') {
-      // Faults of the request are reported before faults of its body.
-      const withoutValue = put.http.decode(request)
+      // Faults of the request are reported before faults of its body, which is the value.
+      const operation = put.http.decode(request)
       body.read({ ...VALUE_LIMITS, timeoutMs: timeLeftMs(request) }, (value) => {
         if (value instanceof ApiError) this.#fail(request, value)
-        else this.#execute({ ...withoutValue, value }, request)
+        else {
+          operation.value = value
+          this.#execute(operation, request)
+        }
       })
       return
     }

@@ -10,7 +10,7 @@ import { asError } from '../../system/errors.ts'
 import { http } from '../../system/node-http.ts'
 import { ByNetwork } from '../by-network.ts'
 import type { HttpResponse } from '../connections/messages.ts'
-import { splitTarget } from '../connections/target.ts'
+import { parseTarget } from '../connections/target.ts'
 import { health, readiness } from '../http/health.ts'
 import { METRICS_CONTENT_TYPE } from '../node/observe/metric-list.ts'
 import type { Metrics } from '../node/observe/metrics.ts'
@@ -108,9 +108,9 @@ export class MetricsListener {
     response.end(request.method === 'HEAD' ? undefined : text)
   }
 
-  async #answer({ method, url = '' }: IncomingMessage): Promise<HttpResponse> {
+  async #answer({ method = '', url = '' }: IncomingMessage): Promise<HttpResponse> {
     const { status, isClosing } = this.#options
-    const { path, query } = splitTarget(url)
+    const { path, query } = parseTarget(method, url)
     const isVerbose = /^verbose(?:=(?:true|1)?)?$/.test(query)
     if (!PATHS.has(path))
       throw new ApiError(

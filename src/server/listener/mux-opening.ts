@@ -14,7 +14,7 @@ import { addressOf, type ConnectionTable, endGently } from '../connections/conne
 import { checkLoopbackOnly, type Guard, isServed } from '../connections/guard.ts'
 import { type RawRequest, readUpgrade } from '../connections/raw-parser.ts'
 import type { ResponseWriter } from '../connections/response-writer.ts'
-import { splitTarget } from '../connections/target.ts'
+import { parseTarget } from '../connections/target.ts'
 import type { Multiplexer } from '../mux/multiplexer.ts'
 import type { Metrics } from '../node/observe/metrics.ts'
 import type { HttpLimits } from './limits.ts'
@@ -161,13 +161,12 @@ const names = (list: string, token: string): boolean =>
 
 /** Throws `ApiError` if the request opens no connection here. */
 function checkOpening(request: RawRequest, guard: Guard): void {
-  const { headers } = request
-  const target = splitTarget(request.url)
-  const head = { ...request, hosts: 1 }
-  guard.checkHost(head, target)
+  const { method, url, headers } = request
+  const target = parseTarget(method, url)
+  guard.checkHost(request, target)
   // A connection can make changes.
-  guard.checkOrigin({ ...head, method: 'PUT' })
-  const { others } = takeTimeout(target.query === '' ? [] : target.query.split('&'))
+  guard.checkOrigin({ ...request, method: 'PUT' })
+  const { others } = takeTimeout(target.pairs)
   const { cluster } = readQuery(others, PARAMETERS)
   guard.checkCluster(cluster ?? headers['kv-cluster'])
   if (headers['sec-websocket-version'] !== '13')

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest'
 import { readConditions, readIdempotencyKey, TAGS_MAX } from '../../../src/operations/forms/index.ts'
 import { bytesJson } from '../../../src/operations/forms/json.ts'
 import { percentDecode, queryDecode } from '../../../src/operations/forms/percent.ts'
-import { splitTarget } from '../../../src/server/connections/target.ts'
+import { parseTarget } from '../../../src/server/connections/target.ts'
 import { character } from '../../characters.ts'
 import { runs } from '../../runs.ts'
 
@@ -27,7 +27,7 @@ const choices = fc.array(fc.integer({ min: 0, max: 2 }), { minLength: 1, maxLeng
 test('a key survives the path of a target', () => {
   fc.assert(
     fc.property(bytes, choices, (key, choices) => {
-      const { path, query } = splitTarget(`/v1/kv/${escapedWith(choices, /[!-$&->@-~]/)(key)}?a=b`)
+      const { path, query } = parseTarget('GET', `/v1/kv/${escapedWith(choices, /[!-$&->@-~]/)(key)}?a=b`)
       expect([...percentDecode(path.slice('/v1/kv/'.length))]).toEqual([...key])
       expect(query).toBe('a=b')
     }),

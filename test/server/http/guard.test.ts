@@ -7,7 +7,7 @@ import {
   PREFLIGHT_HEADERS,
   type RequestHead,
 } from '../../../src/server/connections/guard.ts'
-import { splitTarget } from '../../../src/server/connections/target.ts'
+import { parseTarget } from '../../../src/server/connections/target.ts'
 
 const OPEN = { clusterId: '42', allowedHosts: [], corsOrigins: [] }
 
@@ -58,7 +58,7 @@ test.each([
   const guard = new Guard({ ...OPEN, allowedHosts: ['NAMED.example', 'port.example:8080'] })
   // Remembered or not, the answer is the same.
   for (let time = 0; time < 2; time++)
-    expect(codeOf(() => guard.checkHost(head({ host }), splitTarget('/')))).toBe(expected)
+    expect(codeOf(() => guard.checkHost(head({ host }), parseTarget('GET', '/')))).toBe(expected)
 })
 
 test.each([
@@ -71,7 +71,7 @@ test.each([
 ])('%s of another host: %s', (target, expected) => {
   const guard = new Guard(OPEN)
   for (const headers of [{ host: 'balancer.example' }, {}])
-    expect(codeOf(() => guard.checkHost(head(headers), splitTarget(target)))).toBe(
+    expect(codeOf(() => guard.checkHost(head(headers), parseTarget('GET', target)))).toBe(
       expected === 'ok' || headers.host !== undefined ? expected : 'bad_request',
     )
 })
@@ -80,8 +80,10 @@ test('many hosts in turn are judged all the same', () => {
   const guard = new Guard(OPEN)
   for (let time = 0; time < 2; time++)
     for (let i = 0; i < 600; i++) {
-      expect(codeOf(() => guard.checkHost(head({ host: `n${i}.localhost` }), splitTarget('/')))).toBe('ok')
-      expect(codeOf(() => guard.checkHost(head({ host: `n${i}.example` }), splitTarget('/')))).toBe(
+      expect(codeOf(() => guard.checkHost(head({ host: `n${i}.localhost` }), parseTarget('GET', '/')))).toBe(
+        'ok',
+      )
+      expect(codeOf(() => guard.checkHost(head({ host: `n${i}.example` }), parseTarget('GET', '/')))).toBe(
         'host_not_allowed',
       )
     }
@@ -90,7 +92,7 @@ test('many hosts in turn are judged all the same', () => {
 test('a request has one host: that of its target, or that of its header', () => {
   const guard = new Guard(OPEN)
   const at = (target: string, request: RequestHead) =>
-    codeOf(() => guard.checkHost(request, splitTarget(target)))
+    codeOf(() => guard.checkHost(request, parseTarget('GET', target)))
   const one = { httpVersion: '1.0' }
   expect(at('http://localhost/', head({ host: 'x.example' }))).toBe('ok')
   expect(at('http://x.example/', head({ host: 'localhost' }))).toBe('host_not_allowed')

@@ -13,7 +13,7 @@ import {
 } from '../../../src/operations/forms/parameters.ts'
 import { percentDecode, queryDecode } from '../../../src/operations/forms/percent.ts'
 import { BODY_BYTES_MAX, HEAD_BYTES_MAX, RawParser } from '../../../src/server/connections/raw-parser.ts'
-import { classify, splitTarget } from '../../../src/server/connections/target.ts'
+import { parseTarget } from '../../../src/server/connections/target.ts'
 
 const codeOf = (run: () => unknown): unknown => {
   try {
@@ -41,7 +41,7 @@ describe('the target', () => {
     ['http:/h/a', undefined, 'http:/h/a', ''],
     ['*', undefined, '*', ''],
   ])('%s', (target, authority, path, query) => {
-    expect(splitTarget(target)).toEqual({ authority, path, query })
+    expect(parseTarget('GET', target)).toMatchObject({ authority, path, query })
   })
 
   test.each([
@@ -104,7 +104,7 @@ describe('what is asked for', () => {
     ['PUT', '/v1/changes', 'other', undefined, []],
     ['POST', '/v1/changes/', 'other', undefined, []],
   ])('%s %s', (method, target, operation, keys, pairs) => {
-    expect(classify(method, splitTarget(target))).toMatchObject({ operation, keys, pairs })
+    expect(parseTarget(method, target)).toMatchObject({ operation, keys, pairs })
   })
 })
 
@@ -325,7 +325,7 @@ describe('a plain request', () => {
   test('is taken apart', () => {
     const put = 'PUT /v1/kv/a%20?prev HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nX-A:b c\r\n\r\nabcGET'
     expect(read(put)).toEqual({
-      ...{ method: 'PUT', url: '/v1/kv/a%20?prev', httpVersion: '1.1', bytes: put.length - 3 },
+      ...{ method: 'PUT', url: '/v1/kv/a%20?prev', httpVersion: '1.1', hosts: 1, bytes: put.length - 3 },
       headers: { host: 'h', 'content-length': '3', 'x-a': 'b c' },
       body: Buffer.from('abc'),
     })
