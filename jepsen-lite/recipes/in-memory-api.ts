@@ -76,7 +76,7 @@ export class InMemoryApi {
   #requestOf({ method, target: url, headers }: SimulatedRequest, isAbandoned: () => boolean): HttpRequest {
     const named = Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value])
     const start = { method, url, httpVersion: '1.1', headers: Object.fromEntries(named), hosts: 1 }
-    const sink = { isAbandoned, identified() {}, send() {} }
+    const sink = { isServed: true, isAbandoned, identified() {}, send() {} }
     const request = new HttpRequest(start, NO_BODY, NO_SOCKET, performance.now(), sink)
     request.readTimeout()
     return request

@@ -21,7 +21,7 @@ export interface UnidentifiedClient {
   readonly headers: IncomingHttpHeaders
   readonly socket: Socket
   /** Whether it needs no rights, as long as they are not checked. */
-  isServed(): boolean
+  readonly isServed: boolean
 }
 
 export class ClientIdentity {
@@ -73,7 +73,7 @@ export class ClientIdentity {
 
   /** Whether rights are not checked, and of this client only probes of the health are served. */
   onlyProbes(client: UnidentifiedClient): boolean {
-    return !this.#api.node.auth.enabled && !client.isServed() && !isNodeCertificate(client.socket)
+    return !this.#api.node.auth.enabled && !client.isServed && !isNodeCertificate(client.socket)
   }
 
   /** Writes a line for a client that is not served at all. */
@@ -85,7 +85,7 @@ export class ClientIdentity {
   /** While rights are not checked, of another machine only a node that joins is served. */
   #credentialsOf(client: UnidentifiedClient): Credentials {
     const { headers, socket } = client
-    const joinsOnly = !this.#api.node.auth.enabled && !client.isServed()
+    const joinsOnly = !this.#api.node.auth.enabled && !client.isServed
     const certificate = findNodeCertificate(socket)
     const node = certificate && ((member: NodeMember) => objectionToPeer(certificate, member) === undefined)
     return {

@@ -12,7 +12,7 @@ import { answerWithinMs } from '../api/limits.ts'
 import type { Call, PageCollector, Permit, Principal } from '../api/operation.ts'
 import type { WatchSink } from '../node/watch/index.ts'
 import { addressOf } from './connection-table.ts'
-import { checkLoopbackOnly, isServed, type RequestHead, type ServedClients } from './guard.ts'
+import { checkLoopbackOnly, type RequestHead } from './guard.ts'
 import { parseTarget, type Target } from './target.ts'
 
 export interface BodyLimits {
@@ -45,6 +45,8 @@ export interface PageSlices {
 
 /** The connection of a request. */
 export interface ResponseSink {
+  /** Whether the client needs no rights, as long as they are not checked. */
+  readonly isServed: boolean
   /** Whether the client has disconnected. */
   readonly isAbandoned: () => boolean
   /** The user of a request on this connection is known. */
@@ -68,6 +70,7 @@ export class HttpRequest implements Call {
   /** Arrival of the first byte, on the clock of `performance.now()`. */
   readonly startedAt: number
   readonly sink: ResponseSink
+  readonly isServed: boolean
   deadline: number
   /** Parameters of the query, except the key and, after `readTimeout`, the timeout. */
   pairs: readonly string[]
@@ -88,8 +91,6 @@ export class HttpRequest implements Call {
   route: string | undefined
   room: Reservation | undefined
   openSink?: () => WatchSink
-  served: ServedClients = 'all'
-  #isServed: boolean | undefined
 
   constructor(
     { method, url, httpVersion, headers, hosts }: RequestStart,
@@ -107,6 +108,7 @@ export class HttpRequest implements Call {
     this.socket = socket
     this.startedAt = startedAt
     this.sink = sink
+    this.isServed = sink.isServed
     this.deadline = startedAt
     this.pairs = this.target.pairs
   }
@@ -127,15 +129,9 @@ export class HttpRequest implements Call {
     return { method: this.method, address: addressOf(this.socket) }
   }
 
-  /** Whether its client needs no rights, as long as they are not checked. Computed once, from the addresses. */
-  isServed(): boolean {
-    this.#isServed ??= isServed(this.served, this.socket)
-    return this.#isServed
-  }
-
   /** A method: a closure for each request would survive collections, and cost a fifth of the gets a second. */
   checkServed(): void {
-    checkLoopbackOnly(this.isServed(), this.socket, this.target.path)
+    checkLoopbackOnly(this.isServed, this.socket, this.target.path)
   }
 
   /** Takes the timeout out of the query. Throws `ApiError`. */

@@ -12,7 +12,7 @@ import { ConnectionShare, FREE_BYTES, type InboundBudget, tooManyBodies } from '
 import type { ApiLimits } from '../api/limits.ts'
 import { type IncomingRequest, NodeBody } from './body.ts'
 import { type ConnectionOwner, type ConnectionTable, endGently } from './connection-table.ts'
-import { METHODS } from './guard.ts'
+import { isServed, METHODS, type ServedClients } from './guard.ts'
 import type { ConnectionLimits } from './limits.ts'
 import { HttpRequest, isStreamed } from './messages.ts'
 import type { ResponseWriter } from './response-writer.ts'
@@ -20,6 +20,7 @@ import type { ResponseWriter } from './response-writer.ts'
 export interface NodeConnectionsOptions {
   readonly limits: ConnectionLimits & Pick<ApiLimits, 'strangerBodyMs'>
   readonly connections: ConnectionTable
+  readonly served: ServedClients
   readonly inbound: InboundBudget
   /** Counts what a connection has sent before a user is known on it. */
   readonly inboundOfStrangers: () => InboundBudget
@@ -339,6 +340,7 @@ class NodeConnection implements ConnectionOwner {
       this.#socket,
       performance.now(),
       {
+        isServed: isServed(this.#options.served, this.#socket),
         isAbandoned: () => response.destroyed,
         identified: () => this.#identified(),
         send: ({ extra, isOfStranger }, answer) => {

@@ -9,6 +9,7 @@ import { errorResponse } from '../../operations/forms/http.ts'
 import { ConnectionShare, type InboundBudget, tooManyBodies } from '../api/budget.ts'
 import { WholeBody } from './body.ts'
 import { type ConnectionOwner, type ConnectionTable, endGently } from './connection-table.ts'
+import { isServed, type ServedClients } from './guard.ts'
 import { HttpRequest, type HttpResponse, type ResponseSink } from './messages.ts'
 import { endWith } from './node-connection.ts'
 import { EMPTY_LINE, RawParser, type RawRequest } from './raw-parser.ts'
@@ -33,6 +34,7 @@ export interface RawConnectionsOptions {
   readonly keepAliveMs: number
   readonly headBytesMax: number
   readonly connections: ConnectionTable
+  readonly served: ServedClients
   /** Whether each connection ends with its next response, which has `Connection: close`. */
   readonly isClosing: () => boolean
   readonly inbound: InboundBudget
@@ -162,7 +164,8 @@ class RawConnection implements ConnectionOwner {
   #ended = false
   /** The loop that reads requests is running. */
   #reading = false
-  readonly #sink: ResponseSink
+  /** The connection, as its requests see it. Made for the first one. */
+  #sink: ResponseSink | undefined
   readonly #onDrain: () => void
 
   constructor(socket: Socket, options: RawConnectionsOptions, events: RawConnectionEvents) {
@@ -171,7 +174,6 @@ class RawConnection implements ConnectionOwner {
     this.#events = events
     this.#requests = new RawParser(options.headBytesMax)
     this.#share = new ConnectionShare(options.inboundOfStrangers())
-    this.#sink = { isAbandoned: () => socket.destroyed, identified: this.identified, send: this.#send }
     this.#onDrain = () => {
       this.#isUntaken = false
       this.#answered()
@@ -285,10 +287,17 @@ class RawConnection implements ConnectionOwner {
     const startedAt = this.#arrivedAt ?? performance.now()
     this.#arrivedAt = undefined
     this.restAwaitedSince = undefined
-    const { inbound, serve } = this.#options
+    const { inbound, serve, served } = this.#options
     this.#currentBytes = request.bytes
+    const socket = this.#socket
+    this.#sink ??= {
+      isServed: isServed(served, socket),
+      isAbandoned: () => socket.destroyed,
+      identified: this.identified,
+      send: this.#send,
+    }
     const body = new WholeBody(request.body, inbound)
-    this.#current = new HttpRequest(request, body, this.#socket, startedAt, this.#sink)
+    this.#current = new HttpRequest(request, body, socket, startedAt, this.#sink)
     if (this.#count()) serve(this.#current)
     else this.#send(this.#current, errorResponse(tooManyBodies()))
   }

@@ -71,7 +71,6 @@ export class HttpServer {
     request.span = startRequestSpan(request, node.name)
     try {
       guard.checkHost(request, target)
-      request.served = identity.served
       request.isUnidentified = !isChecked
       if (!isChecked) request.checkServed()
       request.extra = guard.checkOrigin(request, target.path)

@@ -97,6 +97,7 @@ export class ClientListener {
     this.#nodeConnections = new NodeConnections({
       limits,
       connections,
+      served,
       inbound,
       inboundOfStrangers,
       writer,
@@ -106,6 +107,7 @@ export class ClientListener {
       keepAliveMs,
       headBytesMax,
       connections,
+      served,
       inbound,
       inboundOfStrangers,
       writer,

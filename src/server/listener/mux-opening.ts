@@ -128,7 +128,7 @@ export class MuxOpening {
     socket.pause()
     connections.watch(socket, { quietSince: startedAt, waitsFor: () => 'node' })
     connections.holdHeads(socket, bytes.length)
-    const client = { headers, socket, isServed: () => isClientServed }
+    const client = { headers, socket, isServed: isClientServed }
     identity.identify(client, NEWER_MS_MAX, (error, principal) => {
       if (error !== undefined) return refuse(error)
       identity.whenKnown(principal, NEWER_MS_MAX, (unknown) => {
