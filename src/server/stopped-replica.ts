@@ -252,14 +252,8 @@ function applyLog(storage: Storage): Promise<void> {
   const { raft } = storage.applied
   const applier = new Applier(
     storage,
-    {
-      coreEntryApplied: () => raft,
-      applied: () => undefined,
-      leaseChanged: () => {},
-      authChanged: () => {},
-      entryRead: () => run(),
-      failed: reject,
-    },
+    { coreEntryApplied: () => raft, entryRead: () => run(), failed: reject },
+    { entryApplied: () => undefined, leaseChanged: () => {}, authChanged: () => {} },
     KEYS_AT_ONCE,
   )
   for (const entries of entriesAfter(storage)) applier.push(entries)

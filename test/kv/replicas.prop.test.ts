@@ -336,7 +336,7 @@ class Replica {
     const storage = await openDisk(this.#disk, undefined, {}, this.#limits)
     const applier = applierOn(storage, this.#parts.keysAtOnce, {
       coreEntryApplied: () => RAFT_STATE,
-      applied: (entry, result) => this.#told(entry, result),
+      entryApplied: (entry, result) => this.#told(entry, result),
     })
     this.#running = { storage, applier }
   }

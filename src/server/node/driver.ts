@@ -245,15 +245,15 @@ export class Driver implements KvNode {
   /** The effects of parts on parts that are made after them, and on the core. */
   #nodeEvents(): NodeEvents {
     return {
-      step: (input, refuse) => this.#step(input, refuse),
+      step: this.#step,
       wake: () => this.#scheduler.wake(),
-      batchStored: (batch) => this.#batchStored(batch),
+      batchStored: this.#batchStored,
       coreEntryApplied: (index) => this.#step({ kind: 'applied', now: this.#options.clock.now(), index }),
-      configurationApplied: () => this.#configurationApplied(),
-      entryApplied: (entry, result) => this.#entryApplied(entry, result),
+      configurationApplied: this.#configurationApplied,
+      entryApplied: this.#entryApplied,
       leaseChanged: (rowKey, row, clusterTimeMs) => this.#leases.rowChanged(rowKey, row, clusterTimeMs),
       authChanged: (rowKey) => this.#auth.rowChanged(rowKey),
-      entriesApplied: (count, index) => this.#entriesApplied(count, index),
+      entriesApplied: this.#entriesApplied,
       abandoned: () => this.#commits.abandon(),
       leaving: (reason) => void this.#watches.endAll(reason),
       ended: (end) => this.#stopParts(end),
@@ -496,7 +496,7 @@ export class Driver implements KvNode {
   // Steps of the core
 
   /** `refuse`: the callback of a request for a transfer of leadership, when this step makes it. */
-  #step(input: Input, refuse?: TransferRefusal): void {
+  readonly #step = (input: Input, refuse?: TransferRefusal): void => {
     if (this.#lifecycle.end !== undefined) return
     try {
       this.#carryOut(this.#raft.step(input), refuse)
@@ -543,12 +543,11 @@ export class Driver implements KvNode {
   }
 
   #store(write: Write): void {
-    this.#spacePolicy.space.writes(write.entries.reduce((sum, { frame }) => sum + frame.length, 0))
     if (write.snapshot !== undefined) this.#applyLoop.clear()
     this.#commits.enqueue(write)
   }
 
-  #batchStored({ entries, installed, write, termWrite, ms }: StoredBatch): void {
+  readonly #batchStored = ({ entries, installed, write, termWrite, ms }: StoredBatch): void => {
     const { clock, observer } = this.#options
     observer.batchStored(ms, entries)
     if (!this.#traces.isEmpty) this.#traces.stored(write)
@@ -572,13 +571,13 @@ export class Driver implements KvNode {
     this.#reads.applied()
   }
 
-  #configurationApplied(): void {
+  readonly #configurationApplied = (): void => {
     if (!this.#members.update()) return
     this.#waits.check()
     this.#endIfRemoved()
   }
 
-  #entryApplied({ index }: Entry, result: ApplyResult | undefined): Steps<void> | undefined {
+  readonly #entryApplied = ({ index }: Entry, result: ApplyResult | undefined): Steps<void> | undefined => {
     const steps = result && this.#watches.applied(result.state)
     if (!this.#traces.isEmpty) this.#traces.applied(index, this.revision)
     this.#proposer.tracker.applied(index, result)
@@ -586,7 +585,7 @@ export class Driver implements KvNode {
     return steps
   }
 
-  #entriesApplied(count: number, index: LogIndex): void {
+  readonly #entriesApplied = (count: number, index: LogIndex): void => {
     const { clock, observer } = this.#options
     observer.entriesApplied(count)
     this.#step({ kind: 'applied', now: clock.now(), index })

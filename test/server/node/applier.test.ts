@@ -37,7 +37,7 @@ async function formatted(limits: Partial<StoreLimits> = {}): Promise<Storage> {
 test('what a snapshot covers leaves the queue, and it goes on behind it', async () => {
   const storage = await formatted()
   const applied: number[] = []
-  const applier = applierOn(storage, KEYS_AT_ONCE, { applied: ({ index }) => void applied.push(index) })
+  const applier = applierOn(storage, KEYS_AT_ONCE, { entryApplied: ({ index }) => void applied.push(index) })
   applier.push(pastEntries(2, [1, 1, 1]))
   applier.clear()
   expect(applier.pending).toBe(false)
@@ -161,7 +161,7 @@ test('a batch that takes long is applied in parts, and nothing of it is seen bef
 test('an entry that is not the next one is not applied', async () => {
   const storage = await formatted()
   const applied: number[] = []
-  const applier = applierOn(storage, KEYS_AT_ONCE, { applied: ({ index }) => void applied.push(index) })
+  const applier = applierOn(storage, KEYS_AT_ONCE, { entryApplied: ({ index }) => void applied.push(index) })
   for (const index of [3, 1]) {
     applier.push(pastEntries(index, [1]))
     expect(() => applier.run(() => false)).toThrow(`entry ${index} was to be applied after 1`)

@@ -3,7 +3,7 @@
 import { type Request, requestKind } from '../../../src/kv/index.ts'
 import { stampFrame } from '../../../src/raft/entry.ts'
 import { asIndex, asReplicaId, asTerm, type Entry } from '../../../src/raft/types.ts'
-import { Applier, type ApplierEvents } from '../../../src/server/node/apply/applier.ts'
+import { Applier, type ApplierOwner, type EntryEvents } from '../../../src/server/node/apply/applier.ts'
 import type { Storage } from '../../../src/storage/index.ts'
 import { bodyOf } from '../../kv/store.ts'
 import { sealed } from '../../raft/harness/frames.ts'
@@ -16,23 +16,21 @@ export function entryOf(index: number, request: Request, clusterTimeMs = 0): Ent
 }
 
 /** It throws its failures. */
-export const applierOn = (
+export function applierOn(
   storage: Storage,
   keysAtOnce: number,
-  events: Partial<ApplierEvents> = {},
-): Applier =>
-  new Applier(
-    storage,
-    {
-      leaseChanged: () => {},
-      authChanged: () => {},
-      coreEntryApplied: () => new Uint8Array(),
-      entryRead: () => {},
-      applied: () => undefined,
-      failed: (error) => {
-        throw error
-      },
-      ...events,
+  some: Partial<ApplierOwner & EntryEvents> = {},
+): Applier {
+  const all = {
+    leaseChanged: () => {},
+    authChanged: () => {},
+    coreEntryApplied: () => new Uint8Array(),
+    entryRead: () => {},
+    entryApplied: () => undefined,
+    failed: (error: Error) => {
+      throw error
     },
-    keysAtOnce,
-  )
+    ...some,
+  }
+  return new Applier(storage, all, all, keysAtOnce)
+}

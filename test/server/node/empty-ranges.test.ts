@@ -29,7 +29,7 @@ class Node {
     this.storage = storage
     this.#count()
     this.#applier = applierOn(storage, 64, {
-      applied: (_, result) => void this.#outcomes.push(result?.outcome),
+      entryApplied: (_, result) => void this.#outcomes.push(result?.outcome),
     })
   }
 

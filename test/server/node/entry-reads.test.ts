@@ -42,7 +42,7 @@ class Applying {
     this.storage = storage
     this.#reads = reads
     this.applier = applierOn(storage, KEYS_AT_ONCE, {
-      applied: (_, result) => void this.outcomes.push(result?.outcome),
+      entryApplied: (_, result) => void this.outcomes.push(result?.outcome),
       entryRead: () => {
         this.told++
         this.applier.run(() => false)

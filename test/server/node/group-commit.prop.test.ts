@@ -150,7 +150,7 @@ class Node {
         hardState: () => hardState(this.term, this.commit),
         needed: { after: asIndex(0), lateSnapshots: 0 },
       },
-      space: { state: 'enough', freeBytes: Number.POSITIVE_INFINITY },
+      space: { state: 'enough', freeBytes: Number.POSITIVE_INFINITY, writes: () => {} },
       diskSpeed: { began: () => {}, ended: () => {} },
       peers: { send: (message) => this.#left(message) },
       events: { batchStored: () => {} },

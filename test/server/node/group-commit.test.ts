@@ -40,7 +40,7 @@ async function setUp(
       hardState: () => newest ?? hardState(1, storage.log.lastIndex()),
       needed: { after: asIndex(0), lateSnapshots: 0 },
     },
-    space: { state: 'enough', freeBytes: Number.POSITIVE_INFINITY },
+    space: { state: 'enough', freeBytes: Number.POSITIVE_INFINITY, writes: () => {} },
     diskSpeed: { began: () => {}, ended: () => {} },
     peers: { send: (message) => sent.push(message) },
     events: { batchStored: (batch) => stored.push(batch) },

@@ -28,6 +28,7 @@ import {
   type Term,
 } from '../../../raft/index.ts'
 import type { AppliedRecord, Storage } from '../../../storage/types.ts'
+import type { NodeEvents } from '../node-events.ts'
 import { EntryReads } from './entry-reads.ts'
 
 /** While applying, `enough` is called after so much work, which takes about a millisecond. */
@@ -51,15 +52,13 @@ const ROW_BYTES = 128
 /** Rows that change with a key in a range. */
 const ROWS_PER_KEY = 2
 
-export interface ApplierEvents {
+/** Events of an applied entry, for the parts of the node. */
+export type EntryEvents = Pick<NodeEvents, 'entryApplied' | 'leaseChanged' | 'authChanged'>
+
+/** The owner of an applier, which calls `run`. */
+export interface ApplierOwner {
   /** Called for an entry of the core: the core applies it. Returns the core's state after it, encoded. */
   coreEntryApplied(entry: Entry): Uint8Array
-  /** The entry is applied. The returned steps, if any, are taken before the next entry. */
-  readonly applied: (entry: Entry, result: ApplyResult | undefined) => Steps<void> | undefined
-  /** An entry writes the row of a lease. The bytes are valid until the call returns. undefined: the row is deleted. */
-  readonly leaseChanged: (rowKey: Uint8Array, row: Uint8Array | undefined, clusterTimeMs: number) => void
-  /** An entry has written this row of users and roles. Called when others see it. */
-  readonly authChanged: (rowKey: Uint8Array) => void
   /** The rows for the next entry have been read: it can be applied. */
   entryRead(): void
   failed(error: Error): void
@@ -88,7 +87,8 @@ class LazyRecord implements AppliedRecord {
 
 export class Applier {
   readonly #storage: Storage
-  readonly #events: ApplierEvents
+  readonly #owner: ApplierOwner
+  readonly #events: EntryEvents
   readonly #keysAtOnce: number
   readonly #reads: EntryReads
   state: KvState
@@ -111,15 +111,16 @@ export class Applier {
   #changes = 0
 
   /** `keysAtOnce`: an entry with more keys in its ranges and leases is applied in parts. */
-  constructor(storage: Storage, events: ApplierEvents, keysAtOnce: number) {
+  constructor(storage: Storage, owner: ApplierOwner, events: EntryEvents, keysAtOnce: number) {
     this.#storage = storage
+    this.#owner = owner
     this.#events = events
     this.#keysAtOnce = keysAtOnce
     this.#reads = new EntryReads(
       storage,
       () => this.#keysAhead(),
-      () => events.entryRead(),
-      (error) => events.failed(error),
+      () => owner.entryRead(),
+      (error) => owner.failed(error),
     )
     this.state = decodeState(storage.applied.kv)
     this.index = storage.applied.index
@@ -249,10 +250,10 @@ export class Applier {
     const kind = frameKind(entry.frame)
     if (kind < ENTRY_KINDS_OF_CORE) {
       this.index = entry.index
-      this.#raftState = this.#events.coreEntryApplied(entry)
+      this.#raftState = this.#owner.coreEntryApplied(entry)
       this.#storage.begin(entry.index, NO_ROWS)
       this.#storage.end(new LazyRecord(entry, this.#raftState, this.state))
-      return this.#events.applied(entry, undefined)
+      return this.#events.entryApplied(entry, undefined)
     }
     const { frame } = entry
     const isLarge = this.#reads.count > this.#keysAtOnce
@@ -284,7 +285,7 @@ export class Applier {
     if (result.outcome.kind === 'batch') this.#changes = result.outcome.outcomes.length
     this.#storage.end(new LazyRecord(entry, this.#raftState, result.state))
     for (const rowKey of this.#authRows.splice(0)) this.#events.authChanged(rowKey)
-    return this.#events.applied(entry, result)
+    return this.#events.entryApplied(entry, result)
   }
 
   readonly #rows: Rows = {

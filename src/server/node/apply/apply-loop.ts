@@ -1,7 +1,7 @@
 // The loop that applies committed entries. One run takes at most `applySliceMs`, so that heartbeats and reads do not
 // wait.
 
-import type { ApplyResult, KvState, Steps } from '../../../kv/index.ts'
+import type { KvState } from '../../../kv/index.ts'
 import {
   type Entry,
   encodeAppliedState,
@@ -14,7 +14,7 @@ import type { Clock } from '../clock.ts'
 import type { Lifecycle } from '../lifecycle.ts'
 import type { DriverLimits } from '../limits.ts'
 import type { NodeEvents } from '../node-events.ts'
-import { Applier, type ApplierEvents } from './applier.ts'
+import { Applier, type ApplierOwner, type EntryEvents } from './applier.ts'
 
 export interface ApplyLoopOptions {
   readonly clock: Clock
@@ -25,18 +25,11 @@ export interface ApplyLoopOptions {
   >
   readonly raft: Pick<Raft, 'appliedState'>
   readonly lifecycle: Pick<Lifecycle, 'end' | 'fail' | 'failOnThrow'>
-  readonly events: Pick<
-    NodeEvents,
-    | 'coreEntryApplied'
-    | 'configurationApplied'
-    | 'entryApplied'
-    | 'leaseChanged'
-    | 'authChanged'
-    | 'entriesApplied'
-  >
+  readonly events: EntryEvents &
+    Pick<NodeEvents, 'coreEntryApplied' | 'configurationApplied' | 'entriesApplied'>
 }
 
-export class ApplyLoop implements ApplierEvents {
+export class ApplyLoop implements ApplierOwner {
   readonly #options: ApplyLoopOptions
   readonly #applier: Applier
   /** The commit index at the start. The node is not ready before it has applied everything up to there. */
@@ -46,9 +39,9 @@ export class ApplyLoop implements ApplierEvents {
 
   constructor(options: ApplyLoopOptions) {
     this.#options = options
-    const { limits, storage } = options
+    const { events, limits, storage } = options
     this.#commitAtStart = storage.hardState.commit
-    this.#applier = new Applier(storage, this, limits.applyKeysAtOnce)
+    this.#applier = new Applier(storage, this, events, limits.applyKeysAtOnce)
   }
 
   get state(): KvState {
@@ -122,7 +115,7 @@ export class ApplyLoop implements ApplierEvents {
   }
 
   // -------------------------------------------------------------------------------------------------------------------
-  // Events of the applier
+  // For the applier
 
   coreEntryApplied({ index }: Entry): Uint8Array {
     const { events, raft } = this.#options
@@ -130,18 +123,6 @@ export class ApplyLoop implements ApplierEvents {
     const raftState = encodeAppliedState(raft.appliedState())
     events.configurationApplied()
     return raftState
-  }
-
-  applied(entry: Entry, result: ApplyResult | undefined): Steps<void> | undefined {
-    return this.#options.events.entryApplied(entry, result)
-  }
-
-  leaseChanged(rowKey: Uint8Array, row: Uint8Array | undefined, clusterTimeMs: number): void {
-    this.#options.events.leaseChanged(rowKey, row, clusterTimeMs)
-  }
-
-  authChanged(rowKey: Uint8Array): void {
-    this.#options.events.authChanged(rowKey)
   }
 
   entryRead(): void {

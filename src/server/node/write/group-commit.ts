@@ -46,8 +46,8 @@ export interface GroupCommitOptions {
   readonly limits: DriverLimits
   /** Its newest hard state has a commit index that the writes submitted so far cover. */
   readonly raft: Pick<Raft, 'hardState' | 'needed'>
-  /** While the disk is short of space, the log is kept no longer than needed. */
-  readonly space: Pick<DiskSpace, 'state' | 'freeBytes'>
+  /** Counts what is written. While the disk is short of space, the log is kept no longer than needed. */
+  readonly space: Pick<DiskSpace, 'state' | 'freeBytes' | 'writes'>
   /** Measures each batch. */
   readonly diskSpeed: Pick<DiskSpeed, 'began' | 'ended'>
   readonly peers: Pick<PeerSender, 'send'>
@@ -99,6 +99,7 @@ export class GroupCommit {
   }
 
   enqueue(write: Write): void {
+    this.#options.space.writes(sizeOf([write]).bytes)
     this.#writes.push(...splitWrite(write, this.#storage.batchLimits))
     this.#newestWrite = write.number
     this.#tail.written(write)
@@ -229,7 +230,7 @@ export class GroupCommit {
     this.#held = []
     for (const outgoing of held) this.send(outgoing)
     this.#options.events.batchStored({
-      entries: writes.reduce((sum, { entries }) => sum + entries.length, 0),
+      entries: sizeOf(writes).items,
       installed: writes.some(({ snapshot }) => snapshot !== undefined),
       write: this.#durableWrite,
       termWrite,
