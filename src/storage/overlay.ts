@@ -59,7 +59,8 @@ export class Overlay {
   #open = new RowTable()
   #openBytes = 0
   #submitted: readonly Layer[] = []
-  #submittedBytes = 0
+  /** Bytes of the rows that a batch has taken and that are not durable yet. */
+  submittedBytes = 0
 
   /** A layer is closed before it becomes larger than its share of a batch. Only a single entry can make it larger. */
   constructor(batchMax: Room) {
@@ -76,12 +77,7 @@ export class Overlay {
 
   /** Bytes of all rows here, replaced ones included. */
   get bytes(): number {
-    return this.#closed.reduce((sum, { bytes }) => sum + bytes, this.#openBytes + this.#submittedBytes)
-  }
-
-  /** Bytes of the rows that a batch has taken and that are not durable yet. */
-  get submittedBytes(): number {
-    return this.#submittedBytes
+    return this.#closed.reduce((sum, { bytes }) => sum + bytes, this.#openBytes + this.submittedBytes)
   }
 
   put(row: Row): void {
@@ -119,37 +115,40 @@ export class Overlay {
    */
   submit(room: Room, upTo: LogIndex, state: AppliedState): Submission {
     const open: ClosedLayer = { rows: this.#open, bytes: this.#openBytes, state }
-    const waiting = [...this.#closed, open]
-    const due = waiting.filter((layer) => layer.state.applied.index <= upTo)
-    let bytes = 0
-    let items = 0
-    const fits = due.slice(0, countMergeableLayers(due)).filter((layer, at) => {
+    const layers: Layer[] = []
+    let newest: ClosedLayer | undefined
+    let [bytes, items, left] = [0, 0, false]
+    for (const layer of [...this.#closed, open]) {
+      if (layer.state.applied.index > upTo) break
+      const isAlone = layer.batch !== undefined || newest?.batch !== undefined
+      const fits = bytes + layer.bytes <= room.bytes && items + layer.rows.size <= room.items
+      left = newest !== undefined && (isAlone || !fits)
+      if (left) break
+      newest = layer
+      layers.push(layer.rows)
       bytes += layer.bytes
       items += layer.rows.size
-      return at === 0 || (bytes <= room.bytes && items <= room.items)
-    })
-    if (fits.length === waiting.length) this.#reopen()
-    this.#closed = this.#closed.slice(fits.length)
-    const layers = fits.map(({ rows }) => rows)
+    }
+    if (newest === open) this.#reopen()
+    this.#closed = this.#closed.slice(layers.length)
     this.#submitted = [...this.#submitted, ...layers]
-    const submittedBytes = fits.reduce((sum, layer) => sum + layer.bytes, 0)
-    this.#submittedBytes += submittedBytes
-    const batch = fits[0]?.batch
+    this.submittedBytes += bytes
+    const batch = newest?.batch
     return {
       rows: batch === undefined ? mergeLayers(layers) : [],
       batch,
-      state: fits.at(-1)?.state,
-      left: fits.length < due.length,
+      state: newest?.state,
+      left,
       stored: () => {
         this.#submitted = this.#submitted.filter((layer) => !layers.includes(layer))
-        this.#submittedBytes -= submittedBytes
+        this.submittedBytes -= bytes
       },
     }
   }
 
   /** A snapshot is about to replace all rows, so none is written. They stay readable until it has replaced them. */
   submitAll(): Submission {
-    this.#submittedBytes = this.bytes
+    this.submittedBytes = this.bytes
     this.#submitted = [...this.#submitted, ...this.#closed.map(({ rows }) => rows), this.#open]
     this.#closed = []
     this.#reopen()
@@ -160,7 +159,7 @@ export class Overlay {
       left: false,
       stored: () => {
         this.#submitted = []
-        this.#submittedBytes = 0
+        this.submittedBytes = 0
       },
     }
   }
@@ -205,13 +204,6 @@ export class Overlay {
     this.#open = new RowTable()
     this.#openBytes = 0
   }
-}
-
-/** How many of the oldest layers may share a batch. */
-function countMergeableLayers([oldest, ...others]: readonly ClosedLayer[]): number {
-  if (oldest?.batch !== undefined) return 1
-  const alone = others.findIndex(({ batch }) => batch !== undefined)
-  return 1 + (alone < 0 ? others.length : alone)
 }
 
 function findRow(layers: readonly Layer[], key: Uint8Array, hash: number): Row | undefined {

@@ -164,7 +164,8 @@ const CRC_BYTES = 4
 
 /** Appends the CRC-32 of key and payload. */
 export function seal(key: Uint8Array, ...payload: readonly Uint8Array[]): Uint8Array {
-  const length = payload.reduce((sum, part) => sum + part.length, 0)
+  let length = 0
+  for (const part of payload) length += part.length
   const sealed = Buffer.allocUnsafe(length + CRC_BYTES)
   let at = 0
   for (const part of payload) {

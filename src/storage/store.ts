@@ -1,6 +1,6 @@
 // The storage of one replica, on any engine.
 
-import { asIndex, type LogIndex, type LogReader, type ReplicaId } from '../raft/types.ts'
+import { asIndex, type LogIndex, type ReplicaId } from '../raft/types.ts'
 import type { EmptyRanges } from './empty-ranges.ts'
 import type { Engine, EngineBatch } from './engine.ts'
 import { EntryInParts } from './entry-in-parts.ts'
@@ -43,6 +43,7 @@ import type {
   Storage,
   StorageBatch,
   StoredRowHash,
+  Write,
   WriteCallback,
 } from './types.ts'
 import { WriteQueue } from './write-queue.ts'
@@ -158,7 +159,7 @@ class Store implements Storage {
   readonly batchLimits: BatchLimits
   readonly #engine: Engine
   readonly #first: StickyError
-  readonly #log: DurableLog
+  readonly log: DurableLog
   readonly #queue: WriteQueue
   readonly #staged: StagedSnapshot
   readonly #generationCleaner: GenerationCleaner
@@ -170,13 +171,13 @@ class Store implements Storage {
   readonly #index: RowIndex
   readonly #scheduler = new IoScheduler()
   readonly #loader: RowLoader
-  #applied: AppliedRecord
+  applied: AppliedRecord
   #stateHash: StateHash
   #generation: number
   #prefix: Uint8Array
   /** Index of the newest applied record that a batch holds. */
-  #appliedSubmitted: LogIndex
-  #rowsLeft = false
+  appliedSubmitted: LogIndex
+  rowsLeft = false
   #isWriting = false
   /** Some rows of an entry may have changed, and others have not. */
   #isApplying = false
@@ -198,12 +199,12 @@ class Store implements Storage {
     this.hardState = queue.meta.hardState
     this.#engine = engine
     this.#first = first
-    this.#log = log
+    this.log = log
     this.#queue = queue
     this.#staged = new StagedSnapshot(engine, first, queue, staging)
     this.#generationCleaner = new GenerationCleaner(engine, first, limits.batchBytesMax)
-    this.#applied = state.applied
-    this.#appliedSubmitted = state.applied.index
+    this.applied = state.applied
+    this.appliedSubmitted = state.applied.index
     this.#stateHash = new StateHash(state.stateHash)
     this.#generation = queue.meta.generation
     this.#prefix = rowPrefix(this.#generation)
@@ -211,32 +212,20 @@ class Store implements Storage {
     this.#loader.readAll(this.#generation, state.applied.index)
   }
 
-  get applied(): AppliedRecord {
-    return this.#applied
-  }
   get stateHash(): bigint {
     return this.#entryInParts?.before.stateHash ?? this.#stateHash.value
   }
   get hashOfChanges(): bigint | undefined {
     return this.#entryInParts && this.#stateHash.value
   }
-  get log(): LogReader {
-    return this.#log
-  }
   get dirty(): boolean {
-    return this.#applied.index > this.#appliedSubmitted
+    return this.applied.index > this.appliedSubmitted
   }
   get overlayBytes(): number {
     return this.#overlay.bytes
   }
   get rowBytesInFlight(): number {
     return this.#overlay.submittedBytes
-  }
-  get rowsLeft(): boolean {
-    return this.#rowsLeft
-  }
-  get appliedSubmitted(): LogIndex {
-    return this.#appliedSubmitted
   }
   get hasGarbage(): boolean {
     return this.#staged.hasAbandoned || this.#queue.meta.dead.length > 0
@@ -321,8 +310,8 @@ class Store implements Storage {
     this.#check()
     if (this.#isInstalling)
       throw new StorageInvariantError(`index ${index} was to be applied while a snapshot is being installed`)
-    if (index <= this.#applied.index)
-      throw new StorageInvariantError(`index ${index} was to be applied after ${this.#applied.index}`)
+    if (index <= this.applied.index)
+      throw new StorageInvariantError(`index ${index} was to be applied after ${this.applied.index}`)
     if (this.#entryInParts !== undefined)
       throw new StorageInvariantError(`index ${index} was to be applied while another entry is`)
     this.#index.beginEntry(index)
@@ -357,7 +346,7 @@ class Store implements Storage {
       this.#overlay.add(parts.layer(state), this.#state)
       this.#entryInParts = undefined
     }
-    this.#applied = record
+    this.applied = record
   }
 
   #change({ key, value, rest, before }: RowWrite): StoredRowHash {
@@ -442,16 +431,16 @@ class Store implements Storage {
     this.#isWriting = true
     this.#scheduler.begin()
     this.#first.guard(() => {
-      this.#staged.abandonUpTo(this.#applied.index)
-      const installs = writes.some(({ snapshot }) => snapshot !== undefined)
-      const rows = installs ? this.#overlay.submitAll() : this.#submitRows(hardState.commit)
-      this.#rowsLeft = rows.left
+      this.#staged.abandonUpTo(this.applied.index)
+      const snapshot = writes.findLast((write) => write.snapshot !== undefined)?.snapshot
+      const rows = snapshot === undefined ? this.#submitRows(hardState.commit) : this.#overlay.submitAll()
+      this.rowsLeft = rows.left
       const pending = this.#engine.batch(rows.batch)
-      const install = this.#takeInstalledSnapshot(writes, pending)
+      const install = snapshot && this.#takeInstalledSnapshot(snapshot, pending)
       for (const row of rows.rows) putRow(pending, row)
       const state = install ?? (this.dirty ? rows.state : undefined)
-      this.#appliedSubmitted = state?.applied.index ?? this.#appliedSubmitted
-      const log = this.#changeLog(batch, this.#appliedSubmitted, pending)
+      this.appliedSubmitted = state?.applied.index ?? this.appliedSubmitted
+      const log = this.#changeLog(batch, this.appliedSubmitted, pending)
       const swept = this.#generationCleaner.sweep(pending)
       const fill = (before: Meta, sequence: number): Meta => {
         const meta = this.#staged.recordAbandoned(before, pending)
@@ -493,9 +482,9 @@ class Store implements Storage {
     // Apply has thrown. Half an entry must not become durable.
     if (this.#isApplying)
       throw new StorageInvariantError(
-        `rows were to be taken while an entry after ${this.#applied.index} is applied`,
+        `rows were to be taken while an entry after ${this.applied.index} is applied`,
       )
-    return { applied: this.#applied, stateHash: this.#stateHash.value }
+    return { applied: this.applied, stateHash: this.#stateHash.value }
   }
 
   /** `applied`: the applied index that is durable with this batch. */
@@ -505,7 +494,7 @@ class Store implements Storage {
     pending: EngineBatch,
   ): LogChange {
     const to = asIndex(Math.min(compactLogTo, applied))
-    const change = this.#log.change(writes, to, this.#queue.meta.hardState.commit, pending)
+    const change = this.log.change(writes, to, this.#queue.meta.hardState.commit, pending)
     const { index } = change.logEnd
     if (applied > index || hardState.commit > index)
       throw new StorageInvariantError(
@@ -524,16 +513,14 @@ class Store implements Storage {
       )
   }
 
-  /** The newest snapshot that the writes install. */
-  #takeInstalledSnapshot(writes: StorageBatch['writes'], batch: EngineBatch): StagingRecord | undefined {
-    const snapshot = writes.findLast((write) => write.snapshot !== undefined)?.snapshot
-    if (snapshot === undefined) return undefined
+  /** Takes the rows of a received snapshot. They become the state with this batch. */
+  #takeInstalledSnapshot(snapshot: NonNullable<Write['snapshot']>, batch: EngineBatch): StagingRecord {
     const staging = this.#staged.takeComplete(snapshot.snapshotId, batch)
     this.#isInstalling = true
     const { index, term } = staging.applied
-    if (snapshot.meta.index !== index || snapshot.meta.term !== term || index <= this.#applied.index)
+    if (snapshot.meta.index !== index || snapshot.meta.term !== term || index <= this.applied.index)
       throw new StorageInvariantError(
-        `snapshot ${snapshot.snapshotId} of index ${index} was to be installed as ${snapshot.meta.index}, over ${this.#applied.index}`,
+        `snapshot ${snapshot.snapshotId} of index ${index} was to be installed as ${snapshot.meta.index}, over ${this.applied.index}`,
       )
     return staging
   }
@@ -544,7 +531,7 @@ class Store implements Storage {
     this.#entryInParts?.abandon()
     this.#entryInParts = undefined
     this.#loader.readAll(staging.generation, staging.applied.index)
-    this.#applied = staging.applied
+    this.applied = staging.applied
     this.#stateHash = new StateHash(staging.stateHash)
     this.#generation = staging.generation
     this.#prefix = rowPrefix(this.#generation)

@@ -57,7 +57,8 @@ export class RowHeads {
   #lost: Set<number> | undefined = new Set()
   /** The head of a user's key that exists has no slot. */
   #lacksKeys = false
-  #knowsAllKeys = false
+  /** Whether the head of every user's key that exists is remembered. It does not change during an entry. */
+  knowsAllKeys = false
 
   /** Room for at least `rows` rows. */
   constructor(rows: number) {
@@ -136,7 +137,7 @@ export class RowHeads {
   /** The entry that was being applied has ended. */
   endEntry(): void {
     this.#kept.clear()
-    if (this.#lacksKeys) this.#knowsAllKeys = false
+    if (this.#lacksKeys) this.knowsAllKeys = false
   }
 
   /** The key of this slot is about to lose it. */
@@ -145,11 +146,6 @@ export class RowHeads {
     const head = table.readHead(slot, this.#head)
     if (head !== 'absent' && key[0] === TABLE_KEY_METADATA) this.#lacksKeys = true
     this.#kept.set(keyString(key), head === 'absent' ? head : { ...head, bytes: new Uint8Array(head.bytes) })
-  }
-
-  /** Whether the head of every user's key that exists is remembered. It does not change during an entry. */
-  get knowsAllKeys(): boolean {
-    return this.#knowsAllKeys
   }
 
   /** Whether rows that are read in the background are of use: not in a full table, and not after `loaded`. */
@@ -169,7 +165,7 @@ export class RowHeads {
   /** No more rows are read in the background. */
   loaded(): void {
     this.#lost = undefined
-    this.#knowsAllKeys = !this.#lacksKeys
+    this.knowsAllKeys = !this.#lacksKeys
   }
 
   forgetAll(): void {
@@ -178,7 +174,7 @@ export class RowHeads {
     this.#kept.clear()
     this.#lost = new Set()
     this.#lacksKeys = false
-    this.#knowsAllKeys = false
+    this.knowsAllKeys = false
   }
 
   /** The slot of a key. If it has none, a slot becomes its own. */
