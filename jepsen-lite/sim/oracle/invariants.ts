@@ -1,10 +1,13 @@
 // Rules that hold after every event (docs/invariants.md). The checker sees all disks, all messages and everything that
 // was ever committed. It shares no code with the core except the layout of an entry.
 //
-// It costs O(1) per event, because it checks only where something can have changed: a message when it is sent, a batch
-// when it is begun and when it is durable, an entry when it is applied, a role when it is taken. Nothing changes in
-// between. Two rules differ from the paper: an entry is committed when it is durable on a quorum, without the leader's
-// own disk if necessary; and the terms in a pre-vote need not be durable.
+// It costs O(1) per event, because it checks only where something can have changed: a core after each of its steps, a
+// message when it is sent, a batch when it is begun and when it is durable, an entry when it is applied. Nothing
+// changes in between. Two rules differ from the paper: an entry is committed when it is durable on a quorum, without
+// the leader's own disk if necessary; and the terms in a pre-vote need not be durable.
+//
+// The simulator and the transcripts of test/raft share these rules. They differ in the state machine, which a replay of
+// the log stands for: that of the simulator knows the store, that of the transcripts knows texts.
 
 import { decodeState, type Request, SYSTEM_PRINCIPAL } from '../../../src/kv/index.ts'
 import {
@@ -14,15 +17,16 @@ import {
   type Entry,
   frameKind,
   type HardState,
+  type LogReader,
   type Message,
+  type Output,
   type RaftStatus,
   type ReplicaId,
   readHeader,
 } from '../../../src/raft/index.ts'
 import type { AppliedRecord, Storage, StorageBatch } from '../../../src/storage/index.ts'
-import type { SimConfig } from '../schedule/config.ts'
-import { type Effect, NO_EFFECT, StoreModel } from './model.ts'
-import { ProtocolRules } from './protocol-rules.ts'
+import { type Effect, NO_EFFECT, type StoreModel } from './model.ts'
+import { ProtocolRules, type RuleTiming } from './protocol-rules.ts'
 import { RuleViolation } from './violation.ts'
 
 /** The state of one replica, seen from outside. It outlives the replica's processes. */
@@ -38,15 +42,13 @@ export class ObservedReplica {
   stateHash = 0n
   /** The term that its process leads or led last, and the highest `match` of each follower in it. */
   leads = 0
+  readonly matches = new Map<ReplicaId, number>()
   /** The newest round of heartbeats that its process has begun as leader. */
   heartbeatRound = 0
-  readonly matches = new Map<ReplicaId, number>()
-  /** Its status. It is expensive, so it is read only after a commit. */
-  status: (() => RaftStatus) | undefined
-  /** The core's state after the last applied entry: encoded, and the configuration as its process has it now. */
+  /** The core of its process. */
+  core: ObservedCore | undefined
+  /** The core's state after the last applied entry, encoded. */
   raft: Uint8Array | undefined
-  configuration: Configuration | undefined
-  configurationNow: (() => Configuration) | undefined
   /** Its disk was damaged or lost, and with it what it promised. It must never take part again. */
   damaged = false
   /** Content of its disk before an earlier state was restored. */
@@ -71,7 +73,48 @@ export class ObservedReplica {
     this.begun = copyOf(held)
     this.applied = held.applied
   }
+
+  /** Status of its core after the last step; undefined while no process runs. */
+  get status(): RaftStatus | undefined {
+    return this.core?.status
+  }
 }
+
+/** View of a core for the rules. */
+export interface CoreReader {
+  status(): RaftStatus
+  hardState(): HardState
+}
+
+/** A core after its last step. */
+interface ObservedCore {
+  readonly reader: CoreReader
+  status: RaftStatus
+  /** Terms of its log, durable or not, as in `DiskContent`. */
+  readonly terms: number[]
+  newestWrite: number
+  /** Index up to which its driver has the committed entries, or a snapshot. */
+  handedOut: number
+}
+
+/** The state that a process begins with. */
+export type RecoveredState = Pick<Storage, 'hardState' | 'boot' | 'stateHash'> & {
+  readonly applied: RecordedState
+  readonly log: Pick<LogReader, 'lastIndex' | 'termAt'>
+}
+
+/** Applied state of one index, without that of the store. */
+export type RecordedState = Omit<AppliedRecord, 'kv'>
+
+/** The log of a replica that did not begin with an empty one: entries from `base` + 1 on. */
+export interface InitialLog {
+  readonly base: number
+  readonly baseTerm: number
+  readonly entries: readonly Entry[]
+}
+
+/** Replays the log on a model of the state machine. `startAt`: entries up to there are unknown. */
+export type LogReplay = Pick<StoreModel, 'index' | 'revision' | 'startAt' | 'apply'>
 
 const ROUNDING_MS = 1e-3
 /** Cluster time is in whole ms. */
@@ -101,6 +144,16 @@ interface CommittedEntry {
   readonly raft: Uint8Array
   readonly stateHash: bigint
   readonly effect: Effect
+  /** Revision of the store after this entry. */
+  readonly revision: number
+}
+
+interface CommitStep {
+  readonly index: number
+  /** Term of its leader. */
+  readonly term: number
+  /** Term of the entry. It is lower only for what a replica knew when it was adopted. */
+  readonly entryTerm: number | undefined
 }
 
 /** Whether others count on the message after a crash of its sender. Such messages wait for its term. */
@@ -129,17 +182,19 @@ export interface BatchEffect {
   readonly applied: () => number
 }
 
-export class Invariants {
+export class Invariants<Replay extends LogReplay = StoreModel> {
   /** The first violation. */
   violation: RuleViolation | undefined
   /** Called for triggers that only the checker can see. */
   onTrigger: (trigger: 'committed' | 'ahead' | 'reconfigured', replica: ObservedReplica) => void = () => {}
-  readonly model: StoreModel
+  readonly model: Replay
   readonly replicas = new Map<ReplicaId, ObservedReplica>()
-  /** Index and leader's term of each commit. Both numbers rise. */
-  readonly commitSteps: { readonly index: number; readonly term: number }[] = []
+  /** The commits of leaders. Both numbers rise. */
+  readonly commitSteps: CommitStep[] = []
   readonly committed: CommittedEntry[] = []
   maxCommitted = 0
+  /** Highest commit index that messages, disks or applied entries have shown. */
+  #shown = 0
   /** Entries that were permitted under other rights, and refused under those of their index. */
   outdated = 0
   maxTerm = 0
@@ -149,6 +204,15 @@ export class Invariants {
   readonly #requests = new Map<string, number[]>()
   readonly #notWritten = new Set<string>()
   readonly #seen: KnownEntry[][] = []
+  /** The term of the entry that a core has handed out as committed, by index. */
+  readonly #handedOut: number[] = []
+  /** The configuration at each applied index, as text. */
+  readonly #configurations: string[] = []
+  readonly #configurationTexts = new WeakMap<Configuration, string>()
+  /** Index of each proposal that a core has handed out as committed. */
+  readonly #proposals = new Map<string, number>()
+  /** The outcomes that cores have reported, by proposal. */
+  readonly #outcomes = new Map<string, string>()
   readonly #leaders = new Map<number, ReplicaId>()
   /** The first index of each term. */
   readonly #firstOfTerm = new Map<number, number>()
@@ -160,10 +224,13 @@ export class Invariants {
   readonly #votes = new Map<string, ReplicaId>()
   readonly #protocolRules: ProtocolRules
 
-  constructor(config: Pick<SimConfig, 'heartbeatMs' | 'electionMaxMs'>) {
-    this.model = new StoreModel((invariant, detail) => this.#violated(invariant, detail))
+  constructor(
+    createReplay: (violated: (invariant: string, detail: string) => never) => Replay,
+    timing: RuleTiming,
+  ) {
+    this.model = createReplay((invariant, detail) => this.#violated(invariant, detail))
     this.#protocolRules = new ProtocolRules(
-      config,
+      timing,
       (index) => this.committed[index]?.term,
       (invariant, detail) => this.#violated(invariant, detail),
     )
@@ -173,18 +240,32 @@ export class Invariants {
   adopt(
     id: ReplicaId,
     name: string,
-    { hardState, applied }: { hardState: HardState; applied: AppliedRecord },
+    { hardState, applied }: { readonly hardState: HardState; readonly applied: RecordedState },
+    log: InitialLog = { base: applied.index, baseTerm: applied.term, entries: [] },
   ): ObservedReplica {
-    const terms = Array.from({ length: applied.index + 1 }, (_, index) => (index === 0 ? 0 : applied.term))
+    const terms = Array.from({ length: log.base + 1 }, (_, index) => (index === 0 ? 0 : log.baseTerm))
     const { term, vote, commit } = hardState
     const replica = new ObservedReplica(id, name, { term, vote, commit, terms, applied: applied.index })
+    for (const held of [replica.durable, replica.begun])
+      for (const entry of log.entries) held.terms[entry.index] = entry.term
+    this.#matches(replica, log.entries, log.baseTerm)
+    if (vote !== undefined) this.#vote(replica, term, vote)
     this.replicas.set(id, replica)
     if (commit > this.maxCommitted) {
       this.maxCommitted = commit
-      this.commitSteps.push({ index: commit, term })
+      this.#shown = commit
+      this.commitSteps.push({ index: commit, term, entryTerm: replica.durable.terms[commit] })
       this.model.startAt(commit)
     }
     return replica
+  }
+
+  #matches(replica: ObservedReplica, entries: readonly Entry[], baseTerm: number): void {
+    let previous = baseTerm
+    for (const entry of entries) {
+      this.#match(replica, entry, previous)
+      previous = entry.term
+    }
   }
 
   /** Its disk was put back to an earlier state. What it has promised since is gone. */
@@ -196,7 +277,7 @@ export class Invariants {
   }
 
   /** Its process begins with what the store recovered. */
-  opened(replica: ObservedReplica, storage: Storage): void {
+  opened(replica: ObservedReplica, storage: RecoveredState): void {
     const { applied, boot, stateHash } = storage
     const { durable, name } = replica
     this.#recovers(replica, storage)
@@ -210,13 +291,13 @@ export class Invariants {
   }
 
   /** The state that it would recover if it began now; undefined: the store would refuse. */
-  wouldOpen(replica: ObservedReplica, storage: Storage | undefined, why: string): void {
+  wouldOpen(replica: ObservedReplica, storage: RecoveredState | undefined, why: string): void {
     if (storage === undefined) this.#violated('DISK-3', `${replica.name} would refuse its disk now: ${why}`)
     this.#recovers(replica, storage)
   }
 
   /** Exactly what was durable. */
-  #recovers({ durable, name }: ObservedReplica, { hardState, log, applied }: Storage): void {
+  #recovers({ durable, name }: ObservedReplica, { hardState, log, applied }: RecoveredState): void {
     const { term, vote, commit } = hardState
     if (term !== durable.term || vote !== durable.vote || commit !== durable.commit)
       this.#violated(
@@ -243,14 +324,245 @@ export class Invariants {
     throw violation
   }
 
+  // ---- what a core decides
+
+  /** The core of its process has begun with what was recovered. It may campaign at once. */
+  coreBegins(replica: ObservedReplica, reader: CoreReader): void {
+    const status = reader.status()
+    const { name, begun } = replica
+    if (status.term < begun.term)
+      this.#violated('RAFT-4', `${name} begins in term ${status.term}, durable is ${begun.term}`)
+    const [terms, handedOut] = [begun.terms.slice(), status.applied]
+    replica.core = { reader, status, terms, newestWrite: 0, handedOut }
+    this.#ordered(replica, status)
+    this.#configured(replica, status)
+  }
+
+  /** One step of its core. Nothing of the output is carried out yet. */
+  stepped(replica: ObservedReplica, output: Output): void {
+    const { core } = replica
+    if (core === undefined) this.#violated('RAFT-13', `${replica.name} steps while no process runs`)
+    const before = core.status
+    const after = core.reader.status()
+    core.status = after
+    if (after.role !== before.role || after.term !== before.term) this.#role(replica, core, after)
+    this.#decides(replica, core, before, after, output.write)
+    if (after.commit > before.commit) this.#commits(replica, core, before, after)
+    this.#risesOnly(replica, before, after)
+    this.#ordered(replica, after)
+    this.#handsOut(replica, core, after, output)
+    if (after.role === 'leader') this.#checkProgress(replica, core, after)
+    this.#configured(replica, after)
+    this.#reports(replica, output)
+    const newest = core.newestWrite
+    for (const { message, after: write, afterTerm } of output.messages) {
+      this.#addressed(replica, message)
+      if (Math.max(write, afterTerm) > newest)
+        this.#violated(
+          'RAFT-2',
+          `${message.type} of ${replica.name} waits for writes ${write} and ${afterTerm}, handed out are ${newest}`,
+        )
+    }
+  }
+
+  /** Term, vote and log: what its core changes must be in the write. */
+  #decides(
+    replica: ObservedReplica,
+    core: ObservedCore,
+    before: RaftStatus,
+    after: RaftStatus,
+    write: Output['write'],
+  ): void {
+    const { name } = replica
+    if (after.term < before.term)
+      this.#violated('RAFT-4', `${name}: term falls from ${before.term} to ${after.term}`)
+    if (after.term === before.term && before.vote !== undefined && after.vote !== before.vote)
+      this.#violated(
+        'RAFT-1',
+        `${name}: vote changes from ${before.vote} to ${after.vote} in term ${after.term}`,
+      )
+    if (write === undefined) {
+      if (after.term !== before.term || after.vote !== before.vote)
+        this.#violated('RAFT-1', `${name}: term or vote changes and nothing is to be stored`)
+    } else {
+      const { hardState, number, snapshot, truncateFrom } = write
+      if (truncateFrom !== undefined && before.role === 'leader' && after.role === 'leader')
+        this.#violated('RAFT-7', `${name} leads term ${after.term} and truncates from ${truncateFrom}`)
+      if (truncateFrom !== undefined && truncateFrom <= before.commit)
+        this.#violated('RAFT-7', `${name} truncates from ${truncateFrom}, committed is ${before.commit}`)
+      const { term, vote, commit } = core.reader.hardState()
+      if (hardState.term !== term || hardState.vote !== vote || hardState.commit !== commit)
+        this.#violated('RAFT-1', `${name}: the write has another hard state than the core`)
+      this.#changesLog(replica, { terms: core.terms, commit: before.commit }, write, after.term)
+      core.newestWrite = number
+      if (snapshot !== undefined) core.handedOut = snapshot.meta.index
+    }
+    if (after.lastIndex !== core.terms.length - 1)
+      this.#violated(
+        'RAFT-7',
+        `${name}: the log ends at ${after.lastIndex} for its core, and at ${core.terms.length - 1} for its driver`,
+      )
+  }
+
+  #risesOnly({ name }: ObservedReplica, before: RaftStatus, after: RaftStatus): void {
+    if (after.commit < before.commit)
+      this.#violated('RAFT-12', `${name}: commit falls from ${before.commit} to ${after.commit}`)
+    if (after.applied < before.applied)
+      this.#violated('RAFT-13', `${name}: applied falls from ${before.applied} to ${after.applied}`)
+    if (after.commit > this.maxCommitted)
+      this.#violated(
+        'RAFT-11',
+        `${name} commits ${after.commit}, no leader has committed beyond ${this.maxCommitted}`,
+      )
+  }
+
+  #ordered({ name }: ObservedReplica, { firstIndex, applied, commit, lastIndex }: RaftStatus): void {
+    if (firstIndex - 1 <= applied && applied <= commit && commit <= lastIndex) return
+    this.#violated(
+      'RAFT-13',
+      `${name}: first ${firstIndex}, applied ${applied}, commit ${commit}, last ${lastIndex}`,
+    )
+  }
+
+  /**
+   * Only a leader commits by counting: an entry of its own term that is durable on a majority of each half (paper
+   * §5.4.2, §6). It may step down in the same step.
+   */
+  #commits(replica: ObservedReplica, core: ObservedCore, before: RaftStatus, after: RaftStatus): void {
+    if (before.role !== 'leader' || before.term !== after.term) return
+    const { name } = replica
+    const { term } = before
+    const { commit } = after
+    const entryTerm = core.terms[commit]
+    if (entryTerm !== term)
+      this.#violated('RAFT-11', `${name} commits ${commit} of term ${entryTerm} in term ${term}`)
+    const why = this.#whyNoQuorum(commit, term, before.configuration)
+    // The configuration may have changed in this step.
+    if (why !== undefined && this.#whyNoQuorum(commit, term, after.configuration) !== undefined)
+      this.#violated('RAFT-11', `${name} commits ${commit} in term ${term}, ${why}`)
+    for (const [later, first] of this.#firstOfTerm) {
+      if (later > term && first <= commit)
+        this.#violated(
+          'RAFT-9',
+          `${name} commits ${commit} in term ${term}, but term ${later} began at ${first}`,
+        )
+    }
+    if (commit <= this.maxCommitted) return
+    this.maxCommitted = commit
+    this.commitSteps.push({ index: commit, term, entryTerm })
+  }
+
+  /** Committed entries reach the driver in order, once, and are the same everywhere (paper §5.4.3). */
+  #handsOut(replica: ObservedReplica, core: ObservedCore, after: RaftStatus, { committed }: Output): void {
+    const { name } = replica
+    for (const { index, term, frame } of committed) {
+      if (index !== core.handedOut + 1)
+        this.#violated('RAFT-13', `${name} hands out ${index} after ${core.handedOut}`)
+      core.handedOut = index
+      if (index > after.commit)
+        this.#violated('RAFT-13', `${name} hands out ${index}, its commit index is ${after.commit}`)
+      const seen = this.#seen[index]?.find((one) => one.term === term)
+      if (seen === undefined || !sameBytes(seen.frame, frame))
+        this.#violated('RAFT-8', `${name} hands out ${index} of term ${term} with bytes that no log has`)
+      const known = this.#handedOut[index]
+      if (known === undefined) {
+        this.#handedOut[index] = term
+        this.#proposalCommitted(index, frame)
+      } else if (known !== term)
+        this.#violated(
+          'RAFT-10',
+          `${name} hands out ${index} of term ${term}, another replica of term ${known}`,
+        )
+    }
+  }
+
+  #proposalCommitted(index: number, frame: Uint8Array): void {
+    const { proposer, boot, seq } = readHeader(frame)
+    // The leader's own entries have no number.
+    if (seq === 0) return
+    const proposal = `${proposer}/${boot}/${seq}`
+    const elsewhere = this.#proposals.get(proposal)
+    if (elsewhere !== undefined)
+      this.#violated('RAFT-20', `proposal ${proposal} is committed at ${elsewhere} and at ${index}`)
+    const outcome = this.#outcomes.get(proposal)
+    if (outcome === 'refused' || outcome === 'superseded')
+      this.#violated('RAFT-20', `proposal ${proposal} was ${outcome}, and is committed at ${index}`)
+    this.#proposals.set(proposal, index)
+  }
+
+  /** A proposal has at most one outcome, and it is true. */
+  #reports({ id, boot }: ObservedReplica, { outcomes }: Output): void {
+    for (const one of outcomes) {
+      const proposal = `${id}/${boot}/${one.seq}`
+      const earlier = this.#outcomes.get(proposal)
+      if (earlier !== undefined)
+        this.#violated('RAFT-20', `proposal ${proposal} is ${earlier}, and then ${one.outcome}`)
+      this.#outcomes.set(proposal, one.outcome)
+      const index = this.#proposals.get(proposal)
+      if (one.outcome === 'committed' && one.index !== index)
+        this.#violated('RAFT-20', `proposal ${proposal} is committed at ${index}, not at ${one.index}`)
+      if ((one.outcome === 'refused' || one.outcome === 'superseded') && index !== undefined)
+        this.#violated('RAFT-20', `proposal ${proposal} is ${one.outcome}, and is committed at ${index}`)
+    }
+  }
+
+  /** The applied index decides which configuration counts. */
+  #configured({ name }: ObservedReplica, { applied, configuration }: RaftStatus): void {
+    let text = this.#configurationTexts.get(configuration)
+    if (text === undefined) {
+      text = JSON.stringify(configuration)
+      this.#configurationTexts.set(configuration, text)
+    }
+    // A new replica has none.
+    if (applied === 0 && configuration.voters.length === 0) return
+    const known = this.#configurations[applied]
+    if (known === undefined) this.#configurations[applied] = text
+    else if (known !== text)
+      this.#violated('RAFT-15', `${name} at applied ${applied} has ${text}, another replica ${known}`)
+  }
+
+  #role(replica: ObservedReplica, core: ObservedCore, { configuration, role, term }: RaftStatus): void {
+    replica.role = role
+    this.#protocolRules.role(replica, role, term)
+    if (role !== 'leader') return
+    const { name } = replica
+    replica.leads = term
+    replica.heartbeatRound = 0
+    replica.matches.clear()
+    if (replica.now !== undefined && !this.#ledAt.has(term)) this.#ledAt.set(term, replica.now())
+    this.#leading(replica, term)
+    this.#elected(replica, configuration, term)
+    const earlier = this.#committedBefore(term)
+    if (earlier === undefined || earlier.index < core.status.firstIndex - 1) return
+    const has = core.terms[earlier.index]
+    if (has !== earlier.entryTerm)
+      this.#violated(
+        'RAFT-9',
+        `${name} leads term ${term} with term ${has} at ${earlier.index}, committed is term ${earlier.entryTerm}`,
+      )
+  }
+
+  /** A majority of each half of its configuration has voted for it (paper §5.2, §6). */
+  #elected(replica: ObservedReplica, { voters, votersOutgoing }: Configuration, term: number): void {
+    for (const half of [voters, votersOutgoing]) {
+      const votes = half.filter((id) => this.#votes.get(`${id}/${term}`) === replica.id).length
+      if (half.length > 0 && votes * 2 <= half.length)
+        this.#violated('RAFT-6', `${replica.name} leads term ${term} with ${votes} votes of ${half.length}`)
+    }
+  }
+
   // ---- what is sent
+
+  #addressed(replica: ObservedReplica, { type, from, to }: Message): void {
+    if (from !== replica.id)
+      this.#violated('RAFT-16', `${replica.name} sends ${type} under the name of ${from}`)
+    if (to === replica.id) this.#violated('RAFT-16', `${replica.name} sends ${type} to itself`)
+  }
 
   sent(replica: ObservedReplica, message: Message): void {
     const { type, term } = message
-    if (message.from !== replica.id)
-      this.#violated('RAFT-16', `${replica.name} sends ${type} under the name of ${message.from}`)
+    this.#addressed(replica, message)
     this.#protocolRules.sent(replica, message)
-    if (message.to === replica.id) this.#violated('RAFT-16', `${replica.name} sends ${type} to itself`)
     if (type === 'pre-vote-request') {
       this.#keepsPromise(replica, term, `asks for a pre-vote of term ${term}`)
       return
@@ -294,9 +606,7 @@ export class Invariants {
         // The heartbeats of one round leave together.
         if (message.round !== 0 && message.round === replica.heartbeatRound) return
         replica.heartbeatRound = message.round
-        const status = replica.status?.()
-        this.#checkProgress(replica, status)
-        this.#countsAll(replica, status)
+        this.#countsAll(replica)
         return
       }
       case 'read-index-answer':
@@ -331,7 +641,7 @@ export class Invariants {
   #keepsPromise(replica: ObservedReplica, term: number, what: string): void {
     // A vote leaves when it is durable. Its candidate may be elected, and heard, before this check.
     if (replica.contactTerm >= term) return
-    const leases = replica.status?.().leaderLeases
+    const leases = replica.status?.leaderLeases
     if (leases === undefined || !leases.on || replica.now === undefined) return
     const since = replica.now() - replica.contactAt
     if (since < leases.durationMs - ROUNDING_MS)
@@ -382,8 +692,7 @@ export class Invariants {
   }
 
   /** A leader's view of its followers (paper figure 2): match < next, `match` is durable there and never decreases. */
-  #checkProgress({ name, leads, matches, begun }: ObservedReplica, status: RaftStatus | undefined): void {
-    if (status === undefined || status.role !== 'leader' || status.term !== leads) return
+  #checkProgress({ name, matches }: ObservedReplica, { terms }: ObservedCore, status: RaftStatus): void {
     for (const { id, match, next } of status.progress) {
       if (next <= match) this.#violated('RAFT-14', `${name}: next ${next} ≤ match ${match} of ${id}`)
       const before = matches.get(id) ?? 0
@@ -391,12 +700,12 @@ export class Invariants {
         this.#violated('RAFT-14', `${name}: match of ${id} falls from ${before} to ${match}`)
       matches.set(id, match)
       const follower = this.replicas.get(id)
-      if (follower === undefined || follower.damaged || follower.durable.term > leads) continue
+      if (follower === undefined || follower.damaged || follower.durable.term > status.term) continue
       const has = follower.durable.terms[match]
-      if (has === undefined || (begun.terms[match] ?? has) !== has)
+      if (has === undefined || (match >= status.firstIndex - 1 && terms[match] !== has))
         this.#violated(
           'RAFT-14',
-          `${name} holds match ${match} of ${follower.name} in term ${begun.terms[match]}, durable there is term ${has}`,
+          `${name} holds match ${match} of ${follower.name} in term ${terms[match]}, durable there is term ${has}`,
         )
     }
   }
@@ -406,7 +715,7 @@ export class Invariants {
    * checked whenever it can have changed without an acknowledgement, because the next acknowledgement would hide a
    * fault.
    */
-  #countsAll({ name, leads, begun }: ObservedReplica, status: RaftStatus | undefined): void {
+  #countsAll({ name, leads, begun, status }: ObservedReplica): void {
     if (status === undefined || status.role !== 'leader' || status.term !== leads) return
     const { configuration, progress, stableIndex, commit } = status
     const matchOf = (id: ReplicaId): number =>
@@ -445,22 +754,7 @@ export class Invariants {
     if (commit < begun.commit)
       this.#violated('RAFT-12', `${name}: commit falls from ${begun.commit} to ${commit}`)
     this.#exposed(replica, commit)
-    for (const { truncateFrom, entries, snapshot, hardState } of writes) {
-      if (snapshot !== undefined) this.#installs(replica, snapshot)
-      if (truncateFrom !== undefined) this.#truncates(replica, truncateFrom, hardState.term)
-      let previous = begun.terms[(entries[0]?.index ?? 0) - 1] ?? 0
-      for (const entry of entries) {
-        if (entry.term > term)
-          this.#violated('RAFT-4', `${name}: entry of term ${entry.term} in term ${term}`)
-        this.#enter(
-          replica,
-          entry,
-          truncateFrom === undefined && snapshot === undefined ? previous : undefined,
-        )
-        previous = entry.term
-      }
-      this.#take(begun, { snapshot, truncateFrom, entries })
-    }
+    for (const write of writes) this.#changesLog(replica, begun, write, term)
     begun.term = term
     begun.vote = vote
     begun.commit = commit
@@ -468,9 +762,32 @@ export class Invariants {
     return { writes: [...writes], hardState, applied }
   }
 
+  /** The driver stores the core's writes in their order, in parts if they are large. */
+  #changesLog(
+    replica: ObservedReplica,
+    held: Pick<DiskContent, 'terms' | 'commit'>,
+    { truncateFrom, entries, snapshot, hardState }: StorageBatch['writes'][number],
+    term: number,
+  ): void {
+    if (snapshot !== undefined) this.#installs(replica, held, snapshot)
+    if (truncateFrom !== undefined) this.#truncates(replica, held, truncateFrom, hardState.term)
+    this.#cutLog(held, snapshot, truncateFrom)
+    let previous = held.terms[(entries[0]?.index ?? 0) - 1] ?? 0
+    for (const entry of entries) {
+      if (entry.term > term)
+        this.#violated('RAFT-4', `${replica.name}: entry of term ${entry.term} in term ${term}`)
+      this.#enter(replica, entry, previous)
+      held.terms[entry.index] = entry.term
+      previous = entry.term
+    }
+  }
+
   durable(replica: ObservedReplica, { writes, hardState, applied }: BatchEffect): void {
     const { durable } = replica
-    for (const write of writes) this.#take(durable, write)
+    for (const { snapshot, truncateFrom, entries } of writes) {
+      this.#cutLog(durable, snapshot, truncateFrom)
+      for (const entry of entries) durable.terms[entry.index] = entry.term
+    }
     durable.term = hardState.term
     durable.vote = hardState.vote
     durable.commit = hardState.commit
@@ -479,6 +796,12 @@ export class Invariants {
     for (const { snapshot } of writes) {
       if (snapshot !== undefined) durable.applied = Math.max(durable.applied, snapshot.meta.index)
     }
+    const lastTerm = durable.terms.at(-1) ?? 0
+    if (lastTerm > hardState.term)
+      this.#violated(
+        'RAFT-4',
+        `${replica.name} stored an entry of term ${lastTerm} under term ${hardState.term}`,
+      )
     if (hardState.commit >= durable.terms.length)
       this.#violated('RAFT-5', `${replica.name} stored commit ${hardState.commit} beyond its log`)
     if (durable.applied > hardState.commit)
@@ -488,15 +811,11 @@ export class Invariants {
       )
   }
 
-  #take(
-    held: DiskContent,
-    {
-      snapshot,
-      truncateFrom,
-      entries,
-    }: Pick<StorageBatch['writes'][number], 'snapshot' | 'truncateFrom' | 'entries'>,
+  #cutLog(
+    { terms }: Pick<DiskContent, 'terms'>,
+    snapshot: StorageBatch['writes'][number]['snapshot'],
+    truncateFrom: number | undefined,
   ): void {
-    const { terms } = held
     if (snapshot !== undefined && !snapshot.keepLog) {
       const { index, term } = snapshot.meta
       terms.length = 0
@@ -504,18 +823,22 @@ export class Invariants {
       terms.push(term)
     }
     if (truncateFrom !== undefined && truncateFrom < terms.length) terms.length = truncateFrom
-    for (const entry of entries) terms[entry.index] = entry.term
   }
 
-  #truncates({ begun, name, leads }: ObservedReplica, from: number, term: number): void {
-    if (leads === term && begun.terms.at(-1) === term)
+  #truncates(
+    { name, leads }: ObservedReplica,
+    { terms }: Pick<DiskContent, 'terms'>,
+    from: number,
+    term: number,
+  ): void {
+    if (leads === term && terms.at(-1) === term)
       this.#violated('RAFT-7', `${name} leads term ${term} and truncates from ${from}`)
     // A message of a deposed leader may arrive late. What a newer leader has committed by then did not depend on a
     // replica that has not heard of it.
     const upTo = this.#committedBefore(term + 1)?.index ?? 0
-    for (let index = from; index <= upTo && index < begun.terms.length; index++) {
-      const written = this.committed[index]?.term
-      if (written !== undefined && begun.terms[index] === written)
+    for (let index = from; index <= upTo && index < terms.length; index++) {
+      const written = this.#handedOut[index]
+      if (written !== undefined && terms[index] === written)
         this.#violated(
           'RAFT-7',
           `${name} truncates from ${from}, but ${index} of term ${written} is committed`,
@@ -524,7 +847,8 @@ export class Invariants {
   }
 
   #installs(
-    { name, begun }: ObservedReplica,
+    { name }: ObservedReplica,
+    { terms, commit }: Pick<DiskContent, 'terms' | 'commit'>,
     { meta: { index, term }, keepLog }: NonNullable<StorageBatch['writes'][number]['snapshot']>,
   ): void {
     const known = this.committed[index]
@@ -533,18 +857,34 @@ export class Invariants {
         'SNAP-1',
         `${name} installs a snapshot of ${index} in term ${term}, committed is term ${known?.term}`,
       )
-    if (index <= begun.commit)
-      this.#violated('SNAP-2', `${name} installs a snapshot of ${index} over committed ${begun.commit}`)
+    if (index <= commit)
+      this.#violated('SNAP-2', `${name} installs a snapshot of ${index} over committed ${commit}`)
     // Later entries may have been acknowledged, and may be committed by that (paper §7).
-    if (keepLog !== (begun.terms[index] === term))
+    if (keepLog !== (terms[index] === term))
       this.#violated(
         'SNAP-3',
-        `${name} ${keepLog ? 'keeps' : 'drops'} its log under a snapshot of ${index} in term ${term}; the log has term ${begun.terms[index]} there`,
+        `${name} ${keepLog ? 'keeps' : 'drops'} its log under a snapshot of ${index} in term ${term}; the log has term ${terms[index]} there`,
       )
   }
 
-  /** Log matching (paper §5.3): index and term identify an entry and, by induction, all entries before it. */
-  #enter(replica: ObservedReplica, { index, term, frame }: Entry, previousTerm: number | undefined): void {
+  #enter(replica: ObservedReplica, entry: Entry, previousTerm: number): void {
+    if (!this.#match(replica, entry, previousTerm)) return
+    const { index, term, frame } = entry
+    if (previousTerm !== term && !this.#firstOfTerm.has(term)) this.#termBegins(replica, term, index, frame)
+    this.#stamped(replica, index, term, frame)
+    if (frameKind(frame) !== ENTRY_CONFIGURATION) return
+    if (index > this.newestChange) this.newestChange = index
+    const termBegan = this.#firstOfTerm.get(term) ?? index
+    this.#protocolRules.changeAppears(replica, entry, termBegan, replica.core?.terms ?? [])
+  }
+
+  /**
+   * Log matching (paper §5.3): index and term identify an entry and, by induction, all entries before it. Returns
+   * whether the entry is new.
+   */
+  #match({ name }: ObservedReplica, { index, term, frame }: Entry, previousTerm: number): boolean {
+    if (previousTerm > term)
+      this.#violated('RAFT-8', `${name}: term ${term} at ${index} behind term ${previousTerm}`)
     let list = this.#seen[index]
     if (list === undefined) {
       list = []
@@ -552,24 +892,17 @@ export class Invariants {
     }
     for (const seen of list) {
       if (seen.term !== term) continue
-      if (seen.frame !== frame && !sameBytes(seen.frame, frame))
-        this.#violated('RAFT-8', `${replica.name}: two different entries ${index} of term ${term}`)
-      if (previousTerm !== undefined && seen.previousTerm !== previousTerm)
+      if (!sameBytes(seen.frame, frame))
+        this.#violated('RAFT-8', `${name}: two different entries ${index} of term ${term}`)
+      if (seen.previousTerm !== previousTerm)
         this.#violated(
           'RAFT-8',
-          `${replica.name}: ${index} of term ${term} follows term ${previousTerm}, elsewhere ${seen.previousTerm}`,
+          `${name}: ${index} of term ${term} follows term ${previousTerm}, elsewhere ${seen.previousTerm}`,
         )
-      return
+      return false
     }
-    if (previousTerm === undefined) return
-    if (previousTerm > term)
-      this.#violated('RAFT-8', `${replica.name}: term ${term} at ${index} behind term ${previousTerm}`)
     list.push({ term, previousTerm, frame })
-    if (previousTerm !== term && !this.#firstOfTerm.has(term)) this.#termBegins(replica, term, index, frame)
-    this.#stamped(replica, index, term, frame)
-    if (frameKind(frame) !== ENTRY_CONFIGURATION) return
-    if (index > this.newestChange) this.newestChange = index
-    this.#protocolRules.changeAppears(replica, index, term, this.#firstOfTerm.get(term) ?? index)
+    return true
   }
 
   /** Leader completeness (paper §5.4): the leader of this term has all entries that were committed in earlier terms. */
@@ -611,7 +944,7 @@ export class Invariants {
   }
 
   /** The last commit of a leader of an earlier term. */
-  #committedBefore(term: number): { readonly index: number; readonly term: number } | undefined {
+  #committedBefore(term: number): CommitStep | undefined {
     return this.commitSteps.findLast((step) => step.term < term)
   }
 
@@ -619,39 +952,15 @@ export class Invariants {
 
   /** The state of a replica shows that everything up to `commit` is committed. */
   #exposed(replica: ObservedReplica, commit: number): void {
-    if (commit <= this.maxCommitted) return
-    const status = replica.status?.()
-    if (status === undefined)
-      this.#violated('RAFT-11', `${replica.name} commits ${commit} while it is not running`)
-    const { configuration } = status
-    // A leader may be deposed before anything shows what it has committed.
-    const { name, leads: term } = replica
-    if (status.commit < commit)
-      this.#violated('RAFT-11', `${name} tells of commit ${commit}, its own is ${status.commit}`)
-    const entry = this.#seen[status.commit]?.find((seen) => seen.term === term)
-    if (entry === undefined)
+    const { name, status } = replica
+    if (commit > this.maxCommitted)
       this.#violated(
         'RAFT-11',
-        `${name} commits ${status.commit}, no leader committed beyond ${this.maxCommitted}; it led last in term ${term}, of which that is no entry`,
+        `${name} shows commit ${commit}, no leader has committed beyond ${this.maxCommitted}`,
       )
-    const why = this.#whyNoQuorum(status.commit, term, configuration)
-    // The configuration may have changed in this step.
-    if (
-      why !== undefined &&
-      this.#whyNoQuorum(status.commit, term, replica.configuration ?? configuration) !== undefined
-    )
-      this.#violated('RAFT-11', `${name} commits ${status.commit} in term ${term}, ${why}`)
-    for (const [later, first] of this.#firstOfTerm) {
-      if (later > term && first <= status.commit)
-        this.#violated(
-          'RAFT-9',
-          `${name} commits ${status.commit} in term ${term}, but term ${later} began at ${first}`,
-        )
-    }
-    this.maxCommitted = status.commit
-    this.commitSteps.push({ index: status.commit, term })
+    if (commit <= this.#shown) return
+    this.#shown = Math.max(commit, status?.commit ?? 0)
     this.onTrigger('committed', replica)
-    this.#checkProgress(replica, status)
   }
 
   /** Durable on a majority of each half (paper §5.4.2, §6). */
@@ -674,56 +983,54 @@ export class Invariants {
   }
 
   /** One entry was applied (paper §5.4.3): in order, once per process, and with the same result everywhere. */
-  applies(replica: ObservedReplica, record: AppliedRecord, stateHash: bigint): void {
+  applies(replica: ObservedReplica, record: RecordedState, stateHash: bigint): void {
     const { index } = record
     if (index !== replica.applied + 1)
       this.#violated('RAFT-13', `${replica.name} applies ${index} after ${replica.applied}`)
     replica.applied = index
     const reconfigured = record.raft !== replica.raft
-    // Entries after a change were committed under the configuration before it or under the new one. When the next entry
-    // is applied, only the new one is known.
-    this.#exposed(replica, reconfigured ? (replica.status?.()?.commit ?? index) : index)
+    this.#exposed(replica, reconfigured ? (replica.status?.commit ?? index) : index)
     this.#state(replica, record, stateHash)
-    this.#changesNothing(replica, record)
     if (replica.durable.terms.length <= index) this.onTrigger('ahead', replica)
     if (reconfigured) {
       this.onTrigger('reconfigured', replica)
-      this.#countsAll(replica, replica.status?.())
+      this.#countsAll(replica)
     }
     replica.raft = record.raft
-    replica.configuration = replica.configurationNow?.()
   }
 
-  /** An entry that the rights of its index do not permit. */
-  #changesNothing({ name }: ObservedReplica, { index, kv }: AppliedRecord): void {
-    const effect = this.committed[index]?.effect
-    if (effect?.outdated !== true) return
-    const [{ revision }, before] = [decodeState(kv), this.model.revisionAt(index)]
-    if (revision !== before)
+  /** The state of the store after an entry. One that the rights of its index do not permit changes nothing. */
+  appliesToStore({ name }: ObservedReplica, { index, kv }: AppliedRecord): void {
+    const committed = this.committed[index]
+    if (committed?.effect.outdated !== true) return
+    const { revision } = decodeState(kv)
+    if (revision !== committed.revision)
       this.#violated(
         'AUTH-10',
-        `${name} changes revision ${before} to ${revision} at ${index}, where the rights no longer permit ${effect.principal}`,
+        `${name} changes revision ${committed.revision} to ${revision} at ${index}, where the rights no longer permit ${committed.effect.principal}`,
       )
   }
 
-  installed(replica: ObservedReplica, { applied, stateHash }: Storage): void {
+  installed(
+    replica: ObservedReplica,
+    { applied, stateHash }: Pick<RecoveredState, 'applied' | 'stateHash'>,
+  ): void {
     replica.applied = applied.index
     this.#state(replica, applied, stateHash)
-    // The process's next decisions may be committed under this configuration.
-    replica.configuration = decodeAppliedState(applied.raft).configuration
   }
 
-  #state(replica: ObservedReplica, { index, term, raft }: AppliedRecord, stateHash: bigint): void {
+  #state(replica: ObservedReplica, { index, term, raft }: RecordedState, stateHash: bigint): void {
     replica.stateHash = stateHash
     // A new replica has no state that could be compared.
     if (index === 0) return
     const known = this.committed[index]
     if (known === undefined) {
-      this.committed[index] = { term, raft, stateHash, effect: this.#effect(index, term) }
+      const effect = this.#effect(index, term)
+      this.committed[index] = { term, raft, stateHash, effect, revision: this.model.revision }
       return
     }
     // The applied index decides which configuration counts (RAFT-15).
-    if (known.raft !== raft && !sameBytes(known.raft, raft))
+    if (!sameBytes(known.raft, raft))
       this.#violated(
         'RAFT-15',
         `${replica.name} has another configuration than others once ${index} is applied`,
@@ -781,7 +1088,7 @@ export class Invariants {
   // ---- answers to clients
 
   /** A client is about to send this request, for the first time or again. */
-  requested(request: Request): void {
+  requested(this: Invariants, request: Request): void {
     this.model.requested(request)
     const { principal } = request
     if (this.#askedAt.has(principal)) return
@@ -806,44 +1113,19 @@ export class Invariants {
     this.#notWritten.add(principal)
   }
 
-  role(replica: ObservedReplica, role: string, term: number): void {
-    replica.role = role
-    this.#protocolRules.role(replica, role, term)
-    if (role === 'leader') {
-      replica.leads = term
-      replica.heartbeatRound = 0
-      replica.matches.clear()
-      if (replica.now !== undefined && !this.#ledAt.has(term)) this.#ledAt.set(term, replica.now())
-      this.#leading(replica, term)
-      this.#elected(replica, term)
-    }
-  }
-
-  /** A majority of each half of its configuration has voted for it (paper §5.2, §6). */
-  #elected(replica: ObservedReplica, term: number): void {
-    const configuration = replica.configurationNow?.()
-    if (configuration === undefined) return
-    for (const half of [configuration.voters, configuration.votersOutgoing]) {
-      const votes = half.filter((id) => this.#votes.get(`${id}/${term}`) === replica.id).length
-      if (half.length > 0 && votes * 2 <= half.length)
-        this.#violated('RAFT-6', `${replica.name} leads term ${term} with ${votes} votes of ${half.length}`)
-    }
-  }
-
   /** Its process is gone. The next one begins with the content of the disk. */
   ended(replica: ObservedReplica): void {
-    replica.status = undefined
+    replica.core = undefined
     replica.leads = 0
     replica.role = 'follower'
     replica.unread = 0
     this.#protocolRules.ended(replica)
     replica.transfers.clear()
-    replica.configuration = undefined
-    replica.configurationNow = undefined
   }
 }
 
 function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  if (a === b) return true
   if (a.length !== b.length) return false
   for (let at = 0; at < a.length; at++) if (a[at] !== b[at]) return false
   return true

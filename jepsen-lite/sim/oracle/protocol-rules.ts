@@ -2,15 +2,13 @@
 // but slows the cluster down or starts needless elections. A violation is reported where it happens. The rules have the
 // numbers of docs/invariants.md.
 
-import {
-  type Configuration,
-  isMember,
-  isVoter,
-  type Message,
-  type RaftStatus,
-  type ReplicaId,
-} from '../../../src/raft/index.ts'
+import { isMember, isVoter, type Message, type RaftStatus, type ReplicaId } from '../../../src/raft/index.ts'
 import type { SimConfig } from '../schedule/config.ts'
+
+/** How the replicas take time. `fixedTimeouts`: election timeouts are not drawn, so that pauses may be alike. */
+export type RuleTiming = Pick<SimConfig, 'heartbeatMs' | 'electionMaxMs'> & {
+  readonly fixedTimeouts?: boolean
+}
 
 /** From the invariants. */
 interface ReplicaFacts {
@@ -19,8 +17,7 @@ interface ReplicaFacts {
   readonly role: string
   /** Term that it leads or led last. */
   readonly leads: number
-  readonly status: (() => RaftStatus) | undefined
-  readonly configurationNow: (() => Configuration) | undefined
+  readonly status: RaftStatus | undefined
   readonly now: (() => number) | undefined
   readonly contactAt: number
   /** Messages of a leader that have arrived and are not read yet. */
@@ -48,7 +45,7 @@ const PAUSES = 5
 const ALIKE_MS = 1e-3
 
 export class ProtocolRules {
-  readonly #timing: Pick<SimConfig, 'heartbeatMs' | 'electionMaxMs'>
+  readonly #timing: RuleTiming
   readonly #committedTerm: (index: number) => number | undefined
   readonly #violated: (invariant: string, detail: string) => never
   readonly #records = new Map<ReplicaFacts, Record>()
@@ -59,7 +56,7 @@ export class ProtocolRules {
 
   /** `committedTerm`: the term of the committed entry at an index, if any replica has applied it. */
   constructor(
-    timing: Pick<SimConfig, 'heartbeatMs' | 'electionMaxMs'>,
+    timing: RuleTiming,
     committedTerm: (index: number) => number | undefined,
     violated: (invariant: string, detail: string) => never,
   ) {
@@ -132,7 +129,7 @@ export class ProtocolRules {
   /** A replica raises the term only if a majority would elect it, or if its leader asks it to (thesis §9.6, §3.10). */
   #stands(replica: ReplicaFacts, { preVotes, handedOverIn }: Record, term: number): void {
     if (handedOverIn === term - 1) return
-    const configuration = replica.status?.().configuration
+    const configuration = replica.status?.configuration
     const granted = preVotes.get(term)
     if (configuration === undefined) return
     for (const half of [configuration.voters, configuration.votersOutgoing]) {
@@ -184,11 +181,10 @@ export class ProtocolRules {
 
   /** A replica that knows of a newer committed configuration must not count votes by the old one (RAFT-18). */
   #knowsWhoVotes({ name, status }: ReplicaFacts): void {
-    const raft = status?.()
-    if (raft === undefined) return
+    if (status === undefined) return
     for (let at = this.#changes.length - 1; at >= 0; at--) {
       const change = this.#changes[at]
-      if (change === undefined || change.index <= raft.applied || change.index > raft.commit) continue
+      if (change === undefined || change.index <= status.applied || change.index > status.commit) continue
       // Another entry may have replaced it.
       if (this.#committedTerm(change.index) !== change.term) continue
       this.#violated(
@@ -200,6 +196,7 @@ export class ProtocolRules {
 
   /** Each election timeout is drawn anew (paper §5.2). Otherwise replicas that tie once would tie again. */
   #pausesAtRandom(pauseMs: number): void {
+    if (this.#timing.fixedTimeouts === true) return
     const pauses = this.#pauses
     pauses.push(pauseMs)
     if (pauses.length > PAUSES) pauses.shift()
@@ -217,7 +214,7 @@ export class ProtocolRules {
   #heartbeat(replica: ReplicaFacts, to: ReplicaId, commit: number): void {
     const record = this.#recordOf(replica)
     const reported = record.commitReported.get(to) ?? 0
-    const configuration = replica.configurationNow?.()
+    const configuration = replica.status?.configuration
     if (commit < reported && (configuration === undefined || isMember(configuration, to)))
       this.#violated(
         'RAFT-14',
@@ -234,7 +231,7 @@ export class ProtocolRules {
     const now = replica.now?.() ?? 0
     const gap = now - record.heartbeatAt
     record.heartbeatAt = now
-    const configuration = replica.configurationNow?.()
+    const configuration = replica.status?.configuration
     if (configuration === undefined || isVoter(configuration, replica.id)) {
       record.strangerSince = undefined
       return
@@ -251,16 +248,30 @@ export class ProtocolRules {
   }
 
   /**
-   * A change of the configuration appears in a log. `termBegan`: the index where its term began (Ongaro, raft-dev
-   * 2015).
+   * A change of the configuration appears in a log, whose terms these are. `termBegan`: the index where its term began
+   * (Ongaro, raft-dev 2015).
    */
-  changeAppears(replica: ReplicaFacts, index: number, term: number, termBegan: number): void {
+  changeAppears(
+    replica: ReplicaFacts,
+    { index, term }: { readonly index: number; readonly term: number },
+    termBegan: number,
+    terms: readonly number[],
+  ): void {
+    const { leads, name, status } = replica
+    const former = this.#changes.findLast(
+      (change) => change.index < index && terms[change.index] === change.term,
+    )
     this.#changes.push({ index, term })
-    const commit = replica.leads === term ? replica.status?.().commit : undefined
-    if (commit !== undefined && commit < termBegan)
+    if (status === undefined || leads !== term) return
+    if (status.commit < termBegan)
       this.#violated(
         'RAFT-17',
-        `${replica.name} changes the configuration at ${index} before anything of term ${term} is committed`,
+        `${name} changes the configuration at ${index} before anything of term ${term} is committed`,
+      )
+    if (former !== undefined && former.index > status.applied)
+      this.#violated(
+        'RAFT-17',
+        `${name} changes the configuration at ${index} before it has applied the change at ${former.index}`,
       )
   }
 }

@@ -26,6 +26,7 @@ import { type About, Triggers } from '../faults/triggers.ts'
 import { Rollbacks } from '../liveness/rollbacks.ts'
 import { CounterBounds } from '../oracle/counter-bounds.ts'
 import { type DiskContent, Invariants } from '../oracle/invariants.ts'
+import { StoreModel } from '../oracle/model.ts'
 import { CrashSignal, RuleViolation } from '../oracle/violation.ts'
 import { ProbeCoverage } from '../probe-coverage.ts'
 import type { SimConfig } from '../schedule/config.ts'
@@ -96,7 +97,7 @@ export class SimCluster implements SimWorld {
   constructor(seed: number, config: SimConfig, recorder: (now: () => number) => Recorder) {
     this.seed = seed
     this.config = config
-    this.invariants = new Invariants(config)
+    this.invariants = new Invariants((violated) => new StoreModel(violated), config)
     this.invariants.model.now = () => this.time.now
     this.recorder = recorder(() => this.time.now)
     const size = config.nodes + config.spares

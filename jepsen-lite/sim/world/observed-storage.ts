@@ -33,7 +33,9 @@ export function observeStorage(
     bytesBefore = Math.min(bytesBefore, storage.overlayBytes)
     end(record)
     events.applied(storage.overlayBytes - bytesBefore)
-    if (!events.isOver()) invariants.applies(replica, record, storage.stateHash)
+    if (events.isOver()) return
+    invariants.applies(replica, record, storage.stateHash)
+    invariants.appliesToStore(replica, record)
   }
   const write = storage.write.bind(storage)
   storage.write = (batch, done) => {

@@ -42,6 +42,7 @@ import { MachineClock, ProcessClock } from './clock.ts'
 import { type InFlight, SimDisk, type SimEngine } from './disk.ts'
 import { SimDiskSpace } from './disk-space.ts'
 import type { NodeLimits } from './node-limits.ts'
+import { ObservedRaft } from './observed-raft.ts'
 import { observeStorage } from './observed-storage.ts'
 import { Event, type EventOwner, IO, MESSAGE, SOON, TIMER, type Time } from './time.ts'
 
@@ -396,12 +397,9 @@ export class Process implements EventOwner {
     if (driver === undefined) return
     this.driver = driver
     this.term = driver.term
-    replica.status = () => driver.status().raft
-    replica.configurationNow = () => driver.configuration
-    replica.configuration = driver.configuration
     replica.now = () => this.#ownClock.at(world.time.now)
     replica.contactTerm = 0
-    replica.contactAt = driver.status().raft.leaderLeases.on ? replica.now() : Number.NEGATIVE_INFINITY
+    replica.contactAt = replica.status?.leaderLeases.on ? replica.now() : Number.NEGATIVE_INFINITY
     const network: Network = world.networkOf(this)
     driver.start(network)
     world.began(this)
@@ -418,6 +416,7 @@ export class Process implements EventOwner {
         storage,
         disk: this.machine.space,
         timing: timingOf(world.config),
+        createRaft: (options) => new ObservedRaft(options, replica, invariants),
         raftLimits: raftLimitsOf(this.machine),
         limits: driverLimitsOf(this.machine),
         random: stream(world.seed, DRAW.election, this.number),
@@ -432,7 +431,6 @@ export class Process implements EventOwner {
             this.role = role
             this.term = term
             this.leader = leader
-            invariants.role(replica, role, term)
             world.roleChanged(this, role, term, leader, why)
           },
         },
@@ -518,7 +516,7 @@ export class Process implements EventOwner {
    */
   #unreadOf(deferred: readonly Event[]): number {
     const { config, time } = this.#world
-    const leases = this.replica.status?.().leaderLeases
+    const leases = this.replica.status?.leaderLeases
     const patienceMs = Math.max(config.electionMaxMs, leases?.on ? leases.durationMs : 0)
     // All timers of the process were due by then.
     if (this.machine.clock.at(time.now) - this.#pausedAt <= patienceMs + config.heartbeatMs) return 0

@@ -1,6 +1,6 @@
 // Options of the driver: clock, disk, storage and limits, and the receivers of its events.
 
-import type { RaftLimits, RaftTiming, RoleChange } from '../../raft/index.ts'
+import type { Raft, RaftLimits, RaftOptions, RaftTiming, RoleChange } from '../../raft/index.ts'
 import type { Storage } from '../../storage/types.ts'
 import type { CertificateExpiry, Logger, NodeEnd } from '../options.ts'
 import type { Clock } from './clock.ts'
@@ -41,6 +41,8 @@ export interface DriverOptions {
   readonly observer: DriverObserver
   /** host:port of the peer listener, for the greeting. */
   readonly peerAddress: () => string
+  /** Makes the core; without it, a plain one. A test may observe its steps. */
+  readonly createRaft?: (options: RaftOptions) => Raft
   /** Without it, nothing is known of the host. */
   readonly host?: HostStatus
   /** Called when role, term or known leader have changed. */

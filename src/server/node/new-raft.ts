@@ -5,11 +5,13 @@ import { decodeState } from '../../kv/index.ts'
 import { decodeAppliedState, Raft, type RaftOptions } from '../../raft/index.ts'
 import type { DriverOptions } from './driver-options.ts'
 
+const createPlainRaft = (options: RaftOptions): Raft => new Raft(options)
+
 export const newRaft = (
-  { clock, random, raftLimits: limits, storage, timing }: DriverOptions,
+  { clock, createRaft = createPlainRaft, random, raftLimits: limits, storage, timing }: DriverOptions,
   { commandRefusal, diskRoom }: Pick<RaftOptions, 'commandRefusal' | 'diskRoom'>,
 ): Raft =>
-  new Raft({
+  createRaft({
     id: storage.identity.replicaId,
     boot: storage.boot,
     hardState: storage.hardState,

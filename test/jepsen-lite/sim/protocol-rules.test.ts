@@ -32,11 +32,8 @@ function replica() {
     contactAt: 0,
     unread: 0,
     time: 0,
-    raft: { configuration, commit: 5, applied: 5 },
-    voters: configuration,
+    status: { configuration, commit: 5, applied: 5 } as RaftStatus,
     now: () => state.time,
-    status: () => state.raft as RaftStatus,
-    configurationNow: () => state.voters,
   }
   const rules = new ProtocolRules(
     timing,
@@ -87,9 +84,9 @@ describe('elections', () => {
 
   test('a committed change is applied before a campaign', () => {
     const { rules, state, campaign } = replica()
-    rules.changeAppears(state, 6, 1, 1)
+    rules.changeAppears(state, { index: 6, term: 1 }, 1, [])
     campaign(100)
-    state.raft = { ...state.raft, commit: 6 }
+    state.status = { ...state.status, commit: asIndex(6) }
     expect(() => campaign(900)).toThrow('RAFT-18')
   })
 
@@ -114,8 +111,9 @@ describe('leaders', () => {
     const { lead, heartbeat, state, peer } = replica()
     lead(2)
     heartbeat(10, 7)
-    const members = state.voters.members.filter(({ id }) => id !== peer)
-    state.voters = { ...state.voters, members }
+    const { configuration } = state.status
+    const members = configuration.members.filter(({ id }) => id !== peer)
+    state.status = { ...state.status, configuration: { ...configuration, members } }
     heartbeat(20, 6)
   })
 
@@ -131,7 +129,7 @@ describe('leaders', () => {
     const { lead, heartbeat, state, peer } = replica()
     lead(2)
     heartbeat(0)
-    state.voters = { ...emptyConfiguration, voters: [peer] }
+    state.status = { ...state.status, configuration: { ...emptyConfiguration, voters: [peer] } }
     for (let time = 50; time <= 2000; time += 50) heartbeat(time)
     heartbeat(9000)
     for (let time = 9050; time <= 9200; time += 50) heartbeat(time)
@@ -144,8 +142,19 @@ describe('leaders', () => {
     const { rules, state, lead } = replica()
     lead(2)
     state.leads = 2
-    rules.changeAppears(state, 6, 2, 5)
-    expect(() => rules.changeAppears(state, 8, 2, 7)).toThrow('RAFT-17')
+    rules.changeAppears(state, { index: 6, term: 2 }, 5, [])
+    expect(() => rules.changeAppears(state, { index: 8, term: 2 }, 7, [])).toThrow('RAFT-17')
+  })
+
+  test('the configuration is not changed again before the former change is applied', () => {
+    const { rules, state, lead } = replica()
+    lead(2)
+    state.leads = 2
+    const terms = [0, 1, 1, 1, 1, 2, 2]
+    rules.changeAppears(state, { index: 6, term: 2 }, 5, terms)
+    expect(() => rules.changeAppears(state, { index: 7, term: 2 }, 5, terms)).toThrow('RAFT-17')
+    // Another leader has replaced it.
+    rules.changeAppears(state, { index: 8, term: 2 }, 5, [0, 1, 1, 1, 1, 2, 3, 3])
   })
 })
 

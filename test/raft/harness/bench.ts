@@ -230,11 +230,15 @@ export class Bench implements NodeWorld {
     this.#snapshots.push({ to, atLeast })
   }
 
-  stepped(_node: SimNode, _before: unknown, _input: unknown, output: Output): void {
+  stepped(_node: SimNode, output: Output): void {
     this.outputs.push(output)
   }
 
+  started(): void {}
   stored(): void {}
+  applied(): void {}
+  installed(): void {}
+  ended(): void {}
 }
 
 /** An append as a leader would send it: entries of these terms after (prevIndex, prevTerm). */

@@ -9,22 +9,21 @@ import {
   asReplicaId,
   asTerm,
   type Configuration,
-  type Input,
+  type Entry,
   type LeaderLeaseSetting,
   type LogIndex,
   type Message,
   type Output,
   type RaftLimits,
-  type RaftStatus,
   type RaftTiming,
   type ReplicaId,
 } from '../../../src/raft/types.ts'
 import { type AppliedEntry, Disk, type StagedSnapshot, TestLog } from './disk.ts'
 import { pastEntries } from './frames.ts'
 import { freeze } from './freeze.ts'
-import { Invariants } from './invariants.ts'
 import { idOf, LEASES_OFF } from './members.ts'
-import { LIMITS, type NodeWorld, SimNode, TIMING } from './node.ts'
+import { type DiskBatch, LIMITS, type NodeWorld, SimNode, TIMING } from './node.ts'
+import { Rules } from './rules.ts'
 
 export interface Packet {
   readonly from: ReplicaId
@@ -64,7 +63,7 @@ export interface StartState {
 export class Cluster implements NodeWorld {
   readonly options: ClusterOptions
   readonly nodes: SimNode[] = []
-  readonly invariants = new Invariants(() => this.nodes)
+  readonly rules: Rules
   packets: Packet[] = []
   /** True time in ms, which no process sees. */
   nowMs = 10_000
@@ -83,6 +82,7 @@ export class Cluster implements NodeWorld {
 
   constructor(options: ClusterOptions = {}) {
     this.options = options
+    this.rules = new Rules({ ...TIMING, ...options.timing })
   }
 
   /** Adds a replica and starts it. */
@@ -121,7 +121,7 @@ export class Cluster implements NodeWorld {
     // Clocks of processes are independent, so they differ from the start.
     this.#offsetsMs.set(id, this.nodes.length * 1_000_000)
     this.nodes.push(node)
-    this.invariants.adopt(node)
+    this.rules.adopt(node)
     node.start()
     return node
   }
@@ -216,7 +216,7 @@ export class Cluster implements NodeWorld {
   // ---- the network
 
   send(from: SimNode, message: Message): void {
-    this.invariants.sent(from, message)
+    this.rules.sent(from, message)
     this.#post({ from: from.id, to: message.to }, { kind: 'message', message: freeze(copyOf(message)) })
   }
 
@@ -244,7 +244,10 @@ export class Cluster implements NodeWorld {
     const receiver = this.byId(to)
     if (content.kind === 'message') {
       // Each delivery is a copy, because a receiver stamps the proposals in it.
-      if (receiver?.running) receiver.step({ kind: 'message', message: freeze(copyOf(content.message)) })
+      if (!receiver?.running) return
+      const message = freeze(copyOf(content.message))
+      this.rules.received(receiver, message)
+      receiver.step({ kind: 'message', message })
       return
     }
     const sender = this.byId(from)
@@ -287,6 +290,7 @@ export class Cluster implements NodeWorld {
       term: hardState.term,
       lastIndex: log.lastIndex(),
     }))
+    for (const node of [a, b]) this.rules.greets(node)
     const [ofA, ofB] = greetings
     if (ofB !== undefined) a.step(ofB)
     if (ofA !== undefined && b.running) b.step(ofA)
@@ -363,12 +367,28 @@ export class Cluster implements NodeWorld {
 
   // ---- for the nodes
 
-  stepped(node: SimNode, before: RaftStatus, input: Input, output: Output): void {
-    this.invariants.stepped(node, before, input, output)
+  started(node: SimNode): void {
+    this.rules.started(node, () => this.now(node))
   }
 
-  stored(node: SimNode): void {
-    this.invariants.stored(node)
+  stepped(node: SimNode, output: Output): void {
+    this.rules.stepped(node, output)
+  }
+
+  stored(node: SimNode, batch: DiskBatch): void {
+    this.rules.stored(node, batch)
+  }
+
+  applied(node: SimNode, entry: Entry): void {
+    this.rules.applied(node, entry)
+  }
+
+  installed(node: SimNode): void {
+    this.rules.installed(node)
+  }
+
+  ended(node: SimNode): void {
+    this.rules.ended(node)
   }
 }
 

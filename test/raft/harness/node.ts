@@ -14,6 +14,7 @@ import type {
   ConfigurationChange,
   DiskRoom,
   Entry,
+  HardState,
   Input,
   LeaderLeaseSetting,
   LogIndex,
@@ -23,12 +24,12 @@ import type {
   Proposal,
   ProposalOutcome,
   RaftLimits,
-  RaftStatus,
   RaftTiming,
   ReadOutcome,
   Refusal,
   ReplicaId,
   RoleChange,
+  Write,
 } from '../../../src/raft/types.ts'
 import {
   type AppliedEntry,
@@ -69,15 +70,31 @@ export interface NodeOptions {
   readonly random: () => number
 }
 
+/** Writes that become durable together, and the state of the disk afterwards. */
+export interface DiskBatch {
+  readonly writes: readonly Write[]
+  readonly hardState: HardState
+  /** Applied index that is durable afterwards. */
+  readonly applied: LogIndex
+}
+
 /** The harness around a node: checks and transport. */
 export interface NodeWorld {
   now(node: SimNode): number
   send(from: SimNode, message: Message): void
   sendSnapshot(from: SimNode, to: ReplicaId, atLeast: LogIndex): void
+  /** A process begins with what the disk has. */
+  started(node: SimNode): void
   /** Called after every step, before its output is carried out. */
-  stepped(node: SimNode, before: RaftStatus, input: Input, output: Output): void
-  /** Called when a batch is durable. */
-  stored(node: SimNode): void
+  stepped(node: SimNode, output: Output): void
+  /** Called when a batch has become durable. */
+  stored(node: SimNode, batch: DiskBatch): void
+  /** Called when a process has applied an entry. */
+  applied(node: SimNode, entry: Entry): void
+  /** Called when the applied state of a process was replaced by that of a snapshot. */
+  installed(node: SimNode): void
+  /** The process is gone. */
+  ended(node: SimNode): void
 }
 
 /** All outcomes that a process reported to its user, oldest first. */
@@ -177,23 +194,34 @@ export class SimNode {
       nextSeq: 1,
       nextRead: 1,
     }
+    this.#world.started(this)
   }
 
   /** Ends the process. The first `survive` writes in flight still reach the disk, unreported. */
   crash(survive = 0): void {
-    for (const batch of this.#process?.pending.slice(0, survive) ?? []) {
-      this.disk.write(batch)
-      this.#world.stored(this)
-    }
+    for (const batch of this.#process?.pending.slice(0, survive) ?? []) this.#storeBatches([batch])
+    this.#end()
+  }
+
+  #end(): void {
     this.#process = undefined
+    this.#world.ended(this)
+  }
+
+  #storeBatches(batches: readonly Batch[]): void {
+    for (const batch of batches) this.disk.write(batch)
+    this.#stored(batches.map(({ write }) => write))
+  }
+
+  #stored(writes: readonly Write[]): void {
+    const { hardState, applied } = this.disk
+    this.#world.stored(this, { writes, hardState, applied: applied.index })
   }
 
   step(input: InputWithoutTime): void {
     const { raft } = this.process
-    const before = raft.status()
     const timed = freeze({ ...input, now: this.#world.now(this) } as Input)
-    const output = freeze(raft.step(timed))
-    this.#take(output, before, timed)
+    this.#take(freeze(raft.step(timed)))
   }
 
   propose(text: string): number {
@@ -239,12 +267,9 @@ export class SimNode {
     const batches = pending.splice(0, count)
     const last = batches.at(-1)
     if (last === undefined) return
-    for (const batch of batches) {
-      this.disk.write(batch)
-      const snapshot = batch.write.snapshot
-      if (snapshot !== undefined) this.#install(snapshot.snapshotId)
-    }
-    this.#world.stored(this)
+    this.#storeBatches(batches)
+    for (const { write } of batches)
+      if (write.snapshot !== undefined) this.#install(write.snapshot.snapshotId)
     this.process.storedWrite = last.write.number
     this.#reportStored(raft)
   }
@@ -256,7 +281,7 @@ export class SimNode {
     if (newest === undefined) return
     const { term, vote } = newest.write.hardState
     this.disk.hardState = { term, vote, commit: this.disk.hardState.commit }
-    this.#world.stored(this)
+    this.#stored([])
     this.process.storedTermWrite = newest.write.number
     this.#reportStored(raft)
   }
@@ -273,16 +298,17 @@ export class SimNode {
   apply(count = 1): void {
     for (let left = count; left > 0; ) {
       const { applyQueue, machine } = this.process
-      let last: Entry | undefined
+      const entries: Entry[] = []
       while (left-- > 0) {
         const entry = applyQueue[0]
         if (entry === undefined || entry.index > this.#applicableUpTo) break
         applyQueue.shift()
-        last = entry
+        entries.push(entry)
         const text = textOf(entry)
         if (text !== undefined) machine.push({ index: entry.index, term: entry.term, text })
         if (frameKind(entry.frame) < ENTRY_KINDS_OF_CORE) break
       }
+      const last = entries.at(-1)
       if (last === undefined) return
       this.step({ kind: 'applied', index: last.index })
       if (this.#process === undefined) return
@@ -294,6 +320,7 @@ export class SimNode {
         clusterTimeMs: frameClusterTimeMs(last.frame),
         machine: [...machine],
       })
+      for (const entry of entries) this.#world.applied(this, entry)
     }
   }
 
@@ -314,7 +341,7 @@ export class SimNode {
     if (pending.length > 0) return
     this.disk.hardState = raft.hardState()
     if (applied.index > this.disk.applied.index) this.disk.applied = applied
-    this.#world.stored(this)
+    this.#stored([])
   }
 
   /** Drops the beginning of the log, never above the durable applied index. */
@@ -330,16 +357,17 @@ export class SimNode {
     this.process.applied = record
     machine.splice(0, machine.length, ...record.machine)
     while ((applyQueue[0]?.index ?? Number.POSITIVE_INFINITY) <= record.index) applyQueue.shift()
+    this.#world.installed(this)
   }
 
-  #take(output: Output, before: RaftStatus, input: Input): void {
+  #take(output: Output): void {
     const { log, pending, held, applyQueue, applied } = this.process
     if (output.write !== undefined) {
       log.write(output.write)
       pending.push({ write: output.write, applied })
     }
     applyQueue.push(...output.committed)
-    this.#world.stepped(this, before, input, output)
+    this.#world.stepped(this, output)
     for (const outcome of output.outcomes) this.reports.push({ kind: 'outcome', outcome })
     for (const read of output.reads) this.reports.push({ kind: 'read', read })
     if (output.transfer !== undefined) this.reports.push({ kind: 'transfer', ...output.transfer })
@@ -349,7 +377,7 @@ export class SimNode {
     for (const { to, atLeast } of output.snapshots) this.#world.sendSnapshot(this, to, atLeast)
     if (output.fatal !== undefined) {
       this.reports.push({ kind: 'fatal', detail: output.fatal })
-      this.#process = undefined
+      this.#end()
     }
   }
 

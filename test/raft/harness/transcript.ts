@@ -175,9 +175,9 @@ class Transcript {
         this.#wipe(node())
         return []
       case 'cut-log':
-        cluster.invariants.damaged(node())
         node().disk.log.list.splice(Number(second) - node().disk.log.base - 1)
         node().disk.hardState = { ...node().disk.hardState, commit: node().disk.applied.index }
+        cluster.rules.damaged(node())
         return []
       case 'compact':
         node().flush()
@@ -240,7 +240,6 @@ class Transcript {
    * The disk of a crashed replica is lost and it starts again with the same id, which must never happen in production.
    */
   #wipe(node: SimNode): void {
-    this.#cluster.invariants.damaged(node)
     const { disk } = node
     disk.hardState = { term: NO_TERM, vote: undefined, commit: NO_INDEX }
     disk.log.write({
@@ -256,6 +255,7 @@ class Transcript {
     })
     const state = { configuration: emptyConfiguration, leaderLeases: LEASES_OFF }
     disk.applied = { index: NO_INDEX, term: NO_TERM, state, clusterTimeMs: 0, machine: [] }
+    this.#cluster.rules.damaged(node)
   }
 
   /** All clocks advance to this leader's next deadlines until a round of heartbeats is due, and the leader wakes. */
