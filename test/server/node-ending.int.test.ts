@@ -4,7 +4,8 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, expect, test } from 'vitest'
-import type { Founding } from '../../src/server/options.ts'
+import { Client } from '../../src/client/index.ts'
+import type { Founding, NodeOptions } from '../../src/server/options.ts'
 import type { ServingNode } from '../../src/server/start-node.ts'
 import { startNode } from '../../src/server/start-node.ts'
 
@@ -16,11 +17,11 @@ afterEach(async () => {
 })
 afterAll(() => rmSync(dir, { recursive: true, force: true }))
 
-async function start(founding: Founding): Promise<ServingNode> {
+async function start(founding: Founding, httpLimits?: NodeOptions['httpLimits']): Promise<ServingNode> {
   const address = { host: '127.0.0.1', port: 0 }
   const node = await startNode({
     ...{ name: 'n1', dataDir: join(dir, 'n1'), founding },
-    ...{ listen: address, peerListen: address },
+    ...{ listen: address, peerListen: address, httpLimits },
   })
   nodes.push(node)
   return node
@@ -72,6 +73,26 @@ test('a node whose last write fails has ended as failed, and its directory is fr
   await node.stop()
   expect(await node.ended).toEqual({ kind: 'failed', reason: expect.stringContaining('no space left') })
   await start({ kind: 'existing' })
+})
+
+test.each(['http', 'auto'] as const)('writers over %s that go on do not delay a stop', async (transport) => {
+  // The listener cuts nobody off: the stop ends because it takes no more writes.
+  const node = await start({ kind: 'bootstrap' }, { closeMsMax: 2 ** 31 - 1 })
+  const client = new Client({ endpoints: [node.url], transport, timeoutMs: 1_000 })
+  let [made, isOver] = [0, false]
+  const writers = Array.from({ length: 16 }, async (_, n) => {
+    while (!isOver) {
+      const isMade = await client.put(`key-${n}`, 'x').then(
+        () => true,
+        () => false,
+      )
+      if (isMade) made++
+    }
+  })
+  await expect.poll(() => made).toBeGreaterThan(200)
+  await node.stop()
+  isOver = true
+  await Promise.all(writers)
 })
 
 test('a node that stops takes no more connections while writes are under way', async () => {
