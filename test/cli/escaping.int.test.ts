@@ -129,7 +129,11 @@ test('a warning of a recipe is one line, and an error has no stack', async () =>
 })
 
 test('a defect is one line, wherever it is thrown', async () => {
-  const preload = "setTimeout(() => { throw new TypeError('\\x1b[2J of a defect') }, 300)"
+  // It is thrown when the command makes its connection.
+  const preload = `
+    import { subscribe } from 'node:diagnostics_channel'
+    subscribe('net.client.socket', () => setImmediate(() => { throw new TypeError('\\x1b[2J of a defect') }))
+  `
   const env = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(preload)}` }
   expect(await spawnedKv(['watch', 'a'], { endpoints, env })).toMatchObject({
     code: 1,
