@@ -31,7 +31,7 @@ export async function main(args: readonly string[]): Promise<void> {
     const program = await buildProgram(args)
     await program.parseAsync(args, { from: 'user' })
   } catch (error) {
-    process.exitCode = exitCodeOf(error)
+    process.exitCode = errorExitCode(error)
   }
 }
 
@@ -65,7 +65,7 @@ export async function buildProgram(args: readonly string[]): Promise<CommandUnkn
 const EXIT_CODES = `
 Exit codes: 0 nothing wrong; 1 a violation was found; 2 undecided; 3 wrong usage, or the harness failed.`
 
-function exitCodeOf(error: unknown): number {
+function errorExitCode(error: unknown): number {
   if (error instanceof CommanderError) {
     // It has already printed the help, the version or the error.
     return error.exitCode === 0 ? EXIT.ok : EXIT.failed

@@ -12,7 +12,7 @@ export function checkDurability({ finals }: History): readonly Anomaly[] {
 }
 
 function differences(a: FinalEvent, b: FinalEvent): Anomaly[] {
-  if (a.revision === b.revision && a.stateHash === b.stateHash && rowsOf(a) === rowsOf(b)) return []
+  if (a.revision === b.revision && a.stateHash === b.stateHash && rowsText(a) === rowsText(b)) return []
   const differing = a.rows.length + b.rows.length === 0 ? undefined : firstDifference(a, b)
   const where = differing === undefined ? 'although they hold the same rows' : `and differ in ${differing}`
   return [
@@ -27,7 +27,7 @@ function differences(a: FinalEvent, b: FinalEvent): Anomaly[] {
   ]
 }
 
-function rowsOf({ rows }: FinalEvent): string {
+function rowsText({ rows }: FinalEvent): string {
   return JSON.stringify(rows.map(({ key, value, modRevision }) => [key, value, modRevision]).sort())
 }
 

@@ -4,7 +4,7 @@
 
 import type { History, HistoryCall, RecordedResult } from '../workload/history.ts'
 import type { Anomaly } from './anomaly.ts'
-import { textOf } from './partition.ts'
+import { operationText } from './partition.ts'
 
 export interface IdempotencyResult {
   readonly findings: readonly Anomaly[]
@@ -74,16 +74,16 @@ const answeredAmong = (attempts: readonly HistoryCall[]): AnsweredCall[] =>
  */
 function notOneFirst(token: string, attempts: readonly HistoryCall[]): Anomaly[] {
   const answered = answeredAmong(attempts)
-  const findingOf = (what: string, ...ids: readonly number[]): Anomaly[] => {
+  const effectFinding = (what: string, ...ids: readonly number[]): Anomaly[] => {
     const message = `${ids.length > 1 ? `operations ${ids.join(' and ')} are` : `operation ${ids[0]} is`} ${what} under one token (${token})`
     return [{ check: 'idempotency', key: answered[0]?.op.key, message, calls: ids }]
   }
   const [first, second] = answered.filter(({ result }) => result.replayed === false)
   if (first !== undefined && second !== undefined)
-    return findingOf('both answered as new', first.id, second.id)
+    return effectFinding('both answered as new', first.id, second.id)
   const before = first && answered.find(({ end }) => end < first.start)
   if (first !== undefined && before !== undefined)
-    return findingOf(`answered as new after operation ${before.id} had been answered`, first.id)
+    return effectFinding(`answered as new after operation ${before.id} had been answered`, first.id)
   const repeats = answered.filter(({ result }) => result.replayed === true).sort((a, b) => a.end - b.end)
   const [earliest] = repeats
   if (earliest === undefined) return []
@@ -92,14 +92,14 @@ function notOneFirst(token: string, attempts: readonly HistoryCall[]): Anomaly[]
   const firsts =
     first === undefined ? attempts.filter((one) => one.outcome.kind !== 'fail' && !isRepeat(one)) : [first]
   if (firsts.some(({ start }) => start < earliest.end)) return []
-  return findingOf('answered as a repeat, but no client had sent it before', earliest.id)
+  return effectFinding('answered as a repeat, but no client had sent it before', earliest.id)
 }
 
 /** A repeat must tell the same as the first answer. A field that one of the two does not tell is not compared. */
 function whatDiffers(a: AnsweredCall, b: AnsweredCall): string | undefined {
-  if (textOf(a.op) !== textOf(b.op))
+  if (operationText(a.op) !== operationText(b.op))
     return `requested different things (${JSON.stringify(a.op)} and ${JSON.stringify(b.op)}), and both were answered`
-  const [one, other] = [effectOf(a.result), effectOf(b.result)]
+  const [one, other] = [recordedEffect(a.result), recordedEffect(b.result)]
   const field = one.findIndex(
     (value, at) => value !== undefined && other[at] !== undefined && value !== other[at],
   )
@@ -111,7 +111,12 @@ function whatDiffers(a: AnsweredCall, b: AnsweredCall): string | undefined {
 const EFFECTS = ['applied', 'deleted', 'modRevision', 'revision', 'version', 'current', 'value'] as const
 
 /** A change leaves its key at the revision that it made, so each of the two revisions gives the other. */
-function effectOf({ applied = true, modRevision, revision, ...result }: RecordedResult): readonly unknown[] {
+function recordedEffect({
+  applied = true,
+  modRevision,
+  revision,
+  ...result
+}: RecordedResult): readonly unknown[] {
   const made = modRevision ?? revision
   const revisions = applied ? { modRevision: made, revision: revision ?? made } : { modRevision, revision }
   const effect = { ...result, applied, ...revisions }

@@ -65,7 +65,7 @@ export function check(history: History, options: CheckerOptions = {}): CheckResu
   const reads = checkReads(history)
   const idempotency = checkIdempotency(history)
   const findings = [
-    ...findingsOf(linearizability),
+    ...linearizabilityFindings(linearizability),
     ...revisions.findings,
     ...reads.findings,
     ...idempotency.findings,
@@ -170,7 +170,7 @@ function modelFor(history: History, modelName: string | undefined): KeyModel<unk
 const hasRevisions = ({ calls }: History): boolean =>
   calls.some(({ outcome }) => outcome.kind === 'ok' && outcome.result.modRevision !== undefined)
 
-function findingsOf({ keys, model }: Linearizability): Anomaly[] {
+function linearizabilityFindings({ keys, model }: Linearizability): Anomaly[] {
   return keys.flatMap(({ key, failure }) => {
     if (failure === undefined) return []
     const { id, node } = failure.blocked

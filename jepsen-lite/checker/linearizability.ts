@@ -71,7 +71,7 @@ export function checkLinearizability(
       unknown: calls.filter(({ end }) => end === Number.POSITIVE_INFINITY).length,
       // Only a report needs them.
       get points() {
-        return pointsOf(needed, order, model, model.initial(first))
+        return linearizationPoints(needed, order, model, model.initial(first))
       },
       failure: blocked && { blocked, witness: () => shrink(calls, blocked, model, first) },
     })
@@ -87,7 +87,7 @@ function worst(keys: readonly KeyVerdict[]): SearchResult['verdict'] {
 }
 
 /** As early as the order allows. */
-function pointsOf(
+function linearizationPoints(
   calls: readonly KeyCall<unknown>[],
   order: readonly number[],
   model: KeyModel<unknown>,
@@ -101,7 +101,7 @@ function pointsOf(
     if (call === undefined) continue
     state = call.step.apply(state)
     timeMs = Math.max(timeMs, call.startMs)
-    points.push({ call, timeMs, state: shortened(model.textOf(state)) })
+    points.push({ call, timeMs, state: shortened(model.formatState(state)) })
   }
   return points
 }

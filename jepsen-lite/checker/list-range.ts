@@ -4,13 +4,13 @@ import type { RecordedRange, RecordedResult } from '../workload/history.ts'
 import { compareKeys, type KeyInterval, keyAfter, prefixEnd } from './keys.ts'
 
 /** The whole range. */
-export function rangeOf({ prefix, start, end }: RecordedRange): KeyInterval {
+export function listedInterval({ prefix, start, end }: RecordedRange): KeyInterval {
   return prefix === undefined ? { from: start ?? '', to: end } : { from: prefix, to: prefixEnd(prefix) }
 }
 
 /** The part of the range after `after`. */
-export function restOf(op: RecordedRange): KeyInterval {
-  const { from, to } = rangeOf(op)
+export function remainingInterval(op: RecordedRange): KeyInterval {
+  const { from, to } = listedInterval(op)
   const { after } = op
   if (after === undefined) return { from, to }
   if (op.order === 'desc') return { from, to: to === undefined || compareKeys(after, to) < 0 ? after : to }
@@ -22,7 +22,7 @@ export function restOf(op: RecordedRange): KeyInterval {
 export function coveredBy(op: RecordedRange, result: RecordedResult): KeyInterval | undefined {
   const { rows } = result
   if (rows === undefined || op.countOnly) return undefined
-  const rest = restOf(op)
+  const rest = remainingInterval(op)
   if (!isPartial(op, result)) return rest
   const last = rows.at(-1)?.key
   if (last === undefined) return undefined

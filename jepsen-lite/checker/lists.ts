@@ -10,12 +10,12 @@
 import type { HistoryCall, RecordedRange, RecordedResult } from '../workload/history.ts'
 import type { Anomaly } from './anomaly.ts'
 import { compareKeys, contains, type KeyInterval } from './keys.ts'
-import { isPartial, rangeOf, restOf } from './list-range.ts'
+import { isPartial, listedInterval, remainingInterval } from './list-range.ts'
 
 /** Knows how many keys there were. */
 export interface KeyCounts {
   /** At a revision, as far as it can be known; `end` is the position of the answer that tells it. */
-  countIn(
+  countKeys(
     range: KeyInterval,
     revision: number,
     end: number,
@@ -46,7 +46,7 @@ function brokenRows(op: RecordedRange, result: RecordedResult): string[] {
   if (rows === undefined) return []
   const messages: string[] = []
   const sign = op.order === 'desc' ? -1 : 1
-  const rest = restOf(op)
+  const rest = remainingInterval(op)
   for (const [at, { key }] of rows.entries()) {
     const before = rows[at - 1]?.key
     if (before === key) messages.push(`lists ${key} twice`)
@@ -92,7 +92,7 @@ function brokenCount(op: RecordedRange, result: RecordedResult, end: number, key
       `counts ${count} keys in its range and shows ${shown}${result.more ? ' and says that there are more' : ''}`,
     ]
   if (revision === undefined) return []
-  const { least, most } = keyCounts.countIn(rangeOf(op), revision, end)
+  const { least, most } = keyCounts.countKeys(listedInterval(op), revision, end)
   return count < least || count > most
     ? [
         `counts ${count} keys at revision ${revision}, when there were ${least === most ? '' : `${least} to `}${most}`,
@@ -109,8 +109,8 @@ function nothingBehind(
 ): string | undefined {
   if (more !== true || revision === undefined || op.countOnly) return undefined
   const last = rows?.at(-1)?.key
-  const rest = restOf(last === undefined ? op : { ...op, after: last })
-  return keyCounts.countIn(rest, revision, end).most === 0
+  const rest = remainingInterval(last === undefined ? op : { ...op, after: last })
+  return keyCounts.countKeys(rest, revision, end).most === 0
     ? `says that there is more behind ${last ?? 'nothing'}, but at revision ${revision} there was nothing`
     : undefined
 }

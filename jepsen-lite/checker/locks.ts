@@ -27,7 +27,7 @@ export function checkLocks({ storeCalls }: History, { log, makers, doubtful }: L
   const find = (key: string, calls: readonly number[], message: string): void => {
     findings.push({ check: 'locks', key, calls, message })
   }
-  const holders = holdersIn(storeCalls, find)
+  const holders = findHolders(storeCalls, find)
   const guarded = new Map(storeCalls.filter(isGuarded).map((call) => [call.id, call]))
   /** By lock: the change under the highest token so far. */
   const highest = new Map<string, { readonly call: GuardedPutCall; readonly revision: number }>()
@@ -36,7 +36,7 @@ export function checkLocks({ storeCalls }: History, { log, makers, doubtful }: L
   const recorded = [...holders].flatMap(([name, all]) => all.map((holder) => ({ name, ...holder })))
   recorded.sort((a, b) => b.call.end - a.call.end)
   /** The first is last. */
-  const refused = storeCalls.flatMap(refusedIn).sort((a, b) => b.revision - a.revision)
+  const refused = storeCalls.flatMap(findRefusedPuts).sort((a, b) => b.revision - a.revision)
   /** The state is that of the revision before this one. */
   const judgeRefused = (before: number): void => {
     for (let one = refused.at(-1); one !== undefined && one.revision < before; one = refused.at(-1)) {
@@ -155,7 +155,7 @@ class WaitQueues {
 const isGuarded = (call: StoreCall): call is GuardedPutCall => call.op.f === 'guarded-put'
 
 /** Refusals that tell which revision they are about. */
-function refusedIn(call: StoreCall): { readonly call: GuardedPutCall; readonly revision: number }[] {
+function findRefusedPuts(call: StoreCall): { readonly call: GuardedPutCall; readonly revision: number }[] {
   const { outcome } = call
   if (!isGuarded(call) || outcome.kind !== 'ok' || outcome.result.applied !== false) return []
   const { revision } = outcome.result
@@ -163,7 +163,7 @@ function refusedIn(call: StoreCall): { readonly call: GuardedPutCall; readonly r
 }
 
 /** By lock. */
-function holdersIn(
+function findHolders(
   calls: readonly StoreCall[],
   find: (key: string, calls: readonly number[], message: string) => void,
 ): Map<string, Holder[]> {

@@ -3,9 +3,9 @@
 import { FIRST_REVISION, type History, HistoryError, type WatchCall } from '../workload/history.ts'
 import type { Anomaly } from './anomaly.ts'
 import { checkDurability } from './durability.ts'
-import { leasesIn } from './leases/in-history.ts'
+import { checkLeasesInHistory } from './leases/in-history.ts'
 import { checkLocks } from './locks.ts'
-import { checkLog, type LogVerdict, requestsIn, tellsLog } from './log/index.ts'
+import { checkLog, collectLogRequests, type LogVerdict, tellsLog } from './log/index.ts'
 import { newestBefore } from './order.ts'
 import { checkQueues } from './queues.ts'
 import { checkReads } from './reads.ts'
@@ -25,8 +25,8 @@ export function checkLogged(history: History): LogFindings {
       ...verdict.findings,
       ...checkReads(history).findings,
       ...checkDurability(history),
-      ...watchesIn(history, verdict),
-      ...leasesIn(history, verdict).map(
+      ...checkWatchesAgainstLog(history, verdict),
+      ...checkLeasesInHistory(history, verdict).map(
         ({ guarantee, promise, message }): Anomaly => ({
           check: 'leases',
           key: undefined,
@@ -65,16 +65,16 @@ function mustHaveLog(history: History): void {
     refuse('the store is empty at its beginning, so the header has no initial value')
 }
 
-function watchesIn(history: History, { log }: LogVerdict): Anomaly[] {
-  const answeredBefore = newestBefore(changesIn(history))
+function checkWatchesAgainstLog(history: History, { log }: LogVerdict): Anomaly[] {
+  const answeredBefore = newestBefore(answeredChanges(history))
   const records = history.watches.map((watch) => ({
-    name: nameOf(watch),
+    name: watchName(watch),
     selection: watch.selection,
     answered: answeredBefore(watch.start),
     messages: watch.messages.map(({ message }) => message),
   }))
   // An unrecorded client may have compacted as well.
-  const compacted = history.header.complete === true ? compactedIn(history) : undefined
+  const compacted = history.header.complete === true ? newestCompaction(history) : undefined
   return checkWatches(records, log.events, { compacted }).map(({ guarantee, promise, message }) => ({
     check: 'watches',
     key: undefined,
@@ -83,17 +83,17 @@ function watchesIn(history: History, { log }: LogVerdict): Anomaly[] {
   }))
 }
 
-const compactedIn = ({ storeCalls }: History): number =>
+const newestCompaction = ({ storeCalls }: History): number =>
   storeCalls.reduce(
     (most, { op, outcome }) =>
       op.f === 'compact' && outcome.kind !== 'fail' ? Math.max(most, op.revision) : most,
     0,
   )
 
-const nameOf = ({ id, client, node }: WatchCall): string => `watch ${id} (client ${client}, at ${node})`
+const watchName = ({ id, client, node }: WatchCall): string => `watch ${id} (client ${client}, at ${node})`
 
 /** The revision of each acknowledged change, and where in the history it was answered. */
-const changesIn = (history: History): { readonly end: number; readonly revision: number }[] =>
-  requestsIn(history).flatMap(({ changed, revision, end }) =>
+const answeredChanges = (history: History): { readonly end: number; readonly revision: number }[] =>
+  collectLogRequests(history).flatMap(({ changed, revision, end }) =>
     changed === true && revision !== undefined ? [{ end, revision }] : [],
   )

@@ -44,14 +44,14 @@ export interface CheckedRequest {
 export function partition<State>(history: History, model: KeyModel<State>): Map<string, KeyCall<State>[]> {
   const keys = new Map<string, KeyCall<State>[]>()
   const add = (call: Omit<KeyCall<State>, 'step'>): void => {
-    const step: ModelStep<State> | undefined = model.stepOf(call.op, call.result)
+    const step: ModelStep<State> | undefined = model.computeStep(call.op, call.result)
     if (step === undefined) return
     const calls = keys.get(call.op.key)
     if (calls === undefined) keys.set(call.op.key, [{ ...call, step }])
     else calls.push({ ...call, step })
   }
-  const names = keysOf(history)
-  for (const request of requestsOf(history)) {
+  const names = collectKeys(history)
+  for (const request of collectRequests(history)) {
     for (const call of perKey(request, names)) {
       if (!model.operations.includes(request.calls[0]?.op.f ?? 'get')) {
         throw new HistoryError(`the model ${model.name} knows no ${call.op.f}`)
@@ -67,19 +67,19 @@ export function partition<State>(history: History, model: KeyModel<State>): Map<
  * The requests of every call that can have had an effect or has returned data, except reads that promised only a stale
  * answer.
  */
-export function requestsOf(history: History): CheckedRequest[] {
+export function collectRequests(history: History): CheckedRequest[] {
   const calls = history.calls.filter((call) => call.outcome.kind !== 'fail' && !isStaleRead(call))
   if (history.header.forgetsTokens === true)
-    return calls.map((call) => requestOf([isReplay(call) ? inDoubt(call) : call]))
+    return calls.map((call) => requestFrom([isReplay(call) ? inDoubt(call) : call]))
   // Another request with the same token is a separate request. idempotency.ts checks why it was answered.
   const attempts = Map.groupBy(calls, (call) =>
-    'idempotency' in call.op && call.op.idempotency !== undefined ? textOf(call.op) : call,
+    'idempotency' in call.op && call.op.idempotency !== undefined ? operationText(call.op) : call,
   )
-  return [...attempts.values()].map(requestOf).sort((a, b) => a.start - b.start)
+  return [...attempts.values()].map(requestFrom).sort((a, b) => a.start - b.start)
 }
 
 /** Equal for equal operations. */
-export const textOf = (op: HistoryOperation): string => JSON.stringify(Object.entries(op).sort())
+export const operationText = (op: HistoryOperation): string => JSON.stringify(Object.entries(op).sort())
 
 const isReplay = ({ outcome }: HistoryCall): boolean =>
   outcome.kind === 'ok' && outcome.result.replayed === true
@@ -93,7 +93,7 @@ const inDoubt = (call: HistoryCall): HistoryCall => ({
  * The request was applied before the first answer of any attempt. If exactly one attempt is answered as new, that
  * attempt applied it, so it was not applied before that attempt began.
  */
-function requestOf(calls: readonly HistoryCall[]): CheckedRequest {
+function requestFrom(calls: readonly HistoryCall[]): CheckedRequest {
   let start = Math.min(...calls.map((call) => call.start))
   let first: HistoryCall | undefined
   for (const call of calls) {
@@ -122,7 +122,7 @@ export function isStaleRead({ op, outcome }: HistoryCall): boolean {
 export const ALL: KeyInterval = { from: '', to: undefined }
 
 /** Every key that a request names or an answer shows. */
-export function keysOf({ calls, finals }: History): SortedKeys {
+export function collectKeys({ calls, finals }: History): SortedKeys {
   const keys = new Set<string>()
   for (const { op, outcome } of calls) {
     if (op.f !== 'range') keys.add(op.key)
@@ -149,7 +149,7 @@ export function* perKey(request: CheckedRequest, names: SortedKeys): Generator<U
   if (result?.rows === undefined || covered === undefined) return
   const rows = new Map(result.rows.map((row) => [row.key, row]))
   for (const key of names.in(covered))
-    yield { ...base, op: { f: 'get', key }, result: readOf(rows.get(key), result.revision) }
+    yield { ...base, op: { f: 'get', key }, result: readResultFrom(rows.get(key), result.revision) }
 }
 
 /** The final content of the nodes counts as a read of every key on every node, after everything else. */
@@ -162,7 +162,7 @@ function* finalReads({ finals }: History, names: SortedKeys): Generator<Unplaced
         client: 'at the end',
         node,
         op: { f: 'get', key },
-        result: readOf(found.get(key), revision),
+        result: readResultFrom(found.get(key), revision),
         start: position,
         end: position,
         startMs: time,
@@ -172,7 +172,7 @@ function* finalReads({ finals }: History, names: SortedKeys): Generator<Unplaced
   }
 }
 
-function readOf(row: ListedRow | undefined, revision: number | undefined): RecordedResult {
+function readResultFrom(row: ListedRow | undefined, revision: number | undefined): RecordedResult {
   const value = row === undefined ? null : row.value
   return {
     ...(value !== undefined && { value }),

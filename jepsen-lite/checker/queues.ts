@@ -45,7 +45,7 @@ export function checkQueues(history: History): Anomaly[] {
   const pushes = new Map<string, Of<'push'>>()
   for (const call of storeCalls) if (is(call, 'push')) pushes.set(call.op.value, call)
   judgePushes(storeCalls, find)
-  const items = itemsIn(storeCalls)
+  const items = collectItems(storeCalls)
   for (const item of items.values()) {
     judgeDeliveries(item, pushes, find)
     judgeAcknowledgements(item, find)
@@ -72,20 +72,20 @@ const is = <F extends StoreCall['op']['f']>(call: StoreCall, f: F): call is Of<F
 
 const isMade = ({ outcome }: StoreCall): boolean => outcome.kind === 'ok' && outcome.result.applied !== false
 
-function itemsIn(calls: readonly StoreCall[]): Map<string, Item> {
+function collectItems(calls: readonly StoreCall[]): Map<string, Item> {
   const items = new Map<string, Item>()
-  const itemOf = (id: string): Item => {
+  const findItem = (id: string): Item => {
     const known = items.get(id) ?? { id, push: undefined, deliveries: [], acks: [], nacks: [] }
     items.set(id, known)
     return known
   }
   for (const call of calls) {
     const result = call.outcome.kind === 'ok' ? call.outcome.result : undefined
-    if (is(call, 'push') && result?.item !== undefined) itemOf(result.item).push = call
+    if (is(call, 'push') && result?.item !== undefined) findItem(result.item).push = call
     if (is(call, 'pop') && result?.item !== undefined && result.token !== undefined)
-      itemOf(result.item).deliveries.push({ call, token: result.token, attempts: result.attempts })
-    if (is(call, 'ack')) itemOf(call.op.item).acks.push(call)
-    if (is(call, 'nack')) itemOf(call.op.item).nacks.push(call)
+      findItem(result.item).deliveries.push({ call, token: result.token, attempts: result.attempts })
+    if (is(call, 'ack')) findItem(call.op.item).acks.push(call)
+    if (is(call, 'nack')) findItem(call.op.item).nacks.push(call)
   }
   return items
 }

@@ -8,8 +8,8 @@
 import type { History, HistoryCall, ReadFields, ReadLevel, RecordedResult } from '../workload/history.ts'
 import { countWhile } from '../workload/sorted.ts'
 import type { Anomaly } from './anomaly.ts'
-import { isStaleRead, requestsOf } from './partition.ts'
-import { revisionOf } from './revision-history.ts'
+import { collectRequests, isStaleRead } from './partition.ts'
+import { reportedRevision } from './revision-history.ts'
 
 const RANK: Record<ReadLevel, number> = { stale: 0, lease: 1, linearizable: 2 }
 
@@ -26,11 +26,11 @@ export interface ReadsResult {
 }
 
 export function checkReads(history: History): ReadsResult {
-  const reads = history.calls.flatMap(readOf)
+  const reads = history.calls.flatMap(readsFrom)
   const answered = { stale: 0, lease: 0, linearizable: 0 }
   for (const { op } of reads) answered[op.consistency ?? 'linearizable'] += 1
   const ageOf = ageAgainst(history)
-  const writtenBy = writersIn(history)
+  const writtenBy = indexWriters(history)
   const findings = reads.flatMap((read) => [
     ...brokenOptions(read),
     ...ageOf(read),
@@ -39,7 +39,7 @@ export function checkReads(history: History): ReadsResult {
   return { findings, answered }
 }
 
-function readOf(call: HistoryCall): Read[] {
+function readsFrom(call: HistoryCall): Read[] {
   const { op, outcome } = call
   if ((op.f !== 'get' && op.f !== 'range') || outcome.kind !== 'ok') return []
   return [{ call, op: op, result: outcome.result }]
@@ -53,9 +53,11 @@ function brokenOptions({ call, op, result }: Read): Anomaly[] {
   }
   if (
     op.minRevision !== undefined &&
-    (revisionOf(call, result) ?? Number.POSITIVE_INFINITY) < op.minRevision
+    (reportedRevision(call, result) ?? Number.POSITIVE_INFINITY) < op.minRevision
   ) {
-    messages.push(`requested revision ${op.minRevision} or later and was shown ${revisionOf(call, result)}`)
+    messages.push(
+      `requested revision ${op.minRevision} or later and was shown ${reportedRevision(call, result)}`,
+    )
   }
   if (op.maxStalenessMs !== undefined && isStaleRead(call) && result.served !== 'linearizable') {
     const claimed = result.stalenessMs
@@ -74,14 +76,14 @@ function brokenOptions({ call, op, result }: Read): Anomaly[] {
  */
 function ageAgainst(history: History): (read: Read) => Anomaly[] {
   const toldBy = (call: HistoryCall, result: RecordedResult | undefined, endMs: number | undefined) => {
-    const revision = result && revisionOf(call, result)
+    const revision = result && reportedRevision(call, result)
     return revision === undefined || endMs === undefined ? [] : [{ id: call.id, revision, endMs }]
   }
   // The state in a stale read existed too.
   const stale = history.calls.flatMap((call) =>
     isStaleRead(call) && call.outcome.kind === 'ok' ? toldBy(call, call.outcome.result, call.endMs) : [],
   )
-  const answers = requestsOf(history)
+  const answers = collectRequests(history)
     .flatMap(({ calls: [call], result, endMs }) => (call === undefined ? [] : toldBy(call, result, endMs)))
     .concat(stale)
     .sort((a, b) => a.endMs - b.endMs)
@@ -93,7 +95,7 @@ function ageAgainst(history: History): (read: Read) => Anomaly[] {
   }
   const drift = history.header.clockDriftMax ?? 0
   return ({ call, result }) => {
-    const revision = revisionOf(call, result)
+    const revision = reportedRevision(call, result)
     if (!isStaleRead(call) || result.stalenessMs === undefined || revision === undefined) return []
     const since = call.startMs - result.stalenessMs * ((1 + drift) / (1 - drift))
     const known = answers[countWhile(answers, ({ endMs }) => endMs < since) - 1]
@@ -116,15 +118,15 @@ function ageAgainst(history: History): (read: Read) => Anomaly[] {
 function fromTheFuture(
   { call, result }: Read,
   history: History,
-  writersOf: (key: string) => readonly HistoryCall[],
+  findWriters: (key: string) => readonly HistoryCall[],
 ): Anomaly[] {
   const { op } = call
-  if (!isStaleRead(call) || revisionOf(call, result) !== undefined) return []
+  if (!isStaleRead(call) || reportedRevision(call, result) !== undefined) return []
   const shown =
     op.f === 'get' ? [{ key: op.key, value: result.value }] : op.f === 'range' ? (result.rows ?? []) : []
   return shown.flatMap(({ key, value }) => {
     if (typeof value !== 'string' || value === history.header.initial) return []
-    const written = writersOf(key).some(({ op: other, start }) => start < call.end && writes(other, value))
+    const written = findWriters(key).some(({ op: other, start }) => start < call.end && writes(other, value))
     return written
       ? []
       : [findingAbout(call, `shows ${JSON.stringify(value)}, which no request had written by then`)]
@@ -132,7 +134,7 @@ function fromTheFuture(
 }
 
 /** For each key: the requests that may have written it. */
-function writersIn({ calls }: History): (key: string) => readonly HistoryCall[] {
+function indexWriters({ calls }: History): (key: string) => readonly HistoryCall[] {
   const changes = calls.filter(
     ({ op, outcome }) => op.f !== 'get' && op.f !== 'range' && outcome.kind !== 'fail',
   )

@@ -8,15 +8,15 @@
 import { FIRST_REVISION, type History, type HistoryCall, type RecordedResult } from '../workload/history.ts'
 import type { Anomaly } from './anomaly.ts'
 import { newestBefore } from './order.ts'
-import { requestsOf } from './partition.ts'
-import { revisionOf } from './revision-history.ts'
+import { collectRequests } from './partition.ts'
+import { reportedRevision } from './revision-history.ts'
 
 export function checkRevisionAccounting(history: History): readonly Anomaly[] {
   if (history.header.complete !== true) return []
   const early = history.calls.find(isTooEarly)
   if (early !== undefined) return [beforeTheBeginning(early)]
-  const requests = requestsOf(history)
-  const answered = answeredRevisionsIn(history)
+  const requests = collectRequests(history)
+  const answered = answeredRevisions(history)
   const newestAt = newestBefore(answered)
   const made = new Set<number>()
   /** For each request whose revision no client knows: it made a higher revision than this. */
@@ -24,7 +24,7 @@ export function checkRevisionAccounting(history: History): readonly Anomaly[] {
   for (const { calls, result, start } of requests) {
     const [call] = calls
     if (call === undefined || !mayChange(call, result)) continue
-    const revision = result && revisionOf(call, result)
+    const revision = result && reportedRevision(call, result)
     if (revision === undefined) candidates.push(Math.max(newestAt(start), requiredRevision(call)))
     else made.add(revision)
   }
@@ -63,7 +63,7 @@ function requiredRevision({ op }: HistoryCall): number {
 /** The store is empty at the first revision. The first change makes the next one. */
 function isTooEarly(call: HistoryCall): boolean {
   const { outcome } = call
-  const revision = outcome.kind === 'ok' ? revisionOf(call, outcome.result) : undefined
+  const revision = outcome.kind === 'ok' ? reportedRevision(call, outcome.result) : undefined
   if (outcome.kind !== 'ok' || revision === undefined) return false
   // A delete that does not tell may have found no key.
   const isOpen = call.op.f === 'del' && outcome.result.deleted === undefined
@@ -79,8 +79,8 @@ const beforeTheBeginning = ({ id }: HistoryCall): Anomaly => ({
 })
 
 /** Every revision in an answer, and where. */
-const answeredRevisionsIn = ({ calls }: History): { readonly end: number; readonly revision: number }[] =>
+const answeredRevisions = ({ calls }: History): { readonly end: number; readonly revision: number }[] =>
   calls.flatMap((call) => {
-    const revision = call.outcome.kind === 'ok' ? revisionOf(call, call.outcome.result) : undefined
+    const revision = call.outcome.kind === 'ok' ? reportedRevision(call, call.outcome.result) : undefined
     return revision === undefined ? [] : [{ end: call.end, revision }]
   })

@@ -60,7 +60,7 @@ interface KeyHistory {
   readonly possibleChanges: PossibleChange[]
   /** Possible changes that may have made any revision: for each value that they leave, when the first of them began. */
   readonly earliest: Map<string | null, number>
-  /** The same by rising revision; filled once all observations are known. */
+  /** Revisions of this key that were seen, in rising order; filled once all observations are known. */
   seen: readonly ObservedRevision[]
   /** Revisions of this key that were seen and that no acknowledged change made, with their first observation. */
   readonly unexplained: Map<number, Observation>
@@ -84,12 +84,12 @@ export class RevisionHistory {
     this.#names = names
     this.#initial = history.header.initial ?? null
     this.#first = history.header.complete === true ? FIRST_REVISION : 0
-    this.changes = requests.flatMap(changeOf).sort((a, b) => a.revision - b.revision)
+    this.changes = requests.flatMap(changesFrom).sort((a, b) => a.revision - b.revision)
     this.#taken = this.changes.map(({ revision }) => revision)
     this.#distinct = [...new Set(this.#taken)]
     for (const change of this.changes) this.#key(change.key).changes.push(change)
     for (const request of requests) {
-      const possible = possibleChangeOf(request)
+      const possible = possibleChangeFrom(request)
       if (possible !== undefined) this.#keep(possible, this.#key(possible.key))
     }
     this.#findSharedRevisions()
@@ -108,10 +108,10 @@ export class RevisionHistory {
 
   /** Compares an observation with what is known. */
   observe(observation: Observation, check: Anomaly['check']): void {
-    const problem = this.#problemOf(observation)
+    const problem = this.#findProblem(observation)
     if (problem === undefined) return
     const { change, what } = problem
-    this.findings.push(finding(check, observation, change, `${sentenceOf(observation)} ${what}`))
+    this.findings.push(finding(check, observation, change, `${observationText(observation)} ${what}`))
   }
 
   /**
@@ -146,11 +146,11 @@ export class RevisionHistory {
     }
     const what = `although ${first.by} saw it since revision ${revision}`
     this.findings.push(
-      finding('revisions', observation, undefined, `${sentenceOf(observation)} ${what}`, first.call),
+      finding('revisions', observation, undefined, `${observationText(observation)} ${what}`, first.call),
     )
   }
 
-  #problemOf(
+  #findProblem(
     observation: Observation,
   ): { readonly change: Change | undefined; readonly what: string } | undefined {
     const { at, mod, value } = observation
@@ -210,7 +210,7 @@ export class RevisionHistory {
    * How many of the keys of a range existed at a revision, considering everything that had begun by `end`. Called when
    * everything is explained.
    */
-  countIn(
+  countKeys(
     range: KeyInterval,
     revision: number,
     end: number,
@@ -263,7 +263,7 @@ export class RevisionHistory {
     observation: Observation,
     mod: number,
   ): { readonly change: Change | undefined; readonly what: string } | undefined {
-    const made = this.changes[indexOf(this.#taken, mod)]
+    const made = this.changes[lastIndexUpTo(this.#taken, mod)]
     if (made?.revision === mod) return { change: made, what: `but ${describe(made)} made that revision` }
     const before = keyHistory.unexplained.get(mod)
     const first = before === undefined || observation.end < before.end ? observation : before
@@ -294,18 +294,18 @@ export class RevisionHistory {
             request.start < end && (typeof value === 'string' ? canLeave(request, value) : !deletes(request)),
         )
       if (isWritten) continue
-      const message = `${sentenceOf({ ...observation, mod: revision })} which no request of unknown revision had written by then`
+      const message = `${observationText({ ...observation, mod: revision })} which no request of unknown revision had written by then`
       this.findings.push(finding('revisions', observation, undefined, message))
     }
   }
 
   /** Whether there is a revision above `from`, up to `to`, that no acknowledged change has. */
   #hasRoom(from: number, to: number): boolean {
-    return this.#roomIn(from, to) > 0
+    return this.#countUnexplained(from, to) > 0
   }
 
   /** How many there are. */
-  #roomIn(from: number, to: number): number {
+  #countUnexplained(from: number, to: number): number {
     const above = Math.max(from, this.#first)
     if (to <= above) return 0
     return to - above - (indexAfter(this.#distinct, to) - indexAfter(this.#distinct, above))
@@ -319,7 +319,7 @@ export class RevisionHistory {
         check: 'revisions',
         key: change.key,
         message: `${describe(other)} and ${describe(change)}: one revision for two changes`,
-        calls: callsOf(other, change),
+        calls: callIds(other, change),
       })
     }
   }
@@ -339,7 +339,7 @@ export class RevisionHistory {
       if (version === count + 1 && (met === undefined || (met === 'nothing') === (version === 1))) continue
       // Changes that may lie between count too. If one of them deletes the key, the count may begin again.
       const between = possibleChanges.filter(({ request: other }) => other.start < request.end)
-      const room = this.#roomIn(from, revision - 1)
+      const room = this.#countUnexplained(from, revision - 1)
       const makes = Math.min(room, between.filter(({ request: other }) => !deletes(other)).length)
       const mayDelete = room > 0 && between.some(({ request: other }) => deletes(other))
       const most = met === 'nothing' ? 1 : count + 1 + makes
@@ -349,7 +349,7 @@ export class RevisionHistory {
         check: 'revisions',
         key,
         message: `${describe(change)} and calls that version ${version}; it was version ${least}${most > least ? ` to ${most}` : ''}`,
-        calls: before === undefined ? callsOf(change) : callsOf(before, change),
+        calls: before === undefined ? callIds(change) : callIds(before, change),
       })
     }
   }
@@ -382,7 +382,7 @@ export class RevisionHistory {
 }
 
 /** The change that a request certainly made, when its revision is known too. */
-function changeOf(request: CheckedRequest): Change[] {
+function changesFrom(request: CheckedRequest): Change[] {
   const { result } = request
   const op = request.calls[0]?.op
   if (result === undefined || op === undefined || op.f === 'get' || op.f === 'range') return []
@@ -407,14 +407,16 @@ function changeOf(request: CheckedRequest): Change[] {
 }
 
 /** A request that may have changed its key at a revision that no client knows. */
-function possibleChangeOf(request: CheckedRequest): (PossibleChange & { readonly key: string }) | undefined {
+function possibleChangeFrom(
+  request: CheckedRequest,
+): (PossibleChange & { readonly key: string }) | undefined {
   const { result } = request
   const op = request.calls[0]?.op
   if (op === undefined || op.f === 'get' || op.f === 'range') return undefined
   if (result === undefined) return { request, key: op.key, at: undefined }
   if (result.applied === false || result.deleted === 0) return undefined
   const at = result.modRevision ?? result.revision
-  const isKnown = at !== undefined && changeOf(request).length > 0
+  const isKnown = at !== undefined && changesFrom(request).length > 0
   return isKnown ? undefined : { request, key: op.key, at }
 }
 
@@ -461,7 +463,7 @@ function canLeave(request: CheckedRequest, value: string | null): boolean {
 }
 
 /** The state that an answered request saw, whether or not it then changed it. */
-export function observationsOf(request: CheckedRequest): Observation[] {
+export function observationsFrom(request: CheckedRequest): Observation[] {
   const [call] = request.calls
   const { result, end } = request
   if (call === undefined || result === undefined) return []
@@ -537,7 +539,7 @@ export function* observationsOfRows(
  * The revision of the store in an answer. For a change the key's revision is the same. For a read it is not, because
  * the key may have been unchanged for long.
  */
-export function revisionOf({ op }: HistoryCall, result: RecordedResult): number | undefined {
+export function reportedRevision({ op }: HistoryCall, result: RecordedResult): number | undefined {
   const isChange = op.f !== 'get' && op.f !== 'range' && result.applied !== false
   return isChange ? (result.modRevision ?? result.revision) : result.revision
 }
@@ -553,7 +555,7 @@ function finding(
   return { check, key: observation.key, message, calls: calls.filter((id) => id !== undefined) }
 }
 
-function sentenceOf({ by, key, at, mod, value }: Observation): string {
+function observationText({ by, key, at, mod, value }: Observation): string {
   const what =
     mod === null || value === null ? 'absent' : value === undefined ? 'there' : JSON.stringify(value)
   const since = typeof mod === 'number' ? ` since revision ${mod}` : ''
@@ -574,7 +576,7 @@ function isOneTransaction(a: Change, b: Change): boolean {
   return number !== undefined && number === other && a.key !== b.key
 }
 
-const callsOf = (...changes: readonly Change[]): number[] =>
+const callIds = (...changes: readonly Change[]): number[] =>
   changes.flatMap(({ request }) => request.calls.map(({ id }) => id))
 
 /** The last change up to a revision. */
@@ -592,4 +594,4 @@ const lastAmong = <T>(
 const indexAfter = (rising: readonly number[], value: number): number =>
   countWhile(rising, (one) => one <= value)
 
-const indexOf = (rising: readonly number[], value: number): number => indexAfter(rising, value) - 1
+const lastIndexUpTo = (rising: readonly number[], value: number): number => indexAfter(rising, value) - 1

@@ -13,13 +13,13 @@ import type { SortedKeys } from './keys.ts'
 import { coveredBy } from './list-range.ts'
 import { checkList } from './lists.ts'
 import { finalAnswers, type OrderedAnswer, outOfOrder } from './order.ts'
-import { ALL, type CheckedRequest, isStaleRead, keysOf, requestsOf } from './partition.ts'
+import { ALL, type CheckedRequest, collectKeys, collectRequests, isStaleRead } from './partition.ts'
 import {
   type Observation,
-  observationsOf,
+  observationsFrom,
   observationsOfRows,
   RevisionHistory,
-  revisionOf,
+  reportedRevision,
 } from './revision-history.ts'
 
 export interface Revisions {
@@ -29,13 +29,13 @@ export interface Revisions {
 }
 
 export function checkRevisions(history: History): Revisions {
-  const requests = requestsOf(history)
+  const requests = collectRequests(history)
   const stale = history.calls.filter((call) => isStaleRead(call) && call.outcome.kind === 'ok').map(asRequest)
-  const names = keysOf(history)
+  const names = collectKeys(history)
   const revisionHistory = new RevisionHistory(history, requests, names)
   // There are many observations, because lists read every key. They are generated twice rather than stored.
   const observations = (): Generator<CheckedObservation> =>
-    observationsIn([...requests, ...stale], history, names)
+    collectObservations([...requests, ...stale], history, names)
   for (const { observation, check } of observations()) revisionHistory.observe(observation, check)
   revisionHistory.explain()
   for (const { observation } of observations()) revisionHistory.observeAgain(observation)
@@ -44,7 +44,7 @@ export function checkRevisions(history: History): Revisions {
       ? checkList(call, call.op, result, end, revisionHistory)
       : [],
   )
-  const answered = answersOf([...requests, ...stale])
+  const answered = collectAnswers([...requests, ...stale])
   return {
     findings: [
       ...lists,
@@ -62,13 +62,13 @@ interface CheckedObservation {
 }
 
 /** All observations of all keys, with their revisions. */
-function* observationsIn(
+function* collectObservations(
   requests: readonly CheckedRequest[],
   { finals }: History,
   names: SortedKeys,
 ): Generator<CheckedObservation> {
   for (const request of requests) {
-    for (const observation of observationsOf(request)) yield { observation, check: 'revisions' }
+    for (const observation of observationsFrom(request)) yield { observation, check: 'revisions' }
     const { calls, result, end } = request
     const [call] = calls
     if (call?.op.f !== 'range' || result?.rows === undefined || result.revision === undefined) continue
@@ -90,11 +90,11 @@ function asRequest(call: HistoryCall): CheckedRequest {
   return { calls: [call], result, start: call.start, end: call.end, endMs: call.endMs }
 }
 
-function answersOf(requests: readonly CheckedRequest[]): OrderedAnswer[] {
+function collectAnswers(requests: readonly CheckedRequest[]): OrderedAnswer[] {
   return requests.flatMap((request): OrderedAnswer[] => {
     const { calls, result, start, end } = request
     const [call] = calls
-    const revision = call && result && revisionOf(call, result)
+    const revision = call && result && reportedRevision(call, result)
     if (call === undefined || revision === undefined) return []
     const { id, op } = call
     const key = op.f === 'range' ? undefined : op.key

@@ -53,7 +53,7 @@ const KNOWN_MAX = 4_000_000
 
 export function search<State>(
   calls: readonly SearchCall<State>[],
-  model: Pick<KeyModel<State>, 'textOf'>,
+  model: Pick<KeyModel<State>, 'formatState'>,
   initial: State,
   configurationsMax: number = CONFIGURATIONS_MAX,
   knownMax: number = KNOWN_MAX,
@@ -134,10 +134,10 @@ class Search<State> {
     this.#configurationsMax = configurationsMax
     this.#steps = steps
     this.#position = { state: steps.initial, before: NONE, from: 0, last: -1, turn: 0 }
-    const order = calls.map((_, at) => at).sort((a, b) => startOf(calls, a) - startOf(calls, b) || a - b)
+    const order = calls.map((_, at) => at).sort((a, b) => callStart(calls, a) - callStart(calls, b) || a - b)
     this.#order = Int32Array.from(order)
     steps.renumber(this.#order)
-    this.#starts = Float64Array.from(order, (at) => startOf(calls, at))
+    this.#starts = Float64Array.from(order, (at) => callStart(calls, at))
     this.#ends = Float64Array.from(order, (at) => calls[at]?.end ?? 0)
     this.#bit = new Int32Array(n)
     this.#isOptional = new Uint8Array(n)
@@ -165,7 +165,7 @@ class Search<State> {
         continue
       }
       this.#noteDeadEnd(this.#firstToEnd())
-      const takenBack = this.#takeBack()
+      const takenBack = this.#backtrack()
       if (takenBack === NONE) return this.#result('impossible')
       call = at(this.#next, takenBack)
     }
@@ -209,7 +209,7 @@ class Search<State> {
     const key = this.#key()
     const isNew = !this.#configurations.has(key)
     if (isNew) this.#configurations.add(key)
-    else this.#takeBack()
+    else this.#backtrack()
     return isNew
   }
 
@@ -252,7 +252,7 @@ class Search<State> {
   }
 
   /** Takes calls back down to the last one that was chosen, and returns it; NONE when there is no alternative left. */
-  #takeBack(): number {
+  #backtrack(): number {
     for (let frame = this.#frames.pop(); frame !== undefined; frame = this.#frames.pop()) {
       const { call, position, isChosen } = frame
       this.#position = position
@@ -309,7 +309,7 @@ class Search<State> {
   }
 
   #queueUp(): Int32Array {
-    const order = (call: number): number => this.#steps.orderOf(this.#steps.ofCall(call)) ?? Number.NaN
+    const order = (call: number): number => this.#steps.stepOrder(this.#steps.ofCall(call)) ?? Number.NaN
     const calls = Array.from({ length: this.#calls }, (_, call) => call)
     const ordered = calls.filter((call) => this.#isOptional[call] === 0 && !Number.isNaN(order(call)))
     return Int32Array.from(ordered.sort((a, b) => order(a) - order(b)))
@@ -317,10 +317,10 @@ class Search<State> {
 
   /** Rule 5. */
   #isItsTurn(step: number): boolean {
-    const order = this.#steps.orderOf(step)
+    const order = this.#steps.stepOrder(step)
     const turn = this.#queue[this.#position.turn]
     return (
-      order === undefined || turn === undefined || order === this.#steps.orderOf(this.#steps.ofCall(turn))
+      order === undefined || turn === undefined || order === this.#steps.stepOrder(this.#steps.ofCall(turn))
     )
   }
 
@@ -364,23 +364,23 @@ class Search<State> {
 
   /** Adds the call to the bits, or removes it. */
   #flip(call: number): void {
-    const bits = this.#bitsOf(call)
+    const bits = this.#callBits(call)
     const bit = at(this.#bit, call)
     bits[bit >> 4] = (bits[bit >> 4] ?? 0) ^ (1 << (bit & 15))
   }
 
   #isPlaced(call: number): boolean {
-    return isSet(this.#bitsOf(call), at(this.#bit, call))
+    return isSet(this.#callBits(call), at(this.#bit, call))
   }
 
-  #bitsOf(call: number): Uint16Array {
+  #callBits(call: number): Uint16Array {
     return this.#isOptional[call] === 1 ? this.#optional : this.#required
   }
 }
 
 const isSet = (bits: Uint16Array, bit: number): boolean => ((bits[bit >> 4] ?? 0) & (1 << (bit & 15))) !== 0
 
-const startOf = (calls: readonly { readonly start: number }[], call: number): number =>
+const callStart = (calls: readonly { readonly start: number }[], call: number): number =>
   calls[call]?.start ?? 0
 
 function at(array: Int32Array, index: number): number {
@@ -398,19 +398,19 @@ class Steps<State> {
   readonly #steps: ModelStep<State>[] = []
   readonly #states: State[] = []
   readonly #stateIds = new Map<string, number>()
-  readonly #model: Pick<KeyModel<State>, 'textOf'>
+  readonly #model: Pick<KeyModel<State>, 'formatState'>
   readonly #known = new Map<number, number>()
   readonly #knownMax: number
 
   constructor(
-    model: Pick<KeyModel<State>, 'textOf'>,
+    model: Pick<KeyModel<State>, 'formatState'>,
     initial: State,
     calls: readonly SearchCall<State>[],
     knownMax: number,
   ) {
     this.#model = model
     this.#knownMax = knownMax
-    this.initial = this.#idOf(initial)
+    this.initial = this.#stateId(initial)
     const ids = new Map<string, number>()
     this.#ofCall = Int32Array.from(calls, ({ step }) => {
       const id = ids.get(step.text) ?? ids.size
@@ -431,7 +431,7 @@ class Steps<State> {
     return at(this.#ofCall, call)
   }
 
-  orderOf(step: number): number | undefined {
+  stepOrder(step: number): number | undefined {
     return this.#steps[step]?.order
   }
 
@@ -446,14 +446,14 @@ class Steps<State> {
     if (known !== undefined) return known
     const from = this.#states[state]
     const after = from === undefined ? undefined : this.#steps[step]?.apply(from)
-    const id = after === undefined ? REFUSED : this.#idOf(after)
+    const id = after === undefined ? REFUSED : this.#stateId(after)
     if (this.#known.size >= this.#knownMax) this.#known.clear()
     this.#known.set(place, id)
     return id
   }
 
-  #idOf(state: State): number {
-    const text = this.#model.textOf(state)
+  #stateId(state: State): number {
+    const text = this.#model.formatState(state)
     const known = this.#stateIds.get(text)
     if (known !== undefined) return known
     this.#states.push(state)

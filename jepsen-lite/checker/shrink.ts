@@ -66,7 +66,7 @@ function cut<State>(calls: readonly KeyCall<State>[], end: number, model: KeyMod
       left.push(call)
       continue
     }
-    const step = model.stepOf(call.op, undefined)
+    const step = model.computeStep(call.op, undefined)
     if (step === undefined) continue
     left.push({ ...call, step, result: undefined, end: Number.POSITIVE_INFINITY, endMs: undefined })
   }

@@ -3,25 +3,29 @@
 
 import type { History, HistoryCall, RecordedResult } from '../workload/history.ts'
 import { isStaleRead } from './partition.ts'
-import { revisionOf } from './revision-history.ts'
+import { reportedRevision } from './revision-history.ts'
 
 /** How many answers could not be judged, by the missing field. */
 export function countUnjudged(history: History): Readonly<Record<string, number>> {
   const tellsRevisions = history.calls.some(
-    (call) => call.outcome.kind === 'ok' && revisionOf(call, call.outcome.result) !== undefined,
+    (call) => call.outcome.kind === 'ok' && reportedRevision(call, call.outcome.result) !== undefined,
   )
   const counts: Record<string, number> = {}
   for (const call of history.calls) {
     if (call.outcome.kind !== 'ok') continue
-    for (const what of lackingIn(call, call.outcome.result, tellsRevisions))
+    for (const what of missingFields(call, call.outcome.result, tellsRevisions))
       counts[what] = (counts[what] ?? 0) + 1
   }
   return counts
 }
 
-function* lackingIn(call: HistoryCall, result: RecordedResult, tellsRevisions: boolean): Generator<string> {
+function* missingFields(
+  call: HistoryCall,
+  result: RecordedResult,
+  tellsRevisions: boolean,
+): Generator<string> {
   const { op } = call
-  const hasRevision = revisionOf(call, result) !== undefined
+  const hasRevision = reportedRevision(call, result) !== undefined
   if (op.f === 'range') {
     if (result.rows === undefined && op.countOnly !== true) yield 'lists without rows'
     if (!hasRevision) yield 'lists without a revision'

@@ -58,7 +58,7 @@ function run(paths: readonly string[], flags: CheckFlags): number {
   })
   const seconds = (performance.now() - began) / 1000
   if (flags.output === 'json') process.stdout.write(toJson(checked, seconds))
-  return exitCodeOf(checked)
+  return checkExitCode(checked)
 }
 
 function filesAt(path: string, named = true): string[] {
@@ -97,10 +97,10 @@ const EXIT_CODES = {
   pass: EXIT.ok,
 } as const
 
-const worstOf = (checked: readonly CheckedFile[]) =>
+const worstVerdict = (checked: readonly CheckedFile[]) =>
   VERDICTS.find((verdict) => checked.some((file) => file.verdict === verdict)) ?? 'pass'
 
-const exitCodeOf = (checked: readonly CheckedFile[]): number => EXIT_CODES[worstOf(checked)]
+const checkExitCode = (checked: readonly CheckedFile[]): number => EXIT_CODES[worstVerdict(checked)]
 
 const LINEARIZABLE = { linearizable: true, impossible: false, undecided: null } as const
 /** A broken store breaks many promises at once. The first few are enough. */
@@ -125,14 +125,14 @@ function toJson(checked: readonly CheckedFile[], seconds: number): string {
       unjudged,
       violations: findings.length,
       violation_details: findings.slice(0, FINDINGS_SHOWN_MAX),
-      witness: witnessOf(one),
+      witness: findWitness(one),
     }
   })
-  return `${JSON.stringify({ verdict: worstOf(checked), seconds, files }, null, 2)}\n`
+  return `${JSON.stringify({ verdict: worstVerdict(checked), seconds, files }, null, 2)}\n`
 }
 
 /** A few operations that show the violation, of the smallest key that cannot be explained. */
-function witnessOf({ check }: HistoryJudgement) {
+function findWitness({ check }: HistoryJudgement) {
   const failure = check.linearizability.keys.find((key) => key.failure !== undefined)?.failure
   return failure?.witness().map(({ id, client, node, op, result, startMs, endMs }) => {
     return {
@@ -148,11 +148,11 @@ function witnessOf({ check }: HistoryJudgement) {
 }
 
 function print(one: CheckedFile): void {
-  for (const lines of linesOf(one)) process.stdout.write(lines.map((line) => `${line}\n`).join(''))
+  for (const lines of reportLines(one)) process.stdout.write(lines.map((line) => `${line}\n`).join(''))
 }
 
 /** Results that are already known come first. */
-function* linesOf(one: CheckedFile): Generator<string[]> {
+function* reportLines(one: CheckedFile): Generator<string[]> {
   if (one.verdict === 'unreadable') return yield [`unreadable  ${one.file}: ${one.message}`]
   const { operations, unknown, revisions } = one.check.counts
   const { keys, model } = one.check.linearizability
@@ -163,8 +163,8 @@ function* linesOf(one: CheckedFile): Generator<string[]> {
   const transactions =
     one.transactions === undefined ? '' : `, ${one.transactions.counts.transactions} transactions`
   const size = `${operations} operations, ${unknown} of unknown outcome, ${judged}${transactions}`
-  yield [`${one.verdict.padEnd(10)}  ${one.file}  (${size}, ${Math.round(one.ms)} ms)`, ...detailsOf(one)]
-  const witness = witnessOf(one)
+  yield [`${one.verdict.padEnd(10)}  ${one.file}  (${size}, ${Math.round(one.ms)} ms)`, ...findingLines(one)]
+  const witness = findWitness(one)
   if (witness === undefined) return
   yield [
     '    These alone cannot be explained:',
@@ -175,7 +175,7 @@ function* linesOf(one: CheckedFile): Generator<string[]> {
   ]
 }
 
-function detailsOf({ findings, check: { undecided, unjudged } }: HistoryJudgement): string[] {
+function findingLines({ findings, check: { undecided, unjudged } }: HistoryJudgement): string[] {
   const shown = findings.slice(0, FINDINGS_SHOWN_MAX).map((finding) => `    ${anomalyText(finding)}`)
   const more = findings.length - shown.length
   if (more > 0) shown.push(`    … and ${more} more`)

@@ -19,7 +19,7 @@ export interface CoverageReport {
   }
 }
 
-export function coverageOf(coverage: StateCoverage): CoverageReport {
+export function summarizeStateCoverage(coverage: StateCoverage): CoverageReport {
   const cells = EVENTS.flatMap((event) =>
     STATES.map((state) => ({ name: `${event}: ${state}`, times: coverage.times(event, state) })),
   )

@@ -29,9 +29,9 @@ export function add(program: CommandUnknownOpts): void {
       const mutants = only?.map((name) => byName(name, all)) ?? all
       const rows: Row[] = []
       await runMutants(mutants, { schedules, seconds: time }, jobs ?? availableParallelism(), (result) => {
-        const row = rowOf(result)
+        const row = mutantRow(result)
         rows.push(row)
-        if (output === 'text') process.stdout.write(`${textOf(row)}\n`)
+        if (output === 'text') process.stdout.write(`${formatRow(row)}\n`)
       })
       const missed = rows.filter(({ caught }) => !caught).map(({ id }) => id)
       const report = { planted: rows.length, caught: rows.length - missed.length, not_caught: missed }
@@ -64,7 +64,7 @@ interface Row {
   readonly seconds: number
 }
 
-const rowOf = ({ mutant: { id, bug, rules }, detection, seconds }: MutantResult): Row => ({
+const mutantRow = ({ mutant: { id, bug, rules }, detection, seconds }: MutantResult): Row => ({
   id,
   bug,
   rules,
@@ -75,7 +75,7 @@ const rowOf = ({ mutant: { id, bug, rules }, detection, seconds }: MutantResult)
   seconds,
 })
 
-const textOf = ({ id, caught, by, schedules, seconds }: Row): string =>
+const formatRow = ({ id, caught, by, schedules, seconds }: Row): string =>
   [
     (caught ? 'caught' : 'NOT CAUGHT').padEnd(10),
     id.padEnd(40),

@@ -6,8 +6,8 @@ import { join } from 'node:path'
 import { type CommandUnknownOpts, Option } from '@commander-js/extra-typings'
 import { FORMATS, type HistoryFormat, judge, MODELS, parse } from '../checker/index.ts'
 import { CommandError, EXIT } from '../exit-codes.ts'
-import { type ReportSources, reportOf } from '../report/index.ts'
-import { runFoundIn, withVerdict } from '../report/run-finder.ts'
+import { type ReportSources, renderReport } from '../report/index.ts'
+import { parseRunResults, withVerdict } from '../report/run-finder.ts'
 import { HistoryError } from '../workload/history.ts'
 
 interface ReportFlags {
@@ -29,17 +29,17 @@ export function add(program: CommandUnknownOpts): void {
     .action(async (path, flags) => {
       const reported = await read(path, flags)
       const out = flags.out ?? (isDirectory(path) ? join(path, 'report.html') : `${path}.html`)
-      write(out, reportOf(reported))
-      const word = wordOf(reported)
+      write(out, renderReport(reported))
+      const word = verdictWord(reported)
       process.stdout.write(`${word}: ${out}\n`)
       process.exitCode = EXIT_CODES.get(word) ?? EXIT.failed
     })
 }
 
-const wordOf = ({ run, transactions, verdict }: ReportSources): string =>
+const verdictWord = ({ run, transactions, verdict }: ReportSources): string =>
   run?.verdict ?? (transactions?.verdict === 'violation' ? 'violation' : verdict.verdict)
 
-/** The same exit codes as `check` and `run`, since the report draws their findings. */
+/** Exit codes by verdict, equal to those of `check` and `run`, whose findings the report draws. */
 const EXIT_CODES: ReadonlyMap<string, number> = new Map([
   ['ok', EXIT.ok],
   ['pass', EXIT.ok],
@@ -57,7 +57,7 @@ async function read(path: string, { format, model }: ReportFlags): Promise<Repor
     }
     const history = parse(text, format)
     const results = join(path, 'results.json')
-    const run = isRun && existsSync(results) ? runFoundIn(readFileSync(results, 'utf8')) : undefined
+    const run = isRun && existsSync(results) ? parseRunResults(readFileSync(results, 'utf8')) : undefined
     const { verdict, check, transactions } = judge(history, { model })
     return { history, verdict: check, transactions, run: run && withVerdict(run, verdict) }
   } catch (error) {

@@ -25,7 +25,7 @@ export async function runJobs(
 ): Promise<SimResult> {
   if (jobs === 1) return await runSearch({ ...plan, step: 1 }, onProgress)
   const progress = new Map<number, SearchProgress>()
-  const results = plansOf(plan, jobs).map((part, at) =>
+  const results = splitPlan(plan, jobs).map((part, at) =>
     runWorker(part, (ofPart) => {
       progress.set(at, ofPart)
       onProgress(progressOfAll([...progress.values()]))
@@ -34,7 +34,7 @@ export async function runJobs(
   return merged(await Promise.all(results))
 }
 
-export function plansOf(plan: JobsPlan, jobs: number): SearchPlan[] {
+export function splitPlan(plan: JobsPlan, jobs: number): SearchPlan[] {
   const { seed, schedulesMax, violationsMax } = plan
   return Array.from({ length: Math.min(jobs, schedulesMax) }, (_, at) => ({
     ...plan,

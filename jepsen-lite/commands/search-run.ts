@@ -44,7 +44,7 @@ export interface SimResult {
   readonly schedules: number
   readonly events: number
   readonly virtualMs: number
-  /** Without shrinking. */
+  /** Duration of the simulation, without shrinking. */
   readonly wallSeconds: number
   readonly ok: number
   readonly failed: number
@@ -78,7 +78,8 @@ export async function runSearch(
     const found = search instanceof RecipeSearch ? await search.runRecipe(seed) : search.run(seed)
     if (found !== undefined) {
       const { invariant, detail } = found.violation
-      if (shrunk.has(invariant)) details.push({ ...sizeOf(found), seed, invariant, detail, file: undefined })
+      if (shrunk.has(invariant))
+        details.push({ ...scheduleSize(found), seed, invariant, detail, file: undefined })
       else {
         const before = seconds()
         shrunk.add(invariant)
@@ -108,7 +109,7 @@ export async function runSearch(
   }
 }
 
-const sizeOf = ({ schedule }: FoundViolation): { faults: number; ops: number } => ({
+const scheduleSize = ({ schedule }: FoundViolation): { faults: number; ops: number } => ({
   faults: schedule.faults.length,
   ops: schedule.ops.length,
 })

@@ -5,7 +5,7 @@ import { availableParallelism } from 'node:os'
 import { type CommandUnknownOpts, Option } from '@commander-js/extra-typings'
 import { EXIT } from '../exit-codes.ts'
 import { RECIPES, type Recipe, StateCoverage } from '../sim/index.ts'
-import { coverageOf, coverageTable } from './coverage.ts'
+import { coverageTable, summarizeStateCoverage } from './coverage.ts'
 import { whole } from './flags.ts'
 import { coloured, duration, number, plural } from './format-text.ts'
 import { runJobs } from './search-jobs.ts'
@@ -82,12 +82,12 @@ async function run(flags: SimFlags): Promise<number> {
     }),
   )
   line.end()
-  const report = reportOf(seed, result)
+  const report = jsonReport(seed, result)
   process.stdout.write(flags.output === 'json' ? `${JSON.stringify(report)}\n` : toText(report, flags))
   return result.details.length > 0 ? EXIT.violation : EXIT.ok
 }
 
-function reportOf(seed: number, result: SimResult) {
+function jsonReport(seed: number, result: SimResult) {
   const { schedules, events, virtualMs, wallSeconds, ok, failed, unknown, details, ...rest } = result
   const probes = Object.entries(rest.probes)
   const coverage = new StateCoverage()
@@ -107,7 +107,7 @@ function reportOf(seed: number, result: SimResult) {
       hit: Object.fromEntries(probes.filter(([, count]) => count > 0)),
       never_hit: probes.filter(([, count]) => count === 0).map(([probe]) => probe),
     },
-    coverage: coverageOf(coverage),
+    coverage: summarizeStateCoverage(coverage),
     trace_hash: rest.trace,
     violations: details.length,
     violation_details: details,
@@ -116,7 +116,7 @@ function reportOf(seed: number, result: SimResult) {
 
 const round = (value: number): number => Math.round(value * 1000) / 1000
 
-function toText(report: ReturnType<typeof reportOf>, { nodes, coverage }: SimFlags): string {
+function toText(report: ReturnType<typeof jsonReport>, { nodes, coverage }: SimFlags): string {
   const { operations, probes, coverage: reached } = report
   const faults = Object.entries(report.faults).filter(([, count]) => count > 0)
   const times = faults.reduce((sum, [, count]) => sum + count, 0)

@@ -5,7 +5,7 @@ import { randomInt } from 'node:crypto'
 import { type CommandUnknownOpts, InvalidArgumentError, Option } from '@commander-js/extra-typings'
 import { CommandError } from '../exit-codes.ts'
 import { type StudyOptions, study } from '../study/index.ts'
-import { markdownOf } from '../study/markdown.ts'
+import { renderMarkdown } from '../study/markdown.ts'
 import { CUTS } from '../study/partition.ts'
 import { progress, whole } from './flags.ts'
 
@@ -109,7 +109,7 @@ export function add(program: CommandUnknownOpts): void {
       const results = await study(options)
       const { columns } = process.stdout
       process.stdout.write(
-        flags.output === 'json' ? `${JSON.stringify(results)}\n` : markdownOf(results, columns),
+        flags.output === 'json' ? `${JSON.stringify(results)}\n` : renderMarkdown(results, columns),
       )
       // Behind the tables, where a reader of a terminal looks first.
       for (const { kind, message } of results.findings) process.stderr.write(`${kind}: ${message}\n`)

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { compareKeys } from '../checker/keys.ts'
 import type { RecordedRow, Recorder } from '../workload/history.ts'
 import type { HttpEnd } from './http.ts'
-import { json, rowOf } from './perform.ts'
+import { json, parseRow } from './perform.ts'
 
 const AGAIN_MS = 100
 const PAGE_ROWS = 5_000
@@ -41,7 +41,7 @@ export async function recordFinalReads<Node extends Named>(
   let before: string | undefined
   while (performance.now() < deadline && !signal.aborted) {
     const readings = await Promise.all(
-      cluster.members.map(async (node) => ({ node, standing: await standingOf(cluster, node) })),
+      cluster.members.map(async (node) => ({ node, standing: await requestStanding(cluster, node) })),
     )
     apart = readings.map(({ node, standing }) => `${node.name}: ${shown(standing)}`).join(', ')
     const whole = readings.flatMap(({ node, standing }) =>
@@ -80,7 +80,7 @@ async function readAll<Node extends Named>(
     let after: string | undefined
     do {
       const from = after === undefined ? '' : `&after=${encodeURIComponent(after)}`
-      const page = objectOf(
+      const page = parseOkAnswer(
         await cluster.request(
           node,
           'GET',
@@ -93,7 +93,7 @@ async function readAll<Node extends Named>(
       if (page.revision !== revision)
         return `${node.name} changed to revision ${page.revision} after all nodes had reached revision ${revision}`
       try {
-        rows.push(...page.kvs.map(rowOf))
+        rows.push(...page.kvs.map(parseRow))
       } catch (error) {
         return `${node.name} gave a wrong answer to the last read: ${error instanceof Error ? error.message : String(error)}`
       }
@@ -115,8 +115,11 @@ const leadsOn = (rows: readonly RecordedRow[], next: string, after: string | und
   next === rows.at(-1)?.key && (after === undefined || compareKeys(after, next) < 0)
 
 /** Returns undefined if the node did not answer, or a field was missing. */
-async function standingOf<Node>(cluster: RequestedRead<Node>, node: Node): Promise<NodeAnswer | undefined> {
-  const status = objectOf(await cluster.request(node, 'GET', '/v1/status', undefined, STATUS_MS))
+async function requestStanding<Node>(
+  cluster: RequestedRead<Node>,
+  node: Node,
+): Promise<NodeAnswer | undefined> {
+  const status = parseOkAnswer(await cluster.request(node, 'GET', '/v1/status', undefined, STATUS_MS))
   if (status === undefined) return undefined
   const { applied_index: applied, revision, state_hash: hash, errors } = status
   const isWhole = typeof applied === 'number' && typeof revision === 'number' && typeof hash === 'string'
@@ -130,5 +133,5 @@ const shown = (standing: NodeAnswer | undefined): string =>
         .filter((part) => part !== '')
         .join(' ')
 
-const objectOf = (end: HttpEnd): Record<string, unknown> | undefined =>
+const parseOkAnswer = (end: HttpEnd): Record<string, unknown> | undefined =>
   end.kind === 'answer' && end.status === 200 ? json(end) : undefined

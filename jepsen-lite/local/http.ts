@@ -53,7 +53,7 @@ export class HttpClient {
     const length = method === 'GET' ? {} : { 'Content-Length': String(bytes?.length ?? 0) }
     const outgoing = { method, path, headers: { ...headers, ...length }, body: bytes }
     const node = new Endpoint(new URL(urlOf(port, this.#isSecure)))
-    return endOf(await this.#transport.exchange(node, outgoing, { timeoutMs: timeoutMs + GRACE_MS }))
+    return httpEndFrom(await this.#transport.exchange(node, outgoing, { timeoutMs: timeoutMs + GRACE_MS }))
   }
 
   close(): void {
@@ -61,16 +61,16 @@ export class HttpClient {
   }
 }
 
-function endOf(outcome: HttpOutcome): HttpEnd {
+function httpEndFrom(outcome: HttpOutcome): HttpEnd {
   if (outcome.kind === 'streaming') throw new RangeError('no stream was requested')
   if (outcome.kind === 'answered') {
     const { status, headers, body } = outcome
     return { kind: 'answer', status, headers, body: body.toString() }
   }
   const { kind, timedOut, cause } = outcome
-  const why = timedOut ? 'no answer in time' : codeOf(cause)
+  const why = timedOut ? 'no answer in time' : errorCode(cause)
   return { kind: kind === 'maybe-applied' ? 'no-answer' : 'not-sent', why }
 }
 
-const codeOf = (error: Error): string =>
+const errorCode = (error: Error): string =>
   'code' in error && typeof error.code === 'string' ? error.code : error.message

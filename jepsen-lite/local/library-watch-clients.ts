@@ -12,7 +12,7 @@ import {
 import { urlOf } from '../../src/local/addresses.ts'
 import type { WatchedEvent } from '../checker/watch/index.ts'
 import { FIRST_REVISION } from '../workload/history.ts'
-import { nameOf } from './values.ts'
+import { nameFromBody } from './values.ts'
 import type { WatchClients, WatchingOptions } from './watch-clients.ts'
 
 const PROGRESS_MS = 300
@@ -71,7 +71,11 @@ export class LibraryWatchClients implements WatchClients {
       this.id = id
       this.#reach(begins - 1)
       for await (const batch of watch) {
-        recorder.watchMessage(id, { kind: 'events', revision: batch.revision, events: this.#eventsOf(batch) })
+        recorder.watchMessage(id, {
+          kind: 'events',
+          revision: batch.revision,
+          events: this.#watchedEvents(batch),
+        })
         this.#reach(batch.revision)
       }
     } catch (error) {
@@ -91,17 +95,17 @@ export class LibraryWatchClients implements WatchClients {
     this.#from = Math.max(this.#from ?? 0, revision + 1)
   }
 
-  #eventsOf({ events }: WatchBatch): WatchedEvent[] {
+  #watchedEvents({ events }: WatchBatch): WatchedEvent[] {
     return events.map((event): WatchedEvent => {
-      const prev = event.prev === undefined ? {} : { prev: event.prev && this.#rowOf(event.prev) }
+      const prev = event.prev === undefined ? {} : { prev: event.prev && this.#recordedRow(event.prev) }
       if (event.type === 'delete') return { key: event.key, type: 'delete', ...prev }
-      return { key: event.key, type: 'put', record: this.#rowOf(event.kv), ...prev }
+      return { key: event.key, type: 'put', record: this.#recordedRow(event.kv), ...prev }
     })
   }
 
-  #rowOf(record: KvRecord): NonNullable<WatchedEvent['record']> {
+  #recordedRow(record: KvRecord): NonNullable<WatchedEvent['record']> {
     const { key, createRevision, modRevision, version, lease } = record
-    const value = this.#options.selection.values ? { value: nameOf(record.text()) } : {}
+    const value = this.#options.selection.values ? { value: nameFromBody(record.text()) } : {}
     return { key, createRevision, modRevision, version, ...value, ...(lease !== undefined && { lease }) }
   }
 }

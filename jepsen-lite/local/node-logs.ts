@@ -4,11 +4,11 @@ import { existsSync, readFileSync } from 'node:fs'
 import { basename } from 'node:path'
 
 export function countSnapshots(logFiles: readonly string[]): number {
-  return logFiles.reduce((sum, file) => sum + (textOf(file).match(/installed a snapshot/g)?.length ?? 0), 0)
+  return logFiles.reduce((sum, file) => sum + (readLog(file).match(/installed a snapshot/g)?.length ?? 0), 0)
 }
 
 /** Includes the older part of the log, which was moved to `.old` when the node was started again with a large log. */
-function textOf(file: string): string {
+function readLog(file: string): string {
   const parts = [`${file}.old`, file].filter((path) => existsSync(path))
   return parts.map((path) => readFileSync(path, 'utf8')).join('')
 }
@@ -23,9 +23,9 @@ const SHOWN_CHARACTERS = 400
 const LINES_ABOVE = 8
 
 /** The first alarm of each log, as a sentence. */
-export function alarmsIn(logFiles: readonly string[]): string[] {
+export function findAlarms(logFiles: readonly string[]): string[] {
   return logFiles.flatMap((file) => {
-    const lines = textOf(file).split('\n')
+    const lines = readLog(file).split('\n')
     const alarms = [...lines.keys()].filter((at) => ALARMS.test(lines[at] ?? ''))
     const [first] = alarms
     if (first === undefined) return []

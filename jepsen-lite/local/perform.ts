@@ -16,7 +16,7 @@ import type {
   TokenField,
 } from '../workload/history.ts'
 import type { ClientHttpRequest, HttpClient, HttpEnd } from './http.ts'
-import { bodyOf, nameOf } from './values.ts'
+import { bodyFromName, nameFromBody } from './values.ts'
 
 export type RequestEnd =
   | { readonly kind: 'ok'; readonly result: RecordedResult }
@@ -45,30 +45,30 @@ export async function perform(
     case 'get': {
       const end = await send(getRequest(op.key, readQuery(op)))
       const isForgotten = op.at !== undefined && end.kind === 'answer' && end.status === 410
-      if (isForgotten && codeOf(end) === 'compacted') return { kind: 'ok', result: { applied: false } }
+      if (isForgotten && problemCode(end) === 'compacted') return { kind: 'ok', result: { applied: false } }
       return readEnd(end, (answer) => ({
         ...recordRead(answer),
-        ...revisionOf(wholeIn(header(answer, 'kv-revision'))),
+        ...parseReadRevision(parseWholeNumber(header(answer, 'kv-revision'))),
         ...served(answer),
       }))
     }
     case 'range': {
       const end = await send(rangeRequest(op))
       return readEnd(end, (answer) => ({
-        ...(op.stream ? streamOf(answer) : pageOf(answer)),
+        ...(op.stream ? parseStream(answer) : parsePage(answer)),
         ...served(answer),
       }))
     }
     case 'put': {
       const end = await send(
-        putRequest(op.key, op.value, { ...conditionOf(op), ...once(op) }, attachedTo(op)),
+        putRequest(op.key, op.value, { ...conditionHeaders(op), ...once(op) }, attachedTo(op)),
       )
       const isGone = op.lease !== undefined && end.kind === 'answer' && end.status === 404
-      if (isGone && codeOf(end) === 'lease_not_found') return { kind: 'ok', result: { applied: false } }
+      if (isGone && problemCode(end) === 'lease_not_found') return { kind: 'ok', result: { applied: false } }
       return changeEnd(end, op)
     }
     case 'del':
-      return changeEnd(await send(deleteRequest(op.key, { ...conditionOf(op), ...once(op) })), op)
+      return changeEnd(await send(deleteRequest(op.key, { ...conditionHeaders(op), ...once(op) })), op)
     case 'acquire':
       return changeEnd(await send(putRequest(op.key, op.owner, { 'If-None-Match': '*', ...once(op) })), op)
     case 'release':
@@ -87,7 +87,7 @@ export async function perform(
 async function compareAndSet(send: Ask, op: Extract<HistoryOperation, { f: 'cas' }>): Promise<RequestEnd> {
   const read = readEnd(await send(getRequest(op.key)), (answer) => ({
     ...recordRead(answer),
-    ...revisionOf(wholeIn(header(answer, 'kv-revision'))),
+    ...parseReadRevision(parseWholeNumber(header(answer, 'kv-revision'))),
   }))
   if (read.kind !== 'ok') return read
   const { value = null, modRevision, ...rest } = read.result
@@ -97,7 +97,7 @@ async function compareAndSet(send: Ask, op: Extract<HistoryOperation, { f: 'cas'
   return put ?? { kind: 'fail', why: 'the key changed between its read and its put', unreachable: false }
 }
 
-/** The same for an append, repeated until the put succeeds: a condition that fails means that nothing was written. */
+/** Appends by a read and a conditional put, repeated until the put succeeds. A condition that fails writes nothing. */
 async function append(
   send: Ask,
   op: Extract<HistoryOperation, { f: 'append' }>,
@@ -170,7 +170,7 @@ const putRequest = (
   method: 'PUT',
   target: `${keyTarget(key)}${query}`,
   headers,
-  body: bodyOf(value),
+  body: bodyFromName(value),
 })
 
 const deleteRequest = (key: string, headers: Record<string, string>): ClientHttpRequest => ({
@@ -193,7 +193,10 @@ const ifRevision = (revision: number): Record<string, string> => ({ 'If-Match': 
 const unchanged = (modRevision: number | undefined): Record<string, string> =>
   modRevision === undefined ? { 'If-None-Match': '*' } : ifRevision(modRevision)
 
-function conditionOf(op: { readonly ifRevision?: number; readonly ifAbsent?: true }): Record<string, string> {
+function conditionHeaders(op: {
+  readonly ifRevision?: number
+  readonly ifAbsent?: true
+}): Record<string, string> {
   if (op.ifRevision !== undefined) return ifRevision(op.ifRevision)
   return op.ifAbsent === true ? { 'If-None-Match': '*' } : {}
 }
@@ -207,7 +210,7 @@ const once = (op: TokenField): Record<string, string> =>
 /** A read changes nothing, so a read that was not answered has failed and is never unknown. */
 function readEnd(end: HttpEnd, result: (answer: Answer) => RecordedResult): RequestEnd {
   if (end.kind !== 'answer') return { kind: 'fail', why: end.why, unreachable: end.kind === 'not-sent' }
-  if (end.status !== 200 && !(end.status === 404 && codeOf(end) === 'not_found')) return refusal(end)
+  if (end.status !== 200 && !(end.status === 404 && problemCode(end) === 'not_found')) return refusal(end)
   try {
     return { kind: 'ok', result: result(end) }
   } catch (error) {
@@ -223,7 +226,7 @@ export function changeAnswer(end: HttpEnd): RequestEnd | { readonly json: Record
   return notMade(end)
 }
 
-/** The same for a POST that only reads. */
+/** The document of a POST that only reads, or the end of the operation if it was not answered with 200. */
 export function readAnswer(end: HttpEnd): RequestEnd | { readonly json: Record<string, unknown> } {
   if (end.kind === 'answer' && end.status === 200) return { json: json(end) }
   if (end.kind !== 'answer') return { kind: 'fail', why: end.why, unreachable: end.kind === 'not-sent' }
@@ -256,16 +259,16 @@ function notMade(end: HttpEnd): RequestEnd {
   if (end.kind === 'no-answer') return { kind: 'unknown', why: end.why }
   // Only the code of an error says that the change was not made.
   if (typeof json(end).code !== 'string')
-    return { kind: 'unknown', why: codeOf(end), wrong: `${end.status} without a code: ${shown(end)}` }
+    return { kind: 'unknown', why: problemCode(end), wrong: `${end.status} without a code: ${shown(end)}` }
   // After 504 outcome_unknown and 500 internal, the change may have been written; after all other refusals it was not.
-  return end.status === 504 || end.status === 500 ? { kind: 'unknown', why: codeOf(end) } : refusal(end)
+  return end.status === 504 || end.status === 500 ? { kind: 'unknown', why: problemCode(end) } : refusal(end)
 }
 
 /** The answer must contain the current state of the key, and the revision of the store. */
 function conditionFailed(answer: Answer, change: Change): RequestEnd {
   const { code, current } = json(answer)
-  const meta = isObject(current) && current.key === change.key ? metaOf(current) : undefined
-  const revision = wholeIn(header(answer, 'kv-revision'))
+  const meta = isObject(current) && current.key === change.key ? parseMeta(current) : undefined
+  const revision = parseWholeNumber(header(answer, 'kv-revision'))
   const isWhole = code === 'precondition_failed' && (current === null || meta !== undefined)
   if (!isWhole || revision === undefined)
     return wrongRefusal(`412 without the state of the key or the revision of the store: ${shown(answer)}`)
@@ -287,7 +290,7 @@ const wrongRefusal = (wrong: string): RequestEnd => ({
 export const REFUSALS: ReadonlySet<number> = new Set([429, 500, 503, 504, 507])
 
 function refusal(answer: Answer): RequestEnd {
-  const why = codeOf(answer)
+  const why = problemCode(answer)
   const end = { kind: 'fail', why, unreachable: false } as const
   return REFUSALS.has(answer.status) ? end : { ...end, wrong: `${answer.status} ${why}: ${shown(answer)}` }
 }
@@ -297,10 +300,10 @@ const shown = ({ body }: Answer): string => body.slice(0, 200)
 /** The result of a change: of a delete the number of deleted keys, of a put the state of its key. */
 function madeChange(answer: Answer, { f }: Change): RecordedResult | undefined {
   const body = json(answer)
-  const revision = wholeOf(body.revision)
+  const revision = asWholeNumber(body.revision)
   if (revision === undefined) return undefined
   if (f !== 'del' && f !== 'release') {
-    const meta = metaOf(body)
+    const meta = parseMeta(body)
     return meta && { revision, ...meta }
   }
   const { deleted } = body
@@ -315,26 +318,26 @@ function replayedBy(answer: Answer, { idempotency }: TokenField): RecordedResult
 function recordRead(answer: Answer): RecordedResult {
   if (answer.status === 404) return { value: null }
   const [, tag] = /^"([0-9]+)"$/.exec(header(answer, 'etag') ?? '') ?? []
-  const modRevision = wholeIn(tag)
+  const modRevision = parseWholeNumber(tag)
   if (modRevision === undefined) throw new WrongAnswer('a value without its revision')
-  return { value: nameOf(answer.body), modRevision }
+  return { value: nameFromBody(answer.body), modRevision }
 }
 
-function pageOf(answer: Answer): RecordedResult {
+function parsePage(answer: Answer): RecordedResult {
   const { kvs, more, next, count, revision } = json(answer)
   if (!Array.isArray(kvs)) throw new WrongAnswer(`a page without kvs: ${shown(answer)}`)
   if (typeof more !== 'boolean') throw new WrongAnswer('a page without more')
   return {
-    rows: kvs.map(listedRowOf),
+    rows: kvs.map(parseListedRow),
     more,
     ...optional('next', typeof next === 'string' ? next : undefined),
-    ...optional('count', wholeOf(count)),
-    ...revisionOf(revision),
+    ...optional('count', asWholeNumber(count)),
+    ...parseReadRevision(revision),
   }
 }
 
 /** The last line of a stream has its revision, or the error that ended it. */
-function streamOf(answer: Answer): RecordedResult {
+function parseStream(answer: Answer): RecordedResult {
   const lines = answer.body.split('\n')
   if (lines.pop() !== '') throw new WrongAnswer('a stream whose last line does not end')
   const records = lines.map(tryParseJson)
@@ -342,31 +345,31 @@ function streamOf(answer: Answer): RecordedResult {
   if (isObject(last) && isObject(last.error)) throw new Refusal(String(last.error.code))
   if (!isObject(last) || last.end !== true) throw new WrongAnswer('a stream without an end line')
   return {
-    rows: records.map(listedRowOf),
-    ...optional('count', wholeOf(last.count)),
-    ...revisionOf(last.revision),
+    rows: records.map(parseListedRow),
+    ...optional('count', asWholeNumber(last.count)),
+    ...parseReadRevision(last.revision),
   }
 }
 
 /** A stream that ended with an error. */
 class Refusal extends Error {}
 
-function revisionOf(value: unknown): RecordedResult {
-  const revision = wholeOf(value)
+function parseReadRevision(value: unknown): RecordedResult {
+  const revision = asWholeNumber(value)
   if (revision === undefined) throw new WrongAnswer('a read without a revision')
   return { revision }
 }
 
-function listedRowOf(record: unknown): ListedRow {
+function parseListedRow(record: unknown): ListedRow {
   if (!isObject(record) || typeof record.key !== 'string')
     throw new WrongAnswer(`not a record: ${JSON.stringify(record)}`)
   const { key, value } = record
   if (value !== undefined && typeof value !== 'string')
     throw new WrongAnswer(`the value of ${key} is not a text`)
-  const meta = metaOf(record)
+  const meta = parseMeta(record)
   if (meta === undefined)
     throw new WrongAnswer(`the record of ${key} contradicts itself: ${metaShown(record)}`)
-  return { key, ...(value !== undefined && { value: nameOf(value) }), ...meta }
+  return { key, ...(value !== undefined && { value: nameFromBody(value) }), ...meta }
 }
 
 interface Meta {
@@ -378,9 +381,9 @@ interface Meta {
  * The metadata of a key. Returns undefined if they contradict each other: version 1 has the revision at which the key
  * was created, and each later version has a higher revision.
  */
-export function metaOf(record: Readonly<Record<string, unknown>>): Meta | undefined {
+export function parseMeta(record: Readonly<Record<string, unknown>>): Meta | undefined {
   const [created, modRevision, version] = [record.create_revision, record.mod_revision, record.version].map(
-    wholeOf,
+    asWholeNumber,
   )
   if (created === undefined || modRevision === undefined || version === undefined) return undefined
   if (created < 1 || version < 1) return undefined
@@ -392,8 +395,8 @@ const metaShown = ({ create_revision, mod_revision, version }: Readonly<Record<s
   JSON.stringify({ create_revision, mod_revision, version })
 
 /** A row with its value. */
-export function rowOf(record: unknown): RecordedRow {
-  const { value, ...row } = listedRowOf(record)
+export function parseRow(record: unknown): RecordedRow {
+  const { value, ...row } = parseListedRow(record)
   if (value === undefined) throw new TypeError(`no value: ${JSON.stringify(record)}`)
   return { ...row, value }
 }
@@ -418,7 +421,7 @@ function header(answer: Answer, name: string): string | undefined {
   return typeof value === 'string' ? value : undefined
 }
 
-export function codeOf(answer: Answer): string {
+export function problemCode(answer: Answer): string {
   const { code } = json(answer)
   return typeof code === 'string' ? code : `status ${answer.status}`
 }
@@ -430,13 +433,13 @@ export function json(answer: Answer): Record<string, unknown> {
 }
 
 /** A number of JSON; undefined if it is not a whole number of at least 0. */
-export function wholeOf(value: unknown): number | undefined {
+export function asWholeNumber(value: unknown): number | undefined {
   return isWholeNumber(value) ? value : undefined
 }
 
-/** The same for a number in a header. */
-function wholeIn(text: string | undefined): number | undefined {
-  return text !== undefined && /^[0-9]+$/.test(text) ? wholeOf(Number(text)) : undefined
+/** A number in a header; undefined if it is not a whole number of at least 0. */
+function parseWholeNumber(text: string | undefined): number | undefined {
+  return text !== undefined && /^[0-9]+$/.test(text) ? asWholeNumber(Number(text)) : undefined
 }
 
 /** The field, only if it has a value. */

@@ -56,7 +56,7 @@ async function begin(order: RecipeOrder): Promise<void> {
 
 const rest = (ms: number): Promise<void> => sleep(ms, undefined, { signal: over.signal }).catch(() => {})
 
-/** Tells that it begins; the returned function tells how it ended. */
+/** Reports the invocation to the runner. The returned function reports the outcome. */
 function invoke(client: number, op: StoreOperation): (end: OperationEnd) => void {
   refs += 1
   const ref = refs

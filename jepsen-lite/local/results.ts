@@ -4,10 +4,10 @@ import type { CheckResult, Verdict } from '../checker/index.ts'
 import { type Conclusion, concludeFrom, type Finding } from '../finding.ts'
 import type { LocalRunOptions } from './options.ts'
 import {
+  computeLatency,
   type Feature,
   type Latency,
   lackingFeatures,
-  latencyOf,
   type OutcomeCounts,
   type RunStats,
 } from './run-stats.ts'
@@ -64,7 +64,7 @@ export interface Facts {
   readonly snapshotsInstalled: number
 }
 
-export function resultsOf(facts: Facts): Results {
+export function buildResults(facts: Facts): Results {
   const { options, stats, schedule, calm, elections } = facts
   return {
     ...concludeFrom([...facts.findings, ...whyNothingIsProven(facts)]),
@@ -80,7 +80,7 @@ export function resultsOf(facts: Facts): Results {
     faults: faultsByKind(facts),
     skipped: schedule.skipped,
     idle: schedule.idle,
-    clients_struck: { times: stats.holders.struck, while_holding: stats.holders.struckWhileHolding },
+    clients_struck: { times: stats.holders.faults, while_holding: stats.holders.faultsWhileHolding },
     elections,
     snapshots_installed: facts.snapshotsInstalled,
     recovered_ms: facts.recoveredMs ?? null,
@@ -115,7 +115,7 @@ function faultsByKind({ schedule, stats }: Facts): Results['faults'] {
         {
           injected: all.length,
           took_effect: all.filter(({ effect }) => effect !== undefined).length,
-          recovery_ms: recoveries.length === 0 ? null : latencyOf(recoveries),
+          recovery_ms: recoveries.length === 0 ? null : computeLatency(recoveries),
         },
       ]
     }),

@@ -64,9 +64,9 @@ export class RunStats {
   add(event: HistoryEvent): void {
     this.holders.add(event)
     if (event.type === 'invoke') {
-      const features = [...featuresOf(event.op)]
+      const features = [...listFeatures(event.op)]
       if (event.transaction !== undefined) features.push(`${event.op.f} in a transaction`)
-      for (const name of features) countedIn(this.features, name).requested++
+      for (const name of features) findFeature(this.features, name).requested++
       this.#open.set(event.id, { f: event.op.f, at: event.time, features })
     }
     if (event.type !== 'ok' && event.type !== 'fail' && event.type !== 'unknown') return
@@ -82,7 +82,7 @@ export class RunStats {
       this.reasons.set(why, (this.reasons.get(why) ?? 0) + 1)
       return
     }
-    for (const name of open.features) countedIn(this.features, name).answered++
+    for (const name of open.features) findFeature(this.features, name).answered++
     this.okCount++
     outcomes[event.result.applied === false ? 'not_applied' : 'ok']++
     const latencies = this.#latencies.get(open.f) ?? []
@@ -105,7 +105,7 @@ export class RunStats {
       this.without.set(name, (this.without.get(name) ?? 0) + 1)
       return
     }
-    const effect = countedIn(this.effects, name)
+    const effect = findFeature(this.effects, name)
     effect.requested++
     if (isDone) effect.answered++
   }
@@ -124,11 +124,11 @@ export class RunStats {
   }
 
   latency(): Record<string, Latency> {
-    return Object.fromEntries([...this.#latencies].map(([f, values]) => [f, latencyOf(values)]))
+    return Object.fromEntries([...this.#latencies].map(([f, values]) => [f, computeLatency(values)]))
   }
 }
 
-function countedIn(features: Map<string, Feature>, name: string): Feature {
+function findFeature(features: Map<string, Feature>, name: string): Feature {
   const known = features.get(name) ?? { requested: 0, answered: 0 }
   features.set(name, known)
   return known
@@ -166,14 +166,14 @@ export function lackingFeatures({ features, effects, without, holders }: RunStat
     ]
   })
   const idle =
-    holders.struck >= STRUCK_MIN && holders.struckWhileHolding === 0
-      ? [`clients were stopped or killed ${holders.struck} times, and never while one of them held anything`]
+    holders.faults >= STRUCK_MIN && holders.faultsWhileHolding === 0
+      ? [`clients were stopped or killed ${holders.faults} times, and never while one of them held anything`]
       : []
   return [...unanswered, ...none, ...idle]
 }
 
 /** The kind of an operation, and the features of the store that it uses. */
-function* featuresOf(op: AnyOperation): Generator<string> {
+function* listFeatures(op: AnyOperation): Generator<string> {
   yield op.f
   if (op.f === 'get' || op.f === 'range') {
     const { consistency = 'linearizable', maxStalenessMs, minRevision } = op
@@ -201,7 +201,7 @@ const LIST_OPTIONS: ReadonlySet<string> = new Set([
   ...['prefix', 'start', 'end', 'after', 'limit', 'order', 'keysOnly', 'count', 'countOnly', 'stream'],
 ])
 
-export function latencyOf(values: readonly number[]): Latency {
+export function computeLatency(values: readonly number[]): Latency {
   const sorted = [...values].sort((a, b) => a - b)
   const quantile = (q: number): number =>
     round(sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))] ?? 0)

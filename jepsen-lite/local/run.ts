@@ -8,8 +8,8 @@ import { urlOf } from '../../src/local/addresses.ts'
 import { nodeNames } from '../../src/local/plan.ts'
 import { anomalyText, type HistoryJudgement, judge } from '../checker/index.ts'
 import type { Finding } from '../finding.ts'
-import { type ReportSources, reportOf } from '../report/index.ts'
-import { type History, historyOf } from '../workload/history.ts'
+import { type ReportSources, renderReport } from '../report/index.ts'
+import { buildHistory, type History } from '../workload/history.ts'
 import { Random } from '../workload/random.ts'
 import { runClient } from './clients.ts'
 import { LocalCluster, READY_LIMIT_MS } from './cluster.ts'
@@ -20,19 +20,19 @@ import { comeBack } from './nemeses/disks.ts'
 import { reconcile, wrongMembers } from './nemeses/members.ts'
 import type { Nemesis } from './nemesis.ts'
 import { CLIENTS } from './network.ts'
-import { alarmsIn, countSnapshots } from './node-logs.ts'
+import { countSnapshots, findAlarms } from './node-logs.ts'
 import type { LocalRunOptions } from './options.ts'
 import { prepareOut } from './out-dir.ts'
 import { Preload } from './preload/preload.ts'
 import type { RecipeConnection } from './recipe-messages.ts'
 import { emptied, RecipeProcesses } from './recipes.ts'
 import { RunRecording } from './recording.ts'
-import { type CheckSummary, type Results, resultsOf } from './results.ts'
+import { buildResults, type CheckSummary, type Results } from './results.ts'
 import { round } from './run-stats.ts'
 import { RunWatchers } from './run-watchers.ts'
 import { runSchedule, type ScheduleResult } from './schedule.ts'
 import { leasesEnd } from './workload-lease.ts'
-import { headerOf, isRecipe, keysFor, WATCHES, workloadOf } from './workloads.ts'
+import { createWorkload, historyHeader, isRecipe, keysFor, WATCHES } from './workloads.ts'
 
 /** The part of the time before the first fault. */
 const CALM = { part: 0.1, msMin: 1_000, msMax: 5_000 }
@@ -54,7 +54,7 @@ export async function run(options: LocalRunOptions): Promise<Results> {
   options.say(`seed ${options.seed}`)
   const { results, reported } = await running.perform()
   writeFileSync(join(out, 'results.json'), `${JSON.stringify(results, null, 2)}\n`)
-  writeFileSync(join(out, 'report.html'), reportOf(reported))
+  writeFileSync(join(out, 'report.html'), renderReport(reported))
   return results
 }
 
@@ -86,8 +86,20 @@ class Run {
     this.#nodesDir = join(out, 'nodes')
     this.#preload = preloadFor(nemeses, out)
     const kinds = nemeses.map(({ kind }) => kind)
-    const nodes = [...namesOf(options), ...(kinds.includes('member-add') ? sparesOf(options) : [])]
-    const header = { workload, seed, command, nodes, rate, clients, nemeses: kinds, ...headerOf(workload) }
+    const nodes = [
+      ...firstNodeNames(options),
+      ...(kinds.includes('member-add') ? spareNodeNames(options) : []),
+    ]
+    const header = {
+      workload,
+      seed,
+      command,
+      nodes,
+      rate,
+      clients,
+      nemeses: kinds,
+      ...historyHeader(workload),
+    }
     this.#recording = new RunRecording(join(out, 'history.jsonl'), header)
     this.#watch = new ClusterObserver(this.#recording.recorder)
   }
@@ -95,8 +107,8 @@ class Run {
   async perform(): Promise<RunConclusion> {
     const cluster = await LocalCluster.start({
       dir: this.#nodesDir,
-      nodes: namesOf(this.#options),
-      spares: sparesOf(this.#options),
+      nodes: firstNodeNames(this.#options),
+      spares: spareNodeNames(this.#options),
       portFrom: this.#options.portFrom,
       tls: this.#options.tls,
       env: (name) => ('missing' in this.#preload ? {} : this.#preload.env(name, join(this.#nodesDir, name))),
@@ -116,7 +128,7 @@ class Run {
       this.#recording.close()
       if (!('missing' in this.#preload)) this.#preload.close()
     }
-    for (const alarm of alarmsIn(cluster.logFiles)) this.#find('violation', alarm)
+    for (const alarm of findAlarms(cluster.logFiles)) this.#find('violation', alarm)
     const concluded = this.#conclude()
     if (concluded.results.exit_code === 0) cluster.deleteData()
     return concluded
@@ -141,7 +153,7 @@ class Run {
     this.#phase('end')
     const { workload } = this.#options
     if (workload === 'queue')
-      this.#missed(await emptied(this.#connectionOf(cluster), this.#recording.recorder, signal))
+      this.#missed(await emptied(this.#recipeConnection(cluster), this.#recording.recorder, signal))
     // Otherwise keys would go while the last reads are made. Recipes have leases too.
     if (workload === 'lease' || isRecipe(workload)) this.#missed(await leasesEnd(cluster, signal))
     await this.#readFinals(cluster)
@@ -249,8 +261,8 @@ class Run {
    */
   #targets(cluster: LocalCluster): { readonly name: string; readonly port: number }[] {
     const throughRelays = this.#options.nemeses.some(({ kind }) => kind === 'client')
-    const portOf = (name: string): number => cluster.network.link(CLIENTS, name).address.port
-    return cluster.members.map(({ name, port }) => ({ name, port: throughRelays ? portOf(name) : port }))
+    const clientPort = (name: string): number => cluster.network.link(CLIENTS, name).address.port
+    return cluster.members.map(({ name, port }) => ({ name, port: throughRelays ? clientPort(name) : port }))
   }
 
   #startClients(cluster: LocalCluster): Promise<unknown> {
@@ -260,7 +272,7 @@ class Run {
     const report = (message: string): void => this.#find('violation', message)
     const { signal } = this.#stopClients
     if (isRecipe(workload)) {
-      const connection = (): RecipeConnection => this.#connectionOf(cluster)
+      const connection = (): RecipeConnection => this.#recipeConnection(cluster)
       const all = { recorder, report, signal, clients, rate, seed, connection }
       this.#recipes = new RecipeProcesses({ ...all, recipe: workload, random: random.named('recipes') })
       return this.#recipes.done
@@ -282,7 +294,7 @@ class Run {
         report,
         signal,
         tls: cluster.tls,
-        workload: workloadOf(workload, id, keys, own.named('operations'), surroundings),
+        workload: createWorkload(workload, id, keys, own.named('operations'), surroundings),
         targets: () => this.#targets(cluster),
         stays: id % 2 === 0,
       })
@@ -290,7 +302,7 @@ class Run {
     return Promise.all(loops)
   }
 
-  #connectionOf(cluster: LocalCluster): RecipeConnection {
+  #recipeConnection(cluster: LocalCluster): RecipeConnection {
     const { tls } = cluster
     return { endpoints: this.#targets(cluster).map(({ port }) => urlOf(port, tls !== undefined)), tls }
   }
@@ -298,7 +310,7 @@ class Run {
   #conclude(): RunConclusion {
     const { history, judged, checked } = this.#judge()
     for (const message of this.#watch.surprises) this.#find('stopped', message)
-    const results = resultsOf({
+    const results = buildResults({
       options: this.#options,
       checked,
       stats: this.#recording.stats,
@@ -316,7 +328,7 @@ class Run {
   /** Checks the history, and adds the findings to those of the run itself. */
   #judge(): { readonly history: History; readonly judged: HistoryJudgement; readonly checked: CheckSummary } {
     const began = performance.now()
-    const history = historyOf(this.#recording.events)
+    const history = buildHistory(this.#recording.events)
     const judged = judge(history)
     const { linearizability, counts, undecided, unjudged } = judged.check
     for (const anomaly of judged.findings) this.#find('violation', anomalyText(anomaly))
@@ -344,9 +356,9 @@ class Run {
   }
 }
 
-const namesOf = ({ nodes }: LocalRunOptions): string[] => nodeNames(nodes)
+const firstNodeNames = ({ nodes }: LocalRunOptions): string[] => nodeNames(nodes)
 
-const sparesOf = ({ nodes }: LocalRunOptions): string[] => nodeNames(SPARES, nodes + 1)
+const spareNodeNames = ({ nodes }: LocalRunOptions): string[] => nodeNames(SPARES, nodes + 1)
 
 /** Only if a fault needs the library: without it a node is exactly the shipped process. */
 function preloadFor(nemeses: readonly Nemesis[], out: string): Preload | { readonly missing: string } {

@@ -63,7 +63,7 @@ class Schedule {
   constructor(options: NemesisScheduleOptions) {
     this.#options = options
     this.#able = options.nemeses.filter((nemesis) => {
-      const missing = nemesis.missing?.(this.#worldOf(nemesis.kind))
+      const missing = nemesis.missing?.(this.#nemesisContext(nemesis.kind))
       if (missing === undefined) return true
       this.#skipped[nemesis.kind] = missing
       options.say(`${nemesis.kind} skipped because ${missing}`)
@@ -93,7 +93,7 @@ class Schedule {
     return { faults: this.#faults, skipped: this.#skipped, idle: this.#idle }
   }
 
-  #worldOf(kind: string): NemesisContext {
+  #nemesisContext(kind: string): NemesisContext {
     return { ...this.#options.world, round: this.#rounds.get(kind) ?? 0 }
   }
 
@@ -107,7 +107,7 @@ class Schedule {
   async #strike(nemesis: Nemesis): Promise<ActiveFault | undefined> {
     const { note, say } = this.#options
     const { kind } = nemesis
-    const injected = await nemesis.inject(this.#worldOf(kind))
+    const injected = await nemesis.inject(this.#nemesisContext(kind))
     if (typeof injected === 'string') {
       if (!this.#rounds.has(kind)) this.#idle[kind] = injected
       note('no fault', { fault: kind, why: injected })

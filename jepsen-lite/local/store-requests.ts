@@ -3,7 +3,7 @@
 
 import type { RecordedResult, StoreOperation } from '../workload/history.ts'
 import type { ClientHttpRequest, HttpClient, HttpEnd } from './http.ts'
-import { changeAnswer, codeOf, json, type RequestEnd, readAnswer, wholeOf } from './perform.ts'
+import { asWholeNumber, changeAnswer, json, problemCode, type RequestEnd, readAnswer } from './perform.ts'
 
 /** Operations that are one request. Recipes make the others (recipes.ts). */
 export type OneRequest = Extract<
@@ -19,18 +19,18 @@ export async function performStore(
   op: OneRequest,
   timeoutMs: number,
 ): Promise<RequestEnd> {
-  const end = await client.send(port, requestOf(op), timeoutMs)
+  const end = await client.send(port, encodeStoreRequest(op), timeoutMs)
   const refused = REFUSED[op.f]
   if (
     refused !== undefined &&
     end.kind === 'answer' &&
     end.status === refused.status &&
-    codeOf(end) === refused.code
+    problemCode(end) === refused.code
   )
     return { kind: 'ok', result: { applied: false } }
   const answer = op.f === 'lease' ? readAnswer(end) : changeAnswer(end)
   if ('kind' in answer) return answer
-  const result = resultOf(op, answer.json)
+  const result = decodeStoreResult(op, answer.json)
   if (result !== undefined) return { kind: 'ok', result }
   const wrong = `an answer that does not fit: ${shown(end)}`
   return op.f === 'lease'
@@ -48,7 +48,7 @@ const REFUSED: Readonly<
   lease: { status: 404, code: 'lease_not_found' },
 }
 
-function requestOf(op: OneRequest): ClientHttpRequest {
+function encodeStoreRequest(op: OneRequest): ClientHttpRequest {
   switch (op.f) {
     case 'del-range': {
       const bounds = (['prefix', 'start', 'end'] as const)
@@ -76,17 +76,20 @@ const post = (target: string, body: unknown): ClientHttpRequest => ({
   ...(body !== undefined && { body: JSON.stringify(body) }),
 })
 
-function resultOf(op: OneRequest, answer: Readonly<Record<string, unknown>>): RecordedResult | undefined {
-  const revision = wholeOf(answer.revision)
-  const ttlMs = wholeOf(answer.ttl_ms)
+function decodeStoreResult(
+  op: OneRequest,
+  answer: Readonly<Record<string, unknown>>,
+): RecordedResult | undefined {
+  const revision = asWholeNumber(answer.revision)
+  const ttlMs = asWholeNumber(answer.ttl_ms)
   switch (op.f) {
     case 'del-range':
     case 'revoke': {
-      const removed = wholeOf(answer.deleted)
+      const removed = asWholeNumber(answer.deleted)
       return removed === undefined || revision === undefined ? undefined : { removed, revision }
     }
     case 'compact':
-      return revision === undefined || wholeOf(answer.compact_revision) !== op.revision
+      return revision === undefined || asWholeNumber(answer.compact_revision) !== op.revision
         ? undefined
         : { revision }
     case 'grant': {
@@ -97,7 +100,7 @@ function resultOf(op: OneRequest, answer: Readonly<Record<string, unknown>>): Re
     case 'keep-alive':
       return ttlMs === undefined ? undefined : { ttlMs }
     case 'lease': {
-      const leftMs = wholeOf(answer.remaining_ttl_ms)
+      const leftMs = asWholeNumber(answer.remaining_ttl_ms)
       return leftMs === undefined ? undefined : { ttlMs: leftMs }
     }
   }

@@ -4,8 +4,8 @@ import { isObject } from '../../src/operations/forms/disagreement.ts'
 import type { RecordedResult } from '../workload/history.ts'
 import type { StoreStep, StoreTransaction } from '../workload/transaction.ts'
 import type { HttpClient } from './http.ts'
-import { changeAnswer, isReplay, metaOf, type RequestEnd, readAnswer, wholeOf } from './perform.ts'
-import { bodyOf, nameOf } from './values.ts'
+import { asWholeNumber, changeAnswer, isReplay, parseMeta, type RequestEnd, readAnswer } from './perform.ts'
+import { bodyFromName, nameFromBody } from './values.ts'
 
 type ChangingStep = Exclude<StoreStep, { f: 'get' }>
 
@@ -28,7 +28,7 @@ export async function performTransaction(
   const answer = changes ? changeAnswer(end) : readAnswer(end)
   if ('kind' in answer) return all(answer)
   const replayed = idempotency === undefined ? undefined : isReplay(end)
-  const ends = endsIn(answer.json, txn, replayed)
+  const ends = decodeEnds(answer.json, txn, replayed)
   if (ends !== undefined) return ends
   const wrong = `an answer that does not fit the transaction: ${JSON.stringify(answer.json).slice(0, 300)}`
   return all(
@@ -42,13 +42,13 @@ export async function performTransaction(
 
 const bodyOfTransaction = ({ unchanged, steps, before }: StoreTransaction): unknown => ({
   compare: [...unchanged].map(([key, to]) => ({ key, target: 'mod_revision', op: '=', to })),
-  success: steps.map((step) => operationOf(step, before)),
-  ...(unchanged.size > 0 && { failure: steps.filter(isRead).map((step) => operationOf(step, before)) }),
+  success: steps.map((step) => encodeOperation(step, before)),
+  ...(unchanged.size > 0 && { failure: steps.filter(isRead).map((step) => encodeOperation(step, before)) }),
 })
 
 const isRead = ({ f }: StoreStep): boolean => f === 'get'
 
-function operationOf(step: StoreStep, before: ReadonlyMap<string, string>): unknown {
+function encodeOperation(step: StoreStep, before: ReadonlyMap<string, string>): unknown {
   const { key } = step
   switch (step.f) {
     case 'get':
@@ -56,20 +56,20 @@ function operationOf(step: StoreStep, before: ReadonlyMap<string, string>): unkn
     case 'del':
       return { delete: { key } }
     case 'put':
-      return { put: { key, value: bodyOf(step.value) } }
+      return { put: { key, value: bodyFromName(step.value) } }
     case 'append':
       return { put: { key, value: (before.get(key) ?? '') + step.value } }
   }
 }
 
 /** undefined: it is not the answer to this transaction. */
-function endsIn(
+function decodeEnds(
   json: Readonly<Record<string, unknown>>,
   txn: StoreTransaction,
   replayed: boolean | undefined,
 ): RequestEnd[] | undefined {
   const { succeeded, results } = json
-  const revision = wholeOf(json.revision)
+  const revision = asWholeNumber(json.revision)
   if (typeof succeeded !== 'boolean' || !Array.isArray(results) || revision === undefined) return undefined
   if (!succeeded && txn.unchanged.size === 0) return undefined
   const done = succeeded ? txn.steps : txn.steps.filter(isRead)
@@ -98,8 +98,8 @@ function endsIn(
     }
     const read = isObject(result)
       ? step.f === 'get'
-        ? readIn(result, step.key, asOf)
-        : changeIn(result, step, revision, txn)
+        ? decodeRead(result, step.key, asOf)
+        : decodeChange(result, step, revision, txn)
       : undefined
     if (read === undefined) return undefined
     const repeated = replayed !== undefined && step.f !== 'get' ? { replayed } : {}
@@ -121,7 +121,7 @@ const isAllUnchanged = ({ unchanged, steps }: StoreTransaction, ends: readonly R
     return end?.kind === 'ok' && (end.result.modRevision ?? 0) === revision
   })
 
-function readIn(
+function decodeRead(
   { get }: Readonly<Record<string, unknown>>,
   key: string,
   asOf: { readonly revision?: number },
@@ -129,12 +129,12 @@ function readIn(
   if (!isObject(get) || !Array.isArray(get.kvs)) return undefined
   const [record]: readonly unknown[] = get.kvs
   if (record === undefined) return { value: null, ...asOf }
-  const meta = isObject(record) && record.key === key ? metaOf(record) : undefined
+  const meta = isObject(record) && record.key === key ? parseMeta(record) : undefined
   if (!isObject(record) || meta === undefined || typeof record.value !== 'string') return undefined
-  return { value: nameOf(record.value), ...meta, ...asOf }
+  return { value: nameFromBody(record.value), ...meta, ...asOf }
 }
 
-function changeIn(
+function decodeChange(
   result: Readonly<Record<string, unknown>>,
   step: ChangingStep,
   revision: number,
@@ -144,7 +144,7 @@ function changeIn(
     const deleted = isObject(result.delete) ? result.delete.deleted : undefined
     return deleted === 0 || deleted === 1 ? { deleted, revision } : undefined
   }
-  const meta = isObject(result.put) ? metaOf(result.put) : undefined
+  const meta = isObject(result.put) ? parseMeta(result.put) : undefined
   if (meta === undefined) return undefined
   const value = step.f === 'append' ? { value: (before.get(step.key) ?? '') + step.value } : {}
   return { ...value, ...meta, revision }

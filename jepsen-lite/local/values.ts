@@ -19,18 +19,18 @@ const NAME_BYTES_MAX = 64
 const KEPT_BYTES_MAX = 16 << 10
 
 /** The value with this name, all of it ASCII. */
-export function bodyOf(name: string): string {
+export function bodyFromName(name: string): string {
   const size = Number(SIZED.exec(name)?.[1] ?? 0)
   return size === 0 ? name : `${name}|`.repeat(Math.ceil(size / (name.length + 1))).slice(0, size)
 }
 
 /** The name of a value that was read. */
-export function nameOf(body: string): string {
+export function nameFromBody(body: string): string {
   const name = body.slice(0, NAME_BYTES_MAX).split('|', 1)[0] ?? ''
   const size = SIZED.exec(name)?.[1]
   if (size === undefined && body.length <= KEPT_BYTES_MAX) return body
   // The length is compared first: the size in a damaged name may be larger than the memory.
-  if (Number(size) === body.length && bodyOf(name) === body) return name
+  if (Number(size) === body.length && bodyFromName(name) === body) return name
   const digest = createHash('sha256').update(body).digest('hex').slice(0, 16)
   return `damaged: ${body.length} characters, sha256 ${digest}`
 }

@@ -15,8 +15,8 @@ import type { WatchedEvent, WatchedRow, WatchMessage, WatchSelection } from '../
 import { FIRST_REVISION, type Recorder } from '../workload/history.ts'
 import type { Random } from '../workload/random.ts'
 import type { NodeAddress } from './http.ts'
-import { REFUSALS, wholeOf } from './perform.ts'
-import { nameOf } from './values.ts'
+import { asWholeNumber, REFUSALS } from './perform.ts'
+import { nameFromBody } from './values.ts'
 
 const PROGRESS_MS = 300
 /** A node that says nothing for so long is left. */
@@ -102,7 +102,7 @@ export class HttpWatchClients implements WatchClients {
       const stream = await begin(
         target.port,
         tls,
-        this.#requestOf(watched),
+        this.#watchRequest(watched),
         AbortSignal.any([signal, left.signal]),
       )
       if (stream.statusCode !== 200) {
@@ -112,10 +112,10 @@ export class HttpWatchClients implements WatchClients {
       this.id = id
       const silence = new Silence(() => stream.destroy(abortError()))
       try {
-        const texts = this.#options.isBrowser ? eventsOf(linesOf(stream)) : linesOf(stream)
+        const texts = this.#options.isBrowser ? parseServerSentEvents(linesOf(stream)) : linesOf(stream)
         for await (const text of texts) {
           silence.noteContact()
-          const messages = this.#toldIn(text.toString(), from)
+          const messages = this.#decodeMessage(text.toString(), from)
           if (messages === undefined) return
           recorder.watchMessage(id, messages)
           if (messages.kind === 'compacted' || messages.kind === 'stopped') return
@@ -134,7 +134,7 @@ export class HttpWatchClients implements WatchClients {
   #refused(id: number, status: number, body: string, from: number | undefined): void {
     if (REFUSALS.has(status)) return
     const { code, compact_revision, resume_from } = parsed(body) ?? {}
-    const [compactRevision, resumeFrom] = [wholeOf(compact_revision), wholeOf(resume_from)]
+    const [compactRevision, resumeFrom] = [asWholeNumber(compact_revision), asWholeNumber(resume_from)]
     const isCompacted = status === 410 && code === 'compacted' && from !== undefined
     if (!isCompacted || compactRevision === undefined || resumeFrom === undefined) {
       this.#options.report(`a watch was refused with ${status}: ${body.slice(0, 300)}`)
@@ -146,12 +146,15 @@ export class HttpWatchClients implements WatchClients {
   }
 
   /** A browser sends back the id of the last event that it received. */
-  #requestOf(watched: WatchSelection): { readonly target: string; readonly headers: Record<string, string> } {
+  #watchRequest(watched: WatchSelection): {
+    readonly target: string
+    readonly headers: Record<string, string>
+  } {
     const { isBrowser, selection } = this.#options
-    if (!isBrowser) return { target: targetOf(watched), headers: { Accept: 'application/x-ndjson' } }
+    if (!isBrowser) return { target: watchTarget(watched), headers: { Accept: 'application/x-ndjson' } }
     const { from } = watched
     const last = from === undefined || from === selection.from ? {} : { 'Last-Event-ID': String(from - 1) }
-    return { target: targetOf(selection), headers: { Accept: 'text/event-stream', ...last } }
+    return { target: watchTarget(selection), headers: { Accept: 'text/event-stream', ...last } }
   }
 
   async #slowly(stream: IncomingMessage): Promise<void> {
@@ -162,9 +165,9 @@ export class HttpWatchClients implements WatchClients {
   }
 
   /** The message of a line; undefined: it is none, which is reported. */
-  #toldIn(line: string, from: number | undefined): WatchMessage | undefined {
+  #decodeMessage(line: string, from: number | undefined): WatchMessage | undefined {
     const message = parsed(line)
-    const revision = wholeOf(message?.revision)
+    const revision = asWholeNumber(message?.revision)
     const id = message?.id
     // Before its first revision exists, a watch receives the progress of the store with the id before that revision.
     const lowest = message?.type === 'progress' ? (this.#from ?? 0) - 1 : 0
@@ -192,8 +195,8 @@ export class HttpWatchClients implements WatchClients {
         return { kind: 'events', revision, events: events.filter((event) => event !== undefined) }
       }
       case 'error': {
-        const resumeFrom = wholeOf(message.resume_from)
-        const compactRevision = wholeOf(message.compact_revision)
+        const resumeFrom = asWholeNumber(message.resume_from)
+        const compactRevision = asWholeNumber(message.compact_revision)
         if (resumeFrom === undefined) break
         const next = this.#from ?? 0
         this.#from = resumeFrom
@@ -215,7 +218,7 @@ export class HttpWatchClients implements WatchClients {
 }
 
 /** Server-sent events, each as a line of JSON would be, with its id. */
-async function* eventsOf(lines: AsyncIterable<Buffer>): AsyncGenerator<string, void, undefined> {
+async function* parseServerSentEvents(lines: AsyncIterable<Buffer>): AsyncGenerator<string, void, undefined> {
   let event: Record<string, string> = {}
   for await (const line of lines) {
     const [, name = '', value = ''] = /^([a-z]+): ?(.*)$/s.exec(line.toString()) ?? []
@@ -275,7 +278,7 @@ async function begin(
   return response
 }
 
-function targetOf({ key, start, end, from, only, prev, values }: WatchSelection): string {
+function watchTarget({ key, start, end, from, only, prev, values }: WatchSelection): string {
   const query = Object.entries({
     key,
     start: start === '' ? undefined : start,
@@ -320,9 +323,9 @@ function toldRow(record: unknown): ToldRow | undefined {
   if (!isObject(record)) return undefined
   const { key, value, lease } = record
   const [createRevision, modRevision, version] = [
-    wholeOf(record.create_revision),
-    wholeOf(record.mod_revision),
-    wholeOf(record.version),
+    asWholeNumber(record.create_revision),
+    asWholeNumber(record.mod_revision),
+    asWholeNumber(record.version),
   ]
   if (
     typeof key !== 'string' ||
@@ -336,7 +339,7 @@ function toldRow(record: unknown): ToldRow | undefined {
     createRevision,
     modRevision,
     version,
-    ...(typeof value === 'string' && { value: nameOf(value) }),
+    ...(typeof value === 'string' && { value: nameFromBody(value) }),
     ...(typeof lease === 'string' && { lease }),
   }
 }

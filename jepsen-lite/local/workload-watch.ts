@@ -62,14 +62,14 @@ export class EventsWorkload implements Workload {
     const [first = ''] = keys
     const revision = this.#revisions.get(first)
     const unchanged = new Map(revision === undefined || random.chance(0.7) ? [] : [[first, revision]])
-    const steps = drawn.map((step) => ({ ...step, ...conditionOf(step, unchanged.get(step.key)) }))
+    const steps = drawn.map((step) => ({ ...step, ...conditionFields(step, unchanged.get(step.key)) }))
     const number = this.#surroundings.transaction()
     return { f: 'txn', number, unchanged, steps, before: new Map(), idempotency: undefined }
   }
 }
 
 /** So the history has it, too. */
-function conditionOf({ f }: Change, revision: number | undefined): ConditionFields {
+function conditionFields({ f }: Change, revision: number | undefined): ConditionFields {
   if (revision === undefined) return {}
   if (revision > 0) return { ifRevision: revision }
   return f === 'put' ? { ifAbsent: true } : {}

@@ -29,7 +29,7 @@ export interface Surroundings {
 export interface Draw {
   key(): string
   unique(): string
-  /** Also unique, and of any size. */
+  /** Returns a unique value of any size. */
   sized(): string
   readonly random: Random
 }

@@ -34,7 +34,7 @@ export const WATCHES: Readonly<Partial<Record<WorkloadName, number>>> = {
 }
 
 /** Their fields in the header of a history. */
-export const headerOf = (name: WorkloadName): { readonly complete: boolean; readonly log?: string } => ({
+export const historyHeader = (name: WorkloadName): { readonly complete: boolean; readonly log?: string } => ({
   // Recipes make changes of their own.
   complete: !isRecipe(name),
   ...(WATCHES[name] !== undefined && { log: LOG }),
@@ -83,7 +83,7 @@ export function keysFor(name: WorkloadName): KeyPool {
   return new KeyPool(live, operationsMax)
 }
 
-export function workloadOf(
+export function createWorkload(
   name: Exclude<WorkloadName, Recipe>,
   client: number,
   keys: KeyPool,

@@ -157,7 +157,7 @@ export class PowerCheck {
     }
   }
 
-  /** The same files may be left in more than one way. */
+  /** Whether these files were not checked before: several power cuts may leave equal files. */
   #isNew(files: Files): boolean {
     const hash = createHash('sha1')
     for (const [name, content] of [...(files ?? [])].sort(([a], [b]) => (a < b ? -1 : 1)))
@@ -191,4 +191,4 @@ export class PowerCheck {
 export const filesOfState = (disk: DiskImage, state: DiskState): Files =>
   state === undefined
     ? undefined
-    : new Map([...state].map(([name, content]) => [name, disk.contentOf(content)]))
+    : new Map([...state].map(([name, content]) => [name, disk.readContent(content)]))

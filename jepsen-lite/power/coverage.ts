@@ -19,7 +19,7 @@ export interface StorageCoverage {
   readonly answered_to_clients: number
 }
 
-export function coverageOf(sessions: readonly RecordedSession[]): StorageCoverage {
+export function measureStorageCoverage(sessions: readonly RecordedSession[]): StorageCoverage {
   const marks = sessions.flatMap(({ events }) =>
     events.flatMap((event) => (event.kind === 'mark' ? [event.mark] : [])),
   )
@@ -51,5 +51,5 @@ export function coverageOf(sessions: readonly RecordedSession[]): StorageCoverag
   }
 }
 
-export const lackingIn = (coverage: StorageCoverage): string[] =>
+export const listMissing = (coverage: StorageCoverage): string[] =>
   Object.entries(coverage).flatMap(([what, times]) => (times > 0 ? [] : [what.replaceAll('_', ' ')]))

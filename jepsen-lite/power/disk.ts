@@ -192,26 +192,26 @@ export class DiskImage {
   }
 
   /** Bytes of a file in a state that this disk may leave. */
-  contentOf({ file, changes, torn }: Content): Uint8Array {
+  readContent({ file, changes, torn }: Content): Uint8Array {
     const { changes: all } = this.#file(file)
     const kept: FileChange[] = all.slice(0, changes)
-    if (torn !== undefined) kept.push(partOf(all[torn.change], torn))
+    if (torn !== undefined) kept.push(tornChange(all[torn.change], torn))
     return replayed(kept)
   }
 }
 
-function partOf(change: FileChange | undefined, { from, to }: Torn): FileChange {
+function tornChange(change: FileChange | undefined, { from, to }: Torn): FileChange {
   if (change?.kind !== 'write') throw new Error('only a write can be torn')
   return { ...change, at: change.at + from, data: change.data.subarray(from, to) }
 }
 
 function replayed(changes: readonly FileChange[]): Uint8Array {
-  const content = new Uint8Array(Math.max(0, ...changes.map(endOf)))
+  const content = new Uint8Array(Math.max(0, ...changes.map(changeEnd)))
   let length = 0
   for (const change of changes) {
     if (change.kind === 'write') {
       content.set(change.data, change.at)
-      length = Math.max(length, endOf(change))
+      length = Math.max(length, changeEnd(change))
     } else {
       content.fill(0, change.length, length)
       length = change.length
@@ -220,7 +220,7 @@ function replayed(changes: readonly FileChange[]): Uint8Array {
   return content.subarray(0, length)
 }
 
-const endOf = (change: FileChange): number =>
+const changeEnd = (change: FileChange): number =>
   change.kind === 'write' ? change.at + change.data.length : change.length
 
 /** How many of these rising positions are before `position`. */

@@ -8,10 +8,10 @@ import { join } from 'node:path'
 import { ScratchDirectory } from '../scratch-directory.ts'
 import { Random } from '../workload/random.ts'
 import { filesOfState, PowerCheck, type PowerCheckOptions, type PowerViolation } from './check.ts'
-import { coverageOf, lackingIn, type StorageCoverage } from './coverage.ts'
+import { listMissing, measureStorageCoverage, type StorageCoverage } from './coverage.ts'
 import { DiskImage } from './disk.ts'
 import type { OpenOutcome } from './open-worker.ts'
-import { planOf } from './plan.ts'
+import { drawPlan } from './plan.ts'
 import { type Files, putFiles, type RecordedSession, record } from './record.ts'
 import { type StateCandidate, statesAt } from './states.ts'
 import { RecordingError } from './trace.ts'
@@ -121,9 +121,9 @@ export async function checkSessions(
   const { sessions, failure } = recording
   const began = performance.now()
   const random = new Random(options.seed)
-  const coverage = coverageOf(sessions)
+  const coverage = measureStorageCoverage(sessions)
   const plans = sessions.map((session, at) =>
-    planOf(session, random.named(`states ${at}`), options.lyingDisk),
+    drawPlan(session, random.named(`states ${at}`), options.lyingDisk),
   )
   const directory = workDirectory()
   const work = directory.path
@@ -136,7 +136,7 @@ export async function checkSessions(
       sessions: sessions.length,
       ...check.counts(),
       coverage,
-      lacking: lackingIn(coverage),
+      lacking: listMissing(coverage),
       failed_session: failure ?? null,
       wall_seconds: Math.round(performance.now() - began) / 1000,
       violations: Object.values(byKind).reduce((sum, count) => sum + count, 0),

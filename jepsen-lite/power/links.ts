@@ -140,7 +140,7 @@ export class PeerNode {
         this.#links.gone(this)
       },
     })
-    this.driver.start(this.#links.networkOf(this))
+    this.driver.start(this.#links.createNetwork(this))
     this.#links.meet(this)
   }
 }
@@ -177,7 +177,7 @@ export class PeerLinks {
     for (const node of this.nodes) this.meet(node)
   }
 
-  networkOf(node: PeerNode): Network {
+  createNetwork(node: PeerNode): Network {
     let isOpen = true
     const post = (to: PeerNode | undefined, deliver: (events: NetworkEvents) => void): void => {
       if (!isOpen || to === undefined || this.#cut.has(link(node, to))) return
@@ -234,7 +234,7 @@ export class PeerLinks {
     if (this.#cut.has(link(from, to)) || this.#cut.has(link(to, from))) return
     const knows = (a: Driver, b: PeerNode): boolean => a.configuration.members.some(({ id }) => id === b.id)
     if (!knows(from.driver, to) && !knows(to.driver, from)) return
-    const greeting = this.#greetingOf(from, from.driver)
+    const greeting = this.#greeting(from, from.driver)
     const refusal = to.driver.events.admit(greeting)
     if (refusal !== undefined) {
       if (refusal.stop) setImmediate(() => from.driver?.events.stop(refusal.refuse))
@@ -244,11 +244,11 @@ export class PeerLinks {
     setImmediate(() => {
       if (from.driver === undefined || to.driver === undefined) return
       to.driver.events.connected(greeting)
-      from.driver.events.connected(this.#greetingOf(to, to.driver))
+      from.driver.events.connected(this.#greeting(to, to.driver))
     })
   }
 
-  #greetingOf(node: PeerNode, driver: Driver): Greeting {
+  #greeting(node: PeerNode, driver: Driver): Greeting {
     const greeting = driver.events.greeting()
     node.observer?.greeting(greeting)
     return greeting

@@ -105,7 +105,7 @@ export class NodeObserver implements Observer {
   sending(message: Message): void {
     // The term of a pre-vote has not begun.
     if (message.type === 'pre-vote-request' || message.type === 'pre-vote-answer') return
-    this.#sentIn(message.term)
+    this.#noteSentTerm(message.term)
     const { term } = message
     if (message.type === 'vote-request') this.#marks.add({ kind: 'vote', term, vote: message.from })
     if (message.type === 'vote-answer' && message.granted)
@@ -114,11 +114,11 @@ export class NodeObserver implements Observer {
   }
 
   greeting({ term, lastIndex }: Greeting): void {
-    this.#sentIn(term)
+    this.#noteSentTerm(term)
     this.#marks.add({ kind: 'accepted', index: lastIndex })
   }
 
-  #sentIn(term: number): void {
+  #noteSentTerm(term: number): void {
     if (term <= this.#term) return
     this.#term = term
     this.#marks.add({ kind: 'term', term })

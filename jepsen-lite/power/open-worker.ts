@@ -4,7 +4,7 @@
 import { KeyIndex, keyIndexLimits } from '../../src/server/node/key-index/key-index.ts'
 import { inspectDirectory, openStorage, StorageRefusedError } from '../../src/storage/index.ts'
 import { SMALL_LIMITS } from './links.ts'
-import { closed, replicaOf, scrub } from './replica.ts'
+import { closed, readReplicaState, scrub } from './replica.ts'
 import type { ReplicaState } from './trace-markers.ts'
 
 export type OpenOutcome =
@@ -16,15 +16,15 @@ export type OpenOutcome =
   | { readonly kind: 'broken'; readonly message: string }
 
 process.on('message', (dir: string) => {
-  void outcomeOf(dir).then((outcome) => process.send?.(outcome))
+  void openReplica(dir).then((outcome) => process.send?.(outcome))
 })
 
-async function outcomeOf(dir: string): Promise<OpenOutcome> {
+async function openReplica(dir: string): Promise<OpenOutcome> {
   try {
     if (inspectDirectory(dir).kind === 'empty') return { kind: 'empty' }
     const storage = await openStorage(dir, { limits: SMALL_LIMITS, index: KeyIndex.of(keyIndexLimits) })
     try {
-      const replica = replicaOf(storage)
+      const replica = readReplicaState(storage)
       await scrub(storage)
       return { kind: 'opened', replica }
     } finally {

@@ -40,7 +40,7 @@ export interface Plan {
 const DRAWS = 2
 
 /** `isLying`: the disk forgets data that was synced, but not names. */
-export function planOf(session: RecordedSession, random: Random, isLying: boolean): Plan {
+export function drawPlan(session: RecordedSession, random: Random, isLying: boolean): Plan {
   const { events } = session
   const reference = new Reference(events.flatMap((event) => (event.kind === 'mark' ? [event.mark] : [])))
   const disk = new DiskImage(session.start)
@@ -113,17 +113,17 @@ function described(event: DiskEvent, disk: DiskImage): string {
     case 'rename':
       return `${event.from} was renamed to ${event.to}`
     case 'write':
-      return `a write of ${event.data.length} bytes to ${nameOf(event.file, disk)}`
+      return `a write of ${event.data.length} bytes to ${findFileName(event.file, disk)}`
     case 'truncate':
-      return `${nameOf(event.file, disk)} was cut to ${event.length} bytes`
+      return `${findFileName(event.file, disk)} was cut to ${event.length} bytes`
     case 'sync':
-      return `a sync of ${nameOf(event.file, disk)}`
+      return `a sync of ${findFileName(event.file, disk)}`
     default:
       return assertNever(event)
   }
 }
 
-function nameOf(file: FileId, disk: DiskImage): string {
+function findFileName(file: FileId, disk: DiskImage): string {
   for (const [name, id] of disk.namesAfter(disk.names)) if (id === file) return name
   return 'a file without a name'
 }

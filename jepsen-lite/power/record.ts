@@ -63,7 +63,7 @@ export async function record(
   options: SubjectOptions,
   work: string,
 ): Promise<RecordedSession | FailedSession> {
-  const start = filesOf(options.dir)
+  const start = readFiles(options.dir)
   const traceFile = join(work, 'trace')
   rmSync(traceFile, { force: true })
   rmSync(options.marks, { force: true })
@@ -72,7 +72,7 @@ export async function record(
   const sizes = new Map([...(start ?? [])].map(([name, { length }]) => [name, length]))
   const reader = new TraceReader<TraceMark>(options, sizes, (line) => JSON.parse(line))
   const events = reader.read(readFileSync(traceFile, 'latin1'))
-  const differences = differencesOf(replay(start, events), filesOf(options.dir))
+  const differences = describeDifferences(replay(start, events), readFiles(options.dir))
   if (differences !== '')
     throw new RecordingError(
       `the trace does not lead to the files that lie there (${differences}): the process writes in a way that was not recorded`,
@@ -109,12 +109,12 @@ export function replay(start: Files, events: readonly TraceEvent<TraceMark>[]): 
   const files = new Map<string, Uint8Array>()
   for (const [name, file] of disk.namesAfter(disk.names)) {
     const { changes } = disk.file(file)
-    files.set(name, disk.contentOf({ file, changes: changes.length, torn: undefined }))
+    files.set(name, disk.readContent({ file, changes: changes.length, torn: undefined }))
   }
   return files
 }
 
-function differencesOf(expected: Files, found: Files): string {
+function describeDifferences(expected: Files, found: Files): string {
   const names = new Set([...(expected?.keys() ?? []), ...(found?.keys() ?? [])])
   const different = [...names].filter((name) => {
     const [a, b] = [expected?.get(name), found?.get(name)]
@@ -127,7 +127,7 @@ function differencesOf(expected: Files, found: Files): string {
     .join('; ')
 }
 
-export function filesOf(dir: string): Files {
+export function readFiles(dir: string): Files {
   if (!existsSync(dir)) return undefined
   return new Map(
     readdirSync(dir)

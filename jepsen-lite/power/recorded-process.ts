@@ -9,7 +9,7 @@ import { isJoint } from '../../src/raft/index.ts'
 import { Random } from '../workload/random.ts'
 import { PeerLinks, PeerNode } from './links.ts'
 import { MarkWriter, NodeObserver } from './node-observer.ts'
-import { closed, replicaOf } from './replica.ts'
+import { closed, readReplicaState } from './replica.ts'
 
 export interface SubjectOptions {
   readonly dir: string
@@ -53,7 +53,7 @@ async function main(): Promise<void> {
     marks.add({ kind: 'formatted' })
   }
   const storage = await watched.start()
-  marks.add({ kind: 'opened', replica: replicaOf(storage) })
+  marks.add({ kind: 'opened', replica: readReplicaState(storage) })
   observer.watch(storage)
   watched.observer = observer
   links.nodes.push(watched)
@@ -143,7 +143,7 @@ async function lagging(): Promise<void> {
   await load([watched, ...others], options.requests / 2)
 }
 
-/** The same, and the first snapshot is interrupted. */
+/** A replica lags behind the log and needs a snapshot, of which the first one is interrupted. */
 async function interrupted(): Promise<void> {
   links.breakSnapshotAfter = 1
   await lagging()

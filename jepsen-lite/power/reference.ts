@@ -46,13 +46,13 @@ export class Reference {
     const opened = marks.find((mark) => mark.kind === 'opened')
     if (opened === undefined) throw new Error('the recorded process never opened its directory')
     this.start = opened.replica
-    const states = [startOf(opened.replica)]
+    const states = [startState(opened.replica)]
     for (const mark of marks) {
       const before = states.at(-1)
       if (mark.kind === 'submitted' && before !== undefined) states.push(after(before, mark.batch))
     }
     this.states = states
-    this.#demands = demandsOf(marks, states)
+    this.#demands = collectDemands(marks, states)
   }
 
   demandAfter(marks: number): Demand {
@@ -67,7 +67,15 @@ export class Reference {
   }
 }
 
-const startOf = ({ term, vote, commit, first, log, applied, stateHash }: ReplicaState): ReferenceState => ({
+const startState = ({
+  term,
+  vote,
+  commit,
+  first,
+  log,
+  applied,
+  stateHash,
+}: ReplicaState): ReferenceState => ({
   term,
   vote,
   commit,
@@ -125,7 +133,7 @@ const entryAt = ({ first, log }: ReferenceState, index: number): EntryMark | und
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-function demandsOf(marks: readonly TraceMark[], states: readonly ReferenceState[]): Demand[] {
+function collectDemands(marks: readonly TraceMark[], states: readonly ReferenceState[]): Demand[] {
   let demand: Demand = {
     phase: marks[0]?.kind === 'formatted' ? 'formatting' : 'opening',
     atLeast: 0,

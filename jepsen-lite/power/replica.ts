@@ -7,7 +7,7 @@ import type { EntryMark, ReplicaState } from './trace-markers.ts'
 
 export const entryMark = ({ term, frame }: Entry): EntryMark => [term, crc32(frame)]
 
-export function replicaOf(storage: Storage): ReplicaState {
+export function readReplicaState(storage: Storage): ReplicaState {
   const { hardState, applied, log } = storage
   const [first, last] = [log.firstIndex(), log.lastIndex()]
   const entries = last < first ? [] : log.entries(first, asIndex(last + 1), Number.POSITIVE_INFINITY)

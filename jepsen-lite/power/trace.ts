@@ -113,7 +113,7 @@ export class TraceReader<Mark> {
       case 'open':
       case 'openat':
       case 'creat':
-        this.#opened(stringsIn(args)[0]?.toString() ?? '', args, result)
+        this.#opened(parseStrings(args)[0]?.toString() ?? '', args, result)
         break
       case 'close':
         break
@@ -130,19 +130,19 @@ export class TraceReader<Mark> {
       case 'rename':
       case 'renameat':
       case 'renameat2':
-        this.#renamed(stringsIn(args))
+        this.#renamed(parseStrings(args))
         break
       case 'unlink':
       case 'unlinkat':
-        this.#unlinked(stringsIn(args)[0]?.toString() ?? '')
+        this.#unlinked(parseStrings(args)[0]?.toString() ?? '')
         break
       case 'mkdir':
       case 'mkdirat':
-        if (stringsIn(args)[0]?.toString() === this.#dir) this.#emit({ kind: 'mkdir' })
+        if (parseStrings(args)[0]?.toString() === this.#dir) this.#emit({ kind: 'mkdir' })
         break
       case 'ftruncate': {
         const file = this.#open.get(firstNumber(args))
-        if (file?.kind === 'file') this.#truncated(file.file, numbersIn(args)[1] ?? 0)
+        if (file?.kind === 'file') this.#truncated(file.file, parseNumbers(args)[1] ?? 0)
         break
       }
       case 'lseek': {
@@ -163,7 +163,7 @@ export class TraceReader<Mark> {
     else if (path === this.#dir) this.#open.set(result, { kind: 'directory' })
     else if (path === this.#parent) this.#open.set(result, { kind: 'parent' })
     else this.#open.delete(result)
-    const name = this.#nameOf(path)
+    const name = this.#fileName(path)
     if (name === undefined || !/O_WRONLY|O_RDWR|O_CREAT/.test(args)) return
     let file = this.#names.get(name)
     if (file === undefined) {
@@ -178,7 +178,7 @@ export class TraceReader<Mark> {
   #written(name: string, args: string, result: number): void {
     const target = this.#open.get(firstNumber(args))
     if (target === undefined) return
-    const data = Buffer.concat(stringsIn(args)).subarray(0, result)
+    const data = Buffer.concat(parseStrings(args)).subarray(0, result)
     if (target.kind === 'marks') {
       for (const line of data.toString().split('\n'))
         if (line !== '') this.#events.push({ kind: 'mark', mark: this.#decode(line) })
@@ -187,7 +187,7 @@ export class TraceReader<Mark> {
     if (target.kind !== 'file') throw new RecordingError(`${name} to a directory`)
     const size = this.#sizes.get(target.file) ?? 0
     const positioned = name.startsWith('p')
-    const at = target.append ? size : positioned ? positionIn(args) : target.at
+    const at = target.append ? size : positioned ? parsePosition(args) : target.at
     if (!positioned) target.at = at + data.length
     this.#sizes.set(target.file, Math.max(size, at + data.length))
     if (at > size) throw new RecordingError(`a write at ${at} leaves a hole behind ${size}`)
@@ -208,8 +208,8 @@ export class TraceReader<Mark> {
   }
 
   #renamed([source, target]: readonly Buffer[]): void {
-    const from = this.#nameOf(source?.toString() ?? '')
-    const to = this.#nameOf(target?.toString() ?? '')
+    const from = this.#fileName(source?.toString() ?? '')
+    const to = this.#fileName(target?.toString() ?? '')
     if (from === undefined && to === undefined) return
     const file = from === undefined ? undefined : this.#names.get(from)
     if (from === undefined || to === undefined || file === undefined)
@@ -220,7 +220,7 @@ export class TraceReader<Mark> {
   }
 
   #unlinked(path: string): void {
-    const name = this.#nameOf(path)
+    const name = this.#fileName(path)
     if (name === undefined || !this.#names.delete(name)) return
     this.#emit({ kind: 'unlink', name })
   }
@@ -230,7 +230,7 @@ export class TraceReader<Mark> {
   }
 
   /** The name of a file directly in the directory; undefined for any other path. */
-  #nameOf(path: string): string | undefined {
+  #fileName(path: string): string | undefined {
     if (!path.startsWith(`${this.#dir}/`)) return undefined
     const name = path.slice(this.#dir.length + 1)
     if (name === '' || name.includes('/'))
@@ -239,7 +239,7 @@ export class TraceReader<Mark> {
   }
 
   #refuseIfOurs(name: string, args: string, fdAt: number): void {
-    const paths = stringsIn(args).map((path) => path.toString())
+    const paths = parseStrings(args).map((path) => path.toString())
     const fd = args.split(', ')[fdAt]
     const isOurs =
       paths.some((path) => path.startsWith(`${this.#dir}/`)) ||
@@ -251,7 +251,7 @@ export class TraceReader<Mark> {
 const excerpt = (text: string): string => (text.length > 200 ? `${text.slice(0, 200)}…` : text)
 
 /** Every string among the arguments; strace -xx writes each byte as \xNN. */
-function stringsIn(args: string): Buffer[] {
+function parseStrings(args: string): Buffer[] {
   const strings: Buffer[] = []
   for (const [, hex = '', cut] of args.matchAll(/"((?:\\x[0-9a-f]{2})*)"(\.\.\.)?/g)) {
     if (cut !== undefined) throw new RecordingError('strace has shortened a string')
@@ -260,13 +260,13 @@ function stringsIn(args: string): Buffer[] {
   return strings
 }
 
-const numbersIn = (args: string): number[] =>
+const parseNumbers = (args: string): number[] =>
   [...args.matchAll(/(?:^|, )(-?[0-9]+)(?=,|$)/g)].map(([, number]) => Number(number))
 const firstNumber = (args: string): number => Number.parseInt(args, 10)
 
 /** The offset of a positioned write: its last argument. */
-function positionIn(args: string): number {
-  const last = numbersIn(args.slice(args.lastIndexOf(']') + 1).slice(-60)).at(-1)
+function parsePosition(args: string): number {
+  const last = parseNumbers(args.slice(args.lastIndexOf(']') + 1).slice(-60)).at(-1)
   if (last === undefined) throw new RecordingError(`no position: ${args.slice(-60)}`)
   return last
 }

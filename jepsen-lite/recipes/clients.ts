@@ -40,7 +40,7 @@ export interface RecipeClient {
   pause(): Promise<void>
   /** Ends early when it is over. */
   rest(ms: number): Promise<void>
-  /** Tells that it begins; the returned function tells how it ended. */
+  /** Records the invocation. The returned function records the outcome. */
   invoke(op: StoreOperation): (end: OperationEnd) => void
 }
 
@@ -50,7 +50,7 @@ export const runRecipe = (recipe: Recipe, client: RecipeClient): Promise<void> =
 const ok = (result: RecordedResult = {}): OperationEnd => ({ kind: 'ok', result })
 
 /** The end of a call of a recipe that has thrown. With `written: 'no'` it has failed; in doubt it is unknown. */
-function endOf(error: unknown): OperationEnd {
+function endFromError(error: unknown): OperationEnd {
   const isLost = error instanceof LockLostError || error instanceof ItemLostError
   if (isLost || error instanceof LockNotTakenError) return ok({ applied: false })
   if (!(error instanceof QuorateError)) throw error
@@ -68,7 +68,7 @@ async function done(
     end(ok(result))
     return true
   } catch (error) {
-    end(endOf(error))
+    end(endFromError(error))
     return false
   }
 }
@@ -87,7 +87,7 @@ async function locks(one: RecipeClient): Promise<void> {
       const waitMs = random.chance(0.3) ? Number.POSITIVE_INFINITY : 2 * ttlMs
       held = await lock(kv, name, { ttlMs, waitMs })
     } catch (error) {
-      end(endOf(error))
+      end(endFromError(error))
       continue
     }
     const { token } = held
@@ -209,7 +209,7 @@ async function queues(one: RecipeClient): Promise<void> {
         ? done(one, { f: 'nack', ...settled }, () => item.nack().then(() => ({})))
         : done(one, { f: 'ack', ...settled }, () => item.ack().then(() => ({}))))
     } catch (error) {
-      end(endOf(error))
+      end(endFromError(error))
     }
   }
 }

@@ -8,9 +8,9 @@ const GIVES: ReadonlySet<AnyOperation['f']> = new Set<AnyOperation['f']>(['unloc
 
 export class Holders {
   /** How often a process of clients was stopped or killed. */
-  struck = 0
+  faults = 0
   /** How often one of its clients held something then. */
-  struckWhileHolding = 0
+  faultsWhileHolding = 0
   readonly #open = new Map<number, { readonly client: string; readonly f: AnyOperation['f'] }>()
   readonly #holding = new Set<string>()
 
@@ -35,8 +35,8 @@ export class Holders {
     const isKill = what.startsWith('clients kill')
     if (!isKill && !what.startsWith('clients stop')) return
     const holding = [...this.#holding].filter((client) => client.startsWith(`${String(clients)}.`))
-    this.struck += 1
-    if (holding.length > 0) this.struckWhileHolding += 1
+    this.faults += 1
+    if (holding.length > 0) this.faultsWhileHolding += 1
     if (isKill) for (const client of holding) this.#holding.delete(client)
   }
 }

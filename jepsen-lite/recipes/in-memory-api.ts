@@ -28,7 +28,7 @@ import type { Invariants } from '../sim/oracle/invariants.ts'
 
 export interface SimulatedRequest {
   readonly method: string
-  /** With its query. */
+  /** Path and query. */
   readonly target: string
   readonly headers: Readonly<Record<string, string>>
   readonly body: Uint8Array | undefined
@@ -56,7 +56,7 @@ export class InMemoryApi {
     const refuse = (error: unknown): void =>
       done(this.#answered(method, errorResponse(this.#api.errorOf(error))))
     try {
-      const request = this.#requestOf(given, isAbandoned)
+      const request = this.#httpRequest(given, isAbandoned)
       const operation = this.#decode(request, given)
       execute(this.#api, operation, request, (answer) => {
         let response: HttpResponse
@@ -73,7 +73,7 @@ export class InMemoryApi {
     }
   }
 
-  #requestOf({ method, target: url, headers }: SimulatedRequest, isAbandoned: () => boolean): HttpRequest {
+  #httpRequest({ method, target: url, headers }: SimulatedRequest, isAbandoned: () => boolean): HttpRequest {
     const named = Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value])
     const start = { method, url, httpVersion: '1.1', headers: Object.fromEntries(named), hosts: 1 }
     const sink = { isServed: true, isAbandoned, identified() {}, send() {} }
@@ -88,9 +88,14 @@ export class InMemoryApi {
     if (operation === 'range') return decodeRange(request, httpLimits.pageRowsMax)
     if (operation === 'put') return { ...put.http.decode(request), value: body ?? new Uint8Array() }
     for (const route of OPERATION_ROUTES) {
-      const params = route.method === method ? paramsOf(route.path, path) : undefined
+      const params = route.method === method ? matchPath(route.path, path) : undefined
       if (params === undefined) continue
-      return route.decode(request, params, body === undefined ? {} : jsonIn(body), httpLimits.pageRowsMax)
+      return route.decode(
+        request,
+        params,
+        body === undefined ? {} : parseJsonBody(body),
+        httpLimits.pageRowsMax,
+      )
     }
     throw new Error(`clients of the simulator do not send ${method} ${path}`)
   }
@@ -181,10 +186,10 @@ function entering<T extends object>(target: T, enter: Around['enter'], instead: 
 const isScan = (value: unknown): value is Pick<SlicedScan<unknown>, 'finish'> =>
   typeof value === 'object' && value !== null && 'finish' in value
 
-const jsonIn = (body: Uint8Array): unknown => JSON.parse(Buffer.from(body).toString())
+const parseJsonBody = (body: Uint8Array): unknown => JSON.parse(Buffer.from(body).toString())
 
 /** The parameters of a path that matches; undefined: it does not match. */
-function paramsOf(pattern: string, path: string): Record<string, string> | undefined {
+function matchPath(pattern: string, path: string): Record<string, string> | undefined {
   const [names, segments] = [pattern.split('/'), path.split('/')]
   if (names.length !== segments.length) return undefined
   const params: Record<string, string> = {}

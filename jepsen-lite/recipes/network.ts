@@ -75,7 +75,7 @@ export class ClientNetwork {
 
   /** Nothing passes between a client and a machine for so long. */
   cut(host: VirtualProcess, machine: Machine, ms: number): void {
-    const name = nameOf(host, machine)
+    const name = pairName(host, machine)
     this.#cuts.set(name, Math.max(this.#cuts.get(name) ?? 0, this.#world.time.now + ms))
   }
 
@@ -96,7 +96,7 @@ export class ClientNetwork {
   }
 
   /** The transport of a client of this process. */
-  transportOf(host: VirtualProcess): Transport {
+  createTransport(host: VirtualProcess): Transport {
     const network = this
     let inFlight = 0
     return {
@@ -151,7 +151,7 @@ export class ClientNetwork {
   #delayMs(host: VirtualProcess, machine: Machine): number | undefined {
     const { time, config } = this.#world
     const usual = config.delayMs + config.jitterMs * this.#random.next()
-    const leftMs = (this.#cuts.get(nameOf(host, machine)) ?? 0) - time.now
+    const leftMs = (this.#cuts.get(pairName(host, machine)) ?? 0) - time.now
     if (leftMs <= 0) return usual
     return this.#random.chance(0.5) ? leftMs + usual : undefined
   }
@@ -187,7 +187,7 @@ export class ClientNetwork {
   }
 
   #isCut(host: VirtualProcess, machine: Machine): boolean {
-    return (this.#cuts.get(nameOf(host, machine)) ?? 0) > this.#world.time.now
+    return (this.#cuts.get(pairName(host, machine)) ?? 0) > this.#world.time.now
   }
 
   #serve(
@@ -282,7 +282,7 @@ export class ClientNetwork {
   }
 
   #leftMs(host: VirtualProcess, machine: Machine): number {
-    return (this.#cuts.get(nameOf(host, machine)) ?? 0) - this.#world.time.now + this.#world.config.delayMs
+    return (this.#cuts.get(pairName(host, machine)) ?? 0) - this.#world.time.now + this.#world.config.delayMs
   }
 
   #endWatch(stream: ClientStream): void {
@@ -305,7 +305,7 @@ function simulatedRequest(request: CallRequest, { timeoutMs, clusterId }: SendOp
   }
 }
 
-const nameOf = (host: VirtualProcess, machine: Machine): string => `${host.number} ${machine.place}`
+const pairName = (host: VirtualProcess, machine: Machine): string => `${host.number} ${machine.place}`
 
 const failed = ({ isConnected }: Pending, cause: Error, timedOut: boolean): HttpOutcome =>
   isConnected

@@ -15,9 +15,9 @@ import { CLIENT_FAULTS, type ClientFault, type Schedule } from '../sim/schedule/
 import type { Machine } from '../sim/world/process.ts'
 import { IO } from '../sim/world/time.ts'
 import {
+  buildHistory,
   FIRST_REVISION,
   type HistoryEvent,
-  historyOf,
   type OperationEnd,
   Recorder,
 } from '../workload/history.ts'
@@ -173,8 +173,8 @@ class RecipeProcesses {
 
   async #serve({ host, over, open }: Clientele): Promise<void> {
     const { recipe } = this.#schedule
-    const kv = this.#clientOf(host, TIMEOUT_MS)
-    const ttlMs = Math.max(TTL_MS, ...this.#run.cluster.machines.map(ttlMsMinOf))
+    const kv = this.#createClient(host, TIMEOUT_MS)
+    const ttlMs = Math.max(TTL_MS, ...this.#run.cluster.machines.map(leaseTtlMsMin))
     const rest = (ms: number): Promise<void> =>
       new Promise((resolve) => {
         const end = (): void => {
@@ -207,7 +207,7 @@ class RecipeProcesses {
     await kv.close()
   }
 
-  #clientOf(host: VirtualProcess, timeoutMs: number): Client {
+  #createClient(host: VirtualProcess, timeoutMs: number): Client {
     return new Client(
       {
         endpoints: this.#network.endpoints,
@@ -216,7 +216,7 @@ class RecipeProcesses {
         transport: 'http',
         onWarning: () => {},
       },
-      this.#network.transportOf(host),
+      this.#network.createTransport(host),
     )
   }
 
@@ -295,7 +295,7 @@ class RecipeProcesses {
     const host = this.hosts.begin(DRAIN)
     let isDone = false
     const empty = async (): Promise<void> => {
-      await using kv = this.#clientOf(host, TIMEOUT_MS)
+      await using kv = this.#createClient(host, TIMEOUT_MS)
       const rest = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
       const why = await drain(kv, this.#recorder, () => time.now < until, rest)
       if (why !== undefined && this.#run.cluster.leader === undefined) this.#isUndecided = true
@@ -317,7 +317,7 @@ class RecipeProcesses {
     recorder.watchMessage(id, { kind: 'created', revision: model.revision, from: FIRST })
     const byRevision = Map.groupBy(model.events, ({ revision }) => revision)
     for (const [revision, events] of byRevision)
-      recorder.watchMessage(id, { kind: 'events', revision, events: events.map(toldOf) })
+      recorder.watchMessage(id, { kind: 'events', revision, events: events.map(watchedEvent) })
     recorder.watchMessage(id, { kind: 'progress', revision: model.revision })
     const rows = model.keys.flatMap((key) => {
       const row = model.atRevision(key, model.revision)
@@ -331,12 +331,12 @@ class RecipeProcesses {
     const of = this.#run.result()
     const result = {
       ...of,
-      ...countsOf(this.#history, of.faults),
+      ...countEvents(this.#history, of.faults),
       history: withNotes(this.#history, of.history),
     }
     if (result.violation !== undefined) return { ...result, verdict: undefined }
     if (this.#isUndecided) return { ...result, verdict: 'undecided' }
-    const { verdict, findings } = judge(historyOf(this.#history))
+    const { verdict, findings } = judge(buildHistory(this.#history))
     const [finding] = findings
     if (finding === undefined) return { ...result, verdict }
     const violation = {
@@ -349,14 +349,14 @@ class RecipeProcesses {
 }
 
 /** Numbers of the operations of clients and of the faults of their processes. */
-function countsOf(
+function countEvents(
   history: readonly HistoryEvent[],
   ofCluster: RunResult['faults'],
 ): Pick<RunResult, 'ok' | 'failed' | 'unknown' | 'faults'> {
   const holders = new Holders()
   for (const event of history) holders.add(event)
   const count = (type: HistoryEvent['type']): number => history.filter((event) => event.type === type).length
-  const faults: Record<string, number> = { ...ofCluster, [WHILE_HOLDING]: holders.struckWhileHolding }
+  const faults: Record<string, number> = { ...ofCluster, [WHILE_HOLDING]: holders.faultsWhileHolding }
   for (const kind of CLIENT_FAULTS) {
     const what = `clients ${kind}`
     faults[what] = history.filter((event) => event.type === 'note' && event.what === what).length
@@ -366,12 +366,12 @@ function countsOf(
 
 /** Adds the faults of the cluster to the history of the clients. */
 function withNotes(history: readonly HistoryEvent[], ofCluster: readonly HistoryEvent[]): HistoryEvent[] {
-  const timeOf = (event: HistoryEvent): number => (event.type === 'history' ? -1 : event.time)
+  const eventTime = (event: HistoryEvent): number => (event.type === 'history' ? -1 : event.time)
   const notes = ofCluster.filter(({ type }) => type === 'note')
-  return [...history, ...notes].sort((a, b) => timeOf(a) - timeOf(b))
+  return [...history, ...notes].sort((a, b) => eventTime(a) - eventTime(b))
 }
 
-const toldOf = ({ key, record }: LoggedEvent): WatchedEvent =>
+const watchedEvent = ({ key, record }: LoggedEvent): WatchedEvent =>
   record === null ? { key, type: 'delete' } : { key, type: 'put', record }
 
-const ttlMsMinOf = ({ process }: Machine): number => Math.ceil(process?.driver?.leaseTtlMsMin ?? 0)
+const leaseTtlMsMin = ({ process }: Machine): number => Math.ceil(process?.driver?.leaseTtlMsMin ?? 0)

@@ -2,8 +2,8 @@
 
 import type { CheckResult, Linearizability } from '../checker/index.ts'
 import type { History, HistoryCall, StoreCall } from '../workload/history.ts'
-import { answerOf, wordsOf } from './format-operation.ts'
-import { type Band, bandsOf, lanesOf, type NodeMark, type Span } from './nodes.ts'
+import { formatOperation, formatOutcome } from './format-operation.ts'
+import { type Band, buildBands, buildLanes, type NodeMark, type Span } from './nodes.ts'
 
 /** Clients, nodes and keys are indexes in the lists of their names. */
 export interface PageData {
@@ -53,16 +53,16 @@ export interface PagePoint {
   readonly state: string
 }
 
-export function pageDataOf(history: History, { linearizability }: CheckResult): PageData {
+export function buildPageData(history: History, { linearizability }: CheckResult): PageData {
   const { notes } = history
   const calls = allCalls(history)
-  const faultsMs = notes.filter(({ what }) => what === 'inject').map(timeOf)
-  const brokenMs = notes.filter(({ what }) => what === 'violation').map(timeOf)
-  const startMs = startOf(history, [...faultsMs, ...brokenMs])
-  const endMs = Math.max(endOf(history), startMs + 1)
-  const clients = namesOf(calls.map(({ client }) => String(client)))
-  const nodes = nodesOf(history)
-  const keys = namesOf([
+  const faultsMs = notes.filter(({ what }) => what === 'inject').map(noteTime)
+  const brokenMs = notes.filter(({ what }) => what === 'violation').map(noteTime)
+  const startMs = historyStart(history, [...faultsMs, ...brokenMs])
+  const endMs = Math.max(historyEnd(history), startMs + 1)
+  const clients = indexNames(calls.map(({ client }) => String(client)))
+  const nodes = collectNodes(history)
+  const keys = indexNames([
     ...calls.flatMap(({ op }) => ('key' in op ? [op.key] : [])),
     ...linearizability.keys.map(({ key }) => key),
   ])
@@ -72,11 +72,11 @@ export function pageDataOf(history: History, { linearizability }: CheckResult): 
     clients: [...clients.keys()],
     nodes,
     keys: [...keys.keys()],
-    calls: calls.map((call) => pageCallOf(call, clients, keys)),
-    ...placesOf(linearizability, calls, keys),
+    calls: calls.map((call) => buildPageCall(call, clients, keys)),
+    ...placeCalls(linearizability, calls, keys),
     brokenMs,
-    ...lanesOf(notes, nodes, endMs),
-    faults: bandsOf(notes, nodes, endMs),
+    ...buildLanes(notes, nodes, endMs),
+    faults: buildBands(notes, nodes, endMs),
   }
 }
 
@@ -89,10 +89,10 @@ type Places = ReadonlyMap<string, number>
 const NATURALLY = new Intl.Collator('en', { numeric: true }).compare
 
 /** Each name once, with its index. */
-const namesOf = (names: readonly string[]): Places =>
+const indexNames = (names: readonly string[]): Places =>
   new Map([...new Set(names)].sort(NATURALLY).map((name, place) => [name, place]))
 
-function nodesOf(history: History): string[] {
+function collectNodes(history: History): string[] {
   const { header, notes, finals } = history
   const calls = allCalls(history)
   const seen = [...notes, ...finals, ...calls].flatMap(({ node }) => node ?? []).sort(NATURALLY)
@@ -102,10 +102,13 @@ function nodesOf(history: History): string[] {
   return [...new Set([...named, ...seen])].filter((name) => named.includes(name) || reporting.has(name))
 }
 
-function endOf(history: History): number {
+function historyEnd(history: History): number {
   const { notes, finals } = history
   const calls = allCalls(history)
-  const seen = [...calls.map(({ startMs, endMs }) => endMs ?? startMs), ...[...notes, ...finals].map(timeOf)]
+  const seen = [
+    ...calls.map(({ startMs, endMs }) => endMs ?? startMs),
+    ...[...notes, ...finals].map(noteTime),
+  ]
   return seen.reduce((last, timeMs) => Math.max(last, timeMs), 0)
 }
 
@@ -113,17 +116,17 @@ function endOf(history: History): number {
  * The timeline begins with the first operation, or with what struck the nodes before it. Until then a run only starts
  * its nodes, which may take a quarter of its time.
  */
-function startOf(history: History, struckMs: readonly number[]): number {
+function historyStart(history: History, struckMs: readonly number[]): number {
   const { notes, finals } = history
   const calls = allCalls(history)
   const begun = [...calls.map(({ startMs }) => startMs), ...struckMs]
-  const seen = begun.length > 0 ? begun : [...notes, ...finals].map(timeOf)
+  const seen = begun.length > 0 ? begun : [...notes, ...finals].map(noteTime)
   return seen.length > 0 ? seen.reduce((first, timeMs) => Math.min(first, timeMs)) : 0
 }
 
-const timeOf = ({ time }: { readonly time: number }): number => time
+const noteTime = ({ time }: { readonly time: number }): number => time
 
-function pageCallOf(
+function buildPageCall(
   { id, client, node, op, startMs, endMs, outcome }: HistoryCall | StoreCall,
   clients: Places,
   keys: Places,
@@ -135,28 +138,29 @@ function pageCallOf(
     key: 'key' in op ? (keys.get(op.key) ?? -1) : -1,
     prefix: op.f === 'range' ? (op.prefix ?? '') : '',
     writes: op.f !== 'get' && op.f !== 'range' && op.f !== 'lease',
-    what: wordsOf(op),
+    what: formatOperation(op),
     startMs,
     endMs: endMs ?? null,
     outcome: outcome.kind,
-    answer: answerOf(outcome),
+    answer: formatOutcome(outcome),
   }
 }
 
-function placesOf(
+function placeCalls(
   linearizability: Linearizability,
   calls: readonly (HistoryCall | StoreCall)[],
   keys: Places,
 ): Pick<PageData, 'points' | 'misfits'> {
   const places = new Map(calls.map(({ id }, place) => [id, place]))
-  const placeOf = (id: number | undefined): number => (id === undefined ? -1 : (places.get(id) ?? -1))
+  const findCallPlace = (id: number | undefined): number => (id === undefined ? -1 : (places.get(id) ?? -1))
   const points: PagePoint[] = []
   const misfits: PageData['misfits'][number][] = []
   for (const { key: name, points: found, failure } of linearizability.keys) {
     const key = keys.get(name) ?? -1
-    for (const { call, timeMs, state } of found) points.push({ call: placeOf(call.id), key, timeMs, state })
+    for (const { call, timeMs, state } of found)
+      points.push({ call: findCallPlace(call.id), key, timeMs, state })
     if (failure === undefined) continue
-    misfits.push({ call: placeOf(failure.blocked.id), key, timeMs: failure.blocked.startMs })
+    misfits.push({ call: findCallPlace(failure.blocked.id), key, timeMs: failure.blocked.startMs })
   }
   return { points, misfits: misfits.sort((a, b) => a.timeMs - b.timeMs) }
 }

@@ -12,8 +12,8 @@ export function quoted(value: string | null): string {
   return JSON.stringify(value.length <= VALUE_SHOWN_MAX ? value : `…${value.slice(-VALUE_SHOWN_MAX)}`)
 }
 
-export function wordsOf(op: AnyOperation): string {
-  const words = [verbOf(op)]
+export function formatOperation(op: AnyOperation): string {
+  const words = [operationVerb(op)]
   if (op.f === 'get' && op.at !== undefined) words.push(`as it was at ${op.at}`)
   if ('consistency' in op && op.consistency !== undefined) words.push(`(${op.consistency})`)
   if ('ifRevision' in op && op.ifRevision !== undefined) words.push(`if @${op.ifRevision}`)
@@ -26,7 +26,7 @@ export function wordsOf(op: AnyOperation): string {
   return words.join(' ')
 }
 
-function verbOf(op: AnyOperation): string {
+function operationVerb(op: AnyOperation): string {
   switch (op.f) {
     case 'get':
     case 'del':
@@ -86,11 +86,11 @@ function rangeWords(op: RecordedRange): string {
   return words.join(' ')
 }
 
-export function answerOf(outcome: CallOutcome): string {
-  return outcome.kind === 'ok' ? resultOf(outcome.result) : outcome.why
+export function formatOutcome(outcome: CallOutcome): string {
+  return outcome.kind === 'ok' ? formatResult(outcome.result) : outcome.why
 }
 
-function resultOf(result: RecordedResult): string {
+function formatResult(result: RecordedResult): string {
   const {
     value,
     modRevision,

@@ -1,6 +1,6 @@
 // Makes text from data safe for a page: keys and values may be any text.
 
-/** For the text of an element, or for an attribute in double quotes. */
+/** Escapes text for an element, or for an attribute in double quotes. */
 export function escapeHtml(text: string): string {
   return text
     .replaceAll('&', '&amp;')
@@ -10,7 +10,7 @@ export function escapeHtml(text: string): string {
     .replaceAll("'", '&#39;')
 }
 
-/** For the content of a `<script type="application/json">`: the text cannot end the element or begin a comment. */
+/** JSON for a `<script type="application/json">`: it cannot end the element or begin a comment. */
 export function embedJson(value: unknown): string {
   return JSON.stringify(value).replaceAll('<', '\\u003c')
 }
@@ -22,11 +22,11 @@ export type Cell = string | number | { readonly html: string }
 export function table(caption: string, heads: readonly string[], rows: readonly (readonly Cell[])[]): string {
   if (rows.length === 0) return ''
   const head = heads.map((text) => `<th scope="col">${escapeHtml(text)}</th>`).join('')
-  const body = rows.map((cells) => `<tr>${cells.map(cellOf).join('')}</tr>`).join('\n')
+  const body = rows.map((cells) => `<tr>${cells.map(renderCell).join('')}</tr>`).join('\n')
   return `<div class="table"><table><caption>${escapeHtml(caption)}</caption><thead><tr>${head}</tr></thead><tbody>\n${body}\n</tbody></table></div>`
 }
 
-function cellOf(cell: Cell): string {
+function renderCell(cell: Cell): string {
   if (typeof cell === 'number') return `<td class="number">${cell.toLocaleString('en')}</td>`
   return `<td>${typeof cell === 'string' ? escapeHtml(cell) : cell.html}</td>`
 }

@@ -1,7 +1,7 @@
 // The report: a history, the verdict of the checker and the results of a run, as one self-contained HTML file.
 // README.md explains what it shows.
 
-import { pageDataOf } from './data.ts'
+import { buildPageData } from './data.ts'
 import { embedJson, escapeHtml } from './html.ts'
 import { script, style } from './page.ts'
 import type { ReportSources } from './report-sources.ts'
@@ -9,18 +9,18 @@ import {
   eventsTable,
   faultsTable,
   findingsTable,
-  headOf,
   keysTable,
   probesTable,
+  renderHead,
   verdictsTable,
   witnesses,
 } from './tables.ts'
 
 export type { ReportSources }
 
-export function reportOf(reported: ReportSources): string {
+export function renderReport(reported: ReportSources): string {
   const { history, verdict, probes } = reported
-  const data = pageDataOf(history, verdict)
+  const data = buildPageData(history, verdict)
   return `<!doctype html>
 <html lang="en">
 <head>
@@ -34,7 +34,7 @@ ${style()}
 </style>
 </head>
 <body>
-${headOf(reported)}
+${renderHead(reported)}
 <main>
 ${findingsTable(reported)}
 ${TIMELINE}

@@ -31,7 +31,7 @@ export interface Band {
 }
 
 /** The states of nodes as intervals, and their events as marks. `nodes`: their names, in the order of their lanes. */
-export function lanesOf(
+export function buildLanes(
   notes: readonly NoteEvent[],
   nodes: readonly string[],
   endMs: number,
@@ -147,7 +147,7 @@ class Lane {
 }
 
 /** Faults as intervals; a fault that was not healed lasts to the end. */
-export function bandsOf(notes: readonly NoteEvent[], nodes: readonly string[], endMs: number): Band[] {
+export function buildBands(notes: readonly NoteEvent[], nodes: readonly string[], endMs: number): Band[] {
   const open = new Map<unknown, NoteEvent>()
   const bands: Band[] = []
   const close = (begun: NoteEvent, toMs: number, effect: string | null): void => {
@@ -159,7 +159,7 @@ export function bandsOf(notes: readonly NoteEvent[], nodes: readonly string[], e
       fromMs: begun.time,
       toMs,
       effect,
-      details: detailsOf(begun),
+      details: noteDetails(begun),
     })
   }
   for (const note of notes) {
@@ -176,7 +176,7 @@ export function bandsOf(notes: readonly NoteEvent[], nodes: readonly string[], e
 const KNOWN = new Set(['type', 'time', 'what', 'fault', 'id', 'nodes'])
 
 /** The parameters of a fault, or the other fields of a note. */
-export function detailsOf(note: NoteEvent): string {
+export function noteDetails(note: NoteEvent): string {
   const entries = Object.entries(note).filter(([name]) => !KNOWN.has(name))
   return entries
     .map(([name, value]) => `${name} ${typeof value === 'string' ? value : JSON.stringify(value)}`)

@@ -20,18 +20,18 @@ export const withVerdict = (run: RunResults, found: Verdict): RunResults =>
     ? { ...run, verdict: found }
     : run
 
-export function runFoundIn(text: string): RunResults {
-  const { verdict, findings, skipped } = fieldsOf(tryParseJson(text))
+export function parseRunResults(text: string): RunResults {
+  const { verdict, findings, skipped } = asFields(tryParseJson(text))
   if (typeof verdict !== 'string' || !Array.isArray(findings))
     throw new HistoryError('results.json in the same directory is not what a run writes')
   return {
     verdict,
     findings: findings
-      .map(fieldsOf)
+      .map(asFields)
       .map(({ kind, message }) => ({ kind: String(kind), message: String(message) })),
-    skipped: Object.fromEntries(Object.entries(fieldsOf(skipped)).map(([kind, why]) => [kind, String(why)])),
+    skipped: Object.fromEntries(Object.entries(asFields(skipped)).map(([kind, why]) => [kind, String(why)])),
   }
 }
 
-const fieldsOf = (value: unknown): { readonly [name: string]: unknown } =>
+const asFields = (value: unknown): { readonly [name: string]: unknown } =>
   typeof value === 'object' && value !== null ? { ...value } : {}

@@ -10,7 +10,7 @@ import {
   runSchedule,
   type Schedule,
 } from '../sim/index.ts'
-import { type HistoryEvent, historyOf, type NoteEvent } from '../workload/history.ts'
+import { buildHistory, type HistoryEvent, type NoteEvent } from '../workload/history.ts'
 import type { ReportSources } from './index.ts'
 
 /** `command`: the command that repeats it. */
@@ -23,7 +23,7 @@ export async function simulated(text: string, command: string): Promise<ReportSo
     result.history.filter((event) => event.type !== 'note' || event.what !== 'role'),
     [...notes, ...healNotes(schedule, result), ...violationNotes(result)].sort((a, b) => a.time - b.time),
   ).map((event) => (event.type === 'history' ? { ...event, nodes: names, command } : event))
-  const history = historyOf(events)
+  const history = buildHistory(events)
   const { check: verdict } = judge(history)
   const { violation, probes } = result
   const findings = violation === undefined ? [] : [{ kind: violation.invariant, message: violation.detail }]
@@ -83,8 +83,8 @@ const violationNotes = ({ violation }: RunResult): NoteEvent[] =>
 
 /** All events in the order of their times; the header first. */
 function merged(events: readonly HistoryEvent[], notes: readonly NoteEvent[]): HistoryEvent[] {
-  const timeOf = (event: HistoryEvent): number =>
+  const eventTime = (event: HistoryEvent): number =>
     event.type === 'history' ? Number.NEGATIVE_INFINITY : event.time
   // The sort is stable: at the same time, an event stays before the notes, and events stay in their order.
-  return [...events, ...notes].sort((a, b) => timeOf(a) - timeOf(b))
+  return [...events, ...notes].sort((a, b) => eventTime(a) - eventTime(b))
 }

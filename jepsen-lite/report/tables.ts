@@ -4,9 +4,9 @@ import { type Anomaly, anomalyText, type CheckResult } from '../checker/index.ts
 import type { TransactionsResult } from '../checker/transactions/index.ts'
 import type { History } from '../workload/history.ts'
 import { allCalls } from './data.ts'
-import { answerOf, wordsOf } from './format-operation.ts'
+import { formatOperation, formatOutcome } from './format-operation.ts'
 import { type Cell, escapeHtml, table } from './html.ts'
-import { type Band, detailsOf } from './nodes.ts'
+import { type Band, noteDetails } from './nodes.ts'
 import type { ReportSources } from './report-sources.ts'
 import type { RunResults } from './run-finder.ts'
 
@@ -20,7 +20,7 @@ const SAYS: Readonly<Record<string, string>> = {
   failed: 'the run proves nothing',
 }
 
-export function headOf({ history, verdict, transactions, run }: ReportSources): string {
+export function renderHead({ history, verdict, transactions, run }: ReportSources): string {
   const { header } = history
   const calls = allCalls(history)
   const isBroken = transactions?.verdict === 'violation'
@@ -54,7 +54,7 @@ export function findingsTable({ verdict, transactions, run }: ReportSources): st
   const findings = [...(transactions?.findings ?? []), ...verdict.findings]
   const found = findings.slice(0, SHOWN_MAX.findings).map((finding): Cell[] => {
     const { check, key, message } = finding
-    return [check, key ?? '', message, { html: buttonsOf(finding) }]
+    return [check, key ?? '', message, { html: renderButtons(finding) }]
   })
   // The findings of a run include those of the checker; they are shown once.
   const others = (run?.findings ?? []).filter(({ message }) => !isRepeated(message, findings))
@@ -68,7 +68,7 @@ const isRepeated = (message: string, findings: readonly Anomaly[]): boolean =>
   findings.some((finding) => message === anomalyText(finding))
 
 /** With the script, a click on a button shows the operation. */
-const buttonsOf = ({ calls }: Anomaly): string =>
+const renderButtons = ({ calls }: Anomaly): string =>
   calls
     .slice(0, 6)
     .map((id) => `<button type="button" data-operation="${id}">${id}</button>`)
@@ -206,8 +206,8 @@ export function witnesses({ linearizability }: CheckResult): string {
         id === undefined ? 'end' : { html: `<button type="button" data-operation="${id}">${id}</button>` },
         id === undefined ? node : String(client),
         `${startMs} – ${endMs ?? '?'}`,
-        wordsOf(op),
-        result === undefined ? 'unknown' : answerOf({ kind: 'ok', result }),
+        formatOperation(op),
+        result === undefined ? 'unknown' : formatOutcome({ kind: 'ok', result }),
       ])
       const caption = `Key ${key}: these operations alone cannot be explained`
       return table(caption, ['id', 'client', 'ms', 'operation', 'answer'], rows)
@@ -230,5 +230,5 @@ export function eventsTable({ notes }: History): string {
 
 const wordsOfNote = (note: History['notes'][number]): string => {
   const { node: _, ...rest } = note
-  return detailsOf(rest)
+  return noteDetails(rest)
 }

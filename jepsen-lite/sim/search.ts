@@ -2,7 +2,7 @@
 
 import { check, type Verdict } from '../checker/index.ts'
 import { checkTransactions } from '../checker/transactions/index.ts'
-import { historyOf } from '../workload/history.ts'
+import { buildHistory } from '../workload/history.ts'
 import { type Rare, StateCoverage } from './coverage.ts'
 import { ProbeCoverage } from './probe-coverage.ts'
 import { type RunResult, runSchedule } from './run.ts'
@@ -37,12 +37,12 @@ export interface CheckedRun extends RunResult {
 export function judged(schedule: Schedule, prepare?: (cluster: SimCluster) => void): CheckedRun {
   const result = runSchedule(schedule, undefined, prepare)
   if (result.violation !== undefined) return { ...result, verdict: undefined }
-  const [cycle] = checkTransactions(historyOf(result.transactions)).findings
+  const [cycle] = checkTransactions(buildHistory(result.transactions)).findings
   if (cycle !== undefined) {
     const violation = { invariant: 'CHECK-transactions', detail: cycle.message, atMs: result.virtualMs }
     return { ...result, verdict: 'violation', violation }
   }
-  const { verdict, findings } = check(historyOf(result.history), { configurationsMax: CONFIGURATIONS_MAX })
+  const { verdict, findings } = check(buildHistory(result.history), { configurationsMax: CONFIGURATIONS_MAX })
   const [finding] = findings
   if (finding === undefined) return { ...result, verdict }
   const { check: name, message } = finding

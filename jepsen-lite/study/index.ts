@@ -10,19 +10,19 @@ import { LocalCluster, READY_LIMIT_MS } from '../local/cluster.ts'
 import { ClusterObserver } from '../local/cluster-observer.ts'
 import { noteStalls } from '../local/event-loop-stalls.ts'
 import { recordFinalReads } from '../local/final-reads.ts'
-import { alarmsIn } from '../local/node-logs.ts'
+import { findAlarms } from '../local/node-logs.ts'
 import { prepareOut } from '../local/out-dir.ts'
 import { RunRecording } from '../local/recording.ts'
-import { historyOf } from '../workload/history.ts'
+import { buildHistory } from '../workload/history.ts'
 import { Random } from '../workload/random.ts'
 import { setApart } from './distance.ts'
 import { type LoadOptions, StudyLoad } from './load.ts'
-import { markdownOf, PICTURES } from './markdown.ts'
+import { PICTURES, renderMarkdown } from './markdown.ts'
 import type { PartitionKind } from './partition.ts'
-import { picturesOf } from './pictures.ts'
-import { resultsOf, type StudyConclusion, type StudyResults, type StudySettings } from './results.ts'
+import { renderPictures } from './pictures.ts'
+import { buildStudyResults, type StudyConclusion, type StudyResults, type StudySettings } from './results.ts'
 import { playRound } from './run-phases.ts'
-import { labelOf } from './tables.ts'
+import { levelLabel } from './tables.ts'
 
 export interface StudyOptions extends StudySettings {
   readonly cut: PartitionKind
@@ -44,8 +44,8 @@ export async function study(options: StudyOptions): Promise<StudyResults> {
   options.say(`seed ${options.seed}`)
   const { results, requests } = await new Study(options, out).perform()
   writeFileSync(join(out, 'study.json'), `${JSON.stringify(results, null, 2)}\n`)
-  writeFileSync(join(out, 'study.md'), `${markdownOf(results)}\n${PICTURES}`)
-  const pictures = picturesOf(requests, options.phaseMs, (level) => labelOf(level, results))
+  writeFileSync(join(out, 'study.md'), `${renderMarkdown(results)}\n${PICTURES}`)
+  const pictures = renderPictures(requests, options.phaseMs, (level) => levelLabel(level, results))
   writeFileSync(join(out, 'answered.svg'), pictures.answered)
   writeFileSync(join(out, 'ages.svg'), pictures.ages)
   return results
@@ -92,11 +92,11 @@ class Study {
       await endDistance()
       this.#recording.close()
     }
-    for (const alarm of alarmsIn(cluster.logFiles)) this.#find('violation', alarm)
+    for (const alarm of findAlarms(cluster.logFiles)) this.#find('violation', alarm)
     for (const message of this.#watch.surprises) this.#find('violation', message)
     if (this.#options.signal.aborted) this.#find('interrupted', 'the study was interrupted')
     this.#options.say('checking')
-    const concluded = resultsOf(historyOf(this.#recording.events), this.#options, this.#findings)
+    const concluded = buildStudyResults(buildHistory(this.#recording.events), this.#options, this.#findings)
     if (concluded.results.exit_code === 0) cluster.deleteData()
     return concluded
   }

@@ -65,7 +65,7 @@ export interface Knowledge {
   readonly value: string
 }
 
-export function operationOf(level: Level, key: string, knowledge: Knowledge): HistoryOperation {
+export function levelOperation(level: Level, key: string, knowledge: Knowledge): HistoryOperation {
   const { newest, seen, maxStalenessMs, value } = knowledge
   switch (level) {
     case 'write':
@@ -89,14 +89,14 @@ const atLeast = (minRevision: number | undefined): { minRevision?: number } =>
   minRevision === undefined ? {} : { minRevision }
 
 /** The revision that an answer shows, or that a write has made. */
-export const revisionIn = ({ revision, modRevision }: RecordedResult): number | undefined =>
+export const resultRevision = ({ revision, modRevision }: RecordedResult): number | undefined =>
   revision ?? modRevision
 
 export const clientName = (level: Level, side: PartitionSide, number: number): string =>
   `${level} ${side} ${number}`
 
 /** Returns undefined if the client is not one of a study. */
-export function streamOf(
+export function parseStreamName(
   client: string | number,
 ): { readonly level: Level; readonly side: PartitionSide } | undefined {
   const [first, second] = String(client).split(' ')

@@ -12,9 +12,9 @@ import {
   clientName,
   LEVELS,
   type Level,
-  operationOf,
+  levelOperation,
   type PartitionSide,
-  revisionIn,
+  resultRevision,
   SIDES,
 } from './levels.ts'
 
@@ -100,14 +100,14 @@ export class StudyLoad {
       maxStalenessMs,
       value: `${name}.${++this.#written}`,
     }
-    const op = operationOf(level, draw.pick(keys), knowledge)
+    const op = levelOperation(level, draw.pick(keys), knowledge)
     const id = recorder.invoke(client.name, target.name, op)
     const end = await perform(client.http, target.port, op, timeoutMs)
     if (end.kind !== 'ok' && end.wrong !== undefined)
       report(`operation ${id} (${level}, ${side}) got an answer that no server should give: ${end.wrong}`)
     recorder.end(id, end)
     if (end.kind === 'ok') {
-      const revision = revisionIn(end.result) ?? 0
+      const revision = resultRevision(end.result) ?? 0
       session.seen = Math.max(session.seen ?? 0, revision)
       this.#newest = Math.max(this.#newest ?? 0, revision)
     }

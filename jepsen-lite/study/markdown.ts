@@ -2,7 +2,7 @@
 
 import { LEVELS, MEANINGS } from './levels.ts'
 import type { StudyResults } from './results.ts'
-import { labelOf, type StudyTable, tablesOf } from './tables.ts'
+import { buildTables, levelLabel, type StudyTable } from './tables.ts'
 
 /** Follows the text in study.md. */
 export const PICTURES = `## Answered requests, for each tenth of a second
@@ -20,9 +20,9 @@ Medians of each tenth of a second. No answer may claim less than it is behind.
 `
 
 /** `columns`: the width of the terminal that shows it. A wider table becomes a list. */
-export function markdownOf(results: StudyResults, columns = Number.POSITIVE_INFINITY): string {
-  const tables = [levels(results), ...tablesOf(results)]
-  return `${[head(results), ...tables.map((table) => tableOf(table, columns))].join('\n\n')}\n`
+export function renderMarkdown(results: StudyResults, columns = Number.POSITIVE_INFINITY): string {
+  const tables = [levels(results), ...buildTables(results)]
+  return `${[head(results), ...tables.map((table) => renderTable(table, columns))].join('\n\n')}\n`
 }
 
 function head(results: StudyResults): string {
@@ -56,7 +56,7 @@ function levels(results: StudyResults): StudyTable {
     note: settings(results),
     heads: ['level', 'what is sent', 'what is promised'],
     rows: LEVELS.map((level) => [
-      labelOf(level, results),
+      levelLabel(level, results),
       `\`${MEANINGS[level].request}\``,
       MEANINGS[level].promise,
     ]),
@@ -75,18 +75,18 @@ function settings({ settings: s }: StudyResults): string {
   )
 }
 
-function tableOf({ title, note, heads, rows }: StudyTable, columns: number): string {
+function renderTable({ title, note, heads, rows }: StudyTable, columns: number): string {
   const cells = [heads, ...rows].map((row) => row.map((cell) => cell.replaceAll('|', '\\|')))
   const widths = heads.map((_, at) => Math.max(3, ...cells.map((row) => row[at]?.length ?? 0)))
-  const lineOf = (row: readonly string[]): string =>
+  const renderLine = (row: readonly string[]): string =>
     `| ${widths.map((width, at) => (row[at] ?? '').padEnd(width)).join(' | ')} |`
   const [first = [], ...others] = cells
-  if (lineOf(first).length > columns) {
+  if (renderLine(first).length > columns) {
     const items = rows.map((row) =>
       row.map((cell, at) => (at === 0 ? `- ${cell}` : `  ${heads[at]}: ${cell}`)),
     )
     return [`## ${title}`, '', note, '', ...items.flat()].join('\n')
   }
   const rule = `|${widths.map((width) => '-'.repeat(width + 2)).join('|')}|`
-  return [`## ${title}`, '', note, '', lineOf(first), rule, ...others.map(lineOf)].join('\n')
+  return [`## ${title}`, '', note, '', renderLine(first), rule, ...others.map(renderLine)].join('\n')
 }

@@ -7,7 +7,7 @@
 
 import type { History, HistoryCall, NoteEvent } from '../workload/history.ts'
 import { countWhile } from '../workload/sorted.ts'
-import { type Level, type PartitionSide, revisionIn, streamOf } from './levels.ts'
+import { type Level, type PartitionSide, parseStreamName, resultRevision } from './levels.ts'
 
 export const PHASES = ['before', 'during', 'after'] as const
 export type Phase = (typeof PHASES)[number]
@@ -56,14 +56,14 @@ export interface Age {
 }
 
 /** The rounds that were completed. */
-export function roundsOf({ notes }: History): Round[] {
+export function collectRounds({ notes }: History): Round[] {
   const stages = notes.filter(({ what, round }) => what === 'phase' && typeof round === 'number')
   return [...new Set(stages.map(({ round }) => Number(round)))].flatMap((number) => {
     const at = (phase: string): NoteEvent | undefined =>
       stages.find((note) => note.round === number && note.phase === phase)
     const [before, during, after, done] = ['before', 'during', 'after', 'done'].map(at)
     if (before === undefined || during === undefined || after === undefined || done === undefined) return []
-    const sides = { minority: namesIn(before.minority), majority: namesIn(before.majority) }
+    const sides = { minority: parseNames(before.minority), majority: parseNames(before.majority) }
     const elected = notes.find(
       ({ what, role, node, time }) =>
         what === 'role' && role === 'leader' && time >= during.time && sides.majority.includes(node ?? ''),
@@ -74,18 +74,22 @@ export function roundsOf({ notes }: History): Round[] {
   })
 }
 
-const namesIn = (value: unknown): string[] => (Array.isArray(value) ? value.map(String) : [])
+const parseNames = (value: unknown): string[] => (Array.isArray(value) ? value.map(String) : [])
 
-export function requestsOf(history: History, rounds: readonly Round[], timeoutMs: number): StudyRequest[] {
-  const ageOf = ageAgainst(history)
+export function measureRequests(
+  history: History,
+  rounds: readonly Round[],
+  timeoutMs: number,
+): StudyRequest[] {
+  const computeAge = ageAgainst(history)
   return history.calls.flatMap((call) => {
-    const stream = streamOf(call.client)
+    const stream = parseStreamName(call.client)
     const round = rounds.find(({ startMs, endMs }) => startMs <= call.startMs && call.startMs < endMs)
     if (stream === undefined || round === undefined) return []
     const phase = phaseAt(round, call.startMs)
     const answeredMs = call.outcome.kind === 'ok' ? call.endMs : undefined
-    const counts = call.startMs + timeoutMs <= endOf(round, phase)
-    return [{ ...stream, round, call, phase, counts, answeredMs, age: ageOf(call) }]
+    const counts = call.startMs + timeoutMs <= phaseEnd(round, phase)
+    return [{ ...stream, round, call, phase, counts, answeredMs, age: computeAge(call) }]
   })
 }
 
@@ -93,14 +97,14 @@ export function phaseAt({ cutMs, healMs }: Round, timeMs: number): Phase {
   return timeMs < cutMs ? 'before' : timeMs < healMs ? 'during' : 'after'
 }
 
-function endOf({ cutMs, healMs, endMs }: Round, phase: Phase): number {
+function phaseEnd({ cutMs, healMs, endMs }: Round, phase: Phase): number {
   return { before: cutMs, during: healMs, after: endMs }[phase]
 }
 
 /** Compares a read with all writes of all clients that had been acknowledged when it began. */
 function ageAgainst({ calls }: History): (call: HistoryCall) => Age | undefined {
   const writes = calls.flatMap(({ op, outcome, endMs }) => {
-    const revision = op.f === 'put' && outcome.kind === 'ok' ? revisionIn(outcome.result) : undefined
+    const revision = op.f === 'put' && outcome.kind === 'ok' ? resultRevision(outcome.result) : undefined
     return revision === undefined || endMs === undefined ? [] : [{ revision, endMs }]
   })
   const byTime = writes.toSorted((a, b) => a.endMs - b.endMs)
@@ -110,7 +114,7 @@ function ageAgainst({ calls }: History): (call: HistoryCall) => Age | undefined 
   const toldFrom = runningMax(byRevision.map(({ endMs }) => -endMs).reverse()).reverse()
   return ({ op, outcome, startMs }) => {
     if (op.f !== 'get' || outcome.kind !== 'ok') return undefined
-    const revision = revisionIn(outcome.result)
+    const revision = resultRevision(outcome.result)
     if (revision === undefined) return undefined
     const newest = newestBy[countWhile(byTime, ({ endMs }) => endMs < startMs) - 1] ?? 0
     const firstSeen = toldFrom[countWhile(byRevision, (write) => write.revision <= revision)]
@@ -155,7 +159,7 @@ export interface Outage {
 const AWAY_MS_MIN = 500
 
 /** `requests`: those of one stream in one round. */
-export function outageOf({ cutMs, healMs }: Round, requests: readonly StudyRequest[]): Outage {
+export function measureOutage({ cutMs, healMs }: Round, requests: readonly StudyRequest[]): Outage {
   const answered = requests.filter(({ answeredMs }) => answeredMs !== undefined)
   const ends = answered.flatMap(({ answeredMs }) => answeredMs ?? []).sort((a, b) => a - b)
   const within = answered.filter(
@@ -175,7 +179,7 @@ export function outageOf({ cutMs, healMs }: Round, requests: readonly StudyReque
 }
 
 /** Returns undefined if there are no values. */
-export function medianOf(values: readonly number[]): number | undefined {
+export function computeMedian(values: readonly number[]): number | undefined {
   const sorted = values.toSorted((a, b) => a - b)
   const middle = sorted.length >> 1
   const [low, high] = [sorted[(sorted.length - 1) >> 1], sorted[middle]]

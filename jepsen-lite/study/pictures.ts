@@ -4,7 +4,7 @@
 
 import { escapeHtml } from '../report/html.ts'
 import { LEVELS, type Level, type PartitionSide, SIDES } from './levels.ts'
-import { medianOf, PHASES, type Phase, type StudyRequest } from './measure.ts'
+import { computeMedian, PHASES, type Phase, type StudyRequest } from './measure.ts'
 
 export interface Pictures {
   readonly answered: string
@@ -32,7 +32,7 @@ interface Scale {
 /** Sizes in units of the pictures. The charts are to the right of `left`. */
 const SIZE = { width: 900, left: 132, right: 892, heading: 30, strip: 18, gap: 4, ages: 110, axis: 22 }
 
-export function picturesOf(
+export function renderPictures(
   requests: readonly StudyRequest[],
   phaseMs: Readonly<Record<Phase, number>>,
   label: (level: Level) => string,
@@ -46,14 +46,14 @@ export function picturesOf(
     begins: { before: 0, during: before, after: before + during },
     width: before + during + after,
   }
-  const bucketsOf = (level: Level, side: PartitionSide): Bucket[] =>
+  const streamBuckets = (level: Level, side: PartitionSide): Bucket[] =>
     buckets(
       requests.filter((request) => request.level === level && request.side === side),
       scale,
     )
   const strips = LEVELS.length * (SIZE.strip + SIZE.gap)
   return {
-    answered: pictureOf(
+    answered: renderPicture(
       'The fraction of requests that were answered, for each tenth of a second',
       strips,
       scale,
@@ -61,33 +61,33 @@ export function picturesOf(
         heading: words(4, 20, 'heading', `Clients of the ${side}`),
         chart: LEVELS.map((level, row) => {
           const top = row * (SIZE.strip + SIZE.gap)
-          return stripOf(label(level), top, bucketsOf(level, side), scale)
+          return renderStrip(label(level), top, streamBuckets(level, side), scale)
         }).join('\n'),
       }),
     ),
-    ages: pictureOf(
+    ages: renderPicture(
       'How old stale answers were, and what age they claimed: medians of each tenth of a second',
       SIZE.ages,
       scale,
       (side) => ({
         heading: words(4, 20, 'heading', `Stale reads of the ${side}`) + KEY,
-        chart: agesOf(bucketsOf('stale', side), scale),
+        chart: renderAges(streamBuckets('stale', side), scale),
       }),
     ),
   }
 }
 
 /** A chart for each side of the partition, with the phases below it. */
-function pictureOf(
+function renderPicture(
   title: string,
   chartHeight: number,
   scale: Scale,
-  partsOf: (side: PartitionSide) => { readonly heading: string; readonly chart: string },
+  renderParts: (side: PartitionSide) => { readonly heading: string; readonly chart: string },
 ): string {
   const sideHeight = SIZE.heading + chartHeight + SIZE.axis
   const height = SIDES.length * sideHeight
   const sides = SIDES.map((side, place) => {
-    const { heading, chart } = partsOf(side)
+    const { heading, chart } = renderParts(side)
     return `<g transform="translate(0 ${place * sideHeight})">${heading}<g transform="translate(0 ${SIZE.heading})">
 ${partition(scale, chartHeight)}
 ${chart}
@@ -103,7 +103,7 @@ ${sides.join('\n')}
 }
 
 function buckets(requests: readonly StudyRequest[], scale: Scale): Bucket[] {
-  return [...Map.groupBy(requests, (request) => placeOf(request, scale))]
+  return [...Map.groupBy(requests, (request) => requestPlace(request, scale))]
     .sort(([a], [b]) => a - b)
     .map(([at, group]) => {
       const ages = group.flatMap(({ age }) => age ?? [])
@@ -111,14 +111,14 @@ function buckets(requests: readonly StudyRequest[], scale: Scale): Bucket[] {
         at,
         requests: group.length,
         answered: group.filter(isAnswered).length,
-        behindMs: medianOf(ages.map(({ behindMs }) => behindMs)),
-        claimedMs: medianOf(ages.flatMap(({ claimedMs }) => claimedMs ?? [])),
+        behindMs: computeMedian(ages.map(({ behindMs }) => behindMs)),
+        claimedMs: computeMedian(ages.flatMap(({ claimedMs }) => claimedMs ?? [])),
       }
     })
 }
 
 /** A phase lasts a few milliseconds longer than planned: requests of that time count in its last tenth. */
-function placeOf({ phase, round, call }: StudyRequest, { begins, width }: Scale): number {
+function requestPlace({ phase, round, call }: StudyRequest, { begins, width }: Scale): number {
   const from: Record<Phase, number> = { before: round.startMs, during: round.cutMs, after: round.healMs }
   const end: Record<Phase, number> = { before: begins.during, during: begins.after, after: width }
   return Math.min(begins[phase] + Math.floor((call.startMs - from[phase]) / BUCKET_MS), end[phase] - 1)
@@ -128,12 +128,12 @@ function placeOf({ phase, round, call }: StudyRequest, { begins, width }: Scale)
 const isAnswered = ({ answeredMs, phase, round }: StudyRequest): boolean =>
   answeredMs !== undefined && (phase !== 'during' || answeredMs < round.healMs)
 
-const xOf = (at: number, { width }: Scale): number => SIZE.left + ((SIZE.right - SIZE.left) * at) / width
+const xAt = (at: number, { width }: Scale): number => SIZE.left + ((SIZE.right - SIZE.left) * at) / width
 
-function stripOf(label: string, top: number, buckets: readonly Bucket[], scale: Scale): string {
+function renderStrip(label: string, top: number, buckets: readonly Bucket[], scale: Scale): string {
   const bottom = top + SIZE.strip
-  const bars = runsOf(buckets).map(({ from, to, answered }) => {
-    const [x, width] = [short(xOf(from, scale)), short(xOf(to, scale) - xOf(from, scale))]
+  const bars = groupRuns(buckets).map(({ from, to, answered }) => {
+    const [x, width] = [short(xAt(from, scale)), short(xAt(to, scale) - xAt(from, scale))]
     return `M${x} ${bottom}h${width}v-${short(SIZE.strip * answered)}h-${width}z`
   })
   return (
@@ -143,7 +143,7 @@ function stripOf(label: string, top: number, buckets: readonly Bucket[], scale: 
 }
 
 /** Neighbours with the same fraction of answered requests are one bar. */
-function runsOf(buckets: readonly Bucket[]): { from: number; to: number; answered: number }[] {
+function groupRuns(buckets: readonly Bucket[]): { from: number; to: number; answered: number }[] {
   const runs: { from: number; to: number; answered: number }[] = []
   for (const { at, requests, answered: count } of buckets) {
     const answered = count / requests
@@ -154,13 +154,16 @@ function runsOf(buckets: readonly Bucket[]): { from: number; to: number; answere
   return runs
 }
 
-function agesOf(buckets: readonly Bucket[], scale: Scale): string {
+function renderAges(buckets: readonly Bucket[], scale: Scale): string {
   const values = buckets.flatMap(({ behindMs, claimedMs }) => [behindMs ?? 0, claimedMs ?? 0])
   const most = Math.ceil(Math.max(1_000, ...values) / 1_000) * 1_000
-  const lineOf = (name: 'behind' | 'claimed', pick: (bucket: Bucket) => number | undefined): string => {
+  const renderAgeLine = (
+    name: 'behind' | 'claimed',
+    pick: (bucket: Bucket) => number | undefined,
+  ): string => {
     const points = buckets.flatMap((bucket) => {
       const value = pick(bucket)
-      const x = short(xOf(bucket.at + 0.5, scale))
+      const x = short(xAt(bucket.at + 0.5, scale))
       return value === undefined ? [] : [`${x} ${short(SIZE.ages * (1 - value / most))}`]
     })
     // A line through one point would not be visible.
@@ -171,14 +174,14 @@ function agesOf(buckets: readonly Bucket[], scale: Scale): string {
     words(SIZE.left - 10, 10, 'label', `${most / 1_000} s`) +
     words(SIZE.left - 10, SIZE.ages, 'label', '0') +
     `<path class="line" d="M${SIZE.left} 0.5H${SIZE.right}M${SIZE.left} ${SIZE.ages}H${SIZE.right}"/>` +
-    lineOf('claimed', ({ claimedMs }) => claimedMs) +
-    lineOf('behind', ({ behindMs }) => behindMs)
+    renderAgeLine('claimed', ({ claimedMs }) => claimedMs) +
+    renderAgeLine('behind', ({ behindMs }) => behindMs)
   )
 }
 
 /** The time of the partition is shaded. */
 function partition(scale: Scale, height: number): string {
-  const [from, to] = [xOf(scale.begins.during, scale), xOf(scale.begins.after, scale)]
+  const [from, to] = [xAt(scale.begins.during, scale), xAt(scale.begins.after, scale)]
   return `<rect class="partition" x="${short(from)}" width="${short(to - from)}" height="${height}"/>`
 }
 
@@ -192,7 +195,7 @@ function phases(scale: Scale, top: number): string {
   return named
     .map(([name, from, to]) => {
       const label = `${name}: ${short(((to - from) * BUCKET_MS) / 1_000)} s`
-      return words(short(xOf((from + to) / 2, scale)), top + 15, 'phase', label)
+      return words(short(xAt((from + to) / 2, scale)), top + 15, 'phase', label)
     })
     .join('')
 }

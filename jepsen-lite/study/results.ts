@@ -4,18 +4,18 @@ import { cpus, release, type } from 'node:os'
 import { version } from '../../src/system/version.ts'
 import type { CheckResult, Verdict } from '../checker/index.ts'
 import { type Conclusion, concludeFrom, type Finding } from '../finding.ts'
-import { type Latency, latencyOf, round as rounded } from '../local/run-stats.ts'
+import { computeLatency, type Latency, round as rounded } from '../local/run-stats.ts'
 import type { History } from '../workload/history.ts'
 import { LEVELS, type Level, MEANINGS, type PartitionSide, SIDES } from './levels.ts'
 import {
-  medianOf,
+  collectRounds,
+  computeMedian,
+  measureOutage,
+  measureRequests,
   type Outage,
-  outageOf,
   type Phase,
   phaseAt,
   type Round,
-  requestsOf,
-  roundsOf,
   type StudyRequest,
 } from './measure.ts'
 import { type Judgement, judge, STORE, streamKey } from './study-verdict.ts'
@@ -128,18 +128,18 @@ export interface StudyConclusion {
   readonly requests: readonly StudyRequest[]
 }
 
-export function resultsOf(
+export function buildStudyResults(
   history: History,
   settings: StudySettings,
   found: readonly Finding[],
 ): StudyConclusion {
   const judgement = judge(history)
-  const rounds = roundsOf(history)
-  const requests = requestsOf(history, rounds, settings.timeoutMs)
-  const outages = outagesOf(rounds, requests)
+  const rounds = collectRounds(history)
+  const requests = measureRequests(history, rounds, settings.timeoutMs)
+  const outages = measureOutages(rounds, requests)
   const seen = valuesSeen(history)
   const findings = [
-    ...[...found, ...findingsIn(judgement)],
+    ...[...found, ...collectFindings(judgement)],
     ...[...whyNothingIsProven(rounds, outages, settings), ...neverServed(requests)],
   ]
   const results: StudyResults = {
@@ -184,13 +184,13 @@ export function resultsOf(
 
 type Outages = ReadonlyMap<string, ReadonlyMap<Round, Outage>>
 
-function outagesOf(rounds: readonly Round[], requests: readonly StudyRequest[]): Outages {
+function measureOutages(rounds: readonly Round[], requests: readonly StudyRequest[]): Outages {
   const streams = SIDES.flatMap((side) => LEVELS.map((level) => ({ side, level })))
   return new Map(
     streams.map(({ level, side }) => {
       const own = requests.filter((request) => request.level === level && request.side === side)
       const ofRound = (round: Round): Outage =>
-        outageOf(
+        measureOutage(
           round,
           own.filter((request) => request.round === round),
         )
@@ -214,7 +214,7 @@ function streamResults(
       seen,
     )
   const median = (pick: (outage: Outage) => Outage[keyof Outage]): number | null =>
-    orNull(medianOf(outages.map(pick).filter((value) => typeof value === 'number')))
+    orNull(computeMedian(outages.map(pick).filter((value) => typeof value === 'number')))
   return {
     level,
     side,
@@ -256,7 +256,7 @@ function phaseResults(
     refused: counted.length - answered.length - unknown.length,
     unknown: unknown.length,
     unknown_seen: unknown.filter(({ call }) => call.op.f === 'put' && seen.has(call.op.value)).length,
-    availability: orNull(medianOf(fractionsOf(counted))),
+    availability: orNull(computeMedian(successFractions(counted))),
     latency_ms: latencies(answered),
     behind_ms: spread(ages.map(({ behindMs }) => behindMs)),
     behind_revisions: spread(ages.map(({ behindRevisions }) => behindRevisions)),
@@ -274,7 +274,7 @@ const isAnsweredInPhase = ({ answeredMs, phase, round }: StudyRequest): boolean 
   answeredMs !== undefined && phaseAt(round, answeredMs) === phase
 
 /** The fraction of answered requests, for each round with requests. */
-function fractionsOf(requests: readonly StudyRequest[]): number[] {
+function successFractions(requests: readonly StudyRequest[]): number[] {
   const rounds = [...new Set(requests.map(({ round }) => round))]
   return rounds.map((round) => {
     const own = requests.filter((request) => request.round === round)
@@ -287,7 +287,8 @@ const latencies = (requests: readonly StudyRequest[]): Latency | null =>
     requests.flatMap(({ call, answeredMs }) => (answeredMs === undefined ? [] : answeredMs - call.startMs)),
   )
 
-const spread = (values: readonly number[]): Latency | null => (values.length === 0 ? null : latencyOf(values))
+const spread = (values: readonly number[]): Latency | null =>
+  values.length === 0 ? null : computeLatency(values)
 
 function calmResults(level: Level, requests: readonly StudyRequest[]): StudyResults['calm'][number] {
   const calm = requests.filter(
@@ -323,7 +324,7 @@ function versions(): StudyResults['versions'] {
 // ---------------------------------------------------------------------------------------------------------------------
 // Findings
 
-function findingsIn({ checked, broken, undecided }: Judgement): Finding[] {
+function collectFindings({ checked, broken, undecided }: Judgement): Finding[] {
   const violations = [...broken].flatMap(([by, messages]) =>
     messages.map(
       (message): Finding => ({

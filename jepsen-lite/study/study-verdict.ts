@@ -5,7 +5,7 @@
 import { anomalyText, type CheckResult, check, type Linearizability, MODELS } from '../checker/index.ts'
 import { checkLinearizability } from '../checker/linearizability.ts'
 import type { History, HistoryCall } from '../workload/history.ts'
-import { type Level, type PartitionSide, STRICT, streamOf } from './levels.ts'
+import { type Level, type PartitionSide, parseStreamName, STRICT } from './levels.ts'
 
 export interface Judgement {
   readonly checked: CheckResult
@@ -33,7 +33,7 @@ function brokenBy(history: History, { findings }: CheckResult): Judgement['broke
   for (const finding of findings) {
     // The last call is the answer that does not fit the calls before it.
     const call = calls.get(finding.calls.at(-1) ?? Number.NaN)
-    const stream = call && streamOf(call.client)
+    const stream = call && parseStreamName(call.client)
     const by = stream === undefined ? STORE : streamKey(stream.level, stream.side)
     const messages = broken.get(by)
     if (messages === undefined) broken.set(by, [anomalyText(finding)])
@@ -51,7 +51,7 @@ function brokenBy(history: History, { findings }: CheckResult): Judgement['broke
 function outdatedReads(history: History): Pick<Judgement, 'outdated' | 'undecided'> {
   const outdated = new Set<number>()
   let undecided = 0
-  for (const { strict, weak } of keysOf(history)) {
+  for (const { strict, weak } of groupByKey(history)) {
     if (explain(history, strict) !== 'linearizable') continue
     for (const call of weak) {
       const verdict = explain(history, [...strict, call])
@@ -68,10 +68,10 @@ interface KeyCalls {
   readonly weak: HistoryCall[]
 }
 
-function keysOf({ calls }: History): Iterable<KeyCalls> {
+function groupByKey({ calls }: History): Iterable<KeyCalls> {
   const keys = new Map<string, KeyCalls>()
   for (const call of calls) {
-    const stream = streamOf(call.client)
+    const stream = parseStreamName(call.client)
     if (stream === undefined || call.op.f === 'range') continue
     const known = keys.get(call.op.key)
     const key = known ?? { strict: [], weak: [] }

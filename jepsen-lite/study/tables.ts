@@ -13,7 +13,7 @@ export interface StudyTable {
   readonly rows: readonly (readonly string[])[]
 }
 
-export function tablesOf(results: StudyResults): StudyTable[] {
+export function buildTables(results: StudyResults): StudyTable[] {
   return [summary(results), ...details(results)]
 }
 
@@ -45,19 +45,19 @@ function summary(results: StudyResults): StudyTable {
     rows: LEVELS.map((level) => {
       const [minority, majority] = [find(results, level, 'minority'), find(results, level, 'majority')]
       const quiet = calm.find((one) => one.level === level)
-      const wrongIn = ({ phases: { during } }: StreamResults): string =>
+      const wrongDuring = ({ phases: { during } }: StreamResults): string =>
         STRICT.has(level) ? NOTHING : wrong(during)
       return [
-        labelOf(level, results),
+        levelLabel(level, results),
         `${ms(quiet?.leader_ms?.p50)} / ${ms(quiet?.follower_ms?.p50)}`,
         percent(minority.phases.during.availability),
         servedFor(minority, results),
         behind(minority.phases.during),
-        wrongIn(minority),
+        wrongDuring(minority),
         percent(majority.phases.during.availability),
         ms(majority.silent_ms),
         behind(majority.phases.during),
-        wrongIn(majority),
+        wrongDuring(majority),
         String(minority.broken + majority.broken),
       ]
     }),
@@ -74,7 +74,7 @@ function details(results: StudyResults): StudyTable[] {
         `A request counts in the phase that contains its whole deadline (${results.settings.timeout_ms} ms).`,
       heads: ['level', ...SIDES.flatMap((side) => PHASES.map((phase) => `${side} ${phase}`))],
       rows: LEVELS.map((level) => [
-        labelOf(level, results),
+        levelLabel(level, results),
         ...SIDES.flatMap((side) =>
           PHASES.map((phase) => percent(find(results, level, side).phases[phase].availability)),
         ),
@@ -88,11 +88,11 @@ function details(results: StudyResults): StudyTable[] {
         'Back: from the heal to the first answer, if the level was not answered just before the heal. In brackets: rounds without an answer after the heal.',
       heads: ['level', ...SIDES.flatMap((side) => [`${side}: first answer`, 'served for', 'silent', 'back'])],
       rows: LEVELS.map((level) => [
-        labelOf(level, results),
+        levelLabel(level, results),
         ...SIDES.flatMap((side) => {
           const stream = find(results, level, side)
           const { first_answer_ms, silent_ms } = stream
-          return [ms(first_answer_ms), servedFor(stream, results), ms(silent_ms), backOf(stream)]
+          return [ms(first_answer_ms), servedFor(stream, results), ms(silent_ms), recoveryTime(stream)]
         }),
       ]),
     },
@@ -101,7 +101,7 @@ function details(results: StudyResults): StudyTable[] {
       note: 'p50 / p99 / max of the answered requests. Served as: the level that the answers name, with their number.',
       heads: ['level', 'the leader', 'a follower', 'served as'],
       rows: results.calm.map(({ level, leader_ms, follower_ms, served }) => [
-        labelOf(level, results),
+        levelLabel(level, results),
         spread(leader_ms),
         spread(follower_ms),
         counts(served),
@@ -176,12 +176,12 @@ function rounds({ rounds: played }: StudyResults): StudyTable {
 /** A row for each level on each side, except those for which `cellsOf` returns undefined. */
 function streamRows(
   results: StudyResults,
-  cellsOf: (stream: StreamResults) => readonly string[] | undefined,
+  buildCells: (stream: StreamResults) => readonly string[] | undefined,
 ): string[][] {
   return LEVELS.flatMap((level) =>
     SIDES.flatMap((side) => {
-      const cells = cellsOf(find(results, level, side))
-      return cells === undefined ? [] : [[labelOf(level, results), side, ...cells]]
+      const cells = buildCells(find(results, level, side))
+      return cells === undefined ? [] : [[levelLabel(level, results), side, ...cells]]
     }),
   )
 }
@@ -192,7 +192,7 @@ function find({ streams }: StudyResults, level: Level, side: PartitionSide): Str
   return stream
 }
 
-export function labelOf(level: Level, { settings }: Pick<StudyResults, 'settings'>): string {
+export function levelLabel(level: Level, { settings }: Pick<StudyResults, 'settings'>): string {
   if (level === 'bounded') return `bounded, ${settings.max_staleness_ms} ms`
   return level
 }
@@ -208,7 +208,7 @@ function servedFor({ served_until_ms }: StreamResults, { settings }: StudyResult
   return served_until_ms > settings.phase_ms.during - TO_THE_END_MS ? 'to the end' : ms(served_until_ms)
 }
 
-function backOf({ back_ms, never_back }: StreamResults): string {
+function recoveryTime({ back_ms, never_back }: StreamResults): string {
   if (back_ms === null) return never_back > 0 ? 'never' : 'not away'
   return never_back > 0 ? `${ms(back_ms)} (${never_back} never)` : ms(back_ms)
 }

@@ -4,11 +4,11 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { checkValue, isFunction, isText } from '../../src/client/validators.ts'
 import {
+  buildHistory,
   formatEvent,
   type History,
   type HistoryEvent,
   type HistoryOperation,
-  historyOf,
   parseHistory,
   Recorder,
 } from '../workload/history.ts'
@@ -31,7 +31,7 @@ interface NamedKeys {
   readonly start?: string
   readonly end?: string
 }
-const keysOf = ({ key, prefix, start, end }: NamedKeys): string => JSON.stringify([key, prefix, start, end])
+const keysText = ({ key, prefix, start, end }: NamedKeys): string => JSON.stringify([key, prefix, start, end])
 
 /** Operations of several clients and their outcomes. Pass it to each `recorded(client, { history })`. */
 export class RecordedHistory {
@@ -99,7 +99,7 @@ export class RecordedHistory {
 
   /** @internal */
   read(): History {
-    return historyOf(this.#events)
+    return buildHistory(this.#events)
   }
 
   /** @internal */
@@ -128,7 +128,7 @@ export class RecordedHistory {
   #continues(transaction: RecordedTransaction, op: HistoryOperation): void {
     if (transaction.outdated.length === 0) return
     if (isRead(op)) {
-      transaction.outdated = transaction.outdated.filter((read) => keysOf(read.op) !== keysOf(op))
+      transaction.outdated = transaction.outdated.filter((read) => keysText(read.op) !== keysText(op))
       return
     }
     for (const read of transaction.outdated)

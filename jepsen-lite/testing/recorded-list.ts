@@ -12,7 +12,7 @@ import { borders, type ListedRange } from './recorded-single.ts'
 import {
   answerFields,
   defined,
-  endOf,
+  endFromError,
   keyText,
   type Method,
   type Recording,
@@ -47,7 +47,7 @@ async function* pages(recording: Recording, options: ListOptions): AsyncGenerato
     if (page === undefined) return
     const { id, op, rows, info } = page
     page = undefined
-    await history.end(id, { result: resultOf(op, rows, answerFields(info, options.revision), isLast) })
+    await history.end(id, { result: listResult(op, rows, answerFields(info, options.revision), isLast) })
   }
   const leave = async (): Promise<void> => {
     if (page === undefined) return
@@ -78,7 +78,7 @@ async function* pages(recording: Recording, options: ListOptions): AsyncGenerato
         next = await records.next()
       } catch (error) {
         await leave()
-        await history.end(id, endOf(op, error))
+        await history.end(id, endFromError(op, error))
         throw error
       }
       if (answered === undefined) history.withdraw(id)
@@ -100,7 +100,7 @@ async function* pages(recording: Recording, options: ListOptions): AsyncGenerato
   }
 }
 
-function resultOf(
+function listResult(
   { limit, stream }: ListedRange,
   rows: readonly ListedRow[],
   answer: RecordedResult,

@@ -9,11 +9,11 @@ import {
   answerListener,
   checkUnleased,
   defined,
-  foundIn,
   keyText,
   type Method,
   readFields,
   recordCall,
+  recordResult,
   valueText,
 } from './recording.ts'
 
@@ -71,7 +71,7 @@ export const get: Method<'get'> =
       { f: 'get', key: keyText(key), ...readFields(recording, options) },
       () => recording.client.get(key, { ...options, onAnswer }),
       (record): RecordedResult => ({
-        ...(record === undefined ? { value: null } : foundIn(record)),
+        ...(record === undefined ? { value: null } : recordResult(record)),
         ...answerFields(last(), options.revision),
       }),
     )

@@ -21,16 +21,16 @@ import type { HistoryOperation, ListedRow, RecordedResult } from '../workload/hi
 import type { End, Mark } from './end.ts'
 import type { ListedRange } from './recorded-single.ts'
 import {
-  asOf,
   checkUnleased,
-  conditionOf,
   defined,
-  endOf,
-  foundIn,
+  endFromError,
   keyText,
   type Method,
   type Recording,
+  recordResult,
   resultOfChange,
+  revisionCondition,
+  txnReadResult,
   valueText,
 } from './recording.ts'
 
@@ -90,7 +90,7 @@ export const transact: Method<'transact'> =
     } catch (error) {
       isOver = true
       await overtaken
-      await last?.ends((op) => endOf(op, error))
+      await last?.ends((op) => endFromError(op, error))
       throw error
     }
   }
@@ -123,15 +123,15 @@ class Attempt implements Transaction {
     // Its own writes say nothing about the store. A write that follows while the read is in flight changes nothing.
     const isOwn = this.#writes.has(name)
     const record = await this.#tx.get(key)
-    if (!isOwn) this.#reads.set(name, record === undefined ? { value: null } : foundIn(record))
+    if (!isOwn) this.#reads.set(name, record === undefined ? { value: null } : recordResult(record))
     return record
   }
 
   list(options: TransactionListOptions = {}): AsyncGenerator<KvRecord, void, undefined> {
     checkTransactionList(options)
     const { prefix, start, end } = options
-    const from = textOf(prefix ?? start) ?? ''
-    const to = prefix === undefined ? textOf(end) : prefixEnd(from)
+    const from = boundText(prefix ?? start) ?? ''
+    const to = prefix === undefined ? boundText(end) : prefixEnd(from)
     return this.#listed(this.#tx.list(options), { from, to }, { ...options })
   }
 
@@ -209,7 +209,7 @@ class Attempt implements Transaction {
     const done: (readonly [HistoryOperation, RecordedResult])[] = [
       ...[...this.#reads].map(([key, result]) => [{ f: 'get', key }, result] as const),
       ...this.#ranges.map(({ op, rows }) => [op, { rows, more: false }] as const),
-      ...[...this.#writes.values()].map((op) => [{ ...op, ...this.#conditionOf(op) }, {}] as const),
+      ...[...this.#writes.values()].map((op) => [{ ...op, ...this.#writeCondition(op) }, {}] as const),
     ]
     void history.transaction(async () => {
       this.#open = done.map(([op, result]) => {
@@ -221,10 +221,10 @@ class Attempt implements Transaction {
   }
 
   /** The commit compares what the body has read of the key. */
-  #conditionOf({ f, key }: Write): ReturnType<typeof conditionOf> {
+  #writeCondition({ f, key }: Write): ReturnType<typeof revisionCondition> {
     const read = this.#reads.get(key)
     const revision = read?.value === null ? 0 : read?.modRevision
-    return f === 'del' && revision === 0 ? {} : conditionOf(revision)
+    return f === 'del' && revision === 0 ? {} : revisionCondition(revision)
   }
 
   /** `answer`: of the commit; undefined: the body has written nothing. */
@@ -232,7 +232,7 @@ class Attempt implements Transaction {
     const read =
       answer === undefined || this.#writes.size === 0
         ? defined<RecordedResult>({ revision: this.revision })
-        : asOf(answer)
+        : txnReadResult(answer)
     let changes = 0
     const ends = this.#open.map(({ id, op, result }): [number, End] => {
       const change = isWrite(op) && answer !== undefined ? answer.results[changes++] : undefined
@@ -267,5 +267,5 @@ function textOfKey(caller: string, key: string | Uint8Array): string {
   return keyText(key)
 }
 
-const textOf = (bound: string | Uint8Array | undefined): string | undefined =>
+const boundText = (bound: string | Uint8Array | undefined): string | undefined =>
   bound === undefined ? undefined : keyText(bound)

@@ -12,7 +12,7 @@ import type { TxnGetResult, TxnOperationResult, TxnResult } from '../../src/clie
 import { rangeAt, rangeBounds } from '../../src/operations/forms/index.ts'
 import { type KvComparison, type KvTxn, type KvTxnOperation, onlyReads } from '../../src/operations/index.ts'
 import { contains, keyAfter } from '../checker/keys.ts'
-import { rangeOf } from '../checker/list-range.ts'
+import { listedInterval } from '../checker/list-range.ts'
 import type { HistoryOperation, RecordedResult } from '../workload/history.ts'
 import type { End } from './end.ts'
 import { isRead } from './history.ts'
@@ -20,17 +20,17 @@ import type { ListedRange } from './recorded-single.ts'
 import {
   answerFields,
   answerListener,
-  asOf,
   checkUnleased,
-  conditionOf,
   defined,
-  endOf,
-  foundIn,
+  endFromError,
   keyText,
   type Method,
   type Recording,
   readFields,
+  recordResult,
   resultOfChange,
+  revisionCondition,
+  txnReadResult,
   valueText,
 } from './recording.ts'
 
@@ -48,7 +48,7 @@ export const txn: Method<'txn'> =
       const planned = new Planned(recording, sent, isReading ? readFields(recording, options) : {})
       try {
         const answer = await client.txn(txn, call)
-        await planned.answered(answer, isReading ? answerFields(last()) : asOf(answer))
+        await planned.answered(answer, isReading ? answerFields(last()) : txnReadResult(answer))
         return answer
       } catch (error) {
         await planned.ended(error)
@@ -122,7 +122,7 @@ class Planned {
 
   async ended(error: unknown): Promise<void> {
     await this.#recording.history.endAll(
-      [...this.#open].map(([id, op]) => [id, isRead(op) ? failed(error) : endOf(op, error)]),
+      [...this.#open].map(([id, op]) => [id, isRead(op) ? failed(error) : endFromError(op, error)]),
     )
   }
 
@@ -149,7 +149,7 @@ class Planned {
           changedBy(each).some((one) => one === key),
       )
     const compared = compare.map((comparison) => {
-      const { op, held } = readIn(comparison)
+      const { op, held } = comparedRead(comparison)
       const key = 'key' in comparison.where ? keyText(comparison.where.key) : ''
       // A comparison of its own change shows nothing of the store.
       if (changed.has(key))
@@ -176,20 +176,20 @@ class Planned {
     return operations.map((sent) => {
       const changes = changedBy(sent)
       const inner = sent.kind === 'txn' ? this.#plan(sent.txn, changed, conditions) : undefined
-      const op = sent.kind === 'txn' ? undefined : this.#operationOf(sent, changed, conditions)
+      const op = sent.kind === 'txn' ? undefined : this.#recordedOperation(sent, changed, conditions)
       for (const key of changes) changed.add(key)
       return { id: op && this.#begin(op), op, inner, changes }
     })
   }
 
-  #operationOf(
+  #recordedOperation(
     sent: Exclude<KvTxnOperation, { readonly kind: 'txn' }>,
     changed: Changed,
     conditions: ReadonlyMap<string, number>,
   ): HistoryOperation {
     if (sent.kind === 'put') {
       const key = keyText(sent.key)
-      return { f: 'put', key, value: valueText(sent.value), ...conditionOf(conditions.get(key)) }
+      return { f: 'put', key, value: valueText(sent.value), ...revisionCondition(conditions.get(key)) }
     }
     const { where } = sent
     if (sent.kind === 'delete') {
@@ -215,7 +215,7 @@ class Planned {
       ...this.#readFields,
     }
     // It shows some keys as they were before the transaction, and others as they are after it.
-    if ([...changed].some((each) => contains(rangeOf(op), each)))
+    if ([...changed].some((each) => contains(listedInterval(op), each)))
       throw unrecordable('a read of a range in which the transaction has changed a key before')
     return op
   }
@@ -241,7 +241,7 @@ class Planned {
       // A key that the transaction has changed before is read as the transaction leaves it.
       const isOwn = op.f === 'get' && changed.has(op.key)
       const { revision } = answer
-      const found = resultOf(op, result, { revision, read: isOwn ? { revision } : answer.read })
+      const found = recordedResult(op, result, { revision, read: isOwn ? { revision } : answer.read })
       if (found !== undefined) ends.push([id, { result: found }])
     }
   }
@@ -268,7 +268,7 @@ const unrecordable = (what: string): TypeError =>
   new TypeError(`recorded: ${what} is not recorded yet. Use a client of its own`)
 
 /** The read that a comparison is, and its result if the comparison holds. */
-function readIn({ where, ...compared }: KvComparison): {
+function comparedRead({ where, ...compared }: KvComparison): {
   readonly op: Extract<HistoryOperation, { readonly f: 'get' | 'range' }>
   readonly held: RecordedResult
 } {
@@ -295,7 +295,7 @@ function readIn({ where, ...compared }: KvComparison): {
 }
 
 /** undefined: unknown. */
-function resultOf(
+function recordedResult(
   op: HistoryOperation,
   result: TxnOperationResult,
   { read, revision }: { readonly read: RecordedResult; readonly revision: number },
@@ -303,12 +303,12 @@ function resultOf(
   if (result.get === undefined) return resultOfChange(result, revision)
   const { get } = result
   if (get.omitted === true) return undefined
-  if (op.f === 'range') return rangeResultOf(op, get, read)
+  if (op.f === 'range') return recordedRangeResult(op, get, read)
   const [record] = get.kvs ?? []
-  return record === undefined ? { value: null, ...read } : { ...foundIn(record), ...read }
+  return record === undefined ? { value: null, ...read } : { ...recordResult(record), ...read }
 }
 
-function rangeResultOf(
+function recordedRangeResult(
   op: ListedRange,
   { kvs = [], more, count }: TxnGetResult,
   read: RecordedResult,

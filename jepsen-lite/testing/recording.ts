@@ -44,7 +44,7 @@ export function checkUnleased(lease: unknown): void {
     throw new TypeError('recorded: put with a lease is not recorded yet. Call it on a client of its own')
 }
 
-export const foundIn = ({ value, modRevision, version }: KvRecord): RecordedResult => ({
+export const recordResult = ({ value, modRevision, version }: KvRecord): RecordedResult => ({
   value: valueText(value),
   modRevision,
   version,
@@ -102,7 +102,7 @@ const hasChanged = ({ results }: TxnResult): boolean =>
   )
 
 /** Reads beside changes show the store before the revision of the changes. */
-export const asOf = (answer: TxnResult): RecordedResult => ({
+export const txnReadResult = (answer: TxnResult): RecordedResult => ({
   revision: hasChanged(answer) ? answer.revision - 1 : answer.revision,
 })
 
@@ -119,7 +119,7 @@ export function resultOfChange(
  * The condition of a change of a key whose mod revision was compared; 0: the key does not exist, undefined: it was not
  * compared.
  */
-export const conditionOf = (revision: number | undefined): { ifAbsent?: true; ifRevision?: number } => {
+export const revisionCondition = (revision: number | undefined): { ifAbsent?: true; ifRevision?: number } => {
   if (revision === undefined) return {}
   return revision === 0 ? { ifAbsent: true } : { ifRevision: revision }
 }
@@ -129,20 +129,20 @@ export async function recordCall<T>(
   { history, name }: Recording,
   op: HistoryOperation,
   request: () => Promise<T>,
-  resultOf: (answer: T) => RecordedResult,
+  recordAnswer: (answer: T) => RecordedResult,
 ): Promise<T> {
   const id = history.invoke(name, op)
   try {
     const answer = await request()
-    await history.end(id, { result: resultOf(answer) })
+    await history.end(id, { result: recordAnswer(answer) })
     return answer
   } catch (error) {
-    await history.end(id, endOf(op, error))
+    await history.end(id, endFromError(op, error))
     throw error
   }
 }
 
-export function endOf(op: HistoryOperation, error: unknown): End {
+export function endFromError(op: HistoryOperation, error: unknown): End {
   if (error instanceof PreconditionFailedError) {
     return { result: { applied: false, current: error.current?.modRevision ?? null } }
   }

@@ -17,8 +17,8 @@ import {
   type TransactionsOptions,
   type TransactionsResult,
 } from '../checker/transactions/index.ts'
-import { answerOf, wordsOf } from '../report/format-operation.ts'
-import { reportOf } from '../report/index.ts'
+import { formatOperation, formatOutcome } from '../report/format-operation.ts'
+import { renderReport } from '../report/index.ts'
 import type { History } from '../workload/history.ts'
 import { RecordedHistory } from './history.ts'
 
@@ -81,16 +81,16 @@ export function checkLinearizable(
 ): CheckedHistory {
   const read = begin('checkLinearizable', history, options, LINEARIZABLE)
   const verdict = check(read, { configurationsMax: options.configurationsMax })
-  const counts = countsOf(read)
+  const counts = countCalls(read)
   if (verdict.verdict === 'pass') return counts
   const { undecided } = verdict
   const anomalies = verdict.verdict === 'violation' ? verdict.findings.map(anomalyText) : undecided
   const head =
     verdict.verdict === 'violation'
-      ? `the history is not linearizable (${sizeOf(counts)})`
-      : `it is undecided whether the history is linearizable (${sizeOf(counts)})`
+      ? `the history is not linearizable (${sizeText(counts)})`
+      : `it is undecided whether the history is linearizable (${sizeText(counts)})`
   const lines = [...indented(anomalies), ...witnessLines(verdict)]
-  throw failureOf(verdict.verdict, head, lines, anomalies, { history: read, verdict }, options)
+  throw failureMessage(verdict.verdict, head, lines, anomalies, { history: read, verdict }, options)
 }
 
 /**
@@ -106,15 +106,15 @@ export function checkTransactions(
 ): CheckedHistory {
   const read = begin('checkTransactions', history, options, TRANSACTIONS)
   const transactions = judgeTransactions(read, { level: options.level } satisfies TransactionsOptions)
-  const counts = countsOf(read)
+  const counts = countCalls(read)
   const { findings } = transactions
   if (findings.length === 0) return counts
   const level = options.level ?? 'strict-serializable'
-  const head = `the transactions are not ${level.replace('-', ' ')} (${transactions.counts.transactions} transactions, ${sizeOf(counts)})`
+  const head = `the transactions are not ${level.replace('-', ' ')} (${transactions.counts.transactions} transactions, ${sizeText(counts)})`
   const lines = findings.slice(0, SHOWN_MAX).flatMap((finding) => finding.lines.map((line) => `  ${line}`))
   const anomalies = findings.map(({ message }) => message)
   const reported = { history: read, verdict: check(read), transactions }
-  throw failureOf('violation', head, [...lines, ...more(findings)], anomalies, reported, options)
+  throw failureMessage('violation', head, [...lines, ...more(findings)], anomalies, reported, options)
 }
 
 const CHECK: Checks<CheckOptions> = { report: isText }
@@ -145,12 +145,12 @@ function begin(
   throw new Error(`${where}: the history has no operations, so it proves nothing. Are the clients recorded?`)
 }
 
-function countsOf({ calls }: History): CheckedHistory {
+function countCalls({ calls }: History): CheckedHistory {
   const count = (kind: string): number => calls.filter(({ outcome }) => outcome.kind === kind).length
   return { operations: calls.length, unknown: count('unknown'), failed: count('fail') }
 }
 
-const sizeOf = ({ operations, unknown, failed }: CheckedHistory): string =>
+const sizeText = ({ operations, unknown, failed }: CheckedHistory): string =>
   `${operations} operations, ${unknown} of unknown outcome, ${failed} failed`
 
 const more = (all: readonly unknown[]): string[] =>
@@ -166,13 +166,13 @@ function witnessLines({ linearizability }: CheckResult): string[] {
   const broken = linearizability.keys.find(({ failure }) => failure !== undefined)
   if (broken?.failure === undefined) return []
   const lines = broken.failure.witness().map(({ id, client, op, result, startMs, endMs }) => {
-    const answer = result === undefined ? 'outcome unknown' : answerOf({ kind: 'ok', result })
-    return `    ${id ?? ''}  client ${client}  ${startMs}–${endMs ?? '?'} ms  ${wordsOf(op)} → ${answer}`
+    const answer = result === undefined ? 'outcome unknown' : formatOutcome({ kind: 'ok', result })
+    return `    ${id ?? ''}  client ${client}  ${startMs}–${endMs ?? '?'} ms  ${formatOperation(op)} → ${answer}`
   })
   return [`  These operations on ${broken.key} cannot be explained even without the others:`, ...lines]
 }
 
-function failureOf(
+function failureMessage(
   verdict: AnomalyError['verdict'],
   head: string,
   lines: readonly string[],
@@ -187,7 +187,7 @@ function failureOf(
   if (report === undefined)
     return new AnomalyError([head, ...lines].join('\n'), verdict, anomalies, undefined)
   const path = resolve(report)
-  const why = writeReport(path, reportOf(reported))
+  const why = writeReport(path, renderReport(reported))
   const last = why === undefined ? `  Report: ${path}` : `  The report could not be written: ${why}`
   const text = [head, ...lines, last].join('\n')
   return new AnomalyError(text, verdict, anomalies, why === undefined ? path : undefined)

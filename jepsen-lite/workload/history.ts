@@ -183,7 +183,7 @@ export type ReadLevel = 'linearizable' | 'lease' | 'stale'
 /** Keys and values are texts in a history. A workload writes unique values if it can. */
 export type HistoryOperation =
   | ({ readonly f: 'get'; readonly key: string } & ReadFields & PastField)
-  /** Without a condition, or only if the key's mod revision is `ifRevision`, or only if the key is absent. */
+  /** A put: unconditional, or only if the key's mod revision is `ifRevision`, or only if the key is absent. */
   | ({ readonly f: 'put'; readonly key: string; readonly value: string } & ConditionFields &
       TokenField &
       LeaseFields)
@@ -261,7 +261,7 @@ export type RecordedRange = {
   readonly limit?: number
   /** Absent: asc. */
   readonly order?: 'asc' | 'desc'
-  /** Without values. */
+  /** Whether the rows have no values. */
   readonly keysOnly?: true
   /**
    * With the number of all keys in the range, independent of `after` and `limit`. `countOnly`: this number without
@@ -501,7 +501,7 @@ export type CallOutcome =
 const NEVER_ENDED: CallOutcome = { kind: 'unknown', why: 'it was still open when the recording ended' }
 
 /** Combines each invocation with its end. Throws HistoryError if events contradict each other. */
-export function historyOf(events: Iterable<HistoryEvent>): History {
+export function buildHistory(events: Iterable<HistoryEvent>): History {
   let header: HistoryHeader | undefined
   const open = new Map<number, Omit<HistoryCall, 'op' | 'endMs' | 'end' | 'outcome'> & { op: AnyOperation }>()
   const seen = new Set<number>()
@@ -546,7 +546,7 @@ export function historyOf(events: Iterable<HistoryEvent>): History {
         const call = open.get(event.id)
         if (call === undefined) throw new HistoryError(`event ${position}: operation ${event.id} is not open`)
         open.delete(event.id)
-        keep({ ...call, endMs: event.time, end: position, outcome: outcomeOf(event) })
+        keep({ ...call, endMs: event.time, end: position, outcome: outcomeFrom(event) })
         break
       }
       case 'watch': {
@@ -592,10 +592,10 @@ export const isStoreOperation = (op: AnyOperation): op is StoreOperation => STOR
 
 /** Reads JSONL. An incomplete last line, for example after a crash, is also an error. */
 export function parseHistory(text: string): History {
-  return historyOf(eventsOf(text))
+  return buildHistory(parseEvents(text))
 }
 
-function* eventsOf(text: string): Generator<HistoryEvent> {
+function* parseEvents(text: string): Generator<HistoryEvent> {
   let number = 0
   for (const line of text.split('\n')) {
     number += 1
@@ -612,7 +612,7 @@ function* eventsOf(text: string): Generator<HistoryEvent> {
   }
 }
 
-function outcomeOf(event: OkEvent | FailEvent | UnknownEvent): CallOutcome {
+function outcomeFrom(event: OkEvent | FailEvent | UnknownEvent): CallOutcome {
   return event.type === 'ok' ? { kind: 'ok', result: event.result } : { kind: event.type, why: event.why }
 }
 

@@ -30,7 +30,7 @@ const COUNT: Check = ['a whole number, 1 or more', (value) => isWhole(value) && 
 const WHOLE_OR_NULL: Check = ['a whole number or null', (value) => value === null || isWhole(value)]
 const BOOLEAN: Check = ['true or false', (value) => typeof value === 'boolean']
 const TRUE: Check = ['true', (value) => value === true]
-const oneOf = (...texts: readonly string[]): Check => [
+const textsShape = (...texts: readonly string[]): Check => [
   texts.map((text) => JSON.stringify(text)).join(' or '),
   (value) => isString(value) && texts.includes(value),
 ]
@@ -40,7 +40,7 @@ const DRIFT: Check = [
   (value) => Number.isFinite(value) && Number(value) >= 0 && Number(value) < 1,
 ]
 const NAMES: Check = ['a list of texts', (value) => Array.isArray(value) && value.every(isString)]
-const CONSISTENCY = oneOf('linearizable', 'lease', 'stale')
+const CONSISTENCY = textsShape('linearizable', 'lease', 'stale')
 
 const HEADER: FieldChecks = {
   required: { version: ['1', (value) => value === 1], workload: TEXT, command: TEXT },
@@ -77,7 +77,7 @@ const OPERATIONS: Readonly<Record<string, FieldChecks>> = {
       end: TEXT,
       after: TEXT,
       limit: COUNT,
-      order: oneOf('asc', 'desc'),
+      order: textsShape('asc', 'desc'),
       keysOnly: TRUE,
       count: TRUE,
       countOnly: TRUE,
@@ -102,13 +102,13 @@ const OPERATIONS: Readonly<Record<string, FieldChecks>> = {
   nack: { required: { queue: TEXT, item: TEXT, token: WHOLE } },
 }
 
-const OPERATION: Check = ['an operation', (op) => faultIn(op, shapeOf(op)) === undefined]
-const shapeOf = (op: unknown): FieldChecks | undefined =>
+const OPERATION: Check = ['an operation', (op) => findFault(op, findOperationShape(op)) === undefined]
+const findOperationShape = (op: unknown): FieldChecks | undefined =>
   isFields(op) && isString(op.f) && Object.hasOwn(OPERATIONS, op.f) ? OPERATIONS[op.f] : undefined
 
-const rowsOf = (shape: FieldChecks): Check => [
+const rowsShape = (shape: FieldChecks): Check => [
   'a list of rows',
-  (rows) => Array.isArray(rows) && rows.every((row) => faultIn(row, shape) === undefined),
+  (rows) => Array.isArray(rows) && rows.every((row) => findFault(row, shape) === undefined),
 ]
 const LISTED: FieldChecks = {
   required: { key: TEXT, modRevision: WHOLE },
@@ -128,7 +128,7 @@ const RESULT: FieldChecks = {
     applied: BOOLEAN,
     current: WHOLE_OR_NULL,
     deleted: ['0 or 1', (value) => value === 0 || value === 1],
-    rows: rowsOf(LISTED),
+    rows: rowsShape(LISTED),
     more: BOOLEAN,
     next: TEXT,
     count: WHOLE,
@@ -146,7 +146,7 @@ const RESULT: FieldChecks = {
   },
 }
 
-const only = oneOf('put', 'delete')
+const only = textsShape('put', 'delete')
 const WATCHED: FieldChecks = {
   required: { prev: BOOLEAN, values: BOOLEAN },
   optional: { key: TEXT, start: TEXT, end: TEXT, from: WHOLE, only },
@@ -155,14 +155,14 @@ const TOLD_ROW: FieldChecks = {
   required: { key: TEXT, createRevision: WHOLE, modRevision: WHOLE, version: COUNT },
   optional: { value: TEXT, lease: TEXT },
 }
-const record: Check = ['a record', (row) => faultIn(row, TOLD_ROW) === undefined]
+const record: Check = ['a record', (row) => findFault(row, TOLD_ROW) === undefined]
 const TOLD_EVENT: FieldChecks = {
   required: { type: only, key: TEXT },
   optional: { record, prev: ['a record or null', (row) => row === null || record[1](row)] },
 }
 const events: Check = [
   'a list of events',
-  (list) => Array.isArray(list) && list.every((one) => faultIn(one, TOLD_EVENT) === undefined),
+  (list) => Array.isArray(list) && list.every((one) => findFault(one, TOLD_EVENT) === undefined),
 ]
 const TOLD: Readonly<Record<string, FieldChecks>> = {
   created: { required: { revision: WHOLE, from: WHOLE } },
@@ -185,7 +185,7 @@ const EVENTS: Readonly<Record<string, FieldChecks>> = {
     required: {
       id: WHOLE,
       time: TIME,
-      result: ['an answer', (result) => faultIn(result, RESULT) === undefined],
+      result: ['an answer', (result) => findFault(result, RESULT) === undefined],
     },
   },
   fail: { required: { id: WHOLE, time: TIME, why: TEXT } },
@@ -196,19 +196,19 @@ const EVENTS: Readonly<Record<string, FieldChecks>> = {
       client: NAME,
       time: TIME,
       node: TEXT,
-      asked: ['what is watched', (asked) => faultIn(asked, WATCHED) === undefined],
+      asked: ['what is watched', (asked) => findFault(asked, WATCHED) === undefined],
     },
   },
   told: {
     required: {
       id: WHOLE,
       time: TIME,
-      told: ['a message of a watch', (told) => faultIn(told, toldShape(told)) === undefined],
+      told: ['a message of a watch', (told) => findFault(told, toldShape(told)) === undefined],
     },
   },
   note: { required: { time: TIME, what: TEXT }, optional: { node: TEXT }, open: true },
   final: {
-    required: { time: TIME, node: TEXT, revision: WHOLE, stateHash: TEXT, rows: rowsOf(HELD) },
+    required: { time: TIME, node: TEXT, revision: WHOLE, stateHash: TEXT, rows: rowsShape(HELD) },
   },
 }
 
@@ -218,20 +218,20 @@ export function faultOfEvent(event: unknown): string | undefined {
   const shape = Object.hasOwn(EVENTS, event.type) ? EVENTS[event.type] : undefined
   if (shape === undefined) return `there is no event ${JSON.stringify(event.type)}`
   if (event.type === 'invoke') {
-    const fault = faultIn(event.op, shapeOf(event.op))
+    const fault = findFault(event.op, findOperationShape(event.op))
     if (fault !== undefined) return `op: ${fault}`
   }
   if (event.type === 'ok') {
-    const fault = faultIn(event.result, RESULT)
+    const fault = findFault(event.result, RESULT)
     if (fault !== undefined) return `result: ${fault}`
   }
-  return faultIn(event, shape)
+  return findFault(event, shape)
 }
 
 /** They say which shape it is, where the shape does not name them. */
 const TAGS = new Set(['type', 'f', 'kind'])
 
-function faultIn(value: unknown, shape: FieldChecks | undefined): string | undefined {
+function findFault(value: unknown, shape: FieldChecks | undefined): string | undefined {
   if (!isFields(value)) return 'not an object'
   if (shape === undefined) return `there is no operation ${JSON.stringify(value.f)}`
   const { required = {}, optional = {}, open } = shape

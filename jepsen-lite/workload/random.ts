@@ -38,15 +38,15 @@ export class Random {
   /** In [0, 1). */
   readonly next: () => number
 
-  /** Without a purpose and an entity: the streams of real runs, which have names. */
+  /** Stream of one purpose and one entity. Real runs name neither: their streams have names as seeds. */
   constructor(seed: number | string, purpose = 0, entity = 0) {
-    this.#seed = typeof seed === 'string' ? hashOf(seed) : seed
+    this.#seed = typeof seed === 'string' ? hashText(seed) : seed
     this.next = stream(this.#seed, purpose, entity)
   }
 
   /** A separate stream. It does not depend on what was drawn from this one before. */
   named(name: string): Random {
-    return new Random(bits(this.#seed, 0, 0, hashOf(name)))
+    return new Random(bits(this.#seed, 0, 0, hashText(name)))
   }
 
   /** A whole number from 0 up to, not including, `below`. */
@@ -91,7 +91,7 @@ export class Random {
 }
 
 /** FNV-1a. */
-function hashOf(text: string): number {
+function hashText(text: string): number {
   let value = 0x811c9dc5
   for (let at = 0; at < text.length; at++) value = Math.imul(value ^ text.charCodeAt(at), 0x01000193)
   return value | 0

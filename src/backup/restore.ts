@@ -47,7 +47,7 @@ export interface NewNode {
   readonly name: string
   /** host:port for the other nodes; '' if it is not known yet. The node announces its own when it starts. */
   readonly peer: string
-  /** The same for clients. */
+  /** URL for clients; '' if it is not known yet. The node announces its own when it starts. */
   readonly url: string
 }
 
@@ -144,7 +144,7 @@ export async function restoreRows(
   const identity = { clusterId, replicaId, name, formatVersion: FORMAT_VERSION }
   const { leaderLeases } = decodeAppliedState(source.raft)
   const configuration = bootstrapConfiguration({ id: replicaId, name, peer, url })
-  // As for a node that founds a cluster: index 1, as if from a snapshot.
+  // Index 1, as if from a snapshot: a node that founds a cluster begins there too.
   const initial = {
     hardState: { term: asTerm(1), vote: undefined, commit: asIndex(1) },
     applied: {

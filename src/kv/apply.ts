@@ -90,8 +90,8 @@ export const applyEntry: Apply = (kind, version, body, clusterTimeMs, before, ro
 }
 
 /**
- * The same in steps, for an entry that may name many keys. Between two steps the rows are those of half an entry, so
- * nobody else may see them.
+ * Applies an entry that may name many keys, in steps. Between two steps the rows are those of half an entry, so nobody
+ * else may see them.
  */
 export function* applySteps(...args: Parameters<Apply>): Steps<ApplyResult> {
   const begun = beginEntry(...args)
@@ -437,7 +437,7 @@ function changeSettings(change: Partial<KvState['settings']>, state: MutableStat
   return { kind: 'settings', revision: state.revision, settings }
 }
 
-/** Returns undefined if the request did not request it; null if the key did not exist. */
+/** The record before the change: undefined without the `prev` flag; null if the key did not exist. */
 const readPrev = (wantsPrev: boolean, current: KeyMetadata | null, rows: Rows): KeyRow | null | undefined =>
   wantsPrev ? current && readKeyRow(current, rows) : undefined
 

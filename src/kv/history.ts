@@ -117,7 +117,7 @@ export class EventWriter {
   #replacedBytes = 0
   /** The newest row. `history`: as the entry before has left it, so that it is known whether anything followed. */
   #newest: NewestRow | undefined
-  /** The same, if the entry adds to it. */
+  /** The newest row with the events that the entry adds to it; undefined: the entry begins a row. */
   #extended: NewestRow | undefined
 
   begin({ revision, history }: KvState, rows: Rows): void {

@@ -40,7 +40,9 @@ export class LiveVersions<T extends object> {
     this.#decode = decode
   }
 
-  /** The record that this row decides, if any. Forwards it is of this row's key, backwards of the one before. */
+  /**
+   * The record that this row completes: of its own key in a forward scan, of the previous row's key in a backward scan.
+   */
   take(rowKey: Uint8Array, row: Uint8Array): T | undefined {
     const version = decodeVersionKey(rowKey)
     const { key, revision } = version

@@ -82,7 +82,7 @@ export interface StepContext<Input, Results = SagaResults> {
   readonly input: Input
   /** Results of the steps before, by their names. */
   readonly results: Readonly<Partial<Results>>
-  /** The same in every run of this step of this saga, and different for its compensation. */
+  /** Idempotency token: equal in every run of this step of this saga, and different for its compensation. */
   readonly token: string
   /** Fires when the process may have lost the saga, and when `signal` of `run` fires. */
   readonly signal: AbortSignal
@@ -92,7 +92,7 @@ export interface StepContext<Input, Results = SagaResults> {
 export type SagaStep<Input, Results = SagaResults> = {
   [Name in keyof Results & string]: {
     readonly name: Name
-    /** Its result is recorded, as JSON. */
+    /** Runs the step. Its result is recorded as JSON. */
     run(context: StepContext<Input, Results>): Results[Name] | Promise<Results[Name]>
     /** Undoes the step; `results` has the step's result. Its own result is not used. */
     compensate?(context: StepContext<Input, Results>): unknown

@@ -14,7 +14,7 @@ export { readQuarantine } from '../storage/quarantine.ts'
  */
 export const readClusterId = (dir: string): string | undefined => readIdentityIfFormatted(dir)?.clusterId
 
-/** The same for the whole identity of the replica. */
+/** The identity of the replica in `dir`. Undefined as for `readClusterId`. Changes nothing. */
 export function readIdentityIfFormatted(dir: string): Identity | undefined {
   try {
     const content = inspectDirectory(dir)

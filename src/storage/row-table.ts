@@ -115,7 +115,7 @@ function sortRows(rows: readonly Row[]): readonly KeyedRow[] {
 /** Rows that one step sorts, or merges. */
 const ROWS_PER_STEP = 64
 
-/** The same by merging sorted runs: a step takes some tens of microseconds, however many rows there are. */
+/** Sorts rows by merging sorted runs: a step takes some tens of microseconds, however many rows there are. */
 function* sortInSteps(rows: readonly Row[]): Generator<undefined, readonly KeyedRow[], undefined> {
   const tables = new Map<number, KeyedRow[]>()
   for (const [at, row] of rows.entries()) {

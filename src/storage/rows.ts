@@ -135,7 +135,7 @@ function newSlab(length: number): Slab {
   return { bytes: new Uint8Array(buffer), view: new DataView(buffer), at: 0 }
 }
 
-/** The same as `subarray` of bytes that fill their buffer, in two thirds of its time. */
+/** View of a part of bytes that fill their buffer, as `subarray` makes it, in two thirds of its time. */
 const part = (bytes: Uint8Array, from: number, to: number): Uint8Array =>
   new Uint8Array(bytes.buffer, from, to - from)
 

@@ -251,8 +251,8 @@ export interface Storage {
    */
   putKeyMetadata(key: Uint8Array, metadata: Uint8Array | undefined): void
   /**
-   * The same, for the entry that is being applied. `headOnly`: the first ROW_HEAD_BYTES are enough; they may come from
-   * memory, and are then valid until the next call. Throws if metadata is requested that is not in memory.
+   * Reads a row for the entry that is being applied. `headOnly`: the first ROW_HEAD_BYTES are enough; they may come
+   * from memory, and are then valid until the next call. Throws if metadata is requested that is not in memory.
    */
   rowBefore(key: Uint8Array, headOnly: boolean): RowRead | undefined
   scan(range: Range): RowScan

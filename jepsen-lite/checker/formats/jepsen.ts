@@ -6,21 +6,21 @@
 // nothing. There are no times, only the order of the lines, so each line counts as a millisecond.
 
 import {
+  buildHistory,
   type History,
   HistoryError,
   type HistoryEvent,
   type HistoryOperation,
-  historyOf,
 } from '../../workload/history.ts'
 
 const EVENT = /jepsen\.util - (\S+)\s+:(invoke|ok|fail|info)\s+:(read|write|cas)\s+(.*?)\s*$/
 const KEY = 'register'
 
 export function parseJepsen(text: string): History {
-  return historyOf(eventsOf(text))
+  return buildHistory(parseJepsenEvents(text))
 }
 
-function* eventsOf(text: string): Generator<HistoryEvent> {
+function* parseJepsenEvents(text: string): Generator<HistoryEvent> {
   yield { type: 'history', version: 1, workload: 'jepsen', model: 'cas', command: '' }
   /** By process: its operation in flight. */
   const open = new Map<string, { readonly id: number; readonly op: HistoryOperation }>()
@@ -35,7 +35,7 @@ function* eventsOf(text: string): Generator<HistoryEvent> {
     }
     if (type === 'invoke') {
       if (open.has(process)) throw new HistoryError(`line ${time}: process ${process} is still busy`)
-      const op = operationOf(f, value, time)
+      const op = parseOperation(f, value, time)
       open.set(process, { id: time, op })
       yield { type: 'invoke', id: time, client: process, time, node: '', op }
       continue
@@ -43,11 +43,11 @@ function* eventsOf(text: string): Generator<HistoryEvent> {
     const busy = open.get(process)
     if (busy === undefined) throw new HistoryError(`line ${time}: process ${process} has nothing to end`)
     open.delete(process)
-    yield endOf(busy.id, time, type, f, value)
+    yield parseEnd(busy.id, time, type, f, value)
   }
 }
 
-function operationOf(f: string, value: string, line: number): HistoryOperation {
+function parseOperation(f: string, value: string, line: number): HistoryOperation {
   if (f === 'read') return { f: 'get', key: KEY }
   if (f === 'write') return { f: 'put', key: KEY, value }
   const [, from, to] = /^\[(\S+) (\S+)\]$/.exec(value) ?? []
@@ -55,7 +55,7 @@ function operationOf(f: string, value: string, line: number): HistoryOperation {
   return { f: 'cas', key: KEY, from: orNull(from), to }
 }
 
-function endOf(id: number, time: number, type: string, f: string, value: string): HistoryEvent {
+function parseEnd(id: number, time: number, type: string, f: string, value: string): HistoryEvent {
   if (type === 'info') return { type: 'unknown', id, time, why: value }
   if (type === 'fail' && f === 'cas') return { type: 'ok', id, time, result: { applied: false } }
   if (type === 'fail') return { type: 'fail', id, time, why: value }

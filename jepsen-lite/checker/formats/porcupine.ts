@@ -6,21 +6,21 @@
 // outcome.
 
 import {
+  buildHistory,
   type History,
   HistoryError,
   type HistoryEvent,
   type HistoryOperation,
-  historyOf,
 } from '../../workload/history.ts'
 
 const EVENT =
   /^\{:process (\d+), :type :(invoke|ok), :f :(get|put|append), :key ("(?:[^"\\]|\\.)*"), :value (nil|"(?:[^"\\]|\\.)*")\}$/
 
 export function parsePorcupine(text: string): History {
-  return historyOf(eventsOf(text))
+  return buildHistory(parsePorcupineEvents(text))
 }
 
-function* eventsOf(text: string): Generator<HistoryEvent> {
+function* parsePorcupineEvents(text: string): Generator<HistoryEvent> {
   yield { type: 'history', version: 1, workload: 'porcupine', model: 'kv', initial: '', command: '' }
   const open = new Map<string, number>()
   let time = 0
@@ -35,7 +35,7 @@ function* eventsOf(text: string): Generator<HistoryEvent> {
     if (type === 'invoke') {
       if (open.has(process)) throw new HistoryError(`line ${time}: process ${process} is still busy`)
       open.set(process, time)
-      const op = operationOf(f, unquote(keyText), value)
+      const op = parseOperation(f, unquote(keyText), value)
       yield { type: 'invoke', id: time, client: process, time, node: '', op }
       continue
     }
@@ -46,7 +46,7 @@ function* eventsOf(text: string): Generator<HistoryEvent> {
   }
 }
 
-function operationOf(f: string, key: string, value: string): HistoryOperation {
+function parseOperation(f: string, key: string, value: string): HistoryOperation {
   if (f === 'get') return { f, key }
   return { f: f === 'put' ? 'put' : 'append', key, value }
 }

@@ -19,14 +19,14 @@ import {
 
 /** How much later than its time a new leader may end a lease: the setting lease_checkpoint_ms, unless it is changed. */
 const CHECKPOINT_MS = 5_000
-/** A request whose outcome is unknown may be carried out so much later, and a busy machine needs as long for an end. */
+/** Limit on the delay of a request with an unknown outcome, and of a late end of a lease. */
 const PATIENCE_MS = 5_000
 
-export function leasesIn(history: History, verdict: LogVerdict): LeaseAnomaly[] {
+export function checkLeasesInHistory(history: History, verdict: LogVerdict): LeaseAnomaly[] {
   const { clockDriftMax: driftMax = 0 } = history.header
-  const promises = promisesIn(history, verdict)
-  const ends = endsIn(history, verdict)
-  const record = { promises: promises.map(({ promise }) => promise), entries: entriesOf(verdict, ends) }
+  const promises = collectPromises(history, verdict)
+  const ends = collectEnds(history, verdict)
+  const record = { promises: promises.map(({ promise }) => promise), entries: leaseEntries(verdict, ends) }
   return [
     ...checkLeases(record, { driftMax, lateMs: () => Number.POSITIVE_INFINITY }),
     ...missing(history, promises, driftMax),
@@ -44,7 +44,7 @@ interface PositionedPromise {
   readonly end: number
 }
 
-function promisesIn(history: History, { makers, doubtful, log }: LogVerdict): PositionedPromise[] {
+function collectPromises(history: History, { makers, doubtful, log }: LogVerdict): PositionedPromise[] {
   const promises: PositionedPromise[] = []
   const add = ({ node, startMs: askedMs, end }: HistoryCall | StoreCall, id: string, ttlMs: number): void => {
     promises.push({ promise: { id, ttlMs, askedMs, node }, end })
@@ -69,7 +69,7 @@ function promisesIn(history: History, { makers, doubtful, log }: LogVerdict): Po
 /** The request that made each revision at which a lease ended. */
 type Ends = ReadonlyMap<number, { readonly id: string; readonly what: 'expired' | 'revoked' }>
 
-function endsIn({ storeCalls }: History, { log, makers, doubtful, leaseEnds }: LogVerdict): Ends {
+function collectEnds({ storeCalls }: History, { log, makers, doubtful, leaseEnds }: LogVerdict): Ends {
   /** By lease: the time when somebody first asked to revoke it with an unknown outcome, or an unknown revision. */
   const revokedSince = new Map<string, number>()
   for (const { op, outcome, start } of storeCalls) {
@@ -94,7 +94,7 @@ function endsIn({ storeCalls }: History, { log, makers, doubtful, leaseEnds }: L
   return ends
 }
 
-function entriesOf({ log }: LogVerdict, ends: Ends): LeaseEntry[] {
+function leaseEntries({ log }: LogVerdict, ends: Ends): LeaseEntry[] {
   const known = new Set<string>()
   return log.revisions.map(({ revision, timeMs, events }) => {
     const changes: LeaseChange[] = []
@@ -123,7 +123,7 @@ const anomaly = (
   message: string,
 ): LeaseAnomaly => ({ guarantee, promise, lease, message: `lease ${lease} ${message}` })
 
-const leaseOf = ({ op }: HistoryCall | StoreCall): string | undefined =>
+const leaseId = ({ op }: HistoryCall | StoreCall): string | undefined =>
   op.f === 'grant' || !('lease' in op) ? undefined : op.lease
 
 function missing(
@@ -137,10 +137,10 @@ function missing(
   const revokes = storeCalls.filter(({ op, outcome }) => op.f === 'revoke' && outcome.kind !== 'fail')
   const found: LeaseAnomaly[] = []
   for (const call of [...calls, ...storeCalls]) {
-    const lease = leaseOf(call)
+    const lease = leaseId(call)
     const { outcome, start, end, endMs = Number.POSITIVE_INFINITY } = call
     if (lease === undefined || outcome.kind !== 'ok' || outcome.result.applied !== false) continue
-    if (revokes.some((revoke) => leaseOf(revoke) === lease && revoke.id !== call.id && revoke.start < end))
+    if (revokes.some((revoke) => leaseId(revoke) === lease && revoke.id !== call.id && revoke.start < end))
       continue
     const held = promisesOf
       .get(lease)
@@ -170,7 +170,7 @@ function back({ calls, storeCalls }: History, { log }: LogVerdict, ends: Ends): 
     if (end !== undefined) isOver(end.id, position, `the log had reported its end, revision ${revision}`)
   }
   return [...calls, ...storeCalls].flatMap((call) => {
-    const lease = leaseOf(call)
+    const lease = leaseId(call)
     const before = lease === undefined ? undefined : over.get(lease)
     if (lease === undefined || before === undefined || before.since >= call.start) return []
     if (call.outcome.kind !== 'ok' || call.outcome.result.applied === false) return []
@@ -203,7 +203,7 @@ function grantedByNobody({ header, calls, storeCalls }: History): LeaseAnomaly[]
     ...grants.filter(({ outcome }) => outcome.kind !== 'ok').map(({ start }) => start),
   )
   return calls.flatMap((call) => {
-    const lease = leaseOf(call)
+    const lease = leaseId(call)
     if (call.op.f !== 'put' || lease === undefined) return []
     if (call.outcome.kind !== 'ok' || call.outcome.result.applied === false) return []
     if (Math.min(granted.get(lease) ?? Number.POSITIVE_INFINITY, unanswered) < call.end) return []

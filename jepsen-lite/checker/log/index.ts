@@ -30,13 +30,13 @@ import { isStaleRead } from '../partition.ts'
 import { conditionHeld } from '../revisions.ts'
 import type { LoggedEvent } from '../watch/index.ts'
 import { checkCompaction } from './compaction.ts'
-import { makersOf, type Unexplained } from './makers.ts'
-import { checkOrder, knownRevisionsIn } from './order.ts'
-import { keysChangedBy, type LogRequest, nothingIn, requestsIn } from './requests.ts'
-import { type LoggedRevision, type StoreLog, storeLogOf } from './store-log.ts'
+import { findMakers, type Unexplained } from './makers.ts'
+import { checkOrder, collectKnownRevisions } from './order.ts'
+import { collectLogRequests, collectUnchanging, keysChangedBy, type LogRequest } from './requests.ts'
+import { buildStoreLog, type LoggedRevision, type StoreLog } from './store-log.ts'
 
-export { type LogRequest, requestsIn } from './requests.ts'
-export { type LoggedRevision, type StoreLog, storeLogOf, tellsLog } from './store-log.ts'
+export { collectLogRequests, type LogRequest } from './requests.ts'
+export { buildStoreLog, type LoggedRevision, type StoreLog, tellsLog } from './store-log.ts'
 
 export interface LogVerdict {
   readonly log: StoreLog
@@ -81,8 +81,8 @@ class Judge implements KeyCounts {
 
   constructor(history: History) {
     this.#history = history
-    this.#log = storeLogOf(history)
-    this.#tellings = knownRevisionsIn(history)
+    this.#log = buildStoreLog(history)
+    this.#tellings = collectKnownRevisions(history)
     this.#knownSince = knownSince(this.#tellings, this.#log)
   }
 
@@ -110,7 +110,7 @@ class Judge implements KeyCounts {
       if (!this.#makers.has(revision))
         this.#find(
           request.ids,
-          `${operationsOf(request)} was answered as made at revision ${revision}, of which the log knows nothing`,
+          `${requestText(request)} was answered as made at revision ${revision}, of which the log knows nothing`,
         )
     // A setting makes a revision as well; a complete history has none.
     const { due, events } = this.#log
@@ -143,15 +143,15 @@ class Judge implements KeyCounts {
   }
 
   #sortRequests(): void {
-    for (const request of requestsIn(this.#history)) {
+    for (const request of collectLogRequests(this.#history)) {
       const { changed, revision } = request
       const isRefused = request.kind === 'fail' || (changed === false && request.puts.size > 0)
       if (isRefused)
-        for (const [key, { value }] of request.puts) addTo(this.#failed, textOf(key, value), request)
+        for (const [key, { value }] of request.puts) addTo(this.#failed, pairText(key, value), request)
       if (changed === false) continue
       if (changed === undefined || revision === undefined) {
         if (changed === true) this.#unplaced.push(request)
-        for (const [key, { value }] of request.puts) addTo(this.#byPut, textOf(key, value), request)
+        for (const [key, { value }] of request.puts) addTo(this.#byPut, pairText(key, value), request)
         if (request.puts.size === 0) this.#deletes.push(request)
         continue
       }
@@ -159,7 +159,7 @@ class Judge implements KeyCounts {
       if (other !== undefined)
         this.#find(
           [...other.ids, ...request.ids],
-          `${operationsOf(other)} and ${operationsOf(request)} both made ${revision}`,
+          `${requestText(other)} and ${requestText(request)} both made ${revision}`,
         )
       this.#acknowledged.set(revision, request)
       this.#compared += 1
@@ -186,11 +186,11 @@ class Judge implements KeyCounts {
       if (wrong !== undefined)
         this.#find(
           acknowledged.ids,
-          `${operationsOf(acknowledged)} made revision ${revision}, and the log ${wrong}`,
+          `${requestText(acknowledged)} made revision ${revision}, and the log ${wrong}`,
         )
     } else {
       const known = this.#knownSince.get(revision) ?? position
-      const able = this.#ableOf(revision, events, known)
+      const able = this.#findPossibleRequests(revision, events, known)
       const mayBeLeaseEnd = this.#endsLease(events)
       if (mayBeLeaseEnd && able.length === 0 && isComplete) this.#leaseEnds.add(revision)
       else this.#unexplained.push({ revision, known, events, mayBeLeaseEnd, able })
@@ -234,7 +234,7 @@ class Judge implements KeyCounts {
 
   /** Each request makes one revision. */
   #explain(): void {
-    const makers = makersOf(this.#unexplained, this.#unplaced)
+    const makers = findMakers(this.#unexplained, this.#unplaced)
     for (const one of this.#unexplained) {
       const { revision, mayBeLeaseEnd } = one
       const maker = makers.get(revision)
@@ -246,15 +246,15 @@ class Judge implements KeyCounts {
       if (!found.has(request))
         this.#find(
           request.ids,
-          `${operationsOf(request)} was answered as made, and the log knows nothing of it`,
+          `${requestText(request)} was answered as made, and the log knows nothing of it`,
         )
   }
 
   /** The requests, of those whose revision is not known, that may have made this of the present state. */
-  #ableOf(revision: number, events: readonly LoggedEvent[], known: number): LogRequest[] {
+  #findPossibleRequests(revision: number, events: readonly LoggedEvent[], known: number): LogRequest[] {
     const put = events.find(({ record }) => record !== null)
     const candidates = put?.record
-      ? (this.#byPut.get(textOf(put.key, put.record.value)) ?? [])
+      ? (this.#byPut.get(pairText(put.key, put.record.value)) ?? [])
       : this.#deletes
     return candidates.filter(
       (maker) =>
@@ -276,7 +276,7 @@ class Judge implements KeyCounts {
   #nobodyMade({ revision, known, events }: Unexplained): void {
     const failed = events
       .flatMap(({ key, record }) =>
-        record === null ? [] : (this.#failed.get(textOf(key, record.value)) ?? []),
+        record === null ? [] : (this.#failed.get(pairText(key, record.value)) ?? []),
       )
       .find(({ start }) => start < known)
     if (failed === undefined && this.#history.header.complete !== true) return
@@ -287,7 +287,7 @@ class Judge implements KeyCounts {
       failed?.ids ?? [],
       failed === undefined
         ? `revision ${revision} (${what}) was made by no request, and by no lease that ended`
-        : `revision ${revision} (${what}) was made by ${operationsOf(failed)}, which was answered as not made`,
+        : `revision ${revision} (${what}) was made by ${requestText(failed)}, which was answered as not made`,
       events[0]?.key,
     )
   }
@@ -345,7 +345,7 @@ class Judge implements KeyCounts {
       }
       looks.push({ revision, look })
     }
-    for (const { request, revision } of nothingIn(this.#history))
+    for (const { request, revision } of collectUnchanging(this.#history))
       looks.push({
         revision,
         look: () => {
@@ -353,7 +353,7 @@ class Judge implements KeyCounts {
           if (key === undefined) return
           this.#find(
             request.ids,
-            `${operationsOf(request)} found nothing to delete at revision ${revision}, and the log has ${key} there`,
+            `${requestText(request)} found nothing to delete at revision ${revision}, and the log has ${key} there`,
             key,
           )
         },
@@ -393,7 +393,7 @@ class Judge implements KeyCounts {
   }
 
   /** At the revision that is looked at. */
-  countIn(range: KeyInterval): { readonly least: number; readonly most: number } {
+  countKeys(range: KeyInterval): { readonly least: number; readonly most: number } {
     const count = [...this.#rows.keys()].filter((key) => contains(range, key)).length
     return { least: count, most: count }
   }
@@ -452,7 +452,7 @@ function addTo(map: Map<string, LogRequest[]>, text: string, request: LogRequest
   else others.push(request)
 }
 
-const textOf = (key: string, value: string): string => JSON.stringify([key, value])
+const pairText = (key: string, value: string): string => JSON.stringify([key, value])
 
-const operationsOf = ({ ids }: LogRequest): string =>
+const requestText = ({ ids }: LogRequest): string =>
   ids.length === 1 ? `operation ${ids[0]}` : `the transaction of operations ${ids.join(', ')}`

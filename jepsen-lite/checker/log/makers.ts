@@ -20,7 +20,7 @@ export interface Unexplained {
  * By revision. `made`: requests that were answered as made, so each of them has made a revision. What has a partner
  * keeps one, so those that need one most come first.
  */
-export function makersOf(
+export function findMakers(
   unexplained: readonly Unexplained[],
   made: readonly LogRequest[],
 ): ReadonlyMap<number, LogRequest> {
@@ -43,7 +43,7 @@ export function makersOf(
 /** Finds a partner for one that has none, if the others can be moved so that one is free, or can do without. */
 function match<One, Other>(
   one: One,
-  ableOf: (path: One) => readonly Other[],
+  findPossible: (path: One) => readonly Other[],
   partners: Map<One, Other>,
   owners: Map<Other, One>,
   needsNone: (owner: One) => boolean = () => false,
@@ -53,7 +53,7 @@ function match<One, Other>(
   const path = [one]
   // The list grows.
   for (const now of path) {
-    for (const partner of ableOf(now)) {
+    for (const partner of findPossible(now)) {
       if (askedBy.has(partner)) continue
       askedBy.set(partner, now)
       const owner = owners.get(partner)

@@ -4,22 +4,25 @@ import type { History } from '../../workload/history.ts'
 import type { Anomaly } from '../anomaly.ts'
 import { finalAnswers, type KnownRevision, type OrderedAnswer, outOfOrder } from '../order.ts'
 import { isStaleRead } from '../partition.ts'
-import { requestsIn } from './requests.ts'
+import { collectLogRequests } from './requests.ts'
 
-const answersOf = (history: History): OrderedAnswer[] => [
-  ...answersIn(history),
-  ...watchesIn(history),
+const collectOrderedAnswers = (history: History): OrderedAnswer[] => [
+  ...collectAnswers(history),
+  ...collectWatchStarts(history),
   ...finalAnswers(history, 'log'),
 ]
 
 /** By revision, the highest first. */
-export const knownRevisionsIn = (history: History): KnownRevision[] =>
-  [...answersOf(history), ...toldIn(history)].sort((a, b) => b.revision - a.revision)
+export const collectKnownRevisions = (history: History): KnownRevision[] =>
+  [...collectOrderedAnswers(history), ...collectWatchedRevisions(history)].sort(
+    (a, b) => b.revision - a.revision,
+  )
 
-export const checkOrder = (history: History): Anomaly[] => outOfOrder(answersOf(history), toldIn(history))
+export const checkOrder = (history: History): Anomaly[] =>
+  outOfOrder(collectOrderedAnswers(history), collectWatchedRevisions(history))
 
-function answersIn(history: History): OrderedAnswer[] {
-  const changes = requestsIn(history).flatMap(
+function collectAnswers(history: History): OrderedAnswer[] {
+  const changes = collectLogRequests(history).flatMap(
     ({ ids: [id], start, end, changed, revision }): OrderedAnswer[] =>
       changed === true && revision !== undefined && id !== undefined
         ? [{ ...ofCall(id), start, end, revision, isChange: true, key: undefined }]
@@ -46,7 +49,7 @@ const ofCall = (id: number): Pick<OrderedAnswer, 'check' | 'what' | 'calls'> => 
 })
 
 /** How watches began. */
-const watchesIn = ({ watches }: History): OrderedAnswer[] =>
+const collectWatchStarts = ({ watches }: History): OrderedAnswer[] =>
   watches.flatMap(({ id, start, messages: [first] }): OrderedAnswer[] => {
     if (first?.message.kind !== 'created') return []
     const { revision } = first.message
@@ -65,7 +68,7 @@ const watchesIn = ({ watches }: History): OrderedAnswer[] =>
   })
 
 /** Later messages. */
-const toldIn = ({ watches }: History): KnownRevision[] =>
+const collectWatchedRevisions = ({ watches }: History): KnownRevision[] =>
   watches.flatMap(({ id, messages }) =>
     messages.flatMap(({ position, message: one }): KnownRevision[] =>
       one.kind === 'events' || one.kind === 'progress'

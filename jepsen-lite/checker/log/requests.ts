@@ -9,7 +9,7 @@ import {
   type StoreCall,
 } from '../../workload/history.ts'
 import { contains, type KeyInterval } from '../keys.ts'
-import { rangeOf } from '../list-range.ts'
+import { listedInterval } from '../list-range.ts'
 import type { LoggedEvent } from '../watch/index.ts'
 
 export interface LogRequest {
@@ -44,18 +44,18 @@ export interface Put {
 }
 
 /** Every request that changes something, by its start. */
-export function requestsIn({ calls, storeCalls }: History): LogRequest[] {
+export function collectLogRequests({ calls, storeCalls }: History): LogRequest[] {
   const changes = calls.filter(({ op }) => op.f !== 'get' && op.f !== 'range')
   // A call without a number is alone.
   const groups = Map.groupBy(changes, (call) => call.transaction ?? call)
-  const ofStore = storeCalls.flatMap((call) => storeRequestOf(call) ?? [])
-  return [...[...groups.values()].map(requestOf), ...ofStore].sort((a, b) => a.start - b.start)
+  const ofStore = storeCalls.flatMap((call) => logRequestFromStoreCall(call) ?? [])
+  return [...[...groups.values()].map(logRequestFrom), ...ofStore].sort((a, b) => a.start - b.start)
 }
 
-const resultOf = ({ outcome }: Pick<HistoryCall, 'outcome'>) =>
+const resultIfOk = ({ outcome }: Pick<HistoryCall, 'outcome'>) =>
   outcome.kind === 'ok' ? outcome.result : undefined
 
-function requestOf(calls: readonly HistoryCall[]): LogRequest {
+function logRequestFrom(calls: readonly HistoryCall[]): LogRequest {
   const puts = new Map<string, Put>()
   const deletes = new Set<string>()
   const deleted = new Set<string>()
@@ -69,7 +69,7 @@ function requestOf(calls: readonly HistoryCall[]): LogRequest {
     start = Math.min(start, call.start)
     end = Math.max(end, outcome.kind === 'unknown' ? Number.POSITIVE_INFINITY : call.end)
     if (outcome.kind !== 'fail') kind = outcome.kind
-    const result = resultOf(call)
+    const result = resultIfOk(call)
     if (op.f !== 'put' && op.f !== 'del') throw new HistoryError(`a history with a log knows no ${op.f}`)
     if (op.idempotency !== undefined)
       throw new HistoryError('a history with a log knows no idempotency tokens')
@@ -119,9 +119,9 @@ const NONE = {
   lease: undefined,
 } as const
 
-function storeRequestOf(call: StoreCall): LogRequest | undefined {
+function logRequestFromStoreCall(call: StoreCall): LogRequest | undefined {
   const { op, outcome, start } = call
-  const result = resultOf(call)
+  const result = resultIfOk(call)
   const end = outcome.kind === 'unknown' ? Number.POSITIVE_INFINITY : call.end
   const answer = { ids: [call.id], start, end, kind: outcome.kind, revision: result?.revision }
   const removed = result?.removed
@@ -132,7 +132,7 @@ function storeRequestOf(call: StoreCall): LogRequest | undefined {
       return {
         ...answer,
         ...NONE,
-        ranges: [rangeOf({ ...op, f: 'range' })],
+        ranges: [listedInterval({ ...op, f: 'range' })],
         removed,
         changed: changed === true ? removedSome : changed,
       }
@@ -160,11 +160,13 @@ function storeRequestOf(call: StoreCall): LogRequest | undefined {
 }
 
 /** Requests that were answered as having found nothing to delete, and the revision of the store at that time. */
-export function nothingIn(history: History): { readonly request: LogRequest; readonly revision: number }[] {
+export function collectUnchanging(
+  history: History,
+): { readonly request: LogRequest; readonly revision: number }[] {
   const { calls, storeCalls } = history
   return [...calls, ...storeCalls].flatMap((call) => {
     const { op } = call
-    const result = resultOf(call)
+    const result = resultIfOk(call)
     const revision = result?.revision
     if (revision === undefined || result?.applied === false) return []
     if (op.f === 'del' && result?.deleted === 0) {
@@ -179,7 +181,7 @@ export function nothingIn(history: History): { readonly request: LogRequest; rea
       return [{ request: deletion, revision }]
     }
     if ((op.f !== 'del-range' && op.f !== 'revoke') || result?.removed !== 0) return []
-    const request = storeRequestOf({ ...call, op })
+    const request = logRequestFromStoreCall({ ...call, op })
     return request === undefined ? [] : [{ request, revision }]
   })
 }

@@ -24,7 +24,7 @@ export interface StoreLog {
 /** Whether this watch is one of the log. */
 export const tellsLog = ({ header }: History, { client }: WatchCall): boolean => client === header.log
 
-export function storeLogOf(history: History): StoreLog {
+export function buildStoreLog(history: History): StoreLog {
   const revisions: LoggedRevision[] = []
   const findings: Anomaly[] = []
   let [upTo, due] = [FIRST_REVISION, FIRST_REVISION]

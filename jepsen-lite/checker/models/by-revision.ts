@@ -29,16 +29,16 @@ export function byRevision(
     name,
     operations,
     initial: (value) => ({ value, least: 0, most: value === null ? 0 : Number.POSITIVE_INFINITY, store: 0 }),
-    textOf: ({ value, least, most, store }) =>
+    formatState: ({ value, least, most, store }) =>
       value === null
         ? `absent (store ≥ ${store})`
         : `${JSON.stringify(value)} @${least === most ? least : `${least}–${most}`} (store ≥ ${store})`,
-    stepOf(op, result) {
-      const transition = transitionOf(op, result)
+    computeStep(op, result) {
+      const transition = computeTransition(op, result)
       if (transition === undefined) return undefined
       const isObservation = op.f === 'get' || result?.applied === false || result?.deleted === 0
       const mayBeObservation = isObservation || (op.f === 'del' && result?.deleted === undefined)
-      const order = orderOf(mayBeObservation, result)
+      const order = stepOrder(mayBeObservation, result)
       return { text: JSON.stringify([bare(op), seen(result)]), isObservation, order, apply: transition }
     },
   }
@@ -48,7 +48,7 @@ export function byRevision(
  * By the revision in the answer. Observations of a revision come after the change that made it. A delete that does not
  * tell whether it changed anything may be either.
  */
-function orderOf(isObservation: boolean, result: RecordedResult | undefined): number | undefined {
+function stepOrder(isObservation: boolean, result: RecordedResult | undefined): number | undefined {
   const revision = isObservation ? result?.revision : (result?.modRevision ?? result?.revision)
   return revision === undefined ? undefined : 2 * revision + (isObservation ? 1 : 0)
 }
@@ -57,7 +57,10 @@ type Transition = (now: VersionedValue) => VersionedValue | undefined
 type Plain = ReturnType<typeof plain>
 type Change = Exclude<Plain, { readonly f: 'get' }>
 
-function transitionOf(operation: KeyOperation, result: RecordedResult | undefined): Transition | undefined {
+function computeTransition(
+  operation: KeyOperation,
+  result: RecordedResult | undefined,
+): Transition | undefined {
   const op = plain(operation)
   if (op.f === 'get') {
     if (result === undefined || (result.value === undefined && result.modRevision === undefined))
@@ -143,7 +146,7 @@ function storeAt(now: VersionedValue, revision: number | undefined): VersionedVa
   return revision === now.store && most === now.most ? now : { ...now, most, store: revision }
 }
 
-/** Without the fields by which equal requests differ. */
+/** The operation without the fields by which equal requests differ. */
 function bare(op: KeyOperation): unknown {
   const { f } = op
   const args = plain(op)

@@ -12,13 +12,13 @@ export function byValue(name: string, operations: readonly HistoryOperation['f']
     name,
     operations,
     initial: (value) => value,
-    textOf: (value) => (value === null ? 'absent' : JSON.stringify(value)),
-    stepOf: (op, result) => (result === undefined ? effectOf(op) : observationOf(op, result)),
+    formatState: (value) => (value === null ? 'absent' : JSON.stringify(value)),
+    computeStep: (op, result) => (result === undefined ? possibleStep(op) : observedStep(op, result)),
   }
 }
 
 /** The possible effect of an operation of unknown outcome. An operation without an effect is left out. */
-function effectOf(operation: KeyOperation): ModelStep<Value> | undefined {
+function possibleStep(operation: KeyOperation): ModelStep<Value> | undefined {
   const op = plain(operation)
   switch (op.f) {
     case 'get':
@@ -42,10 +42,10 @@ function effectOf(operation: KeyOperation): ModelStep<Value> | undefined {
   }
 }
 
-function observationOf(operation: KeyOperation, result: RecordedResult): ModelStep<Value> | undefined {
+function observedStep(operation: KeyOperation, result: RecordedResult): ModelStep<Value> | undefined {
   const op = plain(operation)
   if (result.applied === false && op.f !== 'cas') return conditionFailed(op, result)
-  const { ifAbsent, ifRevision } = conditionsOf(op)
+  const { ifAbsent, ifRevision } = parseConditions(op)
   if (ifAbsent && ifRevision)
     return observe('made under two conditions of which one never holds', () => undefined)
   switch (op.f) {
@@ -55,7 +55,7 @@ function observationOf(operation: KeyOperation, result: RecordedResult): ModelSt
       return observe(`get ${JSON.stringify(value)}`, (now) => (now === value ? now : undefined))
     }
     case 'put':
-      return effectOf(op)
+      return possibleStep(op)
     case 'del': {
       const { deleted } = result
       if (op.ifAbsent && deleted === 1) return observe('deleted what was not there', () => undefined)
@@ -63,10 +63,10 @@ function observationOf(operation: KeyOperation, result: RecordedResult): ModelSt
         return observe('deleted nothing that was at a revision', () => undefined)
       if (op.ifAbsent || deleted === 0) return observe('del none', (now) => (now === null ? null : undefined))
       if (deleted === undefined && op.ifRevision === undefined) return step('del any', () => null)
-      return effectOf(op)
+      return possibleStep(op)
     }
     case 'cas': {
-      if (result.applied !== false) return effectOf(op)
+      if (result.applied !== false) return possibleStep(op)
       const { value } = result
       return observe(`cas not ${JSON.stringify({ from: op.from, value })}`, (now) =>
         now !== op.from && (value === undefined || now === value) ? now : undefined,
@@ -74,7 +74,7 @@ function observationOf(operation: KeyOperation, result: RecordedResult): ModelSt
     }
     case 'append': {
       const { value } = result
-      if (value === undefined) return effectOf(op)
+      if (value === undefined) return possibleStep(op)
       return step(`append ${JSON.stringify([op.value, value])}`, (now) => {
         const after = (now ?? '') + op.value
         return after === value ? after : undefined
@@ -87,7 +87,7 @@ function observationOf(operation: KeyOperation, result: RecordedResult): ModelSt
 
 /** This model does not know the key's revision, only whether the key existed. */
 function conditionFailed(op: PlainOperation, { current }: RecordedResult): ModelStep<Value> | undefined {
-  const { ifAbsent, ifRevision } = conditionsOf(op)
+  const { ifAbsent, ifRevision } = parseConditions(op)
   if (!ifAbsent && !ifRevision) return observe('refused without a condition', () => undefined)
   if (current === undefined && ifRevision) return undefined
   if (current === null && !ifRevision) return observe('refused as there, where nothing was', () => undefined)
@@ -96,7 +96,7 @@ function conditionFailed(op: PlainOperation, { current }: RecordedResult): Model
     : observe('present', (now) => (now === null ? undefined : now))
 }
 
-function conditionsOf(op: PlainOperation): { readonly ifAbsent: boolean; readonly ifRevision: boolean } {
+function parseConditions(op: PlainOperation): { readonly ifAbsent: boolean; readonly ifRevision: boolean } {
   if (op.f !== 'put' && op.f !== 'del') return { ifAbsent: false, ifRevision: false }
   return { ifAbsent: op.ifAbsent === true, ifRevision: op.ifRevision !== undefined }
 }

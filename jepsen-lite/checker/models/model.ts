@@ -9,12 +9,12 @@ export interface KeyModel<State> {
   readonly operations: readonly HistoryOperation['f'][]
   initial(value: string | null): State
   /** Equal texts mean equal states. They are also shown to people. */
-  textOf(state: State): string
+  formatState(state: State): string
   /**
    * The step of an operation with this result. `result` undefined: its outcome is unknown, and the step is its possible
    * effect. Returns undefined if the operation neither changed anything nor tells anything.
    */
-  stepOf(op: KeyOperation, result: RecordedResult | undefined): ModelStep<State> | undefined
+  computeStep(op: KeyOperation, result: RecordedResult | undefined): ModelStep<State> | undefined
 }
 
 /** The operations that a model sees. A range read is split into reads of single keys. */

@@ -9,7 +9,7 @@
 //
 // With `-realtime`, the cycle also needs that one transaction ended before another began.
 
-import { componentsOf, type Graph, PASS, Paths, REAL_TIME, RW, WR, WW } from './graph.ts'
+import { findComponents, type Graph, PASS, Paths, REAL_TIME, RW, WR, WW } from './graph.ts'
 
 export type CycleName = `${'G0' | 'G1c' | 'G-single' | 'G2'}${'' | '-realtime'}`
 
@@ -32,14 +32,14 @@ export const EDGES_MAX = 20_000_000
 const BEGINNINGS_MAX = 1_000
 
 /** One cycle for each group of entangled transactions, of the first name of the list above that it has. */
-export function cyclesOf(graph: Graph, transactions: number, edgesMax: number = EDGES_MAX): Cycle[] {
+export function findCycles(graph: Graph, transactions: number, edgesMax: number = EDGES_MAX): Cycle[] {
   const paths = new Paths(graph, edgesMax)
   const isExplained = new Uint8Array(graph.nodes)
   const cycles: Cycle[] = []
   for (const time of [0, REAL_TIME]) {
     for (const kinds of [WW | time, WW | WR | time, WW | WR | RW | time]) {
-      const component = componentsOf(graph, kinds)
-      for (const members of groupsOf(component, transactions)) {
+      const component = findComponents(graph, kinds)
+      for (const members of groupByComponent(component, transactions)) {
         if (members.some((member) => isExplained[member] === 1)) continue
         const isInside = (node: number): boolean => component[node] === component[members[0] ?? 0]
         const found =
@@ -49,7 +49,7 @@ export function cyclesOf(graph: Graph, transactions: number, edgesMax: number = 
               shortestThrough(graph, paths, members, kinds, isInside))
         if (found === undefined) continue
         for (const member of members) isExplained[member] = 1
-        cycles.push(named(edgesOf(graph, found)))
+        cycles.push(named(cycleEdges(graph, found)))
       }
     }
   }
@@ -57,7 +57,7 @@ export function cyclesOf(graph: Graph, transactions: number, edgesMax: number = 
 }
 
 /** The transactions of each component of more than one node. */
-function groupsOf(component: Int32Array, transactions: number): number[][] {
+function groupByComponent(component: Int32Array, transactions: number): number[][] {
   const sizes = new Map<number, number>()
   for (const number of component) sizes.set(number, (sizes.get(number) ?? 0) + 1)
   const groups = new Map<number, number[]>()
@@ -83,7 +83,7 @@ function shortestThrough(
   let best: number[] | undefined
   for (const member of members.slice(0, BEGINNINGS_MAX)) {
     if (best !== undefined && paths.isExhausted) break
-    best = paths.shortest(member, member, kinds, isInside, lengthOf(graph, best)) ?? best
+    best = paths.shortest(member, member, kinds, isInside, pathLength(graph, best)) ?? best
   }
   return best
 }
@@ -105,18 +105,18 @@ function withOneOverwrittenRead(
       if (graph.kind(edge) !== RW || !isInside(to)) continue
       tried += 1
       if (tried > BEGINNINGS_MAX || paths.isExhausted) return best
-      const back = paths.shortest(to, member, kinds & ~RW, isInside, lengthOf(graph, best) - 1)
+      const back = paths.shortest(to, member, kinds & ~RW, isInside, pathLength(graph, best) - 1)
       if (back !== undefined) best = [edge, ...back]
     }
   }
   return best
 }
 
-const lengthOf = (graph: Graph, path: readonly number[] | undefined): number =>
+const pathLength = (graph: Graph, path: readonly number[] | undefined): number =>
   path === undefined ? Number.POSITIVE_INFINITY : path.filter((edge) => graph.kind(edge) !== PASS).length
 
-/** Without the nodes that are no transactions. The path may begin at one of them, or at any transaction. */
-function edgesOf(graph: Graph, path: readonly number[]): Edge[] {
+/** The edges between transactions on a cycle. The path may begin at a transaction, or at a node that is none. */
+function cycleEdges(graph: Graph, path: readonly number[]): Edge[] {
   const begin = path.findIndex((edge) => graph.kind(edge) !== PASS)
   const round = [...path.slice(begin), ...path.slice(0, begin)]
   const edges: Edge[] = []

@@ -19,7 +19,7 @@ export interface Dependencies {
   readonly facts: readonly Fact[]
 }
 
-export function dependenciesOf(
+export function findDependencies(
   transactions: readonly CheckedTransaction[],
   keys: readonly KeyVersions[],
   inRealTime: boolean,
@@ -28,7 +28,7 @@ export function dependenciesOf(
   const facts: Fact[] = []
   const counts = countingOnes(transactions, keys)
   for (const key of keys) {
-    const readers = readersOf(key, counts)
+    const readers = collectReaders(key, counts)
     // Overwrites come first: of several edges between two transactions, a search takes the first.
     linkInOrder(graph, key, readers, facts)
     linkReads(graph, key, readers, facts)
@@ -57,7 +57,7 @@ function countingOnes(transactions: readonly CheckedTransaction[], keys: readonl
 
 type Readers = ReadonlyMap<number, readonly number[]>
 
-function readersOf({ reads }: KeyVersions, counts: Uint8Array): Readers {
+function collectReaders({ reads }: KeyVersions, counts: Uint8Array): Readers {
   const readers = new Map<number, Set<number>>()
   for (const { transaction, version } of reads) {
     if (counts[transaction] === 0) continue
@@ -102,7 +102,7 @@ function linkToAll(
   to: readonly number[],
   fact: number,
 ): void {
-  const placeOf = new Map(to.map((transaction, place) => [transaction, place]))
+  const versionPlace = new Map(to.map((transaction, place) => [transaction, place]))
   const chain = (order: readonly number[]): number[] => {
     let before: number | undefined
     return order.map((transaction) => {
@@ -116,7 +116,7 @@ function linkToAll(
   const upTo = chain(to)
   const fromOn = chain([...to].reverse()).reverse()
   for (const one of from) {
-    const place = placeOf.get(one)
+    const place = versionPlace.get(one)
     const targets = place === undefined ? [fromOn[0]] : [upTo[place - 1], fromOn[place + 1]]
     for (const target of targets) if (target !== undefined) graph.link(one, target, kind, fact)
   }

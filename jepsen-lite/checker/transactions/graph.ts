@@ -90,7 +90,7 @@ export class Graph {
  * The strongly connected components over the edges of these kinds: for each node a number, equal for nodes that reach
  * each other (Tarjan's algorithm, without recursion).
  */
-export function componentsOf(graph: Graph, kinds: number): Int32Array {
+export function findComponents(graph: Graph, kinds: number): Int32Array {
   const { nodes, first, list } = graph
   const allowed = kinds | PASS
   const index = new Int32Array(nodes).fill(-1)

@@ -8,11 +8,11 @@
 
 import { type History, HistoryError } from '../../workload/history.ts'
 import type { Anomaly } from '../anomaly.ts'
-import { type Cycle, type CycleName, cyclesOf, type Edge } from './cycles.ts'
-import { dependenciesOf, type Fact } from './dependencies.ts'
+import { type Cycle, type CycleName, type Edge, findCycles } from './cycles.ts'
+import { type Fact, findDependencies } from './dependencies.ts'
 import { RW, WR, WW } from './graph.ts'
-import { type CheckedTransaction, type TransactionStep, transactionsOf } from './transaction.ts'
-import { type DirectAnomaly, versionsOf } from './versions.ts'
+import { type CheckedTransaction, collectTransactions, type TransactionStep } from './transaction.ts'
+import { type DirectAnomaly, orderVersions } from './versions.ts'
 
 export interface TransactionsOptions {
   /** 'serializable': the order need not be that in which they ended. Default: 'strict-serializable'. */
@@ -38,18 +38,18 @@ export interface TransactionAnomaly extends Anomaly {
 
 /** Throws HistoryError when the answers name no revisions, which are the order of versions. */
 export function checkTransactions(history: History, options: TransactionsOptions = {}): TransactionsResult {
-  const transactions = transactionsOf(history)
+  const transactions = collectTransactions(history)
   const { all } = transactions
   if (!isJudgeable(all))
     throw new HistoryError('transactions are judged by the revisions in answers, and there are none')
   const findings: TransactionAnomaly[] = []
-  const keys = versionsOf(transactions, history.header.initial ?? null, (anomaly) =>
+  const keys = orderVersions(transactions, history.header.initial ?? null, (anomaly) =>
     findings.push(directly(anomaly, all)),
   )
   const inRealTime = options.level !== 'serializable'
-  const { graph, facts } = dependenciesOf(all, keys, inRealTime)
+  const { graph, facts } = findDependencies(all, keys, inRealTime)
   const dependencies = graph.edges
-  for (const cycle of cyclesOf(graph, all.length)) findings.push(explained(cycle, facts, all))
+  for (const cycle of findCycles(graph, all.length)) findings.push(explained(cycle, facts, all))
   return {
     verdict: findings.length > 0 ? 'violation' : 'pass',
     findings,
@@ -77,7 +77,7 @@ function directly(
   all: Transactions,
 ): TransactionAnomaly {
   const distinct = [...new Set(transactions)]
-  const text = `${name}: ${message.replaceAll(/\bT([01])\b/g, (_, place) => nameOf(all, transactions[Number(place)] ?? 0))}`
+  const text = `${name}: ${message.replaceAll(/\bT([01])\b/g, (_, place) => transactionName(all, transactions[Number(place)] ?? 0))}`
   return {
     check: 'transactions',
     name,
@@ -94,8 +94,8 @@ function explained(cycle: Cycle, known: readonly Fact[], all: Transactions): Tra
   const members = edges.map(({ from }) => from)
   const keys = new Set(edges.flatMap(({ fact }) => facts[fact]?.key.key ?? []))
   const name = isLostUpdate(edges, facts) ? `${cycle.name} (lost update)` : cycle.name
-  const what = `${name}: no order of ${members.map((one) => nameOf(all, one)).join(' and ')} explains what they read and wrote`
-  const reasons = edges.map((edge) => reasonOf(edge, facts, all))
+  const what = `${name}: no order of ${members.map((one) => transactionName(all, one)).join(' and ')} explains what they read and wrote`
+  const reasons = edges.map((edge) => edgeReason(edge, facts, all))
   return {
     check: 'transactions',
     name: cycle.name,
@@ -106,7 +106,7 @@ function explained(cycle: Cycle, known: readonly Fact[], all: Transactions): Tra
       ...[...members].sort((a, b) => a - b).map((one) => `  ${describe(all, one)}`),
       ...reasons.map((reason, place) => {
         const { from, to } = edges[place] ?? { from: 0, to: 0 }
-        return `  ${reason}, so ${nameOf(all, from)} is before ${nameOf(all, to)}`
+        return `  ${reason}, so ${transactionName(all, from)} is before ${transactionName(all, to)}`
       }),
     ],
     calls: members.flatMap((one) => all[one]?.ids ?? []).sort((a, b) => a - b),
@@ -141,8 +141,8 @@ function isLostUpdate(edges: readonly Edge[], facts: readonly Fact[]): boolean {
   return kinds.has(RW) && kinds.has(WW) && facts[one.fact]?.key === facts[other.fact]?.key
 }
 
-function reasonOf({ from, to, kind, fact }: Edge, facts: readonly Fact[], all: Transactions): string {
-  const [one, other] = [nameOf(all, from), nameOf(all, to)]
+function edgeReason({ from, to, kind, fact }: Edge, facts: readonly Fact[], all: Transactions): string {
+  const [one, other] = [transactionName(all, from), transactionName(all, to)]
   const why = facts[fact]
   if (why === undefined) return `${one} ended before ${other} began`
   const { key } = why.key
@@ -155,7 +155,8 @@ function reasonOf({ from, to, kind, fact }: Edge, facts: readonly Fact[], all: T
 }
 
 /** By its first call, which the report shows under the same number. */
-const nameOf = (all: Transactions, transaction: number): string => `T${all[transaction]?.ids[0] ?? '?'}`
+const transactionName = (all: Transactions, transaction: number): string =>
+  `T${all[transaction]?.ids[0] ?? '?'}`
 
 const STEPS_SHOWN_MAX = 12
 
@@ -166,7 +167,7 @@ function describe(all: Transactions, transaction: number): string {
   const shown = steps.slice(0, STEPS_SHOWN_MAX).map(stepWords)
   if (steps.length > shown.length) shown.push('…')
   const outcome = end === Number.POSITIVE_INFINITY ? ' (outcome unknown)' : ''
-  return `${nameOf(all, transaction)} = client ${client}, ${ids.length > 1 ? 'operations' : 'operation'} ${ids.join(', ')}${outcome}: ${shown.join(', ')}`
+  return `${transactionName(all, transaction)} = client ${client}, ${ids.length > 1 ? 'operations' : 'operation'} ${ids.join(', ')}${outcome}: ${shown.join(', ')}`
 }
 
 function stepWords(step: TransactionStep): string {

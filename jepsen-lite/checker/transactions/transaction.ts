@@ -9,7 +9,7 @@
 
 import type { History, HistoryCall, RecordedResult } from '../../workload/history.ts'
 import { plain } from '../models/plain.ts'
-import { type CheckedRequest, keysOf, perKey, requestsOf } from '../partition.ts'
+import { type CheckedRequest, collectKeys, collectRequests, perKey } from '../partition.ts'
 
 export interface CheckedTransaction {
   /** Ids of its calls, by their start. */
@@ -62,21 +62,21 @@ export interface Transactions {
   readonly failed: readonly AbortedWrite[]
 }
 
-export function transactionsOf(history: History): Transactions {
-  const names = keysOf(history)
+export function collectTransactions(history: History): Transactions {
+  const names = collectKeys(history)
   // A request without a number is alone.
-  const groups = Map.groupBy(requestsOf(history), (request) => request.calls[0]?.transaction ?? request)
-  const all = [...groups.values()].map((requests) => transactionOf(requests, names))
+  const groups = Map.groupBy(collectRequests(history), (request) => request.calls[0]?.transaction ?? request)
+  const all = [...groups.values()].map((requests) => transactionFrom(requests, names))
   return {
     all: all.filter(({ steps }) => steps.length > 0).sort((a, b) => a.start - b.start),
-    failed: history.calls.flatMap(failedIn),
+    failed: history.calls.flatMap(abortedWrites),
   }
 }
 
 /** `requests` by their start. */
-function transactionOf(
+function transactionFrom(
   requests: readonly CheckedRequest[],
-  names: ReturnType<typeof keysOf>,
+  names: ReturnType<typeof collectKeys>,
 ): CheckedTransaction {
   const steps: TransactionStep[] = []
   /** For each refused change, how many steps come before it. */
@@ -91,7 +91,7 @@ function transactionOf(
       refusals.push(steps.length)
       continue
     }
-    for (const { op, result } of perKey(request, names)) steps.push(...stepsOf(plain(op), result, request))
+    for (const { op, result } of perKey(request, names)) steps.push(...stepsFrom(plain(op), result, request))
   }
   const calls = requests.flatMap((request) => request.calls)
   return {
@@ -122,7 +122,7 @@ const isRead = ({ op }: HistoryCall): boolean => op.f === 'get' || op.f === 'ran
 type Plain = ReturnType<typeof plain>
 
 /** `result` undefined: the outcome is unknown. */
-function stepsOf(
+function stepsFrom(
   op: Plain,
   result: RecordedResult | undefined,
   { start, end }: RequestedOperation,
@@ -173,9 +173,9 @@ function stepsOf(
   }
 }
 
-function failedIn({ id, op, outcome, start, end }: HistoryCall): AbortedWrite[] {
+function abortedWrites({ id, op, outcome, start, end }: HistoryCall): AbortedWrite[] {
   if (outcome.kind !== 'fail' || op.f === 'get' || op.f === 'range') return []
-  const steps = stepsOf(plain(op), undefined, { start, end })
+  const steps = stepsFrom(plain(op), undefined, { start, end })
   return steps.flatMap((step) =>
     step.f === 'write' ? [{ id, key: step.key, value: step.value, piece: step.piece }] : [],
   )

@@ -20,7 +20,7 @@ export interface KeyVersions {
 export interface Version {
   /** undefined: not known. */
   readonly writer: number | undefined
-  /** For people. */
+  /** Name of the version in messages for people. */
   readonly name: string
 }
 
@@ -28,7 +28,7 @@ export interface Version {
 export interface DirectAnomaly {
   readonly name: 'G1a' | 'G1b' | 'garbage-read' | 'incompatible-order' | 'internal'
   readonly key: string
-  /** With `T0`, `T1`, … for the transactions. */
+  /** Sentence for people that names the transactions `T0`, `T1`, … */
   readonly message: string
   readonly transactions: readonly number[]
   /** Calls that belong to no transaction. */
@@ -52,13 +52,13 @@ interface Key {
 
 type Report = (anomaly: DirectAnomaly) => void
 
-export function versionsOf(
+export function orderVersions(
   { all, failed }: Transactions,
   initial: string | null,
   report: Report,
 ): KeyVersions[] {
   const keys = new Map<string, Key>()
-  const keyOf = (name: string): Key => {
+  const findKey = (name: string): Key => {
     const found = keys.get(name)
     if (found !== undefined) return found
     const made: Key = { name, writes: [], reads: [], failed: [] }
@@ -68,8 +68,8 @@ export function versionsOf(
   for (const [transaction, { steps, end }] of all.entries()) {
     const isCertain = end !== Number.POSITIVE_INFINITY
     for (const [at, step] of steps.entries()) {
-      if (step.f === 'write') keyOf(step.key).writes.push({ transaction, at, step, isCertain })
-      else keyOf(step.key).reads.push({ transaction, at, step, isCertain })
+      if (step.f === 'write') findKey(step.key).writes.push({ transaction, at, step, isCertain })
+      else findKey(step.key).reads.push({ transaction, at, step, isCertain })
     }
   }
   for (const write of failed) keys.get(write.key)?.failed.push(write)
@@ -132,12 +132,12 @@ function versionsOfKey(
     }
   }
   const order = [...made.keys()].sort((a, b) => a - b)
-  const placeOf = new Map(order.map((version, place) => [version, place + 1]))
+  const findPlace = new Map(order.map((version, place) => [version, place + 1]))
   const absentAt = placeOfAbsence(writes, order, made)
   const placed = reads.flatMap(({ transaction, at, step }) => {
     const { value, version, revision } = step
     const place =
-      value === null ? absentAt(revision) : version === undefined ? undefined : placeOf.get(version)
+      value === null ? absentAt(revision) : version === undefined ? undefined : findPlace.get(version)
     return place === undefined ? [] : [{ transaction, at, version: place, step }]
   })
   const versions = [

@@ -210,7 +210,7 @@ class OneWatch {
       if (change === undefined) return ['committed', `${what}, which never happened`]
       if (seen.has(key)) return ['unique', `${what} twice`]
       seen.add(key)
-      if (typeOf(change) !== type) return ['committed', `${what}, which was a ${typeOf(change)}`]
+      if (eventType(change) !== type) return ['committed', `${what}, which was a ${eventType(change)}`]
       if (!isSelected(change, selection)) return ['filter', `${what}, for which it did not ask`]
       const wrong = this.#recordReceived(event, change, what) ?? this.#prev(event, revision, what)
       if (wrong !== undefined) return wrong
@@ -295,10 +295,10 @@ class OneWatch {
   }
 }
 
-const typeOf = ({ record }: LoggedEvent): 'put' | 'delete' => (record === null ? 'delete' : 'put')
+const eventType = ({ record }: LoggedEvent): 'put' | 'delete' => (record === null ? 'delete' : 'put')
 
 function isSelected(event: LoggedEvent, { key, start = '', end, only }: WatchSelection): boolean {
-  if (only !== undefined && typeOf(event) !== only) return false
+  if (only !== undefined && eventType(event) !== only) return false
   if (key !== undefined) return event.key === key
   return compareKeys(event.key, start) >= 0 && (end === undefined || compareKeys(event.key, end) < 0)
 }
@@ -313,4 +313,4 @@ const same = (one: Row, other: Row): boolean =>
   one.version === other.version &&
   one.lease === other.lease
 
-const shown = (event: LoggedEvent): string => `the ${typeOf(event)} of ${event.key} at ${event.revision}`
+const shown = (event: LoggedEvent): string => `the ${eventType(event)} of ${event.key} at ${event.revision}`

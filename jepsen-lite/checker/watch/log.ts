@@ -27,7 +27,7 @@ export class EventLog {
 
   /** From `from` to `to`, both inclusive. */
   between(from: number, to: number): readonly LoggedEvent[] {
-    return this.#events.slice(this.#placeOf(from), this.#placeOf(to + 1))
+    return this.#events.slice(this.#indexAt(from), this.#indexAt(to + 1))
   }
 
   /** The key before a revision; null: it did not exist. */
@@ -36,7 +36,7 @@ export class EventLog {
   }
 
   /** The position of the first event at this revision or later. */
-  #placeOf(revision: number): number {
+  #indexAt(revision: number): number {
     return countWhile(this.#events, (event) => event.revision < revision)
   }
 }

@@ -76,7 +76,7 @@ const wipe: Nemesis = {
     if (node === undefined) return 'no node runs'
     if (!cluster.isDispensable(node))
       return 'no majority is ready without the node, so wiping it could lose data'
-    const before = await replicaIdOf(cluster, node)
+    const before = await requestReplicaId(cluster, node)
     const forbidEnd = allowEnd(node)
     await cluster.kill(node)
     cluster.wipe(node)
@@ -86,7 +86,7 @@ const wipe: Nemesis = {
       nodes: [node.name],
       holdMsMin: JOIN_MS,
       async effect() {
-        const now = await replicaIdOf(cluster, node)
+        const now = await requestReplicaId(cluster, node)
         return node.ready && now !== undefined && now !== before
           ? `replica ${now} in place of ${before}`
           : undefined
@@ -136,7 +136,7 @@ export async function reconcile(cluster: LocalCluster): Promise<void> {
 
 /** After `reconcile`: a message if the members of the cluster are not those that it should have. */
 export async function wrongMembers(cluster: LocalCluster): Promise<string | undefined> {
-  const expected = namesIn(cluster.members)
+  const expected = joinNames(cluster.members)
   let listed: string | undefined
   const isRight = await persistently(cluster, async () => {
     const names = await memberNames(cluster)
@@ -146,7 +146,7 @@ export async function wrongMembers(cluster: LocalCluster): Promise<string | unde
   return isRight ? undefined : `the members are ${listed ?? 'unknown'}; they should be ${expected}`
 }
 
-const namesIn = (nodes: readonly TestedNode[]): string =>
+const joinNames = (nodes: readonly TestedNode[]): string =>
   nodes
     .map(({ name }) => name)
     .sort()
@@ -222,18 +222,18 @@ async function memberNames(cluster: LocalCluster, except?: TestedNode): Promise<
   const request =
     leader !== undefined && leader === except ? cluster.running.find((node) => node !== except) : leader
   if (request === undefined) return undefined
-  const members = membersIn(await cluster.request(request, 'GET', '/v1/cluster', undefined, 1_000))
+  const members = parseMembers(await cluster.request(request, 'GET', '/v1/cluster', undefined, 1_000))
   return members?.map(({ name }) => name)
 }
 
-async function replicaIdOf(cluster: LocalCluster, node: TestedNode): Promise<string | undefined> {
+async function requestReplicaId(cluster: LocalCluster, node: TestedNode): Promise<string | undefined> {
   const { leader } = cluster
   if (leader === undefined) return undefined
-  const members = membersIn(await cluster.request(leader, 'GET', '/v1/cluster', undefined, 1_000))
+  const members = parseMembers(await cluster.request(leader, 'GET', '/v1/cluster', undefined, 1_000))
   return members?.find(({ name }) => name === node.name)?.replica_id
 }
 
-function membersIn(end: HttpEnd): { readonly name: string; readonly replica_id: string }[] | undefined {
+function parseMembers(end: HttpEnd): { readonly name: string; readonly replica_id: string }[] | undefined {
   if (!isOk(end)) return undefined
   const { members } = json(end)
   if (!Array.isArray(members)) return undefined

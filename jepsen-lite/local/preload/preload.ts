@@ -78,8 +78,8 @@ export class Preload {
    * below it.
    */
   env(node: string, dataDir: string): NodeJS.ProcessEnv {
-    this.#fileOf(node)
-    return { LD_PRELOAD: this.#library, QUORATE_FAULTS: this.#pathOf(node), QUORATE_FAULTS_DIR: dataDir }
+    this.#openFile(node)
+    return { LD_PRELOAD: this.#library, QUORATE_FAULTS: this.#slotsPath(node), QUORATE_FAULTS_DIR: dataDir }
   }
 
   set(node: string, faults: PreloadFaults): void {
@@ -120,15 +120,15 @@ export class Preload {
     return status === 0 && Number(stdout) < Date.now() - 500_000_000_000
   }
 
-  #pathOf(node: string): string {
+  #slotsPath(node: string): string {
     return join(this.#dir, `${node}.slots`)
   }
 
-  #fileOf(node: string): number {
+  #openFile(node: string): number {
     const known = this.#files.get(node)
     if (known !== undefined) return known
-    writeFileSync(this.#pathOf(node), Buffer.alloc(SLOTS * SLOT_BYTES))
-    const fd = openSync(this.#pathOf(node), 'r+')
+    writeFileSync(this.#slotsPath(node), Buffer.alloc(SLOTS * SLOT_BYTES))
+    const fd = openSync(this.#slotsPath(node), 'r+')
     this.#files.set(node, fd)
     return fd
   }
@@ -136,12 +136,12 @@ export class Preload {
   #write(node: string, slot: number, value: number): void {
     const bytes = Buffer.alloc(SLOT_BYTES)
     bytes.writeBigInt64LE(BigInt(Math.round(value)))
-    writeSync(this.#fileOf(node), bytes, 0, SLOT_BYTES, slot * SLOT_BYTES)
+    writeSync(this.#openFile(node), bytes, 0, SLOT_BYTES, slot * SLOT_BYTES)
   }
 
   #read(node: string, slot: number): number {
     const bytes = Buffer.alloc(SLOT_BYTES)
-    readSync(this.#fileOf(node), bytes, 0, SLOT_BYTES, slot * SLOT_BYTES)
+    readSync(this.#openFile(node), bytes, 0, SLOT_BYTES, slot * SLOT_BYTES)
     return Number(bytes.readBigInt64LE())
   }
 }

@@ -34,9 +34,9 @@ export const roleKey = (name: string): Uint8Array => Uint8Array.of(TABLE_AUTH, R
 
 /** Secrets of the cluster, of random bytes. Both are empty until rights were checked for the first time. */
 export interface AuthKeys {
-  /** It signs tokens. */
+  /** Key that signs tokens. */
   readonly tokenKey: Uint8Array
-  /** Without it nobody can predict the ids of leases. */
+  /** Key from which the ids of leases are made, so that nobody without it can predict them. */
   readonly leaseIdKey: Uint8Array
 }
 

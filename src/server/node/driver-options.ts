@@ -43,7 +43,7 @@ export interface DriverOptions {
   readonly peerAddress: () => string
   /** Makes the core; without it, a plain one. A test may observe its steps. */
   readonly createRaft?: (options: RaftOptions) => Raft
-  /** Without it, nothing is known of the host. */
+  /** Reports on the host, for the status; undefined: nothing is known of it. */
   readonly host?: HostStatus
   /** Called when role, term or known leader have changed. */
   readonly onRoleChange?: () => void

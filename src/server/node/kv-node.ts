@@ -48,9 +48,9 @@ export interface KvNode {
   /** Reads a key's current record. `done` may be called before this returns. */
   get(key: Uint8Array, done: (error: Error | undefined, record: KeyRow | undefined) => void): void
   list(options: RecordScanOptions): RecordScan
-  /** The same records without values. */
+  /** Scans the metadata of records, without values. */
   listMetadata(options: RecordScanOptions): MetadataScan
-  /** Their keys alone: enough to count them. */
+  /** Scans the keys of records alone, which is enough to count them. */
   listKeys(options: RecordScanOptions): KeyScan
   /** All rows of the store, and its registers. */
   rows(): RowScan

@@ -75,7 +75,7 @@ export class Lifecycle {
     }
   }
 
-  /** Like `failOnThrow`, for a read with a result. The caller gets the error too. */
+  /** Returns the result of a read. A read that throws stops the node, and the caller gets the error too. */
   guardRead<T>(read: () => T): T {
     try {
       return read()

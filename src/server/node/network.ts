@@ -47,7 +47,7 @@ export interface KeepAliveAnswer {
 
 /** The trace context of a proposal, or of its entry, that the next message has. */
 export interface TracedProposal {
-  /** The same on all nodes (entry-traces.ts). */
+  /** Name of the proposal, equal on all nodes (entry-traces.ts). */
   readonly proposal: string
   readonly traceparent: string
   /** Empty: there is none. */

@@ -126,7 +126,7 @@ export class TlsFiles {
     return this.#material.trust.refusal(certificate, this.#now())
   }
 
-  /** Like `refusal`, for a certificate that may be one of other CAs. */
+  /** Why a certificate is refused, if a CA of these files has signed it; otherwise undefined. */
   refusalIfSigned(certificate: X509Certificate): HandshakeFault | undefined {
     return this.#material.trust.refusalIfSigned(certificate, this.#now())
   }

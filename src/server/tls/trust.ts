@@ -58,7 +58,7 @@ export class Trust {
     return undefined
   }
 
-  /** Like `refusal`, for a certificate that may be one of other CAs. */
+  /** Why a certificate is refused, if a CA of this trust has signed it; otherwise undefined. */
   refusalIfSigned(certificate: X509Certificate, now: number): HandshakeFault | undefined {
     return this.lists.length > 0 && this.findPath(certificate) !== undefined
       ? this.refusal(certificate, now)

@@ -6,9 +6,9 @@ import { check, MODELS } from '../../../jepsen-lite/checker/index.ts'
 import { partition } from '../../../jepsen-lite/checker/partition.ts'
 import { search } from '../../../jepsen-lite/checker/search.ts'
 import {
+  buildHistory,
   type HistoryEvent,
   type HistoryOperation,
-  historyOf,
   type RecordedResult,
 } from '../../../jepsen-lite/workload/history.ts'
 import { Random } from '../../../jepsen-lite/workload/random.ts'
@@ -78,7 +78,7 @@ function brokenStore(): HistoryEvent[] {
 }
 
 test('two thousand operations on ten keys of which six are wrong: a verdict and its witnesses within a bounded search', () => {
-  const { verdict, linearizability } = check(historyOf(brokenStore()))
+  const { verdict, linearizability } = check(buildHistory(brokenStore()))
   expect(verdict).toBe('violation')
   const failures = linearizability.keys.flatMap(({ failure }) => failure ?? [])
   expect(failures.length).toBeGreaterThan(0)
@@ -90,7 +90,7 @@ test('two thousand operations on ten keys of which six are wrong: a verdict and 
 test('a search that forgets what steps made of states finds the same: there may be more of them than a Map holds', () => {
   const model = MODELS.get('versioned-register')
   if (model === undefined) throw new Error('no such model')
-  for (const calls of partition(historyOf(brokenStore()), model).values()) {
+  for (const calls of partition(buildHistory(brokenStore()), model).values()) {
     const forgetting = (knownMax?: number) => search(calls, model, model.initial(null), 2_000, knownMax)
     expect(forgetting(3)).toEqual(forgetting())
   }

@@ -6,10 +6,10 @@ import { judge } from '../../../jepsen-lite/checker/index.ts'
 import type { WatchedEvent, WatchMessage, WatchSelection } from '../../../jepsen-lite/checker/watch/index.ts'
 import {
   type AnyOperation,
+  buildHistory,
   formatEvent,
   type HistoryEvent,
   type HistoryOperation,
-  historyOf,
   parseHistory,
   type RecordedResult,
 } from '../../../jepsen-lite/workload/history.ts'
@@ -56,7 +56,7 @@ function whole(): HistoryEvent[] {
 }
 
 const found = (events: readonly HistoryEvent[]): string =>
-  judge(historyOf(events))
+  judge(buildHistory(events))
     .findings.map(({ check, message }) => `${check}: ${message}`)
     .join('\n')
 

@@ -44,12 +44,12 @@ const STATES_MAX = 60
 /** The states that some of the steps may lead to. */
 function statesBy(model: KeyModel<unknown>, steps: readonly ModelStep<unknown>[]): readonly unknown[] {
   const states = new Map(
-    [null, '', 'a'].map((first) => [model.textOf(model.initial(first)), model.initial(first)]),
+    [null, '', 'a'].map((first) => [model.formatState(model.initial(first)), model.initial(first)]),
   )
   for (const state of states.values()) {
     for (const { apply } of steps) {
       const after = apply(state)
-      if (after !== undefined && states.size < STATES_MAX) states.set(model.textOf(after), after)
+      if (after !== undefined && states.size < STATES_MAX) states.set(model.formatState(after), after)
     }
   }
   return [...states.values()]
@@ -61,7 +61,7 @@ test.each(['kv', 'versioned-register'])('steps of %s with equal texts do the sam
   const calls = fc.array(fc.tuple(operation, result), { minLength: 2, maxLength: 60, size: 'max' })
   fc.assert(
     fc.property(calls, (all) => {
-      const steps = all.flatMap(([op, told]) => model.stepOf(op, told) ?? [])
+      const steps = all.flatMap(([op, told]) => model.computeStep(op, told) ?? [])
       const states = statesBy(model, steps)
       const first = new Map<string, ModelStep<unknown>>()
       for (const step of steps) {

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest'
 import { checkRevisionAccounting } from '../../../jepsen-lite/checker/revision-accounting.ts'
 import {
+  buildHistory,
   type HistoryEvent,
   type HistoryOperation,
-  historyOf,
   type RecordedResult,
   Recorder,
 } from '../../../jepsen-lite/workload/history.ts'
@@ -25,7 +25,7 @@ function judged(operations: readonly (readonly [Partial<HistoryOperation>, End])
     else recorder.ok(id, end)
   }
   recorder.final('n1', revision, '', [])
-  return checkRevisionAccounting(historyOf(events))[0]?.message
+  return checkRevisionAccounting(buildHistory(events))[0]?.message
 }
 
 const made = (revision: number): RecordedResult => ({ revision, modRevision: revision })

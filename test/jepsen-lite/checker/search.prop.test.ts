@@ -7,7 +7,7 @@ import { check, MODELS } from '../../../jepsen-lite/checker/index.ts'
 import { checkLinearizability } from '../../../jepsen-lite/checker/linearizability.ts'
 import type { KeyCall } from '../../../jepsen-lite/checker/partition.ts'
 import { checkRevisions } from '../../../jepsen-lite/checker/revisions.ts'
-import { type History, type HistoryEvent, historyOf } from '../../../jepsen-lite/workload/history.ts'
+import { buildHistory, type History, type HistoryEvent } from '../../../jepsen-lite/workload/history.ts'
 import { runs } from '../../runs.ts'
 import { isLinearizable } from './brute-force.ts'
 import { type Kind, randomHistory } from './random-history.ts'
@@ -106,7 +106,7 @@ describe('the search agrees with brute force on', () => {
     const seen = { linearizable: 0, impossible: 0, undecided: 0 }
     fc.assert(
       fc.property(bytes, (recipe) => {
-        const history = historyOf(randomHistory({ bytes: recipe, kinds, keys, revisions, lies: true }))
+        const history = buildHistory(randomHistory({ bytes: recipe, kinds, keys, revisions, lies: true }))
         const found = checkLinearizability(history, model)
         seen[found.verdict] += 1
         expect(found.verdict).toBe(isLinearizable(history, revisions) ? 'linearizable' : 'impossible')
@@ -125,7 +125,7 @@ describe('the search agrees with brute force on', () => {
         const model = MODELS.get(name)
         if (model === undefined) throw new Error(`no model ${name}`)
         const events = randomHistory({ bytes: recipe, kinds, keys, revisions, lies: true })
-        for (const { failure } of checkLinearizability(historyOf(events), model).keys) {
+        for (const { failure } of checkLinearizability(buildHistory(events), model).keys) {
           if (failure === undefined) continue
           witnesses += 1
           expect(isLinearizable(only(failure.witness(), events), revisions)).toBe(false)
@@ -145,7 +145,7 @@ test('what the check by revisions blames, the search blames too', () => {
   fc.assert(
     fc.property(bytes, (recipe) => {
       const events = randomHistory({ bytes: recipe, kinds, keys: ['x'], revisions: true, lies: true })
-      const history = historyOf(events)
+      const history = buildHistory(events)
       const { verdict } = checkLinearizability(history, model)
       const { findings } = checkRevisions(history)
       if (verdict === 'impossible') blamed.bySearch += 1
@@ -164,7 +164,7 @@ test('longer histories: what revisions explain, values explain too', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 24 * 6, size: 'max' }), (recipe) => {
       const events = randomHistory({ bytes: recipe, kinds, keys: ['x', 'y'], revisions: true, lies: true })
-      const history = historyOf(events)
+      const history = buildHistory(events)
       const verdict = (model: string) => check(history, { model }).linearizability.verdict
       const byRevision = verdict('versioned-register')
       seen[byRevision] += 1
@@ -205,7 +205,7 @@ test('a store that keeps its promises is never blamed, by any of the checks, wha
           return { ...event, result: Object.fromEntries(kept) }
         })
         for (const model of ['kv', 'versioned-register'])
-          expect(check(historyOf(less), { model })).toMatchObject({ verdict: 'pass', findings: [] })
+          expect(check(buildHistory(less), { model })).toMatchObject({ verdict: 'pass', findings: [] })
       },
     ),
     { numRuns: runs(4_000) },
@@ -215,7 +215,7 @@ test('a store that keeps its promises is never blamed, by any of the checks, wha
 /** The history of these calls alone; those that the witness takes as unknown are unknown. */
 function only(calls: readonly KeyCall<unknown>[], events: readonly HistoryEvent[]): History {
   const kept = new Map(calls.map((call) => [call.id, call]))
-  return historyOf(
+  return buildHistory(
     events.filter((event) => {
       if (event.type === 'history') return true
       const call = event.type === 'note' || event.type === 'final' ? undefined : kept.get(event.id)

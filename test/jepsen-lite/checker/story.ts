@@ -4,11 +4,11 @@
 import type { WatchMessage, WatchSelection } from '../../../jepsen-lite/checker/watch/index.ts'
 import {
   type AnyOperation,
+  buildHistory,
   type History,
   type HistoryEvent,
   type HistoryHeader,
   type HistoryOperation,
-  historyOf,
   type RecordedResult,
   type RecordedRow,
   Recorder,
@@ -63,7 +63,7 @@ export class Story {
   }
 
   get history(): History {
-    return historyOf(this.events)
+    return buildHistory(this.events)
   }
 }
 

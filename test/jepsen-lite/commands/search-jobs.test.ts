@@ -2,7 +2,7 @@
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { type JobsPlan, plansOf } from '../../../jepsen-lite/commands/search-jobs.ts'
+import { type JobsPlan, splitPlan } from '../../../jepsen-lite/commands/search-jobs.ts'
 
 /** With one node, the schedules of this seed and the next are short. */
 const SEED = 49
@@ -14,7 +14,7 @@ const PLAN: JobsPlan = {
 test('the searches share out all seeds, each once', () => {
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 9 }), fc.integer({ min: 1, max: 40 }), (jobs, schedulesMax) => {
-      const seeds = plansOf({ ...PLAN, schedulesMax }, jobs).flatMap((plan) =>
+      const seeds = splitPlan({ ...PLAN, schedulesMax }, jobs).flatMap((plan) =>
         Array.from({ length: plan.schedulesMax }, (_, at) => plan.seed + at * plan.step),
       )
       expect(seeds.sort((a, b) => a - b)).toEqual(Array.from({ length: schedulesMax }, (_, at) => SEED + at))
@@ -23,7 +23,7 @@ test('the searches share out all seeds, each once', () => {
 })
 
 test('without a number of schedules every search goes on until its time is over', () => {
-  const plans = plansOf({ ...PLAN, schedulesMax: Number.POSITIVE_INFINITY, secondsMax: 5 }, 3)
+  const plans = splitPlan({ ...PLAN, schedulesMax: Number.POSITIVE_INFINITY, secondsMax: 5 }, 3)
   expect(plans.map(({ seed, step, schedulesMax }) => [seed, step, schedulesMax])).toEqual([
     [SEED, 3, Number.POSITIVE_INFINITY],
     [SEED + 1, 3, Number.POSITIVE_INFINITY],

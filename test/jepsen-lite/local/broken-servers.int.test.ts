@@ -5,9 +5,9 @@ import { expect, test } from 'vitest'
 import { judge } from '../../../jepsen-lite/checker/index.ts'
 import { runClient } from '../../../jepsen-lite/local/clients.ts'
 import { lackingFeatures, RunStats } from '../../../jepsen-lite/local/run-stats.ts'
-import { keysFor, type WorkloadName, workloadOf } from '../../../jepsen-lite/local/workloads.ts'
+import { createWorkload, keysFor, type WorkloadName } from '../../../jepsen-lite/local/workloads.ts'
 import type { Recipe } from '../../../jepsen-lite/sim/index.ts'
-import { type HistoryEvent, historyOf, Recorder } from '../../../jepsen-lite/workload/history.ts'
+import { buildHistory, type HistoryEvent, Recorder } from '../../../jepsen-lite/workload/history.ts'
 import { Random } from '../../../jepsen-lite/workload/random.ts'
 import { type Answer, type Asked, type Bug, type Row, ScriptedStore } from './scripted-store.ts'
 
@@ -39,7 +39,7 @@ async function judged(
   const stats = new RunStats()
   const wrong: string[] = []
   const judgement = (): Judged => {
-    const { findings, check } = judge(historyOf(events))
+    const { findings, check } = judge(buildHistory(events))
     const broken = new Set(findings.map((finding) => finding.check))
     const messages = findings.map(({ message }) => message)
     return { broken, messages, wrong, lacking: lackingFeatures(stats), operations: check.counts.operations }
@@ -70,7 +70,7 @@ async function judged(
         signal: enough.signal,
         number: () => ++transactions,
       },
-      workload: workloadOf(workload, id, keys, random.named('operations'), {
+      workload: createWorkload(workload, id, keys, random.named('operations'), {
         logUpTo: () => 1,
         transaction: () => ++transactions,
         leases: [],

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 import { check } from '../../../jepsen-lite/checker/index.ts'
 import { recordFinalReads } from '../../../jepsen-lite/local/final-reads.ts'
 import type { HttpEnd } from '../../../jepsen-lite/local/http.ts'
-import { type HistoryEvent, historyOf, Recorder } from '../../../jepsen-lite/workload/history.ts'
+import { buildHistory, type HistoryEvent, Recorder } from '../../../jepsen-lite/workload/history.ts'
 
 const NODES = [{ name: 'n1' }, { name: 'n2' }]
 const STATUS = { applied_index: 7, revision: 3, state_hash: '0a', errors: [] }
@@ -42,7 +42,7 @@ async function taken(
     },
   }
   const apart = await recordFinalReads(cluster, recorder, LIMIT_MS, new AbortController().signal)
-  const history = historyOf(events)
+  const history = buildHistory(events)
   return {
     apart,
     hashes: history.finals.map(({ stateHash }) => stateHash),

@@ -6,7 +6,7 @@ import { createServer, type Server, type ServerResponse } from 'node:http'
 import { afterEach, expect, test } from 'vitest'
 import { HttpClient } from '../../../jepsen-lite/local/http.ts'
 import { perform } from '../../../jepsen-lite/local/perform.ts'
-import { bodyOf } from '../../../jepsen-lite/local/values.ts'
+import { bodyFromName } from '../../../jepsen-lite/local/values.ts'
 import type { HistoryOperation } from '../../../jepsen-lite/workload/history.ts'
 
 const closing: (() => void)[] = []
@@ -343,7 +343,7 @@ test('a stream that ends with a problem has failed, and is not wrong', async () 
 
 test('a long value has a name in the history and all its bytes on the wire; one that came back damaged has another', async () => {
   const name = '1.2:100000'
-  const body = bodyOf(name)
+  const body = bodyFromName(name)
   expect(body).toHaveLength(100_000)
   const { port } = await node(
     ...[

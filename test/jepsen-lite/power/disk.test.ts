@@ -18,7 +18,7 @@ function left(events: readonly DiskEvent[], start: Record<string, string> | 'non
   for (const event of events) disk.add(event)
   const rendered = statesAt(disk, new Random(1), 2000).map(({ state }) => {
     if (state === undefined) return 'gone'
-    const files = [...state].map(([name, content]) => `${name}=${text(disk.contentOf(content))}`)
+    const files = [...state].map(([name, content]) => `${name}=${text(disk.readContent(content))}`)
     return files.sort().join(' ')
   })
   return new Set(rendered)

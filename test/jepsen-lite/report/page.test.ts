@@ -3,7 +3,7 @@
 import { createContext, runInContext } from 'node:vm'
 import { expect, test } from 'vitest'
 import { check } from '../../../jepsen-lite/checker/index.ts'
-import { reportOf } from '../../../jepsen-lite/report/index.ts'
+import { renderReport } from '../../../jepsen-lite/report/index.ts'
 import { get, put, Story } from '../checker/story.ts'
 
 test('draws every operation, and nothing of what a filter leaves out', () => {
@@ -135,7 +135,7 @@ class FakeButton extends FakeElement {}
 
 /** The report of a story, opened. */
 function open({ history }: Story) {
-  const html = reportOf({ history, verdict: check(history) })
+  const html = renderReport({ history, verdict: check(history) })
   const [json = '', script = ''] = [...html.matchAll(/<script[^>]*>(.*?)<\/script>/gs)].map(
     ([, text]) => text,
   )

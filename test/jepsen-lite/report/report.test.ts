@@ -8,10 +8,10 @@ import { Script } from 'node:vm'
 import { afterAll, describe, expect, test } from 'vitest'
 import { check } from '../../../jepsen-lite/checker/index.ts'
 import { checkTransactions } from '../../../jepsen-lite/checker/transactions/index.ts'
-import type { pageDataOf } from '../../../jepsen-lite/report/data.ts'
-import { reportOf } from '../../../jepsen-lite/report/index.ts'
+import type { buildPageData } from '../../../jepsen-lite/report/data.ts'
+import { renderReport } from '../../../jepsen-lite/report/index.ts'
 import type { RunResults } from '../../../jepsen-lite/report/run-finder.ts'
-import { runFoundIn } from '../../../jepsen-lite/report/run-finder.ts'
+import { parseRunResults } from '../../../jepsen-lite/report/run-finder.ts'
 import { generate } from '../../../jepsen-lite/sim/index.ts'
 import { formatEvent } from '../../../jepsen-lite/workload/history.ts'
 import { append, at, get, put, Story, seen } from '../checker/story.ts'
@@ -24,7 +24,7 @@ afterAll(() => rmSync(folder, { recursive: true }))
 const HOSTILE = '</script><img src=x onerror=alert(1)>"\'&<!-- \u2028'
 
 const reportOn = ({ history }: Story, run?: RunResults): string =>
-  reportOf({ history, verdict: check(history), run })
+  renderReport({ history, verdict: check(history), run })
 
 const staleRead = (): Story =>
   new Story().tell(put('x', 'old'), {}).tell(put('x', 'new'), {}).tell(get('x'), { value: 'old' }, 'b')
@@ -56,17 +56,17 @@ describe('the file', () => {
 test('transactions that were checked too are among the verdicts, and what is wrong with them comes first', () => {
   const { history } = staleRead()
   const verdict = check(history)
-  expect(textOf(reportOf({ history, verdict }))).toContain('not requested')
+  expect(textOf(renderReport({ history, verdict }))).toContain('not requested')
   const right = new Story().tell(put('x', '1'), at(2)).history
   const passed = textOf(
-    reportOf({ history: right, verdict: check(right), transactions: checkTransactions(right) }),
+    renderReport({ history: right, verdict: check(right), transactions: checkTransactions(right) }),
   )
   expect(passed).toContain('1 transactions, 0 dependencies of 1 keys')
   const lost = new TransactionHistory().together(
     [read('n', null), write('n', '1', 2)],
     [read('n', null), write('n', '2', 3)],
   ).history
-  const found = reportOf({ history: lost, verdict: check(lost), transactions: checkTransactions(lost) })
+  const found = renderReport({ history: lost, verdict: check(lost), transactions: checkTransactions(lost) })
   const text = textOf(found)
   expect(text).toContain('G-single (lost update): no order of')
   expect(text.indexOf('violation')).toBeLessThan(text.indexOf('G-single'))
@@ -206,12 +206,12 @@ test('a run is worth what it says itself, and says only once what the checker sa
     { kind: 'violation', message: `${finding?.check}: ${finding?.message}` },
     { kind: 'recovery', message: 'it did not come back' },
   ]
-  const run = runFoundIn(JSON.stringify({ verdict: 'failed', findings, skipped: {}, seed: 1 }))
-  const text = textOf(reportOf({ history, verdict, run }))
+  const run = parseRunResults(JSON.stringify({ verdict: 'failed', findings, skipped: {}, seed: 1 }))
+  const text = textOf(renderReport({ history, verdict, run }))
   expect(text).toContain('failed the run proves nothing')
   expect(text.split('operation 3 fits nowhere')).toHaveLength(2)
   expect(text).toContain('recovery it did not come back')
-  expect(() => runFoundIn('{"verdict":1}')).toThrow(/not what a run writes/)
+  expect(() => parseRunResults('{"verdict":1}')).toThrow(/not what a run writes/)
 })
 
 describe('the command', () => {
@@ -287,7 +287,7 @@ function troubled(): Story {
 const scriptsOf = (html: string): string[] =>
   [...html.matchAll(/<script[^>]*>(.*?)<\/script>/gs)].map(([, content]) => content ?? '')
 
-const dataIn = (html: string): ReturnType<typeof pageDataOf> => JSON.parse(scriptsOf(html)[0] ?? '')
+const dataIn = (html: string): ReturnType<typeof buildPageData> => JSON.parse(scriptsOf(html)[0] ?? '')
 
 const textOf = (html: string): string =>
   html

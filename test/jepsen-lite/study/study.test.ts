@@ -3,16 +3,25 @@
 
 import { describe, expect, test } from 'vitest'
 import { LEVELS, type Level, type PartitionSide } from '../../../jepsen-lite/study/levels.ts'
-import { markdownOf } from '../../../jepsen-lite/study/markdown.ts'
-import { medianOf, outageOf, requestsOf, roundsOf } from '../../../jepsen-lite/study/measure.ts'
-import { picturesOf } from '../../../jepsen-lite/study/pictures.ts'
-import { resultsOf, type StudyConclusion, type StudyResults } from '../../../jepsen-lite/study/results.ts'
-import { tablesOf } from '../../../jepsen-lite/study/tables.ts'
+import { renderMarkdown } from '../../../jepsen-lite/study/markdown.ts'
 import {
+  collectRounds,
+  computeMedian,
+  measureOutage,
+  measureRequests,
+} from '../../../jepsen-lite/study/measure.ts'
+import { renderPictures } from '../../../jepsen-lite/study/pictures.ts'
+import {
+  buildStudyResults,
+  type StudyConclusion,
+  type StudyResults,
+} from '../../../jepsen-lite/study/results.ts'
+import { buildTables } from '../../../jepsen-lite/study/tables.ts'
+import {
+  buildHistory,
   type History,
   type HistoryEvent,
   type HistoryOperation,
-  historyOf,
   type RecordedResult,
   Recorder,
 } from '../../../jepsen-lite/workload/history.ts'
@@ -103,7 +112,7 @@ class Script {
       now = at
       write(recorder)
     }
-    return historyOf(events)
+    return buildHistory(events)
   }
 
   #at(at: number, write: Scripted['write']): void {
@@ -157,7 +166,7 @@ function conclude(script: Script): StudyConclusion {
       command: 'jepsen-lite study <&>',
     },
   }
-  return resultsOf(script.history, settings, [])
+  return buildStudyResults(script.history, settings, [])
 }
 
 const results = (script: Script): StudyResults => conclude(script).results
@@ -212,18 +221,20 @@ describe('availability', () => {
 })
 
 test('a median is the middle, or between the two in the middle', () => {
-  expect([medianOf([]), medianOf([3]), medianOf([9, 1, 5]), medianOf([4, 1, 2, 100])]).toEqual([
-    undefined,
-    3,
-    5,
-    3,
-  ])
+  expect([
+    computeMedian([]),
+    computeMedian([3]),
+    computeMedian([9, 1, 5]),
+    computeMedian([4, 1, 2, 100]),
+  ]).toEqual([undefined, 3, 5, 3])
 })
 
 describe('the age of an answer', () => {
   const ageOf = (script: Script, at: number) => {
     const { history } = script
-    const request = requestsOf(history, roundsOf(history), TIMEOUT_MS).find(({ call }) => call.startMs === at)
+    const request = measureRequests(history, collectRounds(history), TIMEOUT_MS).find(
+      ({ call }) => call.startMs === at,
+    )
     return request?.age
   }
 
@@ -252,13 +263,13 @@ describe('the age of an answer', () => {
 describe('how long a level was away', () => {
   const outage = (script: Script, level: Level, side: PartitionSide) => {
     const { history } = script
-    const rounds = roundsOf(history)
+    const rounds = collectRounds(history)
     const [round] = rounds
     if (round === undefined) throw new Error('no round')
-    const own = requestsOf(history, rounds, TIMEOUT_MS).filter(
+    const own = measureRequests(history, rounds, TIMEOUT_MS).filter(
       (request) => request.level === level && request.side === side,
     )
-    return outageOf(round, own)
+    return measureOutage(round, own)
   }
 
   test('a level that the cut ends, and the heal brings back', () => {
@@ -294,7 +305,7 @@ describe('how long a level was away', () => {
       .ask('stale', 'majority', 3_010, 5, seen(2))
     expect(stream(script, 'lease', 'minority')).toMatchObject({ back_ms: null, never_back: 1 })
     expect(stream(script, 'stale', 'majority')).toMatchObject({ back_ms: null, never_back: 0 })
-    const outages = tablesOf(results(script)).find(({ title }) => title === 'Outages')
+    const outages = buildTables(results(script)).find(({ title }) => title === 'Outages')
     const back = (label: string, column: number) =>
       outages?.rows.find(([level]) => `${level}`.startsWith(label))?.at(column)
     expect(back('lease', 4)).toBe('never')
@@ -431,8 +442,8 @@ test('the text has the numbers, and fits a terminal', () => {
     .ask('lease', 'minority', 1_500, 3, { ...seen(2), served: 'lease' })
   const found = results(script)
   // No table is wider than the terminal.
-  expect(markdownOf(found, 80)).not.toMatch(/^\|.{80}/m)
-  const markdown = markdownOf(found)
+  expect(renderMarkdown(found, 80)).not.toMatch(/^\|.{80}/m)
+  const markdown = renderMarkdown(found)
   expect(markdown).toContain('Verdict: **pass**.')
   expect(markdown).toContain('    npx jepsen-lite study <&>')
   const [, summary = ''] = markdown.split('## What each level gave')
@@ -451,7 +462,7 @@ test('the pictures show the fraction that was answered and both ages, tenth by t
       .ask('stale', 'minority', CUT_MS + 100, 5, { ...seen(2), stalenessMs: 500, served: 'stale' }),
   )
   const phaseMs = { before: 100, during: 200, after: 100 }
-  const { answered, ages } = picturesOf(requests, phaseMs, (level) => `<${level}>`)
+  const { answered, ages } = renderPictures(requests, phaseMs, (level) => `<${level}>`)
   // Four tenths in 760 units: the partition begins after 190, and a bar of all requests is 18 high.
   expect(answered.match(/M[\d. ]+h190v-[\d.]+/g)).toEqual(['M322 150h190v-9', 'M512 150h190v-18'])
   expect(answered).toContain('&lt;stale&gt;')
@@ -463,7 +474,7 @@ test('an age that only one tenth has is visible, too', () => {
   const { requests } = conclude(
     new Script().ask('stale', 'minority', CUT_MS, 5, { ...seen(2), stalenessMs: 400, served: 'stale' }),
   )
-  const { ages } = picturesOf(requests, { before: 100, during: 200, after: 100 }, (level) => level)
+  const { ages } = renderPictures(requests, { before: 100, during: 200, after: 100 }, (level) => level)
   expect(ages).toMatch(/class="claimed" d="M417 66h\d+"/)
   expect(ages).toMatch(/class="behind" d="M417 110h\d+"/)
 })

@@ -51,7 +51,7 @@ export class RowHeads {
     mix: 0,
     crc: 0,
   }
-  /** Without a slot, by name. */
+  /** Heads that have no slot until the entry ends, by the name of their key. */
   readonly #kept = new Map<string, RowHead | 'absent'>()
   /** Hashes of the keys that have lost their slots while rows are loaded; undefined: none are loaded. */
   #lost: Set<number> | undefined = new Set()

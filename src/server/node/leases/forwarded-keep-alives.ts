@@ -9,8 +9,8 @@ import type { Clock, Timer } from '../clock.ts'
 import type { ForwardedKeepAlive, KeepAliveAnswer } from '../network.ts'
 
 /**
- * Each process of a node has its own numbers. Otherwise a late answer to the previous process would match another
- * question. Both together are a whole number that JavaScript holds exactly.
+ * Each process of a node numbers its requests in a range of its own. Otherwise a late answer to the previous process
+ * would match another request. The product of both constants is a whole number that JavaScript holds exactly.
  */
 const PROCESS_NUMBERS = 2 ** 20
 const REQUESTS_PER_PROCESS = 2 ** 32

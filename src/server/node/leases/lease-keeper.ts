@@ -194,7 +194,7 @@ export class LeaseKeeper {
     return Math.max(0, Math.min(held.lease.ttlMs, held.endsAtMs - lead.clusterTimeMs))
   }
 
-  /** The same for a node that does not lead; undefined as a whole: this one does not either. */
+  /** The times that leases have left, for a node that does not lead; undefined: this node does not lead either. */
   remainingTtlsFor(ids: readonly LeaseId[]): readonly KeptAlive[] | undefined {
     // A frame has whole milliseconds, and 0 stands for a lease that does not exist.
     const remaining = (ms: number | undefined) => ms && Math.max(1, Math.ceil(ms))
@@ -249,7 +249,7 @@ export class LeaseKeeper {
     })
   }
 
-  /** For a node that does not lead. `done(undefined)`: nor does this one, or it could not answer. */
+  /** Keeps leases alive for a node that does not lead. `done(undefined)`: this node could not, or does not lead. */
   keepAliveFor(
     ids: readonly LeaseId[],
     timeoutMs: number,

@@ -53,7 +53,7 @@ export class RequestMetrics {
     this.#durations.add(seconds)
   }
 
-  /** For each status that occurred. */
+  /** Number of requests by status, for each status that occurred. */
   counts(operation: string): Series[] {
     return [...this.#statuses.entries()]
       .filter(([, count]) => count > 0)

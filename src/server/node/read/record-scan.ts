@@ -41,7 +41,7 @@ export interface SlicedScan<T> {
     limits: SliceLimits,
     done: (error: Error | undefined, items: readonly T[], more: boolean | undefined) => void,
   ): void
-  /** Without an error the items were complete. */
+  /** Ends the scan. `done` without an error: the items were complete. */
   finish(done: WriteCallback): void
   close(): void
 }

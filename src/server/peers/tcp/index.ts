@@ -16,7 +16,7 @@ export interface TcpNetworkOptions {
   readonly resolvePeer?: ((member: RaftMember) => string) | undefined
   readonly limits?: Partial<LinkLimits>
   readonly logger: Logger
-  /** With it, peers speak only TLS, and show certificates to each other. */
+  /** Certificates of the peers, which then speak only TLS; undefined: peers use plain TCP. */
   readonly tls?: TlsFiles | undefined
 }
 

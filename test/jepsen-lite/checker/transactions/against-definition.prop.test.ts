@@ -6,7 +6,7 @@ import { expect, test } from 'vitest'
 import { checkTransactions } from '../../../../jepsen-lite/checker/transactions/index.ts'
 import {
   type CheckedTransaction,
-  transactionsOf,
+  collectTransactions,
 } from '../../../../jepsen-lite/checker/transactions/transaction.ts'
 import type { History } from '../../../../jepsen-lite/workload/history.ts'
 import { runs } from '../../../runs.ts'
@@ -102,7 +102,7 @@ interface Held {
 const FIRST: Held = { value: null, version: 0, above: 0 }
 
 function hasOrder(history: History): boolean {
-  const { all } = transactionsOf(history)
+  const { all } = collectTransactions(history)
   const go = (left: readonly CheckedTransaction[], state: ReadonlyMap<string, Held>): boolean => {
     if (left.every(({ end }) => end === Number.POSITIVE_INFINITY)) return true
     const firstEnd = Math.min(...left.map(({ end }) => end))

@@ -3,9 +3,9 @@
 import { expect, test } from 'vitest'
 import { checkTransactions } from '../../../../jepsen-lite/checker/transactions/index.ts'
 import {
+  buildHistory,
   type HistoryEvent,
   type HistoryOperation,
-  historyOf,
   type RecordedResult,
 } from '../../../../jepsen-lite/workload/history.ts'
 import { Random } from '../../../../jepsen-lite/workload/random.ts'
@@ -53,7 +53,7 @@ function right(transactions: number, seed: string, clients = 10): HistoryEvent[]
   return events
 }
 
-const findings = (events: readonly HistoryEvent[]) => checkTransactions(historyOf(events)).findings
+const findings = (events: readonly HistoryEvent[]) => checkTransactions(buildHistory(events)).findings
 
 interface Told {
   readonly event: HistoryEvent & { readonly type: 'ok' }
@@ -135,7 +135,7 @@ test.each(Object.entries(WRONGS))('%s', (name, wrong) => {
 
 test('thirty thousand transactions are no more work for each than a thousand', () => {
   const perTransaction = (transactions: number): number => {
-    const { verdict, counts } = checkTransactions(historyOf(right(transactions, 'large')))
+    const { verdict, counts } = checkTransactions(buildHistory(right(transactions, 'large')))
     expect(verdict).toBe('pass')
     return counts.dependencies / counts.transactions
   }

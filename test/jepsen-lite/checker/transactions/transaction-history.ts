@@ -1,9 +1,9 @@
 // Histories of transactions, written by hand: what each transaction did, in the order in which they began and ended.
 
 import {
+  buildHistory,
   type HistoryEvent,
   type HistoryOperation,
-  historyOf,
   type RecordedResult,
   Recorder,
 } from '../../../../jepsen-lite/workload/history.ts'
@@ -60,7 +60,7 @@ export class TransactionHistory {
   }
 
   get history() {
-    return historyOf(this.#events)
+    return buildHistory(this.#events)
   }
 }
 
