@@ -15,16 +15,20 @@ import type {
 } from '../operations/forms/index.ts'
 import type {
   BatchRequest,
+  CompactOutcome,
   DeleteOutcome,
   DeleteRangeOutcome,
   DeleteRangeRequest,
   DeleteRequest,
+  GrantOutcome,
   GrantRequest,
-  KvTxnResult,
   OpenSessionRequest,
   PutOutcome,
   PutRequest,
+  RevokeOutcome,
   RevokeRequest,
+  SessionOutcome,
+  TxnOutcome,
   TxnRequest,
 } from '../operations/index.ts'
 
@@ -223,29 +227,18 @@ export type Outcome =
   | OutcomeOfKey
   | { readonly kind: 'batch'; readonly revision: Revision; readonly outcomes: readonly OutcomeOfKey[] }
   | { readonly kind: 'settings'; readonly revision: Revision; readonly settings: KvSettings }
-  | {
-      readonly kind: 'session'
-      readonly revision: Revision
-      readonly session: number
-      /** It is forgotten this long after it was opened, or earlier when there are too many. */
-      readonly ageMsMax: number
-    }
-  | {
-      readonly kind: 'compacted'
-      readonly revision: Revision
-      /** The store can be read at this revision and later ones. */
-      readonly compactRevision: Revision
-    }
+  | SessionOutcome
+  | CompactOutcome
   | DeleteRangeOutcome
-  | ({ readonly kind: 'txn'; readonly revision: Revision } & KvTxnResult)
-  | { readonly kind: 'granted'; readonly revision: Revision; readonly lease: LeaseId; readonly ttlMs: number }
+  | ({ readonly kind: 'txn' } & TxnOutcome)
+  | GrantOutcome
   | {
       readonly kind: 'renewed'
       readonly revision: Revision
       /** For each id the time to live, or undefined: there is no such lease. */
       readonly ttlsMs: readonly (number | undefined)[]
     }
-  | { readonly kind: 'revoked'; readonly revision: Revision; readonly deleted: number }
+  | RevokeOutcome
   | { readonly kind: 'auth'; readonly revision: Revision; readonly authRevision: number }
   | {
       readonly kind: 'expired'

@@ -15,7 +15,7 @@ import { type BatchRequest, batch } from './batch.ts'
 import { type ChangeAuthRequest, changeAuth } from './change-auth.ts'
 import { type ChangeSettingsRequest, changeSettings } from './change-settings.ts'
 import { type ClusterRequest, cluster } from './cluster.ts'
-import { type CompactRequest, compact } from './compact.ts'
+import { type CompactOutcome, type CompactRequest, compact } from './compact.ts'
 import type {
   HttpRequestForm,
   HttpResultForm,
@@ -28,17 +28,17 @@ import { type DeleteRangeOutcome, type DeleteRangeRequest, deleteRange } from '.
 import type { AnswerHead } from './forms/answer-head.ts'
 import type { OutgoingRequest } from './forms/http-requests.ts'
 import { type GetRequest, get } from './get.ts'
-import { type GrantRequest, grant } from './grant.ts'
+import { type GrantOutcome, type GrantRequest, grant } from './grant.ts'
 import { type KeepAliveRequest, keepAlive } from './keep-alive.ts'
 import { type ListLeasesRequest, listLeases } from './list-leases.ts'
 import { type LogInRequest, logIn } from './log-in.ts'
 import type { ItemForm, MuxRequestForm, MuxResultForm } from './mux/form.ts'
-import { type OpenSessionRequest, openSession } from './open-session.ts'
+import { type OpenSessionRequest, openSession, type SessionOutcome } from './open-session.ts'
 import { type PutOutcome, type PutRequest, put } from './put.ts'
 import { type RangeRequest, range } from './range.ts'
 import { type RemoveMemberRequest, removeMember } from './remove-member.ts'
 import { type ReplaceMemberRequest, replaceMember } from './replace-member.ts'
-import { type RevokeRequest, revoke } from './revoke.ts'
+import { type RevokeOutcome, type RevokeRequest, revoke } from './revoke.ts'
 import { type SettingsRequest, settings } from './settings.ts'
 import { type ShowAuthRequest, showAuth } from './show-auth.ts'
 import { type ShowLeaseRequest, showLease } from './show-lease.ts'
@@ -46,7 +46,7 @@ import { type ShowRolesRequest, showRoles } from './show-roles.ts'
 import { type ShowUsersRequest, showUsers } from './show-users.ts'
 import { type StatusRequest, status } from './status.ts'
 import { type TransferLeadershipRequest, transferLeadership } from './transfer-leadership.ts'
-import { type TxnRequest, txn } from './txn.ts'
+import { type TxnOutcome, type TxnRequest, txn } from './txn.ts'
 import { type WatchRequest, watch } from './watch.ts'
 
 export type { BatchedCommand } from './batch.ts'
@@ -63,16 +63,21 @@ export type { WatchedChanges } from './watch.ts'
 export type {
   BatchRequest,
   ChangeSettingsRequest,
+  CompactOutcome,
   DeleteOutcome,
   DeleteRangeOutcome,
   DeleteRangeRequest,
   DeleteRequest,
+  GrantOutcome,
   GrantRequest,
   OpenSessionRequest,
   PutOutcome,
   PutRequest,
   RangeRequest,
+  RevokeOutcome,
   RevokeRequest,
+  SessionOutcome,
+  TxnOutcome,
   TxnRequest,
 }
 
