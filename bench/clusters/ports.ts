@@ -1,4 +1,4 @@
-import { freePorts } from '../../src/local/free-ports.ts'
+import { freePorts } from '../../src/local/addresses.ts'
 
 /** Below the ports that the system gives to outgoing connections. */
 const FROM = 20_000

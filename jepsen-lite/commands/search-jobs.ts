@@ -3,7 +3,7 @@
 // exactly.
 
 import { Worker } from 'node:worker_threads'
-import { siblingModule } from '../../src/local/sibling-module.ts'
+import { siblingModule } from '../../src/local/child-module.ts'
 import { StateCoverage, Trace } from '../sim/index.ts'
 import {
   runSearch,

@@ -6,10 +6,9 @@
 
 import { existsSync, rmSync } from 'node:fs'
 import type { ClientTls } from '../../src/client/types.ts'
-import { HOST } from '../../src/local/addresses.ts'
-import { backUpDirectory } from '../../src/local/back-up-directory.ts'
+import { freePorts, HOST } from '../../src/local/addresses.ts'
 import { clientTls, makeCertificates } from '../../src/local/certificates.ts'
-import { freePorts } from '../../src/local/free-ports.ts'
+import { backUpDirectory } from '../../src/local/create-data-directory.ts'
 import { leaderAmong, type NodeView } from '../../src/local/node-view.ts'
 import { PausedProcessGuard } from '../../src/local/paused-process-guard.ts'
 import { foundingOf } from '../../src/local/plan.ts'

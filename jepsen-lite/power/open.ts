@@ -1,7 +1,7 @@
 // Lets another process open a directory, and starts a new one when the process does not survive that.
 
 import { type ChildProcess, fork } from 'node:child_process'
-import { siblingModule } from '../../src/local/sibling-module.ts'
+import { siblingModule } from '../../src/local/child-module.ts'
 import type { OpenOutcome } from './open-worker.ts'
 
 /** Far more than any directory here needs: none takes a hundredth of it. */

@@ -14,7 +14,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { delimiter, join } from 'node:path'
-import { siblingModule } from '../../src/local/sibling-module.ts'
+import { siblingModule } from '../../src/local/child-module.ts'
 import { DiskImage } from './disk.ts'
 import type { SubjectOptions } from './recorded-process.ts'
 import { RecordingError, TRACED_CALLS, type TraceEvent, TraceReader } from './trace.ts'

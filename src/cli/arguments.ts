@@ -1,7 +1,7 @@
-// Checks of arguments that several commands share.
+// Arguments that several commands share: a key, a name, and a command behind `--`.
 
 import { Failure } from '../local/failure.ts'
-import { PROGRAM } from '../local/program-name.ts'
+import { PROGRAM, shellWord } from '../local/program-name.ts'
 import { EXIT } from './exit-codes.ts'
 
 export function keyArgument(key: string): string {
@@ -25,3 +25,7 @@ export function nameBeforeDashes(command: string, words: readonly string[], max:
     throw new Failure(EXIT.usage, `put the command after --, as in: -- ${more.slice(max - 1).join(' ')}`)
   return name
 }
+
+/** The command that shows a key. A key may begin with `-`, like a flag. */
+export const getCommand = (key: string): string =>
+  `${PROGRAM} get ${key.startsWith('-') ? '-- ' : ''}${shellWord(key)}`

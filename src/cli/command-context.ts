@@ -12,9 +12,9 @@ import {
 import { Cancellation, Failure } from '../local/failure.ts'
 import { inContext } from './contexts.ts'
 import { type CredentialFlags, credentialsOf } from './credentials.ts'
-import { formatMs } from './duration.ts'
 import { EXIT, exitCodeOf, type Intent } from './exit-codes.ts'
 import { formatError } from './format-error.ts'
+import { formatMs } from './format-text.ts'
 import {
   type ChosenEndpoints,
   chooseEndpoints,

@@ -1,7 +1,6 @@
 // Parsers of arguments and flags. Each throws what the command line says behind "is invalid".
 
 import { InvalidArgumentError } from '@commander-js/extra-typings'
-import { durationMs } from './duration.ts'
 
 const LEASE_MS_MIN = 1_000
 const LEASE_MS_MAX = 87_600 * 3_600_000
@@ -49,6 +48,15 @@ export function parseWeight(text: string): number {
 export function parseLease(text: string): string {
   const isId = /^[1-9][0-9]{0,19}$/.test(text) && BigInt(text) < 2n ** 64n
   return isId ? text : invalid('the id of a lease is a decimal number of 64 bits')
+}
+
+const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }
+
+/** Milliseconds of a number with ms, s, m or h; undefined if the text is no duration. */
+export function durationMs(text: string): number | undefined {
+  const [, amount, unit] = /^([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)$/.exec(text) ?? []
+  const unitMs = UNIT_MS[unit ?? '']
+  return unitMs === undefined ? undefined : Number(amount) * unitMs
 }
 
 /** Milliseconds. */

@@ -1,11 +1,11 @@
 // Rows of records: in columns for people, or separated by tabs and without a header for scripts.
 
-import { paint, type Style } from './colors.ts'
 import { toJson, toJsonLine } from './format-json.ts'
 import { escapeText } from './format-text.ts'
 import type { Format } from './global-flags.ts'
 import { io } from './io.ts'
 import { write, writeLine } from './output.ts'
+import { paint, type Style } from './terminal.ts'
 
 export interface Column<Row> {
   readonly title: string

@@ -27,3 +27,7 @@ export function textOfBytes(bytes: Uint8Array, escaped: RegExp = /[^ -~]/g): str
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   return isUtf8(buffer) ? buffer.toString() : buffer.toString('latin1').replace(escaped, escapeChar)
 }
+
+export function formatMs(ms: number): string {
+  return ms < 1_000 ? `${Math.round(ms)} ms` : `${(ms / 1_000).toFixed(1)} s`
+}

@@ -4,7 +4,7 @@
 
 import { closeSync, constants, type Dirent, fstatSync, openSync, readdirSync, readFileSync } from 'node:fs'
 import { reasonOf } from '../local/failure.ts'
-import type { ImportItem } from './import-item.ts'
+import type { ImportItem } from './import-lines.ts'
 
 const SLASH = Buffer.from('/')
 

@@ -14,7 +14,6 @@ import { Failure } from '../local/failure.ts'
 import { PROGRAM } from '../local/program-name.ts'
 import { isObject } from '../operations/forms/disagreement.ts'
 import { EXIT } from './exit-codes.ts'
-import type { ImportItem } from './import-item.ts'
 import { io, userPath } from './io.ts'
 
 /**
@@ -107,3 +106,18 @@ function objectIn(text: string): Readonly<Record<string, unknown>> | undefined {
 const HAD_LEASE = 'it had a lease; --leased imports it as a plain key'
 
 const bad = (message: string): Failure => new Failure(EXIT.failed, message)
+
+export type ImportItem =
+  /** One key to write. */
+  | {
+      readonly kind: 'write'
+      readonly name: string
+      readonly key: Uint8Array
+      readonly value: () => Uint8Array
+    }
+  /** Something that is not stored, and why. */
+  | { readonly kind: 'skip'; readonly name: string; readonly reason: string }
+  /** Nothing says whether the source is whole. */
+  | { readonly kind: 'open-end'; readonly reason: string }
+
+export type WriteItem = Extract<ImportItem, { kind: 'write' }>

@@ -1,9 +1,11 @@
-// The keys that a command names: single ones, those that begin with a prefix, or those from --start to before --end.
+// The keys that a command names: single ones, those that begin with a prefix, or those from --start to before --end;
+// and the names of queues, services and locks that keys have.
 
 import type { Option } from '@commander-js/extra-typings'
+import type { Client } from '../client/index.ts'
 import { Failure } from '../local/failure.ts'
-import { PROGRAM } from '../local/program-name.ts'
-import { shellWord } from '../local/shell-word.ts'
+import { PROGRAM, shellWord } from '../local/program-name.ts'
+import { unescapePart } from '../recipes/key-space.ts'
 import { EXIT } from './exit-codes.ts'
 
 export interface KeyFlags {
@@ -71,4 +73,27 @@ export function boundsArguments(bounds: KeyBounds): string {
   const flag = (name: string, key: string | undefined) =>
     key === undefined ? [] : [`${name} ${shellWord(key)}`]
   return [...flag('--start', bounds.start), ...flag('--end', bounds.end)].join(' ')
+}
+
+/** The names for which a recipe has keys, in the order of those. One request for each name, however many keys it has. */
+export async function* namesOf(
+  client: Client,
+  recipe: 'queue' | 'service' | 'lock',
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const from = recipe.length + 1
+  let start = Buffer.from(`${recipe}/`)
+  for (;;) {
+    // `0` is the character after the slash.
+    const first = client.list({ start, end: `${recipe}0`, limit: 1, keysOnly: true, signal })
+    const { value: record } = await first.next()
+    if (record === undefined) return
+    const key = Buffer.from(record.keyBytes)
+    const slash = key.indexOf('/', from)
+    if (slash > from) yield Buffer.from(unescapePart(key.toString('latin1', from, slash)), 'latin1')
+    start =
+      slash < 0
+        ? Buffer.concat([key, Uint8Array.of(0)])
+        : Buffer.concat([key.subarray(0, slash), Buffer.from('0')])
+  }
 }

@@ -6,14 +6,13 @@
 import { fstatSync, writeSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { reasonOf } from '../local/failure.ts'
-import { paint, type Style } from './colors.ts'
 import { EXIT } from './exit-codes.ts'
 import { toJson, toJsonLine } from './format-json.ts'
 import { escapeLines, escapeText } from './format-text.ts'
 import type { Format } from './global-flags.ts'
 import { type Io, io, withCurrentIo } from './io.ts'
 import { clearProgress } from './progress.ts'
-import { terminal } from './terminal.ts'
+import { paint, type Style, terminal } from './terminal.ts'
 
 /** The state of the output of one command. */
 interface OutputState {

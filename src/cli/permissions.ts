@@ -1,12 +1,15 @@
 // Permissions on the command line: `read KEY`, `write --prefix P`, `readwrite --range A B`, `read --all`, `admin`.
 //
 // A role has at most one permission for each range: granting `write` beside `read` makes it `readwrite`, and revoking
-// `write` from that leaves `read`.
+// `write` from that leaves `read`. Changes of users and roles are made against the revision that was read.
 
+import { setTimeout as sleep } from 'node:timers/promises'
 import { bytesToJson } from '../client/decode.ts'
 import type { PermittedRange, RolePermission } from '../client/index.ts'
+import { QuorateError } from '../client/index.ts'
 import { afterPrefix, nameOf } from '../client/transact.ts'
 import { Failure } from '../local/failure.ts'
+import type { CommandContext } from './command-context.ts'
 import { EXIT } from './exit-codes.ts'
 import { formatWord } from './format-word.ts'
 
@@ -127,4 +130,26 @@ export function permissionJson({ access, ...range }: RolePermission): object {
     value === true ? value : bytesToJson(Buffer.from(value as string)),
   ])
   return { access, ...Object.fromEntries(bounds) }
+}
+
+const PAUSE_MS_MAX = 50
+
+/**
+ * Repeats `attempt`, which reads, changes and writes, while its condition on the auth revision fails: somebody has
+ * changed a user or a role in between. Ends at the timeout.
+ */
+export async function changeAuth(
+  { timeoutMs, signal }: Pick<CommandContext, 'timeoutMs' | 'signal'>,
+  attempt: () => Promise<void>,
+): Promise<void> {
+  const until = performance.now() + timeoutMs
+  for (;;) {
+    try {
+      return await attempt()
+    } catch (error) {
+      const isOvertaken = error instanceof QuorateError && error.code === 'precondition_failed'
+      if (!isOvertaken || performance.now() >= until || signal.aborted) throw error
+    }
+    await sleep(Math.random() * PAUSE_MS_MAX)
+  }
 }

@@ -4,12 +4,11 @@ import { Command, type CommandUnknownOpts } from '@commander-js/extra-typings'
 import { Failure } from '../local/failure.ts'
 import { PROGRAM } from '../local/program-name.ts'
 import { version } from '../system/version.ts'
-import { withExamples } from './examples.ts'
+import { type ProgramContext, withExamples } from './command-definition.ts'
 import { EXIT } from './exit-codes.ts'
 import { commandWithGlobalFlags, dropEmptyVariables } from './global-flags.ts'
 import { io } from './io.ts'
 import { sayLines } from './output.ts'
-import type { ProgramContext } from './program-context.ts'
 
 type Loader = () => Promise<{ readonly command: (context: ProgramContext) => CommandUnknownOpts }>
 type Group = 'Keys:' | 'Cluster:' | 'Help:'

@@ -1,7 +1,7 @@
 // A line on stderr with the progress of a long command; only on a terminal.
 
-import { paint } from './colors.ts'
 import { io } from './io.ts'
+import { paint } from './terminal.ts'
 
 const EVERY_MS = 100
 const CLEAR_LINE = '\r\u001b[2K'

@@ -1,5 +1,7 @@
-// The flags of commands that make a new cluster from old data and give the user root a new password there.
+// The flags of commands that make a new cluster from old data: --bump, and a new password of the user root.
 
+import { InvalidArgumentError } from '@commander-js/extra-typings'
+import { BUMP_MAX, BUMP_MIN } from '../backup/bump.ts'
 import { Failure } from '../local/failure.ts'
 import { NodeStartError } from '../server/options.ts'
 import { newPassword } from './credentials.ts'
@@ -22,8 +24,16 @@ export async function newRootHash({ resetRoot, passwordFile }: RootResetFlags): 
     throw new Failure(EXIT.usage, '--password-file needs --reset-root')
   }
   const password = await newPassword('root', { passwordFile })
-  const { hashOfRootPassword } = await import('../server/root-password.ts')
+  const { hashOfRootPassword } = await import('../server/stopped-replica.ts')
   return hashOfRootPassword(password).catch((error: unknown) => {
     throw error instanceof NodeStartError ? new Failure(EXIT.usage, error.message) : error
   })
+}
+
+export const BUMP_HELP = 'how many revisions later the new cluster begins, so that no watcher is fooled'
+
+export function parseBump(text: string): number {
+  const bump = /^[0-9]{1,13}$/.test(text) ? Number(text) : Number.NaN
+  if (bump >= BUMP_MIN && bump <= BUMP_MAX) return bump
+  throw new InvalidArgumentError(`it must be a whole number from ${BUMP_MIN} to ${BUMP_MAX}`)
 }

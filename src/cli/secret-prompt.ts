@@ -1,9 +1,11 @@
-// A question on the terminal whose answer is not shown.
+// Questions on the terminal: for a secret, which is not shown, and before something is destroyed.
 
-import { Failure } from '../local/failure.ts'
+import { Cancellation, Failure } from '../local/failure.ts'
 import { EXIT } from './exit-codes.ts'
 import { escapeText } from './format-text.ts'
+import { withStdin } from './input.ts'
 import { io, withCurrentIo } from './io.ts'
+import { say } from './output.ts'
 
 /** Without them, the user would not see the question, and the command would wait for the answer. */
 export const hasTerminal = (): boolean => io().stdin.isTTY === true && io().stderr.isTTY === true
@@ -55,4 +57,23 @@ export async function askSecret(question: string): Promise<string> {
 function deleteCharacter(typed: number[]): void {
   let byte = typed.pop()
   while (byte !== undefined && (byte & 0xc0) === 0x80) byte = typed.pop()
+}
+
+/**
+ * Asks before something running or healthy is destroyed: a question on a terminal, `flag` elsewhere. Returns if the
+ * user agrees to `consequence`, and throws a Failure otherwise. `contextName`: the context whose cluster it concerns.
+ */
+export async function confirm(what: string, contextName?: string | undefined, flag = '--yes'): Promise<void> {
+  const consequence =
+    contextName === undefined ? what : `${what} in the cluster of the context ${contextName}`
+  // If stderr is a file, the user would not see the question, and the command would wait for the answer.
+  if (io().stdin.isTTY !== true || io().stderr.isTTY !== true)
+    throw new Failure(EXIT.usage, `${consequence}; to do that, add ${flag}`)
+  say(`${consequence}; continue? [y/N]`)
+  // A terminal delivers whole lines. The loop ends the input, because an open one keeps the process alive.
+  const answer = await withStdin(async (stdin) => {
+    for await (const typed of stdin) return String(typed)
+    return ''
+  })
+  if (!/^\s*y(es)?\s*$/i.test(answer)) throw new Cancellation(EXIT.failed, 'cancelled: nothing was changed')
 }

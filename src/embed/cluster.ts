@@ -1,7 +1,7 @@
 import { join, resolve } from 'node:path'
 import { Client, type ClientOptions, type ClientTls } from '../client/index.ts'
 import { clientTls, makeCertificates, nodeTls } from '../local/certificates.ts'
-import { diskSpaceFault } from '../local/disk-space-check.ts'
+import { diskSpaceFault } from '../local/create-data-directory.ts'
 import { faultsOf, isUrlKnown, leaderAmong } from '../local/node-view.ts'
 import { DEFAULT_NODES, foundingOf, NODES_MAX, nodeNames } from '../local/plan.ts'
 import { poll } from '../local/poll.ts'

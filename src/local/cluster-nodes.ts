@@ -1,20 +1,18 @@
 // The nodes of a supervisor and the relays between them: starts and ends them, and writes their state to cluster.json.
 
-import { HOST } from './addresses.ts'
+import { HOST, isFree } from './addresses.ts'
 import { COMMAND_TLS } from './certificates.ts'
 import { type ControlAddress, writeClusterFile } from './cluster-file.ts'
 import { type ClusterStatus, clusterStatus } from './cluster-status.ts'
 import { Failure, messageOf } from './failure.ts'
-import { isFree } from './free-ports.ts'
 import type { PeerAddresses } from './node-messages.ts'
 import { faultsOf } from './node-view.ts'
 import { PausedProcessGuard } from './paused-process-guard.ts'
 import { foundingOf, type NodePlan } from './plan.ts'
 import { poll } from './poll.ts'
 import { checkQuorum } from './quorum-check.ts'
-import { withRecoveryHint } from './recovery-hints.ts'
+import { foreignNodes, withRecoveryHint } from './recovery-hints.ts'
 import { createRelayMesh, type RelayMesh } from './relays/mesh.ts'
-import { foreignNodes } from './replica-directories.ts'
 import { type NodeEvent, SupervisedNode } from './supervised-node.ts'
 
 /** Time for a whole cluster to become ready, and for one node after a restart. */

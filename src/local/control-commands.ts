@@ -2,7 +2,6 @@
 
 import { isObject, tryParseJson } from '../operations/forms/disagreement.ts'
 import { requestHttp } from '../system/http-request.ts'
-import { backUpDirectory } from './back-up-directory.ts'
 import type { ClusterNodes } from './cluster-nodes.ts'
 import {
   type ControlError,
@@ -12,7 +11,7 @@ import {
   type NodeCommand,
   succeeded,
 } from './control-protocol.ts'
-import { useOf } from './directory-use.ts'
+import { backUpDirectory, useOf } from './create-data-directory.ts'
 import { leaderAmong } from './node-view.ts'
 import { poll } from './poll.ts'
 import { PROGRAM } from './program-name.ts'

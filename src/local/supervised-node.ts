@@ -9,13 +9,12 @@ import type { Founding, ListenAddress, NodeEnd, NodeOptions } from '../server/op
 import { SMALL_HEAP_ENV, SMALL_HEAP_FLAGS } from '../server/process/small-heap.ts'
 import { HOST, portOf, urlOf } from './addresses.ts'
 import { clientTls, nodeTls } from './certificates.ts'
+import { compileCacheEnv, siblingModule } from './child-module.ts'
 import type { Stage } from './cluster-file.ts'
-import { compileCacheEnv } from './compile-cache.ts'
 import type { FromNode, PeerAddresses, ToNode } from './node-messages.ts'
 import type { NodeReport, NodeView } from './node-view.ts'
 import type { NodePlan } from './plan.ts'
 import { processState } from './processes.ts'
-import { siblingModule } from './sibling-module.ts'
 
 /** Time for a node to stop in order; then it is killed. It loses nothing by that. */
 const STOP_TIMEOUT_MS = 10_000

@@ -35,8 +35,10 @@ import {
   StorageRefusedError,
   type StoredRow,
 } from '../storage/index.ts'
+import { Passwords, passwordFault } from './auth/passwords.ts'
 import { Applier } from './node/apply/applier.ts'
 import { KeyIndex, keyIndexLimits } from './node/key-index/key-index.ts'
+import { NodeStartError } from './options.ts'
 import { inUse, withReplicaCopy } from './replica-copy.ts'
 
 /** Bytes of entries that are read from the log at once. */
@@ -331,5 +333,14 @@ function accepts(address: string): Promise<boolean> {
     socket.setTimeout(CONNECT_MS_MAX, () => end(false))
     socket.once('connect', () => end(true))
     socket.once('error', () => end(false))
+  })
+}
+
+/** The hash of the password. Rejects with `NodeStartError` if it is too short or too long. */
+export async function hashOfRootPassword(password: string): Promise<string> {
+  const fault = passwordFault(password)
+  if (fault !== undefined) throw new NodeStartError(fault, { usage: true })
+  return new Promise((resolve, reject) => {
+    new Passwords().hash(password, (error, hash) => (error === undefined ? resolve(hash) : reject(error)))
   })
 }

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { shellWord } from '../../src/local/shell-word.ts'
+import { shellWord } from '../../src/local/program-name.ts'
 import { character } from '../characters.ts'
 
 test.each([

@@ -6,7 +6,7 @@ import { existsSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { isFree } from '../../src/local/free-ports.ts'
+import { isFree } from '../../src/local/addresses.ts'
 import { runTogether } from '../cli/run-kv.ts'
 import { eventually, isGone, KV, nodeOf, outcomeOf, Workspace } from './kv.ts'
 

@@ -11,16 +11,23 @@ import { Failure } from '../../local/failure.ts'
 import { DEFAULT_NODES, DEFAULT_PORT, NODES_MAX } from '../../local/plan.ts'
 import { PROGRAM } from '../../local/program-name.ts'
 import { dataFlag } from '../../local/recovery-hints.ts'
-import { BUMP_HELP, parseBump } from '../bump-flag.ts'
+import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { authorizationOf, knownAuthorization } from '../credentials.ts'
-import { withExamples } from '../examples.ts'
 import { directory, parseText } from '../flag-values.ts'
 import { formatOf } from '../global-flags.ts'
 import { io, userPath } from '../io.ts'
 import { say } from '../output.ts'
-import type { ProgramContext } from '../program-context.ts'
 import { keyCount } from '../progress.ts'
-import { newRootHash, PASSWORD_FILE, PASSWORD_FILE_HELP, RESET_ROOT, RESET_ROOT_HELP } from '../root-reset.ts'
+import {
+  BUMP_HELP,
+  newRootHash,
+  PASSWORD_FILE,
+  PASSWORD_FILE_HELP,
+  parseBump,
+  RESET_ROOT,
+  RESET_ROOT_HELP,
+} from '../root-reset.ts'
+import { confirm } from '../secret-prompt.ts'
 
 const DATA = '--data <dir>'
 const DATA_HELP = 'directory of the cluster'
@@ -123,7 +130,6 @@ function destroyCommand() {
       const { destroyCluster } = await import('../../local/stop-cluster.ts')
       const existed = await destroyCluster(pathOf(data), async () => {
         if (yes === true) return
-        const { confirm } = await import('../confirm.ts')
         await confirm(`the cluster in ${data} runs; destroy ends it and deletes its data`)
       })
       say(existed ? `the cluster in ${data} is deleted` : `there is no cluster in ${data}`)
@@ -143,7 +149,6 @@ function rejoinCommand(globalFlags: ProgramContext['flags']) {
       const request = { command: 'rejoin', node, evenIfHealthy: yes === true, authorization } as const
       const reply = await exchange(data, request)
       if (reply.ok || reply.healthy === undefined) return say(orThrow(reply).message)
-      const { confirm } = await import('../confirm.ts')
       await confirm(reply.message)
       await execute(data, { ...request, node: reply.healthy, evenIfHealthy: true })
     })

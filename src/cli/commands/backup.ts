@@ -8,14 +8,13 @@ import { Failure } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
 import { headerJson, onFiles, printFields, summaryJson } from '../backup-format.ts'
 import { withContext } from '../command-context.ts'
-import { confirm } from '../confirm.ts'
-import { withExamples } from '../examples.ts'
+import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { EXIT } from '../exit-codes.ts'
 import { formatOf } from '../global-flags.ts'
 import { userPath } from '../io.ts'
 import { printJson, say, write } from '../output.ts'
-import type { ProgramContext } from '../program-context.ts'
 import { byteCount, keyCount, ProgressDisplay } from '../progress.ts'
+import { confirm } from '../secret-prompt.ts'
 
 export const command = (context: ProgramContext) =>
   new Command('backup')

@@ -10,14 +10,13 @@ import { AUTHORITY, AUTHORITY_DAYS, CERTIFICATE_DAYS, type PairPaths } from '../
 import { Failure, messageOf, reasonOf } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
 import { assertNever } from '../../raft/index.ts'
-import { withExamples } from '../examples.ts'
+import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { EXIT } from '../exit-codes.ts'
 import { directory, parseCount } from '../flag-values.ts'
 import { toJson, toJsonLine } from '../format-json.ts'
 import { formatOf, type GlobalFlags } from '../global-flags.ts'
 import { userPath } from '../io.ts'
 import { printJson, printLines, say, writeLine } from '../output.ts'
-import type { ProgramContext } from '../program-context.ts'
 
 const DEFAULT_DIR = 'certs'
 

@@ -2,10 +2,9 @@
 
 import { Command } from '@commander-js/extra-typings'
 import { withContext } from '../command-context.ts'
-import { withExamples } from '../examples.ts'
+import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { parseRevision } from '../flag-values.ts'
 import { printResult } from '../output.ts'
-import type { ProgramContext } from '../program-context.ts'
 
 export const command = ({ flags }: ProgramContext) =>
   withExamples(new Command('compact'), ['kv compact 4200'])

@@ -1,7 +1,7 @@
 // kv complete: prints what a shell offers at a Tab.
 
 import { Command } from '@commander-js/extra-typings'
-import type { ProgramContext } from '../program-context.ts'
+import type { ProgramContext } from '../command-definition.ts'
 
 export const command = ({ program, flags }: ProgramContext) =>
   new Command('complete')

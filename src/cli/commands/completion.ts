@@ -2,8 +2,8 @@
 
 import { Argument, Command } from '@commander-js/extra-typings'
 import { PROGRAM } from '../../local/program-name.ts'
+import { withExamples } from '../command-definition.ts'
 import { SHELLS, script } from '../completion/scripts.ts'
-import { withExamples } from '../examples.ts'
 import { write } from '../output.ts'
 
 export const command = () =>

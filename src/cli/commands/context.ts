@@ -4,6 +4,7 @@ import { resolve } from 'node:path'
 import { Command } from '@commander-js/extra-typings'
 import { Failure } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
+import { type ProgramContext, withExamples } from '../command-definition.ts'
 import {
   CONTEXT_NAME,
   contextsFile,
@@ -13,13 +14,11 @@ import {
   writeContexts,
 } from '../contexts.ts'
 import { credentialsOf, userNameIn } from '../credentials.ts'
-import { withExamples } from '../examples.ts'
 import { EXIT } from '../exit-codes.ts'
 import { printList } from '../format-table.ts'
 import { chooseTls, formatOf, type GlobalFlags } from '../global-flags.ts'
 import { io } from '../io.ts'
 import { byName, say } from '../output.ts'
-import type { ProgramContext } from '../program-context.ts'
 
 export const command = ({ flags }: ProgramContext) =>
   new Command('context')

@@ -5,11 +5,10 @@ import { Command, Option } from '@commander-js/extra-typings'
 import { QuorateError } from '../../client/index.ts'
 import { Failure } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
-import { keyArgument } from '../arguments.ts'
+import { getCommand, keyArgument } from '../arguments.ts'
 import { type CommandContext, withContext } from '../command-context.ts'
-import { confirm } from '../confirm.ts'
+import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { deleteInParts } from '../delete-in-parts.ts'
-import { withExamples } from '../examples.ts'
 import { EXIT } from '../exit-codes.ts'
 import { parseCount } from '../flag-values.ts'
 import { formatError } from '../format-error.ts'
@@ -24,9 +23,8 @@ import {
   START,
 } from '../key-range.ts'
 import { printResult, say, setWriteIntent } from '../output.ts'
-import type { ProgramContext } from '../program-context.ts'
 import { keyCount, ProgressDisplay } from '../progress.ts'
-import { getCommand } from '../shell-commands.ts'
+import { confirm } from '../secret-prompt.ts'
 
 export const command = ({ flags }: ProgramContext) =>
   withExamples(new Command('del'), [

@@ -3,16 +3,15 @@
 import { Command } from '@commander-js/extra-typings'
 import { Failure } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
-import { clusterDirectoryAdvice } from '../../local/replica-directories.ts'
+import { clusterDirectoryAdvice } from '../../local/recovery-hints.ts'
 import type { ReplicaCheck } from '../../server/check-replica.ts'
-import { withExamples } from '../examples.ts'
+import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { EXIT } from '../exit-codes.ts'
 import { toJson } from '../format-json.ts'
 import { isTable, printList } from '../format-table.ts'
 import { formatOf } from '../global-flags.ts'
 import { userPath } from '../io.ts'
 import { print, say, writeLine } from '../output.ts'
-import type { ProgramContext } from '../program-context.ts'
 import { replicaJson } from './inspect.ts'
 
 export const command = ({ flags }: ProgramContext) =>

@@ -3,12 +3,12 @@
 import { Command } from '@commander-js/extra-typings'
 import { bytesToJson } from '../../client/decode.ts'
 import { Failure } from '../../local/failure.ts'
-import { shellWord } from '../../local/shell-word.ts'
+import { shellWord } from '../../local/program-name.ts'
 import { campaign, followLeader, leaderOf } from '../../recipes/index.ts'
 import { keySpace } from '../../recipes/key-space.ts'
 import { nameBeforeDashes, splitAtDashes } from '../arguments.ts'
 import { withContext } from '../command-context.ts'
-import { withExamples } from '../examples.ts'
+import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { EXIT } from '../exit-codes.ts'
 import { parseDuration, parseLeaseTime, parseText } from '../flag-values.ts'
 import { toJsonLine } from '../format-json.ts'
@@ -16,7 +16,6 @@ import { escapeText, textOfBytes } from '../format-text.ts'
 import type { GlobalFlags } from '../global-flags.ts'
 import { AFTER_DASHES, holdWhile } from '../hold-while.ts'
 import { print, say, writeLine } from '../output.ts'
-import type { ProgramContext } from '../program-context.ts'
 
 export const command = ({ flags, argv }: ProgramContext) =>
   withExamples(new Command('elect'), [

@@ -7,7 +7,7 @@ import { Failure } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
 import { keyArgument } from '../arguments.ts'
 import { type CommandContext, withContext } from '../command-context.ts'
-import { withExamples } from '../examples.ts'
+import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { EXIT } from '../exit-codes.ts'
 import { parseRevision } from '../flag-values.ts'
 import { recordJson } from '../format-json.ts'
@@ -17,7 +17,6 @@ import type { Format } from '../global-flags.ts'
 import { io } from '../io.ts'
 import { boundsOf } from '../key-range.ts'
 import { printJson, printLines, say, write } from '../output.ts'
-import type { ProgramContext } from '../program-context.ts'
 
 export const command = ({ flags }: ProgramContext) =>
   withExamples(new Command('get'), [

@@ -4,11 +4,10 @@ import { Command, type CommandUnknownOpts } from '@commander-js/extra-typings'
 import { Failure } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
 import { didYouMean } from '../../system/did-you-mean.ts'
-import { withExamples } from '../examples.ts'
+import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { EXIT } from '../exit-codes.ts'
 import { TOPICS } from '../help-topics.ts'
 import { writeLine } from '../output.ts'
-import type { ProgramContext } from '../program-context.ts'
 
 export const command = ({ program }: ProgramContext) =>
   withExamples(new Command('help'), ['kv help', 'kv help put', 'kv help exit-codes'])

@@ -5,7 +5,7 @@ import { type Client, CompactedError, type KvRecord, type WatchEvent } from '../
 import { Failure } from '../../local/failure.ts'
 import { keyArgument } from '../arguments.ts'
 import { withContext } from '../command-context.ts'
-import { withExamples } from '../examples.ts'
+import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { EXIT } from '../exit-codes.ts'
 import { toJsonLine } from '../format-json.ts'
 import { type Column, isTable, RowWriter } from '../format-table.ts'
@@ -13,7 +13,6 @@ import { textOfBytes } from '../format-text.ts'
 import { formatWord } from '../format-word.ts'
 import type { Format } from '../global-flags.ts'
 import { write, writeLine } from '../output.ts'
-import type { ProgramContext } from '../program-context.ts'
 import { eventJson } from './watch.ts'
 
 export const command = ({ flags }: ProgramContext) =>

@@ -2,18 +2,16 @@
 
 import { Command } from '@commander-js/extra-typings'
 import { Failure } from '../../local/failure.ts'
-import { PROGRAM } from '../../local/program-name.ts'
-import { clusterDirectoryAdvice, startCommandFor } from '../../local/replica-directories.ts'
-import { shellWord } from '../../local/shell-word.ts'
+import { PROGRAM, shellWord } from '../../local/program-name.ts'
+import { clusterDirectoryAdvice, startCommandFor } from '../../local/recovery-hints.ts'
 import { isStorageError } from '../../server/inspect-data-directory.ts'
 import type { ReplicaSummary } from '../../server/stopped-replica.ts'
-import { withExamples } from '../examples.ts'
+import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { EXIT } from '../exit-codes.ts'
 import { printList } from '../format-table.ts'
 import { formatOf } from '../global-flags.ts'
 import { userPath } from '../io.ts'
 import { say } from '../output.ts'
-import type { ProgramContext } from '../program-context.ts'
 
 export const command = ({ flags }: ProgramContext) =>
   withExamples(new Command('inspect'), ['kv inspect d1', 'kv inspect d1 d2 d3 -o json'])

@@ -3,10 +3,9 @@
 import { Command } from '@commander-js/extra-typings'
 import { PROGRAM } from '../../local/program-name.ts'
 import { withContext } from '../command-context.ts'
-import { withExamples } from '../examples.ts'
+import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { parseText } from '../flag-values.ts'
 import { printResult } from '../output.ts'
-import type { ProgramContext } from '../program-context.ts'
 
 export const command = (context: ProgramContext) =>
   new Command('leader').description('move leadership').addCommand(transferCommand(context))

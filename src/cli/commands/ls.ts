@@ -4,7 +4,7 @@ import { Command, Option } from '@commander-js/extra-typings'
 import type { KvRecord } from '../../client/index.ts'
 import { Failure } from '../../local/failure.ts'
 import { type CommandContext, withContext } from '../command-context.ts'
-import { withExamples } from '../examples.ts'
+import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { EXIT } from '../exit-codes.ts'
 import { parseCount, parseRevision } from '../flag-values.ts'
 import { metaJson, recordJson, toJson, toJsonLine } from '../format-json.ts'
@@ -12,7 +12,6 @@ import { type Column, printList } from '../format-table.ts'
 import { textOfBytes } from '../format-text.ts'
 import { boundsOf, END, type KeyBounds, START } from '../key-range.ts'
 import { printResult, write, writeLine } from '../output.ts'
-import type { ProgramContext } from '../program-context.ts'
 
 export const command = ({ flags }: ProgramContext) =>
   withExamples(new Command('ls'), [

@@ -4,14 +4,13 @@ import { Command } from '@commander-js/extra-typings'
 import type { ClusterInfo, Member } from '../../client/index.ts'
 import { PROGRAM } from '../../local/program-name.ts'
 import { type CommandContext, checkedByClient, withContext } from '../command-context.ts'
-import { confirm } from '../confirm.ts'
-import { withExamples } from '../examples.ts'
+import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { parseText } from '../flag-values.ts'
 import { memberJson } from '../format-json.ts'
 import { printList } from '../format-table.ts'
 import type { GlobalFlags } from '../global-flags.ts'
 import { byName, say } from '../output.ts'
-import type { ProgramContext } from '../program-context.ts'
+import { confirm } from '../secret-prompt.ts'
 
 export const command = ({ flags }: ProgramContext) =>
   new Command('member')

@@ -20,8 +20,8 @@ import { lowerJitThreshold } from '../../server/process/jit-threshold.ts'
 import { keepHeapSmall } from '../../server/process/small-heap.ts'
 import { hostPort } from '../../system/addresses.ts'
 import { count, listenAddress, peerAddress, url, urls } from '../address-values.ts'
+import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { authorizationOf } from '../credentials.ts'
-import { withExamples } from '../examples.ts'
 import { EXIT } from '../exit-codes.ts'
 import {
   directory,
@@ -34,7 +34,6 @@ import {
 import type { GlobalFlags } from '../global-flags.ts'
 import { io, userPath } from '../io.ts'
 import { sayLast } from '../output.ts'
-import type { ProgramContext } from '../program-context.ts'
 import { onStopSignals, type StopSignal } from '../stop-signals.ts'
 import { setupCommand } from './node-setup.ts'
 

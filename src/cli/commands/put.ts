@@ -2,15 +2,13 @@
 
 import { Command } from '@commander-js/extra-typings'
 import { Failure } from '../../local/failure.ts'
-import { keyArgument } from '../arguments.ts'
+import { getCommand, keyArgument } from '../arguments.ts'
 import { withContext } from '../command-context.ts'
-import { withExamples } from '../examples.ts'
+import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { EXIT } from '../exit-codes.ts'
 import { parseCount, parseLease, parseLeaseTime } from '../flag-values.ts'
 import { resultJson } from '../format-json.ts'
 import { printResult } from '../output.ts'
-import type { ProgramContext } from '../program-context.ts'
-import { getCommand } from '../shell-commands.ts'
 import { readValue } from '../value-source.ts'
 
 export const command = ({ flags }: ProgramContext) =>

@@ -4,20 +4,25 @@ import { dirname } from 'node:path'
 import { Command } from '@commander-js/extra-typings'
 import { BUMP_DEFAULT } from '../../backup/bump.ts'
 import { Failure } from '../../local/failure.ts'
-import { PROGRAM } from '../../local/program-name.ts'
-import { listed, replicasBeside, startCommandFor } from '../../local/replica-directories.ts'
-import { shellWord } from '../../local/shell-word.ts'
+import { PROGRAM, shellWord } from '../../local/program-name.ts'
+import { listed, replicasBeside, startCommandFor } from '../../local/recovery-hints.ts'
 import { readClusterId } from '../../server/inspect-data-directory.ts'
 import { onFiles } from '../backup-format.ts'
-import { BUMP_HELP, parseBump } from '../bump-flag.ts'
-import { withExamples } from '../examples.ts'
+import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { EXIT } from '../exit-codes.ts'
 import { directory, parseText } from '../flag-values.ts'
 import { formatOf } from '../global-flags.ts'
 import { userPath } from '../io.ts'
 import { printResult, say } from '../output.ts'
-import type { ProgramContext } from '../program-context.ts'
-import { newRootHash, PASSWORD_FILE, PASSWORD_FILE_HELP, RESET_ROOT, RESET_ROOT_HELP } from '../root-reset.ts'
+import {
+  BUMP_HELP,
+  newRootHash,
+  PASSWORD_FILE,
+  PASSWORD_FILE_HELP,
+  parseBump,
+  RESET_ROOT,
+  RESET_ROOT_HELP,
+} from '../root-reset.ts'
 
 export const command = ({ flags: globalFlags }: ProgramContext) =>
   withExamples(new Command('recover'), [

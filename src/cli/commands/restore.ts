@@ -2,20 +2,25 @@
 
 import { Command } from '@commander-js/extra-typings'
 import { BUMP_DEFAULT } from '../../backup/bump.ts'
-import { PROGRAM } from '../../local/program-name.ts'
-import { shellWord } from '../../local/shell-word.ts'
+import { PROGRAM, shellWord } from '../../local/program-name.ts'
 import { hostPort } from '../../system/addresses.ts'
 import { listenAddress, nodeName } from '../address-values.ts'
 import { onFiles } from '../backup-format.ts'
-import { BUMP_HELP, parseBump } from '../bump-flag.ts'
-import { withExamples } from '../examples.ts'
+import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { directory, parseText } from '../flag-values.ts'
 import { formatOf } from '../global-flags.ts'
 import { userPath } from '../io.ts'
 import { printResult, say } from '../output.ts'
-import type { ProgramContext } from '../program-context.ts'
 import { keyCount } from '../progress.ts'
-import { newRootHash, PASSWORD_FILE, PASSWORD_FILE_HELP, RESET_ROOT, RESET_ROOT_HELP } from '../root-reset.ts'
+import {
+  BUMP_HELP,
+  newRootHash,
+  PASSWORD_FILE,
+  PASSWORD_FILE_HELP,
+  parseBump,
+  RESET_ROOT,
+  RESET_ROOT_HELP,
+} from '../root-reset.ts'
 
 export const command = ({ flags }: ProgramContext) =>
   withExamples(new Command('restore'), [

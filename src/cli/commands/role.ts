@@ -4,16 +4,22 @@ import { Argument, Command } from '@commander-js/extra-typings'
 import type { RoleInfo, RolePermission } from '../../client/index.ts'
 import { Failure } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
-import { changeAuth } from '../auth-changes.ts'
 import { withContext } from '../command-context.ts'
-import { withExamples } from '../examples.ts'
+import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { EXIT } from '../exit-codes.ts'
 import { parseText } from '../flag-values.ts'
 import { printList, printTable } from '../format-table.ts'
 import type { GlobalFlags } from '../global-flags.ts'
 import { byName, printJson, say } from '../output.ts'
-import { ACCESSES, granted, permissionFrom, permissionJson, permissionText, revoked } from '../permissions.ts'
-import type { ProgramContext } from '../program-context.ts'
+import {
+  ACCESSES,
+  changeAuth,
+  granted,
+  permissionFrom,
+  permissionJson,
+  permissionText,
+  revoked,
+} from '../permissions.ts'
 
 export const command = ({ flags }: ProgramContext) =>
   new Command('role')

@@ -7,12 +7,11 @@ import { PROGRAM } from '../../local/program-name.ts'
 import { isObject } from '../../operations/forms/disagreement.ts'
 import { didYouMean } from '../../system/did-you-mean.ts'
 import { type CommandContext, withContext } from '../command-context.ts'
-import { withExamples } from '../examples.ts'
+import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { EXIT } from '../exit-codes.ts'
 import { isTable, printTable } from '../format-table.ts'
 import type { GlobalFlags } from '../global-flags.ts'
 import { printJson } from '../output.ts'
-import type { ProgramContext } from '../program-context.ts'
 
 export const command = ({ flags }: ProgramContext) =>
   withExamples(new Command('settings'), ['kv settings', 'kv settings set leases=on value_bytes_max=65536'])

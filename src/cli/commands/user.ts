@@ -4,16 +4,15 @@ import { Command } from '@commander-js/extra-typings'
 import type { UserInfo } from '../../client/index.ts'
 import { Failure } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
-import { changeAuth } from '../auth-changes.ts'
 import { type CommandContext, withContext } from '../command-context.ts'
+import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { type NewPasswordFlags, newPassword, userNameIn } from '../credentials.ts'
-import { withExamples } from '../examples.ts'
 import { EXIT } from '../exit-codes.ts'
 import { parseText } from '../flag-values.ts'
 import { type Column, printList, printTable } from '../format-table.ts'
 import type { GlobalFlags } from '../global-flags.ts'
 import { byName, printJson, say } from '../output.ts'
-import type { ProgramContext } from '../program-context.ts'
+import { changeAuth } from '../permissions.ts'
 
 export const command = ({ flags }: ProgramContext) =>
   new Command('user')

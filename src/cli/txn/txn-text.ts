@@ -4,8 +4,8 @@
 import type { Txn } from '../../client/index.ts'
 import { Failure } from '../../local/failure.ts'
 import { isObject } from '../../operations/forms/disagreement.ts'
-import { durationMs } from '../duration.ts'
 import { EXIT } from '../exit-codes.ts'
+import { durationMs } from '../flag-values.ts'
 import {
   elementPath,
   fieldPath,
