@@ -21,7 +21,7 @@ const ENTRIES = {
   testing: 'jepsen-lite/testing/index.ts',
   quorate: 'src/cli/main.ts',
   'supervisor-process': 'src/cli/cluster/supervisor-process.ts',
-  'node-process': 'src/local/node-process.ts',
+  'node-process': 'src/local/node/node-process.ts',
   'jepsen-lite': 'jepsen-lite/main.ts',
   'recipe-process': 'jepsen-lite/local/recipe-process.ts',
   'search-worker': 'jepsen-lite/commands/search-worker.ts',
@@ -32,7 +32,7 @@ const PROGRAMS = {
   client: ['src/client/index.ts'],
   command: ['src/cli/main.ts', 'src/cli/commands/put.ts'],
   supervisor: ['src/cli/cluster/supervisor-process.ts'],
-  node: ['src/local/node-process.ts'],
+  node: ['src/local/node/node-process.ts'],
   application: ['src/index.ts'],
 }
 

@@ -1,8 +1,8 @@
 // A cluster with TLS that checks rights, and one without, both started as `quorate cluster start --detach --direct`.
 
 import { Client } from '../../src/client/index.ts'
-import { clientTls } from '../../src/local/certificates.ts'
-import type { ClusterStatus } from '../../src/local/cluster-status.ts'
+import { clientTls } from '../../src/local/directory/certificates.ts'
+import type { ClusterStatus } from '../../src/local/supervisor/cluster-status.ts'
 import type { Access } from '../load/load.ts'
 import { atTheEnd } from '../undo.ts'
 import { consecutivePorts } from './ports.ts'

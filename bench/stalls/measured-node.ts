@@ -2,7 +2,7 @@
 // a node to join.
 
 import { performance } from 'node:perf_hooks'
-import { startNode } from '../../src/server/start-node.ts'
+import { startNode } from '../../src/server/start/start-node.ts'
 
 /** How often the loop is looked at. A longer turn is seen as a whole. */
 const TICK_MS = 1

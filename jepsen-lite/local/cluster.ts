@@ -1,20 +1,20 @@
 // The cluster under test: the shipped node processes, each started, killed, paused and started again on request. Every
 // connection between two of them goes through a separate relay.
 //
-// The processes are those of `kv cluster` (src/local/node-process.ts). A node ends when the process that started it is
-// gone, even if the node is paused. So nothing is left running, even after kill -9 of the harness.
+// The processes are those of `kv cluster` (src/local/node/node-process.ts). A node ends when the process that started
+// it is gone, even if the node is paused. So nothing is left running, even after kill -9 of the harness.
 
 import { existsSync, rmSync } from 'node:fs'
 import type { ClientTls } from '../../src/client/types.ts'
 import { freePorts, HOST } from '../../src/local/addresses.ts'
-import { clientTls, makeCertificates } from '../../src/local/certificates.ts'
-import { backUpDirectory } from '../../src/local/create-data-directory.ts'
-import { leaderAmong, type NodeView } from '../../src/local/node-view.ts'
-import { PausedProcessGuard } from '../../src/local/paused-process-guard.ts'
-import { foundingOf } from '../../src/local/plan.ts'
+import { clientTls, makeCertificates } from '../../src/local/directory/certificates.ts'
+import { backUpDirectory } from '../../src/local/directory/data-directory.ts'
+import { foundingOf } from '../../src/local/directory/plan.ts'
+import { leaderAmong, type NodeView } from '../../src/local/node/node-view.ts'
+import { type NodeEvent, SupervisedNode } from '../../src/local/node/supervised-node.ts'
 import { poll } from '../../src/local/poll.ts'
-import { type NodeEvent, SupervisedNode } from '../../src/local/supervised-node.ts'
-import { holdsNode } from '../../src/server/inspect-data-directory.ts'
+import { PausedProcessGuard } from '../../src/local/supervisor/paused-process-guard.ts'
+import { holdsNode } from '../../src/server/replica/inspect-data-directory.ts'
 import { HttpClient } from './http.ts'
 import { CLIENTS, RelayNetwork } from './network.ts'
 

@@ -3,7 +3,7 @@
 
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { nodeNames } from '../../src/local/plan.ts'
+import { nodeNames } from '../../src/local/directory/plan.ts'
 import { CommandError } from '../exit-codes.ts'
 import type { Finding } from '../finding.ts'
 import { LocalCluster, READY_LIMIT_MS } from '../local/cluster.ts'

@@ -5,7 +5,7 @@
 
 import { createRequire } from 'node:module'
 import type { Arbitrary } from 'fast-check'
-import { nodeNames } from '../../src/local/plan.ts'
+import { nodeNames } from '../../src/local/directory/plan.ts'
 import { checkSchedules, KINDS } from './arguments.ts'
 import { FaultSchedule, LEADER } from './schedule.ts'
 import type { Fault, ScheduleOptions } from './types.ts'

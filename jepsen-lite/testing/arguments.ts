@@ -12,7 +12,7 @@ import {
   isText,
   isWholeNumber,
 } from '../../src/client/validators.ts'
-import { NODES_MAX } from '../../src/local/plan.ts'
+import { NODES_MAX } from '../../src/local/directory/plan.ts'
 import type { Fault, ScheduleOptions } from './types.ts'
 
 export const KINDS = ['partition', 'crash', 'stop'] as const

@@ -11,10 +11,8 @@ import {
 } from '../client/index.ts'
 import { Cancellation, Failure } from '../local/failure.ts'
 import { inContext } from './contexts.ts'
-import { type CredentialFlags, credentialsOf } from './credentials.ts'
 import { EXIT, exitCodeOf, type Intent } from './exit-codes.ts'
-import { formatError } from './format-error.ts'
-import { formatMs } from './format-text.ts'
+import { type CredentialFlags, credentialsOf } from './flags/credentials.ts'
 import {
   type ChosenEndpoints,
   chooseEndpoints,
@@ -23,10 +21,12 @@ import {
   formatOf,
   type GlobalFlags,
   localCluster,
-} from './global-flags.ts'
-import { io, withCurrentIo } from './io.ts'
-import { say, setWriteIntent } from './output.ts'
-import { SAME_SIGNAL_MS, TERMINATING } from './stop-signals.ts'
+} from './flags/global-flags.ts'
+import { formatError } from './format/error.ts'
+import { formatMs } from './format/text.ts'
+import { io, withCurrentIo } from './terminal/io.ts'
+import { say, setWriteIntent } from './terminal/output.ts'
+import { SAME_SIGNAL_MS, TERMINATING } from './terminal/stop-signals.ts'
 
 const TIMEOUT_MS = 5_000
 const END_MS = 20

@@ -1,8 +1,8 @@
-// What every file of commands/ has: its surroundings in the program, and examples in its help.
+// The parts that every command has: its surroundings in the program, and examples in its help.
 
 import type { CommandUnknownOpts } from '@commander-js/extra-typings'
 import { PROGRAM } from '../local/program-name.ts'
-import type { GlobalFlags } from './global-flags.ts'
+import type { GlobalFlags } from './flags/global-flags.ts'
 
 /** Puts examples at the beginning of the help. They are written with `kv`, and shown with the name of this program. */
 export function withExamples<C extends CommandUnknownOpts>(command: C, lines: readonly string[]): C {

@@ -10,9 +10,9 @@ import { Failure, reasonOf } from '../local/failure.ts'
 import { PROGRAM } from '../local/program-name.ts'
 import { isObject } from '../operations/forms/disagreement.ts'
 import { EXIT } from './exit-codes.ts'
-import { toJson } from './format-json.ts'
-import type { GlobalFlags } from './global-flags.ts'
-import { io } from './io.ts'
+import type { GlobalFlags } from './flags/global-flags.ts'
+import { toJson } from './format/json.ts'
+import { io } from './terminal/io.ts'
 
 /** Endpoints, files and user of a cluster. Paths are absolute. */
 export interface SavedContext {

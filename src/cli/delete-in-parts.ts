@@ -3,7 +3,7 @@
 // the parts that are done.
 
 import { type Client, type DeleteRangeResult, QuorateError } from '../client/index.ts'
-import type { KeyBounds } from './key-range.ts'
+import type { KeyBounds } from './flags/key-range.ts'
 
 /** Limit on the keys of one part. */
 const PART_KEYS_MAX = 1_000

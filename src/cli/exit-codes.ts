@@ -5,7 +5,7 @@ import { constants } from 'node:os'
 import { findHandshakeFault } from '../certificates/handshake-faults.ts'
 import type { QuorateError } from '../client/index.ts'
 import { Cancellation } from '../local/failure.ts'
-import { formatMs } from './format-text.ts'
+import { formatMs } from './format/text.ts'
 
 export const EXIT = {
   ok: 0,

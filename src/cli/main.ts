@@ -1,25 +1,15 @@
-// The `kv` command: from arguments to an exit code.
-//
-//   program.ts           the table of commands; each is loaded when it runs, so that `kv get` starts quickly
-//   commands/            one file for each command: its arguments, flags, help and action
-//   command-context.ts   a client for one command, the output format, Ctrl-C
-//   io.ts, output.ts     streams, environment and signals of the process; format-*.ts: tables, JSON, text, errors
-//   txn/                 the JSON of transactions
-//   completion/          completion in shells
-//   cluster/, node.ts    the local cluster and `kv node start`
-//
-// The command uses the client library like any other program. Only `kv node` and the local cluster start servers.
+// The `kv` command: from arguments to an exit code (README.md).
 
 import { isUtf8 } from 'node:buffer'
 import { readFileSync } from 'node:fs'
 import { debuglog } from 'node:util'
 import { CommanderError } from '@commander-js/extra-typings'
 import { Cancellation, Failure, messageOf } from '../local/failure.ts'
-import { hideSecrets } from './credentials.ts'
 import { EXIT } from './exit-codes.ts'
-import { type Io, PROCESS_IO, runWithIo } from './io.ts'
-import { say, watchOutput } from './output.ts'
+import { hideSecrets } from './flags/credentials.ts'
 import { buildProgram, withoutHelpOnUnknown } from './program.ts'
+import { type Io, PROCESS_IO, runWithIo } from './terminal/io.ts'
+import { say, watchOutput } from './terminal/output.ts'
 
 const debug = debuglog('quorate')
 

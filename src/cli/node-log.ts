@@ -4,9 +4,9 @@ import { styleText } from 'node:util'
 import { type DestinationStream, pino } from 'pino'
 import type { Logger } from '../server/options.ts'
 import { logDestination } from '../server/process/log-destination.ts'
-import type { LogFormat, LogLevel } from './flag-values.ts'
-import { escapeText } from './format-text.ts'
-import { terminal } from './terminal.ts'
+import type { LogFormat, LogLevel } from './flags/flag-values.ts'
+import { escapeText } from './format/text.ts'
+import { terminal } from './terminal/terminal.ts'
 
 /** Without a format, a terminal gets text and everything else gets JSON. */
 export function nodeLog(name: string, level: LogLevel, format?: LogFormat): Logger {

@@ -6,9 +6,9 @@ import { PROGRAM } from '../local/program-name.ts'
 import { version } from '../system/version.ts'
 import { type ProgramContext, withExamples } from './command-definition.ts'
 import { EXIT } from './exit-codes.ts'
-import { commandWithGlobalFlags, dropEmptyVariables } from './global-flags.ts'
-import { io } from './io.ts'
-import { sayLines } from './output.ts'
+import { commandWithGlobalFlags, dropEmptyVariables } from './flags/global-flags.ts'
+import { io } from './terminal/io.ts'
+import { sayLines } from './terminal/output.ts'
 
 type Loader = () => Promise<{ readonly command: (context: ProgramContext) => CommandUnknownOpts }>
 type Group = 'Keys:' | 'Cluster:' | 'Help:'

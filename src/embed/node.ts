@@ -2,13 +2,13 @@
 
 import { HOST, portOf } from '../local/addresses.ts'
 import { reasonOf } from '../local/failure.ts'
-import { type NodeView, viewOf } from '../local/node-view.ts'
-import { holdsNode } from '../server/inspect-data-directory.ts'
+import { type NodeView, viewOf } from '../local/node/node-view.ts'
 import type { KvNode } from '../server/node/kv-node.ts'
 import type { Founding, ListenAddress } from '../server/options.ts'
-import type { ServingNode } from '../server/start-node.ts'
-import { startNode } from '../server/start-node.ts'
-import type { StartOptions } from '../server/start-options.ts'
+import { holdsNode } from '../server/replica/inspect-data-directory.ts'
+import type { ServingNode } from '../server/start/start-node.ts'
+import { startNode } from '../server/start/start-node.ts'
+import type { StartOptions } from '../server/start/start-options.ts'
 import { checkListenAddress, hostPort } from '../system/addresses.ts'
 import type { EmbeddedNode } from './types.ts'
 

@@ -1,5 +1,5 @@
 import type { NodeOptions, RunningNode } from '../server/options.ts'
-import { startNode as start } from '../server/start-node.ts'
+import { startNode as start } from '../server/start/start-node.ts'
 import { checkNode } from './arguments.ts'
 
 /**

@@ -9,8 +9,8 @@ export function siblingModule({ dirname, filename }: ImportMeta, name: string): 
 }
 
 /**
- * Variables with which a child shares the cache of compiled code. Node adds a directory for its version itself, so the child gets
- * the parent directory.
+ * Variables with which a child shares the cache of compiled code. Node adds a directory for its version itself, so the
+ * child gets the parent directory.
  */
 export function compileCacheEnv(): NodeJS.ProcessEnv {
   const dir = getCompileCacheDir()

@@ -11,7 +11,7 @@ import { AuthRows, decodeState, decodeUser, ROOT_KEY } from '../../src/kv/index.
 import { decodeLease } from '../../src/kv/leases.ts'
 import { TABLE_AUTH, TABLE_LEASES } from '../../src/kv/types.ts'
 import { asRevision } from '../../src/operations/forms/index.ts'
-import { startNode } from '../../src/server/start-node.ts'
+import { startNode } from '../../src/server/start/start-node.ts'
 import { inspectDirectory } from '../../src/storage/index.ts'
 import { runs } from '../runs.ts'
 import { FakeNode } from '../server/http/fake-node.ts'

@@ -12,7 +12,7 @@ import { BucketTarget, parseBucketOptions } from '../../src/backup/s3.ts'
 import { EMPTY_HASH, signedHeaders } from '../../src/backup/signature.ts'
 import { backupName } from '../../src/backup/target.ts'
 import { encodeState } from '../../src/kv/index.ts'
-import { BackupSchedule } from '../../src/server/backup-schedule.ts'
+import { BackupSchedule } from '../../src/server/start/backup-schedule.ts'
 import { FakeNode } from '../server/http/fake-node.ts'
 import { backupOf, nodeWithEverything } from './samples.ts'
 

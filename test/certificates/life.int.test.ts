@@ -13,7 +13,7 @@ import {
   rotateAuthority,
 } from '../../src/certificates/directory.ts'
 import { Client } from '../../src/client/index.ts'
-import { startNode } from '../../src/server/start-node.ts'
+import { startNode } from '../../src/server/start/start-node.ts'
 import { CertificateDirectory } from '../server/tls/certificates.ts'
 
 const directory = new CertificateDirectory()

@@ -2,7 +2,7 @@
 
 import { spawn } from 'node:child_process'
 import { expect, test } from 'vitest'
-import { exitCodeOfChild } from '../../src/cli/child.ts'
+import { exitCodeOfChild } from '../../src/cli/exec/child.ts'
 
 test('a command that a signal cannot be sent to, as to one of another user, has not ended', async () => {
   const child = spawn(process.execPath, ['-e', 'process.stdin.resume()'], {

@@ -1,7 +1,7 @@
 // Tables on terminals: wide characters, and lines that fit.
 
 import { expect, test } from 'vitest'
-import { columnsThatFit, fitting, shortened, widthOf } from '../../src/cli/column-widths.ts'
+import { columnsThatFit, fitting, shortened, widthOf } from '../../src/cli/format/column-widths.ts'
 
 test('a text is as wide as a terminal shows it', () => {
   const widths = ['', 'abc', '鍵', '키', 'ｶﾅ', '😀', '👩‍👩‍👧‍👦', '🇨🇭', 'e\u0301', '→'].map(widthOf)

@@ -15,8 +15,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { ExportDirectory } from '../../src/cli/export-files.ts'
-import { filesIn } from '../../src/cli/import-files.ts'
+import { ExportDirectory } from '../../src/cli/transfer/export-files.ts'
+import { filesIn } from '../../src/cli/transfer/import-files.ts'
 import { runs } from '../runs.ts'
 
 const segment = fc.oneof(

@@ -20,7 +20,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
-import { SAME_SIGNAL_MS } from '../../src/cli/stop-signals.ts'
+import { SAME_SIGNAL_MS } from '../../src/cli/terminal/stop-signals.ts'
 import { FakeNode, problem } from '../client/fake-node.ts'
 import { kv as run, startKv } from './run-kv.ts'
 

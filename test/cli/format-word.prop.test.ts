@@ -2,7 +2,7 @@
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { formatWord } from '../../src/cli/format-word.ts'
+import { formatWord } from '../../src/cli/format/word.ts'
 import { runs } from '../runs.ts'
 import { anyBytes } from './odd-bytes.ts'
 

@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { filesIn } from '../../src/cli/import-files.ts'
+import { filesIn } from '../../src/cli/transfer/import-files.ts'
 import { must } from '../storage/samples.ts'
 
 /** The stored content of a file, or the reason why it is skipped. */

@@ -2,9 +2,9 @@
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { recordJson } from '../../src/cli/format-json.ts'
-import type { ImportItem } from '../../src/cli/import-lines.ts'
-import { itemsOf, LINE_BYTES_MAX } from '../../src/cli/import-lines.ts'
+import { recordJson } from '../../src/cli/format/json.ts'
+import type { ImportItem } from '../../src/cli/transfer/import-lines.ts'
+import { itemsOf, LINE_BYTES_MAX } from '../../src/cli/transfer/import-lines.ts'
 import { character } from '../characters.ts'
 import { runs } from '../runs.ts'
 

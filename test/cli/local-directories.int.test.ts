@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { startCluster } from '../../src/index.ts'
-import { DEFAULT_DATA, writeClusterFile } from '../../src/local/cluster-file.ts'
+import { DEFAULT_DATA, writeClusterFile } from '../../src/local/directory/cluster-file.ts'
 import { kv } from './run-kv.ts'
 
 const NAMES = ['n1', 'n2', 'n3']

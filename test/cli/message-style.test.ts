@@ -6,7 +6,7 @@ import { expect, test } from 'vitest'
 
 const root = join(import.meta.dirname, '../..')
 const FILES = globSync(
-  ['src/cli/**/*.ts', 'src/local/**/*.ts', 'src/server/start-node.ts', 'src/server/join.ts'],
+  ['src/cli/**/*.ts', 'src/local/**/*.ts', 'src/server/start/start-node.ts', 'src/server/start/join.ts'],
   {
     cwd: root,
   },

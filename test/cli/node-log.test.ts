@@ -82,7 +82,7 @@ test('the reason why a node ended reaches a reader that only pauses', () => {
   const stderr = openSync(pipe, constants.O_RDWR | constants.O_NONBLOCK)
   const script = `
     const { constants, openSync, readSync, writeSync } = await import('node:fs')
-    const { sayLast } = await import(${JSON.stringify(resolve('src/cli/output.ts'))})
+    const { sayLast } = await import(${JSON.stringify(resolve('src/cli/terminal/output.ts'))})
     try { for (;;) writeSync(2, 'a line\\n') } catch {}
     const said = sayLast('error: why')
     const reader = openSync(${JSON.stringify(pipe)}, constants.O_RDONLY | constants.O_NONBLOCK)

@@ -21,8 +21,8 @@ import {
 } from '../../src/certificates/directory.ts'
 import { runningPrograms } from '../../src/cli/setup/unit.ts'
 import { startCluster } from '../../src/index.ts'
-import { readIdentityIfFormatted } from '../../src/server/inspect-data-directory.ts'
-import { startNode } from '../../src/server/start-node.ts'
+import { readIdentityIfFormatted } from '../../src/server/replica/inspect-data-directory.ts'
+import { startNode } from '../../src/server/start/start-node.ts'
 import { kv } from './run-kv.ts'
 
 const HOST = { host: '127.0.0.1', port: 0 }

@@ -7,8 +7,8 @@ import { constants, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PassThrough, Writable } from 'node:stream'
 import { json } from 'node:stream/consumers'
-import { type Io, runWithIo } from '../../src/cli/io.ts'
 import { main } from '../../src/cli/main.ts'
+import { type Io, runWithIo } from '../../src/cli/terminal/io.ts'
 
 export const KV = join(import.meta.dirname, '../../bin/kv.js')
 

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { onStopSignals } from '../../src/cli/stop-signals.ts'
+import { onStopSignals } from '../../src/cli/terminal/stop-signals.ts'
 
 beforeEach(() => {
   vi.useFakeTimers()

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type EmbeddedCluster, startCluster } from '../../src/index.ts'
-import { DEFAULT_DATA, writeClusterFile } from '../../src/local/cluster-file.ts'
+import { DEFAULT_DATA, writeClusterFile } from '../../src/local/directory/cluster-file.ts'
 import { kv } from './run-kv.ts'
 
 let other: EmbeddedCluster

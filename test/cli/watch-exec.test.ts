@@ -1,8 +1,8 @@
 // The command of `kv watch --exec`, and signals that come again and again.
 
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { SAME_SIGNAL_MS } from '../../src/cli/stop-signals.ts'
-import { runOnce } from '../../src/cli/watch-exec.ts'
+import { runOnce } from '../../src/cli/exec/watch-exec.ts'
+import { SAME_SIGNAL_MS } from '../../src/cli/terminal/stop-signals.ts'
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ['performance'] })

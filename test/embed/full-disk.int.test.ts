@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { startCluster } from '../../src/index.ts'
-import { Supervisor } from '../../src/local/supervisor.ts'
+import { Supervisor } from '../../src/local/supervisor/supervisor.ts'
 
 const disk = vi.hoisted(() => ({ freeBytes: Number.POSITIVE_INFINITY }))
 vi.mock('node:fs', async (original) => ({

@@ -5,7 +5,11 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { type ClusterFile, readClusterFile, writeClusterFile } from '../../src/local/cluster-file.ts'
+import {
+  type ClusterFile,
+  readClusterFile,
+  writeClusterFile,
+} from '../../src/local/directory/cluster-file.ts'
 
 let dir = ''
 beforeEach(() => {
@@ -56,7 +60,7 @@ test('a file of a newer version is not reported as damaged', () => {
 
 test('a partial write does not replace a complete file', () => {
   writeClusterFile(dir, whole)
-  const module = join(import.meta.dirname, '../../src/local/cluster-file.ts')
+  const module = join(import.meta.dirname, '../../src/local/directory/cluster-file.ts')
   const larger = { ...whole, nodes: Array.from({ length: 9 }, () => whole.nodes[0]) }
   // A limit on the size of files cuts a write short, as an almost full disk does.
   const script = `import { writeClusterFile } from ${JSON.stringify(module)}

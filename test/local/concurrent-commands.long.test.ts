@@ -3,9 +3,9 @@
 import { existsSync, mkdirSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { startCluster } from '../../src/cli/cluster/start.ts'
-import type { ClusterStatus } from '../../src/local/cluster-status.ts'
-import { destroyCluster } from '../../src/local/stop-cluster.ts'
-import { findSupervisor } from '../../src/local/supervisor-lock.ts'
+import type { ClusterStatus } from '../../src/local/supervisor/cluster-status.ts'
+import { destroyCluster } from '../../src/local/supervisor/stop-cluster.ts'
+import { findSupervisor } from '../../src/local/supervisor/supervisor-lock.ts'
 import { eventually, isGone, startSupervisor, Workspace } from './kv.ts'
 
 test('a start waits until a cluster is deleted', async () => {

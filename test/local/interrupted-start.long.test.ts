@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, request as sendRequest } from 'node:http'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { destroyCluster } from '../../src/local/stop-cluster.ts'
+import { destroyCluster } from '../../src/local/supervisor/stop-cluster.ts'
 import { eventually, outcomeOf, Workspace } from './kv.ts'
 
 /** The instants at which a start is interrupted, in their order: as soon as the file exists. */

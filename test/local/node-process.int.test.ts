@@ -6,13 +6,13 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import type { ToNode } from '../../src/local/node-messages.ts'
+import type { ToNode } from '../../src/local/node/node-messages.ts'
 
 let dir = ''
 let child: ChildProcess
 beforeEach(() => {
   dir = mkdtempSync(join(tmpdir(), 'quorate-node-'))
-  child = fork(join(import.meta.dirname, '../../src/local/node-process.ts'), ['n1'], {
+  child = fork(join(import.meta.dirname, '../../src/local/node/node-process.ts'), ['n1'], {
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   })
 })

@@ -2,9 +2,9 @@
 
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import type { ClusterFile, Stage } from '../../src/local/cluster-file.ts'
+import type { ClusterFile, Stage } from '../../src/local/directory/cluster-file.ts'
+import { foundingOf, nodeNames, planNodes } from '../../src/local/directory/plan.ts'
 import { Failure } from '../../src/local/failure.ts'
-import { foundingOf, nodeNames, planNodes } from '../../src/local/plan.ts'
 
 const dataDir = '/data'
 const unset = { dataDir, nodes: undefined, port: undefined }

@@ -4,10 +4,19 @@ import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import type { ControlAddress } from '../../src/local/cluster-file.ts'
-import { succeeded } from '../../src/local/control-protocol.ts'
-import { findSupervisor, LOCK_FILE, releaseLock, takeLock } from '../../src/local/supervisor-lock.ts'
-import { listenForCommands, type SupervisorSocket, sendCommand } from '../../src/local/supervisor-socket.ts'
+import type { ControlAddress } from '../../src/local/directory/cluster-file.ts'
+import { succeeded } from '../../src/local/supervisor/control-protocol.ts'
+import {
+  findSupervisor,
+  LOCK_FILE,
+  releaseLock,
+  takeLock,
+} from '../../src/local/supervisor/supervisor-lock.ts'
+import {
+  listenForCommands,
+  type SupervisorSocket,
+  sendCommand,
+} from '../../src/local/supervisor/supervisor-socket.ts'
 
 let dir = ''
 const sockets: SupervisorSocket[] = []

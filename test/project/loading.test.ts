@@ -15,7 +15,7 @@ const USE = `
   const cluster = await startCluster({ nodes: 1 })
   await cluster.client().put('a', 'b')
   await cluster.close()
-  for (const name of ['cli/main', 'cli/cluster/start', 'local/supervisor', 'local/supervisor-socket'])
+  for (const name of ['cli/main', 'cli/cluster/start', 'local/supervisor/supervisor', 'local/supervisor/supervisor-socket'])
     await import('./src/' + name + '.ts')
   const { createRequire } = await import('node:module')
   console.log(JSON.stringify([...process.moduleLoadList, ...Object.keys(createRequire(import.meta.url).cache)]))

@@ -18,6 +18,9 @@ const TESTER_ROOMS = [...TESTER_WITHOUT_NODE, 'jepsen-lite/testing']
 /** Every operation is described once, for all who execute, keep or send it. */
 const OPERATIONS = ['operations', 'operations/forms']
 
+/** For all who run nodes. */
+const SERVERS = ['server', 'server/start', 'server/replica', 'server/node']
+
 /**
  * The folders, or single files, that each folder may import besides itself. src/index.ts may import all of
  * them, and nobody imports it. Storage keeps what the core hands it, so it knows the core's types and the
@@ -41,26 +44,23 @@ const MAY_IMPORT = new Map([
     'backup',
     [...[...OPERATIONS, 'bytes', 'files', 'kv', 'raft', 'storage', 'system'], 'server/auth/auth-keys.ts'],
   ],
-  // The files that start a node join its parts. The parts themselves point one way: listener → http | mux → connections
-  // → api → node ← peers ← tcp, and connections → tls ← tcp.
+  // The options of a node, and the interface of a running one.
+  ['server', ['raft/timing.ts', 'server/listener/limits.ts']],
+  // The start of a node joins its parts. The parts themselves point one way: listener → http | mux → connections → api
+  // → node ← peers ← tcp, and connections → tls ← tcp.
   [
-    'server',
+    'server/start',
     [
       ...OPERATIONS,
-      ...['bytes', 'files', 'storage', 'backup', 'kv', 'raft', 'system'],
-      'certificates/handshake-faults.ts',
-      ...[
-        'server/node',
-        'server/peers',
-        'server/peers/tcp',
-        'server/api',
-        'server/audit',
-        'server/connections',
-        'server/listener',
-        'server/auth',
-        'server/tls',
-      ],
+      ...['files', 'storage', 'backup', 'kv', 'raft', 'system', 'certificates/handshake-faults.ts'],
+      ...['server/node', 'server/peers', 'server/peers/tcp', 'server/api', 'server/audit'],
+      ...['server/connections', 'server/listener', 'server/tls', 'server/options.ts'],
     ],
+  ],
+  // The data of a node that does not run.
+  [
+    'server/replica',
+    [...['files', 'storage', 'backup', 'kv', 'raft', 'server/auth', 'server/node', 'server/options.ts']],
   ],
   [
     'server/node',
@@ -113,15 +113,7 @@ const MAY_IMPORT = new Map([
   ['client', [...OPERATIONS, ...['bytes', 'system', 'tracing'], 'certificates/handshake-faults.ts']],
   [
     'local',
-    [
-      'operations/forms/disagreement.ts',
-      'certificates',
-      'files',
-      'system',
-      'server',
-      'server/node',
-      'server/process',
-    ],
+    ['operations/forms/disagreement.ts', 'certificates', 'files', 'system', ...SERVERS, 'server/process'],
   ],
   [
     'cli',
@@ -133,15 +125,14 @@ const MAY_IMPORT = new Map([
       'kv',
       'raft',
       'files',
-      'server',
-      'server/node',
+      ...SERVERS,
       'server/process',
       'system',
       'local',
       'recipes',
     ],
   ],
-  ['embed', ['operations/forms/members.ts', 'client', 'system', 'server', 'server/node', 'local']],
+  ['embed', ['operations/forms/members.ts', 'client', 'system', ...SERVERS, 'local']],
   ['recipes', ['client']],
   // The kit for other people's tests, imported by nobody here.
   [
@@ -162,7 +153,7 @@ const MAY_IMPORT = new Map([
     [
       ...OPERATIONS,
       ...['raft', 'kv', 'storage', 'system', 'client', 'local', 'embed', 'recipes', ...TESTER_WITHOUT_NODE],
-      ...['server', 'server/node', 'server/peers', 'server/peers/tcp', 'server/api', 'server/http'],
+      ...[...SERVERS, 'server/peers', 'server/peers/tcp', 'server/api', 'server/http'],
       ...['server/connections', 'server/listener'],
     ],
   ],
@@ -262,8 +253,8 @@ describe('the check itself', () => {
     ['src/storage/x.ts', 'export { step } from "../raft/core.ts"'],
     ['src/storage/x.ts', 'import "../server/driver.ts"'],
     ['src/client/x.ts', 'import type { Row } from "../kv/row.ts"'],
-    ['src/server/x.ts', 'import { main } from "../cli/main.ts"'],
-    ['src/server/x.ts', 'import { Client } from "../client/client.ts"'],
+    ['src/server/start/x.ts', 'import { main } from "../../cli/main.ts"'],
+    ['src/server/start/x.ts', 'import { Client } from "../../client/client.ts"'],
     ['src/local/x.ts', 'import { say } from "../cli/output.ts"'],
     ['src/local/x.ts', 'import { startCluster } from "../embed/index.ts"'],
     ['src/cli/x.ts', 'import { open } from "../storage/open.ts"'],
@@ -287,8 +278,8 @@ describe('the check itself', () => {
     ['src/storage/x.ts', 'import { Level } from "level"; import { asTerm } from "../raft/types.ts"'],
     ['src/storage/x.ts', 'import type { Term } from "../raft/types.ts"; import "../raft/entry.ts"'],
     [
-      'src/server/x.ts',
-      'import "../raft/a.ts"; import "../kv/a.ts"; import "../storage/a.ts"; import "node:net"',
+      'src/server/start/x.ts',
+      'import "../../raft/a.ts"; import "../../kv/a.ts"; import "../../storage/a.ts"; import "node:net"',
     ],
     ['jepsen-lite/checker/models/x.ts', 'import "../check.ts"; import "../../workload/history.ts"'],
     ['jepsen-lite/sim/x.ts', 'import "../../src/server/node/driver.ts"'],

@@ -22,7 +22,7 @@ import {
   semaphore,
   topic,
 } from '../../src/recipes/index.ts'
-import { startNode } from '../../src/server/start-node.ts'
+import { startNode } from '../../src/server/start/start-node.ts'
 
 const WITHIN = { waitMs: 5_000, ttlMs: 60_000 }
 const LIMIT = { limit: 1, windowMs: 60_000 }

@@ -10,7 +10,7 @@ import {
   PEER_CHARS_MAX,
   URL_CHARS_MAX,
 } from '../../src/operations/forms/members.ts'
-import { holdsNode } from '../../src/server/inspect-data-directory.ts'
+import { holdsNode } from '../../src/server/replica/inspect-data-directory.ts'
 import { formatStorage } from '../../src/storage/index.ts'
 import { networkPrefix } from '../../src/system/addresses.ts'
 import { version } from '../../src/system/version.ts'

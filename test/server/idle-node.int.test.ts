@@ -9,8 +9,8 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, expect, test } from 'vitest'
 import { COUNTER_BOUNDS, counterName } from '../../jepsen-lite/sim/oracle/counter-bounds.ts'
 import type { Founding } from '../../src/server/options.ts'
-import type { ServingNode } from '../../src/server/start-node.ts'
-import { startNode } from '../../src/server/start-node.ts'
+import type { ServingNode } from '../../src/server/start/start-node.ts'
+import { startNode } from '../../src/server/start/start-node.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'quorate-rest-'))
 const nodes = new Map<string, ServingNode>()

@@ -6,8 +6,8 @@ import { join } from 'node:path'
 import { afterAll, afterEach, expect, test } from 'vitest'
 import { Client } from '../../src/client/index.ts'
 import type { Founding, NodeOptions } from '../../src/server/options.ts'
-import type { ServingNode } from '../../src/server/start-node.ts'
-import { startNode } from '../../src/server/start-node.ts'
+import type { ServingNode } from '../../src/server/start/start-node.ts'
+import { startNode } from '../../src/server/start/start-node.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'quorate-ending-'))
 const nodes: ServingNode[] = []

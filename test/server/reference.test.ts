@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { BOUND_NAMES, COUNTER_BOUNDS, termsOf } from '../../jepsen-lite/sim/oracle/counter-bounds.ts'
 import { BYTES_AT_ONCE, WRITES_MAX } from '../../src/cli/commands/import.ts'
-import { LINE_BYTES_MAX } from '../../src/cli/import-lines.ts'
+import { LINE_BYTES_MAX } from '../../src/cli/transfer/import-lines.ts'
 import { BATCH_BYTES_MAX, BATCH_CHANGES_MAX } from '../../src/client/change-batches.ts'
 import { CALLS_MAX } from '../../src/client/client.ts'
 import {

@@ -7,7 +7,7 @@ import {
   type ReplicaSummary,
   type StoppedMember,
   votersAmong,
-} from '../../src/server/stopped-replica.ts'
+} from '../../src/server/replica/stopped-replica.ts'
 
 const member = (id: number, role: StoppedMember['role'] = 'voter'): StoppedMember => ({
   ...{ name: `n${id}`, replicaId: String(id), role },

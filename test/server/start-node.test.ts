@@ -11,7 +11,7 @@ import { encodeState, initialState } from '../../src/kv/index.ts'
 import { emptyConfiguration, encodeAppliedState } from '../../src/raft/index.ts'
 import type { NodeOptions } from '../../src/server/options.ts'
 import { NodeStartError } from '../../src/server/options.ts'
-import { startNode } from '../../src/server/start-node.ts'
+import { startNode } from '../../src/server/start/start-node.ts'
 import { formatStorage } from '../../src/storage/index.ts'
 import { identity, initial } from '../storage/samples.ts'
 

@@ -16,13 +16,13 @@ import {
   encodeAppliedState,
   stampFrame,
 } from '../../src/raft/index.ts'
-import { startNode } from '../../src/server/start-node.ts'
 import {
   findBestReplica,
   inspectReplica,
   MemberAnswersError,
   recoverReplica,
-} from '../../src/server/stopped-replica.ts'
+} from '../../src/server/replica/stopped-replica.ts'
+import { startNode } from '../../src/server/start/start-node.ts'
 import { openStorage } from '../../src/storage/index.ts'
 import { backupOf, fileWith, newNode, opened, recordsOf, temporaryDirectory } from '../backup/samples.ts'
 import { ask, bodyOf, putOf, rev } from '../kv/store.ts'

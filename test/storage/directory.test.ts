@@ -18,7 +18,7 @@ import {
 import { dirname, join, resolve } from 'node:path'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { asReplicaId } from '../../src/raft/types.ts'
-import { holdsNode } from '../../src/server/inspect-data-directory.ts'
+import { holdsNode } from '../../src/server/replica/inspect-data-directory.ts'
 import { formatStorage, isInUse, openStorage } from '../../src/storage/index.ts'
 import { temporaryDirectory } from './files.ts'
 import { identity, initial } from './samples.ts'

@@ -5,19 +5,16 @@ import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { Command, InvalidArgumentError } from '@commander-js/extra-typings'
 import { BUMP_DEFAULT } from '../../backup/bump.ts'
-import { DEFAULT_DATA } from '../../local/cluster-file.ts'
-import type { ControlReply, ControlRequest, NodeCommand } from '../../local/control-protocol.ts'
+import { DEFAULT_DATA } from '../../local/directory/cluster-file.ts'
+import { DEFAULT_NODES, DEFAULT_PORT, NODES_MAX } from '../../local/directory/plan.ts'
+import { dataFlag } from '../../local/directory/recovery-hints.ts'
 import { Failure } from '../../local/failure.ts'
-import { DEFAULT_NODES, DEFAULT_PORT, NODES_MAX } from '../../local/plan.ts'
 import { PROGRAM } from '../../local/program-name.ts'
-import { dataFlag } from '../../local/recovery-hints.ts'
+import type { ControlReply, ControlRequest, NodeCommand } from '../../local/supervisor/control-protocol.ts'
 import { type ProgramContext, withExamples } from '../command-definition.ts'
-import { authorizationOf, knownAuthorization } from '../credentials.ts'
-import { directory, parseText } from '../flag-values.ts'
-import { formatOf } from '../global-flags.ts'
-import { io, userPath } from '../io.ts'
-import { say } from '../output.ts'
-import { keyCount } from '../progress.ts'
+import { authorizationOf, knownAuthorization } from '../flags/credentials.ts'
+import { directory, parseText } from '../flags/flag-values.ts'
+import { formatOf } from '../flags/global-flags.ts'
 import {
   BUMP_HELP,
   newRootHash,
@@ -26,8 +23,11 @@ import {
   parseBump,
   RESET_ROOT,
   RESET_ROOT_HELP,
-} from '../root-reset.ts'
-import { confirm } from '../secret-prompt.ts'
+} from '../flags/new-cluster-flags.ts'
+import { io, userPath } from '../terminal/io.ts'
+import { say } from '../terminal/output.ts'
+import { keyCount } from '../terminal/progress.ts'
+import { confirm } from '../terminal/questions.ts'
 
 const DATA = '--data <dir>'
 const DATA_HELP = 'directory of the cluster'
@@ -108,7 +108,7 @@ function stopCommand() {
     .description('end every node and the supervisor; the data stays')
     .option(DATA, DATA_HELP, directory, DEFAULT_DATA)
     .action(async ({ data }) => {
-      const { stopCluster } = await import('../../local/stop-cluster.ts')
+      const { stopCluster } = await import('../../local/supervisor/stop-cluster.ts')
       const ran = await stopCluster(pathOf(data))
       say(
         ran
@@ -127,7 +127,7 @@ function destroyCommand() {
     .option(DATA, DATA_HELP, directory, DEFAULT_DATA)
     .option(YES, 'do not ask; needed without a terminal when the cluster runs')
     .action(async ({ data, yes }) => {
-      const { destroyCluster } = await import('../../local/stop-cluster.ts')
+      const { destroyCluster } = await import('../../local/supervisor/stop-cluster.ts')
       const existed = await destroyCluster(pathOf(data), async () => {
         if (yes === true) return
         await confirm(`the cluster in ${data} runs; destroy ends it and deletes its data`)
@@ -236,8 +236,8 @@ function orThrow(reply: ControlReply): ControlReply & { ok: true } {
 }
 
 async function exchange(data: string, request: ControlRequest): Promise<ControlReply> {
-  const { sendCommand } = await import('../../local/supervisor-socket.ts')
-  const { findSupervisor } = await import('../../local/supervisor-lock.ts')
+  const { sendCommand } = await import('../../local/supervisor/supervisor-socket.ts')
+  const { findSupervisor } = await import('../../local/supervisor/supervisor-lock.ts')
   const supervisor = await findSupervisor(pathOf(data))
   if (supervisor === undefined)
     throw new Failure(7, `${notRunning(data)}; start one with ${PROGRAM} cluster start${dataFlag(data)}`)

@@ -1,15 +1,15 @@
 // The output of `kv cluster start` and `status`, and one line for each event of a cluster in the foreground.
 
 import { extname } from 'node:path'
-import { DEFAULT_DATA } from '../../local/cluster-file.ts'
-import type { SupervisorEvent } from '../../local/cluster-nodes.ts'
-import type { ClusterStatus, LocalNodeStatus } from '../../local/cluster-status.ts'
+import { DEFAULT_DATA } from '../../local/directory/cluster-file.ts'
+import { dataFlag } from '../../local/directory/recovery-hints.ts'
 import { PROGRAM } from '../../local/program-name.ts'
-import { dataFlag } from '../../local/recovery-hints.ts'
-import { toJson } from '../format-json.ts'
-import { type Column, printTable } from '../format-table.ts'
-import type { Format } from '../global-flags.ts'
-import { say, sayInPassing, write, writeLine } from '../output.ts'
+import type { SupervisorEvent } from '../../local/supervisor/cluster-nodes.ts'
+import type { ClusterStatus, LocalNodeStatus } from '../../local/supervisor/cluster-status.ts'
+import type { Format } from '../flags/global-flags.ts'
+import { toJson } from '../format/json.ts'
+import { type Column, printTable } from '../format/table.ts'
+import { say, sayInPassing, write, writeLine } from '../terminal/output.ts'
 
 type StartMode = 'foreground' | 'detached' | 'running'
 

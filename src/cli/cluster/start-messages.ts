@@ -1,7 +1,7 @@
 // The messages between `kv cluster start --detach` and the supervisor that it starts: one in each direction.
 
-import type { ControlAddress } from '../../local/cluster-file.ts'
-import type { FormedCluster, SupervisorOptions } from '../../local/supervisor.ts'
+import type { ControlAddress } from '../../local/directory/cluster-file.ts'
+import type { FormedCluster, SupervisorOptions } from '../../local/supervisor/supervisor.ts'
 
 export type ToSupervisor = SupervisorOptions
 

@@ -2,8 +2,8 @@
 // when the cluster is formed or has failed. If the starting command ends before that, the cluster ends too.
 
 import { failureOf } from '../../local/failure.ts'
-import { Supervisor } from '../../local/supervisor.ts'
-import { onStopSignals } from '../stop-signals.ts'
+import { Supervisor } from '../../local/supervisor/supervisor.ts'
+import { onStopSignals } from '../terminal/stop-signals.ts'
 import { sayEvent } from './report.ts'
 import type { FromSupervisor, ToSupervisor } from './start-messages.ts'
 

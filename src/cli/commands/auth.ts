@@ -7,8 +7,8 @@ import { PROGRAM } from '../../local/program-name.ts'
 import { withContext } from '../command-context.ts'
 import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { EXIT } from '../exit-codes.ts'
-import type { GlobalFlags } from '../global-flags.ts'
-import { printResult, say } from '../output.ts'
+import type { GlobalFlags } from '../flags/global-flags.ts'
+import { printResult, say } from '../terminal/output.ts'
 
 export const command = ({ flags }: ProgramContext) =>
   new Command('auth')

@@ -6,15 +6,15 @@ import { Command } from '@commander-js/extra-typings'
 import { QuorateError } from '../../client/index.ts'
 import { Failure } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
-import { headerJson, onFiles, printFields, summaryJson } from '../backup-format.ts'
 import { withContext } from '../command-context.ts'
 import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { EXIT } from '../exit-codes.ts'
-import { formatOf } from '../global-flags.ts'
-import { userPath } from '../io.ts'
-import { printJson, say, write } from '../output.ts'
-import { byteCount, keyCount, ProgressDisplay } from '../progress.ts'
-import { confirm } from '../secret-prompt.ts'
+import { formatOf } from '../flags/global-flags.ts'
+import { headerJson, onFiles, printFields, summaryJson } from '../format/backup.ts'
+import { userPath } from '../terminal/io.ts'
+import { printJson, say, write } from '../terminal/output.ts'
+import { byteCount, keyCount, ProgressDisplay } from '../terminal/progress.ts'
+import { confirm } from '../terminal/questions.ts'
 
 export const command = (context: ProgramContext) =>
   new Command('backup')
@@ -111,7 +111,7 @@ const verifyCommand = ({ flags }: ProgramContext) =>
       const { verifyFile } = await import('../../backup/file.ts')
       const summary = await onFiles(path, () => verifyFile(path))
       if (restore === true) {
-        const { rehearse } = await import('../backup-rehearsal.ts')
+        const { rehearse } = await import('../transfer/backup-rehearsal.ts')
         await onFiles(path, () => rehearse(path, summary))
       }
       const { keys, revision } = summary.state

@@ -3,8 +3,8 @@
 import { Command } from '@commander-js/extra-typings'
 import { withContext } from '../command-context.ts'
 import { type ProgramContext, withExamples } from '../command-definition.ts'
-import { parseRevision } from '../flag-values.ts'
-import { printResult } from '../output.ts'
+import { parseRevision } from '../flags/flag-values.ts'
+import { printResult } from '../terminal/output.ts'
 
 export const command = ({ flags }: ProgramContext) =>
   withExamples(new Command('compact'), ['kv compact 4200'])

@@ -4,7 +4,7 @@ import { Argument, Command } from '@commander-js/extra-typings'
 import { PROGRAM } from '../../local/program-name.ts'
 import { withExamples } from '../command-definition.ts'
 import { SHELLS, script } from '../completion/scripts.ts'
-import { write } from '../output.ts'
+import { write } from '../terminal/output.ts'
 
 export const command = () =>
   withExamples(new Command('completion'), [

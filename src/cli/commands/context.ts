@@ -13,12 +13,12 @@ import {
   unknownContext,
   writeContexts,
 } from '../contexts.ts'
-import { credentialsOf, userNameIn } from '../credentials.ts'
 import { EXIT } from '../exit-codes.ts'
-import { printList } from '../format-table.ts'
-import { chooseTls, formatOf, type GlobalFlags } from '../global-flags.ts'
-import { io } from '../io.ts'
-import { byName, say } from '../output.ts'
+import { credentialsOf, userNameIn } from '../flags/credentials.ts'
+import { chooseTls, formatOf, type GlobalFlags } from '../flags/global-flags.ts'
+import { printList } from '../format/table.ts'
+import { io } from '../terminal/io.ts'
+import { byName, say } from '../terminal/output.ts'
 
 export const command = ({ flags }: ProgramContext) =>
   new Command('context')

@@ -5,14 +5,13 @@ import { Command, Option } from '@commander-js/extra-typings'
 import { QuorateError } from '../../client/index.ts'
 import { Failure } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
-import { getCommand, keyArgument } from '../arguments.ts'
 import { type CommandContext, withContext } from '../command-context.ts'
 import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { deleteInParts } from '../delete-in-parts.ts'
 import { EXIT } from '../exit-codes.ts'
-import { parseCount } from '../flag-values.ts'
-import { formatError } from '../format-error.ts'
-import type { GlobalFlags } from '../global-flags.ts'
+import { getCommand, keyArgument } from '../flags/arguments.ts'
+import { parseCount } from '../flags/flag-values.ts'
+import type { GlobalFlags } from '../flags/global-flags.ts'
 import {
   boundsArguments,
   boundsOf,
@@ -21,10 +20,11 @@ import {
   END,
   type KeyBounds,
   START,
-} from '../key-range.ts'
-import { printResult, say, setWriteIntent } from '../output.ts'
-import { keyCount, ProgressDisplay } from '../progress.ts'
-import { confirm } from '../secret-prompt.ts'
+} from '../flags/key-range.ts'
+import { formatError } from '../format/error.ts'
+import { printResult, say, setWriteIntent } from '../terminal/output.ts'
+import { keyCount, ProgressDisplay } from '../terminal/progress.ts'
+import { confirm } from '../terminal/questions.ts'
 
 export const command = ({ flags }: ProgramContext) =>
   withExamples(new Command('del'), [

@@ -1,17 +1,17 @@
 // kv doctor DIR: checks a stopped data directory, and changes nothing.
 
 import { Command } from '@commander-js/extra-typings'
+import { clusterDirectoryAdvice } from '../../local/directory/recovery-hints.ts'
 import { Failure } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
-import { clusterDirectoryAdvice } from '../../local/recovery-hints.ts'
-import type { ReplicaCheck } from '../../server/check-replica.ts'
+import type { ReplicaCheck } from '../../server/replica/check-replica.ts'
 import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { EXIT } from '../exit-codes.ts'
-import { toJson } from '../format-json.ts'
-import { isTable, printList } from '../format-table.ts'
-import { formatOf } from '../global-flags.ts'
-import { userPath } from '../io.ts'
-import { print, say, writeLine } from '../output.ts'
+import { formatOf } from '../flags/global-flags.ts'
+import { toJson } from '../format/json.ts'
+import { isTable, printList } from '../format/table.ts'
+import { userPath } from '../terminal/io.ts'
+import { print, say, writeLine } from '../terminal/output.ts'
 import { replicaJson } from './inspect.ts'
 
 export const command = ({ flags }: ProgramContext) =>
@@ -19,7 +19,7 @@ export const command = ({ flags }: ProgramContext) =>
     .description('check a stopped data directory, and say what to do about each problem')
     .argument('<dir>', 'the data directory of a node that does not run')
     .action(async (dir) => {
-      const { checkReplica } = await import('../../server/check-replica.ts')
+      const { checkReplica } = await import('../../server/replica/check-replica.ts')
       const advice = clusterDirectoryAdvice(userPath(dir), 'doctor')
       const { checks, replica } =
         advice === undefined

@@ -7,7 +7,7 @@ import { didYouMean } from '../../system/did-you-mean.ts'
 import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { EXIT } from '../exit-codes.ts'
 import { TOPICS } from '../help-topics.ts'
-import { writeLine } from '../output.ts'
+import { writeLine } from '../terminal/output.ts'
 
 export const command = ({ program }: ProgramContext) =>
   withExamples(new Command('help'), ['kv help', 'kv help put', 'kv help exit-codes'])

@@ -1,24 +1,26 @@
 // kv inspect DIR…: the replicas in stopped data directories.
 
 import { Command } from '@commander-js/extra-typings'
+import { clusterDirectoryAdvice, startCommandFor } from '../../local/directory/recovery-hints.ts'
 import { Failure } from '../../local/failure.ts'
 import { PROGRAM, shellWord } from '../../local/program-name.ts'
-import { clusterDirectoryAdvice, startCommandFor } from '../../local/recovery-hints.ts'
-import { isStorageError } from '../../server/inspect-data-directory.ts'
-import type { ReplicaSummary } from '../../server/stopped-replica.ts'
+import { isStorageError } from '../../server/replica/inspect-data-directory.ts'
+import type { ReplicaSummary } from '../../server/replica/stopped-replica.ts'
 import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { EXIT } from '../exit-codes.ts'
-import { printList } from '../format-table.ts'
-import { formatOf } from '../global-flags.ts'
-import { userPath } from '../io.ts'
-import { say } from '../output.ts'
+import { formatOf } from '../flags/global-flags.ts'
+import { printList } from '../format/table.ts'
+import { userPath } from '../terminal/io.ts'
+import { say } from '../terminal/output.ts'
 
 export const command = ({ flags }: ProgramContext) =>
   withExamples(new Command('inspect'), ['kv inspect d1', 'kv inspect d1 d2 d3 -o json'])
     .description('what stopped replicas hold, and which of them has the most complete log')
     .argument('<dir...>', 'their data directories')
     .action(async (dirs) => {
-      const { findBestReplica, inspectReplica, votersAmong } = await import('../../server/stopped-replica.ts')
+      const { findBestReplica, inspectReplica, votersAmong } = await import(
+        '../../server/replica/stopped-replica.ts'
+      )
       const found: ReplicaSummary[] = []
       const unreadable: string[] = []
       for (const dir of dirs) {

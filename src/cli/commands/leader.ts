@@ -4,8 +4,8 @@ import { Command } from '@commander-js/extra-typings'
 import { PROGRAM } from '../../local/program-name.ts'
 import { withContext } from '../command-context.ts'
 import { type ProgramContext, withExamples } from '../command-definition.ts'
-import { parseText } from '../flag-values.ts'
-import { printResult } from '../output.ts'
+import { parseText } from '../flags/flag-values.ts'
+import { printResult } from '../terminal/output.ts'
 
 export const command = (context: ProgramContext) =>
   new Command('leader').description('move leadership').addCommand(transferCommand(context))

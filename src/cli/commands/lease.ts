@@ -9,12 +9,12 @@ import { PROGRAM } from '../../local/program-name.ts'
 import { type CommandContext, withContext } from '../command-context.ts'
 import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { EXIT } from '../exit-codes.ts'
-import { parseLease, parseLeaseTime } from '../flag-values.ts'
-import { isTable, printList } from '../format-table.ts'
-import { formatMs, textOfBytes } from '../format-text.ts'
-import type { GlobalFlags } from '../global-flags.ts'
-import { print, printJson, printResult, say } from '../output.ts'
-import { keyCount } from '../progress.ts'
+import { parseLease, parseLeaseTime } from '../flags/flag-values.ts'
+import type { GlobalFlags } from '../flags/global-flags.ts'
+import { isTable, printList } from '../format/table.ts'
+import { formatMs, textOfBytes } from '../format/text.ts'
+import { print, printJson, printResult, say } from '../terminal/output.ts'
+import { keyCount } from '../terminal/progress.ts'
 
 export const command = ({ flags }: ProgramContext) =>
   new Command('lease')

@@ -6,12 +6,12 @@ import { Failure } from '../../local/failure.ts'
 import { type CommandContext, withContext } from '../command-context.ts'
 import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { EXIT } from '../exit-codes.ts'
-import { parseCount, parseRevision } from '../flag-values.ts'
-import { metaJson, recordJson, toJson, toJsonLine } from '../format-json.ts'
-import { type Column, printList } from '../format-table.ts'
-import { textOfBytes } from '../format-text.ts'
-import { boundsOf, END, type KeyBounds, START } from '../key-range.ts'
-import { printResult, write, writeLine } from '../output.ts'
+import { parseCount, parseRevision } from '../flags/flag-values.ts'
+import { boundsOf, END, type KeyBounds, START } from '../flags/key-range.ts'
+import { metaJson, recordJson, toJson, toJsonLine } from '../format/json.ts'
+import { type Column, printList } from '../format/table.ts'
+import { textOfBytes } from '../format/text.ts'
+import { printResult, write, writeLine } from '../terminal/output.ts'
 
 export const command = ({ flags }: ProgramContext) =>
   withExamples(new Command('ls'), [
@@ -79,7 +79,7 @@ export async function printRecords(
   }
   if (format === 'plain') {
     // No word has a tab or a line end.
-    const { formatWord } = await import('../format-word.ts')
+    const { formatWord } = await import('../format/word.ts')
     for await (const { keyBytes, value } of records)
       await writeLine(`${formatWord(keyBytes)}\t${formatWord(value)}`)
     return

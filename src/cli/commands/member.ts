@@ -5,12 +5,12 @@ import type { ClusterInfo, Member } from '../../client/index.ts'
 import { PROGRAM } from '../../local/program-name.ts'
 import { type CommandContext, checkedByClient, withContext } from '../command-context.ts'
 import { type ProgramContext, withExamples } from '../command-definition.ts'
-import { parseText } from '../flag-values.ts'
-import { memberJson } from '../format-json.ts'
-import { printList } from '../format-table.ts'
-import type { GlobalFlags } from '../global-flags.ts'
-import { byName, say } from '../output.ts'
-import { confirm } from '../secret-prompt.ts'
+import { parseText } from '../flags/flag-values.ts'
+import type { GlobalFlags } from '../flags/global-flags.ts'
+import { memberJson } from '../format/json.ts'
+import { printList } from '../format/table.ts'
+import { byName, say } from '../terminal/output.ts'
+import { confirm } from '../terminal/questions.ts'
 
 export const command = ({ flags }: ProgramContext) =>
   new Command('member')

@@ -19,10 +19,10 @@ import {
 import { lowerJitThreshold } from '../../server/process/jit-threshold.ts'
 import { keepHeapSmall } from '../../server/process/small-heap.ts'
 import { hostPort } from '../../system/addresses.ts'
-import { count, listenAddress, peerAddress, url, urls } from '../address-values.ts'
 import { type ProgramContext, withExamples } from '../command-definition.ts'
-import { authorizationOf } from '../credentials.ts'
 import { EXIT } from '../exit-codes.ts'
+import { count, listenAddress, peerAddress, url, urls } from '../flags/address-values.ts'
+import { authorizationOf } from '../flags/credentials.ts'
 import {
   directory,
   LOG_FORMATS,
@@ -30,11 +30,11 @@ import {
   type LogLevel,
   parseTimeout,
   parseTiming,
-} from '../flag-values.ts'
-import type { GlobalFlags } from '../global-flags.ts'
-import { io, userPath } from '../io.ts'
-import { sayLast } from '../output.ts'
-import { onStopSignals, type StopSignal } from '../stop-signals.ts'
+} from '../flags/flag-values.ts'
+import type { GlobalFlags } from '../flags/global-flags.ts'
+import { io, userPath } from '../terminal/io.ts'
+import { sayLast } from '../terminal/output.ts'
+import { onStopSignals, type StopSignal } from '../terminal/stop-signals.ts'
 import { setupCommand } from './node-setup.ts'
 
 export const command = ({ flags }: ProgramContext) =>
@@ -169,7 +169,7 @@ function startCommand(globalFlags: ProgramContext['flags']) {
 }
 
 async function run(level: LogLevel, options: NodeOptions): Promise<never> {
-  const { startNode } = await import('../../server/start-node.ts')
+  const { startNode } = await import('../../server/start/start-node.ts')
   // Also during the start: a node that looks for its cluster ends on Ctrl-C.
   let stopSignal: StopSignal | undefined
   let node: RunningNode | undefined

@@ -2,14 +2,14 @@
 
 import { Command } from '@commander-js/extra-typings'
 import { Failure } from '../../local/failure.ts'
-import { getCommand, keyArgument } from '../arguments.ts'
 import { withContext } from '../command-context.ts'
 import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { EXIT } from '../exit-codes.ts'
-import { parseCount, parseLease, parseLeaseTime } from '../flag-values.ts'
-import { resultJson } from '../format-json.ts'
-import { printResult } from '../output.ts'
-import { readValue } from '../value-source.ts'
+import { getCommand, keyArgument } from '../flags/arguments.ts'
+import { parseCount, parseLease, parseLeaseTime } from '../flags/flag-values.ts'
+import { readValue } from '../flags/value-source.ts'
+import { resultJson } from '../format/json.ts'
+import { printResult } from '../terminal/output.ts'
 
 export const command = ({ flags }: ProgramContext) =>
   withExamples(new Command('put'), [

@@ -9,13 +9,13 @@ import { type QueueEntry, type QueueLength, queue } from '../../recipes/index.ts
 import { withContext } from '../command-context.ts'
 import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { EXIT } from '../exit-codes.ts'
-import { parseLeaseTime, parsePriority, parseText, parseTimeout } from '../flag-values.ts'
-import { printList } from '../format-table.ts'
-import { textOfBytes } from '../format-text.ts'
-import type { Format, GlobalFlags } from '../global-flags.ts'
-import { namesOf } from '../key-range.ts'
-import { allWritten, printJson, printLines, printResult, setWriteIntent, write } from '../output.ts'
-import { readValue } from '../value-source.ts'
+import { parseLeaseTime, parsePriority, parseText, parseTimeout } from '../flags/flag-values.ts'
+import type { Format, GlobalFlags } from '../flags/global-flags.ts'
+import { namesOf } from '../flags/key-range.ts'
+import { readValue } from '../flags/value-source.ts'
+import { printList } from '../format/table.ts'
+import { textOfBytes } from '../format/text.ts'
+import { allWritten, printJson, printLines, printResult, setWriteIntent, write } from '../terminal/output.ts'
 
 export const command = ({ flags }: ProgramContext) =>
   new Command('queue')

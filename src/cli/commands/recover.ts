@@ -3,17 +3,14 @@
 import { dirname } from 'node:path'
 import { Command } from '@commander-js/extra-typings'
 import { BUMP_DEFAULT } from '../../backup/bump.ts'
+import { listed, replicasBeside, startCommandFor } from '../../local/directory/recovery-hints.ts'
 import { Failure } from '../../local/failure.ts'
 import { PROGRAM, shellWord } from '../../local/program-name.ts'
-import { listed, replicasBeside, startCommandFor } from '../../local/recovery-hints.ts'
-import { readClusterId } from '../../server/inspect-data-directory.ts'
-import { onFiles } from '../backup-format.ts'
+import { readClusterId } from '../../server/replica/inspect-data-directory.ts'
 import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { EXIT } from '../exit-codes.ts'
-import { directory, parseText } from '../flag-values.ts'
-import { formatOf } from '../global-flags.ts'
-import { userPath } from '../io.ts'
-import { printResult, say } from '../output.ts'
+import { directory, parseText } from '../flags/flag-values.ts'
+import { formatOf } from '../flags/global-flags.ts'
 import {
   BUMP_HELP,
   newRootHash,
@@ -22,7 +19,10 @@ import {
   parseBump,
   RESET_ROOT,
   RESET_ROOT_HELP,
-} from '../root-reset.ts'
+} from '../flags/new-cluster-flags.ts'
+import { onFiles } from '../format/backup.ts'
+import { userPath } from '../terminal/io.ts'
+import { printResult, say } from '../terminal/output.ts'
 
 export const command = ({ flags: globalFlags }: ProgramContext) =>
   withExamples(new Command('recover'), [
@@ -44,7 +44,7 @@ export const command = ({ flags: globalFlags }: ProgramContext) =>
           EXIT.usage,
           `changes that this replica does not have are lost; to do that, add --yes-lose-data (${PROGRAM} inspect DIR… finds the replica that has the most)`,
         )
-      const { MemberAnswersError, recoverReplica } = await import('../../server/stopped-replica.ts')
+      const { MemberAnswersError, recoverReplica } = await import('../../server/replica/stopped-replica.ts')
       const path = userPath(data)
       const resetsRoot = flagsOfRoot.resetRoot === true
       await onFiles(path, () => refuseWithMajority(path, resetsRoot))
@@ -83,7 +83,7 @@ export const command = ({ flags: globalFlags }: ProgramContext) =>
 async function refuseWithMajority(path: string, resetsRoot: boolean): Promise<void> {
   const beside = replicasBeside(path)
   if (beside.length === 0 || readClusterId(path) === undefined) return
-  const { hasBestLog, inspectReplica, votersAmong } = await import('../../server/stopped-replica.ts')
+  const { hasBestLog, inspectReplica, votersAmong } = await import('../../server/replica/stopped-replica.ts')
   const self = await inspectReplica(path)
   const { count, here, isMajority } = votersAmong(beside, self)
   if (!isMajority) return

@@ -4,14 +4,10 @@ import { Command } from '@commander-js/extra-typings'
 import { BUMP_DEFAULT } from '../../backup/bump.ts'
 import { PROGRAM, shellWord } from '../../local/program-name.ts'
 import { hostPort } from '../../system/addresses.ts'
-import { listenAddress, nodeName } from '../address-values.ts'
-import { onFiles } from '../backup-format.ts'
 import { type ProgramContext, withExamples } from '../command-definition.ts'
-import { directory, parseText } from '../flag-values.ts'
-import { formatOf } from '../global-flags.ts'
-import { userPath } from '../io.ts'
-import { printResult, say } from '../output.ts'
-import { keyCount } from '../progress.ts'
+import { listenAddress, nodeName } from '../flags/address-values.ts'
+import { directory, parseText } from '../flags/flag-values.ts'
+import { formatOf } from '../flags/global-flags.ts'
 import {
   BUMP_HELP,
   newRootHash,
@@ -20,7 +16,11 @@ import {
   parseBump,
   RESET_ROOT,
   RESET_ROOT_HELP,
-} from '../root-reset.ts'
+} from '../flags/new-cluster-flags.ts'
+import { onFiles } from '../format/backup.ts'
+import { userPath } from '../terminal/io.ts'
+import { printResult, say } from '../terminal/output.ts'
+import { keyCount } from '../terminal/progress.ts'
 
 export const command = ({ flags }: ProgramContext) =>
   withExamples(new Command('restore'), [

@@ -7,10 +7,8 @@ import { PROGRAM } from '../../local/program-name.ts'
 import { withContext } from '../command-context.ts'
 import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { EXIT } from '../exit-codes.ts'
-import { parseText } from '../flag-values.ts'
-import { printList, printTable } from '../format-table.ts'
-import type { GlobalFlags } from '../global-flags.ts'
-import { byName, printJson, say } from '../output.ts'
+import { parseText } from '../flags/flag-values.ts'
+import type { GlobalFlags } from '../flags/global-flags.ts'
 import {
   ACCESSES,
   changeAuth,
@@ -19,7 +17,9 @@ import {
   permissionJson,
   permissionText,
   revoked,
-} from '../permissions.ts'
+} from '../flags/permissions.ts'
+import { printList, printTable } from '../format/table.ts'
+import { byName, printJson, say } from '../terminal/output.ts'
 
 export const command = ({ flags }: ProgramContext) =>
   new Command('role')

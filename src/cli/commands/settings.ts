@@ -9,9 +9,9 @@ import { didYouMean } from '../../system/did-you-mean.ts'
 import { type CommandContext, withContext } from '../command-context.ts'
 import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { EXIT } from '../exit-codes.ts'
-import { isTable, printTable } from '../format-table.ts'
-import type { GlobalFlags } from '../global-flags.ts'
-import { printJson } from '../output.ts'
+import type { GlobalFlags } from '../flags/global-flags.ts'
+import { isTable, printTable } from '../format/table.ts'
+import { printJson } from '../terminal/output.ts'
 
 export const command = ({ flags }: ProgramContext) =>
   withExamples(new Command('settings'), ['kv settings', 'kv settings set leases=on value_bytes_max=65536'])

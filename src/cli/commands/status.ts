@@ -8,13 +8,13 @@ import { ageText, type ClusterHealth, certificateMs, healthOf, type MemberRow } 
 import { type CommandContext, withContext } from '../command-context.ts'
 import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { EXIT } from '../exit-codes.ts'
-import { parseTiming } from '../flag-values.ts'
-import { statusJson, toJson, toJsonLine } from '../format-json.ts'
-import { type Column, isTable, printTable } from '../format-table.ts'
-import { escapeText } from '../format-text.ts'
-import { io } from '../io.ts'
-import { byName, sayPainted, write, writeLine } from '../output.ts'
-import { paint } from '../terminal.ts'
+import { parseTiming } from '../flags/flag-values.ts'
+import { statusJson, toJson, toJsonLine } from '../format/json.ts'
+import { type Column, isTable, printTable } from '../format/table.ts'
+import { escapeText } from '../format/text.ts'
+import { io } from '../terminal/io.ts'
+import { byName, sayPainted, write, writeLine } from '../terminal/output.ts'
+import { paint } from '../terminal/terminal.ts'
 
 /** A node that does not answer in this time is shown as unreachable. */
 const ANSWER_MS_MAX = 2_000

@@ -1,7 +1,7 @@
 // Candidates for the word at the cursor: commands, flags, or values of an argument or a flag.
 
 import type { CommandUnknownOpts } from '@commander-js/extra-typings'
-import { commandWithGlobalFlags, type GlobalFlags } from '../global-flags.ts'
+import { commandWithGlobalFlags, type GlobalFlags } from '../flags/global-flags.ts'
 import { type Candidate, type Completion, valuesOf } from './values.ts'
 
 type Option = CommandUnknownOpts['options'][number]

@@ -10,8 +10,8 @@
 // `:directories` (the shell completes paths itself), `:nospace` (no candidate ends its word).
 
 import type { CommandUnknownOpts } from '@commander-js/extra-typings'
-import type { GlobalFlags } from '../global-flags.ts'
-import { writeLine } from '../output.ts'
+import type { GlobalFlags } from '../flags/global-flags.ts'
+import { writeLine } from '../terminal/output.ts'
 import { readBashLine } from './bash-line.ts'
 import { candidatesFor } from './candidates.ts'
 import type { Candidate, Completion } from './values.ts'

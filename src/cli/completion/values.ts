@@ -4,15 +4,15 @@
 import { readdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { Client } from '../../client/index.ts'
-import { DEFAULT_DATA, readClusterFile } from '../../local/cluster-file.ts'
+import { DEFAULT_DATA, readClusterFile } from '../../local/directory/cluster-file.ts'
 import { clientOf } from '../command-context.ts'
 import { settingsByName } from '../commands/settings.ts'
 import { inContext, readContexts } from '../contexts.ts'
-import { knownCredentials } from '../credentials.ts'
-import { escapeText, formatMs } from '../format-text.ts'
-import { chooseEndpoints, chooseTls, type GlobalFlags } from '../global-flags.ts'
+import { knownCredentials } from '../flags/credentials.ts'
+import { chooseEndpoints, chooseTls, type GlobalFlags } from '../flags/global-flags.ts'
+import { escapeText, formatMs } from '../format/text.ts'
 import { TOPICS } from '../help-topics.ts'
-import { userPath } from '../io.ts'
+import { userPath } from '../terminal/io.ts'
 
 export interface Candidate {
   readonly value: string

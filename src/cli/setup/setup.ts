@@ -7,7 +7,7 @@ import { dirname, isAbsolute, join } from 'node:path'
 import { isBucket } from '../../backup/target.ts'
 import { Failure } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
-import { isStorageError, readIdentityIfFormatted } from '../../server/inspect-data-directory.ts'
+import { isStorageError, readIdentityIfFormatted } from '../../server/replica/inspect-data-directory.ts'
 import { EXIT } from '../exit-codes.ts'
 import {
   CertificateFault,
@@ -188,7 +188,7 @@ function refuseData(
 /** A node that the cluster did not accept has left a replica that was never a member. */
 async function refuseMemberData(data: string): Promise<void> {
   if (isEmptyDirectory(data)) return
-  const { inspectReplica } = await import('../../server/stopped-replica.ts')
+  const { inspectReplica } = await import('../../server/replica/stopped-replica.ts')
   const members = await inspectReplica(data).then(
     (replica) => replica.members,
     (error: unknown) => {

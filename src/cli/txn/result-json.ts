@@ -8,7 +8,7 @@ import type {
   TxnOperationResult,
   TxnResult,
 } from '../../client/index.ts'
-import { metaJson, recordJson } from '../format-json.ts'
+import { metaJson, recordJson } from '../format/json.ts'
 
 /** `txn`: the transaction that was made. */
 export const txnResultJson = (txn: Txn, result: TxnResult): object => ({

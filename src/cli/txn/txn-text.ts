@@ -5,7 +5,7 @@ import type { Txn } from '../../client/index.ts'
 import { Failure } from '../../local/failure.ts'
 import { isObject } from '../../operations/forms/disagreement.ts'
 import { EXIT } from '../exit-codes.ts'
-import { durationMs } from '../flag-values.ts'
+import { durationMs } from '../flags/flag-values.ts'
 import {
   elementPath,
   fieldPath,

@@ -7,7 +7,7 @@ import { createServer as createTlsServer, type TlsOptions } from 'node:tls'
 import { afterAll, afterEach, expect, onTestFinished, test, vi } from 'vitest'
 import { Client, type ClientOptions, type ClientTls } from '../../../src/client/index.ts'
 import { RENEW_MS } from '../../../src/client/tls.ts'
-import { startNode } from '../../../src/server/start-node.ts'
+import { startNode } from '../../../src/server/start/start-node.ts'
 import { authority, CertificateDirectory } from '../../server/tls/certificates.ts'
 
 const directory = new CertificateDirectory()

@@ -7,8 +7,8 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, afterEach, expect, test } from 'vitest'
 import { DirectoryDisk } from '../../../src/server/node/upkeep/disk-space.ts'
 import type { Founding } from '../../../src/server/options.ts'
-import type { ServingNode } from '../../../src/server/start-node.ts'
-import { startNode } from '../../../src/server/start-node.ts'
+import type { ServingNode } from '../../../src/server/start/start-node.ts'
+import { startNode } from '../../../src/server/start/start-node.ts'
 
 const dir = mkdtempSync(join(tmpdir(), 'quorate-space-'))
 let node: ServingNode | undefined

@@ -4,7 +4,7 @@ import { request } from 'node:https'
 import { afterAll, expect, onTestFinished, test } from 'vitest'
 import { Client, type ClientOptions, type ClientTls } from '../../../src/client/index.ts'
 import type { NodeTls } from '../../../src/server/options.ts'
-import { startNode } from '../../../src/server/start-node.ts'
+import { startNode } from '../../../src/server/start/start-node.ts'
 import { FakeNode } from '../../client/fake-node.ts'
 import { authority, CertificateDirectory } from './certificates.ts'
 

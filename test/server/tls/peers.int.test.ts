@@ -16,7 +16,7 @@ import { Client } from '../../../src/client/index.ts'
 import { asReplicaId } from '../../../src/raft/types.ts'
 import type { Greeting } from '../../../src/server/node/network.ts'
 import type { Founding, NodeOptions } from '../../../src/server/options.ts'
-import { startNode } from '../../../src/server/start-node.ts'
+import { startNode } from '../../../src/server/start/start-node.ts'
 import { TlsFiles } from '../../../src/server/tls/tls-files.ts'
 import {
   greetingOf,

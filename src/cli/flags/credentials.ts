@@ -1,0 +1,95 @@
+// The user of the command: --user and --token, or their variables. A password comes from KV_PASSWORD, or from a
+// question on the terminal.
+
+import { isUtf8 } from 'node:buffer'
+import { Failure } from '../../local/failure.ts'
+import { PROGRAM } from '../../local/program-name.ts'
+import { EXIT } from '../exit-codes.ts'
+import { fileContent, standardInput } from '../terminal/input.ts'
+import { io } from '../terminal/io.ts'
+import { say } from '../terminal/output.ts'
+import { askSecret, hasTerminal } from '../terminal/questions.ts'
+import type { GlobalFlags } from './global-flags.ts'
+
+/** The options of the client. */
+export type CredentialFlags =
+  | { readonly user: string; readonly password: string }
+  | { readonly token: string }
+  | Record<string, never>
+
+/** Name of the user in `--user NAME[:PASSWORD]`. */
+export const userNameIn = (user: string): string => user.split(':', 1)[0] ?? ''
+
+/** The credentials that need no question. undefined: the password is missing. */
+export function knownCredentials({ user, token }: GlobalFlags): CredentialFlags | undefined {
+  if (token !== undefined) return { token }
+  if (user === undefined) return {}
+  const name = userNameIn(user)
+  const password = name === user ? io().env.KV_PASSWORD : user.slice(name.length + 1)
+  return password === undefined ? undefined : { user: name, password }
+}
+
+/** Asks for a missing password. */
+export async function credentialsOf(flags: GlobalFlags): Promise<CredentialFlags> {
+  const known = knownCredentials(flags)
+  if (known !== undefined) return known
+  const name = userNameIn(flags.user ?? '')
+  if (!hasTerminal())
+    throw new Failure(EXIT.usage, `the password of ${name} is missing: set KV_PASSWORD, or use a terminal`)
+  return { user: name, password: await askSecret(`password of ${name}`) }
+}
+
+/** The Authorization header of requests as this user. */
+export const authorizationOf = async (flags: GlobalFlags): Promise<string | undefined> =>
+  headerOf(await credentialsOf(flags))
+
+/** The same without a question: undefined if the password is missing. */
+export const knownAuthorization = (flags: GlobalFlags): string | undefined =>
+  headerOf(knownCredentials(flags) ?? {})
+
+function headerOf(credentials: CredentialFlags): string | undefined {
+  if ('token' in credentials) return `Bearer ${credentials.token}`
+  if (!('user' in credentials)) return undefined
+  return `Basic ${Buffer.from(`${credentials.user}:${credentials.password}`).toString('base64')}`
+}
+
+/** Flags with secrets, which the list of processes must not show. */
+const SECRETS = /^--(?:user|token|password)\b/
+
+/** Replaces the command line in the list of processes if it has a secret. */
+export function hideSecrets(argv: readonly string[]): void {
+  if (argv.some((arg) => SECRETS.test(arg))) process.title = PROGRAM
+}
+
+export interface NewPasswordFlags {
+  readonly passwordFile?: string | undefined
+  readonly password?: string | boolean | undefined
+}
+
+/** The password that a user shall have: of a file, or of two equal answers on the terminal. */
+export async function newPassword(
+  name: string,
+  { passwordFile, password }: NewPasswordFlags,
+): Promise<string> {
+  if (typeof password === 'string') {
+    say('warning: a command line is no place for a password: use --password-file, or the question')
+    if (passwordFile === undefined) return password
+    throw new Failure(EXIT.usage, 'a password is given twice: with --password and with --password-file')
+  }
+  if (passwordFile !== undefined) return passwordIn(passwordFile)
+  if (!hasTerminal())
+    throw new Failure(EXIT.usage, 'a password is missing: --password-file FILE, or - for standard input')
+  const first = await askSecret(`new password of ${name}`)
+  if (first === (await askSecret('the same again'))) return first
+  throw new Failure(EXIT.usage, 'the two passwords differ: nothing was changed')
+}
+
+/** The content without the newline at its end. */
+async function passwordIn(file: string): Promise<string> {
+  const bytes = file === '-' ? await standardInput(A_PASSWORD) : await fileContent(file, A_PASSWORD)
+  const text = bytes.toString().replace(/\r?\n$/, '')
+  if (isUtf8(bytes) && text !== '' && !/[\r\n]/.test(text)) return text
+  throw new Failure(EXIT.usage, 'the password must be one line of UTF-8 that is not empty')
+}
+
+const A_PASSWORD = 'a password'

@@ -1,0 +1,80 @@
+// Results as JSON, in the shapes of the HTTP API.
+
+import { bytesToJson } from '../../client/decode.ts'
+import type { DeleteResult, KvRecord, Member, NodeStatus, PutResult, RecordMeta } from '../../client/index.ts'
+
+/** JSON of one line. It escapes what JSON allows in strings and a terminal obeys, as in text.ts. */
+export const toJsonLine = (value: unknown): string => escapeControls(JSON.stringify(value))
+
+export const toJson = (value: unknown): string => escapeControls(JSON.stringify(value, null, 2))
+
+const escapeControls = (json: string): string =>
+  json.replace(
+    /[\x7f-\x9f\u2028-\u202e\u2066-\u2069]/g,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
+
+export function resultJson(result: PutResult | DeleteResult): object {
+  if ('deleted' in result) return { deleted: result.deleted, revision: result.revision }
+  return {
+    revision: result.revision,
+    create_revision: result.createRevision,
+    mod_revision: result.modRevision,
+    version: result.version,
+  }
+}
+
+export function metaJson(meta: RecordMeta): object {
+  return { key: bytesToJson(meta.keyBytes), ...revisions(meta) }
+}
+
+export function recordJson(record: KvRecord): object {
+  return {
+    key: bytesToJson(record.keyBytes),
+    value: bytesToJson(record.value),
+    ...revisions(record),
+    ...(record.lease === undefined ? {} : { lease: record.lease }),
+    ...(record.by === undefined ? {} : { by: record.by }),
+  }
+}
+
+const revisions = (meta: RecordMeta) => ({
+  create_revision: meta.createRevision,
+  mod_revision: meta.modRevision,
+  version: meta.version,
+})
+
+export function memberJson(member: Member): object {
+  return {
+    name: member.name,
+    replica_id: member.replicaId,
+    role: member.role,
+    peer: member.peer,
+    url: member.url,
+    ...(member.matchIndex === undefined ? {} : { match_index: member.matchIndex }),
+  }
+}
+
+export function statusJson(status: NodeStatus): object {
+  return {
+    name: status.name,
+    version: status.version,
+    cluster_id: status.clusterId,
+    replica_id: status.replicaId,
+    role: status.role,
+    leader: status.leader ?? null,
+    term: status.term,
+    commit_index: status.commitIndex,
+    applied_index: status.appliedIndex,
+    log_first_index: status.logFirstIndex,
+    revision: status.revision,
+    cluster_version: status.clusterVersion,
+    state_hash: status.stateHash,
+    members: status.members.map(memberJson),
+    disk_free_bytes: status.diskFreeBytes ?? null,
+    disk_total_bytes: status.diskTotalBytes ?? null,
+    certificates: status.certificates.map(({ file, expiresInMs }) => ({ file, expires_in_ms: expiresInMs })),
+    last_backup_age_ms: status.lastBackupAgeMs ?? null,
+    errors: status.errors,
+  }
+}

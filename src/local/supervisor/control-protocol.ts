@@ -1,0 +1,74 @@
+// Requests of `kv cluster …` to a supervisor, and its replies.
+
+import { createHash } from 'node:crypto'
+import { isObject } from '../../operations/forms/disagreement.ts'
+import type { ClusterStatus } from './cluster-status.ts'
+
+export type NodeCommand = 'kill' | 'pause' | 'resume' | 'restart'
+
+export type ControlRequest =
+  | { readonly command: 'status' }
+  /**
+   * Replied to when every node is ready, or when it is certain that one of them will not become ready. Refused for a
+   * cluster that runs without TLS, or with relays, if the user wants the opposite.
+   */
+  | { readonly command: 'formed'; readonly tls?: boolean; readonly direct?: boolean }
+  | { readonly command: 'stop' }
+  | FaultRequest
+
+/** A request that changes nodes or the network between them. */
+export type FaultRequest =
+  | { readonly command: NodeCommand; readonly node: string }
+  /** `evenIfHealthy`: the user agrees that a node that is ready loses its data. */
+  | {
+      readonly command: 'rejoin'
+      readonly node: string
+      readonly evenIfHealthy: boolean
+      /** The Authorization header with which the fresh replica joins. */
+      readonly authorization?: string | undefined
+    }
+  | {
+      readonly command: 'partition'
+      readonly groups: readonly (readonly string[])[]
+      readonly reset: boolean
+    }
+  | { readonly command: 'heal' }
+
+/** `message`: for a person. */
+export type ControlReply =
+  | { readonly ok: true; readonly message: string; readonly status?: ClusterStatus }
+  | ControlError
+
+export interface ControlError {
+  readonly ok: false
+  readonly exitCode: number
+  readonly message: string
+  /** `stopping`: the supervisor is about to end, and `stop` waits for that. `ended`: it has ended. */
+  readonly supervisor?: 'stopping' | 'ended'
+  /** Name of a node that is ready: `rejoin` needs `evenIfHealthy`. */
+  readonly healthy?: string
+}
+
+export const succeeded = (message: string, status?: ClusterStatus): ControlReply =>
+  status === undefined ? { ok: true, message } : { ok: true, message, status }
+
+export const failed = (exitCode: number, message: string): ControlError => ({ ok: false, exitCode, message })
+
+/** The first line of a supervisor on each connection. */
+export interface Identification {
+  readonly proof: string
+  /** Real path of the directory of its cluster. A copy of the directory holds the same address and token. */
+  readonly data_dir: string
+}
+
+/**
+ * Proves to a command that the supervisor knows the token, without the token: another program may listen at the port of
+ * a supervisor that is gone.
+ */
+export function proofOf(token: string): string {
+  return createHash('sha256').update(`quorate supervisor ${token}`).digest('hex')
+}
+
+export function isControlReply(value: unknown): value is ControlReply {
+  return isObject(value) && typeof value.ok === 'boolean' && typeof value.message === 'string'
+}

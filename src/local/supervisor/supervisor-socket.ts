@@ -1,0 +1,118 @@
+// The control channel between `kv cluster …` and a supervisor: lines of JSON over TCP on loopback. The supervisor
+// identifies itself first. A request needs the token of cluster.json (0600), so a web page that reaches the port cannot
+// send one. Commands never send a signal: the pid in a file may belong to another process by now.
+
+import { timingSafeEqual } from 'node:crypto'
+import { realpathSync } from 'node:fs'
+import { connect, createServer, type Socket } from 'node:net'
+import { isObject, tryParseJson } from '../../operations/forms/disagreement.ts'
+import { HOST, portOf } from '../addresses.ts'
+import type { ControlAddress } from '../directory/cluster-file.ts'
+import { Failure, failureOf } from '../failure.ts'
+import { processExists } from '../processes.ts'
+import {
+  type ControlReply,
+  type ControlRequest,
+  failed,
+  type Identification,
+  isControlReply,
+  proofOf,
+} from './control-protocol.ts'
+
+const LINE_CHARS_MAX = 64 * 1024
+/** Time for a supervisor to identify itself. One that needs longer is stuck or paused. */
+const PROBE_TIMEOUT_MS = 3_000
+
+export type ControlHandler = (request: ControlRequest) => Promise<ControlReply>
+
+export interface SupervisorSocket {
+  /** Address of the socket, as in `ControlAddress`. */
+  readonly control: string
+  /** Accepts no more commands. */
+  close(): void
+}
+
+export async function listenForCommands(
+  dataDir: string,
+  token: string,
+  handle: ControlHandler,
+): Promise<SupervisorSocket> {
+  const identification: Identification = { proof: proofOf(token), data_dir: realpathSync(dataDir) }
+  const server = createServer(async (socket) => {
+    // A client that connects and sends nothing must not keep the process alive.
+    socket.unref().on('error', () => {})
+    socket.write(`${JSON.stringify(identification)}\n`)
+    const message = tryParseJson((await readLine(socket)) ?? '')
+    if (!isObject(message) || !isSame(String(message.token), token)) return socket.destroy()
+    // The sender knows the token, so it is a command of this program.
+    const reply = await handle(message.request as ControlRequest).catch((error: unknown) =>
+      failed(1, failureOf(error).message),
+    )
+    return socket.end(`${JSON.stringify(reply)}\n`)
+  })
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(0, HOST, resolve)
+  })
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('the control socket has no port')
+  return { control: `tcp://${HOST}:${address.port}`, close: () => server.close() }
+}
+
+/**
+ * Whether the supervisor that listens at `address` knows the token and runs the cluster in `dataDir`. Throws when a
+ * process listens there and does not answer.
+ */
+export async function probeSupervisor(address: ControlAddress, dataDir: string): Promise<boolean> {
+  const { pid, control, token } = address
+  const socket = dial(address)
+  const timer = setTimeout(() => socket.destroy(new Error('timeout')), PROBE_TIMEOUT_MS)
+  const line = await readLine(socket)
+  clearTimeout(timer)
+  const isSilent = socket.errored?.message === 'timeout'
+  socket.destroy()
+  if (isSilent && processExists(pid))
+    throw new Failure(
+      7,
+      `the process at ${control} does not answer; if process ${pid} is the paused supervisor of this cluster, continue it with kill -CONT ${pid}`,
+    )
+  const answer = tryParseJson(line ?? '')
+  return isObject(answer) && answer.proof === proofOf(token) && answer.data_dir === realpathSync(dataDir)
+}
+
+/** Sends a request to a supervisor that has identified itself. */
+export async function sendCommand(address: ControlAddress, request: ControlRequest): Promise<ControlReply> {
+  const socket = dial(address)
+  const identification = tryParseJson((await readLine(socket)) ?? '')
+  if (isObject(identification) && identification.proof === proofOf(address.token)) {
+    socket.write(`${JSON.stringify({ token: address.token, request })}\n`)
+    const reply = tryParseJson((await readLine(socket)) ?? '')
+    if (isControlReply(reply)) return reply
+  }
+  return { ...failed(1, 'the supervisor ended before it answered'), supervisor: 'ended' }
+}
+
+const dial = ({ control }: ControlAddress): Socket => connect(portOf(control), HOST).on('error', () => {})
+
+/** Reads one line; undefined when the connection ends before, or the line is too long. */
+function readLine(socket: Socket): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    let text = ''
+    const end = (line?: string): void => {
+      socket.off('data', read).off('close', onClose).pause()
+      resolve(line)
+    }
+    const onClose = (): void => end()
+    const read = (chunk: string): void => {
+      text += chunk
+      if (text.includes('\n')) end(text.slice(0, text.indexOf('\n')))
+      else if (text.length > LINE_CHARS_MAX) end()
+    }
+    socket.setEncoding('utf8').on('data', read).on('close', onClose).resume()
+  })
+}
+
+function isSame(actual: string, expected: string): boolean {
+  const [a, b] = [Buffer.from(actual), Buffer.from(expected)]
+  return a.length === b.length && timingSafeEqual(a, b)
+}
