@@ -10,12 +10,12 @@ import { put } from '../../src/operations/put.ts'
 import { Api } from '../../src/server/api/api.ts'
 import { execute } from '../../src/server/api/execute.ts'
 import {
+  bodyParts,
   encodeWhole,
   HttpRequest,
   type HttpResponse,
   isPoured,
   isStreamed,
-  partsOf,
 } from '../../src/server/connections/messages.ts'
 import { decodeRange, encode } from '../../src/server/http/http-codec.ts'
 import { OPERATION_ROUTES } from '../../src/server/http/routes.ts'
@@ -124,7 +124,7 @@ export class InMemoryApi {
     }
     for (let at = 0; at < headers.length; at += 2)
       all[headers[at]?.toLowerCase() ?? ''] = headers[at + 1] ?? ''
-    const parts = method === 'HEAD' ? [] : partsOf(body).map((part) => Buffer.from(part as Uint8Array))
+    const parts = method === 'HEAD' ? [] : bodyParts(body).map((part) => Buffer.from(part as Uint8Array))
     return { status, headers: all, body: Buffer.concat(parts) }
   }
 }

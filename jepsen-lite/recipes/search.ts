@@ -6,7 +6,7 @@ import { type RunResult, runSchedule } from '../sim/run.ts'
 import type { Recipe, Schedule } from '../sim/schedule/schedule.ts'
 import {
   type CheckedRun,
-  differenceOf,
+  describeDifference,
   type FoundViolation,
   judged,
   REPEATED_EVERY,
@@ -42,7 +42,7 @@ export class RecipeSearch extends Search {
     let { violation } = result
     if (violation === undefined && (twice || number % REPEATED_EVERY === REPEATED_EVERY / 2)) {
       this.repeated++
-      violation = differenceOf(schedule, result, await runRecipes(schedule))
+      violation = describeDifference(schedule, result, await runRecipes(schedule))
     }
     return violation && this.find({ seed, rare: NOTHING_RARE, schedule, result, violation })
   }

@@ -84,7 +84,7 @@ export class StateCoverage {
   }
 
   #count(event: number, machine: Machine): void {
-    const cell = event * STATES.length + (NUMBERS.get(stateOf(machine)) ?? 0)
+    const cell = event * STATES.length + (NUMBERS.get(machineState(machine)) ?? 0)
     this.#cells[cell] = (this.#cells[cell] ?? 0) + 1
   }
 
@@ -152,7 +152,7 @@ function pairNumber(one: SimFaultKind, other: SimFaultKind): number {
 }
 
 /** The most specific state of a node now. It must be cheap, because it is computed for every message. */
-export function stateOf(machine: Machine): string {
+export function machineState(machine: Machine): string {
   const { process } = machine
   if (process === undefined) return 'down'
   if (process.driver === undefined) return 'opening'

@@ -99,7 +99,7 @@ export class Search {
 
   #repeat(schedule: Schedule, result: RunResult): RunResult['violation'] {
     this.repeated++
-    return differenceOf(schedule, result, runSchedule(schedule))
+    return describeDifference(schedule, result, runSchedule(schedule))
   }
 
   protected count(result: CheckedRun): void {
@@ -119,7 +119,7 @@ export class Search {
   }
 }
 
-export function differenceOf(
+export function describeDifference(
   { seed }: Schedule,
   { trace, events }: RunResult,
   again: RunResult,

@@ -97,7 +97,7 @@ class Requester {
     const { rights } = this.#model
     const permits = this.#permits.get(user) ?? []
     if (!rights.enabled) return before === 0 ? {} : (permits.at(-before) ?? {})
-    const now = { authRevision: rights.revision, madeAt: rights.madeAtOf(user) }
+    const now = { authRevision: rights.revision, madeAt: rights.findMadeAt(user) }
     const isPermitted = now.madeAt > 0 && rights.lacks(user, command) === undefined
     if (isPermitted && before === 0) {
       this.#permits.set(user, [...permits, now])

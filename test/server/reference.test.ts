@@ -3,7 +3,7 @@
 import { globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { BOUND_NAMES, COUNTER_BOUNDS, termsOf } from '../../jepsen-lite/sim/oracle/counter-bounds.ts'
+import { BOUND_NAMES, COUNTER_BOUNDS, parseTerms } from '../../jepsen-lite/sim/oracle/counter-bounds.ts'
 import { BYTES_AT_ONCE, WRITES_MAX } from '../../src/cli/commands/import.ts'
 import { LINE_BYTES_MAX } from '../../src/cli/transfer/import-lines.ts'
 import { BATCH_BYTES_MAX, BATCH_CHANGES_MAX } from '../../src/client/change-batches.ts'
@@ -144,7 +144,9 @@ describe('the counters of docs/reference/limits.md', () => {
     for (const bound of Object.values(COUNTER_BOUNDS)) {
       const [, counter] = /^in ([\w.]+)$/.exec(bound) ?? []
       if (counter !== undefined) expect(COUNTER_BOUNDS).toHaveProperty([counter])
-      const unknown = (termsOf(bound) ?? []).flat().filter((name) => !/^\d+$/.test(name) && !names.has(name))
+      const unknown = (parseTerms(bound) ?? [])
+        .flat()
+        .filter((name) => !/^\d+$/.test(name) && !names.has(name))
       expect([bound, unknown]).toEqual([bound, []])
     }
     const cells = [...buffers.matchAll(/^\| [^|]+ \| ([^|]+) \|/gm)].map(([, cell = '']) => cell)

@@ -36,7 +36,7 @@ import type { ScheduledOp } from '../schedule/schedule.ts'
 import type { Machine, Process } from '../world/process.ts'
 import { IO } from '../world/time.ts'
 import type { SimWorld } from '../world/world.ts'
-import { LISTED_FROM, type List, type ListRows, listOf, rangeOf, readList } from './lists.ts'
+import { drawList, LISTED_FROM, type List, type ListRows, readList, scanOptions } from './lists.ts'
 import { proposePermitted } from './permitted-requests.ts'
 
 const ROUNDING_MS = 1e-3
@@ -197,7 +197,7 @@ export class Clients {
         this.#judge(request, requestedAt, process.replica.applied, shown(outcome), replayed)
         this.#raise(process.replica.applied)
         if (outcome.kind === 'refused') this.#recorder.fail(id, outcome.code)
-        else this.#recorder.ok(id, resultOf(outcome, false))
+        else this.#recorder.ok(id, recordedResult(outcome, false))
       } else if (result.problem.written === 'unknown') this.#recorder.unknown(id, result.problem.code)
       else this.#recorder.fail(id, result.problem.code)
     })
@@ -213,7 +213,7 @@ export class Clients {
     const idempotency = token === undefined ? undefined : { token, since }
     const command = this.#command(client, op, key, value)
     const request: Request = { command, idempotency, principal }
-    const operation = operationOf(command, key, value, token)
+    const operation = recordedOperation(command, key, value, token)
     if (idempotency !== undefined && operation !== undefined) client.once = { request, op: operation }
     this.#propose(client, requester, request, operation === undefined ? [] : [operation])
   }
@@ -234,7 +234,7 @@ export class Clients {
       prev: false,
     }
     const request: Request = { command, idempotency: once.request.idempotency, principal }
-    const operation = operationOf(command, key, principal, undefined)
+    const operation = recordedOperation(command, key, principal, undefined)
     this.#propose(client, requester, request, operation === undefined ? [] : [operation])
   }
 
@@ -302,7 +302,7 @@ export class Clients {
       if (!('key' in drawn)) throw new Error(`a ${drawn.kind} in a batch`)
       const command = { ...drawn, prev: false as const }
       const name = token === undefined ? undefined : `${token}.${at}`
-      return { command, operation: operationOf(command, key, value, name) }
+      return { command, operation: recordedOperation(command, key, value, name) }
     })
     const [first] = commands
     const command: Command =
@@ -327,7 +327,7 @@ export class Clients {
       case 'create':
         return { ...put, condition: { ifMatch: undefined, ifNoneMatch: 'any' } }
       case 'settings': {
-        return { kind: 'settings', settings: settingsOf(op.x) }
+        return { kind: 'settings', settings: chooseSettings(op.x) }
       }
       case 'once': {
         // About half of the requests with a token have a condition too. When such a request is repeated, the condition
@@ -361,7 +361,7 @@ export class Clients {
         if (request.idempotency !== undefined) world.probeCoverage.hit('condition failed under a token')
       }
       const outcomes = outcome.kind === 'batch' ? outcome.outcomes : [outcome]
-      for (const [at, command] of commandsOf(request.command).entries()) {
+      for (const [at, command] of keyCommands(request.command).entries()) {
         const each = outcomes[at]
         const key = text(command.key)
         if (each?.kind === 'put') client.seen.set(key, each.modRevision)
@@ -376,7 +376,9 @@ export class Clients {
         return
       }
       if (!replayed) client.revision = Math.max(client.revision, outcome.revision)
-      const results = outcomes.map((each) => (each.kind === 'refused' ? each.code : resultOf(each, replayed)))
+      const results = outcomes.map((each) =>
+        each.kind === 'refused' ? each.code : recordedResult(each, replayed),
+      )
       this.#ok(open, ...results)
       world.triggers.met('answered', requester.process)
     })
@@ -468,7 +470,7 @@ export class Clients {
     done: (listed: ListRows) => void,
   ): void {
     const at = revision === undefined ? undefined : asRevision(revision)
-    const options = { ...rangeOf(list), revision: at }
+    const options = { ...scanOptions(list), revision: at }
     const { keysOnly, count, countOnly } = list.op
     const scans = unlessDamaged(() => ({
       // All scans of this moment show the same instant.
@@ -607,7 +609,7 @@ export class Clients {
       minRevision: undefined,
       timeoutMs: config.timeoutMs,
     }
-    const list = listOf(new DerivedChoices(x), config.keys, this.#bounded)
+    const list = drawList(new DerivedChoices(x), config.keys, this.#bounded)
     const open = this.#begin(requester, [{ ...list.op, ...requirementsText(options) }])
     driver.read(options, (result) => {
       if (!result.ok) return this.#fail(open, result.problem.code)
@@ -620,7 +622,7 @@ export class Clients {
         if (listed.rows.length > list.rowsMax) this.#world.probeCoverage.hit('list of several slices')
         this.#compareList(process, list.op, index, listed)
         this.#ok(open, {
-          ...seenIn(list.op, listed),
+          ...seenInList(list.op, listed),
           revision: result.value.revision,
           ...served,
         })
@@ -886,7 +888,7 @@ export const isSameRow = (found: ModelRow | null, expected: ModelRow | null): bo
       found.lease === expected.lease
 
 /** One of the limits, either so small that a few keys reach it, or its initial value. */
-function settingsOf(x: number): Partial<KvSettings> {
+function chooseSettings(x: number): Partial<KvSettings> {
   switch (x % 7) {
     case 0:
     case 1:
@@ -918,7 +920,7 @@ function sized(name: string, x: number): string {
 const longOrShort = (token: string, x: number): string =>
   token.padEnd(new DerivedChoices(x + 2).pick([0, 250]), '~')
 
-function seenIn({ keysOnly, count, countOnly, limit }: RecordedRange, { rows, more }: ListRows): Seen {
+function seenInList({ keysOnly, count, countOnly, limit }: RecordedRange, { rows, more }: ListRows): Seen {
   const last = rows.at(-1)
   const listed = countOnly ? [] : rows
   return {
@@ -954,10 +956,10 @@ const requirementsText = ({ consistency, minRevision }: ReadRequirements) => ({
   ...(minRevision === undefined ? {} : { minRevision }),
 })
 
-const commandsOf = (command: Command): readonly KeyCommand[] =>
+const keyCommands = (command: Command): readonly KeyCommand[] =>
   command.kind === 'batch' ? command.commands : 'key' in command ? [command] : []
 
-function operationOf(
+function recordedOperation(
   command: Command,
   key: string,
   value: string,
@@ -974,7 +976,7 @@ function operationOf(
   return command.kind === 'put' ? { f: 'put', key, value, ...conditions } : { f: 'del', key, ...conditions }
 }
 
-function resultOf(outcome: Parameters<typeof shown>[0], replayed: boolean): Seen {
+function recordedResult(outcome: Parameters<typeof shown>[0], replayed: boolean): Seen {
   const again = replayed ? { replayed: true } : {}
   switch (outcome.kind) {
     case 'put':

@@ -21,7 +21,7 @@ export const LISTED_FROM = 'k'
 /**
  * The list that a number stands for; `keys`: how many keys there are. `bounded`: it does not begin before LISTED_FROM.
  */
-export function listOf(choices: DerivedChoices, keys: number, bounded: boolean): List {
+export function drawList(choices: DerivedChoices, keys: number, bounded: boolean): List {
   const key = (): string => `k${choices.below(keys)}`
   const drawn = choices.pick<Partial<RecordedRange>>([
     { prefix: 'k' },
@@ -60,7 +60,7 @@ export interface ListRows<T = KeyRow> {
 }
 
 /** The range of its rows, in the order asked for. */
-export function rangeOf({ op }: List): RecordScanOptions {
+export function scanOptions({ op }: List): RecordScanOptions {
   const from = bytes(op.start ?? op.prefix ?? '')
   const to = op.end ?? (op.prefix === undefined ? undefined : behind(op.prefix))
   return {

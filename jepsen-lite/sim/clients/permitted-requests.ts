@@ -23,7 +23,7 @@ type DriverResult = Result<{ readonly outcome: Outcome; readonly replayed: boole
 /** Names of users whose rights change. Everything else that the simulator requests is requested by root. */
 const USER = /^user\d+(?=\.)/
 
-export const userOf = (principal: string): string => USER.exec(principal)?.[0] ?? 'root'
+export const parseUser = (principal: string): string => USER.exec(principal)?.[0] ?? 'root'
 
 /** `done`: with what the log or the driver answers, or with the refusal of a user without the right. */
 export function proposePermitted(
@@ -66,11 +66,11 @@ export function proposePermitted(
     deadline: Number.POSITIVE_INFINITY,
     expansion: 1,
     isAbandoned: () => false,
-    principal: { user: userOf(principal), epoch: undefined },
-    operation: operationOf(command),
+    principal: { user: parseUser(principal), epoch: undefined },
+    operation: operationFrom(command),
   }
   unlessFailed(done, () =>
-    decide(api.node, operationOf(command), call, (refusal) => {
+    decide(api.node, operationFrom(command), call, (refusal) => {
       if (refusal !== undefined) return done(refusedBy(refusal))
       propose(api, command, idempotency, call, (result) => {
         const isRefused = result instanceof ApiError && UNPERMITTED.has(result.code)
@@ -99,7 +99,7 @@ function refusedBy(result: unknown): ProposeResult {
 }
 
 /** The operation that rights are decided on. */
-function operationOf(command: Command): Operation {
+function operationFrom(command: Command): Operation {
   const kind = command.kind === 'settings' ? 'change-settings' : command.kind
   return { ...command, kind: kind === 'auth' ? 'change-auth' : kind, idempotency: undefined } as Operation
 }

@@ -124,7 +124,7 @@ export class StoreClients {
         return true
       }
       case 'history':
-        this.#propose(requester, { kind: 'settings', settings: settingsOf(requester.rng) }, () => {})
+        this.#propose(requester, { kind: 'settings', settings: drawSettings(requester.rng) }, () => {})
         return true
       case 'grant':
         this.#grant(requester)
@@ -348,20 +348,20 @@ export class StoreClients {
     const { lane, process } = requester
     const record = recordTransaction(this.#transactions, lane.name, process.name, txn)
     const end = (outcome: Outcome): void => {
-      record(endsOf(outcome, txn))
+      record(operationEnds(outcome, txn))
       if (outcome.kind !== 'txn') return
       this.#world.probeCoverage.hit(
         outcome.succeeded ? 'transaction succeeded' : 'transaction whose comparison failed',
       )
       done(
         txn.steps.flatMap(({ f, key }, at) => {
-          const row = f === 'get' ? rowIn(outcome.results[at]) : undefined
+          const row = f === 'get' ? firstRow(outcome.results[at]) : undefined
           if (f !== 'get') return []
           return { key, value: row === undefined ? '' : text(row.value), revision: row?.modRevision ?? 0 }
         }),
       )
     }
-    this.#propose(requester, { kind: 'txn', txn: kvTxnOf(txn) }, end, () => record([]))
+    this.#propose(requester, { kind: 'txn', txn: kvTxnFrom(txn) }, end, () => record([]))
   }
 
   // ---- reads
@@ -569,7 +569,7 @@ export class StoreClients {
 }
 
 /** A transaction of a workload, as the store has it. */
-function kvTxnOf({ unchanged, steps, before }: StoreTransaction): KvTxn {
+function kvTxnFrom({ unchanged, steps, before }: StoreTransaction): KvTxn {
   const operations = steps.map(({ key: name, ...step }): KvTxnOperation => {
     const key = bytes(name)
     if (step.f === 'get')
@@ -598,13 +598,13 @@ function kvTxnOf({ unchanged, steps, before }: StoreTransaction): KvTxn {
 }
 
 /** One end for each of its operations. */
-function endsOf(outcome: Outcome, { steps, before }: StoreTransaction): OperationEnd[] {
+function operationEnds(outcome: Outcome, { steps, before }: StoreTransaction): OperationEnd[] {
   if (outcome.kind !== 'txn') return steps.map(() => ({ kind: 'fail', why: outcome.kind }))
   const { results, succeeded, revision } = outcome
   return steps.map(({ f, key, ...step }, at): OperationEnd => {
     const result = results[at]
     if (f === 'get') {
-      const row = rowIn(result)
+      const row = firstRow(result)
       const read =
         row === undefined ? { value: null } : { value: text(row.value), modRevision: row.modRevision }
       return { kind: 'ok', result: read }
@@ -616,11 +616,11 @@ function endsOf(outcome: Outcome, { steps, before }: StoreTransaction): Operatio
   })
 }
 
-const rowIn = (result: KvTxnOperationResult | undefined): KeyRow | undefined =>
+const firstRow = (result: KvTxnOperationResult | undefined): KeyRow | undefined =>
   result?.kind === 'get' ? result.found?.records[0] : undefined
 
 /** Settings: retention of history, interval of cluster time, limits of keys and leases. */
-function settingsOf(rng: Random): Partial<KvSettings> {
+function drawSettings(rng: Random): Partial<KvSettings> {
   switch (rng.below(6)) {
     case 0:
       return { historyRevisionsMax: rng.pick([1, 5, 20, 100_000]) }

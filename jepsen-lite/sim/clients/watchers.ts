@@ -196,7 +196,7 @@ export class SimWatchers {
           watching.from = resumeFrom
           this.#resume(watching, process.place + 1)
         })
-        const begun = driver.watch(requestOf(selection, from, progressMs), connection)
+        const begun = driver.watch(watchRequestFrom(selection, from, progressMs), connection)
         if (!begun.ok) return clients.end(open, begun.problem.code)
         connection.begin(begun.value, revision)
         if (this.#nodes !== undefined) connection.hurry()
@@ -210,7 +210,7 @@ export class SimWatchers {
   }
 }
 
-function requestOf(
+function watchRequestFrom(
   selection: SimWatchClient['selection'],
   from: number | undefined,
   progressMs: number,
@@ -306,7 +306,7 @@ class Connection implements WatchSink, WatchRecord {
   }
 
   events(message: EventsMessage): void {
-    this.#sent({ kind: 'events', revision: message.revision, events: eventsOf(message) })
+    this.#sent({ kind: 'events', revision: message.revision, events: watchedEvents(message) })
     this.#waiting.push(message.revision)
     this.#take()
   }
@@ -358,7 +358,7 @@ class Connection implements WatchSink, WatchRecord {
 }
 
 /** As a front writes them: at once, since records may be deleted later. */
-function eventsOf(message: EventsMessage): WatchedEvent[] {
+function watchedEvents(message: EventsMessage): WatchedEvent[] {
   const row = ({ key, value, createRevision, modRevision, version, lease }: KeyRow) => ({
     key: text(key),
     createRevision,

@@ -1,15 +1,15 @@
 // The kinds of faults and their fields: plain data (shape.ts). faults.ts and the files beside it implement them.
 
 import {
+  choiceField,
   computed,
   type DrawContext,
   duration,
   type FieldShapes,
   type FieldValues,
   flag,
-  listOf,
+  listField,
   natural,
-  oneOf,
   optional,
   places,
   target,
@@ -28,7 +28,7 @@ const cut = {
   stalls: flag(),
   refuses: flag(),
   breaks: flag(),
-  until: optional(oneOf(firstTrigger, ...otherTriggers), 0),
+  until: optional(choiceField(firstTrigger, ...otherTriggers), 0),
 }
 
 /** Fate of the batch that is being written. */
@@ -56,7 +56,7 @@ export const FAULT_SHAPES = {
   bridge: { target, half: places(), ...cut },
   'one-way': { from: target, to: target, ...cut },
   /** The machine hears no other, or no other hears it. */
-  deaf: { target, direction: oneOf('in', 'out'), ...cut },
+  deaf: { target, direction: choiceField('in', 'out'), ...cut },
   /** Its links, or the one to `peer`, are cut and restored in turn. */
   flap: { target, peer: optional(target, 0.5), periodMs: natural(20, 520), ...cut },
   /** Its connections, or the one to `peer`, break once. */
@@ -85,18 +85,23 @@ export const FAULT_SHAPES = {
    */
   crash: {
     target,
-    point: oneOf(
+    point: choiceField(
       ...(['now', 'now', 'now', 'writing', 'stored', 'leaving', 'installing', 'elected'] as const),
     ),
     skip: natural(0, 7),
-    inFlight: oneOf(...IN_FLIGHT),
+    inFlight: choiceField(...IN_FLIGHT),
     silent: flag(0.25),
     ms: duration,
     unheard: optional(flag(), 0.25),
   },
-  'crash-many': { places: places(0, 0.33), inFlight: listOf(3, ...IN_FLIGHT), silent: flag(), ms: duration },
+  'crash-many': {
+    places: places(0, 0.33),
+    inFlight: listField(3, ...IN_FLIGHT),
+    silent: flag(),
+    ms: duration,
+  },
   /** The process dies and starts again at once, this many times. */
-  storm: { target, times: natural(2, 7), inFlight: listOf(3, ...IN_FLIGHT), ms: duration },
+  storm: { target, times: natural(2, 7), inFlight: listField(3, ...IN_FLIGHT), ms: duration },
   /** The process is asked to stop, and is started again. */
   stop: { target, ms: duration },
   /** SIGSTOP and SIGCONT. */
@@ -109,7 +114,7 @@ export const FAULT_SHAPES = {
   'slow-disk': { target, factor: natural(2, 102), ms: duration },
   /** Nothing is written during this time. */
   'stall-disk': { target, ms: duration },
-  'fail-sync': { target, inFlight: oneOf('lost', 'kept'), ms: duration },
+  'fail-sync': { target, inFlight: choiceField('lost', 'kept'), ms: duration },
   /** After this many pages one cannot be read. */
   'fail-read': { target, skip: natural(0, 3), ms: duration },
   'full-disk': { target, ms: duration },

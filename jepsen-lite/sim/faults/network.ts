@@ -78,7 +78,7 @@ export const deaf: Injection<'deaf'> = (injector, fault, about) =>
 const TURNS_MAX = 50
 
 export const flap: Injection<'flap'> = (injector, fault, about) => {
-  const pair = pairOf(injector, fault, about)
+  const pair = findPair(injector, fault, about)
   if (pair === undefined) return undefined
   const { kind, ms, periodMs } = fault
   const { time } = injector.cluster
@@ -102,7 +102,7 @@ export const flap: Injection<'flap'> = (injector, fault, about) => {
 }
 
 /** The connections of a machine, or the one between two. */
-function pairOf(
+function findPair(
   { cluster }: Parameters<Injection<'break'>>[0],
   { target, peer }: Pick<Parameters<Injection<'break'>>[1], 'target' | 'peer'>,
   about: Parameters<Injection<'break'>>[2],
@@ -118,7 +118,7 @@ function pairOf(
 }
 
 export const breakOnce: Injection<'break'> = (injector, fault, about) => {
-  const pair = pairOf(injector, fault, about)
+  const pair = findPair(injector, fault, about)
   if (pair === undefined) return undefined
   const { machines, network } = injector.cluster
   return {
@@ -167,7 +167,7 @@ export const lossy: Injection<'lossy'> = (injector, { kind, perMille, ms }) => {
 }
 
 export const slowLink: Injection<'slow-link'> = (injector, { kind, from, to, delayMs, ms }, about) => {
-  const pair = pairOf(injector, { target: from, ...(to === undefined ? {} : { peer: to }) }, about)
+  const pair = findPair(injector, { target: from, ...(to === undefined ? {} : { peer: to }) }, about)
   return pair && { struck: pair.struck, begin: () => injector.slow(kind, ms, delayMs, pair.isIts) }
 }
 

@@ -60,7 +60,7 @@ function change(
   return injector.one(fault.asked, about, ({ process }) => {
     const driver = process?.serving
     if (process === undefined || driver === undefined) return
-    const member = memberOf(cluster, fault, about, driver.configuration)
+    const member = findMember(cluster, fault, about, driver.configuration)
     if (member === undefined) return
     // A cluster without enough members tests little, so this is allowed only now and then.
     if (kind !== 'promote' && driver.configuration.voters.length <= 3 && !evenSmall) return
@@ -85,7 +85,7 @@ function change(
 }
 
 /** A number selects one of the members, or of those that can be promoted. */
-function memberOf(
+function findMember(
   cluster: SimCluster,
   { kind, member }: Change,
   about: About | undefined,

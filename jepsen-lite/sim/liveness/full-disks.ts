@@ -49,7 +49,7 @@ export function readsOnFullDisks(cluster: SimCluster, core: readonly Machine[]):
     return
   }
   const { configuration } = leader.driver
-  const voters = core.filter((machine) => machine.isVoterIn(configuration))
+  const voters = core.filter((machine) => machine.votesIn(configuration))
   cluster.kill(leader.machine, 'lost', bits(seed, DRAW.core, 0, 13) % 2 === 0, config.electionMaxMs)
   cluster.runUntil(time.now + SETTLED_ELECTIONS * config.electionMaxMs + SETTLED_LEASES * config.leaseMs)
   const { maxTerm } = invariants

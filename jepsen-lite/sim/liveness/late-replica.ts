@@ -4,7 +4,7 @@
 import { bits } from '../../workload/random.ts'
 import { proposeNothing } from '../clients/null-requests.ts'
 import { RuleViolation } from '../oracle/violation.ts'
-import { appendMsOf, ENTRY_BYTES, snapshotMsOf } from '../schedule/config.ts'
+import { ENTRY_BYTES, slowestAppendMs, slowestSnapshotMs } from '../schedule/config.ts'
 import { DRAW } from '../schedule/random-purposes.ts'
 import type { SimCluster } from '../world/cluster.ts'
 import type { Machine } from '../world/process.ts'
@@ -26,18 +26,18 @@ export function catchesUpUnderLoad(cluster: SimCluster, core: readonly Machine[]
   const driver = leader?.driver
   if (leader === undefined || driver === undefined) return
   const { configuration } = driver
-  const voters = core.filter((machine) => machine.isVoterIn(configuration))
+  const voters = core.filter((machine) => machine.votesIn(configuration))
   const away = voters.find((machine) => machine !== leader.machine)
   if (away === undefined || 2 * (voters.length - 1) <= configuration.voters.length) return
   const { electionMaxMs, electionMinMs, heartbeatMs } = config
   const { limits } = leader.machine
   const writeMs = config.writeMs + config.writeJitterMs
-  const transferMs = snapshotMsOf(config, limits, away.disk.rowCount)
+  const transferMs = slowestSnapshotMs(config, limits, away.disk.rowCount)
   const kept = KEPT_MAX * Math.min(limits.logBehindEntries, limits.logBehindBytes / ENTRY_BYTES)
   // A follower counts as caught up when it is behind by less than an election timeout. The log is long enough for
   // that.
   const caughtUpMs = (2 * KEPT_MAX * electionMinMs) / kept
-  const usualMs = Math.max(writeMs, appendMsOf(config, limits))
+  const usualMs = Math.max(writeMs, slowestAppendMs(config, limits))
   const everyMs = Math.max(heartbeatMs / 4, 4 * usualMs, (4 * transferMs) / kept, caughtUpMs)
   if (everyMs > electionMaxMs) return
   for (const { space } of cluster.machines) space.fixed = Number.POSITIVE_INFINITY

@@ -14,7 +14,7 @@ import type { Clients } from '../clients/clients.ts'
 import { linearizable, proposeNothing } from '../clients/null-requests.ts'
 import type { StoreClients } from '../clients/store-clients.ts'
 import { RuleViolation } from '../oracle/violation.ts'
-import { slowestMsOf, snapshotMsOf } from '../schedule/config.ts'
+import { slowestDeliveryMs, slowestSnapshotMs } from '../schedule/config.ts'
 import { DRAW } from '../schedule/random-purposes.ts'
 import type { SimCluster } from '../world/cluster.ts'
 import type { Machine } from '../world/process.ts'
@@ -104,7 +104,7 @@ export function converge(cluster: SimCluster, clients: Clients, store: StoreClie
  */
 function snapshotsMs({ config }: SimCluster, core: readonly Machine[]): number {
   const rows = Math.max(...core.map(({ disk }) => disk.rowCount))
-  const slowestMs = Math.max(...core.map(({ limits }) => snapshotMsOf(config, limits, rows)))
+  const slowestMs = Math.max(...core.map(({ limits }) => slowestSnapshotMs(config, limits, rows)))
   return (1 + core.length) * slowestMs
 }
 
@@ -156,7 +156,7 @@ function lateHandOverAt({ machines, network, time, config }: SimCluster): number
     ...machines.flatMap(({ place }) => network.endsAt(place).map(({ lastAt }) => lastAt)),
   )
   // All other messages arrive before the cluster has converged.
-  if (arrivesAt - time.now <= slowestMsOf(config)) return time.now
+  if (arrivesAt - time.now <= slowestDeliveryMs(config)) return time.now
   return arrivesAt + 2 * (config.electionMaxMs + config.electionMinMs)
 }
 
@@ -170,7 +170,7 @@ function staysCalm(cluster: SimCluster, core: readonly Machine[]): boolean {
   const { heartbeatMs, electionMinMs, electionMaxMs } = config
   const configuration = leader?.driver?.configuration
   if (leader === undefined || configuration === undefined || !core.includes(leader.machine)) return false
-  if (!isVoter(configuration, leader.id) || 2 * (2 * slowestMsOf(config) + heartbeatMs) > electionMinMs)
+  if (!isVoter(configuration, leader.id) || 2 * (2 * slowestDeliveryMs(config) + heartbeatMs) > electionMinMs)
     return false
   // Writes from the time when its disk was slow may still make it hand over.
   const raft = leader.driver?.status().raft

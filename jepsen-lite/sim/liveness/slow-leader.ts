@@ -4,7 +4,7 @@
 
 import { proposeNothing } from '../clients/null-requests.ts'
 import { RuleViolation } from '../oracle/violation.ts'
-import { appendMsOf, ENTRY_BYTES } from '../schedule/config.ts'
+import { ENTRY_BYTES, slowestAppendMs } from '../schedule/config.ts'
 import type { SimCluster } from '../world/cluster.ts'
 import type { Machine, Process } from '../world/process.ts'
 import { IO } from '../world/time.ts'
@@ -30,7 +30,7 @@ export function handsOverFromSlowDisk(cluster: SimCluster, core: readonly Machin
   const driver = leader?.driver
   if (leader === undefined || driver === undefined) return
   const { configuration } = driver
-  const others = core.filter((machine) => machine !== leader.machine && machine.isVoterIn(configuration))
+  const others = core.filter((machine) => machine !== leader.machine && machine.votesIn(configuration))
   if (2 * others.length <= configuration.voters.length) return
   const { electionMinMs, electionMaxMs } = config
   const { limits } = leader.machine
@@ -51,7 +51,7 @@ export function handsOverFromSlowDisk(cluster: SimCluster, core: readonly Machin
   if ((accepted / entries) * meanMs < BACKLOG * electionMaxMs) return
   const everyMs = writeMs / entries / SENT
   // The other disks must get what clients send.
-  if (2 * appendMsOf(config, limits) > everyMs) return
+  if (2 * slowestAppendMs(config, limits) > everyMs) return
   for (const { space } of cluster.machines) space.fixed = Number.POSITIVE_INFINITY
   const { machine } = leader
   machine.slowFactor = writeMs / usualMs

@@ -9,7 +9,7 @@ import { uniform } from '../../workload/random.ts'
 import type { Lane } from '../clients/clients.ts'
 import type { StoreClients } from '../clients/store-clients.ts'
 import { RuleViolation } from '../oracle/violation.ts'
-import { type SimConfig, slowestMsOf } from '../schedule/config.ts'
+import { type SimConfig, slowestDeliveryMs } from '../schedule/config.ts'
 import { DRAW } from '../schedule/random-purposes.ts'
 import type { SimCluster } from '../world/cluster.ts'
 import type { Machine } from '../world/process.ts'
@@ -26,8 +26,11 @@ const CATCH_UP_MS_MAX = 180_000
 const RACES = 4
 
 /** How long a leader needs at most for an entry of its own, while nothing is wrong. */
-export const patienceMsOf = (config: SimConfig): number =>
-  3000 + 2 * config.electionMaxMs + 20 * slowestMsOf(config) + 20 * (config.writeMs + config.writeJitterMs)
+export const computePatienceMs = (config: SimConfig): number =>
+  3000 +
+  2 * config.electionMaxMs +
+  20 * slowestDeliveryMs(config) +
+  20 * (config.writeMs + config.writeJitterMs)
 
 export function settleStore(cluster: SimCluster, store: StoreClients, core: readonly Machine[]): void {
   const { invariants, time } = cluster
@@ -86,13 +89,13 @@ function leasesEnd(cluster: SimCluster, store: StoreClients, core: readonly Mach
     cluster.runUntil(time.now + Math.min(BEFORE_MS / 2, config.timeoutMs))
     leader.serving?.transfer(undefined, TRANSFER_MS, () => {})
   }
-  const until = time.now + slowness * model.leasesEndInMs + patienceMsOf(config)
+  const until = time.now + slowness * model.leasesEndInMs + computePatienceMs(config)
   // As long as both sides of a transfer may try.
   cluster.runUntil(time.now + 2 * (config.electionMaxMs + config.electionMinMs))
   cluster.runUntil(until, () => model.leaseCount === 0)
   if (model.leaseCount > 0)
     throw new RuleViolation(
       'KV-25',
-      `${model.leaseCount} leases are there ${patienceMsOf(config)} ms after the last deadline`,
+      `${model.leaseCount} leases are there ${computePatienceMs(config)} ms after the last deadline`,
     )
 }

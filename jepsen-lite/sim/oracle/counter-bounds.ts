@@ -137,7 +137,7 @@ export const BOUND_NAMES = [
 type Terms = readonly (readonly string[])[]
 
 /** undefined: the bound is no sum. */
-export function termsOf(bound: string): Terms | undefined {
+export function parseTerms(bound: string): Terms | undefined {
   if (bound === 'disk' || bound.startsWith('in ')) return undefined
   return bound.split(' + ').map((product) => product.split(' × '))
 }
@@ -198,7 +198,7 @@ export class CounterBounds {
       const name = counterName(`${prefix}${counter}`)
       const bound = COUNTER_BOUNDS[name]
       if (bound === undefined) throw new Error(`no bound is known for the counter ${name}`)
-      known.set(counter, NOT_SIMULATED.test(name) ? undefined : termsOf(bound))
+      known.set(counter, NOT_SIMULATED.test(name) ? undefined : parseTerms(bound))
     }
     return known.get(counter)
   }

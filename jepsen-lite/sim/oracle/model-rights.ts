@@ -110,7 +110,7 @@ export class ModelRights {
   }
 
   /** The user's identity; 0: there is no such user. */
-  madeAtOf(user: string): number {
+  findMadeAt(user: string): number {
     return this.#users.get(user)?.madeAt ?? 0
   }
 
@@ -139,7 +139,7 @@ export class ModelRights {
   lacks(user: string, command: Command): Need | typeof ROOT_ONLY | undefined {
     const roles = this.#users.get(user)?.roles ?? []
     if (roles.includes('root')) return undefined
-    const needs = needsOf(command)
+    const needs = commandNeeds(command)
     if (needs === ROOT_ONLY) return needs
     const permissions = roles.flatMap((role) => this.#roles.get(role) ?? [])
     return needs.find((need) => !covers(permissions, need))
@@ -160,14 +160,14 @@ function covers(permissions: readonly Permission[], { to, start, end }: Need): b
     start,
     ...granted.flatMap((range) => [range.start, ...((range.end ?? '') ? [range.end ?? ''] : [])]),
   ]
-  const tried = bounds.filter((key) => isIn(key, { start, end }))
-  return tried.every((key) => granted.some((range) => isIn(key, range)))
+  const tried = bounds.filter((key) => isWithin(key, { start, end }))
+  return tried.every((key) => granted.some((range) => isWithin(key, range)))
 }
 
-const isIn = (key: string, { start, end }: Bounds): boolean =>
+const isWithin = (key: string, { start, end }: Bounds): boolean =>
   key >= start && (end === undefined || key < end)
 
-function needsOf(command: Command): readonly Need[] | typeof ROOT_ONLY {
+function commandNeeds(command: Command): readonly Need[] | typeof ROOT_ONLY {
   switch (command.kind) {
     case 'put':
     case 'delete':
@@ -188,12 +188,12 @@ function needsOf(command: Command): readonly Need[] | typeof ROOT_ONLY {
 }
 
 /** The leases that the command needs a right to. */
-export function leasesOf(command: Command): readonly string[] {
+export function commandLeases(command: Command): readonly string[] {
   switch (command.kind) {
     case 'put':
-      return leaseOf(command)
+      return putLeaseIds(command)
     case 'batch':
-      return command.commands.flatMap((each) => (each.kind === 'put' ? leaseOf(each) : []))
+      return command.commands.flatMap((each) => (each.kind === 'put' ? putLeaseIds(each) : []))
     case 'txn':
       return leasesOfTxn(command.txn)
     case 'revoke':
@@ -206,14 +206,14 @@ export function leasesOf(command: Command): readonly string[] {
 const leasesOfTxn = ({ success, failure }: KvTxn): readonly string[] =>
   [...success, ...failure].flatMap((operation) => {
     if (operation.kind === 'txn') return leasesOfTxn(operation.txn)
-    return operation.kind === 'put' ? leaseOf(operation) : []
+    return operation.kind === 'put' ? putLeaseIds(operation) : []
   })
 
-const leaseOf = ({ lease }: { readonly lease?: PutLease | undefined }): readonly string[] =>
+const putLeaseIds = ({ lease }: { readonly lease?: PutLease | undefined }): readonly string[] =>
   lease !== undefined && 'id' in lease ? [lease.id] : []
 
 const needsOfTxn = ({ compare, success, failure }: KvTxn): readonly Need[] => [
-  ...compare.map(({ where }): Need => ({ to: 'read', ...boundsOf(where) })),
+  ...compare.map(({ where }): Need => ({ to: 'read', ...placeBounds(where) })),
   ...[...success, ...failure].flatMap(needsOfOperation),
 ]
 
@@ -224,20 +224,20 @@ function needsOfOperation(operation: KvTxnOperation): readonly Need[] {
     case 'delete':
       return changing(operation.where, operation.prev)
     case 'get':
-      return [{ to: 'read', ...boundsOf(operation.where) }]
+      return [{ to: 'read', ...placeBounds(operation.where) }]
     case 'txn':
       return needsOfTxn(operation.txn)
   }
 }
 
 function changing(where: Where, reads: boolean): readonly Need[] {
-  const bounds = boundsOf(where)
+  const bounds = placeBounds(where)
   const write: Need = { to: 'write', ...bounds }
   return reads ? [write, { to: 'read', ...bounds }] : [write]
 }
 
 /** Keys of the simulator have no zero byte: the next one after a key is the key with one. */
-function boundsOf(where: Where): Bounds {
+function placeBounds(where: Where): Bounds {
   if ('key' in where) return { start: text(where.key), end: `${text(where.key)}\0` }
   return { start: text(where.start), end: where.end && text(where.end) }
 }

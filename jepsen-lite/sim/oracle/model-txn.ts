@@ -16,7 +16,7 @@ import { type ModelRow, text } from './model-row.ts'
 export interface TxnStore {
   row(key: string): ModelRow | null
   /** The keys that exist, in order. */
-  keysIn(start: string, end: string | undefined): string[]
+  findKeys(start: string, end: string | undefined): string[]
   /** Whether the ranges of a request may not have these keys. */
   areTooMany(keys: readonly string[]): boolean
   /** Whether a request may not read so many bytes of records. */
@@ -56,7 +56,7 @@ export function runTxn(txn: KvTxn, store: TxnStore): TxnRun {
     const outcome = `refused ${code} at ${store.revision}`
     return { outcome, remembered: outcome }
   }
-  if (changesOf(txn) === undefined) return refused('duplicate_key')
+  if (collectTxnChanges(txn) === undefined) return refused('duplicate_key')
   if (store.areTooMany(keysOfRanges(txn, store))) return refused('range_too_large')
   if (store.areTooLarge(bytesCompared(txn, store))) return refused('range_too_large')
   const chosen = choose(txn, store)
@@ -69,7 +69,7 @@ export function runTxn(txn: KvTxn, store: TxnStore): TxnRun {
   const replaced = puts.flatMap(({ key }) => (store.row(key) === null ? [] : [key]))
   const why = store.refusal(puts, new Set([...deleted, ...replaced]))
   if (why !== undefined) return refused(why)
-  const { outcome, remembered, bytes } = resultsOf(chosen, store)
+  const { outcome, remembered, bytes } = runBranch(chosen, store)
   const at = `txn at ${store.after()}: `
   return { outcome: at + outcome, remembered: at + remembered, bytes }
 }
@@ -138,24 +138,24 @@ function bytesCompared({ compare, success, failure }: KvTxn, store: TxnStore): n
  * many records more as operations before it delete, and all that those before it put.
  */
 function bytesAnswered(steps: readonly Exclude<Step, Branch>[], store: TxnStore): number {
-  const bytesOf = (key: string, keysOnly = false): number =>
+  const recordSize = (key: string, keysOnly = false): number =>
     key.length + (keysOnly ? 0 : (store.row(key)?.value.length ?? 0))
   let [bytes, deleted] = [0, 0]
   const puts = new Map<string, number>()
   for (const step of steps) {
     if (step.kind === 'put') {
       const key = text(step.key)
-      if (step.prev && store.row(key) !== null) bytes += bytesOf(key)
+      if (step.prev && store.row(key) !== null) bytes += recordSize(key)
       puts.set(key, step.value.length)
     } else if (step.kind === 'delete') {
       const keys = keysAt(step.where, store)
       deleted += keys.length
-      if (step.prev) for (const key of keys) bytes += bytesOf(key)
+      if (step.prev) for (const key of keys) bytes += recordSize(key)
     } else if (!step.countOnly) {
       const { where, limit = Number.POSITIVE_INFINITY, keysOnly } = step
-      for (const key of keysAt(where, store).slice(0, limit + deleted)) bytes += bytesOf(key, keysOnly)
+      for (const key of keysAt(where, store).slice(0, limit + deleted)) bytes += recordSize(key, keysOnly)
       for (const [key, valueBytes] of puts)
-        if (isIn(key, where)) bytes += key.length + (keysOnly ? 0 : valueBytes)
+        if (isCovered(key, where)) bytes += key.length + (keysOnly ? 0 : valueBytes)
     }
   }
   return bytes
@@ -165,7 +165,7 @@ function bytesAnswered(steps: readonly Exclude<Step, Branch>[], store: TxnStore)
  * The keys of all ranges that it names, also of those in the branch that is not done. A range counts each time. Of a
  * range of which a get answers only some keys, so many count, one more, and what the transaction may delete before.
  */
-function keysOfRanges(txn: KvTxn, store: TxnStore, deletes = deletesOf(txn)): string[] {
+function keysOfRanges(txn: KvTxn, store: TxnStore, deletes = countDeletes(txn)): string[] {
   const ofPlace = (where: Where): string[] => ('key' in where ? [] : keysAt(where, store))
   const ofOperation = (operation: KvTxnOperation): string[] => {
     switch (operation.kind) {
@@ -187,22 +187,22 @@ function keysOfRanges(txn: KvTxn, store: TxnStore, deletes = deletesOf(txn)): st
 }
 
 /** Keys that it may delete, in both branches; of a range any number. */
-const deletesOf = ({ success, failure }: KvTxn): number =>
+const countDeletes = ({ success, failure }: KvTxn): number =>
   [...success, ...failure].reduce((sum, operation) => {
-    if (operation.kind === 'txn') return sum + deletesOf(operation.txn)
+    if (operation.kind === 'txn') return sum + countDeletes(operation.txn)
     if (operation.kind !== 'delete') return sum
     return sum + ('key' in operation.where ? 1 : Number.POSITIVE_INFINITY)
   }, 0)
 
 /** The keys that exist at a place, in order. */
 function keysAt(where: Where, store: TxnStore): string[] {
-  if (!('key' in where)) return store.keysIn(text(where.start), where.end && text(where.end))
+  if (!('key' in where)) return store.findKeys(text(where.start), where.end && text(where.end))
   const key = text(where.key)
   return store.row(key) === null ? [] : [key]
 }
 
-function resultsOf({ holds, steps }: Branch, store: TxnStore): Required<TxnRun> {
-  const results = steps.map((step) => resultOf(step, store))
+function runBranch({ holds, steps }: Branch, store: TxnStore): Required<TxnRun> {
+  const results = steps.map((step) => runStep(step, store))
   return {
     outcome: branchText(
       holds,
@@ -224,7 +224,7 @@ const kept = (result: string, previous: string, bytes: number): Required<TxnRun>
   bytes,
 })
 
-function resultOf(step: Step, store: TxnStore): Required<TxnRun> {
+function runStep(step: Step, store: TxnStore): Required<TxnRun> {
   switch (step.kind) {
     case 'put': {
       const key = text(step.key)
@@ -251,7 +251,7 @@ function resultOf(step: Step, store: TxnStore): Required<TxnRun> {
       return kept(`deleted ${keys.length}`, step.prev ? ` instead of ${rows.join(' ')}` : '', 8)
     }
     case 'branch':
-      return resultsOf(step, store)
+      return runBranch(step, store)
   }
 }
 
@@ -313,20 +313,22 @@ interface Changes {
 }
 
 /** The keys that each branch may change; undefined: a branch puts a key twice, or puts and deletes it. */
-function changesOf({ success, failure }: KvTxn): Changes | undefined {
-  const [one, other] = [changesOfBranch(success), changesOfBranch(failure)]
+function collectTxnChanges({ success, failure }: KvTxn): Changes | undefined {
+  const [one, other] = [collectBranchChanges(success), collectBranchChanges(failure)]
   if (one === undefined || other === undefined) return undefined
   return { puts: [...one.puts, ...other.puts], deletes: [...one.deletes, ...other.deletes] }
 }
 
-function changesOfBranch(operations: readonly KvTxnOperation[]): Changes | undefined {
+function collectBranchChanges(operations: readonly KvTxnOperation[]): Changes | undefined {
   const puts: string[] = []
   const deletes: Where[] = []
   for (const operation of operations) {
     const more = changesOfOperation(operation)
     if (more === undefined) return undefined
-    const isTwice = more.puts.some((key) => puts.includes(key) || deletes.some((where) => isIn(key, where)))
-    if (isTwice || puts.some((key) => more.deletes.some((where) => isIn(key, where)))) return undefined
+    const isTwice = more.puts.some(
+      (key) => puts.includes(key) || deletes.some((where) => isCovered(key, where)),
+    )
+    if (isTwice || puts.some((key) => more.deletes.some((where) => isCovered(key, where)))) return undefined
     puts.push(...more.puts)
     deletes.push(...more.deletes)
   }
@@ -342,11 +344,11 @@ function changesOfOperation(operation: KvTxnOperation): Changes | undefined {
     case 'get':
       return { puts: [], deletes: [] }
     case 'txn':
-      return changesOf(operation.txn)
+      return collectTxnChanges(operation.txn)
   }
 }
 
-function isIn(key: string, where: Where): boolean {
+function isCovered(key: string, where: Where): boolean {
   if ('key' in where) return key === text(where.key)
   return key >= text(where.start) && (where.end === undefined || key < text(where.end))
 }

@@ -23,8 +23,8 @@ import {
 import { ENTRY_KINDS_OF_CORE, frameBody, readHeader } from '../../../src/raft/index.ts'
 import type { LeaseChange, LeaseEntry } from '../../checker/leases/index.ts'
 import type { LoggedEvent } from '../../checker/watch/index.ts'
-import { userOf } from '../clients/permitted-requests.ts'
-import { leasesOf, ModelRights } from './model-rights.ts'
+import { parseUser } from '../clients/permitted-requests.ts'
+import { commandLeases, ModelRights } from './model-rights.ts'
 import { type ModelRow, text } from './model-row.ts'
 import {
   plainTxn,
@@ -198,7 +198,7 @@ export class StoreModel {
 
   /** A client is about to send this request. A principal is unique to a request; a repeated request keeps it. */
   requested(request: Request): void {
-    if (!this.#requests.has(request.principal)) this.#requests.set(request.principal, textOf(request))
+    if (!this.#requests.has(request.principal)) this.#requests.set(request.principal, requestText(request))
   }
 
   /** Entries before this index are unknown. */
@@ -224,7 +224,7 @@ export class StoreModel {
     const { revision } = this
     this.#changes = { count: 0, bytes: 0, rowBytes: 0 }
     this.#leaseChanges = []
-    const refusal = this.#refusalOf(request)
+    const refusal = this.#checkRights(request)
     const effect = refusal === undefined ? this.#once(request) : this.#refused(request, refusal)
     const { term, clusterTimeMs: clusterMs } = header
     const checkpointMs = this.#settings.leaseCheckpointMs
@@ -239,11 +239,11 @@ export class StoreModel {
    * A request that was permitted at another auth revision needs the right now. At this one its user must have it: the
    * node has decided so.
    */
-  #refusalOf({ command, principal, authRevision, madeAt = 0 }: Request): string | undefined {
+  #checkRights({ command, principal, authRevision, madeAt = 0 }: Request): string | undefined {
     const { enabled, revision } = this.rights
     if (principal === SYSTEM_PRINCIPAL || (!enabled && authRevision === undefined)) return undefined
     if (!enabled || authRevision === undefined) return 'permission_denied'
-    const user = userOf(principal)
+    const user = parseUser(principal)
     const need = this.rights.lacks(user, command)
     const isOutdated = authRevision !== revision
     if (isOutdated && (need !== undefined || !this.rights.isStill(user, madeAt, authRevision)))
@@ -258,9 +258,9 @@ export class StoreModel {
 
   /** A lease may have other keys, or be another one, since the node has decided. */
   #refusalOnLeases(user: string, command: Command): string | undefined {
-    const leases = [...new Set(leasesOf(command))].flatMap((id) => {
+    const leases = [...new Set(commandLeases(command))].flatMap((id) => {
       const lease = this.#leases.get(id)
-      return lease === undefined ? [] : [{ owner: lease.owner, keys: this.#keysOf(id) }]
+      return lease === undefined ? [] : [{ owner: lease.owner, keys: this.#attachedKeys(id) }]
     })
     const read = this.rights.isDecidedByKeys(user) ? leases.filter(({ keys }) => keys.length > 0) : []
     if (read.length > 1 && this.#areTooMany(read.flatMap(({ keys }) => keys))) return 'range_too_large'
@@ -273,13 +273,13 @@ export class StoreModel {
     return keys.length > rangeKeysMax || keys.join('').length > rangeBytesMax
   }
 
-  #keysOf(id: string): string[] {
+  #attachedKeys(id: string): string[] {
     return this.keysAt(this.#index).filter((key) => this.at(key, this.#index)?.lease === id)
   }
 
   /** The identity of the user who makes the request; 0: rights are not checked. */
-  #identityOf(principal: string): number {
-    return this.rights.enabled ? this.rights.madeAtOf(userOf(principal)) : 0
+  #findIdentity(principal: string): number {
+    return this.rights.enabled ? this.rights.findMadeAt(parseUser(principal)) : 0
   }
 
   #refused({ principal }: Request, code: string): Effect {
@@ -315,7 +315,7 @@ export class StoreModel {
         'ANSWER-6',
         `${this.#index} holds a request of ${entry.principal}, which requested nothing`,
       )
-    const text = textOf(entry)
+    const text = requestText(entry)
     if (text !== sent)
       this.#violated('ANSWER-6', `${entry.principal} requested ${sent}, ${this.#index} holds ${text}`)
     return entry
@@ -413,7 +413,7 @@ export class StoreModel {
     }
     const requestKey = JSON.stringify(plainly(command))
     if ('session' in idempotency) return this.#inSession(request, idempotency, requestKey)
-    const by = this.#identityOf(principal)
+    const by = this.#findIdentity(principal)
     const known = this.#knownToken(idempotency.token, by, requestKey)
     const refused = (code: string): Effect => {
       this.#evict(0)
@@ -481,7 +481,7 @@ export class StoreModel {
     const refused = (code: string): Effect => settled(`refused ${code} at ${this.revision}`)
     if ('key' in command && command.prev) return refused('bad_request')
     const open = session < this.#sessionHorizon ? undefined : this.#sessions.get(session)
-    const by = this.#identityOf(principal)
+    const by = this.#findIdentity(principal)
     if (open === undefined) return refused('idempotency_expired')
     const { slots, openedBy } = open
     if (this.rights.enabled && openedBy !== by && openedBy !== 0) return refused('idempotency_expired')
@@ -530,13 +530,13 @@ export class StoreModel {
   #executeKept(request: Pick<Request, 'command' | 'principal'>): Required<TxnRun> {
     const { command } = request
     if (command.kind !== 'txn') return kept(this.#execute(request))
-    this.#by = this.#identityOf(request.principal)
+    this.#by = this.#findIdentity(request.principal)
     const { outcome, remembered, bytes } = runTxn(command.txn, this.#store)
     return bytes === undefined ? kept(outcome) : { outcome, remembered, bytes: 1 + 8 + bytes }
   }
 
   #execute({ command, principal }: Pick<Request, 'command' | 'principal'>): string {
-    this.#by = this.#identityOf(principal)
+    this.#by = this.#findIdentity(principal)
     if (command.kind === 'open-session') {
       const session = this.#nextSession++
       this.#sessions.set(session, { openedAtMs: this.#clusterTimeMs, openedBy: this.#by, slots: new Map() })
@@ -557,7 +557,7 @@ export class StoreModel {
     if (command.kind === 'delete-range') {
       const { start, end } = command.range
       const store = this.#store
-      const keys = store.keysIn(text(start), end && text(end))
+      const keys = store.findKeys(text(start), end && text(end))
       if (store.areTooMany(keys)) return `refused range_too_large at ${this.revision}`
       const deleted = keys.map((key) => store.del(key)).length
       return `delete-range ${deleted} at ${this.revision}`
@@ -581,7 +581,7 @@ export class StoreModel {
     }
     return {
       row: (key) => this.at(key, this.#index),
-      keysIn: (start, end) =>
+      findKeys: (start, end) =>
         this.keysAt(this.#index).filter((key) => key >= start && (end === undefined || key < end)),
       areTooMany: (keys) => this.#areTooMany(keys),
       areTooLarge: (bytes) => bytes > this.#settings.rangeBytesMax,
@@ -807,7 +807,7 @@ export class StoreModel {
     if (known === undefined) return 'lease_not_found'
     if (before?.lease === lease.id) return undefined
     if (known.owned) return 'bad_request'
-    const attached = [...(added.attached.get(lease.id) ?? this.#keysOf(lease.id)), key]
+    const attached = [...(added.attached.get(lease.id) ?? this.#attachedKeys(lease.id)), key]
     added.attached.set(lease.id, attached)
     return this.#areTooMany(attached) ? 'range_too_large' : undefined
   }
@@ -921,12 +921,12 @@ const batched = (outcome: string): string[] => {
   return outcomes === '' ? [] : outcomes.split(' | ')
 }
 
-function textOf({ idempotency, command }: Request): string {
+function requestText({ idempotency, command }: Request): string {
   return JSON.stringify([Object.entries(idempotency ?? {}).sort(), plainly(command)])
 }
 
 /** A request that a leader proposes by itself. */
-const COMPACTS = textOf({
+const COMPACTS = requestText({
   command: { kind: 'compact', revision: undefined },
   idempotency: undefined,
   principal: SYSTEM_PRINCIPAL,

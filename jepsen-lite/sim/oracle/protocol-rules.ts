@@ -70,7 +70,7 @@ export class ProtocolRules {
     this.#records.delete(replica)
   }
 
-  #recordOf(replica: ReplicaFacts): Record {
+  #findRecord(replica: ReplicaFacts): Record {
     const known = this.#records.get(replica)
     if (known !== undefined) return known
     const record: Record = {
@@ -93,17 +93,17 @@ export class ProtocolRules {
     switch (message.type) {
       case 'pre-vote-answer': {
         if (!message.granted) return
-        const { preVotes } = this.#recordOf(replica)
+        const { preVotes } = this.#findRecord(replica)
         const granted = preVotes.get(message.term)
         if (granted === undefined) preVotes.set(message.term, new Set([message.from]))
         else granted.add(message.from)
         return
       }
       case 'timeout-now':
-        this.#recordOf(replica).handedOverIn = message.term
+        this.#findRecord(replica).handedOverIn = message.term
         return
       case 'append-accepted': {
-        const record = this.#recordOf(replica)
+        const record = this.#findRecord(replica)
         if (replica.role !== 'leader' || message.term !== record.ledTerm) return
         const before = record.acknowledged.get(message.from) ?? 0
         record.acknowledged.set(message.from, Math.max(before, message.index))
@@ -113,7 +113,7 @@ export class ProtocolRules {
   }
 
   role(replica: ReplicaFacts, role: string, term: number): void {
-    const record = this.#recordOf(replica)
+    const record = this.#findRecord(replica)
     if (role === 'leader' && record.ledTerm !== term) {
       record.ledTerm = term
       record.acknowledged.clear()
@@ -152,8 +152,8 @@ export class ProtocolRules {
         return
       case 'append': {
         const first = message.entries[0]
-        const known = first === undefined ? 0 : (this.#recordOf(replica).acknowledged.get(message.to) ?? 0)
-        if (first !== undefined && first.index <= known && message.term === this.#recordOf(replica).ledTerm)
+        const known = first === undefined ? 0 : (this.#findRecord(replica).acknowledged.get(message.to) ?? 0)
+        if (first !== undefined && first.index <= known && message.term === this.#findRecord(replica).ledTerm)
           this.#violated(
             'RAFT-14',
             `${replica.name} sends ${first.index} to ${message.to} again, which has acknowledged ${known}`,
@@ -164,7 +164,7 @@ export class ProtocolRules {
   }
 
   #campaigns(replica: ReplicaFacts): void {
-    const record = this.#recordOf(replica)
+    const record = this.#findRecord(replica)
     const now = replica.now?.() ?? 0
     const before = record.campaignedAt
     // One campaign sends several requests.
@@ -212,7 +212,7 @@ export class ProtocolRules {
    * that removed it, or an earlier one, until a majority has applied it.
    */
   #heartbeat(replica: ReplicaFacts, to: ReplicaId, commit: number): void {
-    const record = this.#recordOf(replica)
+    const record = this.#findRecord(replica)
     const reported = record.commitReported.get(to) ?? 0
     const configuration = replica.status?.configuration
     if (commit < reported && (configuration === undefined || isMember(configuration, to)))

@@ -4,7 +4,7 @@
 import { checkLeases } from '../../checker/leases/index.ts'
 import { checkWatches, EventLog } from '../../checker/watch/index.ts'
 import type { StoreClients } from '../clients/store-clients.ts'
-import { patienceMsOf } from '../liveness/store-quiescence.ts'
+import { computePatienceMs } from '../liveness/store-quiescence.ts'
 import type { SimCluster } from '../world/cluster.ts'
 import { DRIFT_MAX } from '../world/process.ts'
 import { RuleViolation } from './violation.ts'
@@ -22,7 +22,9 @@ export function judgeStore({ invariants, config, probeCoverage }: SimCluster, st
       driftMax: config.clocks === 2 ? undefined : config.clocks === 0 ? 0 : DRIFT_MAX,
       // While there are faults, nobody knows how long a leader cannot write.
       lateMs: (atMs) =>
-        store.calmAt !== undefined && atMs >= store.calmAt ? patienceMsOf(config) : Number.POSITIVE_INFINITY,
+        store.calmAt !== undefined && atMs >= store.calmAt
+          ? computePatienceMs(config)
+          : Number.POSITIVE_INFINITY,
     },
   )
   if (lease !== undefined) throw new RuleViolation(lease.promise, `${lease.guarantee}: ${lease.message}`)

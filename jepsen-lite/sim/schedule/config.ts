@@ -63,11 +63,11 @@ export const limitsAt = ({ limits, usualLimitsFrom = Infinity }: SimConfig, plac
 export const TAIL_FACTOR = 20
 
 /** How long a message takes at most, in milliseconds, on a link that is not slow. */
-export const slowestMsOf = ({ delayMs, jitterMs, tail }: SimConfig): number =>
+export const slowestDeliveryMs = ({ delayMs, jitterMs, tail }: SimConfig): number =>
   (delayMs + jitterMs) * (tail > 0 ? TAIL_FACTOR : 1)
 
 /** How long many messages and their answers take at most, in milliseconds for each, where nothing is wrong. */
-const roundTripMsOf = ({ delayMs, jitterMs, tail }: SimConfig): number =>
+const slowestRoundTripMs = ({ delayMs, jitterMs, tail }: SimConfig): number =>
   2 * (delayMs + jitterMs) * (tail > 0 ? 1 + (TAIL_FACTOR - 1) / tail : 1)
 
 /** Bytes of a small entry, at most. */
@@ -77,20 +77,23 @@ export const ENTRY_BYTES = 200
  * How long each of many small entries takes at most until a follower has acknowledged it, in milliseconds. An append
  * may carry one entry only (`appendBytesMax`).
  */
-export function appendMsOf(config: SimConfig, { inflightMessagesMax, inflightBytesMax }: NodeLimits): number {
+export function slowestAppendMs(
+  config: SimConfig,
+  { inflightMessagesMax, inflightBytesMax }: NodeLimits,
+): number {
   const inFlight = Math.max(1, Math.min(inflightMessagesMax, inflightBytesMax / ENTRY_BYTES))
-  return (roundTripMsOf(config) + config.writeMs + config.writeJitterMs) / inFlight
+  return (slowestRoundTripMs(config) + config.writeMs + config.writeJitterMs) / inFlight
 }
 
 /**
  * How long a snapshot of so many rows takes at most, in milliseconds, where nothing is wrong. Each row may be a write
  * of its own (`batchBytesMax`), and the sender waits for the acknowledgement of all but the last few chunks.
  */
-export function snapshotMsOf(
+export function slowestSnapshotMs(
   config: SimConfig,
   { chunkRows, snapshotChunksInflightMax }: NodeLimits,
   rows: number,
 ): number {
   const roundTrips = Math.ceil(rows / chunkRows / snapshotChunksInflightMax)
-  return rows * (config.writeMs + config.writeJitterMs) + roundTrips * roundTripMsOf(config)
+  return rows * (config.writeMs + config.writeJitterMs) + roundTrips * slowestRoundTripMs(config)
 }

@@ -161,14 +161,14 @@ function checkFault(fault: Fields, where: string): void {
   const { kind } = fault
   const known = FAULT_KINDS.find((one) => one === kind)
   if (known === undefined) expects(kind, { is: 'one of', values: FAULT_KINDS }, `${where}.kind`)
-  else conforms(fault, expectedOf(known), where)
+  else conforms(fault, expectedFault(known), where)
 }
 
 /** The fields of an operation or a valid fault. */
 export const expectedFields = (list: 'ops' | 'faults', { kind }: { readonly kind?: string }): Expected =>
-  list === 'ops' ? OP : expectedOf(kind as SimFaultKind)
+  list === 'ops' ? OP : expectedFault(kind as SimFaultKind)
 
-function expectedOf(kind: SimFaultKind): Expected {
+function expectedFault(kind: SimFaultKind): Expected {
   const shape: FieldShapes = FAULT_SHAPES[kind]
   const required: { [name: string]: Spec } = { at: NATURAL, kind: { is: 'one of', values: [kind] } }
   const optional: { [name: string]: Spec } = { ...WAITING }

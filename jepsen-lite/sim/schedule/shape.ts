@@ -90,7 +90,7 @@ export function flag(odds = 0.5): Field<boolean> {
 }
 
 /** A value that is listed more than once is drawn more often. The shrinker prefers the first. */
-export function oneOf<T extends string>(first: T, ...others: readonly T[]): Field<T> {
+export function choiceField<T extends string>(first: T, ...others: readonly T[]): Field<T> {
   return {
     spec: { is: 'one of', values: [first, ...others] },
     draw: ({ rng }) => rng.pick([first, ...others]),
@@ -98,7 +98,7 @@ export function oneOf<T extends string>(first: T, ...others: readonly T[]): Fiel
 }
 
 /** A list of `length` values that are used in turn. */
-export function listOf<T extends string>(
+export function listField<T extends string>(
   length: number,
   first: T,
   ...others: readonly T[]

@@ -25,11 +25,11 @@ export async function shrink(
 
 type Holds = (candidate: Schedule) => Promise<boolean>
 
-const longestOf = ({ ops, faults, recipe }: Schedule): number =>
+const longestList = ({ ops, faults, recipe }: Schedule): number =>
   Math.max(ops.length, faults.length, recipe?.faults.length ?? 0)
 
 /** undefined: there was nothing to remove. */
-function lessOf<Name extends 'ops' | 'faults'>(
+function removeParts<Name extends 'ops' | 'faults'>(
   schedule: Schedule,
   name: Name,
   list: Schedule[Name],
@@ -47,8 +47,8 @@ async function thinned(schedule: Schedule, holds: Holds): Promise<Schedule> {
   const bare = { ...best, ops: [] }
   if (await holds(bare)) best = bare
   const lists: readonly ((from: Schedule, at: number, count: number) => Schedule | undefined)[] = [
-    (from, at, count) => lessOf(from, 'faults', without(from.faults, at, count)),
-    (from, at, count) => lessOf(from, 'ops', without(from.ops, at, count)),
+    (from, at, count) => removeParts(from, 'faults', without(from.faults, at, count)),
+    (from, at, count) => removeParts(from, 'ops', without(from.ops, at, count)),
     (from, at, count) => {
       const { recipe } = from
       const faults = without(recipe?.faults ?? [], at, count)
@@ -58,7 +58,7 @@ async function thinned(schedule: Schedule, holds: Holds): Promise<Schedule> {
     },
   ]
   for (const less of lists) {
-    for (let size = longestOf(best); size >= 1; size = Math.floor(size / 2)) {
+    for (let size = longestList(best); size >= 1; size = Math.floor(size / 2)) {
       for (let from = 0; ; ) {
         const fewer = less(best, from, size)
         if (fewer === undefined) break
@@ -130,7 +130,7 @@ async function simplify(
   spec: Spec,
   becomes: (simpler: unknown) => Promise<boolean>,
 ): Promise<void> {
-  const plainest = plainestOf(spec)
+  const plainest = plainestValue(spec)
   if (JSON.stringify(value) === JSON.stringify(plainest) || (await becomes(plainest))) return
   if (typeof value !== 'number' || typeof plainest !== 'number') return
   for (let [low, high] = [plainest, value]; high - low > 1; ) {
@@ -140,7 +140,7 @@ async function simplify(
   }
 }
 
-function plainestOf(spec: Spec): unknown {
+function plainestValue(spec: Spec): unknown {
   switch (spec.is) {
     case 'natural':
       return spec.min

@@ -32,7 +32,7 @@ export function triggeredConfig(rng: Random, config: SimConfig): SimConfig {
 }
 
 /** Faults that cause a trigger if it would not happen otherwise. */
-function causeOf(trigger: Trigger, { rng, config }: DrawContext, at: number): SimFault[] {
+function drawCause(trigger: Trigger, { rng, config }: DrawContext, at: number): SimFault[] {
   const { electionMaxMs } = config
   const ms = rng.int(electionMaxMs / 2, 3 * electionMaxMs)
   switch (trigger) {
@@ -135,7 +135,7 @@ export function drawTriggered(
     const { trigger, fault, op } = drawWish(rng, rare)
     const waiting = { at, when: trigger, times: rng.pick([1, 1, 3]) }
     const after = rng.pick([0, 0, rng.ms(0, config.electionMinMs)])
-    faults.push(...causeOf(trigger, drawing, at + 1))
+    faults.push(...drawCause(trigger, drawing, at + 1))
     if (fault !== undefined) faults.push(...struck(fault, { ...waiting, after }, drawing))
     const pair = rare.pairs[rng.int(0, Math.max(1, rare.pairs.length))]
     if (pair !== undefined && rng.chance(0.5))

@@ -107,7 +107,7 @@ export class SimCluster implements SimWorld {
     this.#downUntil = this.machines.map(() => 0)
     this.network = new SimNetwork(this, size)
     this.invariants.onTrigger = (trigger, { id }) => {
-      const process = this.network.processOf(id)
+      const process = this.network.findProcess(id)
       if (process === undefined) return
       if (trigger === 'committed') process.hasCommitted = true
       this.triggers.met(trigger, process)
@@ -335,8 +335,8 @@ export class SimCluster implements SimWorld {
 
   // ---- what processes report
 
-  networkOf(process: Process): Network {
-    const network = this.network.networkOf(process)
+  createNetwork(process: Process): Network {
+    const network = this.network.createNetwork(process)
     return {
       ...network,
       setPeers: (peers) => {
@@ -359,7 +359,7 @@ export class SimCluster implements SimWorld {
     if (isJoint(before) && !isJoint(now)) {
       probeCoverage.hit('joint configuration left')
       const other = before.votersOutgoing.find((id) => !now.voters.includes(id))
-      this.triggers.met('left', process, other === undefined ? undefined : this.network.processOf(other))
+      this.triggers.met('left', process, other === undefined ? undefined : this.network.findProcess(other))
     }
     if (before.learners.some((id) => now.voters.includes(id))) probeCoverage.hit('learner promoted')
   }
@@ -461,10 +461,10 @@ export class SimCluster implements SimWorld {
     this.rollbacks.leaving(process, message)
     if (this.crashTriggers.size > 0) this.#crashAt(process, 'leaving')
     if (message.type === 'vote-answer' && message.granted)
-      this.triggers.met('voted', process, this.network.processOf(message.to))
+      this.triggers.met('voted', process, this.network.findProcess(message.to))
     else if (message.type === 'timeout-now') {
       process.handsOverUntil = this.time.now + this.config.electionMinMs
-      this.triggers.met('hands-over', process, this.network.processOf(message.to))
+      this.triggers.met('hands-over', process, this.network.findProcess(message.to))
     }
   }
 
@@ -542,7 +542,7 @@ export class SimCluster implements SimWorld {
       process.isStaging = process.machine.disk.holds(STAGING_KEY)
     coverage.messageReceived(process.machine, message.type)
     if (message.type === 'read-index')
-      triggers.met('read-asked', process, this.network.processOf(message.from))
+      triggers.met('read-asked', process, this.network.findProcess(message.from))
   }
 
   stopped(process: Process): void {
@@ -608,7 +608,7 @@ export class SimCluster implements SimWorld {
   /** This node tells an operator that a member is no longer a voter. */
   letGo(contact: Process, id: ReplicaId, configuration: Configuration): void {
     this.#settled.push((other) => sameConfiguration(other, configuration))
-    this.triggers.met('let-go', contact, this.network.processOf(id))
+    this.triggers.met('let-go', contact, this.network.findProcess(id))
   }
 
   /**

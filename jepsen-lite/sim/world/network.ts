@@ -107,7 +107,7 @@ export class SimNetwork implements Carrier {
     this.queueMax = world.config.harsh === 1 ? 256 : 4096
   }
 
-  processOf(id: ReplicaId): Process | undefined {
+  findProcess(id: ReplicaId): Process | undefined {
     return this.#byId.get(id)
   }
 
@@ -253,7 +253,7 @@ export class SimNetwork implements Carrier {
 
   // ---- a process and its peers
 
-  networkOf(process: Process): Network {
+  createNetwork(process: Process): Network {
     const { seed, probeCoverage, triggers } = this.#world
     const host: Host = { process, ends: new Set(), called: undefined }
     const wires: Wires = {
@@ -270,7 +270,7 @@ export class SimNetwork implements Carrier {
       clock: process.clock,
       random: stream(seed, DRAW.handshake, process.number),
       wires,
-      events: this.#eventsOf(process),
+      events: this.#findEvents(process),
       limits: { snapshotChunksInflightMax: process.machine.limits.snapshotChunksInflightMax },
       logger: {
         debug() {},
@@ -314,7 +314,7 @@ export class SimNetwork implements Carrier {
   }
 
   /** The events of the links for the driver, which the simulator observes on the way. */
-  #eventsOf(process: Process): NetworkEvents {
+  #findEvents(process: Process): NetworkEvents {
     const driver = process.driver
     if (driver === undefined) throw new Error('a network without a driver')
     const { probeCoverage, triggers } = this.#world
@@ -526,7 +526,7 @@ export class SimNetwork implements Carrier {
     const draw = this.#draw(process.place, to.process.place)
     const carried = this.#read(from, frame)
     const delay = this.#delay(process, to.process, draw)
-    to.leftAt = Math.max(time.now, to.leftAt) + bytesOf(carried) / this.bytesPerMs
+    to.leftAt = Math.max(time.now, to.leftAt) + frameSize(carried) / this.bytesPerMs
     const arrivesAt = to.leftAt + delay
     if (!isMessage(carried)) {
       to.lastAt = Math.max(arrivesAt, to.lastAt)
@@ -685,7 +685,7 @@ function ownFrames<T extends WireMessage>(message: T): WireMessage {
 /** The approximate overhead of every frame. */
 const FRAME_BYTES = 64
 
-function bytesOf(frame: Frame): number {
+function frameSize(frame: Frame): number {
   switch (frame.type) {
     case 'append':
       return frame.entries.reduce((sum, entry) => sum + entry.frame.length, FRAME_BYTES)

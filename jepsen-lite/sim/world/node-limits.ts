@@ -82,15 +82,15 @@ export type LimitName = keyof typeof LIMITS
 export const LIMIT_NAMES = Object.keys(LIMITS) as readonly LimitName[]
 export type NodeLimits = { readonly [Name in LimitName]: number }
 
-const limitsOf = (value: (name: LimitName) => number): NodeLimits =>
+const buildLimits = (value: (name: LimitName) => number): NodeLimits =>
   Object.fromEntries(LIMIT_NAMES.map((name) => [name, value(name)])) as NodeLimits
 
 /** The largest value of each limit. */
 export const largestLimits = (limits: readonly NodeLimits[]): NodeLimits =>
-  limitsOf((name) => Math.max(...limits.map((one) => one[name])))
+  buildLimits((name) => Math.max(...limits.map((one) => one[name])))
 
 /** A limit that a schedule does not name is as shipped. */
-export const usualLimits: NodeLimits = limitsOf((name) => LIMITS[name].usual)
+export const usualLimits: NodeLimits = buildLimits((name) => LIMITS[name].usual)
 
 /**
  * Forwarded proposals that are lost count as uncommitted until their term ends. With lost messages little room would be
@@ -104,7 +104,7 @@ const LEAVES_ROOM: readonly LimitName[] = ['uncommittedEntriesMax', 'uncommitted
  */
 export function drawLimits(rng: Random, isHarsh: boolean): NodeLimits {
   const odds = rng.pick([0, 0.2, 0.5, 1])
-  return limitsOf((name) => {
+  return buildLimits((name) => {
     const { small, usual, always }: Drawn = LIMITS[name]
     const isSmall = always ?? (rng.chance(odds) && !(isHarsh && LEAVES_ROOM.includes(name)))
     return isSmall ? rng.pick(small) : usual

@@ -63,7 +63,7 @@ export interface Environment {
   /** The shipped driver. Tests of the simulator itself replace it by one with a defect. */
   createDriver(options: DriverOptions): Driver
   /** The wires of a process that begins. */
-  networkOf(process: Process): Network
+  createNetwork(process: Process): Network
   /** A process serves. */
   began(process: Process): void
   /** A process ended by itself. */
@@ -123,7 +123,7 @@ export class Machine {
     this.space = new SimDiskSpace(seed, place, () => world.time.now)
     const u = uniform(seed, DRAW.clock, place, 0)
     this.clock = new MachineClock(
-      rateOf(config.clocks, u),
+      clockRate(config.clocks, u),
       Math.floor(uniform(seed, DRAW.clock, place, 1) * 1e7),
     )
   }
@@ -133,7 +133,7 @@ export class Machine {
     return { id, name: this.name, peer: `${this.name}:1`, url: '' }
   }
 
-  isVoterIn(configuration: Configuration): boolean {
+  votesIn(configuration: Configuration): boolean {
     return this.replica !== undefined && isVoter(configuration, this.replica.id)
   }
 
@@ -241,7 +241,7 @@ export class Machine {
 }
 
 /** `u`: uniform in [0, 1). The promised bound matters when a slow clock leads a majority of fast ones. */
-function rateOf(clocks: number, u: number): number {
+function clockRate(clocks: number, u: number): number {
   switch (clocks) {
     case 0:
       return 1
@@ -400,7 +400,7 @@ export class Process implements EventOwner {
     replica.now = () => this.#ownClock.at(world.time.now)
     replica.contactTerm = 0
     replica.contactAt = replica.status?.leaderLeases.on ? replica.now() : Number.NEGATIVE_INFINITY
-    const network: Network = world.networkOf(this)
+    const network: Network = world.createNetwork(this)
     driver.start(network)
     world.began(this)
   }
@@ -415,10 +415,10 @@ export class Process implements EventOwner {
         clock: this.clock,
         storage,
         disk: this.machine.space,
-        timing: timingOf(world.config),
+        timing: timingFrom(world.config),
         createRaft: (options) => new ObservedRaft(options, replica, invariants),
-        raftLimits: raftLimitsOf(this.machine),
-        limits: driverLimitsOf(this.machine),
+        raftLimits: raftLimitsFrom(this.machine),
+        limits: driverLimitsFrom(this.machine),
         random: stream(world.seed, DRAW.election, this.number),
         logger: { ...silent, info() {}, error: (fields: object) => this.#failing(fields) },
         observer: {
@@ -502,7 +502,7 @@ export class Process implements EventOwner {
     this.#deferred = []
     const { time } = this.#world
     this.resumedAt = time.now
-    this.replica.unread = this.#unreadOf(deferred)
+    this.replica.unread = this.#countUnread(deferred)
     for (const kinds of [[TIMER], [IO, MESSAGE], [SOON]]) {
       for (const event of deferred) if (kinds.includes(event.kind)) time.late(event)
       if (kinds.includes(MESSAGE))
@@ -514,7 +514,7 @@ export class Process implements EventOwner {
    * Amount that a leader has sent since, if the process was stopped so long that it must read before it judges who is
    * silent.
    */
-  #unreadOf(deferred: readonly Event[]): number {
+  #countUnread(deferred: readonly Event[]): number {
     const { config, time } = this.#world
     const leases = this.replica.status?.leaderLeases
     const patienceMs = Math.max(config.electionMaxMs, leases?.on ? leases.durationMs : 0)
@@ -534,7 +534,7 @@ export class Process implements EventOwner {
   }
 }
 
-function timingOf({ heartbeatMs, electionMinMs, electionMaxMs, commitDelayMs }: SimConfig): RaftTiming {
+function timingFrom({ heartbeatMs, electionMinMs, electionMaxMs, commitDelayMs }: SimConfig): RaftTiming {
   return {
     heartbeatMs,
     electionMinMs,
@@ -545,7 +545,7 @@ function timingOf({ heartbeatMs, electionMinMs, electionMaxMs, commitDelayMs }: 
   }
 }
 
-function raftLimitsOf(machine: Machine): RaftLimits {
+function raftLimitsFrom(machine: Machine): RaftLimits {
   const { limits } = machine
   return {
     ...raftLimits,
@@ -556,7 +556,7 @@ function raftLimitsOf(machine: Machine): RaftLimits {
   }
 }
 
-function driverLimitsOf(machine: Machine): DriverLimits {
+function driverLimitsFrom(machine: Machine): DriverLimits {
   const { limits } = machine
   return {
     ...driverLimits,

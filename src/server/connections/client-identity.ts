@@ -47,7 +47,7 @@ export class ClientIdentity {
     newerMs: number,
     done: (error: ApiError | undefined, principal: Principal | undefined) => void,
   ): void {
-    this.#api.authenticator.identify(this.#credentialsOf(client), newerMs, done)
+    this.#api.authenticator.identify(this.#findCredentials(client), newerMs, done)
   }
 
   /** Calls `then` once. A node refuses no certificate before it knows that its user was not made a moment ago. */
@@ -83,7 +83,7 @@ export class ClientIdentity {
   }
 
   /** While rights are not checked, of another machine only a node that joins is served. */
-  #credentialsOf(client: UnidentifiedClient): Credentials {
+  #findCredentials(client: UnidentifiedClient): Credentials {
     const { headers, socket } = client
     const joinsOnly = !this.#api.node.auth.enabled && !client.isServed
     const certificate = findNodeCertificate(socket)

@@ -39,7 +39,7 @@ export function endGently(stream: Duplex, lastAnswer?: string): void {
   stream.once('close', () => clearTimeout(cut))
 }
 
-export const addressOf = ({ remoteAddress, remotePort }: Socket): string => `${remoteAddress}:${remotePort}`
+export const peerAddress = ({ remoteAddress, remotePort }: Socket): string => `${remoteAddress}:${remotePort}`
 
 interface WatchedConnection {
   readonly socket: Socket

@@ -11,7 +11,7 @@ import type { BudgetPart, OutboundBudget, Reservation } from '../api/budget.ts'
 import { answerWithinMs } from '../api/limits.ts'
 import type { Call, PageCollector, Permit, Principal } from '../api/operation.ts'
 import type { WatchSink } from '../node/watch/index.ts'
-import { addressOf } from './connection-table.ts'
+import { peerAddress } from './connection-table.ts'
 import { checkLoopbackOnly, type RequestHead } from './guard.ts'
 import { parseTarget, type Target } from './target.ts'
 
@@ -126,7 +126,7 @@ export class HttpRequest implements Call {
   }
 
   origin(): { readonly method: string; readonly address: string } {
-    return { method: this.method, address: addressOf(this.socket) }
+    return { method: this.method, address: peerAddress(this.socket) }
   }
 
   /** A method: a closure for each request would survive collections, and cost a fifth of the gets a second. */
@@ -175,7 +175,7 @@ export const isPoured = (body: ResponseBody): body is PouredBody => typeof body 
 export const isStreamed = (body: ResponseBody): body is StreamedBody =>
   typeof body === 'object' && 'stream' in body
 
-export const partsOf = (body: BufferedBody): readonly BudgetPart[] =>
+export const bodyParts = (body: BufferedBody): readonly BudgetPart[] =>
   typeof body === 'string' || body instanceof Uint8Array ? [body] : body
 
 export const isEncoded = (response: HttpResponse | UnencodedResponse): response is HttpResponse =>

@@ -236,7 +236,7 @@ class NodeConnection implements ConnectionOwner {
     // request as another protocol and drops them; what it reads next may begin inside a value. So the answer ends the
     // connection, and no client waits for an answer to dropped bytes.
     if (request.headers.upgrade !== undefined) response.shouldKeepAlive = false
-    const headBytes = headBytesOf(request)
+    const headBytes = countHeadBytes(request)
     this.#headBytes += headBytes
     const isRefused = !this.#share.set(this.#headBytes)
     const isBehind = this.#current !== undefined
@@ -363,7 +363,7 @@ class NodeConnection implements ConnectionOwner {
 }
 
 /** Length of a head without optional spaces. */
-function headBytesOf({ method = '', url = '', rawHeaders }: IncomingMessage): number {
+function countHeadBytes({ method = '', url = '', rawHeaders }: IncomingMessage): number {
   let bytes = method.length + url.length + '  HTTP/1.1\r\n\r\n'.length
   // Each name and each value, with a colon or the end of a line behind it.
   for (let i = 0; i < rawHeaders.length; i++) bytes += (rawHeaders[i]?.length ?? 0) + 1 + (i % 2)

@@ -17,10 +17,10 @@ import type { IncomingRequest } from './body.ts'
 import {
   type BodySink,
   type BufferedBody,
+  bodyParts,
   type HttpResponse,
   isPoured,
   isStreamed,
-  partsOf,
 } from './messages.ts'
 
 export interface ResponseWriterOptions {
@@ -73,10 +73,10 @@ export class ResponseWriter {
       response.writeHead(status, headers)
       if (bodiless) response.end()
       if (isStreamed(body)) body.stream(bodiless ? undefined : response)
-      else body.pour(bodiless ? GONE : sinkOf(response, outbound))
+      else body.pour(bodiless ? GONE : responseSink(response, outbound))
       return
     }
-    const parts = partsOf(body)
+    const parts = bodyParts(body)
     if (hasLength(status)) headers.push('Content-Length', String(byteLength(parts)))
     response.writeHead(status, headers)
     if (bodiless) response.flushHeaders()
@@ -104,9 +104,9 @@ export class ResponseWriter {
   ): boolean {
     const { node, outbound } = this.#options
     if (isPoured(body) || isStreamed(body)) throw new Error('a stream needs node:http')
-    const parts = partsOf(body)
+    const parts = bodyParts(body)
     const bytes = byteLength(parts)
-    const whole = bytes > PIECE_BYTES ? '' : wholeOf(body)
+    const whole = bytes > PIECE_BYTES ? '' : joinBody(body)
     const { begin, end } = this.#sharedNow()
     let head = `${statusLine(status)}${begin}${revision ?? node.revision}${end}`
     for (let i = 0; i < headers.length; i += 2) head += `${headers[i]}: ${headers[i + 1]}\r\n`
@@ -185,7 +185,7 @@ function httpDate(): string {
 const hasLength = (status: number): boolean => status !== 304 && status !== 204
 
 /** The text, or the single piece of bytes. */
-const wholeOf = (body: BufferedBody): BudgetPart =>
+const joinBody = (body: BufferedBody): BudgetPart =>
   typeof body === 'string' || body instanceof Uint8Array ? body : body.map(String).join('')
 
 /** Up to this size, copying bytes into one write is cheaper than a second write. */
@@ -193,7 +193,7 @@ const ONE_WRITE_BYTES_MAX = 16 * 1024
 
 const GONE: BodySink = { write: async () => false, end() {}, cut() {} }
 
-const sinkOf = (response: ServerResponse, budget: OutboundBudget): BodySink => ({
+const responseSink = (response: ServerResponse, budget: OutboundBudget): BodySink => ({
   write(part) {
     budget.check(byteLength([part]))
     return new Promise((resolve) => writeChunked(response, [part], budget, resolve))

@@ -35,7 +35,7 @@ export function parseTarget(method: string, url: string): Target {
   const pairs = query === '' ? NO_PAIRS : query.split('&')
   if (path.startsWith(KEY_PATH)) {
     const keys = [path.slice(KEY_PATH.length)]
-    return { authority, path, query, operation: operationOf(method, 'get'), keys, pairs }
+    return { authority, path, query, operation: findOperationLabel(method, 'get'), keys, pairs }
   }
   if (path !== KEYS_PATH) {
     const operation = method === 'POST' && path === CHANGES_PATH ? 'batch' : 'other'
@@ -44,13 +44,13 @@ export function parseTarget(method: string, url: string): Target {
   // In a query, `+` means a space.
   const keys = pairs.filter(isKeyPair).map((pair) => valueIn(pair).replaceAll('+', ' '))
   const others = keys.length === 0 ? pairs : pairs.filter((pair) => !isKeyPair(pair))
-  const operation = operationOf(method, keys.length === 0 ? 'range' : 'get')
+  const operation = findOperationLabel(method, keys.length === 0 ? 'range' : 'get')
   return { authority, path, query, operation, keys, pairs: others }
 }
 
 const NO_PAIRS: readonly string[] = []
 
-function operationOf(method: string, read: 'get' | 'range'): OperationLabel {
+function findOperationLabel(method: string, read: 'get' | 'range'): OperationLabel {
   if (method === 'GET' || method === 'HEAD') return read
   if (method === 'PUT') return 'put'
   return method === 'DELETE' ? 'delete' : 'other'

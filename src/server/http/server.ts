@@ -17,13 +17,13 @@ import type { ClientIdentity } from '../connections/client-identity.ts'
 import type { ConnectionTable } from '../connections/connection-table.ts'
 import { type Guard, isPreflight, PREFLIGHT_HEADERS } from '../connections/guard.ts'
 import {
+  bodyParts,
   encodeBody,
   type HttpRequest,
   type HttpResponse,
   isEncoded,
   isPoured,
   isStreamed,
-  partsOf,
 } from '../connections/messages.ts'
 import type { Metrics } from '../node/observe/metrics.ts'
 import type { ColdRoutes } from './app.ts'
@@ -205,7 +205,7 @@ export class HttpServer {
   /** A stranger who takes nothing of a large answer leaves less room for others of his kind, not for users. */
   #hasRoomFor({ isOfStranger }: HttpRequest, { body }: HttpResponse): boolean {
     if (!isOfStranger || isPoured(body) || isStreamed(body)) return true
-    const bytes = byteLength(partsOf(body))
+    const bytes = byteLength(bodyParts(body))
     // The kernel takes a small one at once: probes are answered.
     return bytes <= PIECE_BYTES || this.#api.outboundOfStrangers.hasRoom(bytes)
   }
@@ -219,7 +219,7 @@ export class HttpServer {
   #checkRoom({ target }: HttpRequest, { body }: HttpResponse): void {
     const { outbound } = this.#api
     if (target.operation !== 'other' && outbound.bytes > 0 && !isPoured(body) && !isStreamed(body))
-      outbound.check(byteLength(partsOf(body)))
+      outbound.check(byteLength(bodyParts(body)))
   }
 
   #fail(request: HttpRequest, error: unknown): void {

@@ -9,9 +9,9 @@ const COPIED_BYTES_MAX = 16 * 1024
 const copied = Buffer.alloc(1 + COPIED_BYTES_MAX)
 
 export const commandDigest: CommandDigest = (kind, command) =>
-  digestOf(kind, command).subarray(0, FINGERPRINT_BYTES)
+  computeDigest(kind, command).subarray(0, FINGERPRINT_BYTES)
 
-function digestOf(kind: number, command: Uint8Array): Uint8Array {
+function computeDigest(kind: number, command: Uint8Array): Uint8Array {
   if (command.length > COPIED_BYTES_MAX)
     return createHash('sha256').update(Uint8Array.of(kind)).update(command).digest()
   copied[0] = kind

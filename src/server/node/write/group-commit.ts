@@ -99,7 +99,7 @@ export class GroupCommit {
   }
 
   enqueue(write: Write): void {
-    this.#options.space.writes(sizeOf([write]).bytes)
+    this.#options.space.writes(countRoom([write]).bytes)
     this.#writes.push(...splitWrite(write, this.#storage.batchLimits))
     this.#newestWrite = write.number
     this.#tail.written(write)
@@ -179,7 +179,7 @@ export class GroupCommit {
         if (this.#closed) this.#whenIdle?.()
         else this.#completed(writes, termWrite, this.#clock.now() - began)
       })
-      const { bytes, items } = sizeOf(writes)
+      const { bytes, items } = countRoom(writes)
       diskSpeed.began({ bytes: bytes + this.#storage.rowBytesInFlight, items }, began)
     } catch (thrown) {
       // For example, a record of the log cannot be read. No caller would catch this error: it may come from a timer, or
@@ -230,7 +230,7 @@ export class GroupCommit {
     this.#held = []
     for (const outgoing of held) this.send(outgoing)
     this.#options.events.batchStored({
-      entries: sizeOf(writes).items,
+      entries: countRoom(writes).items,
       installed: writes.some(({ snapshot }) => snapshot !== undefined),
       write: this.#durableWrite,
       termWrite,
@@ -241,7 +241,7 @@ export class GroupCommit {
 }
 
 /** The entries of these writes. */
-function sizeOf(writes: readonly Write[]): Room {
+function countRoom(writes: readonly Write[]): Room {
   let [bytes, items] = [0, 0]
   for (const { entries } of writes) {
     items += entries.length

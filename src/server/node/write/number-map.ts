@@ -29,26 +29,26 @@ export class NumberMap<T extends object> {
   }
 
   get(key: number): T | undefined {
-    return this.#values[this.#slotOf(key)]
+    return this.#values[this.#findSlot(key)]
   }
 
   set(key: number, value: T): void {
     if (2 * this.#size >= this.#keys.length) this.#grow()
-    const slot = this.#slotOf(key)
+    const slot = this.#findSlot(key)
     if (this.#keys[slot] === FREE) this.#size++
     this.#keys[slot] = key
     this.#values[slot] = value
   }
 
   delete(key: number): void {
-    let hole = this.#slotOf(key)
+    let hole = this.#findSlot(key)
     if (this.#keys[hole] === FREE) return
     this.#size--
     // Entries that were pushed past the hole move back, so that a search may end at the first free slot.
     const mask = this.#keys.length - 1
     for (let slot = (hole + 1) & mask; this.#keys[slot] !== FREE; slot = (slot + 1) & mask) {
       const other = this.#keys[slot] ?? FREE
-      if (((slot - this.#homeOf(other)) & mask) < ((slot - hole) & mask)) continue
+      if (((slot - this.#homeSlot(other)) & mask) < ((slot - hole) & mask)) continue
       this.#keys[hole] = other
       this.#values[hole] = this.#values[slot]
       hole = slot
@@ -70,9 +70,9 @@ export class NumberMap<T extends object> {
   }
 
   /** The slot of `key`, or the one where it would be put. */
-  #slotOf(key: number): number {
+  #findSlot(key: number): number {
     const mask = this.#keys.length - 1
-    let slot = this.#homeOf(key)
+    let slot = this.#homeSlot(key)
     while (this.#keys[slot] !== key && this.#keys[slot] !== FREE) slot = (slot + 1) & mask
     return slot
   }
@@ -81,7 +81,7 @@ export class NumberMap<T extends object> {
    * Spreads consecutive keys (Fibonacci hashing; Knuth, The Art of Computer Programming, 6.4). Clients choose some
    * keys, so they are mixed first, by numbers that only this process knows.
    */
-  #homeOf(key: number): number {
+  #homeSlot(key: number): number {
     const mixed = Math.imul(key ^ Math.imul(key / TWO_32, HIGH), LOW)
     return Math.imul(mixed ^ (mixed >>> 15), 0x9e3779b1) >>> this.#shift
   }

@@ -141,7 +141,7 @@ export class WriteCoalescer {
   /** Keeps the change until `flush`. Proposes those before it that it cannot share an entry with. */
   add(change: PlainChange, timeoutMs: number, done: ProposeCallback, span?: Span): void {
     const { command, principal, authRevision, madeAt } = change
-    const bytes = bytesOf(command)
+    const bytes = commandSize(command)
     const deadline = this.#clock.now() + timeoutMs
     const apartMs = Math.min(TIMEOUTS_APART_MS, TIMEOUTS_APART_SHARE * timeoutMs)
     const full = this.#hasRoom(change, bytes, deadline, apartMs) ? undefined : this.#take()
@@ -197,7 +197,7 @@ export class WriteCoalescer {
     }
     const batch: Request = { command: { kind: 'batch', commands }, ...origin }
     const settle = (result: Proposed): void => {
-      for (const [at, caller] of callers.entries()) caller(resultOf(result, at))
+      for (const [at, caller] of callers.entries()) caller(resultAt(result, at))
     }
     this.#propose(batch, timeoutMs, commands.length, settle, span)
   }
@@ -245,13 +245,13 @@ const isBatched = (command: Command): command is BatchedCommand =>
   (command.kind === 'put' || command.kind === 'delete') &&
   !command.prev &&
   (command.kind === 'delete' || command.lease === undefined) &&
-  bytesOf(command) <= BYTES_MAX
+  commandSize(command) <= BYTES_MAX
 
-const bytesOf = (command: Extract<Command, { kind: 'put' | 'delete' }>): number =>
+const commandSize = (command: Extract<Command, { kind: 'put' | 'delete' }>): number =>
   command.key.length + (command.kind === 'put' ? command.value.length : 0)
 
 /** Returns the result of one change in the batch. */
-function resultOf(result: Proposed, at: number): Proposed {
+function resultAt(result: Proposed, at: number): Proposed {
   if (!result.ok || result.value.outcome.kind !== 'batch') return result
   const outcome = result.value.outcome.outcomes[at]
   if (outcome === undefined) throw new Error(`a batch has no outcome of its change ${at}`)
