@@ -3,7 +3,7 @@
 
 import { expect, test } from 'vitest'
 import { asIndex } from '../../src/raft/types.ts'
-import { append, Bench, heartbeatAnswer, type Incoming, voteRequest } from './harness/bench.ts'
+import { append, Bench, heartbeatAnswer, type Incoming, leader, voteRequest } from './harness/bench.ts'
 import { pastLeases } from './harness/frames.ts'
 import { id } from './harness/members.ts'
 import { TIMING } from './harness/node.ts'
@@ -43,6 +43,17 @@ test('acknowledgements of an earlier term commit nothing', () => {
   expect(bench.raft.commit).toBe(0)
   bench.acknowledge()
   expect(bench.raft.commit).toBe(index)
+})
+
+test('answers to a round that began before a read do not confirm it', () => {
+  const bench = leader()
+  const { round } = bench
+  bench.step({ kind: 'read', reads: [{ id: 1, leaderLease: false }] })
+  const confirmed = (): number => bench.outputs.flatMap(({ reads }) => reads).length
+  for (const from of [2, 3]) bench.receive(heartbeatAnswer(bench, from, { round }))
+  expect(confirmed()).toBe(0)
+  bench.receive(heartbeatAnswer(bench, 2))
+  expect(confirmed()).toBe(1)
 })
 
 test('a process requests read indexes with ids new to its replica: a response to the process before does not count', () => {
