@@ -1,7 +1,7 @@
 // The clients: each sends one operation at a time, at random times, to a random node or always to the same one, and
 // records the operation and its end. A client does not repeat failed requests.
 
-import { setTimeout as sleep } from 'node:timers/promises'
+import { pause } from '../../src/client/timer.ts'
 import type { ClientTls } from '../../src/client/types.ts'
 import { isStoreOperation, type Recorder } from '../workload/history.ts'
 import type { Random } from '../workload/random.ts'
@@ -47,7 +47,7 @@ export async function runClient(options: LoadClientOptions): Promise<void> {
   let due = performance.now() + random.next() * intervalMs
   while (!signal.aborted) {
     const waitMs = due - performance.now()
-    if (waitMs > 0) await sleep(waitMs, undefined, { signal }).catch(() => {})
+    if (waitMs > 0) await pause(waitMs, signal)
     if (signal.aborted) break
     // Exponential intervals: requests come in groups, as from many independent clients.
     due = Math.max(due, performance.now() - BEHIND_MS_MAX) - Math.log(1 - random.next()) * intervalMs

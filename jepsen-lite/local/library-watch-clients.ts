@@ -1,7 +1,6 @@
 // A watch of the client library. It continues at other nodes by itself, and hides that: so all of it is one connection
 // for the judge.
 
-import { setTimeout as sleep } from 'node:timers/promises'
 import {
   Client,
   CompactedError,
@@ -9,6 +8,7 @@ import {
   QuorateError,
   type WatchBatch,
 } from '../../src/client/index.ts'
+import { pause } from '../../src/client/timer.ts'
 import { urlOf } from '../../src/local/addresses.ts'
 import type { WatchedEvent } from '../checker/watch/index.ts'
 import { FIRST_REVISION } from '../workload/history.ts'
@@ -40,7 +40,7 @@ export class LibraryWatchClients implements WatchClients {
     while (!signal.aborted) {
       await this.#watch(kv)
       this.id = undefined
-      await sleep(AGAIN_MS, undefined, { signal }).catch(() => {})
+      await pause(AGAIN_MS, signal)
     }
   }
 

@@ -1,8 +1,8 @@
 // Clients that use a recipe, in a process of their own: the run stops it in the middle of what it holds, or kills it.
 // It tells the run what it begins and how that ended.
 
-import { setTimeout as sleep } from 'node:timers/promises'
 import { Client } from '../../src/client/index.ts'
+import { pause } from '../../src/client/timer.ts'
 import { runRecipe } from '../recipes/clients.ts'
 import type { OperationEnd, StoreOperation } from '../workload/history.ts'
 import { Random } from '../workload/random.ts'
@@ -54,7 +54,7 @@ async function begin(order: RecipeOrder): Promise<void> {
   process.disconnect()
 }
 
-const rest = (ms: number): Promise<void> => sleep(ms, undefined, { signal: over.signal }).catch(() => {})
+const rest = (ms: number): Promise<void> => pause(ms, over.signal)
 
 /** Reports the invocation to the runner. The returned function reports the outcome. */
 function invoke(client: number, op: StoreOperation): (end: OperationEnd) => void {

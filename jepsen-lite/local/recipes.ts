@@ -5,6 +5,7 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Client } from '../../src/client/index.ts'
+import { pause } from '../../src/client/timer.ts'
 import { siblingModule } from '../../src/local/child-module.ts'
 import { PausedProcessGuard } from '../../src/local/supervisor/paused-process-guard.ts'
 import { drain } from '../recipes/clients.ts'
@@ -136,9 +137,8 @@ export class RecipeProcesses {
 
   async #disturbUntilTheEnd(): Promise<void> {
     const { random, recorder, signal } = this.#options
-    const pause = (ms: number): Promise<void> => sleep(ms, undefined, { signal }).catch(() => {})
     while (!signal.aborted) {
-      await pause(random.between(LEFT_ALONE_MS.min, LEFT_ALONE_MS.max))
+      await pause(random.between(LEFT_ALONE_MS.min, LEFT_ALONE_MS.max), signal)
       const running = [...this.#running]
       if (!this.#mayDisturb || running.length === 0 || signal.aborted) continue
       const victim = random.pick(running)
@@ -155,7 +155,7 @@ export class RecipeProcesses {
       const ms = Math.round(random.between(least, most))
       recorder.note('clients stopped', { clients: name, ms })
       child.kill('SIGSTOP')
-      await pause(ms)
+      await pause(ms, signal)
       child.kill('SIGCONT')
       recorder.note('clients continued', { clients: name })
     }

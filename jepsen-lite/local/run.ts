@@ -3,7 +3,7 @@
 
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { pause } from '../../src/client/timer.ts'
 import { urlOf } from '../../src/local/addresses.ts'
 import { nodeNames } from '../../src/local/directory/plan.ts'
 import { anomalyText, type HistoryJudgement, judge } from '../checker/index.ts'
@@ -165,14 +165,13 @@ class Run {
     await this.#recipes?.begun
     this.#phase('calm')
     const calmMs = Math.min(CALM.msMax, Math.max(CALM.msMin, timeS * 1_000 * CALM.part))
-    await sleep(calmMs, undefined, { signal }).catch(() => {})
+    await pause(calmMs, signal)
     // Their processes must start, and those who wait for a lock do nothing else.
     const part = isRecipe(workload) ? CALM_OK.part / 10 : CALM_OK.part
     const required = Math.ceil((calmMs / 1_000) * rate * part)
     const { stats } = this.#recording
     const until = performance.now() + CALM_OK.waitMsMax
-    while (stats.okCount < required && performance.now() < until && !signal.aborted)
-      await sleep(50, undefined, { signal }).catch(() => {})
+    while (stats.okCount < required && performance.now() < until && !signal.aborted) await pause(50, signal)
     this.#calm = { okCount: stats.okCount, required }
     return calmMs
   }
@@ -216,7 +215,7 @@ class Run {
     if (missing === undefined) await this.#seeMembers(cluster)
     const healedAt = this.#recording.now()
     const works = (): boolean => this.#recording.stats.worksSince(healedAt)
-    do await sleep(AFTERMATH_MS.min, undefined, { signal }).catch(() => {})
+    do await pause(AFTERMATH_MS.min, signal)
     while (!works() && !signal.aborted && this.#recording.now() < healedAt + AFTERMATH_MS.max)
     this.#stopClients.abort()
     await this.#clientsDone

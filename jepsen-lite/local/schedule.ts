@@ -1,7 +1,7 @@
 // When each fault is injected: the chosen kinds take turns in a random order from the seed, most of them alone, some
 // two at a time. Each is kept for a while, its effect is checked, and it is healed before the next one.
 
-import { setTimeout as sleep } from 'node:timers/promises'
+import { pause } from '../../src/client/timer.ts'
 import type { InjectedFault, Nemesis, NemesisContext } from './nemesis.ts'
 
 const HOLD_MS = { min: 1_000, max: 4_000 }
@@ -149,10 +149,6 @@ class Schedule {
 interface ActiveFault {
   readonly fault: InjectedFault
   readonly record: FaultRecord
-}
-
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  await sleep(ms, undefined, { signal }).catch(() => {})
 }
 
 async function within<T>(limitMs: number, what: string, work: Promise<T>): Promise<T> {

@@ -5,8 +5,8 @@
 import { get as httpGet, type IncomingMessage } from 'node:http'
 import { get as httpsGet } from 'node:https'
 import { text } from 'node:stream/consumers'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { linesOf } from '../../src/client/list.ts'
+import { pause } from '../../src/client/timer.ts'
 import { secureOptions } from '../../src/client/tls.ts'
 import type { ClientTls } from '../../src/client/types.ts'
 import { HOST } from '../../src/local/addresses.ts'
@@ -85,7 +85,7 @@ export class HttpWatchClients implements WatchClients {
         if (!(error instanceof Error && ('code' in error || error.name === 'AbortError'))) throw error
       })
       this.id = undefined
-      await sleep(AGAIN_MS, undefined, { signal }).catch(() => {})
+      await pause(AGAIN_MS, signal)
     }
   }
 
@@ -161,7 +161,7 @@ export class HttpWatchClients implements WatchClients {
     const { isSlow, random, signal } = this.#options
     if (!isSlow || this.#hurries || !random.chance(0.02)) return
     stream.pause()
-    await sleep(random.between(SLOW_MS.min, SLOW_MS.max), undefined, { signal }).catch(() => {})
+    await pause(random.between(SLOW_MS.min, SLOW_MS.max), signal)
   }
 
   /** The message of a line; undefined: it is none, which is reported. */

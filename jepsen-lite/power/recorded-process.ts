@@ -4,6 +4,7 @@
 //   recorded-process.ts '{"dir": …, "others": [DIR, DIR], "marks": FILE, "seed": N, "requests": N, "script": "whole" | "short", "ending": "cut" | "stopped"}'
 
 import { existsSync } from 'node:fs'
+import { setTimeout as pause } from 'node:timers/promises'
 import type { Command } from '../../src/kv/index.ts'
 import { isJoint } from '../../src/raft/index.ts'
 import { Random } from '../workload/random.ts'
@@ -185,8 +186,6 @@ async function load(nodes: readonly PeerNode[], count = options.requests): Promi
   }
   await Promise.all(Array.from({ length: CLIENTS }, client))
 }
-
-const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
 function request(node: PeerNode, change: Command | ((token: string) => Command)): Promise<void> {
   const token = `request-${options.seed}-${++requests}`

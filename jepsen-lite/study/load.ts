@@ -3,7 +3,7 @@
 // sends fewer requests when answers are slow or missing, so the store would look better than it is. In a history a
 // client has one open request at a time, so a stream uses as many clients as it needs.
 
-import { setTimeout as sleep } from 'node:timers/promises'
+import { pause } from '../../src/client/timer.ts'
 import { HttpClient } from '../local/http.ts'
 import { perform } from '../local/perform.ts'
 import type { Recorder } from '../workload/history.ts'
@@ -71,7 +71,7 @@ export class StudyLoad {
     let clients = 0
     let due = performance.now() + (draw.next() * 1_000) / rate
     for (;;) {
-      await sleep(Math.max(0, due - performance.now()), undefined, { signal }).catch(() => {})
+      await pause(Math.max(0, due - performance.now()), signal)
       if (signal.aborted) return
       // At most one and a half periods apart, so a longer silence comes from the store.
       due += ((0.5 + draw.next()) * 1_000) / rate

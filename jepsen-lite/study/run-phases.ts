@@ -1,7 +1,7 @@
 // One round: a calm phase, the partition, and the time after it. The leader is cut off with as many followers as
 // possible while the others are a majority. So the old leader is on one side, and the other side can elect a new one.
 
-import { setTimeout as sleep } from 'node:timers/promises'
+import { pause } from '../../src/client/timer.ts'
 import type { LocalCluster } from '../local/cluster.ts'
 import type { Recorder } from '../workload/history.ts'
 import type { Random } from '../workload/random.ts'
@@ -68,8 +68,4 @@ export async function playRound(options: RoundOptions): Promise<string | undefin
     stage('done')
     await load.stop()
   }
-}
-
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  await sleep(ms, undefined, { signal }).catch(() => {})
 }

@@ -1,13 +1,12 @@
 // Reads a schedule from its file. Files are edited by hand, so an error names the place and what was expected there.
 
+import { type Fields, isObject } from '../../../src/operations/forms/disagreement.ts'
 import { FAULT_KINDS, FAULT_SHAPES, type SimFaultKind } from '../faults/fault-kinds.ts'
 import { TRIGGERS } from '../faults/trigger-wait.ts'
 import { LIMIT_NAMES, usualLimits } from '../world/node-limits.ts'
 import type { SimConfig } from './config.ts'
 import { CLIENT_FAULTS, OP_KINDS, RECIPES, RIGHTS_OPS, SCHEDULE_VERSION, type Schedule } from './schedule.ts'
 import { type FieldShapes, mismatch, type Spec } from './shape.ts'
-
-type Fields = { readonly [name: string]: unknown }
 
 const NATURAL: Spec = { is: 'natural', min: 0, max: 1_000_000_000 }
 const NUMBER: Spec = { is: 'number' }
@@ -93,7 +92,7 @@ const LIMITS: Expected = {
 /** A schedule, or a file of `jepsen-lite sim` with one in it. Throws `RangeError` for anything else, with its place. */
 export function parseSchedule(text: string): Schedule {
   const value = parsed(text)
-  const inner = isFields(value) && isFields(value.schedule) ? value.schedule : value
+  const inner = isObject(value) && isObject(value.schedule) ? value.schedule : value
   const { version, seed, config, ops, faults, recipe } = fields(inner, 'the schedule')
   if (version !== SCHEDULE_VERSION)
     throw new RangeError(
@@ -128,11 +127,8 @@ function parsed(text: string): unknown {
   }
 }
 
-const isFields = (value: unknown): value is Fields =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
-
 function fields(value: unknown, where: string): Fields {
-  if (isFields(value)) return value
+  if (isObject(value)) return value
   throw new RangeError(`${where}: expected an object, found ${JSON.stringify(value)}`)
 }
 
