@@ -6,9 +6,11 @@
 //
 // This folder uses no API of Node, so that the core and the state machine can use it. Integers are read byte by byte,
 // not with a DataView: creating a DataView for a row or an entry costs more than all reads through it. Text is
-// ASCII, UTF-16 or UTF-8 (`utf8.ts`).
+// ASCII, UTF-16 or UTF-8 (`utf8.ts`). `assertNever` is here because no other folder is below the core and the state
+// machine.
 
 export { joinAdjacent } from './adjacent.ts'
+export { assertNever } from './assert-never.ts'
 export { decodeBase64, encodeBase64 } from './base64.ts'
 export * from './integers.ts'
 export { latin1 } from './latin1.ts'

@@ -2,6 +2,7 @@
 // their keys, writes rows, and returns the outcome and the new registers. The same entries on the same state give the
 // same bytes on every replica.
 
+import { assertNever } from '../bytes/index.ts'
 import {
   asRevision,
   type KeyRow,
@@ -19,7 +20,6 @@ import { parseRequest } from './codec/request.ts'
 import { rememberedBytes, tokenKey } from './codec/rows.ts'
 import { commandDemands, isOfNode } from './commands.ts'
 import { conditionHolds } from './condition.ts'
-import { assertNever } from './errors.ts'
 import { EventWriter, forget } from './history.ts'
 import {
   encodeTokenRecord,

@@ -12,7 +12,3 @@ export const REMEDY_FOR_NEWER = 'a newer version wrote it; start this node with 
 export class MalformedBytesError extends Error {
   override readonly name = 'MalformedBytesError'
 }
-
-export function assertNever(value: never, what: string): never {
-  throw new TypeError(`not a ${what}: ${JSON.stringify(value)}`)
-}

@@ -1,9 +1,10 @@
 // The commands on leases themselves: grant, renew, revoke, expire. None of them raises the revision, unless keys are
 // deleted.
 
+import { assertNever } from '../bytes/index.ts'
 import { asRevision, type LeaseId } from '../operations/forms/index.ts'
 import type { ApplyContext } from './apply-context.ts'
-import { assertNever, MalformedBytesError } from './errors.ts'
+import { MalformedBytesError } from './errors.ts'
 import { metadataKey, readCurrent, removeDetached } from './keys.ts'
 import {
   addLease,

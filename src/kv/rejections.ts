@@ -2,9 +2,9 @@
 // code of the answer follows from the reason. The node that answers makes the sentence, so a sentence can be reworded
 // without making replicas differ.
 
+import { assertNever } from '../bytes/index.ts'
 import { type LeaseId, type Revision, TTL_MS_MAX, TTL_MS_MIN } from '../operations/forms/index.ts'
 import { SETTING_LIMITS } from '../operations/forms/settings.ts'
-import { assertNever } from './errors.ts'
 import { findSetting } from './settings.ts'
 import type { Reason, RefusalCode, Rejection } from './types.ts'
 

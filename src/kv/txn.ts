@@ -4,7 +4,7 @@
 // The meaning is etcd's. All comparisons, also those of nested transactions, are made before anything is changed. So
 // they decide which operations are done; these see what the operations before them have changed.
 
-import { latin1 } from '../bytes/index.ts'
+import { assertNever, latin1 } from '../bytes/index.ts'
 import {
   asRevision,
   compareKeys,
@@ -24,7 +24,6 @@ import type {
   KvTxnResult,
 } from '../operations/index.ts'
 import type { ApplyContext } from './apply-context.ts'
-import { assertNever } from './errors.ts'
 import {
   type KeyMetadata,
   keyMeta,

@@ -5,8 +5,7 @@
 // (paper §6), and out of it again. Changes of learners and addresses take effect at once, because they affect no
 // majority.
 
-import { Reader, Writer } from '../bytes/index.ts'
-import { assertNever } from './invariant.ts'
+import { assertNever, Reader, Writer } from '../bytes/index.ts'
 import {
   type AppliedRaftState,
   asReplicaId,

@@ -10,7 +10,3 @@ export class InvariantError extends Error {
 export function invariant(holds: boolean, sentence: () => string): asserts holds {
   if (!holds) throw new InvariantError(sentence())
 }
-
-export function assertNever(value: never): never {
-  throw new InvariantError(`unexpected ${JSON.stringify(value)}`)
-}

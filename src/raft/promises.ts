@@ -6,7 +6,7 @@
 // its term in a crash: it has then voted for nobody in that term, and has acknowledged nothing in it. So a replica with
 // a slow disk can forward proposals, request read indexes, and answer heartbeats, while its term is being written.
 
-import { assertNever } from './invariant.ts'
+import { assertNever } from '../bytes/index.ts'
 import type { Message } from './types.ts'
 
 export function isPromise(message: Message): boolean {

@@ -5,6 +5,7 @@
 // Parts with a state of their own see this replica through `replica-view.ts`: `replication.ts`, `admission.ts`,
 // `read-index.ts`, `transfer.ts` and `membership.ts`. State that only a leader has is in `leader-state.ts`.
 
+import { assertNever } from '../bytes/index.ts'
 import { Admission } from './admission.ts'
 import {
   compareIds,
@@ -28,7 +29,7 @@ import {
   stampFrame,
 } from './entry.ts'
 import { Freshness } from './freshness.ts'
-import { assertNever, InvariantError, invariant } from './invariant.ts'
+import { InvariantError, invariant } from './invariant.ts'
 import { LeaderLeaseSettings } from './leader-lease.ts'
 import { LeaderState } from './leader-state.ts'
 import { RaftLog } from './log.ts'

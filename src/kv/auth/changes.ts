@@ -1,9 +1,9 @@
 // Changes of users, roles and the switch. Each raises the auth revision by 1, even if it changes nothing: a request
 // that was permitted before it is judged again.
 
+import { assertNever } from '../../bytes/index.ts'
 import type { AuthRole } from '../../operations/forms/index.ts'
 import type { ApplyContext } from '../apply-context.ts'
-import { assertNever } from '../errors.ts'
 import { rejection } from '../rejections.ts'
 import type { Steps } from '../steps.ts'
 import type { AuthChange, Command, Outcome, Reason, Rejection, Rows, User, UserIdentity } from '../types.ts'

@@ -8,8 +8,8 @@
 //              5 put-role: name, permissions (`state.ts`)
 //              6 delete-role: name
 
-import type { Reader, Writer } from '../../bytes/index.ts'
-import { assertNever, MalformedBytesError, UnknownKindError } from '../errors.ts'
+import { assertNever, type Reader, type Writer } from '../../bytes/index.ts'
+import { MalformedBytesError, UnknownKindError } from '../errors.ts'
 import type { AuthChange, Command } from '../types.ts'
 import { readNames, readPermissions, writeNames, writePermissions } from './state.ts'
 

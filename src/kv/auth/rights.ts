@@ -4,8 +4,8 @@
 // A user may have dozens of roles, and a role thousands of ranges. So the ranges of a role are joined once for all
 // users who have it, and a decision searches those of each role. It neither sorts nor copies what all of them permit.
 
+import { assertNever } from '../../bytes/index.ts'
 import { type AccessDemand, type AuthRole, compareKeys, type KeyRange } from '../../operations/forms/index.ts'
-import { assertNever } from '../errors.ts'
 
 type Access = 'read' | 'write'
 

@@ -18,10 +18,10 @@
 //   batch:               count (2), then an outcome for each command
 //   refused:             reason (1), two numbers (8 each): `rejections.ts`
 
-import type { Reader, Writer } from '../../bytes/index.ts'
+import { assertNever, type Reader, type Writer } from '../../bytes/index.ts'
 import { asRevision, type KeyRevisions, type RecordMetadata } from '../../operations/forms/index.ts'
 import type { KvTxnOperationResult, KvTxnResult } from '../../operations/index.ts'
-import { assertNever, MalformedBytesError, UnknownKindError } from '../errors.ts'
+import { MalformedBytesError, UnknownKindError } from '../errors.ts'
 import { REASONS, rejection } from '../rejections.ts'
 import { readAllSettings, writeSettings } from '../settings.ts'
 import type { Command, KeyCommand, Outcome, OutcomeOfKey } from '../types.ts'

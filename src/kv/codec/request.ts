@@ -28,7 +28,7 @@
 // the fingerprint of its command, so that apply needs no digest. A request has only one form, and no other form is
 // decoded: encoding a decoded request again gives the same bytes.
 
-import { Reader, readUint8, Writer } from '../../bytes/index.ts'
+import { assertNever, Reader, readUint8, Writer } from '../../bytes/index.ts'
 import {
   asRevision,
   type Condition,
@@ -44,7 +44,7 @@ import { leasesToDecideOn } from '../auth/lease-rights.ts'
 import { isSessionSlot } from '../client-sessions.ts'
 import { commandLeaseDemands, commandRoom } from '../commands.ts'
 import { readTags, writeTags } from '../condition.ts'
-import { assertNever, MalformedBytesError, UnknownKindError } from '../errors.ts'
+import { MalformedBytesError, UnknownKindError } from '../errors.ts'
 import { readSettings, writeSettings } from '../settings.ts'
 import { txnPlaces } from '../txn.ts'
 import type {

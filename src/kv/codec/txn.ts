@@ -12,11 +12,11 @@
 //   transaction  number of comparisons (1), comparisons, number of operations when they hold (1), operations, number of
 //                operations otherwise (1), operations
 
-import type { Reader, Writer } from '../../bytes/index.ts'
+import { assertNever, type Reader, type Writer } from '../../bytes/index.ts'
 import type { KeyRange, LeaseId, PutLease, Where } from '../../operations/forms/index.ts'
 import { TXN_DEPTH_MAX } from '../../operations/forms/transactions.ts'
 import type { KvComparison, KvTxn, KvTxnOperation } from '../../operations/index.ts'
-import { assertNever, MalformedBytesError, UnknownKindError } from '../errors.ts'
+import { MalformedBytesError, UnknownKindError } from '../errors.ts'
 import { asLeaseId } from './rows.ts'
 
 const KEY = 0

@@ -7,9 +7,8 @@
 // append follow each other in index and term. Everything else is a `MalformedError`, which closes the connection.
 
 import { crc32 } from 'node:zlib'
-import { joinAdjacent, type Reader, readUint32, type Writer } from '../../../bytes/index.ts'
+import { assertNever, joinAdjacent, type Reader, readUint32, type Writer } from '../../../bytes/index.ts'
 import { BODY_AT, frameIndex, frameIntact, frameTerm } from '../../../raft/entry.ts'
-import { assertNever } from '../../../raft/invariant.ts'
 import type {
   AppendMessage,
   Entry,
