@@ -1,4 +1,11 @@
-// All watches of a node. README.md describes how they work together.
+// The hub owns the watches of a node, from `open` until they end, and is the only one that changes the state of a
+// watcher. It notifies the live watchers of each entry that was applied, in steps that the applier finishes before the
+// next entry. It ends watches whose right was lost, whose events are too large or compacted, or whose node stops.
+//
+// Its parts own the rest: `CatchUp` the watchers that read history, `HistoryRows` the cached rows, `IntervalIndex` the
+// order of the live watchers by key, and `ProgressWheel` the times at which progress is due. They report to the hub.
+// The sink of a watch owns the bytes that its client has not taken. It says when there is room, and the hub makes the
+// watch full or lets it read on. README.md has the guarantees and the states.
 
 import { decodeEachEvent, eventsKey, type KvState, type Steps, watchFloor } from '../../../kv/index.ts'
 import { asRevision, type Revision } from '../../../operations/forms/index.ts'
