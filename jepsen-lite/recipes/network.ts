@@ -3,7 +3,6 @@
 // open, so it does not know whether a request has left.
 
 import { whenAborted } from '../../src/client/abort-listeners.ts'
-import type { Json } from '../../src/client/decode.ts'
 import type { Endpoint } from '../../src/client/endpoints.ts'
 import type { CallRequest, RequestOf } from '../../src/client/request.ts'
 import { nodeTimeoutMs } from '../../src/client/retry-policy.ts'
@@ -20,6 +19,7 @@ import type {
 } from '../../src/client/transport/transport.ts'
 import { withQuery } from '../../src/operations/forms/http-requests.ts'
 import { asRevision, idempotencyHeaders } from '../../src/operations/forms/index.ts'
+import { type DecodedWatchMessage, decodeWatchLine } from '../../src/operations/watch.ts'
 import { errorOfWatch } from '../../src/server/api/watch.ts'
 import { NDJSON } from '../../src/server/http/watch-json.ts'
 import type { EventsMessage, WatchEnd, WatchHandle, WatchSink } from '../../src/server/node/watch/index.ts'
@@ -251,7 +251,9 @@ export class ClientNetwork {
     const { host, machine } = pending
     const { time } = this.#world
     let watch: WatchHandle | undefined
-    const stream = new ClientStream(host, process, streamSilenceMs, {
+    const stream = new ClientStream(host, process, {
+      values: request.values,
+      silentMs: streamSilenceMs,
       send: (line, isLast) => {
         const ms = this.#delayMs(host, machine) ?? this.#leftMs(host, machine)
         stream.readyAt = Math.max(stream.readyAt, time.now + ms)
@@ -313,6 +315,10 @@ const failed = ({ isConnected }: Pending, cause: Error, timedOut: boolean): Http
     : { kind: 'not-sent', cause, reached: false, timedOut }
 
 interface StreamOptions {
+  /** Whether the records of its events have values. */
+  readonly values: boolean
+  /** How long its node may be silent. */
+  readonly silentMs: number
   /** Sends a line to the client. */
   send(line: Uint8Array | undefined, isLast: boolean): void
   /** The client has taken what waited for it. */
@@ -327,9 +333,8 @@ class ClientStream implements WatchSink, WatchMessages {
   readonly process: Process
   /** When the last message arrives. */
   readyAt = 0
-  readonly #silentMs: number
   readonly #options: StreamOptions
-  readonly #received: Json[] = []
+  readonly #received: DecodedWatchMessage[] = []
   /** Sent, and not taken by the client. */
   #untaken = 0
   #waits = false
@@ -337,10 +342,9 @@ class ClientStream implements WatchSink, WatchMessages {
   #end: Error | undefined
   #wake = (): void => {}
 
-  constructor(host: VirtualProcess, process: Process, silentMs: number, options: StreamOptions) {
+  constructor(host: VirtualProcess, process: Process, options: StreamOptions) {
     this.host = host
     this.process = process
-    this.#silentMs = silentMs
     this.#options = options
   }
 
@@ -383,12 +387,13 @@ class ClientStream implements WatchSink, WatchMessages {
   // ---- at its client
 
   received(line: Uint8Array | undefined, isLast: boolean): void {
-    if (line !== undefined) this.#received.push(JSON.parse(Buffer.from(line).toString()))
+    const message = line && decodeWatchLine(line, this.#options.values)
+    if (message !== undefined) this.#received.push(message)
     if (isLast) this.#end ??= new Error('the connection was cut')
     this.#wake()
   }
 
-  async *messages(): AsyncGenerator<Json, void, undefined> {
+  async *messages(): AsyncGenerator<DecodedWatchMessage, void, undefined> {
     for (;;) {
       const message = this.#received.shift()
       if (message !== undefined) {
@@ -399,7 +404,7 @@ class ClientStream implements WatchSink, WatchMessages {
       if (this.#end !== undefined) throw this.#end
       const { promise, resolve } = Promise.withResolvers<void>()
       this.#wake = resolve
-      const stop = after(this.#silentMs, () => {
+      const stop = after(this.#options.silentMs, () => {
         this.#end ??= new Error('it has reported nothing for too long')
         resolve()
       })

@@ -44,7 +44,7 @@ import { HttpTransport } from './transport/http-transport.ts'
 import { MuxTransport } from './transport/mux-transport.ts'
 import type { ResultOf } from './transport/results.ts'
 import { type NodeAnswer, resultFrom, type Transport } from './transport/transport.ts'
-import { streamOf } from './transport/watch-stream.ts'
+import { watchSourceFrom } from './transport/watch-stream.ts'
 import { rangeToDelete, readTxn, txnResult } from './txn.ts'
 import type {
   CompactResult,
@@ -560,7 +560,8 @@ export class Client {
     )
     const settled = () => {}
     this.#firstWatch ??= opening.then(settled, settled)
-    return streamOf(await opening, {
+    return watchSourceFrom(await opening, {
+      values: request.values,
       silentMs,
       firstMs: this.#streamSilenceMs(leftMs),
       background,

@@ -121,10 +121,6 @@ export function recordFrom({
   )
 }
 
-/** With `keysOnly` there are no values. */
-export const recordFromJson = (json: Json, keysOnly = false): KvRecord =>
-  recordFrom(rowFromJson(json, keysOnly))
-
 /** undefined: none. */
 function leaseOf(value: unknown): LeaseId | undefined {
   if (value === undefined || value === null) return undefined

@@ -1,11 +1,11 @@
 // Reading many records: page by page, or one stream of one snapshot.
 
 import { types } from 'node:util'
-import { DisagreementError, disagree, isObject } from '../operations/forms/disagreement.ts'
+import { DisagreementError, disagree } from '../operations/forms/disagreement.ts'
 import type { FreshnessOptions } from '../operations/forms/index.ts'
-import type { RangePage } from '../operations/range.ts'
+import { type RangePage, range } from '../operations/range.ts'
 import { problemError } from './call-error.ts'
-import { incomplete, parseObject, problemFrom, recordFrom, recordFromJson, unexpected } from './decode.ts'
+import { incomplete, problemFrom, recordFrom, unexpected } from './decode.ts'
 import { AbortedError, CompactedError, QuorateError, UnavailableError } from './errors.ts'
 import type { Interruption } from './interruption.ts'
 import { asMaybeRevision, ownRange, type RequestOf } from './request.ts'
@@ -237,21 +237,22 @@ export async function* streamed(
   try {
     for await (const line of linesOf(reader.chunks(stream))) {
       throwIf(interruption.reason())
-      const json = parseObject(line)
-      if (json === undefined) throw incomplete('a line of the stream is not a JSON object', endpoint.url)
-      if (json.end === true) {
+      const decoded = range.http.decodeLine(line, keysOnly)
+      if (decoded === undefined) throw incomplete('a line of the stream is not a JSON object', endpoint.url)
+      if (decoded.kind === 'end') {
         const count = position.count - countBefore
-        if (json.count === count) return
-        throw incomplete(`the stream has ${count} records, its end says ${json.count}`, endpoint.url)
+        if (decoded.count === count) return
+        throw incomplete(`the stream has ${count} records, its end says ${decoded.count}`, endpoint.url)
       }
-      if (isObject(json.error)) {
+      if (decoded.kind === 'error') {
         const { clusterId, node } = answer.head
-        const problem = problemFrom(Number(json.error.status ?? 500), json.error, clusterId !== undefined)
+        const { status = 500, fields } = decoded.problem ?? {}
+        const problem = problemFrom(status, fields, clusterId !== undefined)
         const error = problemError(problem, node, endpoint, 'freely')
         throw problem.passing ? interruptedBy(error) : error
       }
       if (position.count === limit) return
-      const record = position.inOrder(recordFromJson(json, keysOnly))
+      const record = position.inOrder(recordFrom(decoded.row))
       position.last = record.keyBytes
       position.count += 1
       yield record

@@ -9,22 +9,14 @@
 // socket. A stream on a shared connection (transport/pending-watch.ts) cannot wait there. It is closed, the excess is
 // dropped, and the watch is requested again when there is room. Either way the node has the rest in its history.
 
-import { DisagreementError, disagree, isObject } from '../operations/forms/disagreement.ts'
-import type { Where } from '../operations/forms/index.ts'
+import { decodeUtf8 } from '../bytes/utf8.ts'
+import { DisagreementError, disagree } from '../operations/forms/disagreement.ts'
+import type { ProblemAnswer, Where } from '../operations/forms/index.ts'
 import type { WatchedChanges } from '../operations/index.ts'
+import type { DecodedEvent, DecodedWatchMessage } from '../operations/watch.ts'
 import { Backoff } from './backoff.ts'
 import { problemError } from './call-error.ts'
-import type { Json } from './decode.ts'
-import {
-  arrayIn,
-  bytesFromJson,
-  objectOf,
-  problemFrom,
-  recordFromJson,
-  stringIn,
-  unexpected,
-  wholeNumberIn,
-} from './decode.ts'
+import { problemFrom, recordFrom, unexpected } from './decode.ts'
 import type { Endpoint } from './endpoints.ts'
 import { AbortedError, CompactedError, QuorateError, UnavailableError, UnreachableError } from './errors.ts'
 import type { Interruption } from './interruption.ts'
@@ -51,11 +43,11 @@ const BUFFER_BYTES_MAX = 4 * 1024 * 1024
 const BATCH_BYTES = 250
 const RECORD_BYTES = 800
 
-/** Messages of a node: lines of JSON, or items of a multiplexed connection. */
+/** Messages of a node, over HTTP or a multiplexed connection. */
 export interface WatchSource {
   readonly endpoint: Endpoint
   /** In order. It ends, or throws, when the stream does. */
-  readonly messages: AsyncIterable<Json>
+  readonly messages: AsyncIterable<DecodedWatchMessage>
   /** They arrive whether or not they are taken. All that arrive in one turn of the event loop are taken in it. */
   readonly isShared: boolean
   close(): void
@@ -95,18 +87,19 @@ export class ClientWatch implements Watch {
   /** Ends the call or the pause in progress. */
   readonly #over = new AbortController()
   readonly #unref: { readonly unref: boolean }
-  #takeBack = () => {}
+  #stopListening = () => {}
   #stream: WatchSource | undefined
   /** undefined: the next change, whatever its revision. */
   #next: number | undefined
   #hasBegun = false
-  /** A message has arrived since the last interruption. */
-  #hasWorked = false
+  /** Events or progress have arrived since the last interruption. */
+  #hasAdvanced = false
   #received: Received[] = []
   #receivedBytes = 0
   /** Calls of `next` that wait. */
   readonly #takers: PromiseWithResolvers<BatchResult>[] = []
-  #room: (() => void) | undefined
+  /** Ends the wait for room in the buffer. */
+  #onRoom: (() => void) | undefined
   /** Set when the watch has ended; `error` is thrown once, after the received batches. */
   #end: { error: unknown } | undefined
   #revision = 0
@@ -124,11 +117,11 @@ export class ClientWatch implements Watch {
     // An application that does not use it need not handle its rejection.
     this.ready.catch(() => {})
     const interruption = host.interruption(options.signal)
-    this.#takeBack = interruption.listen(() => {
+    this.#stopListening = interruption.listen(() => {
       this.#received = []
       this.#finish(interruption.reason())
     })
-    if (this.#end !== undefined) this.#takeBack()
+    if (this.#end !== undefined) this.#stopListening()
     void this.#run()
   }
 
@@ -176,18 +169,18 @@ export class ClientWatch implements Watch {
       const received = this.#received.shift()
       if (received === undefined) return undefined
       if (received.kind === 'progress') {
-        this.#taken(received.revision)
+        this.#noteTaken(received.revision)
         this.#options.onProgress?.(received.revision)
         continue
       }
       this.#receivedBytes -= received.bytes
-      if (this.#hasRoom) this.#room?.()
-      this.#taken(received.batch.revision)
+      if (this.#hasRoom) this.#onRoom?.()
+      this.#noteTaken(received.batch.revision)
       return received.batch
     }
   }
 
-  #taken(revision: number): void {
+  #noteTaken(revision: number): void {
     this.#revision = Math.max(this.#revision, revision)
     this.#host.seen(revision)
   }
@@ -202,10 +195,10 @@ export class ClientWatch implements Watch {
   #finish(error: unknown): void {
     if (this.#end !== undefined) return
     this.#end = { error }
-    this.#takeBack()
+    this.#stopListening()
     this.#over.abort()
     this.#stream?.close()
-    this.#room?.()
+    this.#onRoom?.()
     this.#began.reject(error ?? new AbortedError('the watch was closed', { code: 'aborted', written: 'no' }))
     this.#serve()
   }
@@ -243,7 +236,7 @@ export class ClientWatch implements Watch {
     try {
       let cause: Error | undefined
       while (this.#end === undefined) {
-        const stream = await this.#opened(cause, beginsUntil)
+        const stream = await this.#openStream(cause, beginsUntil)
         const stopTimer = this.#hasBegun
           ? () => {}
           : after(beginsUntil - performance.now(), () => stream.close(), this.#unref)
@@ -251,9 +244,9 @@ export class ClientWatch implements Watch {
         cause = await this.#read(stream, cause)
         stopTimer()
         if (!this.#hasBegun && performance.now() >= beginsUntil) throw neverBegan(cause)
-        if (!this.#hasWorked) await pause(this.#backoff.next(), this.#over.signal, this.#unref)
-        this.#hasWorked = false
-        await this.#roomAgain()
+        if (!this.#hasAdvanced) await pause(this.#backoff.next(), this.#over.signal, this.#unref)
+        this.#hasAdvanced = false
+        await this.#waitForRoom()
       }
     } catch (error) {
       this.#finish(error)
@@ -261,7 +254,7 @@ export class ClientWatch implements Watch {
   }
 
   /** Opens a stream at the first node that serves the watch. */
-  async #opened(cause: Error | undefined, beginsUntil: number): Promise<WatchSource> {
+  async #openStream(cause: Error | undefined, beginsUntil: number): Promise<WatchSource> {
     const { timeoutMs = Number.POSITIVE_INFINITY } = this.#options
     const { progressMs } = this.#request
     const deadline = this.#hasBegun ? performance.now() + timeoutMs : beginsUntil
@@ -304,20 +297,20 @@ export class ClientWatch implements Watch {
       isPaused = true
       why = new Error('the application takes the events too slowly')
       close()
-      this.#giveBack()
+      this.#dropExcess()
     }
     try {
-      for await (const json of messages) {
+      for await (const message of messages) {
         if (this.#end !== undefined || isPaused) break
-        this.#take(json, endpoint, interruptedBy)
+        this.#receive(message, endpoint, interruptedBy)
         // A node reports progress only to an application that takes its events.
-        if (json.type === 'progress') wasFull = false
+        if (message.kind === 'progress') wasFull = false
         if (!this.#isFull) continue
         // An application that waits only for the watch takes all of it in this turn.
         if (isShared) look ??= setImmediate(pauseIfFull)
         else {
           wasFull = true
-          await this.#roomAgain()
+          await this.#waitForRoom()
         }
       }
       return why
@@ -341,10 +334,10 @@ export class ClientWatch implements Watch {
     }
   }
 
-  #take(json: Json, endpoint: Endpoint, interruptedBy: Error | undefined): void {
-    switch (json.type) {
+  #receive(message: DecodedWatchMessage, endpoint: Endpoint, interruptedBy: Error | undefined): void {
+    switch (message.kind) {
       case 'created': {
-        const revision = wholeNumberIn(json, 'revision')
+        const { revision } = message
         const from = this.#next ?? revision + 1
         this.#next = from
         if (!this.#hasBegun) {
@@ -360,47 +353,34 @@ export class ClientWatch implements Watch {
         return
       }
       case 'events': {
-        const batch = batchFrom(json, this.#request.values)
-        const bytes = bytesIn(batch)
-        this.#comesNext(batch.revision)
+        const { revision } = message
+        if (this.#next === undefined || revision < this.#next) disagree('its events go back')
+        const batch = { revision, events: message.events.map(eventFrom) }
+        const bytes = batchBytes(batch)
+        this.#advanceTo(revision + 1)
         this.#received.push({ kind: 'batch', batch, bytes })
         this.#receivedBytes += bytes
         this.#serve()
         return
       }
       case 'progress': {
-        const revision = wholeNumberIn(json, 'revision')
+        const { revision } = message
         // The first requested revision may lie in the future.
-        this.#worked(Math.max(this.#next ?? 0, revision + 1))
+        this.#advanceTo(Math.max(this.#next ?? 0, revision + 1))
         if (this.#received.at(-1)?.kind === 'progress') this.#received.pop()
         this.#received.push({ kind: 'progress', revision, bytes: 0 })
         this.#serve()
         return
       }
-      case 'error':
-        throw this.#endedBy(json, endpoint)
-      default:
-      // Newer nodes may send other messages.
+      case 'ended':
+        throw endError(message.problem, endpoint)
     }
   }
 
-  #comesNext(revision: number): void {
-    if (this.#next === undefined || revision < this.#next) disagree('its events go back')
-    this.#worked(revision + 1)
-  }
-
-  #worked(next: number): void {
+  #advanceTo(next: number): void {
     this.#next = next
-    this.#hasWorked = true
+    this.#hasAdvanced = true
     this.#backoff.reset()
-  }
-
-  /** The node has ended the watch. */
-  #endedBy(json: Json, endpoint: Endpoint): Error {
-    const status = typeof json.status === 'number' ? json.status : 500
-    const error = problemError(problemFrom(status, json, true), undefined, endpoint, 'freely')
-    const isFinal = error instanceof CompactedError || error.code === 'permission_denied'
-    return isFinal ? new FinalError(error) : error
   }
 
   #callBack(call: () => void): void {
@@ -420,7 +400,7 @@ export class ClientWatch implements Watch {
   }
 
   /** Drops the excess, which is requested again later. */
-  #giveBack(): void {
+  #dropExcess(): void {
     for (;;) {
       const last = this.#received.at(-1)
       if (last === undefined || this.#receivedBytes - last.bytes <= BUFFER_BYTES_MAX) return
@@ -430,19 +410,27 @@ export class ClientWatch implements Watch {
     }
   }
 
-  #roomAgain(): Promise<void> {
+  #waitForRoom(): Promise<void> {
     return new Promise((resolve) => {
-      this.#room = () => {
-        this.#room = undefined
+      this.#onRoom = () => {
+        this.#onRoom = undefined
         resolve()
       }
-      if (this.#hasRoom || this.#end !== undefined) this.#room()
+      if (this.#hasRoom || this.#end !== undefined) this.#onRoom()
     })
   }
 }
 
 const neverBegan = (cause: Error): UnavailableError =>
   new UnavailableError(`the watch did not begin: ${cause.message}`, { code: 'timeout', written: 'no', cause })
+
+/** The error for the problem with which the node has ended the watch. */
+function endError(problem: ProblemAnswer | undefined, endpoint: Endpoint): Error {
+  const details = problemFrom(problem?.status ?? 500, problem?.fields, true)
+  const error = problemError(details, undefined, endpoint, 'freely')
+  const isFinal = error instanceof CompactedError || error.code === 'permission_denied'
+  return isFinal ? new FinalError(error) : error
+}
 
 /** No other node can continue the watch. */
 class FinalError extends Error {
@@ -460,12 +448,7 @@ export const mayPass = (error: unknown): boolean =>
 const watchedWhere = ({ key, prefix, start, end }: WatchedPlace): Where =>
   key === undefined ? ownRange({ prefix, start, end }) : { key: ownKey(key) }
 
-function batchFrom(json: Json, values: boolean): WatchBatch {
-  const events = arrayIn(json, 'events').map((event) => eventFrom(objectOf(event, 'an event'), values))
-  return { revision: wholeNumberIn(json, 'revision'), events }
-}
-
-function bytesIn({ events }: WatchBatch): number {
+function batchBytes({ events }: WatchBatch): number {
   let bytes = BATCH_BYTES
   for (const event of events) {
     bytes += RECORD_BYTES + textAndBytes(event)
@@ -478,18 +461,13 @@ function bytesIn({ events }: WatchBatch): number {
 /** A key is kept in both forms. */
 const textAndBytes = ({ keyBytes }: WatchEvent): number => 2 * keyBytes.length
 
-function eventFrom(json: Json, values: boolean): WatchEvent {
-  const type = stringIn(json, 'type')
-  const prev = json.prev === undefined ? undefined : { prev: recordOrNull(json.prev, values) }
-  if (type === 'put') {
-    const kv = recordFromJson(objectOf(json.kv, '"kv"'), !values)
-    return { type, key: kv.key, keyBytes: kv.keyBytes, kv, ...prev }
+/** The event as the application receives it. */
+function eventFrom(event: DecodedEvent): WatchEvent {
+  const prev = event.prev === undefined ? undefined : { prev: event.prev && recordFrom(event.prev) }
+  if (event.type === 'put') {
+    const kv = recordFrom(event.record)
+    return { type: 'put', key: kv.key, keyBytes: kv.keyBytes, kv, ...prev }
   }
-  if (type !== 'delete') return disagree(`an event has the type ${type}`)
-  const keyBytes = bytesFromJson(json.key)
-  const key = Buffer.from(keyBytes).toString()
-  return { type, key, keyBytes, modRevision: wholeNumberIn(json, 'mod_revision'), ...prev }
+  const { type, key: keyBytes, revision: modRevision } = event
+  return { type, key: decodeUtf8(keyBytes), keyBytes, modRevision, ...prev }
 }
-
-const recordOrNull = (json: unknown, values: boolean) =>
-  json === null ? null : recordFromJson(isObject(json) ? json : disagree('"prev" is not a record'), !values)

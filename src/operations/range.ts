@@ -1,12 +1,13 @@
 // Reads the keys of a range, a page or all of them, or counts them.
 
+import { decodeUtf8 } from '../bytes/index.ts'
 import type { KeyRequestForm, OperationFacts } from './definition.ts'
 import type { AnswerHead } from './forms/answer-head.ts'
-import { decodeWholeNumber, disagree } from './forms/disagreement.ts'
+import { decodeWholeNumber, disagree, isObject, isWholeNumber, tryParseJson } from './forms/disagreement.ts'
 import type { FreshnessOptions, ReadGrant } from './forms/freshness.ts'
 import { freshnessHeaders, type HttpRequestHead, type WholeResponse } from './forms/http.ts'
 import { ACCEPT_JSON, ACCEPT_LINES, getRequest, withFreshness, withQuery } from './forms/http-requests.ts'
-import { bytesJson, metaJson, recordJson } from './forms/json.ts'
+import { bytesJson, decodeRecordFields, metaJson, recordJson } from './forms/json.ts'
 import { arrayOf, boolean, integer, object } from './forms/json-schema.ts'
 import { LINES, namesMediaType } from './forms/media-types.ts'
 import {
@@ -20,7 +21,13 @@ import {
   recordLimit,
 } from './forms/parameters.ts'
 import { BOUND_BYTES_MAX, type KeyRange, rangeBounds, rangeOf } from './forms/places.ts'
-import { unsayable } from './forms/problems.ts'
+import {
+  type ApiError,
+  decodeProblem,
+  type ProblemAnswer,
+  problemDocument,
+  unsayable,
+} from './forms/problems.ts'
 import { reading } from './forms/rights.ts'
 import { Bytes, lease, revisions } from './forms/schemas.ts'
 import type { KeyRow, Revision } from './forms/store.ts'
@@ -181,14 +188,22 @@ export const range = {
       ],
       revision: grant.revision,
     }),
-    encodeRecord: (row, keysOnly) => (keysOnly ? metaJson(row) : recordJson(row)),
+    encodeRecord: encodeRecordJson,
     encodePageEnd({ more, last, count }, { revision }) {
       const next = more && last !== undefined ? `,"next":${bytesJson(last)}` : ''
       const counted = count === undefined ? '' : `,"count":${count}`
       return `],"more":${more}${next}${counted},"revision":${revision}}`
     },
-    encodeEndLine: (count, { revision }) => `{"end":true,"count":${count},"revision":${revision}}
-`,
+    encodeRecordLine: (row, keysOnly) => `${encodeRecordJson(row, keysOnly)}\n`,
+    encodeEndLine: (count, { revision }) => `{"end":true,"count":${count},"revision":${revision}}\n`,
+    encodeErrorLine: (error) => `${JSON.stringify({ error: problemDocument(error) })}\n`,
+    decodeLine(line, keysOnly) {
+      const json = tryParseJson(decodeUtf8(line))
+      if (!isObject(json)) return undefined
+      if (json.end === true) return { kind: 'end', count: isWholeNumber(json.count) ? json.count : undefined }
+      if (isObject(json.error)) return { kind: 'error', problem: decodeProblem(json.error) }
+      return { kind: 'record', row: decodeRecordFields(json, keysOnly) }
+    },
   },
   mux: {
     opcode: OPCODE,
@@ -262,9 +277,25 @@ interface RangeForm extends KeyRequestForm<RangeRequest> {
   readonly encodeHead: (grant: ReadGrant, isStream: boolean) => Omit<WholeResponse, 'body'>
   readonly encodeRecord: (row: KeyRow, keysOnly: boolean) => string
   readonly encodePageEnd: (page: PageResult, grant: ReadGrant) => string
+  readonly encodeRecordLine: (row: KeyRow, keysOnly: boolean) => string
   /** The last line of a stream. Without it the stream is incomplete. */
   readonly encodeEndLine: (count: number, grant: ReadGrant) => string
+  /** The last line of a stream whose other records cannot be read. */
+  readonly encodeErrorLine: (error: ApiError) => string
+  /**
+   * Decodes a line of a stream, without its LF. undefined: it is not a JSON object, as when the stream broke within it.
+   * Throws `DisagreementError`.
+   */
+  readonly decodeLine: (line: Uint8Array, keysOnly: boolean) => StreamLine | undefined
 }
+
+/** A line of a stream as a client decodes it. */
+export type StreamLine =
+  | { readonly kind: 'record'; readonly row: KeyRow }
+  /** undefined: it does not say how many records the stream has. */
+  | { readonly kind: 'end'; readonly count: number | undefined }
+  /** undefined: the problem has no code. */
+  | { readonly kind: 'error'; readonly problem: ProblemAnswer | undefined }
 
 /** The records of a page are encoded one by one, as they are read. */
 interface MuxRangeForm extends MuxRequestForm<RangeRequest> {
@@ -282,6 +313,10 @@ interface MuxRangeForm extends MuxRequestForm<RangeRequest> {
 }
 
 export const PAGE_START = '{"kvs":['
+
+function encodeRecordJson(row: KeyRow, keysOnly: boolean): string {
+  return keysOnly ? metaJson(row) : recordJson(row)
+}
 
 /** Whether the client requests lines. */
 const wantsLines = ({ accept }: HttpRequestHead['headers']): boolean => namesMediaType(accept, LINES)

@@ -1,17 +1,32 @@
 // Every change of a key or a range, from a revision on.
 
+import { decodeUtf8 } from '../bytes/index.ts'
 import type { OperationFacts, RouteForm } from './definition.ts'
+import { decodeBytesDocument } from './forms/bytes.ts'
 import type { RequestHeaders } from './forms/conditions.ts'
-import { decodeWholeNumber, disagree } from './forms/disagreement.ts'
+import {
+  decodeList,
+  decodeObject,
+  decodeRevision,
+  disagree,
+  isObject,
+  tryParseJson,
+} from './forms/disagreement.ts'
 import { durationText } from './forms/durations.ts'
 import type { ReadGrant } from './forms/freshness.ts'
 import { freshnessHeaders, type WholeResponse } from './forms/http.ts'
 import { ACCEPT_LINES, getRequest, withQuery } from './forms/http-requests.ts'
-import { bytesJson, metaJson, recordJson } from './forms/json.ts'
+import { bytesJson, decodeRecordFields, metaJson, recordJson } from './forms/json.ts'
 import { EVENT_STREAM, LINES, namesMediaType } from './forms/media-types.ts'
 import { bytes, duration, flag, oneOf, type ParameterValues, revision } from './forms/parameters.ts'
 import { BOUND_BYTES_MAX, rangeBounds, type Where, whereToWatch } from './forms/places.ts'
-import { ApiError, type ProblemDocument, problemDocument } from './forms/problems.ts'
+import {
+  ApiError,
+  decodeProblem,
+  type ProblemAnswer,
+  type ProblemDocument,
+  problemDocument,
+} from './forms/problems.ts'
 import { reading } from './forms/rights.ts'
 import { route } from './forms/route.ts'
 import { asRevision, type KeyRow, type Revision } from './forms/store.ts'
@@ -184,65 +199,6 @@ export const encodeWatchHead = (headers: RequestHeaders, grant: ReadGrant): Omit
   revision: grant.revision,
 })
 
-// ---------------------------------------------------------------------------------------------------------------------
-// Messages
-
-/** A change in a message. */
-export interface EncodedEvent {
-  readonly type: 'put' | 'delete'
-  readonly key: Uint8Array
-  readonly revision: Revision
-  /** The record of a put. */
-  readonly record?: KeyRow | undefined
-}
-
-/** A format of the messages: server-sent events (WHATWG HTML, 9.2) or lines of JSON. */
-export interface WatchMessageForm {
-  readonly mediaType: string
-  /** `revision` is that of the store when the watch began. Events up to `upTo` are older than the watch. */
-  created(revision: Revision, upTo: number): string
-  /** The beginning of a message of events, which are separated by commas. */
-  head(revision: Revision): string
-  readonly tail: string
-  /** A client that connects again sends `id` back. */
-  progress(upTo: Revision, id: number): string
-  error(error: ApiError): string
-}
-
-export const SSE: WatchMessageForm = {
-  mediaType: EVENT_STREAM,
-  // The client sends the id back when it connects again, even if it has received no event.
-  created: (revision, upTo) => `event: created\nid: ${upTo}\ndata: {"revision":${revision}}\n\n`,
-  head: (revision) => `id: ${revision}\ndata: {"revision":${revision},"events":[`,
-  tail: ']}\n\n',
-  progress: (upTo, id) => `event: progress\nid: ${id}\ndata: {"revision":${upTo}}\n\n`,
-  error: (error) => `event: error\ndata: ${JSON.stringify(problemDocument(error))}\n\n`,
-}
-
-export const NDJSON: WatchMessageForm = {
-  mediaType: LINES,
-  created: (revision) => `{"type":"created","revision":${revision}}\n`,
-  head: (revision) => `{"type":"events","revision":${revision},"events":[`,
-  tail: ']}\n',
-  progress: (upTo) => `{"type":"progress","revision":${upTo}}\n`,
-  error: (error) => `${JSON.stringify({ ...problemDocument(error), type: 'error' })}\n`,
-}
-
-/** The format that the client requests. */
-export const watchMessageForm = ({ accept }: RequestHeaders): WatchMessageForm =>
-  namesMediaType(accept, LINES) ? NDJSON : SSE
-
-/** `prev`: the record before; null: there was none; undefined: it was not requested. */
-export function eventJson(event: EncodedEvent, prev: KeyRow | null | undefined, values: boolean): string {
-  const record = values ? recordJson : metaJson
-  const before = prev === undefined ? '' : `,"prev":${prev === null ? null : record(prev)}`
-  // A node may read the record anew each time.
-  const found = event.type === 'put' ? event.record : undefined
-  if (found !== undefined) return `{"type":"put","kv":${record(found)}${before}}`
-  const key = bytesJson(event.key)
-  return `{"type":"delete","key":${key},"mod_revision":${event.revision}${before}}`
-}
-
 const watchPath = ({ where, from, prev, only, values, progressMs }: WatchedChanges): string =>
   withQuery('/v1/watch', {
     ...('key' in where ? { key: where.key } : rangeBounds(where)),
@@ -253,16 +209,146 @@ const watchPath = ({ where, from, prev, only, values, progressMs }: WatchedChang
     progress: durationText(progressMs),
   })
 
-// ---------------------------------------------------------------------------------------------------------------------
-// The multiplexed connection
-
 function decodeProgressMs(field: unknown): number {
   if (isNil(field)) return PROGRESS_MS_DEFAULT
   if (typeof field === 'number' && field >= PROGRESS_MS_MIN && field <= PROGRESS_MS_MAX) return field
   throw invalidField('progress_ms', `a number from ${PROGRESS_MS_MIN} to ${PROGRESS_MS_MAX}`)
 }
 
-/** Kinds of the items of a watch that has begun. */
+// ---------------------------------------------------------------------------------------------------------------------
+// Messages: of a node, in text over HTTP and in items on the multiplexed connection, and as a client decodes both.
+
+/** A change in a message of a node. */
+export interface EncodedEvent {
+  readonly type: 'put' | 'delete'
+  readonly key: Uint8Array
+  readonly revision: Revision
+  /** The record of a put. */
+  readonly record?: KeyRow | undefined
+}
+
+export type DecodedWatchMessage =
+  /** The watch has begun, when the store had this revision. */
+  | { readonly kind: 'created'; readonly revision: Revision }
+  /** All events of one revision that the watch requests. */
+  | { readonly kind: 'events'; readonly revision: Revision; readonly events: readonly DecodedEvent[] }
+  /** The watch has sent everything up to this revision. */
+  | { readonly kind: 'progress'; readonly revision: Revision }
+  /** The node has ended the watch. undefined: the problem has no code. */
+  | { readonly kind: 'ended'; readonly problem: ProblemAnswer | undefined }
+
+export type DecodedEvent = {
+  readonly key: Uint8Array
+  readonly revision: Revision
+  /** null: there was no record before; undefined: it was not requested, or left out. */
+  readonly prev: KeyRow | null | undefined
+} & ({ readonly type: 'put'; readonly record: KeyRow } | { readonly type: 'delete' })
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Messages over HTTP
+
+/**
+ * A format of the messages: server-sent events (WHATWG HTML, 9.2) or lines of JSON. `before` is the revision before the
+ * first one of the watch.
+ */
+export interface WatchMessageForm {
+  readonly mediaType: string
+  /** `revision`: that of the store when the watch began. */
+  created(revision: Revision, before: number): string
+  /** The beginning of a message of events. */
+  head(revision: Revision): string
+  /** `prev`: the record before; null: there was none; undefined: left out. `at`: the position of the event. */
+  event(event: EncodedEvent, prev: KeyRow | null | undefined, values: boolean, at: number): string
+  readonly tail: string
+  progress(upTo: Revision, before: number): string
+  error(error: ApiError): string
+}
+
+/** A client that connects again sends the id of the last message that it has received, even if it had no events. */
+export const SSE: WatchMessageForm = {
+  mediaType: EVENT_STREAM,
+  created: (revision, before) => `event: created\nid: ${before}\ndata: {"revision":${revision}}\n\n`,
+  head: (revision) => `id: ${revision}\ndata: {"revision":${revision},"events":[`,
+  event: encodeEventText,
+  tail: ']}\n\n',
+  // Ids never go back: the first revision may lie in the future.
+  progress: (upTo, before) =>
+    `event: progress\nid: ${Math.max(upTo, before)}\ndata: {"revision":${upTo}}\n\n`,
+  error: (error) => `event: error\ndata: ${JSON.stringify(problemDocument(error))}\n\n`,
+}
+
+export const NDJSON: WatchMessageForm = {
+  mediaType: LINES,
+  created: (revision) => `{"type":"created","revision":${revision}}\n`,
+  head: (revision) => `{"type":"events","revision":${revision},"events":[`,
+  event: encodeEventText,
+  tail: ']}\n',
+  progress: (upTo) => `{"type":"progress","revision":${upTo}}\n`,
+  error: (error) => `${JSON.stringify({ ...problemDocument(error), type: 'error' })}\n`,
+}
+
+/** The format that the client requests. */
+export const watchMessageForm = ({ accept }: RequestHeaders): WatchMessageForm =>
+  namesMediaType(accept, LINES) ? NDJSON : SSE
+
+function encodeEventText(
+  event: EncodedEvent,
+  prev: KeyRow | null | undefined,
+  values: boolean,
+  at: number,
+): string {
+  const comma = at === 0 ? '' : ','
+  const record = values ? recordJson : metaJson
+  const before = prev === undefined ? '' : `,"prev":${prev === null ? null : record(prev)}`
+  // A node may read the record anew each time.
+  const found = event.type === 'put' ? event.record : undefined
+  if (found !== undefined) return `${comma}{"type":"put","kv":${record(found)}${before}}`
+  const key = bytesJson(event.key)
+  return `${comma}{"type":"delete","key":${key},"mod_revision":${event.revision}${before}}`
+}
+
+/**
+ * Decodes a line of `NDJSON`, without its LF. `values`: whether its records have values. Returns undefined for a
+ * message that newer nodes send. Throws `DisagreementError`.
+ */
+export function decodeWatchLine(line: Uint8Array, values: boolean): DecodedWatchMessage | undefined {
+  const json = tryParseJson(decodeUtf8(line))
+  if (!isObject(json)) return disagree('a line of the watch is not a JSON object')
+  switch (json.type) {
+    case 'created':
+    case 'progress':
+      return { kind: json.type, revision: decodeRevision(json.revision, 'revision') }
+    case 'events':
+      return {
+        kind: 'events',
+        revision: decodeRevision(json.revision, 'revision'),
+        events: decodeList(json.events, 'events').map((each) => decodeEventFields(each, values)),
+      }
+    case 'error':
+      return { kind: 'ended', problem: decodeProblem(json) }
+    default:
+      return undefined
+  }
+}
+
+const decodeNamedRecord = (value: unknown, name: string, values: boolean): KeyRow =>
+  decodeRecordFields(decodeObject(value, name), !values)
+
+function decodeEventFields(value: unknown, values: boolean): DecodedEvent {
+  const { type, kv, key, mod_revision, prev: before } = decodeObject(value, 'an event')
+  const prev = before === undefined || before === null ? before : decodeNamedRecord(before, '"prev"', values)
+  if (type === 'put') {
+    const record = decodeNamedRecord(kv, '"kv"', values)
+    return { type, key: record.key, revision: record.modRevision, record, prev }
+  }
+  if (type !== 'delete') return disagree(`an event has the type ${type}`)
+  return { type, key: decodeBytesDocument(key), revision: decodeRevision(mod_revision, 'mod_revision'), prev }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Messages on the multiplexed connection
+
+/** Kinds of the items of a watch that has begun. Its first item is the result of its request. */
 export const EVENTS = 2
 export const PROGRESS = 3
 export const ENDED = 4
@@ -271,7 +357,7 @@ export const ENDED = 4
 const EVENT_PUT = 0
 const EVENT_DELETE = 1
 
-/** An event in an item of events: `[id, EVENTS, revision, events]`. `prev` is as for `eventJson`. */
+/** An event in an item of events: `[id, EVENTS, revision, events]`. `prev` is as for `WatchMessageForm`. */
 export function encodeEvent(event: EncodedEvent, prev: KeyRow | null | undefined, values: boolean): Item {
   const encode = (row: KeyRow): Item => (values ? encodeRecord(row.key, row) : encodeRecordMeta(row))
   // A node may read the record anew each time.
@@ -288,22 +374,11 @@ export const encodeProgress = (id: number, upTo: Revision): Item => [id, PROGRES
 /** The last item of a watch. */
 export const encodeWatchEnd = (id: number, problem: ProblemDocument): Item => [id, ENDED, problem]
 
-/** An event as a client decodes it. */
-export interface DecodedEvent extends EncodedEvent {
-  /** null: there was no record before; undefined: it was not requested. */
-  readonly prev: KeyRow | null | undefined
-}
-
-export type DecodedWatchItem =
-  | { readonly kind: 'events'; readonly revision: Revision; readonly events: readonly DecodedEvent[] }
-  | { readonly kind: 'progress'; readonly revision: Revision }
-  /** The node has ended the watch, with this problem. */
-  | { readonly kind: 'ended'; readonly problem: unknown }
-
-/** The message in an item of a watch that has begun. Throws `DisagreementError`. */
-export function decodeWatchItem(item: Item): DecodedWatchItem {
+/** Decodes an item of a watch. Only one that is not the last throws `DisagreementError`. */
+export function decodeWatchItem(item: Item): DecodedWatchMessage {
   const [, kind, content, events] = item
-  if (kind === ENDED) return { kind: 'ended', problem: content }
+  if (kind === ENDED) return { kind: 'ended', problem: decodeProblem(content) }
+  if (kind === SUCCESS) return { kind: 'created', revision: decodeResultRevision(item) }
   if (kind === PROGRESS) return { kind: 'progress', revision: decodeResultRevision(item) }
   if (kind !== EVENTS || !Array.isArray(events)) return disagree('it sends a watch something unknown')
   return { kind: 'events', revision: decodeResultRevision(item), events: events.map(decodeEvent) }
@@ -311,12 +386,11 @@ export function decodeWatchItem(item: Item): DecodedWatchItem {
 
 function decodeEvent(field: unknown): DecodedEvent {
   if (!Array.isArray(field)) return disagree('an event is not a list')
-  const [type, content, ...rest]: Item = field
+  const [type, content, third, fourth]: Item = field
   if (type === EVENT_PUT) {
     const record = decodeRecord(content)
-    return { type: 'put', key: record.key, revision: record.modRevision, record, prev: decodePrev(rest[0]) }
+    return { type: 'put', key: record.key, revision: record.modRevision, record, prev: decodePrev(third) }
   }
   const key = decodeOwnBytes(content, 'key')
-  const revision = asRevision(decodeWholeNumber(rest[0], 'mod_revision'))
-  return { type: 'delete', key, revision, prev: decodePrev(rest[1]) }
+  return { type: 'delete', key, revision: decodeRevision(third, 'mod_revision'), prev: decodePrev(fourth) }
 }

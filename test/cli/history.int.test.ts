@@ -1,13 +1,13 @@
 import { expect, onTestFinished, test } from 'vitest'
 import { FakeNode } from '../client/fake-node.ts'
-import { created, put } from '../client/watch-scene.ts'
+import { created, lineFrom, put } from '../client/watch-scene.ts'
 import { kv } from './run-kv.ts'
 
 test('history ends within its timeout when the cluster stops while it prints', async () => {
   const node = await FakeNode.start()
   onTestFinished(() => node.close())
   // The first of two changes, and then nothing more.
-  const body = [created(3), put(2, 'k')].map((line) => `${JSON.stringify(line)}\n`).join('')
+  const body = [created(3), put(2, 'k')].map(lineFrom).join('')
   node.faults.push({ status: 200, body, headers: { 'content-type': 'application/x-ndjson' } })
   node.fault = () => 'cut'
   const { code, out, err } = await kv(['history', 'k', '--timeout', '1s', '-o', 'ndjson'], {

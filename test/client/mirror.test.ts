@@ -2,11 +2,12 @@
 // each step.
 
 import { afterEach, beforeEach, expect, onTestFinished, test, vi } from 'vitest'
-import type { Json } from '../../src/client/decode.ts'
 import { AbortedError, CompactedError, QuorateError, UnavailableError } from '../../src/client/errors.ts'
 import { type MirrorCalls, mirror } from '../../src/client/mirror.ts'
 import type { KvRecord } from '../../src/client/types.ts'
 import type { MirrorOptions, MirrorView } from '../../src/client/watch-types.ts'
+import { asRevision } from '../../src/operations/forms/index.ts'
+import type { DecodedWatchMessage } from '../../src/operations/watch.ts'
 import { created, problem, put, Scene, unavailable } from './watch-scene.ts'
 import { clientOf, fake } from './with-fakes.ts'
 
@@ -96,11 +97,11 @@ afterEach(() => {
 
 const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms)
 
-const deleted = (revision: number, key: string): Json => ({
-  type: 'events',
-  revision,
-  events: [{ type: 'delete', key, mod_revision: revision }],
-})
+const deleted = (at: number, key: string): DecodedWatchMessage => {
+  const revision = asRevision(at)
+  const event = { type: 'delete', key: Buffer.from(key), revision, prev: undefined } as const
+  return { kind: 'events', revision, events: [event] }
+}
 
 /** The next view, once so much time has passed that any pause has ended. */
 async function next(views: AsyncGenerator<MirrorView, void, undefined>): Promise<unknown> {
@@ -325,8 +326,7 @@ test('keys are in the order of their bytes, and those that are not UTF-8 are fou
   ]
   const views = scene.mirror()
   const { value: view } = await views.next()
-  const emoji: Json = { type: 'events', revision: 5, events: put(5, 'k\u{1f600}', 'k\uffff').events }
-  scene.feed.send(emoji)
+  scene.feed.send(put(5, 'k\u{1f600}', 'k\uffff'))
   await next(views)
   expect([...(view?.values() ?? [])].map(({ keyBytes }) => Buffer.from(keyBytes).toString('hex'))).toEqual([
     '6b',

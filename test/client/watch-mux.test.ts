@@ -444,6 +444,13 @@ test.each<[string, (id: number) => Item[]]>([
       [id, 2, 6, ['event']],
     ],
   ],
+  [
+    'a record without its revisions',
+    (id) => [
+      [id, 0, 5],
+      [id, 2, 6, [[0, [Buffer.from('k'), Buffer.from('v')]]]],
+    ],
+  ],
 ])('%s ends the connection, and the watch goes on', async (_what, items) => {
   const { kv, asked, lines } = await scene()
   const watch = kv.watch({ prefix: 'k' })

@@ -1,12 +1,14 @@
 // Streams of watches that a test plays: the requests of a watch, and the messages that it gets.
 
 import { vi } from 'vitest'
-import type { Json } from '../../src/client/decode.ts'
+import { encodeUtf8 } from '../../src/bytes/utf8.ts'
 import { Endpoint } from '../../src/client/endpoints.ts'
 import { AbortedError, UnavailableError } from '../../src/client/errors.ts'
 import { ClientWatch, type WatchHost } from '../../src/client/watch.ts'
 import type { WatchOptions } from '../../src/client/watch-types.ts'
+import { asRevision, decodeProblem } from '../../src/operations/forms/index.ts'
 import type { WatchedChanges } from '../../src/operations/index.ts'
+import { type DecodedWatchMessage, NDJSON } from '../../src/operations/watch.ts'
 
 export const endpoint = new Endpoint(new URL('http://127.0.0.1:1'))
 
@@ -14,7 +16,7 @@ export const endpoint = new Endpoint(new URL('http://127.0.0.1:1'))
 export class Feed {
   readonly request: WatchedChanges
   isClosed = false
-  #ready: Json[] = []
+  #ready: DecodedWatchMessage[] = []
   #end: { error: unknown } | undefined
   #wake = () => {}
 
@@ -22,7 +24,7 @@ export class Feed {
     this.request = request
   }
 
-  send(...messages: readonly Json[]): void {
+  send(...messages: readonly DecodedWatchMessage[]): void {
     this.#ready.push(...messages)
     this.#wake()
   }
@@ -50,8 +52,8 @@ export class Feed {
 
   async *messages() {
     for (;;) {
-      const json = this.#ready.shift()
-      if (json !== undefined) yield json
+      const message = this.#ready.shift()
+      if (message !== undefined) yield message
       else if (this.#end === undefined) await this.#woken()
       else if (this.#end.error !== undefined) throw this.#end.error
       else return
@@ -117,19 +119,44 @@ export class Scene {
   }
 }
 
-export const created = (revision: number): Json => ({ type: 'created', revision })
-export const progress = (revision: number): Json => ({ type: 'progress', revision })
-export const put = (revision: number, ...keys: readonly string[]): Json => ({
-  type: 'events',
-  revision,
-  events: keys.map((key) => ({
-    type: 'put',
-    kv: { key, value: `at ${revision}`, create_revision: revision, mod_revision: revision, version: 1 },
-  })),
+export const created = (revision: number): DecodedWatchMessage => ({
+  kind: 'created',
+  revision: asRevision(revision),
 })
-export const problem = (code: string, members: Json = {}): Json => ({
-  ...{ type: 'error', status: code === 'compacted' ? 410 : 503, code, detail: `the node says ${code}` },
-  ...members,
+export const progress = (revision: number): DecodedWatchMessage => ({
+  kind: 'progress',
+  revision: asRevision(revision),
 })
+
+export const put = (
+  at: number,
+  ...keys: readonly string[]
+): DecodedWatchMessage & { readonly kind: 'events' } => {
+  const revision = asRevision(at)
+  const revisions = { createRevision: revision, modRevision: revision, version: 1 }
+  const events = keys.map((text) => {
+    const [key, value] = [encodeUtf8(text), encodeUtf8(`at ${at}`)]
+    const record = { key, value, ...revisions, lease: undefined }
+    return { type: 'put' as const, key, revision, record, prev: undefined }
+  })
+  return { kind: 'events', revision, events }
+}
+
+export const problem = (code: string, members: object = {}): DecodedWatchMessage => ({
+  kind: 'ended',
+  problem: decodeProblem({
+    ...{ status: code === 'compacted' ? 410 : 503, code, detail: `the node says ${code}` },
+    ...members,
+  }),
+})
+
+/** The line of a message over HTTP. */
+export function lineFrom(message: DecodedWatchMessage): string {
+  if (message.kind === 'created') return NDJSON.created(message.revision, 0)
+  if (message.kind === 'progress') return NDJSON.progress(message.revision, 0)
+  if (message.kind === 'ended') return `${JSON.stringify({ ...message.problem?.fields, type: 'error' })}\n`
+  const events = message.events.map((event, at) => NDJSON.event(event, event.prev, true, at))
+  return `${NDJSON.head(message.revision)}${events.join('')}${NDJSON.tail}`
+}
 
 export const unavailable = () => new UnavailableError('no leader', { code: 'no_leader', written: 'no' })

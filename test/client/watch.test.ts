@@ -6,12 +6,11 @@ import { Readable } from 'node:stream'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import fc from 'fast-check'
 import { afterEach, beforeEach, expect, onTestFinished, test, vi } from 'vitest'
-import type { Json } from '../../src/client/decode.ts'
 import { CompactedError, QuorateError } from '../../src/client/errors.ts'
-import { streamOf } from '../../src/client/transport/watch-stream.ts'
+import { watchSourceFrom } from '../../src/client/transport/watch-stream.ts'
 import type { ClientWatch } from '../../src/client/watch.ts'
 import { runs } from '../runs.ts'
-import { created, endpoint, problem, progress, put, Scene, unavailable } from './watch-scene.ts'
+import { created, endpoint, lineFrom, problem, progress, put, Scene, unavailable } from './watch-scene.ts'
 
 let scene: Scene
 
@@ -374,7 +373,7 @@ test('an error that no other node can mend ends it', async () => {
 test('while the application takes nothing, so much is received and no more', async () => {
   const watch = scene.watch({ all: true, fromRevision: 1 })
   await pass(0)
-  const large = (revision: number): Json => put(revision, 'x'.repeat(400_000))
+  const large = (revision: number) => put(revision, 'x'.repeat(400_000))
   scene.feed.send(created(1), ...Array.from({ length: 30 }, (_, at) => large(at + 2)))
   await pass(0)
   expect(scene.feed.waiting).toBeGreaterThan(20)
@@ -486,15 +485,15 @@ test('what a callback throws ends it, and is thrown to the application', async (
 
 test('over HTTP, a node that tells nothing for so long as it must not is left; the time of the application does not count', async () => {
   const stream = new Readable({ read() {} }) as IncomingMessage
-  const { messages } = streamOf(
+  const { messages } = watchSourceFrom(
     { kind: 'streaming', head: { clusterId: undefined, node: undefined }, stream, endpoint },
-    { silentMs: 1200 },
+    { values: true, silentMs: 1200 },
   )
   const told = messages[Symbol.asyncIterator]()
   for (let revision = 1; revision < 4; revision++) {
     const next = told.next()
     await pass(1100)
-    stream.push(`${JSON.stringify(progress(revision))}\n`)
+    stream.push(lineFrom(progress(revision)))
     expect((await next).value).toEqual(progress(revision))
     await pass(5000)
   }
@@ -529,7 +528,7 @@ test('every revision from the first on comes once and in order, however often st
         scene.onOpen = (feed) => {
           const start = feed.request.from ?? Number.NaN
           const how = left.shift()
-          const all: Json[] = [created(200)]
+          const all = [created(200)]
           for (const revision of told.filter((each) => each >= start)) {
             if (how?.progresses === true && revision > 2) all.push(progress(revision - 1))
             all.push(put(revision, key))

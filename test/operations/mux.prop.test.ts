@@ -15,7 +15,6 @@ import {
   BOUND_BYTES_MAX,
   type Condition,
   compareKeys,
-  decodeProblem,
   type FreshnessOptions,
   type Idempotency,
   KEY_BYTES_MAX,
@@ -25,7 +24,6 @@ import {
   MAX_STALENESS_MS_MAX,
   type PutLease,
   prefixRange,
-  problemDocument,
   type ReadGrant,
   SEQ_MAX,
   SESSION_SLOTS_MAX,
@@ -54,16 +52,7 @@ import { openSession } from '../../src/operations/open-session.ts'
 import { put } from '../../src/operations/put.ts'
 import { range } from '../../src/operations/range.ts'
 import { txn } from '../../src/operations/txn.ts'
-import {
-  decodeWatchItem,
-  EVENTS,
-  encodeEvent,
-  encodeProgress,
-  encodeWatchEnd,
-  PROGRESS_MS_MAX,
-  PROGRESS_MS_MIN,
-  watch,
-} from '../../src/operations/watch.ts'
+import { PROGRESS_MS_MAX, PROGRESS_MS_MIN, watch } from '../../src/operations/watch.ts'
 import { unpack } from '../../src/server/mux/unpack.ts'
 import { runs } from '../runs.ts'
 
@@ -562,55 +551,6 @@ describe('a watch', () => {
 
   test('its beginning', () => {
     property(fc.tuple(request, known), ([asked, at]) => checkResult(watch.mux, asked, at, {}))
-  })
-
-  test('its events', () => {
-    const event = fc.tuple(
-      fc.oneof(
-        row.map((record) => ({
-          type: 'put' as const,
-          key: record.key,
-          revision: record.modRevision,
-          record,
-        })),
-        fc.record({ type: fc.constant('delete' as const), key, revision: known }),
-      ),
-      prev,
-    )
-    property(fc.tuple(fc.array(event, { minLength: 1, maxLength: 4 }), known), ([events, at]) => {
-      const encoded = events.map(([each, before]) => encodeEvent(each, before, true))
-      const item: Item = packr.unpack(pack([ID, EVENTS, at, encoded]))
-      expect(plain(decodeWatchItem(item))).toEqual(
-        plain({
-          kind: 'events',
-          revision: at,
-          events: events.map(([each, before]) => ({ ...each, prev: before })),
-        }),
-      )
-    })
-  })
-
-  test('its events without values', () => {
-    property(fc.tuple(row, row), ([record, before]) => {
-      const event = { type: 'put', key: record.key, revision: record.modRevision, record } as const
-      const item: Item = packr.unpack(pack([ID, EVENTS, 7, [encodeEvent(event, before, false)]]))
-      const message = decodeWatchItem(item)
-      const [decoded] = message.kind === 'events' ? message.events : []
-      expect([decoded?.record?.value.length, decoded?.prev?.value.length]).toEqual([0, 0])
-      expect([decoded?.record?.by, decoded?.prev?.by]).toEqual([undefined, undefined])
-    })
-  })
-
-  test('its progress and its end', () => {
-    property(known, (at) => {
-      const progress: Item = packr.unpack(pack(encodeProgress(ID, at)))
-      expect(decodeWatchItem(progress)).toEqual({ kind: 'progress', revision: at })
-    })
-    const error = new ApiError('compacted', 'gone', { members: { resume_from: 7 } })
-    const end = decodeWatchItem(packr.unpack(pack(encodeWatchEnd(ID, problemDocument(error)))))
-    expect(end.kind === 'ended' && decodeProblem(end.problem)).toMatchObject({
-      ...{ code: 'compacted', detail: 'gone', status: 410, fields: { resume_from: 7 } },
-    })
   })
 })
 

@@ -7,7 +7,7 @@ import { asRevision } from '../../operations/forms/index.ts'
 import { isMuxKind, type MuxKind, OPERATIONS } from '../../operations/index.ts'
 import type { ConnectionWelcome } from '../../operations/mux/connection.ts'
 import { type Item, PROBLEM, SUCCESS } from '../../operations/mux/form.ts'
-import { type Json, problemFrom } from '../decode.ts'
+import { problemFrom } from '../decode.ts'
 import type { CallRequest, RequestOf } from '../request.ts'
 import type { ResultOf } from './results.ts'
 import type { Refused, Served, Unreadable } from './transport.ts'
@@ -62,9 +62,4 @@ function decodeItem<Q extends MuxRequest>(request: Q, item: Item): ResultOf<Q['k
   const { decodeResult } = OPERATIONS[request.kind].mux
   // TypeScript does not see that request and result are of one kind.
   return (decodeResult as unknown as (item: Item, request: Q) => ResultOf<Q['kind']>)(item, request)
-}
-
-export function recordJson(record: unknown): Json {
-  const [key, value, create_revision, mod_revision, version, lease, by] = Array.isArray(record) ? record : []
-  return { key, value, create_revision, mod_revision, version, lease, by }
 }

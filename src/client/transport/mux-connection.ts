@@ -467,7 +467,7 @@ export class NodeConnection {
     this.#free.push(slot)
     if (watch === ABANDONED_WATCH) return
     this.#waitNoLonger(watch)
-    watch.ended(item[2])
+    watch.ended(item)
   }
 
   #fault(what: string): void {

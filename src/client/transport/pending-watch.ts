@@ -6,15 +6,13 @@
 // All watches of a connection share its socket, which is always read, so messages are handed on at once. A watch whose
 // application takes too little is cancelled, and requested again when there is room (../watch.ts).
 
-import { disagree, isObject } from '../../operations/forms/disagreement.ts'
 import type { ConnectionWelcome } from '../../operations/mux/connection.ts'
-import { type Item, SUCCESS } from '../../operations/mux/form.ts'
-import { EVENTS, PROGRESS } from '../../operations/watch.ts'
-import type { Json } from '../decode.ts'
+import type { Item } from '../../operations/mux/form.ts'
+import { type DecodedWatchMessage, decodeWatchItem } from '../../operations/watch.ts'
 import { UnavailableError } from '../errors.ts'
 import type { RequestOf } from '../request.ts'
 import { SILENCE_MAX_MS } from './http-transport.ts'
-import { outcomeOf, recordJson } from './mux-codec.ts'
+import { outcomeOf } from './mux-codec.ts'
 import { type PendingConnection, PendingRequest } from './pending-request.ts'
 import type { SendOptions, SendOutcome, WatchMessages } from './transport.ts'
 
@@ -23,7 +21,7 @@ export class PendingWatch extends PendingRequest implements WatchMessages {
   readonly #silentMs: number
   #isStreaming = false
   /** Messages that the reader takes within this turn. */
-  #received: Json[] = []
+  #received: DecodedWatchMessage[] = []
   #end: { readonly error: Error } | undefined
   #wake = () => {}
 
@@ -39,20 +37,21 @@ export class PendingWatch extends PendingRequest implements WatchMessages {
   }
 
   override answered(item: Item, welcome: ConnectionWelcome, nowMs: number): void {
-    if (item[1] !== SUCCESS) {
-      super.answered(item, welcome, nowMs)
+    const outcome = outcomeOf(this.request, item, welcome)
+    if (outcome.kind === 'served') {
+      this.settle({ kind: 'streaming', head: outcome.head, stream: this })
+      this.#isStreaming = true
+      this.received(item, nowMs)
       return
     }
-    const { head } = outcomeOf(this.request, item, welcome)
-    this.#isStreaming = true
-    this.#push({ type: 'created', revision: item[2] })
-    this.settle({ kind: 'streaming', head, stream: this })
-    this.#noteReceived(nowMs)
+    this.settle(outcome)
+    // The node has begun a watch that nobody will read.
+    if (outcome.kind === 'unreadable') this.connection.giveUp(this)
   }
 
   override lost(cause: Error): void {
     if (this.isOpen) super.lost(cause)
-    else this.#over(cause)
+    else this.#finish(cause)
   }
 
   override due(nowMs: number): void {
@@ -63,28 +62,29 @@ export class PendingWatch extends PendingRequest implements WatchMessages {
     if (nowMs < this.dueMs) return
     this.connection.suspect(nowMs - this.#silentMs)
     const message = `${this.#url} has sent a watch nothing for ${this.#silentMs} ms`
-    this.#leave(new UnavailableError(message, { code: 'timeout', written: 'no', endpoint: this.#url }))
+    this.#cancel(new UnavailableError(message, { code: 'timeout', written: 'no', endpoint: this.#url }))
   }
 
+  /** Throws `DisagreementError`. */
   received(item: Item, nowMs: number): void {
     if (!this.#isStreaming) return
     this.#noteReceived(nowMs)
-    this.#push(messageOf(item))
+    this.#push(decodeWatchItem(item))
   }
 
-  /** The node has ended the watch. */
-  ended(problem: unknown): void {
+  /** The node has ended the watch, with its last item. */
+  ended(item: Item): void {
     if (!this.#isStreaming) return
-    this.#push({ ...(isObject(problem) ? problem : {}), type: 'error' })
-    this.#over(new Error('the node has ended the watch'))
+    this.#push(decodeWatchItem(item))
+    this.#finish(new Error('the node has ended the watch'))
   }
 
   destroy(): void {
     this.#received = []
-    this.#leave(new Error('given up'))
+    this.#cancel(new Error('given up'))
   }
 
-  async *messages(): AsyncGenerator<Json, void, undefined> {
+  async *messages(): AsyncGenerator<DecodedWatchMessage, void, undefined> {
     for (;;) {
       const message = this.#received.shift()
       if (message !== undefined) yield message
@@ -97,7 +97,7 @@ export class PendingWatch extends PendingRequest implements WatchMessages {
     }
   }
 
-  #push(message: Json): void {
+  #push(message: DecodedWatchMessage): void {
     this.#received.push(message)
     this.#wake()
   }
@@ -106,33 +106,16 @@ export class PendingWatch extends PendingRequest implements WatchMessages {
     this.dueMs = nowMs + this.#silentMs
   }
 
-  #leave(error: Error): void {
+  #cancel(error: Error): void {
     if (!this.#isStreaming) return
     this.connection.giveUp(this)
-    this.#over(error)
+    this.#finish(error)
   }
 
-  #over(error: Error): void {
+  #finish(error: Error): void {
     this.#isStreaming = false
     this.dueMs = Number.POSITIVE_INFINITY
     this.#end ??= { error }
     this.#wake()
   }
-}
-
-const PUT = 0
-
-/** The message as in a line of `GET /v1/watch`. */
-function messageOf([, kind, revision, items]: Item): Json {
-  if (kind === PROGRESS) return { type: 'progress', revision }
-  if (kind !== EVENTS || !Array.isArray(items)) return disagree('it sends a watch something unknown')
-  const events = items.map((event: unknown) => {
-    if (!Array.isArray(event)) return disagree('an event is not a list')
-    const [type, content, ...rest] = event
-    const prev = rest[type === PUT ? 0 : 1]
-    const before = prev === undefined ? undefined : { prev: prev === null ? null : recordJson(prev) }
-    if (type === PUT) return { type: 'put', kv: recordJson(content), ...before }
-    return { type: 'delete', key: content, mod_revision: rest[0], ...before }
-  })
-  return { type: 'events', revision, events }
 }

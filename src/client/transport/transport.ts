@@ -4,7 +4,8 @@
 import type { SpanContext } from '@opentelemetry/api'
 import type { NodeAnswerHead } from '../../operations/forms/answer-head.ts'
 import type { DisagreementError } from '../../operations/forms/disagreement.ts'
-import type { Json, ProblemDetails } from '../decode.ts'
+import type { DecodedWatchMessage } from '../../operations/watch.ts'
+import type { ProblemDetails } from '../decode.ts'
 import type { Endpoint } from '../endpoints.ts'
 import type { CallRequest } from '../request.ts'
 import type { ResultOf } from './results.ts'
@@ -72,9 +73,9 @@ export interface ByteStream extends AsyncIterable<Buffer> {
   destroy(error?: Error): unknown
 }
 
-/** Messages of a watch, as the objects of a line of `GET /v1/watch`. They arrive whether or not they are read. */
+/** Messages of a watch, which arrive whether or not they are read. */
 export interface WatchMessages {
-  messages(): AsyncIterable<Json>
+  messages(): AsyncIterable<DecodedWatchMessage>
   destroy(): void
 }
 

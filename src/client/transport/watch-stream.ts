@@ -1,15 +1,17 @@
-// Messages of a watch from its answer: lines of JSON over HTTP, or items of a multiplexed connection
-// (pending-watch.ts).
+// Messages of a watch from its answer: lines over HTTP, or items of a multiplexed connection (pending-watch.ts).
 
-import { DisagreementError, disagree } from '../../operations/forms/disagreement.ts'
-import { type Json, parseObject, unexpected } from '../decode.ts'
+import { DisagreementError } from '../../operations/forms/disagreement.ts'
+import { type DecodedWatchMessage, decodeWatchLine } from '../../operations/watch.ts'
+import { unexpected } from '../decode.ts'
 import { UnavailableError } from '../errors.ts'
 import { linesOf } from '../list.ts'
 import { afterPendingEvents } from '../timer.ts'
 import type { WatchSource } from '../watch.ts'
 import type { NodeAnswer } from './transport.ts'
 
-interface StreamLimits {
+interface WatchStreamOptions {
+  /** Whether the records of its events have values. */
+  readonly values: boolean
   readonly silentMs: number
   readonly firstMs?: number | undefined
   readonly background?: boolean
@@ -19,9 +21,9 @@ interface StreamLimits {
  * `silentMs`: limit on the silence of the node while the watch waits for it. `firstMs`: the same until the first
  * message. `background`: the wait keeps no process alive.
  */
-export function streamOf(
+export function watchSourceFrom(
   answer: NodeAnswer,
-  { silentMs, firstMs = silentMs, background = false }: StreamLimits,
+  { values, silentMs, firstMs = silentMs, background = false }: WatchStreamOptions,
 ): WatchSource {
   const { endpoint } = answer
   if (answer.kind !== 'streaming')
@@ -48,9 +50,10 @@ export function streamOf(
       yield value
     }
   }
-  async function* messages(): AsyncGenerator<Json, void, undefined> {
+  async function* messages(): AsyncGenerator<DecodedWatchMessage, void, undefined> {
     for await (const line of linesOf(chunks())) {
-      yield parseObject(line) ?? disagree('a line of the watch is not a JSON object')
+      const message = decodeWatchLine(line, values)
+      if (message !== undefined) yield message
     }
   }
   return { endpoint, messages: messages(), isShared: false, close }

@@ -1,5 +1,7 @@
 // The error for an answer that does not have the agreed form, and what is read of values of any kind.
 
+import { asRevision, type Revision } from './store.ts'
+
 export class DisagreementError extends Error {
   override readonly name = 'DisagreementError'
 }
@@ -26,6 +28,31 @@ export function tryParseJson(text: string): unknown {
   }
 }
 
-/** A revision, an index or a count, which an answer has under this name. */
+// ---------------------------------------------------------------------------------------------------------------------
+// The parts of an answer, which it has under this name. Each function throws `DisagreementError` for anything else.
+
+/** An index, a count, or a time. */
 export const decodeWholeNumber = (value: unknown, name: string): number =>
   isWholeNumber(value) ? value : disagree(`"${name}" is not a whole number`)
+
+export const decodeRevision = (value: unknown, name: string): Revision =>
+  asRevision(decodeWholeNumber(value, name))
+
+export const decodeString = (value: unknown, name: string): string =>
+  typeof value === 'string' ? value : disagree(`"${name}" is not a string`)
+
+export const decodeBoolean = (value: unknown, name: string): boolean =>
+  typeof value === 'boolean' ? value : disagree(`"${name}" is neither true nor false`)
+
+export const decodeList = (value: unknown, name: string): readonly unknown[] =>
+  Array.isArray(value) ? value : disagree(`"${name}" is not a list`)
+
+/** `what`: the object, for the text. */
+export const decodeObject = (value: unknown, what: string): Fields =>
+  isObject(value) ? value : disagree(`${what} is not an object`)
+
+/** undefined: it is not there. */
+export function decodeOptionalString(value: unknown, what: string): string | undefined {
+  if (value === undefined || value === null) return undefined
+  return typeof value === 'string' ? value : disagree(`${what} is not a string`)
+}

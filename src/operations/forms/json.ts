@@ -1,7 +1,15 @@
 // JSON of the API: snake_case; bytes as a string if they are valid UTF-8, otherwise {"base64": …}.
 
-import { bytesDocument } from './bytes.ts'
-import type { LeaseDescription } from './leases.ts'
+import { bytesDocument, decodeBytesDocument } from './bytes.ts'
+import {
+  decodeList,
+  decodeObject,
+  decodeOptionalString,
+  decodeRevision,
+  decodeWholeNumber,
+  type Fields,
+} from './disagreement.ts'
+import { decodeLeaseId, decodeLeaseOfRecord, type LeaseDescription } from './leases.ts'
 import type { KeyRevisions, KeyRow, RecordMetadata, Revision } from './store.ts'
 
 export const bytesJson = (bytes: Uint8Array): string => JSON.stringify(bytesDocument(bytes))
@@ -43,3 +51,43 @@ export const deletedJson = ({
 /** The fields of a lease, without the braces. */
 export const leaseFields = ({ id, grantedTtlMs, remainingTtlMs }: LeaseDescription): string =>
   `"id":"${id}","granted_ttl_ms":${grantedTtlMs},"remaining_ttl_ms":${remainingTtlMs}`
+
+// ---------------------------------------------------------------------------------------------------------------------
+// The same in an answer. Each function throws `DisagreementError` for anything else.
+
+/** `keysOnly`: a record without its value. Its value is empty then, and it has no writer. */
+export function decodeRecordFields(fields: Fields, keysOnly = false): KeyRow {
+  const row = {
+    key: decodeBytesDocument(fields.key),
+    value: keysOnly ? NO_VALUE : decodeBytesDocument(fields.value),
+    ...decodeRevisions(fields),
+    lease: decodeLeaseOfRecord(fields.lease),
+  }
+  const by = keysOnly ? undefined : decodeWriter(fields.by)
+  return by === undefined ? row : { ...row, by }
+}
+
+const NO_VALUE = new Uint8Array()
+
+export const decodeRecords = (value: unknown, name: string, keysOnly = false): readonly KeyRow[] =>
+  decodeList(value, name).map((each) => decodeRecordFields(decodeObject(each, 'a record'), keysOnly))
+
+/** undefined: it was not requested; null: the key did not exist. */
+export const decodePrevFields = (value: unknown): KeyRow | null | undefined =>
+  value === undefined || value === null ? value : decodeRecordFields(decodeObject(value, '"prev"'))
+
+export const decodeRevisions = ({ create_revision, mod_revision, version }: Fields): KeyRevisions => ({
+  createRevision: decodeRevision(create_revision, 'create_revision'),
+  modRevision: decodeRevision(mod_revision, 'mod_revision'),
+  version: decodeWholeNumber(version, 'version'),
+})
+
+/** The user who wrote a record; undefined: rights were not checked. */
+export const decodeWriter = (value: unknown): string | undefined =>
+  decodeOptionalString(value, 'the writer of a record')
+
+export const decodeLeaseFields = (fields: Fields): LeaseDescription => ({
+  id: decodeLeaseId(fields.id, 'id'),
+  grantedTtlMs: decodeWholeNumber(fields.granted_ttl_ms, 'granted_ttl_ms'),
+  remainingTtlMs: decodeWholeNumber(fields.remaining_ttl_ms, 'remaining_ttl_ms'),
+})

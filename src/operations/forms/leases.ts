@@ -1,5 +1,6 @@
 // Leases, as operations name them.
 
+import { decodeOptionalString, disagree } from './disagreement.ts'
 import { ttlMsOf } from './durations.ts'
 import { ApiError } from './problems.ts'
 import type { LeaseId } from './store.ts'
@@ -19,10 +20,20 @@ export interface LeaseDescription {
 export const LEASE_ID_PATTERN = '^[1-9][0-9]{0,19}$'
 const LEASE_ID = new RegExp(LEASE_ID_PATTERN)
 
+const isLeaseId = (text: string): text is LeaseId => LEASE_ID.test(text) && BigInt(text) < 2n ** 64n
+
 export function leaseIdOf(text: string, name: string): LeaseId {
-  if (LEASE_ID.test(text) && BigInt(text) < 2n ** 64n) return text as LeaseId
+  if (isLeaseId(text)) return text
   throw new ApiError('bad_request', `${name} must be the id of a lease: 64 bits as a decimal number`)
 }
+
+/** The id of a lease in an answer. Throws `DisagreementError`. */
+export const decodeLeaseId = (value: unknown, name: string): LeaseId =>
+  typeof value === 'string' && isLeaseId(value) ? value : disagree(`"${name}" is not the id of a lease`)
+
+/** The lease of a record in an answer; undefined: it has none. Throws `DisagreementError`. */
+export const decodeLeaseOfRecord = (value: unknown): LeaseId | undefined =>
+  decodeOptionalString(value, 'the lease of a record') as LeaseId | undefined
 
 /**
  * The lease of a put, which names a lease or a time to live, in text or in milliseconds that were checked. `prefix` and

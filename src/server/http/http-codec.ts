@@ -8,7 +8,7 @@ import {
   type UnencodedResponse,
   type WholeResponse,
 } from '../../operations/forms/http.ts'
-import { ApiError, type KeyRow, problemDocument } from '../../operations/forms/index.ts'
+import { ApiError, type KeyRow } from '../../operations/forms/index.ts'
 import { encodeUnchanged } from '../../operations/get.ts'
 import {
   OPERATIONS,
@@ -133,10 +133,10 @@ function linesResponse({ rows, keysOnly, head }: RecordsAnswer, errors: ErrorSou
   let count = 0
   const text = (slice: readonly KeyRow[]): string => {
     count += slice.length
-    return slice.map((row) => `${OPERATIONS.range.http.encodeRecord(row, keysOnly)}\n`).join('')
+    return slice.map((row) => OPERATIONS.range.http.encodeRecordLine(row, keysOnly)).join('')
   }
   const failed = (sink: BodySink, error: unknown): void =>
-    sink.end(`${JSON.stringify({ error: problemDocument(errors.errorOf(error)) })}\n`)
+    sink.end(OPERATIONS.range.http.encodeErrorLine(errors.errorOf(error)))
   const end = (): string => OPERATIONS.range.http.encodeEndLine(count, head)
   const pour = (sink: BodySink): void => void pourRows(rows, sink, text, end, failed)
   return { ...OPERATIONS.range.http.encodeHead(head, true), body: { pour } }

@@ -2,14 +2,14 @@
 
 import type { ApiError, KeyRow, Revision } from '../../operations/forms/index.ts'
 import {
-  eventJson,
+  type EncodedEvent,
   NDJSON as NDJSON_TEXT,
   SSE as SSE_TEXT,
   type WatchMessageForm,
 } from '../../operations/watch.ts'
-import type { ChangeEvent, EventsMessage, MessageForm } from '../node/watch/index.ts'
+import type { EventsMessage, MessageForm } from '../node/watch/index.ts'
 
-/** A format of the messages. */
+/** The bytes of a format. */
 export class WatchForm implements MessageForm {
   readonly #text: WatchMessageForm
   readonly tail: Uint8Array
@@ -19,20 +19,20 @@ export class WatchForm implements MessageForm {
     this.tail = Buffer.from(text.tail)
   }
 
-  created(revision: Revision, upTo: number): Uint8Array {
-    return Buffer.from(this.#text.created(revision, upTo))
+  created(revision: Revision, before: number): Uint8Array {
+    return Buffer.from(this.#text.created(revision, before))
   }
 
-  head({ revision }: EventsMessage): Uint8Array {
+  head({ revision }: Pick<EventsMessage, 'revision'>): Uint8Array {
     return Buffer.from(this.#text.head(revision))
   }
 
-  event(event: ChangeEvent, prev: KeyRow | null | undefined, values: boolean, at: number): Uint8Array {
-    return Buffer.from(`${at === 0 ? '' : ','}${eventJson(event, prev, values)}`)
+  event(event: EncodedEvent, prev: KeyRow | null | undefined, values: boolean, at: number): Uint8Array {
+    return Buffer.from(this.#text.event(event, prev, values, at))
   }
 
-  progress(upTo: Revision, id: number): Uint8Array {
-    return Buffer.from(this.#text.progress(upTo, id))
+  progress(upTo: Revision, before: number): Uint8Array {
+    return Buffer.from(this.#text.progress(upTo, before))
   }
 
   error(error: ApiError): Uint8Array {

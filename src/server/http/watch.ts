@@ -114,8 +114,7 @@ export class WatchStream implements WatchSink, WaitingClient {
   }
 
   progress(upTo: Revision): void {
-    // Ids never go back: the first revision may lie in the future.
-    this.#write(this.form.progress(upTo, Math.max(upTo, this.#before)))
+    this.#write(this.form.progress(upTo, this.#before))
   }
 
   ended(end: WatchEnd): void {
@@ -144,13 +143,14 @@ export class WatchStream implements WatchSink, WaitingClient {
     const whole = this.#ready.length === 1 ? first : Buffer.concat(this.#ready)
     this.#ready = []
     this.#isWriting = true
-    writeChunked(to, [whole], this.#budget, (onDrain) => {
+    writeChunked(to, [whole], this.#budget, (isSent) => {
       this.#isWriting = false
-      if (onDrain) this.#onDrain(whole.length)
+      if (isSent) this.#noteSent(whole.length)
     })
   }
 
-  #onDrain(bytes: number): void {
+  /** The kernel has taken this many bytes. */
+  #noteSent(bytes: number): void {
     if (this.#to === undefined) return
     this.#bytes -= bytes
     this.#buffers.remove(bytes)

@@ -1,9 +1,15 @@
 // The sink of a watch of a multiplexed connection: its events become items.
 
-import type { Revision } from '../../operations/forms/index.ts'
+import type { KeyRow, Revision } from '../../operations/forms/index.ts'
 import { ApiError, problemDocument } from '../../operations/forms/index.ts'
 import type { Item } from '../../operations/mux/form.ts'
-import { EVENTS, encodeEvent, encodeProgress, encodeWatchEnd } from '../../operations/watch.ts'
+import {
+  type EncodedEvent,
+  EVENTS,
+  encodeEvent,
+  encodeProgress,
+  encodeWatchEnd,
+} from '../../operations/watch.ts'
 import { errorOfWatch } from '../api/watch.ts'
 import type { EventsMessage, MessageForm, WatchEnd, WatchHandle, WatchSink } from '../node/watch/index.ts'
 import { arrayHead, packAll, SharedItem } from './messages.ts'
@@ -48,7 +54,7 @@ export class MuxWatch implements WatchSink {
   }
 
   get form(): MessageForm {
-    return FORM
+    return EVENTS_FORM
   }
 
   get isFull(): boolean {
@@ -60,7 +66,7 @@ export class MuxWatch implements WatchSink {
   }
 
   events(message: EventsMessage): void {
-    const item = new SharedItem(this.#id, EVENTS, message.in(FORM), 2)
+    const item = new SharedItem(this.#id, EVENTS, message.in(EVENTS_FORM), EVENTS_FIELDS)
     this.#connection.send(item, item.bytes)
   }
 
@@ -98,8 +104,18 @@ export class MuxWatch implements WatchSink {
   }
 }
 
-const FORM: MessageForm = {
-  head: ({ revision, events }) => Buffer.concat([packAll(revision), arrayHead(events.length)]),
-  event: (event, prev, values) => packAll(encodeEvent(event, prev, values)),
+/** The fields of an item of events, packed: the revision, and the list of events. */
+export const EVENTS_FORM = {
+  head: ({
+    revision,
+    events,
+  }: {
+    readonly revision: Revision
+    readonly events: { readonly length: number }
+  }) => Buffer.concat([packAll(revision), arrayHead(events.length)]),
+  event: (event: EncodedEvent, prev: KeyRow | null | undefined, values: boolean) =>
+    packAll(encodeEvent(event, prev, values)),
   tail: new Uint8Array(),
-}
+} satisfies MessageForm
+
+export const EVENTS_FIELDS = 2
