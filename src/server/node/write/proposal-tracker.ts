@@ -29,8 +29,11 @@ import { NumberMap } from './number-map.ts'
 /** Limit on how often the pause before a retry is doubled. While leadership is transferred, each try is a message. */
 const PAUSE_DOUBLINGS_MAX = 4
 
-/** The end of a committed proposal: the result of apply, or undefined for an entry of the core. */
-export type ProposalEnd = Result<ApplyResult | undefined>
+/** The end of a proposal. A committed one of a command has the result of apply. */
+export type ProposalEnd = Result<ApplyResult> | typeof CORE_ENTRY_APPLIED
+
+/** The end of a committed entry of the core. */
+const CORE_ENTRY_APPLIED = { ok: true, value: undefined } as const
 
 interface TrackedProposal {
   seq: number
@@ -203,7 +206,7 @@ export class ProposalTracker {
     const proposal = this.#committed.get(index)
     if (proposal === undefined) return
     this.#committed.delete(index)
-    this.#end(proposal, { ok: true, value: result })
+    this.#end(proposal, result === undefined ? CORE_ENTRY_APPLIED : { ok: true, value: result })
   }
 
   /** Ends the committed proposals up to `index`: a snapshot has replaced their entries, and with them the results. */

@@ -175,9 +175,8 @@ export class Proposer implements ProposalTrackerEvents {
     const { kind, version } = requestKind(request)
     const frame = this.#newFrame(seq, kind, version, encodeRequest(request, commandDigest))
     const respond = (end: ProposalEnd): void => {
-      if (!end.ok) done(end)
-      else if (end.value === undefined) throw new Error('a command was committed without a result')
-      else done({ ok: true, value: end.value })
+      if (end.ok && end.value === undefined) throw new Error('a command was committed without a result')
+      done(end)
     }
     this.#seal(seq, frame, timeoutMs, respond, count)
     if (span !== undefined) this.#options.traces.proposed(seq, span)
