@@ -49,6 +49,7 @@ export class StepScheduler {
       this.#isWakeScheduled = false
       if (lifecycle.end !== undefined) return
       proposer.proposeQueued()
+      if (!reads.hasFresh) return
       const batch = reads.nextBatch()
       if (batch.length > 0) events.step({ kind: 'read', now: clock.now(), reads: batch })
     })

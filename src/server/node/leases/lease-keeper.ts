@@ -145,8 +145,8 @@ export class LeaseKeeper {
       this.#term = term
     }
     if (term === undefined) return
-    const { appliedTerm, isApplying } = this.#node
-    if (this.#phase === 'waiting' && appliedTerm === term && !isApplying) this.#load(term)
+    if (this.#phase === 'waiting' && this.#node.appliedTerm === term && !this.#node.isApplying)
+      this.#load(term)
     if (this.#phase === 'loaded' && this.#held.size > 0) this.#arm()
   }
 

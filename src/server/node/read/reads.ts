@@ -264,7 +264,7 @@ export class Reads {
     for (const waiter of this.#awaitingRevision)
       if (this.#options.applied.state.revision >= (waiter.options.minRevision ?? 0)) reached.push(waiter)
     for (const waiter of reached) this.#awaitingRevision.delete(waiter)
-    this.#grantAll(reached)
+    if (reached.length > 0) this.#grantAll(reached)
   }
 
   endAll(reason: string): void {
