@@ -11,7 +11,7 @@ import { DEFAULT_NODES, nodeCountMismatch } from '../../local/directory/plan.ts'
 import { Failure, writing } from '../../local/failure.ts'
 import { PROGRAM, PROGRAM_ENV } from '../../local/program-name.ts'
 import { stopSupervisor, supervisorExit } from '../../local/supervisor/stop-cluster.ts'
-import { Supervisor, type SupervisorOptions } from '../../local/supervisor/supervisor.ts'
+import { type FormedCluster, Supervisor, type SupervisorOptions } from '../../local/supervisor/supervisor.ts'
 import { findSupervisor } from '../../local/supervisor/supervisor-lock.ts'
 import { sendCommand } from '../../local/supervisor/supervisor-socket.ts'
 import { OPEN_FILES_MIN, openFilesMax } from '../../server/node/observe/descriptors.ts'
@@ -19,12 +19,21 @@ import { EXIT } from '../exit-codes.ts'
 import { io } from '../terminal/io.ts'
 import { onStopSignals, type StopSignal } from '../terminal/stop-signals.ts'
 import { type StartReport, sayEvent } from './report.ts'
-import type { FromSupervisor, ToSupervisor } from './start-messages.ts'
 
 /** Files of a supervisor beside its relays: the runtime, the control socket, and a channel and a log for each node. */
 const SUPERVISOR_FILES = 64
 /** A listener and two sockets. */
 const RELAY_FILES = 3
+
+/** The message to the supervisor that --detach starts (supervisor-process.ts). */
+export type ToSupervisor = SupervisorOptions
+
+/** The one message from it. */
+export type FromSupervisor =
+  | ({ readonly kind: 'formed' } & FormedCluster)
+  /** Another supervisor holds the directory. */
+  | { readonly kind: 'held'; readonly holder: ControlAddress }
+  | { readonly kind: 'failed'; readonly exitCode: number; readonly reason: string }
 
 export async function startCluster(
   options: SupervisorOptions,

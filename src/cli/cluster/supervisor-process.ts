@@ -5,7 +5,7 @@ import { failureOf } from '../../local/failure.ts'
 import { Supervisor } from '../../local/supervisor/supervisor.ts'
 import { onStopSignals } from '../terminal/stop-signals.ts'
 import { sayEvent } from './report.ts'
-import type { FromSupervisor, ToSupervisor } from './start-messages.ts'
+import type { FromSupervisor, ToSupervisor } from './start.ts'
 
 // The disk of its log may be full.
 process.stderr.on('error', () => {})
