@@ -9,7 +9,7 @@ import type { ClientTls } from '../../src/client/types.ts'
 import { freePorts, HOST } from '../../src/local/addresses.ts'
 import { clientTls, makeCertificates } from '../../src/local/directory/certificates.ts'
 import { backUpDirectory } from '../../src/local/directory/data-directory.ts'
-import { foundingOf } from '../../src/local/directory/plan.ts'
+import { planFounding } from '../../src/local/directory/plan.ts'
 import { leaderAmong, type NodeView } from '../../src/local/node/node-view.ts'
 import { type NodeEvent, SupervisedNode } from '../../src/local/node/supervised-node.ts'
 import { poll } from '../../src/local/poll.ts'
@@ -148,7 +148,7 @@ export class LocalCluster {
     const others = this.members.filter((other) => other !== node).map(({ url }) => url)
     // Any free port: the relays find it.
     node.peerPort = 0
-    node.start(foundingOf({ stage: node.stage, founds }, others), this.network.addressesFor(node.name))
+    node.start(planFounding({ stage: node.stage, founds }, others), this.network.addressesFor(node.name))
   }
 
   /** SIGKILL; resolves when the process is gone. */

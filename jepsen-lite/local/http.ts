@@ -7,7 +7,7 @@ import { TlsSource } from '../../src/client/tls.ts'
 import type { Headers } from '../../src/client/transport/http-results.ts'
 import { type HttpOutcome, HttpTransport } from '../../src/client/transport/http-transport.ts'
 import type { ClientTls } from '../../src/client/types.ts'
-import { urlOf } from '../../src/local/addresses.ts'
+import { localUrl } from '../../src/local/addresses.ts'
 
 /** A node that may be asked. */
 export interface NodeAddress {
@@ -52,7 +52,7 @@ export class HttpClient {
     const bytes = body === '' ? undefined : Buffer.from(body)
     const length = method === 'GET' ? {} : { 'Content-Length': String(bytes?.length ?? 0) }
     const outgoing = { method, path, headers: { ...headers, ...length }, body: bytes }
-    const node = new Endpoint(new URL(urlOf(port, this.#isSecure)))
+    const node = new Endpoint(new URL(localUrl(port, this.#isSecure)))
     return httpEndFrom(await this.#transport.exchange(node, outgoing, { timeoutMs: timeoutMs + GRACE_MS }))
   }
 

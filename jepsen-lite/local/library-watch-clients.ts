@@ -9,7 +9,7 @@ import {
   type WatchBatch,
 } from '../../src/client/index.ts'
 import { pause } from '../../src/client/timer.ts'
-import { urlOf } from '../../src/local/addresses.ts'
+import { localUrl } from '../../src/local/addresses.ts'
 import type { WatchedEvent } from '../checker/watch/index.ts'
 import { FIRST_REVISION } from '../workload/history.ts'
 import { nameFromBody } from './values.ts'
@@ -35,7 +35,7 @@ export class LibraryWatchClients implements WatchClients {
 
   async #run(): Promise<void> {
     const { signal, targets, tls } = this.#options
-    const endpoints = targets().map(({ port }) => urlOf(port, tls !== undefined))
+    const endpoints = targets().map(({ port }) => localUrl(port, tls !== undefined))
     await using kv = new Client({ endpoints, tls })
     while (!signal.aborted) {
       await this.#watch(kv)

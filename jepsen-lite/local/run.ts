@@ -4,7 +4,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pause } from '../../src/client/timer.ts'
-import { urlOf } from '../../src/local/addresses.ts'
+import { localUrl } from '../../src/local/addresses.ts'
 import { nodeNames } from '../../src/local/directory/plan.ts'
 import { anomalyText, type HistoryJudgement, judge } from '../checker/index.ts'
 import type { Finding } from '../finding.ts'
@@ -303,7 +303,7 @@ class Run {
 
   #recipeConnection(cluster: LocalCluster): RecipeConnection {
     const { tls } = cluster
-    return { endpoints: this.#targets(cluster).map(({ port }) => urlOf(port, tls !== undefined)), tls }
+    return { endpoints: this.#targets(cluster).map(({ port }) => localUrl(port, tls !== undefined)), tls }
   }
 
   #conclude(): RunConclusion {

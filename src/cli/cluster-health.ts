@@ -23,16 +23,16 @@ export interface ClusterHealth {
   readonly problems: readonly string[]
   readonly exitCode: number
   /** Entries that the leader knows as committed and the member has not stored, or not applied. */
-  lagOf(row: MemberRow): { readonly log: number | undefined; readonly apply: number | undefined }
+  findLag(row: MemberRow): { readonly log: number | undefined; readonly apply: number | undefined }
 }
 
-export function healthOf(rows: readonly MemberRow[]): ClusterHealth {
+export function clusterHealth(rows: readonly MemberRow[]): ClusterHealth {
   const answered = rows.flatMap(({ status }) => status ?? [])
   const newest = [...answered].sort((a, b) => a.term - b.term).at(-1)
   // Not every node of the newest term may know its leader yet.
   const leader = answered.find((node) => node.term === newest?.term && node.leader !== undefined)?.leader
   const leading = answered.find(({ name, role }) => name === leader && role === 'leader')
-  const problems = rows.flatMap(problemsOf)
+  const problems = rows.flatMap(memberProblems)
   if (leader === undefined)
     problems.push('no node that answers knows a leader: the cluster cannot serve requests')
   return {
@@ -40,7 +40,7 @@ export function healthOf(rows: readonly MemberRow[]): ClusterHealth {
     leader,
     problems,
     exitCode: leader === undefined ? EXIT.unavailable : problems.length > 0 ? EXIT.failed : EXIT.ok,
-    lagOf({ name, status }) {
+    findLag({ name, status }) {
       // 0: this leader has not heard from the member yet.
       const stored = leading?.members.find((member) => member.name === name)?.matchIndex || undefined
       return { log: behind(leading, stored), apply: behind(leading, status?.appliedIndex) }
@@ -52,7 +52,7 @@ export function healthOf(rows: readonly MemberRow[]): ClusterHealth {
 const behind = (leading: NodeStatus | undefined, index: number | undefined): number | undefined =>
   leading === undefined || index === undefined ? undefined : Math.max(0, leading.commitIndex - index)
 
-function problemsOf({ name, url, status, error }: MemberRow): string[] {
+function memberProblems({ name, url, status, error }: MemberRow): string[] {
   if (status === undefined) return [`${name ?? url} does not answer: ${error?.message ?? 'unknown reason'}`]
   const ending = status.certificates.filter(({ expiresInMs }) => expiresInMs < CERTIFICATE_DAYS_MIN * DAY_MS)
   return [

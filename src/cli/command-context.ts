@@ -11,16 +11,16 @@ import {
 } from '../client/index.ts'
 import { Cancellation, Failure } from '../local/failure.ts'
 import { inContext } from './contexts.ts'
-import { EXIT, exitCodeOf, type Intent } from './exit-codes.ts'
-import { type CredentialFlags, credentialsOf } from './flags/credentials.ts'
+import { EXIT, errorExitCode, type Intent } from './exit-codes.ts'
+import { type CredentialFlags, readCredentials } from './flags/credentials.ts'
 import {
   type ChosenEndpoints,
   chooseEndpoints,
   chooseTls,
   type Format,
-  formatOf,
   type GlobalFlags,
   localCluster,
+  outputFormat,
 } from './flags/global-flags.ts'
 import { formatError } from './format/error.ts'
 import { formatMs } from './format/text.ts'
@@ -75,12 +75,12 @@ export async function withContext(
   sayContext(given, contextName)
   const tls = chooseTls(flags)
   const askedAt = performance.now()
-  const credentials = await credentialsOf(flags)
+  const credentials = await readCredentials(flags)
   const waitedMs = (options.waitedMs ?? 0) + performance.now() - askedAt
   const givenMs = flags.timeout ?? options.timeoutMs ?? TIMEOUT_MS
-  const timeoutMs = remainingOf(givenMs, waitedMs)
+  const timeoutMs = remainingMs(givenMs, waitedMs)
   const client = checkedByClient(() =>
-    clientOf(endpoints, {
+    createClient(endpoints, {
       ...credentials,
       timeoutMs,
       unreachableAfterMs: Math.min(timeoutMs, options.unreachableAfterMs ?? UNREACHABLE_AFTER_MS),
@@ -98,7 +98,7 @@ export async function withContext(
       client,
       endpoints,
       contextName,
-      format: formatOf(flags),
+      format: outputFormat(flags),
       isFormatChosen: flags.output !== undefined,
       timeoutMs,
       signal: signals.interrupted,
@@ -107,11 +107,11 @@ export async function withContext(
     })
   } catch (error) {
     if (!(error instanceof QuorateError)) throw error
-    const text = formatError(error, intent, endpoints.source, userOf(credentials))
+    const text = formatError(error, intent, endpoints.source, userText(credentials))
       // The user knows the timeout of the command, not what the start of the process has left of it.
       .replace(shortTime(timeoutMs), shortTime(givenMs))
     const EndOfCommand = error.code === 'aborted' ? Cancellation : Failure
-    throw new EndOfCommand(exitCodeOf(error, intent), text)
+    throw new EndOfCommand(errorExitCode(error, intent), text)
   } finally {
     signals.close()
     await client.close()
@@ -125,13 +125,13 @@ function sayContext({ context }: GlobalFlags, contextName: string | undefined): 
   say(`the context ${contextName} is used, not the local cluster here; --context '' uses that one`)
 }
 
-function userOf(credentials: CredentialFlags): string | undefined {
+function userText(credentials: CredentialFlags): string | undefined {
   if ('user' in credentials) return credentials.user
   return 'token' in credentials ? 'the user of this token, or that it has not ended' : undefined
 }
 
 /** A client of the chosen endpoints. Those of a local cluster are used only while its own nodes answer there. */
-export const clientOf = (
+export const createClient = (
   { urls, explicit, clusterId }: ChosenEndpoints,
   options: Omit<ClientOptions, 'endpoints' | 'discover'>,
 ): Client => new Client({ ...options, endpoints: urls, discover: !explicit }, undefined, clusterId)
@@ -250,7 +250,7 @@ export async function untilSecondSignal<T>(
  * A user measures `--timeout 2s` from the start of the command. So the time to start and end the process is subtracted,
  * up to half of the timeout.
  */
-function remainingOf(timeoutMs: number, waitedMs: number): number {
+function remainingMs(timeoutMs: number, waitedMs: number): number {
   const elapsedMs = performance.now() - io().startedAtMs - waitedMs
   return Math.max(timeoutMs / 2, timeoutMs - elapsedMs - END_MS)
 }

@@ -6,7 +6,7 @@ import { readFileSync, statSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { makeDirectories, writeFileAtomically } from '../files/durable.ts'
-import { Failure, reasonOf } from '../local/failure.ts'
+import { Failure, failureReason } from '../local/failure.ts'
 import { PROGRAM } from '../local/program-name.ts'
 import { isObject } from '../operations/forms/disagreement.ts'
 import { EXIT } from './exit-codes.ts'
@@ -49,7 +49,7 @@ export function readContexts(): Contexts {
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT')
       return { current: undefined, contexts: {} }
-    throw new Failure(EXIT.failed, `cannot read ${path}: ${reasonOf(error)}`)
+    throw new Failure(EXIT.failed, `cannot read ${path}: ${failureReason(error)}`)
   }
   const file = parseContexts(text)
   if (file === undefined)
@@ -66,7 +66,7 @@ export function writeContexts(contexts: Contexts): void {
     makeDirectories(dirname(path), 0o700)
     writeFileAtomically(path, `${toJson(contexts)}\n`, 0o600)
   } catch (error) {
-    throw new Failure(EXIT.failed, `cannot write ${path}: ${reasonOf(error)}`)
+    throw new Failure(EXIT.failed, `cannot write ${path}: ${failureReason(error)}`)
   }
 }
 

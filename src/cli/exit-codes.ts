@@ -66,7 +66,7 @@ function isHandshakeFault({ cause }: Error): boolean {
   return findHandshakeFault(cause) !== undefined || isHandshakeFault(cause)
 }
 
-export function exitCodeOf(error: QuorateError, intent: Intent): number {
+export function errorExitCode(error: QuorateError, intent: Intent): number {
   if (error.code === 'aborted') return EXIT.interrupted
   if (error.code === 'precondition_failed') return EXIT.preconditionFailed
   if (intent.kind === 'write' && error.written === 'unknown') return EXIT.unknown

@@ -4,7 +4,7 @@ import { isUtf8 } from 'node:buffer'
 import { readFileSync } from 'node:fs'
 import { debuglog } from 'node:util'
 import { CommanderError } from '@commander-js/extra-typings'
-import { Cancellation, Failure, messageOf } from '../local/failure.ts'
+import { Cancellation, Failure, failureMessage } from '../local/failure.ts'
 import { EXIT } from './exit-codes.ts'
 import { hideSecrets } from './flags/credentials.ts'
 import { buildProgram, withoutHelpOnUnknown } from './program.ts'
@@ -41,7 +41,7 @@ export function main(argv: readonly string[], io: Io = PROCESS_IO): Promise<numb
 }
 
 function sayDefect(error: unknown): void {
-  say(`error: ${messageOf(error)}`)
+  say(`error: ${failureMessage(error)}`)
   debug('%O', error)
 }
 

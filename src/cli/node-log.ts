@@ -42,9 +42,9 @@ function isPainted(level: unknown): level is keyof typeof PAINT {
 }
 
 /** Whether the message already contains the words of `text`, for example of the error that it reports. */
-const says = (message: string, text: string): boolean => wordsOf(message).includes(wordsOf(text))
+const says = (message: string, text: string): boolean => splitWords(message).includes(splitWords(text))
 
-const wordsOf = (text: string): string => ` ${text.replace(/[\s,;:()]+/g, ' ').trim()} `
+const splitWords = (text: string): string => ` ${text.replace(/[\s,;:()]+/g, ' ').trim()} `
 
 /** An error is an object with a stack. A terminal shows only its message. */
 function brief(value: unknown): string {

@@ -144,7 +144,7 @@ function inheritSettings(command: CommandUnknownOpts, path: readonly string[] = 
       .copyInheritedSettings(command)
       .helpCommand(false)
       .showHelpAfterError(`See: ${PROGRAM} help ${childPath.join(' ')}`)
-      .configureOutput(outputOf(childPath.join(' ')))
+      .configureOutput(outputSettings(childPath.join(' ')))
       .addHelpText('after', `\nGlobal options, such as --endpoints and --output: ${PROGRAM} help`)
     inheritSettings(child, childPath)
   }
@@ -169,7 +169,7 @@ export function withoutHelpOnUnknown(
 }
 
 /** Errors of commands with a key say what to type instead. */
-function outputOf(path: string) {
+function outputSettings(path: string) {
   if (!WITH_KEY.has(path)) return {}
   return {
     outputError: (text: string, write: (text: string) => void) => write(withDashes(inHouseStyle(text))),

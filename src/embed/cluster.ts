@@ -2,8 +2,8 @@ import { join, resolve } from 'node:path'
 import { Client, type ClientOptions, type ClientTls } from '../client/index.ts'
 import { clientTls, makeCertificates, nodeTls } from '../local/directory/certificates.ts'
 import { diskSpaceFault } from '../local/directory/data-directory.ts'
-import { DEFAULT_NODES, foundingOf, NODES_MAX, nodeNames } from '../local/directory/plan.ts'
-import { faultsOf, isUrlKnown, leaderAmong } from '../local/node/node-view.ts'
+import { DEFAULT_NODES, NODES_MAX, nodeNames, planFounding } from '../local/directory/plan.ts'
+import { isUrlKnown, leaderAmong, nodeFaults } from '../local/node/node-view.ts'
 import { poll } from '../local/poll.ts'
 import { completeGroups, createRelayMesh, type RelayMesh } from '../local/relays/mesh.ts'
 import { holdsNode } from '../server/replica/inspect-data-directory.ts'
@@ -249,9 +249,9 @@ async function formCluster(
     throw new Error(
       `${lack}; free some, or choose another disk with dataDir, or with TMPDIR in the environment`,
     )
-  await first.startAs(foundingOf({ stage: isNew ? 'new' : 'member', founds: isNew }, []))
+  await first.startAs(planFounding({ stage: isNew ? 'new' : 'member', founds: isNew }, []))
   // They join through the first node only: it may know the others at URLs of an earlier start.
-  const founding = foundingOf({ stage: 'new', founds: false }, [first.url], first.api?.clusterId)
+  const founding = planFounding({ stage: 'new', founds: false }, [first.url], first.api?.clusterId)
   const starts = others.map((node) => node.startAs(founding))
   // Waits until all have started or failed: a node that starts later would not be closed.
   const failed = (await Promise.allSettled(starts)).find((start) => start.status === 'rejected')
@@ -294,7 +294,7 @@ async function becomeReady(nodes: readonly InProcessNode[], timeoutMs: number): 
     return rest.length === 0 || undefined
   }
   if (await poll(check, { timeoutMs, intervalMs: POLL_INTERVAL_MS })) return
-  const faults = faultsOf(nodes)
+  const faults = nodeFaults(nodes)
   const reasons = waiting()
     .filter(({ name }) => !faults.some((fault) => fault.startsWith(`${name}: `)))
     .map(({ name, notReady }) => `${name}: ${notReady.join('; ') || 'the others do not know its URL yet'}`)

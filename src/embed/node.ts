@@ -1,8 +1,8 @@
 // One node of an embedded cluster: it can be ended and started again, always at the same URL.
 
-import { HOST, portOf } from '../local/addresses.ts'
-import { reasonOf } from '../local/failure.ts'
-import { type NodeView, viewOf } from '../local/node/node-view.ts'
+import { HOST, parsePort } from '../local/addresses.ts'
+import { failureReason } from '../local/failure.ts'
+import { type NodeView, nodeView } from '../local/node/node-view.ts'
 import type { KvNode } from '../server/node/kv-node.ts'
 import type { Founding, ListenAddress } from '../server/options.ts'
 import { holdsNode } from '../server/replica/inspect-data-directory.ts'
@@ -47,12 +47,12 @@ export class InProcessNode implements EmbeddedNode {
   }
 
   get view(): NodeView | undefined {
-    return this.#running && viewOf(this.#running.api)
+    return this.#running && nodeView(this.#running.api)
   }
 
   /** The target of its relays; undefined while it does not run. */
   get peerListener(): ListenAddress | undefined {
-    return this.#running && { host: HOST, port: portOf(this.#running.peer) }
+    return this.#running && { host: HOST, port: parsePort(this.#running.peer) }
   }
 
   /** Whether this id is known to be that of another replica. */
@@ -81,7 +81,9 @@ export class InProcessNode implements EmbeddedNode {
       await checkListenAddress(address)
     } catch (cause) {
       const hint = 'end the program that listens there, or choose another port'
-      throw new Error(`cannot listen on ${hostPort(address)} (ports): ${reasonOf(cause)}; ${hint}`, { cause })
+      throw new Error(`cannot listen on ${hostPort(address)} (ports): ${failureReason(cause)}; ${hint}`, {
+        cause,
+      })
     }
   }
 
@@ -139,7 +141,7 @@ export class InProcessNode implements EmbeddedNode {
     this.#running = running
     this.#replicaId = running.api.status().replicaId
     this.#url = running.url
-    this.#port = portOf(running.url)
+    this.#port = parsePort(running.url)
     void running.ended.then(({ kind, reason }) => {
       this.#running = undefined
       if (kind === 'failed') this.#failure = reason

@@ -8,12 +8,12 @@ import { poll } from './poll.ts'
 
 export const HOST = '127.0.0.1'
 
-export function urlOf(port: number, isSecure = false): string {
+export function localUrl(port: number, isSecure = false): string {
   return `${isSecure ? 'https' : 'http'}://${HOST}:${port}`
 }
 
 /** The port at the end of host:port, or of a URL that has a port and no path. */
-export function portOf(address: string): number {
+export function parsePort(address: string): number {
   return Number(address.slice(address.lastIndexOf(':') + 1))
 }
 

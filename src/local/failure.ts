@@ -41,11 +41,11 @@ export function writing<T>(path: string, write: () => T): T {
 export function unwritable(path: string, error: unknown): unknown {
   if (!isSystemError(error)) return error
   if (error.code === 'ENOSPC' || error.code === 'EDQUOT') return new FullDiskFailure(path)
-  return new Failure(1, `cannot write ${path}: ${reasonOf(error)}`)
+  return new Failure(1, `cannot write ${path}: ${failureReason(error)}`)
 }
 
-export const failureOf = (error: unknown): Failure =>
-  error instanceof Failure ? error : new Failure(1, messageOf(error))
+export const asFailure = (error: unknown): Failure =>
+  error instanceof Failure ? error : new Failure(1, failureMessage(error))
 
 /** An error of the system for a file or socket: not a defect of this program. */
 export function isSystemError(error: unknown): error is NodeJS.ErrnoException {
@@ -53,19 +53,19 @@ export function isSystemError(error: unknown): error is NodeJS.ErrnoException {
 }
 
 /** "no such file or directory", without the call, the code and the path that Node.js adds. */
-export function reasonOf(error: unknown): string {
+export function failureReason(error: unknown): string {
   if (isSystemError(error) && error.errno !== undefined)
     return getSystemErrorMap().get(error.errno)?.[1] ?? error.message
   return error instanceof Error ? error.message : String(error)
 }
 
 /** The reason, after the file or the address that it concerns. */
-export function messageOf(error: unknown): string {
-  if (!isSystemError(error)) return reasonOf(error)
+export function failureMessage(error: unknown): string {
+  if (!isSystemError(error)) return failureReason(error)
   const { path, address, port } = error as NodeJS.ErrnoException & { address?: string; port?: number }
   const subject =
     path ?? (address === undefined || port === undefined ? address : hostPort({ host: address, port }))
-  return subject === undefined ? error.message : `${subject}: ${reasonOf(error)}`
+  return subject === undefined ? error.message : `${subject}: ${failureReason(error)}`
 }
 
 /** Whether the error says that there is no such file or directory. */

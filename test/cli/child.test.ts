@@ -2,13 +2,13 @@
 
 import { spawn } from 'node:child_process'
 import { expect, test } from 'vitest'
-import { exitCodeOfChild } from '../../src/cli/exec/child.ts'
+import { childExitCode } from '../../src/cli/exec/child.ts'
 
 test('a command that a signal cannot be sent to, as to one of another user, has not ended', async () => {
   const child = spawn(process.execPath, ['-e', 'process.stdin.resume()'], {
     stdio: ['pipe', 'ignore', 'ignore'],
   })
-  const code = exitCodeOfChild(child, 'sudo')
+  const code = childExitCode(child, 'sudo')
   // Node emits this when kill(2) is refused. A test is not sure to have a second user.
   const refused = Object.assign(new Error('kill EPERM'), { code: 'EPERM', syscall: 'kill' })
   child.emit('error', refused)

@@ -16,7 +16,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { ExportDirectory } from '../../src/cli/transfer/export-files.ts'
-import { filesIn } from '../../src/cli/transfer/import-files.ts'
+import { readItemsFromFiles } from '../../src/cli/transfer/import-files.ts'
 import { runs } from '../runs.ts'
 
 const segment = fc.oneof(
@@ -79,7 +79,7 @@ test('an import of the directory finds what was exported, and nothing else', () 
       try {
         const directory = new ExportDirectory(top, false)
         const written = all.filter(({ key, value }) => directory.write(key, value).kind === 'written')
-        const found = [...filesIn(top, 3)].map((item) =>
+        const found = [...readItemsFromFiles(top, 3)].map((item) =>
           item.kind === 'write' ? [hex(item.key), hex(item.value())] : item,
         )
         expect(found.sort()).toEqual(written.map(({ key, value }) => [hex(key), hex(value)]).sort())

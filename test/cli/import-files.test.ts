@@ -4,13 +4,15 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { filesIn } from '../../src/cli/transfer/import-files.ts'
+import { readItemsFromFiles } from '../../src/cli/transfer/import-files.ts'
 import { must } from '../storage/samples.ts'
 
 /** The stored content of a file, or the reason why it is skipped. */
 function stored(directory: string, file: string, bytesMax: number): string {
   const item = must(
-    [...filesIn(directory, bytesMax)].find(({ kind, ...named }) => 'name' in named && named.name === file),
+    [...readItemsFromFiles(directory, bytesMax)].find(
+      ({ kind, ...named }) => 'name' in named && named.name === file,
+    ),
   )
   if (item.kind !== 'write') return item.kind
   try {

@@ -2,9 +2,9 @@
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { recordJson } from '../../src/cli/format/json.ts'
+import { printedRecordJson } from '../../src/cli/format/json.ts'
 import type { ImportItem } from '../../src/cli/transfer/import-lines.ts'
-import { itemsOf, LINE_BYTES_MAX } from '../../src/cli/transfer/import-lines.ts'
+import { LINE_BYTES_MAX, readItemsFromLines } from '../../src/cli/transfer/import-lines.ts'
 import { character } from '../characters.ts'
 import { runs } from '../runs.ts'
 
@@ -49,7 +49,7 @@ test('records come back as they were written, and in their order', async () => {
       fc.constantFrom('\n', '\r\n', '\n\n'),
       fc.infiniteStream(fc.oneof(fc.integer({ min: 1, max: 16 }), fc.integer({ min: 1, max: 70_000 }))),
       async (records, newline, sizes) => {
-        const lines = records.map(({ key, value }) => JSON.stringify(recordJson(recordOf(key, value))))
+        const lines = records.map(({ key, value }) => JSON.stringify(printedRecordJson(recordOf(key, value))))
         const file = [...lines, JSON.stringify({ end: true, count: records.length, revision: 1 }), ''].join(
           newline,
         )
@@ -100,7 +100,9 @@ test.each([
 
 test('a line of the largest record, every byte escaped, is not too long', async () => {
   const [key, value] = [Buffer.alloc(4096), Buffer.alloc(1024 * 1024)]
-  const line = Buffer.from(`${JSON.stringify(recordJson(recordOf(key, value)))}\n{"end":true,"count":1}`)
+  const line = Buffer.from(
+    `${JSON.stringify(printedRecordJson(recordOf(key, value)))}\n{"end":true,"count":1}`,
+  )
   expect((await all(chunksOf(line))).map(contentOf)).toEqual([[hex(key), hex(value)]])
 })
 
@@ -124,7 +126,7 @@ test('a record that had a lease is left out, unless it may become a plain key', 
 
 async function all(input: AsyncIterable<Buffer>, leased?: boolean): Promise<ImportItem[]> {
   const items: ImportItem[] = []
-  for await (const item of itemsOf(input, 'it', leased)) items.push(item)
+  for await (const item of readItemsFromLines(input, 'it', leased)) items.push(item)
   return items
 }
 

@@ -16,7 +16,7 @@ import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startCluster } from '../../src/index.ts'
-import { isFree, portOf } from '../../src/local/addresses.ts'
+import { isFree, parsePort } from '../../src/local/addresses.ts'
 import { clientTls } from '../../src/local/directory/certificates.ts'
 import type { ClusterStatus } from '../../src/local/supervisor/cluster-status.ts'
 import { findSupervisor } from '../../src/local/supervisor/supervisor-lock.ts'
@@ -366,7 +366,7 @@ describe('the end of a cluster', () => {
     await space.execute({ command: 'pause', node: 'n2' })
     const { control = '' } = (await findSupervisor(space.path())) ?? {}
     for (const text of ['', '{"token":', 'GET / HTTP/1.1\r\n\r\n']) {
-      const socket = connect(portOf(control), '127.0.0.1').on('error', () => {})
+      const socket = connect(parsePort(control), '127.0.0.1').on('error', () => {})
       await once(socket, 'connect')
       socket.write(text)
     }

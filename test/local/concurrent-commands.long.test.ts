@@ -2,7 +2,7 @@
 
 import { existsSync, mkdirSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import { startCluster } from '../../src/cli/cluster/start.ts'
+import { runClusterStart } from '../../src/cli/cluster/start.ts'
 import type { ClusterStatus } from '../../src/local/supervisor/cluster-status.ts'
 import { destroyCluster } from '../../src/local/supervisor/stop-cluster.ts'
 import { findSupervisor } from '../../src/local/supervisor/supervisor-lock.ts'
@@ -29,7 +29,7 @@ test('a start beside another one shows the cluster when it is formed, not before
   expect((await space.status()).nodes).toHaveLength(2)
   const shown: ClusterStatus[] = []
   const report = { show: async (status: ClusterStatus) => void shown.push(status), say: () => {} }
-  await startCluster(
+  await runClusterStart(
     { dataDir: space.path(), nodes: undefined, port: undefined, direct: false },
     true,
     report,

@@ -3,7 +3,7 @@
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import type { ClusterFile, Stage } from '../../src/local/directory/cluster-file.ts'
-import { foundingOf, nodeNames, planNodes } from '../../src/local/directory/plan.ts'
+import { nodeNames, planFounding, planNodes } from '../../src/local/directory/plan.ts'
 import { Failure } from '../../src/local/failure.ts'
 
 const dataDir = '/data'
@@ -64,12 +64,15 @@ test.each([
 test('only a new node founds or joins, and only a replacement replaces', () => {
   const others = ['http://127.0.0.1:8001']
   const joins = { kind: 'join', urls: others, clusterId: '7' }
-  expect(foundingOf({ stage: 'new', founds: true }, others, '7')).toEqual({
+  expect(planFounding({ stage: 'new', founds: true }, others, '7')).toEqual({
     kind: 'bootstrap',
     clusterId: '7',
   })
-  expect(foundingOf({ stage: 'new', founds: false }, others, '7')).toEqual({ ...joins, replace: false })
-  expect(foundingOf({ stage: 'replacing', founds: false }, others, '7')).toEqual({ ...joins, replace: true })
-  expect(foundingOf({ stage: 'member', founds: false }, others, '7')).toEqual({ kind: 'existing' })
-  expect(foundingOf({ stage: 'new', founds: false }, [], '7')).toEqual({ kind: 'existing' })
+  expect(planFounding({ stage: 'new', founds: false }, others, '7')).toEqual({ ...joins, replace: false })
+  expect(planFounding({ stage: 'replacing', founds: false }, others, '7')).toEqual({
+    ...joins,
+    replace: true,
+  })
+  expect(planFounding({ stage: 'member', founds: false }, others, '7')).toEqual({ kind: 'existing' })
+  expect(planFounding({ stage: 'new', founds: false }, [], '7')).toEqual({ kind: 'existing' })
 })

@@ -12,9 +12,9 @@ import { Failure } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
 import type { ControlReply, ControlRequest, NodeCommand } from '../../local/supervisor/control-protocol.ts'
 import { type ProgramContext, withExamples } from '../command-definition.ts'
-import { authorizationOf, knownAuthorization } from '../flags/credentials.ts'
+import { knownAuthorization, readAuthorization } from '../flags/credentials.ts'
 import { directory, parseText } from '../flags/flag-values.ts'
-import { formatOf } from '../flags/global-flags.ts'
+import { outputFormat } from '../flags/global-flags.ts'
 import {
   BUMP_HELP,
   newRootHash,
@@ -67,18 +67,18 @@ function startCommand(flags: ProgramContext['flags']) {
     'kv cluster start --data /tmp/second --port 7401',
   ])
     .description('start a cluster, or continue the one in --data; in the foreground until Ctrl-C')
-    .option('--nodes <count>', 'number of nodes (default: as many as the cluster has, or 3)', countOfNodes)
+    .option('--nodes <count>', 'number of nodes (default: as many as the cluster has, or 3)', parseNodeCount)
     .option('--port <port>', 'client port of n1; n2 gets the next one, and so on (default: 7301)', portNumber)
     .option(DATA, DATA_HELP, directory, DEFAULT_DATA)
     .option('--detach', 'return when the cluster is ready, and leave it running')
     .option('--tls', 'with certificates, which are made in the directory of the cluster')
     .option('--direct', 'without the relays between the nodes: no partitions, for benchmarks')
     .action(async (options) => {
-      const { startCluster } = await import('./start.ts')
+      const { runClusterStart } = await import('./start.ts')
       const { startReport } = await import('./report.ts')
-      await startCluster(
+      await runClusterStart(
         {
-          dataDir: pathOf(options.data),
+          dataDir: resolvePath(options.data),
           nodes: options.nodes,
           port: options.port,
           direct: options.direct === true,
@@ -86,7 +86,7 @@ function startCommand(flags: ProgramContext['flags']) {
           authorization: knownAuthorization(flags()),
         },
         options.detach === true,
-        startReport(options.data, formatOf(flags())),
+        startReport(options.data, outputFormat(flags())),
       )
     })
 }
@@ -98,7 +98,7 @@ function statusCommand(flags: ProgramContext['flags']) {
     .action(async (options) => {
       const reply = await sendRequest(options.data, { command: 'status' })
       const { showStatus } = await import('./report.ts')
-      if (reply.status) await showStatus(reply.status, formatOf(flags()))
+      if (reply.status) await showStatus(reply.status, outputFormat(flags()))
       if (reply.message !== '') for (const line of reply.message.split('\n')) say(line)
     })
 }
@@ -109,7 +109,7 @@ function stopCommand() {
     .option(DATA, DATA_HELP, directory, DEFAULT_DATA)
     .action(async ({ data }) => {
       const { stopCluster } = await import('../../local/supervisor/stop-cluster.ts')
-      const ran = await stopCluster(pathOf(data))
+      const ran = await stopCluster(resolvePath(data))
       say(
         ran
           ? `the cluster is stopped and its data kept; ${PROGRAM} cluster start${dataFlag(data)} resumes it`
@@ -128,7 +128,7 @@ function destroyCommand() {
     .option(YES, 'do not ask; needed without a terminal when the cluster runs')
     .action(async ({ data, yes }) => {
       const { destroyCluster } = await import('../../local/supervisor/stop-cluster.ts')
-      const existed = await destroyCluster(pathOf(data), async () => {
+      const existed = await destroyCluster(resolvePath(data), async () => {
         if (yes === true) return
         await confirm(`the cluster in ${data} runs; destroy ends it and deletes its data`)
       })
@@ -145,7 +145,7 @@ function rejoinCommand(globalFlags: ProgramContext['flags']) {
     .option(DATA, DATA_HELP, directory, DEFAULT_DATA)
     .option(YES, 'do not ask; needed without a terminal when the node is healthy')
     .action(async (node, { data, yes }) => {
-      const authorization = await authorizationOf(globalFlags())
+      const authorization = await readAuthorization(globalFlags())
       const request = { command: 'rejoin', node, evenIfHealthy: yes === true, authorization } as const
       const reply = await exchange(data, request)
       if (reply.ok || reply.healthy === undefined) return say(orThrow(reply).message)
@@ -158,7 +158,7 @@ function restoreCommand() {
   return withExamples(new Command('restore'), ['kv cluster restore store.backup', 'kv cluster start'])
     .description('make a cluster in --data from a backup; cluster start starts it')
     .argument('<file>', 'the backup')
-    .option('--nodes <count>', 'number of nodes', countOfNodes, DEFAULT_NODES)
+    .option('--nodes <count>', 'number of nodes', parseNodeCount, DEFAULT_NODES)
     .option('--port <port>', 'client port of n1; n2 gets the next one, and so on', portNumber, DEFAULT_PORT)
     .option(RESET_ROOT, RESET_ROOT_HELP)
     .option(PASSWORD_FILE, PASSWORD_FILE_HELP, parseText)
@@ -168,7 +168,7 @@ function restoreCommand() {
       const { restoreCluster } = await import('./restore.ts')
       const rootPasswordHash = await newRootHash(flagsOfRoot)
       const { state, hasRootPassword } = await restoreCluster(userPath(file), {
-        dataDir: pathOf(data),
+        dataDir: resolvePath(data),
         nodes,
         port,
         bump,
@@ -238,23 +238,23 @@ function orThrow(reply: ControlReply): ControlReply & { ok: true } {
 async function exchange(data: string, request: ControlRequest): Promise<ControlReply> {
   const { sendCommand } = await import('../../local/supervisor/supervisor-socket.ts')
   const { findSupervisor } = await import('../../local/supervisor/supervisor-lock.ts')
-  const supervisor = await findSupervisor(pathOf(data))
+  const supervisor = await findSupervisor(resolvePath(data))
   if (supervisor === undefined)
     throw new Failure(7, `${notRunning(data)}; start one with ${PROGRAM} cluster start${dataFlag(data)}`)
   return sendCommand(supervisor, request)
 }
 
 function notRunning(data: string): string {
-  return `no local cluster runs in ${data}${existsSync(pathOf(data)) ? '' : ': there is no such directory'}`
+  return `no local cluster runs in ${data}${existsSync(resolvePath(data)) ? '' : ': there is no such directory'}`
 }
 
 /** The absolute path of --data. */
-const pathOf = (data: string): string => resolve(io().cwd, data)
+const resolvePath = (data: string): string => resolve(io().cwd, data)
 
 /** Returns NaN if the text is not a whole number. */
 const wholeNumber = (text: string): number => (/^[0-9]{1,9}$/.test(text) ? Number(text) : Number.NaN)
 
-function countOfNodes(text: string): number {
+function parseNodeCount(text: string): number {
   const count = wholeNumber(text)
   if (count >= 1 && count <= NODES_MAX) return count
   throw new InvalidArgumentError(`a local cluster has 1 to ${NODES_MAX} nodes`)

@@ -103,7 +103,7 @@ function commandsToTry(status: ClusterStatus, data: string, mode: StartMode): st
 }
 
 /** Prints a line for an event, unless it needs none. */
-export function sayEvent(event: SupervisorEvent): void {
+export function printEvent(event: SupervisorEvent): void {
   const text = eventText(event)
   if (text !== undefined) sayInPassing(text, new Date().toTimeString().slice(0, 8))
 }

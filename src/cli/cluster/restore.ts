@@ -3,7 +3,7 @@
 
 import { join } from 'node:path'
 import { type RestoreResult, restoreFile } from '../../backup/restore.ts'
-import { urlOf } from '../../local/addresses.ts'
+import { localUrl } from '../../local/addresses.ts'
 import { readClusterFile, writeClusterFile } from '../../local/directory/cluster-file.ts'
 import { createDataDirectory } from '../../local/directory/data-directory.ts'
 import { nodeNames } from '../../local/directory/plan.ts'
@@ -36,14 +36,14 @@ export async function restoreCluster(
   if ('holder' in lock) throw inUse
   try {
     if (readClusterFile(dataDir) !== undefined) throw inUse
-    const n1 = { dir: join(dataDir, 'n1'), name: 'n1', peer: '', url: urlOf(port) }
+    const n1 = { dir: join(dataDir, 'n1'), name: 'n1', peer: '', url: localUrl(port) }
     const restored = await onFiles(path, () => restoreFile(path, n1, { bump, rootPasswordHash }))
     writeClusterFile(dataDir, {
       cluster_id: restored.clusterId,
       supervisor: null,
       nodes: nodeNames(nodes).map((name, at) => ({
         name,
-        url: urlOf(port + at),
+        url: localUrl(port + at),
         pid: null,
         peer_port: null,
         stage: at === 0 ? 'member' : 'new',

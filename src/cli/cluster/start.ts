@@ -3,7 +3,7 @@
 import { spawn } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
 import { join } from 'node:path'
-import { portOf } from '../../local/addresses.ts'
+import { parsePort } from '../../local/addresses.ts'
 import { compileCacheEnv, siblingModule } from '../../local/child-module.ts'
 import type { ControlAddress } from '../../local/directory/cluster-file.ts'
 import { createDataDirectory } from '../../local/directory/data-directory.ts'
@@ -18,7 +18,7 @@ import { OPEN_FILES_MIN, openFilesMax } from '../../server/node/observe/descript
 import { EXIT } from '../exit-codes.ts'
 import { io } from '../terminal/io.ts'
 import { onStopSignals, type StopSignal } from '../terminal/stop-signals.ts'
-import { type StartReport, sayEvent } from './report.ts'
+import { printEvent, type StartReport } from './report.ts'
 
 /** Files of a supervisor beside its relays: the runtime, the control socket, and a channel and a log for each node. */
 const SUPERVISOR_FILES = 64
@@ -35,7 +35,7 @@ export type FromSupervisor =
   | { readonly kind: 'held'; readonly holder: ControlAddress }
   | { readonly kind: 'failed'; readonly exitCode: number; readonly reason: string }
 
-export async function startCluster(
+export async function runClusterStart(
   options: SupervisorOptions,
   detach: boolean,
   report: StartReport,
@@ -74,7 +74,7 @@ async function showRunning(
   const count = reply.status.nodes.length
   if (nodes !== undefined && nodes !== count) throw new Failure(2, nodeCountMismatch(dataDir, count, nodes))
   const [first] = reply.status.nodes
-  const firstPort = first && portOf(first.url)
+  const firstPort = first && parsePort(first.url)
   if (port !== undefined && port !== firstPort)
     throw new Failure(
       2,
@@ -104,7 +104,7 @@ async function startForeground(options: SupervisorOptions, report: StartReport):
     await report.show(status, 'foreground')
     for (const problem of problems) report.say(problem)
     supervisor.watch((event) => {
-      if (signal === undefined) sayEvent(event)
+      if (signal === undefined) printEvent(event)
     })
   } catch (error) {
     if (signal === undefined) throw error

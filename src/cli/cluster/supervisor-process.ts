@@ -1,10 +1,10 @@
 // The process that `kv cluster start --detach` starts: a supervisor without a terminal. It sends one message over IPC,
 // when the cluster is formed or has failed. If the starting command ends before that, the cluster ends too.
 
-import { failureOf } from '../../local/failure.ts'
+import { asFailure } from '../../local/failure.ts'
 import { Supervisor } from '../../local/supervisor/supervisor.ts'
 import { onStopSignals } from '../terminal/stop-signals.ts'
-import { sayEvent } from './report.ts'
+import { printEvent } from './report.ts'
 import type { FromSupervisor, ToSupervisor } from './start.ts'
 
 // The disk of its log may be full.
@@ -19,7 +19,7 @@ async function supervise(options: ToSupervisor): Promise<void> {
       report({ kind: 'held', holder: supervisor.holder })
       return
     }
-    supervisor.watch(sayEvent)
+    supervisor.watch(printEvent)
     onStopSignals(
       () => void supervisor.stop(),
       () => void supervisor.killAll(),
@@ -32,7 +32,7 @@ async function supervise(options: ToSupervisor): Promise<void> {
     process.off('disconnect', abandon)
     report({ kind: 'formed', ...formed })
   } catch (error) {
-    const { exitCode, message } = failureOf(error)
+    const { exitCode, message } = asFailure(error)
     report({ kind: 'failed', exitCode, reason: message })
   }
 }

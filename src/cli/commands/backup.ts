@@ -9,7 +9,7 @@ import { PROGRAM } from '../../local/program-name.ts'
 import { withContext } from '../command-context.ts'
 import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { EXIT } from '../exit-codes.ts'
-import { formatOf } from '../flags/global-flags.ts'
+import { outputFormat } from '../flags/global-flags.ts'
 import { headerJson, onFiles, printFields, summaryJson } from '../format/backup.ts'
 import { userPath } from '../terminal/io.ts'
 import { printJson, say, write } from '../terminal/output.ts'
@@ -95,7 +95,7 @@ const showCommand = ({ flags }: ProgramContext) =>
       const { readBackupHeader } = await import('../../backup/file.ts')
       const path = userPath(file)
       const header = await onFiles(path, () => readBackupHeader(path))
-      await printFields(formatOf(flags()), headerJson(header))
+      await printFields(outputFormat(flags()), headerJson(header))
     })
 
 const verifyCommand = ({ flags }: ProgramContext) =>
@@ -115,7 +115,7 @@ const verifyCommand = ({ flags }: ProgramContext) =>
         await onFiles(path, () => rehearse(path, summary))
       }
       const { keys, revision } = summary.state
-      if (await printJson(formatOf(flags()), summaryJson(summary))) return
+      if (await printJson(outputFormat(flags()), summaryJson(summary))) return
       const served = restore ? '; a node that was restored from it serves them' : ''
       say(`${file} is whole: revision ${revision}, ${keyCount(keys)}${served}`)
     })

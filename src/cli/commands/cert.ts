@@ -7,13 +7,13 @@ import { isIP } from 'node:net'
 import { dirname, join } from 'node:path'
 import { Command, InvalidArgumentError } from '@commander-js/extra-typings'
 import { AUTHORITY, AUTHORITY_DAYS, CERTIFICATE_DAYS, type PairPaths } from '../../certificates/paths.ts'
-import { Failure, messageOf, reasonOf } from '../../local/failure.ts'
+import { Failure, failureMessage, failureReason } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
 import { assertNever } from '../../raft/index.ts'
 import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { EXIT } from '../exit-codes.ts'
 import { directory, parseCount } from '../flags/flag-values.ts'
-import { formatOf, type GlobalFlags } from '../flags/global-flags.ts'
+import { type GlobalFlags, outputFormat } from '../flags/global-flags.ts'
 import { toJson, toJsonLine } from '../format/json.ts'
 import { userPath } from '../terminal/io.ts'
 import { printJson, printLines, say, writeLine } from '../terminal/output.ts'
@@ -76,7 +76,7 @@ export const command = ({ flags }: ProgramContext) =>
           const { revocationsPath, revokeCertificates } = await loaded()
           const crl = revocationsPath(userPath(dir))
           const revoked = attempt(() => revokeCertificates(userPath(dir), name))
-          if (await printJson(formatOf(flags()), { crl, revoked })) return
+          if (await printJson(outputFormat(flags()), { crl, revoked })) return
           await printLines(crl)
           say(`revoked ${revoked}; give ${crl} to all nodes, as --tls-crl and --peer-tls-crl`)
         }),
@@ -115,7 +115,7 @@ async function rotate(flags: GlobalFlags, dir: string, copied: boolean, days: nu
     )
   const name = `quorate CA ${new Date().toISOString().slice(0, 10)}`
   const done = attempt(() => rotateAuthority(dir, { name, days }))
-  if (await printJson(formatOf(flags), done)) return
+  if (await printJson(outputFormat(flags), done)) return
   switch (done.step) {
     case 1:
       await printLines(done.trust)
@@ -142,7 +142,7 @@ async function rotate(flags: GlobalFlags, dir: string, copied: boolean, days: nu
 
 const printMade = async (flags: GlobalFlags, make: () => PairPaths): Promise<void> => {
   const made = attempt(make)
-  if (!(await printJson(formatOf(flags), made))) await printLines(`${made.cert}\n${made.key}`)
+  if (!(await printJson(outputFormat(flags), made))) await printLines(`${made.cert}\n${made.key}`)
 }
 
 function attempt<T>(make: () => T): T {
@@ -152,7 +152,7 @@ function attempt<T>(make: () => T): T {
     const isWithoutAuthority = error instanceof Error && error.message.endsWith('make one first')
     throw new Failure(
       EXIT.failed,
-      isWithoutAuthority ? `${messageOf(error)}: ${PROGRAM} cert ca` : messageOf(error),
+      isWithoutAuthority ? `${failureMessage(error)}: ${PROGRAM} cert ca` : failureMessage(error),
     )
   }
 }
@@ -174,20 +174,20 @@ interface ShownCertificate {
 
 async function show(flags: GlobalFlags, file: string): Promise<void> {
   const isRevoked = await revocationsBeside(file)
-  const certificates = certificatesIn(file).map((each) => described(each, isRevoked(each)))
-  const format = formatOf(flags)
+  const certificates = readCertificates(file).map((each) => described(each, isRevoked(each)))
+  const format = outputFormat(flags)
   if (format === 'json') await writeLine(toJson(certificates))
   else if (format === 'ndjson') for (const each of certificates) await writeLine(toJsonLine(each))
-  else await printLines(certificates.map(textOf).join('\n\n'))
+  else await printLines(certificates.map(certificateText).join('\n\n'))
 }
 
-function certificatesIn(file: string): X509Certificate[] {
+function readCertificates(file: string): X509Certificate[] {
   try {
     const text = readFileSync(userPath(file), 'latin1')
     const blocks = text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []
     if (blocks.length > 0) return blocks.map((block) => new X509Certificate(block))
   } catch (error) {
-    throw new Failure(EXIT.failed, `${file} cannot be read: ${reasonOf(error)}`)
+    throw new Failure(EXIT.failed, `${file} cannot be read: ${failureReason(error)}`)
   }
   throw new Failure(EXIT.failed, `${file} has no certificate in PEM (BEGIN CERTIFICATE)`)
 }
@@ -226,7 +226,7 @@ function described(certificate: X509Certificate, revoked: boolean | null): Shown
   }
 }
 
-const textOf = (shown: ShownCertificate): string =>
+const certificateText = (shown: ShownCertificate): string =>
   [
     `subject      ${shown.subject}`,
     `names        ${shown.names === '' ? '-' : shown.names}`,

@@ -14,8 +14,8 @@ import {
   writeContexts,
 } from '../contexts.ts'
 import { EXIT } from '../exit-codes.ts'
-import { credentialsOf, userNameIn } from '../flags/credentials.ts'
-import { chooseTls, formatOf, type GlobalFlags } from '../flags/global-flags.ts'
+import { parseUserName, readCredentials } from '../flags/credentials.ts'
+import { chooseTls, type GlobalFlags, outputFormat } from '../flags/global-flags.ts'
 import { printList } from '../format/table.ts'
 import { io } from '../terminal/io.ts'
 import { byName, say } from '../terminal/output.ts'
@@ -72,8 +72,8 @@ async function add(flags: GlobalFlags, name: string, savePassword: boolean): Pro
   // A file that cannot be used is named now, and not when the context is.
   chooseTls(flags)
   const path = (file: string | undefined) => (file === undefined ? undefined : resolve(io().cwd, file))
-  const userName = user === undefined ? undefined : userNameIn(user)
-  const credentials = savePassword ? await credentialsOf(flags) : {}
+  const userName = user === undefined ? undefined : parseUserName(user)
+  const credentials = savePassword ? await readCredentials(flags) : {}
   const context: SavedContext = {
     endpoints,
     ...defined({ cacert: path(cacert), cert: path(cert), key: path(key), user: userName }),
@@ -110,7 +110,7 @@ async function list(flags: GlobalFlags): Promise<void> {
     ...context,
   }))
   await printList(
-    formatOf(flags),
+    outputFormat(flags),
     byName(rows),
     ({ name, isCurrent, endpoints, cacert, cert, key, user, password }) => ({
       name,

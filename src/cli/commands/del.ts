@@ -14,11 +14,11 @@ import { parseCount } from '../flags/flag-values.ts'
 import type { GlobalFlags } from '../flags/global-flags.ts'
 import {
   boundsArguments,
-  boundsOf,
   boundsText,
   countedBoundsText,
   END,
   type KeyBounds,
+  parseBounds,
   START,
 } from '../flags/key-range.ts'
 import { formatError } from '../format/error.ts'
@@ -44,7 +44,7 @@ export const command = ({ flags }: ProgramContext) =>
     .option('--atomic', 'all at one revision, or none')
     .option('--yes', 'do not ask before a range is deleted')
     .action(async (keys, { ifRevision, atomic, yes, ...range }) => {
-      const bounds = boundsOf(keys, range, 'del')
+      const bounds = parseBounds(keys, range, 'del')
       if (ifRevision !== undefined && (bounds !== undefined || keys.length > 1))
         throw new Failure(EXIT.usage, '--if-revision is for one key')
       if (bounds !== undefined) return deleteRange(flags(), bounds, { atomic, yes })

@@ -7,7 +7,7 @@ import { PROGRAM } from '../../local/program-name.ts'
 import type { ReplicaCheck } from '../../server/replica/check-replica.ts'
 import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { EXIT } from '../exit-codes.ts'
-import { formatOf } from '../flags/global-flags.ts'
+import { outputFormat } from '../flags/global-flags.ts'
 import { toJson } from '../format/json.ts'
 import { isTable, printList } from '../format/table.ts'
 import { userPath } from '../terminal/io.ts'
@@ -28,12 +28,12 @@ export const command = ({ flags }: ProgramContext) =>
               checks: [{ check: 'directory', result: 'problem', detail: advice } as const],
               replica: undefined,
             }
-      const format = formatOf(flags())
+      const format = outputFormat(flags())
       const isWell = checks.every(({ result }) => result !== 'problem')
       const document = { ok: isWell, checks, replica: replica === undefined ? null : replicaJson(replica) }
       if (format === 'json') await writeLine(toJson(document))
       // Advice is read whole: no line is shortened.
-      else if (isTable(format)) for (const check of checks) await print(lineOf(check))
+      else if (isTable(format)) for (const check of checks) await print(formatCheck(check))
       else await printList(format, checks, (check) => check, COLUMNS)
       if (isWell) return
       const count = checks.filter(({ result }) => result === 'problem').length
@@ -41,7 +41,7 @@ export const command = ({ flags }: ProgramContext) =>
       throw new Failure(EXIT.failed, '')
     })
 
-const lineOf = ({ check, result, detail }: ReplicaCheck): string =>
+const formatCheck = ({ check, result, detail }: ReplicaCheck): string =>
   `${result.padEnd(8)} ${check.padEnd(12)} ${detail}`
 
 const COLUMNS = [

@@ -8,13 +8,13 @@ import { campaign, followLeader, leaderOf } from '../../recipes/index.ts'
 import { keySpace } from '../../recipes/key-space.ts'
 import { withContext } from '../command-context.ts'
 import { type ProgramContext, withExamples } from '../command-definition.ts'
-import { AFTER_DASHES, holdWhile } from '../exec/hold-while.ts'
+import { COMMAND_HELP, holdWhile } from '../exec/hold-while.ts'
 import { EXIT } from '../exit-codes.ts'
 import { nameBeforeDashes, splitAtDashes } from '../flags/arguments.ts'
 import { parseDuration, parseLeaseTime, parseText } from '../flags/flag-values.ts'
 import type { GlobalFlags } from '../flags/global-flags.ts'
 import { toJsonLine } from '../format/json.ts'
-import { escapeText, textOfBytes } from '../format/text.ts'
+import { decodeText, escapeText } from '../format/text.ts'
 import { print, say, writeLine } from '../terminal/output.ts'
 
 export const command = ({ flags, argv }: ProgramContext) =>
@@ -27,7 +27,7 @@ export const command = ({ flags, argv }: ProgramContext) =>
     .argument('<name>', 'of the election', parseText)
     .argument(
       '[value...]',
-      `what others see of this leader, such as its address; and the command, ${AFTER_DASHES}`,
+      `what others see of this leader, such as its address; and the command, ${COMMAND_HELP}`,
     )
     .option('--listen', 'print each leader, until Ctrl-C')
     .option(
@@ -73,7 +73,7 @@ async function printLeaders(flags: GlobalFlags, name: string): Promise<void> {
         await writeLine(toJsonLine({ leader: json }))
       } else if (leader === undefined) say(`nobody leads ${shellWord(name)}`)
       else {
-        const value = textOfBytes(leader.value)
+        const value = decodeText(leader.value)
         if (format === 'plain') await writeLine(`${leader.createRevision}\t${escapeText(value)}`)
         else await print(value)
       }

@@ -8,7 +8,7 @@ import { type CommandContext, withContext } from '../command-context.ts'
 import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { EXIT } from '../exit-codes.ts'
 import type { GlobalFlags } from '../flags/global-flags.ts'
-import { recordJson, toJsonLine } from '../format/json.ts'
+import { printedRecordJson, toJsonLine } from '../format/json.ts'
 import { io, userPath } from '../terminal/io.ts'
 import { printJson, say, writeLine } from '../terminal/output.ts'
 import { byteCount, keyCount, ProgressDisplay } from '../terminal/progress.ts'
@@ -90,7 +90,7 @@ async function exportLines(
       sayRefused(record, stripped.reason)
       continue
     }
-    await writeLine(toJsonLine({ ...recordJson(record), key: bytesToJson(stripped.key) }))
+    await writeLine(toJsonLine({ ...printedRecordJson(record), key: bytesToJson(stripped.key) }))
     count += 1
     progress.show(() => `exported ${keyCount(count)}`)
   }

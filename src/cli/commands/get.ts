@@ -11,10 +11,10 @@ import { EXIT } from '../exit-codes.ts'
 import { keyArgument } from '../flags/arguments.ts'
 import { parseRevision } from '../flags/flag-values.ts'
 import type { Format } from '../flags/global-flags.ts'
-import { boundsOf } from '../flags/key-range.ts'
-import { recordJson } from '../format/json.ts'
+import { parseBounds } from '../flags/key-range.ts'
+import { printedRecordJson } from '../format/json.ts'
 import { printTable } from '../format/table.ts'
-import { escapeLines, textOfBytes } from '../format/text.ts'
+import { decodeText, escapeLines } from '../format/text.ts'
 import { io } from '../terminal/io.ts'
 import { printJson, printLines, say, write } from '../terminal/output.ts'
 
@@ -32,7 +32,7 @@ export const command = ({ flags }: ProgramContext) =>
     .option('--revision <revision>', 'as it was at this revision', parseRevision)
     .option('--prefix [prefix]', 'all keys that begin with it, with their values')
     .action(async (name, { revision, prefix }) => {
-      const bounds = boundsOf(name === undefined ? [] : [name], { prefix }, 'get')
+      const bounds = parseBounds(name === undefined ? [] : [name], { prefix }, 'get')
       if (bounds === undefined && name === undefined)
         throw new Failure(EXIT.usage, "missing required argument 'key'", [`See: ${PROGRAM} help get`])
       const key = bounds === undefined ? keyArgument(name ?? '') : ''
@@ -60,7 +60,7 @@ async function hintAt({ client, read }: CommandContext, prefix: string): Promise
 }
 
 async function printRecord(record: KvRecord, format: Format): Promise<void> {
-  if (await printJson(format, recordJson(record))) return
+  if (await printJson(format, printedRecordJson(record))) return
   await printTable<readonly [string, string | number]>(
     [
       { title: 'FIELD', cell: ([field]) => field },
@@ -80,7 +80,7 @@ async function printRecord(record: KvRecord, format: Format): Promise<void> {
 
 /** On a terminal bytes that could control it, and bytes that are not UTF-8, are escaped. */
 async function printValue(value: Uint8Array): Promise<void> {
-  const text = textOfBytes(value, /(?!\r?\n|\t)[^ -~]/g)
+  const text = decodeText(value, /(?!\r?\n|\t)[^ -~]/g)
   await printLines(text)
   if (escapeLines(text) !== Buffer.from(value).toString())
     say(

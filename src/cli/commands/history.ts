@@ -10,7 +10,7 @@ import { keyArgument } from '../flags/arguments.ts'
 import type { Format } from '../flags/global-flags.ts'
 import { toJsonLine } from '../format/json.ts'
 import { type Column, isTable, RowWriter } from '../format/table.ts'
-import { textOfBytes } from '../format/text.ts'
+import { decodeText } from '../format/text.ts'
 import { formatWord } from '../format/word.ts'
 import { write, writeLine } from '../terminal/output.ts'
 import { eventJson } from './watch.ts'
@@ -25,7 +25,7 @@ export const command = ({ flags }: ProgramContext) =>
         const hasColumns = format !== 'json' && format !== 'ndjson'
         const hasWriters = hasColumns && (await client.auth.status({ signal })).enabled
         const rows = new Rows(format, hasWriters)
-        for await (const event of changesOf(client, key, { timeoutMs, signal })) await rows.add(event)
+        for await (const event of readChanges(client, key, { timeoutMs, signal })) await rows.add(event)
         if (rows.count === 0)
           throw new Failure(EXIT.notFound, `there is no change of ${key} in the history that is kept`)
         await rows.end()
@@ -39,7 +39,7 @@ const PROGRESS_MS = 100
  * The record that the history begins with, if there is one, as a put; then each change up to now. `timeoutMs`: how long
  * no node may serve it, also after it has begun.
  */
-async function* changesOf(
+async function* readChanges(
   client: Client,
   key: string,
   { timeoutMs, signal }: { readonly timeoutMs: number; readonly signal: AbortSignal },
@@ -80,7 +80,7 @@ async function* changesOf(
 
 const asPut = (kv: KvRecord): WatchEvent => ({ type: 'put', key: kv.key, keyBytes: kv.keyBytes, kv })
 
-const revisionOf = (event: WatchEvent) => (event.type === 'put' ? event.kv.modRevision : event.modRevision)
+const eventRevision = (event: WatchEvent) => (event.type === 'put' ? event.kv.modRevision : event.modRevision)
 
 const BY: Column<WatchEvent> = {
   title: 'BY',
@@ -95,10 +95,10 @@ class Rows {
   /** `hasWriters`: rights are checked, so versions have writers. */
   constructor(format: Format, hasWriters: boolean) {
     this.#format = format
-    const textOf = isTable(format) ? textOfBytes : formatWord
+    const textOf = isTable(format) ? decodeText : formatWord
     this.#table = new RowWriter<WatchEvent>(
       [
-        { title: 'REVISION', cell: revisionOf, alignRight: true },
+        { title: 'REVISION', cell: eventRevision, alignRight: true },
         { title: 'CHANGE', cell: ({ type }) => type },
         {
           title: 'VERSION',
@@ -113,7 +113,7 @@ class Rows {
   }
 
   async add(event: WatchEvent): Promise<void> {
-    const json = { revision: revisionOf(event), ...eventJson(event) }
+    const json = { revision: eventRevision(event), ...eventJson(event) }
     this.count += 1
     if (this.#format === 'ndjson') await writeLine(toJsonLine(json))
     else if (this.#format === 'json') await write(`${this.count === 1 ? '[' : ','}\n  ${toJsonLine(json)}`)

@@ -9,7 +9,7 @@ import { statSync } from 'node:fs'
 import { setImmediate } from 'node:timers/promises'
 import { Command } from '@commander-js/extra-typings'
 import { type Client, QuorateError } from '../../client/index.ts'
-import { Failure, reasonOf } from '../../local/failure.ts'
+import { Failure, failureReason } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
 import { KEY_BYTES_MAX, VALUE_BYTES_MAX } from '../../operations/forms/index.ts'
 import { sayWhileSilent, withContext } from '../command-context.ts'
@@ -19,7 +19,7 @@ import type { GlobalFlags } from '../flags/global-flags.ts'
 import { userPath } from '../terminal/io.ts'
 import { printJson, say } from '../terminal/output.ts'
 import { byteCount, keyCount, ProgressDisplay } from '../terminal/progress.ts'
-import { filesIn } from '../transfer/import-files.ts'
+import { readItemsFromFiles } from '../transfer/import-files.ts'
 import type { ImportItem, WriteItem } from '../transfer/import-lines.ts'
 import { linesOfFile } from '../transfer/import-lines.ts'
 
@@ -87,7 +87,7 @@ async function importInto(global: GlobalFlags, source: string, flags: ImportFlag
       const isWaiting = () => !hasAnswered || (totals.bytesInFlight > 0 && totals.written === 0)
       const ended = sayWhileSilent(global.timeout ?? TIMEOUT_MS, isWaiting)
       const items = isTree
-        ? filesIn(userPath(source), VALUE_BYTES_MAX)
+        ? readItemsFromFiles(userPath(source), VALUE_BYTES_MAX)
         : linesOfFile(source, readable, leased)
       try {
         // A client without an answer knows no revision, and may send its first writes again only for 10 s.
@@ -251,7 +251,7 @@ async function writeOne({ client, signal, prefix }: Target, item: WriteItem, tot
   try {
     value = item.value()
   } catch (error) {
-    totals.skip(item.name, reasonOf(error))
+    totals.skip(item.name, failureReason(error))
     return
   }
   const key = Buffer.concat([prefix, item.key])
@@ -282,6 +282,6 @@ function isDirectory(path: string): boolean {
   try {
     return statSync(userPath(path)).isDirectory()
   } catch (error) {
-    throw new Failure(EXIT.failed, `cannot import ${path}: ${reasonOf(error)}`)
+    throw new Failure(EXIT.failed, `cannot import ${path}: ${failureReason(error)}`)
   }
 }

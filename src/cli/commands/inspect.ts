@@ -8,7 +8,7 @@ import { isStorageError } from '../../server/replica/inspect-data-directory.ts'
 import type { ReplicaSummary } from '../../server/replica/stopped-replica.ts'
 import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { EXIT } from '../exit-codes.ts'
-import { formatOf } from '../flags/global-flags.ts'
+import { outputFormat } from '../flags/global-flags.ts'
 import { printList } from '../format/table.ts'
 import { userPath } from '../terminal/io.ts'
 import { say } from '../terminal/output.ts'
@@ -34,7 +34,7 @@ export const command = ({ flags }: ProgramContext) =>
         }
       }
       const best = findBestReplica(found)
-      const format = formatOf(flags())
+      const format = outputFormat(flags())
       const rows = found.map((replica) => ({ ...replicaJson(replica), best: replica === best }))
       if (rows.length > 0 || format === 'json') await printList<Row>(format, rows, (row) => row, COLUMNS)
       for (const message of unreadable) say(`error: ${message}`)
@@ -43,14 +43,14 @@ export const command = ({ flags }: ProgramContext) =>
         const voters = votersAmong(found, best)
         say(
           voters.isMajority
-            ? `${voters.here.length} of the ${voters.count} voters are here: ${startOf(found)}; ${PROGRAM} recover is only for a lost majority`
+            ? `${voters.here.length} of the ${voters.count} voters are here: ${startAdvice(found)}; ${PROGRAM} recover is only for a lost majority`
             : `${best.name} has the most complete log: ${PROGRAM} recover --data ${shellWord(best.dir)} --yes-lose-data`,
         )
       }
       if (unreadable.length > 0) throw new Failure(EXIT.failed, '')
     })
 
-function startOf(replicas: readonly ReplicaSummary[]): string {
+function startAdvice(replicas: readonly ReplicaSummary[]): string {
   const command = startCommandFor(replicas.map(({ dir }) => userPath(dir)))
   return command === undefined ? 'start them' : `start them (${command})`
 }

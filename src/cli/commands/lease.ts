@@ -12,7 +12,7 @@ import { EXIT } from '../exit-codes.ts'
 import { parseLease, parseLeaseTime } from '../flags/flag-values.ts'
 import type { GlobalFlags } from '../flags/global-flags.ts'
 import { isTable, printList } from '../format/table.ts'
-import { formatMs, textOfBytes } from '../format/text.ts'
+import { decodeText, formatMs } from '../format/text.ts'
 import { print, printJson, printResult, say } from '../terminal/output.ts'
 import { keyCount } from '../terminal/progress.ts'
 
@@ -106,11 +106,11 @@ async function showLease(
     const lease = await client.lease(id, { keys: keys === true, signal })
     if (lease === undefined)
       throw new QuorateError(`there is no lease ${id}`, { code: 'lease_not_found', written: 'no' })
-    const json = { ...jsonOf(lease), ...(lease.keys && { keys: lease.keys.map(bytesToJson) }) }
+    const json = { ...leaseJson(lease), ...(lease.keys && { keys: lease.keys.map(bytesToJson) }) }
     if (await printJson(format, json)) return
     await printAll(context, [lease])
     for (const key of lease.keys ?? []) {
-      await print(textOfBytes(key))
+      await print(decodeText(key))
     }
   })
 }
@@ -126,14 +126,14 @@ async function printAll(
   leases: AsyncIterable<LeaseInfo> | Iterable<LeaseInfo>,
 ): Promise<void> {
   const time = (ms: number): string => (isTable(format) ? formatMs(ms) : String(ms))
-  await printList<LeaseInfo>(format, leases, jsonOf, [
+  await printList<LeaseInfo>(format, leases, leaseJson, [
     { title: 'LEASE', cell: ({ id }) => id },
     { title: 'TTL', cell: ({ grantedTtlMs }) => time(grantedTtlMs), alignRight: true },
     { title: 'REMAINING', cell: ({ remainingTtlMs }) => time(remainingTtlMs), alignRight: true },
   ])
 }
 
-const jsonOf = ({ id, grantedTtlMs, remainingTtlMs }: LeaseInfo): object => ({
+const leaseJson = ({ id, grantedTtlMs, remainingTtlMs }: LeaseInfo): object => ({
   id,
   granted_ttl_ms: grantedTtlMs,
   remaining_ttl_ms: remainingTtlMs,

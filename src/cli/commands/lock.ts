@@ -9,14 +9,14 @@ import { lock } from '../../recipes/index.ts'
 import { keySpace } from '../../recipes/key-space.ts'
 import { withContext } from '../command-context.ts'
 import { type ProgramContext, withExamples } from '../command-definition.ts'
-import { AFTER_DASHES, holdWhile } from '../exec/hold-while.ts'
+import { COMMAND_HELP, holdWhile } from '../exec/hold-while.ts'
 import { EXIT } from '../exit-codes.ts'
 import { nameBeforeDashes, splitAtDashes } from '../flags/arguments.ts'
 import { parseDuration, parseLeaseTime, parseText } from '../flags/flag-values.ts'
 import type { GlobalFlags } from '../flags/global-flags.ts'
-import { namesOf } from '../flags/key-range.ts'
+import { listRecipeNames } from '../flags/key-range.ts'
 import { isTable, printList } from '../format/table.ts'
-import { formatMs, textOfBytes } from '../format/text.ts'
+import { decodeText, formatMs } from '../format/text.ts'
 
 export const command = ({ flags, argv }: ProgramContext) =>
   withExamples(new Command('lock'), [
@@ -27,7 +27,7 @@ export const command = ({ flags, argv }: ProgramContext) =>
   ])
     .description('hold a lock while a command runs, or until Ctrl-C')
     .argument('[name]', 'of the lock', parseText)
-    .argument('[command...]', AFTER_DASHES)
+    .argument('[command...]', COMMAND_HELP)
     .option(
       '--wait <duration>',
       'how long to wait for it; 0s: not at all. Otherwise as long as it takes',
@@ -66,7 +66,7 @@ async function listLocks(global: GlobalFlags): Promise<void> {
   await withContext(global, { kind: 'read' }, async ({ client, format, signal }) => {
     await printList<LockState>(
       format,
-      locksIn(client, signal),
+      readLocks(client, signal),
       ({ name, token, lease, waiting }) => ({
         name: bytesToJson(name),
         token,
@@ -75,7 +75,7 @@ async function listLocks(global: GlobalFlags): Promise<void> {
         waiting,
       }),
       [
-        { title: 'LOCK', cell: ({ name }) => textOfBytes(name) },
+        { title: 'LOCK', cell: ({ name }) => decodeText(name) },
         { title: 'TOKEN', cell: ({ token }) => token, alignRight: true },
         { title: 'LEASE', cell: ({ lease }) => lease.id },
         {
@@ -90,8 +90,8 @@ async function listLocks(global: GlobalFlags): Promise<void> {
 }
 
 /** The oldest key with a lease is that of the holder. */
-async function* locksIn(client: Client, signal: AbortSignal): AsyncGenerator<LockState> {
-  for await (const name of namesOf(client, 'lock', signal)) {
+async function* readLocks(client: Client, signal: AbortSignal): AsyncGenerator<LockState> {
+  for await (const name of listRecipeNames(client, 'lock', signal)) {
     const { prefix } = keySpace('lock', 'lock', name)
     const keys: KvRecord[] = []
     for await (const record of client.list({ prefix, keysOnly: true, signal }))

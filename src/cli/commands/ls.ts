@@ -7,10 +7,10 @@ import { type CommandContext, withContext } from '../command-context.ts'
 import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { EXIT } from '../exit-codes.ts'
 import { parseCount, parseRevision } from '../flags/flag-values.ts'
-import { boundsOf, END, type KeyBounds, START } from '../flags/key-range.ts'
-import { metaJson, recordJson, toJson, toJsonLine } from '../format/json.ts'
+import { END, type KeyBounds, parseBounds, START } from '../flags/key-range.ts'
+import { printedMetaJson, printedRecordJson, toJson, toJsonLine } from '../format/json.ts'
 import { type Column, printList } from '../format/table.ts'
-import { textOfBytes } from '../format/text.ts'
+import { decodeText } from '../format/text.ts'
 import { printResult, write, writeLine } from '../terminal/output.ts'
 
 export const command = ({ flags }: ProgramContext) =>
@@ -35,7 +35,7 @@ export const command = ({ flags }: ProgramContext) =>
     .action(async (argument, { limit, count, values, revision, ...range }) => {
       const words = argument === undefined ? [] : [argument]
       const isPrefix = argument !== undefined && range.start === undefined && range.end === undefined
-      const bounds = boundsOf(words, isPrefix ? { prefix: true, ...range } : range, 'ls') ?? {}
+      const bounds = parseBounds(words, isPrefix ? { prefix: true, ...range } : range, 'ls') ?? {}
       if (count === true && limit !== undefined)
         throw new Failure(EXIT.usage, '--count and --limit contradict each other: all keys are counted')
       if (count === true && values === true)
@@ -64,7 +64,7 @@ export async function printRecords(
   values: boolean,
 ): Promise<void> {
   const records = client.list({ ...read, ...range, keysOnly: !values })
-  const jsonOf = values ? recordJson : metaJson
+  const jsonOf = values ? printedRecordJson : printedMetaJson
   if (format === 'json') {
     let separator = '['
     for await (const record of records) {
@@ -84,7 +84,7 @@ export async function printRecords(
       await writeLine(`${formatWord(keyBytes)}\t${formatWord(value)}`)
     return
   }
-  const value: Column<KvRecord> = { title: 'VALUE', cell: (record) => textOfBytes(record.value) }
+  const value: Column<KvRecord> = { title: 'VALUE', cell: (record) => decodeText(record.value) }
   await printList<KvRecord>(format, records, jsonOf, [
     { title: 'KEY', cell: (record) => record.key },
     ...(values ? [value] : []),

@@ -7,7 +7,7 @@ import { Failure } from '../../local/failure.ts'
 import { hostPort } from '../../system/addresses.ts'
 import { withExamples } from '../command-definition.ts'
 import { EXIT } from '../exit-codes.ts'
-import { count, listenAddress, nodeName, urls } from '../flags/address-values.ts'
+import { listenAddress, nodeName, parseNodeNumber, urls } from '../flags/address-values.ts'
 import { directory, parseText, parseTimeout } from '../flags/flag-values.ts'
 import type { Step, StepEffect } from '../setup/steps.ts'
 import { fileContent, standardInput } from '../terminal/input.ts'
@@ -44,7 +44,7 @@ export const setupCommand = () =>
     )
     .option('--backup-to <dir>', 'an absolute path, on another disk, or s3://BUCKET/PREFIX', directory)
     .option('--backup-every <duration>', 'how old the newest backup may be (default: 1h)', duration)
-    .option('--backup-keep <count>', 'how many backups are kept (default: 24)', count)
+    .option('--backup-keep <count>', 'how many backups are kept (default: 24)', parseNodeNumber)
     .option('--start', 'then start the node, also after a restart of the machine')
     .option('--dry-run', 'show what would be done, and change nothing')
     .option(
@@ -54,11 +54,11 @@ export const setupCommand = () =>
     )
     .addHelpText('after', NOTES)
     .action(async (flags) => {
-      const { START, setupOf } = await import('../setup/setup.ts')
+      const { START, planSetup } = await import('../setup/setup.ts')
       const { certs, backupTo, backupEvery, backupKeep, dryRun = false } = flags
       if (backupTo === undefined && (backupEvery ?? backupKeep) !== undefined)
         throw new Failure(EXIT.usage, '--backup-every and --backup-keep need --backup-to')
-      const setup = await setupOf({
+      const setup = await planSetup({
         name: flags.name,
         host: flags.host,
         join: flags.join,
@@ -68,7 +68,7 @@ export const setupCommand = () =>
         replace: flags.replace === true,
         start: flags.start === true,
         root: flags.root === undefined ? '/' : resolve(userPath(flags.root)),
-        certificates: certs === undefined ? undefined : (await certificatesIn(certs)).toString(),
+        certificates: certs === undefined ? undefined : (await readCertificateInput(certs)).toString(),
         backup:
           backupTo === undefined
             ? undefined
@@ -124,7 +124,7 @@ function described({ subject, effect, content }: Step): string {
   ].join('\n')
 }
 
-const certificatesIn = (file: string): Promise<Buffer> =>
+const readCertificateInput = (file: string): Promise<Buffer> =>
   file === '-' ? standardInput('certificates') : fileContent(file, 'certificates')
 
 function host(text: string): string {

@@ -8,7 +8,7 @@
 
 import { Command, InvalidArgumentError, Option } from '@commander-js/extra-typings'
 import { isBucket } from '../../backup/target.ts'
-import { Failure, isSystemError, messageOf, reasonOf } from '../../local/failure.ts'
+import { Failure, failureMessage, failureReason, isSystemError } from '../../local/failure.ts'
 import {
   type Founding,
   type ListenAddress,
@@ -21,8 +21,8 @@ import { keepHeapSmall } from '../../server/process/small-heap.ts'
 import { hostPort } from '../../system/addresses.ts'
 import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { EXIT } from '../exit-codes.ts'
-import { count, listenAddress, peerAddress, url, urls } from '../flags/address-values.ts'
-import { authorizationOf } from '../flags/credentials.ts'
+import { listenAddress, parseNodeNumber, peerAddress, url, urls } from '../flags/address-values.ts'
+import { readAuthorization } from '../flags/credentials.ts'
 import {
   directory,
   LOG_FORMATS,
@@ -111,7 +111,7 @@ function startCommand(globalFlags: ProgramContext['flags']) {
     .option(
       '--connections <count>',
       'clients connected at most (default: 10000, or what open files allow)',
-      count,
+      parseNodeNumber,
     )
     .option(
       '--write-stall <duration>',
@@ -124,7 +124,7 @@ function startCommand(globalFlags: ProgramContext['flags']) {
       directory,
     )
     .option('--backup-every <duration>', 'how old the newest backup may be (default: 1h)', parseTimeout)
-    .option('--backup-keep <count>', 'how many backups are kept (default: 24)', count)
+    .option('--backup-keep <count>', 'how many backups are kept (default: 24)', parseNodeNumber)
     .option(
       '--discard-suspect-tail',
       'accept a damaged last record as never written; safe for a minority of the nodes only',
@@ -137,7 +137,7 @@ function startCommand(globalFlags: ProgramContext['flags']) {
     )
     .action(async (flags) => {
       const { nodeLog } = await import('../node-log.ts')
-      const founding = await foundingOf(flags, globalFlags())
+      const founding = await parseFounding(flags, globalFlags())
       await run(flags.logLevel, {
         name: flags.name,
         dataDir: userPath(flags.data),
@@ -146,7 +146,7 @@ function startCommand(globalFlags: ProgramContext['flags']) {
         metricsListen: flags.metricsListen,
         founding,
         insecure: flags.insecure === true,
-        ...tlsOf(flags),
+        ...tlsFromFlags(flags),
         discardSuspectTail: flags.discardSuspectTail === true,
         allowedHosts: flags.allowedHost ?? [],
         corsOrigins: flags.corsOrigin ?? [],
@@ -157,12 +157,12 @@ function startCommand(globalFlags: ProgramContext['flags']) {
         logger: nodeLog(flags.name, flags.logLevel, flags.logFormat),
         advertisePeer: flags.advertisePeer,
         advertiseUrl: flags.advertiseUrl,
-        timing: timingOf(flags.heartbeat, flags.electionTimeout),
+        timing: timingFromFlags(flags.heartbeat, flags.electionTimeout),
         httpLimits: {
           connectionsMax: flags.connections,
           writeStallMsMax: flags.writeStall && Math.ceil(flags.writeStall),
         },
-        backup: backupOf(flags),
+        backup: backupFromFlags(flags),
         diskReserveBytes: flags.diskReserve,
       })
     })
@@ -197,7 +197,7 @@ async function run(level: LogLevel, options: NodeOptions): Promise<never> {
   } catch (error) {
     const isUsage = error instanceof NodeStartError && error.usage
     // The messages of other errors, as for damaged files, explain themselves.
-    return leave(isUsage ? EXIT.usage : EXIT.failed, whyNotListening(error, options) ?? messageOf(error))
+    return leave(isUsage ? EXIT.usage : EXIT.failed, whyNotListening(error, options) ?? failureMessage(error))
   }
   options.logger?.info({ url: node.url, peer: node.peer, pid: process.pid }, 'serving')
   const end = await node.ended
@@ -239,7 +239,7 @@ function whyNotListening(
       ? ['--peer-listen', peerListen]
       : ['--metrics-listen', metrics]
   const hint = ADDRESS_HINTS[error.code ?? '']
-  const reason = `cannot listen on ${hostPort(address)} (${flag}): ${reasonOf(error)}`
+  const reason = `cannot listen on ${hostPort(address)} (${flag}): ${failureReason(error)}`
   return hint === undefined ? reason : `${reason}; ${hint}`
 }
 
@@ -252,7 +252,7 @@ async function leave(exitCode: number, lastWords?: string): Promise<never> {
   return io().exit(exitCode)
 }
 
-async function foundingOf(
+async function parseFounding(
   flags: { bootstrap?: true; join?: readonly string[]; replace?: true },
   globalFlags: GlobalFlags,
 ): Promise<Founding> {
@@ -265,7 +265,7 @@ async function foundingOf(
   if (flags.replace && !flags.join) throw new Failure(EXIT.usage, '--replace needs --join')
   if (flags.bootstrap) return { kind: 'bootstrap' }
   if (flags.join === undefined) return { kind: 'existing' }
-  const authorization = await authorizationOf(globalFlags)
+  const authorization = await readAuthorization(globalFlags)
   return { kind: 'join', urls: flags.join, replace: flags.replace === true, authorization }
 }
 
@@ -281,9 +281,9 @@ interface TlsFlags {
   readonly peerTlsCrl?: string
 }
 
-function tlsOf(flags: TlsFlags): Pick<NodeOptions, 'tls' | 'peerTls'> {
+function tlsFromFlags(flags: TlsFlags): Pick<NodeOptions, 'tls' | 'peerTls'> {
   const { tlsCert, tlsKey, tlsCa, tlsCrl, clientCert, peerTlsCert, peerTlsKey, peerTlsCa, peerTlsCrl } = flags
-  const others = { ca: pathOf(tlsCa), crl: pathOf(tlsCrl), clientCert }
+  const others = { ca: resolvePath(tlsCa), crl: resolvePath(tlsCrl), clientCert }
   if ((tlsCert === undefined) !== (tlsKey === undefined))
     throw new Failure(EXIT.usage, '--tls-cert and --tls-key go together')
   if (tlsCert === undefined && Object.values(others).some((value) => value !== undefined))
@@ -305,14 +305,14 @@ function tlsOf(flags: TlsFlags): Pick<NodeOptions, 'tls' | 'peerTls'> {
             cert: userPath(peerTlsCert),
             key: userPath(peerTlsKey),
             ca: userPath(peerTlsCa),
-            crl: pathOf(peerTlsCrl),
+            crl: resolvePath(peerTlsCrl),
           },
   }
 }
 
-const pathOf = (file: string | undefined): string | undefined => file && userPath(file)
+const resolvePath = (file: string | undefined): string | undefined => file && userPath(file)
 
-function backupOf(flags: {
+function backupFromFlags(flags: {
   backupTo?: string
   backupEvery?: number
   backupKeep?: number
@@ -326,7 +326,10 @@ function backupOf(flags: {
   throw new Failure(EXIT.usage, '--backup-every and --backup-keep need --backup-to')
 }
 
-function timingOf(heartbeatMs: number | undefined, electionMs: number | undefined): NodeOptions['timing'] {
+function timingFromFlags(
+  heartbeatMs: number | undefined,
+  electionMs: number | undefined,
+): NodeOptions['timing'] {
   return {
     heartbeatMs,
     failoverDelayMaxMs: heartbeatMs,

@@ -11,10 +11,10 @@ import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { EXIT } from '../exit-codes.ts'
 import { parseLeaseTime, parsePriority, parseText, parseTimeout } from '../flags/flag-values.ts'
 import type { Format, GlobalFlags } from '../flags/global-flags.ts'
-import { namesOf } from '../flags/key-range.ts'
+import { listRecipeNames } from '../flags/key-range.ts'
 import { readValue } from '../flags/value-source.ts'
 import { printList } from '../format/table.ts'
-import { textOfBytes } from '../format/text.ts'
+import { decodeText } from '../format/text.ts'
 import { allWritten, printJson, printLines, printResult, setWriteIntent, write } from '../terminal/output.ts'
 
 export const command = ({ flags }: ProgramContext) =>
@@ -139,14 +139,14 @@ async function queueLength(global: GlobalFlags, name: string): Promise<void> {
 async function listQueues(global: GlobalFlags): Promise<void> {
   await withContext(global, { kind: 'read' }, async ({ client, format, signal }) => {
     const queues: (QueueLength & { readonly name: Uint8Array })[] = []
-    for await (const name of namesOf(client, 'queue', signal))
+    for await (const name of listRecipeNames(client, 'queue', signal))
       queues.push({ name, ...(await queue(client, name).len({ signal })) })
     await printList<(typeof queues)[number]>(
       format,
       queues,
       ({ name, ready, held, dead }) => ({ name: bytesToJson(name), ready, held, dead }),
       [
-        { title: 'QUEUE', cell: ({ name }) => textOfBytes(name) },
+        { title: 'QUEUE', cell: ({ name }) => decodeText(name) },
         { title: 'READY', cell: ({ ready }) => ready, alignRight: true },
         { title: 'HELD', cell: ({ held }) => held, alignRight: true },
         { title: 'DEAD', cell: ({ dead }) => dead, alignRight: true },
@@ -162,7 +162,7 @@ async function listDead(global: GlobalFlags, name: string): Promise<void> {
       { title: 'ATTEMPTS', cell: ({ attempts }) => attempts, alignRight: true },
       { title: 'PRIORITY', cell: ({ priority }) => priority, alignRight: true },
       { title: 'ERROR', cell: ({ error }) => error },
-      { title: 'VALUE', cell: ({ value }) => textOfBytes(value) },
+      { title: 'VALUE', cell: ({ value }) => decodeText(value) },
     ])
   })
 }
@@ -191,5 +191,5 @@ const itemJson = ({ id, attempts, priority, value, error }: QueueEntry): object 
 async function printItem(format: Format, item: QueueEntry): Promise<void> {
   if (await printJson(format, itemJson(item))) return
   if (format === 'plain') await write(item.value)
-  else await printLines(textOfBytes(item.value))
+  else await printLines(decodeText(item.value))
 }

@@ -10,7 +10,7 @@ import { readClusterId } from '../../server/replica/inspect-data-directory.ts'
 import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { EXIT } from '../exit-codes.ts'
 import { directory, parseText } from '../flags/flag-values.ts'
-import { formatOf } from '../flags/global-flags.ts'
+import { outputFormat } from '../flags/global-flags.ts'
 import {
   BUMP_HELP,
   newRootHash,
@@ -55,7 +55,7 @@ export const command = ({ flags: globalFlags }: ProgramContext) =>
         },
       )
       const { clusterId, name, revision, others, oldDir, state, isResumed } = recovered
-      const format = formatOf(globalFlags())
+      const format = outputFormat(globalFlags())
       const json = {
         cluster_id: clusterId,
         name,

@@ -7,7 +7,7 @@ import { hostPort } from '../../system/addresses.ts'
 import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { listenAddress, nodeName } from '../flags/address-values.ts'
 import { directory, parseText } from '../flags/flag-values.ts'
-import { formatOf } from '../flags/global-flags.ts'
+import { outputFormat } from '../flags/global-flags.ts'
 import {
   BUMP_HELP,
   newRootHash,
@@ -49,7 +49,7 @@ export const command = ({ flags }: ProgramContext) =>
         restoreFile(path, node, { bump, rootPasswordHash }),
       )
       const { revision, keys } = state
-      const format = formatOf(flags())
+      const format = outputFormat(flags())
       const json = { cluster_id: clusterId, name, revision, keys }
       await printResult(
         format,

@@ -11,11 +11,11 @@ import { parseText } from '../flags/flag-values.ts'
 import type { GlobalFlags } from '../flags/global-flags.ts'
 import {
   ACCESSES,
-  changeAuth,
   granted,
   permissionFrom,
   permissionJson,
   permissionText,
+  retryAuthChange,
   revoked,
 } from '../flags/permissions.ts'
 import { printList, printTable } from '../format/table.ts'
@@ -115,7 +115,7 @@ const noRole = (name: string): Failure => new Failure(EXIT.notFound, `there is n
 
 async function addRole(global: GlobalFlags, name: string): Promise<void> {
   await withContext(global, CHANGE, (context) =>
-    changeAuth(context, async () => {
+    retryAuthChange(context, async () => {
       const { client, signal } = context
       const { roles, revision } = await client.roles.list({ signal })
       if (roles.some((role) => role.name === name))
@@ -133,7 +133,7 @@ async function changePermissions(
   isGrant: boolean,
 ): Promise<void> {
   await withContext(global, CHANGE, (context) =>
-    changeAuth(context, async () => {
+    retryAuthChange(context, async () => {
       const { client, signal } = context
       const { roles, revision } = await client.roles.list({ signal })
       const role = roles.find((each) => each.name === name)

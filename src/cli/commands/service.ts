@@ -11,10 +11,10 @@ import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { EXIT, endedBy, withinLease } from '../exit-codes.ts'
 import { parseLeaseTime, parseText, parseUrl, parseWeight } from '../flags/flag-values.ts'
 import type { GlobalFlags } from '../flags/global-flags.ts'
-import { namesOf } from '../flags/key-range.ts'
+import { listRecipeNames } from '../flags/key-range.ts'
 import { toJsonLine } from '../format/json.ts'
 import { type Column, printList } from '../format/table.ts'
-import { textOfBytes } from '../format/text.ts'
+import { decodeText } from '../format/text.ts'
 import { io } from '../terminal/io.ts'
 import { onLostOutput, say, writeLine } from '../terminal/output.ts'
 
@@ -68,7 +68,7 @@ async function registerService(
   url: string,
   { id, weight, meta, ttl = TTL_MS }: RegisterFlags,
 ): Promise<void> {
-  const metadata = meta === undefined ? undefined : metadataOf(meta)
+  const metadata = meta === undefined ? undefined : parseMetadata(meta)
   await withContext(global, { kind: 'write' }, async (context) => {
     const { client, forwardSignals } = context
     const end = Promise.withResolvers<Failure | undefined>()
@@ -117,7 +117,7 @@ async function listServices(global: GlobalFlags, name: string | undefined): Prom
       return print(context, instances)
     }
     const all: NamedInstance[] = []
-    for await (const service of namesOf(client, 'service', signal)) {
+    for await (const service of listRecipeNames(client, 'service', signal)) {
       const instances = await registry(client, service).list({ signal })
       all.push(...instances.map((instance) => ({ service, ...instance })))
     }
@@ -125,7 +125,7 @@ async function listServices(global: GlobalFlags, name: string | undefined): Prom
       format,
       all,
       ({ service, ...instance }) => ({ service: bytesToJson(service), ...instance }),
-      [{ title: 'SERVICE', cell: ({ service }) => textOfBytes(service) }, ...COLUMNS],
+      [{ title: 'SERVICE', cell: ({ service }) => decodeText(service) }, ...COLUMNS],
     )
   })
 }
@@ -159,7 +159,7 @@ const COLUMNS: readonly Column<Instance>[] = [
   { title: 'META', cell: ({ meta }) => JSON.stringify(meta) },
 ]
 
-function metadataOf(text: string): Readonly<Record<string, unknown>> {
+function parseMetadata(text: string): Readonly<Record<string, unknown>> {
   try {
     const json: unknown = JSON.parse(text)
     if (isObject(json)) return json

@@ -120,7 +120,12 @@ async function print({ format }: CommandContext, settings: Settings): Promise<vo
         cell: ([, value]) => (typeof value === 'boolean' ? (value ? 'on' : 'off') : String(value)),
       },
       ...(isTable(format)
-        ? [{ title: 'MEANING', cell: ([name, value]: readonly [string, unknown]) => meaningOf(name, value) }]
+        ? [
+            {
+              title: 'MEANING',
+              cell: ([name, value]: readonly [string, unknown]) => settingMeaning(name, value),
+            },
+          ]
         : []),
     ],
     format,
@@ -129,15 +134,15 @@ async function print({ format }: CommandContext, settings: Settings): Promise<vo
 }
 
 /** Meaning of a setting, with its value in units that people read. */
-function meaningOf(name: string, value: unknown): string | undefined {
+function settingMeaning(name: string, value: unknown): string | undefined {
   const meaning = MEANING[name]
-  const size = typeof value !== 'number' ? undefined : sizeIn(name, value)
+  const size = typeof value !== 'number' ? undefined : sizeText(name, value)
   return meaning === undefined || size === undefined ? meaning : `${meaning} (${size})`
 }
 
-function sizeIn(name: string, value: number): string | undefined {
+function sizeText(name: string, value: number): string | undefined {
   if (/_bytes\b|_bytes_/.test(name)) return binaryUnits(value)
-  if (/_ms\b|_ms_/.test(name)) return timeIn(value)
+  if (/_ms\b|_ms_/.test(name)) return timeText(value)
   return undefined
 }
 
@@ -147,7 +152,7 @@ function binaryUnits(bytes: number): string {
   return `${Number(amount.toFixed(1))} ${['bytes', 'KiB', 'MiB', 'GiB', 'TiB'][unit]}`
 }
 
-function timeIn(ms: number): string {
+function timeText(ms: number): string {
   const [unit, unitMs] = ms >= HOUR_MS ? ['h', HOUR_MS] : ms >= 1_000 ? ['s', 1_000] : ['ms', 1]
   return `${Number((ms / unitMs).toFixed(1))} ${unit}`
 }

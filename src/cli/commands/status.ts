@@ -4,7 +4,13 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Command } from '@commander-js/extra-typings'
 import { QuorateError, UnreachableError } from '../../client/index.ts'
 import { Cancellation, Failure } from '../../local/failure.ts'
-import { ageText, type ClusterHealth, certificateMs, healthOf, type MemberRow } from '../cluster-health.ts'
+import {
+  ageText,
+  type ClusterHealth,
+  certificateMs,
+  clusterHealth,
+  type MemberRow,
+} from '../cluster-health.ts'
 import { type CommandContext, withContext } from '../command-context.ts'
 import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { EXIT } from '../exit-codes.ts'
@@ -40,26 +46,30 @@ export const command = ({ flags }: ProgramContext) =>
     .action(async ({ all = false, watch, every }) => {
       await withContext(flags(), { kind: 'read' }, async (context) => {
         if (watch === true || every !== undefined) return watchStatus(context, all, every ?? WATCH_MS)
-        const health = await printStatus(context, all, await rowsOf(context, all, targetsOf(context)))
+        const health = await printStatus(
+          context,
+          all,
+          await requestRows(context, all, statusTargets(context)),
+        )
         // The problems have been printed.
         if (all && health.exitCode !== EXIT.ok) throw new Failure(health.exitCode, '')
       })
     })
 
-const targetsOf = ({ endpoints }: CommandContext): Target[] =>
+const statusTargets = ({ endpoints }: CommandContext): Target[] =>
   endpoints.urls.map((url) => ({ name: undefined, url }))
 
 async function watchStatus(context: CommandContext, all: boolean, everyMs: number): Promise<void> {
   const { signal, format } = context
   const onScreen = io().stdout.isTTY === true && isTable(format)
-  const given = targetsOf(context)
+  const given = statusTargets(context)
   let targets: readonly Target[] = given
   try {
     for (let isFirst = true; ; isFirst = false) {
-      const rows = await rowsOf(context, all, targets)
+      const rows = await requestRows(context, all, targets)
       // If no node answers next time, the members are still known. Through a tunnel, their URLs reach nobody.
       targets = [...given.filter(({ url }) => rows.every((row) => row.url !== url)), ...rows]
-      if (onScreen) await write(`${CLEAR_SCREEN}${titleOf(rows)}\n\n`)
+      if (onScreen) await write(`${CLEAR_SCREEN}${statusTitle(rows)}\n\n`)
       else if (!isFirst && format === 'plain') await write('\n')
       await printStatus(context, all, rows, true)
       await sleep(everyMs, undefined, { signal })
@@ -70,8 +80,8 @@ async function watchStatus(context: CommandContext, all: boolean, everyMs: numbe
   }
 }
 
-function titleOf(rows: readonly MemberRow[]): string {
-  const { newest, leader } = healthOf(rows)
+function statusTitle(rows: readonly MemberRow[]): string {
+  const { newest, leader } = clusterHealth(rows)
   const cluster = newest === undefined ? 'no node answers' : `cluster ${newest.clusterId}`
   const led = leader === undefined ? 'no leader' : `leader ${leader}`
   return paint(
@@ -88,12 +98,13 @@ async function printStatus(
   again = false,
 ): Promise<ClusterHealth> {
   if (!again && rows.every(({ status }) => status === undefined)) throw noAnswer(rows)
-  const health = healthOf(rows)
+  const health = clusterHealth(rows)
   const { format } = context
   if (format === 'json') await writeLine((again ? toJsonLine : toJson)(summary(rows, health, all)))
   else if (format === 'ndjson') {
     for (const row of rows) await writeLine(toJsonLine(nodeJson(row, health)))
-  } else await printTable<MemberRow>(all ? membersColumns(rows, health) : NODE_COLUMNS, format, rows, styleOf)
+  } else
+    await printTable<MemberRow>(all ? membersColumns(rows, health) : NODE_COLUMNS, format, rows, rowStyle)
   const problems = all
     ? health.problems
     : rows.flatMap(({ status }) => status?.errors.map((text) => `${status.name}: ${text}`) ?? [])
@@ -105,12 +116,12 @@ async function printStatus(
  * The nodes that the user named, unless `all`; otherwise all members, as the node that has applied most knows them. All
  * nodes are asked at once: one that does not answer delays nothing.
  */
-async function rowsOf(
+async function requestRows(
   context: CommandContext,
   all: boolean,
   targets: readonly Target[],
 ): Promise<readonly MemberRow[]> {
-  const rows = await Promise.all(targets.map((target) => statusOf(context, target)))
+  const rows = await Promise.all(targets.map((target) => requestStatus(context, target)))
   if (!all && context.endpoints.explicit) return rows
   const newest = rows.flatMap(({ status }) => status ?? []).sort((a, b) => a.appliedIndex - b.appliedIndex)
   const members = byName(newest.at(-1)?.members ?? [])
@@ -118,12 +129,15 @@ async function rowsOf(
   return Promise.all(
     members.map(({ name, url }) => {
       const known = rows.find((row) => (row.status === undefined ? row.url === url : row.name === name))
-      return known === undefined ? statusOf(context, { name, url }) : { ...known, name, url }
+      return known === undefined ? requestStatus(context, { name, url }) : { ...known, name, url }
     }),
   )
 }
 
-async function statusOf({ client, timeoutMs, signal }: CommandContext, node: Target): Promise<MemberRow> {
+async function requestStatus(
+  { client, timeoutMs, signal }: CommandContext,
+  node: Target,
+): Promise<MemberRow> {
   try {
     const limitMs = Math.min(timeoutMs, ANSWER_MS_MAX)
     const answer = await client.status({ endpoint: node.url, timeoutMs: limitMs, signal })
@@ -158,7 +172,7 @@ const summary = (rows: readonly MemberRow[], health: ClusterHealth, all: boolean
 
 function nodeJson(row: MemberRow, health: ClusterHealth): object {
   const { name, url, status: node, error } = row
-  const { log, apply } = health.lagOf(row)
+  const { log, apply } = health.findLag(row)
   const lag = { log_lag: log ?? null, apply_lag: apply ?? null }
   if (node === undefined)
     return { name: name ?? null, url, state: 'unreachable', error: error?.message ?? null, ...lag }
@@ -166,7 +180,7 @@ function nodeJson(row: MemberRow, health: ClusterHealth): object {
   return { ...own, url, state: 'running', ...lag }
 }
 
-const styleOf = ({ status }: MemberRow) =>
+const rowStyle = ({ status }: MemberRow) =>
   status === undefined ? 'red' : status.role === 'leader' ? 'green' : undefined
 
 const NODE_COLUMNS: readonly Column<MemberRow>[] = [
@@ -182,14 +196,17 @@ const NODE_COLUMNS: readonly Column<MemberRow>[] = [
 ]
 
 /** Columns without any value are rarely needed: nodes without TLS or backups have none. */
-function membersColumns(rows: readonly MemberRow[], { lagOf }: ClusterHealth): readonly Column<MemberRow>[] {
+function membersColumns(
+  rows: readonly MemberRow[],
+  { findLag }: ClusterHealth,
+): readonly Column<MemberRow>[] {
   const columns: readonly Column<MemberRow>[] = [
     { title: 'NAME', cell: (row) => row.name },
     { title: 'ADDRESS', cell: (row) => row.url.replace(/^https?:\/\//, ''), keepsEnd: true },
-    { title: 'ROLE', cell: roleOf },
+    { title: 'ROLE', cell: roleText },
     { title: 'TERM', cell: (row) => row.status?.term, alignRight: true },
-    { title: 'LAG', cell: (row) => lagOf(row).log, alignRight: true },
-    { title: 'APPLY', cell: (row) => lagOf(row).apply, alignRight: true },
+    { title: 'LAG', cell: (row) => findLag(row).log, alignRight: true },
+    { title: 'APPLY', cell: (row) => findLag(row).apply, alignRight: true },
     { title: 'DISK FREE', cell: diskText, alignRight: true },
     { title: 'CERT', cell: (row) => remainingText(certificateMs(row)), alignRight: true },
     { title: 'BACKUP', cell: (row) => passedText(row.status?.lastBackupAgeMs), alignRight: true },
@@ -205,7 +222,7 @@ function membersColumns(rows: readonly MemberRow[], { lagOf }: ClusterHealth): r
   }))
 }
 
-function roleOf({ status }: MemberRow): string {
+function roleText({ status }: MemberRow): string {
   if (status === undefined) return 'unreachable'
   const self = status.members.find(({ replicaId }) => replicaId === status.replicaId)
   return self?.role === 'learner' ? 'learner' : status.role

@@ -28,7 +28,7 @@ export const command = ({ flags }: ProgramContext) =>
     .addHelpText('after', TXN_NOTES)
     .action(async (file) => {
       const readAt = performance.now()
-      const { txn, failureOf } = await readTxn(file)
+      const { txn, failureFrom } = await readTxn(file)
       const waitedMs = performance.now() - readAt
       const keys = changedKeys(txn)
       const check = keys?.[0] === undefined ? undefined : getCommand(keys[0])
@@ -38,7 +38,7 @@ export const command = ({ flags }: ProgramContext) =>
         isRead ? { kind: 'read' } : { kind: 'write', check },
         async ({ client, read, format, signal }) => {
           const result = await client.txn(txn, isRead ? read : { signal }).catch((error: unknown) => {
-            throw error instanceof TypeError ? failureOf(error) : error
+            throw error instanceof TypeError ? failureFrom(error) : error
           })
           const json = txnResultJson(txn, result)
           await writeLine(format === 'ndjson' ? toJsonLine(json) : toJson(json))

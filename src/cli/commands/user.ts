@@ -7,10 +7,10 @@ import { PROGRAM } from '../../local/program-name.ts'
 import { type CommandContext, withContext } from '../command-context.ts'
 import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { EXIT } from '../exit-codes.ts'
-import { type NewPasswordFlags, newPassword, userNameIn } from '../flags/credentials.ts'
+import { type NewPasswordFlags, newPassword, parseUserName } from '../flags/credentials.ts'
 import { parseText } from '../flags/flag-values.ts'
 import type { GlobalFlags } from '../flags/global-flags.ts'
-import { changeAuth } from '../flags/permissions.ts'
+import { retryAuthChange } from '../flags/permissions.ts'
 import { type Column, printList, printTable } from '../format/table.ts'
 import { byName, printJson, say } from '../terminal/output.ts'
 
@@ -118,7 +118,7 @@ async function addUser(global: GlobalFlags, name: string, flags: NewUserFlags): 
   await withContext(global, CHANGE, async (context) => {
     const { client, signal } = context
     const password = flags.password === false ? null : await newPassword(name, flags)
-    await changeAuth(context, async () => {
+    await retryAuthChange(context, async () => {
       const { users, revision } = await client.users.list({ signal })
       if (users.some((user) => user.name === name))
         throw new Failure(
@@ -136,7 +136,7 @@ async function changePassword(
   named: string | undefined,
   flags: NewPasswordFlags,
 ): Promise<void> {
-  const own = userNameIn(global.user ?? '')
+  const own = parseUserName(global.user ?? '')
   const name = named ?? own
   if (name === '') throw new Failure(EXIT.usage, `whose password? ${PROGRAM} user passwd NAME`)
   await withContext(global, { kind: 'write' }, async (context) => {
@@ -159,7 +159,7 @@ async function changeRoles(
   isGrant: boolean,
 ): Promise<void> {
   await withContext(global, CHANGE, (context) =>
-    changeAuth(context, async () => {
+    retryAuthChange(context, async () => {
       const { client, signal } = context
       const { users, revision } = await client.users.list({ signal })
       const user = users.find((each) => each.name === name)

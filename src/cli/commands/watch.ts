@@ -13,9 +13,9 @@ import { EXIT } from '../exit-codes.ts'
 import { keyArgument, splitAtDashes } from '../flags/arguments.ts'
 import { parseRevision } from '../flags/flag-values.ts'
 import type { Format, GlobalFlags } from '../flags/global-flags.ts'
-import { recordJson, toJson, toJsonLine } from '../format/json.ts'
+import { printedRecordJson, toJson, toJsonLine } from '../format/json.ts'
 import { RowWriter } from '../format/table.ts'
-import { textOfBytes } from '../format/text.ts'
+import { decodeText } from '../format/text.ts'
 import { formatWord } from '../format/word.ts'
 import { io } from '../terminal/io.ts'
 import { say, write, writeLine } from '../terminal/output.ts'
@@ -60,7 +60,7 @@ async function watch(
   command: readonly string[],
   flags: WatchFlags,
 ): Promise<void> {
-  const place = placeOf(words, command, flags)
+  const place = parsePlace(words, command, flags)
   const { prefix, from, prev, only, exec } = flags
   await withContext(globalFlags, { kind: 'read' }, async ({ client, format, signal }) => {
     await using changes: Watch = client.watch({
@@ -87,7 +87,7 @@ async function watch(
   })
 }
 
-function placeOf(words: readonly string[], command: readonly string[], { prefix, exec }: WatchFlags) {
+function parsePlace(words: readonly string[], command: readonly string[], { prefix, exec }: WatchFlags) {
   if (exec === true) checkCommand(command)
   const [key, more] = exec === true ? words : [...words, ...command]
   if (exec === true && command.length === 0)
@@ -114,7 +114,7 @@ function compacted({ resumeFrom, compactRevision, message }: CompactedError): Fa
 
 async function printer(format: Format, prev: boolean): Promise<(batch: WatchBatch) => Promise<void>> {
   if (format === 'json') return (batch) => writeLine(toJson(batchJson(batch)))
-  if (format === 'ndjson') return ({ revision, events }) => write(events.map(lineOf(revision)).join(''))
+  if (format === 'ndjson') return ({ revision, events }) => write(events.map(eventLine(revision)).join(''))
   if (format === 'plain') {
     return ({ revision, events }) =>
       write(events.map((event) => `${plainFields(revision, event, prev).join('\t')}\n`).join(''))
@@ -127,7 +127,7 @@ async function printer(format: Format, prev: boolean): Promise<(batch: WatchBatc
     [
       { title: 'REVISION', cell: ({ revision }) => revision, alignRight: true },
       { title: 'CHANGE', cell: ({ event }) => event.type },
-      { title: 'KEY', cell: ({ event }) => textOfBytes(event.keyBytes), widthMin: KEY_WIDTH },
+      { title: 'KEY', cell: ({ event }) => decodeText(event.keyBytes), widthMin: KEY_WIDTH },
       { title: 'VALUE', cell: ({ event }) => shown(putValue(event)) },
       ...(prev ? [{ title: 'BEFORE', cell: ({ event }: Row) => shown(event.prev?.value) }] : []),
     ],
@@ -145,25 +145,26 @@ async function printer(format: Format, prev: boolean): Promise<(batch: WatchBatc
 const KEY_WIDTH = 24
 
 const putValue = (event: WatchEvent) => (event.type === 'put' ? event.kv.value : undefined)
-const shown = (value: Uint8Array | undefined) => (value === undefined ? undefined : textOfBytes(value))
+const shown = (value: Uint8Array | undefined) => (value === undefined ? undefined : decodeText(value))
 
 /** Bytes are words. No word is empty: an empty field is no value. */
 function plainFields(revision: number, event: WatchEvent, prev: boolean): (string | number)[] {
-  const wordOf = (bytes: Uint8Array | undefined) => (bytes === undefined ? '' : formatWord(bytes))
-  const fields = [revision, event.type, wordOf(event.keyBytes), wordOf(putValue(event))]
-  return prev ? [...fields, wordOf(event.prev?.value)] : fields
+  const bytesWord = (bytes: Uint8Array | undefined) => (bytes === undefined ? '' : formatWord(bytes))
+  const fields = [revision, event.type, bytesWord(event.keyBytes), bytesWord(putValue(event))]
+  return prev ? [...fields, bytesWord(event.prev?.value)] : fields
 }
 
 function batchJson({ revision, events }: WatchBatch): object {
   return { revision, events: events.map(eventJson) }
 }
 
-const lineOf = (revision: number) => (event: WatchEvent) =>
+const eventLine = (revision: number) => (event: WatchEvent) =>
   `${toJsonLine({ revision, ...eventJson(event) })}\n`
 
 export function eventJson(event: WatchEvent): object {
-  const prev = event.prev === undefined ? {} : { prev: event.prev === null ? null : recordJson(event.prev) }
+  const prev =
+    event.prev === undefined ? {} : { prev: event.prev === null ? null : printedRecordJson(event.prev) }
   return event.type === 'put'
-    ? { type: 'put', kv: recordJson(event.kv), ...prev }
+    ? { type: 'put', kv: printedRecordJson(event.kv), ...prev }
     : { type: 'delete', key: bytesToJson(event.keyBytes), mod_revision: event.modRevision, ...prev }
 }

@@ -53,11 +53,11 @@ export function readBashLine(line: string, breaks: string): BashLine {
       if (breaks.includes(char)) kept = current.length - (KEPT_BREAKS.includes(char) ? 1 : 0)
     }
   }
-  return { words, current, quoted: (candidate) => escapedIn(quote, candidate.slice(kept)) }
+  return { words, current, quoted: (candidate) => escapeInQuotes(quote, candidate.slice(kept)) }
 }
 
 /** bash closes an open quote itself. */
-function escapedIn(quote: string, text: string): string {
+function escapeInQuotes(quote: string, text: string): string {
   if (quote === "'") return text.replaceAll("'", `'\\''`)
   if (quote === '"') return text.replace(/["\\$`]/g, '\\$&')
   return text.replace(/[^\p{L}\p{N}_@%+=:,./-]/gu, '\\$&')

@@ -2,7 +2,7 @@
 
 import type { CommandUnknownOpts } from '@commander-js/extra-typings'
 import { commandWithGlobalFlags, type GlobalFlags } from '../flags/global-flags.ts'
-import { type Candidate, type Completion, valuesOf } from './values.ts'
+import { type Candidate, type Completion, completeValue } from './values.ts'
 
 type Option = CommandUnknownOpts['options'][number]
 
@@ -15,9 +15,9 @@ export async function candidatesFor(
 ): Promise<Completion> {
   const typed = readWords(program, words)
   const context = {
-    commands: commandsOf(program),
+    commands: listCommands(program),
     typed: typed.values,
-    flags: { ...flags, ...globalFlagsIn(typed.values) },
+    flags: { ...flags, ...parseGlobalFlags(typed.values) },
   }
   const valuesFor = async (
     name: string,
@@ -27,7 +27,7 @@ export async function candidatesFor(
   ): Promise<Completion> => {
     const completion =
       argChoices === undefined
-        ? await valuesOf(name, text, context)
+        ? await completeValue(name, text, context)
         : { candidates: argChoices.map((value) => ({ value })) }
     const candidates = completion.candidates
       .filter(({ value }) => value.startsWith(text))
@@ -37,34 +37,34 @@ export async function candidatesFor(
   if (typed.pending !== undefined) return valuesFor(typed.pending.long ?? '', typed.pending, current)
   if (!typed.onlyArguments && current.startsWith('-')) {
     const equals = current.indexOf('=') + 1
-    const option = equals > 0 ? optionIn(typed.command, current) : undefined
+    const option = equals > 0 ? findOption(typed.command, current) : undefined
     if (option !== undefined)
       return valuesFor(option.long ?? '', option, current.slice(equals), current.slice(0, equals))
-    return { candidates: flagsOf(typed.command).filter(({ value }) => value.startsWith(current)) }
+    return { candidates: listFlags(typed.command).filter(({ value }) => value.startsWith(current)) }
   }
   if (typed.arguments.length === 0 && typed.command.commands.length > 0) {
-    const candidates = commandsOf(typed.command).filter(({ value }) => value.startsWith(current))
+    const candidates = listCommands(typed.command).filter(({ value }) => value.startsWith(current))
     return { candidates }
   }
   const declared = typed.command.registeredArguments
   const argument = declared[typed.arguments.length] ?? declared.findLast(({ variadic }) => variadic)
   if (argument === undefined) return { candidates: [] }
-  return valuesFor(`${pathOf(typed.command)} ${argument.name()}`, argument, current)
+  return valuesFor(`${commandPath(typed.command)} ${argument.name()}`, argument, current)
 }
 
 /** The path of a command without the name of the program, as in `cluster kill`. */
-function pathOf(command: CommandUnknownOpts): string {
+function commandPath(command: CommandUnknownOpts): string {
   if (command.parent === null) return ''
-  return `${pathOf(command.parent)} ${command.name()}`.trim()
+  return `${commandPath(command.parent)} ${command.name()}`.trim()
 }
 
-const commandsOf = (command: CommandUnknownOpts): Candidate[] =>
+const listCommands = (command: CommandUnknownOpts): Candidate[] =>
   command
     .createHelp()
     .visibleCommands(command)
     .map((child) => ({ value: child.name(), description: child.description() }))
 
-function flagsOf(command: CommandUnknownOpts): Candidate[] {
+function listFlags(command: CommandUnknownOpts): Candidate[] {
   return allOptions(command).flatMap(({ long, description }) =>
     long === undefined ? [] : [{ value: long, description }],
   )
@@ -79,7 +79,7 @@ function allOptions(command: CommandUnknownOpts): Option[] {
   return [...own, ...inherited.filter(({ long }) => own.every((option) => option.long !== long))]
 }
 
-interface Typed {
+interface CommandLine {
   readonly command: CommandUnknownOpts
   readonly arguments: readonly string[]
   /** The values of flags, by their long names. */
@@ -90,14 +90,14 @@ interface Typed {
   readonly onlyArguments: boolean
 }
 
-function readWords(program: CommandUnknownOpts, words: readonly string[]): Typed {
+function readWords(program: CommandUnknownOpts, words: readonly string[]): CommandLine {
   let command = program
   const positional: string[] = []
   const values = new Map<string, string>()
   let pending: Option | undefined
   let onlyArguments = false
   for (const word of words) {
-    const option = onlyArguments ? undefined : optionIn(command, word)
+    const option = onlyArguments ? undefined : findOption(command, word)
     const child = command.commands.find((candidate) => candidate.name() === word)
     if (pending !== undefined) {
       values.set(pending.long ?? '', word)
@@ -113,13 +113,13 @@ function readWords(program: CommandUnknownOpts, words: readonly string[]): Typed
   return { command, arguments: positional, values, pending, onlyArguments }
 }
 
-function optionIn(command: CommandUnknownOpts, word: string): Option | undefined {
+function findOption(command: CommandUnknownOpts, word: string): Option | undefined {
   const [name] = word.split('=', 1)
   return allOptions(command).find(({ long, short }) => name === long || name === short)
 }
 
 /** Flags that name the cluster to ask, and the user. */
-function globalFlagsIn(values: ReadonlyMap<string, string>): Partial<GlobalFlags> {
+function parseGlobalFlags(values: ReadonlyMap<string, string>): Partial<GlobalFlags> {
   const typed = ['--endpoints', '--user', '--token'].flatMap((name) => {
     const value = values.get(name)
     return value === undefined ? [] : [name, value]

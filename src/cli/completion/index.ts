@@ -40,16 +40,19 @@ async function linesFor(
     const [line = '', breaks = ''] = args
     const typed = readBashLine(line, breaks)
     const completion = await candidatesFor(program, flags, typed.words.slice(1), typed.current)
-    return linesOf(completion, ({ value }) => typed.quoted(value))
+    return completionLines(completion, ({ value }) => typed.quoted(value))
   }
   const completion = await candidatesFor(program, flags, args.slice(0, -1), args.at(-1) ?? '')
-  return linesOf(completion, ({ value, description }) =>
+  return completionLines(completion, ({ value, description }) =>
     description === undefined ? value : `${value}\t${description}`,
   )
 }
 
-function linesOf({ candidates, paths }: Completion, textOf: (candidate: Candidate) => string): string[] {
-  const lines = candidates.map((candidate) => `=${textOf(candidate)}`)
+function completionLines(
+  { candidates, paths }: Completion,
+  formatCandidate: (candidate: Candidate) => string,
+): string[] {
+  const lines = candidates.map((candidate) => `=${formatCandidate(candidate)}`)
   if (candidates.length > 0 && candidates.every(({ isPartial }) => isPartial)) lines.unshift(':nospace')
   if (paths !== undefined) lines.unshift(`:${paths}`)
   return lines

@@ -5,7 +5,7 @@ import { readdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { Client } from '../../client/index.ts'
 import { DEFAULT_DATA, readClusterFile } from '../../local/directory/cluster-file.ts'
-import { clientOf } from '../command-context.ts'
+import { createClient } from '../command-context.ts'
 import { settingsByName } from '../commands/settings.ts'
 import { inContext, readContexts } from '../contexts.ts'
 import { knownCredentials } from '../flags/credentials.ts'
@@ -104,7 +104,7 @@ const SOURCES: Readonly<Record<string, Source>> = {
 
 export const sourceNames = Object.keys(SOURCES)
 
-export async function valuesOf(name: string, text: string, context: Context): Promise<Completion> {
+export async function completeValue(name: string, text: string, context: Context): Promise<Completion> {
   return (await SOURCES[name]?.(text, context)) ?? { candidates: [] }
 }
 
@@ -170,16 +170,16 @@ async function leases(text: string, { flags }: Context): Promise<Completion> {
   })
 }
 
-const namesOf = (all: readonly { readonly name: string }[]): Completion => ({
+const nameCandidates = (all: readonly { readonly name: string }[]): Completion => ({
   candidates: all.map(({ name }) => ({ value: name })),
 })
 
 async function users(_: string, { flags }: Context): Promise<Completion> {
-  return withClient(flags, async (client) => namesOf((await client.users.list()).users))
+  return withClient(flags, async (client) => nameCandidates((await client.users.list()).users))
 }
 
 async function roles(_: string, { flags }: Context): Promise<Completion> {
-  return withClient(flags, async (client) => namesOf((await client.roles.list()).roles))
+  return withClient(flags, async (client) => nameCandidates((await client.roles.list()).roles))
 }
 
 function contexts(): Completion {
@@ -243,7 +243,7 @@ async function withClient(
   if (credentials === undefined) return { candidates: [] }
   const limits = { timeoutMs: flags.timeout ?? TIMEOUT_MS, unreachableAfterMs: TIMEOUT_MS }
   const shared = { ...credentials, ...limits, onWarning: () => {}, tls: chooseTls(flags) }
-  const client = clientOf(chooseEndpoints(flags, contextName), shared)
+  const client = createClient(chooseEndpoints(flags, contextName), shared)
   try {
     return await load(client)
   } finally {

@@ -2,7 +2,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { constants } from 'node:os'
-import { Failure, isSystemError, reasonOf } from '../../local/failure.ts'
+import { Failure, failureReason, isSystemError } from '../../local/failure.ts'
 import { EXIT } from '../exit-codes.ts'
 import { io, PROCESS_IO, withCurrentIo } from '../terminal/io.ts'
 import { say } from '../terminal/output.ts'
@@ -39,7 +39,7 @@ export function startChild(
  * Its exit code; 128 and the number of the signal that has ended it. If it cannot be run, throws a Failure; `when`
  * follows the name of the command in the message.
  */
-export async function exitCodeOfChild(child: ChildProcess, file: string, when = ''): Promise<number> {
+export async function childExitCode(child: ChildProcess, file: string, when = ''): Promise<number> {
   try {
     // Not 'close': a process that the command has left in the background may hold its standard input.
     return await new Promise<number>((resolve, reject) => {
@@ -47,7 +47,7 @@ export async function exitCodeOfChild(child: ChildProcess, file: string, when = 
       const onError = (error: Error) => {
         if (child.pid === undefined) return reject(error)
         // It runs. A signal could not be sent to it: it belongs to another user, as with sudo.
-        if (!isReported) say(`cannot end ${file}${when}: ${reasonOf(error)}`)
+        if (!isReported) say(`cannot end ${file}${when}: ${failureReason(error)}`)
         isReported = true
       }
       child.on('error', withCurrentIo(onError))
@@ -60,6 +60,6 @@ export async function exitCodeOfChild(child: ChildProcess, file: string, when = 
 
 function cannotRun(file: string, when: string, error: unknown): unknown {
   if (!isSystemError(error)) return error
-  const reason = error.code === 'ENOENT' ? 'there is no such command' : reasonOf(error)
+  const reason = error.code === 'ENOENT' ? 'there is no such command' : failureReason(error)
   return new Failure(EXIT.failed, `cannot run ${file}${when}: ${reason}`)
 }

@@ -17,9 +17,9 @@ import { isTable } from '../format/table.ts'
 import { formatMs } from '../format/text.ts'
 import { io } from '../terminal/io.ts'
 import { onLostOutput, printResult, say } from '../terminal/output.ts'
-import { checkCommand, exitCodeOfChild, startChild } from './child.ts'
+import { checkCommand, childExitCode, startChild } from './child.ts'
 
-export const AFTER_DASHES =
+export const COMMAND_HELP =
   'after --; KV_LOCK_TOKEN is the fencing token, KV_LOCK_KEY the key of the holder in JSON: the token is its create revision'
 
 const TTL_MS = 10_000
@@ -192,7 +192,7 @@ async function run(
   const checking = setInterval(check, Math.min(ttlMs * CHECK_SHARE, CHECK_MS_MAX))
   held.signal.addEventListener('abort', check)
   try {
-    const code = await exitCodeOfChild(child, file)
+    const code = await childExitCode(child, file)
     const message = held.signal.aborted ? wasLost(what, held) : ''
     if (isTerminated || code !== 0) throw new Failure(code === 0 ? EXIT.failed : code, message)
   } finally {

@@ -5,7 +5,7 @@ import type { ChildProcess } from 'node:child_process'
 import { Failure } from '../../local/failure.ts'
 import { io } from '../terminal/io.ts'
 import { SAME_SIGNAL_MS, TERMINATING } from '../terminal/stop-signals.ts'
-import { exitCodeOfChild, startChild } from './child.ts'
+import { childExitCode, startChild } from './child.ts'
 
 /**
  * Resolves when the command has ended with 0. When `signal` fires, the command gets SIGTERM, and this resolves when it
@@ -48,7 +48,7 @@ export async function runOnce(
     // The command has ended without reading all of it.
     child.stdin?.on('error', () => {})
     child.stdin?.end(`${events}\n`)
-    const code = await exitCodeOfChild(child, file, when)
+    const code = await childExitCode(child, file, when)
     if (code === 0 || signal.aborted) return
     throw new Failure(
       code,

@@ -4,7 +4,7 @@ import { InvalidArgumentError } from '@commander-js/extra-typings'
 import { isPeerAddress } from '../../operations/forms/members.ts'
 import type { ListenAddress } from '../../server/options.ts'
 
-export function count(text: string): number {
+export function parseNodeNumber(text: string): number {
   if (!/^[1-9][0-9]{0,8}$/.test(text)) throw new InvalidArgumentError('it must be a whole number from 1 on')
   return Number(text)
 }

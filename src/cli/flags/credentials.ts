@@ -18,36 +18,36 @@ export type CredentialFlags =
   | Record<string, never>
 
 /** Name of the user in `--user NAME[:PASSWORD]`. */
-export const userNameIn = (user: string): string => user.split(':', 1)[0] ?? ''
+export const parseUserName = (user: string): string => user.split(':', 1)[0] ?? ''
 
 /** The credentials that need no question. undefined: the password is missing. */
 export function knownCredentials({ user, token }: GlobalFlags): CredentialFlags | undefined {
   if (token !== undefined) return { token }
   if (user === undefined) return {}
-  const name = userNameIn(user)
+  const name = parseUserName(user)
   const password = name === user ? io().env.KV_PASSWORD : user.slice(name.length + 1)
   return password === undefined ? undefined : { user: name, password }
 }
 
 /** Asks for a missing password. */
-export async function credentialsOf(flags: GlobalFlags): Promise<CredentialFlags> {
+export async function readCredentials(flags: GlobalFlags): Promise<CredentialFlags> {
   const known = knownCredentials(flags)
   if (known !== undefined) return known
-  const name = userNameIn(flags.user ?? '')
+  const name = parseUserName(flags.user ?? '')
   if (!hasTerminal())
     throw new Failure(EXIT.usage, `the password of ${name} is missing: set KV_PASSWORD, or use a terminal`)
   return { user: name, password: await askSecret(`password of ${name}`) }
 }
 
 /** The Authorization header of requests as this user. */
-export const authorizationOf = async (flags: GlobalFlags): Promise<string | undefined> =>
-  headerOf(await credentialsOf(flags))
+export const readAuthorization = async (flags: GlobalFlags): Promise<string | undefined> =>
+  authorizationHeader(await readCredentials(flags))
 
 /** The same without a question: undefined if the password is missing. */
 export const knownAuthorization = (flags: GlobalFlags): string | undefined =>
-  headerOf(knownCredentials(flags) ?? {})
+  authorizationHeader(knownCredentials(flags) ?? {})
 
-function headerOf(credentials: CredentialFlags): string | undefined {
+function authorizationHeader(credentials: CredentialFlags): string | undefined {
   if ('token' in credentials) return `Bearer ${credentials.token}`
   if (!('user' in credentials)) return undefined
   return `Basic ${Buffer.from(`${credentials.user}:${credentials.password}`).toString('base64')}`
@@ -76,7 +76,7 @@ export async function newPassword(
     if (passwordFile === undefined) return password
     throw new Failure(EXIT.usage, 'a password is given twice: with --password and with --password-file')
   }
-  if (passwordFile !== undefined) return passwordIn(passwordFile)
+  if (passwordFile !== undefined) return readPasswordFile(passwordFile)
   if (!hasTerminal())
     throw new Failure(EXIT.usage, 'a password is missing: --password-file FILE, or - for standard input')
   const first = await askSecret(`new password of ${name}`)
@@ -85,7 +85,7 @@ export async function newPassword(
 }
 
 /** The content without the newline at its end. */
-async function passwordIn(file: string): Promise<string> {
+async function readPasswordFile(file: string): Promise<string> {
   const bytes = file === '-' ? await standardInput(A_PASSWORD) : await fileContent(file, A_PASSWORD)
   const text = bytes.toString().replace(/\r?\n$/, '')
   if (isUtf8(bytes) && text !== '' && !/[\r\n]/.test(text)) return text

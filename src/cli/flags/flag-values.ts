@@ -53,7 +53,7 @@ export function parseLease(text: string): string {
 const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }
 
 /** Milliseconds of a number with ms, s, m or h; undefined if the text is no duration. */
-export function durationMs(text: string): number | undefined {
+export function parseDurationIfValid(text: string): number | undefined {
   const [, amount, unit] = /^([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)$/.exec(text) ?? []
   const unitMs = UNIT_MS[unit ?? '']
   return unitMs === undefined ? undefined : Number(amount) * unitMs
@@ -61,7 +61,10 @@ export function durationMs(text: string): number | undefined {
 
 /** Milliseconds. */
 export function parseDuration(text: string): number {
-  return durationMs(text.trim()) ?? invalid('a duration is a number with ms, s, m or h, like 500ms or 5s')
+  return (
+    parseDurationIfValid(text.trim()) ??
+    invalid('a duration is a number with ms, s, m or h, like 500ms or 5s')
+  )
 }
 
 /** A duration above 0. */

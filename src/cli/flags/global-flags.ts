@@ -6,10 +6,10 @@ import { join } from 'node:path'
 import { Command, Option } from '@commander-js/extra-typings'
 import type { ClientTls } from '../../client/index.ts'
 import { hasCertificate } from '../../client/tls.ts'
-import { urlOf } from '../../local/addresses.ts'
+import { localUrl } from '../../local/addresses.ts'
 import { type ClusterFile, DEFAULT_DATA, readClusterFile } from '../../local/directory/cluster-file.ts'
 import { DEFAULT_NODES, DEFAULT_PORT } from '../../local/directory/plan.ts'
-import { Failure, reasonOf } from '../../local/failure.ts'
+import { Failure, failureReason } from '../../local/failure.ts'
 import { EXIT } from '../exit-codes.ts'
 import { io, userPath } from '../terminal/io.ts'
 import { parseEndpoints, parseStaleness, parseTimeout } from './flag-values.ts'
@@ -35,7 +35,7 @@ export function dropEmptyVariables(): void {
   for (const name of VARIABLES) if (env[name] === '') delete env[name]
 }
 
-export const DEFAULT_ENDPOINTS = Array.from({ length: DEFAULT_NODES }, (_, at) => urlOf(DEFAULT_PORT + at))
+export const DEFAULT_ENDPOINTS = Array.from({ length: DEFAULT_NODES }, (_, at) => localUrl(DEFAULT_PORT + at))
 
 export const FORMATS = ['table', 'wide', 'plain', 'json', 'ndjson'] as const
 export type Format = (typeof FORMATS)[number]
@@ -86,7 +86,7 @@ export function commandWithGlobalFlags(name: string) {
 export type GlobalFlags = ReturnType<ReturnType<typeof commandWithGlobalFlags>['opts']>
 
 /** The chosen format; otherwise that of people on a terminal, and of scripts elsewhere. */
-export const formatOf = ({ output }: Pick<GlobalFlags, 'output'>): Format =>
+export const outputFormat = ({ output }: Pick<GlobalFlags, 'output'>): Format =>
   output ?? (io().stdout.isTTY ? 'table' : 'plain')
 
 export interface ChosenEndpoints {
@@ -104,11 +104,11 @@ export function chooseTls(flags: GlobalFlags): ClientTls | undefined {
   if (cacert === undefined && cert === undefined && key === undefined) return localTls(flags)
   if ((cert === undefined) !== (key === undefined))
     throw new Failure(EXIT.usage, '--cert and --key go together: a certificate and its private key')
-  const ca = cacert === undefined ? undefined : fileOf('--cacert', cacert)
+  const ca = cacert === undefined ? undefined : readFlagFile('--cacert', cacert)
   if (ca !== undefined && !hasCertificate(ca))
     throw new Failure(EXIT.usage, `--cacert: ${cacert} has no certificate`)
   if (cert === undefined || key === undefined) return ca === undefined ? undefined : { ca }
-  const pair = { cert: fileOf('--cert', cert), key: fileOf('--key', key) }
+  const pair = { cert: readFlagFile('--cert', cert), key: readFlagFile('--key', key) }
   checkPair(pair, cert, key)
   return { ca, ...pair }
 }
@@ -134,21 +134,21 @@ function localTls({ endpoints }: GlobalFlags): ClientTls | undefined {
   const urls = endpoints?.map((url) => url.replace(/\/$/, ''))
   if (urls?.every((url) => url.startsWith('https://')) === false) return undefined
   const file = localCluster()
-  if (file?.tls === undefined || !isOf(file, urls)) return undefined
+  if (file?.tls === undefined || !isClusterOf(file, urls)) return undefined
   const dir = userPath(DEFAULT_DATA)
   const { ca, cert, key } = file.tls
-  const read = (path: string): Buffer => fileOf(DEFAULT_DATA, join(dir, path))
+  const read = (path: string): Buffer => readFlagFile(DEFAULT_DATA, join(dir, path))
   return { ca: read(ca), cert: read(cert), key: read(key) }
 }
 
-const isOf = ({ nodes }: ClusterFile, urls: readonly string[] | undefined): boolean =>
+const isClusterOf = ({ nodes }: ClusterFile, urls: readonly string[] | undefined): boolean =>
   urls === undefined || urls.every((url) => nodes.some((node) => node.url === url))
 
-function fileOf(flag: string, path: string): Buffer {
+function readFlagFile(flag: string, path: string): Buffer {
   try {
     return readFileSync(userPath(path))
   } catch (error) {
-    throw new Failure(EXIT.usage, `${flag}: cannot read ${path}: ${reasonOf(error)}`)
+    throw new Failure(EXIT.usage, `${flag}: cannot read ${path}: ${failureReason(error)}`)
   }
 }
 

@@ -29,7 +29,7 @@ export const END: ConstructorParameters<typeof Option> = ['--end <key>', 'keys b
  * The range that the flags name; undefined: no flag names one. Where `--prefix` has no value, the argument is the
  * prefix. Throws if arguments and flags contradict each other.
  */
-export function boundsOf(
+export function parseBounds(
   words: readonly string[],
   { prefix, start, end }: KeyFlags,
   command: string,
@@ -54,13 +54,13 @@ export function boundsOf(
 }
 
 /** The range in words, as the object of a sentence: "keys that begin with tmp/". */
-export const boundsText = (bounds: KeyBounds): string => textOf(bounds, 'keys', 'keys that begin')
+export const boundsText = (bounds: KeyBounds): string => describeBounds(bounds, 'keys', 'keys that begin')
 
 /** The range with the number of its keys: "1 key that begins with tmp/". */
 export const countedBoundsText = (count: number, bounds: KeyBounds): string =>
-  count === 1 ? textOf(bounds, '1 key', '1 key that begins') : `${count} ${boundsText(bounds)}`
+  count === 1 ? describeBounds(bounds, '1 key', '1 key that begins') : `${count} ${boundsText(bounds)}`
 
-function textOf(bounds: KeyBounds, keys: string, keysThatBegin: string): string {
+function describeBounds(bounds: KeyBounds, keys: string, keysThatBegin: string): string {
   if ('prefix' in bounds) return `${keysThatBegin} with ${bounds.prefix}`
   const { start, end } = bounds
   if (end === undefined) return `${keys} from ${start} on`
@@ -76,7 +76,7 @@ export function boundsArguments(bounds: KeyBounds): string {
 }
 
 /** The names for which a recipe has keys, in their order. One request for each name, however many keys it has. */
-export async function* namesOf(
+export async function* listRecipeNames(
   client: Client,
   recipe: 'queue' | 'service' | 'lock',
   signal: AbortSignal,

@@ -63,7 +63,7 @@ export function granted(
 ): readonly RolePermission[] {
   const others = permissions.filter((each) => !isSameRange(each, added))
   const same = permissions.filter((each) => isSameRange(each, added))
-  return [...others, withAccess(added, [...same, added].flatMap(accessesOf))]
+  return [...others, withAccess(added, [...same, added].flatMap(splitAccess))]
 }
 
 /** undefined: the role has nothing of it. */
@@ -72,14 +72,14 @@ export function revoked(
   removed: RolePermission,
 ): readonly RolePermission[] | undefined {
   const same = permissions.filter((each) => isSameRange(each, removed))
-  const before = same.flatMap(accessesOf)
-  const left = before.filter((access) => !accessesOf(removed).includes(access))
+  const before = same.flatMap(splitAccess)
+  const left = before.filter((access) => !splitAccess(removed).includes(access))
   if (left.length === before.length) return undefined
   const others = permissions.filter((each) => !isSameRange(each, removed))
   return left.length === 0 ? others : [...others, withAccess(removed, left)]
 }
 
-const accessesOf = ({ access }: RolePermission): readonly ('read' | 'write' | 'admin')[] =>
+const splitAccess = ({ access }: RolePermission): readonly ('read' | 'write' | 'admin')[] =>
   access === 'readwrite' ? ['read', 'write'] : [access]
 
 function withAccess(
@@ -92,12 +92,14 @@ function withAccess(
 }
 
 function isSameRange(one: RolePermission, other: RolePermission): boolean {
-  const [a, b] = [boundsOf(one), boundsOf(other)]
+  const [a, b] = [permissionBounds(one), permissionBounds(other)]
   return a?.start === b?.start && a?.end === b?.end
 }
 
 /** From `start` on, before `end`; undefined: the permission has no range. */
-function boundsOf(permission: RolePermission): { start: string; end: string | undefined } | undefined {
+function permissionBounds(
+  permission: RolePermission,
+): { start: string; end: string | undefined } | undefined {
   if (permission.access === 'admin') return undefined
   const name = (key: string | Uint8Array): string => nameOf(Buffer.from(key as string))
   if ('key' in permission) return { start: name(permission.key), end: `${name(permission.key)}\0` }
@@ -138,7 +140,7 @@ const PAUSE_MS_MAX = 50
  * Repeats `attempt`, which reads, changes and writes, while its condition on the auth revision fails: somebody has
  * changed a user or a role in between. Ends at the timeout.
  */
-export async function changeAuth(
+export async function retryAuthChange(
   { timeoutMs, signal }: Pick<CommandContext, 'timeoutMs' | 'signal'>,
   attempt: () => Promise<void>,
 ): Promise<void> {

@@ -3,7 +3,7 @@
 import type { BackupSummary } from '../../backup/file.ts'
 import { type BackupHeader, DamagedBackupError } from '../../backup/format.ts'
 import { decodeState } from '../../kv/index.ts'
-import { Failure, isSystemError, messageOf, unwritable } from '../../local/failure.ts'
+import { Failure, failureMessage, isSystemError, unwritable } from '../../local/failure.ts'
 import { decodeAppliedState } from '../../raft/index.ts'
 import { isStorageError } from '../../server/replica/inspect-data-directory.ts'
 import { EXIT } from '../exit-codes.ts'
@@ -63,6 +63,6 @@ export async function onFiles<T>(path: string, run: () => Promise<T>): Promise<T
     if (isStorageError(error)) throw new Failure(EXIT.failed, error.message)
     if (!isSystemError(error)) throw error
     const isRead = error.syscall === 'read' || error.code === 'ENOENT' || error.code === 'EISDIR'
-    throw isRead ? new Failure(EXIT.failed, messageOf(error)) : unwritable(path, error)
+    throw isRead ? new Failure(EXIT.failed, failureMessage(error)) : unwritable(path, error)
   }
 }

@@ -3,7 +3,7 @@
 
 import stringWidth from 'string-width'
 
-export const widthOf = (text: string): number => stringWidth(text)
+export const displayWidth = (text: string): number => stringWidth(text)
 
 /** A column that is shortened keeps at least this much. */
 const WIDTH_MIN = 8
@@ -11,11 +11,11 @@ const WIDTH_MIN = 8
 /** How many of the first columns fit into a line if they are as narrow as possible, and a mark of those left out. */
 export function columnsThatFit(widths: readonly number[], gap: number, lineMax: number): number {
   const narrow = widths.map((width) => Math.min(width, WIDTH_MIN))
-  const lineOf = (count: number): number =>
+  const lineWidth = (count: number): number =>
     narrow.slice(0, count).reduce((sum, width) => sum + width + gap, -gap) +
     (count < narrow.length ? LEFT_OUT.length : 0)
   let count = widths.length
-  while (count > 1 && lineOf(count) > lineMax) count--
+  while (count > 1 && lineWidth(count) > lineMax) count--
   return count
 }
 
@@ -23,7 +23,7 @@ export function columnsThatFit(widths: readonly number[], gap: number, lineMax: 
 export const LEFT_OUT = ' …'
 
 /** Takes from the widest column, and from the next ones, until the line fits. */
-export function fitting(widths: readonly number[], gap: number, lineMax: number): number[] {
+export function fitColumns(widths: readonly number[], gap: number, lineMax: number): number[] {
   const fitted = [...widths]
   let over = fitted.reduce((sum, width) => sum + width + gap, -gap) - lineMax
   while (over > 0) {
@@ -36,19 +36,19 @@ export function fitting(widths: readonly number[], gap: number, lineMax: number)
 }
 
 /** The text with "…" in place of its end, or of its middle, if it is wider than `widthMax`. */
-export function shortened(text: string, widthMax: number, keepsEnd = false): string {
-  if (widthOf(text) <= widthMax) return text
+export function shortenText(text: string, widthMax: number, keepsEnd = false): string {
+  if (displayWidth(text) <= widthMax) return text
   const characters = Array.from(new Intl.Segmenter().segment(text), ({ segment }) => segment)
-  const end = keepsEnd ? beginningOf(characters.toReversed(), (widthMax - 1) / 2).toReversed() : []
-  const start = beginningOf(characters, widthMax - 1 - widthOf(end.join('')))
+  const end = keepsEnd ? takeBeginning(characters.toReversed(), (widthMax - 1) / 2).toReversed() : []
+  const start = takeBeginning(characters, widthMax - 1 - displayWidth(end.join('')))
   return `${start.join('')}…${end.join('')}`
 }
 
 /** As many of the characters as fit. */
-function beginningOf(characters: readonly string[], widthMax: number): string[] {
+function takeBeginning(characters: readonly string[], widthMax: number): string[] {
   let width = 0
   const end = characters.findIndex((character) => {
-    width += widthOf(character)
+    width += displayWidth(character)
     return width > widthMax
   })
   return characters.slice(0, end < 0 ? characters.length : end)
@@ -61,7 +61,7 @@ interface FillOptions {
 
 /** The text with exactly this width. */
 export function fill(text: string, width: number, { alignRight, keepsEnd }: FillOptions = {}): string {
-  const shown = shortened(text, width, keepsEnd)
-  const space = ' '.repeat(width - widthOf(shown))
+  const shown = shortenText(text, width, keepsEnd)
+  const space = ' '.repeat(width - displayWidth(shown))
   return alignRight ? space + shown : shown + space
 }

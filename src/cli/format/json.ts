@@ -24,11 +24,11 @@ export function resultJson(result: PutResult | DeleteResult): object {
   }
 }
 
-export function metaJson(meta: RecordMeta): object {
+export function printedMetaJson(meta: RecordMeta): object {
   return { key: bytesToJson(meta.keyBytes), ...revisions(meta) }
 }
 
-export function recordJson(record: KvRecord): object {
+export function printedRecordJson(record: KvRecord): object {
   return {
     key: bytesToJson(record.keyBytes),
     value: bytesToJson(record.value),

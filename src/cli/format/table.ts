@@ -62,29 +62,29 @@ export class RowWriter<Row> {
       await write(cells.map((row) => `${row.join('\t')}\n`).join(''))
       return
     }
-    const { widthOf, fitting, fill, columnsThatFit, LEFT_OUT } = await import('./column-widths.ts')
+    const { displayWidth, fitColumns, fill, columnsThatFit, LEFT_OUT } = await import('./column-widths.ts')
     for (const row of cells) {
       row.forEach((cell, at) => {
-        this.#widths[at] = Math.max(this.#widths[at] ?? 0, widthOf(cell))
+        this.#widths[at] = Math.max(this.#widths[at] ?? 0, displayWidth(cell))
       })
     }
     const lineMax = this.#format === 'table' ? terminalColumns() : Number.POSITIVE_INFINITY
     const all = this.#columns.length
     if (!this.#hasHeader)
       this.#columns = this.#columns.slice(0, columnsThatFit(this.#widths, COLUMN_GAP, lineMax))
-    const widths = fitting(this.#widths.slice(0, this.#columns.length), COLUMN_GAP, lineMax)
-    const lineOf = (row: readonly string[]): string =>
+    const widths = fitColumns(this.#widths.slice(0, this.#columns.length), COLUMN_GAP, lineMax)
+    const formatRow = (row: readonly string[]): string =>
       this.#columns
         .map((column, at) => fill(row[at] ?? '', widths[at] ?? 0, column))
         .join(' '.repeat(COLUMN_GAP))
         .trimEnd()
     const lines = rows.map((row, at) => {
-      const line = lineOf(cells[at] ?? [])
+      const line = formatRow(cells[at] ?? [])
       const style = this.#style(row)
       return style === undefined ? line : paint(style, line)
     })
     if (!this.#hasHeader) {
-      const header = lineOf(this.#columns.map((column) => column.title))
+      const header = formatRow(this.#columns.map((column) => column.title))
       lines.unshift(paint('bold', this.#columns.length < all ? header + LEFT_OUT : header))
     }
     this.#hasHeader = true
@@ -107,15 +107,15 @@ export async function printTable<Row>(
 export async function printList<Row>(
   format: Format,
   rows: AsyncIterable<Row> | Iterable<Row>,
-  jsonOf: (row: Row) => object,
+  rowJson: (row: Row) => object,
   columns: readonly Column<Row>[],
   style?: (row: Row) => Style | undefined,
 ): Promise<void> {
-  if (format === 'ndjson') for await (const row of rows) await writeLine(toJsonLine(jsonOf(row)))
+  if (format === 'ndjson') for await (const row of rows) await writeLine(toJsonLine(rowJson(row)))
   else if (format !== 'json') await printTable(columns, format, rows, style)
   else {
     const all: object[] = []
-    for await (const row of rows) all.push(jsonOf(row))
+    for await (const row of rows) all.push(rowJson(row))
     await writeLine(toJson(all))
   }
 }

@@ -42,13 +42,13 @@ export function sortedCertificates(pem: string): NodeCertificateFiles {
   if (roots.length === 0) throw new CertificateFault('there is no certificate of a CA (ca.crt)')
   const intermediates = others.filter((each) => !isRoot(each))
   return {
-    ca: textOf(roots),
-    cert: textOf([...leaves, ...intermediates]),
+    ca: joinTexts(roots),
+    cert: joinTexts([...leaves, ...intermediates]),
     key: `${key}\n`,
   }
 }
 
-const textOf = (all: readonly { readonly text: string }[]): string =>
+const joinTexts = (all: readonly { readonly text: string }[]): string =>
   all.map(({ text }) => `${text}\n`).join('')
 
 function parsed<T>(what: string, parse: () => T): T {

@@ -27,7 +27,7 @@ import {
   serviceIds,
   userStep,
 } from './steps.ts'
-import { environmentOf, environmentText, type NodeEnvironment, runningPrograms, unitText } from './unit.ts'
+import { environmentText, type NodeEnvironment, parseEnvironment, runningPrograms, unitText } from './unit.ts'
 
 export interface SetupOptions {
   readonly name?: string | undefined
@@ -58,7 +58,7 @@ export interface Setup {
 const usage = (message: string): Failure => new Failure(EXIT.usage, message)
 
 /** Throws a `Failure` if something is wrong. Changes nothing. */
-export async function setupOf(options: SetupOptions): Promise<Setup> {
+export async function planSetup(options: SetupOptions): Promise<Setup> {
   refuseMachine(options)
   const paths = machinePaths(options.root)
   const before = existsSync(paths.environment) ? readFileSync(paths.environment, 'utf8') : undefined
@@ -126,7 +126,7 @@ function wantedEnvironment(
   { environment: path }: MachinePaths,
   before: string | undefined,
 ): NodeEnvironment {
-  const found = before === undefined ? {} : environmentOf(before)
+  const found = before === undefined ? {} : parseEnvironment(before)
   for (const [flag, given, known] of [
     ['--name', name, found.NAME],
     ['--host', host, found.HOST],
@@ -227,8 +227,8 @@ function wantedCertificates(
 function notesOnBackups(to: string | undefined, root: string, state: string): readonly string[] {
   if (to === undefined) return ['this node makes no scheduled backups: --backup-to']
   if (isBucket(to)) return []
-  const deviceOf = (path: string): number => statSync(existingAbove(path)).dev
-  return deviceOf(join(root, to)) === deviceOf(state)
+  const statDevice = (path: string): number => statSync(existingAbove(path)).dev
+  return statDevice(join(root, to)) === statDevice(state)
     ? [
         `${to} is on the file system of the data: a lost disk takes the backups too, and none is made while it is nearly full`,
       ]

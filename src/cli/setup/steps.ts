@@ -27,11 +27,11 @@ export interface Step {
 export type ServiceIds = { readonly uid: number; readonly gid: number } | undefined
 
 export function serviceIds(): ServiceIds {
-  const idOf = (flag: string): number => {
+  const requestId = (flag: string): number => {
     const { stdout, status } = spawnSync('id', [flag, SERVICE_USER], { encoding: 'utf8' })
     return status === 0 ? Number(stdout) : Number.NaN
   }
-  const [uid, gid] = [idOf('-u'), idOf('-g')]
+  const [uid, gid] = [requestId('-u'), requestId('-g')]
   return Number.isNaN(uid) || Number.isNaN(gid) ? undefined : { uid, gid }
 }
 
@@ -59,14 +59,14 @@ export function userStep(home: string): Step {
   }
 }
 
-export interface Owned {
+export interface FileOwnership {
   readonly path: string
   readonly mode: number
   /** undefined: whoever runs the command. */
   readonly owner: () => ServiceIds
 }
 
-export function directoryStep({ path, mode, owner }: Owned): Step {
+export function directoryStep({ path, mode, owner }: FileOwnership): Step {
   const isThere = existsSync(path)
   return {
     subject: path,
@@ -81,7 +81,7 @@ export function directoryStep({ path, mode, owner }: Owned): Step {
   }
 }
 
-interface FileContent extends Owned {
+interface FileContent extends FileOwnership {
   readonly content: string
   readonly isSecret?: boolean
 }
@@ -102,13 +102,13 @@ export function fileStep({ content, isSecret = false, ...file }: FileContent): S
   }
 }
 
-function isAsWanted({ path, mode, owner }: Owned): boolean {
+function isAsWanted({ path, mode, owner }: FileOwnership): boolean {
   const found = statSync(path)
   const wanted = owner()
   return (found.mode & 0o777) === mode && (wanted === undefined || found.uid === wanted.uid)
 }
 
-function own({ path, mode, owner }: Owned): void {
+function own({ path, mode, owner }: FileOwnership): void {
   const ids = owner()
   chmodSync(path, mode)
   if (ids !== undefined) chownSync(path, ids.uid, ids.gid)
@@ -142,7 +142,7 @@ export function foundingStep(
       const ended = once(child, 'exit')
       let last = ''
       for await (const line of createInterface(child.stderr)) {
-        last = messageIn(line)
+        last = parseMessage(line)
         if (last === 'serving') child.kill('SIGTERM')
       }
       const [code] = await ended
@@ -151,7 +151,7 @@ export function foundingStep(
   }
 }
 
-function messageIn(line: string): string {
+function parseMessage(line: string): string {
   try {
     return String(Object(JSON.parse(line)).msg)
   } catch {

@@ -58,7 +58,7 @@ export function environmentText(before: string | undefined, values: NodeEnvironm
   return text
 }
 
-export function environmentOf(text: string): Partial<NodeEnvironment> {
+export function parseEnvironment(text: string): Partial<NodeEnvironment> {
   const found: Record<string, string> = {}
   for (const [, name = '', value = ''] of text.matchAll(/^([A-Z]+)=(.*)$/gm)) found[name] = value
   return found

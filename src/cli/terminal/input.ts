@@ -2,7 +2,7 @@
 
 import { createReadStream, fstatSync } from 'node:fs'
 import { addAbortSignal, type Readable } from 'node:stream'
-import { Failure, reasonOf } from '../../local/failure.ts'
+import { Failure, failureReason } from '../../local/failure.ts'
 import { EXIT } from '../exit-codes.ts'
 import { io, userPath, withCurrentIo } from './io.ts'
 
@@ -34,21 +34,21 @@ export async function standardInput(what: string): Promise<Buffer> {
   // Node.js reads a directory as an empty input.
   if (fd !== undefined && fstatSync(fd).isDirectory())
     throw new Failure(EXIT.failed, 'standard input is a directory')
-  return withStdin((stdin) => contentOf(stdin, 'standard input', what))
+  return withStdin((stdin) => readContent(stdin, 'standard input', what))
 }
 
 /** `hint`: added to the message if the file cannot be read. */
 export async function fileContent(path: string, what: string, hint = ''): Promise<Buffer> {
   try {
     // SIGINT keeps its default: the read of a pipe without a writer never ends.
-    return await contentOf(createReadStream(userPath(path)), path, what)
+    return await readContent(createReadStream(userPath(path)), path, what)
   } catch (error) {
     if (error instanceof Failure) throw error
-    throw new Failure(EXIT.failed, `cannot read ${path}: ${reasonOf(error)}${hint}`)
+    throw new Failure(EXIT.failed, `cannot read ${path}: ${failureReason(error)}${hint}`)
   }
 }
 
-async function contentOf(source: Readable, name: string, what: string): Promise<Buffer> {
+async function readContent(source: Readable, name: string, what: string): Promise<Buffer> {
   const chunks: Buffer[] = []
   let bytes = 0
   for await (const chunk of source) {

@@ -5,7 +5,7 @@
 
 import { fstatSync, writeSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { reasonOf } from '../../local/failure.ts'
+import { failureReason } from '../../local/failure.ts'
 import { EXIT } from '../exit-codes.ts'
 import type { Format } from '../flags/global-flags.ts'
 import { toJson, toJsonLine } from '../format/json.ts'
@@ -58,7 +58,7 @@ function cannotWrite(error: unknown): void {
   clearProgress()
   const check = change?.check === undefined ? '' : `; check with: ${change.check}`
   const made = change === undefined ? '' : `; the change may have been made${check}`
-  say(`error: cannot write to standard output: ${reasonOf(error)}${made}`)
+  say(`error: cannot write to standard output: ${failureReason(error)}${made}`)
   end(change === undefined ? EXIT.failed : EXIT.unknown)
 }
 

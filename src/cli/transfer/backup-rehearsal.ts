@@ -32,7 +32,7 @@ export async function rehearse(path: string, { state }: BackupSummary): Promise<
       founding: { kind: 'existing' },
     })
     try {
-      const keys = await keysOf(node.api)
+      const keys = await requestKeyCount(node.api)
       if (keys !== state.keys)
         throw new Failure(EXIT.failed, `the restored node has ${keys} keys, and the backup ${state.keys}`)
     } finally {
@@ -44,7 +44,7 @@ export async function rehearse(path: string, { state }: BackupSummary): Promise<
 }
 
 /** The keys that a linearizable read finds. */
-function keysOf(node: KvNode): Promise<number> {
+function requestKeyCount(node: KvNode): Promise<number> {
   const { promise, resolve, reject } = Promise.withResolvers<number>()
   const options = { consistency: 'linearizable', timeoutMs: READY_MS_MAX } as const
   node.read({ ...options, maxStalenessMs: undefined, minRevision: undefined }, (result) => {

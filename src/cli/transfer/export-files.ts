@@ -21,12 +21,12 @@ import {
   writeSync,
 } from 'node:fs'
 import { makeDirectories } from '../../files/durable.ts'
-import { reasonOf, unwritable } from '../../local/failure.ts'
+import { failureReason, unwritable } from '../../local/failure.ts'
 
 const SLASH = Buffer.from('/')
 const SEGMENT_BYTES_MAX = 255
 
-export type Exported =
+export type ExportResult =
   | { readonly kind: 'written' }
   /** A file with the same content existed. */
   | { readonly kind: 'same' }
@@ -44,7 +44,7 @@ export class ExportDirectory {
     this.#force = force
   }
 
-  write(key: Uint8Array, value: Uint8Array): Exported {
+  write(key: Uint8Array, value: Uint8Array): ExportResult {
     const bytes = Buffer.from(key.buffer, key.byteOffset, key.byteLength)
     const unsafe = whyUnsafe(bytes)
     if (unsafe !== undefined) return refused(unsafe)
@@ -52,7 +52,7 @@ export class ExportDirectory {
       const blocked = this.#makeDirectories(bytes)
       return blocked === undefined ? this.#writeFile(this.#path(bytes), value) : refused(blocked)
     } catch (error) {
-      if (isFaultOfName(error)) return refused(reasonOf(error))
+      if (isFaultOfName(error)) return refused(failureReason(error))
       throw unwritable(this.#path(bytes).toString(), error)
     }
   }
@@ -68,10 +68,10 @@ export class ExportDirectory {
       const name = relative.toString('latin1')
       if (this.#directories.has(name)) continue
       const path = this.#path(relative)
-      const found = statOf(path)
+      const found = statIfExists(path)
       if (found === undefined) {
         // Throws if the path is too long, before any directory of it is made.
-        statOf(this.#path(key))
+        statIfExists(this.#path(key))
         mkdirSync(path)
       } else if (!found.isDirectory()) {
         return `${relative} is ${found.isSymbolicLink() ? 'a symlink' : 'a file'} there, not a directory`
@@ -81,8 +81,8 @@ export class ExportDirectory {
     return undefined
   }
 
-  #writeFile(path: Buffer, value: Uint8Array): Exported {
-    const found = statOf(path)
+  #writeFile(path: Buffer, value: Uint8Array): ExportResult {
+    const found = statIfExists(path)
     if (found === undefined) {
       create(path, value)
       return { kind: 'written' }
@@ -151,11 +151,11 @@ function replace(path: Buffer, value: Uint8Array, mode: number): void {
   }
 }
 
-function statOf(path: Buffer): Stats | undefined {
+function statIfExists(path: Buffer): Stats | undefined {
   return lstatSync(path, { throwIfNoEntry: false })
 }
 
-const refused = (reason: string): Exported => ({ kind: 'refused', reason })
+const refused = (reason: string): ExportResult => ({ kind: 'refused', reason })
 
 /** A name that the file system refuses concerns one key. A full or failing disk ends the export. */
 const FAULTS_OF_NAMES = new Set([

@@ -3,12 +3,15 @@
 // by a symlink during the import.
 
 import { closeSync, constants, type Dirent, fstatSync, openSync, readdirSync, readFileSync } from 'node:fs'
-import { reasonOf } from '../../local/failure.ts'
+import { failureReason } from '../../local/failure.ts'
 import type { ImportItem } from './import-lines.ts'
 
 const SLASH = Buffer.from('/')
 
-export function* filesIn(directory: string, bytesMax: number): Generator<ImportItem, void, undefined> {
+export function* readItemsFromFiles(
+  directory: string,
+  bytesMax: number,
+): Generator<ImportItem, void, undefined> {
   yield* walk(Buffer.from(directory), undefined, bytesMax)
 }
 
@@ -23,7 +26,7 @@ function* walk(
     entries = readdirSync(path, { withFileTypes: true, encoding: 'buffer' })
   } catch (error) {
     if (within === undefined) throw error
-    yield { kind: 'skip', name: within.toString(), reason: reasonOf(error) }
+    yield { kind: 'skip', name: within.toString(), reason: failureReason(error) }
     return
   }
   if (entries.length === 0 && within !== undefined) {
@@ -35,7 +38,7 @@ function* walk(
     if (entry.isDirectory()) yield* walk(child, key, bytesMax)
     else if (entry.isFile()) {
       yield { kind: 'write', name: key.toString(), key, value: () => content(child, bytesMax) }
-    } else yield { kind: 'skip', name: key.toString(), reason: kindOf(entry) }
+    } else yield { kind: 'skip', name: key.toString(), reason: entryKind(entry) }
   }
 }
 
@@ -58,7 +61,7 @@ function content(path: Buffer, bytesMax: number): Buffer {
 const tooLarge = (size: string, bytesMax: number): Error =>
   new Error(`${size}; a value has at most ${bytesMax}`)
 
-function kindOf(entry: Dirent<Buffer>): string {
+function entryKind(entry: Dirent<Buffer>): string {
   if (entry.isSymbolicLink()) return 'a symlink'
   if (entry.isSocket()) return 'a socket'
   if (entry.isFIFO()) return 'a pipe'

@@ -29,11 +29,11 @@ export function linesOfFile(
   leased: boolean,
 ): AsyncGenerator<ImportItem, void, undefined> {
   const input = addAbortSignal(signal, path === '-' ? io().stdin : createReadStream(userPath(path)))
-  return itemsOf(input, path === '-' ? 'standard input' : path, leased)
+  return readItemsFromLines(input, path === '-' ? 'standard input' : path, leased)
 }
 
 /** `where` names the input in errors. An input that is not NDJSON, or ends too early, is a `Failure`. */
-export async function* itemsOf(
+export async function* readItemsFromLines(
   input: AsyncIterable<Buffer>,
   where: string,
   leased = false,
@@ -46,16 +46,16 @@ export async function* itemsOf(
   for await (const bytes of linesOf(input, LINE_BYTES_MAX, tooLong)) {
     number += 1
     const line = `line ${number} of ${where}`
-    const text = textOf(bytes, line)
+    const text = decodeLine(bytes, line)
     if (text.trim() === '') continue
     if (ended) throw bad(`${line} comes after the end line`)
-    const json = objectIn(text)
+    const json = parseObject(text)
     if (json === undefined && records === 0 && text.trimStart().startsWith('['))
       throw bad(`${line} begins a JSON array: write one JSON object a line (NDJSON)`)
     if (json === undefined) throw bad(`${line} is not a record: no JSON object`)
     if ('key' in json) {
       records += 1
-      yield recordOf(json, line, leased)
+      yield recordItem(json, line, leased)
     } else if (json.end === true) {
       if (json.count !== records)
         throw bad(`${where} is incomplete: ${records} records, but its end line says ${json.count}`)
@@ -72,7 +72,7 @@ export async function* itemsOf(
 }
 
 /** Decodes a line. Invalid bytes are refused, not replaced. A byte order mark at the beginning is ignored. */
-function textOf(bytes: Buffer, line: string): string {
+function decodeLine(bytes: Buffer, line: string): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
   } catch {
@@ -80,7 +80,7 @@ function textOf(bytes: Buffer, line: string): string {
   }
 }
 
-function recordOf(json: Readonly<Record<string, unknown>>, line: string, leased: boolean): ImportItem {
+function recordItem(json: Readonly<Record<string, unknown>>, line: string, leased: boolean): ImportItem {
   try {
     const key = bytesFromJson(json.key)
     const value = bytesFromJson(json.value)
@@ -93,7 +93,7 @@ function recordOf(json: Readonly<Record<string, unknown>>, line: string, leased:
   }
 }
 
-function objectIn(text: string): Readonly<Record<string, unknown>> | undefined {
+function parseObject(text: string): Readonly<Record<string, unknown>> | undefined {
   try {
     const json: unknown = JSON.parse(text)
     return isObject(json) ? json : undefined

@@ -2,7 +2,7 @@
 // both become `a`. The second one is refused, because a reader of the export would keep only one of them, without an
 // error.
 
-export type Stripped =
+export type StripResult =
   | { readonly kind: 'key'; readonly key: Uint8Array }
   | { readonly kind: 'refused'; readonly reason: string }
 
@@ -18,7 +18,7 @@ export class PrefixStripper {
     this.#canClash = !Buffer.from(listed).subarray(0, this.#prefix.length).equals(this.#prefix)
   }
 
-  strip(key: Uint8Array): Stripped {
+  strip(key: Uint8Array): StripResult {
     const has = Buffer.compare(key.subarray(0, this.#prefix.length), this.#prefix) === 0
     const rest = has ? key.subarray(this.#prefix.length) : key
     if (rest.length === 0) return { kind: 'refused', reason: 'nothing is left of it without the prefix' }

@@ -8,7 +8,7 @@ import type {
   TxnOperationResult,
   TxnResult,
 } from '../../client/index.ts'
-import { metaJson, recordJson } from '../format/json.ts'
+import { printedMetaJson, printedRecordJson } from '../format/json.ts'
 
 /** `txn`: the transaction that was made. */
 export const txnResultJson = (txn: Txn, result: TxnResult): object => ({
@@ -26,7 +26,7 @@ function operationJson(operation: TxnOperation | undefined, result: TxnOperation
   if (result.put !== undefined) {
     const { prev, createRevision, modRevision, version } = result.put
     const put = { create_revision: createRevision, mod_revision: modRevision, version }
-    return { put: prev === undefined ? put : { ...put, prev: prev && recordJson(prev) } }
+    return { put: prev === undefined ? put : { ...put, prev: prev && printedRecordJson(prev) } }
   }
   if (result.get !== undefined) {
     const isKeysOnly = operation !== undefined && 'get' in operation && operation.get.keysOnly === true
@@ -34,7 +34,7 @@ function operationJson(operation: TxnOperation | undefined, result: TxnOperation
   }
   if (result.delete !== undefined) {
     const { deleted, prev } = result.delete
-    return { delete: prev === undefined ? { deleted } : { deleted, prev: prev.map(recordJson) } }
+    return { delete: prev === undefined ? { deleted } : { deleted, prev: prev.map(printedRecordJson) } }
   }
   const inner = operation !== undefined && 'txn' in operation ? operation.txn : {}
   return { txn: txnResultJson(inner, result.txn) }
@@ -43,10 +43,10 @@ function operationJson(operation: TxnOperation | undefined, result: TxnOperation
 function getJson(result: TxnGetResult, isKeysOnly: boolean): object {
   if (result.omitted) return { omitted: true }
   const { kvs, more, count } = result
-  return { kvs: kvs.map(isKeysOnly ? withoutValue : recordJson), more, count }
+  return { kvs: kvs.map(isKeysOnly ? withoutValue : printedRecordJson), more, count }
 }
 
 const withoutValue = (record: KvRecord): object => ({
-  ...metaJson(record),
+  ...printedMetaJson(record),
   ...(record.lease === undefined ? {} : { lease: record.lease }),
 })

@@ -5,7 +5,7 @@ import type { Txn } from '../../client/index.ts'
 import { Failure } from '../../local/failure.ts'
 import { isObject } from '../../operations/forms/disagreement.ts'
 import { EXIT } from '../exit-codes.ts'
-import { durationMs } from '../flags/flag-values.ts'
+import { parseDurationIfValid } from '../flags/flag-values.ts'
 import {
   elementPath,
   fieldPath,
@@ -29,7 +29,7 @@ export interface TxnText {
   /** Not checked. */
   readonly txn: Txn
   /** The failure for a TypeError of the client about `txn`. */
-  failureOf(error: TypeError): Failure
+  failureFrom(error: TypeError): Failure
 }
 
 /** `source`: what messages call the text. Throws a Failure. */
@@ -42,7 +42,7 @@ export function parseTxnText(text: string, source: string): TxnText {
       throw new TextFault(0, 'a transaction is an object with compare, success and failure')
     return {
       txn: new ClientForm(json).of(json.value, '') as Txn,
-      failureOf: ({ message }) => {
+      failureFrom: ({ message }) => {
         const fault = faultFrom(message)
         const index = json.indexes.get(fault.field) ?? json.indexes.get(fault.path) ?? 0
         return failureAt(index, fault.message)
@@ -106,7 +106,7 @@ class ClientForm {
   }
 
   #duration(value: unknown, path: string): number {
-    const ms = typeof value === 'string' ? durationMs(value) : undefined
+    const ms = typeof value === 'string' ? parseDurationIfValid(value) : undefined
     return ms ?? this.#fail(path, 'it must be a duration, such as "30s"')
   }
 

@@ -19,9 +19,9 @@ export interface ClusterFileTls {
   readonly key: string
 }
 
-const filesOf = (name: string): PairPaths => pairPaths(CERTIFICATE_DIRECTORY, name)
+const certificatePaths = (name: string): PairPaths => pairPaths(CERTIFICATE_DIRECTORY, name)
 
-export const COMMAND_TLS: ClusterFileTls = { ca: filesOf(AUTHORITY).cert, ...filesOf(USER) }
+export const COMMAND_TLS: ClusterFileTls = { ca: certificatePaths(AUTHORITY).cert, ...certificatePaths(USER) }
 
 /** Makes the certificates that are missing. */
 export async function makeCertificates(clusterDir: string, names: readonly string[]): Promise<void> {

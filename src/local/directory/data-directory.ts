@@ -6,7 +6,7 @@ import { makeDirectories } from '../../files/durable.ts'
 import { driverLimits } from '../../server/node/limits.ts'
 import { DirectoryDisk } from '../../server/node/upkeep/disk-space.ts'
 import { lockHolder } from '../../server/replica/inspect-data-directory.ts'
-import { Failure, isSystemError, reasonOf } from '../failure.ts'
+import { Failure, failureReason, isSystemError } from '../failure.ts'
 
 /** Creates the directory of a cluster, readable by its owner only. */
 export function createDataDirectory(dataDir: string): void {
@@ -16,7 +16,7 @@ export function createDataDirectory(dataDir: string): void {
     if (!isSystemError(error)) throw error
     throw new Failure(
       1,
-      `cannot create the directory of the cluster, ${dataDir}: ${reasonOf(error)}; choose another one with --data`,
+      `cannot create the directory of the cluster, ${dataDir}: ${failureReason(error)}; choose another one with --data`,
     )
   }
 }
@@ -36,7 +36,7 @@ export function backUpDirectory(dir: string): string | undefined {
  * The node that a user has started by hand on a directory of the cluster, its process and how to end it. Its data must
  * not be deleted or moved. undefined: there is none, as far as the system shows it.
  */
-export function useOf(dir: string): string | undefined {
+export function describeUse(dir: string): string | undefined {
   const pid = lockHolder(dir)
   if (pid === undefined) return undefined
   const [process, end] = pid > 0 ? [`process ${pid}`, `Ctrl-C or kill ${pid}`] : ['a process', 'Ctrl-C']

@@ -3,7 +3,7 @@
 
 import { join } from 'node:path'
 import type { Founding } from '../../server/options.ts'
-import { portOf, urlOf } from '../addresses.ts'
+import { localUrl, parsePort } from '../addresses.ts'
 import { Failure } from '../failure.ts'
 import { PROGRAM } from '../program-name.ts'
 import type { ClusterFile, Stage } from './cluster-file.ts'
@@ -51,7 +51,7 @@ export function planNodes(
   if (!file.nodes.some(({ name }) => holdsNode(join(dataDir, name)))) {
     // An interrupted first start, before the first node existed: its plan may be changed.
     if (file.cluster_id === null) {
-      const firstPort = portOf(file.nodes[0]?.url ?? urlOf(DEFAULT_PORT))
+      const firstPort = parsePort(file.nodes[0]?.url ?? localUrl(DEFAULT_PORT))
       return newPlan({ dataDir, nodes: nodes ?? file.nodes.length, port: port ?? firstPort, tls }, holdsNode)
     }
     throw new Failure(
@@ -63,7 +63,7 @@ export function planNodes(
     throw new Failure(2, nodeCountMismatch(dataDir, file.nodes.length, nodes))
   return file.nodes.map(({ name, url, peer_port, stage }, at) => ({
     name,
-    port: port === undefined ? portOf(url) : port + at,
+    port: port === undefined ? parsePort(url) : port + at,
     peerPort: peer_port ?? 0,
     stage,
     tls,
@@ -95,7 +95,7 @@ function newPlan(
  * How a node with an empty directory becomes a member. `others`: URLs of the nodes through which it joins. `clusterId`:
  * the only cluster that it may found or join.
  */
-export function foundingOf(
+export function planFounding(
   { stage, founds }: { readonly stage: Stage; readonly founds: boolean },
   others: readonly string[],
   clusterId?: string,

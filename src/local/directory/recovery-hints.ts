@@ -50,14 +50,14 @@ export function replicasBeside(
 ): readonly Pick<ReplicaSummary, 'clusterId' | 'replicaId' | 'dir'>[] {
   const cluster = dirname(resolve(dir))
   if (!isClusterDirectory(cluster)) return []
-  return nodeNamesIn(cluster).flatMap((name) => {
+  return listNodeNames(cluster).flatMap((name) => {
     const path = join(cluster, name)
     const identity = readIdentityIfFormatted(path)
     return identity === undefined || readQuarantine(path) !== undefined ? [] : [{ ...identity, dir: path }]
   })
 }
 
-const nodeNamesIn = (cluster: string): string[] =>
+const listNodeNames = (cluster: string): string[] =>
   readdirSync(cluster)
     .filter((name) => /^n[1-9][0-9]*$/.test(name))
     .sort()
@@ -103,7 +103,7 @@ export function listed(names: readonly string[]): string {
 
 /** Says that the directory is that of a local cluster, and names `command` for its nodes. undefined: it is none. */
 export function clusterDirectoryAdvice(dir: string, command: string): string | undefined {
-  const [name] = isClusterDirectory(dir) ? nodeNamesIn(dir) : []
+  const [name] = isClusterDirectory(dir) ? listNodeNames(dir) : []
   return name === undefined
     ? undefined
     : `this is the directory of a local cluster; check its nodes: ${PROGRAM} ${command} ${shellWord(join(dir, name))}`

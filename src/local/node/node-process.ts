@@ -15,7 +15,7 @@ import type { StartOptions } from '../../server/start/start-options.ts'
 import { ORPHAN_EXIT_TIMEOUT_MS } from '../addresses.ts'
 import { poll } from '../poll.ts'
 import type { FromNode, NodeStartOrder, PeerAddresses, ToNode } from './node-messages.ts'
-import { type NodeView, reportOf, viewOf } from './node-view.ts'
+import { type NodeView, nodeReport, nodeView } from './node-view.ts'
 
 keepHeapSmall()
 lowerJitThreshold()
@@ -50,7 +50,7 @@ process.on('message', (message: ToNode) => {
       peers = message.peers
       break
     case 'report':
-      send({ kind: 'report', report: running && reportOf(running.api) })
+      send({ kind: 'report', report: running && nodeReport(running.api) })
       break
     case 'stop':
       stop(message.transferLeadership)
@@ -121,7 +121,7 @@ function exit(end: Extract<FromNode, { kind: 'ended' }>['end']): void {
 function sendViews(api: KvNode): void {
   let sent: NodeView | undefined
   const sendIfChanged = (): void => {
-    const view = viewOf(api)
+    const view = nodeView(api)
     if (isDeepStrictEqual(view, sent)) return
     sent = view
     send({ kind: 'view', view })

@@ -22,7 +22,7 @@ export interface NodeReport extends Pick<NodeView, 'role' | 'term' | 'leader'> {
   readonly revision: number
 }
 
-export function reportOf(api: KvNode): NodeReport {
+export function nodeReport(api: KvNode): NodeReport {
   const { raft, revision } = api.status()
   const { role, term, commit: commitIndex, applied: appliedIndex } = raft
   return { role, term, leader: api.leaderName, commitIndex, appliedIndex, revision }
@@ -34,7 +34,7 @@ export interface MemberView {
   readonly isVoter: boolean
 }
 
-export function viewOf(api: KvNode): NodeView {
+export function nodeView(api: KvNode): NodeView {
   const { raft, notReady, errors } = api.status()
   const { members, voters, votersOutgoing } = raft.configuration
   return {
@@ -75,6 +75,6 @@ export function isUrlKnown({ name, url }: ViewedNode, nodes: readonly ViewedNode
 }
 
 /** Faults of all nodes. The full disk of the leader may be the reason why another node is not ready. */
-export function faultsOf(nodes: readonly ViewedNode[]): string[] {
+export function nodeFaults(nodes: readonly ViewedNode[]): string[] {
   return nodes.flatMap(({ name, view }) => (view?.errors ?? []).map((error) => `${name}: ${error}`))
 }

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import type { SecureContextOptions } from 'node:tls'
 import type { Founding, ListenAddress, NodeEnd, NodeOptions } from '../../server/options.ts'
 import { SMALL_HEAP_ENV, SMALL_HEAP_FLAGS } from '../../server/process/small-heap.ts'
-import { HOST, portOf, urlOf } from '../addresses.ts'
+import { HOST, localUrl, parsePort } from '../addresses.ts'
 import { compileCacheEnv, siblingModule } from '../child-module.ts'
 import { clientTls, nodeTls } from '../directory/certificates.ts'
 import type { Stage } from '../directory/cluster-file.ts'
@@ -78,7 +78,7 @@ export class SupervisedNode {
   ) {
     this.name = name
     this.port = port
-    this.url = urlOf(port, tls)
+    this.url = localUrl(port, tls)
     this.#tls = tls ? nodeTls(clusterDir, name) : {}
     if (tls) this.requests = clientTls(clusterDir)
     this.stage = stage
@@ -133,7 +133,7 @@ export class SupervisedNode {
     child.setMaxListeners(0)
     const nodeProcess: NodeProcess = {
       child,
-      exited: exitOf(child),
+      exited: awaitExit(child),
       listening: false,
       paused: false,
       end: undefined,
@@ -234,7 +234,7 @@ export class SupervisedNode {
     switch (message.kind) {
       case 'started':
         nodeProcess.listening = true
-        this.peerPort = portOf(message.peer)
+        this.peerPort = parsePort(message.peer)
         this.#onEvent({ kind: 'started', clusterId: message.clusterId })
         break
       case 'view': {
@@ -271,7 +271,7 @@ function exitReason({ child, end, request }: NodeProcess, logFile: string): Exit
   return { reason: `${reason}; see ${logFile}`, failed: true }
 }
 
-function exitOf(child: ChildProcess): Promise<void> {
+function awaitExit(child: ChildProcess): Promise<void> {
   return new Promise((resolve) => {
     // Its last messages may still be in the channel when the process is gone.
     child.once('exit', () => (child.connected ? child.once('disconnect', resolve) : resolve()))

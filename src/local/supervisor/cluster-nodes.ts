@@ -3,11 +3,11 @@
 import { HOST, isFree } from '../addresses.ts'
 import { COMMAND_TLS } from '../directory/certificates.ts'
 import { type ControlAddress, writeClusterFile } from '../directory/cluster-file.ts'
-import { foundingOf, type NodePlan } from '../directory/plan.ts'
+import { type NodePlan, planFounding } from '../directory/plan.ts'
 import { foreignNodes, withRecoveryHint } from '../directory/recovery-hints.ts'
-import { Failure, messageOf } from '../failure.ts'
+import { Failure, failureMessage } from '../failure.ts'
 import type { PeerAddresses } from '../node/node-messages.ts'
-import { faultsOf } from '../node/node-view.ts'
+import { nodeFaults } from '../node/node-view.ts'
 import { type NodeEvent, SupervisedNode } from '../node/supervised-node.ts'
 import { poll } from '../poll.ts'
 import { createRelayMesh, type RelayMesh } from '../relays/mesh.ts'
@@ -94,12 +94,12 @@ export class ClusterNodes {
     if (node.peerPort !== 0 && !(await isFree(node.peerPort))) node.peerPort = 0
     if (this.stopping) throw new Failure(1, 'the cluster is being stopped')
     const others = this.nodes.filter((other) => other !== node).map(({ url }) => url)
-    const founding = foundingOf({ stage: node.stage, founds }, others, this.#options.clusterId)
+    const founding = planFounding({ stage: node.stage, founds }, others, this.#options.clusterId)
     // With TLS its certificate counts, not a user whose rights may be fewer.
     const joinsAs = node.requests === undefined ? authorization : undefined
     node.start(
       founding.kind === 'join' ? { ...founding, authorization: joinsAs } : founding,
-      this.#peersOf(node),
+      this.#peerAddresses(node),
     )
     this.#guard.watch(this.nodes.flatMap(({ pid }) => pid ?? []))
   }
@@ -124,7 +124,7 @@ export class ClusterNodes {
     if (outcome === 'ended') return `${node.name} ended: ${node.lastExit?.reason}`
     const reasons = [
       node.view?.notReady.join('; ') ?? 'it has not joined the cluster',
-      ...faultsOf(this.nodes),
+      ...nodeFaults(this.nodes),
     ]
     return `${node.name} runs but is not ready after ${READY_TIMEOUT_MS / 1000} s: ${reasons.join('; ')}`
   }
@@ -164,7 +164,7 @@ export class ClusterNodes {
     try {
       this.save({ running })
     } catch (error) {
-      this.emit({ kind: 'save-failed', reason: messageOf(error) })
+      this.emit({ kind: 'save-failed', reason: failureMessage(error) })
     }
   }
 
@@ -203,14 +203,14 @@ export class ClusterNodes {
   /** Without relays the nodes need the present addresses of the others. */
   #sendPeers(): void {
     if (this.#mesh !== undefined) return
-    for (const node of this.nodes) node.setPeers(this.#peersOf(node))
+    for (const node of this.nodes) node.setPeers(this.#peerAddresses(node))
   }
 
   /**
    * The relays of the node, or with --direct the present ports of its peers. A peer that does not listen gets port 0,
    * at which no process can listen. Addresses in the configuration may be those of another cluster by now.
    */
-  #peersOf(node: SupervisedNode): PeerAddresses {
+  #peerAddresses(node: SupervisedNode): PeerAddresses {
     if (this.#mesh !== undefined) return this.#mesh.addressesFor(node.name)
     const others = this.nodes.filter((other) => other !== node)
     return Object.fromEntries(

@@ -2,7 +2,7 @@
 
 import { isObject, tryParseJson } from '../../operations/forms/disagreement.ts'
 import { requestHttp } from '../../system/http-request.ts'
-import { backUpDirectory, useOf } from '../directory/data-directory.ts'
+import { backUpDirectory, describeUse } from '../directory/data-directory.ts'
 import { readyOnlyWithQuorum, withRecoveryHint } from '../directory/recovery-hints.ts'
 import { leaderAmong } from '../node/node-view.ts'
 import type { SupervisedNode } from '../node/supervised-node.ts'
@@ -125,13 +125,13 @@ export class ControlCommands {
         5,
         `${name} can rejoin only while a majority of the voters (${PROGRAM} member list) runs without it; nothing was changed; start the others first`,
       )
-    const refusal = await this.#refusalOf(node, authorization)
+    const refusal = await this.#findRefusal(node, authorization)
     if (refusal !== undefined) return refusal
     // It may be healthy and have had no leader for a moment, like the others.
     if (!evenIfHealthy && (await this.#findsLeader(node))) return healthy
     await node.kill()
     if (this.#cluster.stopping) return failed(1, 'the cluster is being stopped')
-    const use = useOf(node.dataDir)
+    const use = describeUse(node.dataDir)
     if (use !== undefined) return failed(1, `${use}; nothing was changed`)
     // The stage is saved before the data is moved: a start after a crash in between finds the old replica, and a start
     // after the move knows that a new replica may replace it.
@@ -146,7 +146,7 @@ export class ControlCommands {
   }
 
   /** Why the other nodes refuse a replica that joins with these credentials. A certificate of a node needs none. */
-  async #refusalOf(
+  async #findRefusal(
     { name, requests }: SupervisedNode,
     authorization: string | undefined,
   ): Promise<ControlError | undefined> {

@@ -65,7 +65,7 @@ export interface Identification {
  * Proves to a command that the supervisor knows the token, without the token: another program may listen at the port of
  * a supervisor that is gone.
  */
-export function proofOf(token: string): string {
+export function computeProof(token: string): string {
   return createHash('sha256').update(`quorate supervisor ${token}`).digest('hex')
 }
 

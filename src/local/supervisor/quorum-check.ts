@@ -20,7 +20,7 @@ export async function checkQuorum(nodes: readonly LocalNode[], without?: LocalNo
   // A node that is starting may still report the voters.
   if (voters.length === 0) return others.some(mayBecomeReady) ? 'possible' : 'impossible'
   const rest = voters.filter(({ name }) => name !== without?.name)
-  const states = await Promise.all(rest.map((voter) => stateOf(voter, nodes)))
+  const states = await Promise.all(rest.map((voter) => findState(voter, nodes)))
   const isMajority = (count: number): boolean => count > voters.length / 2
   if (isMajority(states.filter((state) => state === 'ready').length)) return 'available'
   return isMajority(states.filter((state) => state !== 'absent').length) ? 'possible' : 'impossible'
@@ -35,7 +35,7 @@ function lastKnownVoters(nodes: readonly LocalNode[]): readonly MemberView[] {
   return newest?.members.filter(({ isVoter }) => isVoter) ?? []
 }
 
-async function stateOf(
+async function findState(
   { name, url }: MemberView,
   nodes: readonly LocalNode[],
 ): Promise<'ready' | 'starting' | 'absent'> {

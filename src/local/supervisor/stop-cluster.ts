@@ -3,10 +3,10 @@
 import { existsSync, readdirSync, rmdirSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { ORPHAN_EXIT_TIMEOUT_MS, portOf, waitUntilFree } from '../addresses.ts'
+import { ORPHAN_EXIT_TIMEOUT_MS, parsePort, waitUntilFree } from '../addresses.ts'
 import { CERTIFICATE_DIRECTORY } from '../directory/certificates.ts'
 import { CLUSTER_FILE, type ControlAddress, readClusterFile } from '../directory/cluster-file.ts'
-import { useOf } from '../directory/data-directory.ts'
+import { describeUse } from '../directory/data-directory.ts'
 import { Failure, FullDiskFailure } from '../failure.ts'
 import { poll } from '../poll.ts'
 import { processExists, processState } from '../processes.ts'
@@ -114,7 +114,7 @@ async function directoriesReleased(dataDir: string, names: readonly string[]): P
   for (const dir of names.map((name) => join(dataDir, name))) {
     let use: string | undefined
     const isReleased = (): true | undefined => {
-      use = useOf(dir)
+      use = describeUse(dir)
       return use === undefined || undefined
     }
     await poll(isReleased, { timeoutMs, intervalMs: POLL_INTERVAL_MS })
@@ -126,5 +126,5 @@ async function directoriesReleased(dataDir: string, names: readonly string[]): P
 async function orphansExit(dataDir: string): Promise<void> {
   const file = readClusterFile(dataDir)
   if (!file?.supervisor || processExists(file.supervisor.pid)) return
-  await Promise.all(file.nodes.map(({ url }) => waitUntilFree(portOf(url), ORPHAN_EXIT_TIMEOUT_MS)))
+  await Promise.all(file.nodes.map(({ url }) => waitUntilFree(parsePort(url), ORPHAN_EXIT_TIMEOUT_MS)))
 }

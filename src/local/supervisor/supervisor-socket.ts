@@ -6,17 +6,17 @@ import { timingSafeEqual } from 'node:crypto'
 import { realpathSync } from 'node:fs'
 import { connect, createServer, type Socket } from 'node:net'
 import { isObject, tryParseJson } from '../../operations/forms/disagreement.ts'
-import { HOST, portOf } from '../addresses.ts'
+import { HOST, parsePort } from '../addresses.ts'
 import type { ControlAddress } from '../directory/cluster-file.ts'
-import { Failure, failureOf } from '../failure.ts'
+import { asFailure, Failure } from '../failure.ts'
 import { processExists } from '../processes.ts'
 import {
   type ControlReply,
   type ControlRequest,
+  computeProof,
   failed,
   type Identification,
   isControlReply,
-  proofOf,
 } from './control-protocol.ts'
 
 const LINE_CHARS_MAX = 64 * 1024
@@ -37,7 +37,7 @@ export async function listenForCommands(
   token: string,
   handle: ControlHandler,
 ): Promise<SupervisorSocket> {
-  const identification: Identification = { proof: proofOf(token), data_dir: realpathSync(dataDir) }
+  const identification: Identification = { proof: computeProof(token), data_dir: realpathSync(dataDir) }
   const server = createServer(async (socket) => {
     // A client that connects and sends nothing must not keep the process alive.
     socket.unref().on('error', () => {})
@@ -46,7 +46,7 @@ export async function listenForCommands(
     if (!isObject(message) || !isSame(String(message.token), token)) return socket.destroy()
     // The sender knows the token, so it is a command of this program.
     const reply = await handle(message.request as ControlRequest).catch((error: unknown) =>
-      failed(1, failureOf(error).message),
+      failed(1, asFailure(error).message),
     )
     return socket.end(`${JSON.stringify(reply)}\n`)
   })
@@ -77,14 +77,14 @@ export async function probeSupervisor(address: ControlAddress, dataDir: string):
       `the process at ${control} does not answer; if process ${pid} is the paused supervisor of this cluster, continue it with kill -CONT ${pid}`,
     )
   const answer = tryParseJson(line ?? '')
-  return isObject(answer) && answer.proof === proofOf(token) && answer.data_dir === realpathSync(dataDir)
+  return isObject(answer) && answer.proof === computeProof(token) && answer.data_dir === realpathSync(dataDir)
 }
 
 /** Sends a request to a supervisor that has identified itself. */
 export async function sendCommand(address: ControlAddress, request: ControlRequest): Promise<ControlReply> {
   const socket = dial(address)
   const identification = tryParseJson((await readLine(socket)) ?? '')
-  if (isObject(identification) && identification.proof === proofOf(address.token)) {
+  if (isObject(identification) && identification.proof === computeProof(address.token)) {
     socket.write(`${JSON.stringify({ token: address.token, request })}\n`)
     const reply = tryParseJson((await readLine(socket)) ?? '')
     if (isControlReply(reply)) return reply
@@ -92,7 +92,7 @@ export async function sendCommand(address: ControlAddress, request: ControlReque
   return { ...failed(1, 'the supervisor ended before it answered'), supervisor: 'ended' }
 }
 
-const dial = ({ control }: ControlAddress): Socket => connect(portOf(control), HOST).on('error', () => {})
+const dial = ({ control }: ControlAddress): Socket => connect(parsePort(control), HOST).on('error', () => {})
 
 /** Reads one line; undefined when the connection ends before, or the line is too long. */
 function readLine(socket: Socket): Promise<string | undefined> {

@@ -21,7 +21,7 @@ import { type ClusterFile, type ControlAddress, readClusterFile } from '../direc
 import { createDataDirectory, diskSpaceFault } from '../directory/data-directory.ts'
 import { DEFAULT_PORT, type NodePlan, type PlanOptions, planNodes } from '../directory/plan.ts'
 import { foreignNodes, readyOnlyWithQuorum, withRecoveryHint } from '../directory/recovery-hints.ts'
-import { Failure, failureOf } from '../failure.ts'
+import { asFailure, Failure } from '../failure.ts'
 import { isUrlKnown } from '../node/node-view.ts'
 import type { SupervisedNode } from '../node/supervised-node.ts'
 import { PROGRAM } from '../program-name.ts'
@@ -66,7 +66,7 @@ export class Supervisor {
     // No command may be waiting for it.
     started.promise.catch(() => {})
     const handle = async (request: ControlRequest): Promise<ControlReply> => {
-      const supervisor = await started.promise.catch((error: unknown) => failureOf(error))
+      const supervisor = await started.promise.catch((error: unknown) => asFailure(error))
       if (supervisor instanceof Failure) return { ...failed(1, supervisor.message), supervisor: 'ended' }
       return supervisor.#handle(request)
     }
@@ -182,7 +182,7 @@ export class Supervisor {
     const { nodes } = this.#cluster
     const isNew = this.#cluster.clusterId === null
     try {
-      const checks = await Promise.all(nodes.map((node) => this.#problemOf(node, isNew)))
+      const checks = await Promise.all(nodes.map((node) => this.#findProblem(node, isNew)))
       const problems = checks.filter((problem) => problem !== undefined)
       if (!(await this.#urlsKnown()))
         problems.push('some nodes still report old URLs of the others, so clients may try those')
@@ -193,7 +193,7 @@ export class Supervisor {
     }
   }
 
-  async #problemOf(node: SupervisedNode, isNew: boolean): Promise<string | undefined> {
+  async #findProblem(node: SupervisedNode, isNew: boolean): Promise<string | undefined> {
     const problem = await this.#cluster.becomesReady(node, { needsQuorum: isNew })
     if (problem === undefined) return node.ready ? undefined : readyOnlyWithQuorum(node)
     if (this.#cluster.stopping) throw new Failure(1, 'the cluster was stopped before it was ready')
@@ -232,7 +232,7 @@ export class Supervisor {
       try {
         await this.formed()
       } catch (error) {
-        return stopping(failureOf(error).message)
+        return stopping(asFailure(error).message)
       }
       const unmet = this.#unmetBy(request)
       if (unmet !== undefined) return failed(2, unmet)
