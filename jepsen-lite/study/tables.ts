@@ -173,7 +173,7 @@ function rounds({ rounds: played }: StudyResults): StudyTable {
   }
 }
 
-/** A row for each level on each side, except those for which `cellsOf` returns undefined. */
+/** A row for each level on each side, except those for which `buildCells` returns undefined. */
 function streamRows(
   results: StudyResults,
   buildCells: (stream: StreamResults) => readonly string[] | undefined,

@@ -92,7 +92,7 @@ export function issueClient(authority: PemPair, user: string, lifetime: Lifetime
 }
 
 export interface RevokedSerial {
-  /** As `X509Certificate.serialNumber` has it. */
+  /** Serial number in the form of `X509Certificate.serialNumber`. */
   readonly serial: string
   readonly revokedAt: Date
 }

@@ -54,7 +54,7 @@ export const KEY_PREFIX_BYTES_MAX = 20
 const NO_PREFIX = new Uint8Array(0)
 
 export interface Lease {
-  /** It was made by a put, for the key of that put alone. */
+  /** Whether a put made the lease, for the key of that put alone. */
   readonly owned: boolean
   /** A row has the name of the user who was granted it. */
   readonly hasOwner: boolean
@@ -207,7 +207,7 @@ export function addLease(
   state.leases = { ...state.leases, count: state.leases.count + 1 }
 }
 
-/** It begins anew. Returns its time to live; undefined: there is no such lease. */
+/** Begins the lease anew. Returns its time to live; undefined: there is no such lease. */
 export function renewLease(id: LeaseId, work: LeaseContext): number | undefined {
   const lease = readLease(id, work)
   if (lease === undefined) return undefined
@@ -246,7 +246,7 @@ export function chooseId(work: LeaseContext): LeaseId {
   }
 }
 
-/** Until rights are checked for the first time, ids need not be secret. */
+/** Key for ids of leases until rights are checked for the first time. Until then ids need not be secret. */
 const NO_KEY = new Uint8Array(SIPHASH_KEY_BYTES)
 
 /** 63 bits: clients keep the id of a lease as a signed integer. */

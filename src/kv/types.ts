@@ -218,7 +218,7 @@ export interface KvState {
   readonly auth: {
     /** Whether rights are checked. */
     readonly enabled: boolean
-    /** From 1. It rises by 1 with each change of a user, a role or the switch. */
+    /** Auth revision: begins at 1 and rises by 1 with each change of a user, a role or the switch. */
     readonly revision: number
   }
 }

@@ -10,7 +10,7 @@ interface PendingRead {
 }
 
 export class PendingReads {
-  /** By the id of the request, oldest first. */
+  /** Reads that wait for an answer, by the id of their request, oldest first. */
   readonly #requests = new Map<number, PendingRead>()
   #nextRequest: number
 

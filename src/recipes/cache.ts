@@ -82,7 +82,7 @@ export function cache(kv: Pick<Client, 'get' | 'put' | 'watch'>, options: CacheO
   checkValue('cache', 'prefix', options.prefix, isBytes)
   const { ttlMs = TTL_MS, entriesMax = ENTRIES_MAX, loadedTtlMs } = options
   const prefix = Buffer.from(options.prefix)
-  /** By key in latin1, the least recently used first. */
+  /** Entries by key in latin1, the least recently used first. */
   const entries = new Map<string, Entry>()
   const loads = new Map<string, Promise<void>>()
   const end = new AbortController()

@@ -5,7 +5,7 @@ const CHARACTERS_MAX = 1_000
 export const errorText = (error: unknown): string =>
   shorten(errorMessage(error)) || 'an error without a message'
 
-/** At most 1,000 characters of well-formed text. */
+/** Cuts a text to at most 1,000 characters, and makes it well-formed. */
 export const shorten = (text: string): string =>
   (text.length > CHARACTERS_MAX ? `${text.slice(0, CHARACTERS_MAX)}…` : text).toWellFormed()
 

@@ -144,7 +144,7 @@ class WorkQueue<T> implements Queue<T> {
   readonly #space: KeySpace
   readonly #visibilityMs: number
   readonly #attemptsMax: number
-  /** From 1 on: doubled after each lost race, and one less after each item that was taken. */
+  /** Number of items among which a pop chooses: doubled after each lost race, one less after each item taken. */
   #contention = 1
   #ordinal = 0
 

@@ -76,7 +76,7 @@ export class GenerationCleaner {
     this.#scan = undefined
   }
 
-  /** As many keys as fit, at least one. */
+  /** The next slice: as many keys as fit into a batch, at least one. */
   #slice(generation: number, pairs: readonly Pair[], ended: boolean): Slice {
     const keys: Uint8Array[] = []
     let bytes = 0

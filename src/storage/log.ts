@@ -52,7 +52,7 @@ export class DurableLog implements LogReader {
   #terms: TermRun[] = []
   /** A batch that replaces the whole log is being written. */
   #isReplaced = false
-  /** By first index. */
+  /** Entries of records that were read, by the first index of the record. */
   readonly #cache = new Map<LogIndex, readonly Entry[]>()
 
   constructor(engine: Engine, first: StickyError, start: Position) {

@@ -156,7 +156,7 @@ function makeDirectory(dir: string): void {
   }
 }
 
-/** From the nearest to the root. */
+/** The directories above a path, from the nearest to the root. */
 function* ancestors(path: string): Generator<string> {
   for (let at = path; at !== dirname(at); at = dirname(at)) yield dirname(at)
 }

@@ -41,7 +41,7 @@ export class OverlayScan implements RowScan {
   #isBehind = false
   #isFinished = false
   #isClosed = false
-  /** It waits for the engine. */
+  /** Whether the scan waits for the engine. */
   #isRequesting = false
   #isOld = false
   /** Why it was ended by somebody else than its reader. */

@@ -295,7 +295,7 @@ class Store implements Storage {
     }
   }
 
-  /** As the entry that is being applied sees it. */
+  /** A stored row as the entry that is being applied sees it. */
   #storedNow(key: Uint8Array, hash: number): Uint8Array | undefined {
     const changed = this.#entryInParts?.get(key, hash)
     return changed === undefined ? this.#stored(key, hash) : changed.stored

@@ -58,7 +58,7 @@ export interface BatchLimits {
  * call. It takes those rows in the order applied, as many as fit, and none beyond the commit index of the hard state.
  */
 export interface StorageBatch {
-  /** At most what one batch may hold (`BatchLimits`, `costOf`). */
+  /** Writes that one batch may hold together (`BatchLimits`, `writeCost`). */
   readonly writes: readonly Write[]
   /**
    * The newest hard state that is valid for the log after these writes: the log has all entries that its commit index

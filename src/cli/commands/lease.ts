@@ -61,7 +61,7 @@ async function grantLease(global: GlobalFlags, lease: NewLease): Promise<void> {
   })
 }
 
-/** Until Ctrl-C, or once. */
+/** Keeps a lease alive until Ctrl-C, or once. */
 async function keepLeaseAlive(
   global: GlobalFlags,
   id: string,

@@ -120,7 +120,7 @@ async function removeMember(global: GlobalFlags, name: string, yes: boolean): Pr
   })
 }
 
-/** As in "2 voters, which survive no failure". */
+/** Clause about the failures that voters survive, as in "2 voters, which survive no failure". */
 function votersThatSurvive(voters: number): string {
   const failures = Math.floor((voters - 1) / 2)
   const survived = failures > 1 ? `${failures} failures` : failures === 1 ? '1 failure' : 'no failure'

@@ -48,7 +48,7 @@ type Source = (text: string, context: Context) => Promise<Completion> | Completi
 const files: Source = () => ({ candidates: [], paths: 'files' })
 const directories: Source = () => ({ candidates: [], paths: 'directories' })
 
-/** By command and argument, or by flag. */
+/** Sources of values, by command and argument, or by flag. */
 const SOURCES: Readonly<Record<string, Source>> = {
   'get key': keys,
   'put key': keys,

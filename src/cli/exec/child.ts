@@ -17,7 +17,7 @@ export interface ChildOptions {
   readonly env: NodeJS.ProcessEnv
 }
 
-/** Node throws for some files that cannot be run. The others emit an error, which `exitCodeOfChild` handles. */
+/** Node throws for some files that cannot be run. The others emit an error, which `childExitCode` handles. */
 export function startChild(
   [file = '', ...args]: readonly string[],
   { stdin, env }: ChildOptions,

@@ -96,7 +96,7 @@ function isSameRange(one: RolePermission, other: RolePermission): boolean {
   return a?.start === b?.start && a?.end === b?.end
 }
 
-/** From `start` on, before `end`; undefined: the permission has no range. */
+/** Range of a permission, `end` exclusive; undefined: the permission has no range. */
 function permissionBounds(
   permission: RolePermission,
 ): { start: string; end: string | undefined } | undefined {
@@ -112,7 +112,7 @@ function permissionBounds(
   return { start: name(start), end: permission.end && name(permission.end) }
 }
 
-/** As the command line names it, with keys as words. */
+/** A permission in the words of the command line, with keys as words. */
 export function permissionText(permission: RolePermission): string {
   const { access } = permission
   if (access === 'admin') return access
@@ -125,7 +125,7 @@ export function permissionText(permission: RolePermission): string {
 
 const word = (key: string | Uint8Array): string => formatWord(Buffer.from(key as string))
 
-/** As in the HTTP API. */
+/** A permission as JSON, in the form of the HTTP API. */
 export function permissionJson({ access, ...range }: RolePermission): object {
   const bounds = Object.entries(range).map(([name, value]: [string, string | Uint8Array | true]) => [
     name,

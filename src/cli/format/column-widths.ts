@@ -44,7 +44,7 @@ export function shortenText(text: string, widthMax: number, keepsEnd = false): s
   return `${start.join('')}…${end.join('')}`
 }
 
-/** As many of the characters as fit. */
+/** The first characters of a text, as many as fit into a width. */
 function takeBeginning(characters: readonly string[], widthMax: number): string[] {
   let width = 0
   const end = characters.findIndex((character) => {

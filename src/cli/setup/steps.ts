@@ -18,7 +18,7 @@ export interface Step {
   /** Path, or another name of what it makes. */
   readonly subject: string
   readonly effect: StepEffect
-  /** Its content, if that is no secret. */
+  /** Content of the file, if that is no secret. */
   readonly content?: string | undefined
   run(): void | Promise<void>
 }

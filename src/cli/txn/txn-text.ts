@@ -26,7 +26,7 @@ const JSON_NAMES: ReadonlyMap<string, string> = new Map(
 )
 
 export interface TxnText {
-  /** Not checked. */
+  /** The transaction, whose values are not checked yet. */
   readonly txn: Txn
   /** The failure for a TypeError of the client about `txn`. */
   failureFrom(error: TypeError): Failure

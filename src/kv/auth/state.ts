@@ -47,7 +47,7 @@ export interface AuthHead {
   readonly keys: AuthKeys
   /** The share of `AUTH_BYTES_MAX` that users and roles count. */
   readonly bytes: number
-  /** In the order of their names. */
+  /** The users, in the order of their names. */
   readonly users: readonly UserIdentity[]
   readonly roles: readonly string[]
 }

@@ -38,7 +38,7 @@ export type NodeEvent =
 interface NodeProcess {
   readonly child: ChildProcess
   readonly exited: Promise<void>
-  /** It has reported that it listens. */
+  /** Whether the process has reported that it listens. */
   listening: boolean
   /** Paused by `pause()`. */
   paused: boolean
@@ -162,7 +162,7 @@ export class SupervisedNode {
     this.#send({ kind: 'peers', peers })
   }
 
-  /** Its state now; undefined: it does not run, does not serve yet, or does not answer in time. */
+  /** State of the node now; undefined: it does not run, does not serve yet, or does not answer in time. */
   report(): Promise<NodeReport | undefined> {
     const child = this.#process?.child
     if (child === undefined) return Promise.resolve(undefined)

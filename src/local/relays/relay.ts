@@ -9,7 +9,7 @@ import { connect, createServer, type Socket } from 'node:net'
 import type { ListenAddress } from '../../server/options.ts'
 
 export interface Relay {
-  /** Its listen address. */
+  /** The address on which the relay listens. */
   readonly address: ListenAddress
   /** Bytes forwarded so far, both ways, by all its connections: shows whether a cut took effect. */
   readonly passedBytes: number
@@ -110,7 +110,7 @@ class RelayedConnection {
     caller.on('error', () => this.#failed())
   }
 
-  /** It has not reached the target. */
+  /** Whether the connection has not reached the target. */
   get hung(): boolean {
     return !this.#joined
   }

@@ -26,7 +26,7 @@ export interface AuditFileOptions {
 export class AuditFile {
   readonly #options: Required<AuditFileOptions>
   #file: FileHandle | undefined
-  /** Not so for a pipe or a device, which has no size, no mode of its own, and no successor. */
+  /** Whether the path is a regular file: a pipe or a device has no size, no mode of its own, and no successor. */
   #isRegular = true
   #bytes = 0
   #reopens = false

@@ -75,12 +75,12 @@ const LANES = ['hashes', 'trusted', 'suspect'] as const
 type Lane = (typeof LANES)[number]
 
 export class Passwords {
-  /** It never leaves the process. */
+  /** Key of the hashes that are remembered. It never leaves the process. */
   readonly #secret = randomBytes(32)
   readonly #right = new Map<string, number>()
-  /** By user and network. */
+  /** Failed checks by user and network. */
   readonly #failures = new Map<string, Failures>()
-  /** By network. */
+  /** Failed checks by network. */
   readonly #suspects = new Map<string, Failures>()
   readonly #lanes: Readonly<Record<Lane, FairQueue<Attempt>>>
   readonly #restMs: number
@@ -238,7 +238,7 @@ export class Passwords {
     }
   }
 
-  /** Only suspects wait. */
+  /** Whether nobody but suspects waits. */
   get #isIdle(): boolean {
     return this.#lanes.hashes.size + this.#lanes.trusted.size === 0
   }

@@ -37,7 +37,7 @@ export class Acceptor {
     context.wires.onCall((wire) => this.#acceptWire(wire))
   }
 
-  /** From now on callers get a reply. */
+  /** Begins to reply to callers. Until then they are held. */
   open(): void {
     this.#isOpen = true
     for (const wire of [...this.#strangers.keys()]) {

@@ -50,7 +50,7 @@ export class KnownIdentities implements Identities {
     this.#sources.send({ type: 'member-request', id })
   }
 
-  /** Only the configuration of this node counts: what it has learned may be out of date. */
+  /** Describes a replica to another node. Only the configuration of this node counts: what it learned may be old. */
   answer(to: ReplicaId, id: ReplicaId): void {
     const member = this.#member(id)
     if (member === undefined) return

@@ -19,7 +19,7 @@ interface Newest {
 export interface Objection {
   readonly refuse: string
   readonly stop: boolean
-  /** As after a removal: no reason for a warning. */
+  /** Whether the refusal is expected, for example after a removal, so that it needs no warning. */
   readonly isExpected?: boolean
 }
 

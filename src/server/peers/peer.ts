@@ -86,7 +86,7 @@ export class Peer {
     return this.#member.name
   }
 
-  /** As the configuration has it, or as a member has described it. */
+  /** Name and address of the peer, from the configuration or from the description by a member. */
   get identity(): MemberIdentity {
     return this.#member
   }

@@ -9,7 +9,7 @@ import { setFlagsFromString } from 'node:v8'
 
 const CALLS_BEFORE_OPTIMIZING = 1500
 
-/** It changes the whole process, so it is never used for an embedded node. Called before the node starts. */
+/** Lowers the threshold of the whole process, so never for an embedded node. Called before the node starts. */
 export function lowerJitThreshold(): void {
   setFlagsFromString(`--invocation-count-for-turbofan=${CALLS_BEFORE_OPTIMIZING}`)
 }

@@ -27,7 +27,7 @@ const BUFFERS_GROWN_BYTES_MAX = 16 * 1024 * 1024
 const LOOK_EVERY_MS = 20
 const FULL_EVERY_MS = 20_000
 
-/** Only the young generation, or everything. */
+/** Garbage collection of the young generation only, or of everything. */
 type Collection = 'minor' | 'major'
 
 /** Says when buffers are to be collected. */

@@ -55,7 +55,7 @@ export interface HandshakesOptions extends HandshakeLimits, ListenerTls {
 export class Handshakes {
   readonly #options: HandshakesOptions
   readonly #server: Server
-  /** By the address of the other side. */
+  /** Handshakes in progress, by the addresses of both sides. */
   readonly #open = new Map<string, OpenHandshake>()
   readonly #byNetwork = new ByNetwork<OpenHandshake>()
   /** Connections whose certificate was refused. */

@@ -8,7 +8,7 @@ const LOG_AGAIN_MS = 60_000
 export class RefusalLog {
   readonly #logger: Logger
   readonly #now: () => number
-  /** By kind, of which there are few. */
+  /** State of the log by kind of refusal. There are few kinds. */
   readonly #kinds = new Map<string, { loggedAt: number; unlogged: number }>()
 
   constructor(logger: Logger, now: () => number = () => performance.now()) {

@@ -144,7 +144,7 @@ async function withLock(dir: string, open: typeof openDatabase, act: () => void)
   }
 }
 
-/** If the directory cannot be deleted, the result of the lock is still reported. */
+/** Deletes the temporary directory. A failure is ignored, so that the result of the lock is still reported. */
 function deleteQuietly(dir: string): void {
   try {
     rmSync(dir, { recursive: true, force: true })

@@ -26,7 +26,7 @@ export class Manifest {
   prevLogNumber = 0
   nextFile: number | undefined
   lastSequence: number | undefined
-  /** By level and number: to move a table, an edit deletes it on one level and adds it on another. */
+  /** Tables by level and number: to move a table, an edit deletes it on one level and adds it on another. */
   readonly #tables = new Map<string, Table>()
 
   get tables(): Iterable<Table> {

@@ -287,7 +287,7 @@ export class EntryReads {
 
   // -------------------------------------------------------------------------------------------------------------------
 
-  /** Only a finished scan shows whether its rows are complete. `again`: restarts a scan that was ended. */
+  /** Finishes a scan, which shows whether its rows are complete. `again`: restarts a scan that was ended. */
   #finish(scan: RowScan | RecordScan, again: () => void, done: () => void): void {
     const finished = (): void => {
       this.#scan = undefined

@@ -36,7 +36,7 @@ export class EmptyRangeCache implements EmptyRanges {
   readonly rowsMin: number
   /** Also the limit on the keys in `#created`. */
   readonly max: number
-  /** In the order of their keys, without overlaps. */
+  /** The ranges in the order of their keys, without overlaps. */
   #ranges: CachedRange[] = []
   /** The keys that were created last, oldest at `#oldest`, as in a ring once it is full. */
   #created: CreatedKey[] = []

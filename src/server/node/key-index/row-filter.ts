@@ -42,7 +42,7 @@ export class RowFilter {
     this.#isComplete = true
   }
 
-  /** From now on nothing is excluded, until `complete`. */
+  /** Forgets all keys. Nothing is excluded until `complete`. */
   forgetAll(): void {
     this.#isComplete = false
     this.#filters = []

@@ -429,7 +429,7 @@ export class LeaseKeeper {
     })
   }
 
-  /** As many as one entry ends. */
+  /** Takes leases whose deadline has passed, as many as one entry ends. */
   #takeDue(clusterTimeMs: number): readonly LeaseInMemory[] {
     if (this.#overdue.length === 0) this.#collectOverdue(clusterTimeMs)
     const { settings } = this.#node.state

@@ -8,7 +8,7 @@ import { readFileSync } from 'node:fs'
  * runtime.
  */
 const RESERVED_PER_NODE = 192
-/** If the limit is low, this share stays free instead. */
+/** Share of the descriptors that stays free if the limit of the process is low. */
 const RESERVED_SHARE = 0.6
 /** The limit where the system does not report one. */
 const LIMIT_ELSEWHERE = 4_096

@@ -30,7 +30,7 @@ interface EntryTrace {
   readonly proposal: string
   readonly context: SpanContext
   index: LogIndex | undefined
-  /** From the step that appends it until it is durable here. */
+  /** Span from the step that appends the entry until it is durable here. */
   append: Span | undefined
   /** The last write of the core with the entry. */
   write: number
@@ -74,7 +74,7 @@ export class EntryTraces {
     this.#add(this.#proposal(seq), span.spanContext())
   }
 
-  /** It is proposed again under another number. */
+  /** Notes that a proposal is proposed again under another number. */
   renewed(before: number, seq: number): void {
     const trace = this.#traces.get(this.#proposal(before))
     if (trace === undefined) return
@@ -82,7 +82,7 @@ export class EntryTraces {
     this.#add(this.#proposal(seq), trace.context)
   }
 
-  /** Its caller has an error. It may still be committed. */
+  /** Notes that the caller of a proposal got an error. The proposal may still be committed. */
   failed(seq: number, problem: string): void {
     this.#end(this.#traces.get(this.#proposal(seq)), problem)
   }

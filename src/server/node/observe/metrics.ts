@@ -73,7 +73,7 @@ export interface BackupCounts {
 const DISK_SPACE_STATES = ['none', 'low', 'enough'] as const
 const ROLES = ['follower', 'pre-candidate', 'candidate', 'leader'] as const
 
-/** From 50 µs, typical for answers from memory, to the longest timeout. */
+/** Bounds of durations from 50 µs, typical for answers from memory, to the longest timeout. */
 const DURATION_BUCKETS = [
   0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5,
   10, 60,

@@ -8,7 +8,7 @@ const STATUS_MAX = 599
 export class DurationHistogram {
   /** Upper bounds of the buckets in seconds. */
   readonly #bounds: readonly number[]
-  /** Not cumulative; the last one is for longer durations. */
+  /** Counts by bucket, not cumulative. The last bucket is for longer durations. */
   readonly #buckets: Float64Array
   #seconds = 0
 

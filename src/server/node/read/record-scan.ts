@@ -145,7 +145,7 @@ class VersionScan<T extends KeyItem> {
   #limits: SliceLimits = { rowsMax: 0, bytesMax: 0 }
   #reads = 0
   #isReading = false
-  /** It has failed, or was finished or closed. */
+  /** Whether the scan has failed, or was finished or closed. */
   #isOver = false
   #done: PageOf<T> = () => {}
   #page: T[] = []

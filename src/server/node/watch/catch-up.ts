@@ -25,11 +25,11 @@ export interface CatchUpEvents {
   readonly state: KvState
   /** Called before it reads. False: it has ended. */
   mayContinue(watcher: Watcher): boolean
-  /** It has been sent everything. */
+  /** The watcher has been sent all events up to the current revision. */
   caughtUp(watcher: Watcher): void
   /** The next revision that it needs is compacted. */
   overtaken(watcher: Watcher): void
-  /** Its client must read its buffered messages first. */
+  /** The client of the watcher must read its buffered messages first. */
   full(watcher: Watcher): void
   /** Sends the events of one revision. */
   deliver(watcher: Watcher, message: EventsMessage): void

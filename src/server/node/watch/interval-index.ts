@@ -36,7 +36,7 @@ export class IntervalIndex<T extends Interval> {
   readonly #keys = new Map<string, Set<T>>()
   #root: Node<T> | undefined
   size = 0
-  /** Not 0. */
+  /** State of the random generator, never 0. */
   #random = hashOfKey(NO_KEY) | 1
 
   /** The item must not be in the index. */

@@ -34,15 +34,15 @@ export class Watcher implements Interval {
   row: Revision | undefined
   /** The time of the last message. */
   sentAt: number
-  /** Its slot in the wheel. */
+  /** Slot of the watcher in the progress wheel. */
   slot = -1
   /** The hub is about to end it. */
   isEnding = false
-  /** Its right must be checked before it reads on. */
+  /** Whether the right of the client must be checked before it gets more events. */
   mustBeChecked = false
   /** Runs until its right must be asked again. */
   rightTimer: Timer | undefined
-  /** Its events of the revision that is being sent. */
+  /** Events for this watcher of the revision that is being sent. */
   batch: ChangeEvent[] | undefined
 
   constructor(

@@ -31,7 +31,7 @@ export class DiskSpeed {
     this.#inFlight = { part: Math.max(PART_MIN, this.#batches(size)), began: now }
   }
 
-  /** It is durable. */
+  /** Notes that a batch is durable. */
   ended(now: MonotonicMs): void {
     if (this.#inFlight === undefined) return
     const { part, began } = this.#inFlight

@@ -195,7 +195,7 @@ export class GroupCommit {
     this.#whenIdle?.(error)
   }
 
-  /** As many waiting writes as fit into one batch, at least one. */
+  /** Takes as many waiting writes as fit into one batch, at least one. */
   #nextWrites(): Write[] {
     let { batchBytesMax: bytes, batchItemsMax: items } = this.#storage.batchLimits
     const end = this.#writes.findIndex((write, at) => {

@@ -102,7 +102,7 @@ const readRefusal: WireField<ReadRefusal | undefined> = {
   },
 }
 
-/** Their number; `messageFrames` has the rest. */
+/** Number of the entries. Their frames are appended by `messageFrames`. */
 const entries: WireField<readonly Entry[]> = {
   write: (out, { length }) => void out.uint32(length),
   read: (input) =>
@@ -183,7 +183,7 @@ const messageContent = (type: WireMessage['type']) => CONTENTS[type] as WireFiel
 export const messageCode = (message: WireMessage): number => CODES[message.type]
 export const isMessageCode = (code: number): boolean => TYPES.has(code)
 
-/** The frames of entries, which follow the output of `writeMessage`. */
+/** The frames of entries, which follow the output of `encodeMessage`. */
 export function messageFrames(message: WireMessage): readonly Uint8Array[] {
   if (message.type === 'append') return joinAdjacent(message.entries.map((entry) => entry.frame))
   if (message.type === 'forward') return message.proposals.map((proposal) => proposal.frame)

@@ -171,7 +171,7 @@ const objectionBy =
   (member) =>
     certificate === undefined ? 'it has not shown a certificate' : objectionToPeer(certificate, member)
 
-/** If a name has several addresses, each of them has a message. */
+/** Message of a failed dial. If a name has several addresses, it joins the message of each. */
 function errorReason(error: Error): string {
   if (error instanceof AggregateError)
     return error.errors.map((each) => (each instanceof Error ? each.message : String(each))).join(', ')
