@@ -3,7 +3,6 @@
 import { expect, test } from 'vitest'
 import type { Command, Outcome, Request } from '../../../src/kv/index.ts'
 import { asRevision } from '../../../src/operations/forms/index.ts'
-import { driverLimits } from '../../../src/server/node/limits.ts'
 import type { Result } from '../../../src/server/node/result.ts'
 import { isPlain, WriteCoalescer } from '../../../src/server/node/write/write-coalescer.ts'
 import { ask, deleteOf, putOf } from '../../kv/store.ts'
@@ -22,7 +21,7 @@ function gathering() {
   const proposals: Proposal[] = []
   const answers: (readonly [name: string, answer: Answer])[] = []
   const clock = { at: 0, now: () => clock.at }
-  const gathered = new WriteCoalescer(clock, driverLimits, ({ command }, timeoutMs, count, done) =>
+  const gathered = new WriteCoalescer(clock, ({ command }, timeoutMs, count, done) =>
     proposals.push({ command, timeoutMs, count, done }),
   )
   const add = (name: string, command: Command, timeoutMs = 5000): void =>
@@ -187,73 +186,4 @@ test('at the end of the node nothing of what was gathered was written', () => {
       ['b', false],
     ],
   ])
-})
-
-// ---------------------------------------------------------------------------------------------------------------------
-// The delay
-
-const delayLimits = { ...driverLimits, batchDelayFrom: 8, batchDelayMsMax: 5 }
-
-/** A coalescer that has measured a write of this duration. `at`: the time of a request. */
-function delayAfter(writeMs: number) {
-  const clock = { time: 0, now: () => clock.time }
-  const coalescer = new WriteCoalescer(clock, delayLimits, () => {})
-  coalescer.proposed(1)
-  clock.time = writeMs
-  coalescer.ended(1)
-  return {
-    delayMs(queued: number, pending: number, at: number): number {
-      clock.time = writeMs + at
-      return coalescer.delayMs(queued, pending)
-    },
-  }
-}
-
-test('a few clients never wait', () => {
-  const few = delayAfter(2)
-  expect(few.delayMs(7, 7, 0)).toBe(0)
-  expect(few.delayMs(1, 7, 1)).toBe(0)
-})
-
-test('the first of a crowd that come back wait for the others, as long as two writes take', () => {
-  const crowd = delayAfter(2)
-  expect(crowd.delayMs(64, 64, 0)).toBe(0)
-  expect(crowd.delayMs(1, 1, 10)).toBe(4)
-  expect(crowd.delayMs(30, 30, 11)).toBe(3)
-  expect(crowd.delayMs(58, 58, 12)).toBe(0)
-  expect(crowd.delayMs(6, 64, 13)).toBe(4)
-  expect(crowd.delayMs(8, 64, 17)).toBe(0)
-})
-
-test('where writes take long, nobody waits for longer than the limit', () => {
-  const crowd = delayAfter(100)
-  crowd.delayMs(64, 64, 0)
-  expect(crowd.delayMs(1, 1, 10)).toBe(5)
-  expect(crowd.delayMs(1, 1, 15)).toBe(0)
-})
-
-test('clients in a closed loop come to share their batches', () => {
-  const CLIENTS = 20
-  const batchesOf = (batchDelayFrom: number): number => {
-    const cluster = SimulatedCluster.formed(3, { limits: { batchDelayFrom } })
-    const leader = cluster.leading
-    const pending = Array.from({ length: CLIENTS }, (_, i) => leader.put(`k${i}`, 'v'))
-    const written = leader.storage.applied.index
-    cluster.sent.length = 0
-    let done = 0
-    while (done < 50 * CLIENTS) {
-      // Clients write again as outcomes arrive: some are in time for the next batch and some are not.
-      const at = pending.findIndex(({ result }) => result !== undefined)
-      if (at < 0) {
-        cluster.until(() => pending.some(({ result }) => result !== undefined))
-        continue
-      }
-      pending[at] = leader.put(`k${at}`, 'v')
-      done++
-      cluster.advance(0.05)
-    }
-    expect(leader.storage.applied.index).toBeGreaterThan(written + 40 * CLIENTS)
-    return cluster.sent.filter(({ type }) => type === 'append').length
-  }
-  expect(batchesOf(2)).toBeLessThan(batchesOf(1_000_000) / 2)
 })

@@ -14,6 +14,7 @@ import type { StateWaiters } from '../membership/state-waiters.ts'
 import type { NodeEvents } from '../node-events.ts'
 import type { EntryTraces } from '../observe/entry-traces.ts'
 import type { CommandResult, Problem } from '../result.ts'
+import { BatchDelay } from './batch-delay.ts'
 import { commandDigest } from './command-digest.ts'
 import { type ProposalEnd, ProposalTracker, type ProposalTrackerEvents } from './proposal-tracker.ts'
 import { isPlain, WriteCoalescer } from './write-coalescer.ts'
@@ -34,6 +35,7 @@ export interface ProposerOptions {
 export class Proposer implements ProposalTrackerEvents {
   readonly #options: ProposerOptions
   readonly #coalescer: WriteCoalescer
+  readonly #delay: BatchDelay
   #delayTimer: Timer | undefined
   #nextSeq = 1
   readonly tracker: ProposalTracker
@@ -41,7 +43,8 @@ export class Proposer implements ProposalTrackerEvents {
   constructor(options: ProposerOptions) {
     this.#options = options
     const { clock, limits } = options
-    this.#coalescer = new WriteCoalescer(clock, limits, (...change) => this.#proposeRequest(...change))
+    this.#coalescer = new WriteCoalescer(clock, (...change) => this.#proposeRequest(...change))
+    this.#delay = new BatchDelay(clock, limits)
     this.tracker = new ProposalTracker(clock, limits, this)
   }
 
@@ -102,7 +105,7 @@ export class Proposer implements ProposalTrackerEvents {
     const coalesced = this.#coalescer.size
     if (queued + coalesced === 0) return
     // Proposals that were held back have waited long enough, and others have joined them.
-    const delayMs = isHeldBack ? 0 : this.#coalescer.delayMs(queued + coalesced, size + coalesced)
+    const delayMs = isHeldBack ? 0 : this.#delay.leftMs(queued + coalesced, size + coalesced)
     if (delayMs > 0) {
       this.#delayTimer ??= this.#options.clock.after(delayMs, () => {
         this.#delayTimer = undefined
@@ -116,7 +119,7 @@ export class Proposer implements ProposalTrackerEvents {
     const proposals = this.tracker.nextBatch(this.#proposableBytes)
     const first = proposals[0]
     if (first === undefined) return
-    this.#coalescer.proposed(first.seq)
+    this.#delay.proposed(first.seq)
     const { clock, events } = this.#options
     events.step({ kind: 'propose', now: clock.now(), proposals })
   }
@@ -158,7 +161,7 @@ export class Proposer implements ProposalTrackerEvents {
 
   ended(seq: number, end: ProposalEnd, count: number): void {
     const { clock, lifecycle, observer, traces, waits } = this.#options
-    this.#coalescer.ended(seq)
+    this.#delay.ended(seq)
     if (!end.ok && !traces.isEmpty) traces.failed(seq, end.problem.code)
     if (lifecycle.isDraining) clock.soon(() => waits.check())
     observer.proposalEnded(end.ok ? 'committed' : end.problem.written === 'no' ? 'refused' : 'unknown', count)

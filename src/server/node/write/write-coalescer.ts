@@ -7,14 +7,6 @@
 // coalesces its changes itself: they arrive as one batch. A batch applies each of its changes with its own condition,
 // revision and outcome, as if it were alone. Puts and deletes are not mixed, since a node whose disk is nearly full
 // still accepts deletes.
-//
-// Changes wait for others that will share their entry and its fsync. Clients whose writes were committed together
-// receive their outcomes together, and write again together. If their first few writes were proposed at once, the
-// disks and the network would get a small batch, and then a second one with all others. So changes wait until as many
-// have arrived as were pending lately, but no longer than two writes take. In that time the batch that they have just
-// missed is committed, and its clients write again. With 64 clients this saves a sixth of the CPU time of a write, and
-// the latency of every client is lower. A few clients never wait. PostgreSQL's commit_delay with commit_siblings does
-// the same.
 
 import type { Span } from '@opentelemetry/api'
 import type { Command, Request } from '../../../kv/index.ts'
@@ -22,7 +14,6 @@ import { BATCH_COMMANDS_MAX } from '../../../operations/batch.ts'
 import type { BatchedCommand } from '../../../operations/index.ts'
 import type { MonotonicMs } from '../../../raft/index.ts'
 import type { Clock } from '../clock.ts'
-import type { DriverLimits } from '../limits.ts'
 import type { CommandResult, Problem } from '../result.ts'
 
 type ProposeCallback = (result: CommandResult) => void
@@ -45,15 +36,6 @@ const BYTES_MAX = 128 * 1024
 const TIMEOUTS_APART_MS = 100
 const TIMEOUTS_APART_SHARE = 0.02
 
-/** The share of the recent number of changes that is awaited. The last few may not come. */
-const SHARE_AWAITED = 0.9
-/** The delay is at most as long as this many writes take. */
-const WRITES_MAX = 2
-/** Each batch multiplies the awaited number by this, because clients may have left. */
-const CROWD_DECAY = 0.95
-/** A proposal without a result after this long is not used to measure the duration of a write. */
-const MEASURE_MS_MAX = 1_000
-
 /** A change that may share an entry with others. */
 export type PlainChange = Request & { readonly command: BatchedCommand }
 
@@ -74,25 +56,11 @@ interface Group {
 
 export class WriteCoalescer {
   readonly #clock: Pick<Clock, 'now'>
-  readonly #limits: Pick<DriverLimits, 'batchDelayFrom' | 'batchDelayMsMax'>
   readonly #propose: Propose
   #group: Group | undefined
-  /** The largest number of changes that were pending together lately. */
-  #crowd = 0
-  /** When the current delay began. */
-  #delayedSince: MonotonicMs | undefined
-  /** The duration of a recent write. */
-  #writeMs = 0
-  /** The proposal whose duration is being measured. */
-  #measured: { readonly seq: number; readonly at: MonotonicMs } | undefined
 
-  constructor(
-    clock: Pick<Clock, 'now'>,
-    limits: Pick<DriverLimits, 'batchDelayFrom' | 'batchDelayMsMax'>,
-    propose: Propose,
-  ) {
+  constructor(clock: Pick<Clock, 'now'>, propose: Propose) {
     this.#clock = clock
-    this.#limits = limits
     this.#propose = propose
   }
 
@@ -104,38 +72,6 @@ export class WriteCoalescer {
   /** Bytes of their keys and values. */
   get bytes(): number {
     return this.#group?.bytes ?? 0
-  }
-
-  /**
-   * Milliseconds to wait for more changes; 0: propose now. `queued`: the changes that are not proposed yet, `pending`:
-   * all changes without a result.
-   */
-  delayMs(queued: number, pending: number): number {
-    const now = this.#clock.now()
-    const { batchDelayFrom, batchDelayMsMax } = this.#limits
-    this.#crowd = Math.max(this.#crowd, pending)
-    if (this.#crowd >= batchDelayFrom && queued < SHARE_AWAITED * this.#crowd) {
-      this.#delayedSince ??= now
-      const leftMs = Math.min(batchDelayMsMax, WRITES_MAX * this.#writeMs) - (now - this.#delayedSince)
-      if (leftMs > 0) return leftMs
-    }
-    this.#delayedSince = undefined
-    this.#crowd = Math.max(pending, this.#crowd * CROWD_DECAY)
-    return 0
-  }
-
-  /** Records that a batch of proposals was handed to the core. `seq`: its first proposal. */
-  proposed(seq: number): void {
-    const now = this.#clock.now()
-    if (this.#measured === undefined || now - this.#measured.at > MEASURE_MS_MAX)
-      this.#measured = { seq, at: now }
-  }
-
-  /** Records that a proposal has its result. */
-  ended(seq: number): void {
-    if (this.#measured?.seq !== seq) return
-    this.#writeMs = this.#clock.now() - this.#measured.at
-    this.#measured = undefined
   }
 
   /** Keeps the change until `flush`. Proposes those before it that it cannot share an entry with. */
