@@ -8,6 +8,7 @@ import {
   type ClusterResult,
   ClusterSchema,
   clusterJson,
+  decodeCluster,
   decodeReplicaId,
   MemberName,
   type NewReplica,
@@ -47,5 +48,6 @@ export const addMember = {
     ],
     encode: ({ member }) => jsonRequest('POST', '/v1/cluster/members', replicaDocument(member)),
     encodeResult: (result) => jsonResponse(clusterJson(result)),
+    decodeResult: decodeCluster,
   },
 } satisfies OperationFacts<unknown> & { readonly http: HttpForm<AddMemberRequest, ClusterResult> }

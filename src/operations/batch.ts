@@ -4,11 +4,18 @@ import type { EntryFacts, HttpForm } from './definition.ts'
 import { type DeleteOutcome, type DeleteRequest, decodeDeleted, del } from './delete.ts'
 import type { AnswerHead } from './forms/answer-head.ts'
 import type { Condition } from './forms/conditions.ts'
-import { decodeWholeNumber, disagree } from './forms/disagreement.ts'
+import {
+  decodeList,
+  decodeObject,
+  decodeRevision,
+  decodeWholeNumber,
+  disagree,
+  type Fields,
+} from './forms/disagreement.ts'
 import { jsonResponseOf, replayedHeader } from './forms/http.ts'
 import { jsonChange, leaseNames } from './forms/http-requests.ts'
 import { type Idempotency, readIdempotency } from './forms/idempotency.ts'
-import { deletedJson, revisionsJson } from './forms/json.ts'
+import { decodeRevisions, deletedJson, revisionsJson } from './forms/json.ts'
 import { decodeJsonBytes, JsonBytes, type JsonBytesValue } from './forms/json-bytes.ts'
 import { anyOf, arrayOf, closed, type FromSchema, integer, object, stringOr } from './forms/json-schema.ts'
 import { putLeaseOf } from './forms/leases.ts'
@@ -153,6 +160,17 @@ export const batch = {
       jsonChange(CHANGES_PATH, { changes: commands.map(encodeChange) }, idempotency),
     encodeResult: (outcome, head) =>
       jsonResponseOf(encodeOutcomes(outcome), replayedHeader(head), outcome.revision),
+    decodeResult(body, { commands }) {
+      const results = decodeResults(body.results, commands)
+      const revision = decodeRevision(body.revision, 'revision')
+      return {
+        kind: 'batch',
+        revision,
+        outcomes: commands.map(({ kind }, at) =>
+          decodeOutcome(kind, decodeObject(results[at], 'a result'), revision),
+        ),
+      }
+    },
   },
   mux: {
     opcode: OPCODE,
@@ -188,10 +206,7 @@ export const batch = {
       replayed,
     ],
     decodeResult(item, { commands }) {
-      const outcomes = item[3]
-      if (!Array.isArray(outcomes)) return disagree('"results" is not a list')
-      if (outcomes.length !== commands.length)
-        disagree(`it has ${outcomes.length} results of ${commands.length} changes`)
+      const outcomes = decodeResults(item[3], commands)
       const revision = decodeResultRevision(item)
       return {
         kind: 'batch',
@@ -207,7 +222,7 @@ export const batch = {
     },
   },
 } satisfies EntryFacts<Pick<BatchRequest, 'commands'>> & {
-  readonly http: HttpForm<BatchRequest, BatchOutcome>
+  readonly http: HttpForm<BatchRequest, BatchOutcome, AnswerHead, DecodedBatch>
   readonly mux: MuxForm<BatchRequest, BatchOutcome, AnswerHead, DecodedBatch>
 }
 
@@ -252,6 +267,27 @@ function encodeOutcome(outcome: PutOutcome | DeleteOutcome | ApiError): string {
     return `{"problem":${JSON.stringify({ ...problemDocument(outcome), written: 'no' })}}`
   if (outcome.kind === 'put') return `{"put":{${revisionsJson(outcome)}}}`
   return `{"delete":${deletedJson(outcome)}}`
+}
+
+/** A list with one result for each change. Throws `DisagreementError`. */
+function decodeResults(value: unknown, { length }: readonly BatchedCommand[]): readonly unknown[] {
+  const results = decodeList(value, 'results')
+  return results.length === length
+    ? results
+    : disagree(`it has ${results.length} results of ${length} changes`)
+}
+
+/** `revision`: that of the batch. Throws `DisagreementError`. */
+function decodeOutcome(kind: BatchedCommand['kind'], fields: Fields, revision: Revision): DecodedOutcome {
+  const { problem } = fields
+  if (problem !== undefined) return { problem: decodeProblem(problem) ?? disagree('a problem has no code') }
+  if (kind === 'put') {
+    const revisions = decodeRevisions(decodeObject(fields.put, 'the result of a put'))
+    return { kind, revision, ...revisions, prev: undefined }
+  }
+  const removed = decodeObject(fields.delete, 'the result of a delete')
+  const deletedAt = decodeRevision(removed.revision, 'revision')
+  return { kind, revision: deletedAt, deleted: decodeDeleted(removed.deleted), prev: undefined }
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -333,14 +369,14 @@ function decodeOutcomeField(
   if (!Array.isArray(field)) return { problem: decodeProblem(field) ?? disagree('a problem has no code') }
   const [first, modRevision, version]: Item = field
   if (kind === 'delete') {
-    const deletedAt = asRevision(decodeWholeNumber(modRevision, 'revision'))
+    const deletedAt = decodeRevision(modRevision, 'revision')
     return { kind, revision: deletedAt, deleted: decodeDeleted(first), prev: undefined }
   }
   return {
     kind,
     revision,
-    createRevision: asRevision(decodeWholeNumber(first, 'create_revision')),
-    modRevision: asRevision(decodeWholeNumber(modRevision, 'mod_revision')),
+    createRevision: decodeRevision(first, 'create_revision'),
+    modRevision: decodeRevision(modRevision, 'mod_revision'),
     version: decodeWholeNumber(version, 'version'),
     prev: undefined,
   }

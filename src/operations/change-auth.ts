@@ -13,7 +13,10 @@ import {
   AuthSchema,
   type AuthStatusResult,
   authStatusJson,
+  decodeAuthStatus,
   decodePermission,
+  decodeRole,
+  decodeUser,
   type Permission,
   PermissionsBody,
   permissionDocument,
@@ -170,6 +173,10 @@ export const changeAuth = {
     encodeResult(result) {
       if ('user' in result) return jsonResponse(userJson(result.user))
       return jsonResponse('role' in result ? roleJson(result.role) : authStatusJson(result))
+    },
+    decodeResult(body, { change }) {
+      if (change.kind === 'put-user') return { user: decodeUser(body) }
+      return change.kind === 'put-role' ? { role: decodeRole(body) } : decodeAuthStatus(body)
     },
   },
 } satisfies EntryFacts<ChangeAuthRequest> & { readonly http: HttpForm<ChangeAuthRequest, ChangeAuthResult> }

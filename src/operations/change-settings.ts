@@ -1,6 +1,7 @@
 // Changes replicated settings. A setting that is absent keeps its value.
 
 import type { EntryFacts, HttpForm } from './definition.ts'
+import type { AnswerHead } from './forms/answer-head.ts'
 import { jsonResponse, replayedHeader } from './forms/http.ts'
 import { jsonChange, type OutgoingRequest } from './forms/http-requests.ts'
 import { type Idempotency, readIdempotency } from './forms/idempotency.ts'
@@ -11,6 +12,7 @@ import {
   type KvSettings,
   leasesDocument,
   SettingsBody,
+  type SettingsDocument,
   type SettingsResult,
   SettingsSchema,
   settingsDocument,
@@ -61,9 +63,10 @@ export const changeSettings = {
     encode: ({ settings, leases, idempotency }) =>
       encodeSettingsChange({ ...settingsDocument(settings), leases: leasesDocument(leases) }, idempotency),
     encodeResult: (result, head) => jsonResponse(settingsJson(result), replayedHeader(head), head.revision),
+    decodeResult: (body) => body,
   },
 } satisfies EntryFacts<{ readonly kind: string; readonly leases?: unknown }> & {
-  readonly http: HttpForm<ChangeSettingsRequest, SettingsResult>
+  readonly http: HttpForm<ChangeSettingsRequest, SettingsResult, AnswerHead, SettingsDocument>
 }
 
 /** `document`: settings under their names in HTTP. A newer node may know more of them than this program. */

@@ -3,7 +3,7 @@
 import type { HttpForm, OperationFacts } from './definition.ts'
 import { jsonResponse } from './forms/http.ts'
 import { getRequest } from './forms/http-requests.ts'
-import { type ClusterResult, ClusterSchema, clusterJson } from './forms/members.ts'
+import { type ClusterResult, ClusterSchema, clusterJson, decodeCluster } from './forms/members.ts'
 import { CALL } from './forms/rights.ts'
 import { route } from './forms/route.ts'
 
@@ -31,5 +31,6 @@ export const cluster = {
     ],
     encode: () => getRequest('/v1/cluster'),
     encodeResult: (result) => jsonResponse(clusterJson(result)),
+    decodeResult: decodeCluster,
   },
 } satisfies OperationFacts<unknown> & { readonly http: HttpForm<ClusterRequest, ClusterResult> }

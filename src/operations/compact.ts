@@ -1,7 +1,7 @@
 // Ends the history before a revision: the store can be read at this revision and later ones.
 
 import type { EntryFacts, HttpForm } from './definition.ts'
-import { decodeWholeNumber } from './forms/disagreement.ts'
+import { decodeRevision } from './forms/disagreement.ts'
 import { jsonResponse, replayedHeader } from './forms/http.ts'
 import { jsonChange } from './forms/http-requests.ts'
 import { type Idempotency, readIdempotency } from './forms/idempotency.ts'
@@ -73,6 +73,11 @@ export const compact = {
         replayedHeader(head),
         revision,
       ),
+    decodeResult: (body) => ({
+      kind: 'compacted',
+      revision: decodeRevision(body.revision, 'revision'),
+      compactRevision: decodeRevision(body.compact_revision, 'compact_revision'),
+    }),
   },
   mux: {
     opcode: OPCODE,
@@ -102,7 +107,7 @@ export const compact = {
     decodeResult: (item) => ({
       kind: 'compacted',
       revision: decodeResultRevision(item),
-      compactRevision: asRevision(decodeWholeNumber(item[3], 'compact_revision')),
+      compactRevision: decodeRevision(item[3], 'compact_revision'),
     }),
     decodeHead: (item) => decodeChangeHead(item, 4),
     resultBytes: () => 0,

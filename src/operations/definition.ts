@@ -3,10 +3,12 @@
 
 import type { AnswerHead } from './forms/answer-head.ts'
 import type { RequestHeaders } from './forms/conditions.ts'
+import type { Fields } from './forms/disagreement.ts'
 import type { HttpRequestHead, UnencodedResponse, WholeResponse } from './forms/http.ts'
 import type { OutgoingRequest } from './forms/http-requests.ts'
 import type { Schema } from './forms/json-schema.ts'
 import type { ParameterTable } from './forms/parameters.ts'
+import type { ProblemAnswer } from './forms/problems.ts'
 import type { AccessDemand, LeaseDemand } from './forms/rights.ts'
 import type { Route } from './forms/route.ts'
 
@@ -67,6 +69,14 @@ export interface KeyRequestForm<Q> {
   readonly encode: (request: Q) => OutgoingRequest
 }
 
+/** The result in the answer of HTTP, as a client decodes it. */
+export interface HttpAnswerForm<Q, D> {
+  /** `body`: that of an answer with status 200. Throws `DisagreementError`. */
+  readonly decodeResult: (body: Fields, request: Q, head: AnswerHead) => D
+  /** The result that an answer with this problem stands for; undefined: it is a refusal. */
+  readonly decodeAbsence?: (problem: ProblemAnswer) => { readonly result: D } | undefined
+}
+
 /** The requests of an operation with routes, which fastify finds. */
 export interface RouteForm<Q> {
   readonly routes: readonly Route<Q>[]
@@ -87,12 +97,14 @@ export interface HttpResultForm<Q, R, H extends AnswerHead = AnswerHead> {
   ) => WholeResponse | UnencodedResponse
 }
 
-/** An operation under /v1/kv whose answer is one whole. */
-export interface KeyForm<Q, R, H extends AnswerHead = AnswerHead>
+/** An operation under /v1/kv whose answer is one whole. `D`: the result as a client decodes it. */
+export interface KeyForm<Q, R, H extends AnswerHead = AnswerHead, D = R>
   extends KeyRequestForm<Q>,
-    HttpResultForm<Q, R, H> {}
+    HttpResultForm<Q, R, H>,
+    HttpAnswerForm<Q, D> {}
 
 /** An operation with routes whose answer is one whole. */
-export interface HttpForm<Q, R, H extends AnswerHead = AnswerHead>
+export interface HttpForm<Q, R, H extends AnswerHead = AnswerHead, D = R>
   extends RouteForm<Q>,
-    HttpResultForm<Q, R, H> {}
+    HttpResultForm<Q, R, H>,
+    HttpAnswerForm<Q, D> {}

@@ -2,7 +2,7 @@
 
 import type { EntryFacts, KeyForm } from './definition.ts'
 import { readConditions } from './forms/conditions.ts'
-import { decodeWholeNumber } from './forms/disagreement.ts'
+import { decodeRevision, decodeWholeNumber } from './forms/disagreement.ts'
 import { jsonResponse, replayedHeader } from './forms/http.ts'
 import { deleteRequest, withQuery } from './forms/http-requests.ts'
 import { type Idempotency, idempotencyHeaders, readIdempotency } from './forms/idempotency.ts'
@@ -72,6 +72,11 @@ export const deleteRange = {
       return { kind: 'delete-range', range, idempotency: readIdempotency(headers) }
     },
     encodeResult: (result, head) => jsonResponse(deletedJson(result), replayedHeader(head), result.revision),
+    decodeResult: ({ revision, deleted }) => ({
+      kind: 'delete-range',
+      revision: decodeRevision(revision, 'revision'),
+      deleted: decodeWholeNumber(deleted, 'deleted'),
+    }),
   },
   mux: {
     opcode: OPCODE,

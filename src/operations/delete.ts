@@ -2,7 +2,7 @@
 
 import type { EntryFacts, KeyForm } from './definition.ts'
 import { type Condition, conditionHeaders, readConditions } from './forms/conditions.ts'
-import { disagree } from './forms/disagreement.ts'
+import { decodeRevision, disagree } from './forms/disagreement.ts'
 import { checkOneKey, decodeKey, jsonResponse, replayedHeader } from './forms/http.ts'
 import { deleteRequest, keyPath } from './forms/http-requests.ts'
 import { type Idempotency, idempotencyHeaders, readIdempotency } from './forms/idempotency.ts'
@@ -73,6 +73,12 @@ export const del = {
       return { kind: 'delete', key, condition, prev: false, idempotency: readIdempotency(headers) }
     },
     encodeResult: (result, head) => jsonResponse(deletedJson(result), replayedHeader(head), result.revision),
+    decodeResult: (body) => ({
+      kind: 'delete',
+      revision: decodeRevision(body.revision, 'revision'),
+      deleted: decodeDeleted(body.deleted),
+      prev: undefined,
+    }),
   },
   mux: {
     opcode: OPCODE,

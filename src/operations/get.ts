@@ -2,6 +2,7 @@
 
 import type { KeyForm, OperationFacts } from './definition.ts'
 import { type Condition, conditionHeaders, readConditions } from './forms/conditions.ts'
+import { disagree } from './forms/disagreement.ts'
 import type { FreshnessOptions, ReadGrant } from './forms/freshness.ts'
 import {
   checkOneKey,
@@ -15,9 +16,10 @@ import {
   type WholeResponse,
 } from './forms/http.ts'
 import { ACCEPT_JSON, getRequest, keyPath, withFreshness, withQuery } from './forms/http-requests.ts'
-import { recordJson } from './forms/json.ts'
+import { decodeRecordFields, recordJson } from './forms/json.ts'
 import { namesMediaType } from './forms/media-types.ts'
 import { freshnessOf, HISTORY_PARAMETERS, READ_PARAMETERS, readQuery } from './forms/parameters.ts'
+import { compareKeys } from './forms/places.ts'
 import { ApiError, unsayable } from './forms/problems.ts'
 import { reading } from './forms/rights.ts'
 import { RecordSchema } from './forms/schemas.ts'
@@ -79,6 +81,11 @@ export const get = {
       if (wantsRecord(accept)) return jsonResponse(recordJson(row), [...NOSNIFF, ...headers], revision)
       return { status: 200, headers: [...OCTETS, ...NOSNIFF, ...headers], body: row.value, revision }
     },
+    decodeResult(body, { key }) {
+      const row = decodeRecordFields(body)
+      return compareKeys(row.key, key) === 0 ? row : disagree('it is the record of another key')
+    },
+    decodeAbsence: ({ code }) => (code === 'not_found' ? { result: undefined } : undefined),
   },
   mux: {
     opcode: OPCODE,

@@ -1,12 +1,13 @@
 // Grants a lease: its keys are deleted when it ends.
 
 import type { EntryFacts, HttpForm } from './definition.ts'
+import { decodeRevision, decodeWholeNumber } from './forms/disagreement.ts'
 import { durationText, ttlMsOf } from './forms/durations.ts'
 import { jsonResponse, replayedHeader } from './forms/http.ts'
 import { jsonChange } from './forms/http-requests.ts'
 import { type Idempotency, readIdempotency } from './forms/idempotency.ts'
 import { closed, object } from './forms/json-schema.ts'
-import { leaseIdOf } from './forms/leases.ts'
+import { decodeLeaseId, leaseIdOf } from './forms/leases.ts'
 import { CALL, NO_LEASES } from './forms/rights.ts'
 import { route } from './forms/route.ts'
 import { LeaseGranted, LeaseIdSchema, TtlSchema } from './forms/schemas.ts'
@@ -63,5 +64,11 @@ export const grant = {
       jsonChange('/v1/leases', { ttl: durationText(ttlMs), id }, idempotency),
     encodeResult: ({ lease, ttlMs, revision }, head) =>
       jsonResponse(`{"id":"${lease}","ttl_ms":${ttlMs}}`, replayedHeader(head), revision),
+    decodeResult: (body, _request, { revision }) => ({
+      kind: 'granted',
+      revision: decodeRevision(revision, 'Kv-Revision'),
+      lease: decodeLeaseId(body.id, 'id'),
+      ttlMs: decodeWholeNumber(body.ttl_ms, 'ttl_ms'),
+    }),
   },
 } satisfies EntryFacts<unknown> & { readonly http: HttpForm<GrantRequest, GrantOutcome> }

@@ -1,7 +1,7 @@
 // Begins the time to live of leases anew.
 
 import type { HttpForm, OperationFacts } from './definition.ts'
-import { decodeWholeNumber, disagree } from './forms/disagreement.ts'
+import { decodeList, decodeObject, decodeWholeNumber, disagree } from './forms/disagreement.ts'
 import { jsonResponse } from './forms/http.ts'
 import { jsonRequest } from './forms/http-requests.ts'
 import { anyOf, arrayOf, closed, object } from './forms/json-schema.ts'
@@ -88,6 +88,16 @@ export const keepAlive = {
         return `{"id":"${id}",${ttlMs === undefined ? '"missing":true' : `"ttl_ms":${ttlMs}`}}`
       })
       return jsonResponse(`{"leases":[${leases.join(',')}]}`)
+    },
+    decodeResult(body, { ids, one }) {
+      if (one) return [decodeWholeNumber(body.ttl_ms, 'ttl_ms')]
+      const leases = decodeList(body.leases, 'leases')
+      if (leases.length !== ids.length) disagree(`it has ${leases.length} leases of ${ids.length}`)
+      return ids.map((requested, at) => {
+        const { id, missing, ttl_ms } = decodeObject(leases[at], 'a lease')
+        if (id !== requested) disagree('it has another lease')
+        return missing === true ? undefined : decodeWholeNumber(ttl_ms, 'ttl_ms')
+      })
     },
   },
   mux: {

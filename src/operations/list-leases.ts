@@ -1,10 +1,11 @@
 // Reads the leases of the store, in the order of their ids.
 
 import type { HttpForm, OperationFacts } from './definition.ts'
+import { decodeBoolean, decodeList, decodeObject } from './forms/disagreement.ts'
 import type { FreshnessOptions, ReadGrant } from './forms/freshness.ts'
 import { freshnessHeaders, jsonResponse } from './forms/http.ts'
 import { getRequest, withFreshness, withQuery } from './forms/http-requests.ts'
-import { leaseFields } from './forms/json.ts'
+import { decodeLeaseFields, leaseFields } from './forms/json.ts'
 import { arrayOf, boolean, integer, object } from './forms/json-schema.ts'
 import { type LeaseDescription, leaseIdOf } from './forms/leases.ts'
 import { freshnessOf, pageLimit, READ_PARAMETERS, text } from './forms/parameters.ts'
@@ -66,6 +67,10 @@ export const listLeases = {
       const json = `{"leases":[${listed}],"more":${more}${next},"revision":${grant.revision}}`
       return jsonResponse(json, freshnessHeaders(grant), grant.revision)
     },
+    decodeResult: ({ leases, more }) => ({
+      leases: decodeList(leases, 'leases').map((lease) => decodeLeaseFields(decodeObject(lease, 'a lease'))),
+      more: decodeBoolean(more, 'more'),
+    }),
   },
 } satisfies OperationFacts<ListLeasesRequest> & {
   readonly http: HttpForm<ListLeasesRequest, LeasesResult, ReadGrant>

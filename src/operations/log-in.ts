@@ -1,6 +1,7 @@
 // Makes a token for a password. Every node accepts it.
 
 import type { HttpForm, OperationFacts } from './definition.ts'
+import { decodeString, decodeWholeNumber } from './forms/disagreement.ts'
 import { jsonResponse } from './forms/http.ts'
 import { jsonRequest } from './forms/http-requests.ts'
 import { closed, integer, object, string } from './forms/json-schema.ts'
@@ -50,5 +51,9 @@ export const logIn = {
     encode: ({ user, password }) => jsonRequest('POST', '/v1/auth/login', { user, password }),
     encodeResult: ({ token, expiresInMs }) =>
       jsonResponse(JSON.stringify({ token, expires_in_ms: expiresInMs }), NO_STORE),
+    decodeResult: ({ token, expires_in_ms }) => ({
+      token: decodeString(token, 'token'),
+      expiresInMs: decodeWholeNumber(expires_in_ms, 'expires_in_ms'),
+    }),
   },
 } satisfies OperationFacts<unknown> & { readonly http: HttpForm<LogInRequest, TokenResult> }

@@ -1,7 +1,8 @@
 // Opens a session, by whose slots changes are applied at most once.
 
 import type { EntryFacts, HttpForm } from './definition.ts'
-import { decodeWholeNumber } from './forms/disagreement.ts'
+import type { AnswerHead } from './forms/answer-head.ts'
+import { decodeRevision, decodeWholeNumber } from './forms/disagreement.ts'
 import { jsonResponse, replayedHeader } from './forms/http.ts'
 import { jsonRequest } from './forms/http-requests.ts'
 import { SESSION_SLOTS_MAX } from './forms/idempotency.ts'
@@ -21,6 +22,12 @@ export interface SessionOutcome {
   readonly session: number
   /** It is forgotten this long after it was opened, or earlier when there are too many. */
   readonly ageMsMax: number
+}
+
+/** The same at a client. */
+export interface OpenedSession extends SessionOutcome {
+  /** The number of changes that it can name at a time. */
+  readonly slots: number
 }
 
 /** The kind of its item on the multiplexed connection. */
@@ -55,6 +62,13 @@ export const openSession = {
         replayedHeader(head),
         revision,
       ),
+    decodeResult: (body, _request, { revision }) => ({
+      kind: 'session',
+      revision: decodeRevision(revision, 'Kv-Revision'),
+      session: decodeWholeNumber(body.session, 'session'),
+      ageMsMax: decodeWholeNumber(body.age_ms, 'age_ms'),
+      slots: decodeWholeNumber(body.slots, 'slots'),
+    }),
   },
   mux: {
     opcode: OPCODE,
@@ -77,11 +91,12 @@ export const openSession = {
       revision: decodeResultRevision(item),
       session: decodeWholeNumber(item[3], 'session'),
       ageMsMax: decodeWholeNumber(item[4], 'age_ms'),
+      slots: decodeWholeNumber(item[5], 'slots'),
     }),
     decodeHead: (item) => ({ revision: decodeResultRevision(item) }),
     resultBytes: () => 0,
   },
 } satisfies EntryFacts<unknown> & {
-  readonly http: HttpForm<OpenSessionRequest, SessionOutcome>
-  readonly mux: MuxForm<OpenSessionRequest, SessionOutcome>
+  readonly http: HttpForm<OpenSessionRequest, SessionOutcome, AnswerHead, OpenedSession>
+  readonly mux: MuxForm<OpenSessionRequest, SessionOutcome, AnswerHead, OpenedSession>
 }

@@ -2,7 +2,7 @@
 
 import type { EntryFacts, KeyForm } from './definition.ts'
 import { type Condition, conditionHeaders, readConditions } from './forms/conditions.ts'
-import { decodeWholeNumber } from './forms/disagreement.ts'
+import { decodeRevision, decodeWholeNumber } from './forms/disagreement.ts'
 import {
   checkOneKey,
   codingRefusal,
@@ -14,14 +14,14 @@ import {
 } from './forms/http.ts'
 import { keyPath, leaseNames, withQuery } from './forms/http-requests.ts'
 import { type Idempotency, idempotencyHeaders, readIdempotency } from './forms/idempotency.ts'
-import { prevJson, revisionsJson } from './forms/json.ts'
+import { decodePrevFields, decodeRevisions, prevJson, revisionsJson } from './forms/json.ts'
 import { anyOf, integer, nothing, object } from './forms/json-schema.ts'
 import { type PutLease, putLeaseOf } from './forms/leases.ts'
 import { flag, readQuery, text } from './forms/parameters.ts'
 import { ApiError } from './forms/problems.ts'
 import { attaching, changing } from './forms/rights.ts'
 import { RecordSchema, revisions } from './forms/schemas.ts'
-import { asRevision, type KeyRow, type Revision } from './forms/store.ts'
+import type { KeyRow, Revision } from './forms/store.ts'
 import { decodeKeyField, decodeValueField, fieldBytes } from './mux/fields.ts'
 import { decodeChangeHead, decodeResultRevision, ITEM_BYTES, type MuxForm, SUCCESS } from './mux/form.ts'
 import {
@@ -101,6 +101,12 @@ export const put = {
       const json = `{"revision":${revision},${revisionsJson(result)}${prevJson(prev)}}`
       return jsonResponse(json, ['ETag', entityTag(modRevision), ...replayedHeader(head)], revision)
     },
+    decodeResult: (body) => ({
+      kind: 'put',
+      revision: decodeRevision(body.revision, 'revision'),
+      ...decodeRevisions(body),
+      prev: decodePrevFields(body.prev),
+    }),
   },
   mux: {
     opcode: OPCODE,
@@ -133,8 +139,8 @@ export const put = {
     decodeResult: (item) => ({
       kind: 'put',
       revision: decodeResultRevision(item),
-      createRevision: asRevision(decodeWholeNumber(item[3], 'create_revision')),
-      modRevision: asRevision(decodeWholeNumber(item[4], 'mod_revision')),
+      createRevision: decodeRevision(item[3], 'create_revision'),
+      modRevision: decodeRevision(item[4], 'mod_revision'),
       version: decodeWholeNumber(item[5], 'version'),
       prev: decodePrev(item[7]),
     }),

@@ -1,13 +1,21 @@
 // Reads the keys of a range, a page or all of them, or counts them.
 
 import { decodeUtf8 } from '../bytes/index.ts'
-import type { KeyRequestForm, OperationFacts } from './definition.ts'
+import type { HttpAnswerForm, KeyRequestForm, OperationFacts } from './definition.ts'
 import type { AnswerHead } from './forms/answer-head.ts'
-import { decodeWholeNumber, disagree, isObject, isWholeNumber, tryParseJson } from './forms/disagreement.ts'
+import { decodeBytesDocument } from './forms/bytes.ts'
+import {
+  decodeBoolean,
+  decodeWholeNumber,
+  disagree,
+  isObject,
+  isWholeNumber,
+  tryParseJson,
+} from './forms/disagreement.ts'
 import type { FreshnessOptions, ReadGrant } from './forms/freshness.ts'
 import { freshnessHeaders, type HttpRequestHead, type WholeResponse } from './forms/http.ts'
 import { ACCEPT_JSON, ACCEPT_LINES, getRequest, withFreshness, withQuery } from './forms/http-requests.ts'
-import { bytesJson, decodeRecordFields, metaJson, recordJson } from './forms/json.ts'
+import { bytesJson, decodeRecordFields, decodeRecords, metaJson, recordJson } from './forms/json.ts'
 import { arrayOf, boolean, integer, object } from './forms/json-schema.ts'
 import { LINES, namesMediaType } from './forms/media-types.ts'
 import {
@@ -204,6 +212,17 @@ export const range = {
       if (isObject(json.error)) return { kind: 'error', problem: decodeProblem(json.error) }
       return { kind: 'record', row: decodeRecordFields(json, keysOnly) }
     },
+    decodeResult({ kvs, more, next, count }, { keysOnly, countOnly }) {
+      if (countOnly === true)
+        return { records: [], more: false, last: undefined, count: decodeWholeNumber(count, 'count') }
+      const hasMore = decodeBoolean(more, 'more')
+      return {
+        records: decodeRecords(kvs, 'kvs', keysOnly),
+        more: hasMore,
+        last: hasMore ? decodeBytesDocument(next) : undefined,
+        count: count === undefined ? undefined : decodeWholeNumber(count, 'count'),
+      }
+    },
   },
   mux: {
     opcode: OPCODE,
@@ -273,7 +292,7 @@ export const range = {
 }
 
 /** The body of a page is `PAGE_START`, the records with commas, and the end. That of a stream is lines. */
-interface RangeForm extends KeyRequestForm<RangeRequest> {
+interface RangeForm extends KeyRequestForm<RangeRequest>, HttpAnswerForm<RangeRequest, RangePage> {
   readonly encodeHead: (grant: ReadGrant, isStream: boolean) => Omit<WholeResponse, 'body'>
   readonly encodeRecord: (row: KeyRow, keysOnly: boolean) => string
   readonly encodePageEnd: (page: PageResult, grant: ReadGrant) => string

@@ -3,7 +3,7 @@
 import type { HttpForm, OperationFacts } from './definition.ts'
 import { jsonResponse } from './forms/http.ts'
 import { deleteRequest, namedPath } from './forms/http-requests.ts'
-import { type ClusterResult, ClusterSchema, clusterJson } from './forms/members.ts'
+import { type ClusterResult, ClusterSchema, clusterJson, decodeCluster } from './forms/members.ts'
 import { ADMINISTER } from './forms/rights.ts'
 import { route } from './forms/route.ts'
 
@@ -32,5 +32,6 @@ export const removeMember = {
     ],
     encode: ({ name }) => deleteRequest(namedPath('/v1/cluster/members', name)),
     encodeResult: (result) => jsonResponse(clusterJson(result)),
+    decodeResult: decodeCluster,
   },
 } satisfies OperationFacts<unknown> & { readonly http: HttpForm<RemoveMemberRequest, ClusterResult> }

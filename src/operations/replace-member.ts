@@ -8,6 +8,7 @@ import {
   type ClusterResult,
   ClusterSchema,
   clusterJson,
+  decodeCluster,
   decodeReplicaId,
   MemberName,
   type NewReplica,
@@ -50,5 +51,6 @@ export const replaceMember = {
     encode: ({ name, member }) =>
       jsonRequest('POST', `${namedPath('/v1/cluster/members', name)}/replace`, replicaDocument(member)),
     encodeResult: (result) => jsonResponse(clusterJson(result)),
+    decodeResult: decodeCluster,
   },
 } satisfies OperationFacts<unknown> & { readonly http: HttpForm<ReplaceMemberRequest, ClusterResult> }

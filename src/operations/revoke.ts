@@ -1,6 +1,7 @@
 // Ends a lease, and deletes its keys, at one revision.
 
 import type { EntryFacts, HttpForm } from './definition.ts'
+import { decodeRevision, decodeWholeNumber } from './forms/disagreement.ts'
 import { jsonResponse, replayedHeader } from './forms/http.ts'
 import { deleteRequest } from './forms/http-requests.ts'
 import { type Idempotency, idempotencyHeaders, readIdempotency } from './forms/idempotency.ts'
@@ -53,5 +54,10 @@ export const revoke = {
     encode: ({ id, idempotency }) => deleteRequest(`/v1/leases/${id}`, idempotencyHeaders(idempotency)),
     encodeResult: (outcome, head) =>
       jsonResponse(deletedJson(outcome), replayedHeader(head), outcome.revision),
+    decodeResult: ({ revision, deleted }) => ({
+      kind: 'revoked',
+      revision: decodeRevision(revision, 'revision'),
+      deleted: decodeWholeNumber(deleted, 'deleted'),
+    }),
   },
 } satisfies EntryFacts<Pick<RevokeRequest, 'id'>> & { readonly http: HttpForm<RevokeRequest, RevokeOutcome> }

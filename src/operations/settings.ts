@@ -1,11 +1,12 @@
 // The replicated settings, as the node that is asked has applied them.
 
 import type { HttpForm, OperationFacts } from './definition.ts'
+import type { AnswerHead } from './forms/answer-head.ts'
 import { jsonResponse, replayedHeader } from './forms/http.ts'
 import { getRequest } from './forms/http-requests.ts'
 import { CALL } from './forms/rights.ts'
 import { route } from './forms/route.ts'
-import { type SettingsResult, SettingsSchema, settingsJson } from './forms/settings.ts'
+import { type SettingsDocument, type SettingsResult, SettingsSchema, settingsJson } from './forms/settings.ts'
 
 export interface SettingsRequest {
   readonly kind: 'settings'
@@ -31,5 +32,8 @@ export const settings = {
     ],
     encode: () => getRequest('/v1/cluster/settings'),
     encodeResult: (result, head) => jsonResponse(settingsJson(result), replayedHeader(head), head.revision),
+    decodeResult: (body) => body,
   },
-} satisfies OperationFacts<unknown> & { readonly http: HttpForm<SettingsRequest, SettingsResult> }
+} satisfies OperationFacts<unknown> & {
+  readonly http: HttpForm<SettingsRequest, SettingsResult, AnswerHead, SettingsDocument>
+}

@@ -4,7 +4,7 @@ import type { HttpForm, OperationFacts } from './definition.ts'
 import { jsonResponse } from './forms/http.ts'
 import { getRequest } from './forms/http-requests.ts'
 import { NOTHING } from './forms/rights.ts'
-import { AuthSchema, type AuthStatusResult, authStatusJson } from './forms/roles.ts'
+import { AuthSchema, type AuthStatusResult, authStatusJson, decodeAuthStatus } from './forms/roles.ts'
 import { route } from './forms/route.ts'
 
 export interface ShowAuthRequest {
@@ -26,5 +26,6 @@ export const showAuth = {
     ],
     encode: () => getRequest('/v1/auth'),
     encodeResult: (result) => jsonResponse(authStatusJson(result)),
+    decodeResult: decodeAuthStatus,
   },
 } satisfies OperationFacts<unknown> & { readonly http: HttpForm<ShowAuthRequest, AuthStatusResult> }

@@ -1,10 +1,12 @@
 // Reads one lease.
 
 import type { HttpForm, OperationFacts } from './definition.ts'
+import { decodeBytesDocument } from './forms/bytes.ts'
+import { decodeList } from './forms/disagreement.ts'
 import type { FreshnessOptions, ReadGrant } from './forms/freshness.ts'
 import { freshnessHeaders, jsonResponse } from './forms/http.ts'
 import { getRequest, withFreshness, withQuery } from './forms/http-requests.ts'
-import { bytesJson, leaseFields } from './forms/json.ts'
+import { bytesJson, decodeLeaseFields, leaseFields } from './forms/json.ts'
 import { arrayOf, object } from './forms/json-schema.ts'
 import { type LeaseDescription, leaseIdOf } from './forms/leases.ts'
 import { flag, freshnessOf, READ_PARAMETERS } from './forms/parameters.ts'
@@ -56,6 +58,10 @@ export const showLease = {
         keys === undefined ? `{${leaseFields(lease)}}` : `${leaseStart(lease)}${keysJson(keys)}${LEASE_END}`
       return jsonResponse(json, freshnessHeaders(grant), grant.revision)
     },
+    decodeResult: (body, { keys }) => ({
+      lease: decodeLeaseFields(body),
+      keys: keys ? decodeList(body.keys, 'keys').map(decodeBytesDocument) : undefined,
+    }),
   },
 } satisfies OperationFacts<ShowLeaseRequest> & {
   readonly http: HttpForm<ShowLeaseRequest, ShowLeaseResult, ReadGrant>

@@ -1,11 +1,12 @@
 // Reads one role, or all.
 
 import type { HttpForm, OperationFacts } from './definition.ts'
+import { decodeList, decodeObject, decodeWholeNumber } from './forms/disagreement.ts'
 import { jsonResponse } from './forms/http.ts'
 import { getRequest, namedPath } from './forms/http-requests.ts'
 import { arrayOf, integer, object } from './forms/json-schema.ts'
 import { ADMINISTER } from './forms/rights.ts'
-import { type AuthRole, RoleSchema, roleJson } from './forms/roles.ts'
+import { type AuthRole, decodeRole, RoleSchema, roleJson } from './forms/roles.ts'
 import { route } from './forms/route.ts'
 
 export interface ShowRolesRequest {
@@ -47,6 +48,13 @@ export const showRoles = {
       if ('role' in result) return jsonResponse(roleJson(result.role))
       const { roles, revision } = result
       return jsonResponse(`{"roles":[${roles.map(roleJson).join(',')}],"revision":${revision}}`)
+    },
+    decodeResult(body, { name }) {
+      if (name !== undefined) return { role: decodeRole(body) }
+      return {
+        roles: decodeList(body.roles, 'roles').map((each) => decodeRole(decodeObject(each, 'a role'))),
+        revision: decodeWholeNumber(body.revision, 'revision'),
+      }
     },
   },
 } satisfies OperationFacts<unknown> & { readonly http: HttpForm<ShowRolesRequest, RolesResult> }

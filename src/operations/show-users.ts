@@ -1,11 +1,12 @@
 // Reads one user, or all. A user may read what is known of himself.
 
 import type { HttpForm, OperationFacts } from './definition.ts'
+import { decodeList, decodeObject, decodeWholeNumber } from './forms/disagreement.ts'
 import { jsonResponse } from './forms/http.ts'
 import { getRequest, namedPath } from './forms/http-requests.ts'
 import { arrayOf, integer, object } from './forms/json-schema.ts'
 import { ADMINISTER, CALL } from './forms/rights.ts'
-import { type UserDescription, UserSchema, userJson } from './forms/roles.ts'
+import { decodeUser, type UserDescription, UserSchema, userJson } from './forms/roles.ts'
 import { route } from './forms/route.ts'
 
 export interface ShowUsersRequest {
@@ -47,6 +48,13 @@ export const showUsers = {
       if ('user' in result) return jsonResponse(userJson(result.user))
       const { users, revision } = result
       return jsonResponse(`{"users":[${users.map(userJson).join(',')}],"revision":${revision}}`)
+    },
+    decodeResult(body, { name }) {
+      if (name !== undefined) return { user: decodeUser(body) }
+      return {
+        users: decodeList(body.users, 'users').map((each) => decodeUser(decodeObject(each, 'a user'))),
+        revision: decodeWholeNumber(body.revision, 'revision'),
+      }
     },
   },
 } satisfies OperationFacts<ShowUsersRequest> & { readonly http: HttpForm<ShowUsersRequest, UsersResult> }

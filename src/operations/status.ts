@@ -1,10 +1,20 @@
 // The status of the node that is asked.
 
 import type { HttpForm, OperationFacts } from './definition.ts'
+import {
+  decodeList,
+  decodeObject,
+  decodeOptionalString,
+  decodeRevision,
+  decodeString,
+  decodeWholeNumber,
+  disagree,
+  isObject,
+} from './forms/disagreement.ts'
 import { jsonResponse } from './forms/http.ts'
 import { getRequest } from './forms/http-requests.ts'
 import { anyOf, arrayOf, integer, nothing, object, string } from './forms/json-schema.ts'
-import { type MemberDescription, MemberSchema, memberDocument } from './forms/members.ts'
+import { decodeMembers, type MemberDescription, MemberSchema, memberDocument } from './forms/members.ts'
 import { CALL } from './forms/rights.ts'
 import { route } from './forms/route.ts'
 import type { Revision } from './forms/store.ts'
@@ -108,5 +118,39 @@ export const status = {
           errors: result.errors,
         }),
       ),
+    decodeResult: (body) => ({
+      name: decodeString(body.name, 'name'),
+      version: decodeString(body.version, 'version'),
+      clusterId: decodeString(body.cluster_id, 'cluster_id'),
+      replicaId: decodeString(body.replica_id, 'replica_id'),
+      role: decodeString(body.role, 'role'),
+      leader: decodeOptionalString(body.leader, '"leader"'),
+      term: decodeWholeNumber(body.term, 'term'),
+      commitIndex: decodeWholeNumber(body.commit_index, 'commit_index'),
+      appliedIndex: decodeWholeNumber(body.applied_index, 'applied_index'),
+      logFirstIndex: decodeWholeNumber(body.log_first_index, 'log_first_index'),
+      revision: decodeRevision(body.revision, 'revision'),
+      clusterVersion: decodeWholeNumber(body.cluster_version, 'cluster_version'),
+      stateHash: decodeString(body.state_hash, 'state_hash'),
+      members: decodeMembers(body.members),
+      diskFreeBytes: decodeKnown(body.disk_free_bytes, 'disk_free_bytes'),
+      diskTotalBytes: decodeKnown(body.disk_total_bytes, 'disk_total_bytes'),
+      certificates: decodeList(body.certificates, 'certificates').map(decodeCertificate),
+      lastBackupAgeMs: decodeKnown(body.last_backup_age_ms, 'last_backup_age_ms'),
+      errors: decodeList(body.errors, 'errors').map((error) =>
+        isObject(error) ? JSON.stringify(error) : String(error),
+      ),
+    }),
   },
 } satisfies OperationFacts<unknown> & { readonly http: HttpForm<StatusRequest, StatusResult> }
+
+/** undefined: it is unknown. */
+const decodeKnown = (value: unknown, name: string): number | undefined =>
+  value === null ? undefined : decodeWholeNumber(value, name)
+
+function decodeCertificate(value: unknown): StatusResult['certificates'][number] {
+  const { file, expires_in_ms: expiresInMs } = decodeObject(value, 'a certificate')
+  if (typeof expiresInMs !== 'number' || !Number.isSafeInteger(expiresInMs))
+    return disagree('"expires_in_ms" is not a whole number')
+  return { file: decodeString(file, 'file'), expiresInMs }
+}

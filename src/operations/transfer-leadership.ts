@@ -1,6 +1,7 @@
 // Hands the leadership over, to a voter or to the most up-to-date one.
 
 import type { HttpForm, OperationFacts } from './definition.ts'
+import { decodeString } from './forms/disagreement.ts'
 import { jsonResponse } from './forms/http.ts'
 import { jsonRequest } from './forms/http-requests.ts'
 import { closed, object, string } from './forms/json-schema.ts'
@@ -40,5 +41,6 @@ export const transferLeadership = {
     ],
     encode: ({ to }) => jsonRequest('POST', '/v1/cluster/leader', { to }),
     encodeResult: ({ leader }) => jsonResponse(JSON.stringify({ leader })),
+    decodeResult: ({ leader }) => ({ leader: decodeString(leader, 'leader') }),
   },
 } satisfies OperationFacts<unknown> & { readonly http: HttpForm<TransferLeadershipRequest, LeaderResult> }

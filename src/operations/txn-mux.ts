@@ -1,11 +1,11 @@
 // Transactions and their results as maps of the multiplexed connection, both ends. Names are those of `POST /v1/txn`,
 // and bytes stand in place of strings.
 
-import { decodeWholeNumber, disagree, type Fields, isObject } from './forms/disagreement.ts'
+import { decodeObject, type Fields } from './forms/disagreement.ts'
 import { durationText } from './forms/durations.ts'
 import type { Where } from './forms/places.ts'
 import { ApiError } from './forms/problems.ts'
-import { asRevision, type KeyRevisions, type KeyRow, type Revision } from './forms/store.ts'
+import type { KeyRevisions, KeyRow, Revision } from './forms/store.ts'
 import type {
   KvComparison,
   KvTxn,
@@ -38,6 +38,7 @@ import {
   txnOf,
   type WhereFields,
 } from './txn-fields.ts'
+import { decodeTxnResult } from './txn-results.ts'
 
 // ---------------------------------------------------------------------------------------------------------------------
 // From a client
@@ -345,78 +346,15 @@ const recordBytes = ({ key, value }: KeyRow, keysOnly: boolean): number =>
 // Results, at a client
 
 /** Throws `DisagreementError` if it is not the result of this transaction. */
-export function decodeTxnResult(
-  { success, failure }: KvTxn,
-  field: unknown,
-): KvTxnResult & { readonly revision: Revision } {
-  const { succeeded, revision, results } = decodeObject(field, 'the result of a transaction')
-  if (typeof succeeded !== 'boolean') return disagree('"succeeded" is neither true nor false')
-  const operations = succeeded ? success : failure
-  if (!Array.isArray(results)) return disagree('"results" is not a list')
-  if (results.length !== operations.length)
-    disagree(`it has ${results.length} results of ${operations.length} operations`)
-  return {
-    revision: asRevision(decodeWholeNumber(revision, 'revision')),
-    succeeded,
-    results: operations.map((operation, at) =>
-      decodeOperationResult(operation, decodeObject(results[at], 'a result')),
-    ),
-  }
-}
+export const decodeTxnItem = (txn: KvTxn, field: unknown): KvTxnResult =>
+  decodeTxnResult(txn, decodeObject(field, 'the result of a transaction'), decodeTxnRecord)
 
-const decodeObject = (field: unknown, what: string): Fields =>
-  isObject(field) ? field : disagree(`${what} is not an object`)
-
-function decodeOperationResult(operation: KvTxnOperation, result: Fields): KvTxnOperationResult {
-  switch (operation.kind) {
-    case 'put': {
-      const put = decodeObject(result.put, 'the result of a put')
-      const prev = isNil(put.prev) ? put.prev : decodeTxnRecord(put.prev)
-      return { kind: 'put', ...decodeRevisions(put), prev }
-    }
-    case 'get':
-      return { kind: 'get', found: decodeFound(decodeObject(result.get, 'the result of a get')) }
-    case 'delete': {
-      const removed = decodeObject(result.delete, 'the result of a delete')
-      const deleted = decodeWholeNumber(removed.deleted, 'deleted')
-      const prev = removed.prev === undefined ? undefined : decodeTxnRecords(removed.prev, 'prev')
-      return { kind: 'delete', deleted, prev }
-    }
-    case 'txn': {
-      const { succeeded, results } = decodeTxnResult(operation.txn, result.txn)
-      return { kind: 'txn', succeeded, results }
-    }
-  }
-}
-
-function decodeFound({ omitted, more, kvs, count }: Fields) {
-  if (omitted === true) return undefined
-  if (typeof more !== 'boolean') return disagree('"more" is neither true nor false')
-  return {
-    records: decodeTxnRecords(kvs, 'kvs'),
-    more,
-    count: count === undefined ? undefined : decodeWholeNumber(count, 'count'),
-  }
-}
-
-const decodeTxnRecords = (field: unknown, name: string): readonly KeyRow[] =>
-  Array.isArray(field) ? field.map(decodeTxnRecord) : disagree(`"${name}" is not a list`)
-
-function decodeTxnRecord(field: unknown): KeyRow {
-  const {
-    key,
-    value = null,
-    create_revision,
-    mod_revision,
-    version,
-    lease,
-    by,
-  } = decodeObject(field, 'a record')
-  return decodeRecord([key, value, create_revision, mod_revision, version, lease, by])
-}
-
-const decodeRevisions = ({ create_revision, mod_revision, version }: Fields): KeyRevisions => ({
-  createRevision: asRevision(decodeWholeNumber(create_revision, 'create_revision')),
-  modRevision: asRevision(decodeWholeNumber(mod_revision, 'mod_revision')),
-  version: decodeWholeNumber(version, 'version'),
-})
+const decodeTxnRecord = ({
+  key,
+  value = null,
+  create_revision,
+  mod_revision,
+  version,
+  lease,
+  by,
+}: Fields): KeyRow => decodeRecord([key, value, create_revision, mod_revision, version, lease, by])

@@ -2,10 +2,12 @@
 
 import type { EntryFacts, HttpForm } from './definition.ts'
 import { isGrant } from './forms/answer-head.ts'
+import { decodeRevision } from './forms/disagreement.ts'
 import type { FreshnessOptions } from './forms/freshness.ts'
 import { freshnessHeaders, jsonResponseOf, replayedHeader } from './forms/http.ts'
 import { jsonChange, withFreshness, withQuery } from './forms/http-requests.ts'
 import { type Idempotency, readIdempotency } from './forms/idempotency.ts'
+import { decodeRecordFields } from './forms/json.ts'
 import { freshnessOf, HISTORY_PARAMETERS, READ_PARAMETERS } from './forms/parameters.ts'
 import { unsayable } from './forms/problems.ts'
 import {
@@ -56,13 +58,14 @@ import {
 } from './txn-http.ts'
 import {
   decodeTxn,
-  decodeTxnResult,
+  decodeTxnItem,
   encodeTxn,
   encodeTxnResult,
   txnCredit,
   txnOverhead,
   txnResultBytes,
 } from './txn-mux.ts'
+import { decodeTxnResult } from './txn-results.ts'
 
 export interface TxnRequest {
   readonly kind: 'txn'
@@ -127,6 +130,10 @@ export const txn = {
         isGrant(head) ? freshnessHeaders(head) : replayedHeader(head),
         result.revision,
       ),
+    decodeResult: (body, { txn: requested }) => ({
+      ...decodeTxnResult(requested, body, decodeRecordFields),
+      revision: decodeRevision(body.revision, 'revision'),
+    }),
   },
   mux: {
     opcode: OPCODE,
@@ -157,10 +164,10 @@ export const txn = {
         ? [id, SUCCESS, revision, result, false, servedField(head), stalenessField(head)]
         : [id, SUCCESS, revision, result, head.replayed ?? false]
     },
-    decodeResult(item, { txn: requested }) {
-      const { succeeded, results } = decodeTxnResult(requested, item[3])
-      return { revision: decodeResultRevision(item), succeeded, results }
-    },
+    decodeResult: (item, { txn: requested }) => ({
+      ...decodeTxnItem(requested, item[3]),
+      revision: decodeResultRevision(item),
+    }),
     decodeHead: (item) => (item.length > 5 ? decodeReadHead(item, 5) : decodeChangeHead(item, 4)),
     resultBytes: (outcome, { txn: requested }) => txnResultBytes(requested, outcome),
   },

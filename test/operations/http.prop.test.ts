@@ -1,36 +1,54 @@
-// The form of each request in HTTP, both ends: what a client encodes, a node decodes to the same request.
+// The form of each operation in HTTP, both ends: what a client encodes, a node decodes to the same request. And what a
+// node encodes, a client decodes to the same result.
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { decodeUtf8 } from '../../src/bytes/index.ts'
-import type { HttpRequestHead } from '../../src/operations/forms/http.ts'
+import type { HttpAnswerForm, HttpResultForm } from '../../src/operations/definition.ts'
+import type { AnswerHead } from '../../src/operations/forms/answer-head.ts'
+import type { Fields } from '../../src/operations/forms/disagreement.ts'
+import type { HttpRequestHead, UnencodedResponse, WholeResponse } from '../../src/operations/forms/http.ts'
 import type { OutgoingRequest } from '../../src/operations/forms/http-requests.ts'
 import {
+  ApiError,
   asRevision,
   type Condition,
+  decodeProblem,
   type FreshnessOptions,
   type Idempotency,
   type KeyRange,
+  type KeyRow,
   type KvSettings,
   type LeaseId,
   MAX_STALENESS_MS_MAX,
   type Permission,
   type PutLease,
   prefixEnd,
+  problemDocument,
+  type ReadGrant,
   SEQ_MAX,
   SESSION_SLOTS_MAX,
   TTL_MS_MAX,
   TTL_MS_MIN,
   type Where,
 } from '../../src/operations/forms/index.ts'
-import { SETTING_LIMITS } from '../../src/operations/forms/settings.ts'
-import type { KvComparison, KvTxn, KvTxnOperation, Operation } from '../../src/operations/index.ts'
+import type { ClusterResult } from '../../src/operations/forms/members.ts'
+import { leasesDocument, SETTING_LIMITS, settingsDocument } from '../../src/operations/forms/settings.ts'
+import type {
+  KvComparison,
+  KvTxn,
+  KvTxnOperation,
+  KvTxnOperationResult,
+  KvTxnResult,
+  Operation,
+} from '../../src/operations/index.ts'
 import {
   encodeHttpRequest,
   OPERATIONS,
   type OperationKind,
   type OperationOf,
 } from '../../src/operations/index.ts'
+import { PAGE_START } from '../../src/operations/range.ts'
 import { PROGRESS_MS_MAX, PROGRESS_MS_MIN } from '../../src/operations/watch.ts'
 import { parseTarget } from '../../src/server/connections/target.ts'
 import '../runs.ts'
@@ -276,6 +294,352 @@ test.each(Object.keys(OPERATIONS) as OperationKind[])('the request of %s', (kind
     fc.property(REQUESTS[kind] as fc.Arbitrary<object>, (fields) => {
       const request = { ...fields, kind } as OperationOf<OperationKind>
       expect(withBounds(decode(kind, encodeHttpRequest(request)))).toEqual(withBounds(request))
+    }),
+  )
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Results
+
+/** What a node sends, how a client decodes it, and what it must get. */
+interface RoundTrip {
+  readonly sent: Pick<WholeResponse | UnencodedResponse, 'status' | 'body' | 'revision'>
+  readonly decode: (body: Fields, head: AnswerHead) => unknown
+  readonly expected: unknown
+}
+
+type ResultEnds<Q, R, H extends AnswerHead, D> = HttpResultForm<Q, R, H> & HttpAnswerForm<Q, D>
+
+/** `expected`: the result at the client, if it is another one than that at the node. */
+const trip = <Q, R, H extends AnswerHead, D>(
+  { encodeResult, decodeResult }: ResultEnds<Q, R, H, D>,
+  request: NoInfer<Q>,
+  result: NoInfer<R>,
+  head: NoInfer<H>,
+  expected: unknown = result,
+): RoundTrip => ({
+  sent: encodeResult(result, head, request, { accept: 'application/json' }),
+  decode: (body, answerHead) => decodeResult(body, request, answerHead),
+  expected,
+})
+
+const flag = fc.boolean()
+const count = fc.nat()
+const applied = fc.record({ replayed: flag })
+const grant: fc.Arbitrary<ReadGrant> = fc.record({
+  served: fc.constantFrom('linearizable', 'lease', 'stale'),
+  stalenessMs: some(fc.nat()),
+  revision,
+})
+const revisions = { createRevision: revision, modRevision: revision, version: count }
+const row: fc.Arbitrary<KeyRow> = fc
+  .tuple(fc.record({ key, value: bytes, ...revisions, lease: some(leaseId) }), some(label))
+  .map(([each, by]) => (by === undefined ? each : { ...each, by }))
+const prev = fc.oneof(row, fc.constantFrom(null, undefined))
+/** A row in an answer without values. */
+const bare = ({ by: _by, ...each }: KeyRow): KeyRow => ({ ...each, value: new Uint8Array() })
+
+const leaseDescription = fc.record({ id: leaseId, grantedTtlMs: count, remainingTtlMs: count })
+const members = fc.array(
+  fc.record({
+    name: label,
+    replicaId: leaseId,
+    role: fc.constantFrom('voter' as const, 'learner' as const),
+    peer: label,
+    url: label,
+    matchIndex: some(count),
+  }),
+  { maxLength: 3 },
+)
+const clusterResult: fc.Arbitrary<ClusterResult> = fc.record({
+  clusterId: leaseId,
+  leader: some(label),
+  term: count,
+  joint: flag,
+  members,
+})
+const settingsResult = fc.record({
+  settings: fc.record(
+    Object.fromEntries(Object.entries(SETTING_LIMITS).map(([field, bounds]) => [field, fc.integer(bounds)])),
+  ) as unknown as fc.Arbitrary<KvSettings>,
+  leaderLeases: fc.record({ on: flag, durationMs: count }),
+})
+type Settled = typeof settingsResult extends fc.Arbitrary<infer S> ? S : never
+const settingsAtClient = ({ settings: all, leaderLeases }: Settled): Fields => ({
+  ...settingsDocument(all),
+  leases: leasesDocument(leaderLeases),
+})
+const authStatus = fc.record({ enabled: flag, revision: count })
+const user = fc.record({ name, roles: fc.array(name, { maxLength: 3 }), hasPassword: flag })
+const role = fc.record({ name, permissions: fc.array(permission, { maxLength: 4 }) })
+
+/** The result of an operation of a transaction. */
+function operationResult(operation: KvTxnOperation): fc.Arbitrary<KvTxnOperationResult> {
+  switch (operation.kind) {
+    case 'put':
+      return fc.record({ kind: fc.constant('put'), ...revisions, prev })
+    case 'get': {
+      const records = fc.array(
+        row.map((each) => (operation.keysOnly ? bare(each) : each)),
+        { maxLength: 3 },
+      )
+      return fc.record({
+        kind: fc.constant('get'),
+        found: some(fc.record({ records, more: flag, count: some(count) })),
+      })
+    }
+    case 'delete':
+      return fc.record({
+        kind: fc.constant('delete'),
+        deleted: count,
+        prev: some(fc.array(row, { maxLength: 3 })),
+      })
+    case 'txn':
+      return txnResult(operation.txn).map((result) => ({ kind: 'txn', ...result }))
+  }
+}
+
+const txnResult = ({ success, failure }: KvTxn): fc.Arbitrary<KvTxnResult> =>
+  flag.chain((succeeded) =>
+    fc
+      .tuple(...(succeeded ? success : failure).map(operationResult))
+      .map((results) => ({ succeeded, results })),
+  )
+
+const refusal = fc.oneof(
+  fc.constant(new ApiError('lease_not_found', 'there is no such lease')),
+  row.map((current) => new ApiError('precondition_failed', 'it is at another revision', { current })),
+)
+
+/** The answer is a stream. */
+const STREAM = 'stream'
+
+const RESULTS: {
+  readonly [K in OperationKind]: ((request: OperationOf<K>) => fc.Arbitrary<RoundTrip>) | typeof STREAM
+} = {
+  put: (request) =>
+    fc
+      .tuple(fc.record({ kind: fc.constant('put' as const), revision, ...revisions, prev }), applied)
+      .map((drawn) => trip(OPERATIONS.put.http, request, ...drawn)),
+  delete: (request) =>
+    fc
+      .tuple(
+        fc.record({
+          kind: fc.constant('delete' as const),
+          revision,
+          deleted: fc.constantFrom(0 as const, 1 as const),
+          prev: fc.constant(undefined),
+        }),
+        applied,
+      )
+      .map((drawn) => trip(OPERATIONS.delete.http, request, ...drawn)),
+  get: (request) =>
+    fc.tuple(some(row), grant).map(([found, head]) => {
+      const { http } = OPERATIONS.get
+      const result = found && { ...found, key: request.key }
+      if (result !== undefined) return trip(http, request, result, head)
+      return {
+        sent: http.encodeResult(result, head, request, {}),
+        decode: (body) => {
+          const problem = decodeProblem(body)
+          return problem && http.decodeAbsence(problem)
+        },
+        expected: { result },
+      }
+    }),
+  range: (request) =>
+    fc
+      .tuple(fc.array(row, { maxLength: 3 }), flag, some(count), count, grant)
+      .map(([rows, more, counted, all, head]) => {
+        const { encodeRecord, encodePageEnd, decodeResult } = OPERATIONS.range.http
+        const { keysOnly = false, countOnly = false } = request
+        const records = countOnly ? [] : rows.map((each) => (keysOnly ? bare(each) : each))
+        const hasMore = more && records.length > 0
+        const page = {
+          more: hasMore,
+          last: hasMore ? records.at(-1)?.key : undefined,
+          count: countOnly ? all : counted,
+        }
+        const encoded = records.map((each) => encodeRecord(each, keysOnly)).join(',')
+        const body = `${PAGE_START}${encoded}${encodePageEnd(page, head)}`
+        return {
+          sent: { status: 200, body, revision: head.revision },
+          decode: (fields) => decodeResult(fields, request),
+          expected: { records, ...page },
+        }
+      }),
+  batch: (request) =>
+    fc
+      .tuple(
+        revision,
+        fc.array(fc.tuple(refusal, flag, revision, count, fc.constantFrom(0 as const, 1 as const)), {
+          minLength: request.commands.length,
+          maxLength: request.commands.length,
+        }),
+        applied,
+      )
+      .map(([at, drawn, head]) => {
+        const outcomes = request.commands.map(({ kind }, index) => {
+          const [refused, isRefused, other, version, deleted] = drawn[index] ?? []
+          if (isRefused === true && refused !== undefined) return refused
+          const modRevision = other ?? at
+          return kind === 'put'
+            ? { kind, revision: at, createRevision: at, modRevision, version: version ?? 1, prev: undefined }
+            : { kind, revision: modRevision, deleted: deleted ?? 0, prev: undefined }
+        })
+        const expected = outcomes.map((each) =>
+          each instanceof ApiError
+            ? { problem: decodeProblem({ ...problemDocument(each), written: 'no' }) }
+            : each,
+        )
+        return trip(OPERATIONS.batch.http, request, { kind: 'batch', revision: at, outcomes }, head, {
+          kind: 'batch',
+          revision: at,
+          outcomes: expected,
+        })
+      }),
+  'delete-range': (request) =>
+    fc
+      .tuple(fc.record({ kind: fc.constant('delete-range' as const), revision, deleted: count }), applied)
+      .map((drawn) => trip(OPERATIONS['delete-range'].http, request, ...drawn)),
+  txn: (request) =>
+    fc
+      .tuple(txnResult(request.txn), revision, fc.oneof(applied, grant))
+      .map(([result, at, head]) => trip(OPERATIONS.txn.http, request, { ...result, revision: at }, head)),
+  compact: (request) =>
+    fc
+      .tuple(
+        fc.record({ kind: fc.constant('compacted' as const), revision, compactRevision: revision }),
+        applied,
+      )
+      .map((drawn) => trip(OPERATIONS.compact.http, request, ...drawn)),
+  watch: STREAM,
+  grant: (request) =>
+    fc
+      .tuple(fc.record({ kind: fc.constant('granted' as const), revision, lease: leaseId, ttlMs }), applied)
+      .map((drawn) => trip(OPERATIONS.grant.http, request, ...drawn)),
+  revoke: (request) =>
+    fc
+      .tuple(fc.record({ kind: fc.constant('revoked' as const), revision, deleted: count }), applied)
+      .map((drawn) => trip(OPERATIONS.revoke.http, request, ...drawn)),
+  'keep-alive': (request) =>
+    fc
+      .tuple(...request.ids.map(() => (request.one ? ttlMs : some(ttlMs))))
+      .map((ttlsMs) => trip(OPERATIONS['keep-alive'].http, request, ttlsMs, {})),
+  'show-lease': (request) =>
+    fc
+      .tuple(
+        fc.record({
+          lease: leaseDescription,
+          keys: request.keys ? fc.array(key, { maxLength: 3 }) : fc.constant(undefined),
+        }),
+        grant,
+      )
+      .map((drawn) => trip(OPERATIONS['show-lease'].http, request, ...drawn)),
+  'list-leases': (request) =>
+    fc
+      .tuple(fc.array(leaseDescription, { maxLength: 3 }), flag, grant)
+      .map(([leases, more, head]) =>
+        trip(OPERATIONS['list-leases'].http, request, { leases, more: more && leases.length > 0 }, head),
+      ),
+  'open-session': (request) =>
+    fc
+      .tuple(
+        fc.record({ kind: fc.constant('session' as const), revision, session: count, ageMsMax: count }),
+        applied,
+      )
+      .map(([result, head]) =>
+        trip(OPERATIONS['open-session'].http, request, result, head, { ...result, slots: SESSION_SLOTS_MAX }),
+      ),
+  status: (request) =>
+    fc
+      .record({
+        name: label,
+        version: label,
+        clusterId: leaseId,
+        replicaId: leaseId,
+        role: label,
+        leader: some(label),
+        term: count,
+        commitIndex: count,
+        appliedIndex: count,
+        logFirstIndex: count,
+        revision,
+        clusterVersion: count,
+        stateHash: label,
+        members,
+        diskFreeBytes: some(count),
+        diskTotalBytes: some(count),
+        certificates: fc.array(fc.record({ file: label, expiresInMs: fc.integer() }), { maxLength: 2 }),
+        lastBackupAgeMs: some(count),
+        errors: fc.array(label, { maxLength: 2 }),
+      })
+      .map((result) => trip(OPERATIONS.status.http, request, result, {})),
+  cluster: (request) => clusterResult.map((result) => trip(OPERATIONS.cluster.http, request, result, {})),
+  settings: (request) =>
+    fc
+      .tuple(settingsResult, applied)
+      .map(([result, head]) =>
+        trip(OPERATIONS.settings.http, request, result, head, settingsAtClient(result)),
+      ),
+  backup: STREAM,
+  'add-member': (request) =>
+    clusterResult.map((result) => trip(OPERATIONS['add-member'].http, request, result, {})),
+  'remove-member': (request) =>
+    clusterResult.map((result) => trip(OPERATIONS['remove-member'].http, request, result, {})),
+  'replace-member': (request) =>
+    clusterResult.map((result) => trip(OPERATIONS['replace-member'].http, request, result, {})),
+  'transfer-leadership': (request) =>
+    fc
+      .record({ leader: label })
+      .map((result) => trip(OPERATIONS['transfer-leadership'].http, request, result, {})),
+  'change-settings': (request) =>
+    fc
+      .tuple(settingsResult, applied)
+      .map(([result, head]) =>
+        trip(OPERATIONS['change-settings'].http, request, result, head, settingsAtClient(result)),
+      ),
+  'show-auth': (request) =>
+    authStatus.map((result) => trip(OPERATIONS['show-auth'].http, request, result, {})),
+  'log-in': (request) =>
+    fc
+      .record({ token: label, expiresInMs: count })
+      .map((result) => trip(OPERATIONS['log-in'].http, request, result, {})),
+  'show-users': (request) =>
+    (request.name === undefined
+      ? fc.record({ users: fc.array(user, { maxLength: 3 }), revision: count })
+      : fc.record({ user })
+    ).map((result) => trip(OPERATIONS['show-users'].http, request, result, {})),
+  'show-roles': (request) =>
+    (request.name === undefined
+      ? fc.record({ roles: fc.array(role, { maxLength: 3 }), revision: count })
+      : fc.record({ role })
+    ).map((result) => trip(OPERATIONS['show-roles'].http, request, result, {})),
+  'change-auth': (request) =>
+    (request.change.kind === 'put-user'
+      ? fc.record({ user })
+      : request.change.kind === 'put-role'
+        ? fc.record({ role })
+        : authStatus
+    ).map((result) => trip(OPERATIONS['change-auth'].http, request, result, {})),
+}
+
+function bodyFrom({ body }: RoundTrip['sent']): Fields {
+  if (body instanceof Uint8Array) throw new Error('the answer is not JSON')
+  return JSON.parse(typeof body === 'string' ? body : [...body.parts].join(''))
+}
+
+const WHOLE = (Object.keys(OPERATIONS) as OperationKind[]).filter((kind) => RESULTS[kind] !== STREAM)
+
+test.each(WHOLE)('the result of %s', (kind) => {
+  const result = RESULTS[kind] as (request: Operation) => fc.Arbitrary<RoundTrip>
+  const drawn = (REQUESTS[kind] as fc.Arbitrary<object>).chain((fields) =>
+    result({ ...fields, kind } as Operation),
+  )
+  fc.assert(
+    fc.property(drawn, ({ sent, decode: decodeSent, expected }) => {
+      const decoded = decodeSent(bodyFrom(sent), { revision: sent.revision })
+      expect(withBounds(decoded)).toEqual(withBounds(expected))
     }),
   )
 })

@@ -1,5 +1,15 @@
 // Members of the cluster, as operations name them.
 
+import {
+  decodeBoolean,
+  decodeList,
+  decodeObject,
+  decodeOptionalString,
+  decodeString,
+  decodeWholeNumber,
+  disagree,
+  type Fields,
+} from './disagreement.ts'
 import { anyOf, arrayOf, boolean, integer, nothing, object, string } from './json-schema.ts'
 import { ApiError } from './problems.ts'
 
@@ -122,3 +132,27 @@ export const clusterJson = ({ clusterId, leader, term, joint, members }: Cluster
     joint,
     members: members.map(memberDocument),
   })
+
+/** The members in an answer. Throws `DisagreementError`. */
+export const decodeCluster = ({ cluster_id, leader, term, joint, members }: Fields): ClusterResult => ({
+  clusterId: decodeString(cluster_id, 'cluster_id'),
+  leader: decodeOptionalString(leader, '"leader"'),
+  term: decodeWholeNumber(term, 'term'),
+  joint: decodeBoolean(joint, 'joint'),
+  members: decodeMembers(members),
+})
+
+/** Throws `DisagreementError`. */
+export const decodeMembers = (value: unknown): readonly MemberDescription[] =>
+  decodeList(value, 'members').map((each) => decodeMember(decodeObject(each, 'a member')))
+
+function decodeMember({ name, replica_id, role, peer, url, match_index }: Fields): MemberDescription {
+  return {
+    name: decodeString(name, 'name'),
+    replicaId: decodeString(replica_id, 'replica_id'),
+    role: role === 'voter' || role === 'learner' ? role : disagree(`unknown role ${role}`),
+    peer: decodeString(peer, 'peer'),
+    url: decodeString(url, 'url'),
+    matchIndex: match_index === undefined ? undefined : decodeWholeNumber(match_index, 'match_index'),
+  }
+}

@@ -1,9 +1,18 @@
 // Users and roles, as operations name them.
 
-import { bytesDocument } from './bytes.ts'
+import { bytesDocument, decodeBytesDocument } from './bytes.ts'
+import {
+  decodeBoolean,
+  decodeList,
+  decodeObject,
+  decodeString,
+  decodeWholeNumber,
+  disagree,
+  type Fields,
+} from './disagreement.ts'
 import { decodeJsonBytes, JsonBytes, type JsonBytesValue } from './json-bytes.ts'
 import { arrayOf, boolean, closed, integer, object, string } from './json-schema.ts'
-import { compareKeys, type KeyRange, keyAfter, prefixEnd, rangeOf } from './places.ts'
+import { compareKeys, type KeyRange, keyAfter, prefixEnd, prefixRange, rangeOf } from './places.ts'
 import { ApiError } from './problems.ts'
 import { Bytes } from './schemas.ts'
 
@@ -69,14 +78,30 @@ export const roleJson = ({ name, permissions }: AuthRole): string =>
 export const permissionDocument = ({ access: named, range }: Permission): object =>
   range === undefined ? { access: named } : { access: named, ...rangeDocument(range) }
 
-/** A range of keys, as people name it. */
-export function rangeDocument({ start, end, isPrefix }: KeyRange): object {
-  if (isPrefix === true) return { prefix: bytesDocument(start) }
+/** A range of keys by the names that people give it. */
+export type NamedRange =
+  | { readonly key: Uint8Array }
+  | { readonly prefix: Uint8Array }
+  | { readonly start: Uint8Array; readonly end: Uint8Array | undefined }
+  | { readonly all: true }
+
+/** As one key, or by a prefix, if it can be named so. */
+export function nameRange({ start, end, isPrefix }: KeyRange): NamedRange {
+  if (isPrefix === true) return { prefix: start }
   if (start.length === 0 && end === undefined) return { all: true }
-  if (end !== undefined && compareKeys(keyAfter(start), end) === 0) return { key: bytesDocument(start) }
+  if (end !== undefined && compareKeys(keyAfter(start), end) === 0) return { key: start }
   const prefixed = start.length === 0 ? undefined : prefixEnd(start)
   if (prefixed !== undefined && end !== undefined && compareKeys(prefixed, end) === 0)
-    return { prefix: bytesDocument(start) }
+    return { prefix: start }
+  return { start, end }
+}
+
+export function rangeDocument(range: KeyRange): object {
+  const named = nameRange(range)
+  if ('all' in named) return named
+  if ('key' in named) return { key: bytesDocument(named.key) }
+  if ('prefix' in named) return { prefix: bytesDocument(named.prefix) }
+  const { start, end } = named
   return { start: bytesDocument(start), ...(end === undefined ? {} : { end: bytesDocument(end) }) }
 }
 
@@ -119,3 +144,41 @@ export function decodePermission(
     range: rangeOf({ prefix: bytes('prefix'), start: bytes('start'), end: bytes('end') }),
   }
 }
+
+// ---------------------------------------------------------------------------------------------------------------------
+// The same in an answer. Each function throws `DisagreementError` for anything else.
+
+export const decodeAuthStatus = ({ enabled, revision }: Fields): AuthStatusResult => ({
+  enabled: decodeBoolean(enabled, 'enabled'),
+  revision: decodeWholeNumber(revision, 'revision'),
+})
+
+export const decodeUser = ({ name, roles, has_password }: Fields): UserDescription => ({
+  name: decodeString(name, 'name'),
+  roles: decodeList(roles, 'roles').map((role) => decodeString(role, 'roles')),
+  hasPassword: decodeBoolean(has_password, 'has_password'),
+})
+
+export const decodeRole = ({ name, permissions }: Fields): AuthRole => ({
+  name: decodeString(name, 'name'),
+  permissions: decodeList(permissions, 'permissions').map((each) =>
+    decodePermissionFields(decodeObject(each, 'a permission')),
+  ),
+})
+
+function decodePermissionFields({ access: named, all, ...bounds }: Fields): Permission {
+  if (named === 'admin') return { access: named, range: undefined }
+  if (named !== 'read' && named !== 'write' && named !== 'readwrite')
+    return disagree(`a permission has the access ${named}`)
+  const { key, prefix, start, end } = bounds
+  if (all === true) return { access: named, range: { start: NO_BYTES, end: undefined } }
+  if (key !== undefined) {
+    const first = decodeBytesDocument(key)
+    return { access: named, range: { start: first, end: keyAfter(first) } }
+  }
+  if (prefix !== undefined) return { access: named, range: prefixRange(decodeBytesDocument(prefix)) }
+  const until = end === undefined ? undefined : decodeBytesDocument(end)
+  return { access: named, range: { start: decodeBytesDocument(start), end: until } }
+}
+
+const NO_BYTES = new Uint8Array()

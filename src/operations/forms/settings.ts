@@ -1,5 +1,6 @@
 // The replicated settings, and their limits.
 
+import type { Fields } from './disagreement.ts'
 import { boolean, closed, integer, object } from './json-schema.ts'
 import { KEY_BYTES_MAX, VALUE_BYTES_MAX } from './store.ts'
 
@@ -141,6 +142,12 @@ export const settingsDocument = (settings: Partial<KvSettings>): object =>
 export const leasesDocument = (
   leases: { readonly on?: boolean | undefined; readonly durationMs?: number | undefined } | undefined,
 ): object | undefined => leases && { on: leases.on, duration_ms: leases.durationMs }
+
+/**
+ * All settings, by their names in the API. A client decodes no more of them, since a newer node may have others than
+ * this program knows.
+ */
+export type SettingsDocument = Fields
 
 export const settingsJson = ({ settings, leaderLeases }: SettingsResult): string =>
   JSON.stringify({ ...settingsDocument(settings), leases: leasesDocument(leaderLeases) })

@@ -2,7 +2,7 @@
 // that of its result. Sockets, credit and back pressure belong to the two ends.
 
 import type { AnswerHead } from '../forms/answer-head.ts'
-import { decodeWholeNumber, isWholeNumber } from '../forms/disagreement.ts'
+import { decodeRevision, isWholeNumber } from '../forms/disagreement.ts'
 import type { ReadConsistency, ReadGrant } from '../forms/freshness.ts'
 import { type ApiError, problemDocument } from '../forms/problems.ts'
 import { asRevision, type Revision } from '../forms/store.ts'
@@ -78,8 +78,7 @@ export const stalenessField = ({ stalenessMs }: ReadGrant): number | null =>
   stalenessMs === undefined ? null : Math.ceil(stalenessMs)
 
 /** The revision of the outcome of a change. Throws `DisagreementError`. */
-export const decodeResultRevision = (item: Item): Revision =>
-  asRevision(decodeWholeNumber(item[2], 'revision'))
+export const decodeResultRevision = (item: Item): Revision => decodeRevision(item[2], 'revision')
 
 /** The head of the answer to a read, whose consistency is the element `at`. */
 export function decodeReadHead(item: Item, at: number): AnswerHead {

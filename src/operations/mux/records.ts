@@ -1,7 +1,9 @@
 // Records of keys as fields of items, both ends.
 
-import { decodeWholeNumber, disagree } from '../forms/disagreement.ts'
-import { asRevision, type KeyRow, type LeaseId } from '../forms/store.ts'
+import { decodeRevision, decodeWholeNumber, disagree } from '../forms/disagreement.ts'
+import { decodeWriter } from '../forms/json.ts'
+import { decodeLeaseOfRecord } from '../forms/leases.ts'
+import type { KeyRow } from '../forms/store.ts'
 import type { Item } from './form.ts'
 
 /** Memory of a record beside its key and its value. */
@@ -57,10 +59,10 @@ export function decodeRecord(field: unknown, key?: Uint8Array): KeyRow {
   const row = {
     key: key ?? decodeOwnBytes(ownKey, 'key'),
     value: value === null ? NO_VALUE : decodeOwnBytes(value, 'value'),
-    createRevision: asRevision(decodeWholeNumber(create, 'create_revision')),
-    modRevision: asRevision(decodeWholeNumber(mod, 'mod_revision')),
+    createRevision: decodeRevision(create, 'create_revision'),
+    modRevision: decodeRevision(mod, 'mod_revision'),
     version: decodeWholeNumber(version, 'version'),
-    lease: decodeLease(lease),
+    lease: decodeLeaseOfRecord(lease),
   }
   const writer = decodeWriter(by)
   return writer === undefined ? row : { ...row, by: writer }
@@ -71,13 +73,3 @@ const NO_VALUE = new Uint8Array()
 /** A copy: the original is a part of a message, which would stay in memory as long as it. */
 export const decodeOwnBytes = (field: unknown, name: string): Uint8Array =>
   field instanceof Uint8Array ? new Uint8Array(field) : disagree(`"${name}" is not bytes`)
-
-function decodeLease(field: unknown): LeaseId | undefined {
-  if (field === undefined || field === null) return undefined
-  return typeof field === 'string' ? (field as LeaseId) : disagree('the lease of a record is not a string')
-}
-
-function decodeWriter(field: unknown): string | undefined {
-  if (field === undefined || field === null) return undefined
-  return typeof field === 'string' ? field : disagree('the writer of a record is not a string')
-}
