@@ -4,22 +4,20 @@
 
 import { whenAborted } from '../../src/client/abort-listeners.ts'
 import type { Endpoint } from '../../src/client/endpoints.ts'
-import type { CallRequest, RequestOf } from '../../src/client/request.ts'
+import type { ClientOperation, OperationRequest } from '../../src/client/operation.ts'
 import { nodeTimeoutMs } from '../../src/client/retry-policy.ts'
 import { after } from '../../src/client/timer.ts'
-import { encodeRequest } from '../../src/client/transport/http-codec.ts'
 import { decodeAnswer } from '../../src/client/transport/http-results.ts'
 import type { HttpOutcome } from '../../src/client/transport/http-transport.ts'
-import type { ResultOf } from '../../src/client/transport/results.ts'
 import type {
   SendOptions,
   SendOutcome,
   Transport,
   WatchMessages,
 } from '../../src/client/transport/transport.ts'
-import { withQuery } from '../../src/operations/forms/http-requests.ts'
+import { type OutgoingRequest, withQuery } from '../../src/operations/forms/http-requests.ts'
 import { asRevision, idempotencyHeaders } from '../../src/operations/forms/index.ts'
-import { type DecodedWatchMessage, decodeWatchLine } from '../../src/operations/watch.ts'
+import { type DecodedWatchMessage, decodeWatchLine, type WatchRequest } from '../../src/operations/watch.ts'
 import { errorOfWatch } from '../../src/server/api/watch.ts'
 import { NDJSON } from '../../src/server/http/watch-json.ts'
 import type { EventsMessage, WatchEnd, WatchHandle, WatchSink } from '../../src/server/node/watch/index.ts'
@@ -100,11 +98,12 @@ export class ClientNetwork {
     const network = this
     let inFlight = 0
     return {
-      async send<Q extends CallRequest>(
+      async send<Q extends OperationRequest, R>(
         endpoint: Endpoint,
+        operation: ClientOperation<Q, R>,
         request: Q,
         options: SendOptions,
-      ): Promise<SendOutcome<ResultOf<Q['kind']>>> {
+      ): Promise<SendOutcome<R>> {
         inFlight++
         const { timeoutMs, silenceMs = timeoutMs, connectMs = timeoutMs, signal } = options
         const { promise, resolve } = Promise.withResolvers<HttpOutcome>()
@@ -126,9 +125,11 @@ export class ClientNetwork {
           () => pending.isConnected || fail(new Error('no connection'), true),
         )
         const stopListening = whenAborted(signal, () => fail(new Error('given up'), false))
-        network.#send(pending, request, options)
+        // As it is now: the client may change its name for a later try.
+        const sent = simulatedRequest(operation.http.encode(request), request, options)
+        network.#send(pending, request, sent, options)
         const outcome = await promise
-        return outcome.kind === 'answered' ? decodeAnswer(request, outcome) : outcome
+        return outcome.kind === 'answered' ? decodeAnswer(operation, request, outcome) : outcome
       },
       get inFlight() {
         return inFlight
@@ -158,11 +159,9 @@ export class ClientNetwork {
 
   // ---- requests
 
-  #send(pending: Pending, request: CallRequest, options: SendOptions): void {
+  #send(pending: Pending, request: OperationRequest, sent: SimulatedRequest, options: SendOptions): void {
     const { host, machine } = pending
     const { time } = this.#world
-    // As it is now: the client may change its name for a later try.
-    const sent = simulatedRequest(request, options)
     const ms = this.#delayMs(host, machine)
     // No connection can be made, and nothing tells the client.
     if (ms === undefined) return
@@ -193,7 +192,7 @@ export class ClientNetwork {
   #serve(
     pending: Pending,
     process: Process,
-    request: CallRequest,
+    request: OperationRequest,
     sent: SimulatedRequest,
     options: SendOptions,
   ): void {
@@ -208,7 +207,7 @@ export class ClientNetwork {
         enter: (run) => this.#hosts.enter(this.#nodes, run),
       })
     this.#fronts.set(process, front)
-    if (request.kind === 'watch') {
+    if (isWatch(request)) {
       this.#watch(pending, process, front, request, options)
       return
     }
@@ -245,7 +244,7 @@ export class ClientNetwork {
     pending: Pending,
     process: Process,
     front: InMemoryApi,
-    { request }: RequestOf<'watch'>,
+    { request }: WatchRequest,
     { timeoutMs, streamSilenceMs = timeoutMs }: SendOptions,
   ): void {
     const { host, machine } = pending
@@ -293,15 +292,20 @@ export class ClientNetwork {
   }
 }
 
-function simulatedRequest(request: CallRequest, { timeoutMs, clusterId }: SendOptions): SimulatedRequest {
-  const { method, path, headers, body } = encodeRequest(request)
+const isWatch = (request: OperationRequest): request is WatchRequest => request.kind === 'watch'
+
+function simulatedRequest(
+  { method, path, headers, body }: OutgoingRequest,
+  { idempotency }: OperationRequest,
+  { timeoutMs, clusterId }: SendOptions,
+): SimulatedRequest {
   return {
     method,
     target: withQuery(path, { timeout: `${nodeTimeoutMs(timeoutMs)}ms` }),
     headers: {
       ...headers,
       ...(clusterId === undefined ? undefined : { 'Kv-Cluster': clusterId }),
-      ...('idempotency' in request ? idempotencyHeaders(request.idempotency) : undefined),
+      ...idempotencyHeaders(idempotency),
     },
     body,
   }

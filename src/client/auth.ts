@@ -1,23 +1,30 @@
-// Calls about users, roles and the switch that makes rights be checked.
+// Calls about users, roles and the switch that makes rights be checked. Most clients make none of them, so each loads
+// its operation when it is made.
 
+import { utf8Text } from '../bytes/index.ts'
+import type { ChangeAuthResult, RequestedAuthChange } from '../operations/change-auth.ts'
 import { disagree } from '../operations/forms/disagreement.ts'
-import { keyAfter, type Permission } from '../operations/forms/index.ts'
-import type { RequestedAuthChange } from '../operations/index.ts'
+import {
+  type AuthRole,
+  type KeyRange,
+  keyAfter,
+  nameRange,
+  type Permission,
+} from '../operations/forms/index.ts'
 import type { RequestCall } from './administration.ts'
 import type {
   AuthChangeOptions,
   AuthStatus,
   AuthSwitch,
+  PermittedRange,
   RoleInfo,
   RolePermission,
   Roles,
-  UserInfo,
   Users,
 } from './auth-types.ts'
 import { QuorateError } from './errors.ts'
 import { ownBytes, ownRange } from './request.ts'
-import type { ChangedAuth, Named } from './transport/results.ts'
-import { type NodeAnswer, resultFrom } from './transport/transport.ts'
+import { resultFrom } from './transport/transport.ts'
 import type { CallOptions } from './types.ts'
 import {
   checkAuthDelete,
@@ -35,7 +42,8 @@ export function authSwitch(call: RequestCall): AuthSwitch {
   return {
     status: async (options = {}) => {
       checkCall('auth.status', options)
-      return resultFrom(await call({ kind: 'show-auth' }, options))
+      const { showAuth } = await import('../operations/show-auth.ts')
+      return resultFrom(await call(showAuth, { kind: 'show-auth' }, options))
     },
     enable: (options = {}) => change('enable', options),
     disable: (options = {}) => change('disable', options),
@@ -44,76 +52,73 @@ export function authSwitch(call: RequestCall): AuthSwitch {
 
 /** `ownPassword`: the password of a user as the client knows it. */
 export function users(call: RequestCall, ownPassword: (name: string) => string | undefined): Users {
-  const { list, ...calls } = named<UserInfo>(
-    'users',
-    (name, options) => call({ kind: 'show-users', name }, options),
-    call,
-  )
+  const show = async (name: string | undefined, options: CallOptions) => {
+    const { showUsers } = await import('../operations/show-users.ts')
+    return resultFrom(await call(showUsers, { kind: 'show-users', name }, options))
+  }
   return {
-    ...calls,
-    list: async (options) => {
-      const { all, revision } = await list(options)
-      return { users: all, revision }
+    list: async (options = {}) => {
+      checkCall('users.list', options)
+      const result = await show(undefined, options)
+      return 'users' in result ? result : disagree('it has no users')
+    },
+    get: async (name, options = {}) => {
+      checkName('users.get', name)
+      checkCall('users.get', options)
+      const result = await unlessNotFound(show(name, options))
+      return result && 'user' in result ? result.user : undefined
     },
     put: async (name, user, options = {}) => {
       checkUserChange(name, user, options)
       const { password, roles, oldPassword = password === undefined ? undefined : ownPassword(name) } = user
       const change = { kind: 'put-user', name, password, oldPassword, roles } as const
       const result = await changed(call, change, options)
-      return result.kind === 'user' ? result.user : disagree('it is no user')
+      return 'user' in result ? result.user : disagree('it is no user')
+    },
+    delete: async (name, options = {}) => {
+      checkAuthDelete('users.delete', name, options)
+      return statusFrom(await changed(call, { kind: 'delete-user', name }, options))
     },
   }
 }
 
 export function roles(call: RequestCall): Roles {
-  const { list, ...calls } = named<RoleInfo>(
-    'roles',
-    (name, options) => call({ kind: 'show-roles', name }, options),
-    call,
-  )
+  const show = async (name: string | undefined, options: CallOptions) => {
+    const { showRoles } = await import('../operations/show-roles.ts')
+    return resultFrom(await call(showRoles, { kind: 'show-roles', name }, options))
+  }
   return {
-    ...calls,
-    list: async (options) => {
-      const { all, revision } = await list(options)
-      return { roles: all, revision }
+    list: async (options = {}) => {
+      checkCall('roles.list', options)
+      const result = await show(undefined, options)
+      if (!('roles' in result)) return disagree('it has no roles')
+      return { roles: result.roles.map(roleInfo), revision: result.revision }
+    },
+    get: async (name, options = {}) => {
+      checkName('roles.get', name)
+      checkCall('roles.get', options)
+      const result = await unlessNotFound(show(name, options))
+      return result && 'role' in result ? roleInfo(result.role) : undefined
     },
     put: async (name, permissions, options = {}) => {
       checkRoleChange(name, permissions, options)
       const change = { kind: 'put-role', name, permissions: permissions.map(readPermission) } as const
       const result = await changed(call, change, options)
-      return result.kind === 'role' ? result.role : disagree('it is no role')
+      return 'role' in result ? roleInfo(result.role) : disagree('it is no role')
+    },
+    delete: async (name, options = {}) => {
+      checkAuthDelete('roles.delete', name, options)
+      return statusFrom(await changed(call, { kind: 'delete-role', name }, options))
     },
   }
 }
 
-/** The calls that are the same for users and roles. */
-const named = <T>(
-  folder: 'users' | 'roles',
-  show: (name: string | undefined, options: CallOptions) => Promise<NodeAnswer<Named<T>>>,
-  call: RequestCall,
-) => ({
-  list: async (options: CallOptions = {}) => {
-    checkCall(`${folder}.list`, options)
-    const { all, revision = 0 } = resultFrom(await show(undefined, options))
-    return { all, revision }
-  },
-  /** undefined: there is none. */
-  get: async (name: string, options: CallOptions = {}): Promise<T | undefined> => {
-    checkName(`${folder}.get`, name)
-    checkCall(`${folder}.get`, options)
-    try {
-      return resultFrom(await show(name, options)).all[0]
-    } catch (error) {
-      if (error instanceof QuorateError && error.code === 'not_found') return undefined
-      throw error
-    }
-  },
-  delete: async (name: string, options: AuthChangeOptions = {}): Promise<AuthStatus> => {
-    checkAuthDelete(`${folder}.delete`, name, options)
-    const kind = folder === 'users' ? 'delete-user' : 'delete-role'
-    return statusFrom(await changed(call, { kind, name }, options))
-  },
-})
+/** undefined: there is none of this name. */
+const unlessNotFound = <T>(found: Promise<T>): Promise<T | undefined> =>
+  found.catch((error: unknown) => {
+    if (error instanceof QuorateError && error.code === 'not_found') return undefined
+    throw error
+  })
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Requests
@@ -122,12 +127,13 @@ async function changed(
   call: RequestCall,
   change: RequestedAuthChange,
   { ifRevision, ...options }: AuthChangeOptions,
-): Promise<ChangedAuth> {
-  return resultFrom(await call({ kind: 'change-auth', change, ifRevision }, options))
+): Promise<ChangeAuthResult> {
+  const { changeAuth } = await import('../operations/change-auth.ts')
+  return resultFrom(await call(changeAuth, { kind: 'change-auth', change, ifRevision }, options))
 }
 
-const statusFrom = (result: ChangedAuth): AuthStatus =>
-  result.kind === 'auth' ? result.status : disagree('it is no status')
+const statusFrom = (result: ChangeAuthResult): AuthStatus =>
+  'enabled' in result ? result : disagree('it is no status')
 
 function readPermission(permission: RolePermission): Permission {
   if (permission.access === 'admin') return { access: 'admin', range: undefined }
@@ -137,3 +143,26 @@ function readPermission(permission: RolePermission): Permission {
   const start = ownBytes(range.key)
   return { access, range: { start, end: keyAfter(start) } }
 }
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Answers
+
+const roleInfo = ({ name, permissions }: AuthRole): RoleInfo => ({
+  name,
+  permissions: permissions.map(rolePermission),
+})
+
+const rolePermission = ({ access, range }: Permission): RolePermission =>
+  access === 'admin' ? { access } : { access, ...permittedRange(range) }
+
+function permittedRange(range: KeyRange): PermittedRange {
+  const named = nameRange(range)
+  if ('all' in named) return named
+  if ('key' in named) return { key: keyText(named.key) }
+  if ('prefix' in named) return { prefix: keyText(named.prefix) }
+  const { start, end } = named
+  return { start: keyText(start), ...(end === undefined ? {} : { end: keyText(end) }) }
+}
+
+/** Keys are strings where they are UTF-8. */
+const keyText = (key: Uint8Array): string | Uint8Array => utf8Text(key) ?? key

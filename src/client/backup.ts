@@ -1,5 +1,6 @@
 // A backup: the bytes of a file, in one stream. The file says itself whether it is complete.
 
+import { backup as backupOperation } from '../operations/backup.ts'
 import { type RequestCall, readFrom } from './administration.ts'
 import { incomplete } from './decode.ts'
 import { QuorateError } from './errors.ts'
@@ -33,7 +34,7 @@ export async function* backup(
   let bytes = 0
   for (;;) {
     const limited = { ...options, timeoutMs: Math.max(1, reader.leftMs) }
-    const answer = await reader.timing(readFrom(call, { kind: 'backup', history }, limited))
+    const answer = await reader.timing(readFrom(call, backupOperation, { kind: 'backup', history }, limited))
     const endpoint = answer.endpoint.url
     if (answer.kind !== 'streaming' || 'messages' in answer.stream)
       throw incomplete('the node does not stream', endpoint)

@@ -8,9 +8,9 @@
 // answer may be close. It may also hang, so the other endpoints get the request again beside it, one after the other.
 // So a call has at most two tries in flight. The first answer ends it.
 
+import type { Repeat } from '../operations/definition.ts'
 import type { NodeAnswerHead } from '../operations/forms/answer-head.ts'
 import type { Idempotency } from '../operations/forms/index.ts'
-import type { Repeat } from '../operations/index.ts'
 import { whenAborted } from './abort-listeners.ts'
 import { Backoff } from './backoff.ts'
 import {
@@ -34,7 +34,15 @@ import { unexpected } from './decode.ts'
 import type { Endpoint, Endpoints } from './endpoints.ts'
 import { PreconditionFailedError, type QuorateError, UnavailableError } from './errors.ts'
 import { type Closing, closedError, pause } from './interruption.ts'
-import { bytesOfRequest, type CallRequest, isChange, nameChange, needsLeader, repeatOf } from './request.ts'
+import {
+  type ClientOperation,
+  findItemForm,
+  isChange,
+  nameChange,
+  needsLeader,
+  type OperationRequest,
+  repeatOf,
+} from './operation.ts'
 import {
   INTERNAL_MAX,
   LEFT_MIN_MS,
@@ -53,9 +61,7 @@ import {
   WRITE_MIN_MS,
 } from './retry-policy.ts'
 import { type Stopwatch, startStopwatch } from './suspend-aware-clock.ts'
-import { isMuxed } from './transport/mux-codec.ts'
 import type { MuxTransport } from './transport/mux-transport.ts'
-import type { ResultOf } from './transport/results.ts'
 import type {
   Answer,
   MaybeApplied,
@@ -68,8 +74,7 @@ import type {
 } from './transport/transport.ts'
 import { isDated, type WriteIdSource } from './write-ids.ts'
 
-export interface ClientCall<Q extends CallRequest = CallRequest> {
-  readonly request: Q
+export interface ClientCall {
   /** As in `SendOptions`. */
   readonly seal?: SendOptions['seal']
   readonly streamSilenceMs?: number | undefined
@@ -120,42 +125,54 @@ export class CallEngine {
   }
 
   /** Waits for the limiter, and performs the call. */
-  run<Q extends CallRequest>(call: ClientCall<Q>): Promise<NodeAnswer<ResultOf<Q['kind']>>> {
-    const span = CallSpan.begin(call.request)
-    return span === undefined ? this.#run(call) : span.during(this.#run({ ...call, span }))
+  run<Q extends OperationRequest, R>(
+    operation: ClientOperation<Q, R>,
+    request: NoInfer<Q>,
+    call: ClientCall,
+  ): Promise<NodeAnswer<R>> {
+    const span = CallSpan.begin(operation, request)
+    return span === undefined
+      ? this.#run(operation, request, call)
+      : span.during(this.#run(operation, request, { ...call, span }))
   }
 
-  async #run<Q extends CallRequest>(call: ClientCall<Q>): Promise<NodeAnswer<ResultOf<Q['kind']>>> {
-    if (call.isUrgent === true) return this.perform(call, 0)
-    const waitedMs = await this.acquire(call)
+  async #run<Q extends OperationRequest, R>(
+    operation: ClientOperation<Q, R>,
+    request: Q,
+    call: ClientCall,
+  ): Promise<NodeAnswer<R>> {
+    if (call.isUrgent === true) return this.perform(operation, request, call, 0)
+    const waitedMs = await this.acquire(call, repeatOf(operation, request))
     try {
-      return await this.perform(call, waitedMs)
+      return await this.perform(operation, request, call, waitedMs)
     } finally {
       this.limiter.releaseAfter(performance.now() - call.startedAt - waitedMs)
     }
   }
 
   /** Performs a call that has passed the limiter. */
-  perform<Q extends CallRequest>(
-    call: ClientCall<Q>,
+  perform<Q extends OperationRequest, R>(
+    operation: ClientOperation<Q, R>,
+    request: NoInfer<Q>,
+    call: ClientCall,
     waitedMs: number,
-  ): Promise<NodeAnswer<ResultOf<Q['kind']>>> {
+  ): Promise<NodeAnswer<R>> {
     if (this.options.closing.isClosed) throw closedError()
-    return new RetryingCall(this, call, waitedMs).run()
+    return new RetryingCall(this, operation, request, call, waitedMs).run()
   }
 
   /** Acquires a permit for a call before any byte of it has left. Returns how long it has waited. */
-  acquire(call: ClientCall): number | Promise<number> {
+  acquire(call: ClientCall, repeat: Repeat): number | Promise<number> {
     if (this.options.closing.isClosed) throw closedError()
     this.options.mux?.noteCall(this.limiter.acquired)
-    return this.limiter.tryAcquire() ? 0 : this.#wait(call)
+    return this.limiter.tryAcquire() ? 0 : this.#wait(call, repeat)
   }
 
-  async #wait({ request, startedAt, timeoutMs, signal }: ClientCall): Promise<number> {
+  async #wait({ startedAt, timeoutMs, signal }: ClientCall, repeat: Repeat): Promise<number> {
     const isAcquired = await this.limiter.wait(timeoutMs, signal)
     const waitedMs = performance.now() - startedAt
     const leftMs = timeoutMs - waitedMs
-    const neededMs = leastMs(repeatOf(request) === 'freely', timeoutMs, this.limiter.usualMs)
+    const neededMs = leastMs(repeat === 'freely', timeoutMs, this.limiter.usualMs)
     if (isAcquired && leftMs >= neededMs) return waitedMs
     if (isAcquired) this.limiter.release()
     const reason = this.options.closing.reason(signal)
@@ -192,19 +209,20 @@ interface SideTries<R> {
   /** The last endpoint's try is still in flight. */
   isBeside: boolean
   /** How the call ended beside the last endpoint. */
-  end: CallEnd<NodeAnswer<R>> | undefined
+  end: End<R> | undefined
   /** Gives up the side try in flight. */
   readonly giveUp: AbortController
   count: number
 }
 
-type Side<Q extends CallRequest> = SideTries<ResultOf<Q['kind']>>
-type End<Q extends CallRequest> = CallEnd<NodeAnswer<ResultOf<Q['kind']>>>
+type End<R> = CallEnd<NodeAnswer<R>>
 
 /** The state of one call. Most have one try: what further tries need is made for them. */
-class RetryingCall<Q extends CallRequest> {
+class RetryingCall<Q extends OperationRequest, R> {
   readonly #engine: CallEngine
-  readonly #call: ClientCall<Q>
+  readonly #operation: ClientOperation<Q, R>
+  readonly #request: Q
+  readonly #call: ClientCall
   readonly #repeat: Repeat
   readonly #endpoints: Endpoints
   readonly #deadline: number
@@ -226,22 +244,30 @@ class RetryingCall<Q extends CallRequest> {
   #copies = 0
   #attempts = 0
   #internals = 0
-  #sideTries: Side<Q> | undefined
-  #sideTriesEnd: Promise<End<Q>> | undefined
+  #sideTries: SideTries<R> | undefined
+  #sideTriesEnd: Promise<End<R>> | undefined
   #isOver = false
   /** A try was refused as `unauthenticated`, and is made again with newer credentials. */
   #hasRenewed = false
 
-  constructor(engine: CallEngine, call: ClientCall<Q>, waitedMs: number) {
+  constructor(
+    engine: CallEngine,
+    operation: ClientOperation<Q, R>,
+    request: Q,
+    call: ClientCall,
+    waitedMs: number,
+  ) {
     this.#engine = engine
+    this.#operation = operation
+    this.#request = request
     this.#call = call
-    this.#repeat = repeatOf(call.request)
+    this.#repeat = repeatOf(operation, request)
     this.#endpoints = call.endpoints ?? engine.options.endpoints
     this.#deadline = call.startedAt + call.timeoutMs
     this.#unreachableAt = call.startedAt + waitedMs + (engine.options.unreachableAfterMs ?? call.timeoutMs)
   }
 
-  async run(): Promise<NodeAnswer<ResultOf<Q['kind']>>> {
+  async run(): Promise<NodeAnswer<R>> {
     this.#engine.inFlight += 1
     try {
       for (;;) {
@@ -268,7 +294,7 @@ class RetryingCall<Q extends CallRequest> {
 
   /** The last endpoint is silent: the others get the request again while it may still answer. */
   #beginSideTries(last: Endpoint): void {
-    const sideTries: Side<Q> = {
+    const sideTries: SideTries<R> = {
       last,
       isBeside: true,
       end: undefined,
@@ -286,7 +312,7 @@ class RetryingCall<Q extends CallRequest> {
     })
   }
 
-  async #trySide(sideTries: Side<Q>): Promise<End<Q>> {
+  async #trySide(sideTries: SideTries<R>): Promise<End<R>> {
     const isNext = (endpoint: Endpoint) =>
       !(sideTries.isBeside && endpoint === sideTries.last) && this.#isUntried(endpoint)
     for (;;) {
@@ -305,7 +331,7 @@ class RetryingCall<Q extends CallRequest> {
   }
 
   /** The end of the call after the try at its last endpoint. */
-  async #endAfter(end: End<Q> | undefined, sideTries: Side<Q>): Promise<End<Q> | undefined> {
+  async #endAfter(end: End<R> | undefined, sideTries: SideTries<R>): Promise<End<R> | undefined> {
     sideTries.isBeside = false
     return end?.kind === 'answered' ? end : (sideTries.end ?? end ?? (await this.#sideTriesEnd))
   }
@@ -318,7 +344,7 @@ class RetryingCall<Q extends CallRequest> {
   }
 
   /** The end of a call that has no time for another try. */
-  get #lateEnd(): End<Q> | undefined {
+  get #lateEnd(): End<R> | undefined {
     if (this.#attempts === 0) return undefined
     return this.#leftMs < this.#tryMinMs ? OUT_OF_TIME : this.#tooLate()
   }
@@ -354,14 +380,14 @@ class RetryingCall<Q extends CallRequest> {
     return visit
   }
 
-  get #interrupted(): End<Q> | undefined {
+  get #interrupted(): End<R> | undefined {
     const reason = this.#engine.options.closing.reason(this.#call.signal)
     if (reason === undefined) return undefined
     return reason.code === 'closed' ? { kind: 'closed' } : { kind: 'aborted', reason: reason.cause }
   }
 
   /** The end of a write that the cluster could take for a new one if it got another copy (UNDATED_RETRY_MS). */
-  #tooLate(): End<Q> | undefined {
+  #tooLate(): End<R> | undefined {
     const { unknown } = this.#tries
     if (unknown === undefined || this.#undatedSentAt === undefined) return undefined
     if (this.#undatedSentAt.elapsedMs() < UNDATED_RETRY_MS) return undefined
@@ -378,7 +404,7 @@ class RetryingCall<Q extends CallRequest> {
     return this.#repeat !== 'freely' && this.#tries.refusal !== undefined ? WRITE_MIN_MS : LEFT_MIN_MS
   }
 
-  async #obtainCredentials(): Promise<End<Q> | undefined> {
+  async #obtainCredentials(): Promise<End<R> | undefined> {
     const { credentials, closing } = this.#engine.options
     // The login itself knows when no endpoint can be reached.
     const leftMs = this.#deadline - performance.now()
@@ -394,11 +420,12 @@ class RetryingCall<Q extends CallRequest> {
   #pick(): Endpoint | undefined {
     const { options, inFlight } = this.#engine
     const { mux } = options
-    const { request, endpoints } = this.#call
+    const operation = this.#operation
     const nowMs = performance.now()
-    if (mux !== undefined && this.#attempts === 0 && endpoints === undefined && isMuxed(request)) {
-      const atLeader = (isChange(request) || inFlight <= READS_AT_LEADER) && needsLeader(request)
-      const endpoint = mux.pick(this.#endpoints, nowMs, atLeader)
+    const isFirst = this.#attempts === 0 && this.#call.endpoints === undefined
+    if (mux !== undefined && isFirst && findItemForm(operation, this.#request) !== undefined) {
+      const isPreferred = isChange(operation) || inFlight <= READS_AT_LEADER
+      const endpoint = mux.pick(this.#endpoints, nowMs, isPreferred && needsLeader(operation, this.#request))
       if (endpoint !== undefined) return endpoint
     }
     return this.#endpoints.pick((each) => this.#isUntried(each), nowMs)
@@ -410,10 +437,12 @@ class RetryingCall<Q extends CallRequest> {
   }
 
   /** One try. */
-  #send(endpoint: Endpoint, sideTries?: Side<Q>): Promise<SendOutcome<ResultOf<Q['kind']>>> {
+  #send(endpoint: Endpoint, sideTries?: SideTries<R>): Promise<SendOutcome<R>> {
     const { http, mux, credentials } = this.#engine.options
-    const { request, endpoints, isLogin = false, span, timeoutMs } = this.#call
-    const isMuxed = endpoints === undefined && mux?.accepts(endpoint, request, this.#attempts > 0) === true
+    const { endpoints, isLogin = false, span, timeoutMs } = this.#call
+    const [operation, request] = [this.#operation, this.#request]
+    const isMuxed =
+      endpoints === undefined && mux?.accepts(endpoint, operation, request, this.#attempts > 0) === true
     if (!isLogin) credentials.renewInTime(timeoutMs)
     const visit = this.#visit(endpoint)
     if (isMuxed) visit.authorization = mux.authorizationAt(endpoint)
@@ -425,21 +454,21 @@ class RetryingCall<Q extends CallRequest> {
     if (this.#repeat === 'by-id') this.#nameChange()
     span?.trying(endpoint)
     const options = this.#sendOptions(visit, nowMs, sideTries)
-    return (isMuxed ? mux : http).send(endpoint, request, options)
+    return (isMuxed ? mux : http).send(endpoint, operation, request, options)
   }
 
   #nameChange(): void {
     this.#writeId ??= this.#call.writeId ?? this.#engine.options.writeIds.next()
     if (!isDated(this.#writeId) && this.#tries.unknown === undefined) this.#undatedSentAt = startStopwatch()
-    nameChange(this.#call.request, this.#writeId)
+    nameChange(this.#request, this.#writeId)
   }
 
   #sendOptions(
     { endpoint, authorization }: Visit,
     sentAtMs: number,
-    sideTries: Side<Q> | undefined,
+    sideTries: SideTries<R> | undefined,
   ): SendOptions {
-    const { request, timeoutMs, isLogin = false, span: trace, signal } = this.#call
+    const { timeoutMs, isLogin = false, span: trace, signal } = this.#call
     const { seal, streamSilenceMs, background } = this.#call
     const timeLeftMs = Math.max(1, this.#deadline - sentAtMs)
     // How many endpoints remain for this round.
@@ -454,7 +483,8 @@ class RetryingCall<Q extends CallRequest> {
     // A change that must not be sent twice waits for its answer to the end.
     if (this.#repeat !== 'never' && this.#endpoints.all.length > 1) {
       const silentMs = isLogin ? Math.max(limitMs, Math.min(LOGIN_MS, timeoutMs * LOGIN_SHARE)) : limitMs
-      const sendingMs = Math.min(bytesOfRequest(request) / SLOW_BYTES_PER_MS, timeLeftMs / 2)
+      const bytes = this.#operation.mux?.credit(this.#request) ?? 0
+      const sendingMs = Math.min(bytes / SLOW_BYTES_PER_MS, timeLeftMs / 2)
       silenceMs = Math.max(silentMs * 2 ** (sideTries?.count ?? 0), sendingMs)
     }
     const mayGiveUp =
@@ -489,7 +519,7 @@ class RetryingCall<Q extends CallRequest> {
   }
 
   /** Whether a silent try ends. If not, others may begin beside it. */
-  #mayGiveUp(endpoint: Endpoint, sentAtMs: number, sideTries: Side<Q> | undefined): boolean {
+  #mayGiveUp(endpoint: Endpoint, sentAtMs: number, sideTries: SideTries<R> | undefined): boolean {
     if (this.#isOver || this.#sideTries?.end !== undefined) return true
     if (sideTries !== undefined)
       return this.#hasOther(endpoint, sideTries) && this.#acquireCopy(endpoint, sentAtMs)
@@ -521,13 +551,13 @@ class RetryingCall<Q extends CallRequest> {
   }
 
   /** Whether a side try may move from this endpoint to another one. */
-  #hasOther(endpoint: Endpoint, { last, isBeside }: Side<Q>): boolean {
+  #hasOther(endpoint: Endpoint, { last, isBeside }: SideTries<R>): boolean {
     return this.#endpoints.all.some(
       (each) => each !== endpoint && !(isBeside && each === last) && this.#find(each)?.foreign === undefined,
     )
   }
 
-  #ended(endpoint: Endpoint, outcome: SendOutcome<ResultOf<Q['kind']>>): End<Q> | undefined {
+  #ended(endpoint: Endpoint, outcome: SendOutcome<R>): End<R> | undefined {
     this.#call.span?.tried(outcome)
     try {
       if (outcome.kind === 'not-sent' || outcome.kind === 'maybe-applied')
@@ -543,7 +573,7 @@ class RetryingCall<Q extends CallRequest> {
     }
   }
 
-  #failed(endpoint: Endpoint, outcome: NotSent | MaybeApplied): End<Q> | undefined {
+  #failed(endpoint: Endpoint, outcome: NotSent | MaybeApplied): End<R> | undefined {
     if (outcome.kind === 'not-sent' && outcome.greeting !== undefined)
       return this.#leaveOut(endpoint, otherProtocolError(endpoint, outcome.greeting, outcome.cause))
     const reason = failureText(outcome)
@@ -567,7 +597,7 @@ class RetryingCall<Q extends CallRequest> {
     return isSent && this.#repeat === 'never' ? OUT_OF_TIME : undefined
   }
 
-  #answered(endpoint: Endpoint, answer: Answer<ResultOf<Q['kind']>>): End<Q> | undefined {
+  #answered(endpoint: Endpoint, answer: Answer<R>): End<R> | undefined {
     const { head } = answer
     const { endpoints, onAnswer } = this.#call
     const otherCluster = this.#engine.options.cluster.noteAnswer(head, endpoint, endpoints === undefined)
@@ -590,7 +620,7 @@ class RetryingCall<Q extends CallRequest> {
    * The endpoint is not a node of this cluster. The others are tried, unless a change may have been made in the other
    * cluster, or might be made twice.
    */
-  #leaveOut(endpoint: Endpoint, error: QuorateError): End<Q> | undefined {
+  #leaveOut(endpoint: Endpoint, error: QuorateError): End<R> | undefined {
     endpoint.failed(performance.now())
     this.#visit(endpoint).foreign = error
     if (error.written !== 'unknown') return undefined
@@ -599,7 +629,7 @@ class RetryingCall<Q extends CallRequest> {
     return isOver ? { kind: 'refused', error } : undefined
   }
 
-  #refused({ problem, head }: Refused, endpoint: Endpoint): End<Q> | undefined {
+  #refused({ problem, head }: Refused, endpoint: Endpoint): End<R> | undefined {
     const error = problemError(problem, head.node, endpoint, this.#repeat)
     if (problem.code === 'unexpected_answer' && !problem.passing) return this.#leaveOut(endpoint, error)
     if (problem.passing) endpoint.failed(performance.now())
@@ -620,7 +650,7 @@ class RetryingCall<Q extends CallRequest> {
   }
 
   /** The token has ended, or rights are checked since a moment ago. Once, the call is made again after a login. */
-  #renewCredentials(error: QuorateError, endpoint: Endpoint): End<Q> | undefined {
+  #renewCredentials(error: QuorateError, endpoint: Endpoint): End<R> | undefined {
     const { mux, credentials } = this.#engine.options
     const { isLogin = false } = this.#call
     const visit = this.#visit(endpoint)
@@ -637,7 +667,7 @@ class RetryingCall<Q extends CallRequest> {
    * The cluster has forgotten outcomes as old as the token, so nobody can find out whether an earlier try was applied.
    * If certainly no try was, the write begins again with a new token.
    */
-  #renewWriteId(expired: QuorateError): End<Q> | undefined {
+  #renewWriteId(expired: QuorateError): End<R> | undefined {
     const { writeIds } = this.#engine.options
     if (this.#tries.unknown !== undefined || this.#repeat !== 'by-id')
       return { kind: 'refused', error: expired }
@@ -648,7 +678,7 @@ class RetryingCall<Q extends CallRequest> {
   }
 
   /** All endpoints were tried. Pauses before they are tried again, except those that asked for a longer pause. */
-  async #pauseAfterRound(): Promise<End<Q> | undefined> {
+  async #pauseAfterRound(): Promise<End<R> | undefined> {
     const foreign = this.#foreign
     const others = this.#endpoints.all.filter((endpoint) => !foreign.has(endpoint))
     for (const error of foreign.values()) if (others.length === 0) return { kind: 'refused', error }

@@ -1,9 +1,9 @@
 // Makes one error from all tries of a call that did not succeed. It says "nothing was written" only if that is certain
 // for every try.
 
+import type { Repeat } from '../operations/definition.ts'
 import { DisagreementError, isWholeNumber } from '../operations/forms/disagreement.ts'
-import type { Repeat } from '../operations/index.ts'
-import { metaFromJson, objectOf, type ProblemDetails, unexpected } from './decode.ts'
+import { metaFrom, unexpected } from './decode.ts'
 import type { Endpoint, Endpoints } from './endpoints.ts'
 import {
   AbortedError,
@@ -15,6 +15,7 @@ import {
   UnavailableError,
   UnreachableError,
 } from './errors.ts'
+import type { JudgedProblem } from './problem.ts'
 import { tlsFailureText } from './tls.ts'
 import type { Answer, MaybeApplied, NotSent } from './transport/transport.ts'
 
@@ -154,7 +155,7 @@ export const namelessError = ({ url }: Endpoint, repeat: Repeat): QuorateError =
   )
 
 /** A port with TLS has refused a request without it. No code says so, and the node has not read the request. */
-export const isOnlyTls = ({ code, detail }: ProblemDetails, { isSecure }: Endpoint): boolean =>
+export const isOnlyTls = ({ code, detail }: JudgedProblem, { isSecure }: Endpoint): boolean =>
   code === 'bad_request' && !isSecure && detail.includes(ONLY_TLS)
 
 export const onlyTlsError = ({ url }: Endpoint): UnreachableError =>
@@ -180,7 +181,7 @@ export const ONLY_TLS = 'speaks only TLS'
 
 /** One answer's problem as an error. */
 export function problemError(
-  problem: ProblemDetails,
+  problem: JudgedProblem,
   node: string | undefined,
   endpoint: Endpoint,
   repeat: Repeat,
@@ -195,12 +196,12 @@ export function problemError(
     retryAfterMs: problem.retryAfterMs,
   }
   // The condition of a change of users and roles is a revision of theirs.
-  const isOfAuth = isWholeNumber(problem.json.auth_revision)
+  const isOfAuth = isWholeNumber(problem.fields.auth_revision)
   if (problem.code === 'precondition_failed' && !isOfAuth)
     return preconditionFailed(problem, details, endpoint)
   if (details.code === 'outcome_unknown') return new OutcomeUnknownError(problem.detail, details)
   if (details.code === 'compacted') {
-    const { compact_revision, resume_from } = problem.json
+    const { compact_revision, resume_from } = problem.fields
     const compactRevision = isWholeNumber(compact_revision) ? compact_revision : undefined
     const resumeFrom = isWholeNumber(resume_from) ? resume_from : undefined
     return new CompactedError(problem.detail, details, { compactRevision, resumeFrom })
@@ -213,13 +214,12 @@ export function problemError(
 
 /** The outcome of the write. If the answer is not in the agreed form, its sender is unknown, and so is the outcome. */
 function preconditionFailed(
-  { detail, json: { current } }: ProblemDetails,
+  { detail, fields: { current } }: JudgedProblem,
   details: ErrorDetails,
   { url }: Endpoint,
 ): QuorateError {
   try {
-    const meta = current === null ? null : metaFromJson(objectOf(current, '"current"'))
-    return new PreconditionFailedError(detail, details, meta)
+    return new PreconditionFailedError(detail, details, current === null ? null : metaFrom(current))
   } catch (error) {
     if (error instanceof DisagreementError) return unexpected(error, url, 'unknown')
     throw error

@@ -5,7 +5,7 @@ import type { Span, SpanContext } from '@opentelemetry/api'
 import { endFailed, tracer } from '../tracing/tracer.ts'
 import type { Endpoint } from './endpoints.ts'
 import { QuorateError } from './errors.ts'
-import { type CallRequest, spanName } from './request.ts'
+import type { ClientOperation, OperationRequest } from './operation.ts'
 import type { SendOutcome } from './transport/transport.ts'
 
 const SAMPLED = 1
@@ -17,13 +17,16 @@ export class CallSpan {
   /** The end of the last try: an HTTP status, or the kind of failure. */
   #failure: string | undefined
 
-  /** Begins the span of a call; undefined: nobody records. A watch has no span: it may have no end. */
-  static begin(request: CallRequest): CallSpan | undefined {
-    const recording = request.kind === 'watch' ? undefined : tracer()
+  /** Begins the span of a call; undefined: nobody records. What has no end, has no span. */
+  static begin(
+    { isEndless, resource }: Pick<ClientOperation<never, unknown>, 'effect' | 'isEndless' | 'resource'>,
+    { kind }: OperationRequest,
+  ): CallSpan | undefined {
+    const recording = isEndless === true ? undefined : tracer()
     if (recording === undefined) return undefined
-    const operation = spanName(request)
-    const attributes = { 'db.system.name': 'quorate', 'db.operation.name': operation }
-    return new CallSpan(recording.startCall(`quorate.${operation}`, attributes))
+    const name = resource ?? kind
+    const attributes = { 'db.system.name': 'quorate', 'db.operation.name': name }
+    return new CallSpan(recording.startCall(`quorate.${name}`, attributes))
   }
 
   constructor(span: Span) {

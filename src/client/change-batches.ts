@@ -4,12 +4,17 @@
 // A batch stands above the call engine, because its write id makes it the unit of a retry: changes that were sent as
 // one request must be sent again as that request. It is open until a transport encodes it, at the end of the turn.
 
-import { DisagreementError, isWholeNumber } from '../operations/forms/disagreement.ts'
+import { type BatchRequest, batch, type DecodedBatch } from '../operations/batch.ts'
+import { type DeleteOutcome, type DeleteRequest, del } from '../operations/delete.ts'
+import type { AnswerHead } from '../operations/forms/answer-head.ts'
+import { DisagreementError, type Fields, isWholeNumber } from '../operations/forms/disagreement.ts'
 import type { ProblemAnswer } from '../operations/forms/problems.ts'
+import type { Item } from '../operations/mux/form.ts'
+import { type PutOutcome, type PutRequest, put } from '../operations/put.ts'
 import type { CallEngine, ClientCall } from './call-engine.ts'
 import { problemError } from './call-error.ts'
 import { CallSpan } from './call-span.ts'
-import { problemFrom, unexpected } from './decode.ts'
+import { unexpected } from './decode.ts'
 import type { Endpoint } from './endpoints.ts'
 import {
   AbortedError,
@@ -18,9 +23,9 @@ import {
   UnavailableError,
   UnreachableError,
 } from './errors.ts'
-import { bytesOfChange, type CallRequest, type ChangeRequest, nameChange, type RequestOf } from './request.ts'
+import type { ClientItemForm, ClientOperation, OperationRequest } from './operation.ts'
+import { judgeProblem } from './problem.ts'
 import { leastMs } from './retry-policy.ts'
-import type { OperationResults } from './transport/results.ts'
 import { resultFrom } from './transport/transport.ts'
 import type { DeleteResult, PutResult } from './types.ts'
 
@@ -28,6 +33,13 @@ export const BATCH_CHANGES_MAX = 256
 export const BATCH_BYTES_MAX = 128 * 1024
 /** A batch has one deadline: its changes begin within this share of their timeout. */
 const SPREAD_SHARE = 0.01
+
+/** A change of one key. */
+export type ChangeRequest = (PutRequest | DeleteRequest) & { readonly prev: false }
+
+/** The bytes of its key and value. */
+const bytesOfChange = (change: ChangeRequest): number =>
+  change.key.length + (change.kind === 'put' ? change.value.length : 0)
 
 /** Limits of a change that has acquired its permit. */
 interface ChangeLimits extends Pick<ClientCall, 'startedAt' | 'timeoutMs' | 'signal' | 'span'> {
@@ -44,7 +56,7 @@ export class ChangeBatches {
 
   /** Makes a change, alone or with others. */
   run(change: ChangeRequest, timeoutMs: number, signal: AbortSignal | undefined): Promise<ChangeResult> {
-    const span = CallSpan.begin(change)
+    const span = CallSpan.begin(change.kind === 'put' ? put : del, change)
     const result = this.#run(change, timeoutMs, signal, span)
     return span === undefined ? result : span.during(result)
   }
@@ -55,8 +67,8 @@ export class ChangeBatches {
     signal: AbortSignal | undefined,
     span: CallSpan | undefined,
   ): Promise<ChangeResult> {
-    const call = { request: change, startedAt: performance.now(), timeoutMs, signal, span }
-    const limits = { ...call, waitedMs: await this.#engine.acquire(call) }
+    const call = { startedAt: performance.now(), timeoutMs, signal, span }
+    const limits = { ...call, waitedMs: await this.#engine.acquire(call, 'by-id') }
     const open = this.#open
     if (open?.takes(change, limits) === true) return open.add(change, span)
     const { mux, writeIds } = this.#engine.options
@@ -66,17 +78,17 @@ export class ChangeBatches {
     const batch = new Batch(change, limits)
     this.#open = batch
     const result = batch.add()
-    void this.#send(batch, { ...call, request: batch.request, seal: () => batch.seal(), writeId }, limits)
+    void this.#send(batch, { ...call, seal: () => batch.seal(), writeId }, limits)
     return result
   }
 
-  async #send(batch: Batch, call: ClientCall<RequestOf<'batch'>>, limits: ChangeLimits): Promise<void> {
-    const { changes } = batch
+  async #send(batch: Batch, call: ClientCall, limits: ChangeLimits): Promise<void> {
+    const { changes, request } = batch
     const { options } = this.#engine
     try {
-      const answer = await this.#engine.perform(call, limits.waitedMs)
+      const answer = await this.#engine.perform(CHANGES, request, call, limits.waitedMs)
       const { endpoint, head } = answer
-      const results = outcomesFrom(resultFrom(answer)).map((outcome) =>
+      const results = resultFrom(answer).outcomes.map((outcome) =>
         'problem' in outcome
           ? errorOfChange(outcome.problem, head.node, endpoint)
           : changeResult(outcome, outcome.kind === 'put' ? outcome.modRevision : outcome.revision),
@@ -110,8 +122,12 @@ export class ChangeBatches {
 
   async #alone(change: ChangeRequest, limits: ChangeLimits): Promise<ChangeResult> {
     try {
-      const call = { ...limits, request: change }
-      return changeResult(resultFrom(await this.#engine.perform(call, limits.waitedMs)))
+      const engine = this.#engine
+      const answer =
+        change.kind === 'put'
+          ? await engine.perform(put, change, limits, limits.waitedMs)
+          : await engine.perform(del, change, limits, limits.waitedMs)
+      return changeResult(resultFrom<PutOutcome | DeleteOutcome>(answer))
     } finally {
       this.#release(limits, 1)
     }
@@ -125,7 +141,7 @@ export class ChangeBatches {
 /** A batch and the callers of its changes. */
 class Batch {
   readonly changes: ChangeRequest[]
-  readonly request: RequestOf<'batch'>
+  readonly request: BatchRequest
   /** Total of all keys and values. */
   #bytes: number
   /** It was encoded, so it must not grow: a retry is the same request. */
@@ -153,14 +169,8 @@ class Batch {
     )
   }
 
-  /** The request that is sent: a batch of one change is that change. */
-  seal(): CallRequest {
+  seal(): void {
     this.#isSealed = true
-    const { request } = this
-    const [change] = this.changes
-    if (change === undefined || this.changes.length > 1) return request
-    if (request.idempotency !== undefined) nameChange(change, request.idempotency)
-    return change
   }
 
   /** The result of the added change; without one, of the first. */
@@ -208,25 +218,69 @@ type ChangeResult = PutResult | DeleteResult
 
 /** The outcome of a change as the application receives it. */
 function changeResult(
-  outcome: OperationResults['put'] | OperationResults['delete'],
-  revision = outcome.revision,
+  outcome: PutOutcome | DeleteOutcome,
+  revision: number = outcome.revision,
 ): ChangeResult {
   if (outcome.kind === 'delete') return { deleted: outcome.deleted, revision }
   const { createRevision, modRevision, version } = outcome
   return { revision, createRevision, modRevision, version }
 }
 
-/** A batch of one change was sent as that change. */
-const outcomesFrom = (result: OperationResults['batch']) =>
-  result.kind === 'batch' ? result.outcomes : [result]
-
 /** Throws if nobody can read the problem: then no outcome of the batch is known. */
-function errorOfChange(
-  { fields }: ProblemAnswer,
-  node: string | undefined,
-  endpoint: Endpoint,
-): QuorateError {
-  const { status } = fields
-  if (isWholeNumber(status)) return problemError(problemFrom(status, fields, true), node, endpoint, 'by-id')
+function errorOfChange(problem: ProblemAnswer, node: string | undefined, endpoint: Endpoint): QuorateError {
+  if (isWholeNumber(problem.fields.status))
+    return problemError(judgeProblem(problem), node, endpoint, 'by-id')
   throw unexpected(new DisagreementError('"status" is not a whole number'), endpoint.url, 'unknown')
 }
+
+// ---------------------------------------------------------------------------------------------------------------------
+// The operation
+
+/** A batch as it is sent: one of a single change is that change. */
+const CHANGES: ClientOperation<BatchRequest, DecodedBatch> = {
+  effect: batch.effect,
+  repeat: batch.repeat,
+  http: {
+    encode: (request) => sentForm(request).encode(),
+    decodeResult: (body, request, head) => sentForm(request).decodeResult(body, head),
+  },
+  mux: {
+    credit: batch.mux.credit,
+    size: batch.mux.size,
+    encode: (id, timeoutMs, request) => sentForm(request).encodeItem(id, timeoutMs),
+    decodeResult: (item, request) => sentForm(request).decodeItem(item),
+    decodeHead: (item, request) => sentForm(request).decodeHead(item),
+  },
+}
+
+function sentForm(request: BatchRequest) {
+  const { commands, idempotency } = request
+  const [change] = commands
+  if (change === undefined || commands.length > 1) return formOf(batch, request)
+  return change.kind === 'put'
+    ? formOf(put, { ...change, idempotency })
+    : formOf(del, { ...change, idempotency })
+}
+
+type BatchOrChange = DecodedBatch | PutOutcome | DeleteOutcome
+
+/** The forms of one request. */
+const formOf = <Q extends OperationRequest>(
+  {
+    http,
+    mux,
+  }: {
+    readonly http: Required<Pick<ClientOperation<Q, BatchOrChange>['http'], 'encode' | 'decodeResult'>>
+    readonly mux: ClientItemForm<Q, BatchOrChange>
+  },
+  request: Q,
+) => ({
+  encode: () => http.encode(request),
+  decodeResult: (body: Fields, head: AnswerHead) => asBatch(http.decodeResult(body, request, head)),
+  encodeItem: (id: number, timeoutMs: number) => mux.encode(id, timeoutMs, request),
+  decodeItem: (item: Item) => asBatch(mux.decodeResult(item, request)),
+  decodeHead: (item: Item) => mux.decodeHead(item, request),
+})
+
+const asBatch = (result: BatchOrChange): DecodedBatch =>
+  result.kind === 'batch' ? result : { kind: 'batch', revision: result.revision, outcomes: [result] }

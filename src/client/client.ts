@@ -1,7 +1,15 @@
 // The public API of the client.
 
+import { compact } from '../operations/compact.ts'
+import { deleteRange } from '../operations/delete-range.ts'
 import { asRevision, type FreshnessOptions, putLeaseOf, roundedMs } from '../operations/forms/index.ts'
-import { onlyReads, type WatchedChanges } from '../operations/index.ts'
+import { onlyReads } from '../operations/forms/transactions.ts'
+import { get } from '../operations/get.ts'
+import { keepAlive } from '../operations/keep-alive.ts'
+import { logIn } from '../operations/log-in.ts'
+import { range as rangeOperation } from '../operations/range.ts'
+import { txn as txnOperation } from '../operations/txn.ts'
+import { type WatchedChanges, watch } from '../operations/watch.ts'
 import type { RequestCall } from './administration.ts'
 import * as administration from './administration.ts'
 import { authSwitch, roles, users } from './auth.ts'
@@ -28,21 +36,13 @@ import type {
 import type { LeaseCalls } from './leases.ts'
 import * as leases from './leases.ts'
 import { count, list, ownBorders, type RangeReads } from './list.ts'
-import {
-  ABSENT,
-  ANY_FRESHNESS,
-  asMaybeRevision,
-  type CallRequest,
-  ownBytes,
-  ownKey,
-  revisionCondition,
-} from './request.ts'
+import type { ClientOperation, OperationRequest } from './operation.ts'
+import { ABSENT, ANY_FRESHNESS, asMaybeRevision, ownBytes, ownKey, revisionCondition } from './request.ts'
 import { tryLimitMs } from './retry-policy.ts'
 import { TlsSource } from './tls.ts'
 import type { TransactCalls } from './transact.ts'
 import { HttpTransport } from './transport/http-transport.ts'
 import { MuxTransport } from './transport/mux-transport.ts'
-import type { ResultOf } from './transport/results.ts'
 import { type NodeAnswer, resultFrom, type Transport } from './transport/transport.ts'
 import { watchSourceFrom } from './transport/watch-stream.ts'
 import { rangeToDelete, readTxn, txnResult } from './txn.ts'
@@ -133,7 +133,8 @@ export class Client {
   readonly #closing = new Closing()
   readonly #timeoutMs: number
   #user: { readonly name: string; readonly password: string } | undefined
-  readonly #call: RequestCall = (request, options, endpoints) => this.#run({ request, endpoints }, options)
+  readonly #call: RequestCall = (operation, request, options, endpoints) =>
+    this.#run(operation, request, { endpoints }, options)
   /** The switch that makes rights be checked. */
   readonly auth: AuthSwitch = authSwitch(this.#call)
   readonly users: Users = users(this.#call, (name) =>
@@ -144,12 +145,12 @@ export class Client {
   readonly #rangeReads: RangeReads
   readonly #leaseCalls: LeaseCalls = {
     call: this.#call,
-    keepAlive: (ids, options) => this.#call({ kind: 'keep-alive', ids, one: false }, options),
+    keepAlive: (ids, options) => this.#call(keepAlive, { kind: 'keep-alive', ids, one: false }, options),
   }
   /** Keep-alives of sessions. A lease would end behind the other calls of its client, so they wait for none. */
   readonly #urgentCalls: Pick<LeaseCalls, 'keepAlive'> = {
     keepAlive: (ids, options) =>
-      this.#run({ request: { kind: 'keep-alive', ids, one: false }, isUrgent: true }, options),
+      this.#run(keepAlive, { kind: 'keep-alive', ids, one: false }, { isUrgent: true }, options),
   }
   #leaseSessions: LeaseSessions | undefined
   readonly #watchHost: WatchHost
@@ -176,8 +177,7 @@ export class Client {
     const endpoints = new Endpoints(options.endpoints)
     const onMembers = () => mux?.retireOthers()
     const credentials = new ClientCredentials(options, (request, withinMs) =>
-      this.#engine.run({
-        request,
+      this.#engine.run(logIn, request, {
         isUrgent: true,
         isLogin: true,
         startedAt: performance.now(),
@@ -208,7 +208,7 @@ export class Client {
     this.#batches = new ChangeBatches(this.#engine)
     this.#rangeReads = {
       timeoutMs,
-      read: (request, options) => this.#read(request, options),
+      read: (request, options) => this.#read(rangeOperation, request, options),
       freshness: (options) => this.#freshness(options),
       interruption: (signal) => closing.interruption(signal),
       streamSilenceMs: this.#streamSilenceMs,
@@ -275,7 +275,7 @@ export class Client {
       revision: asMaybeRevision(revision),
       freshness: this.#freshness(options),
     } as const
-    const row = resultFrom(await this.#read(request, options))
+    const row = resultFrom(await this.#read(get, request, options))
     return row && recordFrom(row)
   }
 
@@ -318,7 +318,7 @@ export class Client {
     checkTxn(options, isRead)
     const freshness = isRead ? this.#freshness(options) : ANY_FRESHNESS
     const request = { kind: 'txn', txn: requested, idempotency: undefined, freshness } as const
-    const answer = await this.#run({ request, onAnswer: informing(options.onAnswer) }, options)
+    const answer = await this.#read(txnOperation, request, options)
     return txnResult(resultFrom(answer))
   }
 
@@ -349,7 +349,7 @@ export class Client {
   async deleteRange(range: DeleteRange, options: CallOptions = NONE): Promise<DeleteRangeResult> {
     const request = { kind: 'delete-range', range: rangeToDelete(range), idempotency: undefined } as const
     checkCall('deleteRange', options)
-    const { deleted, revision } = resultFrom(await this.#call(request, options))
+    const { deleted, revision } = resultFrom(await this.#call(deleteRange, request, options))
     return { deleted, revision }
   }
 
@@ -357,13 +357,13 @@ export class Client {
   async compact(revision: number, options: CallOptions = NONE): Promise<CompactResult> {
     checkCompact(revision, options)
     const request = { kind: 'compact', revision: asRevision(revision), idempotency: undefined } as const
-    const { compactRevision, revision: at } = resultFrom(await this.#call(request, options))
+    const { compactRevision, revision: at } = resultFrom(await this.#call(compact, request, options))
     return { compactRevision, revision: at }
   }
 
   /** Grants a lease: its keys are deleted when it ends. It is granted once, even if it was asked for several times. */
   grantLease(lease: NewLease, options: CallOptions = NONE): Promise<GrantedLease> {
-    return leases.grant(this.#leaseCalls, lease, options)
+    return leases.grantLease(this.#leaseCalls, lease, options)
   }
 
   /** The time to live of a lease begins anew. Throws `lease_not_found`. */
@@ -391,14 +391,14 @@ export class Client {
 
   /** Ends a lease, and deletes its keys at one revision. Throws `lease_not_found`. */
   revokeLease(id: string, options: CallOptions = NONE): Promise<RevokedLease> {
-    return leases.revoke(this.#leaseCalls, id, options)
+    return leases.revokeLease(this.#leaseCalls, id, options)
   }
 
   /** Grants a lease and keeps it alive until it is closed. */
   async session(options: SessionOptions = NONE): Promise<Session> {
     const { LeaseSessions } = await import('./lease-sessions.ts')
     this.#leaseSessions ??= new LeaseSessions({
-      grantLease: (lease, call) => leases.grant(this.#leaseCalls, lease, call),
+      grantLease: (lease, call) => leases.grantLease(this.#leaseCalls, lease, call),
       keepLeasesAlive: (ids, call) => leases.keepAliveMany(this.#urgentCalls, ids, call),
       revokeLease: (id, call) => this.revokeLease(id, call),
       put: (key, value, call) => this.put(key, value, call),
@@ -519,18 +519,24 @@ export class Client {
 
   // -------------------------------------------------------------------------------------------------------------------
 
-  #run<Q extends CallRequest>(
-    call: Omit<ClientCall<Q>, 'startedAt' | 'timeoutMs' | 'signal'>,
+  #run<Q extends OperationRequest, R>(
+    operation: ClientOperation<Q, R>,
+    request: NoInfer<Q>,
+    call: Omit<ClientCall, 'startedAt' | 'timeoutMs' | 'signal'>,
     { signal, timeoutMs = this.#timeoutMs }: CallOptions,
-  ): Promise<NodeAnswer<ResultOf<Q['kind']>>> {
-    return this.#engine.run({ ...call, startedAt: performance.now(), timeoutMs, signal })
+  ): Promise<NodeAnswer<R>> {
+    return this.#engine.run(operation, request, { ...call, startedAt: performance.now(), timeoutMs, signal })
   }
 
   readonly #streamSilenceMs = (timeoutMs: number): number | undefined =>
     this.#endpoints.all.length > 1 ? STREAM_TRIES * tryLimitMs(timeoutMs) : undefined
 
-  #read<Q extends CallRequest>(request: Q, options: ReadOptions): Promise<NodeAnswer<ResultOf<Q['kind']>>> {
-    return this.#run({ request, onAnswer: informing(options.onAnswer) }, options)
+  #read<Q extends OperationRequest, R>(
+    operation: ClientOperation<Q, R>,
+    request: NoInfer<Q>,
+    options: ReadOptions,
+  ): Promise<NodeAnswer<R>> {
+    return this.#run(operation, request, { onAnswer: informing(options.onAnswer) }, options)
   }
 
   /**
@@ -555,7 +561,9 @@ export class Client {
       await this.#mux?.settled(this.#firstWatch, Math.min(WATCH_CONNECT_MS, timeoutMs / 2), background)
     const leftMs = Math.max(1, timeoutMs - (performance.now() - startedAt))
     const opening = this.#run(
-      { request: { kind: 'watch', request }, background, streamSilenceMs: silentMs },
+      watch,
+      { kind: 'watch', request },
+      { background, streamSilenceMs: silentMs },
       { timeoutMs: leftMs, signal },
     )
     const settled = () => {}

@@ -1,6 +1,7 @@
 // A client's view of its cluster: the id, the highest revision seen, and the members. Unless the cluster is given, it
 // is that of the node that answers first. Nodes of other clusters are left out, with one warning for each endpoint.
 
+import { cluster } from '../operations/cluster.ts'
 import type { NodeAnswerHead } from '../operations/forms/answer-head.ts'
 import type { ConnectionWelcome } from '../operations/mux/connection.ts'
 import type { ClientCredentials } from './credentials.ts'
@@ -67,10 +68,10 @@ export class ClusterView {
   }
 
   /** Returns whether the node belongs to this cluster. */
-  noteWelcome(endpoint: Endpoint, { cluster, revision }: ConnectionWelcome): boolean {
-    if (cluster === this.id) this.noteRevision(endpoint, revision)
-    else if (this.id !== undefined) this.#warnOf(endpoint, cluster, this.id)
-    return cluster === this.id
+  noteWelcome(endpoint: Endpoint, { cluster: clusterId, revision }: ConnectionWelcome): boolean {
+    if (clusterId === this.id) this.noteRevision(endpoint, revision)
+    else if (this.id !== undefined) this.#warnOf(endpoint, clusterId, this.id)
+    return clusterId === this.id
   }
 
   noteRevision(endpoint: Endpoint, revision: number | undefined): void {
@@ -97,19 +98,18 @@ export class ClusterView {
   #learnMembers(endpoint: Endpoint): void {
     this.#discoverAt = performance.now() + DISCOVER_AGAIN_MS
     const { http, endpoints, onMembers, credentials } = this.#options
-    const request = { kind: 'cluster' } as const
     const { authorization } = credentials
     const options = { timeoutMs: DISCOVER_TIMEOUT_MS, background: true, clusterId: this.id, authorization }
     void http
-      .send(endpoint, request, options)
+      .send(endpoint, cluster, { kind: 'cluster' }, options)
       .then((outcome) => {
         if (outcome.kind !== 'served') throw new Error('no list of members')
-        const { clusterId, leader } = outcome.head
-        if (clusterId !== this.id) return
+        const { leader, members } = outcome.result
+        if (outcome.head.clusterId !== this.id) return
         // A node that was removed while it was stopped knows no leader and none of the newer members.
         const isCurrent = leader !== undefined
         endpoints.learn(
-          outcome.result.map((member) => member.url),
+          members.map(({ url }) => url),
           isCurrent,
         )
         onMembers()

@@ -4,11 +4,10 @@
 // calls share one login. While rights are not checked, a node answers the login with 400. Then requests name no user,
 // until an answer is `unauthenticated`.
 
+import type { LogInRequest, TokenResult } from '../operations/log-in.ts'
 import { QuorateError, UnavailableError, UnreachableError } from './errors.ts'
 import { type Interruption, pause } from './interruption.ts'
-import type { RequestOf } from './request.ts'
 import { LEFT_MIN_MS } from './retry-policy.ts'
-import type { ResultOf } from './transport/results.ts'
 import { type NodeAnswer, resultFrom } from './transport/transport.ts'
 
 /** Shares of the life of a token: a call renews it in the background, and does not use it any more. */
@@ -24,7 +23,7 @@ export interface CredentialOptions {
 }
 
 /** Performs a request without credentials. */
-type LoginCall = (request: RequestOf<'log-in'>, timeoutMs: number) => Promise<NodeAnswer<ResultOf<'log-in'>>>
+type LoginCall = (request: LogInRequest, timeoutMs: number) => Promise<NodeAnswer<TokenResult>>
 
 export class ClientCredentials {
   readonly #user: string | undefined

@@ -1,6 +1,11 @@
 // Calls about leases.
 
 import { type LeaseId, leaseIdOf } from '../operations/forms/index.ts'
+import { grant } from '../operations/grant.ts'
+import type { KeepAliveResult } from '../operations/keep-alive.ts'
+import { listLeases } from '../operations/list-leases.ts'
+import { revoke } from '../operations/revoke.ts'
+import { showLease } from '../operations/show-lease.ts'
 import type { RequestCall } from './administration.ts'
 import { QuorateError } from './errors.ts'
 import type {
@@ -12,7 +17,6 @@ import type {
   RevokedLease,
 } from './lease-types.ts'
 import { ANY_FRESHNESS } from './request.ts'
-import type { ResultOf } from './transport/results.ts'
 import { type NodeAnswer, resultFrom } from './transport/transport.ts'
 import type { CallOptions } from './types.ts'
 import { checkCall, checkGrant, checkKeepAliveMany, checkLeaseCall, LEASE } from './validate-arguments.ts'
@@ -25,14 +29,19 @@ const PAGE_LEASES = 1_000
 export interface LeaseCalls {
   readonly call: RequestCall
   /** Up to KEEP_ALIVE_MAX ids. */
-  keepAlive(ids: readonly LeaseId[], options: CallOptions): Promise<NodeAnswer<ResultOf<'keep-alive'>>>
+  keepAlive(ids: readonly LeaseId[], options: CallOptions): Promise<NodeAnswer<KeepAliveResult>>
 }
 
-export async function grant(calls: LeaseCalls, lease: NewLease, options: CallOptions): Promise<GrantedLease> {
+export async function grantLease(
+  { call }: LeaseCalls,
+  lease: NewLease,
+  options: CallOptions,
+): Promise<GrantedLease> {
   checkGrant(lease, options)
-  const { ttlMs } = lease
   const id = lease.id === undefined ? undefined : leaseIdOf(lease.id, 'id')
-  return resultFrom(await calls.call({ kind: 'grant', id, ttlMs, idempotency: undefined }, options))
+  const request = { kind: 'grant', id, ttlMs: lease.ttlMs, idempotency: undefined } as const
+  const granted = resultFrom(await call(grant, request, options))
+  return { id: granted.lease, ttlMs: granted.ttlMs }
 }
 
 export async function keepAlive(
@@ -70,7 +79,7 @@ export async function keepAliveMany(
 
 /** undefined: there is no such lease. */
 export async function show(
-  calls: LeaseCalls,
+  { call }: LeaseCalls,
   id: string,
   options: LeaseOptions,
 ): Promise<(LeaseInfo & { readonly keys?: readonly Uint8Array[] }) | undefined> {
@@ -82,7 +91,8 @@ export async function show(
     freshness: ANY_FRESHNESS,
   } as const
   try {
-    return resultFrom(await calls.call(request, options))
+    const { lease, keys } = resultFrom(await call(showLease, request, options))
+    return keys === undefined ? lease : { ...lease, keys }
   } catch (error) {
     if (error instanceof QuorateError && error.code === 'lease_not_found') return undefined
     throw error
@@ -91,22 +101,28 @@ export async function show(
 
 /** All leases, in the order of their ids. Pages may be of different times. */
 export async function* leases(
-  calls: LeaseCalls,
+  { call }: LeaseCalls,
   options: CallOptions,
 ): AsyncGenerator<LeaseInfo, void, undefined> {
   checkCall('leases', options)
   let after: LeaseId | undefined
   do {
     const request = { kind: 'list-leases', after, limit: PAGE_LEASES, freshness: ANY_FRESHNESS } as const
-    const page = resultFrom(await calls.call(request, options))
+    const page = resultFrom(await call(listLeases, request, options))
     yield* page.leases
-    if (page.next !== undefined && page.next === after) return
-    after = page.next
+    const next = page.more ? page.leases.at(-1)?.id : undefined
+    if (next === after) return
+    after = next
   } while (after !== undefined)
 }
 
-export async function revoke(calls: LeaseCalls, id: string, options: CallOptions): Promise<RevokedLease> {
+export async function revokeLease(
+  { call }: LeaseCalls,
+  id: string,
+  options: CallOptions,
+): Promise<RevokedLease> {
   checkLeaseCall('revokeLease', id, options)
   const request = { kind: 'revoke', id: leaseIdOf(id, 'id'), idempotency: undefined } as const
-  return resultFrom(await calls.call(request, options))
+  const { deleted, revision } = resultFrom(await call(revoke, request, options))
+  return { deleted, revision }
 }

@@ -3,12 +3,13 @@
 import { types } from 'node:util'
 import { DisagreementError, disagree } from '../operations/forms/disagreement.ts'
 import type { FreshnessOptions } from '../operations/forms/index.ts'
-import { type RangePage, range } from '../operations/range.ts'
+import { type RangePage, type RangeRequest, range } from '../operations/range.ts'
 import { problemError } from './call-error.ts'
-import { incomplete, problemFrom, recordFrom, unexpected } from './decode.ts'
+import { incomplete, recordFrom, unexpected } from './decode.ts'
 import { AbortedError, CompactedError, QuorateError, UnavailableError } from './errors.ts'
 import type { Interruption } from './interruption.ts'
-import { asMaybeRevision, ownRange, type RequestOf } from './request.ts'
+import { judgeProblem } from './problem.ts'
+import { asMaybeRevision, ownRange } from './request.ts'
 import { LEFT_MIN_MS } from './retry-policy.ts'
 import { afterPendingEvents } from './timer.ts'
 import { SILENCE_MAX_MS } from './transport/http-transport.ts'
@@ -40,7 +41,7 @@ const listed = ({ prefix, start, end, order, keysOnly }: ListOptions) => ({
 export interface RangeReads {
   /** Timeout of a call without one. */
   readonly timeoutMs: number
-  readonly read: (request: RequestOf<'range'>, options: ReadOptions) => Promise<NodeAnswer<RangePage>>
+  readonly read: (request: RangeRequest, options: ReadOptions) => Promise<NodeAnswer<RangePage>>
   readonly freshness: (options: ReadOptions) => FreshnessOptions
   readonly interruption: (signal: AbortSignal | undefined) => Interruption
   /** How long a node may be silent in a stream until another one continues it; undefined: there is no other. */
@@ -245,9 +246,8 @@ export async function* streamed(
         throw incomplete(`the stream has ${count} records, its end says ${decoded.count}`, endpoint.url)
       }
       if (decoded.kind === 'error') {
-        const { clusterId, node } = answer.head
-        const { status = 500, fields } = decoded.problem ?? {}
-        const problem = problemFrom(status, fields, clusterId !== undefined)
+        const { node } = answer.head
+        const problem = judgeProblem(decoded.problem)
         const error = problemError(problem, node, endpoint, 'freely')
         throw problem.passing ? interruptedBy(error) : error
       }

@@ -16,10 +16,10 @@ import type {
   KvTxnOperation,
   KvTxnOperationResult,
   KvTxnResult,
-} from '../operations/index.ts'
+} from '../operations/forms/transactions.ts'
+import type { TxnOutcome } from '../operations/txn.ts'
 import { recordFrom } from './decode.ts'
 import { ownBytes, ownKey, ownRange } from './request.ts'
-import type { OperationResults } from './transport/results.ts'
 import type { DeleteRange, TxnOperationResult, TxnOperator, TxnPutOptions, TxnResult } from './txn-types.ts'
 import {
   type Check,
@@ -220,8 +220,7 @@ const PLACE_OF_RANGE = { prefix: isBytes, start: isBytes, end: isBytes }
 // Answers
 
 /** The result of a transaction as the application receives it. */
-export const txnResult = ({ revision, ...result }: OperationResults['txn']): TxnResult =>
-  resultAt(result, revision)
+export const txnResult = ({ revision, ...result }: TxnOutcome): TxnResult => resultAt(result, revision)
 
 const resultAt = ({ succeeded, results }: KvTxnResult, revision: number): TxnResult => ({
   succeeded,

@@ -16,10 +16,11 @@ import type { WatchedChanges } from '../operations/index.ts'
 import type { DecodedEvent, DecodedWatchMessage } from '../operations/watch.ts'
 import { Backoff } from './backoff.ts'
 import { problemError } from './call-error.ts'
-import { problemFrom, recordFrom, unexpected } from './decode.ts'
+import { recordFrom, unexpected } from './decode.ts'
 import type { Endpoint } from './endpoints.ts'
 import { AbortedError, CompactedError, QuorateError, UnavailableError, UnreachableError } from './errors.ts'
 import type { Interruption } from './interruption.ts'
+import { judgeProblem } from './problem.ts'
 import { asMaybeRevision, ownKey, ownRange } from './request.ts'
 import { after, pause } from './timer.ts'
 import { checkWatch } from './validate-arguments.ts'
@@ -426,8 +427,7 @@ const neverBegan = (cause: Error): UnavailableError =>
 
 /** The error for the problem with which the node has ended the watch. */
 function endError(problem: ProblemAnswer | undefined, endpoint: Endpoint): Error {
-  const details = problemFrom(problem?.status ?? 500, problem?.fields, true)
-  const error = problemError(details, undefined, endpoint, 'freely')
+  const error = problemError(judgeProblem(problem), undefined, endpoint, 'freely')
   const isFinal = error instanceof CompactedError || error.code === 'permission_denied'
   return isFinal ? new FinalError(error) : error
 }

@@ -3,6 +3,7 @@
 
 import { randomBytes } from 'node:crypto'
 import { asRevision, type Idempotency } from '../operations/forms/index.ts'
+import { openSession } from '../operations/open-session.ts'
 import type { ClusterView } from './cluster-view.ts'
 import type { ClientCredentials } from './credentials.ts'
 import type { Endpoints } from './endpoints.ts'
@@ -93,15 +94,14 @@ export class WriteIdSource {
     const { endpoints, http, cluster, closing, timeoutMs, credentials } = this.#options
     const endpoint = endpoints.pick(() => true, nowMs)
     if (endpoint === undefined) return
-    const request = { kind: 'open-session' } as const
     const { authorization } = credentials
     const options = { timeoutMs, background: true, clusterId: cluster.id, authorization }
-    void http.send(endpoint, request, options).then((outcome) => {
+    void http.send(endpoint, openSession, { kind: 'open-session' }, options).then((outcome) => {
       if (outcome.kind !== 'served' || outcome.head.clusterId !== cluster.id || closing.isClosed) return
-      const { session, ageMs, slots } = outcome.result
+      const { session, ageMsMax, slots } = outcome.result
       this.#clientSession = { number: session, slots, seqs: [], free: [] }
       // The age that the cluster counts began after the request.
-      this.#openAt = nowMs + ageMs * AGE_SHARE
+      this.#openAt = nowMs + ageMsMax * AGE_SHARE
     })
   }
 }

@@ -18,6 +18,7 @@ export const backup = {
   effect: 'read',
   isAudited: true,
   label: 'other',
+  isStreamed: () => true,
   demands: () => ADMINISTER,
   http: {
     routes: [

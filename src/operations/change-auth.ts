@@ -174,7 +174,7 @@ export const changeAuth = {
       if ('user' in result) return jsonResponse(userJson(result.user))
       return jsonResponse('role' in result ? roleJson(result.role) : authStatusJson(result))
     },
-    decodeResult(body, { change }) {
+    decodeResult(body, { change }): ChangeAuthResult {
       if (change.kind === 'put-user') return { user: decodeUser(body) }
       return change.kind === 'put-role' ? { role: decodeRole(body) } : decodeAuthStatus(body)
     },

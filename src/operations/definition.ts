@@ -37,6 +37,10 @@ export interface OperationFacts<O> {
   readonly repeat?: (operation: O) => Repeat
   /** Whether the leader takes part in a read: another node asks it first. */
   readonly needsLeader?: (operation: O) => boolean
+  /** Whether its answer in HTTP is a stream: it begins, and its end is open. */
+  readonly isStreamed?: (operation: O) => boolean
+  /** The stream has no end of its own. */
+  readonly isEndless?: true
   /** The name of the operation in the spans of clients; its kind unless given. */
   readonly resource?: 'auth' | 'cluster' | 'leases' | 'sessions'
   /** All rights that the user of this name needs. */

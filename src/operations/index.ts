@@ -26,13 +26,12 @@ import type {
 import { type DeleteOutcome, type DeleteRequest, del } from './delete.ts'
 import { type DeleteRangeOutcome, type DeleteRangeRequest, deleteRange } from './delete-range.ts'
 import type { AnswerHead } from './forms/answer-head.ts'
-import type { OutgoingRequest } from './forms/http-requests.ts'
 import { type GetRequest, get } from './get.ts'
 import { type GrantOutcome, type GrantRequest, grant } from './grant.ts'
 import { type KeepAliveRequest, keepAlive } from './keep-alive.ts'
 import { type ListLeasesRequest, listLeases } from './list-leases.ts'
 import { type LogInRequest, logIn } from './log-in.ts'
-import type { ItemForm, MuxRequestForm, MuxResultForm } from './mux/form.ts'
+import type { ItemForm, MuxResultForm } from './mux/form.ts'
 import { type OpenSessionRequest, openSession, type SessionOutcome } from './open-session.ts'
 import { type PutOutcome, type PutRequest, put } from './put.ts'
 import { type RangeRequest, range } from './range.ts'
@@ -182,17 +181,6 @@ export const RESULT_FORMS: { readonly [K in WholeKind]: ResultForms<K> } = OPERA
 // ---------------------------------------------------------------------------------------------------------------------
 // Kinds
 
-/** The kinds of operations that a multiplexed connection carries. */
-export type MuxKind = {
-  [K in OperationKind]: (typeof OPERATIONS)[K] extends { readonly mux: unknown } ? K : never
-}[OperationKind]
-
-export const isMuxKind = (kind: OperationKind): kind is MuxKind => 'mux' in OPERATIONS[kind]
-
-/** The form of a request on the multiplexed connection. TypeScript does not see that both are of one kind. */
-export const muxFormOf = ({ kind }: OperationOf<MuxKind>): MuxRequestForm<OperationOf<MuxKind>> =>
-  OPERATIONS[kind].mux as MuxRequestForm<OperationOf<MuxKind>>
-
 /** An operation that a multiplexed connection carries, as its node sees it. */
 export interface ItemOperation {
   readonly effect: OperationEffect
@@ -211,9 +199,3 @@ export const findByOpcode = (opcode: unknown): ItemOperation | undefined =>
 /** The facts of an operation. TypeScript does not see that facts and operation are of one kind. */
 export const factsOf = <K extends OperationKind>(operation: OperationOf<K>): OperationFacts<OperationOf<K>> =>
   OPERATIONS[operation.kind] as OperationFacts<OperationOf<K>>
-
-/** The request of an operation in HTTP. TypeScript does not see that form and operation are of one kind. */
-export function encodeHttpRequest<K extends OperationKind>(request: OperationOf<K>): OutgoingRequest {
-  const encode = OPERATIONS[request.kind].http.encode as (request: OperationOf<K>) => OutgoingRequest
-  return encode(request)
-}

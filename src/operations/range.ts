@@ -143,6 +143,7 @@ export const range = {
   isAudited: false,
   label: 'range',
   needsLeader: ({ freshness }) => freshness.consistency !== 'stale',
+  isStreamed: ({ stream }) => stream === true,
   demands: (operation) => [reading(operation.range)],
   http: {
     summary: 'A range of keys; with `key` the one key, as under /v1/kv/{key}',
@@ -263,6 +264,8 @@ export const range = {
         freshness,
       }
     },
+    // An item cannot say a stream. A count has few bytes, and may take long.
+    carries: ({ stream, countOnly }) => stream !== true && countOnly !== true,
     credit: () => RANGE_CREDIT_BYTES,
     itemCredit: () => RANGE_CREDIT_BYTES,
     // A start, an end, and the key before a page.

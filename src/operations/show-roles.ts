@@ -49,7 +49,7 @@ export const showRoles = {
       const { roles, revision } = result
       return jsonResponse(`{"roles":[${roles.map(roleJson).join(',')}],"revision":${revision}}`)
     },
-    decodeResult(body, { name }) {
+    decodeResult(body, { name }): RolesResult {
       if (name !== undefined) return { role: decodeRole(body) }
       return {
         roles: decodeList(body.roles, 'roles').map((each) => decodeRole(decodeObject(each, 'a role'))),

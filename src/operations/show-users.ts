@@ -49,7 +49,7 @@ export const showUsers = {
       const { users, revision } = result
       return jsonResponse(`{"users":[${users.map(userJson).join(',')}],"revision":${revision}}`)
     },
-    decodeResult(body, { name }) {
+    decodeResult(body, { name }): UsersResult {
       if (name !== undefined) return { user: decodeUser(body) }
       return {
         users: decodeList(body.users, 'users').map((each) => decodeUser(decodeObject(each, 'a user'))),

@@ -104,6 +104,8 @@ export const watch = {
   effect: 'read',
   isAudited: false,
   label: 'other',
+  isStreamed: () => true,
+  isEndless: true,
   demands: ({ request }) => [reading(request.where)],
   http: {
     routes: [

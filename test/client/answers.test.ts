@@ -79,8 +79,9 @@ describe('a record', () => {
 
   test.each(['[]', 'null', '"k"', '{', ''])('is not %s', async (body) => {
     answering(body)
-    for (const call of [kv.get('k'), kv.list().next(), kv.count(), kv.status(), kv.cluster(), kv.settings()])
-      expect(await failure(call)).toMatchObject(says('the body is not a JSON object'))
+    const reads = [() => kv.get('k'), () => kv.list().next(), () => kv.count()]
+    for (const call of [...reads, () => kv.status(), () => kv.cluster(), () => kv.settings()])
+      expect(await failure(call())).toMatchObject(says('the body is not a JSON object'))
     for (const call of [() => kv.put('k', 'v'), () => kv.delete('k'), () => kv.changeSettings({})]) {
       const what = { ...says('the body is not a JSON object'), written: 'unknown' }
       expect(await failure(call())).toMatchObject(what)

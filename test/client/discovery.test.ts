@@ -60,11 +60,14 @@ const bad: [string, (node: FakeNode) => Fault][] = [
   ['is cut', () => 'cut'],
   [
     'has another status',
-    (node) => ({ status: 201, body: { members: [member('n2', node.port), member('n3', 3)] } }),
+    (node) => ({ status: 201, body: node.clusterBody([member('n2', node.port), member('n3', 3)]) }),
   ],
   [
     'is a refusal',
-    (node) => ({ status: 503, body: { code: 'x', members: [member('n2', node.port), member('n3', 3)] } }),
+    (node) => ({
+      status: 503,
+      body: { code: 'x', ...node.clusterBody([member('n2', node.port), member('n3', 3)]) },
+    }),
   ],
   ['has no members', () => ({ status: 200, body: {} })],
   ['is no JSON', () => ({ status: 200, body: '<html>' })],
@@ -126,7 +129,7 @@ test('the list of another cluster is rejected', async () => {
   const kv = clientOf([node], { discover: true })
   node.fault = ({ target }) => {
     if (target !== '/v1/cluster') return undefined
-    return { status: 200, body: { members: [member('n2', 2)] }, headers: { 'kv-cluster': '78' } }
+    return { status: 200, body: node.clusterBody([member('n2', 2)]), headers: { 'kv-cluster': '78' } }
   }
   await kv.get('k')
   await until(() => lists(node).length === 1)

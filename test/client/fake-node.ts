@@ -247,6 +247,12 @@ export class FakeNode {
     }
   }
 
+  /** The body of an answer with members. */
+  clusterBody(members = this.members): object {
+    const { clusterId, leader = null } = this
+    return { cluster_id: clusterId, leader, term: 3, joint: false, members }
+  }
+
   /** An operation of a multiplexed connection. */
   serve(
     seen: Seen,
@@ -366,7 +372,7 @@ export class FakeNode {
         .filter((pair) => pair !== '')
         .map((pair) => [pair.split('=')[0] ?? '', latin1(pair.split('=')[1] ?? '')]),
     )
-    if (path === '/v1/cluster') return { status: 200, body: { members: this.members } }
+    if (path === '/v1/cluster') return { status: 200, body: this.clusterBody() }
     if (path === '/v1/status') return { status: 200, body: this.#status() }
     if (path === '/v1/cluster/settings') return this.#settings(seen)
     if (path === '/v1/cluster/leader') {
@@ -374,7 +380,7 @@ export class FakeNode {
       this.leader = to ?? 'n2'
       return { status: 200, body: { leader: this.leader } }
     }
-    if (path.startsWith('/v1/cluster/members')) return { status: 200, body: { members: this.members } }
+    if (path.startsWith('/v1/cluster/members')) return { status: 200, body: this.clusterBody() }
     const key = path.startsWith('/v1/kv/') ? latin1(path.slice('/v1/kv/'.length)) : query.get('key')
     if (key !== undefined) return this.#one(seen, key)
     if (path === '/v1/kv') return this.#range(seen, query)

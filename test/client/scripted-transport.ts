@@ -7,12 +7,10 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { vi } from 'vitest'
 import type { Endpoint } from '../../src/client/endpoints.ts'
 import { Client, type ClientOptions, QuorateError } from '../../src/client/index.ts'
-import type { CallRequest } from '../../src/client/request.ts'
+import type { ClientOperation, OperationRequest } from '../../src/client/operation.ts'
 import { after } from '../../src/client/timer.ts'
-import { encodeRequest } from '../../src/client/transport/http-codec.ts'
 import { decodeAnswer } from '../../src/client/transport/http-results.ts'
 import type { HttpOutcome } from '../../src/client/transport/http-transport.ts'
-import type { ResultOf } from '../../src/client/transport/results.ts'
 import type { SendOptions, SendOutcome, Transport } from '../../src/client/transport/transport.ts'
 import { type Idempotency, idempotencyHeaders } from '../../src/operations/forms/index.ts'
 
@@ -47,23 +45,29 @@ export class ScriptedTransport implements Transport {
     this.#script = script
   }
 
-  async send<Q extends CallRequest>(
+  async send<Q extends OperationRequest, R>(
     endpoint: Endpoint,
+    operation: ClientOperation<Q, R>,
     request: Q,
     options: SendOptions,
-  ): Promise<SendOutcome<ResultOf<Q['kind']>>> {
-    const outcome = await this.#exchange(endpoint, request, options)
-    return outcome.kind === 'answered' ? decodeAnswer(request, outcome) : outcome
+  ): Promise<SendOutcome<R>> {
+    const { method } = operation.http.encode(request)
+    const outcome = await this.#exchange(endpoint, method, request.idempotency, options)
+    return outcome.kind === 'answered' ? decodeAnswer(operation, request, outcome) : outcome
   }
 
-  #exchange(endpoint: Endpoint, request: CallRequest, options: SendOptions): Promise<HttpOutcome> {
+  #exchange(
+    endpoint: Endpoint,
+    method: string,
+    writeId: Idempotency | undefined,
+    options: SendOptions,
+  ): Promise<HttpOutcome> {
     const { timeoutMs, silenceMs = timeoutMs, connectMs = timeoutMs, mayGiveUp, signal } = options
-    const writeId = 'idempotency' in request ? request.idempotency : undefined
     const at = endpoint.port - 1
     const fate = this.#script(at, this.sent.length)
     const key = writeId === undefined ? undefined : Object.values(idempotencyHeaders(writeId))[0]
     const ms = performance.now() - this.#startedAt
-    this.sent.push({ at, ms, method: encodeRequest(request).method, writeId, key })
+    this.sent.push({ at, ms, method, writeId, key })
     this.inFlight += 1
     return new Promise((resolve) => {
       let stop = () => {}
@@ -162,7 +166,7 @@ export const DONE = answered(200, {
   create_revision: 9,
   mod_revision: 9,
   version: 1,
-  members: [],
+  ...{ cluster_id: '77', leader: null, term: 3, joint: false, members: [] },
 })
 export const RECORD = answered(200, { key: 'k', value: 'v', create_revision: 3, mod_revision: 3, version: 1 })
 export const refusal = (status: number, code: string, more: object = {}): HttpOutcome =>

@@ -42,12 +42,7 @@ import type {
   KvTxnResult,
   Operation,
 } from '../../src/operations/index.ts'
-import {
-  encodeHttpRequest,
-  OPERATIONS,
-  type OperationKind,
-  type OperationOf,
-} from '../../src/operations/index.ts'
+import { OPERATIONS, type OperationKind, type OperationOf } from '../../src/operations/index.ts'
 import { PAGE_START } from '../../src/operations/range.ts'
 import { PROGRESS_MS_MAX, PROGRESS_MS_MIN } from '../../src/operations/watch.ts'
 import { parseTarget } from '../../src/server/connections/target.ts'
@@ -253,6 +248,11 @@ const REQUESTS: { readonly [K in OperationKind]: fc.Arbitrary<Omit<OperationOf<K
   ),
 }
 
+function encode<K extends OperationKind>(request: OperationOf<K>): OutgoingRequest {
+  const { http } = OPERATIONS[request.kind]
+  return (http.encode as (request: OperationOf<K>) => OutgoingRequest)(request)
+}
+
 /** As a node decodes what a client has sent. */
 function decode(kind: OperationKind, { method, path, headers, body }: OutgoingRequest): Operation {
   const target = parseTarget(method, path)
@@ -293,7 +293,7 @@ test.each(Object.keys(OPERATIONS) as OperationKind[])('the request of %s', (kind
   fc.assert(
     fc.property(REQUESTS[kind] as fc.Arbitrary<object>, (fields) => {
       const request = { ...fields, kind } as OperationOf<OperationKind>
-      expect(withBounds(decode(kind, encodeHttpRequest(request)))).toEqual(withBounds(request))
+      expect(withBounds(decode(kind, encode(request)))).toEqual(withBounds(request))
     }),
   )
 })
@@ -301,7 +301,7 @@ test.each(Object.keys(OPERATIONS) as OperationKind[])('the request of %s', (kind
 // ---------------------------------------------------------------------------------------------------------------------
 // Results
 
-/** What a node sends, how a client decodes it, and what it must get. */
+/** An answer of a node, how a client decodes it, and the result that it must get. */
 interface RoundTrip {
   readonly sent: Pick<WholeResponse | UnencodedResponse, 'status' | 'body' | 'revision'>
   readonly decode: (body: Fields, head: AnswerHead) => unknown

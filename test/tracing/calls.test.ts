@@ -1,9 +1,10 @@
 // The span of a call of the client, over a transport that follows a script.
 
 import { afterEach, expect, test } from 'vitest'
-import { problemFrom } from '../../src/client/decode.ts'
 import { Client } from '../../src/client/index.ts'
+import { judgeProblem } from '../../src/client/problem.ts'
 import type { SendOptions, SendOutcome, Transport } from '../../src/client/transport/transport.ts'
+import { decodeProblem } from '../../src/operations/forms/index.ts'
 import { record, spans, stopRecording } from './recorded-spans.ts'
 
 afterEach(stopRecording)
@@ -13,7 +14,7 @@ const NOT_SENT: SendOutcome<never> = {
 }
 const REFUSED: SendOutcome<never> = {
   kind: 'refused',
-  problem: problemFrom(400, { code: 'bad_request', detail: 'the secret of the key', status: 400 }, true),
+  problem: judgeProblem(decodeProblem({ code: 'bad_request', detail: 'the secret of the key', status: 400 })),
   head: { clusterId: '1', node: 'n1' },
 }
 
@@ -22,7 +23,7 @@ async function refusedPut(): Promise<readonly SendOptions[]> {
   const transport: Transport = {
     inFlight: 0,
     close: () => {},
-    send: (_endpoint, _request, options) => {
+    send: (_endpoint, _operation, _request, options) => {
       sent.push(options)
       return Promise.resolve(sent.length === 1 ? NOT_SENT : REFUSED)
     },

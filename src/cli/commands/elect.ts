@@ -1,9 +1,9 @@
 // kv elect NAME [VALUE] [-- CMD…]: leads while a command runs, or until Ctrl-C; kv elect NAME --listen: follows.
 
 import { Command } from '@commander-js/extra-typings'
-import { bytesToJson } from '../../client/decode.ts'
 import { Failure } from '../../local/failure.ts'
 import { shellWord } from '../../local/program-name.ts'
+import { bytesDocument } from '../../operations/forms/bytes.ts'
 import { campaign, followLeader, leaderOf } from '../../recipes/index.ts'
 import { keySpace } from '../../recipes/key-space.ts'
 import { withContext } from '../command-context.ts'
@@ -69,7 +69,7 @@ async function printLeaders(flags: GlobalFlags, name: string): Promise<void> {
     for await (const leader of followLeader(client, name, { signal })) {
       if (format === 'json' || format === 'ndjson') {
         const json =
-          leader === undefined ? null : { token: leader.createRevision, value: bytesToJson(leader.value) }
+          leader === undefined ? null : { token: leader.createRevision, value: bytesDocument(leader.value) }
         await writeLine(toJsonLine({ leader: json }))
       } else if (leader === undefined) say(`nobody leads ${shellWord(name)}`)
       else {

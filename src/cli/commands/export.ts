@@ -1,9 +1,9 @@
 // kv export [PREFIX]: all records of one revision, as NDJSON on stdout or as files below a directory.
 
 import { Command } from '@commander-js/extra-typings'
-import { bytesToJson } from '../../client/decode.ts'
 import type { AnswerInfo, KvRecord } from '../../client/index.ts'
 import { Failure } from '../../local/failure.ts'
+import { bytesDocument } from '../../operations/forms/bytes.ts'
 import { type CommandContext, withContext } from '../command-context.ts'
 import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { EXIT } from '../exit-codes.ts'
@@ -90,7 +90,7 @@ async function exportLines(
       sayRefused(record, stripped.reason)
       continue
     }
-    await writeLine(toJsonLine({ ...printedRecordJson(record), key: bytesToJson(stripped.key) }))
+    await writeLine(toJsonLine({ ...printedRecordJson(record), key: bytesDocument(stripped.key) }))
     count += 1
     progress.show(() => `exported ${keyCount(count)}`)
   }

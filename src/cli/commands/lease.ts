@@ -1,11 +1,11 @@
 // kv lease grant | keep-alive | revoke | show | list
 
 import { Command } from '@commander-js/extra-typings'
-import { bytesToJson } from '../../client/decode.ts'
 import { type LeaseInfo, type NewLease, QuorateError } from '../../client/index.ts'
 import { keepProcessAlive, pause } from '../../client/timer.ts'
 import { Failure } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
+import { bytesDocument } from '../../operations/forms/bytes.ts'
 import { type CommandContext, withContext } from '../command-context.ts'
 import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { EXIT } from '../exit-codes.ts'
@@ -106,7 +106,7 @@ async function showLease(
     const lease = await client.lease(id, { keys: keys === true, signal })
     if (lease === undefined)
       throw new QuorateError(`there is no lease ${id}`, { code: 'lease_not_found', written: 'no' })
-    const json = { ...leaseJson(lease), ...(lease.keys && { keys: lease.keys.map(bytesToJson) }) }
+    const json = { ...leaseJson(lease), ...(lease.keys && { keys: lease.keys.map(bytesDocument) }) }
     if (await printJson(format, json)) return
     await printAll(context, [lease])
     for (const key of lease.keys ?? []) {

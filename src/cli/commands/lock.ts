@@ -1,10 +1,10 @@
 // kv lock NAME [-- CMD…]: holds a lock while a command runs, or until Ctrl-C; kv lock --list: who holds which lock.
 
 import { Command } from '@commander-js/extra-typings'
-import { bytesToJson } from '../../client/decode.ts'
 import type { Client, KvRecord, LeaseInfo } from '../../client/index.ts'
 import { Failure } from '../../local/failure.ts'
 import { shellWord } from '../../local/program-name.ts'
+import { bytesDocument } from '../../operations/forms/bytes.ts'
 import { lock } from '../../recipes/index.ts'
 import { keySpace } from '../../recipes/key-space.ts'
 import { withContext } from '../command-context.ts'
@@ -68,7 +68,7 @@ async function listLocks(global: GlobalFlags): Promise<void> {
       format,
       readLocks(client, signal),
       ({ name, token, lease, waiting }) => ({
-        name: bytesToJson(name),
+        name: bytesDocument(name),
         token,
         lease: lease.id,
         remaining_ttl_ms: lease.remainingTtlMs,

@@ -2,9 +2,9 @@
 // the item when the system has all of it. If the command dies before, the item is delivered again.
 
 import { Command } from '@commander-js/extra-typings'
-import { bytesToJson } from '../../client/decode.ts'
 import { Failure } from '../../local/failure.ts'
 import { PROGRAM, shellWord } from '../../local/program-name.ts'
+import { bytesDocument } from '../../operations/forms/bytes.ts'
 import { type QueueEntry, type QueueLength, queue } from '../../recipes/index.ts'
 import { withContext } from '../command-context.ts'
 import { type ProgramContext, withExamples } from '../command-definition.ts'
@@ -144,7 +144,7 @@ async function listQueues(global: GlobalFlags): Promise<void> {
     await printList<(typeof queues)[number]>(
       format,
       queues,
-      ({ name, ready, held, dead }) => ({ name: bytesToJson(name), ready, held, dead }),
+      ({ name, ready, held, dead }) => ({ name: bytesDocument(name), ready, held, dead }),
       [
         { title: 'QUEUE', cell: ({ name }) => decodeText(name) },
         { title: 'READY', cell: ({ ready }) => ready, alignRight: true },
@@ -182,7 +182,7 @@ const isEmpty = (name: string) => new Failure(EXIT.notFound, `the queue ${name} 
 
 const itemJson = ({ id, attempts, priority, value, error }: QueueEntry): object => ({
   id,
-  value: bytesToJson(value),
+  value: bytesDocument(value),
   attempts,
   priority,
   ...(error === undefined ? {} : { error }),

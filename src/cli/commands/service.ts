@@ -1,9 +1,9 @@
 // kv service register|list|watch NAME: the instances of a service.
 
 import { Command } from '@commander-js/extra-typings'
-import { bytesToJson } from '../../client/decode.ts'
 import { keepProcessAlive } from '../../client/timer.ts'
 import { Failure } from '../../local/failure.ts'
+import { bytesDocument } from '../../operations/forms/bytes.ts'
 import { isObject } from '../../operations/forms/disagreement.ts'
 import { type Instance, registry } from '../../recipes/index.ts'
 import { type CommandContext, untilSecondSignal, withContext } from '../command-context.ts'
@@ -124,7 +124,7 @@ async function listServices(global: GlobalFlags, name: string | undefined): Prom
     await printList<NamedInstance>(
       format,
       all,
-      ({ service, ...instance }) => ({ service: bytesToJson(service), ...instance }),
+      ({ service, ...instance }) => ({ service: bytesDocument(service), ...instance }),
       [{ title: 'SERVICE', cell: ({ service }) => decodeText(service) }, ...COLUMNS],
     )
   })

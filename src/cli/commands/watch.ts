@@ -2,9 +2,9 @@
 // resumes at another one, and stderr says so.
 
 import { Command, Option } from '@commander-js/extra-typings'
-import { bytesToJson } from '../../client/decode.ts'
 import { CompactedError, type Watch, type WatchBatch, type WatchEvent } from '../../client/index.ts'
 import { Failure } from '../../local/failure.ts'
+import { bytesDocument } from '../../operations/forms/bytes.ts'
 import { withContext } from '../command-context.ts'
 import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { checkCommand } from '../exec/child.ts'
@@ -166,5 +166,5 @@ export function eventJson(event: WatchEvent): object {
     event.prev === undefined ? {} : { prev: event.prev === null ? null : printedRecordJson(event.prev) }
   return event.type === 'put'
     ? { type: 'put', kv: printedRecordJson(event.kv), ...prev }
-    : { type: 'delete', key: bytesToJson(event.keyBytes), mod_revision: event.modRevision, ...prev }
+    : { type: 'delete', key: bytesDocument(event.keyBytes), mod_revision: event.modRevision, ...prev }
 }

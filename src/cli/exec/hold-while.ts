@@ -5,10 +5,10 @@
 // when it resumes. Only the fencing token protects what the command does in between.
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import { bytesToJson } from '../../client/decode.ts'
 import { type Client, QuorateError } from '../../client/index.ts'
 import { keepProcessAlive } from '../../client/timer.ts'
 import { Failure } from '../../local/failure.ts'
+import { bytesDocument } from '../../operations/forms/bytes.ts'
 import { type HeldLock, LockNotTakenError, type LockOptions } from '../../recipes/index.ts'
 import { type CommandContext, untilSecondSignal, withContext } from '../command-context.ts'
 import { EXIT, endedBy, withinLease } from '../exit-codes.ts'
@@ -151,7 +151,7 @@ async function untilEnded(context: CommandContext, what: string, held: HeldLock)
     if (held.signal.aborted) onLost()
     held.signal.addEventListener('abort', onLost, { once: true })
   })
-  const json = { token: held.token, key: bytesToJson(held.key) }
+  const json = { token: held.token, key: bytesDocument(held.key) }
   const text = `holding ${what} (token ${held.token}); Ctrl-C releases it`
   await printResult(context.format, json, String(held.token), text)
   if (!isTable(context.format)) say(text)
@@ -172,7 +172,7 @@ async function run(
   const env = {
     ...io().env,
     KV_LOCK_TOKEN: String(held.token),
-    KV_LOCK_KEY: JSON.stringify(bytesToJson(held.key)),
+    KV_LOCK_KEY: JSON.stringify(bytesDocument(held.key)),
   }
   // A terminal sends Ctrl-C to both. Many commands end at once on a second one.
   const isAtTerminal = [io().stdin, io().stdout, io().stderr].some(({ isTTY }) => isTTY)

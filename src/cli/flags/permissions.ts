@@ -4,11 +4,11 @@
 // `write` from that leaves `read`. Changes of users and roles are made against the revision that was read.
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import { bytesToJson } from '../../client/decode.ts'
 import type { PermittedRange, RolePermission } from '../../client/index.ts'
 import { QuorateError } from '../../client/index.ts'
 import { afterPrefix, nameOf } from '../../client/transact.ts'
 import { Failure } from '../../local/failure.ts'
+import { bytesDocument } from '../../operations/forms/bytes.ts'
 import type { CommandContext } from '../command-context.ts'
 import { EXIT } from '../exit-codes.ts'
 import { formatWord } from '../format/word.ts'
@@ -129,7 +129,7 @@ const word = (key: string | Uint8Array): string => formatWord(Buffer.from(key as
 export function permissionJson({ access, ...range }: RolePermission): object {
   const bounds = Object.entries(range).map(([name, value]: [string, string | Uint8Array | true]) => [
     name,
-    value === true ? value : bytesToJson(Buffer.from(value as string)),
+    value === true ? value : bytesDocument(Buffer.from(value as string)),
   ])
   return { access, ...Object.fromEntries(bounds) }
 }

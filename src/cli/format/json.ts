@@ -1,7 +1,7 @@
 // Results as JSON, in the shapes of the HTTP API.
 
-import { bytesToJson } from '../../client/decode.ts'
 import type { DeleteResult, KvRecord, Member, NodeStatus, PutResult, RecordMeta } from '../../client/index.ts'
+import { bytesDocument } from '../../operations/forms/bytes.ts'
 
 /** JSON of one line. It escapes what JSON allows in strings and a terminal obeys, as in text.ts. */
 export const toJsonLine = (value: unknown): string => escapeControls(JSON.stringify(value))
@@ -25,13 +25,13 @@ export function resultJson(result: PutResult | DeleteResult): object {
 }
 
 export function printedMetaJson(meta: RecordMeta): object {
-  return { key: bytesToJson(meta.keyBytes), ...revisions(meta) }
+  return { key: bytesDocument(meta.keyBytes), ...revisions(meta) }
 }
 
 export function printedRecordJson(record: KvRecord): object {
   return {
-    key: bytesToJson(record.keyBytes),
-    value: bytesToJson(record.value),
+    key: bytesDocument(record.keyBytes),
+    value: bytesDocument(record.value),
     ...revisions(record),
     ...(record.lease === undefined ? {} : { lease: record.lease }),
     ...(record.by === undefined ? {} : { by: record.by }),

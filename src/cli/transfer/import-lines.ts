@@ -8,10 +8,10 @@
 
 import { createReadStream } from 'node:fs'
 import { addAbortSignal } from 'node:stream'
-import { bytesFromJson } from '../../client/decode.ts'
 import { linesOf } from '../../client/list.ts'
 import { Failure } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
+import { decodeBytesDocument } from '../../operations/forms/bytes.ts'
 import { isObject } from '../../operations/forms/disagreement.ts'
 import { EXIT } from '../exit-codes.ts'
 import { io, userPath } from '../terminal/io.ts'
@@ -82,8 +82,8 @@ function decodeLine(bytes: Buffer, line: string): string {
 
 function recordItem(json: Readonly<Record<string, unknown>>, line: string, leased: boolean): ImportItem {
   try {
-    const key = bytesFromJson(json.key)
-    const value = bytesFromJson(json.value)
+    const key = decodeBytesDocument(json.key)
+    const value = decodeBytesDocument(json.value)
     const name = Buffer.from(key).toString()
     const hadLease = json.lease !== undefined && json.lease !== null
     if (hadLease && !leased) return { kind: 'skip', name, reason: HAD_LEASE }

@@ -13,14 +13,12 @@ import { http } from '../../system/node-http.ts'
 import { traceHeaders } from '../../tracing/trace-context.ts'
 import { whenAborted } from '../abort-listeners.ts'
 import type { Endpoint } from '../endpoints.ts'
-import { type CallRequest, isStreamed } from '../request.ts'
+import { type ClientOperation, isStreamed, type OperationRequest } from '../operation.ts'
 import { nodeTimeoutMs, RECHECK_MS } from '../retry-policy.ts'
 import { afterPendingEvents } from '../timer.ts'
 import { type SecureOptions, secureOptions, TlsSource, tlsFailureText } from '../tls.ts'
 import type { ClientTls } from '../types.ts'
-import { encodeRequest } from './http-codec.ts'
 import { decodeAnswer, decodeHead, type HttpAnswer } from './http-results.ts'
-import type { ResultOf } from './results.ts'
 import type {
   MaybeApplied,
   NotSent,
@@ -58,14 +56,15 @@ export class HttpTransport implements Transport {
     this.#tls = tls
   }
 
-  async send<Q extends CallRequest>(
+  async send<Q extends OperationRequest, R>(
     endpoint: Endpoint,
+    operation: ClientOperation<Q, R>,
     request: Q,
     options: SendOptions,
-  ): Promise<SendOutcome<ResultOf<Q['kind']>>> {
+  ): Promise<SendOutcome<R>> {
     const { timeoutMs, clusterId, authorization, trace, seal } = options
-    const sent = seal === undefined ? request : seal()
-    const { method, path, headers, body } = encodeRequest(sent)
+    seal?.()
+    const { method, path, headers, body } = operation.http.encode(request)
     const timeout = `${nodeTimeoutMs(timeoutMs)}ms`
     const outgoing = {
       method,
@@ -78,10 +77,8 @@ export class HttpTransport implements Transport {
       },
       body,
     }
-    const outcome = await this.exchange(endpoint, outgoing, options, isStreamed(request))
-    if (outcome.kind !== 'answered') return outcome
-    // TypeScript does not see that a batch is sealed as one of the requests whose result it has.
-    return decodeAnswer(sent, outcome) as SendOutcome<ResultOf<Q['kind']>>
+    const outcome = await this.exchange(endpoint, outgoing, options, isStreamed(operation, request))
+    return outcome.kind === 'answered' ? decodeAnswer(operation, request, outcome) : outcome
   }
 
   /** Sends the request as it is. With `stream`, an answer of 200 is returned when it begins. */

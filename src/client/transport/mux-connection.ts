@@ -12,7 +12,6 @@ import { connect, type Socket } from 'node:net'
 import { Packr } from 'msgpackr'
 import { WebSocket } from 'ws'
 import { DisagreementError } from '../../operations/forms/disagreement.ts'
-import { muxFormOf } from '../../operations/index.ts'
 import {
   type ConnectionWelcome,
   decodeNotice,
@@ -29,12 +28,11 @@ import { ENDED } from '../../operations/watch.ts'
 import { lookup } from '../../system/lookup.ts'
 import { TRACESTATE_CHARS_MAX, traceHeaders } from '../../tracing/trace-context.ts'
 import type { Endpoint } from '../endpoints.ts'
-import { isChange } from '../request.ts'
+import type { OperationRequest } from '../operation.ts'
 import { SLOW_BYTES_PER_MS } from '../retry-policy.ts'
 import { secureOptions } from '../tls.ts'
 import type { ClientTls } from '../types.ts'
 import { SILENCE_MAX_MS } from './http-transport.ts'
-import type { MuxRequest } from './mux-codec.ts'
 import { type PendingOperation, QUEUED, WITHDRAWN } from './pending-request.ts'
 import { PendingWatch } from './pending-watch.ts'
 
@@ -189,13 +187,11 @@ export class NodeConnection {
     return this.#welcome?.node ?? ''
   }
 
-  /** Whether an operation is small enough, and the connection may have one more watch. */
-  takes(request: MuxRequest): boolean {
+  /** Whether an operation is small enough, and the connection may have one more watch, if it is one. */
+  takes(credit: number, size: number, isWatch: boolean): boolean {
     const { bytesMax = 0, messageBytesMax = 0, watchesMax = 0 } = this.#welcome ?? {}
-    if (request.kind === 'watch' && this.#watches + this.#queue.length - this.#head >= watchesMax)
-      return false
-    const form = muxFormOf(request)
-    return form.credit(request) <= bytesMax && form.size(request) + TRACE_BYTES <= messageBytesMax
+    if (isWatch && this.#watches + this.#queue.length - this.#head >= watchesMax) return false
+    return credit <= bytesMax && size + TRACE_BYTES <= messageBytesMax
   }
 
   /** When the last part of an answer has arrived that is not complete; 0 without one. */
@@ -204,12 +200,12 @@ export class NodeConnection {
   }
 
   /** Whether it can be sent now. The answers that would give credit back may never come. */
-  hasCredit(request: MuxRequest): boolean {
+  hasCredit(credit: number): boolean {
     const { operationsMax = 0, bytesMax = 0 } = this.#welcome ?? {}
     if (this.#isFull) return false
     const count = this.#unanswered + this.#queue.length - this.#head
     if (count === 0) return true
-    return count < operationsMax && this.#bytes + muxFormOf(request).credit(request) <= bytesMax
+    return count < operationsMax && this.#bytes + credit <= bytesMax
   }
 
   send(pending: PendingOperation): void {
@@ -226,8 +222,8 @@ export class NodeConnection {
       pending.id = WITHDRAWN
       return
     }
-    this.#slots[pending.id & SLOTS_MAX] = pending.request.kind === 'watch' ? ABANDONED_WATCH : ABANDONED
-    if (isChange(pending.request) || this.#isEnded) return
+    this.#slots[pending.id & SLOTS_MAX] = pending instanceof PendingWatch ? ABANDONED_WATCH : ABANDONED
+    if (pending.isChange || this.#isEnded) return
     this.#cancels.push(encodeCancel(pending.id))
     this.#schedule()
   }
@@ -290,12 +286,10 @@ export class NodeConnection {
           this.#withdraw(pending, new Error('its time was over before it could be sent'))
         continue
       }
-      const form = muxFormOf(pending.request)
-      const credit = form.credit(pending.request)
+      const { credit, trace } = pending
       if (this.#unanswered >= Math.min(welcome.operationsMax, SLOTS_MAX)) break
       if (this.#bytes + credit > welcome.bytesMax && this.#unanswered > 0) break
-      const { trace } = pending
-      const itemSize = form.size(pending.request) + (trace === undefined ? 0 : TRACE_BYTES)
+      const itemSize = pending.size + (trace === undefined ? 0 : TRACE_BYTES)
       if (size + itemSize > bytesMax && items.length > 0) {
         this.#send(items)
         items = []
@@ -335,7 +329,7 @@ export class NodeConnection {
     pending.id = id > LARGEST_ID ? slot : id
     this.#ids[slot] = pending.id
     this.#slots[slot] = pending
-    if (pending.request.kind === 'watch') this.#watches += 1
+    if (pending instanceof PendingWatch) this.#watches += 1
     this.#credits[slot] = credit
     this.#sentAt[slot] = nowMs
     this.#unanswered += 1
@@ -451,7 +445,12 @@ export class NodeConnection {
   }
 
   /** Handles an item of a watch that has begun. */
-  #streamed(item: Item, slot: number, watch: PendingWatch | typeof ABANDONED_WATCH, nowMs: number): void {
+  #streamed(
+    item: Item,
+    slot: number,
+    watch: PendingWatch<OperationRequest, unknown> | typeof ABANDONED_WATCH,
+    nowMs: number,
+  ): void {
     if (item[1] !== ENDED) {
       if (watch === ABANDONED_WATCH) return
       try {

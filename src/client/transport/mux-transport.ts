@@ -5,15 +5,13 @@ import type { ConnectionWelcome, KnownLeader } from '../../operations/mux/connec
 import { Backoff } from '../backoff.ts'
 import type { ClientCredentials } from '../credentials.ts'
 import type { Endpoint, Endpoints } from '../endpoints.ts'
-import type { CallRequest } from '../request.ts'
+import { type ClientOperation, findItemForm, isStreamed, type OperationRequest } from '../operation.ts'
 import { after } from '../timer.ts'
 import type { TlsSource } from '../tls.ts'
 import type { ClientTls } from '../types.ts'
-import { isMuxed } from './mux-codec.ts'
 import type { Ending, NodeConnection } from './mux-connection.ts'
 import { PendingRequest } from './pending-request.ts'
 import { PendingWatch } from './pending-watch.ts'
-import type { ResultOf } from './results.ts'
 import type { SendOptions, SendOutcome, Transport } from './transport.ts'
 
 /**
@@ -108,30 +106,35 @@ export class MuxTransport implements Transport {
   }
 
   /** A first try may wait for credit, which a connection that hangs never gives back. A further try does not wait. */
-  accepts(endpoint: Endpoint, request: CallRequest, isRetry = false): boolean {
-    if (!isMuxed(request)) return false
+  accepts<Q extends OperationRequest>(
+    endpoint: Endpoint,
+    operation: ClientOperation<Q, unknown>,
+    request: Q,
+    isRetry = false,
+  ): boolean {
+    const form = findItemForm(operation, request)
     const connection = this.#links.get(endpoint)?.connection
-    if (connection?.isUsable !== true || !connection.takes(request)) return false
-    return !isRetry || connection.hasCredit(request)
+    if (form === undefined || connection?.isUsable !== true) return false
+    const credit = form.credit(request)
+    if (!connection.takes(credit, form.size(request), isStreamed(operation, request))) return false
+    return !isRetry || connection.hasCredit(credit)
   }
 
-  send<Q extends CallRequest>(
+  send<Q extends OperationRequest, R>(
     endpoint: Endpoint,
+    operation: ClientOperation<Q, R>,
     request: Q,
     options: SendOptions,
-  ): Promise<SendOutcome<ResultOf<Q['kind']>>> {
+  ): Promise<SendOutcome<R>> {
+    const form = findItemForm(operation, request)
     const connection = this.#links.get(endpoint)?.connection
-    if (connection === undefined || !isMuxed(request))
+    if (connection === undefined || form === undefined)
       throw new Error('the transport does not accept this request')
-    const sent = new Promise<SendOutcome>((resolve) => {
-      connection.send(
-        request.kind === 'watch'
-          ? new PendingWatch(connection, request, options, resolve)
-          : new PendingRequest(connection, request, options, resolve),
-      )
+    // The only stream that items carry is that of a watch.
+    const Pending = isStreamed(operation, request) ? PendingWatch : PendingRequest
+    return new Promise((resolve) => {
+      connection.send(new Pending(connection, { operation, form, request }, options, resolve))
     })
-    // TypeScript does not see that the result is that of the request.
-    return sent as Promise<SendOutcome<ResultOf<Q['kind']>>>
   }
 
   /**

@@ -1,11 +1,11 @@
 // A request on a multiplexed connection that waits for its answer.
 
-import { muxFormOf } from '../../operations/index.ts'
 import type { ConnectionWelcome } from '../../operations/mux/connection.ts'
 import type { Item } from '../../operations/mux/form.ts'
 import { whenAborted } from '../abort-listeners.ts'
+import { type ClientItemForm, type ClientOperation, isChange, type OperationRequest } from '../operation.ts'
 import { nodeTimeoutMs, RECHECK_MS, tryLimitMs } from '../retry-policy.ts'
-import { isMuxed, type MuxRequest, outcomeOf } from './mux-codec.ts'
+import { outcomeOf } from './mux-codec.ts'
 import type { SendOptions, SendOutcome } from './transport.ts'
 
 /** Ids of requests that were not sent, and never will be. */
@@ -14,7 +14,8 @@ export const WITHDRAWN = -1
 
 /** A request as its connection sees it. Times are of `performance.now()`. */
 export interface PendingOperation {
-  readonly request: MuxRequest
+  /** A node that has it makes the change, also if its caller gives up. */
+  readonly isChange: boolean
   readonly trace: SendOptions['trace']
   /** It keeps no process alive. */
   readonly background: boolean
@@ -23,12 +24,23 @@ export interface PendingOperation {
   dueMs: number
   /** QUEUED, WITHDRAWN, or the id with which it was sent: then the node may have it. */
   id: number
+  /** The credit that it takes now: a batch grows until it is encoded. */
+  readonly credit: number
+  /** At most the bytes of its item, if it is encoded now. */
+  readonly size: number
   /** The request as it is sent now. */
   encode(nowMs: number): Item
   answered(item: Item, welcome: ConnectionWelcome, nowMs: number): void
   /** There will be no answer. */
   lost(cause: Error): void
   due(nowMs: number): void
+}
+
+/** A request that is sent in an item of this form. */
+export interface ItemRequest<Q extends OperationRequest, R> {
+  readonly operation: ClientOperation<Q, R>
+  readonly form: ClientItemForm<Q, R>
+  readonly request: Q
 }
 
 /** A connection as its pending requests see it. */
@@ -41,15 +53,17 @@ export interface PendingConnection {
   suspect(sinceMs: number): void
 }
 
-export class PendingRequest implements PendingOperation {
-  request: MuxRequest
+export class PendingRequest<Q extends OperationRequest, R> implements PendingOperation {
+  readonly isChange: boolean
   readonly trace: SendOptions['trace']
   readonly background: boolean
   readonly deadline: number
   dueMs: number
   id = QUEUED
   protected readonly connection: PendingConnection
-  readonly #resolve: (outcome: SendOutcome) => void
+  readonly #form: ClientItemForm<Q, R>
+  readonly #request: Q
+  readonly #resolve: (outcome: SendOutcome<R>) => void
   readonly #silenceMs: number
   /** After this time without an answer a queued request is given up, and the connection of a sent one is checked. */
   readonly #limitMs: number
@@ -62,12 +76,14 @@ export class PendingRequest implements PendingOperation {
 
   constructor(
     connection: PendingConnection,
-    request: MuxRequest,
+    { operation, form, request }: ItemRequest<Q, R>,
     { timeoutMs, silenceMs = timeoutMs, mayGiveUp, seal, trace, signal, background = false }: SendOptions,
-    resolve: (outcome: SendOutcome) => void,
+    resolve: (outcome: SendOutcome<R>) => void,
   ) {
     this.connection = connection
-    this.request = request
+    this.isChange = isChange(operation)
+    this.#form = form
+    this.#request = request
     this.trace = trace
     this.background = background
     this.#resolve = resolve
@@ -81,15 +97,26 @@ export class PendingRequest implements PendingOperation {
     this.#stopListening = whenAborted(signal, () => this.giveUp(new Error('given up')))
   }
 
+  get credit(): number {
+    return this.#form.credit(this.#request)
+  }
+
+  get size(): number {
+    return this.#form.size(this.#request)
+  }
+
   /** The request as it is sent now. */
   encode(nowMs: number): Item {
-    const sealed = this.#seal?.()
-    if (sealed !== undefined && isMuxed(sealed)) this.request = sealed
-    return muxFormOf(this.request).encode(this.id, nodeTimeoutMs(this.deadline - nowMs), this.request)
+    this.#seal?.()
+    return this.#form.encode(this.id, nodeTimeoutMs(this.deadline - nowMs), this.#request)
   }
 
   answered(item: Item, welcome: ConnectionWelcome, _nowMs: number): void {
-    this.settle(outcomeOf(this.request, item, welcome))
+    this.settle(this.decodeOutcome(item, welcome))
+  }
+
+  protected decodeOutcome(item: Item, welcome: ConnectionWelcome): ReturnType<typeof outcomeOf<Q, R>> {
+    return outcomeOf(this.#form, this.#request, item, welcome)
   }
 
   lost(cause: Error): void {
@@ -122,7 +149,7 @@ export class PendingRequest implements PendingOperation {
     else this.settle({ kind: 'not-sent', cause, reached: true, timedOut })
   }
 
-  protected settle(outcome: SendOutcome): void {
+  protected settle(outcome: SendOutcome<R>): void {
     this.isOpen = false
     this.dueMs = Number.POSITIVE_INFINITY
     this.#stopListening()

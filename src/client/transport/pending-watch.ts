@@ -10,13 +10,15 @@ import type { ConnectionWelcome } from '../../operations/mux/connection.ts'
 import type { Item } from '../../operations/mux/form.ts'
 import { type DecodedWatchMessage, decodeWatchItem } from '../../operations/watch.ts'
 import { UnavailableError } from '../errors.ts'
-import type { RequestOf } from '../request.ts'
+import type { OperationRequest } from '../operation.ts'
 import { SILENCE_MAX_MS } from './http-transport.ts'
-import { outcomeOf } from './mux-codec.ts'
-import { type PendingConnection, PendingRequest } from './pending-request.ts'
+import { type ItemRequest, type PendingConnection, PendingRequest } from './pending-request.ts'
 import type { SendOptions, SendOutcome, WatchMessages } from './transport.ts'
 
-export class PendingWatch extends PendingRequest implements WatchMessages {
+export class PendingWatch<Q extends OperationRequest, R>
+  extends PendingRequest<Q, R>
+  implements WatchMessages
+{
   readonly #url: string
   readonly #silentMs: number
   #isStreaming = false
@@ -27,9 +29,9 @@ export class PendingWatch extends PendingRequest implements WatchMessages {
 
   constructor(
     connection: PendingConnection & { readonly url: string },
-    request: RequestOf<'watch'>,
+    request: ItemRequest<Q, R>,
     options: SendOptions,
-    resolve: (outcome: SendOutcome) => void,
+    resolve: (outcome: SendOutcome<R>) => void,
   ) {
     super(connection, request, options, resolve)
     this.#url = connection.url
@@ -37,7 +39,7 @@ export class PendingWatch extends PendingRequest implements WatchMessages {
   }
 
   override answered(item: Item, welcome: ConnectionWelcome, nowMs: number): void {
-    const outcome = outcomeOf(this.request, item, welcome)
+    const outcome = this.decodeOutcome(item, welcome)
     if (outcome.kind === 'served') {
       this.settle({ kind: 'streaming', head: outcome.head, stream: this })
       this.#isStreaming = true

@@ -5,10 +5,9 @@ import type { SpanContext } from '@opentelemetry/api'
 import type { NodeAnswerHead } from '../../operations/forms/answer-head.ts'
 import type { DisagreementError } from '../../operations/forms/disagreement.ts'
 import type { DecodedWatchMessage } from '../../operations/watch.ts'
-import type { ProblemDetails } from '../decode.ts'
 import type { Endpoint } from '../endpoints.ts'
-import type { CallRequest } from '../request.ts'
-import type { ResultOf } from './results.ts'
+import type { ClientOperation, OperationRequest } from '../operation.ts'
+import type { JudgedProblem } from '../problem.ts'
 
 export interface SendOptions {
   /** Time for the whole request. When it has passed, the request is given up. */
@@ -23,8 +22,8 @@ export interface SendOptions {
   readonly handshakeMs?: number | undefined
   /** The time for looking up the host name is added to `connectMs`. */
   readonly waitsForLookup?: boolean | undefined
-  /** Called when the request, a batch, is encoded. Returns what is sent in its place: it does not grow from then on. */
-  readonly seal?: (() => CallRequest) | undefined
+  /** Called before the request is encoded. It is a batch, which does not grow from then on. */
+  readonly seal?: (() => void) | undefined
   /** How long a node may be silent in a watch that has begun. */
   readonly streamSilenceMs?: number | undefined
   /** The cluster that must answer. A node of another cluster refuses the request. */
@@ -56,7 +55,7 @@ export interface Unreadable {
 /** A node, or another program, has answered with a problem. */
 export interface Refused {
   readonly kind: 'refused'
-  readonly problem: ProblemDetails
+  readonly problem: JudgedProblem
   readonly head: NodeAnswerHead
 }
 
@@ -111,11 +110,12 @@ export interface Transport {
   /**
    * Sends a request once. Never rejects. A request whose answer may have no end resolves when it begins.
    */
-  send<Q extends CallRequest>(
+  send<Q extends OperationRequest, R>(
     endpoint: Endpoint,
+    operation: ClientOperation<Q, R>,
     request: Q,
     options: SendOptions,
-  ): Promise<SendOutcome<ResultOf<Q['kind']>>>
+  ): Promise<SendOutcome<R>>
   /** Number of requests without an outcome. */
   readonly inFlight: number
   /** Closes all connections. Requests in flight resolve soon, as given up. */

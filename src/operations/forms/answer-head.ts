@@ -22,7 +22,4 @@ export interface NodeAnswerHead extends AnswerHead {
   /** Every answer of a node has it. */
   readonly clusterId: string | undefined
   readonly node: string | undefined
-  /** The name of the leader, and its term, if the answer says them. */
-  readonly leader?: string | undefined
-  readonly term?: number | undefined
 }

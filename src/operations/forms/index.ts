@@ -38,6 +38,7 @@ export {
   compareKeys,
   type KeyRange,
   keyAfter,
+  nameRange,
   prefixEnd,
   prefixRange,
   type RangeBounds,

@@ -9,6 +9,7 @@ import {
   decodeWholeNumber,
   disagree,
   type Fields,
+  isWholeNumber,
 } from './disagreement.ts'
 import { anyOf, arrayOf, boolean, integer, nothing, object, string } from './json-schema.ts'
 import { ApiError } from './problems.ts'
@@ -153,6 +154,6 @@ function decodeMember({ name, replica_id, role, peer, url, match_index }: Fields
     role: role === 'voter' || role === 'learner' ? role : disagree(`unknown role ${role}`),
     peer: decodeString(peer, 'peer'),
     url: decodeString(url, 'url'),
-    matchIndex: match_index === undefined ? undefined : decodeWholeNumber(match_index, 'match_index'),
+    matchIndex: isWholeNumber(match_index) ? match_index : undefined,
   }
 }

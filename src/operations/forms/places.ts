@@ -103,6 +103,24 @@ export function rangeBounds({ start, end, isPrefix }: KeyRange): RangeBounds {
   return isPrefix === true ? { prefix: start } : { start: start.length === 0 ? undefined : start, end }
 }
 
+/** A range of keys by the names that people give it. */
+export type NamedRange =
+  | { readonly key: Uint8Array }
+  | { readonly prefix: Uint8Array }
+  | { readonly start: Uint8Array; readonly end: Uint8Array | undefined }
+  | { readonly all: true }
+
+/** As one key, or by a prefix, if it can be named so. */
+export function nameRange({ start, end, isPrefix }: KeyRange): NamedRange {
+  if (isPrefix === true) return { prefix: start }
+  if (start.length === 0 && end === undefined) return { all: true }
+  if (end !== undefined && compareKeys(keyAfter(start), end) === 0) return { key: start }
+  const prefixed = start.length === 0 ? undefined : prefixEnd(start)
+  if (prefixed !== undefined && end !== undefined && compareKeys(prefixed, end) === 0)
+    return { prefix: start }
+  return { start, end }
+}
+
 function checkedRange(bounds: RangeBounds): KeyRange {
   const { prefix, start, end } = bounds
   if (prefix !== undefined) checkedBound(prefix, 'prefix')

@@ -153,10 +153,11 @@ export interface ProblemAnswer {
   readonly fields: Fields
 }
 
-/** undefined: it is no document of a node. */
-export function decodeProblem(document: unknown): ProblemAnswer | undefined {
+/** `sentStatus`: that of the answer, if its wire has one. undefined: it is no document of a node. */
+export function decodeProblem(document: unknown, sentStatus?: number): ProblemAnswer | undefined {
   if (!isObject(document)) return undefined
-  const { code, detail, status, retry_after_ms: retryAfterMs } = document
+  const { code, detail, retry_after_ms: retryAfterMs } = document
+  const status = sentStatus ?? document.status
   if (typeof code !== 'string') return undefined
   return {
     code,

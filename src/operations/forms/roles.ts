@@ -12,7 +12,7 @@ import {
 } from './disagreement.ts'
 import { decodeJsonBytes, JsonBytes, type JsonBytesValue } from './json-bytes.ts'
 import { arrayOf, boolean, closed, integer, object, string } from './json-schema.ts'
-import { compareKeys, type KeyRange, keyAfter, prefixEnd, prefixRange, rangeOf } from './places.ts'
+import { type KeyRange, keyAfter, nameRange, prefixRange, rangeOf } from './places.ts'
 import { ApiError } from './problems.ts'
 import { Bytes } from './schemas.ts'
 
@@ -77,24 +77,6 @@ export const roleJson = ({ name, permissions }: AuthRole): string =>
 
 export const permissionDocument = ({ access: named, range }: Permission): object =>
   range === undefined ? { access: named } : { access: named, ...rangeDocument(range) }
-
-/** A range of keys by the names that people give it. */
-export type NamedRange =
-  | { readonly key: Uint8Array }
-  | { readonly prefix: Uint8Array }
-  | { readonly start: Uint8Array; readonly end: Uint8Array | undefined }
-  | { readonly all: true }
-
-/** As one key, or by a prefix, if it can be named so. */
-export function nameRange({ start, end, isPrefix }: KeyRange): NamedRange {
-  if (isPrefix === true) return { prefix: start }
-  if (start.length === 0 && end === undefined) return { all: true }
-  if (end !== undefined && compareKeys(keyAfter(start), end) === 0) return { key: start }
-  const prefixed = start.length === 0 ? undefined : prefixEnd(start)
-  if (prefixed !== undefined && end !== undefined && compareKeys(prefixed, end) === 0)
-    return { prefix: start }
-  return { start, end }
-}
 
 export function rangeDocument(range: KeyRange): object {
   const named = nameRange(range)

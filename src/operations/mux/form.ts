@@ -35,6 +35,8 @@ export interface ItemForm<Q> {
 export interface MuxRequestForm<Q> extends ItemForm<Q> {
   /** `timeoutMs`: how long the node may take. Throws `ApiError` for what an item cannot say. */
   readonly encode: (id: number, timeoutMs: number, request: Q) => Item
+  /** Whether a client sends this request as an item. It sends every one unless given. */
+  readonly carries?: (request: Q) => boolean
   /** The credit, as its client counts it. */
   readonly credit: (request: Q) => number
   /** At most the bytes of its item in a message. */

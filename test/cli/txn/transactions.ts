@@ -2,8 +2,8 @@
 
 import { isUtf8 } from 'node:buffer'
 import fc from 'fast-check'
-import { bytesToJson } from '../../../src/client/decode.ts'
 import type { Place, Txn, TxnComparison, TxnOperation } from '../../../src/client/index.ts'
+import { bytesDocument } from '../../../src/operations/forms/bytes.ts'
 import { anyBytes } from '../odd-bytes.ts'
 
 const bytes = anyBytes.map((content) => (isUtf8(content) ? content.toString() : content))
@@ -85,7 +85,7 @@ const HTTP_NAMES: ReadonlyMap<string, string> = new Map([
 
 /** The body of `POST /v1/txn`. */
 export function httpForm(value: unknown): unknown {
-  if (value instanceof Uint8Array) return bytesToJson(value)
+  if (value instanceof Uint8Array) return bytesDocument(value)
   if (Array.isArray(value)) return value.map(httpForm)
   if (typeof value !== 'object' || value === null) return value
   const fields = Object.entries(value).map(([name, field]) => [
