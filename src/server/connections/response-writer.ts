@@ -134,8 +134,10 @@ export class ResponseWriter {
   }
 
   #sharedNow(): { readonly begin: string; readonly end: string } {
-    const { term, leaderName = '', clusterId, name } = this.#options.node
+    const { node } = this.#options
+    const { term, leaderName = '' } = node
     if (term !== this.#shared.term || leaderName !== this.#shared.leaderName) {
+      const { clusterId, name } = node
       const begin = `Kv-Cluster: ${clusterId}\r\nKv-Node: ${name}\r\nKv-Term: ${term}\r\nKv-Revision: `
       const end = leaderName === '' ? '\r\n' : `\r\nKv-Leader: ${leaderName}\r\n`
       this.#shared = { term, leaderName, begin, end }

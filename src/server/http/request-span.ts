@@ -5,17 +5,18 @@ import { traceContextFrom } from '../../tracing/trace-context.ts'
 import { endFailed, tracer } from '../../tracing/tracer.ts'
 import type { HttpRequest } from '../connections/messages.ts'
 import type { Target } from '../connections/target.ts'
+import type { KvNode } from '../node/kv-node.ts'
 
 /** Probes and scrapes are not traced. */
 const TRACED = '/v1/'
 const SERVER_ERROR = 500
 
-export function startRequestSpan(request: HttpRequest, node: string): Span | undefined {
+export function startRequestSpan(request: HttpRequest, node: Pick<KvNode, 'name'>): Span | undefined {
   const recording = tracer()
   const { method, target, headers } = request
   if (recording === undefined || !target.path.startsWith(TRACED)) return undefined
   const parent = traceContextFrom(recording, headers.traceparent, headers.tracestate)
-  const attributes = { 'http.request.method': method, 'quorate.node': node }
+  const attributes = { 'http.request.method': method, 'quorate.node': node.name }
   return recording.startRequest(nameOf(method, routeOf(target)), attributes, parent)
 }
 

@@ -68,7 +68,7 @@ export class HttpServer {
     const { node } = this.#api
     const isChecked = node.auth.enabled
     this.requests++
-    request.span = startRequestSpan(request, node.name)
+    request.span = startRequestSpan(request, node)
     try {
       guard.checkHost(request, target)
       request.isUnidentified = !isChecked
