@@ -14,7 +14,7 @@ export interface Anomaly {
     | 'leases'
     | 'locks'
     | 'queues'
-  /** For people: what was observed, and why it is impossible. */
+  /** Sentence for people: what was observed, and why it is impossible. */
   readonly message: string
   readonly key: string | undefined
   /** Ids of the calls that show it, by their start. */

@@ -17,7 +17,7 @@ export function compareKeys(a: string, b: string): number {
 
 const rank = (unit: number): number => (unit >= 0xd800 && unit < 0xe000 ? unit + 0x10000 : unit)
 
-/** From `from` (inclusive) up to `to` (exclusive; undefined: to the last key). */
+/** Keys from `from` (inclusive) up to `to` (exclusive; undefined: to the last key). */
 export interface KeyInterval {
   readonly from: string
   readonly to: string | undefined

@@ -28,7 +28,7 @@ export interface KeyVerdict {
 export interface Point {
   readonly call: KeyCall<unknown>
   readonly timeMs: number
-  /** For people; long states are shortened. */
+  /** Text of the state for people. Long states are shortened. */
   readonly state: string
 }
 
@@ -86,7 +86,7 @@ function worst(keys: readonly KeyVerdict[]): SearchResult['verdict'] {
   return verdicts.has('undecided') ? 'undecided' : 'linearizable'
 }
 
-/** As early as the order allows. */
+/** Points at which the calls take effect, as early as the order allows. */
 function linearizationPoints(
   calls: readonly KeyCall<unknown>[],
   order: readonly number[],

@@ -14,7 +14,7 @@ import { isPartial, listedInterval, remainingInterval } from './list-range.ts'
 
 /** Knows how many keys there were. */
 export interface KeyCounts {
-  /** At a revision, as far as it can be known; `end` is the position of the answer that tells it. */
+  /** Limits on the number of keys in a range at a revision. `end`: position of the answer that has the number. */
   countKeys(
     range: KeyInterval,
     revision: number,

@@ -29,7 +29,7 @@ export function checkLocks({ storeCalls }: History, { log, makers, doubtful }: L
   }
   const holders = findHolders(storeCalls, find)
   const guarded = new Map(storeCalls.filter(isGuarded).map((call) => [call.id, call]))
-  /** By lock: the change under the highest token so far. */
+  /** The change under the highest token so far, by lock. */
   const highest = new Map<string, { readonly call: GuardedPutCall; readonly revision: number }>()
   const lines = new WaitQueues()
   /** Holders that may still have had a predecessor when they received the lock. The earliest is last. */
@@ -162,7 +162,7 @@ function findRefusedPuts(call: StoreCall): { readonly call: GuardedPutCall; read
   return revision === undefined ? [] : [{ call, revision }]
 }
 
-/** By lock. */
+/** Finds locks that two clients held at the same time. */
 function findHolders(
   calls: readonly StoreCall[],
   find: (key: string, calls: readonly number[], message: string) => void,

@@ -18,7 +18,7 @@ export interface OrderedAnswer extends KnownRevision {
   readonly check: Anomaly['check']
   readonly start: number
   readonly isChange: boolean
-  /** It may reflect less than earlier answers. */
+  /** Whether the answer may reflect less than earlier answers. */
   readonly isStale?: boolean
   readonly key: string | undefined
 }

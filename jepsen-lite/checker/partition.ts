@@ -111,7 +111,7 @@ function requestFrom(calls: readonly HistoryCall[]): CheckedRequest {
 const isFresh = ({ outcome }: HistoryCall): boolean =>
   outcome.kind === 'ok' && outcome.result.replayed === false
 
-/** By the consistency in the answer if it tells one, because that is what it promises. */
+/** Whether a read may be stale: by the consistency in the answer, which it promises, or else by the requested one. */
 export function isStaleRead({ op, outcome }: HistoryCall): boolean {
   if (op.f !== 'get' && op.f !== 'range') return false
   const served = outcome.kind === 'ok' ? outcome.result.served : undefined

@@ -228,7 +228,7 @@ function judgeLosses(items: ReadonlyMap<string, Item>, find: Find): void {
 /** The one client that empties the queue takes what comes next. */
 function judgeOrder(calls: readonly StoreCall[], items: ReadonlyMap<string, Item>, find: Find): void {
   let last: Of<'push'> | undefined
-  /** Its pops of unknown outcome: each may have taken one item. */
+  /** Number of pops of unknown outcome, each of which may have taken one item. */
   let taken = 0
   for (const call of calls) {
     if (call.client !== DRAIN || !is(call, 'pop')) continue

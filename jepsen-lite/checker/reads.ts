@@ -133,7 +133,7 @@ function fromTheFuture(
   })
 }
 
-/** For each key: the requests that may have written it. */
+/** Finds the requests that may have written a key. */
 function indexWriters({ calls }: History): (key: string) => readonly HistoryCall[] {
   const changes = calls.filter(
     ({ op, outcome }) => op.f !== 'get' && op.f !== 'range' && outcome.kind !== 'fail',

@@ -19,7 +19,7 @@ export function checkRevisionAccounting(history: History): readonly Anomaly[] {
   const answered = answeredRevisions(history)
   const newestAt = newestBefore(answered)
   const made = new Set<number>()
-  /** For each request whose revision no client knows: it made a higher revision than this. */
+  /** Lower bounds, one for each request whose revision no client knows: it made a higher revision than this. */
   const candidates: number[] = []
   for (const { calls, result, start } of requests) {
     const [call] = calls

@@ -55,7 +55,7 @@ interface ObservedRevision {
 }
 
 interface KeyHistory {
-  /** By rising revision. */
+  /** Changes of this key by rising revision. */
   readonly changes: Change[]
   readonly possibleChanges: PossibleChange[]
   /** Possible changes that may have made any revision: for each value that they leave, when the first of them began. */

@@ -96,10 +96,10 @@ class Search<State> {
   readonly #order: Int32Array
   readonly #starts: Float64Array
   readonly #ends: Float64Array
-  /** Its number among the required calls, or among the optional ones. */
+  /** Number of each call among the required calls, or among the optional ones. */
   readonly #bit: Int32Array
   readonly #isOptional: Uint8Array
-  /** For an optional call: the one before it that does the same. */
+  /** The optional call before each optional call that does the same. */
   readonly #twin: Int32Array
   /**
    * Starts and ends of required calls in time order as a linked list, and starts of optional ones as another. Placed
@@ -324,7 +324,7 @@ class Search<State> {
     )
   }
 
-  /** At one position starts come before ends, so that the two are concurrent. */
+  /** Links starts and ends in order. At one position starts come before ends, so that the two are concurrent. */
   #link(): void {
     const n = this.#calls
     const time = (node: number): number => (node < n ? this.#starts[node] : this.#ends[node - n]) ?? 0

@@ -62,7 +62,7 @@ export function coverageTable({ states, events }: CoverageReport): string[] {
   ]
 }
 
-/** At most four characters. */
+/** A count in at most four characters. */
 function brief(count: number): string {
   if (count === 0) return '.'
   if (count < 10_000) return String(count)

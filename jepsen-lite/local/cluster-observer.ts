@@ -20,7 +20,7 @@ export class ClusterObserver {
     this.#state = 'counting'
   }
 
-  /** From now on nodes end because the run ends. */
+  /** Expects nodes to end from now on, because the run ends. */
   close(): void {
     this.#state = 'closing'
   }

@@ -54,7 +54,7 @@ export interface LocalClusterOptions {
 export class TestedNode extends SupervisedNode {
   /** The number of active faults that allow it to end itself: then its end is not reported as a failure. */
   endAllowedBy = 0
-  /** It does not belong to the cluster: it has not been added yet, or has been removed. */
+  /** Whether the node is no member: it has not been added yet, or has been removed. */
   outside = false
 }
 

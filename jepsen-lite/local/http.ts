@@ -38,7 +38,7 @@ export class HttpClient {
   readonly #transport: HttpTransport
   readonly #isSecure: boolean
 
-  /** With `tls`, requests are made over HTTPS. */
+  /** `tls`: requests are made over HTTPS. */
   constructor(tls?: ClientTls) {
     this.#transport = new HttpTransport({ tls: new TlsSource(tls) })
     this.#isSecure = tls !== undefined

@@ -47,7 +47,7 @@ export interface Nemesis {
 export interface InjectedFault {
   /** The nodes that it hits. */
   readonly nodes: readonly string[]
-  /** Its parameters, for the record. */
+  /** Parameters of the fault, for the record. */
   readonly details?: Readonly<Record<string, unknown>>
   /** The minimum time until it is healed; if absent, the schedule decides. */
   readonly holdMsMin?: number

@@ -310,7 +310,7 @@ function madeChange(answer: Answer, { f }: Change): RecordedResult | undefined {
   return deleted === 0 || deleted === 1 ? { revision, deleted } : undefined
 }
 
-/** If the request had an idempotency token, the answer says whether the store had applied the request before. */
+/** Whether the store had applied the request before, which the answer to an idempotency token says. */
 function replayedBy(answer: Answer, { idempotency }: TokenField): RecordedResult {
   return idempotency === undefined ? {} : { replayed: header(answer, 'idempotency-replayed') === 'true' }
 }

@@ -34,7 +34,7 @@ export interface RecipesOptions {
   readonly random: Random
   readonly recorder: Recorder
   readonly connection: () => RecipeConnection
-  /** It ends the clients. */
+  /** Signal that ends the clients. */
   readonly signal: AbortSignal
   /** Called with something that a recipe should never do. */
   readonly report: (message: string) => void
@@ -70,7 +70,7 @@ export class RecipeProcesses {
     this.done = this.#disturbUntilTheEnd()
   }
 
-  /** From now on processes are stopped and killed. */
+  /** Begins to stop and kill processes. */
   disturb(): void {
     this.#mayDisturb = true
   }
@@ -130,7 +130,7 @@ export class RecipeProcesses {
     }
   }
 
-  /** If this process dies, those that are stopped are continued, and end. */
+  /** Starts a guard: if this process dies, processes that are stopped are continued, and end. */
   #guardThem(): void {
     this.#guard.watch([...this.#running].flatMap(({ child }) => child.pid ?? []))
   }

@@ -21,7 +21,7 @@ export type CheckSummary = CheckResult['counts'] & {
   readonly configurations: number
   readonly ms: number
   readonly unjudged: CheckResult['unjudged']
-  /** Their number, if there are any. */
+  /** Number of transactions, if there are any. */
   readonly transactions?: number
 }
 
@@ -32,7 +32,7 @@ export interface Results extends Conclusion {
   readonly nodes: number
   readonly time_s: number
   readonly operations: Readonly<Record<string, OutcomeCounts>>
-  /** By the name of a feature: how often the workload asked for it, and how often that was answered. */
+  /** Features by name: how often the workload requested each, and how often that was answered. */
   readonly features: Readonly<Record<string, Feature>>
   /** Why operations failed or have an unknown outcome, and how often. */
   readonly reasons: Readonly<Record<string, number>>
@@ -46,7 +46,7 @@ export interface Results extends Conclusion {
   readonly clients_struck: { readonly times: number; readonly while_holding: number }
   readonly elections: number
   readonly snapshots_installed: number
-  /** From the beginning of the last healing until every node was a ready voter. */
+  /** Time from the beginning of the last healing until every node was a ready voter. */
   readonly recovered_ms: number | null
   readonly latency_ms: Readonly<Record<string, Latency>>
   readonly checked: CheckSummary

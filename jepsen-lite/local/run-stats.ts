@@ -52,7 +52,7 @@ export class RunStats {
    * conditions and no empty answers.
    */
   readonly effects = new Map<string, Feature>()
-  /** By the same names: refused conditions and empty answers. */
+  /** Counts of refused conditions and empty answers, by the names of features. */
   readonly without = new Map<string, number>()
   readonly holders = new Holders()
   readonly #open = new Map<number, OpenOperation>()

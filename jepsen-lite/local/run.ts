@@ -359,7 +359,7 @@ const firstNodeNames = ({ nodes }: LocalRunOptions): string[] => nodeNames(nodes
 
 const spareNodeNames = ({ nodes }: LocalRunOptions): string[] => nodeNames(SPARES, nodes + 1)
 
-/** Only if a fault needs the library: without it a node is exactly the shipped process. */
+/** The library to preload, only if a fault needs it: without it a node is exactly the shipped process. */
 function preloadFor(nemeses: readonly Nemesis[], out: string): Preload | { readonly missing: string } {
   const isNeeded = nemeses.some(({ groups }) => groups.includes('disk') || groups.includes('clock'))
   return isNeeded ? Preload.build(join(out, 'preload')) : { missing: 'no fault needs it' }

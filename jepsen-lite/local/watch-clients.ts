@@ -34,11 +34,11 @@ export interface WatchingOptions {
   readonly recorder: Recorder
   readonly targets: () => readonly NodeAddress[]
   readonly tls?: ClientTls | undefined
-  /** It receives server-sent events, and continues after the last id, as browsers do. Otherwise by lines of JSON. */
+  /** Whether the client reads server-sent events and resumes after the last id, as browsers do, not lines of JSON. */
   readonly isBrowser?: boolean
-  /** It takes nothing for a while, now and then. */
+  /** Whether the client reads nothing for a while, now and then. */
   readonly isSlow: boolean
-  /** It leaves its node now and then. */
+  /** Whether the client leaves its node now and then. */
   readonly moves: boolean
   readonly signal: AbortSignal
   /** Called with a message that no server should send. */
@@ -48,7 +48,7 @@ export interface WatchingOptions {
 /** A client that receives its events until its signal fires. */
 export interface WatchClients {
   readonly client: string
-  /** It has received everything up to here. */
+  /** Revision up to which the client has received everything. */
   readonly upTo: number
   /** The id of the present watch in the history; undefined: there is none. */
   readonly id: number | undefined
@@ -71,7 +71,7 @@ export class HttpWatchClients implements WatchClients {
     this.done = this.#run()
   }
 
-  /** It stays where it is and is slow no more. */
+  /** Makes the client stay at its node and read without pauses. */
   hurry(): void {
     this.#hurries = true
   }

@@ -33,7 +33,7 @@ export const WATCHES: Readonly<Partial<Record<WorkloadName, number>>> = {
   election: 1,
 }
 
-/** Their fields in the header of a history. */
+/** Fields of a workload in the header of a history. */
 export const historyHeader = (name: WorkloadName): { readonly complete: boolean; readonly log?: string } => ({
   // Recipes make changes of their own.
   complete: !isRecipe(name),

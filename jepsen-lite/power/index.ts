@@ -152,7 +152,7 @@ export async function checkSessions(
 const workDirectory = (): ScratchDirectory =>
   new ScratchDirectory(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'quorate-power-')
 
-/** In the middle of the last batch, of which half is there, so that the next start has something to drop. */
+/** Files after a power cut in the last batch, of which half is there, so that the next start drops something. */
 function afterPowerCut({ start, events }: RecordedSession, random: Random): Files {
   const disk = new DiskImage(start)
   const states: StateCandidate[] = []

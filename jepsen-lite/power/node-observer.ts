@@ -35,7 +35,7 @@ export class NodeObserver implements Observer {
   readonly #node: PeerNode
   readonly #others: () => readonly PeerNode[]
   readonly #stateHashes = new Map<string, bigint>()
-  /** By idempotency token: the newest entry that carries it. */
+  /** The newest entry with each idempotency token. */
   readonly #entries = new Map<string, Entry>()
   #term = 0
   #inFlight: (() => void) | undefined
@@ -48,7 +48,7 @@ export class NodeObserver implements Observer {
     this.#others = others
   }
 
-  /** From now on everything that this storage gets is recorded. */
+  /** Records everything that this storage gets from now on. */
   watch(storage: Storage): void {
     const write = storage.write.bind(storage)
     storage.write = (batch, done) => {

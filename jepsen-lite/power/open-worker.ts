@@ -12,7 +12,7 @@ export type OpenOutcome =
   /** A directory without a node, in which one can be created. */
   | { readonly kind: 'empty' }
   | { readonly kind: 'refused'; readonly message: string }
-  /** It was opened, or almost, and then failed: an unexpected error, a wrong row, or an abort. */
+  /** The replica was opened, or almost, and then failed: an unexpected error, a wrong row, or an abort. */
   | { readonly kind: 'broken'; readonly message: string }
 
 process.on('message', (dir: string) => {

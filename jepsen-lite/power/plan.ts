@@ -32,7 +32,7 @@ export interface Plan {
   readonly reference: Reference
   readonly cuts: readonly PowerCut[]
   readonly states: readonly PlannedState[]
-  /** For each sync the states right before and after it that were not drawn at random. */
+  /** States right before and after each sync that were not drawn at random. */
   readonly syncs: readonly (readonly PlannedState[])[]
 }
 

@@ -133,7 +133,7 @@ async function elected(): Promise<void> {
   }
 }
 
-/** It is away until the log is compacted beyond its position, so that it needs a snapshot. */
+/** A replica is away until the log is compacted beyond its position, so that it needs a snapshot. */
 async function lagging(): Promise<void> {
   links.isolate(watched)
   await reached('a leader among the others', () => links.leader !== undefined && links.leader !== watched)

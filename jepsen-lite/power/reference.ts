@@ -33,7 +33,7 @@ export interface Demand {
   readonly atLeast: number
   /** The reason for that. */
   readonly because: string
-  /** It cannot hold more batches than this. */
+  /** Limit on the number of batches that the state can hold. */
   readonly atMost: number
 }
 

@@ -32,7 +32,7 @@ export interface RecipeClient {
   readonly random: Random
   /** Time to live of the leases of locks and of the holds of consumers. A client is often silent for longer. */
   readonly ttlMs: number
-  /** It begins nothing more. */
+  /** Fires when the client begins nothing more. */
   readonly over: AbortSignal
   /** A value that no client writes again. */
   value(): string
@@ -166,7 +166,7 @@ async function elections(one: RecipeClient): Promise<void> {
   }
 }
 
-/** Like AbortSignal.timeout, by the timers that the simulator has replaced. */
+/** A signal that fires after `ms`, as AbortSignal.timeout does, by the timers that the simulator has replaced. */
 function within(ms: number): AbortSignal {
   const over = new AbortController()
   setTimeout(() => over.abort(), ms).unref()

@@ -39,7 +39,7 @@ const TOLD_MS = 5
 interface Pending {
   readonly host: VirtualProcess
   readonly machine: Machine
-  /** That has received it. */
+  /** The process that has received the request. */
   process: Process | undefined
   isConnected: boolean
   readonly settle: (outcome: HttpOutcome) => void
@@ -57,7 +57,7 @@ export class ClientNetwork {
   busyUntil = 0
   readonly #pending = new Set<Pending>()
   readonly #watches = new Set<ClientStream>()
-  /** Until when a client and a machine are cut off from each other. */
+  /** Times until which a client and a machine are cut off from each other. */
   readonly #cuts = new Map<string, number>()
 
   constructor(world: SimWorld, hosts: VirtualProcesses, random: Random) {

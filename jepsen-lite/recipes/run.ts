@@ -97,7 +97,7 @@ class RecipeProcesses {
   readonly #network: ClientNetwork
   readonly #recorder: Recorder
   readonly #history: HistoryEvent[] = []
-  /** By their numbers in the schedule. */
+  /** Client processes by their numbers in the schedule. */
   readonly #processes: Clientele[] = []
   #values = 0
   #isOver = false

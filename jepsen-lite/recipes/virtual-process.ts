@@ -174,7 +174,7 @@ export class VirtualProcess implements EventOwner {
     this.#kept.push(event)
   }
 
-  /** As by SIGSTOP. */
+  /** Pauses the process, as SIGSTOP does. */
   stop(): void {
     this.paused = true
   }
@@ -187,7 +187,7 @@ export class VirtualProcess implements EventOwner {
     for (const kind of [TIMER, IO]) for (const event of kept) if (event.kind === kind) this.#time.late(event)
   }
 
-  /** As by SIGKILL. */
+  /** Ends the process, as SIGKILL does. */
   kill(): void {
     this.live = false
     this.#kept = []

@@ -12,7 +12,7 @@ export interface PageData {
   readonly clients: readonly string[]
   readonly nodes: readonly string[]
   readonly keys: readonly string[]
-  /** In the order of their starts. */
+  /** Calls in the order of their starts. */
   readonly calls: readonly PageCall[]
   /** Sorted by key; the points of each key in the order that explains it. */
   readonly points: readonly PagePoint[]
@@ -80,7 +80,7 @@ export function buildPageData(history: History, { linearizability }: CheckResult
   }
 }
 
-/** By their starts. */
+/** All calls of a history, by their starts. */
 export const allCalls = ({ calls, storeCalls }: History): (HistoryCall | StoreCall)[] =>
   storeCalls.length === 0 ? [...calls] : [...calls, ...storeCalls].sort((a, b) => a.start - b.start)
 

@@ -8,10 +8,10 @@ import type { RunResults } from './run-finder.ts'
 export interface ReportSources {
   readonly history: History
   readonly verdict: CheckResult
-  /** If the transactions of the history were checked too. */
+  /** Result for the transactions of the history, if they were checked too. */
   readonly transactions?: TransactionsResult | undefined
   /** The results of a run (local/results.ts). */
   readonly run?: RunResults | undefined
-  /** For a simulated schedule: the situations that it reached, and how often. */
+  /** Situations that a simulated schedule reached, and how often. */
   readonly probes?: Readonly<Record<string, number>> | undefined
 }

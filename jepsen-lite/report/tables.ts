@@ -151,7 +151,7 @@ const verdictCell = (word: string): Cell => ({
   html: `<span class="verdict ${escapeHtml(word)}">${MARKS[word] ?? ''} ${escapeHtml(word)}</span>`,
 })
 
-/** For each kind of fault: how often it was injected and took effect, and an example of the effect. */
+/** Table of the kinds of faults: how often each was injected and took effect, and an example of the effect. */
 export function faultsTable(
   faults: readonly Band[],
   { notes }: History,

@@ -69,7 +69,7 @@ export class StateCoverage {
   }
 
   /** `before`: faults that struck earlier at the same trigger. */
-  struck(kind: SimFaultKind, machines: readonly Machine[], before: readonly SimFaultKind[]): void {
+  recordFault(kind: SimFaultKind, machines: readonly Machine[], before: readonly SimFaultKind[]): void {
     const event = EVENT_NUMBERS.get(`fault ${kind}`) ?? 0
     for (const machine of machines) this.#count(event, machine)
     for (const other of before) {

@@ -34,11 +34,11 @@ export interface StudyRequest {
   readonly call: HistoryCall
   /** The phase in which it began. */
   readonly phase: Phase
-  /** Its deadline is in that phase too. */
+  /** Whether the deadline of the request is in that phase too. */
   readonly counts: boolean
   /** When it was answered; undefined if it was refused or its outcome is unknown. */
   readonly answeredMs: number | undefined
-  /** Only of an answered get that names a revision. */
+  /** Age of an answered get that names a revision. */
   readonly age: Age | undefined
 }
 
@@ -144,7 +144,7 @@ export interface Outage {
    * none.
    */
   readonly servedUntilMs: number | undefined
-  /** From the cut to the first answer to a request that was sent in the partition. */
+  /** Time from the cut to the first answer to a request that was sent in the partition. */
   readonly firstAnswerMs: number | undefined
   /** The longest time in the partition without an answer. */
   readonly silentMs: number

@@ -52,7 +52,7 @@ export interface PhaseResults {
   /** The fraction of the requests that were answered: the median of the rounds. */
   readonly availability: number | null
   readonly latency_ms: Latency | null
-  /** For gets sent and answered in the phase: measured age of the answers, and the age that they claimed. */
+  /** Measured and claimed age of the answers to gets that were sent and answered in the phase. */
   readonly behind_ms: Latency | null
   readonly behind_revisions: Latency | null
   readonly claimed_ms: Latency | null

@@ -43,7 +43,7 @@ export class RecordedHistory {
   #clients = 0
   #transactions = 0
   #late = 0
-  /** Its times and numbers are those of another process. */
+  /** Whether times and numbers are those of another process. */
   #isLoaded = false
 
   constructor() {

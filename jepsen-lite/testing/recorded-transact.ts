@@ -103,7 +103,7 @@ class Attempt implements Transaction {
   readonly #recording: Recording
   readonly #tx: Transaction
   readonly #begun: Mark
-  /** By the text of the key. */
+  /** Results of reads by the text of the key. */
   readonly #reads = new Map<string, RecordedResult>()
   readonly #ranges: { readonly op: ListedRange; readonly rows: readonly ListedRow[] }[] = []
   readonly #writes = new Map<string, Write>()

@@ -448,7 +448,7 @@ export interface History {
   readonly calls: readonly HistoryCall[]
   /** Operations that are not about single keys. */
   readonly storeCalls: readonly StoreCall[]
-  /** In the order in which they were asked for. */
+  /** Watches in the order of their requests. */
   readonly watches: readonly WatchCall[]
   readonly notes: readonly NoteEvent[]
   readonly finals: readonly FinalAtPosition[]

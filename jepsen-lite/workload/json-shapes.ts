@@ -6,7 +6,7 @@ type Check = readonly [what: string, holds: (value: unknown) => boolean]
 interface FieldChecks {
   readonly required?: Readonly<Record<string, Check>>
   readonly optional?: Readonly<Record<string, Check>>
-  /** It may have other fields, which are not checked. */
+  /** Whether the object may have other fields, which are not checked. */
   readonly open?: true
 }
 
@@ -228,7 +228,7 @@ export function faultOfEvent(event: unknown): string | undefined {
   return findFault(event, shape)
 }
 
-/** They say which shape it is, where the shape does not name them. */
+/** Fields that select a shape. They are allowed where the shape does not name them. */
 const TAGS = new Set(['type', 'f', 'kind'])
 
 function findFault(value: unknown, shape: FieldChecks | undefined): string | undefined {

@@ -14,7 +14,7 @@ export type StoreStep = Extract<HistoryOperation, { f: 'get' | 'put' | 'del' | '
 
 export interface StoreTransaction {
   readonly f: 'txn'
-  /** In the history; of all attempts, if it is sent several times. */
+  /** Number of the transaction in the history, equal for all attempts if it is sent several times. */
   readonly number: number
   readonly idempotency: string | undefined
   /** The keys that it changes, and the revision at which each must be; 0: it does not exist. */

@@ -11,7 +11,7 @@ export interface WatchedRow {
 }
 
 export interface WatchRecord {
-  /** For messages: the client, and the node that it asked. */
+  /** Name of the watch in messages: the client, and the node that it asked. */
   readonly name: string
   readonly selection: WatchSelection
   /** The highest revision of a change that any client knew before the watch was requested. */
@@ -36,22 +36,22 @@ export type WatchMessage =
   | { readonly kind: 'created'; readonly revision: number; readonly from: number }
   | { readonly kind: 'events'; readonly revision: number; readonly events: readonly WatchedEvent[] }
   | { readonly kind: 'progress'; readonly revision: number }
-  /** It ended: the events of `next` are compacted. */
+  /** The watch ended, because the events of `next` are compacted. */
   | {
       readonly kind: 'compacted'
       readonly next: number
       readonly compactRevision: number
       readonly resumeFrom: number
     }
-  /** Its node stops. */
+  /** The watch ended, because its node stops. */
   | { readonly kind: 'stopped'; readonly resumeFrom: number }
-  /** Not a message: by now everything up to here must have arrived. */
+  /** No message: by this time everything up to `revision` must have arrived. */
   | { readonly kind: 'due'; readonly revision: number }
 
 export interface WatchedEvent {
   readonly key: string
   readonly type: 'put' | 'delete'
-  /** Only of a put. Its value is absent if values were not requested. */
+  /** Record of a put. The value is absent if values were not requested. */
   readonly record?: (Omit<WatchedRow, 'value'> & { readonly value?: string | undefined }) | undefined
   /** null: the key did not exist; absent: it was not requested. */
   readonly prev?: (Omit<WatchedRow, 'value'> & { readonly value?: string | undefined }) | null | undefined

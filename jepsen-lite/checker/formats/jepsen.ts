@@ -22,7 +22,7 @@ export function parseJepsen(text: string): History {
 
 function* parseJepsenEvents(text: string): Generator<HistoryEvent> {
   yield { type: 'history', version: 1, workload: 'jepsen', model: 'cas', command: '' }
-  /** By process: its operation in flight. */
+  /** Operations in flight, by process. */
   const open = new Map<string, { readonly id: number; readonly op: HistoryOperation }>()
   let time = 0
   for (const line of text.split('\n')) {

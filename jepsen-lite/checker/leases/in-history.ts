@@ -70,7 +70,7 @@ function collectPromises(history: History, { makers, doubtful, log }: LogVerdict
 type Ends = ReadonlyMap<number, { readonly id: string; readonly what: 'expired' | 'revoked' }>
 
 function collectEnds({ storeCalls }: History, { log, makers, doubtful, leaseEnds }: LogVerdict): Ends {
-  /** By lease: the time when somebody first asked to revoke it with an unknown outcome, or an unknown revision. */
+  /** Times, by lease, of the first request to revoke it whose outcome or revision is unknown. */
   const revokedSince = new Map<string, number>()
   for (const { op, outcome, start } of storeCalls) {
     if (op.f !== 'revoke' || outcome.kind === 'fail') continue
@@ -235,7 +235,7 @@ function late(
 ): LeaseAnomaly[] {
   const calmMs = notes.find(({ what, phase }) => what === 'phase' && phase === 'end')?.time
   if (calmMs === undefined) return []
-  /** Until when each may have been promised to live. */
+  /** Times until which each lease may have been promised to live. */
   const until = new Map<string, number>()
   const mayLive = (
     id: string | undefined,

@@ -20,7 +20,7 @@
 
 export interface LeaseRecord {
   readonly promises: readonly LeasePromise[]
-  /** In the order of the log. */
+  /** Entries about leases, in the order of the log. */
   readonly entries: readonly LeaseEntry[]
 }
 

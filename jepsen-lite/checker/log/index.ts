@@ -41,7 +41,7 @@ export { buildStoreLog, type LoggedRevision, type StoreLog, tellsLog } from './s
 export interface LogVerdict {
   readonly log: StoreLog
   readonly findings: readonly Anomaly[]
-  /** By revision: the request that has made it; none: a lease has ended. */
+  /** The request that made each revision; none: a lease has ended. */
   readonly makers: ReadonlyMap<number, LogRequest>
   /** Revisions that other requests may have made just as well: nothing of their own follows from their makers. */
   readonly doubtful: ReadonlySet<number>
@@ -60,7 +60,7 @@ class Judge implements KeyCounts {
   readonly #log: StoreLog
   /** Every known revision of the store; the highest first. */
   readonly #tellings: readonly KnownRevision[]
-  /** By revision: the first position in the history at which it, or a later one, was known. */
+  /** The first position in the history at which each revision, or a later one, was known. */
   readonly #knownSince: ReadonlyMap<number, number>
   readonly #findings: Anomaly[] = []
   /** The state at the revision that was looked at last. */
@@ -392,7 +392,7 @@ class Judge implements KeyCounts {
       )
   }
 
-  /** At the revision that is looked at. */
+  /** Limits on the number of keys in a range, at the revision that is looked at. */
   countKeys(range: KeyInterval): { readonly least: number; readonly most: number } {
     const count = [...this.#rows.keys()].filter((key) => contains(range, key)).length
     return { least: count, most: count }

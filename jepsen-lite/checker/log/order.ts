@@ -12,7 +12,7 @@ const collectOrderedAnswers = (history: History): OrderedAnswer[] => [
   ...finalAnswers(history, 'log'),
 ]
 
-/** By revision, the highest first. */
+/** Revisions that clients knew, the highest first. */
 export const collectKnownRevisions = (history: History): KnownRevision[] =>
   [...collectOrderedAnswers(history), ...collectWatchedRevisions(history)].sort(
     (a, b) => b.revision - a.revision,

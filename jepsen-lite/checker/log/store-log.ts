@@ -13,7 +13,7 @@ export interface LoggedRevision {
 }
 
 export interface StoreLog {
-  /** By revision. */
+  /** The logged revisions, in rising order. */
   readonly revisions: readonly LoggedRevision[]
   readonly events: EventLog
   /** The recorder knows that everything up to here was delivered. */

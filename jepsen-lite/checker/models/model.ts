@@ -23,7 +23,7 @@ export type KeyOperation = Exclude<HistoryOperation, { readonly f: 'range' }>
 export interface ModelStep<State> {
   /** Steps with equal texts do the same. */
   readonly text: string
-  /** It never changes the key. It may only make the state more precise. */
+  /** Whether the step never changes the key. It may make the state more precise. */
   readonly isObservation: boolean
   /** Steps with an order can come only in rising order: a lower one can never come after a higher one. */
   readonly order?: number | undefined

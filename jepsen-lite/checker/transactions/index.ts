@@ -154,7 +154,7 @@ function edgeReason({ from, to, kind, fact }: Edge, facts: readonly Fact[], all:
   return `${one} read ${version(why.from)} of ${key} before ${other} wrote ${version(why.to)}`
 }
 
-/** By its first call, which the report shows under the same number. */
+/** Name of a transaction by its first call, which the report shows under the same number. */
 const transactionName = (all: Transactions, transaction: number): string =>
   `T${all[transaction]?.ids[0] ?? '?'}`
 

@@ -57,7 +57,7 @@ export interface AbortedWrite extends Pick<TransactionWrite, 'key' | 'value' | '
 }
 
 export interface Transactions {
-  /** By their start. Those without any step are left out. */
+  /** Transactions by their start. Those without any step are left out. */
   readonly all: readonly CheckedTransaction[]
   readonly failed: readonly AbortedWrite[]
 }
@@ -79,7 +79,7 @@ function transactionFrom(
   names: ReturnType<typeof collectKeys>,
 ): CheckedTransaction {
   const steps: TransactionStep[] = []
-  /** For each refused change, how many steps come before it. */
+  /** Number of steps before each refused change. */
   const refusals: number[] = []
   let [start, end] = [Number.POSITIVE_INFINITY, 0]
   for (const request of requests) {

@@ -37,7 +37,7 @@ export interface DirectAnomaly {
 
 interface PlacedStep<Step> {
   readonly transaction: number
-  /** Its place among the steps of the transaction. */
+  /** Place of the step among those of its transaction. */
   readonly at: number
   readonly step: Step
   readonly isCertain: boolean

@@ -101,7 +101,7 @@ class OneWatch {
   #bookmark = 0
   /** The last revision with delivered events. */
   #last = 0
-  /** Their keys. */
+  /** Keys of these events. */
   #keys: ReadonlySet<string> = new Set()
   #hasEnded = false
 

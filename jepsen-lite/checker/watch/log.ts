@@ -13,7 +13,7 @@ export interface LoggedEvent {
 
 export class EventLog {
   readonly #events: readonly LoggedEvent[]
-  /** By key, for the records before. */
+  /** Events by key, to find the record before an event. */
   readonly #ofKey: ReadonlyMap<string, readonly LoggedEvent[]>
   /** The log knows all revisions up to this one. */
   readonly upTo: number
@@ -25,7 +25,7 @@ export class EventLog {
     this.#ofKey = Map.groupBy(events, ({ key }) => key)
   }
 
-  /** From `from` to `to`, both inclusive. */
+  /** Events of the revisions from `from` to `to`, both inclusive. */
   between(from: number, to: number): readonly LoggedEvent[] {
     return this.#events.slice(this.#indexAt(from), this.#indexAt(to + 1))
   }

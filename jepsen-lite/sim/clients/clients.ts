@@ -53,7 +53,7 @@ interface Client {
   /** The last seen mod revision of each key, and the highest revision seen. */
   readonly seen: Map<string, number>
   revision: number
-  /** Its open session. */
+  /** Open session of the client. */
   session: Session | undefined
   /** Names in the history for requests that are in flight together. */
   readonly lanes: Lane[]
@@ -87,7 +87,7 @@ interface InSlot {
 /** A request in flight. */
 export interface OpenRequest {
   readonly client: Lane
-  /** Its operations in the history: none, one, or one for each command of a batch. */
+  /** Operations of the request in the history: none, one, or one for each command of a batch. */
   readonly ids: readonly number[]
   readonly process: Process
   /** Highest log index that any client had seen when it began. */

@@ -274,7 +274,7 @@ class Connection implements WatchSink, WatchRecord {
     return this.#next
   }
 
-  /** It has received everything up to this revision. */
+  /** Revision up to which the watcher has received everything. */
   get upTo(): number {
     const last = this.messages.at(-1)
     return last?.kind === 'events' || last?.kind === 'progress' ? last.revision : 0
@@ -337,7 +337,7 @@ class Connection implements WatchSink, WatchRecord {
 
   // ---- what the client does
 
-  /** It takes one message at a time. A stopped process does not notice. */
+  /** Takes one message at a time. A stopped process does not notice. */
   #take(): void {
     if (this.#isTaking || this.#isClosed || this.#hasEnded) return
     this.#isTaking = true
@@ -357,7 +357,7 @@ class Connection implements WatchSink, WatchRecord {
   }
 }
 
-/** As a front writes them: at once, since records may be deleted later. */
+/** Events as a listener encodes them: at once, since records may be deleted later. */
 function watchedEvents(message: EventsMessage): WatchedEvent[] {
   const row = ({ key, value, createRevision, modRevision, version, lease }: KeyRow) => ({
     key: text(key),

@@ -73,10 +73,10 @@ export class Faults {
     const strike = injection(this.#injector, fault, about)
     if (strike === undefined) return false
     const cluster = this.#cluster
-    const nodes = strike.struck.map(({ name }) => name)
+    const nodes = strike.machines.map(({ name }) => name)
     const { kind, ...details } = fault
-    cluster.coverage.struck(kind, strike.struck, about?.struck ?? [])
-    about?.struck.push(kind)
+    cluster.coverage.recordFault(kind, strike.machines, about?.faults ?? [])
+    about?.faults.push(kind)
     cluster.say(undefined, () => `fault ${kind}: ${nodes.join(' ')} ${JSON.stringify(details)}`)
     cluster.recorder.note('inject', { fault: kind, id: this.#injected++, nodes, details })
     strike.begin()

@@ -10,7 +10,7 @@ import type { About } from './triggers.ts'
 /** A fault that has found machines to strike. */
 export interface Strike {
   /** The machines that are cut off, stopped, damaged or asked; for a replay. */
-  readonly struck: readonly Machine[]
+  readonly machines: readonly Machine[]
   readonly begin: () => void
 }
 
@@ -27,7 +27,7 @@ export class Injector {
   readonly cluster: SimCluster
   /** Functions that end the active faults. */
   readonly #active = new Set<() => void>()
-  /** For `shifting-majority`: the current majority, and the function that ends the fault. */
+  /** The current majority of `shifting-majority`, and the function that ends the fault. */
   majority: ReadonlySet<Machine> = new Set()
   endShiftingMajority = (): void => {}
   /** All faults have ended, and no more begin. */
@@ -44,7 +44,7 @@ export class Injector {
     begin: (machine: Machine) => void,
   ): Strike | undefined {
     const machine = this.cluster.machine(target, about)
-    return machine === undefined ? undefined : { struck: [machine], begin: () => begin(machine) }
+    return machine === undefined ? undefined : { machines: [machine], begin: () => begin(machine) }
   }
 
   tookEffect(kind: SimFaultKind): void {
@@ -83,12 +83,12 @@ export class Injector {
 
   // ---- links
 
-  /** Returns a function that ends the cut. `struck`: a trigger that ends it must be about one of these. */
+  /** Returns a function that ends the cut. `machine`: the trigger that ends it must be about this one. */
   cut(
     kind: SimFaultKind,
     { ms, stalls, refuses, breaks, until }: LinkCut,
     isCut: (from: Machine, to: Machine) => boolean,
-    struck?: Machine,
+    machine?: Machine,
   ): () => void {
     const { network, config, triggers } = this.cluster
     const mode = { stalls: config.harsh === 0 || stalls, refuses }
@@ -103,7 +103,7 @@ export class Injector {
         for (const [from, to] of links) network.uncut(from, to, mode)
       },
     )
-    if (until !== undefined) triggers.next(until, struck, end)
+    if (until !== undefined) triggers.next(until, machine, end)
     return end
   }
 

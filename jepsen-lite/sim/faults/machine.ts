@@ -38,11 +38,11 @@ export const crash: Injection<'crash'> = (injector, fault, about) =>
 
 export const crashMany: Injection<'crash-many'> = (injector, { kind, places, inFlight, silent, ms }) => {
   const { cluster } = injector
-  const struck = cluster.machines.filter(({ place }) => places.includes(place))
+  const machines = cluster.machines.filter(({ place }) => places.includes(place))
   return {
-    struck,
+    machines,
     begin: () => {
-      const running = struck.filter(({ process }) => process !== undefined)
+      const running = machines.filter(({ process }) => process !== undefined)
       for (const machine of running) cluster.kill(machine, turn(inFlight, machine.place, 'lost'), silent, ms)
       if (running.length > 1) injector.tookEffect(kind)
     },
@@ -193,7 +193,7 @@ export const bitFlip: Injection<'bit-flip'> = (injector, { kind, target, row, bi
 
 // ---- clocks
 
-/** Only if clocks need not keep within the bound: leases are not promised to survive forward jumps. */
+/** Skipped unless clocks may drift beyond `driftMax`: leases are not promised to survive forward jumps. */
 export const jump: Injection<'jump'> = (injector, { kind, target, forwardMs }, about) =>
   injector.one(target, about, ({ clock, process }) => {
     const { time, config } = injector.cluster

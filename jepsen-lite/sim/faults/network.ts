@@ -9,10 +9,10 @@ export const partition: Injection<'partition'> = (injector, fault) => {
   const { machines } = injector.cluster
   const isInside = isAmong(fault.side)
   const inside = machines.filter(isInside)
-  const struck =
+  const minority =
     inside.length * 2 > machines.length ? machines.filter((machine) => !isInside(machine)) : inside
   return {
-    struck,
+    machines: minority,
     begin: () => void injector.cut(fault.kind, fault, (from, to) => isInside(from) !== isInside(to)),
   }
 }
@@ -22,11 +22,11 @@ export const isolate: Injection<'isolate'> = (injector, fault, about) => {
   if (machine === undefined) return undefined
   const companion =
     fault.companion === undefined ? undefined : injector.cluster.machine(fault.companion, about)
-  const struck = companion === undefined || companion === machine ? [machine] : [machine, companion]
+  const machines = companion === undefined || companion === machine ? [machine] : [machine, companion]
   return {
-    struck,
+    machines,
     begin: () =>
-      void injector.cut(fault.kind, fault, (from, to) => struck.includes(from) !== struck.includes(to)),
+      void injector.cut(fault.kind, fault, (from, to) => machines.includes(from) !== machines.includes(to)),
   }
 }
 
@@ -38,7 +38,7 @@ export const ring: Injection<'ring'> = (injector, fault) => {
     const apart = Math.abs(from.place - to.place)
     return Math.min(apart, size - apart) > reach
   }
-  return { struck: machines, begin: () => void injector.cut(fault.kind, fault, isFar) }
+  return { machines, begin: () => void injector.cut(fault.kind, fault, isFar) }
 }
 
 export const bridge: Injection<'bridge'> = (injector, fault, about) => {
@@ -60,7 +60,7 @@ export const oneWay: Injection<'one-way'> = (injector, fault, about) => {
   const receiver = injector.cluster.machine(fault.to, about)
   if (sender === undefined || receiver === undefined) return undefined
   return {
-    struck: sender === receiver ? [sender] : [sender, receiver],
+    machines: sender === receiver ? [sender] : [sender, receiver],
     begin: () => void injector.cut(fault.kind, fault, (from, to) => from === sender && to === receiver),
   }
 }
@@ -83,7 +83,7 @@ export const flap: Injection<'flap'> = (injector, fault, about) => {
   const { kind, ms, periodMs } = fault
   const { time } = injector.cluster
   return {
-    struck: pair.struck,
+    machines: pair.machines,
     begin: () => {
       const end = time.now + ms
       let count = 0
@@ -112,7 +112,7 @@ function findPair(
   const other = peer === undefined ? undefined : cluster.machine(peer, about)
   if (peer !== undefined && other === undefined) return undefined
   return {
-    struck: other === undefined || other === machine ? [machine] : [machine, other],
+    machines: other === undefined || other === machine ? [machine] : [machine, other],
     isIts: (one: Machine, two: Machine) => one === machine && (other === undefined || two === other),
   }
 }
@@ -122,9 +122,9 @@ export const breakOnce: Injection<'break'> = (injector, fault, about) => {
   if (pair === undefined) return undefined
   const { machines, network } = injector.cluster
   return {
-    struck: pair.struck,
+    machines: pair.machines,
     begin: () => {
-      const [machine] = pair.struck
+      const [machine] = pair.machines
       const broke = machines.map(
         (other) =>
           machine !== undefined &&
@@ -151,7 +151,7 @@ export const dropRow: Injection<'drop-row'> = (injector, { target, ms }, about) 
 export const lossy: Injection<'lossy'> = (injector, { kind, perMille, ms }) => {
   const { machines, network, probeCoverage } = injector.cluster
   return {
-    struck: machines,
+    machines,
     begin: () => {
       network.extraLost += perMille
       injector.while(
@@ -168,7 +168,7 @@ export const lossy: Injection<'lossy'> = (injector, { kind, perMille, ms }) => {
 
 export const slowLink: Injection<'slow-link'> = (injector, { kind, from, to, delayMs, ms }, about) => {
   const pair = findPair(injector, { target: from, ...(to === undefined ? {} : { peer: to }) }, about)
-  return pair && { struck: pair.struck, begin: () => injector.slow(kind, ms, delayMs, pair.isIts) }
+  return pair && { machines: pair.machines, begin: () => injector.slow(kind, ms, delayMs, pair.isIts) }
 }
 
 export const late: Injection<'late'> = (injector, { kind, target, senders, delayMs, ms }, about) => {
@@ -208,7 +208,7 @@ export const shiftingMajority: Injection<'shifting-majority'> = (injector, fault
     (!fault.fresh && injector.majority.has(one) ? 4 : 0) +
     (fault.avoid.includes(one.place) ? 1 : 0)
   return {
-    struck: machines,
+    machines,
     begin: () => {
       const voters = (injector.cluster.leader ?? machine.process)?.driver?.configuration.voters ?? []
       const able = machines.filter(

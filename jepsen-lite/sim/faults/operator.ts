@@ -107,7 +107,7 @@ export const transfer: Injection<'transfer'> = (injector, fault, about) => {
   if (leader === undefined || (fault.to !== undefined && successor === undefined)) return undefined
   const to = successor === leader ? undefined : successor
   return {
-    struck: to === undefined ? [leader] : [leader, to],
+    machines: to === undefined ? [leader] : [leader, to],
     begin: () =>
       leader.process?.serving?.transfer(to?.replica?.id, cluster.config.timeoutMs, (result) => {
         if (result.ok) injector.tookEffect(fault.kind)
@@ -116,7 +116,7 @@ export const transfer: Injection<'transfer'> = (injector, fault, about) => {
   }
 }
 
-/** Not if clocks need not keep within the bound. */
+/** Changes leader leases. Skipped when the schedule lets clocks drift beyond `driftMax`. */
 export const leases: Injection<'leases'> = (injector, { kind, target, on, durationMs }, about) =>
   injector.one(target, about, ({ process }) => {
     const { config } = injector.cluster

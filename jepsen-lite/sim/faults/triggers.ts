@@ -17,8 +17,8 @@ export const PATIENCE_MS = 10_000
 export interface About {
   readonly subject: Machine
   readonly other: Machine | undefined
-  /** Faults that have struck at it. */
-  readonly struck: SimFaultKind[]
+  /** Faults that the trigger has begun. */
+  readonly faults: SimFaultKind[]
 }
 
 interface Waiter {
@@ -26,7 +26,7 @@ interface Waiter {
   readonly run: (about: About) => boolean
   readonly afterMs: number
   readonly until: number
-  /** Only a trigger about this machine counts. */
+  /** The machine that the trigger must be about; undefined: any. */
   readonly subject: Machine | undefined
   left: number
 }
@@ -78,7 +78,7 @@ export class Triggers {
     const waiters = this.#waiters.get(trigger)
     if (waiters === undefined) return
     const time = this.#time
-    const about = { subject: process.machine, other: other?.machine, struck: [] }
+    const about = { subject: process.machine, other: other?.machine, faults: [] }
     const left = waiters.filter((waiter) => {
       if (waiter.until < time.now || waiter.left === 0) return false
       if (waiter.subject !== undefined && waiter.subject !== about.subject) return true

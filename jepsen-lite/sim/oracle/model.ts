@@ -49,7 +49,7 @@ export interface ModelLease {
 export interface Effect {
   /** The principal of the request; '' for an entry of the core. */
   readonly principal: string
-  /** In the form of `shown`. */
+  /** Outcome in the form of `shown`. */
   readonly outcome: string
   readonly replayed: boolean
   /** The request has a token or is in a session, so it may be committed more than once. */
@@ -150,7 +150,7 @@ export class StoreModel {
   /** The time of the simulation. */
   now: () => number = () => 0
   readonly #revisions: number[] = [1, 1]
-  /** In the order in which they were remembered. */
+  /** Tokens in the order in which they were remembered. */
   readonly #tokens = new Map<string, Token>()
   #tokenBytes = 0
   /** Open ones, and one that is forgotten and still has rows. The oldest first. */
@@ -173,7 +173,7 @@ export class StoreModel {
   #compacted = 0
   #historyBytes = 0
   /** Keys that were not changed since history began. */
-  /** By id. */
+  /** Leases by id. */
   readonly #leases = new Map<string, ModelLease>()
   /** How many ids the store has chosen. */
   #idsChosen = Number(sipHash(new Uint8Array(16), 0n) >> 12n)
@@ -342,7 +342,7 @@ export class StoreModel {
     return revision ?? this.revisionAt(index)
   }
 
-  /** From which index on there was a lease with this id, and from which on there was none. */
+  /** Indexes from which on there was a lease with this id, and from which on there was none. */
   livesOfLease(id: string): readonly Readonly<LeaseLife>[] {
     return this.#lives.get(id) ?? []
   }
@@ -472,7 +472,7 @@ export class StoreModel {
     }
   }
 
-  /** At most once: by the number of the slot alone. */
+  /** Executes a request at most once, by the number of the slot alone. */
   #inSession({ command, principal }: Request, { session, slot, seq }: SessionSlot, request: string): Effect {
     const settled = (outcome: string, replayed = false): Effect => {
       this.#evict(0)
@@ -526,7 +526,7 @@ export class StoreModel {
     }
   }
 
-  /** For a request that may be repeated. */
+  /** Executes a request that may be repeated. */
   #executeKept(request: Pick<Request, 'command' | 'principal'>): Required<TxnRun> {
     const { command } = request
     if (command.kind !== 'txn') return kept(this.#execute(request))
@@ -702,7 +702,7 @@ export class StoreModel {
     return id
   }
 
-  /** Its keys go, in their order, at one revision. Returns how many they were. */
+  /** Deletes the keys of a lease, in their order, at one revision. Returns how many they were. */
   #endLease(id: string, what: 'revoked' | 'expired'): number {
     const { revision } = this
     let deleted = 0

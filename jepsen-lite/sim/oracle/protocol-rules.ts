@@ -10,7 +10,7 @@ export type RuleTiming = Pick<SimConfig, 'heartbeatMs' | 'electionMaxMs'> & {
   readonly fixedTimeouts?: boolean
 }
 
-/** From the invariants. */
+/** Facts about a replica, from the invariants. */
 interface ReplicaFacts {
   readonly id: ReplicaId
   readonly name: string
@@ -65,7 +65,7 @@ export class ProtocolRules {
     this.#violated = violated
   }
 
-  /** Its process is gone. */
+  /** Forgets what the process of the replica knew. */
   ended(replica: ReplicaFacts): void {
     this.#records.delete(replica)
   }

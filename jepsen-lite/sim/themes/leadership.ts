@@ -119,7 +119,7 @@ const mute: Scenario = (rng, config, at) => {
   ]
 }
 
-/** It is cut off in one way or another. */
+/** The leader is cut off in one way or another. */
 const cutOff: Scenario = (rng, config, at) => {
   const cut = { at, target: 'leader', ...anyCut(rng, 2 * config.electionMaxMs) } as const
   const direction = rng.int(0, 3)
@@ -136,7 +136,7 @@ const cutOff: Scenario = (rng, config, at) => {
   ]
 }
 
-/** It has handed over, and does not hear what follows. */
+/** The leader has handed over, and receives nothing of what follows. */
 const handedOver: Scenario = (rng, { electionMaxMs }, at) => [
   {
     at,
@@ -173,7 +173,7 @@ const handedOverInVain: Scenario = (rng, { electionMinMs, electionMaxMs }, at) =
   ]
 }
 
-/** It applies slowly: others have applied and answered entries that it has not applied. */
+/** The leader applies slowly: others have applied and answered entries that it has not applied. */
 const lagging: Scenario = (rng, { electionMinMs, electionMaxMs }, at) => [
   {
     at,
@@ -184,7 +184,7 @@ const lagging: Scenario = (rng, { electionMinMs, electionMaxMs }, at) => [
   },
 ]
 
-/** It is stopped for about as long as its lease lasts. */
+/** The leader is stopped for about as long as its lease lasts. */
 const stopped: Scenario = (rng, { leaseMs }, at) => [
   { at, kind: 'pause', target: 'leader', ms: rng.int(leaseMs / 2, 2 * leaseMs) },
 ]
@@ -400,7 +400,7 @@ const ELECTIONS: readonly Scenario[] = [
   comeback,
 ]
 
-/** For the theme `members`: elections while some replicas count two majorities, and others one. */
+/** Elections of the theme `members`, while some replicas count two majorities, and others one. */
 export function drawJointElections(
   rng: Random,
   { ms, electionMaxMs, delayMs, jitterMs }: SimConfig,

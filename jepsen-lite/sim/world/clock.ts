@@ -23,7 +23,7 @@ interface Stretch {
   readonly offset: number
 }
 
-/** Without this, a timer that fires early by a rounding error would be set again and again. */
+/** Tolerance of timers: one that fires early by a rounding error would otherwise be set again and again. */
 const ROUNDING_MS = 1e-6
 
 export class MachineClock {

@@ -86,7 +86,7 @@ export class SimCluster implements SimWorld {
   /** The present moment, and how many events have run in it. */
   #instant = 0
   #spins = 0
-  /** In the liveness phase: machines that stay in their state. */
+  /** Machines that stay in their state during the liveness phase. */
   readonly frozen = new Set<Machine>()
   /**
    * Checks for the configurations that an operator knows of. Nothing may depend on the replicas that these removed.
@@ -559,7 +559,7 @@ export class SimCluster implements SimWorld {
 
   // ---- what operators do
 
-  /** Like `--join URL --replace`: an empty disk, a new replica, and requests until the log names it. */
+  /** Joins as `--join URL --replace` does: an empty disk, a new replica, and requests until the log names it. */
   join(machine: Machine): void {
     if (machine.replica !== undefined) this.probeCoverage.hit('wiped machine rejoined')
     this.end(machine, 'lost')

@@ -171,7 +171,7 @@ export class SimNetwork implements Carrier {
     return (this.#cuts[this.link(from, to)] ?? 0) > 0
   }
 
-  /** By how much a link is slower now. */
+  /** Additional delay of a link now. */
   #extraMs(link: number): number {
     const extra = this.#delays[link] ?? 0
     if (extra > 0) this.affected[link] = (this.affected[link] ?? 0) + 1

@@ -68,7 +68,7 @@ export interface Environment {
   began(process: Process): void
   /** A process ended by itself. */
   ended(process: Process, end: NodeEnd): void
-  /** Its disk cannot be opened. */
+  /** Called when the disk of a process cannot be opened. */
   refused(process: Process, error: Error): void
   /** A process is stopped until it is resumed. */
   stopped(process: Process): void
@@ -95,7 +95,7 @@ export class Machine {
   starts = 0
   /** How many replicas it has been. */
   lives = 0
-  /** Until `slowUntil` its disk is slower by this factor. */
+  /** Factor by which the disk is slower until `slowUntil`. */
   slowFactor = 1
   slowUntil = 0
   stalledUntil = 0
@@ -104,13 +104,13 @@ export class Machine {
   applyUntil = 0
   appliedSlowly = 0
   #applyingUntil = 0
-  /** Its data may be damaged: bits were flipped, or the store refused it. */
+  /** Whether the data may be damaged: bits were flipped, or the store refused it. */
   suspect = false
   /** How it asks to become a member, until the log names it. */
   joining = false
-  /** It was removed, and is started again only with an empty disk. */
+  /** Whether the machine was removed, and is started again only with an empty disk. */
   removed = false
-  /** It counts again only after it is formatted: it was removed and is deleted, or its peers have refused it. */
+  /** Whether the machine counts again only after it is formatted: it was deleted, or its peers have refused it. */
   retired = false
   writes = 0
 
@@ -137,7 +137,7 @@ export class Machine {
     return this.replica !== undefined && isVoter(configuration, this.replica.id)
   }
 
-  /** Its state in words, for the report of a violation. */
+  /** State of the machine in words, for the report of a violation. */
   get state(): string {
     const status = this.process?.driver?.status()
     if (status === undefined) return `${this.name} down`
@@ -187,7 +187,7 @@ export class Machine {
     process.open()
   }
 
-  /** Its process ends as if killed: no callback runs any more. */
+  /** Ends the process as if killed: no callback runs any more. */
   kill(inFlight: InFlight): void {
     const { process } = this
     if (process === undefined) return
@@ -264,11 +264,11 @@ export class Process implements EventOwner {
   readonly #ownClock: ProcessClock
   live = true
   paused = false
-  /** It was asked to stop, and ends when it has handed over and answered. */
+  /** Whether the process was asked to stop. It ends when it has handed over and answered. */
   stopping = false
-  /** Its driver serves no more, and closes the storage. */
+  /** Whether the driver serves no more, and closes the storage. */
   closing = false
-  /** By its clock. */
+  /** Time of the pause, by the clock of the machine. */
   #pausedAt = 0
   /** When it last resumed after a stop. */
   resumedAt = Number.NEGATIVE_INFINITY
@@ -277,21 +277,21 @@ export class Process implements EventOwner {
   engine: SimEngine | undefined
   /** A crash in the middle of a turn is in flight. */
   dying = false
-  /** Its driver has ended itself, and the rest is being cleaned up. */
+  /** Whether the driver has ended itself, and the rest is being cleaned up. */
   ended = false
   #deferred: Event[] = []
   role = 'follower'
   term = 0
   /** According to its driver. */
   leader: ReplicaId | undefined
-  /** For a leader: it has committed something since its election; another leader was elected. */
+  /** Whether a leader has committed something since its election, or another leader was elected. */
   hasCommitted = false
   isSuperseded = false
-  /** It has asked a successor to take over, which may do so until this time. */
+  /** Time until which a successor that the leader has asked may take over. */
   handsOverUntil = 0
   /** How many snapshots it is sending. */
   snapshotsSent = 0
-  /** It is receiving a snapshot, or has one that is not installed. */
+  /** Whether the replica is receiving a snapshot, or has one that is not installed. */
   isStaging = false
   /** Bytes of the rows that one entry has changed, at most so far. */
   entryRowsMax = 0
@@ -486,7 +486,7 @@ export class Process implements EventOwner {
     this.#deferred.push(event)
   }
 
-  /** Like SIGSTOP: nothing runs, but clocks continue and sockets fill. */
+  /** Pauses the process, as SIGSTOP does: nothing runs, but clocks continue and sockets fill. */
   pause(): void {
     this.paused = true
     this.#world.stopped(this)

@@ -146,7 +146,7 @@ export class SimConnection {
   snapshotId = ''
   /** Chunks of it that were sent, and that the sender does not know to be written. */
   unacknowledged = 0
-  /** It is cut: everything that either end sends from now on vanishes. */
+  /** Whether the wire is cut: everything that either end sends from now on vanishes. */
   severed = false
 
   constructor(caller: Process, called: Process, carrier: Carrier) {

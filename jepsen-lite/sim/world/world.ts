@@ -17,6 +17,6 @@ export interface SimWorld extends Environment {
   leaving(process: Process, message: Message): void
   /** A message has arrived, and the process is about to read it. */
   messageReceived(process: Process, message: Message): void
-  /** For the observer of a replay. A text that costs much is a function, called only if there is an observer. */
+  /** Notes an event for the observer of a replay. A costly text is a function, called only if there is an observer. */
   say(process: Process | undefined, what: string | (() => string)): void
 }
