@@ -2,9 +2,9 @@
 // bodies.
 
 import { Socket } from 'node:net'
-import { errorResponse } from '../../src/operations/forms/http.ts'
 import { ApiError } from '../../src/operations/forms/index.ts'
 import { get } from '../../src/operations/get.ts'
+import { errorResponse } from '../../src/operations/http/form.ts'
 import type { Operation, WatchedChanges } from '../../src/operations/index.ts'
 import { put } from '../../src/operations/put.ts'
 import { Api } from '../../src/server/api/api.ts'

@@ -15,8 +15,9 @@ import type {
   Transport,
   WatchMessages,
 } from '../../src/client/transport/transport.ts'
-import { type OutgoingRequest, withQuery } from '../../src/operations/forms/http-requests.ts'
-import { asRevision, idempotencyHeaders } from '../../src/operations/forms/index.ts'
+import { asRevision } from '../../src/operations/forms/index.ts'
+import { idempotencyHeaders } from '../../src/operations/http/idempotency.ts'
+import { type OutgoingRequest, withQuery } from '../../src/operations/http/requests.ts'
 import { type DecodedWatchMessage, decodeWatchLine, type WatchRequest } from '../../src/operations/watch.ts'
 import { errorOfWatch } from '../../src/server/api/watch.ts'
 import { NDJSON } from '../../src/server/http/watch-json.ts'

@@ -3,8 +3,8 @@
 
 import type { HttpAnswerForm, OperationFacts, Repeat } from '../operations/definition.ts'
 import type { AnswerHead } from '../operations/forms/answer-head.ts'
-import type { OutgoingRequest } from '../operations/forms/http-requests.ts'
 import type { Idempotency } from '../operations/forms/index.ts'
+import type { OutgoingRequest } from '../operations/http/requests.ts'
 import type { Item, MuxRequestForm } from '../operations/mux/form.ts'
 
 export interface OperationRequest {

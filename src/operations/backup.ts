@@ -2,11 +2,11 @@
 
 import type { OperationFacts, RouteForm } from './definition.ts'
 import type { ReadGrant } from './forms/freshness.ts'
-import { freshnessHeaders, NOSNIFF, OCTETS, type WholeResponse } from './forms/http.ts'
-import { getRequest, withQuery } from './forms/http-requests.ts'
-import { flag } from './forms/parameters.ts'
 import { ADMINISTER } from './forms/rights.ts'
-import { route } from './forms/route.ts'
+import { freshnessHeaders, NOSNIFF, OCTETS, type WholeResponse } from './http/form.ts'
+import { flag } from './http/parameters.ts'
+import { getRequest, withQuery } from './http/requests.ts'
+import { route } from './http/route.ts'
 
 export interface BackupRequest {
   readonly kind: 'backup'

@@ -8,23 +8,25 @@ import {
   decodeList,
   decodeObject,
   decodeRevision,
+  decodeRevisions,
   decodeWholeNumber,
   disagree,
   type Fields,
 } from './forms/disagreement.ts'
-import { jsonResponseOf, replayedHeader } from './forms/http.ts'
-import { jsonChange, leaseNames } from './forms/http-requests.ts'
-import { type Idempotency, readIdempotency } from './forms/idempotency.ts'
-import { decodeRevisions, deletedJson, revisionsJson } from './forms/json.ts'
-import { decodeJsonBytes, JsonBytes, type JsonBytesValue } from './forms/json-bytes.ts'
-import { anyOf, arrayOf, closed, type FromSchema, integer, object, stringOr } from './forms/json-schema.ts'
-import { putLeaseOf } from './forms/leases.ts'
+import type { Idempotency } from './forms/idempotency.ts'
+import { leaseNames, putLeaseOf } from './forms/leases.ts'
 import { checkedKey, checkedValue } from './forms/places.ts'
 import { ApiError, decodeProblem, type ProblemAnswer, problemDocument } from './forms/problems.ts'
 import { attaching, changing, NO_LEASES } from './forms/rights.ts'
-import { route } from './forms/route.ts'
-import { ChangeProblem, DeleteAnswer, PUT_LEASE_FIELDS, revisions } from './forms/schemas.ts'
 import { asRevision, type Revision } from './forms/store.ts'
+import { jsonResponseOf, replayedHeader } from './http/form.ts'
+import { readIdempotency } from './http/idempotency.ts'
+import { deletedJson, revisionsJson } from './http/json.ts'
+import { decodeJsonBytes, JsonBytes, type JsonBytesValue } from './http/json-bytes.ts'
+import { anyOf, arrayOf, closed, type FromSchema, integer, object, stringOr } from './http/json-schema.ts'
+import { jsonChange } from './http/requests.ts'
+import { route } from './http/route.ts'
+import { ChangeProblem, DeleteAnswer, PUT_LEASE_FIELDS, revisions } from './http/schemas.ts'
 import { checkElements, decodeKeyField, decodeValueField, fieldBytes, invalidField } from './mux/fields.ts'
 import {
   decodeChangeHead,

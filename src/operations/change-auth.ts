@@ -1,32 +1,29 @@
 // Changes users, roles, or the switch that makes rights be checked.
 
 import type { EntryFacts, HttpForm } from './definition.ts'
-import { type RequestHeaders, readConditions } from './forms/conditions.ts'
-import { jsonResponse } from './forms/http.ts'
-import { deleteRequest, jsonRequest, namedPath, type OutgoingRequest } from './forms/http-requests.ts'
-import { anyOf, arrayOf, closed, nothing, object, string } from './forms/json-schema.ts'
 import { ApiError } from './forms/problems.ts'
 import { ADMINISTER, CALL, NO_LEASES } from './forms/rights.ts'
+import type { AuthRole, AuthStatusResult, Permission, UserDescription } from './forms/roles.ts'
+import { type RequestHeaders, readConditions } from './http/conditions.ts'
+import { jsonResponse } from './http/form.ts'
+import { anyOf, arrayOf, closed, nothing, object, string } from './http/json-schema.ts'
+import { deleteRequest, jsonRequest, namedPath, type OutgoingRequest } from './http/requests.ts'
 import {
   AuthName,
-  type AuthRole,
   AuthSchema,
-  type AuthStatusResult,
   authStatusJson,
   decodeAuthStatus,
   decodePermission,
   decodeRole,
   decodeUser,
-  type Permission,
   PermissionsBody,
   permissionDocument,
   RoleSchema,
   roleJson,
-  type UserDescription,
   UserSchema,
   userJson,
-} from './forms/roles.ts'
-import { type Route, route } from './forms/route.ts'
+} from './http/roles.ts'
+import { type Route, route } from './http/route.ts'
 
 export interface ChangeAuthRequest {
   readonly kind: 'change-auth'

@@ -2,22 +2,22 @@
 
 import type { EntryFacts, HttpForm } from './definition.ts'
 import type { AnswerHead } from './forms/answer-head.ts'
-import { jsonResponse, replayedHeader } from './forms/http.ts'
-import { jsonChange, type OutgoingRequest } from './forms/http-requests.ts'
-import { type Idempotency, readIdempotency } from './forms/idempotency.ts'
+import type { Idempotency } from './forms/idempotency.ts'
 import { ADMINISTER, NO_LEASES } from './forms/rights.ts'
-import { route } from './forms/route.ts'
+import type { KvSettings, SettingsResult } from './forms/settings.ts'
+import { jsonResponse, replayedHeader } from './http/form.ts'
+import { readIdempotency } from './http/idempotency.ts'
+import { jsonChange, type OutgoingRequest } from './http/requests.ts'
+import { route } from './http/route.ts'
 import {
   decodeSettings,
-  type KvSettings,
   leasesDocument,
   SettingsBody,
   type SettingsDocument,
-  type SettingsResult,
   SettingsSchema,
   settingsDocument,
   settingsJson,
-} from './forms/settings.ts'
+} from './http/settings.ts'
 
 export interface ChangeSettingsRequest {
   readonly kind: 'change-settings'

@@ -1,11 +1,12 @@
 // The members and the leader, as the node that is asked knows them.
 
 import type { HttpForm, OperationFacts } from './definition.ts'
-import { jsonResponse } from './forms/http.ts'
-import { getRequest } from './forms/http-requests.ts'
-import { type ClusterResult, ClusterSchema, clusterJson, decodeCluster } from './forms/members.ts'
+import type { ClusterResult } from './forms/members.ts'
 import { CALL } from './forms/rights.ts'
-import { route } from './forms/route.ts'
+import { jsonResponse } from './http/form.ts'
+import { ClusterSchema, clusterJson, decodeCluster } from './http/members.ts'
+import { getRequest } from './http/requests.ts'
+import { route } from './http/route.ts'
 
 export interface ClusterRequest {
   readonly kind: 'cluster'

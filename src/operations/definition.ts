@@ -2,15 +2,15 @@
 // each wire; index.ts joins them. Nobody else keeps a list of operations: what depends on the kind reads a fact.
 
 import type { AnswerHead } from './forms/answer-head.ts'
-import type { RequestHeaders } from './forms/conditions.ts'
 import type { Fields } from './forms/disagreement.ts'
-import type { HttpRequestHead, UnencodedResponse, WholeResponse } from './forms/http.ts'
-import type { OutgoingRequest } from './forms/http-requests.ts'
-import type { Schema } from './forms/json-schema.ts'
-import type { ParameterTable } from './forms/parameters.ts'
 import type { ProblemAnswer } from './forms/problems.ts'
 import type { AccessDemand, LeaseDemand } from './forms/rights.ts'
-import type { Route } from './forms/route.ts'
+import type { RequestHeaders } from './http/conditions.ts'
+import type { HttpRequestHead, UnencodedResponse, WholeResponse } from './http/form.ts'
+import type { Schema } from './http/json-schema.ts'
+import type { ParameterTable } from './http/parameters.ts'
+import type { OutgoingRequest } from './http/requests.ts'
+import type { Route } from './http/route.ts'
 
 /**
  * `read`: it changes nothing that outlives it. A keep-alive and a watch are reads too: they may be made again at any

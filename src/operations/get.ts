@@ -1,9 +1,14 @@
 // Reads one key.
 
 import type { KeyForm, OperationFacts } from './definition.ts'
-import { type Condition, conditionHeaders, readConditions } from './forms/conditions.ts'
+import type { Condition } from './forms/conditions.ts'
 import { disagree } from './forms/disagreement.ts'
 import type { FreshnessOptions, ReadGrant } from './forms/freshness.ts'
+import { compareKeys } from './forms/places.ts'
+import { ApiError, unsayable } from './forms/problems.ts'
+import { reading } from './forms/rights.ts'
+import type { KeyRow, Revision } from './forms/store.ts'
+import { conditionHeaders, readConditions } from './http/conditions.ts'
 import {
   checkOneKey,
   decodeKey,
@@ -14,16 +19,12 @@ import {
   NOSNIFF,
   OCTETS,
   type WholeResponse,
-} from './forms/http.ts'
-import { ACCEPT_JSON, getRequest, keyPath, withFreshness, withQuery } from './forms/http-requests.ts'
-import { decodeRecordFields, recordJson } from './forms/json.ts'
-import { namesMediaType } from './forms/media-types.ts'
-import { freshnessOf, HISTORY_PARAMETERS, READ_PARAMETERS, readQuery } from './forms/parameters.ts'
-import { compareKeys } from './forms/places.ts'
-import { ApiError, unsayable } from './forms/problems.ts'
-import { reading } from './forms/rights.ts'
-import { RecordSchema } from './forms/schemas.ts'
-import type { KeyRow, Revision } from './forms/store.ts'
+} from './http/form.ts'
+import { decodeRecordFields, recordJson } from './http/json.ts'
+import { namesMediaType } from './http/media-types.ts'
+import { freshnessOf, HISTORY_PARAMETERS, READ_PARAMETERS, readQuery } from './http/parameters.ts'
+import { ACCEPT_JSON, getRequest, keyPath, withFreshness, withQuery } from './http/requests.ts'
+import { RecordSchema } from './http/schemas.ts'
 import { decodeAsOf, decodeKeyField, fieldBytes, isNil } from './mux/fields.ts'
 import { decodeReadHead, ITEM_BYTES, type MuxForm, SUCCESS, servedField, stalenessField } from './mux/form.ts'
 import { decodeFreshness, encodeFreshness, minRevisionField } from './mux/options.ts'

@@ -2,11 +2,11 @@
 
 import type { HttpForm, OperationFacts } from './definition.ts'
 import { decodeString, decodeWholeNumber } from './forms/disagreement.ts'
-import { jsonResponse } from './forms/http.ts'
-import { jsonRequest } from './forms/http-requests.ts'
-import { closed, integer, object, string } from './forms/json-schema.ts'
 import { NOTHING } from './forms/rights.ts'
-import { route } from './forms/route.ts'
+import { jsonResponse } from './http/form.ts'
+import { closed, integer, object, string } from './http/json-schema.ts'
+import { jsonRequest } from './http/requests.ts'
+import { route } from './http/route.ts'
 
 export interface LogInRequest {
   readonly kind: 'log-in'

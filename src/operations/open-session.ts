@@ -3,13 +3,13 @@
 import type { EntryFacts, HttpForm } from './definition.ts'
 import type { AnswerHead } from './forms/answer-head.ts'
 import { decodeRevision, decodeWholeNumber } from './forms/disagreement.ts'
-import { jsonResponse, replayedHeader } from './forms/http.ts'
-import { jsonRequest } from './forms/http-requests.ts'
 import { SESSION_SLOTS_MAX } from './forms/idempotency.ts'
-import { closed, integer, object } from './forms/json-schema.ts'
 import { CALL, NO_LEASES } from './forms/rights.ts'
-import { route } from './forms/route.ts'
 import type { Revision } from './forms/store.ts'
+import { jsonResponse, replayedHeader } from './http/form.ts'
+import { closed, integer, object } from './http/json-schema.ts'
+import { jsonRequest } from './http/requests.ts'
+import { route } from './http/route.ts'
 import { decodeResultRevision, ITEM_BYTES, type MuxForm, SUCCESS } from './mux/form.ts'
 
 export interface OpenSessionRequest {

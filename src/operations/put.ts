@@ -1,8 +1,14 @@
 // Puts one key. The condition, if any, is judged when the put is applied.
 
 import type { EntryFacts, KeyForm } from './definition.ts'
-import { type Condition, conditionHeaders, readConditions } from './forms/conditions.ts'
-import { decodeRevision, decodeWholeNumber } from './forms/disagreement.ts'
+import type { Condition } from './forms/conditions.ts'
+import { decodeRevision, decodeRevisions, decodeWholeNumber } from './forms/disagreement.ts'
+import type { Idempotency } from './forms/idempotency.ts'
+import { leaseNames, type PutLease, putLeaseOf } from './forms/leases.ts'
+import { ApiError } from './forms/problems.ts'
+import { attaching, changing } from './forms/rights.ts'
+import type { KeyRow, Revision } from './forms/store.ts'
+import { conditionHeaders, readConditions } from './http/conditions.ts'
 import {
   checkOneKey,
   codingRefusal,
@@ -11,17 +17,13 @@ import {
   type HttpRequestHead,
   jsonResponse,
   replayedHeader,
-} from './forms/http.ts'
-import { keyPath, leaseNames, withQuery } from './forms/http-requests.ts'
-import { type Idempotency, idempotencyHeaders, readIdempotency } from './forms/idempotency.ts'
-import { decodePrevFields, decodeRevisions, prevJson, revisionsJson } from './forms/json.ts'
-import { anyOf, integer, nothing, object } from './forms/json-schema.ts'
-import { type PutLease, putLeaseOf } from './forms/leases.ts'
-import { flag, readQuery, text } from './forms/parameters.ts'
-import { ApiError } from './forms/problems.ts'
-import { attaching, changing } from './forms/rights.ts'
-import { RecordSchema, revisions } from './forms/schemas.ts'
-import type { KeyRow, Revision } from './forms/store.ts'
+} from './http/form.ts'
+import { idempotencyHeaders, readIdempotency } from './http/idempotency.ts'
+import { decodePrevFields, prevJson, revisionsJson } from './http/json.ts'
+import { anyOf, integer, nothing, object } from './http/json-schema.ts'
+import { flag, readQuery, text } from './http/parameters.ts'
+import { keyPath, withQuery } from './http/requests.ts'
+import { RecordSchema, revisions } from './http/schemas.ts'
 import { decodeKeyField, decodeValueField, fieldBytes } from './mux/fields.ts'
 import { decodeChangeHead, decodeResultRevision, ITEM_BYTES, type MuxForm, SUCCESS } from './mux/form.ts'
 import {

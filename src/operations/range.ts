@@ -13,21 +13,6 @@ import {
   tryParseJson,
 } from './forms/disagreement.ts'
 import type { FreshnessOptions, ReadGrant } from './forms/freshness.ts'
-import { freshnessHeaders, type HttpRequestHead, type WholeResponse } from './forms/http.ts'
-import { ACCEPT_JSON, ACCEPT_LINES, getRequest, withFreshness, withQuery } from './forms/http-requests.ts'
-import { bytesJson, decodeRecordFields, decodeRecords, metaJson, recordJson } from './forms/json.ts'
-import { arrayOf, boolean, integer, object } from './forms/json-schema.ts'
-import { LINES, namesMediaType } from './forms/media-types.ts'
-import {
-  bytes,
-  flag,
-  freshnessOf,
-  HISTORY_PARAMETERS,
-  oneOf,
-  READ_PARAMETERS,
-  readQuery,
-  recordLimit,
-} from './forms/parameters.ts'
 import { BOUND_BYTES_MAX, type KeyRange, rangeBounds, rangeOf } from './forms/places.ts'
 import {
   type ApiError,
@@ -37,8 +22,23 @@ import {
   unsayable,
 } from './forms/problems.ts'
 import { reading } from './forms/rights.ts'
-import { Bytes, lease, revisions } from './forms/schemas.ts'
 import type { KeyRow, Revision } from './forms/store.ts'
+import { freshnessHeaders, type HttpRequestHead, type WholeResponse } from './http/form.ts'
+import { bytesJson, decodeRecordFields, decodeRecords, metaJson, recordJson } from './http/json.ts'
+import { arrayOf, boolean, integer, object } from './http/json-schema.ts'
+import { LINES, namesMediaType } from './http/media-types.ts'
+import {
+  bytes,
+  flag,
+  freshnessOf,
+  HISTORY_PARAMETERS,
+  oneOf,
+  READ_PARAMETERS,
+  readQuery,
+  recordLimit,
+} from './http/parameters.ts'
+import { ACCEPT_JSON, ACCEPT_LINES, getRequest, withFreshness, withQuery } from './http/requests.ts'
+import { Bytes, lease, revisions } from './http/schemas.ts'
 import {
   decodeAsOf,
   decodeBound,

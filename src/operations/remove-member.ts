@@ -1,11 +1,12 @@
 // Removes a member from the cluster.
 
 import type { HttpForm, OperationFacts } from './definition.ts'
-import { jsonResponse } from './forms/http.ts'
-import { deleteRequest, namedPath } from './forms/http-requests.ts'
-import { type ClusterResult, ClusterSchema, clusterJson, decodeCluster } from './forms/members.ts'
+import type { ClusterResult } from './forms/members.ts'
 import { ADMINISTER } from './forms/rights.ts'
-import { route } from './forms/route.ts'
+import { jsonResponse } from './http/form.ts'
+import { ClusterSchema, clusterJson, decodeCluster } from './http/members.ts'
+import { deleteRequest, namedPath } from './http/requests.ts'
+import { route } from './http/route.ts'
 
 export interface RemoveMemberRequest {
   readonly kind: 'remove-member'

@@ -1,22 +1,21 @@
 // Removes the replica of this name and adds another one, in one joint change.
 
 import type { HttpForm, OperationFacts } from './definition.ts'
-import { jsonResponse } from './forms/http.ts'
-import { jsonRequest, namedPath } from './forms/http-requests.ts'
-import { closed, object } from './forms/json-schema.ts'
+import type { ClusterResult, NewReplica } from './forms/members.ts'
+import { ADMINISTER } from './forms/rights.ts'
+import { jsonResponse } from './http/form.ts'
+import { closed, object } from './http/json-schema.ts'
 import {
-  type ClusterResult,
   ClusterSchema,
   clusterJson,
   decodeCluster,
   decodeReplicaId,
   MemberName,
-  type NewReplica,
   REPLICA_FIELDS,
   replicaDocument,
-} from './forms/members.ts'
-import { ADMINISTER } from './forms/rights.ts'
-import { route } from './forms/route.ts'
+} from './http/members.ts'
+import { jsonRequest, namedPath } from './http/requests.ts'
+import { route } from './http/route.ts'
 
 export interface ReplaceMemberRequest {
   readonly kind: 'replace-member'

@@ -2,15 +2,16 @@
 
 import type { EntryFacts, HttpForm } from './definition.ts'
 import { decodeRevision, decodeWholeNumber } from './forms/disagreement.ts'
-import { jsonResponse, replayedHeader } from './forms/http.ts'
-import { deleteRequest } from './forms/http-requests.ts'
-import { type Idempotency, idempotencyHeaders, readIdempotency } from './forms/idempotency.ts'
-import { deletedJson } from './forms/json.ts'
-import { integer, object } from './forms/json-schema.ts'
+import type { Idempotency } from './forms/idempotency.ts'
 import { leaseIdOf } from './forms/leases.ts'
 import { CALL, type LeaseDemand } from './forms/rights.ts'
-import { route } from './forms/route.ts'
 import type { LeaseId, Revision } from './forms/store.ts'
+import { jsonResponse, replayedHeader } from './http/form.ts'
+import { idempotencyHeaders, readIdempotency } from './http/idempotency.ts'
+import { deletedJson } from './http/json.ts'
+import { integer, object } from './http/json-schema.ts'
+import { deleteRequest } from './http/requests.ts'
+import { route } from './http/route.ts'
 
 export interface RevokeRequest {
   readonly kind: 'revoke'

@@ -2,11 +2,12 @@
 
 import type { HttpForm, OperationFacts } from './definition.ts'
 import type { AnswerHead } from './forms/answer-head.ts'
-import { jsonResponse, replayedHeader } from './forms/http.ts'
-import { getRequest } from './forms/http-requests.ts'
 import { CALL } from './forms/rights.ts'
-import { route } from './forms/route.ts'
-import { type SettingsDocument, type SettingsResult, SettingsSchema, settingsJson } from './forms/settings.ts'
+import type { SettingsResult } from './forms/settings.ts'
+import { jsonResponse, replayedHeader } from './http/form.ts'
+import { getRequest } from './http/requests.ts'
+import { route } from './http/route.ts'
+import { type SettingsDocument, SettingsSchema, settingsJson } from './http/settings.ts'
 
 export interface SettingsRequest {
   readonly kind: 'settings'

@@ -1,11 +1,12 @@
 // Whether rights are checked. Everybody may ask.
 
 import type { HttpForm, OperationFacts } from './definition.ts'
-import { jsonResponse } from './forms/http.ts'
-import { getRequest } from './forms/http-requests.ts'
 import { NOTHING } from './forms/rights.ts'
-import { AuthSchema, type AuthStatusResult, authStatusJson, decodeAuthStatus } from './forms/roles.ts'
-import { route } from './forms/route.ts'
+import type { AuthStatusResult } from './forms/roles.ts'
+import { jsonResponse } from './http/form.ts'
+import { getRequest } from './http/requests.ts'
+import { AuthSchema, authStatusJson, decodeAuthStatus } from './http/roles.ts'
+import { route } from './http/route.ts'
 
 export interface ShowAuthRequest {
   readonly kind: 'show-auth'

@@ -2,12 +2,13 @@
 
 import type { HttpForm, OperationFacts } from './definition.ts'
 import { decodeList, decodeObject, decodeWholeNumber } from './forms/disagreement.ts'
-import { jsonResponse } from './forms/http.ts'
-import { getRequest, namedPath } from './forms/http-requests.ts'
-import { arrayOf, integer, object } from './forms/json-schema.ts'
 import { ADMINISTER } from './forms/rights.ts'
-import { type AuthRole, decodeRole, RoleSchema, roleJson } from './forms/roles.ts'
-import { route } from './forms/route.ts'
+import type { AuthRole } from './forms/roles.ts'
+import { jsonResponse } from './http/form.ts'
+import { arrayOf, integer, object } from './http/json-schema.ts'
+import { getRequest, namedPath } from './http/requests.ts'
+import { decodeRole, RoleSchema, roleJson } from './http/roles.ts'
+import { route } from './http/route.ts'
 
 export interface ShowRolesRequest {
   readonly kind: 'show-roles'

@@ -2,12 +2,13 @@
 
 import type { HttpForm, OperationFacts } from './definition.ts'
 import { decodeList, decodeObject, decodeWholeNumber } from './forms/disagreement.ts'
-import { jsonResponse } from './forms/http.ts'
-import { getRequest, namedPath } from './forms/http-requests.ts'
-import { arrayOf, integer, object } from './forms/json-schema.ts'
 import { ADMINISTER, CALL } from './forms/rights.ts'
-import { decodeUser, type UserDescription, UserSchema, userJson } from './forms/roles.ts'
-import { route } from './forms/route.ts'
+import type { UserDescription } from './forms/roles.ts'
+import { jsonResponse } from './http/form.ts'
+import { arrayOf, integer, object } from './http/json-schema.ts'
+import { getRequest, namedPath } from './http/requests.ts'
+import { decodeUser, UserSchema, userJson } from './http/roles.ts'
+import { route } from './http/route.ts'
 
 export interface ShowUsersRequest {
   readonly kind: 'show-users'

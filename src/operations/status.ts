@@ -11,13 +11,14 @@ import {
   disagree,
   isObject,
 } from './forms/disagreement.ts'
-import { jsonResponse } from './forms/http.ts'
-import { getRequest } from './forms/http-requests.ts'
-import { anyOf, arrayOf, integer, nothing, object, string } from './forms/json-schema.ts'
-import { decodeMembers, type MemberDescription, MemberSchema, memberDocument } from './forms/members.ts'
+import type { MemberDescription } from './forms/members.ts'
 import { CALL } from './forms/rights.ts'
-import { route } from './forms/route.ts'
 import type { Revision } from './forms/store.ts'
+import { jsonResponse } from './http/form.ts'
+import { anyOf, arrayOf, integer, nothing, object, string } from './http/json-schema.ts'
+import { decodeMembers, MemberSchema, memberDocument } from './http/members.ts'
+import { getRequest } from './http/requests.ts'
+import { route } from './http/route.ts'
 
 export interface StatusRequest {
   readonly kind: 'status'

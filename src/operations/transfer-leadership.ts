@@ -2,12 +2,12 @@
 
 import type { HttpForm, OperationFacts } from './definition.ts'
 import { decodeString } from './forms/disagreement.ts'
-import { jsonResponse } from './forms/http.ts'
-import { jsonRequest } from './forms/http-requests.ts'
-import { closed, object, string } from './forms/json-schema.ts'
-import { MemberName } from './forms/members.ts'
 import { ADMINISTER } from './forms/rights.ts'
-import { route } from './forms/route.ts'
+import { jsonResponse } from './http/form.ts'
+import { closed, object, string } from './http/json-schema.ts'
+import { MemberName } from './http/members.ts'
+import { jsonRequest } from './http/requests.ts'
+import { route } from './http/route.ts'
 
 export interface TransferLeadershipRequest {
   readonly kind: 'transfer-leadership'

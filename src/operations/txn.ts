@@ -4,11 +4,7 @@ import type { EntryFacts, HttpForm } from './definition.ts'
 import { isGrant } from './forms/answer-head.ts'
 import { decodeRevision } from './forms/disagreement.ts'
 import type { FreshnessOptions } from './forms/freshness.ts'
-import { freshnessHeaders, jsonResponseOf, replayedHeader } from './forms/http.ts'
-import { jsonChange, withFreshness, withQuery } from './forms/http-requests.ts'
-import { type Idempotency, readIdempotency } from './forms/idempotency.ts'
-import { decodeRecordFields } from './forms/json.ts'
-import { freshnessOf, HISTORY_PARAMETERS, READ_PARAMETERS } from './forms/parameters.ts'
+import type { Idempotency } from './forms/idempotency.ts'
 import { unsayable } from './forms/problems.ts'
 import {
   type AccessDemand,
@@ -19,7 +15,6 @@ import {
   NO_LEASES,
   reading,
 } from './forms/rights.ts'
-import { route } from './forms/route.ts'
 import type { Revision } from './forms/store.ts'
 import {
   type KvTxn,
@@ -28,6 +23,23 @@ import {
   onlyReads,
   wantsPrev,
 } from './forms/transactions.ts'
+import { encodeTxnFields } from './forms/txn-fields.ts'
+import { decodeTxnResult } from './forms/txn-results.ts'
+import { freshnessHeaders, jsonResponseOf, replayedHeader } from './http/form.ts'
+import { readIdempotency } from './http/idempotency.ts'
+import { decodeRecordFields } from './http/json.ts'
+import { freshnessOf, HISTORY_PARAMETERS, READ_PARAMETERS } from './http/parameters.ts'
+import { jsonChange, withFreshness, withQuery } from './http/requests.ts'
+import { route } from './http/route.ts'
+import {
+  decodeTxnBody,
+  TXN_BODY_BRACKETS,
+  TXN_BODY_PARTS,
+  TxnBody,
+  TxnResponse,
+  TxnSchema,
+  txnJsonParts,
+} from './http/transactions.ts'
 import { nestedBytes } from './mux/fields.ts'
 import {
   decodeChangeHead,
@@ -46,16 +58,6 @@ import {
   idempotencySize,
   minRevisionField,
 } from './mux/options.ts'
-import { encodeTxnFields } from './txn-fields.ts'
-import {
-  decodeTxnBody,
-  TXN_BODY_BRACKETS,
-  TXN_BODY_PARTS,
-  TxnBody,
-  TxnResponse,
-  TxnSchema,
-  txnJsonParts,
-} from './txn-http.ts'
 import {
   decodeTxn,
   decodeTxnItem,
@@ -64,8 +66,7 @@ import {
   txnCredit,
   txnOverhead,
   txnResultBytes,
-} from './txn-mux.ts'
-import { decodeTxnResult } from './txn-results.ts'
+} from './mux/transactions.ts'
 
 export interface TxnRequest {
   readonly kind: 'txn'

@@ -3,7 +3,6 @@
 import { decodeUtf8 } from '../bytes/index.ts'
 import type { OperationFacts, RouteForm } from './definition.ts'
 import { decodeBytesDocument } from './forms/bytes.ts'
-import type { RequestHeaders } from './forms/conditions.ts'
 import {
   decodeList,
   decodeObject,
@@ -14,11 +13,6 @@ import {
 } from './forms/disagreement.ts'
 import { durationText } from './forms/durations.ts'
 import type { ReadGrant } from './forms/freshness.ts'
-import { freshnessHeaders, type WholeResponse } from './forms/http.ts'
-import { ACCEPT_LINES, getRequest, withQuery } from './forms/http-requests.ts'
-import { bytesJson, decodeRecordFields, metaJson, recordJson } from './forms/json.ts'
-import { EVENT_STREAM, LINES, namesMediaType } from './forms/media-types.ts'
-import { bytes, duration, flag, oneOf, type ParameterValues, revision } from './forms/parameters.ts'
 import { BOUND_BYTES_MAX, rangeBounds, type Where, whereToWatch } from './forms/places.ts'
 import {
   ApiError,
@@ -28,8 +22,14 @@ import {
   problemDocument,
 } from './forms/problems.ts'
 import { reading } from './forms/rights.ts'
-import { route } from './forms/route.ts'
 import { asRevision, type KeyRow, type Revision } from './forms/store.ts'
+import type { RequestHeaders } from './http/conditions.ts'
+import { freshnessHeaders, type WholeResponse } from './http/form.ts'
+import { bytesJson, decodeRecordFields, metaJson, recordJson } from './http/json.ts'
+import { EVENT_STREAM, LINES, namesMediaType } from './http/media-types.ts'
+import { bytes, duration, flag, oneOf, type ParameterValues, revision } from './http/parameters.ts'
+import { ACCEPT_LINES, getRequest, withQuery } from './http/requests.ts'
+import { route } from './http/route.ts'
 import {
   decodeBounds,
   decodeBytes,

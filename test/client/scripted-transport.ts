@@ -12,7 +12,8 @@ import { after } from '../../src/client/timer.ts'
 import { decodeAnswer } from '../../src/client/transport/http-results.ts'
 import type { HttpOutcome } from '../../src/client/transport/http-transport.ts'
 import type { SendOptions, SendOutcome, Transport } from '../../src/client/transport/transport.ts'
-import { type Idempotency, idempotencyHeaders } from '../../src/operations/forms/index.ts'
+import type { Idempotency } from '../../src/operations/forms/index.ts'
+import { idempotencyHeaders } from '../../src/operations/http/idempotency.ts'
 
 /** The outcome of a request; SILENT: none until a limit is reached. */
 export type Fate =

@@ -6,16 +6,14 @@ import {
   asRevision,
   bytesDocument,
   type Condition,
-  conditionHeaders,
   durationMs,
   durationText,
   type Idempotency,
-  idempotencyHeaders,
-  readConditions,
-  readIdempotency,
   SEQ_MAX,
   SESSION_SLOTS_MAX,
 } from '../../src/operations/forms/index.ts'
+import { conditionHeaders, readConditions } from '../../src/operations/http/conditions.ts'
+import { idempotencyHeaders, readIdempotency } from '../../src/operations/http/idempotency.ts'
 import { decodeIdempotency, encodeIdempotency } from '../../src/operations/mux/options.ts'
 import '../runs.ts'
 

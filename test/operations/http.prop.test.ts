@@ -7,8 +7,6 @@ import { decodeUtf8 } from '../../src/bytes/index.ts'
 import type { HttpAnswerForm, HttpResultForm } from '../../src/operations/definition.ts'
 import type { AnswerHead } from '../../src/operations/forms/answer-head.ts'
 import type { Fields } from '../../src/operations/forms/disagreement.ts'
-import type { HttpRequestHead, UnencodedResponse, WholeResponse } from '../../src/operations/forms/http.ts'
-import type { OutgoingRequest } from '../../src/operations/forms/http-requests.ts'
 import {
   ApiError,
   asRevision,
@@ -33,7 +31,10 @@ import {
   type Where,
 } from '../../src/operations/forms/index.ts'
 import type { ClusterResult } from '../../src/operations/forms/members.ts'
-import { leasesDocument, SETTING_LIMITS, settingsDocument } from '../../src/operations/forms/settings.ts'
+import { SETTING_LIMITS } from '../../src/operations/forms/settings.ts'
+import type { HttpRequestHead, UnencodedResponse, WholeResponse } from '../../src/operations/http/form.ts'
+import type { OutgoingRequest } from '../../src/operations/http/requests.ts'
+import { leasesDocument, settingsDocument } from '../../src/operations/http/settings.ts'
 import type {
   KvComparison,
   KvTxn,

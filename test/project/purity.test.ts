@@ -15,8 +15,8 @@ const TESTER_WITHOUT_NODE = ['jepsen-lite/workload', 'jepsen-lite/checker', 'jep
 
 const TESTER_ROOMS = [...TESTER_WITHOUT_NODE, 'jepsen-lite/testing']
 
-/** Every operation is described once, for all who execute, keep or send it. */
-const OPERATIONS = ['operations', 'operations/forms']
+/** Every operation is described once, for all who execute or send it. */
+const OPERATIONS = ['operations', 'operations/forms', 'operations/http', 'operations/mux']
 
 /** For all who run nodes. */
 const SERVERS = ['server', 'server/start', 'server/replica', 'server/node']
@@ -33,9 +33,12 @@ const MAY_IMPORT = new Map([
   // Helpers for clients and nodes alike, around the operating system and Node.
   ['system', []],
   ['raft', ['bytes']],
-  ['operations', ['bytes', 'operations/forms']],
+  ['operations', ['bytes', ...OPERATIONS]],
+  // The forms that all wires share depend on no wire.
   ['operations/forms', ['bytes']],
-  ['kv', ['bytes', ...OPERATIONS]],
+  ['operations/http', ['bytes', 'operations/forms']],
+  ['operations/mux', ['bytes', 'operations/forms']],
+  ['kv', ['bytes', 'operations', 'operations/forms']],
   ['storage', ['bytes', 'files', 'system', 'raft/types.ts', 'raft/entry.ts']],
   // Spans of clients and nodes, through OpenTelemetry's API.
   ['tracing', []],

@@ -1,7 +1,6 @@
-// Conditions of a change or a read, and their headers: If-Match and If-None-Match (RFC 9110 §13.1).
+// Conditions of a change or a read.
 
-import { ApiError } from './problems.ts'
-import { asRevision, type Revision } from './store.ts'
+import type { Revision } from './store.ts'
 
 /** RFC 9110 §13 preconditions against mod_revision. When both are given, `ifMatch` is tested first. */
 export interface Condition {
@@ -13,69 +12,3 @@ export interface Condition {
 
 /** Limit on the revisions of a condition: more than any request within its size limits can carry. */
 export const TAGS_MAX = 65_534
-
-/** The headers of a request that are forms of its operation, in lower case. */
-export interface RequestHeaders {
-  readonly accept?: string | undefined
-  readonly 'content-encoding'?: string | undefined
-  readonly 'content-range'?: string | undefined
-  readonly 'transfer-encoding'?: string | undefined
-  readonly 'last-event-id'?: string | string[] | undefined
-  readonly 'if-match'?: string | undefined
-  readonly 'if-none-match'?: string | undefined
-  readonly 'idempotency-key'?: string | string[] | undefined
-  readonly 'kv-session'?: string | string[] | undefined
-}
-
-export function readConditions(headers: RequestHeaders): Condition | undefined {
-  const ifMatchText = headers['if-match']
-  const ifNoneMatchText = headers['if-none-match']
-  if (ifMatchText === undefined && ifNoneMatchText === undefined) return undefined
-  return {
-    // If-Match compares strongly: a weak tag equals nothing (RFC 9110 §13.1.1). If-None-Match compares weakly
-    // (§13.1.2).
-    ifMatch: ifMatchText === undefined ? undefined : readTags(ifMatchText, 'If-Match', false),
-    ifNoneMatch: ifNoneMatchText === undefined ? undefined : readTags(ifNoneMatchText, 'If-None-Match', true),
-  }
-}
-
-/** Each space matches in one way only. Otherwise the time of the search would grow quadratically with their number. */
-const TAG = /[\t ]*(?:(W\/)?"([\x21\x23-\x7e\x80-\xff]*)"[\t ]*)?(?:,|$)/y
-
-/** `*`, or the revisions in the tags. Other well-formed tags equal no key's tag. */
-function readTags(text: string, header: string, weakCounts: boolean): 'any' | readonly Revision[] {
-  if (text.trim() === '*') return 'any'
-  const revisions: Revision[] = []
-  let isEmpty = true
-  TAG.lastIndex = 0
-  while (TAG.lastIndex < text.length) {
-    const found = TAG.exec(text)
-    if (found === null) throw malformed(header)
-    const [, weak, opaque] = found
-    if (opaque === undefined) continue // an empty list element
-    isEmpty = false
-    // No key is ever at revision 0. It is read as in the other wires, so that a change is the same in all of them.
-    const revision = /^(?:0|[1-9][0-9]{0,15})$/.test(opaque) ? Number(opaque) : Number.NaN
-    if (Number.isSafeInteger(revision) && (weak === undefined || weakCounts))
-      revisions.push(asRevision(revision))
-  }
-  if (isEmpty) throw malformed(header)
-  if (revisions.length > TAGS_MAX)
-    throw new ApiError('bad_request', `${header} may have at most ${TAGS_MAX} entity tags`)
-  return revisions
-}
-
-const malformed = (header: string): ApiError =>
-  new ApiError('bad_request', `${header} must be * or a list of quoted entity tags, such as "7"`)
-
-/** The headers of a condition. */
-export function conditionHeaders(condition: Condition | undefined): Record<string, string> {
-  const { ifMatch, ifNoneMatch } = condition ?? {}
-  const headers: Record<string, string> = {}
-  if (ifMatch !== undefined) headers['If-Match'] = tagsText(ifMatch)
-  if (ifNoneMatch !== undefined) headers['If-None-Match'] = tagsText(ifNoneMatch)
-  return headers
-}
-
-const tagsText = (tags: 'any' | readonly Revision[]): string =>
-  tags === 'any' ? '*' : tags.map((revision) => `"${revision}"`).join(', ')

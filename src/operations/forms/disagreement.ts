@@ -1,6 +1,6 @@
 // The error for an answer that does not have the agreed form, and what is read of values of any kind.
 
-import { asRevision, type Revision } from './store.ts'
+import { asRevision, type KeyRevisions, type Revision } from './store.ts'
 
 export class DisagreementError extends Error {
   override readonly name = 'DisagreementError'
@@ -56,3 +56,13 @@ export function decodeOptionalString(value: unknown, what: string): string | und
   if (value === undefined || value === null) return undefined
   return typeof value === 'string' ? value : disagree(`${what} is not a string`)
 }
+
+export const decodeRevisions = ({ create_revision, mod_revision, version }: Fields): KeyRevisions => ({
+  createRevision: decodeRevision(create_revision, 'create_revision'),
+  modRevision: decodeRevision(mod_revision, 'mod_revision'),
+  version: decodeWholeNumber(version, 'version'),
+})
+
+/** The user who wrote a record; undefined: rights were not checked. */
+export const decodeWriter = (value: unknown): string | undefined =>
+  decodeOptionalString(value, 'the writer of a record')

@@ -3,6 +3,10 @@
 import { ApiError } from './problems.ts'
 import { TTL_MS_MAX, TTL_MS_MIN } from './store.ts'
 
+/** Timeout of a request unless it has one, and the longest. */
+export const TIMEOUT_MS_DEFAULT = 5000
+export const TIMEOUT_MS_MAX = 60_000
+
 /** Limit on the age of the answer to a stale read. */
 export const MAX_STALENESS_MS_MAX = 24 * 3_600_000
 

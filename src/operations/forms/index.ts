@@ -1,13 +1,7 @@
 // The forms that operations share.
 
 export { bytesDocument } from './bytes.ts'
-export {
-  type Condition,
-  conditionHeaders,
-  type RequestHeaders,
-  readConditions,
-  TAGS_MAX,
-} from './conditions.ts'
+export { type Condition, TAGS_MAX } from './conditions.ts'
 export {
   DURATION_PATTERN,
   durationMs,
@@ -20,10 +14,7 @@ export type { FreshnessOptions, ReadConsistency, ReadGrant } from './freshness.t
 export {
   type Idempotency,
   type IdempotencyToken,
-  idempotencyHeaders,
   isToken,
-  readIdempotency,
-  readIdempotencyKey,
   SEQ_MAX,
   SESSION_SLOTS_MAX,
   type SessionSlot,

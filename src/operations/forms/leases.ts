@@ -1,7 +1,7 @@
 // Leases, as operations name them.
 
 import { decodeOptionalString, disagree } from './disagreement.ts'
-import { ttlMsOf } from './durations.ts'
+import { durationText, ttlMsOf } from './durations.ts'
 import { ApiError } from './problems.ts'
 import type { LeaseId } from './store.ts'
 
@@ -51,3 +51,14 @@ export function putLeaseOf(
   if (ttl === undefined) return undefined
   return { ttlMs: typeof ttl === 'number' ? ttl : ttlMsOf(ttl, `${prefix}${ttlName}`) }
 }
+
+/** The lease of a put, in a query or in JSON. */
+export function leaseNames(lease: PutLease | undefined): {
+  readonly lease?: string | undefined
+  readonly ttl?: string | undefined
+} {
+  if (lease === undefined) return NO_LEASE
+  return 'id' in lease ? { lease: lease.id } : { ttl: durationText(lease.ttlMs) }
+}
+
+const NO_LEASE = {}

@@ -2,7 +2,7 @@
 // field is an error of its operation, and does not affect the others of its message.
 
 import { encodeUtf8, utf8Length } from '../../bytes/index.ts'
-import { TIMEOUT_MS_DEFAULT, TIMEOUT_MS_MAX } from '../forms/parameters.ts'
+import { TIMEOUT_MS_DEFAULT, TIMEOUT_MS_MAX } from '../forms/durations.ts'
 import { BOUND_BYTES_MAX, checkedKey, checkedValue } from '../forms/places.ts'
 import { ApiError } from '../forms/problems.ts'
 import { asRevision, type Revision } from '../forms/store.ts'

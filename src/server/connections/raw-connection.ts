@@ -5,7 +5,7 @@
 
 import type { Socket } from 'node:net'
 import { Duplex, Readable } from 'node:stream'
-import { errorResponse } from '../../operations/forms/http.ts'
+import { errorResponse } from '../../operations/http/form.ts'
 import { ConnectionShare, type InboundBudget, tooManyBodies } from '../api/budget.ts'
 import { WholeBody } from './body.ts'
 import { type ConnectionOwner, type ConnectionTable, endGently } from './connection-table.ts'

@@ -2,7 +2,7 @@
 // are never merged, dot segments are literal, and `+` is a plus in a path but a space in a query.
 
 import { CHANGES_PATH } from '../../operations/batch.ts'
-import { valueIn } from '../../operations/forms/percent.ts'
+import { valueIn } from '../../operations/http/percent.ts'
 import type { OperationLabel } from '../../operations/index.ts'
 
 export interface Target {

@@ -3,10 +3,10 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import Fastify, { type FastifyReply, type FastifyRequest, type ValidationResult } from 'fastify'
-import { codingRefusal, HttpError } from '../../operations/forms/http.ts'
 import { ApiError } from '../../operations/forms/index.ts'
-import type { Schema } from '../../operations/forms/json-schema.ts'
-import type { Route } from '../../operations/forms/route.ts'
+import { codingRefusal, HttpError } from '../../operations/http/form.ts'
+import type { Schema } from '../../operations/http/json-schema.ts'
+import type { Route } from '../../operations/http/route.ts'
 import type { Operation } from '../../operations/index.ts'
 import type { WatchRequest } from '../../operations/watch.ts'
 import { asError } from '../../system/errors.ts'

@@ -1,7 +1,7 @@
 // The health of a node: what probes read.
 
-import { jsonResponse } from '../../operations/forms/http.ts'
 import { ApiError } from '../../operations/forms/index.ts'
+import { jsonResponse } from '../../operations/http/form.ts'
 import type { HttpResponse } from '../connections/messages.ts'
 import type { DriverStatus } from '../node/observe/status.ts'
 

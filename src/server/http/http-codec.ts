@@ -1,15 +1,15 @@
 // The codec of HTTP: requests become operations, answers become responses. What both mean is decided in `api/`.
 
 import { encodeBackupHead } from '../../operations/backup.ts'
+import { ApiError, type KeyRow } from '../../operations/forms/index.ts'
+import { encodeUnchanged } from '../../operations/get.ts'
 import {
   errorResponse,
   freshnessHeaders,
   jsonResponse,
   type UnencodedResponse,
   type WholeResponse,
-} from '../../operations/forms/http.ts'
-import { ApiError, type KeyRow } from '../../operations/forms/index.ts'
-import { encodeUnchanged } from '../../operations/get.ts'
+} from '../../operations/http/form.ts'
 import {
   OPERATIONS,
   type Operation,

@@ -2,9 +2,9 @@
 // loads nothing, runs nothing, and cannot be shown inside another page.
 
 import { createHash } from 'node:crypto'
-import { jsonResponse } from '../../operations/forms/http.ts'
-import { anyOf, nothing, object, string } from '../../operations/forms/json-schema.ts'
-import { namesMediaType } from '../../operations/forms/media-types.ts'
+import { jsonResponse } from '../../operations/http/form.ts'
+import { anyOf, nothing, object, string } from '../../operations/http/json-schema.ts'
+import { namesMediaType } from '../../operations/http/media-types.ts'
 import type { HttpResponse } from '../connections/messages.ts'
 import type { DriverStatus } from '../node/observe/status.ts'
 

@@ -2,11 +2,11 @@
 
 import { del } from '../../operations/delete.ts'
 import { deleteRange } from '../../operations/delete-range.ts'
-import { anyOf, integer, type Schema, string } from '../../operations/forms/json-schema.ts'
-import { type Parameter, type ParameterTable, timeout } from '../../operations/forms/parameters.ts'
-import type { BodySchema, Route } from '../../operations/forms/route.ts'
-import { ProblemSchema } from '../../operations/forms/schemas.ts'
 import { get } from '../../operations/get.ts'
+import { anyOf, integer, type Schema, string } from '../../operations/http/json-schema.ts'
+import { type Parameter, type ParameterTable, timeout } from '../../operations/http/parameters.ts'
+import type { BodySchema, Route } from '../../operations/http/route.ts'
+import { ProblemSchema } from '../../operations/http/schemas.ts'
 import { put } from '../../operations/put.ts'
 import { range } from '../../operations/range.ts'
 

@@ -1,9 +1,9 @@
 // All routes outside the hot path: those of the operations, and the listener's own.
 
-import { HttpError, jsonResponse } from '../../operations/forms/http.ts'
-import { arrayOf, integer, object, string } from '../../operations/forms/json-schema.ts'
-import { flag } from '../../operations/forms/parameters.ts'
-import { type Route, route } from '../../operations/forms/route.ts'
+import { HttpError, jsonResponse } from '../../operations/http/form.ts'
+import { arrayOf, integer, object, string } from '../../operations/http/json-schema.ts'
+import { flag } from '../../operations/http/parameters.ts'
+import { type Route, route } from '../../operations/http/route.ts'
 import { OPERATIONS, type Operation } from '../../operations/index.ts'
 import type { Api } from '../api/api.ts'
 import type { HttpResponse } from '../connections/messages.ts'

@@ -2,9 +2,9 @@
 // and decodes the requests of the hot routes (one key, a range) from the raw target. Fastify decodes the other routes.
 // It is loaded when the node already listens, so keys are served before that.
 
-import { errorResponse } from '../../operations/forms/http.ts'
 import { ApiError, VALUE_BYTES_MAX } from '../../operations/forms/index.ts'
 import { get } from '../../operations/get.ts'
+import { errorResponse } from '../../operations/http/form.ts'
 import type { Operation } from '../../operations/index.ts'
 import { put } from '../../operations/put.ts'
 import type { Api } from '../api/api.ts'

@@ -3,8 +3,8 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { isIPv6, type Socket } from 'node:net'
-import { errorResponse, HttpError } from '../../operations/forms/http.ts'
 import { ApiError } from '../../operations/forms/index.ts'
+import { errorResponse, HttpError } from '../../operations/http/form.ts'
 import { networkPrefix } from '../../system/addresses.ts'
 import { asError } from '../../system/errors.ts'
 import { http } from '../../system/node-http.ts'

@@ -2,9 +2,9 @@
 // code is loaded when the node already listens.
 
 import type { Socket } from 'node:net'
-import { errorResponse, HttpError } from '../../operations/forms/http.ts'
 import { ApiError } from '../../operations/forms/index.ts'
-import { readQuery, takeTimeout, text } from '../../operations/forms/parameters.ts'
+import { errorResponse, HttpError } from '../../operations/http/form.ts'
+import { readQuery, takeTimeout, text } from '../../operations/http/parameters.ts'
 import { SUBPROTOCOL } from '../../operations/mux/connection.ts'
 import type { Api } from '../api/api.ts'
 import type { Principal } from '../api/operation.ts'

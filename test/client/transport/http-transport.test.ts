@@ -7,7 +7,7 @@ import { Endpoint } from '../../../src/client/endpoints.ts'
 import type { HttpOutcome } from '../../../src/client/transport/http-transport.ts'
 import { HttpTransport } from '../../../src/client/transport/http-transport.ts'
 import type { SendOptions } from '../../../src/client/transport/transport.ts'
-import type { OutgoingRequest } from '../../../src/operations/forms/http-requests.ts'
+import type { OutgoingRequest } from '../../../src/operations/http/requests.ts'
 import type { FakeNode } from '../fake-node.ts'
 import { answering, fake, freezeTime, refusing, until } from '../with-fakes.ts'
 

@@ -1,8 +1,9 @@
 // The readers of the parts of a request: targets, parameters, conditions, tokens, and the plain form of a request.
 
 import { describe, expect, test } from 'vitest'
-import { readConditions, readIdempotencyKey } from '../../../src/operations/forms/index.ts'
-import { namesMediaType } from '../../../src/operations/forms/media-types.ts'
+import { readConditions } from '../../../src/operations/http/conditions.ts'
+import { readIdempotencyKey } from '../../../src/operations/http/idempotency.ts'
+import { namesMediaType } from '../../../src/operations/http/media-types.ts'
 import {
   bytes,
   flag,
@@ -10,8 +11,8 @@ import {
   oneOf,
   readQuery,
   takeTimeout,
-} from '../../../src/operations/forms/parameters.ts'
-import { percentDecode, queryDecode } from '../../../src/operations/forms/percent.ts'
+} from '../../../src/operations/http/parameters.ts'
+import { percentDecode, queryDecode } from '../../../src/operations/http/percent.ts'
 import { BODY_BYTES_MAX, HEAD_BYTES_MAX, RawParser } from '../../../src/server/connections/raw-parser.ts'
 import { parseTarget } from '../../../src/server/connections/target.ts'
 

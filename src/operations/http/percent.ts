@@ -1,7 +1,7 @@
 // Percent encoding of bytes in a request target (RFC 3986 §2.1). A target is ASCII. In a query, `+` is a space.
 
 import { latin1 } from '../../bytes/index.ts'
-import { ApiError } from './problems.ts'
+import { ApiError } from '../forms/problems.ts'
 
 /** The value of a pair of a query, as it was sent. */
 export function valueIn(pair: string): string {

@@ -1,16 +1,16 @@
 // JSON of the API: snake_case; bytes as a string if they are valid UTF-8, otherwise {"base64": …}.
 
-import { bytesDocument, decodeBytesDocument } from './bytes.ts'
+import { bytesDocument, decodeBytesDocument } from '../forms/bytes.ts'
 import {
   decodeList,
   decodeObject,
-  decodeOptionalString,
-  decodeRevision,
+  decodeRevisions,
   decodeWholeNumber,
+  decodeWriter,
   type Fields,
-} from './disagreement.ts'
-import { decodeLeaseId, decodeLeaseOfRecord, type LeaseDescription } from './leases.ts'
-import type { KeyRevisions, KeyRow, RecordMetadata, Revision } from './store.ts'
+} from '../forms/disagreement.ts'
+import { decodeLeaseId, decodeLeaseOfRecord, type LeaseDescription } from '../forms/leases.ts'
+import type { KeyRevisions, KeyRow, RecordMetadata, Revision } from '../forms/store.ts'
 
 export const bytesJson = (bytes: Uint8Array): string => JSON.stringify(bytesDocument(bytes))
 
@@ -75,16 +75,6 @@ export const decodeRecords = (value: unknown, name: string, keysOnly = false): r
 /** undefined: it was not requested; null: the key did not exist. */
 export const decodePrevFields = (value: unknown): KeyRow | null | undefined =>
   value === undefined || value === null ? value : decodeRecordFields(decodeObject(value, '"prev"'))
-
-export const decodeRevisions = ({ create_revision, mod_revision, version }: Fields): KeyRevisions => ({
-  createRevision: decodeRevision(create_revision, 'create_revision'),
-  modRevision: decodeRevision(mod_revision, 'mod_revision'),
-  version: decodeWholeNumber(version, 'version'),
-})
-
-/** The user who wrote a record; undefined: rights were not checked. */
-export const decodeWriter = (value: unknown): string | undefined =>
-  decodeOptionalString(value, 'the writer of a record')
 
 export const decodeLeaseFields = (fields: Fields): LeaseDescription => ({
   id: decodeLeaseId(fields.id, 'id'),

@@ -1,13 +1,13 @@
 // The form of an operation in HTTP: what its codec reads and returns. Sockets, and bodies that are streams, belong to
 // the two ends.
 
-import type { AnswerHead } from './answer-head.ts'
+import type { AnswerHead } from '../forms/answer-head.ts'
+import type { ReadGrant } from '../forms/freshness.ts'
+import { checkedKey } from '../forms/places.ts'
+import { ApiError, problemDocument, retryAfterSeconds } from '../forms/problems.ts'
+import type { Revision } from '../forms/store.ts'
 import type { RequestHeaders } from './conditions.ts'
-import type { ReadGrant } from './freshness.ts'
 import { percentDecode } from './percent.ts'
-import { checkedKey } from './places.ts'
-import { ApiError, problemDocument, retryAfterSeconds } from './problems.ts'
-import type { Revision } from './store.ts'
 
 /** The head of a request, as a form reads it. */
 export interface HttpRequestHead {

@@ -1,18 +1,29 @@
 // Transactions and their results as maps of the multiplexed connection, both ends. Names are those of `POST /v1/txn`,
 // and bytes stand in place of strings.
 
-import { decodeObject, type Fields } from './forms/disagreement.ts'
-import { durationText } from './forms/durations.ts'
-import type { Where } from './forms/places.ts'
-import { ApiError } from './forms/problems.ts'
-import type { KeyRevisions, KeyRow, Revision } from './forms/store.ts'
+import { decodeObject, type Fields } from '../forms/disagreement.ts'
+import { durationText } from '../forms/durations.ts'
+import type { Where } from '../forms/places.ts'
+import { ApiError } from '../forms/problems.ts'
+import type { KeyRevisions, KeyRow, Revision } from '../forms/store.ts'
 import type {
   KvComparison,
   KvTxn,
   KvTxnOperation,
   KvTxnOperationResult,
   KvTxnResult,
-} from './forms/transactions.ts'
+} from '../forms/transactions.ts'
+import {
+  type ComparisonFields,
+  OPERATORS,
+  type OperationFields,
+  type PutFields,
+  TARGETS,
+  type TxnFields,
+  txnOf,
+  type WhereFields,
+} from '../forms/txn-fields.ts'
+import { decodeTxnResult } from '../forms/txn-results.ts'
 import {
   decodeBytes,
   decodeFlag,
@@ -24,21 +35,10 @@ import {
   isNil,
   type NamedFields,
   nestedBytes,
-} from './mux/fields.ts'
-import { ITEM_BYTES } from './mux/form.ts'
-import { rangeBytes } from './mux/options.ts'
-import { decodeRecord, RECORD_BYTES } from './mux/records.ts'
-import {
-  type ComparisonFields,
-  OPERATORS,
-  type OperationFields,
-  type PutFields,
-  TARGETS,
-  type TxnFields,
-  txnOf,
-  type WhereFields,
-} from './txn-fields.ts'
-import { decodeTxnResult } from './txn-results.ts'
+} from './fields.ts'
+import { ITEM_BYTES } from './form.ts'
+import { rangeBytes } from './options.ts'
+import { decodeRecord, RECORD_BYTES } from './records.ts'
 
 // ---------------------------------------------------------------------------------------------------------------------
 // From a client

@@ -1,7 +1,7 @@
 // A route: its facts, from which requests are checked and OpenAPI is made, and its decoder.
 
 import type { RequestHeaders } from './conditions.ts'
-import type { HttpRequestHead } from './http.ts'
+import type { HttpRequestHead } from './form.ts'
 import type { FromSchema, Schema } from './json-schema.ts'
 import { type ParameterTable, type ParameterValues, readQuery } from './parameters.ts'
 

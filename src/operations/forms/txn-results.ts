@@ -5,13 +5,13 @@ import {
   decodeBoolean,
   decodeList,
   decodeObject,
+  decodeRevisions,
   decodeWholeNumber,
   disagree,
   type Fields,
-} from './forms/disagreement.ts'
-import { decodeRevisions } from './forms/json.ts'
-import type { KeyRow } from './forms/store.ts'
-import type { KvTxn, KvTxnOperation, KvTxnOperationResult, KvTxnResult } from './forms/transactions.ts'
+} from './disagreement.ts'
+import type { KeyRow } from './store.ts'
+import type { KvTxn, KvTxnOperation, KvTxnOperationResult, KvTxnResult } from './transactions.ts'
 
 /** Decodes a record. Throws `DisagreementError`. */
 type DecodeRecord = (fields: Fields, keysOnly?: boolean) => KeyRow

@@ -1,8 +1,8 @@
 // Bytes in the JSON of a request: a string means its UTF-8, {"base64": …} any bytes.
 
 import { decodeBase64, encodeUtf8 } from '../../bytes/index.ts'
+import { ApiError } from '../forms/problems.ts'
 import { closed, type FromSchema, object, string, stringOr } from './json-schema.ts'
-import { ApiError } from './problems.ts'
 
 export const JsonBytes = {
   ...stringOr(closed(object({ base64: string }))),

@@ -1,11 +1,11 @@
 // Requests in HTTP, as a client encodes them.
 
 import { encodeBase64, encodeUtf8, utf8Text } from '../../bytes/index.ts'
-import { isBytes } from './bytes.ts'
-import { durationText } from './durations.ts'
-import type { FreshnessOptions } from './freshness.ts'
-import { type Idempotency, idempotencyHeaders } from './idempotency.ts'
-import type { PutLease } from './leases.ts'
+import { isBytes } from '../forms/bytes.ts'
+import { durationText } from '../forms/durations.ts'
+import type { FreshnessOptions } from '../forms/freshness.ts'
+import type { Idempotency } from '../forms/idempotency.ts'
+import { idempotencyHeaders } from './idempotency.ts'
 import { LINES } from './media-types.ts'
 import { percentEncode } from './percent.ts'
 
@@ -131,12 +131,3 @@ export const withFreshness = (
     max_staleness: maxStalenessMs === undefined ? undefined : durationText(maxStalenessMs),
     min_revision: minRevision,
   })
-
-/** The lease of a put, in a query or in JSON. */
-export function leaseNames(lease: PutLease | undefined): {
-  readonly lease?: string | undefined
-  readonly ttl?: string | undefined
-} {
-  if (lease === undefined) return NO_HEADERS
-  return 'id' in lease ? { lease: lease.id } : { ttl: durationText(lease.ttlMs) }
-}

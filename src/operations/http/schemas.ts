@@ -1,8 +1,8 @@
 // Schemas that several operations share in their bodies and answers.
 
+import { LEASE_ID_PATTERN } from '../forms/leases.ts'
+import { PROBLEMS } from '../forms/problems.ts'
 import { anyOf, arrayOf, integer, nothing, object, string } from './json-schema.ts'
-import { LEASE_ID_PATTERN } from './leases.ts'
-import { PROBLEMS } from './problems.ts'
 
 export const Bytes = {
   ...anyOf(string, object({ base64: string })),

@@ -1,7 +1,16 @@
 // The form of transactions in HTTP: the schemas of body and answer, how a body is read, and how a result is encoded.
 
-import { metaJson, prevJson, recordJson, revisionsJson } from './forms/json.ts'
-import { decodeJsonBytes, JsonBytes, type JsonBytesValue } from './forms/json-bytes.ts'
+import type { KeyRow, Revision } from '../forms/store.ts'
+import {
+  type KvTxn,
+  type KvTxnOperation,
+  type KvTxnOperationResult,
+  type KvTxnResult,
+  TXN_DEPTH_MAX,
+} from '../forms/transactions.ts'
+import { OPERATORS, TARGETS, type TxnFields, txnOf } from '../forms/txn-fields.ts'
+import { metaJson, prevJson, recordJson, revisionsJson } from './json.ts'
+import { decodeJsonBytes, JsonBytes, type JsonBytesValue } from './json-bytes.ts'
 import {
   anyOf,
   arrayOf,
@@ -12,17 +21,8 @@ import {
   object,
   type Schema,
   string,
-} from './forms/json-schema.ts'
-import { Bytes, lease, PUT_LEASE_FIELDS, RecordSchema, revisions } from './forms/schemas.ts'
-import type { KeyRow, Revision } from './forms/store.ts'
-import {
-  type KvTxn,
-  type KvTxnOperation,
-  type KvTxnOperationResult,
-  type KvTxnResult,
-  TXN_DEPTH_MAX,
-} from './forms/transactions.ts'
-import { OPERATORS, TARGETS, type TxnFields, txnOf } from './txn-fields.ts'
+} from './json-schema.ts'
+import { Bytes, lease, PUT_LEASE_FIELDS, RecordSchema, revisions } from './schemas.ts'
 
 const WHERE = {
   key: { ...JsonBytes, description: 'One key' },

@@ -1,11 +1,17 @@
 // Query parameters. One table per kind of request defines which exist, how each is read, and how OpenAPI describes it.
 
-import { DURATION_PATTERN, durationMs, MAX_STALENESS_MS_MAX } from './durations.ts'
-import type { FreshnessOptions, ReadConsistency } from './freshness.ts'
+import {
+  DURATION_PATTERN,
+  durationMs,
+  MAX_STALENESS_MS_MAX,
+  TIMEOUT_MS_DEFAULT,
+  TIMEOUT_MS_MAX,
+} from '../forms/durations.ts'
+import type { FreshnessOptions, ReadConsistency } from '../forms/freshness.ts'
+import { ApiError } from '../forms/problems.ts'
+import { asRevision, type Revision } from '../forms/store.ts'
 import type { Schema } from './json-schema.ts'
 import { queryDecode, queryText, valueIn } from './percent.ts'
-import { ApiError } from './problems.ts'
-import { asRevision, type Revision } from './store.ts'
 
 export interface Parameter<T> {
   readonly schema: Schema
@@ -115,8 +121,6 @@ export const duration = (description: string, maxMs: number, minMs = 0): Paramet
 })
 
 const TIMEOUT = 'timeout'
-export const TIMEOUT_MS_DEFAULT = 5000
-export const TIMEOUT_MS_MAX = 60_000
 
 /** A parameter of every request, which no table contains. */
 export const timeout = duration('Answered before it runs out; 5s unless given', TIMEOUT_MS_MAX)

@@ -1,12 +1,11 @@
 // The fields of a transaction under the names of docs/reference/http.md, which all wires share. A wire decodes them in
 // its own form of bytes; this file checks which fields may stand together, and makes the transaction.
 
-import { leaseNames } from './forms/http-requests.ts'
-import { putLeaseOf } from './forms/leases.ts'
-import { checkedBound, checkedKey, checkedValue, rangeBounds, rangeOf, type Where } from './forms/places.ts'
-import { ApiError } from './forms/problems.ts'
-import type { LeaseId } from './forms/store.ts'
-import type { KvComparison, KvTxn, KvTxnOperation } from './forms/transactions.ts'
+import { leaseNames, putLeaseOf } from './leases.ts'
+import { checkedBound, checkedKey, checkedValue, rangeBounds, rangeOf, type Where } from './places.ts'
+import { ApiError } from './problems.ts'
+import type { LeaseId } from './store.ts'
+import type { KvComparison, KvTxn, KvTxnOperation } from './transactions.ts'
 
 export const TARGETS = ['value', 'version', 'create_revision', 'mod_revision', 'lease'] as const
 export const OPERATORS = ['=', '!=', '<', '>'] as const
