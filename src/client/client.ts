@@ -1,6 +1,5 @@
 // The public API of the client.
 
-import { compact } from '../operations/compact.ts'
 import { deleteRange } from '../operations/delete-range.ts'
 import { asRevision, type FreshnessOptions, putLeaseOf, roundedMs } from '../operations/forms/index.ts'
 import { onlyReads } from '../operations/forms/transactions.ts'
@@ -357,6 +356,7 @@ export class Client {
   async compact(revision: number, options: CallOptions = NONE): Promise<CompactResult> {
     checkCompact(revision, options)
     const request = { kind: 'compact', revision: asRevision(revision), idempotency: undefined } as const
+    const { compact } = await import('../operations/compact.ts')
     const { compactRevision, revision: at } = resultFrom(await this.#call(compact, request, options))
     return { compactRevision, revision: at }
   }

@@ -1,11 +1,8 @@
-// Calls about leases.
+// Calls about leases. Most clients make few of them, so each loads its operation when it is made. Keep-alives do not:
+// the lease ends if one is late.
 
 import { type LeaseId, leaseIdOf } from '../operations/forms/index.ts'
-import { grant } from '../operations/grant.ts'
 import type { KeepAliveResult } from '../operations/keep-alive.ts'
-import { listLeases } from '../operations/list-leases.ts'
-import { revoke } from '../operations/revoke.ts'
-import { showLease } from '../operations/show-lease.ts'
 import type { RequestCall } from './administration.ts'
 import { QuorateError } from './errors.ts'
 import type {
@@ -40,6 +37,7 @@ export async function grantLease(
   checkGrant(lease, options)
   const id = lease.id === undefined ? undefined : leaseIdOf(lease.id, 'id')
   const request = { kind: 'grant', id, ttlMs: lease.ttlMs, idempotency: undefined } as const
+  const { grant } = await import('../operations/grant.ts')
   const granted = resultFrom(await call(grant, request, options))
   return { id: granted.lease, ttlMs: granted.ttlMs }
 }
@@ -90,6 +88,7 @@ export async function show(
     keys: options.keys === true,
     freshness: ANY_FRESHNESS,
   } as const
+  const { showLease } = await import('../operations/show-lease.ts')
   try {
     const { lease, keys } = resultFrom(await call(showLease, request, options))
     return keys === undefined ? lease : { ...lease, keys }
@@ -105,6 +104,7 @@ export async function* leases(
   options: CallOptions,
 ): AsyncGenerator<LeaseInfo, void, undefined> {
   checkCall('leases', options)
+  const { listLeases } = await import('../operations/list-leases.ts')
   let after: LeaseId | undefined
   do {
     const request = { kind: 'list-leases', after, limit: PAGE_LEASES, freshness: ANY_FRESHNESS } as const
@@ -123,6 +123,7 @@ export async function revokeLease(
 ): Promise<RevokedLease> {
   checkLeaseCall('revokeLease', id, options)
   const request = { kind: 'revoke', id: leaseIdOf(id, 'id'), idempotency: undefined } as const
+  const { revoke } = await import('../operations/revoke.ts')
   const { deleted, revision } = resultFrom(await call(revoke, request, options))
   return { deleted, revision }
 }
