@@ -168,9 +168,7 @@ export const batch = {
       return {
         kind: 'batch',
         revision,
-        outcomes: commands.map(({ kind }, at) =>
-          decodeOutcome(kind, decodeObject(results[at], 'a result'), revision),
-        ),
+        outcomes: commands.map(({ kind }, at) => decodeOutcome(kind, decodeObject(results[at], 'a result'))),
       }
     },
   },
@@ -213,7 +211,7 @@ export const batch = {
       return {
         kind: 'batch',
         revision,
-        outcomes: commands.map((command, at) => decodeOutcomeField(command.kind, outcomes[at], revision)),
+        outcomes: commands.map((command, at) => decodeOutcomeField(command.kind, outcomes[at])),
       }
     },
     decodeHead: (item) => decodeChangeHead(item, 4),
@@ -279,13 +277,14 @@ function decodeResults(value: unknown, { length }: readonly BatchedCommand[]): r
     : disagree(`it has ${results.length} results of ${length} changes`)
 }
 
-/** `revision`: that of the batch. Throws `DisagreementError`. */
-function decodeOutcome(kind: BatchedCommand['kind'], fields: Fields, revision: Revision): DecodedOutcome {
+/** Throws `DisagreementError`. */
+function decodeOutcome(kind: BatchedCommand['kind'], fields: Fields): DecodedOutcome {
   const { problem } = fields
   if (problem !== undefined) return { problem: decodeProblem(problem) ?? disagree('a problem has no code') }
   if (kind === 'put') {
     const revisions = decodeRevisions(decodeObject(fields.put, 'the result of a put'))
-    return { kind, revision, ...revisions, prev: undefined }
+    // A put is the change of its revision. That of the batch is the one of its last change.
+    return { kind, revision: revisions.modRevision, ...revisions, prev: undefined }
   }
   const removed = decodeObject(fields.delete, 'the result of a delete')
   const deletedAt = decodeRevision(removed.revision, 'revision')
@@ -362,23 +361,18 @@ function encodeOutcomeField(outcome: PutOutcome | DeleteOutcome | ApiError): rea
   return [outcome.deleted, outcome.revision]
 }
 
-/** `revision`: that of the batch. */
-function decodeOutcomeField(
-  kind: BatchedCommand['kind'],
-  field: unknown,
-  revision: Revision,
-): DecodedOutcome {
+/** The same of an item. */
+function decodeOutcomeField(kind: BatchedCommand['kind'], field: unknown): DecodedOutcome {
   if (!Array.isArray(field)) return { problem: decodeProblem(field) ?? disagree('a problem has no code') }
-  const [first, modRevision, version]: Item = field
-  if (kind === 'delete') {
-    const deletedAt = decodeRevision(modRevision, 'revision')
-    return { kind, revision: deletedAt, deleted: decodeDeleted(first), prev: undefined }
-  }
+  const [first, at, version]: Item = field
+  if (kind === 'delete')
+    return { kind, revision: decodeRevision(at, 'revision'), deleted: decodeDeleted(first), prev: undefined }
+  const modRevision = decodeRevision(at, 'mod_revision')
   return {
     kind,
-    revision,
+    revision: modRevision,
     createRevision: decodeRevision(first, 'create_revision'),
-    modRevision: decodeRevision(modRevision, 'mod_revision'),
+    modRevision,
     version: decodeWholeNumber(version, 'version'),
     prev: undefined,
   }

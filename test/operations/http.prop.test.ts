@@ -483,10 +483,17 @@ const RESULTS: {
         const outcomes = request.commands.map(({ kind }, index) => {
           const [refused, isRefused, other, version, deleted] = drawn[index] ?? []
           if (isRefused === true && refused !== undefined) return refused
-          const modRevision = other ?? at
+          const own = other ?? at
           return kind === 'put'
-            ? { kind, revision: at, createRevision: at, modRevision, version: version ?? 1, prev: undefined }
-            : { kind, revision: modRevision, deleted: deleted ?? 0, prev: undefined }
+            ? {
+                kind,
+                revision: own,
+                createRevision: at,
+                modRevision: own,
+                version: version ?? 1,
+                prev: undefined,
+              }
+            : { kind, revision: own, deleted: deleted ?? 0, prev: undefined }
         })
         const expected = outcomes.map((each) =>
           each instanceof ApiError

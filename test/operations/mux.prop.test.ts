@@ -377,7 +377,7 @@ describe('a batch', () => {
       const outcomes = asked.commands.map(({ kind }, index) => {
         if (isRefused && index % 2 === 0) return refused
         return kind === 'put'
-          ? { kind, revision: at, createRevision: at, modRevision: other, version, prev: undefined }
+          ? { kind, revision: other, createRevision: at, modRevision: other, version, prev: undefined }
           : { kind, revision: other, deleted, prev: undefined }
       })
       const item: Item = packr.unpack(
