@@ -1,5 +1,5 @@
-// The API of a simulated node for clients: the shipped codec and API, without sockets, and without fastify's check of
-// bodies.
+// The API of a node for clients in the same process: the shipped codec and API, without sockets, and without fastify's
+// check of bodies. The node is simulated, or a fake of the tests.
 
 import { Socket } from 'node:net'
 import { ApiError } from '../../src/operations/forms/index.ts'
@@ -17,7 +17,7 @@ import {
   isPoured,
   isStreamed,
 } from '../../src/server/connections/messages.ts'
-import { decodeRange, encode } from '../../src/server/http/http-codec.ts'
+import { decodeDelete, decodeRange, encode } from '../../src/server/http/http-codec.ts'
 import { OPERATION_ROUTES } from '../../src/server/http/routes.ts'
 import { httpLimits } from '../../src/server/listener/limits.ts'
 import type { Driver } from '../../src/server/node/driver.ts'
@@ -42,12 +42,11 @@ export interface Answered {
 }
 
 export class InMemoryApi {
-  readonly #driver: Driver
+  readonly #node: KvNode
   readonly #api: Api
 
-  constructor(driver: Driver, around: Around) {
-    this.#driver = driver
-    const node = observed(driver, around)
+  constructor(node: KvNode) {
+    this.#node = node
     this.#api = new Api({ node, limits: httpLimits, version: '', failed: () => {} })
   }
 
@@ -87,6 +86,7 @@ export class InMemoryApi {
     if (operation === 'get') return get.http.decode(request)
     if (operation === 'range') return decodeRange(request, httpLimits.pageRowsMax)
     if (operation === 'put') return { ...put.http.decode(request), value: body ?? new Uint8Array() }
+    if (operation === 'delete') return decodeDelete(request)
     for (const route of OPERATION_ROUTES) {
       const params = route.method === method ? matchPath(route.path, path) : undefined
       if (params === undefined) continue
@@ -97,7 +97,7 @@ export class InMemoryApi {
         httpLimits.pageRowsMax,
       )
     }
-    throw new Error(`clients of the simulator do not send ${method} ${path}`)
+    throw new Error(`no route has ${method} ${path}`)
   }
 
   /** `done` receives the watch and the revision of the store, or a problem. */
@@ -118,9 +118,9 @@ export class InMemoryApi {
   #answered(method: string, { body, status, headers, revision }: HttpResponse): Answered {
     if (isStreamed(body) || isPoured(body)) throw new Error('clients of the simulator request no streams')
     const all: Record<string, string> = {
-      'kv-cluster': this.#driver.clusterId,
-      'kv-node': this.#driver.name,
-      'kv-revision': String(revision ?? this.#driver.revision),
+      'kv-cluster': this.#node.clusterId,
+      'kv-node': this.#node.name,
+      'kv-revision': String(revision ?? this.#node.revision),
     }
     for (let at = 0; at < headers.length; at += 2)
       all[headers[at]?.toLowerCase() ?? ''] = headers[at + 1] ?? ''
@@ -147,7 +147,7 @@ export interface Around {
 }
 
 /** The driver, with names for what it is asked to change: the log must hold nothing else. */
-function observed(driver: Driver, { invariants, newName, enter }: Around): KvNode {
+export function observed(driver: Driver, { invariants, newName, enter }: Around): KvNode {
   const propose: KvNode['propose'] = (request, timeoutMs, done) => {
     const { idempotency } = request
     const isToken = idempotency !== undefined && 'token' in idempotency

@@ -26,7 +26,7 @@ import type { Machine, Process } from '../sim/world/process.ts'
 import { IO } from '../sim/world/time.ts'
 import type { SimWorld } from '../sim/world/world.ts'
 import type { Random } from '../workload/random.ts'
-import { type Answered, InMemoryApi, type SimulatedRequest } from './in-memory-api.ts'
+import { type Answered, InMemoryApi, observed, type SimulatedRequest } from './in-memory-api.ts'
 import type { VirtualProcess, VirtualProcesses } from './virtual-process.ts'
 
 /** Port of the first machine. */
@@ -57,7 +57,7 @@ export class ClientNetwork {
   /** When the last request arrives. */
   busyUntil = 0
   readonly #pending = new Set<Pending>()
-  readonly #watches = new Set<ClientStream>()
+  readonly #watches = new Map<ClientStream, { readonly host: VirtualProcess; readonly process: Process }>()
   /** Times until which a client and a machine are cut off from each other. */
   readonly #cuts = new Map<string, number>()
 
@@ -85,13 +85,13 @@ export class ClientNetwork {
   /** A process is gone, and so are its connections. */
   gone(process: Process): void {
     for (const pending of this.#pending) if (pending.process === process) this.#reset(pending)
-    for (const watch of this.#watches) if (watch.process === process) this.#endWatch(watch)
+    for (const [stream, watch] of this.#watches) if (watch.process === process) this.#endWatch(stream)
   }
 
   /** A process of clients is gone, and so are its connections. */
   left(host: VirtualProcess): void {
     for (const pending of this.#pending) if (pending.host === host) this.#pending.delete(pending)
-    for (const watch of this.#watches) if (watch.host === host) watch.abandon()
+    for (const [stream, watch] of this.#watches) if (watch.host === host) stream.abandon()
   }
 
   /** The transport of a client of this process. */
@@ -202,11 +202,13 @@ export class ClientNetwork {
     if (driver === undefined) return
     const front =
       this.#fronts.get(process) ??
-      new InMemoryApi(driver, {
-        invariants: this.#world.invariants,
-        newName: () => `h${this.#named++}`,
-        enter: (run) => this.#hosts.enter(this.#nodes, run),
-      })
+      new InMemoryApi(
+        observed(driver, {
+          invariants: this.#world.invariants,
+          newName: () => `h${this.#named++}`,
+          enter: (run) => this.#hosts.enter(this.#nodes, run),
+        }),
+      )
     this.#fronts.set(process, front)
     if (isWatch(request)) {
       this.#watch(pending, process, front, request, options)
@@ -251,7 +253,7 @@ export class ClientNetwork {
     const { host, machine } = pending
     const { time } = this.#world
     let watch: WatchHandle | undefined
-    const stream = new ClientStream(host, process, {
+    const stream = new ClientStream({
       values: request.values,
       silentMs: streamSilenceMs,
       send: (line, isLast) => {
@@ -268,7 +270,7 @@ export class ClientNetwork {
     front.watch(request, timeoutMs, stream, (begun) => {
       if ('status' in begun) return this.#answer(pending, begun)
       watch = begun.watch
-      this.#watches.add(stream)
+      this.#watches.set(stream, { host, process })
       if (!host.live) {
         stream.abandon()
         return
@@ -293,9 +295,9 @@ export class ClientNetwork {
   }
 }
 
-const isWatch = (request: OperationRequest): request is WatchRequest => request.kind === 'watch'
+export const isWatch = (request: OperationRequest): request is WatchRequest => request.kind === 'watch'
 
-function simulatedRequest(
+export function simulatedRequest(
   { method, path, headers, body }: OutgoingRequest,
   { idempotency }: OperationRequest,
   { timeoutMs, clusterId }: SendOptions,
@@ -319,7 +321,7 @@ const failed = ({ isConnected }: Pending, cause: Error, timedOut: boolean): Http
     ? { kind: 'maybe-applied', cause, timedOut }
     : { kind: 'not-sent', cause, reached: false, timedOut }
 
-interface StreamOptions {
+export interface StreamOptions {
   /** Whether the records of its events have values. */
   readonly values: boolean
   /** How long its node may be silent. */
@@ -333,9 +335,7 @@ interface StreamOptions {
 }
 
 /** One watch: the end at its node, and the end at its client. */
-class ClientStream implements WatchSink, WatchMessages {
-  readonly host: VirtualProcess
-  readonly process: Process
+export class ClientStream implements WatchSink, WatchMessages {
   /** When the last message arrives. */
   readyAt = 0
   readonly #options: StreamOptions
@@ -347,9 +347,7 @@ class ClientStream implements WatchSink, WatchMessages {
   #end: Error | undefined
   #wake = (): void => {}
 
-  constructor(host: VirtualProcess, process: Process, options: StreamOptions) {
-    this.host = host
-    this.process = process
+  constructor(options: StreamOptions) {
     this.#options = options
   }
 

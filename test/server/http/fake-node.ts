@@ -1,5 +1,7 @@
 // A KvNode without consensus: the real state machine on rows in memory, and a few levers for what a cluster can be in.
 
+import { MemoryRows } from '../../../jepsen-lite/sim/world/memory-rows.ts'
+import { countWhile } from '../../../jepsen-lite/workload/sorted.ts'
 import {
   applyEntry,
   areTooManyKeys,
@@ -16,7 +18,7 @@ import {
   SYSTEM_PRINCIPAL,
 } from '../../../src/kv/index.ts'
 import type { Outcome, RangeToRead, Request, Rows } from '../../../src/kv/types.ts'
-import { TABLE_AUTH, TABLE_KEY_METADATA } from '../../../src/kv/types.ts'
+import { TABLE_AUTH, TABLE_KEY_METADATA, TABLE_LEASES } from '../../../src/kv/types.ts'
 import type { ReadGrant } from '../../../src/operations/forms/index.ts'
 import {
   compareKeys,
@@ -38,7 +40,9 @@ import type {
 } from '../../../src/raft/types.ts'
 import { asIndex, asReplicaId, asTerm } from '../../../src/raft/types.ts'
 import { type Auth, AuthView } from '../../../src/server/node/apply/auth-view.ts'
+import type { Clock } from '../../../src/server/node/clock.ts'
 import type { KvNode } from '../../../src/server/node/kv-node.ts'
+import { LeaseKeeper } from '../../../src/server/node/leases/lease-keeper.ts'
 import type { LeaseNow } from '../../../src/server/node/leases/lease-rows.ts'
 import { leaseNow, scanKeysOfLease, scanLeases } from '../../../src/server/node/leases/lease-rows.ts'
 import { type DriverLimits, driverLimits } from '../../../src/server/node/limits.ts'
@@ -63,7 +67,9 @@ import {
 } from '../../../src/server/node/watch/index.ts'
 import { commandDigest } from '../../../src/server/node/write/command-digest.ts'
 
+import type { Pair } from '../../../src/storage/engine.ts'
 import { ALL_ROWS, hashOfRow, noEmptyRanges } from '../../../src/storage/index.ts'
+import { keyString } from '../../../src/storage/keys.ts'
 
 import type { PageLimits, Range, RowScan, StoredRow } from '../../../src/storage/types.ts'
 
@@ -76,6 +82,7 @@ export class FakeNode implements KvNode {
   leaderName: string | undefined = 'n2'
   state: KvState
   clusterTimeMs = 0
+  leaseTtlMsMin = 2000
   /** The times that leases have left, as the leader knows them. */
   readonly knownTtls = new Map<string, number>()
   configuration: Configuration = configurationOf(
@@ -116,13 +123,13 @@ export class FakeNode implements KvNode {
   hold: ((release: () => void) => void) | undefined
 
   readonly #waiting: (() => void)[] = []
-  readonly #auth = new AuthView({ get: (rowKey) => this.#rows.get(rowKey)?.value }, this)
-  readonly #rows = new SortedRows()
-  readonly #heads = new SortedRows()
+  readonly #auth = new AuthView({ get: (rowKey) => this.#rows.get(rowKey) }, this)
+  #rows = new MemoryRows()
+  #heads = new MemoryRows()
 
   readonly #storage = {
     keyMetadata: (rowKey: Uint8Array) =>
-      this.headsAreInMemory ? (this.#heads.get(rowKey)?.value ?? ('absent' as const)) : undefined,
+      this.headsAreInMemory ? (this.#heads.get(rowKey) ?? ('absent' as const)) : undefined,
     scan: (range: Range) => this.scan(range),
     emptyRanges: noEmptyRanges,
   }
@@ -131,15 +138,54 @@ export class FakeNode implements KvNode {
   /** The failures of the watches. */
   readonly watchFailures: unknown[] = []
 
-  constructor(settings: Partial<KvSettings> = {}, limits: Partial<DriverLimits> = {}) {
+  readonly #clock: Clock
+  /** undefined: nothing ends leases, and each keep-alive is an entry. */
+  #keeper: LeaseKeeper | undefined
+
+  constructor(
+    settings: Partial<KvSettings> = {},
+    limits: Partial<DriverLimits> = {},
+    clock: Clock = systemClock,
+  ) {
     this.state = initialState(settings)
+    this.#clock = clock
     this.watches = new WatchHub({
-      clock: systemClock,
+      clock,
       limits: { ...driverLimits, ...limits },
       storage: { get: (rowKey) => this.#row(rowKey), scan: (range) => this.scan(range) },
       state: this.state,
       lifecycle: { fail: (error) => this.watchFailures.push(error) },
     })
+  }
+
+  /** From now on it leads by its clock: it confirms keep-alives, and ends leases. Returns a function that stops it. */
+  keepLeases(): () => void {
+    const node = this
+    const keeper = new LeaseKeeper(
+      {
+        appliedTerm: this.term,
+        isApplying: false,
+        get state() {
+          return node.state
+        },
+        leading: () => ({ term: this.term, clusterTimeMs: this.#clock.now() }),
+        scan: (range) => this.scan(range),
+        confirm: (_, done) => this.#clock.soon(() => done(undefined)),
+        propose: (request, timeoutMs, done) =>
+          this.propose(request, timeoutMs, (result) =>
+            done(result.ok ? { ok: true, value: result.value.outcome } : result),
+          ),
+        forwardToLeader: () => false,
+        failed: (error) => {
+          throw error
+        },
+      },
+      this.#clock,
+      driverLimits,
+    )
+    this.#keeper = keeper
+    keeper.check()
+    return () => keeper.stop()
   }
 
   watch(request: PermittedWatch, sink: WatchSink): Result<WatchHandle> {
@@ -180,8 +226,8 @@ export class FakeNode implements KvNode {
   /** An empty store. */
   clear(state: KvState): void {
     this.state = state
-    this.#rows.clear()
-    this.#heads.clear()
+    this.#rows = new MemoryRows()
+    this.#heads = new MemoryRows()
     this.#auth.replaced()
     this.watches.replaced(state)
   }
@@ -318,10 +364,12 @@ export class FakeNode implements KvNode {
     return new KeyScan(this.#storage, options)
   }
 
-  readonly leaseTtlMsMin = 2000
-
   keepAlive(ids: readonly LeaseId[], timeoutMs: number, done: Done<readonly (number | undefined)[]>): void {
     this.asked.push({ timeoutMs })
+    if (this.#keeper !== undefined && this.problem === undefined) {
+      this.#keeper.keepAlive(ids, timeoutMs, done)
+      return
+    }
     this.#later(() => {
       if (this.problem !== undefined) return { ok: false, problem: this.problem }
       const { outcome } = this.#apply({
@@ -336,7 +384,8 @@ export class FakeNode implements KvNode {
 
   lease(id: LeaseId): LeaseNow | undefined {
     const storage = { get: (rowKey: Uint8Array) => this.#row(rowKey) }
-    return leaseNow(id, storage, this.state, this.clusterTimeMs, undefined)
+    this.#advance()
+    return leaseNow(id, storage, this.state, this.clusterTimeMs, this.#keeper?.remainingMs(id))
   }
 
   remainingTtls(
@@ -344,13 +393,15 @@ export class FakeNode implements KvNode {
     _timeoutMs: number,
     done: (ttlsMs: (number | undefined)[]) => void,
   ): void {
-    setImmediate(() => done(ids.map((id) => this.knownTtls.get(id))))
+    const kept = this.#keeper?.remainingTtlsFor(ids)
+    setImmediate(() => done(kept?.slice() ?? ids.map((id) => this.knownTtls.get(id))))
   }
 
   listLeases(after: LeaseId | undefined): SlicedScan<LeaseNow & { readonly id: LeaseId }> {
     const get = (rowKey: Uint8Array): Uint8Array | undefined => this.#row(rowKey)
     const storage = { get, scan: (range: Range) => this.scan(range) }
-    return scanLeases(after, storage, this.state, this.clusterTimeMs, () => undefined)
+    this.#advance()
+    return scanLeases(after, storage, this.state, this.clusterTimeMs, (id) => this.#keeper?.remainingMs(id))
   }
 
   keysOfLease(id: LeaseId): SlicedScan<Uint8Array> {
@@ -359,15 +410,13 @@ export class FakeNode implements KvNode {
 
   #row(rowKey: Uint8Array): Uint8Array | undefined {
     if (this.corrupt?.(rowKey)) throw new Error('the CRC of a row does not hold')
-    return this.#rows.get(rowKey)?.value
+    return this.#rows.get(rowKey)
   }
 
   scan(range: Range): RowScan {
     this.openScans++
-    const found = this.#rows.in(range)
-    const rows = range.keysOnly ? found.map(({ key }) => ({ key, value: NO_VALUE })) : found
-    if (range.reverse) rows.reverse()
-    const pages = new Pages(rows)
+    const pairs = pairsIn(this.#rows, range)
+    const pages = new Pages(pairs, range)
     let isClosed = false
     const close = (): void => {
       if (isClosed) return
@@ -375,8 +424,11 @@ export class FakeNode implements KvNode {
       this.openScans--
       if (this.openScans === 0) for (const resolve of this.#waiting.splice(0)) resolve()
     }
-    const broken = (): Error | undefined =>
-      rows.some(({ key }) => this.corrupt?.(key)) ? new Error('the CRC of a row does not hold') : undefined
+    const broken = (): Error | undefined => {
+      const { corrupt } = this
+      const isBroken = corrupt !== undefined && pairs.some(([key]) => corrupt(key))
+      return isBroken ? new Error('the CRC of a row does not hold') : undefined
+    }
     const kv = encodeState(this.state)
     const raft = encodeAppliedState({ configuration: this.configuration, leaderLeases: this.leaderLeases })
     return {
@@ -435,7 +487,13 @@ export class FakeNode implements KvNode {
     setImmediate(hold === undefined ? run : () => hold(run))
   }
 
+  /** Cluster time is that of the clock once the node leads by it. */
+  #advance(): void {
+    if (this.#keeper !== undefined) this.clusterTimeMs = this.#clock.now()
+  }
+
   #apply(request: Request) {
+    this.#advance()
     const { kind, version } = requestKind(request)
     const body = encodeRequest(request, commandDigest).slice()
     const tableOf = (key: Uint8Array) => (key[0] === TABLE_KEY_METADATA ? this.#heads : this.#rows)
@@ -448,7 +506,7 @@ export class FakeNode implements KvNode {
     const isTooMuch = areTooManyKeys(found.length, keyBytes, this.state.settings)
     const rows: Rows = {
       read: (key) => {
-        const row = tableOf(key).get(key)?.value
+        const row = tableOf(key).get(key)
         return row && { bytes: row, length: row.length, ...hashOf(key, row) }
       },
       inRange: (range) => {
@@ -457,15 +515,18 @@ export class FakeNode implements KvNode {
         return isTooMuch ? undefined : keys.get(named)
       },
       attached: (lease) =>
-        this.#rows.in(attachmentRange(lease)).map(({ key }) => new Uint8Array(attachedKey(key))),
+        pairsIn(this.#rows, { ...attachmentRange(lease), reverse: false }).map(
+          ([key]) => new Uint8Array(attachedKey(key)),
+        ),
       write: ({ key, value, rest = new Uint8Array() }) => {
         if (key[0] === TABLE_AUTH) this.#auth.rowChanged(key)
+        if (key[0] === TABLE_LEASES) this.#keeper?.rowChanged(key, value, this.clusterTimeMs)
         if (value === undefined) {
-          tableOf(key).delete(key)
+          tableOf(key).edit([[keyString(key), undefined]])
           return { mix: 0, crc: 0 }
         }
         const row = Buffer.concat([value, rest])
-        tableOf(key).set({ key, value: row })
+        tableOf(key).edit([[keyString(key), [new Uint8Array(key), row]]])
         return hashOf(key, row)
       },
     }
@@ -473,13 +534,16 @@ export class FakeNode implements KvNode {
     this.state = applied.state
     const steps = this.watches.applied(applied.state)
     if (steps !== undefined) runSteps(steps)
+    this.#keeper?.check()
     return applied
   }
 
   /** The users' keys in a range, in order. */
-  #keysIn(range: KeyRange): Uint8Array[] {
-    const keys = this.#heads.in(ALL_ROWS).map(({ key }) => key.subarray(1))
-    return keys.filter((key) => isIn(key, range))
+  #keysIn({ start, end }: KeyRange): Uint8Array[] {
+    const gte = Buffer.from([TABLE_KEY_METADATA, ...start])
+    const lt =
+      end === undefined ? Buffer.from([TABLE_KEY_METADATA + 1]) : Buffer.from([TABLE_KEY_METADATA, ...end])
+    return pairsIn(this.#heads, { gte, lt, reverse: false }).map(([key]) => key.subarray(1))
   }
 
   #reconfigure(change: ConfigurationChange): void {
@@ -502,11 +566,6 @@ export class FakeNode implements KvNode {
 
 const NO_VALUE = new Uint8Array()
 
-const latin1 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('latin1')
-
-const isIn = (key: Uint8Array, { start, end }: KeyRange): boolean =>
-  compareKeys(key, start) >= 0 && (end === undefined || compareKeys(key, end) < 0)
-
 const isSame = (a: RangeToRead, b: RangeToRead): boolean =>
   a.keysMax === b.keysMax &&
   compareKeys(a.start, b.start) === 0 &&
@@ -517,70 +576,34 @@ function hashOf(key: Uint8Array, row: Uint8Array) {
   return { mix, crc }
 }
 
-/** Rows in the order of bytes, which is that of their keys as latin1. */
-class SortedRows {
-  readonly #rows = new Map<string, StoredRow>()
-  readonly #names: string[] = []
-
-  get(key: Uint8Array): StoredRow | undefined {
-    return this.#rows.get(latin1(key))
-  }
-
-  set(row: StoredRow): void {
-    const name = latin1(row.key)
-    if (!this.#rows.has(name)) this.#names.splice(this.#firstFrom(name), 0, name)
-    this.#rows.set(name, row)
-  }
-
-  delete(key: Uint8Array): void {
-    const name = latin1(key)
-    if (this.#rows.delete(name)) this.#names.splice(this.#firstFrom(name), 1)
-  }
-
-  clear(): void {
-    this.#rows.clear()
-    this.#names.length = 0
-  }
-
-  in({ gte, lt }: Pick<Range, 'gte' | 'lt'>): StoredRow[] {
-    const names = this.#names.slice(this.#firstFrom(latin1(gte)), this.#firstFrom(latin1(lt)))
-    return names.map((name) => this.#rows.get(name) ?? NO_ROW)
-  }
-
-  /** Index of the first name that is not before `name`. */
-  #firstFrom(name: string): number {
-    let [low, high] = [0, this.#names.length]
-    while (low < high) {
-      const middle = (low + high) >> 1
-      if ((this.#names[middle] ?? '') < name) low = middle + 1
-      else high = middle
-    }
-    return low
-  }
-}
+const pairsIn = (rows: MemoryRows, { gte, lt, reverse, keysOnly = false }: Range): Pair[] =>
+  rows.scan({ gte, lt, reverse, keysOnly }).next(Number.POSITIVE_INFINITY)
 
 /** Rows, page by page. */
 class Pages {
-  readonly #rows: readonly StoredRow[]
+  readonly #pairs: readonly Pair[]
+  readonly #range: Range
   #at = 0
   #end: number
 
-  constructor(rows: readonly StoredRow[]) {
-    this.#rows = rows
-    this.#end = rows.length
+  constructor(pairs: readonly Pair[], range: Range) {
+    this.#pairs = pairs
+    this.#range = range
+    this.#end = pairs.length
   }
 
   /** The next page, and whether rows are left. */
   next({ rowsMax, bytesMax }: PageLimits): [StoredRow[], boolean] {
-    const first = this.#at
+    const page: StoredRow[] = []
     let bytes = 0
-    for (; this.#at < this.#end; this.#at++) {
-      const { key, value } = this.#rows[this.#at] ?? NO_ROW
+    for (const [key, row] of this.#pairs.slice(this.#at, Math.min(this.#end, this.#at + rowsMax))) {
+      const value = this.#range.keysOnly ? NO_VALUE : row
       bytes += key.length + value.length
-      const isFirst = this.#at === first
-      if (this.#at - first === rowsMax || (!isFirst && bytes > bytesMax)) break
+      if (page.length > 0 && bytes > bytesMax) break
+      page.push({ key, value })
     }
-    return [this.#rows.slice(first, this.#at), this.#at < this.#end]
+    this.#at += page.length
+    return [page, this.#at < this.#end]
   }
 
   /** Continues at `key`, and ends before `lt`. */
@@ -589,13 +612,12 @@ class Pages {
     if (lt !== undefined) this.#end = Math.max(this.#at, this.#firstFrom(lt))
   }
 
+  /** In falling order, of the pairs before `key`. */
   #firstFrom(key: Uint8Array): number {
-    const at = this.#rows.findIndex((row) => Buffer.compare(row.key, key) >= 0)
-    return at < 0 ? this.#rows.length : at
+    const { reverse } = this.#range
+    return countWhile(this.#pairs, ([other]) => Buffer.compare(other, key) < 0 !== reverse)
   }
 }
-
-const NO_ROW: StoredRow = { key: new Uint8Array(), value: new Uint8Array() }
 
 export function memberOf(name: string, id: string): RaftMember {
   return { id: asReplicaId(id), name, peer: `127.0.0.1:70${id}`, url: `http://127.0.0.1:80${id}` }
