@@ -3,7 +3,6 @@
 
 import { getEventListeners } from 'node:events'
 import { beforeAll, expect, it, vi } from 'vitest'
-import type { Client } from '../../src/client/index.ts'
 import {
   barrier,
   cache,
@@ -19,32 +18,17 @@ import {
   semaphore,
   topic,
 } from '../../src/recipes/index.ts'
-import { sleep, virtualCluster } from './virtual-cluster.ts'
-import { withCall } from './with-call.ts'
+import { sleep, timerCount, virtualCluster } from './virtual-cluster.ts'
 
 const cluster = virtualCluster()
-const client = cluster.client()
-/** Watches that are open. */
-let watches = 0
-const kv: Client = withCall(client, 'watch', (options) => {
-  const watch = client.watch(options)
-  watches += 1
-  const batches = watch[Symbol.asyncIterator]()
-  return Object.assign(watch, {
-    async *[Symbol.asyncIterator]() {
-      try {
-        for (;;) {
-          const { done, value } = await batches.next()
-          if (done === true) return
-          yield value
-        }
-      } finally {
-        watches -= 1
-        await batches.return?.()
-      }
-    },
-  }) as ReturnType<Client['watch']>
-})
+const kv = cluster.client()
+
+async function leaseIds(): Promise<string[]> {
+  const ids: string[] = []
+  for await (const { id } of kv.leases()) ids.push(id)
+  return ids
+}
+
 beforeAll(() => void vi.spyOn(process, 'emitWarning').mockImplementation(() => {}))
 
 const TTL_MS = 60_000
@@ -65,7 +49,7 @@ const units: Readonly<Record<string, Unit>> = {
     (await lock(kv, name, { ttlMs: TTL_MS, waitMs: HOUR_MS, signal })).release(),
   'a lock whose lease is revoked': async (name, signal) => {
     const held = await lock(kv, name, { ttlMs: TTL_MS, signal })
-    await client.delete(held.key)
+    await kv.delete(held.key)
     await expect.poll(() => held.signal.aborted).toBe(true)
     await held.release()
   },
@@ -192,13 +176,13 @@ const units: Readonly<Record<string, Unit>> = {
 
 it.each(Object.entries(units))('%s leaves nothing behind', async (name, unit) => {
   const end = new AbortController()
-  const leases = cluster.leaseIds
-  const timers = vi.getTimerCount()
+  const leases = await leaseIds()
+  const timers = timerCount()
   for (let n = 0; n < 5; n++) await unit(`${name} ${n}`, end.signal)
   // Aborted calls end a moment later.
   await sleep(2_000)
   expect(getEventListeners(end.signal, 'abort')).toEqual([])
-  expect(watches).toBe(0)
-  expect(cluster.leaseIds).toEqual(leases)
-  expect(vi.getTimerCount()).toBe(timers)
+  expect(cluster.openWatches).toBe(0)
+  expect(await leaseIds()).toEqual(leases)
+  expect(timerCount()).toBe(timers)
 })

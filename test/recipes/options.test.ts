@@ -254,10 +254,12 @@ async function make(object: ObjectName): Promise<{ readonly made: never; readonl
   return { made: made as never, name }
 }
 
-const state = () => ({
-  records: cluster.records({ prefix: '' }).map(({ key }) => key),
-  leases: cluster.leaseIds,
-})
+async function state() {
+  const [records, leases]: [string[], string[]] = [[], []]
+  for await (const { key } of kv.list()) records.push(key)
+  for await (const { id } of kv.leases()) leases.push(id)
+  return { records, leases }
+}
 
 describe.each(Object.keys(objects) as ObjectName[])('%s', (object) => {
   const table = calls[object]
@@ -280,7 +282,7 @@ describe.each(Object.keys(objects) as ObjectName[])('%s', (object) => {
 
   it.each(withOptions)('%s ends with a signal that has fired, and leaves nothing behind', async (_, each) => {
     const { made, name } = await make(object)
-    const before = state()
+    const before = await state()
     const optionNames = { signal: AbortSignal.abort() }
     const end = await ended(() => each.run(made, name, optionNames))
     // A factory has no signal: its object has calls.
@@ -289,7 +291,7 @@ describe.each(Object.keys(objects) as ObjectName[])('%s', (object) => {
     else if (each.aborted === 'resolves') expect(end).toBe('resolves')
     else expect(end).toMatchObject({ name: 'AbortError', code: 'aborted', written: 'no' })
     await sleep(50)
-    const after = state()
+    const after = await state()
     expect(after.records.filter((key) => !before.records.includes(key))).toEqual([])
     expect(after.leases.filter((id) => !before.leases.includes(id))).toEqual([])
   })

@@ -135,14 +135,17 @@ class FaultyNetwork {
   }
 
   /** The values that this process has written to the key, in order. */
-  get written(): readonly ReturnType<typeof JSON.parse>[] {
-    return this.cluster
-      .batchesFrom(2)
-      .flatMap(({ events }) =>
-        events.flatMap((event) =>
-          event.type === 'put' && this.ownLeases.has(event.kv.lease ?? '') ? [event.kv.json()] : [],
-        ),
-      )
+  async written(): Promise<readonly ReturnType<typeof JSON.parse>[]> {
+    const written: ReturnType<typeof JSON.parse>[] = []
+    // The last change that the watch needs.
+    const { revision } = await this.kv.put(`${KEY}/end`, '')
+    await using watch = this.kv.watch({ prefix: KEY, fromRevision: 2 })
+    for await (const batch of watch) {
+      if (batch.revision === revision) break
+      for (const event of batch.events)
+        if (event.type === 'put' && this.ownLeases.has(event.kv.lease ?? '')) written.push(event.kv.json())
+    }
+    return written
   }
 }
 
@@ -240,8 +243,9 @@ test('an instance is as its updates have made it, whatever happens to its writes
         expect(instance.isRegistered).toBe(true)
         const [listed] = await services.list()
         expect(network.ownLeases).toContain((await network.kv.get(KEY))?.lease)
-        expect(listed).toMatchObject({ id: 'a', url: String(numberIn('url', network.written.at(-1))) })
-        expectRight(updates, network.written)
+        const written = await network.written()
+        expect(listed).toMatchObject({ id: 'a', url: String(numberIn('url', written.at(-1))) })
+        expectRight(updates, written)
         expect(await instance.close()).toBe(true)
         await sleep(10_000)
         expect(await services.list()).toEqual([])

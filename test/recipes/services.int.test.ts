@@ -336,7 +336,7 @@ describe('a registry', () => {
     const changes = { url: 'two' }
     const done = instance.update(changes)
     changes.url = 'three'
-    await expect(refused).rejects.toMatchObject({ code: 'request_too_large', written: 'no' })
+    await expect(refused).rejects.toMatchObject({ code: 'value_too_large', written: 'no' })
     await done
     expect(await own.list()).toMatchObject([{ url: 'two', weight: 1, meta: {} }])
     await instance.close()
