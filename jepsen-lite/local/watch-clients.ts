@@ -5,7 +5,7 @@
 import { get as httpGet, type IncomingMessage } from 'node:http'
 import { get as httpsGet } from 'node:https'
 import { text } from 'node:stream/consumers'
-import { linesOf } from '../../src/client/list.ts'
+import { splitLines } from '../../src/client/list.ts'
 import { pause } from '../../src/client/timer.ts'
 import { secureOptions } from '../../src/client/tls.ts'
 import type { ClientTls } from '../../src/client/types.ts'
@@ -112,7 +112,7 @@ export class HttpWatchClients implements WatchClients {
       this.id = id
       const silence = new Silence(() => stream.destroy(abortError()))
       try {
-        const texts = this.#options.isBrowser ? parseServerSentEvents(linesOf(stream)) : linesOf(stream)
+        const texts = this.#options.isBrowser ? parseServerSentEvents(splitLines(stream)) : splitLines(stream)
         for await (const text of texts) {
           silence.noteContact()
           const messages = this.#decodeMessage(text.toString(), from)

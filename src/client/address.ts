@@ -4,7 +4,7 @@ import { isIPv4 } from 'node:net'
 import { encodeUtf8 } from '../bytes/utf8.ts'
 import { QuorateError } from './errors.ts'
 
-export const bytesOf = (value: string | Uint8Array): Uint8Array =>
+export const utf8Bytes = (value: string | Uint8Array): Uint8Array =>
   typeof value === 'string' ? encodeUtf8(value) : value
 
 /** Far more than any cluster accepts, and as much as the head of a request may hold. */
@@ -12,7 +12,7 @@ const KEY_BYTES_MAX = 64 * 1024
 
 /** The bytes of a key, or of a bound of a range. */
 export function keyBytes(key: string | Uint8Array): Uint8Array {
-  const bytes = bytesOf(key)
+  const bytes = utf8Bytes(key)
   checkKeyLength(bytes)
   return bytes
 }

@@ -15,7 +15,7 @@ import { whenAborted } from './abort-listeners.ts'
 import { Backoff } from './backoff.ts'
 import {
   type CallEnd,
-  errorOf,
+  callError,
   failureText,
   foreignError,
   isOnlyTls,
@@ -33,15 +33,15 @@ import type { ClientCredentials } from './credentials.ts'
 import { unexpected } from './decode.ts'
 import type { Endpoint, Endpoints } from './endpoints.ts'
 import { PreconditionFailedError, type QuorateError, UnavailableError } from './errors.ts'
-import { type Closing, closedError, pause } from './interruption.ts'
+import { type CloseNotifier, closedError, pause } from './interruption.ts'
 import {
   type ClientOperation,
   findItemForm,
+  findRepeat,
   isChange,
   nameChange,
   needsLeader,
   type OperationRequest,
-  repeatOf,
 } from './operation.ts'
 import {
   INTERNAL_MAX,
@@ -67,7 +67,7 @@ import type {
   MaybeApplied,
   NodeAnswer,
   NotSent,
-  Refused,
+  RefusedAnswer,
   SendOptions,
   SendOutcome,
   Transport,
@@ -106,7 +106,7 @@ interface EngineOptions {
   readonly cluster: ClusterView
   readonly credentials: ClientCredentials
   readonly writeIds: WriteIdSource
-  readonly closing: Closing
+  readonly closing: CloseNotifier
   readonly callsMax: number
   readonly unreachableAfterMs: number | undefined
 }
@@ -142,7 +142,7 @@ export class CallEngine {
     call: ClientCall,
   ): Promise<NodeAnswer<R>> {
     if (call.isUrgent === true) return this.perform(operation, request, call, 0)
-    const waitedMs = await this.acquire(call, repeatOf(operation, request))
+    const waitedMs = await this.acquire(call, findRepeat(operation, request))
     try {
       return await this.perform(operation, request, call, waitedMs)
     } finally {
@@ -261,7 +261,7 @@ class RetryingCall<Q extends OperationRequest, R> {
     this.#operation = operation
     this.#request = request
     this.#call = call
-    this.#repeat = repeatOf(operation, request)
+    this.#repeat = findRepeat(operation, request)
     this.#endpoints = call.endpoints ?? engine.options.endpoints
     this.#deadline = call.startedAt + call.timeoutMs
     this.#unreachableAt = call.startedAt + waitedMs + (engine.options.unreachableAfterMs ?? call.timeoutMs)
@@ -282,7 +282,7 @@ class RetryingCall<Q extends OperationRequest, R> {
           }
         }
         if (end?.kind === 'answered') return end.answer
-        if (end !== undefined) throw errorOf(end, this.#tries, this.#call, this.#endpoints, this.#foreign)
+        if (end !== undefined) throw callError(end, this.#tries, this.#call, this.#endpoints, this.#foreign)
       }
     } finally {
       this.#engine.inFlight -= 1
@@ -346,7 +346,7 @@ class RetryingCall<Q extends OperationRequest, R> {
   /** The end of a call that has no time for another try. */
   get #lateEnd(): End<R> | undefined {
     if (this.#attempts === 0) return undefined
-    return this.#leftMs < this.#tryMinMs ? OUT_OF_TIME : this.#tooLate()
+    return this.#leftMs < this.#tryMinMs ? OUT_OF_TIME : this.#findRetryEnd()
   }
 
   get #isLacking(): boolean {
@@ -387,7 +387,7 @@ class RetryingCall<Q extends OperationRequest, R> {
   }
 
   /** The end of a write that the cluster could take for a new one if it got another copy (UNDATED_RETRY_MS). */
-  #tooLate(): End<R> | undefined {
+  #findRetryEnd(): End<R> | undefined {
     const { unknown } = this.#tries
     if (unknown === undefined || this.#undatedSentAt === undefined) return undefined
     if (this.#undatedSentAt.elapsedMs() < UNDATED_RETRY_MS) return undefined
@@ -575,7 +575,7 @@ class RetryingCall<Q extends OperationRequest, R> {
 
   #failed(endpoint: Endpoint, outcome: NotSent | MaybeApplied): End<R> | undefined {
     if (outcome.kind === 'not-sent' && outcome.greeting !== undefined)
-      return this.#leaveOut(endpoint, otherProtocolError(endpoint, outcome.greeting, outcome.cause))
+      return this.#excludeEndpoint(endpoint, otherProtocolError(endpoint, outcome.greeting, outcome.cause))
     const reason = failureText(outcome)
     const isSent = outcome.kind === 'maybe-applied'
     const failure = new Error(isSent ? `${endpoint.url}: ${reason}` : reason, { cause: outcome.cause })
@@ -602,12 +602,13 @@ class RetryingCall<Q extends OperationRequest, R> {
     const { endpoints, onAnswer } = this.#call
     const otherCluster = this.#engine.options.cluster.noteAnswer(head, endpoint, endpoints === undefined)
     if (otherCluster !== undefined)
-      return this.#leaveOut(endpoint, foreignError(answer, endpoint, otherCluster, this.#repeat))
+      return this.#excludeEndpoint(endpoint, foreignError(answer, endpoint, otherCluster, this.#repeat))
     if (answer.kind === 'refused') {
       this.#tries.reached = true
       return this.#refused(answer, endpoint)
     }
-    if (head.clusterId === undefined) return this.#leaveOut(endpoint, namelessError(endpoint, this.#repeat))
+    if (head.clusterId === undefined)
+      return this.#excludeEndpoint(endpoint, namelessError(endpoint, this.#repeat))
     onAnswer?.(head)
     this.#tries.reached = true
     endpoint.worked()
@@ -620,7 +621,7 @@ class RetryingCall<Q extends OperationRequest, R> {
    * The endpoint is not a node of this cluster. The others are tried, unless a change may have been made in the other
    * cluster, or might be made twice.
    */
-  #leaveOut(endpoint: Endpoint, error: QuorateError): End<R> | undefined {
+  #excludeEndpoint(endpoint: Endpoint, error: QuorateError): End<R> | undefined {
     endpoint.failed(performance.now())
     this.#visit(endpoint).foreign = error
     if (error.written !== 'unknown') return undefined
@@ -629,15 +630,16 @@ class RetryingCall<Q extends OperationRequest, R> {
     return isOver ? { kind: 'refused', error } : undefined
   }
 
-  #refused({ problem, head }: Refused, endpoint: Endpoint): End<R> | undefined {
+  #refused({ problem, head }: RefusedAnswer, endpoint: Endpoint): End<R> | undefined {
     const error = problemError(problem, head.node, endpoint, this.#repeat)
-    if (problem.code === 'unexpected_answer' && !problem.passing) return this.#leaveOut(endpoint, error)
+    if (problem.code === 'unexpected_answer' && !problem.passing)
+      return this.#excludeEndpoint(endpoint, error)
     if (problem.passing) endpoint.failed(performance.now())
     else endpoint.worked()
     if (error instanceof PreconditionFailedError) return { kind: 'refused', error }
     // A node of another cluster, or a host name that this node does not serve.
-    if (problem.status === MISDIRECTED) return this.#leaveOut(endpoint, error)
-    if (isOnlyTls(problem, endpoint)) return this.#leaveOut(endpoint, onlyTlsError(endpoint))
+    if (problem.status === MISDIRECTED) return this.#excludeEndpoint(endpoint, error)
+    if (isOnlyTls(problem, endpoint)) return this.#excludeEndpoint(endpoint, onlyTlsError(endpoint))
     if (error.code === 'idempotency_expired') return this.#renewWriteId(error)
     if (error.code === 'unauthenticated') return this.#renewCredentials(error, endpoint)
     if (error.written === 'unknown') this.#tries.unknown = error

@@ -43,7 +43,7 @@ export interface Tries {
   silentUrl: string | undefined
 }
 
-export function errorOf(
+export function callError(
   end: Exclude<CallEnd<unknown>, { kind: 'answered' }>,
   tries: Tries,
   call: { readonly timeoutMs: number },

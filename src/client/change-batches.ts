@@ -256,16 +256,16 @@ const CHANGES: ClientOperation<BatchRequest, DecodedBatch> = {
 function sentForm(request: BatchRequest) {
   const { commands, idempotency } = request
   const [change] = commands
-  if (change === undefined || commands.length > 1) return formOf(batch, request)
+  if (change === undefined || commands.length > 1) return requestForms(batch, request)
   return change.kind === 'put'
-    ? formOf(put, { ...change, idempotency })
-    : formOf(del, { ...change, idempotency })
+    ? requestForms(put, { ...change, idempotency })
+    : requestForms(del, { ...change, idempotency })
 }
 
 type BatchOrChange = DecodedBatch | PutOutcome | DeleteOutcome
 
 /** The forms of one request. */
-const formOf = <Q extends OperationRequest>(
+const requestForms = <Q extends OperationRequest>(
   {
     http,
     mux,

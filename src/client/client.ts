@@ -19,7 +19,7 @@ import { ClusterView } from './cluster-view.ts'
 import { ClientCredentials } from './credentials.ts'
 import { answerInfo, recordFrom } from './decode.ts'
 import { Endpoints } from './endpoints.ts'
-import { Closing } from './interruption.ts'
+import { CloseNotifier } from './interruption.ts'
 import { jsonText } from './json-text.ts'
 import type { LeaseSessions } from './lease-sessions.ts'
 import type {
@@ -129,7 +129,7 @@ export class Client {
   readonly #cluster: ClusterView
   readonly #engine: CallEngine
   readonly #batches: ChangeBatches
-  readonly #closing = new Closing()
+  readonly #closing = new CloseNotifier()
   readonly #timeoutMs: number
   #user: { readonly name: string; readonly password: string } | undefined
   readonly #call: RequestCall = (operation, request, options, endpoints) =>

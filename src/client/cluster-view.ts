@@ -6,7 +6,7 @@ import type { NodeAnswerHead } from '../operations/forms/answer-head.ts'
 import type { ConnectionWelcome } from '../operations/mux/connection.ts'
 import type { ClientCredentials } from './credentials.ts'
 import type { Endpoint, Endpoints } from './endpoints.ts'
-import type { Closing } from './interruption.ts'
+import type { CloseNotifier } from './interruption.ts'
 import type { Transport } from './transport/transport.ts'
 
 /** Shortest time between two reads of the member list: normally, and after a failure. */
@@ -20,7 +20,7 @@ interface ViewOptions {
   readonly endpoints: Endpoints
   readonly http: Transport
   readonly credentials: ClientCredentials
-  readonly closing: Closing
+  readonly closing: CloseNotifier
   readonly discover: boolean
   readonly warn: (message: string) => void
   /** The list of endpoints has changed. */
@@ -63,14 +63,14 @@ export class ClusterView {
       return undefined
     }
     if (this.id === undefined) return undefined
-    if (isKnown) this.#warnOf(endpoint, clusterId, this.id)
+    if (isKnown) this.#warnOfOtherCluster(endpoint, clusterId, this.id)
     return clusterId
   }
 
   /** Returns whether the node belongs to this cluster. */
   noteWelcome(endpoint: Endpoint, { cluster: clusterId, revision }: ConnectionWelcome): boolean {
     if (clusterId === this.id) this.noteRevision(endpoint, revision)
-    else if (this.id !== undefined) this.#warnOf(endpoint, clusterId, this.id)
+    else if (this.id !== undefined) this.#warnOfOtherCluster(endpoint, clusterId, this.id)
     return clusterId === this.id
   }
 
@@ -86,7 +86,7 @@ export class ClusterView {
     this.#discoverAt = Math.min(this.#discoverAt, performance.now() + DISCOVER_AFTER_FAILURE_MS)
   }
 
-  #warnOf({ url }: Endpoint, clusterId: string, ours: string): void {
+  #warnOfOtherCluster({ url }: Endpoint, clusterId: string, ours: string): void {
     if (this.#warned.has(url)) return
     this.#warned.add(url)
     this.#options.warn(

@@ -27,7 +27,7 @@ export function recordFrom({
 }: KeyRow): KvRecord {
   // The key of a request is a Buffer.
   const keyBytes = Buffer.isBuffer(bytes) ? new Uint8Array(bytes) : bytes
-  return recordOf(
+  return createRecord(
     { key: decodeUtf8(keyBytes), keyBytes, createRevision, modRevision, version },
     value,
     lease,
@@ -35,7 +35,7 @@ export function recordFrom({
   )
 }
 
-export function recordOf(
+export function createRecord(
   meta: RecordMeta,
   value: Uint8Array,
   lease: string | undefined,

@@ -15,7 +15,7 @@ export const closedError = (): AbortedError =>
   new AbortedError('the client is closed', { code: 'closed', written: 'no' })
 
 /** Whether a client is closed, and who must know when it is. */
-export class Closing {
+export class CloseNotifier {
   readonly #listeners = new Set<() => void>()
   isClosed = false
 

@@ -89,7 +89,8 @@ export class LeaseSessions {
     this.#open.add(session)
     session.begin()
     // Thousands may begin at a time, so the other sessions are not checked for each.
-    if (this.#clocks.monotonicMs() + session.waitMs < this.#firesAtMs) this.#atOnce(() => this.#arm())
+    if (this.#clocks.monotonicMs() + session.waitMs < this.#firesAtMs)
+      this.#runWithFixedClock(() => this.#arm())
     return session
   }
 
@@ -109,7 +110,7 @@ export class LeaseSessions {
   }
 
   #keepAlive(): void {
-    this.#atOnce(() => {
+    this.#runWithFixedClock(() => {
       for (const session of [...this.#open]) session.look()
       const open = [...this.#open].filter((session) => !session.isRequesting)
       // Timers have whole milliseconds.
@@ -121,7 +122,7 @@ export class LeaseSessions {
   }
 
   /** Reads `os.uptime()` once for all sessions: it reads a file, and there may be thousands of sessions. */
-  #atOnce(lookAtMany: () => void): void {
+  #runWithFixedClock(lookAtMany: () => void): void {
     this.#uptimeMs = this.#clocks.uptimeMs()
     try {
       lookAtMany()
@@ -139,17 +140,17 @@ export class LeaseSessions {
         sessions.map(({ lease }) => lease),
         { timeoutMs },
       )
-      this.#atOnce(() => {
+      this.#runWithFixedClock(() => {
         for (const [at, session] of sessions.entries()) session.kept(kept[at]?.ttlMs, sentAt)
       })
     } catch (error) {
       // The next keep-alive follows soon, until the lease may have ended.
-      this.#atOnce(() => {
+      this.#runWithFixedClock(() => {
         for (const session of sessions) session.failed(error)
       })
     }
     for (const session of sessions) session.isRequesting = false
-    this.#atOnce(() => this.#arm())
+    this.#runWithFixedClock(() => this.#arm())
   }
 }
 
@@ -167,7 +168,7 @@ class LeaseSession implements Session {
   #dueMs: number
   /** Failure of the last keep-alive, if none was answered since. */
   #failure: unknown
-  #takeBack = () => {}
+  #stopListening = () => {}
   /** The cluster has said that there is no such lease. */
   #isGone = false
   #closing: Promise<boolean> | undefined
@@ -205,9 +206,9 @@ class LeaseSession implements Session {
   }
 
   begin(): void {
-    this.#takeBack = this.#calls.whenClosed(() => this.#end('the client was closed'))
+    this.#stopListening = this.#calls.whenClosed(() => this.#end('the client was closed'))
     // It may be closed already.
-    if (this.signal.aborted) this.#takeBack()
+    if (this.signal.aborted) this.#stopListening()
     this.look()
   }
 
@@ -289,7 +290,7 @@ class LeaseSession implements Session {
 
   #end(why: string, cause?: unknown): void {
     if (this.signal.aborted) return
-    this.#takeBack()
+    this.#stopListening()
     this.#ended()
     this.#lost.abort(
       new SessionLostError(`the session with lease ${this.lease} is over: ${why}`, {

@@ -117,7 +117,7 @@ class ListPosition {
   readonly inOrder: (record: KvRecord) => KvRecord
 
   constructor(options: ListOptions) {
-    this.inOrder = orderOf(options)
+    this.inOrder = recordOrder(options)
   }
 }
 
@@ -152,7 +152,7 @@ async function* pages(
   const revision = asMaybeRevision(options.revision)
   let left = options.limit ?? Number.POSITIVE_INFINITY
   let after: Uint8Array | undefined
-  const inOrder = orderOf(options)
+  const inOrder = recordOrder(options)
   while (left > 0) {
     const limit = Math.min(left, PAGE_RECORDS)
     const answer = await read({ ...shared, limit, after, revision, freshness: freshness(options) }, options)
@@ -197,7 +197,7 @@ function checkedPage(
  * Refuses a record that is outside of the range or not after the previous one. So a list is finite, has no key twice,
  * and has nothing of another list.
  */
-function orderOf({ order, prefix, start, end }: ListOptions): (record: KvRecord) => KvRecord {
+function recordOrder({ order, prefix, start, end }: ListOptions): (record: KvRecord) => KvRecord {
   const sign = order === 'desc' ? -1 : 1
   const { start: first, end: beyond } = ownRange({ prefix, start, end })
   let last: Uint8Array | undefined
@@ -236,7 +236,7 @@ export async function* streamed(
   const stopListening = interruption.listen(() => stream.destroy())
   const countBefore = position.count
   try {
-    for await (const line of linesOf(reader.chunks(stream))) {
+    for await (const line of splitLines(reader.chunks(stream))) {
       throwIf(interruption.reason())
       const decoded = range.http.decodeLine(line, keysOnly)
       if (decoded === undefined) throw incomplete('a line of the stream is not a JSON object', endpoint.url)
@@ -353,7 +353,7 @@ export function throwIf(reason: AbortedError | undefined): void {
 }
 
 /** The lines of a stream, without their LF. `tooLong` makes the error for a line of more than `bytesMax`. */
-export async function* linesOf(
+export async function* splitLines(
   stream: AsyncIterable<Buffer>,
   bytesMax = Number.POSITIVE_INFINITY,
   tooLong = () => new Error(),

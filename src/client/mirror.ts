@@ -88,7 +88,7 @@ class View implements MirrorView {
 
   fill(records: readonly KvRecord[], revision: number): void {
     this.#records.clear()
-    for (const record of records) this.#records.set(nameOf(record.keyBytes), record)
+    for (const record of records) this.#records.set(keyName(record.keyBytes), record)
     this.#names = [...this.#records.keys()]
     this.#isSorted = true
     this.revision = revision
@@ -96,7 +96,7 @@ class View implements MirrorView {
 
   apply({ revision, events }: WatchBatch): void {
     for (const event of events) {
-      const name = nameOf(event.keyBytes)
+      const name = keyName(event.keyBytes)
       if (event.type === 'delete') {
         if (this.#records.delete(name)) this.#isSorted = false
       } else {
@@ -112,11 +112,11 @@ class View implements MirrorView {
   }
 
   get(key: string | Uint8Array): KvRecord | undefined {
-    return this.#records.get(nameOf(key))
+    return this.#records.get(keyName(key))
   }
 
   has(key: string | Uint8Array): boolean {
-    return this.#records.has(nameOf(key))
+    return this.#records.has(keyName(key))
   }
 
   forEach(
@@ -153,4 +153,4 @@ class View implements MirrorView {
   }
 }
 
-const nameOf = (key: string | Uint8Array): string => Buffer.from(key as Uint8Array).toString('latin1')
+const keyName = (key: string | Uint8Array): string => Buffer.from(key as Uint8Array).toString('latin1')

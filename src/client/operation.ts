@@ -34,7 +34,7 @@ export interface ClientItemForm<Q extends OperationRequest, R>
 }
 
 /** How the request may be sent again. */
-export const repeatOf = <Q extends OperationRequest>(
+export const findRepeat = <Q extends OperationRequest>(
   { effect, repeat }: ClientOperation<Q, unknown>,
   request: Q,
 ): Repeat => repeat?.(request) ?? (effect === 'read' ? 'freely' : 'never')

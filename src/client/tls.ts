@@ -32,7 +32,7 @@ export type SecureOptions = Pick<ConnectionOptions, 'secureContext' | 'servernam
 
 /** Options of a connection to `host`. */
 export function secureOptions(tls: ClientTls, host: string): SecureOptions {
-  const options = { secureContext: secureContextOf(tls), ALPNProtocols: ['http/1.1'] }
+  const options = { secureContext: findSecureContext(tls), ALPNProtocols: ['http/1.1'] }
   // An address is no server name (RFC 6066 §3). The certificate must have it all the same.
   const servername = tls.servername ?? (isIP(host) === 0 ? host : undefined)
   return servername === undefined ? options : { ...options, servername }
@@ -41,15 +41,15 @@ export function secureOptions(tls: ClientTls, host: string): SecureOptions {
 const contexts = new WeakMap<ClientTls, SecureContext>()
 
 /** All connections of a client have one context. Throws when a certificate or the key cannot be read. */
-export function secureContextOf(tls: ClientTls): SecureContext {
+export function findSecureContext(tls: ClientTls): SecureContext {
   let context = contexts.get(tls)
   if (context === undefined) {
     const { ca, cert, key } = tls
     context = process.getBuiltinModule('node:tls').createSecureContext({
       minVersion: 'TLSv1.2',
-      ...(ca === undefined ? {} : { ca: [ca].flat().map(bufferOf) }),
-      ...(cert === undefined ? {} : { cert: bufferOf(cert) }),
-      ...(key === undefined ? {} : { key: bufferOf(key) }),
+      ...(ca === undefined ? {} : { ca: [ca].flat().map(pemContent) }),
+      ...(cert === undefined ? {} : { cert: pemContent(cert) }),
+      ...(key === undefined ? {} : { key: pemContent(key) }),
     })
     contexts.set(tls, context)
   }
@@ -100,7 +100,7 @@ export function checkTls(tls: ClientTls): void {
   if ((cert === undefined) !== (key === undefined))
     throw new TypeError('Client: tls: cert and key go together')
   try {
-    secureContextOf(tls)
+    findSecureContext(tls)
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? error.code : undefined
     if (code === 'ERR_OSSL_X509_KEY_VALUES_MISMATCH' || code === 'ERR_OSSL_X509_KEY_TYPE_MISMATCH')
@@ -117,9 +117,9 @@ const isSame = (a: ClientTls, b: ClientTls): boolean =>
   [a.ca ?? []].flat().every((each, at) => isSamePem(each, [b.ca ?? []].flat()[at]))
 
 const isSamePem = (a: string | Uint8Array | undefined, b: string | Uint8Array | undefined): boolean =>
-  a === undefined || b === undefined ? a === b : Buffer.from(bufferOf(a)).equals(Buffer.from(bufferOf(b)))
+  a === undefined || b === undefined ? a === b : Buffer.from(pemContent(a)).equals(Buffer.from(pemContent(b)))
 
-const bufferOf = (pem: string | Uint8Array): string | Buffer =>
+const pemContent = (pem: string | Uint8Array): string | Buffer =>
   typeof pem === 'string' ? pem : Buffer.from(pem)
 
 /** Texts with advice, of faults that this client found. */

@@ -7,7 +7,7 @@
 // compared as well.
 
 import { Backoff } from './backoff.ts'
-import { recordOf } from './decode.ts'
+import { createRecord } from './decode.ts'
 import { ConflictError, QuorateError, UnavailableError } from './errors.ts'
 import { type Interruption, pause } from './interruption.ts'
 import { ownBytes, ownKey } from './request.ts'
@@ -107,20 +107,20 @@ async function untilTheEnd<T>(
   interruption: Interruption,
 ): Promise<T> {
   let stop = () => {}
-  let takeBack = () => {}
+  let stopListening = () => {}
   const ended = new Promise<never>((_, reject) => {
     stop = afterPendingEvents(deadline - performance.now(), () => reject(late()))
-    takeBack = interruption.listen(() => reject(interruption.reason()))
+    stopListening = interruption.listen(() => reject(interruption.reason()))
   })
   try {
     return await Promise.race([running, ended])
   } finally {
     stop()
-    takeBack()
+    stopListening()
   }
 }
 
-type Tried<T> =
+type CommitResult<T> =
   | { readonly committed: true; readonly result: T }
   | { readonly committed: false; readonly cause: unknown }
 
@@ -152,7 +152,7 @@ class Attempt implements Transaction {
     this.#within = within
   }
 
-  async run<T>(body: (tx: Transaction) => Promise<T> | T): Promise<Tried<T>> {
+  async run<T>(body: (tx: Transaction) => Promise<T> | T): Promise<CommitResult<T>> {
     try {
       const result = await this.#within(body(this))
       this.#isOver = true
@@ -174,8 +174,8 @@ class Attempt implements Transaction {
     this.#checkOpen('get')
     checkValue('tx.get', 'key', key, isBytes)
     const bytes = ownKey(key)
-    const name = nameOf(bytes)
-    if (this.#writes.has(name)) return written(bytes, this.#writes.get(name))
+    const name = keyText(bytes)
+    if (this.#writes.has(name)) return writtenRecord(bytes, this.#writes.get(name))
     const record = await this.#readWith((options) => this.#calls.get(bytes, options))
     this.#read.set(name, record?.modRevision ?? 0)
     return record
@@ -184,7 +184,7 @@ class Attempt implements Transaction {
   list(options: TransactionListOptions = {}): AsyncGenerator<KvRecord, void, undefined> {
     this.#checkOpen('list')
     checkTransactionList(options)
-    return this.#list(listingOf(options))
+    return this.#list(startListing(options))
   }
 
   put(key: string | Uint8Array, value: string | Uint8Array, options: TxnPutOptions = {}): void {
@@ -192,13 +192,13 @@ class Attempt implements Transaction {
     checkValue('tx.put', 'key', key, isBytes)
     checkValue('tx.put', 'value', value, isBytes)
     checkPutOptions('tx.put', options)
-    this.#writes.set(nameOf(ownKey(key)), { value: ownBytes(value), options: { ...options } })
+    this.#writes.set(keyText(ownKey(key)), { value: ownBytes(value), options: { ...options } })
   }
 
   delete(key: string | Uint8Array): void {
     this.#checkOpen('delete')
     checkValue('tx.delete', 'key', key, isBytes)
-    this.#writes.set(nameOf(ownKey(key)), undefined)
+    this.#writes.set(keyText(ownKey(key)), undefined)
   }
 
   #checkOpen(what: string): void {
@@ -217,7 +217,7 @@ class Attempt implements Transaction {
       try {
         return await read({ ...limits, consistency: 'stale', revision: this.#revision })
       } catch (error) {
-        throw this.#noted(error)
+        throw this.#noteLost(error)
       }
     }
     const reading = read({
@@ -249,11 +249,11 @@ class Attempt implements Transaction {
     if (left === 0) return
     this.#checkOpen('list')
     for await (const { name, record } of this.#merged(listing)) {
-      see(listing, name)
+      noteSeen(listing, name)
       this.#ranges.add(seen)
       if (record === undefined) continue
       left -= 1
-      yield keysOnly ? recordOf(record, NO_VALUE, record.lease) : record
+      yield keysOnly ? createRecord(record, NO_VALUE, record.lease) : record
       this.#checkOpen('list')
       if (left === 0) return
     }
@@ -267,12 +267,12 @@ class Attempt implements Transaction {
   ): AsyncGenerator<{ name: string; record: KvRecord | undefined }, void, undefined> {
     const { whole, isDescending } = listing
     const writes = new Map(this.#writes)
-    const own = [...writes.keys()].filter((name) => isIn(name, whole)).sort()
+    const own = [...writes.keys()].filter((name) => isWithin(name, whole)).sort()
     if (isDescending) own.reverse()
     const isBefore = (name: string, other: string) => (isDescending ? name > other : name < other)
-    const ownRecord = (name: string) => written(bytesOf(name), writes.get(name))
+    const ownRecord = (name: string) => writtenRecord(keyFromText(name), writes.get(name))
     for await (const record of this.#stored(listing, own.length)) {
-      const name = nameOf(record.keyBytes)
+      const name = keyText(record.keyBytes)
       while (own[0] !== undefined && isBefore(own[0], name))
         yield { name: own[0], record: ownRecord(own.shift() ?? '') }
       if (own[0] === name) own.shift()
@@ -288,7 +288,7 @@ class Attempt implements Transaction {
     const order = isDescending ? 'desc' : 'asc'
     let limit = listing.limit + more
     let { whole: rest } = listing
-    const range = () => ({ ...optionsOf(rest), order, keysOnly, limit }) as const
+    const range = () => ({ ...listOptions(rest), order, keysOnly, limit }) as const
     if (this.#revision === undefined) {
       // A page that is not complete may be continued at another revision. One record is always complete.
       const read = async (options: ReadOptions): Promise<KvRecord | undefined> => {
@@ -297,7 +297,7 @@ class Attempt implements Transaction {
       }
       const first = await this.#readWith(read)
       if (first === undefined) return
-      const name = nameOf(first.keyBytes)
+      const name = keyText(first.keyBytes)
       rest = isDescending ? { ...rest, end: name } : { ...rest, start: following(name) }
       limit -= 1
       yield first
@@ -308,11 +308,11 @@ class Attempt implements Transaction {
       const revision = this.#revision
       yield* this.#calls.list({ ...range(), ...this.#limits(), consistency: 'stale', revision })
     } catch (error) {
-      throw this.#noted(error)
+      throw this.#noteLost(error)
     }
   }
 
-  #noted(error: unknown): unknown {
+  #noteLost(error: unknown): unknown {
     if (error instanceof QuorateError && error.code === 'compacted') this.#lost = error
     return error
   }
@@ -324,7 +324,7 @@ class Attempt implements Transaction {
   async #commit(): Promise<boolean> {
     const compare = this.#comparisons()
     const success = [...this.#writes].map(([name, write]): TxnOperation => {
-      const key = bytesOf(name)
+      const key = keyFromText(name)
       return write === undefined
         ? { delete: { key } }
         : { put: { key, value: write.value, ...write.options } }
@@ -340,11 +340,11 @@ class Attempt implements Transaction {
 
   #comparisons(): readonly TxnComparison[] {
     const keys = [...this.#read].map(
-      ([name, to]): TxnComparison => ({ key: bytesOf(name), target: 'mod_revision', op: '=', to }),
+      ([name, to]): TxnComparison => ({ key: keyFromText(name), target: 'mod_revision', op: '=', to }),
     )
     const to = (this.#revision ?? 0) + 1
-    const ranges = joined([...this.#ranges]).map(
-      (range): TxnComparison => ({ ...placeOf(range), target: 'mod_revision', op: '<', to }),
+    const ranges = joinRanges([...this.#ranges]).map(
+      (range): TxnComparison => ({ ...rangePlace(range), target: 'mod_revision', op: '<', to }),
     )
     return [...keys, ...ranges]
   }
@@ -375,8 +375,8 @@ interface Listing {
   readonly keysOnly: boolean
 }
 
-function listingOf({ prefix, start, end, limit, order, keysOnly }: TransactionListOptions): Listing {
-  const name = (bound: string | Uint8Array) => nameOf(ownBytes(bound))
+function startListing({ prefix, start, end, limit, order, keysOnly }: TransactionListOptions): Listing {
+  const name = (bound: string | Uint8Array) => keyText(ownBytes(bound))
   const first = name(prefix ?? start ?? '')
   const beyond = prefix === undefined ? end && name(end) : afterPrefix(first)
   const whole = { start: first, end: end?.length === 0 ? first : beyond }
@@ -385,14 +385,14 @@ function listingOf({ prefix, start, end, limit, order, keysOnly }: TransactionLi
   return { whole, seen, isDescending, limit: limit ?? Number.POSITIVE_INFINITY, keysOnly: keysOnly === true }
 }
 
-function see({ seen, isDescending }: Listing, name: string): void {
+function noteSeen({ seen, isDescending }: Listing, name: string): void {
   if (isDescending) seen.start = name
   else seen.end = following(name)
 }
 
-export const nameOf = (key: Uint8Array): string =>
+export const keyText = (key: Uint8Array): string =>
   Buffer.from(key.buffer, key.byteOffset, key.length).toString('latin1')
-const bytesOf = (name: string): Buffer => Buffer.from(name, 'latin1')
+const keyFromText = (name: string): Buffer => Buffer.from(name, 'latin1')
 
 /** The name that follows. */
 const following = (name: string): string => `${name}\0`
@@ -404,21 +404,21 @@ export function afterPrefix(prefix: string): string | undefined {
   return kept.slice(0, -1) + String.fromCharCode(kept.charCodeAt(kept.length - 1) + 1)
 }
 
-const isIn = (name: string, { start, end }: Bounds): boolean =>
+const isWithin = (name: string, { start, end }: Bounds): boolean =>
   name >= start && (end === undefined || name < end)
 
-const optionsOf = ({ start, end }: Bounds) => ({
-  ...(start === '' ? {} : { start: bytesOf(start) }),
-  ...(end === undefined ? {} : { end: bytesOf(end) }),
+const listOptions = ({ start, end }: Bounds) => ({
+  ...(start === '' ? {} : { start: keyFromText(start) }),
+  ...(end === undefined ? {} : { end: keyFromText(end) }),
 })
 
-const placeOf = ({ start, end }: Bounds) => ({
-  start: bytesOf(start),
-  ...(end === undefined ? {} : { end: bytesOf(end) }),
+const rangePlace = ({ start, end }: Bounds) => ({
+  start: keyFromText(start),
+  ...(end === undefined ? {} : { end: keyFromText(end) }),
 })
 
 /** Ranges that overlap or touch become one; empty ones vanish. */
-function joined(ranges: readonly Bounds[]): readonly Bounds[] {
+function joinRanges(ranges: readonly Bounds[]): readonly Bounds[] {
   const sorted = ranges
     .filter(({ start, end }) => end === undefined || start < end)
     .sort((a, b) => (a.start < b.start ? -1 : 1))
@@ -434,7 +434,7 @@ function joined(ranges: readonly Bounds[]): readonly Bounds[] {
 const NO_VALUE = new Uint8Array()
 
 /** A record that the body has written. It has no revisions and no version yet. */
-function written(key: Uint8Array, write: Write): KvRecord | undefined {
+function writtenRecord(key: Uint8Array, write: Write): KvRecord | undefined {
   if (write === undefined) return undefined
   const keyBytes = new Uint8Array(key)
   const meta = {
@@ -444,5 +444,5 @@ function written(key: Uint8Array, write: Write): KvRecord | undefined {
     modRevision: 0,
     version: 0,
   }
-  return recordOf(meta, new Uint8Array(write.value), write.options.lease)
+  return createRecord(meta, new Uint8Array(write.value), write.options.lease)
 }

@@ -53,12 +53,12 @@ export function readTxn(fields: unknown, where = 'txn', depth = 1): KvTxn {
   if (depth > DEPTH_MAX) throw new TypeError(`txn: transactions are nested more than ${DEPTH_MAX} deep`)
   checkOptions(where, fields, { compare: isList, success: isList, failure: isList }, CONDITIONS)
   const lists = fields as Readonly<Record<(typeof LISTS)[number], readonly unknown[] | undefined>>
-  const nameOf = (list: (typeof LISTS)[number], at: number) =>
+  const operationName = (list: (typeof LISTS)[number], at: number) =>
     `${where}${depth === 1 ? ': ' : '.'}${list}[${at}]`
   const operations = (list: 'success' | 'failure') =>
-    (lists[list] ?? []).map((each, at) => readOperation(each, nameOf(list, at), depth))
+    (lists[list] ?? []).map((each, at) => readOperation(each, operationName(list, at), depth))
   return {
-    compare: (lists.compare ?? []).map((each, at) => readComparison(each, nameOf('compare', at))),
+    compare: (lists.compare ?? []).map((each, at) => readComparison(each, operationName('compare', at))),
     success: operations('success'),
     failure: operations('failure'),
   }

@@ -253,13 +253,13 @@ export function checkMirror(options: MirrorOptions): void {
 }
 
 function checkPlace(where: string, place: WatchedPlace): void {
-  if (placesIn(place) === 1) return
+  if (countPlaces(place) === 1) return
   const keyOr = where === 'watch' ? 'key, or ' : ''
   throw new TypeError(`${where}: name either ${keyOr}prefix, or start and end, or all: true`)
 }
 
 /** The number of places that are named. There must be one: if it got lost, the place would be all keys. */
-const placesIn = ({ key, prefix, start, end, all }: WatchedPlace): number =>
+const countPlaces = ({ key, prefix, start, end, all }: WatchedPlace): number =>
   [key, prefix, start ?? end, all === true ? all : undefined].filter((form) => form !== undefined).length
 
 export function checkCall(where: string, options: CallOptions): void {
@@ -304,7 +304,7 @@ function checkPermission(permission: RolePermission): void {
   checkOptions(where, permission, PERMISSION)
   checkValue(where, 'access', permission.access, PERMISSION.access)
   const isAdmin = permission.access === 'admin'
-  if (placesIn(permission as WatchedPlace) === (isAdmin ? 0 : 1)) return
+  if (countPlaces(permission as WatchedPlace) === (isAdmin ? 0 : 1)) return
   throw new TypeError(
     isAdmin
       ? `${where}: admin has no range`

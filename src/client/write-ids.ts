@@ -7,7 +7,7 @@ import { openSession } from '../operations/open-session.ts'
 import type { ClusterView } from './cluster-view.ts'
 import type { ClientCredentials } from './credentials.ts'
 import type { Endpoints } from './endpoints.ts'
-import type { Closing } from './interruption.ts'
+import type { CloseNotifier } from './interruption.ts'
 import type { MuxTransport } from './transport/mux-transport.ts'
 import type { Transport } from './transport/transport.ts'
 
@@ -23,7 +23,7 @@ interface SourceOptions {
   readonly http: Transport
   readonly cluster: ClusterView
   readonly credentials: ClientCredentials
-  readonly closing: Closing
+  readonly closing: CloseNotifier
   readonly timeoutMs: number
   /** undefined: the client uses none. */
   readonly mux: MuxTransport | undefined

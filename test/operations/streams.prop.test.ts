@@ -4,7 +4,7 @@
 import fc from 'fast-check'
 import { Packr } from 'msgpackr'
 import { describe, expect, test } from 'vitest'
-import { linesOf } from '../../src/client/list.ts'
+import { splitLines } from '../../src/client/list.ts'
 import {
   ApiError,
   asRevision,
@@ -77,7 +77,7 @@ async function linesIn(text: string, sizes: readonly number[]): Promise<Buffer[]
     yield* cut(Buffer.from(text), sizes)
   }
   const lines: Buffer[] = []
-  for await (const line of linesOf(chunks())) lines.push(line)
+  for await (const line of splitLines(chunks())) lines.push(line)
   return lines
 }
 

@@ -6,7 +6,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { PermittedRange, RolePermission } from '../../client/index.ts'
 import { QuorateError } from '../../client/index.ts'
-import { afterPrefix, nameOf } from '../../client/transact.ts'
+import { afterPrefix, keyText } from '../../client/transact.ts'
 import { Failure } from '../../local/failure.ts'
 import { bytesDocument } from '../../operations/forms/bytes.ts'
 import type { CommandContext } from '../command-context.ts'
@@ -101,7 +101,7 @@ function permissionBounds(
   permission: RolePermission,
 ): { start: string; end: string | undefined } | undefined {
   if (permission.access === 'admin') return undefined
-  const name = (key: string | Uint8Array): string => nameOf(Buffer.from(key as string))
+  const name = (key: string | Uint8Array): string => keyText(Buffer.from(key as string))
   if ('key' in permission) return { start: name(permission.key), end: `${name(permission.key)}\0` }
   if ('prefix' in permission) {
     const start = name(permission.prefix)

@@ -8,7 +8,7 @@
 
 import { createReadStream } from 'node:fs'
 import { addAbortSignal } from 'node:stream'
-import { linesOf } from '../../client/list.ts'
+import { splitLines } from '../../client/list.ts'
 import { Failure } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
 import { decodeBytesDocument } from '../../operations/forms/bytes.ts'
@@ -43,7 +43,7 @@ export async function* readItemsFromLines(
   let ended = false
   const tooLong = () =>
     bad(`line ${number + 1} of ${where} has more than ${LINE_BYTES_MAX} bytes: it is no record`)
-  for await (const bytes of linesOf(input, LINE_BYTES_MAX, tooLong)) {
+  for await (const bytes of splitLines(input, LINE_BYTES_MAX, tooLong)) {
     number += 1
     const line = `line ${number} of ${where}`
     const text = decodeLine(bytes, line)

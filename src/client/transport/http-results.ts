@@ -13,7 +13,7 @@ import {
 import { asRevision, decodeProblem, type ReadConsistency } from '../../operations/forms/index.ts'
 import type { ClientOperation, OperationRequest } from '../operation.ts'
 import { judgeProblem, problemOfOther } from '../problem.ts'
-import type { Refused, Served, Unreadable } from './transport.ts'
+import type { RefusedAnswer, ServedAnswer, UnreadableAnswer } from './transport.ts'
 
 /** Header fields of an answer, lower case. Every answer of a node has `kv-cluster`, `kv-node` and `kv-revision`. */
 export type Headers = IncomingHttpHeaders
@@ -56,7 +56,7 @@ export function decodeAnswer<Q extends OperationRequest, R>(
   { http }: ClientOperation<Q, R>,
   request: Q,
   { status, headers, body }: HttpAnswer,
-): Served<R> | Unreadable | Refused {
+): ServedAnswer<R> | UnreadableAnswer | RefusedAnswer {
   const head = decodeHead(headers)
   const document = tryParseJson(decodeUtf8(body))
   if (status !== OK && status < 400)

@@ -134,7 +134,7 @@ function headersOfTrace(context: SpanContext): Record<string, string> {
 const GREETING_CHARS = 40
 
 /** Returns the beginning of bytes that the parser of HTTP has refused, if they do not even begin as HTTP. */
-function greetingIn(cause: Error): string | undefined {
+function readGreeting(cause: Error): string | undefined {
   const bytes = 'rawPacket' in cause ? cause.rawPacket : undefined
   if (!Buffer.isBuffer(bytes) || bytes.length === 0) return undefined
   const text = bytes.toString('latin1', 0, GREETING_CHARS)
@@ -312,7 +312,7 @@ class Exchange {
     // have left. An alert about it, before anything else, says that the other side has not accepted the handshake.
     const isRefused = this.#isSecure && this.#isUnheard && isCertificateAlert(cause)
     // On a new connection: later, these bytes may follow the answers of a node.
-    const greeting = this.#req.reusedSocket || this.#hasAnswer ? undefined : greetingIn(cause)
+    const greeting = this.#req.reusedSocket || this.#hasAnswer ? undefined : readGreeting(cause)
     if (greeting !== undefined) this.#settle({ kind: 'not-sent', cause, reached: true, timedOut, greeting })
     else if (this.#isSent && !isRefused) this.#settle({ kind: 'maybe-applied', cause, timedOut })
     else {

@@ -7,15 +7,15 @@ import type { ConnectionWelcome } from '../../operations/mux/connection.ts'
 import { type Item, PROBLEM, SUCCESS } from '../../operations/mux/form.ts'
 import type { ClientItemForm, OperationRequest } from '../operation.ts'
 import { judgeProblem } from '../problem.ts'
-import type { Refused, Served, Unreadable } from './transport.ts'
+import type { RefusedAnswer, ServedAnswer, UnreadableAnswer } from './transport.ts'
 
 /** The outcome of a request in an item. */
-export function outcomeOf<Q extends OperationRequest, R>(
+export function decodeItemOutcome<Q extends OperationRequest, R>(
   form: ClientItemForm<Q, R>,
   request: Q,
   item: Item,
   { cluster: clusterId, node }: ConnectionWelcome,
-): Served<R> | Unreadable | Refused {
+): ServedAnswer<R> | UnreadableAnswer | RefusedAnswer {
   if (item[1] !== SUCCESS) {
     const problem = judgeProblem(item[1] === PROBLEM ? decodeProblem(item[2]) : undefined)
     const revision = isWholeNumber(item[3]) ? asRevision(item[3]) : undefined

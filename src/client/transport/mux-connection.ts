@@ -59,7 +59,7 @@ const DELAY_MAX_MS = 2 ** 31 - 1
 const BINARY = { binary: true }
 
 /** Why a connection has ended. */
-export type Ending =
+export type ConnectionEnd =
   /** No connection was made, or the node cannot serve now, or is another cluster's. */
   | 'failed'
   /** Another answer, or the other end does not follow the protocol. */
@@ -74,7 +74,7 @@ export interface ConnectionListener {
   readonly onWelcome: (welcome: ConnectionWelcome) => boolean
   readonly onLeader: (leader: KnownLeader) => void
   /** After each message with answers. */
-  readonly onEnd: (ending: Ending) => void
+  readonly onEnd: (ending: ConnectionEnd) => void
 }
 
 const packr = new Packr({ useRecords: false, int64AsType: 'number', encodeUndefinedAsNil: true })
@@ -91,7 +91,7 @@ export class NodeConnection {
   /** The node takes no more operations. */
   #isClosing = false
   /** It does not answer. */
-  #isSuspect = false
+  #isProbed = false
   #hasAnswered = false
 
   /** Operations that are not sent yet, from the head on. Some may be WITHDRAWN. */
@@ -175,7 +175,7 @@ export class NodeConnection {
 
   /** Whether new operations may go here. */
   get isUsable(): boolean {
-    return this.#welcome !== undefined && !this.#isClosing && !this.#isSuspect && !this.#isEnded
+    return this.#welcome !== undefined && !this.#isClosing && !this.#isProbed && !this.#isEnded
   }
 
   /** Number of operations with a waiting caller. */
@@ -217,7 +217,7 @@ export class NodeConnection {
 
   /** The caller has given up. An operation that was sent keeps its slot until the node answers. */
   giveUp(pending: PendingOperation): void {
-    this.#waitNoLonger(pending)
+    this.#endWait(pending)
     if (pending.id === QUEUED) {
       pending.id = WITHDRAWN
       return
@@ -229,9 +229,9 @@ export class NodeConnection {
   }
 
   /** Checks the connection: an operation is pending and nothing has arrived. */
-  suspect(sinceMs: number): void {
-    if (this.#isSuspect || this.#isEnded || this.#receivedAt > sinceMs) return
-    this.#isSuspect = true
+  probe(sinceMs: number): void {
+    if (this.#isProbed || this.#isEnded || this.#receivedAt > sinceMs) return
+    this.#isProbed = true
     this.#ws.ping()
     this.#pongUntil = performance.now() + PING_MS + this.#bytes / SLOW_BYTES_PER_MS
     this.#wakeAt(this.#pongUntil)
@@ -319,7 +319,7 @@ export class NodeConnection {
 
   #withdraw(pending: PendingOperation, cause: Error): void {
     pending.id = WITHDRAWN
-    this.#waitNoLonger(pending)
+    this.#endWait(pending)
     pending.lost(cause)
   }
 
@@ -350,7 +350,7 @@ export class NodeConnection {
     this.#timer?.ref()
   }
 
-  #waitNoLonger({ background }: PendingOperation): void {
+  #endWait({ background }: PendingOperation): void {
     this.#waiting -= 1
     if (!background) this.#referenced -= 1
     if (this.#referenced === 0) {
@@ -366,7 +366,7 @@ export class NodeConnection {
   #onMessage(data: Buffer, isBinary: boolean): void {
     const nowMs = performance.now()
     this.#noteReceived(nowMs)
-    const items = isBinary ? listIn(data) : undefined
+    const items = isBinary ? decodeItems(data) : undefined
     if (items === undefined) this.#fault('a message is not a list in MessagePack')
     else for (const item of items) this.#onItem(item, nowMs)
     if (this.#queue.length > 0) this.#schedule()
@@ -383,7 +383,7 @@ export class NodeConnection {
   #noteReceived(nowMs: number): void {
     this.#isReceiving = false
     this.#receivedAt = nowMs
-    this.#isSuspect = false
+    this.#isProbed = false
   }
 
   #onWelcome(item: Item): void {
@@ -440,7 +440,7 @@ export class NodeConnection {
     this.#slots[slot] = undefined
     this.#free.push(slot)
     if (pending === ABANDONED || pending === ABANDONED_WATCH) return
-    this.#waitNoLonger(pending)
+    this.#endWait(pending)
     pending.answered(item, welcome, nowMs)
   }
 
@@ -465,7 +465,7 @@ export class NodeConnection {
     this.#slots[slot] = undefined
     this.#free.push(slot)
     if (watch === ABANDONED_WATCH) return
-    this.#waitNoLonger(watch)
+    this.#endWait(watch)
     watch.ended(item)
   }
 
@@ -477,7 +477,7 @@ export class NodeConnection {
     this.#end(this.#hasAnswered ? 'lost' : 'failed', cause)
   }
 
-  #end(ending: Ending, cause: Error): void {
+  #end(ending: ConnectionEnd, cause: Error): void {
     if (this.#isEnded) return
     this.#isEnded = true
     clearTimeout(this.#timer)
@@ -530,7 +530,7 @@ export class NodeConnection {
 
   /** When the connection is cut if nothing is heard. */
   get #deadMs(): number {
-    const pongMs = this.#isSuspect ? this.#pongUntil : Number.POSITIVE_INFINITY
+    const pongMs = this.#isProbed ? this.#pongUntil : Number.POSITIVE_INFINITY
     let oldestMs = Number.POSITIVE_INFINITY
     for (const [slot, pending] of this.#slots.entries()) {
       if (pending !== undefined) oldestMs = Math.min(oldestMs, this.#sentAt[slot] ?? oldestMs)
@@ -539,7 +539,7 @@ export class NodeConnection {
   }
 }
 
-function listIn(data: Buffer): readonly unknown[] | undefined {
+function decodeItems(data: Buffer): readonly unknown[] | undefined {
   try {
     const items: unknown = packr.decode(data)
     return Array.isArray(items) ? items : undefined

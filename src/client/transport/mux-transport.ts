@@ -9,7 +9,7 @@ import { type ClientOperation, findItemForm, isStreamed, type OperationRequest }
 import { after } from '../timer.ts'
 import type { TlsSource } from '../tls.ts'
 import type { ClientTls } from '../types.ts'
-import type { Ending, NodeConnection } from './mux-connection.ts'
+import type { ConnectionEnd, NodeConnection } from './mux-connection.ts'
 import { PendingRequest } from './pending-request.ts'
 import { PendingWatch } from './pending-watch.ts'
 import type { SendOptions, SendOutcome, Transport } from './transport.ts'
@@ -248,7 +248,7 @@ export class MuxTransport implements Transport {
         this.#noteLeader(leader)
         this.#changed()
       },
-      onEnd: (ending: Ending) => {
+      onEnd: (ending: ConnectionEnd) => {
         this.#open.delete(connection)
         if (ending === 'unauthenticated') credentials.refused(authorization)
         if (link.connection !== connection) return

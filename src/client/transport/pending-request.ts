@@ -5,7 +5,7 @@ import type { Item } from '../../operations/mux/form.ts'
 import { whenAborted } from '../abort-listeners.ts'
 import { type ClientItemForm, type ClientOperation, isChange, type OperationRequest } from '../operation.ts'
 import { nodeTimeoutMs, RECHECK_MS, tryLimitMs } from '../retry-policy.ts'
-import { outcomeOf } from './mux-codec.ts'
+import { decodeItemOutcome } from './mux-codec.ts'
 import type { SendOptions, SendOutcome } from './transport.ts'
 
 /** Ids of requests that were not sent, and never will be. */
@@ -50,7 +50,7 @@ export interface PendingConnection {
   /** The caller has given up. */
   giveUp(pending: PendingOperation): void
   /** Nothing has arrived since then although a request waits. */
-  suspect(sinceMs: number): void
+  probe(sinceMs: number): void
 }
 
 export class PendingRequest<Q extends OperationRequest, R> implements PendingOperation {
@@ -115,8 +115,11 @@ export class PendingRequest<Q extends OperationRequest, R> implements PendingOpe
     this.settle(this.decodeOutcome(item, welcome))
   }
 
-  protected decodeOutcome(item: Item, welcome: ConnectionWelcome): ReturnType<typeof outcomeOf<Q, R>> {
-    return outcomeOf(this.#form, this.#request, item, welcome)
+  protected decodeOutcome(
+    item: Item,
+    welcome: ConnectionWelcome,
+  ): ReturnType<typeof decodeItemOutcome<Q, R>> {
+    return decodeItemOutcome(this.#form, this.#request, item, welcome)
   }
 
   lost(cause: Error): void {
@@ -128,7 +131,7 @@ export class PendingRequest<Q extends OperationRequest, R> implements PendingOpe
     const receivedAt = Math.max(this.#startedAt, this.connection.receivingAt)
     const isQueued = this.id === QUEUED && nowMs >= this.#startedAt + this.#limitMs
     if (nowMs < this.deadline && !isQueued) {
-      if (nowMs >= receivedAt + this.#limitMs) this.connection.suspect(this.#startedAt)
+      if (nowMs >= receivedAt + this.#limitMs) this.connection.probe(this.#startedAt)
       const silentAt = receivedAt + this.#silenceMs
       if (nowMs < silentAt) this.dueMs = silentAt
       else if (this.#mayGiveUp?.() === false) this.dueMs = nowMs + RECHECK_MS

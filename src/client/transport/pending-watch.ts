@@ -62,7 +62,7 @@ export class PendingWatch<Q extends OperationRequest, R>
       return
     }
     if (nowMs < this.dueMs) return
-    this.connection.suspect(nowMs - this.#silentMs)
+    this.connection.probe(nowMs - this.#silentMs)
     const message = `${this.#url} has sent a watch nothing for ${this.#silentMs} ms`
     this.#cancel(new UnavailableError(message, { code: 'timeout', written: 'no', endpoint: this.#url }))
   }

@@ -39,21 +39,21 @@ export interface SendOptions {
 }
 
 /** The operation was done. */
-export interface Served<R> {
+export interface ServedAnswer<R> {
   readonly kind: 'served'
   readonly result: R
   readonly head: NodeAnswerHead
 }
 
 /** An answer that says so, and does not have the agreed form. */
-export interface Unreadable {
+export interface UnreadableAnswer {
   readonly kind: 'unreadable'
   readonly cause: DisagreementError
   readonly head: NodeAnswerHead
 }
 
 /** A node, or another program, has answered with a problem. */
-export interface Refused {
+export interface RefusedAnswer {
   readonly kind: 'refused'
   readonly problem: JudgedProblem
   readonly head: NodeAnswerHead
@@ -79,7 +79,7 @@ export interface WatchMessages {
 }
 
 /** A node, or another program, has answered. */
-export type Answer<R = unknown> = Served<R> | Unreadable | Refused | StreamingAnswer
+export type Answer<R = unknown> = ServedAnswer<R> | UnreadableAnswer | RefusedAnswer | StreamingAnswer
 
 /** No node has the request: it was certainly not applied. */
 export interface NotSent {
@@ -104,7 +104,7 @@ export interface MaybeApplied {
 export type SendOutcome<R = unknown> = Answer<R> | NotSent | MaybeApplied
 
 /** The answer that a call returns, and the endpoint that gave it. */
-export type NodeAnswer<R = unknown> = (Served<R> | StreamingAnswer) & { readonly endpoint: Endpoint }
+export type NodeAnswer<R = unknown> = (ServedAnswer<R> | StreamingAnswer) & { readonly endpoint: Endpoint }
 
 export interface Transport {
   /**

@@ -4,7 +4,7 @@ import { DisagreementError } from '../../operations/forms/disagreement.ts'
 import { type DecodedWatchMessage, decodeWatchLine } from '../../operations/watch.ts'
 import { unexpected } from '../decode.ts'
 import { UnavailableError } from '../errors.ts'
-import { linesOf } from '../list.ts'
+import { splitLines } from '../list.ts'
 import { afterPendingEvents } from '../timer.ts'
 import type { WatchSource } from '../watch.ts'
 import type { NodeAnswer } from './transport.ts'
@@ -51,7 +51,7 @@ export function watchSourceFrom(
     }
   }
   async function* messages(): AsyncGenerator<DecodedWatchMessage, void, undefined> {
-    for await (const line of linesOf(chunks())) {
+    for await (const line of splitLines(chunks())) {
       const message = decodeWatchLine(line, values)
       if (message !== undefined) yield message
     }
