@@ -53,7 +53,7 @@ export class InMemoryApi {
   serve(given: SimulatedRequest, isAbandoned: () => boolean, done: (answered: Answered) => void): void {
     const { method, target } = given
     const refuse = (error: unknown): void =>
-      done(this.#answered(method, errorResponse(this.#api.errorOf(error))))
+      done(this.#answered(method, errorResponse(this.#api.toApiError(error))))
     try {
       const request = this.#httpRequest(given, isAbandoned)
       const operation = this.#decode(request, given)

@@ -6,7 +6,7 @@
 import {
   BackupRows,
   decodeState,
-  decodeUser,
+  decodeUserRow,
   encodeState,
   type KvState,
   type Restore,
@@ -161,7 +161,7 @@ export async function restoreRows(
 
 /** `root`: the row of the user root. */
 export const hasPassword = (root: Uint8Array | undefined): boolean =>
-  root !== undefined && decodeUser({ name: ROOT, madeAt: 0 }, root).passwordHash !== undefined
+  root !== undefined && decodeUserRow({ name: ROOT, madeAt: 0 }, root).passwordHash !== undefined
 
 function hashed(rows: readonly StoredRow[], hash: StateHash): readonly StoredRow[] {
   for (const { key, value } of rows) hash.add(hashOfRow(key, value))

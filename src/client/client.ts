@@ -1,7 +1,7 @@
 // The public API of the client.
 
 import { deleteRange } from '../operations/delete-range.ts'
-import { asRevision, type FreshnessOptions, putLeaseOf, roundedMs } from '../operations/forms/index.ts'
+import { asRevision, type FreshnessOptions, parsePutLease, roundedMs } from '../operations/forms/index.ts'
 import { onlyReads } from '../operations/forms/transactions.ts'
 import { get } from '../operations/get.ts'
 import { keepAlive } from '../operations/keep-alive.ts'
@@ -236,7 +236,7 @@ export class Client {
       checkPut(key, value, options)
       const { ifRevision, ifAbsent = false, lease, ttlMs } = options
       // Over HTTP it is rounded. A put that is sent again over the other transport must be the same request there.
-      const putLease = putLeaseOf(lease, ttlMs && roundedMs(ttlMs))
+      const putLease = parsePutLease(lease, ttlMs && roundedMs(ttlMs))
       const request = {
         kind: 'put',
         key: ownKey(key),

@@ -1,7 +1,7 @@
 // Calls about leases. Most clients make few of them, so each loads its operation when it is made. Keep-alives do not:
 // the lease ends if one is late.
 
-import { type LeaseId, leaseIdOf } from '../operations/forms/index.ts'
+import { type LeaseId, parseLeaseId } from '../operations/forms/index.ts'
 import type { KeepAliveResult } from '../operations/keep-alive.ts'
 import type { RequestCall } from './administration.ts'
 import { QuorateError } from './errors.ts'
@@ -35,7 +35,7 @@ export async function grantLease(
   options: CallOptions,
 ): Promise<GrantedLease> {
   checkGrant(lease, options)
-  const id = lease.id === undefined ? undefined : leaseIdOf(lease.id, 'id')
+  const id = lease.id === undefined ? undefined : parseLeaseId(lease.id, 'id')
   const request = { kind: 'grant', id, ttlMs: lease.ttlMs, idempotency: undefined } as const
   const { grant } = await import('../operations/grant.ts')
   const granted = resultFrom(await call(grant, request, options))
@@ -62,7 +62,7 @@ export async function keepAliveMany(
   options: CallOptions,
 ): Promise<readonly KeptLease[]> {
   checkKeepAliveMany(ids, options)
-  const requested = ids.map((id) => leaseIdOf(id, 'id'))
+  const requested = ids.map((id) => parseLeaseId(id, 'id'))
   const kept: KeptLease[] = []
   const startedAt = performance.now()
   while (kept.length < requested.length) {
@@ -84,7 +84,7 @@ export async function show(
   checkLeaseCall('lease', id, options, LEASE)
   const request = {
     kind: 'show-lease',
-    id: leaseIdOf(id, 'id'),
+    id: parseLeaseId(id, 'id'),
     keys: options.keys === true,
     freshness: ANY_FRESHNESS,
   } as const
@@ -122,7 +122,7 @@ export async function revokeLease(
   options: CallOptions,
 ): Promise<RevokedLease> {
   checkLeaseCall('revokeLease', id, options)
-  const request = { kind: 'revoke', id: leaseIdOf(id, 'id'), idempotency: undefined } as const
+  const request = { kind: 'revoke', id: parseLeaseId(id, 'id'), idempotency: undefined } as const
   const { revoke } = await import('../operations/revoke.ts')
   const { deleted, revision } = resultFrom(await call(revoke, request, options))
   return { deleted, revision }

@@ -2,10 +2,10 @@
 
 import {
   type KeyRange,
-  leaseIdOf,
   type PutLease,
+  parseLeaseId,
+  parsePutLease,
   prefixRange,
-  putLeaseOf,
   rangeAt,
   roundedMs,
   type Where,
@@ -105,7 +105,7 @@ function readComparison(comparison: unknown, where: string): KvComparison {
     }
     case 'lease': {
       checkValue(where, 'to', to, isLeaseOrNone)
-      const lease = to === '0' ? undefined : leaseIdOf(to as string, 'to')
+      const lease = to === '0' ? undefined : parseLeaseId(to as string, 'to')
       return { where: readPlace(fields, where), op, target, to: lease }
     }
     default:
@@ -184,7 +184,7 @@ export function checkPutOptions(where: string, options: TxnPutOptions): void {
 
 function readPutLease({ lease, ttlMs }: TxnPutOptions, where: string): PutLease | undefined {
   checkPutOptions(where, { lease, ttlMs })
-  return putLeaseOf(lease, ttlMs && roundedMs(ttlMs))
+  return parsePutLease(lease, ttlMs && roundedMs(ttlMs))
 }
 
 /** A field of a place that is there, but undefined, would make the place larger. */

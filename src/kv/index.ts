@@ -17,7 +17,7 @@ export {
   USER_ROLES_MAX,
 } from './auth/names.ts'
 export { isMet, type Rights } from './auth/rights.ts'
-export { type AuthKeys, AuthRows, AuthState, type ByName, decodeUser, ROOT_KEY } from './auth/state.ts'
+export { type AuthKeys, AuthRows, AuthState, type ByName, decodeUserRow, ROOT_KEY } from './auth/state.ts'
 export {
   decodeRequest,
   EXPIRE_LEASES_MAX,

@@ -12,7 +12,7 @@ import {
   AUTH_KEY,
   type AuthKeys,
   decodeAuthHead,
-  decodeUser,
+  decodeUserRow,
   encodeAuthHead,
   encodeUser,
   ROOT_KEY,
@@ -162,7 +162,7 @@ function restoredHead(row: Uint8Array, state: KvState, { keys, newRoot }: Restor
 
 function rootRow({ row, passwordHash }: NewRoot, { auth }: KvState): Uint8Array {
   // The row of root has everything but its identity, which stays.
-  const root = decodeUser({ name: ROOT, madeAt: 0 }, row)
+  const root = decodeUserRow({ name: ROOT, madeAt: 0 }, row)
   const roles = [...new Set([...root.roles, ROOT])].sort()
   return encodeUser({ ...root, passwordHash, roles, epoch: auth.revision })
 }

@@ -14,16 +14,24 @@ import {
   type Fields,
 } from './forms/disagreement.ts'
 import type { Idempotency } from './forms/idempotency.ts'
-import { leaseNames, putLeaseOf } from './forms/leases.ts'
+import { leaseNames, parsePutLease } from './forms/leases.ts'
 import { checkedKey, checkedValue } from './forms/places.ts'
 import { ApiError, decodeProblem, type ProblemAnswer, problemDocument } from './forms/problems.ts'
 import { attaching, changing, NO_LEASES } from './forms/rights.ts'
 import { asRevision, type Revision } from './forms/store.ts'
-import { jsonResponseOf, replayedHeader } from './http/form.ts'
+import { jsonResponseFromParts, replayedHeader } from './http/form.ts'
 import { readIdempotency } from './http/idempotency.ts'
 import { deletedJson, revisionsJson } from './http/json.ts'
 import { decodeJsonBytes, JsonBytes, type JsonBytesValue } from './http/json-bytes.ts'
-import { anyOf, arrayOf, closed, type FromSchema, integer, object, stringOr } from './http/json-schema.ts'
+import {
+  anyOfSchema,
+  arraySchema,
+  closed,
+  type FromSchema,
+  integer,
+  object,
+  stringOr,
+} from './http/json-schema.ts'
 import { jsonChange } from './http/requests.ts'
 import { route } from './http/route.ts'
 import { ChangeProblem, DeleteAnswer, PUT_LEASE_FIELDS, revisions } from './http/schemas.ts'
@@ -88,7 +96,7 @@ export interface DecodedBatch {
 const BODY_PARTS = 16 * BATCH_COMMANDS_MAX
 
 const Tags = {
-  ...stringOr(arrayOf({ ...integer, minimum: 0, maximum: Number.MAX_SAFE_INTEGER })),
+  ...stringOr(arraySchema({ ...integer, minimum: 0, maximum: Number.MAX_SAFE_INTEGER })),
   pattern: '^\\*$',
   minItems: 1,
 }
@@ -112,12 +120,12 @@ const Change = {
   maxProperties: 1,
 }
 const Changes = {
-  ...arrayOf(Change),
+  ...arraySchema(Change),
   minItems: 1,
   maxItems: BATCH_COMMANDS_MAX,
   description: 'Made one after the other, each whether or not those before it were made',
 }
-const Result = anyOf(
+const Result = anyOfSchema(
   object({ put: object(revisions) }),
   object({ delete: DeleteAnswer }),
   object({ problem: ChangeProblem }),
@@ -134,9 +142,9 @@ export const batch = {
   room: 'depends',
   demands: (operation) => [
     ...operation.commands.flatMap((each) => changing(each, each.condition !== undefined)),
-    ...leasesOf(operation),
+    ...batchLeases(operation),
   ],
-  leases: leasesOf,
+  leases: batchLeases,
   http: {
     routes: [
       route(
@@ -149,7 +157,7 @@ export const batch = {
           bodyPartsMax: BODY_PARTS,
           answers: object({
             revision: integer,
-            results: { ...arrayOf(Result), description: 'One for each change, in order' },
+            results: { ...arraySchema(Result), description: 'One for each change, in order' },
           }),
         },
         ({ headers, body }) => {
@@ -161,7 +169,7 @@ export const batch = {
     encode: ({ commands, idempotency }) =>
       jsonChange(CHANGES_PATH, { changes: commands.map(encodeChange) }, idempotency),
     encodeResult: (outcome, head) =>
-      jsonResponseOf(encodeOutcomes(outcome), replayedHeader(head), outcome.revision),
+      jsonResponseFromParts(encodeOutcomes(outcome), replayedHeader(head), outcome.revision),
     decodeResult(body, { commands }) {
       const results = decodeResults(body.results, commands)
       const revision = decodeRevision(body.revision, 'revision')
@@ -232,7 +240,7 @@ function decodeChange({ put, delete: removed }: FromSchema<typeof Change>, name:
     return { kind: 'delete', ...decodeTarget(removed, `${name}.delete`), prev: false }
   if (put === undefined) throw new Error(`${name} is no change, and the schema allows it`)
   const value = checkedValue(decodeJsonBytes(put.value, `${name}.put.value`), `${name}.put: `)
-  const lease = putLeaseOf(put.lease, put.ttl, `${name}.put.`)
+  const lease = parsePutLease(put.lease, put.ttl, `${name}.put.`)
   return { kind: 'put', ...decodeTarget(put, `${name}.put`), value, prev: false, lease }
 }
 
@@ -389,7 +397,7 @@ const outcomeBytes = (outcome: PutOutcome | DeleteOutcome | ApiError): number =>
 // ---------------------------------------------------------------------------------------------------------------------
 // Facts
 
-function leasesOf({ commands }: Pick<BatchRequest, 'commands'>) {
+function batchLeases({ commands }: Pick<BatchRequest, 'commands'>) {
   if (!commands.some(hasLease)) return NO_LEASES
   return commands.flatMap((each) => (hasLease(each) ? attaching(each.lease) : []))
 }

@@ -6,7 +6,7 @@ import { ADMINISTER, CALL, NO_LEASES } from './forms/rights.ts'
 import type { AuthRole, AuthStatusResult, Permission, UserDescription } from './forms/roles.ts'
 import { type RequestHeaders, readConditions } from './http/conditions.ts'
 import { jsonResponse } from './http/form.ts'
-import { anyOf, arrayOf, closed, nothing, object, string } from './http/json-schema.ts'
+import { anyOfSchema, arraySchema, closed, nothing, object, string } from './http/json-schema.ts'
 import { deleteRequest, jsonRequest, namedPath, type OutgoingRequest } from './http/requests.ts'
 import {
   AuthName,
@@ -95,7 +95,7 @@ export const changeAuth = {
               {},
               {
                 password: {
-                  ...anyOf(string, nothing),
+                  ...anyOfSchema(string, nothing),
                   description: '8 to 1024 bytes; null: none, only certificates',
                 },
                 old_password: {
@@ -103,7 +103,10 @@ export const changeAuth = {
                   description:
                     'The password until now: a token alone does not change the password of its own user',
                 },
-                roles: { ...arrayOf(AuthName), description: 'Names of the roles; root may do everything' },
+                roles: {
+                  ...arraySchema(AuthName),
+                  description: 'Names of the roles; root may do everything',
+                },
               },
             ),
           ),

@@ -22,10 +22,10 @@ import {
 } from './http/form.ts'
 import { decodeRecordFields, recordJson } from './http/json.ts'
 import { namesMediaType } from './http/media-types.ts'
-import { freshnessOf, HISTORY_PARAMETERS, READ_PARAMETERS, readQuery } from './http/parameters.ts'
+import { freshnessFrom, HISTORY_PARAMETERS, READ_PARAMETERS, readQuery } from './http/parameters.ts'
 import { ACCEPT_JSON, getRequest, keyPath, withFreshness, withQuery } from './http/requests.ts'
 import { RecordSchema } from './http/schemas.ts'
-import { decodeAsOf, decodeKeyField, fieldBytes, isNil } from './mux/fields.ts'
+import { decodeAsOfRevision, decodeKeyField, fieldBytes, isNil } from './mux/fields.ts'
 import { decodeReadHead, ITEM_BYTES, type MuxForm, SUCCESS, servedField, stalenessField } from './mux/form.ts'
 import { decodeFreshness, encodeFreshness, minRevisionField } from './mux/options.ts'
 import { decodeRecord, encodeRecord, RECORD_BYTES } from './mux/records.ts'
@@ -71,7 +71,7 @@ export const get = {
         key,
         revision,
         condition: readConditions(headers),
-        freshness: freshnessOf(freshness),
+        freshness: freshnessFrom(freshness),
       }
     },
     encodeResult(row, grant, _request, { accept }) {
@@ -103,7 +103,7 @@ export const get = {
     decode(item) {
       const key = decodeKeyField(item[3])
       const freshness = decodeFreshness(item[4], item[5])
-      return { kind: 'get', key, freshness, revision: decodeAsOf(item[6]) }
+      return { kind: 'get', key, freshness, revision: decodeAsOfRevision(item[6]) }
     },
     credit: ({ key }) => key.length,
     itemCredit: (item) => fieldBytes(item[3]),

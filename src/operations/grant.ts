@@ -2,9 +2,9 @@
 
 import type { EntryFacts, HttpForm } from './definition.ts'
 import { decodeRevision, decodeWholeNumber } from './forms/disagreement.ts'
-import { durationText, ttlMsOf } from './forms/durations.ts'
+import { durationText, parseTtlMs } from './forms/durations.ts'
 import type { Idempotency } from './forms/idempotency.ts'
-import { decodeLeaseId, leaseIdOf } from './forms/leases.ts'
+import { decodeLeaseId, parseLeaseId } from './forms/leases.ts'
 import { CALL, NO_LEASES } from './forms/rights.ts'
 import type { LeaseId, Revision } from './forms/store.ts'
 import { jsonResponse, replayedHeader } from './http/form.ts'
@@ -56,8 +56,13 @@ export const grant = {
           answers: LeaseGranted,
         },
         ({ headers, body }) => {
-          const id = body.id === undefined ? undefined : leaseIdOf(body.id, 'id')
-          return { kind: 'grant', id, ttlMs: ttlMsOf(body.ttl, 'ttl'), idempotency: readIdempotency(headers) }
+          const id = body.id === undefined ? undefined : parseLeaseId(body.id, 'id')
+          return {
+            kind: 'grant',
+            id,
+            ttlMs: parseTtlMs(body.ttl, 'ttl'),
+            idempotency: readIdempotency(headers),
+          }
         },
       ),
     ],

@@ -197,5 +197,6 @@ export const findByOpcode = (opcode: unknown): ItemOperation | undefined =>
   typeof opcode === 'number' ? BY_OPCODE[opcode] : undefined
 
 /** The facts of an operation. TypeScript does not see that facts and operation are of one kind. */
-export const factsOf = <K extends OperationKind>(operation: OperationOf<K>): OperationFacts<OperationOf<K>> =>
-  OPERATIONS[operation.kind] as OperationFacts<OperationOf<K>>
+export const operationFacts = <K extends OperationKind>(
+  operation: OperationOf<K>,
+): OperationFacts<OperationOf<K>> => OPERATIONS[operation.kind] as OperationFacts<OperationOf<K>>

@@ -2,12 +2,12 @@
 
 import type { HttpForm, OperationFacts } from './definition.ts'
 import { decodeList, decodeObject, decodeWholeNumber, disagree } from './forms/disagreement.ts'
-import { leaseIdOf } from './forms/leases.ts'
+import { parseLeaseId } from './forms/leases.ts'
 import { unsayable } from './forms/problems.ts'
 import { CALL } from './forms/rights.ts'
 import type { LeaseId } from './forms/store.ts'
 import { jsonResponse } from './http/form.ts'
-import { anyOf, arrayOf, closed, object } from './http/json-schema.ts'
+import { anyOfSchema, arraySchema, closed, object } from './http/json-schema.ts'
 import { jsonRequest } from './http/requests.ts'
 import { route } from './http/route.ts'
 import { LeaseGranted, LeaseIdSchema, TTL_MS_FIELD } from './http/schemas.ts'
@@ -28,7 +28,7 @@ export interface KeepAliveRequest {
 export type KeepAliveResult = readonly (number | undefined)[]
 
 const Ids = {
-  ...arrayOf(LeaseIdSchema),
+  ...arraySchema(LeaseIdSchema),
   minItems: 1,
   maxItems: RENEW_LEASES_MAX,
   description: 'Of the leases',
@@ -58,7 +58,11 @@ export const keepAlive = {
           body: closed(object({})),
           answers: object(TTL_MS_FIELD),
         },
-        ({ params }) => ({ kind: 'keep-alive', ids: [leaseIdOf(params.id ?? '', 'the lease')], one: true }),
+        ({ params }) => ({
+          kind: 'keep-alive',
+          ids: [parseLeaseId(params.id ?? '', 'the lease')],
+          one: true,
+        }),
       ),
       route(
         {
@@ -67,12 +71,14 @@ export const keepAlive = {
           summary: 'Keep many leases alive',
           body: closed(object({ ids: Ids })),
           answers: object({
-            leases: arrayOf(anyOf(LeaseGranted, object({ id: LeaseIdSchema, missing: { const: true } }))),
+            leases: arraySchema(
+              anyOfSchema(LeaseGranted, object({ id: LeaseIdSchema, missing: { const: true } })),
+            ),
           }),
         },
         ({ body }) => ({
           kind: 'keep-alive',
-          ids: body.ids.map((id, at) => leaseIdOf(id, `ids[${at}]`)),
+          ids: body.ids.map((id, at) => parseLeaseId(id, `ids[${at}]`)),
           one: false,
         }),
       ),
@@ -128,5 +134,5 @@ export const keepAlive = {
 function decodeIds(field: unknown): readonly LeaseId[] {
   if (!Array.isArray(field) || field.length < 1 || field.length > RENEW_LEASES_MAX)
     throw invalidField('leases', `a list of 1 to ${RENEW_LEASES_MAX} ids`)
-  return field.map((id, at) => leaseIdOf(typeof id === 'string' ? id : '', `leases[${at}]`))
+  return field.map((id, at) => parseLeaseId(typeof id === 'string' ? id : '', `leases[${at}]`))
 }

@@ -3,13 +3,13 @@
 import type { HttpForm, OperationFacts } from './definition.ts'
 import { decodeBoolean, decodeList, decodeObject } from './forms/disagreement.ts'
 import type { FreshnessOptions, ReadGrant } from './forms/freshness.ts'
-import { type LeaseDescription, leaseIdOf } from './forms/leases.ts'
+import { type LeaseDescription, parseLeaseId } from './forms/leases.ts'
 import { CALL } from './forms/rights.ts'
 import type { LeaseId } from './forms/store.ts'
 import { freshnessHeaders, jsonResponse } from './http/form.ts'
 import { decodeLeaseFields, leaseFields } from './http/json.ts'
-import { arrayOf, boolean, integer, object } from './http/json-schema.ts'
-import { freshnessOf, pageLimit, READ_PARAMETERS, text } from './http/parameters.ts'
+import { arraySchema, boolean, integer, object } from './http/json-schema.ts'
+import { freshnessFrom, pageLimit, READ_PARAMETERS, text } from './http/parameters.ts'
 import { getRequest, withFreshness, withQuery } from './http/requests.ts'
 import { route } from './http/route.ts'
 import { LEASE_FIELDS, LeaseIdSchema } from './http/schemas.ts'
@@ -47,15 +47,15 @@ export const listLeases = {
             ...READ_PARAMETERS,
           },
           answers: object(
-            { leases: arrayOf(object(LEASE_FIELDS)), more: boolean, revision: integer },
+            { leases: arraySchema(object(LEASE_FIELDS)), more: boolean, revision: integer },
             { next: LeaseIdSchema },
           ),
         },
         ({ values: { limit, after, ...freshness } }) => ({
           kind: 'list-leases',
-          after: after === undefined ? undefined : leaseIdOf(after, 'after'),
+          after: after === undefined ? undefined : parseLeaseId(after, 'after'),
           limit,
-          freshness: freshnessOf(freshness),
+          freshness: freshnessFrom(freshness),
         }),
       ),
     ],

@@ -4,7 +4,7 @@ import type { EntryFacts, KeyForm } from './definition.ts'
 import type { Condition } from './forms/conditions.ts'
 import { decodeRevision, decodeRevisions, decodeWholeNumber } from './forms/disagreement.ts'
 import type { Idempotency } from './forms/idempotency.ts'
-import { leaseNames, type PutLease, putLeaseOf } from './forms/leases.ts'
+import { leaseNames, type PutLease, parsePutLease } from './forms/leases.ts'
 import { ApiError } from './forms/problems.ts'
 import { attaching, changing } from './forms/rights.ts'
 import type { KeyRow, Revision } from './forms/store.ts'
@@ -20,7 +20,7 @@ import {
 } from './http/form.ts'
 import { idempotencyHeaders, readIdempotency } from './http/idempotency.ts'
 import { decodePrevFields, prevJson, revisionsJson } from './http/json.ts'
-import { anyOf, integer, nothing, object } from './http/json-schema.ts'
+import { anyOfSchema, integer, nothing, object } from './http/json-schema.ts'
 import { flag, readQuery, text } from './http/parameters.ts'
 import { keyPath, withQuery } from './http/requests.ts'
 import { RecordSchema, revisions } from './http/schemas.ts'
@@ -81,7 +81,7 @@ export const put = {
   http: {
     summary: 'Write a key',
     parameters: PARAMETERS,
-    answers: object({ revision: integer, ...revisions }, { prev: anyOf(RecordSchema, nothing) }),
+    answers: object({ revision: integer, ...revisions }, { prev: anyOfSchema(RecordSchema, nothing) }),
     encode({ key, value, condition, prev, lease, idempotency }) {
       const path = withQuery(keyPath(key), { prev: prev || undefined, ...leaseNames(lease) })
       const headers = { ...conditionHeaders(condition), ...idempotencyHeaders(idempotency) }
@@ -94,7 +94,7 @@ export const put = {
       const { prev = false, lease: leaseId, ttl } = readQuery(pairs, PARAMETERS)
       const key = decodeKey(request)
       const condition = readConditions(headers)
-      const lease = putLeaseOf(leaseId, ttl)
+      const lease = parsePutLease(leaseId, ttl)
       const idempotency = readIdempotency(headers)
       return { kind: 'put', key, value: NO_VALUE, condition, prev, lease, idempotency }
     },

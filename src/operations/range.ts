@@ -13,7 +13,7 @@ import {
   tryParseJson,
 } from './forms/disagreement.ts'
 import type { FreshnessOptions, ReadGrant } from './forms/freshness.ts'
-import { BOUND_BYTES_MAX, type KeyRange, rangeBounds, rangeOf } from './forms/places.ts'
+import { BOUND_BYTES_MAX, type KeyRange, keyRange, rangeBounds } from './forms/places.ts'
 import {
   type ApiError,
   decodeProblem,
@@ -25,14 +25,14 @@ import { reading } from './forms/rights.ts'
 import type { KeyRow, Revision } from './forms/store.ts'
 import { freshnessHeaders, type HttpRequestHead, type WholeResponse } from './http/form.ts'
 import { bytesJson, decodeRecordFields, decodeRecords, metaJson, recordJson } from './http/json.ts'
-import { arrayOf, boolean, integer, object } from './http/json-schema.ts'
+import { arraySchema, boolean, integer, object } from './http/json-schema.ts'
 import { LINES, namesMediaType } from './http/media-types.ts'
 import {
   bytes,
+  choiceParameter,
   flag,
-  freshnessOf,
+  freshnessFrom,
   HISTORY_PARAMETERS,
-  oneOf,
   READ_PARAMETERS,
   readQuery,
   recordLimit,
@@ -40,11 +40,11 @@ import {
 import { ACCEPT_JSON, ACCEPT_LINES, getRequest, withFreshness, withQuery } from './http/requests.ts'
 import { Bytes, lease, revisions } from './http/schemas.ts'
 import {
-  decodeAsOf,
+  decodeAsOfRevision,
   decodeBound,
   decodeBounds,
+  decodeChoice,
   decodeFlag,
-  decodeOneOf,
   decodeOptionalMap,
   decodeOptionalNumber,
   isNil,
@@ -113,7 +113,7 @@ const PARAMETERS = {
   end: bytes('Up to this key, exclusive'),
   after: bytes('Only keys behind this one in the requested order: `next` of the page before'),
   limit: recordLimit('Records at most; a page has 1000 unless given, and never more than 10000'),
-  order: oneOf('Of keys, byte by byte; ascending unless given', 'asc', 'desc'),
+  order: choiceParameter('Of keys, byte by byte; ascending unless given', 'asc', 'desc'),
   keys_only: flag('Leave the values out'),
   count: flag('Count the whole range as well'),
   count_only: flag('Count the whole range and answer no records'),
@@ -150,7 +150,7 @@ export const range = {
     parameters: PARAMETERS,
     answers: object(
       {
-        kvs: arrayOf(object({ key: Bytes, ...revisions }, { value: Bytes, ...lease })),
+        kvs: arraySchema(object({ key: Bytes, ...revisions }, { value: Bytes, ...lease })),
         more: boolean,
         revision: integer,
       },
@@ -174,7 +174,7 @@ export const range = {
       const values = readQuery(pairs, PARAMETERS, stream ? undefined : rowsMax)
       return {
         kind: 'range',
-        range: rangeOf(values),
+        range: keyRange(values),
         after: values.after,
         order: values.order,
         limit: values.limit,
@@ -183,7 +183,7 @@ export const range = {
         countOnly: values.count_only,
         stream,
         revision: values.revision,
-        freshness: freshnessOf(values),
+        freshness: freshnessFrom(values),
       }
     },
     encodeHead: (grant, isStream) => ({
@@ -245,15 +245,15 @@ export const range = {
       const options = decodeOptionalMap(item[3], 'the range', RANGE_FIELDS)
       const { after, ...bounds } = decodeBounds(options, decodeBound, 'prefix', 'start', 'end', 'after')
       const limit = decodeOptionalNumber(options.get('limit'), 'limit', 1, limits.pageRowsMax)
-      const order = decodeOneOf(options.get('order'), 'order', ORDERS)
+      const order = decodeChoice(options.get('order'), 'order', ORDERS)
       const keysOnly = decodeFlag(options.get('keys_only'), 'keys_only') ?? false
       const count = decodeFlag(options.get('count'), 'count')
       const countOnly = decodeFlag(options.get('count_only'), 'count_only')
-      const revision = decodeAsOf(options.get('revision'))
+      const revision = decodeAsOfRevision(options.get('revision'))
       const freshness = decodeFreshness(item[4], item[5])
       return {
         kind: 'range',
-        range: rangeOf(bounds),
+        range: keyRange(bounds),
         after,
         limit,
         order,

@@ -3,7 +3,7 @@
 import type { EntryFacts, HttpForm } from './definition.ts'
 import { decodeRevision, decodeWholeNumber } from './forms/disagreement.ts'
 import type { Idempotency } from './forms/idempotency.ts'
-import { leaseIdOf } from './forms/leases.ts'
+import { parseLeaseId } from './forms/leases.ts'
 import { CALL, type LeaseDemand } from './forms/rights.ts'
 import type { LeaseId, Revision } from './forms/store.ts'
 import { jsonResponse, replayedHeader } from './http/form.ts'
@@ -19,7 +19,9 @@ export interface RevokeRequest {
   readonly idempotency: Idempotency | undefined
 }
 
-const leaseOf = ({ id }: Pick<RevokeRequest, 'id'>): readonly LeaseDemand[] => [{ to: 'revoke', lease: id }]
+const revokedLease = ({ id }: Pick<RevokeRequest, 'id'>): readonly LeaseDemand[] => [
+  { to: 'revoke', lease: id },
+]
 
 export interface RevokeOutcome {
   readonly kind: 'revoked'
@@ -34,8 +36,8 @@ export const revoke = {
   repeat: () => 'by-id',
   resource: 'leases',
   room: 'frees',
-  demands: (operation) => [...CALL, ...leaseOf(operation)],
-  leases: leaseOf,
+  demands: (operation) => [...CALL, ...revokedLease(operation)],
+  leases: revokedLease,
   http: {
     routes: [
       route(
@@ -47,7 +49,7 @@ export const revoke = {
           answers: object({ deleted: integer, revision: integer }),
         },
         ({ headers, params }) => {
-          const id = leaseIdOf(params.id ?? '', 'the lease')
+          const id = parseLeaseId(params.id ?? '', 'the lease')
           return { kind: 'revoke', id, idempotency: readIdempotency(headers) }
         },
       ),

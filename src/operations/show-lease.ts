@@ -4,13 +4,13 @@ import type { HttpForm, OperationFacts } from './definition.ts'
 import { decodeBytesDocument } from './forms/bytes.ts'
 import { decodeList } from './forms/disagreement.ts'
 import type { FreshnessOptions, ReadGrant } from './forms/freshness.ts'
-import { type LeaseDescription, leaseIdOf } from './forms/leases.ts'
+import { type LeaseDescription, parseLeaseId } from './forms/leases.ts'
 import { CALL } from './forms/rights.ts'
 import type { LeaseId } from './forms/store.ts'
 import { freshnessHeaders, jsonResponse } from './http/form.ts'
 import { bytesJson, decodeLeaseFields, leaseFields } from './http/json.ts'
-import { arrayOf, object } from './http/json-schema.ts'
-import { flag, freshnessOf, READ_PARAMETERS } from './http/parameters.ts'
+import { arraySchema, object } from './http/json-schema.ts'
+import { flag, freshnessFrom, READ_PARAMETERS } from './http/parameters.ts'
 import { getRequest, withFreshness, withQuery } from './http/requests.ts'
 import { route } from './http/route.ts'
 import { Bytes, LEASE_FIELDS } from './http/schemas.ts'
@@ -43,11 +43,11 @@ export const showLease = {
           path: '/v1/leases/:id',
           summary: 'A lease',
           parameters: { keys: flag('Answer with its keys'), ...READ_PARAMETERS },
-          answers: object(LEASE_FIELDS, { keys: arrayOf(Bytes) }),
+          answers: object(LEASE_FIELDS, { keys: arraySchema(Bytes) }),
         },
         ({ params, values: { keys = false, ...freshness } }) => {
-          const id = leaseIdOf(params.id ?? '', 'the lease')
-          return { kind: 'show-lease', id, keys, freshness: freshnessOf(freshness) }
+          const id = parseLeaseId(params.id ?? '', 'the lease')
+          return { kind: 'show-lease', id, keys, freshness: freshnessFrom(freshness) }
         },
       ),
     ],

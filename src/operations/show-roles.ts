@@ -5,7 +5,7 @@ import { decodeList, decodeObject, decodeWholeNumber } from './forms/disagreemen
 import { ADMINISTER } from './forms/rights.ts'
 import type { AuthRole } from './forms/roles.ts'
 import { jsonResponse } from './http/form.ts'
-import { arrayOf, integer, object } from './http/json-schema.ts'
+import { arraySchema, integer, object } from './http/json-schema.ts'
 import { getRequest, namedPath } from './http/requests.ts'
 import { decodeRole, RoleSchema, roleJson } from './http/roles.ts'
 import { route } from './http/route.ts'
@@ -34,7 +34,7 @@ export const showRoles = {
           method: 'GET',
           path: '/v1/auth/roles',
           summary: 'All roles',
-          answers: object({ roles: arrayOf(RoleSchema), revision: integer }),
+          answers: object({ roles: arraySchema(RoleSchema), revision: integer }),
         },
         () => ({ kind: 'show-roles', name: undefined }),
       ),

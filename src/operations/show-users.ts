@@ -5,7 +5,7 @@ import { decodeList, decodeObject, decodeWholeNumber } from './forms/disagreemen
 import { ADMINISTER, CALL } from './forms/rights.ts'
 import type { UserDescription } from './forms/roles.ts'
 import { jsonResponse } from './http/form.ts'
-import { arrayOf, integer, object } from './http/json-schema.ts'
+import { arraySchema, integer, object } from './http/json-schema.ts'
 import { getRequest, namedPath } from './http/requests.ts'
 import { decodeUser, UserSchema, userJson } from './http/roles.ts'
 import { route } from './http/route.ts'
@@ -34,7 +34,7 @@ export const showUsers = {
           method: 'GET',
           path: '/v1/auth/users',
           summary: 'All users',
-          answers: object({ users: arrayOf(UserSchema), revision: integer }),
+          answers: object({ users: arraySchema(UserSchema), revision: integer }),
         },
         () => ({ kind: 'show-users', name: undefined }),
       ),

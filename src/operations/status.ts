@@ -15,7 +15,7 @@ import type { MemberDescription } from './forms/members.ts'
 import { CALL } from './forms/rights.ts'
 import type { Revision } from './forms/store.ts'
 import { jsonResponse } from './http/form.ts'
-import { anyOf, arrayOf, integer, nothing, object, string } from './http/json-schema.ts'
+import { anyOfSchema, arraySchema, integer, nothing, object, string } from './http/json-schema.ts'
 import { decodeMembers, MemberSchema, memberDocument } from './http/members.ts'
 import { getRequest } from './http/requests.ts'
 import { route } from './http/route.ts'
@@ -55,7 +55,7 @@ const StatusSchema = object({
   cluster_id: string,
   replica_id: string,
   role: { ...string, description: 'follower, pre-candidate, candidate or leader' },
-  leader: anyOf(string, nothing),
+  leader: anyOfSchema(string, nothing),
   term: integer,
   commit_index: integer,
   applied_index: integer,
@@ -66,18 +66,21 @@ const StatusSchema = object({
     ...string,
     description: '64 bits in hexadecimal; equal on replicas with equal applied_index',
   },
-  members: arrayOf(MemberSchema),
-  disk_free_bytes: { ...anyOf(integer, nothing), description: 'Of the file system; null when it is unknown' },
-  disk_total_bytes: anyOf(integer, nothing),
+  members: arraySchema(MemberSchema),
+  disk_free_bytes: {
+    ...anyOfSchema(integer, nothing),
+    description: 'Of the file system; null when it is unknown',
+  },
+  disk_total_bytes: anyOfSchema(integer, nothing),
   certificates: {
-    ...arrayOf(object({ file: string, expires_in_ms: { type: 'integer' } })),
+    ...arraySchema(object({ file: string, expires_in_ms: { type: 'integer' } })),
     description: 'Until the first certificate or revocation list of each file ends; negative after that',
   },
   last_backup_age_ms: {
-    ...anyOf(integer, nothing),
+    ...anyOfSchema(integer, nothing),
     description: 'Of the newest scheduled backup that this node knows',
   },
-  errors: { ...arrayOf(string), description: 'What an operator should look at' },
+  errors: { ...arraySchema(string), description: 'What an operator should look at' },
 })
 
 export const status = {

@@ -25,10 +25,10 @@ import {
 } from './forms/transactions.ts'
 import { encodeTxnFields } from './forms/txn-fields.ts'
 import { decodeTxnResult } from './forms/txn-results.ts'
-import { freshnessHeaders, jsonResponseOf, replayedHeader } from './http/form.ts'
+import { freshnessHeaders, jsonResponseFromParts, replayedHeader } from './http/form.ts'
 import { readIdempotency } from './http/idempotency.ts'
 import { decodeRecordFields } from './http/json.ts'
-import { freshnessOf, HISTORY_PARAMETERS, READ_PARAMETERS } from './http/parameters.ts'
+import { freshnessFrom, HISTORY_PARAMETERS, READ_PARAMETERS } from './http/parameters.ts'
 import { jsonChange, withFreshness, withQuery } from './http/requests.ts'
 import { route } from './http/route.ts'
 import {
@@ -115,7 +115,7 @@ export const txn = {
           txn: decodeTxnBody(body),
           idempotency: readIdempotency(headers),
           revision,
-          freshness: freshnessOf(freshness),
+          freshness: freshnessFrom(freshness),
         }),
       ),
     ],
@@ -126,7 +126,7 @@ export const txn = {
         idempotency,
       ),
     encodeResult: (result, head, { txn: requested }) =>
-      jsonResponseOf(
+      jsonResponseFromParts(
         txnJsonParts(requested, result, result.revision),
         isGrant(head) ? freshnessHeaders(head) : replayedHeader(head),
         result.revision,

@@ -27,14 +27,14 @@ import type { RequestHeaders } from './http/conditions.ts'
 import { freshnessHeaders, type WholeResponse } from './http/form.ts'
 import { bytesJson, decodeRecordFields, metaJson, recordJson } from './http/json.ts'
 import { EVENT_STREAM, LINES, namesMediaType } from './http/media-types.ts'
-import { bytes, duration, flag, oneOf, type ParameterValues, revision } from './http/parameters.ts'
+import { bytes, choiceParameter, duration, flag, type ParameterValues, revision } from './http/parameters.ts'
 import { ACCEPT_LINES, getRequest, withQuery } from './http/requests.ts'
 import { route } from './http/route.ts'
 import {
   decodeBounds,
   decodeBytes,
+  decodeChoice,
   decodeFlag,
-  decodeOneOf,
   decodeOptionalMap,
   decodeRevisionField,
   invalidField,
@@ -85,7 +85,7 @@ const PARAMETERS = {
   end: bytes('Up to this key, exclusive'),
   from: revision('The first revision to send; unless given, the next one'),
   prev: flag('Send the records before the changes as well'),
-  only: oneOf('Send only changes of this type', 'put', 'delete'),
+  only: choiceParameter('Send only changes of this type', 'put', 'delete'),
   progress: duration(
     'Silence after which the watch sends the revision up to which it has sent everything; 10s unless given',
     PROGRESS_MS_MAX,
@@ -146,7 +146,7 @@ export const watch = {
         request: {
           where,
           from: isNil(item[4]) ? undefined : decodeRevisionField(item[4], 'from'),
-          only: decodeOneOf(options.get('only'), 'only', ['put', 'delete']),
+          only: decodeChoice(options.get('only'), 'only', ['put', 'delete']),
           prev: decodeFlag(options.get('prev'), 'prev') ?? false,
           values: decodeFlag(options.get('values'), 'values') ?? true,
           progressMs: decodeProgressMs(options.get('progress_ms')),

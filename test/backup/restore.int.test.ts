@@ -7,7 +7,7 @@ import { expect, test } from 'vitest'
 import { verifyFile } from '../../src/backup/file.ts'
 import { checkRestored, restoreFile, restoreRows } from '../../src/backup/restore.ts'
 import { decodeAuthHead } from '../../src/kv/auth/state.ts'
-import { AuthRows, decodeState, decodeUser, ROOT_KEY } from '../../src/kv/index.ts'
+import { AuthRows, decodeState, decodeUserRow, ROOT_KEY } from '../../src/kv/index.ts'
 import { decodeLease } from '../../src/kv/leases.ts'
 import { TABLE_AUTH, TABLE_LEASES } from '../../src/kv/types.ts'
 import { asRevision } from '../../src/operations/forms/index.ts'
@@ -95,7 +95,7 @@ test('a new password of root counts as much as one that root has set, and root g
       const root = storage.get(ROOT_KEY)
       return {
         head: head && decodeAuthHead(head.value),
-        root: root && decodeUser({ name: 'root', madeAt: 0 }, root),
+        root: root && decodeUserRow({ name: 'root', madeAt: 0 }, root),
       }
     })
   }

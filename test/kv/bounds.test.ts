@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { Reader, Writer } from '../../src/bytes/index.ts'
 import { decodeRequest } from '../../src/kv/codec/request.ts'
 import { initialState } from '../../src/kv/codec/state.ts'
-import { readRange, readTxn, writeTxn } from '../../src/kv/codec/txn.ts'
+import { readRange, readTxnCommand, writeTxn } from '../../src/kv/codec/txn.ts'
 import { readTags, writeTags } from '../../src/kv/condition.ts'
 import { MalformedBytesError, UnknownKindError } from '../../src/kv/errors.ts'
 import { readAllSettings, writeSettings } from '../../src/kv/settings.ts'
@@ -211,8 +211,8 @@ describe('transactions in bytes', () => {
     ['two leases', `06 ${KEY} 0000000000000007 00000000000003e8 ${EMPTY}`, 'a put with two leases'],
     ['a lease without a name', `02 ${KEY} 0000000000000000 ${EMPTY}`, '0 is the id of no lease'],
   ])('a put with %s is malformed', (_, bytes, message) => {
-    expect(readTxn(reading(ofPut(`00 ${KEY} ${EMPTY}`))).success).toHaveLength(1)
-    expect(() => readTxn(reading(ofPut(bytes)))).toThrow(message)
+    expect(readTxnCommand(reading(ofPut(`00 ${KEY} ${EMPTY}`))).success).toHaveLength(1)
+    expect(() => readTxnCommand(reading(ofPut(bytes)))).toThrow(message)
   })
 
   test('a place of a form that is not known stops the node', () => {
@@ -228,8 +228,8 @@ describe('transactions in bytes', () => {
       failure: [],
     })
     const deepest = nested(TXN_DEPTH_MAX)
-    expect(readTxn(written(deepest))).toEqual(deepest)
-    expect(() => readTxn(written(nested(TXN_DEPTH_MAX + 1)))).toThrow('nested too deep')
+    expect(readTxnCommand(written(deepest))).toEqual(deepest)
+    expect(() => readTxnCommand(written(nested(TXN_DEPTH_MAX + 1)))).toThrow('nested too deep')
   })
 })
 

@@ -61,7 +61,7 @@ export function proposePermitted(
   const thrown = (error: unknown): never => {
     throw error
   }
-  const api = { node, errorOf: thrown }
+  const api = { node, toApiError: thrown }
   const call: Call = {
     deadline: Number.POSITIVE_INFINITY,
     expansion: 1,

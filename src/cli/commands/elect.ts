@@ -14,7 +14,7 @@ import { nameBeforeDashes, splitAtDashes } from '../flags/arguments.ts'
 import { parseDuration, parseLeaseTime, parseText } from '../flags/flag-values.ts'
 import type { GlobalFlags } from '../flags/global-flags.ts'
 import { toJsonLine } from '../format/json.ts'
-import { decodeText, escapeText } from '../format/text.ts'
+import { escapeText, printableText } from '../format/text.ts'
 import { print, say, writeLine } from '../terminal/output.ts'
 
 export const command = ({ flags, argv }: ProgramContext) =>
@@ -73,7 +73,7 @@ async function printLeaders(flags: GlobalFlags, name: string): Promise<void> {
         await writeLine(toJsonLine({ leader: json }))
       } else if (leader === undefined) say(`nobody leads ${shellWord(name)}`)
       else {
-        const value = decodeText(leader.value)
+        const value = printableText(leader.value)
         if (format === 'plain') await writeLine(`${leader.createRevision}\t${escapeText(value)}`)
         else await print(value)
       }

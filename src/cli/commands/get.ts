@@ -14,7 +14,7 @@ import type { Format } from '../flags/global-flags.ts'
 import { parseBounds } from '../flags/key-range.ts'
 import { printedRecordJson } from '../format/json.ts'
 import { printTable } from '../format/table.ts'
-import { decodeText, escapeLines } from '../format/text.ts'
+import { escapeLines, printableText } from '../format/text.ts'
 import { io } from '../terminal/io.ts'
 import { printJson, printLines, say, write } from '../terminal/output.ts'
 
@@ -80,7 +80,7 @@ async function printRecord(record: KvRecord, format: Format): Promise<void> {
 
 /** On a terminal bytes that could control it, and bytes that are not UTF-8, are escaped. */
 async function printValue(value: Uint8Array): Promise<void> {
-  const text = decodeText(value, /(?!\r?\n|\t)[^ -~]/g)
+  const text = printableText(value, /(?!\r?\n|\t)[^ -~]/g)
   await printLines(text)
   if (escapeLines(text) !== Buffer.from(value).toString())
     say(

@@ -10,7 +10,7 @@ import { keyArgument } from '../flags/arguments.ts'
 import type { Format } from '../flags/global-flags.ts'
 import { toJsonLine } from '../format/json.ts'
 import { type Column, isTable, RowWriter } from '../format/table.ts'
-import { decodeText } from '../format/text.ts'
+import { printableText } from '../format/text.ts'
 import { formatWord } from '../format/word.ts'
 import { write, writeLine } from '../terminal/output.ts'
 import { eventJson } from './watch.ts'
@@ -95,7 +95,7 @@ class Rows {
   /** `hasWriters`: rights are checked, so versions have writers. */
   constructor(format: Format, hasWriters: boolean) {
     this.#format = format
-    const textOf = isTable(format) ? decodeText : formatWord
+    const textOf = isTable(format) ? printableText : formatWord
     this.#table = new RowWriter<WatchEvent>(
       [
         { title: 'REVISION', cell: eventRevision, alignRight: true },

@@ -12,7 +12,7 @@ import { EXIT } from '../exit-codes.ts'
 import { parseLease, parseLeaseTime } from '../flags/flag-values.ts'
 import type { GlobalFlags } from '../flags/global-flags.ts'
 import { isTable, printList } from '../format/table.ts'
-import { decodeText, formatMs } from '../format/text.ts'
+import { formatMs, printableText } from '../format/text.ts'
 import { print, printJson, printResult, say } from '../terminal/output.ts'
 import { keyCount } from '../terminal/progress.ts'
 
@@ -110,7 +110,7 @@ async function showLease(
     if (await printJson(format, json)) return
     await printAll(context, [lease])
     for (const key of lease.keys ?? []) {
-      await print(decodeText(key))
+      await print(printableText(key))
     }
   })
 }

@@ -16,7 +16,7 @@ import { parseDuration, parseLeaseTime, parseText } from '../flags/flag-values.t
 import type { GlobalFlags } from '../flags/global-flags.ts'
 import { listRecipeNames } from '../flags/key-range.ts'
 import { isTable, printList } from '../format/table.ts'
-import { decodeText, formatMs } from '../format/text.ts'
+import { formatMs, printableText } from '../format/text.ts'
 
 export const command = ({ flags, argv }: ProgramContext) =>
   withExamples(new Command('lock'), [
@@ -75,7 +75,7 @@ async function listLocks(global: GlobalFlags): Promise<void> {
         waiting,
       }),
       [
-        { title: 'LOCK', cell: ({ name }) => decodeText(name) },
+        { title: 'LOCK', cell: ({ name }) => printableText(name) },
         { title: 'TOKEN', cell: ({ token }) => token, alignRight: true },
         { title: 'LEASE', cell: ({ lease }) => lease.id },
         {

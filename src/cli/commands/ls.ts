@@ -10,7 +10,7 @@ import { parseCount, parseRevision } from '../flags/flag-values.ts'
 import { END, type KeyBounds, parseBounds, START } from '../flags/key-range.ts'
 import { printedMetaJson, printedRecordJson, toJson, toJsonLine } from '../format/json.ts'
 import { type Column, printList } from '../format/table.ts'
-import { decodeText } from '../format/text.ts'
+import { printableText } from '../format/text.ts'
 import { printResult, write, writeLine } from '../terminal/output.ts'
 
 export const command = ({ flags }: ProgramContext) =>
@@ -84,7 +84,7 @@ export async function printRecords(
       await writeLine(`${formatWord(keyBytes)}\t${formatWord(value)}`)
     return
   }
-  const value: Column<KvRecord> = { title: 'VALUE', cell: (record) => decodeText(record.value) }
+  const value: Column<KvRecord> = { title: 'VALUE', cell: (record) => printableText(record.value) }
   await printList<KvRecord>(format, records, jsonOf, [
     { title: 'KEY', cell: (record) => record.key },
     ...(values ? [value] : []),

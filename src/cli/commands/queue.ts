@@ -14,7 +14,7 @@ import type { Format, GlobalFlags } from '../flags/global-flags.ts'
 import { listRecipeNames } from '../flags/key-range.ts'
 import { readValue } from '../flags/value-source.ts'
 import { printList } from '../format/table.ts'
-import { decodeText } from '../format/text.ts'
+import { printableText } from '../format/text.ts'
 import { allWritten, printJson, printLines, printResult, setWriteIntent, write } from '../terminal/output.ts'
 
 export const command = ({ flags }: ProgramContext) =>
@@ -146,7 +146,7 @@ async function listQueues(global: GlobalFlags): Promise<void> {
       queues,
       ({ name, ready, held, dead }) => ({ name: bytesDocument(name), ready, held, dead }),
       [
-        { title: 'QUEUE', cell: ({ name }) => decodeText(name) },
+        { title: 'QUEUE', cell: ({ name }) => printableText(name) },
         { title: 'READY', cell: ({ ready }) => ready, alignRight: true },
         { title: 'HELD', cell: ({ held }) => held, alignRight: true },
         { title: 'DEAD', cell: ({ dead }) => dead, alignRight: true },
@@ -162,7 +162,7 @@ async function listDead(global: GlobalFlags, name: string): Promise<void> {
       { title: 'ATTEMPTS', cell: ({ attempts }) => attempts, alignRight: true },
       { title: 'PRIORITY', cell: ({ priority }) => priority, alignRight: true },
       { title: 'ERROR', cell: ({ error }) => error },
-      { title: 'VALUE', cell: ({ value }) => decodeText(value) },
+      { title: 'VALUE', cell: ({ value }) => printableText(value) },
     ])
   })
 }
@@ -191,5 +191,5 @@ const itemJson = ({ id, attempts, priority, value, error }: QueueEntry): object 
 async function printItem(format: Format, item: QueueEntry): Promise<void> {
   if (await printJson(format, itemJson(item))) return
   if (format === 'plain') await write(item.value)
-  else await printLines(decodeText(item.value))
+  else await printLines(printableText(item.value))
 }

@@ -14,7 +14,7 @@ import type { GlobalFlags } from '../flags/global-flags.ts'
 import { listRecipeNames } from '../flags/key-range.ts'
 import { toJsonLine } from '../format/json.ts'
 import { type Column, printList } from '../format/table.ts'
-import { decodeText } from '../format/text.ts'
+import { printableText } from '../format/text.ts'
 import { io } from '../terminal/io.ts'
 import { onLostOutput, say, writeLine } from '../terminal/output.ts'
 
@@ -125,7 +125,7 @@ async function listServices(global: GlobalFlags, name: string | undefined): Prom
       format,
       all,
       ({ service, ...instance }) => ({ service: bytesDocument(service), ...instance }),
-      [{ title: 'SERVICE', cell: ({ service }) => decodeText(service) }, ...COLUMNS],
+      [{ title: 'SERVICE', cell: ({ service }) => printableText(service) }, ...COLUMNS],
     )
   })
 }

@@ -15,7 +15,7 @@ import { parseRevision } from '../flags/flag-values.ts'
 import type { Format, GlobalFlags } from '../flags/global-flags.ts'
 import { printedRecordJson, toJson, toJsonLine } from '../format/json.ts'
 import { RowWriter } from '../format/table.ts'
-import { decodeText } from '../format/text.ts'
+import { printableText } from '../format/text.ts'
 import { formatWord } from '../format/word.ts'
 import { io } from '../terminal/io.ts'
 import { say, write, writeLine } from '../terminal/output.ts'
@@ -127,7 +127,7 @@ async function printer(format: Format, prev: boolean): Promise<(batch: WatchBatc
     [
       { title: 'REVISION', cell: ({ revision }) => revision, alignRight: true },
       { title: 'CHANGE', cell: ({ event }) => event.type },
-      { title: 'KEY', cell: ({ event }) => decodeText(event.keyBytes), widthMin: KEY_WIDTH },
+      { title: 'KEY', cell: ({ event }) => printableText(event.keyBytes), widthMin: KEY_WIDTH },
       { title: 'VALUE', cell: ({ event }) => shown(putValue(event)) },
       ...(prev ? [{ title: 'BEFORE', cell: ({ event }: Row) => shown(event.prev?.value) }] : []),
     ],
@@ -145,7 +145,7 @@ async function printer(format: Format, prev: boolean): Promise<(batch: WatchBatc
 const KEY_WIDTH = 24
 
 const putValue = (event: WatchEvent) => (event.type === 'put' ? event.kv.value : undefined)
-const shown = (value: Uint8Array | undefined) => (value === undefined ? undefined : decodeText(value))
+const shown = (value: Uint8Array | undefined) => (value === undefined ? undefined : printableText(value))
 
 /** Bytes are words. No word is empty: an empty field is no value. */
 function plainFields(revision: number, event: WatchEvent, prev: boolean): (string | number)[] {

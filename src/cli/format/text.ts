@@ -23,7 +23,7 @@ export const escapeText = (text: string): string => text.replace(CONTROLS, escap
 export const escapeLines = (text: string): string => text.replace(CONTROLS_WITHIN_LINES, escapeChar)
 
 /** Bytes as text. If they are not UTF-8, the bytes that `escaped` matches are escaped: all but printable ASCII. */
-export function decodeText(bytes: Uint8Array, escaped: RegExp = /[^ -~]/g): string {
+export function printableText(bytes: Uint8Array, escaped: RegExp = /[^ -~]/g): string {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   return isUtf8(buffer) ? buffer.toString() : buffer.toString('latin1').replace(escaped, escapeChar)
 }

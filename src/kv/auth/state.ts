@@ -87,7 +87,7 @@ export function encodeUser({ passwordHash = '', epoch, roles }: User): Uint8Arra
   return to.written()
 }
 
-export function decodeUser({ name, madeAt }: UserIdentity, bytes: Uint8Array): User {
+export function decodeUserRow({ name, madeAt }: UserIdentity, bytes: Uint8Array): User {
   const from = new Reader(bytes, 'the row of a user', MalformedBytesError)
   const [hash, epoch] = [from.utf8(), from.uint64()]
   const passwordHash = hash === '' ? undefined : hash
@@ -103,7 +103,7 @@ export function encodeRole({ permissions }: Pick<AuthRole, 'permissions'>): Uint
 }
 
 /** The permissions have views of the bytes. */
-export function decodeRole(name: string, bytes: Uint8Array): AuthRole {
+export function decodeRoleRow(name: string, bytes: Uint8Array): AuthRole {
   const from = new Reader(bytes, 'the row of a role', MalformedBytesError)
   const permissions = readPermissions(from)
   from.end()
@@ -297,11 +297,11 @@ export class AuthRows {
     return new AuthState(
       new RowsByName(users, this.#users, (name) => {
         const [user, row] = [users.get(name), this.#read(userKey(name))]
-        return user && row && decodeUser(user, row)
+        return user && row && decodeUserRow(user, row)
       }),
       new RowsByName(roles, this.#roles, (name) => {
         const row = this.#read(roleKey(name))
-        return row && decodeRole(name, new Uint8Array(row))
+        return row && decodeRoleRow(name, new Uint8Array(row))
       }),
       madeAt,
       keys,

@@ -63,8 +63,8 @@ import {
   readLeaseId,
   readPutLease,
   readRange,
-  readTxn,
-  writeKey,
+  readTxnCommand,
+  writeKeyBytes,
   writePutLease,
   writeTxn,
   writeWhere,
@@ -303,7 +303,7 @@ function writeChange(command: KeyCommand, to: Writer): void {
   if (ifMatch !== undefined) writeTags(ifMatch, to)
   if (ifNoneMatch !== undefined) writeTags(ifNoneMatch, to)
   writePutLease(lease, to)
-  writeKey(command.key, to)
+  writeKeyBytes(command.key, to)
 }
 
 export function decodeRequest(kind: number, version: number, body: Uint8Array): Request {
@@ -372,7 +372,7 @@ function readPlainCommand(kind: number, from: Reader): Command {
   if (kind === KINDS.compact)
     return { kind: 'compact', revision: from.left === 0 ? undefined : asRevision(from.uint64()) }
   if (kind === KINDS['delete-range']) return { kind: 'delete-range', range: readRange(from) }
-  if (kind === KINDS.txn) return { kind: 'txn', txn: readTxn(from) }
+  if (kind === KINDS.txn) return { kind: 'txn', txn: readTxnCommand(from) }
   if (kind === KINDS.auth) return readAuthCommand(from)
   if (kind >= KINDS.grant) return readLeaseCommand(kind, from)
   return { kind: 'open-session' }

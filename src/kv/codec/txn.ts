@@ -57,7 +57,7 @@ function writeOperation(operation: KvTxnOperation, to: Writer): void {
   switch (operation.kind) {
     case 'put':
       to.uint8(PUT).uint8((operation.prev ? PREV : 0) | leaseFlag(operation.lease))
-      writeKey(operation.key, to)
+      writeKeyBytes(operation.key, to)
       writePutLease(operation.lease, to)
       to.bytes(operation.value)
       return
@@ -111,20 +111,20 @@ export function readLeaseId(from: Reader): LeaseId {
 export function writeWhere(where: Where, to: Writer): void {
   if ('key' in where) {
     to.uint8(KEY)
-    writeKey(where.key, to)
+    writeKeyBytes(where.key, to)
     return
   }
   to.uint8(where.end === undefined ? RANGE_WITHOUT_END : RANGE)
-  writeKey(where.start, to)
-  if (where.end !== undefined) writeKey(where.end, to)
+  writeKeyBytes(where.start, to)
+  if (where.end !== undefined) writeKeyBytes(where.end, to)
 }
 
-export function writeKey(key: Uint8Array, to: Writer): void {
+export function writeKeyBytes(key: Uint8Array, to: Writer): void {
   to.uint16(key.length).raw(key)
 }
 
 /** Throws `UnknownKindError` for what this program does not know. */
-export function readTxn(from: Reader, depth = 1): KvTxn {
+export function readTxnCommand(from: Reader, depth = 1): KvTxn {
   if (depth > TXN_DEPTH_MAX) throw new MalformedBytesError('transactions are nested too deep')
   return {
     compare: list(from, () => readComparison(from)),
@@ -179,7 +179,7 @@ function readOperation(from: Reader, depth: number): KvTxnOperation {
       return { kind: 'delete', where: readWhere(from), prev: flags !== 0 }
     }
     case TXN:
-      return { kind: 'txn', txn: readTxn(from, depth + 1) }
+      return { kind: 'txn', txn: readTxnCommand(from, depth + 1) }
     default:
       throw new UnknownKindError(`operation ${kind} of a transaction`)
   }

@@ -30,7 +30,7 @@ export function durationMs(text: string, name: string, minMs: number, maxMs: num
 }
 
 /** A time to live in text. Throws `ApiError`. */
-export const ttlMsOf = (text: string, name: string): number =>
+export const parseTtlMs = (text: string, name: string): number =>
   Math.ceil(durationMs(text, name, TTL_MS_MIN, TTL_MS_MAX))
 
 /** With at most as many decimals as a node reads in text, and never 0. */

@@ -7,8 +7,8 @@ export {
   durationMs,
   durationText,
   MAX_STALENESS_MS_MAX,
+  parseTtlMs,
   roundedMs,
-  ttlMsOf,
 } from './durations.ts'
 export type { FreshnessOptions, ReadConsistency, ReadGrant } from './freshness.ts'
 export {
@@ -19,7 +19,13 @@ export {
   SESSION_SLOTS_MAX,
   type SessionSlot,
 } from './idempotency.ts'
-export { LEASE_ID_PATTERN, type LeaseDescription, leaseIdOf, type PutLease, putLeaseOf } from './leases.ts'
+export {
+  LEASE_ID_PATTERN,
+  type LeaseDescription,
+  type PutLease,
+  parseLeaseId,
+  parsePutLease,
+} from './leases.ts'
 export type { NewReplica } from './members.ts'
 export {
   BOUND_BYTES_MAX,
@@ -29,13 +35,13 @@ export {
   compareKeys,
   type KeyRange,
   keyAfter,
+  keyRange,
   nameRange,
   prefixEnd,
   prefixRange,
   type RangeBounds,
   rangeAt,
   rangeBounds,
-  rangeOf,
   rangeToDelete,
   type Where,
   whereToWatch,

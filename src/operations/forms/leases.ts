@@ -1,7 +1,7 @@
 // Leases, as operations name them.
 
 import { decodeOptionalString, disagree } from './disagreement.ts'
-import { durationText, ttlMsOf } from './durations.ts'
+import { durationText, parseTtlMs } from './durations.ts'
 import { ApiError } from './problems.ts'
 import type { LeaseId } from './store.ts'
 
@@ -22,7 +22,7 @@ const LEASE_ID = new RegExp(LEASE_ID_PATTERN)
 
 const isLeaseId = (text: string): text is LeaseId => LEASE_ID.test(text) && BigInt(text) < 2n ** 64n
 
-export function leaseIdOf(text: string, name: string): LeaseId {
+export function parseLeaseId(text: string, name: string): LeaseId {
   if (isLeaseId(text)) return text
   throw new ApiError('bad_request', `${name} must be the id of a lease: 64 bits as a decimal number`)
 }
@@ -39,7 +39,7 @@ export const decodeLeaseOfRecord = (value: unknown): LeaseId | undefined =>
  * The lease of a put, which names a lease or a time to live, in text or in milliseconds that were checked. `prefix` and
  * `ttlName` name the fields in errors.
  */
-export function putLeaseOf(
+export function parsePutLease(
   lease: string | undefined,
   ttl: string | number | undefined,
   prefix = '',
@@ -47,9 +47,9 @@ export function putLeaseOf(
 ): PutLease | undefined {
   if (lease !== undefined && ttl !== undefined)
     throw new ApiError('bad_request', `${prefix}lease cannot be combined with ${prefix}${ttlName}`)
-  if (lease !== undefined) return { id: leaseIdOf(lease, `${prefix}lease`) }
+  if (lease !== undefined) return { id: parseLeaseId(lease, `${prefix}lease`) }
   if (ttl === undefined) return undefined
-  return { ttlMs: typeof ttl === 'number' ? ttl : ttlMsOf(ttl, `${prefix}${ttlName}`) }
+  return { ttlMs: typeof ttl === 'number' ? ttl : parseTtlMs(ttl, `${prefix}${ttlName}`) }
 }
 
 /** The lease of a put, in a query or in JSON. */

@@ -82,7 +82,7 @@ export interface RangeBounds {
 }
 
 /** All keys if no bound is given. */
-export function rangeOf({ prefix, start, end }: RangeBounds): KeyRange {
+export function keyRange({ prefix, start, end }: RangeBounds): KeyRange {
   if (prefix === undefined) return { start: start ?? NO_BYTES, end }
   if (start !== undefined || end !== undefined)
     throw new ApiError('bad_request', 'prefix cannot be combined with start or end')
@@ -126,7 +126,7 @@ function checkedRange(bounds: RangeBounds): KeyRange {
   if (prefix !== undefined) checkedBound(prefix, 'prefix')
   if (start !== undefined) checkedBound(start, 'start')
   if (end !== undefined) checkedBound(end, 'end')
-  return rangeOf(bounds)
+  return keyRange(bounds)
 }
 
 /** A range to delete. `all` confirms a range without bounds. */

@@ -1,8 +1,8 @@
 // The fields of a transaction under the names of docs/reference/http.md, which all wires share. A wire decodes them in
 // its own form of bytes; this file checks which fields may stand together, and makes the transaction.
 
-import { leaseNames, putLeaseOf } from './leases.ts'
-import { checkedBound, checkedKey, checkedValue, rangeBounds, rangeOf, type Where } from './places.ts'
+import { leaseNames, parsePutLease } from './leases.ts'
+import { checkedBound, checkedKey, checkedValue, keyRange, rangeBounds, type Where } from './places.ts'
 import { ApiError } from './problems.ts'
 import type { LeaseId } from './store.ts'
 import type { KvComparison, KvTxn, KvTxnOperation } from './transactions.ts'
@@ -53,7 +53,7 @@ export interface TxnFields<B> {
 }
 
 /** The transaction with these fields. Throws `ApiError`, which names the field. */
-export const txnOf = <B>(fields: TxnFields<B>, bytesOf: BytesOf<B>): KvTxn =>
+export const decodeTxnDocument = <B>(fields: TxnFields<B>, bytesOf: BytesOf<B>): KvTxn =>
   new Reader(bytesOf).txn(fields, '')
 
 type BytesOf<B> = (fields: B | string, name: string) => Uint8Array
@@ -86,7 +86,7 @@ class Reader<B> {
         if (typeof to === 'number') throw wrong(`${name}.to`, 'must be string or object')
         return { where, op, target, to: this.#bytesOf(to, `${name}.to`) }
       case 'lease':
-        return { where, op, target, to: leaseOf(to, `${name}.to`) }
+        return { where, op, target, to: decodeLeaseTarget(to, `${name}.to`) }
       default:
         if (typeof to !== 'number') throw wrong(`${name}.to`, 'must be integer')
         return { where, op, target, to }
@@ -107,7 +107,7 @@ class Reader<B> {
   }
 
   #put(fields: PutFields<B>, name: string): KvTxnOperation {
-    const lease = putLeaseOf(fields.lease, fields.ttl, `${name}.`)
+    const lease = parsePutLease(fields.lease, fields.ttl, `${name}.`)
     const key = checkedKey(this.#bytesOf(fields.key, `${name}.key`), `${name}.key: `)
     const value = checkedValue(this.#bytesOf(fields.value, `${name}.value`), `${name}: `)
     return { kind: 'put', key, value, prev: fields.prev ?? false, lease }
@@ -122,7 +122,7 @@ class Reader<B> {
       fields === undefined
         ? undefined
         : checkedBound(this.#bytesOf(fields, `${name}.${field}`), `${name}.${field}`)
-    return rangeOf({ prefix: bound(prefix, 'prefix'), start: bound(start, 'start'), end: bound(end, 'end') })
+    return keyRange({ prefix: bound(prefix, 'prefix'), start: bound(start, 'start'), end: bound(end, 'end') })
   }
 }
 
@@ -149,7 +149,7 @@ function needed<T extends string>(options: readonly T[], fields: string | undefi
 const lacking = (name: string): ApiError => new ApiError('bad_request', `the body lacks the field "${name}"`)
 
 /** The lease of a comparison; undefined: none. */
-function leaseOf(to: unknown, name: string): LeaseId | undefined {
+function decodeLeaseTarget(to: unknown, name: string): LeaseId | undefined {
   if (typeof to !== 'string' || !/^(?:0|[1-9][0-9]{0,19})$/.test(to) || BigInt(to) >= 2n ** 64n)
     throw wrong(name, 'must be the id of a lease: 64 bits as a decimal number in a string')
   return to === '0' ? undefined : (to as LeaseId)

@@ -60,7 +60,7 @@ export const jsonResponse = (
 const NO_HEADERS: readonly string[] = []
 
 /** A large answer in JSON, of parts that are encoded in several turns. */
-export const jsonResponseOf = (
+export const jsonResponseFromParts = (
   parts: Iterable<string>,
   headers: readonly string[],
   revision: Revision,

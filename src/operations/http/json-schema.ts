@@ -28,13 +28,13 @@ export const integer = { type: 'integer' } as const
 export const boolean = { type: 'boolean' } as const
 export const nothing = { type: 'null' } as const
 
-export const arrayOf = <S extends Schema>(items: S) => ({ type: 'array', items }) as const
+export const arraySchema = <S extends Schema>(items: S) => ({ type: 'array', items }) as const
 /** A string, or a value of the schema. An error names the fault inside the value, which it does not with `anyOf`. */
 export const stringOr = <S extends { readonly type: string }>(schema: S) =>
   ({ ...schema, type: ['string', schema.type] }) as Omit<S, 'type'> & {
     readonly type: readonly ['string', S['type']]
   }
-export const anyOf = <const S extends readonly Schema[]>(...schemas: S) => ({ anyOf: schemas }) as const
+export const anyOfSchema = <const S extends readonly Schema[]>(...schemas: S) => ({ anyOf: schemas }) as const
 
 /** The names in `required` and `optional` differ. */
 export function object<R extends Properties, O extends Properties = Record<never, never>>(

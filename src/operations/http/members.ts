@@ -21,7 +21,7 @@ import {
   URL_PATTERN,
 } from '../forms/members.ts'
 import { ApiError } from '../forms/problems.ts'
-import { anyOf, arrayOf, boolean, integer, nothing, object, string } from './json-schema.ts'
+import { anyOfSchema, arraySchema, boolean, integer, nothing, object, string } from './json-schema.ts'
 
 /** The id of a replica in a body. Throws `ApiError`. */
 export function decodeReplicaId(text: string): string {
@@ -65,10 +65,10 @@ export const MemberSchema = object(
 
 export const ClusterSchema = object({
   cluster_id: Id,
-  leader: anyOf(string, nothing),
+  leader: anyOfSchema(string, nothing),
   term: integer,
   joint: { ...boolean, description: 'A change of voters is in progress' },
-  members: arrayOf(MemberSchema),
+  members: arraySchema(MemberSchema),
 })
 
 /** JSON omits fields that are undefined. */

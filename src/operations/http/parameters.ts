@@ -11,7 +11,7 @@ import type { FreshnessOptions, ReadConsistency } from '../forms/freshness.ts'
 import { ApiError } from '../forms/problems.ts'
 import { asRevision, type Revision } from '../forms/store.ts'
 import type { Schema } from './json-schema.ts'
-import { queryDecode, queryText, valueIn } from './percent.ts'
+import { parameterValue, queryDecode, queryText } from './percent.ts'
 
 export interface Parameter<T> {
   readonly schema: Schema
@@ -36,7 +36,7 @@ export function readQuery<P extends ParameterTable>(
   const values: Record<string, unknown> = {}
   for (const pair of pairs) {
     if (pair === '') continue
-    const name = nameOf(pair)
+    const name = parameterName(pair)
     // The first timeout is already removed, so this is a second one.
     if (name === TIMEOUT || Object.hasOwn(values, name))
       throw new ApiError('bad_request', `${name} is given twice`)
@@ -46,14 +46,14 @@ export function readQuery<P extends ParameterTable>(
         'unknown_parameter',
         `unknown parameter ${JSON.stringify(name)}; known: ${[...Object.keys(table), TIMEOUT].join(', ')}`,
       )
-    values[name] = parameter.read(valueIn(pair), name, rowsMax)
+    values[name] = parameter.read(parameterValue(pair), name, rowsMax)
   }
   // Every name in `values` is in the table, and its reader has read it.
   return values as ParameterValues<P>
 }
 
 /** A query may have tens of thousands of names. Few of them are escaped. */
-function nameOf(pair: string): string {
+function parameterName(pair: string): string {
   const equals = pair.indexOf('=')
   return queryText(equals < 0 ? pair : pair.slice(0, equals))
 }
@@ -105,7 +105,10 @@ function readInteger(text: string, name: string, minimum: number, maximum: numbe
   return number
 }
 
-export const oneOf = <T extends string>(description: string, ...options: readonly T[]): Parameter<T> => ({
+export const choiceParameter = <T extends string>(
+  description: string,
+  ...options: readonly T[]
+): Parameter<T> => ({
   schema: { type: 'string', enum: options, description },
   read(value, name) {
     const text = queryText(value)
@@ -131,17 +134,17 @@ export function takeTimeout(pairs: readonly string[]): {
   readonly others: readonly string[]
 } {
   if (pairs.length === 0) return DEFAULT_TIMEOUT
-  const at = pairs.findIndex((pair) => nameOf(pair) === TIMEOUT)
+  const at = pairs.findIndex((pair) => parameterName(pair) === TIMEOUT)
   const pair = pairs[at]
   if (pair === undefined) return { timeoutMs: TIMEOUT_MS_DEFAULT, others: pairs }
-  return { timeoutMs: timeout.read(valueIn(pair), TIMEOUT, 0), others: pairs.toSpliced(at, 1) }
+  return { timeoutMs: timeout.read(parameterValue(pair), TIMEOUT, 0), others: pairs.toSpliced(at, 1) }
 }
 
 const DEFAULT_TIMEOUT = { timeoutMs: TIMEOUT_MS_DEFAULT, others: [] as readonly string[] }
 
 /** The parameters of all reads. */
 export const READ_PARAMETERS = {
-  consistency: oneOf<ReadConsistency>(
+  consistency: choiceParameter<ReadConsistency>(
     'How fresh the answer must be; linearizable unless given',
     'linearizable',
     'lease',
@@ -154,7 +157,7 @@ export const READ_PARAMETERS = {
   min_revision: revision('Wait until this node has applied that revision'),
 }
 
-export const freshnessOf = (values: ParameterValues<typeof READ_PARAMETERS>): FreshnessOptions => ({
+export const freshnessFrom = (values: ParameterValues<typeof READ_PARAMETERS>): FreshnessOptions => ({
   consistency: values.consistency,
   maxStalenessMs: values.max_staleness,
   minRevision: values.min_revision,

@@ -4,7 +4,7 @@ import { latin1 } from '../../bytes/index.ts'
 import { ApiError } from '../forms/problems.ts'
 
 /** The value of a pair of a query, as it was sent. */
-export function valueIn(pair: string): string {
+export function parameterValue(pair: string): string {
   const equals = pair.indexOf('=')
   return equals < 0 ? '' : pair.slice(equals + 1)
 }

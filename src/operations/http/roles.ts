@@ -10,7 +10,7 @@ import {
   disagree,
   type Fields,
 } from '../forms/disagreement.ts'
-import { keyAfter, prefixRange, rangeOf } from '../forms/places.ts'
+import { keyAfter, keyRange, prefixRange } from '../forms/places.ts'
 import { ApiError } from '../forms/problems.ts'
 import {
   type AuthRole,
@@ -20,7 +20,7 @@ import {
   type UserDescription,
 } from '../forms/roles.ts'
 import { decodeJsonBytes, JsonBytes, type JsonBytesValue } from './json-bytes.ts'
-import { arrayOf, boolean, closed, integer, object, string } from './json-schema.ts'
+import { arraySchema, boolean, closed, integer, object, string } from './json-schema.ts'
 import { Bytes } from './schemas.ts'
 
 export const AuthSchema = object({
@@ -31,7 +31,7 @@ export const AuthName = {
   ...string,
   description: 'Up to 64 letters, digits and . _ @ + -; the first is a letter or a digit',
 }
-export const UserSchema = object({ name: AuthName, roles: arrayOf(AuthName), has_password: boolean })
+export const UserSchema = object({ name: AuthName, roles: arraySchema(AuthName), has_password: boolean })
 const ACCESSES = ['read', 'write', 'readwrite', 'admin'] as const
 const access = { ...string, enum: ACCESSES }
 const bounds = { key: JsonBytes, prefix: JsonBytes, start: JsonBytes, end: JsonBytes, all: boolean }
@@ -39,9 +39,9 @@ const PermissionSchema = object(
   { access },
   { key: Bytes, prefix: Bytes, start: Bytes, end: Bytes, all: boolean },
 )
-export const RoleSchema = object({ name: AuthName, permissions: arrayOf(PermissionSchema) })
+export const RoleSchema = object({ name: AuthName, permissions: arraySchema(PermissionSchema) })
 export const PermissionsBody = {
-  ...arrayOf(closed(object({ access }, bounds))),
+  ...arraySchema(closed(object({ access }, bounds))),
   description: 'Each with one of key, prefix, start and end, or all; admin has none of them',
 }
 
@@ -93,7 +93,7 @@ export function decodePermission(
   if (key !== undefined) return { access: wanted, range: { start: key, end: keyAfter(key) } }
   return {
     access: wanted,
-    range: rangeOf({ prefix: bytes('prefix'), start: bytes('start'), end: bytes('end') }),
+    range: keyRange({ prefix: bytes('prefix'), start: bytes('start'), end: bytes('end') }),
   }
 }
 

@@ -2,10 +2,10 @@
 
 import { LEASE_ID_PATTERN } from '../forms/leases.ts'
 import { PROBLEMS } from '../forms/problems.ts'
-import { anyOf, arrayOf, integer, nothing, object, string } from './json-schema.ts'
+import { anyOfSchema, arraySchema, integer, nothing, object, string } from './json-schema.ts'
 
 export const Bytes = {
-  ...anyOf(string, object({ base64: string })),
+  ...anyOfSchema(string, object({ base64: string })),
   description: 'Bytes: a string when they are valid UTF-8, otherwise base64',
 }
 
@@ -33,7 +33,7 @@ const problemFields = {
 const problemMore = {
   retry_after_ms: integer,
   current: {
-    ...anyOf(object({ key: Bytes, ...revisions }, lease), nothing),
+    ...anyOfSchema(object({ key: Bytes, ...revisions }, lease), nothing),
     description: 'Of precondition_failed: the record without its value, or null',
   },
 }
@@ -43,7 +43,7 @@ export const ProblemSchema = object(problemFields, {
   compact_revision: { ...integer, description: 'Of compacted: the first revision that can be read' },
   resume_from: { ...integer, description: 'Of a watch: the revision to give as from to continue' },
   count: { ...integer, description: 'Of range_too_large: the keys of the range, counted after the refusal' },
-  reasons: { ...arrayOf(string), description: 'Of /readyz: why it is not ready' },
+  reasons: { ...arraySchema(string), description: 'Of /readyz: why it is not ready' },
 })
 
 /** The problem of one change in a batch. */

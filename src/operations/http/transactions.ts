@@ -8,12 +8,12 @@ import {
   type KvTxnResult,
   TXN_DEPTH_MAX,
 } from '../forms/transactions.ts'
-import { OPERATORS, TARGETS, type TxnFields, txnOf } from '../forms/txn-fields.ts'
+import { decodeTxnDocument, OPERATORS, TARGETS, type TxnFields } from '../forms/txn-fields.ts'
 import { metaJson, prevJson, recordJson, revisionsJson } from './json.ts'
 import { decodeJsonBytes, JsonBytes, type JsonBytesValue } from './json-bytes.ts'
 import {
-  anyOf,
-  arrayOf,
+  anyOfSchema,
+  arraySchema,
   boolean,
   closed,
   integer,
@@ -68,13 +68,13 @@ const DeleteSchema = closed(object({}, { ...WHERE, prev: PREV }))
 /** `nested` is the schema of a transaction in a transaction. */
 function transaction(nested: Schema) {
   const one = object({}, { put: PutSchema, get: GetSchema, delete: DeleteSchema, txn: nested })
-  const operations = arrayOf({ ...closed(one), minProperties: 1, maxProperties: 1 })
+  const operations = arraySchema({ ...closed(one), minProperties: 1, maxProperties: 1 })
   return closed(
     object(
       {},
       {
         compare: {
-          ...arrayOf(ComparisonSchema),
+          ...arraySchema(ComparisonSchema),
           description: 'Whether all of these hold decides what is done',
         },
         success: { ...operations, description: 'Done, in order, if all comparisons hold' },
@@ -97,7 +97,7 @@ export const TxnSchema = transaction({ $ref: '#/components/schemas/Transaction' 
 /** The transaction in a body that fits the schema. Throws `ApiError`. */
 export const decodeTxnBody = (body: object): KvTxn =>
   // The schema cannot express unions of three types, nor schemas within themselves.
-  txnOf(body as TxnFields<Exclude<JsonBytesValue, string>>, decodeJsonBytes)
+  decodeTxnDocument(body as TxnFields<Exclude<JsonBytesValue, string>>, decodeJsonBytes)
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Results
@@ -105,23 +105,23 @@ export const decodeTxnBody = (body: object): KvTxn =>
 const OMITTED = object({ omitted: { ...boolean, description: 'A repeat: what was read is not remembered' } })
 const Found = object(
   {
-    kvs: arrayOf(object({ key: Bytes, ...revisions }, { value: Bytes, ...lease })),
+    kvs: arraySchema(object({ key: Bytes, ...revisions }, { value: Bytes, ...lease })),
     more: { ...boolean, description: 'The limit has left out some' },
   },
   {
     count: { ...integer, description: 'Of all records, whatever the limit; if count or count_only is true' },
   },
 )
-const ResultSchema = anyOf(
-  object({ put: object(revisions, { prev: anyOf(RecordSchema, nothing) }) }),
-  object({ get: anyOf(Found, OMITTED) }),
-  object({ delete: object({ deleted: integer }, { prev: arrayOf(RecordSchema) }) }),
+const ResultSchema = anyOfSchema(
+  object({ put: object(revisions, { prev: anyOfSchema(RecordSchema, nothing) }) }),
+  object({ get: anyOfSchema(Found, OMITTED) }),
+  object({ delete: object({ deleted: integer }, { prev: arraySchema(RecordSchema) }) }),
   object({ txn: { $ref: '#/components/schemas/TransactionResult' } }),
 )
 export const TxnResponse = object({
   succeeded: { ...boolean, description: 'All comparisons held' },
   revision: integer,
-  results: { ...arrayOf(ResultSchema), description: 'One for each operation that was done, in order' },
+  results: { ...arraySchema(ResultSchema), description: 'One for each operation that was done, in order' },
 })
 
 /**

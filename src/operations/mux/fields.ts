@@ -69,7 +69,7 @@ export function decodeRevisionField(field: unknown, name: string): Revision {
 }
 
 /** The revision at which the store is read; undefined: as it is now. */
-export const decodeAsOf = (field: unknown): Revision | undefined =>
+export const decodeAsOfRevision = (field: unknown): Revision | undefined =>
   isNil(field) ? undefined : decodeRevisionField(field, 'revision')
 
 /** A map of named fields. */
@@ -105,7 +105,7 @@ export function decodeFlag(field: unknown, name: string): boolean | undefined {
   throw invalidField(name, 'true or false')
 }
 
-export function decodeOneOf<T extends string>(
+export function decodeChoice<T extends string>(
   field: unknown,
   name: string,
   options: readonly T[],

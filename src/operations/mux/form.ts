@@ -86,7 +86,7 @@ export const decodeResultRevision = (item: Item): Revision => decodeRevision(ite
 export function decodeReadHead(item: Item, at: number): AnswerHead {
   const [served, stalenessMs] = [item[at], item[at + 1]]
   return {
-    revision: decodeRevisionOf(item[2]),
+    revision: decodeRevisionIfAny(item[2]),
     served: served === 'linearizable' || served === 'lease' || served === 'stale' ? served : undefined,
     stalenessMs: typeof stalenessMs === 'number' && stalenessMs >= 0 ? stalenessMs : undefined,
   }
@@ -94,11 +94,11 @@ export function decodeReadHead(item: Item, at: number): AnswerHead {
 
 /** The head of the answer to a change: the element `at` says whether the outcome is that of an earlier copy. */
 export const decodeChangeHead = (item: Item, at: number): AnswerHead => ({
-  revision: decodeRevisionOf(item[2]),
+  revision: decodeRevisionIfAny(item[2]),
   replayed: item[at] === true,
 })
 
-const decodeRevisionOf = (field: unknown): Revision | undefined =>
+const decodeRevisionIfAny = (field: unknown): Revision | undefined =>
   isWholeNumber(field) ? asRevision(field) : undefined
 
 /** `isChange`: it says whether the change may have been made. */

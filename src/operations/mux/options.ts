@@ -5,15 +5,15 @@ import { type Condition, TAGS_MAX } from '../forms/conditions.ts'
 import { MAX_STALENESS_MS_MAX } from '../forms/durations.ts'
 import type { FreshnessOptions } from '../forms/freshness.ts'
 import { type Idempotency, isToken, SEQ_MAX, SESSION_SLOTS_MAX } from '../forms/idempotency.ts'
-import { type PutLease, putLeaseOf } from '../forms/leases.ts'
+import { type PutLease, parsePutLease } from '../forms/leases.ts'
 import type { KeyRange } from '../forms/places.ts'
 import { ApiError } from '../forms/problems.ts'
 import { asRevision, type Revision, TTL_MS_MAX, TTL_MS_MIN } from '../forms/store.ts'
 import {
+  decodeChoice,
   decodeFlag,
   decodeMap,
   decodeNumber,
-  decodeOneOf,
   decodeRevisionField,
   decodeText,
   invalidField,
@@ -68,7 +68,7 @@ export function decodePutOptions(field: unknown): PutOptions {
   const id = decodeText(options.get('lease'), 'lease')
   const ttlMs = decodeTtl(options.get('ttl_ms'))
   const { condition, prev } = decodeConditions(options)
-  return { condition, prev, lease: putLeaseOf(id, ttlMs, '', 'ttl_ms') }
+  return { condition, prev, lease: parsePutLease(id, ttlMs, '', 'ttl_ms') }
 }
 
 export const decodeDeleteOptions = (field: unknown): ChangeOptions =>
@@ -165,7 +165,7 @@ export function decodeFreshness(revision: unknown, field: unknown): FreshnessOpt
   if (isNil(field)) return { minRevision }
   const fields = decodeMap(field, 'freshness', FRESHNESS)
   return {
-    consistency: decodeOneOf(fields.get('consistency'), 'consistency', CONSISTENCIES),
+    consistency: decodeChoice(fields.get('consistency'), 'consistency', CONSISTENCIES),
     maxStalenessMs: decodeStaleness(fields.get('max_staleness_ms')),
     minRevision,
   }

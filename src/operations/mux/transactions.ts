@@ -15,20 +15,20 @@ import type {
 } from '../forms/transactions.ts'
 import {
   type ComparisonFields,
+  decodeTxnDocument,
   OPERATORS,
   type OperationFields,
   type PutFields,
   TARGETS,
   type TxnFields,
-  txnOf,
   type WhereFields,
 } from '../forms/txn-fields.ts'
 import { decodeTxnResult } from '../forms/txn-results.ts'
 import {
   decodeBytes,
+  decodeChoice,
   decodeFlag,
   decodeMap,
-  decodeOneOf,
   decodeOptionalNumber,
   decodeText,
   invalidField,
@@ -147,7 +147,7 @@ export function decodeTxn(field: unknown, bytesMax: number): KvTxn {
   const bytes = nestedBytes(field)
   if (bytes > bytesMax)
     throw new ApiError('request_too_large', `transaction of ${bytes} bytes, at most ${bytesMax}`)
-  return txnOf(decodeTxnFields(field, 'txn'), decodeBytes)
+  return decodeTxnDocument(decodeTxnFields(field, 'txn'), decodeBytes)
 }
 
 const WHERE = ['key', 'prefix', 'start', 'end'] as const
@@ -174,8 +174,8 @@ function decodeComparison(field: unknown, name: string): ComparisonFields<Uint8A
   const to = options.get('to')
   return defined({
     ...decodeWhere(options, name),
-    target: decodeOneOf(options.get('target'), `${name}.target`, TARGETS),
-    op: decodeOneOf(options.get('op'), `${name}.op`, OPERATORS),
+    target: decodeChoice(options.get('target'), `${name}.target`, TARGETS),
+    op: decodeChoice(options.get('op'), `${name}.op`, OPERATORS),
     to:
       typeof to === 'number' ? decodeOptionalNumber(to, `${name}.to`, 0, MAX) : decodeSome(to, `${name}.to`),
     exists: decodeFlag(options.get('exists'), `${name}.exists`),

@@ -64,7 +64,7 @@ export class Api {
   }
 
   /** The error that a client receives for `error`. Reports what is not the client's fault. */
-  errorOf(error: unknown, written: 'no' | 'unknown' = 'no'): ApiError {
+  toApiError(error: unknown, written: 'no' | 'unknown' = 'no'): ApiError {
     if (error instanceof ApiError) return error
     // Only reads meet these errors here. The node ends with them, and reports the reason.
     if (error instanceof StorageFailedError || error instanceof StorageClosedError)

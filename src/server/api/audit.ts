@@ -3,9 +3,9 @@
 
 import { ApiError, type ApiErrorCode } from '../../operations/forms/index.ts'
 import { rangeDocument } from '../../operations/forms/roles.ts'
-import { factsOf, type Operation, type OperationKind } from '../../operations/index.ts'
+import { type Operation, type OperationKind, operationFacts } from '../../operations/index.ts'
 import type { AnswerOf, ApiAnswer, Call, Respond } from './operation.ts'
-import { demandsOf } from './permit.ts'
+import { operationDemands } from './permit.ts'
 import { RefusalSample, type SkippedRefusals } from './refusal-sample.ts'
 
 export type AuditedOperations = 'changes' | 'all'
@@ -43,7 +43,7 @@ export class Audit {
     respond: Respond<A>,
   ): Respond<A> {
     return (answer) => {
-      if (this.#operations === 'all' || factsOf(operation).isAudited || isRefusal(answer))
+      if (this.#operations === 'all' || operationFacts(operation).isAudited || isRefusal(answer))
         this.#write(operation, call, answer)
       respond(answer)
     }
@@ -52,7 +52,7 @@ export class Audit {
   /** A request, or a connection, whose user is not known, before it is read. */
   refused(call: Pick<Call, 'origin'>, { code }: ApiError, { name, certificate }: Claims = {}): void {
     this.#sample(code, () => ({
-      ...headOf(call),
+      ...auditHead(call),
       ...(name === undefined ? {} : named(name)),
       ...(certificate === undefined ? {} : { certificate }),
     }))
@@ -70,16 +70,16 @@ export class Audit {
 
   #write(operation: Operation, call: Call, answer: ApiAnswer): void {
     if (isOfStranger(operation, call, answer)) {
-      const facts = () => ({ operation: operation.kind, ...targetOf(operation, 1, STRANGER_CHARS_MAX) })
-      this.#sample(answer.code, () => ({ ...headOf(call), ...facts() }))
+      const facts = () => ({ operation: operation.kind, ...auditTarget(operation, 1, STRANGER_CHARS_MAX) })
+      this.#sample(answer.code, () => ({ ...auditHead(call), ...facts() }))
       return
     }
     const code = answer instanceof ApiError ? answer.code : 'ok'
-    const revision = revisionOf(answer)
+    const revision = answerRevision(answer)
     this.#line({
-      ...headOf(call),
+      ...auditHead(call),
       operation: operation.kind,
-      ...targetOf(operation, RANGES_MAX, RANGES_CHARS_MAX),
+      ...auditTarget(operation, RANGES_MAX, RANGES_CHARS_MAX),
       ...(revision === undefined ? {} : { revision }),
       code,
     })
@@ -114,14 +114,14 @@ const isOfStranger = (
   // A certificate may name anybody, and a user may be gone.
   (answer.code === 'unauthenticated' || (principal === undefined && (isRefusal(answer) || kind === 'log-in')))
 
-const headOf = (call: Pick<Call, 'origin' | 'principal'>): object => ({
+const auditHead = (call: Pick<Call, 'origin' | 'principal'>): object => ({
   time: new Date().toISOString(),
   user: call.principal?.user ?? null,
   ...call.origin?.(),
 })
 
 /** The revision of the store that the answer reflects, or that of users and roles. */
-function revisionOf(answer: ApiAnswer): number | undefined {
+function answerRevision(answer: ApiAnswer): number | undefined {
   if (answer instanceof ApiError) return answer.revision
   const { head } = answer
   if (head.revision !== undefined || !('result' in answer)) return head.revision
@@ -130,7 +130,7 @@ function revisionOf(answer: ApiAnswer): number | undefined {
 }
 
 /** The keys, the lease, or the name that the operation is about. */
-function targetOf(operation: Operation, rangesMax: number, charsMax: number): object {
+function auditTarget(operation: Operation, rangesMax: number, charsMax: number): object {
   if (operation.kind === 'change-auth') {
     const { change } = operation
     return { change: change.kind, ...('name' in change ? named(change.name) : {}) }
@@ -141,7 +141,7 @@ function targetOf(operation: Operation, rangesMax: number, charsMax: number): ob
   if ('member' in operation) return named(operation.member.name)
   if ('name' in operation) return operation.name === undefined ? {} : named(operation.name)
   if (operation.kind === 'log-in') return named(operation.user)
-  const demands = demandsOf(operation, NOBODY)
+  const demands = operationDemands(operation, NOBODY)
   const ranges = demands.flatMap((demand) =>
     'range' in demand ? [JSON.stringify(rangeDocument(demand.range))] : [],
   )

@@ -38,13 +38,18 @@ export function logIn(
   call: Call,
   respond: Respond<AnswerTo<'log-in'>>,
 ): void {
-  api.authenticator.logIn(user, password, addressOf(call), timeLeftMs(call), (error, token, expiresInMs) =>
-    respond(error ?? { kind: 'log-in', result: { token, expiresInMs }, head: NO_HEAD }),
+  api.authenticator.logIn(
+    user,
+    password,
+    clientAddress(call),
+    timeLeftMs(call),
+    (error, token, expiresInMs) =>
+      respond(error ?? { kind: 'log-in', result: { token, expiresInMs }, head: NO_HEAD }),
   )
 }
 
 /** The address of the client, without the port. */
-const addressOf = (call: Call): string => call.origin?.().address.replace(/:[0-9]+$/, '') ?? ''
+const clientAddress = (call: Call): string => call.origin?.().address.replace(/:[0-9]+$/, '') ?? ''
 
 export function showUsers(
   api: Api,
@@ -90,7 +95,7 @@ interface Listed<T> {
 /** Passes all of a table, or the one with this name, to `show`, after a read. */
 function list<T extends User | AuthRole>(
   api: Api,
-  tableIn: (state: AuthState) => ByName<T>,
+  pickTable: (state: AuthState) => ByName<T>,
   name: string | undefined,
   call: Call,
   show: (listed: Listed<T>) => void,
@@ -101,9 +106,9 @@ function list<T extends User | AuthRole>(
     if (!result.ok) return fail(errorOfNode(result.problem, true))
     const refusal = refusalNow(node, call)
     if (refusal !== undefined) return fail(refusal)
-    void readTable(node, call, tableIn, name)
+    void readTable(node, call, pickTable, name)
       .then(show)
-      .catch((error: unknown) => fail(api.errorOf(error)))
+      .catch((error: unknown) => fail(api.toApiError(error)))
   })
 }
 
@@ -114,12 +119,12 @@ const READ_AT_ONCE = 256
 async function readTable<T extends User | AuthRole>(
   node: Pick<KvNode, 'auth'>,
   call: Call,
-  tableIn: (state: AuthState) => ByName<T>,
+  pickTable: (state: AuthState) => ByName<T>,
   name: string | undefined,
 ): Promise<Listed<T>> {
   for (;;) {
     const { revision, state } = node.auth
-    const table = tableIn(state)
+    const table = pickTable(state)
     const items: T[] = []
     let count = 0
     for (const each of name === undefined ? table.keys() : [name]) {
@@ -193,7 +198,7 @@ function withOldPassword(
         'a token alone changes no password: give old_password, or send the password itself (Authorization: Basic)',
       ),
     )
-  api.authenticator.checkPassword(name, oldPassword, addressOf(call), (error) => {
+  api.authenticator.checkPassword(name, oldPassword, clientAddress(call), (error) => {
     if (error === undefined) return guarded(api, respond, then)
     const isWrong = error.code === 'unauthenticated'
     respond(isWrong ? new ApiError('permission_denied', 'old_password is not the password') : error)
@@ -204,7 +209,7 @@ function guarded(api: Api, respond: Respond<never>, run: () => void): void {
   try {
     run()
   } catch (error) {
-    respond(api.errorOf(error))
+    respond(api.toApiError(error))
   }
 }
 

@@ -23,7 +23,7 @@ export interface Credentials {
 /** Valid tokens that are remembered: to verify one takes half as long as a get. */
 const TOKENS_MAX = 1000
 
-export type Identified = (error: ApiError | undefined, principal: Principal | undefined) => void
+export type IdentifyCallback = (error: ApiError | undefined, principal: Principal | undefined) => void
 
 export class Authenticator {
   readonly #node: Pick<KvNode, 'auth' | 'read'>
@@ -41,7 +41,7 @@ export class Authenticator {
    * checked, only a certificate is looked at: it may be the only credential of the user root who enables them. Before
    * it refuses somebody it waits `newerMs`, at most, for the newest users.
    */
-  identify(credentials: Credentials, newerMs: number, done: Identified): void {
+  identify(credentials: Credentials, newerMs: number, done: IdentifyCallback): void {
     const { revision } = this.#node.auth
     this.#identify(credentials, (error, principal) => {
       if (error?.code !== 'unauthenticated') return done(error, principal)
@@ -53,7 +53,7 @@ export class Authenticator {
     })
   }
 
-  #identify({ authorization, address, certificateUser, node }: Credentials, done: Identified) {
+  #identify({ authorization, address, certificateUser, node }: Credentials, done: IdentifyCallback) {
     const { enabled, state } = this.#node.auth
     if (!enabled || authorization === undefined) {
       // The common name of a certificate may be anything. That of a node is its name, which may be no user.
@@ -82,8 +82,8 @@ export class Authenticator {
     return found
   }
 
-  #byPassword(value: string, address: string, done: Identified) {
-    const given = basicOf(value)
+  #byPassword(value: string, address: string, done: IdentifyCallback) {
+    const given = parseBasicCredentials(value)
     if (given === undefined)
       return done(refused('Authorization: Basic needs base64 of user:password'), undefined)
     const { user, password } = given
@@ -148,16 +148,18 @@ export class Authenticator {
 }
 
 /** The user and the password of `Authorization: Basic`. */
-function basicOf(value: string): { readonly user: string; readonly password: string } | undefined {
+function parseBasicCredentials(
+  value: string,
+): { readonly user: string; readonly password: string } | undefined {
   const text = Buffer.from(value, 'base64').toString('utf8')
   const at = text.indexOf(':')
   return at === -1 ? undefined : { user: text.slice(0, at), password: text.slice(at + 1) }
 }
 
 /** The user whom an Authorization header names with a password; whether it is right is not known. */
-export function userNamedIn(authorization = ''): string | undefined {
+export function parseClaimedUser(authorization = ''): string | undefined {
   const [scheme = '', value = ''] = authorization.trim().split(/ +/, 2)
-  return scheme.toLowerCase() === 'basic' ? basicOf(value)?.user : undefined
+  return scheme.toLowerCase() === 'basic' ? parseBasicCredentials(value)?.user : undefined
 }
 
 export const errorOfPassword = (error: Error): ApiError =>

@@ -22,14 +22,14 @@ export function backUp(
 ): void {
   const read = async ({ grant, open }: Instant): Promise<void> => {
     const scan = open(() => api.node.rows())
-    const header = headerOf(api.node, scan, withHistory)
+    const header = backupHeader(api.node, scan, withHistory)
     const until = performance.now() + api.limits.backupMsMax
     await new Promise<void>((resolve) => {
       const file = new BackupStream(scan, header, until, resolve)
       respond({ kind: 'backup', file, head: grant })
     })
   }
-  api.ranges.readInstant(call, {}, read, (error) => respond(api.errorOf(error)))
+  api.ranges.readInstant(call, {}, read, (error) => respond(api.toApiError(error)))
 }
 
 /** How long the read of a backup that the node itself makes may wait. */
@@ -51,7 +51,7 @@ export async function* backupFile(
       }
     })
   })
-  const header = headerOf(node, scan, withHistory)
+  const header = backupHeader(node, scan, withHistory)
   const stream = new BackupStream(scan, header, Number.POSITIVE_INFINITY, () => scan.close())
   try {
     for (let pieces = await stream.next(); pieces !== undefined; pieces = await stream.next()) yield* pieces
@@ -60,7 +60,7 @@ export async function* backupFile(
   }
 }
 
-function headerOf(node: KvNode, { applied }: RowScan, hasHistory: boolean): BackupHeader {
+function backupHeader(node: KvNode, { applied }: RowScan, hasHistory: boolean): BackupHeader {
   return {
     clusterId: node.clusterId,
     node: node.name,

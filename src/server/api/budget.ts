@@ -154,7 +154,7 @@ export function writeChunked(
   budget: OutboundBudget,
   done: (isSent: boolean) => void,
 ): void {
-  const pieces = piecesOf([...parts])
+  const pieces = takePieces([...parts])
   // A part counts as a whole until its end, because all of it stays in memory.
   const bytes = byteLength(parts)
   let left = bytes
@@ -209,7 +209,7 @@ export function afterDrain(to: Writable, budget: OutboundBudget, done: () => voi
 const NO_BYTES = new Uint8Array()
 
 /** Removes the parts from the list, so that a text is not kept beside its bytes. */
-function* piecesOf(parts: BudgetPart[]): Generator<Uint8Array, void> {
+function* takePieces(parts: BudgetPart[]): Generator<Uint8Array, void> {
   while (parts.length > 0) {
     const part = parts.shift() ?? ''
     const bytes = typeof part === 'string' ? Buffer.from(part) : part

@@ -15,20 +15,20 @@ import { timeLeftMs } from './read-options.ts'
 import { describeCluster, describeSettings } from './status.ts'
 
 /** `guarded` turns what a callback throws into the answer. */
-export type Guarded = <T>(run: (value: T) => void) => (value: T) => void
+export type ResponseGuard = <T>(run: (value: T) => void) => (value: T) => void
 
 /** An operation that changes members. */
 type MemberOperation = OperationOf<'add-member' | 'remove-member' | 'replace-member'>
 
 /** The steps of the operation, given the members of that moment. */
-function stepsOf(node: KvNode, operation: MemberOperation): readonly ChangeStep[] {
+function changeSteps(node: KvNode, operation: MemberOperation): readonly ChangeStep[] {
   if (operation.kind === 'remove-member')
     return [{ kind: 'remove', id: memberNamed(node, operation.name).id }]
-  const member = memberOf(operation)
+  const member = memberFrom(operation)
   if (operation.kind === 'add-member') return stepsLeft(node, member) ?? [{ kind: 'add-learner', member }]
   const { name } = operation
   // The new member alone does not prove that the old one is removed.
-  const mayRepeat = member.name === name || !membersOf(node).some((known) => known.name === name)
+  const mayRepeat = member.name === name || !listMembers(node).some((known) => known.name === name)
   const left = mayRepeat ? stepsLeft(node, member) : undefined
   return (
     left ?? [
@@ -39,7 +39,7 @@ function stepsOf(node: KvNode, operation: MemberOperation): readonly ChangeStep[
 }
 
 /** The member that is added. */
-const memberOf = ({
+const memberFrom = ({
   member: { id, name, peer, url },
 }: Exclude<MemberOperation, { kind: 'remove-member' }>): RaftMember => ({
   id: asReplicaId(id),
@@ -48,7 +48,7 @@ const memberOf = ({
   url,
 })
 
-const membersOf = (node: KvNode): readonly RaftMember[] => node.status().raft.configuration.members
+const listMembers = (node: KvNode): readonly RaftMember[] => node.status().raft.configuration.members
 
 /**
  * The steps that are left for a member that exists; undefined if there is none. A learner may have been restarted at
@@ -57,7 +57,7 @@ const membersOf = (node: KvNode): readonly RaftMember[] => node.status().raft.co
  */
 function stepsLeft(node: KvNode, member: RaftMember): readonly ChangeStep[] | undefined {
   const { id, name, peer, url } = member
-  const known = membersOf(node).find((each) => each.id === id && each.name === name)
+  const known = listMembers(node).find((each) => each.id === id && each.name === name)
   if (known === undefined) return undefined
   if (known.peer === peer && known.url === url) return []
   if (!isVoter(node.status().raft.configuration, id)) return [{ kind: 'update', member }]
@@ -68,7 +68,7 @@ function stepsLeft(node: KvNode, member: RaftMember): readonly ChangeStep[] | un
 }
 
 function memberNamed(node: KvNode, name: string): RaftMember {
-  const member = membersOf(node).find((candidate) => candidate.name === name)
+  const member = listMembers(node).find((candidate) => candidate.name === name)
   if (member === undefined) throw new ApiError('not_found', `no member is named ${JSON.stringify(name)}`)
   return member
 }
@@ -80,7 +80,7 @@ function memberNamed(node: KvNode, name: string): RaftMember {
 function whenNewest(
   node: KvNode,
   call: Call,
-  guarded: Guarded,
+  guarded: ResponseGuard,
   then: () => void,
   problemOf = (problem: Problem): Problem => problem,
 ): void {
@@ -104,16 +104,16 @@ export function changeMembers(
   node: KvNode,
   operation: MemberOperation,
   call: Call,
-  guarded: Guarded,
+  guarded: ResponseGuard,
   done: (cluster: ClusterResult) => void,
 ): void {
   whenNewest(node, call, guarded, () => {
     checkPermitted(node, call)
     if (operation.kind !== 'remove-member') {
       const replaced = operation.kind === 'replace-member' ? operation.name : undefined
-      checkJoin(call, memberOf(operation), replaced, membersOf(node))
+      checkJoin(call, memberFrom(operation), replaced, listMembers(node))
     }
-    const steps = stepsOf(node, operation)
+    const steps = changeSteps(node, operation)
     // Without steps, an earlier copy of the same request has made the change.
     if (steps.length === 0) done(describeCluster(node))
     else
@@ -132,7 +132,7 @@ export function transferLeadership(
   node: KvNode,
   { to }: OperationOf<'transfer-leadership'>,
   call: Call,
-  guarded: Guarded,
+  guarded: ResponseGuard,
   respond: Respond<AnswerTo<'transfer-leadership'>>,
 ): void {
   const done = guarded((result: Result<{ readonly leader: string }>) => {
@@ -151,7 +151,7 @@ export function changeLeaderLeases(
   leases: NonNullable<ChangeSettingsRequest['leases']>,
   isAfterSettings: boolean,
   call: Call,
-  guarded: Guarded,
+  guarded: ResponseGuard,
   respond: Respond<AnswerTo<'change-settings'>>,
 ): void {
   const problemOf = isAfterSettings ? halfWritten : (problem: Problem) => problem

@@ -29,7 +29,7 @@ export function errorOfOutcome(
   return new ApiError(outcome.code, rejectionText(outcome), {
     ...facts,
     revision,
-    members: membersOf(outcome),
+    members: rejectionFields(outcome),
   })
 }
 
@@ -59,7 +59,7 @@ class OutcomesWithErrors implements Iterable<PutOutcome | DeleteOutcome | ApiErr
   }
 }
 
-function membersOf({
+function rejectionFields({
   reason,
   numbers,
 }: Extract<RejectedOutcome, { kind: 'refused' }>): ErrorFacts['members'] & {} {

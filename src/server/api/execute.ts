@@ -33,7 +33,7 @@ import type { Api } from './api.ts'
 import { changeAuth, describeAuth, logIn, showRoles, showUsers } from './auth.ts'
 import { backUp } from './backup.ts'
 import type { Reservation } from './budget.ts'
-import { changeLeaderLeases, changeMembers, type Guarded, transferLeadership } from './cluster.ts'
+import { changeLeaderLeases, changeMembers, type ResponseGuard, transferLeadership } from './cluster.ts'
 import { changeOutcomes, errorOfNode, errorOfOutcome, preconditionFailed } from './errors.ts'
 import {
   type AnswerOf,
@@ -84,7 +84,7 @@ function run<O extends Operation>(
     executor(api, operation, call, respond)
   } catch (error) {
     // Nothing was proposed.
-    respond(api.errorOf(error))
+    respond(api.toApiError(error))
   }
 }
 
@@ -105,7 +105,7 @@ const EXECUTORS: { readonly [K in OperationKind]: Executor<OperationOf<K>, K> } 
   delete: (api, operation, call, respond) => changeKey(api, operation, operation.idempotency, call, respond),
   get,
   range: (api, operation, call, respond) =>
-    api.ranges.execute(call, operation, respond, (error) => respond(api.errorOf(error))),
+    api.ranges.execute(call, operation, respond, (error) => respond(api.toApiError(error))),
   batch: changeKeys,
   'delete-range': deleteRange,
   txn,
@@ -151,13 +151,13 @@ const EXECUTORS: { readonly [K in OperationKind]: Executor<OperationOf<K>, K> } 
 
 /** Wraps callbacks: what they throw becomes the answer. */
 const guardedBy =
-  (api: Api, respond: Respond<never>): Guarded =>
+  (api: Api, respond: Respond<never>): ResponseGuard =>
   (run) =>
   (value) => {
     try {
       run(value)
     } catch (error) {
-      respond(api.errorOf(error))
+      respond(api.toApiError(error))
     }
   }
 
@@ -240,7 +240,7 @@ function proposeEstimated<C extends Command>(
       return
     }
     api.node.get(key, (error, row) => {
-      if (error !== undefined) return respond(api.errorOf(errorOfScan(error)))
+      if (error !== undefined) return respond(api.toApiError(errorOfScan(error)))
       if (row !== undefined)
         recordBytes += call.expansion * (RECORD_BYTES + row.key.length + row.value.length)
       // A value may have a megabyte, and many changes may arrive at once.
@@ -367,7 +367,7 @@ function get(api: Api, operation: OperationOf<'get'>, call: Call, respond: Respo
       const row = await ranges.first(instant, instant.list(range))
       respond(answerGet(row, condition, grant))
     }
-    ranges.readInstant(call, freshness, read, (error) => respond(api.errorOf(error)))
+    ranges.readInstant(call, freshness, read, (error) => respond(api.toApiError(error)))
     return
   }
   call.withdraw = node.read(readOptions(freshness, timeLeftMs(call)), (result) => {
@@ -377,7 +377,7 @@ function get(api: Api, operation: OperationOf<'get'>, call: Call, respond: Respo
     if (refusal !== undefined) return respond(refusal)
     const grant = result.value
     node.get(key, (error, row) =>
-      respond(error === undefined ? answerGet(row, condition, grant) : api.errorOf(errorOfScan(error))),
+      respond(error === undefined ? answerGet(row, condition, grant) : api.toApiError(errorOfScan(error))),
     )
   })
 }
@@ -408,7 +408,7 @@ function txn(api: Api, operation: OperationOf<'txn'>, call: Call, respond: Respo
     const release = api.inbound.hold(bytesOfTxn(txn))
     const fail = (error: unknown): void => {
       release()
-      respond(api.errorOf(error))
+      respond(api.toApiError(error))
     }
     const read = async (instant: Instant): Promise<void> => {
       release()
@@ -461,7 +461,7 @@ function watch(
       const begun = beginWatch(node, { ...request, right: rightToWatch(node, call), rightMs }, sink)
       respond({ kind, watch: begun, sink, head: result.value })
     } catch (error) {
-      respond(api.errorOf(error))
+      respond(api.toApiError(error))
     }
   })
 }
@@ -532,7 +532,7 @@ function showLease(
       (all) => respond({ kind, result: { lease, keys: all }, head: grant }),
     )
   }
-  ranges.readInstant(call, freshness, show, (error) => respond(api.errorOf(error)))
+  ranges.readInstant(call, freshness, show, (error) => respond(api.toApiError(error)))
 }
 
 /** The leases with the times that the leader knows. A stale read is answered without it. */
@@ -598,5 +598,5 @@ function listLeases(
       reservation.release()
     }
   }
-  ranges.readInstant(call, operation.freshness, list, (error) => respond(api.errorOf(error)))
+  ranges.readInstant(call, operation.freshness, list, (error) => respond(api.toApiError(error)))
 }

@@ -24,7 +24,7 @@ import {
   type LeaseDemand,
   NOTHING,
 } from '../../operations/forms/index.ts'
-import { factsOf, type Operation } from '../../operations/index.ts'
+import { type Operation, operationFacts } from '../../operations/index.ts'
 import type { RaftMember } from '../../raft/types.ts'
 import { asError } from '../../system/errors.ts'
 import type { KvNode } from '../node/kv-node.ts'
@@ -33,8 +33,8 @@ import type { Call, Permit, Principal } from './operation.ts'
 import { timeLeftMs } from './read-options.ts'
 
 /** All rights that a user needs for an operation. */
-export const demandsOf = (operation: Operation, { user }: Principal): readonly AccessDemand[] =>
-  factsOf(operation).demands(operation, user)
+export const operationDemands = (operation: Operation, { user }: Principal): readonly AccessDemand[] =>
+  operationFacts(operation).demands(operation, user)
 
 // ---------------------------------------------------------------------------------------------------------------------
 
@@ -110,8 +110,8 @@ function decideNow(
   const { principal } = call
   if (principal === undefined && operation.kind !== 'show-auth' && operation.kind !== 'log-in')
     return then(call.isUnidentified === true ? unidentified() : unauthenticated())
-  const joins = principal instanceof JoiningNode && factsOf(operation).isForJoining === true
-  const demands = joins ? NOTHING : demandsOf(operation, principal ?? NOBODY)
+  const joins = principal instanceof JoiningNode && operationFacts(operation).isForJoining === true
+  const demands = joins ? NOTHING : operationDemands(operation, principal ?? NOBODY)
   const madeAt = state.users.get(principal?.user ?? '')?.madeAt ?? 0
   call.permit = { principal: principal ?? NOBODY, madeAt, authRevision: revision, demands }
   const refusal = refusalNow(node, call)

@@ -10,7 +10,7 @@ import type { Call, Respond } from './operation.ts'
 import { decide, type RightsView, unidentified } from './permit.ts'
 import { timeLeftMs } from './read-options.ts'
 
-interface ProposingApi extends Pick<Api, 'errorOf'> {
+interface ProposingApi extends Pick<Api, 'toApiError'> {
   readonly node: RightsView & Pick<Api['node'], 'propose'>
 }
 
@@ -57,7 +57,7 @@ export function propose<C extends Command>(
       try {
         propose(api, command, idempotency, call, respond)
       } catch (error) {
-        respond(api.errorOf(error))
+        respond(api.toApiError(error))
       }
     })
   }
@@ -77,7 +77,7 @@ function appliedFrom<C extends Command>(
   if (outcome.kind === 'refused' || outcome.kind === 'precondition-failed')
     return errorOfOutcome(outcome, { replayed })
   if (outcome.kind !== commandOutcomeKind(command))
-    return api.errorOf(new Error(`the outcome of another command: ${outcome.kind}`), 'unknown')
+    return api.toApiError(new Error(`the outcome of another command: ${outcome.kind}`), 'unknown')
   // TypeScript does not see that outcome and command are of one kind.
   return {
     kind: command.kind,

@@ -160,7 +160,7 @@ export class Ranges {
     failed: (error: unknown) => void,
   ): void {
     const { range, order, revision, count, countOnly, keysOnly = false, stream } = operation
-    const rest = restOf(operation)
+    const rest = remainingRange(operation)
     const read = async (instant: Instant): Promise<void> => {
       const { grant } = instant
       checkRevision(this.#node, revision, grant)
@@ -358,7 +358,7 @@ class SliceStream<T> implements RowStream<T> {
 }
 
 /** The part of a range that follows `after`. */
-function restOf({ range, after, order }: RangeRequest): KeyRange {
+function remainingRange({ range, after, order }: RangeRequest): KeyRange {
   const { start, end } = range
   if (after === undefined) return range
   if (order === 'desc') return { start, end: end === undefined || isBefore(after, end) ? after : end }

@@ -39,19 +39,23 @@ export function checkTxn(node: KvNode, txn: KvTxn): void {
 }
 
 /** The same transaction with other leases of its puts, nested ones included. */
-export function withLeases(txn: KvTxn, leaseOf: (lease: PutLease) => PutLease): KvTxn {
+export function withLeases(txn: KvTxn, replaceLease: (lease: PutLease) => PutLease): KvTxn {
   const each = (operation: KvTxnOperation): KvTxnOperation => {
     if (operation.kind === 'put')
-      return operation.lease === undefined ? operation : { ...operation, lease: leaseOf(operation.lease) }
-    return operation.kind === 'txn' ? { kind: 'txn', txn: withLeases(operation.txn, leaseOf) } : operation
+      return operation.lease === undefined
+        ? operation
+        : { ...operation, lease: replaceLease(operation.lease) }
+    return operation.kind === 'txn'
+      ? { kind: 'txn', txn: withLeases(operation.txn, replaceLease) }
+      : operation
   }
   return { ...txn, success: txn.success.map(each), failure: txn.failure.map(each) }
 }
 
 /** Operations of both branches, nested ones included. */
-const operationsOf = ({ success, failure }: KvTxn): readonly KvTxnOperation[] =>
+const flattenOperations = ({ success, failure }: KvTxn): readonly KvTxnOperation[] =>
   [...success, ...failure].flatMap((operation) =>
-    operation.kind === 'txn' ? [operation, ...operationsOf(operation.txn)] : [operation],
+    operation.kind === 'txn' ? [operation, ...flattenOperations(operation.txn)] : [operation],
   )
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -76,7 +80,7 @@ export function estimateAnswer(
   { rangeBytesMax }: Pick<KvSettings, 'rangeBytesMax'>,
   expansion: number,
 ): AnswerEstimate {
-  const operations = operationsOf(txn)
+  const operations = flattenOperations(txn)
   const keys: Uint8Array[] = []
   let bytes = (1 + operations.length) * RESULT_BYTES_MAX
   let writtenBytes = 0

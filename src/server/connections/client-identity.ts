@@ -5,7 +5,7 @@ import type { IncomingHttpHeaders } from 'node:http'
 import type { Socket } from 'node:net'
 import { ApiError } from '../../operations/forms/index.ts'
 import type { Api } from '../api/api.ts'
-import { type Credentials, userNamedIn } from '../api/authenticator.ts'
+import { type Credentials, parseClaimedUser } from '../api/authenticator.ts'
 import type { Call, Principal } from '../api/operation.ts'
 import { JoiningNode, whenNewest } from '../api/permit.ts'
 import {
@@ -79,7 +79,7 @@ export class ClientIdentity {
   /** Writes a line for a client that is not served at all. */
   auditRefusal(client: Pick<Call, 'origin'>, { authorization }: IncomingHttpHeaders, error: unknown): void {
     if (error instanceof ApiError && UNSERVED.has(error.code))
-      this.#api.audit?.refused(client, error, { name: userNamedIn(authorization) })
+      this.#api.audit?.refused(client, error, { name: parseClaimedUser(authorization) })
   }
 
   /** While rights are not checked, of another machine only a node that joins is served. */

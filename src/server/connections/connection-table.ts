@@ -39,7 +39,8 @@ export function endGently(stream: Duplex, lastAnswer?: string): void {
   stream.once('close', () => clearTimeout(cut))
 }
 
-export const peerAddress = ({ remoteAddress, remotePort }: Socket): string => `${remoteAddress}:${remotePort}`
+export const socketAddress = ({ remoteAddress, remotePort }: Socket): string =>
+  `${remoteAddress}:${remotePort}`
 
 interface WatchedConnection {
   readonly socket: Socket

@@ -11,7 +11,7 @@ import type { BudgetPart, OutboundBudget, Reservation } from '../api/budget.ts'
 import { answerWithinMs } from '../api/limits.ts'
 import type { Call, PageCollector, Permit, Principal } from '../api/operation.ts'
 import type { WatchSink } from '../node/watch/index.ts'
-import { peerAddress } from './connection-table.ts'
+import { socketAddress } from './connection-table.ts'
 import { checkLoopbackOnly, type RequestHead } from './guard.ts'
 import { parseTarget, type Target } from './target.ts'
 
@@ -126,7 +126,7 @@ export class HttpRequest implements Call {
   }
 
   origin(): { readonly method: string; readonly address: string } {
-    return { method: this.method, address: peerAddress(this.socket) }
+    return { method: this.method, address: socketAddress(this.socket) }
   }
 
   /** A method: a closure for each request would survive collections, and cost a fifth of the gets a second. */

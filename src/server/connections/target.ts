@@ -2,7 +2,7 @@
 // are never merged, dot segments are literal, and `+` is a plus in a path but a space in a query.
 
 import { CHANGES_PATH } from '../../operations/batch.ts'
-import { valueIn } from '../../operations/http/percent.ts'
+import { parameterValue } from '../../operations/http/percent.ts'
 import type { OperationLabel } from '../../operations/index.ts'
 
 export interface Target {
@@ -42,7 +42,7 @@ export function parseTarget(method: string, url: string): Target {
     return { authority, path, query, operation, keys: undefined, pairs }
   }
   // In a query, `+` means a space.
-  const keys = pairs.filter(isKeyPair).map((pair) => valueIn(pair).replaceAll('+', ' '))
+  const keys = pairs.filter(isKeyPair).map((pair) => parameterValue(pair).replaceAll('+', ' '))
   const others = keys.length === 0 ? pairs : pairs.filter((pair) => !isKeyPair(pair))
   const operation = findOperationLabel(method, keys.length === 0 ? 'range' : 'get')
   return { authority, path, query, operation, keys, pairs: others }

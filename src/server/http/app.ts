@@ -16,10 +16,10 @@ import type { HttpRequest, HttpResponse } from '../connections/messages.ts'
 import { JSON_PARTS_MAX, type JsonLimits, parseJson } from './json-body.ts'
 
 /** An operation for the API, or a response of the HTTP listener itself. */
-export type Decoded = Operation | HttpResponse | Promise<HttpResponse>
+export type DecodedRequest = Operation | HttpResponse | Promise<HttpResponse>
 
 /** Receives the decoded request, or the error that refuses it. */
-type DecodeCallback = (decoded: Decoded | Error) => void
+type DecodeCallback = (decoded: DecodedRequest | Error) => void
 
 /** The part of an `IncomingMessage` that fastify reads. */
 interface RawRequest
@@ -29,7 +29,7 @@ interface RawRequest
 }
 
 export interface AppOptions {
-  readonly routes: readonly Route<Decoded>[]
+  readonly routes: readonly Route<DecodedRequest>[]
   readonly requestBytesMax: number
   readonly strangerBodyMs: number
   /** The time in which bodies are parsed. */
@@ -45,7 +45,7 @@ export interface ColdRoutes {
   close(): Promise<void>
 }
 
-const rawOf = ({ raw }: FastifyRequest): RawRequest => raw as unknown as RawRequest
+const rawRequest = ({ raw }: FastifyRequest): RawRequest => raw as unknown as RawRequest
 
 /**
  * Fastify checks a body and does not change it. It does not check the schemas: TypeScript does (json-schema.ts), and
@@ -75,7 +75,7 @@ export async function createApp({
 }: AppOptions): Promise<ColdRoutes> {
   const takeOver = (request: FastifyRequest, reply: FastifyReply): RawRequest => {
     reply.hijack()
-    return rawOf(request)
+    return rawRequest(request)
   }
   const fail = (error: Error, request: FastifyRequest, reply: FastifyReply): void =>
     takeOver(request, reply).done(errorOfFastify(error))
@@ -84,7 +84,7 @@ export async function createApp({
     ajv: { customOptions: CHECKS },
   })
   const failUnknown = (request: FastifyRequest, reply: FastifyReply): void =>
-    fail(noSuchRoute(rawOf(request).request, routes), request, reply)
+    fail(noSuchRoute(rawRequest(request).request, routes), request, reply)
   app.setNotFoundHandler(failUnknown)
   app.setErrorHandler((error, request, reply) => {
     // An unknown route, even if the request has other faults.
@@ -98,7 +98,7 @@ export async function createApp({
   const readJson =
     (schema: Schema, jsonLimits: JsonLimits, openBytesMax: number | undefined) =>
     (fastifyRequest: FastifyRequest, _reply: FastifyReply, done: (error?: Error) => void): void => {
-      const { request } = rawOf(fastifyRequest)
+      const { request } = rawRequest(fastifyRequest)
       const refusal = bodyRefusal(request)
       if (refusal !== undefined) {
         done(refusal)
@@ -153,11 +153,11 @@ function schemaRefusal(request: FastifyRequest, schema: Schema): ApiError | unde
   validators.set(schema, validate)
   if (validate(request.body)) return undefined
   const first = validate.errors?.[0]
-  return new ApiError('bad_request', first === undefined ? 'the body is refused' : faultOf(first))
+  return new ApiError('bad_request', first === undefined ? 'the body is refused' : describeFault(first))
 }
 
 /** Names the wrong field as in JavaScript: `leases.duration_ms`, `changes[3].put.key`. */
-function faultOf({ keyword, instancePath, params, message }: ValidationResult): string {
+function describeFault({ keyword, instancePath, params, message }: ValidationResult): string {
   const path = instancePath
     .replaceAll(/\/([0-9]+)/g, '[$1]')
     .replaceAll('/', '.')
@@ -178,9 +178,9 @@ function faultOf({ keyword, instancePath, params, message }: ValidationResult): 
 /** 405 if the route exists with another method (RFC 9110 §15.5.6). */
 function noSuchRoute(
   { method, target: { path, keys } }: HttpRequest,
-  routes: readonly Route<Decoded>[],
+  routes: readonly Route<DecodedRequest>[],
 ): ApiError {
-  const allowed = keys === undefined ? methodsOf(path, routes) : KEY_METHODS
+  const allowed = keys === undefined ? findMethods(path, routes) : KEY_METHODS
   if (allowed.length === 0)
     return new ApiError('route_not_found', `no such route: ${method} ${path}; see /openapi.json`)
   const allow = allowed.join(', ')
@@ -192,7 +192,7 @@ function noSuchRoute(
 
 const KEY_METHODS = ['GET', 'HEAD', 'PUT', 'DELETE']
 
-function methodsOf(path: string, routes: readonly Route<Decoded>[]): string[] {
+function findMethods(path: string, routes: readonly Route<DecodedRequest>[]): string[] {
   const segments = path.split('/')
   const fitting = routes.filter((route) => {
     const names = route.path.split('/')

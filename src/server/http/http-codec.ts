@@ -81,7 +81,7 @@ class JsonPage {
 // Answers
 
 /** Makes the error that ends a stream. */
-type ErrorSource = Pick<Api, 'errorOf'>
+type ErrorSource = Pick<Api, 'toApiError'>
 
 /** Encodes the answer to `operation`, which `request` was decoded to. */
 export function encode(
@@ -136,7 +136,7 @@ function linesResponse({ rows, keysOnly, head }: RecordsAnswer, errors: ErrorSou
     return slice.map((row) => OPERATIONS.range.http.encodeRecordLine(row, keysOnly)).join('')
   }
   const failed = (sink: BodySink, error: unknown): void =>
-    sink.end(OPERATIONS.range.http.encodeErrorLine(errors.errorOf(error)))
+    sink.end(OPERATIONS.range.http.encodeErrorLine(errors.toApiError(error)))
   const end = (): string => OPERATIONS.range.http.encodeEndLine(count, head)
   const pour = (sink: BodySink): void => void pourRows(rows, sink, text, end, failed)
   return { ...OPERATIONS.range.http.encodeHead(head, true), body: { pour } }
@@ -185,7 +185,7 @@ function leaseResponse({ lease, keys, head }: OpenAnswer<'show-lease'>, errors: 
     return json
   }
   const failed = (sink: BodySink, error: unknown): void => {
-    errors.errorOf(error)
+    errors.toApiError(error)
     sink.cut()
   }
   const pour = (sink: BodySink): void => void pourRows(keys, sink, text, () => LEASE_END, failed)

@@ -3,7 +3,7 @@
 
 import { createHash } from 'node:crypto'
 import { jsonResponse } from '../../operations/http/form.ts'
-import { anyOf, nothing, object, string } from '../../operations/http/json-schema.ts'
+import { anyOfSchema, nothing, object, string } from '../../operations/http/json-schema.ts'
 import { namesMediaType } from '../../operations/http/media-types.ts'
 import type { HttpResponse } from '../connections/messages.ts'
 import type { DriverStatus } from '../node/observe/status.ts'
@@ -23,8 +23,8 @@ export const INDEX_SCHEMA = object({
   name: string,
   cluster_id: string,
   role: { ...string, description: 'follower, pre-candidate, candidate or leader' },
-  leader: anyOf(string, nothing),
-  leader_url: anyOf(string, nothing),
+  leader: anyOfSchema(string, nothing),
+  leader_url: anyOfSchema(string, nothing),
   links: { type: 'object', description: 'Paths of this node, by purpose' },
 })
 
@@ -61,7 +61,7 @@ export function indexResponse(
       'no-referrer',
       ...headers,
     ],
-    body: pageOf({ name, version, role: raft.role, clusterId, errors: status.errors }, members),
+    body: renderPage({ name, version, role: raft.role, clusterId, errors: status.errors }, members),
     revision: undefined,
   }
 }
@@ -81,7 +81,7 @@ interface PageFacts {
   readonly errors: readonly string[]
 }
 
-function pageOf(
+function renderPage(
   { name, version, role, clusterId, errors }: PageFacts,
   members: readonly (readonly [name: string, url: string, role: string])[],
 ): string {

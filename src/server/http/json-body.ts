@@ -31,12 +31,12 @@ export function parseJson(body: Uint8Array, { partsMax, depthMax }: JsonLimits):
   } catch {
     return new ApiError('bad_request', 'the body is not JSON')
   }
-  return namesIn(json) === names
+  return countNames(json) === names
     ? json
     : new ApiError('bad_request', 'an object of the body has a name that occurs twice')
 }
 
-interface Counted {
+interface JsonCounts {
   /** Commas and opening brackets. */
   readonly parts: number
   readonly names: number
@@ -45,7 +45,7 @@ interface Counted {
 }
 
 /** Outside of strings. */
-function countParts(body: Uint8Array): Counted {
+function countParts(body: Uint8Array): JsonCounts {
   let parts = 0
   let names = 0
   let open = 0
@@ -76,7 +76,7 @@ const BRACE = 0x7b
 const BRACE_END = 0x7d
 
 /** Without recursion: the nesting may be as deep as the body has brackets. */
-function namesIn(json: unknown): number {
+function countNames(json: unknown): number {
   const found = [json]
   let names = 0
   // The list grows while it is read.

@@ -3,7 +3,7 @@
 import { del } from '../../operations/delete.ts'
 import { deleteRange } from '../../operations/delete-range.ts'
 import { get } from '../../operations/get.ts'
-import { anyOf, integer, type Schema, string } from '../../operations/http/json-schema.ts'
+import { anyOfSchema, integer, type Schema, string } from '../../operations/http/json-schema.ts'
 import { type Parameter, type ParameterTable, timeout } from '../../operations/http/parameters.ts'
 import type { BodySchema, Route } from '../../operations/http/route.ts'
 import { ProblemSchema } from '../../operations/http/schemas.ts'
@@ -56,7 +56,7 @@ export function openApiDocument(
   }
   paths['/v1/kv/{key}'] = keyOperations([inPath('key')])
   const rangeRead = reading(range.http.summary, [...inQuery(range.http.parameters), keyInQuery(false)], {
-    ...json(anyOf(range.http.answers, get.http.answers)),
+    ...json(anyOfSchema(range.http.answers, get.http.answers)),
     ...LINES,
     ...OCTETS,
   })

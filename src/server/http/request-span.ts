@@ -17,23 +17,23 @@ export function startRequestSpan(request: HttpRequest, node: Pick<KvNode, 'name'
   if (recording === undefined || !target.path.startsWith(TRACED)) return undefined
   const parent = traceContextFrom(recording, headers.traceparent, headers.tracestate)
   const attributes = { 'http.request.method': method, 'quorate.node': node.name }
-  return recording.startRequest(nameOf(method, routeOf(target)), attributes, parent)
+  return recording.startRequest(spanName(method, findRoute(target)), attributes, parent)
 }
 
 export function endRequestSpan({ span, route, method, target }: HttpRequest, status: number): void {
   if (span === undefined) return
-  const matched = route ?? routeOf(target)
-  if (matched !== undefined) span.updateName(nameOf(method, matched)).setAttribute('http.route', matched)
+  const matched = route ?? findRoute(target)
+  if (matched !== undefined) span.updateName(spanName(method, matched)).setAttribute('http.route', matched)
   span.setAttribute('http.response.status_code', status)
   if (status >= SERVER_ERROR) endFailed(span, String(status))
   else span.end()
 }
 
-const nameOf = (method: string, route: string | undefined): string =>
+const spanName = (method: string, route: string | undefined): string =>
   route === undefined ? method : `${method} ${route}`
 
 /** The route of a request for keys. */
-function routeOf({ keys, path, operation }: Target): string | undefined {
+function findRoute({ keys, path, operation }: Target): string | undefined {
   if (keys === undefined) return operation === 'batch' ? path : undefined
   return keys.length === 0 ? '/v1/kv' : '/v1/kv/:key'
 }

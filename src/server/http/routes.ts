@@ -1,7 +1,7 @@
 // All routes outside the hot path: those of the operations, and the listener's own.
 
 import { HttpError, jsonResponse } from '../../operations/http/form.ts'
-import { arrayOf, integer, object, string } from '../../operations/http/json-schema.ts'
+import { arraySchema, integer, object, string } from '../../operations/http/json-schema.ts'
 import { flag } from '../../operations/http/parameters.ts'
 import { type Route, route } from '../../operations/http/route.ts'
 import { OPERATIONS, type Operation } from '../../operations/index.ts'
@@ -9,7 +9,7 @@ import type { Api } from '../api/api.ts'
 import type { HttpResponse } from '../connections/messages.ts'
 import { METRICS_CONTENT_TYPE } from '../node/observe/metric-list.ts'
 import type { Metrics } from '../node/observe/metrics.ts'
-import { type ColdRoutes, createApp, type Decoded } from './app.ts'
+import { type ColdRoutes, createApp, type DecodedRequest } from './app.ts'
 import { health, readiness } from './health.ts'
 import { INDEX_SCHEMA, indexResponse } from './index-page.ts'
 import { openApiDocument } from './openapi.ts'
@@ -23,7 +23,7 @@ export interface RoutesOptions {
 
 export function createColdRoutes(options: RoutesOptions): Promise<ColdRoutes> {
   const { api } = options
-  const routes: Route<Decoded>[] = [...OPERATION_ROUTES, ...listenerRoutes(options)]
+  const routes: Route<DecodedRequest>[] = [...OPERATION_ROUTES, ...listenerRoutes(options)]
   const document = { method: 'GET', path: '/openapi.json', summary: 'This document' } as const
   let text: string | undefined
   routes.push(
@@ -71,8 +71,8 @@ const HealthSchema = object(
     commit_index: integer,
     applied_index: integer,
     revision: integer,
-    reasons: { ...arrayOf(string), description: 'Why it is not ready' },
-    errors: arrayOf(string),
+    reasons: { ...arraySchema(string), description: 'Why it is not ready' },
+    errors: arraySchema(string),
   },
 )
 

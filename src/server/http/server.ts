@@ -8,7 +8,7 @@ import { errorResponse } from '../../operations/http/form.ts'
 import type { Operation } from '../../operations/index.ts'
 import { put } from '../../operations/put.ts'
 import type { Api } from '../api/api.ts'
-import { userNamedIn } from '../api/authenticator.ts'
+import { parseClaimedUser } from '../api/authenticator.ts'
 import { byteLength, PIECE_BYTES, tooManyAnswers } from '../api/budget.ts'
 import { execute } from '../api/execute.ts'
 import { newerWithinMs, unauthenticated } from '../api/permit.ts'
@@ -112,7 +112,7 @@ export class HttpServer {
         error !== undefined || identity.isStranger(request.principal) || identity.onlyProbes(request)
       if (!request.isOfStranger) request.sink.identified()
       if (error !== undefined) {
-        this.#api.audit?.refused(request, error, { name: userNamedIn(request.headers.authorization) })
+        this.#api.audit?.refused(request, error, { name: parseClaimedUser(request.headers.authorization) })
         throw error
       }
       if (request.isOfStranger) this.#serveStranger(request)
@@ -224,7 +224,7 @@ export class HttpServer {
 
   #fail(request: HttpRequest, error: unknown): void {
     request.room?.release()
-    this.#respond(request, errorResponse(this.#api.errorOf(error)))
+    this.#respond(request, errorResponse(this.#api.toApiError(error)))
   }
 
   #respond(request: HttpRequest, response: HttpResponse): void {

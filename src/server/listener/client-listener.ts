@@ -13,7 +13,7 @@ import { ApiError } from '../../operations/forms/index.ts'
 import { asError } from '../../system/errors.ts'
 import type { Api } from '../api/api.ts'
 import { ClientIdentity } from '../connections/client-identity.ts'
-import { ConnectionTable, peerAddress } from '../connections/connection-table.ts'
+import { ConnectionTable, socketAddress } from '../connections/connection-table.ts'
 import { Guard, type ServedClients } from '../connections/guard.ts'
 import type { HttpRequest } from '../connections/messages.ts'
 import { endWith, NodeConnections } from '../connections/node-connection.ts'
@@ -262,7 +262,7 @@ export class ClientListener {
   #refuseCertificate(socket: TLSSocket, { kind, why }: HandshakeRefusal, tls: ListenerTls): void {
     const advice = kind === 'missing' ? SHOW_CERTIFICATE : ''
     const error = new ApiError('unauthenticated', `this node refuses the client: ${why}${advice}`)
-    const origin = () => ({ method: 'TLS', address: peerAddress(socket) })
+    const origin = () => ({ method: 'TLS', address: socketAddress(socket) })
     this.#api.audit?.refused({ origin }, error, { name: userShownBy(socket, tls), certificate: kind })
     this.#refuse(socket, error)
   }

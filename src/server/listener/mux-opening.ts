@@ -10,7 +10,7 @@ import type { Api } from '../api/api.ts'
 import type { Principal } from '../api/operation.ts'
 import { NEWER_MS_MAX, unauthenticated } from '../api/permit.ts'
 import type { ClientIdentity } from '../connections/client-identity.ts'
-import { type ConnectionTable, endGently, peerAddress } from '../connections/connection-table.ts'
+import { type ConnectionTable, endGently, socketAddress } from '../connections/connection-table.ts'
 import { checkLoopbackOnly, type Guard, isServed } from '../connections/guard.ts'
 import { type RawRequest, readUpgrade } from '../connections/raw-parser.ts'
 import type { ResponseWriter } from '../connections/response-writer.ts'
@@ -97,10 +97,10 @@ export class MuxOpening {
     const { auth } = api.node
     const { headers } = request
     const isClientServed = isServed(identity.served, socket)
-    const origin = () => ({ method: 'GET', address: peerAddress(socket) })
+    const origin = () => ({ method: 'GET', address: socketAddress(socket) })
     const refuse = (error: unknown): void => {
       identity.auditRefusal({ origin }, headers, error)
-      const response = errorResponse(api.errorOf(error))
+      const response = errorResponse(api.toApiError(error))
       writer.writeToSocket(socket, request.method, response, [], () => {}, true)
       endGently(socket)
       metrics.requestEnded('other', response.status, performance.now() - startedAt)

@@ -16,7 +16,7 @@ import { loopbackOnly } from '../connections/guard.ts'
 import type { StallLimits } from '../connections/limits.ts'
 import { NumberMap } from '../node/write/number-map.ts'
 import type { MuxLimits } from './limits.ts'
-import { asItem, idOf, packMessage, readMessage, type SharedItem } from './messages.ts'
+import { asItem, decodeRequestId, packMessage, readMessage, type SharedItem } from './messages.ts'
 import { MuxCall } from './mux-call.ts'
 import {
   GOING_AWAY,
@@ -300,7 +300,7 @@ export class MuxConnection implements WatchConnection, WaitingClient {
       const arrivedAt = performance.now()
       for (const item of readMessage(data)) this.#accept(asItem(item), arrivedAt)
     } catch (error) {
-      if (!(error instanceof ProtocolFault)) this.#options.api.errorOf(error)
+      if (!(error instanceof ProtocolFault)) this.#options.api.toApiError(error)
       const { code, message } = error instanceof ProtocolFault ? error : INTERNAL
       this.#close(code, message)
     }
@@ -308,7 +308,7 @@ export class MuxConnection implements WatchConnection, WaitingClient {
   }
 
   #accept(item: Item, arrivedAt: number): void {
-    const id = idOf(item)
+    const id = decodeRequestId(item)
     const op = item[1]
     const context = this.#context
     this.#context = op === TRACE ? item : undefined
@@ -331,7 +331,10 @@ export class MuxConnection implements WatchConnection, WaitingClient {
     this.#open.set(id, call)
     this.#openBytes += bytes
     this.#pending++
-    call.startSpan(api.node.name, context !== undefined && idOf(context) === id ? context : undefined)
+    call.startSpan(
+      api.node.name,
+      context !== undefined && decodeRequestId(context) === id ? context : undefined,
+    )
     this.#options.run(call, item)
   }
 

@@ -95,7 +95,7 @@ export function asItem(item: unknown): Item {
   throw new ProtocolFault(PROTOCOL_ERROR, 'an item is an array')
 }
 
-export function idOf(item: Item): number {
+export function decodeRequestId(item: Item): number {
   const id = item[0]
   if (typeof id === 'number' && Number.isInteger(id) && id >= 1 && id <= LARGEST_ID) return id
   throw new ProtocolFault(PROTOCOL_ERROR, `an id is a whole number from 1 to ${LARGEST_ID}`)

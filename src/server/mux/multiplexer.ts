@@ -59,7 +59,7 @@ export class Multiplexer {
   constructor(options: MultiplexerOptions) {
     const { api, limits } = options
     this.#options = options
-    this.#knownLeader = leaderOf(api.node)
+    this.#knownLeader = knownLeader(api.node)
     this.#server = new WebSocketServer({
       noServer: true,
       clientTracking: false,
@@ -95,7 +95,7 @@ export class Multiplexer {
       api.outbound.check(0)
       call.hold(call.definition.mux.heldBytes?.(item) ?? call.bytes)
     } catch (error) {
-      call.fail(api.errorOf(error))
+      call.fail(api.toApiError(error))
       return
     }
     // A batch takes some milliseconds, and a message may have many of them.
@@ -113,11 +113,11 @@ export class Multiplexer {
         try {
           endWithAnswer(call, operation, answer)
         } catch (error) {
-          call.fail(api.errorOf(error))
+          call.fail(api.toApiError(error))
         }
       })
     } catch (error) {
-      call.fail(api.errorOf(error))
+      call.fail(api.toApiError(error))
     }
   }
 
@@ -145,7 +145,7 @@ export class Multiplexer {
   }
 
   #sendLeader(): void {
-    const leader = leaderOf(this.#options.api.node)
+    const leader = knownLeader(this.#options.api.node)
     const { term, name } = leader
     const isChange =
       name !== this.#knownLeader.name || (name !== undefined && term !== this.#knownLeader.term)
@@ -171,7 +171,7 @@ export class Multiplexer {
     this.#connections.add(connection)
     socket.on('close', () => this.#left(connection))
     watchConnection(socket, connection)
-    connection.notice(encodeWelcome(welcomeOf(api, limits)))
+    connection.notice(encodeWelcome(connectionWelcome(api, limits)))
     const everyMs = Math.min(CHECK_MS_MAX, limits.muxPingMs / 4, limits.writeStallMsMax / 4)
     this.#timer ??= setInterval(() => {
       for (const connection of this.#connections) connection.check(everyMs)
@@ -223,16 +223,16 @@ const CHECK_MS_MAX = 5_000
 const FRAGMENTS_MAX = 1_024
 const CHUNKS_MAX = 16 * 1_024
 
-const leaderOf = ({ term, leaderName }: KvNode): KnownLeader => ({ term, name: leaderName })
+const knownLeader = ({ term, leaderName }: KvNode): KnownLeader => ({ term, name: leaderName })
 
 /** Time for a client to answer the close frame. The types of `ws` lack this option. */
 const closingWithin = (closeTimeout: number): object => ({ closeTimeout })
 
-const welcomeOf = ({ node, version }: Api, limits: MuxLimits): ConnectionWelcome => ({
+const connectionWelcome = ({ node, version }: Api, limits: MuxLimits): ConnectionWelcome => ({
   cluster: node.clusterId,
   node: node.name,
   server: version,
-  leader: leaderOf(node),
+  leader: knownLeader(node),
   revision: node.revision,
   operationsMax: limits.muxOperationsMax,
   bytesMax: limits.muxBytesMax,

@@ -5,7 +5,7 @@ import { totalmem } from 'node:os'
 import { resolve } from 'node:path'
 import type { ConnectionOptions } from 'node:tls'
 import { types } from 'node:util'
-import { parseTarget } from '../../backup/target-of.ts'
+import { parseBackupTarget } from '../../backup/target-of.ts'
 import { modeOpenToOthers } from '../../files/private-directory.ts'
 import { encodeState, initialState, UnknownKindError } from '../../kv/index.ts'
 import {
@@ -334,7 +334,7 @@ class Node implements ServingNode {
     const { diskReserveBytes } = driverLimitsFrom(this.#options)
     const backups = new BackupSchedule({
       node: this.api,
-      target: parseTarget(to, process.env),
+      target: parseBackupTarget(to, process.env),
       everyMs,
       keep,
       logger: this.#logger,

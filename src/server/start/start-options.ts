@@ -2,7 +2,7 @@
 
 import { resolve } from 'node:path'
 import { isBucket } from '../../backup/target.ts'
-import { parseTarget } from '../../backup/target-of.ts'
+import { parseBackupTarget } from '../../backup/target-of.ts'
 import { isBaseUrl, isPeerAddress } from '../../operations/forms/members.ts'
 import type { RaftTiming } from '../../raft/index.ts'
 import type { RaftMember } from '../../raft/types.ts'
@@ -89,7 +89,7 @@ export const servedClients = ({ tls, insecure }: StartOptions): ServedClients =>
 function checkBackup({ backup }: StartOptions): void {
   if (backup === undefined) return
   try {
-    parseTarget(backup.to, process.env)
+    parseBackupTarget(backup.to, process.env)
   } catch (error) {
     throw new NodeStartError(error instanceof Error ? error.message : String(error), { usage: true })
   }

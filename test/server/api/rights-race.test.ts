@@ -19,7 +19,7 @@ import { Api } from '../../../src/server/api/api.ts'
 import { execute } from '../../../src/server/api/execute.ts'
 import { apiLimits } from '../../../src/server/api/limits.ts'
 import type { ApiAnswer } from '../../../src/server/api/operation.ts'
-import { demandsOf } from '../../../src/server/api/permit.ts'
+import { operationDemands } from '../../../src/server/api/permit.ts'
 import { nodeWithUsers } from '../auth/users.ts'
 import type { FakeNode } from '../http/fake-node.ts'
 
@@ -197,7 +197,7 @@ const operations = Object.values(OPERATIONS).filter((operation) => operation !==
 test.each(operations.map((operation) => [operation.kind, operation] as const))(
   '%s is made by a user with the rights',
   async (_, operation) => {
-    const node = nodeFor(demandsOf(operation, BOB))
+    const node = nodeFor(operationDemands(operation, BOB))
     const { revision, auth, leases, clientSessions, settings, history } = node.state
     expect(await run(node, operation, () => {})).not.toBeInstanceOf(ApiError)
     // It has an effect that its refusal would not have.
@@ -206,14 +206,14 @@ test.each(operations.map((operation) => [operation.kind, operation] as const))(
 )
 
 const RACES = operations.flatMap((operation) => {
-  const demands = demandsOf(operation, BOB)
+  const demands = operationDemands(operation, BOB)
   return demands.flatMap((demand) =>
     racesOf(demand, demands).map((race) => [operation.kind, race.name, operation, race] as const),
   )
 })
 
 test.each(RACES)('%s is not made: %s', async (_, __, operation, race) => {
-  const node = nodeFor(demandsOf(operation, BOB))
+  const node = nodeFor(operationDemands(operation, BOB))
   let before: unknown
   const answer = await run(node, operation, () => {
     race.take(node)
@@ -226,7 +226,7 @@ test.each(RACES)('%s is not made: %s', async (_, __, operation, race) => {
 
 test('a write is proposed once, however often passwords of others change before it is applied', async () => {
   const operation = { ...put('app/x'), condition: undefined, ...once }
-  const node = nodeFor(demandsOf(operation, BOB))
+  const node = nodeFor(operationDemands(operation, BOB))
   node.apply({ kind: 'auth', ifRevision: undefined, change: userOf('carl') })
   let proposals = 0
   const between = (): void => {
@@ -242,7 +242,7 @@ const userOf = (name: string) => ({ kind: 'put-user', name, passwordHash: 'h', r
 
 test('a key is not attached to a lease that did not exist when the change was permitted', async () => {
   const operation = { ...put('app/x', { id: '77' as LeaseId }), condition: undefined, ...once }
-  const node = nodeFor(demandsOf({ ...operation, lease: undefined }, BOB))
+  const node = nodeFor(operationDemands({ ...operation, lease: undefined }, BOB))
   const answer = await run(node, operation, () =>
     node.apply({ kind: 'grant', id: '77' as LeaseId, ttlMs: 60_000 }),
   )

@@ -6,9 +6,9 @@ import { readIdempotencyKey } from '../../../src/operations/http/idempotency.ts'
 import { namesMediaType } from '../../../src/operations/http/media-types.ts'
 import {
   bytes,
+  choiceParameter,
   flag,
   integer,
-  oneOf,
   readQuery,
   takeTimeout,
 } from '../../../src/operations/http/parameters.ts'
@@ -114,7 +114,7 @@ describe('parameters', () => {
     raw: bytes('x'),
     on: flag('x'),
     count: integer('x', 3, 500),
-    order: oneOf('x', 'asc', 'desc'),
+    order: choiceParameter('x', 'asc', 'desc'),
   }
 
   test.each([
