@@ -98,7 +98,7 @@ test('clients that are stopped or killed, and never while they hold something, p
       }
     })
   const holders = struck((recorder) => recorder.note('clients stopped', { clients: 'p1' }))
-  expect(holders.holders).toMatchObject({ struck: 5, struckWhileHolding: 2 })
+  expect(holders.holders).toMatchObject({ faults: 5, faultsWhileHolding: 2 })
   expect(lackingFeatures(holders)).toEqual([])
   const others = struck((recorder) => recorder.note('clients killed', { clients: 'p2' }))
   expect(lackingFeatures(others)).toEqual([
@@ -108,5 +108,5 @@ test('clients that are stopped or killed, and never while they hold something, p
     if (at === 3) recorder.ok(recorder.invoke('p1.0', 'any', { f: 'unlock', name: 'a', token: 5 }), {})
     recorder.note('clients stopped', { clients: 'p1' })
   })
-  expect(released.holders).toMatchObject({ struck: 5, struckWhileHolding: 0 })
+  expect(released.holders).toMatchObject({ faults: 5, faultsWhileHolding: 0 })
 })

@@ -8,6 +8,7 @@ import type { ReadGrant } from '../../../src/operations/forms/index.ts'
 import type { InFlightCounts } from '../../../src/raft/index.ts'
 import { Driver } from '../../../src/server/node/driver.ts'
 import type { Greeting } from '../../../src/server/node/network.ts'
+import { flattenCounts, type PartCounts } from '../../../src/server/node/observe/status.ts'
 
 type Read = Driver['read']
 type Propose = Driver['propose']
@@ -39,9 +40,10 @@ const withDefect =
         const right: Propose = (...args) => super.propose(...args)
         ;(defect.propose?.(right) ?? right)(...asked)
       }
-      override inspect(): InFlightCounts {
-        const right = super.inspect()
-        return defect.inspect?.(right) ?? right
+      override inspectParts(): readonly PartCounts[] {
+        const right = super.inspectParts()
+        if (defect.inspect === undefined) return right
+        return [{ prefix: '', counts: defect.inspect(flattenCounts(right)) }]
       }
     }
     cluster.createDriver = (options) => new DefectiveDriver(options)
