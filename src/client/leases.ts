@@ -1,9 +1,11 @@
 // Calls about leases. Most clients make few of them, so each loads its operation when it is made. Keep-alives do not:
 // the lease ends if one is late.
 
+import { DisagreementError } from '../operations/forms/disagreement.ts'
 import { type LeaseId, parseLeaseId } from '../operations/forms/index.ts'
 import type { KeepAliveResult } from '../operations/keep-alive.ts'
 import type { RequestCall } from './administration.ts'
+import { unexpected } from './decode.ts'
 import { QuorateError } from './errors.ts'
 import type {
   GrantedLease,
@@ -108,11 +110,14 @@ export async function* leases(
   let after: LeaseId | undefined
   do {
     const request = { kind: 'list-leases', after, limit: PAGE_LEASES, freshness: ANY_FRESHNESS } as const
-    const page = resultFrom(await call(listLeases, request, options))
-    yield* page.leases
-    const next = page.more ? page.leases.at(-1)?.id : undefined
-    if (next === after) return
-    after = next
+    const answer = await call(listLeases, request, options)
+    const { leases: listed, more } = resultFrom(answer)
+    const last = listed.at(-1)?.id
+    // Each page ends later than the one before, so the list has an end, and has all leases then.
+    if (more && (last === undefined || BigInt(last) <= BigInt(after ?? 0)))
+      throw unexpected(new DisagreementError('the next leases do not come later'), answer.endpoint.url, 'no')
+    yield* listed
+    after = more ? last : undefined
   } while (after !== undefined)
 }
 

@@ -12,7 +12,7 @@ import {
 } from '../../src/client/index.ts'
 import type { HttpOutcome } from '../../src/client/transport/http-transport.ts'
 import { problem } from './fake-node.ts'
-import { CUT, errorOf, refusal, scripted } from './scripted-transport.ts'
+import { answered, CUT, errorOf, refusal, scripted } from './scripted-transport.ts'
 import { answering, clientOf, failure, fake, freezeTime } from './with-fakes.ts'
 
 const AT_REST = { calls: 0, permits: 0, requests: 0, probes: 0 }
@@ -139,6 +139,58 @@ test.each([502, 503, 504])(
   },
 )
 
+test.each([
+  [{ leases: [], more: true }],
+  [
+    { leases: ['8'], more: true, next: '8' },
+    { leases: [], more: true },
+  ],
+  [
+    { leases: ['8'], more: true, next: '8' },
+    { leases: ['8'], more: true, next: '8' },
+  ],
+  [
+    { leases: ['10'], more: true, next: '10' },
+    { leases: ['9'], more: true, next: '9' },
+  ],
+])('leases of which more are promised than come are not taken for all: %j', async (...pages) => {
+  const node = await fake()
+  const bodies = pages.map(({ leases, ...page }) => ({
+    leases: leases.map((id) => ({ id, granted_ttl_ms: 5_000, remaining_ttl_ms: 4_000 })),
+    ...page,
+  }))
+  node.fault = () => ({ status: 200, body: bodies.shift() ?? { leases: [], more: false } })
+  const error = await failure(all(clientOf([node], { discover: false }).leases()))
+  expect(error).toMatchObject({ code: 'unexpected_answer', written: 'no', endpoint: node.url })
+  expect(bodies).toEqual([])
+})
+
+test.each([408, 409, 412, 421, 499])(
+  'a proxy that answers %d with a code of its own does not know what became of a write',
+  async (status) => {
+    const node = await fake()
+    const headers = { 'kv-cluster': '' }
+    const kv = clientOf([node])
+    await kv.get('a')
+    for (const code of ['request_timeout', 'storage_full', 'no_leader']) {
+      node.faults.push({ ...problem(status, code, 'the request took too long'), headers })
+      const error = await failure(kv.put('k', 'v'))
+      expect(error).toMatchObject({ code: 'unexpected_answer', written: 'unknown', endpoint: node.url })
+      node.faults.push({ ...problem(status, code, 'the request took too long'), headers })
+      expect(await failure(kv.get('k'))).toMatchObject({ code: 'unexpected_answer', written: 'no' })
+    }
+  },
+)
+
+test.each(['overloaded', 'bad_request'])(
+  'a node that refuses a connection (%s) names no cluster, and nothing was written',
+  async (code) => {
+    freezeTime()
+    const { kv } = scripted(1, () => answered(429, { code }, ''))
+    expect(await errorOf(kv.put('k', 'v'))).toMatchObject({ code, written: 'no' })
+  },
+)
+
 const change: Record<string, (kv: Client) => Promise<unknown>> = {
   addMember: (kv) => kv.addMember(MEMBER),
   removeMember: (kv) => kv.removeMember('n2'),
@@ -203,6 +255,10 @@ describe('where another program has taken the address of a node', () => {
     [403, page],
     [404, page],
     [404, { code: 'not_found' }],
+    [403, { code: 'forbidden' }],
+    [409, { code: 'conflict', status: 409, detail: 'the account is locked' }],
+    [429, { code: 'rate_limited' }],
+    [502, { code: 'bad_gateway' }],
     [500, page],
   ]
   const strange = (status: number, body: unknown) => () => ({ status, body, headers: { 'kv-cluster': '' } })

@@ -62,11 +62,12 @@ export function decodeAnswer<Q extends OperationRequest, R>(
   if (status !== OK && status < 400)
     return { kind: 'unreadable', cause: new DisagreementError(`its status is ${status}`), head }
   if (status >= 400) {
-    // Other programs also answer 404 for unknown pages.
-    const isOfOther = status === NOT_FOUND && head.clusterId === undefined
-    const sent = isOfOther ? undefined : decodeProblem(document, status)
-    const problem =
-      sent === undefined ? problemOfOther(status, headerText(headers, 'content-type')) : judgeProblem(sent)
+    const sent = decodeProblem(document, status)
+    // The problem of another program may have a code too. It does not tell what became of a change.
+    const isOfNode = sent !== undefined && (head.clusterId !== undefined || CONNECTION_CODES.has(sent.code))
+    const problem = isOfNode
+      ? judgeProblem(sent)
+      : problemOfOther(status, headerText(headers, 'content-type'))
     const absence = http.decodeAbsence?.(problem)
     return absence === undefined ? { kind: 'refused', problem, head } : { kind: 'served', ...absence, head }
   }
@@ -82,4 +83,5 @@ export function decodeAnswer<Q extends OperationRequest, R>(
 
 /** The status of every answer that was served. */
 const OK = 200
-const NOT_FOUND = 404
+/** Codes with which a node refuses a connection, or bytes that are no HTTP. Such an answer names no cluster. */
+const CONNECTION_CODES = new Set(['overloaded', 'bad_request', 'unauthenticated'])
