@@ -77,8 +77,7 @@ function run<O extends Operation>(
   respond: Respond<AnswerOf<O['kind']>>,
 ): void {
   try {
-    // Rights may have been checked when the connection was opened, or when the request arrived.
-    if (!api.node.auth.enabled && call.isUnidentified !== true) call.checkServed?.()
+    checkServed(api.node, call)
     // TypeScript does not see that executor and operation are of one kind.
     const executor = EXECUTORS[operation.kind] as Executor<O, O['kind']>
     executor(api, operation, call, respond)
@@ -86,6 +85,12 @@ function run<O extends Operation>(
     // Nothing was proposed.
     respond(api.toApiError(error))
   }
+}
+
+/** Throws `ApiError` if rights are checked no longer, and without them the node does not serve the client. */
+function checkServed({ auth }: Pick<KvNode, 'auth'>, call: Call): void {
+  // Rights may have been checked when the connection was opened, or when the request arrived.
+  if (!auth.enabled && call.isUnidentified !== true) call.checkServed?.()
 }
 
 type Executor<O, K extends OperationKind> = (
@@ -454,6 +459,7 @@ function watch(
     const refusal = refusalNow(node, call)
     if (refusal !== undefined) return respond(refusal)
     try {
+      checkServed(node, call)
       if (call.openSink === undefined) throw new Error('a watch needs a sink')
       const sink = call.openSink()
       const endsAt = call.permit?.principal.tokenEndsAt
@@ -481,8 +487,18 @@ function rightToWatch(node: KvNode, call: Call): NonNullable<PermittedWatch['rig
     const refusal = refusalNow(node, call)
     if (refusal !== undefined && call.permit === undefined) return 'unknown'
     if (refusal !== undefined) return refusal.code === 'unauthenticated' ? 'no-user' : 'ended'
+    if (!isServed(node, call)) return 'ended'
     decided = { enabled, user, rights }
     return 'held'
+  }
+}
+
+function isServed(node: KvNode, call: Call): boolean {
+  try {
+    checkServed(node, call)
+    return true
+  } catch {
+    return false
   }
 }
 

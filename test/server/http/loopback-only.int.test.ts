@@ -4,11 +4,12 @@ import { X509Certificate } from 'node:crypto'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { Socket } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
+import { ENDED, EVENTS } from '../../../src/operations/watch.ts'
 import { Audit } from '../../../src/server/api/audit.ts'
 import { checkLoopbackOnly, isServed } from '../../../src/server/connections/guard.ts'
 import { setIdentity } from '../../../src/server/tls/identity.ts'
 import { AS_BOB, nodeWithUsers } from '../auth/users.ts'
-import { GET, MuxClient } from '../mux/mux-client.ts'
+import { GET, MuxClient, WATCH } from '../mux/mux-client.ts'
 import { authority } from '../tls/certificates.ts'
 import { Client, statusOf } from './raw-client.ts'
 import { serve } from './served.ts'
@@ -95,6 +96,36 @@ test('a client of another machine is served no longer when rights are checked no
   const { status, json } = await ask('GET', '/v1/kv/a', { headers: { Authorization: 'Bearer x' } })
   expect([status, json.code]).toEqual([403, 'loopback_only'])
   expect((await bob.ask(1, GET, 1000, Buffer.from('other')))[2]).toMatchObject({ code: 'loopback_only' })
+})
+
+test('the watches of a client of another machine end when rights are checked no longer', async () => {
+  const node = nodeWithUsers()
+  const { port } = await serve({ node, served: 'own-machine' })
+  const watch = { prefix: 'app/' }
+  const near = await new MuxClient(port, { headers: AS_BOB }).open()
+  expect((await near.ask(1, WATCH, 1000, watch))[1]).toBe(0)
+  from('10.9.8.7')
+  const far = await new MuxClient(port, { headers: AS_BOB }).open()
+  expect((await far.ask(1, WATCH, 1000, watch))[1]).toBe(0)
+  const lines = await fetch(`http://127.0.0.1:${port}/v1/watch?prefix=app/`, {
+    headers: { ...AS_BOB, Accept: 'application/x-ndjson' },
+  })
+  expect(lines.status).toBe(200)
+  // The read of a watch that waits while rights are switched off.
+  node.hold = (release) => {
+    node.hold = undefined
+    node.apply({ kind: 'auth', ifRevision: undefined, change: { kind: 'disable' } })
+    release()
+  }
+  expect((await far.ask(2, WATCH, 1000, watch))[2]).toMatchObject({ code: 'loopback_only' })
+  const put = { prev: false, condition: undefined, key: Buffer.from('app/a'), value: Buffer.from('secret') }
+  node.apply({ kind: 'put', ...put })
+  const text = await lines.text()
+  expect(text).toContain('permission_denied')
+  expect(text).not.toContain('secret')
+  await near.until(() => near.watched.length > 0)
+  expect(near.watched.map(([id, kind]) => [id, kind])).toEqual([[1, EVENTS]])
+  expect(far.watched).toMatchObject([[1, ENDED, { code: 'permission_denied' }]])
 })
 
 test.each(['127.0.0.1', '127.3.2.1', '::1', '::ffff:127.0.0.1'])('%s is of this machine', async (address) => {
