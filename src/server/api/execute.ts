@@ -43,7 +43,7 @@ import {
   type Respond,
   type WatchAnswer,
 } from './operation.ts'
-import { decide, isExpired, refusalNow, refusalOfLeases } from './permit.ts'
+import { checkServed, decide, isExpired, refusalNow, refusalOfLeases } from './permit.ts'
 import { type AppliedAnswer, propose } from './propose.ts'
 import { checkTime, errorOfScan, finish, type Instant } from './ranges.ts'
 import { checkRevision, readOptions, timeLeftMs } from './read-options.ts'
@@ -85,12 +85,6 @@ function run<O extends Operation>(
     // Nothing was proposed.
     respond(api.toApiError(error))
   }
-}
-
-/** Throws `ApiError` if rights are checked no longer, and without them the node does not serve the client. */
-function checkServed({ auth }: Pick<KvNode, 'auth'>, call: Call): void {
-  // Rights may have been checked when the connection was opened, or when the request arrived.
-  if (!auth.enabled && call.isUnidentified !== true) call.checkServed?.()
 }
 
 type Executor<O, K extends OperationKind> = (

@@ -184,6 +184,12 @@ export function refusalNow({ auth }: Pick<KvNode, 'auth'>, { permit }: Call): Ap
   return refused && denied(principal, refused)
 }
 
+/** Throws `ApiError` if rights are checked no longer, and without them the node does not serve the client. */
+export function checkServed({ auth }: Pick<KvNode, 'auth'>, call: Call): void {
+  // Rights may have been checked when the connection was opened, or when the request arrived.
+  if (!auth.enabled && call.isUnidentified !== true) call.checkServed?.()
+}
+
 function denied({ user }: Principal, demand: AccessDemand): ApiError {
   const name = JSON.stringify(user)
   if ('range' in demand)

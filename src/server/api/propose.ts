@@ -7,7 +7,7 @@ import type { Result } from '../node/result.ts'
 import type { Api } from './api.ts'
 import { errorOfNode, errorOfOutcome } from './errors.ts'
 import type { Call, Respond } from './operation.ts'
-import { decide, type RightsView, unidentified } from './permit.ts'
+import { checkServed, decide, type RightsView, unidentified } from './permit.ts'
 import { timeLeftMs } from './read-options.ts'
 
 interface ProposingApi extends Pick<Api, 'toApiError'> {
@@ -55,6 +55,7 @@ export function propose<C extends Command>(
     decide(api.node, operation, call, (refusal) => {
       if (refusal !== undefined) return respond(refusal)
       try {
+        checkServed(api.node, call)
         propose(api, command, idempotency, call, respond)
       } catch (error) {
         respond(api.toApiError(error))

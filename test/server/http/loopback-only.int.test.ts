@@ -9,7 +9,7 @@ import { Audit } from '../../../src/server/api/audit.ts'
 import { checkLoopbackOnly, isServed } from '../../../src/server/connections/guard.ts'
 import { setIdentity } from '../../../src/server/tls/identity.ts'
 import { AS_BOB, nodeWithUsers } from '../auth/users.ts'
-import { GET, MuxClient, WATCH } from '../mux/mux-client.ts'
+import { GET, MuxClient, PUT, WATCH } from '../mux/mux-client.ts'
 import { authority } from '../tls/certificates.ts'
 import { Client, statusOf } from './raw-client.ts'
 import { serve } from './served.ts'
@@ -96,6 +96,24 @@ test('a client of another machine is served no longer when rights are checked no
   const { status, json } = await ask('GET', '/v1/kv/a', { headers: { Authorization: 'Bearer x' } })
   expect([status, json.code]).toEqual([403, 'loopback_only'])
   expect((await bob.ask(1, GET, 1000, Buffer.from('other')))[2]).toMatchObject({ code: 'loopback_only' })
+})
+
+test('a change of another machine is not made if rights are checked no longer before it is applied', async () => {
+  const node = nodeWithUsers()
+  const { port } = await serve({ node, served: 'own-machine' })
+  from('10.9.8.7')
+  const bob = await new MuxClient(port, { headers: AS_BOB }).open()
+  node.hold = (release) => {
+    node.hold = undefined
+    node.apply({ kind: 'auth', ifRevision: undefined, change: { kind: 'disable' } })
+    release()
+  }
+  const { revision } = node
+  expect((await bob.ask(1, PUT, 1000, 'app/a', 'late'))[2]).toMatchObject({
+    code: 'loopback_only',
+    written: 'no',
+  })
+  expect(node.revision).toBe(revision)
 })
 
 test('the watches of a client of another machine end when rights are checked no longer', async () => {
