@@ -58,7 +58,10 @@ export interface EntryFacts<O> extends OperationFacts<O> {
   readonly leases: (operation: O) => readonly LeaseDemand[]
 }
 
-/** The request of an operation under /v1/kv, which the listener finds by itself: the hot ones are among them. */
+/**
+ * The request of an operation under /v1/kv, which the listener finds by method and path: the hot ones are among them.
+ * No other operation has this form (`KeyKind` of index.ts): it needs routes, as in `RouteForm`.
+ */
 export interface KeyRequestForm<Q> {
   readonly summary: string
   /** Parameters of the query, beside `key` and `timeout`. */
@@ -81,14 +84,11 @@ export interface HttpAnswerForm<Q, D> {
   readonly decodeAbsence?: (problem: ProblemAnswer) => { readonly result: D } | undefined
 }
 
-/** The requests of an operation with routes, which fastify finds. */
+/** The requests of an operation with routes, which fastify finds: every one but those of single keys and ranges. */
 export interface RouteForm<Q> {
   readonly routes: readonly Route<Q>[]
   readonly encode: (request: Q) => OutgoingRequest
 }
-
-/** The form of an operation in HTTP, as far as it is the same for all: that of its requests. */
-export type HttpRequestForm<Q> = KeyRequestForm<Q> | RouteForm<Q>
 
 /** The result of an operation in HTTP, if its answer is one whole. */
 export interface HttpResultForm<Q, R, H extends AnswerHead = AnswerHead> {

@@ -17,11 +17,12 @@ import { type ChangeSettingsRequest, changeSettings } from './change-settings.ts
 import { type ClusterRequest, cluster } from './cluster.ts'
 import { type CompactOutcome, type CompactRequest, compact } from './compact.ts'
 import type {
-  HttpRequestForm,
   HttpResultForm,
+  KeyRequestForm,
   OperationEffect,
   OperationFacts,
   OperationLabel,
+  RouteForm,
 } from './definition.ts'
 import { type DeleteOutcome, type DeleteRequest, del } from './delete.ts'
 import { type DeleteRangeOutcome, type DeleteRangeRequest, deleteRange } from './delete-range.ts'
@@ -146,11 +147,17 @@ export const OPERATIONS = {
   'change-auth': changeAuth,
 } satisfies {
   readonly [K in OperationKind]: OperationFacts<OperationOf<K>> & {
-    readonly http: K extends WholeKind
-      ? HttpRequestForm<OperationOf<K>> & { readonly encodeResult: unknown }
-      : HttpRequestForm<OperationOf<K>>
+    readonly http: RequestForm<K> & (K extends WholeKind ? { readonly encodeResult: unknown } : unknown)
   }
 }
+
+/** The kinds that the listener finds by method and path (server/http/server.ts). A router finds all others. */
+type KeyKind = 'put' | 'get' | 'delete' | 'range' | 'delete-range'
+
+/** An operation without routes, that the listener does not know either, does not compile: nobody could call it. */
+type RequestForm<K extends OperationKind> = K extends KeyKind
+  ? KeyRequestForm<OperationOf<K>>
+  : RouteForm<OperationOf<K>>
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Results
