@@ -12,7 +12,7 @@ const PASSING = new Set(['no_leader', 'no_quorum', 'not_ready', 'overloaded', 't
  */
 const PASSING_STATUS = new Set([429, 502, 503, 504])
 
-/** The status of an answer that is no problem, and should be one. */
+/** Status assumed for an answer that should be a problem and is none. */
 const UNKNOWN_STATUS = 500
 
 export interface JudgedProblem extends ProblemAnswer {

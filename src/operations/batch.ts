@@ -82,7 +82,7 @@ export interface BatchOutcome {
 /** The outcome of one change at a client. */
 export type DecodedOutcome = PutOutcome | DeleteOutcome | { readonly problem: ProblemAnswer }
 
-/** The same as `BatchOutcome`, at a client. */
+/** `BatchOutcome` at a client. */
 export interface DecodedBatch {
   readonly kind: 'batch'
   readonly revision: Revision
@@ -260,6 +260,19 @@ function decodeTarget(
 const decodeTags = (tags: GivenTags): 'any' | readonly Revision[] | undefined =>
   typeof tags === 'string' ? 'any' : tags?.map(asRevision)
 
+function encodeChange(change: BatchedCommand): object {
+  const { key, condition } = change
+  const conditions = {
+    if_match: encodeTags(condition?.ifMatch),
+    if_none_match: encodeTags(condition?.ifNoneMatch),
+  }
+  if (change.kind === 'delete') return { delete: { key, ...conditions } }
+  return { put: { key, value: change.value, ...conditions, ...leaseNames(change.lease) } }
+}
+
+const encodeTags = (tags: Condition['ifMatch']): '*' | readonly Revision[] | undefined =>
+  tags === 'any' ? '*' : tags
+
 function* encodeOutcomes({ revision, outcomes }: BatchOutcome): Iterable<string> {
   yield `{"revision":${revision},"results":[`
   let comma = ''
@@ -347,7 +360,7 @@ function decodeCommand(field: unknown): BatchedCommand {
 const commandBytes = (command: BatchedCommand): number =>
   command.key.length + (command.kind === 'put' ? command.value.length : 0)
 
-/** The same for the changes of an item. */
+/** Bytes of the keys and the values of all changes of an item, which is not decoded yet. */
 function itemBytes(field: unknown): number {
   let bytes = 0
   if (!Array.isArray(field)) return bytes
@@ -369,7 +382,7 @@ function encodeOutcomeField(outcome: PutOutcome | DeleteOutcome | ApiError): rea
   return [outcome.deleted, outcome.revision]
 }
 
-/** The same of an item. */
+/** The outcome of one change in the answer of an item: numbers or a problem. Throws `DisagreementError`. */
 function decodeOutcomeField(kind: BatchedCommand['kind'], field: unknown): DecodedOutcome {
   if (!Array.isArray(field)) return { problem: decodeProblem(field) ?? disagree('a problem has no code') }
   const [first, at, version]: Item = field
@@ -404,16 +417,3 @@ function batchLeases({ commands }: Pick<BatchRequest, 'commands'>) {
 
 const hasLease = (command: BatchedCommand): command is Extract<BatchedCommand, { kind: 'put' }> =>
   command.kind === 'put' && command.lease !== undefined
-
-function encodeChange(change: BatchedCommand): object {
-  const { key, condition } = change
-  const conditions = {
-    if_match: encodeTags(condition?.ifMatch),
-    if_none_match: encodeTags(condition?.ifNoneMatch),
-  }
-  if (change.kind === 'delete') return { delete: { key, ...conditions } }
-  return { put: { key, value: change.value, ...conditions, ...leaseNames(change.lease) } }
-}
-
-const encodeTags = (tags: Condition['ifMatch']): '*' | readonly Revision[] | undefined =>
-  tags === 'any' ? '*' : tags

@@ -24,7 +24,7 @@ export interface SessionOutcome {
   readonly ageMsMax: number
 }
 
-/** The same at a client. */
+/** `SessionOutcome` at a client. */
 export interface OpenedSession extends SessionOutcome {
   /** The number of changes that it can name at a time. */
   readonly slots: number

@@ -264,7 +264,7 @@ export const range = {
         freshness,
       }
     },
-    // An item cannot say a stream. A count has few bytes, and may take long.
+    // HTTP carries streams, for which items have no field, and counts, which have few bytes and may take long.
     carries: ({ stream, countOnly }) => stream !== true && countOnly !== true,
     credit: () => RANGE_CREDIT_BYTES,
     itemCredit: () => RANGE_CREDIT_BYTES,

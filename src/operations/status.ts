@@ -41,7 +41,7 @@ export interface StatusResult {
   readonly clusterVersion: number
   readonly stateHash: string
   readonly members: readonly MemberDescription[]
-  /** undefined: it is unknown. */
+  /** undefined: the node does not know the free space. */
   readonly diskFreeBytes: number | undefined
   readonly diskTotalBytes: number | undefined
   readonly certificates: readonly { readonly file: string; readonly expiresInMs: number }[]
@@ -148,7 +148,7 @@ export const status = {
   },
 } satisfies OperationFacts<unknown> & { readonly http: HttpForm<StatusRequest, StatusResult> }
 
-/** undefined: it is unknown. */
+/** Decodes a number that is null if the node does not know it. */
 const decodeKnown = (value: unknown, name: string): number | undefined =>
   value === null ? undefined : decodeWholeNumber(value, name)
 

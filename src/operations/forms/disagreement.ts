@@ -29,7 +29,8 @@ export function tryParseJson(text: string): unknown {
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
-// The parts of an answer, which it has under this name. Each function throws `DisagreementError` for anything else.
+// Fields of an answer. `name` is that of the field, for the error. Each function throws `DisagreementError` for a value
+// of another type.
 
 /** An index, a count, or a time. */
 export const decodeWholeNumber = (value: unknown, name: string): number =>
@@ -47,11 +48,11 @@ export const decodeBoolean = (value: unknown, name: string): boolean =>
 export const decodeList = (value: unknown, name: string): readonly unknown[] =>
   Array.isArray(value) ? value : disagree(`"${name}" is not a list`)
 
-/** `what`: the object, for the text. */
+/** Decodes an object with fields of its own. `what` names it in the error. */
 export const decodeObject = (value: unknown, what: string): Fields =>
   isObject(value) ? value : disagree(`${what} is not an object`)
 
-/** undefined: it is not there. */
+/** Decodes a field that may be missing or null. `what` names it in the error. */
 export function decodeOptionalString(value: unknown, what: string): string | undefined {
   if (value === undefined || value === null) return undefined
   return typeof value === 'string' ? value : disagree(`${what} is not a string`)

@@ -53,7 +53,7 @@ export const leaseFields = ({ id, grantedTtlMs, remainingTtlMs }: LeaseDescripti
   `"id":"${id}","granted_ttl_ms":${grantedTtlMs},"remaining_ttl_ms":${remainingTtlMs}`
 
 // ---------------------------------------------------------------------------------------------------------------------
-// The same in an answer. Each function throws `DisagreementError` for anything else.
+// Records and leases in an answer. Each function throws `DisagreementError` for anything else.
 
 /** `keysOnly`: a record without its value. Its value is empty then, and it has no writer. */
 export function decodeRecordFields(fields: Fields, keysOnly = false): KeyRow {

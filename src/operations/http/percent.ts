@@ -40,7 +40,7 @@ function decodeEscape(text: string, at: number): number {
   return high * 16 + low
 }
 
-/** The same for a query, where `+` is a space. */
+/** Decodes percent escapes of a query, where `+` is a space. Throws `ApiError`. */
 export const queryDecode = (text: string): Uint8Array => percentDecode(text.replaceAll('+', ' '))
 
 /** The text of a name or a value of a query: one character for each byte. Most are not escaped. */

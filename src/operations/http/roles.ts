@@ -98,7 +98,7 @@ export function decodePermission(
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
-// The same in an answer. Each function throws `DisagreementError` for anything else.
+// Users and roles in an answer. Each function throws `DisagreementError` for anything else.
 
 export const decodeAuthStatus = ({ enabled, revision }: Fields): AuthStatusResult => ({
   enabled: decodeBoolean(enabled, 'enabled'),

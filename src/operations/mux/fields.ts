@@ -90,7 +90,7 @@ export function decodeMap<N extends string>(
   return field
 }
 
-/** The same; a field that is nil is a map without fields. */
+/** Decodes a map that may be nil, which stands for a map without fields. Throws `ApiError`. */
 export const decodeOptionalMap = <N extends string>(
   field: unknown,
   name: string,

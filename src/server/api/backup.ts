@@ -35,7 +35,7 @@ export function backUp(
 /** How long the read of a backup that the node itself makes may wait. */
 const READ_MS_MAX = 5000
 
-/** The same without a client, and without a limit on its time. */
+/** The bytes of a backup that the node itself makes, without a limit on its time. */
 export async function* backupFile(
   node: KvNode,
   withHistory: boolean,

@@ -163,7 +163,7 @@ const guardedBy =
 // ---------------------------------------------------------------------------------------------------------------------
 // Changes
 
-/** The same for an answer whose memory was reserved. */
+/** Proposes a change for whose answer memory was reserved. It passes to the wire with the answer. */
 function proposeReserved<C extends Command>(
   api: Api,
   command: C,
@@ -514,7 +514,7 @@ function keepAlive(
   })
 }
 
-/** The same error as that of the state machine. */
+/** The error for a lease that does not exist, as the state machine words it. */
 const missingLease = (node: KvNode, id: LeaseId, grant?: ReadGrant): ApiError =>
   errorOfOutcome(rejection(node.revision, 'lease-not-found', leaseNumbers(id)), { grant })
 

@@ -8,7 +8,10 @@ export interface ApiLimits {
   readonly requestBytesMax: number
   /** Bytes of requests that are being received, on all connections. Beyond: overloaded. */
   readonly bodiesBytesMax: number
-  /** The same for connections on which no user is known, while rights are checked. Users need none of it. */
+  /**
+   * Bytes of requests that are being received on connections on which no user is known, while rights are checked. Users
+   * need none of it.
+   */
   readonly strangerBytesMax: number
   /** How long the body of a login may take, and for how long that of a client without a user is dropped. */
   readonly strangerBodyMs: number
@@ -31,7 +34,7 @@ export interface ApiLimits {
   readonly answersBytesMax: number
   /** Longest time of a stream or of the keys of a lease: the open scan keeps old rows in the database. */
   readonly streamMsMax: number
-  /** The same for a backup. */
+  /** Longest time of a backup, whose scan keeps old rows too. */
   readonly backupMsMax: number
   /**
    * Bytes that wait for the client of a watch, or for the client of a multiplexed connection with all its watches.

@@ -41,7 +41,7 @@ export interface Call {
   checkServed?(): void
   /** `execute` sets it: the operation of the call. */
   operation?: Operation | undefined
-  /** The same: what was permitted, and under which rights; undefined: rights were not checked. */
+  /** `execute` sets it: what was permitted, and under which rights; undefined: rights were not checked. */
   permit?: Permit | undefined
   /** Collects the records of a page. Ranges need it, unless they are streams. */
   readonly page?: PageCollector | undefined

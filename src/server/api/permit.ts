@@ -77,7 +77,7 @@ const namesUnknownLease = (node: Pick<RightsView, 'lease'>, operation: Operation
 /** How long a node that refuses a client waits for newer rights. */
 export const NEWER_MS_MAX = 2_000
 
-/** The same for one of its calls, whose answer must not be late. */
+/** How long a node waits for newer rights before it refuses this call, whose answer must not be late. */
 export const newerWithinMs = (call: Pick<Call, 'deadline'>): number =>
   Math.min(NEWER_MS_MAX, timeLeftMs(call))
 

@@ -15,7 +15,7 @@ export class TurnQueue {
     else this.#waiting.push(step)
   }
 
-  /** The same for a step that is the rest of an async function. */
+  /** Waits for the turn of a step that is the rest of an async function. */
   next(): Promise<void> {
     return new Promise((resolve) => this.run(resolve))
   }

@@ -223,7 +223,7 @@ export function encodeBody(
   outbound.turns.run(step)
 }
 
-/** The same in one piece. */
+/** Encodes the whole body at once, if it is not encoded yet. */
 export const encodeWhole = (response: HttpResponse | UnencodedResponse): HttpResponse =>
   isEncoded(response) ? response : { ...response, body: [...response.body.parts].join('') }
 
