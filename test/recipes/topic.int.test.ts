@@ -411,7 +411,7 @@ describe('a topic', () => {
     const messages = own.subscribe({ from: 'oldest' })
     expect((await messages.next()).value?.text()).toBe('0')
     await expect.poll(() => kv.count({ prefix: `topic/t${topics}/message/` })).toBe(0)
-    // What was read less than a second ago counts as there.
+    // A message that was read less than a second ago counts as there.
     await sleep(1_000)
     await own.publish('new')
     const { value: next } = await messages.next()

@@ -66,7 +66,7 @@ const refusal =
   (status: number, code: string, members: object = {}) =>
   (response: ServerResponse) =>
     void response
-      .writeHead(status, { 'Content-Type': 'application/problem+json' })
+      .writeHead(status, { 'Content-Type': 'application/problem+json', 'Kv-Cluster': 'c1' })
       .end(JSON.stringify({ type: `/problems/${code}`, title: code, status, code, detail: code, ...members }))
 const compacted = refusal(410, 'compacted', { compact_revision: 5, resume_from: 6 })
 
