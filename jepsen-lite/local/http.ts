@@ -4,10 +4,10 @@
 
 import { Endpoint } from '../../src/client/endpoints.ts'
 import { TlsSource } from '../../src/client/tls.ts'
-import type { Headers } from '../../src/client/transport/http-results.ts'
 import { type HttpOutcome, HttpTransport } from '../../src/client/transport/http-transport.ts'
 import type { ClientTls } from '../../src/client/types.ts'
 import { localUrl } from '../../src/local/addresses.ts'
+import type { AnswerHeaders } from '../../src/operations/http/answers.ts'
 
 /** A node that may be asked. */
 export interface NodeAddress {
@@ -24,7 +24,12 @@ export interface ClientHttpRequest {
 }
 
 export type HttpEnd =
-  | { readonly kind: 'answer'; readonly status: number; readonly headers: Headers; readonly body: string }
+  | {
+      readonly kind: 'answer'
+      readonly status: number
+      readonly headers: AnswerHeaders
+      readonly body: string
+    }
   /** There was no connection: no byte of the request was sent. */
   | { readonly kind: 'not-sent'; readonly why: string }
   /** The request may have been sent, completely or in part, and no complete answer came. */
@@ -65,7 +70,7 @@ function httpEndFrom(outcome: HttpOutcome): HttpEnd {
   if (outcome.kind === 'streaming') throw new RangeError('no stream was requested')
   if (outcome.kind === 'answered') {
     const { status, headers, body } = outcome
-    return { kind: 'answer', status, headers, body: body.toString() }
+    return { kind: 'answer', status, headers, body: new TextDecoder().decode(body) }
   }
   const { kind, timedOut, cause } = outcome
   const why = timedOut ? 'no answer in time' : errorCode(cause)

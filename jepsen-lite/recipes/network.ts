@@ -7,7 +7,6 @@ import type { Endpoint } from '../../src/client/endpoints.ts'
 import type { ClientOperation, OperationRequest } from '../../src/client/operation.ts'
 import { nodeTimeoutMs } from '../../src/client/retry-policy.ts'
 import { after } from '../../src/client/timer.ts'
-import { decodeAnswer } from '../../src/client/transport/http-results.ts'
 import type { HttpOutcome } from '../../src/client/transport/http-transport.ts'
 import type {
   SendOptions,
@@ -16,6 +15,7 @@ import type {
   WatchMessages,
 } from '../../src/client/transport/transport.ts'
 import { asRevision } from '../../src/operations/forms/index.ts'
+import { decodeAnswer } from '../../src/operations/http/answers.ts'
 import { idempotencyHeaders } from '../../src/operations/http/idempotency.ts'
 import { type OutgoingRequest, withQuery } from '../../src/operations/http/requests.ts'
 import { type DecodedWatchMessage, decodeWatchLine, type WatchRequest } from '../../src/operations/watch.ts'

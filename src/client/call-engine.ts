@@ -10,6 +10,7 @@
 
 import type { Repeat } from '../operations/definition.ts'
 import type { NodeAnswerHead } from '../operations/forms/answer-head.ts'
+import type { RefusedAnswer } from '../operations/forms/answers.ts'
 import type { Idempotency } from '../operations/forms/index.ts'
 import { whenAborted } from './abort-listeners.ts'
 import { Backoff } from './backoff.ts'
@@ -67,7 +68,6 @@ import type {
   MaybeApplied,
   NodeAnswer,
   NotSent,
-  RefusedAnswer,
   SendOptions,
   SendOutcome,
   Transport,

@@ -2,6 +2,7 @@
 // for every try.
 
 import type { Repeat } from '../operations/definition.ts'
+import type { JudgedProblem } from '../operations/forms/answers.ts'
 import { DisagreementError, isWholeNumber } from '../operations/forms/disagreement.ts'
 import { metaFrom, unexpected } from './decode.ts'
 import type { Endpoint, Endpoints } from './endpoints.ts'
@@ -15,7 +16,6 @@ import {
   UnavailableError,
   UnreachableError,
 } from './errors.ts'
-import type { JudgedProblem } from './problem.ts'
 import { tlsFailureText } from './tls.ts'
 import type { Answer, MaybeApplied, NotSent } from './transport/transport.ts'
 

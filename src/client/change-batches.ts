@@ -7,6 +7,7 @@
 import { type BatchRequest, batch, type DecodedBatch } from '../operations/batch.ts'
 import { type DeleteOutcome, type DeleteRequest, del } from '../operations/delete.ts'
 import type { AnswerHead } from '../operations/forms/answer-head.ts'
+import { judgeProblem } from '../operations/forms/answers.ts'
 import { DisagreementError, type Fields, isWholeNumber } from '../operations/forms/disagreement.ts'
 import type { ProblemAnswer } from '../operations/forms/problems.ts'
 import type { Item } from '../operations/mux/form.ts'
@@ -24,7 +25,6 @@ import {
   UnreachableError,
 } from './errors.ts'
 import type { ClientItemForm, ClientOperation, OperationRequest } from './operation.ts'
-import { judgeProblem } from './problem.ts'
 import { leastMs } from './retry-policy.ts'
 import { resultFrom } from './transport/transport.ts'
 import type { DeleteResult, PutResult } from './types.ts'

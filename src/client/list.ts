@@ -1,6 +1,7 @@
 // Reading many records: page by page, or one stream of one snapshot.
 
 import { types } from 'node:util'
+import { judgeProblem } from '../operations/forms/answers.ts'
 import { DisagreementError, disagree } from '../operations/forms/disagreement.ts'
 import type { FreshnessOptions } from '../operations/forms/index.ts'
 import { type RangePage, type RangeRequest, range } from '../operations/range.ts'
@@ -8,7 +9,6 @@ import { problemError } from './call-error.ts'
 import { incomplete, recordFrom, unexpected } from './decode.ts'
 import { AbortedError, CompactedError, QuorateError, UnavailableError } from './errors.ts'
 import type { Interruption } from './interruption.ts'
-import { judgeProblem } from './problem.ts'
 import { asMaybeRevision, ownRange } from './request.ts'
 import { LEFT_MIN_MS } from './retry-policy.ts'
 import { afterPendingEvents } from './timer.ts'

@@ -10,6 +10,7 @@
 // dropped, and the watch is requested again when there is room. Either way the node has the rest in its history.
 
 import { decodeUtf8 } from '../bytes/utf8.ts'
+import { judgeProblem } from '../operations/forms/answers.ts'
 import { DisagreementError, disagree } from '../operations/forms/disagreement.ts'
 import type { ProblemAnswer, Where } from '../operations/forms/index.ts'
 import type { WatchedChanges } from '../operations/index.ts'
@@ -20,7 +21,6 @@ import { recordFrom, unexpected } from './decode.ts'
 import type { Endpoint } from './endpoints.ts'
 import { AbortedError, CompactedError, QuorateError, UnavailableError, UnreachableError } from './errors.ts'
 import type { Interruption } from './interruption.ts'
-import { judgeProblem } from './problem.ts'
 import { asMaybeRevision, ownKey, ownRange } from './request.ts'
 import { after, pause } from './timer.ts'
 import { checkWatch } from './validate-arguments.ts'

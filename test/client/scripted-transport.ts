@@ -9,10 +9,10 @@ import type { Endpoint } from '../../src/client/endpoints.ts'
 import { Client, type ClientOptions, QuorateError } from '../../src/client/index.ts'
 import type { ClientOperation, OperationRequest } from '../../src/client/operation.ts'
 import { after } from '../../src/client/timer.ts'
-import { decodeAnswer } from '../../src/client/transport/http-results.ts'
 import type { HttpOutcome } from '../../src/client/transport/http-transport.ts'
 import type { SendOptions, SendOutcome, Transport } from '../../src/client/transport/transport.ts'
 import type { Idempotency } from '../../src/operations/forms/index.ts'
+import { decodeAnswer } from '../../src/operations/http/answers.ts'
 import { idempotencyHeaders } from '../../src/operations/http/idempotency.ts'
 
 /** The outcome of a request; SILENT: none until a limit is reached. */

@@ -2,8 +2,8 @@
 
 import { afterEach, expect, test } from 'vitest'
 import { Client } from '../../src/client/index.ts'
-import { judgeProblem } from '../../src/client/problem.ts'
 import type { SendOptions, SendOutcome, Transport } from '../../src/client/transport/transport.ts'
+import { judgeProblem } from '../../src/operations/forms/answers.ts'
 import { decodeProblem } from '../../src/operations/forms/index.ts'
 import { record, spans, stopRecording } from './recorded-spans.ts'
 

@@ -7,6 +7,7 @@ import type { Agent as HttpsAgent } from 'node:https'
 import type { LookupFunction, Socket } from 'node:net'
 import type { SpanContext } from '@opentelemetry/api'
 import { isCertificateAlert } from '../../certificates/handshake-faults.ts'
+import { decodeAnswer, decodeHead, type HttpAnswer } from '../../operations/http/answers.ts'
 import { type OutgoingRequest, withQuery } from '../../operations/http/requests.ts'
 import { lookup } from '../../system/lookup.ts'
 import { http } from '../../system/node-http.ts'
@@ -18,7 +19,6 @@ import { nodeTimeoutMs, RECHECK_MS } from '../retry-policy.ts'
 import { afterPendingEvents } from '../timer.ts'
 import { type SecureOptions, secureOptions, TlsSource, tlsFailureText } from '../tls.ts'
 import type { ClientTls } from '../types.ts'
-import { decodeAnswer, decodeHead, type HttpAnswer } from './http-results.ts'
 import type {
   MaybeApplied,
   NotSent,

@@ -1,13 +1,17 @@
 // The outcomes of requests in items of the multiplexed connection. The items are forms of ../../operations.
 
 import type { NodeAnswerHead } from '../../operations/forms/answer-head.ts'
+import {
+  judgeProblem,
+  type RefusedAnswer,
+  type ServedAnswer,
+  type UnreadableAnswer,
+} from '../../operations/forms/answers.ts'
 import { DisagreementError, isWholeNumber } from '../../operations/forms/disagreement.ts'
 import { asRevision, decodeProblem } from '../../operations/forms/index.ts'
 import type { ConnectionWelcome } from '../../operations/mux/connection.ts'
 import { type Item, PROBLEM, SUCCESS } from '../../operations/mux/form.ts'
 import type { ClientItemForm, OperationRequest } from '../operation.ts'
-import { judgeProblem } from '../problem.ts'
-import type { RefusedAnswer, ServedAnswer, UnreadableAnswer } from './transport.ts'
 
 /** The outcome of a request in an item. */
 export function decodeItemOutcome<Q extends OperationRequest, R>(

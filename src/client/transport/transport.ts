@@ -3,11 +3,10 @@
 
 import type { SpanContext } from '@opentelemetry/api'
 import type { NodeAnswerHead } from '../../operations/forms/answer-head.ts'
-import type { DisagreementError } from '../../operations/forms/disagreement.ts'
+import type { RefusedAnswer, ServedAnswer, UnreadableAnswer } from '../../operations/forms/answers.ts'
 import type { DecodedWatchMessage } from '../../operations/watch.ts'
 import type { Endpoint } from '../endpoints.ts'
 import type { ClientOperation, OperationRequest } from '../operation.ts'
-import type { JudgedProblem } from '../problem.ts'
 
 export interface SendOptions {
   /** Time for the whole request. When it has passed, the request is given up. */
@@ -36,27 +35,6 @@ export interface SendOptions {
   readonly signal?: AbortSignal | undefined
   /** The request keeps no process alive. */
   readonly background?: boolean | undefined
-}
-
-/** The operation was done. */
-export interface ServedAnswer<R> {
-  readonly kind: 'served'
-  readonly result: R
-  readonly head: NodeAnswerHead
-}
-
-/** An answer that says so, and does not have the agreed form. */
-export interface UnreadableAnswer {
-  readonly kind: 'unreadable'
-  readonly cause: DisagreementError
-  readonly head: NodeAnswerHead
-}
-
-/** A node, or another program, has answered with a problem. */
-export interface RefusedAnswer {
-  readonly kind: 'refused'
-  readonly problem: JudgedProblem
-  readonly head: NodeAnswerHead
 }
 
 /** An answer that has begun and whose end is open: a watch, or a list of one revision. Its reader sets the limits. */

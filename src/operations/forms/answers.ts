@@ -1,7 +1,30 @@
-// Problems (RFC 9457) as the engine judges them: whether another try may succeed, and what became of a change.
+// Answers as a client decodes them, on every wire. A problem (RFC 9457) is judged: whether another try may succeed, and
+// what became of a change.
 
-import type { ProblemAnswer } from '../operations/forms/problems.ts'
-import type { Written } from './errors.ts'
+import type { NodeAnswerHead } from './answer-head.ts'
+import type { DisagreementError } from './disagreement.ts'
+import type { ProblemAnswer } from './problems.ts'
+
+/** The operation was done. */
+export interface ServedAnswer<R> {
+  readonly kind: 'served'
+  readonly result: R
+  readonly head: NodeAnswerHead
+}
+
+/** An answer that says so, and does not have the agreed form. */
+export interface UnreadableAnswer {
+  readonly kind: 'unreadable'
+  readonly cause: DisagreementError
+  readonly head: NodeAnswerHead
+}
+
+/** A node, or another program, has answered with a problem. */
+export interface RefusedAnswer {
+  readonly kind: 'refused'
+  readonly problem: JudgedProblem
+  readonly head: NodeAnswerHead
+}
 
 /** Codes that mean: this request changed nothing, and another try may succeed. */
 const PASSING = new Set(['no_leader', 'no_quorum', 'not_ready', 'overloaded', 'too_stale', 'revision_behind'])
@@ -17,7 +40,7 @@ const UNKNOWN_STATUS = 500
 
 export interface JudgedProblem extends ProblemAnswer {
   /** Outcome of a write as far as this answer alone shows it. */
-  readonly written: Written
+  readonly written: 'no' | 'unknown'
   /** Whether another try may succeed. */
   readonly passing: boolean
 }

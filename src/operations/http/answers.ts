@@ -1,32 +1,30 @@
-// The answers of HTTP: status, header fields and JSON become results, problems and heads.
+// The answers of HTTP as a client decodes them: status, header fields and JSON become results, problems and heads.
 
-import type { IncomingHttpHeaders } from 'node:http'
 import { decodeUtf8 } from '../../bytes/utf8.ts'
-import type { NodeAnswerHead } from '../../operations/forms/answer-head.ts'
+import type { HttpAnswerForm } from '../definition.ts'
+import type { NodeAnswerHead } from '../forms/answer-head.ts'
 import {
-  DisagreementError,
-  disagree,
-  isObject,
-  isWholeNumber,
-  tryParseJson,
-} from '../../operations/forms/disagreement.ts'
-import { asRevision, decodeProblem, type ReadConsistency } from '../../operations/forms/index.ts'
-import type { ClientOperation, OperationRequest } from '../operation.ts'
-import { judgeProblem, problemOfOther } from '../problem.ts'
-import type { RefusedAnswer, ServedAnswer, UnreadableAnswer } from './transport.ts'
+  judgeProblem,
+  problemOfOther,
+  type RefusedAnswer,
+  type ServedAnswer,
+  type UnreadableAnswer,
+} from '../forms/answers.ts'
+import { DisagreementError, disagree, isObject, isWholeNumber, tryParseJson } from '../forms/disagreement.ts'
+import { asRevision, decodeProblem, type ReadConsistency } from '../forms/index.ts'
 
 /** Header fields of an answer, lower case. Every answer of a node has `kv-cluster`, `kv-node` and `kv-revision`. */
-export type Headers = IncomingHttpHeaders
+export type AnswerHeaders = Readonly<Record<string, string | readonly string[] | undefined>>
 
 /** A complete answer. */
 export interface HttpAnswer {
   readonly kind: 'answered'
   readonly status: number
-  readonly headers: Headers
-  readonly body: Buffer
+  readonly headers: AnswerHeaders
+  readonly body: Uint8Array
 }
 
-export function decodeHead(headers: Headers): NodeAnswerHead {
+export function decodeHead(headers: AnswerHeaders): NodeAnswerHead {
   const revision = headerNumber(headers, 'kv-revision')
   return {
     clusterId: headerText(headers, 'kv-cluster'),
@@ -37,13 +35,13 @@ export function decodeHead(headers: Headers): NodeAnswerHead {
   }
 }
 
-function headerNumber(headers: Headers, name: string): number | undefined {
+function headerNumber(headers: AnswerHeaders, name: string): number | undefined {
   const value = headers[name]
   if (typeof value !== 'string' || !/^[0-9]+(\.[0-9]+)?$/.test(value)) return undefined
   return Number(value)
 }
 
-function headerText(headers: Headers, name: string): string | undefined {
+function headerText(headers: AnswerHeaders, name: string): string | undefined {
   const value = headers[name]
   return typeof value === 'string' && value !== '' ? value : undefined
 }
@@ -52,8 +50,8 @@ const consistencyFrom = (text: unknown): ReadConsistency | undefined =>
   text === 'linearizable' || text === 'lease' || text === 'stale' ? text : undefined
 
 /** The outcome of a request in its answer. */
-export function decodeAnswer<Q extends OperationRequest, R>(
-  { http }: ClientOperation<Q, R>,
+export function decodeAnswer<Q, R>(
+  { http }: { readonly http: Partial<HttpAnswerForm<Q, R>> },
   request: Q,
   { status, headers, body }: HttpAnswer,
 ): ServedAnswer<R> | UnreadableAnswer | RefusedAnswer {
