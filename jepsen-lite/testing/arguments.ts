@@ -6,41 +6,41 @@ import {
   checkFields,
   checkOptions,
   checkValue,
-  isListOf,
-  isOneOf,
-  isPositive,
-  isText,
-  isWholeNumber,
+  choiceCheck,
+  listCheck,
+  positiveCheck,
+  textCheck,
+  wholeNumberCheck,
 } from '../../src/client/validators.ts'
 import { NODES_MAX } from '../../src/local/directory/plan.ts'
 import type { Fault, ScheduleOptions } from './types.ts'
 
 export const KINDS = ['partition', 'crash', 'stop'] as const
 
-const isNodes: Check = (value) =>
-  isPositive(value) === undefined && Number(value) <= NODES_MAX
+const nodesCheck: Check = (value) =>
+  positiveCheck(value) === undefined && Number(value) <= NODES_MAX
     ? undefined
     : `a number from 1 to ${NODES_MAX}`
 const NAMES = "a list of names, such as ['n1', 'leader']"
-const isNames: Check = (value) =>
-  Array.isArray(value) && value.length === 0 ? NAMES : isListOf(isText, NAMES)(value)
-const isKinds: Check = (value) =>
+const namesCheck: Check = (value) =>
+  Array.isArray(value) && value.length === 0 ? NAMES : listCheck(textCheck, NAMES)(value)
+const kindsCheck: Check = (value) =>
   Array.isArray(value) && value.length > 0 && value.every((kind) => KINDS.includes(kind))
     ? undefined
     : `a list of some of ${KINDS.join(', ')}`
 
 const FAULT: Checks<Fault> = {
-  at: isWholeNumber,
-  fault: isOneOf(...KINDS),
-  nodes: isNames,
-  for: isWholeNumber,
+  at: wholeNumberCheck,
+  fault: choiceCheck(...KINDS),
+  nodes: namesCheck,
+  for: wholeNumberCheck,
 }
 const SCHEDULE: Checks<ScheduleOptions> = {
-  nodes: isNodes,
-  steps: isPositive,
-  kinds: isKinds,
-  operations: isPositive,
-  durationMax: isPositive,
+  nodes: nodesCheck,
+  steps: positiveCheck,
+  kinds: kindsCheck,
+  operations: positiveCheck,
+  durationMax: positiveCheck,
 }
 
 export function checkFaults(faults: readonly Fault[]): void {

@@ -2,7 +2,7 @@
 
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { readFileSync, writeFileSync } from 'node:fs'
-import { checkValue, isFunction, isText } from '../../src/client/validators.ts'
+import { checkValue, functionCheck, textCheck } from '../../src/client/validators.ts'
 import {
   buildHistory,
   formatEvent,
@@ -61,7 +61,7 @@ export class RecordedHistory {
 
   /** Reads what `save` wrote. */
   static load(file: string): RecordedHistory {
-    checkValue('RecordedHistory.load', 'file', file, isText)
+    checkValue('RecordedHistory.load', 'file', file, textCheck)
     const text = readFileSync(file, 'utf8')
     parseHistory(text)
     const history = new RecordedHistory()
@@ -80,7 +80,7 @@ export class RecordedHistory {
    * await history.transaction(() => account.transfer('a', 'b', 100))
    */
   transaction<T>(body: () => Promise<T>): Promise<T> {
-    checkValue('transaction', 'body', body, isFunction)
+    checkValue('transaction', 'body', body, functionCheck)
     if (this.#transaction.getStore() !== undefined) return body()
     this.#transactions += 1
     return this.#transaction.run({ number: this.#transactions, begun: this.mark(), outdated: [] }, body)
@@ -88,7 +88,7 @@ export class RecordedHistory {
 
   /** Writes it as JSONL. `npx jepsen-lite check FILE` and `report FILE` read it. */
   save(file: string): void {
-    checkValue('save', 'file', file, isText)
+    checkValue('save', 'file', file, textCheck)
     writeFileSync(file, this.toString())
   }
 

@@ -15,7 +15,7 @@ import type {
 } from '../../src/client/txn-types.ts'
 import type { KvRecord, ReadOptions } from '../../src/client/types.ts'
 import { checkTransactionList } from '../../src/client/validate-arguments.ts'
-import { checkValue, isBytes } from '../../src/client/validators.ts'
+import { bytesCheck, checkValue } from '../../src/client/validators.ts'
 import { compareKeys, contains, keyAfter, prefixEnd } from '../checker/keys.ts'
 import type { HistoryOperation, ListedRow, RecordedResult } from '../workload/history.ts'
 import type { End, Mark } from './end.ts'
@@ -263,7 +263,7 @@ class Attempt implements Transaction {
 const isWrite = (op: HistoryOperation): op is Write => op.f === 'put' || op.f === 'del'
 
 function textOfKey(caller: string, key: string | Uint8Array): string {
-  checkValue(caller, 'key', key, isBytes)
+  checkValue(caller, 'key', key, bytesCheck)
   return keyText(key)
 }
 

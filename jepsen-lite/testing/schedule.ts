@@ -13,7 +13,13 @@
 // clock runs, is not paused. `quorate cluster pause` and `jepsen-lite run` pause real processes.
 
 import { after } from '../../src/client/timer.ts'
-import { type Check, checkOptions, checkValue, isFunction, isTimeout } from '../../src/client/validators.ts'
+import {
+  type Check,
+  checkOptions,
+  checkValue,
+  functionCheck,
+  timeoutCheck,
+} from '../../src/client/validators.ts'
 import type { EmbeddedCluster } from '../../src/embed/types.ts'
 import { checkFaults } from './arguments.ts'
 import { RecordedHistory } from './history.ts'
@@ -31,8 +37,8 @@ const IDLE_MS = 200
 /** Clusters on which a schedule runs. */
 const BUSY = new WeakSet<EmbeddedCluster>()
 
-const isCluster: Check = (value) =>
-  isFunction((value as Partial<EmbeddedCluster> | null | undefined)?.waitForLeader) === undefined
+const clusterCheck: Check = (value) =>
+  functionCheck((value as Partial<EmbeddedCluster> | null | undefined)?.waitForLeader) === undefined
     ? undefined
     : 'an embedded cluster'
 
@@ -68,11 +74,11 @@ export class FaultSchedule {
     body: (history: RecordedHistory) => Promise<unknown>,
     options: RunOptions = {},
   ): Promise<RecordedHistory> {
-    checkValue('run', 'cluster', cluster, isCluster)
-    checkValue('run', 'body', body, isFunction)
+    checkValue('run', 'cluster', cluster, clusterCheck)
+    checkValue('run', 'body', body, functionCheck)
     checkOptions('run', options, {
       history: (value) => (value instanceof RecordedHistory ? undefined : 'a RecordedHistory'),
-      idleMs: isTimeout,
+      idleMs: timeoutCheck,
     })
     // Each would heal what the other has cut, and start what the other holds down.
     if (BUSY.has(cluster))

@@ -7,9 +7,9 @@ import {
   type Checks,
   checkOptions,
   checkValue,
-  isOneOf,
-  isPositive,
-  isText,
+  choiceCheck,
+  positiveCheck,
+  textCheck,
 } from '../../src/client/validators.ts'
 import { anomalyText, type CheckResult, check } from '../checker/index.ts'
 import {
@@ -117,14 +117,14 @@ export function checkTransactions(
   throw failureMessage('violation', head, [...lines, ...more(findings)], anomalies, reported, options)
 }
 
-const CHECK: Checks<CheckOptions> = { report: isText }
+const CHECK: Checks<CheckOptions> = { report: textCheck }
 const LINEARIZABLE: Checks<LinearizableOptions> = {
   ...CHECK,
-  configurationsMax: isPositive,
+  configurationsMax: positiveCheck,
 }
 const TRANSACTIONS: Checks<TransactionOptions> = {
   ...CHECK,
-  level: isOneOf('strict-serializable', 'serializable'),
+  level: choiceCheck('strict-serializable', 'serializable'),
 }
 const SHOWN_MAX = 5
 

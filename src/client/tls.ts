@@ -6,7 +6,7 @@ import { faultText, findHandshakeFault, type HandshakeFault } from '../certifica
 import type { ClientTls } from './types.ts'
 import { type Check, checkOptions } from './validators.ts'
 
-const isPem: Check = (value) => {
+const pemCheck: Check = (value) => {
   const text = value instanceof Uint8Array ? Buffer.from(value).toString('latin1') : value
   return typeof text === 'string' && text.includes('-----BEGIN ')
     ? undefined
@@ -19,11 +19,13 @@ export const hasCertificate = (pem: string | Uint8Array): boolean =>
 
 export const CLIENT_TLS: { readonly [Name in keyof ClientTls]-?: Check } = {
   ca: (value) => {
-    const fault = Array.isArray(value) ? value.map(isPem).find((each) => each !== undefined) : isPem(value)
+    const fault = Array.isArray(value)
+      ? value.map(pemCheck).find((each) => each !== undefined)
+      : pemCheck(value)
     return fault === undefined ? undefined : 'the content of a PEM file, or a list of such contents'
   },
-  cert: isPem,
-  key: isPem,
+  cert: pemCheck,
+  key: pemCheck,
   servername: (value) => (typeof value === 'string' && value !== '' ? undefined : 'a name'),
 }
 

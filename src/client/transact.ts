@@ -26,7 +26,7 @@ import type {
 } from './txn-types.ts'
 import type { CallOptions, KvRecord, ListOptions, ReadOptions } from './types.ts'
 import { checkTransact, checkTransactionList } from './validate-arguments.ts'
-import { checkValue, isBytes } from './validators.ts'
+import { bytesCheck, checkValue } from './validators.ts'
 
 /** Pauses after a conflict. */
 const CONFLICT_BASE_MS = 2
@@ -172,7 +172,7 @@ class Attempt implements Transaction {
 
   async get(key: string | Uint8Array): Promise<KvRecord | undefined> {
     this.#checkOpen('get')
-    checkValue('tx.get', 'key', key, isBytes)
+    checkValue('tx.get', 'key', key, bytesCheck)
     const bytes = ownKey(key)
     const name = keyText(bytes)
     if (this.#writes.has(name)) return writtenRecord(bytes, this.#writes.get(name))
@@ -189,15 +189,15 @@ class Attempt implements Transaction {
 
   put(key: string | Uint8Array, value: string | Uint8Array, options: TxnPutOptions = {}): void {
     this.#checkOpen('put')
-    checkValue('tx.put', 'key', key, isBytes)
-    checkValue('tx.put', 'value', value, isBytes)
+    checkValue('tx.put', 'key', key, bytesCheck)
+    checkValue('tx.put', 'value', value, bytesCheck)
     checkPutOptions('tx.put', options)
     this.#writes.set(keyText(ownKey(key)), { value: ownBytes(value), options: { ...options } })
   }
 
   delete(key: string | Uint8Array): void {
     this.#checkOpen('delete')
-    checkValue('tx.delete', 'key', key, isBytes)
+    checkValue('tx.delete', 'key', key, bytesCheck)
     this.#writes.set(keyText(ownKey(key)), undefined)
   }
 

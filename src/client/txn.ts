@@ -22,20 +22,20 @@ import { recordFrom } from './decode.ts'
 import { ownBytes, ownKey, ownRange } from './request.ts'
 import type { DeleteRange, TxnOperationResult, TxnOperator, TxnPutOptions, TxnResult } from './txn-types.ts'
 import {
+  bytesCheck,
   type Check,
   checkFields,
   checkOneLease,
   checkOptions,
   checkValue,
+  choiceCheck,
   described,
-  isBytes,
-  isFlag,
-  isLease,
-  isObject,
-  isOneOf,
-  isPositive,
-  isTtl,
-  isWholeNumber,
+  flagCheck,
+  leaseCheck,
+  objectCheck,
+  positiveCheck,
+  ttlCheck,
+  wholeNumberCheck,
 } from './validators.ts'
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -51,7 +51,7 @@ const CONDITIONS: ReadonlySet<string> = new Set(['compare'])
 /** Throws a TypeError that names what is wrong. */
 export function readTxn(fields: unknown, where = 'txn', depth = 1): KvTxn {
   if (depth > DEPTH_MAX) throw new TypeError(`txn: transactions are nested more than ${DEPTH_MAX} deep`)
-  checkOptions(where, fields, { compare: isList, success: isList, failure: isList }, CONDITIONS)
+  checkOptions(where, fields, { compare: arrayCheck, success: arrayCheck, failure: arrayCheck }, CONDITIONS)
   const lists = fields as Readonly<Record<(typeof LISTS)[number], readonly unknown[] | undefined>>
   const operationName = (list: (typeof LISTS)[number], at: number) =>
     `${where}${depth === 1 ? ': ' : '.'}${list}[${at}]`
@@ -64,9 +64,9 @@ export function readTxn(fields: unknown, where = 'txn', depth = 1): KvTxn {
   }
 }
 
-const isList: Check = (value) => (Array.isArray(value) ? undefined : 'a list')
+const arrayCheck: Check = (value) => (Array.isArray(value) ? undefined : 'a list')
 
-const PLACE = { key: isBytes, prefix: isBytes, start: isBytes, end: isBytes }
+const PLACE = { key: bytesCheck, prefix: bytesCheck, start: bytesCheck, end: bytesCheck }
 
 const TARGETS = {
   value: 'value',
@@ -78,20 +78,20 @@ const TARGETS = {
   lease: 'lease',
 } as const
 
-const isLeaseOrNone: Check = (value) =>
-  value === '0' || isLease(value) === undefined ? undefined : `${isLease(value)}; "0" is no lease`
+const leaseOrNoneCheck: Check = (value) =>
+  value === '0' || leaseCheck(value) === undefined ? undefined : `${leaseCheck(value)}; "0" is no lease`
 
-const COMPARISON = { target: isOneOf(...Object.keys(TARGETS)), op: isOneOf('=', '!=', '<', '>') }
+const COMPARISON = { target: choiceCheck(...Object.keys(TARGETS)), op: choiceCheck('=', '!=', '<', '>') }
 
 function readComparison(comparison: unknown, where: string): KvComparison {
-  checkValue(where, 'a comparison', comparison, isObject)
+  checkValue(where, 'a comparison', comparison, objectCheck)
   const fields = comparison as Fields
   if ('exists' in fields) {
-    checkFields(where, fields, { key: isBytes, exists: isFlag })
+    checkFields(where, fields, { key: bytesCheck, exists: flagCheck })
     const key = ownKey(fields.key as string)
     return { where: { key }, target: 'version', op: fields.exists === true ? '!=' : '=', to: 0 }
   }
-  const known: Readonly<Record<string, Check>> = { ...PLACE, ...COMPARISON, to: anything, exists: isFlag }
+  const known: Readonly<Record<string, Check>> = { ...PLACE, ...COMPARISON, to: anyCheck, exists: flagCheck }
   checkOptions(where, fields, known)
   const { target: name, op: operator, to } = fields
   checkFields(where, { target: name, op: operator }, COMPARISON)
@@ -99,33 +99,38 @@ function readComparison(comparison: unknown, where: string): KvComparison {
   const op = operator as TxnOperator
   switch (target) {
     case 'value': {
-      checkValue(where, 'to', to, isBytes)
+      checkValue(where, 'to', to, bytesCheck)
       const value = ownBytes(to as string)
       return { where: readPlace(fields, where), op, target, to: value }
     }
     case 'lease': {
-      checkValue(where, 'to', to, isLeaseOrNone)
+      checkValue(where, 'to', to, leaseOrNoneCheck)
       const lease = to === '0' ? undefined : parseLeaseId(to as string, 'to')
       return { where: readPlace(fields, where), op, target, to: lease }
     }
     default:
-      checkValue(where, 'to', to, isWholeNumber)
+      checkValue(where, 'to', to, wholeNumberCheck)
       return { where: readPlace(fields, where), op, target, to: to as number }
   }
 }
 
-const anything: Check = () => undefined
+const anyCheck: Check = () => undefined
 
 function readOperation(operation: unknown, where: string, depth: number): KvTxnOperation {
-  checkValue(where, 'an operation', operation, isObject)
+  checkValue(where, 'an operation', operation, objectCheck)
   const [entry, ...others] = Object.entries(operation as object)
   if (entry === undefined || others.length > 0)
     throw new TypeError(
       `${where}: an operation has one of put, get, delete, txn, not ${described(operation)}`,
     )
   const [kind, fields] = entry
-  checkOptions(where, operation as object, { put: isObject, get: isObject, delete: isObject, txn: isObject })
-  checkValue(where, kind, fields, isObject)
+  checkOptions(where, operation as object, {
+    put: objectCheck,
+    get: objectCheck,
+    delete: objectCheck,
+    txn: objectCheck,
+  })
+  checkValue(where, kind, fields, objectCheck)
   return READERS[kind as keyof typeof READERS](fields, `${where}.${kind}`, depth)
 }
 
@@ -133,7 +138,7 @@ type Fields = Readonly<Record<string, unknown>>
 
 const READERS = {
   put: (fields: Fields, where: string): KvTxnOperation => {
-    checkOptions(where, fields, { ...PUT, ...PUT_OPTIONS, prev: isFlag })
+    checkOptions(where, fields, { ...PUT, ...PUT_OPTIONS, prev: flagCheck })
     const { key, value, prev } = fields
     checkFields(where, { key, value }, PUT)
     const lease = readPutLease(fields, where)
@@ -148,10 +153,10 @@ const READERS = {
   get: (fields: Fields, where: string): KvTxnOperation => {
     checkOptions(where, fields, {
       ...PLACE,
-      limit: isPositive,
-      keysOnly: isFlag,
-      count: isFlag,
-      countOnly: isFlag,
+      limit: positiveCheck,
+      keysOnly: flagCheck,
+      count: flagCheck,
+      countOnly: flagCheck,
     })
     const { limit, keysOnly, count, countOnly } = fields
     return {
@@ -164,7 +169,7 @@ const READERS = {
     }
   },
   delete: (fields: Fields, where: string): KvTxnOperation => {
-    checkOptions(where, fields, { ...PLACE, prev: isFlag })
+    checkOptions(where, fields, { ...PLACE, prev: flagCheck })
     return { kind: 'delete', where: readPlace(fields, where), prev: fields.prev === true }
   },
   txn: (fields: Fields, where: string, depth: number): KvTxnOperation => ({
@@ -173,8 +178,8 @@ const READERS = {
   }),
 }
 
-const PUT = { key: isBytes, value: isBytes }
-const PUT_OPTIONS = { lease: isLease, ttlMs: isTtl }
+const PUT = { key: bytesCheck, value: bytesCheck }
+const PUT_OPTIONS = { lease: leaseCheck, ttlMs: ttlCheck }
 
 /** The options of a put in a transaction. */
 export function checkPutOptions(where: string, options: TxnPutOptions): void {
@@ -199,7 +204,7 @@ function readPlace(fields: Fields, where: string): Where {
 
 /** Without a range nothing is deleted, and everything only if the caller says so. */
 export function rangeToDelete(fields: DeleteRange): KeyRange {
-  checkOptions('deleteRange', fields, { ...PLACE_OF_RANGE, all: isFlag })
+  checkOptions('deleteRange', fields, { ...PLACE_OF_RANGE, all: flagCheck })
   const { all, ...place } = fields as Fields
   if (all === true) {
     if (Object.keys(place).length > 0)
@@ -214,7 +219,7 @@ export function rangeToDelete(fields: DeleteRange): KeyRange {
   return range
 }
 
-const PLACE_OF_RANGE = { prefix: isBytes, start: isBytes, end: isBytes }
+const PLACE_OF_RANGE = { prefix: bytesCheck, start: bytesCheck, end: bytesCheck }
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Answers

@@ -18,6 +18,8 @@ import type {
   ReadOptions,
 } from './types.ts'
 import {
+  boundCheck,
+  bytesCheck,
   type Check,
   type Checks,
   checkFields,
@@ -25,53 +27,51 @@ import {
   checkOptions,
   checkSecret,
   checkValue,
-  isBound,
-  isBytes,
-  isFlag,
-  isFunction,
-  isLease,
-  isLimit,
-  isListOf,
-  isObject,
-  isOneOf,
-  isProgress,
-  isRevision,
-  isSecret,
-  isSignal,
-  isStaleness,
-  isText,
-  isTimeout,
-  isTtl,
-  isWholeNumber,
+  choiceCheck,
+  flagCheck,
+  functionCheck,
+  leaseCheck,
+  limitCheck,
+  listCheck,
+  objectCheck,
+  progressCheck,
+  revisionCheck,
+  secretCheck,
+  signalCheck,
+  stalenessCheck,
+  textCheck,
+  timeoutCheck,
+  ttlCheck,
+  wholeNumberCheck,
 } from './validators.ts'
 import type { MirrorOptions, WatchedPlace, WatchOptions } from './watch-types.ts'
 
-const CALL: Checks<CallOptions> = { signal: isSignal, timeoutMs: isTimeout }
-const NODE_CALL: Checks<NodeCallOptions> = { ...CALL, endpoint: isText }
-const BACKUP: Checks<BackupOptions> = { ...NODE_CALL, history: isFlag }
+const CALL: Checks<CallOptions> = { signal: signalCheck, timeoutMs: timeoutCheck }
+const NODE_CALL: Checks<NodeCallOptions> = { ...CALL, endpoint: textCheck }
+const BACKUP: Checks<BackupOptions> = { ...NODE_CALL, history: flagCheck }
 const PUT: Checks<PutOptions> = {
   ...CALL,
-  ifRevision: isWholeNumber,
-  ifAbsent: isFlag,
-  lease: isLease,
-  ttlMs: isTtl,
+  ifRevision: wholeNumberCheck,
+  ifAbsent: flagCheck,
+  lease: leaseCheck,
+  ttlMs: ttlCheck,
 }
-const DELETE: Checks<DeleteOptions> = { ...CALL, ifRevision: isWholeNumber }
+const DELETE: Checks<DeleteOptions> = { ...CALL, ifRevision: wholeNumberCheck }
 const READ: Checks<ReadOptions> = {
   ...CALL,
-  consistency: isOneOf('linearizable', 'lease', 'stale'),
-  maxStalenessMs: isStaleness,
-  minRevision: isWholeNumber,
-  revision: isRevision,
-  onAnswer: isFunction,
+  consistency: choiceCheck('linearizable', 'lease', 'stale'),
+  maxStalenessMs: stalenessCheck,
+  minRevision: wholeNumberCheck,
+  revision: revisionCheck,
+  onAnswer: functionCheck,
 }
-const RANGE: Checks<RangeOptions> = { ...READ, prefix: isBytes, start: isBytes, end: isBytes }
+const RANGE: Checks<RangeOptions> = { ...READ, prefix: bytesCheck, start: bytesCheck, end: bytesCheck }
 const LIST: Checks<ListOptions> = {
   ...RANGE,
-  limit: isLimit,
-  order: isOneOf('asc', 'desc'),
-  keysOnly: isFlag,
-  snapshot: isFlag,
+  limit: limitCheck,
+  order: choiceCheck('asc', 'desc'),
+  keysOnly: flagCheck,
+  snapshot: flagCheck,
 }
 const TXN_READ = {
   consistency: READ.consistency,
@@ -80,7 +80,7 @@ const TXN_READ = {
   onAnswer: READ.onAnswer,
 }
 const TXN: Checks<TxnOptions> = { ...CALL, ...TXN_READ }
-const TRANSACT: Checks<TransactOptions> = { ...CALL, attemptsMax: isBound }
+const TRANSACT: Checks<TransactOptions> = { ...CALL, attemptsMax: boundCheck }
 const TRANSACTION_LIST: Checks<TransactionListOptions> = {
   prefix: LIST.prefix,
   start: LIST.start,
@@ -89,57 +89,57 @@ const TRANSACTION_LIST: Checks<TransactionListOptions> = {
   order: LIST.order,
   keysOnly: LIST.keysOnly,
 }
-export const LEASE: Checks<LeaseOptions> = { ...CALL, keys: isFlag }
-const LEASE_SESSION: Checks<SessionOptions> = { ...CALL, ttlMs: isTtl, lease: isLease }
+export const LEASE: Checks<LeaseOptions> = { ...CALL, keys: flagCheck }
+const LEASE_SESSION: Checks<SessionOptions> = { ...CALL, ttlMs: ttlCheck, lease: leaseCheck }
 const PLACE: Checks<WatchedPlace> = {
-  key: isBytes,
-  prefix: isBytes,
-  start: isBytes,
-  end: isBytes,
-  all: isFlag,
+  key: bytesCheck,
+  prefix: bytesCheck,
+  start: bytesCheck,
+  end: bytesCheck,
+  all: flagCheck,
 }
 const WATCH: Checks<WatchOptions> = {
   ...PLACE,
   ...CALL,
-  fromRevision: isRevision,
-  prev: isFlag,
-  only: isOneOf('put', 'delete'),
-  keysOnly: isFlag,
-  progressMs: isProgress,
-  background: isFlag,
-  onProgress: isFunction,
-  onResume: isFunction,
+  fromRevision: revisionCheck,
+  prev: flagCheck,
+  only: choiceCheck('put', 'delete'),
+  keysOnly: flagCheck,
+  progressMs: progressCheck,
+  background: flagCheck,
+  onProgress: functionCheck,
+  onResume: functionCheck,
 }
 const MIRROR: Checks<MirrorOptions> = {
   ...CALL,
-  prefix: isBytes,
-  start: isBytes,
-  end: isBytes,
-  all: isFlag,
-  progressMs: isProgress,
-  onResync: isFunction,
+  prefix: bytesCheck,
+  start: bytesCheck,
+  end: bytesCheck,
+  all: flagCheck,
+  progressMs: progressCheck,
+  onResync: functionCheck,
 }
-const AUTH_CHANGE: Checks<AuthChangeOptions> = { ...CALL, ifRevision: isWholeNumber }
+const AUTH_CHANGE: Checks<AuthChangeOptions> = { ...CALL, ifRevision: wholeNumberCheck }
 const NEW_USER: Checks<UserChange> = {
-  password: isSecret,
-  oldPassword: isSecret,
-  roles: isListOf(isText, 'a list of names of roles'),
+  password: secretCheck,
+  oldPassword: secretCheck,
+  roles: listCheck(textCheck, 'a list of names of roles'),
 }
-const PERMISSION = { access: isOneOf('read', 'write', 'readwrite', 'admin'), ...PLACE }
-const MEMBER: Checks<NewMember> = { name: isText, replicaId: isText, peer: isText, url: isText }
+const PERMISSION = { access: choiceCheck('read', 'write', 'readwrite', 'admin'), ...PLACE }
+const MEMBER: Checks<NewMember> = { name: textCheck, replicaId: textCheck, peer: textCheck, url: textCheck }
 const CLIENT: Checks<ClientOptions> = {
-  endpoints: isListOf(isText, "a list of URLs, such as ['http://127.0.0.1:7301']"),
-  timeoutMs: isTimeout,
-  discover: isFlag,
-  unreachableAfterMs: isTimeout,
-  callsMax: isBound,
-  transport: isOneOf('auto', 'http'),
-  user: isText,
-  password: isSecret,
-  token: isSecret,
-  onWarning: isFunction,
+  endpoints: listCheck(textCheck, "a list of URLs, such as ['http://127.0.0.1:7301']"),
+  timeoutMs: timeoutCheck,
+  discover: flagCheck,
+  unreachableAfterMs: timeoutCheck,
+  callsMax: boundCheck,
+  transport: choiceCheck('auto', 'http'),
+  user: textCheck,
+  password: secretCheck,
+  token: secretCheck,
+  onWarning: functionCheck,
   tls: (value) =>
-    isObject(value) === undefined || typeof value === 'function'
+    objectCheck(value) === undefined || typeof value === 'function'
       ? undefined
       : 'an object such as { ca, cert, key }, or a function that returns one',
 }
@@ -165,8 +165,8 @@ export function checkClient(options: ClientOptions): void {
 }
 
 export function checkPut(key: unknown, value: unknown, options: PutOptions, where = 'put'): void {
-  checkValue(where, 'key', key, isBytes)
-  checkValue(where, 'value', value, isStored)
+  checkValue(where, 'key', key, bytesCheck)
+  checkValue(where, 'value', value, storedCheck)
   checkOptions(where, options, PUT, CONDITIONS)
   if (options.ifAbsent === true && options.ifRevision !== undefined)
     throw new TypeError(
@@ -176,12 +176,12 @@ export function checkPut(key: unknown, value: unknown, options: PutOptions, wher
 }
 
 export function checkGet(key: unknown, options: ReadOptions): void {
-  checkValue('get', 'key', key, isBytes)
+  checkValue('get', 'key', key, bytesCheck)
   checkRead('get', options, READ)
 }
 
 export function checkDelete(key: unknown, options: DeleteOptions): void {
-  checkValue('delete', 'key', key, isBytes)
+  checkValue('delete', 'key', key, bytesCheck)
   checkOptions('delete', options, DELETE, CONDITIONS)
 }
 
@@ -202,7 +202,7 @@ export function checkTxn(options: TxnOptions, isRead: boolean): void {
 }
 
 export function checkTransact(body: unknown, options: TransactOptions): void {
-  checkValue('transact', 'the body', body, isFunction)
+  checkValue('transact', 'the body', body, functionCheck)
   checkOptions('transact', options, TRANSACT)
 }
 
@@ -211,13 +211,13 @@ export function checkTransactionList(options: TransactionListOptions): void {
 }
 
 export function checkCompact(revision: unknown, options: CallOptions): void {
-  checkValue('compact', 'revision', revision, isRevision)
+  checkValue('compact', 'revision', revision, revisionCheck)
   checkOptions('compact', options, CALL)
 }
 
 export function checkGrant(lease: NewLease, options: CallOptions): void {
-  checkOptions('grantLease: the lease', lease, { ttlMs: isTtl, id: isLease })
-  checkValue('grantLease', 'ttlMs', lease.ttlMs, isTtl)
+  checkOptions('grantLease: the lease', lease, { ttlMs: ttlCheck, id: leaseCheck })
+  checkValue('grantLease', 'ttlMs', lease.ttlMs, ttlCheck)
   checkOptions('grantLease', options, CALL)
 }
 
@@ -228,12 +228,17 @@ export function checkLeaseCall(
   options: LeaseOptions,
   checks: Readonly<Record<string, Check>> = CALL,
 ): void {
-  checkValue(where, 'id', id, isLease)
+  checkValue(where, 'id', id, leaseCheck)
   checkOptions(where, options, checks)
 }
 
 export function checkKeepAliveMany(ids: unknown, options: CallOptions): void {
-  checkValue('keepLeasesAlive', 'ids', ids, isListOf(isLease, 'a list of ids of leases, strings of digits'))
+  checkValue(
+    'keepLeasesAlive',
+    'ids',
+    ids,
+    listCheck(leaseCheck, 'a list of ids of leases, strings of digits'),
+  )
   checkOptions('keepLeasesAlive', options, CALL)
 }
 
@@ -280,7 +285,7 @@ export function checkMember(where: string, member: NewMember): void {
 }
 
 export function checkName(where: string, name: unknown): void {
-  checkValue(where, 'name', name, isText)
+  checkValue(where, 'name', name, textCheck)
 }
 
 /** The cluster checks the length of the password. */
@@ -294,7 +299,7 @@ export function checkUserChange(name: unknown, user: UserChange, options: AuthCh
 
 export function checkRoleChange(name: unknown, permissions: unknown, options: AuthChangeOptions): void {
   checkName('roles.put', name)
-  checkValue('roles.put', 'permissions', permissions, isPermissions)
+  checkValue('roles.put', 'permissions', permissions, permissionsCheck)
   for (const permission of permissions as RolePermission[]) checkPermission(permission)
   checkAuthChange('roles.put', options)
 }
@@ -323,10 +328,10 @@ const checkAuthChange = (where: string, options: AuthChangeOptions): void =>
 
 /** The cluster checks names and ranges. This check only makes sure that JSON can carry everything. */
 export function checkSettings(where: string, settings: unknown): void {
-  checkValue(where, 'settings', settings, isObject)
+  checkValue(where, 'settings', settings, objectCheck)
   for (const [name, value] of Object.entries(settings as object)) {
-    if (isObject(value) === undefined) checkSettings(`${where}: ${name}`, value)
-    else checkValue(where, name, value, isSetting)
+    if (objectCheck(value) === undefined) checkSettings(`${where}: ${name}`, value)
+    else checkValue(where, name, value, settingCheck)
   }
 }
 
@@ -343,14 +348,14 @@ function checkRange(where: string, options: RangeOptions, checks: Readonly<Recor
     throw new TypeError(`${where}: prefix cannot be combined with start or end`)
 }
 
-const isStored: Check = (value) => {
-  const expected = isBytes(value)
-  return isObject(value) === undefined ? expected && `${expected} (putJson stores objects)` : expected
+const storedCheck: Check = (value) => {
+  const expected = bytesCheck(value)
+  return objectCheck(value) === undefined ? expected && `${expected} (putJson stores objects)` : expected
 }
 
-const isPermissions: Check = (value) => (Array.isArray(value) ? undefined : 'a list of permissions')
+const permissionsCheck: Check = (value) => (Array.isArray(value) ? undefined : 'a list of permissions')
 
-const isSetting: Check = (value) => {
+const settingCheck: Check = (value) => {
   const known = Number.isFinite(value) || typeof value === 'boolean' || typeof value === 'string'
   return known ? undefined : 'a number, a string, true or false'
 }

@@ -3,6 +3,7 @@
 // plain functions, because a put must be fast.
 
 import { types } from 'node:util'
+import { isObject } from '../operations/forms/disagreement.ts'
 import { didYouMean } from '../system/did-you-mean.ts'
 
 /** Returns what the value should have been; undefined when it is valid. */
@@ -21,7 +22,7 @@ export function checkOptions(
   checks: Readonly<Record<string, Check>>,
   conditions: ReadonlySet<string> = NONE,
 ): void {
-  if (!isRecord(given)) throw new TypeError(`${where}: options must be an object, not ${described(given)}`)
+  if (!isObject(given)) throw new TypeError(`${where}: options must be an object, not ${described(given)}`)
   for (const name in given) {
     const check = Object.hasOwn(checks, name) ? checks[name] : undefined
     if (check === undefined) throw new TypeError(`${where}: ${unknownOption(name, Object.keys(checks))}`)
@@ -37,7 +38,7 @@ export function checkOptions(
 export function checkFields(where: string, given: unknown, checks: Readonly<Record<string, Check>>): void {
   checkOptions(where, given, checks)
   for (const [name, check] of Object.entries(checks)) {
-    const value = isRecord(given) ? given[name] : undefined
+    const value = isObject(given) ? given[name] : undefined
     checkValue(where, name, value, check)
   }
 }
@@ -88,72 +89,69 @@ function listed(values: readonly unknown[]): string {
   return `[${[...shown, ...(values.length > 3 ? ['…'] : [])].join(', ')}]`
 }
 
-const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
-
 // ---------------------------------------------------------------------------------------------------------------------
 
 /** Well-formed text, because names and addresses become URLs. */
-export const isText: Check = (value) => {
+export const textCheck: Check = (value) => {
   if (typeof value !== 'string' || value === '') return 'a string that is not empty'
   return value.isWellFormed() ? undefined : 'well-formed Unicode'
 }
 /** The message of a check shows the value, so `checkSecret` checks it. */
-export const isSecret: Check = () => undefined
-export const isFlag: Check = (value) => (typeof value === 'boolean' ? undefined : 'true or false')
-export const isObject: Check = (value) => (isRecord(value) ? undefined : 'an object')
-export const isFunction: Check = (value) => (typeof value === 'function' ? undefined : 'a function')
+export const secretCheck: Check = () => undefined
+export const flagCheck: Check = (value) => (typeof value === 'boolean' ? undefined : 'true or false')
+export const objectCheck: Check = (value) => (isObject(value) ? undefined : 'an object')
+export const functionCheck: Check = (value) => (typeof value === 'function' ? undefined : 'a function')
 
 /** A lone surrogate has no bytes: it would become U+FFFD, and two keys would become the same. */
-export const isBytes: Check = (value) => {
+export const bytesCheck: Check = (value) => {
   if (typeof value === 'string')
     return value.isWellFormed() ? undefined : 'well-formed Unicode, or a Uint8Array'
   return types.isUint8Array(value) ? undefined : 'a string or a Uint8Array'
 }
 
-export const isTimeout: Check = (value) =>
+export const timeoutCheck: Check = (value) =>
   typeof value === 'number' && value > 0 ? undefined : 'a number of milliseconds above 0'
 
 /** At most the milliseconds of a day. */
-export const isStaleness: Check = (value) =>
+export const stalenessCheck: Check = (value) =>
   typeof value === 'number' && value > 0 && value <= 86_400_000
     ? undefined
     : 'a number of milliseconds above 0 and up to 86,400,000 (a day)'
 
-export const isWholeNumber: Check = (value) =>
+export const wholeNumberCheck: Check = (value) =>
   Number.isSafeInteger(value) && Number(value) >= 0 ? undefined : 'a whole number from 0 on'
 
-export const isPositive: Check = (value) =>
+export const positiveCheck: Check = (value) =>
   Number.isSafeInteger(value) && Number(value) >= 1 ? undefined : 'a whole number from 1 on'
 
-export const isRevision: Check = (value) =>
+export const revisionCheck: Check = (value) =>
   Number.isSafeInteger(value) && Number(value) >= 1 ? undefined : 'a revision, a whole number from 1 on'
 
-export const isLimit: Check = (value) =>
-  value === Number.POSITIVE_INFINITY ? undefined : isWholeNumber(value)
+export const limitCheck: Check = (value) =>
+  value === Number.POSITIVE_INFINITY ? undefined : wholeNumberCheck(value)
 
-export const isBound: Check = (value) =>
+export const boundCheck: Check = (value) =>
   value === Number.POSITIVE_INFINITY || (Number.isSafeInteger(value) && Number(value) >= 1)
     ? undefined
     : 'a whole number from 1 on, or Infinity'
 
-export const isSignal: Check = (value) =>
-  isRecord(value) && typeof value.aborted === 'boolean' && typeof value.addEventListener === 'function'
+export const signalCheck: Check = (value) =>
+  isObject(value) && typeof value.aborted === 'boolean' && typeof value.addEventListener === 'function'
     ? undefined
     : 'an AbortSignal'
 
 /** Interval of the progress reports of a watch. */
-export const isProgress: Check = (value) =>
+export const progressCheck: Check = (value) =>
   typeof value === 'number' && value >= 100 && value <= 3_600_000
     ? undefined
     : 'a number of milliseconds from 100 to 3,600,000 (an hour)'
 
-export const isLease: Check = (value) =>
+export const leaseCheck: Check = (value) =>
   typeof value === 'string' && /^[1-9][0-9]{0,19}$/.test(value) && BigInt(value) < 2n ** 64n
     ? undefined
     : 'the id of a lease, a string of decimal digits'
 
-export const isTtl: Check = (value) =>
+export const ttlCheck: Check = (value) =>
   typeof value === 'number' && value >= 1_000 && value <= 315_360_000_000
     ? undefined
     : 'a number of milliseconds from 1,000 to 315,360,000,000 (ten years)'
@@ -166,12 +164,12 @@ export function checkOneLease(
     throw new TypeError(`${where}: lease and ttlMs contradict each other: a key has one lease`)
 }
 
-export const isOneOf =
+export const choiceCheck =
   (...options: readonly string[]): Check =>
   (value) =>
     options.some((option) => option === value) ? undefined : `one of ${options.join(', ')}`
 
-export const isListOf =
+export const listCheck =
   (check: Check, expected: string): Check =>
   (value) =>
     Array.isArray(value) && value.every((each) => check(each) === undefined) ? undefined : expected

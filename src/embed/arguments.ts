@@ -7,16 +7,16 @@ import {
   checkOptions,
   checkSecret,
   checkValue,
-  isFlag,
-  isFunction,
-  isListOf,
-  isObject,
-  isOneOf,
-  isPositive,
-  isSecret,
-  isText,
-  isTimeout,
-  isWholeNumber,
+  choiceCheck,
+  flagCheck,
+  functionCheck,
+  listCheck,
+  objectCheck,
+  positiveCheck,
+  secretCheck,
+  textCheck,
+  timeoutCheck,
+  wholeNumberCheck,
 } from '../client/validators.ts'
 import { isPeerAddress } from '../operations/forms/members.ts'
 import type {
@@ -30,96 +30,103 @@ import type {
 } from '../server/options.ts'
 import type { ClusterOptions, PartitionOptions, WaitOptions } from './types.ts'
 
-const isNumber: Check = (value) => (typeof value === 'number' ? undefined : 'a number')
-const isPort: Check = (value) =>
-  isWholeNumber(value) === undefined && Number(value) <= 65_535 ? undefined : 'a port (0 to 65535)'
-const isUrl: Check = (value) => {
-  const url = isText(value) === undefined ? URL.parse(String(value)) : null
+const numberCheck: Check = (value) => (typeof value === 'number' ? undefined : 'a number')
+const portCheck: Check = (value) =>
+  wholeNumberCheck(value) === undefined && Number(value) <= 65_535 ? undefined : 'a port (0 to 65535)'
+const urlCheck: Check = (value) => {
+  const url = textCheck(value) === undefined ? URL.parse(String(value)) : null
   return url?.protocol === 'http:' || url?.protocol === 'https:'
     ? undefined
     : 'a URL, such as http://127.0.0.1:7301'
 }
-const isHostAndPort: Check = (value) =>
-  isText(value) === undefined && isPeerAddress(String(value))
+const hostAndPortCheck: Check = (value) =>
+  textCheck(value) === undefined && isPeerAddress(String(value))
     ? undefined
     : 'host:port, such as 127.0.0.1:7401'
 
-const LOGGER: Checks<Logger> = { debug: isFunction, info: isFunction, warn: isFunction, error: isFunction }
+const LOGGER: Checks<Logger> = {
+  debug: functionCheck,
+  info: functionCheck,
+  warn: functionCheck,
+  error: functionCheck,
+}
 const TIMING: Checks<NonNullable<NodeOptions['timing']>> = {
-  heartbeatMs: isNumber,
-  electionMinMs: isNumber,
-  electionMaxMs: isNumber,
-  commitDelayMs: isNumber,
-  failoverDelayMaxMs: isNumber,
-  driftMax: isNumber,
+  heartbeatMs: numberCheck,
+  electionMinMs: numberCheck,
+  electionMaxMs: numberCheck,
+  commitDelayMs: numberCheck,
+  failoverDelayMaxMs: numberCheck,
+  driftMax: numberCheck,
 }
 const CLUSTER: Checks<ClusterOptions> = {
-  nodes: isNumber,
-  dataDir: isText,
-  tls: isFlag,
-  ports: isListOf(isPort, 'a list of ports, such as [7301, 7302, 7303]'),
-  auth: isObject,
-  timing: isObject,
-  logger: isObject,
-  readyTimeoutMs: isTimeout,
+  nodes: numberCheck,
+  dataDir: textCheck,
+  tls: flagCheck,
+  ports: listCheck(portCheck, 'a list of ports, such as [7301, 7302, 7303]'),
+  auth: objectCheck,
+  timing: objectCheck,
+  logger: objectCheck,
+  readyTimeoutMs: timeoutCheck,
 }
 const NODE_TLS: Checks<NodeTls> = {
-  cert: isText,
-  key: isText,
-  ca: isText,
-  crl: isText,
-  clientCert: isOneOf('optional', 'required'),
+  cert: textCheck,
+  key: textCheck,
+  ca: textCheck,
+  crl: textCheck,
+  clientCert: choiceCheck('optional', 'required'),
 }
-const PEER_TLS: Checks<PeerTls> = { cert: isText, key: isText, ca: isText, crl: isText }
-const LISTEN: Checks<ListenAddress> = { host: isText, port: isPort }
+const PEER_TLS: Checks<PeerTls> = { cert: textCheck, key: textCheck, ca: textCheck, crl: textCheck }
+const LISTEN: Checks<ListenAddress> = { host: textCheck, port: portCheck }
 const REQUIRED: Pick<Checks<NodeOptions>, 'name' | 'dataDir' | 'listen' | 'peerListen' | 'founding'> = {
-  name: isText,
-  dataDir: isText,
-  listen: isObject,
-  peerListen: isObject,
-  founding: isObject,
+  name: textCheck,
+  dataDir: textCheck,
+  listen: objectCheck,
+  peerListen: objectCheck,
+  founding: objectCheck,
 }
-const isTexts = isListOf(isText, 'a list of strings')
+const textsCheck = listCheck(textCheck, 'a list of strings')
 const NODE: Checks<NodeOptions> = {
   ...REQUIRED,
-  metricsListen: isListOf(isObject, "a list of addresses, such as [{ host: '127.0.0.1', port: 9301 }]"),
-  advertisePeer: isHostAndPort,
-  advertiseUrl: isUrl,
-  timing: isObject,
-  diskReserveBytes: isWholeNumber,
-  httpLimits: isObject,
-  tls: isObject,
-  peerTls: isObject,
-  insecure: isFlag,
-  allowedHosts: isTexts,
-  corsOrigins: isTexts,
-  auditLog: isObject,
-  discardSuspectTail: isFlag,
-  backup: isObject,
-  logger: isObject,
+  metricsListen: listCheck(objectCheck, "a list of addresses, such as [{ host: '127.0.0.1', port: 9301 }]"),
+  advertisePeer: hostAndPortCheck,
+  advertiseUrl: urlCheck,
+  timing: objectCheck,
+  diskReserveBytes: wholeNumberCheck,
+  httpLimits: objectCheck,
+  tls: objectCheck,
+  peerTls: objectCheck,
+  insecure: flagCheck,
+  allowedHosts: textsCheck,
+  corsOrigins: textsCheck,
+  auditLog: objectCheck,
+  discardSuspectTail: flagCheck,
+  backup: objectCheck,
+  logger: objectCheck,
 }
-const BACKUP: Checks<ScheduledBackup> = { to: isText, everyMs: isTimeout, keep: isPositive }
-const isId: Check = (value) =>
-  isText(value) === undefined && /^[1-9][0-9]{0,19}$/.test(String(value)) && BigInt(String(value)) < 2n ** 64n
+const BACKUP: Checks<ScheduledBackup> = { to: textCheck, everyMs: timeoutCheck, keep: positiveCheck }
+const idCheck: Check = (value) =>
+  textCheck(value) === undefined &&
+  /^[1-9][0-9]{0,19}$/.test(String(value)) &&
+  BigInt(String(value)) < 2n ** 64n
     ? undefined
     : 'an id (1 to 20 decimal digits, below 2^64)'
 const JOIN = {
-  urls: isListOf(isUrl, "a list of URLs, such as ['http://127.0.0.1:7301']"),
-  replace: isFlag,
+  urls: listCheck(urlCheck, "a list of URLs, such as ['http://127.0.0.1:7301']"),
+  replace: flagCheck,
 }
 const FOUNDINGS: {
   readonly [Kind in Founding['kind']]: Checks<Omit<Extract<Founding, { kind: Kind }>, 'kind'>>
 } = {
-  bootstrap: { clusterId: isId },
-  join: { ...JOIN, clusterId: isId, authorization: isText },
+  bootstrap: { clusterId: idCheck },
+  join: { ...JOIN, clusterId: idCheck, authorization: textCheck },
   existing: {},
 }
-const isGroups = isListOf(
-  isListOf(isText, 'a list of names'),
+const groupsCheck = listCheck(
+  listCheck(textCheck, 'a list of names'),
   "a list of groups of names, such as [['n1'], ['n2', 'n3']]",
 )
-const PARTITION: Checks<PartitionOptions> = { reset: isFlag }
-const WAIT: Checks<WaitOptions> = { timeoutMs: isTimeout }
+const PARTITION: Checks<PartitionOptions> = { reset: flagCheck }
+const WAIT: Checks<WaitOptions> = { timeoutMs: timeoutCheck }
 
 export function checkCluster(options: ClusterOptions): void {
   checkOptions('startCluster', options, CLUSTER)
@@ -128,7 +135,7 @@ export function checkCluster(options: ClusterOptions): void {
 }
 
 function checkAuth(auth: NonNullable<ClusterOptions['auth']>): void {
-  checkOptions('startCluster: auth', auth, { rootPassword: isSecret })
+  checkOptions('startCluster: auth', auth, { rootPassword: secretCheck })
   const { rootPassword = '' } = auth
   checkSecret('startCluster: auth', 'rootPassword', rootPassword, {
     pattern: /^.{8,}$/s,
@@ -137,15 +144,15 @@ function checkAuth(auth: NonNullable<ClusterOptions['auth']>): void {
 }
 
 export function checkClientOptions(options: object): void {
-  checkValue('client', 'options', options, isObject)
+  checkValue('client', 'options', options, objectCheck)
 }
 
 export function checkNodeName(name: unknown): void {
-  checkValue('node', 'name', name, isText)
+  checkValue('node', 'name', name, textCheck)
 }
 
 export function checkPartition(groups: unknown, options: PartitionOptions): void {
-  checkValue('partition', 'groups', groups, isGroups)
+  checkValue('partition', 'groups', groups, groupsCheck)
   checkOptions('partition', options, PARTITION)
 }
 
@@ -170,21 +177,21 @@ export function checkNode(options: NodeOptions): void {
 function checkTls({ tls, peerTls }: NodeOptions): void {
   if (tls !== undefined) {
     checkOptions('startNode: tls', tls, NODE_TLS)
-    checkFields('startNode: tls', { cert: tls.cert, key: tls.key }, { cert: isText, key: isText })
+    checkFields('startNode: tls', { cert: tls.cert, key: tls.key }, { cert: textCheck, key: textCheck })
   }
   if (peerTls === undefined) return
   checkOptions('startNode: peerTls', peerTls, PEER_TLS)
   const { cert, key, ca } = peerTls
-  checkFields('startNode: peerTls', { cert, key, ca }, { cert: isText, key: isText, ca: isText })
+  checkFields('startNode: peerTls', { cert, key, ca }, { cert: textCheck, key: textCheck, ca: textCheck })
 }
 
 function checkFounding(founding: Founding): void {
   const { kind, ...rest } = founding
-  const isKind: Check = (value) =>
+  const kindCheck: Check = (value) =>
     value === 'bootstrap' || value === 'join' || value === 'existing'
       ? undefined
       : 'bootstrap, join or existing'
-  checkValue('startNode: founding', 'kind', kind, isKind)
+  checkValue('startNode: founding', 'kind', kind, kindCheck)
   checkOptions('startNode: founding', rest, FOUNDINGS[kind])
   if (founding.kind !== 'join') return
   const { urls, replace } = founding

@@ -17,10 +17,10 @@ import {
   QuorateError,
   type TxnOperation,
 } from '../client/index.ts'
-import { checkOptions, isLease } from '../client/validators.ts'
+import { checkOptions, leaseCheck } from '../client/validators.ts'
 import { isOwned } from './foreign-keys.ts'
 import { keySpace } from './key-space.ts'
-import { CALL_OPTIONS, isWait } from './option-checks.ts'
+import { CALL_OPTIONS, waitCheck } from './option-checks.ts'
 import { type PendingWait, waitUntil } from './wait-until.ts'
 
 export interface RaiseOptions extends CallOptions {
@@ -60,7 +60,7 @@ export function barrier(kv: Pick<Client, 'txn' | 'watch'>, name: string | Uint8A
   }
   return {
     raise: async (options = {}) => {
-      checkOptions('barrier.raise', options, { ...CALL_OPTIONS, lease: isLease })
+      checkOptions('barrier.raise', options, { ...CALL_OPTIONS, lease: leaseCheck })
       const { lease, ...call } = options
       for (;;) {
         const { record, isRaised } = await read(call)
@@ -80,7 +80,7 @@ export function barrier(kv: Pick<Client, 'txn' | 'watch'>, name: string | Uint8A
       return (await read(options)).isRaised
     },
     wait: async (options = {}) => {
-      checkOptions('barrier.wait', options, { ...CALL_OPTIONS, waitMs: isWait })
+      checkOptions('barrier.wait', options, { ...CALL_OPTIONS, waitMs: waitCheck })
       const { waitMs = Number.POSITIVE_INFINITY, timeoutMs } = options
       const { signal = new AbortController().signal } = options
       const untilMs = performance.now() + waitMs

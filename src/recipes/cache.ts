@@ -27,8 +27,15 @@ import {
 } from '../client/index.ts'
 import { type Stopwatch, startStopwatch } from '../client/suspend-aware-clock.ts'
 import { keepProcessAlive } from '../client/timer.ts'
-import { checkOptions, checkValue, isBound, isBytes, isFunction, isTimeout } from '../client/validators.ts'
-import { CALL_OPTIONS, isLeaseTime } from './option-checks.ts'
+import {
+  boundCheck,
+  bytesCheck,
+  checkOptions,
+  checkValue,
+  functionCheck,
+  timeoutCheck,
+} from '../client/validators.ts'
+import { CALL_OPTIONS, leaseTimeCheck } from './option-checks.ts'
 import { type SharedWait, sharedWait } from './shared-wait.ts'
 import { keepWatching } from './watch-helpers.ts'
 
@@ -79,7 +86,7 @@ interface Entry {
 
 export function cache(kv: Pick<Client, 'get' | 'put' | 'watch'>, options: CacheOptions): Cache {
   checkOptions('cache', options, OPTIONS)
-  checkValue('cache', 'prefix', options.prefix, isBytes)
+  checkValue('cache', 'prefix', options.prefix, bytesCheck)
   const { ttlMs = TTL_MS, entriesMax = ENTRIES_MAX, loadedTtlMs } = options
   const prefix = Buffer.from(options.prefix)
   /** Entries by key in latin1, the least recently used first. */
@@ -195,8 +202,8 @@ export function cache(kv: Pick<Client, 'get' | 'put' | 'watch'>, options: CacheO
 
   return {
     get: async (key, load, options = {}) => {
-      checkValue('cache.get', 'key', key, isBytes)
-      if (load !== undefined) checkValue('cache.get', 'load', load, isFunction)
+      checkValue('cache.get', 'key', key, bytesCheck)
+      if (load !== undefined) checkValue('cache.get', 'load', load, functionCheck)
       checkOptions('cache.get', options, CALL_OPTIONS)
       const wait = sharedWait('cache.get', options)
       if (end.signal.aborted)
@@ -221,4 +228,9 @@ export function cache(kv: Pick<Client, 'get' | 'put' | 'watch'>, options: CacheO
 
 const keyName = (key: Uint8Array): string => Buffer.from(key).toString('latin1')
 
-const OPTIONS = { prefix: isBytes, ttlMs: isTimeout, entriesMax: isBound, loadedTtlMs: isLeaseTime }
+const OPTIONS = {
+  prefix: bytesCheck,
+  ttlMs: timeoutCheck,
+  entriesMax: boundCheck,
+  loadedTtlMs: leaseTimeCheck,
+}

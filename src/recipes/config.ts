@@ -17,7 +17,14 @@
 import { whenAborted } from '../client/abort-listeners.ts'
 import { type KvRecord, QuorateError } from '../client/index.ts'
 import { after } from '../client/timer.ts'
-import { checkOptions, checkValue, isBytes, isFunction, isSignal, isTimeout } from '../client/validators.ts'
+import {
+  bytesCheck,
+  checkOptions,
+  checkValue,
+  functionCheck,
+  signalCheck,
+  timeoutCheck,
+} from '../client/validators.ts'
 import { errorText } from './error-text.ts'
 import { abortedError } from './option-checks.ts'
 import { RangeView, type ViewClient, type ViewContent } from './range-view.ts'
@@ -66,7 +73,7 @@ export interface Config<T> extends AsyncDisposable {
 /** Resolves with the first good value. */
 export async function config<T>(kv: ViewClient, options: ConfigOptions<T>): Promise<Config<T>> {
   checkOptions('config', options, OPTIONS)
-  checkValue('config', 'validate', options.validate, isFunction)
+  checkValue('config', 'validate', options.validate, functionCheck)
   if ((options.key === undefined) === (options.prefix === undefined))
     throw new TypeError('config: give either key or prefix')
   const { key, validate, initial, signal, confirmMs = CONFIRM_MS, timeoutMs = TIMEOUT_MS } = options
@@ -160,7 +167,7 @@ export async function config<T>(kv: ViewClient, options: ConfigOptions<T>): Prom
       return view.confirmedMsAgo
     },
     onChange: (listener) => {
-      checkValue('config.onChange', 'listener', listener, isFunction)
+      checkValue('config.onChange', 'listener', listener, functionCheck)
       listeners.add(listener)
       return () => listeners.delete(listener)
     },
@@ -193,12 +200,12 @@ function rejectPromise(value: unknown): void {
 }
 
 const OPTIONS = {
-  key: isBytes,
-  prefix: isBytes,
-  validate: isFunction,
+  key: bytesCheck,
+  prefix: bytesCheck,
+  validate: functionCheck,
   initial: () => undefined,
-  confirmMs: isTimeout,
-  timeoutMs: isTimeout,
-  signal: isSignal,
-  onError: isFunction,
+  confirmMs: timeoutCheck,
+  timeoutMs: timeoutCheck,
+  signal: signalCheck,
+  onError: functionCheck,
 }

@@ -13,10 +13,10 @@
 // Invariant: the number and the token are written in one transaction that compares what was read of both.
 
 import type { CallOptions, Client, KvRecord } from '../client/index.ts'
-import { checkOptions, checkValue, isText } from '../client/validators.ts'
+import { checkOptions, checkValue, textCheck } from '../client/validators.ts'
 import { foreignKeyError, isOwned } from './foreign-keys.ts'
 import { escapePart, keySpace } from './key-space.ts'
-import { CALL_OPTIONS, isLeaseTime } from './option-checks.ts'
+import { CALL_OPTIONS, leaseTimeCheck } from './option-checks.ts'
 
 const ONCE_MS = 15 * 60_000
 
@@ -44,7 +44,7 @@ export function counter(kv: Pick<Client, 'get' | 'transact'>, name: string | Uin
     },
     add: async (n = 1, options = {}) => {
       checkValue('counter.add', 'n', n, isInteger)
-      checkOptions('counter.add', options, { ...CALL_OPTIONS, once: isText, onceMs: isLeaseTime })
+      checkOptions('counter.add', options, { ...CALL_OPTIONS, once: textCheck, onceMs: leaseTimeCheck })
       const { once, onceMs = ONCE_MS, ...call } = options
       return kv.transact(async (tx) => {
         const onceKey = once === undefined ? undefined : space.key('once', escapePart(once).toString())

@@ -1,7 +1,7 @@
 // The keys of one recipe with one name: all begin with `<recipe>/<name>/`. A name may contain any byte. `/` is escaped
 // as `%2F` and `%` as `%25`, so the keys of two names never mix.
 
-import { checkValue, isBytes } from '../client/validators.ts'
+import { bytesCheck, checkValue } from '../client/validators.ts'
 
 export interface KeySpace {
   readonly prefix: Uint8Array
@@ -13,7 +13,7 @@ export interface KeySpace {
 
 /** `caller`: the public function, for the message about an invalid name. */
 export function keySpace(caller: string, recipe: string, name: string | Uint8Array): KeySpace {
-  checkValue(caller, 'name', name, isBytes)
+  checkValue(caller, 'name', name, bytesCheck)
   if (name.length === 0) throw new TypeError(`${caller}: name must not be empty`)
   const prefix = Buffer.concat([Buffer.from(`${recipe}/`), escapePart(name), Buffer.from('/')])
   return {

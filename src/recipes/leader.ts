@@ -15,10 +15,10 @@
 import { whenAborted } from '../client/abort-listeners.ts'
 import type { CallOptions, Client, KvRecord } from '../client/index.ts'
 import { keepProcessAlive, pause } from '../client/timer.ts'
-import { type Check, checkOptions, checkValue, isBytes, isFunction } from '../client/validators.ts'
+import { bytesCheck, type Check, checkOptions, checkValue, functionCheck } from '../client/validators.ts'
 import { acquire, type HeldLock, keysBefore, type LockClient, type LockOptions } from './fair-lock-queue.ts'
 import { type KeySpace, keySpace } from './key-space.ts'
-import { CALL_OPTIONS, isLeaseTime, LOCK_OPTIONS } from './option-checks.ts'
+import { CALL_OPTIONS, LOCK_OPTIONS, leaseTimeCheck } from './option-checks.ts'
 import { runUserCallback, warn } from './run-user-callback.ts'
 import { isFull, isTransient } from './transient-errors.ts'
 import { anySignal, readOnChange } from './watch-helpers.ts'
@@ -68,7 +68,7 @@ async function waitForLead(
   onUnreachable?: (error: unknown) => void,
 ): Promise<HeldLock> {
   const { prefix, key } = keySpace('campaign', 'election', name)
-  checkOptions('campaign', options, { ...LOCK_OPTIONS, value: isBytes })
+  checkOptions('campaign', options, { ...LOCK_OPTIONS, value: bytesCheck })
   const value = copyBytes(options.value)
   const { value: _, ...lockOptions } = options
   return acquire(
@@ -90,7 +90,7 @@ export async function runAsLeader<T>(
   body: (leadership: Leadership) => T | Promise<T>,
   options: LeaderOptions = {},
 ): Promise<T> {
-  checkValue('runAsLeader', 'body', body, isFunction)
+  checkValue('runAsLeader', 'body', body, functionCheck)
   checkOptions('runAsLeader', options, RUN_OPTIONS)
   const { signal, onError = warn('runAsLeader'), ...rest } = options
   const report = (error: unknown) => runUserCallback(() => onError(error))
@@ -190,7 +190,7 @@ const copyBytes = <T extends string | Uint8Array | undefined>(value: T): T | Uin
 
 const RUN_OPTIONS: Readonly<Record<keyof LeaderOptions, Check>> = {
   ...CALL_OPTIONS,
-  value: isBytes,
-  ttlMs: isLeaseTime,
-  onError: isFunction,
+  value: bytesCheck,
+  ttlMs: leaseTimeCheck,
+  onError: functionCheck,
 }

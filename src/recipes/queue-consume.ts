@@ -2,9 +2,9 @@
 // acknowledges it or gives it back. It repeats that for as long as the item is held.
 
 import { keepProcessAlive, pause } from '../client/timer.ts'
-import { checkOptions, checkValue, isBound, isFunction, isSignal } from '../client/validators.ts'
+import { boundCheck, checkOptions, checkValue, functionCheck, signalCheck } from '../client/validators.ts'
 import { errorText } from './error-text.ts'
-import { isDelay } from './option-checks.ts'
+import { delayCheck } from './option-checks.ts'
 import { ItemLostError, type QueueItem } from './queue-item.ts'
 import { runUserCallback } from './run-user-callback.ts'
 import { isClosed, isTransient } from './transient-errors.ts'
@@ -39,9 +39,9 @@ export async function consume<T>(
   handler: (item: QueueItem<T>) => unknown,
   options: ConsumeOptions<T>,
 ): Promise<void> {
-  checkValue('queue.consume', 'handler', handler, isFunction)
+  checkValue('queue.consume', 'handler', handler, functionCheck)
   checkOptions('queue.consume', options, CONSUME_OPTIONS)
-  checkValue('queue.consume', 'signal', options.signal, isSignal)
+  checkValue('queue.consume', 'signal', options.signal, signalCheck)
   const { signal, concurrency = 1, retryDelayMs = RETRY_DELAY_MS, onError: report = warnOfItem } = options
   if (concurrency === Number.POSITIVE_INFINITY)
     throw new TypeError('queue.consume: concurrency must be a number, not Infinity')
@@ -141,4 +141,9 @@ const warnOfItem = (error: unknown, item: QueueItem | undefined): void =>
     'QuorateWarning',
   )
 
-const CONSUME_OPTIONS = { signal: isSignal, concurrency: isBound, retryDelayMs: isDelay, onError: isFunction }
+const CONSUME_OPTIONS = {
+  signal: signalCheck,
+  concurrency: boundCheck,
+  retryDelayMs: delayCheck,
+  onError: functionCheck,
+}

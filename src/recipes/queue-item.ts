@@ -6,9 +6,9 @@
 import { type CallOptions, QuorateError, type TxnOperation } from '../client/index.ts'
 import { type Stopwatch, startStopwatch } from '../client/suspend-aware-clock.ts'
 import { after } from '../client/timer.ts'
-import { checkOptions, isText } from '../client/validators.ts'
+import { checkOptions, textCheck } from '../client/validators.ts'
 import { shorten } from './error-text.ts'
-import { CALL_OPTIONS, isDelay } from './option-checks.ts'
+import { CALL_OPTIONS, delayCheck } from './option-checks.ts'
 
 /** Share of a lease that is left for clocks of different speeds. */
 const MARGIN_SHARE = 0.01
@@ -128,7 +128,7 @@ export function heldItem<T>(
       await change(acknowledge(), options, 'ack')
     },
     nack: async (options = {}) => {
-      checkOptions('item.nack', options, { ...CALL_OPTIONS, delayMs: isDelay, error: isText })
+      checkOptions('item.nack', options, { ...CALL_OPTIONS, delayMs: delayCheck, error: textCheck })
       const { delayMs = 0, error, ...call } = options
       await change(returnItem(error && shorten(error), delayMs), call, 'nack')
     },

@@ -41,10 +41,17 @@ import {
 import { jsonText } from '../client/json-text.ts'
 import { type Stopwatch, startStopwatch } from '../client/suspend-aware-clock.ts'
 import { pause } from '../client/timer.ts'
-import { type Check, checkOptions, checkValue, isBound, isBytes, isText } from '../client/validators.ts'
+import {
+  boundCheck,
+  bytesCheck,
+  type Check,
+  checkOptions,
+  checkValue,
+  textCheck,
+} from '../client/validators.ts'
 import { isOwned, reportForeignKey } from './foreign-keys.ts'
 import { type KeySpace, keySpace } from './key-space.ts'
-import { CALL_OPTIONS, isDelay, isLeaseTime, isWait } from './option-checks.ts'
+import { CALL_OPTIONS, delayCheck, leaseTimeCheck, waitCheck } from './option-checks.ts'
 import { type ConsumeOptions, consume } from './queue-consume.ts'
 import { heldItem, type QueueEntry, type QueueItem } from './queue-item.ts'
 import { isTransient } from './transient-errors.ts'
@@ -135,7 +142,7 @@ export function queue<T = unknown>(
   name: string | Uint8Array,
   options: QueueOptions = {},
 ): Queue<T> {
-  checkOptions('queue', options, { visibilityMs: isLeaseTime, attemptsMax: isBound })
+  checkOptions('queue', options, { visibilityMs: leaseTimeCheck, attemptsMax: boundCheck })
   return new WorkQueue(kv, keySpace('queue', 'queue', name), options)
 }
 
@@ -156,8 +163,8 @@ class WorkQueue<T> implements Queue<T> {
   }
 
   async push(value: string | Uint8Array, options: PushOptions = {}): Promise<string> {
-    checkValue('queue.push', 'value', value, isBytes)
-    checkOptions('queue.push', options, { ...CALL_OPTIONS, priority: isPriority, delayMs: isDelay })
+    checkValue('queue.push', 'value', value, bytesCheck)
+    checkOptions('queue.push', options, { ...CALL_OPTIONS, priority: priorityCheck, delayMs: delayCheck })
     const { priority = 0, delayMs = 0, ...call } = options
     const bytes = typeof value === 'string' ? value : new Uint8Array(value)
     this.#ordinal = (this.#ordinal + 1) % 0x1_00_00_00
@@ -179,7 +186,7 @@ class WorkQueue<T> implements Queue<T> {
   }
 
   async pop(options: PopOptions = {}): Promise<QueueItem<T> | undefined> {
-    checkOptions('queue.pop', options, { ...CALL_OPTIONS, waitMs: isWait })
+    checkOptions('queue.pop', options, { ...CALL_OPTIONS, waitMs: waitCheck })
     const { waitMs = 0, signal } = options
     const begun = startStopwatch()
     for (let hasRead = false; ; ) {
@@ -257,7 +264,7 @@ class WorkQueue<T> implements Queue<T> {
     },
     requeue: (id, options = {}) => this.#requeue(id, options),
     delete: async (id, options = {}) => {
-      checkValue('queue.dead.delete', 'id', id, isText)
+      checkValue('queue.dead.delete', 'id', id, textCheck)
       checkOptions('queue.dead.delete', options, CALL_OPTIONS)
       const compare = [{ key: this.#key('dead', id), exists: true }]
       return (await this.#kv.txn({ compare, success: this.#delete(id, 'dead', 'value') }, options)).succeeded
@@ -394,7 +401,7 @@ class WorkQueue<T> implements Queue<T> {
   }
 
   async #requeue(only: string | undefined, options: CallOptions): Promise<number> {
-    if (only !== undefined) checkValue('queue.dead.requeue', 'id', only, isText)
+    if (only !== undefined) checkValue('queue.dead.requeue', 'id', only, textCheck)
     checkOptions('queue.dead.requeue', options, CALL_OPTIONS)
     const ids: string[] = []
     const add = (record: KvRecord | undefined): void => {
@@ -475,7 +482,7 @@ const queueEntry = <T>(
 
 const modifiedAt = (key: Uint8Array, to: number) => ({ key, target: 'modRevision', op: '=', to }) as const
 
-const isPriority: Check = (value) =>
+const priorityCheck: Check = (value) =>
   Number.isInteger(value) && Number(value) >= 0 && Number(value) <= PRIORITY_MAX
     ? undefined
     : `a whole number from 0 to ${PRIORITY_MAX}`

@@ -14,10 +14,10 @@
 // another value, belongs to no window: the next `take` replaces it.
 
 import { type CallOptions, type Client, QuorateError } from '../client/index.ts'
-import { checkOptions, checkValue, isBound } from '../client/validators.ts'
+import { boundCheck, checkOptions, checkValue } from '../client/validators.ts'
 import { reportForeignKey } from './foreign-keys.ts'
 import { keySpace } from './key-space.ts'
-import { CALL_OPTIONS, isLeaseTime } from './option-checks.ts'
+import { CALL_OPTIONS, leaseTimeCheck } from './option-checks.ts'
 
 export interface RateLimit {
   readonly limit: number
@@ -44,9 +44,9 @@ export function rateLimiter(
   options: RateLimit,
 ): RateLimiter {
   const key = keySpace('rateLimiter', 'limit', name).key('used')
-  checkOptions('rateLimiter', options, { limit: isBound, windowMs: isLeaseTime })
-  checkValue('rateLimiter', 'limit', options.limit, isBound)
-  checkValue('rateLimiter', 'windowMs', options.windowMs, isLeaseTime)
+  checkOptions('rateLimiter', options, { limit: boundCheck, windowMs: leaseTimeCheck })
+  checkValue('rateLimiter', 'limit', options.limit, boundCheck)
+  checkValue('rateLimiter', 'windowMs', options.windowMs, leaseTimeCheck)
   const { limit, windowMs } = options
 
   /** `lease`: that of the window that has refused. */
@@ -67,7 +67,7 @@ export function rateLimiter(
   return {
     take: async (n = 1, call = {}) => {
       checkOptions('rateLimiter.take', call, CALL_OPTIONS)
-      checkValue('rateLimiter.take', 'n', n, isBound)
+      checkValue('rateLimiter.take', 'n', n, boundCheck)
       if (n > limit) throw new RangeError(`rateLimiter.take: ${n} is more than the limit of ${limit}`)
       for (;;) {
         try {

@@ -18,7 +18,7 @@ import {
   UnreachableError,
 } from '../client/index.ts'
 import { pause } from '../client/timer.ts'
-import { type Check, checkOptions, checkValue, isObject, isText } from '../client/validators.ts'
+import { type Check, checkOptions, checkValue, objectCheck, textCheck } from '../client/validators.ts'
 import { escapePart, type KeySpace } from './key-space.ts'
 import { CALL_OPTIONS } from './option-checks.ts'
 import { runUserCallback } from './run-user-callback.ts'
@@ -130,7 +130,7 @@ export class OwnRegistration implements Registration {
   }
 
   async update(changes: Partial<Fields>, options: CallOptions = {}): Promise<void> {
-    checkOptions('registration.update', changes, { url: isText, weight: isWeight, meta: isObject })
+    checkOptions('registration.update', changes, { url: textCheck, weight: weightCheck, meta: objectCheck })
     checkOptions('registration.update', options, CALL_OPTIONS)
     const { url, weight } = changes
     const { timeoutMs } = options
@@ -258,7 +258,7 @@ export class OwnRegistration implements Registration {
 function jsonCopy(caller: string, meta: Instance['meta']): Instance['meta'] {
   const text: string | undefined = JSON.stringify(meta)
   const copy = text && JSON.parse(text)
-  checkValue(caller, 'meta', copy, isObject)
+  checkValue(caller, 'meta', copy, objectCheck)
   return copy
 }
 
@@ -300,7 +300,7 @@ const registrationClosed = (cause?: unknown) =>
     cause,
   })
 
-export const isWeight: Check = (value) =>
+export const weightCheck: Check = (value) =>
   typeof value === 'number' && value >= 0 && value <= Number.MAX_SAFE_INTEGER
     ? undefined
     : 'a number from 0 to 2^53 - 1'

@@ -17,17 +17,17 @@
 // without a lease, or with other content, is no instance: it is left out and reported.
 
 import type { CallOptions, KvRecord } from '../client/index.ts'
-import { checkOptions, checkValue, isFunction, isObject, isText } from '../client/validators.ts'
+import { checkOptions, checkValue, functionCheck, objectCheck, textCheck } from '../client/validators.ts'
 import { reportForeignKey } from './foreign-keys.ts'
 import { type KeySpace, keySpace, unescapePart } from './key-space.ts'
-import { CALL_OPTIONS, isLeaseTime } from './option-checks.ts'
+import { CALL_OPTIONS, leaseTimeCheck } from './option-checks.ts'
 import {
   type Instance,
-  isWeight,
   type NewInstance,
   OwnRegistration,
   type Registration,
   type RegistryClient,
+  weightCheck,
 } from './registration.ts'
 import { checkResolver, type Resolver, type ResolverOptions, startResolver } from './resolver.ts'
 import { readOnChange } from './watch-helpers.ts'
@@ -52,7 +52,7 @@ export function registry(kv: RegistryClient, service: string | Uint8Array): Regi
   return {
     register: async (instance) => {
       checkOptions('registry.register', instance, NEW_INSTANCE)
-      checkValue('registry.register', 'url', instance.url, isText)
+      checkValue('registry.register', 'url', instance.url, textCheck)
       return OwnRegistration.begin(kv, space, { ...instance })
     },
     list: async (options = {}) => {
@@ -82,8 +82,8 @@ const parseInstances = ({ suffix }: KeySpace, records: readonly KvRecord[]): rea
     return {
       id: unescapePart(suffix(record.keyBytes)),
       url,
-      weight: isWeight(weight) === undefined ? Number(weight) : 1,
-      meta: isObject(meta) === undefined ? (meta as Instance['meta']) : {},
+      weight: weightCheck(weight) === undefined ? Number(weight) : 1,
+      meta: objectCheck(meta) === undefined ? (meta as Instance['meta']) : {},
     }
   })
 
@@ -96,11 +96,11 @@ function parseFields(record: KvRecord): Partial<Record<string, unknown>> {
 }
 
 const NEW_INSTANCE = {
-  id: isText,
-  url: isText,
-  weight: isWeight,
-  meta: isObject,
+  id: textCheck,
+  url: textCheck,
+  weight: weightCheck,
+  meta: objectCheck,
   ...CALL_OPTIONS,
-  ttlMs: isLeaseTime,
-  onProblem: isFunction,
+  ttlMs: leaseTimeCheck,
+  onProblem: functionCheck,
 }

@@ -11,7 +11,7 @@
 
 import { type CallOptions, type Client, type KvRecord, UnavailableError } from '../client/index.ts'
 import { pause } from '../client/timer.ts'
-import { checkOptions, isFunction, isOneOf, isTimeout } from '../client/validators.ts'
+import { checkOptions, choiceCheck, functionCheck, timeoutCheck } from '../client/validators.ts'
 import { abortedError, CALL_OPTIONS } from './option-checks.ts'
 import { RangeView } from './range-view.ts'
 import type { Instance } from './registration.ts'
@@ -63,12 +63,12 @@ export interface Resolver extends AsyncDisposable {
 
 export const checkResolver = (options: ResolverOptions): void =>
   checkOptions('registry.resolver', options, {
-    strategy: isOneOf('round-robin', 'least-connections'),
-    confirmMs: isTimeout,
-    staleMs: isTimeout,
-    failedMs: isTimeout,
-    timeoutMs: isTimeout,
-    onError: isFunction,
+    strategy: choiceCheck('round-robin', 'least-connections'),
+    confirmMs: timeoutCheck,
+    staleMs: timeoutCheck,
+    failedMs: timeoutCheck,
+    timeoutMs: timeoutCheck,
+    onError: functionCheck,
   })
 
 /** An instance, and its state in this resolver. */

@@ -31,20 +31,20 @@ import {
 } from '../client/index.ts'
 import { keepProcessAlive, pause } from '../client/timer.ts'
 import {
+  boundCheck,
   type Check,
   checkFields,
   checkOptions,
   checkValue,
-  isBound,
-  isFunction,
-  isSignal,
-  isText,
-  isTimeout,
+  functionCheck,
+  signalCheck,
+  textCheck,
+  timeoutCheck,
 } from '../client/validators.ts'
 import { errorText } from './error-text.ts'
 import { acquire, type HeldLock, LockLostError, LockNotTakenError } from './fair-lock-queue.ts'
 import { escapePart, keySpace, unescapePart } from './key-space.ts'
-import { CALL_OPTIONS, isLeaseTime } from './option-checks.ts'
+import { CALL_OPTIONS, leaseTimeCheck } from './option-checks.ts'
 import { runUserCallback, warn } from './run-user-callback.ts'
 import {
   hasEnded,
@@ -338,7 +338,7 @@ export function saga<Input = unknown, Results = SagaResults>(
 
   return {
     run: async (id, input, runOptions = {}) => {
-      checkValue('saga.run', 'id', id, isText)
+      checkValue('saga.run', 'id', id, textCheck)
       checkOptions('saga.run', runOptions, CALL_OPTIONS)
       const call = { ...runOptions }
       const given = { input: plainJson(input) }
@@ -352,12 +352,12 @@ export function saga<Input = unknown, Results = SagaResults>(
       return resumeAll(sagas, resumeOptions)
     },
     keepResuming: async (resumeOptions) => {
-      checkOptions('saga.keepResuming', resumeOptions, { ...RESUME_OPTIONS, onError: isFunction })
-      checkValue('saga.keepResuming', 'signal', resumeOptions.signal, isSignal)
+      checkOptions('saga.keepResuming', resumeOptions, { ...RESUME_OPTIONS, onError: functionCheck })
+      checkValue('saga.keepResuming', 'signal', resumeOptions.signal, signalCheck)
       return keepResuming(sagas, resumeOptions)
     },
     get: async (id, getOptions = {}) => {
-      checkValue('saga.get', 'id', id, isText)
+      checkValue('saga.get', 'id', id, textCheck)
       checkOptions('saga.get', getOptions, CALL_OPTIONS)
       const found = await stored(id, getOptions)
       return found && sagaView(id, found.record)
@@ -367,7 +367,7 @@ export function saga<Input = unknown, Results = SagaResults>(
       return unfinished(warn('saga'), { ...listOptions })
     },
     forget: async (id, forgetOptions = {}) => {
-      checkValue('saga.forget', 'id', id, isText)
+      checkValue('saga.forget', 'id', id, textCheck)
       checkOptions('saga.forget', forgetOptions, CALL_OPTIONS)
       const found = await stored(id, forgetOptions)
       if (found === undefined) return false
@@ -421,18 +421,18 @@ const takenOver = (id: string, cause?: unknown) =>
 
 const refused = (code: string, message: string) => new QuorateError(message, { code, written: 'no' })
 
-const isStepList: Check = (value) =>
+const stepListCheck: Check = (value) =>
   Array.isArray(value) && value.length > 0 ? undefined : 'a list of steps that is not empty'
 
 /** The record tells steps apart by their names. */
 function checkSteps(steps: readonly unknown[]): void {
-  checkValue('saga', 'steps', steps, isStepList)
+  checkValue('saga', 'steps', steps, stepListCheck)
   const names = new Set<unknown>()
   for (const [at, step] of steps.entries()) {
     const where = `saga: steps[${at}]`
     const { name, run, compensate } = Object(step) as Partial<Record<string, unknown>>
-    checkFields(where, { name, run }, { name: isText, run: isFunction })
-    checkOptions(where, { compensate }, { compensate: isFunction })
+    checkFields(where, { name, run }, { name: textCheck, run: functionCheck })
+    checkOptions(where, { compensate }, { compensate: functionCheck })
     if (names.has(name)) throw new TypeError(`${where}: the name ${name} is there twice`)
     names.add(name)
   }
@@ -446,10 +446,15 @@ function checkRecorded({ id, record }: OwnedSaga, steps: readonly { readonly nam
   throw refused('saga_steps_differ', message)
 }
 
-const isConcurrency: Check = (value) =>
-  isBound(value) === undefined && Number(value) <= CONCURRENCY_MAX
+const concurrencyCheck: Check = (value) =>
+  boundCheck(value) === undefined && Number(value) <= CONCURRENCY_MAX
     ? undefined
     : `a whole number from 1 to ${CONCURRENCY_MAX}`
 
-const RESUME_OPTIONS = { ...CALL_OPTIONS, concurrency: isConcurrency }
-const OPTIONS = { ttlMs: isLeaseTime, attemptsMax: isBound, retryMs: isTimeout, onProblem: isFunction }
+const RESUME_OPTIONS = { ...CALL_OPTIONS, concurrency: concurrencyCheck }
+const OPTIONS = {
+  ttlMs: leaseTimeCheck,
+  attemptsMax: boundCheck,
+  retryMs: timeoutCheck,
+  onProblem: functionCheck,
+}

@@ -11,7 +11,7 @@
 //
 // Invariant: the holders have the `permits` oldest keys with a lease (fair-lock-queue.ts).
 
-import { checkOptions, checkValue, isPositive } from '../client/validators.ts'
+import { checkOptions, checkValue, positiveCheck } from '../client/validators.ts'
 import { acquire, type HeldLock, type LockClient, type LockOptions } from './fair-lock-queue.ts'
 import { keySpace } from './key-space.ts'
 import { LOCK_OPTIONS } from './option-checks.ts'
@@ -24,7 +24,7 @@ export interface Semaphore {
 /** `permits`: from 1 on. */
 export function semaphore(kv: LockClient, name: string | Uint8Array, permits: number): Semaphore {
   const { key, prefix } = keySpace('semaphore', 'semaphore', name)
-  checkValue('semaphore', 'permits', permits, isPositive)
+  checkValue('semaphore', 'permits', permits, positiveCheck)
   return {
     acquire: async (options = {}) => {
       checkOptions('semaphore.acquire', options, LOCK_OPTIONS)

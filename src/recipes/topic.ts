@@ -45,18 +45,18 @@ import { jsonText } from '../client/json-text.ts'
 import { type Stopwatch, startStopwatch } from '../client/suspend-aware-clock.ts'
 import { pause } from '../client/timer.ts'
 import {
+  boundCheck,
+  bytesCheck,
   type Check,
   checkOptions,
   checkValue,
-  isBound,
-  isBytes,
-  isFunction,
-  isRevision,
-  isText,
+  functionCheck,
+  revisionCheck,
+  textCheck,
 } from '../client/validators.ts'
 import { acquire, type HeldLock, LockLostError } from './fair-lock-queue.ts'
 import { escapePart, type KeySpace, keySpace } from './key-space.ts'
-import { CALL_OPTIONS, isLeaseTime } from './option-checks.ts'
+import { CALL_OPTIONS, leaseTimeCheck } from './option-checks.ts'
 import { warn } from './run-user-callback.ts'
 import { revisionValue, storedRevision } from './stored-revision.ts'
 import { messageId, recordsByRevision, TopicRetention } from './topic-retention.ts'
@@ -132,7 +132,7 @@ export function topic<T = unknown>(
   name: string | Uint8Array,
   options: TopicOptions = {},
 ): Topic<T> {
-  checkOptions('topic', options, { messagesMax: isBound, ageMs: isLeaseTime, onError: isFunction })
+  checkOptions('topic', options, { messagesMax: boundCheck, ageMs: leaseTimeCheck, onError: functionCheck })
   return new MessageTopic(kv, keySpace('topic', 'topic', name), options)
 }
 
@@ -155,7 +155,7 @@ class MessageTopic<T> implements Topic<T> {
   }
 
   async publish(value: string | Uint8Array, options: CallOptions = {}): Promise<number> {
-    checkValue('topic.publish', 'value', value, isBytes)
+    checkValue('topic.publish', 'value', value, bytesCheck)
     checkOptions('topic.publish', options, CALL_OPTIONS)
     const bytes = typeof value === 'string' ? value : new Uint8Array(value)
     this.#ordinal = (this.#ordinal + 1) % 0x1_00_00_00
@@ -257,14 +257,14 @@ class MessageTopic<T> implements Topic<T> {
   }
 
   async position(group: string, options: CallOptions = {}): Promise<number | undefined> {
-    checkValue('topic.position', 'group', group, isText)
+    checkValue('topic.position', 'group', group, textCheck)
     checkOptions('topic.position', options, CALL_OPTIONS)
     const { revision } = await this.#position(group, options)
     return revision < 0 ? undefined : revision
   }
 
   async forgetGroup(group: string, options: CallOptions = {}): Promise<void> {
-    checkValue('topic.forgetGroup', 'group', group, isText)
+    checkValue('topic.forgetGroup', 'group', group, textCheck)
     checkOptions('topic.forgetGroup', options, CALL_OPTIONS)
     await this.#kv.txn({ success: [{ delete: { key: this.#positionKey(group) } }] }, options)
   }
@@ -391,7 +391,9 @@ const memberLost = (group: string, cause: unknown) =>
     cause,
   })
 
-const isFrom: Check = (value) =>
-  value === 'oldest' || value === 'next' ? undefined : isRevision(value) && "a revision, 'oldest' or 'next'"
+const fromCheck: Check = (value) =>
+  value === 'oldest' || value === 'next'
+    ? undefined
+    : revisionCheck(value) && "a revision, 'oldest' or 'next'"
 
-const SUBSCRIBE_OPTIONS = { ...CALL_OPTIONS, from: isFrom, group: isText, ttlMs: isLeaseTime }
+const SUBSCRIBE_OPTIONS = { ...CALL_OPTIONS, from: fromCheck, group: textCheck, ttlMs: leaseTimeCheck }

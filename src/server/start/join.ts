@@ -3,7 +3,7 @@
 import type { ConnectionOptions } from 'node:tls'
 import { getSystemErrorMap } from 'node:util'
 import { faultText, findHandshakeFault } from '../../certificates/handshake-faults.ts'
-import { tryParseJson } from '../../operations/forms/disagreement.ts'
+import { isObject, tryParseJson } from '../../operations/forms/disagreement.ts'
 import type { ReplicaId } from '../../raft/index.ts'
 import { requestHttp } from '../../system/http-request.ts'
 import type { Logger } from '../options.ts'
@@ -210,10 +210,10 @@ async function clusterAt(url: string, credentials: Credentials): Promise<Cluster
   checkPermitted(url, text)
   if (status !== 200) throw new Error(problemDetail(text) ?? `answered ${status}`)
   const body = tryParseJson(text)
-  if (!isRecord(body) || typeof body.cluster_id !== 'string' || !Array.isArray(body.members)) {
+  if (!isObject(body) || typeof body.cluster_id !== 'string' || !Array.isArray(body.members)) {
     throw new Error('that is no quorate node')
   }
-  const members = body.members.filter(isRecord).map((member) => ({
+  const members = body.members.filter(isObject).map((member) => ({
     name: String(member.name),
     replicaId: String(member.replica_id),
     peer: String(member.peer),
@@ -227,18 +227,15 @@ const UNPERMITTED: ReadonlySet<unknown> = new Set(['unauthenticated', 'permissio
 /** Rights are checked, and every node refuses alike. Throws JoinRefusedError. */
 function checkPermitted(url: string, text: string): void {
   const body = tryParseJson(text)
-  if (!isRecord(body) || !UNPERMITTED.has(body.code)) return
+  if (!isObject(body) || !UNPERMITTED.has(body.code)) return
   throw new JoinRefusedError(
     `${url}: ${problemDetail(text)}. Without a certificate for peers, a node joins as a user with the permission admin: --user NAME and KV_PASSWORD, or --token`,
   )
 }
 
-const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null
-
 function problemDetail(problem: string): string | undefined {
   const body = tryParseJson(problem)
-  return isRecord(body) && typeof body.detail === 'string' ? body.detail : undefined
+  return isObject(body) && typeof body.detail === 'string' ? body.detail : undefined
 }
 
 /** The reason of a system error, such as "connection refused". */
