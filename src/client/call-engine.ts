@@ -34,7 +34,7 @@ import type { ClientCredentials } from './credentials.ts'
 import { unexpected } from './decode.ts'
 import type { Endpoint, Endpoints } from './endpoints.ts'
 import { PreconditionFailedError, type QuorateError, UnavailableError } from './errors.ts'
-import { type CloseNotifier, closedError, pause } from './interruption.ts'
+import { type CloseNotifier, closedError, pauseUntilInterrupted } from './interruption.ts'
 import {
   type ClientOperation,
   findItemForm,
@@ -693,7 +693,7 @@ class RetryingCall<Q extends OperationRequest, R> {
     const untilMs = Math.max(nowMs + pauseMs, allowedMs)
     if (untilMs + this.#tryMinMs > nowMs + leftMs) return OUT_OF_TIME
     const { signal, background: unref = false } = this.#call
-    await pause(untilMs - nowMs, this.#engine.options.closing.interruption(signal), { unref })
+    await pauseUntilInterrupted(untilMs - nowMs, this.#engine.options.closing.interruption(signal), { unref })
     for (const visit of this.#visits) if (visit.notBeforeMs <= untilMs) visit.isTried = false
     return undefined
   }

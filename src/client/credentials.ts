@@ -6,7 +6,7 @@
 
 import type { LogInRequest, TokenResult } from '../operations/log-in.ts'
 import { QuorateError, UnavailableError, UnreachableError } from './errors.ts'
-import { type Interruption, pause } from './interruption.ts'
+import { type Interruption, pauseUntilInterrupted } from './interruption.ts'
 import { LEFT_MIN_MS } from './retry-policy.ts'
 import { type NodeAnswer, resultFrom } from './transport/transport.ts'
 
@@ -57,7 +57,7 @@ export class ClientCredentials {
     for (;;) {
       const isShared = this.#login !== undefined
       const login = this.#logIn(deadline - performance.now())
-      await pause(deadline - performance.now(), interruption, { until: login })
+      await pauseUntilInterrupted(deadline - performance.now(), interruption, { until: login })
       const error = await Promise.race([login, LATE])
       if (error === undefined) return undefined
       // The login of another call may have had less time.

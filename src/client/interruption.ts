@@ -58,7 +58,7 @@ export class CloseNotifier {
 }
 
 /** Waits, at most until an interruption, or until `until` has settled. With `unref` it keeps no process alive. */
-export async function pause(
+export async function pauseUntilInterrupted(
   ms: number,
   interruption: Interruption,
   { until, unref }: { readonly until?: Promise<unknown>; readonly unref?: boolean } = {},

@@ -5,7 +5,7 @@
 
 import { Backoff } from './backoff.ts'
 import { CompactedError } from './errors.ts'
-import { type Interruption, pause } from './interruption.ts'
+import { type Interruption, pauseUntilInterrupted } from './interruption.ts'
 import type { KvRecord, ListOptions, RangeOptions, ReadOptions } from './types.ts'
 import { checkMirror } from './validate-arguments.ts'
 import { type ClientWatch, mayPass } from './watch.ts'
@@ -58,7 +58,7 @@ export async function* mirror(
       if (error instanceof CompactedError) onResync?.(error)
       // After its first view it waits for the cluster without limit, as a watch does.
       else if (!isShown || timeoutMs !== undefined || !mayPass(error)) throw error
-      await pause(backoff.next(), calls.interruption)
+      await pauseUntilInterrupted(backoff.next(), calls.interruption)
     }
     const reason = calls.interruption.reason()
     if (reason !== undefined) throw reason

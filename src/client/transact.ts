@@ -9,7 +9,7 @@
 import { Backoff } from './backoff.ts'
 import { createRecord } from './decode.ts'
 import { ConflictError, QuorateError, UnavailableError } from './errors.ts'
-import { type Interruption, pause } from './interruption.ts'
+import { type Interruption, pauseUntilInterrupted } from './interruption.ts'
 import { ownBytes, ownKey } from './request.ts'
 import { leastMs } from './retry-policy.ts'
 import { afterPendingEvents } from './timer.ts'
@@ -87,7 +87,7 @@ export async function transact<T>(
     })
     const pauseMs = backoff.next()
     if (attempt >= attemptsMax || performance.now() + pauseMs >= deadline) throw conflict
-    await pause(pauseMs, interruption)
+    await pauseUntilInterrupted(pauseMs, interruption)
   }
 }
 
