@@ -71,7 +71,7 @@ export interface WatchHost {
   interruption(signal: AbortSignal | undefined): Interruption
 }
 
-type Received =
+type BufferEntry =
   | { readonly kind: 'batch'; readonly batch: WatchBatch; readonly bytes: number }
   | { readonly kind: 'progress'; readonly revision: number; readonly bytes: 0 }
 
@@ -95,7 +95,7 @@ export class ClientWatch implements Watch {
   #hasBegun = false
   /** Events or progress have arrived since the last interruption. */
   #hasAdvanced = false
-  #received: Received[] = []
+  #received: BufferEntry[] = []
   #receivedBytes = 0
   /** Calls of `next` that wait. */
   readonly #takers: PromiseWithResolvers<BatchResult>[] = []

@@ -22,13 +22,13 @@ export {
   decodeRequest,
   EXPIRE_LEASES_MAX,
   encodeRequest,
+  freesSpace,
   hasLeaseDemands,
   leasesOfEntry,
   namesRanges,
   placesOfEntry,
   requestKind,
   takesLong,
-  takesNoRoom,
 } from './codec/request.ts'
 export {
   asLeaseId,

@@ -59,7 +59,7 @@ import type {
   MessageContent,
   MonotonicMs,
   NeededLog,
-  Outgoing,
+  OutboundMessage,
   Output,
   RaftLimits,
   RaftOptions,
@@ -471,7 +471,7 @@ export class Raft {
     const changed = before.role !== this.#role || before.term !== this.#term || before.leader !== this.#leader
     const output: Output = {
       write,
-      messages: this.#messages.map((message) => this.#outgoing(message)),
+      messages: this.#messages.map((message) => this.#outboundMessage(message)),
       committed,
       outcomes: this.#admission.takeOutcomes(),
       reads: this.#reads.takeOutcomes(),
@@ -506,7 +506,7 @@ export class Raft {
   }
 
   /** Names what must be durable before the message may leave (RAFT-2, RAFT-3). */
-  #outgoing(message: Message): Outgoing {
+  #outboundMessage(message: Message): OutboundMessage {
     const after = message.type === 'append-accepted' ? this.#log.writeCovering(message.index) : 0
     return { message, after, afterTerm: isPromise(message) ? this.#termWrite : 0 }
   }

@@ -417,7 +417,7 @@ export interface Write {
 }
 
 /** A message, and what must be durable before it may leave. */
-export interface Outgoing {
+export interface OutboundMessage {
   readonly message: Message
   /** This write, and all before it; 0: none. */
   readonly after: WriteNumber
@@ -484,7 +484,7 @@ export interface SnapshotRequest {
 
 export interface Output {
   readonly write: Write | undefined
-  readonly messages: readonly Outgoing[]
+  readonly messages: readonly OutboundMessage[]
   /** The next entries to apply, in order, never twice in one process. */
   readonly committed: readonly Entry[]
   readonly outcomes: readonly ProposalOutcome[]

@@ -186,7 +186,7 @@ export function takesLong(kind: number, version: number, body: Uint8Array): bool
  * Whether a request in this form does not make the store larger: it only deletes, or renews leases. Throws as
  * `parseRequest` does.
  */
-export function takesNoRoom(kind: number, version: number, body: Uint8Array): boolean {
+export function freesSpace(kind: number, version: number, body: Uint8Array): boolean {
   if (kind !== KINDS.batch) return KINDS_THAT_FREE.has(kind)
   const { command } = parseRequest(kind, version, body)
   return command.kind === 'batch' && command.commands.every((each) => each.kind === 'delete')

@@ -172,7 +172,7 @@ function decodeList(field: unknown, name: string): readonly unknown[] {
 function decodeComparison(field: unknown, name: string): ComparisonFields<Uint8Array> {
   const options = decodeMap(field, name, [...WHERE, 'target', 'op', 'to', 'exists'] as const)
   const to = options.get('to')
-  return defined({
+  return pickDefined({
     ...decodeWhere(options, name),
     target: decodeChoice(options.get('target'), `${name}.target`, TARGETS),
     op: decodeChoice(options.get('op'), `${name}.op`, OPERATORS),
@@ -195,7 +195,7 @@ function decodeOperation(field: unknown, name: string): OperationFields<Uint8Arr
     case 'get': {
       const get = decodeMap(fields, inside, [...WHERE, 'limit', 'keys_only', 'count', 'count_only'] as const)
       return {
-        get: defined({
+        get: pickDefined({
           ...decodeWhere(get, inside),
           limit: decodeOptionalNumber(get.get('limit'), `${inside}.limit`, 1, MAX),
           keys_only: decodeFlag(get.get('keys_only'), `${inside}.keys_only`),
@@ -207,7 +207,7 @@ function decodeOperation(field: unknown, name: string): OperationFields<Uint8Arr
     case 'delete': {
       const removed = decodeMap(fields, inside, [...WHERE, 'prev'] as const)
       const prev = decodeFlag(removed.get('prev'), `${inside}.prev`)
-      return { delete: defined({ ...decodeWhere(removed, inside), prev }) }
+      return { delete: pickDefined({ ...decodeWhere(removed, inside), prev }) }
     }
     case 'txn':
       return { txn: decodeTxnFields(fields, inside) }
@@ -216,7 +216,7 @@ function decodeOperation(field: unknown, name: string): OperationFields<Uint8Arr
 
 function decodePut(fields: unknown, name: string): PutFields<Uint8Array> {
   const put = decodeMap(fields, name, ['key', 'value', 'lease', 'ttl', 'prev'] as const)
-  const options = defined({
+  const options = pickDefined({
     lease: decodeText(put.get('lease'), `${name}.lease`),
     ttl: decodeText(put.get('ttl'), `${name}.ttl`),
     prev: decodeFlag(put.get('prev'), `${name}.prev`),
@@ -228,7 +228,7 @@ function decodePut(fields: unknown, name: string): PutFields<Uint8Array> {
 /** Which of these fields may stand together is checked with the transaction. */
 function decodeWhere(options: NamedFields<(typeof WHERE)[number]>, name: string): WhereFields<Uint8Array> {
   const bytes = (field: (typeof WHERE)[number]) => decodeSome(options.get(field), `${name}.${field}`)
-  return defined({ key: bytes('key'), prefix: bytes('prefix'), start: bytes('start'), end: bytes('end') })
+  return pickDefined({ key: bytes('key'), prefix: bytes('prefix'), start: bytes('start'), end: bytes('end') })
 }
 
 const decodeSome = (field: unknown, name: string): Uint8Array | string | undefined =>
@@ -236,11 +236,11 @@ const decodeSome = (field: unknown, name: string): Uint8Array | string | undefin
 
 const MAX = Number.MAX_SAFE_INTEGER
 
-type Defined<T> = { readonly [Name in keyof T]?: Exclude<T[Name], undefined> }
+type DefinedFields<T> = { readonly [Name in keyof T]?: Exclude<T[Name], undefined> }
 
 /** Drops the fields that are undefined. */
-const defined = <T extends object>(fields: T): Defined<T> =>
-  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Defined<T>
+const pickDefined = <T extends object>(fields: T): DefinedFields<T> =>
+  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as DefinedFields<T>
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Results, from a node

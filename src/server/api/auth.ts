@@ -57,7 +57,7 @@ export function showUsers(
   call: Call,
   respond: Respond<AnswerTo<'show-users'>>,
 ): void {
-  const show = ({ items, revision }: Listed<User>): void => {
+  const show = ({ items, revision }: AuthList<User>): void => {
     const users = items.map(describeUser)
     const [user] = users
     const result = name === undefined || user === undefined ? { users, revision } : { user, revision }
@@ -72,7 +72,7 @@ export function showRoles(
   call: Call,
   respond: Respond<AnswerTo<'show-roles'>>,
 ): void {
-  const show = ({ items: roles, revision }: Listed<AuthRole>): void => {
+  const show = ({ items: roles, revision }: AuthList<AuthRole>): void => {
     const [role] = roles
     const result = name === undefined || role === undefined ? { roles, revision } : { role, revision }
     respond({ kind: 'show-roles', result, head: NO_HEAD })
@@ -87,7 +87,7 @@ const describeUser = ({ name, roles, passwordHash }: User): UserDescription => (
 })
 
 /** Users or roles at one auth revision. */
-interface Listed<T> {
+interface AuthList<T> {
   readonly items: readonly T[]
   readonly revision: number
 }
@@ -98,7 +98,7 @@ function list<T extends User | AuthRole>(
   pickTable: (state: AuthState) => ByName<T>,
   name: string | undefined,
   call: Call,
-  show: (listed: Listed<T>) => void,
+  show: (found: AuthList<T>) => void,
   fail: (error: ApiError) => void,
 ): void {
   const { node } = api
@@ -121,7 +121,7 @@ async function readTable<T extends User | AuthRole>(
   call: Call,
   pickTable: (state: AuthState) => ByName<T>,
   name: string | undefined,
-): Promise<Listed<T>> {
+): Promise<AuthList<T>> {
   for (;;) {
     const { revision, state } = node.auth
     const table = pickTable(state)

@@ -1,9 +1,9 @@
 // Proposes the change of a call, and decides again whether it is permitted when rights were changed meanwhile.
 
-import { type Command, commandOutcomeKind, type Outcome, type OutcomeOf } from '../../kv/index.ts'
+import { type Command, commandOutcomeKind, type OutcomeOf } from '../../kv/index.ts'
 import type { AnswerHead } from '../../operations/forms/answer-head.ts'
 import type { ApiError, Idempotency } from '../../operations/forms/index.ts'
-import type { Result } from '../node/result.ts'
+import type { CommandResult } from '../node/result.ts'
 import type { Api } from './api.ts'
 import { errorOfNode, errorOfOutcome } from './errors.ts'
 import type { Call, Respond } from './operation.ts'
@@ -13,8 +13,6 @@ import { timeLeftMs } from './read-options.ts'
 interface ProposingApi extends Pick<Api, 'toApiError'> {
   readonly node: RightsView & Pick<Api['node'], 'propose'>
 }
-
-type Proposed = Result<{ readonly outcome: Outcome; readonly replayed: boolean }>
 
 /** A command that was applied. For most kinds of commands it is the answer to the operation. */
 export type AppliedAnswer<C extends Command> = C extends Command
@@ -42,7 +40,7 @@ export function propose<C extends Command>(
           authRevision: permit.authRevision,
           madeAt: permit.madeAt,
         }
-  const settle = (result: Proposed): void => {
+  const settle = (result: CommandResult): void => {
     if (operation === undefined || !isUnpermitted(result)) {
       respond(appliedFrom(api, command, result))
       return
@@ -65,13 +63,13 @@ export function propose<C extends Command>(
   api.node.propose(request, timeLeftMs(call), settle, trace)
 }
 
-const isUnpermitted = (result: Proposed): boolean =>
+const isUnpermitted = (result: CommandResult): boolean =>
   result.ok && result.value.outcome.kind === 'refused' && result.value.outcome.reason === 'rights-changed'
 
 function appliedFrom<C extends Command>(
   api: ProposingApi,
   command: C,
-  result: Proposed,
+  result: CommandResult,
 ): ApiError | AppliedAnswer<C> {
   if (!result.ok) return errorOfNode(result.problem)
   const { outcome, replayed } = result.value

@@ -19,7 +19,7 @@ import type {
   LeaderLeaseSetting,
   LogIndex,
   Message,
-  Outgoing,
+  OutboundMessage,
   Output,
   Proposal,
   ProposalOutcome,
@@ -112,7 +112,7 @@ interface Process {
   readonly machine: AppliedEntry[]
   applied: AppliedRecord
   readonly pending: Batch[]
-  readonly held: Outgoing[]
+  readonly held: OutboundMessage[]
   readonly applyQueue: Entry[]
   storedWrite: number
   /** Term and vote of this write are durable. */
@@ -383,7 +383,7 @@ export class SimNode {
 
   #releaseHeld(): void {
     const { held, storedTermWrite, storedWrite } = this.process
-    const isFree = ({ after, afterTerm }: Outgoing): boolean =>
+    const isFree = ({ after, afterTerm }: OutboundMessage): boolean =>
       after <= storedWrite && afterTerm <= storedTermWrite
     const free = held.filter(isFree)
     held.splice(0, held.length, ...held.filter((outgoing) => !isFree(outgoing)))

@@ -2,7 +2,7 @@
 // core knows nothing of disks: before it appends a proposal it calls `admission`, which refuses commands that need
 // space. A node without space drops appends as the network may, and leadership moves by the ordinary transfer.
 
-import { takesNoRoom } from '../../../kv/index.ts'
+import { freesSpace } from '../../../kv/index.ts'
 import {
   asIndex,
   ENTRY_KINDS_OF_CORE,
@@ -67,7 +67,7 @@ export class DiskSpacePolicy {
     const { state } = this.space
     if (state === 'enough') return undefined
     if (raft.role !== 'leader') return this.#forwardRefusal
-    const frees = takesNoRoom(frameKind(frame), frameVersion(frame), frameBody(frame))
+    const frees = freesSpace(frameKind(frame), frameVersion(frame), frameBody(frame))
     if (state === 'low' && frees) return undefined
     // The proposal waits for the successor.
     if (this.#awaitsHandOver) return { reason: 'transferring' }

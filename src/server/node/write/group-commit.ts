@@ -15,7 +15,7 @@ import {
   type HardState,
   type InFlightCounts,
   type LogIndex,
-  type Outgoing,
+  type OutboundMessage,
   type Term,
   type Write,
   type WriteNumber,
@@ -63,7 +63,7 @@ export class GroupCommit {
   readonly #tail: LogRetention
   /** Waiting writes, or parts of them. Each fits into a batch. */
   #writes: Write[] = []
-  #held: Outgoing[] = []
+  #held: OutboundMessage[] = []
   /** The hard state of the newest batch. */
   #hardState: HardState
   #durableWrite: WriteNumber = 0
@@ -106,15 +106,15 @@ export class GroupCommit {
   }
 
   /** Sends the message at once, or when the writes that it names are durable. */
-  send(outgoing: Outgoing): void {
-    if (outgoing.after <= this.#durableWrite && outgoing.afterTerm <= this.#durableTermWrite) {
-      this.#options.peers.send(outgoing.message)
+  send(outbound: OutboundMessage): void {
+    if (outbound.after <= this.#durableWrite && outbound.afterTerm <= this.#durableTermWrite) {
+      this.#options.peers.send(outbound.message)
       return
     }
-    const same = this.#held.findLastIndex((older) => isRepeated(older, outgoing))
+    const same = this.#held.findLastIndex((older) => isRepeated(older, outbound))
     if (same >= 0) this.#held.splice(same, 1)
     // The network may lose a message, too.
-    if (this.#held.length < this.#limits.heldMessagesMax) this.#held.push(outgoing)
+    if (this.#held.length < this.#limits.heldMessagesMax) this.#held.push(outbound)
   }
 
   /**
@@ -228,7 +228,7 @@ export class GroupCommit {
     this.#durableTermWrite = termWrite
     const held = this.#held
     this.#held = []
-    for (const outgoing of held) this.send(outgoing)
+    for (const outbound of held) this.send(outbound)
     this.#options.events.batchStored({
       entries: countRoom(writes).items,
       installed: writes.some(({ snapshot }) => snapshot !== undefined),
@@ -255,8 +255,8 @@ function countRoom(writes: readonly Write[]): Room {
  * stall for hours while the leader keeps sending.
  */
 function isRepeated(
-  { message: older, after, afterTerm }: Outgoing,
-  { message: newer, after: newerAfter, afterTerm: newerAfterTerm }: Outgoing,
+  { message: older, after, afterTerm }: OutboundMessage,
+  { message: newer, after: newerAfter, afterTerm: newerAfterTerm }: OutboundMessage,
 ): boolean {
   if (after !== newerAfter || afterTerm !== newerAfterTerm || older.to !== newer.to) return false
   return newer.type === 'append-accepted' && older.type === newer.type && older.index <= newer.index

@@ -17,7 +17,6 @@ import type { Clock } from '../clock.ts'
 import type { CommandResult, Problem } from '../result.ts'
 
 type ProposeCallback = (result: CommandResult) => void
-type Proposed = Parameters<ProposeCallback>[0]
 /** `count`: the number of callers that wait for this request. `span`: of the first recorded one. */
 type Propose = (
   request: Request,
@@ -132,7 +131,7 @@ export class WriteCoalescer {
       return
     }
     const batch: Request = { command: { kind: 'batch', commands }, ...origin }
-    const settle = (result: Proposed): void => {
+    const settle = (result: CommandResult): void => {
       for (const [at, caller] of callers.entries()) caller(resultAt(result, at))
     }
     this.#propose(batch, timeoutMs, commands.length, settle, span)
@@ -187,7 +186,7 @@ const commandSize = (command: Extract<Command, { kind: 'put' | 'delete' }>): num
   command.key.length + (command.kind === 'put' ? command.value.length : 0)
 
 /** Returns the result of one change in the batch. */
-function resultAt(result: Proposed, at: number): Proposed {
+function resultAt(result: CommandResult, at: number): CommandResult {
   if (!result.ok || result.value.outcome.kind !== 'batch') return result
   const outcome = result.value.outcome.outcomes[at]
   if (outcome === undefined) throw new Error(`a batch has no outcome of its change ${at}`)
