@@ -39,14 +39,14 @@ export {
 } from './queue.ts'
 export type { ConsumeOptions } from './queue-consume.ts'
 export { ItemLostError, type NackOptions, type QueueEntry, type QueueItem } from './queue-item.ts'
-export { type RateLimit, type RateLimiter, rateLimiter, type Taken } from './rate-limiter.ts'
+export { type RateLimit, type RateLimiter, type RateLimitResult, rateLimiter } from './rate-limiter.ts'
 export type {
   Instance,
   NewInstance,
   Registration,
 } from './registration.ts'
 export { type Registry, registry } from './registry.ts'
-export type { Resolved, Resolver, ResolverOptions } from './resolver.ts'
+export type { ResolvedInstance, Resolver, ResolverOptions } from './resolver.ts'
 export { type RwLock, rwLock } from './rw-lock.ts'
 export {
   type Saga,

@@ -25,7 +25,7 @@ export interface RateLimit {
   readonly windowMs: number
 }
 
-export interface Taken {
+export interface RateLimitResult {
   readonly allowed: boolean
   /** How many more this window allows. */
   readonly remaining: number
@@ -35,7 +35,7 @@ export interface Taken {
 
 export interface RateLimiter {
   /** Takes `n`, all or none. */
-  take(n?: number, options?: CallOptions): Promise<Taken>
+  take(n?: number, options?: CallOptions): Promise<RateLimitResult>
 }
 
 export function rateLimiter(

@@ -38,7 +38,7 @@ export interface ResolverOptions {
   readonly onError?: ((error: unknown) => void) | undefined
 }
 
-export interface Resolved extends Instance {
+export interface ResolvedInstance extends Instance {
   /** Upper bound on the age of the instances. */
   readonly confirmedMsAgo: number
   /** The age is above `staleMs`: the registry is unreachable, and these are the last known instances. */
@@ -54,7 +54,7 @@ export interface Resolver extends AsyncDisposable {
    * undefined: the service has no instance. Throws if nothing was read within `timeoutMs`, by default that of the
    * resolver.
    */
-  resolve(options?: CallOptions): Promise<Resolved | undefined>
+  resolve(options?: CallOptions): Promise<ResolvedInstance | undefined>
   /** The last known instances. */
   readonly instances: readonly Instance[]
   readonly confirmedMsAgo: number
