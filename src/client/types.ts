@@ -1,4 +1,5 @@
-// The types of the client's API.
+// The types of the client's API. Some repeat types of src/operations: applications read these declarations, which reach
+// into no internal file. Where a call returns a result, the compiler compares both.
 
 import type { RecordMeta } from './errors.ts'
 
