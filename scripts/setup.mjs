@@ -1,6 +1,7 @@
 // Makes a clone ready to run: `npm start` and `npm test` call this first. It installs the dependencies where they are
 // missing or older than the lockfile. It links the commands of this package, and checks that a Node is there which can
-// run it. When all is in place it only reads a few files.
+// run it. It builds the console where that is missing or older than its sources. When all is in place it only looks at
+// files.
 //
 // `setup.mjs link-bins` is the prepare script: the links alone, for those who run `npm ci` themselves.
 //
@@ -11,6 +12,7 @@ import {
   chmodSync,
   existsSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   statSync,
   symlinkSync,
@@ -33,6 +35,7 @@ if (process.argv[2] === 'link-bins') {
   }
   linkBins()
   requireNode()
+  if (!isConsoleBuilt()) buildConsole()
 }
 
 // npm writes node_modules/.package-lock.json as the last step of an installation.
@@ -56,6 +59,28 @@ function install() {
     : spawnSync('npm', args, Object.assign(options, { shell: windows }))
   if (result.error) fail(`npm could not be started: ${result.error.message}`)
   if (result.status !== 0) fail('`npm ci` failed; its message is above. Nothing was started.')
+}
+
+// The sources of the console, and what may change its build.
+function isConsoleBuilt() {
+  const built = join(root, 'web', 'dist', 'index.html')
+  if (!existsSync(built)) return false
+  const sources = ['web/src', 'src/operations', 'src/bytes'].flatMap((folder) =>
+    readdirSync(join(root, folder), { recursive: true }).map((name) => join(folder, String(name))),
+  )
+  sources.push('web/index.html', 'web/design.html', 'web/vite.config.ts', 'package-lock.json')
+  const time = statSync(built).mtimeMs
+  return sources.every((path) => statSync(join(root, path)).mtimeMs <= time)
+}
+
+// With the pinned Node, if it runs here: the bundler needs a newer one than this script.
+function buildConsole() {
+  const pinned = join(bins, windows ? 'node.cmd' : 'node')
+  const node = existsSync(pinned) ? pinned : process.execPath
+  const options = { cwd: root, stdio: ['ignore', 2, 2], shell: windows }
+  const result = spawnSync(node, [join(root, 'scripts', 'build-web.mjs')], options)
+  if (result.error) fail(`The console could not be built: ${result.error.message}`)
+  if (result.status !== 0) fail('The console could not be built; the message is above. Nothing was started.')
 }
 
 // The pinned Node is built against glibc: on another libc the machine's own must serve.

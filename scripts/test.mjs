@@ -45,7 +45,8 @@ const [tests, ...checks] = await Promise.all([
   // More threads would take more of the time that the tests need.
   check('type check', 'typescript/bin/tsc', ['-p', 'tsconfig.json', '--singleThreaded']),
   check('type check without Node', 'typescript/bin/tsc', ['-p', 'tsconfig.pure.json']),
-  check('type check of the page', 'typescript/bin/tsc', ['-p', 'tsconfig.page.json']),
+  check('type check of the report', 'typescript/bin/tsc', ['-p', 'tsconfig.page.json']),
+  check('type check of the console', 'typescript/bin/tsc', ['-p', 'tsconfig.web.json']),
   check('lint', '@biomejs/biome/bin/biome', ['check', '--error-on-warnings', '.']),
 ])
 

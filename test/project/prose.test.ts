@@ -24,7 +24,7 @@ const isOurs = (path: string): boolean =>
   !/(^|\/)(node_modules|dist|coverage|reports|\.[^/]+)(\/|$)/.test(path)
 const filesOf = (pattern: string): string[] => globSync(pattern, { cwd: root }).filter(isOurs)
 const MARKDOWN = filesOf('**/*.md')
-const CODE = filesOf('**/*.{ts,js,mjs}')
+const CODE = filesOf('**/*.{ts,tsx,js,mjs}')
 
 interface Paragraph {
   readonly path: string

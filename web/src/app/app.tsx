@@ -1,0 +1,97 @@
+// The frame around the pages: who is asked, whether all is well, and the way to each page.
+
+import { signal } from '@preact/signals'
+import type { ComponentType } from 'preact'
+import { useEffect } from 'preact/hooks'
+import { firstError, keepReading } from '../cluster/cluster-view.ts'
+import { contact, describeError, needsLogin } from '../cluster/connection.ts'
+import { consoleHost, lookingAt, readConsoleHost } from '../cluster/console-host.ts'
+import { userToken } from '../cluster/credentials.ts'
+import { Notice } from '../design/notice.tsx'
+import { formatDuration } from '../design/numbers.ts'
+import './app.css'
+import { Login } from './login.tsx'
+import { PageFrame } from './page-frame.tsx'
+import { Rail } from './rail.tsx'
+import { route } from './route.ts'
+
+/** Modules of the pages. Each is loaded when it is first shown. */
+const PAGES: Readonly<Record<string, () => Promise<{ readonly Page: ComponentType }>>> = {
+  overview: () => import('../pages/overview/overview.tsx'),
+}
+
+const loaded = signal<Readonly<Record<string, ComponentType>>>({})
+const startError = signal<string | undefined>(undefined)
+
+export function App() {
+  useEffect(() => {
+    const reading = new AbortController()
+    readConsoleHost().then(
+      () => void keepReading(reading.signal),
+      (error: unknown) => {
+        startError.value = describeError(error)
+      },
+    )
+    return () => reading.abort()
+  }, [])
+  const { page } = route.value
+  const Page = loaded.value[page]
+  useEffect(() => {
+    if (Page === undefined) void load(page)
+  }, [page, Page])
+  return (
+    <div class="app">
+      <button type="button" class="skip" onClick={skipToMain}>
+        Skip to the content
+      </button>
+      <Rail current={page} />
+      <main id="main" class="app-main" tabIndex={-1}>
+        <Contact />
+        {startError.value !== undefined && <Notice kind="problem">{startError.value}</Notice>}
+        {firstError.value !== undefined && <Notice kind="problem">{firstError.value}</Notice>}
+        {Page === undefined ? page in PAGES ? null : <UnknownPage /> : <Page key={userToken.value} />}
+      </main>
+      {needsLogin.value && <Login />}
+    </div>
+  )
+}
+
+async function load(page: string): Promise<void> {
+  const load = PAGES[page]
+  if (load === undefined) return
+  try {
+    const { Page } = await load()
+    loaded.value = { ...loaded.peek(), [page]: Page }
+  } catch (error) {
+    startError.value = `A part of the console could not be loaded: ${describeError(error)}`
+  }
+}
+
+/** The fragment of the URL belongs to the route. */
+function skipToMain(): void {
+  document.getElementById('main')?.focus()
+}
+
+function Contact() {
+  const { value } = contact
+  if (value.state === 'open') return null
+  const host = consoleHost.value
+  const next = lookingAt.value
+  return (
+    <Notice kind="problem">
+      {host?.kind === 'node' ? `${host.node} does not answer` : 'No node answers'} for{' '}
+      {formatDuration(Date.now() - value.since)}. What you see is of before.
+      {next !== undefined && ` Looking for another member: ${next}.`}
+    </Notice>
+  )
+}
+
+function UnknownPage() {
+  return (
+    <PageFrame title="There is no such page">
+      <p>
+        The link names a page that this console does not have. <a href="#/overview">Overview</a>
+      </p>
+    </PageFrame>
+  )
+}

@@ -1,0 +1,89 @@
+// The rail: the pages, the cluster and who is logged in.
+
+import { newest } from '../cluster/cluster-view.ts'
+import { needsLogin } from '../cluster/connection.ts'
+import { consoleHost } from '../cluster/console-host.ts'
+import { forgetUserToken, userName } from '../cluster/credentials.ts'
+import { Button } from '../design/button.tsx'
+import { Icon, type IconName } from './icon.tsx'
+import './rail.css'
+import { ThemeButton } from './theme.tsx'
+
+interface PageLink {
+  readonly page: string
+  readonly text: string
+  readonly icon: IconName
+}
+
+const LINKS: readonly PageLink[] = [
+  { page: 'overview', text: 'Overview', icon: 'nodes' },
+  { page: 'keys', text: 'Keys', icon: 'keys' },
+  { page: 'live', text: 'Live', icon: 'pulse' },
+  { page: 'coordination', text: 'Coordination', icon: 'lock' },
+  { page: 'operation', text: 'Operation', icon: 'sliders' },
+]
+/** Faults belong to a local cluster. */
+const FAULTS: PageLink = { page: 'faults', text: 'Faults', icon: 'cut' }
+
+export function Rail({ current }: { readonly current: string }) {
+  const host = consoleHost.value
+  const links = host?.kind === 'cluster' ? [...LINKS, FAULTS] : LINKS
+  return (
+    <header class="rail">
+      <a class="rail-brand" href="#/overview">
+        <Icon name="quorate" />
+        quorate
+      </a>
+      <nav aria-label="Pages">
+        <ul class="rail-links">
+          {links.map(({ page, text, icon }) => (
+            <li key={page}>
+              <a href={`#/${page}`} {...(page === current ? { 'aria-current': 'page' as const } : undefined)}>
+                <Icon name={icon} />
+                {text}
+              </a>
+            </li>
+          ))}
+        </ul>
+      </nav>
+      <div class="rail-foot">
+        <ClusterLine />
+        <User />
+        <ThemeButton />
+      </div>
+    </header>
+  )
+}
+
+function ClusterLine() {
+  const host = consoleHost.value
+  if (host === undefined) return null
+  const id = newest.value?.clusterId
+  return (
+    <p class="rail-cluster" title={id === undefined ? undefined : `Cluster ${id}`}>
+      {host.kind === 'node' ? `From ${host.node}` : 'Local cluster'}
+      <br />
+      quorate {host.version}
+    </p>
+  )
+}
+
+function User() {
+  const name = userName.value
+  if (name === undefined)
+    return (
+      <Button
+        kind="quiet"
+        onClick={() => {
+          needsLogin.value = true
+        }}
+      >
+        <Icon name="user" /> Log in
+      </Button>
+    )
+  return (
+    <Button kind="quiet" onClick={forgetUserToken} title={`Logged in as ${name}`}>
+      <Icon name="user" /> Log out {name}
+    </Button>
+  )
+}

@@ -1,0 +1,30 @@
+import { signal } from '@preact/signals'
+import { Button } from '../design/button.tsx'
+import { Icon, type IconName } from './icon.tsx'
+
+const THEMES = ['auto', 'light', 'dark'] as const
+type Theme = (typeof THEMES)[number]
+const KEY = 'quorate.theme'
+const ICONS: Readonly<Record<Theme, IconName>> = { auto: 'auto', light: 'sun', dark: 'moon' }
+
+const theme = signal<Theme>(THEMES.find((each) => each === localStorage.getItem(KEY)) ?? 'auto')
+
+theme.subscribe((value) => {
+  if (value === 'auto') delete document.documentElement.dataset.theme
+  else document.documentElement.dataset.theme = value
+})
+
+/** Chooses between the theme of the system, light and dark. */
+export function ThemeButton() {
+  const next = THEMES[(THEMES.indexOf(theme.value) + 1) % THEMES.length] ?? 'auto'
+  const choose = (): void => {
+    theme.value = next
+    if (next === 'auto') localStorage.removeItem(KEY)
+    else localStorage.setItem(KEY, next)
+  }
+  return (
+    <Button kind="quiet" onClick={choose} label={`Theme: ${theme.value}. Change to ${next}`}>
+      <Icon name={ICONS[theme.value]} />
+    </Button>
+  )
+}

@@ -1,0 +1,249 @@
+// The cluster as the page knows it: status and metrics of each member, read again and again, and a history of
+// the last hour, which the page keeps while it is open.
+
+import { batch, signal } from '@preact/signals'
+import type { StatusResult } from '../../../src/operations/status.ts'
+import { status } from '../../../src/operations/status.ts'
+import { contact, describeError, doorInUse, fetchText, needsLogin, RefusedError, run } from './connection.ts'
+import {
+  addBuckets,
+  type Buckets,
+  type Metrics,
+  parseMetrics,
+  quantile,
+  readBuckets,
+  subtractBuckets,
+  sumSamples,
+} from './metrics.ts'
+
+export interface MemberView {
+  readonly name: string
+  readonly url: string
+  readonly replicaId: string
+  readonly isLearner: boolean
+  /** Its last answer; undefined: it has never answered. */
+  readonly status: StatusResult | undefined
+  readonly metrics: Metrics | undefined
+  /** Why it does not answer now; undefined: it does. */
+  readonly error: string | undefined
+  /** Since when (`Date.now()`) it does not answer. */
+  readonly silentSince: number | undefined
+  /** Requests of clients to this member. undefined: not known yet. */
+  readonly load: Load | undefined
+}
+
+export interface Load {
+  readonly writesPerSecond: number
+  readonly readsPerSecond: number
+}
+
+/** The load of the whole cluster at a time of `Date.now()`. Durations are in seconds; undefined: nothing was done. */
+export interface LoadSample extends Load {
+  readonly time: number
+  readonly writeP50: number | undefined
+  readonly writeP99: number | undefined
+  readonly readP50: number | undefined
+  readonly readP99: number | undefined
+  /** The highest term that a member knows. */
+  readonly term: number
+  readonly leader: string | undefined
+}
+
+export interface LeaderChange {
+  readonly time: number
+  readonly term: number
+  readonly leader: string | undefined
+}
+
+/** Members of the newest configuration that was seen, by name. */
+export const members = signal<readonly MemberView[]>([])
+/** The newest status of the leader, or of the node in use. */
+export const newest = signal<StatusResult | undefined>(undefined)
+export const history = signal<readonly LoadSample[]>([])
+export const leaderChanges = signal<readonly LeaderChange[]>([])
+/** Why nothing can be shown yet. */
+export const firstError = signal<string | undefined>(undefined)
+
+const POLL_MS = 1_000
+/** The pause while nobody sees the page. */
+const HIDDEN_POLL_MS = 10_000
+const HISTORY_MS = 3_600_000
+const CHANGES_MAX = 500
+const ANSWER_MS = 2_000
+
+interface Counts {
+  readonly time: number
+  readonly writes: number
+  readonly reads: number
+  readonly writeBuckets: Buckets
+  readonly readBuckets: Buckets
+}
+
+const WRITES = new Set(['put', 'delete', 'batch'])
+const READS = new Set(['get', 'range'])
+const isWrite = ({ operation = '' }: Readonly<Record<string, string>>): boolean => WRITES.has(operation)
+const isRead = ({ operation = '' }: Readonly<Record<string, string>>): boolean => READS.has(operation)
+
+const counts = new Map<string, Counts>()
+
+/** Reads the cluster until the signal fires. */
+export async function keepReading(signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    await readOnce(signal)
+    await pause(document.visibilityState === 'visible' ? POLL_MS : HIDDEN_POLL_MS, signal)
+  }
+}
+
+/** Ends early when the page becomes visible. */
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const end = (): void => {
+      clearTimeout(timer)
+      document.removeEventListener('visibilitychange', end)
+      signal.removeEventListener('abort', end)
+      resolve()
+    }
+    const timer = setTimeout(end, ms)
+    document.addEventListener('visibilitychange', end)
+    signal.addEventListener('abort', end)
+  })
+}
+
+async function readOnce(signal: AbortSignal): Promise<void> {
+  try {
+    const own = await run(status, { kind: 'status' }, { signal, timeoutMs: ANSWER_MS })
+    const configured = own.result.members
+    const read = await Promise.all(
+      configured.map(({ name }) =>
+        name === own.result.name ? readMember(name, own.result) : readMember(name),
+      ),
+    )
+    if (signal.aborted) return
+    const time = Date.now()
+    const before = new Map(members.peek().map((member) => [member.name, member]))
+    const next = configured.map((member, at) => {
+      const { result, metrics, buckets, error } = read[at] ?? { error: 'it was not asked' }
+      const earlier = before.get(member.name)
+      return {
+        name: member.name,
+        url: member.url,
+        replicaId: member.replicaId,
+        isLearner: member.role === 'learner',
+        status: result ?? earlier?.status,
+        metrics: metrics ?? earlier?.metrics,
+        error,
+        silentSince: error === undefined ? undefined : (earlier?.silentSince ?? time),
+        load: error === undefined && buckets ? loadSince(counts.get(member.name), buckets) : undefined,
+      }
+    })
+    const leading = next
+      .flatMap(({ status: each, error }) => (each?.role === 'leader' && error === undefined ? [each] : []))
+      .sort((a, b) => b.term - a.term)[0]
+    const sample = sampleLoad(
+      time,
+      next,
+      read.map((each) => each.buckets),
+      leading ?? own.result,
+    )
+    batch(() => {
+      members.value = next.toSorted((a, b) => (a.name < b.name ? -1 : 1))
+      newest.value = leading ?? own.result
+      firstError.value = undefined
+      noteLeader(sample)
+      history.value = [...history.peek().filter((each) => each.time > time - HISTORY_MS), sample]
+    })
+  } catch (error) {
+    if (signal.aborted || (error instanceof RefusedError && needsLogin.peek())) return
+    if (newest.peek() === undefined) firstError.value = describeError(error)
+  }
+}
+
+interface MemberRead {
+  readonly result?: StatusResult
+  readonly metrics?: Metrics
+  readonly buckets?: Counts
+  readonly error?: string
+}
+
+/** `own`: the status, if it is that of the node which was asked. Never rejects. */
+async function readMember(name: string, own?: StatusResult): Promise<MemberRead> {
+  try {
+    const [result, text] = await Promise.all([
+      own ??
+        run(status, { kind: 'status', node: name }, { timeoutMs: ANSWER_MS }).then((answer) => answer.result),
+      fetchText(own === undefined ? `/metrics?node=${encodeURIComponent(name)}` : '/metrics'),
+    ])
+    const metrics = parseMetrics(text)
+    return { result, metrics, buckets: readCounts(metrics) }
+  } catch (error) {
+    return { error: describeError(error) }
+  }
+}
+
+const REQUESTS = 'quorate_http_requests_total'
+const DURATIONS = 'quorate_http_request_duration_seconds'
+
+const readCounts = (metrics: Metrics): Counts => ({
+  time: performance.now(),
+  writes: sumSamples(metrics, REQUESTS, isWrite) ?? 0,
+  reads: sumSamples(metrics, REQUESTS, isRead) ?? 0,
+  writeBuckets: readBuckets(metrics, DURATIONS, isWrite),
+  readBuckets: readBuckets(metrics, DURATIONS, isRead),
+})
+
+function loadSince(before: Counts | undefined, now: Counts): Load | undefined {
+  const seconds = before === undefined ? 0 : (now.time - before.time) / 1000
+  // A node that has started again counts from 0.
+  if (before === undefined || seconds <= 0 || now.writes < before.writes || now.reads < before.reads)
+    return undefined
+  return {
+    writesPerSecond: (now.writes - before.writes) / seconds,
+    readsPerSecond: (now.reads - before.reads) / seconds,
+  }
+}
+
+function sampleLoad(
+  time: number,
+  seen: readonly MemberView[],
+  read: readonly (Counts | undefined)[],
+  { term, leader }: StatusResult,
+): LoadSample {
+  const writes: Buckets[] = []
+  const reads: Buckets[] = []
+  seen.forEach(({ name }, at) => {
+    const now = read[at]
+    if (now === undefined) return
+    const before = counts.get(name)
+    counts.set(name, now)
+    if (before === undefined) return
+    writes.push(subtractBuckets(now.writeBuckets, before.writeBuckets))
+    reads.push(subtractBuckets(now.readBuckets, before.readBuckets))
+  })
+  const written = addBuckets(writes)
+  const answered = addBuckets(reads)
+  return {
+    time,
+    writesPerSecond: seen.reduce((sum, { load }) => sum + (load?.writesPerSecond ?? 0), 0),
+    readsPerSecond: seen.reduce((sum, { load }) => sum + (load?.readsPerSecond ?? 0), 0),
+    writeP50: quantile(written, 0.5),
+    writeP99: quantile(written, 0.99),
+    readP50: quantile(answered, 0.5),
+    readP99: quantile(answered, 0.99),
+    term,
+    leader,
+  }
+}
+
+function noteLeader({ time, term, leader }: LoadSample): void {
+  const last = leaderChanges.peek().at(-1)
+  if (last !== undefined && last.term === term && last.leader === leader) return
+  leaderChanges.value = [...leaderChanges.peek(), { time, term, leader }]
+    .filter((each) => each.time > time - HISTORY_MS)
+    .slice(-CHANGES_MAX)
+}
+
+/** The node that the page asks. */
+export const askedNode = (): string => doorInUse().node
+
+/** Whether what the page shows is of now. */
+export const isCurrent = (): boolean => contact.value.state === 'open'

@@ -1,0 +1,220 @@
+// Requests of the page to the cluster, over HTTP, in the forms of src/operations. A node serves its own console, so the
+// page asks that node. The console of a local cluster passes requests on to any of its nodes.
+
+import { signal } from '@preact/signals'
+import { decodeUtf8 } from '../../../src/bytes/utf8.ts'
+import type { HttpAnswerForm, OperationEffect } from '../../../src/operations/definition.ts'
+import type { NodeAnswerHead } from '../../../src/operations/forms/answer-head.ts'
+import { type JudgedProblem, judgeProblem } from '../../../src/operations/forms/answers.ts'
+import { tryParseJson } from '../../../src/operations/forms/disagreement.ts'
+import { decodeProblem } from '../../../src/operations/forms/problems.ts'
+import { type AnswerHeaders, decodeAnswer, decodeHead } from '../../../src/operations/http/answers.ts'
+import { type OutgoingRequest, withQuery } from '../../../src/operations/http/requests.ts'
+import { controlToken, forgetUserToken, userToken } from './credentials.ts'
+
+/** One definition of src/operations, as the page reads it. */
+export interface PageOperation<Q, R> {
+  readonly effect: OperationEffect
+  readonly http: Partial<HttpAnswerForm<Q, R>> & { readonly encode: (request: Q) => OutgoingRequest }
+}
+
+export interface RequestOptions {
+  readonly signal?: AbortSignal
+  /** The time in which the node shall answer, in milliseconds. */
+  readonly timeoutMs?: number
+}
+
+/** A node has answered with a problem. */
+export class RefusedError extends Error {
+  readonly problem: JudgedProblem
+
+  constructor(problem: JudgedProblem) {
+    super(problem.detail)
+    this.problem = problem
+  }
+}
+
+/** No node has answered. `written`: what became of a change. */
+export class UnreachableError extends Error {
+  readonly written: 'no' | 'unknown'
+
+  constructor(message: string, written: 'no' | 'unknown') {
+    super(message)
+    this.written = written
+  }
+}
+
+export interface Answered<R> {
+  readonly result: R
+  readonly head: NodeAnswerHead
+}
+
+/** Where requests go: a path before that of the request. */
+export interface Door {
+  readonly node: string
+  readonly base: string
+}
+
+/** The doors to the cluster, the one in use first. */
+let doors: readonly Door[] = [{ node: '', base: '' }]
+
+/**
+ * `lost`: no door has answered since `since` (of `Date.now()`). Pages show what they have, and say that it is old.
+ */
+export const contact = signal<
+  { readonly state: 'open' } | { readonly state: 'lost'; readonly since: number }
+>({
+  state: 'open',
+})
+
+/** A request was refused because nobody is logged in, or not any more. */
+export const needsLogin = signal(false)
+
+export function setDoors(given: readonly Door[]): void {
+  doors = given
+}
+
+/** The node that the page asks now. */
+export const doorInUse = (): Door => doors[0] ?? { node: '', base: '' }
+
+const TIMEOUT_MS = 5_000
+/** The time beyond its timeout after which an answer counts as lost. */
+const GRACE_MS = 2_000
+
+/** Makes one request. Throws `RefusedError` or `UnreachableError`, or `DisagreementError` for an unreadable answer. */
+export async function run<Q, R>(
+  operation: PageOperation<Q, R>,
+  request: Q,
+  { signal, timeoutMs = TIMEOUT_MS }: RequestOptions = {},
+): Promise<Answered<R>> {
+  const outgoing = operation.http.encode(request)
+  const path = withQuery(outgoing.path, { timeout: `${timeoutMs}ms` })
+  const limit = AbortSignal.timeout(timeoutMs + GRACE_MS)
+  const canRepeat = operation.effect === 'read' || outgoing.headers['Idempotency-Key'] !== undefined
+  const response = await send(
+    { ...outgoing, path },
+    signal ? AbortSignal.any([signal, limit]) : limit,
+    canRepeat,
+  )
+  const body = await readBody(response, operation.effect)
+  const answer = decodeAnswer(operation, request, {
+    kind: 'answered',
+    status: response.status,
+    headers: responseHeaders(response),
+    body,
+  })
+  if (answer.kind === 'served') return answer
+  if (answer.kind === 'unreadable') throw answer.cause
+  throw refusal(answer.problem)
+}
+
+/** Makes a request whose answer is a stream of lines. It resolves when the answer begins. */
+export async function openStream<Q>(
+  operation: PageOperation<Q, unknown>,
+  request: Q,
+  signal: AbortSignal,
+): Promise<ReadableStream<Uint8Array<ArrayBuffer>>> {
+  const response = await send(operation.http.encode(request), signal, true)
+  if (response.status === 200 && response.body !== null) return response.body
+  const document = tryParseJson(decodeUtf8(await readBody(response, 'read')))
+  throw refusal(judgeProblem(decodeProblem(document, response.status)))
+}
+
+/** Requests something that is no operation, such as the metrics. */
+export async function fetchText(path: string, signal?: AbortSignal): Promise<string> {
+  const limit = AbortSignal.timeout(TIMEOUT_MS)
+  const outgoing = { method: 'GET', path, headers: {}, body: undefined }
+  const response = await send(outgoing, signal ? AbortSignal.any([signal, limit]) : limit, true)
+  const text = decodeUtf8(await readBody(response, 'read'))
+  if (response.status === 200) return text
+  throw refusal(judgeProblem(decodeProblem(tryParseJson(text), response.status)))
+}
+
+/**
+ * Sends the request through the first door that answers. Another door is tried only if that cannot apply a change
+ * twice.
+ */
+async function send(
+  { method, path, headers, body }: OutgoingRequest,
+  signal: AbortSignal,
+  canRepeat: boolean,
+): Promise<Response> {
+  let cause: unknown
+  for (const door of doors) {
+    try {
+      const response = await fetch(`${door.base}${path}`, {
+        method,
+        headers: { ...headers, ...credentialHeaders() },
+        body: body === undefined ? null : new Uint8Array(body),
+        signal,
+        cache: 'no-store',
+        credentials: 'omit',
+        redirect: 'error',
+      })
+      // The console of a local cluster answers so for a node that does not answer.
+      if (response.status === 502 && response.headers.get('kv-node') === null) {
+        cause = new Error(`${door.node} does not answer`)
+        if (canRepeat) continue
+        break
+      }
+      prefer(door)
+      contact.value = { state: 'open' }
+      return response
+    } catch (error) {
+      if (signal.aborted && !isTimeout(signal.reason)) throw error
+      cause = error
+      if (!canRepeat || signal.aborted) break
+    }
+  }
+  if (contact.peek().state === 'open') contact.value = { state: 'lost', since: Date.now() }
+  const reason = cause instanceof Error ? cause.message : String(cause)
+  throw new UnreachableError(`no answer (${reason})`, method === 'GET' ? 'no' : 'unknown')
+}
+
+const isTimeout = (reason: unknown): boolean =>
+  reason instanceof DOMException && reason.name === 'TimeoutError'
+
+/** The door that has answered is the first one from now on. */
+function prefer(door: Door): void {
+  if (doors[0] !== door) doors = [door, ...doors.filter((other) => other !== door)]
+}
+
+/** Header fields that say who makes the requests of the page. */
+export function credentialHeaders(): Record<string, string> {
+  const headers: Record<string, string> = {}
+  if (userToken.peek() !== undefined) headers.Authorization = `Bearer ${userToken.peek()}`
+  if (controlToken !== undefined) headers['Quorate-Control'] = controlToken
+  return headers
+}
+
+async function readBody(response: Response, effect: OperationEffect): Promise<Uint8Array> {
+  try {
+    return new Uint8Array(await response.arrayBuffer())
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    throw new UnreachableError(`the answer broke off (${reason})`, effect === 'read' ? 'no' : 'unknown')
+  }
+}
+
+const responseHeaders = (response: Response): AnswerHeaders => Object.fromEntries(response.headers)
+
+/** The head of an answer that is read as a stream, or by hand. */
+export const readHead = (response: Response): NodeAnswerHead => decodeHead(responseHeaders(response))
+
+function refusal(problem: JudgedProblem): RefusedError {
+  if (problem.code === 'unauthenticated') {
+    forgetUserToken()
+    needsLogin.value = true
+  }
+  return new RefusedError(problem)
+}
+
+/** The error as a sentence for the user. */
+export function describeError(error: unknown): string {
+  if (error instanceof RefusedError) return error.problem.detail
+  if (error instanceof UnreachableError)
+    return error.written === 'unknown'
+      ? `${error.message}; it is not known whether the change was made`
+      : error.message
+  return error instanceof Error ? error.message : String(error)
+}

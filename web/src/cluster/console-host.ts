@@ -1,0 +1,81 @@
+// The program that serves this page: a node, or a local cluster with all its nodes (`console.json`). When a node does
+// not answer any more, the page looks for another member, and goes there.
+
+import { signal } from '@preact/signals'
+import { contact, credentialHeaders, setDoors } from './connection.ts'
+
+export type ConsoleHost =
+  | {
+      readonly kind: 'node'
+      readonly node: string
+      readonly version: string
+      readonly members: readonly { readonly name: string; readonly url: string }[]
+    }
+  | {
+      readonly kind: 'cluster'
+      readonly version: string
+      readonly nodes: readonly { readonly name: string; readonly base: string }[]
+    }
+
+export const consoleHost = signal<ConsoleHost | undefined>(undefined)
+
+/** The member to which the page goes, while it looks. */
+export const lookingAt = signal<string | undefined>(undefined)
+
+export async function readConsoleHost(): Promise<void> {
+  const response = await fetch('./console.json', {
+    headers: credentialHeaders(),
+    cache: 'no-store',
+    credentials: 'omit',
+  })
+  if (!response.ok) throw new Error(`console.json: status ${response.status}`)
+  const host: ConsoleHost = await response.json()
+  consoleHost.value = host
+  if (host.kind === 'cluster') setDoors(host.nodes.map(({ name, base }) => ({ node: name, base })))
+  else setDoors([{ node: host.node, base: '' }])
+}
+
+const PROBE_MS = 1_500
+const PAUSE_MS = 1_000
+let isMoving = false
+
+/** Goes to another member while this node does not answer. A local cluster's console has a door to each node. */
+contact.subscribe(({ state }) => {
+  if (state === 'lost' && consoleHost.peek()?.kind === 'node' && !isMoving) void moveOn()
+})
+
+async function moveOn(): Promise<void> {
+  isMoving = true
+  try {
+    while (contact.peek().state === 'lost') {
+      const host = consoleHost.peek()
+      for (const { name, url } of host?.kind === 'node' ? host.members : []) {
+        if (host?.kind === 'node' && name === host.node) continue
+        lookingAt.value = name
+        if (!(await answers(url))) continue
+        location.replace(`${url.replace(/\/$/, '')}/ui/${location.hash}`)
+        return
+      }
+      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS))
+    }
+  } finally {
+    isMoving = false
+    lookingAt.value = undefined
+  }
+}
+
+/** Whether something listens there. The answer itself stays hidden from this page: it is of another origin. */
+async function answers(url: string): Promise<boolean> {
+  if (!/^https?:\/\//.test(url)) return false
+  try {
+    await fetch(new URL('/livez', url), {
+      mode: 'no-cors',
+      cache: 'no-store',
+      credentials: 'omit',
+      signal: AbortSignal.timeout(PROBE_MS),
+    })
+    return true
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,38 @@
+// Tokens stay in the tab: they survive a reload of the page, and end with the tab. The control token of a local cluster
+// comes in the fragment of the URL, which no server receives. It is removed from there at once.
+
+import { signal } from '@preact/signals'
+
+const USER = 'quorate.user'
+const TOKEN = 'quorate.token'
+const CONTROL = 'quorate.control'
+
+/** The token of the user who has logged in. */
+export const userToken = signal<string | undefined>(sessionStorage.getItem(TOKEN) ?? undefined)
+/** The name of this user. */
+export const userName = signal<string | undefined>(sessionStorage.getItem(USER) ?? undefined)
+
+/** Allows faults and changes of nodes of a local cluster; undefined on the console of a node. */
+export const controlToken: string | undefined = takeControlToken()
+
+export function keepUserToken(name: string, token: string): void {
+  sessionStorage.setItem(USER, name)
+  sessionStorage.setItem(TOKEN, token)
+  userName.value = name
+  userToken.value = token
+}
+
+export function forgetUserToken(): void {
+  sessionStorage.removeItem(USER)
+  sessionStorage.removeItem(TOKEN)
+  userName.value = undefined
+  userToken.value = undefined
+}
+
+function takeControlToken(): string | undefined {
+  const found = /^#token=([A-Za-z0-9_-]+)/.exec(location.hash)?.[1]
+  if (found === undefined) return sessionStorage.getItem(CONTROL) ?? undefined
+  sessionStorage.setItem(CONTROL, found)
+  history.replaceState(null, '', '#/')
+  return found
+}

@@ -1,0 +1,71 @@
+// Bytes of a key, a name or a short value as text that cannot deceive: what controls or reorders text is shown, not
+// carried out. Bytes that are no UTF-8 are shown in hexadecimal.
+
+import { utf8Text } from '../../../src/bytes/index.ts'
+import './bytes-text.css'
+
+/** Categories of Unicode: control and format characters (marks of direction are among them), line separators. */
+const HIDDEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u
+const PARTS = new RegExp(`(${HIDDEN.source})`, 'u')
+
+interface BytesTextProps {
+  readonly bytes: Uint8Array
+  /** Characters after which it is cut. */
+  readonly max?: number
+}
+
+export function BytesText({ bytes, max }: BytesTextProps) {
+  const text = utf8Text(bytes)
+  if (text === undefined) return <HexText bytes={bytes} max={max} />
+  return <SafeText text={text} max={max} />
+}
+
+export function SafeText({
+  text,
+  max = Infinity,
+}: {
+  readonly text: string
+  readonly max?: number | undefined
+}) {
+  const shown = text.length > max ? `${text.slice(0, max)}…` : text
+  return (
+    <bdi class="safe-text">
+      {HIDDEN.test(shown)
+        ? shown.split(PARTS).map((part, at) => (at % 2 === 0 ? part : <Escape key={at} char={part} />))
+        : shown}
+    </bdi>
+  )
+}
+
+function Escape({ char }: { readonly char: string }) {
+  const code = char.codePointAt(0) ?? 0
+  const text = NAMED[char] ?? `\\u${code.toString(16).padStart(4, '0')}`
+  return <span class="escape">{text}</span>
+}
+
+const NAMED: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t', '\0': '\\0' }
+
+function HexText({
+  bytes,
+  max = Infinity,
+}: {
+  readonly bytes: Uint8Array
+  readonly max?: number | undefined
+}) {
+  const shown = bytes.subarray(0, Math.ceil(max / 2))
+  return (
+    <span class="mono">
+      <span class="escape">hex</span> {toHex(shown)}
+      {shown.length < bytes.length && '…'}
+    </span>
+  )
+}
+
+export const toHex = (bytes: Uint8Array): string =>
+  Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
+
+/** The same as plain text, for attributes and what is copied. */
+export function plainText(bytes: Uint8Array): string {
+  const text = utf8Text(bytes)
+  return text ?? `hex ${toHex(bytes)}`
+}

@@ -1,0 +1,91 @@
+// A dialog over the page, with the element of HTML: Escape closes it, and the focus stays within it.
+
+import type { ComponentChildren } from 'preact'
+import { useEffect, useId, useRef, useState } from 'preact/hooks'
+import { Button } from './button.tsx'
+import './dialog.css'
+import { TextField } from './field.tsx'
+import { Notice } from './notice.tsx'
+
+interface DialogProps {
+  readonly title: string
+  readonly onClose: () => void
+  readonly children: ComponentChildren
+  readonly isWide?: boolean
+}
+
+export function Dialog({ title, onClose, children, isWide = false }: DialogProps) {
+  const element = useRef<HTMLDialogElement>(null)
+  const id = useId()
+  useEffect(() => element.current?.showModal(), [])
+  return (
+    // biome-ignore lint/a11y/useKeyWithClickEvents: Escape closes it as well.
+    <dialog
+      ref={element}
+      class={isWide ? 'dialog dialog-wide' : 'dialog'}
+      aria-labelledby={id}
+      onClose={onClose}
+      onClick={({ target, currentTarget }) => target === currentTarget && currentTarget.close()}
+    >
+      <div class="dialog-body">
+        <h2 id={id}>{title}</h2>
+        {children}
+      </div>
+    </dialog>
+  )
+}
+
+interface ConfirmationProps {
+  readonly title: string
+  /** Sentences about what it does, what it needs, and what it risks. */
+  readonly children: ComponentChildren
+  /** The word on the button. */
+  readonly action: string
+  /** A text that the user must type, for what cannot be undone. */
+  readonly typed?: string | undefined
+  /** Rejects with a sentence that the dialog shows. */
+  readonly onConfirm: () => Promise<void>
+  readonly onClose: () => void
+}
+
+/** Asks before something that destroys or interrupts. */
+export function Confirmation({ title, children, action, typed, onConfirm, onClose }: ConfirmationProps) {
+  const [text, setText] = useState('')
+  const [isBusy, setBusy] = useState(false)
+  const [error, setError] = useState<string>()
+  const confirm = async (): Promise<void> => {
+    setBusy(true)
+    setError(undefined)
+    try {
+      await onConfirm()
+      onClose()
+    } catch (cause) {
+      setError(cause instanceof Error ? cause.message : String(cause))
+    } finally {
+      setBusy(false)
+    }
+  }
+  return (
+    <Dialog title={title} onClose={onClose}>
+      <form
+        class="dialog-form"
+        onSubmit={(event) => {
+          event.preventDefault()
+          void confirm()
+        }}
+      >
+        <div class="dialog-text">{children}</div>
+        {typed !== undefined && (
+          <TextField label={`Type ${typed} to confirm`} value={text} onInput={setText} isMono />
+        )}
+        {error !== undefined && <Notice kind="problem">{error}</Notice>}
+        <div class="dialog-actions">
+          <Button onClick={onClose}>Cancel</Button>
+          <Button kind="danger" type="submit" disabled={isBusy || (typed !== undefined && text !== typed)}>
+            {isBusy ? 'One moment …' : action}
+          </Button>
+        </div>
+      </form>
+    </Dialog>
+  )
+}

@@ -1,0 +1,88 @@
+// Alarms: sentences about what an operator should look at, each with the command that mends it.
+
+import type { MemberView } from '../../cluster/cluster-view.ts'
+import { findLeader, readLag } from '../../cluster/member-state.ts'
+import { formatBytes, formatCount, formatDuration, plural } from '../../design/numbers.ts'
+
+export interface Alarm {
+  readonly kind: 'problem' | 'warning'
+  readonly text: string
+  readonly command?: string | undefined
+}
+
+const DAY_MS = 86_400_000
+const CERTIFICATE_DAYS_MIN = 21
+const DISK_SHARE_MIN = 0.1
+const LAG_ENTRIES = 1_000
+
+/** `now`: of `Date.now()`. `isLocal`: the members are those of a local cluster. */
+export function findAlarms(members: readonly MemberView[], now: number, isLocal: boolean): readonly Alarm[] {
+  const voters = members.filter(({ isLearner }) => !isLearner)
+  const alive = voters.filter(({ error }) => error === undefined)
+  const leader = findLeader(members)
+  const alarms: Alarm[] = []
+  if (leader === undefined && members.length > 0)
+    alarms.push({
+      kind: 'problem',
+      text:
+        alive.length * 2 > voters.length
+          ? 'No leader: an election is in progress. Changes wait until it ends.'
+          : `No majority: ${alive.length} of ${voters.length} voters answer. Nothing can be written until ${formatCount(Math.floor(voters.length / 2) + 1)} do.`,
+    })
+  for (const member of members) alarms.push(...memberAlarms(member, leader, now, isLocal))
+  const spare = alive.length - Math.floor(voters.length / 2) - 1
+  if (leader !== undefined && spare === 0 && voters.length > 2)
+    alarms.push({
+      kind: 'warning',
+      text: `No voter can be spared: with one more down, nothing can be written.`,
+    })
+  if (voters.length === 2)
+    alarms.push({
+      kind: 'warning',
+      text: 'Two voters survive no failure. Add a third member.',
+      command: 'quorate member add NAME --help',
+    })
+  return alarms
+}
+
+function* memberAlarms(
+  member: MemberView,
+  leader: MemberView | undefined,
+  now: number,
+  isLocal: boolean,
+): Generator<Alarm> {
+  const { name, status, error, silentSince } = member
+  if (error !== undefined) {
+    const since = silentSince === undefined ? '' : ` for ${formatDuration(now - silentSince)}`
+    yield {
+      kind: 'problem',
+      text: `${name} does not answer${since}: ${error}`,
+      command: isLocal ? `quorate cluster restart ${name}` : undefined,
+    }
+    return
+  }
+  if (status === undefined) return
+  const { entries } = readLag(member, leader?.status?.commitIndex)
+  if (entries !== undefined && entries >= LAG_ENTRIES)
+    yield { kind: 'warning', text: `${name} lags ${plural(entries, 'entry', 'entries')} behind the leader.` }
+  for (const text of status.errors) yield { kind: 'problem', text: `${name}: ${text}` }
+  const { diskFreeBytes: free, diskTotalBytes: total } = status
+  if (free !== undefined && total !== undefined && free / total < DISK_SHARE_MIN)
+    yield {
+      kind: 'warning',
+      text: `${name} has ${formatBytes(free)} of its disk left. Compaction of old revisions frees some.`,
+      command: `quorate compact ${Math.max(0, status.revision - 1)}`,
+    }
+  for (const { file, expiresInMs } of status.certificates) {
+    const days = Math.floor(expiresInMs / DAY_MS)
+    if (days >= CERTIFICATE_DAYS_MIN) continue
+    yield {
+      kind: days < 0 ? 'problem' : 'warning',
+      text:
+        days < 0
+          ? `${name}: the certificate in ${file} has expired.`
+          : `${name}: the certificate in ${file} ends in ${plural(days, 'day')}.`,
+      command: `quorate cert renew ${name}`,
+    }
+  }
+}

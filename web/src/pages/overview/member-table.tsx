@@ -1,0 +1,78 @@
+import { type MemberView, members } from '../../cluster/cluster-view.ts'
+import { findLeader, memberState, readLag } from '../../cluster/member-state.ts'
+import { Mark } from '../../design/mark.tsx'
+import {
+  formatBytes,
+  formatCount,
+  formatLatency,
+  formatPercent,
+  formatRate,
+  plural,
+} from '../../design/numbers.ts'
+import { type Column, Table } from '../../design/table.tsx'
+
+const DAY_MS = 86_400_000
+
+/** One line for each member: what it is, how far behind, and what may end soon. */
+export function MemberTable() {
+  const leaderCommit = findLeader(members.value)?.status?.commitIndex
+  const columns: readonly Column<MemberView>[] = [
+    { head: 'Name', cell: ({ name }) => <span class="member-name">{name}</span> },
+    { head: 'Role', cell: (member) => <Mark of={memberState(member, readLag(member, leaderCommit))} /> },
+    { head: 'Term', isNumber: true, cell: whileUp(({ status }) => status && formatCount(status.term)) },
+    {
+      head: 'Behind',
+      isNumber: true,
+      cell: whileUp((member) => {
+        const { entries } = readLag(member, leaderCommit)
+        return entries === undefined ? undefined : entries === 0 ? '0' : plural(entries, 'entry', 'entries')
+      }),
+    },
+    {
+      head: 'Age of state',
+      isNumber: true,
+      cell: whileUp((member) => {
+        const { seconds } = readLag(member, leaderCommit)
+        return seconds === undefined ? undefined : `≤ ${formatLatency(seconds)}`
+      }),
+    },
+    { head: 'Writes', isNumber: true, cell: whileUp(({ load }) => load && formatRate(load.writesPerSecond)) },
+    { head: 'Reads', isNumber: true, cell: whileUp(({ load }) => load && formatRate(load.readsPerSecond)) },
+    { head: 'Disk free', isNumber: true, cell: whileUp(diskFree) },
+    { head: 'Memory', isNumber: true, cell: whileUp(memory) },
+    { head: 'Certificate', isNumber: true, cell: whileUp(certificate) },
+    { head: 'Version', cell: ({ status }) => <span class="dim">{status?.version ?? '–'}</span> },
+    { head: 'Address', cell: ({ url }) => <span class="dim">{url.replace(/^https?:\/\//, '')}</span> },
+  ]
+  return <Table caption="Members" columns={columns} rows={members.value} rowKey={({ name }) => name} />
+}
+
+/** A cell that is empty while the member is down: its last answer is not of now. */
+const whileUp =
+  (cell: (member: MemberView) => preact.ComponentChild) =>
+  (member: MemberView): preact.ComponentChild =>
+    (member.error === undefined ? cell(member) : undefined) ?? <span class="dim">–</span>
+
+function diskFree({ status }: MemberView) {
+  const { diskFreeBytes: free, diskTotalBytes: total } = status ?? {}
+  if (free === undefined || total === undefined) return undefined
+  const used = 1 - free / total
+  return (
+    <span title={`${formatPercent(used)} of ${formatBytes(total)} is used`}>
+      {formatBytes(free)}
+      <span class="bar" aria-hidden="true">
+        <span style={{ width: formatPercent(used).replace(' ', '') }} />
+      </span>
+    </span>
+  )
+}
+
+function memory({ metrics }: MemberView) {
+  const bytes = metrics?.get('process_resident_memory_bytes')?.[0]?.value
+  return bytes === undefined ? undefined : formatBytes(bytes)
+}
+
+function certificate({ status }: MemberView) {
+  const first = status?.certificates.map(({ expiresInMs }) => expiresInMs).sort((a, b) => a - b)[0]
+  return first === undefined ? undefined : plural(Math.floor(first / DAY_MS), 'day')
+}
