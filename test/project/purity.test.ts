@@ -32,6 +32,8 @@ const MAY_IMPORT = new Map([
   ['certificates', ['files']],
   // Helpers for clients and nodes alike, around the operating system and Node.
   ['system', []],
+  // The files of the console, for all who serve them.
+  ['console', []],
   ['raft', ['bytes']],
   ['operations', ['bytes', ...OPERATIONS]],
   // The forms that all wires share depend on no wire.
@@ -102,7 +104,10 @@ const MAY_IMPORT = new Map([
   // The protocols do not know each other.
   [
     'server/http',
-    [...OPERATIONS, 'kv', 'raft', 'system', 'tracing', 'server/node', 'server/api', 'server/connections'],
+    [
+      ...[...OPERATIONS, 'kv', 'raft', 'system', 'tracing', 'console'],
+      ...['server/node', 'server/api', 'server/connections'],
+    ],
   ],
   ['server/mux', [...OPERATIONS, 'kv', 'tracing', 'server/node', 'server/api', 'server/connections']],
   [
@@ -116,7 +121,10 @@ const MAY_IMPORT = new Map([
   ['client', [...OPERATIONS, ...['bytes', 'system', 'tracing'], 'certificates/handshake-faults.ts']],
   [
     'local',
-    ['operations/forms/disagreement.ts', 'certificates', 'files', 'system', ...SERVERS, 'server/process'],
+    [
+      ...['operations/forms/disagreement.ts', 'certificates', 'files', 'system', 'console'],
+      ...[...SERVERS, 'server/process'],
+    ],
   ],
   [
     'cli',

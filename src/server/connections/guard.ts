@@ -6,7 +6,7 @@ import { isIP, type Socket } from 'node:net'
 import { ApiError } from '../../operations/forms/index.ts'
 import { isLoopback } from '../../system/addresses.ts'
 import { isNodeCertificate } from '../tls/identity.ts'
-import type { Target } from './target.ts'
+import { CONSOLE_PATH, type Target } from './target.ts'
 
 /** The parts of a request that are checked. */
 export interface RequestHead {
@@ -128,14 +128,17 @@ export class Guard {
 }
 
 /**
- * Whether a user follows a link to the page at `/`. The page of the link cannot read it, nor show it in a frame, and it
- * costs no more than an error.
+ * Whether a user follows a link to the page at `/` or to the console. The page of the link cannot read it, nor show it
+ * in a frame, and it costs no more than an error. The console of a node that has ended follows such a link to another
+ * node.
  */
-const isVisit = ({ method, headers }: RequestHead, path: string | undefined): boolean =>
-  path === '/' &&
+const isVisit = ({ method, headers }: RequestHead, path = ''): boolean =>
+  VISITED.has(path) &&
   method === 'GET' &&
   headers['sec-fetch-mode'] === 'navigate' &&
   headers['sec-fetch-dest'] === 'document'
+
+const VISITED: ReadonlySet<string> = new Set(['/', CONSOLE_PATH, `${CONSOLE_PATH}/`])
 
 export const isPreflight = (request: RequestHead, corsHeaders: readonly string[]): boolean =>
   request.method === 'OPTIONS' &&

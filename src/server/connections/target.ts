@@ -22,6 +22,13 @@ export interface Target {
   readonly pairs: readonly string[]
 }
 
+/** The path of the console, without its final slash. */
+export const CONSOLE_PATH = '/ui'
+
+/** Whether a path, as it was sent, is one of the console. No such path leads to a route of the API. */
+export const isConsolePath = (path: string): boolean =>
+  path === CONSOLE_PATH || path.startsWith(`${CONSOLE_PATH}/`)
+
 const KEYS_PATH = '/v1/kv'
 const KEY_PATH = '/v1/kv/'
 

@@ -9,6 +9,7 @@ import type { HttpResponse } from '../connections/messages.ts'
 import type { DriverStatus } from '../node/observe/status.ts'
 
 const LINKS = {
+  console: '/ui/',
   keys: '/v1/kv',
   status: '/v1/status',
   cluster: '/v1/cluster',

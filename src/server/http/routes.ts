@@ -10,6 +10,7 @@ import type { HttpResponse } from '../connections/messages.ts'
 import { METRICS_CONTENT_TYPE } from '../node/observe/metric-list.ts'
 import type { Metrics } from '../node/observe/metrics.ts'
 import { type ColdRoutes, createApp, type DecodedRequest } from './app.ts'
+import { consoleRoutes } from './console.ts'
 import { health, readiness } from './health.ts'
 import { INDEX_SCHEMA, indexResponse } from './index-page.ts'
 import { openApiDocument } from './openapi.ts'
@@ -19,6 +20,8 @@ export interface RoutesOptions {
   readonly api: Api
   readonly metrics: Metrics
   readonly isClosing: () => boolean
+  /** The folder with the files of the console; that of this program unless given. */
+  readonly consoleDirectory?: string | undefined
 }
 
 export function createColdRoutes(options: RoutesOptions): Promise<ColdRoutes> {
@@ -37,7 +40,8 @@ export function createColdRoutes(options: RoutesOptions): Promise<ColdRoutes> {
     strangerBodyMs: api.limits.strangerBodyMs,
     turns: api.outbound.turns,
     pageRowsMax: api.limits.pageRowsMax,
-    routes: [...routes, CONNECT],
+    // OpenAPI describes what programs use.
+    routes: [...routes, CONNECT, ...consoleRoutes(api, options.consoleDirectory)],
     openWatch: (request, operation) => openWatch(request, operation, api),
   })
 }

@@ -25,6 +25,7 @@ import {
   isPoured,
   isStreamed,
 } from '../connections/messages.ts'
+import { isConsolePath } from '../connections/target.ts'
 import type { Metrics } from '../node/observe/metrics.ts'
 import type { ColdRoutes } from './app.ts'
 import { decodeDelete, decodeRange, encode } from './http-codec.ts'
@@ -37,6 +38,8 @@ export interface HttpServerOptions {
   readonly identity: ClientIdentity
   readonly connections: ConnectionTable
   readonly isClosing: () => boolean
+  /** The folder with the files of the console; that of this program unless given. */
+  readonly consoleDirectory?: string | undefined
 }
 
 export class HttpServer {
@@ -96,8 +99,7 @@ export class HttpServer {
     const { identity } = this.#options
     identity.identify(request, newerWithinMs(request), (error, principal) => {
       request.principal = principal
-      if (error !== undefined || OPEN_TO_STRANGERS.has(request.target.path))
-        this.#serveIdentified(request, error)
+      if (error !== undefined || isOpenToStrangers(request.target.path)) this.#serveIdentified(request, error)
       else
         identity.whenKnown(principal, newerWithinMs(request), (unknown) =>
           this.#serveIdentified(request, unknown),
@@ -133,7 +135,7 @@ export class HttpServer {
       throw error
     }
     const hasNoBody = operation !== 'other' && operation !== 'batch'
-    if (!hasNoBody && !OPEN_TO_STRANGERS.has(path)) {
+    if (!hasNoBody && !isOpenToStrangers(path)) {
       audit?.refused(request, error)
       throw error
     }
@@ -187,16 +189,18 @@ export class HttpServer {
     // The authority of an absolute target is left out.
     const url = query === '' ? path : `${path}?${query}`
     const fail = (error: unknown): void => this.#fail(request, error)
+    const respond = (response: HttpResponse): void => {
+      if (this.#hasRoomFor(request, response)) this.#respond(request, response)
+      else fail(tooManyAnswers())
+    }
     this.#loadedRoutes()
       .then((routes) =>
         routes.decode(request, url, (decoded) => {
           if (decoded instanceof Error) fail(decoded)
           else if (!('kind' in decoded) && this.#isRefused(request)) fail(unauthenticated())
-          else if (decoded instanceof Promise)
-            decoded.then((response) => this.#respond(request, response), fail)
+          else if (decoded instanceof Promise) decoded.then(respond).catch(fail)
           else if ('kind' in decoded) this.#execute(decoded, request)
-          else if (this.#hasRoomFor(request, decoded)) this.#respond(request, decoded)
-          else fail(tooManyAnswers())
+          else respond(decoded)
         }),
       )
       .catch(fail)
@@ -212,7 +216,7 @@ export class HttpServer {
 
   /** A request that is no operation needs a user, but for the routes that say nothing about the store. */
   #isRefused({ principal, target: { path } }: HttpRequest): boolean {
-    return !OPEN_PATHS.has(path) && !this.#options.identity.isUser(principal)
+    return !isOpen(path) && !this.#options.identity.isUser(principal)
   }
 
   /** The result of a read may still be refused. The outcome of a change and the state of the node are always sent. */
@@ -249,15 +253,19 @@ export class HttpServer {
 
   async #loadColdRoutes(): Promise<ColdRoutes> {
     const { createColdRoutes } = await import('./routes.ts')
-    const { metrics, isClosing } = this.#options
-    return createColdRoutes({ api: this.#api, metrics, isClosing })
+    const { metrics, isClosing, consoleDirectory } = this.#options
+    return createColdRoutes({ api: this.#api, metrics, isClosing, consoleDirectory })
   }
 }
 
 /** Routes that everybody may read. */
 const OPEN_PATHS: ReadonlySet<string> = new Set(['/', '/livez', '/readyz', '/openapi.json'])
 
+const isOpen = (path: string): boolean => OPEN_PATHS.has(path) || isConsolePath(path)
+
 /** Paths without a user. Only a login has a body, which is small. */
-const OPEN_TO_STRANGERS: ReadonlySet<string> = new Set([...OPEN_PATHS, '/v1/auth', '/v1/auth/login'])
+const LOGIN_PATHS: ReadonlySet<string> = new Set(['/v1/auth', '/v1/auth/login'])
+
+const isOpenToStrangers = (path: string): boolean => isOpen(path) || LOGIN_PATHS.has(path)
 
 const VALUE_LIMITS = { bytesMax: VALUE_BYTES_MAX, tooLarge: 'value_too_large' } as const

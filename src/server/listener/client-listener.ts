@@ -37,6 +37,8 @@ export interface ClientListenerOptions {
   /** With it, the port speaks only TLS. */
   readonly tls?: ListenerTls | undefined
   readonly served: ServedClients
+  /** The folder with the files of the console; that of this program unless given. */
+  readonly consoleDirectory?: string | undefined
 }
 
 /**
@@ -68,7 +70,7 @@ export class ClientListener {
   #closing = false
 
   constructor(options: ClientListenerOptions) {
-    const { api, metrics, limits, tls, served, allowedHosts, corsOrigins } = options
+    const { api, metrics, limits, tls, served, allowedHosts, corsOrigins, consoleDirectory } = options
     const { node, inbound, outbound, outboundOfStrangers } = api
     const isClosing = (): boolean => this.#closing
     const isSecure = tls !== undefined
@@ -81,7 +83,7 @@ export class ClientListener {
     const writer = new ResponseWriter({ node, outbound, outboundOfStrangers, keepAliveMs, isClosing })
     this.#connections = new ConnectionTable(limits, () => this.#handshakes)
     const connections = this.#connections
-    this.#http = new HttpServer({ api, metrics, guard, identity, connections, isClosing })
+    this.#http = new HttpServer({ api, metrics, guard, identity, connections, isClosing, consoleDirectory })
     this.#mux = new MuxOpening({
       api,
       metrics,

@@ -5,9 +5,11 @@ import { afterEach, expect, test, vi } from 'vitest'
 import { serve } from './served.ts'
 
 const REST = '../../../src/server/http/routes.ts'
+const CONSOLE = '../../../src/console/console-page.ts'
 
 afterEach(() => {
   vi.doUnmock(REST)
+  vi.doUnmock(CONSOLE)
   vi.resetModules()
 })
 
@@ -44,6 +46,32 @@ test('routes that could not be loaded are tried again, and the front closes all 
   const other = await serve()
   expect((await other.ask('GET', '/livez')).status).toBe(500)
   await expect(other.http.close({ graceful: true })).resolves.toBeUndefined()
+})
+
+test('a node that nobody looks at loads nothing for the console', async () => {
+  let loads = 0
+  vi.doMock(CONSOLE, async (original) => {
+    loads++
+    return await original()
+  })
+  const { ask } = await serve()
+  for (const path of ['/livez', '/', '/openapi.json', '/ui', '/ui/console.json', '/v1/status'])
+    await ask('GET', path)
+  expect(loads).toBe(0)
+  expect((await ask('GET', '/ui/')).status).toBe(200)
+  await ask('GET', '/ui/')
+  expect(loads).toBe(1)
+})
+
+test('a console that could not be loaded is tried again', async () => {
+  vi.doMock(CONSOLE, () => {
+    throw new Error('too many open files')
+  })
+  const { ask, logged } = await serve()
+  expect((await ask('GET', '/ui/')).json.code).toBe('internal')
+  expect(logged).toEqual([expect.stringContaining('a request failed')])
+  vi.doUnmock(CONSOLE)
+  expect((await ask('GET', '/ui/')).status).toBe(200)
 })
 
 test('a connection that cannot be accepted is reported, and the node goes on', async () => {

@@ -63,6 +63,7 @@ test('every wire refuses a client of another machine, and no probe of the health
   expect(lines.map((each) => JSON.parse(each))).toEqual(
     [...requests.map(([method]) => method), 'GET'].map((method) => ({ ...TIMED, ...line, method })),
   )
+  expect((await ask('GET', '/ui/')).json.code).toBe('loopback_only')
   for (const target of ['/livez', '/readyz']) expect((await ask('GET', target)).status).toBe(200)
 })
 

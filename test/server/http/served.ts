@@ -10,6 +10,7 @@ import { ClientListener } from '../../../src/server/listener/client-listener.ts'
 import { type HttpLimits, httpLimits } from '../../../src/server/listener/limits.ts'
 import { Metrics } from '../../../src/server/node/observe/metrics.ts'
 import type { ListenerTls } from '../../../src/server/tls/handshakes.ts'
+import { PLACEHOLDER } from '../../console/placeholder.ts'
 import { FakeNode } from './fake-node.ts'
 
 export interface Answered {
@@ -54,6 +55,7 @@ export interface Serving {
   readonly tls?: ListenerTls
   readonly served?: ServedClients
   readonly audit?: Audit
+  readonly consoleDirectory?: string
 }
 
 /** A server that the caller closes. */
@@ -65,6 +67,7 @@ export async function start({
   tls,
   served = 'all',
   audit,
+  consoleDirectory = PLACEHOLDER,
 }: Serving = {}): Promise<Served & { close(): Promise<void> }> {
   const logged: string[] = []
   const log = (_: object, message: string): void => void logged.push(message)
@@ -85,6 +88,7 @@ export async function start({
     limits: allLimits,
     tls,
     served,
+    consoleDirectory,
   })
   const { url } = await http.listen('127.0.0.1', 0)
   const port = Number(new URL(url).port)

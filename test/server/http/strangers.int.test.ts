@@ -1,6 +1,10 @@
 // Clients without a user while rights are checked make a node hold little, for seconds, and nothing that users need.
 
+import { randomBytes } from 'node:crypto'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { AS_BOB, basic, nodeWithUsers } from '../auth/users.ts'
 import { GET, MuxClient, PUT, soon } from '../mux/mux-client.ts'
@@ -11,8 +15,8 @@ import { JSON_TYPE, type Served, type Serving, serve } from './served.ts'
 const KiB = 1024
 const MiB = 1024 * KiB
 
-const serveUsers = (limits: Serving['limits'] = {}): Promise<Served> =>
-  serve({ node: nodeWithUsers(), limits })
+const serveUsers = (limits: Serving['limits'] = {}, more: Serving = {}): Promise<Served> =>
+  serve({ node: nodeWithUsers(), limits, ...more })
 
 const fieldsOf = (headers: Readonly<Record<string, string>>): string =>
   Object.entries(headers)
@@ -238,24 +242,37 @@ function nothingTaken({ port }: Served): () => void {
   }
 }
 
-test('large answers that strangers do not take leave the room of users alone, and are few', async () => {
-  const served = await serveUsers({ answersBytesMax: 256 * KiB, strangerBytesMax: MiB })
-  await served.ask('GET', '/openapi.json')
-  const taken = nothingTaken(served)
-  const strangers = Array.from({ length: 10 }, () => new Client(served.port))
-  for (const stranger of strangers) await stranger.send(head('GET /openapi.json'))
-  await soon(() => {
-    const { strangerBytes, answerBytes } = served.http.inspect()
-    expect(strangerBytes + answerBytes).toBeGreaterThan(700 * KiB)
-  })
-  taken()
-  expect((await served.ask('PUT', '/v1/kv/app/1', { headers: AS_BOB, body: 'x' })).status).toBe(200)
-  expect((await served.ask('GET', '/openapi.json')).status).toBe(429)
-  expect((await served.ask('GET', '/livez')).status).toBe(200)
-  expect(served.http.inspect().strangerBytes).toBeLessThanOrEqual(MiB)
-  for (const stranger of strangers) stranger.reset()
-  await until(served, () => served.http.inspect().strangerBytes === 0)
-})
+/** A console with one large file. */
+function largeConsole(): string {
+  const directory = mkdtempSync(join(tmpdir(), 'quorate-console-'))
+  onTestFinished(() => rmSync(directory, { recursive: true, force: true }))
+  mkdirSync(join(directory, 'assets'))
+  writeFileSync(join(directory, 'assets/large-77.js'), randomBytes(300 * KiB))
+  return directory
+}
+
+test.each(['/openapi.json', '/ui/assets/large-77.js'])(
+  'answers of %s that strangers do not take leave the room of users alone, and are few',
+  async (path) => {
+    const limits = { answersBytesMax: 256 * KiB, strangerBytesMax: MiB }
+    const served = await serveUsers(limits, { consoleDirectory: largeConsole() })
+    expect((await served.ask('GET', path)).status).toBe(200)
+    const taken = nothingTaken(served)
+    const strangers = Array.from({ length: 10 }, () => new Client(served.port))
+    for (const stranger of strangers) await stranger.send(head(`GET ${path}`))
+    await soon(() => {
+      const { strangerBytes, answerBytes } = served.http.inspect()
+      expect(strangerBytes + answerBytes).toBeGreaterThan(700 * KiB)
+    })
+    taken()
+    expect((await served.ask('PUT', '/v1/kv/app/1', { headers: AS_BOB, body: 'x' })).status).toBe(200)
+    expect((await served.ask('GET', path)).status).toBe(429)
+    expect((await served.ask('GET', '/livez')).status).toBe(200)
+    expect(served.http.inspect().strangerBytes).toBeLessThanOrEqual(MiB)
+    for (const stranger of strangers) stranger.reset()
+    await until(served, () => served.http.inspect().strangerBytes === 0)
+  },
+)
 
 test('what is refused before its user is sought is the only request of its connection too', async () => {
   const served = await serve({ node: nodeWithUsers(), corsOrigins: ['https://page.example'] })

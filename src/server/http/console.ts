@@ -1,0 +1,93 @@
+// The console under /ui/: a page and its files, and the facts with which the page begins. They say no more to a
+// stranger than the page at `/`, so that a user can log in on it. A node that nobody looks at loads none of it.
+
+import type { ConsolePage } from '../../console/console-page.ts'
+import { ApiError } from '../../operations/forms/index.ts'
+import type { RequestHeaders } from '../../operations/http/conditions.ts'
+import { jsonResponse } from '../../operations/http/form.ts'
+import { object } from '../../operations/http/json-schema.ts'
+import { type Route, route } from '../../operations/http/route.ts'
+import type { Api } from '../api/api.ts'
+import type { HttpResponse } from '../connections/messages.ts'
+import { CONSOLE_PATH } from '../connections/target.ts'
+import type { DriverStatus } from '../node/observe/status.ts'
+
+/** `directory`: the folder of the build, if it is another one than that of this program. */
+export function consoleRoutes(
+  { node, version }: Pick<Api, 'node' | 'version'>,
+  directory: string | undefined,
+): readonly Route<HttpResponse | Promise<HttpResponse>>[] {
+  let loading: Promise<ConsolePage> | undefined
+  const load = (): Promise<ConsolePage> => {
+    loading ??= import('../../console/console-page.ts').then(
+      (module) => new module.ConsolePage(directory),
+      (error: unknown) => {
+        loading = undefined
+        throw error
+      },
+    )
+    return loading
+  }
+  const serve = async (path: string, headers: RequestHeaders): Promise<HttpResponse> => {
+    const page = await load()
+    const request = {
+      ifNoneMatch: headers['if-none-match'],
+      acceptEncoding: headers['accept-encoding'],
+    }
+    const urls = members(node.status()).map(({ url }) => url)
+    const answer = await page.find(path, request, urls)
+    if ('missing' in answer) throw new ApiError('route_not_found', answer.missing)
+    return { ...answer, revision: undefined }
+  }
+  return [
+    route(
+      { method: 'GET', path: CONSOLE_PATH, summary: 'Redirects to the console', answers: object({}) },
+      () => ({
+        status: 308,
+        headers: ['Location', `${CONSOLE_PATH}/`],
+        body: '',
+        revision: undefined,
+      }),
+    ),
+    route(
+      {
+        method: 'GET',
+        path: `${CONSOLE_PATH}/`,
+        summary: 'The console, a page for browsers',
+        answers: 'text/html',
+      },
+      ({ headers }) => serve('', headers),
+    ),
+    route(
+      {
+        method: 'GET',
+        path: `${CONSOLE_PATH}/assets/:file`,
+        summary: 'A file of the console',
+        answers: '*/*',
+      },
+      ({ headers, params }) => serve(`assets/${params.file}`, headers),
+    ),
+    route(
+      {
+        method: 'GET',
+        path: `${CONSOLE_PATH}/console.json`,
+        summary: 'What the console must know before a user logs in',
+        answers: object({}),
+      },
+      () => {
+        const status = node.status()
+        const { name, clusterId } = status
+        const facts = { kind: 'node', node: name, version, cluster_id: clusterId, members: members(status) }
+        return jsonResponse(JSON.stringify(facts), FACTS_HEADERS)
+      },
+    ),
+  ]
+}
+
+const FACTS_HEADERS = [
+  ...['Cache-Control', 'no-cache', 'X-Content-Type-Options', 'nosniff'],
+  ...['Cross-Origin-Resource-Policy', 'same-origin'],
+] as const
+
+const members = ({ raft }: DriverStatus): readonly { readonly name: string; readonly url: string }[] =>
+  raft.configuration.members.map(({ name, url }) => ({ name, url }))
