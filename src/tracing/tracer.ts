@@ -11,14 +11,28 @@ type OpenTelemetry = typeof import('@opentelemetry/api')
 const REGISTERED = Symbol.for('opentelemetry.js.api.1')
 const globals: { readonly [name: symbol]: { readonly trace?: TracerProvider } | undefined } = globalThis
 
-let loaded: Tracer | undefined
+/** null: the API cannot be loaded. */
+let loaded: Tracer | null | undefined
 
 /** Starts spans; undefined: this process records no traces. */
 export function tracer(): Tracer | undefined {
   if (globals[REGISTERED]?.trace === undefined) return undefined
-  loaded ??= new Tracer(createRequire(import.meta.url)('@opentelemetry/api'))
-  return loaded
+  if (loaded === undefined) loaded = loadTracer()
+  return loaded ?? undefined
 }
+
+/** A bundle may run where the package of the API is not installed. Its calls and requests must not fail for that. */
+function loadTracer(): Tracer | null {
+  try {
+    return new Tracer(createRequire(import.meta.url)('@opentelemetry/api'))
+  } catch (error) {
+    process.emitWarning(`${CANNOT_LOAD}: ${error instanceof Error ? error.message : error}`, 'QuorateWarning')
+    return null
+  }
+}
+
+const CANNOT_LOAD =
+  'no spans of quorate are recorded: the package @opentelemetry/api cannot be loaded. A bundle needs it in node_modules'
 
 export class Tracer {
   readonly #api: OpenTelemetry

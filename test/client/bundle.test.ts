@@ -1,12 +1,14 @@
-// The client in a bundle of ES modules: it has multiplexed connections, or says that it has none.
+// The client in a bundle of ES modules: it has multiplexed connections, or says that it has none. It works where the
+// API of OpenTelemetry is missing.
 
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { rolldown } from 'rolldown'
-import { afterAll, expect, test } from 'vitest'
+import { afterAll, expect, test, vi } from 'vitest'
 import type * as ClientModule from '../../src/client/index.ts'
+import { record, stopRecording } from '../tracing/recorded-spans.ts'
 import { connected, fake, until } from './with-fakes.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'quorate-bundle-'))
@@ -55,4 +57,23 @@ test('without `require` warns once that it has none, and works', async () => {
   await until(() => warnings.length > 0)
   expect(warnings).toEqual([expect.stringMatching(/^multiplexed connections cannot be used.*require/)])
   await kv.close()
+})
+
+test('in a process that records, without the API beside the bundle, warns once and works', async () => {
+  const { Client } = await bundled(true)
+  const node = await fake()
+  const emitWarning = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+  record()
+  const kv = new Client({ endpoints: [node.url], discover: false })
+  try {
+    await kv.put('k', 'v')
+    expect((await kv.get('k'))?.text()).toBe('v')
+    expect(emitWarning.mock.calls).toEqual([
+      [expect.stringMatching(/^no spans of quorate are recorded: .*@opentelemetry/), 'QuorateWarning'],
+    ])
+  } finally {
+    stopRecording()
+    emitWarning.mockRestore()
+    await kv.close()
+  }
 })
