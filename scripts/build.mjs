@@ -28,9 +28,15 @@ const ENTRIES = {
   'search-worker': 'jepsen-lite/commands/search-worker.ts',
 }
 
+/**
+ * The client library is bundled again into applications, and serves where no LevelDB can be loaded. So a module that it
+ * may load, at its start or with a later call, shares no file with modules of the node.
+ */
+const CLIENT = 'src/client/index.ts'
+
 /** Programs by the modules that they load at their start. Modules that the same programs load are one file. */
 const PROGRAMS = {
-  client: ['src/client/index.ts'],
+  client: [CLIENT],
   command: ['src/cli/main.ts', 'src/cli/commands/put.ts'],
   supervisor: ['src/cli/cluster/supervisor-process.ts'],
   node: ['src/local/node/node-process.ts'],
@@ -81,22 +87,30 @@ async function bundle() {
 function nameByPrograms() {
   let loaded
   return (id, graph) => {
-    loaded ??= Object.entries(PROGRAMS).map(([name, starts]) => ({
-      name,
-      modules: findImports(starts, graph),
-    }))
-    const names = loaded.filter(({ modules }) => modules.has(id)).map(({ name }) => name)
+    loaded ??= {
+      programs: Object.entries(PROGRAMS).map(([name, starts]) => ({
+        name,
+        modules: findImports(starts, graph, false),
+      })),
+      library: findImports([CLIENT], graph, true),
+    }
+    const names = loaded.programs.filter(({ modules }) => modules.has(id)).map(({ name }) => name)
     // An entry point stays in its own file: that of a process runs when it is loaded.
-    return names.length === 0 || graph.getModuleInfo(id).isEntry ? null : names.join('-')
+    if (names.length === 0 || graph.getModuleInfo(id).isEntry) return null
+    if (loaded.library.has(id) && !names.includes('client')) names.unshift('library')
+    return names.join('-')
   }
 }
 
-function findImports(starts, graph) {
+/** `isLater`: also what these modules import dynamically. */
+function findImports(starts, graph, isLater) {
   const modules = new Set()
   const visit = (id) => {
     if (modules.has(id)) return
     modules.add(id)
-    graph.getModuleInfo(id)?.importedIds.forEach(visit)
+    const info = graph.getModuleInfo(id)
+    info?.importedIds.forEach(visit)
+    if (isLater) info?.dynamicallyImportedIds.forEach(visit)
   }
   for (const start of starts) visit(join(root, start))
   return modules

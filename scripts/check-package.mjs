@@ -8,12 +8,15 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { rolldown } from 'rolldown'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 const project = mkdtempSync(join(tmpdir(), 'quorate-package-'))
 
 const clone = join(project, 'clone')
+/** Has no node_modules, nor have the directories above it. */
+const alone = mkdtempSync(join(tmpdir(), 'quorate-alone-'))
 
 /** The entry points, with their sources. */
 const ENTRIES = {
@@ -94,6 +97,29 @@ const wrong = [
   ...errors.filter(([name, error]) => error.name !== name).map(([name]) => name),
 ]
 console.log(wrong.length, recipes.LockLostError.prototype instanceof all.QuorateError)
+`
+
+// It runs where no package is: it records nothing, and needs no LevelDB.
+const bundled = `
+import { trace } from '@opentelemetry/api'
+import { Client } from 'quorate/client'
+
+trace.setGlobalTracerProvider({ getTracer: () => { throw new Error('a span') } })
+async function main() {
+  const warnings = []
+  const kv = new Client({ endpoints: ['http://127.0.0.1:27301'], onWarning: (text) => warnings.push(text) })
+  for (let n = 0; n < 64; n++) await kv.put('bundled', 'hello')
+  await Promise.all(Array.from({ length: 64 }, () => kv.put('bundled', 'hello')))
+  const { id } = await kv.grantLease({ ttlMs: 60_000 })
+  await kv.put('leased', 'hello', { lease: id })
+  await kv.transact(async (tx) => tx.put('bundled', (await tx.get('leased'))?.text() ?? ''))
+  for await (const view of kv.mirror({ prefix: 'bundled' })) {
+    console.log(view.get('bundled')?.text(), typeof (await kv.status()).term, warnings.length)
+    break
+  }
+  await kv.close()
+}
+main()
 `
 
 const recipesCjs = `
@@ -204,6 +230,19 @@ try {
   try {
     kv('put', 'greeting', 'hello')
     check('a cluster of the command', kv('get', 'greeting'), 'hello')
+    write('bundled.mjs', bundled)
+    const bundle = await rolldown({
+      cwd: project,
+      input: 'bundled.mjs',
+      platform: 'node',
+      logLevel: 'silent',
+    })
+    await bundle.write({ dir: alone, format: 'cjs', entryFileNames: '[name].cjs' })
+    check(
+      'the client in a bundle, without the package',
+      run(alone, 'node', ['bundled.cjs']),
+      'hello number 0',
+    )
   } finally {
     kv('cluster', 'stop')
   }
@@ -258,7 +297,7 @@ try {
   console.error(error.message)
   process.exitCode = 1
 } finally {
-  rmSync(project, { recursive: true, force: true })
+  for (const dir of [project, alone]) rmSync(dir, { recursive: true, force: true })
 }
 
 function check(what, actual, expected) {
