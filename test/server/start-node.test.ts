@@ -1,6 +1,15 @@
 // The reasons for which a node refuses to start, before it opens or creates anything.
 
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+} from 'node:fs'
 import { request } from 'node:http'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -147,6 +156,23 @@ test.each<Partial<NodeOptions>>([
   expect(failure.usage).toBe(true)
   expect(existsSync(dataDir)).toBe(false)
 })
+
+test.runIf(process.platform === 'linux')('a start that fails closes its audit log', async () => {
+  const file = join(newDirectory(), 'audit.log')
+  const auditLog: NodeOptions['auditLog'] = { file, operations: 'changes' }
+  expect((await failureOf({ founding: { kind: 'existing' }, auditLog })).message).toContain('holds no node')
+  const open = readdirSync('/proc/self/fd').map((fd) => tryReadLink(`/proc/self/fd/${fd}`))
+  expect(open.filter((path) => path === file)).toEqual([])
+})
+
+function tryReadLink(path: string): string | undefined {
+  try {
+    return readlinkSync(path)
+  } catch {
+    // The directory of descriptors lists its own.
+    return undefined
+  }
+}
 
 test('a directory in use is not founded again, and belongs to one name', async () => {
   const home = newDirectory()

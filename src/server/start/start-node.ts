@@ -113,12 +113,21 @@ export async function startNode(startOptions: StartOptions): Promise<ServingNode
   checkStartOptions(startOptions)
   const logger = startOptions.logger === undefined ? silent : ignoringErrors(startOptions.logger)
   const certificates = await openCertificates(startOptions, logger)
+  let auditFile: AuditFile | undefined
   try {
-    return await startWith(startOptions, logger, certificates)
+    auditFile = await openAuditFile(startOptions, logger)
+    return await startWith(startOptions, logger, { certificates, auditFile })
   } catch (error) {
     certificates?.close()
+    await auditFile?.close()
     throw error
   }
+}
+
+/** Files that a node opens beside its data directory. */
+interface NodeFiles {
+  readonly certificates: NodeCertificates | undefined
+  readonly auditFile: AuditFile | undefined
 }
 
 /** Loads TLS only for nodes that use it. */
@@ -131,18 +140,13 @@ async function openCertificates(
   return NodeCertificates.open(options, logger)
 }
 
-async function startWith(
-  startOptions: StartOptions,
-  logger: Logger,
-  certificates: NodeCertificates | undefined,
-): Promise<ServingNode> {
+async function startWith(startOptions: StartOptions, logger: Logger, files: NodeFiles): Promise<ServingNode> {
   const noSpace = (error: unknown): never => {
     throw isDiskFull(error) ? new NodeStartError(noSpaceToStart(startOptions.dataDir, error)) : error
   }
   // Discovery takes time, and the application may change its working directory.
   const dataDir = resolve(startOptions.dataDir)
-  const auditFile = await openAuditFile(startOptions, logger)
-  await prepareDirectory({ ...startOptions, dataDir }, logger, certificates?.requests).catch(noSpace)
+  await prepareDirectory({ ...startOptions, dataDir }, logger, files.certificates?.requests).catch(noSpace)
   // LevelDB opens files by their path. Links on the path may change later, for example in a deployment.
   const options = {
     ...startOptions,
@@ -162,7 +166,7 @@ async function startWith(
   disk.giveBackReserve()
   let node: Node
   try {
-    node = new Node(options, storage, logger, { certificates, auditFile })
+    node = new Node(options, storage, logger, files)
   } catch (error) {
     // The node that would close it does not exist.
     await new Promise<void>((resolve) => storage.close(() => resolve()))
@@ -202,10 +206,7 @@ class Node implements ServingNode {
     options: StartOptions,
     storage: Storage,
     logger: Logger,
-    {
-      certificates,
-      auditFile,
-    }: { readonly certificates: NodeCertificates | undefined; readonly auditFile: AuditFile | undefined },
+    { certificates, auditFile }: NodeFiles,
   ) {
     this.#options = options
     this.#certificates = certificates
