@@ -4,7 +4,7 @@
 // A batch stands above the call engine, because its write id makes it the unit of a retry: changes that were sent as
 // one request must be sent again as that request. It is open until a transport encodes it, at the end of the turn.
 
-import { type BatchRequest, batch, type DecodedBatch } from '../operations/batch.ts'
+import { type BatchRequest, batch, commandBytes, type DecodedBatch } from '../operations/batch.ts'
 import { type DeleteOutcome, type DeleteRequest, del } from '../operations/delete.ts'
 import type { AnswerHead } from '../operations/forms/answer-head.ts'
 import { judgeProblem } from '../operations/forms/answers.ts'
@@ -26,6 +26,7 @@ import {
 } from './errors.ts'
 import type { ClientItemForm, ClientOperation, OperationRequest } from './operation.ts'
 import { leastMs } from './retry-policy.ts'
+import type { MuxTransport } from './transport/mux-transport.ts'
 import { resultFrom } from './transport/transport.ts'
 import type { DeleteResult, PutResult } from './types.ts'
 
@@ -37,9 +38,30 @@ const SPREAD_SHARE = 0.01
 /** A change of one key. */
 export type ChangeRequest = (PutRequest | DeleteRequest) & { readonly prev: false }
 
-/** The bytes of its key and value. */
-const bytesOfChange = (change: ChangeRequest): number =>
-  change.key.length + (change.kind === 'put' ? change.value.length : 0)
+type ChangeOutcome = PutOutcome | DeleteOutcome
+
+/** An operation that changes one key, and the result that its caller receives. */
+export interface ChangeForm<Q extends ChangeRequest, R> {
+  readonly operation: ClientOperation<Q, ChangeOutcome>
+  readonly resultFrom: (outcome: ChangeOutcome) => R
+}
+
+export const PUT: ChangeForm<PutRequest & { readonly prev: false }, PutResult> = {
+  operation: put,
+  resultFrom(outcome) {
+    if (outcome.kind !== 'put') throw new Error('a put has the outcome of a delete')
+    const { revision, createRevision, modRevision, version } = outcome
+    return { revision, createRevision, modRevision, version }
+  },
+}
+
+export const DELETE: ChangeForm<DeleteRequest & { readonly prev: false }, DeleteResult> = {
+  operation: del,
+  resultFrom(outcome) {
+    if (outcome.kind !== 'delete') throw new Error('a delete has the outcome of a put')
+    return { deleted: outcome.deleted, revision: outcome.revision }
+  },
+}
 
 /** Limits of a change that has acquired its permit. */
 interface ChangeLimits extends Pick<ClientCall, 'startedAt' | 'timeoutMs' | 'signal' | 'span'> {
@@ -48,38 +70,50 @@ interface ChangeLimits extends Pick<ClientCall, 'startedAt' | 'timeoutMs' | 'sig
 
 export class ChangeBatches {
   readonly #engine: CallEngine
+  readonly #mux: MuxTransport
   #open: Batch | undefined
 
-  constructor(engine: CallEngine) {
+  constructor(engine: CallEngine, mux: MuxTransport) {
     this.#engine = engine
+    this.#mux = mux
   }
 
   /** Makes a change, alone or with others. */
-  run(change: ChangeRequest, timeoutMs: number, signal: AbortSignal | undefined): Promise<ChangeResult> {
-    const span = CallSpan.begin(change.kind === 'put' ? put : del, change)
-    const result = this.#run(change, timeoutMs, signal, span)
+  run<Q extends ChangeRequest, R>(
+    form: ChangeForm<Q, R>,
+    request: NoInfer<Q>,
+    timeoutMs: number,
+    signal: AbortSignal | undefined,
+  ): Promise<R> {
+    const span = CallSpan.begin(form.operation, request)
+    const result = this.#run(form, request, timeoutMs, signal, span)
     return span === undefined ? result : span.during(result)
   }
 
-  async #run(
-    change: ChangeRequest,
+  async #run<Q extends ChangeRequest, R>(
+    form: ChangeForm<Q, R>,
+    request: Q,
     timeoutMs: number,
     signal: AbortSignal | undefined,
     span: CallSpan | undefined,
-  ): Promise<ChangeResult> {
+  ): Promise<R> {
     const call = { startedAt: performance.now(), timeoutMs, signal, span }
     const limits = { ...call, waitedMs: await this.#engine.acquire(call, 'by-id') }
     const open = this.#open
-    if (open?.takes(change, limits) === true) return open.add(change, span)
-    const { mux, writeIds } = this.#engine.options
-    const isBatched = signal?.aborted !== true && mux?.isReady(performance.now()) === true
+    if (open?.takes(request, limits) === true) {
+      const change = new BatchedChange(form, request)
+      open.add(change, span)
+      return change.result
+    }
+    const { writeIds } = this.#engine.options
+    const isBatched = signal?.aborted !== true && this.#mux.isReady(performance.now())
     const writeId = isBatched ? writeIds.next() : undefined
-    if (writeId === undefined || !('session' in writeId)) return this.#alone(change, limits)
+    if (writeId === undefined || !('session' in writeId)) return this.#alone(form, request, limits)
+    const change = new BatchedChange(form, request)
     const batch = new Batch(change, limits)
     this.#open = batch
-    const result = batch.add()
     void this.#send(batch, { ...call, seal: () => batch.seal(), writeId }, limits)
-    return result
+    return change.result
   }
 
   async #send(batch: Batch, call: ClientCall, limits: ChangeLimits): Promise<void> {
@@ -88,15 +122,13 @@ export class ChangeBatches {
     try {
       const answer = await this.#engine.perform(CHANGES, request, call, limits.waitedMs)
       const { endpoint, head } = answer
-      const results = resultFrom(answer).outcomes.map((outcome) =>
-        'problem' in outcome
-          ? errorOfChange(outcome.problem, head.node, endpoint)
-          : changeResult(outcome, outcome.kind === 'put' ? outcome.modRevision : outcome.revision),
+      const outcomes = resultFrom(answer).outcomes.map((outcome) =>
+        'problem' in outcome ? errorOfChange(outcome.problem, head.node, endpoint) : outcome,
       )
       this.#release(limits, changes.length)
-      batch.settle(results)
+      for (const [at, outcome] of outcomes.entries()) changes[at]?.settle(outcome)
     } catch (thrown) {
-      const error = asErrorOfBatch(changes, thrown)
+      const error = asErrorOfBatch(changes.length, thrown)
       if (changes.length > 1 && isOfBatchOnly(error)) this.#splitUp(batch, limits, error)
       else {
         this.#release(limits, changes.length)
@@ -117,17 +149,18 @@ export class ChangeBatches {
       batch.fail(new UnavailableError(message, { code: 'timeout', written: 'no', cause }))
       return
     }
-    batch.settle(batch.changes.map((change) => this.#alone(change, limits)))
+    const alone: ChangePerformer = (form, request) => this.#alone(form, request, limits)
+    for (const change of batch.changes) change.perform(alone)
   }
 
-  async #alone(change: ChangeRequest, limits: ChangeLimits): Promise<ChangeResult> {
+  async #alone<Q extends ChangeRequest, R>(
+    { operation, resultFrom: changeResultFrom }: ChangeForm<Q, R>,
+    request: Q,
+    limits: ChangeLimits,
+  ): Promise<R> {
     try {
-      const engine = this.#engine
-      const answer =
-        change.kind === 'put'
-          ? await engine.perform(put, change, limits, limits.waitedMs)
-          : await engine.perform(del, change, limits, limits.waitedMs)
-      return changeResult(resultFrom<PutOutcome | DeleteOutcome>(answer))
+      const answer = await this.#engine.perform(operation, request, limits, limits.waitedMs)
+      return changeResultFrom(resultFrom(answer))
     } finally {
       this.#release(limits, 1)
     }
@@ -138,26 +171,67 @@ export class ChangeBatches {
   }
 }
 
-/** A batch and the callers of its changes. */
+type ChangePerformer = <Q extends ChangeRequest, R>(form: ChangeForm<Q, R>, request: Q) => Promise<R>
+
+/** A change of a batch, as the batch sees it. */
+interface BatchMember {
+  readonly request: ChangeRequest
+  settle(outcome: ChangeOutcome | QuorateError): void
+  /** Leaves the batch: `performer` makes the change. */
+  perform(performer: ChangePerformer): void
+  fail(error: unknown): void
+}
+
+class BatchedChange<Q extends ChangeRequest, R> implements BatchMember {
+  readonly request: Q
+  readonly result: Promise<R>
+  readonly #form: ChangeForm<Q, R>
+  readonly #resolve: (result: R | Promise<R>) => void
+  readonly #reject: (error: unknown) => void
+
+  constructor(form: ChangeForm<Q, R>, request: Q) {
+    this.request = request
+    this.#form = form
+    const { promise, resolve, reject } = Promise.withResolvers<R>()
+    this.result = promise
+    this.#resolve = resolve
+    this.#reject = reject
+  }
+
+  settle(outcome: ChangeOutcome | QuorateError): void {
+    if (outcome instanceof QuorateError) this.#reject(outcome)
+    else this.#resolve(this.#form.resultFrom(outcome))
+  }
+
+  perform(performer: ChangePerformer): void {
+    this.#resolve(performer(this.#form, this.request))
+  }
+
+  fail(error: unknown): void {
+    this.#reject(error)
+  }
+}
+
+/** Changes that are one request. */
 class Batch {
-  readonly changes: ChangeRequest[]
+  readonly changes: BatchMember[]
   readonly request: BatchRequest
+  readonly #commands: ChangeRequest[]
   /** Total of all keys and values. */
   #bytes: number
   /** It was encoded, so it must not grow: a retry is the same request. */
   #isSealed = false
   readonly #limits: ChangeLimits
-  readonly #resolves: ((result: ChangeResult | Promise<ChangeResult>) => void)[] = []
-  readonly #rejects: ((error: unknown) => void)[] = []
 
-  constructor(change: ChangeRequest, limits: ChangeLimits) {
-    this.changes = [change]
-    this.request = { kind: 'batch', commands: this.changes, idempotency: undefined }
-    this.#bytes = bytesOfChange(change)
+  constructor(first: BatchMember, limits: ChangeLimits) {
+    this.changes = [first]
+    this.#commands = [first.request]
+    this.request = { kind: 'batch', commands: this.#commands, idempotency: undefined }
+    this.#bytes = commandBytes(first.request)
     this.#limits = limits
   }
 
-  takes(change: ChangeRequest, { startedAt, timeoutMs, signal }: ChangeLimits): boolean {
+  takes(request: ChangeRequest, { startedAt, timeoutMs, signal }: ChangeLimits): boolean {
     const limits = this.#limits
     return (
       !this.#isSealed &&
@@ -165,7 +239,7 @@ class Batch {
       limits.timeoutMs === timeoutMs &&
       Math.abs(limits.startedAt - startedAt) <= timeoutMs * SPREAD_SHARE &&
       this.changes.length < BATCH_CHANGES_MAX &&
-      this.#bytes + bytesOfChange(change) <= BATCH_BYTES_MAX
+      this.#bytes + commandBytes(request) <= BATCH_BYTES_MAX
     )
   }
 
@@ -173,28 +247,15 @@ class Batch {
     this.#isSealed = true
   }
 
-  /** The result of the added change; without one, of the first. */
-  add(change?: ChangeRequest, span?: CallSpan): Promise<ChangeResult> {
-    if (change !== undefined) {
-      if (span !== undefined && this.#limits.span !== undefined) span.joins(this.#limits.span)
-      this.changes.push(change)
-      this.#bytes += bytesOfChange(change)
-    }
-    return new Promise((resolve, reject) => {
-      this.#resolves.push(resolve)
-      this.#rejects.push(reject)
-    })
-  }
-
-  settle(results: readonly (ChangeResult | QuorateError | Promise<ChangeResult>)[]): void {
-    for (const [at, result] of results.entries()) {
-      if (result instanceof QuorateError) this.#rejects[at]?.(result)
-      else this.#resolves[at]?.(result)
-    }
+  add(change: BatchMember, span: CallSpan | undefined): void {
+    if (span !== undefined && this.#limits.span !== undefined) span.joins(this.#limits.span)
+    this.changes.push(change)
+    this.#commands.push(change.request)
+    this.#bytes += commandBytes(change.request)
   }
 
   fail(error: unknown): void {
-    for (const reject of this.#rejects) reject(error)
+    for (const change of this.changes) change.fail(error)
   }
 }
 
@@ -202,8 +263,8 @@ class Batch {
  * Conditions belong to individual changes, never to a batch. A node that reports a failed condition for a batch says
  * nothing about the outcome.
  */
-const asErrorOfBatch = (changes: readonly ChangeRequest[], error: unknown): unknown =>
-  error instanceof PreconditionFailedError && changes.length > 1
+const asErrorOfBatch = (changes: number, error: unknown): unknown =>
+  error instanceof PreconditionFailedError && changes > 1
     ? unexpected(new DisagreementError('a batch has no condition'), error.endpoint ?? '', 'unknown')
     : error
 
@@ -213,18 +274,6 @@ const isOfBatchOnly = (error: unknown): error is QuorateError =>
   error.written === 'no' &&
   error.code !== 'unauthenticated' &&
   !(error instanceof UnavailableError || error instanceof UnreachableError || error instanceof AbortedError)
-
-type ChangeResult = PutResult | DeleteResult
-
-/** The outcome of a change as the application receives it. */
-function changeResult(
-  outcome: PutOutcome | DeleteOutcome,
-  revision: number = outcome.revision,
-): ChangeResult {
-  if (outcome.kind === 'delete') return { deleted: outcome.deleted, revision }
-  const { createRevision, modRevision, version } = outcome
-  return { revision, createRevision, modRevision, version }
-}
 
 /** Throws if nobody can read the problem: then no outcome of the batch is known. */
 function errorOfChange(problem: ProblemAnswer, node: string | undefined, endpoint: Endpoint): QuorateError {
@@ -262,7 +311,7 @@ function sentForm(request: BatchRequest) {
     : requestForms(del, { ...change, idempotency })
 }
 
-type BatchOrChange = DecodedBatch | PutOutcome | DeleteOutcome
+type BatchOrChange = DecodedBatch | ChangeOutcome
 
 /** The forms of one request. */
 const requestForms = <Q extends OperationRequest>(

@@ -14,7 +14,7 @@ import * as administration from './administration.ts'
 import { authSwitch, roles, users } from './auth.ts'
 import type { AuthSwitch, Roles, Users } from './auth-types.ts'
 import { CallEngine, type ClientCall } from './call-engine.ts'
-import { ChangeBatches } from './change-batches.ts'
+import { ChangeBatches, type ChangeForm, type ChangeRequest, DELETE, PUT } from './change-batches.ts'
 import { ClusterView } from './cluster-view.ts'
 import { ClientCredentials } from './credentials.ts'
 import { answerInfo, recordFrom } from './decode.ts'
@@ -128,7 +128,8 @@ export class Client {
   readonly #mux: MuxTransport | undefined
   readonly #cluster: ClusterView
   readonly #engine: CallEngine
-  readonly #batches: ChangeBatches
+  /** undefined: without multiplexed connections, each change is a request of its own. */
+  readonly #batches: ChangeBatches | undefined
   readonly #closing = new CloseNotifier()
   readonly #timeoutMs: number
   #user: { readonly name: string; readonly password: string } | undefined
@@ -204,7 +205,7 @@ export class Client {
     this.#cluster = cluster
     this.#timeoutMs = timeoutMs
     this.#engine = new CallEngine({ ...shared, mux, cluster, writeIds, callsMax, unreachableAfterMs })
-    this.#batches = new ChangeBatches(this.#engine)
+    this.#batches = mux && new ChangeBatches(this.#engine, mux)
     this.#rangeReads = {
       timeoutMs,
       read: (request, options) => this.#read(rangeOperation, request, options),
@@ -246,8 +247,7 @@ export class Client {
         lease: putLease,
         idempotency: undefined,
       } as const
-      const { signal, timeoutMs = this.#timeoutMs } = options
-      return this.#batches.run(request, timeoutMs, signal) as Promise<PutResult>
+      return this.#change(PUT, request, options)
     } catch (error) {
       return Promise.reject(error)
     }
@@ -290,8 +290,7 @@ export class Client {
         prev: false,
         idempotency: undefined,
       } as const
-      const { signal, timeoutMs = this.#timeoutMs } = options
-      return this.#batches.run(request, timeoutMs, signal) as Promise<DeleteResult>
+      return this.#change(DELETE, request, options)
     } catch (error) {
       return Promise.reject(error)
     }
@@ -526,6 +525,18 @@ export class Client {
     { signal, timeoutMs = this.#timeoutMs }: CallOptions,
   ): Promise<NodeAnswer<R>> {
     return this.#engine.run(operation, request, { ...call, startedAt: performance.now(), timeoutMs, signal })
+  }
+
+  #change<Q extends ChangeRequest, R>(
+    form: ChangeForm<Q, R>,
+    request: NoInfer<Q>,
+    options: CallOptions,
+  ): Promise<R> {
+    const { signal, timeoutMs = this.#timeoutMs } = options
+    if (this.#batches !== undefined) return this.#batches.run(form, request, timeoutMs, signal)
+    return this.#run(form.operation, request, NONE, options).then((answer) =>
+      form.resultFrom(resultFrom(answer)),
+    )
   }
 
   readonly #streamSilenceMs = (timeoutMs: number): number | undefined =>

@@ -357,7 +357,7 @@ function decodeCommand(field: unknown): BatchedCommand {
 }
 
 /** Bytes of the key and the value of a change. */
-const commandBytes = (command: BatchedCommand): number =>
+export const commandBytes = (command: BatchedCommand): number =>
   command.key.length + (command.kind === 'put' ? command.value.length : 0)
 
 /** Bytes of the keys and the values of all changes of an item, which is not decoded yet. */
