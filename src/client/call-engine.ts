@@ -40,7 +40,6 @@ import {
   findItemForm,
   findRepeat,
   isChange,
-  nameChange,
   needsLeader,
   type OperationRequest,
 } from './operation.ts'
@@ -221,7 +220,8 @@ type End<R> = CallEnd<NodeAnswer<R>>
 class RetryingCall<Q extends OperationRequest, R> {
   readonly #engine: CallEngine
   readonly #operation: ClientOperation<Q, R>
-  readonly #request: Q
+  /** After the first try of a change, it names the change. */
+  #request: Q
   readonly #call: ClientCall
   readonly #repeat: Repeat
   readonly #endpoints: Endpoints
@@ -440,6 +440,7 @@ class RetryingCall<Q extends OperationRequest, R> {
   #send(endpoint: Endpoint, sideTries?: SideTries<R>): Promise<SendOutcome<R>> {
     const { http, mux, credentials } = this.#engine.options
     const { endpoints, isLogin = false, span, timeoutMs } = this.#call
+    if (this.#repeat === 'by-id') this.#nameRequest()
     const [operation, request] = [this.#operation, this.#request]
     const isMuxed =
       endpoints === undefined && mux?.accepts(endpoint, operation, request, this.#attempts > 0) === true
@@ -451,16 +452,16 @@ class RetryingCall<Q extends OperationRequest, R> {
     this.#attempts += 1
     const nowMs = performance.now()
     endpoint.requestSent(this, nowMs)
-    if (this.#repeat === 'by-id') this.#nameChange()
     span?.trying(endpoint)
     const options = this.#sendOptions(visit, nowMs, sideTries)
     return (isMuxed ? mux : http).send(endpoint, operation, request, options)
   }
 
-  #nameChange(): void {
+  #nameRequest(): void {
     this.#writeId ??= this.#call.writeId ?? this.#engine.options.writeIds.next()
     if (!isDated(this.#writeId) && this.#tries.unknown === undefined) this.#undatedSentAt = startStopwatch()
-    nameChange(this.#request, this.#writeId)
+    if (this.#request.idempotency === this.#writeId) return
+    this.#request = { ...this.#request, idempotency: this.#writeId }
   }
 
   #sendOptions(

@@ -59,10 +59,3 @@ export const findItemForm = <Q extends OperationRequest, R>(
   { mux }: ClientOperation<Q, R>,
   request: Q,
 ): ClientItemForm<Q, R> | undefined => (mux?.carries?.(request) === false ? undefined : mux)
-
-/** Names a change before it is sent. The client owns its requests, and nobody else reads them yet. */
-export function nameChange(request: OperationRequest, idempotency: Idempotency): void {
-  if (!('idempotency' in request)) return
-  const named: { idempotency?: Idempotency | undefined } = request
-  named.idempotency = idempotency
-}
