@@ -62,22 +62,10 @@ export class HttpTransport implements Transport {
     request: Q,
     options: SendOptions,
   ): Promise<SendOutcome<R>> {
-    const { timeoutMs, clusterId, authorization, trace, seal } = options
-    seal?.()
-    const { method, path, headers, body } = operation.http.encode(request)
-    const timeout = `${nodeTimeoutMs(timeoutMs)}ms`
-    const outgoing = {
-      method,
-      path: withQuery(path, { timeout }),
-      headers: {
-        ...headers,
-        ...(clusterId === undefined ? undefined : { 'Kv-Cluster': clusterId }),
-        ...(authorization === undefined ? undefined : { Authorization: authorization }),
-        ...(trace && headersOfTrace(trace.context)),
-      },
-      body,
-    }
-    const outcome = await this.exchange(endpoint, outgoing, options, isStreamed(operation, request))
+    options.seal?.()
+    const outgoing = operation.http.encode(request)
+    const fields = clientFields(options)
+    const outcome = await this.#exchange(endpoint, outgoing, options, isStreamed(operation, request), fields)
     return outcome.kind === 'answered' ? decodeAnswer(operation, request, outcome) : outcome
   }
 
@@ -88,6 +76,16 @@ export class HttpTransport implements Transport {
     options: SendOptions,
     stream = false,
   ): Promise<HttpOutcome> {
+    return this.#exchange(endpoint, outgoing, options, stream, NO_FIELDS)
+  }
+
+  #exchange(
+    endpoint: Endpoint,
+    outgoing: OutgoingRequest,
+    options: SendOptions,
+    stream: boolean,
+    fields: ClientFields,
+  ): Promise<HttpOutcome> {
     const { host, port } = endpoint
     const where: Where = {
       host,
@@ -96,7 +94,7 @@ export class HttpTransport implements Transport {
       ...(endpoint.isSecure ? { ...this.#secureOptions(host), isSecure: true } : { agent: this.#agent }),
     }
     return new Promise((resolve) => {
-      const exchange = new Exchange(where, outgoing, options, stream, (outcome) => {
+      const exchange = new Exchange(where, outgoing, fields, options, stream, (outcome) => {
         this.#inFlight.delete(exchange)
         resolve(outcome)
       })
@@ -123,6 +121,25 @@ export class HttpTransport implements Transport {
     for (const exchange of this.#inFlight) exchange.giveUp('the client was closed')
     this.#agent.destroy()
     this.#secure?.agent.destroy()
+  }
+}
+
+/** Fields that a client adds to the request of an operation. */
+interface ClientFields {
+  readonly query: { readonly timeout?: string }
+  readonly headers: Readonly<Record<string, string>>
+}
+
+const NO_FIELDS: ClientFields = { query: {}, headers: {} }
+
+function clientFields({ timeoutMs, clusterId, authorization, trace }: SendOptions): ClientFields {
+  return {
+    query: { timeout: `${nodeTimeoutMs(timeoutMs)}ms` },
+    headers: {
+      ...(clusterId === undefined ? undefined : { 'Kv-Cluster': clusterId }),
+      ...(authorization === undefined ? undefined : { Authorization: authorization }),
+      ...(trace && headersOfTrace(trace.context)),
+    },
   }
 }
 
@@ -183,6 +200,7 @@ class Exchange {
   constructor(
     where: Where,
     { method, path, headers, body }: OutgoingRequest,
+    fields: ClientFields,
     options: SendOptions,
     stream: boolean,
     settled: (outcome: HttpOutcome) => void,
@@ -192,7 +210,13 @@ class Exchange {
     this.#settled = settled
     this.#isSecure = where.isSecure === true
     const { request } = this.#isSecure ? process.getBuiltinModule('node:https') : http
-    const req = request({ ...where, lookup: this.#lookup, method, path, headers })
+    const req = request({
+      ...where,
+      lookup: this.#lookup,
+      method,
+      path: withQuery(path, fields.query),
+      headers: { ...headers, ...fields.headers },
+    })
     this.#req = req
     this.#limit()
     this.#stopListening = whenAborted(options.signal, () => this.giveUp('given up'))
