@@ -3,8 +3,8 @@
 // open, so it does not know whether a request has left.
 
 import { whenAborted } from '../../src/client/abort-listeners.ts'
+import type { ClientOperation, OperationRequest } from '../../src/client/client-operation.ts'
 import type { Endpoint } from '../../src/client/endpoints.ts'
-import type { ClientOperation, OperationRequest } from '../../src/client/operation.ts'
 import { nodeTimeoutMs } from '../../src/client/retry-policy.ts'
 import { after } from '../../src/client/timer.ts'
 import type { HttpOutcome } from '../../src/client/transport/http-transport.ts'

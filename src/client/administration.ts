@@ -3,8 +3,8 @@
 
 import { disagree } from '../operations/forms/disagreement.ts'
 import type { Idempotency, NewReplica } from '../operations/forms/index.ts'
+import type { ClientOperation, OperationRequest } from './client-operation.ts'
 import { Endpoints } from './endpoints.ts'
-import type { ClientOperation, OperationRequest } from './operation.ts'
 import { type NodeAnswer, resultFrom } from './transport/transport.ts'
 import type {
   CallOptions,

@@ -28,13 +28,6 @@ import {
   unknownOutcome,
 } from './call-error.ts'
 import { CallSpan } from './call-span.ts'
-import type { ClusterView } from './cluster-view.ts'
-import { ConcurrencyLimiter } from './concurrency-limiter.ts'
-import type { ClientCredentials } from './credentials.ts'
-import { unexpected } from './decode.ts'
-import type { Endpoint, Endpoints } from './endpoints.ts'
-import { PreconditionFailedError, type QuorateError, UnavailableError } from './errors.ts'
-import { type CloseNotifier, closedError, pauseUntilInterrupted } from './interruption.ts'
 import {
   type ClientOperation,
   findItemForm,
@@ -42,7 +35,14 @@ import {
   isChange,
   needsLeader,
   type OperationRequest,
-} from './operation.ts'
+} from './client-operation.ts'
+import type { ClusterView } from './cluster-view.ts'
+import { ConcurrencyLimiter } from './concurrency-limiter.ts'
+import type { ClientCredentials } from './credentials.ts'
+import { unexpected } from './decode.ts'
+import type { Endpoint, Endpoints } from './endpoints.ts'
+import { PreconditionFailedError, type QuorateError, UnavailableError } from './errors.ts'
+import { type CloseNotifier, closedError, pauseUntilInterrupted } from './interruption.ts'
 import {
   INTERNAL_MAX,
   LEFT_MIN_MS,

@@ -3,9 +3,9 @@
 
 import type { Span, SpanContext } from '@opentelemetry/api'
 import { endFailed, tracer } from '../tracing/tracer.ts'
+import type { ClientOperation, OperationRequest } from './client-operation.ts'
 import type { Endpoint } from './endpoints.ts'
 import { QuorateError } from './errors.ts'
-import type { ClientOperation, OperationRequest } from './operation.ts'
 import type { SendOutcome } from './transport/transport.ts'
 
 const SAMPLED = 1

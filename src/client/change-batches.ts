@@ -15,6 +15,7 @@ import { type PutOutcome, type PutRequest, put } from '../operations/put.ts'
 import type { CallEngine, ClientCall } from './call-engine.ts'
 import { problemError } from './call-error.ts'
 import { CallSpan } from './call-span.ts'
+import type { ClientItemForm, ClientOperation, OperationRequest } from './client-operation.ts'
 import { unexpected } from './decode.ts'
 import type { Endpoint } from './endpoints.ts'
 import {
@@ -24,7 +25,6 @@ import {
   UnavailableError,
   UnreachableError,
 } from './errors.ts'
-import type { ClientItemForm, ClientOperation, OperationRequest } from './operation.ts'
 import { leastMs } from './retry-policy.ts'
 import type { MuxTransport } from './transport/mux-transport.ts'
 import { resultFrom } from './transport/transport.ts'

@@ -12,7 +12,7 @@ import { Client } from '../../src/client/index.ts'
 // Loaded before a call needs them: time would pass meanwhile.
 import '../../src/client/lease-sessions.ts'
 import '../../src/client/transact.ts'
-import type { OperationRequest } from '../../src/client/operation.ts'
+import type { OperationRequest } from '../../src/client/client-operation.ts'
 import { after } from '../../src/client/timer.ts'
 import type { HttpOutcome } from '../../src/client/transport/http-transport.ts'
 import type { SendOptions, Transport } from '../../src/client/transport/transport.ts'

@@ -11,7 +11,7 @@ import { DisagreementError, isWholeNumber } from '../../operations/forms/disagre
 import { asRevision, decodeProblem } from '../../operations/forms/index.ts'
 import type { ConnectionWelcome } from '../../operations/mux/connection.ts'
 import { type Item, PROBLEM, SUCCESS } from '../../operations/mux/form.ts'
-import type { ClientItemForm, OperationRequest } from '../operation.ts'
+import type { ClientItemForm, OperationRequest } from '../client-operation.ts'
 
 /** The outcome of a request in an item. */
 export function decodeItemOutcome<Q extends OperationRequest, R>(

@@ -3,9 +3,9 @@
 
 import type { ConnectionWelcome, KnownLeader } from '../../operations/mux/connection.ts'
 import { Backoff } from '../backoff.ts'
+import { type ClientOperation, findItemForm, isStreamed, type OperationRequest } from '../client-operation.ts'
 import type { ClientCredentials } from '../credentials.ts'
 import type { Endpoint, Endpoints } from '../endpoints.ts'
-import { type ClientOperation, findItemForm, isStreamed, type OperationRequest } from '../operation.ts'
 import { after } from '../timer.ts'
 import type { TlsSource } from '../tls.ts'
 import type { ClientTls } from '../types.ts'

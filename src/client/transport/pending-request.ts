@@ -3,7 +3,12 @@
 import type { ConnectionWelcome } from '../../operations/mux/connection.ts'
 import type { Item } from '../../operations/mux/form.ts'
 import { whenAborted } from '../abort-listeners.ts'
-import { type ClientItemForm, type ClientOperation, isChange, type OperationRequest } from '../operation.ts'
+import {
+  type ClientItemForm,
+  type ClientOperation,
+  isChange,
+  type OperationRequest,
+} from '../client-operation.ts'
 import { nodeTimeoutMs, RECHECK_MS, tryLimitMs } from '../retry-policy.ts'
 import { decodeItemOutcome } from './mux-codec.ts'
 import type { SendOptions, SendOutcome } from './transport.ts'

@@ -5,8 +5,8 @@ import type { SpanContext } from '@opentelemetry/api'
 import type { NodeAnswerHead } from '../../operations/forms/answer-head.ts'
 import type { RefusedAnswer, ServedAnswer, UnreadableAnswer } from '../../operations/forms/answers.ts'
 import type { DecodedWatchMessage } from '../../operations/watch.ts'
+import type { ClientOperation, OperationRequest } from '../client-operation.ts'
 import type { Endpoint } from '../endpoints.ts'
-import type { ClientOperation, OperationRequest } from '../operation.ts'
 
 export interface SendOptions {
   /** Time for the whole request. When it has passed, the request is given up. */
