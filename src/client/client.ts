@@ -484,7 +484,7 @@ export class Client {
   async *backup(options: BackupOptions = {}): AsyncGenerator<Uint8Array, void, undefined> {
     const { backup } = await import('./backup.ts')
     yield* backup(
-      { ...this.#rangeReads, call: this.#call, interruption: this.#closing.interruption(options.signal) },
+      { ...this.#rangeReads, call: this.#call, interruption: this.#closing.interruption(options?.signal) },
       options,
     )
   }

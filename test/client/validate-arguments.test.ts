@@ -326,6 +326,22 @@ test.each<[unknown, ...string[]]>([
 })
 
 test.each<[unknown, ...string[]]>([
+  [null, 'options must be an object, not null'],
+  [{ signal: 5 }, 'signal must be an AbortSignal, not 5'],
+  [{ history: 1 }, 'history must be true or false, not 1'],
+])('backup(%j)', async (options, ...says) => {
+  const node = await fake()
+  const kv = clientOf([node])
+  const error = await kv
+    .backup(options as object)
+    .next()
+    .catch((reason: unknown) => reason)
+  expect(error).toBeInstanceOf(TypeError)
+  for (const each of says) expect((error as TypeError).message).toBe(`backup: ${each}`)
+  expect(node.seen).toEqual([])
+})
+
+test.each<[unknown, ...string[]]>([
   [undefined, 'Client: options', 'undefined'],
   [null, 'null'],
   ['http://127.0.0.1:1', 'options'],
