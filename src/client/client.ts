@@ -395,11 +395,14 @@ export class Client {
 
   /** Grants a lease and keeps it alive until it is closed. */
   async session(options: SessionOptions = NONE): Promise<Session> {
-    const { LeaseSessions } = await import('./lease-sessions.ts')
+    const [{ LeaseSessions }, { revoke }] = await Promise.all([
+      import('./lease-sessions.ts'),
+      import('../operations/revoke.ts'),
+    ])
     this.#leaseSessions ??= new LeaseSessions({
       grantLease: (lease, call) => leases.grantLease(this.#leaseCalls, lease, call),
       keepLeasesAlive: (ids, call) => leases.keepAliveMany(this.#urgentCalls, ids, call),
-      revokeLease: (id, call) => this.revokeLease(id, call),
+      revokeLease: (id, call) => leases.revokeBy(revoke, this.#call, id, call),
       put: (key, value, call) => this.put(key, value, call),
       whenClosed: (end) => this.#closing.whenClosed(end),
     })

@@ -4,6 +4,7 @@
 import { DisagreementError } from '../operations/forms/disagreement.ts'
 import { type LeaseId, parseLeaseId } from '../operations/forms/index.ts'
 import type { KeepAliveResult } from '../operations/keep-alive.ts'
+import type { revoke as Revoke } from '../operations/revoke.ts'
 import type { RequestCall } from './administration.ts'
 import { unexpected } from './decode.ts'
 import { QuorateError } from './errors.ts'
@@ -127,8 +128,18 @@ export async function revokeLease(
   options: CallOptions,
 ): Promise<RevokedLease> {
   checkLeaseCall('revokeLease', id, options)
-  const request = { kind: 'revoke', id: parseLeaseId(id, 'id'), idempotency: undefined } as const
   const { revoke } = await import('../operations/revoke.ts')
-  const { deleted, revision } = resultFrom(await call(revoke, request, options))
+  return revokeBy(revoke, call, id, options)
+}
+
+/** Revokes a lease by an operation that is loaded already: a session must be able to end its lease at any time. */
+export async function revokeBy(
+  operation: typeof Revoke,
+  call: RequestCall,
+  id: string,
+  options: CallOptions,
+): Promise<RevokedLease> {
+  const request = { kind: 'revoke', id: parseLeaseId(id, 'id'), idempotency: undefined } as const
+  const { deleted, revision } = resultFrom(await call(operation, request, options))
   return { deleted, revision }
 }
