@@ -186,7 +186,7 @@ test.each(['overloaded', 'bad_request'])(
   'a node that refuses a connection (%s) names no cluster, and nothing was written',
   async (code) => {
     freezeTime()
-    const { kv } = scripted(1, () => answered(429, { code }, ''))
+    const { kv } = scripted(1, () => answered(429, { type: `urn:quorate:problem:${code}`, code }, ''))
     expect(await errorOf(kv.put('k', 'v'))).toMatchObject({ code, written: 'no' })
   },
 )
@@ -257,6 +257,10 @@ describe('where another program has taken the address of a node', () => {
     [404, { code: 'not_found' }],
     [403, { code: 'forbidden' }],
     [409, { code: 'conflict', status: 409, detail: 'the account is locked' }],
+    [400, { code: 'bad_request' }],
+    [400, { type: 'about:blank', code: 'bad_request', detail: 'no such parameter' }],
+    [401, { code: 'unauthenticated' }],
+    [503, { code: 'overloaded' }],
     [429, { code: 'rate_limited' }],
     [502, { code: 'bad_gateway' }],
     [500, page],

@@ -124,7 +124,7 @@ export function problemDocument({ code, message, current, members }: ApiError): 
   const retry = retryAfterMs === undefined ? {} : { retry_after_ms: retryAfterMs }
   const found = current === undefined ? {} : { current: current && metaDocument(current) }
   return {
-    type: `urn:quorate:problem:${code}`,
+    type: problemType(code),
     title,
     status,
     code,
@@ -167,6 +167,11 @@ export function decodeProblem(document: unknown, sentStatus?: number): ProblemAn
     fields: document,
   }
 }
+
+/** Whether the document itself names a node as its author. Other programs use names such as "bad_request" too. */
+export const isOfNode = ({ code, fields }: ProblemAnswer): boolean => fields.type === problemType(code)
+
+const problemType = (code: string): string => `urn:quorate:problem:${code}`
 
 /** Pause in whole seconds (RFC 9110); undefined if another attempt soon after is no use. */
 export function retryAfterSeconds(code: ApiErrorCode): number | undefined {

@@ -11,7 +11,8 @@ import {
   type UnreadableAnswer,
 } from '../forms/answers.ts'
 import { DisagreementError, disagree, isObject, isWholeNumber, tryParseJson } from '../forms/disagreement.ts'
-import { asRevision, decodeProblem, type ReadConsistency } from '../forms/index.ts'
+import { asRevision, type ReadConsistency } from '../forms/index.ts'
+import { decodeProblem, isOfNode, type ProblemAnswer } from '../forms/problems.ts'
 
 /** Header fields of an answer, lower case. Every answer of a node has `kv-cluster`, `kv-node` and `kv-revision`. */
 export type AnswerHeaders = Readonly<Record<string, string | readonly string[] | undefined>>
@@ -62,10 +63,8 @@ export function decodeAnswer<Q, R>(
   if (status >= 400) {
     const sent = decodeProblem(document, status)
     // The problem of another program may have a code too. It does not tell what became of a change.
-    const isOfNode = sent !== undefined && (head.clusterId !== undefined || CONNECTION_CODES.has(sent.code))
-    const problem = isOfNode
-      ? judgeProblem(sent)
-      : problemOfOther(status, headerText(headers, 'content-type'))
+    const isKnown = sent !== undefined && (head.clusterId !== undefined || isOfConnection(sent))
+    const problem = isKnown ? judgeProblem(sent) : problemOfOther(status, headerText(headers, 'content-type'))
     const absence = http.decodeAbsence?.(problem)
     return absence === undefined ? { kind: 'refused', problem, head } : { kind: 'served', ...absence, head }
   }
@@ -81,5 +80,8 @@ export function decodeAnswer<Q, R>(
 
 /** The status of every answer that was served. */
 const OK = 200
-/** Codes with which a node refuses a connection, or bytes that are no HTTP. Such an answer names no cluster. */
+/** Whether a node has refused a connection, or bytes that are no HTTP. Such an answer names no cluster. */
+const isOfConnection = (problem: ProblemAnswer): boolean =>
+  CONNECTION_CODES.has(problem.code) && isOfNode(problem)
+
 const CONNECTION_CODES = new Set(['overloaded', 'bad_request', 'unauthenticated'])
