@@ -8,7 +8,7 @@ import { parseAst } from 'vitest/node'
 const root = join(import.meta.dirname, '../..')
 const SOURCES = globSync('web/src/**/*.{ts,tsx}', { cwd: root })
 
-const PACKAGES = /^(preact(\/hooks)?|@preact\/signals|uplot(\/.*\.css)?)$/
+const PACKAGES = /^(preact(\/hooks)?|@preact\/signals|diff|uplot(\/.*\.css)?)$/
 const SHARED = /^src\/(operations|bytes)\//
 /** The folders of web/src, each with those that it may import besides itself. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {

@@ -18,6 +18,7 @@ import { route } from './route.ts'
 /** Modules of the pages. Each is loaded when it is first shown. */
 const PAGES: Readonly<Record<string, () => Promise<{ readonly Page: ComponentType }>>> = {
   overview: () => import('../pages/overview/overview.tsx'),
+  keys: () => import('../pages/keys/keys.tsx'),
 }
 
 const loaded = signal<Readonly<Record<string, ComponentType>>>({})

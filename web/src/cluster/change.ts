@@ -1,0 +1,38 @@
+// A change that the user makes. It has an idempotency token, so the page may send it again when no answer came: it is
+// applied at most once.
+
+import type { IdempotencyToken } from '../../../src/operations/forms/idempotency.ts'
+import { asRevision } from '../../../src/operations/forms/store.ts'
+import { newest } from './cluster-view.ts'
+import { type Answered, type PageOperation, RefusedError, run, UnreachableError } from './connection.ts'
+
+const TRIES = 4
+const PAUSE_MS = 400
+
+/** A new name for a change. */
+export function nameChange(): IdempotencyToken {
+  // Browsers offer randomUUID() to secure pages only.
+  const random = crypto.getRandomValues(new Uint32Array(4))
+  const token = `console-${Array.from(random, (word) => word.toString(36)).join('')}`
+  return { token, since: asRevision(newest.peek()?.revision ?? 0) }
+}
+
+/**
+ * Makes the change, in several tries if it has a token. Throws `RefusedError`: nothing was written, unless its problem
+ * says otherwise. Throws `UnreachableError`: `written` says what is known.
+ */
+export async function change<Q extends { readonly idempotency?: unknown }, R>(
+  operation: PageOperation<Q, R>,
+  request: Q,
+): Promise<Answered<R>> {
+  for (let left = request.idempotency === undefined ? 1 : TRIES; ; left--) {
+    try {
+      return await run(operation, request)
+    } catch (error) {
+      const mayPass =
+        error instanceof UnreachableError || (error instanceof RefusedError && error.problem.passing)
+      if (!mayPass || left <= 1) throw error
+    }
+    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS))
+  }
+}

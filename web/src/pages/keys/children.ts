@@ -1,0 +1,78 @@
+// The children of a folder: keys, and folders that end with the next slash. A folder may hold a million keys, so its
+// content is skipped: the next read begins after it.
+
+import { utf8Text } from '../../../../src/bytes/index.ts'
+import { compareKeys, type KeyRange, prefixEnd } from '../../../../src/operations/forms/places.ts'
+import { range } from '../../../../src/operations/range.ts'
+import { run } from '../../cluster/connection.ts'
+
+export type Child =
+  | { readonly kind: 'key'; readonly key: Uint8Array; readonly name: Uint8Array }
+  /** `prefix` ends with a slash. */
+  | { readonly kind: 'folder'; readonly prefix: Uint8Array; readonly name: Uint8Array }
+
+export interface Children {
+  readonly children: readonly Child[]
+  /** Where the next page begins; undefined: there is none. */
+  readonly next: Uint8Array | undefined
+}
+
+const SLASH = 0x2f
+const PAGE = 100
+/** Keys that one request reads. Small folders are passed without a request of their own. */
+const READ = 200
+/** Requests for one page, each at most one folder further. */
+const READS_MAX = 100
+
+/** One page of the children of the folder `prefix`, from the key `from` on. */
+export async function readChildren(
+  prefix: Uint8Array,
+  from: Uint8Array,
+  signal: AbortSignal,
+): Promise<Children> {
+  const end = prefix.length === 0 ? undefined : prefixEnd(prefix)
+  const children: Child[] = []
+  let start = from
+  for (let reads = 0; reads < READS_MAX; reads++) {
+    const { records, more } = await readKeys({ start, end }, signal)
+    let skipTo: Uint8Array | undefined
+    for (const { key } of records) {
+      if (skipTo !== undefined && compareKeys(key, skipTo) < 0) continue
+      if (children.length >= PAGE) return { children, next: key }
+      const slash = key.indexOf(SLASH, prefix.length)
+      if (slash === -1) {
+        children.push({ kind: 'key', key, name: key.subarray(prefix.length) })
+        continue
+      }
+      const folder = key.subarray(0, slash + 1)
+      children.push({ kind: 'folder', prefix: folder, name: key.subarray(prefix.length, slash + 1) })
+      skipTo = prefixEnd(folder)
+    }
+    const last = records.at(-1)?.key
+    if (!more || last === undefined) return { children, next: undefined }
+    const after = Uint8Array.of(...last, 0)
+    start = skipTo !== undefined && compareKeys(skipTo, after) > 0 ? skipTo : after
+  }
+  return { children, next: start }
+}
+
+/** Keys without their values. */
+async function readKeys(keys: KeyRange, signal: AbortSignal) {
+  const { result } = await run(
+    range,
+    { kind: 'range', range: keys, limit: READ, keysOnly: true, freshness: {} },
+    { signal },
+  )
+  return result
+}
+
+/** The folders on the way to a key, the outermost first: `a/`, `a/b/`. */
+export function findFolders(key: Uint8Array): readonly Uint8Array[] {
+  const found: Uint8Array[] = []
+  for (let at = key.indexOf(SLASH); at !== -1; at = key.indexOf(SLASH, at + 1))
+    found.push(key.subarray(0, at + 1))
+  return found
+}
+
+/** A name for a set of keys. */
+export const identify = (key: Uint8Array): string => utf8Text(key) ?? `\0${key.join()}`

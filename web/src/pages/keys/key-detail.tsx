@@ -1,0 +1,142 @@
+// One key: its record, now or at a revision, and what can be done with it.
+
+import { useState } from 'preact/hooks'
+import { asRevision } from '../../../../src/operations/forms/store.ts'
+import { type GetResult, get } from '../../../../src/operations/get.ts'
+import { useRequest } from '../../app/use-request.ts'
+import { useRevision } from '../../app/use-revision.ts'
+import { run } from '../../cluster/connection.ts'
+import { Button } from '../../design/button.tsx'
+import { BytesText } from '../../design/bytes-text.tsx'
+import { CopyButton } from '../../design/copy-button.tsx'
+import { Empty } from '../../design/empty.tsx'
+import { Notice } from '../../design/notice.tsx'
+import { formatBytes, formatCount } from '../../design/numbers.ts'
+import { Tabs } from '../../design/tabs.tsx'
+import { curlCommand, kvCommand } from './commands.ts'
+import { KeyDeletion } from './key-deletion.tsx'
+import { KeyHistory } from './key-history.tsx'
+import { type KeysPlace, keysHref } from './key-route.ts'
+import { ValueEditor } from './value-editor.tsx'
+import { ValueView } from './value-view.tsx'
+
+type ChosenPlace = KeysPlace & { readonly key: Uint8Array }
+
+export function KeyDetail({ place }: { readonly place: ChosenPlace }) {
+  const { key, revision, tab } = place
+  const name = key.join()
+  const newest = useRevision()
+  const { data, error, isLoading, reload } = useRequest(
+    async (signal) => {
+      const asOf = revision === undefined ? undefined : asRevision(revision)
+      const { result } = await run(get, { kind: 'get', key, revision: asOf, freshness: {} }, { signal })
+      return { record: result, name }
+    },
+    [name, revision, revision === undefined ? newest : 0],
+  )
+  // The answer for another key is not of this one.
+  const isOfKey = data?.name === name
+  const record = isOfKey ? data.record : undefined
+  return (
+    <div class="key-detail" key={name}>
+      <header class="key-head">
+        <h2 class="mono">
+          <BytesText bytes={key} />
+        </h2>
+        {isOfKey && <Actions place={place} record={record} reload={reload} />}
+      </header>
+      {revision !== undefined && (
+        <Notice kind="note">
+          As it was at revision {formatCount(revision)}.{' '}
+          <a href={keysHref({ ...place, revision: undefined })}>Show it as it is now</a>
+        </Notice>
+      )}
+      {error !== undefined && <Notice kind="problem">{error}</Notice>}
+      <Tabs
+        label="What is shown of the key"
+        current={tab}
+        tabs={[
+          { name: 'value', text: 'Value', href: keysHref({ ...place, tab: 'value' }) },
+          { name: 'history', text: 'History', href: keysHref({ ...place, tab: 'history' }) },
+        ]}
+      />
+      {tab === 'history' ? (
+        <KeyHistory place={place} current={record} />
+      ) : record !== undefined ? (
+        <>
+          <Facts record={record} />
+          <ValueView value={record.value} />
+        </>
+      ) : (
+        isOfKey &&
+        !isLoading &&
+        error === undefined && (
+          <Empty title={revision === undefined ? 'The key does not exist' : 'The key did not exist then'}>
+            <p>Its history may have earlier versions.</p>
+          </Empty>
+        )
+      )}
+    </div>
+  )
+}
+
+function Facts({ record }: { readonly record: NonNullable<GetResult> }) {
+  const { value, version, createRevision, modRevision, lease, by } = record
+  const facts: readonly (readonly [string, preact.ComponentChild])[] = [
+    ['Size', formatBytes(value.length)],
+    ['Version', formatCount(version)],
+    ['Written at revision', formatCount(modRevision)],
+    ['Created at revision', formatCount(createRevision)],
+    ['Lease', lease === undefined ? 'none' : <a href={`#/coordination/leases?lease=${lease}`}>{lease}</a>],
+    ...(by === undefined ? [] : [['Written by', by] as const]),
+  ]
+  return (
+    <dl class="facts">
+      {facts.map(([name, fact]) => (
+        <div key={name}>
+          <dt>{name}</dt>
+          <dd>{fact}</dd>
+        </div>
+      ))}
+    </dl>
+  )
+}
+
+interface ActionsProps {
+  readonly place: ChosenPlace
+  readonly record: GetResult
+  readonly reload: () => void
+}
+
+function Actions({ place, record, reload }: ActionsProps) {
+  const [shown, setShown] = useState<'edit' | 'delete'>()
+  const { key, revision } = place
+  const close = (): void => setShown(undefined)
+  return (
+    <div class="key-actions">
+      <CopyButton text={() => kvCommand(key, revision)} what="the command that reads it">
+        Copy command
+      </CopyButton>
+      <CopyButton text={() => curlCommand(key, revision)} what="the request as curl">
+        Copy curl
+      </CopyButton>
+      <CopyButton text={() => location.href} what="the link">
+        Copy link
+      </CopyButton>
+      {revision === undefined && (
+        <>
+          <Button onClick={() => setShown('edit')}>{record === undefined ? 'Create' : 'Edit'}</Button>
+          {record !== undefined && (
+            <Button kind="danger" onClick={() => setShown('delete')}>
+              Delete
+            </Button>
+          )}
+        </>
+      )}
+      {shown === 'edit' && <ValueEditor target={key} record={record} onClose={close} onWritten={reload} />}
+      {shown === 'delete' && record !== undefined && (
+        <KeyDeletion record={record} onClose={close} onDeleted={reload} />
+      )}
+    </div>
+  )
+}

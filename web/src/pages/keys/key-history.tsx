@@ -1,0 +1,244 @@
+// The changes of a key that the store still has, the newest first, each with what it changed.
+
+import { useState } from 'preact/hooks'
+import { asRevision, type KeyRow } from '../../../../src/operations/forms/store.ts'
+import { type GetResult, get } from '../../../../src/operations/get.ts'
+import { put } from '../../../../src/operations/put.ts'
+import { useRequest } from '../../app/use-request.ts'
+import { useRevision } from '../../app/use-revision.ts'
+import { change, nameChange } from '../../cluster/change.ts'
+import { describeError, RefusedError, run } from '../../cluster/connection.ts'
+import { readMessages } from '../../cluster/watch-messages.ts'
+import { Button } from '../../design/button.tsx'
+import { Confirmation } from '../../design/dialog.tsx'
+import { Empty } from '../../design/empty.tsx'
+import { Notice } from '../../design/notice.tsx'
+import { formatBytes, formatCount } from '../../design/numbers.ts'
+import { Difference } from './difference.tsx'
+import { type KeysPlace, keysHref } from './key-route.ts'
+
+/** A version of the key, or its deletion. */
+export interface KeyChange {
+  readonly revision: number
+  /** undefined: it was deleted. */
+  readonly record: KeyRow | undefined
+}
+
+export interface History {
+  /** The newest first. */
+  readonly changes: readonly KeyChange[]
+  /** Older changes are compacted, or there are more than are kept here. */
+  readonly isCut: boolean
+}
+
+/** Changes that are kept, and bytes of their values: older ones are dropped. */
+const CHANGES_MAX = 500
+const BYTES_MAX = 16 << 20
+const PAGE = 25
+const PROGRESS_MS = 100
+
+interface HistoryProps {
+  readonly place: KeysPlace & { readonly key: Uint8Array }
+  /** The record as it is now. */
+  readonly current: GetResult
+}
+
+export function KeyHistory({ place, current }: HistoryProps) {
+  const { key } = place
+  const revision = useRevision()
+  const { data, error, isLoading, reload } = useRequest(
+    (signal) => readHistory(key, signal),
+    [key.join(), revision],
+  )
+  const [max, setMax] = useState(PAGE)
+  const [chosen, setChosen] = useState<KeyRow>()
+  if (error !== undefined) return <Notice kind="problem">{error}</Notice>
+  if (isLoading || data === undefined) return <p class="dim">Reading the history …</p>
+  const { changes, isCut } = data
+  if (changes.length === 0)
+    return (
+      <Empty title="No change is left in the history">
+        <p>Older revisions are compacted. How long they are kept is a setting: history_age.</p>
+      </Empty>
+    )
+  return (
+    <>
+      <ol class="history">
+        {changes.slice(0, max).map((each, at) => (
+          <HistoryEntry
+            key={each.revision}
+            change={each}
+            before={changes[at + 1]}
+            href={keysHref({ ...place, tab: 'value', revision: each.revision })}
+            onPutBack={at === 0 && each.record !== undefined ? undefined : setChosen}
+          />
+        ))}
+      </ol>
+      {changes.length > max && (
+        <Button kind="quiet" onClick={() => setMax(max + PAGE)}>
+          Show older: {formatCount(changes.length - max)} more
+        </Button>
+      )}
+      {isCut && changes.length <= max && <p class="dim">Older changes are compacted, or too many to show.</p>}
+      {chosen !== undefined && (
+        <PutBack record={chosen} current={current} onClose={() => setChosen(undefined)} onWritten={reload} />
+      )}
+    </>
+  )
+}
+
+interface EntryProps {
+  readonly change: KeyChange
+  readonly before: KeyChange | undefined
+  readonly href: string
+  readonly onPutBack: ((record: KeyRow) => void) | undefined
+}
+
+const NOTHING = new Uint8Array()
+
+function HistoryEntry({ change: { revision, record }, before, href, onPutBack }: EntryProps) {
+  return (
+    <li>
+      <header class="history-head">
+        <a href={href}>revision {formatCount(revision)}</a>
+        {record === undefined ? (
+          <strong>deleted</strong>
+        ) : (
+          <>
+            <span>{record.version === 1 ? 'created' : `version ${formatCount(record.version)}`}</span>
+            <span class="dim">{formatBytes(record.value.length)}</span>
+            {record.by !== undefined && <span class="dim">by {record.by}</span>}
+            {onPutBack !== undefined && (
+              <Button kind="quiet" onClick={() => onPutBack(record)}>
+                Put this version back
+              </Button>
+            )}
+          </>
+        )}
+      </header>
+      {record !== undefined && (before !== undefined || record.version === 1) && (
+        <Difference
+          before={before?.record?.value ?? NOTHING}
+          after={record.value}
+          beforeName={
+            before?.record === undefined
+              ? 'Before: nothing'
+              : `Before: revision ${formatCount(before.revision)}`
+          }
+          afterName={`Revision ${formatCount(revision)}`}
+        />
+      )}
+    </li>
+  )
+}
+
+interface PutBackProps {
+  readonly record: KeyRow
+  readonly current: GetResult
+  readonly onClose: () => void
+  readonly onWritten: () => void
+}
+
+/** Writes the value of an old version again, if the key is unchanged since it was read. */
+function PutBack({ record, current, onClose, onWritten }: PutBackProps) {
+  const confirm = async (): Promise<void> => {
+    try {
+      await change(put, {
+        kind: 'put',
+        key: record.key,
+        value: record.value,
+        condition:
+          current === undefined
+            ? { ifMatch: undefined, ifNoneMatch: 'any' }
+            : { ifMatch: [current.modRevision], ifNoneMatch: undefined },
+        prev: false,
+        lease: current?.lease === undefined ? undefined : { id: current.lease },
+        idempotency: nameChange(),
+      })
+    } catch (error) {
+      if (error instanceof RefusedError && error.problem.code === 'precondition_failed')
+        throw new Error(
+          'Nothing was written: the key has changed since you read it. Close this, and look again.',
+        )
+      throw new Error(describeError(error))
+    }
+    onWritten()
+  }
+  return (
+    <Confirmation title="Put this version back?" action="Put back" onConfirm={confirm} onClose={onClose}>
+      <p>
+        The value of revision {formatCount(record.modRevision)} is written as a new version. The present one
+        stays in the history.
+      </p>
+    </Confirmation>
+  )
+}
+
+/** Reads the changes of the key up to now, with a watch from the first revision that is kept. */
+export async function readHistory(key: Uint8Array, signal: AbortSignal): Promise<History> {
+  try {
+    return await readFrom(key, 1, [], false, signal)
+  } catch (error) {
+    const first = error instanceof RefusedError ? findFirstRevision(error) : undefined
+    if (first === undefined) throw error
+    const { result } = await run(
+      get,
+      { kind: 'get', key, revision: asRevision(first - 1), freshness: {} },
+      { signal },
+    )
+    const oldest = result === undefined ? [] : [{ revision: result.modRevision, record: result }]
+    return readFrom(key, first, oldest, true, signal)
+  }
+}
+
+/** The first revision from which a watch may begin, if that is why it was refused. */
+function findFirstRevision({ problem: { code, fields } }: RefusedError): number | undefined {
+  const compact = fields.compact_revision
+  return code === 'compacted' && typeof compact === 'number' ? compact + 1 : undefined
+}
+
+async function readFrom(
+  key: Uint8Array,
+  from: number,
+  oldest: readonly KeyChange[],
+  isCompacted: boolean,
+  signal: AbortSignal,
+): Promise<History> {
+  const ended = new AbortController()
+  const changes: KeyChange[] = [...oldest]
+  let isCut = isCompacted
+  let bytes = 0
+  let now = Number.POSITIVE_INFINITY
+  try {
+    const watched = {
+      where: { key },
+      from: asRevision(from),
+      only: undefined,
+      prev: false,
+      values: true,
+    } as const
+    const messages = readMessages(
+      { ...watched, progressMs: PROGRESS_MS },
+      AbortSignal.any([signal, ended.signal]),
+    )
+    for await (const message of messages) {
+      if (message.kind === 'created') {
+        now = message.revision
+        continue
+      }
+      for (const event of message.kind === 'events' ? message.events : []) {
+        const record = event.type === 'put' ? event.record : undefined
+        changes.push({ revision: event.revision, record })
+        bytes += record?.value.length ?? 0
+      }
+      while (changes.length > CHANGES_MAX || bytes > BYTES_MAX) {
+        bytes -= changes.shift()?.record?.value.length ?? 0
+        isCut = true
+      }
+      if (message.revision >= now) break
+    }
+  } finally {
+    ended.abort()
+  }
+  return { changes: changes.toReversed(), isCut }
+}

@@ -1,0 +1,202 @@
+// Keys as a tree by `/`. A folder is read when it is opened, a page at a time.
+
+import { signal } from '@preact/signals'
+import { useEffect, useRef, useState } from 'preact/hooks'
+import { Icon } from '../../app/icon.tsx'
+import { useRevision } from '../../app/use-revision.ts'
+import { describeError } from '../../cluster/connection.ts'
+import { Button } from '../../design/button.tsx'
+import { BytesText } from '../../design/bytes-text.tsx'
+import { Notice } from '../../design/notice.tsx'
+import { type Child, findFolders, identify, readChildren } from './children.ts'
+import { type KeysPlace, keysHref } from './key-route.ts'
+
+/** Folders that are open, by their name. They stay open while the page is. */
+const open = signal<ReadonlySet<string>>(new Set())
+
+export function openFolders(key: Uint8Array): void {
+  const wanted = findFolders(key).map(identify)
+  if (wanted.every((name) => open.peek().has(name))) return
+  open.value = new Set([...open.peek(), ...wanted])
+}
+
+function toggle(name: string): void {
+  const next = new Set(open.peek())
+  if (!next.delete(name)) next.add(name)
+  open.value = next
+}
+
+interface TreeProps {
+  readonly root: Uint8Array
+  readonly place: KeysPlace
+  /** Shown where there is no key at all. */
+  readonly empty: preact.ComponentChild
+}
+
+export function KeyTree({ root, place, empty }: TreeProps) {
+  return (
+    <div class="tree" role="tree" tabIndex={-1} aria-label="Keys" onKeyDown={moveFocus}>
+      <Folder prefix={root} level={1} place={place} empty={empty} />
+    </div>
+  )
+}
+
+interface FolderProps {
+  readonly prefix: Uint8Array
+  readonly level: number
+  readonly place: KeysPlace
+  readonly empty?: preact.ComponentChild
+}
+
+/** The children of a folder, as far as they have been asked for. */
+function Folder({ prefix, level, place, empty }: FolderProps) {
+  const { children, next, error, isLoading, readMore } = useChildren(prefix)
+  if (error !== undefined && children.length === 0)
+    return (
+      <div role="none">
+        <Notice kind="problem">{error}</Notice>
+      </div>
+    )
+  if (!isLoading && children.length === 0)
+    return <div role="none">{empty ?? <span class="dim">empty now</span>}</div>
+  return (
+    <>
+      {children.map((child) => (
+        <Item
+          key={identify(child.kind === 'key' ? child.key : child.prefix)}
+          child={child}
+          level={level}
+          place={place}
+        />
+      ))}
+      {next !== undefined && (
+        <div role="none" class="tree-more" style={{ '--level': level }}>
+          <Button kind="quiet" onClick={readMore}>
+            Show more
+          </Button>
+        </div>
+      )}
+    </>
+  )
+}
+
+function Item({
+  child,
+  level,
+  place,
+}: {
+  readonly child: Child
+  readonly level: number
+  readonly place: KeysPlace
+}) {
+  if (child.kind === 'key') {
+    const isChosen = place.key !== undefined && identify(place.key) === identify(child.key)
+    return (
+      <div role="none">
+        <a
+          class="tree-item"
+          role="treeitem"
+          aria-level={level}
+          aria-selected={isChosen}
+          style={{ '--level': level }}
+          href={keysHref({ ...place, key: child.key, revision: undefined })}
+        >
+          <span class="tree-icon" />
+          <BytesText bytes={child.name.length === 0 ? child.key : child.name} max={200} />
+        </a>
+      </div>
+    )
+  }
+  const name = identify(child.prefix)
+  const isOpen = open.value.has(name)
+  return (
+    <div role="none">
+      <button
+        type="button"
+        class="tree-item"
+        role="treeitem"
+        aria-level={level}
+        aria-expanded={isOpen}
+        aria-selected={false}
+        style={{ '--level': level }}
+        onClick={() => toggle(name)}
+      >
+        <span class="tree-icon">
+          <Icon name="chevron" />
+        </span>
+        <BytesText bytes={child.name} max={200} />
+      </button>
+      {isOpen && (
+        <fieldset class="tree-group">
+          <Folder prefix={child.prefix} level={level + 1} place={place} />
+        </fieldset>
+      )}
+    </div>
+  )
+}
+
+/** Reads the first pages of a folder, as many as were asked for, and again when the store has changed. */
+function useChildren(prefix: Uint8Array) {
+  const name = identify(prefix)
+  const revision = useRevision()
+  const pages = useRef(1)
+  const [count, setCount] = useState(0)
+  const [state, setState] = useState<{
+    readonly children: readonly Child[]
+    readonly next: Uint8Array | undefined
+    readonly error: string | undefined
+    readonly isLoading: boolean
+  }>({ children: [], next: undefined, error: undefined, isLoading: true })
+  useEffect(() => {
+    const ended = new AbortController()
+    readPages(prefix, pages.current, ended.signal).then(
+      (found) => {
+        if (!ended.signal.aborted) setState({ ...found, error: undefined, isLoading: false })
+      },
+      (error: unknown) => {
+        if (!ended.signal.aborted)
+          setState((before) => ({ ...before, error: describeError(error), isLoading: false }))
+      },
+    )
+    return () => ended.abort()
+  }, [name, revision, count])
+  const readMore = (): void => {
+    pages.current++
+    setCount((before) => before + 1)
+  }
+  return { ...state, readMore }
+}
+
+async function readPages(prefix: Uint8Array, pages: number, signal: AbortSignal) {
+  const children: Child[] = []
+  let next: Uint8Array | undefined = prefix
+  for (let page = 0; page < pages && next !== undefined; page++) {
+    const found: Awaited<ReturnType<typeof readChildren>> = await readChildren(prefix, next, signal)
+    children.push(...found.children)
+    next = found.next
+  }
+  return { children, next }
+}
+
+/** Arrows move between the visible items; right opens a folder, left closes it (WAI-ARIA, pattern of trees). */
+function moveFocus(event: KeyboardEvent): void {
+  const tree = event.currentTarget
+  const item = document.activeElement
+  if (!(tree instanceof HTMLElement) || !(item instanceof HTMLElement) || item.role !== 'treeitem') return
+  const items = [...tree.querySelectorAll<HTMLElement>('[role=treeitem]')]
+  const at = items.indexOf(item)
+  const isOpen = item.ariaExpanded
+  const to = (next: HTMLElement | undefined): void => {
+    event.preventDefault()
+    next?.focus()
+  }
+  if (event.key === 'ArrowDown') to(items[at + 1])
+  else if (event.key === 'ArrowUp') to(items[at - 1])
+  else if (event.key === 'Home') to(items[0])
+  else if (event.key === 'End') to(items.at(-1))
+  else if (event.key === 'ArrowRight' && isOpen === 'false') item.click()
+  else if (event.key === 'ArrowRight' && isOpen === 'true') to(items[at + 1])
+  else if (event.key === 'ArrowLeft' && isOpen === 'true') item.click()
+  else if (event.key === 'ArrowLeft')
+    to(items.slice(0, at).findLast((other) => Number(other.ariaLevel) < Number(item.ariaLevel)))
+}
