@@ -18,8 +18,5 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     reportCompressedSize: false,
-    rolldownOptions: {
-      input: { console: `${page}/index.html`, design: `${page}/design.html` },
-    },
   },
 })

@@ -19,6 +19,7 @@ import { route } from './route.ts'
 const PAGES: Readonly<Record<string, () => Promise<{ readonly Page: ComponentType }>>> = {
   overview: () => import('../pages/overview/overview.tsx'),
   keys: () => import('../pages/keys/keys.tsx'),
+  live: () => import('../pages/live/live.tsx'),
 }
 
 const loaded = signal<Readonly<Record<string, ComponentType>>>({})

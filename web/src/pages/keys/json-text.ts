@@ -1,4 +1,4 @@
-/** The document of a text that is a JSON object or list; undefined: it is none. A number alone is better read as text. */
+/** The document of a text that is a JSON object or list; undefined: it is none. */
 export function parseDocument(text: string): object | undefined {
   if (!isLikeDocument(text)) return undefined
   try {
