@@ -6,7 +6,7 @@ import type { History, HistoryCall, RecordedResult } from '../workload/history.t
 import type { Anomaly } from './anomaly.ts'
 import { operationText } from './partition.ts'
 
-export interface IdempotencyResult {
+interface IdempotencyResult {
   readonly findings: readonly Anomaly[]
   /** Number of requests that were sent more than once. */
   readonly repeated: number

@@ -18,7 +18,7 @@ export { FORMATS, type HistoryFormat, parse } from './formats/index.ts'
 export type { Anomaly, Linearizability }
 export { anomalyText, MODELS }
 
-export interface CheckerOptions {
+interface CheckerOptions {
   /** Replaces the model that the history names, or that fits its answers. */
   readonly model?: string | undefined
   /** How many configurations the search of one key may enter; beyond that it is undecided. */

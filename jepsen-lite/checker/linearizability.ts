@@ -13,7 +13,7 @@ export interface Linearizability {
   readonly configurations: number
 }
 
-export interface KeyVerdict {
+interface KeyVerdict {
   readonly key: string
   readonly verdict: SearchResult['verdict']
   readonly operations: number
@@ -25,14 +25,14 @@ export interface KeyVerdict {
 }
 
 /** When an operation may have happened, and the state of the key then. */
-export interface Point {
+interface Point {
   readonly call: KeyCall<unknown>
   readonly timeMs: number
   /** Text of the state for people. Long states are shortened. */
   readonly state: string
 }
 
-export interface UnexplainedKey {
+interface UnexplainedKey {
   /**
    * The first operation that fits nowhere. Everything that ended before it can be explained, but not together with it.
    */

@@ -11,7 +11,7 @@ import { checkQueues } from './queues.ts'
 import { checkReads } from './reads.ts'
 import { checkWatches } from './watch/index.ts'
 
-export interface LogFindings {
+interface LogFindings {
   readonly findings: readonly Anomaly[]
   /** Answers that were compared with the log. */
   readonly compared: number

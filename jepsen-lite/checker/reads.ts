@@ -19,7 +19,7 @@ interface Read {
   readonly result: RecordedResult
 }
 
-export interface ReadsResult {
+interface ReadsResult {
   readonly findings: readonly Anomaly[]
   /** Number of answered reads by the requested level. */
   readonly answered: Readonly<Record<ReadLevel, number>>

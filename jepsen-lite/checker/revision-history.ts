@@ -16,7 +16,7 @@ import type { KeyInterval, SortedKeys } from './keys.ts'
 import { plain } from './models/plain.ts'
 import type { CheckedRequest } from './partition.ts'
 
-export interface Change {
+interface Change {
   readonly revision: number
   readonly key: string
   /** null: deleted. undefined: unknown (an append to a value that no client saw). */

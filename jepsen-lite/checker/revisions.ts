@@ -22,7 +22,7 @@ import {
   reportedRevision,
 } from './revision-history.ts'
 
-export interface Revisions {
+interface Revisions {
   readonly findings: readonly Anomaly[]
   /** Number of answers with a revision. Without any, nothing was checked. */
   readonly answers: number

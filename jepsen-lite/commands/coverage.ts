@@ -2,7 +2,7 @@
 
 import { EVENTS, STATES, type StateCoverage } from '../sim/index.ts'
 
-export interface CoverageReport {
+interface CoverageReport {
   readonly states: readonly string[]
   /** How often each event met a node in each state, in the order of `states`. */
   readonly events: Readonly<Record<string, readonly number[]>>

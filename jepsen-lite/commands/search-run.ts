@@ -25,7 +25,7 @@ export interface SearchPlan {
   readonly out: string
 }
 
-export interface ViolationDetail {
+interface ViolationDetail {
   readonly seed: number
   readonly invariant: string
   readonly detail: string

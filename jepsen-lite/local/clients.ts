@@ -13,13 +13,13 @@ import { performTransaction } from './transactions.ts'
 import type { Workload, WorkloadRequest } from './workload.ts'
 
 /** The deadline of an operation. */
-export const OPERATION_MS_MAX = 2_000
+const OPERATION_MS_MAX = 2_000
 /** A client that is late catches up by at most this much, so that it does not send many operations at once. */
 const BEHIND_MS_MAX = 500
 
 const UNREACHABLE_PAUSE_MS = 100
 
-export interface LoadClientOptions {
+interface LoadClientOptions {
   readonly id: number
   /** Operations a second of this client. */
   readonly rate: number

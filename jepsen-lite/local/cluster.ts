@@ -33,7 +33,7 @@ export type LocalClusterEvent =
   /** The process ended. `isExpected`: a fault or a request explains it. */
   | { readonly kind: 'ended'; readonly node: string; readonly reason: string; readonly isExpected: boolean }
 
-export interface LocalClusterOptions {
+interface LocalClusterOptions {
   /** Data and logs of the nodes go here. */
   readonly dir: string
   /** The first voters. */

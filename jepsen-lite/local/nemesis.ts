@@ -25,7 +25,7 @@ export interface NemesisContext {
   readonly report: (message: string) => void
 }
 
-export interface NemesisConditions {
+interface NemesisConditions {
   wrongClocks: number
   leasesMayBeOn: boolean
 }

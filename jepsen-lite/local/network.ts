@@ -9,7 +9,7 @@ import type { ListenAddress } from '../../src/server/options.ts'
 
 export const CLIENTS = 'clients'
 
-export interface Listeners {
+interface Listeners {
   peer(name: string): ListenAddress | undefined
   api(name: string): ListenAddress | undefined
   /** Where clients reach a node whose API has a relay in front. */

@@ -25,7 +25,7 @@ const END_MS_MAX = 15_000
 const DRAIN_MS_MAX = 60_000
 const PROGRAM = siblingModule(import.meta, 'recipe-process')
 
-export interface RecipesOptions {
+interface RecipesOptions {
   readonly recipe: Recipe
   readonly clients: number
   /** Operations a second, of all clients together. */

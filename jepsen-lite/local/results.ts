@@ -52,7 +52,7 @@ export interface Results extends Conclusion {
   readonly checked: CheckSummary
 }
 
-export interface Facts {
+interface Facts {
   readonly options: LocalRunOptions
   readonly checked: CheckSummary
   readonly stats: RunStats

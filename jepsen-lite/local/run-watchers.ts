@@ -18,7 +18,7 @@ const POLL_MS = 50
 /** Keys of the workloads begin with this letter and a digit (workloads.ts). */
 const KEY = 'k'
 
-export interface WatchersOptions {
+interface WatchersOptions {
   /** Besides the log. */
   readonly count: number
   readonly random: Random

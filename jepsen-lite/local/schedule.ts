@@ -18,7 +18,7 @@ const TWO_AT_ONCE = 0.3
 const HEAL_LIMIT_MS = 30_000
 
 /** The record of one fault. */
-export interface FaultRecord {
+interface FaultRecord {
   readonly id: number
   readonly kind: string
   readonly nodes: readonly string[]
@@ -27,7 +27,7 @@ export interface FaultRecord {
   effect: string | undefined
 }
 
-export interface NemesisScheduleOptions {
+interface NemesisScheduleOptions {
   readonly nemeses: readonly Nemesis[]
   /** The context of every nemesis, except its round. */
   readonly world: Omit<NemesisContext, 'round'>

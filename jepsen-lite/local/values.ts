@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto'
 import type { Random } from '../workload/random.ts'
 
 /** The store's limit on a value (docs/reference/limits.md), in bytes. */
-export const VALUE_BYTES_MAX = 1 << 20
+const VALUE_BYTES_MAX = 1 << 20
 /**
  * The number of bytes of a range that a server reads at once (`sliceBytesMax`). Rows of about this size end a slice
  * early.

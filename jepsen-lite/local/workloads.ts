@@ -46,7 +46,7 @@ export const isRecipe = (name: WorkloadName): name is Recipe => RECIPES.some((re
  * The keys that all clients share. There are few at a time, so that clients use the same ones. After `operationsMax`
  * operations a key is replaced by a new one, so that the history of one key stays short enough for the checker.
  */
-export class KeyPool {
+class KeyPool {
   readonly #live: number
   readonly #operationsMax: number
   readonly #slots: { generation: number; operations: number }[]

@@ -9,7 +9,7 @@ import type { Files } from './record.ts'
 const DAMAGEABLE = /^(CURRENT|IDENTITY|MANIFEST-[0-9]+|[0-9]+\.(log|ldb))$/
 const SECTOR_BYTES = 512
 
-export interface DamagedFiles {
+interface DamagedFiles {
   readonly files: Files
   readonly how: string
 }

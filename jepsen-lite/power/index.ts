@@ -19,7 +19,7 @@ import { RecordingError } from './trace.ts'
 export { whyNot } from './record.ts'
 export { RecordingError } from './trace.ts'
 
-export interface RecordOptions {
+interface RecordOptions {
   readonly seed: number
   /** Sessions of the recorded process. Each ends with a power cut or with an orderly stop. */
   readonly sessions: number
@@ -28,7 +28,7 @@ export interface RecordOptions {
   readonly progress: (line: string) => void
 }
 
-export interface CheckingOptions extends PowerCheckOptions {
+interface CheckingOptions extends PowerCheckOptions {
   readonly seed: number
   /** After this many seconds no more states are opened. */
   readonly seconds: number

@@ -30,7 +30,7 @@ export interface RecordedSession {
   readonly events: readonly TraceEvent<TraceMark>[]
 }
 
-export interface FailedSession {
+interface FailedSession {
   readonly kind: 'failed'
   readonly reason: string
 }
@@ -102,7 +102,7 @@ async function run(options: SubjectOptions, traceFile: string): Promise<string |
 }
 
 /** The files after all events, if the power stays on. */
-export function replay(start: Files, events: readonly TraceEvent<TraceMark>[]): Files {
+function replay(start: Files, events: readonly TraceEvent<TraceMark>[]): Files {
   const disk = new DiskImage(start)
   for (const event of events) disk.add(event.kind === 'disk' ? event.event : undefined)
   if (!disk.isThere) return undefined
@@ -127,7 +127,7 @@ function describeDifferences(expected: Files, found: Files): string {
     .join('; ')
 }
 
-export function readFiles(dir: string): Files {
+function readFiles(dir: string): Files {
   if (!existsSync(dir)) return undefined
   return new Map(
     readdirSync(dir)

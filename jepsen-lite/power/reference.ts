@@ -4,7 +4,7 @@
 import type { BatchMark, EntryMark, PositionMark, ReplicaState, TraceMark } from './trace-markers.ts'
 
 /** The replica after some number of batches of one process. The boot counter is that of the process. */
-export interface ReferenceState {
+interface ReferenceState {
   readonly term: number
   readonly vote: string
   readonly commit: number

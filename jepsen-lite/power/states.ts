@@ -8,7 +8,7 @@ import type { Content, DiskImage, DiskState, File, FileId, Torn } from './disk.t
 const IGNORED = /^(LOG|LOG\.old|LOCK)$/
 
 /** All or nothing of what was not synced; something between, made on purpose; something between, at random. */
-export type Kind = 'whole' | 'extreme' | 'part' | 'lot'
+type Kind = 'whole' | 'extreme' | 'part' | 'lot'
 
 export interface StateCandidate {
   readonly state: DiskState

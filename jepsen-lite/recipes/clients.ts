@@ -27,7 +27,7 @@ const POLL_MS = 100
 const ATTEMPTS_MAX = 1_000
 
 /** One of the clients of a run. */
-export interface RecipeClient {
+interface RecipeClient {
   readonly kv: Client
   readonly random: Random
   /** Time to live of the leases of locks and of the holds of consumers. A client is often silent for longer. */

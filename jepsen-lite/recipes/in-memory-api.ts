@@ -138,7 +138,7 @@ const NO_BODY = {
   drop() {},
 }
 
-export interface Around {
+interface Around {
   readonly invariants: Invariants
   /** A name for a change that has no other. */
   readonly newName: () => string

@@ -321,7 +321,7 @@ const failed = ({ isConnected }: Pending, cause: Error, timedOut: boolean): Http
     ? { kind: 'maybe-applied', cause, timedOut }
     : { kind: 'not-sent', cause, reached: false, timedOut }
 
-export interface StreamOptions {
+interface StreamOptions {
   /** Whether the records of its events have values. */
   readonly values: boolean
   /** How long its node may be silent. */

@@ -52,7 +52,7 @@ export type RecipeSchedule = Schedule & { readonly recipe: NonNullable<Schedule[
 export const isRecipeSchedule = (schedule: Schedule): schedule is RecipeSchedule =>
   schedule.recipe !== undefined
 
-export interface RecipeResult extends RunResult {
+interface RecipeResult extends RunResult {
   /** undefined: a rule was broken before the history was complete. */
   readonly verdict: Verdict | undefined
 }

@@ -7,7 +7,7 @@ import type { AnyOperation, CallOutcome, RecordedRange, RecordedResult } from '.
 const VALUE_SHOWN_MAX = 80
 const ROWS_SHOWN_MAX = 8
 
-export function quoted(value: string | null): string {
+function quoted(value: string | null): string {
   if (value === null) return 'absent'
   return JSON.stringify(value.length <= VALUE_SHOWN_MAX ? value : `…${value.slice(-VALUE_SHOWN_MAX)}`)
 }

@@ -152,7 +152,7 @@ function pairNumber(one: SimFaultKind, other: SimFaultKind): number {
 }
 
 /** The most specific state of a node now. It must be cheap, because it is computed for every message. */
-export function machineState(machine: Machine): string {
+function machineState(machine: Machine): string {
   const { process } = machine
   if (process === undefined) return 'down'
   if (process.driver === undefined) return 'opening'

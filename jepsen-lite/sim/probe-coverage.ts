@@ -106,7 +106,7 @@ export const PROBES = [
 ] as const
 export type Probe = (typeof PROBES)[number]
 
-export const EXTRA_FAULTS = ['message-lost', 'message-doubled', 'message-overtaken', 'clock-drift'] as const
+const EXTRA_FAULTS = ['message-lost', 'message-doubled', 'message-overtaken', 'clock-drift'] as const
 
 export class ProbeCoverage {
   readonly faults: Record<string, number> = {}

@@ -55,7 +55,7 @@ export const MEANINGS: Readonly<Record<Level, LevelDescription>> = {
 export const STRICT: ReadonlySet<Level> = new Set(['write', 'linearizable', 'lease'])
 
 /** Knowledge of a client of a level when it sends a request. */
-export interface Knowledge {
+interface Knowledge {
   /** The highest revision that any client on either side has seen, as if that client had passed it on. */
   readonly newest: number | undefined
   /** The highest revision that this client itself has seen. */

@@ -18,7 +18,7 @@ import {
   SIDES,
 } from './levels.ts'
 
-export interface StudyNode {
+interface StudyNode {
   readonly name: string
   readonly port: number
 }

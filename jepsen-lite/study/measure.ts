@@ -43,7 +43,7 @@ export interface StudyRequest {
 }
 
 /** How old an answer was. */
-export interface Age {
+interface Age {
   /**
    * The time between the acknowledgement of the first write that the answer does not show and the beginning of the
    * read. 0: the answer shows all writes that were acknowledged before.

@@ -10,7 +10,7 @@ import type { Link, RelayNetwork } from '../local/network.ts'
 export const CUTS = ['silent', 'refused'] as const
 export type PartitionKind = (typeof CUTS)[number]
 
-export interface ActivePartition {
+interface ActivePartition {
   /** Bytes that have passed between the sides since the cut. */
   readonly leakedBytes: number
   heal(): Promise<void>

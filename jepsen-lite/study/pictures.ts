@@ -6,7 +6,7 @@ import { escapeHtml } from '../report/html.ts'
 import { LEVELS, type Level, type PartitionSide, SIDES } from './levels.ts'
 import { computeMedian, PHASES, type Phase, type StudyRequest } from './measure.ts'
 
-export interface Pictures {
+interface Pictures {
   readonly answered: string
   readonly ages: string
 }

@@ -9,7 +9,7 @@ import { type LoadOptions, StudyLoad } from './load.ts'
 import type { Phase } from './measure.ts'
 import { type PartitionKind, partitionBetween } from './partition.ts'
 
-export interface RoundOptions {
+interface RoundOptions {
   readonly cluster: LocalCluster
   readonly recorder: Recorder
   readonly number: number

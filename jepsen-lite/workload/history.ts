@@ -22,7 +22,7 @@
 import { faultOfEvent } from './json-shapes.ts'
 import type { WatchMessage, WatchSelection } from './watch-record.ts'
 
-export const HISTORY_VERSION = 1
+const HISTORY_VERSION = 1
 /** The revision of an empty store. */
 export const FIRST_REVISION = 1
 
@@ -79,7 +79,7 @@ export interface HistoryHeader {
 }
 
 /** A client begins an operation. */
-export interface InvokeEvent {
+interface InvokeEvent {
   readonly type: 'invoke'
   /** Unique in the history. */
   readonly id: number
@@ -119,7 +119,7 @@ export interface UnknownEvent {
 }
 
 /** A client asks for a watch. A watch that resumes after a lost connection has another `id`. */
-export interface WatchStartEvent {
+interface WatchStartEvent {
   readonly type: 'watch'
   /** No operation has the same. */
   readonly id: number
@@ -130,7 +130,7 @@ export interface WatchStartEvent {
 }
 
 /** A message of a watch, or how it ended. */
-export interface WatchMessageEvent {
+interface WatchMessageEvent {
   readonly type: 'told'
   readonly id: number
   readonly time: number
@@ -283,7 +283,7 @@ export interface ReadFields {
 }
 
 /** The key as it was at this revision. Only histories with a `log` may have it. */
-export interface PastField {
+interface PastField {
   readonly at?: number
 }
 
@@ -455,7 +455,7 @@ export interface History {
 }
 
 /** A final event with its position among the events. */
-export type FinalAtPosition = FinalEvent & { readonly position: number }
+type FinalAtPosition = FinalEvent & { readonly position: number }
 
 /** An operation from its invocation to its end. */
 export interface HistoryCall {

@@ -17,7 +17,7 @@ import { encodeUtf8, Reader, Writer } from '../bytes/index.ts'
 import { crc32c, FORMAT_VERSION, hashOfRow, StateHash, type StoredRow } from '../storage/index.ts'
 
 /** The rows are those of a data directory: a change of either layout raises this number. */
-export const BACKUP_FORMAT = FORMAT_VERSION
+const BACKUP_FORMAT = FORMAT_VERSION
 const MAGIC = encodeUtf8('QUORATEB')
 const PREAMBLE_BYTES = MAGIC.length + 4
 const BLOCK_HEAD_BYTES = 9
@@ -29,7 +29,7 @@ const ROWS = 2
 const END = 3
 
 /** A block of rows ends when it has so many bytes, or so many rows. */
-export const BLOCK_BYTES = 256 * 1024
+const BLOCK_BYTES = 256 * 1024
 const BLOCK_ROWS = 4096
 /** A block is longer if one row is. No entry changes so many keys that its row of events has so many bytes. */
 const BLOCK_BYTES_MAX = 256 * 1024 * 1024

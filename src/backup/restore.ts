@@ -70,7 +70,7 @@ export interface RestoreOptions {
 }
 
 /** Where the rows of a new node come from. */
-export interface RowSource {
+interface RowSource {
   /** `KvState`, encoded. */
   readonly kv: Uint8Array
   /** `AppliedRaftState`, encoded. Its configuration is not used. */
@@ -100,7 +100,7 @@ export async function restoreFile(
 }
 
 /** Throws if the directory is in use, or holds anything. */
-export function checkFree(dir: string): void {
+function checkFree(dir: string): void {
   if (isInUse(dir)) throw new StorageInUseError(`${dir} is in use: a node runs on it.`)
   const content = inspectDirectory(dir)
   if (content.kind === 'empty') return

@@ -4,7 +4,7 @@
 
 import type { StoredFile } from './target.ts'
 
-export interface ListPage {
+interface ListPage {
   readonly files: readonly StoredFile[]
   /** Where the next page begins; undefined: this is the last one. */
   readonly next: string | undefined

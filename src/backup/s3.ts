@@ -28,7 +28,7 @@ const UPLOAD_PREFIX = 'quorate-upload-'
 /** The six characters at the end are those of `mkdtemp`. */
 const UPLOAD = /^quorate-upload-(.*)-[A-Za-z0-9]{6}$/
 
-export interface BucketOptions {
+interface BucketOptions {
   readonly bucket: string
   /** The beginning of all names; '' or with a slash at its end. */
   readonly prefix: string

@@ -8,7 +8,7 @@ export interface AccessKey {
   readonly sessionToken?: string | undefined
 }
 
-export interface RequestToSign {
+interface RequestToSign {
   readonly method: string
   readonly url: URL
   /** Besides those that the signature adds. All of them are signed. */

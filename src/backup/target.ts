@@ -24,7 +24,7 @@ export interface BackupTarget {
   delete(name: string, signal: AbortSignal): Promise<void>
 }
 
-export interface BackupName extends StoredFile {
+interface BackupName extends StoredFile {
   readonly timeMs: number
 }
 

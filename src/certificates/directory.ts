@@ -19,7 +19,7 @@ import { decodeHosts, subjectUser } from './subject.ts'
 const DAY_MS = 86_400_000
 
 /** Why a certificate cannot be made, and what to do. */
-export class CertificateError extends Error {
+class CertificateError extends Error {
   override readonly name = 'CertificateError'
 }
 
@@ -38,7 +38,7 @@ export function makeAuthority(
   return write(paths, issueAuthority(name, { days }))
 }
 
-export interface NodeRequest {
+interface NodeRequest {
   readonly name: string
   /** Names and addresses under which clients and peers reach it. */
   readonly hosts: readonly string[]
@@ -117,7 +117,7 @@ function writeRevocations(dir: string, authority: PemPair, issued: readonly Cert
 }
 
 /** Result of one step of the replacement of a CA. Its files go to all nodes and clients before the next step. */
-export type Rotation =
+type Rotation =
   | { readonly step: 1; readonly trust: string }
   | { readonly step: 2; readonly renewed: readonly string[] }
   | { readonly step: 3; readonly trust: string }

@@ -127,7 +127,7 @@ const ABOUT_CERTIFICATE: ReadonlySet<HandshakeFault> = new Set<HandshakeFault>([
   ...(['expired', 'revoked', 'missing', 'unknown-ca', 'invalid', 'purpose', 'rejected'] as const),
 ])
 
-export interface FaultReport {
+interface FaultReport {
   readonly fault: HandshakeFault
   /** The other side said so in an alert. Otherwise this side found it. */
   readonly isReported: boolean
@@ -160,7 +160,7 @@ export const faultText = ({ fault, isReported }: FaultReport): string =>
 export const foundText = (fault: HandshakeFault): string => FOUND[fault]
 
 /** An error of OpenSSL during a write has its code in the message only: `…:SSL routines:…:wrong version number:…`. */
-export function handshakeErrorCode(error: Error): string {
+function handshakeErrorCode(error: Error): string {
   const code = 'code' in error ? String(error.code) : ''
   const [, reason] = /:SSL routines:[^:]*:([a-z0-9 ]+):/i.exec(code === 'EPROTO' ? error.message : '') ?? []
   return reason === undefined ? code : `ERR_SSL_${reason.toUpperCase().replaceAll(' ', '_')}`

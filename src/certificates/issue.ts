@@ -51,7 +51,7 @@ const BACKDATED_MS = 300_000
 const ECDSA_WITH_SHA256 = '1.2.840.10045.4.3.2'
 const COMMON_NAME = '2.5.4.3'
 
-export interface Lifetime {
+interface Lifetime {
   readonly days: number
   /** Start of the lifetime. */
   readonly now?: Date | undefined
@@ -91,7 +91,7 @@ export function issueClient(authority: PemPair, user: string, lifetime: Lifetime
   return leaf(authority, user, names, [id_kp_clientAuth], lifetime)
 }
 
-export interface RevokedSerial {
+interface RevokedSerial {
   /** Serial number in the form of `X509Certificate.serialNumber`. */
   readonly serial: string
   readonly revokedAt: Date

@@ -35,7 +35,7 @@ const SAY_AFTER_MS = 2_000
 /** How long a command tries to connect. A user wants to know soon that nothing runs. */
 const UNREACHABLE_AFTER_MS = 500
 
-export type SignalListener = (name: NodeJS.Signals) => void
+type SignalListener = (name: NodeJS.Signals) => void
 
 export interface CommandContext {
   readonly client: Client
@@ -53,7 +53,7 @@ export interface CommandContext {
   readonly read: ReadOptions
 }
 
-export interface ContextOptions {
+interface ContextOptions {
   /** The timeout without --timeout. */
   readonly timeoutMs?: number
   /** How long no node may be reachable, instead of the usual short time. */

@@ -24,7 +24,7 @@ export interface SavedContext {
   readonly password?: string
 }
 
-export interface Contexts {
+interface Contexts {
   /** The context of commands that name none; undefined: they have none. */
   readonly current: string | undefined
   readonly contexts: Readonly<Record<string, SavedContext>>
@@ -101,7 +101,7 @@ function isContext(value: unknown): value is SavedContext {
 }
 
 /** The flags of a command with those of its context, and the name of this context. */
-export interface FlagsInContext {
+interface FlagsInContext {
   readonly flags: GlobalFlags
   readonly contextName: string | undefined
 }

@@ -1,21 +1,10 @@
-// How keys and endpoints are written into URLs.
+// URLs of endpoints, and the limit on keys in requests.
 
 import { isIPv4 } from 'node:net'
-import { encodeUtf8 } from '../bytes/utf8.ts'
 import { QuorateError } from './errors.ts'
-
-export const utf8Bytes = (value: string | Uint8Array): Uint8Array =>
-  typeof value === 'string' ? encodeUtf8(value) : value
 
 /** Far more than any cluster accepts, and as much as the head of a request may hold. */
 const KEY_BYTES_MAX = 64 * 1024
-
-/** The bytes of a key, or of a bound of a range. */
-export function keyBytes(key: string | Uint8Array): Uint8Array {
-  const bytes = utf8Bytes(key)
-  checkKeyLength(bytes)
-  return bytes
-}
 
 /** A key that fits into no request is rejected before it is encoded: encoding many megabytes takes seconds. */
 export function checkKeyLength({ length }: Uint8Array): void {

@@ -16,7 +16,7 @@ const USED_SHARE = 0.95
 /** Pause after a renewal in the background has failed. */
 const RENEW_AGAIN_MS = 5_000
 
-export interface CredentialOptions {
+interface CredentialOptions {
   readonly user?: string | undefined
   readonly password?: string | undefined
   readonly token?: string | undefined

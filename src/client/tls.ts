@@ -17,7 +17,7 @@ const pemCheck: Check = (value) => {
 export const hasCertificate = (pem: string | Uint8Array): boolean =>
   /-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----/.test(Buffer.from(pem as string).toString('latin1'))
 
-export const CLIENT_TLS: { readonly [Name in keyof ClientTls]-?: Check } = {
+const CLIENT_TLS: { readonly [Name in keyof ClientTls]-?: Check } = {
   ca: (value) => {
     const fault = Array.isArray(value)
       ? value.map(pemCheck).find((each) => each !== undefined)
@@ -43,7 +43,7 @@ export function secureOptions(tls: ClientTls, host: string): SecureOptions {
 const contexts = new WeakMap<ClientTls, SecureContext>()
 
 /** All connections of a client have one context. Throws when a certificate or the key cannot be read. */
-export function findSecureContext(tls: ClientTls): SecureContext {
+function findSecureContext(tls: ClientTls): SecureContext {
   let context = contexts.get(tls)
   if (context === undefined) {
     const { ca, cert, key } = tls

@@ -23,7 +23,7 @@ export interface ConsoleAnswer {
 }
 
 /** There is no such file. */
-export interface ConsoleMissing {
+interface ConsoleMissing {
   /** The reason, for people. */
   readonly missing: string
 }

@@ -346,4 +346,4 @@ function forgetVersions({ key, revision, tombstone, before }: KeyEvent, rows: Ro
 }
 
 /** The bytes that a replaced version adds to `history.bytes`. */
-export const bytesOfVersion = (key: Uint8Array, valueBytes: number): number => key.length + valueBytes
+const bytesOfVersion = (key: Uint8Array, valueBytes: number): number => key.length + valueBytes

@@ -171,7 +171,7 @@ export function metadataKey(key: Uint8Array): Uint8Array {
 }
 
 /** The bytes are valid until the next call. */
-export function encodeMetadata(metadata: Omit<KeyMetadata, 'key'>): Uint8Array {
+function encodeMetadata(metadata: Omit<KeyMetadata, 'key'>): Uint8Array {
   const { lease } = metadata
   const bytes = lease === undefined ? bare : leased
   bytes[0] = lease === undefined ? 0 : LEASED

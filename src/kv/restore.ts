@@ -83,7 +83,7 @@ export class BackupRows {
 }
 
 /** A new password of the user root, who gets the role root too. */
-export interface NewRoot {
+interface NewRoot {
   /** The row of this user in the backup. */
   readonly row: Uint8Array
   readonly passwordHash: string

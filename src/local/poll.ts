@@ -1,7 +1,7 @@
 /** The longest delay of a timer: some 25 days. */
 const TIMER_MS_MAX = 2 ** 31 - 1
 
-export interface PollOptions {
+interface PollOptions {
   readonly timeoutMs: number
   /** Interval between two checks. Without it, only a change or the timeout leads to another check. */
   readonly intervalMs?: number

@@ -25,7 +25,7 @@ export interface SessionOutcome {
 }
 
 /** `SessionOutcome` at a client. */
-export interface OpenedSession extends SessionOutcome {
+interface OpenedSession extends SessionOutcome {
   /** The number of changes that it can name at a time. */
   readonly slots: number
 }

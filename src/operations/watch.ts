@@ -352,7 +352,7 @@ function decodeEventFields(value: unknown, values: boolean): DecodedEvent {
 
 /** Kinds of the items of a watch that has begun. Its first item is the result of its request. */
 export const EVENTS = 2
-export const PROGRESS = 3
+const PROGRESS = 3
 export const ENDED = 4
 
 /** Types of events. */

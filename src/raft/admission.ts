@@ -30,7 +30,7 @@ import type {
 } from './types.ts'
 
 /** Callbacks into the rest of the state machine. */
-export interface AdmissionActions {
+interface AdmissionActions {
   /** Stamps a frame with the term, the next index and the cluster time, and appends it to the log. */
   append(frame: Uint8Array, clusterTimeMs: number): void
   /** Sends the appended entries to all followers. */

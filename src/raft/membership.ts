@@ -106,7 +106,7 @@ export class Membership {
   }
 }
 
-export interface ChangeContext {
+interface ChangeContext {
   readonly configuration: Configuration
   /** Index of the first unapplied configuration entry in the log. */
   readonly unapplied: LogIndex | undefined

@@ -7,14 +7,14 @@
 import type { LogIndex, ReplicaId, Term } from './types.ts'
 
 /** Durable state of a process when it connects: boot counter, term, and end of the log. */
-export interface ConnectedProcess {
+interface ConnectedProcess {
   readonly boot: number
   readonly term: Term
   readonly lastIndex: LogIndex
 }
 
 /** State to compare it with: this replica's term and, on a leader, the match index of the peer in this term. */
-export interface ExpectedProcess {
+interface ExpectedProcess {
   readonly name: string
   readonly term: Term
   readonly match: LogIndex

@@ -10,7 +10,7 @@ export type ReadOrigin =
   | { readonly kind: 'local'; readonly id: number }
   | { readonly kind: 'remote'; readonly from: ReplicaId; readonly request: number }
 
-export interface QuorumRound {
+interface QuorumRound {
   readonly number: number
   readonly startedAt: MonotonicMs
   /** Commit index at the start of the round; undefined if the leader did not know all committed entries then. */

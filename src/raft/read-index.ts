@@ -24,7 +24,7 @@ import type {
 export const WAITING_READS_MAX = 10_000
 
 /** Callbacks into the rest of the state machine. */
-export interface ReadActions {
+interface ReadActions {
   /** Begins a round of heartbeats to the voters. `confirmed` is called once a quorum has echoed it. */
   beginRound(lead: LeaderState, origins: readonly ReadOrigin[]): void
   /** Commit index that this follower may learn. */

@@ -20,7 +20,7 @@ import type {
 } from './types.ts'
 
 /** Callbacks into the rest of the state machine. */
-export interface ReplicationActions {
+interface ReplicationActions {
   /** A quorum has confirmed that this replica led at `at` with this commit index. `origins` wait for it. */
   confirmed(origins: readonly ReadOrigin[], contact: ConfirmedContact): void
   /** The match index of a follower has risen. */

@@ -12,7 +12,7 @@ import { diskStalls } from './slow-disk.ts'
 import type { MonotonicMs, Output, ReplicaId, TransferRequestMessage } from './types.ts'
 
 /** Callbacks into the rest of the state machine. */
-export interface TransferActions {
+interface TransferActions {
   /** Sends a follower its missing entries, or at least an empty append. */
   replicate(follower: Progress): void
   stepDown(why: string): void

@@ -23,7 +23,7 @@ export interface ViewContent {
 
 export type ViewClient = Pick<Client, 'txn' | 'watch'>
 
-export interface ViewOptions {
+interface ViewOptions {
   readonly range: { readonly key: Uint8Array } | { readonly prefix: Uint8Array }
   readonly confirmMs: number
   readonly onContent: (content: ViewContent) => void

@@ -31,7 +31,7 @@ const TRIM_TIMEOUT_MS = 60_000
 const TRIM_MAX = 4_096
 const TRIM_BATCH = 64
 
-export interface RetentionOptions {
+interface RetentionOptions {
   readonly messagesMax: number
   readonly onError: (error: unknown) => void
 }

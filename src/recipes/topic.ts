@@ -125,7 +125,7 @@ export interface Topic<T = unknown> {
 /** The lease of this member has ended, and another one may have replaced it. */
 export class MemberLostError extends QuorateError {}
 
-export type TopicClient = Pick<Client, 'count' | 'get' | 'list' | 'txn' | 'watch' | 'session'>
+type TopicClient = Pick<Client, 'count' | 'get' | 'list' | 'txn' | 'watch' | 'session'>
 
 export function topic<T = unknown>(
   kv: TopicClient,

@@ -19,7 +19,7 @@ export interface PendingWait {
   readonly wakesOn?: ((batch: WatchBatch) => boolean) | undefined
 }
 
-export interface WaitControls {
+interface WaitControls {
   /** Ends the wait with an `AbortedError`. */
   readonly signal: AbortSignal
   /** End of the caller's time, by `performance.now()`. The state is still checked once after it. */

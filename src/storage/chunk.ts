@@ -18,7 +18,7 @@ export const PART_BYTES = 2 * 1024 * 1024
 const IS_PART = 2 ** 32 - 1
 
 /** Some of the bytes of rows. */
-export interface ChunkPart {
+interface ChunkPart {
   readonly bytes: Uint8Array
   /** Parts of the same rows that follow. */
   readonly left: number

@@ -10,7 +10,7 @@ import { RowTable } from './row-table.ts'
 import { putRow, type Row } from './rows.ts'
 
 /** The metadata of a key as readers know it; undefined: it is not in memory. */
-export type MetadataLookup = Uint8Array | 'absent' | undefined
+type MetadataLookup = Uint8Array | 'absent' | undefined
 
 export class EntryInParts {
   /** The state without this entry. */

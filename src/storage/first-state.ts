@@ -13,7 +13,7 @@ export interface InitialState {
 }
 
 /** Rows that are in the database already. */
-export interface FirstRows {
+interface FirstRows {
   /** The sequence number at the end of the last of them. */
   readonly sequence: number
   readonly stateHash: bigint

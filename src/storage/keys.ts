@@ -8,9 +8,9 @@
 
 const GROUP = 0
 
-export const TABLE_META = 1
-export const TABLE_APPLIED = 2
-export const TABLE_STAGING = 3
+const TABLE_META = 1
+const TABLE_APPLIED = 2
+const TABLE_STAGING = 3
 export const TABLE_LOG = 4
 export const TABLE_ROWS = 5
 

@@ -94,7 +94,7 @@ export async function openStorage(dir: string, options: OpenOptions = {}): Promi
 }
 
 /** The first rows of a replica, page by page. A page is one batch. */
-export type FirstPages = AsyncIterable<readonly StoredRow[]>
+type FirstPages = AsyncIterable<readonly StoredRow[]>
 
 /**
  * Makes an empty or missing directory the home of a new replica. IDENTITY is written last. Without it the other files

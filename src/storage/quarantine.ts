@@ -9,7 +9,7 @@ import { writeFileAtomically } from '../files/durable.ts'
 import { hasErrorCode } from '../system/errors.ts'
 import { unreadable } from './replica-identity.ts'
 
-export const QUARANTINE_FILE = 'QUARANTINE'
+const QUARANTINE_FILE = 'QUARANTINE'
 
 /** Durable when it returns. The first reason is kept. */
 export function quarantine(dir: string, why: string): void {

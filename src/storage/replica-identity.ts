@@ -25,7 +25,7 @@ import { REJOIN_ADVICE, StorageRefusedError } from './errors.ts'
 import { refuseOtherFormat } from './format.ts'
 import type { Identity } from './types.ts'
 
-export const IDENTITY_FILE = 'IDENTITY'
+const IDENTITY_FILE = 'IDENTITY'
 const FORMATTING_FILE = 'FORMATTING'
 const OF_A_DATABASE =
   /^(CURRENT|MANIFEST-[0-9]+|LOG(\.old)?|LOCK|[0-9]+\.(log|ldb|dbtmp)|WATERMARK|QUARANTINE|(IDENTITY|QUARANTINE)\.new)$/
@@ -33,7 +33,7 @@ const OF_A_DATABASE =
 /** Names that a file system itself puts into a directory. */
 const FOREIGN_NAMES = new Set(['lost+found'])
 
-export type DirectoryContent =
+type DirectoryContent =
   /** An empty directory, or one whose formatting was interrupted, which means the same. */
   { readonly kind: 'empty' } | { readonly kind: 'formatted'; readonly identity: Identity }
 

@@ -11,7 +11,7 @@ import type { WriteCallback } from './types.ts'
  * Completes a batch when it is first in the queue. It may add to the batch, and returns meta for the end of it.
  * `sequence`: the sequence number at which the batch begins.
  */
-export type MetaUpdate = (meta: Meta, sequence: number) => Meta
+type MetaUpdate = (meta: Meta, sequence: number) => Meta
 
 interface Job {
   readonly batch: EngineBatch

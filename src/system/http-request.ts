@@ -9,7 +9,7 @@ import { http } from './node-http.ts'
 
 const agent = new http.Agent({ keepAlive: false })
 
-export interface HttpRequestOptions {
+interface HttpRequestOptions {
   readonly method?: 'GET' | 'POST'
   /** Sent as JSON. */
   readonly body?: object
@@ -21,7 +21,7 @@ export interface HttpRequestOptions {
   readonly timeoutMs: number
 }
 
-export interface HttpReply {
+interface HttpReply {
   readonly status: number
   readonly text: string
   readonly headers: IncomingHttpHeaders

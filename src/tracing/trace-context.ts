@@ -14,7 +14,7 @@ const ZEROS = /^0+$/
 const SAMPLED = 1
 
 /** A trace context in the form in which it is sent. */
-export interface TraceHeaders {
+interface TraceHeaders {
   readonly traceparent: string
   /** Empty: there is none. */
   readonly tracestate: string

@@ -18,7 +18,7 @@
 // so `expired` is known only for leases that no client has revoked. Without `term` and `clusterMs`, `late` and `time`
 // are not judged.
 
-export interface LeaseRecord {
+interface LeaseRecord {
   readonly promises: readonly LeasePromise[]
   /** Entries about leases, in the order of the log. */
   readonly entries: readonly LeaseEntry[]
@@ -70,7 +70,7 @@ export interface LeaseAnomaly {
   readonly message: string
 }
 
-export interface LeaseCheckOptions {
+interface LeaseCheckOptions {
   /** How much faster than true time the clock of a node may run, a fraction; undefined: without a bound. */
   readonly driftMax: number | undefined
   /** Patience with a leader that cannot write, by the time of the entry. Infinity: `late` and `time` are not judged. */

@@ -36,7 +36,7 @@ export interface LogRequest {
   readonly removed: number | undefined
 }
 
-export interface Put {
+interface Put {
   readonly value: string
   readonly version: number | undefined
   readonly lease: string | undefined

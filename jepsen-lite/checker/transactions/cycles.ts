@@ -27,7 +27,7 @@ export interface Edge {
 }
 
 /** All searches for short cycles together look at this many edges. After that, cycles are shown as they are found. */
-export const EDGES_MAX = 20_000_000
+const EDGES_MAX = 20_000_000
 /** In one component so many transactions, or overwritten reads, are tried as the beginning of a cycle. */
 const BEGINNINGS_MAX = 1_000
 

@@ -14,7 +14,7 @@ export interface Fact {
   readonly to: number | undefined
 }
 
-export interface Dependencies {
+interface Dependencies {
   readonly graph: Graph
   readonly facts: readonly Fact[]
 }

@@ -29,7 +29,7 @@ export interface TransactionsResult {
   }
 }
 
-export interface TransactionAnomaly extends Anomaly {
+interface TransactionAnomaly extends Anomaly {
   readonly check: 'transactions'
   readonly name: CycleName | DirectAnomaly['name']
   /** The message in several lines: what it is, each transaction, each dependency. */

@@ -17,7 +17,7 @@ export interface KeyVersions {
   readonly later: readonly { readonly than: number; readonly transactions: readonly number[] }[]
 }
 
-export interface Version {
+interface Version {
   /** undefined: not known. */
   readonly writer: number | undefined
   /** Name of the version in messages for people. */

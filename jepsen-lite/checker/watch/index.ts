@@ -47,7 +47,7 @@ export type WatchGuarantee =
   | 'created'
   | 'ended'
 
-export interface WatchAnomaly {
+interface WatchAnomaly {
   readonly guarantee: WatchGuarantee
   /** The rule in docs/invariants.md. */
   readonly promise: 'WATCH-1' | 'WATCH-2' | 'WATCH-3' | 'WATCH-4'
@@ -55,7 +55,7 @@ export interface WatchAnomaly {
   readonly message: string
 }
 
-export interface WatchesOptions {
+interface WatchesOptions {
   /**
    * The highest revision up to which the store was ever compacted. Absent: not known, so every end for this reason is
    * accepted, and an absent record before, too.

@@ -85,7 +85,7 @@ interface InSlot {
 }
 
 /** A request in flight. */
-export interface OpenRequest {
+interface OpenRequest {
   readonly client: Lane
   /** Operations of the request in the history: none, one, or one for each command of a batch. */
   readonly ids: readonly number[]
@@ -103,7 +103,7 @@ export interface OpenRequest {
 }
 
 /** `undefined`: there was no answer. */
-export type AnswerCallback<T> = (answer?: T) => void
+type AnswerCallback<T> = (answer?: T) => void
 
 export class Clients {
   readonly #world: SimWorld

@@ -64,7 +64,7 @@ function creditsThatAreLost(
 }
 
 /** Answered requests may be forgotten a little later, within a limit that depends on the waiting ones. */
-export function longerThanItsWaiters(inFlight: InFlightCounts): string | undefined {
+function longerThanItsWaiters(inFlight: InFlightCounts): string | undefined {
   for (const [list, waiting] of LISTS) {
     const [length, waiters] = [inFlight[list], inFlight[waiting]]
     // A node that does not report these numbers must not count as one where nothing waits.

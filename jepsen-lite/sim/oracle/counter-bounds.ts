@@ -149,7 +149,7 @@ export const counterName = (counter: string): string => counter.split(' of ', 1)
 const NOT_SIMULATED = /^(http\.|scans$)/
 
 /** Measures of a simulated cluster. */
-export interface BoundMeasures {
+interface BoundMeasures {
   readonly members: number
   /** Each leader appends one entry, which no limit refuses. */
   readonly terms: number

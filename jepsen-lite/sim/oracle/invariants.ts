@@ -81,7 +81,7 @@ export class ObservedReplica {
 }
 
 /** View of a core for the rules. */
-export interface CoreReader {
+interface CoreReader {
   status(): RaftStatus
   hardState(): HardState
 }
@@ -98,7 +98,7 @@ interface ObservedCore {
 }
 
 /** The state that a process begins with. */
-export type RecoveredState = Pick<Storage, 'hardState' | 'boot' | 'stateHash'> & {
+type RecoveredState = Pick<Storage, 'hardState' | 'boot' | 'stateHash'> & {
   readonly applied: RecordedState
   readonly log: Pick<LogReader, 'lastIndex' | 'termAt'>
 }
@@ -107,7 +107,7 @@ export type RecoveredState = Pick<Storage, 'hardState' | 'boot' | 'stateHash'> &
 export type RecordedState = Omit<AppliedRecord, 'kv'>
 
 /** The log of a replica that did not begin with an empty one: entries from `base` + 1 on. */
-export interface InitialLog {
+interface InitialLog {
   readonly base: number
   readonly baseTerm: number
   readonly entries: readonly Entry[]

@@ -12,7 +12,7 @@ interface Bounds {
   readonly end: string | undefined
 }
 
-export interface Need extends Bounds {
+interface Need extends Bounds {
   readonly to: 'read' | 'write'
 }
 

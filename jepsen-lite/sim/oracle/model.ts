@@ -36,7 +36,7 @@ import {
   type TxnStore,
 } from './model-txn.ts'
 
-export interface ModelLease {
+interface ModelLease {
   readonly ttlMs: number
   readonly deadlineMs: number
   /** It ends with the value of the key that it was made for. */

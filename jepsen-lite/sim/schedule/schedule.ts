@@ -25,7 +25,7 @@ export interface Schedule {
 export const RECIPES = ['lock', 'queue', 'election'] as const
 export type Recipe = (typeof RECIPES)[number]
 
-export interface RecipePlan {
+interface RecipePlan {
   readonly name: Recipe
   /** Each is a process with several clients. */
   readonly processes: number

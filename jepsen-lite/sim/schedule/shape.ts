@@ -22,11 +22,11 @@ export interface DrawContext {
   readonly longMs: number
 }
 
-export interface Field<T> {
+interface Field<T> {
   readonly spec: Spec
   readonly draw: (drawing: DrawContext) => T
 }
-export interface OptionalField<T> extends Field<T | undefined> {
+interface OptionalField<T> extends Field<T | undefined> {
   readonly optional: true
 }
 export type FieldShapes = { readonly [name: string]: Field<unknown> | OptionalField<unknown> }

@@ -22,7 +22,7 @@ import type { SimConfig } from '../schedule/config.ts'
 import type { ScheduledOp } from '../schedule/schedule.ts'
 import { PLACES } from '../schedule/shape.ts'
 
-export type StateTheme = 'behind' | 'snapshots' | 'members'
+type StateTheme = 'behind' | 'snapshots' | 'members'
 
 export function behindConfig(rng: Random, config: SimConfig): SimConfig {
   const { nodes, spares, limits } = config

@@ -19,7 +19,7 @@ import { MemoryRows, type RowEdit } from './memory-rows.ts'
 fixKeyHash(1)
 
 /** Decides about time, and is notified of every batch that has reached the disk, reported or not. */
-export interface DiskEvents {
+interface DiskEvents {
   /** Calls `complete` later, never at once, and not if the process is gone by then. */
   later(what: 'write' | 'read', complete: () => void): void
   /** A batch begins. A process that dies at this moment throws here. */

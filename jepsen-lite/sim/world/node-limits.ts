@@ -17,7 +17,7 @@ const raft = raftLimits
 const driver = driverLimits
 
 /** `small` values are small compared to a few entries of some hundred bytes; `usual` ones are as shipped. */
-export const LIMITS = {
+const LIMITS = {
   // ---- of the core
   appendBytesMax: { small: [1, 150, 400, 4096], usual: raft.appendBytesMax },
   inflightMessagesMax: { small: [1, 2, 4], usual: raft.inflightMessagesMax },
@@ -78,7 +78,7 @@ export const LIMITS = {
   emptyRangeRows: { small: [1, 1, 3], usual: keyIndexLimits.emptyRangeRows, always: true },
 } as const satisfies { readonly [name: string]: Drawn }
 
-export type LimitName = keyof typeof LIMITS
+type LimitName = keyof typeof LIMITS
 export const LIMIT_NAMES = Object.keys(LIMITS) as readonly LimitName[]
 export type NodeLimits = { readonly [Name in LimitName]: number }
 

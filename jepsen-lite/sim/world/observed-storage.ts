@@ -5,7 +5,7 @@ import type { Invariants, ObservedReplica } from '../oracle/invariants.ts'
 import type { SimEngine } from './disk.ts'
 
 /** Receives the calls. */
-export interface StorageEvents {
+interface StorageEvents {
   written(batch: StorageBatch): void
   /** `rowBytes`: of the rows that the entry has changed. */
   applied(rowBytes: number): void

@@ -1,6 +1,6 @@
 // Splits a line into words as bash does, without expanding anything, and gives candidates the form that bash needs.
 
-export interface BashLine {
+interface BashLine {
   /** The complete words before the cursor, without their quotes; the first one is the command. */
   readonly words: readonly string[]
   /** The word at the cursor, without its quotes. */

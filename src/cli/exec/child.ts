@@ -12,7 +12,7 @@ export function checkCommand([file]: readonly string[]): void {
   if (file === '') throw new Failure(EXIT.usage, 'the name of the command is empty: it comes after --')
 }
 
-export interface ChildOptions {
+interface ChildOptions {
   readonly stdin: 'inherit' | 'pipe'
   readonly env: NodeJS.ProcessEnv
 }

@@ -32,7 +32,7 @@ const KILL_SHARE = 0.15
 const CHECK_SHARE = 0.02
 const CHECK_MS_MAX = 60_000
 
-export interface HoldOptions {
+interface HoldOptions {
   readonly flags: GlobalFlags
   /** The lock, as messages name it. */
   readonly what: string

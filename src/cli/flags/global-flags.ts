@@ -35,9 +35,9 @@ export function dropEmptyVariables(): void {
   for (const name of VARIABLES) if (env[name] === '') delete env[name]
 }
 
-export const DEFAULT_ENDPOINTS = Array.from({ length: DEFAULT_NODES }, (_, at) => localUrl(DEFAULT_PORT + at))
+const DEFAULT_ENDPOINTS = Array.from({ length: DEFAULT_NODES }, (_, at) => localUrl(DEFAULT_PORT + at))
 
-export const FORMATS = ['table', 'wide', 'plain', 'json', 'ndjson'] as const
+const FORMATS = ['table', 'wide', 'plain', 'json', 'ndjson'] as const
 export type Format = (typeof FORMATS)[number]
 
 export function commandWithGlobalFlags(name: string) {

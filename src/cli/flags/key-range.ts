@@ -8,7 +8,7 @@ import { PROGRAM, shellWord } from '../../local/program-name.ts'
 import { unescapePart } from '../../recipes/key-space.ts'
 import { EXIT } from '../exit-codes.ts'
 
-export interface KeyFlags {
+interface KeyFlags {
   /** `true`: the flag stands without a value, and the argument is the prefix. */
   readonly prefix?: string | true | undefined
   /** First key, inclusive. */

@@ -15,7 +15,7 @@ import { formatWord } from '../format/word.ts'
 
 export const ACCESSES = ['read', 'write', 'readwrite', 'admin'] as const
 
-export interface RangeFlags {
+interface RangeFlags {
   readonly prefix?: string | undefined
   readonly range?: readonly string[] | undefined
   readonly all?: true | undefined

@@ -29,7 +29,7 @@ import {
 } from './steps.ts'
 import { environmentText, type NodeEnvironment, parseEnvironment, runningPrograms, unitText } from './unit.ts'
 
-export interface SetupOptions {
+interface SetupOptions {
   readonly name?: string | undefined
   readonly host?: string | undefined
   readonly bootstrap: boolean
@@ -46,7 +46,7 @@ export interface SetupOptions {
   readonly root: string
 }
 
-export interface Setup {
+interface Setup {
   readonly environment: NodeEnvironment
   readonly steps: readonly Step[]
   /** Whether a node that runs has other flags now. */

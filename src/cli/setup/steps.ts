@@ -59,7 +59,7 @@ export function userStep(home: string): Step {
   }
 }
 
-export interface FileOwnership {
+interface FileOwnership {
   readonly path: string
   readonly mode: number
   /** undefined: whoever runs the command. */

@@ -8,7 +8,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { resolve } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
 
-export type InputStream = Readable & {
+type InputStream = Readable & {
   readonly isTTY?: boolean
   readonly fd?: number
   /** Switch of a terminal that passes on each key at once, and shows none. */

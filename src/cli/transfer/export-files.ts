@@ -26,7 +26,7 @@ import { failureReason, unwritable } from '../../local/failure.ts'
 const SLASH = Buffer.from('/')
 const SEGMENT_BYTES_MAX = 255
 
-export type ExportResult =
+type ExportResult =
   | { readonly kind: 'written' }
   /** A file with the same content existed. */
   | { readonly kind: 'same' }
@@ -98,7 +98,7 @@ export class ExportDirectory {
 }
 
 /** Why a key cannot be a path below a directory; undefined if it can. */
-export function whyUnsafe(key: Buffer): string | undefined {
+function whyUnsafe(key: Buffer): string | undefined {
   if (key.includes(0)) return 'it contains NUL'
   if (key.indexOf(SLASH) === 0) return 'it is absolute'
   if (process.platform === 'win32' && /[\\:*?"<>|]/.test(key.toString('latin1'))) {

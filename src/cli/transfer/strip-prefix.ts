@@ -2,7 +2,7 @@
 // both become `a`. The second one is refused, because a reader of the export would keep only one of them, without an
 // error.
 
-export type StripResult =
+type StripResult =
   | { readonly kind: 'key'; readonly key: Uint8Array }
   | { readonly kind: 'refused'; readonly reason: string }
 

@@ -37,7 +37,7 @@ export const SILENCE_MAX_MS = 70_000
 /** The outcome of one request. */
 export type HttpOutcome = HttpAnswer | StreamingAnswer | NotSent | MaybeApplied
 
-export interface HttpTransportOptions {
+interface HttpTransportOptions {
   readonly silenceMaxMs?: number
   readonly tls?: TlsSource | undefined
 }

@@ -69,7 +69,7 @@ export type ConnectionEnd =
   /** It worked before. */
   | 'lost'
 
-export interface ConnectionListener {
+interface ConnectionListener {
   /** Returns whether the connection is wanted. */
   readonly onWelcome: (welcome: ConnectionWelcome) => boolean
   readonly onLeader: (leader: KnownLeader) => void

@@ -21,7 +21,7 @@ import type { SendOptions, SendOutcome, Transport } from './transport.ts'
 const CALLS_BEFORE = 16
 const IN_FLIGHT = 8
 /** Pause after a proxy did not let the connection through. */
-export const REFUSED_MS = 60_000
+const REFUSED_MS = 60_000
 /** Pauses after a failure. */
 const PAUSE_BASE_MS = 100
 const PAUSE_MAX_MS = 5_000

@@ -52,7 +52,7 @@ export interface AuthHead {
   readonly roles: readonly string[]
 }
 
-export const NO_AUTH: AuthHead = { keys: NO_KEYS, bytes: 0, users: [], roles: [] }
+const NO_AUTH: AuthHead = { keys: NO_KEYS, bytes: 0, users: [], roles: [] }
 
 export function encodeAuthHead({ keys, bytes, users, roles }: AuthHead): Uint8Array {
   const to = new Writer().bytes(keys.leaseIdKey).bytes(keys.tokenKey).uint32(bytes)
@@ -103,7 +103,7 @@ export function encodeRole({ permissions }: Pick<AuthRole, 'permissions'>): Uint
 }
 
 /** The permissions have views of the bytes. */
-export function decodeRoleRow(name: string, bytes: Uint8Array): AuthRole {
+function decodeRoleRow(name: string, bytes: Uint8Array): AuthRole {
   const from = new Reader(bytes, 'the row of a role', MalformedBytesError)
   const permissions = readPermissions(from)
   from.end()

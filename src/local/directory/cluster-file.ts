@@ -27,7 +27,7 @@ export interface ControlAddress {
 const STAGES = ['new', 'replacing', 'member'] as const
 export type Stage = (typeof STAGES)[number]
 
-export interface ClusterFileNode {
+interface ClusterFileNode {
   readonly name: string
   /** Base URL of its HTTP API, without a trailing slash. */
   readonly url: string

@@ -24,7 +24,7 @@ const REPORT_TIMEOUT_MS = 5_000
 const LOG_BYTES_MAX = 16 * 1024 * 1024
 
 /** Why a process ended. `failed`: the user should look at it. */
-export interface ExitReason {
+interface ExitReason {
   readonly reason: string
   readonly failed: boolean
 }

@@ -20,9 +20,9 @@ export interface Relay {
   close(): Promise<void>
 }
 
-export type RelayMode = 'pass' | 'blackhole'
+type RelayMode = 'pass' | 'blackhole'
 
-export interface RelayOptions {
+interface RelayOptions {
   readonly listen: ListenAddress
   /** Called for each connection; undefined refuses it. */
   readonly target: () => ListenAddress | undefined

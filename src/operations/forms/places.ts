@@ -104,7 +104,7 @@ export function rangeBounds({ start, end, isPrefix }: KeyRange): RangeBounds {
 }
 
 /** A range of keys by the names that people give it. */
-export type NamedRange =
+type NamedRange =
   | { readonly key: Uint8Array }
   | { readonly prefix: Uint8Array }
   | { readonly start: Uint8Array; readonly end: Uint8Array | undefined }

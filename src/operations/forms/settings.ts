@@ -61,7 +61,7 @@ export const SETTING_LIMITS: Readonly<Record<keyof KvSettings, SettingLimits>> =
 }
 
 /** Leader leases, which the core keeps. */
-export interface LeaderLeases {
+interface LeaderLeases {
   readonly on: boolean
   readonly durationMs: number
 }

@@ -2,7 +2,7 @@
 // schemas used a quarter of the processor time of each start.
 
 export type Schema = Readonly<Record<string, unknown>>
-export type Properties = Readonly<Record<string, Schema>>
+type Properties = Readonly<Record<string, Schema>>
 
 /** The type of a value that fits the schema. */
 export type FromSchema<S> = S extends { readonly type: readonly ['string', infer T] }

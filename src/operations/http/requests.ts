@@ -107,7 +107,7 @@ function hasFragileSegment(key: Uint8Array): boolean {
 /** The path of a named resource. */
 export const namedPath = (folder: string, name: string): string => `${folder}/${encodeURIComponent(name)}`
 
-export type QueryValue = string | number | boolean | Uint8Array | undefined
+type QueryValue = string | number | boolean | Uint8Array | undefined
 
 /** Appends the defined values to a path that may have a query already. */
 export function withQuery(path: string, query: Readonly<Record<string, QueryValue>>): string {

@@ -5,7 +5,7 @@ import type { HttpRequestHead } from './form.ts'
 import type { FromSchema, Schema } from './json-schema.ts'
 import { type ParameterTable, type ParameterValues, readQuery } from './parameters.ts'
 
-export interface RouteRequest<P extends ParameterTable, B> {
+interface RouteRequest<P extends ParameterTable, B> {
   readonly headers: RequestHeaders
   /** Parameters of the path. */
   readonly params: Readonly<Record<string, string>>

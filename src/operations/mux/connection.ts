@@ -116,7 +116,7 @@ export const CLOSING_NOTICE: Item = [NOTICE, 'closing']
 
 export const isNotice = (item: Item): boolean => item[0] === NOTICE
 
-export type Notice =
+type Notice =
   | { readonly kind: 'leader'; readonly leader: KnownLeader }
   | { readonly kind: 'closing' }
   /** A newer node may send others. */

@@ -11,7 +11,7 @@ import type { ApiLimits } from './limits.ts'
 import { Ranges } from './ranges.ts'
 import { WatchBuffers } from './watch.ts'
 
-export interface ApiOptions {
+interface ApiOptions {
   readonly node: KvNode
   readonly limits: ApiLimits
   /** Version of the program. */

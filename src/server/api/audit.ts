@@ -19,7 +19,7 @@ const STRANGER_CHARS_MAX = 200
 const NAME_CHARS_MAX = 64
 
 /** Credentials that a client has shown whose user is not known. */
-export interface Claims {
+interface Claims {
   /** The user whom its credentials or its certificate name. */
   readonly name?: string | undefined
   /** The kind of fault for which its certificate is refused. */

@@ -23,7 +23,7 @@ export interface Credentials {
 /** Valid tokens that are remembered: to verify one takes half as long as a get. */
 const TOKENS_MAX = 1000
 
-export type IdentifyCallback = (error: ApiError | undefined, principal: Principal | undefined) => void
+type IdentifyCallback = (error: ApiError | undefined, principal: Principal | undefined) => void
 
 export class Authenticator {
   readonly #node: Pick<KvNode, 'auth' | 'read'>

@@ -17,7 +17,7 @@ export function errorOfNode({ code, detail, written }: Problem, isRead = false):
   return new ApiError(isUnclear ? 'outcome_unknown' : code, detail, facts)
 }
 
-export type RejectedOutcome = Extract<Outcome, { kind: 'refused' | 'precondition-failed' }>
+type RejectedOutcome = Extract<Outcome, { kind: 'refused' | 'precondition-failed' }>
 
 /** The error for an outcome that changed nothing. */
 export function errorOfOutcome(

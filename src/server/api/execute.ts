@@ -194,7 +194,7 @@ const raised = (node: KvNode, lease: PutLease): PutLease =>
   'ttlMs' in lease ? { ttlMs: Math.max(node.leaseTtlMsMin, lease.ttlMs) } : lease
 
 /** Throws `ApiError`: a remembered outcome has no values. */
-export function checkPrev(prev: boolean, idempotency: Idempotency | undefined): void {
+function checkPrev(prev: boolean, idempotency: Idempotency | undefined): void {
   if (!prev || idempotency === undefined) return
   const name = 'token' in idempotency ? 'Idempotency-Key' : 'Kv-Session'
   throw new ApiError('bad_request', `prev cannot be combined with ${name}: values are not remembered`)

@@ -21,8 +21,8 @@ const SALT_BYTES = 16
 const HASH_BYTES = 32
 const MEMORY_MAX = 64 * 2 ** 20
 
-export const PASSWORD_BYTES_MIN = 8
-export const PASSWORD_BYTES_MAX = 1024
+const PASSWORD_BYTES_MIN = 8
+const PASSWORD_BYTES_MAX = 1024
 
 /** Computations that wait in each lane. More are refused as overloaded, first those of the network with most. */
 const QUEUED_MAX = 16

@@ -7,13 +7,13 @@ import { LINGER_MS } from './connection-table.ts'
 import type { BodyLimits, RequestBody } from './messages.ts'
 
 /** Whether the request announces a body (RFC 9112 §6.3). */
-export const hasBody = ({ headers }: IncomingMessage): boolean =>
+const hasBody = ({ headers }: IncomingMessage): boolean =>
   headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0'
 
 const NOTHING = Buffer.alloc(0)
 
 /** Bytes and time for which the rest of a refused body is read and dropped. */
-export interface DrainLimits {
+interface DrainLimits {
   readonly drainBytesMax: number
   readonly drainMsMax: number
 }
@@ -41,7 +41,7 @@ interface BodyWaiter {
   readonly timer: NodeJS.Timeout
 }
 
-export interface BodyOptions {
+interface BodyOptions {
   readonly request: IncomingMessage
   /** Counts the bytes until `moveTo`. */
   readonly inbound: InboundBudget

@@ -17,7 +17,7 @@ import {
 import type { ServedClients } from './guard.ts'
 
 /** The sender of a request, as far as its connection and its headers tell. */
-export interface UnidentifiedClient {
+interface UnidentifiedClient {
   readonly headers: IncomingHttpHeaders
   readonly socket: Socket
   /** Whether it needs no rights, as long as they are not checked. */

@@ -60,7 +60,7 @@ interface WatchedConnection {
 }
 
 /** Connections whose TLS handshake is not done. */
-export interface OpenHandshakes {
+interface OpenHandshakes {
   readonly size: number
   /** Closes the oldest one. Returns false if there is none. */
   closeOldest(): boolean

@@ -17,7 +17,7 @@ export interface RequestHead {
   readonly hosts: number
 }
 
-export interface GuardOptions {
+interface GuardOptions {
   readonly clusterId: string
   readonly allowedHosts: readonly string[]
   readonly corsOrigins: readonly string[]

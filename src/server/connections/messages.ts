@@ -168,7 +168,7 @@ interface StreamedBody {
 }
 
 export type BufferedBody = string | Uint8Array | readonly (string | Buffer)[]
-export type ResponseBody = BufferedBody | PouredBody | StreamedBody
+type ResponseBody = BufferedBody | PouredBody | StreamedBody
 
 export const isPoured = (body: ResponseBody): body is PouredBody => typeof body === 'object' && 'pour' in body
 

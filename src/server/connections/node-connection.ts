@@ -17,7 +17,7 @@ import type { ConnectionLimits } from './limits.ts'
 import { HttpRequest, isStreamed } from './messages.ts'
 import type { ResponseWriter } from './response-writer.ts'
 
-export interface NodeConnectionsOptions {
+interface NodeConnectionsOptions {
   readonly limits: ConnectionLimits & Pick<ApiLimits, 'strangerBodyMs'>
   readonly connections: ConnectionTable
   readonly served: ServedClients

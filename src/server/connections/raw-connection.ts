@@ -30,7 +30,7 @@ const KEEP_ALIVE_MARGIN_MS = 1_000
 /** Interval of the search for idle connections. */
 const SWEEP_MS_MAX = 5_000
 
-export interface RawConnectionsOptions {
+interface RawConnectionsOptions {
   readonly keepAliveMs: number
   readonly headBytesMax: number
   readonly connections: ConnectionTable

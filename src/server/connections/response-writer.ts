@@ -23,7 +23,7 @@ import {
   isStreamed,
 } from './messages.ts'
 
-export interface ResponseWriterOptions {
+interface ResponseWriterOptions {
   readonly node: KvNode
   readonly outbound: OutboundBudget
   readonly outboundOfStrangers: OutboundBudget

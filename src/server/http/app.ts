@@ -28,7 +28,7 @@ interface RawRequest
   readonly done: DecodeCallback
 }
 
-export interface AppOptions {
+interface AppOptions {
   readonly routes: readonly Route<DecodedRequest>[]
   readonly requestBytesMax: number
   readonly strangerBodyMs: number

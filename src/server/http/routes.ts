@@ -16,7 +16,7 @@ import { INDEX_SCHEMA, indexResponse } from './index-page.ts'
 import { openApiDocument } from './openapi.ts'
 import { openWatch } from './watch.ts'
 
-export interface RoutesOptions {
+interface RoutesOptions {
   readonly api: Api
   readonly metrics: Metrics
   readonly isClosing: () => boolean

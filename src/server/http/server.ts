@@ -31,7 +31,7 @@ import type { ColdRoutes } from './app.ts'
 import { decodeDelete, decodeRange, encode } from './http-codec.ts'
 import { endRequestSpan, startRequestSpan } from './request-span.ts'
 
-export interface HttpServerOptions {
+interface HttpServerOptions {
   readonly api: Api
   readonly metrics: Metrics
   readonly guard: Guard

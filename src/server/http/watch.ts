@@ -16,7 +16,7 @@ import type { EventsMessage, WatchEnd, WatchHandle, WatchSink } from '../node/wa
 import { NDJSON, SSE, type WatchForm } from './watch-json.ts'
 
 /** The memory of answers and of watches, which all clients share. */
-export interface WatchBudgets {
+interface WatchBudgets {
   readonly outbound: OutboundBudget
   readonly watchBuffers: WatchBuffers
 }

@@ -27,7 +27,7 @@ import { findCertificateUser, isNodeCertificate } from '../tls/identity.ts'
 import type { HttpLimits } from './limits.ts'
 import { MuxOpening } from './mux-opening.ts'
 
-export interface ClientListenerOptions {
+interface ClientListenerOptions {
   readonly api: Api
   readonly allowedHosts: readonly string[]
   readonly corsOrigins: readonly string[]

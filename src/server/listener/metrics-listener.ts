@@ -25,7 +25,7 @@ const CONNECTION_MS = 5_000
 /** Metrics are made no more often: some count from one scrape to the next. */
 const SCRAPE_EVERY_MS = 1_000
 
-export interface MetricsListenerOptions {
+interface MetricsListenerOptions {
   readonly status: () => DriverStatus
   readonly isClosing: () => boolean
   readonly metrics: Metrics

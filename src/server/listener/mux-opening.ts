@@ -19,7 +19,7 @@ import type { Multiplexer } from '../mux/multiplexer.ts'
 import type { Metrics } from '../node/observe/metrics.ts'
 import type { HttpLimits } from './limits.ts'
 
-export interface MuxOpeningOptions {
+interface MuxOpeningOptions {
   readonly api: Api
   readonly metrics: Metrics
   readonly limits: HttpLimits

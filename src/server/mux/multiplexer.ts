@@ -28,7 +28,7 @@ import type { MuxLimits } from './limits.ts'
 import { type MuxCall, MuxPage } from './mux-call.ts'
 import { endWithAnswer } from './results.ts'
 
-export interface MultiplexerOptions {
+interface MultiplexerOptions {
   readonly api: Api
   readonly limits: MuxLimits & StallLimits
   readonly metrics: Metrics

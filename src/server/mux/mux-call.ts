@@ -20,7 +20,7 @@ import type { WatchHandle, WatchSink } from '../node/watch/index.ts'
 import type { MuxWatch } from './watch-sink.ts'
 
 /** Memory of an answer beside keys and values. */
-export const ANSWER_BYTES = 200
+const ANSWER_BYTES = 200
 
 const SERVER_ERROR = 500
 

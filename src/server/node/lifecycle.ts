@@ -8,7 +8,7 @@ import type { DriverLimits } from './limits.ts'
 import type { NodeEvents } from './node-events.ts'
 import type { Disk } from './upkeep/disk-space.ts'
 
-export interface LifecycleOptions {
+interface LifecycleOptions {
   readonly clock: Clock
   readonly limits: Pick<DriverLimits, 'removedGraceMs'>
   readonly logger: Logger

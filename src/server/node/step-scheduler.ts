@@ -9,7 +9,7 @@ import type { NodeEvents } from './node-events.ts'
 import type { Reads } from './read/reads.ts'
 import type { Proposer } from './write/proposer.ts'
 
-export interface StepSchedulerOptions {
+interface StepSchedulerOptions {
   readonly clock: Clock
   readonly limits: Pick<DriverLimits, 'retryMs'>
   readonly timing: Pick<RaftTiming, 'heartbeatMs'>

@@ -16,7 +16,7 @@ const LOG_AGAIN_MS = 600_000
 const LOGGED_MAX = 64
 
 /** Called with a caller that was admitted and notified. It must call `wire.established` before it returns. */
-export type AdmitCallback = (wire: Wire, hello: Hello) => void
+type AdmitCallback = (wire: Wire, hello: Hello) => void
 
 export class Acceptor {
   readonly #context: Context

@@ -5,7 +5,7 @@ import type { ReplicaId } from '../../raft/types.ts'
 import { type Context, misidentity } from './context.ts'
 import type { Frame, PeerProcess, Purpose, Wire } from './wires.ts'
 
-export interface DialOutcome {
+interface DialOutcome {
   /** Must call `wire.established` before it returns. */
   reached(wire: Wire, speaker: PeerProcess): void
   /** `isRefused`: a process answered that is not the member, or does not accept the certificate of this node. */

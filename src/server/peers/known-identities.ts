@@ -15,7 +15,7 @@ const SEEKING_MAX = 64
 /** Far more members than a cluster has. */
 const LEARNED_MAX = 256
 
-export interface IdentitySources {
+interface IdentitySources {
   /** This replica. */
   readonly self: () => Pick<Greeting, 'replicaId' | 'name' | 'peer'>
   readonly configured: (id: ReplicaId) => MemberIdentity | undefined

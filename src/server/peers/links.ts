@@ -30,7 +30,7 @@ import { SnapshotReceiver } from './snapshot-receiver.ts'
 import { SnapshotSender } from './snapshot-sender.ts'
 import type { Hello, MemberIdentity, Wire, WireMessage, Wires } from './wires.ts'
 
-export interface LinksOptions {
+interface LinksOptions {
   readonly self: { readonly replicaId: ReplicaId; readonly clusterId: string }
   readonly clock: Clock
   /** A random number, uniform in [0, 1). */

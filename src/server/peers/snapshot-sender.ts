@@ -11,7 +11,7 @@ import type { Context } from './context.ts'
 import { dial } from './dial.ts'
 import type { Frame, Wire } from './wires.ts'
 
-export interface SnapshotTransfer {
+interface SnapshotTransfer {
   readonly to: ReplicaId
   /** The receiver's listen address; called before each dial. */
   readonly address: () => string

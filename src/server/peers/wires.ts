@@ -45,7 +45,7 @@ export interface Welcome extends PeerProcess {
 }
 
 /** Refuses a handshake, or gives the reason why a connection is being closed. */
-export interface RefusalFrame {
+interface RefusalFrame {
   readonly type: 'refusal'
   /** Cluster of the sender: another cluster cannot stop a node. */
   readonly clusterId: string

@@ -30,7 +30,7 @@ export interface ReplicaCheck {
   readonly detail: string
 }
 
-export interface CheckedReplica {
+interface CheckedReplica {
   readonly checks: readonly ReplicaCheck[]
   /** Undefined if it cannot be read. */
   readonly replica: ReplicaSummary | undefined

@@ -138,7 +138,7 @@ export function votersAmong(
   return { count: voters.length, here, isMajority: here.length > voters.length / 2 }
 }
 
-export interface RecoveryResult extends RestoreResult {
+interface RecoveryResult extends RestoreResult {
   readonly name: string
   /** The directory of the old replica. */
   readonly oldDir: string

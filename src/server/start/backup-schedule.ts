@@ -12,7 +12,7 @@ import type { KvNode } from '../node/kv-node.ts'
 import type { BackupCounts } from '../node/observe/metrics.ts'
 import type { Logger } from '../options.ts'
 
-export interface BackupScheduleOptions {
+interface BackupScheduleOptions {
   readonly node: KvNode
   readonly target: BackupTarget
   readonly everyMs: number

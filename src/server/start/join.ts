@@ -10,7 +10,7 @@ import type { Logger } from '../options.ts'
 import { NodeStartError } from '../options.ts'
 
 /** Time for a joining node to find a cluster. */
-export const DISCOVER_TIMEOUT_MS = 30_000
+const DISCOVER_TIMEOUT_MS = 30_000
 const REQUEST_TIMEOUT_MS = 5_000
 const RETRY_MS_MIN = 25
 const RETRY_MS_MAX = 250
@@ -19,7 +19,7 @@ const CONTACT_TIMEOUT_MS = 5_000
 /** Status of `membership_refused`. */
 const MEMBERSHIP_REFUSED = 409
 
-export interface ClusterDescription {
+interface ClusterDescription {
   readonly clusterId: string
   readonly members: readonly {
     readonly name: string

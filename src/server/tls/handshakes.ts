@@ -22,7 +22,7 @@ import type { TlsFiles } from './tls-files.ts'
 /** First byte of a TLS connection: a record of the handshake. */
 const HANDSHAKE_RECORD = 0x16
 
-export interface HandshakeLimits {
+interface HandshakeLimits {
   readonly tlsHandshakesMax: number
   readonly tlsHandshakeMs: number
 }
@@ -36,7 +36,7 @@ export interface ListenerTls {
   readonly clientCert: 'optional' | 'required' | undefined
 }
 
-export interface HandshakesOptions extends HandshakeLimits, ListenerTls {
+interface HandshakesOptions extends HandshakeLimits, ListenerTls {
   readonly protocol: 'http' | 'peer'
   readonly logger: Logger
   /** Receives a connection whose handshake is done. */

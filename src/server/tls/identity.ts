@@ -6,7 +6,7 @@ import { isIP, type Socket } from 'node:net'
 const SERVER_PURPOSE = '1.3.6.1.5.5.7.3.1'
 const CLIENT_PURPOSE = '1.3.6.1.5.5.7.3.2'
 
-export interface CertificateIdentity {
+interface CertificateIdentity {
   /** Set when a CA of clients has signed the certificate. */
   readonly user: string | undefined
   /** The certificate, if a CA of peers has signed it, and it is one of a node. */

@@ -17,7 +17,7 @@ import type { ListenerTls } from './handshakes.ts'
 import { objectionToPeer } from './identity.ts'
 import { TlsFileError, TlsFiles, type TlsFilesOptions, type TlsPaths } from './tls-files.ts'
 
-export interface CertificateOptions {
+interface CertificateOptions {
   readonly name: string
   readonly peerListen: ListenAddress
   readonly advertisePeer?: string | undefined

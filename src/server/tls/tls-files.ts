@@ -14,7 +14,7 @@ import { SECURE_OPTIONS } from './secure-options.ts'
 import { type CheckedList, isIssuedBy, isSelfIssued, Trust } from './trust.ts'
 
 /** Interval at which the files are read again. */
-export const REREAD_MS = 10_000
+const REREAD_MS = 10_000
 /** A certificate that ends within this time is logged once a day. */
 const EXPIRY_WARNING_MS = 14 * 86_400_000
 const DAY_MS = 86_400_000

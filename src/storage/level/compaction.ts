@@ -16,7 +16,7 @@ interface Table {
 }
 
 /** Both bounds are inclusive. */
-export type Piece = readonly [first: Uint8Array, last: Uint8Array]
+type Piece = readonly [first: Uint8Array, last: Uint8Array]
 
 /**
  * The next piece to compact, after the key `after`; undefined: nothing is left. `sstables`: LevelDB's property of this

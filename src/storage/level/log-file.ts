@@ -20,7 +20,7 @@ const MIDDLE = 3
 const LAST = 4
 
 /** How a file ends. */
-export type LogFileEnd =
+type LogFileEnd =
   | { readonly kind: 'clean' }
   /** The file ends in the middle of a record, as after an interrupted append. */
   | { readonly kind: 'torn'; readonly at: number }

@@ -14,7 +14,7 @@ const TAG_DELETED_FILE = 6
 const TAG_NEW_FILE = 7
 const TAG_PREV_LOG_NUMBER = 9
 
-export interface Table {
+interface Table {
   readonly number: number
   readonly bytes: number
 }

@@ -32,7 +32,7 @@ export class Damage extends Error {
   }
 }
 
-export interface VerifyOptions {
+interface VerifyOptions {
   readonly reached: WatermarkContent
   readonly discardSuspectTail: boolean
 }

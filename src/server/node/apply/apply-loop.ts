@@ -16,7 +16,7 @@ import type { DriverLimits } from '../limits.ts'
 import type { NodeEvents } from '../node-events.ts'
 import { Applier, type ApplierOwner, type EntryEvents } from './applier.ts'
 
-export interface ApplyLoopOptions {
+interface ApplyLoopOptions {
   readonly clock: Clock
   readonly storage: Storage
   readonly limits: Pick<

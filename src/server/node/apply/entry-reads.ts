@@ -30,7 +30,7 @@ const FIRST_ROW: PageLimits = { rowsMax: 1, bytesMax: 1 }
 const NEIGHBOURS = 32
 
 /** Keys of entries that will be applied later. */
-export type KeysAhead = () => readonly Uint8Array[]
+type KeysAhead = () => readonly Uint8Array[]
 
 export class EntryReads {
   readonly #storage: Storage

@@ -18,7 +18,7 @@ import { EmptyRangeCache } from './empty-ranges.ts'
 import { RowFilter } from './row-filter.ts'
 import { HEAD_BYTES, RowHeads } from './row-heads.ts'
 
-export interface KeyIndexLimits {
+interface KeyIndexLimits {
   /**
    * Limit on the heads of rows in memory, about HEAD_BYTES each. Their memory grows with the rows used. Fewer, where
    * memory is short (`rowHeadsFor`).

@@ -26,7 +26,7 @@ const SETS_MIN = 512
 export const HEAD_BYTES = Math.ceil(((SLOT_BYTES + 4) * WAYS) / WAYS_FULL)
 
 /** The head of a row that exists. It is valid until the next call: its memory is used again. */
-export interface RowHead extends StoredRowHash {
+interface RowHead extends StoredRowHash {
   readonly bytes: Uint8Array
   /** Length of the whole row, as given to `apply`. */
   readonly length: number

@@ -24,7 +24,7 @@ interface PendingKeepAlive {
   readonly done: (kept: RemainingTtls | undefined) => void
 }
 
-export interface LeaderLink {
+interface LeaderLink {
   /** The other node that leads. */
   leader(): ReplicaId | undefined
   forward(leader: ReplicaId, question: ForwardedKeepAlive): void

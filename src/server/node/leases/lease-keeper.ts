@@ -49,7 +49,7 @@ export interface LeaseNode {
 }
 
 /** The time to live of a lease that was kept alive; undefined: there is no such lease. */
-export type KeptAlive = number | undefined
+type KeptAlive = number | undefined
 
 type KeeperLimits = Pick<DriverLimits, 'keepAlivesMax' | 'leaseRetryMs' | 'leaseProposalMs'>
 

@@ -30,7 +30,7 @@ export interface LeaseCounts {
   readonly inLog: number
 }
 
-export interface LeaseServiceOptions {
+interface LeaseServiceOptions {
   readonly clock: Clock
   readonly limits: DriverLimits
   readonly timing: Pick<RaftTiming, 'electionMaxMs'>

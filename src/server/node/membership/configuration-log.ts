@@ -2,7 +2,7 @@
 
 import { type Configuration, isJoint, type RaftMember, type ReplicaId } from '../../../raft/index.ts'
 
-export interface ConfigurationLog {
+interface ConfigurationLog {
   readonly message: string
   readonly voters: readonly string[]
   /** The voters before the change, during a joint configuration. */

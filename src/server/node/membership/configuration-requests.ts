@@ -17,7 +17,7 @@ import type { Proposer } from '../write/proposer.ts'
 import type { Members } from './members.ts'
 import type { StateWaiters } from './state-waiters.ts'
 
-export interface ConfigurationRequestsOptions {
+interface ConfigurationRequestsOptions {
   readonly clock: Clock
   readonly raft: Pick<Raft, 'leaderLeases' | 'settled'>
   readonly members: Pick<Members, 'configuration'>

@@ -19,7 +19,7 @@ export const WAS_REMOVED = 'was removed from the cluster'
 export const removedText = (node: string): string =>
   `${node} ${WAS_REMOVED}. To bring the node back, start it on an empty directory with --join URL`
 
-export interface MembersOptions {
+interface MembersOptions {
   readonly raft: Pick<Raft, 'id' | 'configuration' | 'leader' | 'settled'>
   readonly logger: Logger
   readonly peers: Pick<PeerSender, 'setPeers'>

@@ -32,7 +32,7 @@ import type { Members } from './members.ts'
 import type { SnapshotTransfers } from './snapshot-transfers.ts'
 import type { StateWaiters } from './state-waiters.ts'
 
-export interface PeerEventsOptions {
+interface PeerEventsOptions {
   readonly clock: Clock
   readonly storage: Pick<Storage, 'boot' | 'identity'>
   readonly raft: Pick<Raft, 'id' | 'leader'>

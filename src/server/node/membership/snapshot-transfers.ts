@@ -19,7 +19,7 @@ import type { DiskSpacePolicy } from '../upkeep/disk-space-policy.ts'
 import type { Members } from './members.ts'
 import type { PeerSender } from './peer-sender.ts'
 
-export interface SnapshotTransfersOptions {
+interface SnapshotTransfersOptions {
   readonly clock: Clock
   readonly logger: Logger
   readonly storage: Pick<Storage, 'snapshotSink' | 'snapshotSource'>

@@ -13,7 +13,7 @@ import type { StateWaiters } from './state-waiters.ts'
 /** Called with the reason when the core refuses or abandons a transfer. */
 export type TransferRefusal = (detail: string) => void
 
-export interface TransferRequestsOptions {
+interface TransferRequestsOptions {
   readonly clock: Clock
   readonly limits: Pick<DriverLimits, 'transfersMax'>
   readonly logger: Logger

@@ -40,7 +40,7 @@ interface EntryTrace {
   isApplied: boolean
 }
 
-export interface EntryTracesOptions {
+interface EntryTracesOptions {
   /** The name of the node. */
   readonly name: string
   readonly replicaId: string

@@ -43,7 +43,7 @@ export interface DriverStatus {
   readonly notReady: readonly string[]
 }
 
-export interface StatusSources {
+interface StatusSources {
   readonly storage: Pick<Storage, 'identity' | 'stateHash'>
   readonly raft: Pick<Raft, 'id' | 'leader' | 'status'>
   readonly lifecycle: Pick<Lifecycle, 'end' | 'isDraining'>

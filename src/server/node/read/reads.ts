@@ -52,7 +52,7 @@ interface Confirmation {
   requestedAt: MonotonicMs
 }
 
-export interface ReadsOptions {
+interface ReadsOptions {
   readonly clock: Clock
   readonly limits: DriverLimits
   readonly raft: Pick<Raft, 'leader' | 'stalenessMs'>

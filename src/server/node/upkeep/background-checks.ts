@@ -18,7 +18,7 @@ import { HistoryCompactor } from './history-compactor.ts'
 import { Scrubber } from './scrubber.ts'
 import { StateHashes } from './state-hashes.ts'
 
-export interface BackgroundChecksOptions {
+interface BackgroundChecksOptions {
   readonly clock: Clock
   readonly logger: Logger
   readonly storage: Storage

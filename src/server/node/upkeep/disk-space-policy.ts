@@ -28,7 +28,7 @@ import { type Disk, DiskSpace } from './disk-space.ts'
 /** The pause between two hand-overs by one node. If all disks are short, leadership moves no more often. */
 const HAND_OVER_PAUSE_MS = 60_000
 
-export interface DiskSpacePolicyOptions {
+interface DiskSpacePolicyOptions {
   readonly clock: Clock
   readonly timing: RaftTiming
   readonly limits: DriverLimits

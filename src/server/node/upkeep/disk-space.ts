@@ -44,7 +44,7 @@ export interface Disk {
   giveBackReserve(): void
 }
 
-export interface DiskSpaceEvents {
+interface DiskSpaceEvents {
   changed(state: DiskSpaceState): void
   /**
    * Frees the space of deleted data. That needs space first, so it continues only while `isRoom` returns true. `done`

@@ -16,7 +16,7 @@ import {
 const SLACK = 0.01
 const SLACK_MS_MIN = 1000
 
-export interface CompactorNode {
+interface CompactorNode {
   readonly state: KvState
   /** undefined: this node does not lead. */
   clusterTimeMs(): number | undefined

@@ -6,7 +6,7 @@ import type { StateHashAt } from '../network.ts'
 
 const INDEXES_KEPT = 64
 
-export type HashVerdict =
+type HashVerdict =
   | { readonly kind: 'equal' }
   /** All voters have reported an equal hash. A difference at lower indexes is over. */
   | { readonly kind: 'all-equal' }

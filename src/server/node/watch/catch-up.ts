@@ -21,7 +21,7 @@ export interface CatchUpLimits {
 }
 
 /** The results of a watcher's reading. */
-export interface CatchUpEvents {
+interface CatchUpEvents {
   readonly state: KvState
   /** Called before it reads. False: it has ended. */
   mayContinue(watcher: Watcher): boolean

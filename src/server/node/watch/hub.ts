@@ -47,7 +47,7 @@ export interface WatchLimits extends CatchUpLimits {
   readonly watchMessageBytesMax: number
 }
 
-export interface WatchHubOptions {
+interface WatchHubOptions {
   readonly clock: Clock
   readonly limits: WatchLimits
   readonly storage: Pick<Storage, 'get' | 'scan'>

@@ -11,7 +11,7 @@ import type { PermittedWatch, WatchSink } from './types.ts'
  * `live`: it has received everything, and is notified of each revision when it is applied. `behind`: it reads history.
  * `full`: its client must read its buffered messages first.
  */
-export type WatcherState = 'live' | 'behind' | 'full' | 'ended'
+type WatcherState = 'live' | 'behind' | 'full' | 'ended'
 
 /** The store is empty at revision 1, so that revision has no events and is never missing. */
 const FIRST_REVISION = 2

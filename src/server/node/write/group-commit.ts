@@ -35,12 +35,12 @@ import { LogRetention } from './log-retention.ts'
  * The durable state that this replica reports, at one moment. The log object itself shows a truncation as soon as its
  * batch is submitted. To the leader of the old term, a lower end would look like a loss of acknowledged entries.
  */
-export interface DurableLogPosition {
+interface DurableLogPosition {
   readonly term: Term
   readonly lastIndex: LogIndex
 }
 
-export interface GroupCommitOptions {
+interface GroupCommitOptions {
   readonly clock: Clock
   readonly storage: Storage
   readonly limits: DriverLimits

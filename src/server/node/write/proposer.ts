@@ -19,7 +19,7 @@ import { commandDigest } from './command-digest.ts'
 import { type ProposalEnd, ProposalTracker, type ProposalTrackerEvents } from './proposal-tracker.ts'
 import { isPlain, WriteCoalescer } from './write-coalescer.ts'
 
-export interface ProposerOptions {
+interface ProposerOptions {
   readonly clock: Clock
   readonly limits: DriverLimits
   readonly boot: number

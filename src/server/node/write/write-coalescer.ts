@@ -36,7 +36,7 @@ const TIMEOUTS_APART_MS = 100
 const TIMEOUTS_APART_SHARE = 0.02
 
 /** A change that may share an entry with others. */
-export type PlainChange = Request & { readonly command: BatchedCommand }
+type PlainChange = Request & { readonly command: BatchedCommand }
 
 interface Group {
   readonly principal: string

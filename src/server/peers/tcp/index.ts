@@ -8,7 +8,7 @@ import type { TlsFiles } from '../../tls/tls-files.ts'
 import { LINK_LIMITS, type LinkLimits, Links, newCounters } from '../index.ts'
 import { TcpWires } from './wires.ts'
 
-export interface TcpNetworkOptions {
+interface TcpNetworkOptions {
   readonly self: { readonly replicaId: ReplicaId; readonly clusterId: string }
   readonly listen: ListenAddress
   readonly events: NetworkEvents
