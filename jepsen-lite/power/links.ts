@@ -203,6 +203,8 @@ export class PeerLinks {
         post(this.#byId(id), (events) => events.keepAliveRequested(node.id, question)),
       answerKeepAlive: (id, answer) =>
         post(this.#byId(id), (events) => events.keepAliveAnswered(node.id, answer)),
+      requestReport: () => false,
+      answerReport: () => {},
       sendSnapshot: (id, term, source) => this.#stream(node, id, term, source),
       inspect: () => ({}),
       close: () => {

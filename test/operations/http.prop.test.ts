@@ -204,7 +204,7 @@ const REQUESTS: { readonly [K in OperationKind]: fc.Arbitrary<Omit<OperationOf<K
   'show-lease': fc.record({ id: leaseId, keys: fc.boolean(), freshness }),
   'list-leases': fc.record({ after: some(leaseId), limit, freshness }),
   'open-session': fc.constant({}),
-  status: fc.constant({}),
+  status: fc.record({ node: some(label) }),
   cluster: fc.constant({}),
   settings: fc.constant({}),
   backup: fc.record({ history: fc.boolean() }),

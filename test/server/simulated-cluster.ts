@@ -23,8 +23,10 @@ import type {
 } from '../../src/operations/forms/index.ts'
 import type { BatchedCommand } from '../../src/operations/index.ts'
 import type { Message, ReplicaId } from '../../src/raft/index.ts'
-import type { Driver } from '../../src/server/node/driver.ts'
+import { Driver } from '../../src/server/node/driver.ts'
+import type { DriverOptions } from '../../src/server/node/driver-options.ts'
 import { raftLimits, raftTiming } from '../../src/server/node/limits.ts'
+import type { ReportKind } from '../../src/server/node/network.ts'
 import type { Result } from '../../src/server/node/result.ts'
 import type { NodeEnd } from '../../src/server/options.ts'
 import type { Storage } from '../../src/storage/index.ts'
@@ -57,6 +59,14 @@ export class SimulatedCluster extends SimCluster {
   readonly nodes = this.machines.map((machine) => new SimulatedNode(this, machine))
   /** Every message that left. */
   readonly sent: Message[] = []
+  /** Makes the report of a node for another one. */
+  report = (node: string, kind: ReportKind, done: (report: Uint8Array | undefined) => void): void =>
+    done(bytes(`${kind} of ${node}`))
+  override createDriver = (options: DriverOptions): Driver =>
+    new Driver({
+      ...options,
+      reports: (...request) => this.report(options.storage.identity.name, ...request),
+    })
   #cuts: (readonly [from: number, to: number, mode: CutMode])[] = []
 
   constructor(count: number, options: Options = {}) {
@@ -254,6 +264,12 @@ export class SimulatedNode {
   keepAlive(ids: readonly LeaseId[], timeoutMs = 5000): Promised<readonly (number | undefined)[]> {
     const promised = new Promised<readonly (number | undefined)[]>()
     this.running.keepAlive(ids, timeoutMs, (result) => promised.settle(result))
+    return promised
+  }
+
+  requestReport(of: SimulatedNode, kind: ReportKind = 'status', timeoutMs = 2000): Promised<Uint8Array> {
+    const promised = new Promised<Uint8Array>()
+    this.running.requestReport(of.id, kind, timeoutMs, (result) => promised.settle(result))
     return promised
   }
 

@@ -87,6 +87,8 @@ export const COUNTER_BOUNDS: Readonly<Record<string, string>> = {
   'watches.rowsKept': '32',
   'watches.timer': '1',
 
+  'reports.waiting': 'members × reportsMax',
+  'reports.making': 'reportsMax',
   'leases.keepAlives': 'keepAlivesMax',
   'leases.loading': '1',
   'leases.expiring': '1',

@@ -53,7 +53,13 @@ interface Call {
 const TYPE_NUMBERS = new Map<string, number>(MESSAGE_TYPES.map((type, number) => [type, number]))
 
 /** A connection continues when one of these is lost. */
-const LOST_ALONE: ReadonlySet<Frame['type']> = new Set(['state-hash', 'keep-alive', 'kept-alive'])
+const LOST_ALONE: ReadonlySet<Frame['type']> = new Set([
+  'state-hash',
+  'keep-alive',
+  'kept-alive',
+  'report-request',
+  'report-answer',
+])
 
 const isMessage = (frame: Frame): frame is WireMessage => TYPE_NUMBERS.has(frame.type)
 
@@ -294,6 +300,8 @@ export class SimNetwork implements Carrier {
       sendStateHash: (at) => links.sendStateHash(at),
       requestKeepAlive: (to, question) => links.requestKeepAlive(to, question),
       answerKeepAlive: (to, answer) => links.answerKeepAlive(to, answer),
+      requestReport: (to, request) => links.requestReport(to, request),
+      answerReport: (to, answer) => links.answerReport(to, answer),
       sendTraces: (to, proposals) => links.sendTraces(to, proposals),
       sendSnapshot: (to, term, source) => {
         probeCoverage.hit('snapshot stream begun')
@@ -329,6 +337,8 @@ export class SimNetwork implements Carrier {
       stateHash: (from, at) => driver.events.stateHash(from, at),
       keepAliveRequested: (from, question) => driver.events.keepAliveRequested(from, question),
       keepAliveAnswered: (from, answer) => driver.events.keepAliveAnswered(from, answer),
+      reportRequested: (from, request) => driver.events.reportRequested(from, request),
+      reportAnswered: (from, answer) => driver.events.reportAnswered(from, answer),
       tracesReceived: (proposals) => driver.events.tracesReceived(proposals),
       connected: (greeting) => {
         this.#forwards.reconnects(process, greeting.replicaId)

@@ -8,7 +8,6 @@ import { asRevision, type Revision } from '../forms/store.ts'
 /** The headers of a request that are forms of its operation, in lower case. */
 export interface RequestHeaders {
   readonly accept?: string | undefined
-  readonly 'accept-encoding'?: string | undefined
   readonly 'content-encoding'?: string | undefined
   readonly 'content-range'?: string | undefined
   readonly 'transfer-encoding'?: string | undefined

@@ -35,6 +35,7 @@ import { backUp } from './backup.ts'
 import type { Reservation } from './budget.ts'
 import { changeLeaderLeases, changeMembers, type ResponseGuard, transferLeadership } from './cluster.ts'
 import { changeOutcomes, errorOfNode, errorOfOutcome, preconditionFailed } from './errors.ts'
+import { showStatus } from './member-reports.ts'
 import {
   type AnswerOf,
   type AnswerTo,
@@ -47,7 +48,7 @@ import { checkServed, decide, isExpired, refusalNow, refusalOfLeases } from './p
 import { type AppliedAnswer, propose } from './propose.ts'
 import { checkTime, errorOfScan, finish, type Instant } from './ranges.ts'
 import { checkRevision, readOptions, timeLeftMs } from './read-options.ts'
-import { describeCluster, describeNode, describeSettings } from './status.ts'
+import { describeCluster, describeSettings } from './status.ts'
 import { type AnswerEstimate, checkTxn, estimateAnswer, evaluateTxn, withLeases } from './txn.ts'
 import { beginWatch } from './watch.ts'
 
@@ -119,7 +120,7 @@ const EXECUTORS: { readonly [K in OperationKind]: Executor<OperationOf<K>, K> } 
   'show-lease': showLease,
   'list-leases': listLeases,
   'open-session': (api, operation, call, respond) => propose(api, operation, undefined, call, respond),
-  status: (api, { kind }, _call, respond) => respond({ kind, result: describeNode(api), head: NO_HEAD }),
+  status: showStatus,
   cluster: ({ node }, { kind }, _call, respond) =>
     respond({ kind, result: describeCluster(node), head: NO_HEAD }),
   settings: ({ node }, { kind }, _call, respond) =>

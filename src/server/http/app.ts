@@ -15,8 +15,11 @@ import type { TurnQueue } from '../api/turn-queue.ts'
 import type { HttpRequest, HttpResponse } from '../connections/messages.ts'
 import { JSON_PARTS_MAX, type JsonLimits, parseJson } from './json-body.ts'
 
+/** A response of the HTTP listener itself that takes time. It is made when the client may receive it. */
+export type LaterResponse = (request: HttpRequest) => Promise<HttpResponse>
+
 /** An operation for the API, or a response of the HTTP listener itself. */
-export type DecodedRequest = Operation | HttpResponse | Promise<HttpResponse>
+export type DecodedRequest = Operation | HttpResponse | LaterResponse
 
 /** Receives the decoded request, or the error that refuses it. */
 type DecodeCallback = (decoded: DecodedRequest | Error) => void

@@ -3,7 +3,6 @@
 
 import type { ConsolePage } from '../../console/console-page.ts'
 import { ApiError } from '../../operations/forms/index.ts'
-import type { RequestHeaders } from '../../operations/http/conditions.ts'
 import { jsonResponse } from '../../operations/http/form.ts'
 import { object } from '../../operations/http/json-schema.ts'
 import { type Route, route } from '../../operations/http/route.ts'
@@ -11,12 +10,13 @@ import type { Api } from '../api/api.ts'
 import type { HttpResponse } from '../connections/messages.ts'
 import { CONSOLE_PATH } from '../connections/target.ts'
 import type { DriverStatus } from '../node/observe/status.ts'
+import type { LaterResponse } from './app.ts'
 
 /** `directory`: the folder of the build, if it is another one than that of this program. */
 export function consoleRoutes(
   { node, version }: Pick<Api, 'node' | 'version'>,
   directory: string | undefined,
-): readonly Route<HttpResponse | Promise<HttpResponse>>[] {
+): readonly Route<HttpResponse | LaterResponse>[] {
   let loading: Promise<ConsolePage> | undefined
   const load = (): Promise<ConsolePage> => {
     loading ??= import('../../console/console-page.ts').then(
@@ -28,17 +28,19 @@ export function consoleRoutes(
     )
     return loading
   }
-  const serve = async (path: string, headers: RequestHeaders): Promise<HttpResponse> => {
-    const page = await load()
-    const request = {
-      ifNoneMatch: headers['if-none-match'],
-      acceptEncoding: headers['accept-encoding'],
+  const serve =
+    (path: string): LaterResponse =>
+    async ({ headers }) => {
+      const page = await load()
+      const request = {
+        ifNoneMatch: headers['if-none-match'],
+        acceptEncoding: headers['accept-encoding'],
+      }
+      const urls = members(node.status()).map(({ url }) => url)
+      const answer = await page.find(path, request, urls)
+      if ('missing' in answer) throw new ApiError('route_not_found', answer.missing)
+      return { ...answer, revision: undefined }
     }
-    const urls = members(node.status()).map(({ url }) => url)
-    const answer = await page.find(path, request, urls)
-    if ('missing' in answer) throw new ApiError('route_not_found', answer.missing)
-    return { ...answer, revision: undefined }
-  }
   return [
     route(
       { method: 'GET', path: CONSOLE_PATH, summary: 'Redirects to the console', answers: object({}) },
@@ -56,7 +58,7 @@ export function consoleRoutes(
         summary: 'The console, a page for browsers',
         answers: 'text/html',
       },
-      ({ headers }) => serve('', headers),
+      () => serve(''),
     ),
     route(
       {
@@ -65,7 +67,7 @@ export function consoleRoutes(
         summary: 'A file of the console',
         answers: '*/*',
       },
-      ({ headers, params }) => serve(`assets/${params.file}`, headers),
+      ({ params }) => serve(`assets/${params.file}`),
     ),
     route(
       {

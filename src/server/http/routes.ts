@@ -1,15 +1,18 @@
 // All routes outside the hot path: those of the operations, and the listener's own.
 
+import { ApiError } from '../../operations/forms/index.ts'
 import { HttpError, jsonResponse } from '../../operations/http/form.ts'
 import { arraySchema, integer, object, string } from '../../operations/http/json-schema.ts'
-import { flag } from '../../operations/http/parameters.ts'
+import { flag, text } from '../../operations/http/parameters.ts'
 import { type Route, route } from '../../operations/http/route.ts'
 import { OPERATIONS, type Operation } from '../../operations/index.ts'
 import type { Api } from '../api/api.ts'
-import type { HttpResponse } from '../connections/messages.ts'
+import { requestReport } from '../api/member-reports.ts'
+import type { HttpRequest, HttpResponse } from '../connections/messages.ts'
+import type { KvNode } from '../node/kv-node.ts'
 import { METRICS_CONTENT_TYPE } from '../node/observe/metric-list.ts'
 import type { Metrics } from '../node/observe/metrics.ts'
-import { type ColdRoutes, createApp, type DecodedRequest } from './app.ts'
+import { type ColdRoutes, createApp, type DecodedRequest, type LaterResponse } from './app.ts'
 import { consoleRoutes } from './console.ts'
 import { health, readiness } from './health.ts'
 import { INDEX_SCHEMA, indexResponse } from './index-page.ts'
@@ -87,7 +90,7 @@ const listenerRoutes = ({
   api: { node, version },
   metrics,
   isClosing,
-}: RoutesOptions): readonly Route<HttpResponse | Promise<HttpResponse>>[] => [
+}: RoutesOptions): readonly Route<HttpResponse | LaterResponse>[] => [
   route(
     { method: 'GET', path: '/', summary: 'What this is, and where things are', answers: INDEX_SCHEMA },
     ({ headers }) => indexResponse(node.status(), version, headers.accept),
@@ -118,13 +121,30 @@ const listenerRoutes = ({
       method: 'GET',
       path: '/metrics',
       summary: 'Metrics in the text format of Prometheus',
+      parameters: { node: text('The name of a member; this node unless given') },
       answers: METRICS_CONTENT_TYPE,
     },
-    async () => ({
-      status: 200,
-      headers: ['Content-Type', METRICS_CONTENT_TYPE],
-      body: await metrics.text(),
-      revision: undefined,
-    }),
+    ({ values }) =>
+      async (request) => ({
+        status: 200,
+        headers: ['Content-Type', METRICS_CONTENT_TYPE],
+        body: await readMetrics(node, metrics, values.node, request),
+        revision: undefined,
+      }),
   ),
 ]
+
+/** The metrics of this node, or of the member with this name. Rejects with `ApiError`. */
+function readMetrics(
+  node: KvNode,
+  metrics: Metrics,
+  name: string | undefined,
+  request: HttpRequest,
+): Promise<string | Uint8Array> {
+  if (name === undefined || name === node.name) return metrics.text()
+  return new Promise((resolve, reject) =>
+    requestReport(node, name, 'metrics', request, (report) =>
+      report instanceof ApiError ? reject(report) : resolve(report),
+    ),
+  )
+}

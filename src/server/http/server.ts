@@ -198,7 +198,7 @@ export class HttpServer {
         routes.decode(request, url, (decoded) => {
           if (decoded instanceof Error) fail(decoded)
           else if (!('kind' in decoded) && this.#isRefused(request)) fail(unauthenticated())
-          else if (decoded instanceof Promise) decoded.then(respond).catch(fail)
+          else if (typeof decoded === 'function') decoded(request).then(respond).catch(fail)
           else if ('kind' in decoded) this.#execute(decoded, request)
           else respond(decoded)
         }),

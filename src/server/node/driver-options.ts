@@ -5,6 +5,7 @@ import type { Storage } from '../../storage/types.ts'
 import type { CertificateExpiry, Logger, NodeEnd } from '../options.ts'
 import type { Clock } from './clock.ts'
 import type { DriverLimits } from './limits.ts'
+import type { ReportKind } from './network.ts'
 import type { Disk } from './upkeep/disk-space.ts'
 
 /** Receives the events for metrics. Every method is called on a hot path and must be cheap. */
@@ -27,6 +28,9 @@ export interface HostStatus {
   readonly backupFailure: string | undefined
 }
 
+/** Makes a report of this node for another member. Calls `done` once; with undefined if it cannot be made. */
+export type ReportSource = (kind: ReportKind, done: (report: Uint8Array | undefined) => void) => void
+
 export interface DriverOptions {
   readonly clock: Clock
   /** The disk with the storage's files. */
@@ -45,6 +49,8 @@ export interface DriverOptions {
   readonly createRaft?: (options: RaftOptions) => Raft
   /** Reports on the host, for the status; undefined: nothing is known of it. */
   readonly host?: HostStatus
+  /** undefined: the node reports nothing to other members. */
+  readonly reports?: ReportSource
   /** Called when role, term or known leader have changed. */
   readonly onRoleChange?: () => void
   /** The node has ended for this reason. The caller closes HTTP and other servers. */

@@ -38,6 +38,7 @@ import type { Network, NetworkEvents } from './network.ts'
 import { newRaft } from './new-raft.ts'
 import type { NodeEvents, StoredBatch } from './node-events.ts'
 import { EntryTraces, endingSpan } from './observe/entry-traces.ts'
+import { MemberReports } from './observe/member-reports.ts'
 import type { DriverStatus } from './observe/status.ts'
 import { flattenCounts, nodeStatus, type PartCounts } from './observe/status.ts'
 import { MetadataScan } from './read/metadata-scan.ts'
@@ -89,6 +90,7 @@ export class Driver implements KvNode {
   readonly #watches: WatchHub
   readonly #leaderLoss: LeaderLoss
   readonly #traces: EntryTraces
+  readonly #reports: MemberReports
 
   constructor(options: DriverOptions) {
     const { clock, disk, limits, logger, observer, onEnd, peerAddress, storage, timing } = options
@@ -184,6 +186,15 @@ export class Driver implements KvNode {
       peers,
       events,
     })
+    const reports = new MemberReports({
+      clock,
+      limits,
+      lifecycle,
+      members,
+      peers,
+      source: options.reports,
+      boot,
+    })
     const scheduler = new StepScheduler({
       clock,
       limits,
@@ -196,6 +207,7 @@ export class Driver implements KvNode {
     })
     this.#raft = raft
     this.#traces = traces
+    this.#reports = reports
     this.#lifecycle = lifecycle
     this.#peers = peers
     this.#members = members
@@ -235,6 +247,7 @@ export class Driver implements KvNode {
       leases,
       snapshots,
       checks,
+      reports,
       traces,
       scheduler,
       peerAddress,
@@ -353,6 +366,7 @@ export class Driver implements KvNode {
       { prefix: 'groupCommit.', counts: this.#commits.inspect() },
       { prefix: 'watches.', counts: this.#watches.inspect() },
       { prefix: 'leases.', counts: this.#leases.inspect() },
+      { prefix: 'reports.', counts: this.#reports.inspect() },
       { prefix: 'links.', counts: this.#peers.inspect() },
     ]
   }
@@ -422,6 +436,10 @@ export class Driver implements KvNode {
     return this.#leases.listKeys(id)
   }
 
+  requestReport(...report: Parameters<KvNode['requestReport']>): void {
+    this.#reports.request(...report)
+  }
+
   change(...change: Parameters<KvNode['change']>): void {
     this.#configurations.change(...change)
   }
@@ -482,6 +500,7 @@ export class Driver implements KvNode {
     this.#scheduler.stop()
     this.#leaderLoss.stop()
     this.#leases.stop()
+    this.#reports.stop()
     this.#checks.stop()
     this.#spacePolicy.space.stop()
     this.#peers.close()

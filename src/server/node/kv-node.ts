@@ -13,6 +13,7 @@ import type {
 import type { RowScan } from '../../storage/types.ts'
 import type { Auth } from './apply/auth-view.ts'
 import type { LeaseNow } from './leases/lease-rows.ts'
+import type { ReportKind } from './network.ts'
 import type { DriverStatus } from './observe/status.ts'
 import type { MetadataScan } from './read/metadata-scan.ts'
 import type { ReadRequirements } from './read/reads.ts'
@@ -87,6 +88,13 @@ export interface KvNode {
   listLeases(after: LeaseId | undefined): SlicedScan<LeaseNow & { readonly id: LeaseId }>
   /** The current keys of a lease. */
   keysOfLease(id: LeaseId): SlicedScan<Uint8Array>
+  /** Requests a report of another member, for its API to read. */
+  requestReport(
+    member: ReplicaId,
+    kind: ReportKind,
+    timeoutMs: number,
+    done: (result: Result<Uint8Array>) => void,
+  ): void
   change(change: ConfigurationChange, timeoutMs: number, done: (result: Result<Configuration>) => void): void
   setLeaderLeases(
     setting: LeaderLeaseSetting,

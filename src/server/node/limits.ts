@@ -49,6 +49,13 @@ export interface DriverLimits {
   readonly heldMessagesMax: number
   /** Requests to keep leases alive without a result. More are refused as overloaded. */
   readonly keepAlivesMax: number
+  /**
+   * Requests for reports of one other member without an answer. More are refused as overloaded. Also the reports of
+   * this node that are made at the same time.
+   */
+  readonly reportsMax: number
+  /** A longer report is not sent. */
+  readonly reportBytesMax: number
   /** Requests for a transfer of leadership without a result. More are refused as overloaded. */
   readonly transfersMax: number
   /** Bytes of rows that are applied and not durable yet. Beyond it, applying waits for the disk. */
@@ -137,6 +144,8 @@ export const driverLimits: DriverLimits = {
   idleFlushMs: 20,
   heldMessagesMax: 5_000,
   keepAlivesMax: 20_000,
+  reportsMax: 32,
+  reportBytesMax: MiB,
   transfersMax: 100,
   overlayBytesMax: 64 * MiB,
   applySliceMs: 10,

@@ -45,6 +45,22 @@ export interface KeepAliveAnswer {
   readonly kept: readonly (number | undefined)[] | undefined
 }
 
+/** Reports of a member on itself, for clients of another one. */
+export const REPORT_KINDS = ['status', 'metrics'] as const
+export type ReportKind = (typeof REPORT_KINDS)[number]
+
+export interface ReportRequest {
+  /** The number of the request within its process, for the reply. */
+  readonly number: number
+  readonly kind: ReportKind
+}
+
+export interface ReportAnswer {
+  readonly number: number
+  /** undefined: the node does not report. */
+  readonly report: Uint8Array | undefined
+}
+
 /** The trace context of a proposal, or of its entry, that the next message has. */
 export interface TracedProposal {
   /** Name of the proposal, equal on all nodes (entry-traces.ts). */
@@ -66,6 +82,8 @@ export interface NetworkEvents {
   stateHash(from: ReplicaId, at: StateHashAt): void
   keepAliveRequested(from: ReplicaId, question: ForwardedKeepAlive): void
   keepAliveAnswered(from: ReplicaId, answer: KeepAliveAnswer): void
+  reportRequested(from: ReplicaId, request: ReportRequest): void
+  reportAnswered(from: ReplicaId, answer: ReportAnswer): void
   tracesReceived(proposals: readonly TracedProposal[]): void
   connected(greeting: Greeting): void
   disconnected(peer: ReplicaId): void
@@ -98,6 +116,9 @@ export interface Network {
   /** Both keep-alive messages are dropped, like other messages, without a connection. */
   requestKeepAlive(to: ReplicaId, question: ForwardedKeepAlive): void
   answerKeepAlive(to: ReplicaId, answer: KeepAliveAnswer): void
+  /** Returns whether the request was sent: not unless the node is connected. */
+  requestReport(to: ReplicaId, request: ReportRequest): boolean
+  answerReport(to: ReplicaId, answer: ReportAnswer): void
   /** Precedes a message with these proposals or their entries. */
   sendTraces(to: ReplicaId, proposals: readonly TracedProposal[]): void
   /**

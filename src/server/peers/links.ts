@@ -16,6 +16,8 @@ import type {
   KeepAliveAnswer,
   Network,
   NetworkEvents,
+  ReportAnswer,
+  ReportRequest,
   StateHashAt,
   TracedProposal,
 } from '../node/network.ts'
@@ -136,6 +138,16 @@ export class Links implements Network {
 
   answerKeepAlive(to: ReplicaId, answer: KeepAliveAnswer): void {
     this.#peers.get(to)?.send({ type: 'kept-alive', answer })
+  }
+
+  requestReport(to: ReplicaId, request: ReportRequest): boolean {
+    const peer = this.#peers.get(to)
+    // While one direction is broken, the answer would not come.
+    return peer?.isConnected === true && peer.send({ type: 'report-request', request })
+  }
+
+  answerReport(to: ReplicaId, answer: ReportAnswer): void {
+    this.#peers.get(to)?.send({ type: 'report-answer', answer })
   }
 
   sendTraces(to: ReplicaId, proposals: readonly TracedProposal[]): void {

@@ -70,6 +70,11 @@ export class Peer {
     return this.#outbound?.send(frame) ?? false
   }
 
+  /** Both directions are established, and the node knows it. */
+  get isConnected(): boolean {
+    return this.#standing
+  }
+
   update(member: RaftMember): void {
     const moved = member.peer !== this.#member.peer
     this.#member = member
@@ -270,6 +275,12 @@ export class Peer {
         return
       case 'kept-alive':
         events.keepAliveAnswered(this.id, frame.answer)
+        return
+      case 'report-request':
+        events.reportRequested(this.id, frame.request)
+        return
+      case 'report-answer':
+        events.reportAnswered(this.id, frame.answer)
         return
       case 'traces':
         events.tracesReceived(frame.proposals)

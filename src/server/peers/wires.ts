@@ -7,6 +7,8 @@ import type {
   ForwardedKeepAlive,
   Greeting,
   KeepAliveAnswer,
+  ReportAnswer,
+  ReportRequest,
   StateHashAt,
   TracedProposal,
 } from '../node/network.ts'
@@ -73,6 +75,8 @@ export type LinkFrame =
   | { readonly type: 'state-hash'; readonly at: StateHashAt }
   | { readonly type: 'keep-alive'; readonly question: ForwardedKeepAlive }
   | { readonly type: 'kept-alive'; readonly answer: KeepAliveAnswer }
+  | { readonly type: 'report-request'; readonly request: ReportRequest }
+  | { readonly type: 'report-answer'; readonly answer: ReportAnswer }
   /** Requests the name and the address of a replica that the sender does not know as a member. */
   | { readonly type: 'member-request'; readonly id: ReplicaId }
   /** The reply, if the sender's configuration has that replica. */

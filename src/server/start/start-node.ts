@@ -35,6 +35,7 @@ import { randomId } from '../../system/random-id.ts'
 import { version } from '../../system/version.ts'
 import { Api } from '../api/api.ts'
 import { Audit } from '../api/audit.ts'
+import { writeStatus } from '../api/member-reports.ts'
 import { AuditFile } from '../audit/audit-file.ts'
 import { ClientListener } from '../listener/client-listener.ts'
 import { httpLimits } from '../listener/limits.ts'
@@ -43,6 +44,7 @@ import { Driver } from '../node/driver.ts'
 import { KeyIndex, keyIndexLimits, rowHeadsFor } from '../node/key-index/key-index.ts'
 import type { KvNode } from '../node/kv-node.ts'
 import { raftLimits, raftTiming } from '../node/limits.ts'
+import type { ReportKind } from '../node/network.ts'
 import { Metrics } from '../node/observe/metrics.ts'
 import { systemClock } from '../node/system-clock.ts'
 import { DirectoryDisk } from '../node/upkeep/disk-space.ts'
@@ -231,6 +233,7 @@ class Node implements ServingNode {
       onRoleChange: () => this.#listener?.roleChanged(),
       peerAddress: () => this.peer,
       host: this.#host,
+      reports: (kind, done) => void this.#makeReport(kind).then(done, () => done(undefined)),
       onEnd: (end) => void this.#finish(end),
     })
   }
@@ -298,6 +301,13 @@ class Node implements ServingNode {
       if (error instanceof NodeStartError) this.api.refuse(error.message)
       else this.api.events.stop(error instanceof Error ? error.message : String(error))
     })
+  }
+
+  /** For another member. */
+  async #makeReport(kind: ReportKind): Promise<Uint8Array> {
+    return kind === 'status'
+      ? writeStatus({ node: this.api, version: version() })
+      : Buffer.from(await this.#metrics.text())
   }
 
   async #listenForMetrics(address: ListenAddress): Promise<void> {

@@ -234,6 +234,8 @@ export class CountedNode {
       },
       requestKeepAlive: (to, question) => send(to, { type: 'keep-alive', question }),
       answerKeepAlive: (to, answer) => send(to, { type: 'kept-alive', answer }),
+      requestReport: () => false,
+      answerReport() {},
       sendTraces: (to, proposals) => send(to, { type: 'traces', proposals }),
       sendSnapshot() {
         throw new Error('a follower is behind')

@@ -46,6 +46,7 @@ import { LeaseKeeper } from '../../../src/server/node/leases/lease-keeper.ts'
 import type { LeaseNow } from '../../../src/server/node/leases/lease-rows.ts'
 import { leaseNow, scanKeysOfLease, scanLeases } from '../../../src/server/node/leases/lease-rows.ts'
 import { type DriverLimits, driverLimits } from '../../../src/server/node/limits.ts'
+import type { ReportKind } from '../../../src/server/node/network.ts'
 import type { DriverStatus } from '../../../src/server/node/observe/status.ts'
 import { MetadataScan } from '../../../src/server/node/read/metadata-scan.ts'
 import type { ReadRequirements } from '../../../src/server/node/read/reads.ts'
@@ -110,6 +111,9 @@ export class FakeNode implements KvNode {
     readonly timeoutMs: number
   }[] = []
   readonly changes: ConfigurationChange[] = []
+  /** The reports of other members that were requested, and what each of them is. */
+  readonly reported: (readonly [ReplicaId, ReportKind])[] = []
+  report: Uint8Array = new Uint8Array()
   /** Reads without a result. */
   openReads = 0
   openScans = 0
@@ -470,6 +474,16 @@ export class FakeNode implements KvNode {
       this.leaderLeases = setting
       return { ok: true, value: setting }
     }, done)
+  }
+
+  requestReport(member: ReplicaId, kind: ReportKind, timeoutMs: number, done: Done<Uint8Array>): void {
+    this.asked.push({ timeoutMs })
+    this.reported.push([member, kind])
+    this.#later(
+      () =>
+        this.problem === undefined ? { ok: true, value: this.report } : { ok: false, problem: this.problem },
+      done,
+    )
   }
 
   transfer(to: ReplicaId | undefined, timeoutMs: number, done: Done<{ readonly leader: string }>): void {

@@ -57,6 +57,7 @@ async function follower() {
   const network: Network = {
     ...{ setPeers() {}, sendStateHash() {}, sendSnapshot() {}, close() {} },
     ...{ requestKeepAlive() {}, answerKeepAlive() {}, sendTraces() {} },
+    ...{ requestReport: () => false, answerReport() {} },
     send: (message) => sent.push(message),
     inspect: () => ({}),
   }

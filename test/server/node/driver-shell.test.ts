@@ -72,6 +72,8 @@ async function alone({ started = true, limits = {} as Partial<typeof driverLimit
     sendStateHash: (at) => hashes.push(at),
     requestKeepAlive: () => sent.push('a keep-alive'),
     answerKeepAlive: () => sent.push('an answer to a keep-alive'),
+    requestReport: () => sent.push('a request for a report') > 0,
+    answerReport: () => sent.push('a report'),
     sendTraces: () => sent.push('traces'),
     sendSnapshot: () => sent.push('a snapshot'),
     inspect: () => ({ links: 0 }),

@@ -18,6 +18,8 @@ const network: Network = {
   sendStateHash() {},
   requestKeepAlive() {},
   answerKeepAlive() {},
+  requestReport: () => false,
+  answerReport() {},
   sendTraces() {},
   sendSnapshot() {},
   inspect: () => ({}),

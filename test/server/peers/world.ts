@@ -200,6 +200,8 @@ export class Node implements Place {
         stateHash: (from, { hash }) => add({ kind: 'hash', from, hash }),
         keepAliveRequested() {},
         keepAliveAnswered() {},
+        reportRequested() {},
+        reportAnswered() {},
         tracesReceived() {},
         connected: (greeting) => add({ kind: 'connected', greeting }),
         disconnected: (what) => add({ kind: 'disconnected', what }),

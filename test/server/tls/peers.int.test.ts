@@ -1,5 +1,7 @@
 // Connections between nodes over TLS: who is let in, and who is not.
 
+import { once } from 'node:events'
+import { get } from 'node:https'
 import {
   type AddressInfo,
   connect as connectPlainly,
@@ -66,6 +68,15 @@ function clientOf(url: string): Client {
   return kv
 }
 
+/** The body of an answer to root. */
+async function read(url: string): Promise<string> {
+  const { cert, key } = ca.client('root')
+  const [response] = await once(get(url, { ca: ca.cert, cert, key, agent: false }), 'response')
+  let text = ''
+  for await (const part of response) text += part
+  return text
+}
+
 const voters = async (kv: Client) =>
   (await kv.cluster()).members.map(({ role, url }) => [role, url.slice(0, 6)])
 
@@ -78,6 +89,8 @@ test('nodes join, replicate and send snapshots over TLS', async () => {
   await node('n2', joining)
   await node('n3', joining)
   await expect.poll(() => voters(kv)).toEqual(Array(3).fill(['voter', 'https:']))
+  await expect.poll(() => read(`${first.url}/v1/status?node=n3`)).toMatch(/"name":"n3".*"certificates":\[\{/)
+  expect(await read(`${first.url}/metrics?node=n3`)).toMatch(/^quorate_tls_certificate_expiry_seconds.*n3/m)
   await kv.put('k', 'v')
   for (const { url } of (await kv.cluster()).members)
     await expect.poll(async () => (await clientOf(url).get('k'))?.text()).toBe('v')

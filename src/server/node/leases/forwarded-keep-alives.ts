@@ -5,24 +5,9 @@
 
 import type { LeaseId } from '../../../operations/forms/index.ts'
 import type { ReplicaId } from '../../../raft/index.ts'
-import type { Clock, Timer } from '../clock.ts'
+import type { Clock } from '../clock.ts'
+import { PeerRequests } from '../membership/peer-requests.ts'
 import type { ForwardedKeepAlive, KeepAliveAnswer } from '../network.ts'
-
-/**
- * Each process of a node numbers its requests in a range of its own. Otherwise a late answer to the previous process
- * would match another request. The product of both constants is a whole number that JavaScript holds exactly.
- */
-const PROCESS_NUMBERS = 2 ** 20
-const REQUESTS_PER_PROCESS = 2 ** 32
-
-type RemainingTtls = readonly (number | undefined)[]
-
-interface PendingKeepAlive {
-  readonly leader: ReplicaId
-  readonly timer: Timer
-  /** undefined: the leader has not answered. */
-  readonly done: (kept: RemainingTtls | undefined) => void
-}
 
 interface LeaderLink {
   /** The other node that leads. */
@@ -32,46 +17,44 @@ interface LeaderLink {
 
 export class ForwardedKeepAlives {
   readonly #link: LeaderLink
-  readonly #clock: Clock
-  readonly #pending = new Map<number, PendingKeepAlive>()
+  readonly #requests: PeerRequests<KeepAliveAnswer['kept']>
   /** The receiver of all open questions, until `check` finds another leader. */
   #leader: ReplicaId | undefined
-  #last: number
   #isStopped = false
 
   /** `boot`: which process of this node it is, counted. */
   constructor(link: LeaderLink, clock: Clock, boot: number) {
     this.#link = link
-    this.#clock = clock
-    this.#last = (boot % PROCESS_NUMBERS) * REQUESTS_PER_PROCESS
+    this.#requests = new PeerRequests(clock, boot)
   }
 
   /** Number of questions without an answer. */
   get size(): number {
-    return this.#pending.size
+    return this.#requests.size
   }
 
-  /** Returns whether another node leads. `done` is called once, never within this call. */
+  /**
+   * Returns whether another node leads. `done` is called once, never within this call; with undefined if the leader has
+   * not answered.
+   */
   forward(
     ids: readonly LeaseId[],
     timeoutMs: number,
-    done: PendingKeepAlive['done'],
+    done: (kept: KeepAliveAnswer['kept']) => void,
     renews = true,
   ): boolean {
     const leader = this.#link.leader()
     if (leader === undefined || this.#isStopped) return false
-    if (this.#pending.size === 0) this.#leader = leader
-    const number = ++this.#last
-    const timer = this.#clock.after(timeoutMs, () => this.#end(number, undefined))
-    this.#pending.set(number, { leader, timer, done })
+    if (this.#requests.size === 0) this.#leader = leader
+    const number = this.#requests.add(leader, timeoutMs, done, () => done(undefined))
     // A frame has whole milliseconds.
     this.#link.forward(leader, { number, timeoutMs: Math.max(1, Math.floor(timeoutMs)), renews, ids })
     return true
   }
 
+  /** A reply of a previous leader is ignored: its request has ended. */
   answered(from: ReplicaId, { number, kept }: KeepAliveAnswer): void {
-    // A reply of a previous leader is ignored: its request has ended.
-    if (this.#pending.get(number)?.leader === from) this.#end(number, kept)
+    this.#requests.answered(from, number, kept)
   }
 
   /**
@@ -79,25 +62,16 @@ export class ForwardedKeepAlives {
    * has broken or is back: requests from before, or in between, may be lost.
    */
   check(broken?: ReplicaId): void {
-    if (this.#pending.size === 0) return
+    if (this.#requests.size === 0) return
     const leader = this.#link.leader()
     if (leader === this.#leader && leader !== broken) return
     this.#leader = leader
-    for (const [number, pending] of [...this.#pending])
-      if (pending.leader !== leader || pending.leader === broken) this.#end(number, undefined)
+    this.#requests.end((member) => member !== leader || member === broken)
   }
 
   /** The node ends. It still knows the leader, but cannot reach it. */
   stop(): void {
     this.#isStopped = true
-    for (const number of [...this.#pending.keys()]) this.#end(number, undefined)
-  }
-
-  #end(number: number, kept: RemainingTtls | undefined): void {
-    const pending = this.#pending.get(number)
-    if (pending === undefined) return
-    this.#pending.delete(number)
-    pending.timer.cancel()
-    pending.done(kept)
+    this.#requests.end(() => true)
   }
 }

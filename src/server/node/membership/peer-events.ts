@@ -19,11 +19,14 @@ import type {
   Greeting,
   KeepAliveAnswer,
   NetworkEvents,
+  ReportAnswer,
+  ReportRequest,
   StateHashAt,
   TracedProposal,
 } from '../network.ts'
 import type { NodeEvents } from '../node-events.ts'
 import type { EntryTraces } from '../observe/entry-traces.ts'
+import type { MemberReports } from '../observe/member-reports.ts'
 import type { StepScheduler } from '../step-scheduler.ts'
 import type { BackgroundChecks } from '../upkeep/background-checks.ts'
 import type { DiskSpacePolicy } from '../upkeep/disk-space-policy.ts'
@@ -44,6 +47,7 @@ interface PeerEventsOptions {
   readonly leases: LeaseService
   readonly snapshots: SnapshotTransfers
   readonly checks: Pick<BackgroundChecks, 'hashReported'>
+  readonly reports: Pick<MemberReports, 'requested' | 'answered' | 'disconnected'>
   readonly traces: Pick<EntryTraces, 'received'>
   /** host:port of the peer listener. */
   peerAddress(): string
@@ -95,6 +99,7 @@ export class PeerEvents implements NetworkEvents {
   disconnected(peer: ReplicaId): void {
     this.#options.events.step({ kind: 'disconnected', now: this.#options.clock.now(), peer })
     this.#options.leases.disconnected(peer)
+    this.#options.reports.disconnected(peer)
   }
 
   unreachable(peer: ReplicaId): void {
@@ -119,6 +124,14 @@ export class PeerEvents implements NetworkEvents {
 
   keepAliveAnswered(from: ReplicaId, answer: KeepAliveAnswer): void {
     if (this.#options.lifecycle.end === undefined) this.#options.leases.keepAliveAnswered(from, answer)
+  }
+
+  reportRequested(from: ReplicaId, request: ReportRequest): void {
+    if (this.#options.lifecycle.end === undefined) this.#options.reports.requested(from, request)
+  }
+
+  reportAnswered(from: ReplicaId, answer: ReportAnswer): void {
+    if (this.#options.lifecycle.end === undefined) this.#options.reports.answered(from, answer)
   }
 
   tracesReceived(proposals: readonly TracedProposal[]): void {

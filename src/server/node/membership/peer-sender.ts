@@ -2,7 +2,14 @@
 
 import type { InFlightCounts, Message, RaftMember, ReplicaId, Term } from '../../../raft/types.ts'
 import type { SnapshotSource } from '../../../storage/types.ts'
-import type { ForwardedKeepAlive, KeepAliveAnswer, Network, StateHashAt } from '../network.ts'
+import type {
+  ForwardedKeepAlive,
+  KeepAliveAnswer,
+  Network,
+  ReportAnswer,
+  ReportRequest,
+  StateHashAt,
+} from '../network.ts'
 import type { EntryTraces } from '../observe/entry-traces.ts'
 
 export class PeerSender {
@@ -50,6 +57,14 @@ export class PeerSender {
 
   answerKeepAlive(to: ReplicaId, answer: KeepAliveAnswer): void {
     this.#network?.answerKeepAlive(to, answer)
+  }
+
+  requestReport(to: ReplicaId, request: ReportRequest): boolean {
+    return this.#network?.requestReport(to, request) ?? false
+  }
+
+  answerReport(to: ReplicaId, answer: ReportAnswer): void {
+    this.#network?.answerReport(to, answer)
   }
 
   sendSnapshot(to: ReplicaId, term: Term, source: SnapshotSource): void {

@@ -6,7 +6,7 @@ import { asLeaseId } from '../../../kv/index.ts'
 import type { LeaseId } from '../../../operations/forms/index.ts'
 import { RENEW_LEASES_MAX } from '../../../operations/keep-alive.ts'
 import type { ReplicaId } from '../../../raft/types.ts'
-import type { Greeting } from '../../node/network.ts'
+import { type Greeting, REPORT_KINDS } from '../../node/network.ts'
 import { ENTRY_TRACES_MAX } from '../../node/observe/entry-traces.ts'
 import { PROTOCOL_VERSION } from '../accept.ts'
 import type { Frame, LinkFrame, Purpose } from '../wires.ts'
@@ -37,6 +37,8 @@ export const CODE = {
   traces: 35,
   'member-request': 36,
   'member-answer': 37,
+  'report-request': 38,
+  'report-answer': 39,
   hello: 64,
   welcome: 65,
   refusal: 66,
@@ -91,7 +93,9 @@ const leaseId: WireField<LeaseId> = {
   },
 }
 
-/** Copied when it is read, because it is kept as long as the snapshot is the newest. */
+/**
+ * Copied when it is read, because it is kept: as long as the snapshot is the newest, or until a client has taken it.
+ */
 const copied: WireField<Uint8Array> = {
   write: (out, bytes) => void out.bytes(bytes),
   read: (input) => new Uint8Array(input.bytes()),
@@ -133,6 +137,10 @@ const CONTENTS: { readonly [F in Sent as F['type']]: WireField<Content<F>> } = {
   'kept-alive': structField({
     answer: structField({ number: uint64, kept: optional(listField(ttl, RENEW_LEASES_MAX)) }),
   }),
+  'report-request': structField({
+    request: structField({ number: uint64, kind: enumField('report', REPORT_KINDS) }),
+  }),
+  'report-answer': structField({ answer: structField({ number: uint64, report: optional(copied) }) }),
   traces: structField({
     proposals: listField(
       structField({ proposal: utf8, traceparent: utf8, tracestate: utf8 }),

@@ -5,6 +5,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { LeaseId } from '../../../../src/operations/forms/index.ts'
 import { asIndex, asTerm, type Entry } from '../../../../src/raft/types.ts'
+import { REPORT_KINDS } from '../../../../src/server/node/network.ts'
 import { FrameReader, FrameWriter, MalformedError } from '../../../../src/server/peers/tcp/frames.ts'
 import { frameCode, readFrame, readGreetingFrame } from '../../../../src/server/peers/tcp/link-codec.ts'
 import type { Frame, LinkFrame, WireMessage } from '../../../../src/server/peers/wires.ts'
@@ -66,6 +67,14 @@ const byType: { readonly [T in Sent]: fc.Arbitrary<LinkFrame> } = {
         nil: undefined,
       }),
     }),
+  }),
+  'report-request': fc.record({
+    type: fc.constant('report-request'),
+    request: fc.record({ number: integer, kind: fc.constantFrom(...REPORT_KINDS) }),
+  }),
+  'report-answer': fc.record({
+    type: fc.constant('report-answer'),
+    answer: fc.record({ number: integer, report: fc.option(bytes, { nil: undefined }) }),
   }),
   'member-request': fc.record({ type: fc.constant('member-request'), id: fc.constantFrom(from, to) }),
   'member-answer': fc.record({

@@ -10,6 +10,8 @@ import type {
   Greeting,
   KeepAliveAnswer,
   NetworkEvents,
+  ReportAnswer,
+  ReportRequest,
   StateHashAt,
 } from '../../../../src/server/node/network.ts'
 import type { Logger } from '../../../../src/server/options.ts'
@@ -25,6 +27,8 @@ export type Event =
   | { readonly kind: 'hash'; readonly from: string; readonly at: StateHashAt }
   | { readonly kind: 'asked'; readonly from: string; readonly question: ForwardedKeepAlive }
   | { readonly kind: 'answered'; readonly from: string; readonly answer: KeepAliveAnswer }
+  | { readonly kind: 'report requested'; readonly from: string; readonly request: ReportRequest }
+  | { readonly kind: 'report answered'; readonly from: string; readonly answer: ReportAnswer }
   | { readonly kind: 'connected'; readonly greeting: Greeting }
   | { readonly kind: 'disconnected' | 'unreachable'; readonly what: string }
   | { readonly kind: 'stop'; readonly reason: string }
@@ -97,6 +101,8 @@ export async function testNode(options: TestNodeOptions = {}): Promise<TestNode>
       stateHash: (from, at) => add({ kind: 'hash', from, at }),
       keepAliveRequested: (from, question) => add({ kind: 'asked', from, question }),
       keepAliveAnswered: (from, answer) => add({ kind: 'answered', from, answer }),
+      reportRequested: (from, request) => add({ kind: 'report requested', from, request }),
+      reportAnswered: (from, answer) => add({ kind: 'report answered', from, answer }),
       tracesReceived() {},
       connected: (greeting) => add({ kind: 'connected', greeting }),
       disconnected: (what) => add({ kind: 'disconnected', what }),
