@@ -48,6 +48,11 @@ export interface PutRequest {
   readonly idempotency: Idempotency | undefined
 }
 
+/** A put whose value is set when the body of its request has arrived. */
+export interface PutDraft extends PutRequest {
+  value: Uint8Array
+}
+
 export interface PutOutcome {
   readonly kind: 'put'
   readonly revision: Revision
@@ -87,7 +92,7 @@ export const put = {
       const headers = { ...conditionHeaders(condition), ...idempotencyHeaders(idempotency) }
       return { method: 'PUT', path, headers, body: value }
     },
-    decode(request) {
+    decode(request): PutDraft {
       const { headers, pairs } = request
       checkBodyHeaders(headers)
       checkOneKey(request)
