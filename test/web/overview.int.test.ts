@@ -1,0 +1,67 @@
+// The frame and the first page of the console.
+
+import { beforeAll, expect, test } from 'vitest'
+import type { EmbeddedCluster } from '../../src/index.ts'
+import {
+  consoleUrl,
+  describeConsole,
+  findBarriers,
+  needsChromium,
+  openPage,
+  startConsoleCluster,
+} from './browser.ts'
+
+describeConsole(needsChromium('the overview'), () => {
+  let cluster: EmbeddedCluster
+  beforeAll(async () => {
+    cluster = await startConsoleCluster()
+  })
+  const leader = () => cluster.waitForLeader()
+  const follower = async () => {
+    const { name } = await leader()
+    const found = cluster.nodes.find((node) => node.name !== name && node.running)
+    if (found === undefined) throw new Error('there is no follower')
+    return found
+  }
+
+  test('it says that all is well, and who leads', async () => {
+    const { name } = await leader()
+    const page = await openPage(consoleUrl(await follower()))
+    await page.getByRole('heading', { name: 'All is well' }).waitFor()
+    const row = page.getByRole('row', { name: new RegExp(`^${name} leader`) })
+    await row.waitFor()
+    expect(await page.getByRole('row').count()).toBe(4)
+    expect(await findBarriers(page)).toEqual([])
+  })
+
+  test('it shows writes as they are made', async () => {
+    const page = await openPage(consoleUrl(await leader()))
+    const kv = cluster.client()
+    await page.getByRole('heading', { name: 'All is well' }).waitFor()
+    const writes = page.locator('.figure', { hasText: 'Writes' })
+    await expect
+      .poll(async () => {
+        await kv.put('seen', 'now')
+        return writes.textContent()
+      })
+      .toMatch(/p50 .*p99/)
+  })
+
+  test('it names a member that is down, and goes to another one when its own node ends', async () => {
+    const down = await follower()
+    const others = cluster.endpoints
+    const page = await openPage(consoleUrl(down), { otherOrigins: others })
+    await page.getByRole('heading', { name: 'All is well' }).waitFor()
+    await down.stop()
+    await page.waitForURL((url) => url.origin !== down.url && url.pathname === '/ui/')
+    await page.getByText(new RegExp(`${down.name} does not answer`)).waitFor()
+    await page.getByRole('row', { name: new RegExp(`^${down.name} down`) }).waitFor()
+    await down.start()
+    await page.getByRole('heading', { name: 'All is well' }).waitFor()
+  })
+
+  test('a link that leads nowhere says so', async () => {
+    const page = await openPage(consoleUrl(await leader(), '#/nowhere'))
+    await page.getByRole('heading', { name: 'There is no such page' }).waitFor()
+  })
+})
