@@ -13,12 +13,24 @@ export interface RelayMesh {
    * Lets only nodes of the same group reach each other. `reset` closes the connections between groups as well.
    */
   partition(groups: readonly (readonly string[])[], reset: boolean): void
+  /** Lets no message of `from` reach `to`. All other links stay as they are. */
+  cut(from: string, to: string): void
   heal(): void
+  /** The state of each link now. */
+  links(): readonly LinkState[]
   close(): Promise<void>
+}
+
+/** The messages of `from` to `to`. `cut`: they stop, and connections stay. `reset`: connections were closed as well. */
+export interface LinkState {
+  readonly from: string
+  readonly to: string
+  readonly state: 'open' | 'cut' | 'reset'
 }
 
 interface RelayLink extends RelayAddress {
   readonly relay: Relay
+  state: LinkState['state']
 }
 
 /** The address at which `from` reaches `to`. */
@@ -38,7 +50,7 @@ export async function createRelayMesh(
     pairs.map(async ({ from, to }): Promise<RelayLink> => {
       const listen = { host: HOST, port: 0 }
       const relay = await createRelay({ listen, target: () => peerListener(to) })
-      return { from, to, relay, address: relay.address }
+      return { from, to, relay, address: relay.address, state: 'open' }
     }),
   )
   const links = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
@@ -54,17 +66,26 @@ export async function createRelayMesh(
     addressesFor: (from) => addressesFor(from, links),
     partition(groups, reset) {
       const groupOf = new Map(groups.flatMap((group, number) => group.map((name) => [name, number])))
-      for (const { from, to, relay } of links) {
-        const cut = groupOf.get(from) !== groupOf.get(to)
-        relay.setMode(cut ? 'blackhole' : 'pass')
-        if (cut && reset) relay.reset()
+      for (const link of links) {
+        const isCut = groupOf.get(link.from) !== groupOf.get(link.to)
+        setState(link, isCut ? (reset ? 'reset' : 'cut') : 'open')
       }
     },
-    heal() {
-      for (const { relay } of links) relay.setMode('pass')
+    cut(from, to) {
+      for (const link of links) if (link.from === from && link.to === to) setState(link, 'cut')
     },
+    heal() {
+      for (const link of links) setState(link, 'open')
+    },
+    links: () => links.map(({ from, to, state }) => ({ from, to, state })),
     close: closeAll,
   }
+}
+
+function setState(link: RelayLink, state: LinkState['state']): void {
+  link.state = state
+  link.relay.setMode(state === 'open' ? 'pass' : 'blackhole')
+  if (state === 'reset') link.relay.reset()
 }
 
 /** Addresses at which `from` dials each of the others: host:port by name. */

@@ -101,6 +101,22 @@ test('groups reach themselves alone until they are healed; connections between t
   }
 })
 
+test('a link that is cut stops one direction, and leaves all others as they are', async () => {
+  const made = await mesh()
+  made.cut('n1', 'n2')
+  expect(await reaches(made, PAIRS)).toEqual([false, true, true, true, true])
+  made.cut('n3', 'n1')
+  expect(await reaches(made, PAIRS)).toEqual([false, true, false, true, true])
+  const cut = made.links().filter(({ state }) => state !== 'open')
+  expect(cut).toEqual([
+    { from: 'n1', to: 'n2', state: 'cut' },
+    { from: 'n3', to: 'n1', state: 'cut' },
+  ])
+  made.heal()
+  expect(await reaches(made, PAIRS)).toEqual([true, true, true, true, true])
+  expect(made.links().every(({ state }) => state === 'open')).toBe(true)
+})
+
 test('a mesh that is closed gives its ports back', async () => {
   const made = await mesh()
   const socket = dial(made, 'n1', 'n2')
