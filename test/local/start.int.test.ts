@@ -112,7 +112,7 @@ test('with too few open files nothing is started, and the limit is named', async
   }))
   const within = ['sh', '-c', 'ulimit -n 90; exec "$@"', 'sh']
   expect(await runTogether(commands, { within })).toEqual(
-    ['3 needs 96', '9 needs 280'].map((needs) => ({
+    ['3 needs 210', '9 needs 408'].map((needs) => ({
       code: 1,
       text: expect.stringMatching(
         `^error: this process may have 90 open files, .* ${needs}; .* ulimit -n 4096\n$`,

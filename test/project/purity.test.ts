@@ -122,8 +122,8 @@ const MAY_IMPORT = new Map([
   [
     'local',
     [
-      ...['operations/forms/disagreement.ts', 'certificates', 'files', 'system', 'console'],
-      ...[...SERVERS, 'server/process'],
+      ...['operations/forms/disagreement.ts', 'operations/forms/problems.ts', 'certificates', 'files'],
+      ...[...SERVERS, 'server/process', 'server/connections/guard.ts', 'console', 'system'],
     ],
   ],
   [

@@ -54,6 +54,7 @@ export function clusterCommand({ flags }: ProgramContext) {
     nodeCommand('restart', 'start a node, or stop and start a running one; returns when it is ready'),
   )
   cluster.addCommand(partitionCommand())
+  cluster.addCommand(cutCommand())
   cluster.addCommand(healCommand())
   cluster.addCommand(rejoinCommand(flags))
   cluster.addCommand(restoreCommand())
@@ -73,6 +74,7 @@ function startCommand(flags: ProgramContext['flags']) {
     .option('--detach', 'return when the cluster is ready, and leave it running')
     .option('--tls', 'with certificates, which are made in the directory of the cluster')
     .option('--direct', 'without the relays between the nodes: no partitions, for benchmarks')
+    .option('--no-console', 'without the console, a page that shows the cluster and breaks it')
     .action(async (options) => {
       const { runClusterStart } = await import('./start.ts')
       const { startReport } = await import('./report.ts')
@@ -83,6 +85,7 @@ function startCommand(flags: ProgramContext['flags']) {
           port: options.port,
           direct: options.direct === true,
           tls: options.tls === true,
+          console: options.console,
           authorization: knownAuthorization(flags()),
         },
         options.detach === true,
@@ -97,8 +100,11 @@ function statusCommand(flags: ProgramContext['flags']) {
     .option(DATA, DATA_HELP, directory, DEFAULT_DATA)
     .action(async (options) => {
       const reply = await sendRequest(options.data, { command: 'status' })
-      const { showStatus } = await import('./report.ts')
-      if (reply.status) await showStatus(reply.status, outputFormat(flags()))
+      const { consoleLine, showStatus } = await import('./report.ts')
+      const format = outputFormat(flags())
+      if (reply.status) await showStatus(reply.status, format)
+      if (reply.console !== undefined && format !== 'json' && format !== 'ndjson')
+        say(consoleLine(reply.console))
       if (reply.message !== '') for (const line of reply.message.split('\n')) say(line)
     })
 }
@@ -215,9 +221,21 @@ function partitionCommand() {
     })
 }
 
+function cutCommand() {
+  return withExamples(new Command('cut'), ['kv cluster cut n1 n2', 'kv cluster cut leader n3 --one-way'])
+    .description('cut the network between two nodes; all other links stay as they are')
+    .argument('<from>', NODE)
+    .argument('<to>', NODE)
+    .option('--one-way', 'only what the first node sends to the second one is lost')
+    .option(DATA, DATA_HELP, directory, DEFAULT_DATA)
+    .action((from, to, { oneWay, data }) =>
+      execute(data, { command: 'cut', from, to, both: oneWay !== true }),
+    )
+}
+
 function healCommand() {
   return withExamples(new Command('heal'), ['kv cluster heal'])
-    .description('undo every partition')
+    .description('undo every partition and every cut')
     .option(DATA, DATA_HELP, directory, DEFAULT_DATA)
     .action(({ data }) => execute(data, { command: 'heal' }))
 }

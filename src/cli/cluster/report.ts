@@ -14,8 +14,11 @@ import { say, sayInPassing, write, writeLine } from '../terminal/output.ts'
 type StartMode = 'foreground' | 'detached' | 'running'
 
 export interface StartReport {
-  /** Called once, when the cluster is formed. `running`: another supervisor runs it. */
-  show(status: ClusterStatus, mode: StartMode): Promise<void>
+  /**
+   * Called once, when the cluster is formed. `running`: another supervisor runs it. `console`: the address of its
+   * console, if one runs.
+   */
+  show(status: ClusterStatus, mode: StartMode, console: string | undefined): Promise<void>
   /** Prints a line to stderr; `before` dimmed, if given. */
   say(text: string, before?: string): void
 }
@@ -44,7 +47,7 @@ export async function showStatus(status: ClusterStatus, format: Format): Promise
 /** People read the output of a start, also in a pipe: a table and commands to try, unless JSON is chosen. */
 export function startReport(data: string, format: Format): StartReport {
   return {
-    async show(status, mode) {
+    async show(status, mode, console) {
       if (format === 'json' || format === 'ndjson') return showStatus(status, format)
       if (mode === 'running') {
         say(`the cluster in ${data} runs already`)
@@ -54,11 +57,15 @@ export function startReport(data: string, format: Format): StartReport {
       }
       await write('\n')
       await printNodes(status, BRIEF, 'table')
+      if (console !== undefined) await write(`\n${consoleLine(console)}\n`)
       await write(`\n${commandsToTry(status, data, mode)}\n\n`)
     },
     say: sayInPassing,
   }
 }
+
+/** The line with the address of the console, and its token. */
+export const consoleLine = (address: string): string => `console  ${address}`
 
 const printNodes = (
   { nodes }: ClusterStatus,
@@ -111,6 +118,7 @@ export function printEvent(event: SupervisorEvent): void {
 function eventText(event: SupervisorEvent): string | undefined {
   if (event.kind === 'command') return event.message
   if (event.kind === 'save-failed') return event.reason
+  if (event.kind === 'console-failed') return `no console: ${event.reason}`
   const { name } = event
   switch (event.event.kind) {
     case 'started':

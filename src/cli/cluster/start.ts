@@ -25,6 +25,9 @@ const SUPERVISOR_FILES = 64
 /** A listener and two sockets. */
 const RELAY_FILES = 3
 
+/** Connections of the console, and those to nodes (console-server.ts). */
+const CONSOLE_FILES = 128
+
 /** The message to the supervisor that --detach starts (supervisor-process.ts). */
 export type ToSupervisor = SupervisorOptions
 
@@ -48,8 +51,9 @@ export async function runClusterStart(
 }
 
 /** With fewer files a start would fail at some later point, and not say why. */
-function checkOpenFiles({ nodes = DEFAULT_NODES }: SupervisorOptions): void {
-  const needed = Math.max(OPEN_FILES_MIN, SUPERVISOR_FILES + nodes * (nodes - 1) * RELAY_FILES)
+function checkOpenFiles({ nodes = DEFAULT_NODES, console }: SupervisorOptions): void {
+  const relays = nodes * (nodes - 1) * RELAY_FILES
+  const needed = Math.max(OPEN_FILES_MIN, SUPERVISOR_FILES + relays + (console === true ? CONSOLE_FILES : 0))
   if (openFilesMax() >= needed) return
   throw new Failure(
     1,
@@ -80,7 +84,7 @@ async function showRunning(
       2,
       `the cluster in ${dataDir} runs, and n1 is at port ${firstPort}; to move it to other ports: ${PROGRAM} cluster stop, then start it with --port ${port}`,
     )
-  await show(reply.status, 'running')
+  await show(reply.status, 'running', reply.console)
   return true
 }
 
@@ -100,8 +104,8 @@ async function startForeground(options: SupervisorOptions, report: StartReport):
     () => void supervisor.killAll(),
   )
   try {
-    const { status, problems } = await supervisor.formed()
-    await report.show(status, 'foreground')
+    const { status, problems, console } = await supervisor.formed()
+    await report.show(status, 'foreground', console)
     for (const problem of problems) report.say(problem)
     supervisor.watch((event) => {
       if (signal === undefined) printEvent(event)
@@ -142,7 +146,7 @@ async function startDetached(options: SupervisorOptions, report: StartReport): P
     case 'failed':
       throw new Failure(result.exitCode, result.reason)
     case 'formed':
-      await report.show(result.status, 'detached')
+      await report.show(result.status, 'detached', result.console)
       if (result.problems.length > 0) throw new Failure(1, result.problems[0] ?? '', result.problems.slice(1))
   }
 }

@@ -89,6 +89,8 @@ const SOURCES: Readonly<Record<string, Source>> = {
   'cluster restart node': localNodes,
   'cluster rejoin node': localNodes,
   'cluster partition group': groups,
+  'cluster cut from': localNodes,
+  'cluster cut to': localNodes,
   'help topic': topics,
   '--data': directories,
   '--dir': directories,

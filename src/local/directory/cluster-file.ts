@@ -24,6 +24,15 @@ export interface ControlAddress {
   readonly token: string
 }
 
+/** The console of a supervisor: its base URL, and the token that commands of its page need. */
+export interface ConsoleAddress {
+  readonly url: string
+  readonly token: string
+}
+
+/** The page of the console, with its token in the fragment, which a browser sends to nobody. */
+export const consolePage = ({ url, token }: ConsoleAddress): string => `${url}/ui/#token=${token}`
+
 const STAGES = ['new', 'replacing', 'member'] as const
 export type Stage = (typeof STAGES)[number]
 
@@ -47,6 +56,8 @@ export interface ClusterFile {
   readonly cluster_id: string | null
   /** null while no supervisor runs. A killed supervisor leaves its address, so a reader must probe it. */
   readonly supervisor: ControlAddress | null
+  /** Absent while no console runs. */
+  readonly console?: ConsoleAddress
   readonly nodes: readonly ClusterFileNode[]
   /** Certificates of a cluster with TLS, for the command: paths below the directory of the cluster. */
   readonly tls?: ClusterFileTls
@@ -94,6 +105,7 @@ function isClusterFile(value: unknown): value is ClusterFile {
     value.format === FORMAT &&
     (value.cluster_id === null || typeof value.cluster_id === 'string') &&
     (value.supervisor === null || isControlAddress(value.supervisor)) &&
+    (value.console === undefined || isConsoleAddress(value.console)) &&
     Array.isArray(value.nodes) &&
     (value.tls === undefined || isTls(value.tls)) &&
     value.nodes.length > 0 &&
@@ -112,6 +124,9 @@ function isNode(value: unknown): value is ClusterFileNode {
     STAGES.some((stage) => stage === value.stage)
   )
 }
+
+const isConsoleAddress = (value: unknown): boolean =>
+  isObject(value) && isAddress('http', value.url) && typeof value.token === 'string'
 
 const isTls = (value: unknown): boolean =>
   isObject(value) && [value.ca, value.cert, value.key].every((path) => typeof path === 'string')

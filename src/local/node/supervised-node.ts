@@ -27,6 +27,8 @@ const LOG_BYTES_MAX = 16 * 1024 * 1024
 interface ExitReason {
   readonly reason: string
   readonly failed: boolean
+  /** Ended by SIGKILL. */
+  readonly killed?: boolean
 }
 
 export type NodeEvent =
@@ -258,11 +260,12 @@ export class SupervisedNode {
 }
 
 function exitReason({ child, end, request }: NodeProcess, logFile: string): ExitReason {
-  if (request === 'kill') return { reason: 'killed', failed: false }
+  if (request === 'kill') return { reason: 'killed', failed: false, killed: true }
   if (end?.kind === 'failed') return { reason: end.reason, failed: true }
   if (request === 'stop' || end !== undefined) return { reason: 'stopped', failed: false }
   const cause = child.signalCode ?? `exit code ${child.exitCode}`
-  if (cause === 'SIGKILL') return { reason: 'another program killed it (SIGKILL)', failed: false }
+  if (cause === 'SIGKILL')
+    return { reason: 'another program killed it (SIGKILL)', failed: false, killed: true }
   // LevelDB is native code: on damaged files it may abort the process instead of reporting an error.
   const isAbort = cause === 'SIGABRT' || cause === 'SIGBUS' || cause === 'SIGSEGV'
   const reason = isAbort

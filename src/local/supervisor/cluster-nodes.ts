@@ -2,7 +2,7 @@
 
 import { HOST, isFree } from '../addresses.ts'
 import { COMMAND_TLS } from '../directory/certificates.ts'
-import { type ControlAddress, writeClusterFile } from '../directory/cluster-file.ts'
+import { type ConsoleAddress, type ControlAddress, writeClusterFile } from '../directory/cluster-file.ts'
 import { type NodePlan, planFounding } from '../directory/plan.ts'
 import { foreignNodes, withRecoveryHint } from '../directory/recovery-hints.ts'
 import { Failure, failureMessage } from '../failure.ts'
@@ -22,9 +22,21 @@ const CHECK_INTERVAL_MS = 250
 
 export type SupervisorEvent =
   | { readonly kind: 'node'; readonly name: string; readonly event: NodeEvent }
-  | { readonly kind: 'command'; readonly message: string }
+  | ({ readonly kind: 'command'; readonly message: string } & FaultEvent)
+  | { readonly kind: 'console-failed'; readonly reason: string }
   /** cluster.json could not be written. */
   | { readonly kind: 'save-failed'; readonly reason: string }
+
+/** A command that broke or mended something. */
+export interface FaultEvent {
+  /** When it began. */
+  readonly timeMs: number
+  /** The words after `kv cluster` that do the same. */
+  readonly action: string
+  readonly by: FaultSource
+}
+
+export type FaultSource = 'command' | 'console'
 
 interface ClusterNodesOptions {
   readonly dataDir: string
@@ -40,6 +52,8 @@ export class ClusterNodes {
   clusterId: string | null
   /** The cluster is being stopped: no process may start any more. */
   stopping = false
+  /** undefined: none runs. */
+  console: ConsoleAddress | undefined
   readonly #options: ClusterNodesOptions
   readonly #guard = new PausedProcessGuard()
   readonly #watchers = new Set<(event: SupervisorEvent) => void>()
@@ -145,6 +159,7 @@ export class ClusterNodes {
     writeClusterFile(dataDir, {
       cluster_id: this.clusterId,
       supervisor: running ? address : null,
+      ...(running && this.console !== undefined ? { console: this.console } : {}),
       nodes: this.nodes.map(({ name, url, pid, peerPort, stage }) => ({
         name,
         url,

@@ -41,6 +41,8 @@ export class ControlCommands {
     switch (request.command) {
       case 'partition':
         return this.#partition(request.groups, request.reset)
+      case 'cut':
+        return this.#cut(request)
       case 'heal':
         this.#cluster.mesh?.heal()
         return succeeded('healed: every node reaches every other node')
@@ -185,8 +187,7 @@ export class ControlCommands {
 
   #partition(groups: readonly (readonly string[])[], reset: boolean): ControlReply {
     const { mesh } = this.#cluster
-    if (mesh === undefined)
-      return failed(1, 'this cluster runs without relays; start it without --direct for partitions')
+    if (mesh === undefined) return WITHOUT_RELAYS
     const nodes = groups.map((group) => group.map((name) => this.#nodeNamed(name)))
     const error = nodes.flat().find((node) => 'ok' in node)
     if (error !== undefined) return error
@@ -198,9 +199,28 @@ export class ControlCommands {
     if (typeof complete === 'string') return failed(2, complete)
     mesh.partition(complete, reset)
     const cut = complete.map((group) => group.join(' ')).join(' | ')
-    return succeeded(`cut: ${cut}; undo it with ${PROGRAM} cluster heal`)
+    return succeeded(`cut: ${cut}; ${UNDO}`)
+  }
+
+  #cut({ from, to, both }: Extract<FaultRequest, { command: 'cut' }>): ControlReply {
+    const { mesh } = this.#cluster
+    if (mesh === undefined) return WITHOUT_RELAYS
+    const [sender, receiver] = [this.#nodeNamed(from), this.#nodeNamed(to)]
+    if ('ok' in sender) return sender
+    if ('ok' in receiver) return receiver
+    if (sender === receiver) return failed(2, `${sender.name} has no link to itself; name two nodes`)
+    mesh.cut(sender.name, receiver.name)
+    if (both) mesh.cut(receiver.name, sender.name)
+    return succeeded(
+      both
+        ? `cut: no message passes between ${sender.name} and ${receiver.name}; ${UNDO}`
+        : `cut: no message of ${sender.name} reaches ${receiver.name}; ${UNDO}`,
+    )
   }
 }
+
+const WITHOUT_RELAYS = failed(1, 'this cluster runs without relays; start it without --direct for partitions')
+const UNDO = `undo it with ${PROGRAM} cluster heal`
 
 async function whileBusy(node: SupervisedNode, change: () => Promise<ControlReply>): Promise<ControlReply> {
   if (node.busy) return failed(1, `another command starts ${node.name} now; try again when it has ended`)

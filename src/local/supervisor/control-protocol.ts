@@ -1,6 +1,6 @@
 // Requests of `kv cluster …` to a supervisor, and its replies.
 
-import { createHash } from 'node:crypto'
+import { createHash, timingSafeEqual } from 'node:crypto'
 import { isObject } from '../../operations/forms/disagreement.ts'
 import type { ClusterStatus } from './cluster-status.ts'
 
@@ -32,11 +32,19 @@ export type FaultRequest =
       readonly groups: readonly (readonly string[])[]
       readonly reset: boolean
     }
+  /** Stops the messages of `from` to `to`; `both`: those of `to` to `from` as well. */
+  | { readonly command: 'cut'; readonly from: string; readonly to: string; readonly both: boolean }
   | { readonly command: 'heal' }
 
 /** `message`: for a person. */
 export type ControlReply =
-  | { readonly ok: true; readonly message: string; readonly status?: ClusterStatus }
+  | {
+      readonly ok: true
+      readonly message: string
+      readonly status?: ClusterStatus
+      /** With `status`: the address of the console, with its token. Absent when none runs. */
+      readonly console?: string | undefined
+    }
   | ControlError
 
 export interface ControlError {
@@ -49,8 +57,7 @@ export interface ControlError {
   readonly healthy?: string
 }
 
-export const succeeded = (message: string, status?: ClusterStatus): ControlReply =>
-  status === undefined ? { ok: true, message } : { ok: true, message, status }
+export const succeeded = (message: string): ControlReply => ({ ok: true, message })
 
 export const failed = (exitCode: number, message: string): ControlError => ({ ok: false, exitCode, message })
 
@@ -67,6 +74,28 @@ export interface Identification {
  */
 export function computeProof(token: string): string {
   return createHash('sha256').update(`quorate supervisor ${token}`).digest('hex')
+}
+
+/** Compares in constant time, so that the time of a refusal says nothing about the token. */
+export function isSameToken(actual: string, expected: string): boolean {
+  const [a, b] = [Buffer.from(actual), Buffer.from(expected)]
+  return a.length === b.length && timingSafeEqual(a, b)
+}
+
+/** The words after `kv cluster` that do the same. */
+export function describeFault(request: FaultRequest): string {
+  switch (request.command) {
+    case 'heal':
+      return 'heal'
+    case 'cut':
+      return `cut ${request.from} ${request.to}${request.both ? '' : ' --one-way'}`
+    case 'partition': {
+      const groups = request.groups.map((group) => group.join(','))
+      return ['partition', ...groups, ...(request.reset ? ['--reset'] : [])].join(' ')
+    }
+    default:
+      return `${request.command} ${request.node}`
+  }
 }
 
 export function isControlReply(value: unknown): value is ControlReply {

@@ -2,7 +2,6 @@
 // identifies itself first. A request needs the token of cluster.json (0600), so a web page that reaches the port cannot
 // send one. Commands never send a signal: the pid in a file may belong to another process by now.
 
-import { timingSafeEqual } from 'node:crypto'
 import { realpathSync } from 'node:fs'
 import { connect, createServer, type Socket } from 'node:net'
 import { isObject, tryParseJson } from '../../operations/forms/disagreement.ts'
@@ -17,6 +16,7 @@ import {
   failed,
   type Identification,
   isControlReply,
+  isSameToken,
 } from './control-protocol.ts'
 
 const LINE_CHARS_MAX = 64 * 1024
@@ -43,7 +43,7 @@ export async function listenForCommands(
     socket.unref().on('error', () => {})
     socket.write(`${JSON.stringify(identification)}\n`)
     const message = tryParseJson((await readLine(socket)) ?? '')
-    if (!isObject(message) || !isSame(String(message.token), token)) return socket.destroy()
+    if (!isObject(message) || !isSameToken(String(message.token), token)) return socket.destroy()
     // The sender knows the token, so it is a command of this program.
     const reply = await handle(message.request as ControlRequest).catch((error: unknown) =>
       failed(1, asFailure(error).message),
@@ -110,9 +110,4 @@ function readLine(socket: Socket): Promise<string | undefined> {
     }
     socket.setEncoding('utf8').on('data', read).on('close', onClose).resume()
   })
-}
-
-function isSame(actual: string, expected: string): boolean {
-  const [a, b] = [Buffer.from(actual), Buffer.from(expected)]
-  return a.length === b.length && timingSafeEqual(a, b)
 }

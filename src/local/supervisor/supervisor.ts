@@ -16,19 +16,32 @@ import { join } from 'node:path'
 import { holdsNode, readClusterId } from '../../server/replica/inspect-data-directory.ts'
 import { randomId } from '../../system/random-id.ts'
 import { ORPHAN_EXIT_TIMEOUT_MS, waitUntilFree } from '../addresses.ts'
+import type { Console } from '../console/console-server.ts'
 import { makeCertificates } from '../directory/certificates.ts'
-import { type ClusterFile, type ControlAddress, readClusterFile } from '../directory/cluster-file.ts'
+import {
+  type ClusterFile,
+  type ControlAddress,
+  consolePage,
+  readClusterFile,
+} from '../directory/cluster-file.ts'
 import { createDataDirectory, diskSpaceFault } from '../directory/data-directory.ts'
 import { DEFAULT_PORT, type NodePlan, type PlanOptions, planNodes } from '../directory/plan.ts'
 import { foreignNodes, readyOnlyWithQuorum, withRecoveryHint } from '../directory/recovery-hints.ts'
-import { asFailure, Failure } from '../failure.ts'
+import { asFailure, Failure, failureMessage } from '../failure.ts'
 import { isUrlKnown } from '../node/node-view.ts'
 import type { SupervisedNode } from '../node/supervised-node.ts'
 import { PROGRAM } from '../program-name.ts'
-import { ClusterNodes, READY_TIMEOUT_MS, type SupervisorEvent } from './cluster-nodes.ts'
+import { ClusterNodes, type FaultSource, READY_TIMEOUT_MS, type SupervisorEvent } from './cluster-nodes.ts'
 import type { ClusterStatus } from './cluster-status.ts'
 import { ControlCommands } from './control-commands.ts'
-import { type ControlReply, type ControlRequest, failed, succeeded } from './control-protocol.ts'
+import {
+  type ControlReply,
+  type ControlRequest,
+  describeFault,
+  type FaultRequest,
+  failed,
+  succeeded,
+} from './control-protocol.ts'
 import { type DirectoryLock, lockDirectory } from './supervisor-lock.ts'
 
 /** Ports that a message suggests are so much higher than those in use. */
@@ -39,12 +52,16 @@ export interface SupervisorOptions extends PlanOptions {
   readonly direct: boolean
   /** The header with which new nodes join: rights may be checked in a cluster that was restored. */
   readonly authorization?: string | undefined
+  /** Serve a console. */
+  readonly console?: boolean | undefined
 }
 
 export interface FormedCluster {
   readonly status: ClusterStatus
   /** Reasons why single nodes of an existing cluster do not serve, while the others do. */
   readonly problems: readonly string[]
+  /** Address of the console, with its token; undefined: none runs. */
+  readonly console: string | undefined
 }
 
 export class Supervisor {
@@ -54,6 +71,7 @@ export class Supervisor {
   readonly #commands: ControlCommands
   readonly #stopped = Promise.withResolvers<void>()
   #formed: Promise<FormedCluster> | undefined
+  #console: Promise<Console | undefined> | undefined
 
   /**
    * Locks the directory and starts the processes. Returns the address of the holder instead when another supervisor
@@ -136,7 +154,7 @@ export class Supervisor {
 
   async stop(): Promise<void> {
     if (this.#cluster.stopping) return this.stopped
-    await this.#cluster.stop()
+    await Promise.all([this.#cluster.stop(), this.#closeConsole()])
     // While the control socket answers, no other supervisor takes the lock.
     this.#cluster.trySave({ running: false })
     this.#lock.release()
@@ -176,6 +194,36 @@ export class Supervisor {
     for (const node of nodes)
       await this.#cluster.launch(node, { founds: isNew && node === nodes[0], authorization })
     this.#cluster.save({ running: true })
+    // The nodes start in the meantime.
+    if (this.#options.console === true && !this.#cluster.stopping) this.#console = this.#openConsole()
+  }
+
+  /** A cluster works without a console too. */
+  async #openConsole(): Promise<Console | undefined> {
+    try {
+      const { openConsole } = await import('../console/console-server.ts')
+      const opened = await openConsole({
+        cluster: this.#cluster,
+        execute: (request) => this.#execute(request, 'console'),
+        port: (this.#cluster.nodes[0]?.port ?? DEFAULT_PORT) - 1,
+      })
+      this.#cluster.console = opened.address
+      if (!this.#cluster.stopping) this.#cluster.trySave()
+      return opened
+    } catch (error) {
+      this.#cluster.emit({ kind: 'console-failed', reason: failureMessage(error) })
+      return undefined
+    }
+  }
+
+  async #closeConsole(): Promise<void> {
+    const opened = await this.#console
+    await opened?.close()
+  }
+
+  get #consolePage(): string | undefined {
+    const { console } = this.#cluster
+    return console === undefined ? undefined : consolePage(console)
   }
 
   async #form(): Promise<FormedCluster> {
@@ -186,7 +234,8 @@ export class Supervisor {
       const problems = checks.filter((problem) => problem !== undefined)
       if (!(await this.#urlsKnown()))
         problems.push('some nodes still report old URLs of the others, so clients may try those')
-      return { status: await this.#cluster.status(), problems }
+      await this.#console
+      return { status: await this.#cluster.status(), problems, console: this.#consolePage }
     } catch (error) {
       await this.stop()
       throw error
@@ -221,7 +270,7 @@ export class Supervisor {
       case 'status': {
         const foreign = this.#cluster.foreignNodes()
         const messages = [...(foreign === undefined ? [] : [foreign]), ...this.#failures()]
-        return succeeded(messages.join('\n'), await this.#cluster.status())
+        return this.#withStatus(messages.join('\n'))
       }
       case 'stop':
         await this.stop()
@@ -236,10 +285,21 @@ export class Supervisor {
       }
       const unmet = this.#unmetBy(request)
       if (unmet !== undefined) return failed(2, unmet)
-      return succeeded('', await this.#cluster.status())
+      return this.#withStatus('')
     }
+    return this.#execute(request, 'command')
+  }
+
+  async #withStatus(message: string): Promise<ControlReply> {
+    return { ok: true, message, status: await this.#cluster.status(), console: this.#consolePage }
+  }
+
+  async #execute(request: FaultRequest, by: FaultSource): Promise<ControlReply> {
+    if (this.#cluster.stopping) return stopping('the cluster is being stopped')
+    const timeMs = Date.now()
     const reply = await this.#commands.execute(request)
-    if (reply.ok) this.#cluster.emit({ kind: 'command', message: reply.message })
+    const { message } = reply
+    if (reply.ok) this.#cluster.emit({ kind: 'command', message, timeMs, action: describeFault(request), by })
     return reply
   }
 

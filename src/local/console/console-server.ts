@@ -1,0 +1,240 @@
+// The console of a local cluster: an HTTP server of its supervisor, on loopback, for the page of `src/console`.
+//
+//   /ui/…              the page, and console.json: the nodes
+//   /control/…         state, events and faults; needs the control token
+//   /nodes/NAME/…      requests to a node (node-proxy.ts); needs the control token
+//
+// A page of another site can reach the port through the browser of the user. So the host, the origin and the token of a
+// request are checked as a node checks them.
+
+import { randomBytes } from 'node:crypto'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { ConsolePage } from '../../console/console-page.ts'
+import { ApiError } from '../../operations/forms/problems.ts'
+import { Guard } from '../../server/connections/guard.ts'
+import { http } from '../../system/node-http.ts'
+import { version } from '../../system/version.ts'
+import { HOST, localUrl } from '../addresses.ts'
+import type { ConsoleAddress } from '../directory/cluster-file.ts'
+import { asFailure } from '../failure.ts'
+import { type ControlReply, type FaultRequest, isSameToken } from '../supervisor/control-protocol.ts'
+import { sendConflict, sendError, sendJson } from './answers.ts'
+import { ControlEvents, type ShownCluster } from './control-events.ts'
+import { isControlAction, readControlRequest } from './control-requests.ts'
+import { NodeProxy } from './node-proxy.ts'
+
+/** Limit on connections, which also limits those to nodes. */
+export const CONSOLE_CONNECTIONS_MAX = 64
+/** Limit on requests without an answer: one connection may send several. */
+const REQUESTS_MAX = 128
+/** Ports that are tried before the system chooses one. */
+const PORTS_TRIED = 20
+const TOKEN_BYTES = 24
+
+const TIMEOUTS_MS = {
+  /** For the head of a request; a connection that sends none ends after it too. */
+  headersTimeout: 5_000,
+  /** For a whole request, such as a value for a node. */
+  requestTimeout: 60_000,
+  connectionsCheckingInterval: 1_000,
+  keepAliveTimeout: 5_000,
+}
+/** Time without a byte either way, in which a client may leave an answer unread. */
+const IDLE_TIMEOUT_MS = 90_000
+
+/** Exit code of `kv` for a command line that is wrong. */
+const USAGE = 2
+
+/** The cluster of a console, and the commands that change it. */
+export interface ConsoleOptions {
+  readonly cluster: ShownCluster
+  readonly execute: (request: FaultRequest) => Promise<ControlReply>
+  /** The first port that is tried; the lower ones follow. */
+  readonly port: number
+}
+
+export interface Console {
+  readonly address: ConsoleAddress
+  /** Ends every connection. The port is free then. */
+  close(): Promise<void>
+}
+
+export async function openConsole(options: ConsoleOptions): Promise<Console> {
+  const token = randomBytes(TOKEN_BYTES).toString('base64url')
+  const requests = new ConsoleRequests(options, token)
+  const server = http.createServer(TIMEOUTS_MS, (request, response) => requests.serve(request, response))
+  server.maxConnections = CONSOLE_CONNECTIONS_MAX
+  server.timeout = IDLE_TIMEOUT_MS
+  // Neither the console nor a page that is open keeps the supervisor alive.
+  server.unref().on('connection', (socket) => void socket.unref())
+  const port = await listen(server, options.port)
+  return {
+    address: { url: localUrl(port), token },
+    close() {
+      requests.close()
+      return new Promise((resolve) => {
+        server.close(() => resolve())
+        server.closeAllConnections()
+      })
+    },
+  }
+}
+
+/** Listens at the first free port from `first` downwards. */
+async function listen(server: Server, first: number): Promise<number> {
+  const planned = Array.from({ length: PORTS_TRIED }, (_, at) => first - at).filter((port) => port > 0)
+  // The system chooses the last one.
+  for (const port of [...planned, 0]) {
+    try {
+      await new Promise<void>((resolve, reject) => {
+        server.once('error', reject)
+        server.listen({ host: HOST, port, exclusive: true }, () => {
+          server.off('error', reject)
+          resolve()
+        })
+      })
+      const address = server.address()
+      if (address !== null && typeof address !== 'string') return address.port
+    } catch (error) {
+      // Another program has the port, or only root may bind it.
+      if (port === 0 || !isTaken(error)) throw error
+    }
+  }
+  throw new Error('the console has no port')
+}
+
+const isTaken = (error: unknown): boolean =>
+  error instanceof Error && 'code' in error && (error.code === 'EADDRINUSE' || error.code === 'EACCES')
+
+class ConsoleRequests {
+  readonly #options: ConsoleOptions
+  readonly #token: string
+  readonly #guard = new Guard({ clusterId: '', allowedHosts: [], corsOrigins: [] })
+  readonly #events: ControlEvents
+  readonly #proxy = new NodeProxy()
+  #page: Promise<ConsolePage> | undefined
+  #requests = 0
+
+  constructor(options: ConsoleOptions, token: string) {
+    this.#options = options
+    this.#token = token
+    this.#events = new ControlEvents(options.cluster)
+  }
+
+  close(): void {
+    this.#events.close()
+    this.#proxy.close()
+  }
+
+  serve(request: IncomingMessage, response: ServerResponse): void {
+    this.#requests++
+    response.on('close', () => this.#requests--)
+    // A client that is gone needs no answer.
+    response.on('error', () => {})
+    this.#route(request, response).catch((error: unknown) => sendError(response, error))
+  }
+
+  async #route(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const target = request.url ?? ''
+    const path = target.split('?', 1)[0] ?? ''
+    this.#check(request, path)
+    if (this.#requests > REQUESTS_MAX) throw new ApiError('overloaded', 'the console has too many requests')
+    if (path === '/' || path === '/ui') {
+      checkMethod(request, READS)
+      redirect(response, '/ui/')
+      return
+    }
+    if (path.startsWith('/ui/')) return this.#servePage(request, response, path.slice('/ui/'.length))
+    const [, first, name = '', rest] = /^\/(control|nodes)\/([^/?]+)(\/.*)?$/.exec(target) ?? []
+    if (first === undefined) throw new ApiError('route_not_found', 'there is no such route')
+    this.#checkToken(request)
+    if (first === 'control') return this.#serveControl(request, response, path.slice('/control/'.length))
+    const node = this.#options.cluster.nodes.find((candidate) => candidate.name === name)
+    if (node === undefined || rest === undefined)
+      throw new ApiError('route_not_found', 'there is no such node; a target is /nodes/NAME/ and its target')
+    // The node has time limits of its own, and a watch is silent for as long as it likes.
+    request.socket.setTimeout(0)
+    response.on('close', () => request.socket.setTimeout(IDLE_TIMEOUT_MS))
+    this.#proxy.forward(request, response, node, rest)
+  }
+
+  /** Throws `ApiError` for another host name, and for a page of another site. */
+  #check(request: IncomingMessage, path: string): void {
+    const { headers, rawHeaders, method = '', httpVersion } = request
+    const hosts = rawHeaders.filter((name, at) => at % 2 === 0 && name.toLowerCase() === 'host').length
+    if (hosts > 1) throw new ApiError('bad_request', 'a request has one Host header')
+    if (!LOOPBACK.test(headers.host ?? ''))
+      throw new ApiError('host_not_allowed', `${JSON.stringify(headers.host ?? '')} is not served here`)
+    if (!path.startsWith('/')) throw new ApiError('bad_request', 'the target must be a path')
+    try {
+      this.#guard.checkOrigin({ method, httpVersion, headers, hosts }, path)
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error
+      throw new ApiError(error.code, 'a page of another site may not send requests to the console')
+    }
+  }
+
+  #checkToken({ headers }: IncomingMessage): void {
+    if (isSameToken(String(headers['quorate-control'] ?? ''), this.#token)) return
+    const detail = 'the console needs its token: open the address that `quorate cluster status` prints'
+    throw new ApiError('unauthenticated', detail)
+  }
+
+  async #servePage(request: IncomingMessage, response: ServerResponse, path: string): Promise<void> {
+    checkMethod(request, READS)
+    if (path === 'console.json') {
+      const { clusterId, nodes } = this.#options.cluster
+      const named = nodes.map(({ name }) => ({ name, base: `/nodes/${name}` }))
+      sendJson(response, 200, { kind: 'cluster', version: version(), cluster_id: clusterId, nodes: named })
+      return
+    }
+    this.#page ??= import('../../console/console-page.ts').then((module) => new module.ConsolePage())
+    const { 'if-none-match': ifNoneMatch, 'accept-encoding': acceptEncoding } = request.headers
+    const answer = await (await this.#page).find(path, {
+      ifNoneMatch,
+      acceptEncoding: acceptEncoding?.toString(),
+    })
+    if ('missing' in answer) throw new ApiError('not_found', answer.missing)
+    response.writeHead(answer.status, [...answer.headers])
+    response.end(request.method === 'HEAD' ? undefined : answer.body)
+  }
+
+  async #serveControl(request: IncomingMessage, response: ServerResponse, name: string): Promise<void> {
+    if (name === 'state' || name === 'events') {
+      checkMethod(request, ['GET'])
+      if (name === 'state') sendJson(response, 200, this.#events.state())
+      else this.#events.add(response, request.headers['last-event-id']?.toString())
+      return
+    }
+    if (!isControlAction(name)) throw new ApiError('route_not_found', 'there is no such route')
+    checkMethod(request, CHANGES)
+    const fault = await readControlRequest(name, request)
+    const { cluster, execute } = this.#options
+    if (name === 'start' && 'node' in fault) {
+      const node = cluster.nodes.find((candidate) => candidate.name === fault.node)
+      if (node?.pid !== undefined) return sendConflict(response, `${node.name} runs already`)
+    }
+    const reply = await execute(fault).catch((error: unknown) => asFailure(error))
+    if (reply instanceof Error || !reply.ok) {
+      if (reply.exitCode === USAGE) throw new ApiError('bad_request', reply.message)
+      return sendConflict(response, reply.message)
+    }
+    sendJson(response, 200, {})
+  }
+}
+
+/** Names of this machine only: a name of another site may be bound to its address as well. */
+const LOOPBACK = /^(?:(?:[a-z0-9-]+\.)*localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]{1,5})?$/i
+
+const READS: readonly string[] = ['GET', 'HEAD']
+const CHANGES: readonly string[] = ['POST']
+
+function checkMethod({ method = '' }: IncomingMessage, allowed: readonly string[]): void {
+  if (allowed.includes(method)) return
+  throw new ApiError('method_not_allowed', `${method} is not possible here; use ${allowed.join(', ')}`)
+}
+
+function redirect(response: ServerResponse, location: string): void {
+  response.writeHead(308, ['Location', location, 'Content-Length', '0', 'Cache-Control', 'no-store'])
+  response.end()
+}

@@ -1,0 +1,125 @@
+// The console under clients that send half a request, read nothing, or are too many: each of them is bounded.
+
+import { once } from 'node:events'
+import { connect, type Socket } from 'node:net'
+import { createInterface } from 'node:readline'
+import { expect, onTestFinished, test } from 'vitest'
+import { parsePort } from '../../src/local/addresses.ts'
+import { CONSOLE_CONNECTIONS_MAX, type Console, openConsole } from '../../src/local/console/console-server.ts'
+import { createRelayMesh } from '../../src/local/relays/mesh.ts'
+import type { SupervisorEvent } from '../../src/local/supervisor/cluster-nodes.ts'
+import { succeeded } from '../../src/local/supervisor/control-protocol.ts'
+import { begin, call, known } from './console-requests.ts'
+import { eventually, freePorts } from './kv.ts'
+
+interface Fixture extends Console {
+  readonly emit: (event: SupervisorEvent) => void
+}
+
+/** A console of a cluster whose nodes do not run. */
+async function open(): Promise<Fixture> {
+  const watchers = new Set<(event: SupervisorEvent) => void>()
+  const mesh = await createRelayMesh(['n1', 'n2'], () => undefined)
+  const opened = await openConsole({
+    cluster: {
+      nodes: [],
+      clusterId: '7',
+      mesh,
+      watch(watcher) {
+        watchers.add(watcher)
+        return () => watchers.delete(watcher)
+      },
+    },
+    execute: async () => succeeded(''),
+    port: await freePorts(1),
+  })
+  onTestFinished(async () => {
+    await opened.close()
+    await mesh.close()
+  })
+  const emit = (event: SupervisorEvent): void => {
+    for (const watcher of watchers) watcher(event)
+  }
+  return { ...opened, emit }
+}
+
+/** A connection that sends these bytes and no more. */
+function dial({ address }: Console, bytes: string): { socket: Socket; text: () => string } {
+  let text = ''
+  const socket = connect(parsePort(address.url), '127.0.0.1')
+  socket.setEncoding('utf8').on('data', (chunk: string) => {
+    text += chunk
+  })
+  socket.on('error', () => {}).write(bytes)
+  onTestFinished(() => void socket.destroy())
+  return { socket, text: () => text }
+}
+
+test('what is not sent to its end is not waited for', async () => {
+  const console = await open()
+  const control = [
+    'POST /control/heal HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json',
+    `Quorate-Control: ${console.address.token}\r\nContent-Length: 9\r\n\r\n{`,
+  ].join('\r\n')
+  const refused = 'POST /control/heal HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{'
+  const silent = dial(console, '')
+  const head = dial(console, 'GET /ui/ HTTP/1.1\r\nHost: loc')
+  const body = dial(console, control)
+  const dropped = dial(console, refused)
+  await Promise.all([silent, head, dropped].map(({ socket }) => once(socket, 'close')))
+  expect(head.text()).toMatch(/^(HTTP\/1\.1 408|$)/)
+  expect(dropped.text()).toMatch(/^HTTP\/1\.1 401/)
+  await eventually(() => body.text().startsWith('HTTP/1.1 400'))
+})
+
+test('there are so many connections, and no more; those that end make room', async () => {
+  const console = await open()
+  const request = 'GET /ui/console.json HTTP/1.1\r\nHost: localhost\r\n\r\n'
+  const dials = Array.from({ length: CONSOLE_CONNECTIONS_MAX }, () => dial(console, request))
+  for (const { text } of dials) await eventually(() => text().includes('"kind":"cluster"'))
+  const over = dial(console, request)
+  await once(over.socket, 'close')
+  expect(over.text()).toBe('')
+  dials[0]?.socket.destroy()
+  await eventually(
+    async () => (await call(console.address, '/ui/console.json').catch(() => undefined))?.status === 200,
+  )
+})
+
+test('the stream of a page that reads nothing ends; that of another goes on', async () => {
+  const console = await open()
+  const headers = known(console.address)
+  const unread = await begin(console.address, '/control/events', { headers })
+  unread.on('error', () => {}).pause()
+  const read = await begin(console.address, '/control/events', { headers })
+  let events = 0
+  const lines = createInterface(read.on('error', () => {}))
+  lines
+    .on('error', () => {})
+    .on('line', (line) => {
+      if (line === 'event: action') events++
+    })
+  let gone = false
+  unread.socket.on('close', () => {
+    gone = true
+  })
+  const message = 'x'.repeat(64_000)
+  // Far more than the kernel keeps for one connection.
+  for (let sent = 0; sent < 1_000 && !gone; sent++) {
+    console.emit({ kind: 'command', message, timeMs: 0, action: 'heal', by: 'command' })
+    await eventually(() => events > sent, 1)
+  }
+  // A client that reads nothing does not see that it was cut, until it reads.
+  unread.resume()
+  await eventually(() => gone)
+  expect(gone).toBe(true)
+  expect(read.readableEnded).toBe(false)
+})
+
+test('requests that follow each other on a connection are all answered, though not all are served', async () => {
+  const console = await open()
+  const request = 'GET /ui/console.json HTTP/1.1\r\nHost: localhost\r\n\r\n'
+  const { text } = dial(console, request.repeat(1_000))
+  await eventually(() => text().split('HTTP/1.1 ').length === 1_001)
+  expect(new Set([...text().matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status))).toContain('200')
+})

@@ -1,0 +1,59 @@
+// Requests to the console of a local cluster, as a page or another program sends them.
+
+import { type IncomingMessage, type RequestOptions, request } from 'node:http'
+import { text } from 'node:stream/consumers'
+import { onTestFinished } from 'vitest'
+import type { ConsoleAddress } from '../../src/local/directory/cluster-file.ts'
+
+export interface ConsoleReply {
+  readonly status: number
+  readonly headers: IncomingMessage['headers']
+  readonly text: string
+}
+
+export interface ConsoleCall {
+  readonly method?: string
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: string | Buffer
+}
+
+/** Sends a request and returns the head of its answer. */
+export function begin(
+  { url }: ConsoleAddress,
+  path: string,
+  call: ConsoleCall = {},
+): Promise<IncomingMessage> {
+  const { hostname, port } = new URL(url)
+  const options: RequestOptions = {
+    hostname,
+    port,
+    path,
+    method: call.method ?? (call.body === undefined ? 'GET' : 'POST'),
+    headers: call.headers,
+    agent: false,
+  }
+  return new Promise((resolve, reject) => {
+    const outgoing = request(options, resolve).on('error', reject)
+    onTestFinished(() => void outgoing.destroy())
+    outgoing.end(call.body)
+  })
+}
+
+export async function call(
+  console: ConsoleAddress,
+  path: string,
+  options?: ConsoleCall,
+): Promise<ConsoleReply> {
+  const answer = await begin(console, path, options)
+  return { status: answer.statusCode ?? 0, headers: answer.headers, text: await text(answer) }
+}
+
+/** The headers of the page, which has the token. */
+export const known = ({ token }: ConsoleAddress): Record<string, string> => ({ 'Quorate-Control': token })
+
+/** `POST /control/ACTION`, as the page sends it. */
+export const control = (console: ConsoleAddress, action: string, body: object): Promise<ConsoleReply> =>
+  call(console, `/control/${action}`, {
+    headers: { ...known(console), 'Content-Type': 'application/json', Origin: console.url },
+    body: JSON.stringify(body),
+  })

@@ -1,0 +1,393 @@
+// The console of a local cluster: its address, who may use it, faults, and requests that are passed on to nodes.
+
+import { once } from 'node:events'
+import { readFileSync, statSync } from 'node:fs'
+import type { IncomingMessage } from 'node:http'
+import { createServer } from 'node:net'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { isFree, parsePort } from '../../src/local/addresses.ts'
+import type { ControlState } from '../../src/local/console/control-events.ts'
+import { type ConsoleAddress, consolePage } from '../../src/local/directory/cluster-file.ts'
+import { begin, call, control, known } from './console-requests.ts'
+import { eventually, followersOf, leaderOf, nodeOf, outcomeOf, Workspace } from './kv.ts'
+
+let space: Workspace
+let console: ConsoleAddress
+const consoleOf = (owner: Workspace): ConsoleAddress =>
+  JSON.parse(readFileSync(owner.path('cluster.json'), 'utf8')).console
+beforeAll(async () => {
+  space = await Workspace.openForFile()
+  await space.start()
+  console = consoleOf(space)
+})
+afterAll(() => space.close())
+
+const state = async (): Promise<ControlState> =>
+  JSON.parse((await call(console, '/control/state', { headers: known(console) })).text)
+const stateOf = async (name: string) => (await state()).nodes.find((node) => node.name === name)
+const cutLinks = async (): Promise<string[]> =>
+  (await state()).links.flatMap(({ from, to, state }) => (state === 'open' ? [] : [`${from}→${to} ${state}`]))
+
+/** Collects what a stream sends. */
+function collect(stream: IncomingMessage): { readonly text: () => string; readonly ended: Promise<unknown> } {
+  let text = ''
+  stream.setEncoding('utf8').on('data', (chunk: string) => {
+    text += chunk
+  })
+  stream.on('error', () => {})
+  // `once` would reject for a stream that is cut.
+  return { text: () => text, ended: new Promise((resolve) => stream.once('close', resolve)) }
+}
+
+describe('its address', () => {
+  test('is printed by start and by status, with the token, which only the owner can read', async () => {
+    const page = consolePage(console)
+    expect(page).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/ui\/#token=[\w-]{32}$/)
+    const started = await space.kv('cluster', 'start')
+    expect(started.stdout).toContain(`\nconsole  ${page}\n`)
+    const status = await space.kv('cluster', 'status')
+    expect(status.stderr).toBe(`console  ${page}\n`)
+    expect(status.stdout).not.toContain(console.token)
+    // A script that reads JSON, and perhaps logs it, gets no secret.
+    expect(Object.values(await space.kv('cluster', 'status', '-o', 'json')).join()).not.toContain(
+      console.token,
+    )
+    expect(statSync(space.path('cluster.json')).mode & 0o777).toBe(0o600)
+  })
+
+  test('has the port below those of the nodes; a stranger learns the names of the nodes there and no more', async () => {
+    expect(parsePort(console.url)).toBeLessThan(space.port)
+    const { status, text } = await call(console, '/ui/console.json')
+    expect(status).toBe(200)
+    expect(JSON.parse(text)).toStrictEqual({
+      kind: 'cluster',
+      version: expect.any(String),
+      cluster_id: (await space.status()).cluster_id,
+      nodes: ['n1', 'n2', 'n3'].map((name) => ({ name, base: `/nodes/${name}` })),
+    })
+    const root = await call(console, '/')
+    expect([root.status, root.headers.location]).toEqual([308, '/ui/'])
+  })
+})
+
+describe('who may use it', () => {
+  const PATHS = ['/control/state', '/control/events', '/control/none', '/nodes/n1/v1/kv', '/nodes/n9/livez']
+
+  test.each(PATHS)('%s needs the token', async (path) => {
+    for (const headers of [
+      {},
+      { 'Quorate-Control': '' },
+      { 'Quorate-Control': `${console.token}x` },
+      { Authorization: `Bearer ${console.token}` },
+    ]) {
+      const { status, text, headers: sent } = await call(console, path, { headers })
+      expect([status, JSON.parse(text).code]).toEqual([401, 'unauthenticated'])
+      // No browser may ask its user for a password.
+      expect(sent['www-authenticate']).not.toMatch(/basic|digest|bearer|negotiate/i)
+    }
+  })
+
+  test('no action is done without the token', async () => {
+    for (const action of ['kill', 'pause', 'restart', 'cut', 'partition', 'heal', 'start']) {
+      const headers = { 'Content-Type': 'application/json' }
+      const body = JSON.stringify({ node: 'n1', from: 'n1', to: 'n2', groups: [['n1']] })
+      expect((await call(console, `/control/${action}`, { headers, body })).status).toBe(401)
+    }
+    expect((await state()).nodes.map((node) => node.state)).toEqual(['running', 'running', 'running'])
+    expect(await cutLinks()).toEqual([])
+  })
+
+  const port = () => parsePort(console.url)
+  test.each([
+    ['another host name', () => ({ Host: `evil.example:${port()}` }), 421],
+    ['a host name that begins like ours', () => ({ Host: '127.0.0.1.evil.example' }), 421],
+    ['an address of the network', () => ({ Host: `192.168.0.7:${port()}` }), 421],
+    ['a page of another site', () => ({ Origin: 'http://evil.example' }), 403],
+    ['a page of another port', () => ({ Origin: `http://127.0.0.1:${port() + 1}` }), 403],
+    ['a page without an origin', () => ({ Origin: 'null' }), 403],
+    ['a request that a browser marks', () => ({ 'Sec-Fetch-Site': 'cross-site' }), 403],
+  ])('%s is refused, with the token too', async (_, headers, status) => {
+    const sent = { ...known(console), 'Content-Type': 'application/json', ...headers() }
+    expect((await call(console, '/control/heal', { headers: sent, body: '{}' })).status).toBe(status)
+    const put = { method: 'PUT', headers: sent, body: 'x' }
+    expect((await call(console, '/nodes/n1/v1/kv/refused', put)).status).toBe(status)
+    const { status: found } = await call(console, '/nodes/n1/v1/kv/refused', { headers: known(console) })
+    expect(found).toBe(404)
+  })
+
+  test('a preflight of another site is refused, and localhost is a name of this machine', async () => {
+    const headers = {
+      Origin: 'http://evil.example',
+      'Access-Control-Request-Method': 'POST',
+      'Access-Control-Request-Headers': 'quorate-control',
+    }
+    const preflight = await call(console, '/control/heal', { method: 'OPTIONS', headers })
+    expect(preflight.status).toBe(403)
+    expect(Object.keys(preflight.headers).filter((name) => name.startsWith('access-control'))).toEqual([])
+    const host = `localhost:${port()}`
+    expect((await call(console, '/ui/console.json', { headers: { Host: host } })).status).toBe(200)
+    const own = {
+      ...known(console),
+      Host: host,
+      Origin: `http://${host}`,
+      'Content-Type': 'application/json',
+    }
+    expect((await call(console, '/control/heal', { headers: own, body: '{}' })).status).toBe(200)
+  })
+})
+
+describe('its actions', () => {
+  test.each([
+    ['kill', { node: 7 }, 400],
+    ['kill', {}, 400],
+    ['kill', { node: 'n9' }, 400],
+    ['cut', { from: 'n1', to: 'n1' }, 400],
+    ['cut', { from: 'n1' }, 400],
+    ['cut', { from: 'n1', to: 'n2', both: 'yes' }, 400],
+    ['partition', { groups: 'n1' }, 400],
+    ['partition', { groups: [['n1', 'n2', 'n3']] }, 400],
+    ['start', { node: 'n1' }, 409],
+    ['destroy', {}, 404],
+    ['stop', {}, 404],
+    ['kill', { node: 'n1', more: 'x'.repeat(20_000) }, 413],
+  ] as const)(
+    '%s %o is answered with a problem of status %i, and nothing is done',
+    async (action, body, status) => {
+      const before = await state()
+      const answer = await control(console, action, body)
+      expect([answer.status, answer.headers['content-type']]).toEqual([status, 'application/problem+json'])
+      expect(JSON.parse(answer.text)).toMatchObject({ status, detail: expect.any(String) })
+      expect(await state()).toEqual(before)
+    },
+  )
+
+  test('a body that is no JSON, or of another type, and another method are refused', async () => {
+    const headers = { ...known(console), 'Content-Type': 'application/json' }
+    expect((await call(console, '/control/heal', { headers, body: '{' })).status).toBe(400)
+    const text = { ...headers, 'Content-Type': 'text/plain' }
+    expect((await call(console, '/control/heal', { headers: text, body: '{}' })).status).toBe(415)
+    expect((await call(console, '/control/heal', { headers })).status).toBe(405)
+    expect((await call(console, '/control/state', { headers, body: '{}' })).status).toBe(405)
+  })
+
+  test('pause and resume, kill and start do what the commands do', async () => {
+    const [name] = followersOf(await space.status())
+    const { pid } = nodeOf(await space.status(), name)
+    expect(await control(console, 'pause', { node: name })).toMatchObject({ status: 200, text: '{}' })
+    expect(nodeOf(await space.status(), name).state).toBe('paused')
+    expect(await stateOf(name)).toMatchObject({ state: 'paused', pid })
+    expect(await control(console, 'resume', { node: name })).toMatchObject({ status: 200, text: '{}' })
+    expect(await stateOf(name)).toMatchObject({ state: 'running', pid })
+    expect(await control(console, 'kill', { node: name })).toMatchObject({ status: 200, text: '{}' })
+    expect(nodeOf(await space.status(), name)).toMatchObject({ state: 'stopped', pid: null })
+    expect(await stateOf(name)).toStrictEqual({ name, state: 'killed', url: expect.any(String) })
+    expect((await control(console, 'kill', { node: name })).status).toBe(409)
+    expect(await control(console, 'start', { node: name })).toMatchObject({ status: 200, text: '{}' })
+    const started = nodeOf(await space.status(), name)
+    expect(started.state).toBe('running')
+    expect(started.pid).not.toBe(pid)
+    expect(await control(console, 'restart', { node: name })).toMatchObject({ status: 200, text: '{}' })
+    expect(nodeOf(await space.status(), name).pid).not.toBe(started.pid)
+  })
+
+  test('cut, partition and heal change the links that they name', async () => {
+    const commands = [
+      ['cut', { from: 'n1', to: 'n2', both: false }, ['n1→n2 cut']],
+      ['cut', { from: 'n3', to: 'n2', both: true }, ['n1→n2 cut', 'n2→n3 cut', 'n3→n2 cut']],
+      ['heal', {}, []],
+      ['partition', { groups: [['n3']] }, ['n1→n3 cut', 'n2→n3 cut', 'n3→n1 cut', 'n3→n2 cut']],
+      ['heal', {}, []],
+    ] as const
+    for (const [action, body, cut] of commands) {
+      expect(await control(console, action, body)).toMatchObject({ status: 200, text: '{}' })
+      expect((await cutLinks()).sort()).toEqual(cut)
+    }
+    expect((await space.kv('cluster', 'cut', 'n1', 'n2', '--one-way')).code).toBe(0)
+    expect(await cutLinks()).toEqual(['n1→n2 cut'])
+    expect((await space.kv('cluster', 'partition', 'n1', '--reset')).code).toBe(0)
+    expect(await cutLinks()).toEqual(['n1→n2 reset', 'n1→n3 reset', 'n2→n1 reset', 'n3→n1 reset'])
+    expect((await space.kv('cluster', 'heal')).code).toBe(0)
+    expect(await cutLinks()).toEqual([])
+  })
+
+  test('a leader that hears nobody is replaced; one way is enough', async () => {
+    const leader = leaderOf(await space.status())
+    for (const follower of followersOf(await space.status()))
+      await control(console, 'cut', { from: follower, to: leader, both: false })
+    const replaced = await eventually(async () => {
+      const status = await space.status()
+      return status.leader !== null && status.leader !== leader && status.leader
+    })
+    expect(replaced).not.toBe(leader)
+    await control(console, 'heal', {})
+    await eventually(async () =>
+      (await space.status()).nodes.every(({ role }) => role !== null && role !== 'candidate'),
+    )
+  })
+
+  test('the stream has the state, each change of it, and who did what; a stream that begins later has it too', async () => {
+    const events = collect(await begin(console, '/control/events', { headers: known(console) }))
+    await eventually(() => events.text().includes('event: state'))
+    // No other test cuts this link, so the lines about it are of this one.
+    await control(console, 'cut', { from: 'n2', to: 'n1', both: false })
+    await space.execute({ command: 'heal' })
+    const done = /"action":"cut n2 n1 --one-way","by":"console",[\s\S]*"action":"heal","by":"command",/
+    await eventually(() => done.test(events.text()))
+    const text = events.text()
+    expect(text).toMatch(
+      /event: action\ndata: \{"time_ms":\d+,"action":"cut n2 n1 --one-way","by":"console",/,
+    )
+    expect(text).toContain('{"from":"n2","to":"n1","state":"cut"}')
+    const later = collect(await begin(console, '/control/events', { headers: known(console) }))
+    await eventually(() => done.test(later.text()))
+    const last = Math.max(...[...text.matchAll(/^id: (\d+)$/gm)].map(([, id]) => Number(id)))
+    const resumed = { ...known(console), 'Last-Event-ID': `${last}` }
+    const rest = collect(await begin(console, '/control/events', { headers: resumed }))
+    // A process that a user ends is a change as well, though no command did it.
+    const [name] = followersOf(await space.status())
+    process.kill(nodeOf(await space.status(), name).pid ?? 0, 'SIGKILL')
+    await eventually(() => rest.text().includes('"state":"killed"'))
+    expect(rest.text()).not.toContain('event: action')
+    await control(console, 'start', { node: name })
+  })
+})
+
+describe('requests to a node', () => {
+  const pass = (path: string, options: Parameters<typeof call>[2] = {}) =>
+    call(console, path, { ...options, headers: { ...known(console), ...options.headers } })
+
+  test('pass with their target, headers and body, and so do the answers', async () => {
+    const value = Buffer.alloc(1_000_000, 'quorate ')
+    const headers = { 'If-None-Match': '*', Origin: console.url, Host: new URL(console.url).host }
+    const put = await pass('/nodes/n1/v1/kv/a%2F..%2Fb', { method: 'PUT', body: value, headers })
+    expect(put.status).toBe(200)
+    expect(put.headers['kv-node']).toBe('n1')
+    const again = await pass('/nodes/n2/v1/kv/a%2F..%2Fb', { method: 'PUT', body: value, headers })
+    expect([again.status, JSON.parse(again.text).code]).toEqual([412, 'precondition_failed'])
+    const got = await pass('/nodes/n3/v1/kv?key=a/../b')
+    expect(got.headers).toMatchObject({
+      'kv-node': 'n3',
+      etag: put.headers.etag,
+      'content-length': '1000000',
+    })
+    expect(got.text).toBe(value.toString())
+    const head = await pass('/nodes/n3/v1/kv?key=a/../b', { method: 'HEAD' })
+    expect([head.status, head.headers['content-length'], head.text]).toEqual([200, '1000000', ''])
+    const txn = JSON.stringify({ success: [{ delete: { prefix: 'a/' } }] })
+    const json = { 'Content-Type': 'application/json', 'Transfer-Encoding': 'chunked' }
+    expect((await pass('/nodes/n2/v1/txn', { body: txn, headers: json })).status).toBe(200)
+    expect((await pass('/nodes/n3/v1/kv?key=a/../b')).status).toBe(404)
+    expect((await pass('/nodes/n9/v1/status')).status).toBe(404)
+  })
+
+  test('a refusal of a body reaches the client', async () => {
+    const { status, text } = await pass('/nodes/n1/v1/kv/large', {
+      method: 'PUT',
+      body: Buffer.alloc(4_000_000),
+    })
+    expect([status, JSON.parse(text).code]).toEqual([413, 'value_too_large'])
+  })
+
+  test('a watch is passed on event by event, and ends with its client', async () => {
+    const watchers = async (): Promise<string> => {
+      const { text } = await pass('/nodes/n2/metrics')
+      return /^quorate_watches(?:\{.*\})? (\d+)$/m.exec(text)?.[1] ?? text
+    }
+    expect(await watchers()).toBe('0')
+    const answer = await begin(console, '/nodes/n2/v1/watch?prefix=w/', { headers: known(console) })
+    expect(answer.headers['content-type']).toBe('text/event-stream')
+    const watch = collect(answer)
+    await eventually(() => watch.text().includes('event: created'))
+    await pass('/nodes/n1/v1/kv/w%2F1', { method: 'PUT', body: 'one' })
+    await eventually(() => watch.text().includes('"value":"one"'))
+    expect(await watchers()).toBe('1')
+    answer.destroy()
+    await eventually(async () => (await watchers()) === '0')
+  })
+
+  test('a node that ends, ends its streams, and is reported as gone until it runs again', async () => {
+    const [name] = followersOf(await space.status())
+    const watch = collect(
+      await begin(console, `/nodes/${name}/v1/watch?prefix=w/`, { headers: known(console) }),
+    )
+    await eventually(() => watch.text().includes('event: created'))
+    await control(console, 'kill', { node: name })
+    await watch.ended
+    for (const method of ['GET', 'PUT']) {
+      const { status, headers, text } = await pass(`/nodes/${name}/v1/kv/a`, { method })
+      expect([status, headers['content-type']]).toEqual([502, 'application/problem+json'])
+      // Nothing has left: another try is safe.
+      expect(JSON.parse(text)).toMatchObject({ code: 'not_ready', detail: expect.stringContaining(name) })
+    }
+    await control(console, 'start', { node: name })
+    expect((await pass(`/nodes/${name}/livez`)).status).toBe(200)
+  })
+
+  test('a change on the way to a node that ends may have been made', async () => {
+    const [name] = followersOf(await space.status())
+    await control(console, 'pause', { node: name })
+    const put = pass(`/nodes/${name}/v1/kv/a`, { method: 'PUT', body: 'x' })
+    const get = pass(`/nodes/${name}/v1/kv/a`)
+    // The connections of both are open once the node has them in its queue.
+    await eventually(async () => (await connectionsTo(nodeOf(await space.status(), name).url)) >= 2)
+    await control(console, 'kill', { node: name })
+    expect([(await put).status, JSON.parse((await put).text).code]).toEqual([502, 'outcome_unknown'])
+    expect([(await get).status, JSON.parse((await get).text).code]).toEqual([502, 'not_ready'])
+    await control(console, 'start', { node: name })
+  })
+})
+
+/** Connections to the port of a node, as far as the kernel has established them. */
+async function connectionsTo(url: string): Promise<number> {
+  const port = parsePort(url).toString(16).toUpperCase().padStart(4, '0')
+  const lines = readFileSync('/proc/net/tcp', 'utf8').split('\n')
+  return lines.filter((line) =>
+    new RegExp(`^ *\\d+: [0-9A-F]{8}:[0-9A-F]{4} 0100007F:${port} 01 `).test(line),
+  ).length
+}
+
+describe('other starts', () => {
+  test('with TLS requests pass to the nodes, and a taken port is left out', async () => {
+    const secure = await Workspace.open()
+    const other = createServer().listen(secure.port - 1, '127.0.0.1')
+    await once(other, 'listening')
+    await secure.start('--nodes', '1', '--tls')
+    other.close()
+    const address = consoleOf(secure)
+    expect(parsePort(address.url)).toBeLessThan(secure.port - 1)
+    const headers = known(address)
+    const put = await call(address, '/nodes/n1/v1/kv/a', { method: 'PUT', headers, body: 'x' })
+    expect(put.status).toBe(200)
+    expect((await call(address, '/nodes/n1/v1/kv/a', { headers })).text).toBe('x')
+    expect((await call(address, '/nodes/n1/v1/kv/a')).status).toBe(401)
+    await secure.execute({ command: 'kill', node: 'n1' })
+    expect((await call(address, '/nodes/n1/livez', { headers })).status).toBe(502)
+  })
+
+  test('in the foreground the port is free again after Ctrl-C, though a page is open', async () => {
+    const front = await Workspace.open()
+    const child = front.spawn('cluster', 'start', '--nodes', '1', '--port', String(front.port))
+    const ended = outcomeOf(child)
+    let shown = ''
+    child.stdout?.on('data', (chunk) => {
+      shown += chunk
+    })
+    await eventually(() => shown.includes('Ctrl-C'))
+    const address = consoleOf(front)
+    expect(shown).toContain(consolePage(address))
+    const events = collect(await begin(address, '/control/events', { headers: known(address) }))
+    child.kill('SIGINT')
+    expect((await ended).code).toBe(130)
+    await events.ended
+    expect(await isFree(parsePort(address.url))).toBe(true)
+    expect(readFileSync(front.path('cluster.json'), 'utf8')).not.toContain(address.token)
+  })
+
+  test('with --no-console none runs', async () => {
+    const without = await Workspace.open()
+    await without.start('--nodes', '1', '--no-console')
+    expect(consoleOf(without)).toBeUndefined()
+    expect((await without.kv('cluster', 'status')).stderr).toBe('')
+    expect(await isFree(without.port - 1)).toBe(true)
+  })
+})
