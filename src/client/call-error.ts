@@ -55,9 +55,9 @@ export function callError(
     case 'threw':
       return end.error
     case 'aborted':
-      return interrupted('the call was aborted', 'aborted', tries, end.reason)
+      return interruptedError('the call was aborted', 'aborted', tries, end.reason)
     case 'closed':
-      return interrupted('the client was closed', 'closed', tries, undefined)
+      return interruptedError('the client was closed', 'closed', tries, undefined)
     case 'refused':
       return tries.unknown === undefined || end.error.written === 'unknown' || isOutcome(end.error)
         ? end.error
@@ -115,7 +115,12 @@ export function unknownOutcome(message: string, cause: Error): OutcomeUnknownErr
   return new OutcomeUnknownError(message, { code: 'outcome_unknown', written: 'unknown', cause })
 }
 
-function interrupted(what: string, code: 'aborted' | 'closed', tries: Tries, cause: unknown): AbortedError {
+function interruptedError(
+  what: string,
+  code: 'aborted' | 'closed',
+  tries: Tries,
+  cause: unknown,
+): AbortedError {
   const unknown = tries.unknown !== undefined
   const written = unknown ? 'unknown' : 'no'
   return new AbortedError(unknown ? `${what}; the write may have been applied` : what, {

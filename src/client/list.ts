@@ -30,7 +30,7 @@ export function ownBorders<T extends Pick<ListOptions, 'prefix' | 'start' | 'end
 }
 
 /** The parts of a request that are the same for all pages and streams of a list. */
-const listed = ({ prefix, start, end, order, keysOnly }: ListOptions) => ({
+const rangeFieldsFrom = ({ prefix, start, end, order, keysOnly }: ListOptions) => ({
   kind: 'range' as const,
   range: ownRange({ prefix, start, end }),
   order,
@@ -68,7 +68,7 @@ async function* snapshot(
   const timeoutMs = options.timeoutMs ?? reads.timeoutMs
   const reader = new ChunkReader(timeoutMs)
   const position = new ListPosition(options)
-  const shared = listed(options)
+  const shared = rangeFieldsFrom(options)
   const silenceMs = reads.streamSilenceMs(timeoutMs)
   let { revision } = options
   for (;;) {
@@ -138,7 +138,12 @@ function brokenOff(
 export async function count(reads: RangeReads, options: RangeOptions): Promise<number> {
   checkCount(options)
   const revision = asMaybeRevision(options.revision)
-  const request = { ...listed(options), countOnly: true, revision, freshness: reads.freshness(options) }
+  const request = {
+    ...rangeFieldsFrom(options),
+    countOnly: true,
+    revision,
+    freshness: reads.freshness(options),
+  }
   const answer = await reads.read(request, options)
   return resultFrom(answer).count ?? disagree('it has no count')
 }
@@ -148,7 +153,7 @@ async function* pages(
   options: ListOptions,
   interruption: Interruption,
 ): AsyncGenerator<KvRecord, void, undefined> {
-  const shared = listed(options)
+  const shared = rangeFieldsFrom(options)
   const revision = asMaybeRevision(options.revision)
   let left = options.limit ?? Number.POSITIVE_INFINITY
   let after: Uint8Array | undefined

@@ -29,7 +29,7 @@ import {
   checkOptions,
   checkValue,
   choiceCheck,
-  described,
+  describeValue,
   flagCheck,
   leaseCheck,
   objectCheck,
@@ -121,7 +121,7 @@ function readOperation(operation: unknown, where: string, depth: number): KvTxnO
   const [entry, ...others] = Object.entries(operation as object)
   if (entry === undefined || others.length > 0)
     throw new TypeError(
-      `${where}: an operation has one of put, get, delete, txn, not ${described(operation)}`,
+      `${where}: an operation has one of put, get, delete, txn, not ${describeValue(operation)}`,
     )
   const [kind, fields] = entry
   checkOptions(where, operation as object, {

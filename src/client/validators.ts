@@ -22,7 +22,8 @@ export function checkOptions(
   checks: Readonly<Record<string, Check>>,
   conditions: ReadonlySet<string> = NONE,
 ): void {
-  if (!isObject(given)) throw new TypeError(`${where}: options must be an object, not ${described(given)}`)
+  if (!isObject(given))
+    throw new TypeError(`${where}: options must be an object, not ${describeValue(given)}`)
   for (const name in given) {
     const check = Object.hasOwn(checks, name) ? checks[name] : undefined
     if (check === undefined) throw new TypeError(`${where}: ${unknownOption(name, Object.keys(checks))}`)
@@ -46,7 +47,7 @@ export function checkFields(where: string, given: unknown, checks: Readonly<Reco
 export function checkValue(where: string, name: string, value: unknown, check: Check): void {
   const expected = check(value)
   if (expected !== undefined)
-    throw new TypeError(`${where}: ${name} must be ${expected}, not ${described(value)}`)
+    throw new TypeError(`${where}: ${name} must be ${expected}, not ${describeValue(value)}`)
 }
 
 /** Checks a value that no message may show. */
@@ -68,14 +69,14 @@ function unknownOption(name: string, known: readonly string[]): string {
 }
 
 /** A value as a message shows it: long enough to be recognised, never complete. */
-export function described(value: unknown): string {
+export function describeValue(value: unknown): string {
   switch (typeof value) {
     case 'string':
       return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value)
     case 'object':
       if (value === null) return 'null'
       return Array.isArray(value)
-        ? listed(value)
+        ? describeList(value)
         : `an object (${value.constructor?.name ?? 'without a class'})`
     case 'function':
       return 'a function'
@@ -84,8 +85,8 @@ export function described(value: unknown): string {
   }
 }
 
-function listed(values: readonly unknown[]): string {
-  const shown = values.slice(0, 3).map((value) => (Array.isArray(value) ? '[…]' : described(value)))
+function describeList(values: readonly unknown[]): string {
+  const shown = values.slice(0, 3).map((value) => (Array.isArray(value) ? '[…]' : describeValue(value)))
   return `[${[...shown, ...(values.length > 3 ? ['…'] : [])].join(', ')}]`
 }
 

@@ -273,7 +273,7 @@ export function saga<Input = unknown, Results = SagaResults>(
     const record = parseSagaRecord(found)
     if (given === undefined || isDeepStrictEqual(record.input, given.input))
       return { record, modRevision: found.modRevision }
-    throw refused('saga_exists', `saga ${id} exists with another input: choose another id`)
+    throw refusalError('saga_exists', `saga ${id} exists with another input: choose another id`)
   }
 
   /** `given`: the input of `run`, with which a saga begins if `mayBegin`. */
@@ -289,7 +289,7 @@ export function saga<Input = unknown, Results = SagaResults>(
     try {
       const found = await stored(id, call, given)
       if (found === undefined && given?.mayBegin !== true)
-        throw refused('not_found', `there is no saga ${id}: it was forgotten`)
+        throw refusalError('not_found', `there is no saga ${id}: it was forgotten`)
       const { record, modRevision } = found ?? { record: newRecord(given?.input), modRevision: 0 }
       if (hasEnded(record)) return sagaOutcome(id, record)
       const ended = anySignal(held.signal, signal)
@@ -299,7 +299,7 @@ export function saga<Input = unknown, Results = SagaResults>(
       return await runToEnd(owned)
     } catch (error) {
       throw hasWritten
-        ? interrupted(id, error)
+        ? errorAfterWrites(id, error)
         : error instanceof LockLostError
           ? takenOver(id, error)
           : error
@@ -372,7 +372,7 @@ export function saga<Input = unknown, Results = SagaResults>(
       const found = await stored(id, forgetOptions)
       if (found === undefined) return false
       if (!hasEnded(found.record))
-        throw refused('saga_unfinished', `saga ${id} has not ended: its record is still needed`)
+        throw refusalError('saga_unfinished', `saga ${id} has not ended: its record is still needed`)
       // Another saga may have begun with this id since.
       const key = stateKey(id)
       const compare = [{ key, target: 'modRevision', op: '=', to: found.modRevision } as const]
@@ -395,7 +395,7 @@ function plainJson(value: unknown): unknown {
 }
 
 /** The error of a call that may have written records, although its last request has not. */
-function interrupted(id: string, error: unknown): unknown {
+function errorAfterWrites(id: string, error: unknown): unknown {
   if (error instanceof LockLostError) return takenOver(id, error)
   if (!(error instanceof QuorateError) || error.written !== 'no' || error.code.startsWith('saga_'))
     return error
@@ -419,7 +419,7 @@ const takenOver = (id: string, cause?: unknown) =>
     { code: 'saga_taken_over', written: 'unknown', cause },
   )
 
-const refused = (code: string, message: string) => new QuorateError(message, { code, written: 'no' })
+const refusalError = (code: string, message: string) => new QuorateError(message, { code, written: 'no' })
 
 const stepListCheck: Check = (value) =>
   Array.isArray(value) && value.length > 0 ? undefined : 'a list of steps that is not empty'
@@ -443,7 +443,7 @@ function checkRecorded({ id, record }: OwnedSaga, steps: readonly { readonly nam
   const unknown = record.steps.find(({ name }, at) => steps[at]?.name !== name)
   if (unknown === undefined) return
   const message = `saga ${id} has recorded the step ${unknown.name}, which is not there in the steps given: give it the steps that it has begun with`
-  throw refused('saga_steps_differ', message)
+  throw refusalError('saga_steps_differ', message)
 }
 
 const concurrencyCheck: Check = (value) =>

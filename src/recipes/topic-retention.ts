@@ -159,7 +159,7 @@ export class TopicRetention {
     }
     // No message of this cluster names a later revision: these are restored ones, which nobody reads. They are counted
     // at the revision of the first count: a message that expires in between is in the excess already.
-    const later = this.#space.key('message', padded(revision))
+    const later = this.#space.key('message', padRevision(revision))
     const restored = await this.#kv.count({ start: later, end, revision, ...call })
     if (restored > 0) await this.#deleteRestored(await list({ start: later, end }, TRIM_MAX), call)
     const excess = held - restored
@@ -204,11 +204,11 @@ const NO_MARK = { createRevision: 0, modRevision: 0 }
 
 export const recordsByRevision = (a: KvRecord, b: KvRecord): number => a.modRevision - b.modRevision
 
-const padded = (revision: number): string => String(revision).padStart(16, '0')
+const padRevision = (revision: number): string => String(revision).padStart(16, '0')
 
 /** The last part of the key of a message. `revision`: one before that of the message. */
 export const messageId = (ordinal: number, revision: number): string =>
-  `${padded(revision)}-${ordinal.toString(16).padStart(6, '0')}${randomBytes(5).toString('hex')}`
+  `${padRevision(revision)}-${ordinal.toString(16).padStart(6, '0')}${randomBytes(5).toString('hex')}`
 
 /** The revision in the key of a message. */
 const parseRevision = (suffix: string): number => Number(suffix.slice('message/'.length).split('-')[0])

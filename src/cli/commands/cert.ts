@@ -29,7 +29,7 @@ export const command = ({ flags }: ProgramContext) =>
         .option('--dir <dir>', 'where its files are', directory, DEFAULT_DIR)
         .option('--days <count>', 'how long it is valid', parseDays, AUTHORITY_DAYS)
         .action(async ({ dir, days }) => {
-          const { makeAuthority } = await loaded()
+          const { makeAuthority } = await loadDirectory()
           await printMade(flags(), () => makeAuthority(userPath(dir), { name: 'quorate CA', days }))
         }),
     )
@@ -41,7 +41,7 @@ export const command = ({ flags }: ProgramContext) =>
         .option('--dir <dir>', 'where the CA is, and the files go', directory, DEFAULT_DIR)
         .option('--days <count>', 'how long it is valid', parseDays, CERTIFICATE_DAYS)
         .action(async (name, { host: hosts, dir, days }) => {
-          const { makeNodeCertificate } = await loaded()
+          const { makeNodeCertificate } = await loadDirectory()
           await printMade(flags(), () => makeNodeCertificate(userPath(dir), { name, hosts, days }))
         }),
     )
@@ -52,7 +52,7 @@ export const command = ({ flags }: ProgramContext) =>
         .option('--dir <dir>', 'where the CA is, and the files go', directory, DEFAULT_DIR)
         .option('--days <count>', 'how long it is valid', parseDays, CERTIFICATE_DAYS)
         .action(async (user, { dir, days }) => {
-          const { makeClientCertificate } = await loaded()
+          const { makeClientCertificate } = await loadDirectory()
           await printMade(flags(), () => makeClientCertificate(userPath(dir), { user, days }))
         }),
     )
@@ -63,7 +63,7 @@ export const command = ({ flags }: ProgramContext) =>
         .option('--dir <dir>', 'where the CA and the certificate are', directory, DEFAULT_DIR)
         .option('--days <count>', 'how long it is valid (default: as long as the one before)', parseDays)
         .action(async (name, { dir, days }) => {
-          const { renewCertificate } = await loaded()
+          const { renewCertificate } = await loadDirectory()
           await printMade(flags(), () => renewCertificate(userPath(dir), name, days))
         }),
     )
@@ -73,7 +73,7 @@ export const command = ({ flags }: ProgramContext) =>
         .argument('<name>', 'of the node or user', parseUser)
         .option('--dir <dir>', 'where the CA is', directory, DEFAULT_DIR)
         .action(async (name, { dir }) => {
-          const { revocationsPath, revokeCertificates } = await loaded()
+          const { revocationsPath, revokeCertificates } = await loadDirectory()
           const crl = revocationsPath(userPath(dir))
           const revoked = attempt(() => revokeCertificates(userPath(dir), name))
           if (await printJson(outputFormat(flags()), { crl, revoked })) return
@@ -98,13 +98,13 @@ export const command = ({ flags }: ProgramContext) =>
         .action((file) => show(flags(), file)),
     )
 
-const loaded = () => import('../../certificates/directory.ts')
+const loadDirectory = () => import('../../certificates/directory.ts')
 
 const COPY_TRUST =
   'copy ca.crt to all nodes (--tls-ca, --peer-tls-ca) and clients (--cacert), wait until they have read it (10 s)'
 
 async function rotate(flags: GlobalFlags, dir: string, copied: boolean, days: number): Promise<void> {
-  const { nextRotation, rotateAuthority } = await loaded()
+  const { nextRotation, rotateAuthority } = await loadDirectory()
   const turn = nextRotation(dir)
   if (turn > 1 && !copied)
     throw new Failure(
@@ -174,7 +174,7 @@ interface ShownCertificate {
 
 async function show(flags: GlobalFlags, file: string): Promise<void> {
   const isRevoked = await revocationsBeside(file)
-  const certificates = readCertificates(file).map((each) => described(each, isRevoked(each)))
+  const certificates = readCertificates(file).map((each) => describeCertificate(each, isRevoked(each)))
   const format = outputFormat(flags)
   if (format === 'json') await writeLine(toJson(certificates))
   else if (format === 'ndjson') for (const each of certificates) await writeLine(toJsonLine(each))
@@ -208,7 +208,7 @@ const PURPOSES: Readonly<Record<string, string>> = {
   '1.3.6.1.5.5.7.3.2': 'client',
 }
 
-function described(certificate: X509Certificate, revoked: boolean | null): ShownCertificate {
+function describeCertificate(certificate: X509Certificate, revoked: boolean | null): ShownCertificate {
   const { subject, issuer, subjectAltName = '', ca, keyUsage, validFromDate, validToDate } = certificate
   const purposes: readonly string[] = keyUsage ?? []
   return {

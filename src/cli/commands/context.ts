@@ -76,7 +76,7 @@ async function add(flags: GlobalFlags, name: string, savePassword: boolean): Pro
   const credentials = savePassword ? await readCredentials(flags) : {}
   const context: SavedContext = {
     endpoints,
-    ...defined({ cacert: path(cacert), cert: path(cert), key: path(key), user: userName }),
+    ...pickDefined({ cacert: path(cacert), cert: path(cert), key: path(key), user: userName }),
     ...('password' in credentials ? { password: credentials.password } : {}),
   }
   writeContexts({ ...file, contexts: { ...file.contexts, [name]: context } })
@@ -88,7 +88,9 @@ async function add(flags: GlobalFlags, name: string, savePassword: boolean): Pro
 }
 
 /** The fields that are present. */
-const defined = (fields: Readonly<Record<string, string | undefined>>): Readonly<Record<string, string>> =>
+const pickDefined = (
+  fields: Readonly<Record<string, string | undefined>>,
+): Readonly<Record<string, string>> =>
   Object.fromEntries(
     Object.entries(fields).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
   )
@@ -116,7 +118,7 @@ async function list(flags: GlobalFlags): Promise<void> {
       name,
       current: isCurrent,
       endpoints,
-      ...defined({ cacert, cert, key, user }),
+      ...pickDefined({ cacert, cert, key, user }),
       has_password: password !== undefined,
     }),
     [

@@ -99,7 +99,7 @@ async function importInto(global: GlobalFlags, source: string, flags: ImportFlag
       } catch (error) {
         totals.progress.clear()
         say(`stopped after ${totals.sentence()}${signal.aborted ? '' : totals.remainder()}`)
-        throw signal.aborted ? interrupted(error) : error
+        throw signal.aborted ? interruptedFailure(error) : error
       }
       totals.progress.clear()
       if (!(await printJson(context.format, totals.json()))) say(`imported ${totals.sentence()}`)
@@ -110,7 +110,7 @@ async function importInto(global: GlobalFlags, source: string, flags: ImportFlag
 }
 
 /** An import is not remembered. It can be repeated: a key that is written twice has the same value. */
-function interrupted(error: unknown): Failure {
+function interruptedFailure(error: unknown): Failure {
   const also = isUnknown(error) ? '; the writes in flight may have been made' : ''
   return new Failure(
     EXIT.interrupted,

@@ -75,7 +75,7 @@ export const setupCommand = () =>
             : { to: backupTo, every: backupEvery ?? '1h', keep: backupKeep ?? 24 },
       })
       for (const note of setup.notes) say(`note: ${note}`)
-      if (dryRun) return printLines(setup.steps.map(described).join('\n'))
+      if (dryRun) return printLines(setup.steps.map(describeStep).join('\n'))
       for (const step of setup.steps) {
         await step.run()
         await printLines(`${step.subject}: ${DONE[step.effect]}`)
@@ -112,7 +112,7 @@ const PLANNED: Readonly<Record<StepEffect, string>> = {
 }
 
 /** The step, and the content of its file. */
-function described({ subject, effect, content }: Step): string {
+function describeStep({ subject, effect, content }: Step): string {
   const line = `${subject}: ${PLANNED[effect]}`
   if (effect === 'none' || content === undefined || content.includes('BEGIN CERTIFICATE')) return line
   return [

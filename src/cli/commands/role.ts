@@ -11,12 +11,12 @@ import { parseText } from '../flags/flag-values.ts'
 import type { GlobalFlags } from '../flags/global-flags.ts'
 import {
   ACCESSES,
-  granted,
+  addPermission,
   permissionFrom,
   permissionJson,
   permissionText,
+  removePermission,
   retryAuthChange,
-  revoked,
 } from '../flags/permissions.ts'
 import { printList, printTable } from '../format/table.ts'
 import { byName, printJson, say } from '../terminal/output.ts'
@@ -138,7 +138,9 @@ async function changePermissions(
       const { roles, revision } = await client.roles.list({ signal })
       const role = roles.find((each) => each.name === name)
       if (role === undefined) throw noRole(name)
-      const permissions = isGrant ? granted(role.permissions, changed) : revoked(role.permissions, changed)
+      const permissions = isGrant
+        ? addPermission(role.permissions, changed)
+        : removePermission(role.permissions, changed)
       if (permissions === undefined)
         throw new Failure(EXIT.notFound, `${name} does not permit ${permissionText(changed)}`)
       await client.roles.put(name, permissions, { ifRevision: revision, signal })

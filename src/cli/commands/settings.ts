@@ -41,7 +41,7 @@ async function listSettings(global: GlobalFlags): Promise<void> {
 async function changeSettings(global: GlobalFlags, assignments: readonly string[]): Promise<void> {
   const changes = assignments.map(parseAssignment)
   checkOnce(changes)
-  const settings = nested(changes)
+  const settings = nestSettings(changes)
   await withContext(global, { kind: 'write', check: `${PROGRAM} settings` }, async (context) => {
     const { client, signal } = context
     checkNames(changes, await client.settings({ signal }))
@@ -90,7 +90,7 @@ function checkNames(assignments: readonly [name: string, value: unknown][], sett
 }
 
 /** `leases.duration_ms` is a field of `leases`, and `leases` alone means its switch. */
-function nested(assignments: readonly [name: string, value: unknown][]): Settings {
+function nestSettings(assignments: readonly [name: string, value: unknown][]): Settings {
   const settings: Record<string, unknown> = {}
   for (const [name, value] of assignments) {
     const [group, field] = name === 'leases' ? [name, 'on'] : name.split('.', 2)

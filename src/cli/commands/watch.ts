@@ -82,7 +82,7 @@ async function watch(
           : await printer(format, prev === true)
       for await (const batch of changes) await handle(batch)
     } catch (error) {
-      throw error instanceof CompactedError ? compacted(error) : error
+      throw error instanceof CompactedError ? compactedFailure(error) : error
     }
   })
 }
@@ -102,7 +102,7 @@ function parsePlace(words: readonly string[], command: readonly string[], { pref
   return prefix === '' ? { all: true } : { prefix }
 }
 
-function compacted({ resumeFrom, compactRevision, message }: CompactedError): Failure {
+function compactedFailure({ resumeFrom, compactRevision, message }: CompactedError): Failure {
   const first = resumeFrom ?? (compactRevision === undefined ? undefined : compactRevision + 1)
   const next = first === undefined ? 'watch without --from' : `watch with --from ${first}`
   // The text behind the colon is for programs.

@@ -57,7 +57,7 @@ function emptyRange(start: string, end: string): never {
   )
 }
 
-export function granted(
+export function addPermission(
   permissions: readonly RolePermission[],
   added: RolePermission,
 ): readonly RolePermission[] {
@@ -67,7 +67,7 @@ export function granted(
 }
 
 /** undefined: the role has nothing of it. */
-export function revoked(
+export function removePermission(
   permissions: readonly RolePermission[],
   removed: RolePermission,
 ): readonly RolePermission[] | undefined {

@@ -47,12 +47,12 @@ export class ExportDirectory {
   write(key: Uint8Array, value: Uint8Array): ExportResult {
     const bytes = Buffer.from(key.buffer, key.byteOffset, key.byteLength)
     const unsafe = whyUnsafe(bytes)
-    if (unsafe !== undefined) return refused(unsafe)
+    if (unsafe !== undefined) return refuseExport(unsafe)
     try {
       const blocked = this.#makeDirectories(bytes)
-      return blocked === undefined ? this.#writeFile(this.#path(bytes), value) : refused(blocked)
+      return blocked === undefined ? this.#writeFile(this.#path(bytes), value) : refuseExport(blocked)
     } catch (error) {
-      if (isFaultOfName(error)) return refused(failureReason(error))
+      if (isFaultOfName(error)) return refuseExport(failureReason(error))
       throw unwritable(this.#path(bytes).toString(), error)
     }
   }
@@ -87,11 +87,11 @@ export class ExportDirectory {
       create(path, value)
       return { kind: 'written' }
     }
-    if (found.isDirectory()) return refused('a directory is there')
+    if (found.isDirectory()) return refuseExport('a directory is there')
     if (!found.isFile())
-      return refused(found.isSymbolicLink() ? 'a symlink is there' : 'something else is there')
+      return refuseExport(found.isSymbolicLink() ? 'a symlink is there' : 'something else is there')
     if (found.size === value.length && readFileSync(path).equals(value)) return { kind: 'same' }
-    if (!this.#force) return refused('a file with other content is there; --force overwrites it')
+    if (!this.#force) return refuseExport('a file with other content is there; --force overwrites it')
     replace(path, value, found.mode & 0o777)
     return { kind: 'written' }
   }
@@ -155,7 +155,7 @@ function statIfExists(path: Buffer): Stats | undefined {
   return lstatSync(path, { throwIfNoEntry: false })
 }
 
-const refused = (reason: string): ExportResult => ({ kind: 'refused', reason })
+const refuseExport = (reason: string): ExportResult => ({ kind: 'refused', reason })
 
 /** A name that the file system refuses concerns one key. A full or failing disk ends the export. */
 const FAULTS_OF_NAMES = new Set([

@@ -72,15 +72,15 @@ export const scanLeases = (
   clusterTimeMs: number,
   remainingMs: (id: LeaseId) => number | undefined,
 ): SlicedScan<LeaseNow & { readonly id: LeaseId }> =>
-  mapped(storage.scan({ ...leasesAfter(after), reverse: false }), ({ key, value }) => {
+  mapScan(storage.scan({ ...leasesAfter(after), reverse: false }), ({ key, value }) => {
     const id = leaseOfKey(key)
     return { id, ...leaseFromRow(id, value, storage, leaseCheckpointMs, clusterTimeMs, remainingMs(id)) }
   })
 
 export const scanKeysOfLease = (storage: Pick<Storage, 'scan'>, id: LeaseId): SlicedScan<Uint8Array> =>
-  mapped(storage.scan({ ...attachmentRange(id), reverse: false }), ({ key }) => attachedKey(key))
+  mapScan(storage.scan({ ...attachmentRange(id), reverse: false }), ({ key }) => attachedKey(key))
 
-const mapped = <T>(scan: RowScan, of: (row: StoredRow) => T): SlicedScan<T> => ({
+const mapScan = <T>(scan: RowScan, of: (row: StoredRow) => T): SlicedScan<T> => ({
   next: (limits, done) => scan.next(limits, (error, rows, more) => done(error, rows.map(of), more)),
   finish: (done) => scan.finish(done),
   close: () => scan.close(),

@@ -61,9 +61,9 @@ export class MetricList {
 }
 
 function formatSeries(name: string, { labels, value, suffix = '' }: Series): string {
-  const parts = Object.entries(labels).map(([label, each]) => `${label}="${escaped(String(each))}"`)
+  const parts = Object.entries(labels).map(([label, each]) => `${label}="${escapeLabel(String(each))}"`)
   return `${name}${suffix}${parts.length === 0 ? '' : `{${parts.join(',')}}`} ${value}`
 }
 
-const escaped = (text: string): string =>
+const escapeLabel = (text: string): string =>
   text.replaceAll('\\', '\\\\').replaceAll('\n', '\\n').replaceAll('"', '\\"')

@@ -140,7 +140,7 @@ export class EventsMessage {
       parts.push(form.event(event, prev, this.values, at++))
       yield
     }
-    return joined([...parts, form.tail])
+    return joinParts([...parts, form.tail])
   }
 
   /**
@@ -162,7 +162,7 @@ export class EventsMessage {
   }
 }
 
-function joined(parts: readonly Uint8Array[]): Uint8Array {
+function joinParts(parts: readonly Uint8Array[]): Uint8Array {
   const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
   let at = 0
   for (const part of parts) {
