@@ -23,7 +23,6 @@ import {
   onlyReads,
   wantsPrev,
 } from './forms/transactions.ts'
-import { encodeTxnFields } from './forms/txn-fields.ts'
 import { decodeTxnResult } from './forms/txn-results.ts'
 import { freshnessHeaders, jsonResponseFromParts, replayedHeader } from './http/form.ts'
 import { readIdempotency } from './http/idempotency.ts'
@@ -33,6 +32,7 @@ import { jsonChange, withFreshness, withQuery } from './http/requests.ts'
 import { route } from './http/route.ts'
 import {
   decodeTxnBody,
+  encodeTxnBody,
   TXN_BODY_BRACKETS,
   TXN_BODY_PARTS,
   TxnBody,
@@ -122,7 +122,7 @@ export const txn = {
     encode: ({ txn: requested, revision, freshness, idempotency }) =>
       jsonChange(
         withFreshness(withQuery('/v1/txn', { revision }), freshness),
-        encodeTxnFields(requested),
+        encodeTxnBody(requested),
         idempotency,
       ),
     encodeResult: (result, head, { txn: requested }) =>

@@ -49,7 +49,7 @@ import {
   RANGE_CREDIT_BYTES,
   SUCCESS,
 } from './mux/form.ts'
-import { encodeBounds, rangeBytes } from './mux/options.ts'
+import { encodeBounds, encodedWhereBytes } from './mux/options.ts'
 import { decodeOwnBytes, decodePrev, decodeRecord, encodeRecord, encodeRecordMeta } from './mux/records.ts'
 
 /** The silence after which a client receives a progress message, in milliseconds. */
@@ -156,8 +156,7 @@ export const watch = {
     credit: () => RANGE_CREDIT_BYTES,
     itemCredit: () => RANGE_CREDIT_BYTES,
     heldBytes: (item) => Math.min(nestedBytes(item), 3 * BOUND_BYTES_MAX),
-    size: ({ request: { where } }) =>
-      2 * ITEM_BYTES + ('key' in where ? where.key.length : rangeBytes(where)),
+    size: ({ request: { where } }) => 2 * ITEM_BYTES + encodedWhereBytes(where),
     encodeResult: (id, revision) => [id, SUCCESS, revision],
     decodeResult: decodeResultRevision,
     decodeHead: (item) => ({ revision: decodeResultRevision(item) }),

@@ -91,13 +91,14 @@ export const wantsPrev = ({ success, failure }: KvTxn): boolean =>
 export function bytesOfTxn({ compare, success, failure }: KvTxn): number {
   let bytes = 0
   for (const comparison of compare)
-    bytes += whereBytes(comparison.where) + (comparison.target === 'value' ? comparison.to.length : 0)
+    bytes += boundsBytes(comparison.where) + (comparison.target === 'value' ? comparison.to.length : 0)
   for (const operation of [...success, ...failure]) {
     if (operation.kind === 'put') bytes += operation.key.length + operation.value.length
-    else bytes += operation.kind === 'txn' ? bytesOfTxn(operation.txn) : whereBytes(operation.where)
+    else bytes += operation.kind === 'txn' ? bytesOfTxn(operation.txn) : boundsBytes(operation.where)
   }
   return bytes
 }
 
-const whereBytes = (where: Where): number =>
+/** Bytes of a key, or of both bounds of a range: a prefix counts with the end that follows from it. */
+const boundsBytes = (where: Where): number =>
   'key' in where ? where.key.length : where.start.length + (where.end?.length ?? 0)

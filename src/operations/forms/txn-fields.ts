@@ -2,13 +2,16 @@
 // its own form of bytes; this file checks which fields may stand together, and makes the transaction.
 
 import { leaseNames, parsePutLease } from './leases.ts'
-import { checkedBound, checkedKey, checkedValue, keyRange, rangeBounds, type Where } from './places.ts'
+import { checkedBound, checkedKey, checkedValue, keyRange, type Where } from './places.ts'
 import { ApiError } from './problems.ts'
 import type { LeaseId } from './store.ts'
 import type { KvComparison, KvTxn, KvTxnOperation } from './transactions.ts'
 
 export const TARGETS = ['value', 'version', 'create_revision', 'mod_revision', 'lease'] as const
 export const OPERATORS = ['=', '!=', '<', '>'] as const
+
+/** Stands in a comparison in place of the id of a lease, for a key that has none. */
+export const NO_LEASE_ID = '0'
 
 /** A key, or a range of keys. `B` is the wire's form of bytes; a string means its UTF-8. */
 export interface WhereFields<B> {
@@ -152,61 +155,50 @@ const lacking = (name: string): ApiError => new ApiError('bad_request', `the bod
 function decodeLeaseTarget(to: unknown, name: string): LeaseId | undefined {
   if (typeof to !== 'string' || !/^(?:0|[1-9][0-9]{0,19})$/.test(to) || BigInt(to) >= 2n ** 64n)
     throw wrong(name, 'must be the id of a lease: 64 bits as a decimal number in a string')
-  return to === '0' ? undefined : (to as LeaseId)
+  return to === NO_LEASE_ID ? undefined : (to as LeaseId)
 }
 
 const wrong = (name: string, what: string): ApiError => new ApiError('bad_request', `${name} ${what}`)
 
 // ---------------------------------------------------------------------------------------------------------------------
-// As a client encodes them. Bytes stay bytes.
+// As a client encodes them. Bytes stay bytes, and an option that is not requested is left out.
 
-/** Fields that are undefined are left out. */
-export const encodeTxnFields = ({ compare, success, failure }: KvTxn): object => ({
-  compare: compare.map(encodeComparison),
-  success: success.map(encodeOperation),
-  failure: failure.map(encodeOperation),
-})
-
-function encodeComparison({ where, target, op, to }: KvComparison): object {
-  const isExistence = target === 'version' && to === 0 && 'key' in where
-  if (isExistence && (op === '=' || op === '!=')) return { key: where.key, exists: op === '!=' }
-  return { ...encodeWhere(where), target, op, to: to ?? NO_LEASE }
+/** The parts of a transaction that each wire encodes in its own way. */
+export interface TxnPartEncoders {
+  encodeComparison(comparison: KvComparison): object
+  /** Returns a new object, to which the options of an operation are added. */
+  encodeWhere(where: Where): Record<string, unknown>
 }
 
-/** In place of the id of a lease. */
-const NO_LEASE = '0'
+export const encodeTxnFields = ({ compare, success, failure }: KvTxn, wire: TxnPartEncoders): object => ({
+  compare: compare.map((each) => wire.encodeComparison(each)),
+  success: success.map((each) => encodeOperation(each, wire)),
+  failure: failure.map((each) => encodeOperation(each, wire)),
+})
 
-function encodeOperation(operation: KvTxnOperation): object {
+function encodeOperation(operation: KvTxnOperation, wire: TxnPartEncoders): object {
   switch (operation.kind) {
     case 'put': {
-      const { key, value, lease, prev } = operation
-      return { put: { key, value, ...definedFields({ ...leaseNames(lease), prev: prev || undefined }) } }
+      const { key, value, prev, lease } = operation
+      const put: Record<string, unknown> = { key, value, ...leaseNames(lease) }
+      if (prev) put.prev = true
+      return { put }
     }
     case 'get': {
       const { where, limit, keysOnly, count, countOnly } = operation
-      const options = {
-        limit,
-        keys_only: keysOnly || undefined,
-        count: count || undefined,
-        count_only: countOnly || undefined,
-      }
-      return { get: { ...encodeWhere(where), ...definedFields(options) } }
+      const get = wire.encodeWhere(where)
+      if (limit !== undefined) get.limit = limit
+      if (keysOnly) get.keys_only = true
+      if (count) get.count = true
+      if (countOnly) get.count_only = true
+      return { get }
     }
     case 'delete': {
-      const { where, prev } = operation
-      return { delete: { ...encodeWhere(where), ...definedFields({ prev: prev || undefined }) } }
+      const removed = wire.encodeWhere(operation.where)
+      if (operation.prev) removed.prev = true
+      return { delete: removed }
     }
     case 'txn':
-      return { txn: encodeTxnFields(operation.txn) }
+      return { txn: encodeTxnFields(operation.txn, wire) }
   }
 }
-
-/** A place is never left out: it would be no place, and not all keys. */
-function encodeWhere(where: Where): object {
-  if ('key' in where) return { key: where.key }
-  const fields = definedFields(rangeBounds(where))
-  return Object.keys(fields).length === 0 ? { start: where.start } : fields
-}
-
-const definedFields = (fields: object): object =>
-  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))

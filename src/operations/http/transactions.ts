@@ -1,14 +1,24 @@
-// The form of transactions in HTTP: the schemas of body and answer, how a body is read, and how a result is encoded.
+// The form of transactions in HTTP: the schemas of body and answer, how both ends encode and decode the body, and how a
+// node encodes a result.
 
+import { rangeBounds, type Where } from '../forms/places.ts'
 import type { KeyRow, Revision } from '../forms/store.ts'
 import {
+  type KvComparison,
   type KvTxn,
   type KvTxnOperation,
   type KvTxnOperationResult,
   type KvTxnResult,
   TXN_DEPTH_MAX,
 } from '../forms/transactions.ts'
-import { decodeTxnDocument, OPERATORS, TARGETS, type TxnFields } from '../forms/txn-fields.ts'
+import {
+  decodeTxnDocument,
+  encodeTxnFields,
+  NO_LEASE_ID,
+  OPERATORS,
+  TARGETS,
+  type TxnFields,
+} from '../forms/txn-fields.ts'
 import { metaJson, prevJson, recordJson, revisionsJson } from './json.ts'
 import { decodeJsonBytes, JsonBytes, type JsonBytesValue } from './json-bytes.ts'
 import {
@@ -98,6 +108,28 @@ export const TxnSchema = transaction({ $ref: '#/components/schemas/Transaction' 
 export const decodeTxnBody = (body: object): KvTxn =>
   // The schema cannot express unions of three types, nor schemas within themselves.
   decodeTxnDocument(body as TxnFields<Exclude<JsonBytesValue, string>>, decodeJsonBytes)
+
+// ---------------------------------------------------------------------------------------------------------------------
+// From a client
+
+/** The body as a document. Its bytes become JSON with those of every other document. */
+export const encodeTxnBody = (txn: KvTxn): object => encodeTxnFields(txn, { encodeComparison, encodeWhere })
+
+/** Says `exists` in place of a comparison of the version with 0. */
+function encodeComparison({ where, target, op, to }: KvComparison): object {
+  const isExistence = target === 'version' && to === 0 && 'key' in where
+  if (isExistence && (op === '=' || op === '!=')) return { key: where.key, exists: op === '!=' }
+  return { ...encodeWhere(where), target, op, to: to ?? NO_LEASE_ID }
+}
+
+/** Only a range of all keys has an empty start: without any bound it would be no range. */
+function encodeWhere(where: Where): Record<string, unknown> {
+  if ('key' in where) return { key: where.key }
+  const { prefix, start, end } = rangeBounds(where)
+  if (prefix !== undefined) return { prefix }
+  if (start === undefined && end === undefined) return { start: where.start }
+  return { ...(start !== undefined && { start }), ...(end !== undefined && { end }) }
+}
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Results

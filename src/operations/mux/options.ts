@@ -6,7 +6,7 @@ import { MAX_STALENESS_MS_MAX } from '../forms/durations.ts'
 import type { FreshnessOptions } from '../forms/freshness.ts'
 import { type Idempotency, isToken, SEQ_MAX, SESSION_SLOTS_MAX } from '../forms/idempotency.ts'
 import { type PutLease, parsePutLease } from '../forms/leases.ts'
-import type { KeyRange } from '../forms/places.ts'
+import type { KeyRange, Where } from '../forms/places.ts'
 import { ApiError } from '../forms/problems.ts'
 import { asRevision, type Revision, TTL_MS_MAX, TTL_MS_MIN } from '../forms/store.ts'
 import {
@@ -189,6 +189,10 @@ export function encodeBounds({ start, end, isPrefix }: KeyRange): Record<string,
   return bounds
 }
 
-/** The bytes of these bounds. */
+/** Bytes of a key, or of the bounds of a range, as they are encoded. */
+export const encodedWhereBytes = (where: Where): number =>
+  'key' in where ? where.key.length : rangeBytes(where)
+
+/** Bytes of the bounds of a range as they are encoded: a prefix counts once. */
 export const rangeBytes = ({ start, end, isPrefix }: KeyRange): number =>
   start.length + (isPrefix === true || end === undefined ? 0 : end.length)

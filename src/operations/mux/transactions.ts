@@ -16,6 +16,8 @@ import type {
 import {
   type ComparisonFields,
   decodeTxnDocument,
+  encodeTxnFields,
+  NO_LEASE_ID,
   OPERATORS,
   type OperationFields,
   type PutFields,
@@ -37,57 +39,22 @@ import {
   nestedBytes,
 } from './fields.ts'
 import { ITEM_BYTES } from './form.ts'
-import { rangeBytes } from './options.ts'
+import { encodedWhereBytes } from './options.ts'
 import { decodeRecord, RECORD_BYTES } from './records.ts'
 
 // ---------------------------------------------------------------------------------------------------------------------
 // From a client
 
-export const encodeTxn = ({ compare, success, failure }: KvTxn): object => ({
-  compare: compare.map(encodeComparison),
-  success: success.map(encodeOperation),
-  failure: failure.map(encodeOperation),
-})
+export const encodeTxn = (txn: KvTxn): object => encodeTxnFields(txn, { encodeComparison, encodeWhere })
 
 const encodeComparison = ({ where, target, op, to }: KvComparison): object => ({
   ...encodeWhere(where),
   target,
   op,
-  to: to ?? NO_LEASE,
+  to: to ?? NO_LEASE_ID,
 })
 
-/** The lease of a key that has none, in a comparison. */
-const NO_LEASE = '0'
-
-function encodeOperation(operation: KvTxnOperation): object {
-  switch (operation.kind) {
-    case 'put': {
-      const { key, value, prev, lease } = operation
-      const put: Record<string, unknown> = { key, value }
-      if (lease !== undefined && 'id' in lease) put.lease = lease.id
-      else if (lease !== undefined) put.ttl = durationText(lease.ttlMs)
-      if (prev) put.prev = true
-      return { put }
-    }
-    case 'get': {
-      const { where, limit, keysOnly, count, countOnly } = operation
-      const get: Record<string, unknown> = encodeWhere(where)
-      if (limit !== undefined) get.limit = limit
-      if (keysOnly) get.keys_only = true
-      if (count) get.count = true
-      if (countOnly) get.count_only = true
-      return { get }
-    }
-    case 'delete': {
-      const removed = encodeWhere(operation.where)
-      if (operation.prev) removed.prev = true
-      return { delete: removed }
-    }
-    case 'txn':
-      return { txn: encodeTxn(operation.txn) }
-  }
-}
-
+/** A range that is not named by a prefix always has its start, also if that is empty. */
 function encodeWhere(where: Where): Record<string, unknown> {
   if ('key' in where) return { key: where.key }
   if (where.isPrefix === true) return { prefix: where.start }
@@ -98,7 +65,7 @@ function encodeWhere(where: Where): Record<string, unknown> {
 export function txnCredit({ compare, success, failure }: KvTxn): number {
   let bytes = 0
   for (const each of compare)
-    bytes += whereBytes(each.where) + each.target.length + each.op.length + toBytes(each)
+    bytes += encodedWhereBytes(each.where) + each.target.length + each.op.length + toBytes(each)
   for (const each of success) bytes += operationCredit(each)
   for (const each of failure) bytes += operationCredit(each)
   return bytes
@@ -106,7 +73,7 @@ export function txnCredit({ compare, success, failure }: KvTxn): number {
 
 function toBytes(comparison: KvComparison): number {
   if (comparison.target === 'value') return comparison.to.length
-  return comparison.target === 'lease' ? (comparison.to ?? NO_LEASE).length : 0
+  return comparison.target === 'lease' ? (comparison.to ?? NO_LEASE_ID).length : 0
 }
 
 function operationCredit(operation: KvTxnOperation): number {
@@ -119,13 +86,11 @@ function operationCredit(operation: KvTxnOperation): number {
     }
     case 'get':
     case 'delete':
-      return whereBytes(operation.where)
+      return encodedWhereBytes(operation.where)
     case 'txn':
       return txnCredit(operation.txn)
   }
 }
-
-const whereBytes = (where: Where): number => ('key' in where ? where.key.length : rangeBytes(where))
 
 /** At most the bytes of a transaction in a message, beyond its credit. */
 export function txnOverhead({ compare, success, failure }: KvTxn): number {
