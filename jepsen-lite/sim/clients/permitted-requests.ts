@@ -4,7 +4,7 @@
 import type { Command, Outcome, Request } from '../../../src/kv/index.ts'
 import { ApiError } from '../../../src/operations/forms/index.ts'
 import type { Operation } from '../../../src/operations/index.ts'
-import type { Call } from '../../../src/server/api/operation.ts'
+import type { Call } from '../../../src/server/api/call.ts'
 import { decide } from '../../../src/server/api/permit.ts'
 import { propose } from '../../../src/server/api/propose.ts'
 import type { Driver } from '../../../src/server/node/driver.ts'

@@ -4,7 +4,8 @@
 import { ApiError, type ApiErrorCode } from '../../operations/forms/index.ts'
 import { rangeDocument } from '../../operations/forms/roles.ts'
 import { type Operation, type OperationKind, operationFacts } from '../../operations/index.ts'
-import type { AnswerOf, ApiAnswer, Call, Respond } from './operation.ts'
+import type { AnswerOf, ApiAnswer, Respond } from './answer.ts'
+import type { Call } from './call.ts'
 import { operationDemands } from './permit.ts'
 import { RefusalSample, type SkippedRefusals } from './refusal-sample.ts'
 

@@ -6,7 +6,7 @@ import { ApiError } from '../../operations/forms/index.ts'
 import { AUTH_TOKEN_MS, type AuthTokenFacts, signAuthToken, verifyAuthToken } from '../auth/auth-tokens.ts'
 import { Passwords, PasswordsBusyError } from '../auth/passwords.ts'
 import type { KvNode } from '../node/kv-node.ts'
-import type { Principal } from './operation.ts'
+import type { Principal } from './call.ts'
 import { JoiningNode, type NodeNames, whenNewest } from './permit.ts'
 
 export interface Credentials {

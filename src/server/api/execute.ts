@@ -29,21 +29,15 @@ import { RENEW_LEASES_MAX } from '../../operations/keep-alive.ts'
 import type { KvNode } from '../node/kv-node.ts'
 import type { LeaseNow } from '../node/leases/lease-rows.ts'
 import type { PermittedWatch } from '../node/watch/index.ts'
+import { type AnswerOf, type AnswerTo, NO_HEAD, type Respond, type WatchAnswer } from './answer.ts'
 import type { Api } from './api.ts'
 import { changeAuth, describeAuth, logIn, showRoles, showUsers } from './auth.ts'
 import { backUp } from './backup.ts'
 import type { Reservation } from './budget.ts'
+import type { Call } from './call.ts'
 import { changeLeaderLeases, changeMembers, type ResponseGuard, transferLeadership } from './cluster.ts'
 import { changeOutcomes, errorOfNode, errorOfOutcome, preconditionFailed } from './errors.ts'
 import { showStatus } from './member-reports.ts'
-import {
-  type AnswerOf,
-  type AnswerTo,
-  type Call,
-  NO_HEAD,
-  type Respond,
-  type WatchAnswer,
-} from './operation.ts'
 import { checkServed, decide, isExpired, refusalNow, refusalOfLeases } from './permit.ts'
 import { type AppliedAnswer, propose } from './propose.ts'
 import { checkTime, errorOfScan, finish, type Instant } from './ranges.ts'

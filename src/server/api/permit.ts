@@ -28,8 +28,8 @@ import { type Operation, operationFacts } from '../../operations/index.ts'
 import type { RaftMember } from '../../raft/types.ts'
 import { asError } from '../../system/errors.ts'
 import type { KvNode } from '../node/kv-node.ts'
+import type { Call, Permit, Principal } from './call.ts'
 import { errorOfNode } from './errors.ts'
-import type { Call, Permit, Principal } from './operation.ts'
 import { timeLeftMs } from './read-options.ts'
 
 /** All rights that a user needs for an operation. */

@@ -4,9 +4,10 @@ import { type Command, commandOutcomeKind, type OutcomeOf } from '../../kv/index
 import type { AnswerHead } from '../../operations/forms/answer-head.ts'
 import type { ApiError, Idempotency } from '../../operations/forms/index.ts'
 import type { CommandResult } from '../node/result.ts'
+import type { Respond } from './answer.ts'
 import type { Api } from './api.ts'
+import type { Call } from './call.ts'
 import { errorOfNode, errorOfOutcome } from './errors.ts'
-import type { Call, Respond } from './operation.ts'
 import { checkServed, decide, type RightsView, unidentified } from './permit.ts'
 import { timeLeftMs } from './read-options.ts'
 

@@ -9,7 +9,7 @@ import {
 } from '../../operations/forms/index.ts'
 import type { KvNode } from '../node/kv-node.ts'
 import type { ReadRequirements } from '../node/read/reads.ts'
-import type { Call } from './operation.ts'
+import type { Call } from './call.ts'
 
 /** Time until the deadline of a call, at least 1 ms. */
 export const timeLeftMs = ({ deadline }: Pick<Call, 'deadline'>): number =>

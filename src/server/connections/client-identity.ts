@@ -6,7 +6,7 @@ import type { Socket } from 'node:net'
 import { ApiError } from '../../operations/forms/index.ts'
 import type { Api } from '../api/api.ts'
 import { type Credentials, parseClaimedUser } from '../api/authenticator.ts'
-import type { Call, Principal } from '../api/operation.ts'
+import type { Call, Principal } from '../api/call.ts'
 import { JoiningNode, whenNewest } from '../api/permit.ts'
 import {
   findCertificateUser,

@@ -19,16 +19,9 @@ import {
 } from '../../operations/index.ts'
 import { PAGE_START } from '../../operations/range.ts'
 import { keysJson, LEASE_END, leaseStart } from '../../operations/show-lease.ts'
+import type { AnswerTo, ApiAnswer, OpenAnswer, PageAnswer, RecordsAnswer, RowStream } from '../api/answer.ts'
 import type { Api } from '../api/api.ts'
 import type { BudgetPart } from '../api/budget.ts'
-import type {
-  AnswerTo,
-  ApiAnswer,
-  OpenAnswer,
-  PageAnswer,
-  RecordsAnswer,
-  RowStream,
-} from '../api/operation.ts'
 import type { BodySink, HttpRequest, HttpResponse, PageSlices } from '../connections/messages.ts'
 import { watchResponse } from './watch.ts'
 

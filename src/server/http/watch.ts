@@ -8,8 +8,8 @@ import {
   type WatchRequest,
   watchMessageForm,
 } from '../../operations/watch.ts'
+import type { WatchAnswer } from '../api/answer.ts'
 import { type OutboundBudget, writeChunked } from '../api/budget.ts'
-import type { WatchAnswer } from '../api/operation.ts'
 import { errorOfWatch, type WaitingClient, type WatchBuffers } from '../api/watch.ts'
 import type { HttpRequest, HttpResponse } from '../connections/messages.ts'
 import type { EventsMessage, WatchEnd, WatchHandle, WatchSink } from '../node/watch/index.ts'

@@ -9,7 +9,7 @@ import {
   RESULT_FORMS,
   type WholeKind,
 } from '../../operations/index.ts'
-import type { AnswerTo, ApiAnswer } from '../api/operation.ts'
+import type { AnswerTo, ApiAnswer } from '../api/answer.ts'
 import type { MuxCall } from './mux-call.ts'
 
 const FOUND = 200

@@ -4,8 +4,9 @@ import { beforeEach, expect, onTestFinished, test, vi } from 'vitest'
 import type { Revision } from '../../../src/operations/forms/index.ts'
 import { ApiError } from '../../../src/operations/forms/index.ts'
 import type { Operation, RequestedAuthChange } from '../../../src/operations/index.ts'
+import type { ApiAnswer } from '../../../src/server/api/answer.ts'
 import { Audit, type AuditedOperations } from '../../../src/server/api/audit.ts'
-import type { ApiAnswer, Call } from '../../../src/server/api/operation.ts'
+import type { Call } from '../../../src/server/api/call.ts'
 import { EVERY_OPERATION } from './every-operation.ts'
 
 beforeEach(() => {

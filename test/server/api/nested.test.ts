@@ -4,10 +4,10 @@ import { expect, test } from 'vitest'
 import type { Idempotency, LeaseId, PutLease } from '../../../src/operations/forms/index.ts'
 import { ApiError } from '../../../src/operations/forms/index.ts'
 import type { KvTxn, KvTxnOperation, Operation } from '../../../src/operations/index.ts'
+import type { ApiAnswer } from '../../../src/server/api/answer.ts'
 import { Api } from '../../../src/server/api/api.ts'
 import { execute } from '../../../src/server/api/execute.ts'
 import { apiLimits } from '../../../src/server/api/limits.ts'
-import type { ApiAnswer } from '../../../src/server/api/operation.ts'
 import { FakeNode } from '../http/fake-node.ts'
 
 const bytes = (text: string): Uint8Array => Buffer.from(text)

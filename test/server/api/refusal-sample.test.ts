@@ -4,7 +4,7 @@ import { beforeEach, expect, onTestFinished, test, vi } from 'vitest'
 import { ApiError, type ApiErrorCode } from '../../../src/operations/forms/index.ts'
 import type { Operation } from '../../../src/operations/index.ts'
 import { Audit } from '../../../src/server/api/audit.ts'
-import type { Call } from '../../../src/server/api/operation.ts'
+import type { Call } from '../../../src/server/api/call.ts'
 import { AUDIT_FILE_BYTES, AUDIT_FILES_MAX } from '../../../src/server/audit/audit-file.ts'
 
 beforeEach(() => {

@@ -15,10 +15,10 @@ import {
   prefixEnd,
 } from '../../../src/operations/forms/index.ts'
 import type { KvTxn, Operation } from '../../../src/operations/index.ts'
+import type { ApiAnswer } from '../../../src/server/api/answer.ts'
 import { Api } from '../../../src/server/api/api.ts'
 import { execute } from '../../../src/server/api/execute.ts'
 import { apiLimits } from '../../../src/server/api/limits.ts'
-import type { ApiAnswer } from '../../../src/server/api/operation.ts'
 import { operationDemands } from '../../../src/server/api/permit.ts'
 import { nodeWithUsers } from '../auth/users.ts'
 import type { FakeNode } from '../http/fake-node.ts'

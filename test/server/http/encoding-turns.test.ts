@@ -3,7 +3,7 @@
 import { PassThrough } from 'node:stream'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { OutboundBudget, PIECE_BYTES, writeChunked } from '../../../src/server/api/budget.ts'
-import type { Call } from '../../../src/server/api/operation.ts'
+import type { Call } from '../../../src/server/api/call.ts'
 import { Ranges } from '../../../src/server/api/ranges.ts'
 import { encodeBody, type HttpResponse } from '../../../src/server/connections/messages.ts'
 import { httpLimits } from '../../../src/server/listener/limits.ts'
