@@ -5,7 +5,7 @@
 // An answer that docs/reference/http.md does not allow is also reported as `wrong`. The requests sent here are correct,
 // so a 400 is as wrong as a list without its last line.
 
-import { isObject, isWholeNumber, tryParseJson } from '../../src/operations/forms/disagreement.ts'
+import { isObject, isWholeNumber, tryParseJson } from '../../src/operations/forms/decode.ts'
 import type {
   HistoryOperation,
   LeaseFields,

@@ -1,6 +1,6 @@
 // Transactions of a workload over the public HTTP API (POST /v1/txn).
 
-import { isObject } from '../../src/operations/forms/disagreement.ts'
+import { isObject } from '../../src/operations/forms/decode.ts'
 import type { RecordedResult } from '../workload/history.ts'
 import type { StoreStep, StoreTransaction } from '../workload/transaction.ts'
 import type { HttpClient } from './http.ts'

@@ -1,7 +1,7 @@
 // The results of a run, from its results.json. They include findings that are not in the history, so the checker alone
 // cannot see them.
 
-import { tryParseJson } from '../../src/operations/forms/disagreement.ts'
+import { tryParseJson } from '../../src/operations/forms/decode.ts'
 import type { Verdict } from '../checker/index.ts'
 import { HistoryError } from '../workload/history.ts'
 

@@ -1,7 +1,7 @@
 // Calls about the cluster itself: status, members, leadership and settings. Most clients make none of them, so each
 // loads its operation when it is made.
 
-import { disagree } from '../operations/forms/disagreement.ts'
+import { disagree } from '../operations/forms/decode.ts'
 import type { Idempotency, NewReplica } from '../operations/forms/index.ts'
 import type { ClientOperation, OperationRequest } from './client-operation.ts'
 import { Endpoints } from './endpoints.ts'

@@ -3,7 +3,7 @@
 
 import { utf8Text } from '../bytes/index.ts'
 import type { ChangeAuthResult, RequestedAuthChange } from '../operations/change-auth.ts'
-import { disagree } from '../operations/forms/disagreement.ts'
+import { disagree } from '../operations/forms/decode.ts'
 import {
   type AuthRole,
   type KeyRange,

@@ -3,7 +3,7 @@
 
 import type { Repeat } from '../operations/definition.ts'
 import type { JudgedProblem } from '../operations/forms/answers.ts'
-import { DisagreementError, isWholeNumber } from '../operations/forms/disagreement.ts'
+import { DisagreementError, isWholeNumber } from '../operations/forms/decode.ts'
 import { metaFrom, unexpected } from './decode.ts'
 import type { Endpoint, Endpoints } from './endpoints.ts'
 import {

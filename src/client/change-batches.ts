@@ -8,7 +8,7 @@ import { type BatchRequest, batch, commandBytes, type DecodedBatch } from '../op
 import { type DeleteOutcome, type DeleteRequest, del } from '../operations/delete.ts'
 import type { AnswerHead } from '../operations/forms/answer-head.ts'
 import { judgeProblem } from '../operations/forms/answers.ts'
-import { DisagreementError, type Fields, isWholeNumber } from '../operations/forms/disagreement.ts'
+import { DisagreementError, type Fields, isWholeNumber } from '../operations/forms/decode.ts'
 import type { ProblemAnswer } from '../operations/forms/problems.ts'
 import type { Item } from '../operations/mux/form.ts'
 import { type PutOutcome, type PutRequest, put } from '../operations/put.ts'

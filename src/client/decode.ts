@@ -3,7 +3,7 @@
 import { decodeUtf8 } from '../bytes/utf8.ts'
 import type { NodeAnswerHead } from '../operations/forms/answer-head.ts'
 import { decodeBytesDocument } from '../operations/forms/bytes.ts'
-import { type DisagreementError, decodeObject, decodeRevisions } from '../operations/forms/disagreement.ts'
+import { type DisagreementError, decodeObject, decodeRevisions } from '../operations/forms/decode.ts'
 import type { KeyRow } from '../operations/forms/index.ts'
 import { QuorateError, type RecordMeta, type Written } from './errors.ts'
 import type { AnswerInfo, KvRecord } from './types.ts'

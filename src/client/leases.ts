@@ -1,7 +1,7 @@
 // Calls about leases. Most clients make few of them, so each loads its operation when it is made. Keep-alives do not:
 // the lease ends if one is late.
 
-import { DisagreementError } from '../operations/forms/disagreement.ts'
+import { DisagreementError } from '../operations/forms/decode.ts'
 import { type LeaseId, parseLeaseId } from '../operations/forms/index.ts'
 import type { KeepAliveResult } from '../operations/keep-alive.ts'
 import type { revoke as Revoke } from '../operations/revoke.ts'

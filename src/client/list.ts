@@ -2,7 +2,7 @@
 
 import { types } from 'node:util'
 import { judgeProblem } from '../operations/forms/answers.ts'
-import { DisagreementError, disagree } from '../operations/forms/disagreement.ts'
+import { DisagreementError, disagree } from '../operations/forms/decode.ts'
 import type { FreshnessOptions } from '../operations/forms/index.ts'
 import { type RangePage, type RangeRequest, range } from '../operations/range.ts'
 import { problemError } from './call-error.ts'

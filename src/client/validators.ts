@@ -3,7 +3,7 @@
 // plain functions, because a put must be fast.
 
 import { types } from 'node:util'
-import { isObject } from '../operations/forms/disagreement.ts'
+import { isObject } from '../operations/forms/decode.ts'
 import { didYouMean } from '../system/did-you-mean.ts'
 
 /** Returns what the value should have been; undefined when it is valid. */

@@ -11,7 +11,7 @@
 
 import { decodeUtf8 } from '../bytes/utf8.ts'
 import { judgeProblem } from '../operations/forms/answers.ts'
-import { DisagreementError, disagree } from '../operations/forms/disagreement.ts'
+import { DisagreementError, disagree } from '../operations/forms/decode.ts'
 import type { ProblemAnswer, Where } from '../operations/forms/index.ts'
 import type { WatchedChanges } from '../operations/index.ts'
 import type { DecodedEvent, DecodedWatchMessage } from '../operations/watch.ts'

@@ -12,7 +12,7 @@ import {
   decodeWholeNumber,
   disagree,
   type Fields,
-} from './forms/disagreement.ts'
+} from './forms/decode.ts'
 import type { Idempotency } from './forms/idempotency.ts'
 import { leaseNames, parsePutLease } from './forms/leases.ts'
 import { checkedKey, checkedValue } from './forms/places.ts'

@@ -1,7 +1,7 @@
 // Ends the history before a revision: the store can be read at this revision and later ones.
 
 import type { EntryFacts, HttpForm } from './definition.ts'
-import { decodeRevision } from './forms/disagreement.ts'
+import { decodeRevision } from './forms/decode.ts'
 import type { Idempotency } from './forms/idempotency.ts'
 import { ADMINISTER, NO_LEASES } from './forms/rights.ts'
 import { asRevision, type Revision } from './forms/store.ts'

@@ -2,7 +2,7 @@
 // each wire; index.ts joins them. Nobody else keeps a list of operations: what depends on the kind reads a fact.
 
 import type { AnswerHead } from './forms/answer-head.ts'
-import type { Fields } from './forms/disagreement.ts'
+import type { Fields } from './forms/decode.ts'
 import type { ProblemAnswer } from './forms/problems.ts'
 import type { AccessDemand, LeaseDemand } from './forms/rights.ts'
 import type { RequestHeaders } from './http/conditions.ts'

@@ -1,7 +1,7 @@
 // Deletes all keys of a range, at one revision.
 
 import type { EntryFacts, KeyForm } from './definition.ts'
-import { decodeRevision, decodeWholeNumber } from './forms/disagreement.ts'
+import { decodeRevision, decodeWholeNumber } from './forms/decode.ts'
 import type { Idempotency } from './forms/idempotency.ts'
 import { type KeyRange, rangeBounds, rangeToDelete } from './forms/places.ts'
 import { ApiError } from './forms/problems.ts'

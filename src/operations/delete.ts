@@ -2,7 +2,7 @@
 
 import type { EntryFacts, KeyForm } from './definition.ts'
 import type { Condition } from './forms/conditions.ts'
-import { decodeRevision, disagree } from './forms/disagreement.ts'
+import { decodeRevision, disagree } from './forms/decode.ts'
 import type { Idempotency } from './forms/idempotency.ts'
 import { unsayable } from './forms/problems.ts'
 import { changing, NO_LEASES } from './forms/rights.ts'

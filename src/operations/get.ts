@@ -2,7 +2,7 @@
 
 import type { KeyForm, OperationFacts } from './definition.ts'
 import type { Condition } from './forms/conditions.ts'
-import { disagree } from './forms/disagreement.ts'
+import { disagree } from './forms/decode.ts'
 import type { FreshnessOptions, ReadGrant } from './forms/freshness.ts'
 import { compareKeys } from './forms/places.ts'
 import { ApiError, unsayable } from './forms/problems.ts'

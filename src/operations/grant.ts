@@ -1,7 +1,7 @@
 // Grants a lease: its keys are deleted when it ends.
 
 import type { EntryFacts, HttpForm } from './definition.ts'
-import { decodeRevision, decodeWholeNumber } from './forms/disagreement.ts'
+import { decodeRevision, decodeWholeNumber } from './forms/decode.ts'
 import { durationText, parseTtlMs } from './forms/durations.ts'
 import type { Idempotency } from './forms/idempotency.ts'
 import { decodeLeaseId, parseLeaseId } from './forms/leases.ts'

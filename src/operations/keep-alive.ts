@@ -1,7 +1,7 @@
 // Begins the time to live of leases anew.
 
 import type { HttpForm, OperationFacts } from './definition.ts'
-import { decodeList, decodeObject, decodeWholeNumber, disagree } from './forms/disagreement.ts'
+import { decodeList, decodeObject, decodeWholeNumber, disagree } from './forms/decode.ts'
 import { parseLeaseId } from './forms/leases.ts'
 import { unsayable } from './forms/problems.ts'
 import { CALL } from './forms/rights.ts'

@@ -1,7 +1,7 @@
 // Reads the leases of the store, in the order of their ids.
 
 import type { HttpForm, OperationFacts } from './definition.ts'
-import { decodeBoolean, decodeList, decodeObject } from './forms/disagreement.ts'
+import { decodeBoolean, decodeList, decodeObject } from './forms/decode.ts'
 import type { FreshnessOptions, ReadGrant } from './forms/freshness.ts'
 import { type LeaseDescription, parseLeaseId } from './forms/leases.ts'
 import { CALL } from './forms/rights.ts'

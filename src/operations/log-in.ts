@@ -1,7 +1,7 @@
 // Makes a token for a password. Every node accepts it.
 
 import type { HttpForm, OperationFacts } from './definition.ts'
-import { decodeString, decodeWholeNumber } from './forms/disagreement.ts'
+import { decodeString, decodeWholeNumber } from './forms/decode.ts'
 import { NOTHING } from './forms/rights.ts'
 import { jsonResponse } from './http/form.ts'
 import { closed, integer, object, string } from './http/json-schema.ts'

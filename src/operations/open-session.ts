@@ -2,7 +2,7 @@
 
 import type { EntryFacts, HttpForm } from './definition.ts'
 import type { AnswerHead } from './forms/answer-head.ts'
-import { decodeRevision, decodeWholeNumber } from './forms/disagreement.ts'
+import { decodeRevision, decodeWholeNumber } from './forms/decode.ts'
 import { SESSION_SLOTS_MAX } from './forms/idempotency.ts'
 import { CALL, NO_LEASES } from './forms/rights.ts'
 import type { Revision } from './forms/store.ts'

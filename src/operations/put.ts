@@ -2,7 +2,7 @@
 
 import type { EntryFacts, KeyForm } from './definition.ts'
 import type { Condition } from './forms/conditions.ts'
-import { decodeRevision, decodeRevisions, decodeWholeNumber } from './forms/disagreement.ts'
+import { decodeRevision, decodeRevisions, decodeWholeNumber } from './forms/decode.ts'
 import type { Idempotency } from './forms/idempotency.ts'
 import { leaseNames, type PutLease, parsePutLease } from './forms/leases.ts'
 import { ApiError } from './forms/problems.ts'

@@ -11,7 +11,7 @@ import {
   isObject,
   isWholeNumber,
   tryParseJson,
-} from './forms/disagreement.ts'
+} from './forms/decode.ts'
 import type { FreshnessOptions, ReadGrant } from './forms/freshness.ts'
 import { BOUND_BYTES_MAX, type KeyRange, keyRange, rangeBounds } from './forms/places.ts'
 import {

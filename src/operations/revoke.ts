@@ -1,7 +1,7 @@
 // Ends a lease, and deletes its keys, at one revision.
 
 import type { EntryFacts, HttpForm } from './definition.ts'
-import { decodeRevision, decodeWholeNumber } from './forms/disagreement.ts'
+import { decodeRevision, decodeWholeNumber } from './forms/decode.ts'
 import type { Idempotency } from './forms/idempotency.ts'
 import { parseLeaseId } from './forms/leases.ts'
 import { CALL, type LeaseDemand } from './forms/rights.ts'

@@ -2,7 +2,7 @@
 
 import type { HttpForm, OperationFacts } from './definition.ts'
 import { decodeBytesDocument } from './forms/bytes.ts'
-import { decodeList } from './forms/disagreement.ts'
+import { decodeList } from './forms/decode.ts'
 import type { FreshnessOptions, ReadGrant } from './forms/freshness.ts'
 import { type LeaseDescription, parseLeaseId } from './forms/leases.ts'
 import { CALL } from './forms/rights.ts'

@@ -1,7 +1,7 @@
 // Reads one role, or all.
 
 import type { HttpForm, OperationFacts } from './definition.ts'
-import { decodeList, decodeObject, decodeWholeNumber } from './forms/disagreement.ts'
+import { decodeList, decodeObject, decodeWholeNumber } from './forms/decode.ts'
 import { ADMINISTER } from './forms/rights.ts'
 import type { AuthRole } from './forms/roles.ts'
 import { jsonResponse } from './http/form.ts'

@@ -1,7 +1,7 @@
 // Reads one user, or all. A user may read what is known of himself.
 
 import type { HttpForm, OperationFacts } from './definition.ts'
-import { decodeList, decodeObject, decodeWholeNumber } from './forms/disagreement.ts'
+import { decodeList, decodeObject, decodeWholeNumber } from './forms/decode.ts'
 import { ADMINISTER, CALL } from './forms/rights.ts'
 import type { UserDescription } from './forms/roles.ts'
 import { jsonResponse } from './http/form.ts'

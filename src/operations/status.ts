@@ -11,7 +11,7 @@ import {
   disagree,
   type Fields,
   isObject,
-} from './forms/disagreement.ts'
+} from './forms/decode.ts'
 import type { MemberDescription } from './forms/members.ts'
 import { CALL } from './forms/rights.ts'
 import type { Revision } from './forms/store.ts'

@@ -1,7 +1,7 @@
 // Hands the leadership over, to a voter or to the most up-to-date one.
 
 import type { HttpForm, OperationFacts } from './definition.ts'
-import { decodeString } from './forms/disagreement.ts'
+import { decodeString } from './forms/decode.ts'
 import { ADMINISTER } from './forms/rights.ts'
 import { jsonResponse } from './http/form.ts'
 import { closed, object, string } from './http/json-schema.ts'

@@ -2,7 +2,7 @@
 
 import type { EntryFacts, HttpForm } from './definition.ts'
 import { isGrant } from './forms/answer-head.ts'
-import { decodeRevision } from './forms/disagreement.ts'
+import { decodeRevision } from './forms/decode.ts'
 import type { FreshnessOptions } from './forms/freshness.ts'
 import type { Idempotency } from './forms/idempotency.ts'
 import { unsayable } from './forms/problems.ts'

@@ -3,14 +3,7 @@
 import { decodeUtf8 } from '../bytes/index.ts'
 import type { OperationFacts, RouteForm } from './definition.ts'
 import { decodeBytesDocument } from './forms/bytes.ts'
-import {
-  decodeList,
-  decodeObject,
-  decodeRevision,
-  disagree,
-  isObject,
-  tryParseJson,
-} from './forms/disagreement.ts'
+import { decodeList, decodeObject, decodeRevision, disagree, isObject, tryParseJson } from './forms/decode.ts'
 import { durationText } from './forms/durations.ts'
 import type { ReadGrant } from './forms/freshness.ts'
 import { BOUND_BYTES_MAX, rangeBounds, type Where, whereToWatch } from './forms/places.ts'

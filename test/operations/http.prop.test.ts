@@ -6,7 +6,7 @@ import { expect, test } from 'vitest'
 import { decodeUtf8 } from '../../src/bytes/index.ts'
 import type { HttpAnswerForm, HttpResultForm } from '../../src/operations/definition.ts'
 import type { AnswerHead } from '../../src/operations/forms/answer-head.ts'
-import type { Fields } from '../../src/operations/forms/disagreement.ts'
+import type { Fields } from '../../src/operations/forms/decode.ts'
 import {
   ApiError,
   asRevision,

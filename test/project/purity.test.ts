@@ -122,7 +122,7 @@ const MAY_IMPORT = new Map([
   [
     'local',
     [
-      ...['operations/forms/disagreement.ts', 'operations/forms/problems.ts', 'certificates', 'files'],
+      ...['operations/forms/decode.ts', 'operations/forms/problems.ts', 'certificates', 'files'],
       ...[...SERVERS, 'server/process', 'server/connections/guard.ts', 'console', 'system'],
     ],
   ],

@@ -1,6 +1,6 @@
 // Reads a schedule from its file. Files are edited by hand, so an error names the place and what was expected there.
 
-import { type Fields, isObject } from '../../../src/operations/forms/disagreement.ts'
+import { type Fields, isObject } from '../../../src/operations/forms/decode.ts'
 import { FAULT_KINDS, FAULT_SHAPES, type SimFaultKind } from '../faults/fault-kinds.ts'
 import { TRIGGERS } from '../faults/trigger-wait.ts'
 import { LIMIT_NAMES, usualLimits } from '../world/node-limits.ts'

@@ -12,7 +12,7 @@ import { splitLines } from '../../client/list.ts'
 import { Failure } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
 import { decodeBytesDocument } from '../../operations/forms/bytes.ts'
-import { isObject } from '../../operations/forms/disagreement.ts'
+import { isObject } from '../../operations/forms/decode.ts'
 import { EXIT } from '../exit-codes.ts'
 import { io, userPath } from '../terminal/io.ts'
 

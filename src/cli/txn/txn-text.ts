@@ -3,7 +3,7 @@
 
 import type { Txn } from '../../client/index.ts'
 import { Failure } from '../../local/failure.ts'
-import { isObject } from '../../operations/forms/disagreement.ts'
+import { isObject } from '../../operations/forms/decode.ts'
 import { EXIT } from '../exit-codes.ts'
 import { parseDurationIfValid } from '../flags/flag-values.ts'
 import {

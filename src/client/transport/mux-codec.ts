@@ -7,7 +7,7 @@ import {
   type ServedAnswer,
   type UnreadableAnswer,
 } from '../../operations/forms/answers.ts'
-import { DisagreementError, isWholeNumber } from '../../operations/forms/disagreement.ts'
+import { DisagreementError, isWholeNumber } from '../../operations/forms/decode.ts'
 import { asRevision, decodeProblem } from '../../operations/forms/index.ts'
 import type { ConnectionWelcome } from '../../operations/mux/connection.ts'
 import { type Item, PROBLEM, SUCCESS } from '../../operations/mux/form.ts'

@@ -11,7 +11,7 @@
 import { connect, type Socket } from 'node:net'
 import { Packr } from 'msgpackr'
 import { WebSocket } from 'ws'
-import { DisagreementError } from '../../operations/forms/disagreement.ts'
+import { DisagreementError } from '../../operations/forms/decode.ts'
 import {
   type ConnectionWelcome,
   decodeNotice,

@@ -1,6 +1,6 @@
 // Messages of a watch from its answer: lines over HTTP, or items of a multiplexed connection (pending-watch.ts).
 
-import { DisagreementError } from '../../operations/forms/disagreement.ts'
+import { DisagreementError } from '../../operations/forms/decode.ts'
 import { type DecodedWatchMessage, decodeWatchLine } from '../../operations/watch.ts'
 import { unexpected } from '../decode.ts'
 import { UnavailableError } from '../errors.ts'

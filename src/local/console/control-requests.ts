@@ -1,7 +1,7 @@
 // The bodies of `POST /control/…`, decoded to the requests that `kv cluster …` sends to a supervisor.
 
 import type { IncomingMessage } from 'node:http'
-import { isObject, tryParseJson } from '../../operations/forms/disagreement.ts'
+import { isObject, tryParseJson } from '../../operations/forms/decode.ts'
 import { ApiError } from '../../operations/forms/problems.ts'
 import type { FaultRequest, NodeCommand } from '../supervisor/control-protocol.ts'
 

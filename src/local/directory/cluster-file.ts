@@ -7,7 +7,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { writeFileAtomically } from '../../files/durable.ts'
-import { isObject, tryParseJson } from '../../operations/forms/disagreement.ts'
+import { isObject, tryParseJson } from '../../operations/forms/decode.ts'
 import { Failure, isMissing, writing } from '../failure.ts'
 import { PROGRAM } from '../program-name.ts'
 import type { ClusterFileTls } from './certificates.ts'

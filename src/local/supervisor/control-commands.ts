@@ -1,6 +1,6 @@
 // The commands of `kv cluster …` that break nodes and the network between them, and mend them.
 
-import { isObject, tryParseJson } from '../../operations/forms/disagreement.ts'
+import { isObject, tryParseJson } from '../../operations/forms/decode.ts'
 import { requestHttp } from '../../system/http-request.ts'
 import { backUpDirectory, describeUse } from '../directory/data-directory.ts'
 import { readyOnlyWithQuorum, withRecoveryHint } from '../directory/recovery-hints.ts'

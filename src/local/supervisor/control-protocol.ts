@@ -1,7 +1,7 @@
 // Requests of `kv cluster …` to a supervisor, and its replies.
 
 import { createHash, timingSafeEqual } from 'node:crypto'
-import { isObject } from '../../operations/forms/disagreement.ts'
+import { isObject } from '../../operations/forms/decode.ts'
 import type { ClusterStatus } from './cluster-status.ts'
 
 export type NodeCommand = 'kill' | 'pause' | 'resume' | 'restart'

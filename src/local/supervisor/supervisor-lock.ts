@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto'
 import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { tryParseJson } from '../../operations/forms/disagreement.ts'
+import { tryParseJson } from '../../operations/forms/decode.ts'
 import { type ControlAddress, isControlAddress } from '../directory/cluster-file.ts'
 import { isMissing, writing } from '../failure.ts'
 import { type ControlHandler, listenForCommands, probeSupervisor } from './supervisor-socket.ts'

@@ -4,7 +4,7 @@
 
 import { realpathSync } from 'node:fs'
 import { connect, createServer, type Socket } from 'node:net'
-import { isObject, tryParseJson } from '../../operations/forms/disagreement.ts'
+import { isObject, tryParseJson } from '../../operations/forms/decode.ts'
 import { HOST, parsePort } from '../addresses.ts'
 import type { ControlAddress } from '../directory/cluster-file.ts'
 import { asFailure, Failure } from '../failure.ts'

@@ -2,7 +2,7 @@
 // what became of a change.
 
 import type { NodeAnswerHead } from './answer-head.ts'
-import type { DisagreementError } from './disagreement.ts'
+import type { DisagreementError } from './decode.ts'
 import type { ProblemAnswer } from './problems.ts'
 
 /** The operation was done. */

@@ -1,7 +1,7 @@
 // Bytes in JSON: a string if they are valid UTF-8, otherwise {"base64": …}.
 
 import { decodeBase64, encodeBase64, encodeUtf8, utf8Text } from '../../bytes/index.ts'
-import { disagree, isObject } from './disagreement.ts'
+import { disagree, isObject } from './decode.ts'
 
 export const bytesDocument = (bytes: Uint8Array): string | { readonly base64: string } =>
   utf8Text(bytes) ?? { base64: encodeBase64(bytes) }

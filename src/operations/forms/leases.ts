@@ -1,6 +1,6 @@
 // Leases, as operations name them.
 
-import { decodeOptionalString, disagree } from './disagreement.ts'
+import { decodeOptionalString, disagree } from './decode.ts'
 import { durationText, parseTtlMs } from './durations.ts'
 import { ApiError } from './problems.ts'
 import type { LeaseId } from './store.ts'

@@ -2,7 +2,7 @@
 // docs/reference/errors.md describes each code. A test compares the two.
 
 import { bytesDocument } from './bytes.ts'
-import { type Fields, isObject, isWholeNumber } from './disagreement.ts'
+import { type Fields, isObject, isWholeNumber } from './decode.ts'
 import type { ReadGrant } from './freshness.ts'
 import type { RecordMetadata, Revision } from './store.ts'
 

@@ -9,7 +9,7 @@ import {
   decodeWholeNumber,
   disagree,
   type Fields,
-} from './disagreement.ts'
+} from './decode.ts'
 import type { KeyRow } from './store.ts'
 import type { KvTxn, KvTxnOperation, KvTxnOperationResult, KvTxnResult } from './transactions.ts'
 

@@ -10,7 +10,7 @@ import {
   type ServedAnswer,
   type UnreadableAnswer,
 } from '../forms/answers.ts'
-import { DisagreementError, disagree, isObject, isWholeNumber, tryParseJson } from '../forms/disagreement.ts'
+import { DisagreementError, disagree, isObject, isWholeNumber, tryParseJson } from '../forms/decode.ts'
 import { asRevision, type ReadConsistency } from '../forms/index.ts'
 import { decodeProblem, isOfNode, type ProblemAnswer } from '../forms/problems.ts'
 

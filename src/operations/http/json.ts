@@ -8,7 +8,7 @@ import {
   decodeWholeNumber,
   decodeWriter,
   type Fields,
-} from '../forms/disagreement.ts'
+} from '../forms/decode.ts'
 import { decodeLeaseId, decodeLeaseOfRecord, type LeaseDescription } from '../forms/leases.ts'
 import type { KeyRevisions, KeyRow, RecordMetadata, Revision } from '../forms/store.ts'
 

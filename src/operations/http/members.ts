@@ -10,7 +10,7 @@ import {
   disagree,
   type Fields,
   isWholeNumber,
-} from '../forms/disagreement.ts'
+} from '../forms/decode.ts'
 import {
   type ClusterResult,
   type MemberDescription,

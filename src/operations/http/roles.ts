@@ -9,7 +9,7 @@ import {
   decodeWholeNumber,
   disagree,
   type Fields,
-} from '../forms/disagreement.ts'
+} from '../forms/decode.ts'
 import { keyAfter, keyRange, prefixRange } from '../forms/places.ts'
 import { ApiError } from '../forms/problems.ts'
 import {

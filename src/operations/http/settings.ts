@@ -1,6 +1,6 @@
 // The replicated settings in JSON.
 
-import type { Fields } from '../forms/disagreement.ts'
+import type { Fields } from '../forms/decode.ts'
 import { CLUSTER_VERSION, type KvSettings, SETTING_LIMITS, type SettingsResult } from '../forms/settings.ts'
 import { boolean, closed, integer, object } from './json-schema.ts'
 

@@ -1,7 +1,7 @@
 // The items of a multiplexed connection that are no operations, both ends: its welcome and notices from the node, and
 // from the client the cancellation of an operation and the trace context of the next one.
 
-import { isObject, isWholeNumber } from '../forms/disagreement.ts'
+import { isObject, isWholeNumber } from '../forms/decode.ts'
 import type { Item } from './form.ts'
 
 export const SUBPROTOCOL = 'quorate.v1'

@@ -2,7 +2,7 @@
 // that of its result. Sockets, credit and back pressure belong to the two ends.
 
 import type { AnswerHead } from '../forms/answer-head.ts'
-import { decodeRevision, isWholeNumber } from '../forms/disagreement.ts'
+import { decodeRevision, isWholeNumber } from '../forms/decode.ts'
 import type { ReadConsistency, ReadGrant } from '../forms/freshness.ts'
 import { type ApiError, problemDocument } from '../forms/problems.ts'
 import { asRevision, type Revision } from '../forms/store.ts'

@@ -1,6 +1,6 @@
 // Records of keys as fields of items, both ends.
 
-import { decodeRevision, decodeWholeNumber, decodeWriter, disagree } from '../forms/disagreement.ts'
+import { decodeRevision, decodeWholeNumber, decodeWriter, disagree } from '../forms/decode.ts'
 import { decodeLeaseOfRecord } from '../forms/leases.ts'
 import type { KeyRow } from '../forms/store.ts'
 import type { Item } from './form.ts'

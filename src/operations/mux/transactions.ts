@@ -1,7 +1,7 @@
 // Transactions and their results as maps of the multiplexed connection, both ends. Names are those of `POST /v1/txn`,
 // and bytes stand in place of strings.
 
-import { decodeObject, type Fields } from '../forms/disagreement.ts'
+import { decodeObject, type Fields } from '../forms/decode.ts'
 import { durationText } from '../forms/durations.ts'
 import type { Where } from '../forms/places.ts'
 import { ApiError } from '../forms/problems.ts'

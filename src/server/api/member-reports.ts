@@ -1,7 +1,7 @@
 // Reports of other members for the clients of this node, and those of this node for the others. A status has its form
 // of HTTP on the way, metrics are text.
 
-import { decodeObject } from '../../operations/forms/disagreement.ts'
+import { decodeObject } from '../../operations/forms/decode.ts'
 import { ApiError } from '../../operations/forms/index.ts'
 import type { OperationOf } from '../../operations/index.ts'
 import { decodeStatus, statusJson } from '../../operations/status.ts'

@@ -3,7 +3,7 @@
 import type { ConnectionOptions } from 'node:tls'
 import { getSystemErrorMap } from 'node:util'
 import { faultText, findHandshakeFault } from '../../certificates/handshake-faults.ts'
-import { isObject, tryParseJson } from '../../operations/forms/disagreement.ts'
+import { isObject, tryParseJson } from '../../operations/forms/decode.ts'
 import type { ReplicaId } from '../../raft/index.ts'
 import { requestHttp } from '../../system/http-request.ts'
 import type { Logger } from '../options.ts'

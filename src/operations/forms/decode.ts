@@ -1,4 +1,4 @@
-// The error for an answer that does not have the agreed form, and what is read of values of any kind.
+// How a client decodes values of any kind in an answer, and the error for an answer that is not of the agreed form.
 
 import { asRevision, type KeyRevisions, type Revision } from './store.ts'
 
