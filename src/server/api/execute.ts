@@ -38,7 +38,7 @@ import type { Call } from './call.ts'
 import { changeLeaderLeases, changeMembers, type ResponseGuard, transferLeadership } from './cluster.ts'
 import { changeOutcomes, errorOfNode, errorOfOutcome, preconditionFailed } from './errors.ts'
 import { showStatus } from './member-reports.ts'
-import { checkServed, decide, isExpired, refusalNow, refusalOfLeases } from './permit.ts'
+import { decide, isExpired, refusalNow, refusalOfLeases } from './permit.ts'
 import { type AppliedAnswer, propose } from './propose.ts'
 import { checkTime, errorOfScan, finish, type Instant } from './ranges.ts'
 import { checkRevision, readOptions, timeLeftMs } from './read-options.ts'
@@ -55,24 +55,23 @@ export function execute<O extends Operation>(
 ): void {
   call.operation = operation
   const respond = api.audit === undefined ? answer : api.audit.watch(operation, call, answer)
-  if (!api.node.auth.enabled) {
-    run(api, operation, call, respond)
-    return
-  }
-  decide(api.node, operation, call, (refusal) => {
-    if (refusal === undefined) run(api, operation, call, respond)
-    else respond(refusal)
-  })
+  if (api.node.auth.enabled)
+    decide(api.node, operation, call, (refusal) => runPermitted(api, operation, call, refusal, respond))
+  else runPermitted(api, operation, call, refusalNow(api.node, call), respond)
 }
 
-function run<O extends Operation>(
+function runPermitted<O extends Operation>(
   api: Api,
   operation: O,
   call: Call,
+  refusal: ApiError | undefined,
   respond: Respond<AnswerOf<O['kind']>>,
 ): void {
+  if (refusal !== undefined) {
+    respond(refusal)
+    return
+  }
   try {
-    checkServed(api.node, call)
     // TypeScript does not see that executor and operation are of one kind.
     const executor = EXECUTORS[operation.kind] as Executor<O, O['kind']>
     executor(api, operation, call, respond)
@@ -448,7 +447,6 @@ function watch(
     const refusal = refusalNow(node, call)
     if (refusal !== undefined) return respond(refusal)
     try {
-      checkServed(node, call)
       if (call.openSink === undefined) throw new Error('a watch needs a sink')
       const sink = call.openSink()
       const endsAt = call.permit?.principal.tokenEndsAt
@@ -476,18 +474,8 @@ function rightToWatch(node: KvNode, call: Call): NonNullable<PermittedWatch['rig
     const refusal = refusalNow(node, call)
     if (refusal !== undefined && call.permit === undefined) return 'unknown'
     if (refusal !== undefined) return refusal.code === 'unauthenticated' ? 'no-user' : 'ended'
-    if (!isServed(node, call)) return 'ended'
     decided = { enabled, user, rights }
     return 'held'
-  }
-}
-
-function isServed(node: KvNode, call: Call): boolean {
-  try {
-    checkServed(node, call)
-    return true
-  } catch {
-    return false
   }
 }
 

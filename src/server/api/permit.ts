@@ -56,7 +56,8 @@ export function decide(
 ) {
   const { revision } = node.auth
   decideNow(node, operation, call, (refusal) => {
-    if (call.principal === undefined) return then(refusal)
+    // Nothing newer can help a caller without a name, or one whose rights are not checked.
+    if (call.principal === undefined || !node.auth.enabled) return then(refusal)
     if (refusal === undefined && !namesUnknownLease(node, operation)) return then(refusal)
     const dependsOnLeases = call.permit?.demands.some((demand) => 'lease' in demand) === true
     whenNewest(node, newerWithinMs(call), (error) => {
@@ -105,7 +106,7 @@ function decideNow(
   const { enabled, revision, state } = node.auth
   if (!enabled) {
     call.permit = undefined
-    return then(undefined)
+    return then(unservedRefusal(call))
   }
   const { principal } = call
   if (principal === undefined && operation.kind !== 'show-auth' && operation.kind !== 'log-in')
@@ -168,9 +169,10 @@ export const unidentified = (): ApiError =>
 export const isExpired = (principal: Principal | undefined): boolean =>
   principal?.tokenEndsAt !== undefined && principal.tokenEndsAt <= Date.now()
 
-/** The error with which the call must be refused under the current rights, but for leases. */
-export function refusalNow({ auth }: Pick<KvNode, 'auth'>, { permit }: Call): ApiError | undefined {
-  if (!auth.enabled) return undefined
+/** The error with which the call must be refused under the current rights, but for leases; undefined: it may run. */
+export function refusalNow({ auth }: Pick<KvNode, 'auth'>, call: Call): ApiError | undefined {
+  if (!auth.enabled) return unservedRefusal(call)
+  const { permit } = call
   if (permit === undefined) return unidentified()
   const { principal, demands } = permit
   if (demands.length === 0) return undefined
@@ -184,10 +186,17 @@ export function refusalNow({ auth }: Pick<KvNode, 'auth'>, { permit }: Call): Ap
   return refused && denied(principal, refused)
 }
 
-/** Throws `ApiError` if rights are checked no longer, and without them the node does not serve the client. */
-export function checkServed({ auth }: Pick<KvNode, 'auth'>, call: Call): void {
-  // Rights may have been checked when the connection was opened, or when the request arrived.
-  if (!auth.enabled && call.isUnidentified !== true) call.checkServed?.()
+/** The error for a client that the node does not serve while rights are not checked. */
+function unservedRefusal(call: Call): ApiError | undefined {
+  // Otherwise rights were checked when the connection was opened, or when the request arrived, and are no longer.
+  if (call.isUnidentified === true) return undefined
+  try {
+    call.checkServed?.()
+    return undefined
+  } catch (error) {
+    if (error instanceof ApiError) return error
+    throw error
+  }
 }
 
 function denied({ user }: Principal, demand: AccessDemand): ApiError {
@@ -217,8 +226,10 @@ function rangeText({ start, end }: KeyRange): string {
 }
 
 /** Decides again when the keys of a lease are read. Their scan begins before this returns. */
-export function refusalOfLeases(node: RightsView, { permit }: Call): Promise<ApiError | undefined> {
-  if (!node.auth.enabled || permit === undefined) return Promise.resolve(undefined)
+export function refusalOfLeases(node: RightsView, call: Call): Promise<ApiError | undefined> {
+  if (!node.auth.enabled) return Promise.resolve(unservedRefusal(call))
+  const { permit } = call
+  if (permit === undefined) return Promise.resolve(undefined)
   return new Promise((resolve) => decideOnLeases(node, permit, resolve))
 }
 

@@ -8,7 +8,7 @@ import type { Respond } from './answer.ts'
 import type { Api } from './api.ts'
 import type { Call } from './call.ts'
 import { errorOfNode, errorOfOutcome } from './errors.ts'
-import { checkServed, decide, type RightsView, unidentified } from './permit.ts'
+import { decide, type RightsView, unidentified } from './permit.ts'
 import { timeLeftMs } from './read-options.ts'
 
 interface ProposingApi extends Pick<Api, 'toApiError'> {
@@ -54,7 +54,6 @@ export function propose<C extends Command>(
     decide(api.node, operation, call, (refusal) => {
       if (refusal !== undefined) return respond(refusal)
       try {
-        checkServed(api.node, call)
         propose(api, command, idempotency, call, respond)
       } catch (error) {
         respond(api.toApiError(error))

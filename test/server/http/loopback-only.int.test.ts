@@ -8,7 +8,7 @@ import { ENDED, EVENTS } from '../../../src/operations/watch.ts'
 import { Audit } from '../../../src/server/api/audit.ts'
 import { checkLoopbackOnly, isServed } from '../../../src/server/connections/guard.ts'
 import { setIdentity } from '../../../src/server/tls/identity.ts'
-import { AS_BOB, nodeWithUsers } from '../auth/users.ts'
+import { AS_BOB, AS_ROOT, nodeWithUsers } from '../auth/users.ts'
 import { GET, MuxClient, PUT, WATCH } from '../mux/mux-client.ts'
 import { authority } from '../tls/certificates.ts'
 import { Client, statusOf } from './raw-client.ts'
@@ -116,6 +116,38 @@ test('a change of another machine is not made if rights are checked no longer be
   })
   expect(node.revision).toBe(revision)
 })
+
+const READS: readonly [string, string, string?][] = [
+  ['GET', '/v1/kv/a'],
+  ['GET', '/v1/kv/a?revision=1'],
+  ['GET', '/v1/kv?prefix=a'],
+  ['POST', '/v1/txn', '{"success":[{"get":{"key":"a"}}]}'],
+  ['GET', '/v1/leases'],
+  ['GET', '/v1/backup'],
+  ['GET', '/v1/auth/users'],
+]
+const CORE_CHANGES: readonly [string, string, string?][] = [
+  ['DELETE', '/v1/cluster/members/n2'],
+  ['POST', '/v1/cluster/leader', '{}'],
+]
+
+test.each([...READS, ...CORE_CHANGES])(
+  '%s %s of another machine is not answered if rights are checked no longer when its read is granted',
+  async (method, path, body) => {
+    const node = nodeWithUsers()
+    const { ask } = await serve({ node, served: 'own-machine' })
+    from('10.9.8.7')
+    node.hold = (release) => {
+      node.hold = undefined
+      node.apply({ kind: 'auth', ifRevision: undefined, change: { kind: 'disable' } })
+      release()
+    }
+    const headers = { ...AS_ROOT, 'Content-Type': 'application/json' }
+    const { status, json } = await ask(method, path, { headers, ...(body !== undefined && { body }) })
+    expect([status, json.code]).toEqual([403, 'loopback_only'])
+    expect(node.changes).toEqual([])
+  },
+)
 
 test('the watches of a client of another machine end when rights are checked no longer', async () => {
   const node = nodeWithUsers()
