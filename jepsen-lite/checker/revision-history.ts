@@ -75,9 +75,9 @@ export class RevisionHistory {
   /** No change made this revision or a lower one. */
   readonly #first: number
   /** The revisions of all acknowledged changes, rising. */
-  readonly #taken: readonly number[]
+  readonly #acknowledgedRevisions: readonly number[]
   /** Each once: the changes of a transaction share one. */
-  readonly #distinct: readonly number[]
+  readonly #distinctRevisions: readonly number[]
 
   /** `names`: every key of the history. */
   constructor(history: History, requests: readonly CheckedRequest[], names: SortedKeys) {
@@ -85,21 +85,21 @@ export class RevisionHistory {
     this.#initial = history.header.initial ?? null
     this.#first = history.header.complete === true ? FIRST_REVISION : 0
     this.changes = requests.flatMap(changesFrom).sort((a, b) => a.revision - b.revision)
-    this.#taken = this.changes.map(({ revision }) => revision)
-    this.#distinct = [...new Set(this.#taken)]
-    for (const change of this.changes) this.#key(change.key).changes.push(change)
+    this.#acknowledgedRevisions = this.changes.map(({ revision }) => revision)
+    this.#distinctRevisions = [...new Set(this.#acknowledgedRevisions)]
+    for (const change of this.changes) this.#keyHistory(change.key).changes.push(change)
     for (const request of requests) {
       const possible = possibleChangeFrom(request)
-      if (possible !== undefined) this.#keep(possible, this.#key(possible.key))
+      if (possible !== undefined) this.#addPossibleChange(possible, this.#keyHistory(possible.key))
     }
     this.#findSharedRevisions()
     for (const keyHistory of this.#keys.values()) {
-      this.#workOutAppends(keyHistory)
-      this.#findWrongVersions(keyHistory)
+      this.#deduceAppends(keyHistory)
+      this.#checkVersions(keyHistory)
     }
   }
 
-  #keep(possible: PossibleChange, { possibleChanges, earliest }: KeyHistory): void {
+  #addPossibleChange(possible: PossibleChange, { possibleChanges, earliest }: KeyHistory): void {
     possibleChanges.push(possible)
     const left = possible.at === undefined ? leftBy(possible.request) : undefined
     if (left === undefined) return
@@ -133,7 +133,7 @@ export class RevisionHistory {
    */
   observeAgain(observation: Observation): void {
     const { key, at, mod, value } = observation
-    const keyHistory = this.#key(key)
+    const keyHistory = this.#keyHistory(key)
     const seen = lastAmong(keyHistory.seen, at, ({ revision }) => revision)
     if (seen === undefined || mod === seen.revision) return
     const latest = lastAt(keyHistory.changes, at)
@@ -154,7 +154,7 @@ export class RevisionHistory {
     observation: Observation,
   ): { readonly change: Change | undefined; readonly what: string } | undefined {
     const { at, mod, value } = observation
-    const keyHistory = this.#key(observation.key)
+    const keyHistory = this.#keyHistory(observation.key)
     const latest = lastAt(keyHistory.changes, at)
     if (typeof mod === 'number') {
       if (mod > at) return { change: undefined, what: `although the store was at ${at} only` }
@@ -163,7 +163,7 @@ export class RevisionHistory {
       if (latest !== undefined && latest.revision > mod) {
         return { change: latest, what: `although ${describe(latest)} lies between` }
       }
-      if (latest?.revision !== mod) return this.#remember(keyHistory, observation, mod)
+      if (latest?.revision !== mod) return this.#noteUnexplained(keyHistory, observation, mod)
       if (latest.value !== undefined && value !== undefined && latest.value !== value) {
         return { change: latest, what: `but ${describe(latest)} made that revision` }
       }
@@ -176,7 +176,7 @@ export class RevisionHistory {
       return undefined
     }
     if (value === undefined && observation.version !== undefined)
-      return this.#wrongVersion(keyHistory, observation.version, latest, observation)
+      return this.#findWrongVersion(keyHistory, observation.version, latest, observation)
     // Without its own revision: the value of the last change, unless a change of unknown outcome came after it.
     const expected = latest === undefined ? this.#initial : latest.value
     const seen = mod === null ? null : value
@@ -189,7 +189,7 @@ export class RevisionHistory {
   }
 
   /** An answer tells only the version: it is that of the last change, unless another one may have come after it. */
-  #wrongVersion(
+  #findWrongVersion(
     { possibleChanges }: KeyHistory,
     version: number,
     latest: Change | undefined,
@@ -199,7 +199,7 @@ export class RevisionHistory {
     const made = isAbsent ? 0 : latest?.request.result?.version
     if (made === undefined || made === version) return undefined
     const mayDiffer = possibleChanges.some(({ request }) => request.start < end)
-    if (mayDiffer && this.#hasRoom(latest?.revision ?? 0, at)) return undefined
+    if (mayDiffer && this.#hasUnexplained(latest?.revision ?? 0, at)) return undefined
     return {
       change: latest,
       what: `as version ${version}, although ${latest === undefined ? 'nothing had changed it' : `${describe(latest)} as version ${made}`}`,
@@ -220,7 +220,7 @@ export class RevisionHistory {
     let least = 0
     let most = 0
     for (const name of this.#names.in(range)) {
-      const keyHistory = this.#key(name)
+      const keyHistory = this.#keyHistory(name)
       const change = lastAt(keyHistory.changes, revision)
       const seen = lastAmong(keyHistory.seen, revision, (one) => one.revision)?.revision ?? 0
       const from = Math.max(seen, change?.revision ?? 0)
@@ -237,12 +237,12 @@ export class RevisionHistory {
   /** A change of unknown revision may have left this value above `from`, up to `to`. */
   #mayHaveLeft(keyHistory: KeyHistory, value: string | null, from: number, to: number, end: number): boolean {
     const { earliest, possibleChanges } = keyHistory
-    if ((earliest.get(value) ?? end) < end && this.#hasRoom(from, to)) return true
+    if ((earliest.get(value) ?? end) < end && this.#hasUnexplained(from, to)) return true
     // Requests that leave one value in any case are covered by the earliest of them.
     return possibleChanges.some(
       ({ request, at }) =>
         (at === undefined
-          ? leftBy(request) === undefined && this.#hasRoom(from, to)
+          ? leftBy(request) === undefined && this.#hasUnexplained(from, to)
           : from < at && at <= to) &&
         request.start < end &&
         canLeave(request, value),
@@ -252,18 +252,18 @@ export class RevisionHistory {
   /** Such a change may have created the key. */
   #mayHaveMade({ possibleChanges }: KeyHistory, from: number, to: number, end: number): boolean {
     return (
-      this.#hasRoom(from, to) &&
+      this.#hasUnexplained(from, to) &&
       possibleChanges.some(({ request }) => request.start < end && !deletes(request))
     )
   }
 
   /** A revision that no acknowledged change of this key made: all observations of it must agree. */
-  #remember(
+  #noteUnexplained(
     keyHistory: KeyHistory,
     observation: Observation,
     mod: number,
   ): { readonly change: Change | undefined; readonly what: string } | undefined {
-    const made = this.changes[lastIndexUpTo(this.#taken, mod)]
+    const made = this.changes[lastIndexUpTo(this.#acknowledgedRevisions, mod)]
     if (made?.revision === mod) return { change: made, what: `but ${describe(made)} made that revision` }
     const before = keyHistory.unexplained.get(mod)
     const first = before === undefined || observation.end < before.end ? observation : before
@@ -300,15 +300,15 @@ export class RevisionHistory {
   }
 
   /** Whether there is a revision above `from`, up to `to`, that no acknowledged change has. */
-  #hasRoom(from: number, to: number): boolean {
+  #hasUnexplained(from: number, to: number): boolean {
     return this.#countUnexplained(from, to) > 0
   }
 
-  /** How many there are. */
+  /** The number of revisions above `from`, up to `to`, that no acknowledged change has. */
   #countUnexplained(from: number, to: number): number {
     const above = Math.max(from, this.#first)
     if (to <= above) return 0
-    return to - above - (indexAfter(this.#distinct, to) - indexAfter(this.#distinct, above))
+    return to - above - (indexAfter(this.#distinctRevisions, to) - indexAfter(this.#distinctRevisions, above))
   }
 
   #findSharedRevisions(): void {
@@ -325,7 +325,7 @@ export class RevisionHistory {
   }
 
   /** A key's version counts its changes since it was created, if no other change can lie between two of them. */
-  #findWrongVersions({ changes, possibleChanges }: KeyHistory): void {
+  #checkVersions({ changes, possibleChanges }: KeyHistory): void {
     for (const [at, change] of changes.entries()) {
       const before = changes[at - 1]
       const { revision, key, value, request } = change
@@ -355,7 +355,7 @@ export class RevisionHistory {
   }
 
   /** The result of an append is known if the value before it is, and no other change can lie between. */
-  #workOutAppends(keyHistory: KeyHistory): void {
+  #deduceAppends(keyHistory: KeyHistory): void {
     let value: string | null | undefined = this.#initial
     for (const [at, change] of keyHistory.changes.entries()) {
       const op = change.request.calls[0]?.op
@@ -366,7 +366,7 @@ export class RevisionHistory {
     }
   }
 
-  #key(key: string): KeyHistory {
+  #keyHistory(key: string): KeyHistory {
     const known = this.#keys.get(key)
     if (known !== undefined) return known
     const fresh: KeyHistory = {

@@ -88,8 +88,8 @@ class Search<State> {
   readonly #steps: Steps<State>
   readonly #configurationsMax: number
   /**
-   * The configurations that the search has entered: the placed calls, and the state to which they led (`#key`). Equal
-   * ones have the same continuations, so none is entered twice (Lowe).
+   * The configurations that the search has entered: the placed calls, and the state to which they led
+   * (`#configurationKey`). Equal ones have the same continuations, so none is entered twice (Lowe).
    */
   readonly #configurations = new Set<string>()
   /** Calls are numbered by their start; this is the place of each in the given list. */
@@ -142,52 +142,52 @@ class Search<State> {
     this.#bit = new Int32Array(n)
     this.#isOptional = new Uint8Array(n)
     this.#twin = new Int32Array(n).fill(NONE)
-    const optional = this.#numberBits()
+    const optional = this.#assignBits()
     this.#remaining = n - optional
     this.#required = new Uint16Array((this.#remaining >> 4) + 1)
     this.#optional = new Uint16Array((optional + 15) >> 4)
     this.#next = new Int32Array(2 * n + 2)
     this.#prev = new Int32Array(2 * n + 2)
-    this.#queue = this.#queueUp()
-    this.#link()
+    this.#queue = this.#buildQueue()
+    this.#linkCalls()
   }
 
   run(): SearchResult {
-    this.#placeLooks()
+    this.#placeObservations()
     let call = at(this.#next, this.#head)
     while (this.#remaining > 0) {
       if (this.#configurations.size > this.#configurationsMax || this.#steps.characters > STATES_MAX) {
-        return this.#result('undecided')
+        return this.#buildResult('undecided')
       }
-      const candidate = this.#candidateFrom(call)
+      const candidate = this.#findCandidate(call)
       if (candidate !== NONE) {
         call = at(this.#next, this.#place(candidate) ? this.#head : candidate)
         continue
       }
-      this.#noteDeadEnd(this.#firstToEnd())
-      const takenBack = this.#backtrack()
-      if (takenBack === NONE) return this.#result('impossible')
-      call = at(this.#next, takenBack)
+      this.#noteDeadEnd(this.#findFirstToEnd())
+      const retracted = this.#backtrack()
+      if (retracted === NONE) return this.#buildResult('impossible')
+      call = at(this.#next, retracted)
     }
-    return this.#result('linearizable')
+    return this.#buildResult('linearizable')
   }
 
   /**
    * The next call to try, from this node on: required calls first, then optional ones, which are only needed if no
    * required one leads further. NONE: the call that ends first would have had to be placed by now.
    */
-  #candidateFrom(node: number): number {
+  #findCandidate(node: number): number {
     const isRequired = node < this.#calls && this.#isOptional[node] === 0
     if (isRequired) return node
     const isEnd = node >= this.#calls && node < this.#head
     const optional = isEnd ? at(this.#next, this.#optionalHead) : node
     if (optional === this.#optionalHead) return NONE
-    const deadline = this.#ends[this.#firstToEnd()] ?? 0
+    const deadline = this.#ends[this.#findFirstToEnd()] ?? 0
     return (this.#starts[optional] ?? 0) <= deadline ? optional : NONE
   }
 
   /** The first end among the required calls that are not placed. */
-  #firstToEnd(): number {
+  #findFirstToEnd(): number {
     let node = at(this.#next, this.#head)
     while (node < this.#calls) node = at(this.#next, node)
     return node - this.#calls
@@ -198,15 +198,15 @@ class Search<State> {
     const optional = this.#isOptional[call] === 1
     const twin = at(this.#twin, call)
     if (twin !== NONE && !this.#isPlaced(twin)) return false
-    const step = this.#steps.ofCall(call)
-    if (!this.#isItsTurn(step)) return false
+    const step = this.#steps.findStep(call)
+    if (!this.#isInOrder(step)) return false
     const { state, before } = this.#position
     const after = this.#steps.apply(state, step)
     if (after === REFUSED || (optional && after === state)) return false
     if (before !== NONE && this.#steps.apply(before, step) === after) return false
     this.#push(call, after, optional ? state : NONE, true)
-    this.#placeLooks()
-    const key = this.#key()
+    this.#placeObservations()
+    const key = this.#configurationKey()
     const isNew = !this.#configurations.has(key)
     if (isNew) this.#configurations.add(key)
     else this.#backtrack()
@@ -217,19 +217,19 @@ class Search<State> {
    * Calls are numbered by their start, so the placed ones are all up to `from` and a few later ones. Of the bits only
    * those are in the key, so its length depends on concurrency and not on the length of the history.
    */
-  #key(): string {
+  #configurationKey(): string {
     const { state, from, last } = this.#position
     const later = this.#required.subarray(from >> 4, (last >> 4) + 1)
     return String.fromCharCode(state & 0xffff, state >> 16, from >> 4, ...later, ...this.#optional)
   }
 
-  /** Rule 1. */
-  #placeLooks(): void {
+  /** Places observations that fit the current state (rule 1). */
+  #placeObservations(): void {
     const { state } = this.#position
     let node = at(this.#next, this.#head)
     while (node < this.#calls) {
       const previous = at(this.#prev, node)
-      const step = this.#steps.ofCall(node)
+      const step = this.#steps.findStep(node)
       const free = this.#steps.isObservation(step) && this.#steps.apply(state, step) === state
       if (free) this.#push(node, state, NONE, false)
       node = at(this.#next, free ? previous : node)
@@ -239,10 +239,10 @@ class Search<State> {
   #push(call: number, state: number, before: number, isChosen: boolean): void {
     this.#frames.push({ call, position: this.#position, isChosen })
     let { from, last, turn } = this.#position
-    this.#flip(call)
-    this.#lift(call)
+    this.#togglePlaced(call)
+    this.#unlinkNode(call)
     if (this.#isOptional[call] === 0) {
-      this.#lift(call + this.#calls)
+      this.#unlinkNode(call + this.#calls)
       this.#remaining -= 1
       last = Math.max(last, at(this.#bit, call))
       while (isSet(this.#required, from)) from += 1
@@ -256,12 +256,12 @@ class Search<State> {
     for (let frame = this.#frames.pop(); frame !== undefined; frame = this.#frames.pop()) {
       const { call, position, isChosen } = frame
       this.#position = position
-      this.#flip(call)
+      this.#togglePlaced(call)
       if (this.#isOptional[call] === 0) {
-        this.#unlift(call + this.#calls)
+        this.#relinkNode(call + this.#calls)
         this.#remaining += 1
       }
-      this.#unlift(call)
+      this.#relinkNode(call)
       if (isChosen) return call
     }
     return NONE
@@ -278,7 +278,7 @@ class Search<State> {
     return this.#frames.map(({ call }) => call)
   }
 
-  #result(verdict: SearchResult['verdict']): SearchResult {
+  #buildResult(verdict: SearchResult['verdict']): SearchResult {
     const { blocked, order } = this.#furthest
     const placed = verdict === 'linearizable' ? this.#placed : order
     return {
@@ -289,8 +289,8 @@ class Search<State> {
     }
   }
 
-  /** Returns how many are optional. */
-  #numberBits(): number {
+  /** Numbers required and optional calls apart, and finds the twins. Returns the number of optional calls. */
+  #assignBits(): number {
     const lastOfStep = new Map<number, number>()
     let required = 0
     let optional = 0
@@ -301,47 +301,47 @@ class Search<State> {
       }
       this.#bit[call] = optional++
       this.#isOptional[call] = 1
-      const step = this.#steps.ofCall(call)
+      const step = this.#steps.findStep(call)
       this.#twin[call] = lastOfStep.get(step) ?? NONE
       lastOfStep.set(step, call)
     }
     return optional
   }
 
-  #queueUp(): Int32Array {
-    const order = (call: number): number => this.#steps.stepOrder(this.#steps.ofCall(call)) ?? Number.NaN
+  #buildQueue(): Int32Array {
+    const order = (call: number): number => this.#steps.stepOrder(this.#steps.findStep(call)) ?? Number.NaN
     const calls = Array.from({ length: this.#calls }, (_, call) => call)
     const ordered = calls.filter((call) => this.#isOptional[call] === 0 && !Number.isNaN(order(call)))
     return Int32Array.from(ordered.sort((a, b) => order(a) - order(b)))
   }
 
-  /** Rule 5. */
-  #isItsTurn(step: number): boolean {
+  /** Whether no required call with a lower revision is left (rule 5). */
+  #isInOrder(step: number): boolean {
     const order = this.#steps.stepOrder(step)
     const turn = this.#queue[this.#position.turn]
     return (
-      order === undefined || turn === undefined || order === this.#steps.stepOrder(this.#steps.ofCall(turn))
+      order === undefined || turn === undefined || order === this.#steps.stepOrder(this.#steps.findStep(turn))
     )
   }
 
   /** Links starts and ends in order. At one position starts come before ends, so that the two are concurrent. */
-  #link(): void {
+  #linkCalls(): void {
     const n = this.#calls
     const time = (node: number): number => (node < n ? this.#starts[node] : this.#ends[node - n]) ?? 0
     const calls = Array.from({ length: n }, (_, call) => call)
     const required = calls.filter((call) => this.#isOptional[call] === 0)
     const nodes = [...required, ...required.map((call) => call + n)]
-    this.#chain(
+    this.#linkNodes(
       this.#head,
       nodes.sort((a, b) => time(a) - time(b) || a - b),
     )
-    this.#chain(
+    this.#linkNodes(
       this.#optionalHead,
       calls.filter((call) => this.#isOptional[call] === 1),
     )
   }
 
-  #chain(head: number, nodes: readonly number[]): void {
+  #linkNodes(head: number, nodes: readonly number[]): void {
     let previous = head
     for (const node of [...nodes, head]) {
       this.#next[previous] = node
@@ -350,20 +350,20 @@ class Search<State> {
     }
   }
 
-  #lift(node: number): void {
+  #unlinkNode(node: number): void {
     const next = at(this.#next, node)
     const prev = at(this.#prev, node)
     this.#next[prev] = next
     this.#prev[next] = prev
   }
 
-  #unlift(node: number): void {
+  #relinkNode(node: number): void {
     this.#next[at(this.#prev, node)] = node
     this.#prev[at(this.#next, node)] = node
   }
 
   /** Adds the call to the bits, or removes it. */
-  #flip(call: number): void {
+  #togglePlaced(call: number): void {
     const bits = this.#callBits(call)
     const bit = at(this.#bit, call)
     bits[bit >> 4] = (bits[bit >> 4] ?? 0) ^ (1 << (bit & 15))
@@ -394,7 +394,7 @@ class Steps<State> {
   readonly initial: number
   /** Characters of all states so far. */
   characters = 0
-  #ofCall: Int32Array
+  #stepsOfCalls: Int32Array
   readonly #steps: ModelStep<State>[] = []
   readonly #states: State[] = []
   readonly #stateIds = new Map<string, number>()
@@ -412,7 +412,7 @@ class Steps<State> {
     this.#knownMax = knownMax
     this.initial = this.#stateId(initial)
     const ids = new Map<string, number>()
-    this.#ofCall = Int32Array.from(calls, ({ step }) => {
+    this.#stepsOfCalls = Int32Array.from(calls, ({ step }) => {
       const id = ids.get(step.text) ?? ids.size
       if (id === ids.size) {
         ids.set(step.text, id)
@@ -424,11 +424,11 @@ class Steps<State> {
 
   /** Renumbers the calls: call 0 becomes the one at `given[0]`. */
   renumber(order: Int32Array): void {
-    this.#ofCall = order.map((call) => at(this.#ofCall, call))
+    this.#stepsOfCalls = order.map((call) => at(this.#stepsOfCalls, call))
   }
 
-  ofCall(call: number): number {
-    return at(this.#ofCall, call)
+  findStep(call: number): number {
+    return at(this.#stepsOfCalls, call)
   }
 
   stepOrder(step: number): number | undefined {

@@ -7,7 +7,7 @@ export class ClusterObserver {
   /** The number of terms with a leader since the clients began. */
   elections = 0
   /** Messages about nodes that ended without a fault that explains it. */
-  readonly surprises: string[] = []
+  readonly unexpectedEnds: string[] = []
   readonly #recorder: Recorder
   #state: 'forming' | 'counting' | 'closing' = 'forming'
   #highestTermLed = 0
@@ -25,7 +25,7 @@ export class ClusterObserver {
     this.#state = 'closing'
   }
 
-  see(event: LocalClusterEvent): void {
+  observe(event: LocalClusterEvent): void {
     if (this.#state === 'closing') return
     const { node } = event
     switch (event.kind) {
@@ -34,19 +34,19 @@ export class ClusterObserver {
         const { before } = event
         if (before?.role !== role || before.term !== term || before.leader !== leader)
           this.#recorder.note('role', { node, role, term, leader: leader ?? null })
-        if (role === 'leader') this.#led(term)
+        if (role === 'leader') this.#countElection(term)
         break
       }
       case 'ended':
         this.#recorder.note('ended', { node, reason: event.reason })
-        if (!event.isExpected) this.surprises.push(`${node} ended by itself: ${event.reason}`)
+        if (!event.isExpected) this.unexpectedEnds.push(`${node} ended by itself: ${event.reason}`)
         break
       default:
         this.#recorder.note(event.kind, { node })
     }
   }
 
-  #led(term: number): void {
+  #countElection(term: number): void {
     if (term <= this.#highestTermLed) return
     this.#highestTermLed = term
     if (this.#state === 'counting') this.elections++

@@ -13,7 +13,7 @@ import { localUrl } from '../../src/local/addresses.ts'
 import type { WatchedEvent } from '../checker/watch/index.ts'
 import { FIRST_REVISION } from '../workload/history.ts'
 import { nameFromBody } from './values.ts'
-import type { WatchClients, WatchingOptions } from './watch-clients.ts'
+import type { WatchClientOptions, WatchClients } from './watch-clients.ts'
 
 const PROGRESS_MS = 300
 const AGAIN_MS = 200
@@ -23,10 +23,10 @@ export class LibraryWatchClients implements WatchClients {
   readonly done: Promise<void>
   upTo = 0
   id: number | undefined
-  readonly #options: WatchingOptions
+  readonly #options: WatchClientOptions
   #from: number | undefined
 
-  constructor(options: WatchingOptions) {
+  constructor(options: WatchClientOptions) {
     this.client = options.client
     this.#options = options
     this.#from = options.selection.from
@@ -61,7 +61,7 @@ export class LibraryWatchClients implements WatchClients {
       signal,
       onProgress: (revision) => {
         recorder.watchMessage(id, { kind: 'progress', revision })
-        this.#reach(revision)
+        this.#noteReceived(revision)
       },
     })
     try {
@@ -69,14 +69,14 @@ export class LibraryWatchClients implements WatchClients {
       const begins = Math.max(2, from ?? revision + 1)
       recorder.watchMessage(id, { kind: 'created', revision, from: begins })
       this.id = id
-      this.#reach(begins - 1)
+      this.#noteReceived(begins - 1)
       for await (const batch of watch) {
         recorder.watchMessage(id, {
           kind: 'events',
           revision: batch.revision,
           events: this.#watchedEvents(batch),
         })
-        this.#reach(batch.revision)
+        this.#noteReceived(batch.revision)
       }
     } catch (error) {
       // No node was there for too long: it begins again where it was.
@@ -90,7 +90,7 @@ export class LibraryWatchClients implements WatchClients {
     }
   }
 
-  #reach(revision: number): void {
+  #noteReceived(revision: number): void {
     this.upTo = Math.max(this.upTo, revision)
     this.#from = Math.max(this.#from ?? 0, revision + 1)
   }

@@ -15,8 +15,9 @@ import type { Random } from '../workload/random.ts'
 import type { FromRecipes, RecipeConnection, ToRecipes } from './recipe-messages.ts'
 
 const PROCESSES_MAX = 4
-/** How long a process is stopped: mostly for longer than its leases last. And how long nothing is done to any. */
+/** How long a process is stopped: mostly for longer than its leases last. */
 const STOPPED_MS = { short: [300, 2_000], long: [2_500, 6_000], longPart: 0.6 } as const
+/** Pause before the next process is stopped or killed. */
 const LEFT_ALONE_MS = { min: 1_000, max: 4_000 }
 const KILLED_PART = 0.3
 /** Time for a process to finish its operations after the order to end. */
@@ -58,16 +59,16 @@ export class RecipeProcesses {
   readonly #guard = new PausedProcessGuard()
   readonly #running = new Set<RecipeProcess>()
   readonly #perProcess: number
-  #begun = 0
+  #started = 0
   #mayDisturb = false
 
   constructor(options: RecipesOptions) {
     this.#options = options
     const processes = Math.min(PROCESSES_MAX, options.clients)
     this.#perProcess = Math.ceil(options.clients / processes)
-    const all = Array.from({ length: processes }, () => this.#begin())
+    const all = Array.from({ length: processes }, () => this.#startProcess())
     this.begun = Promise.all(all.map(({ child, ended }) => Promise.race([once(child, 'message'), ended])))
-    this.done = this.#disturbUntilTheEnd()
+    this.done = this.#disturbUntilAborted()
   }
 
   /** Begins to stop and kill processes. */
@@ -75,10 +76,10 @@ export class RecipeProcesses {
     this.#mayDisturb = true
   }
 
-  #begin(): RecipeProcess {
+  #startProcess(): RecipeProcess {
     const { recipe, recorder, report, rate, seed, connection } = this.#options
-    this.#begun += 1
-    const name = `p${this.#begun}`
+    this.#started += 1
+    const name = `p${this.#started}`
     const child = fork(PROGRAM, [], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
     const open = new Map<number, number>()
     const running: RecipeProcess = {
@@ -92,7 +93,7 @@ export class RecipeProcesses {
         child.on('exit', async (code, signal) => {
           await disconnected
           this.#running.delete(running)
-          this.#guardThem()
+          this.#updateGuard()
           for (const id of open.values()) recorder.unknown(id, 'its process has ended')
           // Ctrl-C reaches one that has not begun as well.
           const isOfUser = signal === 'SIGINT' || signal === 'SIGHUP' || signal === 'SIGTERM'
@@ -103,7 +104,7 @@ export class RecipeProcesses {
       }),
     }
     this.#running.add(running)
-    this.#guardThem()
+    this.#updateGuard()
     child.on('message', (message: FromRecipes) => this.#receive(running, message))
     child.on('error', () => {})
     const order = {
@@ -131,11 +132,11 @@ export class RecipeProcesses {
   }
 
   /** Starts a guard: if this process dies, processes that are stopped are continued, and end. */
-  #guardThem(): void {
+  #updateGuard(): void {
     this.#guard.watch([...this.#running].flatMap(({ child }) => child.pid ?? []))
   }
 
-  async #disturbUntilTheEnd(): Promise<void> {
+  async #disturbUntilAborted(): Promise<void> {
     const { random, recorder, signal } = this.#options
     while (!signal.aborted) {
       await pause(random.between(LEFT_ALONE_MS.min, LEFT_ALONE_MS.max), signal)
@@ -148,7 +149,7 @@ export class RecipeProcesses {
         victim.isKilled = true
         child.kill('SIGKILL')
         await victim.ended
-        this.#begin()
+        this.#startProcess()
         continue
       }
       const [least, most] = random.chance(STOPPED_MS.longPart) ? STOPPED_MS.long : STOPPED_MS.short
@@ -159,10 +160,10 @@ export class RecipeProcesses {
       child.kill('SIGCONT')
       recorder.note('clients continued', { clients: name })
     }
-    await this.#end()
+    await this.#stopAll()
   }
 
-  async #end(): Promise<void> {
+  async #stopAll(): Promise<void> {
     const all = [...this.#running]
     for (const { child } of all) send(child, { kind: 'stop' })
     const late = setTimeout(() => {
@@ -182,8 +183,8 @@ function send(child: ChildProcess, message: ToRecipes): void {
   if (child.connected) child.send(message, () => {})
 }
 
-/** Empties the queue when nobody else uses it. Returns what is wrong. */
-export async function emptied(
+/** Empties the queue when no other client is left. Returns why it could not. */
+export async function drainQueue(
   connection: RecipeConnection,
   recorder: Recorder,
   signal: AbortSignal,

@@ -25,7 +25,7 @@ import type { LocalRunOptions } from './options.ts'
 import { prepareOut } from './out-dir.ts'
 import { Preload } from './preload/preload.ts'
 import type { RecipeConnection } from './recipe-messages.ts'
-import { emptied, RecipeProcesses } from './recipes.ts'
+import { drainQueue, RecipeProcesses } from './recipes.ts'
 import { RunRecording } from './recording.ts'
 import { buildResults, type CheckSummary, type Results } from './results.ts'
 import { round } from './run-stats.ts'
@@ -66,7 +66,7 @@ interface RunConclusion {
 class Run {
   readonly #options: LocalRunOptions
   readonly #recording: RunRecording
-  readonly #watch: ClusterObserver
+  readonly #observer: ClusterObserver
   readonly #preload: Preload | { readonly missing: string }
   readonly #nodesDir: string
   readonly #findings: Finding[] = []
@@ -101,7 +101,7 @@ class Run {
       ...historyHeader(workload),
     }
     this.#recording = new RunRecording(join(out, 'history.jsonl'), header)
-    this.#watch = new ClusterObserver(this.#recording.recorder)
+    this.#observer = new ClusterObserver(this.#recording.recorder)
   }
 
   async perform(): Promise<RunConclusion> {
@@ -112,58 +112,60 @@ class Run {
       portFrom: this.#options.portFrom,
       tls: this.#options.tls,
       env: (name) => ('missing' in this.#preload ? {} : this.#preload.env(name, join(this.#nodesDir, name))),
-      onEvent: (event) => this.#watch.see(event),
+      onEvent: (event) => this.#observer.observe(event),
     })
     const endNotes = noteStalls(this.#recording.recorder)
     try {
-      await this.#live(cluster)
+      await this.#runPhases(cluster)
     } finally {
       endNotes()
       this.#stopClients.abort()
       this.#stopWatches.abort()
       await this.#watchers?.done
-      this.#watch.close()
+      this.#observer.close()
       await cluster.close()
       await this.#clientsDone
       this.#recording.close()
       if (!('missing' in this.#preload)) this.#preload.close()
     }
-    for (const alarm of findAlarms(cluster.logFiles)) this.#find('violation', alarm)
+    for (const alarm of findAlarms(cluster.logFiles)) this.#report('violation', alarm)
     const concluded = this.#conclude()
     if (concluded.results.exit_code === 0) cluster.deleteData()
     return concluded
   }
 
-  async #live(cluster: LocalCluster): Promise<void> {
+  async #runPhases(cluster: LocalCluster): Promise<void> {
     const { signal, say } = this.#options
     const unready = await cluster.becomesReady(signal)
     if (unready !== undefined) {
-      this.#find('recovery', `the cluster did not form: ${unready}`)
+      this.#report('recovery', `the cluster did not form: ${unready}`)
       return
     }
     say(`${this.#options.nodes} nodes are ready`)
     const snapshotsBefore = countSnapshots(cluster.logFiles)
-    this.#watch.clientsBegin()
+    this.#observer.clientsBegin()
     this.#watchers = this.#startWatchers(cluster)
     this.#clientsDone = this.#startClients(cluster)
-    const calmMs = await this.#stayCalm()
-    await this.#doHarm(cluster, this.#options.timeS * 1_000 - calmMs)
+    const calmMs = await this.#runWithoutFaults()
+    await this.#injectFaults(cluster, this.#options.timeS * 1_000 - calmMs)
     if (signal.aborted) return
-    await this.#heal(cluster)
-    this.#phase('end')
+    await this.#recover(cluster)
+    this.#notePhase('end')
     const { workload } = this.#options
     if (workload === 'queue')
-      this.#missed(await emptied(this.#recipeConnection(cluster), this.#recording.recorder, signal))
+      this.#reportUnrecovered(
+        await drainQueue(this.#recipeConnection(cluster), this.#recording.recorder, signal),
+      )
     // Otherwise keys would go while the last reads are made. Recipes have leases too.
-    if (workload === 'lease' || isRecipe(workload)) this.#missed(await leasesEnd(cluster, signal))
+    if (workload === 'lease' || isRecipe(workload)) this.#reportUnrecovered(await leasesEnd(cluster, signal))
     await this.#readFinals(cluster)
     this.#snapshotsInstalled = countSnapshots(cluster.logFiles) - snapshotsBefore
   }
 
-  async #stayCalm(): Promise<number> {
+  async #runWithoutFaults(): Promise<number> {
     const { signal, timeS, rate, workload } = this.#options
     await this.#recipes?.begun
-    this.#phase('calm')
+    this.#notePhase('calm')
     const calmMs = Math.min(CALM.msMax, Math.max(CALM.msMin, timeS * 1_000 * CALM.part))
     await pause(calmMs, signal)
     // Their processes must start, and those who wait for a lock do nothing else.
@@ -176,9 +178,9 @@ class Run {
     return calmMs
   }
 
-  async #doHarm(cluster: LocalCluster, durationMs: number): Promise<void> {
+  async #injectFaults(cluster: LocalCluster, durationMs: number): Promise<void> {
     const { nemeses, seed, workload, signal, say } = this.#options
-    this.#phase('faults')
+    this.#notePhase('faults')
     this.#recipes?.disturb()
     this.#schedule = await runSchedule({
       nemeses,
@@ -189,7 +191,7 @@ class Run {
         checksAges: workload === 'kv',
         checksLeases: workload === 'lease',
         conditions: { wrongClocks: 0, leasesMayBeOn: false },
-        report: (message) => this.#find('violation', message),
+        report: (message) => this.#report('violation', message),
       },
       durationMs,
       signal,
@@ -201,9 +203,9 @@ class Run {
   }
 
   /** Brings back all nodes that are down or paused, corrects the membership, and checks that the store works again. */
-  async #heal(cluster: LocalCluster): Promise<void> {
+  async #recover(cluster: LocalCluster): Promise<void> {
     const { signal, say } = this.#options
-    this.#phase('heal')
+    this.#notePhase('heal')
     say('healing')
     const began = performance.now()
     for (const node of cluster.members) if (node.paused) cluster.resume(node)
@@ -211,32 +213,33 @@ class Run {
     await reconcile(cluster)
     const missing = await cluster.becomesReady(signal)
     if (missing === undefined) this.#recoveredMs = round(performance.now() - began)
-    else this.#find('recovery', `not ready ${READY_LIMIT_MS} ms after the last fault: ${missing}`)
-    if (missing === undefined) await this.#seeMembers(cluster)
+    else this.#report('recovery', `not ready ${READY_LIMIT_MS} ms after the last fault: ${missing}`)
+    if (missing === undefined) await this.#checkMembers(cluster)
     const healedAt = this.#recording.now()
     const works = (): boolean => this.#recording.stats.worksSince(healedAt)
     do await pause(AFTERMATH_MS.min, signal)
     while (!works() && !signal.aborted && this.#recording.now() < healedAt + AFTERMATH_MS.max)
     this.#stopClients.abort()
     await this.#clientsDone
-    if (!works()) this.#find('recovery', `no write succeeded within ${AFTERMATH_MS.max} ms after the faults`)
+    if (!works())
+      this.#report('recovery', `no write succeeded within ${AFTERMATH_MS.max} ms after the faults`)
   }
 
   /** Corrects the membership again, as some changes may have failed while nodes were coming back; then checks it. */
-  async #seeMembers(cluster: LocalCluster): Promise<void> {
+  async #checkMembers(cluster: LocalCluster): Promise<void> {
     await reconcile(cluster)
     const wrong = (await wrongMembers(cluster)) ?? (await cluster.becomesReady(this.#options.signal))
     if (wrong !== undefined)
-      this.#find('recovery', `after the last fault, when all nodes were ready: ${wrong}`)
+      this.#report('recovery', `after the last fault, when all nodes were ready: ${wrong}`)
   }
 
   async #readFinals(cluster: LocalCluster): Promise<void> {
     const { signal } = this.#options
     const apart = await recordFinalReads(cluster, this.#recording.recorder, READY_LIMIT_MS, signal)
-    this.#missed(apart)
+    this.#reportUnrecovered(apart)
     const last = this.#recording.events.findLast((event) => event.type === 'final')
     const late = last?.type === 'final' ? await this.#watchers?.settle(last.revision) : undefined
-    for (const message of late ?? []) this.#find('recovery', message)
+    for (const message of late ?? []) this.#report('recovery', message)
   }
 
   #startWatchers(cluster: LocalCluster): RunWatchers | undefined {
@@ -247,10 +250,10 @@ class Run {
       count,
       random: new Random(seed).named('watches'),
       recorder: this.#recording.recorder,
-      targets: () => this.#targets(cluster),
+      targets: () => this.#listTargets(cluster),
       tls: cluster.tls,
       signal: this.#stopWatches.signal,
-      report: (message) => this.#find('violation', message),
+      report: (message) => this.#report('violation', message),
     })
   }
 
@@ -258,7 +261,7 @@ class Run {
    * Clients use the relays in front of the APIs only if a fault cuts these: behind a relay, a dead node looks like a
    * slow one.
    */
-  #targets(cluster: LocalCluster): { readonly name: string; readonly port: number }[] {
+  #listTargets(cluster: LocalCluster): { readonly name: string; readonly port: number }[] {
     const throughRelays = this.#options.nemeses.some(({ kind }) => kind === 'client')
     const clientPort = (name: string): number => cluster.network.link(CLIENTS, name).address.port
     return cluster.members.map(({ name, port }) => ({ name, port: throughRelays ? clientPort(name) : port }))
@@ -268,7 +271,7 @@ class Run {
     const { workload, seed, rate, clients } = this.#options
     const random = new Random(seed)
     const { recorder } = this.#recording
-    const report = (message: string): void => this.#find('violation', message)
+    const report = (message: string): void => this.#report('violation', message)
     const { signal } = this.#stopClients
     if (isRecipe(workload)) {
       const connection = (): RecipeConnection => this.#recipeConnection(cluster)
@@ -294,7 +297,7 @@ class Run {
         signal,
         tls: cluster.tls,
         workload: createWorkload(workload, id, keys, own.named('operations'), surroundings),
-        targets: () => this.#targets(cluster),
+        targets: () => this.#listTargets(cluster),
         stays: id % 2 === 0,
       })
     })
@@ -303,12 +306,12 @@ class Run {
 
   #recipeConnection(cluster: LocalCluster): RecipeConnection {
     const { tls } = cluster
-    return { endpoints: this.#targets(cluster).map(({ port }) => localUrl(port, tls !== undefined)), tls }
+    return { endpoints: this.#listTargets(cluster).map(({ port }) => localUrl(port, tls !== undefined)), tls }
   }
 
   #conclude(): RunConclusion {
     const { history, judged, checked } = this.#judge()
-    for (const message of this.#watch.surprises) this.#find('stopped', message)
+    for (const message of this.#observer.unexpectedEnds) this.#report('stopped', message)
     const results = buildResults({
       options: this.#options,
       checked,
@@ -316,7 +319,7 @@ class Run {
       schedule: this.#schedule,
       findings: this.#findings,
       calm: this.#calm,
-      elections: this.#watch.elections,
+      elections: this.#observer.elections,
       recoveredMs: this.#recoveredMs,
       snapshotsInstalled: this.#snapshotsInstalled,
     })
@@ -330,8 +333,8 @@ class Run {
     const history = buildHistory(this.#recording.events)
     const judged = judge(history)
     const { linearizability, counts, undecided, unjudged } = judged.check
-    for (const anomaly of judged.findings) this.#find('violation', anomalyText(anomaly))
-    for (const message of undecided) this.#find('undecided', message)
+    for (const anomaly of judged.findings) this.#report('violation', anomalyText(anomaly))
+    for (const message of undecided) this.#report('undecided', message)
     const { model, configurations, keys } = linearizability
     const ms = round(performance.now() - began)
     const size = { model, keys: keys.length, configurations, ms, unjudged, ...counts }
@@ -340,16 +343,16 @@ class Run {
   }
 
   /** A reason why the cluster is not as it should be at the end. */
-  #missed(why: string | undefined): void {
-    if (why !== undefined) this.#find('recovery', why)
+  #reportUnrecovered(why: string | undefined): void {
+    if (why !== undefined) this.#report('recovery', why)
   }
 
-  #phase(phase: string): void {
+  #notePhase(phase: string): void {
     this.#recording.recorder.note('phase', { phase })
   }
 
   /** An interrupted run does not wait for the recovery, so it cannot report that the cluster did not recover. */
-  #find(kind: Finding['kind'], message: string): void {
+  #report(kind: Finding['kind'], message: string): void {
     if (kind === 'recovery' && this.#options.signal.aborted) return
     this.#findings.push({ kind, message })
   }

@@ -53,7 +53,7 @@ export const runSchedule = (options: NemesisScheduleOptions): Promise<ScheduleRe
 
 class Schedule {
   readonly #options: NemesisScheduleOptions
-  readonly #able: readonly Nemesis[]
+  readonly #possible: readonly Nemesis[]
   readonly #faults: FaultRecord[] = []
   readonly #rounds = new Map<string, number>()
   readonly #skipped: Record<string, string> = {}
@@ -62,33 +62,33 @@ class Schedule {
 
   constructor(options: NemesisScheduleOptions) {
     this.#options = options
-    this.#able = options.nemeses.filter((nemesis) => {
+    this.#possible = options.nemeses.filter((nemesis) => {
       const missing = nemesis.missing?.(this.#nemesisContext(nemesis.kind))
       if (missing === undefined) return true
       this.#skipped[nemesis.kind] = missing
       options.say(`${nemesis.kind} skipped because ${missing}`)
       return false
     })
-    for (const { kind } of this.#able) this.#idle[kind] = 'it had no turn'
+    for (const { kind } of this.#possible) this.#idle[kind] = 'it had no turn'
   }
 
   async run(): Promise<ScheduleResult> {
     const { world, signal, now, durationMs } = this.#options
     const { random } = world
     const deadline = now() + durationMs
-    while (this.#able.length > 0 && now() < deadline && !signal.aborted) {
-      const standing: ActiveFault[] = []
-      const count = this.#able.length > 1 && random.chance(TWO_AT_ONCE) ? 2 : 1
+    while (this.#possible.length > 0 && now() < deadline && !signal.aborted) {
+      const activeFaults: ActiveFault[] = []
+      const count = this.#possible.length > 1 && random.chance(TWO_AT_ONCE) ? 2 : 1
       for (let turn = 0; turn < count; turn++) {
-        const struck = await this.#strike(this.#nextTurn())
-        if (struck !== undefined) standing.push(struck)
+        const active = await this.#injectFault(this.#nextTurn())
+        if (active !== undefined) activeFaults.push(active)
       }
-      const least = Math.max(HOLD_MS.min, ...standing.map(({ fault }) => fault.holdMsMin ?? 0))
+      const least = Math.max(HOLD_MS.min, ...activeFaults.map(({ fault }) => fault.holdMsMin ?? 0))
       const most = Math.max(least, Math.min(HOLD_MS.max, deadline - now()))
-      if (standing.length > 0) await pause(random.between(least, most), signal)
+      if (activeFaults.length > 0) await pause(random.between(least, most), signal)
       // In random order: either of the two may be healed while the other one is still active.
-      for (const one of random.shuffled(standing)) await this.#heal(one)
-      await this.#calm(deadline)
+      for (const one of random.shuffled(activeFaults)) await this.#healFault(one)
+      await this.#pauseAfterHealing(deadline)
     }
     return { faults: this.#faults, skipped: this.#skipped, idle: this.#idle }
   }
@@ -98,13 +98,13 @@ class Schedule {
   }
 
   #nextTurn(): Nemesis {
-    if (this.#turns.length === 0) this.#turns.push(...this.#options.world.random.shuffled(this.#able))
+    if (this.#turns.length === 0) this.#turns.push(...this.#options.world.random.shuffled(this.#possible))
     const nemesis = this.#turns.shift()
     if (nemesis === undefined) throw new RangeError('no fault is possible')
     return nemesis
   }
 
-  async #strike(nemesis: Nemesis): Promise<ActiveFault | undefined> {
+  async #injectFault(nemesis: Nemesis): Promise<ActiveFault | undefined> {
     const { note, say } = this.#options
     const { kind } = nemesis
     const injected = await nemesis.inject(this.#nemesisContext(kind))
@@ -124,7 +124,7 @@ class Schedule {
     return { fault: injected, record }
   }
 
-  async #heal({ fault, record }: ActiveFault): Promise<void> {
+  async #healFault({ fault, record }: ActiveFault): Promise<void> {
     const { now, note, say } = this.#options
     record.effect = await fault.effect()
     await within(HEAL_LIMIT_MS, `healing ${record.kind}`, Promise.resolve(fault.heal()))
@@ -134,7 +134,7 @@ class Schedule {
     if (effect === undefined) say(`${kind} ${nodes.join(' ')}: without effect`)
   }
 
-  async #calm(deadline: number): Promise<void> {
+  async #pauseAfterHealing(deadline: number): Promise<void> {
     const { world, signal, now, worksSince } = this.#options
     const { random } = world
     const healedAt = now()

@@ -19,15 +19,16 @@ import { asWholeNumber, REFUSALS } from './perform.ts'
 import { nameFromBody } from './values.ts'
 
 const PROGRESS_MS = 300
-/** A node that says nothing for so long is left. */
+/** A client leaves a node that has sent nothing for this long. */
 const SILENT_MS = 3_000
 const BEGIN_MS = 2_000
 const AGAIN_MS = 200
-/** How long a client stays with a node at most, and how long a slow one takes nothing. */
+/** How long a client stays at a node. */
 const STAYS_MS = { min: 500, max: 12_000 }
+/** How long a slow client reads nothing. */
 const SLOW_MS = { min: 200, max: 3_000 }
 
-export interface WatchingOptions {
+export interface WatchClientOptions {
   readonly client: string
   readonly selection: WatchSelection
   readonly random: Random
@@ -60,11 +61,11 @@ export class HttpWatchClients implements WatchClients {
   readonly done: Promise<void>
   upTo = 0
   id: number | undefined
-  readonly #options: WatchingOptions
+  readonly #options: WatchClientOptions
   #from: number | undefined
-  #hurries = false
+  #isHurried = false
 
-  constructor(options: WatchingOptions) {
+  constructor(options: WatchClientOptions) {
     this.client = options.client
     this.#options = options
     this.#from = options.selection.from
@@ -73,14 +74,14 @@ export class HttpWatchClients implements WatchClients {
 
   /** Makes the client stay at its node and read without pauses. */
   hurry(): void {
-    this.#hurries = true
+    this.#isHurried = true
   }
 
   async #run(): Promise<void> {
     const { signal, random, targets } = this.#options
     while (!signal.aborted) {
       const target = random.pick(targets())
-      await this.#connection(target).catch((error: unknown) => {
+      await this.#readConnection(target).catch((error: unknown) => {
         // A node that is gone, or a connection that was cut: another one continues.
         if (!(error instanceof Error && ('code' in error || error.name === 'AbortError'))) throw error
       })
@@ -89,24 +90,24 @@ export class HttpWatchClients implements WatchClients {
     }
   }
 
-  async #connection(target: NodeAddress): Promise<void> {
+  async #readConnection(target: NodeAddress): Promise<void> {
     const { selection, client, recorder, random, signal, moves, tls } = this.#options
     const from = this.#from
-    const left = new AbortController()
+    const departure = new AbortController()
     const watched = { ...selection, ...(from !== undefined && { from }) }
     const id = recorder.watch(client, target.name, watched)
-    const leaves = moves
-      ? setTimeout(() => !this.#hurries && left.abort(), random.between(STAYS_MS.min, STAYS_MS.max))
+    const departureTimer = moves
+      ? setTimeout(() => !this.#isHurried && departure.abort(), random.between(STAYS_MS.min, STAYS_MS.max))
       : undefined
     try {
-      const stream = await begin(
+      const stream = await openStream(
         target.port,
         tls,
         this.#watchRequest(watched),
-        AbortSignal.any([signal, left.signal]),
+        AbortSignal.any([signal, departure.signal]),
       )
       if (stream.statusCode !== 200) {
-        this.#refused(id, stream.statusCode ?? 0, await text(stream), from)
+        this.#handleRefusal(id, stream.statusCode ?? 0, await text(stream), from)
         return
       }
       this.id = id
@@ -119,21 +120,21 @@ export class HttpWatchClients implements WatchClients {
           if (messages === undefined) return
           recorder.watchMessage(id, messages)
           if (messages.kind === 'compacted' || messages.kind === 'stopped') return
-          await this.#slowly(stream)
+          await this.#pauseIfSlow(stream)
         }
       } finally {
         silence.end()
         stream.destroy()
       }
     } finally {
-      clearTimeout(leaves)
+      clearTimeout(departureTimer)
     }
   }
 
-  /** It does not begin: the node cannot serve it now, or what it needs next is compacted, which is recorded. */
-  #refused(id: number, status: number, body: string, from: number | undefined): void {
+  /** Records the refusal of a watch whose next events are compacted. Reports one that no node should send. */
+  #handleRefusal(id: number, status: number, body: string, from: number | undefined): void {
     if (REFUSALS.has(status)) return
-    const { code, compact_revision, resume_from } = parsed(body) ?? {}
+    const { code, compact_revision, resume_from } = parseObject(body) ?? {}
     const [compactRevision, resumeFrom] = [asWholeNumber(compact_revision), asWholeNumber(resume_from)]
     const isCompacted = status === 410 && code === 'compacted' && from !== undefined
     if (!isCompacted || compactRevision === undefined || resumeFrom === undefined) {
@@ -157,16 +158,16 @@ export class HttpWatchClients implements WatchClients {
     return { target: watchTarget(selection), headers: { Accept: 'text/event-stream', ...last } }
   }
 
-  async #slowly(stream: IncomingMessage): Promise<void> {
+  async #pauseIfSlow(stream: IncomingMessage): Promise<void> {
     const { isSlow, random, signal } = this.#options
-    if (!isSlow || this.#hurries || !random.chance(0.02)) return
+    if (!isSlow || this.#isHurried || !random.chance(0.02)) return
     stream.pause()
     await pause(random.between(SLOW_MS.min, SLOW_MS.max), signal)
   }
 
   /** The message of a line; undefined: it is none, which is reported. */
   #decodeMessage(line: string, from: number | undefined): WatchMessage | undefined {
-    const message = parsed(line)
+    const message = parseObject(line)
     const revision = asWholeNumber(message?.revision)
     const id = message?.id
     // Before its first revision exists, a watch receives the progress of the store with the id before that revision.
@@ -186,12 +187,12 @@ export class HttpWatchClients implements WatchClients {
       }
       case 'progress':
         if (revision === undefined) break
-        this.#reach(revision)
+        this.#noteReceived(revision)
         return { kind: 'progress', revision }
       case 'events': {
-        const events = Array.isArray(message.events) ? message.events.map(toldEvent) : []
+        const events = Array.isArray(message.events) ? message.events.map(decodeEvent) : []
         if (revision === undefined || events.length === 0 || events.includes(undefined)) break
-        this.#reach(revision)
+        this.#noteReceived(revision)
         return { kind: 'events', revision, events: events.filter((event) => event !== undefined) }
       }
       case 'error': {
@@ -211,7 +212,7 @@ export class HttpWatchClients implements WatchClients {
     return undefined
   }
 
-  #reach(revision: number): void {
+  #noteReceived(revision: number): void {
     this.upTo = Math.max(this.upTo, revision)
     this.#from = Math.max(this.#from ?? 0, revision + 1)
   }
@@ -226,11 +227,11 @@ async function* parseServerSentEvents(lines: AsyncIterable<Buffer>): AsyncGenera
     if (line.length > 0) continue
     const { event: type = 'events', id, data = '' } = event
     event = {}
-    yield JSON.stringify({ ...parsed(data), type, ...(id !== undefined && { id: Number(id) }) })
+    yield JSON.stringify({ ...parseObject(data), type, ...(id !== undefined && { id: Number(id) }) })
   }
 }
 
-/** Ends a connection that says nothing. */
+/** Calls back when a connection has received nothing for `SILENT_MS`. */
 class Silence {
   readonly #onSilence: () => void
   #timer: NodeJS.Timeout
@@ -252,7 +253,7 @@ class Silence {
 
 const abortError = (): Error => Object.assign(new Error('nothing was received'), { code: 'SILENT' })
 
-async function begin(
+async function openStream(
   port: number,
   tls: ClientTls | undefined,
   { target, headers }: { readonly target: string; readonly headers: Record<string, string> },
@@ -295,7 +296,7 @@ function watchTarget({ key, start, end, from, only, prev, values }: WatchSelecti
   return `/v1/watch?${query.join('&')}`
 }
 
-function parsed(line: string): Readonly<Record<string, unknown>> | undefined {
+function parseObject(line: string): Readonly<Record<string, unknown>> | undefined {
   try {
     const message: unknown = JSON.parse(line)
     return isObject(message) ? message : undefined
@@ -305,21 +306,21 @@ function parsed(line: string): Readonly<Record<string, unknown>> | undefined {
   }
 }
 
-function toldEvent(event: unknown): WatchedEvent | undefined {
+function decodeEvent(event: unknown): WatchedEvent | undefined {
   if (!isObject(event)) return undefined
   const before = event.prev
-  const prev = before === undefined ? {} : { prev: before === null ? null : toldRow(before) }
+  const prev = before === undefined ? {} : { prev: before === null ? null : decodeRow(before) }
   if (event.type === 'put') {
-    const record = toldRow(event.kv)
+    const record = decodeRow(event.kv)
     return record && { key: record.key, type: 'put', record, ...prev }
   }
   const { key } = event
   return event.type === 'delete' && typeof key === 'string' ? { key, type: 'delete', ...prev } : undefined
 }
 
-type ToldRow = Omit<WatchedRow, 'value'> & { readonly value?: string | undefined }
+type DecodedRow = Omit<WatchedRow, 'value'> & { readonly value?: string | undefined }
 
-function toldRow(record: unknown): ToldRow | undefined {
+function decodeRow(record: unknown): DecodedRow | undefined {
   if (!isObject(record)) return undefined
   const { key, value, lease } = record
   const [createRevision, modRevision, version] = [

@@ -15,11 +15,11 @@ const TRANSACTION_KEYS_MAX = 3
 export class ListAppend implements Workload {
   readonly #draw: Draw
   readonly #surroundings: Surroundings
-  readonly #read = new Map<string, { readonly value: string; readonly revision: number }>()
+  readonly #lastRead = new Map<string, { readonly value: string; readonly revision: number }>()
   /** The lists to which the next transaction adds. */
-  #next: readonly string[] = []
+  #due: readonly string[] = []
   #sent: StoreTransaction | undefined
-  readonly #again: StoreTransaction[] = []
+  readonly #repeats: StoreTransaction[] = []
 
   constructor(draw: Draw, surroundings: Surroundings) {
     this.#draw = draw
@@ -27,41 +27,41 @@ export class ListAppend implements Workload {
   }
 
   next(): HistoryOperation | StoreTransaction {
-    const again = this.#draw.random.chance(0.5) ? this.#again.shift() : undefined
-    const next = again ?? this.#anew()
+    const again = this.#draw.random.chance(0.5) ? this.#repeats.shift() : undefined
+    const next = again ?? this.#drawNext()
     this.#sent = again === undefined && next.f === 'txn' ? next : undefined
     return next
   }
 
-  #anew(): HistoryOperation | StoreTransaction {
+  #drawNext(): HistoryOperation | StoreTransaction {
     const { key, random } = this.#draw
-    const due = this.#next
-    this.#next = []
-    if (due.length > 0 && random.chance(0.9)) return this.#appendTo(due)
+    const due = this.#due
+    this.#due = []
+    if (due.length > 0 && random.chance(0.9)) return this.#append(due)
     if (random.chance(0.1)) return { f: 'get', key: key() }
     const keys = [...new Set(Array.from({ length: random.below(TRANSACTION_KEYS_MAX) + 1 }, key))]
-    const known = keys.filter((one) => this.#read.has(one))
-    if (known.length > 0 && random.chance(0.2)) return this.#appendTo(known)
-    this.#next = keys
+    const known = keys.filter((one) => this.#lastRead.has(one))
+    if (known.length > 0 && random.chance(0.2)) return this.#append(known)
+    this.#due = keys
     return readLists(this.#surroundings.transaction(), keys)
   }
 
   ended(op: HistoryOperation, end: OperationEnd): void {
     const sent = op.f === 'append' ? this.#sent : undefined
     if (sent?.idempotency !== undefined && (end.kind === 'unknown' || this.#draw.random.chance(0.1))) {
-      this.#again.push(sent)
+      this.#repeats.push(sent)
       this.#sent = undefined
     }
     if (op.f === 'range' || end.kind !== 'ok') return
     const { value, modRevision } = end.result
-    if (value !== undefined) this.#read.set(op.key, { value: value ?? '', revision: modRevision ?? 0 })
+    if (value !== undefined) this.#lastRead.set(op.key, { value: value ?? '', revision: modRevision ?? 0 })
   }
 
-  /** Reads them all, and adds to the first one or two. */
-  #appendTo(keys: readonly string[]): StoreTransaction {
+  /** A transaction that reads all of these lists, and adds an element to the first one or two. */
+  #append(keys: readonly string[]): StoreTransaction {
     const { unique, random } = this.#draw
     const known = keys.flatMap((key) => {
-      const read = this.#read.get(key)
+      const read = this.#lastRead.get(key)
       return read === undefined ? [] : [{ key, ...read }]
     })
     const grown = known.slice(0, random.below(2) + 1)

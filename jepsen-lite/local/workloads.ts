@@ -153,7 +153,7 @@ class Lists {
     if (unfinished !== undefined && random.chance(0.6)) return unfinished
     const counts = random.next()
     return {
-      ...this.#bounds(),
+      ...this.#drawBounds(),
       ...(random.chance(0.5) && { limit: random.pick(LIMITS) }),
       ...(random.chance(0.4) && { order: 'desc' as const }),
       ...(random.chance(0.3) && { keysOnly: true as const }),
@@ -170,7 +170,7 @@ class Lists {
     this.#unfinished = { ...list, after: end.result.next }
   }
 
-  #bounds(): RecordedRange {
+  #drawBounds(): RecordedRange {
     const { key, random } = this.#draw
     const draw = random.next()
     if (draw < 0.5) return { f: 'range', prefix: key().replace(/[0-9]+$/, '') }
@@ -273,7 +273,7 @@ class KeyValue implements Workload {
    * Changes with a token that are to be sent again: those of unknown outcome, and some that were answered, to check
    * that they are not applied twice.
    */
-  #again: Change[] = []
+  #repeats: Change[] = []
 
   constructor(client: number, draw: Draw) {
     this.#client = client
@@ -283,20 +283,20 @@ class KeyValue implements Workload {
 
   next(): HistoryOperation {
     const { random } = this.#draw
-    if (this.#again.length > 0 && random.chance(0.5)) {
-      const change = this.#again.shift()
+    if (this.#repeats.length > 0 && random.chance(0.5)) {
+      const change = this.#repeats.shift()
       if (change !== undefined) return change
     }
-    return random.chance(0.5) ? this.#read() : this.#change()
+    return random.chance(0.5) ? this.#drawRead() : this.#drawChange()
   }
 
   ended(op: HistoryOperation, end: OperationEnd): void {
     const { random } = this.#draw
     const mayRepeat = (op.f === 'put' || op.f === 'del') && op.idempotency !== undefined
-    if (mayRepeat && end.kind === 'unknown') this.#again.push(op)
+    if (mayRepeat && end.kind === 'unknown') this.#repeats.push(op)
     if (op.f === 'range') this.#lists.ended(op, end)
     if (end.kind !== 'ok') return
-    if (mayRepeat && random.chance(0.1) && end.result.replayed !== true) this.#again.push(op)
+    if (mayRepeat && random.chance(0.1) && end.result.replayed !== true) this.#repeats.push(op)
     this.#learn(op, end.result)
   }
 
@@ -308,7 +308,7 @@ class KeyValue implements Workload {
     else this.#revisions.set(op.key, result.modRevision)
   }
 
-  #read(): HistoryOperation {
+  #drawRead(): HistoryOperation {
     const { key, random } = this.#draw
     const draw = random.next()
     const consistency = draw < 0.45 ? 'linearizable' : draw < 0.6 ? 'lease' : 'stale'
@@ -322,7 +322,7 @@ class KeyValue implements Workload {
     return { f: 'get', key: key(), consistency, ...bounds }
   }
 
-  #change(): HistoryOperation {
+  #drawChange(): HistoryOperation {
     const { key, sized, random } = this.#draw
     const chosen = key()
     const revision = this.#revisions.get(chosen)

@@ -54,7 +54,7 @@ export async function study(options: StudyOptions): Promise<StudyResults> {
 class Study {
   readonly #options: StudyOptions
   readonly #recording: RunRecording
-  readonly #watch: ClusterObserver
+  readonly #observer: ClusterObserver
   readonly #dir: string
   readonly #random: Random
   readonly #findings: Finding[] = []
@@ -67,7 +67,7 @@ class Study {
     const settings = { timeoutMs, maxStalenessMs, delayMs, leases, cut }
     const header = { workload: 'study', seed, command, nodes: this.#names, complete: true, ...settings }
     this.#recording = new RunRecording(join(out, 'history.jsonl'), header)
-    this.#watch = new ClusterObserver(this.#recording.recorder)
+    this.#observer = new ClusterObserver(this.#recording.recorder)
   }
 
   async perform(): Promise<StudyConclusion> {
@@ -79,33 +79,33 @@ class Study {
       portFrom: this.#options.portFrom,
       tls: false,
       env: () => ({}),
-      onEvent: (event) => this.#watch.see(event),
+      onEvent: (event) => this.#observer.observe(event),
     })
     const endDistance = await setApart(cluster, this.#options.delayMs)
     const endNotes = noteStalls(recorder)
     try {
-      await this.#live(cluster)
+      await this.#runRounds(cluster)
     } finally {
       endNotes()
-      this.#watch.close()
+      this.#observer.close()
       await cluster.close()
       await endDistance()
       this.#recording.close()
     }
-    for (const alarm of findAlarms(cluster.logFiles)) this.#find('violation', alarm)
-    for (const message of this.#watch.surprises) this.#find('violation', message)
-    if (this.#options.signal.aborted) this.#find('interrupted', 'the study was interrupted')
+    for (const alarm of findAlarms(cluster.logFiles)) this.#report('violation', alarm)
+    for (const message of this.#observer.unexpectedEnds) this.#report('violation', message)
+    if (this.#options.signal.aborted) this.#report('interrupted', 'the study was interrupted')
     this.#options.say('checking')
     const concluded = buildStudyResults(buildHistory(this.#recording.events), this.#options, this.#findings)
     if (concluded.results.exit_code === 0) cluster.deleteData()
     return concluded
   }
 
-  async #live(cluster: LocalCluster): Promise<void> {
+  async #runRounds(cluster: LocalCluster): Promise<void> {
     const { rounds, signal } = this.#options
     const { recorder } = this.#recording
-    if (!(await this.#isReady(cluster, 'the cluster did not form'))) return
-    this.#watch.clientsBegin()
+    if (!(await this.#awaitReady(cluster, 'the cluster did not form'))) return
+    this.#observer.clientsBegin()
     await this.#setLeases(cluster)
     await this.#warmUp(cluster)
     for (let number = 1; number <= rounds && !signal.aborted; number++) {
@@ -120,18 +120,18 @@ class Study {
         random: this.#random.named(`round ${number}`),
         load: this.#load,
       })
-      if (nothing !== undefined) this.#find('proves-nothing', `round ${number}: ${nothing}`)
-      if (!(await this.#isReady(cluster, `after round ${number} the cluster did not recover`))) return
+      if (nothing !== undefined) this.#report('proves-nothing', `round ${number}: ${nothing}`)
+      if (!(await this.#awaitReady(cluster, `after round ${number} the cluster did not recover`))) return
     }
     recorder.note('phase', { phase: 'end' })
     const apart = await recordFinalReads(cluster, recorder, READY_LIMIT_MS, signal)
-    if (apart !== undefined && !signal.aborted) this.#find('recovery', apart)
+    if (apart !== undefined && !signal.aborted) this.#report('recovery', apart)
   }
 
-  async #isReady(cluster: LocalCluster, otherwise: string): Promise<boolean> {
+  async #awaitReady(cluster: LocalCluster, otherwise: string): Promise<boolean> {
     const { signal } = this.#options
     const missing = await cluster.becomesReady(signal)
-    if (missing !== undefined && !signal.aborted) this.#find('recovery', `${otherwise}: ${missing}`)
+    if (missing !== undefined && !signal.aborted) this.#report('recovery', `${otherwise}: ${missing}`)
     return missing === undefined
   }
 
@@ -166,14 +166,14 @@ class Study {
 
   get #load(): Pick<LoadOptions, 'rate' | 'timeoutMs' | 'maxStalenessMs' | 'report'> {
     const { rate, timeoutMs, maxStalenessMs } = this.#options
-    return { rate, timeoutMs, maxStalenessMs, report: (message) => this.#find('violation', message) }
+    return { rate, timeoutMs, maxStalenessMs, report: (message) => this.#report('violation', message) }
   }
 
   get #names(): string[] {
     return nodeNames(this.#options.nodes)
   }
 
-  #find(kind: Finding['kind'], message: string): void {
+  #report(kind: Finding['kind'], message: string): void {
     this.#findings.push({ kind, message })
   }
 }

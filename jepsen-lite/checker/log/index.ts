@@ -53,13 +53,13 @@ export interface LogVerdict {
 
 type Record = NonNullable<LoggedEvent['record']>
 
-export const checkLog = (history: History): LogVerdict => new Judge(history).verdict()
+export const checkLog = (history: History): LogVerdict => new LogCheck(history).verdict()
 
-class Judge implements KeyCounts {
+class LogCheck implements KeyCounts {
   readonly #history: History
   readonly #log: StoreLog
   /** Every known revision of the store; the highest first. */
-  readonly #tellings: readonly KnownRevision[]
+  readonly #knownRevisions: readonly KnownRevision[]
   /** The first position in the history at which each revision, or a later one, was known. */
   readonly #knownSince: ReadonlyMap<number, number>
   readonly #findings: Anomaly[] = []
@@ -82,46 +82,46 @@ class Judge implements KeyCounts {
   constructor(history: History) {
     this.#history = history
     this.#log = buildStoreLog(history)
-    this.#tellings = collectKnownRevisions(history)
-    this.#knownSince = knownSince(this.#tellings, this.#log)
+    this.#knownRevisions = collectKnownRevisions(history)
+    this.#knownSince = firstKnown(this.#knownRevisions, this.#log)
   }
 
   verdict(): LogVerdict {
     this.#findings.push(...this.#log.findings)
     this.#sortRequests()
-    this.#refusals()
-    const looks = this.#looks()
+    this.#checkConditions()
+    const looks = this.#collectReads()
     let next = 0
     const isComplete = this.#history.header.complete === true
     let last = FIRST_REVISION
     for (const logged of this.#log.revisions) {
       if (isComplete && logged.revision !== last + 1)
-        this.#find(
+        this.#report(
           [],
           `the log tells revision ${logged.revision} after ${last}, and nothing of what is between`,
         )
       last = logged.revision
       for (; (looks[next]?.revision ?? logged.revision) < logged.revision; next++) looks[next]?.look()
-      this.#revision(logged)
+      this.#checkRevision(logged)
     }
     for (; next < looks.length; next++) looks[next]?.look()
-    this.#explain()
+    this.#findOtherMakers()
     for (const [revision, request] of this.#acknowledged)
       if (!this.#makers.has(revision))
-        this.#find(
+        this.#report(
           request.ids,
           `${requestText(request)} was answered as made at revision ${revision}, of which the log knows nothing`,
         )
     // A setting makes a revision as well; a complete history has none.
     const { due, events } = this.#log
     if (isComplete && Math.max(due, events.upTo) > last)
-      this.#find(
+      this.#report(
         [],
         `the log has everything up to revision ${Math.max(due, events.upTo)}, and nothing after ${last}`,
       )
-    const [newest] = this.#tellings
+    const [newest] = this.#knownRevisions
     if (isComplete && newest !== undefined && newest.revision > Math.max(due, events.upTo, last))
-      this.#find(
+      this.#report(
         newest.calls,
         `${newest.what} showed revision ${newest.revision}, and the log has nothing after ${last}`,
       )
@@ -138,7 +138,7 @@ class Judge implements KeyCounts {
     }
   }
 
-  #find(calls: readonly number[], message: string, key?: string): void {
+  #report(calls: readonly number[], message: string, key?: string): void {
     this.#findings.push({ check: 'log', key, message, calls })
   }
 
@@ -157,7 +157,7 @@ class Judge implements KeyCounts {
       }
       const other = this.#acknowledged.get(revision)
       if (other !== undefined)
-        this.#find(
+        this.#report(
           [...other.ids, ...request.ids],
           `${requestText(other)} and ${requestText(request)} both made ${revision}`,
         )
@@ -167,39 +167,39 @@ class Judge implements KeyCounts {
   }
 
   /** Conditions that did not hold, and did. */
-  #refusals(): void {
+  #checkConditions(): void {
     for (const call of this.#history.calls) {
       const { outcome, id } = call
       const why = outcome.kind === 'ok' ? conditionHeld(call, outcome) : undefined
-      if (why !== undefined) this.#find([id], `operation ${id} ${why}`)
+      if (why !== undefined) this.#report([id], `operation ${id} ${why}`)
     }
   }
 
   // ---- changes
 
-  #revision({ revision, position, events }: LoggedRevision): void {
+  #checkRevision({ revision, position, events }: LoggedRevision): void {
     const isComplete = this.#history.header.complete === true
     const acknowledged = this.#acknowledged.get(revision)
     if (acknowledged !== undefined) {
       this.#makers.set(revision, acknowledged)
-      const wrong = this.#differs(acknowledged, events)
+      const wrong = this.#findDifference(acknowledged, events)
       if (wrong !== undefined)
-        this.#find(
+        this.#report(
           acknowledged.ids,
           `${requestText(acknowledged)} made revision ${revision}, and the log ${wrong}`,
         )
     } else {
       const known = this.#knownSince.get(revision) ?? position
       const able = this.#findPossibleRequests(revision, events, known)
-      const mayBeLeaseEnd = this.#endsLease(events)
+      const mayBeLeaseEnd = this.#isLeaseEnd(events)
       if (mayBeLeaseEnd && able.length === 0 && isComplete) this.#leaseEnds.add(revision)
       else this.#unexplained.push({ revision, known, events, mayBeLeaseEnd, able })
     }
-    for (const event of events) this.#apply(event)
+    for (const event of events) this.#applyEvent(event)
   }
 
   /** How the log differs from what this request has done to the present state. */
-  #differs(request: LogRequest, events: readonly LoggedEvent[]): string | undefined {
+  #findDifference(request: LogRequest, events: readonly LoggedEvent[]): string | undefined {
     for (const [key, expected] of request.conditions) {
       const found = this.#rows.get(key)?.modRevision ?? null
       if (found !== expected)
@@ -233,18 +233,18 @@ class Judge implements KeyCounts {
   }
 
   /** Each request makes one revision. */
-  #explain(): void {
+  #findOtherMakers(): void {
     const makers = findMakers(this.#unexplained, this.#unplaced)
     for (const one of this.#unexplained) {
       const { revision, mayBeLeaseEnd } = one
       const maker = makers.get(revision)
       if (maker !== undefined) this.#makers.set(revision, maker)
-      else if (!mayBeLeaseEnd) this.#nobodyMade(one)
+      else if (!mayBeLeaseEnd) this.#reportUnmade(one)
     }
     const found = new Set(makers.values())
     for (const request of this.#unplaced)
       if (!found.has(request))
-        this.#find(
+        this.#report(
           request.ids,
           `${requestText(request)} was answered as made, and the log knows nothing of it`,
         )
@@ -260,12 +260,12 @@ class Judge implements KeyCounts {
       (maker) =>
         (maker.revision ?? revision) === revision &&
         maker.start < known &&
-        this.#differs(maker, events) === undefined,
+        this.#findDifference(maker, events) === undefined,
     )
   }
 
   /** Exactly the keys of one lease are deleted. */
-  #endsLease(events: readonly LoggedEvent[]): boolean {
+  #isLeaseEnd(events: readonly LoggedEvent[]): boolean {
     const [first] = events
     const lease = first && this.#rows.get(first.key)?.lease
     if (lease === undefined) return false
@@ -273,7 +273,7 @@ class Judge implements KeyCounts {
     return keys === events.length && events.every(({ key }) => this.#rows.get(key)?.lease === lease)
   }
 
-  #nobodyMade({ revision, known, events }: Unexplained): void {
+  #reportUnmade({ revision, known, events }: Unexplained): void {
     const failed = events
       .flatMap(({ key, record }) =>
         record === null ? [] : (this.#failed.get(pairText(key, record.value)) ?? []),
@@ -283,7 +283,7 @@ class Judge implements KeyCounts {
     const what = events
       .map(({ key, record }) => (record === null ? `deleted ${key}` : `put ${key}`))
       .join(', ')
-    this.#find(
+    this.#report(
       failed?.ids ?? [],
       failed === undefined
         ? `revision ${revision} (${what}) was made by no request, and by no lease that ended`
@@ -292,7 +292,7 @@ class Judge implements KeyCounts {
     )
   }
 
-  #apply({ key, revision, record }: LoggedEvent): void {
+  #applyEvent({ key, revision, record }: LoggedEvent): void {
     const before = this.#rows.get(key)
     const wrong =
       record === null
@@ -302,7 +302,7 @@ class Judge implements KeyCounts {
           : record.createRevision !== (before?.createRevision ?? revision)
             ? `has the create revision ${record.createRevision}`
             : record.version !== (before?.version ?? 0) + 1 && `is version ${record.version}`
-    if (wrong !== false) this.#find([], `at revision ${revision} of the log ${key} ${wrong}`, key)
+    if (wrong !== false) this.#report([], `at revision ${revision} of the log ${key} ${wrong}`, key)
     if (record === null) this.#rows.delete(key)
     else this.#rows.set(key, record)
   }
@@ -310,7 +310,7 @@ class Judge implements KeyCounts {
   // ---- reads
 
   /** Everything that was read, by the revision that it reflects. */
-  #looks(): { readonly revision: number; look(): void }[] {
+  #collectReads(): { readonly revision: number; look(): void }[] {
     const { calls, finals } = this.#history
     const looks: { readonly revision: number; look(): void }[] = []
     for (const call of calls) {
@@ -320,9 +320,9 @@ class Judge implements KeyCounts {
       // A read of the past is of another revision than the one that its answer tells.
       const revision = (op.f === 'get' ? op.at : undefined) ?? result.revision
       if (op.f === 'get' && result.revision !== undefined && (op.at ?? 0) > result.revision)
-        this.#find([id], `operation ${id} read revision ${op.at}, when the store was at ${result.revision}`)
+        this.#report([id], `operation ${id} read revision ${op.at}, when the store was at ${result.revision}`)
       if (result.applied === false && result.revision !== undefined)
-        looks.push({ revision: result.revision, look: () => this.#refused(call, result) })
+        looks.push({ revision: result.revision, look: () => this.#checkRefusal(call, result) })
       if (op.f === 'range') {
         const look = (): void => void this.#findings.push(...checkList(call, op, result, end, this))
         looks.push({ revision: revision ?? Number.POSITIVE_INFINITY, look })
@@ -331,7 +331,7 @@ class Judge implements KeyCounts {
       if (op.f === 'get' && result.value !== undefined) {
         const { value, modRevision, version } = result
         const row = value === null ? undefined : { value, modRevision, version }
-        looks.push({ revision, look: () => this.#compare(id, revision, op.key, row, isStaleRead(call)) })
+        looks.push({ revision, look: () => this.#compareRow(id, revision, op.key, row, isStaleRead(call)) })
       }
       const covered = op.f === 'range' ? coveredBy(op, result) : undefined
       if (covered === undefined || result.rows === undefined) continue
@@ -341,7 +341,7 @@ class Judge implements KeyCounts {
           ...rows.keys(),
           ...[...this.#rows.keys()].filter((key) => contains(covered, key)),
         ])
-        for (const key of keys) this.#compare(id, revision, key, rows.get(key), isStaleRead(call))
+        for (const key of keys) this.#compareRow(id, revision, key, rows.get(key), isStaleRead(call))
       }
       looks.push({ revision, look })
     }
@@ -351,7 +351,7 @@ class Judge implements KeyCounts {
         look: () => {
           const [key] = keysChangedBy(request, this.#rows)
           if (key === undefined) return
-          this.#find(
+          this.#report(
             request.ids,
             `${requestText(request)} found nothing to delete at revision ${revision}, and the log has ${key} there`,
             key,
@@ -364,19 +364,19 @@ class Judge implements KeyCounts {
         look: () => {
           const held = new Map(rows.map((row) => [row.key, row]))
           for (const key of new Set([...held.keys(), ...this.#rows.keys()]))
-            this.#compare(node, revision, key, held.get(key), false)
+            this.#compareRow(node, revision, key, held.get(key), false)
         },
       })
     return looks.sort((a, b) => a.revision - b.revision)
   }
 
   /** A condition that did not hold. */
-  #refused({ id, op }: HistoryCall, { current, revision }: RecordedResult): void {
+  #checkRefusal({ id, op }: HistoryCall, { current, revision }: RecordedResult): void {
     if (op.f !== 'put' && op.f !== 'del') return
     const found = this.#rows.get(op.key)?.modRevision ?? null
     const shown = found === null ? `no ${op.key}` : `${op.key} of revision ${found}`
     if (current !== undefined && current !== found)
-      this.#find(
+      this.#report(
         [id],
         `operation ${id} was refused at revision ${revision} because of ${current === null ? `no ${op.key}` : `${op.key} of revision ${current}`}, and the log has ${shown}`,
         op.key,
@@ -385,7 +385,7 @@ class Judge implements KeyCounts {
     const holds = op.ifAbsent === true ? found === null : found === op.ifRevision
     const hasLease = op.f === 'put' && op.lease !== undefined
     if (current === undefined && isConditional && holds && !hasLease)
-      this.#find(
+      this.#report(
         [id],
         `operation ${id} was refused at revision ${revision} because of its condition, and the log has ${shown}`,
         op.key,
@@ -399,7 +399,7 @@ class Judge implements KeyCounts {
   }
 
   /** `by`: the call, or the node whose content at the end it is. */
-  #compare(
+  #compareRow(
     by: number | string,
     revision: number,
     key: string,
@@ -420,7 +420,7 @@ class Judge implements KeyCounts {
       one === undefined
         ? 'nothing'
         : `${JSON.stringify(one.value ?? '')} of revision ${one.modRevision}${one.version === undefined ? '' : `, version ${one.version}`}`
-    this.#find(
+    this.#report(
       typeof by === 'number' ? [by] : [],
       `${who} ${isStale ? '(stale) ' : ''}shows ${shown(seen)} as ${key} at revision ${revision}, and the log ${shown(row)}`,
       key,
@@ -435,7 +435,7 @@ interface KeySighting {
   readonly version?: number | undefined
 }
 
-function knownSince(tellings: readonly KnownRevision[], { revisions }: StoreLog): Map<number, number> {
+function firstKnown(tellings: readonly KnownRevision[], { revisions }: StoreLog): Map<number, number> {
   const since = new Map<number, number>()
   let [next, first] = [0, Number.POSITIVE_INFINITY]
   for (const { revision } of revisions.toReversed()) {

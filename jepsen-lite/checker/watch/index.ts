@@ -79,7 +79,7 @@ export function checkWatches(
   { compacted = Number.POSITIVE_INFINITY }: WatchesOptions = {},
 ): WatchAnomaly[] {
   return records.flatMap((record) => {
-    const found = new OneWatch(record, log, compacted).check()
+    const found = new WatchCheck(record, log, compacted).check()
     if (found === undefined) return []
     const [guarantee, message] = found
     const promise = guarantee in PROMISES ? PROMISES[guarantee as keyof typeof PROMISES] : 'WATCH-1'
@@ -89,26 +89,26 @@ export function checkWatches(
 
 type WatchFault = readonly [WatchGuarantee, string] | undefined
 
-class OneWatch {
+class WatchCheck {
   readonly #record: WatchRecord
   readonly #log: EventLog
-  readonly #compacted: number
-  /** The first revision that it may receive. */
+  readonly #compactedMax: number
+  /** The first revision that the watch may receive. */
   #from = 0
-  /** Every event of this watch before it was delivered. */
-  #next = 0
+  /** All events of the watch below this revision were delivered. */
+  #nextRevision = 0
   /** The revision of the newest progress message. */
   #bookmark = 0
   /** The last revision with delivered events. */
-  #last = 0
-  /** Keys of these events. */
-  #keys: ReadonlySet<string> = new Set()
+  #lastRevision = 0
+  /** Keys of the events that were delivered at the last revision. */
+  #lastKeys: ReadonlySet<string> = new Set()
   #hasEnded = false
 
   constructor(record: WatchRecord, log: EventLog, compacted: number) {
     this.#record = record
     this.#log = log
-    this.#compacted = compacted
+    this.#compactedMax = compacted
   }
 
   check(): WatchFault {
@@ -117,19 +117,19 @@ class OneWatch {
     if (first.kind === 'compacted' && this.#record.selection.from === undefined)
       return ['ended', 'is refused as compacted, and did not ask for the past']
     if (first.kind === 'compacted')
-      this.#from = this.#next = Math.max(FIRST_REVISION, this.#record.selection.from ?? 0)
+      this.#from = this.#nextRevision = Math.max(FIRST_REVISION, this.#record.selection.from ?? 0)
     else if (first.kind !== 'created') return ['created', `receives ${first.kind} before it exists`]
-    const wrong = first.kind === 'created' ? this.#created(first) : this.#judge(first)
+    const wrong = first.kind === 'created' ? this.#checkCreated(first) : this.#checkMessage(first)
     if (wrong !== undefined) return wrong
     for (const message of others) {
       if (this.#hasEnded) return ['ended', `receives ${message.kind} after its end`]
-      const found = this.#judge(message)
+      const found = this.#checkMessage(message)
       if (found !== undefined) return found
     }
     return undefined
   }
 
-  #created({ revision, from }: Extract<WatchMessage, { kind: 'created' }>): WatchFault {
+  #checkCreated({ revision, from }: Extract<WatchMessage, { kind: 'created' }>): WatchFault {
     const { selection, answered } = this.#record
     if (revision < answered)
       return ['created', `begins at revision ${revision}, when ${answered} had been answered`]
@@ -138,32 +138,35 @@ class OneWatch {
     const first = Math.max(FIRST_REVISION, selection.from ?? revision + 1)
     if (from !== first) return ['created', `begins with ${from}, and should with ${first}`]
     this.#from = from
-    this.#next = from
+    this.#nextRevision = from
     return undefined
   }
 
-  #judge(message: WatchMessage): WatchFault {
+  #checkMessage(message: WatchMessage): WatchFault {
     switch (message.kind) {
       case 'created':
         return ['created', 'is confirmed twice']
       case 'events':
-        return this.#events(message.revision, message.events)
+        return this.#checkEvents(message.revision, message.events)
       case 'progress':
-        return this.#progress(message.revision)
+        return this.#checkProgress(message.revision)
       case 'due': {
-        const missing = this.#wantedUntil(message.revision)[0]
-        return missing && [this.#missing(missing), `never received ${shown(missing)}`]
+        const missing = this.#findUndelivered(message.revision)[0]
+        return missing && [this.#classifyMissing(missing), `never received ${eventText(missing)}`]
       }
       case 'compacted':
         this.#hasEnded = true
-        return this.#overtaken(message)
+        return this.#checkCompacted(message)
       case 'stopped': {
         this.#hasEnded = true
-        const missing = this.#wantedUntil(message.resumeFrom - 1)[0]
+        const missing = this.#findUndelivered(message.resumeFrom - 1)[0]
         if (missing !== undefined)
-          return ['ended', `may resume from ${message.resumeFrom}, and did not receive ${shown(missing)}`]
-        if (message.resumeFrom <= this.#last)
-          return ['ended', `may resume from ${message.resumeFrom}, and received ${this.#last} already`]
+          return ['ended', `may resume from ${message.resumeFrom}, and did not receive ${eventText(missing)}`]
+        if (message.resumeFrom <= this.#lastRevision)
+          return [
+            'ended',
+            `may resume from ${message.resumeFrom}, and received ${this.#lastRevision} already`,
+          ]
         if (message.resumeFrom < this.#from)
           return ['ended', `may resume from ${message.resumeFrom}, and began with ${this.#from}`]
         if (message.resumeFrom > Math.max(this.#from, this.#log.upTo + 1))
@@ -176,30 +179,33 @@ class OneWatch {
     }
   }
 
-  #events(revision: number, events: readonly WatchedEvent[]): WatchFault {
+  #checkEvents(revision: number, events: readonly WatchedEvent[]): WatchFault {
     if (events.length === 0) return ['filter', `receives nothing of ${revision}`]
     if (revision < this.#from) return ['resumable', `receives ${revision}, and begins with ${this.#from}`]
     if (revision <= this.#bookmark)
       return ['bookmark', `receives ${revision} after the progress ${this.#bookmark}`]
-    if (revision === this.#last) {
-      const again = events.find(({ key }) => this.#keys.has(key))
+    if (revision === this.#lastRevision) {
+      const again = events.find(({ key }) => this.#lastKeys.has(key))
       return again === undefined
         ? ['atomic', `receives revision ${revision} in two messages`]
         : ['unique', `receives ${again.key} at ${revision} twice`]
     }
-    if (revision < this.#last) return ['ordered', `receives ${revision} after ${this.#last}`]
-    const skipped = this.#wantedUntil(revision - 1)[0]
+    if (revision < this.#lastRevision) return ['ordered', `receives ${revision} after ${this.#lastRevision}`]
+    const skipped = this.#findUndelivered(revision - 1)[0]
     if (skipped !== undefined)
-      return [this.#missing(skipped), `receives ${revision}, and did not receive ${shown(skipped)}`]
-    const found = this.#revision(revision, events)
-    this.#keys = new Set(events.map(({ key }) => key))
-    this.#last = revision
-    this.#next = revision + 1
+      return [
+        this.#classifyMissing(skipped),
+        `receives ${revision}, and did not receive ${eventText(skipped)}`,
+      ]
+    const found = this.#checkRevision(revision, events)
+    this.#lastKeys = new Set(events.map(({ key }) => key))
+    this.#lastRevision = revision
+    this.#nextRevision = revision + 1
     return found
   }
 
-  /** All events of one revision. */
-  #revision(revision: number, events: readonly WatchedEvent[]): WatchFault {
+  /** Compares the message with all events that the log has at its revision. */
+  #checkRevision(revision: number, events: readonly WatchedEvent[]): WatchFault {
     const { selection } = this.#record
     const logged = new Map(this.#log.between(revision, revision).map((event) => [event.key, event]))
     const seen = new Set<string>()
@@ -212,26 +218,26 @@ class OneWatch {
       seen.add(key)
       if (eventType(change) !== type) return ['committed', `${what}, which was a ${eventType(change)}`]
       if (!isSelected(change, selection)) return ['filter', `${what}, for which it did not ask`]
-      const wrong = this.#recordReceived(event, change, what) ?? this.#prev(event, revision, what)
+      const wrong = this.#checkRecord(event, change, what) ?? this.#checkPrev(event, revision, what)
       if (wrong !== undefined) return wrong
     }
     const left = [...logged.values()].find((event) => isSelected(event, selection) && !seen.has(event.key))
     return left && ['atomic', `receives ${revision} without ${left.key}`]
   }
 
-  #recordReceived({ record }: WatchedEvent, { record: expected }: LoggedEvent, what: string): WatchFault {
+  #checkRecord({ record }: WatchedEvent, { record: expected }: LoggedEvent, what: string): WatchFault {
     const { values } = this.#record.selection
     if (expected === null) return record === undefined ? undefined : ['committed', `${what} with a record`]
     if (record === undefined) return ['committed', `${what} without its record`]
     if (!values && record.value !== undefined)
       return ['filter', `${what} with its value, for which it did not ask`]
     const whole = values ? expected : { ...expected, value: undefined }
-    return same(record, whole)
+    return isSameRow(record, whole)
       ? undefined
       : ['committed', `${what} as ${JSON.stringify(record)}, which was ${JSON.stringify(expected)}`]
   }
 
-  #prev({ key, prev }: WatchedEvent, revision: number, what: string): WatchFault {
+  #checkPrev({ key, prev }: WatchedEvent, revision: number, what: string): WatchFault {
     const { selection } = this.#record
     if (!selection.prev)
       return prev === undefined
@@ -241,55 +247,60 @@ class OneWatch {
     // A compacted record cannot be delivered. But then the event is deleted as well.
     if (prev === undefined) return ['prev', `${what} without the record before`]
     const whole = expected === null || selection.values ? expected : { ...expected, value: undefined }
-    const isSame = prev === null || whole === null ? prev === whole : same(prev, whole)
+    const isSame = prev === null || whole === null ? prev === whole : isSameRow(prev, whole)
     return isSame
       ? undefined
       : ['prev', `${what} instead of ${JSON.stringify(prev)}, which was ${JSON.stringify(expected)}`]
   }
 
-  #progress(revision: number): WatchFault {
-    const missing = this.#wantedUntil(revision)[0]
+  #checkProgress(revision: number): WatchFault {
+    const missing = this.#findUndelivered(revision)[0]
     if (missing !== undefined)
-      return ['bookmark', `receives the progress ${revision}, and did not receive ${shown(missing)}`]
-    if (revision < this.#bookmark || revision < this.#last)
-      return ['bookmark', `receives the progress ${revision} after ${Math.max(this.#bookmark, this.#last)}`]
+      return ['bookmark', `receives the progress ${revision}, and did not receive ${eventText(missing)}`]
+    if (revision < this.#bookmark || revision < this.#lastRevision)
+      return [
+        'bookmark',
+        `receives the progress ${revision} after ${Math.max(this.#bookmark, this.#lastRevision)}`,
+      ]
     if (revision > this.#log.upTo)
       return ['committed', `receives the progress ${revision}, the store is at ${this.#log.upTo}`]
     this.#bookmark = Math.max(this.#bookmark, revision)
-    this.#next = Math.max(this.#next, revision + 1)
+    this.#nextRevision = Math.max(this.#nextRevision, revision + 1)
     return undefined
   }
 
-  #overtaken({
+  #checkCompacted({
     next,
     compactRevision,
     resumeFrom,
   }: Extract<WatchMessage, { kind: 'compacted' }>): WatchFault {
-    const missing = this.#wantedUntil(next - 1)[0]
-    if (missing !== undefined) return ['ended', `ends at ${next}, and did not receive ${shown(missing)}`]
-    const received = Math.max(this.#last, this.#bookmark)
+    const missing = this.#findUndelivered(next - 1)[0]
+    if (missing !== undefined) return ['ended', `ends at ${next}, and did not receive ${eventText(missing)}`]
+    const received = Math.max(this.#lastRevision, this.#bookmark)
     if (next <= received) return ['ended', `ends at ${next}, and received ${received} already`]
     if (next < this.#from) return ['ended', `ends at ${next}, and begins with ${this.#from}`]
     if (next > compactRevision)
       return ['ended', `ends at ${next} as compacted, and the store is compacted up to ${compactRevision}`]
-    if (compactRevision > this.#compacted)
+    if (compactRevision > this.#compactedMax)
       return ['ended', `ends as compacted up to ${compactRevision}, but no compaction went that far`]
     if (resumeFrom !== compactRevision + 1)
       return ['ended', `may resume from ${resumeFrom}, the store is compacted up to ${compactRevision}`]
     return undefined
   }
 
-  /** Requested events from the next revision on that were not delivered. */
-  #wantedUntil(revision: number): readonly LoggedEvent[] {
-    if (revision < this.#next) return []
+  /** Requested events up to a revision that were not delivered. */
+  #findUndelivered(revision: number): readonly LoggedEvent[] {
+    if (revision < this.#nextRevision) return []
     return this.#log
-      .between(this.#next, revision)
+      .between(this.#nextRevision, revision)
       .filter((event) => isSelected(event, this.#record.selection))
   }
 
-  /** The first events are missing, or some in between. */
-  #missing({ revision }: LoggedEvent): WatchGuarantee {
-    return this.#last < this.#from && this.#record.selection.from !== undefined && revision >= this.#from
+  /** The guarantee that an undelivered event breaks: the first events of a resumed watch are missing, or later ones. */
+  #classifyMissing({ revision }: LoggedEvent): WatchGuarantee {
+    return this.#lastRevision < this.#from &&
+      this.#record.selection.from !== undefined &&
+      revision >= this.#from
       ? 'resumable'
       : 'complete'
   }
@@ -305,7 +316,7 @@ function isSelected(event: LoggedEvent, { key, start = '', end, only }: WatchSel
 
 type Row = Omit<WatchedRow, 'value'> & { readonly value?: string | undefined }
 
-const same = (one: Row, other: Row): boolean =>
+const isSameRow = (one: Row, other: Row): boolean =>
   one.key === other.key &&
   one.value === other.value &&
   one.createRevision === other.createRevision &&
@@ -313,4 +324,5 @@ const same = (one: Row, other: Row): boolean =>
   one.version === other.version &&
   one.lease === other.lease
 
-const shown = (event: LoggedEvent): string => `the ${eventType(event)} of ${event.key} at ${event.revision}`
+const eventText = (event: LoggedEvent): string =>
+  `the ${eventType(event)} of ${event.key} at ${event.revision}`

@@ -90,9 +90,9 @@ interface OpenRequest {
   /** Operations of the request in the history: none, one, or one for each command of a batch. */
   readonly ids: readonly number[]
   readonly process: Process
-  /** Highest log index that any client had seen when it began. */
+  /** Highest log index that any client had seen when the request began. */
   readonly floor: number
-  /** Highest term that had committed an entry by then. */
+  /** Highest term that had committed an entry when the request began. */
   readonly term: number
   readonly at: number
   /** The read was granted, and its rows are being read. */
@@ -141,24 +141,24 @@ export class Clients {
     const driver = process?.driver
     if (client === undefined || process === undefined || driver === undefined) return false
     const requester = { lane: client, process, driver }
-    if (op.kind === 'slot' || op.kind === 'slot-again') return this.#inSession(client, requester, op)
+    if (op.kind === 'slot' || op.kind === 'slot-again') return this.#proposeInSession(client, requester, op)
     if (client.busy) return false
-    this.#request(client, requester, op)
+    this.#runOperation(client, requester, op)
     return true
   }
 
-  #request(client: Client, requester: Requester, op: ScheduledOp): void {
+  #runOperation(client: Client, requester: Requester, op: ScheduledOp): void {
     const key = `k${op.key}`
     switch (op.kind) {
       case 'get':
-        this.#read(client, requester, key, 'linearizable', op.x)
+        this.#readKey(client, requester, key, 'linearizable', op.x)
         return
       case 'lease':
       case 'stale':
-        this.#read(client, requester, key, op.kind, op.x)
+        this.#readKey(client, requester, key, op.kind, op.x)
         return
       case 'range':
-        this.#range(requester, op.x)
+        this.#readRange(requester, op.x)
         return
       case 'again':
         if (client.once !== undefined) this.#propose(client, requester, client.once.request, [client.once.op])
@@ -167,13 +167,13 @@ export class Clients {
         this.#openSession(client, requester, op.x)
         return
       case 'batch':
-        this.#batch(client, requester, op)
+        this.#proposeBatch(client, requester, op)
         return
       case 'reuse':
-        this.#reuse(client, requester, key)
+        this.#reuseToken(client, requester, key)
         return
       default:
-        this.#change(client, requester, op, key)
+        this.#proposeChange(client, requester, op, key)
     }
   }
 
@@ -189,13 +189,13 @@ export class Clients {
     const id = this.#recorder.invoke(name, process.name, { f: 'put', key: 'probe', value: name })
     const request: Request = { command, idempotency: undefined, principal: name }
     this.#world.invariants.requested(request)
-    const requestedAt = { process, floor: this.#floorAt(this.#world.time.now) }
+    const requestedAt = { process, floor: this.#findFloor(this.#world.time.now) }
     proposePermitted(this.#world.time, driver, request, 2000, (result) => {
       done(result.ok)
       if (result.ok) {
         const { outcome, replayed } = result.value
-        this.#judge(request, requestedAt, process.replica.applied, shown(outcome), replayed)
-        this.#raise(process.replica.applied)
+        this.#checkOutcome(request, requestedAt, process.replica.applied, shown(outcome), replayed)
+        this.#raiseFloor(process.replica.applied)
         if (outcome.kind === 'refused') this.#recorder.fail(id, outcome.code)
         else this.#recorder.ok(id, recordedResult(outcome, false))
       } else if (result.problem.written === 'unknown') this.#recorder.unknown(id, result.problem.code)
@@ -205,13 +205,13 @@ export class Clients {
 
   // ---- changes
 
-  #change(client: Client, requester: Requester, op: ScheduledOp, key: string): void {
+  #proposeChange(client: Client, requester: Requester, op: ScheduledOp, key: string): void {
     const principal = `${client.name}.${client.sent++}`
     const value = sized(principal, op.x)
     const token = op.kind === 'once' ? longOrShort(`t-${principal}`, op.x) : undefined
     const since = token !== undefined && op.x % 2 === 1 ? asRevision(Math.max(1, client.revision)) : undefined
     const idempotency = token === undefined ? undefined : { token, since }
-    const command = this.#command(client, op, key, value)
+    const command = this.#drawCommand(client, op, key, value)
     const request: Request = { command, idempotency, principal }
     const operation = recordedOperation(command, key, value, token)
     if (idempotency !== undefined && operation !== undefined) client.once = { request, op: operation }
@@ -222,7 +222,7 @@ export class Clients {
    * The client's token with another request, as if the client had forgotten that it used the token. The history shows
    * it as any other request, not as a repetition.
    */
-  #reuse(client: Client, requester: Requester, key: string): void {
+  #reuseToken(client: Client, requester: Requester, key: string): void {
     const { once } = client
     if (once === undefined) return
     const principal = `${client.name}.${client.sent++}`
@@ -247,7 +247,7 @@ export class Clients {
   }
 
   /** Returns whether anything was asked. */
-  #inSession(client: Client, requester: Requester, op: ScheduledOp): boolean {
+  #proposeInSession(client: Client, requester: Requester, op: ScheduledOp): boolean {
     const lane = client.lanes.find(({ busy }) => !busy)
     const { session } = client
     if (lane === undefined) return false
@@ -269,21 +269,26 @@ export class Clients {
     // A client that gives up a request continues with a higher number.
     const seq = (requests.at(-1)?.seq ?? 0) + 1 + (op.x % 5 === 0 ? op.x % 3 : 0)
     const idempotency = { session: session.number, slot, seq }
-    const { request, operations } = this.#several(client, op, `${session.number}.${slot}.${seq}`, idempotency)
+    const { request, operations } = this.#drawChanges(
+      client,
+      op,
+      `${session.number}.${slot}.${seq}`,
+      idempotency,
+    )
     requests.push({ seq, request, operations })
     this.#propose(client, { ...requester, lane }, request, operations)
     return true
   }
 
-  #batch(client: Client, requester: Requester, op: ScheduledOp): void {
+  #proposeBatch(client: Client, requester: Requester, op: ScheduledOp): void {
     const idempotency =
       op.x % 3 === 0 ? { token: `t-${client.name}.${client.sent}`, since: undefined } : undefined
-    const { request, operations } = this.#several(client, op, idempotency?.token, idempotency)
+    const { request, operations } = this.#drawChanges(client, op, idempotency?.token, idempotency)
     this.#propose(client, requester, request, operations)
   }
 
   /** A change or a batch of changes. `token`: how the history names it. */
-  #several(
+  #drawChanges(
     client: Client,
     op: ScheduledOp,
     token: string | undefined,
@@ -298,7 +303,7 @@ export class Clients {
       const kind = choices.pick<ScheduledOp['kind']>(['put', 'put', 'cas', 'create', 'del'])
       const value = `${principal}.${at}`
       // x of a delete would ask for the row before.
-      const drawn = this.#command(client, { ...op, kind, x: op.x - (op.x % 20) + 1 }, key, value)
+      const drawn = this.#drawCommand(client, { ...op, kind, x: op.x - (op.x % 20) + 1 }, key, value)
       if (!('key' in drawn)) throw new Error(`a ${drawn.kind} in a batch`)
       const command = { ...drawn, prev: false as const }
       const name = token === undefined ? undefined : `${token}.${at}`
@@ -313,7 +318,7 @@ export class Clients {
     return { request: { command, idempotency, principal }, operations }
   }
 
-  #command(client: Client, op: ScheduledOp, keyText: string, value: string): Command {
+  #drawCommand(client: Client, op: ScheduledOp, keyText: string, value: string): Command {
     const key = bytes(keyText)
     const put = { kind: 'put', key, value: bytes(value), prev: op.kind === 'prev' } as const
     const ifMatch = [asRevision(client.seen.get(keyText) ?? 1)]
@@ -355,7 +360,7 @@ export class Clients {
     const open = this.#begin(requester, operations)
     this.#proposeTo(open, requester.driver, request, ({ outcome, replayed }) => {
       if (replayed) world.probeCoverage.hit('idempotent replay')
-      this.#sessionAnswered(client, request, outcome, replayed)
+      this.#updateSession(client, request, outcome, replayed)
       if (outcome.kind === 'precondition-failed') {
         world.probeCoverage.hit('condition failed')
         if (request.idempotency !== undefined) world.probeCoverage.hit('condition failed under a token')
@@ -372,14 +377,14 @@ export class Clients {
         if (code === 'idempotency_key_reused') world.probeCoverage.hit('token of another request refused')
         if (code === 'storage_full' || code === 'value_too_large')
           world.probeCoverage.hit('refused for its size')
-        this.#fail(open, code)
+        this.#endRefused(open, code)
         return
       }
       if (!replayed) client.revision = Math.max(client.revision, outcome.revision)
       const results = outcomes.map((each) =>
         each.kind === 'refused' ? each.code : recordedResult(each, replayed),
       )
-      this.#ok(open, ...results)
+      this.#endAnswered(open, ...results)
       world.triggers.met('answered', requester.process)
     })
   }
@@ -399,30 +404,30 @@ export class Clients {
         const { code, written } = result.problem
         if (written === 'unknown') {
           probeCoverage.hit('outcome unknown')
-          this.#unknown(open, code)
+          this.#endUnknown(open, code)
           return
         }
         probeCoverage.hit('outcome refused')
         if (code === 'permission_denied') probeCoverage.hit('change without a right refused')
         if (request.idempotency === undefined) invariants.notWritten(request.principal)
-        this.#fail(open, code)
+        this.#endRefused(open, code)
         return
       }
       const { outcome, replayed } = result.value
       const index = process.replica.applied
-      this.#judge(request, open, index, shown(outcome), replayed)
-      this.#raise(index)
+      this.#checkOutcome(request, open, index, shown(outcome), replayed)
+      this.#raiseFloor(index)
       done(result.value)
     })
   }
 
   // ---- for the clients of `store-clients.ts`, whose operations are not in the history
 
-  /** `told`: it was answered; undefined: it was not, and may have been done. */
+  /** `done`: with the outcome; without one if there was no answer, and the change may have been made. */
   propose(requester: Requester, request: Request, done: AnswerCallback<Outcome>): void {
     const open = this.#begin(requester, [], done)
     this.#proposeTo(open, requester.driver, request, ({ outcome }) => {
-      this.#ok(open)
+      this.#endAnswered(open)
       done(outcome)
       this.#world.triggers.met('answered', requester.process)
     })
@@ -437,28 +442,28 @@ export class Clients {
   ): void {
     const open = this.#begin(requester, [], failed)
     requester.driver.read(options, (result) => {
-      if (!result.ok) return this.#fail(open, result.problem.code)
+      if (!result.ok) return this.#endRefused(open, result.problem.code)
       const index = requester.process.replica.applied
-      this.#granted(open, options, result.value, index)
-      this.#raise(index)
+      this.#checkGrant(open, options, result.value, index)
+      this.#raiseFloor(index)
       use(index, result.value, open)
     })
   }
 
-  /** Another request. */
+  /** Opens a request that the history does not record. */
   begin(requester: Requester): OpenRequest {
     return this.#begin(requester, [])
   }
 
   /** Ends a request; `why`: it was refused. */
   end(open: OpenRequest, why?: string): void {
-    if (why === undefined) this.#ok(open)
-    else this.#fail(open, why)
+    if (why === undefined) this.#endAnswered(open)
+    else this.#endRefused(open, why)
   }
 
   /** The highest index that any client has seen. */
   get floor(): number {
-    return this.#floorAt(this.#world.time.now)
+    return this.#findFloor(this.#world.time.now)
   }
 
   /** Reads the rows of a range, as HTTP does. `done` is not called if they cannot be read. */
@@ -478,12 +483,12 @@ export class Clients {
       listed: keysOnly ? driver.listMetadata(options) : driver.list(options),
     }))
     if (scans === DAMAGED) {
-      this.#fail(open, 'internal')
+      this.#endRefused(open, 'internal')
       return
     }
     open.lists = true
     const failed = (error: Error): void =>
-      this.#fail(open, error instanceof ScanEndedError ? 'overloaded' : error.message)
+      this.#endRefused(open, error instanceof ScanEndedError ? 'overloaded' : error.message)
     const { counted, listed } = scans
     readList(listed, list, (error, found) => {
       listed.close()
@@ -504,7 +509,7 @@ export class Clients {
     })
   }
 
-  #sessionAnswered(
+  #updateSession(
     client: Client,
     { command, idempotency }: Request,
     outcome: Outcome,
@@ -527,7 +532,7 @@ export class Clients {
   }
 
   /** The answer must match the log, and must come after all operations that had ended when this one began. */
-  #judge(
+  #checkOutcome(
     request: Request,
     open: Pick<OpenRequest, 'process' | 'floor'>,
     index: number,
@@ -557,7 +562,7 @@ export class Clients {
 
   // ---- reads
 
-  #read(client: Client, requester: Requester, key: string, consistency: ReadConsistency, x: number): void {
+  #readKey(client: Client, requester: Requester, key: string, consistency: ReadConsistency, x: number): void {
     const { process, driver } = requester
     const { config } = this.#world
     const options: ReadRequirements = {
@@ -571,24 +576,24 @@ export class Clients {
     driver.read(options, (result) => {
       if (!result.ok) {
         if (result.problem.code === 'too_stale') this.#world.probeCoverage.hit('stale read refused')
-        this.#fail(open, result.problem.code)
+        this.#endRefused(open, result.problem.code)
         return
       }
       const index = process.replica.applied
-      this.#granted(open, options, result.value, index)
-      this.#raise(index)
+      this.#checkGrant(open, options, result.value, index)
+      this.#raiseFloor(index)
       // The age at this moment: the clock may jump while rows are read.
-      const served = this.#servedAs(open, result.value)
+      const served = this.#recordedAge(open, result.value)
       const scan = unlessDamaged(() =>
         driver.get(bytes(key), (error, stored) => {
           const row = stored ?? null
           if (error !== undefined)
-            return this.#fail(open, error instanceof ScanEndedError ? 'overloaded' : error.message)
+            return this.#endRefused(open, error instanceof ScanEndedError ? 'overloaded' : error.message)
           const found = row === null ? null : { ...row, value: text(row.value) }
-          this.#compare(process, key, index, found)
+          this.#compareRow(process, key, index, found)
           if (row !== null) client.seen.set(key, row.modRevision)
           client.revision = Math.max(client.revision, result.value.revision)
-          this.#ok(open, {
+          this.#endAnswered(open, {
             value: found?.value ?? null,
             ...(found === null ? {} : { modRevision: found.modRevision, version: found.version }),
             revision: result.value.revision,
@@ -596,11 +601,11 @@ export class Clients {
           })
         }),
       )
-      if (scan === DAMAGED) this.#fail(open, 'internal')
+      if (scan === DAMAGED) this.#endRefused(open, 'internal')
     })
   }
 
-  #range(requester: Requester, x: number): void {
+  #readRange(requester: Requester, x: number): void {
     const { process, driver } = requester
     const { config } = this.#world
     const options: ReadRequirements = {
@@ -612,16 +617,16 @@ export class Clients {
     const list = drawList(new DerivedChoices(x), config.keys, this.#bounded)
     const open = this.#begin(requester, [{ ...list.op, ...requirementsText(options) }])
     driver.read(options, (result) => {
-      if (!result.ok) return this.#fail(open, result.problem.code)
+      if (!result.ok) return this.#endRefused(open, result.problem.code)
       const index = process.replica.applied
-      this.#granted(open, options, result.value, index)
-      this.#raise(index)
+      this.#checkGrant(open, options, result.value, index)
+      this.#raiseFloor(index)
       // The age at this moment: the clock may jump while the rows are read.
-      const served = this.#servedAs(open, result.value)
+      const served = this.#recordedAge(open, result.value)
       this.list(open, driver, list, undefined, (listed) => {
         if (listed.rows.length > list.rowsMax) this.#world.probeCoverage.hit('list of several slices')
         this.#compareList(process, list.op, index, listed)
-        this.#ok(open, {
+        this.#endAnswered(open, {
           ...seenInList(list.op, listed),
           revision: result.value.revision,
           ...served,
@@ -647,12 +652,12 @@ export class Clients {
     for (const row of rows) {
       const key = text(row.key)
       const value = op.keysOnly ? this.#world.invariants.model.at(key, index)?.value : text(row.value)
-      this.#compare(process, key, index, { ...row, value: value ?? '' })
+      this.#compareRow(process, key, index, { ...row, value: value ?? '' })
     }
   }
 
   /** Checks that the state that is read is as new as promised. */
-  #granted(open: OpenRequest, options: ReadRequirements, grant: ReadGrant, index: number): void {
+  #checkGrant(open: OpenRequest, options: ReadRequirements, grant: ReadGrant, index: number): void {
     const { probeCoverage, time, invariants } = this.#world
     const { process } = open
     const { name } = process
@@ -686,7 +691,7 @@ export class Clients {
     probeCoverage.hit('stale read with a proven bound')
     const { clock } = process.machine
     const since = clock.trueTime(clock.at(time.now) - grant.stalenessMs)
-    const floor = this.#floorAt(since - ROUNDING_MS)
+    const floor = this.#findFloor(since - ROUNDING_MS)
     if (index < floor)
       throw this.wrong(
         'READ-3',
@@ -699,15 +704,15 @@ export class Clients {
       )
   }
 
-  /** A node reports its age in its own ms; the recorder needs true ms. */
-  #servedAs({ process }: OpenRequest, { served, stalenessMs }: ReadGrant) {
+  /** The age of a read in true ms, for the history: a node reports it in ms of its own clock. */
+  #recordedAge({ process }: OpenRequest, { served, stalenessMs }: ReadGrant) {
     if (stalenessMs === undefined) return { served }
     const { now } = this.#world.time
     const { clock } = process.machine
     return { served, stalenessMs: now - clock.trueTime(clock.at(now) - stalenessMs) + ROUNDING_MS }
   }
 
-  #compare(process: Process, key: string, index: number, found: ModelRow | null): void {
+  #compareRow(process: Process, key: string, index: number, found: ModelRow | null): void {
     const expected = this.#world.invariants.model.at(key, index)
     if (!isSameRow(found, expected))
       throw this.wrong(
@@ -733,7 +738,7 @@ export class Clients {
         const row = stored ?? null
         if (error !== undefined) throw error
         const found = row === null ? null : { ...row, value: text(row.value) }
-        this.#compare(process, key, index, found)
+        this.#compareRow(process, key, index, found)
         if (found !== null && isInHistory(key))
           rows.push({ key, value: found.value, modRevision: found.modRevision })
         next(at + 1)
@@ -781,7 +786,7 @@ export class Clients {
     const ids = operations.map((operation, at) =>
       this.#recorder.invoke(at === 0 ? client.name : `${client.name}+${at}`, process.name, operation),
     )
-    const floor = this.#floorAt(this.#world.time.now)
+    const floor = this.#findFloor(this.#world.time.now)
     const term = this.#world.invariants.commitSteps.at(-1)?.term ?? 0
     const { time, config } = this.#world
     const open: OpenRequest = {
@@ -817,12 +822,12 @@ export class Clients {
         'LIVE-8',
         `${process.name} has not answered ${open.client.name} in twice the time that it was given`,
       )
-    this.#unknown(open, 'no answer')
+    this.#endUnknown(open, 'no answer')
   }
 
   /** The process is gone, and will not answer its open requests. */
   gone(process: Process): void {
-    for (const open of [...this.#open]) if (open.process === process) this.#unknown(open, 'the node died')
+    for (const open of [...this.#open]) if (open.process === process) this.#endUnknown(open, 'the node died')
   }
 
   #end(open: OpenRequest): boolean {
@@ -834,7 +839,7 @@ export class Clients {
   }
 
   /** One result for each of its operations; a string: why this one was refused. */
-  #ok(open: OpenRequest, ...results: readonly (Seen | string)[]): void {
+  #endAnswered(open: OpenRequest, ...results: readonly (Seen | string)[]): void {
     if (!this.#end(open)) return
     this.ok++
     this.#world.say(open.process, () => `answers ${open.client.name}: ${JSON.stringify(results)}`)
@@ -845,7 +850,7 @@ export class Clients {
     }
   }
 
-  #fail(open: OpenRequest, why: string): void {
+  #endRefused(open: OpenRequest, why: string): void {
     if (!this.#end(open)) return
     this.failed++
     this.#world.say(open.process, `refuses ${open.client.name}: ${why}`)
@@ -853,7 +858,7 @@ export class Clients {
     open.unanswered()
   }
 
-  #unknown(open: OpenRequest, why: string): void {
+  #endUnknown(open: OpenRequest, why: string): void {
     if (!this.#end(open)) return
     this.unknown++
     this.#world.say(open.process, `leaves ${open.client.name} in doubt: ${why}`)
@@ -861,13 +866,13 @@ export class Clients {
     open.unanswered()
   }
 
-  #raise(index: number): void {
+  #raiseFloor(index: number): void {
     const last = this.#floors.at(-1)
     if (last === undefined || index > last.index) this.#floors.push({ at: this.#world.time.now, index })
   }
 
-  /** The highest index that any client had seen by then. */
-  #floorAt(time: number): number {
+  /** The highest index that any client had seen by this time. */
+  #findFloor(time: number): number {
     return this.#floors.findLast(({ at }) => at <= time)?.index ?? 0
   }
 

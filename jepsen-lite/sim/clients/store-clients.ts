@@ -67,7 +67,7 @@ export class StoreClients {
   readonly promises: LeasePromise[] = []
   /** When the cluster had converged after the last fault. */
   calmAt: number | undefined
-  /** A client has asked for one. */
+  /** Whether a client has requested a lease. */
   hasLeases = false
   /** Ids of leases that were granted. The oldest first. */
   #leases: LeaseId[] = []
@@ -93,21 +93,21 @@ export class StoreClients {
     if (op.kind === 'unwatch') return this.watchers.move(op.client, process.machine)
     const lane = this.#lanes[op.client % this.#lanes.length]
     if (lane === undefined || lane.busy) return false
-    return this.#request({ lane, process, driver, rng }, op)
+    return this.#runOperation({ lane, process, driver, rng }, op)
   }
 
-  #request(requester: DrawnRequester, op: ScheduledOp): boolean {
+  #runOperation(requester: DrawnRequester, op: ScheduledOp): boolean {
     switch (op.kind) {
       case 'txn':
-        this.#propose(requester, { kind: 'txn', txn: this.#txn(requester, 1) }, (outcome) => {
-          if (outcome.kind === 'txn') for (const result of outcome.results) this.#saw(result)
+        this.#propose(requester, { kind: 'txn', txn: this.#drawTxn(requester, 1) }, (outcome) => {
+          if (outcome.kind === 'txn') for (const result of outcome.results) this.#rememberRecords(result)
         })
         return true
       case 'append':
-        this.#append(requester)
+        this.#growLists(requester)
         return true
       case 'delete-range': {
-        const where = this.#range(requester.rng)
+        const where = this.#drawRange(requester.rng)
         this.#propose(requester, { kind: 'delete-range', range: where }, () => {})
         return true
       }
@@ -135,15 +135,15 @@ export class StoreClients {
       case 'keep-alive':
         return this.#keepAlive(requester)
       case 'permitted':
-        this.#permitted(requester, `user${op.client % USERS}`)
+        this.#proposeAsUser(requester, `user${op.client % USERS}`)
         return true
       case 'rights': {
-        const change = this.#rightsChange(requester)
+        const change = this.#drawAuthChange(requester)
         this.#propose(requester, { kind: 'auth', ifRevision: undefined, change }, () => {})
         return true
       }
       case 'revoke': {
-        const id = this.#known(requester.rng)
+        const id = this.#pickLease(requester.rng)
         if (id === undefined) return false
         this.#propose(requester, { kind: 'revoke', id }, () => {})
         return true
@@ -162,13 +162,13 @@ export class StoreClients {
   ): void {
     const principal = `${user}.${this.#sent++}`
     this.#clients.propose(requester, { command, idempotency: undefined, principal }, (outcome) => {
-      if (outcome?.kind === 'refused') this.#hitLimit(outcome.code)
+      if (outcome?.kind === 'refused') this.#noteLimit(outcome.code)
       if (outcome === undefined) notDone()
       else done(outcome)
     })
   }
 
-  #hitLimit(code: string): void {
+  #noteLimit(code: string): void {
     if (code === 'range_too_large')
       this.#world.probeCoverage.hit('refused for the keys of its ranges or lease')
     if (code === 'storage_full') this.#world.probeCoverage.hit('request to the whole store refused as full')
@@ -177,12 +177,12 @@ export class StoreClients {
   // ---- users with rights
 
   /** A change on the keys of all clients. */
-  #permitted(requester: DrawnRequester, user: string): void {
+  #proposeAsUser(requester: DrawnRequester, user: string): void {
     const { rng } = requester
     const value = (): BatchedCommand => ({
       kind: 'put',
-      key: bytes(this.#key(rng)),
-      value: bytes(this.#value(rng)),
+      key: bytes(this.#drawKey(rng)),
+      value: bytes(this.#drawValue(rng)),
       condition: undefined,
       prev: false,
     })
@@ -191,25 +191,25 @@ export class StoreClients {
       value,
       () => ({ ...value(), prev: true }),
       () => ({ kind: 'batch', commands: [value(), value()] }),
-      () => ({ kind: 'delete', key: bytes(this.#key(rng)), condition: undefined, prev: false }),
-      () => ({ kind: 'delete-range', range: this.#range(rng) }),
-      () => ({ kind: 'txn', txn: this.#txn(requester, 1) }),
-      () => ({ ...value(), lease: this.#lease(requester) }),
-      () => ({ kind: 'batch', commands: [value(), { ...value(), lease: this.#lease(requester) }] }),
-      () => ({ kind: 'grant', id: undefined, ttlMs: this.#ttlMs(requester) }),
-      () => ({ kind: 'revoke', id: this.#known(rng) ?? ('1' as LeaseId) }),
+      () => ({ kind: 'delete', key: bytes(this.#drawKey(rng)), condition: undefined, prev: false }),
+      () => ({ kind: 'delete-range', range: this.#drawRange(rng) }),
+      () => ({ kind: 'txn', txn: this.#drawTxn(requester, 1) }),
+      () => ({ ...value(), lease: this.#drawLease(requester) }),
+      () => ({ kind: 'batch', commands: [value(), { ...value(), lease: this.#drawLease(requester) }] }),
+      () => ({ kind: 'grant', id: undefined, ttlMs: this.#drawTtlMs(requester) }),
+      () => ({ kind: 'revoke', id: this.#pickLease(rng) ?? ('1' as LeaseId) }),
     ]
     const command = rng.pick(drawn)()
     const permitted = (outcome: Outcome): void => {
       if (outcome.kind !== 'refused' && requester.driver.auth.enabled)
         this.#world.probeCoverage.hit('change by a user with the right')
-      if (outcome.kind === 'granted') this.#knows(outcome.lease)
+      if (outcome.kind === 'granted') this.#rememberLease(outcome.lease)
     }
     this.#propose(requester, command, permitted, () => {}, user)
   }
 
   /** First there must be root, and rights must be checked. */
-  #rightsChange({ rng, driver }: DrawnRequester): AuthChange {
+  #drawAuthChange({ rng, driver }: DrawnRequester): AuthChange {
     const { enabled, state } = driver.auth
     if (!state.users.has('root'))
       return { kind: 'put-user', name: 'root', passwordHash: 'hash', roles: ['root'] }
@@ -225,53 +225,53 @@ export class StoreClients {
     if (kind === 0) return { kind: 'disable' }
     if (kind === 1) return { kind: 'delete-user', name: user }
     if (kind === 2) return { kind: 'delete-role', name: role }
-    if (kind < 8) return { kind: 'put-role', name: role, permissions: this.#permissions(rng) }
+    if (kind < 8) return { kind: 'put-role', name: role, permissions: this.#drawPermissions(rng) }
     if (kind === 8) return { kind: 'put-user', name: user, passwordHash: 'hash', roles: undefined }
     const roles = [...state.roles.keys()].filter(() => rng.chance(0.7))
     return { kind: 'put-user', name: user, passwordHash: undefined, roles }
   }
 
-  #permissions(rng: Random): Permission[] {
+  #drawPermissions(rng: Random): Permission[] {
     return Array.from({ length: rng.pick([0, 1, 1, 2, 3]) }, () => ({
       access: rng.pick(['readwrite', 'readwrite', 'write', 'read'] as const),
-      range: rng.chance(0.4) ? { start: bytes('b'), end: bytes('c') } : this.#range(rng),
+      range: rng.chance(0.4) ? { start: bytes('b'), end: bytes('c') } : this.#drawRange(rng),
     }))
   }
 
   // ---- transactions
 
-  #key(rng: Random): string {
+  #drawKey(rng: Random): string {
     return `b${rng.below(this.#world.config.keys + 1)}`
   }
 
-  #range(rng: Random): { readonly start: Uint8Array; readonly end: Uint8Array } {
+  #drawRange(rng: Random): { readonly start: Uint8Array; readonly end: Uint8Array } {
     const [start, end] = rng.pick([
       ['b', 'c'],
-      ['b', this.#key(rng)],
-      [this.#key(rng), 'c'],
-      [this.#key(rng), `${this.#key(rng)}~`],
+      ['b', this.#drawKey(rng)],
+      [this.#drawKey(rng), 'c'],
+      [this.#drawKey(rng), `${this.#drawKey(rng)}~`],
     ] as const)
     return { start: bytes(start), end: bytes(end) }
   }
 
-  #where(rng: Random, ranges: number): Where {
-    return rng.chance(ranges) ? this.#range(rng) : { key: bytes(this.#key(rng)) }
+  #drawWhere(rng: Random, ranges: number): Where {
+    return rng.chance(ranges) ? this.#drawRange(rng) : { key: bytes(this.#drawKey(rng)) }
   }
 
-  #txn(requester: DrawnRequester, depth: number): KvTxn {
+  #drawTxn(requester: DrawnRequester, depth: number): KvTxn {
     const { rng } = requester
     const operations = (most: number): KvTxnOperation[] =>
-      Array.from({ length: rng.below(most + 1) }, () => this.#operation(requester, depth))
+      Array.from({ length: rng.below(most + 1) }, () => this.#drawOperation(requester, depth))
     return {
-      compare: Array.from({ length: rng.pick([0, 1, 1, 1, 2]) }, () => this.#comparison(rng)),
+      compare: Array.from({ length: rng.pick([0, 1, 1, 1, 2]) }, () => this.#drawComparison(rng)),
       success: operations(4),
       failure: operations(3),
     }
   }
 
   /** About as often true as not. */
-  #comparison(rng: Random): KvComparison {
-    const where = this.#where(rng, 0.3)
+  #drawComparison(rng: Random): KvComparison {
+    const where = this.#drawWhere(rng, 0.3)
     const seen = 'key' in where ? this.#seen.get(text(where.key)) : undefined
     const op = rng.pick(['=', '=', '=', '!=', '<', '>'] as const)
     switch (rng.below(5)) {
@@ -282,28 +282,28 @@ export class StoreClients {
       case 2:
         return { where, op, target: 'create_revision', to: seen?.createRevision ?? 0 }
       case 3:
-        return { where, op, target: 'lease', to: rng.chance(0.5) ? seen?.lease : this.#known(rng) }
+        return { where, op, target: 'lease', to: rng.chance(0.5) ? seen?.lease : this.#pickLease(rng) }
       default:
         return { where, op, target: 'mod_revision', to: seen?.modRevision ?? 0 }
     }
   }
 
-  #operation(requester: DrawnRequester, depth: number): KvTxnOperation {
+  #drawOperation(requester: DrawnRequester, depth: number): KvTxnOperation {
     const { rng } = requester
     const kind = rng.below(8)
     if (kind < 3)
       return {
         kind: 'put',
-        key: bytes(this.#key(rng)),
+        key: bytes(this.#drawKey(rng)),
         prev: rng.chance(0.3),
-        value: bytes(this.#value(rng)),
-        lease: rng.chance(0.3) ? this.#lease(requester) : undefined,
+        value: bytes(this.#drawValue(rng)),
+        lease: rng.chance(0.3) ? this.#drawLease(requester) : undefined,
       }
-    if (kind === 3) return { kind: 'delete', where: this.#where(rng, 0.4), prev: rng.chance(0.3) }
-    if (kind === 4 && depth > 0) return { kind: 'txn', txn: this.#txn(requester, depth - 1) }
+    if (kind === 3) return { kind: 'delete', where: this.#drawWhere(rng, 0.4), prev: rng.chance(0.3) }
+    if (kind === 4 && depth > 0) return { kind: 'txn', txn: this.#drawTxn(requester, depth - 1) }
     return {
       kind: 'get',
-      where: this.#where(rng, 0.5),
+      where: this.#drawWhere(rng, 0.5),
       limit: rng.pick([undefined, undefined, 1, 3]),
       keysOnly: rng.chance(0.2),
       count: rng.chance(0.3),
@@ -311,12 +311,12 @@ export class StoreClients {
     }
   }
 
-  #value(rng: Random): string {
+  #drawValue(rng: Random): string {
     return `s${this.#sent}.${rng.below(1000)}`.padEnd(rng.pick([0, 0, 0, 40, 200]), '~')
   }
 
-  #saw(result: KvTxnOperationResult): void {
-    if (result.kind === 'txn') for (const each of result.results) this.#saw(each)
+  #rememberRecords(result: KvTxnOperationResult): void {
+    if (result.kind === 'txn') for (const each of result.results) this.#rememberRecords(each)
     if (result.kind !== 'get') return
     for (const row of result.found?.records ?? [])
       if (row.value.length > 0) this.#seen.set(text(row.key), row)
@@ -325,7 +325,7 @@ export class StoreClients {
   // ---- lists, which grow at their ends
 
   /** First reads some lists, then adds an element to one or two of them, if they are still as they were. */
-  #append(requester: DrawnRequester): void {
+  #growLists(requester: DrawnRequester): void {
     const { rng } = requester
     const keys = rng
       .shuffled(Array.from({ length: LISTS }, (_, at) => `a${at}`))
@@ -366,7 +366,7 @@ export class StoreClients {
 
   // ---- reads
 
-  #options(rng: Random): ReadRequirements {
+  #drawReadOptions(rng: Random): ReadRequirements {
     const { timeoutMs } = this.#world.config
     return {
       ...linearizable(timeoutMs),
@@ -377,7 +377,7 @@ export class StoreClients {
   #readAt(requester: DrawnRequester): void {
     const { process, driver, rng } = requester
     const clients = this.#clients
-    clients.read(requester, this.#options(rng), (index, grant, open) => {
+    clients.read(requester, this.#drawReadOptions(rng), (index, grant, open) => {
       const { model } = this.#world.invariants
       const compactRevision = driver.history.compacted
       if (compactRevision !== model.compactedAt(index))
@@ -386,7 +386,7 @@ export class StoreClients {
           `${process.name} is compacted up to ${compactRevision} at ${index}, the log says ${model.compactedAt(index)}`,
         )
       const revision = rng.int(compactRevision, grant.revision + 1)
-      const { start, end } = this.#range(rng)
+      const { start, end } = this.#drawRange(rng)
       const keysOnly = revision % 2 === 1
       const list = {
         op: {
@@ -426,8 +426,8 @@ export class StoreClients {
   /** Whether there is a lease, and how long it lives. */
   #readLease(requester: DrawnRequester): void {
     const { process, driver, rng } = requester
-    const id = this.#known(rng)
-    const options = { ...this.#options(rng), consistency: 'linearizable' } as const
+    const id = this.#pickLease(rng)
+    const options = { ...this.#drawReadOptions(rng), consistency: 'linearizable' } as const
     this.#clients.read(requester, options, (index, _grant, open) => {
       if (id !== undefined) this.#compareLease(process, driver, id, index)
       this.#clients.end(open)
@@ -448,31 +448,31 @@ export class StoreClients {
 
   // ---- leases
 
-  #known(rng: Random): LeaseId | undefined {
+  #pickLease(rng: Random): LeaseId | undefined {
     return this.#leases[rng.below(Math.max(1, this.#leases.length))]
   }
 
-  #knows(id: LeaseId): void {
+  #rememberLease(id: LeaseId): void {
     this.#leases = [...this.#leases.filter((known) => known !== id), id].slice(-KNOWN_MAX)
   }
 
-  #ttlMs({ rng, driver }: DrawnRequester): number {
+  #drawTtlMs({ rng, driver }: DrawnRequester): number {
     return Math.max(Math.ceil(driver.leaseTtlMsMin), 1000) + rng.pick([0, 0, 1000, 5000, 15_000])
   }
 
   /** Lease of a put: one of its own, or a known one. */
-  #lease(requester: DrawnRequester): PutLease | undefined {
+  #drawLease(requester: DrawnRequester): PutLease | undefined {
     if (requester.rng.chance(0.2)) {
       this.hasLeases = true
-      return { ttlMs: this.#ttlMs(requester) }
+      return { ttlMs: this.#drawTtlMs(requester) }
     }
-    const id = this.#known(requester.rng)
+    const id = this.#pickLease(requester.rng)
     return id === undefined ? undefined : { id }
   }
 
   #grant(requester: DrawnRequester): void {
     const { rng } = requester
-    const ttlMs = this.#ttlMs(requester)
+    const ttlMs = this.#drawTtlMs(requester)
     const id = rng.chance(0.2) ? (String(1 + rng.below(3)) as LeaseId) : undefined
     this.grant(requester, { id, ttlMs })
   }
@@ -498,7 +498,7 @@ export class StoreClients {
             grantedMs: this.#world.time.now,
             node: name,
           })
-          this.#knows(outcome.lease)
+          this.#rememberLease(outcome.lease)
         }
         done(outcome.kind === 'granted' ? outcome.lease : undefined)
       },
@@ -508,15 +508,15 @@ export class StoreClients {
 
   #attach(requester: DrawnRequester): void {
     const { rng, process } = requester
-    const key = this.#key(rng)
+    const key = this.#drawKey(rng)
     const prev = rng.chance(0.2)
     if (rng.chance(0.15)) {
       this.#propose(requester, { kind: 'delete', key: bytes(key), condition: undefined, prev }, () => {})
       return
     }
-    const lease = rng.chance(0.8) ? this.#lease(requester) : undefined
+    const lease = rng.chance(0.8) ? this.#drawLease(requester) : undefined
     const askedMs = this.#world.time.now
-    const value = bytes(this.#value(rng))
+    const value = bytes(this.#drawValue(rng))
     this.#propose(
       requester,
       { kind: 'put', key: bytes(key), value, condition: undefined, prev, lease },

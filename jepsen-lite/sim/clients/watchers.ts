@@ -50,7 +50,7 @@ interface SimWatchClient {
 export class SimWatchers {
   readonly #world: SimWorld
   readonly #clients: Clients
-  readonly #watching: SimWatchClient[] = []
+  readonly #watchers: SimWatchClient[] = []
   readonly #records: WatchRecord[] = []
   /** The machines at which watches are begun again; undefined: all. */
   #nodes: readonly Machine[] | undefined
@@ -66,12 +66,12 @@ export class SimWatchers {
   }
 
   get isEmpty(): boolean {
-    return this.#watching.length === 0
+    return this.#watchers.length === 0
   }
 
   /** A client begins. Returns whether a node was asked. */
   begin(process: Process, driver: Driver, rng: Random): boolean {
-    if (this.#watching.length >= WATCHES_MAX) return false
+    if (this.#watchers.length >= WATCHES_MAX) return false
     const { keys } = this.#world.config
     const key = (): string => `${rng.pick(['b', 'k'])}${rng.below(keys)}`
     const bounds = rng.pick<Pick<WatchSelection, 'key' | 'start' | 'end'>>([
@@ -83,8 +83,8 @@ export class SimWatchers {
       { start: key() },
     ])
     const { revision, history } = driver
-    const watching: SimWatchClient = {
-      lane: { name: `w${this.#watching.length + 1}`, busy: false },
+    const watcher: SimWatchClient = {
+      lane: { name: `w${this.#watchers.length + 1}`, busy: false },
       selection: {
         ...bounds,
         only: rng.pick([undefined, undefined, undefined, 'put', 'delete']),
@@ -105,24 +105,24 @@ export class SimWatchers {
       ]),
       connection: undefined,
     }
-    this.#watching.push(watching)
-    this.#connect(watching, process, driver)
+    this.#watchers.push(watcher)
+    this.#connect(watcher, process, driver)
     return true
   }
 
   /** A client loses its connection, and continues at this machine. */
   move(client: number, machine: Machine): boolean {
-    const watching = this.#watching[client % Math.max(1, this.#watching.length)]
-    if (watching?.connection === undefined) return false
+    const watcher = this.#watchers[client % Math.max(1, this.#watchers.length)]
+    if (watcher?.connection === undefined) return false
     this.#world.probeCoverage.hit('watch continues at another node')
-    this.#lose(watching, machine.place)
+    this.#loseConnection(watcher, machine.place)
     return true
   }
 
   /** A process is gone, and so are its connections. */
   gone(process: Process): void {
-    for (const watching of this.#watching)
-      if (watching.connection?.process === process) this.#lose(watching, process.place + 1)
+    for (const watcher of this.#watchers)
+      if (watcher.connection?.process === process) this.#loseConnection(watcher, process.place + 1)
   }
 
   // ---- the end
@@ -130,17 +130,17 @@ export class SimWatchers {
   /** All clients continue at these machines, and are not very slow any more. */
   settleAt(machines: readonly Machine[]): void {
     this.#nodes = machines
-    for (const [at, watching] of this.#watching.entries()) {
-      const { connection } = watching
+    for (const [at, watcher] of this.#watchers.entries()) {
+      const { connection } = watcher
       if (connection === undefined) continue
       if (machines.includes(connection.process.machine)) connection.hurry()
-      else this.#lose(watching, at)
+      else this.#loseConnection(watcher, at)
     }
   }
 
   /** The reason if a watch lacks an event up to this revision. */
   whyIncomplete(revision: number): string | undefined {
-    for (const { lane, connection } of this.#watching) {
+    for (const { lane, connection } of this.#watchers) {
       if (connection === undefined) return `${lane.name} finds no node that serves its watch`
       if (connection.upTo < revision)
         return `${connection.name} received everything up to ${connection.upTo}, and not up to ${revision}`
@@ -151,57 +151,57 @@ export class SimWatchers {
   /** All watches end. Those that still run have received everything up to `due`. */
   endAll(due: number | undefined): void {
     this.#isOver = true
-    for (const { connection } of this.#watching) connection?.close(due)
-    this.#watching.length = 0
+    for (const { connection } of this.#watchers) connection?.close(due)
+    this.#watchers.length = 0
   }
 
   // ---- connections
 
-  #lose(watching: SimWatchClient, place: number): void {
-    const { connection } = watching
-    watching.connection = undefined
+  #loseConnection(watcher: SimWatchClient, place: number): void {
+    const { connection } = watcher
+    watcher.connection = undefined
     if (connection !== undefined) {
       connection.close(undefined)
-      watching.from = connection.resumesFrom
+      watcher.from = connection.resumesFrom
     }
-    this.#resume(watching, place)
+    this.#resumeLater(watcher, place)
   }
 
-  #resume(watching: SimWatchClient, place: number): void {
+  #resumeLater(watcher: SimWatchClient, place: number): void {
     const { time } = this.#world
     time.push(time.now + PAUSE_MS, IO, undefined, () => {
-      if (this.#isOver || watching.connection !== undefined || watching.lane.busy) return
+      if (this.#isOver || watcher.connection !== undefined || watcher.lane.busy) return
       const machines = this.#nodes ?? this.#world.machines
       const machine = machines[place % machines.length]
       const process = machine?.process
-      if (process?.serving === undefined) this.#resume(watching, place + 1)
-      else this.#connect(watching, process, process.serving)
+      if (process?.serving === undefined) this.#resumeLater(watcher, place + 1)
+      else this.#connect(watcher, process, process.serving)
     })
   }
 
-  #connect(watching: SimWatchClient, process: Process, driver: Driver): void {
+  #connect(watcher: SimWatchClient, process: Process, driver: Driver): void {
     const clients = this.#clients
     const { timeoutMs } = this.#world.config
     const { model } = this.#world.invariants
     const answered = model.revisionAt(clients.floor)
-    const again = (): void => this.#resume(watching, process.place + 1)
+    const again = (): void => this.#resumeLater(watcher, process.place + 1)
     clients.read(
-      { lane: watching.lane, process, driver },
+      { lane: watcher.lane, process, driver },
       linearizable(timeoutMs),
       (_index, { revision }, open) => {
-        const { selection, from, progressMs } = watching
-        const connection = new Connection(this.#world, process, watching, answered, (resumeFrom) => {
-          if (watching.connection !== connection) return
-          watching.connection = undefined
-          watching.from = resumeFrom
-          this.#resume(watching, process.place + 1)
+        const { selection, from, progressMs } = watcher
+        const connection = new Connection(this.#world, process, watcher, answered, (resumeFrom) => {
+          if (watcher.connection !== connection) return
+          watcher.connection = undefined
+          watcher.from = resumeFrom
+          this.#resumeLater(watcher, process.place + 1)
         })
         const begun = driver.watch(watchRequestFrom(selection, from, progressMs), connection)
         if (!begun.ok) return clients.end(open, begun.problem.code)
         connection.begin(begun.value, revision)
         if (this.#nodes !== undefined) connection.hurry()
         this.#records.push(connection)
-        watching.connection = connection
+        watcher.connection = connection
         this.#world.probeCoverage.hit(from === undefined ? 'watch begun' : 'watch begun at a revision')
         clients.end(open)
       },
@@ -227,7 +227,7 @@ function watchRequestFrom(
 class Connection implements WatchSink, WatchRecord {
   readonly #world: SimWorld
   readonly #waitingMax: number
-  readonly #over: (resumeFrom: number) => void
+  readonly #onEnd: (resumeFrom: number) => void
   readonly process: Process
   readonly name: string
   readonly selection: WatchSelection
@@ -243,7 +243,7 @@ class Connection implements WatchSink, WatchRecord {
   #isClosed = false
   /** The node has ended it. */
   #hasEnded = false
-  /** Everything before it was taken. */
+  /** The revision from which the client continues: it has taken everything below. */
   #next: number
 
   constructor(
@@ -256,7 +256,7 @@ class Connection implements WatchSink, WatchRecord {
     this.#world = world
     this.#waitingMax = waitingMax
     this.#takesMs = takesMs
-    this.#over = over
+    this.#onEnd = over
     this.process = process
     this.name = `${lane.name} at ${process.name}`
     this.selection = { ...selection, from }
@@ -282,7 +282,7 @@ class Connection implements WatchSink, WatchRecord {
 
   hurry(): void {
     this.#takesMs = Math.min(this.#takesMs, HURRIED_MS)
-    this.#take()
+    this.#takeNext()
   }
 
   close(due: number | undefined): void {
@@ -306,28 +306,28 @@ class Connection implements WatchSink, WatchRecord {
   }
 
   events(message: EventsMessage): void {
-    this.#sent({ kind: 'events', revision: message.revision, events: watchedEvents(message) })
+    this.#recordMessage({ kind: 'events', revision: message.revision, events: watchedEvents(message) })
     this.#waiting.push(message.revision)
-    this.#take()
+    this.#takeNext()
   }
 
   progress(revision: number): void {
-    this.#sent({ kind: 'progress', revision })
+    this.#recordMessage({ kind: 'progress', revision })
     this.#waiting.push(revision)
-    this.#take()
+    this.#takeNext()
   }
 
   ended(end: WatchEnd): void {
     if (end.kind === 'compacted') {
-      this.#sent(end)
+      this.#recordMessage(end)
       this.#world.probeCoverage.hit('watch overtaken by compaction')
-    } else this.#sent({ kind: 'stopped', resumeFrom: end.resumeFrom })
+    } else this.#recordMessage({ kind: 'stopped', resumeFrom: end.resumeFrom })
     this.#hasEnded = true
     // Everything before it comes before it. But a process that is killed sends nothing any more.
-    if (this.process.live && !this.#isClosed) this.#over(end.resumeFrom)
+    if (this.process.live && !this.#isClosed) this.#onEnd(end.resumeFrom)
   }
 
-  #sent(message: WatchMessage): void {
+  #recordMessage(message: WatchMessage): void {
     if (this.#hasEnded)
       throw new RuleViolation('WATCH-3', `${this.name} receives ${message.kind} after its end`)
     if (this.#isClosed) return
@@ -338,7 +338,7 @@ class Connection implements WatchSink, WatchRecord {
   // ---- what the client does
 
   /** Takes one message at a time. A stopped process does not notice. */
-  #take(): void {
+  #takeNext(): void {
     if (this.#isTaking || this.#isClosed || this.#hasEnded) return
     this.#isTaking = true
     const { time } = this.#world
@@ -348,7 +348,7 @@ class Connection implements WatchSink, WatchRecord {
       const revision = this.#takesMs === 0 ? this.#waiting.at(-1) : this.#waiting[0]
       if (revision !== undefined) this.#next = Math.max(this.#next, revision + 1)
       this.#waiting = this.#takesMs === 0 ? [] : this.#waiting.slice(1)
-      if (this.#waiting.length > 0) this.#take()
+      if (this.#waiting.length > 0) this.#takeNext()
       else if (this.#waits) {
         this.#waits = false
         this.#watch?.drained()

@@ -1,6 +1,6 @@
 // Faults of processes, disks and clocks.
 
-import { copyOf } from '../oracle/invariants.ts'
+import { copyContent } from '../oracle/invariants.ts'
 import type { CrashTrigger } from '../world/cluster.ts'
 import { IO, TIMER } from '../world/time.ts'
 import type { Injection } from './injector.ts'
@@ -175,7 +175,7 @@ export const rollBack: Injection<'roll-back'> = (injector, { kind, target, ms },
     if (replica === undefined || machine.suspect || machine.joining) return
     const { cluster } = injector
     const disk = machine.disk.copy()
-    const held = copyOf(replica.durable)
+    const held = copyContent(replica.durable)
     injector.later(ms, () => {
       if (injector.over || machine.replica !== replica || machine.suspect || !cluster.canLose(machine)) return
       if (cluster.rollBack(machine, disk, held)) injector.tookEffect(kind)

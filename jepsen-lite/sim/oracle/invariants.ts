@@ -70,7 +70,7 @@ export class ObservedReplica {
     this.id = id
     this.name = name
     this.durable = held
-    this.begun = copyOf(held)
+    this.begun = copyContent(held)
     this.applied = held.applied
   }
 
@@ -130,7 +130,7 @@ export interface DiskContent {
   applied: number
 }
 
-export const copyOf = (held: DiskContent): DiskContent => ({ ...held, terms: held.terms.slice() })
+export const copyContent = (held: DiskContent): DiskContent => ({ ...held, terms: held.terms.slice() })
 
 interface KnownEntry {
   readonly term: number
@@ -271,7 +271,7 @@ export class Invariants<Replay extends LogReplay = StoreModel> {
   /** Its disk was put back to an earlier state. What it has promised since is gone. */
   putBack(replica: ObservedReplica, held: DiskContent): void {
     replica.forgotten = replica.durable
-    replica.durable = copyOf(held)
+    replica.durable = copyContent(held)
     replica.damaged = true
     replica.boot = 0
   }
@@ -284,7 +284,7 @@ export class Invariants<Replay extends LogReplay = StoreModel> {
     if (boot <= replica.boot)
       this.#violated('DISK-2', `${name} starts with boot ${boot} after ${replica.boot}`)
     replica.boot = boot
-    replica.begun = copyOf(durable)
+    replica.begun = copyContent(durable)
     replica.applied = applied.index
     replica.leads = 0
     this.#state(replica, applied, stateHash)
@@ -718,11 +718,11 @@ export class Invariants<Replay extends LogReplay = StoreModel> {
   #countsAll({ name, leads, begun, status }: ObservedReplica): void {
     if (status === undefined || status.role !== 'leader' || status.term !== leads) return
     const { configuration, progress, stableIndex, commit } = status
-    const matchOf = (id: ReplicaId): number =>
+    const findMatch = (id: ReplicaId): number =>
       id === status.id ? stableIndex : (progress.find((follower) => follower.id === id)?.match ?? 0)
     let reached = Number.POSITIVE_INFINITY
     for (const half of [configuration.voters, configuration.votersOutgoing]) {
-      const falling = half.map(matchOf).sort((a, b) => b - a)
+      const falling = half.map(findMatch).sort((a, b) => b - a)
       reached = Math.min(reached, falling[half.length >> 1] ?? Number.POSITIVE_INFINITY)
     }
     if (reached > commit && begun.terms[reached] === leads)
@@ -1099,12 +1099,12 @@ export class Invariants<Replay extends LogReplay = StoreModel> {
   }
 
   /** The indexes at which a request was committed. */
-  indexesOf(principal: string): readonly number[] {
+  findIndexes(principal: string): readonly number[] {
     return this.#requests.get(principal) ?? []
   }
 
   notWritten(principal: string): void {
-    const [index] = this.indexesOf(principal)
+    const [index] = this.findIndexes(principal)
     if (index !== undefined)
       this.#violated(
         'ANSWER-1',

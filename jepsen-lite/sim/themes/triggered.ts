@@ -136,10 +136,10 @@ export function drawTriggered(
     const waiting = { at, when: trigger, times: rng.pick([1, 1, 3]) }
     const after = rng.pick([0, 0, rng.ms(0, config.electionMinMs)])
     faults.push(...drawCause(trigger, drawing, at + 1))
-    if (fault !== undefined) faults.push(...struck(fault, { ...waiting, after }, drawing))
+    if (fault !== undefined) faults.push(...drawFault(fault, { ...waiting, after }, drawing))
     const pair = rare.pairs[rng.int(0, Math.max(1, rare.pairs.length))]
     if (pair !== undefined && rng.chance(0.5))
-      for (const kind of pair) faults.push(...struck(kind, { ...waiting, after }, drawing))
+      for (const kind of pair) faults.push(...drawFault(kind, { ...waiting, after }, drawing))
     for (const kind of op === undefined ? [rng.pick(OP_KINDS)] : [op, op, op])
       ops.push({
         ...waiting,
@@ -154,8 +154,8 @@ export function drawTriggered(
   return { faults, ops }
 }
 
-/** The machine that the trigger is about, or the other one. */
-function struck(
+/** A fault of the machine that the trigger is about, or of the other one; none if the schedule forbids the kind. */
+function drawFault(
   kind: SimFaultKind,
   waiting: { readonly at: number; readonly when: Trigger; readonly after: number; readonly times: number },
   drawing: DrawContext,

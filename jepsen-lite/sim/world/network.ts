@@ -196,9 +196,9 @@ export class SimNetwork implements Carrier {
     for (const { connection, other, process } of this.endsAt(a)) {
       if (other.process.place !== b) continue
       const isCaller = connection.caller.process === process
-      const struck =
+      const breaks =
         connection.purpose === 'snapshot' ? which % 8 === 0 : which % 4 < 2 || isCaller === (which % 4 === 2)
-      if (!struck) continue
+      if (!breaks) continue
       broke = true
       this.reset(connection)
     }

@@ -250,7 +250,7 @@ async function readContent(path: string, isSecret = false): Promise<Buffer> {
     }
   } catch (error) {
     if (error instanceof TlsFileError) throw error
-    throw new TlsFileError(`${path} cannot be read: ${messageOf(error)}`)
+    throw new TlsFileError(`${path} cannot be read: ${errorMessage(error)}`)
   }
 }
 
@@ -306,7 +306,7 @@ function checkMaterial(paths: TlsPaths, contents: Contents, rules: Rules): Mater
     const { cert, ca } = contents
     createSecureContext({ cert, key: contents.key, ...(ca && { ca }) })
   } catch (error) {
-    throw new TlsFileError(`${paths.cert} cannot be used: ${messageOf(error)}`)
+    throw new TlsFileError(`${paths.cert} cannot be used: ${errorMessage(error)}`)
   }
   return { ...contents, leaf, trust: new Trust(authorities, lists) }
 }
@@ -339,7 +339,7 @@ function decodeCertificates(path: string, bytes: Buffer): [X509Certificate, ...X
     const [first, ...others] = blocks.map((block) => new X509Certificate(block))
     if (first !== undefined) return [first, ...others]
   } catch (error) {
-    throw new TlsFileError(`${path} has a certificate that cannot be read: ${messageOf(error)}`)
+    throw new TlsFileError(`${path} has a certificate that cannot be read: ${errorMessage(error)}`)
   }
   throw new TlsFileError(`${path} has no certificate in PEM (BEGIN CERTIFICATE)`)
 }
@@ -352,7 +352,7 @@ function decodeKey(path: string, bytes: Buffer): KeyObject {
     throw new TlsFileError(
       isEncrypted
         ? `${path} needs a passphrase; store the key without one, in a file that only its owner can read`
-        : `${path} has no private key in PEM that can be read: ${messageOf(error)}`,
+        : `${path} has no private key in PEM that can be read: ${errorMessage(error)}`,
     )
   }
 }
@@ -389,7 +389,7 @@ function decodeRevocationLists(
   try {
     lists = readRevocationLists(bytes)
   } catch (error) {
-    return cannot(messageOf(error))
+    return cannot(errorMessage(error))
   }
   return lists.map((list) => {
     const { issuer, validFrom, validTo } = list
@@ -419,4 +419,4 @@ function checkDates(path: string, { validFromDate, validToDate }: X509Certificat
 const subjectText = ({ subject }: X509Certificate): string => subject.replaceAll('\n', ', ')
 const issuerText = ({ issuer }: X509Certificate): string => issuer.replaceAll('\n', ', ')
 
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+const errorMessage = (error: unknown): string => (error instanceof Error ? error.message : String(error))

@@ -54,11 +54,11 @@ describe.each(RECIPES)('clients that use the recipe %s', (recipe) => {
     expect(kinds.filter((kind) => kind === 'ok').length).toBeGreaterThan(30)
     // The output of a search.
     expect(ok).toBe(kinds.filter((kind) => kind === 'ok').length)
-    const struck = history.filter(
+    const clientFaults = history.filter(
       (event) => event.type === 'note' && /^clients (stop|kill)$/.test(event.what),
     )
-    expect((faults['clients stop'] ?? 0) + (faults['clients kill'] ?? 0)).toBe(struck.length)
-    expect(faults[WHILE_HOLDING]).toBeLessThanOrEqual(struck.length)
+    expect((faults['clients stop'] ?? 0) + (faults['clients kill'] ?? 0)).toBe(clientFaults.length)
+    expect(faults[WHILE_HOLDING]).toBeLessThanOrEqual(clientFaults.length)
   })
 })
 

@@ -35,7 +35,7 @@ interface Strike {
   readonly when: Trigger | undefined
 }
 
-/** When each fault of one of the kinds struck, whom, and for which trigger it waited. */
+/** The injections of faults of these kinds: when, at which machine, and for which trigger each had waited. */
 function strikes(schedule: Schedule, ...kinds: readonly string[]): readonly Strike[] {
   const seen: Strike[] = []
   const { violation } = runFaults(schedule, ({ atMs, what }) => {
@@ -102,10 +102,10 @@ test.each([...together])('faults can wait for triggers with the cause %o', (caus
     'break-streams',
   )
   for (const when of triggers) {
-    const struck = seen.filter((strike) => strike.when === when)
-    expect(struck, when).toHaveLength(1)
-    expect(struck[0]?.atMs, when).toBeGreaterThanOrEqual(isCaused(when) ? STRIKES_MS : 2000)
-    expect(struck[0]?.atMs, when).toBeLessThan(WRITES_END_MS)
+    const faults = seen.filter((strike) => strike.when === when)
+    expect(faults, when).toHaveLength(1)
+    expect(faults[0]?.atMs, when).toBeGreaterThanOrEqual(isCaused(when) ? STRIKES_MS : 2000)
+    expect(faults[0]?.atMs, when).toBeLessThan(WRITES_END_MS)
   }
 })
 
@@ -130,9 +130,9 @@ test('what waits happens so many ms after the trigger, and so many times', () =>
 test('a trigger that is of no use does not count', () => {
   // Writes are answered all the time, and for a while somebody leads who has been followed.
   const atStale: SimFault = { ...breaksStreams, when: 'answered', target: 'stale-leader', times: 2 }
-  const struck = Map.groupBy(strikes(calm([atStale, cutOff]), 'isolate', 'break-streams'), ({ kind }) => kind)
-  const [leader] = struck.get('isolate') ?? []
-  expect(struck.get('break-streams')?.map(({ node }) => node)).toEqual([leader?.node, leader?.node])
+  const byKind = Map.groupBy(strikes(calm([atStale, cutOff]), 'isolate', 'break-streams'), ({ kind }) => kind)
+  const [leader] = byKind.get('isolate') ?? []
+  expect(byKind.get('break-streams')?.map(({ node }) => node)).toEqual([leader?.node, leader?.node])
   expect(strikes(calm([atStale]), 'break-streams')).toEqual([])
 })
 
