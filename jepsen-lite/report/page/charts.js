@@ -3,7 +3,7 @@
 /** @import { PageCall, PageData } from '../data.ts' */
 /** @import { Filter, Stretch } from './layout.js' */
 /** @import { Frame } from './ink.js' */
-import { FONT, SMALL_FONT, xOf } from './ink.js'
+import { FONT, SMALL_FONT, xAt } from './ink.js'
 import { decades, isShown, Lane, logPart, quantile, roundStep } from './layout.js'
 import { cross } from './operations.js'
 
@@ -38,7 +38,7 @@ export class Latency {
 
   /** @param {Filter} filter */
   show(filter) {
-    const ended = endedOf(this.#data, filter)
+    const ended = findEndedCalls(this.#data, filter)
     this.#lane = new Lane(ended)
     let [least, most] = [Number.POSITIVE_INFINITY, 0]
     for (const { startMs, endMs } of ended) {
@@ -49,7 +49,7 @@ export class Latency {
   }
 
   /** @param {Frame} frame @param {number} ms */
-  #yOf({ height }, ms) {
+  #yAt({ height }, ms) {
     return height - MARGIN - logPart(ms, ...this.#range) * (height - 2 * MARGIN)
   }
 
@@ -61,7 +61,7 @@ export class Latency {
     ctx.textBaseline = 'middle'
     ctx.textAlign = 'end'
     for (let ms = min; ms <= max * 1.01; ms *= 10) {
-      const y = this.#yOf(frame, ms)
+      const y = this.#yAt(frame, ms)
       ctx.fillStyle = ink.of('line')
       ctx.fillRect(left, y, right - left, 1)
       ctx.fillStyle = ink.of('text')
@@ -86,7 +86,7 @@ export class Latency {
     const size = shown.length < DOTS.few ? DOTS.large : DOTS.small
     ctx.lineWidth = 1
     for (const { call, startMs, endMs } of shown) {
-      const [x, y] = [xOf(frame, startMs), this.#yOf(frame, endMs - startMs)]
+      const [x, y] = [xAt(frame, startMs), this.#yAt(frame, endMs - startMs)]
       // Equal dots in a square of two pixels are drawn once.
       const cell = ((x >> 1) * 1_024 + (y >> 1)) * 8 + KINDS.indexOf(call.outcome) * 2 + Number(call.writes)
       if (taken.has(cell)) continue
@@ -127,8 +127,8 @@ export class Latency {
     for (const bucket of [...buckets.keys()].sort((a, b) => a - b)) {
       const values = buckets.get(bucket) ?? []
       if (values.length < SAMPLE_MIN) continue
-      const x = xOf(frame, (bucket + 0.5) * sizeMs)
-      const y = this.#yOf(frame, quantile(Float64Array.from(values).sort(), part))
+      const x = xAt(frame, (bucket + 0.5) * sizeMs)
+      const y = this.#yAt(frame, quantile(Float64Array.from(values).sort(), part))
       if (bucket === last + 1) ctx.lineTo(x, y)
       else ctx.moveTo(x, y)
       last = bucket
@@ -141,7 +141,7 @@ export class Latency {
   hit(frame, x, y) {
     let [nearest, distance] = [/** @type {number | undefined} */ (undefined), 8]
     for (const { place, startMs, endMs } of this.#lane.within(frame.view)) {
-      const away = Math.hypot(xOf(frame, startMs) - x, this.#yOf(frame, endMs - startMs) - y)
+      const away = Math.hypot(xAt(frame, startMs) - x, this.#yAt(frame, endMs - startMs) - y)
       if (away < distance) [nearest, distance] = [place, away]
     }
     return nearest
@@ -161,7 +161,7 @@ export class Throughput {
 
   /** @param {Filter} filter */
   show(filter) {
-    this.#ended = endedOf(this.#data, filter)
+    this.#ended = findEndedCalls(this.#data, filter)
   }
 
   /** @param {Frame} frame */
@@ -188,8 +188,8 @@ export class Throughput {
     ctx.rect(left, 0, right - left, height)
     ctx.clip()
     for (const [bucket, { ok, fail, unknown }] of buckets) {
-      const x = xOf(frame, bucket * sizeMs)
-      const width = Math.max(1, xOf(frame, (bucket + 1) * sizeMs) - x - 1)
+      const x = xAt(frame, bucket * sizeMs)
+      const width = Math.max(1, xAt(frame, (bucket + 1) * sizeMs) - x - 1)
       let y = height - MARGIN
       const stack = (/** @type {number} */ count) => {
         y -= count * scale
@@ -253,7 +253,7 @@ export class Overview {
     for (const { fromMs, toMs } of this.#data.faults) {
       ctx.globalAlpha = 0.25
       ctx.fillStyle = ink.of('fault')
-      ctx.fillRect(xOf(frame, fromMs), 0, Math.max(2, xOf(frame, toMs) - xOf(frame, fromMs)), height)
+      ctx.fillRect(xAt(frame, fromMs), 0, Math.max(2, xAt(frame, toMs) - xAt(frame, fromMs)), height)
       ctx.globalAlpha = 1
     }
     for (let column = 0; column < columns; column++) {
@@ -266,8 +266,8 @@ export class Overview {
     ctx.fillStyle = ink.of('wrong')
     const { misfits, brokenMs } = this.#data
     for (const ms of [...misfits.map(({ timeMs }) => timeMs), ...brokenMs])
-      ctx.fillRect(xOf(frame, ms) - 1, 0, 3, height)
-    const [from, to] = [xOf(frame, shown.fromMs), xOf(frame, shown.toMs)]
+      ctx.fillRect(xAt(frame, ms) - 1, 0, 3, height)
+    const [from, to] = [xAt(frame, shown.fromMs), xAt(frame, shown.toMs)]
     ctx.globalAlpha = 0.55
     ctx.fillStyle = ink.of('paper')
     ctx.fillRect(left, 0, from - left, height)
@@ -293,7 +293,7 @@ export class Overview {
 }
 
 /** @param {PageData} data @param {Filter} filter @returns {Ended[]} */
-const endedOf = ({ calls, keys }, filter) =>
+const findEndedCalls = ({ calls, keys }, filter) =>
   calls.flatMap((call, place) =>
     call.endMs === null || !isShown(call, filter, keys)
       ? []

@@ -14,7 +14,7 @@
  */
 
 /** @param {{ readonly view: Stretch, readonly left: number, readonly right: number }} frame @param {number} ms */
-export const xOf = ({ view, left, right }, ms) =>
+export const xAt = ({ view, left, right }, ms) =>
   left + ((ms - view.fromMs) / (view.toMs - view.fromMs)) * (right - left)
 
 /** @param {{ readonly view: Stretch, readonly left: number, readonly right: number }} frame @param {number} x */

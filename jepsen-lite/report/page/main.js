@@ -1,7 +1,7 @@
 // The page: the layout of the charts, what they show, and the control by pointer and keyboard.
 
 import { Latency, Overview, Throughput } from './charts.js'
-import { Ink, msAt, SMALL_FONT, xOf } from './ink.js'
+import { Ink, msAt, SMALL_FONT, xAt } from './ink.js'
 /** @import { PageCall, PageData } from '../data.ts' */
 /** @import { Filter, Stretch } from './layout.js' */
 /** @import { Frame } from './ink.js' */
@@ -92,7 +92,7 @@ class Page {
         (frame) => part.draw(frame),
         (frame, x, y) => {
           const fault = part.hit(frame, x, y)
-          return fault && descriptionOfFault(fault, this.#data.nodes)
+          return fault && describeFault(fault, this.#data.nodes)
         },
       )
     }
@@ -178,21 +178,21 @@ class Page {
       if (canvas.style.height !== `${part.height}px`) canvas.style.height = `${part.height}px`
       const { top, bottom } = canvas.getBoundingClientRect()
       if (onlyVisible && (bottom < 0 || top > innerHeight)) continue
-      const frame = this.#frameOf(canvas, part.height, this.#view)
+      const frame = this.#createFrame(canvas, part.height, this.#view)
       if (chart.shaded) this.#shade(frame)
       chart.draw(frame)
       if (canvas.className !== 'axis') this.#drawMarks(frame)
     }
     const overview = this.#overviewCanvas
     overview.style.height = `${this.#overview.height}px`
-    this.#overview.draw(this.#frameOf(overview, this.#overview.height, this.#whole), this.#view)
+    this.#overview.draw(this.#createFrame(overview, this.#overview.height, this.#whole), this.#view)
   }
 
   /**
    * An empty canvas with the resolution of the screen. @param {HTMLCanvasElement} canvas @param {number} height @param
    * {Stretch} view @returns {Frame}
    */
-  #frameOf(canvas, height, view) {
+  #createFrame(canvas, height, view) {
     const ctx = canvas.getContext('2d')
     if (ctx === null) throw new Error('this browser cannot draw on a canvas')
     const width = canvas.clientWidth
@@ -200,7 +200,7 @@ class Page {
     canvas.width = Math.round(width * fine)
     canvas.height = Math.round(height * fine)
     ctx.setTransform(fine, 0, 0, fine, 0, 0)
-    return { ctx, ink: this.#ink, view, height, ...edgesOf(width) }
+    return { ctx, ink: this.#ink, view, height, ...chartEdges(width) }
   }
 
   /** @param {Frame} frame */
@@ -211,7 +211,7 @@ class Page {
     ctx.textAlign = 'center'
     const { stepMs, at } = ticks(view, (right - left) / TICK_PX)
     for (const ms of at) {
-      const x = xOf(frame, ms)
+      const x = xAt(frame, ms)
       ctx.fillStyle = ink.of('line')
       ctx.fillRect(x, height - 5, 1, 5)
       ctx.fillStyle = ink.of('text')
@@ -225,7 +225,7 @@ class Page {
     ctx.fillStyle = ink.of('fault')
     ctx.globalAlpha = 0.1
     for (const { fromMs, toMs, effect } of this.#data.faults) {
-      const [from, to] = [Math.max(left, xOf(frame, fromMs)), Math.min(right, xOf(frame, toMs))]
+      const [from, to] = [Math.max(left, xAt(frame, fromMs)), Math.min(right, xAt(frame, toMs))]
       if (effect !== null && from < to) ctx.fillRect(from, 0, to - from, height)
     }
     ctx.globalAlpha = 1
@@ -239,7 +239,7 @@ class Page {
     const { ctx, ink, left, right, height } = frame
     /** @param {number} ms @param {import('./ink.js').Colour} colour @param {number[]} dash */
     const line = (ms, colour, dash) => {
-      const x = xOf(frame, ms)
+      const x = xAt(frame, ms)
       if (x < left || x > right) return
       ctx.strokeStyle = ink.of(colour)
       ctx.lineWidth = 1
@@ -293,7 +293,7 @@ class Page {
     const call = this.#data.calls[place ?? -1]
     if (place === undefined || call === undefined) return
     this.#picked = place
-    this.#describe(this.#descriptionOf(place))
+    this.#describe(this.#describeCall(place))
     this.#reveal({ fromMs: call.startMs, toMs: call.endMs ?? call.startMs }, closer)
   }
 
@@ -313,7 +313,7 @@ class Page {
     const call = this.#data.calls[misfit.call]
     this.#picked = misfit.call
     this.#describe(
-      this.#descriptionOf(misfit.call) ?? {
+      this.#describeCall(misfit.call) ?? {
         title: `The final content of a node fits nowhere: ${keys[misfit.key]}`,
         rows: [],
       },
@@ -365,7 +365,7 @@ class Page {
   }
 
   /** @param {number} place @returns {Description | undefined} */
-  #descriptionOf(place) {
+  #describeCall(place) {
     const { calls, clients, points, keys, misfits } = this.#data
     const call = calls[place]
     if (call === undefined) return undefined
@@ -375,7 +375,7 @@ class Page {
     const rows = [
       ['outcome', OUTCOMES[call.outcome]],
       ['answer', call.answer],
-      ['interval', intervalOf(call)],
+      ['interval', formatInterval(call)],
       [
         'client',
         `${clients[call.client]}, operation ${call.id}${call.node === '' ? '' : `, sent to ${call.node}`}`,
@@ -424,7 +424,7 @@ class Page {
     /** @type {{ readonly x: number, readonly view: Stretch } | undefined} */
     let drag
     let isDragged = false
-    const frameNow = () => ({ view: this.#view, ...edgesOf(canvas.clientWidth) })
+    const frameNow = () => ({ view: this.#view, ...chartEdges(canvas.clientWidth) })
     canvas.addEventListener('pointerdown', (event) => {
       if (event.button !== 0) return
       drag = { x: event.offsetX, view: this.#view }
@@ -454,7 +454,7 @@ class Page {
     canvas.addEventListener('pointerleave', () => {
       this.#hovered = -1
       this.#cursorMs = undefined
-      this.#describe(this.#descriptionOf(this.#picked))
+      this.#describe(this.#describeCall(this.#picked))
       this.#draw()
     })
     canvas.addEventListener('dblclick', (event) => this.#zoom(0.3, msAt(frameNow(), event.offsetX)))
@@ -478,9 +478,9 @@ class Page {
     const found = event.offsetX < frame.left ? undefined : hit(frame, event.offsetX, event.offsetY)
     this.#hovered = typeof found === 'number' ? found : -1
     this.#cursorMs = event.offsetX < frame.left ? undefined : msAt(frame, event.offsetX)
-    if (typeof found === 'number') this.#describe(this.#descriptionOf(found))
+    if (typeof found === 'number') this.#describe(this.#describeCall(found))
     else if (found !== undefined) this.#describe(found)
-    else this.#describe(this.#descriptionOf(this.#picked))
+    else this.#describe(this.#describeCall(this.#picked))
     this.#draw()
   }
 
@@ -493,7 +493,7 @@ class Page {
     const ctx = canvas.getContext('2d')
     return ctx === null
       ? undefined
-      : { ctx, ink: this.#ink, view: this.#view, height, ...edgesOf(canvas.clientWidth) }
+      : { ctx, ink: this.#ink, view: this.#view, height, ...chartEdges(canvas.clientWidth) }
   }
 
   #listenToOverview() {
@@ -501,7 +501,7 @@ class Page {
     canvas.className = 'overview'
     const go = (/** @type {PointerEvent} */ event) => {
       if ((event.buttons & 1) === 0) return
-      const middle = msAt({ view: this.#whole, ...edgesOf(canvas.clientWidth) }, event.offsetX)
+      const middle = msAt({ view: this.#whole, ...chartEdges(canvas.clientWidth) }, event.offsetX)
       const half = (this.#view.toMs - this.#view.fromMs) / 2
       this.#setView(moved({ fromMs: middle - half, toMs: middle + half }, 0, this.#whole))
     }
@@ -546,7 +546,7 @@ class Page {
   #listenToKeys() {
     this.#panels.addEventListener('keydown', (event) => {
       if (event.ctrlKey || event.metaKey || event.altKey) return
-      const act = this.#actOf(event)
+      const act = this.#findAction(event)
       if (act === undefined) return
       event.preventDefault()
       act()
@@ -554,7 +554,7 @@ class Page {
   }
 
   /** @param {KeyboardEvent} event @returns {(() => void) | undefined} */
-  #actOf({ key, shiftKey }) {
+  #findAction({ key, shiftKey }) {
     switch (key) {
       case 'ArrowLeft':
         return shiftKey ? () => this.#move(-STEP.move) : () => this.#step(-1, 0)
@@ -626,13 +626,13 @@ const OUTCOMES = {
 }
 
 /** @param {PageCall} call */
-function intervalOf({ startMs, endMs }) {
+function formatInterval({ startMs, endMs }) {
   if (endMs === null) return `from ${startMs.toFixed(3)} ms, without an end`
   return `${startMs.toFixed(3)} to ${endMs.toFixed(3)} ms: ${(endMs - startMs).toFixed(3)} ms`
 }
 
 /** @param {PageData['faults'][number]} fault @param {readonly string[]} nodes @returns {Description} */
-const descriptionOfFault = ({ kind, nodes: hit, fromMs, toMs, effect, details }, nodes) => ({
+const describeFault = ({ kind, nodes: hit, fromMs, toMs, effect, details }, nodes) => ({
   title: `fault ${kind}`,
   rows: [
     ['nodes', hit.map((node) => nodes[node]).join(' ') || 'no certain node'],
@@ -643,7 +643,7 @@ const descriptionOfFault = ({ kind, nodes: hit, fromMs, toMs, effect, details },
 })
 
 /** The space for names is at the left. @param {number} width */
-const edgesOf = (width) => ({ left: width < 600 ? 60 : 92, right: width - 6 })
+const chartEdges = (width) => ({ left: width < 600 ? 60 : 92, right: width - 6 })
 
 /** @param {string} id @returns {HTMLElement} */
 function byId(id) {

@@ -3,7 +3,7 @@
 /** @import { PageData } from '../data.ts' */
 /** @import { Band, NodeMark, Span } from '../nodes.ts' */
 /** @import { Frame } from './ink.js' */
-import { FONT, fitText, SMALL_FONT, xOf } from './ink.js'
+import { FONT, fitText, SMALL_FONT, xAt } from './ink.js'
 import { Lane, packed } from './layout.js'
 
 const NODE_HEIGHT = 26
@@ -57,10 +57,10 @@ export class Nodes {
   /** Underlines the nodes that a fault hit. @param {Frame} frame @param {Band} fault */
   #underline(frame, { nodes, fromMs, toMs }) {
     const { ctx, ink } = frame
-    const x = xOf(frame, fromMs)
+    const x = xAt(frame, fromMs)
     ctx.fillStyle = ink.of('fault')
     for (const node of nodes)
-      ctx.fillRect(x, (node + 1) * NODE_HEIGHT - 2, Math.max(2, xOf(frame, toMs) - x), 3)
+      ctx.fillRect(x, (node + 1) * NODE_HEIGHT - 2, Math.max(2, xAt(frame, toMs) - x), 3)
   }
 
   /** The name and the state of the node at this place and time. @param {number} y @param {number} ms */
@@ -79,8 +79,8 @@ export class Nodes {
 /** @param {Frame} frame @param {SpanItem} span @param {number} top */
 function drawSpan(frame, { state, term, fromMs, toMs }, top) {
   const { ctx, ink, left, right } = frame
-  const x = xOf(frame, fromMs)
-  const width = Math.max(1, xOf(frame, toMs) - x)
+  const x = xAt(frame, fromMs)
+  const width = Math.max(1, xAt(frame, toMs) - x)
   const height = NODE_HEIGHT - 8
   if (state === 'down') {
     ctx.strokeStyle = ink.of('wrong')
@@ -120,7 +120,7 @@ function drawSpan(frame, { state, term, fromMs, toMs }, top) {
 function drawMark(frame, { node, timeMs, what }) {
   const { ctx, ink, view } = frame
   if (timeMs < view.fromMs || timeMs > view.toMs) return
-  const [x, y] = [xOf(frame, timeMs), node * NODE_HEIGHT + 13]
+  const [x, y] = [xAt(frame, timeMs), node * NODE_HEIGHT + 13]
   ctx.lineWidth = 3
   ctx.strokeStyle = ink.of('paper')
   ctx.strokeText(GLYPHS[what], x, y)
@@ -152,7 +152,7 @@ export class Faults {
     ctx.rect(left, 0, right - left, height)
     ctx.clip()
     this.#faults.forEach((fault, at) => {
-      const { x, width, y } = this.#placeOf(frame, at)
+      const { x, width, y } = this.#barPlace(frame, at)
       if (x > right || x + width < left) return
       ctx.globalAlpha = 0.35
       ctx.fillStyle = ink.of('fault')
@@ -171,17 +171,17 @@ export class Faults {
   }
 
   /** @param {Frame} frame @param {number} at */
-  #placeOf(frame, at) {
+  #barPlace(frame, at) {
     const { fromMs, toMs } = this.#faults[at] ?? { fromMs: 0, toMs: 0 }
-    const x = Math.max(-50, xOf(frame, fromMs))
-    const width = Math.max(3, Math.min(frame.right + 50, xOf(frame, toMs)) - x)
+    const x = Math.max(-50, xAt(frame, fromMs))
+    const width = Math.max(3, Math.min(frame.right + 50, xAt(frame, toMs)) - x)
     return { x, width, y: (this.#rows[at] ?? 0) * ROW_HEIGHT + 2 }
   }
 
   /** @param {Frame} frame @param {number} x @param {number} y */
   hit(frame, x, y) {
     return this.#faults.find((_, at) => {
-      const place = this.#placeOf(frame, at)
+      const place = this.#barPlace(frame, at)
       return x >= place.x - 2 && x <= place.x + place.width + 2 && y >= place.y && y < place.y + ROW_HEIGHT
     })
   }

@@ -1,6 +1,6 @@
 // Operations as bars, in a lane for each client, with the points of the order that the checker found.
 
-import { fitText, msAt, SMALL_FONT, xOf } from './ink.js'
+import { fitText, msAt, SMALL_FONT, xAt } from './ink.js'
 /** @import { PageCall, PageData, PagePoint } from '../data.ts' */
 /** @import { Filter } from './layout.js' */
 /** @import { Frame } from './ink.js' */
@@ -85,7 +85,7 @@ export class Operations {
       }
       if (this.#laneHeight >= 12) {
         ctx.fillStyle = ink.of('text')
-        fitText(ctx, nameOf(this.#data.clients[client] ?? ''), 4, y + 2 + this.#laneHeight / 2, left - 8)
+        fitText(ctx, clientLabel(this.#data.clients[client] ?? ''), 4, y + 2 + this.#laneHeight / 2, left - 8)
       }
     })
     ctx.save()
@@ -111,9 +111,9 @@ export class Operations {
         odd.push(bar)
         continue
       }
-      if (xOf(frame, bar.endMs) < drawnTo) continue
+      if (xAt(frame, bar.endMs) < drawnTo) continue
       this.#drawBar(frame, bar, top, height)
-      drawnTo = Math.max(xOf(frame, bar.endMs), xOf(frame, bar.startMs) + BAR_WIDTH_MIN)
+      drawnTo = Math.max(xAt(frame, bar.endMs), xAt(frame, bar.startMs) + BAR_WIDTH_MIN)
     }
     for (const bar of odd) this.#drawBar(frame, bar, top, height)
   }
@@ -122,7 +122,7 @@ export class Operations {
   #drawBar(frame, bar, top, height) {
     const { ctx, ink, left, right } = frame
     const { call, place } = bar
-    const { x, width } = extentOf(frame, bar)
+    const { x, width } = barExtent(frame, bar)
     const points = this.pointsOf.get(place) ?? []
     const isMisfit = this.#misfits.has(place)
     const isLeftOut = call.outcome === 'ok' && points.length === 0 && this.#broken.has(call.key) && !isMisfit
@@ -168,7 +168,7 @@ export class Operations {
    */
   #drawPoint(frame, { timeMs }, barStart, barEnd, top, height) {
     const { ctx, ink } = frame
-    const x = xOf(frame, timeMs)
+    const x = xAt(frame, timeMs)
     ctx.lineWidth = 1
     if (x > barEnd) {
       // The operation took effect after its client had given up.
@@ -203,7 +203,7 @@ export class Operations {
     ctx.beginPath()
     for (const { call, timeMs } of this.#order.within(frame.view)) {
       const row = rows.get(this.#data.calls[call]?.client ?? -1)
-      if (row !== undefined) ctx.lineTo(xOf(frame, timeMs), (row + 0.5) * this.#laneHeight + 2)
+      if (row !== undefined) ctx.lineTo(xAt(frame, timeMs), (row + 0.5) * this.#laneHeight + 2)
     }
     ctx.stroke()
     ctx.globalAlpha = 1
@@ -214,7 +214,7 @@ export class Operations {
     const found = this.find(place)
     if (found === undefined) return
     const { ctx, ink } = frame
-    const { x, width } = extentOf(frame, found.bar)
+    const { x, width } = barExtent(frame, found.bar)
     ctx.strokeStyle = ink.of('focus')
     ctx.lineWidth = 2
     ctx.strokeRect(x - 2, found.row * this.#laneHeight + 2, width + 4, this.#laneHeight)
@@ -257,7 +257,7 @@ export class Operations {
     const around = { fromMs: msAt(frame, x - REACH), toMs: msAt(frame, x + REACH) }
     let [nearest, distance] = [/** @type {Bar | undefined} */ (undefined), Number.POSITIVE_INFINITY]
     for (const bar of lane.within(around)) {
-      const extent = extentOf(frame, bar)
+      const extent = barExtent(frame, bar)
       const away = Math.max(extent.x - x, x - extent.x - extent.width, 0)
       if (away <= distance) [nearest, distance] = [bar, away]
     }
@@ -266,13 +266,13 @@ export class Operations {
 }
 
 /** The name of a client; a number alone would not be clear. @param {string} client */
-const nameOf = (client) => (/^\d+$/.test(client) ? `client ${client}` : client)
+const clientLabel = (client) => (/^\d+$/.test(client) ? `client ${client}` : client)
 
 /** @param {Frame} frame @param {Bar} bar */
-function extentOf(frame, { startMs, endMs }) {
+function barExtent(frame, { startMs, endMs }) {
   // A canvas does not correctly draw shapes that are far outside of it.
-  const x = Math.max(xOf(frame, startMs), -50)
-  return { x, width: Math.max(BAR_WIDTH_MIN, Math.min(xOf(frame, endMs), frame.right + 50) - x) }
+  const x = Math.max(xAt(frame, startMs), -50)
+  return { x, width: Math.max(BAR_WIDTH_MIN, Math.min(xAt(frame, endMs), frame.right + 50) - x) }
 }
 
 /** @param {CanvasRenderingContext2D} ctx @param {number} x @param {number} y @param {number} size */
