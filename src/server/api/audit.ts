@@ -30,7 +30,7 @@ interface Claims {
 export class Audit {
   readonly #append: (line: string) => void
   readonly #operations: AuditedOperations
-  readonly #refusals = new RefusalSample((skipped) => this.#writeRest(skipped))
+  readonly #refusals = new RefusalSample((skipped) => this.#writeSkipped(skipped))
 
   constructor(append: (line: string) => void, operations: AuditedOperations) {
     this.#append = append
@@ -45,14 +45,14 @@ export class Audit {
   ): Respond<A> {
     return (answer) => {
       if (this.#operations === 'all' || operationFacts(operation).isAudited || isRefusal(answer))
-        this.#write(operation, call, answer)
+        this.#recordCall(operation, call, answer)
       respond(answer)
     }
   }
 
   /** A request, or a connection, whose user is not known, before it is read. */
   refused(call: Pick<Call, 'origin'>, { code }: ApiError, { name, certificate }: Claims = {}): void {
-    this.#sample(code, () => ({
+    this.#sampleRefusal(code, () => ({
       ...auditHead(call),
       ...(name === undefined ? {} : named(name)),
       ...(certificate === undefined ? {} : { certificate }),
@@ -69,15 +69,15 @@ export class Audit {
     this.#refusals.flush()
   }
 
-  #write(operation: Operation, call: Call, answer: ApiAnswer): void {
+  #recordCall(operation: Operation, call: Call, answer: ApiAnswer): void {
     if (isOfStranger(operation, call, answer)) {
       const facts = () => ({ operation: operation.kind, ...auditTarget(operation, 1, STRANGER_CHARS_MAX) })
-      this.#sample(answer.code, () => ({ ...auditHead(call), ...facts() }))
+      this.#sampleRefusal(answer.code, () => ({ ...auditHead(call), ...facts() }))
       return
     }
     const code = answer instanceof ApiError ? answer.code : 'ok'
     const revision = answerRevision(answer)
-    this.#line({
+    this.#appendLine({
       ...auditHead(call),
       operation: operation.kind,
       ...auditTarget(operation, RANGES_MAX, RANGES_CHARS_MAX),
@@ -87,15 +87,15 @@ export class Audit {
   }
 
   /** `facts` of a refusal that is only counted are not collected: a batch may name thousands of keys. */
-  #sample(code: ApiErrorCode, facts: () => object): void {
-    this.#refusals.add(code, (skipped) => this.#line({ ...facts(), code, ...(skipped && { skipped }) }))
+  #sampleRefusal(code: ApiErrorCode, facts: () => object): void {
+    this.#refusals.add(code, (skipped) => this.#appendLine({ ...facts(), code, ...(skipped && { skipped }) }))
   }
 
-  #writeRest(skipped: SkippedRefusals): void {
-    this.#line({ time: new Date().toISOString(), user: null, skipped })
+  #writeSkipped(skipped: SkippedRefusals): void {
+    this.#appendLine({ time: new Date().toISOString(), user: null, skipped })
   }
 
-  #line(line: object): void {
+  #appendLine(line: object): void {
     this.#append(`${JSON.stringify(line)}\n`)
   }
 }

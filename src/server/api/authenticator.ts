@@ -63,7 +63,7 @@ export class Authenticator {
       return done(undefined, node && new JoiningNode(node))
     }
     const [scheme = '', value = ''] = authorization.trim().split(/ +/, 2)
-    if (scheme.toLowerCase() === 'basic') return this.#byPassword(value, address, done)
+    if (scheme.toLowerCase() === 'basic') return this.#identifyByPassword(value, address, done)
     if (scheme.toLowerCase() !== 'bearer')
       return done(refused('Authorization must be Basic or Bearer'), undefined)
     const found = this.#verify(value, state)
@@ -82,7 +82,7 @@ export class Authenticator {
     return found
   }
 
-  #byPassword(value: string, address: string, done: IdentifyCallback) {
+  #identifyByPassword(value: string, address: string, done: IdentifyCallback) {
     const given = parseBasicCredentials(value)
     if (given === undefined)
       return done(refused('Authorization: Basic needs base64 of user:password'), undefined)

@@ -102,7 +102,7 @@ class BackupStream implements RowStream<Uint8Array> {
     this.#header = undefined
     if (header !== undefined) return [this.#writer.begin(header)]
     while (!this.#isRead) {
-      const { rows, more } = await this.#page()
+      const { rows, more } = await this.#readPage()
       this.#isRead = !more
       const kept = rows.filter((row) => this.#rows.has(row))
       if (kept.length > 0) return [this.#writer.rows(kept)]
@@ -113,7 +113,7 @@ class BackupStream implements RowStream<Uint8Array> {
     return [this.#writer.end()]
   }
 
-  #page(): Promise<{ readonly rows: readonly StoredRow[]; readonly more: boolean }> {
+  #readPage(): Promise<{ readonly rows: readonly StoredRow[]; readonly more: boolean }> {
     return new Promise((resolve, reject) => {
       this.#scan.next(BLOCK_LIMITS, (error, rows, more) =>
         error === undefined ? resolve({ rows, more }) : reject(errorOfScan(error)),

@@ -183,7 +183,7 @@ export class Ranges {
         const { more, last } =
           records === undefined
             ? NO_RECORDS
-            : await this.#page(instant, records, operation.limit, reservation)
+            : await this.#readPage(instant, records, operation.limit, reservation)
         const total = counted === undefined ? undefined : await this.count(instant, counted)
         reservation.release()
         respond({ kind: 'page', more, last, count: total, head: grant })
@@ -195,7 +195,7 @@ export class Ranges {
   }
 
   /** Ends at the limit of records, bytes or time. */
-  async #page(
+  async #readPage(
     { call }: Instant,
     scan: SlicedScan<KeyRow>,
     limit = this.#limits.pageRowsDefault,

@@ -176,14 +176,14 @@ class TxnReads {
   keep({ key, value }: KeyRow): void {
     const bytes = key.length + value.length
     this.#bytes += bytes
-    this.#limit(this.#bytes)
+    this.#checkRecordBytes(this.#bytes)
     this.#reservation.grow(bytes)
   }
 
   /** Counts a value that is compared. */
   compare({ value }: KeyRow): void {
     this.#comparedBytes += value.length
-    this.#limit(this.#comparedBytes)
+    this.#checkRecordBytes(this.#comparedBytes)
   }
 
   /**
@@ -218,15 +218,18 @@ class TxnReads {
     this.#keys += rows.length
     for (const { key } of rows) this.#keyBytes += key.length
     if (areTooManyKeys(this.#keys, this.#keyBytes, this.#settings))
-      throw this.#tooLarge('range-too-large', keyLimits(this.#settings))
+      throw this.#createRejection('range-too-large', keyLimits(this.#settings))
   }
 
-  #limit(bytes: number): void {
+  #checkRecordBytes(bytes: number): void {
     const { rangeBytesMax } = this.#settings
-    if (bytes > rangeBytesMax) throw this.#tooLarge('records-too-large', [bytes, rangeBytesMax])
+    if (bytes > rangeBytesMax) throw this.#createRejection('records-too-large', [bytes, rangeBytesMax])
   }
 
-  #tooLarge(reason: 'records-too-large' | 'range-too-large', numbers: readonly [number, number]): ApiError {
+  #createRejection(
+    reason: 'records-too-large' | 'range-too-large',
+    numbers: readonly [number, number],
+  ): ApiError {
     return errorOfOutcome(rejection(this.#instant.grant.revision, reason, numbers))
   }
 }

@@ -194,7 +194,7 @@ class NodeConnection implements ConnectionOwner {
   readonly #holdHeads = (): void =>
     this.#options.connections.holdHeads(this.#socket, this.#socket.bytesRead - this.#bodyBytes)
 
-  #identified(): void {
+  #noteIdentified(): void {
     if (this.#isKnown) return
     const { connections, inbound } = this.#options
     this.#isKnown = true
@@ -342,7 +342,7 @@ class NodeConnection implements ConnectionOwner {
       {
         isServed: isServed(this.#options.served, this.#socket),
         isAbandoned: () => response.destroyed,
-        identified: () => this.#identified(),
+        identified: () => this.#noteIdentified(),
         send: ({ extra, isOfStranger }, answer) => {
           if (isOfStranger) response.shouldKeepAlive = false
           if (!this.#isKnown || isOfStranger) body.limitDrain(strangerDrain)

@@ -74,7 +74,7 @@ export class RawConnections {
   accept(socket: Socket, isKnown = false): void {
     const connection = new RawConnection(socket, this.#options, {
       waits: () => this.#awaitRest(connection),
-      left: () => this.#left(connection),
+      left: () => this.#removeConnection(connection),
     })
     this.#options.connections.watch(socket, connection)
     if (isKnown) connection.identified()
@@ -98,12 +98,12 @@ export class RawConnections {
       // Bytes that arrived while the event loop was busy are read first.
       setImmediate(() => {
         this.#restTimer = undefined
-        this.#handOverLate()
+        this.#handOverOverdue()
       })
     }, REST_MS_MAX)
   }
 
-  #handOverLate(): void {
+  #handOverOverdue(): void {
     const until = performance.now() - REST_MS_MAX
     for (const connection of this.#waiting) {
       const since = connection.restAwaitedSince
@@ -115,7 +115,7 @@ export class RawConnections {
     if (next !== undefined) this.#awaitRest(next)
   }
 
-  #left(connection: RawConnection): void {
+  #removeConnection(connection: RawConnection): void {
     this.#connections.delete(connection)
     this.#waiting.delete(connection)
     if (this.#connections.size > 0) return

@@ -46,7 +46,7 @@ export class RawParser {
     const method = head.slice(0, methodEnd)
     const url = head.slice(methodEnd + 1, lineEnd - VERSION.length)
     const isPlain = METHODS.has(method) && PLAIN_TARGET.test(url) && head.endsWith(VERSION, lineEnd)
-    const fields = isPlain ? this.#fields(head.slice(lineEnd + LINE_END.length)) : undefined
+    const fields = isPlain ? this.#parseFields(head.slice(lineEnd + LINE_END.length)) : undefined
     if (fields === undefined) return 'uncommon'
     const bodyAt = headEnd + EMPTY_LINE.length
     const end = bodyAt + fields.length
@@ -55,7 +55,7 @@ export class RawParser {
     return { method, url, httpVersion: '1.1', headers: fields.headers, hosts: 1, body, bytes: end }
   }
 
-  #fields(text: string): Fields | undefined {
+  #parseFields(text: string): Fields | undefined {
     if (text === this.#last.text) return this.#last
     const headers = readFields(text)
     const length = headers && bodyLength(headers)

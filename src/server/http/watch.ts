@@ -94,7 +94,7 @@ export class WatchStream implements WatchSink, WaitingClient {
       this.#forget()
     })
     if (socket?.readableEnded) leave()
-    this.#ready.unshift(this.#counted(this.form.created(revision, watch.from - 1)))
+    this.#ready.unshift(this.#countBytes(this.form.created(revision, watch.from - 1)))
     this.#flush()
   }
 
@@ -123,13 +123,13 @@ export class WatchStream implements WatchSink, WaitingClient {
   }
 
   #write(bytes: Uint8Array): void {
-    this.#ready.push(this.#counted(bytes))
+    this.#ready.push(this.#countBytes(bytes))
     if (this.#flushesSoon || this.#isWriting) return
     this.#flushesSoon = true
     setImmediate(() => this.#flush())
   }
 
-  #counted(bytes: Uint8Array): Uint8Array {
+  #countBytes(bytes: Uint8Array): Uint8Array {
     this.#bytes += bytes.length
     this.#buffers.add(bytes.length)
     return bytes

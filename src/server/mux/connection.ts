@@ -304,7 +304,7 @@ export class MuxConnection implements WatchConnection, WaitingClient {
       const { code, message } = error instanceof ProtocolFault ? error : INTERNAL
       this.#close(code, message)
     }
-    this.#pace()
+    this.#pauseOrResume()
   }
 
   #accept(item: Item, arrivedAt: number): void {
@@ -369,8 +369,8 @@ export class MuxConnection implements WatchConnection, WaitingClient {
     return this.principal !== undefined && state.findRights(this.principal.user) !== undefined
   }
 
-  /** A client that does not take its answers is not read. */
-  #pace(): void {
+  /** Stops to read from a client that does not take its answers, and reads on when it has taken enough. */
+  #pauseOrResume(): void {
     const ahead = this.#readyBytes + this.#untakenBytes > this.#options.limits.muxAheadBytesMax
     if (ahead === this.#ws.isPaused || this.#isOver) return
     if (ahead) this.#ws.pause()
@@ -390,7 +390,7 @@ export class MuxConnection implements WatchConnection, WaitingClient {
     }
     if (this.#ready.length === 0 && this.#untakenBytes === 0) this.quietSince = performance.now()
     this.resume()
-    this.#pace()
+    this.#pauseOrResume()
   }
 
   #sendMessage(): void {

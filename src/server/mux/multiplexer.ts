@@ -169,7 +169,7 @@ export class Multiplexer {
     this.#sendLeader()
     const connection = new MuxConnection(ws, socket, client, this.#each)
     this.#connections.add(connection)
-    socket.on('close', () => this.#left(connection))
+    socket.on('close', () => this.#removeConnection(connection))
     watchConnection(socket, connection)
     connection.notice(encodeWelcome(connectionWelcome(api, limits)))
     const everyMs = Math.min(CHECK_MS_MAX, limits.muxPingMs / 4, limits.writeStallMsMax / 4)
@@ -178,7 +178,7 @@ export class Multiplexer {
     }, everyMs).unref()
   }
 
-  #left(connection: MuxConnection): void {
+  #removeConnection(connection: MuxConnection): void {
     this.#connections.delete(connection)
     if (this.#connections.size > 0) return
     clearInterval(this.#timer)
