@@ -67,14 +67,14 @@ export class PowerCheck {
   /** Runs until the number of states or the time limit is reached. */
   async run(random: Random, deadline: number): Promise<void> {
     const opener = new Opener()
-    const jobs = this.#inOrder(random)
+    const jobs = this.#orderJobs(random)
     let reportedAt = performance.now()
     try {
       const whole = jobs.filter(({ planned }) => planned.wholeAt !== undefined)
-      for (let count = 0; count < this.#options.damaged && !this.#isOver(deadline); count++)
-        await this.#damage(random.pick(whole), random, opener)
+      for (let count = 0; count < this.#options.damaged && !this.#isTimeUp(deadline); count++)
+        await this.#openDamaged(random.pick(whole), random, opener)
       for (const job of jobs) {
-        if (this.#opened.size >= this.#options.states || this.#isOver(deadline)) break
+        if (this.#opened.size >= this.#options.states || this.#isTimeUp(deadline)) break
         await this.#open(job, opener)
         if (performance.now() - reportedAt < 1000) continue
         reportedAt = performance.now()
@@ -85,7 +85,7 @@ export class PowerCheck {
     }
   }
 
-  #isOver(deadline: number): boolean {
+  #isTimeUp(deadline: number): boolean {
     const found = Object.values(this.violations).reduce((sum, count) => sum + count, 0)
     return found >= VIOLATIONS_MAX || performance.now() >= deadline
   }
@@ -111,7 +111,7 @@ export class PowerCheck {
     }
   }
 
-  #inOrder(random: Random): Job[] {
+  #orderJobs(random: Random): Job[] {
     const jobs = this.#plans.flatMap((plan, at) =>
       plan.states.map((planned) => ({ session: at + 1, plan, planned })),
     )
@@ -122,7 +122,7 @@ export class PowerCheck {
   async #open(job: Job, opener: Opener): Promise<void> {
     const { plan, planned } = job
     const files = filesOfState(plan.disk, planned.state)
-    const isNew = this.#isNew(files)
+    const isNew = this.#addState(files)
     putFiles(this.#dir, files)
     const outcome = await opener.open(this.#dir)
     this.#done.add(planned)
@@ -133,11 +133,11 @@ export class PowerCheck {
       if (cut === undefined) continue
       this.#judged++
       const fault = judge.at(cut.demand)
-      if (fault !== undefined) return this.#violated(job, planned.how, cut, fault, files)
+      if (fault !== undefined) return this.#recordViolation(job, planned.how, cut, fault, files)
     }
   }
 
-  async #damage(job: Job, random: Random, opener: Opener): Promise<void> {
+  async #openDamaged(job: Job, random: Random, opener: Opener): Promise<void> {
     const { plan, planned } = job
     const cut = plan.cuts[planned.wholeAt ?? 0]
     const files = filesOfState(plan.disk, planned.state)
@@ -152,13 +152,13 @@ export class PowerCheck {
       if (fault === undefined) this.#damaged.unharmed++
       else {
         this.#damaged.silent++
-        this.#violated(job, how, cut, { kind: 'silent', what: fault.what }, broken)
+        this.#recordViolation(job, how, cut, { kind: 'silent', what: fault.what }, broken)
       }
     }
   }
 
   /** Whether these files were not checked before: several power cuts may leave equal files. */
-  #isNew(files: Files): boolean {
+  #addState(files: Files): boolean {
     const hash = createHash('sha1')
     for (const [name, content] of [...(files ?? [])].sort(([a], [b]) => (a < b ? -1 : 1)))
       hash.update(`${name}\0${content.length}\0`).update(content)
@@ -168,7 +168,7 @@ export class PowerCheck {
     return true
   }
 
-  #violated(
+  #recordViolation(
     { session }: Job,
     state: string,
     { after }: PowerCut,

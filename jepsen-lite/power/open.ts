@@ -11,7 +11,7 @@ export class Opener {
   #child: ChildProcess | undefined
 
   open(dir: string): Promise<OpenOutcome> {
-    const child = this.#running()
+    const child = this.#ensureChild()
     return new Promise((resolve) => {
       const late = setTimeout(() => child.kill('SIGKILL'), OPEN_MS_MAX)
       // The other end is open-worker.ts, which sends nothing else.
@@ -43,7 +43,7 @@ export class Opener {
     this.#child = undefined
   }
 
-  #running(): ChildProcess {
+  #ensureChild(): ChildProcess {
     this.#child ??= fork(siblingModule(import.meta, 'open-worker'), {
       stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
     })

@@ -68,13 +68,13 @@ export class TraceReader<Mark> {
   read(text: string): readonly TraceEvent<Mark>[] {
     for (let at = 0; at < text.length; ) {
       const end = text.indexOf('\n', at)
-      this.#line(text.slice(at, end < 0 ? text.length : end))
+      this.#parseLine(text.slice(at, end < 0 ? text.length : end))
       at = end < 0 ? text.length : end + 1
     }
     return this.#events
   }
 
-  #line(line: string): void {
+  #parseLine(line: string): void {
     if (line === '') return
     const [, pid, rest] = /^([0-9]+) +(.*)$/s.exec(line) ?? []
     if (pid === undefined || rest === undefined) throw new RecordingError(`not understood: ${excerpt(line)}`)
@@ -86,7 +86,7 @@ export class TraceReader<Mark> {
       this.#begun.delete(pid)
       if (call === undefined || call.name !== resumed[1])
         throw new RecordingError(`a system call resumes that never began: ${excerpt(line)}`)
-      this.#over({ ...call, args: call.args + (resumed[2] ?? '') })
+      this.#endCall({ ...call, args: call.args + (resumed[2] ?? '') })
       return
     }
     const [, name, args] = /^([a-z0-9_]+)\((.*)$/s.exec(rest) ?? []
@@ -95,25 +95,25 @@ export class TraceReader<Mark> {
     // When the end of `close` is seen, another thread may have got the same number.
     if (name === 'close') this.#open.delete(firstNumber(args))
     const cut = / ?<unfinished \.\.\.>$/.exec(args)
-    if (cut === null) this.#over({ name, args, begun })
+    if (cut === null) this.#endCall({ name, args, begun })
     else this.#begun.set(pid, { name, args: args.slice(0, cut.index), begun })
   }
 
   /** `args` still end with the returned value. */
-  #over(call: Call): void {
+  #endCall(call: Call): void {
     const [, result] = /\) += (-?[0-9]+|0x[0-9a-f]+)[^=]*$/.exec(call.args.slice(-200)) ?? []
     if (result === undefined) throw new RecordingError(`no result: ${call.name} ${excerpt(call.args)}`)
     const args = call.args.slice(0, call.args.lastIndexOf(')'))
     const value = Number(result)
-    if (value >= 0) this.#done({ ...call, args }, value)
+    if (value >= 0) this.#applyCall({ ...call, args }, value)
   }
 
-  #done({ name, args, begun }: Call, result: number): void {
+  #applyCall({ name, args, begun }: Call, result: number): void {
     switch (name) {
       case 'open':
       case 'openat':
       case 'creat':
-        this.#opened(parseStrings(args)[0]?.toString() ?? '', args, result)
+        this.#applyOpen(parseStrings(args)[0]?.toString() ?? '', args, result)
         break
       case 'close':
         break
@@ -121,20 +121,20 @@ export class TraceReader<Mark> {
       case 'pwrite64':
       case 'writev':
       case 'pwritev':
-        this.#written(name, args, result)
+        this.#applyWrite(name, args, result)
         break
       case 'fsync':
       case 'fdatasync':
-        this.#synced(firstNumber(args), begun)
+        this.#applySync(firstNumber(args), begun)
         break
       case 'rename':
       case 'renameat':
       case 'renameat2':
-        this.#renamed(parseStrings(args))
+        this.#applyRename(parseStrings(args))
         break
       case 'unlink':
       case 'unlinkat':
-        this.#unlinked(parseStrings(args)[0]?.toString() ?? '')
+        this.#applyUnlink(parseStrings(args)[0]?.toString() ?? '')
         break
       case 'mkdir':
       case 'mkdirat':
@@ -142,7 +142,7 @@ export class TraceReader<Mark> {
         break
       case 'ftruncate': {
         const file = this.#open.get(firstNumber(args))
-        if (file?.kind === 'file') this.#truncated(file.file, parseNumbers(args)[1] ?? 0)
+        if (file?.kind === 'file') this.#applyTruncate(file.file, parseNumbers(args)[1] ?? 0)
         break
       }
       case 'lseek': {
@@ -158,12 +158,12 @@ export class TraceReader<Mark> {
     }
   }
 
-  #opened(path: string, args: string, result: number): void {
+  #applyOpen(path: string, args: string, result: number): void {
     if (path === this.#marks) this.#open.set(result, { kind: 'marks' })
     else if (path === this.#dir) this.#open.set(result, { kind: 'directory' })
     else if (path === this.#parent) this.#open.set(result, { kind: 'parent' })
     else this.#open.delete(result)
-    const name = this.#fileName(path)
+    const name = this.#nameInDirectory(path)
     if (name === undefined || !/O_WRONLY|O_RDWR|O_CREAT/.test(args)) return
     let file = this.#names.get(name)
     if (file === undefined) {
@@ -171,11 +171,11 @@ export class TraceReader<Mark> {
       this.#names.set(name, file)
       this.#sizes.set(file, 0)
       this.#emit({ kind: 'create', name, file })
-    } else if (args.includes('O_TRUNC')) this.#truncated(file, 0)
+    } else if (args.includes('O_TRUNC')) this.#applyTruncate(file, 0)
     this.#open.set(result, { kind: 'file', file, append: args.includes('O_APPEND'), at: 0 })
   }
 
-  #written(name: string, args: string, result: number): void {
+  #applyWrite(name: string, args: string, result: number): void {
     const target = this.#open.get(firstNumber(args))
     if (target === undefined) return
     const data = Buffer.concat(parseStrings(args)).subarray(0, result)
@@ -194,22 +194,22 @@ export class TraceReader<Mark> {
     this.#emit({ kind: 'write', file: target.file, at, data })
   }
 
-  #truncated(file: FileId, length: number): void {
+  #applyTruncate(file: FileId, length: number): void {
     if ((this.#sizes.get(file) ?? 0) === length) return
     this.#sizes.set(file, length)
     this.#emit({ kind: 'truncate', file, length })
   }
 
-  #synced(fd: number, begun: number): void {
+  #applySync(fd: number, begun: number): void {
     const target = this.#open.get(fd)
     if (target?.kind === 'file') this.#emit({ kind: 'sync', file: target.file, begun })
     else if (target?.kind === 'directory') this.#emit({ kind: 'sync-directory', begun })
     else if (target?.kind === 'parent') this.#emit({ kind: 'sync-parent' })
   }
 
-  #renamed([source, target]: readonly Buffer[]): void {
-    const from = this.#fileName(source?.toString() ?? '')
-    const to = this.#fileName(target?.toString() ?? '')
+  #applyRename([source, target]: readonly Buffer[]): void {
+    const from = this.#nameInDirectory(source?.toString() ?? '')
+    const to = this.#nameInDirectory(target?.toString() ?? '')
     if (from === undefined && to === undefined) return
     const file = from === undefined ? undefined : this.#names.get(from)
     if (from === undefined || to === undefined || file === undefined)
@@ -219,8 +219,8 @@ export class TraceReader<Mark> {
     this.#emit({ kind: 'rename', from, to })
   }
 
-  #unlinked(path: string): void {
-    const name = this.#fileName(path)
+  #applyUnlink(path: string): void {
+    const name = this.#nameInDirectory(path)
     if (name === undefined || !this.#names.delete(name)) return
     this.#emit({ kind: 'unlink', name })
   }
@@ -230,7 +230,7 @@ export class TraceReader<Mark> {
   }
 
   /** The name of a file directly in the directory; undefined for any other path. */
-  #fileName(path: string): string | undefined {
+  #nameInDirectory(path: string): string | undefined {
     if (!path.startsWith(`${this.#dir}/`)) return undefined
     const name = path.slice(this.#dir.length + 1)
     if (name === '' || name.includes('/'))

@@ -65,7 +65,7 @@ export class Preload {
     if (built.status !== 0)
       return { missing: `cc cannot compile faults.c: ${built.stderr.trim().split('\n')[0]}` }
     const preload = new Preload(library, dir)
-    return preload.#works() ? preload : { missing: 'this Node.js does not work with preloaded libraries' }
+    return preload.#isUsable() ? preload : { missing: 'this Node.js does not work with preloaded libraries' }
   }
 
   private constructor(library: string, dir: string) {
@@ -79,7 +79,7 @@ export class Preload {
    */
   env(node: string, dataDir: string): NodeJS.ProcessEnv {
     this.#openFile(node)
-    return { LD_PRELOAD: this.#library, QUORATE_FAULTS: this.#slotsPath(node), QUORATE_FAULTS_DIR: dataDir }
+    return { LD_PRELOAD: this.#library, QUORATE_FAULTS: this.#faultsPath(node), QUORATE_FAULTS_DIR: dataDir }
   }
 
   set(node: string, faults: PreloadFaults): void {
@@ -108,7 +108,7 @@ export class Preload {
   }
 
   /** Whether a process of this Node.js shows the wrong clock that it is given, and ends normally. */
-  #works(): boolean {
+  #isUsable(): boolean {
     this.set('probe', { wallOffsetMs: -1_000_000_000_000 })
     const script = 'process.stdout.write(String(Date.now()))'
     const env = { ...process.env, ...this.env('probe', this.#dir) }
@@ -120,15 +120,15 @@ export class Preload {
     return status === 0 && Number(stdout) < Date.now() - 500_000_000_000
   }
 
-  #slotsPath(node: string): string {
+  #faultsPath(node: string): string {
     return join(this.#dir, `${node}.slots`)
   }
 
   #openFile(node: string): number {
     const known = this.#files.get(node)
     if (known !== undefined) return known
-    writeFileSync(this.#slotsPath(node), Buffer.alloc(SLOTS * SLOT_BYTES))
-    const fd = openSync(this.#slotsPath(node), 'r+')
+    writeFileSync(this.#faultsPath(node), Buffer.alloc(SLOTS * SLOT_BYTES))
+    const fd = openSync(this.#faultsPath(node), 'r+')
     this.#files.set(node, fd)
     return fd
   }

@@ -236,11 +236,11 @@ export class SimNetwork implements Carrier {
       if (draw % 2 === 0) end.torn = true
       const { delayMs, jitterMs } = this.#world.config
       const late = mixed(draw + 1) % 4 === 0 ? NOTICED_MS_MAX : jitterMs
-      this.#breaks(end, this.#world.time.now + delayMs + late * unit(mixed(draw + 2)), 'it was reset')
+      this.#breakAt(end, this.#world.time.now + delayMs + late * unit(mixed(draw + 2)), 'it was reset')
     }
   }
 
-  #breaks(end: WireEnd, at: number, why: string): void {
+  #breakAt(end: WireEnd, at: number, why: string): void {
     this.#world.time.push(at, IO, end.process, () => end.broke(why))
   }
 
@@ -312,7 +312,7 @@ export class SimNetwork implements Carrier {
       inspect: () => links.inspect(),
       close: () => {
         links.close()
-        this.#gone(host)
+        this.#removeHost(host)
       },
     }
   }
@@ -385,7 +385,7 @@ export class SimNetwork implements Carrier {
   }
 
   /** The process is gone. The machine closes its connections, unless the power went. */
-  #gone(host: Host): void {
+  #removeHost(host: Host): void {
     const { process } = host
     for (const end of [...host.ends]) end.drain()
     this.#hosts.delete(process)
@@ -398,31 +398,31 @@ export class SimNetwork implements Carrier {
   #dial(from: Host, address: string, dialled: DialCallbacks): () => void {
     const place = Number(/^n(\d+):1$/.exec(address)?.[1] ?? 0) - 1
     const call: Call = { from, place, dialled, open: true, end: undefined }
-    this.#call(call)
+    this.#dialPeer(call)
     return () => {
       call.open = false
       call.end?.drain()
     }
   }
 
-  #call(call: Call): void {
+  #dialPeer(call: Call): void {
     if (!call.open || call.end !== undefined) return
     const { time, config } = this.#world
     const { from, place } = call
     const link = from.process.place * this.#size + place
     if ((this.#refusals[link] ?? 0) > 0) {
-      this.#refuses(call, 2 * config.delayMs)
+      this.#refuseCall(call, 2 * config.delayMs)
       return
     }
     const draw = this.#draw(from.process.place, place)
     const travelMs = config.delayMs + config.jitterMs * unit(draw) + this.#extraMs(link)
     time.push(time.now + travelMs, IO, undefined, () => {
-      if (call.open && from.process.live && !this.#isCutAt(link)) this.#arrives(call, mixed(draw + 1))
+      if (call.open && from.process.live && !this.#isCutAt(link)) this.#acceptCall(call, mixed(draw + 1))
     })
-    time.push(time.now + CALL_AGAIN_MS, IO, from.process, () => this.#call(call))
+    time.push(time.now + CALL_AGAIN_MS, IO, from.process, () => this.#dialPeer(call))
   }
 
-  #refuses(call: Call, afterMs: number): void {
+  #refuseCall(call: Call, afterMs: number): void {
     const { time } = this.#world
     time.push(time.now + afterMs, IO, call.from.process, () => {
       if (!call.open) return
@@ -432,14 +432,14 @@ export class SimNetwork implements Carrier {
   }
 
   /** A call arrives at a machine. Its process is notified, if there is one, and a little later the caller's. */
-  #arrives(call: Call, draw: number): void {
+  #acceptCall(call: Call, draw: number): void {
     const { time, config } = this.#world
     const { from, place, dialled } = call
     const back = place * this.#size + from.process.place
     const backMs = config.delayMs + config.jitterMs * unit(draw) + this.#extraMs(back)
     const to = this.#byPlace[place]
     if (to?.called === undefined) {
-      if (!this.#isCutAt(back)) this.#refuses(call, backMs)
+      if (!this.#isCutAt(back)) this.#refuseCall(call, backMs)
       return
     }
     const { caller, called } = new SimConnection(from.process, to.process, this)
@@ -468,7 +468,7 @@ export class SimNetwork implements Carrier {
   closed(end: WireEnd, why: string): void {
     const { other, process } = end
     const { probeCoverage, time, config } = this.#world
-    this.#byHost(process)?.ends.delete(end)
+    this.#findHost(process)?.ends.delete(end)
     if (why === 'the peer has called again') probeCoverage.hit('stale connection replaced')
     if (other.closed || end.connection.severed) return
     if (this.silentDeath) {
@@ -498,7 +498,7 @@ export class SimNetwork implements Carrier {
     time.push(Math.max(time.now, other.lastAt) + config.delayMs, IO, process, then)
   }
 
-  #byHost(process: Process): Host | undefined {
+  #findHost(process: Process): Host | undefined {
     return this.#hosts.get(process) ?? this.#byPlace.find((host) => host?.process === process)
   }
 
@@ -628,7 +628,7 @@ export class SimNetwork implements Carrier {
     const { process, other } = end
     const frame = detail as Frame
     if (end.closed || end.torn) {
-      if (end.closed && isMessage(frame) && this.#talks(process, other.process))
+      if (end.closed && isMessage(frame) && this.#isConnected(process, other.process))
         this.#world.probeCoverage.hit('message of an older connection arrived')
       other.queuedFrames--
       // It may have been sent during a cut, when no reset could answer it.
@@ -649,7 +649,7 @@ export class SimNetwork implements Carrier {
   }
 
   /** Whether another connection of the same peer is open. */
-  #talks(process: Process, peer: Process): boolean {
+  #isConnected(process: Process, peer: Process): boolean {
     return this.endsAt(process.place).some(
       ({ process: own, other }) => own === process && other.process === peer,
     )
@@ -681,7 +681,7 @@ export class SimNetwork implements Carrier {
     if (this.#isCutQuietly(other.process, process) || this.#byPlace[other.process.place] === undefined) return
     connection.severed = true
     const { time, config } = this.#world
-    this.#breaks(end, Math.max(time.now + 2 * config.delayMs, end.lastAt), 'it was reset')
+    this.#breakAt(end, Math.max(time.now + 2 * config.delayMs, end.lastAt), 'it was reset')
   }
 }
 

@@ -339,10 +339,10 @@ export class Process implements EventOwner {
         later: (what, complete) => void time.push(time.now + machine.diskMs(what), IO, this, complete),
         writing: () => world.writing(this),
         durable: (label) => {
-          if (label !== undefined) this.#durable(label)
+          if (label !== undefined) this.#recoverSome(label)
           if (this.live) world.stored(this)
         },
-        failed: () => this.#mustEnd(),
+        failed: () => this.#expectEnd(),
       },
       (error, storage) => {
         if (!this.live) return
@@ -353,7 +353,7 @@ export class Process implements EventOwner {
   }
 
   /** Batches that truncate or replace something are recovered again from the disk, and a few of the others. */
-  #durable(label: BatchEffect): void {
+  #recoverSome(label: BatchEffect): void {
     const { machine, replica } = this
     const { invariants, probeCoverage, seed } = this.#world
     invariants.durable(replica, label)
@@ -369,7 +369,7 @@ export class Process implements EventOwner {
    * Any failure of the storage is final (NODE-2): a process that continues serves data that may be wrong. One that is
    * asked to stop may have ended its service already, and be closing its storage.
    */
-  #mustEnd(): void {
+  #expectEnd(): void {
     const { time } = this.#world
     time.push(time.now, IO, this, () => {
       if (this.ended || this.dying || this.closing || this.driver === undefined) return
@@ -420,14 +420,14 @@ export class Process implements EventOwner {
         raftLimits: raftLimitsFrom(this.machine),
         limits: driverLimitsFrom(this.machine),
         random: stream(world.seed, DRAW.election, this.number),
-        logger: { ...silent, info() {}, error: (fields: object) => this.#failing(fields) },
+        logger: { ...silent, info() {}, error: (fields: object) => this.#noteFailure(fields) },
         observer: {
           proposalEnded() {},
           batchStored() {},
           entriesApplied() {},
           roleChanged: ({ role, term, leader, why }) => {
             if (this.role === 'leader' && role !== 'leader') world.triggers.met('deposed', this)
-            if (this.role !== role || this.term !== term) this.#takesRole()
+            if (this.role !== role || this.term !== term) this.#noteRole()
             this.role = role
             this.term = term
             this.leader = leader
@@ -444,7 +444,7 @@ export class Process implements EventOwner {
     }
   }
 
-  #takesRole(): void {
+  #noteRole(): void {
     this.hasCommitted = false
     this.isSuperseded = false
     this.handsOverUntil = 0
@@ -453,7 +453,7 @@ export class Process implements EventOwner {
   /** Why a driver stopped itself. A broken rule must not look like a failing disk. */
   failure: unknown
 
-  #failing(fields: object): void {
+  #noteFailure(fields: object): void {
     if ('err' in fields) this.failure ??= fields.err
     if (this.failure instanceof RuleViolation) this.#world.invariants.violation ??= this.failure
   }
@@ -467,7 +467,7 @@ export class Process implements EventOwner {
       after: (delayMs: number, run: () => void): Timer =>
         time.push(time.now + clock.wait(delayMs), TIMER, this, run, undefined, clock.at(time.now) + delayMs),
       soon: (run: () => void): void => {
-        const at = time.now + this.#busyMs()
+        const at = time.now + this.#drawBusyMs()
         this.busyUntil = Math.max(this.busyUntil, at)
         time.push(at, SOON, this, run)
       },
@@ -475,7 +475,7 @@ export class Process implements EventOwner {
   }
 
   /** A process that has just applied something may continue later, while messages are sent and received. */
-  #busyMs(): number {
+  #drawBusyMs(): number {
     return this.#appliedIn === this.#world.time.count ? this.machine.pauseMs : 0
   }
 
