@@ -25,7 +25,13 @@ export function CopyButton({ text, what, children = 'Copy' }: CopyButtonProps) {
     )
   }
   return (
-    <Button kind="quiet" onClick={copy} label={`Copy ${what}`}>
+    <Button
+      kind="quiet"
+      onClick={copy}
+      title={`Copies ${what}`}
+      // A name of one's own must contain the visible word.
+      label={children === 'Copy' && state === 'ready' ? `Copy ${what}` : undefined}
+    >
       <span aria-live="polite">
         {state === 'ready' ? children : state === 'copied' ? 'Copied' : 'Not allowed'}
       </span>
