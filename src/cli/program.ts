@@ -36,6 +36,7 @@ const COMMANDS: Readonly<Record<Group, Readonly<Record<string, Loader>>>> = {
     leader: () => import('./commands/leader.ts'),
     compact: () => import('./commands/compact.ts'),
     settings: () => import('./commands/settings.ts'),
+    console: () => import('./commands/console.ts'),
     context: () => import('./commands/context.ts'),
     auth: () => import('./commands/auth.ts'),
     user: () => import('./commands/user.ts'),

@@ -33,7 +33,7 @@ describe('candidates', () => {
     ['put k -- ', []],
     ['completion f', ['fish']],
     ['help exp', ['export']],
-    ['help cons', ['consistency']],
+    ['help consi', ['consistency']],
     ['node start --log-level d', ['debug']],
     ['nonsense ', []],
     ['get k more ', []],

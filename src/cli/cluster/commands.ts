@@ -1,16 +1,13 @@
 // `kv cluster …`: the command line of the local cluster. The code of a command is loaded when it runs. An action ends
 // normally (exit code 0) or with a `Failure`, which carries the exit code.
 
-import { existsSync } from 'node:fs'
-import { resolve } from 'node:path'
 import { Command, InvalidArgumentError } from '@commander-js/extra-typings'
 import { BUMP_DEFAULT } from '../../backup/bump.ts'
 import { DEFAULT_DATA } from '../../local/directory/cluster-file.ts'
 import { DEFAULT_NODES, DEFAULT_PORT, NODES_MAX } from '../../local/directory/plan.ts'
 import { dataFlag } from '../../local/directory/recovery-hints.ts'
-import { Failure } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
-import type { ControlReply, ControlRequest, NodeCommand } from '../../local/supervisor/control-protocol.ts'
+import type { ControlRequest, NodeCommand } from '../../local/supervisor/control-protocol.ts'
 import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { knownAuthorization, readAuthorization } from '../flags/credentials.ts'
 import { directory, parseText } from '../flags/flag-values.ts'
@@ -24,10 +21,11 @@ import {
   RESET_ROOT,
   RESET_ROOT_HELP,
 } from '../flags/new-cluster-flags.ts'
-import { io, userPath } from '../terminal/io.ts'
+import { userPath } from '../terminal/io.ts'
 import { say } from '../terminal/output.ts'
 import { keyCount } from '../terminal/progress.ts'
 import { confirm } from '../terminal/questions.ts'
+import { exchange, notRunning, orThrow, resolvePath, sendRequest } from './requests.ts'
 
 const DATA = '--data <dir>'
 const DATA_HELP = 'directory of the cluster'
@@ -243,31 +241,6 @@ function healCommand() {
 async function execute(data: string, request: ControlRequest): Promise<void> {
   say((await sendRequest(data, request)).message)
 }
-
-async function sendRequest(data: string, request: ControlRequest): Promise<ControlReply & { ok: true }> {
-  return orThrow(await exchange(data, request))
-}
-
-function orThrow(reply: ControlReply): ControlReply & { ok: true } {
-  if (!reply.ok) throw new Failure(reply.exitCode, reply.message)
-  return reply
-}
-
-async function exchange(data: string, request: ControlRequest): Promise<ControlReply> {
-  const { sendCommand } = await import('../../local/supervisor/supervisor-socket.ts')
-  const { findSupervisor } = await import('../../local/supervisor/supervisor-lock.ts')
-  const supervisor = await findSupervisor(resolvePath(data))
-  if (supervisor === undefined)
-    throw new Failure(7, `${notRunning(data)}; start one with ${PROGRAM} cluster start${dataFlag(data)}`)
-  return sendCommand(supervisor, request)
-}
-
-function notRunning(data: string): string {
-  return `no local cluster runs in ${data}${existsSync(resolvePath(data)) ? '' : ': there is no such directory'}`
-}
-
-/** The absolute path of --data. */
-const resolvePath = (data: string): string => resolve(io().cwd, data)
 
 /** Returns NaN if the text is not a whole number. */
 const wholeNumber = (text: string): number => (/^[0-9]{1,9}$/.test(text) ? Number(text) : Number.NaN)

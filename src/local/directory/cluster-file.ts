@@ -14,6 +14,8 @@ import type { ClusterFileTls } from './certificates.ts'
 
 export const DEFAULT_DATA = '.kv/cluster'
 export const CLUSTER_FILE = 'cluster.json'
+/** A page that leads a browser to the console, written by `kv console`. */
+export const CONSOLE_FILE = 'console.html'
 const FORMAT = 1
 
 /** The address of a supervisor, and the secret that both sides prove to know. */

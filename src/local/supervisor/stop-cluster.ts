@@ -16,7 +16,7 @@ import { sendCommand } from './supervisor-socket.ts'
 
 /** The files that a local cluster creates in its directory. `destroy` deletes these and no others. */
 const OWN_FILES =
-  /^(n\d+(\.old-\d+|\.log(\.old)?)?|cluster\.json(\.new)?|supervisor\.(log|lock(\.\d+(\.stale)?)?))$/
+  /^(n\d+(\.old-\d+|\.log(\.old)?)?|(cluster\.json|console\.html)(\.new)?|supervisor\.(log|lock(\.\d+(\.stale)?)?))$/
 const NODE_FILES = /^n\d/
 
 /** Time for the process of a supervisor to end after it has answered that the cluster is stopped. */

@@ -1,0 +1,87 @@
+// `kv console`: which page it opens, and what other users of the machine see of it.
+
+import { chmodSync, existsSync, mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type ConsoleAddress, consolePage } from '../../src/local/directory/cluster-file.ts'
+import { eventually, Workspace } from '../local/kv.ts'
+import { kv, type RunOptions } from './run-kv.ts'
+
+let space: Workspace
+let console: ConsoleAddress
+let node: string
+beforeAll(async () => {
+  space = await Workspace.openForFile()
+  const { nodes } = await space.start('--nodes', '1')
+  node = nodes[0]?.url ?? ''
+  console = JSON.parse(readFileSync(space.path('cluster.json'), 'utf8')).console
+})
+afterAll(() => space.close())
+
+/** A display with a browser that notes what it is to open. */
+function browser(): { readonly env: Record<string, string>; readonly opened: () => Promise<string> } {
+  const bin = mkdtempSync(join(tmpdir(), 'quorate-browser-'))
+  const note = join(bin, 'opened')
+  writeFileSync(join(bin, 'xdg-open'), `#!/bin/sh\necho "$@" > ${note}.new && mv ${note}.new ${note}\n`)
+  chmodSync(join(bin, 'xdg-open'), 0o755)
+  return {
+    env: { DISPLAY: ':0', PATH: `${bin}:${process.env.PATH}` },
+    opened: async () => {
+      await eventually(() => existsSync(note))
+      return readFileSync(note, 'utf8').trim()
+    },
+  }
+}
+
+const NO_DISPLAY = { DISPLAY: '', WAYLAND_DISPLAY: '' }
+const run = (args: readonly string[], options: RunOptions = {}) =>
+  kv(['console', ...args], { cwd: space.dir, env: NO_DISPLAY, ...options })
+
+test('the console of the local cluster is opened by a file that only its owner can read', async () => {
+  const { env, opened } = browser()
+  const { code, out, err } = await run([], { env })
+  expect([code, out, err]).toEqual([0, `${consolePage(console)}\n`, ''])
+  // All users can read the arguments of a program.
+  const words = await opened()
+  expect(words).not.toContain(console.token)
+  const path = fileURLToPath(words)
+  expect(path).toBe(space.path('console.html'))
+  expect(statSync(path).mode & 0o777).toBe(0o600)
+  expect(readFileSync(path, 'utf8')).toContain(`content="0; url=${consolePage(console)}"`)
+})
+
+test('without a display, and with --no-open, the address is printed alone', async () => {
+  const headless = await run([])
+  expect([headless.code, headless.out]).toEqual([0, `${consolePage(console)}\n`])
+  expect(headless.err).toContain('there is no display')
+  const { env } = browser()
+  const quiet = await run(['--no-open'], { env })
+  expect([quiet.code, quiet.out, quiet.err]).toEqual([0, `${consolePage(console)}\n`, ''])
+  const elsewhere = await run(['--no-open', '--data', space.path()], { cwd: tmpdir() })
+  expect(elsewhere.out).toBe(`${consolePage(console)}\n`)
+})
+
+test('a browser that cannot be started is named, and the address is printed all the same', async () => {
+  const { code, out, err } = await run([], { env: { DISPLAY: ':0', PATH: '/nowhere' } })
+  expect([code, out]).toEqual([0, `${consolePage(console)}\n`])
+  expect(err).toContain('xdg-open: no such file or directory')
+})
+
+test('of other endpoints it is the page of the first node that answers', async () => {
+  const { env, opened } = browser()
+  const { code, out } = await run(['--endpoints', `http://127.0.0.1:1,${node}/`], { env })
+  expect([code, out]).toEqual([0, `${node}/ui/\n`])
+  expect(await opened()).toBe(`${node}/ui/`)
+  const none = await run(['--endpoints', 'http://127.0.0.1:1'])
+  expect([none.code, none.out]).toEqual([7, ''])
+})
+
+test('a cluster that does not run has none, and destroy deletes the file', async () => {
+  await space.kv('cluster', 'stop')
+  const { code, err } = await run([])
+  expect([code, err]).toEqual([7, expect.stringContaining('no local cluster runs')])
+  expect((await space.kv('cluster', 'destroy', '--yes')).code).toBe(0)
+  expect(existsSync(space.path())).toBe(false)
+})
