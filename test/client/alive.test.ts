@@ -1,28 +1,30 @@
 // Handles that keep a process alive are counted in the whole process, so this file has one test.
 
 import { expect, test } from 'vitest'
-import type { Item } from './fake-lines.ts'
 import { held, oneNode, served } from './one-node.ts'
-import { failure, until } from './with-fakes.ts'
+import type { Item } from './relayed-lines.ts'
+import { failure, fake, until } from './with-fakes.ts'
 
 test('an operation keeps a process alive only while a caller waits for it', async () => {
   const alive = (what: string) => process.getActiveResourcesInfo().filter((name) => name === what).length
   const [sockets, timers] = [() => alive('TCPSocketWrap'), () => alive('Timeout')]
   // Connections of other tests are still closing.
   await until(() => sockets() === 0)
+  // Its server has timers.
+  await (await fake()).openPort()
   const timersBefore = timers()
   const { node, lines, kv } = await oneNode()
-  const isIdle = () => sockets() === node.connections && timers() <= timersBefore
+  const isIdle = () => sockets() === node.sockets && timers() <= timersBefore
   // The sockets of the node itself do.
   await until(isIdle)
   const items = held(lines)
   const abort = new AbortController()
   const calls = [kv.put('a', '1'), failure(kv.put('b', '2', { signal: abort.signal }))]
   await until(() => items.length === 2)
-  expect(sockets()).toBe(node.connections + 1)
+  expect(sockets()).toBe(node.sockets + 1)
   items[0]?.line.send(served(items[0]?.item as Item))
   await calls[0]
-  expect(sockets()).toBe(node.connections + 1)
+  expect(sockets()).toBe(node.sockets + 1)
   // The node may still answer it, but nobody waits for that.
   abort.abort()
   await calls[1]

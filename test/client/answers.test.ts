@@ -3,10 +3,10 @@
 
 import { beforeEach, describe, expect, test } from 'vitest'
 import { type AnswerInfo, type Client, type KvRecord, QuorateError } from '../../src/client/index.ts'
-import { type FakeNode, memberJson, problem } from './fake-node.ts'
+import { memberJson, problem, type RelayedNode } from './relayed-node.ts'
 import { clientOf, failure, fake } from './with-fakes.ts'
 
-let node: FakeNode
+let node: RelayedNode
 let kv: Client
 beforeEach(async () => {
   node = await fake()

@@ -9,9 +9,9 @@ import {
   PreconditionFailedError,
   QuorateError,
 } from '../../src/client/index.ts'
-import type { FakeLines, Item, Line } from './fake-lines.ts'
-import { type FakeNode, type Fault, problem } from './fake-node.ts'
 import { CHANGES, DELETE, GET, haveSession, held, oneNode, oneNodeWithSession, PUT } from './one-node.ts'
+import type { Item, Line, RelayedLines } from './relayed-lines.ts'
+import { type Fault, problem, type RelayedNode } from './relayed-node.ts'
 import {
   clientOf,
   connected,
@@ -26,7 +26,7 @@ import {
 
 const AT_REST = { calls: 0, permits: 0, requests: 0, probes: 0 }
 
-const knowsBatches = (lines: FakeLines, more: Record<string, unknown> = {}): void => {
+const knowsBatches = (lines: RelayedLines, more: Record<string, unknown> = {}): void => {
   lines.welcome = { changes_max: 1000, ...more }
 }
 
@@ -172,7 +172,7 @@ describe('what goes together', () => {
   test('the leader changes between them: each is made once, at either node', async () => {
     const { nodes, kv, all } = await twoWithBatches({ operations_max: 1 })
     // No credit: they wait.
-    const { item, line, put } = await occupied(kv, all[0] as FakeLines)
+    const { item, line, put } = await occupied(kv, all[0] as RelayedLines)
     const calls = [kv.put('a', '1'), kv.put('b', '1')]
     line.send([0, 'leader', 4, 'n2'])
     await isRead(line)
@@ -261,7 +261,7 @@ const isRead = (line: Line): Promise<void> =>
 /** A put that the node holds back: with `operations_max: 1` what follows waits. */
 async function occupied(
   kv: Client,
-  lines: FakeLines,
+  lines: RelayedLines,
 ): Promise<{ item: Item; line: Line; put: Promise<unknown> }> {
   const items = held(lines)
   const put = outcome(kv.put('first', '1'))
@@ -287,7 +287,7 @@ describe('a batch that was not served', () => {
     ['of unknown outcome, not done', unknown, false],
   ])('%s: it is tried under the same slot at another node, and made once', async (_, fault, done) => {
     const { nodes, all, kv } = await twoWithBatches()
-    const [first, second] = nodes as [FakeNode, FakeNode]
+    const [first, second] = nodes as [RelayedNode, RelayedNode]
     const at = first.revision
     first.faults.push(fault)
     const results = await Promise.all(many(kv).map(outcome))
@@ -421,7 +421,7 @@ describe('a batch that was not served', () => {
 
   test('of a session that is forgotten: under a token, as a batch; after a lost try it is unknown', async () => {
     const { node, kv } = await oneWithBatches()
-    node.store.forgottenTo = node.store.session
+    node.forgetSessions()
     expect(await Promise.all(puts(kv, 3).map(outcome))).toEqual(['done', 'done', 'done'])
     expect(
       node.seen.map(({ target, headers }) => [target, Object.hasOwn(headers, 'idempotency-key')]),
@@ -432,7 +432,7 @@ describe('a batch that was not served', () => {
     const other = await oneWithBatches()
     other.node.fault = (seen) => {
       other.node.fault = () => undefined
-      other.node.store.forgottenTo = other.node.store.session
+      other.node.forgetSessions()
       return seen.target === '/v1/changes' ? 'cut' : undefined
     }
     const results = await Promise.all(puts(other.kv, 3).map(outcome))
@@ -446,7 +446,7 @@ describe('a batch that was not served', () => {
     const { node, kv } = await oneWithBatches({ timeoutMs: 1_000 })
     const refusal = problem(507, 'storage_full', 'no room')
     const release: (() => void)[] = []
-    const lines = node.lines as FakeLines
+    const lines = node.lines as RelayedLines
     lines.onItem = (item, line) => {
       release.push(() => line.send([item[0], 1, refusal.body, 1, false]))
       return true

@@ -3,7 +3,7 @@
 
 import { beforeEach, expect, test, vi } from 'vitest'
 import type { Client } from '../../src/client/index.ts'
-import type { FakeNode } from './fake-node.ts'
+import type { RelayedNode } from './relayed-node.ts'
 import { clientOf, failure, fake, freezeTime, noQuorum, passes } from './with-fakes.ts'
 
 beforeEach(freezeTime)
@@ -15,7 +15,7 @@ const LONG = { timeoutMs: 3_600_000 }
 const PATIENCE_MS = 1_000
 
 /** Two nodes. The first stays silent, and the client knows that. */
-async function besideOneThatIsStuck(): Promise<{ kv: Client; stuck: FakeNode; up: FakeNode }> {
+async function besideOneThatIsStuck(): Promise<{ kv: Client; stuck: RelayedNode; up: RelayedNode }> {
   const [stuck, up] = [await fake(), await fake('n2')]
   stuck.fault = () => 'hang'
   const kv = clientOf([stuck, up], LONG)
@@ -78,7 +78,7 @@ test('a node that never answers is passed over also when each call is aborted so
 })
 
 /** Calls that try the endpoint again, and their ends. After each, the next call may try it too. */
-const ends: [string, (kv: Client, stuck: FakeNode) => Promise<unknown>][] = [
+const ends: [string, (kv: Client, stuck: RelayedNode) => Promise<unknown>][] = [
   [
     'is aborted',
     (kv, stuck) => {

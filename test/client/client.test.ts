@@ -102,9 +102,9 @@ describe('records', () => {
 describe('lists', () => {
   test('are read page by page, each page with its retries', async () => {
     const node = await fake()
-    node.pageMax = 2
+    node.limits = { pageBytesMax: 1 }
     for (const key of ['a', 'b/1', 'b/2', 'b/\xff', 'b/4', 'c']) node.set(key, key)
-    node.fault = (seen) => (seen.target.includes('after=b%2F2') && node.seen.length < 4 ? 'cut' : undefined)
+    node.fault = (seen) => (seen.target.includes('after=b%2F2') && node.seen.length < 5 ? 'cut' : undefined)
     const keys = []
     for await (const record of clientOf([node]).list({ prefix: 'b/' }))
       keys.push(Buffer.from(record.keyBytes))
@@ -113,7 +113,7 @@ describe('lists', () => {
 
   test('stop at the limit', async () => {
     const node = await fake()
-    node.pageMax = 2
+    node.limits = { pageBytesMax: 1 }
     for (const key of ['a', 'b', 'c', 'd']) node.set(key, key)
     const kv = clientOf([node])
     expect(await keysOf(kv.list({ limit: 3 }))).toEqual(['a', 'b', 'c'])
@@ -222,7 +222,7 @@ describe('the cluster', () => {
           role: 'voter',
           peer: '127.0.0.1:1',
           url: node.url,
-          matchIndex: undefined,
+          matchIndex: 100,
         },
       ],
     })

@@ -3,10 +3,10 @@
 
 import { expect, test } from 'vitest'
 import { UnreachableError } from '../../src/client/index.ts'
-import { type FakeNode, problem } from './fake-node.ts'
+import { problem, type RelayedNode } from './relayed-node.ts'
 import { clientOf, failure, fake, refusing } from './with-fakes.ts'
 
-async function foreign(name = 'n9'): Promise<FakeNode> {
+async function foreign(name = 'n9'): Promise<RelayedNode> {
   const node = await fake(name)
   node.clusterId = '78'
   node.revision = 1_000
@@ -25,7 +25,7 @@ test('one of three is left out for every request, with one warning', async () =>
     await kv.get(`k${n}`)
     await kv.delete(`k${n}`)
     await kv.count()
-    await kv.transferLeader('n2')
+    await kv.transferLeader('n1')
   }
   expect(other.contents).toEqual({})
   expect(kv.revision).toBeLessThan(1_000)

@@ -5,14 +5,14 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { describe, expect, test, vi } from 'vitest'
 import { inspect } from '../../src/client/client.ts'
 import { AbortedError, type Client, UnavailableError } from '../../src/client/index.ts'
-import { type FakeNode, problem } from './fake-node.ts'
+import { problem, type RelayedNode } from './relayed-node.ts'
 import { SILENT, scripted } from './scripted-transport.ts'
 import { clientOf, failure, fake, freezeTime, noQuorum, refusing, until, unused } from './with-fakes.ts'
 
 const AT_REST = { calls: 0, permits: 0, requests: 0, probes: 0 }
 
 /** The node answers nothing until `goOn` is called. `isAsked` resolves when it has received a request. */
-function stuck(node: FakeNode): { readonly isAsked: Promise<void>; readonly goOn: () => void } {
+function stuck(node: RelayedNode): { readonly isAsked: Promise<void>; readonly goOn: () => void } {
   const { promise: isAsked, resolve } = Promise.withResolvers<void>()
   node.fault = () => {
     resolve()
@@ -285,7 +285,7 @@ describe('a turn is given back by a call that', () => {
   const fail = () => {
     throw new RangeError('from the application')
   }
-  const ends: [string, (node: FakeNode, kv: Client) => Promise<unknown>][] = [
+  const ends: [string, (node: RelayedNode, kv: Client) => Promise<unknown>][] = [
     [
       'is refused',
       (node, kv) => {
@@ -333,7 +333,7 @@ describe('a turn is given back by a call that', () => {
 test.each([false, true])('a list has no turn while its reader is slow: snapshot %s', async (snapshot) => {
   const node = await fake()
   for (const key of ['a', 'b', 'c']) node.set(key, '1')
-  node.pageMax = 1
+  node.limits = { pageBytesMax: 1 }
   const kv = clientOf([node], { callsMax: 1 })
   const keys: string[] = []
   for await (const { key } of kv.list({ snapshot })) {

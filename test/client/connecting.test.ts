@@ -3,12 +3,20 @@
 import dns from 'node:dns'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import type { RelayedNode } from './relayed-node.ts'
 import { clientOf, failure, fake, freezeTime } from './with-fakes.ts'
 
 beforeEach(freezeTime)
 afterEach(() => {
   vi.restoreAllMocks()
 })
+
+/** A node that listens already: that looks up a name, too. */
+async function listening(): Promise<RelayedNode> {
+  const node = await fake()
+  await node.openPort()
+  return node
+}
 
 test.each(['get', 'members', 'addMember'] as const)(
   'a process that is busy while its connection is accepted has reached the node (%s)',
@@ -26,7 +34,7 @@ test.each(['get', 'members', 'addMember'] as const)(
 )
 
 test('a name whose lookup takes longer than a call is reached by a later one', async () => {
-  const node = await fake()
+  const node = await listening()
   node.set('a', '1')
   const answers: (() => void)[] = []
   type Found = (error: null, addresses: readonly dns.LookupAddress[]) => void
@@ -50,7 +58,7 @@ test('a name whose lookup takes longer than a call is reached by a later one', a
 
 // The command gives up soon when no node can be reached, and makes a new client each time.
 test('a name whose lookup takes longer than unreachableAfterMs is reached by the first call', async () => {
-  const node = await fake()
+  const node = await listening()
   node.set('a', '1')
   const answers: (() => void)[] = []
   type Found = (error: Error | null, addresses?: readonly dns.LookupAddress[]) => void
@@ -72,7 +80,7 @@ test('a name whose lookup takes longer than unreachableAfterMs is reached by the
 // As without names: an endpoint that is off takes a share of the time for reaching a node, and not more time than there
 // is.
 test('while a name is looked up, the next node is asked as soon as without a lookup', async () => {
-  const node = await fake()
+  const node = await listening()
   node.set('a', '1')
   const answers: (() => void)[] = []
   type Found = (error: null, addresses: readonly dns.LookupAddress[]) => void

@@ -3,12 +3,12 @@
 import { inspect as inspected } from 'node:util'
 import { beforeEach, describe, expect, test, vi } from 'vitest'
 import { Client, type ClientOptions } from '../../src/client/index.ts'
-import { type FakeNode, problem } from './fake-node.ts'
 import { Guard, USER } from './guarded-node.ts'
+import { problem, type RelayedNode } from './relayed-node.ts'
 import { answered, inVirtualTime, RECORD, scripted } from './scripted-transport.ts'
 import { clientOf, connected, failure, fake, freezeTime, refusing, until } from './with-fakes.ts'
 
-let node: FakeNode
+let node: RelayedNode
 let guard: Guard
 beforeEach(async () => {
   node = await fake()

@@ -5,7 +5,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, onTestFinished, test, vi } from 'vitest'
 import { inspect } from '../../src/client/client.ts'
 import { Client } from '../../src/client/index.ts'
-import { type FakeNode, type Fault, memberJson } from './fake-node.ts'
+import { type Fault, memberJson, type RelayedNode } from './relayed-node.ts'
 import { clientOf, failure, fake, freezeTime, noLeader } from './with-fakes.ts'
 
 beforeEach(() => {
@@ -15,12 +15,15 @@ afterEach(() => {
   vi.useRealTimers()
 })
 
-const lists = (node: FakeNode) => node.seen.filter((seen) => seen.target === '/v1/cluster')
+const lists = (node: RelayedNode) => node.seen.filter((seen) => seen.target === '/v1/cluster')
 /** `expect.poll` would advance the time. */
 async function until(holds: () => boolean): Promise<void> {
   while (!holds()) await nextTurn()
 }
 const atRest = (kv: Client) => until(() => kv[inspect]().requests === 0)
+const clusterBody = (members: readonly unknown[]) => ({
+  ...{ cluster_id: '77', leader: 'n1', term: 3, joint: false, members },
+})
 const member = (name: string, at: number) => memberJson(name, `http://127.0.0.1:${at}`)
 
 test.each([undefined, true])(
@@ -56,17 +59,17 @@ test('every thirty seconds at most, while all is well', async () => {
   }
 })
 
-const bad: [string, (node: FakeNode) => Fault][] = [
+const bad: [string, (node: RelayedNode) => Fault][] = [
   ['is cut', () => 'cut'],
   [
     'has another status',
-    (node) => ({ status: 201, body: node.clusterBody([member('n2', node.port), member('n3', 3)]) }),
+    (node) => ({ status: 201, body: clusterBody([member('n2', node.port), member('n3', 3)]) }),
   ],
   [
     'is a refusal',
     (node) => ({
       status: 503,
-      body: { code: 'x', ...node.clusterBody([member('n2', node.port), member('n3', 3)]) },
+      body: { code: 'x', ...clusterBody([member('n2', node.port), member('n3', 3)]) },
     }),
   ],
   ['has no members', () => ({ status: 200, body: {} })],
@@ -129,7 +132,7 @@ test('the list of another cluster is rejected', async () => {
   const kv = clientOf([node], { discover: true })
   node.fault = ({ target }) => {
     if (target !== '/v1/cluster') return undefined
-    return { status: 200, body: node.clusterBody([member('n2', 2)]), headers: { 'kv-cluster': '78' } }
+    return { status: 200, body: clusterBody([member('n2', 2)]), headers: { 'kv-cluster': '78' } }
   }
   await kv.get('k')
   await until(() => lists(node).length === 1)
@@ -210,7 +213,7 @@ test('it keeps no process alive', async () => {
   await kv.get('k')
   await until(() => lists(node).length === 1)
   // Only the node's own sockets.
-  expect(sockets()).toBe(node.connections)
+  expect(sockets()).toBe(node.sockets)
 })
 
 test('a client that is closed asks no more, and what it asks ends', async () => {

@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { type Client, type KvRecord, type QuorateError, UnavailableError } from '../../src/client/index.ts'
 import { after } from '../../src/client/timer.ts'
-import { problem } from './fake-node.ts'
+import { problem } from './relayed-node.ts'
 import { clientOf, failure, fake, noLeader, until } from './with-fakes.ts'
 
 const DAY_MS = 24 * 3_600_000

@@ -1,7 +1,7 @@
 // Calls that end while a part of them is still in flight, and answers that are not in the agreed form.
 
 import { expect, test } from 'vitest'
-import { problem } from './fake-node.ts'
+import { problem } from './relayed-node.ts'
 import { answering, clientOf, failure, fake, until } from './with-fakes.ts'
 
 test('a snapshot list that is ended by its callback leaves no connection behind', async () => {

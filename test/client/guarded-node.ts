@@ -1,7 +1,7 @@
 // A fake node that checks who makes a request: it gives tokens for one user, and refuses what has none of them.
 
-import type { FakeLines } from './fake-lines.ts'
-import { type FakeNode, type Fault, problem, type Seen } from './fake-node.ts'
+import type { RelayedLines } from './relayed-lines.ts'
+import { type Fault, problem, type RelayedNode, type Seen } from './relayed-node.ts'
 
 export const USER = { user: 'bob', password: 'correct horse' }
 const LOGIN = '/v1/auth/login'
@@ -15,10 +15,10 @@ export class Guard {
   readonly tokens = new Set<string>()
   /** In place of the answer to a login. */
   login: Fault | undefined
-  readonly #node: FakeNode
+  readonly #node: RelayedNode
   #count = 0
 
-  constructor(node: FakeNode) {
+  constructor(node: RelayedNode) {
     this.#node = node
     node.fault = (seen) => this.#judge(seen)
   }
@@ -35,7 +35,7 @@ export class Guard {
   }
 
   /** Multiplexed connections have the credentials of the request that opens them. */
-  watch(lines: FakeLines): void {
+  watch(lines: RelayedLines): void {
     lines.isRefused = (authorization) =>
       this.isOn && authorization !== undefined && !this.accepts(authorization)
     lines.onItem = ([id], line) => {

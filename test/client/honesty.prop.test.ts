@@ -7,7 +7,7 @@ import { afterEach, expect, test } from 'vitest'
 import { inspect } from '../../src/client/client.ts'
 import { Client, QuorateError, UnavailableError } from '../../src/client/index.ts'
 import { runs } from '../runs.ts'
-import { FakeNode, type Fault, problem } from './fake-node.ts'
+import { type Fault, problem, RelayedNode } from './relayed-node.ts'
 import { connected } from './with-fakes.ts'
 
 const open: { close(): Promise<unknown> }[] = []
@@ -54,12 +54,12 @@ const event: fc.Arbitrary<Event> = fc.oneof(
 async function threeNodes(
   events: Event[],
   transport: 'auto' | 'http',
-): Promise<{ nodes: FakeNode[]; misbehave: () => void }> {
-  const first = await FakeNode.start()
-  const nodes = [first, await FakeNode.start(0, first), await FakeNode.start(0, first)]
+): Promise<{ nodes: RelayedNode[]; misbehave: () => void }> {
+  const first = await RelayedNode.start()
+  const nodes = [first, await RelayedNode.start({ peer: first }), await RelayedNode.start({ peer: first })]
   open.push(...nodes)
   if (transport === 'auto') for (const node of nodes) node.multiplex().welcome = { txn_operations_max: 128 }
-  const next = (node: FakeNode): Fault | undefined => {
+  const next = (node: RelayedNode): Fault | undefined => {
     const what = events.shift() ?? 'none'
     if (what === 'none') return undefined
     if (what === 'somebody else writes') first.set('other', 'v')
@@ -95,15 +95,17 @@ const honest = async (transport: 'auto' | 'http') => {
           size: 'max',
         },
       ),
-      async (events, atOnce, writes) => {
+      fc.boolean(),
+      async (events, atOnce, writes, knowsRevision) => {
         const { nodes, misbehave } = await threeNodes([...events], transport)
         const [first] = nodes
         if (first === undefined) throw new Error('no node')
         const endpoints = nodes.map((node) => node.url)
         const kv = new Client({ endpoints, discover: false, timeoutMs: 500, transport, onWarning: () => {} })
         open.unshift(kv)
-        // Without it, the first write knows no revision, so its token goes without one.
+        // Without it, the first write knows no revision, so its token goes without one, and no outcome is forgotten.
         if (transport === 'auto') await connected(kv, nodes)
+        else if (knowsRevision) await kv.get('k')
         misbehave()
         const told = new Map<string, 'done' | 'no' | 'unknown'>()
         let at = 0

@@ -8,6 +8,7 @@ import type { KvRecord } from '../../src/client/types.ts'
 import type { MirrorOptions, MirrorView } from '../../src/client/watch-types.ts'
 import { asRevision } from '../../src/operations/forms/index.ts'
 import type { DecodedWatchMessage } from '../../src/operations/watch.ts'
+import { problem as refusal } from './relayed-node.ts'
 import { created, problem, put, Scene, unavailable } from './watch-scene.ts'
 import { clientOf, fake } from './with-fakes.ts'
 
@@ -259,12 +260,12 @@ test('an error that is not compaction ends it', async () => {
 
 test('the buffer of its range may be used again at once', async () => {
   const node = await fake()
-  node.knowsTransactions = false
+  node.fault = ({ target }) =>
+    /^\/v1\/(txn|watch)/.test(target) ? refusal(404, 'not_found', 'no such route') : undefined
   const kv = clientOf([node])
   const prefix = Buffer.from('a/')
   const views = kv.mirror({ prefix })
   prefix.fill('z')
-  // This node has no watches.
   const ended = expect(views.next()).rejects.toMatchObject({ code: 'not_found' })
   prefix.fill('z')
   await ended

@@ -9,9 +9,9 @@ import { afterEach, expect, test } from 'vitest'
 import { inspect } from '../../src/client/client.ts'
 import { Client, QuorateError } from '../../src/client/index.ts'
 import { runs } from '../runs.ts'
-import type { Item, Line } from './fake-lines.ts'
-import { FakeNode, problem } from './fake-node.ts'
-import { haveSession } from './one-node.ts'
+import { CHANGES, haveSession } from './one-node.ts'
+import type { Item, Line } from './relayed-lines.ts'
+import { problem, RelayedNode } from './relayed-node.ts'
 import { connected } from './with-fakes.ts'
 
 const open: { close(): Promise<unknown> }[] = []
@@ -54,16 +54,16 @@ type Told = number | 'gone' | 'no' | 'unknown'
 const retry_after_ms = 1
 
 /** The events of both nodes, in the order in which operations arrive. */
-function misbehave(nodes: readonly FakeNode[], script: Event[]): () => void {
+function misbehave(nodes: readonly RelayedNode[], script: Event[]): () => void {
   const held: (() => void)[] = []
   const release = () => {
     for (const send of held.splice(0).reverse()) send()
   }
   for (const node of nodes) {
-    const serve = (item: Item, line: Line) => node.lines?.serve(item, line)
+    const serve = (item: Item, line: Line, answer?: (given: Item) => void) =>
+      node.lines?.serve(item, line, answer)
     const onItem = (item: Item, line: Line): boolean => {
       const event = script.shift()
-      const silent = { ...line, send: () => {}, cut: () => {}, reply: () => {} } as unknown as Line
       if (item[1] === 0) return true
       switch (event) {
         case undefined:
@@ -80,21 +80,16 @@ function misbehave(nodes: readonly FakeNode[], script: Event[]): () => void {
         case 'never answer':
           return true
         case 'cut after it was done':
-          serve(item, silent)
-          line.cut()
+          serve(item, line, () => line.cut())
           return true
         case 'cut before it is done':
           line.cut()
           return true
         case 'answer twice':
-          serve(item, line)
-          line.send([item[0], 0, 1, 1, 1, 1, false])
+          serve(item, line, (given) => line.send(given, [item[0], 0, 1, 1, 1, 1, false]))
           return true
         case 'answer with an outcome too few':
-          serve(item, {
-            ...line,
-            reply: (asked: Item, answer: Answer) => line.reply(asked, fewer(answer)),
-          } as Line)
+          serve(item, line, (given) => line.send(item[1] === CHANGES ? fewer(given) : given))
           return true
         case 'answer an id that is not in use':
           line.send([Number(item[0]) + 999, 0, 1, 1, 1, 1, false])
@@ -119,7 +114,7 @@ function misbehave(nodes: readonly FakeNode[], script: Event[]): () => void {
           for (const each of nodes) each.faults.push(problem(507, 'storage_full', 'no room'))
           return false
         case 'forget the session':
-          node.store.forgottenTo = node.store.session
+          node.forgetSessions()
           return false
       }
     }
@@ -128,14 +123,12 @@ function misbehave(nodes: readonly FakeNode[], script: Event[]): () => void {
   return release
 }
 
-type Answer = Parameters<Line['reply']>[1]
-
 /** The answer to a batch without its last outcome. */
-function fewer(answer: Answer): Answer {
-  const { results } = answer.body as { results?: readonly unknown[] }
-  if (results === undefined) return answer
-  return { ...answer, body: { ...(answer.body as object), results: results.slice(1) } }
-}
+const fewer = ([id, kind, revision, results, ...rest]: Item): Item => [
+  ...[id, kind, revision],
+  Array.isArray(results) ? results.slice(1) : results,
+  ...rest,
+]
 
 const call: fc.Arbitrary<Call> = fc.record({
   kind: fc.constantFrom('put', 'put', 'get', 'delete', 'put if absent', 'put if there'),
@@ -155,8 +148,8 @@ test('every answer is that of its operation, at most one write each, and the tru
         slots: fc.constantFrom(0, 1, 3, 1_000, 1_000, 1_000),
       }),
       async (script, calls, { operations_max, changes_max, slots }) => {
-        const first = await FakeNode.start()
-        const nodes = [first, await FakeNode.start(0, first)]
+        const first = await RelayedNode.start()
+        const nodes = [first, await RelayedNode.start({ peer: first })]
         open.push(...nodes)
         for (const node of nodes) {
           node.multiplex().welcome = { operations_max, bytes_max: 1_000, changes_max }

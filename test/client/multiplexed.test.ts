@@ -4,10 +4,10 @@ import { describe, expect, test, vi } from 'vitest'
 import { inspect } from '../../src/client/client.ts'
 import type { Client, QuorateError } from '../../src/client/index.ts'
 import { READS_AT_LEADER } from '../../src/client/retry-policy.ts'
-import type { FakeLines, Item, Line } from './fake-lines.ts'
-import { memberJson, problem } from './fake-node.ts'
 import { held, oneNode, PUT, served } from './one-node.ts'
-import { clientOf, connected, failure, fake, freezeTime, passing, until } from './with-fakes.ts'
+import type { Item, Line, RelayedLines } from './relayed-lines.ts'
+import { memberJson, problem } from './relayed-node.ts'
+import { clientOf, connected, failure, fake, fakePeer, freezeTime, passing, until } from './with-fakes.ts'
 
 const AT_REST = { calls: 0, permits: 0, requests: 0, probes: 0 }
 
@@ -253,7 +253,8 @@ describe('where no connection can be used, HTTP serves', () => {
 
   test('a proxy that cuts it before the first answer, more and more seldom', async () => {
     freezeTime()
-    const [node, other] = [await fake(), await fake('n2')]
+    const node = await fake()
+    const other = await fakePeer(node, 'n2')
     const lines = node.multiplex()
     lines.onItem = (_, line) => {
       line.cut()
@@ -305,7 +306,7 @@ describe('where no connection can be used, HTTP serves', () => {
 })
 
 /** Makes calls until so many connections were tried. */
-async function attempts(kv: Client, lines: FakeLines, count: number): Promise<void> {
+async function attempts(kv: Client, lines: RelayedLines, count: number): Promise<void> {
   while (lines.upgrades.length < count) await kv.get('a')
 }
 
@@ -630,7 +631,8 @@ describe('operations', () => {
     'of a node that was removed meanwhile end when they are %s',
     async (how) => {
       freezeTime()
-      const [node, removed] = [await fake(), await fake('n2')]
+      const node = await fake()
+      const removed = await fakePeer(node, 'n2')
       for (const each of [node, removed]) {
         each.multiplex()
         each.leader = 'n2'
@@ -639,7 +641,7 @@ describe('operations', () => {
       const kv = clientOf([node], { transport: 'auto', discover: true, timeoutMs: 60_000 })
       await connected(kv, [node, removed])
       vi.advanceTimersByTime(29_999)
-      const [lines, items] = [removed.lines as FakeLines, [] as Item[]]
+      const [lines, items] = [removed.lines as RelayedLines, [] as Item[]]
       lines.onItem = (item) => item[1] === PUT && items.push(item) > 0
       const abort = new AbortController()
       const { signal } = abort
@@ -674,11 +676,12 @@ describe('operations', () => {
 describe('linearizable reads', () => {
   /** Two nodes and a client with connections to both; the second one leads. */
   async function twoNodes() {
-    const nodes = [await fake(), await fake('n2')]
+    const first = await fake()
+    first.set('k', 'v')
+    const nodes = [first, await fakePeer(first, 'n2')]
     for (const each of nodes) {
       each.multiplex()
       each.leader = 'n2'
-      each.set('k', 'v')
     }
     const kv = clientOf(nodes, { transport: 'auto' })
     await connected(kv, nodes)

@@ -1,22 +1,22 @@
 // One scripted node and a client that has a multiplexed connection to it.
 
 import type { Client, ClientOptions } from '../../src/client/index.ts'
-import type { FakeLines, Item, Line } from './fake-lines.ts'
-import type { FakeNode } from './fake-node.ts'
+import type { Item, Line, RelayedLines } from './relayed-lines.ts'
+import type { RelayedNode } from './relayed-node.ts'
 import { clientOf, connected, fake, WARM_UP_MS } from './with-fakes.ts'
 
 export const [PUT, DELETE, GET, CHANGES] = [1, 2, 3, 6]
 
 interface Setting {
-  readonly node: FakeNode
-  readonly lines: FakeLines
+  readonly node: RelayedNode
+  readonly lines: RelayedLines
   readonly kv: Client
 }
 
 /** A client that has a multiplexed connection to its only node. */
 export async function oneNode(
   options: Partial<ClientOptions> = {},
-  prepare = (_: FakeLines) => {},
+  prepare = (_: RelayedLines) => {},
 ): Promise<Setting> {
   const node = await fake()
   const lines = node.multiplex()
@@ -33,7 +33,7 @@ export async function oneNodeWithSession(
     slots = 4096,
     ...options
   }: Partial<ClientOptions> & { ageMs?: number; slots?: number } = {},
-  prepare = (_: FakeLines) => {},
+  prepare = (_: RelayedLines) => {},
 ): Promise<Setting> {
   const node = await fake()
   const lines = node.multiplex()
@@ -47,7 +47,7 @@ export async function oneNodeWithSession(
 }
 
 /** Writes until a write has a slot. What was sent is forgotten. */
-export async function haveSession(kv: Client, all: readonly FakeLines[]): Promise<void> {
+export async function haveSession(kv: Client, all: readonly RelayedLines[]): Promise<void> {
   const hasSlot = ([, op, ...fields]: Item) => op === PUT && (fields[3] as unknown[]).length === 3
   // Tokens are used until the session is there.
   while (!all.some(({ items }) => items.some(hasSlot))) await kv.put('warm', '1', { timeoutMs: WARM_UP_MS })
@@ -55,7 +55,7 @@ export async function haveSession(kv: Client, all: readonly FakeLines[]): Promis
 }
 
 /** The node does not answer operations; the test does. */
-export function held(lines: FakeLines): { item: Item; line: Line }[] {
+export function held(lines: RelayedLines): { item: Item; line: Line }[] {
   const items: { item: Item; line: Line }[] = []
   lines.onItem = (item, line) => {
     items.push({ item, line })
@@ -64,5 +64,5 @@ export function held(lines: FakeLines): { item: Item; line: Line }[] {
   return items
 }
 
-export const served = ([id, op]: Item, revision = 9): Item =>
+export const served = ([id, op]: Item, revision = 1): Item =>
   op === PUT ? [id, 0, revision, revision, revision, 1, false] : [id, 0, revision, null, 'linearizable']

@@ -2,17 +2,16 @@
 
 import { expect, test, vi } from 'vitest'
 import type { Client } from '../../src/client/index.ts'
-import type { FakeLines, Item } from './fake-lines.ts'
-import type { FakeNode } from './fake-node.ts'
-import { problem } from './fake-node.ts'
 import { held, oneNodeWithSession, PUT, served } from './one-node.ts'
-import { clientOf, connected, fake, freezeTime, until } from './with-fakes.ts'
+import type { Item, RelayedLines } from './relayed-lines.ts'
+import { problem } from './relayed-node.ts'
+import { clientOf, connected, fake, fakePeer, freezeTime, until } from './with-fakes.ts'
 
 const identitiesOf = (items: readonly Item[]) =>
   items.filter(([, op]) => op === PUT).map((item) => item[5] as unknown[])
 
 interface Setting {
-  readonly lines: FakeLines
+  readonly lines: RelayedLines
   readonly kv: Client
 }
 
@@ -88,7 +87,7 @@ test('no other write has the slot of one that is to be tried again', async () =>
 
 test('a session that the cluster has forgotten is given up: the write is made under a token, later ones in a new session', async () => {
   const { node, lines, kv } = await oneNodeWithSession()
-  node.store.forgottenTo = node.store.session
+  node.forgetSessions()
   await kv.put('a', 'b')
   expect(node.rows.get('a')?.version).toBe(1)
   await writesIn(2, { lines, kv })
@@ -97,7 +96,7 @@ test('a session that the cluster has forgotten is given up: the write is made un
 
 test('a session that the cluster has forgotten is not used again, also if no other can be opened', async () => {
   const { node, lines, kv } = await oneNodeWithSession()
-  node.store.forgottenTo = node.store.session
+  node.forgetSessions()
   node.sessions = undefined
   for (const key of ['a', 'b', 'c']) await kv.put(key, '1')
   // Only the first of them was refused.
@@ -127,14 +126,14 @@ test('late answers to writes of a former session change nothing in the new one',
   }
   const [done, forgotten] = items.map((each) => each)
   lines.onItem = () => false
-  node.store.forgottenTo = node.store.session
+  node.forgetSessions()
   await writesIn(2, { lines, kv })
   const current = held(lines)
   const writes = [kv.put('a', '1')]
   await until(() => current.length === 1)
 
   if (done === undefined || forgotten === undefined) throw new Error('nothing is held')
-  done.line.send(served(done.item))
+  done.line.send(served(done.item, node.revision))
   await former[0]
   lines.onItem = (item, line) =>
     Buffer.from(item[3] as Uint8Array).toString() !== 'forgotten' && current.push({ item, line }) > 0
@@ -142,7 +141,7 @@ test('late answers to writes of a former session change nothing in the new one',
     forgotten.item[0],
     1,
     { code: 'idempotency_expired', status: 409, detail: 'forgotten' },
-    9,
+    node.revision,
     false,
   ])
   await former[1]
@@ -155,13 +154,13 @@ test('late answers to writes of a former session change nothing in the new one',
   expect(slots.map(([session]) => session)).toEqual([2, 2, 2])
   expect(new Set(slots.map(([, slot]) => slot)).size).toBe(3)
   expect(node.sessionsAsked).toBe(2)
-  for (const { item, line } of current) line.send(served(item))
+  for (const { item, line } of current) line.send(served(item, node.revision))
   await Promise.all(writes)
 })
 
 test('a change goes to the leader, and so does a lone read', async () => {
-  const nodes: FakeNode[] = []
-  for (const name of ['n1', 'n2', 'n3']) nodes.push(await fake(name))
+  const first = await fake('n1')
+  const nodes = [first, await fakePeer(first, 'n2'), await fakePeer(first, 'n3')]
   for (const node of nodes) {
     node.leader = 'n2'
     node.multiplex()
@@ -189,8 +188,8 @@ test('where sessions cannot be opened, writes have tokens, and it is tried again
 })
 
 test('changes follow the leader to another node, whoever tells of it first', async () => {
-  const nodes: FakeNode[] = []
-  for (const name of ['n1', 'n2', 'n3']) nodes.push(await fake(name))
+  const first = await fake('n1')
+  const nodes = [first, await fakePeer(first, 'n2'), await fakePeer(first, 'n3')]
   const lines = nodes.map((node) => node.multiplex())
   const kv = clientOf(nodes, { transport: 'auto' })
   await connected(kv, nodes)

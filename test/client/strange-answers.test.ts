@@ -11,7 +11,7 @@ import {
   UnavailableError,
 } from '../../src/client/index.ts'
 import type { HttpOutcome } from '../../src/client/transport/http-transport.ts'
-import { problem } from './fake-node.ts'
+import { memberJson, problem } from './relayed-node.ts'
 import { answered, CUT, errorOf, refusal, scripted } from './scripted-transport.ts'
 import { answering, clientOf, failure, fake, freezeTime } from './with-fakes.ts'
 
@@ -202,6 +202,7 @@ const MEMBER = { name: 'n9', replicaId: '9', peer: '127.0.0.1:9', url: 'http://1
 
 test.each(Object.keys(change))('%s is done only when a node says so', async (name) => {
   const node = await fake()
+  node.members = [memberJson('n1', node.url), memberJson('n2', node.url)]
   const kv = clientOf([node])
   await kv.get('a')
   for (const [status, body] of [

@@ -5,8 +5,8 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { describe, expect, test, vi } from 'vitest'
 import { inspect } from '../../src/client/client.ts'
 import type { Client, Transaction, TransactOptions, Txn } from '../../src/client/index.ts'
-import { problem } from './fake-node.ts'
 import { oneNode, oneNodeWithSession } from './one-node.ts'
+import { problem } from './relayed-node.ts'
 import { clientOf, failure, fake, freezeTime, until } from './with-fakes.ts'
 
 const TXN = 7

@@ -7,9 +7,9 @@ import { runInNewContext } from 'node:vm'
 import { expect, test, vi } from 'vitest'
 import { inspect } from '../../src/client/client.ts'
 import type { Client, ClientOptions, Watch } from '../../src/client/index.ts'
-import type { FakeLines, Item, Line } from './fake-lines.ts'
-import type { FakeNode } from './fake-node.ts'
 import { oneNode } from './one-node.ts'
+import type { Item, Line, RelayedLines } from './relayed-lines.ts'
+import type { RelayedNode } from './relayed-node.ts'
 import { answering, clientOf, connected, fake, fakePeer, freezeTime, until } from './with-fakes.ts'
 
 const AT_REST = { calls: 0, permits: 0, requests: 0, probes: 0 }
@@ -25,7 +25,7 @@ interface Asked {
 const NOT_READY = { status: 503, body: { code: 'not_ready', status: 503, detail: 'not now' } }
 
 /** From now on the node takes watches, and the test answers them. */
-function watchesOf(lines: FakeLines): { readonly asked: Asked[]; readonly cancelled: number[] } {
+function watchesOf(lines: RelayedLines): { readonly asked: Asked[]; readonly cancelled: number[] } {
   const [asked, cancelled]: [Asked[], number[]] = [[], []]
   lines.onItem = (item, line) => {
     const [id, op] = item as [number, number]
@@ -45,7 +45,7 @@ async function scene(options: Partial<ClientOptions> = {}) {
 }
 
 /** Over HTTP the node serves no watch now. */
-function refuseOverHttp(node: FakeNode): void {
+function refuseOverHttp(node: RelayedNode): void {
   node.fault = ({ target }) => (target.startsWith('/v1/watch') ? NOT_READY : undefined)
 }
 

@@ -7,9 +7,9 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { inspect } from '../../src/client/client.ts'
 import type { Client } from '../../src/client/index.ts'
-import type { FakeLines, Item, Line } from './fake-lines.ts'
-import { type FakeNode, problem } from './fake-node.ts'
 import { CHANGES, held, oneNode, oneNodeWithSession, PUT, served } from './one-node.ts'
+import type { Item, Line, RelayedLines } from './relayed-lines.ts'
+import { problem, type RelayedNode } from './relayed-node.ts'
 import { failure, freezeTime, passing, until } from './with-fakes.ts'
 
 const AT_REST = { calls: 0, permits: 0, requests: 0, probes: 0 }
@@ -20,8 +20,8 @@ const CALLS_MAX = 6
 const SLOT_BITS = 0xffff
 
 interface Scene {
-  readonly node: FakeNode
-  readonly lines: FakeLines
+  readonly node: RelayedNode
+  readonly lines: RelayedLines
   readonly kv: Client
 }
 
@@ -30,7 +30,7 @@ interface Held {
   readonly line: Line
 }
 
-const limited = (lines: FakeLines): void => {
+const limited = (lines: RelayedLines): void => {
   lines.welcome = { operations_max: OPERATIONS_MAX, bytes_max: BYTES_MAX }
 }
 
@@ -45,7 +45,7 @@ async function putsInFlight(kv: Client, items: readonly Held[]): Promise<Promise
 }
 
 /** The node answers again: also what it holds. */
-function letGo(lines: FakeLines, items: readonly Held[]): void {
+function letGo(lines: RelayedLines, items: readonly Held[]): void {
   lines.onItem = () => false
   for (const { item, line } of items) if (item[1] !== 0) line.send(served(item))
 }

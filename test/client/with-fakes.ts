@@ -5,7 +5,7 @@ import { connect, createServer, type Socket } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { onTestFinished, vi } from 'vitest'
 import { Client, type ClientOptions, QuorateError } from '../../src/client/index.ts'
-import { FakeNode, type Fault, problem } from './fake-node.ts'
+import { type Fault, problem, RelayedNode } from './relayed-node.ts'
 
 /** Closes it at the end of the test: the newest first, so clients before their nodes. */
 function closeAtEnd(resource: { close(): Promise<unknown> }): void {
@@ -63,17 +63,15 @@ export async function passes(
   await vi.advanceTimersByTimeAsync(ms)
 }
 
-export async function fake(name = 'n1', port = 0): Promise<FakeNode> {
-  const node = await FakeNode.start(port)
-  node.name = name
+export async function fake(name = 'n1', port = 0): Promise<RelayedNode> {
+  const node = await RelayedNode.start({ name, port })
   closeAtEnd(node)
   return node
 }
 
 /** Another node of its cluster. */
-export async function fakePeer(peer: FakeNode, name: string): Promise<FakeNode> {
-  const node = await FakeNode.start(0, peer)
-  node.name = name
+export async function fakePeer(peer: RelayedNode, name: string): Promise<RelayedNode> {
+  const node = await RelayedNode.start({ name, peer })
   closeAtEnd(node)
   return node
 }
@@ -121,7 +119,7 @@ export async function greeting(text: string): Promise<string> {
 }
 
 export function clientOf(
-  nodes: readonly (FakeNode | string)[],
+  nodes: readonly (RelayedNode | string)[],
   options: Partial<ClientOptions> = {},
 ): Client {
   const endpoints = nodes.map((node) => (typeof node === 'string' ? node : node.url))
@@ -134,7 +132,7 @@ export function clientOf(
 export const WARM_UP_MS = 30_000
 
 /** Makes calls until the client has a multiplexed connection to each node. What the nodes saw is forgotten. */
-export async function connected(client: Client, nodes: readonly FakeNode[]): Promise<void> {
+export async function connected(client: Client, nodes: readonly RelayedNode[]): Promise<void> {
   while (!nodes.every(({ lines }) => lines !== undefined && lines.items.length > 0)) {
     // Reads of one node go round all nodes.
     await client.get('warm-up', { consistency: 'stale', timeoutMs: WARM_UP_MS })
@@ -157,7 +155,7 @@ export async function refusing(): Promise<string> {
 
 /** An address that refuses connections, at which a node may be started. Another process may take it first. */
 export async function unused(): Promise<string> {
-  const node = await FakeNode.start()
+  const node = await RelayedNode.start()
   const { url } = node
   await node.close()
   return url

@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { describe, expect, test, vi } from 'vitest'
 import { inspect } from '../../../src/client/client.ts'
 import { type Client, type ClusterInfo, OutcomeUnknownError } from '../../../src/client/index.ts'
-import { type FakeNode, problem } from '../fake-node.ts'
+import { memberJson, problem, type RelayedNode } from '../relayed-node.ts'
 import { clientOf, failure, fake, freezeTime } from '../with-fakes.ts'
 
 const MEMBER = { name: 'n4', replicaId: '9', peer: '127.0.0.1:4', url: 'http://127.0.0.1:5' }
@@ -15,6 +15,15 @@ async function drained(records: AsyncIterable<unknown>): Promise<number> {
   for await (const _ of records) count += 1
   return count
 }
+
+/** A node of a cluster whose members may be changed. */
+async function oneOfFour(): Promise<RelayedNode> {
+  const node = await fake()
+  node.members = fourMembers(node)
+  return node
+}
+
+const fourMembers = ({ url }: RelayedNode) => ['n1', 'n2', 'n3', 'n4'].map((name) => memberJson(name, url))
 
 type Calls = [name: string, call: (kv: Client) => Promise<unknown>][]
 const reads: Calls = [
@@ -31,18 +40,18 @@ const reads: Calls = [
 const writes: Calls = [
   ['put', (kv) => kv.put('k', 'v')],
   ['delete', (kv) => kv.delete('k')],
-  ['changeSettings', (kv) => kv.changeSettings({ note: 'x' })],
+  ['changeSettings', (kv) => kv.changeSettings({ value_bytes_max: 99 })],
 ]
 const changes: Calls = [
   ['addMember', (kv) => kv.addMember(MEMBER)],
   ['removeMember', (kv) => kv.removeMember('n4')],
   ['replaceMember', (kv) => kv.replaceMember('n3', MEMBER)],
   ['transferLeader', (kv) => kv.transferLeader()],
-  ['the switch of leader leases', (kv) => kv.changeSettings({ note: 'x', leases: { on: true } })],
+  ['the switch of leader leases', (kv) => kv.changeSettings({ value_bytes_max: 99, leases: { on: true } })],
 ]
 
 /** The parts of a request that tests look at. */
-const sent = ({ seen }: FakeNode) =>
+const sent = ({ seen }: RelayedNode) =>
   seen.map(({ method, target, headers, body }) => {
     const { accept, 'content-type': type, 'if-match': ifMatch, 'if-none-match': ifNoneMatch } = headers
     const set = Object.entries({ accept, type, ifMatch, ifNoneMatch }).filter(
@@ -52,13 +61,13 @@ const sent = ({ seen }: FakeNode) =>
   })
 
 test('what is sent', async () => {
-  const node = await fake()
+  const node = await oneOfFour()
   const kv = clientOf([node])
   for (const [, call] of [...reads, ...changes]) await call(kv)
   await kv.transferLeader('n2')
   await kv.put('k', 'v', { ifAbsent: true })
-  await kv.put('k', 'v', { ifAbsent: false, ifRevision: 2 })
-  await kv.delete('k', { ifRevision: 3 })
+  await kv.put('k', 'v', { ifAbsent: false, ifRevision: 3 })
+  await kv.delete('k', { ifRevision: 4 })
   await kv.delete('k')
   const json = { accept: 'application/json' }
   const ofMembers = { type: 'application/json' }
@@ -77,11 +86,11 @@ test('what is sent', async () => {
     ['DELETE /v1/cluster/members/n4', {}, ''],
     ['POST /v1/cluster/members/n3/replace', ofMembers, member],
     ['POST /v1/cluster/leader', ofMembers, '{}'],
-    ['POST /v1/cluster/settings', ofMembers, '{"note":"x","leases":{"on":true}}'],
+    ['POST /v1/cluster/settings', ofMembers, '{"value_bytes_max":99,"leases":{"on":true}}'],
     ['POST /v1/cluster/leader', ofMembers, '{"to":"n2"}'],
     ['PUT /v1/kv/k', { ifNoneMatch: '*' }, 'v'],
-    ['PUT /v1/kv/k', { ifMatch: '"2"' }, 'v'],
-    ['DELETE /v1/kv/k', { ifMatch: '"3"' }, ''],
+    ['PUT /v1/kv/k', { ifMatch: '"3"' }, 'v'],
+    ['DELETE /v1/kv/k', { ifMatch: '"4"' }, ''],
     ['DELETE /v1/kv/k', {}, ''],
   ])
   const keys = node.seen.map((seen) => typeof seen.headers['idempotency-key'])
@@ -112,7 +121,7 @@ test.each(reads)('%s is sent again when it is cut', async (_, call) => {
 test.each(changes)(
   '%s is not sent again once it may have arrived, nor under another name',
   async (_, call) => {
-    const node = await fake()
+    const node = await oneOfFour()
     const kv = clientOf([node])
     for (const fault of ['cut-after', 'cut'] as const) {
       const { length } = node.seen
@@ -124,12 +133,13 @@ test.each(changes)(
     node.faults.push(problem(409, 'idempotency_expired', 'too old'))
     expect(await failure(call(kv))).toMatchObject({ code: 'idempotency_expired', written: 'no' })
     expect(node.seen.length).toBe(length + 1)
+    node.members = fourMembers(node)
     await call(kv)
   },
 )
 
 test('every request names the cluster as soon as it is known', async () => {
-  const node = await fake()
+  const node = await oneOfFour()
   node.sessions = { ageMs: 900_000, slots: 16 }
   const kv = clientOf([node], { discover: true })
   await kv.put('k', 'v')

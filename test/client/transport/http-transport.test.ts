@@ -8,14 +8,14 @@ import type { HttpOutcome } from '../../../src/client/transport/http-transport.t
 import { HttpTransport } from '../../../src/client/transport/http-transport.ts'
 import type { SendOptions } from '../../../src/client/transport/transport.ts'
 import type { OutgoingRequest } from '../../../src/operations/http/requests.ts'
-import type { FakeNode } from '../fake-node.ts'
+import type { RelayedNode } from '../relayed-node.ts'
 import { answering, fake, freezeTime, refusing, until } from '../with-fakes.ts'
 
 const GET = { method: 'GET', path: '/v1/kv/k', headers: {}, body: undefined }
 const HOUR_MS = 3_600_000
 
 let transport: HttpTransport
-let node: FakeNode
+let node: RelayedNode
 beforeEach(async () => {
   transport = new HttpTransport()
   node = await fake()
@@ -124,8 +124,9 @@ describe('the outcome of a request', () => {
   })
 
   test('that is answered: the connection serves the next one, and no timer is left', async () => {
+    // The node would have timers.
+    node.fault = () => ({ status: 200, body: {} })
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
-    node.set('k', 'v')
     for (let round = 0; round < 3; round++) {
       const outcome = exchange(node.url)
       expect(vi.getTimerCount()).toBe(1)
@@ -225,6 +226,8 @@ describe('a request with a limit of silence', () => {
 })
 
 test('the time for the lookup of a name does not count against the connection, if the caller waits for it', async () => {
+  // A server that begins to listen looks up a name, too.
+  await node.openPort()
   freezeTime()
   let answer = () => {}
   type Callback = (error: null, addresses: readonly dns.LookupAddress[]) => void

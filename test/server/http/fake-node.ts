@@ -1,4 +1,5 @@
 // A KvNode without consensus: the real state machine on rows in memory, and a few levers for what a cluster can be in.
+// Nodes of one cluster share the state machine.
 
 import { MemoryRows } from '../../../jepsen-lite/sim/world/memory-rows.ts'
 import { countWhile } from '../../../jepsen-lite/workload/sorted.ts'
@@ -72,17 +73,15 @@ import type { Pair } from '../../../src/storage/engine.ts'
 import { ALL_ROWS, hashOfRow, noEmptyRanges } from '../../../src/storage/index.ts'
 import { keyString } from '../../../src/storage/keys.ts'
 
-import type { PageLimits, Range, RowScan, StoredRow } from '../../../src/storage/types.ts'
+import type { PageLimits, Range, RowScan, Storage, StoredRow } from '../../../src/storage/types.ts'
 
 type Done<T> = (result: Result<T>) => void
 
 export class FakeNode implements KvNode {
-  readonly name = 'n1'
-  readonly clusterId = '4242'
+  name = 'n1'
+  clusterId = '4242'
   readonly term = asTerm(3)
   leaderName: string | undefined = 'n2'
-  state: KvState
-  clusterTimeMs = 0
   leaseTtlMsMin = 2000
   /** The times that leases have left, as the leader knows them. */
   readonly knownTtls = new Map<string, number>()
@@ -93,7 +92,8 @@ export class FakeNode implements KvNode {
   )
   leaderLeases: LeaderLeaseSetting = { on: false, durationMs: 500 }
   role: RaftStatus['role'] = 'follower'
-  errors: string[] = []
+  errors: readonly string[] = []
+  certificates: DriverStatus['host']['certificates'] = []
   notReady: string[] = []
 
   /** Levers: what the next calls end in instead. */
@@ -127,9 +127,7 @@ export class FakeNode implements KvNode {
   hold: ((release: () => void) => void) | undefined
 
   readonly #waiting: (() => void)[] = []
-  readonly #auth = new AuthView({ get: (rowKey) => this.#rows.get(rowKey) }, this)
-  #rows = new MemoryRows()
-  #heads = new MemoryRows()
+  readonly #machine: Machine
 
   readonly #storage = {
     keyMetadata: (rowKey: Uint8Array) =>
@@ -137,10 +135,6 @@ export class FakeNode implements KvNode {
     scan: (range: Range) => this.scan(range),
     emptyRanges: noEmptyRanges,
   }
-
-  readonly watches: WatchHub
-  /** The failures of the watches. */
-  readonly watchFailures: unknown[] = []
 
   readonly #clock: Clock
   /** undefined: nothing ends leases, and each keep-alive is an entry. */
@@ -150,16 +144,56 @@ export class FakeNode implements KvNode {
     settings: Partial<KvSettings> = {},
     limits: Partial<DriverLimits> = {},
     clock: Clock = systemClock,
+    peer?: FakeNode,
   ) {
-    this.state = initialState(settings)
     this.#clock = clock
-    this.watches = new WatchHub({
-      clock,
-      limits: { ...driverLimits, ...limits },
-      storage: { get: (rowKey) => this.#row(rowKey), scan: (range) => this.scan(range) },
-      state: this.state,
-      lifecycle: { fail: (error) => this.watchFailures.push(error) },
-    })
+    this.#machine =
+      peer === undefined
+        ? new Machine(initialState(settings), { ...driverLimits, ...limits }, clock, {
+            get: (rowKey) => this.#row(rowKey),
+            scan: (range) => this.scan(range),
+          })
+        : peer.#machine
+  }
+
+  /** Another node of its cluster. */
+  createPeer(name: string): FakeNode {
+    const peer = new FakeNode({}, {}, this.#clock, this)
+    const { clusterId, leaderName, configuration } = this
+    return Object.assign(peer, { name, clusterId, leaderName, configuration })
+  }
+
+  get state(): KvState {
+    return this.#machine.state
+  }
+
+  set state(state: KvState) {
+    this.#machine.state = state
+  }
+
+  get clusterTimeMs(): number {
+    return this.#machine.clusterTimeMs
+  }
+
+  set clusterTimeMs(clusterTimeMs: number) {
+    this.#machine.clusterTimeMs = clusterTimeMs
+  }
+
+  get watches(): WatchHub {
+    return this.#machine.watches
+  }
+
+  /** The failures of the watches. */
+  get watchFailures(): readonly unknown[] {
+    return this.#machine.watchFailures
+  }
+
+  get #rows(): MemoryRows {
+    return this.#machine.rows
+  }
+
+  get #heads(): MemoryRows {
+    return this.#machine.heads
   }
 
   /** From now on it leads by its clock: it confirms keep-alives, and ends leases. Returns a function that stops it. */
@@ -224,16 +258,12 @@ export class FakeNode implements KvNode {
   }
 
   get auth(): Auth {
-    return this.#auth.now
+    return this.#machine.auth.now
   }
 
   /** An empty store. */
   clear(state: KvState): void {
-    this.state = state
-    this.#rows = new MemoryRows()
-    this.#heads = new MemoryRows()
-    this.#auth.replaced()
-    this.watches.replaced(state)
+    this.#machine.clear(state)
   }
 
   /** Resolves when no scan is open. */
@@ -286,7 +316,7 @@ export class FakeNode implements KvNode {
       stalenessMs: this.stalenessMs,
     }
     const { settings } = this.state
-    const { errors, notReady } = this
+    const { certificates, errors, notReady } = this
     return {
       name,
       clusterId,
@@ -298,7 +328,7 @@ export class FakeNode implements KvNode {
       diskSpace: 'enough' as const,
       host: {
         diskTotalBytes: 100 * 1024 ** 3,
-        certificates: [],
+        certificates,
         lastBackupAgeMs: undefined,
         backupFailure: undefined,
       },
@@ -354,6 +384,18 @@ export class FakeNode implements KvNode {
 
   get(key: Uint8Array, done: (error: Error | undefined, record: KeyRow | undefined) => void): void {
     getRecord({ ...this.#storage, get: (rowKey) => this.#row(rowKey) }, key, done)
+  }
+
+  /** All records, in order. */
+  records(): KeyRow[] {
+    return this.#keysIn({ start: NO_VALUE, end: undefined }).map((key) => {
+      let found: KeyRow | undefined
+      this.get(key, (_, record) => {
+        found = record
+      })
+      if (found === undefined) throw new Error('a key of which the node knows no record')
+      return found
+    })
   }
 
   list(options: RecordScanOptions): RecordScan {
@@ -533,7 +575,7 @@ export class FakeNode implements KvNode {
           ([key]) => new Uint8Array(attachedKey(key)),
         ),
       write: ({ key, value, rest = new Uint8Array() }) => {
-        if (key[0] === TABLE_AUTH) this.#auth.rowChanged(key)
+        if (key[0] === TABLE_AUTH) this.#machine.auth.rowChanged(key)
         if (key[0] === TABLE_LEASES) this.#keeper?.rowChanged(key, value, this.clusterTimeMs)
         if (value === undefined) {
           tableOf(key).edit([[keyString(key), undefined]])
@@ -575,6 +617,31 @@ export class FakeNode implements KvNode {
       }
     }
     this.configuration = { ...this.configuration, members, voters, learners }
+  }
+}
+
+/** What the nodes of a cluster have applied. */
+class Machine {
+  state: KvState
+  clusterTimeMs = 0
+  rows = new MemoryRows()
+  heads = new MemoryRows()
+  readonly auth = new AuthView({ get: (rowKey) => this.rows.get(rowKey) }, this)
+  readonly watches: WatchHub
+  readonly watchFailures: unknown[] = []
+
+  constructor(state: KvState, limits: DriverLimits, clock: Clock, storage: Pick<Storage, 'get' | 'scan'>) {
+    this.state = state
+    const lifecycle = { fail: (error: unknown) => void this.watchFailures.push(error) }
+    this.watches = new WatchHub({ clock, limits, storage, state, lifecycle })
+  }
+
+  clear(state: KvState): void {
+    this.state = state
+    this.rows = new MemoryRows()
+    this.heads = new MemoryRows()
+    this.auth.replaced()
+    this.watches.replaced(state)
   }
 }
 

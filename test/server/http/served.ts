@@ -58,6 +58,10 @@ export interface Serving {
   readonly consoleDirectory?: string
 }
 
+export interface Started extends Served {
+  close(): Promise<void>
+}
+
 /** A server that the caller closes. */
 export async function start({
   node = new FakeNode(),
@@ -68,7 +72,7 @@ export async function start({
   served = 'all',
   audit,
   consoleDirectory = PLACEHOLDER,
-}: Serving = {}): Promise<Served & { close(): Promise<void> }> {
+}: Serving = {}): Promise<Started> {
   const logged: string[] = []
   const log = (_: object, message: string): void => void logged.push(message)
   const metrics = new Metrics()
