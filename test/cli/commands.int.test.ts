@@ -8,14 +8,14 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { stripVTControlCharacters } from 'node:util'
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
-import { FakeNode, memberJson, problem } from '../client/fake-node.ts'
+import { memberJson, problem, RelayedNode } from '../client/relayed-node.ts'
 import { KV, kv as run, runTogether, spawnKv, startKv } from './run-kv.ts'
 
-let node: FakeNode
+let node: RelayedNode
 let scratch: string
 
 beforeEach(async () => {
-  node = await FakeNode.start()
+  node = await RelayedNode.start()
   scratch = mkdtempSync(join(tmpdir(), 'quorate-cli-'))
 })
 
@@ -114,7 +114,7 @@ describe('data goes to stdout as it is', () => {
     ])
     expect(results.map((result) => result.code)).toEqual([0, 0, 0, 0, 0, 0, 0])
     expect(node.rows.get('file')?.value).toEqual(Buffer.from([1, 255]))
-    node.rows.delete('file')
+    node.delete('file')
     expect(node.contents).toEqual({
       arg: 'hello',
       stdin: 'from\nstdin',
@@ -230,15 +230,14 @@ describe('data goes to stdout as it is', () => {
 
   test('a stale read says on stderr how stale it is', async () => {
     node.set('k', 'v')
-    node.staleness = '12.5'
+    node.stalenessMs = 12.5
     const ended = await kv('get k --consistency stale --max-staleness 1s')
     expect(ended).toMatchObject({ code: 0, out: 'v', err: 'stale read from n1: at most 13 ms old\n' })
     expect(node.asked[0]?.target).toBe('/v1/kv/k?consistency=stale&max_staleness=1000ms')
   })
 
   test('status names the leader although another node of its term has not heard of it yet', async () => {
-    const other = await FakeNode.start()
-    other.name = 'n2'
+    const other = await RelayedNode.start({ name: 'n2', peer: node })
     other.leader = undefined
     try {
       for (const endpoints of [`${node.url},${other.url}`, `${other.url},${node.url}`]) {
@@ -256,21 +255,22 @@ describe('data goes to stdout as it is', () => {
       kv('member list'),
       kv('settings'),
     ])
+    const before = await kv('settings -o json')
     const set = await kv('settings set leases=on value_bytes_max=9 leases.duration_ms=700 -o json')
+    node.members = ['n1', 'n2'].map((name) => ({ name, url: node.url }))
     const leader = await kv('leader transfer n2')
     expect(JSON.parse(status.out)).toMatchObject({
       cluster_id: '77',
       term: 3,
       nodes: [
-        { name: 'n1', url: node.url, state: 'running', commit_index: 40, state_hash: '00c0ffee00c0ffee' },
+        { name: 'n1', url: node.url, state: 'running', commit_index: 100, state_hash: '000000000000abcd' },
       ],
     })
-    expect(members.out).toBe(`n1\tvoter\tleader\t1\t${node.url}\t127.0.0.1:1\t-\n`)
-    expect(settings.out).toBe(
-      'key_bytes_max\t4096\nvalue_bytes_max\t1048576\nleases\toff\nleases.duration_ms\t500\n',
-    )
+    expect(members.out).toBe(`n1\tvoter\tleader\t1\t${node.url}\t127.0.0.1:1\t100\n`)
+    expect(settings.out).toMatch(/^key_bytes_max\t4096\nvalue_bytes_max\t1048576\n/)
+    expect(settings.out).toMatch(/\nleases\toff\nleases\.duration_ms\t500\n$/)
     expect(JSON.parse(set.out)).toEqual({
-      key_bytes_max: 4096,
+      ...JSON.parse(before.out),
       value_bytes_max: 9,
       leases: { on: true, duration_ms: 700 },
     })

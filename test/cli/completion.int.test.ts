@@ -6,14 +6,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { FakeNode } from '../client/fake-node.ts'
+import { RelayedNode } from '../client/relayed-node.ts'
 import { KV, kv as run } from './run-kv.ts'
 
-let node: FakeNode
+let node: RelayedNode
 let scratch: string
 
 beforeEach(async () => {
-  node = await FakeNode.start()
+  node = await RelayedNode.start()
   scratch = mkdtempSync(join(tmpdir(), 'quorate-completion-'))
 })
 
@@ -22,8 +22,11 @@ afterEach(async () => {
   rmSync(scratch, { recursive: true, force: true })
 })
 
+/** However busy the machine is. */
+const PATIENT = { KV_TIMEOUT: '60s' }
+
 const complete = (...words: string[]) =>
-  run(['complete', 'words', '--', ...words], { endpoints: node.url, cwd: scratch })
+  run(['complete', 'words', '--', ...words], { endpoints: node.url, cwd: scratch, env: PATIENT })
 
 async function candidates(...words: string[]): Promise<string[]> {
   const { code, out, err } = await complete(...words)
@@ -60,7 +63,7 @@ test('a directory of keys alone ends without a space', async () => {
 })
 
 test('the endpoints on the line are asked', async () => {
-  const other = await FakeNode.start()
+  const other = await RelayedNode.start()
   try {
     other.set('elsewhere', 'v')
     expect(await candidates('--endpoints', other.url, 'get', '')).toEqual(['=elsewhere'])

@@ -1,16 +1,16 @@
 // The question before many keys are deleted, or a voter is removed.
 
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
-import { FakeNode } from '../client/fake-node.ts'
+import { RelayedNode } from '../client/relayed-node.ts'
 import { kv, type RunOptions } from './run-kv.ts'
 
-let node: FakeNode
+let node: RelayedNode
 
 beforeAll(async () => {
-  node = await FakeNode.start()
+  node = await RelayedNode.start()
 })
 beforeEach(() => {
-  node.rows.clear()
+  node.clear()
   node.set('a', 'v')
 })
 afterAll(() => node.close())

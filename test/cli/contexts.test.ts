@@ -4,16 +4,16 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync }
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { FakeNode } from '../client/fake-node.ts'
+import { RelayedNode } from '../client/relayed-node.ts'
 import { type RunOptions, kv as run } from './run-kv.ts'
 
-let node: FakeNode
-let other: FakeNode
+let node: RelayedNode
+let other: RelayedNode
 let scratch: string
 
 beforeEach(async () => {
-  node = await FakeNode.start()
-  other = await FakeNode.start()
+  node = await RelayedNode.start()
+  other = await RelayedNode.start()
   node.set('k', 'prod')
   other.set('k', 'other')
   scratch = mkdtempSync(join(tmpdir(), 'quorate-contexts-'))
@@ -53,7 +53,7 @@ test('only its own cluster gets the user of a context', async () => {
   await kv(['get', 'k'])
   await kv(['get', 'k', '--endpoints', other.url])
   await kv(['get', 'k', '--user', 'eve:secret of eve'])
-  const users = ({ seen }: FakeNode) =>
+  const users = ({ seen }: RelayedNode) =>
     seen.map(({ headers, body }) => {
       const [, basic = ''] = headers.authorization?.split(' ') ?? []
       return `${Buffer.from(basic, 'base64')}${body}`

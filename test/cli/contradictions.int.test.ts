@@ -2,13 +2,13 @@
 // and nothing is sent.
 
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { FakeNode } from '../client/fake-node.ts'
+import { RelayedNode } from '../client/relayed-node.ts'
 import { kv } from './run-kv.ts'
 
-let node: FakeNode
+let node: RelayedNode
 
 beforeAll(async () => {
-  node = await FakeNode.start()
+  node = await RelayedNode.start()
   node.set('k', 'v')
 })
 

@@ -1,13 +1,13 @@
 // kv del of a range whose second part fails: what is deleted stays deleted, and no exit code says "nothing written".
 
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
-import { FakeNode, problem } from '../client/fake-node.ts'
+import { problem, RelayedNode } from '../client/relayed-node.ts'
 import { kv } from './run-kv.ts'
 
-let node: FakeNode
+let node: RelayedNode
 
 beforeAll(async () => {
-  node = await FakeNode.start()
+  node = await RelayedNode.start()
   for (let at = 0; at < 1_500; at++) node.set(`k${String(at).padStart(4, '0')}`, '')
 })
 beforeEach(() => {

@@ -21,15 +21,15 @@ import { join } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { SAME_SIGNAL_MS } from '../../src/cli/terminal/stop-signals.ts'
-import { FakeNode, problem } from '../client/fake-node.ts'
+import { problem, RelayedNode } from '../client/relayed-node.ts'
 import { kv as run, startKv } from './run-kv.ts'
 
-let node: FakeNode
+let node: RelayedNode
 let scratch: string
 let dir: string
 
 beforeEach(async () => {
-  node = await FakeNode.start()
+  node = await RelayedNode.start()
   scratch = mkdtempSync(join(tmpdir(), 'quorate-files-'))
   dir = join(scratch, 'dir')
   mkdirSync(dir)
@@ -134,7 +134,9 @@ describe('import of a directory', () => {
   test('limits that a node tells may be behind: only what no cluster takes is skipped unasked', async () => {
     writeFileSync(join(dir, 'file'), 'xx')
     // It lags: both limits were raised since.
-    node.settings = { ...node.settings, key_bytes_max: 1, value_bytes_max: 1 }
+    const behind = { key_bytes_max: 1, value_bytes_max: 1, leases: { on: false, duration_ms: 500 } }
+    node.fault = ({ target }) =>
+      target === '/v1/cluster/settings' ? { status: 200, body: behind } : undefined
     expect((await kv('import dir')).err).toMatch(/^imported 1 key/)
     expect((await kv('import -', '{"key":"line","value":"yy"}')).err).toMatch(/\nimported 1 key/)
     expect(node.contents).toEqual({ file: 'xx', line: 'yy' })
@@ -203,10 +205,9 @@ describe('import of a directory', () => {
 
   test('stops where a write fails for good, and says how far it came', async () => {
     for (let n = 0; n < 100; n++) writeFileSync(join(dir, `file-${n}`), 'x')
+    let puts = 0
     node.fault = (seen) =>
-      seen.method === 'PUT' && node.rows.size >= 50
-        ? problem(507, 'storage_full', 'the store is full')
-        : undefined
+      seen.method === 'PUT' && ++puts > 50 ? problem(507, 'storage_full', 'the store is full') : undefined
     const ended = await kv('import dir')
     expect(ended.code).toBe(1)
     expect(ended.err).toMatch(/^stopped after 50 keys, .*\nerror: .*the store is full.*\n$/)
@@ -285,7 +286,7 @@ describe('NDJSON', () => {
     for (let n = 0; n < 20; n++) node.set(`large ${n}`, '€\u2028'.repeat(9_000 + n))
     const before = new Map(node.rows)
     writeFileSync(join(scratch, 'backup.ndjson'), (await kv('export')).bytes)
-    node.rows.clear()
+    node.clear()
     expect(await kv('import backup.ndjson --strict')).toMatchObject({ code: 0 })
     for (const [key, row] of before) expect(node.rows.get(key)?.value).toEqual(row.value)
     expect(node.rows.size).toBe(before.size)
@@ -302,7 +303,7 @@ describe('NDJSON', () => {
     expect(node.contents).toEqual({ even: '36', k: '39' })
     // Whatever one of them met with.
     node.fault = ({ method }) => (method === 'PUT' && ++put % 5 === 0 ? 'cut-after' : undefined)
-    node.rows.clear()
+    node.clear()
     expect(await kv('import -', whole)).toMatchObject({ code: 0 })
     expect(node.contents).toEqual({ even: '36', k: '39' })
   })
@@ -323,7 +324,7 @@ describe('NDJSON', () => {
         'not exported: z: another key is exported as z\n' +
         'error: 3 of 6 keys were not exported; they are named above\n',
     )
-    node.rows.clear()
+    node.clear()
     expect(await kv('import - --strict', lines.bytes)).toMatchObject({ code: 0 })
     const kept = { a: 'value of a', b: 'value of p/b', z: 'value of p/z' }
     expect(node.contents).toEqual(kept)

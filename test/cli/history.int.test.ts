@@ -1,10 +1,10 @@
 import { expect, onTestFinished, test } from 'vitest'
-import { FakeNode } from '../client/fake-node.ts'
+import { RelayedNode } from '../client/relayed-node.ts'
 import { created, lineFrom, put } from '../client/watch-scene.ts'
 import { kv } from './run-kv.ts'
 
 test('history ends within its timeout when the cluster stops while it prints', async () => {
-  const node = await FakeNode.start()
+  const node = await RelayedNode.start()
   onTestFinished(() => node.close())
   // The first of two changes, and then nothing more.
   const body = [created(3), put(2, 'k')].map(lineFrom).join('')

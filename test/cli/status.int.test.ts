@@ -2,23 +2,22 @@
 
 import { stripVTControlCharacters } from 'node:util'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { FakeNode, memberJson } from '../client/fake-node.ts'
+import { memberJson, RelayedNode } from '../client/relayed-node.ts'
 import { kv, startKv } from './run-kv.ts'
 
-const DAY_MS = 86_400_000
+const DAY_S = 86_400
 
-let n1: FakeNode
-let n2: FakeNode
+let n1: RelayedNode
+let n2: RelayedNode
 
 beforeEach(async () => {
-  n1 = await FakeNode.start()
-  n2 = await FakeNode.start()
-  n2.name = 'n2'
-  const members = [n1, n2].map(({ name, url }) => ({
-    ...(memberJson(name, url) as object),
-    match_index: name === 'n1' ? 40 : 35,
-  }))
-  for (const node of [n1, n2]) Object.assign(node, { members, appliedIndex: node === n1 ? 40 : 33 })
+  n1 = await RelayedNode.start()
+  n2 = await RelayedNode.start({ name: 'n2', peer: n1 })
+  for (const node of [n1, n2]) {
+    node.members = [n1, n2]
+    node.kv.appliedIndex = node === n1 ? 100 : 93
+  }
+  n1.kv.matchIndex = () => 95
 })
 
 afterEach(() => Promise.all([n1.close(), n2.close()]))
@@ -32,31 +31,35 @@ test('all is well: exit code 0, with the lag of each member', async () => {
   expect(JSON.parse(out)).toMatchObject({
     ...{ cluster_id: '77', leader: 'n1', term: 3, problems: [] },
     nodes: [
-      { name: 'n1', state: 'running', log_lag: 0, apply_lag: 0, version: '0.1.0' },
+      { name: 'n1', state: 'running', log_lag: 0, apply_lag: 0, version: '1.2.3' },
       { name: 'n2', url: n2.url, state: 'running', log_lag: 5, apply_lag: 7, last_backup_age_ms: null },
     ],
   })
 })
 
 test('a leader that has not heard from a member yet: its lag is unknown', async () => {
-  const unheard = n1.members.map((member, at) => (at === 1 ? { ...Object(member), match_index: 0 } : member))
-  for (const node of [n1, n2]) Object.assign(node, { members: unheard })
+  n1.kv.matchIndex = () => 0
   expect(JSON.parse((await status('-o json')).out).nodes[1]).toMatchObject({ log_lag: null, apply_lag: 7 })
   expect((await status('-o table')).out).toMatch(/^n2 +\S+ +\w+ +3 +- +7/m)
 })
 
 test.each<[string, () => void | Promise<void>, number, RegExp]>([
   ['a member does not answer', () => n2.close(), 1, /^n2 does not answer: cannot connect to http/],
-  ['a member has a problem', () => void Object.assign(n2, { errors: ['disk full'] }), 1, /^n2: disk full\n$/],
+  [
+    'a member has a problem',
+    () => void Object.assign(n2.kv, { errors: ['disk full'] }),
+    1,
+    /^n2: disk full\n$/,
+  ],
   [
     'a certificate expires soon',
-    () => void Object.assign(n2, { certificates: [{ file: 'a.crt', expires_in_ms: 13.9 * DAY_MS }] }),
+    () => void Object.assign(n2.kv, { certificates: [{ file: 'a.crt', seconds: 13.9 * DAY_S }] }),
     1,
     /^n2: a\.crt expires in 13d\n$/,
   ],
   [
     'a certificate has expired',
-    () => void Object.assign(n1, { certificates: [{ file: 'a.crt', expires_in_ms: -1 }] }),
+    () => void Object.assign(n1.kv, { certificates: [{ file: 'a.crt', seconds: -1 }] }),
     1,
     /^n1: a\.crt has expired\n$/,
   ],
@@ -77,11 +80,11 @@ test.each<[string, () => void | Promise<void>, number, RegExp]>([
 })
 
 test('a certificate that is valid for long is shown, and no problem', async () => {
-  n1.certificates = [89.5, 200].map((days) => ({ file: `${days}.crt`, expires_in_ms: days * DAY_MS }))
+  n1.kv.certificates = [89.5, 200].map((days) => ({ file: `${days}.crt`, seconds: days * DAY_S }))
   const table = await status('-o table')
   expect(table.code).toBe(0)
   expect(table.out.split('\n')[0]).toMatch(/CERT {2}VERSION$/)
-  expect(table.out).toMatch(/^n1 .* leader .* 60 GB 60% {3}89d {2}0\.1\.0$/m)
+  expect(table.out).toMatch(/^n1 .* leader .* 86 GB 80% {3}89d {2}1\.2\.3$/m)
 })
 
 test('no node answers: exit code 7, and no table', async () => {
@@ -115,8 +118,8 @@ test('--watch through a tunnel: the members cannot be reached at their URLs, and
 })
 
 test('--watch on a terminal draws over the last report, no wider than the terminal', async () => {
-  const certificates = [{ file: 'a.crt', expires_in_ms: 300 * DAY_MS }]
-  for (const node of [n1, n2]) node.certificates = certificates
+  const certificates = [{ file: 'a.crt', seconds: 300 * DAY_S }]
+  for (const node of [n1, n2]) node.kv.certificates = certificates
   const running = startKv(['status', '--all', '--watch', '--every', '5ms'], {
     ...{ endpoints: n1.url, terminals: ['stdout'], columns: 70 },
   })

@@ -4,7 +4,7 @@
 import { expect, test } from 'vitest'
 import { UnreachableError } from '../../src/client/index.ts'
 import { problem, type RelayedNode } from './relayed-node.ts'
-import { clientOf, failure, fake, refusing } from './with-fakes.ts'
+import { clientOf, failure, fake, fakePeer, refusing } from './with-fakes.ts'
 
 async function foreign(name = 'n9'): Promise<RelayedNode> {
   const node = await fake(name)
@@ -14,7 +14,8 @@ async function foreign(name = 'n9'): Promise<RelayedNode> {
 }
 
 test('one of three is left out for every request, with one warning', async () => {
-  const [own, second, other] = [await fake('n1'), await fake('n2'), await fake('n9')]
+  const own = await fake('n1')
+  const [second, other] = [await fakePeer(own, 'n2'), await fake('n9')]
   const warnings: string[] = []
   const kv = clientOf([own, other, second], { onWarning: (message) => warnings.push(message) })
   await kv.get('k')

@@ -267,6 +267,7 @@ test.each([0, 1, 2, 3, 4])(
   'the client is closed %d microtasks after one has ended: the next sends nothing',
   async (ticks) => {
     const node = await fake()
+    await node.openPort()
     const kv = clientOf([node], { callsMax: 1 })
     const first = kv.get('a').then(async () => {
       for (let tick = 0; tick < ticks; tick++) await undefined

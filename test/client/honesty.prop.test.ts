@@ -8,7 +8,7 @@ import { inspect } from '../../src/client/client.ts'
 import { Client, QuorateError, UnavailableError } from '../../src/client/index.ts'
 import { runs } from '../runs.ts'
 import { type Fault, problem, RelayedNode } from './relayed-node.ts'
-import { connected } from './with-fakes.ts'
+import { connected, WARM_UP_MS } from './with-fakes.ts'
 
 const open: { close(): Promise<unknown> }[] = []
 afterEach(async () => {
@@ -58,6 +58,7 @@ async function threeNodes(
   const first = await RelayedNode.start()
   const nodes = [first, await RelayedNode.start({ peer: first }), await RelayedNode.start({ peer: first })]
   open.push(...nodes)
+  for (const node of nodes) await node.openPort()
   if (transport === 'auto') for (const node of nodes) node.multiplex().welcome = { txn_operations_max: 128 }
   const next = (node: RelayedNode): Fault | undefined => {
     const what = events.shift() ?? 'none'
@@ -105,7 +106,7 @@ const honest = async (transport: 'auto' | 'http') => {
         open.unshift(kv)
         // Without it, the first write knows no revision, so its token goes without one, and no outcome is forgotten.
         if (transport === 'auto') await connected(kv, nodes)
-        else if (knowsRevision) await kv.get('k')
+        else if (knowsRevision) await kv.get('k', { timeoutMs: WARM_UP_MS })
         misbehave()
         const told = new Map<string, 'done' | 'no' | 'unknown'>()
         let at = 0

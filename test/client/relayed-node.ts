@@ -17,12 +17,15 @@ import { UNDATED_RETRY_MS } from '../../src/client/retry-policy.ts'
 import { SYSTEM_PRINCIPAL } from '../../src/kv/index.ts'
 import type { ReadConsistency } from '../../src/operations/forms/index.ts'
 import { asRevision, type KeyRow } from '../../src/operations/forms/index.ts'
-import type { Configuration } from '../../src/raft/types.ts'
+import type { Configuration, ReplicaId } from '../../src/raft/types.ts'
 import { asReplicaId } from '../../src/raft/types.ts'
 import type { ClientListener } from '../../src/server/listener/client-listener.ts'
 import type { HttpLimits } from '../../src/server/listener/limits.ts'
 import { FakeNode } from '../server/http/fake-node.ts'
 import { type Started, start } from '../server/http/served.ts'
+// Loaded before a test measures time.
+import '../../src/server/http/routes.ts'
+import '../../src/server/mux/multiplexer.ts'
 import { RelayedLines } from './relayed-lines.ts'
 
 export interface Seen {
@@ -54,7 +57,7 @@ export interface CannedAnswer {
   readonly do?: boolean
 }
 
-/** What a fault needs of the wire on which its request has arrived. */
+/** The way of a request and of its answer, on the wire on which it has arrived. */
 export interface Exchange {
   /** Passes the request to the node, and its answer to the client. */
   pass(): void
@@ -66,6 +69,8 @@ export interface Exchange {
 
 export interface Member {
   readonly name: string
+  /** A voter unless given. */
+  readonly role?: string
   readonly url: string
 }
 
@@ -95,7 +100,7 @@ export class RelayedNode {
   readonly kv: FakeNode
   /** Limits of its client port. They hold from its first request on. */
   limits: Partial<HttpLimits> = {}
-  /** What the answer to a request for a session says; undefined: it opens none. */
+  /** The limits of a session, as an answer names them; undefined: it opens none. */
   sessions: { readonly ageMs: number; readonly slots: number } | undefined
   sessionsAsked = 0
   /** Lines of a stream, after which it breaks. Its continuation breaks at once. */
@@ -126,7 +131,8 @@ export class RelayedNode {
   static async start({ name = 'n1', port = 0, peer }: Starting = {}): Promise<RelayedNode> {
     const kv = peer === undefined ? new FakeNode() : peer.kv.createPeer(name)
     const node = new RelayedNode(kv)
-    if (peer === undefined) Object.assign(kv, { name, clusterId: '77', leaderName: 'n1', role: 'leader' })
+    if (peer === undefined) Object.assign(kv, { name, clusterId: '77', leaderName: 'n1' })
+    kv.role = name === 'n1' ? 'leader' : 'follower'
     node.#server.on('connection', (socket) => {
       node.#sockets.add(socket)
       socket.on('close', () => node.#sockets.delete(socket))
@@ -414,9 +420,12 @@ function configurationOf(members: readonly Member[]): Configuration {
   const known = members.map(({ name, url }, at) => ({
     ...{ id: asReplicaId(String(at + 1)), name, peer: '127.0.0.1:1', url },
   }))
-  const voters = known.map(({ id }) => id)
+  const isLearner = members.map(({ role }) => role === 'learner')
+  const [voters, learners] = [false, true].map((wanted) =>
+    known.filter((_, at) => isLearner[at] === wanted).map(({ id }) => id),
+  ) as [ReplicaId[], ReplicaId[]]
   return {
-    ...{ members: known, voters, votersOutgoing: [], learners: [], learnersNext: [] },
+    ...{ members: known, voters, votersOutgoing: [], learners, learnersNext: [] },
     ...{ demoted: [], removed: [] },
   }
 }

@@ -421,7 +421,7 @@ describe('what is right is taken', () => {
     for await (const _ of kv.list({ prefix: 'a/', keysOnly: false }));
     await kv.count({ end: Uint8Array.of(255) })
     await kv.count({ start: 'a', end: 'b' })
-    // Of a newer version.
+    // The node is of a newer version.
     node.faults.push({ status: 200, body: { leases: { on: true, duration_ms: 7.5 }, note: 'x' } })
     await kv.changeSettings({ leases: { on: true, duration_ms: 7.5 }, note: 'x' })
     expect(node.seen.map((seen) => seen.target)).toEqual([

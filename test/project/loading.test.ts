@@ -5,7 +5,7 @@ import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
-import { FakeNode } from '../client/fake-node.ts'
+import { RelayedNode } from '../client/relayed-node.ts'
 
 const run = promisify(execFile)
 const root = join(import.meta.dirname, '../..')
@@ -45,7 +45,7 @@ const CALLS = `
 `
 
 test('a client that makes few calls does not load what many calls need', async () => {
-  const node = await FakeNode.start()
+  const node = await RelayedNode.start()
   const args = ['--input-type=module', '--eval', CALLS, node.url]
   const { stdout } = await run(process.execPath, args, { cwd: root }).finally(() => node.close())
   expect(stdout.trim()).toBe('false')

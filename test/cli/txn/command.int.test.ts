@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Client, Txn } from '../../../src/client/index.ts'
 import { type EmbeddedCluster, startCluster } from '../../../src/embed/index.ts'
-import { FakeNode, problem } from '../../client/fake-node.ts'
+import { problem, RelayedNode } from '../../client/relayed-node.ts'
 import { KV, kv as run } from '../run-kv.ts'
 
 let cluster: EmbeddedCluster
@@ -315,7 +315,7 @@ test('without a node each command says so', async () => {
 })
 
 test('an unknown outcome names the key to look at', async () => {
-  const node = await FakeNode.start()
+  const node = await RelayedNode.start()
   node.fault = (seen) =>
     seen.method === 'POST' ? problem(504, 'outcome_unknown', 'the leader is gone') : undefined
   const ended = await kv('txn --timeout 1s', { stdin: put('k', 'v'), endpoints: node.url })

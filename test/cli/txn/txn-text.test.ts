@@ -1,12 +1,12 @@
 // Messages about the JSON of a transaction: line, column and field.
 
 import { expect, test } from 'vitest'
-import { FakeNode } from '../../client/fake-node.ts'
+import { RelayedNode } from '../../client/relayed-node.ts'
 import { kv } from '../run-kv.ts'
 
 /** Runs `txn` with a node that must not be asked. */
 async function messageOn(text: string): Promise<string> {
-  const node = await FakeNode.start()
+  const node = await RelayedNode.start()
   const { code, out, err } = await kv(['txn'], { endpoints: node.url, stdin: text })
   await node.close()
   expect([code, out, node.seen]).toEqual([2, '', []])

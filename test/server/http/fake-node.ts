@@ -94,6 +94,9 @@ export class FakeNode implements KvNode {
   role: RaftStatus['role'] = 'follower'
   errors: readonly string[] = []
   certificates: DriverStatus['host']['certificates'] = []
+  appliedIndex = 99
+  /** The newest entry that another member has, as the leader knows. */
+  matchIndex = (id: ReplicaId): number => 88 + Number(id)
   notReady: string[] = []
 
   /** Levers: what the next calls end in instead. */
@@ -283,7 +286,7 @@ export class FakeNode implements KvNode {
     const self = asReplicaId('1')
     const match = (id: ReplicaId) => ({
       id,
-      match: asIndex(88 + Number(id)),
+      match: asIndex(this.matchIndex(id)),
       next: asIndex(91),
       applied: asIndex(89),
       state: 'replicate' as const,
@@ -299,7 +302,7 @@ export class FakeNode implements KvNode {
       vote: undefined,
       leader: this.leaderName === undefined ? undefined : asReplicaId('2'),
       commit: asIndex(100),
-      applied: asIndex(99),
+      applied: asIndex(this.appliedIndex),
       firstIndex: asIndex(7),
       lastIndex: asIndex(101),
       stableIndex: asIndex(100),
@@ -620,7 +623,7 @@ export class FakeNode implements KvNode {
   }
 }
 
-/** What the nodes of a cluster have applied. */
+/** The state machine that the nodes of a cluster share. */
 class Machine {
   state: KvState
   clusterTimeMs = 0

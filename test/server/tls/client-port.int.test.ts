@@ -5,7 +5,7 @@ import { afterAll, expect, onTestFinished, test } from 'vitest'
 import { Client, type ClientOptions, type ClientTls } from '../../../src/client/index.ts'
 import type { NodeTls } from '../../../src/server/options.ts'
 import { startNode } from '../../../src/server/start/start-node.ts'
-import { FakeNode } from '../../client/fake-node.ts'
+import { RelayedNode } from '../../client/relayed-node.ts'
 import { authority, CertificateDirectory } from './certificates.ts'
 
 const directory = new CertificateDirectory()
@@ -87,7 +87,7 @@ test('an error says what to do', async () => {
     /does not name db\.example\.org, but DNS:n1, IP Address:127\.0\.0\.1/,
   )
   expect(await failure(`http://127.0.0.1:${port}`)).toMatch(/use https:\/\//)
-  const plain = await FakeNode.start()
+  const plain = await RelayedNode.start()
   onTestFinished(() => plain.close())
   expect(await failure(plain.url.replace('http:', 'https:'), trusted)).toMatch(
     /^unreachable no: .*does not speak TLS; use http:\/\//,
