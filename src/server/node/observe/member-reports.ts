@@ -80,7 +80,6 @@ export class MemberReports {
     this.#making++
     source(kind, (report) => {
       this.#making--
-      if (this.#options.lifecycle.end !== undefined) return
       answer(report !== undefined && report.length <= limits.reportBytesMax ? report : undefined)
     })
   }
