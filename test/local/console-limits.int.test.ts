@@ -1,7 +1,10 @@
 // The console under clients that send half a request, read nothing, or are too many: each of them is bounded.
 
 import { once } from 'node:events'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { expect, onTestFinished, test } from 'vitest'
 import { parsePort } from '../../src/local/addresses.ts'
@@ -17,7 +20,7 @@ interface Fixture extends Console {
 }
 
 /** A console of a cluster whose nodes do not run. */
-async function open(): Promise<Fixture> {
+async function open(pageDirectory?: string): Promise<Fixture> {
   const watchers = new Set<(event: SupervisorEvent) => void>()
   const mesh = await createRelayMesh(['n1', 'n2'], () => undefined)
   const opened = await openConsole({
@@ -32,6 +35,7 @@ async function open(): Promise<Fixture> {
     },
     execute: async () => succeeded(''),
     port: await freePorts(1),
+    ...(pageDirectory === undefined ? {} : { pageDirectory }),
   })
   onTestFinished(async () => {
     await opened.close()
@@ -54,6 +58,31 @@ function dial({ address }: Console, bytes: string): { socket: Socket; text: () =
   onTestFinished(() => void socket.destroy())
   return { socket, text: () => text }
 }
+
+test('the page is open to all, with the headers that keep other sites from it, and nothing beside it', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'quorate-page-'))
+  onTestFinished(() => rmSync(directory, { recursive: true }))
+  mkdirSync(join(directory, 'assets'))
+  writeFileSync(join(directory, 'index.html'), '<!doctype html><title>quorate</title>')
+  writeFileSync(join(directory, 'assets/main-1a2b.js'), 'export {}')
+  writeFileSync(join(directory, 'secret'), 'secret')
+  const { address } = await open(directory)
+  const page = await call(address, '/ui/')
+  expect([page.status, page.text]).toEqual([200, '<!doctype html><title>quorate</title>'])
+  expect(page.headers['content-security-policy']).toMatch(/^default-src 'none'; .*; frame-ancestors 'none'$/)
+  expect(page.headers['content-security-policy']).toContain("connect-src 'self';")
+  const head = await call(address, '/ui/', { method: 'HEAD' })
+  expect([head.status, head.text, head.headers.etag]).toEqual([200, '', page.headers.etag])
+  const tag = { 'If-None-Match': page.headers.etag ?? '' }
+  expect((await call(address, '/ui/', { headers: tag })).status).toBe(304)
+  expect((await call(address, '/ui/assets/main-1a2b.js')).headers['cache-control']).toContain('immutable')
+  // A link of another site may lead to the page, as to that of a node.
+  const visit = { 'Sec-Fetch-Site': 'cross-site', 'Sec-Fetch-Mode': 'navigate', 'Sec-Fetch-Dest': 'document' }
+  expect((await call(address, '/ui/', { headers: visit })).status).toBe(200)
+  for (const path of ['secret', '../secret', '%2e%2e/secret', 'assets/../secret', 'assets/', 'index.html'])
+    expect((await call(address, `/ui/${path}`)).status).toBe(404)
+  expect((await call(address, '/ui/', { method: 'POST' })).status).toBe(405)
+})
 
 test('what is not sent to its end is not waited for', async () => {
   const console = await open()

@@ -51,6 +51,8 @@ export interface ConsoleOptions {
   readonly execute: (request: FaultRequest) => Promise<ControlReply>
   /** The first port that is tried; the lower ones follow. */
   readonly port: number
+  /** The folder of the build of the page, if it is another one than that of this program. */
+  readonly pageDirectory?: string
 }
 
 export interface Console {
@@ -188,13 +190,16 @@ class ConsoleRequests {
       sendJson(response, 200, { kind: 'cluster', version: version(), cluster_id: clusterId, nodes: named })
       return
     }
-    this.#page ??= import('../../console/console-page.ts').then((module) => new module.ConsolePage())
+    const { pageDirectory } = this.#options
+    this.#page ??= import('../../console/console-page.ts').then(
+      (module) => new module.ConsolePage(pageDirectory),
+    )
     const { 'if-none-match': ifNoneMatch, 'accept-encoding': acceptEncoding } = request.headers
     const answer = await (await this.#page).find(path, {
       ifNoneMatch,
       acceptEncoding: acceptEncoding?.toString(),
     })
-    if ('missing' in answer) throw new ApiError('not_found', answer.missing)
+    if ('missing' in answer) throw new ApiError('route_not_found', answer.missing)
     response.writeHead(answer.status, [...answer.headers])
     response.end(request.method === 'HEAD' ? undefined : answer.body)
   }
