@@ -2,13 +2,13 @@
 // a run: it is that of the process whose turn it is. Their promises are run between two events of the simulation. So
 // nothing of such a run depends on the time that it takes.
 
-import type { randomBytes, randomUUID } from 'node:crypto'
 import { createRequire, syncBuiltinESMExports } from 'node:module'
 import type { uptime } from 'node:os'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { DRAW } from '../sim/schedule/random-purposes.ts'
 import { type Event, type EventOwner, IO, TIMER, type Time } from '../sim/world/time.ts'
 import { Random } from '../workload/random.ts'
+import { replaceRandomness } from './random-globals.ts'
 
 /** Clocks of clients differ by less than their sessions allow for (src/client/lease-sessions.ts). */
 const DRIFT_MAX = 0.005
@@ -19,15 +19,11 @@ const FIRST_MS = 1000
 
 const require = createRequire(import.meta.url)
 const os: { uptime: typeof uptime } = require('node:os')
-const crypto: { randomBytes: typeof randomBytes; randomUUID: typeof randomUUID } = require('node:crypto')
 const real = {
   setTimeout: globalThis.setTimeout,
   clearTimeout: globalThis.clearTimeout,
   now: performance.now.bind(performance),
-  random: Math.random,
   uptime: os.uptime,
-  randomBytes: crypto.randomBytes,
-  randomUUID: crypto.randomUUID,
 }
 
 /** All processes of clients of one run. */
@@ -79,24 +75,16 @@ export class VirtualProcesses {
     }
     Object.assign(globalThis, timers)
     performance.now = () => this.#current?.now() ?? FIRST_MS + this.#time.now
-    Math.random = () => this.#current?.random.next() ?? real.random()
-    const bytes = (size: number): Buffer =>
-      Buffer.from(Array.from({ length: size }, () => this.#current?.random.below(256) ?? 0))
-    Object.assign(crypto, {
-      randomBytes: (size: number) => (this.#current === undefined ? real.randomBytes(size) : bytes(size)),
-      randomUUID: () => (this.#current === undefined ? real.randomUUID() : bytes(16).toString('hex')),
-    })
+    const restoreRandomness = replaceRandomness(() => this.#current?.random)
     os.uptime = () => (this.#current === undefined ? real.uptime() : this.#current.now() / 1000)
     syncBuiltinESMExports()
     return () => {
       const { setTimeout, clearTimeout } = real
       Object.assign(globalThis, { setTimeout, clearTimeout })
       performance.now = real.now
-      Math.random = real.random
       os.uptime = real.uptime
-      const { randomBytes, randomUUID } = real
-      Object.assign(crypto, { randomBytes, randomUUID })
       syncBuiltinESMExports()
+      restoreRandomness()
     }
   }
 }

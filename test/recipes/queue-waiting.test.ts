@@ -1,23 +1,13 @@
 // Consumers that wait for the items of one queue, on a virtual clock: so the number of their attempts depends on no
 // machine.
 
-import { afterAll, beforeAll, expect, it } from 'vitest'
-import { stream } from '../../jepsen-lite/workload/random.ts'
+import { expect, it, onTestFinished } from 'vitest'
 import type { Txn } from '../../src/client/index.ts'
 import { queue } from '../../src/recipes/queue.ts'
 import { sleep, virtualCluster } from './virtual-cluster.ts'
 import { withCall } from './with-call.ts'
 
 const kv = virtualCluster().client()
-const draw = stream(1, 0, 0)
-const { random } = Math
-beforeAll(() => {
-  // A mock would keep every call.
-  Math.random = draw
-})
-afterAll(() => {
-  Math.random = random
-})
 
 it('fires the signal of an item only while it is held', async () => {
   const own = queue(kv, 'signals', { visibilityMs: 30_000 })
@@ -42,6 +32,7 @@ it('does not make all consumers try to take one item', async () => {
   })
   const own = queue(kv, 'contended')
   const end = new AbortController()
+  onTestFinished(() => end.abort())
   let handled = 0
   const handler = () => {
     handled += 1
@@ -51,10 +42,7 @@ it('does not make all consumers try to take one item', async () => {
   )
   for (let n = 0; n < 40; n++) {
     await own.push(String(n))
-    for (let left = 1; left > 0; ) {
-      const { ready, held } = await own.len()
-      left = ready + held
-    }
+    await expect.poll(() => own.len()).toMatchObject({ ready: 0, held: 0 })
   }
   end.abort()
   await Promise.all(consumers)

@@ -1,10 +1,10 @@
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { stream } from '../../jepsen-lite/workload/random.ts'
 import { type Client, type Txn, type TxnResult, UnavailableError } from '../../src/client/index.ts'
 import { type Queue, queue } from '../../src/recipes/queue.ts'
 import type { QueueEntry, QueueItem } from '../../src/recipes/queue-item.ts'
 import { unsure } from './unsure-client.ts'
-import { sleep, suspend, VirtualCluster, virtualCluster } from './virtual-cluster.ts'
+import { seedTest, sleep, suspend, VirtualCluster, virtualCluster } from './virtual-cluster.ts'
 import { withCall } from './with-call.ts'
 
 const cluster = virtualCluster()
@@ -542,7 +542,7 @@ describe('consume', () => {
 
 describe('under faults', () => {
   it('loses no item, acknowledges none twice, and is empty in the end', async () => {
-    const seed = Math.floor(Math.random() * 2 ** 31)
+    const seed = seedTest()
     console.log(`seed ${seed}`)
     const random = stream(seed, 1, 0)
     const draw = () => random()
@@ -568,6 +568,7 @@ describe('under faults', () => {
       }
     }
     const end = new AbortController()
+    onTestFinished(() => end.abort())
     const work = async (at: number) => {
       const own = queue(clients[at]?.kv ?? kv, name, options)
       while (!end.signal.aborted) {
@@ -586,6 +587,7 @@ describe('under faults', () => {
           acknowledged.set(item.id, (acknowledged.get(item.id) ?? 0) + 1)
         } catch {
           // The outcome was unknown.
+          await sleep(1)
         }
       }
     }
@@ -598,11 +600,7 @@ describe('under faults', () => {
     await leader.start()
     for (const client of clients) client.isOn = false
     const own = queue(kv, name, options)
-    for (;;) {
-      const { ready, held } = await own.len()
-      if (ready + held === 0) break
-      await sleep(50)
-    }
+    await expect.poll(() => own.len()).toMatchObject({ ready: 0, held: 0 })
     end.abort()
     await Promise.all(workers)
     const shown = `seed ${seed}`

@@ -1,9 +1,9 @@
 // A client whose transactions sometimes have an unknown outcome: they were never applied, were applied, or will be
 // applied a little later. A network that loses responses and a node that dies cause the same.
 
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Client } from '../../src/client/index.ts'
 import { unknownOutcome } from './client-errors.ts'
+import { sleep } from './virtual-cluster.ts'
 
 export interface Unsure {
   /** The client with these transactions. */

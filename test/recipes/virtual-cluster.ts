@@ -1,12 +1,18 @@
 // A cluster on the virtual clock of the test: timers fire one after another without real waiting. Clients, API and
 // state machine are the real ones; the network between them only takes time. While the cluster is down, requests wait
 // until it is up again or their time is over. A test adds other faults to a client (with-call.ts, unsure-client.ts).
+//
+// Everything random (the time of each message, backoff, write ids) follows from the seed of the test, and nothing from
+// real time. So a test sends the same requests at the same virtual times in each run.
 
+import { randomInt } from 'node:crypto'
 import { syncBuiltinESMExports } from 'node:module'
 import os from 'node:os'
-import { afterAll, expect, onTestFinished, vi } from 'vitest'
+import { afterAll, aroundEach, expect, vi } from 'vitest'
 import { InMemoryApi, type SimulatedRequest } from '../../jepsen-lite/recipes/in-memory-api.ts'
 import { ClientStream, isWatch, simulatedRequest } from '../../jepsen-lite/recipes/network.ts'
+import { replaceRandomness } from '../../jepsen-lite/recipes/random-globals.ts'
+import { Random } from '../../jepsen-lite/workload/random.ts'
 import { whenAborted } from '../../src/client/abort-listeners.ts'
 import { Client } from '../../src/client/index.ts'
 // Loaded before a call needs them: time would pass meanwhile.
@@ -23,13 +29,47 @@ import type { Clock, Timer } from '../../src/server/node/clock.ts'
 import type { WatchHandle } from '../../src/server/node/watch/index.ts'
 import { FakeNode } from '../server/http/fake-node.ts'
 
-/** Time of one way between client and store. */
-const WAY_MS = 1
+/** Limits on the time of one way between client and store. Messages differ, so that clients do not act in step. */
+const [WAY_MS_MIN, WAY_MS_MAX] = [1, 9]
 const ELECTION_MS = 1_500
+/** Virtual time after which a test has failed. */
+const TEST_MS_MAX = 300_000
+/** Virtual time after which what a test polls for has not come, and the pause between two checks. */
+const [POLL_MS_MAX, POLL_PAUSE_MS] = [60_000, 10]
+/** Requests that a failure shows. */
+const SHOWN_MAX = 20
 /** Turns of the event loop for which time stands still while others are due. A test may wait by turns, too. */
 const TURNS_MAX = 16
 /** Requests that nodes execute now: time stands still meanwhile. */
 let served = 0
+/** Randomness of the test that runs. */
+let random = new Random(0)
+/** Virtual time at which that test has failed. */
+let failAt = Number.POSITIVE_INFINITY
+/** For how long the machine was suspended. */
+let suspendedMs = 0
+const openClusters = new Set<VirtualCluster>()
+/** Requests without a whole answer, and watches, oldest first. */
+const openRequests = new Map<Exchange, SentRequest>()
+
+interface SentRequest {
+  readonly what: string
+  readonly sentAt: number
+}
+
+/**
+ * Seeds all that is drawn in a test, or in one run of a property. Without a seed it draws one, which failures of the
+ * test show: passed here, it repeats the test.
+ */
+export function seedTest(seed = randomInt(2 ** 31)): number {
+  beginTest(new Random(seed))
+  return seed
+}
+
+function beginTest(drawnFrom: Random): void {
+  random = drawnFrom
+  failAt = performance.now() + TEST_MS_MAX
+}
 
 /** The clock of the nodes, by the globals that `virtualCluster` replaces. */
 class NodeClock implements Clock {
@@ -71,8 +111,11 @@ export class VirtualCluster {
   /** Messages that wait for the end of the outage. */
   readonly #waiting: (() => void)[] = []
   #isDown = false
+  /** Called with each request that a client sends. */
+  onRequest = (_: SimulatedRequest): void => {}
 
   constructor() {
+    openClusters.add(this)
     this.#node.leaderName = this.#node.name
     // Tests of a few seconds have leases that end.
     this.#node.leaseTtlMsMin = 1
@@ -136,6 +179,7 @@ export class VirtualCluster {
   }
 
   async close(): Promise<void> {
+    openClusters.delete(this)
     for (const client of this.#clients) await client.close()
     this.#stopLeases()
   }
@@ -145,16 +189,21 @@ export class VirtualCluster {
   }
 
   /** Runs it after the time of one way, and after the outage. */
-  #afterWay(run: () => void): void {
+  #afterWay(run: () => void, wayMs = drawWayMs()): void {
     const arrive = () => void (this.#isDown ? this.#waiting.push(arrive) : run())
-    setTimeout(arrive, WAY_MS)
+    setTimeout(arrive, wayMs)
   }
 
   #transport(): Transport {
     const pending = new Set<Exchange>()
     const begin = (request: OperationRequest, sent: SimulatedRequest, options: SendOptions): Exchange => {
-      const exchange = new Exchange(options, () => pending.delete(exchange))
+      const exchange = new Exchange(options, ({ kind }) => {
+        pending.delete(exchange)
+        if (kind !== 'streaming') openRequests.delete(exchange)
+      })
       pending.add(exchange)
+      openRequests.set(exchange, { what: `${sent.method} ${sent.target}`, sentAt: performance.now() })
+      this.onRequest(sent)
       this.#afterWay(() => {
         if (exchange.isOver) return
         exchange.hasArrived = true
@@ -192,13 +241,19 @@ export class VirtualCluster {
   #watch({ request }: WatchRequest, exchange: Exchange, options: SendOptions): void {
     const { timeoutMs, streamSilenceMs = timeoutMs } = options
     let watch: WatchHandle | undefined
-    // Messages that are sent in one turn arrive in order.
     const stream = new ClientStream({
       values: request.values,
       silentMs: streamSilenceMs,
-      send: (line, isLast) => this.#afterWay(() => stream.received(line, isLast)),
+      send: (line, isLast) => {
+        // Messages of one stream arrive in order.
+        stream.readyAt = Math.max(stream.readyAt, performance.now() + drawWayMs())
+        this.#afterWay(() => stream.received(line, isLast), stream.readyAt - performance.now())
+      },
       drained: () => watch?.drained(),
-      left: () => watch?.cancel(),
+      left: () => {
+        openRequests.delete(exchange)
+        watch?.cancel()
+      },
     })
     this.#api.watch(request, timeoutMs, stream, (begun) => {
       served--
@@ -225,9 +280,12 @@ class Exchange {
   isOver = false
   readonly #resolve: (outcome: HttpOutcome) => void
   readonly #stops: readonly (() => void)[]
-  readonly #ended: () => void
+  readonly #ended: (outcome: HttpOutcome) => void
 
-  constructor({ timeoutMs, silenceMs = timeoutMs, signal }: SendOptions, ended: () => void) {
+  constructor(
+    { timeoutMs, silenceMs = timeoutMs, signal }: SendOptions,
+    ended: (outcome: HttpOutcome) => void,
+  ) {
     const { promise, resolve } = Promise.withResolvers<HttpOutcome>()
     this.outcome = promise
     this.#resolve = resolve
@@ -242,7 +300,7 @@ class Exchange {
     if (this.isOver) return
     this.isOver = true
     for (const stop of this.#stops) stop()
-    this.#ended()
+    this.#ended(outcome)
     this.#resolve(outcome)
   }
 
@@ -258,24 +316,21 @@ export const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(r
 
 /** The machine is suspended for so long: no timer runs, and `performance.now()` stands still. */
 export function suspend(ms: number): void {
-  const uptime = vi.spyOn(os, 'uptime').mockReturnValue(os.uptime() + ms / 1_000)
-  syncBuiltinESMExports()
-  onTestFinished(() => {
-    uptime.mockRestore()
-    syncBuiltinESMExports()
-  })
+  suspendedMs += ms
 }
 
 /** Checks that no key is left below the prefixes, and waits until no lease is. */
 export async function nothingLeft(kv: Client, prefixes: readonly string[]): Promise<void> {
   for (const prefix of prefixes) expect(await kv.count({ prefix })).toBe(0)
   // A lease whose grant had no response may be left: it expires.
-  while ((await kv.leases().next()).done !== true) await sleep(50)
+  await expect.poll(async () => (await kv.leases().next()).done).toBe(true)
 }
 
-/** Makes timers virtual for the whole file, and returns a cluster on them. */
+/** Makes timers and randomness virtual for the whole file, and returns a cluster on them. */
 export function virtualCluster(): VirtualCluster {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
+  const restore = [replaceRandomness(() => random), replaceUptime(), replacePoll()]
+  const limit = limitTests()
   let isRunning = true
   let turns = 0
   // vitest's own tick mode waits a real millisecond before each timer.
@@ -288,6 +343,7 @@ export function virtualCluster(): VirtualCluster {
     }
     turns = 0
     vi.advanceTimersToNextTimer()
+    limit.check()
     setImmediate(tick)
   }
   tick()
@@ -296,6 +352,84 @@ export function virtualCluster(): VirtualCluster {
     await cluster.close()
     isRunning = false
     vi.useRealTimers()
+    for (const run of restore) run()
   })
   return cluster
+}
+
+const drawWayMs = (): number => random.int(WAY_MS_MIN, WAY_MS_MAX + 1)
+
+/**
+ * Each test draws by its name. `check` fails the test that runs when its time is over. What it has begun would never
+ * end, and would slow the tests after it down, so all clients are closed.
+ */
+function limitTests(): { check(): void } {
+  let fail = (_: Error): void => {}
+  aroundEach(async (runTest, { task }) => {
+    const { promise, reject } = Promise.withResolvers<never>()
+    fail = reject
+    beginTest(new Random(task.name))
+    try {
+      await Promise.race([runTest(), promise])
+    } finally {
+      failAt = Number.POSITIVE_INFINITY
+    }
+  })
+  return {
+    check() {
+      if (performance.now() < failAt) return
+      const what = showOpenRequests()
+      fail(new Error(`not done after ${TEST_MS_MAX} ms of virtual time, with open requests: ${what}`))
+      failAt = Number.POSITIVE_INFINITY
+      for (const cluster of openClusters) void cluster.close()
+    },
+  }
+}
+
+function showOpenRequests(): string {
+  const shown = [...openRequests.values()].map(
+    ({ what, sentAt }) => `${what} for ${performance.now() - sentAt} ms`,
+  )
+  return shown.slice(0, SHOWN_MAX).join('; ') || 'none'
+}
+
+/** `os.uptime()` is the virtual clock, and also counts the time for which the machine was suspended. */
+function replaceUptime(): () => void {
+  const { uptime } = os
+  const replace = (by: typeof uptime) => {
+    os.uptime = by
+    syncBuiltinESMExports()
+  }
+  replace(() => (performance.now() + suspendedMs) / 1_000)
+  return () => replace(uptime)
+}
+
+/** `expect.poll` pauses by the virtual clock: it makes the same number of checks in each run. */
+function replacePoll(): () => void {
+  const { poll } = expect
+  const virtualPoll = (read: () => unknown) => {
+    const check = async (matcher: PropertyKey, args: readonly unknown[]) => {
+      const assertion = expect(await read())
+      await Reflect.apply(Reflect.get(assertion, matcher), assertion, args)
+    }
+    const until = async (matcher: PropertyKey, args: readonly unknown[]) => {
+      const failAt = performance.now() + POLL_MS_MAX
+      for (;;) {
+        try {
+          return await check(matcher, args)
+        } catch (error) {
+          if (performance.now() >= failAt)
+            throw new Error(`not so within ${POLL_MS_MAX} ms of virtual time: ${error}`, { cause: error })
+        }
+        await sleep(POLL_PAUSE_MS)
+      }
+    }
+    const get =
+      (_: object, matcher: PropertyKey) =>
+      (...args: readonly unknown[]) =>
+        until(matcher, args)
+    return new Proxy({}, { get })
+  }
+  Object.assign(expect, { poll: virtualPoll })
+  return () => void Object.assign(expect, { poll })
 }
