@@ -14,7 +14,7 @@ import {
   leaderOf,
   runAsLeader,
 } from '../../src/recipes/index.ts'
-import { noLeader } from './client-errors.ts'
+import { noLeader, unknownOutcome } from './client-errors.ts'
 import { unsure } from './unsure-client.ts'
 import { nothingLeft, seedTest, virtualCluster } from './virtual-cluster.ts'
 import { withCall } from './with-call.ts'
@@ -291,6 +291,20 @@ describe('runAsLeader', () => {
     await next.put(Buffer.from(next.key).toString(), 'after')
     await next.release()
     expect(await leaderOf(kv, 'renamed')).toBeUndefined()
+  })
+
+  it('keeps the value of its leader when an earlier attempt to join is delivered late', async () => {
+    let deliver: (() => Promise<unknown>) | undefined
+    const late = withCall(kv, 'txn', (txn, options) => {
+      if (deliver !== undefined) return kv.txn(txn, options)
+      deliver = () => kv.txn(txn)
+      return Promise.reject(unknownOutcome())
+    })
+    const lead = await campaign(late, 'late', { value: 'before' })
+    await lead.put(lead.key, 'after')
+    await deliver?.()
+    expect((await leaderOf(kv, 'late'))?.text()).toBe('after')
+    await lead.release()
   })
 
   it('says what is wrong with an argument before anything is sent', async () => {

@@ -193,6 +193,29 @@ describe('a lock', () => {
     await held.release()
   })
 
+  it('has a new position if its key was overwritten before it knew that it had joined', async () => {
+    let overwritten: string | Uint8Array = ''
+    let holder: HeldLock | undefined
+    const eatsFirst = through({
+      txn: async (txn, options) => {
+        const result = await kv.txn(txn, options)
+        if (holder !== undefined) return result
+        const [join] = txn.success ?? []
+        if (join !== undefined && 'put' in join) overwritten = join.put.key
+        await kv.put(overwritten, 'of an import')
+        // The overwritten key belongs to no client, so the next one holds the lock.
+        holder = await lock(kv, 'joins', { waitMs: 0 })
+        throw unknownOutcome()
+      },
+    })
+    const waiting = lock(eatsFirst, 'joins')
+    await expect.poll(keysUnder('lock/joins/')).toBe(3)
+    await holder?.release()
+    const held = await waiting
+    expect(held.token).toBeGreaterThan(holder?.token ?? 0)
+    await Promise.all([held.release(), kv.delete(overwritten)])
+  })
+
   it('fails with the error of the cluster, not as taken, when the cluster cannot be asked in time', async () => {
     const unavailable = noLeader()
     const noSession = through({ session: () => Promise.reject(unavailable) })
