@@ -51,35 +51,38 @@ const event: fc.Arbitrary<Event> = fc.oneof(
   },
 )
 
-async function threeNodes(
-  events: Event[],
-  transport: 'auto' | 'http',
-): Promise<{ nodes: RelayedNode[]; misbehave: () => void }> {
+async function startThree(transport: 'auto' | 'http'): Promise<RelayedNode[]> {
   const first = await RelayedNode.start()
   const nodes = [first, await RelayedNode.start({ peer: first }), await RelayedNode.start({ peer: first })]
   open.push(...nodes)
   for (const node of nodes) await node.openPort()
   if (transport === 'auto') for (const node of nodes) node.multiplex().welcome = { txn_operations_max: 128 }
+  return nodes
+}
+
+/** From now on the events happen to the nodes, in order. */
+function misbehave(nodes: readonly RelayedNode[], events: Event[]): void {
+  const [first] = nodes
   const next = (node: RelayedNode): Fault | undefined => {
     const what = events.shift() ?? 'none'
     if (what === 'none') return undefined
-    if (what === 'somebody else writes') first.set('other', 'v')
+    if (what === 'somebody else writes') first?.set('other', 'v')
     else if (what === 'outcomes are forgotten') {
-      first.set('other', 'v')
-      first.forgetOutcomes()
+      first?.set('other', 'v')
+      first?.forgetOutcomes()
     } else if (what === 'another cluster') {
       node.clusterId = node.clusterId === '77' ? '78' : '77'
       for (const line of node.lines?.open ?? []) line.cut()
     } else return FAULTS[what]
     return undefined
   }
-  const misbehave = () => {
-    for (const node of nodes) node.fault = () => next(node)
-  }
-  return { nodes, misbehave }
+  for (const node of nodes) node.fault = () => next(node)
 }
 
 const honest = async (transport: 'auto' | 'http') => {
+  const nodes = await startThree(transport)
+  const [first] = nodes
+  if (first === undefined) throw new Error('no node')
   await fc.assert(
     fc.asyncProperty(
       fc.array(event, { maxLength: 25, size: 'max' }),
@@ -98,16 +101,19 @@ const honest = async (transport: 'auto' | 'http') => {
       ),
       fc.boolean(),
       async (events, atOnce, writes, knowsRevision) => {
-        const { nodes, misbehave } = await threeNodes([...events], transport)
-        const [first] = nodes
-        if (first === undefined) throw new Error('no node')
+        // The client of the run before.
+        for (const each of open.splice(0, open.length - nodes.length)) await each.close()
+        for (const node of nodes) {
+          await node.quiet()
+          node.reset()
+        }
         const endpoints = nodes.map((node) => node.url)
         const kv = new Client({ endpoints, discover: false, timeoutMs: 500, transport, onWarning: () => {} })
         open.unshift(kv)
         // Without it, the first write knows no revision, so its token goes without one, and no outcome is forgotten.
         if (transport === 'auto') await connected(kv, nodes)
         else if (knowsRevision) await kv.get('k', { timeoutMs: WARM_UP_MS })
-        misbehave()
+        misbehave(nodes, [...events])
         const told = new Map<string, 'done' | 'no' | 'unknown'>()
         let at = 0
         const work = async () => {
@@ -146,7 +152,6 @@ const honest = async (transport: 'auto' | 'http') => {
             times: told.get(key) === 'done' ? 1 : told.get(key) === 'no' ? 0 : expect.toBeOneOf([0, 1]),
           })
         }
-        for (const each of open.splice(0)) await each.close()
       },
     ),
     { numRuns: runs(40) },

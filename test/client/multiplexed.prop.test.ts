@@ -138,6 +138,10 @@ const call: fc.Arbitrary<Call> = fc.record({
 })
 
 test('every answer is that of its operation, at most one write each, and the truth about it', async () => {
+  const first = await RelayedNode.start()
+  const nodes = [first, await RelayedNode.start({ peer: first })]
+  open.push(...nodes)
+  const all = nodes.map((node) => node.multiplex())
   await fc.assert(
     fc.asyncProperty(
       fc.array(fc.constantFrom(...EVENTS), { maxLength: 30, size: 'max' }),
@@ -148,22 +152,19 @@ test('every answer is that of its operation, at most one write each, and the tru
         slots: fc.constantFrom(0, 1, 3, 1_000, 1_000, 1_000),
       }),
       async (script, calls, { operations_max, changes_max, slots }) => {
-        const first = await RelayedNode.start()
-        const nodes = [first, await RelayedNode.start({ peer: first })]
-        open.push(...nodes)
+        // The client of the run before.
+        for (const each of open.splice(0, open.length - nodes.length)) await each.close()
         for (const node of nodes) {
-          node.multiplex().welcome = { operations_max, bytes_max: 1_000, changes_max }
-          if (slots > 0) node.sessions = { ageMs: 900_000, slots }
+          await node.quiet()
+          node.reset()
+          node.sessions = slots > 0 ? { ageMs: 900_000, slots } : undefined
         }
+        for (const lines of all) lines.welcome = { operations_max, bytes_max: 1_000, changes_max }
         const endpoints = nodes.map((node) => node.url)
         const kv = new Client({ endpoints, discover: false, timeoutMs: 400 })
         open.unshift(kv)
         await connected(kv, nodes)
-        if (slots > 0)
-          await haveSession(
-            kv,
-            nodes.flatMap(({ lines = [] }) => lines),
-          )
+        if (slots > 0) await haveSession(kv, all)
         const events = [...script]
         const release = misbehave(nodes, events)
         const told = new Map<string, { readonly before: number; readonly what: Told }>()
@@ -215,7 +216,6 @@ test('every answer is that of its operation, at most one write each, and the tru
         }
         // Whatever has happened, the client still works.
         await kv.put('end', 'v', { timeoutMs: 5_000 })
-        for (const each of open.splice(0)) await each.close()
       },
     ),
     { numRuns: runs(60) },

@@ -42,6 +42,13 @@ export class RelayedLines {
     this.#node = node
   }
 
+  /** Nothing is left of what a test has set, and of what has arrived. */
+  reset(): void {
+    this.onItem = () => false
+    this.items.length = 0
+    for (const line of this.open) line.cut()
+  }
+
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     const { url = '', headers } = request
     this.upgrades.push(url)

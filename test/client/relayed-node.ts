@@ -14,7 +14,7 @@ import {
 import type { AddressInfo, Socket } from 'node:net'
 import { buffer, text } from 'node:stream/consumers'
 import { UNDATED_RETRY_MS } from '../../src/client/retry-policy.ts'
-import { SYSTEM_PRINCIPAL } from '../../src/kv/index.ts'
+import { initialState, SYSTEM_PRINCIPAL } from '../../src/kv/index.ts'
 import type { ReadConsistency } from '../../src/operations/forms/index.ts'
 import { asRevision, type KeyRow } from '../../src/operations/forms/index.ts'
 import type { Configuration, ReplicaId } from '../../src/raft/types.ts'
@@ -272,6 +272,18 @@ export class RelayedNode {
   /** Resolves when nothing is left to execute. */
   async quiet(): Promise<void> {
     while (this.#executing.size > 0) await Promise.all(this.#executing)
+  }
+
+  /** Begins anew: the store of its cluster is empty, and nothing is left of faults. Its port stays open. */
+  reset(): void {
+    this.kv.clear(initialState())
+    this.kv.clusterTimeMs = 0
+    this.clusterId = '77'
+    this.faults.length = 0
+    this.fault = () => undefined
+    this.seen.length = 0
+    this.#undatedAt = Number.NEGATIVE_INFINITY
+    this.lines?.reset()
   }
 
   async close(): Promise<void> {
