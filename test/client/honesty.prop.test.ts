@@ -83,6 +83,8 @@ const honest = async (transport: 'auto' | 'http') => {
   const nodes = await startThree(transport)
   const [first] = nodes
   if (first === undefined) throw new Error('no node')
+  // A call that was aborted may arrive during the next run, so each run has keys of its own.
+  let run = 0
   await fc.assert(
     fc.asyncProperty(
       fc.array(event, { maxLength: 25, size: 'max' }),
@@ -107,6 +109,7 @@ const honest = async (transport: 'auto' | 'http') => {
           await node.quiet()
           node.reset()
         }
+        run++
         const endpoints = nodes.map((node) => node.url)
         const kv = new Client({ endpoints, discover: false, timeoutMs: 500, transport, onWarning: () => {} })
         open.unshift(kv)
@@ -115,10 +118,11 @@ const honest = async (transport: 'auto' | 'http') => {
         else if (knowsRevision) await kv.get('k', { timeoutMs: WARM_UP_MS })
         misbehave(nodes, [...events])
         const told = new Map<string, 'done' | 'no' | 'unknown'>()
+        const keyOf = (n: number) => `${run}/k${n}`
         let at = 0
         const work = async () => {
           for (let write = writes[at]; write !== undefined; write = writes[at]) {
-            const key = `k${at++}`
+            const key = keyOf(at++)
             const { isDelete, isTxn, abortMs } = write
             if (isDelete) first.set(key, 'v')
             const signal = abortMs === null ? undefined : AbortSignal.timeout(abortMs)
@@ -143,7 +147,7 @@ const honest = async (transport: 'auto' | 'http') => {
         // Late copies must arrive too.
         await Promise.all(nodes.map((node) => node.quiet()))
         for (const [n, { isDelete }] of writes.entries()) {
-          const key = `k${n}`
+          const key = keyOf(n)
           const version = first.rows.get(key)?.version ?? 0
           const times = isDelete ? 1 - version : version
           expect({ key, told: told.get(key), times }).toEqual({

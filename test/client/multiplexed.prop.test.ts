@@ -142,6 +142,8 @@ test('every answer is that of its operation, at most one write each, and the tru
   const nodes = [first, await RelayedNode.start({ peer: first })]
   open.push(...nodes)
   const all = nodes.map((node) => node.multiplex())
+  // A call that was aborted may arrive during the next run, so each run has keys of its own.
+  let run = 0
   await fc.assert(
     fc.asyncProperty(
       fc.array(fc.constantFrom(...EVENTS), { maxLength: 30, size: 'max' }),
@@ -159,6 +161,7 @@ test('every answer is that of its operation, at most one write each, and the tru
           node.reset()
           node.sessions = slots > 0 ? { ageMs: 900_000, slots } : undefined
         }
+        run++
         for (const lines of all) lines.welcome = { operations_max, bytes_max: 1_000, changes_max }
         const endpoints = nodes.map((node) => node.url)
         const kv = new Client({ endpoints, discover: false, timeoutMs: 400 })
@@ -172,7 +175,7 @@ test('every answer is that of its operation, at most one write each, and the tru
         const signals = new Map<number, AbortSignal>()
         const perform = async ({ kind, turns, abortMs, bytes }: Call, n: number) => {
           for (let turn = 0; turn < turns; turn++) await nextTurn()
-          const key = `k${n}`
+          const key = `${run}/k${n}`
           const isThere = kind === 'get' || kind === 'delete' || kind === 'put if there'
           if (isThere) first.set(key, key.repeat(bytes))
           const before = isThere ? 1 : 0

@@ -159,6 +159,7 @@ test('late answers to writes of a former session change nothing in the new one',
 })
 
 test('a change goes to the leader, and so does a lone read', async () => {
+  freezeTime()
   const first = await fake('n1')
   const nodes = [first, await fakePeer(first, 'n2'), await fakePeer(first, 'n3')]
   for (const node of nodes) {
@@ -188,6 +189,7 @@ test('where sessions cannot be opened, writes have tokens, and it is tried again
 })
 
 test('changes follow the leader to another node, whoever tells of it first', async () => {
+  freezeTime()
   const first = await fake('n1')
   const nodes = [first, await fakePeer(first, 'n2'), await fakePeer(first, 'n3')]
   const lines = nodes.map((node) => node.multiplex())
