@@ -194,7 +194,8 @@ describe('its actions', () => {
     const commands = [
       ['cut', { from: 'n1', to: 'n2', both: false }, ['n1→n2 cut']],
       ['cut', { from: 'n3', to: 'n2', both: true }, ['n1→n2 cut', 'n2→n3 cut', 'n3→n2 cut']],
-      ['heal', {}, []],
+      ['heal', { from: 'n2', to: 'n3', both: true }, ['n1→n2 cut']],
+      ['heal', { from: 'n1', to: 'n2', both: false }, []],
       ['partition', { groups: [['n3']] }, ['n1→n3 cut', 'n2→n3 cut', 'n3→n1 cut', 'n3→n2 cut']],
       ['heal', {}, []],
     ] as const
@@ -204,6 +205,9 @@ describe('its actions', () => {
     }
     expect((await space.kv('cluster', 'cut', 'n1', 'n2', '--one-way')).code).toBe(0)
     expect(await cutLinks()).toEqual(['n1→n2 cut'])
+    expect((await space.kv('cluster', 'heal', 'n1')).code).toBe(2)
+    expect((await space.kv('cluster', 'heal', 'n1', 'n2', '--one-way')).code).toBe(0)
+    expect(await cutLinks()).toEqual([])
     expect((await space.kv('cluster', 'partition', 'n1', '--reset')).code).toBe(0)
     expect(await cutLinks()).toEqual(['n1→n2 reset', 'n1→n3 reset', 'n2→n1 reset', 'n3→n1 reset'])
     expect((await space.kv('cluster', 'heal')).code).toBe(0)

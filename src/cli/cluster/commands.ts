@@ -6,9 +6,11 @@ import { BUMP_DEFAULT } from '../../backup/bump.ts'
 import { DEFAULT_DATA } from '../../local/directory/cluster-file.ts'
 import { DEFAULT_NODES, DEFAULT_PORT, NODES_MAX } from '../../local/directory/plan.ts'
 import { dataFlag } from '../../local/directory/recovery-hints.ts'
+import { Failure } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
 import type { ControlRequest, NodeCommand } from '../../local/supervisor/control-protocol.ts'
 import { type ProgramContext, withExamples } from '../command-definition.ts'
+import { EXIT } from '../exit-codes.ts'
 import { knownAuthorization, readAuthorization } from '../flags/credentials.ts'
 import { directory, parseText } from '../flags/flag-values.ts'
 import { outputFormat } from '../flags/global-flags.ts'
@@ -232,10 +234,18 @@ function cutCommand() {
 }
 
 function healCommand() {
-  return withExamples(new Command('heal'), ['kv cluster heal'])
-    .description('undo every partition and every cut')
+  return withExamples(new Command('heal'), ['kv cluster heal', 'kv cluster heal n1 n2'])
+    .description('undo every partition and every cut, or the cut between two nodes')
+    .argument('[from]', NODE)
+    .argument('[to]', NODE)
+    .option('--one-way', 'only what the first node sends to the second one passes again')
     .option(DATA, DATA_HELP, directory, DEFAULT_DATA)
-    .action(({ data }) => execute(data, { command: 'heal' }))
+    .action((from, to, { oneWay, data }) => {
+      if (from === undefined) return execute(data, { command: 'heal' })
+      if (to === undefined)
+        throw new Failure(EXIT.usage, `a second node is missing: ${PROGRAM} cluster heal ${from} NODE`)
+      return execute(data, { command: 'heal', link: { from, to, both: oneWay !== true } })
+    })
 }
 
 async function execute(data: string, request: ControlRequest): Promise<void> {

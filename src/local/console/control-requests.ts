@@ -3,7 +3,7 @@
 import type { IncomingMessage } from 'node:http'
 import { isObject, tryParseJson } from '../../operations/forms/decode.ts'
 import { ApiError } from '../../operations/forms/problems.ts'
-import type { FaultRequest, NodeCommand } from '../supervisor/control-protocol.ts'
+import type { FaultLink, FaultRequest, NodeCommand } from '../supervisor/control-protocol.ts'
 
 const BODY_BYTES_MAX = 16 * 1024
 const BODY_TIMEOUT_MS = 5_000
@@ -31,14 +31,9 @@ export async function readControlRequest(
   if (!isObject(body)) throw new ApiError('bad_request', 'the body must be a JSON object')
   switch (action) {
     case 'heal':
-      return { command: 'heal' }
+      return { command: 'heal', link: 'from' in body || 'to' in body ? readLink(body) : undefined }
     case 'cut':
-      return {
-        command: 'cut',
-        from: readName(body.from, 'from'),
-        to: readName(body.to, 'to'),
-        both: readFlag(body.both, 'both'),
-      }
+      return { command: 'cut', ...readLink(body) }
     case 'partition':
       return {
         command: 'partition',
@@ -51,6 +46,12 @@ export async function readControlRequest(
       return { command: action, node: readName(body.node, 'node') }
   }
 }
+
+const readLink = ({ from, to, both }: Readonly<Record<string, unknown>>): FaultLink => ({
+  from: readName(from, 'from'),
+  to: readName(to, 'to'),
+  both: readFlag(both, 'both'),
+})
 
 function readName(value: unknown, field: string): string {
   if (typeof value === 'string') return value

@@ -15,6 +15,9 @@ export interface RelayMesh {
   partition(groups: readonly (readonly string[])[], reset: boolean): void
   /** Lets no message of `from` reach `to`. All other links stay as they are. */
   cut(from: string, to: string): void
+  /** Lets the messages of `from` reach `to` again. */
+  join(from: string, to: string): void
+  /** Joins all links. */
   heal(): void
   /** The state of each link now. */
   links(): readonly LinkState[]
@@ -73,6 +76,9 @@ export async function createRelayMesh(
     },
     cut(from, to) {
       for (const link of links) if (link.from === from && link.to === to) setState(link, 'cut')
+    },
+    join(from, to) {
+      for (const link of links) if (link.from === from && link.to === to) setState(link, 'open')
     },
     heal() {
       for (const link of links) setState(link, 'open')

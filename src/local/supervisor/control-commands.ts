@@ -8,11 +8,12 @@ import { leaderAmong } from '../node/node-view.ts'
 import type { SupervisedNode } from '../node/supervised-node.ts'
 import { poll } from '../poll.ts'
 import { PROGRAM } from '../program-name.ts'
-import { completeGroups } from '../relays/mesh.ts'
+import { completeGroups, type RelayMesh } from '../relays/mesh.ts'
 import type { ClusterNodes } from './cluster-nodes.ts'
 import {
   type ControlError,
   type ControlReply,
+  type FaultLink,
   type FaultRequest,
   failed,
   type NodeCommand,
@@ -44,6 +45,7 @@ export class ControlCommands {
       case 'cut':
         return this.#cut(request)
       case 'heal':
+        if (request.link !== undefined) return this.#join(request.link)
         this.#cluster.mesh?.heal()
         return succeeded('healed: every node reaches every other node')
       case 'rejoin': {
@@ -202,20 +204,38 @@ export class ControlCommands {
     return succeeded(`cut: ${cut}; ${UNDO}`)
   }
 
-  #cut({ from, to, both }: Extract<FaultRequest, { command: 'cut' }>): ControlReply {
+  #cut(link: FaultLink): ControlReply {
+    return this.#changeLink(link, (mesh, { name: sender }, { name: receiver }) => {
+      mesh.cut(sender, receiver)
+      if (link.both) mesh.cut(receiver, sender)
+      return link.both
+        ? `cut: no message passes between ${sender} and ${receiver}; ${UNDO}`
+        : `cut: no message of ${sender} reaches ${receiver}; ${UNDO}`
+    })
+  }
+
+  #join(link: FaultLink): ControlReply {
+    return this.#changeLink(link, (mesh, { name: sender }, { name: receiver }) => {
+      mesh.join(sender, receiver)
+      if (link.both) mesh.join(receiver, sender)
+      return link.both
+        ? `healed: ${sender} and ${receiver} reach each other`
+        : `healed: messages of ${sender} reach ${receiver}`
+    })
+  }
+
+  /** `change` returns the message for a person. */
+  #changeLink(
+    { from, to }: FaultLink,
+    change: (mesh: RelayMesh, sender: SupervisedNode, receiver: SupervisedNode) => string,
+  ): ControlReply {
     const { mesh } = this.#cluster
     if (mesh === undefined) return WITHOUT_RELAYS
     const [sender, receiver] = [this.#nodeNamed(from), this.#nodeNamed(to)]
     if ('ok' in sender) return sender
     if ('ok' in receiver) return receiver
     if (sender === receiver) return failed(2, `${sender.name} has no link to itself; name two nodes`)
-    mesh.cut(sender.name, receiver.name)
-    if (both) mesh.cut(receiver.name, sender.name)
-    return succeeded(
-      both
-        ? `cut: no message passes between ${sender.name} and ${receiver.name}; ${UNDO}`
-        : `cut: no message of ${sender.name} reaches ${receiver.name}; ${UNDO}`,
-    )
+    return succeeded(change(mesh, sender, receiver))
   }
 }
 

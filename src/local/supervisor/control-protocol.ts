@@ -32,9 +32,16 @@ export type FaultRequest =
       readonly groups: readonly (readonly string[])[]
       readonly reset: boolean
     }
-  /** Stops the messages of `from` to `to`; `both`: those of `to` to `from` as well. */
-  | { readonly command: 'cut'; readonly from: string; readonly to: string; readonly both: boolean }
-  | { readonly command: 'heal' }
+  | ({ readonly command: 'cut' } & FaultLink)
+  /** `link`: that of a cut which is undone; undefined: all partitions and cuts are undone. */
+  | { readonly command: 'heal'; readonly link?: FaultLink | undefined }
+
+/** The messages of `from` to `to`; `both`: those of `to` to `from` as well. */
+export interface FaultLink {
+  readonly from: string
+  readonly to: string
+  readonly both: boolean
+}
 
 /** `message`: for a person. */
 export type ControlReply =
@@ -86,9 +93,9 @@ export function isSameToken(actual: string, expected: string): boolean {
 export function describeFault(request: FaultRequest): string {
   switch (request.command) {
     case 'heal':
-      return 'heal'
+      return request.link === undefined ? 'heal' : `heal ${linkWords(request.link)}`
     case 'cut':
-      return `cut ${request.from} ${request.to}${request.both ? '' : ' --one-way'}`
+      return `cut ${linkWords(request)}`
     case 'partition': {
       const groups = request.groups.map((group) => group.join(','))
       return ['partition', ...groups, ...(request.reset ? ['--reset'] : [])].join(' ')
@@ -97,6 +104,8 @@ export function describeFault(request: FaultRequest): string {
       return `${request.command} ${request.node}`
   }
 }
+
+const linkWords = ({ from, to, both }: FaultLink): string => `${from} ${to}${both ? '' : ' --one-way'}`
 
 export function isControlReply(value: unknown): value is ControlReply {
   return isObject(value) && typeof value.ok === 'boolean' && typeof value.message === 'string'

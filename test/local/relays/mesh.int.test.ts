@@ -112,6 +112,8 @@ test('a link that is cut stops one direction, and leaves all others as they are'
     { from: 'n1', to: 'n2', state: 'cut' },
     { from: 'n3', to: 'n1', state: 'cut' },
   ])
+  made.join('n1', 'n2')
+  expect(await reaches(made, PAIRS)).toEqual([true, true, false, true, true])
   made.heal()
   expect(await reaches(made, PAIRS)).toEqual([true, true, true, true, true])
   expect(made.links().every(({ state }) => state === 'open')).toBe(true)

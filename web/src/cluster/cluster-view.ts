@@ -4,7 +4,16 @@
 import { batch, signal } from '@preact/signals'
 import type { StatusResult } from '../../../src/operations/status.ts'
 import { status } from '../../../src/operations/status.ts'
-import { contact, describeError, doorInUse, fetchText, needsLogin, RefusedError, run } from './connection.ts'
+import {
+  type Door,
+  describeError,
+  fetchText,
+  needsLogin,
+  RefusedError,
+  type RequestOptions,
+  run,
+} from './connection.ts'
+import { consoleHost } from './console-host.ts'
 import {
   addBuckets,
   type Buckets,
@@ -165,19 +174,36 @@ interface MemberRead {
   readonly error?: string
 }
 
-/** `own`: the status, if it is that of the node which was asked. Never rejects. */
+/**
+ * Reads a member through its own door, if there is one; the others report through the node that is asked. `own`: the
+ * status, if it is that node. Never rejects.
+ */
 async function readMember(name: string, own?: StatusResult): Promise<MemberRead> {
+  const door = findDoor(name)
+  const isRelayed = own === undefined && door === undefined
+  const options = { timeoutMs: ANSWER_MS, ...(door && { door }) }
   try {
     const [result, text] = await Promise.all([
-      own ??
-        run(status, { kind: 'status', node: name }, { timeoutMs: ANSWER_MS }).then((answer) => answer.result),
-      fetchText(own === undefined ? `/metrics?node=${encodeURIComponent(name)}` : '/metrics'),
+      own ?? readStatus(isRelayed ? name : undefined, options),
+      fetchText(isRelayed ? `/metrics?node=${encodeURIComponent(name)}` : '/metrics', options),
     ])
     const metrics = parseMetrics(text)
     return { result, metrics, buckets: readCounts(metrics) }
   } catch (error) {
     return { error: describeError(error) }
   }
+}
+
+async function readStatus(node: string | undefined, options: RequestOptions): Promise<StatusResult> {
+  const request = { kind: 'status', ...(node === undefined ? undefined : { node }) } as const
+  return (await run(status, request, options)).result
+}
+
+/** The door to a node of a local cluster. A node that serves the page is the only door. */
+function findDoor(name: string): Door | undefined {
+  const host = consoleHost.peek()
+  const node = host?.kind === 'cluster' ? host.nodes.find((each) => each.name === name) : undefined
+  return node && { node: node.name, base: node.base }
 }
 
 const REQUESTS = 'quorate_http_requests_total'
@@ -241,9 +267,3 @@ function noteLeader({ time, term, leader }: LoadSample): void {
     .filter((each) => each.time > time - HISTORY_MS)
     .slice(-CHANGES_MAX)
 }
-
-/** The node that the page asks. */
-export const askedNode = (): string => doorInUse().node
-
-/** Whether what the page shows is of now. */
-export const isCurrent = (): boolean => contact.value.state === 'open'

@@ -22,6 +22,8 @@ export interface RequestOptions {
   readonly signal?: AbortSignal
   /** The time in which the node shall answer, in milliseconds. */
   readonly timeoutMs?: number
+  /** The only door to try, in place of all. */
+  readonly door?: Door
 }
 
 /** A node has answered with a problem. */
@@ -74,9 +76,6 @@ export function setDoors(given: readonly Door[]): void {
   doors = given
 }
 
-/** The node that the page asks now. */
-export const doorInUse = (): Door => doors[0] ?? { node: '', base: '' }
-
 const TIMEOUT_MS = 5_000
 /** The time beyond its timeout after which an answer counts as lost. */
 const GRACE_MS = 2_000
@@ -85,7 +84,7 @@ const GRACE_MS = 2_000
 export async function run<Q, R>(
   operation: PageOperation<Q, R>,
   request: Q,
-  { signal, timeoutMs = TIMEOUT_MS }: RequestOptions = {},
+  { signal, timeoutMs = TIMEOUT_MS, door }: RequestOptions = {},
 ): Promise<Answered<R>> {
   const outgoing = operation.http.encode(request)
   const path = withQuery(outgoing.path, { timeout: `${timeoutMs}ms` })
@@ -95,6 +94,7 @@ export async function run<Q, R>(
     { ...outgoing, path },
     signal ? AbortSignal.any([signal, limit]) : limit,
     canRepeat,
+    door,
   )
   const body = await readBody(response, operation.effect)
   const answer = decodeAnswer(operation, request, {
@@ -121,10 +121,13 @@ export async function openStream<Q>(
 }
 
 /** Requests something that is no operation, such as the metrics. */
-export async function fetchText(path: string, signal?: AbortSignal): Promise<string> {
-  const limit = AbortSignal.timeout(TIMEOUT_MS)
+export async function fetchText(
+  path: string,
+  { signal, timeoutMs = TIMEOUT_MS, door }: RequestOptions = {},
+): Promise<string> {
+  const limit = AbortSignal.timeout(timeoutMs)
   const outgoing = { method: 'GET', path, headers: {}, body: undefined }
-  const response = await send(outgoing, signal ? AbortSignal.any([signal, limit]) : limit, true)
+  const response = await send(outgoing, signal ? AbortSignal.any([signal, limit]) : limit, true, door)
   const text = decodeUtf8(await readBody(response, 'read'))
   if (response.status === 200) return text
   throw refusal(judgeProblem(decodeProblem(tryParseJson(text), response.status)))
@@ -138,9 +141,10 @@ async function send(
   { method, path, headers, body }: OutgoingRequest,
   signal: AbortSignal,
   canRepeat: boolean,
+  only?: Door,
 ): Promise<Response> {
   let cause: unknown
-  for (const door of doors) {
+  for (const door of only === undefined ? doors : [only]) {
     try {
       const response = await fetch(`${door.base}${path}`, {
         method,
@@ -157,8 +161,10 @@ async function send(
         if (canRepeat) continue
         break
       }
-      prefer(door)
-      contact.value = { state: 'open' }
+      if (only === undefined) {
+        prefer(door)
+        contact.value = { state: 'open' }
+      }
       return response
     } catch (error) {
       if (signal.aborted && !isTimeout(signal.reason)) throw error
@@ -166,7 +172,8 @@ async function send(
       if (!canRepeat || signal.aborted) break
     }
   }
-  if (contact.peek().state === 'open') contact.value = { state: 'lost', since: Date.now() }
+  if (only === undefined && contact.peek().state === 'open')
+    contact.value = { state: 'lost', since: Date.now() }
   const reason = cause instanceof Error ? cause.message : String(cause)
   throw new UnreachableError(`no answer (${reason})`, method === 'GET' ? 'no' : 'unknown')
 }
