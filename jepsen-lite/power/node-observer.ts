@@ -18,6 +18,15 @@ import type { Observer, PeerNode } from './links.ts'
 import { entryMark } from './replica.ts'
 import type { BatchMark, TraceMark } from './trace-markers.ts'
 
+/**
+ * Messages whose term must be durable before they leave, beside a vote that is granted: other replicas count on them
+ * after a crash (RAFT-2). Of all others the term may be forgotten. The core has a list of its own.
+ */
+const PROMISES: ReadonlySet<Message['type']> = new Set<Message['type']>([
+  ...(['vote-request', 'append', 'append-accepted'] as const),
+  ...(['heartbeat', 'timeout-now', 'snapshot'] as const),
+])
+
 export class MarkWriter {
   readonly #file: number
 
@@ -103,13 +112,11 @@ export class NodeObserver implements Observer {
   }
 
   sending(message: Message): void {
-    // The term of a pre-vote has not begun.
-    if (message.type === 'pre-vote-request' || message.type === 'pre-vote-answer') return
+    if (!PROMISES.has(message.type) && !(message.type === 'vote-answer' && message.granted)) return
     this.#noteSentTerm(message.term)
     const { term } = message
     if (message.type === 'vote-request') this.#marks.add({ kind: 'vote', term, vote: message.from })
-    if (message.type === 'vote-answer' && message.granted)
-      this.#marks.add({ kind: 'vote', term, vote: message.to })
+    if (message.type === 'vote-answer') this.#marks.add({ kind: 'vote', term, vote: message.to })
     if (message.type === 'append-accepted') this.#marks.add({ kind: 'accepted', index: message.index })
   }
 

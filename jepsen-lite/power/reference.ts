@@ -195,7 +195,7 @@ type PromiseMark = Exclude<TraceMark, { kind: 'formatted' | 'opened' | 'submitte
 function promised(mark: PromiseMark, now: ReferenceState | undefined): Binding {
   switch (mark.kind) {
     case 'term':
-      return { what: `a message of term ${mark.term} left`, isKeptBy: ({ term }) => term >= mark.term }
+      return { what: `a promise of term ${mark.term} left`, isKeptBy: ({ term }) => term >= mark.term }
     case 'vote':
       return {
         what: `the vote of term ${mark.term} for ${mark.vote} left`,

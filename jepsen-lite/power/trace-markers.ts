@@ -43,7 +43,7 @@ export type TraceMark =
   /** A batch is handed to the storage; and it is reported durable. */
   | { readonly kind: 'submitted'; readonly batch: BatchMark }
   | { readonly kind: 'stored' }
-  /** A message or greeting of this term leaves. */
+  /** A promise (src/raft/promises.ts) or a greeting of this term leaves. */
   | { readonly kind: 'term'; readonly term: number }
   /** A vote leaves: for another replica, or for itself with the request. */
   | { readonly kind: 'vote'; readonly term: number; readonly vote: string }
