@@ -3,6 +3,7 @@
 import { Command } from '@commander-js/extra-typings'
 import type { ClusterInfo, Member } from '../../client/index.ts'
 import { PROGRAM } from '../../local/program-name.ts'
+import { describeVoters } from '../../operations/forms/members.ts'
 import { type CommandContext, checkedByClient, withContext } from '../command-context.ts'
 import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { parseText } from '../flags/flag-values.ts'
@@ -113,18 +114,11 @@ async function removeMember(global: GlobalFlags, name: string, yes: boolean): Pr
       const voters = members.filter(({ role }) => role === 'voter')
       const left = voters.filter((voter) => voter.name !== name).length
       if (left < voters.length)
-        await confirm(`this removes ${name}, a voter, and leaves ${votersThatSurvive(left)}`, contextName)
+        await confirm(`this removes ${name}, a voter, and leaves ${describeVoters(left)}`, contextName)
     }
     await client.removeMember(name, { signal })
     say(`${name} is no longer a member`)
   })
-}
-
-/** Clause about the failures that voters survive, as in "2 voters, which survive no failure". */
-function votersThatSurvive(voters: number): string {
-  const failures = Math.floor((voters - 1) / 2)
-  const survived = failures > 1 ? `${failures} failures` : failures === 1 ? '1 failure' : 'no failure'
-  return voters === 1 ? '1 voter, which survives no failure' : `${voters} voters, which survive ${survived}`
 }
 
 async function replaceMember(

@@ -49,3 +49,10 @@ export interface ClusterResult {
   readonly joint: boolean
   readonly members: readonly MemberDescription[]
 }
+
+/** Clause about the failures that voters survive, as in "2 voters, which survive no failure". */
+export function describeVoters(voters: number): string {
+  const failures = Math.floor((voters - 1) / 2)
+  const survived = failures > 1 ? `${failures} failures` : failures === 1 ? '1 failure' : 'no failure'
+  return voters === 1 ? '1 voter, which survives no failure' : `${voters} voters, which survive ${survived}`
+}

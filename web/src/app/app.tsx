@@ -21,6 +21,7 @@ const PAGES: Readonly<Record<string, () => Promise<{ readonly Page: ComponentTyp
   keys: () => import('../pages/keys/keys.tsx'),
   live: () => import('../pages/live/live.tsx'),
   faults: () => import('../pages/faults/faults.tsx'),
+  operation: () => import('../pages/operation/operation.tsx'),
 }
 
 const loaded = signal<Readonly<Record<string, ComponentType>>>({})

@@ -41,6 +41,8 @@ interface ConfirmationProps {
   readonly children: ComponentChildren
   /** The word on the button. */
   readonly action: string
+  /** `primary`: it neither destroys nor interrupts. */
+  readonly kind?: 'danger' | 'primary'
   /** A text that the user must type, for what cannot be undone. */
   readonly typed?: string | undefined
   /** Rejects with a sentence that the dialog shows. */
@@ -48,8 +50,9 @@ interface ConfirmationProps {
   readonly onClose: () => void
 }
 
-/** Asks before something that destroys or interrupts. */
-export function Confirmation({ title, children, action, typed, onConfirm, onClose }: ConfirmationProps) {
+/** Asks before a change, with what it needs and what it risks. */
+export function Confirmation(props: ConfirmationProps) {
+  const { title, children, action, kind = 'danger', typed, onConfirm, onClose } = props
   const [text, setText] = useState('')
   const [isBusy, setBusy] = useState(false)
   const [error, setError] = useState<string>()
@@ -81,7 +84,7 @@ export function Confirmation({ title, children, action, typed, onConfirm, onClos
         {error !== undefined && <Notice kind="problem">{error}</Notice>}
         <div class="dialog-actions">
           <Button onClick={onClose}>Cancel</Button>
-          <Button kind="danger" type="submit" disabled={isBusy || (typed !== undefined && text !== typed)}>
+          <Button kind={kind} type="submit" disabled={isBusy || (typed !== undefined && text !== typed)}>
             {isBusy ? 'One moment …' : action}
           </Button>
         </div>

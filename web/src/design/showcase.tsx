@@ -7,6 +7,7 @@ import './base.css'
 import { Button } from './button.tsx'
 import { SafeText } from './bytes-text.tsx'
 import { Chart } from './chart.tsx'
+import { Command } from './command.tsx'
 import { Confirmation } from './dialog.tsx'
 import { Empty } from './empty.tsx'
 import { Checkbox, Select, TextArea, TextField } from './field.tsx'
@@ -99,6 +100,7 @@ function Showcase() {
           n2 does not answer for 12 s
         </Notice>
         <Notice kind="warning">It is not known whether the change was made.</Notice>
+        <Command text="quorate backup save store.backup" />
         <Notice kind="note">Nothing has changed since you read it.</Notice>
       </section>
       <section>

@@ -4,19 +4,16 @@ import { utf8Text } from '../../../../src/bytes/index.ts'
 import { asRevision } from '../../../../src/operations/forms/store.ts'
 import { get } from '../../../../src/operations/get.ts'
 import { toHex } from '../../design/bytes-text.tsx'
+import { shellWord } from '../../design/shell-word.ts'
 
 export function kvCommand(key: Uint8Array, revision: number | undefined): string {
   const text = utf8Text(key)
-  const name = text === undefined ? `"$(printf '${toHex(key).replaceAll(/../g, '\\x$&')}')"` : quote(text)
+  const name = text === undefined ? `"$(printf '${toHex(key).replaceAll(/../g, '\\x$&')}')"` : shellWord(text)
   return `quorate get ${name}${revision === undefined ? '' : ` --revision ${revision}`}`
 }
 
 export function curlCommand(key: Uint8Array, revision: number | undefined): string {
   const asOf = revision === undefined ? undefined : asRevision(revision)
   const { path } = get.http.encode({ kind: 'get', key, revision: asOf, freshness: {} })
-  return `curl ${quote(`${location.origin}${path}`)}`
+  return `curl ${shellWord(`${location.origin}${path}`)}`
 }
-
-/** A word of a POSIX shell. */
-const quote = (text: string): string =>
-  /^[\w@%+=:,./-]+$/.test(text) && !text.startsWith('-') ? text : `'${text.replaceAll("'", "'\\''")}'`

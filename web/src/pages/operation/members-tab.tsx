@@ -1,0 +1,142 @@
+// Members of the cluster: add, replace and remove them, and hand the leadership over.
+
+import { useState } from 'preact/hooks'
+import { describeVoters, type MemberDescription } from '../../../../src/operations/forms/members.ts'
+import { type MemberView, members, newest } from '../../cluster/cluster-view.ts'
+import { findLeader, memberState, readLag } from '../../cluster/member-state.ts'
+import { Button } from '../../design/button.tsx'
+import { Mark } from '../../design/mark.tsx'
+import { Notice } from '../../design/notice.tsx'
+import { formatCount, plural } from '../../design/numbers.ts'
+import { type Column, Table } from '../../design/table.tsx'
+import { LeadershipTransfer } from './leadership-transfer.tsx'
+import { MemberAddition } from './member-addition.tsx'
+import { MemberRemoval } from './member-removal.tsx'
+import { MemberReplacement } from './member-replacement.tsx'
+import { OutcomeLine } from './outcome.tsx'
+
+type Dialog =
+  | { readonly kind: 'add' }
+  | { readonly kind: 'transfer'; readonly to?: string }
+  | { readonly kind: 'replace' | 'remove'; readonly member: MemberView }
+
+export function MembersTab() {
+  const [dialog, setDialog] = useState<Dialog>()
+  const [outcome, setOutcome] = useState<string>()
+  const all = members.value
+  const leader = findLeader(all)
+  const voters = all.filter(({ isLearner }) => !isLearner)
+  const learners = all.filter(({ isLearner }) => isLearner)
+  const open = (next: Dialog): void => {
+    setOutcome(undefined)
+    setDialog(next)
+  }
+  const props = { onClose: () => setDialog(undefined), onDone: setOutcome }
+  return (
+    <section class="operation">
+      <header class="operation-head">
+        <p>
+          {voters.length > 0 && `${describeVoters(voters.length)}. `}
+          {leader === undefined
+            ? 'There is no leader: members cannot be changed until one is elected.'
+            : `${leader.name} leads in term ${formatCount(leader.status?.term ?? 0)}.`}
+        </p>
+        <div class="page-actions">
+          <Button onClick={() => open({ kind: 'transfer' })} disabled={voters.length < 2}>
+            Transfer leadership
+          </Button>
+          <Button kind="primary" onClick={() => open({ kind: 'add' })}>
+            Add a member
+          </Button>
+        </div>
+      </header>
+      <OutcomeLine text={outcome} />
+      <MemberList leader={leader} open={open} />
+      {learners.length > 0 && (
+        <Notice kind="note">
+          {learners.length === 1 ? `${learners[0]?.name} is a learner: it` : 'Learners'} cannot vote yet, and
+          count for no majority. A learner becomes a voter by itself when its log has caught up with the
+          leader’s and its disk is not nearly full.
+        </Notice>
+      )}
+      {dialog?.kind === 'add' && <MemberAddition {...props} />}
+      {dialog?.kind === 'transfer' && <LeadershipTransfer to={dialog.to} {...props} />}
+      {dialog?.kind === 'remove' && <MemberRemoval member={dialog.member} {...props} />}
+      {dialog?.kind === 'replace' && <MemberReplacement member={dialog.member} {...props} />}
+    </section>
+  )
+}
+
+interface MemberListProps {
+  readonly leader: MemberView | undefined
+  readonly open: (dialog: Dialog) => void
+}
+
+function MemberList({ leader, open }: MemberListProps) {
+  const described = new Map(newest.value?.members.map((member) => [member.replicaId, member]))
+  const commit = leader?.status?.commitIndex
+  const state = (member: MemberView) => memberState(member, readLag(member, commit))
+  const columns: readonly Column<MemberView>[] = [
+    { head: 'Name', cell: ({ name }) => <strong class="operation-name">{name}</strong> },
+    { head: 'State', cell: (member) => <Mark of={state(member)} /> },
+    { head: 'Votes', cell: ({ isLearner }) => (isLearner ? 'not yet' : 'yes') },
+    { head: 'Match index', isNumber: true, cell: (member) => matchIndex(described.get(member.replicaId)) },
+    { head: 'Behind', isNumber: true, cell: (member) => behind(readLag(member, commit).entries) },
+    { head: 'Clients', cell: ({ url }) => <span class="dim">{url}</span> },
+    {
+      head: 'Other nodes',
+      cell: ({ replicaId }) => <span class="dim">{described.get(replicaId)?.peer ?? '–'}</span>,
+    },
+    {
+      head: <span class="visually-hidden">Changes</span>,
+      cell: (member) => (
+        <div class="operation-row-actions">
+          {!member.isLearner && state(member) !== 'leader' && (
+            <Button
+              kind="quiet"
+              label={`Make leader: ${member.name}`}
+              onClick={() => open({ kind: 'transfer', to: member.name })}
+            >
+              Make leader
+            </Button>
+          )}
+          <Button
+            kind="quiet"
+            label={`Replace ${member.name}`}
+            onClick={() => open({ kind: 'replace', member })}
+          >
+            Replace
+          </Button>
+          <Button
+            kind="quiet"
+            label={`Remove ${member.name}`}
+            onClick={() => open({ kind: 'remove', member })}
+          >
+            Remove
+          </Button>
+        </div>
+      ),
+    },
+  ]
+  return (
+    <Table caption="Members" columns={columns} rows={members.value} rowKey={({ replicaId }) => replicaId} />
+  )
+}
+
+const matchIndex = (member: MemberDescription | undefined) =>
+  member?.matchIndex === undefined ? (
+    <span class="dim" title="Only the leader knows it.">
+      –
+    </span>
+  ) : (
+    formatCount(member.matchIndex)
+  )
+
+const behind = (entries: number | undefined) =>
+  entries === undefined ? (
+    <span class="dim">–</span>
+  ) : entries === 0 ? (
+    '0'
+  ) : (
+    plural(entries, 'entry', 'entries')
+  )
