@@ -18,5 +18,7 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     reportCompressedSize: false,
+    // The set-up is quiet, on a busy machine too.
+    rolldownOptions: { checks: { pluginTimings: false } },
   },
 })

@@ -25,13 +25,17 @@ export async function change<Q extends { readonly idempotency?: unknown }, R>(
   operation: PageOperation<Q, R>,
   request: Q,
 ): Promise<Answered<R>> {
+  let isUnknown = false
   for (let left = request.idempotency === undefined ? 1 : TRIES; ; left--) {
     try {
       return await run(operation, request)
     } catch (error) {
-      const mayPass =
-        error instanceof UnreachableError || (error instanceof RefusedError && error.problem.passing)
-      if (!mayPass || left <= 1) throw error
+      // A refusal that may pass, or a try that nobody received, says nothing about the tries before.
+      const isPassing = error instanceof RefusedError && error.problem.passing
+      if (!isPassing && !(error instanceof UnreachableError)) throw error
+      isUnknown ||=
+        error instanceof UnreachableError ? error.written === 'unknown' : error.problem.written === 'unknown'
+      if (left <= 1) throw isUnknown ? new UnreachableError(error.message, 'unknown') : error
     }
     await new Promise((resolve) => setTimeout(resolve, PAUSE_MS))
   }

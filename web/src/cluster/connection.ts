@@ -144,6 +144,8 @@ async function send(
   only?: Door,
 ): Promise<Response> {
   let cause: unknown
+  // A try that nobody received says nothing about the tries before.
+  let written: 'no' | 'unknown' = 'no'
   for (const door of only === undefined ? doors : [only]) {
     try {
       const response = await fetch(`${door.base}${path}`, {
@@ -158,6 +160,8 @@ async function send(
       // The console of a local cluster answers so for a node that does not answer.
       if (response.status === 502 && response.headers.get('kv-node') === null) {
         cause = new Error(`${door.node} does not answer`)
+        if (await isNotSent(response)) continue
+        written = 'unknown'
         if (canRepeat) continue
         break
       }
@@ -167,6 +171,7 @@ async function send(
       }
       return response
     } catch (error) {
+      written = 'unknown'
       if (signal.aborted && !isTimeout(signal.reason)) throw error
       cause = error
       if (!canRepeat || signal.aborted) break
@@ -175,7 +180,13 @@ async function send(
   if (only === undefined && contact.peek().state === 'open')
     contact.value = { state: 'lost', since: Date.now() }
   const reason = cause instanceof Error ? cause.message : String(cause)
-  throw new UnreachableError(`no answer (${reason})`, method === 'GET' ? 'no' : 'unknown')
+  throw new UnreachableError(`no answer (${reason})`, method === 'GET' ? 'no' : written)
+}
+
+/** Whether the console of a local cluster knows that the node has received nothing. */
+async function isNotSent(response: Response): Promise<boolean> {
+  const problem = decodeProblem(tryParseJson(await response.text()), response.status)
+  return problem?.code === 'not_ready'
 }
 
 const isTimeout = (reason: unknown): boolean =>

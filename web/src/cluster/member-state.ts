@@ -25,9 +25,9 @@ export function memberState(member: MemberView, lag: Lag): NodeState {
   const { status, error, isLearner } = member
   if (error !== undefined || status === undefined) return 'down'
   if (status.role === 'leader') return 'leader'
+  if (status.role !== 'follower') return 'candidate'
   if ((lag.entries ?? 0) >= LAG_ENTRIES || (lag.seconds ?? 0) >= LAG_SECONDS) return 'lagging'
-  if (isLearner) return 'learner'
-  return status.role === 'follower' ? 'follower' : 'candidate'
+  return isLearner ? 'learner' : 'follower'
 }
 
 /** The leader of the newest term among the members that answer. */
