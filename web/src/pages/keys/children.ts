@@ -29,6 +29,7 @@ export async function readChildren(
   prefix: Uint8Array,
   from: Uint8Array,
   signal: AbortSignal,
+  max = PAGE,
 ): Promise<Children> {
   const end = prefix.length === 0 ? undefined : prefixEnd(prefix)
   const children: Child[] = []
@@ -38,7 +39,7 @@ export async function readChildren(
     let skipTo: Uint8Array | undefined
     for (const { key } of records) {
       if (skipTo !== undefined && compareKeys(key, skipTo) < 0) continue
-      if (children.length >= PAGE) return { children, next: key }
+      if (children.length >= max) return { children, next: key }
       const slash = key.indexOf(SLASH, prefix.length)
       if (slash === -1) {
         children.push({ kind: 'key', key, name: key.subarray(prefix.length) })

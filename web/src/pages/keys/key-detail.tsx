@@ -87,7 +87,7 @@ function Facts({ record }: { readonly record: NonNullable<GetResult> }) {
     ['Version', formatCount(version)],
     ['Written at revision', formatCount(modRevision)],
     ['Created at revision', formatCount(createRevision)],
-    ['Lease', lease === undefined ? 'none' : <a href={`#/coordination/leases?lease=${lease}`}>{lease}</a>],
+    ['Lease', lease === undefined ? 'none' : <a href={`#/coordination/leases/${lease}`}>{lease}</a>],
     ...(by === undefined ? [] : [['Written by', by] as const]),
   ]
   return (

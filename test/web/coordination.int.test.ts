@@ -1,0 +1,114 @@
+// Locks, elections and semaphores, and what else programs share through recipes.
+
+import { beforeAll, beforeEach, expect, test } from 'vitest'
+import type { Client, EmbeddedCluster } from '../../src/index.ts'
+import { campaign, lock, rwLock, semaphore } from '../../src/recipes/index.ts'
+import {
+  consoleUrl,
+  describeConsole,
+  findBarriers,
+  needsChromium,
+  openPage,
+  startConsoleCluster,
+} from './browser.ts'
+
+describeConsole(needsChromium('coordination'), () => {
+  let cluster: EmbeddedCluster
+  let kv: Client
+  beforeAll(async () => {
+    cluster = await startConsoleCluster({ nodes: 1 })
+    kv = cluster.client()
+  })
+  beforeEach(async () => {
+    await kv.deleteRange({ all: true })
+  })
+  const open = async (place: string) =>
+    openPage(consoleUrl(await cluster.waitForLeader(), `#/coordination${place}`))
+  /** Resolves when so many keys begin with the prefix: the clients have joined. */
+  const joined = (prefix: string, count: number) => expect.poll(() => kv.count({ prefix })).toBe(count)
+
+  test('locks show their holder, its token and time, and who waits', async () => {
+    const held = await lock(kv, 'deploy/east')
+    const end = new AbortController()
+    const waiting = lock(kv, 'deploy/east', { signal: end.signal }).catch(() => {})
+    await rwLock(kv, 'catalogue').read()
+    await joined('lock/', 2)
+    const page = await open('')
+    const row = page.getByRole('row').filter({ hasText: 'deploy/east' })
+    await row.getByRole('cell', { name: String(held.token), exact: true }).waitFor()
+    await row.getByText('of 10 s').waitFor()
+    await page.getByRole('row').filter({ hasText: 'catalogue' }).filter({ hasText: 'read-write' }).waitFor()
+    expect(await findBarriers(page)).toEqual([])
+    await row.getByRole('link', { name: 'deploy/east' }).click()
+    expect(page.url()).toMatch(/#\/coordination\/locks\/deploy\/east$/)
+    const states = page.getByRole('cell', { name: /^(holds|waits)$/ })
+    await expect.poll(() => states.allTextContents()).toEqual(['holds', 'waits'])
+    expect(await findBarriers(page)).toEqual([])
+    // The page follows: the next one holds it.
+    await held.release()
+    await expect.poll(() => states.allTextContents(), { timeout: 10_000 }).toEqual(['holds'])
+    end.abort()
+    await waiting
+  })
+
+  test('an election shows its leader and the values of the candidates', async () => {
+    await campaign(kv, 'scheduler', { value: 'host-a:9000' })
+    const end = new AbortController()
+    const other = campaign(kv, 'scheduler', { value: 'host-b:9000', signal: end.signal }).catch(() => {})
+    await joined('election/', 2)
+    const page = await open('/elections')
+    await page
+      .getByRole('row')
+      .filter({ hasText: 'host-a:9000' })
+      .getByRole('link', { name: 'scheduler' })
+      .click()
+    await page.getByRole('row').filter({ hasText: 'leads' }).filter({ hasText: 'host-a:9000' }).waitFor()
+    await page.getByRole('row').filter({ hasText: 'candidate' }).filter({ hasText: 'host-b:9000' }).waitFor()
+    expect(await findBarriers(page)).toEqual([])
+    end.abort()
+    await other
+  })
+
+  test('a semaphore shows its clients in order, and that the permits are not stored', async () => {
+    const permits = semaphore(kv, 'uploads', 2)
+    const tokens = [await permits.acquire(), await permits.acquire()].map(({ token }) => String(token))
+    const page = await open('/semaphores/uploads')
+    await page.getByText('How many there are is in the programs').waitFor()
+    const cells = page.getByRole('row').getByRole('cell').filter({ hasText: /^\d+$/ })
+    await expect
+      .poll(async () => (await cells.allTextContents()).filter((text) => tokens.includes(text)))
+      .toEqual(tokens)
+    expect(await findBarriers(page)).toEqual([])
+  })
+
+  test('a key that no recipe has written is named as such', async () => {
+    await kv.put('lock/<b>strange', 'by hand')
+    await kv.put('lock/imported/77', '')
+    const page = await open('/locks')
+    await page.getByRole('heading', { name: 'Not written by the recipe' }).waitFor()
+    await page.getByRole('link', { name: 'lock/<b>strange' }).waitFor()
+    await page.getByRole('link', { name: 'imported' }).click()
+    await page.getByText('Nobody holds this lock').waitFor()
+    await page.getByRole('link', { name: 'lock/imported/77' }).waitFor()
+  })
+
+  test('a lease shows its keys, and is revoked after a question', async () => {
+    const { id } = await kv.grantLease({ ttlMs: 60_000 })
+    await kv.put('of/lease', 'x', { lease: id })
+    const page = await open('/leases')
+    await page.getByRole('link', { name: id }).click()
+    await page.getByRole('link', { name: 'of/lease' }).waitFor()
+    expect(await findBarriers(page)).toEqual([])
+    await page.getByRole('button', { name: 'Revoke' }).click()
+    await page.getByRole('dialog').getByText('1 key end').waitFor()
+    await page.getByRole('dialog').getByRole('button', { name: 'Revoke' }).click()
+    await page.getByText('The lease was revoked, and 1 key deleted.').waitFor()
+    expect(await kv.get('of/lease')).toBeUndefined()
+  })
+
+  test('where there is nothing, the page says how to make the first one', async () => {
+    const page = await open('/locks')
+    await page.getByText('quorate lock deploy').waitFor()
+    expect(await findBarriers(page)).toEqual([])
+  })
+})

@@ -1,0 +1,50 @@
+// Things that programs share through the recipes: locks, elections, queues, services and sagas, and their leases.
+
+import { PageFrame } from '../../app/page-frame.tsx'
+import { route } from '../../app/route.ts'
+import { Tabs } from '../../design/tabs.tsx'
+import { ClientQueueDetail, ClientQueueList } from './client-queues.tsx'
+import './coordination.css'
+import { LeaseDetail, LeaseList } from './leases.tsx'
+import { useClock } from './leases-known.ts'
+import { type CoordinationPlace, type CoordinationTab, placeHref, readPlace, TABS } from './place.ts'
+
+const NAMES: Readonly<Record<CoordinationTab, string>> = {
+  locks: 'Locks',
+  elections: 'Elections',
+  semaphores: 'Semaphores',
+  leases: 'Leases',
+}
+
+export function Page() {
+  const place = readPlace(route.value)
+  useClock()
+  return (
+    <PageFrame title="Coordination">
+      <Tabs
+        label="Kinds of coordination"
+        current={place.tab}
+        tabs={TABS.map((tab) => ({ name: tab, text: NAMES[tab], href: placeHref({ tab, name: undefined }) }))}
+      />
+      <section key={placeHref(place)} class="coordination" aria-label={NAMES[place.tab]}>
+        <Tab place={place} />
+      </section>
+    </PageFrame>
+  )
+}
+
+function Tab({ place }: { readonly place: CoordinationPlace }) {
+  const { tab, name } = place
+  switch (tab) {
+    case 'locks':
+    case 'elections':
+    case 'semaphores':
+      return name === undefined ? (
+        <ClientQueueList place={place} tab={tab} />
+      ) : (
+        <ClientQueueDetail place={place} tab={tab} name={name} />
+      )
+    case 'leases':
+      return name === undefined ? <LeaseList place={place} /> : <LeaseDetail place={place} name={name} />
+  }
+}
