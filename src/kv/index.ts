@@ -1,5 +1,6 @@
 // The exports of the state machine. README.md explains its rules and its limits.
 
+export { DEFAULT_SETTINGS } from '../operations/forms/settings.ts'
 export { applyEntry, applySteps } from './apply.ts'
 export {
   distinct,
@@ -77,7 +78,7 @@ export {
   restoredRow,
   restoredState,
 } from './restore.ts'
-export { areTooManyKeys, DEFAULT_SETTINGS } from './settings.ts'
+export { areTooManyKeys } from './settings.ts'
 export { runSteps, type Steps } from './steps.ts'
 export type {
   ApplyResult,

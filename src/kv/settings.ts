@@ -1,27 +1,10 @@
-// The replicated settings: their defaults, their allowed values, their bytes.
+// The replicated settings: their allowed values and their bytes.
 
 import type { Reader, Writer } from '../bytes/index.ts'
 import type { KvSettings } from '../operations/forms/index.ts'
-import { CLUSTER_VERSION, SETTING_LIMITS } from '../operations/forms/settings.ts'
+import { CLUSTER_VERSION, DEFAULT_SETTINGS, SETTING_LIMITS } from '../operations/forms/settings.ts'
 import { MalformedBytesError, REMEDY_FOR_NEWER, UnknownKindError } from './errors.ts'
 import type { Reason } from './types.ts'
-
-export const DEFAULT_SETTINGS: KvSettings = {
-  keyBytesMax: 4096,
-  valueBytesMax: 1 << 20,
-  storeBytesMax: 8 * 2 ** 30,
-  idempotencyTokensMax: 1_000_000,
-  idempotencyBytesMax: 256 * 2 ** 20,
-  idempotencyAgeMsMax: 15 * 60_000,
-  clusterVersion: CLUSTER_VERSION,
-  historyAgeMs: 3_600_000,
-  historyRevisionsMax: 100_000,
-  historyBytesMax: 2 ** 30,
-  rangeKeysMax: 10_000,
-  leaseCheckpointMs: 5000,
-  leasesMax: 1_000_000,
-  rangeBytesMax: 4 * 2 ** 20,
-}
 
 /** The byte that stands for each setting in entries and rows. It never changes. */
 const SETTING_IDS: Readonly<Record<keyof KvSettings, number>> = {

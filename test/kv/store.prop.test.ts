@@ -12,7 +12,6 @@ import { decodeVersionKey } from '../../src/kv/codec/rows.ts'
 import { decodeState, encodeState } from '../../src/kv/codec/state.ts'
 import { decodeEvents, eventsKey, type KeyEvent } from '../../src/kv/history.ts'
 import { attachedKey, decodeLease, leaseOfKey } from '../../src/kv/leases.ts'
-import { DEFAULT_SETTINGS } from '../../src/kv/settings.ts'
 import { runSteps } from '../../src/kv/steps.ts'
 import {
   type Apply,
@@ -30,6 +29,7 @@ import {
   TABLE_VERSIONS,
 } from '../../src/kv/types.ts'
 import type { Idempotency, KeyRow } from '../../src/operations/forms/index.ts'
+import { DEFAULT_SETTINGS } from '../../src/operations/forms/settings.ts'
 import { expectEqual } from '../expect-equal.ts'
 import { runs } from '../runs.ts'
 import { entryOf } from '../server/node/applying.ts'

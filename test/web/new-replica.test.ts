@@ -32,8 +32,10 @@ test('a command stays one command, whatever is in it', () => {
   const node = { name: 'n4', client: '1.2.3.4:5', peer: 'x; reboot:6', isReplacement: true }
   expect(startCommand({ ...node, join: ["http://a'b", 'http://c'] })).toBe(
     [
-      'quorate node start --name n4 --data /var/lib/quorate/n4 \\',
-      "  --listen 1.2.3.4:5 --peer-listen 'x; reboot:6' \\",
+      'quorate node start --name n4 \\',
+      '  --data /var/lib/quorate/n4 \\',
+      '  --listen 1.2.3.4:5 \\',
+      "  --peer-listen 'x; reboot:6' \\",
       "  --join 'http://a'\\''b,http://c' --replace",
     ].join('\n'),
   )

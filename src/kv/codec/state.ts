@@ -12,12 +12,12 @@
 
 import { Reader, Writer } from '../../bytes/index.ts'
 import { asRevision, type KvSettings } from '../../operations/forms/index.ts'
-import { CLUSTER_VERSION } from '../../operations/forms/settings.ts'
+import { CLUSTER_VERSION, DEFAULT_SETTINGS } from '../../operations/forms/settings.ts'
 import { NO_CLIENT_SESSIONS } from '../client-sessions.ts'
 import { MalformedBytesError, REMEDY_FOR_NEWER, UnknownKindError } from '../errors.ts'
 import { historyAfter } from '../history.ts'
 import { noLeases } from '../leases.ts'
-import { DEFAULT_SETTINGS, readAllSettings, writeSettings } from '../settings.ts'
+import { readAllSettings, writeSettings } from '../settings.ts'
 import type { KvState } from '../types.ts'
 
 /** An empty store: revision 1, and the default settings with `settings` on top. It is the same on every replica. */

@@ -1,4 +1,4 @@
-// The replicated settings, and their limits.
+// The replicated settings, their defaults and their limits.
 
 import { KEY_BYTES_MAX, VALUE_BYTES_MAX } from './store.ts'
 
@@ -30,6 +30,23 @@ export interface KvSettings {
   /** How much longer the store keeps a lease than its time to live: so long no keep-alive needs an entry. */
   readonly leaseCheckpointMs: number
   readonly leasesMax: number
+}
+
+export const DEFAULT_SETTINGS: KvSettings = {
+  keyBytesMax: 4096,
+  valueBytesMax: 1 << 20,
+  storeBytesMax: 8 * 2 ** 30,
+  idempotencyTokensMax: 1_000_000,
+  idempotencyBytesMax: 256 * 2 ** 20,
+  idempotencyAgeMsMax: 15 * 60_000,
+  clusterVersion: CLUSTER_VERSION,
+  historyAgeMs: 3_600_000,
+  historyRevisionsMax: 100_000,
+  historyBytesMax: 2 ** 30,
+  rangeKeysMax: 10_000,
+  leaseCheckpointMs: 5000,
+  leasesMax: 1_000_000,
+  rangeBytesMax: 4 * 2 ** 20,
 }
 
 interface SettingLimits {

@@ -1,24 +1,51 @@
 // The replicated settings in JSON.
 
 import type { Fields } from '../forms/decode.ts'
-import { CLUSTER_VERSION, type KvSettings, SETTING_LIMITS, type SettingsResult } from '../forms/settings.ts'
+import {
+  CLUSTER_VERSION,
+  DEFAULT_SETTINGS,
+  type KvSettings,
+  SETTING_LIMITS,
+  type SettingsResult,
+} from '../forms/settings.ts'
 import { boolean, closed, integer, object } from './json-schema.ts'
 
-/** Each setting by its name in the API: its name in the store, and what it says. */
+/** Each setting by its name in the API: its name in the store, and what it does. */
 const SETTINGS = {
-  key_bytes_max: ['keyBytesMax', 'Longest key'],
-  value_bytes_max: ['valueBytesMax', 'Largest value'],
-  store_bytes_max: ['storeBytesMax', 'Keys and values of the whole store'],
-  idempotency_tokens_max: ['idempotencyTokensMax', 'Outcomes remembered, in number'],
-  idempotency_bytes_max: ['idempotencyBytesMax', 'Outcomes remembered, in bytes'],
-  idempotency_age_ms_max: ['idempotencyAgeMsMax', 'How long an outcome is remembered, in cluster time'],
-  cluster_version: ['clusterVersion', 'Never lowered'],
-  history_age_ms: ['historyAgeMs', 'How long the store can be read as it was, in cluster time'],
-  history_revisions_max: ['historyRevisionsMax', 'Revisions at which the store can be read'],
-  history_bytes_max: ['historyBytesMax', 'Versions that were replaced and are kept, in bytes'],
+  key_bytes_max: ['keyBytesMax', 'Longest key. Longer ones that exist can be read and deleted'],
+  value_bytes_max: ['valueBytesMax', 'Largest value. Larger ones that exist can be read and deleted'],
+  store_bytes_max: [
+    'storeBytesMax',
+    'Keys and values of the whole store. Beyond it, only changes that do not make it larger are possible',
+  ],
+  idempotency_tokens_max: [
+    'idempotencyTokensMax',
+    'Outcomes remembered, in number. A change that is sent again is only recognized while its outcome is',
+  ],
+  idempotency_bytes_max: [
+    'idempotencyBytesMax',
+    'Outcomes remembered, in bytes: each about 100 and twice its token',
+  ],
+  idempotency_age_ms_max: [
+    'idempotencyAgeMsMax',
+    'How long an outcome is remembered, in cluster time. Below 10 s, the first write of a client may be applied twice',
+  ],
+  cluster_version: ['clusterVersion', 'Version of the replicated behaviour. Never lowered'],
+  history_age_ms: [
+    'historyAgeMs',
+    'How long the store can be read as it was, in cluster time. What is older is compacted',
+  ],
+  history_revisions_max: [
+    'historyRevisionsMax',
+    'Revisions at which the store can be read. Older ones are compacted',
+  ],
+  history_bytes_max: [
+    'historyBytesMax',
+    'Versions that were replaced and are kept, in bytes. Beyond it, the oldest are compacted',
+  ],
   range_keys_max: [
     'rangeKeysMax',
-    'Keys of the ranges of one transaction, or deleted at once, or of one lease',
+    'Keys of the ranges of one transaction, or deleted at once, or of one lease. Other writes wait some tenths of a second for 10000 keys',
   ],
   range_bytes_max: [
     'rangeBytesMax',
@@ -28,14 +55,14 @@ const SETTINGS = {
     'leaseCheckpointMs',
     'How much longer a lease may live after a change of leader; keep-alives need an entry that often',
   ],
-  leases_max: ['leasesMax', 'Leases of the whole store'],
+  leases_max: ['leasesMax', 'Leases of the whole store. Each takes about 400 bytes of memory of the leader'],
 } as const satisfies Record<string, readonly [name: keyof KvSettings, description: string]>
 
 const settingFields = Object.fromEntries(
   Object.entries(SETTINGS).map(([field, [name, description]]) => {
     const { min: minimum, max } = SETTING_LIMITS[name]
     const maximum = name === 'clusterVersion' ? CLUSTER_VERSION : max
-    return [field, { ...integer, minimum, maximum, description }]
+    return [field, { ...integer, minimum, maximum, default: DEFAULT_SETTINGS[name], description }]
   }),
 )
 
@@ -43,8 +70,19 @@ const LeaderLeasesSchema = closed(
   object(
     {},
     {
-      on: { ...boolean, description: 'Leader leases' },
-      duration_ms: { ...integer, minimum: 10, maximum: 60_000 },
+      on: {
+        ...boolean,
+        default: false,
+        description:
+          'Leader leases. A read with consistency=lease needs no round trip to a majority. It may be stale if the clocks of the nodes differ in speed by more than 5 %, or stop',
+      },
+      duration_ms: {
+        ...integer,
+        minimum: 10,
+        maximum: 60_000,
+        description:
+          'How long a leader lease lasts. After the loss of a leader, an election waits at least that long',
+      },
     },
   ),
 )

@@ -67,8 +67,10 @@ export interface StartedNode extends NodeAddresses {
 
 export function startCommand({ name, client, peer, join, isReplacement }: StartedNode): string {
   return [
-    `quorate node start --name ${shellWord(name)} --data ${shellWord(`/var/lib/quorate/${name}`)}`,
-    `--listen ${shellWord(client)} --peer-listen ${shellWord(peer)}`,
+    `quorate node start --name ${shellWord(name)}`,
+    `--data ${shellWord(`/var/lib/quorate/${name}`)}`,
+    `--listen ${shellWord(client)}`,
+    `--peer-listen ${shellWord(peer)}`,
     `--join ${shellWord(join.join(','))}${isReplacement ? ' --replace' : ''}`,
   ].join(' \\\n  ')
 }

@@ -6,6 +6,7 @@ import { href, route } from '../../app/route.ts'
 import { Tabs } from '../../design/tabs.tsx'
 import { MembersTab } from './members-tab.tsx'
 import './operation.css'
+import { SettingsTab } from './settings-tab.tsx'
 
 interface Tab {
   readonly name: string
@@ -14,7 +15,7 @@ interface Tab {
 }
 
 const MEMBERS: Tab = { name: 'members', text: 'Members', Content: MembersTab }
-const TABS: readonly Tab[] = [MEMBERS]
+const TABS: readonly Tab[] = [MEMBERS, { name: 'settings', text: 'Settings', Content: SettingsTab }]
 
 export function Page() {
   const { rest } = route.value
