@@ -2,7 +2,7 @@
 
 import { beforeAll, beforeEach, expect, test } from 'vitest'
 import type { Client, EmbeddedCluster } from '../../src/index.ts'
-import { campaign, lock, rwLock, semaphore } from '../../src/recipes/index.ts'
+import { campaign, lock, queue, registry, rwLock, saga, semaphore } from '../../src/recipes/index.ts'
 import {
   consoleUrl,
   describeConsole,
@@ -104,6 +104,81 @@ describeConsole(needsChromium('coordination'), () => {
     await page.getByRole('dialog').getByRole('button', { name: 'Revoke' }).click()
     await page.getByText('The lease was revoked, and 1 key deleted.').waitFor()
     expect(await kv.get('of/lease')).toBeUndefined()
+  })
+
+  test('a queue shows its items, and failed ones are looked at, put back or deleted', async () => {
+    const mail = queue(kv, 'mail', { attemptsMax: 1 })
+    for (const value of ['first', 'second', 'third']) await mail.push(value, { priority: 7 })
+    for (const reason of ['mailbox full', 'no such user']) await (await mail.pop())?.nack({ error: reason })
+    await kv.put('queue/mail/item/odd', '{"attempts":"many"}')
+    const page = await open('/queues')
+    const row = page.getByRole('row').filter({ hasText: 'mail' })
+    await expect.poll(() => row.getByRole('cell').allTextContents()).toEqual(expect.arrayContaining(['2']))
+    await row.getByRole('link', { name: 'mail' }).click()
+    const failed = page.getByRole('table', { name: 'Failed items' }).getByRole('row')
+    const second = failed.filter({ hasText: 'no such user' })
+    await second.waitFor()
+    await page.getByRole('link', { name: 'queue/mail/item/odd' }).waitFor()
+    expect(await findBarriers(page)).toEqual([])
+    await second.getByRole('button', { name: 'Put back' }).click()
+    await page.getByText('The item is in line again').waitFor()
+    expect(await mail.len()).toMatchObject({ dead: 1 })
+    await failed.filter({ hasText: 'mailbox full' }).getByRole('link', { name: 'first' }).click()
+    await page.getByText('Last error: mailbox full').waitFor()
+    expect(await findBarriers(page)).toEqual([])
+    await page.getByRole('button', { name: 'Delete' }).click()
+    await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click()
+    await page.getByText('The item was deleted').waitFor()
+    expect(await kv.count({ prefix: 'queue/mail/dead/' })).toBe(0)
+    // Only the items in line have values still.
+    expect(await kv.count({ prefix: 'queue/mail/value/' })).toBe(2)
+  })
+
+  test('a failed item that somebody else has put back meanwhile is left alone', async () => {
+    const mail = queue(kv, 'mail', { attemptsMax: 1 })
+    const id = await mail.push('letter')
+    await (await mail.pop())?.nack({ error: 'busy' })
+    const page = await open(`/queues/mail?part=${id}`)
+    await page.getByRole('button', { name: 'Delete' }).click()
+    await mail.dead.requeue(id)
+    await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click()
+    await page.getByText('Nothing was changed: somebody else has put the item back').waitFor()
+    expect(await mail.len()).toMatchObject({ ready: 1 })
+  })
+
+  test('a service shows its instances, and leaves out what is none', async () => {
+    const meta = { zone: 'east' }
+    const own = { id: 'a/1', url: 'javascript:alert(1)', weight: 3, meta }
+    await using registered = await registry(kv, 'api').register(own)
+    await kv.put('service/api/broken', '{"url":7}')
+    const page = await open('/services')
+    await page.getByRole('link', { name: 'api' }).click()
+    const row = page.getByRole('row').filter({ hasText: registered.id })
+    await row.filter({ hasText: 'javascript:alert(1)' }).filter({ hasText: '"zone":"east"' }).waitFor()
+    await row.getByText('of 10 s').waitFor()
+    expect(await row.getByRole('link').count()).toBe(1)
+    await page.getByRole('link', { name: 'service/api/broken' }).waitFor()
+    expect(await findBarriers(page)).toEqual([])
+  })
+
+  test('sagas are counted by state, and show their steps', async () => {
+    const orders = saga<{ readonly bad: boolean }>(kv, 'orders', [
+      { name: 'reserve', run: () => ({ reservation: 'r-17' }) },
+      { name: 'charge', run: ({ input }) => (input.bad ? Promise.reject(new Error('declined')) : 'paid') },
+    ])
+    await orders.run('good', { bad: false })
+    await orders.run('a/bad', { bad: true })
+    const page = await open('/sagas')
+    const row = page.getByRole('row').filter({ hasText: 'orders' })
+    await expect
+      .poll(() => row.getByRole('cell').allTextContents())
+      .toEqual(['orders', '0', '0', '1', '1', '0'])
+    expect(await findBarriers(page)).toEqual([])
+    await row.getByRole('link').click()
+    await page.getByRole('link', { name: 'a/bad' }).click()
+    await page.getByText('The step charge has failed: declined').waitFor()
+    await page.getByRole('row').filter({ hasText: 'done, then undone' }).filter({ hasText: 'r-17' }).waitFor()
+    expect(await findBarriers(page)).toEqual([])
   })
 
   test('where there is nothing, the page says how to make the first one', async () => {

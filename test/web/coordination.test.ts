@@ -5,6 +5,12 @@ import { encodeUtf8 } from '../../src/bytes/index.ts'
 import { asRevision, type KeyRow, type LeaseId } from '../../src/operations/forms/store.ts'
 import { escapePart } from '../../src/recipes/key-space.ts'
 import { findHolders, orderClients } from '../../web/src/pages/coordination/clients.ts'
+import {
+  parseInstance,
+  parseItemId,
+  parseItemState,
+  parseSaga,
+} from '../../web/src/pages/coordination/documents.ts'
 import { escapeName, namePrefix, unescapeName } from '../../web/src/pages/coordination/names.ts'
 
 const row = (key: string, createRevision: number, lease: string | undefined, value = ''): KeyRow => ({
@@ -69,4 +75,42 @@ test('readers hold a lock together, until a writer waits', () => {
 test('the store does not say which clients of a semaphore hold a permit', () => {
   const records = [row('semaphore/x/1', 2, '1'), row('semaphore/x/2', 3, '2')]
   expect(findHolders(orderClients(named('semaphore', 'x'), records))).toEqual([])
+})
+
+const json = (value: unknown): Uint8Array => encodeUtf8(JSON.stringify(value))
+
+test('the id of an item has its priority, and a revision before it', () => {
+  expect(parseItemId('994-0000000000000123-00000aff')).toEqual({ priority: 5, revision: 123 })
+  for (const id of ['', 'x', '994-123-00000aff', '994-0000000000000123-xyz'])
+    expect(parseItemId(id)).toBeUndefined()
+})
+
+test.each([[''], ['7'], ['null'], ['[]'], ['{'], ['{"attempts":"2"}'], ['{"attempts":1,"error":2}']])(
+  '%j is no state of an item',
+  (text) => {
+    expect(parseItemState(encodeUtf8(text))).toBeUndefined()
+  },
+)
+
+test('a weight or metadata of another kind count as those that an instance has by default', () => {
+  expect(parseInstance(json({ url: 'http://a', weight: -1, meta: [1] }))).toEqual({
+    url: 'http://a',
+    weight: 1,
+    meta: {},
+  })
+  expect(parseInstance(json({ url: 7 }))).toBeUndefined()
+  expect(parseInstance(Uint8Array.of(0xff))).toBeUndefined()
+})
+
+test.each([
+  { status: 'lost' },
+  { steps: [{ result: 1 }] },
+  { steps: {} },
+  { compensated: [1] },
+  { failure: undefined },
+  { failure: { step: 'a' } },
+])('a record with %j is none of a saga', (part) => {
+  const record = { input: 1, status: 'running', steps: [], compensated: [], failure: null }
+  expect(parseSaga(json(record))).toMatchObject({ status: 'running', failure: undefined })
+  expect(parseSaga(json({ ...record, ...part }))).toBeUndefined()
 })

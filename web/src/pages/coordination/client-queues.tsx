@@ -166,7 +166,7 @@ function Value({ record, max }: { readonly record: KeyRow | undefined; readonly 
   if (record === undefined) return <span class="dim">–</span>
   if (record.value.length === 0) return <span class="dim">empty</span>
   return (
-    <span class="coordination-value mono">
+    <span class="coordination-text mono">
       <BytesText bytes={record.value} max={max} />
     </span>
   )

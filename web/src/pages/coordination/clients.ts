@@ -14,7 +14,7 @@ export interface QueuedClient {
   readonly lease: LeaseId
   readonly token: number
   readonly state: ClientState
-  /** What a client of a read-write lock asks for. */
+  /** The claim of a client of a read-write lock. */
   readonly mode: ClientMode | undefined
 }
 

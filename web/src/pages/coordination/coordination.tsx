@@ -8,12 +8,18 @@ import './coordination.css'
 import { LeaseDetail, LeaseList } from './leases.tsx'
 import { useClock } from './leases-known.ts'
 import { type CoordinationPlace, type CoordinationTab, placeHref, readPlace, TABS } from './place.ts'
+import { QueueDetail, QueueList } from './queues.tsx'
+import { SagaDetail, SagaList } from './sagas.tsx'
+import { ServiceDetail, ServiceList } from './services.tsx'
 
 const NAMES: Readonly<Record<CoordinationTab, string>> = {
   locks: 'Locks',
   elections: 'Elections',
   semaphores: 'Semaphores',
+  queues: 'Queues',
+  services: 'Services',
   leases: 'Leases',
+  sagas: 'Sagas',
 }
 
 export function Page() {
@@ -44,6 +50,12 @@ function Tab({ place }: { readonly place: CoordinationPlace }) {
       ) : (
         <ClientQueueDetail place={place} tab={tab} name={name} />
       )
+    case 'queues':
+      return name === undefined ? <QueueList place={place} /> : <QueueDetail place={place} name={name} />
+    case 'services':
+      return name === undefined ? <ServiceList place={place} /> : <ServiceDetail place={place} name={name} />
+    case 'sagas':
+      return name === undefined ? <SagaList place={place} /> : <SagaDetail place={place} name={name} />
     case 'leases':
       return name === undefined ? <LeaseList place={place} /> : <LeaseDetail place={place} name={name} />
   }

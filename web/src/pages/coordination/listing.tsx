@@ -121,30 +121,34 @@ interface DetailHeadProps {
   readonly place: CoordinationPlace
   readonly title: Uint8Array
   /** The link to the list: `All locks`. */
-  readonly all: string
+  readonly all?: string
+  /** Another link in its place. */
+  readonly back?: { readonly text: ComponentChildren; readonly href: string }
   /** The prefix of its keys. */
   readonly prefix?: Uint8Array
+  /** Buttons. */
   readonly children?: ComponentChildren
 }
 
-export function DetailHead({ place, title, all, prefix, children }: DetailHeadProps) {
+export function DetailHead({ place, title, all, back, prefix, children }: DetailHeadProps) {
   const text = prefix && utf8Text(prefix)
+  const { text: word, href } = back ?? { text: all, href: placeHref({ tab: place.tab, name: undefined }) }
   return (
     <header class="coordination-head">
-      <a class="coordination-back" href={placeHref({ tab: place.tab, name: undefined })}>
-        {all}
+      <a class="coordination-back" href={href}>
+        {word}
       </a>
       <div class="coordination-title">
         <h2 class="mono">
           <BytesText bytes={title} />
         </h2>
         <div class="coordination-actions">
-          {children}
           {text !== undefined && (
             <a class="button button-plain" href={keysHref({ prefix: text, view: 'list' })}>
               Its keys
             </a>
           )}
+          {children}
         </div>
       </div>
     </header>

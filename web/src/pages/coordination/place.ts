@@ -5,7 +5,7 @@ import { href, type Route } from '../../app/route.ts'
 import { toHex } from '../../design/bytes-text.tsx'
 import { fromHex } from '../keys/key-route.ts'
 
-export const TABS = ['locks', 'elections', 'semaphores', 'leases'] as const
+export const TABS = ['locks', 'elections', 'semaphores', 'queues', 'services', 'sagas', 'leases'] as const
 export type CoordinationTab = (typeof TABS)[number]
 
 export interface CoordinationPlace {

@@ -6,6 +6,7 @@ import type { KvTxnOperation } from '../../../../src/operations/forms/transactio
 import { range } from '../../../../src/operations/range.ts'
 import { txn } from '../../../../src/operations/txn.ts'
 import { RefusedError, run } from '../../cluster/connection.ts'
+import { formatCount } from '../../design/numbers.ts'
 
 type Get = Extract<KvTxnOperation, { kind: 'get' }>
 
@@ -16,7 +17,7 @@ export interface Found {
   readonly count: number | undefined
 }
 
-/** Operations of one transaction at most (`docs/limits.md` of a cluster allows no more). */
+/** Limit of a node on the operations of one transaction. */
 const OPERATIONS_MAX = 128
 /** Keys that one page of a range may have. */
 const KEYS_MAX = 10_000
@@ -78,3 +79,7 @@ export async function readKeys(
   )
   return result
 }
+
+/** The number of keys of a place. undefined: more than a transaction counts. */
+export const formatKeyCount = (count: number | undefined): string =>
+  count === undefined ? `over ${formatCount(KEYS_MAX)}` : formatCount(count)
