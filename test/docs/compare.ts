@@ -22,6 +22,7 @@ function plain(text: string): string {
     .replaceAll(/\b(?:leader|follower) +\d+ +(running|paused)/g, '(role) (pid) $1')
     .replaceAll(/(running) +\d+( +\d+)/g, '$1 (term)$2')
     .replaceAll(/process \d+/g, 'process (pid)')
+    .replaceAll(/console +http:\/\/127\.0\.0\.1:\d+\/ui\/#token=[\w…-]+/g, 'console (address)')
     .replaceAll(/at most \d+(\.\d+)? m?s old/g, 'at most (age) old')
     .replaceAll(/"(cluster_id|id)": ?"(\d+|…)"/g, '"$1":"(id)"')
     .replaceAll(/"(leader|role)": ?"\w+"/g, '"$1":"(node)"')

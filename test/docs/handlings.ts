@@ -288,8 +288,7 @@ export const COMMANDS: readonly OfCommand[] = [
   {
     of: 'docs/reference/http.md: curl 127.0.0.1:7301/v1/leases',
     command: 'curl 127.0.0.1:7301/v1/leases',
-    // The id of the first lease of a cluster is always the same.
-    prints: /^\{"id":"6238072747940578789","ttl_ms":30000\}$/,
+    prints: /^\{"id":"42","ttl_ms":30000\}$/,
   },
   {
     of: 'docs/reference/http.md: curl 127.0.0.1:7301/v1/leases',
@@ -335,6 +334,7 @@ export const ANSWERS: readonly Answer[] = [
   { of: 'docs/reference/http.md: {"succeeded":true' },
   { of: 'docs/reference/http.md: {"compact_revision"' },
   { of: 'docs/reference/http.md: {"session":7' },
+  { of: 'docs/reference/http.md: {"kind":"node"', to: 'curl 127.0.0.1:7301/ui/console.json' },
   {
     of: 'docs/reference/http.md: event: created',
     before: `from=${numberOf(put('jobs/1', 'run'))}; ${remove('jobs/1')}; ${put('other', '1')}`,

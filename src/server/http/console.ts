@@ -92,4 +92,6 @@ const FACTS_HEADERS = [
 ] as const
 
 const members = ({ raft }: DriverStatus): readonly { readonly name: string; readonly url: string }[] =>
-  raft.configuration.members.map(({ name, url }) => ({ name, url }))
+  raft.configuration.members
+    .map(({ name, url }) => ({ name, url }))
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
