@@ -6,8 +6,8 @@
 // are imported dynamically stay in files of their own, which are loaded when they are needed.
 
 import { spawnSync } from 'node:child_process'
-import { cpSync, rmSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { cpSync, readdirSync, rmSync } from 'node:fs'
+import { dirname, extname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { rolldown } from 'rolldown'
 
@@ -45,9 +45,11 @@ const PROGRAMS = {
 
 rmSync(dist, { recursive: true, force: true })
 await bundle()
-// Compiled on the machine where it is used; put into the report as it is.
+// Compiled on the machine where it is used; put into the report as they are.
 cpSync(join(root, 'jepsen-lite/local/preload/faults.c'), join(dist, 'faults.c'))
 cpSync(join(root, 'jepsen-lite/report/page'), join(dist, 'page'), { recursive: true })
+for (const name of readdirSync(join(root, 'web/src/design')).filter((name) => extname(name) === '.css'))
+  cpSync(join(root, 'web/src/design', name), join(dist, 'page/design', name))
 run(join(root, 'scripts/build-web.mjs'), join(dist, 'ui'))
 run(join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', 'tsconfig.build.json')
 

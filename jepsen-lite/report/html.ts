@@ -23,10 +23,14 @@ export function table(caption: string, heads: readonly string[], rows: readonly 
   if (rows.length === 0) return ''
   const head = heads.map((text) => `<th scope="col">${escapeHtml(text)}</th>`).join('')
   const body = rows.map((cells) => `<tr>${cells.map(renderCell).join('')}</tr>`).join('\n')
-  return `<div class="table"><table><caption>${escapeHtml(caption)}</caption><thead><tr>${head}</tr></thead><tbody>\n${body}\n</tbody></table></div>`
+  return `<section class="table-frame" tabindex="0" aria-label="${escapeHtml(caption)}"><table class="table"><caption>${escapeHtml(caption)}</caption><thead><tr>${head}</tr></thead><tbody>\n${body}\n</tbody></table></section>`
 }
+
+/** A longer text is a sentence, whose column does not become narrow. */
+const WORDS_MAX = 40
 
 function renderCell(cell: Cell): string {
   if (typeof cell === 'number') return `<td class="number">${cell.toLocaleString('en')}</td>`
-  return `<td>${typeof cell === 'string' ? escapeHtml(cell) : cell.html}</td>`
+  if (typeof cell !== 'string') return `<td>${cell.html}</td>`
+  return `<td${cell.length > WORDS_MAX ? ' class="sentence"' : ''}>${escapeHtml(cell)}</td>`
 }

@@ -1,7 +1,8 @@
-// The script and the style of the page: the files in page/, inserted into the page. In the page all modules are one
-// script, so a name may be declared in one module only.
+// The script and the style of the page: the files in page/ and style sheets of the design, inserted into the page. In
+// the page all modules are one script, so a name may be declared in one module only.
 
 import { readFileSync } from 'node:fs'
+import { readDesign } from './design.ts'
 
 /** Each module may import from the modules before it. */
 const MODULES = ['layout.js', 'ink.js', 'operations.js', 'nodes.js', 'charts.js', 'main.js']
@@ -18,6 +19,9 @@ export function script(): string {
 
 const IMPORT = /^import \{[^}]*\} from '[^']*'\n/gm
 
-export const style = (): string => read('style.css')
+/** Without the fonts, which would be larger than the rest. */
+const DESIGN = ['tokens.css', 'base.css', 'button.css', 'field.css', 'table.css', 'chart.css']
+
+export const style = (): string => [...DESIGN.map(readDesign), read('style.css')].join('\n')
 
 const read = (name: string): string => readFileSync(new URL(`page/${name}`, import.meta.url), 'utf8')

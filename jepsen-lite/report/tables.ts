@@ -41,8 +41,8 @@ export function renderHead({ history, verdict, transactions, run }: ReportSource
     : `<p class="again">Repeat it with: <code>npx ${escapeHtml(header.command)}</code></p>`
   return `<header>
 <h1>jepsen-lite <span class="workload">${escapeHtml(header.workload)}</span></h1>
-<p class="verdict ${escapeHtml(word)}"><strong>${escapeHtml(word)}</strong> ${escapeHtml(SAYS[word] ?? '')}</p>
-<p>${facts.map(escapeHtml).join(' · ')}</p>
+<p class="verdict ${escapeHtml(word)}">${MARKS[word] ?? ''} <strong>${escapeHtml(word)}</strong> ${escapeHtml(SAYS[word] ?? '')}</p>
+<ul class="facts">${facts.map((fact) => `<li>${escapeHtml(fact)}</li>`).join('')}</ul>
 ${again}
 </header>`
 }
@@ -71,7 +71,7 @@ const isRepeated = (message: string, findings: readonly Anomaly[]): boolean =>
 const renderButtons = ({ calls }: Anomaly): string =>
   calls
     .slice(0, 6)
-    .map((id) => `<button type="button" data-operation="${id}">${id}</button>`)
+    .map((id) => `<button type="button" class="button" data-operation="${id}">${id}</button>`)
     .join(' ')
 
 const isUndecided = ({ verdict }: { readonly verdict: string }): boolean => verdict === 'undecided'
@@ -145,7 +145,7 @@ export function verdictsTable({ history, verdict, transactions }: ReportSources)
 const transactionWords = (counts: TransactionsResult['counts']): string =>
   `${counts.transactions.toLocaleString('en')} transactions, ${counts.dependencies.toLocaleString('en')} dependencies of ${counts.keys.toLocaleString('en')} keys`
 
-const MARKS: Readonly<Record<string, string>> = { pass: '✓', violation: '✗', undecided: '?' }
+const MARKS: Readonly<Record<string, string>> = { pass: '✓', violation: '✗', failed: '✗', undecided: '?' }
 
 const verdictCell = (word: string): Cell => ({
   html: `<span class="verdict ${escapeHtml(word)}">${MARKS[word] ?? ''} ${escapeHtml(word)}</span>`,
@@ -188,7 +188,7 @@ export function keysTable({ linearizability }: CheckResult): string {
   )
   const rows = sorted.slice(0, SHOWN_MAX.keys).map((one): Cell[] => {
     const { key, verdict, operations, unknown, points } = one
-    const button = `<button type="button" data-key="${escapeHtml(key)}">show</button>`
+    const button = `<button type="button" class="button" data-key="${escapeHtml(key)}">show</button>`
     return [key, verdictCell(words[verdict]), operations, unknown, points.length, { html: button }]
   })
   const more = sorted.length - rows.length
@@ -203,7 +203,9 @@ export function witnesses({ linearizability }: CheckResult): string {
     .slice(0, SHOWN_MAX.witnesses)
     .map(({ key, calls }) => {
       const rows = calls().map(({ id, client, node, op, result, startMs, endMs }): Cell[] => [
-        id === undefined ? 'end' : { html: `<button type="button" data-operation="${id}">${id}</button>` },
+        id === undefined
+          ? 'end'
+          : { html: `<button type="button" class="button" data-operation="${id}">${id}</button>` },
         id === undefined ? node : String(client),
         `${startMs} – ${endMs ?? '?'}`,
         formatOperation(op),

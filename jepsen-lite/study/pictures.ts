@@ -1,7 +1,8 @@
 // The study as two pictures: the requests that were answered at each level on each side, and the age of stale answers.
 // All rounds are added together, aligned at the beginning of each phase. Each picture is a complete SVG document with
-// its words and its colours for light and dark pages, so that it can stand in a Markdown file.
+// its words and the colours of the design for light and dark pages, so that it can stand in a Markdown file.
 
+import { findColor } from '../report/design.ts'
 import { escapeHtml } from '../report/html.ts'
 import { LEVELS, type Level, type PartitionSide, SIDES } from './levels.ts'
 import { computeMedian, PHASES, type Phase, type StudyRequest } from './measure.ts'
@@ -61,7 +62,13 @@ export function renderPictures(
         heading: words(4, 20, 'heading', `Clients of the ${side}`),
         chart: LEVELS.map((level, row) => {
           const top = row * (SIZE.strip + SIZE.gap)
-          return renderStrip(label(level), top, streamBuckets(level, side), scale)
+          return renderStrip(
+            label(level),
+            level === 'write' ? 'written' : 'read',
+            top,
+            streamBuckets(level, side),
+            scale,
+          )
         }).join('\n'),
       }),
     ),
@@ -95,7 +102,7 @@ ${phases(scale, chartHeight)}</g></g>`
   })
   return `<svg xmlns="http://www.w3.org/2000/svg" class="picture" viewBox="0 0 ${SIZE.width} ${height}" role="img">
 <title>${escapeHtml(title)}</title>
-<style>${STYLE}</style>
+<style>${renderStyle()}</style>
 <rect class="paper" width="${SIZE.width}" height="${height}"/>
 ${sides.join('\n')}
 </svg>
@@ -130,7 +137,13 @@ const isAnswered = ({ answeredMs, phase, round }: StudyRequest): boolean =>
 
 const xAt = (at: number, { width }: Scale): number => SIZE.left + ((SIZE.right - SIZE.left) * at) / width
 
-function renderStrip(label: string, top: number, buckets: readonly Bucket[], scale: Scale): string {
+function renderStrip(
+  label: string,
+  kind: 'written' | 'read',
+  top: number,
+  buckets: readonly Bucket[],
+  scale: Scale,
+): string {
   const bottom = top + SIZE.strip
   const bars = groupRuns(buckets).map(({ from, to, answered }) => {
     const [x, width] = [short(xAt(from, scale)), short(xAt(to, scale) - xAt(from, scale))]
@@ -138,7 +151,7 @@ function renderStrip(label: string, top: number, buckets: readonly Bucket[], sca
   })
   return (
     words(SIZE.left - 10, bottom - 5, 'label', label) +
-    `<path class="line" d="M${SIZE.left} ${bottom}H${SIZE.right}"/><path class="answered" d="${bars.join('')}"/>`
+    `<path class="line" d="M${SIZE.left} ${bottom}H${SIZE.right}"/><path class="${kind}" d="${bars.join('')}"/>`
   )
 }
 
@@ -212,18 +225,25 @@ const KEY =
 
 const short = (value: number): string => String(Math.round(value * 100) / 100)
 
-const STYLE = `
-.picture { --paper: #ffffff; --text: #1c2024; --faint: #6b7280; --line: #d5d9df; --bar: #4a86c9; --behind: #1d4f91; --claimed: #b45309; --cut: #b4540a; }
-@media (prefers-color-scheme: dark) { .picture { --paper: #15181c; --text: #e6e8eb; --faint: #9aa3ad; --line: #3a414a; --bar: #4f86c6; --behind: #6aa5ee; --claimed: #f0a35c; --cut: #e08a3c; } }
-.picture text { font: 13px system-ui, 'DejaVu Sans', sans-serif; fill: var(--text); }
+/** Tokens of the design. */
+const COLOURS = ['paper', 'ink', 'soft', 'line', 'written', 'lagging', 'fault'] as const
+
+const colours = (theme: 'light' | 'dark'): string =>
+  COLOURS.map((name) => `--${name}: ${findColor(name)[theme]};`).join(' ')
+
+const renderStyle = (): string => `
+.picture { ${colours('light')} }
+@media (prefers-color-scheme: dark) { .picture { ${colours('dark')} } }
+.picture text { font: 13px system-ui, 'DejaVu Sans', sans-serif; fill: var(--ink); }
 .picture .heading { font-weight: 600; }
 .picture .label { text-anchor: end; }
-.picture .phase { text-anchor: middle; fill: var(--faint); }
-.picture .key { fill: var(--faint); }
+.picture .phase { text-anchor: middle; fill: var(--soft); }
+.picture .key { fill: var(--soft); }
 .picture .paper { fill: var(--paper); }
-.picture .partition { fill: var(--cut); opacity: 0.14; }
+.picture .partition { fill: var(--fault); opacity: 0.14; }
 .picture .line { fill: none; stroke: var(--line); }
-.picture .answered { fill: var(--bar); }
-.picture .behind, .picture .claimed { fill: none; stroke: var(--behind); stroke-width: 2; }
-.picture .claimed { stroke: var(--claimed); stroke-dasharray: 6 4; }
+.picture .written { fill: var(--written); }
+.picture .read { fill: var(--ink); opacity: 0.36; }
+.picture .behind, .picture .claimed { fill: none; stroke: var(--lagging); stroke-width: 2; }
+.picture .claimed { stroke: var(--ink); stroke-dasharray: 6 4; }
 `

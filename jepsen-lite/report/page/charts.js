@@ -3,7 +3,7 @@
 /** @import { PageCall, PageData } from '../data.ts' */
 /** @import { Filter, Stretch } from './layout.js' */
 /** @import { Frame } from './ink.js' */
-import { FONT, SMALL_FONT, xAt } from './ink.js'
+import { xAt } from './ink.js'
 import { decades, isShown, Lane, logPart, quantile, roundStep } from './layout.js'
 import { cross } from './operations.js'
 
@@ -57,14 +57,14 @@ export class Latency {
   draw(frame) {
     const { ctx, ink, left, right } = frame
     const [min, max] = this.#range
-    ctx.font = SMALL_FONT
+    ctx.font = ink.smallFont
     ctx.textBaseline = 'middle'
     ctx.textAlign = 'end'
     for (let ms = min; ms <= max * 1.01; ms *= 10) {
       const y = this.#yAt(frame, ms)
       ctx.fillStyle = ink.of('line')
       ctx.fillRect(left, y, right - left, 1)
-      ctx.fillStyle = ink.of('text')
+      ctx.fillStyle = ink.of('ink')
       ctx.fillText(ms >= 1000 ? `${ms / 1000} s` : `${Number(ms.toPrecision(1))} ms`, left - 6, y)
     }
     ctx.textAlign = 'start'
@@ -92,10 +92,10 @@ export class Latency {
       if (taken.has(cell)) continue
       taken.add(cell)
       if (call.outcome === 'ok') {
-        ctx.fillStyle = ink.of(call.writes ? 'change' : 'read')
+        ctx.fillStyle = call.writes ? ink.of('written') : ink.tint('ink', 'strong')
         ctx.fillRect(x - size / 2, y - size / 2, size, size)
       } else if (call.outcome === 'fail') {
-        ctx.strokeStyle = ink.of('fail')
+        ctx.strokeStyle = ink.of('not-written')
         cross(ctx, x, y, 2.5)
       } else {
         ctx.strokeStyle = ink.of('unknown')
@@ -119,7 +119,7 @@ export class Latency {
       if (values === undefined) buckets.set(bucket, [endMs - startMs])
       else values.push(endMs - startMs)
     }
-    ctx.strokeStyle = ink.of('text')
+    ctx.strokeStyle = ink.of('ink')
     ctx.lineWidth = 1.5
     ctx.setLineDash(dash)
     ctx.beginPath()
@@ -172,13 +172,13 @@ export class Throughput {
     const perSecond = 1000 / sizeMs
     const top = roundStep(Math.max(1, most) * perSecond)
     const scale = ((height - 2 * MARGIN) / top) * perSecond
-    ctx.font = SMALL_FONT
+    ctx.font = ink.smallFont
     ctx.textBaseline = 'middle'
     for (const value of [0, top / 2, top]) {
       const y = height - MARGIN - (value / perSecond) * scale
       ctx.fillStyle = ink.of('line')
       ctx.fillRect(left, y, right - left, 1)
-      ctx.fillStyle = ink.of('text')
+      ctx.fillStyle = ink.of('ink')
       ctx.textAlign = 'end'
       ctx.fillText(`${Number(value.toPrecision(3))}/s`, left - 6, y)
       ctx.textAlign = 'start'
@@ -187,7 +187,7 @@ export class Throughput {
     ctx.beginPath()
     ctx.rect(left, 0, right - left, height)
     ctx.clip()
-    for (const [bucket, { ok, fail, unknown }] of buckets) {
+    for (const [bucket, { change, read, fail, unknown }] of buckets) {
       const x = xAt(frame, bucket * sizeMs)
       const width = Math.max(1, xAt(frame, (bucket + 1) * sizeMs) - x - 1)
       let y = height - MARGIN
@@ -195,12 +195,14 @@ export class Throughput {
         y -= count * scale
         return /** @type {const} */ ([x, y, width, count * scale])
       }
-      ctx.fillStyle = ink.of('read')
-      ctx.fillRect(...stack(ok))
+      ctx.fillStyle = ink.of('written')
+      ctx.fillRect(...stack(change))
+      ctx.fillStyle = ink.tint('ink', 'strong')
+      ctx.fillRect(...stack(read))
       ctx.fillStyle = ink.pattern('unknown', 'stripes')
       ctx.fillRect(...stack(unknown))
       if (fail === 0) continue
-      ctx.strokeStyle = ink.of('fail')
+      ctx.strokeStyle = ink.of('not-written')
       const [, from, , tall] = stack(fail)
       ctx.strokeRect(x + 0.5, from + 0.5, Math.max(1, width - 1), Math.max(1, tall - 1))
     }
@@ -209,16 +211,16 @@ export class Throughput {
 
   /** @param {Stretch} view @param {number} sizeMs */
   #count({ fromMs, toMs }, sizeMs) {
-    /** @type {Map<number, { ok: number, fail: number, unknown: number }>} */
+    /** @type {Map<number, { change: number, read: number, fail: number, unknown: number }>} */
     const buckets = new Map()
     let most = 0
     for (const { call, endMs } of this.#ended) {
       if (endMs < fromMs - sizeMs || endMs > toMs + sizeMs) continue
       const bucket = Math.floor(endMs / sizeMs)
-      const counts = buckets.get(bucket) ?? { ok: 0, fail: 0, unknown: 0 }
+      const counts = buckets.get(bucket) ?? { change: 0, read: 0, fail: 0, unknown: 0 }
       buckets.set(bucket, counts)
-      counts[call.outcome] += 1
-      most = Math.max(most, counts.ok + counts.fail + counts.unknown)
+      counts[call.outcome !== 'ok' ? call.outcome : call.writes ? 'change' : 'read'] += 1
+      most = Math.max(most, counts.change + counts.read + counts.fail + counts.unknown)
     }
     return { buckets, most }
   }
@@ -231,7 +233,7 @@ export class Throughput {
 export class Overview {
   #data
   /** Counts for each column; computed again when the width changes. */
-  #counts = { ok: new Float64Array(0), odd: new Float64Array(0) }
+  #counts = { ok: new Float64Array(0), fail: new Float64Array(0), unknown: new Float64Array(0) }
   height = 40
 
   /** @param {PageData} data */
@@ -244,26 +246,27 @@ export class Overview {
     const { ctx, ink, left, right, height } = frame
     const columns = Math.max(1, Math.floor((right - left) / 2))
     if (this.#counts.ok.length !== columns) this.#counts = this.#count(columns)
-    const { ok, odd } = this.#counts
+    const { ok, fail, unknown } = this.#counts
     const most = ok.reduce((a, b) => Math.max(a, b), 1)
-    ctx.font = FONT
+    ctx.font = ink.font
     ctx.textBaseline = 'middle'
-    ctx.fillStyle = ink.of('text')
+    ctx.fillStyle = ink.of('ink')
     ctx.fillText('all', 4, height / 2)
     for (const { fromMs, toMs } of this.#data.faults) {
-      ctx.globalAlpha = 0.25
+      ctx.globalAlpha = 0.18
       ctx.fillStyle = ink.of('fault')
       ctx.fillRect(xAt(frame, fromMs), 0, Math.max(2, xAt(frame, toMs) - xAt(frame, fromMs)), height)
       ctx.globalAlpha = 1
     }
     for (let column = 0; column < columns; column++) {
       const tall = ((ok[column] ?? 0) / most) * (height - 10)
-      ctx.fillStyle = ink.of('read')
+      ctx.fillStyle = ink.of('soft')
       ctx.fillRect(left + 2 * column, height - tall, 2, tall)
-      ctx.fillStyle = ink.of('unknown')
-      if ((odd[column] ?? 0) > 0) ctx.fillRect(left + 2 * column, 2, 2, 5)
+      const isUnknown = (unknown[column] ?? 0) > 0
+      ctx.fillStyle = ink.of(isUnknown ? 'unknown' : 'not-written')
+      if (isUnknown || (fail[column] ?? 0) > 0) ctx.fillRect(left + 2 * column, 2, 2, 5)
     }
-    ctx.fillStyle = ink.of('wrong')
+    ctx.fillStyle = ink.of('down')
     const { misfits, brokenMs } = this.#data
     for (const ms of [...misfits.map(({ timeMs }) => timeMs), ...brokenMs])
       ctx.fillRect(xAt(frame, ms) - 1, 0, 3, height)
@@ -273,7 +276,7 @@ export class Overview {
     ctx.fillRect(left, 0, from - left, height)
     ctx.fillRect(to, 0, right - to, height)
     ctx.globalAlpha = 1
-    ctx.strokeStyle = ink.of('focus')
+    ctx.strokeStyle = ink.of('ink')
     ctx.lineWidth = 2
     ctx.strokeRect(from, 1, Math.max(4, to - from), height - 2)
   }
@@ -281,14 +284,17 @@ export class Overview {
   /** @param {number} columns */
   #count(columns) {
     const { calls, startMs, endMs: lastMs } = this.#data
-    const [ok, odd] = [new Float64Array(columns), new Float64Array(columns)]
+    const counts = {
+      ok: new Float64Array(columns),
+      fail: new Float64Array(columns),
+      unknown: new Float64Array(columns),
+    }
     for (const { outcome, endMs } of calls) {
       const at = Math.floor((((endMs ?? lastMs) - startMs) / (lastMs - startMs)) * columns)
-      const counts = outcome === 'ok' ? ok : odd
       const column = Math.min(columns - 1, at)
-      counts[column] = (counts[column] ?? 0) + 1
+      counts[outcome][column] = (counts[outcome][column] ?? 0) + 1
     }
-    return { ok, odd }
+    return counts
   }
 }
 

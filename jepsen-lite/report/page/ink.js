@@ -21,25 +21,46 @@ export const xAt = ({ view, left, right }, ms) =>
 export const msAt = ({ view, left, right }, x) =>
   view.fromMs + ((x - left) / (right - left)) * (view.toMs - view.fromMs)
 
-const NAMES = /** @type {const} */ ([
-  ...['text', 'faint', 'line', 'paper', 'change', 'read', 'fail', 'unknown', 'wrong', 'point'],
-  ...['leader', 'follower', 'candidate', 'fault', 'focus', 'on-dark', 'on-light'],
-])
+/** Tokens of the design. @typedef {'ink' | 'on-ink' | 'soft' | 'line' | 'paper'} PaperColour */
+/** @typedef {'leader' | 'follower' | 'learner' | 'candidate' | 'down'} NodeColour */
+/** @typedef {PaperColour | NodeColour | 'written' | 'not-written' | 'unknown' | 'fault'} Colour */
 
-/** @typedef {typeof NAMES[number]} Colour */
+/** How much of a colour is in a tint of it. */
+const TINT = { strong: 36, weak: 16 }
 
 export class Ink {
+  /** By their style. @type {Map<string, string>} */
   #colours = new Map()
   #patterns = new Map()
+  font
+  smallFont
 
   constructor() {
-    const style = getComputedStyle(document.documentElement)
-    for (const name of NAMES) this.#colours.set(name, style.getPropertyValue(`--${name}`).trim())
+    const { fontFamily } = getComputedStyle(document.documentElement)
+    this.font = `12px ${fontFamily}`
+    this.smallFont = `11px ${fontFamily}`
   }
 
-  /** @param {Colour} name @returns {string} */
+  /** @param {Colour} name */
   of(name) {
-    return this.#colours.get(name) ?? 'gray'
+    return this.#resolve(`var(--${name})`)
+  }
+
+  /** A paler colour, that hides what is below it. @param {Colour} name @param {keyof typeof TINT} strength */
+  tint(name, strength) {
+    return this.#resolve(`color-mix(in oklab, var(--${name}) ${TINT[strength]}%, var(--paper))`)
+  }
+
+  /** A colour of the style sheet as a canvas understands it. @param {string} style */
+  #resolve(style) {
+    const known = this.#colours.get(style)
+    if (known !== undefined) return known
+    const root = document.documentElement
+    root.style.color = style
+    const { color } = getComputedStyle(root)
+    root.style.color = ''
+    this.#colours.set(style, color)
+    return color
   }
 
   /**
@@ -69,9 +90,6 @@ export class Ink {
     return pattern
   }
 }
-
-export const FONT = '12px system-ui, sans-serif'
-export const SMALL_FONT = '11px system-ui, sans-serif'
 
 /**
  * Draws text at `x`, shortened to `width`; draws nothing if fewer than `LETTERS_MIN` letters fit. `halo`: a colour

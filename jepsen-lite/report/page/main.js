@@ -1,7 +1,7 @@
 // The page: the layout of the charts, what they show, and the control by pointer and keyboard.
 
 import { Latency, Overview, Throughput } from './charts.js'
-import { Ink, msAt, SMALL_FONT, xAt } from './ink.js'
+import { Ink, msAt, xAt } from './ink.js'
 /** @import { PageCall, PageData } from '../data.ts' */
 /** @import { Filter, Stretch } from './layout.js' */
 /** @import { Frame } from './ink.js' */
@@ -23,6 +23,34 @@ import { Operations } from './operations.js'
  * @property {(frame: Frame) => void} draw
  * @property {(frame: Frame, x: number, y: number) => number | Description | undefined} hit
  */
+
+/** Classes of the samples in style.css, with their words. @typedef {readonly (readonly [string, string])[]} Legend */
+
+/** @satisfies {Record<string, Legend>} */
+const LEGENDS = {
+  faults: [
+    ['fault', 'took effect'],
+    ['idle', 'no effect was seen'],
+  ],
+  nodes: [
+    ['leader', 'leader'],
+    ['follower', 'follower'],
+    ['learner', 'learner'],
+    ['candidate', 'candidate'],
+    ['paused', 'paused'],
+    ['down', 'down'],
+  ],
+  operations: [
+    ['change', 'change'],
+    ['read', 'read'],
+    ['fail', 'failed'],
+    ['unknown', 'unknown'],
+  ],
+  latency: [
+    ['median', 'median'],
+    ['p99', '99th percentile of answered operations'],
+  ],
+}
 
 const AXIS_HEIGHT = 22
 const TICK_PX = 110
@@ -68,7 +96,7 @@ class Page {
     this.#latency = new Latency(data)
     this.#throughput = new Throughput(data)
     this.#overview = new Overview(data)
-    this.#overviewCanvas = this.#add('Overview')
+    this.#overviewCanvas = this.#add('Overview', [])
     this.#addCharts()
     this.#listenToControls()
     this.#listenToOverview()
@@ -82,11 +110,12 @@ class Page {
 
   #addCharts() {
     const { nodes, faults } = this.#data
-    this.#chart('', { height: AXIS_HEIGHT }, false, (frame) => this.#drawAxis(frame))
+    this.#chart('', [], { height: AXIS_HEIGHT }, false, (frame) => this.#drawAxis(frame))
     if (faults.length > 0) {
       const part = new Faults(this.#data)
       this.#chart(
         'Faults',
+        LEGENDS.faults,
         part,
         false,
         (frame) => part.draw(frame),
@@ -100,6 +129,7 @@ class Page {
       const part = new Nodes(this.#data)
       this.#chart(
         'Nodes',
+        LEGENDS.nodes,
         part,
         false,
         (frame) => part.draw(frame),
@@ -109,6 +139,7 @@ class Page {
     const operations = this.#operations
     this.#chart(
       'Operations, by client',
+      LEGENDS.operations,
       operations,
       true,
       (frame) => operations.draw(frame, this.#picked, this.#hovered),
@@ -116,36 +147,39 @@ class Page {
     )
     const latency = this.#latency
     this.#chart(
-      'Latency: median (line) and 99th percentile (dashed) of answered operations',
+      'Latency',
+      LEGENDS.latency,
       latency,
       true,
       (frame) => latency.draw(frame),
       (frame, x, y) => latency.hit(frame, x, y),
     )
-    this.#chart('Throughput: answered, unknown (striped), failed (hollow)', this.#throughput, true, (frame) =>
+    this.#chart('Throughput', LEGENDS.operations, this.#throughput, true, (frame) =>
       this.#throughput.draw(frame),
     )
   }
 
-  /** @param {string} title */
-  #add(title) {
+  /** @param {string} title @param {Legend} legend */
+  #add(title, legend) {
     const canvas = document.createElement('canvas')
     if (title === '') canvas.className = 'axis'
     else {
-      const heading = document.createElement('h2')
+      const [head, heading] = [document.createElement('div'), document.createElement('h2')]
+      head.className = 'chart-head'
       heading.textContent = title
-      this.#panels.append(heading)
+      head.append(heading, createLegend(legend))
+      this.#panels.append(head)
     }
     this.#panels.append(canvas)
     return canvas
   }
 
   /**
-   * @param {string} title @param {Chart['part']} part @param {boolean} shaded @param {Chart['draw']} draw @param
-   * {Chart['hit']} hit
+   * @param {string} title @param {Legend} legend @param {Chart['part']} part @param {boolean} shaded
+   * @param {Chart['draw']} draw @param {Chart['hit']} hit
    */
-  #chart(title, part, shaded, draw, hit = () => undefined) {
-    const chart = { canvas: this.#add(title), part, shaded, draw, hit }
+  #chart(title, legend, part, shaded, draw, hit = () => undefined) {
+    const chart = { canvas: this.#add(title, legend), part, shaded, draw, hit }
     this.#charts.push(chart)
     this.#listenToPointer(chart)
   }
@@ -206,7 +240,7 @@ class Page {
   /** @param {Frame} frame */
   #drawAxis(frame) {
     const { ctx, ink, left, right, view, height } = frame
-    ctx.font = SMALL_FONT
+    ctx.font = ink.smallFont
     ctx.textBaseline = 'middle'
     ctx.textAlign = 'center'
     const { stepMs, at } = ticks(view, (right - left) / TICK_PX)
@@ -214,7 +248,7 @@ class Page {
       const x = xAt(frame, ms)
       ctx.fillStyle = ink.of('line')
       ctx.fillRect(x, height - 5, 1, 5)
-      ctx.fillStyle = ink.of('text')
+      ctx.fillStyle = ink.of('ink')
       if (x > left + 15 && x < right - 15) ctx.fillText(timeText(ms, stepMs), x, height / 2 - 2)
     }
   }
@@ -223,7 +257,7 @@ class Page {
   #shade(frame) {
     const { ctx, ink, left, right, height } = frame
     ctx.fillStyle = ink.of('fault')
-    ctx.globalAlpha = 0.1
+    ctx.globalAlpha = 0.08
     for (const { fromMs, toMs, effect } of this.#data.faults) {
       const [from, to] = [Math.max(left, xAt(frame, fromMs)), Math.min(right, xAt(frame, toMs))]
       if (effect !== null && from < to) ctx.fillRect(from, 0, to - from, height)
@@ -250,11 +284,11 @@ class Page {
       ctx.stroke()
       ctx.setLineDash([])
     }
-    for (const ms of this.#data.brokenMs) line(ms, 'wrong', [])
+    for (const ms of this.#data.brokenMs) line(ms, 'down', [])
     const { key } = this.#filter
     for (const misfit of this.#data.misfits)
-      if (key === -1 || misfit.key === key) line(misfit.timeMs, 'wrong', [6, 3])
-    if (this.#cursorMs !== undefined) line(this.#cursorMs, 'faint', [])
+      if (key === -1 || misfit.key === key) line(misfit.timeMs, 'down', [6, 3])
+    if (this.#cursorMs !== undefined) line(this.#cursorMs, 'soft', [])
   }
 
   // ---- what is shown
@@ -352,8 +386,9 @@ class Page {
 
   /** @param {Description | undefined} selected */
   #describe(selected) {
-    const title = document.createElement('strong')
+    const title = document.createElement(selected === undefined ? 'p' : 'strong')
     title.textContent = selected?.title ?? 'Point at something, or focus the charts and press an arrow key.'
+    if (selected !== undefined) this.#detail.dataset.used = ''
     const list = document.createElement('dl')
     for (const [name, text] of selected?.rows ?? []) {
       const [term, description] = [document.createElement('dt'), document.createElement('dd')]
@@ -603,17 +638,18 @@ class Page {
       this.#ink = new Ink()
       this.#draw()
     }
-    matchMedia('(prefers-color-scheme: dark)').addEventListener('change', repaint)
+    for (const query of ['(prefers-color-scheme: dark)', 'print'])
+      matchMedia(query).addEventListener('change', repaint)
     new ResizeObserver(() => this.#draw()).observe(this.#panels)
     addEventListener('scroll', () => this.#draw(), { passive: true })
-    // For print everything is drawn, on white.
+    // For print everything is drawn, on light paper.
     addEventListener('beforeprint', () => {
-      document.documentElement.classList.add('paper')
+      document.documentElement.dataset.theme = 'light'
       this.#ink = new Ink()
       this.#drawNow(false)
     })
     addEventListener('afterprint', () => {
-      document.documentElement.classList.remove('paper')
+      delete document.documentElement.dataset.theme
       repaint()
     })
   }
@@ -641,6 +677,19 @@ const describeFault = ({ kind, nodes: hit, fromMs, toMs, effect, details }, node
     ...(details === '' ? [] : [/** @type {const} */ (['how', details])]),
   ],
 })
+
+/** @param {Legend} legend */
+function createLegend(legend) {
+  const list = document.createElement('ul')
+  list.className = 'chart-legend'
+  for (const [kind, words] of legend) {
+    const [item, swatch] = [document.createElement('li'), document.createElement('span')]
+    swatch.className = `swatch ${kind}`
+    item.append(swatch, words)
+    list.append(item)
+  }
+  return list
+}
 
 /** The space for names is at the left. @param {number} width */
 const chartEdges = (width) => ({ left: width < 600 ? 60 : 92, right: width - 6 })

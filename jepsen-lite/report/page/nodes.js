@@ -3,7 +3,7 @@
 /** @import { PageData } from '../data.ts' */
 /** @import { Band, NodeMark, Span } from '../nodes.ts' */
 /** @import { Frame } from './ink.js' */
-import { FONT, fitText, SMALL_FONT, xAt } from './ink.js'
+import { fitText, xAt } from './ink.js'
 import { Lane, packed } from './layout.js'
 
 const NODE_HEIGHT = 26
@@ -35,8 +35,8 @@ export class Nodes {
   draw(frame) {
     const { ctx, ink, left, right, height } = frame
     ctx.textBaseline = 'middle'
-    ctx.font = FONT
-    ctx.fillStyle = ink.of('text')
+    ctx.font = ink.font
+    ctx.fillStyle = ink.of('ink')
     for (const [node, name] of this.#data.nodes.entries())
       fitText(ctx, name, 4, (node + 0.5) * NODE_HEIGHT, left - 8)
     ctx.save()
@@ -47,7 +47,7 @@ export class Nodes {
       for (const span of lane.within(frame.view)) drawSpan(frame, span, node * NODE_HEIGHT + 4)
     })
     for (const fault of this.#data.faults) this.#underline(frame, fault)
-    ctx.font = FONT
+    ctx.font = ink.font
     ctx.textAlign = 'center'
     for (const mark of this.#data.marks) drawMark(frame, mark)
     ctx.textAlign = 'start'
@@ -83,7 +83,8 @@ function drawSpan(frame, { state, term, fromMs, toMs }, top) {
   const width = Math.max(1, xAt(frame, toMs) - x)
   const height = NODE_HEIGHT - 8
   if (state === 'down') {
-    ctx.strokeStyle = ink.of('wrong')
+    ctx.strokeStyle = ink.of('down')
+    ctx.lineWidth = 1.5
     ctx.setLineDash([4, 4])
     ctx.beginPath()
     ctx.moveTo(x, top + height / 2)
@@ -97,19 +98,23 @@ function drawSpan(frame, { state, term, fromMs, toMs }, top) {
     ctx.fillStyle = ink.pattern('candidate', 'stripes')
     ctx.fillRect(x, top, width, height)
   } else if (state === 'paused') {
-    ctx.fillStyle = ink.pattern('wrong', 'dots')
+    ctx.fillStyle = ink.pattern('down', 'dots')
     ctx.fillRect(x, top, width, height)
   } else {
-    ctx.fillStyle = ink.of('follower')
+    const colour = state === 'follower' || state === 'learner' ? state : 'soft'
+    ctx.fillStyle = ink.tint(colour, 'weak')
     ctx.fillRect(x, top, width, height)
+    ctx.strokeStyle = ink.of(colour)
+    ctx.lineWidth = 1
+    if (width > 3) ctx.strokeRect(x + 1.5, top + 0.5, width - 2, height - 1)
   }
   // The line between two spans.
   ctx.fillStyle = ink.of('paper')
   if (width > 3) ctx.fillRect(x, top, 1, height)
   if (width < 24 || state === 'down') return
   const from = Math.max(x, left) + 10
-  ctx.font = SMALL_FONT
-  ctx.fillStyle = state === 'leader' ? ink.of('on-dark') : ink.of('text')
+  ctx.font = ink.smallFont
+  ctx.fillStyle = state === 'leader' ? ink.of('on-ink') : ink.of('ink')
   const words = term === null ? state : `${state} ${term}`
   const isPatterned = state === 'paused' || state === 'candidate' || state === 'pre-candidate'
   const halo = isPatterned ? ink.of('paper') : undefined
@@ -124,7 +129,7 @@ function drawMark(frame, { node, timeMs, what }) {
   ctx.lineWidth = 3
   ctx.strokeStyle = ink.of('paper')
   ctx.strokeText(GLYPHS[what], x, y)
-  ctx.fillStyle = what === 'kill' || what === 'ended' || what === 'wipe' ? ink.of('wrong') : ink.of('text')
+  ctx.fillStyle = what === 'kill' || what === 'ended' || what === 'wipe' ? ink.of('down') : ink.of('ink')
   ctx.fillText(GLYPHS[what], x, y)
 }
 
@@ -145,7 +150,7 @@ export class Faults {
   /** @param {Frame} frame */
   draw(frame) {
     const { ctx, ink, left, right, height } = frame
-    ctx.font = SMALL_FONT
+    ctx.font = ink.smallFont
     ctx.textBaseline = 'middle'
     ctx.save()
     ctx.beginPath()
@@ -154,7 +159,7 @@ export class Faults {
     this.#faults.forEach((fault, at) => {
       const { x, width, y } = this.#barPlace(frame, at)
       if (x > right || x + width < left) return
-      ctx.globalAlpha = 0.35
+      ctx.globalAlpha = 0.25
       ctx.fillStyle = ink.of('fault')
       if (fault.effect !== null) ctx.fillRect(x, y, width, ROW_HEIGHT - 3)
       ctx.globalAlpha = 1
@@ -163,7 +168,7 @@ export class Faults {
       ctx.setLineDash(fault.effect === null ? [3, 3] : [])
       ctx.strokeRect(x + 0.5, y + 0.5, width - 1, ROW_HEIGHT - 4)
       ctx.setLineDash([])
-      ctx.fillStyle = ink.of('text')
+      ctx.fillStyle = ink.of('ink')
       const from = Math.max(x, left) + 4
       fitText(ctx, fault.kind, from, y + ROW_HEIGHT / 2 - 1, Math.min(x + width, right) - from - 2)
     })

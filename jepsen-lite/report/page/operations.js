@@ -1,6 +1,6 @@
 // Operations as bars, in a lane for each client, with the points of the order that the checker found.
 
-import { fitText, msAt, SMALL_FONT, xAt } from './ink.js'
+import { fitText, msAt, xAt } from './ink.js'
 /** @import { PageCall, PageData, PagePoint } from '../data.ts' */
 /** @import { Filter } from './layout.js' */
 /** @import { Frame } from './ink.js' */
@@ -73,7 +73,7 @@ export class Operations {
   /** @param {Frame} frame @param {number} picked @param {number} hovered */
   draw(frame, picked, hovered) {
     const { ctx, ink, left, right } = frame
-    ctx.font = SMALL_FONT
+    ctx.font = ink.smallFont
     ctx.textBaseline = 'middle'
     this.#lanes.forEach(({ client }, row) => {
       const y = row * this.#laneHeight
@@ -84,7 +84,7 @@ export class Operations {
         ctx.globalAlpha = 1
       }
       if (this.#laneHeight >= 12) {
-        ctx.fillStyle = ink.of('text')
+        ctx.fillStyle = ink.of('ink')
         fitText(ctx, clientLabel(this.#data.clients[client] ?? ''), 4, y + 2 + this.#laneHeight / 2, left - 8)
       }
     })
@@ -129,10 +129,10 @@ export class Operations {
     ctx.globalAlpha = isLeftOut ? 0.35 : 1
     ctx.lineWidth = 1
     if (call.outcome === 'ok') {
-      ctx.fillStyle = ink.of(call.writes ? 'change' : 'read')
+      ctx.fillStyle = call.writes ? ink.of('written') : ink.tint('ink', 'strong')
       ctx.fillRect(x, top, width, height)
     } else if (call.outcome === 'fail') {
-      ctx.strokeStyle = ink.of('fail')
+      ctx.strokeStyle = ink.of('not-written')
       ctx.strokeRect(x + 0.5, top + 0.5, Math.max(1, width - 1), height - 1)
       cross(ctx, x + width, top + height / 2, Math.min(4, height / 2))
     } else {
@@ -144,7 +144,7 @@ export class Operations {
       openFrame(ctx, x, top, width, height)
     }
     if (isMisfit) {
-      ctx.strokeStyle = ctx.fillStyle = ink.of('wrong')
+      ctx.strokeStyle = ctx.fillStyle = ink.of('down')
       ctx.lineWidth = 3
       ctx.strokeRect(x, top, width, height)
       flag(ctx, x, top)
@@ -152,7 +152,7 @@ export class Operations {
     if (width > 34 && height >= 12) {
       // The text of a bar that begins before the visible part is shown at the left edge.
       const from = Math.max(x, left) + 5
-      ctx.fillStyle = call.outcome === 'ok' ? ink.of(call.writes ? 'on-dark' : 'on-light') : ink.of('text')
+      ctx.fillStyle = call.outcome === 'ok' ? ink.of(call.writes ? 'on-ink' : 'ink') : ink.of('ink')
       const room = Math.min(x + width, right) - from - 8
       const halo = call.outcome === 'unknown' ? ink.of('paper') : undefined
       fitText(ctx, `${call.what} → ${call.answer}`, from, top + height / 2 + 0.5, room, halo)
@@ -182,13 +182,13 @@ export class Operations {
     }
     if (barEnd - barStart < POINT_BAR_WIDTH_MIN) {
       // On a narrow bar the point is small, so that it does not hide the bar.
-      ctx.fillStyle = ink.of('point')
+      ctx.fillStyle = ink.of('ink')
       ctx.fillRect(x - 1, top - 3, 2, 5)
       return
     }
     ctx.fillStyle = ink.of('paper')
     ctx.fillRect(x - 2, top - 2, 4, height + 4)
-    ctx.fillStyle = ink.of('point')
+    ctx.fillStyle = ink.of('ink')
     ctx.fillRect(x - 1, top - 2, 2, height + 4)
   }
 
@@ -197,7 +197,7 @@ export class Operations {
     if (this.#order === undefined) return
     const { ctx, ink } = frame
     const rows = new Map(this.#lanes.map(({ client }, row) => [client, row]))
-    ctx.strokeStyle = ink.of('point')
+    ctx.strokeStyle = ink.of('ink')
     ctx.lineWidth = 1.25
     ctx.globalAlpha = 0.6
     ctx.beginPath()
@@ -215,9 +215,14 @@ export class Operations {
     if (found === undefined) return
     const { ctx, ink } = frame
     const { x, width } = barExtent(frame, found.bar)
-    ctx.strokeStyle = ink.of('focus')
-    ctx.lineWidth = 2
-    ctx.strokeRect(x - 2, found.row * this.#laneHeight + 2, width + 4, this.#laneHeight)
+    for (const [colour, line] of /** @type {const} */ ([
+      ['paper', 5],
+      ['ink', 2],
+    ])) {
+      ctx.strokeStyle = ink.of(colour)
+      ctx.lineWidth = line
+      ctx.strokeRect(x - 2, found.row * this.#laneHeight + 2, width + 4, this.#laneHeight)
+    }
   }
 
   /** @param {number} place */

@@ -104,8 +104,8 @@ class FakeElement {
     this.listeners.set(type, listener)
   }
 
-  append(...children: FakeElement[]): void {
-    this.children.push(...children)
+  append(...children: (FakeElement | string)[]): void {
+    this.children.push(...children.filter((child) => typeof child !== 'string'))
   }
 
   replaceChildren(...children: FakeElement[]): void {
@@ -172,7 +172,7 @@ function open({ history }: Story) {
     ResizeObserver: class {
       observe() {}
     },
-    getComputedStyle: () => ({ getPropertyValue: () => 'black' }),
+    getComputedStyle: () => ({ color: 'black', fontFamily: 'sans-serif' }),
     matchMedia: () => ({ addEventListener() {} }),
     requestAnimationFrame: (draw: () => void) => draw(),
     addEventListener() {},
@@ -190,7 +190,7 @@ function open({ history }: Story) {
       drawn().flatMap(([name, text]) => (name === 'fillText' && String(text).includes(' → ') ? [text] : [])),
     /** The chart below this heading. */
     fills(heading: string): number {
-      const at = panels.children.findIndex(({ text }) => text === heading)
+      const at = panels.children.findIndex(({ children: [first] }) => first?.text === heading)
       return panels.children[at + 1]?.calls.filter(([name]) => name === 'fillRect').length ?? 0
     },
     told: () => element('detail').textContent,
