@@ -5,6 +5,7 @@ import { needsLogin } from '../cluster/connection.ts'
 import { consoleHost } from '../cluster/console-host.ts'
 import { forgetUserToken, userName } from '../cluster/credentials.ts'
 import { Button } from '../design/button.tsx'
+import { SafeText } from '../design/bytes-text.tsx'
 import { Icon, type IconName } from './icon.tsx'
 import './rail.css'
 import { ThemeButton } from './theme.tsx'
@@ -61,9 +62,9 @@ function ClusterLine() {
   const id = newest.value?.clusterId
   return (
     <p class="rail-cluster" title={id === undefined ? undefined : `Cluster ${id}`}>
-      {host.kind === 'node' ? `From ${host.node}` : 'Local cluster'}
+      <SafeText text={host.kind === 'node' ? `From ${host.node}` : 'Local cluster'} />
       <br />
-      quorate {host.version}
+      <SafeText text={`quorate ${host.version}`} />
     </p>
   )
 }

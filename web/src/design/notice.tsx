@@ -1,6 +1,7 @@
 // A sentence that needs attention, with the command that mends it.
 
-import type { ComponentChildren } from 'preact'
+import { type ComponentChildren, toChildArray } from 'preact'
+import { SafeText } from './bytes-text.tsx'
 import { CopyButton } from './copy-button.tsx'
 import './notice.css'
 
@@ -14,7 +15,7 @@ interface NoticeProps {
 export function Notice({ kind, children, command }: NoticeProps) {
   return (
     <div class={`notice notice-${kind}`} role={kind === 'note' ? 'status' : 'alert'}>
-      <div>{children}</div>
+      <div>{toChildArray(children).map(safeChild)}</div>
       {command !== undefined && (
         <div class="notice-command">
           <code>{command}</code>
@@ -24,3 +25,7 @@ export function Notice({ kind, children, command }: NoticeProps) {
     </div>
   )
 }
+
+/** A sentence may contain what a node answered, and so what others wrote. */
+const safeChild = (child: ReturnType<typeof toChildArray>[number]): ComponentChildren =>
+  typeof child === 'string' ? <SafeText text={child} /> : child

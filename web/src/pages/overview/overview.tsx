@@ -110,7 +110,7 @@ function Load() {
     .slice(1)
     .map(({ time, leader }) => ({ time, text: leader ?? 'no leader' }))
   return (
-    <section class="charts" aria-label="Load since this page is open">
+    <section class="charts" aria-label="Load since this page was opened">
       <Chart
         label="Requests"
         times={times}
@@ -161,7 +161,7 @@ function Elections() {
   const changes = leaderChanges.value.slice(1).toReversed()
   if (changes.length === 0)
     return (
-      <Empty title="No change of leader since this page is open">
+      <Empty title="No change of leader since this page was opened">
         <p>
           A node keeps no history for the console. Leave the page open, or use the metrics with Prometheus.
         </p>

@@ -6,7 +6,7 @@ export function TermLine() {
   const changes = leaderChanges.value
   const end = history.value.at(-1)?.time ?? 0
   return (
-    <ol class="term-line" aria-label="Leaders since this page is open">
+    <ol class="term-line" aria-label="Leaders since this page was opened">
       {changes.map(({ time, term, leader }, at) => {
         const until = changes[at + 1]?.time ?? end
         const text = `term ${term}: ${leader ?? 'no leader'}`

@@ -1,0 +1,103 @@
+// Makes the pictures of the console in docs/pictures/: starts a cluster with example data, and drives Chromium. Needs
+// Chromium at /usr/bin/chromium, or where QUORATE_CHROMIUM says.
+//
+//   npm run pictures:web             each page, light and dark, and the faults with a cut link
+//   npm run pictures:web -- --film   the film at the beginning of README.md
+//   npm run pictures:web -- keys     these pages only
+//
+// sharp (libvips) reduces the colours of a picture, and encodes the film.
+
+import { mkdirSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { chromium } from 'playwright-core'
+import sharp from 'sharp'
+import { startExampleCluster } from './console/example-cluster.mjs'
+import { recordFilm } from './console/film.mjs'
+
+const pictures = join(import.meta.dirname, '../docs/pictures')
+const PORT = 7601
+const WIDTH = 1280
+const HEIGHT = 800
+const BYTES_MAX = 80 * 1024
+const COLOURS = 64
+/** The time in which the charts get their first points. */
+const CHART_MS = 30_000
+
+/** What a picture shows: its place, what to do there, and how high it is. */
+const SHOWN = {
+  overview: { place: '#/overview', delayMs: CHART_MS },
+  keys: {
+    place: '#/keys/config/shop/limits?tab=history',
+    act: (page) => page.getByRole('button', { name: 'Put this version back' }).first().waitFor(),
+  },
+  live: {
+    place: '#/live?prefix=stock/',
+  },
+  coordination: { place: '#/coordination/locks/deploy' },
+  queues: { place: '#/coordination/queues' },
+  operation: { place: '#/operation/members' },
+  users: { place: '#/operation/users' },
+  transaction: { place: '#/transaction' },
+  faults: {
+    place: '#/faults',
+    height: 900,
+    before: (cluster) => cluster('heal'),
+    act: async (page) => {
+      await page.getByRole('button', { name: 'open: from n1 to n2. Cut it' }).click()
+      await page.getByRole('button', { name: 'cut: from n1 to n2. Join it' }).waitFor()
+    },
+    delayMs: CHART_MS,
+  },
+}
+
+const chosen = process.argv.slice(2)
+const isFilm = chosen.includes('--film')
+mkdirSync(pictures, { recursive: true })
+const { address, cluster, close } = await startExampleCluster(PORT)
+let browser
+try {
+  browser = await chromium.launch({
+    executablePath: process.env.QUORATE_CHROMIUM ?? '/usr/bin/chromium',
+    args: ['--no-sandbox', '--disable-gpu', '--hide-scrollbars', '--font-render-hinting=none'],
+  })
+  if (isFilm)
+    console.log(`console.webp: ${await recordFilm(browser, address, join(pictures, 'console.webp'))}`)
+  else
+    for (const [name, shown] of Object.entries(SHOWN))
+      if (chosen.length === 0 || chosen.includes(name)) await takePictures(name, shown)
+} finally {
+  await browser?.close()
+  await close()
+}
+
+async function takePictures(name, { place, act, before, height = HEIGHT, delayMs = 2_000 }) {
+  await before?.(cluster)
+  const page = await browser.newPage({ viewport: { width: WIDTH, height }, reducedMotion: 'reduce' })
+  try {
+    await page.goto(address)
+    await page.getByRole('navigation', { name: 'Pages' }).waitFor()
+    await page.evaluate((to) => location.assign(to), place)
+    await page.waitForTimeout(500)
+    if ((await page.getByRole('heading', { name: 'There is no such page' }).count()) > 0) {
+      console.log(`${name}: this console has no such page; left out`)
+      return
+    }
+    await act?.(page)
+    await page.waitForTimeout(delayMs)
+    for (const colorScheme of ['light', 'dark']) {
+      await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
+      await page.waitForTimeout(1_000)
+      await save(`console-${name}-${colorScheme}.png`, await page.screenshot())
+    }
+  } finally {
+    await page.close()
+  }
+}
+
+async function save(name, png) {
+  const path = join(pictures, name)
+  await sharp(png).png({ palette: true, colours: COLOURS, dither: 0, effort: 10 }).toFile(path)
+  const { size } = statSync(path)
+  console.log(`${name}: ${Math.ceil(size / 1024)} KB`)
+  if (size > BYTES_MAX) throw new Error(`${name} has more than ${BYTES_MAX} bytes`)
+}
