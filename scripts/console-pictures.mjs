@@ -23,7 +23,7 @@ const COLOURS = 64
 /** The time in which the charts get their first points. */
 const CHART_MS = 30_000
 
-/** What a picture shows: its place, what to do there, and how high it is. */
+/** The pictures: the place that each shows, what is done there before, and its height. */
 const SHOWN = {
   overview: { place: '#/overview', delayMs: CHART_MS },
   keys: {

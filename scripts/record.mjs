@@ -1,6 +1,6 @@
-// Makes docs/fail-over.svg, the recording at the beginning of README.md: runs the commands below on a new local cluster
-// and writes down what they print on a terminal, and when. `npm run record`: needs `script` of util-linux, and that the
-// default ports are free.
+// Makes docs/fail-over.svg, the recording in docs/guides/local-cluster.md: runs the commands below on a new local
+// cluster and writes down what they print on a terminal, and when. `npm run record`: needs `script` of util-linux, and
+// that the default ports are free.
 
 import { spawn } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'

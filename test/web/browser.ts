@@ -22,6 +22,8 @@ export const needsChromium = (what: string): string =>
 const FLAGS = [
   ...['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking'],
   ...['--disable-component-update', '--disable-sync'],
+  // Names of other sites, which lead to this machine.
+  '--host-resolver-rules=MAP *.example 127.0.0.1',
 ]
 
 let browser: Promise<Browser> | undefined
