@@ -67,7 +67,10 @@ const switchRoute = (kind: 'enable' | 'disable', summary: string): Route<ChangeA
       body: closed(object({})),
       answers: AuthSchema,
     },
-    () => ({ kind: 'change-auth', change: { kind }, ifRevision: undefined }),
+    ({ headers }) => {
+      refuseIdempotency(headers)
+      return { kind: 'change-auth', change: { kind }, ifRevision: undefined }
+    },
   )
 
 export const changeAuth = {
@@ -185,12 +188,22 @@ export const changeAuth = {
 const decodePassword = (password: unknown): string | null | undefined =>
   typeof password === 'string' || password === null ? password : undefined
 
+/** Throws `ApiError`: no such change is remembered, and a late copy would be made again. */
+function refuseIdempotency(headers: RequestHeaders): void {
+  if (headers['idempotency-key'] === undefined && headers['kv-session'] === undefined) return
+  throw new ApiError(
+    'bad_request',
+    'changes of users and roles have no Idempotency-Key and no Kv-Session: use If-Match with the auth revision',
+  )
+}
+
 /** Throws `ApiError`. */
 function decodeIfRevision(headers: RequestHeaders): number | undefined {
+  refuseIdempotency(headers)
   const { ifMatch, ifNoneMatch } = readConditions(headers) ?? {}
   if (ifMatch === undefined && ifNoneMatch === undefined) return undefined
-  const [revision] = typeof ifMatch === 'object' ? ifMatch : []
-  if (revision === undefined || ifNoneMatch !== undefined)
+  const [revision, ...others] = typeof ifMatch === 'object' ? ifMatch : []
+  if (revision === undefined || others.length > 0 || ifNoneMatch !== undefined)
     throw new ApiError('bad_request', 'If-Match must be the auth revision in quotes, such as "7"')
   return revision
 }

@@ -30,6 +30,12 @@ export function readConditions(headers: RequestHeaders): Condition | undefined {
   }
 }
 
+/** Throws `ApiError` for a condition of a change that is made whether or not it holds. */
+export function refuseConditions(headers: RequestHeaders): void {
+  if (headers['if-match'] === undefined && headers['if-none-match'] === undefined) return
+  throw new ApiError('bad_request', 'If-Match and If-None-Match are no conditions of this request')
+}
+
 /** Each space matches in one way only. Otherwise the time of the search would grow quadratically with their number. */
 const TAG = /[\t ]*(?:(W\/)?"([\x21\x23-\x7e\x80-\xff]*)"[\t ]*)?(?:,|$)/y
 

@@ -1,6 +1,6 @@
 // A route: its facts, from which requests are checked and OpenAPI is made, and its decoder.
 
-import type { RequestHeaders } from './conditions.ts'
+import { type RequestHeaders, refuseConditions } from './conditions.ts'
 import type { HttpRequestHead } from './form.ts'
 import type { FromSchema, Schema } from './json-schema.ts'
 import { type ParameterTable, type ParameterValues, readQuery } from './parameters.ts'
@@ -64,6 +64,7 @@ export function route<Q, P extends ParameterTable, B extends BodySchema>(
   return {
     ...facts,
     decode({ headers, pairs }, params, json, rowsMax) {
+      if (facts.method !== 'GET' && facts.headers?.['if-match'] === undefined) refuseConditions(headers)
       const values = readQuery(pairs, facts.parameters ?? ({} as P), rowsMax)
       // It was checked against the schema from which the type is taken.
       return decode({ headers, params, values, body: json as FromSchema<B> })
