@@ -105,8 +105,6 @@ function list<T extends User | AuthRole>(
   const { node } = api
   call.withdraw = node.read(readOptions({}, timeLeftMs(call)), (result) => {
     if (!result.ok) return fail(errorOfNode(result.problem, true))
-    const refusal = refusalNow(node, call)
-    if (refusal !== undefined) return fail(refusal)
     void readTable(node, call, pickTable, name)
       .then(show)
       .catch((error: unknown) => fail(api.toApiError(error)))
@@ -124,6 +122,8 @@ async function readTable<T extends User | AuthRole>(
   name: string | undefined,
 ): Promise<AuthList<T>> {
   for (;;) {
+    const refusal = refusalNow(node, call)
+    if (refusal !== undefined) throw refusal
     const { revision, state } = node.auth
     const table = pickTable(state)
     const items: T[] = []

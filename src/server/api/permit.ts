@@ -229,7 +229,7 @@ function rangeText({ start, end }: KeyRange): string {
 export function refusalOfLeases(node: RightsView, call: Call): Promise<ApiError | undefined> {
   if (!node.auth.enabled) return Promise.resolve(unservedRefusal(call))
   const { permit } = call
-  if (permit === undefined) return Promise.resolve(undefined)
+  if (permit === undefined) return Promise.resolve(unidentified())
   return new Promise((resolve) => decideOnLeases(node, permit, resolve))
 }
 
