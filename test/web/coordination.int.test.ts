@@ -186,4 +186,22 @@ describeConsole(needsChromium('coordination'), () => {
     await page.getByText('quorate lock deploy').waitFor()
     expect(await findBarriers(page)).toEqual([])
   })
+
+  test('who may not read the keys of a recipe sees which right is missing', async () => {
+    const password = 'correct horse'
+    await kv.roles.put('locksmith', [
+      { access: 'readwrite', prefix: 'lock/' },
+      { access: 'read', prefix: 'rwlock/' },
+    ])
+    await kv.users.put('root', { password, roles: ['root'] })
+    await kv.users.put('ann', { password, roles: ['locksmith'] })
+    await kv.auth.enable()
+    const page = await open('/queues')
+    await page.getByRole('textbox', { name: 'User' }).fill('ann')
+    await page.getByRole('textbox', { name: 'Password' }).fill(password)
+    await page.getByRole('dialog').getByRole('button', { name: 'Log in' }).click()
+    await page.getByRole('alert').filter({ hasText: 'queue/' }).waitFor()
+    await page.getByRole('link', { name: 'Locks' }).click()
+    await page.getByText('No lock is held').waitFor()
+  })
 })

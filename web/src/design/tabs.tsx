@@ -1,3 +1,4 @@
+import { useEffect, useRef } from 'preact/hooks'
 import './tabs.css'
 
 interface TabsProps {
@@ -14,8 +15,13 @@ interface TabsProps {
 
 /** Links to the views of a page. The URL says which one is shown. */
 export function Tabs({ label, tabs, current }: TabsProps) {
+  const bar = useRef<HTMLElement>(null)
+  // A narrow screen may have no room for all.
+  useEffect(() => {
+    bar.current?.querySelector('[aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'center' })
+  }, [current])
   return (
-    <nav class="tabs" aria-label={label}>
+    <nav ref={bar} class="tabs" aria-label={label}>
       {tabs.map(({ name, text, href, count }) => (
         <a key={name} href={href} {...(name === current ? { 'aria-current': 'page' as const } : undefined)}>
           {text}

@@ -11,7 +11,7 @@ import { Figure, Figures } from '../../design/figure.tsx'
 import { Notice } from '../../design/notice.tsx'
 import { formatCount, plural } from '../../design/numbers.ts'
 import { type Column, Table } from '../../design/table.tsx'
-import { type ClientsOfName, readClients, readClientsOf } from './client-reads.ts'
+import { type ClientsOfName, readAllClients, readClients } from './client-reads.ts'
 import { type ClientState, findHolders, type QueuedClient } from './clients.ts'
 import { LeaseLink } from './leases.tsx'
 import { useLeases } from './leases-known.ts'
@@ -110,28 +110,9 @@ function ClientQueueTable({ place, tab, rows }: TabProps & { readonly rows: read
   const leases = useLeases(rows.flatMap((row) => findFirst(row)?.lease ?? []))
   const columns: Column<ClientsOfName>[] = [
     { head, isWide: true, cell: ({ name }) => <NameLink place={place} name={name} recipes={recipes} /> },
-    ...(tab === 'locks'
-      ? [{ head: 'Kind', cell: ({ name }: ClientsOfName) => (name.recipe === 'rwlock' ? 'read-write' : '') }]
-      : []),
     ...(tab === 'elections'
-      ? [{ head: 'Value', cell: (row: ClientsOfName) => <Value record={recordOfFirst(row)} max={60} /> }]
+      ? [{ head: 'Value', cell: (row: ClientsOfName) => <Value record={findFirstRecord(row)} max={60} /> }]
       : []),
-    {
-      head: holder,
-      cell: (row) => (row.isCut ? <span class="dim">too many clients</span> : <Holder row={row} tab={tab} />),
-    },
-    {
-      head: 'Token',
-      isNumber: true,
-      cell: (row) => (row.isCut ? '–' : formatCount(findFirst(row)?.token ?? 0)),
-    },
-    {
-      head: 'Time left',
-      cell: (row) => {
-        const lease = row.isCut ? undefined : findFirst(row)?.lease
-        return <TimeLeft lease={lease && leases?.get(lease)} />
-      },
-    },
     {
       head: waiting,
       isNumber: true,
@@ -140,11 +121,30 @@ function ClientQueueTable({ place, tab, rows }: TabProps & { readonly rows: read
         return isCut ? `over ${formatCount(count)}` : formatCount(count)
       },
     },
+    {
+      head: 'Token',
+      isNumber: true,
+      cell: (row) => formatToken(row.isCut ? undefined : findFirst(row)),
+    },
+    {
+      head: 'Time left',
+      cell: (row) => {
+        const lease = row.isCut ? undefined : findFirst(row)?.lease
+        return lease !== undefined && <TimeLeft lease={leases?.get(lease)} />
+      },
+    },
+    {
+      head: holder,
+      cell: (row) => (row.isCut ? <span class="dim">too many clients</span> : <Holder row={row} tab={tab} />),
+    },
   ]
   return <Table caption={all} columns={columns} rows={rows} rowKey={({ name }) => name.prefix.join()} />
 }
 
-const recordOfFirst = (row: ClientsOfName): KeyRow | undefined => {
+const formatToken = (client: QueuedClient | undefined): string =>
+  client === undefined ? '–' : formatCount(client.token)
+
+const findFirstRecord = (row: ClientsOfName): KeyRow | undefined => {
   const first = findFirst(row)
   return first && row.records.get(first.token)
 }
@@ -187,7 +187,7 @@ export function ClientQueueDetail({
   const [max, setMax] = useState(STEP)
   const revision = useRevision()
   const { data, error } = useRequest(
-    (signal) => readClientsOf({ recipe, name, prefix }, max, signal),
+    (signal) => readAllClients({ recipe, name, prefix }, max, signal),
     [recipe, name.join(), max, revision],
   )
   return (

@@ -57,7 +57,7 @@ export async function readClients(
 }
 
 /** All clients of one name, and the records of the first `count` of them. */
-export async function readClientsOf(
+export async function readAllClients(
   name: RecipeName,
   count: number,
   signal: AbortSignal,

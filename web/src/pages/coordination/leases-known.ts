@@ -21,6 +21,8 @@ const FEW = 8
 /** Requests for one set of leases. */
 const READS_MAX = 16
 const STEP_MS = 2_000
+/** The least pause while nobody sees the page. */
+const HIDDEN_STEP_MS = 10_000
 /** Clients renew a lease after a third of its time. */
 const RENEWED_SHARE = 0.6
 
@@ -77,6 +79,7 @@ export function useLeases(ids: readonly LeaseId[]): KnownLeases | undefined {
       } catch {
         // The read of the keys says what is wrong.
       }
+      if (document.visibilityState === 'hidden') waitMs = Math.max(waitMs, HIDDEN_STEP_MS)
       if (!ended.signal.aborted) timer = setTimeout(() => void read(), waitMs)
     }
     void read()

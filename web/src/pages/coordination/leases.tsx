@@ -10,7 +10,7 @@ import { showLease } from '../../../../src/operations/show-lease.ts'
 import { useRequest } from '../../app/use-request.ts'
 import { useRevision } from '../../app/use-revision.ts'
 import { change, nameChange } from '../../cluster/change.ts'
-import { describeError, RefusedError, run } from '../../cluster/connection.ts'
+import { RefusedError, run } from '../../cluster/connection.ts'
 import { Button } from '../../design/button.tsx'
 import { BytesText } from '../../design/bytes-text.tsx'
 import { Confirmation } from '../../design/dialog.tsx'
@@ -20,6 +20,7 @@ import { Notice } from '../../design/notice.tsx'
 import { formatDuration, plural } from '../../design/numbers.ts'
 import { Table } from '../../design/table.tsx'
 import { keysHref } from '../keys/key-route.ts'
+import { failedChange } from '../operation/outcome.tsx'
 import { type KnownLease, useLeases } from './leases-known.ts'
 import { DetailHead, Example } from './listing.tsx'
 import { type CoordinationPlace, placeHref } from './place.ts'
@@ -74,9 +75,10 @@ export function LeaseList({ place }: { readonly place: CoordinationPlace }) {
         rows={leases}
         rowKey={({ id }) => id}
         columns={[
-          { head: 'Lease', isWide: true, cell: ({ id }) => <LeaseLink lease={id} /> },
+          { head: 'Lease', cell: ({ id }) => <LeaseLink lease={id} /> },
           {
             head: 'Time left',
+            isWide: true,
             cell: (lease) => <TimeLeft lease={known?.get(lease.id) ?? { ...lease, readAt }} />,
           },
         ]}
@@ -223,7 +225,7 @@ function Revocation({ id, keys, onClose, onRevoked }: RevocationProps) {
       const { result } = await change(revoke, { kind: 'revoke', id, idempotency: nameChange() })
       onRevoked(`The lease was revoked, and ${plural(result.deleted, 'key')} deleted.`)
     } catch (error) {
-      throw new Error(describeError(error))
+      throw failedChange(error)
     }
   }
   return (

@@ -113,6 +113,7 @@ export function NameLink({ place: { tab }, name: { recipe, name }, recipes }: Na
       href={placeHref({ tab, name, recipe: recipe === recipes[0] ? undefined : recipe })}
     >
       <BytesText bytes={name} max={300} />
+      {recipe === 'rwlock' && <span class="coordination-kind">read-write</span>}
     </a>
   )
 }

@@ -4,8 +4,10 @@ import { decodeUtf8, encodeUtf8 } from '../../../../src/bytes/index.ts'
 import { prefixRange } from '../../../../src/operations/forms/places.ts'
 import type { KeyRow, LeaseId } from '../../../../src/operations/forms/store.ts'
 import type { KvTxnOperation } from '../../../../src/operations/forms/transactions.ts'
+import { range } from '../../../../src/operations/range.ts'
 import { txn } from '../../../../src/operations/txn.ts'
 import { change, nameChange } from '../../cluster/change.ts'
+import { run } from '../../cluster/connection.ts'
 import { type ItemPlace, type ItemState, NEW_ITEM, parseItemId, parseItemState } from './documents.ts'
 import { joinBytes, type RecipeName } from './names.ts'
 import { countKeys, getFirst, getKey, readEach } from './reads.ts'
@@ -90,6 +92,18 @@ export interface QueueView extends QueueCounts {
 
 /** Beginnings of values by id. An item's value is written once, so each is read once. */
 export type Previews = Map<string, Preview>
+
+const COUNT_TIMEOUT_MS = 30_000
+
+/** The number of all keys of a queue that holds more than a transaction counts. It may take seconds. */
+export async function countAll(prefix: Uint8Array, signal: AbortSignal): Promise<QueueCounts> {
+  const count = async (part: Part): Promise<number | undefined> => {
+    const keys = prefixRange(partKey(prefix, part))
+    const request = { kind: 'range', range: keys, countOnly: true, freshness: {} } as const
+    return (await run(range, request, { signal, timeoutMs: COUNT_TIMEOUT_MS })).result.count
+  }
+  return { items: await count('item'), held: await count('hold'), failed: await count('dead') }
+}
 
 export async function readQueue(
   prefix: Uint8Array,

@@ -5,7 +5,7 @@ import { encodeUtf8 } from '../../../../src/bytes/index.ts'
 import { navigate } from '../../app/route.ts'
 import { useRequest } from '../../app/use-request.ts'
 import { useRevision } from '../../app/use-revision.ts'
-import { describeError } from '../../cluster/connection.ts'
+import { describeError, RefusedError, UnreachableError } from '../../cluster/connection.ts'
 import { Button } from '../../design/button.tsx'
 import { BytesText, SafeText } from '../../design/bytes-text.tsx'
 import { Confirmation } from '../../design/dialog.tsx'
@@ -18,12 +18,14 @@ import { type Column, Table } from '../../design/table.tsx'
 import { keysHref } from '../keys/key-route.ts'
 import '../keys/keys.css'
 import { ValueView } from '../keys/value-view.tsx'
+import { failedChange } from '../operation/outcome.tsx'
 import { LeaseLink } from './leases.tsx'
 import { useLeases } from './leases-known.ts'
 import { DetailHead, Example, ForeignKeys, NameLink, NameListing } from './listing.tsx'
 import { namePrefix } from './names.ts'
 import { type CoordinationPlace, placeHref } from './place.ts'
 import {
+  countAll,
   deleteFailed,
   type ItemView,
   type Preview,
@@ -122,6 +124,11 @@ function WholeQueue({ place, name }: QueueDetailProps) {
     (signal) => readQueue(prefix, max, previews.current, signal),
     [name.join(), max, revision],
   )
+  const isLong = data !== undefined && [data.items, data.held, data.failed].includes(undefined)
+  const all = useRequest(
+    async (signal) => (isLong ? countAll(prefix, signal) : undefined),
+    [name.join(), isLong],
+  )
   const [said, setSaid] = useState<Said>()
   if (data === undefined)
     return (
@@ -130,16 +137,21 @@ function WholeQueue({ place, name }: QueueDetailProps) {
         {error !== undefined && <Notice kind="problem">{error}</Notice>}
       </>
     )
-  const { waiting, dead, items, held, failed, foreign } = data
+  const { waiting, dead, foreign } = data
+  const counts = (isLong ? all.data : undefined) ?? data
+  const { items, held, failed } = counts
   return (
     <>
       <DetailHead place={place} title={name} all="All queues" prefix={prefix} />
       {error !== undefined && <Notice kind="problem">{error}</Notice>}
       <Figures>
-        <Figure label="Ready" value={formatReady(data)} detail="can be taken" />
+        <Figure label="Ready" value={formatReady(counts)} detail="can be taken" />
         <Figure label="Held or delayed" value={formatKeyCount(held)} detail="come back in time" />
         <Figure label="Failed" value={formatKeyCount(failed)} detail="after their last attempt" />
       </Figures>
+      {isLong && all.data !== undefined && (
+        <p class="dim">Counted when this page was opened: counting so many takes a while.</p>
+      )}
       {said !== undefined && <SaidNotice said={said} />}
       {dead.length > 0 && (
         <section class="coordination-part" aria-labelledby="queue-failed">
@@ -243,7 +255,7 @@ interface Said {
 function SaidNotice({ said: { outcome, text } }: { readonly said: Said }) {
   return (
     <Notice kind={outcome === 'written' ? 'note' : 'warning'}>
-      <Mark of={outcome} />. {text}
+      <Mark of={outcome} />: <SafeText text={text} max={1_000} />
     </Notice>
   )
 }
@@ -277,6 +289,14 @@ const CHANGED: Said = {
   text: 'Nothing was changed: somebody else has put the item back, or deleted it.',
 }
 
+function failed(error: unknown): Said {
+  const isUnknown =
+    error instanceof UnreachableError
+      ? error.written === 'unknown'
+      : error instanceof RefusedError && error.problem.written === 'unknown'
+  return { outcome: isUnknown ? 'unknown' : 'not-written', text: describeError(error) }
+}
+
 function FailedActions({ item, prefix, onChanged }: FailedActionsProps) {
   const [isBusy, setBusy] = useState(false)
   const [isDeleting, setDeleting] = useState(false)
@@ -288,7 +308,7 @@ function FailedActions({ item, prefix, onChanged }: FailedActionsProps) {
         isDone ? { outcome: 'written', text: 'The item is in line again, without its attempts.' } : CHANGED,
       )
     } catch (error) {
-      onChanged({ outcome: 'unknown', text: describeError(error) })
+      onChanged(failed(error))
     } finally {
       setBusy(false)
     }
@@ -298,7 +318,7 @@ function FailedActions({ item, prefix, onChanged }: FailedActionsProps) {
     try {
       isDone = await deleteFailed(prefix, item)
     } catch (error) {
-      throw new Error(describeError(error))
+      throw failedChange(error)
     }
     onChanged(isDone ? { outcome: 'written', text: 'The item was deleted.' } : CHANGED)
   }
