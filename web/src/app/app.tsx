@@ -4,9 +4,10 @@ import { signal } from '@preact/signals'
 import type { ComponentType } from 'preact'
 import { useEffect } from 'preact/hooks'
 import { firstError, keepReading } from '../cluster/cluster-view.ts'
-import { contact, describeError, needsLogin } from '../cluster/connection.ts'
+import { contact, describeError, isLoginOpen, needsLogin } from '../cluster/connection.ts'
 import { consoleHost, lookingAt, readConsoleHost } from '../cluster/console-host.ts'
-import { userToken } from '../cluster/credentials.ts'
+import { userName } from '../cluster/credentials.ts'
+import { Button } from '../design/button.tsx'
 import { Notice } from '../design/notice.tsx'
 import { formatDuration } from '../design/numbers.ts'
 import './app.css'
@@ -52,11 +53,12 @@ export function App() {
       <Rail current={page} />
       <main id="main" class="app-main" tabIndex={-1}>
         <Contact />
+        <LoginNotice />
         {startError.value !== undefined && <Notice kind="problem">{startError.value}</Notice>}
         {firstError.value !== undefined && <Notice kind="problem">{firstError.value}</Notice>}
-        {Page === undefined ? page in PAGES ? null : <UnknownPage /> : <Page key={userToken.value} />}
+        {Page === undefined ? page in PAGES ? null : <UnknownPage /> : <Page key={userName.value} />}
       </main>
-      {needsLogin.value && <Login />}
+      {isLoginOpen.value && <Login />}
     </div>
   )
 }
@@ -87,6 +89,25 @@ function Contact() {
       {host?.kind === 'node' ? `${host.node} does not answer` : 'No node answers'} for{' '}
       {formatDuration(Date.now() - value.since)}. What you see is of before.
       {next !== undefined && ` Looking for another member: ${next}.`}
+    </Notice>
+  )
+}
+
+function LoginNotice() {
+  if (!needsLogin.value || isLoginOpen.value) return null
+  const name = userName.value
+  return (
+    <Notice kind="warning">
+      {name === undefined
+        ? 'Rights are checked, and nobody is logged in. '
+        : `The login of ${name} has ended. What you see is of before. `}
+      <Button
+        onClick={() => {
+          isLoginOpen.value = true
+        }}
+      >
+        {name === undefined ? 'Log in to go on' : 'Log in again'}
+      </Button>
     </Notice>
   )
 }

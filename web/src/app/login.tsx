@@ -1,7 +1,7 @@
 import { useState } from 'preact/hooks'
 import { logIn } from '../../../src/operations/log-in.ts'
-import { describeError, needsLogin, run } from '../cluster/connection.ts'
-import { keepUserToken } from '../cluster/credentials.ts'
+import { describeError, isLoginOpen, needsLogin, run } from '../cluster/connection.ts'
+import { keepUserToken, userName } from '../cluster/credentials.ts'
 import { Button } from '../design/button.tsx'
 import { Dialog } from '../design/dialog.tsx'
 import { TextField } from '../design/field.tsx'
@@ -9,12 +9,12 @@ import { Notice } from '../design/notice.tsx'
 
 /** The dialog that exchanges name and password for a token. The password is not kept. */
 export function Login() {
-  const [name, setName] = useState('')
+  const [name, setName] = useState(userName.peek() ?? '')
   const [password, setPassword] = useState('')
   const [error, setError] = useState<string>()
   const [isBusy, setBusy] = useState(false)
   const close = (): void => {
-    needsLogin.value = false
+    isLoginOpen.value = false
   }
   const logInNow = async (): Promise<void> => {
     setBusy(true)
@@ -22,6 +22,7 @@ export function Login() {
     try {
       const { result } = await run(logIn, { kind: 'log-in', user: name, password })
       keepUserToken(name, result.token)
+      needsLogin.value = false
       close()
     } catch (cause) {
       setError(describeError(cause))
@@ -39,7 +40,10 @@ export function Login() {
         }}
       >
         <p class="dialog-text">
-          This tab shows and changes what the user may. It forgets the user when it is closed.
+          {userName.value === undefined
+            ? 'This tab shows and changes what the user may.'
+            : `The login of ${userName.value} has ended.`}{' '}
+          A login lasts ten minutes, and ends with the tab. The password is not kept.
         </p>
         <TextField label="User" value={name} onInput={setName} isRequired autoComplete="username" />
         <TextField

@@ -1,9 +1,9 @@
 // The rail: the pages, the cluster and who is logged in.
 
 import { newest } from '../cluster/cluster-view.ts'
-import { needsLogin } from '../cluster/connection.ts'
+import { isLoginOpen } from '../cluster/connection.ts'
 import { consoleHost } from '../cluster/console-host.ts'
-import { forgetUserToken, userName } from '../cluster/credentials.ts'
+import { forgetUserToken, userName, userToken } from '../cluster/credentials.ts'
 import { Button } from '../design/button.tsx'
 import { SafeText } from '../design/bytes-text.tsx'
 import { Icon, type IconName } from './icon.tsx'
@@ -71,20 +71,26 @@ function ClusterLine() {
 
 function User() {
   const name = userName.value
-  if (name === undefined)
+  if (userToken.value === undefined || name === undefined)
     return (
       <Button
         kind="quiet"
         onClick={() => {
-          needsLogin.value = true
+          isLoginOpen.value = true
         }}
       >
         <Icon name="user" /> Log in
       </Button>
     )
   return (
-    <Button kind="quiet" onClick={forgetUserToken} title={`Logged in as ${name}`}>
+    <Button kind="quiet" onClick={logOut} title={`Logged in as ${name}`}>
       <Icon name="user" /> Log out {name}
     </Button>
   )
+}
+
+/** Nothing that the user has read stays in the page. */
+function logOut(): void {
+  forgetUserToken()
+  location.reload()
 }

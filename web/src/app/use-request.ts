@@ -1,5 +1,6 @@
 import { useCallback, useEffect, useState } from 'preact/hooks'
 import { describeError } from '../cluster/connection.ts'
+import { logins } from '../cluster/credentials.ts'
 
 export interface RequestState<T> {
   /** The newest answer. It stays while the next one is awaited. */
@@ -10,7 +11,10 @@ export interface RequestState<T> {
   readonly reload: () => void
 }
 
-/** Reads something while its component is shown, again when a dependency changes. The request ends with it. */
+/**
+ * Reads something while its component is shown, again when a dependency changes, and when somebody has logged in. The
+ * request ends with it.
+ */
 export function useRequest<T>(
   read: (signal: AbortSignal) => Promise<T>,
   dependencies: readonly unknown[],
@@ -33,7 +37,7 @@ export function useRequest<T>(
       },
     )
     return () => ended.abort()
-  }, [...dependencies, count])
+  }, [...dependencies, count, logins.value])
   const reload = useCallback(() => setCount((before) => before + 1), [])
   return { ...state, reload }
 }

@@ -158,6 +158,7 @@ async function readOnce(signal: AbortSignal): Promise<void> {
       members.value = next.toSorted((a, b) => (a.name < b.name ? -1 : 1))
       newest.value = leading ?? own.result
       firstError.value = undefined
+      needsLogin.value = false
       noteLeader(sample)
       history.value = [...history.peek().filter((each) => each.time > time - HISTORY_MS), sample]
     })

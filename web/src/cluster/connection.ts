@@ -10,7 +10,7 @@ import { tryParseJson } from '../../../src/operations/forms/decode.ts'
 import { decodeProblem } from '../../../src/operations/forms/problems.ts'
 import { type AnswerHeaders, decodeAnswer, decodeHead } from '../../../src/operations/http/answers.ts'
 import { type OutgoingRequest, withQuery } from '../../../src/operations/http/requests.ts'
-import { controlToken, forgetUserToken, userToken } from './credentials.ts'
+import { controlToken, dropUserToken, userToken } from './credentials.ts'
 
 /** One definition of src/operations, as the page reads it. */
 export interface PageOperation<Q, R> {
@@ -69,8 +69,10 @@ export const contact = signal<
   state: 'open',
 })
 
-/** A request was refused because nobody is logged in, or not any more. */
+/** Requests are refused because nobody is logged in, or not any more. */
 export const needsLogin = signal(false)
+/** The dialog in which a user logs in is open. It opens by itself once, until somebody has logged in. */
+export const isLoginOpen = signal(false)
 
 export function setDoors(given: readonly Door[]): void {
   doors = given
@@ -86,6 +88,7 @@ export async function run<Q, R>(
   request: Q,
   { signal, timeoutMs = TIMEOUT_MS, door }: RequestOptions = {},
 ): Promise<Answered<R>> {
+  const token = userToken.peek()
   const outgoing = operation.http.encode(request)
   const path = withQuery(outgoing.path, { timeout: `${timeoutMs}ms` })
   const limit = AbortSignal.timeout(timeoutMs + GRACE_MS)
@@ -105,7 +108,7 @@ export async function run<Q, R>(
   })
   if (answer.kind === 'served') return answer
   if (answer.kind === 'unreadable') throw answer.cause
-  throw refusal(answer.problem)
+  throw refusal(answer.problem, token)
 }
 
 /** Makes a request whose answer is a stream of lines. It resolves when the answer begins. */
@@ -114,10 +117,11 @@ export async function openStream<Q>(
   request: Q,
   signal: AbortSignal,
 ): Promise<ReadableStream<Uint8Array<ArrayBuffer>>> {
+  const token = userToken.peek()
   const response = await send(operation.http.encode(request), signal, true)
   if (response.status === 200 && response.body !== null) return response.body
   const document = tryParseJson(decodeUtf8(await readBody(response, 'read')))
-  throw refusal(judgeProblem(decodeProblem(document, response.status)))
+  throw refusal(judgeProblem(decodeProblem(document, response.status)), token)
 }
 
 /** Requests something that is no operation, such as the metrics. */
@@ -125,12 +129,13 @@ export async function fetchText(
   path: string,
   { signal, timeoutMs = TIMEOUT_MS, door }: RequestOptions = {},
 ): Promise<string> {
+  const token = userToken.peek()
   const limit = AbortSignal.timeout(timeoutMs)
   const outgoing = { method: 'GET', path, headers: {}, body: undefined }
   const response = await send(outgoing, signal ? AbortSignal.any([signal, limit]) : limit, true, door)
   const text = decodeUtf8(await readBody(response, 'read'))
   if (response.status === 200) return text
-  throw refusal(judgeProblem(decodeProblem(tryParseJson(text), response.status)))
+  throw refusal(judgeProblem(decodeProblem(tryParseJson(text), response.status)), token)
 }
 
 /**
@@ -219,10 +224,15 @@ const responseHeaders = (response: Response): AnswerHeaders => Object.fromEntrie
 /** The head of an answer that is read as a stream, or by hand. */
 export const readHead = (response: Response): NodeAnswerHead => decodeHead(responseHeaders(response))
 
-function refusal(problem: JudgedProblem): RefusedError {
+/** `token`: that of the request. */
+function refusal(problem: JudgedProblem, token: string | undefined): RefusedError {
   if (problem.code === 'unauthenticated') {
-    forgetUserToken()
-    needsLogin.value = true
+    dropUserToken(token)
+    // The answer to a request that was made before the login says nothing about the new token.
+    if (userToken.peek() === undefined) {
+      if (!needsLogin.peek()) isLoginOpen.value = true
+      needsLogin.value = true
+    }
   }
   return new RefusedError(problem)
 }

@@ -9,8 +9,11 @@ const CONTROL = 'quorate.control'
 
 /** The token of the user who has logged in. */
 export const userToken = signal<string | undefined>(sessionStorage.getItem(TOKEN) ?? undefined)
-/** The name of this user. */
+/** The name of this user. It stays when the token has ended, until the user logs out. */
 export const userName = signal<string | undefined>(sessionStorage.getItem(USER) ?? undefined)
+
+/** Rises with each login: what was refused before is read again. */
+export const logins = signal(0)
 
 /** Allows faults and changes of nodes of a local cluster; undefined on the console of a node. */
 export const controlToken: string | undefined = takeControlToken()
@@ -20,6 +23,14 @@ export function keepUserToken(name: string, token: string): void {
   sessionStorage.setItem(TOKEN, token)
   userName.value = name
   userToken.value = token
+  logins.value += 1
+}
+
+/** Forgets a token that a node does not accept any more. */
+export function dropUserToken(token: string | undefined): void {
+  if (userToken.peek() !== token) return
+  sessionStorage.removeItem(TOKEN)
+  userToken.value = undefined
 }
 
 export function forgetUserToken(): void {

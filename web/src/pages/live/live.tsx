@@ -4,6 +4,7 @@ import { useEffect, useState } from 'preact/hooks'
 import { encodeUtf8 } from '../../../../src/bytes/index.ts'
 import { PageFrame } from '../../app/page-frame.tsx'
 import { href, navigate, route } from '../../app/route.ts'
+import { logins } from '../../cluster/credentials.ts'
 import { Button } from '../../design/button.tsx'
 import { BytesText, plainText } from '../../design/bytes-text.tsx'
 import { Empty } from '../../design/empty.tsx'
@@ -62,7 +63,7 @@ export function Page() {
     }
     void feed(options, setView, ended.signal)
     return () => ended.abort()
-  }, [prefix, filter, only, prev, cap])
+  }, [prefix, filter, only, prev, cap, logins.value])
   const choose = (part: Partial<Chosen>): void =>
     navigate(chosenHref({ ...chosen, ...part }), { replace: true })
   const shown = paused ?? view

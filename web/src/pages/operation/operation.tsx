@@ -4,9 +4,12 @@ import type { ComponentType } from 'preact'
 import { PageFrame } from '../../app/page-frame.tsx'
 import { href, route } from '../../app/route.ts'
 import { Tabs } from '../../design/tabs.tsx'
+import { BackupsTab } from './backups-tab.tsx'
+import { HistoryTab } from './history-tab.tsx'
 import { MembersTab } from './members-tab.tsx'
 import './operation.css'
 import { SettingsTab } from './settings-tab.tsx'
+import { UsersTab } from './users-tab.tsx'
 
 interface Tab {
   readonly name: string
@@ -15,7 +18,13 @@ interface Tab {
 }
 
 const MEMBERS: Tab = { name: 'members', text: 'Members', Content: MembersTab }
-const TABS: readonly Tab[] = [MEMBERS, { name: 'settings', text: 'Settings', Content: SettingsTab }]
+const TABS: readonly Tab[] = [
+  MEMBERS,
+  { name: 'settings', text: 'Settings', Content: SettingsTab },
+  { name: 'users', text: 'Users and roles', Content: UsersTab },
+  { name: 'backups', text: 'Backups', Content: BackupsTab },
+  { name: 'history', text: 'History', Content: HistoryTab },
+]
 
 export function Page() {
   const { rest } = route.value

@@ -1,0 +1,46 @@
+// Users, roles and the switch, as the page has read them at one auth revision.
+
+import { encodeUtf8 } from '../../../../src/bytes/index.ts'
+import { keyAfter, prefixRange } from '../../../../src/operations/forms/places.ts'
+import type {
+  Access,
+  AuthRole,
+  AuthStatusResult,
+  Permission,
+  UserDescription,
+} from '../../../../src/operations/forms/roles.ts'
+
+export interface AuthState extends AuthStatusResult {
+  readonly users: readonly UserDescription[]
+  readonly roles: readonly AuthRole[]
+  /** Why users and roles are not shown; undefined: they are. */
+  readonly refusal: string | undefined
+}
+
+/** The role that may do everything, and the user who must have it while rights are checked. */
+export const ROOT = 'root'
+/** What stands in the way of checking rights; undefined: nothing does. */
+export function enablingFault({ users }: AuthState): string | undefined {
+  const root = users.find(({ name }) => name === ROOT)
+  if (root === undefined || !root.roles.includes(ROOT))
+    return 'It needs a user root with the role root, who may do everything.'
+  return undefined
+}
+
+export type Place = 'prefix' | 'key' | 'range' | 'all'
+
+/** The permission that a form describes; undefined: a text is missing. */
+export function makePermission(
+  access: Access,
+  place: Place,
+  first: string,
+  end: string,
+): Permission | undefined {
+  if (access === 'admin') return { access, range: undefined }
+  if (place === 'all') return { access, range: { start: new Uint8Array(), end: undefined } }
+  if (first === '') return undefined
+  const start = encodeUtf8(first)
+  if (place === 'prefix') return { access, range: prefixRange(start) }
+  if (place === 'key') return { access, range: { start, end: keyAfter(start) } }
+  return { access, range: { start, end: end === '' ? undefined : encodeUtf8(end) } }
+}
