@@ -34,6 +34,8 @@ export function HistoryTab() {
         </p>
         <Button
           kind="danger"
+          disabled={kept !== undefined && kept < 2}
+          title={kept !== undefined && kept < 2 ? 'There is no older revision.' : undefined}
           onClick={() => {
             setOutcome(undefined)
             setOpen(true)
@@ -115,7 +117,7 @@ function Compaction({ oldest, newest: last, onClose, onDone }: CompactionProps) 
     <Confirmation
       title="Compact the history?"
       action="Compact"
-      typed={isPossible ? `compact ${revision}` : 'a revision first'}
+      typed={isPossible ? `compact ${revision}` : undefined}
       onConfirm={confirm}
       onClose={onClose}
     >

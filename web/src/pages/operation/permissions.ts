@@ -17,9 +17,9 @@ export interface AuthState extends AuthStatusResult {
   readonly refusal: string | undefined
 }
 
-/** The role that may do everything, and the user who must have it while rights are checked. */
+/** Name of the role that may do everything, and of the user who has it while rights are checked. */
 export const ROOT = 'root'
-/** What stands in the way of checking rights; undefined: nothing does. */
+/** Reason why rights cannot be checked yet; undefined: there is none. */
 export function enablingFault({ users }: AuthState): string | undefined {
   const root = users.find(({ name }) => name === ROOT)
   if (root === undefined || !root.roles.includes(ROOT))

@@ -118,7 +118,11 @@ function Users({ auth, open }: ListProps) {
       head: 'Roles',
       isWide: true,
       cell: ({ roles }) =>
-        roles.length === 0 ? <span class="dim">none: may change the own password</span> : roles.join(', '),
+        roles.length === 0 ? (
+          <span class="dim">none: may only change their own password</span>
+        ) : (
+          roles.join(', ')
+        ),
     },
     {
       head: 'Logs in by',
