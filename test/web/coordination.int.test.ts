@@ -109,7 +109,8 @@ describeConsole(needsChromium('coordination'), () => {
   test('a queue shows its items, and failed ones are looked at, put back or deleted', async () => {
     const mail = queue(kv, 'mail', { attemptsMax: 1 })
     for (const value of ['first', 'second', 'third']) await mail.push(value, { priority: 7 })
-    for (const reason of ['mailbox full', 'no such user']) await (await mail.pop())?.nack({ error: reason })
+    for (const reason of ['mailbox full', 'no such user'])
+      await (await mail.pop())?.nack({ error: `${reason}: try another one` })
     await kv.put('queue/mail/item/odd', '{"attempts":"many"}')
     const page = await open('/queues')
     const row = page.getByRole('row').filter({ hasText: 'mail' })
@@ -120,11 +121,13 @@ describeConsole(needsChromium('coordination'), () => {
     await second.waitFor()
     await page.getByRole('link', { name: 'queue/mail/item/odd' }).waitFor()
     expect(await findBarriers(page)).toEqual([])
+    await page.setViewportSize({ width: 360, height: 700 })
+    expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(360)
     await second.getByRole('button', { name: 'Put back' }).click()
     await page.getByText('The item is in line again').waitFor()
     expect(await mail.len()).toMatchObject({ dead: 1 })
     await failed.filter({ hasText: 'mailbox full' }).getByRole('link', { name: 'first' }).click()
-    await page.getByText('Last error: mailbox full').waitFor()
+    await page.getByText('Last error: mailbox full: try another one').waitFor()
     expect(await findBarriers(page)).toEqual([])
     await page.getByRole('button', { name: 'Delete' }).click()
     await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click()
@@ -150,7 +153,7 @@ describeConsole(needsChromium('coordination'), () => {
     const meta = { zone: 'east' }
     const own = { id: 'a/1', url: 'javascript:alert(1)', weight: 3, meta }
     await using registered = await registry(kv, 'api').register(own)
-    await kv.put('service/api/broken', '{"url":7}')
+    await kv.put('service/api/broken', '{"url":7}', { ttlMs: 60_000 })
     const page = await open('/services')
     await page.getByRole('link', { name: 'api' }).click()
     const row = page.getByRole('row').filter({ hasText: registered.id })
