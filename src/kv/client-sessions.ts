@@ -46,8 +46,8 @@ export const STEPS_OF_DELETION = 8
  */
 export const STEPS_PER_ENTRY = SESSION_SLOTS_MAX / 2 + STEPS_OF_DELETION
 const SLOT_KEY_BYTES = 11
-const PRINT_AT = 6
-const OUTCOME_AT = PRINT_AT + FINGERPRINT_BYTES
+const FINGERPRINT_AT = 6
+const OUTCOME_AT = FINGERPRINT_AT + FINGERPRINT_BYTES
 
 export const NO_CLIENT_SESSIONS: ClientSessions = {
   next: 1,
@@ -98,7 +98,7 @@ export function lookUpSlot(
   if (seq < newest) return refuse('seq-passed', [slot, newest])
   const row = rows.read(key, false)
   if (row === undefined) throw new MalformedBytesError('the row of a slot is gone')
-  if (!equalBytes(row.bytes.subarray(PRINT_AT, OUTCOME_AT), print)) return refuse('token-reused')
+  if (!equalBytes(row.bytes.subarray(FINGERPRINT_AT, OUTCOME_AT), print)) return refuse('token-reused')
   const from = new Reader(row.bytes.subarray(OUTCOME_AT), 'the row of a slot', MalformedBytesError)
   return { kind: 'settled', outcome: readOutcome(from, command), replayed: true }
 }

@@ -2,7 +2,10 @@
 
 export interface RaftTiming {
   readonly heartbeatMs: number
-  /** An election timeout is drawn uniformly from [electionMinMs, electionMaxMs). Must exceed 2 × heartbeatMs. */
+  /**
+   * An election timeout is this time and a random part: up to electionMaxMs − electionMinMs, but at least up to
+   * electionMinMs. Must exceed 2 × heartbeatMs.
+   */
   readonly electionMinMs: number
   readonly electionMaxMs: number
   /**

@@ -304,7 +304,7 @@ class Replica {
         storage.write(batch(hardState(TERM, this.#commit)), () => {
           throw new Error('called back after a power cut')
         })
-        this.#disk.power(step.inFlight)
+        this.#disk.crash(step.inFlight)
         await this.#open()
         break
       case 'install':

@@ -36,7 +36,7 @@ async function memory(faults: Faults): Promise<{ storage: Storage; reopen: () =>
   const disk = memoryDisk()
   const storage = await openDisk(disk, undefined, faults)
   const reopen = (): Promise<Storage> => {
-    disk.power('lost')
+    disk.crash('lost')
     return openDisk(disk)
   }
   return { storage, reopen }
@@ -207,7 +207,7 @@ describe('what a scan passes over', () => {
     const disk = memoryDisk()
     const storage = await openDisk(disk)
     for (let number = 1; number <= 5; number++) await submit(storage, number)
-    disk.power('lost')
+    disk.crash('lost')
     await expect(openDisk(disk, undefined, { passesOver: () => true })).rejects.toMatchObject(told)
   })
 
@@ -250,7 +250,7 @@ describe('a crash in memory', () => {
       },
       () => {},
     )
-    disk.power(inFlight)
+    disk.crash(inFlight)
     for (const complete of held) complete()
     expect(held).toHaveLength(1)
     expect(await contentOf(await openDisk(disk))).toBe(await contentAfter(batches))

@@ -120,7 +120,7 @@ test('nothing is added to a transfer given up while a chunk of it waited behind 
   await Promise.allSettled([written, stored, waiting])
   await expect(waiting).rejects.toThrow('given up')
   await sweep(storage)
-  disk.power('lost')
+  disk.crash('lost')
   await expectInstalled(await openDisk(disk), source)
 })
 
@@ -147,7 +147,7 @@ async function cutDuring(
   storage.write(batch(hardState(2, 1)), () => {})
   for (const id of ids) storage.snapshotSink(id, identity.replicaId, source.meta, () => {})
   for (let writes = 0; writes < 2; writes++) must(waiting.shift())()
-  disk.power('lost')
+  disk.crash('lost')
   return disk
 }
 
@@ -161,7 +161,7 @@ test('a transfer given up does not come back at the second start after its rows 
   const source = await sender(ROWS)
   const disk = await cutDuring(source, ['second'])
   await sweep(await openDisk(disk))
-  disk.power('lost')
+  disk.crash('lost')
   await expectInstalled(await openDisk(disk), source)
 })
 

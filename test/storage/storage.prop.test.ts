@@ -445,7 +445,7 @@ test('in memory, with crashes', async () => {
       const disk = memoryDisk()
       const later = (_what: string, complete: () => void): void => process.nextTick(complete)
       const open = (): Promise<Storage> => openDisk(disk, later, {}, limits)
-      const run = new Run({ open, crash: (inFlight) => disk.power(inFlight) }, await open())
+      const run = new Run({ open, crash: (inFlight) => disk.crash(inFlight) }, await open())
       for (const each of operations) await run.execute(each)
       await run.end()
     }),

@@ -32,7 +32,7 @@ function collectAnswers(history: History): OrderedAnswer[] {
   const others = [...history.calls, ...history.storeCalls].flatMap((call): OrderedAnswer[] => {
     const { id, start, end, outcome, op } = call
     if (outcome.kind !== 'ok' || made.has(id)) return []
-    // A get that belongs to a transaction that changes something tells the revision before.
+    // A get inside a transaction that changes something returns the revision before that change.
     const { revision } = outcome.result
     if (revision === undefined) return []
     const isStale = (op.f === 'get' || op.f === 'range') && isStaleRead({ ...call, op })

@@ -477,7 +477,7 @@ export class StoreClients {
     this.grant(requester, { id, ttlMs })
   }
 
-  /** `done`: with its id, or it is not known whether it exists. */
+  /** `done` receives the id of the lease; undefined: the grant was refused, or its outcome is unknown. */
   grant(
     requester: Requester,
     { id, ttlMs }: { readonly id: LeaseId | undefined; readonly ttlMs: number },

@@ -251,12 +251,12 @@ class Connection implements WatchSink, WatchRecord {
     process: Process,
     { lane, selection, from, waitingMax, takesMs }: SimWatchClient,
     answered: number,
-    over: (resumeFrom: number) => void,
+    onEnd: (resumeFrom: number) => void,
   ) {
     this.#world = world
     this.#waitingMax = waitingMax
     this.#takesMs = takesMs
-    this.#onEnd = over
+    this.#onEnd = onEnd
     this.process = process
     this.name = `${lane.name} at ${process.name}`
     this.selection = { ...selection, from }
@@ -323,7 +323,7 @@ class Connection implements WatchSink, WatchRecord {
       this.#world.probeCoverage.hit('watch overtaken by compaction')
     } else this.#recordMessage({ kind: 'stopped', resumeFrom: end.resumeFrom })
     this.#hasEnded = true
-    // Everything before it comes before it. But a process that is killed sends nothing any more.
+    // A live node sends the end after all messages. A killed node sends none, so the client does not learn of it.
     if (this.process.live && !this.#isClosed) this.#onEnd(end.resumeFrom)
   }
 

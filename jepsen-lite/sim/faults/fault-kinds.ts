@@ -20,8 +20,8 @@ const [firstTrigger, ...otherTriggers] = TRIGGERS
 
 /**
  * Fields of faults that cut links. stalls: bytes wait until the end instead of vanishing; refuses: calls are refused
- * instead of ignored; breaks: connections break at once; until: the cut ends at this trigger, if that is about a struck
- * machine and comes first.
+ * instead of ignored; breaks: connections break at once; until: the cut ends at this trigger, if that concerns a
+ * machine that the fault hit, and comes first.
  */
 const cut = {
   ms: duration,

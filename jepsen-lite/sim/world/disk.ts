@@ -58,7 +58,7 @@ export class SimDisk {
 
   /** Formats the disk. Everything on it is lost. */
   format(identity: Identity, initial: InitialState): void {
-    this.power('lost')
+    this.crash('lost')
     this.#rows = new MemoryRows()
     this.#sequence = 0
     this.#tornTail = false
@@ -85,7 +85,7 @@ export class SimDisk {
   }
 
   /** The process is gone, with or without a loss of power. */
-  power(inFlight: InFlight): void {
+  crash(inFlight: InFlight): void {
     const label = this.#engine?.cut(inFlight)
     if (inFlight === 'torn' && label === 'torn') this.#tornTail = true
     this.#engine = undefined
@@ -114,7 +114,7 @@ export class SimDisk {
 
   /** Takes over the content of another disk. */
   become(other: SimDisk): void {
-    this.power('lost')
+    this.crash('lost')
     const { rows, sequence } = other
     this.#rows = rows.copy()
     this.#sequence = sequence

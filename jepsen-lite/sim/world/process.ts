@@ -196,7 +196,7 @@ export class Machine {
     this.process = undefined
     process.end()
     process.driver?.crash()
-    this.disk.power(inFlight)
+    this.disk.crash(inFlight)
     this.#world.invariants.ended(process.replica)
   }
 

@@ -65,13 +65,13 @@ function encodeWhere(where: Where): Record<string, unknown> {
 export function txnCredit({ compare, success, failure }: KvTxn): number {
   let bytes = 0
   for (const each of compare)
-    bytes += encodedWhereBytes(each.where) + each.target.length + each.op.length + toBytes(each)
+    bytes += encodedWhereBytes(each.where) + each.target.length + each.op.length + comparedBytes(each)
   for (const each of success) bytes += operationCredit(each)
   for (const each of failure) bytes += operationCredit(each)
   return bytes
 }
 
-function toBytes(comparison: KvComparison): number {
+function comparedBytes(comparison: KvComparison): number {
   if (comparison.target === 'value') return comparison.to.length
   return comparison.target === 'lease' ? (comparison.to ?? NO_LEASE_ID).length : 0
 }

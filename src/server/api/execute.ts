@@ -92,7 +92,7 @@ type Executor<O, K extends OperationKind> = (
 const EXECUTORS: { readonly [K in OperationKind]: Executor<OperationOf<K>, K> } = {
   put(api, operation, call, respond) {
     const { lease, idempotency } = operation
-    const put = lease === undefined ? operation : { ...operation, lease: raised(api.node, lease) }
+    const put = lease === undefined ? operation : { ...operation, lease: withMinimumTtl(api.node, lease) }
     changeKey(api, put, idempotency, call, respond)
   },
   delete: (api, operation, call, respond) => changeKey(api, operation, operation.idempotency, call, respond),
@@ -184,7 +184,7 @@ function passRoom(call: Call, reservation: Reservation) {
 }
 
 /** No lease ends because an election takes its usual time. */
-const raised = (node: KvNode, lease: PutLease): PutLease =>
+const withMinimumTtl = (node: KvNode, lease: PutLease): PutLease =>
   'ttlMs' in lease ? { ttlMs: Math.max(node.leaseTtlMsMin, lease.ttlMs) } : lease
 
 /** Throws `ApiError`: a remembered outcome has no values. */
@@ -261,7 +261,7 @@ function changeKeys(
     const keyBytes = command.condition === undefined ? 0 : call.expansion * command.key.length
     bytes += CHANGE_RESULT_BYTES_MAX + keyBytes
     if (command.kind !== 'put' || command.lease === undefined) return command
-    return { ...command, lease: raised(node, command.lease) }
+    return { ...command, lease: withMinimumTtl(node, command.lease) }
   })
   const reservation = api.outbound.reserve()
   reservation.grow(bytes)
@@ -394,7 +394,7 @@ const abandoned = (): ApiError => new ApiError('cancelled', 'the client has gone
 function txn(api: Api, operation: OperationOf<'txn'>, call: Call, respond: Respond<AnswerTo<'txn'>>): void {
   const { kind, revision, freshness, idempotency } = operation
   const { node } = api
-  const txn = withLeases(operation.txn, (lease) => raised(node, lease))
+  const txn = withLeases(operation.txn, (lease) => withMinimumTtl(node, lease))
   checkTxn(node, txn)
   if (onlyReads(txn)) {
     // Its bytes wait with it until the read is granted.

@@ -1,5 +1,5 @@
 // The conduct of a node while its disk is short of space (NODE-15). `disk-space.ts` measures the space. The consensus
-// core knows nothing of disks: before it appends a proposal it calls `admission`, which refuses commands that need
+// core knows nothing of disks: before it appends or forwards a command, `commandRefusal` refuses commands that need
 // space. A node without space drops appends as the network may, and leadership moves by the ordinary transfer.
 
 import { freesSpace } from '../../../kv/index.ts'

@@ -288,7 +288,7 @@ export class WatchHub {
     else if (right === 'unknown') this.#end(watcher, { kind: 'stopped', reason: RIGHTS_UNKNOWN })
   }
 
-  /** Whether the client may read on. With a snapshot rights may have come that end the watch. */
+  /** Whether the client may read on. An installed snapshot may have changed rights, which are checked first. */
   #mayContinue(watcher: Watcher): boolean {
     if (watcher.mustBeChecked) this.#check(watcher)
     watcher.mustBeChecked = false
