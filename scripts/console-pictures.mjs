@@ -34,7 +34,7 @@ const SHOWN = {
     place: '#/live?prefix=stock/',
   },
   coordination: { place: '#/coordination/locks/deploy' },
-  queues: { place: '#/coordination/queues' },
+  queues: { place: '#/coordination/queues/mail' },
   operation: { place: '#/operation/members' },
   users: { place: '#/operation/users' },
   transaction: { place: '#/transaction' },

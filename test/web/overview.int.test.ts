@@ -54,7 +54,7 @@ describeConsole(needsChromium('the overview'), () => {
     await page.getByRole('heading', { name: 'All is well' }).waitFor()
     await down.stop()
     await page.waitForURL((url) => url.origin !== down.url && url.pathname === '/ui/')
-    await page.getByText(new RegExp(`${down.name} does not answer`)).waitFor()
+    await page.getByText(new RegExp(`${down.name} has not answered`)).waitFor()
     await page.getByRole('row', { name: new RegExp(`^${down.name} down`) }).waitFor()
     await down.start()
     await page.getByRole('heading', { name: 'All is well' }).waitFor()

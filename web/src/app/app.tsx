@@ -86,7 +86,7 @@ function Contact() {
   const next = lookingAt.value
   return (
     <Notice kind="problem">
-      {host?.kind === 'node' ? `${host.node} does not answer` : 'No node answers'} for{' '}
+      {host?.kind === 'node' ? `${host.node} has not answered` : 'No node has answered'} for{' '}
       {formatDuration(Date.now() - value.since)}. What you see is of before.
       {next !== undefined && ` Looking for another member: ${next}.`}
     </Notice>

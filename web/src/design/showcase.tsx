@@ -97,7 +97,7 @@ function Showcase() {
       <section>
         <h2>Sentences</h2>
         <Notice kind="problem" command="quorate cluster restart n2">
-          n2 does not answer for 12 s
+          n2 has not answered for 12 s
         </Notice>
         <Notice kind="warning">It is not known whether the change was made.</Notice>
         <Command text="quorate backup save store.backup" />

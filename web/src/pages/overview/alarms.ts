@@ -53,10 +53,13 @@ function* memberAlarms(
 ): Generator<Alarm> {
   const { name, status, error, silentSince } = member
   if (error !== undefined) {
-    const since = silentSince === undefined ? '' : ` for ${formatDuration(now - silentSince)}`
+    const silence =
+      silentSince === undefined
+        ? 'does not answer'
+        : `has not answered for ${formatDuration(now - silentSince)}`
     yield {
       kind: 'problem',
-      text: `${name} does not answer${since}: ${error}`,
+      text: `${name} ${silence}: ${error}`,
       command: isLocal ? `quorate cluster restart ${name}` : undefined,
     }
     return

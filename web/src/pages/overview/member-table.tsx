@@ -20,14 +20,7 @@ export function MemberTable() {
     { head: 'Name', cell: ({ name }) => <span class="member-name">{name}</span> },
     { head: 'Role', cell: (member) => <Mark of={memberState(member, readLag(member, leaderCommit))} /> },
     { head: 'Term', isNumber: true, cell: whileUp(({ status }) => status && formatCount(status.term)) },
-    {
-      head: 'Behind',
-      isNumber: true,
-      cell: whileUp((member) => {
-        const { entries } = readLag(member, leaderCommit)
-        return entries === undefined ? undefined : entries === 0 ? '0' : plural(entries, 'entry', 'entries')
-      }),
-    },
+    { head: 'Behind', isNumber: true, cell: (member) => behind(member, leaderCommit) },
     {
       head: 'Age of state',
       isNumber: true,
@@ -52,6 +45,14 @@ const whileUp =
   (cell: (member: MemberView) => preact.ComponentChild) =>
   (member: MemberView): preact.ComponentChild =>
     (member.error === undefined ? cell(member) : undefined) ?? <span class="dim">–</span>
+
+/** A member that is down had applied at least what its last answer says. */
+function behind(member: MemberView, leaderCommit: number | undefined) {
+  const { entries } = readLag({ ...member, error: undefined }, leaderCommit)
+  if (entries === undefined) return <span class="dim">–</span>
+  const text = entries === 0 ? '0' : plural(entries, 'entry', 'entries')
+  return member.error === undefined ? text : <span class="dim">≤ {text}</span>
+}
 
 function diskFree({ status }: MemberView) {
   const { diskFreeBytes: free, diskTotalBytes: total } = status ?? {}
