@@ -37,15 +37,16 @@ interface ChartProps {
 export function Chart({ label, times, from, lines, moments = [], format, height = 140 }: ChartProps) {
   const frame = useRef<HTMLDivElement>(null)
   const plot = useRef<uPlot>(undefined)
-  const drawn = useRef({ from, moments, format })
-  drawn.current = { from, moments, format }
+  const drawn = useRef({ times, lines, from, moments, format })
+  drawn.current = { times, lines, from, moments, format }
   const shape = lines.map(({ name, color, isDashed }) => `${name} ${color} ${isDashed}`).join()
 
-  // `shape` stands for the lines here. Their values are set below.
+  // `shape` stands for the lines here. Their values change below. A change of the theme creates the plot again.
   useEffect(() => {
     const element = frame.current
     if (element === null) return
     const create = (): void => {
+      const { times, lines, from } = drawn.current
       plot.current?.destroy()
       plot.current = new uPlot(
         chartOptions(element, lines, height, drawn),
