@@ -31,6 +31,8 @@ export function MembersTab() {
     setOutcome(undefined)
     setDialog(next)
   }
+  // Nothing is known yet, or not without a login.
+  if (all.length === 0) return <section class="operation" />
   const props = { onClose: () => setDialog(undefined), onDone: setOutcome }
   return (
     <section class="operation">
