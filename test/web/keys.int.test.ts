@@ -86,6 +86,23 @@ describeConsole(needsChromium('the keys'), () => {
     expect((await kv.get('greeting'))?.text()).toBe('mine')
   })
 
+  test('an edit changes no byte that the user did not touch', async () => {
+    await kv.put('lines', 'one\r\ntwo\r\n')
+    const page = await open('#/keys/lines')
+    await page.getByRole('button', { name: 'Edit' }).click()
+    await page.getByRole('textbox', { name: 'Value' }).fill('1\ntwo\n')
+    await page.getByRole('button', { name: 'Write', exact: true }).click()
+    await page.getByRole('dialog').waitFor({ state: 'detached' })
+    expect((await kv.get('lines'))?.text()).toBe('1\r\ntwo\r\n')
+    // A text area would change a lone CR, and hide a control character.
+    await kv.put('lines', 'one\rtwo\u0000')
+    await page.getByText('two\\0').waitFor()
+    await page.getByRole('button', { name: 'Edit' }).click()
+    expect(await page.getByRole('textbox', { name: 'Value in hexadecimal' }).inputValue()).toBe(
+      '6f6e650d74776f00',
+    )
+  })
+
   test('a new key is created only where there is none, and deleted after a question', async () => {
     const page = await open('#/keys')
     await page.getByRole('button', { name: 'New key' }).click()

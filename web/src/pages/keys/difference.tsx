@@ -5,7 +5,7 @@ import { useMemo } from 'preact/hooks'
 import { utf8Text } from '../../../../src/bytes/index.ts'
 import { SafeText } from '../../design/bytes-text.tsx'
 import { formatBytes } from '../../design/numbers.ts'
-import { parseDocument } from './json-text.ts'
+import { layOutDocument, parseDocument } from './json-text.ts'
 
 interface DifferenceProps {
   readonly before: Uint8Array
@@ -100,11 +100,10 @@ function compare(before: Uint8Array, after: Uint8Array): readonly Row[] | undefi
   return rows
 }
 
-/** JSON is compared as it is printed, so that each field has a line. */
+/** The text to compare. In a document, each field has a line of its own. */
 function readableText(value: Uint8Array): string | undefined {
   const text = utf8Text(value)
-  const json = text === undefined ? undefined : parseDocument(text)
-  return json === undefined ? text : JSON.stringify(json, null, 2)
+  return text === undefined || parseDocument(text) === undefined ? text : layOutDocument(text)
 }
 
 /** undefined stands for equal lines that are left out. */

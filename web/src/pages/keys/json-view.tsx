@@ -4,6 +4,7 @@ import { useState } from 'preact/hooks'
 import { Button } from '../../design/button.tsx'
 import { SafeText } from '../../design/bytes-text.tsx'
 import { plural } from '../../design/numbers.ts'
+import { ExactNumber } from './json-text.ts'
 
 /** Levels that are open at first, unless one has more than `OPEN_MAX` parts. */
 const OPEN_LEVELS = 3
@@ -27,7 +28,7 @@ interface NodeProps {
 }
 
 function Node({ name, value, level }: NodeProps) {
-  if (typeof value !== 'object' || value === null)
+  if (typeof value !== 'object' || value === null || value instanceof ExactNumber)
     return (
       <div class="json-line">
         <Name name={name} />
@@ -79,6 +80,7 @@ function Name({ name }: { readonly name: string | undefined }) {
 }
 
 function Leaf({ value }: { readonly value: unknown }) {
+  if (value instanceof ExactNumber) return <SafeText text={value.text} max={TEXT_MAX} />
   if (typeof value !== 'string') return <span>{String(value)}</span>
   return (
     <span>

@@ -2,7 +2,6 @@
 // both versions are shown side by side, and the user decides.
 
 import { useState } from 'preact/hooks'
-import { encodeUtf8, utf8Text } from '../../../../src/bytes/index.ts'
 import { type PutLease, parsePutLease } from '../../../../src/operations/forms/leases.ts'
 import type { LeaseId } from '../../../../src/operations/forms/store.ts'
 import { type GetResult, get } from '../../../../src/operations/get.ts'
@@ -10,14 +9,14 @@ import { put } from '../../../../src/operations/put.ts'
 import { change, nameChange } from '../../cluster/change.ts'
 import { describeError, RefusedError, run } from '../../cluster/connection.ts'
 import { Button } from '../../design/button.tsx'
-import { BytesText, toHex } from '../../design/bytes-text.tsx'
+import { BytesText } from '../../design/bytes-text.tsx'
 import { Dialog } from '../../design/dialog.tsx'
 import { Select, TextArea, TextField } from '../../design/field.tsx'
 import { Notice } from '../../design/notice.tsx'
 import { formatCount } from '../../design/numbers.ts'
 import { Difference } from './difference.tsx'
-import { isLikeDocument, parseDocument } from './json-text.ts'
-import { fromHex } from './key-route.ts'
+import { isLikeDocument, layOutDocument, parseDocument } from './json-text.ts'
+import { createDraft, readDraft } from './value-draft.ts'
 
 interface EditorProps {
   readonly target: Uint8Array
@@ -27,19 +26,23 @@ interface EditorProps {
   readonly onWritten: () => void
 }
 
+const NO_VALUE = new Uint8Array()
+
 type LeaseChoice = 'keep' | 'none' | 'attach' | 'ttl'
 
 export function ValueEditor({ target, record, onClose, onWritten }: EditorProps) {
-  const isText = record === undefined || utf8Text(record.value) !== undefined
   const [base, setBase] = useState(record)
-  const [text, setText] = useState(() => (record === undefined ? '' : valueText(record.value)))
+  const [draft, setDraft] = useState(() => createDraft(record?.value ?? NO_VALUE))
   const [leaseChoice, setLeaseChoice] = useState<LeaseChoice>(record?.lease === undefined ? 'none' : 'keep')
   const [leaseText, setLeaseText] = useState('')
   const [theirs, setTheirs] = useState<{ readonly record: GetResult }>()
   const [error, setError] = useState<string>()
   const [isBusy, setBusy] = useState(false)
-  const bytes = isText ? encodeUtf8(text) : fromHex(text.replaceAll(/\s/g, ''))
+  const { text } = draft
+  const isText = draft.form === 'text'
+  const bytes = readDraft(draft)
   const jsonFault = isText ? findJsonFault(text) : undefined
+  const setText = (next: string): void => setDraft({ ...draft, text: next })
 
   const write = async (over: GetResult): Promise<void> => {
     if (bytes === undefined) return
@@ -78,7 +81,7 @@ export function ValueEditor({ target, record, onClose, onWritten }: EditorProps)
   const takeTheirs = (): void => {
     if (theirs === undefined) return
     setBase(theirs.record)
-    setText(theirs.record === undefined ? '' : valueText(theirs.record.value))
+    setDraft(createDraft(theirs.record?.value ?? NO_VALUE))
     setTheirs(undefined)
   }
   return (
@@ -112,7 +115,7 @@ export function ValueEditor({ target, record, onClose, onWritten }: EditorProps)
           {error !== undefined && <Notice kind="problem">{error}</Notice>}
           <div class="dialog-actions">
             {isText && parseDocument(text) !== undefined && (
-              <Button kind="quiet" onClick={() => setText(JSON.stringify(parseDocument(text), null, 2))}>
+              <Button kind="quiet" onClick={() => setText(layOutDocument(text))}>
                 Format JSON
               </Button>
             )}
@@ -192,9 +195,6 @@ function LeaseFields({ choice, onChoice, text, onText, present }: LeaseFieldsPro
     </div>
   )
 }
-
-/** A value as it is edited: text, or hexadecimal digits. */
-const valueText = (value: Uint8Array): string => utf8Text(value) ?? toHex(value)
 
 /** Throws `ApiError` for a text that names no lease, or no time. */
 function chosenLease(choice: LeaseChoice, text: string, present: LeaseId | undefined): PutLease | undefined {
