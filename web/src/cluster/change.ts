@@ -14,7 +14,9 @@ export function nameChange(): IdempotencyToken {
   // Browsers offer randomUUID() to secure pages only.
   const random = crypto.getRandomValues(new Uint32Array(4))
   const token = `console-${Array.from(random, (word) => word.toString(36)).join('')}`
-  return { token, since: asRevision(newest.peek()?.revision ?? 0) }
+  // An empty store has no revision yet.
+  const revision = newest.peek()?.revision ?? 0
+  return { token, since: revision === 0 ? undefined : asRevision(revision) }
 }
 
 /**
