@@ -1,0 +1,100 @@
+// Keys, their values and their history: the flows that keys.int.test.ts leaves out.
+
+import { beforeAll, beforeEach, expect, test } from 'vitest'
+import type { Client, EmbeddedCluster } from '../../src/index.ts'
+import {
+  consoleUrl,
+  describeConsole,
+  findBarriers,
+  needsChromium,
+  openPage,
+  startConsoleCluster,
+} from './browser.ts'
+
+describeConsole(needsChromium('the keys'), () => {
+  let cluster: EmbeddedCluster
+  let kv: Client
+  beforeAll(async () => {
+    cluster = await startConsoleCluster({ nodes: 1 })
+    kv = cluster.client()
+  })
+  beforeEach(async () => {
+    await kv.deleteRange({ all: true })
+  })
+  const open = async (place: string) => openPage(consoleUrl(await cluster.waitForLeader(), place))
+
+  test('a folder of many folders is paged, and each is passed by', async () => {
+    const keys = Array.from({ length: 130 }, (_, at) => `many/${String(at).padStart(3, '0')}/`)
+    await Promise.all(keys.flatMap((key) => ['a', 'b', 'c'].map((name) => kv.put(`${key}${name}`, ''))))
+    const page = await open('#/keys')
+    await page.getByRole('treeitem', { name: 'many/' }).click()
+    await page.getByRole('treeitem', { name: '099/' }).waitFor()
+    expect(await page.getByRole('treeitem').count()).toBe(101)
+    await page.getByRole('button', { name: 'Show more' }).click()
+    await page.getByRole('treeitem', { name: '129/' }).waitFor()
+    expect(await page.getByRole('treeitem').count()).toBe(131)
+  })
+
+  test('a list has pages, and a prefix narrows it', async () => {
+    await Promise.all(
+      Array.from({ length: 150 }, (_, at) => kv.put(`key-${String(at).padStart(3, '0')}`, '')),
+    )
+    const page = await open('#/keys?view=list')
+    const list = page.getByRole('list', { name: 'Keys' })
+    await list.getByRole('link', { name: 'key-099' }).waitFor()
+    await page.getByRole('link', { name: 'Next page' }).click()
+    await list.getByRole('link', { name: 'key-149' }).waitFor()
+    await page.getByRole('searchbox', { name: 'Keys that begin with' }).fill('key-01')
+    await expect.poll(() => list.getByRole('link').count()).toBe(10)
+  })
+
+  test('an edit changes no byte that the user did not touch', async () => {
+    await kv.put('lines', 'one\r\ntwo\r\n')
+    const page = await open('#/keys/lines')
+    await page.getByRole('button', { name: 'Edit' }).click()
+    await page.getByRole('textbox', { name: 'Value' }).fill('1\ntwo\n')
+    await page.getByRole('button', { name: 'Write', exact: true }).click()
+    await page.getByRole('dialog').waitFor({ state: 'detached' })
+    expect((await kv.get('lines'))?.text()).toBe('1\r\ntwo\r\n')
+    // A text area would change a lone CR, and hide a control character.
+    await kv.put('lines', 'one\rtwo\u0000')
+    await page.getByText('two\\0').waitFor()
+    await page.getByRole('button', { name: 'Edit' }).click()
+    expect(await page.getByRole('textbox', { name: 'Value in hexadecimal' }).inputValue()).toBe(
+      '6f6e650d74776f00',
+    )
+  })
+
+  test('a new key is created only where there is none, and deleted after a question', async () => {
+    const page = await open('#/keys')
+    await page.getByRole('button', { name: 'New key' }).click()
+    await page.getByRole('textbox', { name: 'Key' }).fill('made/here')
+    await page.getByRole('button', { name: 'Next: its value' }).click()
+    await page.getByRole('textbox', { name: 'Value' }).fill('{"a":1}')
+    await page.getByRole('button', { name: 'Write', exact: true }).click()
+    await page.getByRole('heading', { name: 'made/here' }).waitFor()
+    expect((await kv.get('made/here'))?.json()).toEqual({ a: 1 })
+    await page.getByRole('button', { name: 'Delete' }).click()
+    await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click()
+    await page.getByText('The key does not exist').waitFor()
+    expect(await kv.get('made/here')).toBeUndefined()
+  })
+
+  test('the history shows each change, and puts an old version back', async () => {
+    await kv.put('setting', '{"rate": 1}')
+    await kv.put('setting', '{"rate": 2}')
+    await kv.delete('setting')
+    await kv.put('setting', '{"rate": 3}')
+    const page = await open('#/keys/setting?tab=history')
+    const entries = page.locator('.history > li')
+    await expect.poll(() => entries.count()).toBe(4)
+    expect(await entries.nth(1).textContent()).toContain('deleted')
+    const second = entries.nth(2)
+    await second.getByRole('row').filter({ hasText: '"rate": 1' }).filter({ hasText: '"rate": 2' }).waitFor()
+    expect(await findBarriers(page)).toEqual([])
+    await second.getByRole('button', { name: 'Put this version back' }).click()
+    await page.getByRole('button', { name: 'Put back' }).click()
+    await expect.poll(() => entries.count()).toBe(5)
+    expect((await kv.get('setting'))?.json()).toEqual({ rate: 2 })
+  })
+})
