@@ -3,8 +3,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { ApiError, problemDocument, retryAfterSeconds } from '../../operations/forms/problems.ts'
 
-/** Limits on a refused body. It is read to its end within them, so that the client reads the answer. */
-const DROPPED_BYTES_MAX = 1024 * 1024
+/** Limits on a refused body, as a node has them. It is read to its end within them: the client reads the answer. */
+const DROPPED_BYTES_MAX = 16 * 1024 * 1024
 const DROPPED_TIMEOUT_MS = 5_000
 
 export function sendJson(

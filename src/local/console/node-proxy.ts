@@ -2,7 +2,6 @@
 // and body of the answer, each byte as soon as it arrives. Either side that ends ends the other.
 
 import type { ClientRequest, IncomingMessage, RequestOptions, ServerResponse } from 'node:http'
-import { pipeline } from 'node:stream'
 import type { SecureContextOptions } from 'node:tls'
 import { ApiError } from '../../operations/forms/problems.ts'
 import { http } from '../../system/node-http.ts'
@@ -77,12 +76,21 @@ export class NodeProxy {
       response.writeHead(incoming.statusCode ?? BAD_GATEWAY, passedHeaders(incoming))
       // The head of a stream arrives before its first event.
       response.flushHeaders()
-      pipeline(incoming, response, () => {})
-    })
-    // A node may refuse a body before it has arrived.
-    response.on('finish', () => {
-      request.unpipe(outgoing)
-      dropBody(request)
+      incoming.pipe(response, { end: false })
+      incoming.on('error', () => response.destroy())
+      incoming.on('end', () => {
+        if (request.complete) {
+          response.end()
+          return
+        }
+        // A node may refuse a body before it has arrived. A connection that ended now would take the answer with it.
+        request.unpipe(outgoing)
+        dropBody(request)
+        request.once('end', () => response.end())
+      })
+      incoming.on('close', () => {
+        if (!incoming.complete) response.destroy()
+      })
     })
     response.on('close', () => outgoing.destroy())
     request.pipe(outgoing)
