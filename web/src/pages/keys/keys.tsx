@@ -25,14 +25,9 @@ export function Page() {
     <PageFrame
       title="Keys"
       actions={
-        <>
-          <a class="button button-plain" href="#/transaction">
-            Transaction
-          </a>
-          <Button kind="primary" onClick={() => setCreating(true)}>
-            New key
-          </Button>
-        </>
+        <Button kind="primary" onClick={() => setCreating(true)}>
+          New key
+        </Button>
       }
     >
       <div class={key === undefined ? 'keys' : 'keys keys-chosen'}>
