@@ -97,4 +97,16 @@ describeConsole(needsChromium('the keys'), () => {
     await expect.poll(() => entries.count()).toBe(5)
     expect((await kv.get('setting'))?.json()).toEqual({ rate: 2 })
   })
+
+  test('a question is about the version that the user saw, also when the page has read a newer one', async () => {
+    await kv.put('seen', 'old')
+    const page = await open('#/keys/seen')
+    await page.getByText('old', { exact: true }).waitFor()
+    await page.getByRole('button', { name: 'Delete' }).click()
+    await kv.put('seen', 'unseen')
+    await page.getByText('unseen', { exact: true }).waitFor()
+    await page.getByRole('dialog').getByRole('button', { name: 'Delete' }).click()
+    await page.getByText('Nothing was deleted: the key has changed since you read it').waitFor()
+    expect((await kv.get('seen'))?.text()).toBe('unseen')
+  })
 })

@@ -109,7 +109,8 @@ interface ActionsProps {
 }
 
 function Actions({ place, record, reload }: ActionsProps) {
-  const [shown, setShown] = useState<'edit' | 'delete'>()
+  // The record is read again under an open dialog, which is about what the user saw.
+  const [shown, setShown] = useState<{ readonly what: 'edit' | 'delete'; readonly record: GetResult }>()
   const { key, revision } = place
   const close = (): void => setShown(undefined)
   return (
@@ -125,17 +126,21 @@ function Actions({ place, record, reload }: ActionsProps) {
       </CopyButton>
       {revision === undefined && (
         <>
-          <Button onClick={() => setShown('edit')}>{record === undefined ? 'Create' : 'Edit'}</Button>
+          <Button onClick={() => setShown({ what: 'edit', record })}>
+            {record === undefined ? 'Create' : 'Edit'}
+          </Button>
           {record !== undefined && (
-            <Button kind="danger" onClick={() => setShown('delete')}>
+            <Button kind="danger" onClick={() => setShown({ what: 'delete', record })}>
               Delete
             </Button>
           )}
         </>
       )}
-      {shown === 'edit' && <ValueEditor target={key} record={record} onClose={close} onWritten={reload} />}
-      {shown === 'delete' && record !== undefined && (
-        <KeyDeletion record={record} onClose={close} onDeleted={reload} />
+      {shown?.what === 'edit' && (
+        <ValueEditor target={key} record={shown.record} onClose={close} onWritten={reload} />
+      )}
+      {shown?.what === 'delete' && shown.record !== undefined && (
+        <KeyDeletion record={shown.record} onClose={close} onDeleted={reload} />
       )}
     </div>
   )

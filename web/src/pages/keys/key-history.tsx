@@ -51,7 +51,8 @@ export function KeyHistory({ place, current }: HistoryProps) {
     [key.join(), revision],
   )
   const [max, setMax] = useState(PAGE)
-  const [chosen, setChosen] = useState<KeyRow>()
+  // The present record is read again under an open dialog, which is about what the user saw.
+  const [chosen, setChosen] = useState<{ readonly record: KeyRow; readonly current: GetResult }>()
   if (error !== undefined) return <Notice kind="problem">{error}</Notice>
   if (isLoading || data === undefined) return <p class="dim">Reading the history …</p>
   const { changes, isCut } = data
@@ -70,7 +71,9 @@ export function KeyHistory({ place, current }: HistoryProps) {
             change={each}
             before={changes[at + 1]}
             href={keysHref({ ...place, tab: 'value', revision: each.revision })}
-            onPutBack={at === 0 && each.record !== undefined ? undefined : setChosen}
+            onPutBack={
+              at === 0 && each.record !== undefined ? undefined : (record) => setChosen({ record, current })
+            }
           />
         ))}
       </ol>
@@ -81,7 +84,12 @@ export function KeyHistory({ place, current }: HistoryProps) {
       )}
       {isCut && changes.length <= max && <p class="dim">Older changes are compacted, or too many to show.</p>}
       {chosen !== undefined && (
-        <PutBack record={chosen} current={current} onClose={() => setChosen(undefined)} onWritten={reload} />
+        <PutBack
+          record={chosen.record}
+          current={chosen.current}
+          onClose={() => setChosen(undefined)}
+          onWritten={reload}
+        />
       )}
     </>
   )
