@@ -37,7 +37,6 @@ const SHOWN = {
   queues: { place: '#/coordination/queues/mail' },
   operation: { place: '#/operation/members' },
   users: { place: '#/operation/users' },
-  transaction: { place: '#/transaction' },
   faults: {
     place: '#/faults',
     height: 900,

@@ -34,7 +34,13 @@ export async function change<Q extends { readonly idempotency?: unknown }, R>(
     } catch (error) {
       // A refusal that may pass, or a try that nobody received, says nothing about the tries before.
       const isPassing = error instanceof RefusedError && error.problem.passing
-      if (!isPassing && !(error instanceof UnreachableError)) throw error
+      if (!isPassing && !(error instanceof UnreachableError)) {
+        // Rights are checked before the token: such a refusal does not say that an earlier try was not applied.
+        const isAboutAll = error instanceof RefusedError && error.problem.code === 'precondition_failed'
+        if (isUnknown && error instanceof Error && !isAboutAll)
+          throw new UnreachableError(error.message, 'unknown')
+        throw error
+      }
       isUnknown ||=
         error instanceof UnreachableError ? error.written === 'unknown' : error.problem.written === 'unknown'
       if (left <= 1) throw isUnknown ? new UnreachableError(error.message, 'unknown') : error

@@ -107,7 +107,10 @@ export async function run<Q, R>(
     body,
   })
   if (answer.kind === 'served') return answer
-  if (answer.kind === 'unreadable') throw answer.cause
+  if (answer.kind === 'unreadable') {
+    if (operation.effect === 'read') throw answer.cause
+    throw new UnreachableError(`the answer cannot be read (${answer.cause.message})`, 'unknown')
+  }
   throw refusal(answer.problem, token)
 }
 
@@ -178,6 +181,7 @@ async function send(
     } catch (error) {
       written = 'unknown'
       if (signal.aborted && !isTimeout(signal.reason)) throw error
+      if (only === undefined) demote(door)
       cause = error
       if (!canRepeat || signal.aborted) break
     }
@@ -200,6 +204,11 @@ const isTimeout = (reason: unknown): boolean =>
 /** The door that has answered is the first one from now on. */
 function prefer(door: Door): void {
   if (doors[0] !== door) doors = [door, ...doors.filter((other) => other !== door)]
+}
+
+/** A door that hangs used up the time of its request: the next request begins at another one. */
+function demote(door: Door): void {
+  if (doors[0] === door) doors = [...doors.slice(1), door]
 }
 
 /** Header fields that say who makes the requests of the page. */

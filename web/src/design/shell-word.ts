@@ -1,3 +1,14 @@
-/** The text as one word of a POSIX shell. */
-export const shellWord = (text: string): string =>
-  /^[\w@%+=:,./-]+$/.test(text) && !text.startsWith('-') ? text : `'${text.replaceAll("'", "'\\''")}'`
+const CONTROL = /\p{Cc}/gu
+
+/**
+ * The text as one word of a POSIX shell. Control characters, which a terminal would obey when it is pasted, are escaped
+ * in the notation of bash: `$'\\u001b'`.
+ */
+export function shellWord(text: string): string {
+  if (/^[\w@%+=:,./-]+$/.test(text) && !text.startsWith('-')) return text
+  if (text.search(CONTROL) < 0) return `'${text.replaceAll("'", "'\\''")}'`
+  const escaped = text
+    .replace(/[\\']/g, '\\$&')
+    .replace(CONTROL, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`)
+  return `$'${escaped}'`
+}

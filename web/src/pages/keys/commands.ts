@@ -9,7 +9,9 @@ import { shellWord } from '../../design/shell-word.ts'
 export function kvCommand(key: Uint8Array, revision: number | undefined): string {
   const text = utf8Text(key)
   const name = text === undefined ? `"$(printf '${toHex(key).replaceAll(/../g, '\\x$&')}')"` : shellWord(text)
-  return `quorate get ${name}${revision === undefined ? '' : ` --revision ${revision}`}`
+  const asOf = revision === undefined ? '' : ` --revision ${revision}`
+  // Such a key would be read as an option.
+  return text?.startsWith('-') ? `quorate get${asOf} -- ${name}` : `quorate get ${name}${asOf}`
 }
 
 export function curlCommand(key: Uint8Array, revision: number | undefined): string {

@@ -33,7 +33,9 @@ type LeaseChoice = 'keep' | 'none' | 'attach' | 'ttl'
 export function ValueEditor({ target, record, onClose, onWritten }: EditorProps) {
   const [base, setBase] = useState(record)
   const [draft, setDraft] = useState(() => createDraft(record?.value ?? NO_VALUE))
-  const [leaseChoice, setLeaseChoice] = useState<LeaseChoice>(record?.lease === undefined ? 'none' : 'keep')
+  /** undefined: the user has not touched it, so the key keeps the lease that it has. */
+  const [chosenLease, setChosenLease] = useState<LeaseChoice>()
+  const leaseChoice = chosenLease ?? (base?.lease === undefined ? 'none' : 'keep')
   const [leaseText, setLeaseText] = useState('')
   const [theirs, setTheirs] = useState<{ readonly record: GetResult }>()
   const [error, setError] = useState<string>()
@@ -58,7 +60,7 @@ export function ValueEditor({ target, record, onClose, onWritten }: EditorProps)
             ? { ifMatch: undefined, ifNoneMatch: 'any' }
             : { ifMatch: [over.modRevision], ifNoneMatch: undefined },
         prev: false,
-        lease: chosenLease(leaseChoice, leaseText, base?.lease),
+        lease: putLease(chosenLease ?? 'keep', leaseText, over?.lease),
         idempotency: nameChange(),
       })
       onWritten()
@@ -107,7 +109,7 @@ export function ValueEditor({ target, record, onClose, onWritten }: EditorProps)
           />
           <LeaseFields
             choice={leaseChoice}
-            onChoice={setLeaseChoice}
+            onChoice={setChosenLease}
             text={leaseText}
             onText={setLeaseText}
             present={base?.lease}
@@ -197,7 +199,7 @@ function LeaseFields({ choice, onChoice, text, onText, present }: LeaseFieldsPro
 }
 
 /** Throws `ApiError` for a text that names no lease, or no time. */
-function chosenLease(choice: LeaseChoice, text: string, present: LeaseId | undefined): PutLease | undefined {
+function putLease(choice: LeaseChoice, text: string, present: LeaseId | undefined): PutLease | undefined {
   if (choice === 'keep') return present === undefined ? undefined : { id: present }
   if (choice === 'attach') return parsePutLease(text.trim(), undefined)
   return choice === 'ttl' ? parsePutLease(undefined, text.trim()) : undefined
