@@ -62,7 +62,9 @@ describeConsole(needsChromium('the overview'), () => {
   })
 
   test('a link that leads nowhere says so', async () => {
-    const page = await openPage(consoleUrl(await leader(), '#/nowhere'))
-    await page.getByRole('heading', { name: 'There is no such page' }).waitFor()
+    for (const place of ['#/nowhere', '#/constructor']) {
+      const page = await openPage(consoleUrl(await leader(), place))
+      await page.getByRole('heading', { name: 'There is no such page' }).waitFor()
+    }
   })
 })

@@ -41,7 +41,7 @@ export function App() {
     return () => reading.abort()
   }, [])
   const { page } = route.value
-  const Page = loaded.value[page]
+  const Page = Object.hasOwn(PAGES, page) ? loaded.value[page] : undefined
   useEffect(() => {
     if (Page === undefined) void load(page)
   }, [page, Page])
@@ -56,7 +56,13 @@ export function App() {
         <LoginNotice />
         {startError.value !== undefined && <Notice kind="problem">{startError.value}</Notice>}
         {firstError.value !== undefined && <Notice kind="problem">{firstError.value}</Notice>}
-        {Page === undefined ? page in PAGES ? null : <UnknownPage /> : <Page key={userName.value} />}
+        {Page === undefined ? (
+          Object.hasOwn(PAGES, page) ? null : (
+            <UnknownPage />
+          )
+        ) : (
+          <Page key={userName.value} />
+        )}
       </main>
       {isLoginOpen.value && <Login />}
     </div>
@@ -64,7 +70,7 @@ export function App() {
 }
 
 async function load(page: string): Promise<void> {
-  const load = PAGES[page]
+  const load = Object.hasOwn(PAGES, page) ? PAGES[page] : undefined
   if (load === undefined) return
   try {
     const { Page } = await load()

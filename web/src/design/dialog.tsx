@@ -16,6 +16,8 @@ interface DialogProps {
 
 export function Dialog({ title, onClose, children, isWide = false }: DialogProps) {
   const element = useRef<HTMLDialogElement>(null)
+  // A click whose button went down inside, as when text is selected, does not close: its target is the dialog too.
+  const isOutside = useRef(false)
   const id = useId()
   useEffect(() => element.current?.showModal(), [])
   return (
@@ -25,7 +27,12 @@ export function Dialog({ title, onClose, children, isWide = false }: DialogProps
       class={isWide ? 'dialog dialog-wide' : 'dialog'}
       aria-labelledby={id}
       onClose={onClose}
-      onClick={({ target, currentTarget }) => target === currentTarget && currentTarget.close()}
+      onPointerDown={({ target, currentTarget }) => {
+        isOutside.current = target === currentTarget
+      }}
+      onClick={({ target, currentTarget }) =>
+        isOutside.current && target === currentTarget && currentTarget.close()
+      }
     >
       <div class="dialog-body">
         <h2 id={id}>{title}</h2>

@@ -33,12 +33,15 @@ export const isLikeDocument = (text: string): boolean => /^\s*[[{]/.test(text)
 
 const TOKEN = /"(?:[^"\\]|\\.)*"|[[\]{},:]|[^\s"[\]{},:]+/g
 
+/** Levels that are indented: a deep document would have far more spaces than tokens. */
+const INDENT_MAX = 40
+
 /** The text of a document with a line for each field. Its tokens stay as they are, in their order. */
 export function layOutDocument(text: string): string {
   let depth = 0
   let out = ''
   const tokens = text.match(TOKEN) ?? []
-  const newLine = (): string => `\n${'  '.repeat(depth)}`
+  const newLine = (): string => `\n${'  '.repeat(Math.min(depth, INDENT_MAX))}`
   tokens.forEach((token, at) => {
     const isEmpty = (token === ']' || token === '}') && /^[[{]$/.test(tokens[at - 1] ?? '')
     if (token === ']' || token === '}') {

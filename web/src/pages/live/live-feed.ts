@@ -53,6 +53,11 @@ export const EMPTY_FEED: FeedView = {
 /** Views a second, at most: a page that is drawn for each of 10,000 changes would do nothing else. */
 const VIEW_MS = 200
 const RESUME_MS = 1_000
+/** Bytes of values that are kept: a value may have a megabyte. */
+const BYTES_MAX = 32 << 20
+
+const sizeEvent = (event: DecodedEvent): number =>
+  event.key.length + (event.type === 'put' ? event.record.value.length : 0) + (event.prev?.value.length ?? 0)
 
 /** Receives changes until the signal fires, and hands a view of them to `show` a few times a second. */
 export async function feed(
@@ -64,6 +69,7 @@ export async function feed(
   const where: Where = prefix.length === 0 ? keyRange({}) : prefixRange(prefix)
   let view = EMPTY_FEED
   let kept: FeedChange[] = []
+  let bytes = 0
   let isChanged = false
   const timer = setInterval(() => {
     if (!isChanged) return
@@ -79,13 +85,26 @@ export async function feed(
     let { received, filtered, dropped } = view
     for (const event of events) {
       received++
-      if (fits(event)) kept.push({ number: received, time, event })
-      else filtered++
+      if (fits(event)) {
+        kept.push({ number: received, time, event })
+        bytes += sizeEvent(event)
+      } else filtered++
     }
     // Cut in large steps: to cut for each change would move all others each time.
-    if (kept.length >= 2 * cap) {
-      dropped += kept.length - cap
-      kept = kept.slice(-cap)
+    let cut = kept.length >= 2 * cap ? kept.length - cap : 0
+    if (bytes > BYTES_MAX) {
+      let left = 0
+      const from = kept.findLastIndex(({ event }) => {
+        left += sizeEvent(event)
+        return left > BYTES_MAX / 2
+      })
+      // The newest one stays, however large it is.
+      cut = Math.max(cut, Math.min(from + 1, kept.length - 1))
+    }
+    if (cut > 0) {
+      dropped += cut
+      kept = kept.slice(cut)
+      bytes = kept.reduce((sum, { event }) => sum + sizeEvent(event), 0)
     }
     set({ received, filtered, dropped, revision })
   }
