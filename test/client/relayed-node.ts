@@ -120,17 +120,18 @@ export class RelayedNode {
   readonly #agent = new Agent({ keepAlive: true })
   /** Requests that are still executed. */
   readonly #executing = new Set<Promise<unknown>>()
-  /** When a change under a token without a revision arrived last. */
-  #undatedAt = Number.NEGATIVE_INFINITY
+  /** When a change under a token without a revision arrived last, at any node of the cluster. */
+  readonly #undated: { at: number }
 
-  private constructor(kv: FakeNode) {
+  private constructor(kv: FakeNode, undated = { at: Number.NEGATIVE_INFINITY }) {
     this.kv = kv
+    this.#undated = undated
   }
 
   /** Starts another node in the cluster of `peer`, or the first of a new cluster. */
   static async start({ name = 'n1', port = 0, peer }: Starting = {}): Promise<RelayedNode> {
     const kv = peer === undefined ? new FakeNode() : peer.kv.createPeer(name)
-    const node = new RelayedNode(kv)
+    const node = new RelayedNode(kv, peer === undefined ? undefined : peer.#undated)
     if (peer === undefined) Object.assign(kv, { name, clusterId: '77', leaderName: 'n1' })
     kv.role = name === 'n1' ? 'leader' : 'follower'
     node.#server.on('connection', (socket) => {
@@ -241,7 +242,7 @@ export class RelayedNode {
 
   /** Cluster time passes until outcomes are forgotten, but not that of a token that is still retried without a date. */
   forgetOutcomes(): void {
-    if (performance.now() - this.#undatedAt <= UNDATED_RETRY_MS) return
+    if (performance.now() - this.#undated.at <= UNDATED_RETRY_MS) return
     this.#passTime()
   }
 
@@ -282,7 +283,7 @@ export class RelayedNode {
     this.faults.length = 0
     this.fault = () => undefined
     this.seen.length = 0
-    this.#undatedAt = Number.NEGATIVE_INFINITY
+    this.#undated.at = Number.NEGATIVE_INFINITY
     this.lines?.reset()
   }
 
@@ -314,7 +315,7 @@ export class RelayedNode {
   receive(seen: Seen, exchange: Exchange): void {
     this.seen.push(seen)
     const token = seen.headers['idempotency-key']
-    if (typeof token === 'string' && !token.includes(';since=')) this.#undatedAt = performance.now()
+    if (typeof token === 'string' && !token.includes(';since=')) this.#undated.at = performance.now()
     const scripted = seen.target === DISCOVERY ? undefined : this.faults.shift()
     const fault = scripted ?? this.fault(seen)
     if (fault === undefined) exchange.pass()
