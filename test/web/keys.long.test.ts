@@ -109,4 +109,28 @@ describeConsole(needsChromium('the keys'), () => {
     await page.getByText('Nothing was deleted: the key has changed since you read it').waitFor()
     expect((await kv.get('seen'))?.text()).toBe('unseen')
   })
+
+  test('a key of many folders opens some by itself, and each deeper one when it is chosen', async () => {
+    const key = `${'/'.repeat(2_000)}x`
+    await kv.put(key, 'deep')
+    const first = await cluster.waitForLeader()
+    const page = await openPage('about:blank', { otherOrigins: [first.url] })
+    let reads = 0
+    page.on('request', (request) => {
+      if (request.url().includes('/v1/kv?')) reads++
+    })
+    const folders = page.getByRole('treeitem')
+    for (const prefix of ['', '/'.repeat(1_000)]) {
+      reads = 0
+      await page.goto(consoleUrl(first, `#/keys/${key}?prefix=${prefix}`))
+      await page.getByText('deep', { exact: true }).waitFor()
+      await page.getByRole('treeitem', { level: 33 }).waitFor()
+      expect(await folders.count()).toBe(33)
+      expect(reads).toBeLessThan(50)
+      await page.getByRole('treeitem', { level: 33 }).click()
+      await page.getByRole('treeitem', { level: 34 }).waitFor()
+      expect(await folders.count()).toBe(34)
+      await page.goto('about:blank')
+    }
+  })
 })

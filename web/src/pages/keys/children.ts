@@ -67,13 +67,5 @@ async function readKeys(keys: KeyRange, signal: AbortSignal) {
   return result
 }
 
-/** The folders on the way to a key, the outermost first: `a/`, `a/b/`. */
-export function findFolders(key: Uint8Array): readonly Uint8Array[] {
-  const found: Uint8Array[] = []
-  for (let at = key.indexOf(SLASH); at !== -1; at = key.indexOf(SLASH, at + 1))
-    found.push(key.subarray(0, at + 1))
-  return found
-}
-
 /** A name for a set of keys. */
 export const identify = (key: Uint8Array): string => utf8Text(key) ?? `\0${key.join()}`

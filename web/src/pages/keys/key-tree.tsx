@@ -2,22 +2,24 @@
 
 import { signal } from '@preact/signals'
 import { useEffect, useRef, useState } from 'preact/hooks'
+import { compareKeys } from '../../../../src/operations/forms/places.ts'
 import { Icon } from '../../app/icon.tsx'
 import { useRevision } from '../../app/use-revision.ts'
 import { describeError } from '../../cluster/connection.ts'
 import { Button } from '../../design/button.tsx'
 import { BytesText } from '../../design/bytes-text.tsx'
 import { Notice } from '../../design/notice.tsx'
-import { type Child, findFolders, identify, readChildren } from './children.ts'
+import { type Child, identify, readChildren } from './children.ts'
 import { type KeysPlace, keysHref } from './key-route.ts'
 
 /** Folders that are open, by their name. They stay open while the page is. */
 const open = signal<ReadonlySet<string>>(new Set())
 
-export function openFolders(key: Uint8Array): void {
-  const wanted = findFolders(key).map(identify)
-  if (wanted.every((name) => open.peek().has(name))) return
-  open.value = new Set([...open.peek(), ...wanted])
+/** Levels that open by themselves on the way to the chosen key: each open folder is read, and is nested in the page. */
+const OPEN_LEVELS = 32
+
+function openFolder(name: string): void {
+  if (!open.peek().has(name)) open.value = new Set([...open.peek(), name])
 }
 
 function toggle(name: string): void {
@@ -61,14 +63,13 @@ function Folder({ prefix, level, place, empty }: FolderProps) {
     return <div role="none">{empty ?? <span class="dim">empty now</span>}</div>
   return (
     <>
-      {children.map((child) => (
-        <Item
-          key={identify(child.kind === 'key' ? child.key : child.prefix)}
-          child={child}
-          level={level}
-          place={place}
-        />
-      ))}
+      {children.map((child) =>
+        child.kind === 'key' ? (
+          <KeyItem key={identify(child.key)} child={child} level={level} place={place} />
+        ) : (
+          <FolderItem key={identify(child.prefix)} child={child} level={level} place={place} />
+        ),
+      )}
       {next !== undefined && (
         <div role="none" class="tree-more" style={{ '--level': level }}>
           <Button kind="quiet" onClick={readMore}>
@@ -80,34 +81,38 @@ function Folder({ prefix, level, place, empty }: FolderProps) {
   )
 }
 
-function Item({
-  child,
-  level,
-  place,
-}: {
-  readonly child: Child
+interface ItemProps<Kind extends Child['kind']> {
+  readonly child: Extract<Child, { kind: Kind }>
   readonly level: number
   readonly place: KeysPlace
-}) {
-  if (child.kind === 'key') {
-    const isChosen = place.key !== undefined && identify(place.key) === identify(child.key)
-    return (
-      <div role="none">
-        <a
-          class="tree-item"
-          role="treeitem"
-          aria-level={level}
-          aria-selected={isChosen}
-          style={{ '--level': level }}
-          href={keysHref({ ...place, key: child.key, revision: undefined })}
-        >
-          <span class="tree-icon" />
-          <BytesText bytes={child.name.length === 0 ? child.key : child.name} max={200} />
-        </a>
-      </div>
-    )
-  }
+}
+
+function KeyItem({ child, level, place }: ItemProps<'key'>) {
+  const isChosen = place.key !== undefined && identify(place.key) === identify(child.key)
+  return (
+    <div role="none">
+      <a
+        class="tree-item"
+        role="treeitem"
+        aria-level={level}
+        aria-selected={isChosen}
+        style={{ '--level': level }}
+        href={keysHref({ ...place, key: child.key, revision: undefined })}
+      >
+        <span class="tree-icon" />
+        <BytesText bytes={child.name.length === 0 ? child.key : child.name} max={200} />
+      </a>
+    </div>
+  )
+}
+
+function FolderItem({ child, level, place }: ItemProps<'folder'>) {
   const name = identify(child.prefix)
+  const chosen = place.key && identify(place.key)
+  useEffect(() => {
+    if (level <= OPEN_LEVELS && place.key !== undefined && beginsWith(place.key, child.prefix))
+      openFolder(name)
+  }, [chosen, name, level])
   const isOpen = open.value.has(name)
   return (
     <div role="none">
@@ -134,6 +139,9 @@ function Item({
     </div>
   )
 }
+
+const beginsWith = (key: Uint8Array, prefix: Uint8Array): boolean =>
+  compareKeys(key.subarray(0, prefix.length), prefix) === 0
 
 /** Reads the first pages of a folder, as many as were asked for, and again when the store has changed. */
 function useChildren(prefix: Uint8Array) {

@@ -11,16 +11,13 @@ import { KeyCreation } from './key-creation.tsx'
 import { KeyDetail } from './key-detail.tsx'
 import { KeyList } from './key-list.tsx'
 import { type KeysPlace, keysHref, readPlace } from './key-route.ts'
-import { KeyTree, openFolders } from './key-tree.tsx'
+import { KeyTree } from './key-tree.tsx'
 import './keys.css'
 
 export function Page() {
   const place = readPlace(route.value)
   const [isCreating, setCreating] = useState(false)
   const { key } = place
-  useEffect(() => {
-    if (key !== undefined) openFolders(key)
-  }, [key])
   return (
     <PageFrame
       title="Keys"
