@@ -1,4 +1,4 @@
-import { useCallback, useEffect, useState } from 'preact/hooks'
+import { useCallback, useEffect, useRef, useState } from 'preact/hooks'
 import { describeError } from '../cluster/connection.ts'
 import { logins } from '../cluster/credentials.ts'
 
@@ -13,11 +13,13 @@ export interface RequestState<T> {
 
 /**
  * Reads something while its component is shown, again when a dependency changes, and when somebody has logged in. The
- * request ends with it.
+ * request ends with it. `version`: what is read may have changed. A request in flight is answered first, then one more
+ * is made: under steady writes a page would show nothing otherwise.
  */
 export function useRequest<T>(
   read: (signal: AbortSignal) => Promise<T>,
   dependencies: readonly unknown[],
+  version = 0,
 ): RequestState<T> {
   const [state, setState] = useState<Omit<RequestState<T>, 'reload'>>({
     data: undefined,
@@ -25,19 +27,34 @@ export function useRequest<T>(
     isLoading: true,
   })
   const [count, setCount] = useState(0)
+  const newest = useRef({ read, version })
+  newest.current = { read, version }
+  const readAgain = useRef<() => Promise<void>>(undefined)
   useEffect(() => {
     const ended = new AbortController()
-    read(ended.signal).then(
-      (data) => {
-        if (!ended.signal.aborted) setState({ data, error: undefined, isLoading: false })
-      },
-      (error: unknown) => {
-        if (!ended.signal.aborted)
-          setState((before) => ({ data: before.data, error: describeError(error), isLoading: false }))
-      },
-    )
+    const { signal } = ended
+    let begun: number | undefined
+    let isReading = false
+    const readNewest = async (): Promise<void> => {
+      if (isReading) return
+      isReading = true
+      while (!signal.aborted && begun !== newest.current.version) {
+        begun = newest.current.version
+        try {
+          const data = await newest.current.read(signal)
+          if (!signal.aborted) setState({ data, error: undefined, isLoading: false })
+        } catch (error) {
+          if (!signal.aborted)
+            setState((before) => ({ data: before.data, error: describeError(error), isLoading: false }))
+        }
+      }
+      isReading = false
+    }
+    readAgain.current = readNewest
+    void readNewest()
     return () => ended.abort()
   }, [...dependencies, count, logins.value])
+  useEffect(() => void readAgain.current?.(), [version])
   const reload = useCallback(() => setCount((before) => before + 1), [])
   return { ...state, reload }
 }

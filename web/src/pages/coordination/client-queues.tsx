@@ -188,7 +188,8 @@ export function ClientQueueDetail({
   const revision = useRevision()
   const { data, error } = useRequest(
     (signal) => readAllClients({ recipe, name, prefix }, max, signal),
-    [recipe, name.join(), max, revision],
+    [recipe, name.join(), max],
+    revision,
   )
   return (
     <>

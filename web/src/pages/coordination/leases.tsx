@@ -54,7 +54,8 @@ export function LeaseList({ place }: { readonly place: CoordinationPlace }) {
       const { result } = await run(listLeases, request, { signal })
       return { ...result, readAt: Date.now() }
     },
-    [after, revision],
+    [after],
+    revision,
   )
   const known = useLeases(data?.leases.map(({ id }) => id) ?? [])
   if (error !== undefined && data === undefined) return <Notice kind="problem">{error}</Notice>
@@ -118,7 +119,7 @@ function KnownLeaseDetail({ place, name, id }: LeaseDetailProps & { readonly id:
   const revision = useRevision()
   const [isRevoking, setRevoking] = useState(false)
   const [outcome, setOutcome] = useState<string>()
-  const { data, error, reload } = useRequest((signal) => readLease(id, signal), [id, revision])
+  const { data, error, reload } = useRequest((signal) => readLease(id, signal), [id], revision)
   const known = useLeases([id])
   return (
     <>

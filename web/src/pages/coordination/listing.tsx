@@ -31,7 +31,8 @@ export function NameListing<Row>({ place, recipes, max, read, children, empty }:
       const page = await readNames(recipes, from === undefined ? undefined : fromHex(from), signal, max)
       return { ...page, rows: await read(page.names, signal) }
     },
-    [from, revision],
+    [from],
+    revision,
   )
   return (
     <>

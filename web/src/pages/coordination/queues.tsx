@@ -122,7 +122,8 @@ function WholeQueue({ place, name }: QueueDetailProps) {
   const revision = useRevision()
   const { data, error, reload } = useRequest(
     (signal) => readQueue(prefix, max, previews.current, signal),
-    [name.join(), max, revision],
+    [name.join(), max],
+    revision,
   )
   const isLong = data !== undefined && [data.items, data.held, data.failed].includes(undefined)
   const all = useRequest(
@@ -353,7 +354,8 @@ function ItemDetail({ place, name, id }: QueueDetailProps & { readonly id: strin
   const [said, setSaid] = useState<Said>()
   const { data, error, reload } = useRequest(
     (signal) => readItem(prefix, id, signal),
-    [name.join(), id, revision],
+    [name.join(), id],
+    revision,
   )
   const view = data === undefined || data === 'gone' || data.kind === 'foreign' ? undefined : data
   return (

@@ -148,7 +148,8 @@ function SagaRecords({ place, name }: SagaDetailProps) {
   const revision = useRevision()
   const { data, error } = useRequest(
     (signal) => readRecords(prefix, max, signal),
-    [name.join(), max, revision],
+    [name.join(), max],
+    revision,
   )
   const { sagas, foreign } = readSagas(prefix, data?.records ?? [])
   return (
@@ -223,7 +224,7 @@ async function readSaga(prefix: Uint8Array, id: string, signal: AbortSignal) {
 function OneSaga({ place, name, id }: SagaDetailProps & { readonly id: string }) {
   const prefix = namePrefix('saga', name)
   const revision = useRevision()
-  const { data, error } = useRequest((signal) => readSaga(prefix, id, signal), [name.join(), id, revision])
+  const { data, error } = useRequest((signal) => readSaga(prefix, id, signal), [name.join(), id], revision)
   const record = data?.record
   const saga = record && parseSaga(record.value)
   const owners = data?.queue.clients ?? []

@@ -87,7 +87,8 @@ export function ServiceDetail({ place, name }: ServiceDetailProps) {
       const { result } = await run(range, { ...request, kind: 'range' }, { signal })
       return result
     },
-    [name.join(), max, revision],
+    [name.join(), max],
+    revision,
   )
   const { instances, foreign } = readInstances(prefix, data?.records ?? [])
   const leases = useLeases(instances.map(({ lease }) => lease))

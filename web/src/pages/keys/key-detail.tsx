@@ -32,7 +32,8 @@ export function KeyDetail({ place }: { readonly place: ChosenPlace }) {
       const { result } = await run(get, { kind: 'get', key, revision: asOf, freshness: {} }, { signal })
       return { record: result, name }
     },
-    [name, revision, revision === undefined ? newest : 0],
+    [name, revision],
+    revision === undefined ? newest : 0,
   )
   // The answer for another key is not of this one.
   const isOfKey = data?.name === name

@@ -48,7 +48,8 @@ export function KeyHistory({ place, current }: HistoryProps) {
   const revision = useRevision()
   const { data, error, isLoading, reload } = useRequest(
     (signal) => readHistory(key, signal),
-    [key.join(), revision],
+    [key.join()],
+    revision,
   )
   const [max, setMax] = useState(PAGE)
   // The present record is read again under an open dialog, which is about what the user saw.

@@ -37,7 +37,8 @@ export function KeyList({ place, empty }: ListProps) {
       )
       return result
     },
-    [prefix, after, revision],
+    [prefix, after],
+    revision,
   )
   if (error !== undefined) return <Notice kind="problem">{error}</Notice>
   if (data === undefined) return null

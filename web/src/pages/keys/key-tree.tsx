@@ -1,15 +1,15 @@
 // Keys as a tree by `/`. A folder is read when it is opened, a page at a time.
 
 import { signal } from '@preact/signals'
-import { useEffect, useRef, useState } from 'preact/hooks'
+import { useEffect, useState } from 'preact/hooks'
 import { compareKeys } from '../../../../src/operations/forms/places.ts'
 import { Icon } from '../../app/icon.tsx'
+import { useRequest } from '../../app/use-request.ts'
 import { useRevision } from '../../app/use-revision.ts'
-import { describeError } from '../../cluster/connection.ts'
 import { Button } from '../../design/button.tsx'
 import { BytesText } from '../../design/bytes-text.tsx'
 import { Notice } from '../../design/notice.tsx'
-import { type Child, identify, readChildren } from './children.ts'
+import { type Child, type Children, identify, readChildren } from './children.ts'
 import { type KeysPlace, keysHref } from './key-route.ts'
 
 /** Folders that are open, by their name. They stay open while the page is. */
@@ -50,9 +50,18 @@ interface FolderProps {
   readonly empty?: preact.ComponentChild
 }
 
+const NO_CHILDREN: Children = { children: [], next: undefined }
+
 /** The children of a folder, as far as they have been asked for. */
 function Folder({ prefix, level, place, empty }: FolderProps) {
-  const { children, next, error, isLoading, readMore } = useChildren(prefix)
+  const [pages, setPages] = useState(1)
+  const revision = useRevision()
+  const { data, error, isLoading } = useRequest(
+    (signal) => readPages(prefix, pages, signal),
+    [identify(prefix), pages],
+    revision,
+  )
+  const { children, next } = data ?? NO_CHILDREN
   if (error !== undefined && children.length === 0)
     return (
       <div role="none">
@@ -72,7 +81,7 @@ function Folder({ prefix, level, place, empty }: FolderProps) {
       )}
       {next !== undefined && (
         <div role="none" class="tree-more" style={{ '--level': level }}>
-          <Button kind="quiet" onClick={readMore}>
+          <Button kind="quiet" onClick={() => setPages(pages + 1)}>
             Show more
           </Button>
         </div>
@@ -143,43 +152,11 @@ function FolderItem({ child, level, place }: ItemProps<'folder'>) {
 const beginsWith = (key: Uint8Array, prefix: Uint8Array): boolean =>
   compareKeys(key.subarray(0, prefix.length), prefix) === 0
 
-/** Reads the first pages of a folder, as many as were asked for, and again when the store has changed. */
-function useChildren(prefix: Uint8Array) {
-  const name = identify(prefix)
-  const revision = useRevision()
-  const pages = useRef(1)
-  const [count, setCount] = useState(0)
-  const [state, setState] = useState<{
-    readonly children: readonly Child[]
-    readonly next: Uint8Array | undefined
-    readonly error: string | undefined
-    readonly isLoading: boolean
-  }>({ children: [], next: undefined, error: undefined, isLoading: true })
-  useEffect(() => {
-    const ended = new AbortController()
-    readPages(prefix, pages.current, ended.signal).then(
-      (found) => {
-        if (!ended.signal.aborted) setState({ ...found, error: undefined, isLoading: false })
-      },
-      (error: unknown) => {
-        if (!ended.signal.aborted)
-          setState((before) => ({ ...before, error: describeError(error), isLoading: false }))
-      },
-    )
-    return () => ended.abort()
-  }, [name, revision, count])
-  const readMore = (): void => {
-    pages.current++
-    setCount((before) => before + 1)
-  }
-  return { ...state, readMore }
-}
-
-async function readPages(prefix: Uint8Array, pages: number, signal: AbortSignal) {
+async function readPages(prefix: Uint8Array, pages: number, signal: AbortSignal): Promise<Children> {
   const children: Child[] = []
   let next: Uint8Array | undefined = prefix
   for (let page = 0; page < pages && next !== undefined; page++) {
-    const found: Awaited<ReturnType<typeof readChildren>> = await readChildren(prefix, next, signal)
+    const found: Children = await readChildren(prefix, next, signal)
     children.push(...found.children)
     next = found.next
   }
