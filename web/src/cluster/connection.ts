@@ -111,7 +111,7 @@ export async function run<Q, R>(
     if (operation.effect === 'read') throw answer.cause
     throw new UnreachableError(`the answer cannot be read (${answer.cause.message})`, 'unknown')
   }
-  throw refusal(answer.problem, token)
+  throw refusal(answer.problem, token, operation.effect)
 }
 
 /** Makes a request whose answer is a stream of lines. It resolves when the answer begins. */
@@ -124,7 +124,7 @@ export async function openStream<Q>(
   const response = await send(operation.http.encode(request), signal, true)
   if (response.status === 200 && response.body !== null) return response.body
   const document = tryParseJson(decodeUtf8(await readBody(response, 'read')))
-  throw refusal(judgeProblem(decodeProblem(document, response.status)), token)
+  throw refusal(judgeProblem(decodeProblem(document, response.status)), token, 'read')
 }
 
 /** Requests something that is no operation, such as the metrics. */
@@ -138,7 +138,7 @@ export async function fetchText(
   const response = await send(outgoing, signal ? AbortSignal.any([signal, limit]) : limit, true, door)
   const text = decodeUtf8(await readBody(response, 'read'))
   if (response.status === 200) return text
-  throw refusal(judgeProblem(decodeProblem(tryParseJson(text), response.status)), token)
+  throw refusal(judgeProblem(decodeProblem(tryParseJson(text), response.status)), token, 'read')
 }
 
 /**
@@ -234,7 +234,7 @@ const responseHeaders = (response: Response): AnswerHeaders => Object.fromEntrie
 export const readHead = (response: Response): NodeAnswerHead => decodeHead(responseHeaders(response))
 
 /** `token`: that of the request. */
-function refusal(problem: JudgedProblem, token: string | undefined): RefusedError {
+function refusal(problem: JudgedProblem, token: string | undefined, effect: OperationEffect): RefusedError {
   if (problem.code === 'unauthenticated') {
     dropUserToken(token)
     // The answer to a request that was made before the login says nothing about the new token.
@@ -243,15 +243,17 @@ function refusal(problem: JudgedProblem, token: string | undefined): RefusedErro
       needsLogin.value = true
     }
   }
-  return new RefusedError(problem)
+  return new RefusedError(effect === 'read' ? { ...problem, written: 'no' } : problem)
 }
 
-/** The error as a sentence for the user. */
+/** Whether the error leaves open what became of a change. */
+export function isOutcomeUnknown(error: unknown): boolean {
+  if (error instanceof UnreachableError) return error.written === 'unknown'
+  return error instanceof RefusedError && error.problem.written === 'unknown'
+}
+
+/** The error of a request as a sentence for the user. */
 export function describeError(error: unknown): string {
-  if (error instanceof RefusedError) return error.problem.detail
-  if (error instanceof UnreachableError)
-    return error.written === 'unknown'
-      ? `${error.message}; it is not known whether the change was made`
-      : error.message
-  return error instanceof Error ? error.message : String(error)
+  const text = error instanceof Error ? error.message : String(error)
+  return isOutcomeUnknown(error) ? `${text}; it is not known whether the change was made` : text
 }

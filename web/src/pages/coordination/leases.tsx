@@ -7,9 +7,10 @@ import type { LeaseId } from '../../../../src/operations/forms/store.ts'
 import { listLeases } from '../../../../src/operations/list-leases.ts'
 import { revoke } from '../../../../src/operations/revoke.ts'
 import { showLease } from '../../../../src/operations/show-lease.ts'
+import { useChange } from '../../app/use-change.ts'
 import { useRequest } from '../../app/use-request.ts'
 import { useRevision } from '../../app/use-revision.ts'
-import { change, nameChange } from '../../cluster/change.ts'
+import { nameChange } from '../../cluster/change.ts'
 import { RefusedError, run } from '../../cluster/connection.ts'
 import { Button } from '../../design/button.tsx'
 import { BytesText } from '../../design/bytes-text.tsx'
@@ -221,6 +222,7 @@ interface RevocationProps {
 const SHOWN_KEYS = 10
 
 function Revocation({ id, keys, onClose, onRevoked }: RevocationProps) {
+  const change = useChange()
   const confirm = async (): Promise<void> => {
     try {
       const { result } = await change(revoke, { kind: 'revoke', id, idempotency: nameChange() })

@@ -6,7 +6,7 @@ import type { KeyRow, LeaseId } from '../../../../src/operations/forms/store.ts'
 import type { KvTxnOperation } from '../../../../src/operations/forms/transactions.ts'
 import { range } from '../../../../src/operations/range.ts'
 import { txn } from '../../../../src/operations/txn.ts'
-import { change, nameChange } from '../../cluster/change.ts'
+import { type MakeChange, nameChange } from '../../cluster/change.ts'
 import { run } from '../../cluster/connection.ts'
 import { type ItemPlace, type ItemState, NEW_ITEM, parseItemId, parseItemState } from './documents.ts'
 import { joinBytes, type RecipeName } from './names.ts'
@@ -193,15 +193,15 @@ export async function readItem(
 }
 
 /** Puts a failed item back, without its attempts. false: nothing was changed, because it is not as it was read. */
-export const putBack = (prefix: Uint8Array, item: QueuedItem): Promise<boolean> =>
-  changeDead(prefix, item, [
+export const putBack = (prefix: Uint8Array, item: QueuedItem, change: MakeChange): Promise<boolean> =>
+  changeDead(prefix, item, change, [
     remove(partKey(prefix, 'dead', item.id)),
     { kind: 'put', key: partKey(prefix, 'item', item.id), value: NEW_ITEM, prev: false },
   ])
 
 /** Deletes a failed item. false: nothing was changed, because it is not as it was read. */
-export const deleteFailed = (prefix: Uint8Array, item: QueuedItem): Promise<boolean> =>
-  changeDead(prefix, item, [
+export const deleteFailed = (prefix: Uint8Array, item: QueuedItem, change: MakeChange): Promise<boolean> =>
+  changeDead(prefix, item, change, [
     remove(partKey(prefix, 'dead', item.id)),
     remove(partKey(prefix, 'value', item.id)),
   ])
@@ -211,6 +211,7 @@ const remove = (key: Uint8Array): KvTxnOperation => ({ kind: 'delete', where: { 
 async function changeDead(
   prefix: Uint8Array,
   { id, record }: QueuedItem,
+  change: MakeChange,
   success: readonly KvTxnOperation[],
 ): Promise<boolean> {
   const where = { key: partKey(prefix, 'dead', id) }

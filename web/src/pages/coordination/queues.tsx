@@ -3,9 +3,10 @@
 import { useRef, useState } from 'preact/hooks'
 import { encodeUtf8 } from '../../../../src/bytes/index.ts'
 import { navigate } from '../../app/route.ts'
+import { useChange } from '../../app/use-change.ts'
 import { useRequest } from '../../app/use-request.ts'
 import { useRevision } from '../../app/use-revision.ts'
-import { describeError, RefusedError, UnreachableError } from '../../cluster/connection.ts'
+import { describeError, isOutcomeUnknown } from '../../cluster/connection.ts'
 import { Button } from '../../design/button.tsx'
 import { BytesText, SafeText } from '../../design/bytes-text.tsx'
 import { Confirmation } from '../../design/dialog.tsx'
@@ -290,21 +291,19 @@ const CHANGED: Said = {
   text: 'Nothing was changed: somebody else has put the item back, or deleted it.',
 }
 
-function failed(error: unknown): Said {
-  const isUnknown =
-    error instanceof UnreachableError
-      ? error.written === 'unknown'
-      : error instanceof RefusedError && error.problem.written === 'unknown'
-  return { outcome: isUnknown ? 'unknown' : 'not-written', text: describeError(error) }
-}
+const failed = (error: unknown): Said => ({
+  outcome: isOutcomeUnknown(error) ? 'unknown' : 'not-written',
+  text: describeError(error),
+})
 
 function FailedActions({ item, prefix, onChanged }: FailedActionsProps) {
   const [isBusy, setBusy] = useState(false)
   const [isDeleting, setDeleting] = useState(false)
+  const change = useChange()
   const putBackNow = async (): Promise<void> => {
     setBusy(true)
     try {
-      const isDone = await putBack(prefix, item)
+      const isDone = await putBack(prefix, item, change)
       onChanged(
         isDone ? { outcome: 'written', text: 'The item is in line again, without its attempts.' } : CHANGED,
       )
@@ -317,7 +316,7 @@ function FailedActions({ item, prefix, onChanged }: FailedActionsProps) {
   const deleteNow = async (): Promise<void> => {
     let isDone: boolean
     try {
-      isDone = await deleteFailed(prefix, item)
+      isDone = await deleteFailed(prefix, item, change)
     } catch (error) {
       throw failedChange(error)
     }

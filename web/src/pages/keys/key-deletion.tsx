@@ -1,6 +1,7 @@
 import { del } from '../../../../src/operations/delete.ts'
 import type { KeyRow } from '../../../../src/operations/forms/store.ts'
-import { change, nameChange } from '../../cluster/change.ts'
+import { useChange } from '../../app/use-change.ts'
+import { nameChange } from '../../cluster/change.ts'
 import { describeError, RefusedError } from '../../cluster/connection.ts'
 import { BytesText } from '../../design/bytes-text.tsx'
 import { Confirmation } from '../../design/dialog.tsx'
@@ -15,6 +16,7 @@ interface DeletionProps {
 /** Deletes a key, if it is unchanged since it was read. */
 export function KeyDeletion({ record, onClose, onDeleted }: DeletionProps) {
   const { key, modRevision } = record
+  const change = useChange()
   const confirm = async (): Promise<void> => {
     try {
       await change(del, {

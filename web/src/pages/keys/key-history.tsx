@@ -4,9 +4,10 @@ import { useState } from 'preact/hooks'
 import { asRevision, type KeyRow } from '../../../../src/operations/forms/store.ts'
 import { type GetResult, get } from '../../../../src/operations/get.ts'
 import { put } from '../../../../src/operations/put.ts'
+import { useChange } from '../../app/use-change.ts'
 import { useRequest } from '../../app/use-request.ts'
 import { useRevision } from '../../app/use-revision.ts'
-import { change, nameChange } from '../../cluster/change.ts'
+import { nameChange } from '../../cluster/change.ts'
 import { describeError, RefusedError, run } from '../../cluster/connection.ts'
 import { readMessages } from '../../cluster/watch-messages.ts'
 import { Button } from '../../design/button.tsx'
@@ -150,6 +151,7 @@ interface PutBackProps {
 
 /** Writes the value of an old version again, if the key is unchanged since it was read. */
 function PutBack({ record, current, onClose, onWritten }: PutBackProps) {
+  const change = useChange()
   const confirm = async (): Promise<void> => {
     try {
       await change(put, {

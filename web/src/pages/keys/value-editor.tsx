@@ -6,7 +6,8 @@ import { type PutLease, parsePutLease } from '../../../../src/operations/forms/l
 import type { LeaseId } from '../../../../src/operations/forms/store.ts'
 import { type GetResult, get } from '../../../../src/operations/get.ts'
 import { put } from '../../../../src/operations/put.ts'
-import { change, nameChange } from '../../cluster/change.ts'
+import { useChange } from '../../app/use-change.ts'
+import { nameChange } from '../../cluster/change.ts'
 import { describeError, RefusedError, run } from '../../cluster/connection.ts'
 import { Button } from '../../design/button.tsx'
 import { BytesText } from '../../design/bytes-text.tsx'
@@ -40,6 +41,7 @@ export function ValueEditor({ target, record, onClose, onWritten }: EditorProps)
   const [theirs, setTheirs] = useState<{ readonly record: GetResult }>()
   const [error, setError] = useState<string>()
   const [isBusy, setBusy] = useState(false)
+  const change = useChange()
   const { text } = draft
   const isText = draft.form === 'text'
   const bytes = readDraft(draft)

@@ -5,8 +5,9 @@ import { compact } from '../../../../src/operations/compact.ts'
 import { isWholeNumber } from '../../../../src/operations/forms/decode.ts'
 import { asRevision } from '../../../../src/operations/forms/store.ts'
 import { get } from '../../../../src/operations/get.ts'
+import { useChange } from '../../app/use-change.ts'
 import { useRequest } from '../../app/use-request.ts'
-import { change, nameChange } from '../../cluster/change.ts'
+import { nameChange } from '../../cluster/change.ts'
 import { newest } from '../../cluster/cluster-view.ts'
 import { needsLogin, RefusedError, run } from '../../cluster/connection.ts'
 import { Button } from '../../design/button.tsx'
@@ -95,6 +96,7 @@ interface CompactionProps {
 }
 
 function Compaction({ oldest, newest: last, onClose, onDone }: CompactionProps) {
+  const change = useChange()
   const [text, setText] = useState('')
   const revision = parseQuantity(text, 'count')
   const isPossible =

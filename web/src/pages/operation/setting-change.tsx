@@ -1,7 +1,8 @@
 import { useState } from 'preact/hooks'
 import { changeSettings } from '../../../../src/operations/change-settings.ts'
 import { decodeSettings } from '../../../../src/operations/http/settings.ts'
-import { change, nameChange } from '../../cluster/change.ts'
+import { useChange } from '../../app/use-change.ts'
+import { nameChange } from '../../cluster/change.ts'
 import { run } from '../../cluster/connection.ts'
 import { Confirmation } from '../../design/dialog.tsx'
 import { TextField } from '../../design/field.tsx'
@@ -26,6 +27,7 @@ export function SettingChange({
   onDone,
 }: ChangeProps & { readonly field: SettingField; readonly value: number }) {
   const { name, unit, rule } = field
+  const change = useChange()
   const [text, setText] = useState(() => quantityText(value, unit))
   const next = parseQuantity(text, unit)
   const { minimum = 0, maximum = Number.MAX_SAFE_INTEGER } = rule ?? {}
