@@ -133,4 +133,23 @@ describeConsole(needsChromium('the keys'), () => {
       await page.goto('about:blank')
     }
   })
+
+  test('a dialog stays open during a write, and says what became of it', async () => {
+    await kv.put('slow', 'before')
+    const page = await open('#/keys/slow')
+    const held = Promise.withResolvers<void>()
+    await page.route('**/v1/kv/slow?*', async (route) => {
+      if (route.request().method() === 'PUT') await held.promise
+      await route.continue()
+    })
+    await page.getByRole('button', { name: 'Edit' }).click()
+    await page.getByRole('textbox', { name: 'Value' }).fill('after')
+    await page.getByRole('button', { name: 'Write', exact: true }).click()
+    await page.getByRole('button', { name: 'One moment' }).waitFor()
+    for (let presses = 0; presses < 3; presses++) await page.keyboard.press('Escape')
+    await page.getByText('This dialog stays until it is known what became of it').waitFor()
+    held.resolve()
+    await page.getByRole('dialog').waitFor({ state: 'detached' })
+    expect((await kv.get('slow'))?.text()).toBe('after')
+  })
 })

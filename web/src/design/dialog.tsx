@@ -12,14 +12,34 @@ interface DialogProps {
   readonly onClose: () => void
   readonly children: ComponentChildren
   readonly isWide?: boolean
+  /** A change is in flight: the dialog stays open until it can say what became of it. */
+  readonly isBusy?: boolean
 }
 
-export function Dialog({ title, onClose, children, isWide = false }: DialogProps) {
+export function Dialog({ title, onClose, children, isWide = false, isBusy = false }: DialogProps) {
+  const [isHeld, setHeld] = useState(false)
   const element = useRef<HTMLDialogElement>(null)
   // A click whose button went down inside, as when text is selected, does not close: its target is the dialog too.
   const isOutside = useRef(false)
   const id = useId()
   useEffect(() => element.current?.showModal(), [])
+  const hold = (event: Event): void => {
+    event.preventDefault()
+    setHeld(true)
+  }
+  useEffect(() => {
+    if (!isBusy) return
+    // A browser closes a dialog at a second Escape without an event that can be refused, except that of the key. The
+    // focus may be outside: the button that was pressed is disabled now.
+    const onKeyDown = (event: KeyboardEvent): void => {
+      if (event.key === 'Escape') hold(event)
+    }
+    document.addEventListener('keydown', onKeyDown)
+    return () => {
+      document.removeEventListener('keydown', onKeyDown)
+      setHeld(false)
+    }
+  }, [isBusy])
   return (
     // biome-ignore lint/a11y/useKeyWithClickEvents: Escape closes it as well.
     <dialog
@@ -27,16 +47,25 @@ export function Dialog({ title, onClose, children, isWide = false }: DialogProps
       class={isWide ? 'dialog dialog-wide' : 'dialog'}
       aria-labelledby={id}
       onClose={onClose}
+      onCancel={(event) => isBusy && hold(event)}
       onPointerDown={({ target, currentTarget }) => {
         isOutside.current = target === currentTarget
       }}
-      onClick={({ target, currentTarget }) =>
-        isOutside.current && target === currentTarget && currentTarget.close()
-      }
+      onClick={(event) => {
+        const { target, currentTarget } = event
+        if (!isOutside.current || target !== currentTarget) return
+        if (isBusy) hold(event)
+        else currentTarget.close()
+      }}
     >
       <div class="dialog-body">
         <h2 id={id}>{title}</h2>
         {children}
+        {isHeld && (
+          <p class="dim" role="status">
+            The change is on its way. This dialog stays until it is known what became of it.
+          </p>
+        )}
       </div>
     </dialog>
   )
@@ -76,7 +105,7 @@ export function Confirmation(props: ConfirmationProps) {
     }
   }
   return (
-    <Dialog title={title} onClose={onClose}>
+    <Dialog title={title} onClose={onClose} isBusy={isBusy}>
       <form
         class="dialog-form"
         onSubmit={(event) => {
@@ -90,7 +119,9 @@ export function Confirmation(props: ConfirmationProps) {
         )}
         {error !== undefined && <Notice kind="problem">{error}</Notice>}
         <div class="dialog-actions">
-          <Button onClick={onClose}>Cancel</Button>
+          <Button onClick={onClose} disabled={isBusy}>
+            Cancel
+          </Button>
           <Button kind={kind} type="submit" disabled={isBusy || (typed !== undefined && text !== typed)}>
             {isBusy ? 'One moment …' : action}
           </Button>

@@ -89,7 +89,12 @@ export function ValueEditor({ target, record, onClose, onWritten }: EditorProps)
     setTheirs(undefined)
   }
   return (
-    <Dialog title={record === undefined ? 'Create the key' : 'Edit the value'} onClose={onClose} isWide>
+    <Dialog
+      title={record === undefined ? 'Create the key' : 'Edit the value'}
+      onClose={onClose}
+      isBusy={isBusy}
+      isWide
+    >
       <p class="mono">
         <BytesText bytes={target} max={300} />
       </p>
@@ -123,7 +128,9 @@ export function ValueEditor({ target, record, onClose, onWritten }: EditorProps)
                 Format JSON
               </Button>
             )}
-            <Button onClick={onClose}>Cancel</Button>
+            <Button onClick={onClose} disabled={isBusy}>
+              Cancel
+            </Button>
             <Button kind="primary" type="submit" disabled={isBusy || bytes === undefined}>
               {isBusy ? 'One moment …' : 'Write'}
             </Button>
@@ -149,7 +156,9 @@ export function ValueEditor({ target, record, onClose, onWritten }: EditorProps)
           />
           {error !== undefined && <Notice kind="problem">{error}</Notice>}
           <div class="dialog-actions">
-            <Button onClick={takeTheirs}>Edit the version in the store</Button>
+            <Button onClick={takeTheirs} disabled={isBusy}>
+              Edit the version in the store
+            </Button>
             <Button
               kind="danger"
               disabled={isBusy}
