@@ -5,7 +5,7 @@ import { asRevision } from '../../../../src/operations/forms/store.ts'
 import { type GetResult, get } from '../../../../src/operations/get.ts'
 import { useRequest } from '../../app/use-request.ts'
 import { useRevision } from '../../app/use-revision.ts'
-import { run } from '../../cluster/connection.ts'
+import { RefusedError, run } from '../../cluster/connection.ts'
 import { Button } from '../../design/button.tsx'
 import { BytesText } from '../../design/bytes-text.tsx'
 import { CopyButton } from '../../design/copy-button.tsx'
@@ -22,29 +22,27 @@ import { ValueView } from './value-view.tsx'
 
 type ChosenPlace = KeysPlace & { readonly key: Uint8Array }
 
-export function KeyDetail({ place }: { readonly place: ChosenPlace }) {
+export function KeyDetail({ place: given }: { readonly place: ChosenPlace }) {
+  // The history is that of the key now, and an old version is put back in place of the present one.
+  const place = given.tab === 'history' ? { ...given, revision: undefined } : given
   const { key, revision, tab } = place
   const name = key.join()
   const newest = useRevision()
   const { data, error, isLoading, reload } = useRequest(
-    async (signal) => {
-      const asOf = revision === undefined ? undefined : asRevision(revision)
-      const { result } = await run(get, { kind: 'get', key, revision: asOf, freshness: {} }, { signal })
-      return { record: result, name }
-    },
+    async (signal) => ({ ...(await readRecord(key, revision, signal)), name, revision }),
     [name, revision],
     revision === undefined ? newest : 0,
   )
-  // The answer for another key is not of this one.
-  const isOfKey = data?.name === name
-  const record = isOfKey ? data.record : undefined
+  // The answer for another key, or for another revision, is not of this place.
+  const isOfPlace = data?.name === name && data.revision === revision
+  const record = isOfPlace ? data.record : undefined
   return (
     <div class="key-detail" key={name}>
       <header class="key-head">
         <h2 class="mono">
           <BytesText bytes={key} />
         </h2>
-        {isOfKey && <Actions place={place} record={record} reload={reload} />}
+        {isOfPlace && <Actions place={place} record={record} reload={reload} />}
       </header>
       {revision !== undefined && (
         <Notice kind="note">
@@ -69,15 +67,47 @@ export function KeyDetail({ place }: { readonly place: ChosenPlace }) {
           <ValueView value={record.value} />
         </>
       ) : (
-        isOfKey &&
+        isOfPlace &&
         !isLoading &&
-        error === undefined && (
-          <Empty title={revision === undefined ? 'The key does not exist' : 'The key did not exist then'}>
-            <p>Its history may have earlier versions.</p>
-          </Empty>
-        )
+        error === undefined && <Missing place={place} isCompacted={data.isCompacted} />
       )}
     </div>
+  )
+}
+
+/** Reads the record, now or at a revision, which the store may have compacted. */
+async function readRecord(key: Uint8Array, revision: number | undefined, signal: AbortSignal) {
+  const asOf = revision === undefined ? undefined : asRevision(revision)
+  try {
+    const { result } = await run(get, { kind: 'get', key, revision: asOf, freshness: {} }, { signal })
+    return { record: result, isCompacted: false }
+  } catch (error) {
+    if (error instanceof RefusedError && error.problem.code === 'compacted')
+      return { record: undefined, isCompacted: true }
+    throw error
+  }
+}
+
+interface MissingProps {
+  readonly place: ChosenPlace
+  readonly isCompacted: boolean
+}
+
+function Missing({ place, isCompacted }: MissingProps) {
+  const history = <a href={keysHref({ ...place, tab: 'history' })}>history</a>
+  if (isCompacted)
+    return (
+      <Empty title={`Revision ${formatCount(place.revision ?? 0)} is compacted`}>
+        <p>
+          The store no longer has the values of that time. The {history} of the key begins later. How long
+          values are kept is a <a href="#/operation/history">setting</a>.
+        </p>
+      </Empty>
+    )
+  return (
+    <Empty title={place.revision === undefined ? 'The key does not exist' : 'The key did not exist then'}>
+      <p>Its {history} may have earlier versions.</p>
+    </Empty>
   )
 }
 
