@@ -4,8 +4,6 @@
 import type { Txn } from '../../client/index.ts'
 import { Failure } from '../../local/failure.ts'
 import { isObject } from '../../operations/forms/decode.ts'
-import { EXIT } from '../exit-codes.ts'
-import { parseDurationIfValid } from '../flags/flag-values.ts'
 import {
   elementPath,
   fieldPath,
@@ -13,7 +11,9 @@ import {
   type JsonText,
   parseJsonText,
   TextFault,
-} from './json-text.ts'
+} from '../../operations/http/json-text.ts'
+import { EXIT } from '../exit-codes.ts'
+import { parseDurationIfValid } from '../flags/flag-values.ts'
 
 /** Fields by their names in JSON whose names in the client differ. */
 const CLIENT_NAMES: ReadonlyMap<string, string> = new Map([

@@ -33,6 +33,7 @@ export function decodeHead(headers: AnswerHeaders): NodeAnswerHead {
     revision: isWholeNumber(revision) ? asRevision(revision) : undefined,
     served: consistencyFrom(headers['kv-consistency']),
     stalenessMs: headerNumber(headers, 'kv-staleness-ms'),
+    replayed: headers['idempotency-replayed'] === 'true' ? true : undefined,
   }
 }
 

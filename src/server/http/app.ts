@@ -7,6 +7,7 @@ import { ApiError } from '../../operations/forms/index.ts'
 import { codingRefusal, HttpError } from '../../operations/http/form.ts'
 import type { Schema } from '../../operations/http/json-schema.ts'
 import type { Route } from '../../operations/http/route.ts'
+import { describeSchemaFault, type SchemaFault } from '../../operations/http/schema-fault.ts'
 import type { Operation } from '../../operations/index.ts'
 import type { WatchRequest } from '../../operations/watch.ts'
 import { asError } from '../../system/errors.ts'
@@ -156,26 +157,21 @@ function schemaRefusal(request: FastifyRequest, schema: Schema): ApiError | unde
   validators.set(schema, validate)
   if (validate(request.body)) return undefined
   const first = validate.errors?.[0]
-  return new ApiError('bad_request', first === undefined ? 'the body is refused' : describeFault(first))
+  return new ApiError(
+    'bad_request',
+    first === undefined ? 'the body is refused' : describeSchemaFault(schemaFault(first)),
+  )
 }
 
-/** Names the wrong field as in JavaScript: `leases.duration_ms`, `changes[3].put.key`. */
-function describeFault({ keyword, instancePath, params, message }: ValidationResult): string {
+/** The fault as `describeSchemaFault` takes it. Ajv names a field as a JSON Pointer. */
+function schemaFault({ keyword, instancePath, params, message = '' }: ValidationResult): SchemaFault {
   const path = instancePath
     .replaceAll(/\/([0-9]+)/g, '[$1]')
     .replaceAll('/', '.')
     .slice(1)
-  const within = path === '' ? '' : `${path}.`
-  if (keyword === 'additionalProperties')
-    return `the body has the unknown field ${JSON.stringify(`${within}${params.additionalProperty}`)}`
-  if (keyword === 'required')
-    return `the body lacks the field ${JSON.stringify(`${within}${params.missingProperty}`)}`
-  const named = path === '' ? 'the body' : path
-  if (keyword === 'enum') return `${named} must be one of ${[params.allowedValues].flat().join(', ')}`
-  if (keyword === 'type') return `${named} must be ${[params.type].flat().join(' or ')}`
-  if (keyword === 'minProperties' || keyword === 'maxProperties')
-    return `${named} must have exactly ${params.limit} of its fields`
-  return `${named} ${message}`
+  const name = params.additionalProperty ?? params.missingProperty
+  const allowed = [params.allowedValues ?? params.type ?? params.limit].flat()
+  return { keyword, path, name: typeof name === 'string' ? name : undefined, allowed, message }
 }
 
 /** 405 if the route exists with another method (RFC 9110 §15.5.6). */

@@ -4,6 +4,9 @@
 import { expect, test } from 'vitest'
 import { TXN_OPERATIONS_MAX } from '../../../src/kv/txn.ts'
 import { BATCH_COMMANDS_MAX } from '../../../src/operations/batch.ts'
+import { describeSchemaFault, findSchemaFault } from '../../../src/operations/http/schema-fault.ts'
+import { decodeTxnBody, TxnBody } from '../../../src/operations/http/transactions.ts'
+import { asError } from '../../../src/system/errors.ts'
 import { JSON_TYPE, type Served, serve } from './served.ts'
 
 const post = ({ ask }: Served, target: string, body: object | string | Uint8Array) =>
@@ -26,6 +29,18 @@ const LEADER = '/v1/cluster/leader'
 const TWICE = 'an object of the body has a name that occurs twice'
 const MANY = 'the body has more than 16000 commas and opening brackets'
 const FEW = 'the body has more than 4096 commas and opening brackets'
+
+/** The words for what is wrong with a transaction, as a program without Ajv has them. */
+function readTxn(body: object): string | undefined {
+  const fault = findSchemaFault(TxnBody, body)
+  if (fault !== undefined) return describeSchemaFault(fault)
+  try {
+    decodeTxnBody(body)
+    return undefined
+  } catch (error) {
+    return asError(error).message
+  }
+}
 
 test.each<readonly [target: string, body: object | string, detail: string]>([
   // Any body
@@ -125,6 +140,7 @@ test.each<readonly [target: string, body: object | string, detail: string]>([
     operation({ put: { ...PUT.put, if_match: '*' } }),
     'the body has the unknown field "success[1].put.if_match"',
   ],
+  [TXN, operation({ put: { ...PUT.put, lease: '0' } }), 'success[1].put.lease must match pattern'],
   [TXN, operation({ put: { ...PUT.put, prev: 'true' } }), 'success[1].put.prev must be boolean'],
   [
     TXN,
@@ -158,6 +174,8 @@ test.each<readonly [target: string, body: object | string, detail: string]>([
     { code: 'bad_request', detail: expect.stringContaining(detail) },
   ])
   expect([served.node.asked, served.node.changes]).toEqual([[], []])
+  // The console finds the same fault without Ajv.
+  if (target === TXN && typeof body !== 'string' && detail !== MANY) expect(readTxn(body)).toBe(json.detail)
 })
 
 test('a body is too large beyond 1.5 MiB', async () => {

@@ -32,7 +32,7 @@ export const fieldPath = (path: string, name: string): string => (path === '' ? 
 export const elementPath = (path: string, at: number): string => `${path}[${at}]`
 
 /** Far deeper than any transaction that a node accepts. */
-const DEPTH_MAX = 1_000
+const NESTING_LIMIT = 1_000
 
 const WHITE_SPACE = /[ \t\r\n]*/y
 const LITERAL = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false|null/y
@@ -57,7 +57,8 @@ class JsonParser {
   }
 
   #value(path: string, depth: number): unknown {
-    if (depth > DEPTH_MAX) throw new TextFault(this.#at, `more than ${DEPTH_MAX} brackets in one another`)
+    if (depth > NESTING_LIMIT)
+      throw new TextFault(this.#at, `more than ${NESTING_LIMIT} brackets in one another`)
     this.#skipWhiteSpace()
     if (this.#takes('{')) return this.#object(path, depth)
     if (this.#takes('[')) return this.#list(path, depth)
