@@ -23,12 +23,30 @@ const COLOURS = 64
 /** The time in which the charts get their first points. */
 const CHART_MS = 30_000
 
+/** A transaction that sends an order, unless somebody has changed it. */
+const SHIPMENT = {
+  compare: [{ key: 'orders/2026/0024', target: 'version', op: '=', to: 1 }],
+  success: [
+    { put: { key: 'orders/2026/0024', value: '{"customer":"c88","total":300,"state":"sent"}', prev: true } },
+    { put: { key: 'shipments/0024', value: 'Bern' } },
+  ],
+  failure: [{ get: { key: 'orders/2026/0024' } }],
+}
+
 /** The pictures: the place that each shows, what is done there before, and its height. */
 const SHOWN = {
   overview: { place: '#/overview', delayMs: CHART_MS },
   keys: {
     place: '#/keys/config/shop/limits?tab=history',
     act: (page) => page.getByRole('button', { name: 'Put this version back' }).first().waitFor(),
+  },
+  transaction: {
+    place: `#/transaction?text=${encodeURIComponent(JSON.stringify(SHIPMENT, null, 2))}`,
+    height: 960,
+    act: async (page) => {
+      await page.getByRole('button', { name: 'Run', exact: true }).click()
+      await page.getByText('Written at revision').waitFor()
+    },
   },
   live: {
     place: '#/live?prefix=stock/',

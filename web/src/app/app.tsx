@@ -21,6 +21,7 @@ const PAGES: Readonly<Record<string, () => Promise<{ readonly Page: ComponentTyp
   overview: () => import('../pages/overview/overview.tsx'),
   keys: () => import('../pages/keys/keys.tsx'),
   live: () => import('../pages/live/live.tsx'),
+  transaction: () => import('../pages/transaction/transaction.tsx'),
   coordination: () => import('../pages/coordination/coordination.tsx'),
   faults: () => import('../pages/faults/faults.tsx'),
   operation: () => import('../pages/operation/operation.tsx'),

@@ -12,13 +12,15 @@ import { ThemeButton } from './theme.tsx'
 
 interface PageLink {
   readonly page: string
+  /** Pages to which this one leads, and which have no link of their own. */
+  readonly under?: readonly string[]
   readonly text: string
   readonly icon: IconName
 }
 
 const LINKS: readonly PageLink[] = [
   { page: 'overview', text: 'Overview', icon: 'nodes' },
-  { page: 'keys', text: 'Keys', icon: 'keys' },
+  { page: 'keys', text: 'Keys', icon: 'keys', under: ['transaction'] },
   { page: 'live', text: 'Live', icon: 'pulse' },
   { page: 'coordination', text: 'Coordination', icon: 'lock' },
   { page: 'operation', text: 'Operation', icon: 'sliders' },
@@ -37,9 +39,16 @@ export function Rail({ current }: { readonly current: string }) {
       </a>
       <nav aria-label="Pages">
         <ul class="rail-links">
-          {links.map(({ page, text, icon }) => (
+          {links.map(({ page, under, text, icon }) => (
             <li key={page}>
-              <a href={`#/${page}`} {...(page === current ? { 'aria-current': 'page' as const } : undefined)}>
+              <a
+                href={`#/${page}`}
+                {...(page === current
+                  ? { 'aria-current': 'page' as const }
+                  : under?.includes(current)
+                    ? { 'aria-current': 'true' as const }
+                    : undefined)}
+              >
                 <Icon name={icon} />
                 {text}
               </a>

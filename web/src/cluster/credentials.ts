@@ -1,5 +1,6 @@
 // Tokens stay in the tab: they survive a reload of the page, and end with the tab. The control token of a local cluster
-// comes in the fragment of the URL, which no server receives. It is removed from there at once.
+// comes in the fragment of the URL, which no server receives. It is removed from there at once. What else pages keep in
+// the tab ends with the login of its user.
 
 import { signal } from '@preact/signals'
 
@@ -19,6 +20,7 @@ export const logins = signal(0)
 export const controlToken: string | undefined = takeControlToken()
 
 export function keepUserToken(name: string, token: string): void {
+  if (userName.peek() !== undefined && userName.peek() !== name) clearTab()
   sessionStorage.setItem(USER, name)
   sessionStorage.setItem(TOKEN, token)
   userName.value = name
@@ -34,10 +36,14 @@ export function dropUserToken(token: string | undefined): void {
 }
 
 export function forgetUserToken(): void {
-  sessionStorage.removeItem(USER)
-  sessionStorage.removeItem(TOKEN)
+  clearTab()
   userName.value = undefined
   userToken.value = undefined
+}
+
+function clearTab(): void {
+  sessionStorage.clear()
+  if (controlToken !== undefined) sessionStorage.setItem(CONTROL, controlToken)
 }
 
 function takeControlToken(): string | undefined {

@@ -7,6 +7,7 @@ import './base.css'
 import { Button } from './button.tsx'
 import { SafeText } from './bytes-text.tsx'
 import { Chart } from './chart.tsx'
+import { CodeArea } from './code-area.tsx'
 import { Command } from './command.tsx'
 import { Confirmation } from './dialog.tsx'
 import { Empty } from './empty.tsx'
@@ -93,6 +94,12 @@ function Showcase() {
           <TextArea label="Value" value={'{\n  "a": 1\n}'} onInput={() => {}} rows={4} />
           <Checkbox label="Values" checked onChange={() => {}} />
         </div>
+        <CodeArea
+          label="A text with a fault in line 3"
+          value={'{\n  "a": 1,\n}'}
+          onInput={() => {}}
+          fault={11}
+        />
       </section>
       <section>
         <h2>Sentences</h2>

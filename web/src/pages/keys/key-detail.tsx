@@ -13,6 +13,7 @@ import { Empty } from '../../design/empty.tsx'
 import { Notice } from '../../design/notice.tsx'
 import { formatBytes, formatCount } from '../../design/numbers.ts'
 import { Tabs } from '../../design/tabs.tsx'
+import { keyTransactionHref } from '../transaction/key-transaction.ts'
 import { curlCommand, kvCommand } from './commands.ts'
 import { KeyDeletion } from './key-deletion.tsx'
 import { KeyHistory } from './key-history.tsx'
@@ -157,6 +158,13 @@ function Actions({ place, record, reload }: ActionsProps) {
       </CopyButton>
       {revision === undefined && (
         <>
+          <a
+            class="button button-quiet"
+            href={keyTransactionHref(key, record)}
+            title="Begins a transaction with this key"
+          >
+            Transaction
+          </a>
           <Button onClick={() => setShown({ what: 'edit', record })}>
             {record === undefined ? 'Create' : 'Edit'}
           </Button>

@@ -3,7 +3,7 @@
 import { useEffect, useState } from 'preact/hooks'
 import { encodeUtf8 } from '../../../../src/bytes/index.ts'
 import { PageFrame } from '../../app/page-frame.tsx'
-import { navigate, route } from '../../app/route.ts'
+import { href, navigate, route } from '../../app/route.ts'
 import { Button } from '../../design/button.tsx'
 import { Empty } from '../../design/empty.tsx'
 import { TextField } from '../../design/field.tsx'
@@ -22,9 +22,14 @@ export function Page() {
     <PageFrame
       title="Keys"
       actions={
-        <Button kind="primary" onClick={() => setCreating(true)}>
-          New key
-        </Button>
+        <>
+          <a class="button button-quiet" href={href('transaction')}>
+            Transaction
+          </a>
+          <Button kind="primary" onClick={() => setCreating(true)}>
+            New key
+          </Button>
+        </>
       }
     >
       <div class={key === undefined ? 'keys' : 'keys keys-chosen'}>
