@@ -14,10 +14,22 @@ interface BytesTextProps {
   readonly max?: number
 }
 
-export function BytesText({ bytes, max }: BytesTextProps) {
-  const text = utf8Text(bytes)
-  if (text === undefined) return <HexText bytes={bytes} max={max} />
+/** Bytes as text. Where they will be cut, only their beginning is decoded: each of many values may have a megabyte. */
+export function BytesText({ bytes, max = Infinity }: BytesTextProps) {
+  const start = takeCharacters(bytes, max * CHARACTER_BYTES_MAX)
+  const text = utf8Text(start)
+  if (text === undefined) return <HexText bytes={start} max={max} />
   return <SafeText text={text} max={max} />
+}
+
+const CHARACTER_BYTES_MAX = 4
+
+/** At most this many bytes. In UTF-8, no character is cut. */
+function takeCharacters(bytes: Uint8Array, max: number): Uint8Array {
+  if (bytes.length <= max) return bytes
+  let end = max
+  while (end > max - CHARACTER_BYTES_MAX && ((bytes[end] ?? 0) & 0xc0) === 0x80) end--
+  return bytes.subarray(0, end)
 }
 
 export function SafeText({

@@ -1,43 +1,36 @@
-// The changes of a range as they are made: the newest ones, in a buffer of a fixed size. What falls out of it is
-// counted. The feed resumes by itself when its watch ends.
+// A watch whose changes go into a buffer. It resumes by itself where it ended, so that no change is missing or twice.
+// Where that is not possible, the feed has a gap, and says which one.
 
-import { keyRange, prefixRange, type Where } from '../../../../src/operations/forms/places.ts'
+import type { Where } from '../../../../src/operations/forms/places.ts'
 import { asRevision, type Revision } from '../../../../src/operations/forms/store.ts'
-import { type DecodedEvent, PROGRESS_MS_DEFAULT } from '../../../../src/operations/watch.ts'
-import { describeError, RefusedError } from '../../cluster/connection.ts'
+import { describeError, RefusedError, UnreachableError } from '../../cluster/connection.ts'
 import { readMessages } from '../../cluster/watch-messages.ts'
+import { type BufferView, ChangeBuffer, type FeedGap } from './change-buffer.ts'
 
 export interface FeedOptions {
-  /** Empty: all keys. */
-  readonly prefix: Uint8Array
+  readonly where: Where
   readonly only: 'put' | 'delete' | undefined
   readonly prev: boolean
+  /** The first revision of interest; undefined: the next one. */
+  readonly from: Revision | undefined
   /** Changes that are kept. */
   readonly cap: number
-  /** Whether a change is kept at all. */
-  readonly fits: (event: DecodedEvent) => boolean
+  /** Whether a change of this key is kept at all. */
+  readonly fits: (key: Uint8Array) => boolean
 }
 
-export interface FeedChange {
-  readonly number: number
-  /** When the page received it, of `Date.now()`. */
-  readonly time: number
-  readonly event: DecodedEvent
-}
+/** `refused`: only `retry` continues it. `logged-out`: a login does. */
+export type FeedState = 'opening' | 'open' | 'resuming' | 'refused' | 'logged-out'
 
-export interface FeedView {
-  /** The newest first. */
-  readonly changes: readonly FeedChange[]
-  /** Changes that were received. */
-  readonly received: number
-  /** Received changes that the filter left out. */
-  readonly filtered: number
-  /** Received changes that fell out of the buffer. */
-  readonly dropped: number
-  readonly revision: number | undefined
-  readonly state: 'opening' | 'open' | 'resuming'
-  /** Why the feed has a gap, or cannot begin. */
-  readonly notice: string | undefined
+export interface FeedView extends BufferView {
+  /** The newest ones, in their order. */
+  readonly gaps: readonly FeedGap[]
+  readonly gapCount: number
+  /** The last revision up to which the feed has everything. */
+  readonly revision: Revision | undefined
+  readonly state: FeedState
+  /** Why the watch is not open. */
+  readonly problem: string | undefined
 }
 
 export const EMPTY_FEED: FeedView = {
@@ -45,95 +38,149 @@ export const EMPTY_FEED: FeedView = {
   received: 0,
   filtered: 0,
   dropped: 0,
+  gaps: [],
+  gapCount: 0,
   revision: undefined,
   state: 'opening',
-  notice: undefined,
+  problem: undefined,
 }
 
-/** Views a second, at most: a page that is drawn for each of 10,000 changes would do nothing else. */
+/** Pause between views: a page that is drawn for each of 10,000 changes would do nothing else. */
 const VIEW_MS = 200
 const RESUME_MS = 1_000
-/** Bytes of values that are kept: a value may have a megabyte. */
-const BYTES_MAX = 32 << 20
+/** Short, so that a node which has fallen silent is noticed soon. */
+const PROGRESS_MS = 2_000
+const GAPS_MAX = 100
 
-const sizeEvent = (event: DecodedEvent): number =>
-  event.key.length + (event.type === 'put' ? event.record.value.length : 0) + (event.prev?.value.length ?? 0)
+export class Feed {
+  readonly #options: FeedOptions
+  readonly #show: (view: FeedView) => void
+  readonly #buffer: ChangeBuffer
+  #fits: FeedOptions['fits']
+  /** The first revision that the feed does not have yet. */
+  #next: Revision | undefined
+  #gaps: readonly FeedGap[] = []
+  #gapCount = 0
+  #state: FeedState = 'opening'
+  #problem: string | undefined
+  #isChanged = false
+  #goOn: () => void = () => undefined
 
-/** Receives changes until the signal fires, and hands a view of them to `show` a few times a second. */
-export async function feed(
-  options: FeedOptions,
-  show: (view: FeedView) => void,
-  signal: AbortSignal,
-): Promise<void> {
-  const { prefix, only, prev, cap, fits } = options
-  const where: Where = prefix.length === 0 ? keyRange({}) : prefixRange(prefix)
-  let view = EMPTY_FEED
-  let kept: FeedChange[] = []
-  let bytes = 0
-  let isChanged = false
-  const timer = setInterval(() => {
-    if (!isChanged) return
-    isChanged = false
-    show({ ...view, changes: kept.toReversed() })
-  }, VIEW_MS)
-  const set = (part: Partial<FeedView>): void => {
-    view = { ...view, ...part }
-    isChanged = true
+  /** `show` receives a view when the state has changed, and a few times a second when there are changes. */
+  constructor(options: FeedOptions, show: (view: FeedView) => void) {
+    this.#options = options
+    this.#show = show
+    this.#buffer = new ChangeBuffer(options.cap)
+    this.#fits = options.fits
+    this.#next = options.from
   }
-  const receive = (events: readonly DecodedEvent[], revision: Revision): void => {
-    const time = Date.now()
-    let { received, filtered, dropped } = view
-    for (const event of events) {
-      received++
-      if (fits(event)) {
-        kept.push({ number: received, time, event })
-        bytes += sizeEvent(event)
-      } else filtered++
-    }
-    // Cut in large steps: to cut for each change would move all others each time.
-    let cut = kept.length >= 2 * cap ? kept.length - cap : 0
-    if (bytes > BYTES_MAX) {
-      let left = 0
-      const from = kept.findLastIndex(({ event }) => {
-        left += sizeEvent(event)
-        return left > BYTES_MAX / 2
-      })
-      // The newest one stays, however large it is.
-      cut = Math.max(cut, Math.min(from + 1, kept.length - 1))
-    }
-    if (cut > 0) {
-      dropped += cut
-      kept = kept.slice(cut)
-      bytes = kept.reduce((sum, { event }) => sum + sizeEvent(event), 0)
-    }
-    set({ received, filtered, dropped, revision })
+
+  /** The first revision that a feed in its place would need; undefined: the next one. */
+  get next(): Revision | undefined {
+    return this.#next
   }
-  let next: Revision | undefined
-  try {
-    while (!signal.aborted) {
-      try {
-        const request = { where, from: next, only, prev, values: true, progressMs: PROGRESS_MS_DEFAULT }
-        for await (const message of readMessages(request, signal)) {
-          if (message.kind === 'events') receive(message.events, message.revision)
-          else set({ revision: message.revision, state: 'open' })
-          next = asRevision(message.revision + 1)
+
+  /** Holds for what is received from now on. */
+  change({ cap, fits }: Pick<FeedOptions, 'cap' | 'fits'>): void {
+    this.#buffer.resize(cap)
+    this.#fits = fits
+    this.#isChanged = true
+  }
+
+  /** Tries again after a refusal. */
+  retry(): void {
+    this.#goOn()
+  }
+
+  /** Receives changes until the signal fires. */
+  async run(signal: AbortSignal): Promise<void> {
+    const timer = setInterval(() => {
+      if (this.#isChanged) this.#showNow()
+    }, VIEW_MS)
+    try {
+      while (!signal.aborted) {
+        try {
+          await this.#receive(signal)
+          this.#enter('resuming')
+        } catch (error) {
+          if (signal.aborted) return
+          this.#judge(error)
         }
-      } catch (error) {
-        if (signal.aborted) return
-        const code = error instanceof RefusedError ? error.problem.code : undefined
-        set({ notice: describeError(error) })
-        if (code === 'compacted') {
-          set({ notice: 'Changes were compacted before this page received them. The feed has a gap here.' })
-          next = undefined
-        } else if (error instanceof RefusedError && !error.problem.passing) {
-          show({ ...view, changes: kept.toReversed() })
-          return
-        }
+        await this.#pause(signal)
       }
-      set({ state: 'resuming' })
-      await new Promise((resolve) => setTimeout(resolve, RESUME_MS))
+    } finally {
+      clearInterval(timer)
     }
-  } finally {
-    clearInterval(timer)
+  }
+
+  async #receive(signal: AbortSignal): Promise<void> {
+    const { where, only, prev } = this.#options
+    const from = this.#next
+    const request = { where, from, only, prev, values: true, progressMs: PROGRESS_MS }
+    for await (const message of readMessages(request, signal)) {
+      if (message.kind === 'events') this.#buffer.receive(message.events, Date.now(), this.#fits)
+      // A watch that resumes has not yet sent everything up to the revision at which it was created.
+      if (message.kind !== 'created' || from === undefined) this.#next = asRevision(message.revision + 1)
+      this.#enter('open')
+    }
+  }
+
+  #judge(error: unknown): void {
+    const problem = error instanceof RefusedError ? error.problem : undefined
+    if (problem?.code === 'compacted') {
+      this.#noteGap(problem.fields.resume_from)
+      this.#enter('resuming')
+    } else if (problem?.code === 'unauthenticated') this.#enter('logged-out')
+    else if (problem !== undefined && !problem.passing) this.#enter('refused', problem.detail)
+    // That a node does not answer is said by the frame of the page.
+    else this.#enter('resuming', error instanceof UnreachableError ? undefined : describeError(error))
+  }
+
+  /** `resumeFrom`: the first revision whose changes the node still has. */
+  #noteGap(resumeFrom: unknown): void {
+    const from = this.#next
+    const next =
+      typeof resumeFrom === 'number' && Number.isSafeInteger(resumeFrom) && resumeFrom > (from ?? 0)
+        ? asRevision(resumeFrom)
+        : undefined
+    this.#next = next
+    if (from === undefined) return
+    const to = next === undefined ? undefined : asRevision(next - 1)
+    this.#gaps = [...this.#gaps, { after: this.#buffer.received, from, to }].slice(-GAPS_MAX)
+    this.#gapCount++
+  }
+
+  #enter(state: FeedState, problem?: string): void {
+    const isSame = state === this.#state && problem === this.#problem
+    this.#state = state
+    this.#problem = problem
+    if (isSame) this.#isChanged = true
+    else this.#showNow()
+  }
+
+  /** Waits before the next attempt: some time, or until somebody asks for it. */
+  async #pause(signal: AbortSignal): Promise<void> {
+    const waitsForUser = this.#state === 'refused' || this.#state === 'logged-out'
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const goOn = (): void => resolve()
+    this.#goOn = goOn
+    signal.addEventListener('abort', goOn)
+    const timer = waitsForUser ? undefined : setTimeout(goOn, RESUME_MS)
+    await promise
+    clearTimeout(timer)
+    signal.removeEventListener('abort', goOn)
+    if (waitsForUser) this.#enter('resuming')
+  }
+
+  #showNow(): void {
+    this.#isChanged = false
+    this.#show({
+      ...this.#buffer.view(),
+      gaps: this.#gaps,
+      gapCount: this.#gapCount,
+      revision: this.#next === undefined ? undefined : asRevision(this.#next - 1),
+      state: this.#state,
+      problem: this.#problem,
+    })
   }
 }

@@ -1,25 +1,34 @@
-// The changes of a key range as they are made.
+// The changes of a key, or of keys with a prefix, as they are made.
 
-import { useEffect, useState } from 'preact/hooks'
+import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks'
 import { encodeUtf8 } from '../../../../src/bytes/index.ts'
+import { prefixRange, type Where } from '../../../../src/operations/forms/places.ts'
+import { asRevision } from '../../../../src/operations/forms/store.ts'
 import { PageFrame } from '../../app/page-frame.tsx'
 import { href, navigate, route } from '../../app/route.ts'
 import { logins } from '../../cluster/credentials.ts'
 import { Button } from '../../design/button.tsx'
-import { BytesText, plainText } from '../../design/bytes-text.tsx'
+import { plainText } from '../../design/bytes-text.tsx'
 import { Empty } from '../../design/empty.tsx'
 import { Checkbox, Select, TextField } from '../../design/field.tsx'
 import { Notice } from '../../design/notice.tsx'
-import { formatClock, formatCount, plural } from '../../design/numbers.ts'
-import { keysHref } from '../keys/key-route.ts'
+import { formatCount, plural } from '../../design/numbers.ts'
+import { shellWord } from '../../design/shell-word.ts'
+import { findShown, listEntries, type ShownChanges } from './change-buffer.ts'
+import { ChangeList } from './change-list.tsx'
 import './live.css'
-import { EMPTY_FEED, type FeedChange, type FeedView, feed } from './live-feed.ts'
+import { EMPTY_FEED, Feed, type FeedState, type FeedView } from './live-feed.ts'
 
 const CAPS = ['100', '500', '2000'] as const
 const ONLY = ['both', 'put', 'delete'] as const
+/** A watch is opened when the user has paused in typing. */
+const TYPING_MS = 250
 
+/** The choice of the user, which is in the URL. */
 interface Chosen {
-  readonly prefix: string
+  /** `key`: one key. */
+  readonly watched: 'prefix' | 'key'
+  readonly text: string
   readonly filter: string
   readonly only: (typeof ONLY)[number]
   readonly prev: boolean
@@ -27,8 +36,10 @@ interface Chosen {
 }
 
 function readChosen(query: URLSearchParams): Chosen {
+  const key = query.get('key')
   return {
-    prefix: query.get('prefix') ?? '',
+    watched: key === null ? 'prefix' : 'key',
+    text: key ?? query.get('prefix') ?? '',
     filter: query.get('filter') ?? '',
     only: ONLY.find((each) => each === query.get('only')) ?? 'both',
     prev: query.get('prev') === 'true',
@@ -36,37 +47,63 @@ function readChosen(query: URLSearchParams): Chosen {
   }
 }
 
-const chosenHref = ({ prefix, filter, only, prev, cap }: Chosen): string =>
+/** `from`: the first revision that a page which begins there needs. */
+const chosenHref = ({ watched, text, filter, only, prev, cap }: Chosen, from?: number): string =>
   href('live', '', {
-    prefix: prefix || undefined,
+    key: watched === 'key' ? text : undefined,
+    prefix: watched === 'prefix' && text !== '' ? text : undefined,
     filter: filter || undefined,
     only: only === 'both' ? undefined : only,
     prev: prev ? 'true' : undefined,
     cap: cap === '100' ? undefined : cap,
+    from: from?.toString(),
   })
+
+const readFrom = (query: URLSearchParams) => {
+  const from = Number(query.get('from'))
+  return Number.isSafeInteger(from) && from > 0 ? asRevision(from) : undefined
+}
 
 export function Page() {
   const chosen = readChosen(route.value.query)
-  const { prefix, filter, only, prev, cap } = chosen
+  const { watched, text, filter, only, prev, cap } = chosen
   const [view, setView] = useState<FeedView>(EMPTY_FEED)
   const [paused, setPaused] = useState<FeedView>()
+  const feed = useRef<Feed | undefined>(undefined)
+  const fits = useCallback((key: Uint8Array) => filter === '' || plainText(key).includes(filter), [filter])
   useEffect(() => {
-    const ended = new AbortController()
     setView(EMPTY_FEED)
     setPaused(undefined)
-    const options = {
-      prefix: encodeUtf8(prefix),
-      only: only === 'both' ? undefined : only,
-      prev,
-      cap: Number(cap),
-      fits: ({ key }: { readonly key: Uint8Array }) => filter === '' || plainText(key).includes(filter),
+    if (watched === 'key' && text === '') return
+    const ended = new AbortController()
+    const where: Where = watched === 'key' ? { key: encodeUtf8(text) } : prefixRange(encodeUtf8(text))
+    const from = readFrom(route.peek().query)
+    const opened = new Feed(
+      { where, only: only === 'both' ? undefined : only, prev, from, cap: Number(cap), fits },
+      setView,
+    )
+    const timer = setTimeout(() => void opened.run(ended.signal), feed.current === undefined ? 0 : TYPING_MS)
+    feed.current = opened
+    return () => {
+      clearTimeout(timer)
+      ended.abort()
     }
-    void feed(options, setView, ended.signal)
-    return () => ended.abort()
-  }, [prefix, filter, only, prev, cap, logins.value])
+  }, [watched, text, only, prev])
+  useEffect(() => feed.current?.change({ cap: Number(cap), fits }), [cap, fits])
+  useEffect(() => feed.current?.retry(), [logins.value])
+  // While the node does not answer, the page may go to another one. There it continues from the same revision.
+  const from = view.state === 'resuming' ? feed.current?.next : undefined
+  useLayoutEffect(() => {
+    if (view.state === 'resuming' || view.state === 'open')
+      navigate(chosenHref(readChosen(route.peek().query), from), { replace: true })
+  }, [view.state, from])
   const choose = (part: Partial<Chosen>): void =>
     navigate(chosenHref({ ...chosen, ...part }), { replace: true })
-  const shown = paused ?? view
+  const shown = useMemo(() => findShown(view, paused, Number(cap), fits), [view, paused, cap, fits])
+  const entries = useMemo(
+    () => listEntries(shown.changes, (paused ?? view).gaps, shown.dropped > 0),
+    [shown, paused, view],
+  )
   return (
     <PageFrame
       title="Live"
@@ -79,105 +116,142 @@ export function Page() {
         </Button>
       }
     >
-      <div class="live-choice">
-        <TextField
-          label="Keys that begin with"
-          value={prefix}
-          onInput={(text) => choose({ prefix: text })}
-          isMono
-          placeholder="all keys"
-        />
-        <TextField
-          label="And contain"
-          value={filter}
-          onInput={(text) => choose({ filter: text })}
-          isMono
-          placeholder="anything"
-        />
-        <Select
-          label="Changes"
-          value={only}
-          onChange={(value) => choose({ only: value })}
-          options={[
-            { value: 'both', text: 'puts and deletes' },
-            { value: 'put', text: 'puts' },
-            { value: 'delete', text: 'deletes' },
-          ]}
-        />
-        <Select
-          label="Keep"
-          value={cap}
-          onChange={(value) => choose({ cap: value })}
-          options={CAPS.map((value) => ({ value, text: `the newest ${formatCount(Number(value))}` }))}
-        />
-        <Checkbox label="Previous values" checked={prev} onChange={(value) => choose({ prev: value })} />
-      </div>
-      {view.notice !== undefined && <Notice kind="warning">{view.notice}</Notice>}
-      <Counts view={view} shown={shown} cap={Number(cap)} isPaused={paused !== undefined} />
-      <Changes changes={shown.changes.slice(0, Number(cap))} prev={prev} />
+      <Choice chosen={chosen} choose={choose} />
+      {view.state === 'refused' && (
+        <Notice kind="problem">
+          The watch has ended: {view.problem}.{' '}
+          <Button onClick={() => feed.current?.retry()}>Try again</Button>
+        </Notice>
+      )}
+      {view.state === 'resuming' && view.problem !== undefined && (
+        <Notice kind="warning">The watch is not open: {view.problem}.</Notice>
+      )}
+      <section>
+        <Counts view={view} shown={shown} isPaused={paused !== undefined} />
+        {entries.length > 0 ? (
+          <ChangeList entries={entries} prev={prev} />
+        ) : (
+          <NoChange view={view} chosen={chosen} />
+        )}
+      </section>
     </PageFrame>
   )
 }
 
+interface ChoiceProps {
+  readonly chosen: Chosen
+  readonly choose: (part: Partial<Chosen>) => void
+}
+
+function Choice({ chosen: { watched, text, filter, only, prev, cap }, choose }: ChoiceProps) {
+  return (
+    <div class="live-choice">
+      <Select
+        label="Watch"
+        value={watched}
+        onChange={(value) => choose({ watched: value })}
+        options={[
+          { value: 'prefix', text: 'a prefix' },
+          { value: 'key', text: 'one key' },
+        ]}
+      />
+      <TextField
+        label={watched === 'key' ? 'Key' : 'Keys that begin with'}
+        value={text}
+        onInput={(value) => choose({ text: value })}
+        isMono
+        placeholder={watched === 'key' ? 'config/limits' : 'all keys'}
+      />
+      <TextField
+        label="And contain"
+        value={filter}
+        onInput={(value) => choose({ filter: value })}
+        isMono
+        placeholder="anything"
+      />
+      <Select
+        label="Changes"
+        value={only}
+        onChange={(value) => choose({ only: value })}
+        options={[
+          { value: 'both', text: 'puts and deletes' },
+          { value: 'put', text: 'puts' },
+          { value: 'delete', text: 'deletes' },
+        ]}
+      />
+      <Select
+        label="Keep"
+        value={cap}
+        onChange={(value) => choose({ cap: value })}
+        options={CAPS.map((value) => ({ value, text: `the newest ${formatCount(Number(value))}` }))}
+      />
+      <Checkbox label="Previous values" checked={prev} onChange={(value) => choose({ prev: value })} />
+    </div>
+  )
+}
+
+const STATES: Readonly<Record<FeedState, string>> = {
+  opening: 'Opening the watch',
+  open: 'Receiving',
+  resuming: 'Connecting again',
+  refused: 'The watch has ended',
+  'logged-out': 'Waiting for a login',
+}
+
 interface CountsProps {
   readonly view: FeedView
-  readonly shown: FeedView
-  readonly cap: number
+  readonly shown: ShownChanges
   readonly isPaused: boolean
 }
 
-function Counts({ view, shown, cap, isPaused }: CountsProps) {
-  const { received, filtered, revision, state } = view
-  const isShown = Math.min(shown.changes.length, cap)
-  const left = received - filtered - isShown
+/** A sentence about all changes. Its numbers add up to what was received. */
+function Counts({ view: { state, revision, received, gapCount }, shown, isPaused }: CountsProps) {
+  const { changes, filtered, behind, dropped } = shown
+  const parts = [
+    `${formatCount(changes.length)} shown`,
+    ...(filtered > 0 ? [`${formatCount(filtered)} filtered out`] : []),
+    ...(isPaused ? [`${formatCount(behind)} behind the pause`] : []),
+    ...(dropped > 0 ? [`${formatCount(dropped)} dropped`] : []),
+  ]
   return (
     <p class="live-counts" aria-live="off">
-      {state === 'open' ? 'Receiving' : state === 'opening' ? 'Opening the watch' : 'Connecting again'}
+      {STATES[state]}
       {revision !== undefined && `, up to revision ${formatCount(revision)}`}. {plural(received, 'change')}{' '}
-      received
-      {filtered > 0 && `, ${formatCount(filtered)} filtered out`}
-      {left > 0 && `, ${formatCount(left)} ${isPaused ? 'behind the pause or dropped' : 'dropped'}`}.
+      received{received > 0 && `: ${parts.join(', ')}`}
+      {gapCount > 0 && `; ${plural(gapCount, 'gap')}`}.
     </p>
   )
 }
 
-function Changes({ changes, prev }: { readonly changes: readonly FeedChange[]; readonly prev: boolean }) {
-  if (changes.length === 0)
+function NoChange({
+  view: { state, received },
+  chosen,
+}: {
+  readonly view: FeedView
+  readonly chosen: Chosen
+}) {
+  const { watched, text, filter } = chosen
+  if (watched === 'key' && text === '')
     return (
-      <Empty title="No change yet">
+      <Empty title="Which key?">
+        <p>Type the whole key. To watch all keys, or those with a common beginning, choose that above.</p>
+      </Empty>
+    )
+  if (received > 0)
+    return (
+      <Empty title="No change fits">
         <p>
-          Changes appear here as they are made. Make one: <code>quorate put greeting hello</code>
+          None of the changes that were received and kept has <code>{filter}</code> in its key.
         </p>
       </Empty>
     )
+  if (state !== 'open') return null
+  const key = watched === 'key' ? text : `${text}${filter || 'greeting'}`
   return (
-    <ol class="live-changes">
-      {changes.map(({ number, time, event }) => (
-        <li key={number} class="live-change">
-          <time class="dim">{formatClock(time)}</time>
-          <span class="live-revision">{formatCount(event.revision)}</span>
-          <span class={event.type === 'delete' ? 'live-delete' : ''}>{event.type}</span>
-          <a
-            class="mono"
-            href={keysHref({ key: event.key, revision: event.type === 'put' ? event.revision : undefined })}
-          >
-            <BytesText bytes={event.key} max={200} />
-          </a>
-          <span class="live-value mono">
-            {prev && <Previous event={event} />}
-            {event.type === 'put' && <BytesText bytes={event.record.value} max={160} />}
-          </span>
-        </li>
-      ))}
-    </ol>
-  )
-}
-
-function Previous({ event: { prev } }: { readonly event: FeedChange['event'] }) {
-  if (prev === undefined || prev === null) return <span class="dim">(nothing) → </span>
-  return (
-    <span class="dim">
-      <BytesText bytes={prev.value} max={80} /> →{' '}
-    </span>
+    <Empty title="No change yet">
+      <p>
+        Changes appear here as they are made. Make one: <code>quorate put {shellWord(key)} hello</code>
+      </p>
+    </Empty>
   )
 }
