@@ -52,6 +52,8 @@ interface RawConnectionsOptions {
    * these bytes begin with a whole head, or with what node:http refuses.
    */
   readonly handOver: (socket: Socket, stream: Duplex, hasHead: boolean) => void
+  /** Takes over a connection whose unread bytes begin with the preface of HTTP/2. */
+  readonly handOverHttp2: (socket: Socket) => void
 }
 
 export class RawConnections {
@@ -335,6 +337,12 @@ class RawConnection implements ConnectionOwner {
     this.#received = NOTHING
     this.#count()
     if (this.#options.upgrade(socket, bytes)) return
+    if (bytes.includes(HTTP2_PREFACE)) {
+      socket.pause()
+      socket.unshift(bytes)
+      this.#options.handOverHttp2(socket)
+      return
+    }
     // Node:http skips empty lines before a request.
     const hasHead = bytes.includes(EMPTY_LINE) && bytes[0] !== CR && bytes[0] !== LF
     if (this.#ended) {
@@ -352,5 +360,6 @@ class RawConnection implements ConnectionOwner {
 }
 
 const NOTHING = Buffer.alloc(0)
+const HTTP2_PREFACE = 'PRI * HTTP/2.0\r\n'
 const CR = 0x0d
 const LF = 0x0a

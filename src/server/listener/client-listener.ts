@@ -19,6 +19,7 @@ import type { HttpRequest } from '../connections/messages.ts'
 import { endWith, NodeConnections } from '../connections/node-connection.ts'
 import { RawConnections } from '../connections/raw-connection.ts'
 import { ResponseWriter } from '../connections/response-writer.ts'
+import { GrpcConnections } from '../etcd/grpc/connection.ts'
 import { HttpServer } from '../http/server.ts'
 import type { HttpCounts, Metrics } from '../node/observe/metrics.ts'
 import type { Logger } from '../options.ts'
@@ -62,6 +63,7 @@ export class ClientListener {
   readonly #rawConnections: RawConnections
   readonly #http: HttpServer
   readonly #mux: MuxOpening
+  readonly #grpc: GrpcConnections
   readonly #handshakes: Handshakes | undefined
   /** Connections without room, which receive an error. */
   readonly #refusedNow = new Set<Socket>()
@@ -94,6 +96,7 @@ export class ClientListener {
       writer,
       isClosing,
     })
+    this.#grpc = new GrpcConnections({ api, identity, connections, isClosing })
     const inboundOfStrangers = () => api.inboundOfStrangers
     const serve = (request: HttpRequest): void => this.#http.serve(request)
     this.#nodeConnections = new NodeConnections({
@@ -117,6 +120,7 @@ export class ClientListener {
       isClosing,
       upgrade: (socket, bytes) => this.#mux.upgrade(socket, bytes),
       handOver: (...connection) => this.#nodeConnections.adopt(...connection),
+      handOverHttp2: (socket) => this.#grpc.accept(socket),
     })
     this.#nodeConnections.server.on('connection', (socket: Socket) => this.#accept(socket))
     this.#handshakes = tls && this.#createHandshakes(tls)

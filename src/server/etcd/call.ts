@@ -1,0 +1,134 @@
+// One RPC of one client, as the API of the node sees it. It executes operations in the name of the client.
+
+import { ApiError } from '../../operations/forms/index.ts'
+import type { Operation } from '../../operations/index.ts'
+import type { AnswerOf } from '../api/answer.ts'
+import type { Api } from '../api/api.ts'
+import type { Call, PageCollector, Permit, Principal } from '../api/call.ts'
+import { execute } from '../api/execute.ts'
+import type { WatchSink } from '../node/watch/index.ts'
+
+/** What a transport knows of the client of a call. */
+export interface EtcdClient {
+  readonly principal: Principal | undefined
+  /** Rights were not checked when the call arrived. */
+  readonly isUnidentified: boolean
+  readonly address: string
+  /** Throws `ApiError` if the client is not served while rights are not checked. */
+  checkServed(): void
+}
+
+export class EtcdCall {
+  readonly api: Api
+  readonly client: EtcdClient
+  /** Name for logs, such as `grpc KV/Put`. */
+  readonly name: string
+  /** On the clock of `performance.now()`. */
+  readonly deadline: number
+  #isOver = false
+  readonly #withdrawals = new Set<() => void>()
+
+  constructor(api: Api, client: EtcdClient, name: string, deadline: number) {
+    this.api = api
+    this.client = client
+    this.name = name
+    this.deadline = deadline
+  }
+
+  get isOver(): boolean {
+    return this.#isOver
+  }
+
+  /** Nobody waits for the answer any more. Reads that wait are withdrawn; changes are still made. */
+  abandon(): void {
+    this.#isOver = true
+    for (const withdraw of [...this.#withdrawals]) withdraw()
+  }
+
+  /** The header of a response. `revision`: of the change, or of the read; the newest unless given. */
+  header(revision: number = this.api.node.revision) {
+    return responseHeader(this.api, revision)
+  }
+
+  /** Executes one operation. Rejects with `ApiError`. */
+  execute<O extends Operation>(
+    operation: O,
+    { page, openSink, deadline = this.deadline }: OperationNeeds = {},
+  ): Promise<AnswerOf<O['kind']>> {
+    return new Promise((resolve, reject) => {
+      const call = new OperationCall(this, deadline, page, openSink)
+      execute(this.api, operation, call, (answer) => {
+        const { withdraw } = call
+        if (withdraw !== undefined) this.#withdrawals.delete(withdraw)
+        if (answer instanceof ApiError) reject(answer)
+        else resolve(answer)
+      })
+      const { withdraw } = call
+      if (withdraw !== undefined) this.#withdrawals.add(withdraw)
+    })
+  }
+}
+
+interface OperationNeeds {
+  readonly page?: PageCollector | undefined
+  readonly openSink?: (() => WatchSink) | undefined
+  /** Of a stream, whose operations have deadlines of their own. */
+  readonly deadline?: number
+}
+
+class OperationCall implements Call {
+  /** Keys and values are sent as they are. */
+  readonly expansion = 1
+  readonly deadline: number
+  readonly page: PageCollector | undefined
+  readonly openSink?: () => WatchSink
+  operation: Operation | undefined
+  permit: Permit | undefined
+  withdraw: (() => void) | undefined
+  readonly #rpc: EtcdCall
+
+  constructor(
+    rpc: EtcdCall,
+    deadline: number,
+    page: PageCollector | undefined,
+    openSink: (() => WatchSink) | undefined,
+  ) {
+    this.#rpc = rpc
+    this.deadline = deadline
+    this.page = page
+    if (openSink !== undefined) this.openSink = openSink
+  }
+
+  get principal(): Principal | undefined {
+    return this.#rpc.client.principal
+  }
+
+  get isUnidentified(): boolean {
+    return this.#rpc.client.isUnidentified
+  }
+
+  origin(): { readonly method: string; readonly address: string } {
+    return { method: this.#rpc.name, address: this.#rpc.client.address }
+  }
+
+  checkServed(): void {
+    this.#rpc.client.checkServed()
+  }
+
+  isAbandoned(): boolean {
+    return this.#rpc.isOver
+  }
+}
+
+/** Ids of cluster and member as etcd's API says them. A node keeps both for its whole life. */
+const idsOf = new WeakMap<Api, { readonly clusterId: bigint; readonly memberId: bigint }>()
+
+function responseHeader(api: Api, revision: number) {
+  const { node } = api
+  let ids = idsOf.get(api)
+  if (ids === undefined) {
+    ids = { clusterId: BigInt(node.clusterId), memberId: BigInt(node.status().replicaId) }
+    idsOf.set(api, ids)
+  }
+  return { ...ids, revision, raftTerm: node.term }
+}

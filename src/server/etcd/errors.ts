@@ -1,0 +1,58 @@
+// The errors of etcd for those of the API.
+
+import { ProtobufError } from '../../etcd/protobuf.ts'
+import { ETCD_ERRORS, GRPC, GrpcError } from '../../etcd/status.ts'
+import type { ApiErrorCode } from '../../operations/forms/index.ts'
+import type { Api } from '../api/api.ts'
+
+/** `undefined`: etcd has no such error, so the client receives the sentence of quorate under this code. */
+const STATUS_OF: { readonly [K in ApiErrorCode]: GrpcError | number } = {
+  bad_request: GRPC.invalidArgument,
+  unknown_parameter: GRPC.invalidArgument,
+  key_empty: ETCD_ERRORS.emptyKey,
+  key_too_long: ETCD_ERRORS.requestTooLarge,
+  duplicate_key: ETCD_ERRORS.duplicateKey,
+  future_revision: ETCD_ERRORS.futureRevision,
+  unauthenticated: ETCD_ERRORS.invalidAuthToken,
+  loopback_only: GRPC.permissionDenied,
+  permission_denied: ETCD_ERRORS.permissionDenied,
+  origin_not_allowed: GRPC.permissionDenied,
+  not_found: GRPC.notFound,
+  route_not_found: GRPC.unimplemented,
+  lease_not_found: ETCD_ERRORS.leaseNotFound,
+  method_not_allowed: GRPC.unimplemented,
+  idempotency_expired: GRPC.failedPrecondition,
+  lease_exists: ETCD_ERRORS.leaseExists,
+  membership_refused: GRPC.failedPrecondition,
+  compacted: ETCD_ERRORS.compacted,
+  precondition_failed: GRPC.failedPrecondition,
+  value_too_large: ETCD_ERRORS.requestTooLarge,
+  request_too_large: ETCD_ERRORS.requestTooLarge,
+  too_many_operations: ETCD_ERRORS.tooManyOps,
+  range_too_large: ETCD_ERRORS.requestTooLarge,
+  unsupported_media_type: GRPC.invalidArgument,
+  host_not_allowed: GRPC.permissionDenied,
+  wrong_cluster: GRPC.failedPrecondition,
+  idempotency_key_reused: GRPC.failedPrecondition,
+  upgrade_required: GRPC.unimplemented,
+  overloaded: ETCD_ERRORS.tooManyRequests,
+  cancelled: GRPC.cancelled,
+  internal: GRPC.internal,
+  no_leader: ETCD_ERRORS.noLeader,
+  no_quorum: ETCD_ERRORS.noLeader,
+  not_ready: ETCD_ERRORS.stopped,
+  too_stale: ETCD_ERRORS.timeout,
+  revision_behind: ETCD_ERRORS.timeout,
+  outcome_unknown: ETCD_ERRORS.timeout,
+  storage_full: ETCD_ERRORS.noSpace,
+}
+
+/** The status for whatever an RPC has thrown. Reports what is not the client's fault. */
+export function toGrpcError(api: Api, error: unknown): GrpcError {
+  if (error instanceof GrpcError) return error
+  if (error instanceof ProtobufError)
+    return new GrpcError(GRPC.internal, `grpc: error while unmarshalling: ${error.message}`)
+  const { code, message } = api.toApiError(error)
+  const status = STATUS_OF[code]
+  return typeof status === 'number' ? new GrpcError(status, `etcdserver: ${message}`) : status
+}
