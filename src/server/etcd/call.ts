@@ -4,6 +4,7 @@ import { ApiError } from '../../operations/forms/index.ts'
 import type { Operation } from '../../operations/index.ts'
 import type { AnswerOf } from '../api/answer.ts'
 import type { Api } from '../api/api.ts'
+import type { Reservation } from '../api/budget.ts'
 import type { Call, PageCollector, Permit, Principal } from '../api/call.ts'
 import { execute } from '../api/execute.ts'
 import type { WatchSink } from '../node/watch/index.ts'
@@ -27,6 +28,7 @@ export class EtcdCall {
   readonly deadline: number
   #isOver = false
   readonly #withdrawals = new Set<() => void>()
+  #room: Reservation | undefined
 
   constructor(api: Api, client: EtcdClient, name: string, deadline: number) {
     this.api = api
@@ -39,10 +41,23 @@ export class EtcdCall {
     return this.#isOver
   }
 
+  /** Counts bytes of the response until the transport has sent it. Throws `ApiError` if there is no room for them. */
+  hold(bytes: number): void {
+    this.#room ??= this.api.outbound.reserve()
+    this.#room.grow(bytes)
+  }
+
+  /** The transport counts the response now, or the call is over. */
+  releaseRoom(): void {
+    this.#room?.release()
+    this.#room = undefined
+  }
+
   /** Nobody waits for the answer any more. Reads that wait are withdrawn; changes are still made. */
   abandon(): void {
     this.#isOver = true
     for (const withdraw of [...this.#withdrawals]) withdraw()
+    this.releaseRoom()
   }
 
   /** The header of a response. `revision`: of the change, or of the read; the newest unless given. */

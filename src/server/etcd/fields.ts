@@ -1,8 +1,9 @@
 // Fields of etcd's messages, and what they are here.
 
 import type { KeyValue } from '../../etcd/messages/kv.ts'
-import type { KeyRow, LeaseId, PutLease } from '../../operations/forms/index.ts'
+import type { KeyRow, LeaseId, PutLease, Where } from '../../operations/forms/index.ts'
 
+/** etcd says lease ids as int64, quorate as the same 64 bits without a sign. */
 export const decodeLeaseId = (id: bigint): LeaseId => String(BigInt.asUintN(64, id)) as LeaseId
 export const encodeLeaseId = (id: LeaseId): bigint => BigInt.asIntN(64, BigInt(id))
 
@@ -10,7 +11,16 @@ export const encodeLeaseId = (id: LeaseId): bigint => BigInt.asIntN(64, BigInt(i
 export const decodeLease = (lease: bigint): PutLease | undefined =>
   lease === 0n ? undefined : { id: decodeLeaseId(lease) }
 
-export const encodeRow = ({ lease, ...row }: KeyRow): KeyValue => ({
-  ...row,
-  lease: lease === undefined ? 0n : encodeLeaseId(lease),
-})
+/** No end: one key. A zero byte as the end: all keys from the key on. */
+export function decodeWhere(key: Uint8Array, rangeEnd: Uint8Array): Where {
+  if (rangeEnd.length === 0) return { key }
+  return { start: key, end: rangeEnd.length === 1 && rangeEnd[0] === 0 ? undefined : rangeEnd }
+}
+
+export function encodeRow({ key, value, createRevision, modRevision, version, lease }: KeyRow): KeyValue {
+  const id = lease === undefined ? 0n : encodeLeaseId(lease)
+  return { key, createRevision, modRevision, version, value, lease: id }
+}
+
+export const encodePrev = (prev: KeyRow | null | undefined): KeyValue | undefined =>
+  prev ? encodeRow(prev) : undefined

@@ -8,8 +8,8 @@ import type { EtcdCall } from './call.ts'
 interface RpcNames<Q, A> {
   /** Path of gRPC, such as `/etcdserverpb.KV/Put`. */
   readonly path: `/${string}/${string}`
-  /** Path of the JSON gateway; undefined: etcd's gateway does not have it. */
-  readonly gateway?: `/v3/${string}` | undefined
+  /** Paths of the JSON gateway; none: etcd's gateway does not have it. */
+  readonly gateway: readonly `/v3/${string}`[]
   readonly request: Message<Q>
   readonly response: Message<A>
 }

@@ -1,18 +1,19 @@
 // KV.Put
 
 import { PutRequest, PutResponse } from '../../../etcd/messages/kv.ts'
-import { ETCD_ERRORS } from '../../../etcd/status.ts'
-import { decodeLease, encodeRow } from '../fields.ts'
+import { decodeLease, encodePrev } from '../fields.ts'
 import type { UnaryRpc } from '../rpc.ts'
+import { checkPut } from '../txn.ts'
 
 export const put: UnaryRpc<PutRequest, PutResponse> = {
   kind: 'unary',
   path: '/etcdserverpb.KV/Put',
-  gateway: '/v3/kv/put',
+  gateway: ['/v3/kv/put'],
   request: PutRequest,
   response: PutResponse,
-  async run({ key, value, lease, prevKv }, call) {
-    if (key.length === 0) throw ETCD_ERRORS.emptyKey
+  async run(request, call) {
+    checkPut(request)
+    const { key, value, lease, prevKv } = request
     const { result } = await call.execute({
       kind: 'put',
       key,
@@ -22,6 +23,6 @@ export const put: UnaryRpc<PutRequest, PutResponse> = {
       lease: decodeLease(lease),
       idempotency: undefined,
     })
-    return { header: call.header(result.revision), prevKv: result.prev ? encodeRow(result.prev) : undefined }
+    return { header: call.header(result.revision), prevKv: encodePrev(result.prev) }
   },
 }

@@ -1,0 +1,79 @@
+// Order, filters and limit of a range, as etcd applies them: to all keys of the range, after they are read
+// (server/etcdserver/txn/range.go).
+
+import type { KeyValue, RangeRequest } from '../../etcd/messages/kv.ts'
+import { SORT_ORDERS, SORT_TARGETS } from '../../etcd/messages/kv.ts'
+import { ETCD_ERRORS } from '../../etcd/status.ts'
+import { compareKeys } from '../../operations/forms/index.ts'
+
+const ASCEND = SORT_ORDERS.indexOf('ASCEND')
+const DESCEND = SORT_ORDERS.indexOf('DESCEND')
+
+type Ordered = Pick<RangeRequest, 'sortOrder' | 'sortTarget'>
+type Filtered = Pick<
+  RangeRequest,
+  'minModRevision' | 'maxModRevision' | 'minCreateRevision' | 'maxCreateRevision'
+>
+
+/** Throws `GrpcError`. */
+export function checkRange({ key, sortOrder, sortTarget }: Pick<RangeRequest, 'key'> & Ordered): void {
+  if (key.length === 0) throw ETCD_ERRORS.emptyKey
+  if (SORT_ORDERS[sortOrder] === undefined || SORT_TARGETS[sortTarget] === undefined)
+    throw ETCD_ERRORS.invalidSortOption
+}
+
+/** Whether the range is in the order of its keys. */
+export const isInKeyOrder = ({ sortTarget }: Ordered): boolean => sortTarget === 0
+
+export const isDescending = ({ sortOrder }: Ordered): boolean => sortOrder === DESCEND
+
+export const isFiltered = (request: Filtered): boolean =>
+  request.minModRevision !== 0 ||
+  request.maxModRevision !== 0 ||
+  request.minCreateRevision !== 0 ||
+  request.maxCreateRevision !== 0
+
+/** Whether a part of the range does not tell its beginning in the requested order. */
+export const needsAll = (request: Ordered & Filtered): boolean =>
+  !isInKeyOrder(request) || isFiltered(request)
+
+const COMPARE: Readonly<Record<number, (a: KeyValue, b: KeyValue) => number>> = {
+  0: (a, b) => compareKeys(a.key, b.key),
+  1: (a, b) => a.version - b.version,
+  2: (a, b) => a.createRevision - b.createRevision,
+  3: (a, b) => a.modRevision - b.modRevision,
+  4: (a, b) => compareKeys(a.value, b.value),
+}
+
+/** `rows`: in the order of their keys, all of the range if the order or a filter needs them. */
+export function arrange(rows: readonly KeyValue[], request: Ordered & Filtered): readonly KeyValue[] {
+  const { minModRevision, maxModRevision, minCreateRevision, maxCreateRevision, sortTarget, sortOrder } =
+    request
+  const kept = isFiltered(request)
+    ? rows.filter(
+        ({ modRevision, createRevision }) =>
+          (minModRevision === 0 || modRevision >= minModRevision) &&
+          (maxModRevision === 0 || modRevision <= maxModRevision) &&
+          (minCreateRevision === 0 || createRevision >= minCreateRevision) &&
+          (maxCreateRevision === 0 || createRevision <= maxCreateRevision),
+      )
+    : rows
+  const compare = COMPARE[sortTarget]
+  if (compare === undefined || (isInKeyOrder(request) && sortOrder !== DESCEND)) return kept
+  // Without an order, another target than the key is in ascending order.
+  const sign = sortOrder === DESCEND ? -1 : ASCEND
+  return kept.toSorted((a, b) => sign * compare(a, b))
+}
+
+/** What is left of the arranged rows. */
+export function limited(
+  rows: readonly KeyValue[],
+  { limit, keysOnly }: Pick<RangeRequest, 'limit' | 'keysOnly'>,
+): { readonly kvs: readonly KeyValue[]; readonly more: boolean } {
+  const more = limit > 0 && rows.length > limit
+  const kept = more ? rows.slice(0, limit) : rows
+  return { kvs: keysOnly ? kept.map(withoutValue) : kept, more }
+}
+
+const withoutValue = (row: KeyValue): KeyValue => ({ ...row, value: NO_VALUE })
+const NO_VALUE = new Uint8Array()
