@@ -1,7 +1,7 @@
 // Messages of etcd's API. A message is described once, by a table of its fields. Its type, its form in protocol buffers
 // and its form in JSON (proto3's mapping, as etcd's gateway uses it) follow from that table.
 
-import { decodeBase64, encodeBase64 } from '../bytes/index.ts'
+import { decodeBase64, encodeBase64, encodeUtf8 } from '../bytes/index.ts'
 import { FieldReader, FieldWriter, LENGTH, ProtobufError, VARINT } from './protobuf.ts'
 
 /** How a value of a field is encoded. */
@@ -33,7 +33,7 @@ type ValuesOf<F extends Fields> = {
 }
 
 /** The values of a message. */
-export type MessageOf<M> = M extends Message<infer T> ? T : never
+export type MessageOf<M> = M extends MessageCodec<infer T> ? T : never
 
 /** JSON that is no message: `path` is the place of the fault. */
 export class JsonFault extends Error {
@@ -43,7 +43,7 @@ export class JsonFault extends Error {
 /** Nesting of messages, of which only transactions have much. */
 const DEPTH_MAX = 64
 
-export class Message<T> {
+export class MessageCodec<T> {
   readonly #fields: readonly MessageField[]
   readonly #byNumber: readonly (MessageField | undefined)[]
   readonly #byJsonName = new Map<string, MessageField>()
@@ -170,7 +170,7 @@ const camelCase = (name: string): string =>
   name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase())
 
 /** Describes a message by its fields, in the order of their numbers. */
-export const message = <F extends Fields>(fields: F): Message<ValuesOf<F>> => new Message(fields)
+export const message = <F extends Fields>(fields: F): MessageCodec<ValuesOf<F>> => new MessageCodec(fields)
 
 const single =
   <T>(form: ValueForm<T>) =>
@@ -216,14 +216,12 @@ export const bytes = single<Uint8Array>({
   },
 })
 
-const encoder = new TextEncoder()
-
 export const text = single<string>({
   wireType: LENGTH,
   zero: '',
   isZero: (value) => value === '',
   read: (reader) => reader.text(),
-  write: (writer, value) => writer.bytes(encoder.encode(value)),
+  write: (writer, value) => writer.bytes(encodeUtf8(value)),
   toJson: (value) => value,
   fromJson: asText,
 })
@@ -304,9 +302,9 @@ export const enumeration = (names: readonly string[]) =>
 class NestedForm<T> implements ValueForm<Partial<T>> {
   readonly wireType = LENGTH
   readonly zero = {}
-  readonly #message: () => Message<T>
+  readonly #message: () => MessageCodec<T>
 
-  constructor(message: () => Message<T>) {
+  constructor(message: () => MessageCodec<T>) {
     this.#message = message
   }
 
@@ -340,7 +338,7 @@ class NestedForm<T> implements ValueForm<Partial<T>> {
 /** A message within another one; undefined unless it is there. */
 export const nested = <T>(
   number: number,
-  message: () => Message<T>,
+  message: () => MessageCodec<T>,
   jsonName?: string,
 ): Field<T | undefined> => ({
   number,

@@ -8,7 +8,7 @@ import { dirname, join, normalize, sep } from 'node:path'
 import { describe, expect, it, test } from 'vitest'
 import { parseAst } from 'vitest/node'
 
-const PURE = ['bytes', 'operations', 'raft', 'kv', 'server/peers']
+const PURE = ['bytes', 'operations', 'etcd', 'raft', 'kv', 'server/peers']
 
 /** They import nothing of Node's themselves: a browser page will run them one day. */
 const TESTER_WITHOUT_NODE = ['jepsen-lite/workload', 'jepsen-lite/checker', 'jepsen-lite/sim']
@@ -35,6 +35,8 @@ const MAY_IMPORT = new Map([
   // The files of the console, for all who serve them.
   ['console', []],
   ['raft', ['bytes']],
+  // The messages of etcd's API, for the server and the driver.
+  ['etcd', ['bytes']],
   ['operations', ['bytes', ...OPERATIONS]],
   // The forms that all wires share depend on no wire.
   ['operations/forms', ['bytes']],
@@ -98,7 +100,7 @@ const MAY_IMPORT = new Map([
     'server/listener',
     [
       ...[...OPERATIONS, 'system', 'server/by-network.ts', 'server/node', 'server/api', 'server/tls'],
-      ...['server/connections', 'server/http', 'server/mux', 'server/options.ts'],
+      ...['server/connections', 'server/http', 'server/mux', 'server/etcd', 'server/options.ts'],
     ],
   ],
   // The protocols do not know each other.
@@ -110,6 +112,7 @@ const MAY_IMPORT = new Map([
     ],
   ],
   ['server/mux', [...OPERATIONS, 'kv', 'tracing', 'server/node', 'server/api', 'server/connections']],
+  ['server/etcd', [...OPERATIONS, 'etcd', 'server/node', 'server/api', 'server/connections']],
   [
     'server/connections',
     [...OPERATIONS, 'system', 'server/by-network.ts', 'server/node', 'server/api', 'server/tls'],

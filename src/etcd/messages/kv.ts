@@ -6,7 +6,7 @@ import {
   bytes,
   enumeration,
   int64,
-  type Message,
+  type MessageCodec,
   type MessageOf,
   message,
   nested,
@@ -111,7 +111,7 @@ export interface RequestOp {
   readonly requestDeleteRange: DeleteRangeRequest | undefined
   readonly requestTxn: TxnRequest | undefined
 }
-export const RequestOp: Message<RequestOp> = message({
+export const RequestOp: MessageCodec<RequestOp> = message({
   requestRange: nested(1, () => RangeRequest),
   requestPut: nested(2, () => PutRequest),
   requestDeleteRange: nested(3, () => DeleteRangeRequest),
@@ -123,7 +123,7 @@ export interface TxnRequest {
   readonly success: readonly RequestOp[]
   readonly failure: readonly RequestOp[]
 }
-export const TxnRequest: Message<TxnRequest> = message({
+export const TxnRequest: MessageCodec<TxnRequest> = message({
   compare: repeated(nested(1, () => Compare)),
   success: repeated(nested(2, () => RequestOp)),
   failure: repeated(nested(3, () => RequestOp)),
@@ -136,7 +136,7 @@ export interface ResponseOp {
   readonly responseDeleteRange: DeleteRangeResponse | undefined
   readonly responseTxn: TxnResponse | undefined
 }
-export const ResponseOp: Message<ResponseOp> = message({
+export const ResponseOp: MessageCodec<ResponseOp> = message({
   responseRange: nested(1, () => RangeResponse),
   responsePut: nested(2, () => PutResponse),
   responseDeleteRange: nested(3, () => DeleteRangeResponse),
@@ -148,7 +148,7 @@ export interface TxnResponse {
   readonly succeeded: boolean
   readonly responses: readonly ResponseOp[]
 }
-export const TxnResponse: Message<TxnResponse> = message({
+export const TxnResponse: MessageCodec<TxnResponse> = message({
   header,
   succeeded: bool(2),
   responses: repeated(nested(3, () => ResponseOp)),

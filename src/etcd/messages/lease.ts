@@ -44,7 +44,7 @@ export type LeaseTimeToLiveResponse = MessageOf<typeof LeaseTimeToLiveResponse>
 export const LeaseTimeToLiveResponse = message({
   header,
   id: bigInt64(2, 'ID'),
-  /** What is left; -1: there is no such lease. */
+  /** The time that is left; -1: there is no such lease. */
   ttl: int64(3, 'TTL'),
   grantedTtl: int64(4, 'grantedTTL'),
   keys: repeated(bytes(5)),

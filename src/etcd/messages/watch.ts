@@ -20,7 +20,7 @@ export const EVENT_DELETE = 1
 export type Event = MessageOf<typeof Event>
 export const Event = message({
   type: enumeration(['PUT', 'DELETE'])(1),
-  /** Of a delete: its key, and its revision as the modification's. */
+  /** A delete has its key, and its revision as that of the modification. */
   kv: nested(2, () => KeyValue),
   prevKv: nested(3, () => KeyValue),
 })

@@ -9,7 +9,7 @@ import type { Call, PageCollector, Permit, Principal } from '../api/call.ts'
 import { execute } from '../api/execute.ts'
 import type { WatchSink } from '../node/watch/index.ts'
 
-/** What a transport knows of the client of a call. */
+/** The client of a call, as its transport knows it. */
 export interface EtcdClient {
   readonly principal: Principal | undefined
   /** Rights were not checked when the call arrived. */
@@ -87,7 +87,7 @@ export class EtcdCall {
 interface OperationNeeds {
   readonly page?: PageCollector | undefined
   readonly openSink?: (() => WatchSink) | undefined
-  /** Of a stream, whose operations have deadlines of their own. */
+  /** The deadline of this operation of a stream; that of the call unless given. */
   readonly deadline?: number
 }
 
@@ -135,7 +135,7 @@ class OperationCall implements Call {
   }
 }
 
-/** Ids of cluster and member as etcd's API says them. A node keeps both for its whole life. */
+/** The ids of cluster and member for headers. A node keeps both for its whole life. */
 const idsOf = new WeakMap<Api, { readonly clusterId: bigint; readonly memberId: bigint }>()
 
 function responseHeader(api: Api, revision: number) {

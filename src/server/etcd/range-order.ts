@@ -65,7 +65,7 @@ export function arrange(rows: readonly KeyValue[], request: Ordered & Filtered):
   return kept.toSorted((a, b) => sign * compare(a, b))
 }
 
-/** What is left of the arranged rows. */
+/** The arranged rows within the limit. */
 export function limited(
   rows: readonly KeyValue[],
   { limit, keysOnly }: Pick<RangeRequest, 'limit' | 'keysOnly'>,

@@ -1,7 +1,7 @@
 // RPCs, without a transport: what each is called, its messages, and what it does. gRPC (grpc/) and the JSON gateway
 // (gateway/) serve the same ones.
 
-import type { Message } from '../../etcd/message.ts'
+import type { MessageCodec } from '../../etcd/message.ts'
 import type { GrpcError } from '../../etcd/status.ts'
 import type { EtcdCall } from './call.ts'
 
@@ -10,8 +10,8 @@ interface RpcNames<Q, A> {
   readonly path: `/${string}/${string}`
   /** Paths of the JSON gateway; none: etcd's gateway does not have it. */
   readonly gateway: readonly `/v3/${string}`[]
-  readonly request: Message<Q>
-  readonly response: Message<A>
+  readonly request: MessageCodec<Q>
+  readonly response: MessageCodec<A>
 }
 
 /** One request, one response. What it throws becomes the status (`errors.ts`). */

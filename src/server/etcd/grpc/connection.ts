@@ -25,7 +25,13 @@ import { EtcdCall, type EtcdClient } from '../call.ts'
 import { toGrpcError } from '../errors.ts'
 import type { AnyRpc, RequestReceiver, Responses } from '../rpc.ts'
 import { RPCS } from '../services/index.ts'
-import { encodeStatusText, FRAME_HEAD_BYTES, FrameReader, readTimeoutMs, withFrameHead } from './frames.ts'
+import {
+  encodeStatusText,
+  FRAME_HEAD_BYTES,
+  GrpcFrameReader,
+  readTimeoutMs,
+  withFrameHead,
+} from './frames.ts'
 
 interface GrpcOptions {
   readonly api: Api
@@ -119,7 +125,7 @@ class GrpcStream implements Responses<object> {
   readonly #stream: ServerHttp2Stream
   readonly #headers: IncomingHttpHeaders
   readonly #connection: GrpcConnection
-  readonly #reader = new FrameReader(MESSAGE_BYTES_MAX)
+  readonly #reader = new GrpcFrameReader(MESSAGE_BYTES_MAX)
   #call: EtcdCall | undefined
   #rpc: AnyRpc | undefined
   #receiver: RequestReceiver<unknown> | undefined
@@ -280,7 +286,7 @@ class GrpcStream implements Responses<object> {
       this.#stream.end()
     } else if (!this.#stream.headersSent && !this.#stream.destroyed) {
       this.#stream.respond({ ...RESPONSE_HEAD, ...status }, { endStream: true })
-      // What still arrives of the request is not wanted.
+      // The rest of the request is not read.
       this.#stream.close(constants.NGHTTP2_NO_ERROR)
     }
   }

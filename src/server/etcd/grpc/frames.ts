@@ -16,7 +16,7 @@ export function withFrameHead(frame: Uint8Array): Uint8Array {
 }
 
 /** Splits what arrives on one stream into messages. */
-export class FrameReader {
+export class GrpcFrameReader {
   readonly #bytesMax: number
   #held: Buffer = NOTHING
 
