@@ -98,6 +98,7 @@ const NODE: Checks<NodeOptions> = {
   insecure: flagCheck,
   allowedHosts: textsCheck,
   corsOrigins: textsCheck,
+  etcdApi: flagCheck,
   auditLog: objectCheck,
   discardSuspectTail: flagCheck,
   backup: objectCheck,

@@ -95,6 +95,8 @@ export interface NodeOptions {
   readonly insecure?: boolean | undefined
   readonly allowedHosts?: readonly string[] | undefined
   readonly corsOrigins?: readonly string[] | undefined
+  /** Whether clients of etcd are served. Default: true. */
+  readonly etcdApi?: boolean | undefined
   /** Appends a line for each change and each refusal to this file, or with `all` for each operation. */
   readonly auditLog?: { readonly file: string; readonly operations: 'changes' | 'all' } | undefined
   /**

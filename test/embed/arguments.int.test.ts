@@ -99,6 +99,7 @@ test.each<[unknown, ...string[]]>([
   [{ ...node, insecure: 'yes' }, 'insecure', '"yes"'],
   [{ ...node, allowedHosts: 'a' }, 'allowedHosts', '"a"'],
   [{ ...node, corsOrigins: [1] }, 'corsOrigins', '[1]'],
+  [{ ...node, etcdApi: 'no' }, 'etcdApi', '"no"'],
   [{ ...node, resolvePeer: {} }, 'resolvePeer'],
   [{ ...node, advertiseUrl: 7 }, 'advertiseUrl', '7'],
   [{ ...node, advertiseUrl: '127.0.0.1:7301' }, 'advertiseUrl', '"127.0.0.1:7301"', 'http://127.0.0.1:7301'],

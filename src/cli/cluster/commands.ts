@@ -75,6 +75,7 @@ function startCommand(flags: ProgramContext['flags']) {
     .option('--tls', 'with certificates, which are made in the directory of the cluster')
     .option('--direct', 'without the relays between the nodes: no partitions, for benchmarks')
     .option('--no-console', 'without the console, a page that shows the cluster and breaks it')
+    .option('--no-etcd-api', 'do not serve clients of etcd')
     .action(async (options) => {
       const { runClusterStart } = await import('./start.ts')
       const { startReport } = await import('./report.ts')
@@ -86,6 +87,7 @@ function startCommand(flags: ProgramContext['flags']) {
           direct: options.direct === true,
           tls: options.tls === true,
           console: options.console,
+          etcdApi: options.etcdApi,
           authorization: knownAuthorization(flags()),
         },
         options.detach === true,

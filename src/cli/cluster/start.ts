@@ -64,10 +64,10 @@ function checkOpenFiles({ nodes = DEFAULT_NODES, console }: SupervisorOptions): 
 /** Shows the running cluster as soon as it is formed. Returns false if it was ending, and has ended now. */
 async function showRunning(
   running: ControlAddress,
-  { dataDir, nodes, port, tls, direct }: SupervisorOptions,
+  { dataDir, nodes, port, tls, direct, etcdApi }: SupervisorOptions,
   { show }: StartReport,
 ): Promise<boolean> {
-  const reply = await sendCommand(running, { command: 'formed', tls: tls === true, direct })
+  const reply = await sendCommand(running, { command: 'formed', tls: tls === true, direct, etcdApi })
   if (!reply.ok && reply.supervisor !== undefined) {
     if (reply.supervisor === 'stopping') await stopSupervisor(running)
     else await supervisorExit(running)

@@ -91,6 +91,7 @@ function startCommand(globalFlags: ProgramContext['flags']) {
     )
     .option('--allowed-host <name...>', 'host names under which browsers may reach it')
     .option('--cors-origin <origin...>', 'web origins that may use it')
+    .option('--no-etcd-api', 'do not serve clients of etcd')
     .option('--audit-log <file>', 'append a line of JSON for each change and each refusal')
     .addOption(
       new Option('--audit <operations>', 'what the audit log has')
@@ -150,6 +151,7 @@ function startCommand(globalFlags: ProgramContext['flags']) {
         discardSuspectTail: flags.discardSuspectTail === true,
         allowedHosts: flags.allowedHost ?? [],
         corsOrigins: flags.corsOrigin ?? [],
+        etcdApi: flags.etcdApi,
         auditLog:
           flags.auditLog === undefined
             ? undefined

@@ -14,6 +14,7 @@ export interface NodeStartOrder {
   readonly peers: PeerAddresses
   readonly tls?: NodeOptions['tls']
   readonly peerTls?: NodeOptions['peerTls']
+  readonly etcdApi?: boolean | undefined
 }
 
 /**

@@ -50,6 +50,11 @@ interface NodeProcess {
   request: 'kill' | 'stop' | undefined
 }
 
+interface SupervisedNodePlan extends NodePlan {
+  /** Whether it serves clients of etcd. Default: true. */
+  readonly etcdApi?: boolean | undefined
+}
+
 export class SupervisedNode {
   readonly name: string
   /** Port of its HTTP API. */
@@ -65,7 +70,7 @@ export class SupervisedNode {
   readonly #onEvent: (event: NodeEvent) => void
   /** Certificates for requests to it. */
   readonly requests?: SecureContextOptions
-  readonly #tls: Pick<NodeOptions, 'tls' | 'peerTls'>
+  readonly #options: Pick<NodeOptions, 'tls' | 'peerTls' | 'etcdApi'>
   readonly #env: NodeJS.ProcessEnv
   #process: NodeProcess | undefined
   #view: NodeView | undefined
@@ -73,7 +78,7 @@ export class SupervisedNode {
 
   /** Its data and its log are in `clusterDir`. `env` is added to the environment of its process. */
   constructor(
-    { name, port, peerPort, stage, tls = false }: NodePlan,
+    { name, port, peerPort, stage, tls = false, etcdApi }: SupervisedNodePlan,
     clusterDir: string,
     onEvent: (event: NodeEvent) => void,
     env: NodeJS.ProcessEnv = {},
@@ -81,7 +86,7 @@ export class SupervisedNode {
     this.name = name
     this.port = port
     this.url = localUrl(port, tls)
-    this.#tls = tls ? nodeTls(clusterDir, name) : {}
+    this.#options = { ...(tls ? nodeTls(clusterDir, name) : {}), etcdApi }
     if (tls) this.requests = clientTls(clusterDir)
     this.stage = stage
     this.peerPort = peerPort
@@ -155,7 +160,7 @@ export class SupervisedNode {
       peerListen: { host: HOST, port: this.peerPort },
       founding,
       peers,
-      ...this.#tls,
+      ...this.#options,
     }
     this.#send({ kind: 'start', order, supervisor: process.pid })
   }

@@ -43,6 +43,8 @@ interface ClusterNodesOptions {
   /** The cluster that nodes with empty directories found or join. Another one may answer at the planned addresses. */
   readonly clusterId: string
   readonly plans: readonly NodePlan[]
+  /** Whether the nodes serve clients of etcd. Default: true. */
+  readonly etcdApi?: boolean | undefined
   readonly address: ControlAddress
 }
 
@@ -62,10 +64,10 @@ export class ClusterNodes {
   constructor(options: ClusterNodesOptions, clusterId: string | null) {
     this.#options = options
     this.clusterId = clusterId
-    this.nodes = options.plans.map((plan) => {
-      const node: SupervisedNode = new SupervisedNode(plan, options.dataDir, (event) =>
-        this.#onEvent(node, event),
-      )
+    const { plans, dataDir, etcdApi } = options
+    this.nodes = plans.map((plan) => {
+      const onEvent = (event: NodeEvent): void => this.#onEvent(node, event)
+      const node: SupervisedNode = new SupervisedNode({ ...plan, etcdApi }, dataDir, onEvent)
       return node
     })
   }

@@ -10,9 +10,14 @@ export type ControlRequest =
   | { readonly command: 'status' }
   /**
    * Replied to when every node is ready, or when it is certain that one of them will not become ready. Refused for a
-   * cluster that runs without TLS, or with relays, if the user wants the opposite.
+   * cluster that runs without TLS, with relays, or with the API of etcd, if the user wants the opposite.
    */
-  | { readonly command: 'formed'; readonly tls?: boolean; readonly direct?: boolean }
+  | {
+      readonly command: 'formed'
+      readonly tls?: boolean
+      readonly direct?: boolean
+      readonly etcdApi?: boolean | undefined
+    }
   | { readonly command: 'stop' }
   | FaultRequest
 

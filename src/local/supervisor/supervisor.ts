@@ -54,6 +54,8 @@ export interface SupervisorOptions extends PlanOptions {
   readonly authorization?: string | undefined
   /** Serve a console. */
   readonly console?: boolean | undefined
+  /** Whether the nodes serve clients of etcd. Default: true. */
+  readonly etcdApi?: boolean | undefined
 }
 
 export interface FormedCluster {
@@ -131,12 +133,12 @@ export class Supervisor {
     file: ClusterFile | undefined,
     plans: readonly NodePlan[],
   ) {
-    const { dataDir } = options
+    const { dataDir, etcdApi } = options
     this.#options = options
     this.#lock = lock
     const clusterId = plannedClusterId(dataDir, plans, file)
     this.#cluster = new ClusterNodes(
-      { dataDir, clusterId, plans, address: lock.address },
+      { dataDir, clusterId, plans, etcdApi, address: lock.address },
       // A node that was recovered is of a new cluster, and may be the only one that is left.
       file?.cluster_id == null ? null : clusterId,
     )
@@ -303,13 +305,15 @@ export class Supervisor {
     return reply
   }
 
-  #unmetBy({ tls, direct }: Extract<ControlRequest, { command: 'formed' }>): string | undefined {
+  #unmetBy({ tls, direct, etcdApi }: Extract<ControlRequest, { command: 'formed' }>): string | undefined {
     const { dataDir } = this.#options
     const again = `${PROGRAM} cluster stop, then start it with`
     if (tls === true && this.#cluster.nodes.some(({ requests }) => requests === undefined))
       return `the cluster in ${dataDir} runs without TLS; ${again} --tls`
     if (direct === true && this.#cluster.mesh !== undefined)
       return `the cluster in ${dataDir} runs with relays; ${again} --direct`
+    if (etcdApi === false && this.#options.etcdApi !== false)
+      return `the cluster in ${dataDir} serves clients of etcd; ${again} --no-etcd-api`
     return undefined
   }
 

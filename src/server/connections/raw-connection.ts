@@ -10,6 +10,7 @@ import { ConnectionShare, type InboundBudget, tooManyBodies } from '../api/budge
 import { WholeBody } from './body.ts'
 import { type ConnectionOwner, type ConnectionTable, endGently } from './connection-table.ts'
 import { isServed, type ServedClients } from './guard.ts'
+import { findPreface } from './http2-preface.ts'
 import { HttpRequest, type HttpResponse, type ResponseSink } from './messages.ts'
 import { endWith } from './node-connection.ts'
 import { EMPTY_LINE, RawParser, type RawRequest } from './raw-parser.ts'
@@ -52,8 +53,11 @@ interface RawConnectionsOptions {
    * these bytes begin with a whole head, or with what node:http refuses.
    */
   readonly handOver: (socket: Socket, stream: Duplex, hasHead: boolean) => void
-  /** Takes over a connection whose unread bytes begin with the preface of HTTP/2. */
-  readonly handOverHttp2: (socket: Socket) => void
+  /**
+   * Takes over a paused connection whose unread bytes begin with the preface of HTTP/2; undefined: node:http refuses
+   * it.
+   */
+  readonly handOverHttp2: ((socket: Socket) => void) | undefined
 }
 
 export class RawConnections {
@@ -257,7 +261,7 @@ class RawConnection implements ConnectionOwner {
     const socket = this.#socket
     this.#reading = true
     while (!this.#busy && this.#received.length > 0 && socket.writable) {
-      const request = this.#requests.read(this.#received)
+      const request = this.#beginsHttp2() ? 'incomplete' : this.#requests.read(this.#received)
       if (request === 'uncommon' || (request === 'incomplete' && this.#ended)) {
         this.handOver()
         return
@@ -274,6 +278,17 @@ class RawConnection implements ConnectionOwner {
     this.#reading = false
     if (this.#ended && !this.#busy && this.#received.length === 0) socket.end()
     else this.#setPace()
+  }
+
+  /** Whether its first bytes may become the preface of HTTP/2. The client has as much time as for any first request. */
+  #beginsHttp2(): boolean {
+    return this.#findPreface() === 'part' && !this.#ended
+  }
+
+  #findPreface(): 'whole' | 'part' | undefined {
+    // A connection that has made a request has a sink.
+    if (this.#sink !== undefined || this.#options.handOverHttp2 === undefined) return undefined
+    return findPreface(this.#received)
   }
 
   /** A connection whose client is far ahead of its answers is not read. */
@@ -330,17 +345,18 @@ class RawConnection implements ConnectionOwner {
   /** Moves the connection to node:http, with all bytes that are not answered. */
   handOver(): void {
     const socket = this.#socket
-    if (socket.destroyed) return
+    if (socket.destroyed || this.#beginsHttp2()) return
+    const handOverHttp2 = this.#findPreface() && this.#options.handOverHttp2
     socket.off('data', this.#onData).off('end', this.#onEnd).off('close', this.#onClose)
     this.#events.left()
     const bytes = this.#received
     this.#received = NOTHING
     this.#count()
     if (this.#options.upgrade(socket, bytes)) return
-    if (bytes.includes(HTTP2_PREFACE)) {
+    if (handOverHttp2 !== undefined && !this.#ended) {
       socket.pause()
       socket.unshift(bytes)
-      this.#options.handOverHttp2(socket)
+      handOverHttp2(socket)
       return
     }
     // Node:http skips empty lines before a request.
@@ -360,6 +376,5 @@ class RawConnection implements ConnectionOwner {
 }
 
 const NOTHING = Buffer.alloc(0)
-const HTTP2_PREFACE = 'PRI * HTTP/2.0\r\n'
 const CR = 0x0d
 const LF = 0x0a

@@ -2,9 +2,9 @@
 // handshakes of TLS, and closes all connections when the node stops.
 //
 // A connection begins with the readers of `../connections`. Their requests go to `../http`. A request that opens a
-// multiplexed connection gives the connection to `../mux` (mux-opening.ts). A protocol over HTTP/2 would take over a
-// connection in `#secured`: there the handshake has agreed on a protocol (ALPN). All of them execute operations in one
-// `Api`, so they share its budgets.
+// multiplexed connection gives the connection to `../mux` (mux-opening.ts). A connection that begins with the preface
+// of HTTP/2 goes to `../etcd` (http2-opening.ts). All of them execute operations in one `Api`, so they share its
+// budgets.
 
 import { isIPv6, type Socket } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
@@ -19,12 +19,12 @@ import type { HttpRequest } from '../connections/messages.ts'
 import { endWith, NodeConnections } from '../connections/node-connection.ts'
 import { RawConnections } from '../connections/raw-connection.ts'
 import { ResponseWriter } from '../connections/response-writer.ts'
-import { GrpcConnections } from '../etcd/grpc/connection.ts'
 import { HttpServer } from '../http/server.ts'
 import type { HttpCounts, Metrics } from '../node/observe/metrics.ts'
 import type { Logger } from '../options.ts'
 import { type HandshakeRefusal, Handshakes, type ListenerTls } from '../tls/handshakes.ts'
 import { findCertificateUser, isNodeCertificate } from '../tls/identity.ts'
+import { Http2Opening } from './http2-opening.ts'
 import type { HttpLimits } from './limits.ts'
 import { MuxOpening } from './mux-opening.ts'
 
@@ -38,6 +38,8 @@ interface ClientListenerOptions {
   /** With it, the port speaks only TLS. */
   readonly tls?: ListenerTls | undefined
   readonly served: ServedClients
+  /** Whether clients of etcd are served. Default: true. */
+  readonly etcdApi?: boolean | undefined
   /** The folder with the files of the console; that of this program unless given. */
   readonly consoleDirectory?: string | undefined
 }
@@ -63,7 +65,8 @@ export class ClientListener {
   readonly #rawConnections: RawConnections
   readonly #http: HttpServer
   readonly #mux: MuxOpening
-  readonly #grpc: GrpcConnections
+  /** undefined: clients of etcd are not served. */
+  readonly #http2: Http2Opening | undefined
   readonly #handshakes: Handshakes | undefined
   /** Connections without room, which receive an error. */
   readonly #refusedNow = new Set<Socket>()
@@ -72,7 +75,7 @@ export class ClientListener {
   #closing = false
 
   constructor(options: ClientListenerOptions) {
-    const { api, metrics, limits, tls, served, allowedHosts, corsOrigins, consoleDirectory } = options
+    const { api, metrics, logger, limits, tls, served, allowedHosts, corsOrigins, consoleDirectory } = options
     const { node, inbound, outbound, outboundOfStrangers } = api
     const isClosing = (): boolean => this.#closing
     const isSecure = tls !== undefined
@@ -96,7 +99,9 @@ export class ClientListener {
       writer,
       isClosing,
     })
-    this.#grpc = new GrpcConnections({ api, identity, connections, isClosing })
+    if (options.etcdApi !== false)
+      this.#http2 = new Http2Opening({ api, identity, connections, logger, isClosing })
+    const http2 = this.#http2
     const inboundOfStrangers = () => api.inboundOfStrangers
     const serve = (request: HttpRequest): void => this.#http.serve(request)
     this.#nodeConnections = new NodeConnections({
@@ -120,7 +125,7 @@ export class ClientListener {
       isClosing,
       upgrade: (socket, bytes) => this.#mux.upgrade(socket, bytes),
       handOver: (...connection) => this.#nodeConnections.adopt(...connection),
-      handOverHttp2: (socket) => this.#grpc.accept(socket),
+      handOverHttp2: http2 && ((socket) => http2.accept(socket)),
     })
     this.#nodeConnections.server.on('connection', (socket: Socket) => this.#accept(socket))
     this.#handshakes = tls && this.#createHandshakes(tls)
@@ -169,6 +174,7 @@ export class ClientListener {
     this.#handshakes?.close()
     this.#connections.closing()
     this.#mux.closing()
+    this.#http2?.closing()
     // A connection whose answer was on its way when closing began becomes idle later. It gets the same pause.
     let before = performance.now()
     const sweep = setInterval(() => {

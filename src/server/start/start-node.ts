@@ -290,6 +290,7 @@ class Node implements ServingNode {
       corsOrigins,
       tls: this.#certificates?.listener,
       served: servedClients(this.#options),
+      etcdApi: this.#options.etcdApi,
     })
     this.#listener = listener
     for (const address of this.#options.metricsListen ?? []) await this.#listenForMetrics(address)

@@ -55,6 +55,7 @@ export interface Serving {
   readonly tls?: ListenerTls
   readonly served?: ServedClients
   readonly audit?: Audit
+  readonly etcdApi?: boolean
   readonly consoleDirectory?: string
 }
 
@@ -71,6 +72,7 @@ export async function start({
   tls,
   served = 'all',
   audit,
+  etcdApi,
   consoleDirectory = PLACEHOLDER,
 }: Serving = {}): Promise<Started> {
   const logged: string[] = []
@@ -92,6 +94,7 @@ export async function start({
     limits: allLimits,
     tls,
     served,
+    etcdApi,
     consoleDirectory,
   })
   const { url } = await http.listen('127.0.0.1', 0)

@@ -68,6 +68,7 @@ export class GrpcConnections {
     const connection = new GrpcConnection(socket, this.#options, () => this.#connections.delete(connection))
     this.#connections.add(connection)
     this.#options.connections.watch(socket, connection)
+    if (this.#options.isClosing()) connection.leave()
   }
 
   /** The node stops: accepted calls are answered, later ones are refused. */

@@ -1,0 +1,73 @@
+// Connections of HTTP/2, which speak gRPC. Their code is loaded for the first one: a node without clients of etcd loads
+// none of it.
+
+import type { Socket } from 'node:net'
+import { asError } from '../../system/errors.ts'
+import type { Api } from '../api/api.ts'
+import type { ClientIdentity } from '../connections/client-identity.ts'
+import type { ConnectionTable } from '../connections/connection-table.ts'
+import type { GrpcConnections } from '../etcd/grpc/connection.ts'
+import type { Logger } from '../options.ts'
+
+interface Http2OpeningOptions {
+  readonly api: Api
+  readonly identity: ClientIdentity
+  readonly connections: ConnectionTable
+  readonly logger: Logger
+  readonly isClosing: () => boolean
+}
+
+export class Http2Opening {
+  readonly #options: Http2OpeningOptions
+  #grpc: GrpcConnections | undefined
+  #loading: Promise<GrpcConnections> | undefined
+
+  constructor(options: Http2OpeningOptions) {
+    this.#options = options
+  }
+
+  /** Number of open connections. */
+  get size(): number {
+    return this.#grpc?.size ?? 0
+  }
+
+  /** The node stops: accepted calls are answered, later ones are refused. */
+  closing(): void {
+    this.#grpc?.closing()
+  }
+
+  /** Takes over a paused connection of HTTP/2, with all its bytes unread. */
+  accept(socket: Socket): void {
+    if (this.#grpc !== undefined) {
+      this.#grpc.accept(socket)
+      return
+    }
+    const { connections, logger } = this.#options
+    connections.watch(socket, { quietSince: performance.now(), waitsFor: () => 'node' })
+    connections.holdHeads(socket, socket.readableLength)
+    this.#load().then(
+      (grpc) => {
+        if (!socket.destroyed) grpc.accept(socket)
+      },
+      (error: unknown) => {
+        logger.warn({ error: asError(error).message }, 'the API of etcd could not be loaded yet')
+        socket.destroy()
+      },
+    )
+  }
+
+  /** After a failure, the next connection tries again. */
+  #load(): Promise<GrpcConnections> {
+    this.#loading ??= import('../etcd/grpc/connection.ts').then(
+      ({ GrpcConnections }) => {
+        this.#grpc = new GrpcConnections(this.#options)
+        return this.#grpc
+      },
+      (error: unknown) => {
+        this.#loading = undefined
+        throw error
+      },
+    )
+    return this.#loading
+  }
+}
