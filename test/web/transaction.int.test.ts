@@ -33,7 +33,16 @@ describeConsole(needsChromium('transactions'), () => {
     await page.getByText('Line 2, column 4: the body lacks the field "success[0].put.value"').waitFor()
     expect(await runButtonOf(page).isDisabled()).toBe(true)
     expect(await findBarriers(page)).toEqual([])
-    await page.getByRole('button', { name: 'Line 2, column 4' }).click()
+    const lines = '{"success": [\n'.padEnd(200, '\n')
+    await editorOf(page).fill(`${lines}{"put": {"key": "a"}}]}`)
+    await page.getByRole('button', { name: 'Line 188, column 2' }).click()
+    const [editor, number] = await Promise.all([
+      editorOf(page).boundingBox(),
+      page.getByText('188', { exact: true }).boundingBox(),
+    ])
+    expect(editor?.height).toBeLessThan(500)
+    expect(number?.y).toBeGreaterThan(editor?.y ?? 0)
+    expect((number?.y ?? 0) + (number?.height ?? 0)).toBeLessThan((editor?.y ?? 0) + (editor?.height ?? 0))
     expect(await page.evaluate('document.getSelection()?.toString()')).toBe('"')
     await editorOf(page).fill('{"success": [{"put": {"key": "a", "value": "one"}}]}')
     await page.getByText('The text has no fault.').waitFor()

@@ -98,7 +98,7 @@ function Showcase() {
           label="A text with a fault in line 3"
           value={'{\n  "a": 1,\n}'}
           onInput={() => {}}
-          fault={11}
+          fault={12}
         />
       </section>
       <section>

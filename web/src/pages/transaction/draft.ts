@@ -39,13 +39,27 @@ userName.subscribe((name) => {
 
 export function setText(next: string): void {
   text.value = next
+  clearTimeout(storing)
+  storing = setTimeout(store, STORE_MS)
+}
+
+/** The pause in typing after which the text is stored: a long one would make each key slow. */
+const STORE_MS = 500
+let storing: ReturnType<typeof setTimeout> | undefined
+
+function store(): void {
+  if (storing === undefined) return
+  clearTimeout(storing)
+  storing = undefined
   try {
-    sessionStorage.setItem(STORED, next)
+    sessionStorage.setItem(STORED, text.peek())
   } catch {
     // Beyond the limit of the browser it is not kept.
     sessionStorage.removeItem(STORED)
   }
 }
+
+addEventListener('pagehide', store)
 
 /** Whether another try may be made freely, under the same token, or not without the risk of a second change. */
 export const repeatOf = (txn: KvTxn) => txnOperation.repeat({ txn })

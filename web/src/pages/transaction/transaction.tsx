@@ -78,7 +78,8 @@ export function Page() {
     >
       <div class="txn">
         <Editor checked={checked} replaced={replaced} onReplace={replace} onRun={run} />
-        <section class="txn-side" aria-labelledby="txn-side">
+        {/* biome-ignore lint/a11y/noNoninteractiveTabindex: the keyboard scrolls it, where it is higher than the text. */}
+        <section class="txn-side" aria-labelledby="txn-side" tabIndex={0}>
           {checked.kind === 'empty' ? <Examples onChoose={replace} /> : <Meaning checked={checked} />}
         </section>
       </div>

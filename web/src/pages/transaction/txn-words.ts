@@ -26,7 +26,7 @@ export interface Outline {
 }
 
 /** Limit on the lines of an outline. A node accepts few more operations in one transaction. */
-const LINES_SHOWN = 200
+const LINES_SHOWN = 150
 
 export const outlineTxn = (txn: KvTxn): Outline => new Outliner().outline(txn)
 
