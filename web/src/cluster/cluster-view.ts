@@ -24,6 +24,7 @@ import {
   subtractBuckets,
   sumSamples,
 } from './metrics.ts'
+import { nodeTurns } from './request-turns.ts'
 
 export interface MemberView {
   readonly name: string
@@ -79,6 +80,9 @@ const HIDDEN_POLL_MS = 10_000
 const HISTORY_MS = 3_600_000
 const CHANGES_MAX = 500
 const ANSWER_MS = 2_000
+const GRACE_MS = 300
+/** The turn of a request that any node may answer. No node has this name. */
+const FIRST_DOOR = ''
 
 interface Counts {
   readonly time: number
@@ -120,7 +124,9 @@ function pause(ms: number, signal: AbortSignal): Promise<void> {
 
 async function readOnce(signal: AbortSignal): Promise<void> {
   try {
-    const own = await run(status, { kind: 'status' }, { signal, timeoutMs: ANSWER_MS })
+    const own = await nodeTurns.take(FIRST_DOOR, () =>
+      run(status, { kind: 'status' }, { signal, timeoutMs: ANSWER_MS, graceMs: GRACE_MS }),
+    )
     const configured = own.result.members
     const read = await Promise.all(
       configured.map(({ name }) =>
@@ -182,14 +188,14 @@ interface MemberRead {
 async function readMember(name: string, own?: StatusResult): Promise<MemberRead> {
   const door = findDoor(name)
   const isRelayed = own === undefined && door === undefined
-  const options = { timeoutMs: ANSWER_MS, ...(door && { door }) }
+  const options = { timeoutMs: ANSWER_MS, graceMs: GRACE_MS, ...(door && { door }) }
+  const path = isRelayed ? `/metrics?node=${encodeURIComponent(name)}` : '/metrics'
   try {
-    const [result, text] = await Promise.all([
-      own ?? readStatus(isRelayed ? name : undefined, options),
-      fetchText(isRelayed ? `/metrics?node=${encodeURIComponent(name)}` : '/metrics', options),
-    ])
-    const metrics = parseMetrics(text)
-    return { result, metrics, buckets: readCounts(metrics) }
+    return await nodeTurns.take(name, async () => {
+      const result = own ?? (await readStatus(isRelayed ? name : undefined, options))
+      const metrics = parseMetrics(await fetchText(path, options))
+      return { result, metrics, buckets: readCounts(metrics) }
+    })
   } catch (error) {
     return { error: describeError(error) }
   }

@@ -22,6 +22,8 @@ export interface RequestOptions {
   readonly signal?: AbortSignal
   /** The time in which the node shall answer, in milliseconds. */
   readonly timeoutMs?: number
+  /** The time beyond it after which an answer counts as lost. */
+  readonly graceMs?: number
   /** The only door to try, in place of all. */
   readonly door?: Door
 }
@@ -79,26 +81,21 @@ export function setDoors(given: readonly Door[]): void {
 }
 
 const TIMEOUT_MS = 5_000
-/** The time beyond its timeout after which an answer counts as lost. */
 const GRACE_MS = 2_000
 
 /** Makes one request. Throws `RefusedError` or `UnreachableError`, or `DisagreementError` for an unreadable answer. */
 export async function run<Q, R>(
   operation: PageOperation<Q, R>,
   request: Q,
-  { signal, timeoutMs = TIMEOUT_MS, door }: RequestOptions = {},
+  { signal, timeoutMs = TIMEOUT_MS, graceMs = GRACE_MS, door }: RequestOptions = {},
 ): Promise<Answered<R>> {
   const token = userToken.peek()
   const outgoing = operation.http.encode(request)
   const path = withQuery(outgoing.path, { timeout: `${timeoutMs}ms` })
-  const limit = AbortSignal.timeout(timeoutMs + GRACE_MS)
-  const canRepeat = operation.effect === 'read' || outgoing.headers['Idempotency-Key'] !== undefined
-  const response = await send(
-    { ...outgoing, path },
-    signal ? AbortSignal.any([signal, limit]) : limit,
-    canRepeat,
-    door,
-  )
+  const isRead = operation.effect === 'read'
+  const canRepeat = isRead || outgoing.headers['Idempotency-Key'] !== undefined
+  const limitMs = timeoutMs + graceMs
+  const response = await send({ ...outgoing, path }, { signal, limitMs, isRead, canRepeat, door })
   const body = await readBody(response, operation.effect)
   const answer = decodeAnswer(operation, request, {
     kind: 'answered',
@@ -121,7 +118,7 @@ export async function openStream<Q>(
   signal: AbortSignal,
 ): Promise<ReadableStream<Uint8Array<ArrayBuffer>>> {
   const token = userToken.peek()
-  const response = await send(operation.http.encode(request), signal, true)
+  const response = await send(operation.http.encode(request), { signal, isRead: true, canRepeat: true })
   if (response.status === 200 && response.body !== null) return response.body
   const document = tryParseJson(decodeUtf8(await readBody(response, 'read')))
   throw refusal(judgeProblem(decodeProblem(document, response.status)), token, 'read')
@@ -133,34 +130,44 @@ export async function fetchText(
   { signal, timeoutMs = TIMEOUT_MS, door }: RequestOptions = {},
 ): Promise<string> {
   const token = userToken.peek()
-  const limit = AbortSignal.timeout(timeoutMs)
   const outgoing = { method: 'GET', path, headers: {}, body: undefined }
-  const response = await send(outgoing, signal ? AbortSignal.any([signal, limit]) : limit, true, door)
+  const limitMs = timeoutMs
+  const response = await send(outgoing, { signal, limitMs, isRead: true, canRepeat: true, door })
   const text = decodeUtf8(await readBody(response, 'read'))
   if (response.status === 200) return text
   throw refusal(judgeProblem(decodeProblem(tryParseJson(text), response.status)), token, 'read')
 }
 
+interface SendOptions {
+  readonly signal?: AbortSignal | undefined
+  /** Limit on each try; undefined: none. */
+  readonly limitMs?: number
+  readonly isRead: boolean
+  /** Another try cannot apply a change twice. */
+  readonly canRepeat: boolean
+  /** The only door to try. */
+  readonly door?: Door | undefined
+}
+
 /**
- * Sends the request through the first door that answers. Another door is tried only if that cannot apply a change
- * twice.
+ * Sends the request through the first door that answers. A change is not tried at another door after one that hangs:
+ * whoever makes it knows how long to go on.
  */
 async function send(
   { method, path, headers, body }: OutgoingRequest,
-  signal: AbortSignal,
-  canRepeat: boolean,
-  only?: Door,
+  { signal, limitMs, isRead, canRepeat, door: only }: SendOptions,
 ): Promise<Response> {
   let cause: unknown
   // A try that nobody received says nothing about the tries before.
   let written: 'no' | 'unknown' = 'no'
   for (const door of only === undefined ? doors : [only]) {
+    const limit = limitMs === undefined ? [] : [AbortSignal.timeout(limitMs)]
     try {
       const response = await fetch(`${door.base}${path}`, {
         method,
         headers: { ...headers, ...credentialHeaders() },
         body: body === undefined ? null : new Uint8Array(body),
-        signal,
+        signal: AbortSignal.any([...(signal === undefined ? [] : [signal]), ...limit]),
         cache: 'no-store',
         credentials: 'omit',
         redirect: 'error',
@@ -180,10 +187,10 @@ async function send(
       return response
     } catch (error) {
       written = 'unknown'
-      if (signal.aborted && !isTimeout(signal.reason)) throw error
+      if (signal?.aborted && !isTimeout(signal.reason)) throw error
       if (only === undefined) demote(door)
       cause = error
-      if (!canRepeat || signal.aborted) break
+      if (!canRepeat || signal?.aborted || (!isRead && limit[0]?.aborted)) break
     }
   }
   if (only === undefined && contact.peek().state === 'open')

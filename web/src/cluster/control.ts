@@ -6,6 +6,7 @@ import { tryParseJson } from '../../../src/operations/forms/decode.ts'
 import { decodeProblem } from '../../../src/operations/forms/problems.ts'
 import { credentialHeaders, describeError } from './connection.ts'
 import { splitLines } from './lines.ts'
+import { RequestTurns } from './request-turns.ts'
 
 export interface ControlledNode {
   readonly name: string
@@ -83,8 +84,14 @@ function take(event: string, data: unknown): void {
 
 export type ControlAction = 'kill' | 'pause' | 'resume' | 'restart' | 'start' | 'cut' | 'partition' | 'heal'
 
+/** A restart is answered when the node is ready. */
+const actionTurns = new RequestTurns(2)
+
 /** Makes the supervisor do it. Rejects with a sentence. */
-export async function control(action: ControlAction, body: object = {}): Promise<void> {
+export const control = (action: ControlAction, body: object = {}): Promise<void> =>
+  actionTurns.take({}, () => sendAction(action, body))
+
+async function sendAction(action: ControlAction, body: object): Promise<void> {
   const response = await fetch(`/control/${action}`, {
     method: 'POST',
     headers: { ...credentialHeaders(), 'Content-Type': 'application/json' },

@@ -5,7 +5,8 @@ import { signal } from '@preact/signals'
 import { encodeUtf8 } from '../../../../src/bytes/utf8.ts'
 import { get } from '../../../../src/operations/get.ts'
 import { put } from '../../../../src/operations/put.ts'
-import { type Door, RefusedError, run, UnreachableError } from '../../cluster/connection.ts'
+import { type Door, isOutcomeUnknown, run } from '../../cluster/connection.ts'
+import { nodeTurns } from '../../cluster/request-turns.ts'
 import type { Outcome } from '../../design/mark.tsx'
 
 export interface ClientOperation {
@@ -23,7 +24,8 @@ export interface ClientOperation {
 /** The time that is kept and shown. */
 export const SHOWN_MS = 60_000
 const PAUSE_MS = 500
-const TIMEOUT_MS = 1_000
+/** The patience of a client: the node is given a little less, so that its own answer arrives in time. */
+const PATIENCE = { timeoutMs: 900, graceMs: 100 }
 
 /** Operations by the name of the node, the oldest first. */
 export const operations = signal<ReadonlyMap<string, readonly ClientOperation[]>>(new Map())
@@ -33,7 +35,7 @@ let lastId = 0
 /** Runs a client at this node until the signal fires. */
 export async function runClient(door: Door, ended: AbortSignal): Promise<void> {
   for (let count = 1; !ended.aborted; count++) {
-    await record(door, 'write', ended, async () => {
+    await recordTurn(door, 'write', ended, async () => {
       await run(
         put,
         {
@@ -44,13 +46,13 @@ export async function runClient(door: Door, ended: AbortSignal): Promise<void> {
           prev: false,
           idempotency: undefined,
         },
-        { timeoutMs: TIMEOUT_MS, door },
+        { ...PATIENCE, door },
       )
       return `wrote ${count}`
     })
-    await record(door, 'read', ended, async () => {
+    await recordTurn(door, 'read', ended, async () => {
       const request = { kind: 'get', key: clientKey(door.node), freshness: {} } as const
-      const { result } = await run(get, request, { timeoutMs: TIMEOUT_MS, door })
+      const { result } = await run(get, request, { ...PATIENCE, door })
       return `read version ${result?.version ?? 0}`
     })
     await new Promise((resolve) => setTimeout(resolve, PAUSE_MS))
@@ -60,13 +62,19 @@ export async function runClient(door: Door, ended: AbortSignal): Promise<void> {
 /** The keys of these clients. */
 export const clientKey = (node: string): Uint8Array => encodeUtf8(`console/client/${node}`)
 
-async function record(
+/** The operation begins, and is shown, when it is sent. */
+const recordTurn = (
   { node }: Door,
   kind: ClientOperation['kind'],
   ended: AbortSignal,
   work: () => Promise<string>,
+): Promise<void> => nodeTurns.take(node, async () => (ended.aborted ? undefined : record(node, kind, work)))
+
+async function record(
+  node: string,
+  kind: ClientOperation['kind'],
+  work: () => Promise<string>,
 ): Promise<void> {
-  if (ended.aborted) return
   const begun: ClientOperation = {
     id: ++lastId,
     kind,
@@ -86,14 +94,7 @@ async function record(
 }
 
 function judgeFailure(kind: ClientOperation['kind'], error: unknown): Outcome {
-  if (kind === 'read') return 'not-written'
-  const written =
-    error instanceof RefusedError
-      ? error.problem.written
-      : error instanceof UnreachableError
-        ? error.written
-        : 'unknown'
-  return written === 'no' ? 'not-written' : 'unknown'
+  return kind === 'write' && isOutcomeUnknown(error) ? 'unknown' : 'not-written'
 }
 
 function keep(node: string, operation: ClientOperation): void {
