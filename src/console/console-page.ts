@@ -69,6 +69,8 @@ export class ConsolePage {
     memberUrls: readonly string[] = [],
   ): Promise<ConsoleAnswer | ConsoleMissing> {
     const name = path === '' ? DOCUMENT : path
+    // The files that a new document names are those of its build.
+    if (name === DOCUMENT && !this.#files.has(name)) this.#names = undefined
     try {
       if (path === DOCUMENT || !(await this.#list()).has(name)) return NO_SUCH_FILE
       const file = await this.#read(name)

@@ -203,3 +203,16 @@ test('a console that is built while the node runs is found, and so is the next b
   expect(Buffer.from((await find(page, '')).body).toString()).toBe('the next build')
   expect((await find(page, 'assets/next-77.js')).status).toBe(200)
 })
+
+test('a build that came after the first request is served whole', async () => {
+  const directory = copy()
+  const page = new ConsolePage(directory)
+  // Any request lists the folder, such as that of a tab which still shows the build before.
+  expect(await page.find('assets/older-0000.js', PLAIN)).toHaveProperty('missing')
+  rmSync(join(directory, 'assets'), { recursive: true })
+  mkdirSync(join(directory, 'assets'))
+  writeFileSync(join(directory, 'assets/main-2222.js'), 'export {}')
+  writeFileSync(join(directory, 'index.html'), '<script type="module" src="./assets/main-2222.js"></script>')
+  expect(Buffer.from((await find(page, '')).body).toString()).toContain('main-2222.js')
+  expect((await find(page, 'assets/main-2222.js')).status).toBe(200)
+})
