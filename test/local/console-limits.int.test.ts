@@ -8,7 +8,12 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { expect, onTestFinished, test } from 'vitest'
 import { parsePort } from '../../src/local/addresses.ts'
-import { CONSOLE_CONNECTIONS_MAX, type Console, openConsole } from '../../src/local/console/console-server.ts'
+import {
+  CONSOLE_CONNECTIONS_MAX,
+  CONSOLE_STRANGERS_MAX,
+  type Console,
+  openConsole,
+} from '../../src/local/console/console-server.ts'
 import { createRelayMesh } from '../../src/local/relays/mesh.ts'
 import type { SupervisorEvent } from '../../src/local/supervisor/cluster-nodes.ts'
 import { succeeded } from '../../src/local/supervisor/control-protocol.ts'
@@ -103,9 +108,14 @@ test('what is not sent to its end is not waited for', async () => {
 
 test('there are so many connections, and no more; those that end make room', async () => {
   const console = await open()
-  const request = 'GET /ui/console.json HTTP/1.1\r\nHost: localhost\r\n\r\n'
-  const dials = Array.from({ length: CONSOLE_CONNECTIONS_MAX }, () => dial(console, request))
-  for (const { text } of dials) await eventually(() => text().includes('"kind":"cluster"'))
+  const token = `Quorate-Control: ${console.address.token}`
+  const request = `GET /control/state HTTP/1.1\r\nHost: localhost\r\n${token}\r\n\r\n`
+  const dials: ReturnType<typeof dial>[] = []
+  for (let count = 0; count < CONSOLE_CONNECTIONS_MAX; count++) {
+    const next = dial(console, request)
+    await eventually(() => next.text().includes('"nodes"'))
+    dials.push(next)
+  }
   const over = dial(console, request)
   await once(over.socket, 'close')
   expect(over.text()).toBe('')
@@ -113,6 +123,14 @@ test('there are so many connections, and no more; those that end make room', asy
   await eventually(
     async () => (await call(console.address, '/ui/console.json').catch(() => undefined))?.status === 200,
   )
+})
+
+test('programs without the token cannot hold all connections: the oldest of theirs ends', async () => {
+  const console = await open()
+  const silent = Array.from({ length: CONSOLE_CONNECTIONS_MAX }, () => dial(console, ''))
+  await eventually(() => silent.filter(({ socket }) => !socket.destroyed).length <= CONSOLE_STRANGERS_MAX)
+  const state = await call(console.address, '/control/state', { headers: known(console.address) })
+  expect(state.status).toBe(200)
 })
 
 test('the stream of a page that reads nothing ends; that of another goes on', async () => {

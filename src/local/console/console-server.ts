@@ -9,6 +9,7 @@
 
 import { randomBytes } from 'node:crypto'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import type { ConsolePage } from '../../console/console-page.ts'
 import { ApiError } from '../../operations/forms/problems.ts'
 import { Guard } from '../../server/connections/guard.ts'
@@ -21,10 +22,12 @@ import { type ControlReply, type FaultRequest, isSameToken } from '../supervisor
 import { sendConflict, sendError, sendJson } from './answers.ts'
 import { ControlEvents, type ShownCluster } from './control-events.ts'
 import { isControlAction, readControlRequest } from './control-requests.ts'
-import { NodeProxy } from './node-proxy.ts'
+import { forwardRequest } from './node-proxy.ts'
 
 /** Limit on connections, which also limits those to nodes. */
 export const CONSOLE_CONNECTIONS_MAX = 64
+/** Limit on those that have not shown the token. Beyond it, the oldest of them ends. */
+export const CONSOLE_STRANGERS_MAX = 16
 /** Limit on requests without an answer: one connection may send several. */
 const REQUESTS_MAX = 128
 /** Ports that are tried before the system chooses one. */
@@ -41,6 +44,8 @@ const TIMEOUTS_MS = {
 }
 /** Time without a byte either way, in which a client may leave an answer unread. */
 const IDLE_TIMEOUT_MS = 90_000
+/** The same without the token. */
+const STRANGER_IDLE_TIMEOUT_MS = 5_000
 
 /** Exit code of `kv` for a command line that is wrong. */
 const USAGE = 2
@@ -66,9 +71,12 @@ export async function openConsole(options: ConsoleOptions): Promise<Console> {
   const requests = new ConsoleRequests(options, token)
   const server = http.createServer(TIMEOUTS_MS, (request, response) => requests.serve(request, response))
   server.maxConnections = CONSOLE_CONNECTIONS_MAX
-  server.timeout = IDLE_TIMEOUT_MS
+  server.timeout = STRANGER_IDLE_TIMEOUT_MS
   // Neither the console nor a page that is open keeps the supervisor alive.
-  server.unref().on('connection', (socket) => void socket.unref())
+  server.unref().on('connection', (socket) => {
+    socket.unref()
+    requests.addStranger(socket)
+  })
   const port = await listen(server, options.port)
   return {
     address: { url: localUrl(port), token },
@@ -113,9 +121,10 @@ class ConsoleRequests {
   readonly #token: string
   readonly #guard = new Guard({ clusterId: '', allowedHosts: [], corsOrigins: [] })
   readonly #events: ControlEvents
-  readonly #proxy = new NodeProxy()
   #page: Promise<ConsolePage> | undefined
   #requests = 0
+  /** Connections that have not shown the token, the oldest first. */
+  readonly #strangers = new Set<Socket>()
 
   constructor(options: ConsoleOptions, token: string) {
     this.#options = options
@@ -125,7 +134,14 @@ class ConsoleRequests {
 
   close(): void {
     this.#events.close()
-    this.#proxy.close()
+  }
+
+  /** A connection that has just begun. A program without the token cannot hold all of them. */
+  addStranger(socket: Socket): void {
+    this.#strangers.add(socket)
+    socket.on('close', () => this.#strangers.delete(socket))
+    if (this.#strangers.size <= CONSOLE_STRANGERS_MAX) return
+    for (const oldest of this.#strangers) return void oldest.destroy()
   }
 
   serve(request: IncomingMessage, response: ServerResponse): void {
@@ -157,7 +173,7 @@ class ConsoleRequests {
     // The node has time limits of its own, and a watch is silent for as long as it likes.
     request.socket.setTimeout(0)
     response.on('close', () => request.socket.setTimeout(IDLE_TIMEOUT_MS))
-    this.#proxy.forward(request, response, node, rest)
+    forwardRequest(request, response, node, rest)
   }
 
   /** Throws `ApiError` for another host name, and for a page of another site. */
@@ -176,8 +192,12 @@ class ConsoleRequests {
     }
   }
 
-  #checkToken({ headers }: IncomingMessage): void {
-    if (isSameToken(String(headers['quorate-control'] ?? ''), this.#token)) return
+  #checkToken({ headers, socket }: IncomingMessage): void {
+    if (isSameToken(String(headers['quorate-control'] ?? ''), this.#token)) {
+      this.#strangers.delete(socket)
+      socket.setTimeout(IDLE_TIMEOUT_MS)
+      return
+    }
     const detail = 'the console needs its token: open the address that `quorate cluster status` prints'
     throw new ApiError('unauthenticated', detail)
   }

@@ -1,7 +1,7 @@
 // Requests of the console to a node, passed on as they are: target, headers and body of the request, status, headers
 // and body of the answer, each byte as soon as it arrives. Either side that ends ends the other.
 
-import type { ClientRequest, IncomingMessage, RequestOptions, ServerResponse } from 'node:http'
+import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http'
 import type { SecureContextOptions } from 'node:tls'
 import { ApiError } from '../../operations/forms/problems.ts'
 import { http } from '../../system/node-http.ts'
@@ -13,7 +13,7 @@ export interface ProxiedNode {
   readonly name: string
   readonly url: string
   /** The CA of the nodes and the certificate of the command, in a cluster with TLS. */
-  readonly requests?: SecureContextOptions
+  readonly requests?: SecureContextOptions | undefined
 }
 
 /** Time for a node to begin its answer. No request to a node takes over 60 s. */
@@ -30,89 +30,83 @@ const HOP_BY_HOP = new Set([
 /** Headers about the page and its site, which the console has checked, and the token, which is no node's. */
 const OF_THE_CONSOLE = /^(?:origin|referer|cookie|quorate-control|sec-.*|access-control-request-.*)$/
 
-export class NodeProxy {
-  // Each request has its own connection: one that a node has just closed would lose a request.
-  readonly #plain = new http.Agent({ keepAlive: false })
-  #secure: RequestOptions['agent']
-
-  /** Passes a request on to `node` with the target `path`. */
-  forward(request: IncomingMessage, response: ServerResponse, node: ProxiedNode, path: string): void {
-    let outgoing: ClientRequest
-    try {
-      outgoing = this.#open(request, node, path)
-    } catch {
-      sendError(response, new ApiError('bad_request', 'the target of the request cannot be passed on'))
-      return
-    }
-    // Before that, no byte has reached the node.
-    let isConnected = false
-    outgoing.on('socket', (socket) => {
-      const event = node.requests === undefined ? 'connect' : 'secureConnect'
-      socket.once(event, () => {
-        isConnected = true
-      })
+/** Passes a request on to `node` with the target `path`. */
+export function forwardRequest(
+  request: IncomingMessage,
+  response: ServerResponse,
+  node: ProxiedNode,
+  path: string,
+): void {
+  let outgoing: ClientRequest
+  try {
+    outgoing = openRequest(request, node, path)
+  } catch {
+    sendError(response, new ApiError('bad_request', 'the target of the request cannot be passed on'))
+    return
+  }
+  // Before that, no byte has reached the node.
+  let isConnected = false
+  outgoing.on('socket', (socket) => {
+    const event = outgoing.protocol === 'http:' ? 'connect' : 'secureConnect'
+    socket.once(event, () => {
+      isConnected = true
     })
-    let isLate = false
-    const timer = setTimeout(() => {
-      isLate = true
-      outgoing.destroy()
-    }, HEAD_TIMEOUT_MS)
-    outgoing.on('close', () => {
-      clearTimeout(timer)
-      // Without an error too: an answer that changes the protocol ends so.
-      if (!response.headersSent) fail('the connection was closed')
-    })
-    outgoing.on('error', (error) => fail(failureReason(error)))
-    const fail = (reason: string): void => {
-      if (response.headersSent || response.destroyed) return
-      const mayBeWritten = isConnected && request.method !== 'GET' && request.method !== 'HEAD'
-      const detail = isLate ? `${node.name} does not answer` : `${node.name} is not reached: ${reason}`
-      const error = new ApiError(mayBeWritten ? 'outcome_unknown' : 'not_ready', detail)
+  })
+  let isLate = false
+  const timer = setTimeout(() => {
+    isLate = true
+    outgoing.destroy()
+  }, HEAD_TIMEOUT_MS)
+  outgoing.on('close', () => {
+    clearTimeout(timer)
+    // Without an error too: an answer that changes the protocol ends so.
+    if (!response.headersSent) fail('the connection was closed')
+  })
+  outgoing.on('error', (error) => fail(failureReason(error)))
+  const fail = (reason: string): void => {
+    if (response.headersSent || response.destroyed) return
+    const mayBeWritten = isConnected && request.method !== 'GET' && request.method !== 'HEAD'
+    const detail = isLate ? `${node.name} does not answer` : `${node.name} is not reached: ${reason}`
+    const error = new ApiError(mayBeWritten ? 'outcome_unknown' : 'not_ready', detail)
+    request.unpipe(outgoing)
+    sendError(response, error, isLate ? GATEWAY_TIMEOUT : BAD_GATEWAY)
+  }
+  outgoing.on('response', (incoming) => {
+    clearTimeout(timer)
+    response.writeHead(incoming.statusCode ?? BAD_GATEWAY, passedHeaders(incoming))
+    // The head of a stream arrives before its first event.
+    response.flushHeaders()
+    incoming.pipe(response, { end: false })
+    incoming.on('error', () => response.destroy())
+    incoming.on('end', () => {
+      if (request.complete) {
+        response.end()
+        return
+      }
+      // A node may refuse a body before it has arrived. A connection that ended now would take the answer with it.
       request.unpipe(outgoing)
-      sendError(response, error, isLate ? GATEWAY_TIMEOUT : BAD_GATEWAY)
-    }
-    outgoing.on('response', (incoming) => {
-      clearTimeout(timer)
-      response.writeHead(incoming.statusCode ?? BAD_GATEWAY, passedHeaders(incoming))
-      // The head of a stream arrives before its first event.
-      response.flushHeaders()
-      incoming.pipe(response, { end: false })
-      incoming.on('error', () => response.destroy())
-      incoming.on('end', () => {
-        if (request.complete) {
-          response.end()
-          return
-        }
-        // A node may refuse a body before it has arrived. A connection that ended now would take the answer with it.
-        request.unpipe(outgoing)
-        dropBody(request)
-        request.once('end', () => response.end())
-      })
-      incoming.on('close', () => {
-        if (!incoming.complete) response.destroy()
-      })
+      dropBody(request)
+      request.once('end', () => response.end())
     })
-    response.on('close', () => outgoing.destroy())
-    request.pipe(outgoing)
-  }
+    incoming.on('close', () => {
+      if (!incoming.complete) response.destroy()
+    })
+  })
+  response.on('close', () => outgoing.destroy())
+  request.pipe(outgoing)
+}
 
-  close(): void {
-    this.#plain.destroy()
-  }
-
-  #open(request: IncomingMessage, { url, requests }: ProxiedNode, path: string): ClientRequest {
-    const { host, hostname, port } = new URL(url)
-    const headers = ['Host', host, ...passedHeaders(request)]
-    // The coding of the body is that of this connection again.
-    if (request.headers['transfer-encoding'] !== undefined) headers.push('Transfer-Encoding', 'chunked')
-    else if (request.headers['content-length'] === undefined && BODIES.has(request.method ?? ''))
-      headers.push('Content-Length', '0')
-    const options = { hostname, port, path, method: request.method, headers }
-    if (requests === undefined) return http.request({ ...options, agent: this.#plain })
-    const https = process.getBuiltinModule('node:https')
-    this.#secure ??= new https.Agent({ keepAlive: false, ...requests })
-    return https.request({ ...options, agent: this.#secure })
-  }
+function openRequest(request: IncomingMessage, { url, requests }: ProxiedNode, path: string): ClientRequest {
+  const { host, hostname, port } = new URL(url)
+  const headers = ['Host', host, ...passedHeaders(request)]
+  // The coding of the body is that of this connection again.
+  if (request.headers['transfer-encoding'] !== undefined) headers.push('Transfer-Encoding', 'chunked')
+  else if (request.headers['content-length'] === undefined && BODIES.has(request.method ?? ''))
+    headers.push('Content-Length', '0')
+  // Each request has its own connection: one that a node has just closed would lose a request.
+  const options = { hostname, port, path, method: request.method, headers, agent: false } as const
+  if (requests === undefined) return http.request(options)
+  return process.getBuiltinModule('node:https').request({ ...options, ...requests })
 }
 
 /** Methods of which Node would send a body of unknown length. */
@@ -125,7 +119,9 @@ function passedHeaders({ rawHeaders, headers }: IncomingMessage): string[] {
   for (let at = 0; at + 1 < rawHeaders.length; at += 2) {
     const [name = '', value = ''] = [rawHeaders[at], rawHeaders[at + 1]]
     const lower = name.toLowerCase()
-    if (HOP_BY_HOP.has(lower) || OF_THE_CONSOLE.test(lower) || named.includes(lower)) continue
+    if (HOP_BY_HOP.has(lower) || OF_THE_CONSOLE.test(lower)) continue
+    // A body without its length would be read as the next request.
+    if (named.includes(lower) && lower !== 'content-length') continue
     passed.push(name, value)
   }
   return passed

@@ -68,9 +68,9 @@ export class SupervisedNode {
   /** A restart or rejoin of it is in progress. */
   busy = false
   readonly #onEvent: (event: NodeEvent) => void
-  /** Certificates for requests to it. */
-  readonly requests?: SecureContextOptions
   readonly #options: Pick<NodeOptions, 'tls' | 'peerTls' | 'etcdApi'>
+  readonly #clusterDir: string
+  #requests: SecureContextOptions | undefined
   readonly #env: NodeJS.ProcessEnv
   #process: NodeProcess | undefined
   #view: NodeView | undefined
@@ -87,13 +87,25 @@ export class SupervisedNode {
     this.port = port
     this.url = localUrl(port, tls)
     this.#options = { ...(tls ? nodeTls(clusterDir, name) : {}), etcdApi }
-    if (tls) this.requests = clientTls(clusterDir)
+    this.#clusterDir = clusterDir
+    this.#requests = tls ? clientTls(clusterDir) : undefined
     this.stage = stage
     this.peerPort = peerPort
     this.dataDir = join(clusterDir, name)
     this.logFile = join(clusterDir, `${name}.log`)
     this.#onEvent = onEvent
     this.#env = env
+  }
+
+  /** Certificates for requests to it, as they are now; undefined: it has no TLS. */
+  get requests(): SecureContextOptions | undefined {
+    if (this.#requests === undefined) return undefined
+    try {
+      this.#requests = clientTls(this.#clusterDir)
+    } catch {
+      // They are being replaced. The old ones hold until then.
+    }
+    return this.#requests
   }
 
   /** undefined while no process runs. */

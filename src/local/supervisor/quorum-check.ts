@@ -11,7 +11,8 @@ const STATUS_TIMEOUT_MS = 1_000
 /** `possible`: enough voters run, but not all of them are ready. */
 export type QuorumState = 'available' | 'possible' | 'impossible'
 
-type LocalNode = Pick<SupervisedNode, 'name' | 'pid' | 'paused' | 'ready' | 'busy' | 'view' | 'requests'>
+type LocalNode = Pick<SupervisedNode, 'name' | 'pid' | 'paused' | 'ready' | 'busy' | 'view'> &
+  Partial<Pick<SupervisedNode, 'requests'>>
 
 /** Checks the nodes and voters as if `without` did not run. */
 export async function checkQuorum(nodes: readonly LocalNode[], without?: LocalNode): Promise<QuorumState> {

@@ -1,0 +1,97 @@
+// What the console of a local cluster passes on to a node: one request for each that it receives.
+
+import { once } from 'node:events'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { createServer } from 'node:http'
+import { createServer as createSecureServer } from 'node:https'
+import { type AddressInfo, connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { expect, onTestFinished, test } from 'vitest'
+import { pairPaths } from '../../src/certificates/paths.ts'
+import { parsePort } from '../../src/local/addresses.ts'
+import { type ConsoleOptions, openConsole } from '../../src/local/console/console-server.ts'
+import { CERTIFICATE_DIRECTORY, makeCertificates } from '../../src/local/directory/certificates.ts'
+import { SupervisedNode } from '../../src/local/node/supervised-node.ts'
+import { succeeded } from '../../src/local/supervisor/control-protocol.ts'
+import { type ConsoleReply, call, known } from './console-requests.ts'
+import { eventually, freePorts } from './kv.ts'
+
+/** A console of a cluster with one node, and the requests that this node has received. */
+async function openPlain() {
+  const received: string[] = []
+  const node = createServer((request, response) => {
+    text(request).then((body) => {
+      received.push(`${request.method} ${request.url} ${body}`)
+      response.end('done')
+    })
+  })
+  node.listen(0, '127.0.0.1')
+  await once(node, 'listening')
+  const url = `http://127.0.0.1:${(node.address() as AddressInfo).port}`
+  onTestFinished(() => {
+    node.closeAllConnections()
+    node.close()
+  })
+  return { console: await openFor({ name: 'n1', url }), received }
+}
+
+async function openFor(node: object) {
+  const cluster = { nodes: [node], clusterId: '7', mesh: undefined, watch: () => () => {} }
+  const console = await openConsole({
+    cluster: cluster as unknown as ConsoleOptions['cluster'],
+    execute: async () => succeeded(''),
+    port: await freePorts(1),
+  })
+  onTestFinished(() => console.close())
+  return console
+}
+
+test.each(['GET', 'DELETE'])('a body of %s stays one when Connection names its length', async (method) => {
+  const { console, received } = await openPlain()
+  const { url, token } = console.address
+  const inner =
+    'PUT /v1/kv/smuggled HTTP/1.1\r\nHost: evil.example\r\nOrigin: http://evil.example\r\nContent-Length: 0\r\n\r\n'
+  const head = [
+    `${method} /nodes/n1/v1/kv/a HTTP/1.1`,
+    'Host: localhost',
+    `Quorate-Control: ${token}`,
+    'Connection: content-length',
+    `Content-Length: ${inner.length}`,
+  ]
+  const socket = connect(parsePort(url), '127.0.0.1').setEncoding('utf8')
+  onTestFinished(() => void socket.destroy())
+  let answer = ''
+  socket.on('data', (chunk) => {
+    answer += chunk
+  })
+  socket.write(`${head.join('\r\n')}\r\n\r\n${inner}`)
+  await eventually(() => answer.includes('done') || / [45]\d\d /.test(answer))
+  expect(received).toEqual([`${method} /v1/kv/a ${inner}`])
+})
+
+test('certificates that are renewed while the console runs hold for the next request', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'quorate-console-'))
+  onTestFinished(() => rmSync(dir, { recursive: true }))
+  const files = join(dir, CERTIFICATE_DIRECTORY)
+  const read = (): { key: Buffer; cert: Buffer } => {
+    const { key, cert } = pairPaths(files, 'n1')
+    return { key: readFileSync(key), cert: readFileSync(cert) }
+  }
+  await makeCertificates(dir, ['n1'])
+  const port = await freePorts(1)
+  const served = createSecureServer(read(), (_, response) => response.end('done')).listen(port, '127.0.0.1')
+  await once(served, 'listening')
+  onTestFinished(() => void served.close())
+  const plan = { name: 'n1', port, peerPort: 1, stage: 'member', tls: true } as const
+  const node = new SupervisedNode(plan, dir, () => {})
+  const console = await openFor(node)
+  const ask = (): Promise<ConsoleReply> =>
+    call(console.address, '/nodes/n1/livez', { headers: known(console.address) })
+  expect(await ask()).toMatchObject({ status: 200, text: 'done' })
+  rmSync(files, { recursive: true })
+  await makeCertificates(dir, ['n1'])
+  served.setSecureContext(read())
+  expect(await ask()).toMatchObject({ status: 200, text: 'done' })
+})
