@@ -2,6 +2,7 @@
 // button goes back.
 
 import { signal } from '@preact/signals'
+import { takePastedToken } from '../cluster/credentials.ts'
 
 export interface Route {
   /** The name of a page. */
@@ -48,7 +49,7 @@ function decodePath(text: string): string {
 export const route = signal(parseRoute(location.hash))
 
 addEventListener('hashchange', () => {
-  route.value = parseRoute(location.hash)
+  if (!takePastedToken()) route.value = parseRoute(location.hash)
 })
 
 /** `replace`: the back button does not come back to the present place. */

@@ -46,8 +46,23 @@ function clearTab(): void {
   if (controlToken !== undefined) sessionStorage.setItem(CONTROL, controlToken)
 }
 
+/**
+ * Takes the token of an address that was pasted in this tab. Only the fragment changes then, so nothing is loaded: the
+ * page begins again with it. Returns false for another fragment.
+ */
+export function takePastedToken(): boolean {
+  if (findToken() === undefined) return false
+  takeControlToken()
+  location.reload()
+  return true
+}
+
+function findToken(): string | undefined {
+  return /^#token=([A-Za-z0-9_-]+)/.exec(location.hash)?.[1]
+}
+
 function takeControlToken(): string | undefined {
-  const found = /^#token=([A-Za-z0-9_-]+)/.exec(location.hash)?.[1]
+  const found = findToken()
   if (found === undefined) return sessionStorage.getItem(CONTROL) ?? undefined
   sessionStorage.setItem(CONTROL, found)
   history.replaceState(null, '', '#/')
