@@ -5,6 +5,7 @@ import { describeVoters, type MemberDescription } from '../../../../src/operatio
 import { type MemberView, members, newest } from '../../cluster/cluster-view.ts'
 import { findLeader, memberState, readLag } from '../../cluster/member-state.ts'
 import { Button } from '../../design/button.tsx'
+import { SafeText } from '../../design/bytes-text.tsx'
 import { Mark } from '../../design/mark.tsx'
 import { Notice } from '../../design/notice.tsx'
 import { formatCount, plural } from '../../design/numbers.ts'
@@ -84,10 +85,10 @@ function MemberList({ leader, open }: MemberListProps) {
     { head: 'Votes', cell: ({ isLearner }) => (isLearner ? 'not yet' : 'yes') },
     { head: 'Match index', isNumber: true, cell: (member) => matchIndex(described.get(member.replicaId)) },
     { head: 'Behind', isNumber: true, cell: (member) => behind(readLag(member, commit).entries) },
-    { head: 'Clients', cell: ({ url }) => <span class="dim">{url}</span> },
+    { head: 'Clients', cell: ({ url }) => <Dim text={url} /> },
     {
       head: 'Other nodes',
-      cell: ({ replicaId }) => <span class="dim">{described.get(replicaId)?.peer ?? '–'}</span>,
+      cell: ({ replicaId }) => <Dim text={described.get(replicaId)?.peer ?? '–'} />,
     },
     {
       head: <span class="visually-hidden">Changes</span>,
@@ -142,3 +143,9 @@ const behind = (entries: number | undefined) =>
   ) : (
     plural(entries, 'entry', 'entries')
   )
+
+const Dim = ({ text }: { readonly text: string }) => (
+  <span class="dim">
+    <SafeText text={text} />
+  </span>
+)

@@ -1,5 +1,6 @@
 import { type MemberView, members } from '../../cluster/cluster-view.ts'
 import { findLeader, memberState, readLag } from '../../cluster/member-state.ts'
+import { SafeText } from '../../design/bytes-text.tsx'
 import { Mark } from '../../design/mark.tsx'
 import {
   formatBytes,
@@ -35,7 +36,7 @@ export function MemberTable() {
     { head: 'Memory', isNumber: true, cell: whileUp(memory) },
     { head: 'Certificate', isNumber: true, cell: whileUp(certificate) },
     { head: 'Version', cell: ({ status }) => <span class="dim">{status?.version ?? '–'}</span> },
-    { head: 'Address', cell: ({ url }) => <span class="dim">{url.replace(/^https?:\/\//, '')}</span> },
+    { head: 'Address', cell: ({ url }) => <Dim text={url.replace(/^https?:\/\//, '')} /> },
   ]
   return <Table caption="Members" columns={columns} rows={members.value} rowKey={({ name }) => name} />
 }
@@ -77,3 +78,9 @@ function certificate({ status }: MemberView) {
   const first = status?.certificates.map(({ expiresInMs }) => expiresInMs).sort((a, b) => a - b)[0]
   return first === undefined ? undefined : plural(Math.floor(first / DAY_MS), 'day')
 }
+
+const Dim = ({ text }: { readonly text: string }) => (
+  <span class="dim">
+    <SafeText text={text} />
+  </span>
+)
