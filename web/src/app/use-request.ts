@@ -14,10 +14,10 @@ export interface RequestState<T> {
 /**
  * Reads something while its component is shown, again when a dependency changes, and when somebody has logged in. The
  * request ends with it. `version`: what is read may have changed. A request in flight is answered first, then one more
- * is made: under steady writes a page would show nothing otherwise.
+ * is made: under steady writes a page would show nothing otherwise. `show` gets what a long read has so far.
  */
 export function useRequest<T>(
-  read: (signal: AbortSignal) => Promise<T>,
+  read: (signal: AbortSignal, show: (part: T) => void) => Promise<T>,
   dependencies: readonly unknown[],
   version = 0,
 ): RequestState<T> {
@@ -40,8 +40,11 @@ export function useRequest<T>(
       isReading = true
       while (!signal.aborted && begun !== newest.current.version) {
         begun = newest.current.version
+        const show = (part: T): void => {
+          if (!signal.aborted) setState((before) => ({ ...before, data: part }))
+        }
         try {
-          const data = await newest.current.read(signal)
+          const data = await newest.current.read(signal, show)
           if (!signal.aborted) setState({ data, error: undefined, isLoading: false })
         } catch (error) {
           if (!signal.aborted)

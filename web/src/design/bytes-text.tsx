@@ -40,20 +40,35 @@ export function SafeText({
   readonly max?: number | undefined
 }) {
   const shown = text.length > max ? `${text.slice(0, max)}…` : text
+  return <bdi class="safe-text">{HIDDEN.test(shown) ? <Escaped text={shown} /> : shown}</bdi>
+}
+
+/** Escapes that have an element each. More of them, and what is between them, are one. */
+const ESCAPES_MAX = 50
+
+function Escaped({ text }: { readonly text: string }) {
+  const parts = text.split(PARTS)
+  const rest = parts.splice(2 * ESCAPES_MAX)
   return (
-    <bdi class="safe-text">
-      {HIDDEN.test(shown)
-        ? shown.split(PARTS).map((part, at) => (at % 2 === 0 ? part : <Escape key={at} char={part} />))
-        : shown}
-    </bdi>
+    <>
+      {parts.map((part, at) =>
+        at % 2 === 0 ? (
+          part
+        ) : (
+          <span key={at} class="escape">
+            {toEscape(part)}
+          </span>
+        ),
+      )}
+      {rest.length > 0 && (
+        <span class="escape">{rest.map((part, at) => (at % 2 === 0 ? part : toEscape(part))).join('')}</span>
+      )}
+    </>
   )
 }
 
-function Escape({ char }: { readonly char: string }) {
-  const code = char.codePointAt(0) ?? 0
-  const text = NAMED[char] ?? `\\u${code.toString(16).padStart(4, '0')}`
-  return <span class="escape">{text}</span>
-}
+const toEscape = (char: string): string =>
+  NAMED[char] ?? `\\u${(char.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}`
 
 const NAMED: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t', '\0': '\\0' }
 

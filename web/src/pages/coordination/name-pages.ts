@@ -27,7 +27,7 @@ export async function readNames(
     const isHere = isBefore && from !== undefined && startsWith(from, root)
     if (isBefore && !isHere) continue
     isBefore = false
-    const page = await readChildren(root, isHere ? from : root, signal, max)
+    const page = await readChildren(root, isHere ? from : root, signal, { max })
     for (const child of page.children) {
       const name = child.kind === 'folder' ? unescapeName(child.name.subarray(0, -1)) : undefined
       if (child.kind === 'folder' && name !== undefined) names.push({ recipe, name, prefix: child.prefix })

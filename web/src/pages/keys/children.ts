@@ -21,22 +21,29 @@ const SLASH = 0x2f
 const PAGE = 100
 /** Keys that one request reads. Small folders are passed without a request of their own. */
 const READ = 200
+/** Keys that are read where the folder before was large: the next one is likely to be. */
+const READ_IN_LARGE = 8
 /** Requests for one page, each at most one folder further. */
 const READS_MAX = 100
 
-/** One page of the children of the folder `prefix`, from the key `from` on. */
+/**
+ * Reads one page of the children of the folder `prefix`, from the key `from` on. `show` gets what is read so far: a
+ * page of large folders takes a request for each.
+ */
 export async function readChildren(
   prefix: Uint8Array,
   from: Uint8Array,
   signal: AbortSignal,
-  max = PAGE,
+  { max = PAGE, show }: { readonly max?: number | undefined; readonly show?: (found: Children) => void } = {},
 ): Promise<Children> {
   const end = prefix.length === 0 ? undefined : prefixEnd(prefix)
   const children: Child[] = []
   let start = from
+  let limit = READ
   for (let reads = 0; reads < READS_MAX; reads++) {
-    const { records, more } = await readKeys({ start, end }, signal)
+    const { records, more } = await readKeys({ start, end }, limit, signal)
     let skipTo: Uint8Array | undefined
+    const before = children.length
     for (const { key } of records) {
       if (skipTo !== undefined && compareKeys(key, skipTo) < 0) continue
       if (children.length >= max) return { children, next: key }
@@ -53,15 +60,17 @@ export async function readChildren(
     if (!more || last === undefined) return { children, next: undefined }
     const after = Uint8Array.of(...last, 0)
     start = skipTo !== undefined && compareKeys(skipTo, after) > 0 ? skipTo : after
+    limit = children.length - before > 1 ? READ : READ_IN_LARGE
+    show?.({ children: [...children], next: start })
   }
   return { children, next: start }
 }
 
 /** Keys without their values. */
-async function readKeys(keys: KeyRange, signal: AbortSignal) {
+async function readKeys(keys: KeyRange, limit: number, signal: AbortSignal) {
   const { result } = await run(
     range,
-    { kind: 'range', range: keys, limit: READ, keysOnly: true, freshness: {} },
+    { kind: 'range', range: keys, limit, keysOnly: true, freshness: {} },
     { signal },
   )
   return result

@@ -5,7 +5,7 @@ import { useMemo } from 'preact/hooks'
 import { utf8Text } from '../../../../src/bytes/index.ts'
 import { SafeText } from '../../design/bytes-text.tsx'
 import { formatBytes } from '../../design/numbers.ts'
-import { layOutDocument, parseDocument } from './json-text.ts'
+import { isDocument, LAID_OUT_MAX, layOutDocument } from './json-text.ts'
 
 interface DifferenceProps {
   readonly before: Uint8Array
@@ -31,7 +31,7 @@ export function Difference({ before, after, beforeName, afterName }: DifferenceP
     return (
       <p class="dim">
         {beforeName}: {formatBytes(before.length)}, {afterName}: {formatBytes(after.length)}. They are no
-        text, or differ too much to compare line by line.
+        text, or too long or too different to compare line by line.
       </p>
     )
   if (rows.every(([left]) => left.kind === 'same')) return <p class="dim">Both are equal.</p>
@@ -100,10 +100,12 @@ function compare(before: Uint8Array, after: Uint8Array): readonly Row[] | undefi
   return rows
 }
 
-/** The text to compare. In a document, each field has a line of its own. */
+/** The text to compare. In a document, each field has a line of its own. undefined: there is no text, or no lines. */
 function readableText(value: Uint8Array): string | undefined {
   const text = utf8Text(value)
-  return text === undefined || parseDocument(text) === undefined ? text : layOutDocument(text)
+  if (text === undefined) return undefined
+  if (text.length > LAID_OUT_MAX) return text.includes('\n') ? text : undefined
+  return isDocument(text) ? layOutDocument(text) : text
 }
 
 /** undefined stands for equal lines that are left out. */

@@ -1,7 +1,7 @@
 // Keys as a tree by `/`. A folder is read when it is opened, a page at a time.
 
 import { signal } from '@preact/signals'
-import { useEffect, useState } from 'preact/hooks'
+import { useEffect, useRef, useState } from 'preact/hooks'
 import { compareKeys } from '../../../../src/operations/forms/places.ts'
 import { Icon } from '../../app/icon.tsx'
 import { useRequest } from '../../app/use-request.ts'
@@ -56,8 +56,23 @@ const NO_CHILDREN: Children = { children: [], next: undefined }
 function Folder({ prefix, level, place, empty }: FolderProps) {
   const [pages, setPages] = useState(1)
   const revision = useRevision()
-  const { data, error, isLoading } = useRequest(
-    (signal) => readPages(prefix, pages, signal),
+  /** The pages as they were read: one more is read behind them, as long as the store has not changed. */
+  const known = useRef<KnownPages>(undefined)
+  const { data, error, isLoading } = useRequest<Children>(
+    async (signal, show) => {
+      const { current } = known
+      const isMore = current !== undefined && current.revision === revision && current.pages < pages
+      const begun = isMore ? current : { pages: 0, children: [], next: prefix }
+      const found = await readPages(
+        prefix,
+        begun,
+        pages,
+        signal,
+        current === undefined || isMore ? show : undefined,
+      )
+      known.current = { ...found, pages, revision }
+      return found
+    },
     [identify(prefix), pages],
     revision,
   )
@@ -152,12 +167,31 @@ function FolderItem({ child, level, place }: ItemProps<'folder'>) {
 const beginsWith = (key: Uint8Array, prefix: Uint8Array): boolean =>
   compareKeys(key.subarray(0, prefix.length), prefix) === 0
 
-async function readPages(prefix: Uint8Array, pages: number, signal: AbortSignal): Promise<Children> {
-  const children: Child[] = []
-  let next: Uint8Array | undefined = prefix
-  for (let page = 0; page < pages && next !== undefined; page++) {
-    const found: Children = await readChildren(prefix, next, signal)
-    children.push(...found.children)
+interface KnownPages extends Children {
+  readonly pages: number
+  readonly revision: number
+}
+
+/** Reads the pages of a folder behind those of `begun`, up to so many. */
+async function readPages(
+  prefix: Uint8Array,
+  begun: Children & { readonly pages: number },
+  pages: number,
+  signal: AbortSignal,
+  show: ((found: Children) => void) | undefined,
+): Promise<Children> {
+  let { children, next } = begun
+  for (let page = begun.pages; page < pages && next !== undefined; page++) {
+    const before = children
+    const from = next
+    const join = (found: Children): Children => ({ ...found, children: [...before, ...found.children] })
+    const found = join(
+      await readChildren(prefix, from, signal, {
+        // There is no next page yet.
+        show: (part) => show?.(join({ ...part, next: undefined })),
+      }),
+    )
+    children = found.children
     next = found.next
   }
   return { children, next }

@@ -1,7 +1,7 @@
 // Writes a new value, under the condition that the key is unchanged since it was read. If it has changed meanwhile,
 // both versions are shown side by side, and the user decides.
 
-import { useState } from 'preact/hooks'
+import { useEffect, useMemo, useState } from 'preact/hooks'
 import { type PutLease, parsePutLease } from '../../../../src/operations/forms/leases.ts'
 import type { LeaseId } from '../../../../src/operations/forms/store.ts'
 import { type GetResult, get } from '../../../../src/operations/get.ts'
@@ -16,7 +16,7 @@ import { Select, TextArea, TextField } from '../../design/field.tsx'
 import { Notice } from '../../design/notice.tsx'
 import { formatCount } from '../../design/numbers.ts'
 import { Difference } from './difference.tsx'
-import { isLikeDocument, layOutDocument, parseDocument } from './json-text.ts'
+import { isDocument, isLikeDocument, LAID_OUT_MAX, layOutDocument } from './json-text.ts'
 import { createDraft, readDraft } from './value-draft.ts'
 
 interface EditorProps {
@@ -44,8 +44,8 @@ export function ValueEditor({ target, record, onClose, onWritten }: EditorProps)
   const change = useChange()
   const { text } = draft
   const isText = draft.form === 'text'
-  const bytes = readDraft(draft)
-  const jsonFault = isText ? findJsonFault(text) : undefined
+  const bytes = useMemo(() => readDraft(draft), [draft])
+  const json = useJsonState(isText ? text : '')
   const setText = (next: string): void => setDraft({ ...draft, text: next })
 
   const write = async (over: GetResult): Promise<void> => {
@@ -112,7 +112,7 @@ export function ValueEditor({ target, record, onClose, onWritten }: EditorProps)
             onInput={setText}
             rows={14}
             error={bytes === undefined ? 'Pairs of hexadecimal digits are needed' : undefined}
-            hint={jsonFault}
+            hint={json === 'broken' ? 'This begins like JSON, and is none.' : undefined}
           />
           <LeaseFields
             choice={leaseChoice}
@@ -123,7 +123,7 @@ export function ValueEditor({ target, record, onClose, onWritten }: EditorProps)
           />
           {error !== undefined && <Notice kind="problem">{error}</Notice>}
           <div class="dialog-actions">
-            {isText && parseDocument(text) !== undefined && (
+            {json === 'document' && text.length <= LAID_OUT_MAX && (
               <Button kind="quiet" onClick={() => setText(layOutDocument(text))}>
                 Format JSON
               </Button>
@@ -216,8 +216,24 @@ function putLease(choice: LeaseChoice, text: string, present: LeaseId | undefine
   return choice === 'ttl' ? parsePutLease(undefined, text.trim()) : undefined
 }
 
-/** A hint for a text that begins as JSON and is none. Any text may be written. */
-const findJsonFault = (text: string): string | undefined =>
-  isLikeDocument(text) && parseDocument(text) === undefined
-    ? 'This begins like JSON, and is none.'
-    : undefined
+/** Characters that are read as JSON with each keystroke, and the pause in typing after which longer texts are. */
+const SHORT = 16_384
+const PAUSE_MS = 400
+
+type JsonState = 'document' | 'broken' | 'other'
+
+/** Whether the text is JSON. Any text may be written. */
+function useJsonState(text: string): JsonState {
+  const [settled, setSettled] = useState(text)
+  const isShort = text.length <= SHORT
+  useEffect(() => {
+    if (isShort) return
+    const timer = setTimeout(() => setSettled(text), PAUSE_MS)
+    return () => clearTimeout(timer)
+  }, [text, isShort])
+  const read = isShort ? text : settled
+  return useMemo(() => {
+    if (!isLikeDocument(read)) return 'other'
+    return isDocument(read) ? 'document' : 'broken'
+  }, [read])
+}

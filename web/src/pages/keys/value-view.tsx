@@ -8,12 +8,12 @@ import { Empty } from '../../design/empty.tsx'
 import { formatBytes } from '../../design/numbers.ts'
 import { parseDocument } from './json-text.ts'
 import { JsonView } from './json-view.tsx'
+import { findStepEnd } from './text-steps.ts'
 
 type Form = 'text' | 'json' | 'hex'
 
 const NAMES: Readonly<Record<Form, string>> = { text: 'Text', json: 'JSON', hex: 'Hex' }
-/** Characters and bytes that are shown at first, and added with each step. */
-const TEXT_STEP = 32_768
+/** Bytes that are shown at first, and added with each step. */
 const HEX_STEP = 2_048
 
 export function ValueView({ value }: { readonly value: Uint8Array }) {
@@ -45,14 +45,14 @@ export function ValueView({ value }: { readonly value: Uint8Array }) {
 }
 
 function TextView({ text }: { readonly text: string }) {
-  const [max, setMax] = useState(TEXT_STEP)
+  const [max, setMax] = useState(() => findStepEnd(text, 0))
   return (
     <>
       <pre class="value-text">
         <ValueText text={text.slice(0, max)} />
       </pre>
       {text.length > max && (
-        <Button kind="quiet" onClick={() => setMax(max + TEXT_STEP)}>
+        <Button kind="quiet" onClick={() => setMax(findStepEnd(text, max))}>
           Show more: {formatBytes(text.length - max)} left
         </Button>
       )}
