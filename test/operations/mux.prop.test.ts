@@ -142,9 +142,10 @@ const applied = fc.record({ replayed: fc.boolean() })
 const packr = new Packr({ useRecords: false, int64AsType: 'number', encodeUndefinedAsNil: true })
 const pack = (item: Item): Buffer => Buffer.from(packr.pack(item))
 
-/** Plain bytes: a Buffer is equal to no other array of bytes. */
+/** Bytes as text: a Buffer is equal to no other array of bytes, and vitest compares those element by element. */
 function plain(of: unknown): unknown {
-  if (of instanceof Uint8Array) return Array.from(of)
+  if (of instanceof Uint8Array)
+    return { bytes: Buffer.from(of.buffer, of.byteOffset, of.length).toString('hex') }
   if (Array.isArray(of)) return of.map(plain)
   if (typeof of !== 'object' || of === null) return of
   return Object.fromEntries(
