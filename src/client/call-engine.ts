@@ -46,10 +46,10 @@ import { type CloseNotifier, closedError, pauseUntilInterrupted } from './interr
 import {
   INTERNAL_MAX,
   LEFT_MIN_MS,
-  LOGIN_MS,
-  LOGIN_SHARE,
   leastMs,
   mustWait,
+  PASSWORD_MS,
+  PASSWORD_SHARE,
   READS_AT_LEADER,
   RETRY_BASE_MS,
   RETRY_MAX_MS,
@@ -469,7 +469,7 @@ class RetryingCall<Q extends OperationRequest, R> {
     sentAtMs: number,
     sideTries: SideTries<R> | undefined,
   ): SendOptions {
-    const { timeoutMs, isLogin = false, span: trace, signal } = this.#call
+    const { timeoutMs, span: trace, signal } = this.#call
     const { seal, streamSilenceMs, background } = this.#call
     const timeLeftMs = Math.max(1, this.#deadline - sentAtMs)
     // How many endpoints remain for this round.
@@ -483,7 +483,10 @@ class RetryingCall<Q extends OperationRequest, R> {
     if (hasAlternative) connectMs = Math.min(connectMs, limitMs)
     // A change that must not be sent twice waits for its answer to the end.
     if (this.#repeat !== 'never' && this.#endpoints.all.length > 1) {
-      const silentMs = isLogin ? Math.max(limitMs, Math.min(LOGIN_MS, timeoutMs * LOGIN_SHARE)) : limitMs
+      const silentMs =
+        this.#operation.hashesPassword?.(this.#request) === true
+          ? Math.max(limitMs, Math.min(PASSWORD_MS, timeoutMs * PASSWORD_SHARE))
+          : limitMs
       const bytes = this.#operation.mux?.credit(this.#request) ?? 0
       const sendingMs = Math.min(bytes / SLOW_BYTES_PER_MS, timeLeftMs / 2)
       silenceMs = Math.max(silentMs * 2 ** (sideTries?.count ?? 0), sendingMs)

@@ -16,7 +16,7 @@ export interface OperationRequest {
 /** The facts that a client reads. */
 type ClientFacts<Q> = Pick<
   OperationFacts<Q>,
-  'effect' | 'repeat' | 'needsLeader' | 'isStreamed' | 'isEndless' | 'resource'
+  'effect' | 'repeat' | 'needsLeader' | 'hashesPassword' | 'isStreamed' | 'isEndless' | 'resource'
 >
 
 /** The definition of an operation with requests `Q`, whose result is `R`. */

@@ -27,11 +27,12 @@ const TRY_MAX_MS = 1_000
 /** After this time a silent try checks again whether it may be given up. */
 export const RECHECK_MS = 50
 /**
- * Time limit of a try of a login, at most this share of the time of the call. A node computes on a password for a tenth
- * of a second of a core. If all nodes are busy, further nodes that compute on it make them slower.
+ * Time limit of a try with a password, at most this share of the time of the call. A node computes on a password for a
+ * tenth of a second of a core. If all nodes are busy, further nodes that compute on it make them slower. And when two
+ * nodes have a change of users under the same revision, its outcome is often unknown.
  */
-export const LOGIN_MS = 5_000
-export const LOGIN_SHARE = 0.4
+export const PASSWORD_MS = 5_000
+export const PASSWORD_SHARE = 0.4
 /** A large body gets extra time: as long as it takes at 3 Mbit/s. */
 export const SLOW_BYTES_PER_MS = 400
 /** The `timeout` that a node gets is a little shorter than the client's, so that its reason arrives in time. */

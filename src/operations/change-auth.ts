@@ -79,6 +79,8 @@ export const changeAuth = {
   label: 'other',
   // A copy that arrives late would undo a later change, and could give back a right that was taken away.
   repeat: ({ ifRevision }) => (ifRevision === undefined ? 'never' : 'by-revision'),
+  hashesPassword: ({ change }) =>
+    change.kind === 'put-user' && (typeof change.password === 'string' || change.oldPassword !== undefined),
   resource: 'auth',
   room: 'frees',
   demands: ({ change }, user) => (isOwnPassword(change, user) ? CALL : ADMINISTER),

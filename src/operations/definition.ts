@@ -37,6 +37,8 @@ export interface OperationFacts<O> {
   readonly repeat?: (operation: O) => Repeat
   /** Whether the leader takes part in a read: another node asks it first. */
   readonly needsLeader?: (operation: O) => boolean
+  /** Whether the node computes on a password, for a tenth of a second of a core. */
+  readonly hashesPassword?: (operation: O) => boolean
   /** Whether its answer in HTTP is a stream: it begins, and its end is open. */
   readonly isStreamed?: (operation: O) => boolean
   /** The stream has no end of its own. */

@@ -27,6 +27,7 @@ export const logIn = {
   effect: 'read',
   isAudited: true,
   label: 'other',
+  hashesPassword: () => true,
   resource: 'auth',
   demands: () => NOTHING,
   http: {

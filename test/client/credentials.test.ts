@@ -77,6 +77,23 @@ describe('a client with a user', () => {
     expect(logins()).toBe(2)
   })
 
+  test('gives a node as long for a change of a password', async () => {
+    freezeTime()
+    const nodes = [node, await fake('n2')]
+    const changes = () => nodes.flatMap(({ seen }) => seen.filter(({ method }) => method === 'PUT')).length
+    for (const each of nodes)
+      each.fault = () => (changes() === 1 ? 'hang' : { status: 412, body: { code: 'precondition_failed' } })
+    const { users } = clientOf(nodes, { timeoutMs: 5_000 })
+    const change = failure(users.put('bob', { password: 'a long password' }, { ifRevision: 3 }))
+    await until(() => changes() === 1)
+    await vi.advanceTimersByTimeAsync(1_900)
+    expect(changes()).toBe(1)
+    await vi.advanceTimersByTimeAsync(200)
+    // The silent node may have made it.
+    expect(await change).toMatchObject({ written: 'unknown' })
+    expect(changes()).toBe(2)
+  })
+
   test('waits for a slow login, although it would not wait so long for a connection', async () => {
     freezeTime()
     const login = { outcome: answered(200, { token: 't', expires_in_ms: 600_000 }), afterMs: 3_000 }
