@@ -3,7 +3,7 @@
 
 import { existsSync } from 'node:fs'
 import axeCore from 'axe-core'
-import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
+import { type Browser, type BrowserContextOptions, chromium, type Page, type Request } from 'playwright-core'
 import { afterAll, describe, expect, onTestFinished } from 'vitest'
 import { type EmbeddedCluster, startCluster } from '../../src/index.ts'
 
@@ -25,6 +25,9 @@ const FLAGS = [
   // Names of other sites, which lead to this machine.
   '--host-resolver-rules=MAP *.example 127.0.0.1',
 ]
+
+/** Types of resources that a document loads. */
+const OWN_FILES: ReadonlySet<string> = new Set(['script', 'stylesheet', 'font'])
 
 let browser: Promise<Browser> | undefined
 afterAll(async () => {
@@ -64,6 +67,17 @@ export async function openPage(url: string, options: ConsoleOptions = {}): Promi
   onTestFinished(async () => {
     await context.close()
     expect(faults.filter((fault) => expected === undefined || !expected.test(fault))).toEqual([])
+  })
+  // Without one of its own files the page stays empty, or a part of it does.
+  const isOwnFile = (request: Request): boolean => OWN_FILES.has(request.resourceType())
+  page.on('requestfailed', (request) => {
+    const reason = request.failure()?.errorText
+    // The page has gone elsewhere.
+    if (isOwnFile(request) && reason !== 'net::ERR_ABORTED') faults.push(`${request.url()}: ${reason}`)
+  })
+  page.on('response', (response) => {
+    if (isOwnFile(response.request()) && response.status() >= 400)
+      faults.push(`${response.url()}: status ${response.status()}`)
   })
   await page.goto(url)
   return page
