@@ -86,7 +86,9 @@ const idAt = (revision: number, n: number) =>
 
 /** Restores `count` messages of a cluster that had 500 revisions when they were published. */
 async function restore(name: string, count: number): Promise<void> {
-  for (let n = 0; n < count; n++) await kv.put(`topic/${name}/message/${idAt(500, n)}`, 'restored')
+  const keys = Array.from({ length: count }, (_, n) => `topic/${name}/message/${idAt(500, n)}`)
+  while (keys.length > 0)
+    await kv.txn({ success: keys.splice(0, 100).map((key) => ({ put: { key, value: 'restored' } })) })
 }
 
 it('a topic holds at least the last messages when the revision passes that of the old cluster', async () => {

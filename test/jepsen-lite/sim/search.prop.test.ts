@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { generate, judged, parseSchedule, runSchedule } from '../../../jepsen-lite/sim/index.ts'
+import { expectEqual } from '../../expect-equal.ts'
 import { runs } from '../../runs.ts'
 
 const seeds = fc.nat(0x7fff_ffff)
@@ -34,7 +35,7 @@ test('a schedule runs alike every time', () => {
     fc.property(seeds, (seed) => {
       const schedule = generate(seed, 3)
       const first = runSchedule(schedule)
-      expect(runSchedule(structuredClone(schedule))).toEqual(first)
+      expectEqual(runSchedule(structuredClone(schedule)), first)
     }),
     { numRuns: runs(5), endOnFailure: true },
   )
