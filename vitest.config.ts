@@ -7,23 +7,34 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node'
 // but too slow for each run: only with QUORATE_LONG=1, which `npm run test:long` sets). More files run at a time than
 // there are cores, since some wait. Limits of time only end what has failed: they allow for a busy machine.
 
+const testFiles = (names: readonly string[]): string[] => names.map((name) => `test/${name}.test.ts`)
 // Files share processes, or threads, so that each compiles the code once. So a test leaves no state behind in a module
-// or a global object. These files mock a module, replace global functions, change the working directory or measure the
-// heap. They run in processes of their own.
-const ISOLATED = [
-  'backup/killed.int',
-  'storage/directory',
-  'storage/level/skipped-wals',
+// or a global object. Files that replace global functions, change the working directory or measure the heap run in
+// processes of their own.
+const ALONE = testFiles([
   'jepsen-lite/commands/check',
-  'jepsen-lite/sim/oracle',
   'jepsen-lite/recipes/recipes',
+  'server/node/collection',
+  'server/node/disk-space.int',
+])
+// So do files that mock a module.
+const MOCKED = testFiles([
+  'backup/killed.int',
+  'client/session-end',
   'embed/full-disk.int',
+  'jepsen-lite/sim/oracle',
   'local/node-start.int',
   'server/auth/passwords',
   'server/http/loading.int',
-  'server/node/collection',
-  'server/node/disk-space.int',
-].map((file) => `test/${file}.test.ts`)
+  'storage/directory',
+  'storage/level/skipped-wals',
+])
+const ISOLATED = [...ALONE, ...MOCKED]
+/**
+ * Node loads the modules itself, and not Vitest, which would turn each import into an access to an object. Simulations
+ * take a fifth less time so. No module can be mocked.
+ */
+const NATIVE = { viteModuleRunner: false, nodeLoader: false }
 const LONG = process.env.QUORATE_LONG === '1' ? ['test/**/*.long.test.ts'] : []
 /** Tests that compute for seconds: random ones, whole simulated clusters, every planted bug. */
 const QUICK_EXCLUDES =
@@ -57,13 +68,25 @@ export default defineConfig({
           exclude: [...ISOLATED, 'test/**/*.{int,long,vm}.test.ts', ...QUICK_EXCLUDES],
           setupFiles: SHARED,
           isolate: false,
+          experimental: NATIVE,
         },
       },
-      { extends: true, test: { name: 'isolated', include: [...ISOLATED, ...LONG], exclude: QUICK_EXCLUDES } },
+      {
+        extends: true,
+        test: { name: 'alone', include: ALONE, exclude: QUICK_EXCLUDES, experimental: NATIVE },
+      },
+      { extends: true, test: { name: 'mocked', include: [...MOCKED, ...LONG], exclude: QUICK_EXCLUDES } },
       { extends: true, test: { name: 'vm', include: ['test/**/*.vm.test.ts'], pool: 'vmForks' } },
       {
         extends: true,
-        test: { name: 'embedded', include: EMBEDDED, exclude: ISOLATED, setupFiles: SHARED, isolate: false },
+        test: {
+          name: 'embedded',
+          include: EMBEDDED,
+          exclude: ISOLATED,
+          setupFiles: SHARED,
+          isolate: false,
+          experimental: NATIVE,
+        },
       },
       {
         extends: true,
@@ -73,6 +96,7 @@ export default defineConfig({
           exclude: [...EMBEDDED, ...ISOLATED],
           setupFiles: SHARED,
           isolate: false,
+          experimental: NATIVE,
         },
       },
     ],
@@ -88,26 +112,38 @@ function longestFirst() {
     'local/cluster.int',
     'local/interrupted-start.long',
     'local/grown-cluster.long',
+    'jepsen-lite/recipes/recipes',
+    'jepsen-lite/local/run.int',
     'jepsen-lite/sim/search.prop',
     'jepsen-lite/mutants/planted.long',
-    'jepsen-lite/local/broken-servers.int',
-    'jepsen-lite/checker/search.prop',
-    'embed/cluster.int',
-    'jepsen-lite/testing/guide/counter.long',
-    'storage/damage.int',
-    'jepsen-lite/sim/triggers',
-    'jepsen-lite/local/run.int',
-    'docs/commands.long',
-    'jepsen-lite/sim/coverage',
-    'jepsen-lite/power/recording.long',
-    'cli/commands.int',
-    'jepsen-lite/sim/wrong-servers',
     'local/console.int',
-    'web/security.int',
+    'storage/damage.int',
     'web/overview.int',
+    'jepsen-lite/sim/triggers',
+    'client/every-call.int',
+    'jepsen-lite/testing/guide/counter.long',
+    'jepsen-lite/local/broken-servers.int',
+    'cli/recipes.int',
+    'jepsen-lite/sim/store',
+    'web/security.int',
+    'jepsen-lite/checker/search.prop',
+    'docs/commands.long',
+    'cli/commands.int',
+    'jepsen-lite/power/recording.long',
+    'kv/store.prop',
     'web/keys.int',
+    'jepsen-lite/testing/recorded-txn.int',
+    'client/lease-sessions.int',
+    'recipes/topic-restored',
+    'cli/files.int',
+    'jepsen-lite/sim/wrong-servers',
+    'embed/cluster.int',
+    'server/cost/counts',
+    'recipes/unknown-outcomes.int',
+    'jepsen-lite/sim/coverage',
     'server/http/slow-clients.int',
     'server/http/raw-connection.int',
+    'client/multiplexed',
     'jepsen-lite/sim/harness',
   ].map((file) => `/test/${file}.test.ts`)
   const rank = ({ moduleId, project }: TestSpecification): number => {

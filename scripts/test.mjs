@@ -39,7 +39,7 @@ const [tests, ...checks] = await Promise.all([
     // Off a terminal a line for each file would hide the failures.
     `--reporter=${process.stdout.isTTY ? 'default' : 'dot'}`,
     '--reporter=./scripts/count-reporter.mjs',
-    ...(quick ? ['unit', 'isolated'].map((name) => `--project=${name}`) : []),
+    ...(quick ? ['unit', 'alone', 'mocked'].map((name) => `--project=${name}`) : []),
     ...vitestArgs,
   ]),
   // More threads would take more of the time that the tests need.

@@ -694,9 +694,8 @@ it('delivers items whose values an import writes later, and counts no attempt be
 
 it('reports a thousand foreign keys at most, once each', async () => {
   // A copy of the module: the other tests expect that the process has reported nothing yet.
-  vi.resetModules()
-  const { reportForeignKey } = await import('../../src/recipes/foreign-keys.ts')
-  vi.resetModules()
+  const copy = '../../src/recipes/foreign-keys.ts?copy'
+  const { reportForeignKey }: typeof import('../../src/recipes/foreign-keys.ts') = await import(copy)
   const keys = Array.from({ length: 1_500 }, (_, n) => `k${n}`)
   const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
   for (const key of [...keys, ...keys]) reportForeignKey('queue', key)
