@@ -106,7 +106,7 @@ describeConsole(needsChromium('the live page of three nodes'), () => {
     const down = await cluster.waitForLeader()
     const page = await openPage(consoleUrl(down, '#/live?prefix=move/'), { otherOrigins: cluster.endpoints })
     await opened(page)
-    await kv.put('move/a', 'before')
+    const { revision } = await kv.put('move/a', 'before')
     await rows(page).filter({ hasText: 'before' }).waitFor()
     await down.crash()
     await cluster.waitForLeader()
@@ -114,6 +114,8 @@ describeConsole(needsChromium('the live page of three nodes'), () => {
     await page.waitForURL((url) => url.origin !== down.url && url.pathname === '/ui/')
     await rows(page).filter({ hasText: 'meanwhile' }).waitFor()
     expect(await values(page)).toEqual(['meanwhile'])
+    // The changes before are with the other node's page, and this one says where it begins.
+    await counts(page, new RegExp(`from revision ${revision + 1}, up to revision`))
     await expect.poll(() => page.url()).toMatch(/#\/live\?prefix=move%2F$/)
     await down.start()
   })

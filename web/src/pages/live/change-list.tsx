@@ -42,7 +42,7 @@ export function ChangeList({ entries, prev }: ChangeListProps) {
 }
 
 /** Rows above and below those in sight that are in the document too. */
-const ROWS_AROUND = 8
+const ROWS_AROUND = 4
 const FIRST_ROWS = 40
 
 /** Finds the rows in sight, and the heights of those that are left out before and after them. */

@@ -26,6 +26,8 @@ export interface FeedView extends BufferView {
   /** The newest ones, in their order. */
   readonly gaps: readonly FeedGap[]
   readonly gapCount: number
+  /** The revision from which on the feed was requested; undefined: the one after its beginning. */
+  readonly from: Revision | undefined
   /** The last revision up to which the feed has everything. */
   readonly revision: Revision | undefined
   readonly state: FeedState
@@ -40,6 +42,7 @@ export const EMPTY_FEED: FeedView = {
   dropped: 0,
   gaps: [],
   gapCount: 0,
+  from: undefined,
   revision: undefined,
   state: 'opening',
   problem: undefined,
@@ -178,6 +181,7 @@ export class Feed {
       ...this.#buffer.view(),
       gaps: this.#gaps,
       gapCount: this.#gapCount,
+      from: this.#options.from,
       revision: this.#next === undefined ? undefined : asRevision(this.#next - 1),
       state: this.#state,
       problem: this.#problem,

@@ -127,7 +127,9 @@ export function Page() {
         <Notice kind="warning">The watch is not open: {view.problem}.</Notice>
       )}
       <section>
-        <Counts view={view} shown={shown} isPaused={paused !== undefined} />
+        {(watched === 'prefix' || text !== '') && (
+          <Counts view={view} shown={shown} isPaused={paused !== undefined} />
+        )}
         {entries.length > 0 ? (
           <ChangeList entries={entries} prev={prev} />
         ) : (
@@ -205,7 +207,7 @@ interface CountsProps {
 }
 
 /** A sentence about all changes. Its numbers add up to what was received. */
-function Counts({ view: { state, revision, received, gapCount }, shown, isPaused }: CountsProps) {
+function Counts({ view: { state, from, revision, received, gapCount }, shown, isPaused }: CountsProps) {
   const { changes, filtered, behind, dropped } = shown
   const parts = [
     `${formatCount(changes.length)} shown`,
@@ -216,6 +218,7 @@ function Counts({ view: { state, revision, received, gapCount }, shown, isPaused
   return (
     <p class="live-counts" aria-live="off">
       {STATES[state]}
+      {from !== undefined && `, from revision ${formatCount(from)}`}
       {revision !== undefined && `, up to revision ${formatCount(revision)}`}. {plural(received, 'change')}{' '}
       received{received > 0 && `: ${parts.join(', ')}`}
       {gapCount > 0 && `; ${plural(gapCount, 'gap')}`}.
@@ -234,7 +237,7 @@ function NoChange({
   if (watched === 'key' && text === '')
     return (
       <Empty title="Which key?">
-        <p>Type the whole key. To watch all keys, or those with a common beginning, choose that above.</p>
+        <p>Type the whole key. To watch more than one, choose a prefix above.</p>
       </Empty>
     )
   if (received > 0)
