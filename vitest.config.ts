@@ -112,6 +112,7 @@ function longestFirst() {
     'local/cluster.int',
     'local/interrupted-start.long',
     'local/grown-cluster.long',
+    'web/speed-live.long',
     'jepsen-lite/recipes/recipes',
     'jepsen-lite/local/run.int',
     'jepsen-lite/sim/search.prop',
