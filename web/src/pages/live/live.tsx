@@ -21,7 +21,7 @@ import { EMPTY_FEED, Feed, type FeedState, type FeedView } from './live-feed.ts'
 
 const CAPS = ['100', '500', '2000'] as const
 const ONLY = ['both', 'put', 'delete'] as const
-/** A watch is opened when the user has paused in typing. */
+/** A watch is opened when the user has typed nothing for this long. */
 const TYPING_MS = 250
 
 /** The choice of the user, which is in the URL. */
@@ -70,6 +70,7 @@ export function Page() {
   const [view, setView] = useState<FeedView>(EMPTY_FEED)
   const [paused, setPaused] = useState<FeedView>()
   const feed = useRef<Feed | undefined>(undefined)
+  const openedText = useRef(text)
   const fits = useCallback((key: Uint8Array) => filter === '' || plainText(key).includes(filter), [filter])
   useEffect(() => {
     setView(EMPTY_FEED)
@@ -82,7 +83,8 @@ export function Page() {
       { where, only: only === 'both' ? undefined : only, prev, from, cap: Number(cap), fits },
       setView,
     )
-    const timer = setTimeout(() => void opened.run(ended.signal), feed.current === undefined ? 0 : TYPING_MS)
+    const timer = setTimeout(() => void opened.run(ended.signal), text === openedText.current ? 0 : TYPING_MS)
+    openedText.current = text
     feed.current = opened
     return () => {
       clearTimeout(timer)
