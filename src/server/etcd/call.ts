@@ -7,6 +7,7 @@ import type { Api } from '../api/api.ts'
 import type { Reservation } from '../api/budget.ts'
 import type { Call, PageCollector, Permit, Principal } from '../api/call.ts'
 import { execute } from '../api/execute.ts'
+import { answerWithinMs } from '../api/limits.ts'
 import type { WatchSink } from '../node/watch/index.ts'
 
 /** The client of a call, as its transport knows it. */
@@ -18,6 +19,9 @@ export interface EtcdClient {
   /** Throws `ApiError` if the client is not served while rights are not checked. */
   checkServed(): void
 }
+
+/** The time of a call without a deadline, in milliseconds: etcd's, for its default election timeout. */
+export const TIMEOUT_MS = 7_000
 
 export class EtcdCall {
   readonly api: Api
@@ -63,6 +67,11 @@ export class EtcdCall {
   /** The header of a response. `revision`: of the change, or of the read; the newest unless given. */
   header(revision: number = this.api.node.revision) {
     return responseHeader(this.api, revision)
+  }
+
+  /** The deadline of an operation of a stream, which itself has none. */
+  nextDeadline(): number {
+    return performance.now() + answerWithinMs(TIMEOUT_MS)
   }
 
   /** Executes one operation. Rejects with `ApiError`. */

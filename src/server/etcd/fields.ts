@@ -24,3 +24,6 @@ export function encodeRow({ key, value, createRevision, modRevision, version, le
 
 export const encodePrev = (prev: KeyRow | null | undefined): KeyValue | undefined =>
   prev ? encodeRow(prev) : undefined
+
+/** A time to live in the seconds of etcd, rounded up. */
+export const encodeSeconds = (ms: number): number => Math.ceil(ms / 1000)

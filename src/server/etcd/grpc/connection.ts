@@ -21,7 +21,7 @@ import {
   socketAddress,
 } from '../../connections/connection-table.ts'
 import { isServed } from '../../connections/guard.ts'
-import { EtcdCall, type EtcdClient } from '../call.ts'
+import { EtcdCall, type EtcdClient, TIMEOUT_MS } from '../call.ts'
 import { toGrpcError } from '../errors.ts'
 import type { AnyRpc, RequestReceiver, Responses } from '../rpc.ts'
 import { RPCS } from '../services/index.ts'
@@ -45,9 +45,6 @@ const MiB = 1024 * KiB
 
 /** A request of etcd has 1.5 MiB at most, and some overhead (server/etcdserver/api/v3rpc/grpc.go). */
 const MESSAGE_BYTES_MAX = 2 * MiB
-
-/** Time of a call without a deadline: etcd's, for its default election timeout. */
-const TIMEOUT_MS = 7_000
 
 const RPC_OF = new Map(RPCS.map((rpc) => [rpc.path as string, rpc]))
 

@@ -3,8 +3,24 @@
 import type { AnyRpc } from '../rpc.ts'
 import { compact } from './compact.ts'
 import { deleteRange } from './delete-range.ts'
+import { leaseGrant } from './lease-grant.ts'
+import { leaseKeepAlive } from './lease-keep-alive.ts'
+import { leaseLeases } from './lease-leases.ts'
+import { leaseRevoke } from './lease-revoke.ts'
+import { leaseTimeToLive } from './lease-time-to-live.ts'
 import { put } from './put.ts'
 import { range } from './range.ts'
 import { txn } from './txn.ts'
 
-export const RPCS: readonly AnyRpc[] = [range, put, deleteRange, txn, compact]
+export const RPCS: readonly AnyRpc[] = [
+  range,
+  put,
+  deleteRange,
+  txn,
+  compact,
+  leaseGrant,
+  leaseRevoke,
+  leaseKeepAlive,
+  leaseTimeToLive,
+  leaseLeases,
+]

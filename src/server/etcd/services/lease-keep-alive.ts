@@ -1,0 +1,79 @@
+// Lease.LeaseKeepAlive: requests that arrive in one turn are one renewal of their leases.
+
+import { LeaseKeepAliveRequest, LeaseKeepAliveResponse } from '../../../etcd/messages/lease.ts'
+import { RENEW_LEASES_MAX } from '../../../operations/keep-alive.ts'
+import type { EtcdCall } from '../call.ts'
+import { toGrpcError } from '../errors.ts'
+import { decodeLeaseId, encodeSeconds } from '../fields.ts'
+import type { DuplexRpc, RequestReceiver, Responses } from '../rpc.ts'
+
+export const leaseKeepAlive: DuplexRpc<LeaseKeepAliveRequest, LeaseKeepAliveResponse> = {
+  kind: 'duplex',
+  path: '/etcdserverpb.Lease/LeaseKeepAlive',
+  gateway: ['/v3/lease/keepalive'],
+  request: LeaseKeepAliveRequest,
+  response: LeaseKeepAliveResponse,
+  open: (call, responses) => new KeepAliveStream(call, responses),
+}
+
+class KeepAliveStream implements RequestReceiver<LeaseKeepAliveRequest> {
+  readonly #call: EtcdCall
+  readonly #responses: Responses<LeaseKeepAliveResponse>
+  #waiting: bigint[] = []
+  /** Renewals follow each other, so that responses are in the order of the requests. */
+  #isRunning = false
+  #isHalfClosed = false
+
+  constructor(call: EtcdCall, responses: Responses<LeaseKeepAliveResponse>) {
+    this.#call = call
+    this.#responses = responses
+  }
+
+  request({ id }: LeaseKeepAliveRequest): void {
+    this.#waiting.push(id)
+    if (this.#isRunning) return
+    this.#isRunning = true
+    setImmediate(() => void this.#run())
+  }
+
+  halfClosed(): void {
+    this.#isHalfClosed = true
+    if (!this.#isRunning) this.#responses.end()
+  }
+
+  closed(): void {
+    this.#waiting = []
+  }
+
+  async #run(): Promise<void> {
+    const call = this.#call
+    try {
+      while (this.#waiting.length > 0 && !call.isOver) {
+        const ids = this.#waiting.splice(0, RENEW_LEASES_MAX)
+        // etcd takes the header before the renewal.
+        const header = call.header()
+        const ttlsMs = await renew(ids, call)
+        // A lease that does not exist has 0, which is no error.
+        for (const [at, id] of ids.entries())
+          this.#responses.send({ header, id, ttl: encodeSeconds(ttlsMs[at] ?? 0) })
+        await this.#responses.drained()
+      }
+      this.#isRunning = false
+      if (this.#isHalfClosed) this.#responses.end()
+    } catch (error) {
+      this.#responses.end(toGrpcError(call.api, error))
+    }
+  }
+}
+
+/** The times to live of these leases; undefined: there is no such lease. */
+async function renew(ids: readonly bigint[], call: EtcdCall): Promise<readonly (number | undefined)[]> {
+  const known = ids.filter((id) => id !== 0n)
+  if (known.length === 0) return []
+  const { result } = await call.execute(
+    { kind: 'keep-alive', ids: known.map(decodeLeaseId), one: false },
+    { deadline: call.nextDeadline() },
+  )
+  let at = 0
+  return ids.map((id) => (id === 0n ? undefined : result[at++]))
+}

@@ -1,0 +1,55 @@
+// Lease.LeaseTimeToLive
+
+import { LeaseTimeToLiveRequest, LeaseTimeToLiveResponse } from '../../../etcd/messages/lease.ts'
+import { ApiError } from '../../../operations/forms/index.ts'
+import type { RowStream } from '../../api/answer.ts'
+import type { EtcdCall } from '../call.ts'
+import { decodeLeaseId, encodeSeconds } from '../fields.ts'
+import type { UnaryRpc } from '../rpc.ts'
+
+export const leaseTimeToLive: UnaryRpc<LeaseTimeToLiveRequest, LeaseTimeToLiveResponse> = {
+  kind: 'unary',
+  path: '/etcdserverpb.Lease/LeaseTimeToLive',
+  gateway: ['/v3/lease/timetolive', '/v3/kv/lease/timetolive'],
+  request: LeaseTimeToLiveRequest,
+  response: LeaseTimeToLiveResponse,
+  async run({ id, keys }, call) {
+    const answer = id === 0n ? undefined : await show(id, keys, call)
+    // etcd says so instead of an error.
+    if (answer === undefined) return { header: call.header(), id, ttl: -1 }
+    const lease = answer.kind === 'lease-keys' ? answer.lease : answer.result.lease
+    return {
+      header: call.header(answer.head.revision),
+      id,
+      ttl: Math.floor(lease.remainingTtlMs / 1000),
+      grantedTtl: encodeSeconds(lease.grantedTtlMs),
+      keys: answer.kind === 'lease-keys' ? await collect(answer.keys, call) : (answer.result.keys ?? []),
+    }
+  },
+}
+
+/** undefined: there is no such lease. */
+async function show(id: bigint, keys: boolean, call: EtcdCall) {
+  try {
+    return await call.execute({ kind: 'show-lease', id: decodeLeaseId(id), keys, freshness: {} })
+  } catch (error) {
+    if (error instanceof ApiError && error.code === 'lease_not_found') return undefined
+    throw error
+  }
+}
+
+/** Memory of a key beside its bytes. */
+const KEY_BYTES = 16
+
+async function collect(stream: RowStream<Uint8Array>, call: EtcdCall): Promise<readonly Uint8Array[]> {
+  const keys: Uint8Array[] = []
+  try {
+    for (let rows = await stream.next(); rows !== undefined; rows = await stream.next()) {
+      for (const key of rows) call.hold(KEY_BYTES + key.length)
+      keys.push(...rows)
+    }
+  } finally {
+    stream.close()
+  }
+  return keys
+}
