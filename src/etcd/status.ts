@@ -82,3 +82,14 @@ export const ETCD_ERRORS = {
   invalidAuthToken: etcdError(GRPC.unauthenticated, 'invalid auth token'),
   invalidAuthManagement: etcdError(GRPC.invalidArgument, 'invalid auth management'),
 } as const satisfies Record<string, GrpcError>
+
+const CODE_NAMES: Readonly<Record<number, string>> = {
+  [GRPC.invalidArgument]: 'InvalidArgument',
+  [GRPC.resourceExhausted]: 'ResourceExhausted',
+  [GRPC.permissionDenied]: 'PermissionDenied',
+  [GRPC.unauthenticated]: 'Unauthenticated',
+}
+
+/** A status as a text, as the reason of a canceled watch has it. */
+export const statusText = ({ code, message }: GrpcError): string =>
+  `rpc error: code = ${CODE_NAMES[code] ?? code} desc = ${message}`

@@ -36,8 +36,8 @@ export interface DuplexRpc<Q, A> extends RpcNames<Q, A> {
 export interface Responses<A> {
   /** Sends a response. Nothing is sent after the end of the stream. */
   send(response: Partial<A>): void
-  /** Sends a message that is encoded already. */
-  sendBytes(message: Uint8Array): void
+  /** Sends a message that is encoded already. `taken`: the kernel has taken it. */
+  sendBytes(message: Uint8Array, taken?: () => void): void
   /** Bytes that the client has not taken. */
   readonly waitingBytes: number
   /** Resolves when the client has taken all, or is gone. */

@@ -244,10 +244,10 @@ class GrpcStream implements Responses<object> {
     this.#write(withFrameHead(this.#rpc.response.encode(response, FRAME_HEAD_BYTES)))
   }
 
-  sendBytes(message: Uint8Array): void {
+  sendBytes(message: Uint8Array, taken?: () => void): void {
     const frame = new Uint8Array(FRAME_HEAD_BYTES + message.length)
     frame.set(message, FRAME_HEAD_BYTES)
-    this.#write(withFrameHead(frame))
+    this.#write(withFrameHead(frame), taken)
   }
 
   get waitingBytes(): number {
@@ -263,13 +263,13 @@ class GrpcStream implements Responses<object> {
     })
   }
 
-  #write(frame: Uint8Array): void {
+  #write(frame: Uint8Array, taken?: () => void): void {
     if (this.#isOver) return
     if (!this.#hasHead) {
       this.#hasHead = true
       this.#stream.respond(RESPONSE_HEAD, { waitForTrailers: true })
     }
-    this.#stream.write(frame)
+    this.#stream.write(frame, taken)
   }
 
   end(error?: GrpcError): void {

@@ -1,6 +1,7 @@
 // All RPCs that are served.
 
 import type { AnyRpc } from '../rpc.ts'
+import { watch } from '../watch/stream.ts'
 import { compact } from './compact.ts'
 import { deleteRange } from './delete-range.ts'
 import { leaseGrant } from './lease-grant.ts'
@@ -18,6 +19,7 @@ export const RPCS: readonly AnyRpc[] = [
   deleteRange,
   txn,
   compact,
+  watch,
   leaseGrant,
   leaseRevoke,
   leaseKeepAlive,

@@ -164,7 +164,12 @@ export class WatchHub {
     else this.#catchUp.add(watcher)
     return {
       ok: true,
-      value: { from, drained: () => this.#drained(watcher), cancel: () => this.#forget(watcher) },
+      value: {
+        from,
+        sentUpTo: () => this.#upTo(watcher),
+        drained: () => this.#drained(watcher),
+        cancel: () => this.#forget(watcher),
+      },
     }
   }
 

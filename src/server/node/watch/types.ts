@@ -55,6 +55,8 @@ export type WatchEnd = {
 export interface WatchHandle {
   /** The first revision that it may receive. */
   readonly from: Revision
+  /** All events up to this revision have been sent. */
+  sentUpTo(): Revision
   /** The client has read enough of the buffer. */
   drained(): void
   /** Ends the watch for the client. The sink is not called again. */

@@ -1,0 +1,243 @@
+// The watches of one stream, in etcd's protocol: a client creates and cancels them by id, and may request how far all
+// of them are.
+
+import type { WatchCreateRequest } from '../../../etcd/messages/watch.ts'
+import { WatchRequest, WatchResponse } from '../../../etcd/messages/watch.ts'
+import { ETCD_ERRORS, GRPC, GrpcError, statusText } from '../../../etcd/status.ts'
+import { ApiError, type Revision } from '../../../operations/forms/index.ts'
+import { errorOfWatch } from '../../api/watch.ts'
+import type { WatchEnd } from '../../node/watch/index.ts'
+import type { EtcdCall } from '../call.ts'
+import { toGrpcError } from '../errors.ts'
+import type { DuplexRpc, RequestReceiver, Responses } from '../rpc.ts'
+import { decodeWatch, EtcdWatch, isEmptyRange, type WatchConnection } from './watch.ts'
+
+export const watch: DuplexRpc<WatchRequest, WatchResponse> = {
+  kind: 'duplex',
+  path: '/etcdserverpb.Watch/Watch',
+  gateway: ['/v3/watch'],
+  request: WatchRequest,
+  response: WatchResponse,
+  open: (call, responses) => new WatchStream(call, responses),
+}
+
+/** The id in responses that are about no watch. */
+const NO_WATCH = -1
+
+/** Watches of one stream. */
+const WATCHES_MAX = 10_000
+
+/** Pause before the next look at how far all watches are. */
+const PROGRESS_LOOK_MS = 20
+
+/** Largest size of a response without events. */
+const SMALL_RESPONSE_BYTES = 64
+
+class WatchStream implements RequestReceiver<WatchRequest>, WatchConnection {
+  readonly #call: EtcdCall
+  readonly #responses: Responses<WatchResponse>
+  readonly #watches = new Map<number, EtcdWatch>()
+  #nextId = 0
+  /** Ends when the watches that were requested before have begun: responses have the order of the requests. */
+  #created: Promise<void> = Promise.resolve()
+  /** Watches that wait until the client has taken enough. */
+  #waiting: EtcdWatch[] = []
+  /** Bytes that wait for the client. */
+  #bytes = 0
+  #progressTimer: NodeJS.Timeout | undefined
+  #isOver = false
+
+  constructor(call: EtcdCall, responses: Responses<WatchResponse>) {
+    this.#call = call
+    this.#responses = responses
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Requests
+
+  request({ createRequest, cancelRequest, progressRequest }: WatchRequest): void {
+    if (createRequest !== undefined) this.#create(createRequest)
+    else if (cancelRequest !== undefined) this.#cancel(cancelRequest.watchId)
+    else if (progressRequest !== undefined) this.#lookForProgress()
+  }
+
+  halfClosed(): void {
+    this.#end()
+  }
+
+  closed(): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    clearTimeout(this.#progressTimer)
+    for (const each of this.#watches.values()) each.cancel()
+    this.#watches.clear()
+    this.#waiting = []
+    const { watchBuffers } = this.#call.api
+    watchBuffers.forget(this)
+    watchBuffers.remove(this.#bytes)
+    this.#bytes = 0
+  }
+
+  #create(request: WatchCreateRequest): void {
+    const { revision } = this.#call.api.node
+    const refusal = this.#findRefusal(request)
+    const id = refusal === undefined ? this.#chooseId(request.watchId) : NO_WATCH
+    const created = new EtcdWatch(id, request, this)
+    if (refusal === undefined) this.#watches.set(id, created)
+    const before = this.#created
+    this.#created = (async () => {
+      try {
+        if (refusal !== undefined) {
+          await before
+          created.refuse(revision, { cancelReason: refusal })
+          return
+        }
+        const begun = this.#call.execute(
+          { kind: 'watch', request: decodeWatch(request) },
+          { openSink: () => created, deadline: this.#call.nextDeadline() },
+        )
+        const [answer] = await Promise.all([begun, before])
+        // The client has cancelled it, or is gone.
+        if (this.#watches.get(id) !== created) answer.watch.cancel()
+        else created.begin(answer.watch, answer.head.revision)
+      } catch (error) {
+        await before
+        this.#watches.delete(id)
+        this.#refuse(created, error)
+      }
+    })()
+  }
+
+  /** etcd's reason; undefined: it may be created. */
+  #findRefusal(request: WatchCreateRequest): string | undefined {
+    const { watchId, startRevision } = request
+    if (isEmptyRange(request)) return 'mvcc: watcher range is empty'
+    if (startRevision < 0) return 'mvcc: watcher start revision is negative'
+    if (watchId !== 0 && this.#watches.has(watchId))
+      return 'mvcc: duplicate watch ID provided on the WatchStream'
+    return this.#watches.size >= WATCHES_MAX ? `etcdserver: more than ${WATCHES_MAX} watches` : undefined
+  }
+
+  /** 0: the next free id. */
+  #chooseId(requested: number): number {
+    if (requested !== 0) return requested
+    while (this.#watches.has(this.#nextId)) this.#nextId++
+    return this.#nextId++
+  }
+
+  #cancel(id: number): void {
+    const canceled = this.#watches.get(id)
+    // etcd ignores it too.
+    if (canceled === undefined) return
+    this.#watches.delete(id)
+    canceled.cancel()
+    void this.#created.then(() => canceled.canceled(this.#call.api.node.revision))
+  }
+
+  /** Ends a watch that could not begin. */
+  #refuse(refused: EtcdWatch, error: unknown): void {
+    const { api } = this.#call
+    const { revision } = api.node
+    if (error instanceof ApiError && error.code === 'compacted') {
+      refused.refuse(revision, { canceled: false })
+      refused.canceled(revision, { compactRevision: compactRevisionOf(error) })
+      return
+    }
+    const status = toGrpcError(api, error)
+    if (status.code === GRPC.permissionDenied || status.code === GRPC.unauthenticated)
+      refused.refuse(revision, { cancelReason: statusText(status) }, NO_WATCH)
+    else if (status.code === GRPC.resourceExhausted)
+      refused.refuse(revision, { cancelReason: statusText(status) }, NO_WATCH)
+    // Clients begin their watches again on another stream.
+    else this.#end(status.code === GRPC.unavailable ? status : ETCD_ERRORS.noLeader)
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Progress
+
+  /** Sends how far all watches are, when they have received everything up to now. */
+  #lookForProgress(): void {
+    const { revision } = this.#call.api.node
+    if (this.#progressTimer !== undefined) return
+    const look = (): void => {
+      this.#progressTimer = undefined
+      if (this.#isOver) return
+      if ([...this.#watches.values()].every(({ sentUpTo }) => sentUpTo !== undefined && sentUpTo >= revision))
+        this.send(WatchResponse.encode({ header: this.header(revision), watchId: NO_WATCH }))
+      else this.#progressTimer = setTimeout(look, PROGRESS_LOOK_MS)
+    }
+    look()
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Of its watches
+
+  get isFull(): boolean {
+    const progressBytes = SMALL_RESPONSE_BYTES * this.#watches.size
+    return this.#call.api.watchBuffers.isFull(this.#bytes, progressBytes)
+  }
+
+  get takesProgressOnly(): boolean {
+    return this.#call.api.watchBuffers.takesProgressOnly
+  }
+
+  header(revision: number) {
+    return this.#call.header(revision)
+  }
+
+  send(message: Uint8Array): void {
+    if (this.#isOver) return
+    const { watchBuffers } = this.#call.api
+    this.#bytes += message.length
+    watchBuffers.add(message.length)
+    this.#responses.sendBytes(message, () => {
+      if (this.#isOver) return
+      this.#bytes -= message.length
+      watchBuffers.remove(message.length)
+      this.resume()
+    })
+  }
+
+  waits(waiting: EtcdWatch): void {
+    this.#waiting.push(waiting)
+    // Nothing will be taken that would resume it.
+    if (this.#bytes === 0) this.#call.api.watchBuffers.wait(this)
+  }
+
+  /** Resumes watches when the client has taken half of the buffer. */
+  resume(): void {
+    const { watchBufferBytesMax } = this.#call.api.limits
+    if (this.#waiting.length === 0 || this.#bytes > watchBufferBytesMax / 2) return
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (const each of waiting) each.drained()
+  }
+
+  ended(ended: EtcdWatch, end: WatchEnd): void {
+    const { kind } = end
+    // Clients begin their watches again on another stream, from the revision that they have received.
+    if (kind === 'stopped' || kind === 'no-leader' || kind === 'no-room') {
+      this.#end(
+        kind === 'no-leader'
+          ? ETCD_ERRORS.noLeader
+          : new GrpcError(GRPC.unavailable, `etcdserver: ${end.reason}`),
+      )
+      return
+    }
+    this.#watches.delete(ended.id)
+    const { revision } = this.#call.api.node
+    if (kind === 'compacted' || kind === 'too-large')
+      ended.canceled(revision, { compactRevision: compactRevisionOf(errorOfWatch(end)) })
+    else {
+      const error = toGrpcError(this.#call.api, errorOfWatch(end))
+      ended.canceled(revision, { cancelReason: statusText(error) })
+    }
+  }
+
+  #end(error?: GrpcError): void {
+    this.closed()
+    this.#responses.end(error)
+  }
+}
+
+const compactRevisionOf = ({ members }: ApiError): Revision => members.compact_revision as Revision

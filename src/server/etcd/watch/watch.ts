@@ -1,0 +1,146 @@
+// One watch of a stream.
+
+import {
+  FILTER_NO_DELETE,
+  FILTER_NO_PUT,
+  type WatchCreateRequest,
+  WatchResponse,
+} from '../../../etcd/messages/watch.ts'
+import { asRevision, compareKeys, type Revision, type Where } from '../../../operations/forms/index.ts'
+import { PROGRESS_MS_MAX, type WatchedChanges } from '../../../operations/watch.ts'
+import type { EventsMessage, MessageForm, WatchEnd, WatchHandle, WatchSink } from '../../node/watch/index.ts'
+import { decodeWhere } from '../fields.ts'
+import { EVENTS_FORM, fragments, joined } from './messages.ts'
+
+/** Interval of the responses without events that a client has requested, in milliseconds: etcd's default. */
+const PROGRESS_MS = 600_000
+
+/** The stream of a watch. */
+export interface WatchConnection {
+  /** So many bytes of its watches wait that the client must take them first. */
+  readonly isFull: boolean
+  readonly takesProgressOnly: boolean
+  header(revision: number): NonNullable<WatchResponse['header']>
+  send(message: Uint8Array): void
+  /** The watch waits until the client has taken enough. */
+  waits(watch: EtcdWatch): void
+  ended(watch: EtcdWatch, end: WatchEnd): void
+}
+
+/** What a client of etcd requests, as a watch here. */
+export function decodeWatch(request: WatchCreateRequest): WatchedChanges {
+  const { startRevision, progressNotify, prevKv, filters } = request
+  return {
+    where: watchedKeys(request),
+    from: startRevision > 0 ? asRevision(startRevision) : undefined,
+    only: filters.includes(FILTER_NO_PUT) ? 'delete' : filters.includes(FILTER_NO_DELETE) ? 'put' : undefined,
+    prev: prevKv,
+    values: true,
+    progressMs: progressNotify ? PROGRESS_MS : PROGRESS_MS_MAX,
+  }
+}
+
+/** An empty key is the least one. */
+const watchedKeys = ({ key, rangeEnd }: WatchCreateRequest): Where =>
+  decodeWhere(key.length === 0 ? LEAST_KEY : key, rangeEnd)
+
+const LEAST_KEY = Uint8Array.of(0)
+
+/** Whether the end is not after the beginning. */
+export function isEmptyRange(request: WatchCreateRequest): boolean {
+  const where = watchedKeys(request)
+  return !('key' in where) && where.end !== undefined && compareKeys(where.start, where.end) >= 0
+}
+
+export class EtcdWatch implements WatchSink {
+  readonly id: number
+  readonly #request: WatchCreateRequest
+  readonly #connection: WatchConnection
+  #handle: WatchHandle | undefined
+  /** The client knows that it was created. Nothing is sent before. */
+  #isCreated = false
+  #waits = false
+
+  constructor(id: number, request: WatchCreateRequest, connection: WatchConnection) {
+    this.id = id
+    this.#request = request
+    this.#connection = connection
+  }
+
+  get form(): MessageForm {
+    return EVENTS_FORM
+  }
+
+  get isFull(): boolean {
+    return !this.#isCreated || this.#connection.isFull
+  }
+
+  get takesProgressOnly(): boolean {
+    return this.#connection.takesProgressOnly
+  }
+
+  /** The last revision all of whose events were sent; undefined: it has not begun. */
+  get sentUpTo(): Revision | undefined {
+    return this.#handle?.sentUpTo()
+  }
+
+  begin(handle: WatchHandle, revision: Revision): void {
+    this.#handle = handle
+    this.#send({ created: true }, revision)
+    this.#isCreated = true
+    if (this.#waits) this.drained()
+  }
+
+  /** Tells the client that it was created, and has ended. */
+  refuse(revision: Revision, end: Partial<WatchResponse>, watchId = this.id): void {
+    this.#send({ watchId, created: true, canceled: true, ...end }, revision)
+  }
+
+  canceled(revision: Revision, end: Partial<WatchResponse> = {}): void {
+    this.#send({ canceled: true, ...end }, revision)
+  }
+
+  events(message: EventsMessage): void {
+    if (this.#isMute) return
+    const events = message.in(EVENTS_FORM)
+    const parts = this.#request.fragment ? fragments(events) : [events]
+    const header = this.#connection.header(message.revision)
+    for (const [at, part] of parts.entries()) {
+      const fragment = at < parts.length - 1
+      this.#connection.send(joined(WatchResponse.encode({ header, watchId: this.id, fragment }), part))
+    }
+  }
+
+  progress(revision: Revision): void {
+    if (this.#request.progressNotify) this.#send({}, revision)
+  }
+
+  waits(): void {
+    this.#waits = true
+    if (this.#isCreated) this.#connection.waits(this)
+  }
+
+  drained(): void {
+    this.#waits = false
+    this.#handle?.drained()
+  }
+
+  ended(end: WatchEnd): void {
+    this.#connection.ended(this, end)
+  }
+
+  cancel(): void {
+    this.#handle?.cancel()
+  }
+
+  /** Both kinds of events are left out. */
+  get #isMute(): boolean {
+    const { filters } = this.#request
+    return filters.includes(FILTER_NO_PUT) && filters.includes(FILTER_NO_DELETE)
+  }
+
+  #send(response: Partial<WatchResponse>, revision: Revision): void {
+    const header = this.#connection.header(revision)
+    this.#connection.send(WatchResponse.encode({ header, watchId: this.id, ...response }))
+  }
+}
