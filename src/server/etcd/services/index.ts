@@ -9,8 +9,10 @@ import { leaseKeepAlive } from './lease-keep-alive.ts'
 import { leaseLeases } from './lease-leases.ts'
 import { leaseRevoke } from './lease-revoke.ts'
 import { leaseTimeToLive } from './lease-time-to-live.ts'
+import { memberList } from './member-list.ts'
 import { put } from './put.ts'
 import { range } from './range.ts'
+import { status } from './status.ts'
 import { txn } from './txn.ts'
 
 export const RPCS: readonly AnyRpc[] = [
@@ -25,4 +27,6 @@ export const RPCS: readonly AnyRpc[] = [
   leaseKeepAlive,
   leaseTimeToLive,
   leaseLeases,
+  memberList,
+  status,
 ]
