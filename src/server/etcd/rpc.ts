@@ -1,36 +1,39 @@
-// RPCs, without a transport: what each is called, its messages, and what it does. gRPC (grpc/) and the JSON gateway
-// (gateway/) serve the same ones.
+// RPCs, without a transport: what each of `src/etcd/rpcs.ts` does here. gRPC (grpc/) and the JSON gateway (gateway/)
+// serve the same ones.
 
-import type { MessageCodec } from '../../etcd/message.ts'
+import type { RpcDescription } from '../../etcd/rpcs.ts'
 import type { GrpcError } from '../../etcd/status.ts'
 import type { EtcdCall } from './call.ts'
 
-interface RpcNames<Q, A> {
-  /** Path of gRPC, such as `/etcdserverpb.KV/Put`. */
-  readonly path: `/${string}/${string}`
-  /** Paths of the JSON gateway; none: etcd's gateway does not have it. */
-  readonly gateway: readonly `/v3/${string}`[]
-  readonly request: MessageCodec<Q>
-  readonly response: MessageCodec<A>
-}
-
-/** One request, one response. What it throws becomes the status (`errors.ts`). */
-export interface UnaryRpc<Q, A> extends RpcNames<Q, A> {
-  readonly kind: 'unary'
+/** One request, one response. An error that it throws becomes the status (`errors.ts`). */
+export interface UnaryRpc<Q, A> extends RpcDescription<Q, A, 'unary'> {
   readonly run: (request: Q, call: EtcdCall) => Promise<Partial<A>>
 }
 
 /** One request, many responses. */
-export interface ServerStreamRpc<Q, A> extends RpcNames<Q, A> {
-  readonly kind: 'server-stream'
+export interface ServerStreamRpc<Q, A> extends RpcDescription<Q, A, 'server-stream'> {
   readonly run: (request: Q, call: EtcdCall, responses: Responses<A>) => Promise<void>
 }
 
 /** Many requests, many responses, until either side ends the stream. */
-export interface DuplexRpc<Q, A> extends RpcNames<Q, A> {
-  readonly kind: 'duplex'
+export interface DuplexRpc<Q, A> extends RpcDescription<Q, A, 'duplex'> {
   readonly open: (call: EtcdCall, responses: Responses<A>) => RequestReceiver<Q>
 }
+
+export const serveUnary = <Q, A>(
+  rpc: RpcDescription<Q, A, 'unary'>,
+  run: UnaryRpc<Q, A>['run'],
+): UnaryRpc<Q, A> => ({ ...rpc, run })
+
+export const serveStream = <Q, A>(
+  rpc: RpcDescription<Q, A, 'server-stream'>,
+  run: ServerStreamRpc<Q, A>['run'],
+): ServerStreamRpc<Q, A> => ({ ...rpc, run })
+
+export const serveDuplex = <Q, A>(
+  rpc: RpcDescription<Q, A, 'duplex'>,
+  open: DuplexRpc<Q, A>['open'],
+): DuplexRpc<Q, A> => ({ ...rpc, open })
 
 /** The responses of a stream. */
 export interface Responses<A> {

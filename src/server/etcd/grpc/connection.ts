@@ -9,6 +9,13 @@ import {
   type ServerHttp2Stream,
 } from 'node:http2'
 import type { Socket } from 'node:net'
+import {
+  encodeStatusText,
+  FRAME_HEAD_BYTES,
+  GrpcFrameReader,
+  readTimeoutMs,
+  withFrameHead,
+} from '../../../etcd/frames.ts'
 import { GRPC, GrpcError } from '../../../etcd/status.ts'
 import type { Api } from '../../api/api.ts'
 import type { Principal } from '../../api/call.ts'
@@ -25,13 +32,6 @@ import { EtcdCall, type EtcdClient, TIMEOUT_MS } from '../call.ts'
 import { toGrpcError } from '../errors.ts'
 import type { AnyRpc, RequestReceiver, Responses } from '../rpc.ts'
 import { RPCS } from '../services/index.ts'
-import {
-  encodeStatusText,
-  FRAME_HEAD_BYTES,
-  GrpcFrameReader,
-  readTimeoutMs,
-  withFrameHead,
-} from './frames.ts'
 
 interface GrpcOptions {
   readonly api: Api

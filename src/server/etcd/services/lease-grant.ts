@@ -1,31 +1,24 @@
 // Lease.LeaseGrant
 
-import { LeaseGrantRequest, LeaseGrantResponse } from '../../../etcd/messages/lease.ts'
+import { RPC } from '../../../etcd/rpcs.ts'
 import { ETCD_ERRORS } from '../../../etcd/status.ts'
 import { TTL_MS_MAX, TTL_MS_MIN } from '../../../operations/forms/index.ts'
 import { decodeLeaseId, encodeLeaseId, encodeSeconds } from '../fields.ts'
-import type { UnaryRpc } from '../rpc.ts'
+import { serveUnary } from '../rpc.ts'
 
-export const leaseGrant: UnaryRpc<LeaseGrantRequest, LeaseGrantResponse> = {
-  kind: 'unary',
-  path: '/etcdserverpb.Lease/LeaseGrant',
-  gateway: ['/v3/lease/grant'],
-  request: LeaseGrantRequest,
-  response: LeaseGrantResponse,
-  async run({ id, ttl }, call) {
-    const ttlMs = ttl * 1000
-    if (ttlMs > TTL_MS_MAX) throw ETCD_ERRORS.leaseTtlTooLarge
-    const { result } = await call.execute({
-      kind: 'grant',
-      id: id === 0n ? undefined : decodeLeaseId(id),
-      // Below the least one, etcd raises it too.
-      ttlMs: Math.max(TTL_MS_MIN, ttlMs),
-      idempotency: undefined,
-    })
-    return {
-      header: call.header(result.revision),
-      id: encodeLeaseId(result.lease),
-      ttl: encodeSeconds(result.ttlMs),
-    }
-  },
-}
+export const leaseGrant = serveUnary(RPC.leaseGrant, async ({ id, ttl }, call) => {
+  const ttlMs = ttl * 1000
+  if (ttlMs > TTL_MS_MAX) throw ETCD_ERRORS.leaseTtlTooLarge
+  const { result } = await call.execute({
+    kind: 'grant',
+    id: id === 0n ? undefined : decodeLeaseId(id),
+    // Below the least one, etcd raises it too.
+    ttlMs: Math.max(TTL_MS_MIN, ttlMs),
+    idempotency: undefined,
+  })
+  return {
+    header: call.header(result.revision),
+    id: encodeLeaseId(result.lease),
+    ttl: encodeSeconds(result.ttlMs),
+  }
+})

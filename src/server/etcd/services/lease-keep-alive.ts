@@ -1,20 +1,17 @@
 // Lease.LeaseKeepAlive: requests that arrive in one turn are one renewal of their leases.
 
-import { LeaseKeepAliveRequest, LeaseKeepAliveResponse } from '../../../etcd/messages/lease.ts'
+import type { LeaseKeepAliveRequest, LeaseKeepAliveResponse } from '../../../etcd/messages/lease.ts'
+import { RPC } from '../../../etcd/rpcs.ts'
 import { RENEW_LEASES_MAX } from '../../../operations/keep-alive.ts'
 import type { EtcdCall } from '../call.ts'
 import { toGrpcError } from '../errors.ts'
 import { decodeLeaseId, encodeSeconds } from '../fields.ts'
-import type { DuplexRpc, RequestReceiver, Responses } from '../rpc.ts'
+import { type RequestReceiver, type Responses, serveDuplex } from '../rpc.ts'
 
-export const leaseKeepAlive: DuplexRpc<LeaseKeepAliveRequest, LeaseKeepAliveResponse> = {
-  kind: 'duplex',
-  path: '/etcdserverpb.Lease/LeaseKeepAlive',
-  gateway: ['/v3/lease/keepalive'],
-  request: LeaseKeepAliveRequest,
-  response: LeaseKeepAliveResponse,
-  open: (call, responses) => new KeepAliveStream(call, responses),
-}
+export const leaseKeepAlive = serveDuplex(
+  RPC.leaseKeepAlive,
+  (call, responses) => new KeepAliveStream(call, responses),
+)
 
 class KeepAliveStream implements RequestReceiver<LeaseKeepAliveRequest> {
   readonly #call: EtcdCall

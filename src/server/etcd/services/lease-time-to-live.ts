@@ -1,32 +1,25 @@
 // Lease.LeaseTimeToLive
 
-import { LeaseTimeToLiveRequest, LeaseTimeToLiveResponse } from '../../../etcd/messages/lease.ts'
+import { RPC } from '../../../etcd/rpcs.ts'
 import { ApiError } from '../../../operations/forms/index.ts'
 import type { RowStream } from '../../api/answer.ts'
 import type { EtcdCall } from '../call.ts'
 import { decodeLeaseId, encodeSeconds } from '../fields.ts'
-import type { UnaryRpc } from '../rpc.ts'
+import { serveUnary } from '../rpc.ts'
 
-export const leaseTimeToLive: UnaryRpc<LeaseTimeToLiveRequest, LeaseTimeToLiveResponse> = {
-  kind: 'unary',
-  path: '/etcdserverpb.Lease/LeaseTimeToLive',
-  gateway: ['/v3/lease/timetolive', '/v3/kv/lease/timetolive'],
-  request: LeaseTimeToLiveRequest,
-  response: LeaseTimeToLiveResponse,
-  async run({ id, keys }, call) {
-    const answer = id === 0n ? undefined : await show(id, keys, call)
-    // etcd says so instead of an error.
-    if (answer === undefined) return { header: call.header(), id, ttl: -1 }
-    const lease = answer.kind === 'lease-keys' ? answer.lease : answer.result.lease
-    return {
-      header: call.header(answer.head.revision),
-      id,
-      ttl: Math.floor(lease.remainingTtlMs / 1000),
-      grantedTtl: encodeSeconds(lease.grantedTtlMs),
-      keys: answer.kind === 'lease-keys' ? await collect(answer.keys, call) : (answer.result.keys ?? []),
-    }
-  },
-}
+export const leaseTimeToLive = serveUnary(RPC.leaseTimeToLive, async ({ id, keys }, call) => {
+  const answer = id === 0n ? undefined : await show(id, keys, call)
+  // etcd says so instead of an error.
+  if (answer === undefined) return { header: call.header(), id, ttl: -1 }
+  const lease = answer.kind === 'lease-keys' ? answer.lease : answer.result.lease
+  return {
+    header: call.header(answer.head.revision),
+    id,
+    ttl: Math.floor(lease.remainingTtlMs / 1000),
+    grantedTtl: encodeSeconds(lease.grantedTtlMs),
+    keys: answer.kind === 'lease-keys' ? await collect(answer.keys, call) : (answer.result.keys ?? []),
+  }
+})
 
 /** undefined: there is no such lease. */
 async function show(id: bigint, keys: boolean, call: EtcdCall) {

@@ -1,17 +1,10 @@
 // Cluster.MemberList
 
-import { MemberListRequest, MemberListResponse } from '../../../etcd/messages/cluster.ts'
+import { RPC } from '../../../etcd/rpcs.ts'
 import { encodeMember, listMembers } from '../members.ts'
-import type { UnaryRpc } from '../rpc.ts'
+import { serveUnary } from '../rpc.ts'
 
-export const memberList: UnaryRpc<MemberListRequest, MemberListResponse> = {
-  kind: 'unary',
-  path: '/etcdserverpb.Cluster/MemberList',
-  gateway: ['/v3/cluster/member/list'],
-  request: MemberListRequest,
-  response: MemberListResponse,
-  async run(_request, call) {
-    const members = await listMembers(call)
-    return { header: call.header(), members: members.map(encodeMember) }
-  },
-}
+export const memberList = serveUnary(RPC.memberList, async (_request, call) => {
+  const members = await listMembers(call)
+  return { header: call.header(), members: members.map(encodeMember) }
+})

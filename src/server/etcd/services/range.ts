@@ -1,6 +1,7 @@
 // KV.Range
 
-import { type KeyValue, RangeRequest, RangeResponse } from '../../../etcd/messages/kv.ts'
+import type { KeyValue, RangeRequest } from '../../../etcd/messages/kv.ts'
+import { RPC } from '../../../etcd/rpcs.ts'
 import {
   asRevision,
   type FreshnessOptions,
@@ -11,21 +12,14 @@ import type { PageCollector } from '../../api/call.ts'
 import type { EtcdCall } from '../call.ts'
 import { decodeWhere, encodeRow } from '../fields.ts'
 import { arrange, checkRange, isDescending, isInKeyOrder, limited, needsAll } from '../range-order.ts'
-import type { UnaryRpc } from '../rpc.ts'
+import { serveUnary } from '../rpc.ts'
 
-export const range: UnaryRpc<RangeRequest, RangeResponse> = {
-  kind: 'unary',
-  path: '/etcdserverpb.KV/Range',
-  gateway: ['/v3/kv/range'],
-  request: RangeRequest,
-  response: RangeResponse,
-  async run(request, call) {
-    checkRange(request)
-    const { rows, revision, count } = await read(request, call)
-    const { kvs, more } = limited(arrange(rows, request), request)
-    return { header: call.header(revision), kvs, more, count }
-  },
-}
+export const range = serveUnary(RPC.range, async (request, call) => {
+  checkRange(request)
+  const { rows, revision, count } = await read(request, call)
+  const { kvs, more } = limited(arrange(rows, request), request)
+  return { header: call.header(revision), kvs, more, count }
+})
 
 interface Found {
   /** One more than the limit, if there is one more. */

@@ -2,24 +2,18 @@
 // of them are.
 
 import type { WatchCreateRequest } from '../../../etcd/messages/watch.ts'
-import { WatchRequest, WatchResponse } from '../../../etcd/messages/watch.ts'
+import { type WatchRequest, WatchResponse } from '../../../etcd/messages/watch.ts'
+import { RPC } from '../../../etcd/rpcs.ts'
 import { ETCD_ERRORS, GRPC, GrpcError, statusText } from '../../../etcd/status.ts'
 import { ApiError, type Revision } from '../../../operations/forms/index.ts'
 import { errorOfWatch } from '../../api/watch.ts'
 import type { WatchEnd } from '../../node/watch/index.ts'
 import type { EtcdCall } from '../call.ts'
 import { toGrpcError } from '../errors.ts'
-import type { DuplexRpc, RequestReceiver, Responses } from '../rpc.ts'
+import { type RequestReceiver, type Responses, serveDuplex } from '../rpc.ts'
 import { decodeWatch, EtcdWatch, isEmptyRange, type WatchConnection } from './watch.ts'
 
-export const watch: DuplexRpc<WatchRequest, WatchResponse> = {
-  kind: 'duplex',
-  path: '/etcdserverpb.Watch/Watch',
-  gateway: ['/v3/watch'],
-  request: WatchRequest,
-  response: WatchResponse,
-  open: (call, responses) => new WatchStream(call, responses),
-}
+export const watch = serveDuplex(RPC.watch, (call, responses) => new WatchStream(call, responses))
 
 /** The id in responses that are about no watch. */
 const NO_WATCH = -1

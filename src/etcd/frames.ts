@@ -1,7 +1,8 @@
 // Messages of gRPC within a stream of HTTP/2: a flag, the length in four bytes, and the message
 // (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md).
 
-import { GRPC, GrpcError } from '../../../etcd/status.ts'
+import { readUint32 } from '../bytes/index.ts'
+import { GRPC, GrpcError } from './status.ts'
 
 export const FRAME_HEAD_BYTES = 5
 
@@ -18,7 +19,9 @@ export function withFrameHead(frame: Uint8Array): Uint8Array {
 /** Splits what arrives on one stream into messages. */
 export class GrpcFrameReader {
   readonly #bytesMax: number
-  #held: Buffer = NOTHING
+  /** Chunks of a frame that has not arrived completely. They are joined once. */
+  #chunks: Uint8Array[] = []
+  #heldBytes = 0
 
   constructor(bytesMax: number) {
     this.#bytesMax = bytesMax
@@ -26,36 +29,59 @@ export class GrpcFrameReader {
 
   /** Bytes of a message that has not arrived completely. */
   get heldBytes(): number {
-    return this.#held.length
+    return this.#heldBytes
   }
 
   /** The messages that are complete now. Throws `GrpcError`. */
-  read(chunk: Buffer): readonly Buffer[] {
-    let bytes = this.#held.length === 0 ? chunk : Buffer.concat([this.#held, chunk])
-    const messages: Buffer[] = []
-    while (bytes.length >= FRAME_HEAD_BYTES) {
-      if (bytes[0] !== 0)
-        throw new GrpcError(
-          GRPC.unimplemented,
-          'grpc: Decompressor is not installed for the encoding of this message',
-        )
-      const length = bytes.readUInt32BE(1)
-      if (length > this.#bytesMax)
-        throw new GrpcError(
-          GRPC.resourceExhausted,
-          `grpc: received message larger than max (${length} vs. ${this.#bytesMax})`,
-        )
+  read(chunk: Uint8Array): readonly Uint8Array[] {
+    this.#chunks.push(chunk)
+    this.#heldBytes += chunk.length
+    const messages: Uint8Array[] = []
+    for (;;) {
+      const length = this.#messageLength()
+      if (length === undefined || this.#heldBytes < FRAME_HEAD_BYTES + length) return messages
+      const bytes = this.#join()
       const end = FRAME_HEAD_BYTES + length
-      if (bytes.length < end) break
       messages.push(bytes.subarray(FRAME_HEAD_BYTES, end))
-      bytes = bytes.subarray(end)
+      this.#chunks = end < bytes.length ? [bytes.subarray(end)] : []
+      this.#heldBytes -= end
     }
-    this.#held = bytes.length === 0 ? NOTHING : bytes
-    return messages
+  }
+
+  /** The length of the next message; undefined: its head is not complete. */
+  #messageLength(): number | undefined {
+    if (this.#heldBytes < FRAME_HEAD_BYTES) return undefined
+    const [first = NOTHING] = this.#chunks
+    const head = first.length < FRAME_HEAD_BYTES ? this.#join() : first
+    if (head[0] !== 0)
+      throw new GrpcError(
+        GRPC.unimplemented,
+        'grpc: Decompressor is not installed for the encoding of this message',
+      )
+    const length = readUint32(head, 1)
+    if (length > this.#bytesMax)
+      throw new GrpcError(
+        GRPC.resourceExhausted,
+        `grpc: received message larger than max (${length} vs. ${this.#bytesMax})`,
+      )
+    return length
+  }
+
+  #join(): Uint8Array {
+    const [first = NOTHING, ...others] = this.#chunks
+    if (others.length === 0) return first
+    const whole = new Uint8Array(this.#heldBytes)
+    let at = 0
+    for (const chunk of this.#chunks) {
+      whole.set(chunk, at)
+      at += chunk.length
+    }
+    this.#chunks = [whole]
+    return whole
   }
 }
 
-const NOTHING = Buffer.alloc(0)
+const NOTHING = new Uint8Array()
 
 /** `grpc-timeout` in milliseconds; undefined: there is none. Throws `GrpcError`. */
 export function readTimeoutMs(header: string | undefined): number | undefined {
