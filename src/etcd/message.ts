@@ -204,8 +204,13 @@ export const bytes = single<Uint8Array>({
   wireType: LENGTH,
   zero: NO_BYTES,
   isZero: (value) => value.length === 0,
-  // The bytes that arrived are not kept, but the key and the value may be.
-  read: (reader) => reader.view().slice(),
+  read: (reader) => {
+    const view = reader.view()
+    // Not slice(): that of a Buffer shares the memory of all that has arrived.
+    const copy = new Uint8Array(view.length)
+    copy.set(view)
+    return copy
+  },
   write: (writer, value) => writer.bytes(value),
   toJson: encodeBase64,
   fromJson: (json) => {
