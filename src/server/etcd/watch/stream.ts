@@ -11,7 +11,7 @@ import type { WatchEnd } from '../../node/watch/index.ts'
 import type { EtcdCall } from '../call.ts'
 import { toGrpcError } from '../errors.ts'
 import { type RequestReceiver, type Responses, serveDuplex } from '../rpc.ts'
-import { decodeWatch, EtcdWatch, isEmptyRange, type WatchConnection } from './watch.ts'
+import { decodeWatch, EtcdWatch, isEmptyRange, type WatchResponses } from './watch.ts'
 
 export const watch = serveDuplex(RPC.watch, (call, responses) => new WatchStream(call, responses))
 
@@ -27,7 +27,7 @@ const PROGRESS_LOOK_MS = 20
 /** Largest size of a response without events. */
 const SMALL_RESPONSE_BYTES = 64
 
-class WatchStream implements RequestReceiver<WatchRequest>, WatchConnection {
+class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
   readonly #call: EtcdCall
   readonly #responses: Responses<WatchResponse>
   readonly #watches = new Map<number, EtcdWatch>()

@@ -16,7 +16,7 @@ import { EVENTS_FORM, fragments, joined } from './messages.ts'
 const PROGRESS_MS = 600_000
 
 /** The stream of a watch. */
-export interface WatchConnection {
+export interface WatchResponses {
   /** So many bytes of its watches wait that the client must take them first. */
   readonly isFull: boolean
   readonly takesProgressOnly: boolean
@@ -27,7 +27,7 @@ export interface WatchConnection {
   ended(watch: EtcdWatch, end: WatchEnd): void
 }
 
-/** What a client of etcd requests, as a watch here. */
+/** The watch that a client of etcd requests. */
 export function decodeWatch(request: WatchCreateRequest): WatchedChanges {
   const { startRevision, progressNotify, prevKv, filters } = request
   return {
@@ -55,13 +55,13 @@ export function isEmptyRange(request: WatchCreateRequest): boolean {
 export class EtcdWatch implements WatchSink {
   readonly id: number
   readonly #request: WatchCreateRequest
-  readonly #connection: WatchConnection
+  readonly #connection: WatchResponses
   #handle: WatchHandle | undefined
   /** The client knows that it was created. Nothing is sent before. */
   #isCreated = false
   #waits = false
 
-  constructor(id: number, request: WatchCreateRequest, connection: WatchConnection) {
+  constructor(id: number, request: WatchCreateRequest, connection: WatchResponses) {
     this.id = id
     this.#request = request
     this.#connection = connection
