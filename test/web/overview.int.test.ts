@@ -61,6 +61,15 @@ describeConsole(needsChromium('the overview'), () => {
     await page.getByRole('heading', { name: 'All is well' }).waitFor()
   })
 
+  test('it stays at a node that is slow', async () => {
+    const { url } = await follower()
+    const page = await openPage('about:blank', { otherOrigins: [url] })
+    await page.route('**/metrics', () => {})
+    const probe = page.waitForRequest((request) => new URL(request.url()).pathname === '/livez')
+    await page.goto(`${url}/ui/`)
+    expect(new URL((await probe).url()).origin).toBe(url)
+  })
+
   test('a link that leads nowhere says so', async () => {
     for (const place of ['#/nowhere', '#/constructor']) {
       const page = await openPage(consoleUrl(await leader(), place))

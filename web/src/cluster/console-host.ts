@@ -39,7 +39,7 @@ const PROBE_MS = 1_500
 const PAUSE_MS = 1_000
 let isMoving = false
 
-/** Goes to another member while this node does not answer. A local cluster's console has a door to each node. */
+/** Goes to another member when this node does not answer, and is not only slow. A local cluster's console has a door to each node. */
 contact.subscribe(({ state }) => {
   if (state === 'lost' && consoleHost.peek()?.kind === 'node' && !isMoving) void moveOn()
 })
@@ -49,6 +49,11 @@ async function moveOn(): Promise<void> {
   try {
     while (contact.peek().state === 'lost') {
       const host = consoleHost.peek()
+      if (await isAlive()) {
+        lookingAt.value = undefined
+        await pause()
+        continue
+      }
       for (const { name, url } of host?.kind === 'node' ? host.members : []) {
         if (host?.kind === 'node' && name === host.node) continue
         lookingAt.value = name
@@ -56,11 +61,27 @@ async function moveOn(): Promise<void> {
         location.replace(`${url.replace(/\/$/, '')}/ui/${location.hash}`)
         return
       }
-      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS))
+      await pause()
     }
   } finally {
     isMoving = false
     lookingAt.value = undefined
+  }
+}
+
+const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, PAUSE_MS))
+
+/** Whether the node of this page is only slow. A proxy before it may answer for a node that has ended. */
+async function isAlive(): Promise<boolean> {
+  try {
+    const { ok } = await fetch('/livez', {
+      cache: 'no-store',
+      credentials: 'omit',
+      signal: AbortSignal.timeout(PROBE_MS),
+    })
+    return ok
+  } catch {
+    return false
   }
 }
 
