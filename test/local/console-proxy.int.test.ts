@@ -1,4 +1,4 @@
-// What the console of a local cluster passes on to a node: one request for each that it receives.
+// Requests that the console of a local cluster passes on to a node: one for each that it receives.
 
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'

@@ -1,9 +1,12 @@
 // At most one supervisor per directory, and no directory that stays locked after a supervisor was killed.
 
+import { once } from 'node:events'
 import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { parsePort } from '../../src/local/addresses.ts'
 import type { ControlAddress } from '../../src/local/directory/cluster-file.ts'
 import { succeeded } from '../../src/local/supervisor/control-protocol.ts'
 import {
@@ -95,3 +98,13 @@ test('a lock that names no supervisor does not count', async () => {
   expect(await findSupervisor(dir)).toBeUndefined()
   expect(await takeLock(dir, await supervisor())).toBeUndefined()
 })
+
+test('connections that send nothing are bounded and end, and a command is answered beside them', async () => {
+  const address = await supervisor()
+  const silent = Array.from({ length: 100 }, () => connect(parsePort(address.control), '127.0.0.1').resume())
+  const closed = silent.map((socket) => once(socket, 'close'))
+  await Promise.all(silent.map((socket) => once(socket, 'connect')))
+  await Promise.all(closed.slice(0, 30))
+  expect(await sendCommand(address, { command: 'status' })).toEqual(succeeded('status'))
+  await Promise.all(closed)
+}, 20_000)

@@ -9,7 +9,6 @@
 
 import { randomBytes } from 'node:crypto'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
-import type { Socket } from 'node:net'
 import type { ConsolePage } from '../../console/console-page.ts'
 import { ApiError } from '../../operations/forms/problems.ts'
 import { Guard } from '../../server/connections/guard.ts'
@@ -19,6 +18,7 @@ import { HOST, localUrl } from '../addresses.ts'
 import type { ConsoleAddress } from '../directory/cluster-file.ts'
 import { asFailure } from '../failure.ts'
 import { type ControlReply, type FaultRequest, isSameToken } from '../supervisor/control-protocol.ts'
+import { UnidentifiedConnections } from '../unidentified-connections.ts'
 import { sendConflict, sendError, sendJson } from './answers.ts'
 import { ControlEvents, type ShownCluster } from './control-events.ts'
 import { isControlAction, readControlRequest } from './control-requests.ts'
@@ -75,7 +75,7 @@ export async function openConsole(options: ConsoleOptions): Promise<Console> {
   // Neither the console nor a page that is open keeps the supervisor alive.
   server.unref().on('connection', (socket) => {
     socket.unref()
-    requests.addStranger(socket)
+    requests.strangers.add(socket)
   })
   const port = await listen(server, options.port)
   return {
@@ -123,8 +123,7 @@ class ConsoleRequests {
   readonly #events: ControlEvents
   #page: Promise<ConsolePage> | undefined
   #requests = 0
-  /** Connections that have not shown the token, the oldest first. */
-  readonly #strangers = new Set<Socket>()
+  readonly strangers = new UnidentifiedConnections(CONSOLE_STRANGERS_MAX)
 
   constructor(options: ConsoleOptions, token: string) {
     this.#options = options
@@ -134,14 +133,6 @@ class ConsoleRequests {
 
   close(): void {
     this.#events.close()
-  }
-
-  /** A connection that has just begun. A program without the token cannot hold all of them. */
-  addStranger(socket: Socket): void {
-    this.#strangers.add(socket)
-    socket.on('close', () => this.#strangers.delete(socket))
-    if (this.#strangers.size <= CONSOLE_STRANGERS_MAX) return
-    for (const oldest of this.#strangers) return void oldest.destroy()
   }
 
   serve(request: IncomingMessage, response: ServerResponse): void {
@@ -194,7 +185,7 @@ class ConsoleRequests {
 
   #checkToken({ headers, socket }: IncomingMessage): void {
     if (isSameToken(String(headers['quorate-control'] ?? ''), this.#token)) {
-      this.#strangers.delete(socket)
+      this.strangers.identify(socket)
       socket.setTimeout(IDLE_TIMEOUT_MS)
       return
     }

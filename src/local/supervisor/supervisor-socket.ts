@@ -9,6 +9,7 @@ import { HOST, parsePort } from '../addresses.ts'
 import type { ControlAddress } from '../directory/cluster-file.ts'
 import { asFailure, Failure } from '../failure.ts'
 import { processExists } from '../processes.ts'
+import { UnidentifiedConnections } from '../unidentified-connections.ts'
 import {
   type ControlReply,
   type ControlRequest,
@@ -20,6 +21,10 @@ import {
 } from './control-protocol.ts'
 
 const LINE_CHARS_MAX = 64 * 1024
+/** Limit on connections that have not sent a command. Beyond it, the oldest of them ends. */
+const STRANGERS_MAX = 64
+/** Time for a client to send its command. */
+const REQUEST_TIMEOUT_MS = 5_000
 /** Time for a supervisor to identify itself. One that needs longer is stuck or paused. */
 const PROBE_TIMEOUT_MS = 3_000
 
@@ -38,12 +43,17 @@ export async function listenForCommands(
   handle: ControlHandler,
 ): Promise<SupervisorSocket> {
   const identification: Identification = { proof: computeProof(token), data_dir: realpathSync(dataDir) }
+  const strangers = new UnidentifiedConnections(STRANGERS_MAX)
   const server = createServer(async (socket) => {
     // A client that connects and sends nothing must not keep the process alive.
     socket.unref().on('error', () => {})
+    strangers.add(socket)
+    const timer = setTimeout(() => socket.destroy(), REQUEST_TIMEOUT_MS).unref()
     socket.write(`${JSON.stringify(identification)}\n`)
     const message = tryParseJson((await readLine(socket)) ?? '')
+    clearTimeout(timer)
     if (!isObject(message) || !isSameToken(String(message.token), token)) return socket.destroy()
+    strangers.identify(socket)
     // The sender knows the token, so it is a command of this program.
     const reply = await handle(message.request as ControlRequest).catch((error: unknown) =>
       failed(1, asFailure(error).message),
