@@ -123,7 +123,7 @@ test('two paused nodes leave a connection free, and the third one is not called 
   await expect.poll(isSilent, { timeout: 10_000 }).toEqual({ n1: true, n2: true, n3: false })
   ended.abort()
   expect(most).toBeLessThanOrEqual(CONNECTIONS)
-  // What a client at a paused node waits, as the page promises.
+  // The patience of a client at a paused node, as the page promises it.
   expect(limits).toContain(1_000)
   expect(Math.max(...limits)).toBeLessThan(3_000)
 })

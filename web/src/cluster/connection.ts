@@ -151,7 +151,7 @@ interface SendOptions {
 
 /**
  * Sends the request through the first door that answers. A change is not tried at another door after one that hangs:
- * whoever makes it knows how long to go on.
+ * its caller decides on further tries.
  */
 async function send(
   { method, path, headers, body }: OutgoingRequest,

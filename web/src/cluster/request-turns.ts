@@ -42,5 +42,5 @@ export class RequestTurns {
   }
 }
 
-/** Requests that the page repeats by itself, by the name of the node: reads of the members, and the clients' of faults. */
+/** Turns of what the page repeats by itself, by the name of the node: reads of members, and clients of the faults. */
 export const nodeTurns = new RequestTurns(3)
