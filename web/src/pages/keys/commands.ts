@@ -3,6 +3,7 @@
 import { utf8Text } from '../../../../src/bytes/index.ts'
 import { asRevision } from '../../../../src/operations/forms/store.ts'
 import { get } from '../../../../src/operations/get.ts'
+import { nodeUrl } from '../../cluster/node-url.ts'
 import { toHex } from '../../design/bytes-text.tsx'
 import { shellWord } from '../../design/shell-word.ts'
 
@@ -17,5 +18,5 @@ export function kvCommand(key: Uint8Array, revision: number | undefined): string
 export function curlCommand(key: Uint8Array, revision: number | undefined): string {
   const asOf = revision === undefined ? undefined : asRevision(revision)
   const { path } = get.http.encode({ kind: 'get', key, revision: asOf, freshness: {} })
-  return `curl ${shellWord(`${location.origin}${path}`)}`
+  return `curl ${shellWord(`${nodeUrl()}${path}`)}`
 }
