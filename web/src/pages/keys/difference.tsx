@@ -4,7 +4,7 @@ import { diffLines } from 'diff'
 import { useMemo } from 'preact/hooks'
 import { utf8Text } from '../../../../src/bytes/index.ts'
 import { SafeText } from '../../design/bytes-text.tsx'
-import { formatBytes } from '../../design/numbers.ts'
+import { formatBytes, formatCount } from '../../design/numbers.ts'
 import { isDocument, LAID_OUT_MAX, layOutDocument } from './json-text.ts'
 
 interface DifferenceProps {
@@ -34,38 +34,55 @@ export function Difference({ before, after, beforeName, afterName }: DifferenceP
         text, or too long or too different to compare line by line.
       </p>
     )
-  if (rows.every(([left]) => left.kind === 'same')) return <p class="dim">Both are equal.</p>
-  const shown = withoutEqualRuns(rows).slice(0, LINES_MAX)
+  if (rows.every(([left]) => left.kind === 'same'))
+    return (
+      <p class="dim">
+        {isEqual(before, after)
+          ? 'Both are equal.'
+          : 'Both are the same JSON. They differ only in spaces and line ends between its parts.'}
+      </p>
+    )
+  const shown = withoutEqualRuns(rows)
   return (
-    <table class="difference mono">
-      <thead>
-        <tr>
-          <th scope="col">{beforeName}</th>
-          <th scope="col">{afterName}</th>
-        </tr>
-      </thead>
-      <tbody>
-        {shown.map((row, at) =>
-          row === undefined ? (
-            <tr key={at} class="difference-gap">
-              <td colSpan={2}>…</td>
-            </tr>
-          ) : (
-            <tr key={at}>
-              {row.map((line, side) => (
-                <td key={side} class={`difference-${line.kind}`}>
-                  {line.kind === 'gone' && <span class="visually-hidden">only before: </span>}
-                  {line.kind === 'new' && <span class="visually-hidden">only after: </span>}
-                  <SafeText text={line.text} max={4_000} />
-                </td>
-              ))}
-            </tr>
-          ),
-        )}
-      </tbody>
-    </table>
+    <>
+      <table class="difference mono">
+        <thead>
+          <tr>
+            <th scope="col">{beforeName}</th>
+            <th scope="col">{afterName}</th>
+          </tr>
+        </thead>
+        <tbody>
+          {shown.slice(0, LINES_MAX).map((row, at) =>
+            row === undefined ? (
+              <tr key={at} class="difference-gap">
+                <td colSpan={2}>…</td>
+              </tr>
+            ) : (
+              <tr key={at}>
+                {row.map((line, side) => (
+                  <td key={side} class={`difference-${line.kind}`}>
+                    {line.kind === 'gone' && <span class="visually-hidden">only before: </span>}
+                    {line.kind === 'new' && <span class="visually-hidden">only after: </span>}
+                    <SafeText text={line.text} max={4_000} />
+                  </td>
+                ))}
+              </tr>
+            ),
+          )}
+        </tbody>
+      </table>
+      {shown.length > LINES_MAX && (
+        <p class="dim">
+          The first {formatCount(LINES_MAX)} of {formatCount(shown.length)} lines are shown.
+        </p>
+      )}
+    </>
   )
 }
+
+const isEqual = (before: Uint8Array, after: Uint8Array): boolean =>
+  before.length === after.length && before.every((byte, at) => byte === after[at])
 
 type Row = readonly [before: Line, after: Line]
 
