@@ -496,19 +496,31 @@ export class Driver implements KvNode {
     if (this.#members.isRemovedForGood) this.#lifecycle.scheduleShutdown(removedText(this.name))
   }
 
+  /** Stops each part, also after one that fails. Throws the first error. */
   #stopParts({ reason }: NodeEnd): void {
-    this.#scheduler.stop()
-    this.#leaderLoss.stop()
-    this.#leases.stop()
-    this.#reports.stop()
-    this.#checks.stop()
-    this.#spacePolicy.space.stop()
-    this.#peers.close()
-    this.#proposer.endAll(reason)
-    this.#reads.endAll(reason)
-    this.#watches.endAll(reason)
-    this.#waits.endAll()
-    this.#traces.endAll()
+    const errors: unknown[] = []
+    const stops = [
+      () => this.#scheduler.stop(),
+      () => this.#leaderLoss.stop(),
+      () => this.#leases.stop(),
+      () => this.#reports.stop(),
+      () => this.#checks.stop(),
+      () => this.#spacePolicy.space.stop(),
+      () => this.#peers.close(),
+      () => this.#proposer.endAll(reason),
+      () => this.#reads.endAll(reason),
+      () => this.#watches.endAll(reason),
+      () => this.#waits.endAll(),
+      () => this.#traces.endAll(),
+    ]
+    for (const stop of stops) {
+      try {
+        stop()
+      } catch (error) {
+        errors.push(error)
+      }
+    }
+    if (errors.length > 0) throw errors[0]
   }
 
   // -------------------------------------------------------------------------------------------------------------------

@@ -40,7 +40,11 @@ async function alone({ started = true, limits = {} as Partial<typeof driverLimit
   })
   const record = { ...applied(1, 1), raft, kv: encodeState(initialState()) }
   const disk = memoryDisk({ hardState: hardState(1, 1), applied: record })
-  const levers = { fails: undefined as Error | undefined, freeBytes: Number.POSITIVE_INFINITY }
+  const levers = {
+    fails: undefined as Error | undefined,
+    closeFails: undefined as Error | undefined,
+    freeBytes: Number.POSITIVE_INFINITY,
+  }
   let isOpen = false
   const later = (_: unknown, complete: () => void): void =>
     void (isOpen ? clock.after(DISK_MS, complete) : setImmediate(complete))
@@ -77,7 +81,10 @@ async function alone({ started = true, limits = {} as Partial<typeof driverLimit
     sendTraces: () => sent.push('traces'),
     sendSnapshot: () => sent.push('a snapshot'),
     inspect: () => ({ links: 0 }),
-    close: () => closed++,
+    close: () => {
+      if (levers.closeFails !== undefined) throw levers.closeFails
+      closed++
+    },
   }
   const ends: NodeEnd[] = []
   const logged: (readonly [text: string, fields: object])[] = []
@@ -308,4 +315,12 @@ test('what happens to a node is logged, with what an operator asks for next', as
   driver.events.stop('that is enough')
   expect(said('^stopping: that is enough')).toEqual([{}])
   expect(ends).toHaveLength(1)
+})
+
+test('a part that cannot be stopped leaves no request open, and its error is reported', async () => {
+  const { driver, levers, propose, results } = await alone()
+  propose()
+  levers.closeFails = new Error('the network does not close')
+  expect(() => driver.crash()).toThrow('the network does not close')
+  expect(results).toHaveLength(1)
 })
