@@ -39,7 +39,10 @@ const PROBE_MS = 1_500
 const PAUSE_MS = 1_000
 let isMoving = false
 
-/** Goes to another member when this node does not answer, and is not only slow. A local cluster's console has a door to each node. */
+/**
+ * Goes to another member when this node does not answer, and is not only slow. A local cluster's console has a door to
+ * each node.
+ */
 contact.subscribe(({ state }) => {
   if (state === 'lost' && consoleHost.peek()?.kind === 'node' && !isMoving) void moveOn()
 })
