@@ -297,6 +297,7 @@ test('a node that was started with a target makes backups and reports them', asy
     const metrics = async () => (await fetch(`${node.url}/metrics`)).text()
     await expect.poll(metrics).toMatch(/quorate_backup_last_success_timestamp_seconds 1/)
     expect(await metrics()).toMatch(/quorate_backup_failures_total 0/)
+    expect(await metrics()).toMatch(/quorate_backup_interval_seconds 1\n/)
     const status = (await (await fetch(`${node.url}/v1/status`)).json()) as Record<string, number>
     expect(status).toMatchObject({ last_backup_age_ms: expect.any(Number), certificates: [] })
     expect(status.disk_total_bytes).toBeGreaterThan(status.disk_free_bytes ?? 0)

@@ -176,7 +176,7 @@ test('docs/reference/metrics.md has a row for each metric', async () => {
   })
   metrics.watchTls(() => [])
   metrics.watchAudit(() => ({ dropped: 0, skipped: 0 }))
-  metrics.watchBackups(() => ({ lastSuccessMs: 1, failuresTotal: 0, failure: undefined }))
+  metrics.watchBackups(1, () => ({ lastSuccessMs: 1, failuresTotal: 0, failure: undefined }))
   metrics.watchHttp(() => ({
     connections: 0,
     fastConnections: 0,

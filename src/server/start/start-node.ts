@@ -352,7 +352,7 @@ class Node implements ServingNode {
       logger: this.#logger,
       room: (directory) => backupRoom(directory, this.#options.dataDir, diskReserveBytes),
     })
-    this.#metrics.watchBackups(() => backups.counts)
+    this.#metrics.watchBackups(everyMs, () => backups.counts)
     backups.start()
     this.#host.backups = backups
   }

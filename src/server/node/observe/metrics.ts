@@ -181,9 +181,9 @@ export class Metrics implements DriverObserver {
     this.#metrics.counter('quorate_audit_refusals_skipped_total', skipped, () => counts().skipped)
   }
 
-  /** Called once, by a node that makes backups. */
-  watchBackups(counts: () => BackupCounts): void {
-    observeBackups(this.#metrics, counts)
+  /** Called once, by a node that makes backups. `everyMs`: the age of the newest one from which another one is due. */
+  watchBackups(everyMs: number, counts: () => BackupCounts): void {
+    observeBackups(this.#metrics, everyMs, counts)
   }
 
   /** Called when the node has ended. */
@@ -276,7 +276,9 @@ function observeWatches(metrics: MetricList, counts: () => WatchCounts): void {
   )
 }
 
-function observeBackups(metrics: MetricList, counts: () => BackupCounts): void {
+function observeBackups(metrics: MetricList, everyMs: number, counts: () => BackupCounts): void {
+  const interval = 'Age of the newest scheduled backup from which the leader makes another one'
+  metrics.gauge('quorate_backup_interval_seconds', interval, () => everyMs / 1000)
   const last = 'Time of the newest scheduled backup that this node knows'
   metrics.gauge('quorate_backup_last_success_timestamp_seconds', last, () => {
     const { lastSuccessMs } = counts()
