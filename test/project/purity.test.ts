@@ -127,7 +127,8 @@ const MAY_IMPORT = new Map([
   [
     'local',
     [
-      ...['operations/forms/decode.ts', 'operations/forms/problems.ts', 'certificates', 'files'],
+      ...['bytes/shell-word.ts', 'operations/forms/decode.ts', 'operations/forms/problems.ts'],
+      ...['certificates', 'files'],
       ...[...SERVERS, 'server/process', 'server/connections/guard.ts', 'console', 'system'],
     ],
   ],
@@ -135,6 +136,7 @@ const MAY_IMPORT = new Map([
     'cli',
     [
       ...OPERATIONS,
+      'bytes/shell-word.ts',
       'client',
       'certificates',
       'backup',

@@ -1,8 +1,8 @@
 // kv elect NAME [VALUE] [-- CMD…]: leads while a command runs, or until Ctrl-C; kv elect NAME --listen: follows.
 
 import { Command } from '@commander-js/extra-typings'
+import { shellWord } from '../../bytes/shell-word.ts'
 import { Failure } from '../../local/failure.ts'
-import { shellWord } from '../../local/program-name.ts'
 import { bytesDocument } from '../../operations/forms/bytes.ts'
 import { campaign, followLeader, leaderOf } from '../../recipes/index.ts'
 import { keySpace } from '../../recipes/key-space.ts'

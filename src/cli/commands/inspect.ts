@@ -1,9 +1,10 @@
 // kv inspect DIR…: the replicas in stopped data directories.
 
 import { Command } from '@commander-js/extra-typings'
+import { shellWord } from '../../bytes/shell-word.ts'
 import { clusterDirectoryAdvice, startCommandFor } from '../../local/directory/recovery-hints.ts'
 import { Failure } from '../../local/failure.ts'
-import { PROGRAM, shellWord } from '../../local/program-name.ts'
+import { PROGRAM } from '../../local/program-name.ts'
 import { isStorageError } from '../../server/replica/inspect-data-directory.ts'
 import type { ReplicaSummary } from '../../server/replica/stopped-replica.ts'
 import { type ProgramContext, withExamples } from '../command-definition.ts'

@@ -1,9 +1,9 @@
 // kv lock NAME [-- CMD…]: holds a lock while a command runs, or until Ctrl-C; kv lock --list: who holds which lock.
 
 import { Command } from '@commander-js/extra-typings'
+import { shellWord } from '../../bytes/shell-word.ts'
 import type { Client, KvRecord, LeaseInfo } from '../../client/index.ts'
 import { Failure } from '../../local/failure.ts'
-import { shellWord } from '../../local/program-name.ts'
 import { bytesDocument } from '../../operations/forms/bytes.ts'
 import { lock } from '../../recipes/index.ts'
 import { keySpace } from '../../recipes/key-space.ts'

@@ -2,8 +2,9 @@
 // the item when the system has all of it. If the command dies before, the item is delivered again.
 
 import { Command } from '@commander-js/extra-typings'
+import { shellWord } from '../../bytes/shell-word.ts'
 import { Failure } from '../../local/failure.ts'
-import { PROGRAM, shellWord } from '../../local/program-name.ts'
+import { PROGRAM } from '../../local/program-name.ts'
 import { bytesDocument } from '../../operations/forms/bytes.ts'
 import { type QueueEntry, type QueueLength, queue } from '../../recipes/index.ts'
 import { withContext } from '../command-context.ts'

@@ -2,7 +2,8 @@
 
 import { Command } from '@commander-js/extra-typings'
 import { BUMP_DEFAULT } from '../../backup/bump.ts'
-import { PROGRAM, shellWord } from '../../local/program-name.ts'
+import { shellWord } from '../../bytes/shell-word.ts'
+import { PROGRAM } from '../../local/program-name.ts'
 import { hostPort } from '../../system/addresses.ts'
 import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { listenAddress, nodeName } from '../flags/address-values.ts'

@@ -1,7 +1,8 @@
 // Arguments that several commands share: a key, a name, and a command behind `--`.
 
+import { shellWord } from '../../bytes/shell-word.ts'
 import { Failure } from '../../local/failure.ts'
-import { PROGRAM, shellWord } from '../../local/program-name.ts'
+import { PROGRAM } from '../../local/program-name.ts'
 import { EXIT } from '../exit-codes.ts'
 
 export function keyArgument(key: string): string {

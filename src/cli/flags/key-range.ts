@@ -2,9 +2,10 @@
 // and the names of queues, services and locks that keys have.
 
 import type { Option } from '@commander-js/extra-typings'
+import { shellWord } from '../../bytes/shell-word.ts'
 import type { Client } from '../../client/index.ts'
 import { Failure } from '../../local/failure.ts'
-import { PROGRAM, shellWord } from '../../local/program-name.ts'
+import { PROGRAM } from '../../local/program-name.ts'
 import { unescapePart } from '../../recipes/key-space.ts'
 import { EXIT } from '../exit-codes.ts'
 

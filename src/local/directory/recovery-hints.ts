@@ -3,6 +3,7 @@
 
 import { existsSync, readdirSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
+import { shellWord } from '../../bytes/shell-word.ts'
 import { WAS_REMOVED } from '../../server/node/membership/members.ts'
 import {
   holdsNode,
@@ -12,7 +13,7 @@ import {
 } from '../../server/replica/inspect-data-directory.ts'
 import type { ReplicaSummary } from '../../server/replica/stopped-replica.ts'
 import type { SupervisedNode } from '../node/supervised-node.ts'
-import { PROGRAM, shellWord } from '../program-name.ts'
+import { PROGRAM } from '../program-name.ts'
 import { CLUSTER_FILE, DEFAULT_DATA } from './cluster-file.ts'
 
 /** The flag of commands for the cluster in this directory; empty if they need none. */

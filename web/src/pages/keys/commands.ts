@@ -1,11 +1,11 @@
 // The same read in other tools, for a shell.
 
 import { utf8Text } from '../../../../src/bytes/index.ts'
+import { shellWord } from '../../../../src/bytes/shell-word.ts'
 import { asRevision } from '../../../../src/operations/forms/store.ts'
 import { get } from '../../../../src/operations/get.ts'
 import { nodeUrl } from '../../cluster/node-url.ts'
 import { toHex } from '../../design/bytes-text.tsx'
-import { shellWord } from '../../design/shell-word.ts'
 
 export function kvCommand(key: Uint8Array, revision: number | undefined): string {
   const text = utf8Text(key)

@@ -1,7 +1,7 @@
 // The command that starts the node of a new replica, and the addresses that suit it.
 
+import { shellWord } from '../../../../src/bytes/shell-word.ts'
 import { isBaseUrl, isPeerAddress, type MemberDescription } from '../../../../src/operations/forms/members.ts'
-import { shellWord } from '../../design/shell-word.ts'
 
 /** A replica as the user types it. */
 export interface ReplicaText {

