@@ -87,6 +87,14 @@ export async function openPage(url: string, options: ConsoleOptions = {}): Promi
 export const consoleUrl = (node: { readonly url: string }, place = '#/overview'): string =>
   `${node.url}/ui/${place}`
 
+/** Logs in with the dialog, which is open. */
+export async function logIn(page: Page, user: string, password: string): Promise<void> {
+  const dialog = page.getByRole('dialog', { name: 'Log in' })
+  await dialog.getByRole('textbox', { name: 'User' }).fill(user)
+  await dialog.getByRole('textbox', { name: 'Password' }).fill(password)
+  await dialog.getByRole('button', { name: 'Log in' }).click()
+}
+
 const timing = { heartbeatMs: 40, electionMinMs: 200, electionMaxMs: 400 }
 
 /** A cluster in this process, until the file ends. */

@@ -65,6 +65,7 @@ describeConsole(needsChromium('the members'), () => {
     await dialog.getByRole('textbox', { name: 'Address for other nodes' }).fill('127.0.0.1:9')
     await dialog.getByRole('button', { name: 'Add', exact: true }).click()
     await page.getByText('n9 is a learner now').waitFor()
+    await page.getByText('A learner becomes a voter by itself when its log has caught up').waitFor()
     await page.getByRole('row', { name: /^n9 .* not yet/ }).waitFor()
     await page.getByRole('button', { name: 'Remove n9' }).click()
     await page.getByRole('dialog').getByRole('button', { name: 'Remove n9' }).click()
@@ -85,5 +86,45 @@ describeConsole(needsChromium('the members'), () => {
     await remove.click()
     await page.getByText(`${gone} is no longer a member.`).waitFor()
     await page.getByText('2 voters, which survive no failure.').waitFor()
+  })
+})
+
+describeConsole(needsChromium('members of which one has lost its data'), () => {
+  let cluster: EmbeddedCluster
+  beforeAll(async () => {
+    cluster = await startConsoleCluster()
+  })
+
+  test('a voter is replaced when its name is typed, by a replica that must catch up first', async () => {
+    const leader = await cluster.waitForLeader()
+    const lost = leader.name === 'n3' ? 'n2' : 'n3'
+    const page = await openPage(consoleUrl(leader, '#/operation/members'), {
+      otherOrigins: cluster.endpoints,
+    })
+    await page.getByRole('button', { name: `Replace ${lost}` }).click()
+    const dialog = page.getByRole('dialog', { name: `Replace ${lost}` })
+    await dialog.getByText('For a node that has lost its data').waitFor()
+    await dialog.getByText('there are 2 voters, which survive no failure.').waitFor()
+    expect(await dialog.locator('.command code').textContent()).toMatch(/--join \S+ --replace$/)
+    expect(await findBarriers(page)).toEqual([])
+    await dialog.getByRole('button', { name: 'by hand' }).click()
+    for (const [label, text] of [
+      ['Replica id', '987654321'],
+      ['Address for other nodes', '127.0.0.1:9'],
+      ['URL for clients', 'http://127.0.0.1:9'],
+    ] as const)
+      await dialog.getByRole('textbox', { name: label }).fill(text)
+    const replace = dialog.getByRole('button', { name: `Replace ${lost}` })
+    expect(await replace.isDisabled()).toBe(true)
+    await dialog.getByRole('textbox', { name: `Type ${lost} to confirm` }).fill(lost)
+    await replace.click()
+    await page.getByText(`${lost} is gone, and the replica 987654321 has come in its place.`).waitFor()
+    await page.getByRole('row', { name: new RegExp(`^${lost} down not yet`) }).waitFor()
+    await page.getByText('2 voters, which survive no failure.').waitFor()
+    const members = await cluster.client().members()
+    expect(members.find(({ name }) => name === lost)).toMatchObject({
+      role: 'learner',
+      url: 'http://127.0.0.1:9',
+    })
   })
 })

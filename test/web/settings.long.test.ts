@@ -34,6 +34,22 @@ describeConsole(needsChromium('the settings'), () => {
     expect(await findBarriers(page)).toEqual([])
   })
 
+  test('a setting that somebody else has changed meanwhile is left alone, and both values are said', async () => {
+    const page = await open()
+    await page.getByRole('button', { name: 'Change key_bytes_max' }).click()
+    const dialog = page.getByRole('dialog')
+    await dialog.getByRole('textbox', { name: 'Value' }).fill('2 KiB')
+    await cluster.client().changeSettings({ key_bytes_max: 1024 })
+    const change = dialog.getByRole('button', { name: 'Change', exact: true })
+    await change.click()
+    await dialog.getByText('somebody else has set it to 1 KiB meanwhile, and you chose 2 KiB').waitFor()
+    expect(await stored('key_bytes_max')).toBe(1024)
+    expect(await findBarriers(page)).toEqual([])
+    await change.click()
+    await page.getByText('key_bytes_max is 2 KiB now.').waitFor()
+    expect(await stored('key_bytes_max')).toBe(2048)
+  })
+
   test('a limit that ends history needs its name typed', async () => {
     const page = await open()
     await page.getByRole('button', { name: 'Change history_age_ms' }).click()

@@ -1,25 +1,18 @@
 // Users, roles and logins: rights are checked, over TLS, or not yet.
 
-import type { Page } from 'playwright-core'
 import { beforeAll, expect, test } from 'vitest'
 import type { Client, EmbeddedCluster } from '../../src/index.ts'
 import {
   consoleUrl,
   describeConsole,
   findBarriers,
+  logIn,
   needsChromium,
   openPage,
   startConsoleCluster,
 } from './browser.ts'
 
 const PASSWORD = 'correct horse battery'
-
-async function logIn(page: Page, user: string, password: string): Promise<void> {
-  const dialog = page.getByRole('dialog', { name: 'Log in' })
-  await dialog.getByRole('textbox', { name: 'User' }).fill(user)
-  await dialog.getByRole('textbox', { name: 'Password' }).fill(password)
-  await dialog.getByRole('button', { name: 'Log in' }).click()
-}
 
 describeConsole(needsChromium('users where rights are checked'), () => {
   let cluster: EmbeddedCluster
@@ -74,16 +67,91 @@ describeConsole(needsChromium('users where rights are checked'), () => {
   test('whoever lacks the right sees which one, and nothing is changed', async () => {
     const page = await open()
     await logIn(page, 'bob', PASSWORD)
-    await page.getByText('Users and roles are not shown: user "bob" needs the role root').waitFor()
-    await page.getByRole('link', { name: 'Settings' }).click()
+    const refusal = 'user "bob" needs the role root, or the permission admin.'
+    await page.getByText(`Users and roles are not shown: ${refusal}`).waitFor()
+    for (const [tab, shown] of [
+      ['Members', '1 voter, which survives no failure.'],
+      ['Settings', 'All nodes apply the same settings.'],
+      ['Backups', 'The cluster makes no backups by itself'],
+      ['History', 'The oldest revision cannot be read: user "bob" may not read'],
+    ] as const) {
+      await page.getByRole('link', { name: tab, exact: true }).click()
+      await page.getByText(`You may look, and change nothing here: ${refusal}`).waitFor()
+      await page.getByText(shown).first().waitFor()
+      expect(await page.getByRole('main').getByRole('button').allTextContents()).toEqual(
+        tab === 'Backups' ? ['Copy', 'Copy'] : [],
+      )
+      expect(await findBarriers(page)).toEqual([])
+    }
+  })
+
+  test('a right that ends while a dialog is open is missed there, and nothing is changed', async () => {
+    await root.roles.put('operator', [{ access: 'admin' }])
+    await root.users.put('eve', { password: PASSWORD, roles: ['operator'] })
+    const page = await open('#/operation/settings')
+    await logIn(page, 'eve', PASSWORD)
     await page.getByRole('button', { name: 'Change leases_max' }).click()
-    await page.getByRole('textbox', { name: 'Value' }).fill('5')
-    await page.getByRole('dialog').getByRole('button', { name: 'Change', exact: true }).click()
-    await page
-      .getByText('Nothing was changed: user "bob" needs the role root, or the permission admin.')
+    await root.users.put('eve', { roles: [] })
+    const dialog = page.getByRole('dialog', { name: 'Change leases_max' })
+    await dialog.getByRole('textbox', { name: 'Value' }).fill('5')
+    await dialog.getByRole('button', { name: 'Change', exact: true }).click()
+    await dialog
+      .getByText('Nothing was changed: user "eve" needs the role root, or the permission admin.')
       .waitFor()
     await page.getByRole('dialog').getByRole('button', { name: 'Cancel' }).click()
     expect(await findBarriers(page)).toEqual([])
+  })
+
+  test('passwords are changed: of another user, and the own one with that until now', async () => {
+    await root.users.put('dan', { password: PASSWORD, roles: ['root'] })
+    await root.users.put('fay', { password: PASSWORD })
+    const page = await open()
+    await logIn(page, 'dan', PASSWORD)
+    await page.getByRole('button', { name: 'Password of fay' }).click()
+    const other = page.getByRole('dialog', { name: 'New password of fay' })
+    await other.getByRole('textbox', { name: 'New password' }).fill('short')
+    await other.getByRole('button', { name: 'Change the password' }).click()
+    await other.getByText('Nothing was changed').waitFor()
+    await other.getByRole('textbox', { name: 'New password' }).fill(`${PASSWORD} of fay`)
+    await other.getByRole('button', { name: 'Change the password' }).click()
+    await page.getByText('fay has a new password.').waitFor()
+    await page.getByRole('button', { name: 'Password of dan' }).click()
+    const own = page.getByRole('dialog', { name: 'New password of dan' })
+    await own.getByRole('textbox', { name: 'Password until now' }).fill('wrong horse battery')
+    await own.getByRole('textbox', { name: 'New password' }).fill(`${PASSWORD} of dan`)
+    await own.getByRole('button', { name: 'Change the password' }).click()
+    await own.getByText('Nothing was changed').waitFor()
+    expect(await findBarriers(page)).toEqual([])
+    await own.getByRole('textbox', { name: 'Password until now' }).fill(PASSWORD)
+    await own.getByRole('button', { name: 'Change the password' }).click()
+    await page.getByText('The login of dan has ended.').first().waitFor()
+    await logIn(page, 'dan', `${PASSWORD} of dan`)
+    await page.getByRole('button', { name: 'Log out dan' }).waitFor()
+    for (const name of ['fay', 'dan']) await root.users.delete(name)
+  })
+
+  test('the roles of a user change, and a role is deleted when its name is typed', async () => {
+    await root.roles.put('old', [{ access: 'read', all: true }])
+    await root.users.put('gus', { password: PASSWORD })
+    const gus = cluster.client({ user: 'gus', password: PASSWORD })
+    const page = await open()
+    await logIn(page, 'root', PASSWORD)
+    await page.getByRole('row', { name: /^gus none: may only change their own password/ }).waitFor()
+    await page.getByRole('button', { name: 'Roles of gus' }).click()
+    await page.getByRole('checkbox', { name: 'old' }).check()
+    await page.getByRole('button', { name: 'Change the roles' }).click()
+    await page.getByText('gus has the roles old now.').waitFor()
+    await gus.get('any')
+    await page.getByRole('button', { name: 'Delete old' }).click()
+    const dialog = page.getByRole('dialog', { name: 'Delete the role old?' })
+    await dialog.getByText('Users with this role: gus. Its rights end at once.').waitFor()
+    const button = dialog.getByRole('button', { name: 'Delete old' })
+    expect(await button.isDisabled()).toBe(true)
+    await dialog.getByRole('textbox', { name: 'Type old to confirm' }).fill('old')
+    await button.click()
+    await page.getByText('The role old is gone.').waitFor()
+    await expect(gus.get('any')).rejects.toThrow('may not read')
+    await root.users.delete('gus')
   })
 
   test('a role and its user are made, and two administrators do not undo each other', async () => {

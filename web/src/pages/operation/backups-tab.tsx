@@ -2,6 +2,7 @@
 
 import { useState } from 'preact/hooks'
 import { type MemberView, members } from '../../cluster/cluster-view.ts'
+import { findLeader } from '../../cluster/member-state.ts'
 import { sumSamples } from '../../cluster/metrics.ts'
 import { Button } from '../../design/button.tsx'
 import { Command } from '../../design/command.tsx'
@@ -11,15 +12,35 @@ import { Mark } from '../../design/mark.tsx'
 import { Notice } from '../../design/notice.tsx'
 import { formatBytes, formatCount, formatDuration } from '../../design/numbers.ts'
 import { type Column, Table } from '../../design/table.tsx'
+import type { TabProps } from './admin-right.ts'
 import { backupName, chooseTarget, HELD_BYTES_MAX, saveBackup } from './backup-download.ts'
 import { failedChange } from './outcome.tsx'
 
 /** The metrics of scheduled backups: a node has them only with --backup-to. */
 const FAILURES = 'quorate_backup_failures_total'
+const INTERVAL = 'quorate_backup_interval_seconds'
 
 const isScheduled = ({ metrics }: MemberView): boolean => metrics?.has(FAILURES) === true
 
-export function BackupsTab() {
+/** When the leader makes the next one, as a sentence. */
+function describeNext(all: readonly MemberView[]): string {
+  const leader = findLeader(all)
+  if (leader === undefined) return 'The next one waits until there is a leader.'
+  if (!isScheduled(leader))
+    return `${leader.name} leads and makes none: the next one waits until another member leads.`
+  const seconds = leader.metrics?.get(INTERVAL)?.[0]?.value
+  // A node of an older version.
+  if (seconds === undefined)
+    return `${leader.name} makes the next one when that is older than its --backup-every.`
+  const every = `${leader.name} makes one every ${formatDuration(seconds * 1000)}`
+  const age = leader.status?.lastBackupAgeMs
+  const leftMs = age === undefined ? 0 : seconds * 1000 - age
+  return leftMs > 0
+    ? `The next one is due in ${formatDuration(leftMs)}: ${every}.`
+    : `The next one is due now: ${every}.`
+}
+
+export function BackupsTab({ mayChange }: TabProps) {
   const scheduled = members.value.filter(isScheduled)
   const ages = members.value.flatMap(({ status }) => status?.lastBackupAgeMs ?? [])
   return (
@@ -37,14 +58,14 @@ export function BackupsTab() {
               {ages.length === 0
                 ? 'There is no backup yet.'
                 : `The newest one is ${formatDuration(Math.min(...ages))} old.`}{' '}
-              The leader makes the next one when that is older than its --backup-every. The target and the
-              time of the next one stand in the flags of each node; its API does not tell them.
+              {describeNext(members.value)} The target stands in the flags of each node; its API does not tell
+              it.
             </p>
             <Table caption="Backups" columns={COLUMNS} rows={members.value} rowKey={({ name }) => name} />
           </>
         )}
       </section>
-      <Download />
+      {mayChange && <Download />}
       <section class="operation-part">
         <h2>Restore</h2>
         <p class="operation-lead">

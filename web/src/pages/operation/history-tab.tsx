@@ -16,10 +16,11 @@ import { TextField } from '../../design/field.tsx'
 import { Figure, Figures } from '../../design/figure.tsx'
 import { Notice } from '../../design/notice.tsx'
 import { formatCount, plural } from '../../design/numbers.ts'
+import type { TabProps } from './admin-right.ts'
 import { failedChange, OutcomeLine } from './outcome.tsx'
 import { parseQuantity } from './quantity.ts'
 
-export function HistoryTab() {
+export function HistoryTab({ mayChange }: TabProps) {
   const [isOpen, setOpen] = useState(false)
   const [outcome, setOutcome] = useState<string>()
   const { data: oldest, error, reload } = useRequest(readOldestRevision, [])
@@ -33,17 +34,19 @@ export function HistoryTab() {
           whatever is compacted. The <a href="#/operation/settings">settings</a> of history compact by
           themselves what is too old or too much.
         </p>
-        <Button
-          kind="danger"
-          disabled={kept !== undefined && kept < 2}
-          title={kept !== undefined && kept < 2 ? 'There is no older revision.' : undefined}
-          onClick={() => {
-            setOutcome(undefined)
-            setOpen(true)
-          }}
-        >
-          Compact
-        </Button>
+        {mayChange && (
+          <Button
+            kind="danger"
+            disabled={kept !== undefined && kept < 2}
+            title={kept !== undefined && kept < 2 ? 'There is no older revision.' : undefined}
+            onClick={() => {
+              setOutcome(undefined)
+              setOpen(true)
+            }}
+          >
+            Compact
+          </Button>
+        )}
       </header>
       <OutcomeLine text={outcome} />
       {error !== undefined && !needsLogin.value && (

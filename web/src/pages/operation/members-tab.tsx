@@ -10,6 +10,7 @@ import { Mark } from '../../design/mark.tsx'
 import { Notice } from '../../design/notice.tsx'
 import { formatCount, plural } from '../../design/numbers.ts'
 import { type Column, Table } from '../../design/table.tsx'
+import type { TabProps } from './admin-right.ts'
 import { LeadershipTransfer } from './leadership-transfer.tsx'
 import { MemberAddition } from './member-addition.tsx'
 import { MemberRemoval } from './member-removal.tsx'
@@ -21,7 +22,7 @@ type Dialog =
   | { readonly kind: 'transfer'; readonly to?: string }
   | { readonly kind: 'replace' | 'remove'; readonly member: MemberView }
 
-export function MembersTab() {
+export function MembersTab({ mayChange }: TabProps) {
   const [dialog, setDialog] = useState<Dialog>()
   const [outcome, setOutcome] = useState<string>()
   const all = members.value
@@ -44,17 +45,19 @@ export function MembersTab() {
             ? 'There is no leader: members cannot be changed until one is elected.'
             : `${leader.name} leads in term ${formatCount(leader.status?.term ?? 0)}.`}
         </p>
-        <div class="page-actions">
-          <Button onClick={() => open({ kind: 'transfer' })} disabled={voters.length < 2}>
-            Transfer leadership
-          </Button>
-          <Button kind="primary" onClick={() => open({ kind: 'add' })}>
-            Add a member
-          </Button>
-        </div>
+        {mayChange && (
+          <div class="page-actions">
+            <Button onClick={() => open({ kind: 'transfer' })} disabled={voters.length < 2}>
+              Transfer leadership
+            </Button>
+            <Button kind="primary" onClick={() => open({ kind: 'add' })}>
+              Add a member
+            </Button>
+          </div>
+        )}
       </header>
       <OutcomeLine text={outcome} />
-      <MemberList leader={leader} open={open} />
+      <MemberList leader={leader} open={mayChange ? open : undefined} />
       {learners.length > 0 && (
         <Notice kind="note">
           {learners.length === 1 ? `${learners[0]?.name} is a learner: it` : 'Learners'} cannot vote yet, and
@@ -72,7 +75,8 @@ export function MembersTab() {
 
 interface MemberListProps {
   readonly leader: MemberView | undefined
-  readonly open: (dialog: Dialog) => void
+  /** undefined: nothing can be changed. */
+  readonly open: ((dialog: Dialog) => void) | undefined
 }
 
 function MemberList({ leader, open }: MemberListProps) {
@@ -90,39 +94,48 @@ function MemberList({ leader, open }: MemberListProps) {
       head: 'Other nodes',
       cell: ({ replicaId }) => <Dim text={described.get(replicaId)?.peer ?? '–'} />,
     },
-    {
-      head: <span class="visually-hidden">Changes</span>,
-      cell: (member) => (
-        <div class="operation-row-actions">
-          {!member.isLearner && state(member) !== 'leader' && (
-            <Button
-              kind="quiet"
-              label={`Make leader: ${member.name}`}
-              onClick={() => open({ kind: 'transfer', to: member.name })}
-            >
-              Make leader
-            </Button>
-          )}
-          <Button
-            kind="quiet"
-            label={`Replace ${member.name}`}
-            onClick={() => open({ kind: 'replace', member })}
-          >
-            Replace
-          </Button>
-          <Button
-            kind="quiet"
-            label={`Remove ${member.name}`}
-            onClick={() => open({ kind: 'remove', member })}
-          >
-            Remove
-          </Button>
-        </div>
-      ),
-    },
+    ...(open === undefined
+      ? []
+      : [
+          {
+            head: <span class="visually-hidden">Changes</span>,
+            cell: (member: MemberView) => (
+              <MemberActions member={member} isLeader={state(member) === 'leader'} open={open} />
+            ),
+          },
+        ]),
   ]
   return (
     <Table caption="Members" columns={columns} rows={members.value} rowKey={({ replicaId }) => replicaId} />
+  )
+}
+
+interface MemberActionsProps {
+  readonly member: MemberView
+  readonly isLeader: boolean
+  readonly open: (dialog: Dialog) => void
+}
+
+function MemberActions({ member, isLeader, open }: MemberActionsProps) {
+  const { name, isLearner } = member
+  return (
+    <div class="operation-row-actions">
+      {!isLearner && !isLeader && (
+        <Button
+          kind="quiet"
+          label={`Make leader: ${name}`}
+          onClick={() => open({ kind: 'transfer', to: name })}
+        >
+          Make leader
+        </Button>
+      )}
+      <Button kind="quiet" label={`Replace ${name}`} onClick={() => open({ kind: 'replace', member })}>
+        Replace
+      </Button>
+      <Button kind="quiet" label={`Remove ${name}`} onClick={() => open({ kind: 'remove', member })}>
+        Remove
+      </Button>
+    </div>
   )
 }
 

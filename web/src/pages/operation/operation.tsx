@@ -3,7 +3,12 @@
 import type { ComponentType } from 'preact'
 import { PageFrame } from '../../app/page-frame.tsx'
 import { href, route } from '../../app/route.ts'
+import { useRequest } from '../../app/use-request.ts'
+import { needsLogin } from '../../cluster/connection.ts'
+import { SafeText } from '../../design/bytes-text.tsx'
+import { Notice } from '../../design/notice.tsx'
 import { Tabs } from '../../design/tabs.tsx'
+import { readAdminRefusal, type TabProps } from './admin-right.ts'
 import { BackupsTab } from './backups-tab.tsx'
 import { HistoryTab } from './history-tab.tsx'
 import { MembersTab } from './members-tab.tsx'
@@ -14,14 +19,15 @@ import { UsersTab } from './users-tab.tsx'
 interface Tab {
   readonly name: string
   readonly text: string
-  readonly Content: ComponentType
+  readonly Content: ComponentType<TabProps>
 }
 
 const MEMBERS: Tab = { name: 'members', text: 'Members', Content: MembersTab }
+const USERS: Tab = { name: 'users', text: 'Users and roles', Content: UsersTab }
 const TABS: readonly Tab[] = [
   MEMBERS,
   { name: 'settings', text: 'Settings', Content: SettingsTab },
-  { name: 'users', text: 'Users and roles', Content: UsersTab },
+  USERS,
   { name: 'backups', text: 'Backups', Content: BackupsTab },
   { name: 'history', text: 'History', Content: HistoryTab },
 ]
@@ -29,6 +35,7 @@ const TABS: readonly Tab[] = [
 export function Page() {
   const { rest } = route.value
   const { name, Content } = TABS.find((tab) => tab.name === rest) ?? MEMBERS
+  const refusal = useRequest(readAdminRefusal, [name]).data
   return (
     <PageFrame title="Operation">
       <Tabs
@@ -36,7 +43,12 @@ export function Page() {
         tabs={TABS.map((tab) => ({ name: tab.name, text: tab.text, href: href('operation', tab.name) }))}
         current={name}
       />
-      <Content key={name} />
+      {refusal !== undefined && name !== USERS.name && !needsLogin.value && (
+        <Notice kind="note">
+          You may look, and change nothing here: <SafeText text={refusal} />.
+        </Notice>
+      )}
+      <Content key={name} mayChange={refusal === undefined} />
     </PageFrame>
   )
 }

@@ -1,31 +1,51 @@
 import { useState } from 'preact/hooks'
 import { changeSettings } from '../../../../src/operations/change-settings.ts'
 import { decodeSettings } from '../../../../src/operations/http/settings.ts'
+import { settings } from '../../../../src/operations/settings.ts'
 import { useChange } from '../../app/use-change.ts'
 import { nameChange } from '../../cluster/change.ts'
-import { run } from '../../cluster/connection.ts'
+import { describeError, run } from '../../cluster/connection.ts'
 import { Confirmation } from '../../design/dialog.tsx'
 import { TextField } from '../../design/field.tsx'
 import { formatCount } from '../../design/numbers.ts'
 import { failedChange } from './outcome.tsx'
 import { parseQuantity, quantityText, UNIT_EXAMPLE, type Unit } from './quantity.ts'
-import { endsHistory, rangeText, type SettingField } from './setting-fields.ts'
+import { endsHistory, listSettings, rangeText, type SettingField, valueText } from './setting-fields.ts'
 
 interface ChangeProps {
   readonly onClose: () => void
   readonly onDone: (text: string) => void
 }
 
+interface SettingChangeProps extends ChangeProps {
+  readonly field: SettingField
+  readonly value: number
+  /** Reads the settings again: somebody else has changed one. */
+  readonly onConflict: () => void
+}
+
+export const readSettings = async (signal?: AbortSignal): Promise<readonly SettingField[]> =>
+  listSettings((await run(settings, { kind: 'settings' }, signal && { signal })).result)
+
+/**
+ * The setting as it is now, if somebody has changed it since it was `seen`, and not to `next`. A change of settings has
+ * no condition: this finds what was changed while the dialog was open, and not what is changed at the same moment.
+ */
+async function findConflict(seen: SettingField, next: number): Promise<SettingField | undefined> {
+  try {
+    const now = (await readSettings()).find(({ name }) => name === seen.name)
+    return now?.value === seen.value || now?.value === next ? undefined : now
+  } catch (error) {
+    throw new Error(`Nothing was tried: the settings cannot be read now. ${describeError(error)}.`)
+  }
+}
+
 const DURATION = 'leases.duration_ms'
 const RAW: Readonly<Record<Unit, string>> = { bytes: 'bytes', ms: 'ms', count: '' }
 
 /** Changes one setting that is a number. */
-export function SettingChange({
-  field,
-  value,
-  onClose,
-  onDone,
-}: ChangeProps & { readonly field: SettingField; readonly value: number }) {
+export function SettingChange({ field: given, value, onClose, onDone, onConflict }: SettingChangeProps) {
+  const [field, setField] = useState(given)
   const { name, unit, rule } = field
   const change = useChange()
   const [text, setText] = useState(() => quantityText(value, unit))
@@ -35,6 +55,14 @@ export function SettingChange({
   const isLess = next !== undefined && endsHistory(field, next)
   const confirm = async (): Promise<void> => {
     if (next === undefined || !isAllowed) throw new Error('Nothing was changed: the value is not allowed.')
+    const conflict = await findConflict(field, next)
+    if (conflict !== undefined) {
+      setField(conflict)
+      onConflict()
+      throw new Error(
+        `Nothing was changed: somebody else has set it to ${valueText(conflict.value, unit)} meanwhile, and you chose ${quantityText(next, unit)}. Look at both, and decide once more.`,
+      )
+    }
     try {
       if (name === DURATION) await changeLeaderLeases({ durationMs: next })
       else

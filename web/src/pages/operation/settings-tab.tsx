@@ -1,29 +1,18 @@
 // The replicated settings, each with what it does, its default and its allowed values.
 
 import { useState } from 'preact/hooks'
-import { settings } from '../../../../src/operations/settings.ts'
 import { useRequest } from '../../app/use-request.ts'
-import { run } from '../../cluster/connection.ts'
 import { Button } from '../../design/button.tsx'
 import { Notice } from '../../design/notice.tsx'
+import type { TabProps } from './admin-right.ts'
 import { OutcomeLine } from './outcome.tsx'
-import { LeaderLeaseSwitch, SettingChange } from './setting-change.tsx'
-import {
-  groupSettings,
-  isChangeable,
-  listSettings,
-  rangeText,
-  type SettingField,
-  valueText,
-} from './setting-fields.ts'
+import { LeaderLeaseSwitch, readSettings, SettingChange } from './setting-change.tsx'
+import { groupSettings, isChangeable, rangeText, type SettingField, valueText } from './setting-fields.ts'
 
-export function SettingsTab() {
+export function SettingsTab({ mayChange }: TabProps) {
   const [changed, setChanged] = useState<SettingField>()
   const [outcome, setOutcome] = useState<string>()
-  const { data, error, reload } = useRequest(
-    async (signal) => listSettings((await run(settings, { kind: 'settings' }, { signal })).result),
-    [],
-  )
+  const { data, error, reload } = useRequest(readSettings, [])
   const props = {
     onClose: () => setChanged(undefined),
     onDone: (text: string) => {
@@ -46,10 +35,14 @@ export function SettingsTab() {
               <Setting
                 key={field.name}
                 field={field}
-                onChange={() => {
-                  setOutcome(undefined)
-                  setChanged(field)
-                }}
+                onChange={
+                  mayChange
+                    ? () => {
+                        setOutcome(undefined)
+                        setChanged(field)
+                      }
+                    : undefined
+                }
               />
             ))}
           </ul>
@@ -59,13 +52,19 @@ export function SettingsTab() {
         (typeof changed.value === 'boolean' ? (
           <LeaderLeaseSwitch isOn={changed.value} {...props} />
         ) : (
-          <SettingChange field={changed} value={changed.value} {...props} />
+          <SettingChange field={changed} value={changed.value} onConflict={reload} {...props} />
         ))}
     </section>
   )
 }
 
-function Setting({ field, onChange }: { readonly field: SettingField; readonly onChange: () => void }) {
+interface SettingProps {
+  readonly field: SettingField
+  /** undefined: the user may not. */
+  readonly onChange: (() => void) | undefined
+}
+
+function Setting({ field, onChange }: SettingProps) {
   const { name, value, unit, rule } = field
   const range = rangeText(field)
   return (
@@ -87,7 +86,7 @@ function Setting({ field, onChange }: { readonly field: SettingField; readonly o
           {range}
         </p>
       </div>
-      {isChangeable(field) && (
+      {onChange !== undefined && isChangeable(field) && (
         <Button kind="quiet" label={`Change ${name}`} onClick={onChange}>
           Change
         </Button>
