@@ -7,6 +7,7 @@ import {
   consoleUrl,
   describeConsole,
   findBarriers,
+  logIn,
   needsChromium,
   openPage,
   startConsoleCluster,
@@ -137,6 +138,27 @@ describeConsole(needsChromium('coordination'), () => {
     expect(await kv.count({ prefix: 'queue/mail/value/' })).toBe(2)
   })
 
+  test('an item that a consumer holds has no error yet, and a delayed one that of its last attempt', async () => {
+    const mail = queue(kv, 'mail', { visibilityMs: 60_000 })
+    for (const value of ['letter', 'parcel']) await mail.push(value)
+    const held = await mail.pop()
+    await (await mail.pop())?.nack({ error: 'nobody at home', delayMs: 60_000 })
+    const page = await open('/queues/mail')
+    const rows = page.getByRole('table', { name: 'Items in line' }).getByRole('row')
+    const texts = (value: string) => rows.filter({ hasText: value }).getByRole('cell').allTextContents()
+    await expect.poll(async () => (await texts('parcel')).at(-1)).toBe('nobody at home')
+    expect([(await texts('parcel'))[0], (await texts('letter'))[0]]).toEqual(['delayed', 'held'])
+    expect((await texts('letter')).at(-1)).toBe('')
+    await rows.getByRole('link', { name: 'letter' }).click()
+    await page
+      .getByRole('definition')
+      .filter({ hasText: /^held$/ })
+      .waitFor()
+    expect(await page.getByText('Last error').count()).toBe(0)
+    expect(await findBarriers(page)).toEqual([])
+    expect(await held?.ack()).toBeUndefined()
+  })
+
   test('a failed item that somebody else has put back meanwhile is left alone', async () => {
     const mail = queue(kv, 'mail', { attemptsMax: 1 })
     const id = await mail.push('letter')
@@ -190,21 +212,34 @@ describeConsole(needsChromium('coordination'), () => {
     expect(await findBarriers(page)).toEqual([])
   })
 
-  test('who may not read the keys of a recipe sees which right is missing', async () => {
+  test('who may not read the keys of a recipe sees which right is missing, and what he may read', async () => {
     const password = 'correct horse'
-    await kv.roles.put('locksmith', [
-      { access: 'readwrite', prefix: 'lock/' },
-      { access: 'read', prefix: 'rwlock/' },
-    ])
+    await rwLock(kv, 'catalogue').read()
+    await kv.roles.put('locksmith', [{ access: 'readwrite', prefix: 'lock/' }])
     await kv.users.put('root', { password, roles: ['root'] })
     await kv.users.put('ann', { password, roles: ['locksmith'] })
     await kv.auth.enable()
     const page = await open('/queues')
-    await page.getByRole('textbox', { name: 'User' }).fill('ann')
-    await page.getByRole('textbox', { name: 'Password' }).fill(password)
-    await page.getByRole('dialog').getByRole('button', { name: 'Log in' }).click()
+    await logIn(page, 'ann', password)
     await page.getByRole('alert').filter({ hasText: 'queue/' }).waitFor()
     await page.getByRole('link', { name: 'Locks' }).click()
+    await page
+      .getByText('A part is not shown: user "ann" may not read')
+      .filter({ hasText: 'rwlock/' })
+      .waitFor()
     await page.getByText('No lock is held').waitFor()
+    const held = await lock(cluster.client({ user: 'ann', password }), 'deploy')
+    const row = page.getByRole('row').filter({ hasText: 'deploy' })
+    await row.getByRole('cell', { name: /^ann, lease \d+$/ }).waitFor()
+    await page.getByText('The store knows who holds a lock by the lease').waitFor()
+    expect(await page.getByText('catalogue').count()).toBe(0)
+    expect(await findBarriers(page)).toEqual([])
+    await row.getByRole('link', { name: 'deploy' }).click()
+    await page
+      .getByRole('row')
+      .filter({ hasText: 'holds' })
+      .getByRole('cell', { name: 'ann', exact: true })
+      .waitFor()
+    await held.release()
   })
 })

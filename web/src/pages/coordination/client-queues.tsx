@@ -4,7 +4,6 @@ import { useState } from 'preact/hooks'
 import type { KeyRow } from '../../../../src/operations/forms/store.ts'
 import { useRequest } from '../../app/use-request.ts'
 import { useRevision } from '../../app/use-revision.ts'
-import { Button } from '../../design/button.tsx'
 import { BytesText, SafeText } from '../../design/bytes-text.tsx'
 import { Empty } from '../../design/empty.tsx'
 import { Figure, Figures } from '../../design/figure.tsx'
@@ -15,7 +14,7 @@ import { type ClientsOfName, readAllClients, readClients } from './client-reads.
 import { type ClientState, findHolders, type QueuedClient } from './clients.ts'
 import { LeaseLink } from './leases.tsx'
 import { useLeases } from './leases-known.ts'
-import { DetailHead, Example, ForeignKeys, NameLink, NameListing } from './listing.tsx'
+import { DetailHead, Example, ForeignKeys, NameListing, NameTable, ShowMore } from './listing.tsx'
 import { namePrefix } from './names.ts'
 import type { CoordinationPlace } from './place.ts'
 import { TimeLeft } from './time-left.tsx'
@@ -90,12 +89,7 @@ interface TabProps {
 export function ClientQueueList({ place, tab }: TabProps) {
   const { recipes, empty } = WORDS[tab]
   return (
-    <NameListing
-      place={place}
-      recipes={recipes}
-      read={(names, signal) => readClients(names, signal, tab === 'elections')}
-      empty={empty}
-    >
+    <NameListing place={place} recipes={recipes} read={readClients} empty={empty}>
       {(rows) => <ClientQueueTable place={place} tab={tab} rows={rows} />}
     </NameListing>
   )
@@ -109,7 +103,6 @@ function ClientQueueTable({ place, tab, rows }: TabProps & { readonly rows: read
   const { recipes, head, all, holder, waiting } = WORDS[tab]
   const leases = useLeases(rows.flatMap((row) => findFirst(row)?.lease ?? []))
   const columns: Column<ClientsOfName>[] = [
-    { head, isWide: true, cell: ({ name }) => <NameLink place={place} name={name} recipes={recipes} /> },
     ...(tab === 'elections'
       ? [{ head: 'Value', cell: (row: ClientsOfName) => <Value record={findFirstRecord(row)} max={60} /> }]
       : []),
@@ -138,8 +131,21 @@ function ClientQueueTable({ place, tab, rows }: TabProps & { readonly rows: read
       cell: (row) => (row.isCut ? <span class="dim">too many clients</span> : <Holder row={row} tab={tab} />),
     },
   ]
-  return <Table caption={all} columns={columns} rows={rows} rowKey={({ name }) => name.prefix.join()} />
+  return (
+    <>
+      <NameTable place={place} recipes={recipes} head={head} caption={all} columns={columns} rows={rows} />
+      {tab === 'locks' && <LeaseNote />}
+    </>
+  )
 }
+
+/** The value of such a key is empty: it has no other name. */
+const LeaseNote = () => (
+  <p class="coordination-note">
+    The store knows who holds a lock by the lease that the program was granted; where rights are checked, by
+    the user as well. A program that prints its token can be found by it.
+  </p>
+)
 
 const formatToken = (client: QueuedClient | undefined): string =>
   client === undefined ? '–' : formatCount(client.token)
@@ -154,8 +160,14 @@ function Holder({ row, tab }: { readonly row: ClientsOfName; readonly tab: Clien
   if (holders.length > 1) return <>{plural(holders.length, 'reader')}</>
   const first = findFirst(row)
   if (first === undefined) return <span class="dim">nobody</span>
+  const user = row.records.get(first.token)?.by
   return (
     <>
+      {user !== undefined && (
+        <>
+          <SafeText text={user} max={60} />,{' '}
+        </>
+      )}
       {tab === 'locks' && first.mode !== undefined && (first.mode === 'writes' ? 'writer, ' : 'reader, ')}
       lease <LeaseLink lease={first.lease} />
     </>
@@ -202,13 +214,7 @@ export function ClientQueueDetail({
           ) : (
             <Clients tab={tab} clients={data} max={max} />
           )}
-          {data.queue.clients.length > max && (
-            <div>
-              <Button onClick={() => setMax(max + STEP)}>
-                Show more: {formatCount(data.queue.clients.length - max)} left
-              </Button>
-            </div>
-          )}
+          <ShowMore left={data.queue.clients.length - max} onClick={() => setMax(max + STEP)} />
           <ForeignKeys keys={data.queue.foreign.map(({ key }) => key)} />
         </>
       )}
@@ -284,6 +290,7 @@ function Clients({ tab, clients: found, max }: ClientsProps) {
           The first clients hold the permits. How many there are is in the programs, not in the store.
         </p>
       )}
+      {tab === 'locks' && <LeaseNote />}
       <Table
         caption={`Clients: ${all}`}
         columns={columns}

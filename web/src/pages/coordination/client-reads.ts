@@ -20,11 +20,10 @@ const FEW = 64
 /** Names with more keys of which the list reads all. */
 const LONG_MAX = 5
 
-/** `withValues`: also the record of the first holder. */
+/** The clients of each name, and the record of the first holder. */
 export async function readClients(
   names: readonly RecipeName[],
   signal: AbortSignal,
-  withValues = false,
 ): Promise<readonly ClientsOfName[]> {
   const found = await readEach(
     names.map(({ prefix }) => getFirst(prefixRange(prefix), FEW, true)),
@@ -44,7 +43,7 @@ export async function readClients(
     // Its last client has gone since the names were read.
     if (page.keys.length > 0) rows.push({ name, queue: orderClients(name, page.keys), isCut: page.isCut })
   }
-  const holders = withValues ? rows.flatMap(({ queue }) => findHolders(queue).slice(0, 1)) : []
+  const holders = rows.flatMap(({ queue }) => findHolders(queue).slice(0, 1))
   const records = new Map(
     (
       await readEach(

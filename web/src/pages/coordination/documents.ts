@@ -49,6 +49,9 @@ export function parseItemState(value: Uint8Array): ItemState | undefined {
   return { attempts, error }
 }
 
+/** The error that a consumer writes when it takes an item: that of its silence. */
+export const NOT_ACKNOWLEDGED = 'it was not acknowledged in time'
+
 /** The value of an item that was put back: it begins without attempts. */
 export const NEW_ITEM = encodeUtf8('{"attempts":0}')
 

@@ -23,7 +23,7 @@ import { Table } from '../../design/table.tsx'
 import { keysHref } from '../keys/key-route.ts'
 import { failedChange } from '../operation/outcome.tsx'
 import { type KnownLease, useLeases } from './leases-known.ts'
-import { DetailHead, Example } from './listing.tsx'
+import { DetailHead, Example, ShowMore } from './listing.tsx'
 import { type CoordinationPlace, placeHref } from './place.ts'
 import { TimeLeft } from './time-left.tsx'
 
@@ -203,11 +203,7 @@ function LeaseKeys({ keys }: { readonly keys: readonly Uint8Array[] }) {
           </li>
         ))}
       </ul>
-      {keys.length > max && (
-        <div>
-          <Button onClick={() => setMax(max + STEP)}>Show more: {keys.length - max} left</Button>
-        </div>
-      )}
+      <ShowMore left={keys.length - max} onClick={() => setMax(max + STEP)} />
     </>
   )
 }

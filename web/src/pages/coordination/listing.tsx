@@ -4,9 +4,12 @@ import type { ComponentChildren } from 'preact'
 import { utf8Text } from '../../../../src/bytes/index.ts'
 import { useRequest } from '../../app/use-request.ts'
 import { useRevision } from '../../app/use-revision.ts'
-import { BytesText, toHex } from '../../design/bytes-text.tsx'
+import { Button } from '../../design/button.tsx'
+import { BytesText, SafeText, toHex } from '../../design/bytes-text.tsx'
 import { CopyButton } from '../../design/copy-button.tsx'
 import { Notice } from '../../design/notice.tsx'
+import { formatCount } from '../../design/numbers.ts'
+import { type Column, Table } from '../../design/table.tsx'
 import { fromHex, keysHref } from '../keys/key-route.ts'
 import { readNames } from './name-pages.ts'
 import type { RecipeName } from './names.ts'
@@ -39,6 +42,11 @@ export function NameListing<Row>({ place, recipes, max, read, children, empty }:
       {error !== undefined && <Notice kind="problem">{error}</Notice>}
       {data !== undefined && (
         <>
+          {data.refusals.map((refusal) => (
+            <Notice key={refusal} kind="note">
+              A part is not shown: <SafeText text={refusal} />.
+            </Notice>
+          ))}
           {data.rows.length > 0 && children(data.rows)}
           {data.rows.length === 0 && data.foreign.length === 0 && from === undefined && empty}
           {(from !== undefined || data.next !== undefined) && (
@@ -100,22 +108,64 @@ export function Example({ text, what }: { readonly text: string; readonly what: 
   )
 }
 
-interface NameLinkProps {
+interface NameTableProps<Row> {
   readonly place: CoordinationPlace
-  readonly name: RecipeName
   /** The first recipe of the tab needs no mention. */
   readonly recipes: readonly string[]
+  /** The head of the column of names. */
+  readonly head: string
+  readonly caption: string
+  readonly rows: readonly Row[]
+  /** All columns but that of the names. */
+  readonly columns: readonly Column<Row>[]
 }
 
-export function NameLink({ place: { tab }, name: { recipe, name }, recipes }: NameLinkProps) {
+/** A row for each name, which leads to the place of that name. */
+export function NameTable<Row extends { readonly name: RecipeName }>({
+  place: { tab },
+  recipes,
+  head,
+  caption,
+  rows,
+  columns,
+}: NameTableProps<Row>) {
+  const names: Column<Row> = {
+    head,
+    isWide: true,
+    cell: ({ name: { recipe, name } }) => (
+      <a
+        class="coordination-name mono"
+        href={placeHref({ tab, name, recipe: recipe === recipes[0] ? undefined : recipe })}
+      >
+        <BytesText bytes={name} max={300} />
+        {recipe === 'rwlock' && <span class="coordination-kind">read-write</span>}
+      </a>
+    ),
+  }
   return (
-    <a
-      class="coordination-name mono"
-      href={placeHref({ tab, name, recipe: recipe === recipes[0] ? undefined : recipe })}
-    >
-      <BytesText bytes={name} max={300} />
-      {recipe === 'rwlock' && <span class="coordination-kind">read-write</span>}
-    </a>
+    <Table
+      caption={caption}
+      columns={[names, ...columns]}
+      rows={rows}
+      rowKey={({ name }) => name.prefix.join()}
+    />
+  )
+}
+
+interface ShowMoreProps {
+  /** How many are not shown; undefined: some. */
+  readonly left: number | undefined
+  readonly onClick: () => void
+}
+
+export function ShowMore({ left, onClick }: ShowMoreProps) {
+  if (left !== undefined && left <= 0) return null
+  return (
+    <div>
+      <Button onClick={onClick}>
+        {left === undefined ? 'Show more' : `Show more: ${formatCount(left)} left`}
+      </Button>
+    </div>
   )
 }
 

@@ -8,7 +8,14 @@ import { range } from '../../../../src/operations/range.ts'
 import { txn } from '../../../../src/operations/txn.ts'
 import { type MakeChange, nameChange } from '../../cluster/change.ts'
 import { run } from '../../cluster/connection.ts'
-import { type ItemPlace, type ItemState, NEW_ITEM, parseItemId, parseItemState } from './documents.ts'
+import {
+  type ItemPlace,
+  type ItemState,
+  NEW_ITEM,
+  NOT_ACKNOWLEDGED,
+  parseItemId,
+  parseItemState,
+} from './documents.ts'
 import { joinBytes, type RecipeName } from './names.ts'
 import { countKeys, getFirst, getKey, readEach } from './reads.ts'
 
@@ -33,10 +40,17 @@ export interface QueueRow extends QueueCounts {
 export interface QueuedItem extends ItemPlace, ItemState {
   readonly id: string
   readonly record: KeyRow
-  /** The lease of its hold: a consumer holds it, or it is delayed. */
-  readonly hold: LeaseId | undefined
+  /** The key that keeps others from it until its lease ends; undefined: it can be taken. */
+  readonly hold: Hold | undefined
   /** The beginning of its value; undefined: it has none. */
   readonly preview: Preview | undefined
+}
+
+export interface Hold {
+  readonly state: 'held' | 'delayed'
+  readonly lease: LeaseId
+  /** The user who holds or has delayed it, if rights were checked. */
+  readonly by: string | undefined
 }
 
 export interface Preview {
@@ -84,6 +98,20 @@ function parseItem(prefix: Uint8Array, part: Part, record: KeyRow): QueuedItem |
   return { ...place, ...state, id, record, hold: undefined, preview: undefined }
 }
 
+/**
+ * The item with the key of its hold. A consumer that takes an item writes the error of its silence at once. That is no
+ * error yet while it holds the item, and says that nobody has only delayed it.
+ */
+export function withHold(item: QueuedItem, hold: Pick<KeyRow, 'lease' | 'by'> | undefined): QueuedItem {
+  if (hold?.lease === undefined) return item
+  const isHeld = item.error === NOT_ACKNOWLEDGED
+  return {
+    ...item,
+    error: isHeld ? undefined : item.error,
+    hold: { state: isHeld ? 'held' : 'delayed', lease: hold.lease, by: hold.by },
+  }
+}
+
 export interface QueueView extends QueueCounts {
   readonly waiting: readonly QueuedItem[]
   readonly dead: readonly QueuedItem[]
@@ -129,7 +157,7 @@ export async function readQueue(
   const waiting = parse('item', waitingPage?.records)
   const dead = parse('dead', deadPage?.records)
   const holds = await readEach(
-    waiting.map(({ id }) => ({ ...getKey(partKey(prefix, 'hold', id)), keysOnly: true })),
+    waiting.map(({ id }) => getKey(partKey(prefix, 'hold', id))),
     signal,
   )
   await readPreviews(prefix, [...waiting, ...dead], previews, signal)
@@ -139,8 +167,7 @@ export async function readQueue(
     held: held?.count,
     failed: failed?.count,
     waiting: waiting.map((item, at) => ({
-      ...item,
-      hold: holds[at]?.records[0]?.lease,
+      ...withHold(item, holds[at]?.records[0]),
       preview: preview(item),
     })),
     dead: dead.map((item) => ({ ...item, preview: preview(item) })),
@@ -187,7 +214,7 @@ export async function readItem(
   if (item === undefined) return { kind: 'foreign', key: record.key }
   return {
     kind: part === 'dead' ? 'failed' : 'waiting',
-    item: { ...item, hold: part === 'item' ? hold?.lease : undefined },
+    item: part === 'item' ? withHold(item, hold) : item,
     value,
   }
 }

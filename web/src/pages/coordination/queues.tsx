@@ -22,7 +22,7 @@ import { ValueView } from '../keys/value-view.tsx'
 import { failedChange } from '../operation/outcome.tsx'
 import { LeaseLink } from './leases.tsx'
 import { useLeases } from './leases-known.ts'
-import { DetailHead, Example, ForeignKeys, NameLink, NameListing } from './listing.tsx'
+import { DetailHead, Example, ForeignKeys, NameListing, NameTable, ShowMore } from './listing.tsx'
 import { namePrefix } from './names.ts'
 import { type CoordinationPlace, placeHref } from './place.ts'
 import {
@@ -66,16 +66,13 @@ export function QueueList({ place }: { readonly place: CoordinationPlace }) {
       }
     >
       {(rows) => (
-        <Table
+        <NameTable
+          place={place}
+          recipes={RECIPES}
+          head="Queue"
           caption="Queues"
           rows={rows}
-          rowKey={({ name }) => name.prefix.join()}
           columns={[
-            {
-              head: 'Queue',
-              isWide: true,
-              cell: ({ name }) => <NameLink place={place} name={name} recipes={RECIPES} />,
-            },
             { head: 'Ready', isNumber: true, cell: formatReady },
             { head: 'Held or delayed', isNumber: true, cell: ({ held }) => formatKeyCount(held) },
             {
@@ -167,22 +164,20 @@ function WholeQueue({ place, name }: QueueDetailProps) {
               reload()
             }}
           />
-          {failed !== undefined && failed > max.dead && (
-            <div>
-              <Button onClick={() => setMax({ ...max, dead: max.dead + STEP })}>Show more</Button>
-            </div>
-          )}
+          <ShowMore
+            left={failed === undefined ? undefined : failed - max.dead}
+            onClick={() => setMax({ ...max, dead: max.dead + STEP })}
+          />
         </section>
       )}
       {waiting.length > 0 ? (
         <section class="coordination-part" aria-labelledby="queue-waiting">
           <h3 id="queue-waiting">Items in line</h3>
           <WaitingItems items={waiting} name={name} />
-          {(items === undefined || items > max.waiting) && (
-            <div>
-              <Button onClick={() => setMax({ ...max, waiting: max.waiting + STEP })}>Show more</Button>
-            </div>
-          )}
+          <ShowMore
+            left={items === undefined ? undefined : items - max.waiting}
+            onClick={() => setMax({ ...max, waiting: max.waiting + STEP })}
+          />
         </section>
       ) : (
         <Empty title="No item waits">
@@ -203,7 +198,7 @@ interface ItemsProps {
 }
 
 function WaitingItems({ items, name }: ItemsProps) {
-  const leases = useLeases(items.flatMap(({ hold }) => hold ?? []))
+  const leases = useLeases(items.flatMap(({ hold }) => hold?.lease ?? []))
   const columns: Column<QueuedItem>[] = [
     {
       head: 'State',
@@ -211,13 +206,13 @@ function WaitingItems({ items, name }: ItemsProps) {
         hold === undefined ? (
           <span class="coordination-holds">ready</span>
         ) : (
-          <span class="dim">held or delayed</span>
+          <span class="dim">{hold.state}</span>
         ),
     },
     valueColumn(name),
     { head: 'Priority', isNumber: true, cell: ({ priority }) => priority },
     { head: 'Attempts', isNumber: true, cell: ({ attempts }) => formatCount(attempts) },
-    { head: 'Time left', cell: ({ hold }) => hold !== undefined && <TimeLeft lease={leases?.get(hold)} /> },
+    { head: 'Time left', cell: ({ hold }) => hold && <TimeLeft lease={leases?.get(hold.lease)} /> },
     { head: 'Last error', cell: ({ error }) => <ErrorText error={error} /> },
   ]
   return <Table caption="Items in line" columns={columns} rows={items} rowKey={({ id }) => id} />
@@ -397,10 +392,10 @@ function ItemDetail({ place, name, id }: QueueDetailProps & { readonly id: strin
 }
 
 function ItemFacts({ view: { kind, item, value } }: { readonly view: ItemView }) {
-  const leases = useLeases(item.hold === undefined ? [] : [item.hold])
+  const leases = useLeases(item.hold === undefined ? [] : [item.hold.lease])
   const { attempts, priority, revision, error, hold, record } = item
   const facts: readonly (readonly [string, preact.ComponentChild])[] = [
-    ['State', kind === 'failed' ? 'failed' : hold === undefined ? 'ready' : 'held or delayed'],
+    ['State', kind === 'failed' ? 'failed' : (hold?.state ?? 'ready')],
     ['Attempts', formatCount(attempts)],
     ['Priority', priority],
     ['Pushed after revision', formatCount(revision)],
@@ -408,9 +403,12 @@ function ItemFacts({ view: { kind, item, value } }: { readonly view: ItemView })
     ...(hold === undefined
       ? []
       : ([
-          ['Time left', <TimeLeft lease={leases?.get(hold)} />],
-          ['Lease', <LeaseLink lease={hold} />],
+          ['Time left', <TimeLeft lease={leases?.get(hold.lease)} />],
+          ['Lease', <LeaseLink lease={hold.lease} />],
         ] as const)),
+    ...(hold?.by === undefined
+      ? []
+      : [[hold.state === 'held' ? 'Held by' : 'Delayed by', <SafeText text={hold.by} />] as const]),
     ...(value === undefined ? [] : [['Size', formatBytes(value.value.length)] as const]),
     ...(value?.by === undefined ? [] : [['Pushed by', <SafeText text={value.by} />] as const]),
   ]

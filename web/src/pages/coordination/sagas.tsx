@@ -8,7 +8,6 @@ import { range } from '../../../../src/operations/range.ts'
 import { useRequest } from '../../app/use-request.ts'
 import { useRevision } from '../../app/use-revision.ts'
 import { run } from '../../cluster/connection.ts'
-import { Button } from '../../design/button.tsx'
 import { BytesText, SafeText } from '../../design/bytes-text.tsx'
 import { Empty } from '../../design/empty.tsx'
 import { Notice } from '../../design/notice.tsx'
@@ -20,7 +19,7 @@ import { orderClients } from './clients.ts'
 import { parseSaga, SAGA_STATES, type SagaRecord, type SagaState } from './documents.ts'
 import { LeaseLink } from './leases.tsx'
 import { useLeases } from './leases-known.ts'
-import { DetailHead, Example, ForeignKeys, NameLink, NameListing } from './listing.tsx'
+import { DetailHead, Example, ForeignKeys, NameListing, NameTable, ShowMore } from './listing.tsx'
 import { escapeName, joinBytes, namePrefix, type RecipeName, unescapeName } from './names.ts'
 import { type CoordinationPlace, placeHref } from './place.ts'
 import { countKeys, formatKeyCount, getKey, readEach, readKeys } from './reads.ts'
@@ -85,16 +84,13 @@ export function SagaList({ place }: { readonly place: CoordinationPlace }) {
     >
       {(rows) => (
         <>
-          <Table
+          <NameTable
+            place={place}
+            recipes={RECIPES}
+            head="Saga"
             caption="Sagas"
             rows={rows}
-            rowKey={({ name }) => name.prefix.join()}
             columns={[
-              {
-                head: 'Saga',
-                isWide: true,
-                cell: ({ name }) => <NameLink place={place} name={name} recipes={RECIPES} />,
-              },
               ...SAGA_STATES.map((state) => ({
                 head: STATE_NAMES[state],
                 isNumber: true,
@@ -190,11 +186,7 @@ function SagaRecords({ place, name }: SagaDetailProps) {
           ]}
         />
       )}
-      {data?.more === true && (
-        <div>
-          <Button onClick={() => setMax(max + STEP)}>Show more</Button>
-        </div>
-      )}
+      <ShowMore left={data?.more === true ? undefined : 0} onClick={() => setMax(max + STEP)} />
       <ForeignKeys keys={foreign} />
     </>
   )

@@ -7,7 +7,6 @@ import { range } from '../../../../src/operations/range.ts'
 import { useRequest } from '../../app/use-request.ts'
 import { useRevision } from '../../app/use-revision.ts'
 import { run } from '../../cluster/connection.ts'
-import { Button } from '../../design/button.tsx'
 import { BytesText, SafeText } from '../../design/bytes-text.tsx'
 import { Empty } from '../../design/empty.tsx'
 import { Figure, Figures } from '../../design/figure.tsx'
@@ -17,7 +16,7 @@ import { Table } from '../../design/table.tsx'
 import { parseInstance, type ServiceInstance } from './documents.ts'
 import { LeaseLink } from './leases.tsx'
 import { useLeases } from './leases-known.ts'
-import { DetailHead, Example, ForeignKeys, NameLink, NameListing } from './listing.tsx'
+import { DetailHead, Example, ForeignKeys, NameListing, NameTable, ShowMore } from './listing.tsx'
 import { namePrefix, unescapeName } from './names.ts'
 import type { CoordinationPlace } from './place.ts'
 import { countKeys, formatKeyCount, readEach } from './reads.ts'
@@ -45,18 +44,13 @@ export function ServiceList({ place }: { readonly place: CoordinationPlace }) {
       }
     >
       {(rows) => (
-        <Table
+        <NameTable
+          place={place}
+          recipes={RECIPES}
+          head="Service"
           caption="Services"
           rows={rows}
-          rowKey={({ name }) => name.prefix.join()}
-          columns={[
-            {
-              head: 'Service',
-              isWide: true,
-              cell: ({ name }) => <NameLink place={place} name={name} recipes={RECIPES} />,
-            },
-            { head: 'Instances', isNumber: true, cell: ({ count }) => formatKeyCount(count) },
-          ]}
+          columns={[{ head: 'Instances', isNumber: true, cell: ({ count }) => formatKeyCount(count) }]}
         />
       )}
     </NameListing>
@@ -143,11 +137,7 @@ export function ServiceDetail({ place, name }: ServiceDetailProps) {
           />
         </>
       )}
-      {data?.more === true && (
-        <div>
-          <Button onClick={() => setMax(max + STEP)}>Show more</Button>
-        </div>
-      )}
+      <ShowMore left={data?.more === true ? undefined : 0} onClick={() => setMax(max + STEP)} />
       <ForeignKeys keys={foreign} />
     </>
   )
