@@ -5,9 +5,10 @@ import type { ComponentType } from 'preact'
 import { useEffect } from 'preact/hooks'
 import { firstError, keepReading } from '../cluster/cluster-view.ts'
 import { contact, describeError, isLoginOpen, needsLogin } from '../cluster/connection.ts'
-import { consoleHost, lookingAt, readConsoleHost } from '../cluster/console-host.ts'
+import { canAsk, consoleHost, lookingAt, placeAt, readConsoleHost } from '../cluster/console-host.ts'
 import { userName } from '../cluster/credentials.ts'
 import { Button } from '../design/button.tsx'
+import { SafeText } from '../design/bytes-text.tsx'
 import { Notice } from '../design/notice.tsx'
 import { formatDuration } from '../design/numbers.ts'
 import './app.css'
@@ -91,11 +92,22 @@ function Contact() {
   if (value.state === 'open') return null
   const host = consoleHost.value
   const next = lookingAt.value
+  const others = host?.kind === 'node' ? host.members.filter(({ name }) => name !== host.node) : []
+  const byHand = others.filter(({ url }) => /^https?:/i.test(url) && !canAsk(url))
   return (
     <Notice kind="problem">
       {host?.kind === 'node' ? `${host.node} has not answered` : 'No node has answered'} for{' '}
       {formatDuration(Date.now() - value.since)}. What you see is of before.
       {next !== undefined && ` Looking for another member: ${next}.`}
+      {byHand.length > 0 && ' The browser may not look for members with an IPv6 address. Go there yourself:'}
+      {byHand.map(({ name, url }) => (
+        <>
+          {' '}
+          <a key={name} href={placeAt(url)}>
+            <SafeText text={name} />
+          </a>
+        </>
+      ))}
     </Notice>
   )
 }

@@ -83,6 +83,8 @@ const ANSWER_MS = 2_000
 const GRACE_MS = 300
 /** The turn of a request that any node may answer. No node has this name. */
 const FIRST_DOOR = ''
+/** The time after which a round ends without the members that have not answered yet. */
+const PATIENCE_MS = 500
 
 interface Counts {
   readonly time: number
@@ -98,6 +100,11 @@ const isWrite = ({ operation = '' }: Readonly<Record<string, string>>): boolean 
 const isRead = ({ operation = '' }: Readonly<Record<string, string>>): boolean => READS.has(operation)
 
 const counts = new Map<string, Counts>()
+
+/** Reads that have not ended. A member that hangs is not asked again, and does not hold up the others. */
+const unanswered = new Map<string, Promise<void>>()
+/** Reads that have ended since the last round. */
+const answers = new Map<string, MemberRead>()
 
 /** Reads the cluster until the signal fires. */
 export async function keepReading(signal: AbortSignal): Promise<void> {
@@ -128,22 +135,30 @@ async function readOnce(signal: AbortSignal): Promise<void> {
       run(status, { kind: 'status' }, { signal, timeoutMs: ANSWER_MS, graceMs: GRACE_MS }),
     )
     const configured = own.result.members
-    const read = await Promise.all(
-      configured.map(({ name }) =>
-        name === own.result.name ? readMember(name, own.result) : readMember(name),
-      ),
+    const before = new Map(members.peek().map((member) => [member.name, member]))
+    const asked = configured.map(({ name }) =>
+      askMember(name, name === own.result.name ? own.result : undefined),
     )
+    // Nothing is said of a member of which nothing is known.
+    const isFirst = configured.some(({ name }) => !before.has(name))
+    await Promise.race([Promise.all(asked), isFirst ? NEVER : pause(PATIENCE_MS, signal)])
     if (signal.aborted) return
     const time = Date.now()
-    const before = new Map(members.peek().map((member) => [member.name, member]))
-    const next = configured.map((member, at) => {
-      const { result, metrics, buckets, error } = read[at] ?? { error: 'it was not asked' }
+    const read = configured.map(({ name }) => answers.get(name))
+    answers.clear()
+    const next = configured.map((member, at): MemberView => {
       const earlier = before.get(member.name)
-      return {
+      const now = {
         name: member.name,
         url: member.url,
         replicaId: member.replicaId,
         isLearner: member.role === 'learner',
+      }
+      const answer = read[at]
+      if (answer === undefined && earlier !== undefined) return { ...earlier, ...now }
+      const { result, metrics, buckets, error } = answer ?? { error: 'it was not asked' }
+      return {
+        ...now,
         status: result ?? earlier?.status,
         metrics: metrics ?? earlier?.metrics,
         error,
@@ -157,7 +172,7 @@ async function readOnce(signal: AbortSignal): Promise<void> {
     const sample = sampleLoad(
       time,
       next,
-      read.map((each) => each.buckets),
+      read.map((each) => each?.buckets),
       leading ?? own.result,
     )
     batch(() => {
@@ -172,6 +187,19 @@ async function readOnce(signal: AbortSignal): Promise<void> {
     if (signal.aborted || (error instanceof RefusedError && needsLogin.peek())) return
     if (newest.peek() === undefined) firstError.value = describeError(error)
   }
+}
+
+const NEVER = new Promise<never>(() => {})
+
+function askMember(name: string, own: StatusResult | undefined): Promise<void> {
+  const asked =
+    unanswered.get(name) ??
+    readMember(name, own).then((answer) => {
+      answers.set(name, answer)
+      unanswered.delete(name)
+    })
+  unanswered.set(name, asked)
+  return asked
 }
 
 interface MemberRead {

@@ -59,9 +59,10 @@ async function moveOn(): Promise<void> {
       }
       for (const { name, url } of host?.kind === 'node' ? host.members : []) {
         if (host?.kind === 'node' && name === host.node) continue
+        if (!canAsk(url)) continue
         lookingAt.value = name
         if (!(await answers(url))) continue
-        location.replace(`${url.replace(/\/$/, '')}/ui/${location.hash}`)
+        location.replace(placeAt(url))
         return
       }
       await pause()
@@ -88,9 +89,14 @@ async function isAlive(): Promise<boolean> {
   }
 }
 
+/** The place that is shown, in the console of another member. */
+export const placeAt = (url: string): string => `${url.replace(/\/$/, '')}/ui/${location.hash}`
+
+/** The policy of the page has no form for IPv6 addresses: only the user can go there. */
+export const canAsk = (url: string): boolean => /^https?:\/\/[^[/]/i.test(url)
+
 /** Whether something listens there. The answer itself stays hidden from this page: it is of another origin. */
 async function answers(url: string): Promise<boolean> {
-  if (!/^https?:\/\//.test(url)) return false
   try {
     await fetch(new URL('/livez', url), {
       mode: 'no-cors',

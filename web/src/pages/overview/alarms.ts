@@ -1,6 +1,7 @@
 // Alarms: sentences about what an operator should look at, each with the command that mends it.
 
 import type { MemberView } from '../../cluster/cluster-view.ts'
+import type { ControlledNode } from '../../cluster/control.ts'
 import { findLeader, readLag } from '../../cluster/member-state.ts'
 import { formatBytes, formatCount, formatDuration, plural } from '../../design/numbers.ts'
 
@@ -15,8 +16,12 @@ const CERTIFICATE_DAYS_MIN = 21
 const DISK_SHARE_MIN = 0.1
 const LAG_ENTRIES = 1_000
 
-/** `now`: of `Date.now()`. `isLocal`: the members are those of a local cluster. */
-export function findAlarms(members: readonly MemberView[], now: number, isLocal: boolean): readonly Alarm[] {
+/** `now`: of `Date.now()`. `nodes`: those of a local cluster, as its supervisor knows them. */
+export function findAlarms(
+  members: readonly MemberView[],
+  now: number,
+  nodes: readonly ControlledNode[] = [],
+): readonly Alarm[] {
   const voters = members.filter(({ isLearner }) => !isLearner)
   const alive = voters.filter(({ error }) => error === undefined)
   const leader = findLeader(members)
@@ -29,7 +34,10 @@ export function findAlarms(members: readonly MemberView[], now: number, isLocal:
           ? 'No leader: an election is in progress. Changes wait until it ends.'
           : `No majority: ${alive.length} of ${voters.length} voters answer. Nothing can be written until ${formatCount(Math.floor(voters.length / 2) + 1)} do.`,
     })
-  for (const member of members) alarms.push(...memberAlarms(member, leader, now, isLocal))
+  for (const member of members) {
+    const node = nodes.find(({ name }) => name === member.name)
+    alarms.push(...memberAlarms(member, leader, now, node?.state))
+  }
   const spare = alive.length - Math.floor(voters.length / 2) - 1
   if (leader !== undefined && spare === 0 && voters.length > 2)
     alarms.push({
@@ -45,11 +53,13 @@ export function findAlarms(members: readonly MemberView[], now: number, isLocal:
   return alarms
 }
 
+const PROCESSES = { paused: 'is paused', stopped: 'was stopped', killed: 'was killed' } as const
+
 function* memberAlarms(
   member: MemberView,
   leader: MemberView | undefined,
   now: number,
-  isLocal: boolean,
+  process: ControlledNode['state'] | undefined,
 ): Generator<Alarm> {
   const { name, status, error, silentSince } = member
   if (error !== undefined) {
@@ -59,8 +69,11 @@ function* memberAlarms(
         : `has not answered for ${formatDuration(now - silentSince)}`
     yield {
       kind: 'problem',
-      text: `${name} ${silence}: ${error}`,
-      command: isLocal ? `quorate cluster restart ${name}` : undefined,
+      text:
+        process === undefined || process === 'running'
+          ? `${name} ${silence}: ${error}`
+          : `${name} ${silence}: its process ${PROCESSES[process]}.`,
+      command: process && `quorate cluster ${process === 'paused' ? 'resume' : 'restart'} ${name}`,
     }
     return
   }

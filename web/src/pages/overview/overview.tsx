@@ -1,8 +1,10 @@
 // The first page: whether all is well, and if not, what.
 
+import { useEffect } from 'preact/hooks'
 import { PageFrame } from '../../app/page-frame.tsx'
 import { history, leaderChanges, members, newest } from '../../cluster/cluster-view.ts'
 import { consoleHost } from '../../cluster/console-host.ts'
+import { controlState, followControl } from '../../cluster/control.ts'
 import { findLeader } from '../../cluster/member-state.ts'
 import { Chart } from '../../design/chart.tsx'
 import { Empty } from '../../design/empty.tsx'
@@ -16,10 +18,17 @@ import './overview.css'
 import { TermLine } from './term-line.tsx'
 
 export function Page() {
+  const isLocal = consoleHost.value?.kind === 'cluster'
+  useEffect(() => {
+    if (!isLocal) return
+    const ended = new AbortController()
+    void followControl(ended.signal)
+    return () => ended.abort()
+  }, [isLocal])
   const seen = members.value
   if (seen.length === 0) return <PageFrame title="Overview">{null}</PageFrame>
   const now = history.value.at(-1)?.time ?? Date.now()
-  const alarms = findAlarms(seen, now, consoleHost.value?.kind === 'cluster')
+  const alarms = findAlarms(seen, now, isLocal ? controlState.value?.nodes : undefined)
   return (
     <PageFrame title={<Verdict alarms={alarms.length} />}>
       {alarms.length > 0 && (

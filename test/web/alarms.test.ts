@@ -1,0 +1,93 @@
+// Alarms of the overview: sentences with the command that mends what they say.
+
+import { beforeAll, expect, test } from 'vitest'
+
+interface Alarm {
+  readonly kind: string
+  readonly text: string
+  readonly command?: string | undefined
+}
+interface AlarmModule {
+  findAlarms(members: readonly object[], now: number, nodes?: readonly object[]): readonly Alarm[]
+}
+// The types of the module need those of a browser.
+const load = (path: string): Promise<unknown> => import(path)
+let findAlarms: AlarmModule['findAlarms']
+beforeAll(async () => {
+  ;({ findAlarms } = (await load('../../web/src/pages/overview/alarms.ts')) as AlarmModule)
+})
+
+const DAY_MS = 86_400_000
+const NOW = 1_000_000
+
+const STATUS = {
+  role: 'follower',
+  term: 3,
+  commitIndex: 5_000,
+  appliedIndex: 5_000,
+  revision: 400,
+  diskFreeBytes: 50,
+  diskTotalBytes: 100,
+  certificates: [],
+  errors: [],
+}
+
+const member = (name: string, status: object = {}): object => ({
+  name,
+  isLearner: false,
+  status: { ...STATUS, ...status },
+})
+const LEADER = member('n1', { role: 'leader' })
+const silent = (name: string): object => ({ ...member(name), error: 'no answer', silentSince: NOW - 5_000 })
+
+test('a cluster in which all is well has no alarms', () => {
+  expect(findAlarms([LEADER, member('n2'), member('n3')], NOW)).toEqual([])
+})
+
+test('a silent member is named, and so is what has become of its process in a local cluster', () => {
+  const members = [LEADER, member('n2'), member('n4'), member('n5'), silent('n3')]
+  const alarm = (state?: 'running' | 'paused' | 'killed') =>
+    findAlarms(members, NOW, state && [{ name: 'n3', state, url: '' }])[0]
+  expect(alarm()).toEqual({
+    kind: 'problem',
+    text: 'n3 has not answered for 5 s: no answer',
+    command: undefined,
+  })
+  expect(alarm('running')?.command).toBe('quorate cluster restart n3')
+  expect(alarm('paused')).toMatchObject({
+    text: 'n3 has not answered for 5 s: its process is paused.',
+    command: 'quorate cluster resume n3',
+  })
+  expect(alarm('killed')).toMatchObject({
+    text: 'n3 has not answered for 5 s: its process was killed.',
+    command: 'quorate cluster restart n3',
+  })
+})
+
+test.each([
+  ['an election', [member('n1'), member('n2')], 'No leader: an election is in progress.'],
+  ['no majority', [member('n1'), silent('n2'), silent('n3')], 'No majority: 1 of 3 voters answer.'],
+  ['no voter to spare', [LEADER, member('n2'), silent('n3')], 'No voter can be spared'],
+  ['two voters', [LEADER, member('n2')], 'Two voters survive no failure.'],
+  ['a lag', [LEADER, member('n2', { appliedIndex: 10 })], 'n2 lags 4,990 entries behind the leader.'],
+  ['what a node says', [member('n1', { role: 'leader', errors: ['the disk is slow'] })], 'n1: the disk'],
+])('%s is a sentence', (_, members, sentence) => {
+  expect(findAlarms(members, NOW).map(({ text }) => text)).toContainEqual(expect.stringContaining(sentence))
+})
+
+test('a disk that fills and a certificate that ends come with the command that mends them', () => {
+  const alarms = (status: object) => findAlarms([member('n1', { role: 'leader', ...status })], NOW)
+  expect(alarms({ diskFreeBytes: 9 })).toMatchObject([{ kind: 'warning', command: 'quorate compact 399' }])
+  const certificate = (days: number) => [{ file: 'n1.pem', expiresInMs: days * DAY_MS + 1 }]
+  expect(alarms({ certificates: certificate(22) })).toEqual([])
+  expect(alarms({ certificates: certificate(20) })).toMatchObject([
+    {
+      kind: 'warning',
+      text: 'n1: the certificate in n1.pem ends in 20 days.',
+      command: 'quorate cert renew n1',
+    },
+  ])
+  expect(alarms({ certificates: certificate(-2) })).toMatchObject([
+    { kind: 'problem', text: 'n1: the certificate in n1.pem has expired.' },
+  ])
+})
