@@ -1,13 +1,13 @@
 import { useState } from 'preact/hooks'
-import { logIn } from '../../../src/operations/log-in.ts'
-import { describeError, isLoginOpen, needsLogin, run } from '../cluster/connection.ts'
-import { keepUserToken, userName } from '../cluster/credentials.ts'
+import { describeError, isLoginOpen } from '../cluster/connection.ts'
+import { userName } from '../cluster/credentials.ts'
+import { logInAs } from '../cluster/login.ts'
 import { Button } from '../design/button.tsx'
 import { Dialog } from '../design/dialog.tsx'
 import { TextField } from '../design/field.tsx'
 import { Notice } from '../design/notice.tsx'
 
-/** The dialog that exchanges name and password for a token. The password is not kept. */
+/** The dialog that exchanges name and password for a token. */
 export function Login() {
   const [name, setName] = useState(userName.peek() ?? '')
   const [password, setPassword] = useState('')
@@ -20,9 +20,7 @@ export function Login() {
     setBusy(true)
     setError(undefined)
     try {
-      const { result } = await run(logIn, { kind: 'log-in', user: name, password })
-      keepUserToken(name, result.token)
-      needsLogin.value = false
+      await logInAs(name, password)
       close()
     } catch (cause) {
       setError(describeError(cause))
@@ -43,7 +41,8 @@ export function Login() {
           {userName.value === undefined
             ? 'This tab shows and changes what the user may.'
             : `The login of ${userName.value} has ended.`}{' '}
-          A login lasts ten minutes, and ends with the tab. The password is not kept.
+          The login lasts while this page is open: until then, the page keeps the password in its memory.
+          After a reload it lasts ten more minutes at most.
         </p>
         <TextField label="User" value={name} onInput={setName} isRequired autoComplete="username" />
         <TextField

@@ -28,6 +28,12 @@ export function keepUserToken(name: string, token: string): void {
   logins.value += 1
 }
 
+/** Replaces the token of the same user: nothing was refused, so nothing is read again. */
+export function renewUserToken(token: string): void {
+  sessionStorage.setItem(TOKEN, token)
+  userToken.value = token
+}
+
 /** Forgets a token that a node does not accept any more. */
 export function dropUserToken(token: string | undefined): void {
   if (userToken.peek() !== token) return

@@ -4,6 +4,7 @@
 import type { Where } from '../../../../src/operations/forms/places.ts'
 import { asRevision, type Revision } from '../../../../src/operations/forms/store.ts'
 import { describeError, RefusedError, UnreachableError } from '../../cluster/connection.ts'
+import { userToken } from '../../cluster/credentials.ts'
 import { readMessages } from '../../cluster/watch-messages.ts'
 import { type BufferView, ChangeBuffer, type FeedGap } from './change-buffer.ts'
 
@@ -133,7 +134,9 @@ export class Feed {
     if (problem?.code === 'compacted') {
       this.#noteGap(problem.fields.resume_from)
       this.#enter('resuming')
-    } else if (problem?.code === 'unauthenticated') this.#enter('logged-out')
+    } else if (problem?.code === 'unauthenticated')
+      // A watch ends with the token with which it began. There may be a newer one.
+      this.#enter(userToken.peek() === undefined ? 'logged-out' : 'resuming')
     else if (problem !== undefined && !problem.passing) this.#enter('refused', problem.detail)
     // That a node does not answer is said by the frame of the page.
     else this.#enter('resuming', error instanceof UnreachableError ? undefined : describeError(error))

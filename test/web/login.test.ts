@@ -1,0 +1,101 @@
+// A login lasts while the page is open.
+
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest'
+
+const store = new Map<string, string>()
+vi.stubGlobal('sessionStorage', {
+  getItem: (name: string) => store.get(name) ?? null,
+  setItem: (name: string, value: string) => store.set(name, value),
+  removeItem: (name: string) => store.delete(name),
+  clear: () => store.clear(),
+})
+vi.stubGlobal('location', { hash: '', origin: 'http://node' })
+
+/** The passwords that were sent. */
+let sent: unknown[]
+/** Answers with a token of ten minutes; undefined: nobody answers. */
+let token: string | undefined
+vi.stubGlobal('fetch', async (_path: string, { body }: { readonly body: Uint8Array }) => {
+  sent.push(JSON.parse(Buffer.from(body).toString()))
+  if (token === undefined) throw new TypeError('Failed to fetch')
+  const headers = { 'kv-node': 'n1', 'kv-cluster': '7' }
+  return Response.json({ token, expires_in_ms: 600_000 }, { headers })
+})
+
+interface Credentials {
+  readonly userToken: { peek(): string | undefined }
+  readonly logins: { peek(): number }
+  forgetUserToken(): void
+}
+// These modules read the storage of the tab when they are loaded.
+const load = (path: string): Promise<unknown> => import(path)
+let credentials: Credentials
+let logInAs: (name: string, password: string) => Promise<void>
+beforeAll(async () => {
+  credentials = (await load('../../web/src/cluster/credentials.ts')) as Credentials
+  const login = (await load('../../web/src/cluster/login.ts')) as { readonly logInAs: typeof logInAs }
+  logInAs = login.logInAs
+})
+afterAll(() => vi.unstubAllGlobals())
+beforeEach(() => {
+  vi.useFakeTimers()
+  sent = []
+  token = 'first'
+})
+afterEach(() => {
+  credentials.forgetUserToken()
+  vi.useRealTimers()
+})
+
+const MINUTE = 60_000
+const ANN = { user: 'ann', password: 'correct horse' }
+
+test('the next token is requested before this one ends', async () => {
+  await logInAs(ANN.user, ANN.password)
+  const logins = credentials.logins.peek()
+  token = 'second'
+  await vi.advanceTimersByTimeAsync(9 * MINUTE)
+  expect(credentials.userToken.peek()).toBe('second')
+  expect(sent).toEqual([ANN, ANN])
+  token = 'third'
+  await vi.advanceTimersByTimeAsync(9 * MINUTE)
+  expect(credentials.userToken.peek()).toBe('third')
+  // No page reads everything again.
+  expect(credentials.logins.peek()).toBe(logins)
+})
+
+test('while nobody answers, it is requested again until this one ends', async () => {
+  await logInAs(ANN.user, ANN.password)
+  token = undefined
+  await vi.advanceTimersByTimeAsync(8 * MINUTE)
+  token = 'second'
+  await vi.advanceTimersByTimeAsync(MINUTE)
+  expect(credentials.userToken.peek()).toBe('second')
+  token = undefined
+  await vi.advanceTimersByTimeAsync(30 * MINUTE)
+  const tries = sent.length
+  await vi.advanceTimersByTimeAsync(60 * MINUTE)
+  expect(sent).toHaveLength(tries)
+})
+
+test('after a logout nothing is requested, and nothing is kept', async () => {
+  await logInAs(ANN.user, ANN.password)
+  credentials.forgetUserToken()
+  await vi.advanceTimersByTimeAsync(60 * MINUTE)
+  expect(sent).toEqual([ANN])
+  expect([...store]).toEqual([])
+})
+
+test('a logout during a renewal stays one', async () => {
+  await logInAs(ANN.user, ANN.password)
+  const renewed = vi.advanceTimersToNextTimerAsync()
+  credentials.forgetUserToken()
+  await renewed
+  await vi.advanceTimersByTimeAsync(60 * MINUTE)
+  expect(credentials.userToken.peek()).toBeUndefined()
+})
+
+test('the password is nowhere but in the memory of the page', async () => {
+  await logInAs(ANN.user, ANN.password)
+  expect([...store.values()].join()).not.toContain(ANN.password)
+})
