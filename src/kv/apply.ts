@@ -31,6 +31,7 @@ import {
 } from './idempotency.ts'
 import {
   type KeyMetadata,
+  keepFault,
   keyFault,
   keyMeta,
   metadataKey,
@@ -39,6 +40,7 @@ import {
   readKeyRow,
   removeKey,
   writeKey,
+  writtenBytes,
 } from './keys.ts'
 import { executeOnLeases } from './lease-commands.ts'
 import { LeaseChecks } from './leases.ts'
@@ -366,11 +368,12 @@ function executeOnKey(command: KeyCommand, work: ApplyContext): OutcomeOfKey {
 }
 
 function put(
-  { key, value, condition, prev: wantsRow, lease }: Extract<KeyCommand, { kind: 'put' }>,
+  command: Extract<KeyCommand, { kind: 'put' }>,
   rowKey: Uint8Array,
   current: KeyMetadata | null,
   work: ApplyContext,
 ): OutcomeOfKey {
+  const { key, value, condition, prev: wantsRow, lease } = command
   const { state } = work
   const { settings } = state
   const fault = putFault(key, value, state)
@@ -379,15 +382,17 @@ function put(
 
   const leaseFault = lease && new LeaseChecks(work).fault(key, lease, current)
   if (leaseFault !== undefined) return leaseFault
+  const missing = keepFault(command, current, state)
+  if (missing !== undefined) return missing
 
   const freed = current === null ? 0 : key.length + current.valueBytes
-  const storeBytes = state.storeBytes - freed + key.length + value.length
+  const storeBytes = state.storeBytes - freed + key.length + writtenBytes(command, current)
   if (storeBytes > settings.storeBytesMax && storeBytes > state.storeBytes)
     return rejection(state.revision, 'store-full', [settings.storeBytesMax, 0])
 
   const prev = readPrev(wantsRow, current, work.rows)
   const revision = asRevision(state.revision + 1)
-  const { createRevision, version } = writeKey({ key, value, lease }, rowKey, current, revision, work)
+  const { createRevision, version } = writeKey(command, rowKey, current, revision, work)
   return { kind: 'put', revision, createRevision, modRevision: revision, version, prev }
 }
 

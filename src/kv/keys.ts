@@ -12,6 +12,7 @@ import {
 } from '../bytes/index.ts'
 import {
   asRevision,
+  type KeptParts,
   type KeyRow,
   type PutLease,
   type RecordMetadata,
@@ -73,24 +74,41 @@ export function putFault(key: Uint8Array, value: Uint8Array, state: KvState): Re
 export const readKeyRow = ({ key, modRevision }: KeyMetadata, rows: Rows): KeyRow =>
   readVersion(key, modRevision, (rowKey) => rows.read(rowKey, false)?.bytes)
 
-interface NewValue {
+interface RequestedPut extends KeptParts {
   readonly key: Uint8Array
   readonly value: Uint8Array
-  readonly lease: PutLease | undefined
+  readonly lease?: PutLease | undefined
 }
+
+/** Why this put cannot keep what its key has; undefined: it can. */
+export function keepFault(
+  { keepsValue, keepsLease }: KeptParts,
+  current: KeyMetadata | null,
+  { revision }: KvState,
+): Rejection | undefined {
+  return (keepsValue || keepsLease) && current === null ? rejection(revision, 'no-such-key') : undefined
+}
+
+/** The length of the value that the key has after this put. */
+export const writtenBytes = (
+  { value, keepsValue }: Pick<RequestedPut, 'value' | 'keepsValue'>,
+  current: KeyMetadata | null,
+): number => (keepsValue && current !== null ? current.valueBytes : value.length)
 
 /** `revision`: of the change. Returns the key as it is then. */
 export function writeKey(
-  { key, value, lease: requested }: NewValue,
+  put: RequestedPut,
   rowKey: Uint8Array,
   current: KeyMetadata | null,
   revision: Revision,
   work: ApplyContext,
 ): WrittenMetadata {
   const { state, rows, events, by } = work
+  const { key } = put
+  const value = put.keepsValue && current !== null ? readKeyRow(current, rows).value : put.value
   const createRevision = current === null ? revision : current.createRevision
   const version = current === null ? 1 : current.version + 1
-  const lease = leaseOfPut(requested, work)
+  const lease = put.keepsLease ? current?.lease : leaseOfPut(put.lease, work)
   moveLease(key, current?.lease, lease, work)
   const meta = { createRevision, modRevision: revision, version, lease }
   const versionHash = rows.write({

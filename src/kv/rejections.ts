@@ -43,6 +43,7 @@ export const REASONS: readonly Reason[] = [
   'root-needed',
   'auth-too-large',
   'too-many-token-users',
+  'no-such-key',
 ]
 
 const CODES: Readonly<Record<Reason, RefusalCode>> = {
@@ -79,6 +80,7 @@ const CODES: Readonly<Record<Reason, RefusalCode>> = {
   'root-needed': 'bad_request',
   'auth-too-large': 'storage_full',
   'too-many-token-users': 'idempotency_key_reused',
+  'no-such-key': 'not_found',
 }
 
 /** The id of a lease as the numbers of a refusal: each is 32 bits. */
@@ -178,6 +180,8 @@ export function rejectionText({ reason, numbers: [first, second] }: Rejection): 
       return `users and roles would take ${first} bytes, at most ${second}`
     case 'too-many-token-users':
       return `${first} users have used this idempotency token: choose a random one`
+    case 'no-such-key':
+      return 'the key of a put does not exist, so it has neither a value nor a lease to keep'
     default:
       return assertNever(reason, 'reason')
   }

@@ -26,6 +26,7 @@ import type {
 import type { ApplyContext } from './apply-context.ts'
 import {
   type KeyMetadata,
+  keepFault,
   keyMeta,
   metadataKey,
   putFault,
@@ -33,6 +34,7 @@ import {
   readKeyRow,
   removeKey,
   writeKey,
+  writtenBytes,
 } from './keys.ts'
 import { LeaseChecks } from './leases.ts'
 import { rejection } from './rejections.ts'
@@ -331,13 +333,14 @@ function compareLeases(a: LeaseId | undefined, b: LeaseId | undefined): number {
  * operations before have deleted.
  */
 function* recordBytes(chosen: ChosenBranch, work: TxnContext): Steps<number> {
-  const puts: Extract<KvTxnOperation, { kind: 'put' }>[] = []
+  const puts: { readonly key: Uint8Array; readonly valueBytes: number }[] = []
   let [bytes, deleted] = [0, 0]
   for (const operation of flat(chosen)) {
     if (operation.kind === 'put') {
-      const current = operation.prev ? readCurrentMetadata(operation.key, work) : null
-      if (current !== null) bytes += current.key.length + current.valueBytes
-      puts.push(operation)
+      const { key, prev, keepsValue } = operation
+      const current = prev || keepsValue ? readCurrentMetadata(key, work) : null
+      if (prev && current !== null) bytes += key.length + current.valueBytes
+      puts.push({ key, valueBytes: writtenBytes(operation, current) })
     } else if (operation.kind === 'delete') {
       const found = yield* currentAt(operation.where, NOTHING_PUT, work)
       if (operation.prev) for (const { key, valueBytes } of found) bytes += key.length + valueBytes
@@ -347,8 +350,8 @@ function* recordBytes(chosen: ChosenBranch, work: TxnContext): Steps<number> {
       const found = yield* currentAt(getPlace(operation, work), NOTHING_PUT, work)
       for (const { key, valueBytes } of found.slice(0, limit + deleted))
         bytes += key.length + (keysOnly ? 0 : valueBytes)
-      for (const { key, value } of puts)
-        if (isCovered(key, where)) bytes += key.length + (keysOnly ? 0 : value.length)
+      for (const { key, valueBytes } of puts)
+        if (isCovered(key, where)) bytes += key.length + (keysOnly ? 0 : valueBytes)
     }
   }
   return bytes
@@ -372,12 +375,12 @@ function* checkBranch(chosen: ChosenBranch, work: TxnContext): Steps<Rejection |
     if (operation.kind === 'put') {
       const { key, value } = operation
       const current = readCurrentMetadata(key, work)
-      const fault = putFault(key, value, state)
+      const fault = putFault(key, value, state) ?? keepFault(operation, current, state)
       if (fault !== undefined) return fault
       const leaseFault = leases.fault(key, operation.lease, current)
       if (leaseFault !== undefined) return leaseFault
       free(current)
-      storeBytes += key.length + value.length
+      storeBytes += key.length + writtenBytes(operation, current)
     } else if (operation.kind === 'delete') {
       for (const current of yield* currentAt(operation.where, NOTHING_PUT, work)) {
         free(current)
@@ -420,11 +423,11 @@ function* runOperation(
   const { rows } = work
   switch (operation.kind) {
     case 'put': {
-      const { key, value, prev: wantsRow, lease } = operation
+      const { key, prev: wantsRow } = operation
       const rowKey = metadataKey(key)
       const current = readCurrent(key, rowKey, rows)
       const prev = wantsRow ? current && readKeyRow(current, rows) : undefined
-      const { createRevision, version } = writeKey({ key, value, lease }, rowKey, current, revision, work)
+      const { createRevision, version } = writeKey(operation, rowKey, current, revision, work)
       putBefore.set(latin1(key), key)
       return { kind: 'put', createRevision, modRevision: revision, version, prev }
     }

@@ -321,6 +321,7 @@ export type Reason =
   | 'root-needed'
   | 'auth-too-large'
   | 'too-many-token-users'
+  | 'no-such-key'
 
 /** The hash of one row, in two integers of 32 bits with a sign: V8 keeps those in an object without further memory. */
 export interface RowHash {

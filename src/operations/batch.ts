@@ -14,7 +14,7 @@ import {
   type Fields,
 } from './forms/decode.ts'
 import type { Idempotency } from './forms/idempotency.ts'
-import { leaseNames, parsePutLease } from './forms/leases.ts'
+import { checkKeepsNothing, leaseNames, parsePutLease } from './forms/leases.ts'
 import { checkedKey, checkedValue } from './forms/places.ts'
 import { ApiError, decodeProblem, type ProblemAnswer, problemDocument } from './forms/problems.ts'
 import { attaching, changing, NO_LEASES } from './forms/rights.ts'
@@ -267,6 +267,7 @@ function encodeChange(change: BatchedCommand): object {
     if_none_match: encodeTags(condition?.ifNoneMatch),
   }
   if (change.kind === 'delete') return { delete: { key, ...conditions } }
+  checkKeepsNothing(change)
   return { put: { key, value: change.value, ...conditions, ...leaseNames(change.lease) } }
 }
 

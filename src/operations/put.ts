@@ -4,7 +4,13 @@ import type { EntryFacts, KeyForm } from './definition.ts'
 import type { Condition } from './forms/conditions.ts'
 import { decodeRevision, decodeRevisions, decodeWholeNumber } from './forms/decode.ts'
 import type { Idempotency } from './forms/idempotency.ts'
-import { leaseNames, type PutLease, parsePutLease } from './forms/leases.ts'
+import {
+  checkKeepsNothing,
+  type KeptParts,
+  leaseNames,
+  type PutLease,
+  parsePutLease,
+} from './forms/leases.ts'
 import { ApiError } from './forms/problems.ts'
 import { attaching, changing } from './forms/rights.ts'
 import type { KeyRow, Revision } from './forms/store.ts'
@@ -36,7 +42,7 @@ import {
 } from './mux/options.ts'
 import { decodePrev, encodePrev } from './mux/records.ts'
 
-export interface PutRequest {
+export interface PutRequest extends KeptParts {
   readonly kind: 'put'
   readonly key: Uint8Array
   readonly value: Uint8Array
@@ -87,7 +93,9 @@ export const put = {
     summary: 'Write a key',
     parameters: PARAMETERS,
     answers: object({ revision: integer, ...revisions }, { prev: anyOfSchema(RecordSchema, nothing) }),
-    encode({ key, value, condition, prev, lease, idempotency }) {
+    encode(request) {
+      checkKeepsNothing(request)
+      const { key, value, condition, prev, lease, idempotency } = request
       const path = withQuery(keyPath(key), { prev: prev || undefined, ...leaseNames(lease) })
       const headers = { ...conditionHeaders(condition), ...idempotencyHeaders(idempotency) }
       return { method: 'PUT', path, headers, body: value }

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import type { KvSettings, LeaseId } from '../../src/operations/forms/index.ts'
 import { ask, deleteOf, MemoryStore, putOf, utf8 } from './store.ts'
 
 describe('revisions', () => {
@@ -53,6 +54,55 @@ describe('revisions', () => {
       modRevision: 5,
       version: 1,
     })
+  })
+})
+
+describe('a put that keeps parts of its key', () => {
+  const LEASE = '7' as LeaseId
+  const store = (settings?: Partial<KvSettings>) => {
+    const made = new MemoryStore(settings)
+    made.apply(ask({ kind: 'grant', id: LEASE, ttlMs: 5000 }))
+    made.apply(ask({ ...putOf('k', 'value'), lease: { id: LEASE } }))
+    return made
+  }
+
+  test('has a new version, with the value or the lease that the key had', () => {
+    const kept = store()
+    expect(kept.apply(ask({ ...putOf('k', 'new'), keepsLease: true })).outcome).toMatchObject({ version: 2 })
+    expect(kept.get('k')).toMatchObject({ value: utf8('new'), lease: LEASE, modRevision: 3 })
+    expect(kept.apply(ask({ ...putOf('k', ''), keepsValue: true })).outcome).toMatchObject({ version: 3 })
+    expect(kept.get('k')).toMatchObject({ value: utf8('new'), lease: undefined, modRevision: 4 })
+    expect(kept.state.storeBytes).toBe(4)
+    kept.apply(ask({ ...putOf('k', ''), keepsValue: true, keepsLease: true }))
+    expect(kept.get('k')).toMatchObject({ value: utf8('new'), lease: undefined, version: 4 })
+  })
+
+  test('keeps a lease of its own, which ends when it would have ended', () => {
+    const kept = new MemoryStore()
+    kept.apply(ask({ ...putOf('k', '1'), lease: { ttlMs: 5000 } }), 1000)
+    const before = kept.get('k')?.lease
+    kept.apply(ask({ ...putOf('k', '2'), keepsLease: true }), 2000)
+    expect(kept.get('k')).toMatchObject({ value: utf8('2'), lease: before })
+    expect(kept.state.leases.count).toBe(1)
+  })
+
+  test('is refused without a key to keep it of, and changes nothing', () => {
+    const empty = new MemoryStore()
+    for (const kept of [{ keepsValue: true }, { keepsLease: true }] as const) {
+      expect(empty.apply(ask({ ...putOf('k', ''), ...kept })).outcome).toMatchObject({
+        reason: 'no-such-key',
+      })
+      const named = { ...putOf('k', ''), keepsValue: true, lease: { id: LEASE } } as const
+      expect(empty.apply(ask(named)).outcome).toMatchObject({ reason: 'lease-not-found' })
+    }
+    expect(empty.state).toMatchObject({ revision: 1, keys: 0 })
+  })
+
+  test('may keep a value that is longer than new ones may be, in a store that is full', () => {
+    const kept = store()
+    kept.apply(ask({ kind: 'settings', settings: { valueBytesMax: 2, storeBytesMax: 1 } }))
+    expect(kept.apply(ask({ ...putOf('k', ''), keepsValue: true })).outcome).toMatchObject({ version: 2 })
+    expect(kept.get('k')?.value).toEqual(utf8('value'))
   })
 })
 

@@ -5,6 +5,7 @@ import fc from 'fast-check'
 import type { AuthChange, Command } from '../../src/kv/types.ts'
 import {
   type Condition,
+  type KeptParts,
   type KeyRange,
   type KvSettings,
   type LeaseId,
@@ -69,6 +70,21 @@ const comparison: fc.Arbitrary<KvComparison> = fc.oneof(
   fc.record({ where, op, target: numbered, to: fc.nat(12) }),
   fc.record({ where, op, target: kind('lease'), to: optional(leaseId) }),
 )
+interface DrawnPut {
+  readonly value: Uint8Array
+  readonly lease: PutLease | undefined
+}
+
+/** Some puts keep the value or the lease of their keys, and do not state it then. */
+const keeping = <P extends DrawnPut>(put: fc.Arbitrary<P>): fc.Arbitrary<P & KeptParts> =>
+  fc
+    .tuple(put, fc.constantFrom('nothing', 'nothing', 'nothing', 'value', 'lease', 'both'))
+    .map(([drawn, kept]) => ({
+      ...drawn,
+      ...((kept === 'value' || kept === 'both') && { value: bytes(''), keepsValue: true as const }),
+      ...((kept === 'lease' || kept === 'both') && { lease: undefined, keepsLease: true as const }),
+    }))
+
 const { txn } = fc.letrec<{ txn: KvTxn; operation: KvTxnOperation }>((tie) => ({
   txn: fc.record({
     compare: fc.array(comparison, { maxLength: 2 }),
@@ -77,7 +93,7 @@ const { txn } = fc.letrec<{ txn: KvTxn; operation: KvTxnOperation }>((tie) => ({
   }),
   operation: fc.oneof(
     { maxDepth: 2, withCrossShrink: true },
-    fc.record({ kind: kind('put'), key, value, prev, lease }),
+    keeping(fc.record({ kind: kind('put'), key, value, prev, lease })),
     fc.record({
       ...{ kind: kind('get'), where, limit: optional(fc.nat(3)) },
       ...{ keysOnly: fc.boolean(), count: fc.boolean(), countOnly: fc.boolean() },
@@ -88,7 +104,7 @@ const { txn } = fc.letrec<{ txn: KvTxn; operation: KvTxnOperation }>((tie) => ({
 }))
 
 const batched: fc.Arbitrary<BatchedCommand> = fc.oneof(
-  fc.record({ kind: kind('put'), key, value, condition, prev: noPrev, lease }),
+  keeping(fc.record({ kind: kind('put'), key, value, condition, prev: noPrev, lease })),
   fc.record({ kind: kind('delete'), key, condition, prev: noPrev }),
 )
 
@@ -150,9 +166,11 @@ const authChange: fc.Arbitrary<AuthChange> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ kind: kind('delete-role'), name: role }) },
 )
 
+const put = keeping(fc.record({ kind: kind('put'), key, value, condition, prev, lease }))
+
 /** Commands that users request. */
 export const command: fc.Arbitrary<Command> = fc.oneof(
-  { weight: 12, arbitrary: fc.record({ kind: kind('put'), key, value, condition, prev, lease }) },
+  { weight: 12, arbitrary: put },
   { weight: 4, arbitrary: fc.record({ kind: kind('delete'), key, condition, prev }) },
   { weight: 4, arbitrary: fc.record({ kind: kind('batch'), commands: fc.array(batched, { maxLength: 5 }) }) },
   {

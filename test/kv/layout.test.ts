@@ -98,6 +98,39 @@ describe('requests', () => {
        01 01 04 0001 6b 00000000000003e8 00000000`,
     ],
     [
+      'puts that keep a value, a lease, or both',
+      19,
+      ask(
+        batchOf(
+          { ...putOf('k', ''), keepsValue: true, lease: { id: '7' as LeaseId } },
+          { ...putOf('k', 'v'), keepsLease: true },
+          { ...putOf('k', ''), keepsValue: true, keepsLease: true },
+        ),
+      ),
+      `00  00 00 0003
+       01 28 0000000000000007 0001 6b 00000000
+       01 40 0001 6b 00000001 76
+       01 60 0001 6b 00000000`,
+    ],
+    [
+      'puts in a transaction that keep a value, a lease, or both',
+      23,
+      ask({
+        kind: 'txn',
+        txn: {
+          compare: [],
+          success: [{ kind: 'put', key: utf8('k'), value: utf8(''), prev: true, keepsValue: true }],
+          failure: [
+            { kind: 'put', key: utf8('k'), value: utf8('v'), prev: false, keepsLease: true },
+            { kind: 'put', key: utf8('l'), value: utf8(''), prev: false, keepsValue: true, keepsLease: true },
+          ],
+        },
+      }),
+      `00  00 00 00
+       01 01 09 0001 6b 00000000
+       02 01 10 0001 6b 00000001 76 01 18 0001 6c 00000000`,
+    ],
+    [
       'a grant',
       24,
       ask({ kind: 'grant', id: '7' as LeaseId, ttlMs: 1000 }),
@@ -242,7 +275,7 @@ describe('requests', () => {
     ['envelope flag', 16, 1, '2000000001 6b'],
     ['command of a batch', 19, 1, '000000 0001 03 00 0001 6b'],
     ['batch flag', 19, 1, '000001 0000'],
-    ['flag', 16, 1, '0000200001 6b'],
+    ['flag', 16, 1, '0000800001 6b'],
     ['flag of a delete', 17, 1, '000008 0000000000000007 0001 6b'],
     ['flag of a grant', 24, 1, '000001 0000000000000007 00000000000003e8'],
     ['settings flag', 18, 1, '00000100'],
@@ -258,6 +291,16 @@ describe('requests', () => {
     for (let length = 0; length < body.length; length++)
       expect(() => decodeRequest(17, 1, body.subarray(0, length))).toThrow(MalformedBytesError)
     expect(() => decodeRequest(17, 1, Uint8Array.of(...body, 0))).toThrow(MalformedBytesError)
+  })
+
+  test.each([
+    ['a value', 16, '0000 20 0001 6b 76'],
+    ['a lease', 16, '0000 48 0000000000000007 0001 6b 76'],
+    ['a value in a batch', 19, '000000 0001 01 20 0001 6b 00000001 76'],
+    ['a lease of its own in a transaction', 23, '000000 00 01 01 14 0001 6b 00000000000003e8 00000000 00'],
+  ])('a put that states %s, and keeps it, stops the node', (_, kind, body) => {
+    const bytes = Uint8Array.from(Buffer.from(unspaced(body), 'hex'))
+    expect(() => decodeRequest(kind, 1, bytes)).toThrow('a put that states what it keeps')
   })
 
   test('65 535 commands are the most that a batch has room for', () => {

@@ -34,6 +34,7 @@ test.each([
   ['no-such-role', 'not_found', 'there is no such role'],
   ['unknown-role', 'bad_request', 'make it first'],
   ['root-needed', 'bad_request', 'the user root'],
+  ['no-such-key', 'not_found', 'neither a value nor a lease to keep'],
   ['auth-too-large', 'storage_full', 'users and roles would take 7 bytes, at most 5'],
 ] as const)('%s', (reason, code, text) => {
   const refusal = rejection(rev(1), reason, [7, 5])
@@ -76,5 +77,6 @@ test('reasons keep their bytes', () => {
     'root-needed',
     'auth-too-large',
     'too-many-token-users',
+    'no-such-key',
   ])
 })

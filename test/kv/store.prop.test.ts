@@ -312,7 +312,7 @@ const REASONS: readonly Reason[] = [
   ...(['slot-out-of-range', 'compacted', 'future-revision', 'duplicate-key'] as const),
   ...(['range-too-large', 'records-too-large', 'lease-not-found', 'lease-exists', 'lease-owned'] as const),
   ...(['lease-full', 'leases-full', 'ttl-out-of-range', 'rights-changed', 'auth-changed'] as const),
-  ...(['no-such-user', 'no-such-role', 'unknown-role', 'root-needed'] as const),
+  ...(['no-such-user', 'no-such-role', 'unknown-role', 'root-needed', 'no-such-key'] as const),
 ]
 const KINDS: readonly Outcome['kind'][] = [
   ...(['put', 'delete', 'precondition-failed', 'batch', 'settings', 'session', 'compacted'] as const),

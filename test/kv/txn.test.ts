@@ -218,6 +218,38 @@ test('a key that is put is neither put nor deleted again, whichever branches tha
   expect(outcome(nested({ success: [put('a')], failure: [remove('a'), put('b')] }), put('c'))).toBe('txn')
 })
 
+describe('a put that keeps parts of its key', () => {
+  const keep = (name: string): KvTxnOperation => ({ ...put(name), keepsValue: true }) as KvTxnOperation
+
+  test('needs the key before the transaction: otherwise nothing of it is done', () => {
+    const store = new MemoryStore()
+    store.apply(ask(putOf('a', 'value')))
+    for (const success of [[put('b'), keep('c')], [nested({ success: [keep('c')] })]])
+      expect(done(store, { success })).toMatchObject({ reason: 'no-such-key' })
+    expect(store.get('b')).toBe(undefined)
+    expect(done(store, { success: [keep('a'), get('a')], failure: [keep('c')] })).toMatchObject({
+      results: [{ version: 2 }, { found: { records: [{ value: utf8('value'), version: 2 }] } }],
+    })
+  })
+
+  test('counts with the value that it keeps', () => {
+    const store = (settings: Partial<KvSettings>) => {
+      const made = new MemoryStore(settings)
+      made.apply(ask(putOf('a', '1234')))
+      return made
+    }
+    // The key is counted as it was, and as the put may leave it.
+    expect(done(store({ rangeBytesMax: 10 }), { success: [keep('a'), get('a')] }).kind).toBe('txn')
+    expect(done(store({ rangeBytesMax: 9 }), { success: [keep('a'), get('a')] })).toMatchObject({
+      reason: 'records-too-large',
+    })
+    expect(done(store({ storeBytesMax: 6 }), { success: [keep('a'), put('b')] }).kind).toBe('txn')
+    expect(done(store({ storeBytesMax: 5 }), { success: [keep('a'), put('b')] })).toMatchObject({
+      reason: 'store-full',
+    })
+  })
+})
+
 test('what a transaction names, and whether it only reads', () => {
   const range = { start: utf8('r'), end: utf8('s') }
   const txn = txnOf({

@@ -22,19 +22,32 @@ export interface TxnStore {
   /** Whether a request may not read so many bytes of records. */
   areTooLarge(bytes: number): boolean
   /** Why these puts cannot be made; `freed`: keys whose records go. */
-  refusal(puts: readonly Put[], freed: ReadonlySet<string>): string | undefined
-  put(key: string, value: string, lease: PutLease | undefined): ModelRow
+  refusal(puts: readonly ModelPut[], freed: ReadonlySet<string>): string | undefined
+  put(put: ModelPut): ModelRow
   del(key: string): void
   /** Before the transaction, and after it. */
   readonly revision: number
   after(): number
 }
 
-interface Put {
+export interface ModelPut {
   readonly key: string
-  readonly value: string
-  readonly lease: PutLease | undefined
+  /** undefined: the key keeps its value. */
+  readonly value: string | undefined
+  /** 'kept': the key keeps its lease. */
+  readonly lease: PutLease | 'kept' | undefined
 }
+
+type PutStep = Pick<
+  Extract<KvTxnOperation, { kind: 'put' }>,
+  'key' | 'value' | 'lease' | 'keepsValue' | 'keepsLease'
+>
+
+export const modelPut = ({ key, value, lease, keepsValue, keepsLease }: PutStep): ModelPut => ({
+  key: text(key),
+  value: keepsValue ? undefined : text(value),
+  lease: keepsLease ? 'kept' : lease,
+})
 
 type Step = Exclude<KvTxnOperation, { kind: 'txn' }> | Branch
 interface Branch {
@@ -62,9 +75,7 @@ export function runTxn(txn: KvTxn, store: TxnStore): TxnRun {
   const chosen = choose(txn, store)
   const all = flat(chosen)
   if (store.areTooLarge(bytesAnswered(all, store))) return refused('range_too_large')
-  const puts = all.flatMap((step): Put[] =>
-    step.kind === 'put' ? [{ key: text(step.key), value: text(step.value), lease: step.lease }] : [],
-  )
+  const puts = all.flatMap((step) => (step.kind === 'put' ? [modelPut(step)] : []))
   const deleted = all.flatMap((step) => (step.kind === 'delete' ? keysAt(step.where, store) : []))
   const replaced = puts.flatMap(({ key }) => (store.row(key) === null ? [] : [key]))
   const why = store.refusal(puts, new Set([...deleted, ...replaced]))
@@ -146,7 +157,7 @@ function bytesAnswered(steps: readonly Exclude<Step, Branch>[], store: TxnStore)
     if (step.kind === 'put') {
       const key = text(step.key)
       if (step.prev && store.row(key) !== null) bytes += recordSize(key)
-      puts.set(key, step.value.length)
+      puts.set(key, step.keepsValue ? (store.row(key)?.value.length ?? 0) : step.value.length)
     } else if (step.kind === 'delete') {
       const keys = keysAt(step.where, store)
       deleted += keys.length
@@ -229,7 +240,7 @@ function runStep(step: Step, store: TxnStore): Required<TxnRun> {
     case 'put': {
       const key = text(step.key)
       const before = store.row(key)
-      const { createRevision, modRevision, version } = store.put(key, text(step.value), step.lease)
+      const { createRevision, modRevision, version } = store.put(modelPut(step))
       const prev = step.prev ? previousText(key, before) : ''
       return kept(`put ${createRevision}/${modRevision}/${version}`, prev, 3 * 8)
     }
@@ -369,8 +380,8 @@ export const plainTxn = ({ compare, success, failure }: KvTxn): unknown => [
 function plainOperation(operation: KvTxnOperation): unknown {
   switch (operation.kind) {
     case 'put': {
-      const { kind, key, value, prev, lease } = operation
-      return [kind, text(key), text(value), prev, lease ?? null]
+      const { kind, key, value, prev, lease, keepsValue = false, keepsLease = false } = operation
+      return [kind, text(key), text(value), prev, lease ?? null, keepsValue, keepsLease]
     }
     case 'get': {
       const { kind, where, limit, keysOnly, count, countOnly } = operation

@@ -15,7 +15,6 @@ import {
 import { SYSTEM_PRINCIPAL } from '../../../src/kv/types.ts'
 import {
   type KvSettings,
-  type PutLease,
   type SessionSlot,
   TTL_MS_MAX,
   TTL_MS_MIN,
@@ -27,6 +26,8 @@ import { parseUser } from '../clients/permitted-requests.ts'
 import { commandLeases, ModelRights } from './model-rights.ts'
 import { type ModelRow, text } from './model-row.ts'
 import {
+  type ModelPut,
+  modelPut,
   plainTxn,
   previousText,
   runTxn,
@@ -586,10 +587,10 @@ export class StoreModel {
       areTooMany: (keys) => this.#areTooMany(keys),
       areTooLarge: (bytes) => bytes > this.#settings.rangeBytesMax,
       refusal: (puts, freed) => this.#refusalOfTxn(puts, freed),
-      put: (key, value, lease) => {
+      put: (put) => {
         let row: ModelRow | null = null
         change(() => {
-          row = this.#put(key, value, lease)
+          row = this.#put(put)
         })
         if (row === null) throw new Error('a put leaves a row')
         return row
@@ -602,28 +603,41 @@ export class StoreModel {
     }
   }
 
-  #refusalOfTxn(
-    puts: readonly { readonly key: string; readonly value: string; readonly lease: PutLease | undefined }[],
-    freed: ReadonlySet<string>,
-  ): string | undefined {
+  #refusalOfTxn(puts: readonly ModelPut[], freed: ReadonlySet<string>): string | undefined {
     let storeBytes = this.#storeBytes
     const added: AddedLeases = { added: 0, attached: new Map() }
-    for (const { key, value, lease } of puts) {
+    for (const put of puts) {
+      const { key, value, lease } = put
       if (key === '') return 'bad_request'
       if (key.length > this.#settings.keyBytesMax) return 'key_too_long'
-      if (value.length > this.#settings.valueBytesMax) return 'value_too_large'
+      if ((value?.length ?? 0) > this.#settings.valueBytesMax) return 'value_too_large'
+      if (this.#keepsNothing(put)) return 'not_found'
       const unfit = this.#leaseRefusal(lease, key, added)
       if (unfit !== undefined) return unfit
-      storeBytes += key.length + value.length
+      storeBytes += key.length + this.#valueOf(put).length
     }
     for (const key of freed) storeBytes -= key.length + (this.at(key, this.#index)?.value.length ?? 0)
     return storeBytes > Math.max(this.#settings.storeBytesMax, this.#storeBytes) ? 'storage_full' : undefined
   }
 
-  #put(key: string, value: string, added: PutLease | undefined): ModelRow | null {
+  /** It should keep a part of a key that does not exist. */
+  #keepsNothing({ key, value, lease }: ModelPut): boolean {
+    return (value === undefined || lease === 'kept') && this.at(key, this.#index) === null
+  }
+
+  #valueOf({ key, value }: ModelPut): string {
+    return value ?? this.at(key, this.#index)?.value ?? ''
+  }
+
+  #put(put: ModelPut): ModelRow | null {
+    const { key, lease: added } = put
+    const value = this.#valueOf(put)
     const before = this.at(key, this.#index)
     this.#storeBytes += value.length - (before === null ? -key.length : before.value.length)
-    const lease = added && ('id' in added ? added.id : this.#grant(undefined, added.ttlMs, true))
+    const lease =
+      added === 'kept'
+        ? before?.lease
+        : added && ('id' in added ? added.id : this.#grant(undefined, added.ttlMs, true))
     const row = this.#change(key, {
       value,
       createRevision: before?.createRevision ?? this.revision + 1,
@@ -772,29 +786,31 @@ export class StoreModel {
       ((condition.ifMatch !== undefined && !matches(condition.ifMatch)) ||
         (condition.ifNoneMatch !== undefined && matches(condition.ifNoneMatch)))
     if (fails) return `failed at ${this.revision}, found ${foundText(before)}`
-    const unfit = command.kind === 'put' ? this.#leaseRefusal(command.lease, key) : undefined
+    const put = command.kind === 'put' ? modelPut(command) : undefined
+    const unfit = put && this.#leaseRefusal(put.lease, key)
     if (unfit !== undefined) return refused(unfit)
+    if (put !== undefined && this.#keepsNothing(put)) return refused('not_found')
     const prev = command.prev ? previousText(key, before) : ''
-    if (command.kind === 'delete') {
+    if (put === undefined) {
       if (before === null) return `deleted 0 at ${this.revision}${prev}`
       this.#delete(key)
       return `deleted 1 at ${this.revision}${prev}`
     }
     const freed = before === null ? 0 : key.length + before.value.length
-    const storeBytes = this.#storeBytes - freed + key.length + command.value.length
+    const storeBytes = this.#storeBytes - freed + key.length + this.#valueOf(put).length
     // A write that does not make the store larger is accepted even when the store is full.
     if (storeBytes > Math.max(this.#settings.storeBytesMax, this.#storeBytes)) return refused('storage_full')
-    const row = this.#put(key, text(command.value), command.lease)
+    const row = this.#put(put)
     return `put at ${this.revision}: ${row?.createRevision}/${row?.modRevision}/${row?.version}${prev}`
   }
 
   /** `added`: the leases of the puts before this one in the same request. */
   #leaseRefusal(
-    lease: PutLease | undefined,
+    lease: ModelPut['lease'],
     key: string,
     added: AddedLeases = { added: 0, attached: new Map() },
   ): string | undefined {
-    if (lease === undefined) return undefined
+    if (lease === undefined || lease === 'kept') return undefined
     const before = this.at(key, this.#index)
     const { leasesMax } = this.#settings
     if ('ttlMs' in lease) {
@@ -950,8 +966,8 @@ function plainly(command: Command): unknown {
   }
   if (!('key' in command)) return command.kind
   const { kind, key, condition, prev } = command
-  const [value, lease] = command.kind === 'put' ? [text(command.value), command.lease] : []
-  return { kind, key: text(key), value, lease, ...condition, prev }
+  const parts = command.kind === 'put' ? modelPut(command) : {}
+  return { kind, ...parts, key: text(key), ...condition, prev }
 }
 
 const plainBytes = (_: string, value: unknown): unknown => (value instanceof Uint8Array ? text(value) : value)

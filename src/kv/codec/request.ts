@@ -10,7 +10,8 @@
 //                 [fingerprint of the command (16), with a token or a slot]
 //   command       flags (1): 1 If-Match, 2 If-None-Match, 4 answer with the row before
 //                 [If-Match: tags]  [If-None-Match: tags]                               (`condition.ts`)
-//     put         [lease (8), with flag 8]  [time to live (8), with flag 16]  key: length (2), bytes; value: the rest
+//     put         [lease (8), with flag 8]  [time to live (8), with flag 16]  key: length (2), bytes; value: the rest;
+//                 flag 32: the key keeps its value, flag 64: its lease
 //     delete      key: length (2), bytes
 //     settings    `settings.ts`
 //     open-session
@@ -32,8 +33,10 @@ import { assertNever, Reader, readUint8, Writer } from '../../bytes/index.ts'
 import {
   asRevision,
   type Condition,
+  type KeptParts,
   type LeaseDemand,
   NO_LEASES,
+  type PutLease,
   type Revision,
   type SessionSlot,
 } from '../../operations/forms/index.ts'
@@ -64,6 +67,7 @@ import {
   readPutLease,
   readRange,
   readTxnCommand,
+  withKeptParts,
   writeKeyBytes,
   writePutLease,
   writeTxn,
@@ -99,9 +103,14 @@ const HAS_IF_NONE_MATCH = 2
 const WANTS_PREV = 4
 const HAS_LEASE = 8
 const HAS_TTL = 16
+const KEEPS_VALUE = 32
+const KEEPS_LEASE = 64
+/** Flags of puts alone. */
+const OF_PUT = HAS_LEASE | HAS_TTL | KEEPS_VALUE | KEEPS_LEASE
 const BATCHED_PUT = 1
 const BATCHED_DELETE = 2
 const NO_CONDITION: Condition = { ifMatch: undefined, ifNoneMatch: undefined }
+const NO_PUT: KeptParts & { readonly lease?: PutLease } = {}
 
 /** Kind and version that the entry's header must carry. */
 export const requestKind = ({ command }: Request): { readonly kind: number; readonly version: number } => ({
@@ -293,12 +302,14 @@ function writeCommand(command: Command, to: Writer): void {
 /** A change of one key without its value. */
 function writeChange(command: KeyCommand, to: Writer): void {
   const { ifMatch, ifNoneMatch } = command.condition ?? NO_CONDITION
-  const lease = command.kind === 'put' ? command.lease : undefined
+  const { lease, keepsValue, keepsLease } = command.kind === 'put' ? command : NO_PUT
   to.uint8(
     (ifMatch === undefined ? 0 : HAS_IF_MATCH) |
       (ifNoneMatch === undefined ? 0 : HAS_IF_NONE_MATCH) |
       (command.prev ? WANTS_PREV : 0) |
-      (lease === undefined ? 0 : 'ttlMs' in lease ? HAS_TTL : HAS_LEASE),
+      (lease === undefined ? 0 : 'ttlMs' in lease ? HAS_TTL : HAS_LEASE) |
+      (keepsValue ? KEEPS_VALUE : 0) |
+      (keepsLease ? KEEPS_LEASE : 0),
   )
   if (ifMatch !== undefined) writeTags(ifMatch, to)
   if (ifNoneMatch !== undefined) writeTags(ifNoneMatch, to)
@@ -396,13 +407,14 @@ function readBatch(from: Reader): readonly BatchedCommand[] {
     const kind = from.uint8()
     if (kind !== BATCHED_PUT && kind !== BATCHED_DELETE)
       throw new UnknownKindError(`command ${kind} in a batch`)
-    const ofPut = kind === BATCHED_PUT ? HAS_LEASE | HAS_TTL : 0
+    const ofPut = kind === BATCHED_PUT ? OF_PUT : 0
     const flags = knownFlags(from, HAS_IF_MATCH | HAS_IF_NONE_MATCH | ofPut)
     const condition = readCondition(flags, from)
     const lease = readPutLease(from, (flags & HAS_LEASE) !== 0, (flags & HAS_TTL) !== 0)
     const key = from.slice(from.uint16())
     if (kind === BATCHED_DELETE) commands.push({ kind: 'delete', key, condition, prev: false })
-    else commands.push({ kind: 'put', key, value: from.bytes(), condition, prev: false, lease })
+    else
+      commands.push(keeping({ kind: 'put', key, value: from.bytes(), condition, prev: false, lease }, flags))
   }
   return commands
 }
@@ -415,16 +427,22 @@ function readSettingsCommand(from: Reader): Command {
 }
 
 function readKeyCommand(kind: number, from: Reader): Command {
-  const ofPut = kind === KINDS.put ? HAS_LEASE | HAS_TTL : 0
+  const ofPut = kind === KINDS.put ? OF_PUT : 0
   const flags = knownFlags(from, HAS_IF_MATCH | HAS_IF_NONE_MATCH | WANTS_PREV | ofPut)
   const condition = readCondition(flags, from)
   const prev = (flags & WANTS_PREV) !== 0
   const lease = readPutLease(from, (flags & HAS_LEASE) !== 0, (flags & HAS_TTL) !== 0)
 
   const key = from.slice(from.uint16())
-  if (kind === KINDS.put) return { kind: 'put', key, value: from.rest(), condition, prev, lease }
+  if (kind === KINDS.put)
+    return keeping({ kind: 'put', key, value: from.rest(), condition, prev, lease }, flags)
   from.end()
   return { kind: 'delete', key, condition, prev }
+}
+
+function keeping<P extends Extract<KeyCommand, { kind: 'put' }>>(put: P, flags: number): P {
+  if ((flags & (KEEPS_VALUE | KEEPS_LEASE)) === 0) return put
+  return withKeptParts(put, (flags & KEEPS_VALUE) !== 0, (flags & KEEPS_LEASE) !== 0)
 }
 
 function readCondition(flags: number, from: Reader): Condition | undefined {

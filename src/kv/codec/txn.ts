@@ -4,8 +4,8 @@
 //                (2), bytes
 //   comparison   place, target (1), operator (1), then what it is compared with: of a value length (4), bytes; of a
 //                revision or version 8 bytes; of a lease 8 bytes, 0: none
-//   operation    1 put: flags (1): 1 prev, 2 a lease, 4 a lease of its own; key: length (2), bytes; [lease (8)]
-//                [time to live (8)] value: length (4), bytes
+//   operation    1 put: flags (1): 1 prev, 2 a lease, 4 a lease of its own, 8 keeps its value, 16 keeps its lease; key:
+//                length (2), bytes; [lease (8)] [time to live (8)] value: length (4), bytes
 //                2 get: flags (1): 1 keys only, 2 count only, 4 a limit, 8 count; place; [limit (8)]
 //                3 delete: flags (1): 1 prev; place
 //                4 transaction
@@ -13,7 +13,7 @@
 //                operations otherwise (1), operations
 
 import { assertNever, type Reader, type Writer } from '../../bytes/index.ts'
-import type { KeyRange, LeaseId, PutLease, Where } from '../../operations/forms/index.ts'
+import type { KeptParts, KeyRange, LeaseId, PutLease, Where } from '../../operations/forms/index.ts'
 import { TXN_DEPTH_MAX } from '../../operations/forms/transactions.ts'
 import type { KvComparison, KvTxn, KvTxnOperation } from '../../operations/index.ts'
 import { MalformedBytesError, UnknownKindError } from '../errors.ts'
@@ -31,6 +31,8 @@ const TXN = 4
 const PREV = 1
 const HAS_LEASE = 2
 const HAS_TTL = 4
+const KEEPS_VALUE = 8
+const KEEPS_LEASE = 16
 const KEYS_ONLY = 1
 const COUNT_ONLY = 2
 const LIMITED = 4
@@ -56,7 +58,7 @@ function writeComparison(comparison: KvComparison, to: Writer): void {
 function writeOperation(operation: KvTxnOperation, to: Writer): void {
   switch (operation.kind) {
     case 'put':
-      to.uint8(PUT).uint8((operation.prev ? PREV : 0) | leaseFlag(operation.lease))
+      to.uint8(PUT).uint8((operation.prev ? PREV : 0) | leaseFlag(operation.lease) | keptFlags(operation))
       writeKeyBytes(operation.key, to)
       writePutLease(operation.lease, to)
       to.bytes(operation.value)
@@ -88,6 +90,18 @@ function writeOperation(operation: KvTxnOperation, to: Writer): void {
 
 const leaseFlag = (lease: PutLease | undefined): number =>
   lease === undefined ? 0 : 'id' in lease ? HAS_LEASE : HAS_TTL
+
+const keptFlags = ({ keepsValue, keepsLease }: KeptParts): number =>
+  (keepsValue ? KEEPS_VALUE : 0) | (keepsLease ? KEEPS_LEASE : 0)
+
+/** The same put, which keeps parts of its key. What it keeps it does not state. */
+export function withKeptParts<
+  P extends { readonly value: Uint8Array; readonly lease?: PutLease | undefined },
+>(put: P, keepsValue: boolean, keepsLease: boolean): P & KeptParts {
+  if ((keepsValue && put.value.length > 0) || (keepsLease && put.lease !== undefined))
+    throw new MalformedBytesError('a put that states what it keeps')
+  return { ...put, ...(keepsValue && { keepsValue }), ...(keepsLease && { keepsLease }) }
+}
 
 /** The lease that a put names. */
 export function writePutLease(lease: PutLease | undefined, to: Writer): void {
@@ -156,10 +170,11 @@ function readOperation(from: Reader, depth: number): KvTxnOperation {
   const kind = from.uint8()
   switch (kind) {
     case PUT: {
-      const flags = knownFlags(from, PREV | HAS_LEASE | HAS_TTL)
+      const flags = knownFlags(from, PREV | HAS_LEASE | HAS_TTL | KEEPS_VALUE | KEEPS_LEASE)
       const key = from.slice(from.uint16())
       const lease = readPutLease(from, (flags & HAS_LEASE) !== 0, (flags & HAS_TTL) !== 0)
-      return { kind: 'put', key, value: from.bytes(), prev: (flags & PREV) !== 0, lease }
+      const put = { kind: 'put' as const, key, value: from.bytes(), prev: (flags & PREV) !== 0, lease }
+      return withKeptParts(put, (flags & KEEPS_VALUE) !== 0, (flags & KEEPS_LEASE) !== 0)
     }
     case GET: {
       const flags = knownFlags(from, KEYS_ONLY | COUNT_ONLY | LIMITED | COUNT)

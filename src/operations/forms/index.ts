@@ -20,6 +20,7 @@ export {
   type SessionSlot,
 } from './idempotency.ts'
 export {
+  type KeptParts,
   LEASE_ID_PATTERN,
   type LeaseDescription,
   type PutLease,

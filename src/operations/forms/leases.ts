@@ -2,11 +2,27 @@
 
 import { decodeOptionalString, disagree } from './decode.ts'
 import { durationText, parseTtlMs } from './durations.ts'
-import { ApiError } from './problems.ts'
+import { ApiError, unsayable } from './problems.ts'
 import type { LeaseId } from './store.ts'
 
 /** The lease of a key that is put: one that exists, or one of its own. */
 export type PutLease = { readonly id: LeaseId } | { readonly ttlMs: number }
+
+/**
+ * The parts of its key that a put leaves as they are. They must exist: otherwise nothing of the request is done. Only
+ * etcd's API says them: the contracts of the other wires have no such option.
+ */
+export interface KeptParts {
+  /** The value of the request is empty then. */
+  readonly keepsValue?: true | undefined
+  /** The request names no lease then. */
+  readonly keepsLease?: true | undefined
+}
+
+/** Throws `ApiError` for a put that this wire cannot say. */
+export function checkKeepsNothing({ keepsValue, keepsLease }: KeptParts): void {
+  if (keepsValue || keepsLease) throw unsayable('a put that keeps the value or the lease of its key')
+}
 
 /** A lease, in cluster time. */
 export interface LeaseDescription {

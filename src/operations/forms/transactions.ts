@@ -1,6 +1,6 @@
 // Transactions, and the results of their operations.
 
-import type { PutLease } from './leases.ts'
+import type { KeptParts, PutLease } from './leases.ts'
 import type { Where } from './places.ts'
 import type { KeyRow, LeaseId, Revision } from './store.ts'
 
@@ -24,13 +24,13 @@ export type KvComparison = { readonly where: Where; readonly op: '=' | '!=' | '<
 )
 
 export type KvTxnOperation =
-  | {
+  | ({
       readonly kind: 'put'
       readonly key: Uint8Array
       readonly value: Uint8Array
       readonly prev: boolean
       readonly lease?: PutLease | undefined
-    }
+    } & KeptParts)
   | {
       readonly kind: 'get'
       readonly where: Where

@@ -1,7 +1,7 @@
 // The fields of a transaction under the names of docs/reference/http.md, which all wires share. A wire decodes them in
 // its own form of bytes; this file checks which fields may stand together, and makes the transaction.
 
-import { leaseNames, parsePutLease } from './leases.ts'
+import { checkKeepsNothing, leaseNames, parsePutLease } from './leases.ts'
 import { checkedBound, checkedKey, checkedValue, keyRange, type Where } from './places.ts'
 import { ApiError } from './problems.ts'
 import type { LeaseId } from './store.ts'
@@ -179,6 +179,7 @@ export const encodeTxnFields = ({ compare, success, failure }: KvTxn, wire: TxnP
 function encodeOperation(operation: KvTxnOperation, wire: TxnPartEncoders): object {
   switch (operation.kind) {
     case 'put': {
+      checkKeepsNothing(operation)
       const { key, value, prev, lease } = operation
       const put: Record<string, unknown> = { key, value, ...leaseNames(lease) }
       if (prev) put.prev = true

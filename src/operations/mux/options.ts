@@ -5,7 +5,7 @@ import { type Condition, TAGS_MAX } from '../forms/conditions.ts'
 import { MAX_STALENESS_MS_MAX } from '../forms/durations.ts'
 import type { FreshnessOptions } from '../forms/freshness.ts'
 import { type Idempotency, isToken, SEQ_MAX, SESSION_SLOTS_MAX } from '../forms/idempotency.ts'
-import { type PutLease, parsePutLease } from '../forms/leases.ts'
+import { checkKeepsNothing, type KeptParts, type PutLease, parsePutLease } from '../forms/leases.ts'
 import type { KeyRange, Where } from '../forms/places.ts'
 import { ApiError } from '../forms/problems.ts'
 import { asRevision, type Revision, TTL_MS_MAX, TTL_MS_MIN } from '../forms/store.ts'
@@ -34,12 +34,14 @@ interface ChangeOptions {
   readonly prev: boolean
 }
 
-interface PutOptions extends ChangeOptions {
+interface PutOptions extends ChangeOptions, KeptParts {
   readonly lease?: PutLease | undefined
 }
 
-/** undefined: there is nothing to send. */
-export function encodePutOptions({ condition, prev, lease }: PutOptions): object | undefined {
+/** undefined: there is nothing to send. Throws `ApiError` for what this wire cannot say. */
+export function encodePutOptions(put: PutOptions): object | undefined {
+  checkKeepsNothing(put)
+  const { condition, prev, lease } = put
   if (lease === undefined) return encodeDeleteOptions(condition, prev)
   const options = encodeConditions(condition, prev)
   if ('id' in lease) options.lease = lease.id

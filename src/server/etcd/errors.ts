@@ -2,7 +2,7 @@
 
 import { ProtobufError } from '../../etcd/protobuf.ts'
 import { ETCD_ERRORS, GRPC, GrpcError } from '../../etcd/status.ts'
-import type { ApiErrorCode } from '../../operations/forms/index.ts'
+import { ApiError, type ApiErrorCode } from '../../operations/forms/index.ts'
 import type { Api } from '../api/api.ts'
 
 /** `undefined`: etcd has no such error, so the client receives the sentence of quorate under this code. */
@@ -55,4 +55,9 @@ export function toGrpcError(api: Api, error: unknown): GrpcError {
   const { code, message } = api.toApiError(error)
   const status = STATUS_OF[code]
   return typeof status === 'number' ? new GrpcError(status, `etcdserver: ${message}`) : status
+}
+
+/** For puts and transactions: what they do not find is the key of a put that keeps its value or its lease. */
+export function throwKeyNotFound(error: unknown): never {
+  throw error instanceof ApiError && error.code === 'not_found' ? ETCD_ERRORS.keyNotFound : error
 }

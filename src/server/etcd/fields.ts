@@ -1,7 +1,7 @@
 // Fields of etcd's messages, and what they are here.
 
-import type { KeyValue } from '../../etcd/messages/kv.ts'
-import type { KeyRow, LeaseId, PutLease, Where } from '../../operations/forms/index.ts'
+import type { KeyValue, PutRequest } from '../../etcd/messages/kv.ts'
+import type { KeptParts, KeyRow, LeaseId, PutLease, Where } from '../../operations/forms/index.ts'
 
 /** etcd says lease ids as int64, quorate as the same 64 bits without a sign. */
 export const decodeLeaseId = (id: bigint): LeaseId => String(BigInt.asUintN(64, id)) as LeaseId
@@ -10,6 +10,15 @@ export const encodeLeaseId = (id: LeaseId): bigint => BigInt.asIntN(64, BigInt(i
 /** The lease of a put; 0: none. */
 export const decodeLease = (lease: bigint): PutLease | undefined =>
   lease === 0n ? undefined : { id: decodeLeaseId(lease) }
+
+/** What a put keeps of its key. */
+export const decodeKept = ({
+  ignoreValue,
+  ignoreLease,
+}: Pick<PutRequest, 'ignoreValue' | 'ignoreLease'>): KeptParts => ({
+  ...(ignoreValue && { keepsValue: true as const }),
+  ...(ignoreLease && { keepsLease: true as const }),
+})
 
 /** No end: one key. A zero byte as the end: all keys from the key on. */
 export function decodeWhere(key: Uint8Array, rangeEnd: Uint8Array): Where {

@@ -11,7 +11,7 @@ import {
 } from '../../etcd/messages/kv.ts'
 import { ETCD_ERRORS } from '../../etcd/status.ts'
 import type { KvComparison, KvTxn, KvTxnOperation, KvTxnOperationResult } from '../../operations/index.ts'
-import { decodeLease, decodeLeaseId, decodeWhere, encodePrev, encodeRow } from './fields.ts'
+import { decodeKept, decodeLease, decodeLeaseId, decodeWhere, encodePrev, encodeRow } from './fields.ts'
 import { arrange, checkRange, limited, needsAll } from './range-order.ts'
 
 /** Compares, puts, reads and deletions of one level (`--max-txn-ops` of etcd). */
@@ -94,7 +94,7 @@ function decodeOperation({
   if (requestRange !== undefined) return decodeGet(requestRange)
   if (requestPut !== undefined) {
     const { key, value, prevKv, lease } = requestPut
-    return { kind: 'put', key, value, prev: prevKv, lease: decodeLease(lease) }
+    return { kind: 'put', key, value, prev: prevKv, lease: decodeLease(lease), ...decodeKept(requestPut) }
   }
   if (requestDeleteRange !== undefined) {
     const { key, rangeEnd, prevKv } = requestDeleteRange

@@ -179,8 +179,12 @@ export const isPlain = (request: Request): request is PlainChange =>
 const isBatched = (command: Command): command is BatchedCommand =>
   (command.kind === 'put' || command.kind === 'delete') &&
   !command.prev &&
-  (command.kind === 'delete' || command.lease === undefined) &&
+  (command.kind === 'delete' || isOfOwnParts(command)) &&
   commandSize(command) <= BYTES_MAX
+
+/** Whether the put needs neither a lease nor anything that its key has. */
+const isOfOwnParts = ({ lease, keepsValue, keepsLease }: Extract<Command, { kind: 'put' }>): boolean =>
+  lease === undefined && !keepsValue && !keepsLease
 
 const commandSize = (command: Extract<Command, { kind: 'put' | 'delete' }>): number =>
   command.key.length + (command.kind === 'put' ? command.value.length : 0)

@@ -1,0 +1,38 @@
+// A put that keeps the value or the lease of its key is for etcd's API alone: the other wires refuse to encode it, as
+// they would lose it.
+
+import { expect, test } from 'vitest'
+import { batch } from '../../src/operations/batch.ts'
+import { ApiError, type KeptParts } from '../../src/operations/forms/index.ts'
+import { put } from '../../src/operations/put.ts'
+import { txn } from '../../src/operations/txn.ts'
+
+const encodings = (kept: KeptParts): readonly (() => unknown)[] => {
+  const [key, value] = [Uint8Array.of(1), new Uint8Array()]
+  const command = { kind: 'put', key, value, condition: undefined, prev: false, ...kept } as const
+  const single = { ...command, idempotency: undefined }
+  const many = { kind: 'batch', commands: [command], idempotency: undefined } as const
+  const nested = {
+    compare: [],
+    success: [{ kind: 'put', key, value, prev: false, ...kept } as const],
+    failure: [],
+  }
+  const transaction = { kind: 'txn', txn: nested, idempotency: undefined, freshness: {} } as const
+  return [
+    () => put.http.encode(single),
+    () => put.mux.encode(1, 1, single),
+    () => batch.http.encode(many),
+    () => batch.mux.encode(1, 1, many),
+    () => txn.http.encode(transaction),
+    () => txn.mux.encode(1, 1, transaction),
+  ]
+}
+
+test('HTTP and the multiplexed connection refuse what they cannot say', () => {
+  for (const encode of encodings({})) expect(encode).not.toThrow()
+  for (const kept of [{ keepsValue: true }, { keepsLease: true }] as const)
+    for (const encode of encodings(kept)) {
+      expect(encode).toThrow(ApiError)
+      expect(encode).toThrow('a put that keeps the value or the lease of its key cannot be sent')
+    }
+})
