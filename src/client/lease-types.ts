@@ -5,7 +5,7 @@ import type { CallOptions, PutOptions, PutResult } from './types.ts'
 export interface NewLease {
   /** From a second to ten years. Less than twice the election timeout of the cluster is raised to that. */
   readonly ttlMs: number
-  /** 64 bits as decimal digits, not 0. Unless given, the cluster chooses one. */
+  /** From 1 to 2^63 - 1, as decimal digits. Unless given, the cluster chooses one. */
   readonly id?: string | undefined
 }
 

@@ -4,6 +4,7 @@
 
 import { types } from 'node:util'
 import { isObject } from '../operations/forms/decode.ts'
+import { isLeaseId } from '../operations/forms/leases.ts'
 import { didYouMean } from '../system/did-you-mean.ts'
 
 /** Returns what the value should have been; undefined when it is valid. */
@@ -148,9 +149,7 @@ export const progressCheck: Check = (value) =>
     : 'a number of milliseconds from 100 to 3,600,000 (an hour)'
 
 export const leaseCheck: Check = (value) =>
-  typeof value === 'string' && /^[1-9][0-9]{0,19}$/.test(value) && BigInt(value) < 2n ** 64n
-    ? undefined
-    : 'the id of a lease, a string of decimal digits'
+  typeof value === 'string' && isLeaseId(value) ? undefined : 'the id of a lease, a string of decimal digits'
 
 export const ttlCheck: Check = (value) =>
   typeof value === 'number' && value >= 1_000 && value <= 315_360_000_000

@@ -142,7 +142,7 @@ test('a lease is shown with all its keys, however many', async () => {
 })
 
 test('the largest id and the longest time to live are taken, and a used id is refused', async () => {
-  const id = String(2n ** 64n - 1n)
+  const id = String(2n ** 63n - 1n)
   const ttlMs = 3650 * 86_400_000
   expect(await kv.grantLease({ id, ttlMs })).toEqual({ id, ttlMs })
   await expect(kv.grantLease({ id, ttlMs })).rejects.toMatchObject({ code: 'lease_exists', written: 'no' })

@@ -74,7 +74,7 @@ const rows: [call: string, args: unknown[], ...says: string[]][] = [
   ['grantLease', [{ ttlMs: 'a' }], 'ttlMs', '"a"'],
   ['grantLease', [{ ttlMs: 1000, id: '0' }], 'id', 'id of a lease'],
   ['grantLease', [{ ttlMs: 1000, ID: '1' }], '"ID"'],
-  ['keepLeaseAlive', ['18446744073709551616'], 'id of a lease'],
+  ['keepLeaseAlive', ['9223372036854775808'], 'id of a lease'],
   ['keepLeaseAlive', [7], 'id of a lease'],
   ['keepLeasesAlive', ['7'], 'list of ids'],
   ['keepLeasesAlive', [['7', '-7']], 'list of ids'],
@@ -124,7 +124,7 @@ const rows: [call: string, args: unknown[], ...says: string[]][] = [
   ['txn', [{ compare: [{ key: 'a', target: 'lease', op: '=', to: 1 }] }], 'compare[0]: to', 'decimal digits'],
   [
     'txn',
-    [{ compare: [{ key: 'a', target: 'lease', op: '=', to: '18446744073709551616' }] }],
+    [{ compare: [{ key: 'a', target: 'lease', op: '=', to: '9223372036854775808' }] }],
     'id of a lease',
   ],
   ['txn', [{ compare: [{ key: 'a', exists: 1 }] }], 'compare[0]: exists', 'true or false'],

@@ -41,7 +41,7 @@ const IDS_CHOSEN: readonly LeaseId[] = (() => {
   })
 })()
 const LEASE_ID = '7' as LeaseId
-const LAST_LEASE_ID = '18446744073709551615' as LeaseId
+const LAST_LEASE_ID = '9223372036854775807' as LeaseId
 /** Mostly the first one, so that it gets several keys. */
 const leaseId = fc.oneof(
   { weight: 2, arbitrary: fc.constant(LEASE_ID) },

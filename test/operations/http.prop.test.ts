@@ -65,7 +65,7 @@ const bytes = fc.oneof(
   ),
 )
 const key = bytes.filter(({ length }) => length > 0)
-const leaseId = fc.bigInt({ min: 1n, max: 2n ** 64n - 1n }).map((id) => String(id) as LeaseId)
+const leaseId = fc.bigInt({ min: 1n, max: 2n ** 63n - 1n }).map((id) => String(id) as LeaseId)
 const ttlMs = fc.integer({ min: TTL_MS_MIN, max: TTL_MS_MAX })
 const lease: fc.Arbitrary<PutLease | undefined> = some(
   fc.oneof(fc.record({ id: leaseId }), fc.record({ ttlMs })),

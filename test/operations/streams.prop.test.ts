@@ -41,7 +41,7 @@ const row: fc.Arbitrary<KeyRow> = fc
     fc.record({
       ...{ key: bytes, value: fc.oneof(bytes, fc.constant(new Uint8Array())) },
       ...{ createRevision: known, modRevision: known, version: fc.nat() },
-      lease: fc.option(fc.constantFrom('7' as LeaseId, '18446744073709551615' as LeaseId), {
+      lease: fc.option(fc.constantFrom('7' as LeaseId, '9223372036854775807' as LeaseId), {
         nil: undefined,
       }),
     }),

@@ -1,6 +1,7 @@
 // Parsers of arguments and flags. Each throws what the command line says behind "is invalid".
 
 import { InvalidArgumentError } from '@commander-js/extra-typings'
+import { isLeaseId, LEASE_ID_FORM } from '../../operations/forms/leases.ts'
 
 const LEASE_MS_MIN = 1_000
 const LEASE_MS_MAX = 87_600 * 3_600_000
@@ -46,8 +47,7 @@ export function parseWeight(text: string): number {
 }
 
 export function parseLease(text: string): string {
-  const isId = /^[1-9][0-9]{0,19}$/.test(text) && BigInt(text) < 2n ** 64n
-  return isId ? text : invalid('the id of a lease is a decimal number of 64 bits')
+  return isLeaseId(text) ? text : invalid(`the id of a lease is ${LEASE_ID_FORM}`)
 }
 
 const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }

@@ -20,7 +20,9 @@ export {
   type SessionSlot,
 } from './idempotency.ts'
 export {
+  isLeaseId,
   type KeptParts,
+  LEASE_ID_FORM,
   LEASE_ID_PATTERN,
   type LeaseDescription,
   type PutLease,

@@ -33,14 +33,18 @@ export interface LeaseDescription {
 }
 
 /** Text of a lease id. */
-export const LEASE_ID_PATTERN = '^[1-9][0-9]{0,19}$'
+export const LEASE_ID_PATTERN = '^[1-9][0-9]{0,18}$'
 const LEASE_ID = new RegExp(LEASE_ID_PATTERN)
+/** Clients of etcd keep an id as an integer of 64 bits with a sign. */
+const LAST_LEASE_ID = 2n ** 63n - 1n
+export const LEASE_ID_FORM = 'a decimal number from 1 to 2^63 - 1'
 
-const isLeaseId = (text: string): text is LeaseId => LEASE_ID.test(text) && BigInt(text) < 2n ** 64n
+export const isLeaseId = (text: string): text is LeaseId =>
+  LEASE_ID.test(text) && BigInt(text) <= LAST_LEASE_ID
 
 export function parseLeaseId(text: string, name: string): LeaseId {
   if (isLeaseId(text)) return text
-  throw new ApiError('bad_request', `${name} must be the id of a lease: 64 bits as a decimal number`)
+  throw new ApiError('bad_request', `${name} must be the id of a lease: ${LEASE_ID_FORM}`)
 }
 
 /** The id of a lease in an answer. Throws `DisagreementError`. */

@@ -14,7 +14,7 @@ export const asRevision = (value: number): Revision => {
   return value as Revision
 }
 
-/** 64 bits as decimal digits, not 0. */
+/** From 1 to 2^63 - 1, as decimal digits. */
 export type LeaseId = string & { readonly [brand]: 'LeaseId' }
 
 /** Limits on a key and on a value, in bytes, whatever the settings of a cluster say. */

@@ -1,7 +1,7 @@
 // The fields of a transaction under the names of docs/reference/http.md, which all wires share. A wire decodes them in
 // its own form of bytes; this file checks which fields may stand together, and makes the transaction.
 
-import { checkKeepsNothing, leaseNames, parsePutLease } from './leases.ts'
+import { checkKeepsNothing, isLeaseId, LEASE_ID_FORM, leaseNames, parsePutLease } from './leases.ts'
 import { checkedBound, checkedKey, checkedValue, keyRange, type Where } from './places.ts'
 import { ApiError } from './problems.ts'
 import type { LeaseId } from './store.ts'
@@ -153,9 +153,9 @@ const lacking = (name: string): ApiError => new ApiError('bad_request', `the bod
 
 /** The lease of a comparison; undefined: none. */
 function decodeLeaseTarget(to: unknown, name: string): LeaseId | undefined {
-  if (typeof to !== 'string' || !/^(?:0|[1-9][0-9]{0,19})$/.test(to) || BigInt(to) >= 2n ** 64n)
-    throw wrong(name, 'must be the id of a lease: 64 bits as a decimal number in a string')
-  return to === NO_LEASE_ID ? undefined : (to as LeaseId)
+  if (to === NO_LEASE_ID) return undefined
+  if (typeof to === 'string' && isLeaseId(to)) return to
+  throw wrong(name, `must be the id of a lease: ${LEASE_ID_FORM}, in a string`)
 }
 
 const wrong = (name: string, what: string): ApiError => new ApiError('bad_request', `${name} ${what}`)

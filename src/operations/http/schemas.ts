@@ -1,6 +1,6 @@
 // Schemas that several operations share in their bodies and answers.
 
-import { LEASE_ID_PATTERN } from '../forms/leases.ts'
+import { LEASE_ID_FORM, LEASE_ID_PATTERN } from '../forms/leases.ts'
 import { PROBLEMS } from '../forms/problems.ts'
 import { anyOfSchema, arraySchema, integer, nothing, object, string } from './json-schema.ts'
 
@@ -55,7 +55,7 @@ export const ChangeProblem = object({ ...problemFields, written: { ...string, en
 export const LeaseIdSchema = {
   ...string,
   pattern: LEASE_ID_PATTERN,
-  description: 'The id of a lease: 64 bits as a decimal number',
+  description: `The id of a lease: ${LEASE_ID_FORM}`,
 }
 export const TtlSchema = { ...string, description: 'A duration from a second to ten years, such as 30s' }
 

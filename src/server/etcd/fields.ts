@@ -3,7 +3,7 @@
 import type { KeyValue, PutRequest } from '../../etcd/messages/kv.ts'
 import type { KeptParts, KeyRow, LeaseId, PutLease, Where } from '../../operations/forms/index.ts'
 
-/** etcd says lease ids as int64, quorate as the same 64 bits without a sign. */
+/** A negative number is the id of no lease: it becomes one above all ids that a lease may have. */
 export const decodeLeaseId = (id: bigint): LeaseId => String(BigInt.asUintN(64, id)) as LeaseId
 export const encodeLeaseId = (id: LeaseId): bigint => BigInt.asIntN(64, BigInt(id))
 
@@ -11,7 +11,7 @@ export const encodeLeaseId = (id: LeaseId): bigint => BigInt.asIntN(64, BigInt(i
 export const decodeLease = (lease: bigint): PutLease | undefined =>
   lease === 0n ? undefined : { id: decodeLeaseId(lease) }
 
-/** What a put keeps of its key. */
+/** The parts of its key that a put keeps. */
 export const decodeKept = ({
   ignoreValue,
   ignoreLease,

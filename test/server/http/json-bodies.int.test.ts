@@ -162,7 +162,7 @@ test.each<readonly [target: string, body: object | string, detail: string]>([
   ['/v1/leases', { ttl: '30' }, 'ttl must be a duration'],
   ['/v1/leases', { ttl: '999ms' }, 'ttl must be a duration from 1s to 87600h'],
   ['/v1/leases', { ttl: '87601h' }, 'ttl must be a duration from 1s to 87600h'],
-  ['/v1/leases', { ttl: '30s', id: '18446744073709551616' }, 'id must be the id of a lease'],
+  ['/v1/leases', { ttl: '30s', id: '9223372036854775808' }, 'id must be the id of a lease'],
   ['/v1/leases', { ttl: '30s', id: '0' }, 'id must match'],
   ['/v1/leases', { ttl: '30s', keys: [] }, 'the body has the unknown field "keys"'],
 ])('POST %s of %j is refused with the field', async (target, body, detail) => {

@@ -156,9 +156,9 @@ test('leases are listed page by page', async () => {
   const served = await serve()
   const { ask } = served
   expect((await ask('GET', '/v1/leases')).json).toEqual({ leases: [], more: false, revision: 1 })
-  const ids = ['3', '256', '18446744073709551615', '70000']
+  const ids = ['3', '256', '9223372036854775807', '70000']
   for (const id of ids) await grant(served, { ttl: '30s', id })
-  const sorted = ['3', '256', '70000', '18446744073709551615']
+  const sorted = ['3', '256', '70000', '9223372036854775807']
   const all = (await ask('GET', '/v1/leases')).json
   expect(all.leases.map(({ id }: { id: string }) => id)).toEqual(sorted)
   expect(all.leases[0]).toEqual({ id: '3', granted_ttl_ms: 30_000, remaining_ttl_ms: 30_000 })
