@@ -14,7 +14,8 @@ export type TxnOperator = '=' | '!=' | '<' | '>'
 
 /**
  * `target`: what is compared with `to`. Of a key that does not exist, version and revisions are 0, it has no lease, and
- * a comparison of its value does not hold. A comparison of a range holds if it holds for every key in it.
+ * a comparison of its value does not hold. A comparison of a range holds if it holds for every key in it. A range
+ * without keys compares as a key that does not exist.
  */
 export type TxnComparison =
   | (Place & { readonly op: TxnOperator } & (

@@ -262,7 +262,9 @@ function* allHold(comparisons: readonly KvComparison[], work: ApplyContext): Ste
 function* holds(comparison: KvComparison, work: ApplyContext): Steps<boolean> {
   const { where } = comparison
   if ('key' in where) return compares(comparison, readCurrentMetadata(where.key, work), work.rows)
-  for (const current of yield* currentBefore(where, work)) {
+  const currents = yield* currentBefore(where, work)
+  if (currents.length === 0) return comparisonHolds(comparison, undefined, undefined)
+  for (const current of currents) {
     if (!compares(comparison, current, work.rows)) return false
     yield
   }
@@ -281,8 +283,8 @@ function compares(comparison: KvComparison, current: KeyMetadata | null, rows: R
 }
 
 /**
- * Whether a comparison holds for a key. Both are undefined for a key that does not exist: its value compares with
- * nothing.
+ * Whether a comparison holds for a key. Both are undefined for a key that does not exist, and for a range without keys:
+ * their value compares with nothing.
  */
 export function comparisonHolds(
   comparison: KvComparison,

@@ -99,7 +99,10 @@ const flat = ({ steps }: Branch): readonly Exclude<Step, Branch>[] =>
 function isTrue(comparison: KvComparison, store: TxnStore): boolean {
   const { where } = comparison
   if ('key' in where) return holdsFor(comparison, store.row(text(where.key)))
-  return keysAt(where, store).every((key) => holdsFor(comparison, store.row(key)))
+  const keys = keysAt(where, store)
+  return keys.length === 0
+    ? holdsFor(comparison, null)
+    : keys.every((key) => holdsFor(comparison, store.row(key)))
 }
 
 function holdsFor(comparison: KvComparison, row: ModelRow | null): boolean {

@@ -15,7 +15,10 @@ export interface KvTxn {
   readonly failure: readonly KvTxnOperation[]
 }
 
-/** A comparison of a range holds for every key in it. A key that does not exist has revisions and version 0. */
+/**
+ * A comparison of a range holds for every key in it. A key that does not exist has revisions and version 0, and so has
+ * a range without keys.
+ */
 export type KvComparison = { readonly where: Where; readonly op: '=' | '!=' | '<' | '>' } & (
   | { readonly target: 'value'; readonly to: Uint8Array }
   | { readonly target: 'version' | 'create_revision' | 'mod_revision'; readonly to: number }

@@ -273,7 +273,7 @@ async function holds(comparison: KvComparison, reads: TxnReads): Promise<boolean
     isTrue = comparisonHolds(comparison, record, record.value)
     return isTrue
   })
-  return 'key' in where && count === 0 ? comparisonHolds(comparison, undefined, undefined) : isTrue
+  return count === 0 ? comparisonHolds(comparison, undefined, undefined) : isTrue
 }
 
 async function evaluateOperation(

@@ -10,6 +10,7 @@ import {
   type TxnRequest,
 } from '../../etcd/messages/kv.ts'
 import { ETCD_ERRORS } from '../../etcd/status.ts'
+import type { Where } from '../../operations/forms/index.ts'
 import type { KvComparison, KvTxn, KvTxnOperation, KvTxnOperationResult } from '../../operations/index.ts'
 import { decodeKept, decodeLease, decodeLeaseId, decodeWhere, encodePrev, encodeRow } from './fields.ts'
 import { arrange, checkRange, limited, needsAll } from './range-order.ts'
@@ -69,21 +70,37 @@ function decodeCompare(comparison: Compare): KvComparison {
   const { key, rangeEnd, result, target } = comparison
   const where = decodeWhere(key, rangeEnd)
   const op = OPS[COMPARE_RESULTS[result] ?? ''] ?? '='
+  const compareNumber = (of: NumberTarget, to = 0): KvComparison =>
+    to < 0 ? compareWithNegative(where, op) : { where, op, target: of, to: Math.min(to, NEVER_REACHED) }
   switch (COMPARE_TARGETS[target]) {
     case 'CREATE':
-      return { where, op, target: 'create_revision', to: comparison.createRevision ?? 0 }
+      return compareNumber('create_revision', comparison.createRevision)
     case 'MOD':
-      return { where, op, target: 'mod_revision', to: comparison.modRevision ?? 0 }
+      return compareNumber('mod_revision', comparison.modRevision)
     case 'VALUE':
       return { where, op, target: 'value', to: comparison.value ?? new Uint8Array() }
     case 'LEASE': {
-      const lease = comparison.lease ?? 0n
+      const { lease = 0n } = comparison
+      if (lease < 0n) return compareWithNegative(where, op)
       return { where, op, target: 'lease', to: lease === 0n ? undefined : decodeLeaseId(lease) }
     }
     default:
-      return { where, op, target: 'version', to: comparison.version ?? 0 }
+      return compareNumber('version', comparison.version)
   }
 }
+
+type NumberTarget = 'version' | 'create_revision' | 'mod_revision'
+
+/** No version and no revision is so high. */
+const NEVER_REACHED = Number.MAX_SAFE_INTEGER
+
+/** Everything is larger than a negative number: a comparison that always holds, or never. */
+const compareWithNegative = (where: Where, op: KvComparison['op']): KvComparison => ({
+  where,
+  op: op === '!=' || op === '>' ? '!=' : '=',
+  target: 'version',
+  to: NEVER_REACHED,
+})
 
 function decodeOperation({
   requestRange,

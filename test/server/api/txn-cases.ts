@@ -316,14 +316,18 @@ export const TXN_CASES: readonly Case[] = [
     ],
     [put('leased', '', { lease: '9' }), {}],
     compares(of('lease', '<', '10', { key: 'leased' }), true),
-    // A key that does not exist has version and revisions 0, and no value.
-    ...['version', 'create_revision', 'mod_revision'].flatMap((target) => [
-      compares(of(target, '=', 0, NONE), true),
-      compares(of(target, '!=', 0, NONE), false),
-      compares(of(target, '<', 1, NONE), true),
-      compares(of(target, '>', 0, NONE), false),
+    // A key that does not exist has version and revisions 0, no lease and no value. So has a range without keys.
+    ...[NONE, { prefix: 'none' }].flatMap((nothing) => [
+      ...['version', 'create_revision', 'mod_revision'].flatMap((target) => [
+        compares(of(target, '=', 0, nothing), true),
+        compares(of(target, '!=', 0, nothing), false),
+        compares(of(target, '<', 1, nothing), true),
+        compares(of(target, '>', 0, nothing), false),
+      ]),
+      compares(of('lease', '=', '0', nothing), true),
+      compares(of('lease', '>', '0', nothing), false),
+      ...['=', '!=', '<', '>'].map((op) => compares(of('value', op, '', nothing), false)),
     ]),
-    ...['=', '!=', '<', '>'].map((op) => compares(of('value', op, '', NONE), false)),
     compares({ key: 'a', exists: true }, true),
     compares({ key: 'a', exists: false }, false),
     compares({ key: 'none', exists: true }, false),
@@ -337,7 +341,6 @@ export const TXN_CASES: readonly Case[] = [
     compares(of('value', '=', 'y', { start: 'b', end: 'c' }), true),
     compares(of('version', '=', 2, { end: 'b' }), true),
     compares(of('version', '=', 2, { end: 'b\0' }), false),
-    compares(of('value', '=', '', { prefix: 'none' }), true),
     compares(of('version', '>', 0, { prefix: '' }), true),
   ]),
   story('a wrong comparison or operation is refused with the whole transaction', [

@@ -1,0 +1,105 @@
+// The meaning of etcd's requests where the contract of HTTP says less: each is made through gRPC.
+
+import { expect, test } from 'vitest'
+import {
+  COMPARE_RESULTS,
+  COMPARE_TARGETS,
+  type Compare,
+  type PutRequest,
+  type RequestOp,
+  type TxnRequest,
+} from '../../../src/etcd/messages/kv.ts'
+import { put } from '../../../src/server/etcd/services/put.ts'
+import { range } from '../../../src/server/etcd/services/range.ts'
+import { txn } from '../../../src/server/etcd/services/txn.ts'
+import { JSON_TYPE, serve } from '../http/served.ts'
+import { callRpc, openSession } from './grpc-call.ts'
+
+const INVALID = 3
+
+type Some<T> = T extends Uint8Array | bigint ? T : { readonly [N in keyof T]?: Some<T[N]> }
+
+async function open() {
+  const served = await serve()
+  const session = openSession(served.port)
+  return {
+    ...served,
+    put: (request: Partial<PutRequest>) => callRpc(session, put, request),
+    get: async (key: string) => (await callRpc(session, range, { key: Buffer.from(key) })).response?.kvs[0],
+    txn: (request: Some<TxnRequest>) => callRpc(session, txn, request as TxnRequest),
+  }
+}
+
+const key = Buffer.from('k')
+const value = Buffer.from('value')
+const NOT_FOUND = { status: INVALID, message: 'etcdserver: key not found' }
+
+test('a put that ignores the value or the lease keeps that of its key', async () => {
+  const { ask, get, put } = await open()
+  await ask('POST', '/v1/leases', { headers: JSON_TYPE, body: '{"ttl":"60s","id":"7"}' })
+  await put({ key, value, lease: 7n })
+  expect(await put({ key, value: Buffer.from('new'), ignoreLease: true })).toMatchObject({ status: 0 })
+  expect(await get('k')).toMatchObject({ value: Buffer.from('new'), lease: 7n, version: 2 })
+  expect(await put({ key, ignoreValue: true })).toMatchObject({ status: 0 })
+  expect(await get('k')).toMatchObject({ value: Buffer.from('new'), lease: 0n, version: 3 })
+})
+
+test('a put that ignores what does not exist is refused, and so is its whole transaction', async () => {
+  const { get, put, txn } = await open()
+  for (const ignored of [{ ignoreValue: true }, { ignoreLease: true }]) {
+    expect(await put({ key, ...ignored })).toMatchObject(NOT_FOUND)
+    const other: Some<RequestOp> = { requestPut: { key: Buffer.from('other'), value } }
+    expect(await txn({ success: [other, { requestPut: { key, ...ignored } }] })).toMatchObject(NOT_FOUND)
+  }
+  expect([await get('k'), await get('other')]).toEqual([undefined, undefined])
+})
+
+const compare = (target: string, result: string, to: Some<Compare>): Some<Compare> => ({
+  ...{ target: COMPARE_TARGETS.indexOf(target), result: COMPARE_RESULTS.indexOf(result) },
+  ...to,
+})
+
+/** All keys from `nothing` on: there are none. */
+const NOTHING = { key: Buffer.from('nothing'), rangeEnd: Buffer.from('nothinh') }
+
+test('a range without keys compares as a record of zeros, and its value with nothing', async () => {
+  const { txn } = await open()
+  const holds = async (comparison: Some<Compare>) =>
+    (await txn({ compare: [comparison] })).response?.succeeded
+  for (const [target, to] of [
+    ['VERSION', { version: 0 }],
+    ['CREATE', { createRevision: 0 }],
+    ['MOD', { modRevision: 0 }],
+    ['LEASE', { lease: 0n }],
+  ] as const) {
+    expect(await holds(compare(target, 'EQUAL', { ...NOTHING, ...to }))).toBe(true)
+    for (const result of ['GREATER', 'LESS', 'NOT_EQUAL'])
+      expect(await holds(compare(target, result, { ...NOTHING, ...to }))).toBe(false)
+  }
+  for (const result of COMPARE_RESULTS)
+    expect(await holds(compare('VALUE', result, { ...NOTHING, value: Buffer.from('') }))).toBe(false)
+})
+
+test('numbers that no key has compare like all others', async () => {
+  const { put, txn } = await open()
+  await put({ key, value })
+  const holds = async (comparison: Some<Compare>) =>
+    (await txn({ compare: [comparison] })).response?.succeeded
+  for (const at of [{ key }, NOTHING])
+    for (const [target, field, one] of [
+      ['VERSION', 'version', 1],
+      ['CREATE', 'createRevision', 1],
+      ['MOD', 'modRevision', 1],
+      ['LEASE', 'lease', 1n],
+    ] as const)
+      for (const [result, isBelow, isAbove] of [
+        ['EQUAL', false, false],
+        ['NOT_EQUAL', true, true],
+        ['GREATER', true, false],
+        ['LESS', false, true],
+      ] as const) {
+        const most = typeof one === 'number' ? 2 ** 62 : 2n ** 63n - 1n
+        expect(await holds(compare(target, result, { ...at, [field]: -one }))).toBe(isBelow)
+        expect(await holds(compare(target, result, { ...at, [field]: most }))).toBe(isAbove)
+      }
+})
