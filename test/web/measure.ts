@@ -45,14 +45,21 @@ export async function measure(page: Page): Promise<() => Promise<Measured>> {
   return () => page.evaluate<Measured>('readMeasured()')
 }
 
-/** Reads the heap of the page in bytes, after a collection of garbage. */
-export async function createHeapReader(page: Page): Promise<() => Promise<number>> {
+export interface Usage {
+  /** Bytes of the heap after a collection of garbage. */
+  readonly heap: number
+  /** Seconds in which the thread of the page had a processor. */
+  readonly seconds: number
+}
+
+export async function createUsageReader(page: Page): Promise<() => Promise<Usage>> {
   const session = await page.context().newCDPSession(page)
-  await session.send('Performance.enable')
+  await session.send('Performance.enable', { timeDomain: 'threadTicks' })
   return async () => {
     await session.send('HeapProfiler.collectGarbage')
     const { metrics } = await session.send('Performance.getMetrics')
-    return metrics.find(({ name }) => name === 'JSHeapUsedSize')?.value ?? Number.NaN
+    const read = (named: string) => metrics.find(({ name }) => name === named)?.value ?? Number.NaN
+    return { heap: read('JSHeapUsedSize'), seconds: read('TaskDuration') }
   }
 }
 

@@ -3,71 +3,19 @@
 
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
-import { loadavg } from 'node:os'
 import { join } from 'node:path'
 import type { Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { EmbeddedCluster } from '../../src/index.ts'
 import { consoleUrl, describeConsole, needsChromium, openPage, startConsoleCluster } from './browser.ts'
+import { createUsageReader, describeLoad, formatFigure, MIB, measure } from './measure.ts'
 import type { WriteRound, WrittenRound } from './speed-writer.ts'
 
-const MIB = 1 << 20
 /** An hour of 1,000 changes a second; what is not written in five minutes is left out. */
 const HOUR_CHANGES = 3_600_000
 const HOUR_ROUNDS = 36
 const HOUR_MS = 300_000
 const WITHIN = { timeout: 600_000 }
-
-interface Measured {
-  readonly framesPerSecond: number
-  readonly longestTaskMs: number
-  readonly longTasks: number
-}
-
-/** Runs in the page: this file does not know the types of a browser. */
-const MEASURING = `(() => {
-  const tasks = []
-  let frames = 0
-  const count = () => {
-    frames++
-    requestAnimationFrame(count)
-  }
-  requestAnimationFrame(count)
-  const observer = new PerformanceObserver((list) => {
-    for (const { duration } of list.getEntries()) tasks.push(duration)
-  })
-  observer.observe({ type: 'longtask' })
-  const begin = performance.now()
-  globalThis.readMeasured = () => ({
-    framesPerSecond: (frames / (performance.now() - begin)) * 1000,
-    longestTaskMs: Math.max(0, ...tasks),
-    longTasks: tasks.length,
-  })
-})()`
-
-/** Counts frames and tasks of more than 50 ms, until the returned function is called. */
-async function measure(page: Page): Promise<() => Promise<Measured>> {
-  await page.evaluate(MEASURING)
-  return () => page.evaluate<Measured>('readMeasured()')
-}
-
-interface Usage {
-  /** Bytes of the heap after a collection of garbage. */
-  readonly heap: number
-  /** Seconds in which the thread of the page had a processor. */
-  readonly seconds: number
-}
-
-async function createUsageReader(page: Page): Promise<() => Promise<Usage>> {
-  const session = await page.context().newCDPSession(page)
-  await session.send('Performance.enable', { timeDomain: 'threadTicks' })
-  return async () => {
-    await session.send('HeapProfiler.collectGarbage')
-    const { metrics } = await session.send('Performance.getMetrics')
-    const read = (named: string) => metrics.find(({ name }) => name === named)?.value ?? Number.NaN
-    return { heap: read('JSHeapUsedSize'), seconds: read('TaskDuration') }
-  }
-}
 
 /** The counts of the page: `received`, and the words that follow it. */
 async function readCounts(page: Page): Promise<Readonly<Record<string, number>>> {
@@ -80,10 +28,6 @@ async function readCounts(page: Page): Promise<Readonly<Record<string, number>>>
     ]),
   )
 }
-
-const figure = (value: number, digits = 0): string =>
-  value.toLocaleString('en', { maximumFractionDigits: digits })
-const load = (): string => `load ${figure(loadavg()[0] ?? Number.NaN, 1)}`
 
 describeConsole(needsChromium('the live page under load'), () => {
   let cluster: EmbeddedCluster
@@ -124,10 +68,10 @@ describeConsole(needsChromium('the live page under load'), () => {
     const after = await readUsage()
     const seconds = after.seconds - before.seconds
     console.log(
-      `${figure(count)} changes at ${figure((count / ms) * 1_000)}/s, ${cap} kept: ` +
-        `${figure(framesPerSecond, 1)} frames/s, longest task ${figure(longestTaskMs)} ms, ` +
-        `${longTasks} tasks over 50 ms, ${figure((seconds / (ms + lateMs)) * 100_000, 1)} % of a processor, ` +
-        `heap ${figure(before.heap / MIB, 1)} → ${figure(after.heap / MIB, 1)} MiB, the last change ${figure(lateMs)} ms late (${load()})`,
+      `${formatFigure(count)} changes at ${formatFigure((count / ms) * 1_000)}/s, ${cap} kept: ` +
+        `${formatFigure(framesPerSecond, 1)} frames/s, longest task ${formatFigure(longestTaskMs)} ms, ` +
+        `${longTasks} tasks over 50 ms, ${formatFigure((seconds / (ms + lateMs)) * 100_000, 1)} % of a processor, ` +
+        `heap ${formatFigure(before.heap / MIB, 1)} → ${formatFigure(after.heap / MIB, 1)} MiB, the last change ${formatFigure(lateMs)} ms late (${describeLoad()})`,
     )
     expect(await readCounts(page)).toEqual({ received: count, shown: cap, dropped: count - cap })
     expect(await page.locator('.live-change').count()).toBeLessThanOrEqual(Math.min(cap, 100))
@@ -151,8 +95,8 @@ describeConsole(needsChromium('the live page under load'), () => {
     const third = Math.ceil(heaps.length / 3)
     const [first, last] = [Math.max(...heaps.slice(0, third)), Math.max(...heaps.slice(-third))]
     console.log(
-      `${figure(count)} changes in ${figure((performance.now() - begin) / 1_000)} s: heap of the first third at most ` +
-        `${figure(first / MIB, 2)} MiB, of the last third ${figure(last / MIB, 2)} MiB (${load()})`,
+      `${formatFigure(count)} changes in ${formatFigure((performance.now() - begin) / 1_000)} s: heap of the first third at most ` +
+        `${formatFigure(first / MIB, 2)} MiB, of the last third ${formatFigure(last / MIB, 2)} MiB (${describeLoad()})`,
     )
     expect(await readCounts(page)).toEqual({ received: count, shown: cap, dropped: count - cap })
     expect(last - first).toBeLessThan(2 * MIB)
