@@ -58,6 +58,8 @@ export function ServiceList({ place }: { readonly place: CoordinationPlace }) {
 }
 
 const STEP = 200
+/** Rows of a page: the time that is left to each changes four times a second. */
+const ROWS_MAX = 400
 const META_MAX = 120
 
 interface Registered extends ServiceInstance {
@@ -137,7 +139,13 @@ export function ServiceDetail({ place, name }: ServiceDetailProps) {
           />
         </>
       )}
-      <ShowMore left={data?.more === true ? undefined : 0} onClick={() => setMax(max + STEP)} />
+      <ShowMore
+        left={data?.more === true && max < ROWS_MAX ? undefined : 0}
+        onClick={() => setMax(max + STEP)}
+      />
+      {data?.more === true && max >= ROWS_MAX && (
+        <p class="dim">These are the first {formatCount(max)}. Its keys lead to the others.</p>
+      )}
       <ForeignKeys keys={foreign} />
     </>
   )

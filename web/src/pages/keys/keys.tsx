@@ -1,6 +1,6 @@
 // All keys: a tree or a list of them, and the chosen one beside it.
 
-import { useEffect, useState } from 'preact/hooks'
+import { useState } from 'preact/hooks'
 import { encodeUtf8 } from '../../../../src/bytes/index.ts'
 import { PageFrame } from '../../app/page-frame.tsx'
 import { href, navigate, route } from '../../app/route.ts'
@@ -61,13 +61,9 @@ export function Page() {
 }
 
 function Search({ place }: { readonly place: KeysPlace }) {
-  const [text, setText] = useState(place.prefix)
-  useEffect(() => setText(place.prefix), [place.prefix])
   const { view } = place
-  const search = (prefix: string): void => {
-    setText(prefix)
+  const search = (prefix: string): void =>
     navigate(keysHref({ ...place, prefix, after: undefined }), { replace: true })
-  }
   return (
     <div class="keys-search">
       <search>
@@ -77,7 +73,7 @@ function Search({ place }: { readonly place: KeysPlace }) {
           placeholder="Keys that begin with …"
           type="search"
           isMono
-          value={text}
+          value={place.prefix}
           onInput={search}
         />
       </search>
