@@ -1,13 +1,13 @@
 // Long texts of values, step by step.
 
 import { expect, test } from 'vitest'
-import { findStepEnd } from '../../web/src/pages/keys/text-steps.ts'
+import { findStepsEnd } from '../../web/src/pages/keys/text-steps.ts'
 
 /** The length of each step. */
 function readSteps(text: string): number[] {
-  const steps: number[] = []
-  for (let at = 0; at < text.length; at += steps.at(-1) ?? 0) steps.push(findStepEnd(text, at) - at)
-  return steps
+  const ends = [0]
+  while ((ends.at(-1) ?? 0) < text.length) ends.push(findStepsEnd(text, ends.length))
+  return ends.slice(1).map((end, at) => end - (ends[at] ?? 0))
 }
 
 test('a step has so many characters, and no half of one', () => {

@@ -6,8 +6,15 @@ const CHARACTERS_MAX = 32_768
 const ELEMENTS_MAX = 1_000
 const ELEMENT = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu
 
+/** The end of so many steps from the beginning of the text. */
+export function findStepsEnd(text: string, steps: number): number {
+  let end = 0
+  for (let step = 0; step < steps && end < text.length; step++) end = findStepEnd(text, end)
+  return end
+}
+
 /** The end of the step that begins at `from`. */
-export function findStepEnd(text: string, from: number): number {
+function findStepEnd(text: string, from: number): number {
   const rest = text.slice(from, from + CHARACTERS_MAX)
   let elements = 0
   for (const { 0: char, index } of rest.matchAll(ELEMENT))

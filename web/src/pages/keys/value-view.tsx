@@ -8,7 +8,7 @@ import { Empty } from '../../design/empty.tsx'
 import { formatBytes } from '../../design/numbers.ts'
 import { parseDocument } from './json-text.ts'
 import { JsonView } from './json-view.tsx'
-import { findStepEnd } from './text-steps.ts'
+import { findStepsEnd } from './text-steps.ts'
 
 type Form = 'text' | 'json' | 'hex'
 
@@ -45,14 +45,15 @@ export function ValueView({ value }: { readonly value: Uint8Array }) {
 }
 
 function TextView({ text }: { readonly text: string }) {
-  const [max, setMax] = useState(() => findStepEnd(text, 0))
+  const [steps, setSteps] = useState(1)
+  const max = useMemo(() => findStepsEnd(text, steps), [text, steps])
   return (
     <>
       <pre class="value-text">
         <ValueText text={text.slice(0, max)} />
       </pre>
       {text.length > max && (
-        <Button kind="quiet" onClick={() => setMax(findStepEnd(text, max))}>
+        <Button kind="quiet" onClick={() => setSteps(steps + 1)}>
           Show more: {formatBytes(text.length - max)} left
         </Button>
       )}
