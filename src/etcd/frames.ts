@@ -19,46 +19,42 @@ export function withFrameHead(frame: Uint8Array): Uint8Array {
 /** Splits what arrives on one stream into messages. */
 export class GrpcFrameReader {
   readonly #bytesMax: number
-  /** Chunks of a frame that has not arrived completely. They are joined once. */
-  #chunks: Uint8Array[] = []
-  #heldBytes = 0
+  /** Memory that begins with the frame that has not arrived completely. */
+  #held: Uint8Array = NOTHING
+  /** The length of its beginning. */
+  #length = 0
 
   constructor(bytesMax: number) {
     this.#bytesMax = bytesMax
   }
 
-  /** Bytes of a message that has not arrived completely. */
+  /** Memory of a message that has not arrived completely. */
   get heldBytes(): number {
-    return this.#heldBytes
+    return this.#held.length
   }
 
   /** The messages that are complete now. Throws `GrpcError`. */
   read(chunk: Uint8Array): readonly Uint8Array[] {
-    this.#chunks.push(chunk)
-    this.#heldBytes += chunk.length
+    let bytes = this.#length === 0 ? chunk : this.#append(chunk)
     const messages: Uint8Array[] = []
-    for (;;) {
-      const length = this.#messageLength()
-      if (length === undefined || this.#heldBytes < FRAME_HEAD_BYTES + length) return messages
-      const bytes = this.#join()
-      const end = FRAME_HEAD_BYTES + length
+    while (bytes.length >= FRAME_HEAD_BYTES) {
+      const end = FRAME_HEAD_BYTES + this.#messageLength(bytes)
+      if (bytes.length < end) break
       messages.push(bytes.subarray(FRAME_HEAD_BYTES, end))
-      this.#chunks = end < bytes.length ? [bytes.subarray(end)] : []
-      this.#heldBytes -= end
+      bytes = bytes.subarray(end)
     }
+    this.#length = bytes.length
+    if (bytes.length === 0) this.#held = NOTHING
+    // Otherwise a few bytes would keep the whole buffer of a chunk.
+    else if (bytes.buffer !== this.#held.buffer || bytes.byteOffset !== this.#held.byteOffset)
+      this.#held = copy(bytes, bytes.length)
+    return messages
   }
 
-  /** The length of the next message; undefined: its head is not complete. */
-  #messageLength(): number | undefined {
-    if (this.#heldBytes < FRAME_HEAD_BYTES) return undefined
-    const [first = NOTHING] = this.#chunks
-    const head = first.length < FRAME_HEAD_BYTES ? this.#join() : first
-    if (head[0] !== 0)
-      throw new GrpcError(
-        GRPC.unimplemented,
-        'grpc: Decompressor is not installed for the encoding of this message',
-      )
-    const length = readUint32(head, 1)
+  #messageLength(frame: Uint8Array): number {
+    if (frame[0] !== 0)
+      throw new GrpcError(GRPC.internal, 'grpc: compressed flag set with identity or empty encoding')
+    const length = readUint32(frame, 1)
     if (length > this.#bytesMax)
       throw new GrpcError(
         GRPC.resourceExhausted,
@@ -67,21 +63,24 @@ export class GrpcFrameReader {
     return length
   }
 
-  #join(): Uint8Array {
-    const [first = NOTHING, ...others] = this.#chunks
-    if (others.length === 0) return first
-    const whole = new Uint8Array(this.#heldBytes)
-    let at = 0
-    for (const chunk of this.#chunks) {
-      whole.set(chunk, at)
-      at += chunk.length
-    }
-    this.#chunks = [whole]
-    return whole
+  /** Appends to the beginning of a frame. The memory doubles, so small chunks cost no more than large ones. */
+  #append(chunk: Uint8Array): Uint8Array {
+    const length = this.#length + chunk.length
+    if (length > this.#held.length)
+      this.#held = copy(this.#held.subarray(0, this.#length), Math.max(length, 2 * this.#held.length))
+    this.#held.set(chunk, this.#length)
+    return this.#held.subarray(0, length)
   }
 }
 
 const NOTHING = new Uint8Array()
+
+/** A copy in its own memory of `length` bytes. */
+function copy(bytes: Uint8Array, length: number): Uint8Array {
+  const copied = new Uint8Array(length)
+  copied.set(bytes)
+  return copied
+}
 
 /** `grpc-timeout` in milliseconds; undefined: there is none. Throws `GrpcError`. */
 export function readTimeoutMs(header: string | undefined): number | undefined {

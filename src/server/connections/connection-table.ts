@@ -20,6 +20,8 @@ export interface ConnectionOwner {
    * `node`: a request waits for its answer.
    */
   waitsFor(): 'nothing' | 'client' | 'node'
+  /** Bytes of answers that wait for the client, and those that it has taken. Missing: the socket has them. */
+  output?(): { readonly waiting: number; readonly taken: number }
   /** The time of the last answer, or of the connection's start, on the clock of `performance.now()`. */
   readonly quietSince: number
 }
@@ -262,10 +264,14 @@ export class ConnectionTable {
         this.#closeAsStranger(watched)
         continue
       }
-      const takes = socket.writableLength > 0
+      const { waiting, taken } = owner.output?.() ?? {
+        waiting: socket.writableLength,
+        taken: socket.bytesWritten,
+      }
+      const takes = waiting > 0
       const waits = takes || (this.#closing && owner.waitsFor() !== 'node')
       // A client that sends does not necessarily read its answers.
-      const progress = !waits ? undefined : takes ? socket.bytesWritten : -socket.bytesRead
+      const progress = !waits ? undefined : takes ? taken : -socket.bytesRead
       watched.stillMs = waits && progress === watched.progress ? watched.stillMs + sinceMs : 0
       watched.progress = progress
       if (watched.stillMs < stallMsMax || !waits) continue

@@ -5,30 +5,41 @@ import type { RpcDescription } from '../../etcd/rpcs.ts'
 import type { GrpcError } from '../../etcd/status.ts'
 import type { EtcdCall } from './call.ts'
 
+/**
+ * Clients that may call an RPC. `open`: all. `login`: all, and a client that it answers well is known from then on.
+ * Undefined: while rights are checked only users, before their request is read.
+ */
+export type RpcAccess = 'open' | 'login' | undefined
+
 /** One request, one response. An error that it throws becomes the status (`errors.ts`). */
 export interface UnaryRpc<Q, A> extends RpcDescription<Q, A, 'unary'> {
+  readonly access: RpcAccess
   readonly run: (request: Q, call: EtcdCall) => Promise<Partial<A>>
 }
 
 /** One request, many responses. */
 export interface ServerStreamRpc<Q, A> extends RpcDescription<Q, A, 'server-stream'> {
+  readonly access: RpcAccess
   readonly run: (request: Q, call: EtcdCall, responses: Responses<A>) => Promise<void>
 }
 
 /** Many requests, many responses, until either side ends the stream. */
 export interface DuplexRpc<Q, A> extends RpcDescription<Q, A, 'duplex'> {
+  readonly access?: undefined
   readonly open: (call: EtcdCall, responses: Responses<A>) => RequestReceiver<Q>
 }
 
 export const serveUnary = <Q, A>(
   rpc: RpcDescription<Q, A, 'unary'>,
   run: UnaryRpc<Q, A>['run'],
-): UnaryRpc<Q, A> => ({ ...rpc, run })
+  access?: RpcAccess,
+): UnaryRpc<Q, A> => ({ ...rpc, run, access })
 
 export const serveStream = <Q, A>(
   rpc: RpcDescription<Q, A, 'server-stream'>,
   run: ServerStreamRpc<Q, A>['run'],
-): ServerStreamRpc<Q, A> => ({ ...rpc, run })
+  access?: RpcAccess,
+): ServerStreamRpc<Q, A> => ({ ...rpc, run, access })
 
 export const serveDuplex = <Q, A>(
   rpc: RpcDescription<Q, A, 'duplex'>,

@@ -3,8 +3,8 @@
 //
 // A connection begins with the readers of `../connections`. Their requests go to `../http`. A request that opens a
 // multiplexed connection gives the connection to `../mux` (mux-opening.ts). A connection that begins with the preface
-// of HTTP/2 goes to `../etcd` (http2-opening.ts). All of them execute operations in one `Api`, so they share its
-// budgets.
+// of HTTP/2, or whose handshake has agreed on it, goes to `../etcd` (http2-opening.ts). All of them execute operations
+// in one `Api`, so they share its budgets.
 
 import { isIPv6, type Socket } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
@@ -24,6 +24,7 @@ import type { HttpCounts, Metrics } from '../node/observe/metrics.ts'
 import type { Logger } from '../options.ts'
 import { type HandshakeRefusal, Handshakes, type ListenerTls } from '../tls/handshakes.ts'
 import { findCertificateUser, isNodeCertificate } from '../tls/identity.ts'
+import { HTTP1, HTTP2 } from '../tls/secure-options.ts'
 import { Http2Opening } from './http2-opening.ts'
 import type { HttpLimits } from './limits.ts'
 import { MuxOpening } from './mux-opening.ts'
@@ -100,7 +101,7 @@ export class ClientListener {
       isClosing,
     })
     if (options.etcdApi !== false)
-      this.#http2 = new Http2Opening({ api, identity, connections, logger, isClosing })
+      this.#http2 = new Http2Opening({ api, limits, guard, identity, connections, logger, isClosing })
     const http2 = this.#http2
     const inboundOfStrangers = () => api.inboundOfStrangers
     const serve = (request: HttpRequest): void => this.#http.serve(request)
@@ -125,7 +126,8 @@ export class ClientListener {
       isClosing,
       upgrade: (socket, bytes) => this.#mux.upgrade(socket, bytes),
       handOver: (...connection) => this.#nodeConnections.adopt(...connection),
-      handOverHttp2: http2 && ((socket) => http2.accept(socket)),
+      // With TLS, the handshake has agreed on it.
+      handOverHttp2: http2 && !isSecure ? (socket) => http2.accept(socket) : undefined,
     })
     this.#nodeConnections.server.on('connection', (socket: Socket) => this.#accept(socket))
     this.#handshakes = tls && this.#createHandshakes(tls)
@@ -257,7 +259,7 @@ export class ClientListener {
       tlsHandshakesMax,
       tlsHandshakeMs,
       logger,
-      protocol: 'http',
+      protocols: this.#http2 === undefined ? [HTTP1] : [HTTP1, HTTP2],
       secured: (socket) => this.#secured(socket),
       refused: (socket, refusal) => this.#refuseCertificate(socket, refusal, tls),
       plain: (socket) =>
@@ -268,7 +270,9 @@ export class ClientListener {
   #secured(socket: TLSSocket): void {
     const user = findCertificateUser(socket)
     const isUser = user !== undefined && !this.#identity.isStranger({ user, epoch: undefined })
-    this.#rawConnections.accept(socket, isUser || isNodeCertificate(socket))
+    const isKnown = isUser || isNodeCertificate(socket)
+    if (socket.alpnProtocol === HTTP2) this.#http2?.accept(socket, isKnown)
+    else this.#rawConnections.accept(socket, isKnown)
   }
 
   #refuseCertificate(socket: TLSSocket, { kind, why }: HandshakeRefusal, tls: ListenerTls): void {

@@ -6,11 +6,15 @@ import { asError } from '../../system/errors.ts'
 import type { Api } from '../api/api.ts'
 import type { ClientIdentity } from '../connections/client-identity.ts'
 import type { ConnectionTable } from '../connections/connection-table.ts'
-import type { GrpcConnections } from '../etcd/grpc/connection.ts'
+import type { Guard } from '../connections/guard.ts'
+import type { GrpcConnections } from '../etcd/grpc/connections.ts'
 import type { Logger } from '../options.ts'
+import type { HttpLimits } from './limits.ts'
 
 interface Http2OpeningOptions {
   readonly api: Api
+  readonly limits: HttpLimits
+  readonly guard: Guard
   readonly identity: ClientIdentity
   readonly connections: ConnectionTable
   readonly logger: Logger
@@ -31,15 +35,20 @@ export class Http2Opening {
     return this.#grpc?.size ?? 0
   }
 
+  /** Number of open calls. */
+  get calls(): number {
+    return this.#grpc?.calls ?? 0
+  }
+
   /** The node stops: accepted calls are answered, later ones are refused. */
   closing(): void {
     this.#grpc?.closing()
   }
 
-  /** Takes over a paused connection of HTTP/2, with all its bytes unread. */
-  accept(socket: Socket): void {
+  /** Takes over a paused connection of HTTP/2, with all its bytes unread. `isKnown`: its certificate names a user. */
+  accept(socket: Socket, isKnown = false): void {
     if (this.#grpc !== undefined) {
-      this.#grpc.accept(socket)
+      this.#grpc.accept(socket, isKnown)
       return
     }
     const { connections, logger } = this.#options
@@ -47,7 +56,7 @@ export class Http2Opening {
     connections.holdHeads(socket, socket.readableLength)
     this.#load().then(
       (grpc) => {
-        if (!socket.destroyed) grpc.accept(socket)
+        if (!socket.destroyed) grpc.accept(socket, isKnown)
       },
       (error: unknown) => {
         logger.warn({ error: asError(error).message }, 'the API of etcd could not be loaded yet')
@@ -58,7 +67,7 @@ export class Http2Opening {
 
   /** After a failure, the next connection tries again. */
   #load(): Promise<GrpcConnections> {
-    this.#loading ??= import('../etcd/grpc/connection.ts').then(
+    this.#loading ??= import('../etcd/grpc/connections.ts').then(
       ({ GrpcConnections }) => {
         this.#grpc = new GrpcConnections(this.#options)
         return this.#grpc

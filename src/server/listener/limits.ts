@@ -1,12 +1,13 @@
-// Limits of the client port of one node: those of its connections, of the API and of multiplexed connections.
+// Limits of the client port of one node: those of its connections, of the API, of multiplexed connections and of gRPC.
 // docs/reference/limits.md lists them. They refuse before anything is proposed. The limits of keys, values and the
 // store are replicated settings (src/kv).
 
 import { type ApiLimits, apiLimits } from '../api/limits.ts'
+import { type GrpcLimits, grpcLimits } from '../connections/grpc-limits.ts'
 import { type ConnectionLimits, connectionLimits } from '../connections/limits.ts'
 import { type MuxLimits, muxLimits } from '../mux/limits.ts'
 
-export interface HttpLimits extends ApiLimits, ConnectionLimits, MuxLimits {
+export interface HttpLimits extends ApiLimits, ConnectionLimits, MuxLimits, GrpcLimits {
   /**
    * Connections whose TLS handshake is not done, beyond which the oldest of them is closed; and how long a handshake
    * may take.
@@ -21,6 +22,7 @@ export const httpLimits: HttpLimits = {
   ...apiLimits,
   ...connectionLimits,
   ...muxLimits,
+  ...grpcLimits,
   tlsHandshakesMax: 1_000,
   tlsHandshakeMs: 10_000,
   closeMsMax: 10_000,

@@ -16,7 +16,6 @@ import { ByNetwork } from '../by-network.ts'
 import type { Logger } from '../options.ts'
 import { isForNodes, setIdentity } from './identity.ts'
 import { RefusalLog } from './refusal-log.ts'
-import { ALPN_PROTOCOLS } from './secure-options.ts'
 import type { TlsFiles } from './tls-files.ts'
 
 /** First byte of a TLS connection: a record of the handshake. */
@@ -37,7 +36,8 @@ export interface ListenerTls {
 }
 
 interface HandshakesOptions extends HandshakeLimits, ListenerTls {
-  readonly protocol: 'http' | 'peer'
+  /** Protocols of the client port, the preferred one first; undefined: the connection is one of nodes. */
+  readonly protocols?: readonly string[]
   readonly logger: Logger
   /** Receives a connection whose handshake is done. */
   readonly secured: (socket: TLSSocket) => void
@@ -68,6 +68,7 @@ export class Handshakes {
 
   constructor(options: HandshakesOptions) {
     const { files, peerFiles } = options
+    const { protocols } = options
     this.#options = options
     this.#log = new RefusalLog(options.logger)
     // Loaded only where TLS is spoken.
@@ -77,7 +78,7 @@ export class Handshakes {
       // `#onSecure` decides, and the other side hears why.
       rejectUnauthorized: false,
       handshakeTimeout: options.tlsHandshakeMs,
-      ...(options.protocol === 'http' ? { ALPNProtocols: [...ALPN_PROTOCOLS] } : {}),
+      ...(protocols === undefined ? {} : { ALPNProtocols: [...protocols] }),
     })
     this.#server.on('secureConnection', (socket) => this.#onSecure(socket))
     this.#server.on('tlsClientError', (error, socket) => this.#onError(error, socket))
@@ -92,7 +93,7 @@ export class Handshakes {
   }
 
   begin(socket: Socket): void {
-    const { tlsHandshakesMax, tlsHandshakeMs, protocol } = this.#options
+    const { tlsHandshakesMax, tlsHandshakeMs, protocols } = this.#options
     socket.on('error', () => {})
     const id = socketId(socket)
     // It is gone already.
@@ -113,7 +114,7 @@ export class Handshakes {
     this.#byNetwork.set(open.network, open)
     socket.once('close', () => this.#forget(id, socket))
     if (this.#open.size > tlsHandshakesMax) this.closeOldest()
-    if (protocol === 'peer') this.#server.emit('connection', socket)
+    if (protocols === undefined) this.#server.emit('connection', socket)
     else
       socket.once('data', (bytes: Buffer) => {
         // The next owner reads these bytes first.
@@ -146,7 +147,7 @@ export class Handshakes {
       return
     }
     socket.on('error', () => {})
-    socket.allowHalfOpen = this.#options.protocol === 'http'
+    socket.allowHalfOpen = this.#options.protocols !== undefined
     const certificate = socket.getPeerX509Certificate()
     const refusal = this.#refusal(socket, certificate)
     if (refusal !== undefined) {

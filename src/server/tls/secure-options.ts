@@ -8,5 +8,9 @@ import { constants } from 'node:crypto'
  */
 export const SECURE_OPTIONS = constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION
 
-/** `h2` follows with the interface for clients of etcd. */
-export const ALPN_PROTOCOLS = ['http/1.1']
+/**
+ * Protocols that a handshake agrees on (ALPN). The first one of the server that the client offers as well is chosen, so
+ * browsers and other clients that offer both speak HTTP/1.1. Clients of gRPC offer only HTTP/2.
+ */
+export const HTTP1 = 'http/1.1'
+export const HTTP2 = 'h2'

@@ -1,6 +1,12 @@
 // Calls of gRPC through node:http2, which show what the server sent.
 
-import { type ClientHttp2Session, connect, constants, type IncomingHttpHeaders } from 'node:http2'
+import {
+  type ClientHttp2Session,
+  connect,
+  constants,
+  type IncomingHttpHeaders,
+  type SecureClientSessionOptions,
+} from 'node:http2'
 import { onTestFinished } from 'vitest'
 import type { MessageCodec } from '../../../src/etcd/message.ts'
 
@@ -15,9 +21,9 @@ export interface GrpcAnswer {
   readonly resetCode: number
 }
 
-/** A session that ends with the test. */
-export function openSession(port: number): ClientHttp2Session {
-  const session = connect(`http://127.0.0.1:${port}`)
+/** A session that ends with the test. `tls`: over TLS. */
+export function openSession(port: number, tls?: SecureClientSessionOptions): ClientHttp2Session {
+  const session = connect(`${tls === undefined ? 'http' : 'https'}://127.0.0.1:${port}`, tls)
   session.on('error', () => {})
   onTestFinished(() => session.destroy())
   return session

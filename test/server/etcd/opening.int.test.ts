@@ -9,7 +9,7 @@ import { settled } from '../http/raw-client.ts'
 import { serve } from '../http/served.ts'
 import { callRpc, openSession } from './grpc-call.ts'
 
-const GRPC = '../../../src/server/etcd/grpc/connection.ts'
+const GRPC = '../../../src/server/etcd/grpc/connections.ts'
 const PREFACE = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'
 const SETTINGS = '\0\0\0\x04\0\0\0\0\0'
 const key = Buffer.from('a')

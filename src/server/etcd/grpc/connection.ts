@@ -1,5 +1,5 @@
-// gRPC over HTTP/2, on connections of the client port. node:http2 reads and writes the frames; this file makes calls of
-// its streams.
+// One connection that speaks gRPC. node:http2 reads and writes its frames. This file bounds what its client can make
+// the node hold and do; stream.ts serves the calls.
 
 import type { IncomingHttpHeaders } from 'node:http2'
 import {
@@ -9,301 +9,274 @@ import {
   type ServerHttp2Stream,
 } from 'node:http2'
 import type { Socket } from 'node:net'
-import {
-  encodeStatusText,
-  FRAME_HEAD_BYTES,
-  GrpcFrameReader,
-  readTimeoutMs,
-  withFrameHead,
-} from '../../../etcd/frames.ts'
-import { GRPC, GrpcError } from '../../../etcd/status.ts'
-import type { Api } from '../../api/api.ts'
-import type { Principal } from '../../api/call.ts'
-import { answerWithinMs } from '../../api/limits.ts'
-import { NEWER_MS_MAX, unauthenticated } from '../../api/permit.ts'
-import type { ClientIdentity } from '../../connections/client-identity.ts'
+import { ConnectionShare, tooManyBodies } from '../../api/budget.ts'
 import {
   type ConnectionOwner,
   type ConnectionTable,
   socketAddress,
 } from '../../connections/connection-table.ts'
-import { isServed } from '../../connections/guard.ts'
-import { EtcdCall, type EtcdClient, TIMEOUT_MS } from '../call.ts'
-import { toGrpcError } from '../errors.ts'
-import type { AnyRpc, RequestReceiver, Responses } from '../rpc.ts'
-import { RPCS } from '../services/index.ts'
+import { type Guard, isServed, loopbackOnly } from '../../connections/guard.ts'
+import { ServedStream, type ServedStreamOptions, type StreamConnection } from './stream.ts'
 
-interface GrpcOptions {
-  readonly api: Api
-  readonly identity: ClientIdentity
+export interface GrpcConnectionOptions extends ServedStreamOptions {
+  readonly guard: Guard
   readonly connections: ConnectionTable
-  readonly isClosing: () => boolean
 }
 
 const KiB = 1024
 const MiB = 1024 * KiB
 
-/** A request of etcd has 1.5 MiB at most, and some overhead (server/etcdserver/api/v3rpc/grpc.go). */
-const MESSAGE_BYTES_MAX = 2 * MiB
+/** Bytes that a client may send ahead on one stream, and on the connection. */
+const STREAM_WINDOW = 1 * MiB
+const CONNECTION_WINDOW = 16 * MiB
+/** The same on a stream whose client is not known. Until it is, these bytes stay unread. */
+const STRANGER_WINDOW = 16 * KiB
 
-const RPC_OF = new Map(RPCS.map((rpc) => [rpc.path as string, rpc]))
+/** Interval in which calls that end early, and settings, are counted. */
+const COUNTED_MS = 10_000
+/** Settings of a client in this interval. Clients change their windows a few times. */
+const SETTINGS_MAX = 100
+/** Pings that come too early. The one after them closes the connection, as in etcd. */
+const EARLY_PINGS_MAX = 2
 
-export class GrpcConnections {
-  readonly #options: GrpcOptions
-  readonly #connections = new Set<GrpcConnection>()
-
-  constructor(options: GrpcOptions) {
-    this.#options = options
-  }
-
-  get size(): number {
-    return this.#connections.size
-  }
-
-  /** Takes over a connection whose unread bytes begin with the preface of HTTP/2. */
-  accept(socket: Socket): void {
-    const connection = new GrpcConnection(socket, this.#options, () => this.#connections.delete(connection))
-    this.#connections.add(connection)
-    this.#options.connections.watch(socket, connection)
-    if (this.#options.isClosing()) connection.leave()
-  }
-
-  /** The node stops: accepted calls are answered, later ones are refused. */
-  closing(): void {
-    for (const connection of this.#connections) connection.leave()
-  }
+/** The limits of node:http2 that would close the connection of a client whose calls time out together. */
+const UNLIMITED = {
+  streamResetBurst: 1_000_000,
+  streamResetRate: 1_000_000,
+  /** In MB. The bytes of a connection are bounded by its windows, and by the budgets of the API. */
+  maxSessionMemory: 1_000,
 }
 
-class GrpcConnection implements ConnectionOwner {
+/** Metadata of a call: fields. */
+const FIELDS_MAX = 100
+
+export class GrpcConnection implements ConnectionOwner, StreamConnection {
   quietSince = performance.now()
   readonly socket: Socket
-  readonly options: GrpcOptions
+  readonly options: GrpcConnectionOptions
   readonly address: string
   readonly isServed: boolean
+  /** A user is known on it; while rights are not checked: it has made a call that is served. */
+  isKnown = false
   readonly #session: ServerHttp2Session
-  #calls = 0
+  readonly #share: ConnectionShare
+  readonly #streams = new Set<ServedStream>()
+  /** Bytes of requests that the node holds. */
+  #heldBytes = 0
+  /** Bytes of responses that the client has not taken, and of those that it has. */
+  #waitingBytes = 0
+  #takenBytes = 0
+  /** Calls that were refused while nobody was known. */
+  #strangerCalls = 0
+  /** Calls that ended early, and settings, since this interval began. */
+  #countedMs = 0
+  #resets = 0
+  #settings = 0
+  #pingedAt = Number.NEGATIVE_INFINITY
+  #earlyPings = 0
+  /** Time without bytes from the client, counted in checks. */
+  #silentMs = 0
+  #receivedBytes = 0
+  /** The last host that was accepted. */
+  #goodHost: string | undefined
 
-  constructor(socket: Socket, options: GrpcOptions, left: () => void) {
+  constructor(socket: Socket, options: GrpcConnectionOptions) {
+    const { limits, identity, api } = options
     this.socket = socket
     this.options = options
     this.address = socketAddress(socket)
-    this.isServed = isServed(options.identity.served, socket)
+    this.isServed = isServed(identity.served, socket)
+    this.#share = new ConnectionShare(api.inboundOfStrangers)
     this.#session = performServerHandshake(socket, {
-      maxSessionMemory: 64,
-      settings: { maxConcurrentStreams: 2 ** 32 - 1, initialWindowSize: 1 * MiB },
+      ...UNLIMITED,
+      maxHeaderListPairs: FIELDS_MAX,
+      settings: {
+        maxConcurrentStreams: limits.grpcStrangerStreamsMax,
+        initialWindowSize: STRANGER_WINDOW,
+        maxHeaderListSize: limits.grpcHeadBytesMax,
+      },
     })
-    this.#session.setLocalWindowSize(16 * MiB)
     this.#session.on('stream', (stream, headers) => this.#receive(stream, headers))
+    this.#session.on('ping', () => this.#pinged())
+    this.#session.on('remoteSettings', () => {
+      if (++this.#settings > SETTINGS_MAX) this.cut('too_many_settings')
+    })
     this.#session.on('error', () => {})
-    socket.once('close', left)
+    socket.once('close', () => this.#closed())
+  }
+
+  get calls(): number {
+    return this.#streams.size
   }
 
   waitsFor(): 'nothing' | 'client' | 'node' {
-    return this.#calls > 0 ? 'node' : 'nothing'
+    let waits: 'nothing' | 'client' = 'nothing'
+    for (const stream of this.#streams) {
+      if (stream.isBeingServed) return 'node'
+      waits = 'client'
+    }
+    return waits
   }
 
+  output(): { readonly waiting: number; readonly taken: number } {
+    return { waiting: this.#waitingBytes, taken: this.#takenBytes }
+  }
+
+  /** Its client is a user, or rights are not checked and it is served. */
+  identified(): void {
+    if (this.isKnown) return
+    const { connections, api, limits } = this.options
+    this.isKnown = true
+    this.#share.moveTo(api.inbound)
+    connections.identified(this.socket)
+    this.#session.settings({
+      maxConcurrentStreams: limits.grpcStreamsMax,
+      initialWindowSize: STREAM_WINDOW,
+    })
+    this.#session.setLocalWindowSize(CONNECTION_WINDOW)
+  }
+
+  /** Throws `ApiError` if the client is not served while rights are not checked. */
+  checkServed(): void {
+    if (!this.isServed) throw loopbackOnly()
+  }
+
+  /**
+   * Throws `ApiError` for another host, and for a page of another site. A page speaks HTTP/2 only over TLS, where
+   * HTTP/1.1 is preferred.
+   */
+  checkSender(headers: IncomingHttpHeaders): void {
+    const { guard } = this.options
+    const { ':authority': authority, host: field, origin, 'sec-fetch-site': site } = headers
+    const host = authority ?? field
+    const isGoodHost = host !== undefined && host === this.#goodHost
+    if (isGoodHost && origin === undefined && site === undefined) return
+    const head = {
+      method: 'POST',
+      httpVersion: '2.0',
+      headers: { ...headers, host },
+      hosts: 1,
+    }
+    guard.checkHost(head, NO_TARGET)
+    guard.checkOrigin(head)
+    this.#goodHost = host
+  }
+
+  /**
+   * Counts the bytes that its client may send on a stream before it is known who that is. Throws `ApiError` if there is
+   * no room.
+   */
+  holdUnread(): () => void {
+    this.hold(STRANGER_WINDOW)
+    return () => this.release(STRANGER_WINDOW)
+  }
+
+  /** Counts bytes of requests. Throws `ApiError` if there is no room for them. */
+  hold(bytes: number): void {
+    if (this.#share.set(this.#heldBytes + bytes)) this.#heldBytes += bytes
+    else {
+      this.#share.set(this.#heldBytes)
+      throw tooManyBodies()
+    }
+  }
+
+  release(bytes: number): void {
+    this.#heldBytes -= bytes
+    this.#share.set(this.#heldBytes)
+  }
+
+  /** A response has so many bytes that its client has not taken. */
+  sent(bytes: number): void {
+    this.#waitingBytes += bytes
+    this.options.api.outbound.add(bytes)
+  }
+
+  taken(bytes: number): void {
+    this.#waitingBytes -= bytes
+    this.#takenBytes += bytes
+    this.options.api.outbound.remove(bytes)
+  }
+
+  /** Something was sent to the client. It may ping for that. */
+  responded(): void {
+    this.#earlyPings = 0
+  }
+
+  refusedStranger(): void {
+    if (this.isKnown) return
+    if (++this.#strangerCalls > this.options.limits.grpcStrangerStreamsMax) this.cut('too_many_refused_calls')
+  }
+
+  streamClosed(stream: ServedStream, endedEarly: boolean): void {
+    this.#streams.delete(stream)
+    this.quietSince = performance.now()
+    if (endedEarly && ++this.#resets > this.options.limits.grpcResetsMax) this.cut('too_many_resets')
+  }
+
+  /** The node stops: accepted calls are answered, streams of many responses end, and later calls are refused. */
   leave(): void {
     this.#session.close()
+    for (const stream of this.#streams) stream.leave()
+  }
+
+  /** Called at intervals of `sinceMs`. */
+  check(sinceMs: number): void {
+    this.#countedMs += sinceMs
+    if (this.#countedMs >= COUNTED_MS) {
+      this.#countedMs = 0
+      this.#resets = 0
+      this.#settings = 0
+    }
+    for (const stream of this.#streams) stream.check(sinceMs)
+    this.#checkSilence(sinceMs)
+  }
+
+  #checkSilence(sinceMs: number): void {
+    const { grpcPingMs } = this.options.limits
+    const { bytesRead } = this.socket
+    const before = this.#silentMs
+    this.#silentMs = bytesRead === this.#receivedBytes ? before + sinceMs : 0
+    this.#receivedBytes = bytesRead
+    if (this.#silentMs >= 2 * grpcPingMs) this.socket.destroy()
+    else if (before < grpcPingMs && this.#silentMs >= grpcPingMs) this.#ping()
+  }
+
+  #ping(): void {
+    if (!this.#session.closed && !this.#session.destroyed) this.#session.ping(() => {})
+  }
+
+  #pinged(): void {
+    const now = performance.now()
+    const isEarly = now - this.#pingedAt < this.options.limits.grpcPingMsMin
+    this.#pingedAt = now
+    if (isEarly && ++this.#earlyPings > EARLY_PINGS_MAX) this.cut('too_many_pings')
+  }
+
+  /** Closes the connection of a client that asks too much. Clients show the reason. */
+  cut(reason: string): void {
+    const session = this.#session
+    if (session.destroyed) return
+    session.goaway(constants.NGHTTP2_ENHANCE_YOUR_CALM, 0, Buffer.from(reason))
+    session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM)
   }
 
   #receive(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
-    this.#calls++
-    stream.on('close', () => {
-      this.#calls--
-      this.quietSince = performance.now()
-    })
-    stream.on('error', () => {})
-    const call = new GrpcStream(stream, headers, this)
+    const call = new ServedStream(stream, headers, this)
+    this.#streams.add(call)
     call.begin()
   }
-}
 
-/** One call: its request or requests, and its response or responses. */
-class GrpcStream implements Responses<object> {
-  readonly #stream: ServerHttp2Stream
-  readonly #headers: IncomingHttpHeaders
-  readonly #connection: GrpcConnection
-  readonly #reader = new GrpcFrameReader(MESSAGE_BYTES_MAX)
-  #call: EtcdCall | undefined
-  #rpc: AnyRpc | undefined
-  #receiver: RequestReceiver<unknown> | undefined
-  /** The request of an RPC that has one. */
-  #request: unknown
-  #hasHead = false
-  #isOver = false
-
-  constructor(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, connection: GrpcConnection) {
-    this.#stream = stream
-    this.#headers = headers
-    this.#connection = connection
-  }
-
-  begin(): void {
-    const { api, identity, isClosing } = this.#connection.options
-    const { ':path': path = '', 'content-type': contentType = '' } = this.#headers
-    try {
-      if (!/^application\/grpc(?:\+proto)?(?:;|$)/.test(contentType)) {
-        this.#refuseMediaType()
-        return
-      }
-      const rpc = RPC_OF.get(path)
-      if (rpc === undefined) throw unknownRpc(path)
-      if (isClosing()) throw new GrpcError(GRPC.unavailable, 'etcdserver: server stopped')
-      this.#rpc = rpc
-      const timeoutMs = readTimeoutMs(text(this.#headers['grpc-timeout'])) ?? TIMEOUT_MS
-      const deadline = performance.now() + answerWithinMs(timeoutMs)
-      if (!identity.isNeeded) {
-        this.#open(rpc, undefined, deadline)
-        return
-      }
-      const token = text(this.#headers.token)
-      const authorization = token === undefined ? text(this.#headers.authorization) : `Bearer ${token}`
-      const client = {
-        headers: { authorization },
-        socket: this.#connection.socket,
-        isServed: this.#connection.isServed,
-      }
-      identity.identify(client, NEWER_MS_MAX, (error, principal) => {
-        const refusal = error ?? (identity.isStranger(principal) ? unauthenticated() : undefined)
-        if (refusal === undefined) this.#open(rpc, principal, deadline)
-        else this.end(toGrpcError(api, refusal))
-      })
-    } catch (error) {
-      this.end(toGrpcError(api, error))
-    }
-  }
-
-  #open(rpc: AnyRpc, principal: Principal | undefined, deadline: number): void {
-    const { socket, address, isServed, options } = this.#connection
-    const { api, connections, identity } = options
-    const client: EtcdClient = {
-      principal,
-      isUnidentified: !identity.isNeeded,
-      address,
-      checkServed() {
-        if (!isServed)
-          throw new GrpcError(GRPC.permissionDenied, 'this node serves only clients of its own machine')
-      },
-    }
-    try {
-      if (!api.node.auth.enabled) client.checkServed()
-      connections.identified(socket)
-      const call = new EtcdCall(api, client, `grpc ${rpc.path}`, deadline)
-      this.#call = call
-      if (rpc.kind === 'duplex') this.#receiver = rpc.open(call, this)
-    } catch (error) {
-      this.end(toGrpcError(api, error))
-      return
-    }
-    this.#stream.on('data', (chunk: Buffer) => this.#receive(chunk))
-    this.#stream.on('end', () => this.#requestsEnded())
-    this.#stream.on('close', () => {
-      this.#isOver = true
-      this.#call?.abandon()
-      this.#receiver?.closed()
-    })
-  }
-
-  #receive(chunk: Buffer): void {
-    if (this.#isOver || this.#rpc === undefined) return
-    try {
-      for (const bytes of this.#reader.read(chunk)) {
-        const request: unknown = this.#rpc.request.decode(bytes)
-        if (this.#receiver !== undefined) this.#receiver.request(request)
-        else if (this.#request === undefined) this.#request = request
-        else throw new GrpcError(GRPC.internal, 'grpc: more than one request')
-      }
-    } catch (error) {
-      this.end(toGrpcError(this.#connection.options.api, error))
-    }
-  }
-
-  #requestsEnded(): void {
-    if (this.#isOver || this.#rpc === undefined || this.#call === undefined) return
-    if (this.#receiver !== undefined) this.#receiver.halfClosed()
-    else if (this.#request === undefined || this.#reader.heldBytes > 0)
-      this.end(new GrpcError(GRPC.internal, 'grpc: the request has not arrived completely'))
-    else void this.#run(this.#rpc, this.#request, this.#call)
-  }
-
-  async #run(rpc: AnyRpc, request: unknown, call: EtcdCall): Promise<void> {
-    try {
-      if (rpc.kind === 'unary') this.send(await rpc.run(request, call))
-      else if (rpc.kind === 'server-stream') await rpc.run(request, call, this)
-      this.end()
-    } catch (error) {
-      this.end(toGrpcError(this.#connection.options.api, error))
-    }
-  }
-
-  // -------------------------------------------------------------------------------------------------------------------
-  // Responses
-
-  send(response: object): void {
-    if (this.#isOver || this.#rpc === undefined) return
-    this.#write(withFrameHead(this.#rpc.response.encode(response, FRAME_HEAD_BYTES)))
-  }
-
-  sendBytes(message: Uint8Array, taken?: () => void): void {
-    const frame = new Uint8Array(FRAME_HEAD_BYTES + message.length)
-    frame.set(message, FRAME_HEAD_BYTES)
-    this.#write(withFrameHead(frame), taken)
-  }
-
-  get waitingBytes(): number {
-    return this.#stream.writableLength
-  }
-
-  async drained(): Promise<void> {
-    const stream = this.#stream
-    if (this.#isOver || !stream.writableNeedDrain) return
-    await new Promise<void>((resolve) => {
-      stream.once('drain', resolve)
-      stream.once('close', resolve)
-    })
-  }
-
-  #write(frame: Uint8Array, taken?: () => void): void {
-    if (this.#isOver) return
-    if (!this.#hasHead) {
-      this.#hasHead = true
-      this.#stream.respond(RESPONSE_HEAD, { waitForTrailers: true })
-    }
-    this.#stream.write(frame, taken)
-  }
-
-  end(error?: GrpcError): void {
-    if (this.#isOver) return
-    this.#isOver = true
-    const status = {
-      'grpc-status': String(error?.code ?? GRPC.ok),
-      'grpc-message': encodeStatusText(error?.message ?? ''),
-    }
-    if (this.#hasHead) {
-      this.#stream.once('wantTrailers', () => this.#stream.sendTrailers(status))
-      this.#stream.end()
-    } else if (!this.#stream.headersSent && !this.#stream.destroyed) {
-      this.#stream.respond({ ...RESPONSE_HEAD, ...status }, { endStream: true })
-      // The rest of the request is not read.
-      this.#stream.close(constants.NGHTTP2_NO_ERROR)
-    }
-  }
-
-  #refuseMediaType(): void {
-    this.#isOver = true
-    this.#stream.respond({ ':status': 415 }, { endStream: true })
+  #closed(): void {
+    this.#session.destroy()
+    for (const stream of this.#streams) stream.closed()
   }
 }
 
-const RESPONSE_HEAD = { ':status': 200, 'content-type': 'application/grpc' }
-
-function unknownRpc(path: string): GrpcError {
-  const [, service = '', method = ''] = path.split('/')
-  const isKnownService = RPCS.some((rpc) => rpc.path.startsWith(`/${service}/`))
-  return isKnownService
-    ? new GrpcError(GRPC.unimplemented, `unknown method ${method} for service ${service}`)
-    : new GrpcError(GRPC.unimplemented, `unknown service ${service}`)
-}
-
-const text = (header: string | readonly string[] | undefined): string | undefined =>
-  typeof header === 'string' ? header : header?.[0]
+const NO_TARGET = {
+  authority: undefined,
+  path: '',
+  query: '',
+  operation: 'other',
+  keys: undefined,
+  pairs: [],
+} as const

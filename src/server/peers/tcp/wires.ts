@@ -45,7 +45,6 @@ export class TcpWires implements Wires {
       new Handshakes({
         files: tls,
         clientCert: 'required',
-        protocol: 'peer',
         logger,
         tlsHandshakesMax: limits.strangersMax,
         tlsHandshakeMs: limits.handshakeMs,

@@ -1,0 +1,183 @@
+// Users, strangers and pages of other sites through gRPC.
+
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import type { Socket } from 'node:net'
+import { expect, onTestFinished, test, vi } from 'vitest'
+import { message } from '../../../src/etcd/message.ts'
+import { GRPC } from '../../../src/etcd/status.ts'
+import { Audit } from '../../../src/server/api/audit.ts'
+import { type AnyRpc, serveUnary } from '../../../src/server/etcd/rpc.ts'
+import { put } from '../../../src/server/etcd/services/put.ts'
+import { range } from '../../../src/server/etcd/services/range.ts'
+import { AS_BOB, AS_ROOT, BOB_PASSWORD, basic, nodeWithUsers } from '../auth/users.ts'
+import { FakeNode } from '../http/fake-node.ts'
+import { serve } from '../http/served.ts'
+import { callGrpc, callRpc, frame, openSession } from './grpc-call.ts'
+
+const Empty = message({})
+const openRpc = (access: 'login' | 'open'): AnyRpc =>
+  serveUnary(
+    { kind: 'unary', path: `/test.Open/${access}`, gateway: [], request: Empty, response: Empty },
+    () => Promise.resolve({}),
+    access,
+  )
+const login = openRpc('login')
+const health = openRpc('open')
+
+vi.mock('../../../src/server/etcd/services/index.ts', async (original) => {
+  const { RPCS } = await original<typeof import('../../../src/server/etcd/services/index.ts')>()
+  return { RPCS: [...RPCS, login, health] }
+})
+
+const KiB = 1024
+const key = Buffer.from('app/1')
+const value = Buffer.from('1')
+const tokenOf = ({ Authorization }: { readonly Authorization: string }) =>
+  Authorization.replace('Bearer ', '')
+
+const USER_EMPTY = { status: GRPC.invalidArgument, message: 'etcdserver: user name is empty' }
+const BAD_TOKEN = { status: GRPC.unauthenticated, message: 'etcdserver: invalid auth token' }
+const DENIED = { status: GRPC.permissionDenied, message: 'etcdserver: permission denied' }
+
+test.each([
+  ['a token', { token: tokenOf(AS_BOB) }],
+  ['a token as authorization', { authorization: tokenOf(AS_BOB) }],
+  ['a token as in HTTP', { authorization: AS_BOB.Authorization }],
+  ['a password', { authorization: basic('bob', BOB_PASSWORD).Authorization }],
+])('%s names the user', async (_, metadata) => {
+  const { port } = await serve({ node: nodeWithUsers() })
+  const session = openSession(port)
+  expect(await callRpc(session, put, { key, value }, metadata)).toMatchObject({ status: GRPC.ok })
+  const other = { key: Buffer.from('other'), value }
+  expect(await callRpc(session, put, other, metadata)).toMatchObject(DENIED)
+})
+
+test.each([
+  ['no token', {}, USER_EMPTY],
+  ['a false token', { token: 'q1.x.y' }, BAD_TOKEN],
+  ['a wrong password', { authorization: basic('bob', 'guess').Authorization }, BAD_TOKEN],
+])('with %s nothing is read', async (_, metadata, refusal) => {
+  const lines: string[] = []
+  const audit = new Audit((line) => void lines.push(line), 'changes')
+  const { port, http } = await serve({ node: nodeWithUsers(), audit })
+  const session = openSession(port)
+  // No body: the answer does not wait for it.
+  const stream = session.request(
+    { ':method': 'POST', ':path': put.path, 'content-type': 'application/grpc', ...metadata },
+    { endStream: false },
+  )
+  const headers = await new Promise<Record<string, unknown>>((resolve) => stream.once('response', resolve))
+  expect(headers).toMatchObject({
+    'grpc-status': String(refusal.status),
+    'grpc-message': refusal.message,
+  })
+  expect(http.inspect()).toMatchObject({ strangers: 1, bodyBytes: 0, strangerBytes: 0 })
+  expect(lines.map((line) => JSON.parse(line))).toEqual([
+    expect.objectContaining({ code: 'unauthenticated', method: 'grpc /etcdserverpb.KV/Put' }),
+  ])
+})
+
+test('a connection is known after its first call of a user, and after a login', async () => {
+  const { port, http } = await serve({ node: nodeWithUsers() })
+  const [user, newcomer, prober] = [openSession(port), openSession(port), openSession(port)]
+  expect(await callGrpc(prober, health.path, frame(Buffer.alloc(0)))).toMatchObject({ status: GRPC.ok })
+  expect(http.inspect().strangers).toBe(3)
+  await callRpc(user, range, { key }, { token: tokenOf(AS_BOB) })
+  expect(http.inspect().strangers).toBe(2)
+  expect(await callGrpc(newcomer, login.path, frame(Buffer.alloc(0)))).toMatchObject({ status: GRPC.ok })
+  expect(http.inspect().strangers).toBe(1)
+})
+
+test('a connection on which nobody is known is closed after some time, however it calls', async () => {
+  const { port } = await serve({ node: nodeWithUsers(), limits: { headMs: 300, writeStallMsMax: 100 } })
+  const silent = openSession(port)
+  const half = openSession(port)
+  const stream = half.request({ ':method': 'POST', ':path': health.path, 'content-type': 'application/grpc' })
+  stream.on('error', () => {})
+  const calling = openSession(port)
+  const call = () => callRpc(calling, range, { key }).catch(() => {})
+  let isOpen = true
+  calling.once('close', () => {
+    isOpen = false
+  })
+  await Promise.all([silent, half].map((session) => new Promise((resolve) => session.once('close', resolve))))
+  while (isOpen) await call()
+})
+
+test('a connection on which nobody is known is closed after some refused calls', async () => {
+  const { port } = await serve({ node: nodeWithUsers(), limits: { grpcStrangerStreamsMax: 20 } })
+  const session = openSession(port)
+  const goaway = new Promise((resolve) =>
+    session.once('goaway', (code, _, data) => resolve([code, data?.toString()])),
+  )
+  const answers = []
+  for (let n = 0; n < 30 && !session.closed; n++) answers.push(await callRpc(session, range, { key }))
+  expect(answers.filter(({ status }) => status === GRPC.invalidArgument).length).toBeLessThanOrEqual(21)
+  expect(await goaway).toEqual([11, 'too_many_refused_calls'])
+})
+
+test('what a client sends before it is known is bounded on all connections', async () => {
+  const node = nodeWithUsers()
+  const { http, port } = await serve({ node, limits: { strangerBytesMax: 64 * KiB } })
+  // The false token is compared with the newest state of users, which does not come.
+  const held: (() => void)[] = []
+  node.hold = (go) => held.push(go)
+  const sessions = Array.from({ length: 4 }, () => openSession(port))
+  const big = { key, value: Buffer.alloc(200 * KiB) }
+  const calls = sessions.flatMap((session) =>
+    [1, 2].map(() => callRpc(session, put, big, { token: 'q1.x.y' })),
+  )
+  expect(await Promise.race(calls)).toMatchObject({
+    status: GRPC.resourceExhausted,
+    message: 'etcdserver: too many requests',
+  })
+  expect(http.inspect()).toMatchObject({ bodyBytes: 0 })
+  expect(http.inspect().strangerBytes).toBeLessThanOrEqual(64 * KiB)
+  for (const go of held) go()
+})
+
+test('a client of another machine is not served while rights are not checked, but for the health', async () => {
+  const lines: string[] = []
+  const audit = new Audit((line) => void lines.push(line), 'changes')
+  const node = new FakeNode()
+  const { port } = await serve({ node, served: 'own-machine', audit })
+  const accepted = (event: unknown): void => {
+    const { socket } = event as { readonly socket: Socket }
+    Object.defineProperty(socket, 'remoteAddress', { value: '10.9.8.7' })
+  }
+  subscribe('net.server.socket', accepted)
+  onTestFinished(() => void unsubscribe('net.server.socket', accepted))
+  const session = openSession(port)
+  const refused = await callRpc(session, put, { key, value })
+  expect(refused.status).toBe(GRPC.permissionDenied)
+  expect(refused.message).toMatch(/--client-cert required.*--insecure/)
+  expect(node.asked).toEqual([])
+  expect(lines.map((line) => JSON.parse(line).code)).toEqual(['loopback_only'])
+  expect(await callGrpc(session, health.path, frame(Buffer.alloc(0)))).toMatchObject({ status: GRPC.ok })
+})
+
+test.each([
+  ['another host', { ':authority': 'evil.example:7301' }],
+  ['the page of another origin', { origin: 'https://evil.example' }],
+  ['the page of another site', { 'sec-fetch-site': 'cross-site' }],
+])('a call of %s is refused', async (_, headers) => {
+  const node = nodeWithUsers()
+  const { port } = await serve({ node })
+  const session = openSession(port)
+  const metadata = { token: tokenOf(AS_ROOT) }
+  const before = node.asked.length
+  expect(await callRpc(session, put, { key, value }, { ...metadata, ...headers })).toMatchObject({
+    status: GRPC.permissionDenied,
+  })
+  expect(node.asked).toHaveLength(before)
+  expect(await callRpc(session, put, { key, value }, metadata)).toMatchObject({ status: GRPC.ok })
+})
+
+test('names of this node are its hosts', async () => {
+  const { port } = await serve({ allowedHosts: ['etcd.example'] })
+  const session = openSession(port)
+  for (const authority of ['etcd.example:2379', '[::1]:7301', 'localhost'])
+    expect(await callRpc(session, range, { key }, { ':authority': authority })).toMatchObject({
+      status: GRPC.ok,
+    })
+})
