@@ -14,9 +14,10 @@
 //                   flag 2, a version before it:  its revision (8), bytes of its value (4), hash of its row (8)
 //
 // `first` is the first revision whose row of events is kept, `newest` the first revision of the newest row. The store
-// can be read at revisions from `compacted` on, and watched from the one after it on. When `compacted` rises, the rows
-// below it are deleted by this entry and later ones, a limited number by each. The readable revisions never depend on
-// that progress.
+// can be read at revisions from `compacted` on. When a client raises `compacted`, the rows below it are deleted by this
+// entry and later ones, a limited number by each. The row that has `compacted` stays, so the store can be watched from
+// there on. History that is too old or too large goes with its last row too; then only from the revision after it.
+// Neither depends on the progress of deletion.
 //
 // A store that was restored continues at a much higher revision. The revisions between, which may have had other
 // changes in the store that was lost, are one row without events: number of revisions 0, then the last of them (8).
@@ -270,9 +271,13 @@ export const historyAfter = (revision: Revision): History => ({
 
 const NOTHING_SKIPPED: History['skipped'] = { after: asRevision(0), to: asRevision(0) }
 
-/** A watch may begin after this revision. */
-export const watchFloor = ({ compacted, skipped }: History): Revision =>
+/** The store can be read from this revision on. */
+export const readableFrom = ({ compacted, skipped }: History): Revision =>
   skipped.to > compacted ? skipped.to : compacted
+
+/** A watch may begin after this revision: at the first readable one only if its events are kept. */
+export const watchFloor = ({ first, compacted, skipped }: History): Revision =>
+  asRevision(Math.max(first <= compacted ? compacted - 1 : compacted, skipped.to))
 
 /** Whether the store never was at this revision: it has skipped it. */
 export const isSkipped = (revision: Revision, { skipped }: History): boolean =>
@@ -299,7 +304,7 @@ export function isDue(
   timeMs: number,
 ): boolean {
   return (
-    last <= history.compacted ||
+    last < history.compacted ||
     // Nothing is kept that was before the gap.
     last === history.skipped.to ||
     revisionsSince(last, { revision, history }) >= settings.historyRevisionsMax ||

@@ -53,6 +53,7 @@ export {
   firstOfEvents,
   isDue,
   isSkipped,
+  readableFrom,
   revisionsSince,
   spanOfEvents,
   watchFloor,

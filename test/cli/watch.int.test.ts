@@ -236,7 +236,7 @@ test('compacted events are an error that says how to go on', async () => {
   const ended = await kv('watch', 'old/a', '--from', '1')
   expect(ended.code).toBe(1)
   expect(ended.err).toContain(
-    `read the keys anew (ls, export), and watch with --from ${revision + 1} to continue`,
+    `read the keys anew (ls, export), and watch with --from ${revision} to continue`,
   )
 })
 

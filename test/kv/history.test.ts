@@ -12,9 +12,10 @@ import {
   firstOfEvents,
   REVISIONS_PER_ROW,
   ROW_BYTES,
+  watchFloor,
 } from '../../src/kv/history.ts'
 import { TABLE_EVENTS } from '../../src/kv/types.ts'
-import { ask, batchOf, hex, MemoryStore, putOf, rev, utf8 } from './store.ts'
+import { ask, batchOf, deleteOf, hex, MemoryStore, putOf, rev, utf8 } from './store.ts'
 
 /** All rows of events, in order. */
 function eventRows(store: MemoryStore): EventRow[] {
@@ -153,6 +154,27 @@ test('compaction may be repeated, but it goes neither back nor beyond the newest
   expect(compact(3)).toMatchObject({ kind: 'refused', code: 'compacted', numbers: [3, 4] })
   expect(compact(7)).toMatchObject({ kind: 'refused', code: 'future_revision', numbers: [7, 6] })
   expect(compact(6)).toMatchObject({ kind: 'compacted', compactRevision: 6 })
+})
+
+test('the events of the revision to which a client compacts are kept, and may be watched, deletions too', () => {
+  const store = new MemoryStore()
+  const compact = (revision: number | undefined, now = 0) =>
+    store.apply(ask({ kind: 'compact', revision: revision === undefined ? undefined : rev(revision) }), now)
+  for (let at = 0; at < REVISIONS_PER_ROW; at++) store.apply(ask(putOf('k', `${at}`)))
+  store.apply(ask(deleteOf('k')))
+  const { revision } = store.state
+  expect(watchFloor(store.state.history)).toBe(1)
+  compact(revision - 1)
+  expect(watchFloor(store.state.history)).toBe(revision - 2)
+  compact(revision)
+  expect(watchFloor(store.state.history)).toBe(revision - 1)
+  const events = eventRows(store).flatMap((row) => row.events)
+  expect(events.filter((event) => event.revision === revision)).toMatchObject([{ tombstone: {} }])
+  // History that is too old goes altogether.
+  compact(undefined, 10_000_000)
+  expect(eventRows(store)).toEqual([])
+  expect(store.state.history).toMatchObject({ compacted: revision, first: revision + 1 })
+  expect(watchFloor(store.state.history)).toBe(revision)
 })
 
 test('a store that gets the rows of another one, as with a snapshot, adds its events to theirs', () => {

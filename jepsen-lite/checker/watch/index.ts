@@ -283,7 +283,9 @@ class WatchCheck {
       return ['ended', `ends at ${next} as compacted, and the store is compacted up to ${compactRevision}`]
     if (compactRevision > this.#compactedMax)
       return ['ended', `ends as compacted up to ${compactRevision}, but no compaction went that far`]
-    if (resumeFrom !== compactRevision + 1)
+    // The events of the compact revision itself may be kept.
+    const mayResumeAt = next < compactRevision && resumeFrom === compactRevision
+    if (resumeFrom !== compactRevision + 1 && !mayResumeAt)
       return ['ended', `may resume from ${resumeFrom}, the store is compacted up to ${compactRevision}`]
     return undefined
   }

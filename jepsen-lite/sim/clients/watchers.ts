@@ -98,7 +98,7 @@ export class SimWatchers {
         undefined,
         undefined,
         1,
-        history.compacted + 1,
+        Math.max(history.compacted, history.first),
         revision,
         Math.max(1, revision - 5),
         revision + 3,

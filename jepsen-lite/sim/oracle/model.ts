@@ -755,7 +755,7 @@ export class StoreModel {
       if (oldest === undefined) break
       const { last, clusterTimeMs, count, bytes } = oldest
       const isDue =
-        last <= this.#compacted ||
+        last < this.#compacted ||
         this.revision - last >= historyRevisionsMax ||
         this.#historyBytes > historyBytesMax ||
         this.#clusterTimeMs - clusterTimeMs > historyAgeMs

@@ -70,9 +70,9 @@ async function* readChanges(
     } catch (error) {
       if (isWhole) return
       if (!(error instanceof CompactedError) || from > 1) throw error
-      const first = error.resumeFrom ?? (error.compactRevision ?? 0) + 1
-      from = first
-      const oldest = await client.get(key, { revision: first - 1, signal })
+      const { compactRevision = (error.resumeFrom ?? 1) - 1 } = error
+      from = compactRevision + 1
+      const oldest = await client.get(key, { revision: compactRevision, signal })
       if (oldest !== undefined) yield asPut(oldest)
     }
   }

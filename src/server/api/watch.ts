@@ -1,8 +1,7 @@
 // Watches: how they begin, how many bytes may wait for their clients, and the error that ends them.
 
-import { watchFloor } from '../../kv/index.ts'
-import type { Revision } from '../../operations/forms/index.ts'
-import { ApiError } from '../../operations/forms/index.ts'
+import { readableFrom, watchFloor } from '../../kv/index.ts'
+import { ApiError, asRevision, type Revision } from '../../operations/forms/index.ts'
 import type { KvNode } from '../node/kv-node.ts'
 import type { PermittedWatch, WatchEnd, WatchHandle, WatchSink } from '../node/watch/index.ts'
 import { errorOfNode } from './errors.ts'
@@ -19,13 +18,13 @@ export function beginWatch(node: KvNode, request: PermittedWatch, sink: WatchSin
   const floor = watchFloor(node.history)
   if (from > floor) return begun.value
   begun.value.cancel()
-  throw compacted(from, floor)
+  throw compacted(from, readableFrom(node.history), asRevision(floor + 1))
 }
 
 /** The error that a client receives at the end of a watch. */
 export function errorOfWatch(end: WatchEnd): ApiError {
-  if (end.kind === 'compacted') return compacted(end.next, end.compactRevision)
   const { resumeFrom } = end
+  if (end.kind === 'compacted') return compacted(end.next, end.compactRevision, resumeFrom)
   if (end.kind === 'no-right')
     return new ApiError('permission_denied', 'the right to read these keys has ended', {
       members: { resume_from: resumeFrom },
@@ -54,12 +53,12 @@ export function errorOfWatch(end: WatchEnd): ApiError {
   )
 }
 
-const compacted = (next: Revision, compactRevision: Revision): ApiError =>
+const compacted = (next: Revision, compactRevision: Revision, resumeFrom: Revision): ApiError =>
   new ApiError(
     'compacted',
     `the events of revision ${next} are compacted: read the keys, and watch from the revision after that read. ` +
-      `Events are kept from revision ${compactRevision + 1} on`,
-    { members: { compact_revision: compactRevision, resume_from: compactRevision + 1 } },
+      `Events are kept from revision ${resumeFrom} on`,
+    { members: { compact_revision: compactRevision, resume_from: resumeFrom } },
   )
 
 /** A client with watches that wait. */

@@ -206,16 +206,17 @@ describe.each([LINES, EVENTS, MUX])('%s', (_, open) => {
     ['an empty range', { where: { start: 'b', end: 'a' } }, 'bad_request'],
     ['an empty key', { where: { key: '' } }, 'key_empty'],
     ['revision 0', { from: 0 }, 'bad_request'],
-    ['a compacted revision', { from: 3 }, 'compacted'],
+    ['a compacted revision', { from: 2 }, 'compacted'],
   ])('a watch of %s is refused', async (__, request, code) => {
     const served = await serve()
     const { node } = served
     for (const value of ['1', '2', '3']) node.put('a', value)
     node.apply({ kind: 'compact', revision: asRevision(3) })
-    const more = code === 'compacted' ? { compact_revision: 3, resume_from: 4 } : {}
+    const more = code === 'compacted' ? { compact_revision: 3, resume_from: 3 } : {}
     expect(await opened(served, request)).toMatchObject([{ error: { code, ...more } }])
     expect(node.watches.counts().open).toBe(0)
-    expect((await opened(served, { from: 4 }))[0]).toEqual({ created: 4 })
+    // The events of the compact revision are kept.
+    expect((await opened(served, { from: 3 }))[0]).toEqual({ created: 4 })
   })
 
   test('a watch is refused if no majority confirms the revision', async () => {
@@ -325,13 +326,13 @@ describe.each(STREAMS)('what waits for a client of %s', (_, open) => {
     node.apply({ kind: 'compact', revision })
     node.put('a', 'later')
     watcher.resume()
-    const error = { code: 'compacted', compact_revision: revision, resume_from: revision + 1 }
+    const error = { code: 'compacted', compact_revision: revision, resume_from: revision }
     await soon(() => expect(watcher.items.at(-1)).toMatchObject({ error }))
     // Everything before is complete.
     const revisions = watcher.items.slice(1, -1).map((item) => 'revision' in item && item.revision)
     expect(revisions).toEqual(Array.from({ length: revisions.length }, (__, at) => at + 2))
-    const again = await open(served, { where: { key: 'a' }, from: revision + 1 })
-    await soon(() => expect(again.items).toHaveLength(2))
+    const again = await open(served, { where: { key: 'a' }, from: revision })
+    await soon(() => expect(again.items.slice(1)).toMatchObject([{ revision }, { revision: revision + 1 }]))
     expect(node.watches.counts().compactedTotal).toBe(1)
   })
 })

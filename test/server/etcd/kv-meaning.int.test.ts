@@ -1,6 +1,6 @@
 // The meaning of etcd's requests where the contract of HTTP says less: each is made through gRPC.
 
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import {
   COMPARE_RESULTS,
   COMPARE_TARGETS,
@@ -9,6 +9,9 @@ import {
   type RequestOp,
   type TxnRequest,
 } from '../../../src/etcd/messages/kv.ts'
+import type { WatchRequest, WatchResponse } from '../../../src/etcd/messages/watch.ts'
+import { RPC } from '../../../src/etcd/rpcs.ts'
+import { GrpcClient } from '../../../src/etcd-client/grpc-client.ts'
 import { put } from '../../../src/server/etcd/services/put.ts'
 import { range } from '../../../src/server/etcd/services/range.ts'
 import { txn } from '../../../src/server/etcd/services/txn.ts'
@@ -106,4 +109,34 @@ test('numbers that no key has compare like all others', async () => {
         expect(await holds(compare(target, result, { ...at, [field]: -one }))).toBe(isBelow)
         expect(await holds(compare(target, result, { ...at, [field]: most }))).toBe(isAbove)
       }
+})
+
+test('a watch from the compact revision has its events, a deletion too, and none before it', async () => {
+  const { ask, node, port, put } = await open()
+  const client = new GrpcClient({ endpoint: `http://127.0.0.1:${port}` })
+  onTestFinished(() => client.close())
+  await put({ key, value })
+  await put({ key, value })
+  await ask('DELETE', '/v1/kv/k')
+  const { revision } = node
+  await client.unary(RPC.compact, { revision })
+  const stream = client.duplex(RPC.watch)
+  const watchFrom = (startRevision: number): void => {
+    const request: Some<WatchRequest> = { createRequest: { key, startRevision } }
+    stream.send(request as WatchRequest)
+  }
+  watchFrom(revision)
+  const received: Partial<WatchResponse>[] = []
+  for await (const response of stream) {
+    received.push(response)
+    if (received.length === 2) watchFrom(revision - 1)
+    if (received.length === 4) break
+  }
+  expect(received).toMatchObject([
+    { created: true },
+    { events: [{ type: 1, kv: { modRevision: revision } }] },
+    { created: true },
+    // From here on the client watches again.
+    { canceled: true, compactRevision: revision },
+  ])
 })

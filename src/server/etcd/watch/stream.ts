@@ -234,4 +234,5 @@ class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
   }
 }
 
-const compactRevisionOf = ({ members }: ApiError): Revision => members.compact_revision as Revision
+/** Clients of etcd watch again from the revision that they receive. */
+const compactRevisionOf = ({ members }: ApiError): Revision => members.resume_from as Revision

@@ -7,7 +7,14 @@
 // The sink of a watch owns the bytes that its client has not taken. It says when there is room, and the hub makes the
 // watch full or lets it read on. README.md has the guarantees and the states.
 
-import { decodeEachEvent, eventsKey, type KvState, type Steps, watchFloor } from '../../../kv/index.ts'
+import {
+  decodeEachEvent,
+  eventsKey,
+  type KvState,
+  readableFrom,
+  type Steps,
+  watchFloor,
+} from '../../../kv/index.ts'
 import { asRevision, type Revision } from '../../../operations/forms/index.ts'
 import type { InFlightCounts } from '../../../raft/types.ts'
 import type { Storage } from '../../../storage/types.ts'
@@ -441,10 +448,10 @@ export class WatchHub {
   #overtaken(watcher: Watcher): void {
     this.#compactedTotal++
     this.#forget(watcher)
-    const compacted = watchFloor(this.#state.history)
+    const { history } = this.#state
     const { next } = watcher
-    const resumeFrom = asRevision(compacted + 1)
-    watcher.sink.ended({ kind: 'compacted', next, compactRevision: compacted, resumeFrom })
+    const resumeFrom = asRevision(watchFloor(history) + 1)
+    watcher.sink.ended({ kind: 'compacted', next, compactRevision: readableFrom(history), resumeFrom })
   }
 
   #forget(watcher: Watcher): void {

@@ -250,7 +250,7 @@ test('a watch whose search is under way may go away, and may lose its events to 
   world.compact(50)
   world.apply()
   world.settle()
-  expect(overtaken.end).toMatchObject({ kind: 'compacted', next: 6, compactRevision: 50, resumeFrom: 51 })
+  expect(overtaken.end).toMatchObject({ kind: 'compacted', next: 6, compactRevision: 50, resumeFrom: 50 })
   expect(world.hub.counts()).toMatchObject({ open: 0, compactedTotal: 1 })
   world.judge()
   world.expectRest()
