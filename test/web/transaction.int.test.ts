@@ -128,7 +128,7 @@ describeConsole(needsChromium('transactions'), () => {
     const { id } = await kv.grantLease({ ttlMs: 60_000 })
     await kv.put('config/a', 'one', { lease: id })
     const page = await open('#/keys/config/a')
-    await page.getByRole('region', { name: 'Key' }).getByRole('link', { name: 'Transaction' }).click()
+    await page.getByRole('region', { name: 'Key' }).getByRole('link', { name: 'Use in transaction' }).click()
     await page.getByText(`writes config/a = one, until lease ${id} ends`).waitFor()
     const rail = page.getByRole('navigation', { name: 'Pages' })
     expect(await rail.locator('[aria-current]').allTextContents()).toEqual(['Keys'])

@@ -24,7 +24,7 @@ interface ChartProps {
   readonly label: string
   /** Times of `Date.now()`, ascending. */
   readonly times: readonly number[]
-  /** The time at the left edge. The right one is the last time. */
+  /** The time at the left edge, if the last time is a minute later. The right edge is the last time. */
   readonly from: number
   readonly lines: readonly ChartLine[]
   /** Moments that are marked with a vertical line. */
@@ -102,10 +102,14 @@ export function Chart({ label, times, from, lines, moments = [], format, height 
   )
 }
 
+/** The least time that is shown. Within less, marks of the axis would have equal texts. */
+const SPAN_SECONDS_MIN = 60
+
 function draw(plot: uPlot, times: readonly number[], lines: readonly ChartLine[], from: number): void {
   const seconds = times.map((time) => time / 1000)
   plot.setData([seconds, ...lines.map(({ values }) => values.map((value) => value ?? null))], false)
-  plot.setScale('x', { min: from / 1000, max: Math.max(seconds.at(-1) ?? 0, from / 1000 + 1) })
+  const max = Math.max(seconds.at(-1) ?? 0, from / 1000)
+  plot.setScale('x', { min: Math.min(from / 1000, max - SPAN_SECONDS_MIN), max })
 }
 
 type Drawn = { readonly current: Pick<Required<ChartProps>, 'from' | 'moments' | 'format'> }

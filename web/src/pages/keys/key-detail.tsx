@@ -163,7 +163,7 @@ function Actions({ place, record, reload }: ActionsProps) {
             href={keyTransactionHref(key, record)}
             title="Begins a transaction with this key"
           >
-            Transaction
+            Use in transaction
           </a>
           <Button onClick={() => setShown({ what: 'edit', record })}>
             {record === undefined ? 'Create' : 'Edit'}

@@ -158,7 +158,7 @@ const behind = (entries: number | undefined) =>
   )
 
 const Dim = ({ text }: { readonly text: string }) => (
-  <span class="dim">
+  <span class="dim operation-address">
     <SafeText text={text} />
   </span>
 )
