@@ -33,7 +33,7 @@ export interface LeaseDescription {
 }
 
 /** Text of a lease id. */
-export const LEASE_ID_PATTERN = '^[1-9][0-9]{0,18}$'
+export const LEASE_ID_PATTERN = '^[1-9][0-9]{0,19}$'
 const LEASE_ID = new RegExp(LEASE_ID_PATTERN)
 /** Clients of etcd keep an id as an integer of 64 bits with a sign. */
 const LAST_LEASE_ID = 2n ** 63n - 1n
