@@ -78,6 +78,7 @@ export const ETCD_ERRORS = {
   permissionDenied: etcdError(GRPC.permissionDenied, 'permission denied'),
   roleNotGranted: etcdError(GRPC.failedPrecondition, 'role is not granted to the user'),
   permissionNotGranted: etcdError(GRPC.failedPrecondition, 'permission is not granted to the role'),
+  permissionNotGiven: etcdError(GRPC.invalidArgument, 'permission not given'),
   authNotEnabled: etcdError(GRPC.failedPrecondition, 'authentication is not enabled'),
   invalidAuthToken: etcdError(GRPC.unauthenticated, 'invalid auth token'),
   invalidAuthManagement: etcdError(GRPC.invalidArgument, 'invalid auth management'),

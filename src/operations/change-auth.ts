@@ -40,6 +40,8 @@ export type RequestedAuthChange =
       readonly name: string
       /** undefined: unchanged; null: none. */
       readonly password: string | null | undefined
+      /** Length of a password at least; undefined: the node's own. Only the API of etcd names it: etcd has none. */
+      readonly passwordBytesMin?: number
       /** The password until now. Without it, a token changes no password of its own user. */
       readonly oldPassword: string | undefined
       /** undefined: unchanged. */

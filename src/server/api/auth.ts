@@ -176,8 +176,8 @@ export function changeAuth(
 type UserChange = Extract<RequestedAuthChange, { readonly kind: 'put-user' }>
 
 /** Throws `ApiError`. */
-function checkPassword({ password }: UserChange): void {
-  const fault = typeof password === 'string' ? passwordFault(password) : undefined
+function checkPassword({ password, passwordBytesMin }: UserChange): void {
+  const fault = typeof password === 'string' ? passwordFault(password, passwordBytesMin) : undefined
   if (fault !== undefined) throw new ApiError('bad_request', fault)
 }
 

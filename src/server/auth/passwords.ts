@@ -261,10 +261,10 @@ export class Passwords {
 }
 
 /** Why a user may not have this password; undefined: it is allowed. */
-export function passwordFault(password: string): string | undefined {
+export function passwordFault(password: string, bytesMin = PASSWORD_BYTES_MIN): string | undefined {
   const bytes = Buffer.byteLength(password)
-  if (bytes >= PASSWORD_BYTES_MIN && bytes <= PASSWORD_BYTES_MAX) return undefined
-  return `a password has from ${PASSWORD_BYTES_MIN} to ${PASSWORD_BYTES_MAX} bytes, not ${bytes}`
+  if (bytes >= bytesMin && bytes <= PASSWORD_BYTES_MAX) return undefined
+  return `a password has from ${bytesMin} to ${PASSWORD_BYTES_MAX} bytes, not ${bytes}`
 }
 
 function parseHash(hash: string): { costLog2: number; salt: Buffer; key: Buffer } {

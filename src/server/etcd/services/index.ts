@@ -2,6 +2,24 @@
 
 import type { AnyRpc } from '../rpc.ts'
 import { watch } from '../watch/stream.ts'
+import {
+  roleAdd,
+  roleDelete,
+  roleGet,
+  roleGrantPermission,
+  roleList,
+  roleRevokePermission,
+} from './auth-roles.ts'
+import { authDisable, authEnable, authenticate, authStatus } from './auth-switch.ts'
+import {
+  userAdd,
+  userChangePassword,
+  userDelete,
+  userGet,
+  userGrantRole,
+  userList,
+  userRevokeRole,
+} from './auth-users.ts'
 import { compact } from './compact.ts'
 import { deleteRange } from './delete-range.ts'
 import { leaseGrant } from './lease-grant.ts'
@@ -29,4 +47,21 @@ export const RPCS: readonly AnyRpc[] = [
   leaseLeases,
   memberList,
   status,
+  authEnable,
+  authDisable,
+  authStatus,
+  authenticate,
+  userAdd,
+  userGet,
+  userList,
+  userDelete,
+  userChangePassword,
+  userGrantRole,
+  userRevokeRole,
+  roleAdd,
+  roleGet,
+  roleList,
+  roleDelete,
+  roleGrantPermission,
+  roleRevokePermission,
 ]
