@@ -2,10 +2,10 @@
 
 import { once } from 'node:events'
 import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { connect } from 'node:net'
+import { type AddressInfo, connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, onTestFinished, test, vi } from 'vitest'
 import { parsePort } from '../../src/local/addresses.ts'
 import type { ControlAddress } from '../../src/local/directory/cluster-file.ts'
 import { succeeded } from '../../src/local/supervisor/control-protocol.ts'
@@ -91,6 +91,35 @@ test('a command needs the token', async () => {
   // This process identifies itself with another token, so the command does not send its own.
   const stranger = { ...holder, token: 'guess' }
   expect(await sendCommand(stranger, { command: 'heal' })).toMatchObject({ ok: false, supervisor: 'ended' })
+})
+
+test('what a supervisor has said to a stranger does not pass for it when it is dead', async () => {
+  const dead = await supervisor()
+  const stranger = connect(parsePort(dead.control), '127.0.0.1').setEncoding('utf8')
+  stranger.write(`{"challenge":"${'0'.repeat(32)}"}\n`)
+  const [said] = await once(stranger, 'data')
+  stranger.destroy()
+
+  let heard = ''
+  const impostor = createServer((socket) => {
+    socket.setEncoding('utf8').write(said)
+    socket
+      .on('error', () => {})
+      .on('data', (text: string) => {
+        heard += text
+      })
+  })
+  impostor.listen(0, '127.0.0.1')
+  onTestFinished(() => void impostor.close())
+  await once(impostor, 'listening')
+  const control = `tcp://127.0.0.1:${(impostor.address() as AddressInfo).port}`
+  expect(await takeLock(dir, { ...dead, control })).toBeUndefined()
+  expect(await findSupervisor(dir)).toBeUndefined()
+  const [reply] = await Promise.race([
+    Promise.all([sendCommand({ ...dead, control }, { command: 'heal' })]),
+    vi.waitUntil(() => heard.includes(dead.token), 10_000).then(() => [heard]),
+  ])
+  expect(reply).toMatchObject({ ok: false, supervisor: 'ended' })
 })
 
 test('a lock that names no supervisor does not count', async () => {

@@ -1,6 +1,6 @@
 // Requests of `kv cluster …` to a supervisor, and its replies.
 
-import { createHash, timingSafeEqual } from 'node:crypto'
+import { createHmac, timingSafeEqual } from 'node:crypto'
 import { isObject } from '../../operations/forms/decode.ts'
 import type { ClusterStatus } from './cluster-status.ts'
 
@@ -73,7 +73,12 @@ export const succeeded = (message: string): ControlReply => ({ ok: true, message
 
 export const failed = (exitCode: number, message: string): ControlError => ({ ok: false, exitCode, message })
 
-/** The first line of a supervisor on each connection. */
+/** The first line of a command on each connection: random text, another one each time. */
+export interface Challenge {
+  readonly challenge: string
+}
+
+/** The first line of a supervisor, which answers the challenge. */
 export interface Identification {
   readonly proof: string
   /** Real path of the directory of its cluster. A copy of the directory holds the same address and token. */
@@ -82,10 +87,10 @@ export interface Identification {
 
 /**
  * Proves to a command that the supervisor knows the token, without the token: another program may listen at the port of
- * a supervisor that is gone.
+ * a supervisor that is gone. It may know what that has said, so each challenge has another proof.
  */
-export function computeProof(token: string): string {
-  return createHash('sha256').update(`quorate supervisor ${token}`).digest('hex')
+export function computeProof(token: string, challenge: string): string {
+  return createHmac('sha256', token).update(`quorate supervisor ${challenge}`).digest('hex')
 }
 
 /** Compares in constant time, so that the time of a refusal says nothing about the token. */

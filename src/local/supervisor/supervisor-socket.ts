@@ -1,7 +1,9 @@
-// The control channel between `kv cluster …` and a supervisor: lines of JSON over TCP on loopback. The supervisor
-// identifies itself first. A request needs the token of cluster.json (0600), so a web page that reaches the port cannot
-// send one. Commands never send a signal: the pid in a file may belong to another process by now.
+// The control channel between `kv cluster …` and a supervisor: lines of JSON over TCP on loopback. The command sends a
+// challenge, and the supervisor identifies itself. A request needs the token of cluster.json (0600), so a web page that
+// reaches the port cannot send one. Commands never send a signal: the pid in a file may belong to another process by
+// now.
 
+import { randomBytes } from 'node:crypto'
 import { realpathSync } from 'node:fs'
 import { connect, createServer, type Socket } from 'node:net'
 import { isObject, tryParseJson } from '../../operations/forms/decode.ts'
@@ -11,6 +13,7 @@ import { asFailure, Failure } from '../failure.ts'
 import { processExists } from '../processes.ts'
 import { UnidentifiedConnections } from '../unidentified-connections.ts'
 import {
+  type Challenge,
   type ControlReply,
   type ControlRequest,
   computeProof,
@@ -23,6 +26,7 @@ import {
 const LINE_CHARS_MAX = 64 * 1024
 /** Limit on connections that have not sent a command. Beyond it, the oldest of them ends. */
 const STRANGERS_MAX = 64
+const CHALLENGE_BYTES = 16
 /** Time for a client to send its command. */
 const REQUEST_TIMEOUT_MS = 5_000
 /** Time for a supervisor to identify itself. One that needs longer is stuck or paused. */
@@ -42,14 +46,17 @@ export async function listenForCommands(
   token: string,
   handle: ControlHandler,
 ): Promise<SupervisorSocket> {
-  const identification: Identification = { proof: computeProof(token), data_dir: realpathSync(dataDir) }
+  const directory = realpathSync(dataDir)
   const strangers = new UnidentifiedConnections(STRANGERS_MAX)
   const server = createServer(async (socket) => {
     // A client that connects and sends nothing must not keep the process alive.
     socket.unref().on('error', () => {})
     strangers.add(socket)
     const timer = setTimeout(() => socket.destroy(), REQUEST_TIMEOUT_MS).unref()
-    socket.write(`${JSON.stringify(identification)}\n`)
+    const first = tryParseJson((await readLine(socket)) ?? '')
+    if (!isObject(first) || typeof first.challenge !== 'string') return socket.destroy()
+    const proof = computeProof(token, first.challenge)
+    socket.write(`${JSON.stringify({ proof, data_dir: directory } satisfies Identification)}\n`)
     const message = tryParseJson((await readLine(socket)) ?? '')
     clearTimeout(timer)
     if (!isObject(message) || !isSameToken(String(message.token), token)) return socket.destroy()
@@ -74,8 +81,8 @@ export async function listenForCommands(
  * process listens there and does not answer.
  */
 export async function probeSupervisor(address: ControlAddress, dataDir: string): Promise<boolean> {
-  const { pid, control, token } = address
-  const socket = dial(address)
+  const { pid, control } = address
+  const { socket, proof } = dial(address)
   const timer = setTimeout(() => socket.destroy(new Error('timeout')), PROBE_TIMEOUT_MS)
   const line = await readLine(socket)
   clearTimeout(timer)
@@ -87,14 +94,14 @@ export async function probeSupervisor(address: ControlAddress, dataDir: string):
       `the process at ${control} does not answer; if process ${pid} is the paused supervisor of this cluster, continue it with kill -CONT ${pid}`,
     )
   const answer = tryParseJson(line ?? '')
-  return isObject(answer) && answer.proof === computeProof(token) && answer.data_dir === realpathSync(dataDir)
+  return isObject(answer) && answer.proof === proof && answer.data_dir === realpathSync(dataDir)
 }
 
 /** Sends a request to a supervisor that has identified itself. */
 export async function sendCommand(address: ControlAddress, request: ControlRequest): Promise<ControlReply> {
-  const socket = dial(address)
+  const { socket, proof } = dial(address)
   const identification = tryParseJson((await readLine(socket)) ?? '')
-  if (isObject(identification) && identification.proof === computeProof(address.token)) {
+  if (isObject(identification) && identification.proof === proof) {
     socket.write(`${JSON.stringify({ token: address.token, request })}\n`)
     const reply = tryParseJson((await readLine(socket)) ?? '')
     if (isControlReply(reply)) return reply
@@ -102,7 +109,13 @@ export async function sendCommand(address: ControlAddress, request: ControlReque
   return { ...failed(1, 'the supervisor ended before it answered'), supervisor: 'ended' }
 }
 
-const dial = ({ control }: ControlAddress): Socket => connect(parsePort(control), HOST).on('error', () => {})
+/** Sends a challenge. `proof`: that of a supervisor with the token. */
+function dial({ control, token }: ControlAddress): { readonly socket: Socket; readonly proof: string } {
+  const socket = connect(parsePort(control), HOST).on('error', () => {})
+  const challenge = randomBytes(CHALLENGE_BYTES).toString('hex')
+  socket.write(`${JSON.stringify({ challenge } satisfies Challenge)}\n`)
+  return { socket, proof: computeProof(token, challenge) }
+}
 
 /** Reads one line; undefined when the connection ends before, or the line is too long. */
 function readLine(socket: Socket): Promise<string | undefined> {
