@@ -1,5 +1,6 @@
 // The console under clients that send half a request, read nothing, or are too many: each of them is bounded.
 
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
@@ -169,4 +170,21 @@ test('requests that follow each other on a connection are all answered, though n
   const { text } = dial(console, request.repeat(1_000))
   await eventually(() => text().split('HTTP/1.1 ').length === 1_001)
   expect(new Set([...text().matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status))).toContain('200')
+})
+
+test('requests without the token leave room for those with it', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'quorate-page-'))
+  onTestFinished(() => rmSync(directory, { recursive: true }))
+  mkdirSync(join(directory, 'assets'))
+  writeFileSync(join(directory, 'index.html'), 'page')
+  writeFileSync(join(directory, 'assets', 'a.js'), randomBytes(8 * 1024 * 1024))
+  const console = await open(directory)
+  // The answer to the first request is not read, so the others wait behind it.
+  const head = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`
+  for (let each = 0; each < CONSOLE_STRANGERS_MAX - 1; each++)
+    dial(console, head('/ui/assets/a.js') + head('/x').repeat(100)).socket.pause()
+  await new Promise((resolve) => setTimeout(resolve, 500))
+  expect((await call(console.address, '/control/state', { headers: known(console.address) })).status).toBe(
+    200,
+  )
 })

@@ -9,6 +9,7 @@
 
 import { randomBytes } from 'node:crypto'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import type { ConsolePage } from '../../console/console-page.ts'
 import { ApiError } from '../../operations/forms/problems.ts'
 import { Guard } from '../../server/connections/guard.ts'
@@ -28,8 +29,8 @@ import { forwardRequest } from './node-proxy.ts'
 export const CONSOLE_CONNECTIONS_MAX = 64
 /** Limit on those that have not shown the token. Beyond it, the oldest of them ends. */
 export const CONSOLE_STRANGERS_MAX = 16
-/** Limit on requests without an answer: one connection may send several. */
-const REQUESTS_MAX = 128
+/** Limit on requests of a connection without an answer. A browser sends one after the other. */
+const REQUESTS_MAX = 4
 /** Ports that are tried before the system chooses one. */
 const PORTS_TRIED = 20
 const TOKEN_BYTES = 24
@@ -122,7 +123,8 @@ class ConsoleRequests {
   readonly #guard = new Guard({ clusterId: '', allowedHosts: [], corsOrigins: [] })
   readonly #events: ControlEvents
   #page: Promise<ConsolePage> | undefined
-  #requests = 0
+  /** Number of requests without an answer. */
+  readonly #unanswered = new WeakMap<Socket, number>()
   readonly strangers = new UnidentifiedConnections(CONSOLE_STRANGERS_MAX)
 
   constructor(options: ConsoleOptions, token: string) {
@@ -136,18 +138,23 @@ class ConsoleRequests {
   }
 
   serve(request: IncomingMessage, response: ServerResponse): void {
-    this.#requests++
-    response.on('close', () => this.#requests--)
+    this.#count(request.socket, 1)
+    response.on('close', () => this.#count(request.socket, -1))
     // A client that is gone needs no answer.
     response.on('error', () => {})
     this.#route(request, response).catch((error: unknown) => sendError(response, error))
+  }
+
+  #count(socket: Socket, change: 1 | -1): void {
+    this.#unanswered.set(socket, (this.#unanswered.get(socket) ?? 0) + change)
   }
 
   async #route(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const target = request.url ?? ''
     const path = target.split('?', 1)[0] ?? ''
     this.#check(request, path)
-    if (this.#requests > REQUESTS_MAX) throw new ApiError('overloaded', 'the console has too many requests')
+    if ((this.#unanswered.get(request.socket) ?? 0) > REQUESTS_MAX)
+      throw new ApiError('overloaded', 'the connection has too many requests without an answer')
     if (path === '/' || path === '/ui') {
       checkMethod(request, READS)
       redirect(response, '/ui/')
