@@ -279,8 +279,20 @@ export const readableFrom = ({ compacted, skipped }: History): Revision =>
 export const watchFloor = ({ first, compacted, skipped }: History): Revision =>
   asRevision(Math.max(first <= compacted ? compacted - 1 : compacted, skipped.to))
 
+/**
+ * The first revision that can be read in place of this one, which is compacted or was skipped; undefined: this one can.
+ */
+export function compactedUpTo(revision: Revision, history: History): Revision | undefined {
+  const from = isSkipped(revision, history) ? history.skipped.to : history.compacted
+  return revision < from ? from : undefined
+}
+
+/** Whether the store can be read as it was at this revision. */
+export const isReadable = (revision: Revision, { revision: now, history }: KvState): boolean =>
+  revision <= now && compactedUpTo(revision, history) === undefined
+
 /** Whether the store never was at this revision: it has skipped it. */
-export const isSkipped = (revision: Revision, { skipped }: History): boolean =>
+const isSkipped = (revision: Revision, { skipped }: History): boolean =>
   revision > skipped.after && revision < skipped.to
 
 /** The number of revisions after `first` that the store has had. */

@@ -37,6 +37,7 @@ export {
   decodeVersionKey,
   readVersion,
   type VersionName,
+  versionKey,
   versionRange,
   versionsEnd,
   versionsStart,
@@ -47,12 +48,13 @@ export { conditionHolds } from './condition.ts'
 export { MalformedBytesError, UnknownKindError } from './errors.ts'
 export type { KeyEvent } from './history.ts'
 export {
+  compactedUpTo,
   decodeEachEvent,
   decodeEvents,
   eventsKey,
   firstOfEvents,
   isDue,
-  isSkipped,
+  isReadable,
   readableFrom,
   revisionsSince,
   spanOfEvents,

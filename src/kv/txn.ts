@@ -10,6 +10,7 @@ import {
   compareKeys,
   type KeyRange,
   type KeyRow,
+  keyAfter,
   type LeaseId,
   type RecordMetadata,
   type Revision,
@@ -24,6 +25,8 @@ import type {
   KvTxnResult,
 } from '../operations/index.ts'
 import type { ApplyContext } from './apply-context.ts'
+import { decodeVersionKey, readVersion } from './codec/rows.ts'
+import { compactedUpTo } from './history.ts'
 import {
   type KeyMetadata,
   keepFault,
@@ -40,7 +43,7 @@ import { LeaseChecks } from './leases.ts'
 import { rejection } from './rejections.ts'
 import { keyLimits } from './settings.ts'
 import type { Steps } from './steps.ts'
-import type { KeysOrLease, Outcome, RangeToRead, Rejection, Rows } from './types.ts'
+import type { KeysOrLease, KvState, Outcome, RangeToRead, Rejection, Rows } from './types.ts'
 
 /** Comparisons of a transaction, and operations of each of its branches, with those of nested transactions. */
 export const TXN_OPERATIONS_MAX = 128
@@ -170,15 +173,28 @@ function collectOperationPlaces(operation: KvTxnOperation, deletes: number): rea
 
 const wholePlace = (where: Where): Place => ('key' in where ? where : { ...where, keysMax: undefined })
 
+type Get = Extract<KvTxnOperation, { kind: 'get' }>
+
 /** The place that a get reads: of a range no more than its answer has, and what may be deleted of it before. */
-function getPlace(
-  { where, limit, count, countOnly }: Extract<KvTxnOperation, { kind: 'get' }>,
-  { deletes }: Pick<TxnContext, 'deletes'>,
-): Place {
+function getPlace(get: Get, { deletes }: Pick<TxnContext, 'deletes'>): Place {
+  if (isOfPast(get)) return pastRange(get)
+  const { where, limit, count, countOnly } = get
   if ('key' in where || limit === undefined || count || countOnly) return wholePlace(where)
   // One more shows whether there are more.
   const keysMax = limit + deletes + 1
   return { ...where, keysMax: Number.isSafeInteger(keysMax) ? keysMax : undefined }
+}
+
+type PastGet = Get & { readonly revision: Revision }
+
+const isOfPast = (operation: KvTxnOperation): operation is PastGet =>
+  operation.kind === 'get' && operation.revision !== undefined
+
+/** The range of a get at a revision, also of one key. */
+function pastRange({ where, limit, count, countOnly, revision }: PastGet): RangeToRead {
+  const range = 'key' in where ? { start: where.key, end: keyAfter(where.key) } : where
+  const keysMax = limit === undefined || count || countOnly ? undefined : limit + 1
+  return { ...range, keysMax: Number.isSafeInteger(keysMax) ? keysMax : undefined, revision }
 }
 
 /** Keys that a transaction deletes at most. */
@@ -213,7 +229,7 @@ export function* executeTxn(txn: KvTxn, context: ApplyContext): Steps<Outcome> {
   const { state } = work
   const fault = txnFault(txn)
   if (fault !== undefined) return rejection(state.revision, fault, [TXN_OPERATIONS_MAX, TXN_DEPTH_MAX])
-  if (txnRanges(txn).some((range) => work.rows.inRange(range) === undefined))
+  if (txnRanges(txn).some((range) => isTooLarge(range, work)))
     return rejection(state.revision, 'range-too-large', keyLimits(state.settings))
   const compared = yield* comparedBytes(txn, work)
   if (compared > state.settings.rangeBytesMax) return recordsTooLarge(compared, work)
@@ -224,6 +240,9 @@ export function* executeTxn(txn: KvTxn, context: ApplyContext): Steps<Outcome> {
   const { succeeded, results } = yield* run(chosen, revision, new Map(), work)
   return { kind: 'txn', revision: state.revision, succeeded, results }
 }
+
+const isTooLarge = (range: RangeToRead, { rows }: ApplyContext): boolean =>
+  (range.revision === undefined ? rows.inRange(range) : rows.versionsIn(range)) === undefined
 
 const recordsTooLarge = (bytes: number, { state: { revision, settings } }: ApplyContext): Rejection =>
   rejection(revision, 'records-too-large', [bytes, settings.rangeBytesMax])
@@ -347,6 +366,8 @@ function* recordBytes(chosen: ChosenBranch, work: TxnContext): Steps<number> {
       const found = yield* currentAt(operation.where, NOTHING_PUT, work)
       if (operation.prev) for (const { key, valueBytes } of found) bytes += key.length + valueBytes
       deleted += found.length
+    } else if (isOfPast(operation)) {
+      bytes += yield* pastBytes(operation, work)
     } else if (!operation.countOnly) {
       const { where, keysOnly, limit = Number.POSITIVE_INFINITY } = operation
       const found = yield* currentAt(getPlace(operation, work), NOTHING_PUT, work)
@@ -355,6 +376,20 @@ function* recordBytes(chosen: ChosenBranch, work: TxnContext): Steps<number> {
       for (const { key, valueBytes } of puts)
         if (isCovered(key, where)) bytes += key.length + (keysOnly ? 0 : valueBytes)
     }
+  }
+  return bytes
+}
+
+/** Bytes of the records that a get at a revision reads: with their values, whatever it answers. */
+function* pastBytes(get: PastGet, work: ApplyContext): Steps<number> {
+  const { limit, countOnly } = get
+  let bytes = 0
+  for (const rowKey of countOnly ? [] : versionsOf(get, work).slice(0, limit)) {
+    const { key, value } = readPast(rowKey, work)
+    bytes += key.length + value.length
+    // The others need not be read: the transaction is refused.
+    if (bytes > work.state.settings.rangeBytesMax) break
+    yield
   }
   return bytes
 }
@@ -388,11 +423,21 @@ function* checkBranch(chosen: ChosenBranch, work: TxnContext): Steps<Rejection |
         free(current)
         yield
       }
+    } else if (isOfPast(operation)) {
+      const fault = pastFault(operation.revision, state)
+      if (fault !== undefined) return fault
     }
   }
   if (storeBytes > settings.storeBytesMax && storeBytes > state.storeBytes)
     return rejection(revision, 'store-full', [settings.storeBytesMax, 0])
   return undefined
+}
+
+/** Why the store cannot be read as it was at this revision; undefined: it can. */
+function pastFault(at: Revision, { revision, history }: KvState): Rejection | undefined {
+  if (at > revision) return rejection(revision, 'future-revision', [at, revision])
+  const from = compactedUpTo(at, history)
+  return from === undefined ? undefined : rejection(revision, 'compacted', [at, from])
 }
 
 /** Operations in the order in which they are done, without transactions. */
@@ -433,8 +478,12 @@ function* runOperation(
       putBefore.set(latin1(key), key)
       return { kind: 'put', createRevision, modRevision: revision, version, prev }
     }
-    case 'get':
-      return { kind: 'get', found: yield* find(operation, putBefore, work) }
+    case 'get': {
+      const found = isOfPast(operation)
+        ? yield* answer(operation, versionsOf(operation, work), (rowKey) => readPast(rowKey, work))
+        : yield* find(operation, putBefore, work)
+      return { kind: 'get', found }
+    }
     case 'delete': {
       const found = yield* currentAt(operation.where, putBefore, work)
       const prev: KeyRow[] | undefined = operation.prev ? [] : undefined
@@ -450,17 +499,26 @@ function* runOperation(
   }
 }
 
-function* find(
-  operation: Extract<KvTxnOperation, { kind: 'get' }>,
-  putBefore: ReadonlyMap<string, Uint8Array>,
-  work: TxnContext,
-): Steps<NonNullable<Extract<KvTxnOperationResult, { kind: 'get' }>['found']>> {
-  const { limit = Number.POSITIVE_INFINITY, keysOnly, count, countOnly } = operation
-  const all = yield* currentAt(getPlace(operation, work), putBefore, work)
+type Found = NonNullable<Extract<KvTxnOperationResult, { kind: 'get' }>['found']>
+
+function* find(get: Get, putBefore: ReadonlyMap<string, Uint8Array>, work: TxnContext): Steps<Found> {
+  const all = yield* currentAt(getPlace(get, work), putBefore, work)
+  return yield* answer(get, all, (current) =>
+    get.keysOnly ? { ...current, value: NO_VALUE } : readKeyRow(current, work.rows),
+  )
+}
+
+/** `all`: what the get has found. */
+function* answer<T>(
+  { limit = Number.POSITIVE_INFINITY, keysOnly, count, countOnly }: Get,
+  all: readonly T[],
+  read: (found: T) => KeyRow,
+): Steps<Found> {
   const shown = countOnly ? [] : all.slice(0, limit)
   const records: KeyRow[] = []
-  for (const current of shown) {
-    records.push(keysOnly ? { ...keyMeta(current), value: NO_VALUE } : readKeyRow(current, work.rows))
+  for (const found of shown) {
+    const record = read(found)
+    records.push(keysOnly ? { ...keyMeta(record), value: NO_VALUE } : record)
     yield
   }
   const more = !countOnly && shown.length < all.length
@@ -487,6 +545,15 @@ export function* deleteRange(range: KeyRange, work: ApplyContext): Steps<Outcome
 const NOTHING_PUT: ReadonlyMap<string, Uint8Array> = new Map()
 const NO_VALUE = new Uint8Array()
 const NO_LEASE = '0'
+
+/** The keys of the rows of the versions that a get at a revision finds. */
+const versionsOf = (get: PastGet, { rows }: ApplyContext): readonly Uint8Array[] =>
+  rows.versionsIn(pastRange(get)) ?? []
+
+function readPast(rowKey: Uint8Array, { rows }: ApplyContext): KeyRow {
+  const { key, revision } = decodeVersionKey(rowKey)
+  return readVersion(key, revision, (versionRowKey) => rows.read(versionRowKey, false)?.bytes)
+}
 
 const readCurrentMetadata = (key: Uint8Array, work: ApplyContext): KeyMetadata | null =>
   readCurrent(key, metadataKey(key), work.rows)

@@ -97,6 +97,8 @@ export type KeysOrLease = { readonly key: Uint8Array } | RangeToRead | { readonl
 export interface RangeToRead extends KeyRange {
   /** undefined: all keys. */
   readonly keysMax: number | undefined
+  /** As it was at this revision; undefined: as it is. */
+  readonly revision?: Revision | undefined
 }
 
 /** A user. A later user of the same name is another one. */
@@ -354,6 +356,11 @@ export interface Rows {
    * many keys altogether (`areTooManyKeys`). The range is one that the entry names, with the same `keysMax`.
    */
   inRange(range: RangeToRead): readonly Uint8Array[] | undefined
+  /**
+   * The keys of the rows of the versions that a range had at its revision, in the order of the users' keys; undefined:
+   * as above. None if the store cannot be read at that revision.
+   */
+  versionsIn(range: RangeToRead): readonly Uint8Array[] | undefined
   /** The users' keys of a lease that the entry may end, as they were before the entry, in order. */
   attached(lease: LeaseId): readonly Uint8Array[]
   /** The bytes of the value are valid until the call returns. Returns the hash of the new row, not of metadata. */

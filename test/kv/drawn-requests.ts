@@ -97,6 +97,7 @@ const { txn } = fc.letrec<{ txn: KvTxn; operation: KvTxnOperation }>((tie) => ({
     fc.record({
       ...{ kind: kind('get'), where, limit: optional(fc.nat(3)) },
       ...{ keysOnly: fc.boolean(), count: fc.boolean(), countOnly: fc.boolean() },
+      revision: optional(revision, 1),
     }),
     fc.record({ kind: kind('delete'), where, prev }),
     fc.record({ kind: kind('txn'), txn: tie('txn') }),

@@ -131,6 +131,24 @@ describe('requests', () => {
        02 01 10 0001 6b 00000001 76 01 18 0001 6c 00000000`,
     ],
     [
+      'a get at a revision in a transaction',
+      23,
+      ask({
+        kind: 'txn',
+        txn: {
+          compare: [],
+          success: [
+            {
+              ...{ kind: 'get', where: { key: utf8('k') }, limit: 3, keysOnly: true, count: false },
+              ...{ countOnly: false, revision: rev(258) },
+            },
+          ],
+          failure: [],
+        },
+      }),
+      '00  00 00 00 01 02 15 00 0001 6b 0000000000000003 0000000000000102 00',
+    ],
+    [
       'a grant',
       24,
       ask({ kind: 'grant', id: '7' as LeaseId, ttlMs: 1000 }),

@@ -2,8 +2,9 @@
 
 import { applyEntry } from '../../src/kv/apply.ts'
 import { encodeRequest, placesOfEntry, requestKind } from '../../src/kv/codec/request.ts'
-import { decodeVersion, versionsStart } from '../../src/kv/codec/rows.ts'
+import { decodeVersion, versionKey, versionsStart } from '../../src/kv/codec/rows.ts'
 import { decodeState, encodeState, initialState } from '../../src/kv/codec/state.ts'
+import { isReadable } from '../../src/kv/history.ts'
 import { metadataOfVersion } from '../../src/kv/keys.ts'
 import { LiveVersions } from '../../src/kv/live-versions.ts'
 import { areTooManyKeys } from '../../src/kv/settings.ts'
@@ -161,6 +162,7 @@ export class MemoryStore {
     this.#places = () => placesOfEntry(kind, version, body)
     this.#heads.clear()
     this.#before = undefined
+    this.#past.clear()
     const applied = apply(kind, version, body, clusterTimeMs, this.state, this.#forApply)
     this.state = applied.state
     // A head that storage remembers must equal the head of the newest row.
@@ -189,6 +191,7 @@ export class MemoryStore {
   readonly #heads = new Map<string, Uint8Array | undefined>()
   /** The rows before the entry: ranges and leases are read before anything is written. */
   #before: KeyRow[] | undefined
+  readonly #past = new Map<Revision, readonly KeyRow[]>()
 
   /** The head that apply has read last. */
   #lent: Writable<FoundRow> | undefined
@@ -207,12 +210,19 @@ export class MemoryStore {
         ranges.some((named) => isSame(named, range)),
         true,
       )
-      this.#before ??= this.list(undefined)
-      const keysBefore = this.#before.map(({ key }) => key)
-      const all = ranges.flatMap((named) => inRange(named, keysBefore))
+      const all = ranges.flatMap((named) => inRange(named, this.#keysAt(named)))
       const bytes = all.reduce((sum, key) => sum + key.length, 0)
       // The settings limit all ranges of the entry together.
-      return areTooManyKeys(all.length, bytes, this.state.settings) ? undefined : inRange(range, keysBefore)
+      return areTooManyKeys(all.length, bytes, this.state.settings)
+        ? undefined
+        : inRange(range, this.#keysAt(range))
+    },
+    versionsIn: (range) => {
+      if (this.#forApply.inRange(range) === undefined) return undefined
+      return inRange(range, this.#keysAt(range))
+        .map((key) => this.#recordsAt(range).find((record) => compareKeys(record.key, key) === 0))
+        .filter((record) => record !== undefined)
+        .map(({ key, modRevision }) => versionKey(key, modRevision))
     },
     attached: (lease) => {
       this.#before ??= this.list(undefined)
@@ -238,6 +248,19 @@ export class MemoryStore {
       else this.rows.set(name, new Uint8Array(Buffer.concat([value, rest])))
       return hashOf(key, this.rows.get(name)) ?? NO_HASH
     },
+  }
+
+  #recordsAt({ revision }: RangeToRead): readonly KeyRow[] {
+    this.#before ??= this.list(undefined)
+    if (revision === undefined) return this.#before
+    if (!isReadable(revision, this.state)) return []
+    const known = this.#past.get(revision) ?? this.list(revision)
+    this.#past.set(revision, known)
+    return known
+  }
+
+  #keysAt(range: RangeToRead): readonly Uint8Array[] {
+    return this.#recordsAt(range).map(({ key }) => key)
   }
 
   /** Overwrites the last head, as storage does when it reuses its memory. */
@@ -283,6 +306,7 @@ const inRange = ({ start, end, keysMax }: RangeToRead, keys: readonly Uint8Array
 
 const isSame = (a: RangeToRead, b: RangeToRead): boolean =>
   a.keysMax === b.keysMax &&
+  a.revision === b.revision &&
   compareKeys(a.start, b.start) === 0 &&
   (a.end === undefined || b.end === undefined ? a.end === b.end : compareKeys(a.end, b.end) === 0)
 

@@ -9,8 +9,9 @@ import type { KeyRange, KvSettings, Where } from '../../src/operations/forms/ind
 import { TXN_DEPTH_MAX } from '../../src/operations/forms/transactions.ts'
 import type { KvComparison, KvTxn, KvTxnOperation } from '../../src/operations/index.ts'
 import { onlyReads } from '../../src/operations/index.ts'
-import { ask, MemoryStore, putOf, utf8 } from './store.ts'
+import { ask, deleteOf, MemoryStore, putOf, rev, utf8 } from './store.ts'
 
+const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString()
 const ALL: KeyRange = { start: utf8(''), end: undefined }
 
 const txnOf = (txn: Partial<KvTxn>): KvTxn => ({ compare: [], success: [], failure: [], ...txn })
@@ -247,6 +248,72 @@ describe('a put that keeps parts of its key', () => {
     expect(done(store({ storeBytesMax: 5 }), { success: [keep('a'), put('b')] })).toMatchObject({
       reason: 'store-full',
     })
+  })
+})
+
+describe('a get at a revision', () => {
+  const at = (revision: number, place: Where | string, more: Partial<KvTxnOperation> = {}): KvTxnOperation =>
+    ({ ...get(place), revision: rev(revision), ...more }) as KvTxnOperation
+  /** Revisions: a=1 at 2, b=1 at 3, a=2 at 4, a deleted at 5. */
+  const store = (settings?: Partial<KvSettings>) => {
+    const made = new MemoryStore(settings)
+    for (const command of [putOf('a', '1'), putOf('b', '1'), putOf('a', '2'), deleteOf('a')])
+      made.apply(ask(command))
+    return made
+  }
+  const records = (success: readonly KvTxnOperation[], made = store()) => {
+    const outcome = done(made, { success })
+    if (outcome.kind !== 'txn') return outcome
+    return outcome.results.map((result) =>
+      result.kind === 'get'
+        ? result.found?.records.map(
+            ({ key, value, modRevision }) => `${text(key)}=${text(value)}@${modRevision}`,
+          )
+        : result.kind,
+    )
+  }
+
+  test('has what the store had then, whatever the operations before have changed', () => {
+    expect(
+      records([at(2, ALL), at(3, ALL), at(4, ALL), at(5, ALL), at(4, 'a'), at(5, 'a'), at(1, ALL)]),
+    ).toEqual([...[['a=1@2'], ['a=1@2', 'b=1@3'], ['a=2@4', 'b=1@3'], ['b=1@3'], ['a=2@4'], [], []]])
+    expect(records([put('c'), remove('b'), at(5, ALL), get(ALL)])).toEqual([
+      ...['put', 'delete', ['b=1@3'], ['c=@6']],
+    ])
+    const counted = done(store(), { success: [put('c'), at(4, ALL, { limit: 1, keysOnly: true })] })
+    expect(counted).toMatchObject({
+      results: [{}, { found: { records: [{ key: utf8('a'), value: utf8('') }], more: true, count: 2 } }],
+    })
+  })
+
+  test('refuses the whole transaction where the store cannot be read', () => {
+    const made = store()
+    expect(records([put('c'), at(6, 'a')], made)).toMatchObject({
+      reason: 'future-revision',
+      numbers: [6, 5],
+    })
+    made.apply(ask({ kind: 'compact', revision: rev(4) }))
+    expect(records([put('c'), at(3, 'a')], made)).toMatchObject({ reason: 'compacted', numbers: [3, 4] })
+    expect(made.get('c')).toBe(undefined)
+    expect(records([put('c'), at(4, 'a')], made)).toEqual(['put', ['a=2@4']])
+    // Only what is done is judged, in the order of the operations.
+    expect(done(made, { failure: [at(3, 'a')], success: [put('d')] }).kind).toBe('txn')
+    expect(records([at(3, 'a'), put('')], made)).toMatchObject({ reason: 'compacted' })
+    expect(records([put(''), at(3, 'a')], made)).toMatchObject({ reason: 'empty-key' })
+  })
+
+  test('counts its keys with those of the ranges, and its records with their values', () => {
+    expect(records([put('c'), at(4, ALL)], store({ rangeKeysMax: 2 }))).toHaveLength(2)
+    expect(records([put('c'), at(4, ALL)], store({ rangeKeysMax: 1 }))).toMatchObject({
+      reason: 'range-too-large',
+    })
+    for (const keysOnly of [false, true]) {
+      expect(records([put('c'), at(4, ALL, { keysOnly })], store({ rangeBytesMax: 4 }))).toHaveLength(2)
+      expect(records([put('c'), at(4, ALL, { keysOnly })], store({ rangeBytesMax: 3 }))).toMatchObject({
+        reason: 'records-too-large',
+      })
+    }
+    expect(records([put('c'), at(4, ALL, { countOnly: true })], store({ rangeBytesMax: 3 }))).toHaveLength(2)
   })
 })
 

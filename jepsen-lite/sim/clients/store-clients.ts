@@ -301,6 +301,7 @@ export class StoreClients {
       }
     if (kind === 3) return { kind: 'delete', where: this.#drawWhere(rng, 0.4), prev: rng.chance(0.3) }
     if (kind === 4 && depth > 0) return { kind: 'txn', txn: this.#drawTxn(requester, depth - 1) }
+    const { revision, history } = requester.driver
     return {
       kind: 'get',
       where: this.#drawWhere(rng, 0.5),
@@ -308,6 +309,8 @@ export class StoreClients {
       keysOnly: rng.chance(0.2),
       count: rng.chance(0.3),
       countOnly: rng.chance(0.1),
+      // Rarely: a revision that cannot be read refuses the whole transaction.
+      revision: rng.chance(0.1) ? asRevision(rng.int(history.compacted, revision + 1)) : undefined,
     }
   }
 

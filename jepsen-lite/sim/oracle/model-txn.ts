@@ -17,12 +17,17 @@ export interface TxnStore {
   row(key: string): ModelRow | null
   /** The keys that exist, in order. */
   findKeys(start: string, end: string | undefined): string[]
+  /** The records of keys as they were at a revision, in the order of the keys; none if it cannot be read. */
+  findAt(revision: number, start: string, end: string | undefined): [key: string, row: ModelRow][]
   /** Whether the ranges of a request may not have these keys. */
   areTooMany(keys: readonly string[]): boolean
   /** Whether a request may not read so many bytes of records. */
   areTooLarge(bytes: number): boolean
-  /** Why these puts cannot be made; `freed`: keys whose records go. */
-  refusal(puts: readonly ModelPut[], freed: ReadonlySet<string>): string | undefined
+  /** Why these puts, and reads at revisions, cannot be made; `freed`: keys whose records go. */
+  refusal(
+    checked: readonly (ModelPut | { readonly at: number })[],
+    freed: ReadonlySet<string>,
+  ): string | undefined
   put(put: ModelPut): ModelRow
   del(key: string): void
   /** Before the transaction, and after it. */
@@ -78,7 +83,11 @@ export function runTxn(txn: KvTxn, store: TxnStore): TxnRun {
   const puts = all.flatMap((step) => (step.kind === 'put' ? [modelPut(step)] : []))
   const deleted = all.flatMap((step) => (step.kind === 'delete' ? keysAt(step.where, store) : []))
   const replaced = puts.flatMap(({ key }) => (store.row(key) === null ? [] : [key]))
-  const why = store.refusal(puts, new Set([...deleted, ...replaced]))
+  const checked = all.flatMap((step): (ModelPut | { readonly at: number })[] => {
+    if (step.kind === 'put') return [modelPut(step)]
+    return step.kind === 'get' && step.revision !== undefined ? [{ at: step.revision }] : []
+  })
+  const why = store.refusal(checked, new Set([...deleted, ...replaced]))
   if (why !== undefined) return refused(why)
   const { outcome, remembered, bytes } = runBranch(chosen, store)
   const at = `txn at ${store.after()}: `
@@ -165,6 +174,9 @@ function bytesAnswered(steps: readonly Exclude<Step, Branch>[], store: TxnStore)
       const keys = keysAt(step.where, store)
       deleted += keys.length
       if (step.prev) for (const key of keys) bytes += recordSize(key)
+    } else if (!step.countOnly && step.revision !== undefined) {
+      for (const [key, { value }] of pastAt(step, store).slice(0, step.limit))
+        bytes += key.length + value.length
     } else if (!step.countOnly) {
       const { where, limit = Number.POSITIVE_INFINITY, keysOnly } = step
       for (const key of keysAt(where, store).slice(0, limit + deleted)) bytes += recordSize(key, keysOnly)
@@ -192,6 +204,10 @@ function keysOfRanges(txn: KvTxn, store: TxnStore, deletes = countDeletes(txn)):
       case 'get': {
         const { where, limit, count, countOnly } = operation
         const isWhole = limit === undefined || count || countOnly
+        if (operation.revision !== undefined)
+          return pastAt(operation, store)
+            .slice(0, isWhole ? Number.POSITIVE_INFINITY : limit + 1)
+            .map(([key]) => key)
         return ofPlace(where).slice(0, isWhole ? Number.POSITIVE_INFINITY : limit + deletes + 1)
       }
     }
@@ -213,6 +229,16 @@ function keysAt(where: Where, store: TxnStore): string[] {
   if (!('key' in where)) return store.findKeys(text(where.start), where.end && text(where.end))
   const key = text(where.key)
   return store.row(key) === null ? [] : [key]
+}
+
+/** The records that a get at a revision finds. */
+function pastAt(
+  { where, revision }: Extract<KvTxnOperation, { kind: 'get' }>,
+  store: TxnStore,
+): [key: string, row: ModelRow][] {
+  if (revision === undefined) throw new Error('a get without a revision')
+  if ('key' in where) return store.findAt(revision, text(where.key), `${text(where.key)}\0`)
+  return store.findAt(revision, text(where.start), where.end && text(where.end))
 }
 
 function runBranch({ holds, steps }: Branch, store: TxnStore): Required<TxnRun> {
@@ -248,10 +274,12 @@ function runStep(step: Step, store: TxnStore): Required<TxnRun> {
       return kept(`put ${createRevision}/${modRevision}/${version}`, prev, 3 * 8)
     }
     case 'get': {
-      const all = keysAt(step.where, store)
+      const all =
+        step.revision === undefined
+          ? keysAt(step.where, store).map((key) => [key, store.row(key)] as const)
+          : pastAt(step, store)
       const shown = step.countOnly ? [] : all.slice(0, step.limit)
-      const rows = shown.map((key) => {
-        const row = store.row(key)
+      const rows = shown.map(([key, row]) => {
         return rowText(key, row !== null && step.keysOnly ? { ...row, value: '' } : row)
       })
       const count = step.count || step.countOnly ? all.length : undefined
@@ -387,8 +415,8 @@ function plainOperation(operation: KvTxnOperation): unknown {
       return [kind, text(key), text(value), prev, lease ?? null, keepsValue, keepsLease]
     }
     case 'get': {
-      const { kind, where, limit, keysOnly, count, countOnly } = operation
-      return [kind, plainWhere(where), limit ?? null, keysOnly, count, countOnly]
+      const { kind, where, limit, keysOnly, count, countOnly, revision = null } = operation
+      return [kind, plainWhere(where), limit ?? null, keysOnly, count, countOnly, revision]
     }
     case 'delete':
       return [operation.kind, plainWhere(operation.where), operation.prev]

@@ -584,9 +584,17 @@ export class StoreModel {
       row: (key) => this.at(key, this.#index),
       findKeys: (start, end) =>
         this.keysAt(this.#index).filter((key) => key >= start && (end === undefined || key < end)),
+      findAt: (revision, start, end) => {
+        if (this.#unreadable(revision) !== undefined) return []
+        return this.keys.flatMap((key): [string, ModelRow][] => {
+          const row = this.atRevision(key, revision)
+          const isThere = row !== null && key >= start && (end === undefined || key < end)
+          return isThere ? [[key, row]] : []
+        })
+      },
       areTooMany: (keys) => this.#areTooMany(keys),
       areTooLarge: (bytes) => bytes > this.#settings.rangeBytesMax,
-      refusal: (puts, freed) => this.#refusalOfTxn(puts, freed),
+      refusal: (checked, freed) => this.#refusalOfTxn(checked, freed),
       put: (put) => {
         let row: ModelRow | null = null
         change(() => {
@@ -603,10 +611,23 @@ export class StoreModel {
     }
   }
 
-  #refusalOfTxn(puts: readonly ModelPut[], freed: ReadonlySet<string>): string | undefined {
+  #unreadable(revision: number): string | undefined {
+    if (revision > this.revision) return 'future_revision'
+    return revision < this.#compacted ? 'compacted' : undefined
+  }
+
+  #refusalOfTxn(
+    checked: readonly (ModelPut | { readonly at: number })[],
+    freed: ReadonlySet<string>,
+  ): string | undefined {
     let storeBytes = this.#storeBytes
     const added: AddedLeases = { added: 0, attached: new Map() }
-    for (const put of puts) {
+    for (const put of checked) {
+      if ('at' in put) {
+        const unreadable = this.#unreadable(put.at)
+        if (unreadable !== undefined) return unreadable
+        continue
+      }
       const { key, value, lease } = put
       if (key === '') return 'bad_request'
       if (key.length > this.#settings.keyBytesMax) return 'key_too_long'

@@ -6,14 +6,22 @@
 //                revision or version 8 bytes; of a lease 8 bytes, 0: none
 //   operation    1 put: flags (1): 1 prev, 2 a lease, 4 a lease of its own, 8 keeps its value, 16 keeps its lease; key:
 //                length (2), bytes; [lease (8)] [time to live (8)] value: length (4), bytes
-//                2 get: flags (1): 1 keys only, 2 count only, 4 a limit, 8 count; place; [limit (8)]
+//                2 get: flags (1): 1 keys only, 2 count only, 4 a limit, 8 count, 16 a revision; place; [limit (8)]
+//                [revision (8)]
 //                3 delete: flags (1): 1 prev; place
 //                4 transaction
 //   transaction  number of comparisons (1), comparisons, number of operations when they hold (1), operations, number of
 //                operations otherwise (1), operations
 
 import { assertNever, type Reader, type Writer } from '../../bytes/index.ts'
-import type { KeptParts, KeyRange, LeaseId, PutLease, Where } from '../../operations/forms/index.ts'
+import {
+  asRevision,
+  type KeptParts,
+  type KeyRange,
+  type LeaseId,
+  type PutLease,
+  type Where,
+} from '../../operations/forms/index.ts'
 import { TXN_DEPTH_MAX } from '../../operations/forms/transactions.ts'
 import type { KvComparison, KvTxn, KvTxnOperation } from '../../operations/index.ts'
 import { MalformedBytesError, UnknownKindError } from '../errors.ts'
@@ -37,6 +45,7 @@ const KEYS_ONLY = 1
 const COUNT_ONLY = 2
 const LIMITED = 4
 const COUNT = 8
+const AT_REVISION = 16
 
 export function writeTxn({ compare, success, failure }: KvTxn, to: Writer): void {
   to.uint8(compare.length)
@@ -64,15 +73,17 @@ function writeOperation(operation: KvTxnOperation, to: Writer): void {
       to.bytes(operation.value)
       return
     case 'get': {
-      const { where, limit, keysOnly, count, countOnly } = operation
+      const { where, limit, keysOnly, count, countOnly, revision } = operation
       const flags =
         (keysOnly ? KEYS_ONLY : 0) |
         (countOnly ? COUNT_ONLY : 0) |
         (limit === undefined ? 0 : LIMITED) |
-        (count ? COUNT : 0)
+        (count ? COUNT : 0) |
+        (revision === undefined ? 0 : AT_REVISION)
       to.uint8(GET).uint8(flags)
       writeWhere(where, to)
       if (limit !== undefined) to.uint64(limit)
+      if (revision !== undefined) to.uint64(revision)
       return
     }
     case 'delete':
@@ -177,17 +188,18 @@ function readOperation(from: Reader, depth: number): KvTxnOperation {
       return withKeptParts(put, (flags & KEEPS_VALUE) !== 0, (flags & KEEPS_LEASE) !== 0)
     }
     case GET: {
-      const flags = knownFlags(from, KEYS_ONLY | COUNT_ONLY | LIMITED | COUNT)
+      const flags = knownFlags(from, KEYS_ONLY | COUNT_ONLY | LIMITED | COUNT | AT_REVISION)
       const where = readWhere(from)
       const limit = flags & LIMITED ? from.uint64() : undefined
-      return {
-        kind: 'get',
+      const get = {
+        kind: 'get' as const,
         where,
         limit,
         keysOnly: (flags & KEYS_ONLY) !== 0,
         count: (flags & COUNT) !== 0,
         countOnly: (flags & COUNT_ONLY) !== 0,
       }
+      return flags & AT_REVISION ? { ...get, revision: asRevision(from.uint64()) } : get
     }
     case DELETE: {
       const flags = knownFlags(from, PREV)

@@ -44,6 +44,11 @@ export type KvTxnOperation =
       readonly count: boolean
       /** The result has this number alone. */
       readonly countOnly: boolean
+      /**
+       * As the store was at this revision; undefined: as the operations before have left it. Only etcd's API says it:
+       * over the other wires the revision of a transaction is that of all its reads.
+       */
+      readonly revision?: Revision | undefined
     }
   | { readonly kind: 'delete'; readonly where: Where; readonly prev: boolean }
   | { readonly kind: 'txn'; readonly txn: KvTxn }

@@ -3,7 +3,7 @@
 
 import { checkKeepsNothing, isLeaseId, LEASE_ID_FORM, leaseNames, parsePutLease } from './leases.ts'
 import { checkedBound, checkedKey, checkedValue, keyRange, type Where } from './places.ts'
-import { ApiError } from './problems.ts'
+import { ApiError, unsayable } from './problems.ts'
 import type { LeaseId } from './store.ts'
 import type { KvComparison, KvTxn, KvTxnOperation } from './transactions.ts'
 
@@ -186,7 +186,8 @@ function encodeOperation(operation: KvTxnOperation, wire: TxnPartEncoders): obje
       return { put }
     }
     case 'get': {
-      const { where, limit, keysOnly, count, countOnly } = operation
+      const { where, limit, keysOnly, count, countOnly, revision } = operation
+      if (revision !== undefined) throw unsayable('the revision of a get in a transaction')
       const get = wire.encodeWhere(where)
       if (limit !== undefined) get.limit = limit
       if (keysOnly) get.keys_only = true

@@ -16,6 +16,7 @@ import {
   type LeaseId,
   type PutLease,
   type ReadGrant,
+  type Revision,
 } from '../../operations/forms/index.ts'
 import {
   bytesOfTxn,
@@ -408,7 +409,8 @@ function txn(api: Api, operation: OperationOf<'txn'>, call: Call, respond: Respo
       const { grant } = instant
       checkRevision(node, revision, grant)
       const { settings } = node.status()
-      const { result, reservation } = await evaluateTxn(txn, instant, api.ranges, revision, settings)
+      const checkAt = (at: Revision): void => checkRevision(node, at, grant)
+      const { result, reservation } = await evaluateTxn(txn, instant, api.ranges, revision, settings, checkAt)
       passRoom(call, reservation)
       const { succeeded, results } = result
       respond({ kind, result: { revision: grant.revision, succeeded, results }, head: grant })

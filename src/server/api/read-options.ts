@@ -1,6 +1,6 @@
 // Reads and deadlines of calls.
 
-import { isSkipped } from '../../kv/index.ts'
+import { compactedUpTo } from '../../kv/index.ts'
 import {
   ApiError,
   type FreshnessOptions,
@@ -33,8 +33,8 @@ export function checkRevision(node: KvNode, revision: Revision | undefined, gran
         'min_revision waits for a revision',
       { grant },
     )
-  const from = isSkipped(revision, history) ? history.skipped.to : history.compacted
-  if (revision < from)
+  const from = compactedUpTo(revision, history)
+  if (from !== undefined)
     throw new ApiError(
       'compacted',
       `revision ${revision} is compacted: the store can be read from revision ${from} on`,

@@ -8,6 +8,7 @@ import { keyLimits } from '../../kv/settings.ts'
 import { comparisonHolds, readsValue, TXN_OPERATIONS_MAX, txnFault } from '../../kv/txn.ts'
 import {
   ApiError,
+  asRevision,
   type KeyRange,
   type KeyRow,
   type KvSettings,
@@ -88,7 +89,8 @@ export function estimateAnswer(
     if (operation.kind === 'put') writtenBytes += expansion * operation.value.length
     const where = answeredBy(operation)
     if (where === undefined) continue
-    if (!('key' in where)) return { keys: [], recordBytesMax: 0, bytes: bytes + rangeBytesMax }
+    const isOfPast = operation.kind === 'get' && operation.revision !== undefined
+    if (isOfPast || !('key' in where)) return { keys: [], recordBytesMax: 0, bytes: bytes + rangeBytesMax }
     if (operation.kind === 'get' && operation.keysOnly)
       bytes += RESULT_BYTES_MAX + expansion * where.key.length
     else keys.push(where.key)
@@ -115,17 +117,21 @@ function answeredBy(operation: KvTxnOperation): Where | undefined {
 // ---------------------------------------------------------------------------------------------------------------------
 // Without changes
 
-/** Evaluates a transaction without changes on one instant. Throws `ApiError` beyond the limits of a transaction. */
+/**
+ * Evaluates a transaction without changes on one instant. `checkAt`: throws if the store cannot be read at a revision.
+ * Throws `ApiError` beyond the limits of a transaction.
+ */
 export async function evaluateTxn(
   txn: KvTxn,
   instant: Instant,
   ranges: Ranges,
   revision: Revision | undefined,
   settings: KvSettings,
+  checkAt: (revision: Revision) => void,
 ): Promise<{ readonly result: KvTxnResult; readonly reservation: Reservation }> {
   const reservation = ranges.reserve()
   try {
-    const reads = new TxnReads(txn, instant, ranges, revision, settings, reservation)
+    const reads = new TxnReads(txn, instant, ranges, revision, settings, reservation, checkAt)
     const result = await evaluate(txn, reads)
     await reads.finish()
     return { result, reservation }
@@ -145,6 +151,9 @@ class TxnReads {
   readonly #records: RecordScan
   /** Reads what needs no values; undefined: everything needs them. `#records` is a part of it. */
   readonly #metadata: MetadataScan | undefined
+  /** Reads at the revisions of single gets; undefined: there are none. */
+  readonly #past: RecordScan | undefined
+  readonly #checkAt: (revision: Revision) => void
   readonly #settings: KvSettings
   readonly #reservation: Reservation
   /** Keys of ranges that were read, and their bytes. */
@@ -162,12 +171,16 @@ class TxnReads {
     revision: Revision | undefined,
     settings: KvSettings,
     reservation: Reservation,
+    checkAt: (revision: Revision) => void,
   ) {
     this.#instant = instant
     this.#ranges = ranges
     const options = { ...EVERYTHING, reverse: false, revision }
     this.#metadata = needsValuesOnly(txn) ? undefined : instant.listMetadata(options)
     this.#records = this.#metadata?.records ?? instant.list(options)
+    // It is moved to the revision of each get.
+    this.#past = readsPast(txn) ? instant.list({ ...options, revision: asRevision(0) }) : undefined
+    this.#checkAt = checkAt
     this.#settings = settings
     this.#reservation = reservation
   }
@@ -188,17 +201,19 @@ class TxnReads {
 
   /**
    * Calls `take` with the records of a key or a range in the order of their keys, until it returns false. Reads no more
-   * than `recordsMax`. `withValues`: otherwise their values are empty.
+   * than `recordsMax`. `withValues`: otherwise their values are empty. `revision`: of a single get; then they have
+   * their values in any case.
    */
   async each(
     where: Where,
     withValues: boolean,
     take: (record: KeyRow) => boolean,
     recordsMax = Number.MAX_SAFE_INTEGER,
+    revision?: Revision,
   ): Promise<void> {
     const isKey = 'key' in where
-    const scan = withValues ? this.#records : (this.#metadata ?? this.#records)
-    scan.moveTo(isKey ? { start: where.key, end: keyAfter(where.key) } : where)
+    const range = isKey ? { start: where.key, end: keyAfter(where.key) } : where
+    const scan = this.#moveTo(range, withValues, revision)
     const { call } = this.#instant
     const rowsMax = isKey ? 1 : Math.min(recordsMax, Number.MAX_SAFE_INTEGER)
     for await (const { rows } of this.#ranges.slices(call, scan, rowsMax)) {
@@ -209,9 +224,23 @@ class TxnReads {
     }
   }
 
+  /** The scan that reads there. */
+  #moveTo(range: KeyRange, withValues: boolean, revision: Revision | undefined): RecordScan | MetadataScan {
+    if (revision === undefined) {
+      const scan = withValues ? this.#records : (this.#metadata ?? this.#records)
+      scan.moveTo(range)
+      return scan
+    }
+    this.#checkAt(revision)
+    if (this.#past === undefined) throw new Error('a transaction without gets at a revision')
+    this.#past.moveTo(range, revision)
+    return this.#past
+  }
+
   /** Throws if what was read is not complete. */
-  finish(): Promise<void> {
-    return finish(this.#metadata ?? this.#records)
+  async finish(): Promise<void> {
+    if (this.#past !== undefined) await finish(this.#past)
+    await finish(this.#metadata ?? this.#records)
   }
 
   #count(rows: readonly KeyRow[]): void {
@@ -246,6 +275,13 @@ const needsValuesOnly = (txn: KvTxn): boolean =>
       : operation.kind !== 'get' || hasValues(operation),
   )
 
+const readsPast = ({ success, failure }: KvTxn): boolean =>
+  [...success, ...failure].some((operation) =>
+    operation.kind === 'txn'
+      ? readsPast(operation.txn)
+      : operation.kind === 'get' && operation.revision !== undefined,
+  )
+
 async function evaluate(txn: KvTxn, reads: TxnReads): Promise<KvTxnResult> {
   const succeeded = await allHold(txn.compare, reads)
   const results: KvTxnOperationResult[] = []
@@ -276,12 +312,23 @@ async function holds(comparison: KvComparison, reads: TxnReads): Promise<boolean
   return count === 0 ? comparisonHolds(comparison, undefined, undefined) : isTrue
 }
 
+/** The record as a scan of metadata has it. */
+const withoutValue = ({ by: _by, ...record }: KeyRow): KeyRow => ({ ...record, value: NO_VALUE })
+const NO_VALUE = new Uint8Array()
+
 async function evaluateOperation(
   operation: Exclude<KvTxnOperation, { kind: 'txn' }>,
   reads: TxnReads,
 ): Promise<KvTxnOperationResult> {
   if (operation.kind !== 'get') throw new Error(`a ${operation.kind} is no read`)
-  const { where, limit = Number.POSITIVE_INFINITY, count: isCounted, countOnly } = operation
+  const {
+    where,
+    limit = Number.POSITIVE_INFINITY,
+    count: isCounted,
+    countOnly,
+    keysOnly,
+    revision,
+  } = operation
   const counts = isCounted || countOnly
   const records: KeyRow[] = []
   let count = 0
@@ -292,10 +339,11 @@ async function evaluateOperation(
       count++
       if (countOnly || records.length >= limit) return counts
       reads.keep(record)
-      records.push(record)
+      records.push(keysOnly && revision !== undefined ? withoutValue(record) : record)
       return true
     },
     counts ? undefined : limit + 1,
+    revision,
   )
   const more = !countOnly && records.length < count
   return { kind: 'get', found: { records, more, count: counts ? count : undefined } }

@@ -10,7 +10,7 @@ import {
   type TxnRequest,
 } from '../../etcd/messages/kv.ts'
 import { ETCD_ERRORS } from '../../etcd/status.ts'
-import type { Where } from '../../operations/forms/index.ts'
+import { asRevision, type Where } from '../../operations/forms/index.ts'
 import type { KvComparison, KvTxn, KvTxnOperation, KvTxnOperationResult } from '../../operations/index.ts'
 import { decodeKept, decodeLease, decodeLeaseId, decodeWhere, encodePrev, encodeRow } from './fields.ts'
 import { arrange, checkRange, limited, needsAll } from './range-order.ts'
@@ -123,7 +123,7 @@ function decodeOperation({
 
 /** Order and filters are applied to the result, so all of the range is read where they need it. */
 function decodeGet(request: RangeRequest): KvTxnOperation {
-  const { key, rangeEnd, limit, keysOnly, countOnly } = request
+  const { key, rangeEnd, limit, keysOnly, countOnly, revision } = request
   const isAll = limit <= 0 || needsAll(request) || request.sortOrder !== 0
   return {
     kind: 'get',
@@ -133,6 +133,7 @@ function decodeGet(request: RangeRequest): KvTxnOperation {
     keysOnly: keysOnly && request.sortTarget === 0,
     count: true,
     countOnly,
+    revision: revision > 0 ? asRevision(Math.min(revision, Number.MAX_SAFE_INTEGER)) : undefined,
   }
 }
 

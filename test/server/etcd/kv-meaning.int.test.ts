@@ -140,3 +140,46 @@ test('a watch from the compact revision has its events, a deletion too, and none
     { canceled: true, compactRevision: revision },
   ])
 })
+
+const records = (answer: Awaited<ReturnType<Awaited<ReturnType<typeof open>>['txn']>>): unknown =>
+  answer.response?.responses.map(({ responseRange }) =>
+    responseRange?.kvs.map((row) => `${Buffer.from(row.value)}@${row.modRevision}`),
+  )
+
+test('a get in a transaction may be at a revision, whether the transaction changes something or not', async () => {
+  const { node, put, txn } = await open()
+  await put({ key, value: Buffer.from('1') })
+  const before = node.revision
+  await put({ key, value: Buffer.from('2') })
+  const past: Some<RequestOp> = { requestRange: { key, revision: before } }
+  const wholePast: Some<RequestOp> = {
+    requestRange: { key: Buffer.from('a'), rangeEnd: Buffer.from('z'), revision: before, keysOnly: true },
+  }
+  const now: Some<RequestOp> = { requestRange: { key } }
+  expect(records(await txn({ success: [past, now, wholePast] }))).toEqual([
+    ...[[`1@${before}`], [`2@${before + 1}`], [`@${before}`]],
+  ])
+  const change: Some<RequestOp> = { requestPut: { key, value: Buffer.from('3') } }
+  expect(records(await txn({ success: [change, past, now, wholePast] }))).toEqual([
+    ...[undefined, [`1@${before}`], [`3@${before + 2}`], [`@${before}`]],
+  ])
+})
+
+test('a get at a revision that cannot be read refuses the whole transaction', async () => {
+  const { ask, get, node, put, txn } = await open()
+  for (const text of ['1', '2', '3']) await put({ key, value: Buffer.from(text) })
+  const { revision } = node
+  const compaction = JSON.stringify({ revision: revision - 1 })
+  await ask('POST', '/v1/compact', { headers: JSON_TYPE, body: compaction })
+  const other: Some<RequestOp> = { requestPut: { key: Buffer.from('other'), value } }
+  for (const [at, message] of [
+    [revision - 2, 'etcdserver: mvcc: required revision has been compacted'],
+    [revision + 1, 'etcdserver: mvcc: required revision is a future revision'],
+    [2 ** 62, 'etcdserver: mvcc: required revision is a future revision'],
+  ] as const)
+    for (const changes of [[], [other]])
+      expect(await txn({ success: [...changes, { requestRange: { key, revision: at } }] })).toMatchObject({
+        ...{ status: 11, message },
+      })
+  expect(await get('other')).toBe(undefined)
+})

@@ -8,15 +8,20 @@ import {
   areTooManyKeys,
   attachedKey,
   attachmentRange,
+  decodeVersion,
   encodeRequest,
   encodeState,
   initialState,
+  isReadable,
   type KvState,
+  LiveVersions,
   placesOfEntry,
   ROOT,
   requestKind,
   runSteps,
   SYSTEM_PRINCIPAL,
+  versionKey,
+  versionRange,
 } from '../../../src/kv/index.ts'
 import type { Outcome, RangeToRead, Request, Rows } from '../../../src/kv/types.ts'
 import { TABLE_AUTH, TABLE_KEY_METADATA, TABLE_LEASES } from '../../../src/kv/types.ts'
@@ -559,20 +564,22 @@ export class FakeNode implements KvNode {
     const places = placesOfEntry(kind, version, body)
     const keys = new Map<RangeToRead, readonly Uint8Array[]>()
     for (const place of places)
-      if ('start' in place) keys.set(place, this.#keysIn(place).slice(0, place.keysMax))
+      if ('start' in place) keys.set(place, this.#findIn(place).slice(0, place.keysMax))
     const found = [...keys.values()].flat()
     const keyBytes = found.reduce((sum, { length }) => sum + length, 0)
     const isTooMuch = areTooManyKeys(found.length, keyBytes, this.state.settings)
+    const findNamed = (range: RangeToRead) => {
+      const named = [...keys.keys()].find((other) => isSame(other, range))
+      if (named === undefined) throw new Error('a range that the entry does not name')
+      return isTooMuch ? undefined : keys.get(named)
+    }
     const rows: Rows = {
       read: (key) => {
         const row = tableOf(key).get(key)
         return row && { bytes: row, length: row.length, ...hashOf(key, row) }
       },
-      inRange: (range) => {
-        const named = [...keys.keys()].find((other) => isSame(other, range))
-        if (named === undefined) throw new Error('a range that the entry does not name')
-        return isTooMuch ? undefined : keys.get(named)
-      },
+      inRange: findNamed,
+      versionsIn: findNamed,
       attached: (lease) =>
         pairsIn(this.#rows, { ...attachmentRange(lease), reverse: false }).map(
           ([key]) => new Uint8Array(attachedKey(key)),
@@ -597,7 +604,18 @@ export class FakeNode implements KvNode {
     return applied
   }
 
-  /** The users' keys in a range, in order. */
+  /** The users' keys in a range, in order; at a revision the keys of the rows of their versions. */
+  #findIn(range: RangeToRead): Uint8Array[] {
+    const { revision } = range
+    if (revision === undefined) return this.#keysIn(range)
+    if (!isReadable(revision, this.state)) return []
+    const live = new LiveVersions(revision, false, decodeVersion)
+    const rows = pairsIn(this.#rows, { ...versionRange(range), reverse: false })
+    return [...rows.map(([key, row]) => live.take(key, row)), live.end()]
+      .filter((record) => record !== undefined)
+      .map(({ key, modRevision }) => versionKey(key, modRevision))
+  }
+
   #keysIn({ start, end }: KeyRange): Uint8Array[] {
     const gte = Buffer.from([TABLE_KEY_METADATA, ...start])
     const lt =
@@ -652,6 +670,7 @@ const NO_VALUE = new Uint8Array()
 
 const isSame = (a: RangeToRead, b: RangeToRead): boolean =>
   a.keysMax === b.keysMax &&
+  a.revision === b.revision &&
   compareKeys(a.start, b.start) === 0 &&
   (a.end === undefined || b.end === undefined ? a.end === b.end : compareKeys(a.end, b.end) === 0)
 

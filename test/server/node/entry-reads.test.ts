@@ -188,6 +188,32 @@ test('the keys of a range are those before the entry', async () => {
   ])
 })
 
+test.each([1, 1000])(
+  'a get at a revision has the versions of then, with %i heads in memory',
+  async (rowHeads) => {
+    const node = await Applying.start({ rowHeads })
+    node.push(...puts)
+    node.readOn()
+    const before = node.applier.state.revision
+    node.push(deleteOf('c'), putOf('b', 'later'))
+    const past = {
+      kind: 'get' as const,
+      where: { start: utf8('b'), end: utf8('e') },
+      ...{ limit: undefined, keysOnly: false, count: false, countOnly: false },
+      revision: before,
+    }
+    const change = { kind: 'put', key: utf8('new'), value: utf8(''), prev: false } as const
+    node.push({ kind: 'txn', txn: { compare: [], success: [change, past], failure: [] } })
+    node.readOn()
+    const outcome = node.outcomes.at(-1)
+    const [, found] = outcome?.kind === 'txn' ? outcome.results : []
+    const records = found?.kind === 'get' ? found.found?.records : undefined
+    expect(records?.map(({ key, value }) => [...key, ...value])).toEqual(
+      ['b', 'c', 'd'].map((key) => [...utf8(key), ...utf8('value')]),
+    )
+  },
+)
+
 test('a range with too many keys is refused, and not read to its end', async () => {
   const node = await Applying.start({ rowHeads: 1000 })
   node.push(...puts, range('a', 'z'))

@@ -295,6 +295,7 @@ export class Applier {
       return row
     },
     inRange: (range) => this.#reads.findKeysInRange(range),
+    versionsIn: (range) => this.#reads.findVersionsInRange(range),
     attached: (lease) => this.#reads.findAttachedKeys(lease),
     write: (change) => {
       const { key, value } = change

@@ -9,12 +9,14 @@ import {
   attachmentRange,
   decodeLease,
   decodeVersionKey,
+  isReadable,
   type KeysOrLease,
   type KvState,
   leaseKey,
   metadataKey,
   metadataOfVersion,
   type RangeToRead,
+  versionKey,
   versionsEnd,
   versionsStart,
 } from '../../../kv/index.ts'
@@ -39,7 +41,7 @@ export class EntryReads {
   readonly #failed: (error: Error) => void
   #places: readonly KeysOrLease[] = []
   #ranges: readonly RangeToRead[] = []
-  /** The keys of the ranges that have been read, in the order of the ranges. */
+  /** The keys of the ranges that have been read, in the order of the ranges; of the past those of rows of versions. */
   #found: (readonly Uint8Array[])[] = []
   /** Total bytes of `#found`. */
   #foundBytes = 0
@@ -98,6 +100,11 @@ export class EntryReads {
     return found
   }
 
+  /** The keys of the rows of versions that a range had at its revision; undefined: as above. */
+  findVersionsInRange(range: RangeToRead): readonly Uint8Array[] | undefined {
+    return this.findKeysInRange(range)
+  }
+
   /** The keys of a lease that the entry names. */
   findAttachedKeys(lease: LeaseId): readonly Uint8Array[] {
     if (!this.#leases.includes(lease)) throw new Error('a lease that the entry does not name')
@@ -130,7 +137,13 @@ export class EntryReads {
       this.#readLeases(done)
       return
     }
-    const scan = new RecordScan(this.#storage, { ...range, reverse: false, revision: undefined })
+    const { revision } = range
+    if (revision !== undefined && !isReadable(revision, this.#state)) {
+      this.#found.push([])
+      this.#readRanges(done)
+      return
+    }
+    const scan = new RecordScan(this.#storage, { ...range, reverse: false, revision })
     this.#scan = scan
     this.#readSlice(range, scan, [], 0, done)
   }
@@ -147,8 +160,8 @@ export class EntryReads {
     const take = (records: readonly KeyRow[], more: boolean | undefined): void => {
       let bytes = bytesBefore
       const left = range.keysMax === undefined ? records.length : range.keysMax - keys.length
-      for (const { key } of records.slice(0, left)) {
-        keys.push(key)
+      for (const { key, modRevision } of records.slice(0, left)) {
+        keys.push(range.revision === undefined ? key : versionKey(key, modRevision))
         bytes += key.length
       }
       this.#isTooMuch = this.#areTooMany(countKeys(this.#found) + keys.length, this.#foundBytes + bytes)
@@ -247,7 +260,7 @@ export class EntryReads {
     }
     const named = [
       ...this.#places.flatMap(placeKeys),
-      ...this.#found.flat(),
+      ...this.#found.filter((_, at) => this.#ranges[at]?.revision === undefined).flat(),
       ...[...this.#attached.values()].flat(),
     ]
     const keys = this.#isTooMuch ? [] : named
@@ -341,5 +354,6 @@ const countKeys = (found: readonly (readonly Uint8Array[])[]): number =>
 
 const isSame = (a: RangeToRead, b: RangeToRead): boolean =>
   a.keysMax === b.keysMax &&
+  a.revision === b.revision &&
   equalBytes(a.start, b.start) &&
   (a.end === undefined || b.end === undefined ? a.end === b.end : equalBytes(a.end, b.end))

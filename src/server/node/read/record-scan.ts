@@ -126,6 +126,7 @@ class VersionScan<T extends KeyItem> {
   readonly #content: ScanContent<T>
   readonly #scan: RowScan
   readonly #reverse: boolean
+  #revision: Revision | undefined
   readonly #newLive: () => LiveVersions<T>
   #live: LiveVersions<T>
   /** None for a scan of history. */
@@ -160,14 +161,19 @@ class VersionScan<T extends KeyItem> {
     this.#content = content
     this.#scan = storage.scan({ ...versionRange(options), reverse, keysOnly })
     this.#reverse = reverse
-    this.#newLive = () => new LiveVersions(revision, reverse, decode)
+    this.#revision = revision
+    this.#newLive = () => new LiveVersions(this.#revision, reverse, decode)
     this.#live = this.#newLive()
     this.#emptyRanges = revision === undefined ? storage.emptyRanges : noEmptyRanges
     this.#begin(options)
   }
 
-  /** Continues with another range, before or after the current position, within that of the scan, in rising order. */
-  moveTo(range: KeyRange): void {
+  /**
+   * Continues with another range, before or after the current position, within that of the scan, in rising order. A
+   * scan of history may continue at another revision.
+   */
+  moveTo(range: KeyRange, revision?: Revision): void {
+    if (revision !== undefined) this.#revision = revision
     const { gte, lt } = versionRange(range)
     this.#scan.seek(gte, lt)
     this.#live = this.#newLive()

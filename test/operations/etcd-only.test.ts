@@ -1,9 +1,8 @@
-// A put that keeps the value or the lease of its key is for etcd's API alone: the other wires refuse to encode it, as
-// they would lose it.
+// Parts of requests that only etcd's API says: the other wires refuse to encode them, as they would lose them.
 
 import { expect, test } from 'vitest'
 import { batch } from '../../src/operations/batch.ts'
-import { ApiError, type KeptParts } from '../../src/operations/forms/index.ts'
+import { ApiError, asRevision, type KeptParts } from '../../src/operations/forms/index.ts'
 import { put } from '../../src/operations/put.ts'
 import { txn } from '../../src/operations/txn.ts'
 
@@ -27,6 +26,15 @@ const encodings = (kept: KeptParts): readonly (() => unknown)[] => {
     () => txn.mux.encode(1, 1, transaction),
   ]
 }
+
+test('the revision of a single get in a transaction is refused too', () => {
+  const get = { kind: 'get', where: { key: Uint8Array.of(1) }, limit: undefined, keysOnly: false } as const
+  const past = { ...get, count: false, countOnly: false, revision: asRevision(3) }
+  const nested = { compare: [], success: [past], failure: [] }
+  const transaction = { kind: 'txn', txn: nested, idempotency: undefined, freshness: {} } as const
+  for (const encode of [() => txn.http.encode(transaction), () => txn.mux.encode(1, 1, transaction)])
+    expect(encode).toThrow('the revision of a get in a transaction cannot be sent on this connection')
+})
 
 test('HTTP and the multiplexed connection refuse what they cannot say', () => {
   for (const encode of encodings({})) expect(encode).not.toThrow()
