@@ -144,7 +144,7 @@ describe('settings', () => {
 
   test.each([
     { keyBytesMax: 0 },
-    { valueBytesMax: (1 << 20) + 1 },
+    { valueBytesMax: 1.5 * 2 ** 20 + 1 },
     { idempotencyTokensMax: 0 },
     { clusterVersion: 0 },
   ])('%o is refused', (settings) => {

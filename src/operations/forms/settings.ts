@@ -1,6 +1,6 @@
 // The replicated settings, their defaults and their limits.
 
-import { KEY_BYTES_MAX, VALUE_BYTES_MAX } from './store.ts'
+import { KEY_BYTES_MAX, STORED_VALUE_BYTES_MAX } from './store.ts'
 
 /**
  * The newest cluster version that this program knows. A later version raises it when an entry, a row or its meaning
@@ -55,13 +55,14 @@ interface SettingLimits {
 }
 
 /**
- * The limits of key and value cannot be raised: buffers, frames and pages of every node are sized for the defaults. No
- * entry has more than `rangeKeysMax.max` keys, because all writes wait while an entry is applied.
+ * The limit of keys cannot be raised: layouts of the log, heads of HTTP and buffers of every node are made for it. That
+ * of values can, to the requests of etcd's API: an entry, a page and a message have room for such a value. No entry has
+ * more than `rangeKeysMax.max` keys, because all writes wait while an entry is applied.
  * Every replica must decide alike, so another range needs a new version of the settings entry.
  */
 export const SETTING_LIMITS: Readonly<Record<keyof KvSettings, SettingLimits>> = {
   keyBytesMax: { min: 1, max: KEY_BYTES_MAX },
-  valueBytesMax: { min: 0, max: VALUE_BYTES_MAX },
+  valueBytesMax: { min: 0, max: STORED_VALUE_BYTES_MAX },
   storeBytesMax: { min: 0, max: 2 ** 50 },
   idempotencyTokensMax: { min: 1, max: 10_000_000 },
   idempotencyBytesMax: { min: 4096, max: 2 ** 40 },

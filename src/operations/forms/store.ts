@@ -17,9 +17,12 @@ export const asRevision = (value: number): Revision => {
 /** From 1 to 2^63 - 1, as decimal digits. */
 export type LeaseId = string & { readonly [brand]: 'LeaseId' }
 
-/** Limits on a key and on a value, in bytes, whatever the settings of a cluster say. */
+/** Limit on a key, whatever the settings of a cluster say. Every value is limited too, by each wire. */
 export const KEY_BYTES_MAX = 4096
+/** Limit on a value over HTTP and the multiplexed connection: their buffers and the credit of clients assume it. */
 export const VALUE_BYTES_MAX = 1 << 20
+/** Limit on a value that the store may have, through etcd's API: that of its requests, 1.5 MiB. */
+export const STORED_VALUE_BYTES_MAX = 3 << 19
 
 /** How long a lease may live after it was granted or renewed: a second to ten years. */
 export const TTL_MS_MIN = 1000
