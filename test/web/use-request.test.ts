@@ -110,3 +110,27 @@ test('another dependency and a reload end the read in flight', async () => {
   expect(request()?.data).toBe('new')
   expect(reads).toHaveLength(3)
 })
+
+test('a failure that may pass is not shown for ever: it is read again', async () => {
+  const { reads, change, request } = await showReader()
+  const { UnreachableError } = (await load('../../web/src/cluster/connection.ts')) as {
+    readonly UnreachableError: new (message: string, written: 'no') => Error
+  }
+  reads[0]?.reject(new UnreachableError('no answer', 'no'))
+  await vi.advanceTimersByTimeAsync(1_000)
+  expect(request()?.error).toBe('no answer')
+  // The store is quiet: its revision stays.
+  await vi.advanceTimersByTimeAsync(10_000)
+  expect(reads).toHaveLength(2)
+  reads[1]?.resolve('there again')
+  await vi.advanceTimersByTimeAsync(10_000)
+  expect(request()).toMatchObject({ data: 'there again', error: undefined })
+  expect(reads).toHaveLength(2)
+  // Nothing is repeated for a place that is left.
+  await change('a', 2)
+  reads[2]?.reject(new UnreachableError('no answer', 'no'))
+  await vi.advanceTimersByTimeAsync(1_000)
+  await change('b', 2)
+  await vi.advanceTimersByTimeAsync(10_000)
+  expect(reads.map(({ of }) => of)).toEqual(['a at 1', 'a at 1', 'a at 2', 'b at 2'])
+})

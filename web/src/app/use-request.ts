@@ -1,5 +1,5 @@
 import { useCallback, useEffect, useRef, useState } from 'preact/hooks'
-import { describeError } from '../cluster/connection.ts'
+import { describeError, RefusedError, UnreachableError } from '../cluster/connection.ts'
 import { logins } from '../cluster/credentials.ts'
 
 export interface RequestState<T> {
@@ -10,6 +10,9 @@ export interface RequestState<T> {
   readonly isLoading: boolean
   readonly reload: () => void
 }
+
+/** The pause after a failure that may pass: in a quiet store, nothing else would end its message. */
+const RETRY_MS = 2_000
 
 /**
  * Reads something while its component is shown, again when a dependency changes, and when somebody has logged in. The
@@ -35,11 +38,13 @@ export function useRequest<T>(
     const { signal } = ended
     let begun: number | undefined
     let isReading = false
+    let timer: ReturnType<typeof setTimeout> | undefined
     const readNewest = async (): Promise<void> => {
       if (isReading) return
       isReading = true
       while (!signal.aborted && begun !== newest.current.version) {
         begun = newest.current.version
+        clearTimeout(timer)
         const show = (part: T): void => {
           if (!signal.aborted) setState((before) => ({ ...before, data: part }))
         }
@@ -47,17 +52,28 @@ export function useRequest<T>(
           const data = await newest.current.read(signal, show)
           if (!signal.aborted) setState({ data, error: undefined, isLoading: false })
         } catch (error) {
-          if (!signal.aborted)
-            setState((before) => ({ data: before.data, error: describeError(error), isLoading: false }))
+          if (signal.aborted) return
+          setState((before) => ({ data: before.data, error: describeError(error), isLoading: false }))
+          if (mayPass(error)) timer = setTimeout(retry, RETRY_MS)
         }
       }
       isReading = false
     }
+    const retry = (): void => {
+      begun = undefined
+      void readNewest()
+    }
     readAgain.current = readNewest
     void readNewest()
-    return () => ended.abort()
+    return () => {
+      ended.abort()
+      clearTimeout(timer)
+    }
   }, [...dependencies, count, logins.value])
   useEffect(() => void readAgain.current?.(), [version])
   const reload = useCallback(() => setCount((before) => before + 1), [])
   return { ...state, reload }
 }
+
+const mayPass = (error: unknown): boolean =>
+  error instanceof RefusedError ? error.problem.passing : error instanceof UnreachableError
