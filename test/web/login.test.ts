@@ -25,6 +25,7 @@ vi.stubGlobal('fetch', async (_path: string, { body }: { readonly body: Uint8Arr
 interface Credentials {
   readonly userToken: { peek(): string | undefined }
   readonly logins: { peek(): number }
+  dropUserToken(token: string | undefined): void
   forgetUserToken(): void
 }
 // These modules read the storage of the tab when they are loaded.
@@ -76,6 +77,17 @@ test('while nobody answers, it is requested again until this one ends', async ()
   const tries = sent.length
   await vi.advanceTimersByTimeAsync(60 * MINUTE)
   expect(sent).toHaveLength(tries)
+})
+
+test('what was refused before a late renewal is read again', async () => {
+  await logInAs(ANN.user, ANN.password)
+  const logins = credentials.logins.peek()
+  // The machine slept: the token has ended, and a request was refused, before the timer fires.
+  credentials.dropUserToken('first')
+  token = 'second'
+  await vi.advanceTimersByTimeAsync(8 * MINUTE)
+  expect(credentials.userToken.peek()).toBe('second')
+  expect(credentials.logins.peek()).toBe(logins + 1)
 })
 
 test('after a logout nothing is requested, and nothing is kept', async () => {

@@ -28,10 +28,12 @@ export function keepUserToken(name: string, token: string): void {
   logins.value += 1
 }
 
-/** Replaces the token of the same user: nothing was refused, so nothing is read again. */
+/** Replaces the token of the same user. Nothing is read again, unless requests were refused without a token. */
 export function renewUserToken(token: string): void {
+  const wasRefused = userToken.peek() === undefined
   sessionStorage.setItem(TOKEN, token)
   userToken.value = token
+  if (wasRefused) logins.value += 1
 }
 
 /** Forgets a token that a node does not accept any more. */
