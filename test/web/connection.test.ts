@@ -3,7 +3,12 @@
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest'
 import { put } from '../../src/operations/put.ts'
 
-const store = { getItem: () => null, setItem: () => undefined, removeItem: () => undefined }
+const store = {
+  getItem: () => null,
+  setItem: () => undefined,
+  removeItem: () => undefined,
+  clear: () => undefined,
+}
 vi.stubGlobal('sessionStorage', store)
 vi.stubGlobal('location', { hash: '', origin: 'http://node' })
 
@@ -129,4 +134,23 @@ test('a refusal that leaves the outcome open says so, and one of a read does not
   const describe = (error: unknown): string => connection.describeError(error)
   expect(await change().catch(describe)).toMatch('it is not known whether the change was made')
   expect(await connection.fetchText('/metrics', { timeoutMs: 20 }).catch(describe)).toBe('internal')
+})
+
+test('no try of a change is made under the login of somebody else', async () => {
+  connection.setDoors([{ node: 'n1', base: '' }])
+  const credentials = (await load('../../web/src/cluster/credentials.ts')) as {
+    keepUserToken(name: string, token: string): void
+    forgetUserToken(): void
+  }
+  credentials.keepUserToken('ann', 'token-of-ann')
+  const senders: (string | undefined)[] = []
+  serve = async (_path, _signal, headers) => {
+    senders.push(headers.Authorization)
+    // Her login ends while the node does not answer, and somebody else logs in.
+    credentials.keepUserToken('bob', 'token-of-bob')
+    throw new TypeError('the connection broke')
+  }
+  await expect(change()).rejects.toMatchObject({ written: 'unknown' })
+  expect(senders).toEqual(['Bearer token-of-ann'])
+  credentials.forgetUserToken()
 })

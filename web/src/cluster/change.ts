@@ -13,6 +13,7 @@ import {
   run,
   UnreachableError,
 } from './connection.ts'
+import { userName } from './credentials.ts'
 
 const TRIES = 4
 const PAUSE_MS = 400
@@ -59,6 +60,7 @@ export class Changes {
     wasUnknown: boolean,
   ): Promise<Answered<R>> {
     let mayBeApplied = wasUnknown
+    const user = userName.peek()
     for (let left = request.idempotency === undefined ? 1 : TRIES; ; left--) {
       try {
         return await run(operation, request)
@@ -76,9 +78,11 @@ export class Changes {
           throw error
         }
         mayBeApplied ||= isOutcomeUnknown(error)
-        if (left <= 1) throw mayBeApplied ? new UnreachableError(error.message, 'unknown') : error
+        if (left > 1) await new Promise((resolve) => setTimeout(resolve, PAUSE_MS))
+        // Whoever has logged in meanwhile has not asked for this change.
+        if (left <= 1 || userName.peek() !== user)
+          throw mayBeApplied ? new UnreachableError(error.message, 'unknown') : error
       }
-      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS))
     }
   }
 }
