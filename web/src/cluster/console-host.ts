@@ -2,7 +2,7 @@
 // not answer any more, the page looks for another member, and goes there.
 
 import { signal } from '@preact/signals'
-import { contact, credentialHeaders, setDoors } from './connection.ts'
+import { contact, credentialHeaders, isLoginOpen, setDoors } from './connection.ts'
 
 export type ConsoleHost =
   | {
@@ -40,8 +40,9 @@ const PAUSE_MS = 1_000
 let isMoving = false
 
 /**
- * Goes to another member when this node does not answer, and is not only slow. A local cluster's console has a door to
- * each node.
+ * Goes to another member when this node does not answer, and is not only slow. While a dialog is open, the page stays:
+ * what was typed there would be lost, and what became of its change would not be said. A local cluster's console has a
+ * door to each node.
  */
 contact.subscribe(({ state }) => {
   if (state === 'lost' && consoleHost.peek()?.kind === 'node' && !isMoving) void moveOn()
@@ -52,7 +53,7 @@ async function moveOn(): Promise<void> {
   try {
     while (contact.peek().state === 'lost') {
       const host = consoleHost.peek()
-      if (await isAlive()) {
+      if (hasOpenDialog() || (await isAlive())) {
         lookingAt.value = undefined
         await pause()
         continue
@@ -61,7 +62,7 @@ async function moveOn(): Promise<void> {
         if (host?.kind === 'node' && name === host.node) continue
         if (!canAsk(url)) continue
         lookingAt.value = name
-        if (!(await answers(url))) continue
+        if (!(await answers(url)) || hasOpenDialog()) continue
         location.replace(placeAt(url))
         return
       }
@@ -72,6 +73,9 @@ async function moveOn(): Promise<void> {
     lookingAt.value = undefined
   }
 }
+
+/** That of the login has nothing to lose, and opens by itself. */
+const hasOpenDialog = (): boolean => !isLoginOpen.peek() && document.querySelector('dialog[open]') !== null
 
 const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, PAUSE_MS))
 
