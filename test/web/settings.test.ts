@@ -34,6 +34,8 @@ test.each([
   ['2 days', 'ms', 172_800_000],
   ['250', 'ms', 250],
   ['10,000', 'count', 10_000],
+  ['1 234 567', 'count', 1_234_567],
+  ['1_536 MiB', 'bytes', 1536 * 2 ** 20],
   ['0', 'bytes', 0],
 ] as const)('%s is understood', (text, unit, value) => {
   expect(parseQuantity(text, unit)).toBe(value)
@@ -47,6 +49,9 @@ test.each([
   ['10 MiB', 'ms'],
   ['1 h', 'bytes'],
   ['0.3 B', 'bytes'],
+  ['1,5 GiB', 'bytes'],
+  ['0,250 h', 'ms'],
+  ['1,23', 'count'],
   ['99999999 PiB', 'bytes'],
 ] as const)('"%s" as %s is none', (text, unit) => {
   expect(parseQuantity(text, unit)).toBeUndefined()

@@ -65,9 +65,12 @@ export function quantityText(value: number, unit: Unit): string {
   return `${formatCount(value / size)} ${unitName}`.trimEnd()
 }
 
+/** Digits, or groups of three with a separator. Many people write one and a half as `1,5`: that is none. */
+const QUANTITY = /^((?:[0-9]+|[1-9][0-9]{0,2}(?:[, _][0-9]{3})+)(?:\.[0-9]+)?)\s*([a-zA-Z]*)$/
+
 /** The value that somebody typed; undefined: it is none, or no whole number. A number alone has the smallest unit. */
 export function parseQuantity(text: string, unit: Unit): number | undefined {
-  const [, digits = '', name = ''] = /^([0-9][0-9, _]*(?:\.[0-9]+)?)\s*([a-zA-Z]*)$/.exec(text.trim()) ?? []
+  const [, digits = '', name = ''] = QUANTITY.exec(text.trim()) ?? []
   if (digits === '') return undefined
   const size =
     name === ''
