@@ -176,6 +176,8 @@ describeConsole(needsChromium('coordination'), () => {
     const own = { id: 'a/1', url: 'javascript:alert(1)', weight: 3, meta }
     await using registered = await registry(kv, 'api').register(own)
     await kv.put('service/api/broken', '{"url":7}', { ttlMs: 60_000 })
+    const deep = `${'{"0":'.repeat(20_000)}0${'}'.repeat(20_000)}`
+    await kv.put('service/api/deep', `{"url":"http://a","meta":{"a":${deep}}}`, { ttlMs: 60_000 })
     const page = await open('/services')
     await page.getByRole('link', { name: 'api' }).click()
     const row = page.getByRole('row').filter({ hasText: registered.id })

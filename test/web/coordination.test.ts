@@ -6,6 +6,7 @@ import { asRevision, type KeyRow, type LeaseId } from '../../src/operations/form
 import { escapePart } from '../../src/recipes/key-space.ts'
 import { findHolders, orderClients } from '../../web/src/pages/coordination/clients.ts'
 import {
+  formatMeta,
   parseInstance,
   parseItemId,
   parseItemState,
@@ -100,6 +101,14 @@ test('a weight or metadata of another kind count as those that an instance has b
   })
   expect(parseInstance(json({ url: 7 }))).toBeUndefined()
   expect(parseInstance(Uint8Array.of(0xff))).toBeUndefined()
+})
+
+test('metadata of any depth is text', () => {
+  expect(formatMeta({ zone: 'east' })).toBe('{"zone":"east"}')
+  expect(formatMeta({})).toBe('')
+  const deep = `${'{"0":'.repeat(20_000)}0${'}'.repeat(20_000)}`
+  const instance = parseInstance(encodeUtf8(`{"url":"http://a","meta":${deep}}`))
+  expect(instance && formatMeta(instance.meta)).toBe('too deep to be shown')
 })
 
 test.each([

@@ -62,6 +62,15 @@ export function parseInstance(value: Uint8Array): ServiceInstance | undefined {
   return { url, weight: isWeight ? weight : 1, meta: isObject(meta) ? meta : {} }
 }
 
+/** The metadata of an instance as text. A browser does not write JSON of any depth. */
+export function formatMeta(meta: ServiceInstance['meta']): string {
+  try {
+    return Object.keys(meta).length === 0 ? '' : JSON.stringify(meta)
+  } catch {
+    return 'too deep to be shown'
+  }
+}
+
 export function parseSaga(value: Uint8Array): SagaRecord | undefined {
   const { input, status, steps, compensated, failure } = parseObject(value)
   const state = SAGA_STATES.find((each) => each === status)

@@ -13,7 +13,7 @@ import { Figure, Figures } from '../../design/figure.tsx'
 import { Notice } from '../../design/notice.tsx'
 import { formatCount } from '../../design/numbers.ts'
 import { Table } from '../../design/table.tsx'
-import { parseInstance, type ServiceInstance } from './documents.ts'
+import { formatMeta, parseInstance, type ServiceInstance } from './documents.ts'
 import { LeaseLink } from './leases.tsx'
 import { useLeases } from './leases-known.ts'
 import { DetailHead, Example, ForeignKeys, NameListing, NameTable, ShowMore } from './listing.tsx'
@@ -131,7 +131,7 @@ export function ServiceDetail({ place, name }: ServiceDetailProps) {
                 isWide: true,
                 cell: ({ meta }) => (
                   <span class="dim mono">
-                    {Object.keys(meta).length > 0 && <SafeText text={JSON.stringify(meta)} max={META_MAX} />}
+                    <SafeText text={formatMeta(meta)} max={META_MAX} />
                   </span>
                 ),
               },
