@@ -12,9 +12,10 @@ const load = (path: string): Promise<object> => import(path)
 let page: Modules
 let dialog: object | null
 const replace = vi.fn<(url: string) => void>()
+const place = { hash: '#/keys/a', origin: 'http://n1', protocol: 'http:', replace }
 beforeAll(async () => {
   vi.stubGlobal('sessionStorage', { getItem: () => null, setItem: () => {}, removeItem: () => {} })
-  vi.stubGlobal('location', { hash: '#/keys/a', origin: 'http://n1', replace })
+  vi.stubGlobal('location', place)
   vi.stubGlobal('document', { querySelector: () => dialog })
   // The node of the page has died, and the other one answers.
   vi.stubGlobal('fetch', async (url: string | URL) => {
@@ -52,4 +53,13 @@ test('it stays while a dialog is open, which has a text that somebody typed, or 
   dialog = null
   await vi.advanceTimersByTimeAsync(5_000)
   expect(replace).toHaveBeenCalledOnce()
+})
+
+test('from https it goes to https only, as it asks for a password there', async () => {
+  dialog = null
+  place.protocol = 'https:'
+  page.contact.value = { state: 'lost', since: 0 }
+  await vi.advanceTimersByTimeAsync(60_000)
+  expect(replace).not.toHaveBeenCalled()
+  place.protocol = 'http:'
 })

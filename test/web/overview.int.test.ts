@@ -70,6 +70,22 @@ describeConsole(needsChromium('the overview'), () => {
     expect(new URL((await probe).url()).origin).toBe(url)
   })
 
+  test('a page with a fault leaves the others', async () => {
+    const { url } = await leader()
+    const page = await openPage('about:blank', { otherOrigins: [url] })
+    await page.route('**/assets/live-*.js', (route) =>
+      route.fulfill({
+        contentType: 'text/javascript',
+        body: 'export const Page = () => { throw Error("odd") }',
+      }),
+    )
+    await page.goto(`${url}/ui/#/live`)
+    await page.getByRole('heading', { name: 'This page cannot be shown' }).waitFor()
+    await page.getByText('It has a fault: odd.').waitFor()
+    await page.getByRole('link', { name: 'Overview' }).click()
+    await page.getByRole('heading', { name: 'All is well' }).waitFor()
+  })
+
   test('a link that leads nowhere says so', async () => {
     for (const place of ['#/nowhere', '#/constructor']) {
       const page = await openPage(consoleUrl(await leader(), place))

@@ -5,7 +5,7 @@ import type { ComponentType } from 'preact'
 import { useEffect } from 'preact/hooks'
 import { firstError, keepReading } from '../cluster/cluster-view.ts'
 import { contact, describeError, isLoginOpen, needsLogin } from '../cluster/connection.ts'
-import { canAsk, consoleHost, lookingAt, placeAt, readConsoleHost } from '../cluster/console-host.ts'
+import { canAsk, consoleHost, lookingAt, mayGoTo, placeAt, readConsoleHost } from '../cluster/console-host.ts'
 import { userName } from '../cluster/credentials.ts'
 import { Button } from '../design/button.tsx'
 import { SafeText } from '../design/bytes-text.tsx'
@@ -13,6 +13,7 @@ import { Notice } from '../design/notice.tsx'
 import { formatDuration } from '../design/numbers.ts'
 import './app.css'
 import { Login } from './login.tsx'
+import { PageBoundary } from './page-boundary.tsx'
 import { PageFrame } from './page-frame.tsx'
 import { Rail } from './rail.tsx'
 import { route } from './route.ts'
@@ -63,7 +64,9 @@ export function App() {
             <UnknownPage />
           )
         ) : (
-          <Page key={userName.value} />
+          <PageBoundary place={route.value}>
+            <Page key={userName.value} />
+          </PageBoundary>
         )}
       </main>
       {isLoginOpen.value && <Login />}
@@ -93,7 +96,7 @@ function Contact() {
   const host = consoleHost.value
   const next = lookingAt.value
   const others = host?.kind === 'node' ? host.members.filter(({ name }) => name !== host.node) : []
-  const byHand = others.filter(({ url }) => /^https?:/i.test(url) && !canAsk(url))
+  const byHand = others.filter(({ url }) => mayGoTo(url) && !canAsk(url))
   return (
     <Notice kind="problem">
       {host?.kind === 'node' ? `${host.node} has not answered` : 'No node has answered'} for{' '}

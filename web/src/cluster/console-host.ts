@@ -96,8 +96,12 @@ async function isAlive(): Promise<boolean> {
 /** The place that is shown, in the console of another member. */
 export const placeAt = (url: string): string => `${url.replace(/\/$/, '')}/ui/${location.hash}`
 
+/** Whether the console of a member may follow this one. It asks for a password, so it is as well protected. */
+export const mayGoTo = (url: string): boolean =>
+  location.protocol === 'https:' ? /^https:\/\//i.test(url) : /^https?:\/\//i.test(url)
+
 /** The policy of the page has no form for IPv6 addresses: only the user can go there. */
-export const canAsk = (url: string): boolean => /^https?:\/\/[^[/]/i.test(url)
+export const canAsk = (url: string): boolean => mayGoTo(url) && /^\w+:\/\/[^[/]/.test(url)
 
 /** Whether something listens there. The answer itself stays hidden from this page: it is of another origin. */
 async function answers(url: string): Promise<boolean> {
