@@ -181,6 +181,8 @@ test('docs/reference/metrics.md has a row for each metric', async () => {
     connections: 0,
     fastConnections: 0,
     muxConnections: 0,
+    grpcConnections: 0,
+    grpcCalls: 0,
     requests: 0,
     operations: 0,
     ranges: 0,

@@ -111,6 +111,8 @@ export const COUNTER_BOUNDS: Readonly<Record<string, string>> = {
   'http.fastConnections': 'connectionsMax',
   'http.handshakes': 'tlsHandshakesMax',
   'http.muxConnections': 'connectionsMax',
+  'http.grpcConnections': 'connectionsMax',
+  'http.grpcCalls': 'connectionsMax × grpcStreamsMax',
   'http.requests': 'connectionsMax',
   'http.operations': 'connectionsMax × muxOperationsMax',
   'http.ranges': 'rangesMax',

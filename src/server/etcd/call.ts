@@ -1,5 +1,6 @@
 // One RPC of one client, as the API of the node sees it. It executes operations in the name of the client.
 
+import type { SpanContext } from '@opentelemetry/api'
 import { ApiError } from '../../operations/forms/index.ts'
 import type { Operation } from '../../operations/index.ts'
 import type { AnswerOf } from '../api/answer.ts'
@@ -30,15 +31,18 @@ export class EtcdCall {
   readonly name: string
   /** On the clock of `performance.now()`. */
   readonly deadline: number
+  /** Its trace, if it is recorded. */
+  readonly trace: SpanContext | undefined
   #isOver = false
   readonly #withdrawals = new Set<() => void>()
   #room: Reservation | undefined
 
-  constructor(api: Api, client: EtcdClient, name: string, deadline: number) {
+  constructor(api: Api, client: EtcdClient, name: string, deadline: number, trace?: SpanContext) {
     this.api = api
     this.client = client
     this.name = name
     this.deadline = deadline
+    this.trace = trace
   }
 
   get isOver(): boolean {
@@ -129,6 +133,10 @@ class OperationCall implements Call {
 
   get isUnidentified(): boolean {
     return this.#rpc.client.isUnidentified
+  }
+
+  get trace(): SpanContext | undefined {
+    return this.#rpc.trace
   }
 
   origin(): { readonly method: string; readonly address: string } {

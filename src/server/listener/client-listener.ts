@@ -101,7 +101,16 @@ export class ClientListener {
       isClosing,
     })
     if (options.etcdApi !== false)
-      this.#http2 = new Http2Opening({ api, limits, guard, identity, connections, logger, isClosing })
+      this.#http2 = new Http2Opening({
+        api,
+        metrics,
+        limits,
+        guard,
+        identity,
+        connections,
+        logger,
+        isClosing,
+      })
     const http2 = this.#http2
     const inboundOfStrangers = () => api.inboundOfStrangers
     const serve = (request: HttpRequest): void => this.#http.serve(request)
@@ -207,6 +216,8 @@ export class ClientListener {
       connections: this.#connections.size,
       fastConnections: this.#rawConnections.size,
       muxConnections: this.#mux.size,
+      grpcConnections: this.#http2?.size ?? 0,
+      grpcCalls: this.#http2?.calls ?? 0,
       requests: this.#http.requests,
       operations: this.#mux.operations,
       ranges: this.#api.ranges.open,

@@ -8,11 +8,13 @@ import type { ClientIdentity } from '../connections/client-identity.ts'
 import type { ConnectionTable } from '../connections/connection-table.ts'
 import type { Guard } from '../connections/guard.ts'
 import type { GrpcConnections } from '../etcd/grpc/connections.ts'
+import type { Metrics } from '../node/observe/metrics.ts'
 import type { Logger } from '../options.ts'
 import type { HttpLimits } from './limits.ts'
 
 interface Http2OpeningOptions {
   readonly api: Api
+  readonly metrics: Metrics
   readonly limits: HttpLimits
   readonly guard: Guard
   readonly identity: ClientIdentity

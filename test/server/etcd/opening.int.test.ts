@@ -87,11 +87,11 @@ describe('the preface', () => {
     })
     for (const byte of PREFACE + SETTINGS) {
       await new Promise((resolve) => socket.write(byte, 'latin1', resolve))
-      await settled(served, () => socket.bytesRead)
+      await settled(served, () => socket.bytesRead, 10)
       vi.advanceTimersByTime(REST_MS_MAX)
-      await settled(served, () => socket.bytesRead)
+      await settled(served, () => socket.bytesRead, 10)
     }
-    await vi.waitUntil(() => speaksHttp2(received))
+    await vi.waitUntil(() => speaksHttp2(received), { timeout: 60_000 })
   })
 
   test.each([

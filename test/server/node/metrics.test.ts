@@ -33,8 +33,17 @@ const sources = (more: Partial<MetricSources> = {}): MetricSources => ({
 })
 
 const HTTP: HttpCounts = {
-  ...{ connections: 9, fastConnections: 2, muxConnections: 3, requests: 3, operations: 10, ranges: 4 },
+  ...{
+    connections: 9,
+    fastConnections: 2,
+    muxConnections: 3,
+    grpcConnections: 1,
+    requests: 3,
+    operations: 10,
+    ranges: 4,
+  },
   ...{ watchBytes: 12, bodyBytes: 5, strangerBytes: 11, answerBytes: 6, stalledTotal: 7, refusedTotal: 8 },
+  ...{ grpcCalls: 16 },
   ...{ strangers: 13, strangersClosedTotal: 14, strangerHeadBytes: 15 },
   ...{ handshakes: 9, handshakesFailedTotal: 10 },
 }
@@ -237,8 +246,9 @@ test('the HTTP front, by lane, and the process', async () => {
     quorate_http_strangers: 13,
     quorate_http_strangers_closed_total: 14,
     'quorate_http_connections{lane="fast"}': 2,
-    'quorate_http_connections{lane="full"}': 4,
+    'quorate_http_connections{lane="full"}': 3,
     'quorate_http_connections{lane="mux"}': 3,
+    'quorate_http_connections{lane="grpc"}': 1,
     quorate_http_connections_refused_total: 8,
     quorate_http_connections_stalled_total: 7,
     quorate_http_operations_open: 10,

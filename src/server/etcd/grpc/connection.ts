@@ -66,6 +66,8 @@ export class GrpcConnection implements ConnectionOwner, StreamConnection {
   /** Bytes of responses that the client has not taken, and of those that it has. */
   #waitingBytes = 0
   #takenBytes = 0
+  #pongs = 0
+  #isPinging = false
   /** Calls that were refused while nobody was known. */
   #strangerCalls = 0
   /** Calls that ended early, and settings, since this interval began. */
@@ -87,6 +89,8 @@ export class GrpcConnection implements ConnectionOwner, StreamConnection {
     this.address = socketAddress(socket)
     this.isServed = isServed(identity.served, socket)
     this.#share = new ConnectionShare(api.inboundOfStrangers)
+    // A client that ends its side has left.
+    socket.allowHalfOpen = false
     this.#session = performServerHandshake(socket, {
       ...UNLIMITED,
       maxHeaderListPairs: FIELDS_MAX,
@@ -118,8 +122,9 @@ export class GrpcConnection implements ConnectionOwner, StreamConnection {
     return waits
   }
 
+  /** A client that answers pings takes what the node sends. What it does not take of one stream is that stream's. */
   output(): { readonly waiting: number; readonly taken: number } {
-    return { waiting: this.#waitingBytes, taken: this.#takenBytes }
+    return { waiting: this.#waitingBytes, taken: this.#takenBytes + this.#pongs }
   }
 
   /** Its client is a user, or rights are not checked and it is served. */
@@ -238,11 +243,16 @@ export class GrpcConnection implements ConnectionOwner, StreamConnection {
     this.#silentMs = bytesRead === this.#receivedBytes ? before + sinceMs : 0
     this.#receivedBytes = bytesRead
     if (this.#silentMs >= 2 * grpcPingMs) this.socket.destroy()
-    else if (before < grpcPingMs && this.#silentMs >= grpcPingMs) this.#ping()
+    else if (this.#waitingBytes > 0 || (before < grpcPingMs && this.#silentMs >= grpcPingMs)) this.#ping()
   }
 
   #ping(): void {
-    if (!this.#session.closed && !this.#session.destroyed) this.#session.ping(() => {})
+    if (this.#isPinging || this.#session.destroyed) return
+    this.#isPinging = true
+    this.#session.ping(() => {
+      this.#isPinging = false
+      this.#pongs++
+    })
   }
 
   #pinged(): void {

@@ -3,6 +3,7 @@
 import type { IncomingHttpHeaders } from 'node:http2'
 import { constants, type ServerHttp2Stream } from 'node:http2'
 import type { Socket } from 'node:net'
+import type { Span } from '@opentelemetry/api'
 import {
   encodeStatusText,
   FRAME_HEAD_BYTES,
@@ -19,19 +20,26 @@ import { NEWER_MS_MAX, unauthenticated } from '../../api/permit.ts'
 import type { ClientIdentity } from '../../connections/client-identity.ts'
 import type { GrpcLimits } from '../../connections/grpc-limits.ts'
 import type { StallLimits } from '../../connections/limits.ts'
+import type { Metrics } from '../../node/observe/metrics.ts'
 import { EtcdCall, type EtcdClient, TIMEOUT_MS } from '../call.ts'
 import { toGrpcError } from '../errors.ts'
 import type { AnyRpc, RequestReceiver, Responses } from '../rpc.ts'
 import { RPCS } from '../services/index.ts'
+import { endCallSpan, startCallSpan } from './call-span.ts'
 
 interface ServedRpc {
   readonly rpc: AnyRpc
-  /** For logs and traces, such as `grpc KV/Put`. */
+  /** For metrics: `KV/Put`. */
+  readonly label: string
+  /** For logs and traces: `grpc KV/Put`. */
   readonly name: string
 }
 
 const RPC_OF: ReadonlyMap<string, ServedRpc> = new Map(
-  RPCS.map((rpc) => [rpc.path, { rpc, name: `grpc ${rpc.path.replace(/^\/.*\./, '')}` }]),
+  RPCS.map((rpc) => {
+    const label = rpc.path.replace(/^\/.*\./, '')
+    return [rpc.path, { rpc, label, name: `grpc ${label}` }]
+  }),
 )
 
 /** The connection of a call. */
@@ -66,6 +74,7 @@ export interface StreamConnection {
 export interface ServedStreamOptions {
   readonly api: Api
   readonly limits: GrpcLimits & StallLimits
+  readonly metrics: Pick<Metrics, 'callEnded'>
   readonly identity: ClientIdentity
   readonly isClosing: () => boolean
 }
@@ -77,6 +86,11 @@ export class ServedStream implements Responses<object> {
   readonly #reader: GrpcFrameReader
   #call: EtcdCall | undefined
   #rpc: AnyRpc | undefined
+  #label = ''
+  #span: Span | undefined
+  /** The status with which the call has ended. */
+  #code: number | undefined
+  readonly #startedAt = performance.now()
   #receiver: RequestReceiver<unknown> | undefined
   /** The request of an RPC that has one. */
   #request: unknown
@@ -130,7 +144,7 @@ export class ServedStream implements Responses<object> {
       if (isClosing()) throw ETCD_ERRORS.stopped
       checkEncoding(headers['grpc-encoding'])
       const timeoutMs = Math.min(readTimeoutMs(field(headers['grpc-timeout'])) ?? TIMEOUT_MS, TIMEOUT_MS)
-      const deadline = performance.now() + answerWithinMs(timeoutMs)
+      const deadline = this.#startedAt + answerWithinMs(timeoutMs)
       const { rpc } = served
       if (!api.node.auth.enabled && rpc.access === undefined) connection.checkServed()
       if (rpc.access !== undefined || !identity.isNeeded) this.#open(served, undefined, deadline)
@@ -167,7 +181,7 @@ export class ServedStream implements Responses<object> {
     if (!isDone) release = this.#connection.holdUnread()
   }
 
-  #open({ rpc, name }: ServedRpc, principal: Principal | undefined, deadline: number): void {
+  #open({ rpc, label, name }: ServedRpc, principal: Principal | undefined, deadline: number): void {
     const connection = this.#connection
     const { address, options } = connection
     const { api } = options
@@ -180,7 +194,9 @@ export class ServedStream implements Responses<object> {
       checkServed: () => connection.checkServed(),
     }
     this.#rpc = rpc
-    const call = new EtcdCall(api, client, name, deadline)
+    this.#label = label
+    this.#span = startCallSpan(name, this.#headers, api.node.name)
+    const call = new EtcdCall(api, client, name, deadline, this.#span?.spanContext())
     this.#call = call
     try {
       if (rpc.kind === 'duplex') this.#receiver = rpc.open(call, this)
@@ -268,8 +284,13 @@ export class ServedStream implements Responses<object> {
     })
   }
 
+  /** Whether the client has reset the stream. Its `close` event follows later, and nothing may be sent before it. */
+  get #isReset(): boolean {
+    return this.#stream.closed || this.#stream.destroyed
+  }
+
   #write(frame: Uint8Array, taken?: () => void): void {
-    if (this.#isOver) return
+    if (this.#isOver || this.#isReset) return
     const connection = this.#connection
     if (!this.#hasHead) {
       this.#hasHead = true
@@ -297,13 +318,14 @@ export class ServedStream implements Responses<object> {
   end(error?: GrpcError): void {
     if (this.#isOver) return
     this.#isOver = true
+    this.#code = error?.code ?? GRPC.ok
     const stream = this.#stream
     this.#connection.responded()
     if (this.#hasHead) {
       const trailers = error === undefined ? OK : encodeStatus(error)
       stream.once('wantTrailers', () => stream.sendTrailers(trailers))
       stream.end()
-    } else if (!stream.headersSent && !stream.destroyed) {
+    } else if (!stream.headersSent && !this.#isReset) {
       stream.respond({ ...RESPONSE_HEAD, ...(error === undefined ? OK : encodeStatus(error)) }, TRAILERS_ONLY)
       // The rest of the request is not read.
       stream.close(constants.NGHTTP2_NO_ERROR)
@@ -327,6 +349,7 @@ export class ServedStream implements Responses<object> {
 
   #refuseMediaType(): void {
     this.#isOver = true
+    if (this.#isReset) return
     this.#stream.respond({ ':status': 415 }, TRAILERS_ONLY)
     this.#stream.close(constants.NGHTTP2_NO_ERROR)
     this.#connection.refusedStranger()
@@ -360,7 +383,15 @@ export class ServedStream implements Responses<object> {
     this.#connection.taken(this.#waitingBytes)
     this.#call?.abandon()
     this.#receiver?.closed()
+    this.#report()
     this.#connection.streamClosed(this, endedEarly)
+  }
+
+  #report(): void {
+    if (this.#rpc === undefined) return
+    const ms = performance.now() - this.#startedAt
+    this.#connection.options.metrics.callEnded(this.#label, this.#code ?? GRPC.cancelled, ms)
+    if (this.#span !== undefined) endCallSpan(this.#span, this.#code)
   }
 }
 

@@ -33,6 +33,9 @@ export interface HttpCounts {
   readonly fastConnections: number
   /** How many of the connections are multiplexed. */
   readonly muxConnections: number
+  /** How many of the connections speak gRPC, and the calls that are open on them. */
+  readonly grpcConnections: number
+  readonly grpcCalls: number
   /** Requests in progress. */
   readonly requests: number
   /** Operations in progress on multiplexed connections. */
@@ -70,6 +73,8 @@ export interface BackupCounts {
   readonly failure: string | undefined
 }
 
+const HTTP_LABELS = { kind: 'operation', status: 'status' }
+const GRPC_LABELS = { kind: 'rpc', status: 'code' }
 const DISK_SPACE_STATES = ['none', 'low', 'enough'] as const
 const ROLES = ['follower', 'pre-candidate', 'candidate', 'leader'] as const
 
@@ -82,7 +87,9 @@ const DURATION_BUCKETS = [
 export class Metrics implements DriverObserver {
   readonly #metrics = new MetricList()
   readonly #proposals = { committed: 0, refused: 0, unknown: 0 }
-  readonly #answered = byName(OPERATION_LABELS, () => new RequestMetrics(DURATION_BUCKETS))
+  readonly #answered = byName(OPERATION_LABELS, () => new RequestMetrics(DURATION_BUCKETS, HTTP_LABELS))
+  /** By RPC, for those that were called. */
+  readonly #grpc = new Map<string, RequestMetrics>()
   readonly #fsyncs = new DurationHistogram(DURATION_BUCKETS)
   #stored = 0
   #applied = 0
@@ -103,6 +110,18 @@ export class Metrics implements DriverObserver {
       type: 'histogram',
       help: 'From the head of a request to its answer, by operation',
       series: () => answered.flatMap(([operation, of]) => of.durations(operation)),
+    })
+    metrics.add({
+      name: 'quorate_grpc_calls_total',
+      type: 'counter',
+      help: 'Calls of gRPC that ended, by RPC and status',
+      series: () => [...this.#grpc].flatMap(([rpc, of]) => of.counts(rpc)),
+    })
+    metrics.add({
+      name: 'quorate_grpc_call_duration_seconds',
+      type: 'histogram',
+      help: 'From the metadata of a call to its end, by RPC',
+      series: () => [...this.#grpc].flatMap(([rpc, of]) => of.durations(rpc)),
     })
     const ended = 'Proposals of this node that ended, by outcome'
     metrics.byLabel('counter', 'quorate_proposals_total', ended, 'outcome', () => this.#proposals)
@@ -131,6 +150,16 @@ export class Metrics implements DriverObserver {
 
   requestEnded(operation: OperationLabel, status: number, ms: number): void {
     this.#answered[operation].add(status, ms / 1000)
+  }
+
+  /** `rpc`: one that the node serves. */
+  callEnded(rpc: string, code: number, ms: number): void {
+    let calls = this.#grpc.get(rpc)
+    if (calls === undefined) {
+      calls = new RequestMetrics(DURATION_BUCKETS, GRPC_LABELS)
+      this.#grpc.set(rpc, calls)
+    }
+    calls.add(code, ms / 1000)
   }
 
   proposalEnded(outcome: 'committed' | 'refused' | 'unknown', count = 1): void {
@@ -294,12 +323,13 @@ function observeHttp(metrics: MetricList, counts: () => HttpCounts): void {
   const counter = (name: string, help: string, value: (now: HttpCounts) => number): void =>
     metrics.counter(name, help, () => value(counts()))
   metrics.byLabel('gauge', 'quorate_http_connections', 'Connections of clients, by lane', 'lane', () => {
-    const { connections, fastConnections, muxConnections } = counts()
-    const full = connections - fastConnections - muxConnections
-    return { fast: fastConnections, full, mux: muxConnections }
+    const { connections, fastConnections, muxConnections, grpcConnections } = counts()
+    const full = connections - fastConnections - muxConnections - grpcConnections
+    return { fast: fastConnections, full, mux: muxConnections, grpc: grpcConnections }
   })
   gauge('quorate_http_requests_open', 'Requests not answered yet', (now) => now.requests)
   gauge('quorate_http_operations_open', 'Operations not answered yet', (now) => now.operations)
+  gauge('quorate_grpc_calls_open', 'Calls of gRPC that are open', (now) => now.grpcCalls)
   gauge('quorate_http_ranges_open', 'Ranges being read', (now) => now.ranges)
   gauge('quorate_http_watch_bytes', 'Not taken by clients of watches', (now) => now.watchBytes)
   gauge('quorate_http_body_bytes', 'Requests being received or served, in bytes', (now) => now.bodyBytes)

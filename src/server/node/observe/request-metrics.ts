@@ -39,13 +39,21 @@ export class DurationHistogram {
   }
 }
 
+/** Names of the labels: of the kind of a request, and of the status of its response. */
+interface RequestLabels {
+  readonly kind: string
+  readonly status: string
+}
+
 export class RequestMetrics {
   readonly #durations: DurationHistogram
   readonly #statuses = new Float64Array(STATUS_MAX + 1)
+  readonly #labels: RequestLabels
 
   /** `bounds`: upper bounds of the buckets in seconds. */
-  constructor(bounds: readonly number[]) {
+  constructor(bounds: readonly number[], labels: RequestLabels) {
     this.#durations = new DurationHistogram(bounds)
+    this.#labels = labels
   }
 
   add(status: number, seconds: number): void {
@@ -54,14 +62,16 @@ export class RequestMetrics {
   }
 
   /** Number of requests by status, for each status that occurred. */
-  counts(operation: string): Series[] {
+  counts(kind: string): Series[] {
+    const labels = this.#labels
     return [...this.#statuses.entries()]
       .filter(([, count]) => count > 0)
-      .map(([status, value]) => ({ labels: { operation, status }, value }))
+      .map(([status, value]) => ({ labels: { [labels.kind]: kind, [labels.status]: status }, value }))
   }
 
   /** None before the first request. */
-  durations(operation: string): Series[] {
-    return this.#statuses.some((count) => count > 0) ? this.#durations.series({ operation }) : []
+  durations(kind: string): Series[] {
+    const isUsed = this.#statuses.some((count) => count > 0)
+    return isUsed ? this.#durations.series({ [this.#labels.kind]: kind }) : []
   }
 }

@@ -1,0 +1,220 @@
+// gRPC over HTTP/2, as its protocol describes it.
+
+import { describe, expect, test } from 'vitest'
+import { GRPC } from '../../../src/etcd/status.ts'
+import { put } from '../../../src/server/etcd/services/put.ts'
+import { range } from '../../../src/server/etcd/services/range.ts'
+import { type Served, serve } from '../http/served.ts'
+import { callGrpc, callRpc, frame as message, openSession } from './grpc-call.ts'
+import { callFields, END_STREAM, frame, headers, RawHttp2, TYPE } from './raw-http2.ts'
+
+const key = Buffer.from('a')
+const value = Buffer.from('1')
+const putRequest = message(put.request.encode({ key, value }))
+
+test.each([
+  ['another media type', { 'content-type': 'application/json' }, undefined],
+  ['its media type with a suffix', { 'content-type': 'application/grpc+proto' }, GRPC.ok],
+  ['another codec', { 'content-type': 'application/grpc+json' }, undefined],
+  ['no trailers', { te: undefined }, GRPC.ok],
+  ['an encoding that is none', { 'grpc-encoding': 'identity' }, GRPC.ok],
+])('%s', async (_, fields, status) => {
+  const { port } = await serve()
+  const answer = await callRpc(openSession(port), put, { key, value }, fields)
+  expect(answer.status).toBe(status)
+  if (status === undefined) expect(answer.headers[':status']).toBe(415)
+})
+
+test('a compressed request is refused, and the client learns what is read', async () => {
+  const { port } = await serve()
+  const session = openSession(port)
+  const refused = await callRpc(session, put, { key, value }, { 'grpc-encoding': 'gzip' })
+  expect(refused).toMatchObject({
+    status: GRPC.unimplemented,
+    message: 'grpc: Decompressor is not installed for grpc-encoding "gzip"',
+  })
+  expect(refused.headers['grpc-accept-encoding']).toBe('identity')
+  const flagged = Buffer.from(putRequest)
+  flagged[0] = 1
+  expect(await callGrpc(session, put.path, flagged)).toMatchObject({
+    status: GRPC.internal,
+    message: 'grpc: compressed flag set with identity or empty encoding',
+  })
+})
+
+test.each([
+  ['/etcdserverpb.KV/Nothing', 'unknown method Nothing for service etcdserverpb.KV'],
+  ['/etcdserverpb.Nothing/Put', 'unknown service etcdserverpb.Nothing'],
+])('%s is not served', async (path, text) => {
+  const { port } = await serve()
+  expect(await callGrpc(openSession(port), path, putRequest)).toMatchObject({
+    status: GRPC.unimplemented,
+    message: text,
+  })
+})
+
+test('an error without a response is one block of fields', async () => {
+  const { port } = await serve()
+  const { headers: fields, messages } = await callRpc(openSession(port), put, { value })
+  expect(fields).toEqual({
+    ':status': 200,
+    'content-type': 'application/grpc',
+    'grpc-status': '3',
+    'grpc-message': 'etcdserver: key is not provided',
+    [Object.getOwnPropertySymbols(fields)[0] ?? '']: expect.anything(),
+  })
+  expect(messages).toEqual([])
+})
+
+test('a text that is not ASCII is escaped', async () => {
+  const { port } = await serve()
+  const session = openSession(port)
+  const { headers: fields, message: text } = await callGrpc(session, '/etcdserverpb.KV/%C3%A4%', putRequest)
+  expect(fields['grpc-message']).toBe('unknown method %25C3%25A4%25 for service etcdserverpb.KV')
+  expect(text).toBe('unknown method %C3%A4% for service etcdserverpb.KV')
+})
+
+describe('grpc-timeout', () => {
+  test.each(['1H', '2M', '3S', '4000m', '5000000u', '99999999n'])('%s', async (timeout) => {
+    const { port } = await serve()
+    const answer = await callRpc(openSession(port), put, { key, value }, { 'grpc-timeout': timeout })
+    expect(answer).toMatchObject({ status: GRPC.ok })
+  })
+
+  test.each(['1', 'S', '123456789S', '1s', '-1S'])('%s is none', async (timeout) => {
+    const { port } = await serve()
+    const answer = await callRpc(openSession(port), put, { key, value }, { 'grpc-timeout': timeout })
+    expect(answer.status).toBe(GRPC.internal)
+    expect(answer.message).toBe(`malformed grpc-timeout: "${timeout}"`)
+  })
+
+  test('is the time of the operation, and at most that of etcd', async () => {
+    const { port, node } = await serve()
+    const session = openSession(port)
+    for (const timeout of ['500m', '1H', undefined])
+      await callRpc(session, put, { key, value }, { 'grpc-timeout': timeout })
+    const times = node.asked.flatMap(({ request, timeoutMs }) => (request === undefined ? [] : [timeoutMs]))
+    expect(times[0]).toBeLessThanOrEqual(500)
+    expect(times[1]).toBeLessThanOrEqual(7_000)
+    expect(times[2]).toBeGreaterThan(1_000)
+  })
+})
+
+describe('a request', () => {
+  /** Sends these pieces as frames of data. Returns the fields at the end of the answer as they arrive. */
+  async function sendPieces({ port }: Served, pieces: readonly Uint8Array[], ends = true): Promise<number> {
+    const client = new RawHttp2(port)
+    client.write(headers(1, callFields(put.path)))
+    for (const [at, piece] of pieces.entries())
+      client.write(frame(TYPE.data, ends && at === pieces.length - 1 ? END_STREAM : 0, 1, piece))
+    const end = await client.find(
+      ({ type, stream, flags }) => stream === 1 && type === TYPE.headers && (flags & END_STREAM) !== 0,
+    )
+    return end?.stream ?? 0
+  }
+
+  test('may arrive in frames of any size', async () => {
+    const served = await serve()
+    await sendPieces(
+      served,
+      Array.from(putRequest, (byte) => Buffer.from([byte])),
+    )
+    expect((await served.ask('GET', '/v1/kv/a')).text).toBe('1')
+  })
+
+  test('ends when its client has ended its side, and not before', async () => {
+    const served = await serve()
+    const client = new RawHttp2(served.port)
+    client.write(headers(1, callFields(put.path)), frame(TYPE.data, 0, 1, putRequest))
+    await expect.poll(() => served.http.inspect().grpcCalls).toBe(1)
+    expect((await served.ask('GET', '/v1/kv/a')).status).toBe(404)
+    client.write(frame(TYPE.data, END_STREAM, 1))
+    await client.find(({ type, flags }) => type === TYPE.headers && (flags & END_STREAM) !== 0)
+    expect((await served.ask('GET', '/v1/kv/a')).text).toBe('1')
+  })
+
+  test.each([
+    ['none', Buffer.alloc(0), 'grpc: the request has not arrived completely'],
+    ['half of one', putRequest.subarray(0, 8), 'grpc: the request has not arrived completely'],
+    ['two', Buffer.concat([putRequest, putRequest]), 'grpc: more than one request'],
+    ['one that is no message', message(Buffer.from([0xff])), /^grpc: error while unmarshalling: /],
+  ])('%s', async (_, body, text) => {
+    const { port } = await serve()
+    const answer = await callGrpc(openSession(port), put.path, body)
+    expect(answer.status).toBe(GRPC.internal)
+    expect(answer.message).toEqual(typeof text === 'string' ? text : expect.stringMatching(text))
+  })
+})
+
+describe('pings of a client', () => {
+  const ping = frame(TYPE.ping, 0, 0, Buffer.alloc(8))
+  const isPong = ({ type, flags }: { type: number; flags: number }) => type === TYPE.ping && flags === 1
+  const pongs = (client: RawHttp2) => client.frames.filter(isPong).length
+
+  test('are answered as long as they are rare enough', async () => {
+    const { port } = await serve({ limits: { grpcPingMsMin: 1 } })
+    const client = new RawHttp2(port)
+    for (let n = 1; n <= 10; n++) {
+      client.write(ping)
+      await expect.poll(() => pongs(client)).toBe(n)
+    }
+    expect(client.isClosed).toBe(false)
+  })
+
+  test('are free after each response', async () => {
+    const { port } = await serve()
+    const client = new RawHttp2(port)
+    for (let n = 0; n < 10; n++) {
+      const stream = 2 * n + 1
+      client.write(headers(stream, callFields(range.path)))
+      client.write(frame(TYPE.data, END_STREAM, stream, message(range.request.encode({ key }))), ping)
+      await client.find((each) => each.stream === stream && (each.flags & END_STREAM) !== 0)
+    }
+    expect(client.isClosed).toBe(false)
+  })
+})
+
+test('a silent connection is pinged, and cut if it does not answer', async () => {
+  const { port, http } = await serve({ limits: { grpcPingMs: 100 } })
+  const client = openSession(port)
+  await callRpc(client, put, { key, value })
+  let pings = 0
+  client.on('ping', () => pings++)
+  const silent = new RawHttp2(port)
+  silent.write(headers(1, callFields(put.path)), frame(TYPE.data, END_STREAM, 1, putRequest))
+  await silent.find(({ flags, type }) => type === TYPE.headers && (flags & END_STREAM) !== 0)
+  silent.answersPings = false
+  await silent.find(() => false)
+  await expect.poll(() => pings).toBeGreaterThan(2)
+  expect(http.inspect().grpcConnections).toBe(1)
+})
+
+test('a node that stops answers what it has accepted, and ends the connections', async () => {
+  const { port, http, node } = await serve()
+  const [busy, idle] = [openSession(port), openSession(port)]
+  for (const session of [busy, idle]) await callRpc(session, range, { key })
+  const held: (() => void)[] = []
+  node.hold = (go) => held.push(go)
+  const answer = callRpc(busy, put, { key, value })
+  await expect.poll(() => held.length).toBe(1)
+  const goaway = new Promise((resolve) => busy.once('goaway', resolve))
+  const closed = http.close({ graceful: true })
+  expect(await goaway).toBe(0)
+  for (const go of held) go()
+  expect(await answer).toMatchObject({ status: GRPC.ok })
+  await closed
+  expect(http.inspect()).toMatchObject({ connections: 0, grpcConnections: 0, grpcCalls: 0 })
+})
+
+test('metrics have the calls by RPC and status', async () => {
+  const { port, metrics } = await serve()
+  const session = openSession(port)
+  await callRpc(session, put, { key, value })
+  await callRpc(session, put, { value })
+  await callRpc(session, range, { key })
+  const text = await metrics.text()
+  expect(text).toContain('quorate_grpc_calls_total{rpc="KV/Put",code="0"} 1')
+  expect(text).toContain('quorate_grpc_calls_total{rpc="KV/Put",code="3"} 1')
+  expect(text).toContain('quorate_grpc_call_duration_seconds_count{rpc="KV/Range"} 1')
+  expect(text).toContain('quorate_http_connections{lane="grpc"} 1')
+})
