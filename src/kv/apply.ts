@@ -3,13 +3,7 @@
 // same bytes on every replica.
 
 import { assertNever } from '../bytes/index.ts'
-import {
-  asRevision,
-  type KeyRow,
-  type RecordMetadata,
-  type Revision,
-  type SessionSlot,
-} from '../operations/forms/index.ts'
+import { asRevision, type KeyRow, type RecordMetadata, type SessionSlot } from '../operations/forms/index.ts'
 import type { ApplyContext, MutableState } from './apply-context.ts'
 import { executeAuthChange, readAuthState } from './auth/changes.ts'
 import { meetsLeaseDemands } from './auth/lease-rights.ts'
@@ -337,7 +331,7 @@ function* executeSteps(command: CommandOnMany, work: ApplyContext): Steps<Outcom
     case 'auth':
       return yield* executeAuthChange(command, work)
     case 'compact':
-      return yield* compact(command.revision, work)
+      return yield* compact(command, work)
     case 'delete-range':
       return yield* deleteRange(command.range, work)
     case 'txn':
@@ -415,11 +409,15 @@ function remove(
   return { kind: 'delete', deleted: 1, revision, prev }
 }
 
-function* compact(to: Revision | undefined, { state, rows }: ApplyContext): Steps<Outcome> {
+function* compact(
+  { revision: to, onlyForward }: Extract<Command, { kind: 'compact' }>,
+  { state, rows }: ApplyContext,
+): Steps<Outcome> {
   const { revision, history } = state
   if (to !== undefined) {
-    // To the same revision again: the client wants no more than it has.
-    if (to < history.compacted) return rejection(revision, 'compacted', [to, history.compacted])
+    // To the same revision again: most clients want no more than they have.
+    if (to < history.compacted || (onlyForward && to === history.compacted))
+      return rejection(revision, 'compacted', [to, history.compacted])
     if (to > revision) return rejection(revision, 'future-revision', [to, revision])
     state.history = { ...history, compacted: to }
   }

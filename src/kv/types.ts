@@ -73,7 +73,12 @@ export type Command =
    * The store can no longer be read below `revision`. undefined: what the settings say need not be kept, a limited
    * number of revisions at a time.
    */
-  | { readonly kind: 'compact'; readonly revision: Revision | undefined }
+  | {
+      readonly kind: 'compact'
+      readonly revision: Revision | undefined
+      /** Refused unless the revision is higher than before. */
+      readonly onlyForward?: true | undefined
+    }
   /** `ifRevision`: the auth revision must still be this one. */
   | { readonly kind: 'auth'; readonly change: AuthChange; readonly ifRevision: number | undefined }
 

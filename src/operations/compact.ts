@@ -3,6 +3,7 @@
 import type { EntryFacts, HttpForm } from './definition.ts'
 import { decodeRevision } from './forms/decode.ts'
 import type { Idempotency } from './forms/idempotency.ts'
+import { unsayable } from './forms/problems.ts'
 import { ADMINISTER, NO_LEASES } from './forms/rights.ts'
 import { asRevision, type Revision } from './forms/store.ts'
 import { jsonResponse, replayedHeader } from './http/form.ts'
@@ -17,6 +18,8 @@ import { decodeIdempotency, encodeIdempotency, idempotencySize } from './mux/opt
 export interface CompactRequest {
   readonly kind: 'compact'
   readonly revision: Revision
+  /** Refused as compacted if the store is compacted up to there already. Only etcd's API says it. */
+  readonly onlyForward?: true | undefined
   readonly idempotency: Idempotency | undefined
 }
 
@@ -33,7 +36,7 @@ const CompactBody = closed(
       ...integer,
       minimum: 1,
       maximum: Number.MAX_SAFE_INTEGER,
-      description: 'The store can be read from this revision on, and watched from the next one on',
+      description: 'The store can be read and watched from this revision on',
     },
   }),
 )
@@ -67,7 +70,10 @@ export const compact = {
         }),
       ),
     ],
-    encode: ({ revision, idempotency }) => jsonChange('/v1/compact', { revision }, idempotency),
+    encode: ({ revision, onlyForward, idempotency }) => {
+      checkSayable(onlyForward)
+      return jsonChange('/v1/compact', { revision }, idempotency)
+    },
     encodeResult: ({ compactRevision, revision }, head) =>
       jsonResponse(
         `{"compact_revision":${compactRevision},"revision":${revision}}`,
@@ -83,13 +89,10 @@ export const compact = {
   mux: {
     opcode: OPCODE,
     elementsMax: 5,
-    encode: (id, timeoutMs, { revision, idempotency }) => [
-      id,
-      OPCODE,
-      timeoutMs,
-      revision,
-      encodeIdempotency(idempotency),
-    ],
+    encode: (id, timeoutMs, { revision, onlyForward, idempotency }) => {
+      checkSayable(onlyForward)
+      return [id, OPCODE, timeoutMs, revision, encodeIdempotency(idempotency)]
+    },
     decode: (item) => ({
       kind: 'compact',
       revision: decodeRevisionField(item[3], 'revision'),
@@ -116,4 +119,8 @@ export const compact = {
 } satisfies EntryFacts<unknown> & {
   readonly http: HttpForm<CompactRequest, CompactOutcome>
   readonly mux: MuxForm<CompactRequest, CompactOutcome>
+}
+
+function checkSayable(onlyForward: true | undefined): void {
+  if (onlyForward) throw unsayable('a compaction that must go forward')
 }

@@ -188,7 +188,9 @@ export const command: fc.Arbitrary<Command> = fc.oneof(
   { weight: 3, arbitrary: fc.record({ kind: kind('open-session') }) },
   {
     weight: 3,
-    arbitrary: fc.record({ kind: kind('compact'), revision: fc.integer({ min: 1, max: 15 }).map(rev) }),
+    arbitrary: fc
+      .record({ kind: kind('compact'), revision: fc.integer({ min: 1, max: 15 }).map(rev) })
+      .chain((drawn) => fc.constantFrom(drawn, { ...drawn, onlyForward: true as const })),
   },
   { weight: 8, arbitrary: fc.record({ kind: kind('grant'), id: optional(leaseId), ttlMs }) },
   { weight: 2, arbitrary: fc.record({ kind: kind('revoke'), id: leaseId }) },

@@ -152,6 +152,9 @@ test('compaction may be repeated, but it goes neither back nor beyond the newest
   expect(compact(4)).toMatchObject({ kind: 'compacted', compactRevision: 4 })
   expect(compact(4)).toMatchObject({ kind: 'compacted', compactRevision: 4 })
   expect(compact(3)).toMatchObject({ kind: 'refused', code: 'compacted', numbers: [3, 4] })
+  const forward = { kind: 'compact', revision: rev(4), onlyForward: true } as const
+  expect(store.apply(ask(forward)).outcome).toMatchObject({ code: 'compacted', numbers: [4, 4] })
+  expect(store.apply(ask({ ...forward, revision: rev(5) })).outcome).toMatchObject({ compactRevision: 5 })
   expect(compact(7)).toMatchObject({ kind: 'refused', code: 'future_revision', numbers: [7, 6] })
   expect(compact(6)).toMatchObject({ kind: 'compacted', compactRevision: 6 })
 })

@@ -149,6 +149,12 @@ describe('requests', () => {
       '00  00 00 00 01 02 15 00 0001 6b 0000000000000003 0000000000000102 00',
     ],
     [
+      'a compaction that must go forward',
+      21,
+      ask({ kind: 'compact', revision: rev(258), onlyForward: true }),
+      '00  00 01 0000000000000102',
+    ],
+    [
       'a grant',
       24,
       ask({ kind: 'grant', id: '7' as LeaseId, ttlMs: 1000 }),

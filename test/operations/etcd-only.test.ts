@@ -2,6 +2,7 @@
 
 import { expect, test } from 'vitest'
 import { batch } from '../../src/operations/batch.ts'
+import { compact } from '../../src/operations/compact.ts'
 import { ApiError, asRevision, type KeptParts } from '../../src/operations/forms/index.ts'
 import { put } from '../../src/operations/put.ts'
 import { txn } from '../../src/operations/txn.ts'
@@ -43,4 +44,15 @@ test('HTTP and the multiplexed connection refuse what they cannot say', () => {
       expect(encode).toThrow(ApiError)
       expect(encode).toThrow('a put that keeps the value or the lease of its key cannot be sent')
     }
+})
+
+test('a compaction that must go forward is refused too', () => {
+  const forward = {
+    kind: 'compact',
+    revision: asRevision(3),
+    onlyForward: true,
+    idempotency: undefined,
+  } as const
+  for (const encode of [() => compact.http.encode(forward), () => compact.mux.encode(1, 1, forward)])
+    expect(encode).toThrow('a compaction that must go forward cannot be sent on this connection')
 })

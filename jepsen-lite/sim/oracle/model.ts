@@ -553,7 +553,7 @@ export class StoreModel {
       this.#settings = settings
       return `settings at ${this.revision}`
     }
-    if (command.kind === 'compact') return this.#compact(command.revision)
+    if (command.kind === 'compact') return this.#compact(command)
     if (command.kind === 'txn') return runTxn(command.txn, this.#store).outcome
     if (command.kind === 'delete-range') {
       const { start, end } = command.range
@@ -765,8 +765,9 @@ export class StoreModel {
     this.#compacted = Math.max(this.#compacted, revision)
   }
 
-  #compact(to: number | undefined): string {
-    if (to !== undefined && to < this.#compacted) return `refused compacted at ${this.revision}`
+  #compact({ revision: to, onlyForward }: Extract<Command, { kind: 'compact' }>): string {
+    if (to !== undefined && (to < this.#compacted || (onlyForward && to === this.#compacted)))
+      return `refused compacted at ${this.revision}`
     if (to !== undefined && to > this.revision) return `refused future_revision at ${this.revision}`
     this.#compactTo(to ?? this.#compacted)
     const { historyRevisionsMax, historyBytesMax, historyAgeMs } = this.#settings
@@ -973,7 +974,8 @@ const COMPACTS = requestText({
 function plainly(command: Command): unknown {
   if (command.kind === 'settings') return Object.entries(command.settings).sort()
   if (command.kind === 'batch') return command.commands.map(plainly)
-  if (command.kind === 'compact') return [command.kind, command.revision ?? null]
+  if (command.kind === 'compact')
+    return [command.kind, command.revision ?? null, command.onlyForward === true]
   if (command.kind === 'grant') return [command.kind, command.id ?? null, command.ttlMs]
   if (command.kind === 'revoke') return [command.kind, command.id]
   if (command.kind === 'txn') return [command.kind, plainTxn(command.txn)]

@@ -15,7 +15,7 @@
 //     delete      key: length (2), bytes
 //     settings    `settings.ts`
 //     open-session
-//     compact     [revision (8)]
+//     compact     [revision (8)]; flag 1: it must be higher than before
 //     delete-range, txn                                                                 (`txn.ts`)
 //     grant       lease (8), 0: apply chooses one; time to live (8)
 //     renew       count (2), then for each: lease (8)
@@ -107,6 +107,7 @@ const KEEPS_VALUE = 32
 const KEEPS_LEASE = 64
 /** Flags of puts alone. */
 const OF_PUT = HAS_LEASE | HAS_TTL | KEEPS_VALUE | KEEPS_LEASE
+const ONLY_FORWARD = 1
 const BATCHED_PUT = 1
 const BATCHED_DELETE = 2
 const NO_CONDITION: Condition = { ifMatch: undefined, ifNoneMatch: undefined }
@@ -253,7 +254,7 @@ function writeCommand(command: Command, to: Writer): void {
     if (command.kind === 'put') to.raw(command.value)
     return
   }
-  to.uint8(0)
+  to.uint8(command.kind === 'compact' && command.onlyForward ? ONLY_FORWARD : 0)
   switch (command.kind) {
     case 'settings':
       writeSettings(command.settings, to)
@@ -372,21 +373,27 @@ export function parseRequest(kind: number, version: number, body: Uint8Array): P
 function readCommand(kind: number, from: Reader): Command {
   if (kind === KINDS.settings) return readSettingsCommand(from)
   if (kind === KINDS.put || kind === KINDS.delete) return readKeyCommand(kind, from)
-  knownFlags(from, 0)
-  const command = readPlainCommand(kind, from)
+  const flags = knownFlags(from, kind === KINDS.compact ? ONLY_FORWARD : 0)
+  const command = kind === KINDS.compact ? readCompact(from, flags) : readPlainCommand(kind, from)
   from.end()
   return command
 }
 
 function readPlainCommand(kind: number, from: Reader): Command {
   if (kind === KINDS.batch) return { kind: 'batch', commands: readBatch(from) }
-  if (kind === KINDS.compact)
-    return { kind: 'compact', revision: from.left === 0 ? undefined : asRevision(from.uint64()) }
   if (kind === KINDS['delete-range']) return { kind: 'delete-range', range: readRange(from) }
   if (kind === KINDS.txn) return { kind: 'txn', txn: readTxnCommand(from) }
   if (kind === KINDS.auth) return readAuthCommand(from)
   if (kind >= KINDS.grant) return readLeaseCommand(kind, from)
   return { kind: 'open-session' }
+}
+
+function readCompact(from: Reader, flags: number): Command {
+  const command = {
+    kind: 'compact' as const,
+    revision: from.left === 0 ? undefined : asRevision(from.uint64()),
+  }
+  return flags === 0 ? command : { ...command, onlyForward: true }
 }
 
 function readLeaseCommand(kind: number, from: Reader): LeaseCommand {

@@ -120,6 +120,10 @@ test('a watch from the compact revision has its events, a deletion too, and none
   await ask('DELETE', '/v1/kv/k')
   const { revision } = node
   await client.unary(RPC.compact, { revision })
+  await expect(client.unary(RPC.compact, { revision })).rejects.toMatchObject({
+    ...{ code: 11, message: 'etcdserver: mvcc: required revision has been compacted' },
+  })
+  await expect(client.unary(RPC.leaseGrant, { id: -1n, ttl: 10 })).rejects.toMatchObject({ code: INVALID })
   const stream = client.duplex(RPC.watch)
   const watchFrom = (startRevision: number): void => {
     const request: Some<WatchRequest> = { createRequest: { key, startRevision } }

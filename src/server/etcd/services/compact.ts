@@ -7,7 +7,9 @@ import { serveUnary } from '../rpc.ts'
 export const compact = serveUnary(RPC.compact, async ({ revision }, call) => {
   const { result } = await call.execute({
     kind: 'compact',
-    revision: asRevision(Math.max(0, revision)),
+    revision: asRevision(Math.min(Math.max(0, revision), Number.MAX_SAFE_INTEGER)),
+    // To the same revision again is an error of etcd.
+    onlyForward: true,
     idempotency: undefined,
   })
   return { header: call.header(result.revision) }
