@@ -110,6 +110,48 @@ describeConsole(needsChromium('the keys'), () => {
     expect((await kv.get('seen'))?.text()).toBe('unseen')
   })
 
+  test('an old version replaces the newest one of the history that the user saw, and no newer one', async () => {
+    await kv.put('undone', 'first')
+    await kv.put('undone', 'second')
+    const page = await open('#/keys/undone?tab=history')
+    await expect.poll(() => page.locator('.history > li').count()).toBe(2)
+    // The next history takes its time.
+    await page.route('**/v1/watch**', () => {})
+    const read = page.waitForResponse(async (answer) => (await answer.text()).includes('unseen'))
+    await kv.put('undone', 'unseen')
+    await read
+    await page.getByRole('button', { name: 'Put this version back' }).click()
+    await page.getByRole('button', { name: 'Put back' }).click()
+    await page.getByText('Nothing was written: the key has changed since you read it').waitFor()
+    expect((await kv.get('undone'))?.text()).toBe('unseen')
+  })
+
+  test('a history that broke off is none', async () => {
+    await kv.put('broken', 'value')
+    const page = await openPage('about:blank', { otherOrigins: [(await cluster.waitForLeader()).url] })
+    await page.route('**/v1/watch**', (route) => route.fulfill({ status: 200, body: '' }))
+    await page.goto(consoleUrl(await cluster.waitForLeader(), '#/keys/broken?tab=history'))
+    await page.getByText('the history broke off').waitFor()
+  })
+
+  const NODE = { 'kv-node': 'n1', 'kv-cluster': '7' }
+
+  test('keys of before are shown with the reason why they are not read again', async () => {
+    await kv.put('shown', '')
+    const page = await open('#/keys')
+    await page.getByRole('treeitem', { name: 'shown' }).waitFor()
+    const code = 'permission_denied'
+    const detail = 'the right was taken away'
+    const body = { type: `urn:quorate:problem:${code}`, title: code, status: 403, code, detail }
+    const contentType = 'application/problem+json'
+    await page.route('**/v1/kv?*', (route) =>
+      route.fulfill({ status: 403, contentType, headers: NODE, body: JSON.stringify(body) }),
+    )
+    await kv.put('hidden', '')
+    await page.getByText('the right was taken away').waitFor()
+    await page.getByRole('treeitem', { name: 'shown' }).waitFor()
+  })
+
   test('a key of many folders opens some by itself, and each deeper one when it is chosen', async () => {
     const key = `${'/'.repeat(2_000)}x`
     await kv.put(key, 'deep')

@@ -61,7 +61,7 @@ export function KeyDetail({ place: given }: { readonly place: ChosenPlace }) {
         ]}
       />
       {tab === 'history' ? (
-        <KeyHistory place={place} current={record} />
+        <KeyHistory place={place} />
       ) : record !== undefined ? (
         <>
           <Facts record={record} />

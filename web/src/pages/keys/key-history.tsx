@@ -2,13 +2,13 @@
 
 import { useState } from 'preact/hooks'
 import { asRevision, type KeyRow } from '../../../../src/operations/forms/store.ts'
-import { type GetResult, get } from '../../../../src/operations/get.ts'
+import { get } from '../../../../src/operations/get.ts'
 import { put } from '../../../../src/operations/put.ts'
 import { useChange } from '../../app/use-change.ts'
 import { useRequest } from '../../app/use-request.ts'
 import { useRevision } from '../../app/use-revision.ts'
 import { nameChange } from '../../cluster/change.ts'
-import { describeError, RefusedError, run } from '../../cluster/connection.ts'
+import { describeError, RefusedError, run, UnreachableError } from '../../cluster/connection.ts'
 import { readMessages } from '../../cluster/watch-messages.ts'
 import { Button } from '../../design/button.tsx'
 import { Confirmation } from '../../design/dialog.tsx'
@@ -40,11 +40,9 @@ const PROGRESS_MS = 100
 
 interface HistoryProps {
   readonly place: KeysPlace & { readonly key: Uint8Array }
-  /** The record as it is now. */
-  readonly current: GetResult
 }
 
-export function KeyHistory({ place, current }: HistoryProps) {
+export function KeyHistory({ place }: HistoryProps) {
   const { key } = place
   const revision = useRevision()
   const { data, error, isLoading, reload } = useRequest(
@@ -53,8 +51,8 @@ export function KeyHistory({ place, current }: HistoryProps) {
     revision,
   )
   const [max, setMax] = useState(PAGE)
-  // The present record is read again under an open dialog, which is about what the user saw.
-  const [chosen, setChosen] = useState<{ readonly record: KeyRow; readonly current: GetResult }>()
+  // The history is read again under an open dialog, which is about what the user saw.
+  const [chosen, setChosen] = useState<{ readonly record: KeyRow; readonly newest: KeyRow | undefined }>()
   if (error !== undefined) return <Notice kind="problem">{error}</Notice>
   if (isLoading || data === undefined) return <p class="dim">Reading the history …</p>
   const { changes, isCut } = data
@@ -74,7 +72,9 @@ export function KeyHistory({ place, current }: HistoryProps) {
             before={changes[at + 1]}
             href={keysHref({ ...place, tab: 'value', revision: each.revision })}
             onPutBack={
-              at === 0 && each.record !== undefined ? undefined : (record) => setChosen({ record, current })
+              at === 0 && each.record !== undefined
+                ? undefined
+                : (record) => setChosen({ record, newest: changes[0]?.record })
             }
           />
         ))}
@@ -88,7 +88,7 @@ export function KeyHistory({ place, current }: HistoryProps) {
       {chosen !== undefined && (
         <PutBack
           record={chosen.record}
-          current={chosen.current}
+          newest={chosen.newest}
           onClose={() => setChosen(undefined)}
           onWritten={reload}
         />
@@ -144,13 +144,14 @@ function HistoryEntry({ change: { revision, record }, before, href, onPutBack }:
 
 interface PutBackProps {
   readonly record: KeyRow
-  readonly current: GetResult
+  /** The newest version that the user saw; undefined: a deletion. */
+  readonly newest: KeyRow | undefined
   readonly onClose: () => void
   readonly onWritten: () => void
 }
 
-/** Writes the value of an old version again, if the key is unchanged since it was read. */
-function PutBack({ record, current, onClose, onWritten }: PutBackProps) {
+/** Writes the value of an old version again, if the key is unchanged since its history was read. */
+function PutBack({ record, newest, onClose, onWritten }: PutBackProps) {
   const change = useChange()
   const confirm = async (): Promise<void> => {
     try {
@@ -159,11 +160,11 @@ function PutBack({ record, current, onClose, onWritten }: PutBackProps) {
         key: record.key,
         value: record.value,
         condition:
-          current === undefined
+          newest === undefined
             ? { ifMatch: undefined, ifNoneMatch: 'any' }
-            : { ifMatch: [current.modRevision], ifNoneMatch: undefined },
+            : { ifMatch: [newest.modRevision], ifNoneMatch: undefined },
         prev: false,
-        lease: current?.lease === undefined ? undefined : { id: current.lease },
+        lease: newest?.lease === undefined ? undefined : { id: newest.lease },
         idempotency: nameChange(),
       })
     } catch (error) {
@@ -246,10 +247,10 @@ async function readFrom(
         bytes -= changes.shift()?.record?.value.length ?? 0
         isCut = true
       }
-      if (message.revision >= now) break
+      if (message.revision >= now) return { changes: changes.toReversed(), isCut }
     }
+    throw new UnreachableError('the history broke off', 'no')
   } finally {
     ended.abort()
   }
-  return { changes: changes.toReversed(), isCut }
 }

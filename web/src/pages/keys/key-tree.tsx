@@ -77,12 +77,12 @@ function Folder({ prefix, level, place, empty }: FolderProps) {
     revision,
   )
   const { children, next } = data ?? NO_CHILDREN
-  if (error !== undefined && children.length === 0)
-    return (
-      <div role="none">
-        <Notice kind="problem">{error}</Notice>
-      </div>
-    )
+  const problem = error !== undefined && (
+    <div role="none">
+      <Notice kind="problem">{error}</Notice>
+    </div>
+  )
+  if (problem && children.length === 0) return problem
   if (!isLoading && children.length === 0)
     return <div role="none">{empty ?? <span class="dim">empty now</span>}</div>
   return (
@@ -94,6 +94,7 @@ function Folder({ prefix, level, place, empty }: FolderProps) {
           <FolderItem key={identify(child.prefix)} child={child} level={level} place={place} />
         ),
       )}
+      {problem}
       {next !== undefined && (
         <div role="none" class="tree-more" style={{ '--level': level }}>
           <Button kind="quiet" onClick={() => setPages(pages + 1)}>
