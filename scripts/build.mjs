@@ -19,6 +19,7 @@ const ENTRIES = {
   index: 'src/index.ts',
   client: 'src/client/index.ts',
   recipes: 'src/recipes/index.ts',
+  etcd: 'src/etcd-client/index.ts',
   testing: 'jepsen-lite/testing/index.ts',
   quorate: 'src/cli/main.ts',
   'supervisor-process': 'src/cli/cluster/supervisor-process.ts',

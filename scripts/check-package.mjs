@@ -23,6 +23,7 @@ const ENTRIES = {
   quorate: 'src/index.ts',
   'quorate/client': 'src/client/index.ts',
   'quorate/recipes': 'src/recipes/index.ts',
+  'quorate/etcd': 'src/etcd-client/index.ts',
   'quorate/testing': 'jepsen-lite/testing/index.ts',
 }
 

@@ -141,7 +141,7 @@ export class CallEngine {
     call: ClientCall,
   ): Promise<NodeAnswer<R>> {
     if (call.isUrgent === true) return this.perform(operation, request, call, 0)
-    const waitedMs = await this.acquire(call, findRepeat(operation, request))
+    const waitedMs = await this.acquire(call, this.findRepeat(operation, request))
     try {
       return await this.perform(operation, request, call, waitedMs)
     } finally {
@@ -158,6 +158,12 @@ export class CallEngine {
   ): Promise<NodeAnswer<R>> {
     if (this.options.closing.isClosed) throw closedError()
     return new RetryingCall(this, operation, request, call, waitedMs).run()
+  }
+
+  /** How the request may be sent again through the transport of this client. */
+  findRepeat<Q extends OperationRequest>(operation: ClientOperation<Q, unknown>, request: Q): Repeat {
+    const repeat = findRepeat(operation, request)
+    return this.options.http.cannotNameChanges === true && repeat !== 'freely' ? 'never' : repeat
   }
 
   /** Acquires a permit for a call before any byte of it has left. Returns how long it has waited. */
@@ -261,7 +267,7 @@ class RetryingCall<Q extends OperationRequest, R> {
     this.#operation = operation
     this.#request = request
     this.#call = call
-    this.#repeat = findRepeat(operation, request)
+    this.#repeat = engine.findRepeat(operation, request)
     this.#endpoints = call.endpoints ?? engine.options.endpoints
     this.#deadline = call.startedAt + call.timeoutMs
     this.#unreachableAt = call.startedAt + waitedMs + (engine.options.unreachableAfterMs ?? call.timeoutMs)

@@ -30,6 +30,11 @@ export const FRAGMENTS: readonly Fragment[] = [
     before: "process.env.KV_USER = 'shop'; process.env.KV_PASSWORD = 'correct horse'",
   },
   {
+    // A node answers as etcd does.
+    of: "docs/guides/etcd.md: const kv = new EtcdClient({ endpoints: ['http://127.0.0.1:2379'] })",
+    change: { "['http://127.0.0.1:2379']": "['http://127.0.0.1:7301']" },
+  },
+  {
     of: 'docs/guides/barriers.md: const session = await kv.session({ ttlMs: 10_000 })',
     before: `${ASSERT} ${recipes('barrier')} ${KV} const migration = barrier(kv, 'held')`,
     after: `assert.equal(await migration.isRaised(), true); await session.close(); ${CLOSE}`,

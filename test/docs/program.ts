@@ -8,6 +8,7 @@ import { FRAGMENTS } from './fragments.ts'
 const MODULES: Readonly<Record<string, string>> = {
   quorate: 'src/index.ts',
   'quorate/recipes': 'src/recipes/index.ts',
+  'quorate/etcd': 'src/etcd-client/index.ts',
   'quorate/testing': 'jepsen-lite/testing/index.ts',
 }
 

@@ -53,6 +53,14 @@ test('the public types of recipes are those that were reviewed', async () => {
   await expect(texts.join('\n')).toMatchFileSnapshot(join(import.meta.dirname, 'golden/api-recipes.txt'))
 })
 
+test('the public types of the driver for etcd are those that were reviewed', async () => {
+  const texts = [...declarations('src/etcd-client/index.d.ts')]
+    .map(([path, text]) => [relative(out, path), text] as const)
+    .filter(([path]) => path.startsWith('src/etcd-client/'))
+    .map(([path, text]) => `// ${path}\n${withoutComments(text)}`)
+  await expect(texts.join('\n')).toMatchFileSnapshot(join(import.meta.dirname, 'golden/api-etcd.txt'))
+})
+
 test('the public types for tests are those that were reviewed', async () => {
   const texts = [...declarations('jepsen-lite/testing/index.d.ts')]
     .map(([path, text]) => [relative(out, path), text] as const)

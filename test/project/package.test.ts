@@ -23,6 +23,7 @@ describe('package.json', () => {
       '.': { types: './dist/types/src/index.d.ts', default: './dist/index.js' },
       './client': { types: './dist/types/src/client/index.d.ts', default: './dist/client.js' },
       './recipes': { types: './dist/types/src/recipes/index.d.ts', default: './dist/recipes.js' },
+      './etcd': { types: './dist/types/src/etcd-client/index.d.ts', default: './dist/etcd.js' },
       './testing': { types: './dist/types/jepsen-lite/testing/index.d.ts', default: './dist/testing.js' },
       './package.json': './package.json',
     })
@@ -105,14 +106,17 @@ describe('the commands', () => {
     expect(stderr).toContain('npm ci')
   })
 
-  test.each(['src/index.ts', 'src/client/index.ts', 'src/recipes/index.ts', 'jepsen-lite/testing/index.ts'])(
-    'a program that imports %s on an old Node gets the reason',
-    (entry) => {
-      const code = `Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '20.20.2' } })
+  test.each([
+    'src/index.ts',
+    'src/client/index.ts',
+    'src/recipes/index.ts',
+    'src/etcd-client/index.ts',
+    'jepsen-lite/testing/index.ts',
+  ])('a program that imports %s on an old Node gets the reason', (entry) => {
+    const code = `Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '20.20.2' } })
         await import(${JSON.stringify(join(root, entry))}).catch(({ message }) => console.log(message))`
-      const args = ['--input-type=module', '-e', code]
-      const { stdout } = spawnSync(process.execPath, args, { encoding: 'utf8' })
-      expect(stdout).toMatch(/^quorate needs Node.js 22.18 or newer; this is Node.js 20.20.2/)
-    },
-  )
+    const args = ['--input-type=module', '-e', code]
+    const { stdout } = spawnSync(process.execPath, args, { encoding: 'utf8' })
+    expect(stdout).toMatch(/^quorate needs Node.js 22.18 or newer; this is Node.js 20.20.2/)
+  })
 })

@@ -38,7 +38,7 @@ const MAY_IMPORT = new Map([
   // The messages of etcd's API, for the server and the driver.
   ['etcd', ['bytes']],
   // A client of the same API: the driver for a real etcd.
-  ['etcd-client', ['etcd']],
+  ['etcd-client', [...OPERATIONS, 'client', 'etcd', 'system', 'tracing']],
   ['operations', ['bytes', ...OPERATIONS]],
   // The forms that all wires share depend on no wire.
   ['operations/forms', ['bytes']],

@@ -94,6 +94,8 @@ export interface Transport {
     request: Q,
     options: SendOptions,
   ): Promise<SendOutcome<R>>
+  /** The other side does not know a change by its name. So no change is sent again while its outcome is unknown. */
+  readonly cannotNameChanges?: true
   /** Number of requests without an outcome. */
   readonly inFlight: number
   /** Closes all connections. Requests in flight resolve soon, as given up. */

@@ -12,7 +12,7 @@ import { answerWithinMs } from '../api/limits.ts'
 import type { WatchSink } from '../node/watch/index.ts'
 
 /** The client of a call, as its transport knows it. */
-export interface EtcdClient {
+export interface EtcdCaller {
   readonly principal: Principal | undefined
   /** Rights were not checked when the call arrived. */
   readonly isUnidentified: boolean
@@ -26,7 +26,7 @@ export const TIMEOUT_MS = 7_000
 
 export class EtcdCall {
   readonly api: Api
-  readonly client: EtcdClient
+  readonly client: EtcdCaller
   /** Name for logs, such as `grpc KV/Put`. */
   readonly name: string
   /** On the clock of `performance.now()`. */
@@ -37,7 +37,7 @@ export class EtcdCall {
   readonly #withdrawals = new Set<() => void>()
   #room: Reservation | undefined
 
-  constructor(api: Api, client: EtcdClient, name: string, deadline: number, trace?: SpanContext) {
+  constructor(api: Api, client: EtcdCaller, name: string, deadline: number, trace?: SpanContext) {
     this.api = api
     this.client = client
     this.name = name

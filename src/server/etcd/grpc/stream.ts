@@ -21,7 +21,7 @@ import type { ClientIdentity } from '../../connections/client-identity.ts'
 import type { GrpcLimits } from '../../connections/grpc-limits.ts'
 import type { StallLimits } from '../../connections/limits.ts'
 import type { Metrics } from '../../node/observe/metrics.ts'
-import { EtcdCall, type EtcdClient, TIMEOUT_MS } from '../call.ts'
+import { EtcdCall, type EtcdCaller, TIMEOUT_MS } from '../call.ts'
 import { toGrpcError } from '../errors.ts'
 import type { AnyRpc, RequestReceiver, Responses } from '../rpc.ts'
 import { RPCS } from '../services/index.ts'
@@ -187,7 +187,7 @@ export class ServedStream implements Responses<object> {
     const { api } = options
     const isUnidentified = !api.node.auth.enabled
     if (rpc.access === undefined) connection.identified()
-    const client: EtcdClient = {
+    const client: EtcdCaller = {
       principal,
       isUnidentified,
       address,
