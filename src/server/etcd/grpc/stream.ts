@@ -112,7 +112,7 @@ export class ServedStream implements Responses<object> {
     this.#headers = headers
     this.#connection = connection
     this.#reader = new GrpcFrameReader(connection.options.limits.grpcMessageBytesMax)
-    stream.on('error', () => {})
+    stream.on('error', ignore)
     stream.on('close', () => this.closed())
   }
 
@@ -248,10 +248,14 @@ export class ServedStream implements Responses<object> {
 
   async #run(rpc: AnyRpc, request: unknown, call: EtcdCall): Promise<void> {
     try {
-      if (rpc.kind === 'unary') this.send(await rpc.run(request, call))
-      else if (rpc.kind === 'server-stream') await rpc.run(request, call, this)
-      if (rpc.access === 'login') this.#connection.identified()
-      this.end()
+      if (rpc.kind === 'unary') {
+        const response: object = await rpc.run(request, call)
+        if (rpc.access === 'login') this.#connection.identified()
+        this.#endWith(withFrameHead(rpc.response.encode(response, FRAME_HEAD_BYTES)))
+      } else if (rpc.kind === 'server-stream') {
+        await rpc.run(request, call, this)
+        this.end()
+      }
     } catch (error) {
       this.#fail(error)
     }
@@ -313,6 +317,22 @@ export class ServedStream implements Responses<object> {
     if (this.#isClosed) return
     this.#waitingBytes -= bytes
     this.#connection.taken(bytes)
+  }
+
+  /** Sends the only response and the end of the call together. It counts as taken when the stream is closed. */
+  #endWith(frame: Uint8Array): void {
+    if (this.#isOver || this.#isReset) return
+    const stream = this.#stream
+    this.#isOver = true
+    this.#code = GRPC.ok
+    this.#waitingBytes = frame.length
+    this.#connection.sent(frame.length)
+    // The transport counts it now.
+    this.#call?.releaseRoom()
+    this.#connection.responded()
+    stream.respond(RESPONSE_HEAD, RESPONSE_OPTIONS)
+    stream.once('wantTrailers', sendOk)
+    stream.end(frame)
   }
 
   end(error?: GrpcError): void {
@@ -401,6 +421,13 @@ const RESPONSE_HEAD = { ':status': 200, 'content-type': 'application/grpc' }
 const RESPONSE_OPTIONS = { waitForTrailers: true, sendDate: false }
 const TRAILERS_ONLY = { endStream: true, sendDate: false }
 const OK = { 'grpc-status': '0' }
+
+/** `close` follows. */
+const ignore = (): void => {}
+
+function sendOk(this: ServerHttp2Stream): void {
+  this.sendTrailers(OK)
+}
 
 /** Only what is not compressed is read. */
 const ACCEPTED = { 'grpc-accept-encoding': 'identity' }
