@@ -8,9 +8,12 @@
 //
 //   1 header   once, first
 //   2 rows     { key length (4) | key | value length (4) | value } …, in the order of their keys; at least one
-//   3 end      once, last: number of rows (8), hash of all rows, as storage computes it (8)
+//   3 end      once, last: number of rows (8), hash of all rows, as storage computes it (8), padding (n)
 //
 // Nothing follows the SHA-256. So a file that was cut anywhere, or changed anywhere, is refused.
+//
+// The padding makes everything before the SHA-256 a multiple of 512 bytes long. etcdctl, which may fetch the file,
+// expects this of a snapshot, and such a SHA-256 behind it.
 
 import { createHash } from 'node:crypto'
 import { encodeUtf8, Reader, Writer } from '../bytes/index.ts'
@@ -23,6 +26,8 @@ const PREAMBLE_BYTES = MAGIC.length + 4
 const BLOCK_HEAD_BYTES = 9
 const CRC_BYTES = 4
 const HASH_BYTES = 32
+/** The bytes before the SHA-256 are a multiple of this. */
+const PADDED_TO = 512
 
 const HEADER = 1
 const ROWS = 2
@@ -104,11 +109,14 @@ export class BackupWriter {
   readonly #hash = new StateHash()
   #blocks = 0
   #rows = 0
+  /** Bytes made so far. */
+  #bytes = 0
 
   /** The first bytes. */
   begin(header: BackupHeader): Uint8Array {
     const preamble = Buffer.concat([MAGIC, new Writer().uint32(BACKUP_FORMAT).written()])
     this.#sha.update(preamble)
+    this.#bytes += preamble.length
     return Buffer.concat([preamble, this.#block(HEADER, encodeHeader(header))])
   }
 
@@ -126,7 +134,9 @@ export class BackupWriter {
   /** The last bytes. */
   end(): Uint8Array {
     const content = new Writer().uint64(this.#rows).bigUint64(this.#hash.value).written()
-    const block = this.#block(END, content)
+    const bytes = this.#bytes + BLOCK_HEAD_BYTES + content.length + CRC_BYTES
+    const padding = new Uint8Array((PADDED_TO - (bytes % PADDED_TO)) % PADDED_TO)
+    const block = this.#block(END, Buffer.concat([content, padding]))
     return Buffer.concat([block, this.#sha.digest()])
   }
 
@@ -139,6 +149,7 @@ export class BackupWriter {
     const end = BLOCK_HEAD_BYTES + content.length
     bytes.writeUInt32BE(crc32c(bytes, 0, end), end)
     this.#sha.update(bytes)
+    this.#bytes += bytes.length
     return bytes
   }
 }
@@ -189,7 +200,6 @@ export class BackupReader {
       const from = new Reader(content, `block ${number} of the backup`, DamagedBackupError)
       if (kind === END) {
         const [rows, stateHash] = [from.uint64(), from.bigUint64()]
-        from.end()
         if (rows !== count || stateHash !== hash.value)
           throw new DamagedBackupError(`the backup has ${count} rows with another hash than its end says`)
         await this.#from.finish()

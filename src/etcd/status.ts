@@ -54,6 +54,10 @@ export const ETCD_ERRORS = {
   invalidSortOption: etcdError(GRPC.invalidArgument, 'invalid sort option'),
   requestTooLarge: etcdError(GRPC.invalidArgument, 'request is too large'),
   tooManyRequests: etcdError(GRPC.resourceExhausted, 'too many requests'),
+  learnerNotReady: etcdError(
+    GRPC.failedPrecondition,
+    'can only promote a learner member which is in sync with leader',
+  ),
   memberNotFound: etcdError(GRPC.notFound, 'member not found'),
   notEnoughStartedMembers: etcdError(
     GRPC.failedPrecondition,

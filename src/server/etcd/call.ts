@@ -68,6 +68,12 @@ export class EtcdCall {
     this.releaseRoom()
   }
 
+  /** Calls `run` when nobody waits for the answer any more, until the returned function is called. */
+  whenOver(run: () => void): () => void {
+    this.#withdrawals.add(run)
+    return () => void this.#withdrawals.delete(run)
+  }
+
   /** The header of a response. `revision`: of the change, or of the read; the newest unless given. */
   header(revision: number = this.api.node.revision) {
     return responseHeader(this.api, revision)

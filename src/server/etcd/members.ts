@@ -9,6 +9,9 @@ export async function listMembers(call: EtcdCall): Promise<readonly MemberDescri
   return result.members
 }
 
+export const findMember = async (id: bigint, call: EtcdCall): Promise<MemberDescription | undefined> =>
+  (await listMembers(call)).find(({ replicaId }) => replicaId === String(id))
+
 export const encodeMember = ({ name, replicaId, peer, url, role }: MemberDescription): Member => ({
   id: BigInt(replicaId),
   name,

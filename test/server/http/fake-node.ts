@@ -332,6 +332,7 @@ export class FakeNode implements KvNode {
       raft,
       revision,
       settings,
+      storeBytes: this.state.storeBytes,
       diskFreeBytes: 80 * 1024 ** 3,
       diskSpace: 'enough' as const,
       host: {

@@ -2,6 +2,7 @@
 
 import type { AnyRpc } from '../rpc.ts'
 import { watch } from '../watch/stream.ts'
+import { alarm } from './alarm.ts'
 import {
   roleAdd,
   roleDelete,
@@ -21,20 +22,29 @@ import {
   userRevokeRole,
 } from './auth-users.ts'
 import { compact } from './compact.ts'
+import { defragment } from './defragment.ts'
 import { deleteRange } from './delete-range.ts'
+import { downgrade } from './downgrade.ts'
+import { hash, hashKv } from './hash.ts'
+import { healthCheck, healthWatch } from './health.ts'
 import { leaseGrant } from './lease-grant.ts'
 import { leaseKeepAlive } from './lease-keep-alive.ts'
 import { leaseLeases } from './lease-leases.ts'
 import { leaseRevoke } from './lease-revoke.ts'
 import { leaseTimeToLive } from './lease-time-to-live.ts'
+import { memberAdd, memberPromote, memberRemove, memberUpdate } from './member-changes.ts'
 import { memberList } from './member-list.ts'
+import { moveLeader } from './move-leader.ts'
 import { put } from './put.ts'
 import { range } from './range.ts'
+import { rangeStream } from './range-stream.ts'
+import { snapshot } from './snapshot.ts'
 import { status } from './status.ts'
 import { txn } from './txn.ts'
 
 export const RPCS: readonly AnyRpc[] = [
   range,
+  rangeStream,
   put,
   deleteRange,
   txn,
@@ -46,7 +56,20 @@ export const RPCS: readonly AnyRpc[] = [
   leaseTimeToLive,
   leaseLeases,
   memberList,
+  memberAdd,
+  memberRemove,
+  memberUpdate,
+  memberPromote,
   status,
+  alarm,
+  defragment,
+  hash,
+  hashKv,
+  snapshot,
+  moveLeader,
+  downgrade,
+  healthCheck,
+  healthWatch,
   authEnable,
   authDisable,
   authStatus,

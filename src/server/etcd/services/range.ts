@@ -78,9 +78,13 @@ async function read(request: RangeRequest, call: EtcdCall): Promise<Found> {
 /** Size of a row beside its key and value, at most. */
 const ROW_BYTES = 64
 
+/** Size of a row in a response, at most. */
+export const rowBytes = ({ key, value }: KeyRow): number => ROW_BYTES + key.length + value.length
+
 /** The rows of a range. Their memory counts until the response is sent. */
-class Page implements PageCollector {
+export class Page implements PageCollector {
   readonly rows: KeyValue[] = []
+  bytes = 0
   readonly #call: EtcdCall
 
   constructor(call: EtcdCall) {
@@ -88,10 +92,11 @@ class Page implements PageCollector {
   }
 
   add(row: KeyRow, bytesMax: number): number {
-    const bytes = ROW_BYTES + row.key.length + row.value.length
+    const bytes = rowBytes(row)
     if (bytes > bytesMax) return bytes
     this.#call.hold(bytes)
     this.rows.push(encodeRow(row))
+    this.bytes += bytes
     return bytes
   }
 }

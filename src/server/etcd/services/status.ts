@@ -4,11 +4,12 @@ import { RPC } from '../../../etcd/rpcs.ts'
 import { serveUnary } from '../rpc.ts'
 
 /** The version of etcd whose API this is. Clients read three numbers, and compare them. */
-export const ETCD_VERSION = '3.6.0'
+export const ETCD_VERSION = '3.7.0'
 
 export const status = serveUnary(RPC.status, async (_request, call) => {
   const { result } = await call.execute({ kind: 'status' })
   const { leader, term, commitIndex, appliedIndex, errors, members, replicaId } = result
+  const { storeBytes, settings } = call.api.node.status()
   const leaderId = members.find(({ name }) => name === leader)?.replicaId
   return {
     header: call.header(),
@@ -18,6 +19,10 @@ export const status = serveUnary(RPC.status, async (_request, call) => {
     raftTerm: term,
     raftAppliedIndex: appliedIndex,
     errors,
+    dbSize: storeBytes,
+    dbSizeInUse: storeBytes,
+    dbSizeQuota: settings.storeBytesMax,
+    storageVersion: ETCD_VERSION,
     isLearner: members.some((each) => each.replicaId === replicaId && each.role === 'learner'),
   }
 })

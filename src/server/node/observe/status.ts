@@ -31,6 +31,8 @@ export interface DriverStatus {
   readonly diskSpace: DiskSpaceState
   readonly revision: Revision
   readonly settings: KvSettings
+  /** Keys and values of the whole store. */
+  readonly storeBytes: number
   readonly stateHash: bigint
   readonly leases: LeaseCounts
   readonly host: HostStatus
@@ -95,6 +97,7 @@ export function nodeStatus(sources: StatusSources): DriverStatus {
     diskSpace: state,
     revision: applyLoop.state.revision,
     settings: applyLoop.state.settings,
+    storeBytes: applyLoop.state.storeBytes,
     stateHash: storage.stateHash,
     leases: leases.counts,
     host,

@@ -1,0 +1,79 @@
+// grpc.health.v1.Health: whether to send requests to the node. Anybody may ask.
+
+import { HEALTH_STATUSES } from '../../../etcd/messages/maintenance.ts'
+import { RPC } from '../../../etcd/rpcs.ts'
+import { GRPC, GrpcError } from '../../../etcd/status.ts'
+import type { Api } from '../../api/api.ts'
+import { serveStream, serveUnary } from '../rpc.ts'
+
+const SERVING = HEALTH_STATUSES.indexOf('SERVING')
+const NOT_SERVING = HEALTH_STATUSES.indexOf('NOT_SERVING')
+const SERVICE_UNKNOWN = HEALTH_STATUSES.indexOf('SERVICE_UNKNOWN')
+
+/** The node as a whole is the only service. */
+const NODE = ''
+
+const findStatus = ({ node }: Api): number => (node.status().notReady.length === 0 ? SERVING : NOT_SERVING)
+
+export const healthCheck = serveUnary(
+  RPC.healthCheck,
+  ({ service }, { api }) => {
+    if (service !== NODE) throw new GrpcError(GRPC.notFound, 'unknown service')
+    return Promise.resolve({ status: findStatus(api) })
+  },
+  'open',
+)
+
+export const healthWatch = serveStream(
+  RPC.healthWatch,
+  ({ service }, call, responses) =>
+    new Promise((resolve) => {
+      if (service !== NODE) responses.send({ status: SERVICE_UNKNOWN })
+      let sent: number | undefined
+      const look = (): void => {
+        const status = findStatus(call.api)
+        // A client that takes nothing receives the newest one later.
+        if (status === sent || responses.waitingBytes > 0) return
+        sent = status
+        responses.send({ status })
+      }
+      const unobserve = service === NODE ? observe(call.api, look) : undefined
+      call.whenOver(() => {
+        unobserve?.()
+        resolve()
+      })
+    }),
+  'open',
+)
+
+/** Interval in which all that watch a node look at it. */
+const LOOK_MS = 1_000
+
+interface Looks {
+  readonly all: Set<() => void>
+  readonly timer: NodeJS.Timeout
+}
+
+const looksAt = new WeakMap<Api, Looks>()
+
+/** Calls `look` now and then until the returned function is called. */
+function observe(api: Api, look: () => void): () => void {
+  let looks = looksAt.get(api)
+  if (looks === undefined) {
+    const all = new Set<() => void>()
+    const lookAll = (): void => {
+      for (const each of all) each()
+    }
+    looks = { all, timer: setInterval(lookAll, LOOK_MS).unref() }
+    looksAt.set(api, looks)
+  }
+  const { all, timer } = looks
+  all.add(look)
+  look()
+  return () => {
+    all.delete(look)
+    if (all.size > 0) return
+    clearInterval(timer)
+    looksAt.delete(api)
+  }
+}

@@ -1,0 +1,15 @@
+// Maintenance.MoveLeader
+
+import { RPC } from '../../../etcd/rpcs.ts'
+import { ETCD_ERRORS } from '../../../etcd/status.ts'
+import { findMember } from '../members.ts'
+import { serveUnary } from '../rpc.ts'
+
+export const moveLeader = serveUnary(RPC.moveLeader, async ({ targetId }, call) => {
+  const { node } = call.api
+  const target = await findMember(targetId, call)
+  if (node.leaderName !== node.name) throw ETCD_ERRORS.notLeader
+  if (target === undefined || target.role === 'learner') throw ETCD_ERRORS.badLeaderTransferee
+  await call.execute({ kind: 'transfer-leadership', to: target.name })
+  return { header: call.header() }
+})
