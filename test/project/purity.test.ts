@@ -114,7 +114,10 @@ const MAY_IMPORT = new Map([
     ],
   ],
   ['server/mux', [...OPERATIONS, 'kv', 'tracing', 'server/node', 'server/api', 'server/connections']],
-  ['server/etcd', [...OPERATIONS, 'etcd', 'tracing', 'server/node', 'server/api', 'server/connections']],
+  [
+    'server/etcd',
+    [...OPERATIONS, 'bytes', 'etcd', 'tracing', 'server/node', 'server/api', 'server/connections'],
+  ],
   [
     'server/connections',
     [...OPERATIONS, 'system', 'server/by-network.ts', 'server/node', 'server/api', 'server/tls'],

@@ -25,6 +25,7 @@ import { compact } from './compact.ts'
 import { defragment } from './defragment.ts'
 import { deleteRange } from './delete-range.ts'
 import { downgrade } from './downgrade.ts'
+import { campaign, leader, observe, proclaim, resign } from './election.ts'
 import { hash, hashKv } from './hash.ts'
 import { healthCheck, healthWatch } from './health.ts'
 import { leaseGrant } from './lease-grant.ts'
@@ -32,6 +33,7 @@ import { leaseKeepAlive } from './lease-keep-alive.ts'
 import { leaseLeases } from './lease-leases.ts'
 import { leaseRevoke } from './lease-revoke.ts'
 import { leaseTimeToLive } from './lease-time-to-live.ts'
+import { lock, unlock } from './lock.ts'
 import { memberAdd, memberPromote, memberRemove, memberUpdate } from './member-changes.ts'
 import { memberList } from './member-list.ts'
 import { moveLeader } from './move-leader.ts'
@@ -68,6 +70,13 @@ export const RPCS: readonly AnyRpc[] = [
   snapshot,
   moveLeader,
   downgrade,
+  lock,
+  unlock,
+  campaign,
+  proclaim,
+  leader,
+  observe,
+  resign,
   healthCheck,
   healthWatch,
   authEnable,

@@ -65,5 +65,5 @@ export const rangeStream = serveStream(RPC.rangeStream, async (request, call, re
   }
 })
 
-/** What the last chunk says. */
+/** Facts that only the last chunk says. */
 const UNKNOWN = { header: undefined, more: false, count: 0 }

@@ -1,5 +1,5 @@
-// Maintenance.Snapshot: the file of a backup, which `quorate restore` reads. Its last bytes are the SHA-256 of the rest,
-// as etcd's snapshots have one.
+// Maintenance.Snapshot: the file of a backup, which `quorate restore` reads. Its last bytes are the SHA-256 of the
+// rest, as in a snapshot of etcd.
 
 import { RPC } from '../../../etcd/rpcs.ts'
 import { serveStream } from '../rpc.ts'

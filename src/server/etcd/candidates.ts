@@ -1,0 +1,217 @@
+// Keys of locks and elections, as etcd's package `concurrency` lays them out: the name, a slash, and the lease of the
+// client in hexadecimal. The oldest key under a name has what is waited for. Programs that use that package share them.
+
+import { encodeUtf8 } from '../../bytes/index.ts'
+import type { KeyValue } from '../../etcd/messages/kv.ts'
+import { GRPC, GrpcError } from '../../etcd/status.ts'
+import {
+  asRevision,
+  compareKeys,
+  type KeyRange,
+  type KeyRow,
+  type LeaseId,
+  prefixEnd,
+  type Revision,
+} from '../../operations/forms/index.ts'
+import type { KvTxn } from '../../operations/index.ts'
+import type { PageCollector } from '../api/call.ts'
+import type { EtcdCall } from './call.ts'
+import { decodeLeaseId, encodeLeaseId, encodeRow } from './fields.ts'
+import { checkWaiting, waitForChange } from './first-change.ts'
+
+/** The lease of a client without one, as long as etcd's. Nobody keeps it alive. */
+const LEASE_MS = 60_000
+
+export interface LeaseKey {
+  readonly key: Uint8Array
+  readonly lease: LeaseId
+  /** The lease was granted for it. */
+  readonly isOwnLease: boolean
+  /** The revision at which its key was made. */
+  readonly revision: Revision
+}
+
+/**
+ * Makes the key of a client, and waits until all older ones are gone. The same lease finds its key again. Rejects as
+ * soon as nobody waits for it any more, and removes the key then.
+ */
+export async function acquire(
+  name: Uint8Array,
+  lease: bigint,
+  value: Uint8Array,
+  expired: GrpcError,
+  call: EtcdCall,
+): Promise<LeaseKey> {
+  const candidate = await enter(name, lease, value, call)
+  try {
+    const { key, revision } = candidate
+    let hasWaited = false
+    for (;;) {
+      checkWaiting(call)
+      const before = await findNewestBefore(name, revision, call)
+      if (before.key === undefined) break
+      hasWaited = true
+      await waitForChange({ key: before.key }, before.revision, 'delete', call)
+    }
+    if (hasWaited && (await readKey(key, call))?.createRevision !== revision) throw expired
+    checkWaiting(call)
+    return candidate
+  } catch (error) {
+    await withdraw(candidate, call)
+    throw error
+  }
+}
+
+async function enter(name: Uint8Array, lease: bigint, value: Uint8Array, call: EtcdCall): Promise<LeaseKey> {
+  const isOwnLease = lease === 0n
+  const id = isOwnLease ? await grant(call) : decodeLeaseId(lease)
+  const key = keyOf(name, id)
+  const { succeeded, revision, results } = await commit(
+    {
+      compare: [isMadeAt(key, 0)],
+      success: [{ kind: 'put', key, value, prev: false, lease: { id } }],
+      failure: [{ kind: 'get', where: { key }, limit: 1, keysOnly: false, count: false, countOnly: false }],
+    },
+    call,
+  )
+  if (succeeded) return { key, lease: id, isOwnLease, revision }
+  const [result] = results
+  const known = result?.kind === 'get' ? result.found?.records[0] : undefined
+  if (known === undefined) throw new Error('a key that exists is read in the same transaction')
+  const candidate = { key, lease: id, isOwnLease, revision: known.createRevision }
+  if (compareKeys(known.value, value) !== 0) await replaceValue(candidate, value, call)
+  return candidate
+}
+
+async function grant(call: EtcdCall): Promise<LeaseId> {
+  const { result } = await call.execute({
+    ...{ kind: 'grant', id: undefined, ttlMs: LEASE_MS, idempotency: undefined },
+  })
+  return result.lease
+}
+
+/** Removes the key, also when the client has gone. */
+async function withdraw({ key, lease, isOwnLease, revision }: LeaseKey, call: EtcdCall): Promise<void> {
+  const removed = isOwnLease
+    ? call.execute({ kind: 'revoke', id: lease, idempotency: undefined }, { deadline: call.nextDeadline() })
+    : removeKey({ key, revision }, call)
+  // If it cannot be removed now, the end of its lease does it.
+  await removed.catch(() => {})
+}
+
+/** Writes a value, if the key is still that of the candidate. */
+export async function replaceValue(
+  { key, revision, lease }: Pick<LeaseKey, 'key' | 'revision'> & { readonly lease: LeaseId | undefined },
+  value: Uint8Array,
+  call: EtcdCall,
+): Promise<boolean> {
+  const put = { kind: 'put', key, value, prev: false } as const
+  const { succeeded } = await commit(
+    {
+      compare: [isMadeAt(key, revision)],
+      success: [lease === undefined ? { ...put, keepsLease: true } : { ...put, lease: { id: lease } }],
+      failure: [],
+    },
+    call,
+  )
+  return succeeded
+}
+
+/** Removes the key, if it is still that of the candidate. */
+export const removeKey = ({ key, revision }: Pick<LeaseKey, 'key' | 'revision'>, call: EtcdCall) =>
+  commit(
+    {
+      compare: [isMadeAt(key, revision)],
+      success: [{ kind: 'delete', where: { key }, prev: false }],
+      failure: [],
+    },
+    call,
+  )
+
+/** The oldest key under a name, and the revision at which it was looked for. */
+export async function findOldest(
+  name: Uint8Array,
+  call: EtcdCall,
+): Promise<{ readonly oldest: KeyValue | undefined; readonly revision: Revision }> {
+  let oldest: KeyRow | undefined
+  const revision = await visit(name, false, call, (row) => {
+    if (oldest === undefined || row.createRevision < oldest.createRevision) oldest = row
+  })
+  return { oldest: oldest && encodeRow(oldest), revision }
+}
+
+/** All keys under a name. */
+export function candidatesOf(name: Uint8Array): KeyRange {
+  const start = prefixOf(name)
+  return { start, end: prefixEnd(start) }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+
+const prefixOf = (name: Uint8Array): Uint8Array => Buffer.concat([name, encodeUtf8('/')])
+
+const keyOf = (name: Uint8Array, lease: LeaseId): Uint8Array =>
+  Buffer.concat([prefixOf(name), encodeUtf8(encodeLeaseId(lease).toString(16))])
+
+const isMadeAt = (key: Uint8Array, revision: number) =>
+  ({ where: { key }, target: 'create_revision', op: '=', to: revision }) as const
+
+async function commit(txn: KvTxn, call: EtcdCall) {
+  const { result } = await call.execute(
+    { kind: 'txn', txn, freshness: {}, idempotency: undefined },
+    { deadline: call.nextDeadline() },
+  )
+  return result
+}
+
+async function readKey(key: Uint8Array, call: EtcdCall): Promise<KeyRow | undefined> {
+  const answer = await call.execute(
+    { kind: 'get', key, revision: undefined, freshness: {} },
+    { deadline: call.nextDeadline() },
+  )
+  return answer.kind === 'get' ? answer.result : undefined
+}
+
+/** The newest key that is older than a revision, and the revision at which it was looked for. */
+async function findNewestBefore(name: Uint8Array, before: Revision, call: EtcdCall) {
+  let newest: KeyRow | undefined
+  const revision = await visit(name, true, call, (row) => {
+    if (row.createRevision < before && row.createRevision > (newest?.createRevision ?? 0)) newest = row
+  })
+  return { key: newest?.key, revision }
+}
+
+/** Calls `take` with all keys under a name, at the revision that it returns. */
+async function visit(
+  name: Uint8Array,
+  keysOnly: boolean,
+  call: EtcdCall,
+  take: (row: KeyRow) => void,
+): Promise<Revision> {
+  const page: PageCollector = {
+    add(row) {
+      take(row)
+      return VISITED_BYTES + row.value.length
+    },
+  }
+  const range = candidatesOf(name)
+  let revision: Revision | undefined
+  let after: Uint8Array | undefined
+  for (;;) {
+    const limit = call.api.limits.pageRowsMax
+    const answer = await call.execute(
+      { kind: 'range', range, after, order: 'asc', limit, keysOnly, revision, freshness: {} },
+      { page, deadline: call.nextDeadline() },
+    )
+    if (answer.kind !== 'page') throw new Error('a range that is no stream is answered with a page')
+    revision ??= answer.head.revision
+    after = answer.last
+    if (!answer.more || after === undefined) return asRevision(revision)
+  }
+}
+
+/** Size of a key that is looked at, and not kept. */
+const VISITED_BYTES = 16
+
+/** The error of a package in Go: gRPC has no better code for it. */
+export const goError = (text: string): GrpcError => new GrpcError(GRPC.unknown, text)

@@ -1,0 +1,22 @@
+// v3lockpb.Lock
+
+import { RPC } from '../../../etcd/rpcs.ts'
+import { ETCD_ERRORS } from '../../../etcd/status.ts'
+import { acquire, goError } from '../candidates.ts'
+import { serveUnary } from '../rpc.ts'
+
+const EXPIRED = goError('mutex: session is expired')
+const NO_VALUE = new Uint8Array()
+
+export const lock = serveUnary(RPC.lock, async ({ name, lease }, call) => {
+  const { key } = await acquire(name, lease, NO_VALUE, EXPIRED, call)
+  return { header: call.header(), key }
+})
+
+export const unlock = serveUnary(RPC.unlock, async ({ key }, call) => {
+  if (key.length === 0) throw ETCD_ERRORS.emptyKey
+  const { result } = await call.execute({
+    ...{ kind: 'delete', key, condition: undefined, prev: false, idempotency: undefined },
+  })
+  return { header: call.header(result.revision) }
+})

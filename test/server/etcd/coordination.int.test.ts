@@ -1,0 +1,140 @@
+// Locks and elections through the services that etcd has for clients without its package `concurrency`.
+
+import { expect, onTestFinished, test, vi } from 'vitest'
+import { RPC } from '../../../src/etcd/rpcs.ts'
+import { ETCD_ERRORS, GRPC } from '../../../src/etcd/status.ts'
+import { GrpcClient } from '../../../src/etcd-client/grpc-client.ts'
+import { AS_BOB, nodeWithUsers } from '../auth/users.ts'
+import { FakeNode } from '../http/fake-node.ts'
+import { serve } from '../http/served.ts'
+
+async function open(node = new FakeNode()) {
+  const { port } = await serve({ node })
+  const connect = () => {
+    const client = new GrpcClient({ endpoint: `http://127.0.0.1:${port}` })
+    onTestFinished(() => client.close())
+    return client
+  }
+  const client = connect()
+  const grant = async (id: bigint) => (await client.unary(RPC.leaseGrant, { id, ttl: 60 })).id
+  const keys = async () => {
+    const all = { key: Uint8Array.of(0), rangeEnd: Uint8Array.of(0) }
+    const { kvs } = await client.unary(RPC.range, all)
+    return kvs.map(({ key }) => Buffer.from(key).toString())
+  }
+  return { client, connect, grant, keys, node }
+}
+
+const name = Buffer.from('n')
+const text = (bytes: Uint8Array | undefined): string => Buffer.from(bytes ?? []).toString()
+
+/** Ends when the server has looked for older keys, and waits. */
+const waiting = (node: FakeNode, count: number): Promise<unknown> =>
+  vi.waitUntil(() => node.watches.counts().open === count, { timeout: 10_000 })
+
+test('locks are held one after the other, in the order of their requests', async () => {
+  const { client, grant, keys, node } = await open()
+  const order: number[] = []
+  const lock = async (id: number) => {
+    const { key } = await client.unary(RPC.lock, { name, lease: await grant(BigInt(id)) })
+    order.push(id)
+    return key
+  }
+  const first = await lock(16)
+  expect(text(first)).toBe('n/10')
+  const second = lock(17)
+  await waiting(node, 1)
+  const third = lock(18)
+  await waiting(node, 2)
+  expect(order).toEqual([16])
+  // The same lease holds it already.
+  expect(text((await client.unary(RPC.lock, { name, lease: 16n })).key)).toBe('n/10')
+  await client.unary(RPC.unlock, { key: first })
+  const secondKey = await second
+  expect(order).toEqual([16, 17])
+  await client.unary(RPC.unlock, { key: secondKey })
+  await client.unary(RPC.unlock, { key: await third })
+  expect(order).toEqual([16, 17, 18])
+  expect(await keys()).toEqual([])
+  await expect(client.unary(RPC.lock, { name, lease: 99n })).rejects.toMatchObject(ETCD_ERRORS.leaseNotFound)
+})
+
+test('a client that goes while it waits leaves no key behind', async () => {
+  const { client, connect, grant, keys, node } = await open()
+  await client.unary(RPC.lock, { name, lease: await grant(1n) })
+  const lease = await grant(2n)
+  const [leaving, gone] = [connect(), connect()]
+  const ended = Promise.allSettled([
+    client.unary(RPC.lock, { name, lease }, { timeoutMs: 300 }),
+    leaving.unary(RPC.lock, { name }),
+    gone.unary(RPC.campaign, { name, value: name }),
+  ])
+  await vi.waitUntil(async () => (await keys()).length === 4 || node.watches.counts().open === 0)
+  leaving.close()
+  gone.close()
+  expect((await ended).map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected'])
+  await vi.waitUntil(async () => (await keys()).length === 1, { timeout: 10_000, interval: 50 })
+  expect(node.watches.counts().open).toBe(0)
+  // Clients without a lease had one of their own, which is gone too.
+  expect((await client.unary(RPC.leaseLeases, {})).leases.map(({ id }) => id)).toEqual([1n, 2n])
+})
+
+test('a client whose lease ends while it waits does not receive the lock', async () => {
+  const { client, grant, node } = await open()
+  const { key } = await client.unary(RPC.lock, { name, lease: await grant(1n) })
+  const second = client.unary(RPC.lock, { name, lease: await grant(2n) })
+  const refused = expect(second).rejects.toMatchObject({
+    code: GRPC.unknown,
+    message: 'mutex: session is expired',
+  })
+  await waiting(node, 1)
+  await client.unary(RPC.leaseRevoke, { id: 2n })
+  await client.unary(RPC.unlock, { key })
+  await refused
+})
+
+test('leaders follow each other, and are observed with their values', async () => {
+  const { client, grant, node } = await open()
+  const noLeader = client.unary(RPC.leader, { name })
+  await expect(noLeader).rejects.toMatchObject({ code: GRPC.unknown, message: 'election: no leader' })
+  const observed = client.serverStream(RPC.observe, { name })[Symbol.asyncIterator]()
+  const next = async () => text((await observed.next()).value?.kv?.value)
+  const one = observed.next()
+  await waiting(node, 1)
+  const campaign = async (id: bigint, value: string) =>
+    client.unary(RPC.campaign, { name, lease: await grant(id), value: Buffer.from(value) })
+  const { leader } = await campaign(1n, 'one')
+  expect(leader).toMatchObject({ lease: 1n, rev: node.revision })
+  expect([text(leader?.name), text(leader?.key)]).toEqual(['n', 'n/1'])
+  expect(text((await one).value?.kv?.value)).toBe('one')
+  if (leader === undefined) throw new Error('a campaign is answered with the key of the leader')
+  await client.unary(RPC.proclaim, { leader, value: Buffer.from('uno') })
+  expect(await next()).toBe('uno')
+  const second = campaign(2n, 'two')
+  await waiting(node, 2)
+  expect(text((await client.unary(RPC.leader, { name })).kv?.value)).toBe('uno')
+  await client.unary(RPC.resign, { leader })
+  await second
+  expect(await next()).toBe('two')
+  const late = client.unary(RPC.proclaim, { leader, value: name })
+  await expect(late).rejects.toMatchObject({ code: GRPC.unknown, message: 'election: not leader' })
+  await expect(client.unary(RPC.resign, {})).rejects.toThrow('"leader" field must be provided')
+  await observed.return?.()
+  await waiting(node, 0)
+})
+
+test('who may not write under a name can neither lock nor campaign there', async () => {
+  const { client } = await open(nodeWithUsers())
+  const asBob = { metadata: { authorization: AS_BOB.Authorization } }
+  const refused = [
+    client.unary(RPC.lock, { name }, asBob),
+    client.unary(RPC.campaign, { name }, asBob),
+    client.unary(RPC.leader, { name }, asBob),
+    client.unary(RPC.unlock, { key: Buffer.from('n/1') }, asBob),
+  ]
+  await Promise.all(
+    refused.map((each) => expect(each).rejects.toMatchObject({ code: GRPC.permissionDenied })),
+  )
+  const { key } = await client.unary(RPC.lock, { name: Buffer.from('app/lock') }, asBob)
+  expect(text(key)).toMatch(/^app\/lock\/[0-9a-f]+$/)
+})
