@@ -235,7 +235,7 @@ class GrpcCall<Q, A> implements GrpcStream<Q, A> {
       this.#trailers = trailers
     })
     stream.on('data', (chunk: Buffer) => this.#receive(chunk))
-    stream.on('error', (error) => this.#fail(new ConnectionError(error, this.isSent)))
+    stream.on('error', (error) => this.#fail(new ConnectionError(findCause(error), this.isSent)))
     stream.on('close', () => {
       clearTimeout(timer)
       this.#finish()
@@ -317,6 +317,9 @@ class GrpcCall<Q, A> implements GrpcStream<Q, A> {
     this.#wake()
   }
 }
+
+/** Why the connection failed: Node wraps the error for each stream of it. */
+const findCause = (error: Error): Error => (error.cause instanceof Error ? error.cause : error)
 
 /** Responses that wait for their consumer. */
 const AHEAD_MAX = 1_000

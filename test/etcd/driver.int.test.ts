@@ -1,9 +1,11 @@
 // The driver for etcd, against etcd's API of quorate itself: the recipes, and calls whose answer is lost.
 
+import { createSecureServer } from 'node:http2'
 import { type AddressInfo, connect as connectTcp, createServer, type Socket } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, test } from 'vitest'
 import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
 import { EtcdClient, type EtcdClientOptions } from '../../src/etcd-client/index.ts'
+import { authority } from '../server/tls/certificates.ts'
 import { CALLS, FLOWS } from './recipe-flows.ts'
 
 let cluster: EmbeddedCluster
@@ -96,9 +98,25 @@ describe('a lost answer', () => {
     const relay = await new Relay().listen()
     relay.close()
     const client = open({ endpoints: [relay.url], timeoutMs: 200 })
-    await expect(client.put('a', '1')).rejects.toMatchObject({ code: 'unreachable', written: 'no' })
+    await expect(client.put('a', '1')).rejects.toMatchObject({
+      ...{ code: 'unreachable', written: 'no' },
+      message: expect.stringContaining('connection refused'),
+    })
     const both = open({ endpoints: [relay.url, cluster.endpoints[0] ?? ''] })
     for (let n = 0; n < 4; n++) expect(await both.put('both', String(n))).toMatchObject({ version: n + 1 })
+  })
+})
+
+it('says why a certificate is not accepted', async () => {
+  const { key, cert } = authority().node('n1')
+  const server = createSecureServer({ key, cert })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => void server.close())
+  const { port } = server.address() as AddressInfo
+  const client = open({ endpoints: [`https://127.0.0.1:${port}`], timeoutMs: 200 })
+  await expect(client.put('a', '1')).rejects.toMatchObject({
+    ...{ code: 'unreachable', written: 'no' },
+    message: expect.stringContaining('not signed by a CA that this client knows'),
   })
 })
 
