@@ -135,6 +135,9 @@ const NO_BODY = {
   read(): never {
     throw new Error('the body of a simulated request is read')
   },
+  follow(): never {
+    throw new Error('a simulated request has its body as it is')
+  },
   drop() {},
 }
 

@@ -134,6 +134,34 @@ export class MessageCodec<T> {
     return json
   }
 
+  /**
+   * The JSON of a message in parts. A part is an element of a repeated field at most, so that a large message is
+   * encoded in several turns.
+   */
+  *jsonParts(value: Partial<T>): Generator<string, void> {
+    const message = value as Readonly<Record<string, unknown>>
+    let before = '{'
+    for (let index = this.#fields.length - 1; index >= 0; index--) {
+      const { name, jsonName, form, label } = this.#fields[index] as MessageField
+      const field = message[name]
+      if (field === undefined) continue
+      if (label === 'repeated') {
+        const list = field as readonly unknown[]
+        if (list.length === 0) continue
+        let between = `${before}"${jsonName}":[`
+        for (const each of list) {
+          yield between + JSON.stringify(form.toJson(each))
+          between = ','
+        }
+        before = '],'
+      } else if (label === 'optional' || !form.isZero(field)) {
+        yield `${before}"${jsonName}":${JSON.stringify(form.toJson(field))}`
+        before = ','
+      }
+    }
+    yield END_AFTER[before] ?? '}'
+  }
+
   /** Unknown fields are ignored. Throws `JsonFault`. */
   fromJson(json: unknown): T {
     if (typeof json !== 'object' || json === null || Array.isArray(json))
@@ -154,6 +182,9 @@ export class MessageCodec<T> {
     return message as T
   }
 }
+
+/** The end of a message in JSON, after what stands between its fields. */
+const END_AFTER: Readonly<Record<string, string>> = { '{': '{}', '],': ']}' }
 
 interface MessageField extends Field<unknown> {
   readonly name: string
@@ -197,6 +228,11 @@ export const repeated = <T>(field: Field<T>): Field<readonly Exclude<T, undefine
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Values
+
+/** The first numbers beyond those that fit. */
+const INT32_END = 2n ** 31n
+const INT64_END = 2n ** 63n
+const UINT64_END = 2n ** 64n
 
 const NO_BYTES = new Uint8Array()
 
@@ -252,7 +288,7 @@ export const int64 = single<number>({
   read: (reader) => reader.int64(),
   write: (writer, value) => writer.int64(value),
   toJson: String,
-  fromJson: (json) => Number(asInteger(json)),
+  fromJson: (json) => Number(asInteger(json, -INT64_END, UINT64_END)),
 })
 
 export const int32 = single<number>({
@@ -262,7 +298,7 @@ export const int32 = single<number>({
   read: (reader) => reader.int32(),
   write: (writer, value) => writer.int64(value),
   toJson: (value) => value,
-  fromJson: (json) => Number(asInteger(json)),
+  fromJson: (json) => Number(asInteger(json, -INT32_END, INT32_END)),
 })
 
 /** An int64 all of whose bits count, such as the id of a lease. */
@@ -273,7 +309,7 @@ export const bigInt64 = single<bigint>({
   read: (reader) => reader.bigInt64(),
   write: (writer, value) => writer.bigInt64(value),
   toJson: String,
-  fromJson: (json) => BigInt.asIntN(64, asInteger(json)),
+  fromJson: (json) => asInteger(json, -INT64_END, INT64_END),
 })
 
 /** A uint64 all of whose bits count, such as the id of a member. */
@@ -284,7 +320,7 @@ export const bigUint64 = single<bigint>({
   read: (reader) => reader.bigUint64(),
   write: (writer, value) => writer.bigInt64(value),
   toJson: String,
-  fromJson: (json) => BigInt.asUintN(64, asInteger(json)),
+  fromJson: (json) => asInteger(json, 0n, UINT64_END),
 })
 
 /** A value of an enumeration, as its number. JSON has its name. Numbers without a name are kept. */
@@ -297,7 +333,7 @@ export const enumeration = (names: readonly string[]) =>
     write: (writer, value) => writer.int64(value),
     toJson: (value) => names[value] ?? value,
     fromJson: (json) => {
-      if (typeof json === 'number' && Number.isInteger(json)) return json
+      if (typeof json === 'number') return Number(asInteger(json, -INT32_END, INT32_END))
       const at = names.indexOf(asText(json))
       if (at < 0) throw new JsonFault(`must be one of ${names.join(', ')}`)
       return at
@@ -359,8 +395,11 @@ function asText(json: unknown): string {
 }
 
 /** An integer as a number or, since JavaScript cannot hold all of them, as decimal digits. */
-function asInteger(json: unknown): bigint {
-  if (typeof json === 'number' && Number.isInteger(json)) return BigInt(json)
-  if (typeof json === 'string' && /^-?\d{1,20}$/.test(json)) return BigInt(json)
-  throw new JsonFault('must be a whole number')
+function asInteger(json: unknown, least: bigint, end: bigint): bigint {
+  const isInteger =
+    typeof json === 'number' ? Number.isInteger(json) : typeof json === 'string' && /^-?\d{1,20}$/.test(json)
+  if (!isInteger) throw new JsonFault('must be a whole number')
+  const value = BigInt(json as number | string)
+  if (value < least || value >= end) throw new JsonFault(`must be from ${least} to ${end - 1n}`)
+  return value
 }

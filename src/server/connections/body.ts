@@ -4,7 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { ApiError } from '../../operations/forms/index.ts'
 import { type InboundBudget, tooManyBodies } from '../api/budget.ts'
 import { LINGER_MS } from './connection-table.ts'
-import type { BodyLimits, RequestBody } from './messages.ts'
+import type { BodyLimits, FollowedBody, RequestBody } from './messages.ts'
 
 /** Whether the request announces a body (RFC 9112 §6.3). */
 const hasBody = ({ headers }: IncomingMessage): boolean =>
@@ -33,6 +33,17 @@ export class WholeBody implements RequestBody {
   }
 
   drop(): void {}
+
+  follow(arrived: () => void): FollowedBody {
+    let rest = this.#bytes
+    const take = (): Uint8Array => {
+      const taken = rest
+      rest = NOTHING
+      return taken
+    }
+    queueMicrotask(arrived)
+    return { take, isOver: true, drop() {} }
+  }
 }
 
 interface BodyWaiter {
@@ -70,6 +81,8 @@ export class NodeBody implements RequestBody {
   #received: Buffer = NOTHING
   #length = 0
   #waiter: BodyWaiter | undefined
+  /** Called when something has arrived, while the response is sent. */
+  #follower: (() => void) | undefined
   /** The body is dropped. */
   #isDropped = false
   #droppedBytes = 0
@@ -136,8 +149,26 @@ export class NodeBody implements RequestBody {
     }
   }
 
-  /** Discards what has arrived, and the rest as it arrives. */
+  follow(arrived: () => void): FollowedBody {
+    this.#follower = arrived
+    this.#options.sendContinue()
+    queueMicrotask(arrived)
+    const isOver = (): boolean => this.ended || this.#isDropped
+    return {
+      take: () => this.#release(),
+      get isOver() {
+        return isOver()
+      },
+      drop: () => {
+        this.#follower = undefined
+        this.drop()
+      },
+    }
+  }
+
+  /** Discards what has arrived, and the rest as it arrives, unless it is still read. */
   drop(): void {
+    if (this.#follower !== undefined) return
     this.#isDropped = true
     this.#release()
   }
@@ -205,19 +236,24 @@ export class NodeBody implements RequestBody {
     else if (inbound.bytes > inbound.bytesMax && this.#length > this.#freeBytes) this.#refuse(tooManyBodies())
     else this.#received = appended(this.#received, before, chunk)
     if (limits === undefined) held()
+    this.#follower?.()
   }
 
   #end(): void {
     this.ended = true
     const waiter = this.#waiter
     if (waiter !== undefined) waiter.done(this.#release())
+    this.#follower?.()
   }
 
   #refuse(refused: ApiError): void {
     this.#refused ??= refused
     const waiter = this.#waiter
+    const follower = this.#follower
+    this.#follower = undefined
     this.drop()
     waiter?.done(refused)
+    follower?.()
   }
 
   /** The bytes that have arrived, which are no longer counted. */
@@ -239,11 +275,11 @@ export class NodeBody implements RequestBody {
  * Copies `chunk` behind the first `length` bytes of `received`, into a buffer with room for more. An uncopied chunk
  * would keep the whole buffer in memory that was read with it.
  */
-function appended(received: Buffer, length: number, chunk: Buffer): Buffer {
+export function appended(received: Buffer, length: number, chunk: Uint8Array): Buffer {
   const all = length + chunk.length
   const roomy = all <= received.length ? received : Buffer.allocUnsafe(length === 0 ? all : 2 * all)
   if (roomy !== received) received.copy(roomy, 0, 0, length)
-  chunk.copy(roomy, length)
+  roomy.set(chunk, length)
   return roomy
 }
 

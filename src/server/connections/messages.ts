@@ -31,6 +31,21 @@ export interface RequestBody {
   read(limits: BodyLimits, done: (result: Uint8Array | ApiError) => void): void
   /** The body will not be read. */
   drop(): void
+  /**
+   * Reads the body while the response is sent. Calls `arrived` when something may be taken, also at once. What is not
+   * taken counts as waiting, so the connection is not read far ahead.
+   */
+  follow(arrived: () => void): FollowedBody
+}
+
+/** A body that is read as it arrives. */
+export interface FollowedBody {
+  /** The bytes that have arrived since the last time. */
+  take(): Uint8Array
+  /** Nothing more will arrive. */
+  readonly isOver: boolean
+  /** The rest will not be read. */
+  drop(): void
 }
 
 /** The head of a request with its raw target. */
@@ -90,6 +105,8 @@ export class HttpRequest implements Call {
   /** The route that it has matched, beside those of keys. */
   route: string | undefined
   room: Reservation | undefined
+  /** Makes the response of an error, if its API has a form of its own for errors. */
+  encodeError: ((error: unknown) => HttpResponse) | undefined
   openSink?: () => WatchSink
 
   constructor(

@@ -29,6 +29,10 @@ export const CONSOLE_PATH = '/ui'
 export const isConsolePath = (path: string): boolean =>
   path === CONSOLE_PATH || path.startsWith(`${CONSOLE_PATH}/`)
 
+/** Whether a path, as it was sent, is one of etcd's JSON gateway. */
+export const isGatewayPath = (path: string): boolean =>
+  path.startsWith('/v3/') || path === '/version' || path === '/health'
+
 const KEYS_PATH = '/v1/kv'
 const KEY_PATH = '/v1/kv/'
 

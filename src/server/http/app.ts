@@ -13,8 +13,8 @@ import type { WatchRequest } from '../../operations/watch.ts'
 import { asError } from '../../system/errors.ts'
 import { timeLeftMs } from '../api/read-options.ts'
 import type { TurnQueue } from '../api/turn-queue.ts'
+import { JSON_PARTS_MAX, type JsonLimits, parseJson } from '../connections/json-body.ts'
 import type { HttpRequest, HttpResponse } from '../connections/messages.ts'
-import { JSON_PARTS_MAX, type JsonLimits, parseJson } from './json-body.ts'
 
 /** A response of the HTTP listener itself that takes time. It is made when the client may receive it. */
 export type LaterResponse = (request: HttpRequest) => Promise<HttpResponse>

@@ -8,13 +8,13 @@ import type { Target } from '../connections/target.ts'
 import type { KvNode } from '../node/kv-node.ts'
 
 /** Probes and scrapes are not traced. */
-const TRACED = '/v1/'
+const TRACED = /^\/v[13]\//
 const SERVER_ERROR = 500
 
 export function startRequestSpan(request: HttpRequest, node: Pick<KvNode, 'name'>): Span | undefined {
   const recording = tracer()
   const { method, target, headers } = request
-  if (recording === undefined || !target.path.startsWith(TRACED)) return undefined
+  if (recording === undefined || !TRACED.test(target.path)) return undefined
   const parent = traceContextFrom(recording, headers.traceparent, headers.tracestate)
   const attributes = { 'http.request.method': method, 'quorate.node': node.name }
   return recording.startRequest(spanName(method, findRoute(target)), attributes, parent)

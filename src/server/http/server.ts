@@ -25,11 +25,23 @@ import {
   isPoured,
   isStreamed,
 } from '../connections/messages.ts'
-import { isConsolePath } from '../connections/target.ts'
+import { isConsolePath, isGatewayPath } from '../connections/target.ts'
 import type { Metrics } from '../node/observe/metrics.ts'
 import type { ColdRoutes } from './app.ts'
 import { decodeDelete, decodeRange, encode } from './http-codec.ts'
 import { endRequestSpan, startRequestSpan } from './request-span.ts'
+
+/** Another API over HTTP, with paths and errors of its own. Its clients are checked as all others. */
+export interface Gateway {
+  /** Begins a request: its errors are those of the gateway. */
+  begin(request: HttpRequest): void
+  /** The client as it is identified. */
+  findClient(request: HttpRequest): Parameters<ClientIdentity['identify']>[0]
+  /** Serves a request whose client is known. Calls one of the functions once. */
+  serve(request: HttpRequest, respond: (response: HttpResponse) => void, fail: (error: unknown) => void): void
+  /** The node stops. */
+  closing(): void
+}
 
 interface HttpServerOptions {
   readonly api: Api
@@ -38,6 +50,8 @@ interface HttpServerOptions {
   readonly identity: ClientIdentity
   readonly connections: ConnectionTable
   readonly isClosing: () => boolean
+  /** Loads etcd's gateway for the first request to it; undefined: there is none. */
+  readonly loadGateway: (() => Promise<Gateway>) | undefined
   /** The folder with the files of the console; that of this program unless given. */
   readonly consoleDirectory?: string | undefined
 }
@@ -48,6 +62,7 @@ export class HttpServer {
   readonly #options: HttpServerOptions
   readonly #api: Api
   #coldRoutes: Promise<ColdRoutes> | undefined
+  #gateway: Gateway | undefined
 
   constructor(options: HttpServerOptions) {
     this.#options = options
@@ -64,13 +79,37 @@ export class HttpServer {
     await routes?.close()
   }
 
+  /** The node stops: responses without an end are ended. */
+  closing(): void {
+    this.#gateway?.closing()
+  }
+
   /** Checks the client, sets the deadline, decodes and executes the request, and sends the response. */
   serve(request: HttpRequest): void {
+    this.requests++
+    const { loadGateway } = this.#options
+    if (loadGateway === undefined || !isGatewayPath(request.target.path)) this.#begin(request)
+    else if (this.#gateway !== undefined) this.#beginAtGateway(request, this.#gateway)
+    else
+      loadGateway().then(
+        (gateway) => {
+          this.#gateway ??= gateway
+          this.#beginAtGateway(request, this.#gateway)
+        },
+        (error: unknown) => this.#fail(request, error),
+      )
+  }
+
+  #beginAtGateway(request: HttpRequest, gateway: Gateway): void {
+    gateway.begin(request)
+    this.#begin(request)
+  }
+
+  #begin(request: HttpRequest): void {
     const { target, headers } = request
     const { guard, identity, connections } = this.#options
     const { node } = this.#api
     const isChecked = node.auth.enabled
-    this.requests++
     request.span = startRequestSpan(request, node)
     try {
       guard.checkHost(request, target)
@@ -97,7 +136,8 @@ export class HttpServer {
 
   #serveUser(request: HttpRequest): void {
     const { identity } = this.#options
-    identity.identify(request, newerWithinMs(request), (error, principal) => {
+    const client = this.#findGateway(request)?.findClient(request) ?? request
+    identity.identify(client, newerWithinMs(request), (error, principal) => {
       request.principal = principal
       if (error !== undefined || isOpenToStrangers(request.target.path)) this.#serveIdentified(request, error)
       else
@@ -188,10 +228,15 @@ export class HttpServer {
     const { path, query } = request.target
     // The authority of an absolute target is left out.
     const url = query === '' ? path : `${path}?${query}`
+    const gateway = this.#findGateway(request)
     const fail = (error: unknown): void => this.#fail(request, error)
     const respond = (response: HttpResponse): void => {
       if (this.#hasRoomFor(request, response)) this.#respond(request, response)
       else fail(tooManyAnswers())
+    }
+    if (gateway !== undefined) {
+      gateway.serve(request, respond, fail)
+      return
     }
     this.#loadedRoutes()
       .then((routes) =>
@@ -228,7 +273,7 @@ export class HttpServer {
 
   #fail(request: HttpRequest, error: unknown): void {
     request.room?.release()
-    this.#respond(request, errorResponse(this.#api.toApiError(error)))
+    this.#respond(request, request.encodeError?.(error) ?? errorResponse(this.#api.toApiError(error)))
   }
 
   #respond(request: HttpRequest, response: HttpResponse): void {
@@ -240,6 +285,11 @@ export class HttpServer {
     if (isAnswered) return
     this.#options.metrics.requestEnded(target.operation, response.status, performance.now() - startedAt)
     endRequestSpan(request, response.status)
+  }
+
+  /** undefined: the request is none of the gateway's. */
+  #findGateway({ target: { path } }: HttpRequest): Gateway | undefined {
+    return isGatewayPath(path) ? this.#gateway : undefined
   }
 
   /** Loads the routes outside the hot path. After a failure, the next request tries again. */
@@ -259,12 +309,19 @@ export class HttpServer {
 }
 
 /** Routes that everybody may read. */
-const OPEN_PATHS: ReadonlySet<string> = new Set(['/', '/livez', '/readyz', '/openapi.json'])
+const OPEN_PATHS: ReadonlySet<string> = new Set([
+  '/',
+  '/livez',
+  '/readyz',
+  '/openapi.json',
+  '/version',
+  '/health',
+])
 
 const isOpen = (path: string): boolean => OPEN_PATHS.has(path) || isConsolePath(path)
 
 /** Paths without a user. Only a login has a body, which is small. */
-const LOGIN_PATHS: ReadonlySet<string> = new Set(['/v1/auth', '/v1/auth/login'])
+const LOGIN_PATHS: ReadonlySet<string> = new Set(['/v1/auth', '/v1/auth/login', '/v3/auth/authenticate'])
 
 const isOpenToStrangers = (path: string): boolean => isOpen(path) || LOGIN_PATHS.has(path)
 

@@ -19,7 +19,7 @@ import type { HttpRequest } from '../connections/messages.ts'
 import { endWith, NodeConnections } from '../connections/node-connection.ts'
 import { RawConnections } from '../connections/raw-connection.ts'
 import { ResponseWriter } from '../connections/response-writer.ts'
-import { HttpServer } from '../http/server.ts'
+import { type Gateway, HttpServer } from '../http/server.ts'
 import type { HttpCounts, Metrics } from '../node/observe/metrics.ts'
 import type { Logger } from '../options.ts'
 import { type HandshakeRefusal, Handshakes, type ListenerTls } from '../tls/handshakes.ts'
@@ -53,6 +53,9 @@ const CLOSE_IDLE_MS = 50
 
 /** How long, at most, a stopping node still accepts connections that were made before. */
 const ACCEPT_MS_MAX = 2_000
+
+/** In JSON, bytes are longer. */
+const IN_BASE64 = 4 / 3
 
 /** Limit of refused connections that receive an error at the same time. Others are closed without an answer. */
 const REFUSED_MAX = 16
@@ -89,7 +92,16 @@ export class ClientListener {
     const writer = new ResponseWriter({ node, outbound, outboundOfStrangers, keepAliveMs, isClosing })
     this.#connections = new ConnectionTable(limits, () => this.#handshakes)
     const connections = this.#connections
-    this.#http = new HttpServer({ api, metrics, guard, identity, connections, isClosing, consoleDirectory })
+    this.#http = new HttpServer({
+      api,
+      metrics,
+      guard,
+      identity,
+      connections,
+      isClosing,
+      loadGateway: options.etcdApi === false ? undefined : () => this.#loadGateway(),
+      consoleDirectory,
+    })
     this.#mux = new MuxOpening({
       api,
       metrics,
@@ -186,6 +198,7 @@ export class ClientListener {
     this.#connections.closing()
     this.#mux.closing()
     this.#http2?.closing()
+    this.#http.closing()
     // A connection whose answer was on its way when closing began becomes idle later. It gets the same pause.
     let before = performance.now()
     const sweep = setInterval(() => {
@@ -260,6 +273,12 @@ export class ClientListener {
     // An error before the handshake would be no TLS.
     if (this.#handshakes !== undefined) socket.destroy()
     else this.#refuse(socket, new ApiError('overloaded', 'this node has as many connections as it can hold'))
+  }
+
+  async #loadGateway(): Promise<Gateway> {
+    const { JsonGateway } = await import('../etcd/gateway/gateway.ts')
+    const requestBytesMax = Math.ceil(this.#options.limits.grpcMessageBytesMax * IN_BASE64)
+    return new JsonGateway({ api: this.#api, isClosing: () => this.#closing, requestBytesMax })
   }
 
   #createHandshakes(tls: ListenerTls): Handshakes {

@@ -21,6 +21,7 @@ import type { ClientIdentity } from '../../connections/client-identity.ts'
 import type { GrpcLimits } from '../../connections/grpc-limits.ts'
 import type { StallLimits } from '../../connections/limits.ts'
 import type { Metrics } from '../../node/observe/metrics.ts'
+import { asBearer } from '../authorization.ts'
 import { EtcdCall, type EtcdCaller, TIMEOUT_MS } from '../call.ts'
 import { toGrpcError } from '../errors.ts'
 import type { AnyRpc, RequestReceiver, Responses } from '../rpc.ts'
@@ -446,11 +447,8 @@ function checkEncoding(encoding: string | readonly string[] | undefined): void {
   )
 }
 
-/** etcd's clients send a token without a scheme. */
-function findAuthorization(headers: IncomingHttpHeaders): string | undefined {
-  const token = field(headers.token) ?? headers.authorization
-  return token === undefined || /^(?:basic|bearer) /i.test(token) ? token : `Bearer ${token}`
-}
+const findAuthorization = (headers: IncomingHttpHeaders): string | undefined =>
+  asBearer(field(headers.token) ?? headers.authorization)
 
 function unknownRpc(path: string): GrpcError {
   const [, service = '', method = ''] = path.split('/')

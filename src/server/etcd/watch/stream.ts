@@ -55,9 +55,8 @@ class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
     else if (progressRequest !== undefined) this.#lookForProgress()
   }
 
-  halfClosed(): void {
-    this.#end()
-  }
+  /** As in etcd, its watches outlive the end of the requests. */
+  halfClosed(): void {}
 
   closed(): void {
     if (this.#isOver) return

@@ -17,8 +17,11 @@ export interface JsonLimits {
   readonly depthMax: number
 }
 
-/** The value, or the error that refuses the body. */
-export function parseJson(body: Uint8Array, { partsMax, depthMax }: JsonLimits): unknown {
+/** `source`: how a value that is no object and no list was written. TypeScript does not know it. */
+type Reviver = (name: string, value: unknown, context: { readonly source?: string }) => unknown
+
+/** The value, or the error that refuses the body. `revive`: as `JSON.parse` calls it. */
+export function parseJson(body: Uint8Array, { partsMax, depthMax }: JsonLimits, revive?: Reviver): unknown {
   const { parts, names, depth } = countParts(body)
   if (parts > partsMax)
     return new ApiError('bad_request', `the body has more than ${partsMax} commas and opening brackets`)
@@ -27,7 +30,10 @@ export function parseJson(body: Uint8Array, { partsMax, depthMax }: JsonLimits):
   if (!isUtf8(body)) return new ApiError('bad_request', 'the body is not UTF-8')
   let json: unknown
   try {
-    json = body.length === 0 ? {} : JSON.parse(Buffer.from(body).toString('utf8'))
+    json =
+      body.length === 0
+        ? {}
+        : JSON.parse(Buffer.from(body).toString('utf8'), revive as Parameters<typeof JSON.parse>[1])
   } catch {
     return new ApiError('bad_request', 'the body is not JSON')
   }

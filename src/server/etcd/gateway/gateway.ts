@@ -1,0 +1,206 @@
+// etcd's JSON gateway: the RPCs as `POST /v3/…`, `GET /version` and `GET /health`.
+
+import { readTimeoutMs } from '../../../etcd/frames.ts'
+import { ETCD_ERRORS, GRPC, GrpcError } from '../../../etcd/status.ts'
+import { ApiError } from '../../../operations/forms/index.ts'
+import { HttpError, jsonResponse, type UnencodedResponse } from '../../../operations/http/form.ts'
+import type { Api } from '../../api/api.ts'
+import { answerWithinMs } from '../../api/limits.ts'
+import { timeLeftMs } from '../../api/read-options.ts'
+import { socketAddress } from '../../connections/connection-table.ts'
+import { encodeBody, type HttpRequest, type HttpResponse } from '../../connections/messages.ts'
+import { asBearer } from '../authorization.ts'
+import { EtcdCall, TIMEOUT_MS } from '../call.ts'
+import type { AnyRpc, UnaryRpc } from '../rpc.ts'
+import { RPCS } from '../services/index.ts'
+import { ETCD_VERSION } from '../services/status.ts'
+import { encodeError, RESULT_HEADERS } from './errors.ts'
+import { decodeRequest } from './json.ts'
+import { GatewayStream } from './stream.ts'
+
+const RPC_OF: ReadonlyMap<string, AnyRpc> = new Map(
+  RPCS.flatMap((rpc) => rpc.gateway.map((path) => [path, rpc] as const)),
+)
+
+/** Body of a client without a user: a name and a password. */
+const LOGIN_BYTES_MAX = 8 * 1024
+
+type Respond = (response: HttpResponse) => void
+type Fail = (error: unknown) => void
+
+interface GatewayOptions {
+  readonly api: Api
+  readonly isClosing: () => boolean
+  /** Limit of the body of a request, and of each request of a stream. */
+  readonly requestBytesMax: number
+}
+
+export class JsonGateway {
+  readonly #options: GatewayOptions
+  readonly #streams = new Set<GatewayStream>()
+
+  constructor(options: GatewayOptions) {
+    this.#options = options
+  }
+
+  /** Begins a request: its errors are those of the gateway. */
+  begin(request: HttpRequest): void {
+    request.encodeError = (error) => encodeError(this.#options.api, request, error)
+  }
+
+  /** The client as it is identified: etcd's clients send a token without a scheme. */
+  findClient({ headers, socket, isServed }: HttpRequest) {
+    return { headers: { authorization: asBearer(headers.authorization) }, socket, isServed }
+  }
+
+  /** Serves a request whose client is known. */
+  serve(request: HttpRequest, respond: Respond, fail: Fail): void {
+    const { path } = request.target
+    request.route = path
+    try {
+      if (path === '/version' || path === '/health') {
+        checkMethod(request, ['GET', 'HEAD'])
+        respond(path === '/version' ? jsonResponse(VERSION) : this.#health())
+        return
+      }
+      const rpc = RPC_OF.get(path)
+      if (rpc === undefined) throw new GrpcError(GRPC.notFound, 'Not Found')
+      checkMethod(request, ['POST'])
+      checkContent(request)
+      this.#serveRpc(rpc, request, respond, fail)
+    } catch (error) {
+      fail(error)
+    }
+  }
+
+  /** The node stops: streams end, and clients open them again at another node. */
+  closing(): void {
+    for (const stream of this.#streams) stream.leave()
+  }
+
+  #serveRpc(rpc: AnyRpc, request: HttpRequest, respond: Respond, fail: Fail): void {
+    const { api, requestBytesMax, isClosing } = this.#options
+    if (isClosing()) throw ETCD_ERRORS.stopped
+    const call = openCall(api, request)
+    if (rpc.kind === 'unary') {
+      request.withdraw = () => call.abandon()
+      this.#readRequest(rpc, request, fail, (message) => void runUnary(rpc, message, call, respond, fail))
+      return
+    }
+    const stream = new GatewayStream({
+      call,
+      rpc,
+      request,
+      requestBytesMax,
+      respond,
+      fail,
+      closed: () => this.#streams.delete(stream),
+    })
+    this.#streams.add(stream)
+    if (rpc.kind === 'duplex') stream.open(rpc)
+    else this.#readRequest(rpc, request, fail, (message) => void stream.run(rpc, message))
+  }
+
+  #readRequest(rpc: AnyRpc, request: HttpRequest, fail: Fail, run: (message: unknown) => void): void {
+    const { api, requestBytesMax } = this.#options
+    const { strangerBodyMs } = api.limits
+    const isLogin = rpc.access === 'login'
+    const limits = {
+      bytesMax: isLogin ? LOGIN_BYTES_MAX : requestBytesMax,
+      tooLarge: 'request_too_large',
+      timeoutMs: Math.min(timeLeftMs(request), isLogin ? strangerBodyMs : Number.POSITIVE_INFINITY),
+    } as const
+    request.body.read(limits, (body) =>
+      // Bodies of many connections may arrive at once.
+      api.outbound.turns.run(() => {
+        try {
+          if (body instanceof ApiError) throw body
+          run(decodeRequest(rpc.request, body))
+        } catch (error) {
+          fail(error)
+        }
+      }),
+    )
+  }
+
+  #health(): HttpResponse {
+    const { api, isClosing } = this.#options
+    const { notReady } = api.node.status()
+    const reasons = isClosing() ? ['the node is shutting down', ...notReady] : notReady
+    const health = { health: String(reasons.length === 0), reason: reasons.join('; ') }
+    return { ...jsonResponse(JSON.stringify(health)), status: reasons.length === 0 ? 200 : 503 }
+  }
+}
+
+const VERSION = JSON.stringify({ etcdserver: ETCD_VERSION, etcdcluster: ETCD_VERSION })
+
+function openCall(api: Api, request: HttpRequest): EtcdCall {
+  const { principal, isUnidentified, startedAt, socket, target } = request
+  request.deadline = startedAt + answerWithinMs(findTimeoutMs(request))
+  const client = {
+    principal,
+    isUnidentified,
+    address: socketAddress(socket),
+    checkServed: () => request.checkServed(),
+  }
+  return new EtcdCall(api, client, `POST ${target.path}`, request.deadline, request.trace)
+}
+
+/** Throws `GrpcError`. */
+function findTimeoutMs({ headers }: HttpRequest): number {
+  const field = headers['grpc-timeout']?.toString()
+  try {
+    return Math.min(readTimeoutMs(field) ?? TIMEOUT_MS, TIMEOUT_MS)
+  } catch {
+    throw new GrpcError(GRPC.invalidArgument, `invalid grpc-timeout: ${field}`)
+  }
+}
+
+async function runUnary(
+  rpc: UnaryRpc<unknown, object>,
+  message: unknown,
+  call: EtcdCall,
+  respond: Respond,
+  fail: Fail,
+): Promise<void> {
+  const { outbound } = call.api
+  const failed = (error: unknown): void => {
+    call.releaseRoom()
+    fail(error)
+  }
+  try {
+    const result = await rpc.run(message, call)
+    const body = { parts: rpc.response.jsonParts(result) }
+    const response: UnencodedResponse = { status: 200, headers: RESULT_HEADERS, body, revision: undefined }
+    const done = (encoded: HttpResponse): void => {
+      // Its writer counts it from here on.
+      call.releaseRoom()
+      respond(encoded)
+    }
+    encodeBody(response, outbound, done, failed)
+  } catch (error) {
+    failed(error)
+  }
+}
+
+/** Throws `ApiError`. */
+function checkMethod({ method, target: { path } }: HttpRequest, allowed: readonly string[]): void {
+  if (allowed.includes(method)) return
+  const allow = allowed.join(', ')
+  throw new HttpError('method_not_allowed', `${method} is not allowed on ${path}; allowed: ${allow}`, [
+    'Allow',
+    allow,
+  ])
+}
+
+/**
+ * Throws `ApiError`. Programs send JSON under any type, or under none; a form of a web page can send it only as plain
+ * text.
+ */
+function checkContent({ headers }: HttpRequest): void {
+  const type = headers['content-type']?.split(';')[0]?.trim().toLowerCase()
+  if (type === 'text/plain')
+    throw new ApiError('unsupported_media_type', 'text/plain is not accepted: send application/json')
+  if (headers['content-encoding'] !== undefined)
+    throw new ApiError('unsupported_media_type', 'Content-Encoding is not accepted')
+}

@@ -1,0 +1,221 @@
+// An RPC with many responses: each is a line of JSON. The head is sent with the first one, so an error before it has a
+// status of its own.
+
+import type { ServerResponse } from 'node:http'
+import { RPC } from '../../../etcd/rpcs.ts'
+import { ETCD_ERRORS, type GrpcError } from '../../../etcd/status.ts'
+import { type OutboundBudget, writeChunked } from '../../api/budget.ts'
+import type { FollowedBody, HttpRequest, HttpResponse } from '../../connections/messages.ts'
+import type { EtcdCall } from '../call.ts'
+import { toGrpcError } from '../errors.ts'
+import type { DuplexRpc, RequestReceiver, Responses, ServerStreamRpc } from '../rpc.ts'
+import { encodeStreamError, JSON_HEADERS, RESULT_HEADERS } from './errors.ts'
+import { decodeRequest, ObjectReader } from './json.ts'
+
+// biome-ignore lint/suspicious/noExplicitAny: an RPC accepts only what its own message has decoded.
+type AnyStreamRpc = ServerStreamRpc<any, any> | DuplexRpc<any, any>
+
+/** Streams without an end of their own. */
+const ENDLESS: ReadonlySet<string> = new Set([RPC.watch.path, RPC.observe.path])
+
+/** A client that leaves so much untaken sends no more requests. */
+const UNTAKEN_BYTES_MAX = 64 * 1024
+
+interface Line {
+  readonly bytes: Buffer
+  readonly taken: (() => void) | undefined
+}
+
+interface StreamOptions {
+  readonly call: EtcdCall
+  readonly rpc: AnyStreamRpc
+  readonly request: HttpRequest
+  readonly requestBytesMax: number
+  /** Sends the head of the response, or the whole response. */
+  readonly respond: (response: HttpResponse) => void
+  readonly fail: (error: unknown) => void
+  readonly closed: () => void
+}
+
+export class GatewayStream implements Responses<object> {
+  readonly #options: StreamOptions
+  readonly #outbound: OutboundBudget
+  readonly #reader: ObjectReader
+  #receiver: RequestReceiver<unknown> | undefined
+  #requests: FollowedBody | undefined
+  /** Counts the object that has not arrived completely. */
+  #release: (() => void) | undefined
+  #isHalfClosed = false
+  /** Its head is sent. */
+  #hasHead = false
+  #to: ServerResponse | undefined
+  #lines: Line[] = []
+  #isWriting = false
+  /** Bytes of lines that the client has not taken. */
+  waitingBytes = 0
+  #drained: (() => void)[] = []
+  /** Nothing is sent any more. */
+  #isOver = false
+  #isClosed = false
+
+  constructor(options: StreamOptions) {
+    this.#options = options
+    this.#outbound = options.call.api.outbound
+    this.#reader = new ObjectReader(options.requestBytesMax)
+    options.request.withdraw = () => this.#closed()
+  }
+
+  /** Serves an RPC with one request. */
+  async run(rpc: ServerStreamRpc<unknown, object>, request: unknown): Promise<void> {
+    const { call } = this.#options
+    try {
+      await rpc.run(request, call, this)
+      this.end()
+    } catch (error) {
+      this.end(toGrpcError(call.api, error))
+    }
+  }
+
+  /** Serves an RPC with many requests, as they arrive. */
+  open(rpc: DuplexRpc<unknown, object>): void {
+    const { call, request } = this.#options
+    this.#receiver = rpc.open(call, this)
+    this.#requests = request.body.follow(() => this.#receive())
+  }
+
+  #receive(): void {
+    const { rpc, call } = this.#options
+    const requests = this.#requests
+    const receiver = this.#receiver
+    if (this.#isOver || receiver === undefined || requests === undefined) return
+    if (this.waitingBytes > UNTAKEN_BYTES_MAX) return
+    try {
+      const objects = this.#reader.read(requests.take())
+      this.#release?.()
+      this.#release = call.api.inbound.hold(this.#reader.heldBytes)
+      for (const bytes of objects) receiver.request(decodeRequest(rpc.request, bytes))
+    } catch (error) {
+      this.end(toGrpcError(call.api, error))
+    }
+    if (!requests.isOver || this.#isHalfClosed || this.#isOver) return
+    this.#isHalfClosed = true
+    receiver.halfClosed()
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // Responses
+
+  send(response: object): void {
+    this.#sendResult(response)
+  }
+
+  sendBytes(message: Uint8Array, taken?: () => void): void {
+    this.#sendResult(this.#options.rpc.response.decode(message), taken)
+  }
+
+  #sendResult(response: object, taken?: () => void): void {
+    if (this.#isOver) return
+    const result = this.#options.rpc.response.toJson(response)
+    this.#write(`${JSON.stringify({ result })}\n`, taken)
+  }
+
+  #write(text: string, taken?: () => void): void {
+    const bytes = Buffer.from(text)
+    this.waitingBytes += bytes.length
+    this.#outbound.add(bytes.length)
+    this.#lines.push({ bytes, taken })
+    // The transport counts it now.
+    this.#options.call.releaseRoom()
+    if (this.#hasHead) this.#flush()
+    else this.#begin()
+  }
+
+  #begin(): void {
+    this.#hasHead = true
+    const stream = (to: ServerResponse | undefined): void => {
+      if (to === undefined) {
+        this.#closed()
+        return
+      }
+      this.#to = to
+      this.#endWithClient(to)
+      this.#flush()
+    }
+    this.#options.respond({ status: 200, headers: RESULT_HEADERS, body: { stream }, revision: undefined })
+  }
+
+  /** A client that closes its side still receives its answers, but these have no end. */
+  #endWithClient(to: ServerResponse): void {
+    const { socket } = to
+    if (!ENDLESS.has(this.#options.rpc.path)) return
+    const leave = (): void => void to.destroy()
+    socket?.once('end', leave)
+    to.once('close', () => socket?.off('end', leave))
+    if (socket?.readableEnded) leave()
+  }
+
+  #flush(): void {
+    const to = this.#to
+    if (to === undefined || this.#isWriting || this.#isClosed) return
+    if (this.#lines.length === 0) {
+      for (const done of this.#drained.splice(0)) done()
+      if (this.#isOver) to.end()
+      else if (this.#requests !== undefined) this.#receive()
+      return
+    }
+    const lines = this.#lines
+    this.#lines = []
+    this.#isWriting = true
+    const parts = lines.map(({ bytes }) => bytes)
+    const length = parts.reduce((sum, part) => sum + part.length, 0)
+    // Its writer counts it from here on.
+    this.#outbound.remove(length)
+    writeChunked(to, parts, this.#outbound, (isSent) => {
+      this.#isWriting = false
+      this.waitingBytes -= length
+      if (!isSent) return
+      for (const { taken } of lines) taken?.()
+      this.#flush()
+    })
+  }
+
+  async drained(): Promise<void> {
+    if (this.#isClosed || this.waitingBytes === 0) return
+    await new Promise<void>((resolve) => this.#drained.push(resolve))
+  }
+
+  end(error?: GrpcError): void {
+    if (this.#isOver) return
+    const { respond, fail } = this.#options
+    if (this.#hasHead && error !== undefined) this.#write(encodeStreamError(error))
+    this.#isOver = true
+    this.#leaveRequests()
+    if (this.#hasHead) this.#flush()
+    else if (error !== undefined) fail(error)
+    else respond({ status: 200, headers: JSON_HEADERS, body: '', revision: undefined })
+  }
+
+  /** The node stops. */
+  leave(): void {
+    this.end(ETCD_ERRORS.stopped)
+  }
+
+  #leaveRequests(): void {
+    this.#requests?.drop()
+    this.#release?.()
+    this.#release = undefined
+  }
+
+  /** The client is gone, or has received everything. */
+  #closed(): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.#isOver = true
+    this.#leaveRequests()
+    for (const { bytes } of this.#lines.splice(0)) this.#outbound.remove(bytes.length)
+    this.#options.call.abandon()
+    this.#receiver?.closed()
+    this.#options.closed()
+    for (const done of this.#drained.splice(0)) done()
+  }
+}

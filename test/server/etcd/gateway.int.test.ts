@@ -1,0 +1,331 @@
+// etcd's JSON gateway over HTTP/1.1.
+
+import { readFile } from 'node:fs/promises'
+import { request as httpRequest } from 'node:http'
+import { connect } from 'node:net'
+import { expect, onTestFinished, test } from 'vitest'
+import { Audit } from '../../../src/server/api/audit.ts'
+import { askAll, type GatewayAnswer } from '../../etcd/gateway-cases.ts'
+import { AS_BOB, nodeWithUsers } from '../auth/users.ts'
+import { JSON_TYPE, type Served, serve } from '../http/served.ts'
+
+const base64 = (text: string): string => Buffer.from(text).toString('base64')
+const key = base64('app/1')
+const value = base64('1')
+
+const post = (served: Served, path: string, body: unknown, headers: Record<string, string> = JSON_TYPE) =>
+  served.ask('POST', `/v3${path}`, { headers, body: typeof body === 'string' ? body : JSON.stringify(body) })
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Compared with etcd
+
+/** Requests that are no message: the texts are those of Go's packages in etcd. */
+const OWN_TEXT: ReadonlySet<string> = new Set([
+  'a number for bytes',
+  'a text for a number',
+  'a fraction',
+  'a number beyond 64 bits',
+  'a text for a bool',
+  'an unknown name',
+  'half of a body',
+  'a list',
+  'no base64',
+  'an unknown target',
+])
+
+/** etcd 3.4 answers these otherwise. */
+const DIFFERENT: Readonly<Record<string, Partial<GatewayAnswer>>> = {
+  // etcd 3.5 and 3.6 have 400 for FailedPrecondition.
+  'grant of a lease that exists': { status: 400 },
+  // The client's fault, not the server's.
+  'keep alive with a fault': {
+    status: 400,
+    lines: [{ error: 'ID: must be a whole number', message: 'ID: must be a whole number', code: 3 }],
+  },
+  'a watch with a fault': {
+    status: 400,
+    lines: [
+      {
+        error: 'create_request: key: must be a text',
+        message: 'create_request: key: must be a text',
+        code: 3,
+      },
+    ],
+  },
+  // As 3.6.
+  'a route that does not exist': {
+    type: 'application/json',
+    lines: [{ error: 'Not Found', message: 'Not Found', code: 5 }],
+  },
+}
+
+const withoutText = ({ lines, ...answer }: GatewayAnswer) => ({
+  ...answer,
+  lines: lines.map((line) => ({ ...(line as object), error: 'text', message: 'text' })),
+})
+
+test('answers are those of etcd, byte for byte but for ids, terms and texts of JSON', async () => {
+  const golden = JSON.parse(await readFile('test/etcd/golden/gateway.json', 'utf8')) as {
+    readonly answers: Record<string, GatewayAnswer>
+  }
+  const { port } = await serve()
+  const answers = await askAll(port)
+  expect(Object.keys(answers)).toEqual(Object.keys(golden.answers))
+  for (const [name, recorded] of Object.entries(golden.answers)) {
+    const expected = { ...recorded, ...DIFFERENT[name] }
+    const answer = answers[name] as GatewayAnswer
+    if (OWN_TEXT.has(name)) expect.soft(withoutText(answer), name).toEqual(withoutText(expected))
+    else expect.soft(answer, name).toEqual(JSON.parse(JSON.stringify(expected)))
+  }
+})
+
+test('a body that is no message has the status of etcd, and says what is wrong', async () => {
+  const served = await serve()
+  const texts = await Promise.all(
+    [
+      { key: 1 },
+      { key, limit: 1.5 },
+      { key, sort_order: 'UP' },
+      { key, limit: '9223372036854775808000' },
+      [1],
+    ].map(async (body) => (await post(served, '/kv/range', body)).json.message),
+  )
+  expect(texts).toEqual([
+    'key: must be a text',
+    'limit: must be a whole number',
+    'sort_order: must be one of NONE, ASCEND, DESCEND',
+    'limit: must be a whole number',
+    'a message must be an object',
+  ])
+  const deep = `${'{"success":[{"request_txn":'.repeat(60)}{}${'}]}'.repeat(60)}`
+  expect(await post(served, '/kv/txn', deep)).toMatchObject({ status: 400 })
+  const twice = await post(served, '/kv/range', `{"key":"${key}","key":"${base64('b')}"}`)
+  expect(twice.json.message).toMatch(/occurs twice/)
+  expect(await post(served, '/kv/put', { key, value: 'A'.repeat(3 * 1024 * 1024) })).toMatchObject({
+    status: 400,
+    json: { message: 'etcdserver: request is too large' },
+  })
+})
+
+test('a range of many rows arrives as one JSON', async () => {
+  const served = await serve()
+  const large = Buffer.alloc(100_000, 7).toString('base64')
+  for (let i = 0; i < 30; i++) await post(served, '/kv/put', { key: base64(`k${i}`), value: large })
+  const { json, status } = await post(served, '/kv/range', { key: base64('k'), range_end: base64('l') })
+  expect({ status, count: json.count, last: json.kvs[29].value === large }).toEqual({
+    status: 200,
+    count: '30',
+    last: true,
+  })
+  expect(served.http.inspect()).toMatchObject({ answerBytes: 0, bodyBytes: 0, requests: 0 })
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Routes
+
+test('version and health', async () => {
+  const { ask, node } = await serve()
+  const version = await ask('GET', '/version')
+  expect(version.text).toBe('{"etcdserver":"3.6.0","etcdcluster":"3.6.0"}')
+  expect(await ask('GET', '/health')).toMatchObject({ status: 200, text: '{"health":"true","reason":""}' })
+  node.notReady = ['no leader']
+  expect(await ask('GET', '/health')).toMatchObject({
+    status: 503,
+    text: '{"health":"false","reason":"no leader"}',
+  })
+  expect(await ask('GET', '/livez')).toMatchObject({ json: { status: 'ok' } })
+})
+
+test('other methods are refused, and other paths do not exist', async () => {
+  const served = await serve()
+  expect(await served.ask('GET', '/v3/kv/range')).toMatchObject({ status: 405, headers: { allow: 'POST' } })
+  expect(await served.ask('POST', '/version')).toMatchObject({ status: 405, headers: { allow: 'GET, HEAD' } })
+  for (const path of ['/kv/range/', '/kv/%72ange', '/'])
+    expect(await post(served, path, { key })).toMatchObject({ status: 404, json: { code: 5 } })
+  expect(await served.ask('POST', '/v3', { headers: JSON_TYPE, body: '{}' })).toMatchObject({
+    json: { code: 'route_not_found' },
+  })
+})
+
+test('without the API of etcd the routes do not exist', async () => {
+  const served = await serve({ etcdApi: false })
+  for (const [method, path] of [
+    ['POST', '/v3/kv/put'],
+    ['GET', '/version'],
+    ['GET', '/health'],
+  ] as const)
+    expect(await served.ask(method, path, { headers: JSON_TYPE, body: '{}' })).toMatchObject({
+      status: 404,
+      json: { code: 'route_not_found' },
+    })
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Clients
+
+const USER_EMPTY = { status: 400, json: { error: 'etcdserver: user name is empty', code: 3 } }
+const BAD_TOKEN = { status: 401, json: { error: 'etcdserver: invalid auth token', code: 16 } }
+const DENIED = { status: 403, json: { error: 'etcdserver: permission denied', code: 7 } }
+
+test.each([
+  ['as etcd clients send it', AS_BOB.Authorization.replace('Bearer ', '')],
+  ['with a scheme', AS_BOB.Authorization],
+])('a token %s names the user', async (_, authorization) => {
+  const served = await serve({ node: nodeWithUsers() })
+  const headers = { ...JSON_TYPE, authorization }
+  expect(await post(served, '/kv/put', { key, value }, headers)).toMatchObject({ status: 200 })
+  expect(await post(served, '/kv/put', { key: base64('other'), value }, headers)).toMatchObject(DENIED)
+})
+
+test('of strangers only the version and the health are answered', async () => {
+  const lines: string[] = []
+  const audit = new Audit((line) => void lines.push(line), 'changes')
+  const served = await serve({ node: nodeWithUsers(), audit })
+  expect(await post(served, '/kv/put', { key, value })).toMatchObject(USER_EMPTY)
+  const headers = { ...JSON_TYPE, authorization: 'q1.x.y' }
+  expect(await post(served, '/kv/put', { key, value }, headers)).toMatchObject(BAD_TOKEN)
+  expect(await post(served, '/watch', { create_request: { key } }, headers)).toMatchObject(BAD_TOKEN)
+  expect(await served.ask('GET', '/version')).toMatchObject({ status: 200 })
+  expect(await served.ask('GET', '/health')).toMatchObject({ status: 200 })
+  // The body has not arrived: the answer does not wait for it.
+  const half = await served.raw(
+    'POST /v3/kv/put HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n{',
+    (received) => received.includes('user name is empty'),
+  )
+  expect(half).toMatch(/^HTTP\/1.1 400 /)
+  expect(served.http.inspect()).toMatchObject({ bodyBytes: 0, strangerBytes: 0 })
+  expect(lines.map((line) => JSON.parse(line).code)).toEqual(Array(4).fill('unauthenticated'))
+})
+
+test('a page of another site reaches nothing', async () => {
+  const served = await serve()
+  const text = { 'Content-Type': 'text/plain;charset=UTF-8' }
+  const form = { 'Content-Type': 'application/x-www-form-urlencoded' }
+  const origin = { Origin: 'http://evil.example' }
+  for (const headers of [
+    text,
+    { ...text, ...origin },
+    { ...form, ...origin },
+    { ...form, Origin: 'null' },
+    { ...form, 'Sec-Fetch-Site': 'cross-site' },
+    { ...JSON_TYPE, Host: 'evil.example' },
+  ])
+    expect((await post(served, '/kv/put', { key, value }, headers)).status).toBeGreaterThanOrEqual(400)
+  const versions = { 'Sec-Fetch-Site': 'cross-site', 'Sec-Fetch-Mode': 'no-cors' }
+  expect(await served.ask('GET', '/version', { headers: versions })).toMatchObject({ status: 403 })
+  expect((await post(served, '/kv/range', { key }, form)).json).not.toHaveProperty('kvs')
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Streams
+
+/** A request whose body stays open, and the chunks of its response. */
+async function openStream({ port }: Served, path: string) {
+  const chunks: string[] = []
+  const outgoing = httpRequest({
+    port,
+    host: '127.0.0.1',
+    method: 'POST',
+    path: `/v3${path}`,
+    headers: JSON_TYPE,
+  })
+  outgoing.on('error', () => {})
+  outgoing.on('response', (response) => response.on('data', (chunk: Buffer) => void chunks.push(`${chunk}`)))
+  onTestFinished(() => void outgoing.destroy())
+  const results = () =>
+    chunks
+      .join('')
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => JSON.parse(line))
+  return { outgoing, results, send: (request: unknown) => outgoing.write(JSON.stringify(request)) }
+}
+
+test('a watch takes requests as long as its body is open', async () => {
+  const served = await serve()
+  const { results, send, outgoing } = await openStream(served, '/watch')
+  send({ create_request: { key: base64('a') } })
+  await expect.poll(results).toMatchObject([{ result: { created: true } }])
+  await post(served, '/kv/put', { key: base64('a'), value })
+  await expect.poll(results).toHaveLength(2)
+  send({ create_request: { key: base64('b'), watch_id: '7' } })
+  await expect.poll(results).toHaveLength(3)
+  send({ cancel_request: { watch_id: 0 } })
+  await expect
+    .poll(results)
+    .toMatchObject([
+      {},
+      { result: { events: [{ kv: { key: base64('a'), value } }] } },
+      { result: { created: true, watch_id: '7' } },
+      { result: { canceled: true } },
+    ])
+  // etcd's watches outlive the end of the requests.
+  outgoing.end()
+  await post(served, '/kv/put', { key: base64('b'), value })
+  await expect.poll(results).toHaveLength(5)
+  outgoing.destroy()
+  await expect
+    .poll(() => served.http.inspect())
+    .toMatchObject({ watchBytes: 0, answerBytes: 0, bodyBytes: 0 })
+})
+
+test('each response is a chunk of its own, as clients read it', async () => {
+  const served = await serve()
+  await post(served, '/lease/grant', { ID: '7', TTL: 60 })
+  const body = '{"ID":7}{"ID":8}'
+  const received = await served.raw(
+    `POST /v3/lease/keepalive HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+    (bytes) => bytes.endsWith('0\r\n\r\n'),
+  )
+  const chunks = received.split('\r\n').filter((line) => line.startsWith('{'))
+  expect(chunks.map((chunk) => JSON.parse(chunk).result.ID)).toEqual(['7', '8'])
+  expect(chunks.every((chunk) => chunk.endsWith('\n'))).toBe(true)
+})
+
+test('requests may arrive byte by byte, and what is no request ends the stream', async () => {
+  const served = await serve()
+  await post(served, '/lease/grant', { ID: '7', TTL: 60 })
+  const { outgoing, results } = await openStream(served, '/lease/keepalive')
+  for (const byte of ' {"ID":"7","x":"}\\"{"}\n{"ID":"8"}') outgoing.write(byte)
+  await expect.poll(results).toMatchObject([{ result: { ID: '7', TTL: '60' } }, { result: { ID: '8' } }])
+  outgoing.write('[')
+  await expect.poll(results).toHaveLength(3)
+  expect(results()[2]).toEqual({
+    error: {
+      grpc_code: 3,
+      http_code: 400,
+      message: 'the body is not a sequence of JSON objects',
+      http_status: 'Bad Request',
+    },
+  })
+  await expect.poll(() => served.http.inspect()).toMatchObject({ answerBytes: 0, bodyBytes: 0 })
+})
+
+test('a client that takes nothing sends no more requests', async () => {
+  const served = await serve({ limits: { bodiesBytesMax: 64 * 1024 * 1024 } })
+  const socket = connect(served.port, '127.0.0.1')
+  onTestFinished(() => void socket.destroy())
+  socket.on('error', () => {})
+  socket.pause()
+  socket.write('POST /v3/lease/keepalive HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n')
+  const requests = '{"ID":7}'.repeat(8_000)
+  const chunk = `${requests.length.toString(16)}\r\n${requests}\r\n`
+  for (let i = 0; i < 500; i++) socket.write(chunk)
+  await expect.poll(() => served.http.inspect().answerBytes).toBeGreaterThan(64 * 1024)
+  // 32 MB were sent. Most of it stays with the client.
+  await expect.poll(() => socket.writableLength).toBeGreaterThan(16 * 1024 * 1024)
+  expect(served.http.inspect().bodyBytes).toBeLessThan(1024 * 1024)
+  socket.destroy()
+  await expect
+    .poll(() => served.http.inspect())
+    .toMatchObject({ answerBytes: 0, bodyBytes: 0, connections: 0 })
+})
+
+test('a node that stops ends its streams', async () => {
+  const served = await serve()
+  const { results, send } = await openStream(served, '/watch')
+  send({ create_request: { key } })
+  await expect.poll(results).toHaveLength(1)
+  await served.http.close({ graceful: true })
+  expect(results()[1]).toMatchObject({ error: { grpc_code: 14, message: 'etcdserver: server stopped' } })
+})
