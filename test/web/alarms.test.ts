@@ -50,7 +50,7 @@ test('a silent member is named, and so is what has become of its process in a lo
     findAlarms(members, NOW, state && [{ name: 'n3', state, url: '' }])[0]
   expect(alarm()).toEqual({
     kind: 'problem',
-    text: 'n3 has not answered for 5 s: no answer',
+    text: 'n3 has not answered for 5 s: no answer. If its process has ended, start it on its machine as before: it has its data. Replace it (Operation) only if its data is lost.',
     command: undefined,
   })
   expect(alarm('running')?.command).toBe('quorate cluster restart n3')
@@ -62,6 +62,11 @@ test('a silent member is named, and so is what has become of its process in a lo
     text: 'n3 has not answered for 5 s: its process was killed.',
     command: 'quorate cluster restart n3',
   })
+})
+
+test('how long a member was silent before the page was opened is not said', () => {
+  const [alarm] = findAlarms([LEADER, member('n2'), { ...silent('n3'), status: undefined }], NOW)
+  expect(alarm?.text).toMatch(/^n3 has not answered since this page was opened 5 s ago: no answer\./)
 })
 
 test.each([

@@ -63,7 +63,7 @@ describeConsole(needsChromium('faults of a local cluster'), () => {
     const page = await open()
     await page.getByRole('button', { name: 'Pause n2' }).click()
     await page.getByRole('link', { name: 'Overview' }).click()
-    await page.getByText(/n2 has not answered for .*: its process is paused\./).waitFor()
+    await page.getByText(/n2 has not answered .*: its process is paused\./).waitFor()
     await page.getByText('quorate cluster resume n2').waitFor()
     await page.getByRole('link', { name: 'Faults' }).click()
     await page.getByRole('button', { name: 'Resume n2' }).click()

@@ -29,6 +29,7 @@ export function MembersTab({ mayChange }: TabProps) {
   const leader = findLeader(all)
   const voters = all.filter(({ isLearner }) => !isLearner)
   const learners = all.filter(({ isLearner }) => isLearner)
+  const silent = voters.filter(({ error }) => error !== undefined).length
   const open = (next: Dialog): void => {
     setOutcome(undefined)
     setDialog(next)
@@ -41,6 +42,7 @@ export function MembersTab({ mayChange }: TabProps) {
       <header class="operation-head">
         <p>
           {voters.length > 0 && `${describeVoters(voters.length)}. `}
+          {silent > 0 && `Now ${silent} of them ${silent === 1 ? 'does' : 'do'} not answer. `}
           {leader === undefined
             ? 'There is no leader: members cannot be changed until one is elected.'
             : `${leader.name} leads in term ${formatCount(leader.status?.term ?? 0)}.`}
@@ -100,7 +102,11 @@ function MemberList({ leader, open }: MemberListProps) {
           {
             head: <span class="visually-hidden">Changes</span>,
             cell: (member: MemberView) => (
-              <MemberActions member={member} isLeader={state(member) === 'leader'} open={open} />
+              <MemberActions
+                member={member}
+                mayLead={!member.isLearner && member.error === undefined && state(member) !== 'leader'}
+                open={open}
+              />
             ),
           },
         ]),
@@ -112,15 +118,15 @@ function MemberList({ leader, open }: MemberListProps) {
 
 interface MemberActionsProps {
   readonly member: MemberView
-  readonly isLeader: boolean
+  readonly mayLead: boolean
   readonly open: (dialog: Dialog) => void
 }
 
-function MemberActions({ member, isLeader, open }: MemberActionsProps) {
-  const { name, isLearner } = member
+function MemberActions({ member, mayLead, open }: MemberActionsProps) {
+  const { name } = member
   return (
     <div class="operation-row-actions">
-      {!isLearner && !isLeader && (
+      {mayLead && (
         <Button
           kind="quiet"
           label={`Make leader: ${name}`}

@@ -53,6 +53,9 @@ export function findAlarms(
   return alarms
 }
 
+const START_AGAIN =
+  'If its process has ended, start it on its machine as before: it has its data. Replace it (Operation) only if its data is lost.'
+
 const PROCESSES = { paused: 'is paused', stopped: 'was stopped', killed: 'was killed' } as const
 
 function* memberAlarms(
@@ -63,15 +66,19 @@ function* memberAlarms(
 ): Generator<Alarm> {
   const { name, status, error, silentSince } = member
   if (error !== undefined) {
+    const ms = silentSince === undefined ? undefined : formatDuration(now - silentSince)
+    // How long it was silent before, nobody here knows.
     const silence =
-      silentSince === undefined
+      ms === undefined
         ? 'does not answer'
-        : `has not answered for ${formatDuration(now - silentSince)}`
+        : status === undefined
+          ? `has not answered since this page was opened ${ms} ago`
+          : `has not answered for ${ms}`
     yield {
       kind: 'problem',
       text:
         process === undefined || process === 'running'
-          ? `${name} ${silence}: ${error}`
+          ? `${name} ${silence}: ${error}. ${process === undefined ? START_AGAIN : ''}`.trimEnd()
           : `${name} ${silence}: its process ${PROCESSES[process]}.`,
       command: process && `quorate cluster ${process === 'paused' ? 'resume' : 'restart'} ${name}`,
     }
