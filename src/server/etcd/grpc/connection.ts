@@ -106,8 +106,6 @@ export class GrpcConnection implements ConnectionOwner, StreamConnection {
       if (++this.#settings > SETTINGS_MAX) this.cut('too_many_settings')
     })
     this.#session.on('error', () => {})
-    // A client that sends nothing more reads nothing more either: its calls must not wait on.
-    socket.once('end', () => socket.destroy())
     socket.once('close', () => this.#closed())
   }
 
