@@ -5,6 +5,7 @@ import { request as httpRequest } from 'node:http'
 import { connect } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import { Audit } from '../../../src/server/api/audit.ts'
+import { ETCD_VERSION } from '../../../src/server/etcd/services/status.ts'
 import { askAll, type GatewayAnswer } from '../../etcd/gateway-cases.ts'
 import { AS_BOB, nodeWithUsers } from '../auth/users.ts'
 import { JSON_TYPE, type Served, serve } from '../http/served.ts'
@@ -126,7 +127,7 @@ test('a range of many rows arrives as one JSON', async () => {
 test('version and health', async () => {
   const { ask, node } = await serve()
   const version = await ask('GET', '/version')
-  expect(version.text).toBe('{"etcdserver":"3.6.0","etcdcluster":"3.6.0"}')
+  expect(version.text).toBe(`{"etcdserver":"${ETCD_VERSION}","etcdcluster":"${ETCD_VERSION}"}`)
   expect(await ask('GET', '/health')).toMatchObject({ status: 200, text: '{"health":"true","reason":""}' })
   node.notReady = ['no leader']
   expect(await ask('GET', '/health')).toMatchObject({
@@ -319,6 +320,38 @@ test('a client that takes nothing sends no more requests', async () => {
   await expect
     .poll(() => served.http.inspect())
     .toMatchObject({ answerBytes: 0, bodyBytes: 0, connections: 0 })
+})
+
+test('the conversation of lua-resty-etcd, with which APISIX reads its configuration', async () => {
+  const served = await serve()
+  const untyped = (path: string, body = '') => post(served, path, body, {})
+  const range = `"key":"${base64('/apisix/routes')}","range_end":"${base64('/apisix/routet')}"`
+  const route = base64('/apisix/routes/1')
+  expect(await served.ask('GET', '/version')).toMatchObject({ status: 200 })
+  expect((await untyped('/kv/range', `{${range}}`)).json).not.toHaveProperty('kvs')
+  // A value is JSON in base64. An empty body has neither a type nor a length.
+  const value = base64('{"uri":"/a"}')
+  await untyped('/kv/put', `{"value":"${value}","key":"${route}","prev_kv":true}`)
+  const listed = await untyped('/kv/range', `{${range},"sort_order":1,"sort_target":0,"keys_only":false}`)
+  expect(listed.json.kvs).toMatchObject([{ key: route, value }])
+  const next = Number(listed.json.header.revision) + 1
+  const { outgoing, results } = await openStream(served, '/watch')
+  outgoing.end(`{"create_request":{${range},"start_revision":${next},"prev_kv":true,"progress_notify":true}}`)
+  await expect.poll(results).toMatchObject([{ result: { created: true } }])
+  const txn = {
+    compare: [{ key: route, target: 'CREATE', result: 'GREATER', createRevision: 0 }],
+    success: [{ requestPut: { key: route, value: base64('{"uri":"/b"}') } }],
+  }
+  expect((await untyped('/kv/txn', JSON.stringify(txn))).json).toMatchObject({ succeeded: true })
+  expect((await untyped('/kv/deleterange', `{"key":"${route}"}`)).json).toMatchObject({ deleted: '1' })
+  await expect
+    .poll(results)
+    .toMatchObject([
+      {},
+      { result: { events: [{ kv: { key: route }, prev_kv: { value } }] } },
+      { result: { events: [{ type: 'DELETE', kv: { key: route } }] } },
+    ])
+  expect((await untyped('/kv/lease/leases')).json).toHaveProperty('header')
 })
 
 test('a node that stops ends its streams', async () => {
