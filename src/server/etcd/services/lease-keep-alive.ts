@@ -2,6 +2,7 @@
 
 import type { LeaseKeepAliveRequest, LeaseKeepAliveResponse } from '../../../etcd/messages/lease.ts'
 import { RPC } from '../../../etcd/rpcs.ts'
+import { ETCD_ERRORS } from '../../../etcd/status.ts'
 import { RENEW_LEASES_MAX } from '../../../operations/keep-alive.ts'
 import type { EtcdCall } from '../call.ts'
 import { toGrpcError } from '../errors.ts'
@@ -12,6 +13,9 @@ export const leaseKeepAlive = serveDuplex(
   RPC.leaseKeepAlive,
   (call, responses) => new KeepAliveStream(call, responses),
 )
+
+/** Requests of one stream that wait for the renewal before theirs. A client that sends more ends its stream. */
+const WAITING_MAX = 10 * RENEW_LEASES_MAX
 
 class KeepAliveStream implements RequestReceiver<LeaseKeepAliveRequest> {
   readonly #call: EtcdCall
@@ -27,6 +31,10 @@ class KeepAliveStream implements RequestReceiver<LeaseKeepAliveRequest> {
   }
 
   request({ id }: LeaseKeepAliveRequest): void {
+    if (this.#waiting.length >= WAITING_MAX) {
+      this.#responses.end(ETCD_ERRORS.tooManyRequests)
+      return
+    }
     this.#waiting.push(id)
     if (this.#isRunning) return
     this.#isRunning = true
