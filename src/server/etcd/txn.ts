@@ -137,17 +137,20 @@ function decodeGet(request: RangeRequest): KvTxnOperation {
   }
 }
 
-/** `operations`: of the branch that was done. */
+/** `operations`: of the branch that was done. `revision`: that of its changes, or at which it has read. */
 export const encodeResults = (
   operations: readonly RequestOp[],
   results: readonly KvTxnOperationResult[],
   revision: number,
 ): readonly ResponseOp[] =>
-  results.map((result, at) => {
-    const operation = operations[at]
-    if (operation === undefined) throw new Error('a transaction has more results than operations')
-    return { ...NO_RESPONSE, ...encodeResult(operation, result, revision) }
-  })
+  new ResultEncoder(results.some(isChange) ? revision - 1 : revision).encode(operations, results)
+
+/** Whether the store has another revision afterwards. */
+function isChange(result: KvTxnOperationResult): boolean {
+  if (result.kind === 'put') return true
+  if (result.kind === 'delete') return result.deleted > 0
+  return result.kind === 'txn' && result.results.some(isChange)
+}
 
 const NO_RESPONSE: ResponseOp = {
   responseRange: undefined,
@@ -156,32 +159,44 @@ const NO_RESPONSE: ResponseOp = {
   responseTxn: undefined,
 }
 
-function encodeResult(
-  { requestRange, requestTxn }: RequestOp,
-  result: KvTxnOperationResult,
-  revision: number,
-): Partial<ResponseOp> {
-  // The headers within a transaction have only a revision.
-  const header = { clusterId: 0n, memberId: 0n, revision, raftTerm: 0 }
-  switch (result.kind) {
-    case 'put':
-      return { responsePut: { header, prevKv: encodePrev(result.prev) } }
-    case 'delete': {
+class ResultEncoder {
+  readonly #revisionBefore: number
+  /** Whether an operation so far has changed something. */
+  #hasChanged = false
+
+  constructor(revisionBefore: number) {
+    this.#revisionBefore = revisionBefore
+  }
+
+  encode(operations: readonly RequestOp[], results: readonly KvTxnOperationResult[]): readonly ResponseOp[] {
+    return results.map((result, at) => {
+      const operation = operations[at]
+      if (operation === undefined) throw new Error('a transaction has more results than operations')
+      return { ...NO_RESPONSE, ...this.#encode(operation, result) }
+    })
+  }
+
+  #encode({ requestRange, requestTxn }: RequestOp, result: KvTxnOperationResult): Partial<ResponseOp> {
+    if (result.kind === 'txn') {
+      if (requestTxn === undefined) throw new Error('a transaction is answered as one')
+      const branch = result.succeeded ? requestTxn.success : requestTxn.failure
+      const responses = this.encode(branch, result.results)
+      return { responseTxn: { header: innerHeader(0), succeeded: result.succeeded, responses } }
+    }
+    this.#hasChanged ||= isChange(result)
+    const header = innerHeader(this.#revisionBefore + (this.#hasChanged ? 1 : 0))
+    if (result.kind === 'put') return { responsePut: { header, prevKv: encodePrev(result.prev) } }
+    if (result.kind === 'delete') {
       const { deleted, prev = [] } = result
       return { responseDeleteRange: { header, deleted, prevKvs: prev.map(encodeRow) } }
     }
-    case 'get': {
-      if (requestRange === undefined || result.found === undefined)
-        throw new Error('a get is answered with what it has found')
-      const { records, more, count = 0 } = result.found
-      const found = limited(arrange(records.map(encodeRow), requestRange), requestRange)
-      return { responseRange: { header, kvs: found.kvs, more: more || found.more, count } }
-    }
-    case 'txn': {
-      if (requestTxn === undefined) throw new Error('a transaction is answered as one')
-      const branch = result.succeeded ? requestTxn.success : requestTxn.failure
-      const responses = encodeResults(branch, result.results, revision)
-      return { responseTxn: { header, succeeded: result.succeeded, responses } }
-    }
+    if (requestRange === undefined || result.found === undefined)
+      throw new Error('a get is answered with what it has found')
+    const { records, more, count = 0 } = result.found
+    const found = limited(arrange(records.map(encodeRow), requestRange), requestRange)
+    return { responseRange: { header, kvs: found.kvs, more: more || found.more, count } }
   }
 }
+
+/** The header of an operation has the revision up to it, that of a nested transaction none. */
+const innerHeader = (revision: number) => ({ clusterId: 0n, memberId: 0n, revision, raftTerm: 0 })

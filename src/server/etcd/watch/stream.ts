@@ -31,6 +31,8 @@ class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
   readonly #call: EtcdCall
   readonly #responses: Responses<WatchResponse>
   readonly #watches = new Map<number, EtcdWatch>()
+  /** Watches that the node has ended. Their ids are free when the client has cancelled them. */
+  readonly #ended = new Set<number>()
   #nextId = 0
   /** Ends when the watches that were requested before have begun: responses have the order of the requests. */
   #created: Promise<void> = Promise.resolve()
@@ -106,25 +108,37 @@ class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
     const { watchId, startRevision } = request
     if (isEmptyRange(request)) return 'mvcc: watcher range is empty'
     if (startRevision < 0) return 'mvcc: watcher start revision is negative'
-    if (watchId !== 0 && this.#watches.has(watchId))
-      return 'mvcc: duplicate watch ID provided on the WatchStream'
+    if (watchId !== 0 && this.#isTaken(watchId)) return 'mvcc: duplicate watch ID provided on the WatchStream'
     return this.#watches.size >= WATCHES_MAX ? `etcdserver: more than ${WATCHES_MAX} watches` : undefined
+  }
+
+  #isTaken(id: number): boolean {
+    return this.#watches.has(id) || this.#ended.has(id)
   }
 
   /** 0: the next free id. */
   #chooseId(requested: number): number {
     if (requested !== 0) return requested
-    while (this.#watches.has(this.#nextId)) this.#nextId++
+    while (this.#isTaken(this.#nextId)) this.#nextId++
     return this.#nextId++
   }
 
   #cancel(id: number): void {
     const canceled = this.#watches.get(id)
     // etcd ignores it too.
-    if (canceled === undefined) return
+    if (canceled === undefined && !this.#ended.delete(id)) return
     this.#watches.delete(id)
-    canceled.cancel()
-    void this.#created.then(() => canceled.canceled(this.#call.api.node.revision))
+    canceled?.cancel()
+    void this.#created.then(() => {
+      const header = this.header(this.#call.api.node.revision)
+      this.send(WatchResponse.encode({ header, watchId: id, canceled: true }))
+    })
+  }
+
+  #keepId(ended: number): void {
+    const [oldest] = this.#ended
+    if (this.#ended.size >= WATCHES_MAX && oldest !== undefined) this.#ended.delete(oldest)
+    this.#ended.add(ended)
   }
 
   /** Ends a watch that could not begin. */
@@ -132,6 +146,7 @@ class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
     const { api } = this.#call
     const { revision } = api.node
     if (error instanceof ApiError && error.code === 'compacted') {
+      this.#keepId(refused.id)
       refused.refuse(revision, { canceled: false })
       refused.canceled(revision, { compactRevision: compactRevisionOf(error) })
       return
@@ -218,6 +233,7 @@ class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
       return
     }
     this.#watches.delete(ended.id)
+    this.#keepId(ended.id)
     const { revision } = this.#call.api.node
     if (kind === 'compacted' || kind === 'too-large')
       ended.canceled(revision, { compactRevision: compactRevisionOf(errorOfWatch(end)) })

@@ -96,7 +96,7 @@ export class EtcdWatch implements WatchSink {
     this.#send({ watchId, created: true, canceled: true, ...end }, revision)
   }
 
-  canceled(revision: Revision, end: Partial<WatchResponse> = {}): void {
+  canceled(revision: Revision, end: Partial<WatchResponse>): void {
     this.#send({ canceled: true, ...end }, revision)
   }
 
