@@ -1,0 +1,151 @@
+// Two servers that are asked the same, and where they differ.
+
+import type { GrpcClient } from '../../../src/etcd-client/grpc-client.ts'
+import { poll } from '../../../src/local/poll.ts'
+import { Conversation, type Step } from './conversation.ts'
+import { FIRST_REVISION, type Json, type JsonObject } from './frame.ts'
+import { LISTED, type ListedDifference, withoutCompactedDeletes } from './listed.ts'
+
+export interface Exchange {
+  readonly steps: readonly Step[]
+  /** Step of them that is compared, or behind which the watches are. */
+  readonly step: Step
+  readonly etcd: Json
+  readonly quorate: Json
+}
+
+/** A conversation as etcd has answered it. */
+export interface Recorded {
+  readonly exchanges: readonly RecordedExchange[]
+  /** Responses that its watches have received in the end. */
+  readonly watched: JsonObject
+}
+
+export interface RecordedExchange {
+  readonly step: Step
+  /** Responses that its watches had received before, where the response depends on them. */
+  readonly watched?: JsonObject
+  readonly response: Json
+}
+
+/** Time in which both servers tell their watches all that there is. */
+const SETTLE_MS = 10_000
+const SETTLE_LOOK_MS = 5
+/** etcd looks so often for watches that begin in the past, in milliseconds, and some more. */
+const PAST_WATCH_MS = 150
+
+export class Comparison {
+  readonly #clients: readonly [GrpcClient, GrpcClient]
+  /** Requests that both servers have answered. */
+  requests = 0
+  /** How often each listed difference showed itself, by its name. */
+  readonly listed = new Map<string, number>()
+  #runs = 0
+
+  constructor(etcd: GrpcClient, quorate: GrpcClient) {
+    this.#clients = [etcd, quorate]
+  }
+
+  /**
+   * Holds one conversation with both, and returns etcd's part; undefined: it was left at a listed difference. Rejects
+   * where they differ in what is not listed.
+   */
+  async compare(steps: readonly Step[]): Promise<Recorded | undefined> {
+    const run = ++this.#runs
+    const talks = await this.#both((client) => Conversation.begin(client, run))
+    try {
+      return await this.#compare(steps, talks)
+    } finally {
+      await Promise.all(talks.map((talk) => talk.end()))
+    }
+  }
+
+  async #compare(
+    steps: readonly Step[],
+    [etcd, quorate]: readonly [Conversation, Conversation],
+  ): Promise<Recorded | undefined> {
+    const exchanges: RecordedExchange[] = []
+    let pastWatch = Number.NEGATIVE_INFINITY
+    const settle = async (step: Step): Promise<void> => {
+      const exchange = () => ({ steps, step, etcd: etcd.watched, quorate: quorate.watched })
+      const settled = await poll(() => isAlike(exchange()) || undefined, {
+        timeoutMs: SETTLE_MS,
+        intervalMs: SETTLE_LOOK_MS,
+      })
+      if (settled === undefined) throw new Error(describe(exchange()))
+    }
+    for (const step of steps) {
+      if (needsSettled(step)) {
+        // etcd may not have looked at it: then nothing was sent, and nothing shows it.
+        const waitMs = pastWatch + PAST_WATCH_MS - performance.now()
+        if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs))
+        await settle(step)
+      }
+      const before = etcd.watched
+      const answers = await Promise.all([etcd.make(step), quorate.make(step)])
+      if (step.rpc === 'watch') pastWatch = performance.now()
+      this.requests++
+      const exchange = { steps, step, etcd: answers[0], quorate: answers[1] }
+      const [response] = answers
+      if (isAlike(exchange)) {
+        exchanges.push({ step, ...(needsSettled(step) && { watched: before }), response })
+        continue
+      }
+      const difference = LISTED.find((each) => each.shows(exchange))
+      if (difference === undefined) throw new Error(describe(exchange))
+      this.#count(difference)
+      // The rest may depend on it.
+      return undefined
+    }
+    const [last] = steps.slice(-1)
+    if (last !== undefined) await settle(last)
+    return { exchanges, watched: etcd.watched }
+  }
+
+  #count({ name }: ListedDifference): void {
+    this.listed.set(name, (this.listed.get(name) ?? 0) + 1)
+  }
+
+  async #both<T>(make: (client: GrpcClient) => Promise<T>): Promise<readonly [T, T]> {
+    const [etcd, quorate] = this.#clients
+    return await Promise.all([make(etcd), make(quorate)])
+  }
+}
+
+/** Requests whose effect depends on what the watches have received before. */
+const needsSettled = ({ rpc, request }: Step): boolean =>
+  rpc === 'compact' || 'progressRequest' in request || 'cancelRequest' in request
+
+/** Whether both servers have answered the same, but for what etcd lacks until 3.6. */
+export const isAlike = ({ steps, etcd, quorate }: Pick<Exchange, 'steps' | 'etcd' | 'quorate'>): boolean =>
+  isEqual(etcd, quorate) ||
+  isEqual(withoutCompactedDeletes(etcd, steps), withoutCompactedDeletes(quorate, steps))
+
+/** Seconds that are left may differ by one. */
+function isEqual(a: Json, b: Json, name = ''): boolean {
+  if (typeof a === 'number' && typeof b === 'number' && name === 'ttl') return Math.abs(a - b) <= 1
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return a === b
+  const [left, right] = [Object.entries(a), Object.entries(b)]
+  const others = new Map<string, Json>(right)
+  return (
+    left.length === right.length &&
+    Array.isArray(a) === Array.isArray(b) &&
+    left.every(([field, value]) => others.has(field) && isEqual(value, others.get(field) ?? null, field))
+  )
+}
+
+const describe = ({ steps, step, etcd, quorate }: Exchange): string =>
+  [
+    `etcd and quorate differ (the store is at revision ${FIRST_REVISION} at the beginning):`,
+    ...steps.map((each) => `  ${each === step ? '>' : ' '} ${short(each)}`),
+    `  etcd:    ${short(etcd)}`,
+    `  quorate: ${short(quorate)}`,
+  ].join('\n')
+
+/** Largest part of a request or a response that is printed. */
+const SHOWN_MAX = 1_000
+
+function short(json: unknown): string {
+  const text = JSON.stringify(json)
+  return text.length > SHOWN_MAX ? `${text.slice(0, SHOWN_MAX)}… (${text.length} characters)` : text
+}

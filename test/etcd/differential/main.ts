@@ -1,0 +1,39 @@
+// `npm run etcd:differential -- --minutes 60 --seed 1`: random requests to Debian's etcd 3.4 and to quorate, compared.
+
+import { parseArgs } from 'node:util'
+import fc from 'fast-check'
+import { startComparison } from './compared-servers.ts'
+import { conversations } from './requests.ts'
+
+const { values } = parseArgs({
+  options: {
+    minutes: { type: 'string', default: '1' },
+    seed: { type: 'string', default: String(Math.floor(Math.random() * 2 ** 31)) },
+  },
+})
+const [minutes, seed] = [Number(values.minutes), Number(values.seed)]
+
+/** Longest conversation, in requests. */
+const STEPS_MAX = 60
+
+const { comparison, stop } = await startComparison()
+try {
+  const property = fc.asyncProperty(
+    conversations(STEPS_MAX),
+    async (steps) => void (await comparison.compare(steps)),
+  )
+  const { failed, numRuns, errorInstance } = await fc.check(property, {
+    seed,
+    numRuns: Number.MAX_SAFE_INTEGER,
+    interruptAfterTimeLimit: minutes * 60_000,
+    markInterruptAsFailure: false,
+  })
+  console.log(`seed ${seed}: ${numRuns} conversations, ${comparison.requests} requests compared`)
+  for (const [name, count] of comparison.listed) console.log(`listed: ${name} (${count})`)
+  if (failed) {
+    console.log(errorInstance instanceof Error ? errorInstance.message : String(errorInstance))
+    process.exitCode = 1
+  }
+} finally {
+  await stop()
+}

@@ -1,0 +1,88 @@
+// One stream of watches, and what each of its watches was sent.
+
+import type { WatchRequest, WatchResponse } from '../../../src/etcd/messages/watch.ts'
+import { RPC } from '../../../src/etcd/rpcs.ts'
+import { GrpcError } from '../../../src/etcd/status.ts'
+import type { GrpcClient, GrpcStream } from '../../../src/etcd-client/grpc-client.ts'
+import type { Frame, JsonObject } from './frame.ts'
+
+/** Time for the response to a request. */
+const RESPONSE_MS = 5_000
+
+export class WatchStream {
+  readonly #frame: Frame
+  readonly #stream: GrpcStream<WatchRequest, WatchResponse>
+  /** By id: how events are divided into responses depends on time, so each event stands alone. */
+  readonly #received = new Map<number, JsonObject[]>()
+  /** Watches that the client has created, and not cancelled. */
+  readonly #known = new Set<number>()
+  readonly #answers: JsonObject[] = []
+  #wake: () => void = () => {}
+  #end: JsonObject | undefined
+
+  constructor(client: GrpcClient, frame: Frame) {
+    this.#frame = frame
+    this.#stream = client.duplex(RPC.watch)
+    void this.#read()
+  }
+
+  /** Responses that each watch has received, by its id. */
+  get received(): JsonObject {
+    const ids = [...this.#received.keys()].toSorted((a, b) => a - b)
+    return {
+      ...Object.fromEntries(ids.map((id) => [`watch ${id}`, [...(this.#received.get(id) ?? [])]])),
+      ...(this.#end && { end: this.#end }),
+    }
+  }
+
+  /** The response to the request; undefined: there is none. */
+  async request(request: JsonObject): Promise<JsonObject | undefined> {
+    this.#stream.send(this.#frame.toRequest(request) as Partial<WatchRequest>)
+    const { cancelRequest } = request
+    if (cancelRequest !== undefined) {
+      const { watchId = 0 } = cancelRequest as { readonly watchId?: number }
+      // etcd ignores the others.
+      if (!this.#known.delete(watchId)) return undefined
+    }
+    const deadline = performance.now() + RESPONSE_MS
+    while (this.#answers.length === 0 && this.#end === undefined && performance.now() < deadline)
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, deadline - performance.now())
+        this.#wake = () => {
+          clearTimeout(timer)
+          resolve()
+        }
+      })
+    return this.#answers.shift()
+  }
+
+  cancel(): void {
+    this.#stream.cancel()
+  }
+
+  async #read(): Promise<void> {
+    try {
+      for await (const response of this.#stream) this.#receive(response)
+      this.#end = {}
+    } catch (error) {
+      if (!(error instanceof GrpcError)) throw error
+      this.#end = { code: error.code, text: error.message }
+    }
+    this.#wake()
+  }
+
+  #receive({ events, fragment: _, ...response }: WatchResponse): void {
+    const { watchId, created, canceled, compactRevision, header } = response
+    const received = this.#received.get(watchId) ?? []
+    this.#received.set(watchId, received)
+    for (const event of events) received.push(this.#frame.fromResponse(event))
+    if (events.length > 0) return
+    // etcd tells no revision in the header of a watch that compaction has ended.
+    const shown = this.#frame.fromResponse({ ...response, header: compactRevision > 0 ? undefined : header })
+    received.push(shown)
+    if (compactRevision > 0 || !(created || canceled || watchId < 0)) return
+    if (created && !canceled) this.#known.add(watchId)
+    this.#answers.push(shown)
+    this.#wake()
+  }
+}

@@ -1,0 +1,50 @@
+// Conversations that were recorded with Debian's etcd 3.4 (`npm run etcd:record`), repeated with quorate.
+
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import type { GrpcClient } from '../../src/etcd-client/grpc-client.ts'
+import { isAlike, type Recorded } from './differential/comparison.ts'
+import { Conversation, connect, type Step } from './differential/conversation.ts'
+import type { Json } from './differential/frame.ts'
+import { type RunningServer, startQuorate } from './differential/servers.ts'
+
+const RECORDED = join(import.meta.dirname, 'testdata')
+const files = readdirSync(RECORDED).map((file) => {
+  const recorded = JSON.parse(readFileSync(join(RECORDED, file), 'utf8')) as Record<string, Recorded>
+  return [file, Object.entries(recorded)] as const
+})
+
+/** Limits of time only end what has failed. */
+const WAIT = { timeout: 20_000, interval: 5 }
+
+let server: RunningServer
+let client: GrpcClient
+let runs = 0
+beforeAll(async () => {
+  server = await startQuorate()
+  client = connect(server.endpoint)
+})
+afterAll(async () => {
+  client?.close()
+  await server?.stop()
+})
+
+describe.each(files)('%s', (_, recorded) => {
+  test.each(recorded)('%s', async (_, { exchanges, watched }) => {
+    const steps = exchanges.map(({ step }) => step)
+    const expectAlike = (quorate: Json, etcd: Json, step?: Step): void => {
+      if (!isAlike({ steps, etcd, quorate })) expect(quorate, JSON.stringify(step)).toEqual(etcd)
+    }
+    const talk = await Conversation.begin(client, ++runs)
+    try {
+      for (const { step, watched: before, response } of exchanges) {
+        if (before !== undefined) await vi.waitFor(() => expectAlike(talk.watched, before), WAIT)
+        expectAlike(await talk.make(step), response, step)
+      }
+      await vi.waitFor(() => expectAlike(talk.watched, watched), WAIT)
+    } finally {
+      await talk.end()
+    }
+  })
+})
