@@ -6,6 +6,7 @@ interface Modules {
   readonly consoleHost: { value: unknown }
   readonly contact: { value: unknown }
   readonly lookingAt: { peek(): string | undefined }
+  readonly isLoginOpen: { value: boolean }
 }
 // The types of these modules need those of a browser. They read the storage of the tab when they are loaded.
 const load = (path: string): Promise<object> => import(path)
@@ -29,6 +30,8 @@ afterAll(() => vi.unstubAllGlobals())
 beforeEach(() => {
   vi.useFakeTimers()
   replace.mockClear()
+  // Other files share the modules.
+  page.isLoginOpen.value = false
   const members = ['n1', 'n2'].map((name) => ({ name, url: `http://${name}` }))
   page.consoleHost.value = { kind: 'node', node: 'n1', version: '1', members }
 })
