@@ -69,8 +69,13 @@ export interface RequestReceiver<Q> {
   closed(): void
 }
 
+/** While a client has more bytes of the responses of a stream untaken, no further request of it is read. */
+export const UNTAKEN_BYTES_MAX = 64 * 1024
+
 export type Rpc<Q = unknown, A = unknown> = UnaryRpc<Q, A> | ServerStreamRpc<Q, A> | DuplexRpc<Q, A>
 
 /** RPCs of any messages, as a transport finds them: it decodes the request that it hands over. */
 // biome-ignore lint/suspicious/noExplicitAny: an RPC accepts only what its own message has decoded.
 export type AnyRpc = Rpc<any, any>
+
+export type AnyStreamRpc = Exclude<AnyRpc, { readonly kind: 'unary' }>

@@ -8,18 +8,19 @@ import { type OutboundBudget, writeChunked } from '../../api/budget.ts'
 import type { FollowedBody, HttpRequest, HttpResponse } from '../../connections/messages.ts'
 import type { EtcdCall } from '../call.ts'
 import { toGrpcError } from '../errors.ts'
-import type { DuplexRpc, RequestReceiver, Responses, ServerStreamRpc } from '../rpc.ts'
+import {
+  type AnyStreamRpc,
+  type DuplexRpc,
+  type RequestReceiver,
+  type Responses,
+  type ServerStreamRpc,
+  UNTAKEN_BYTES_MAX,
+} from '../rpc.ts'
 import { encodeStreamError, JSON_HEADERS, RESULT_HEADERS } from './errors.ts'
 import { decodeRequest, ObjectReader } from './json.ts'
 
-// biome-ignore lint/suspicious/noExplicitAny: an RPC accepts only what its own message has decoded.
-type AnyStreamRpc = ServerStreamRpc<any, any> | DuplexRpc<any, any>
-
 /** Streams without an end of their own. */
 const ENDLESS: ReadonlySet<string> = new Set([RPC.watch.path, RPC.observe.path])
-
-/** A client that leaves so much untaken sends no more requests. */
-const UNTAKEN_BYTES_MAX = 64 * 1024
 
 interface Line {
   readonly bytes: Buffer

@@ -24,7 +24,7 @@ import type { Metrics } from '../../node/observe/metrics.ts'
 import { asBearer } from '../authorization.ts'
 import { EtcdCall, type EtcdCaller, TIMEOUT_MS } from '../call.ts'
 import { toGrpcError } from '../errors.ts'
-import type { AnyRpc, RequestReceiver, Responses } from '../rpc.ts'
+import { type AnyRpc, type RequestReceiver, type Responses, UNTAKEN_BYTES_MAX } from '../rpc.ts'
 import { RPCS } from '../services/index.ts'
 import { endCallSpan, startCallSpan } from './call-span.ts'
 
@@ -115,6 +115,8 @@ export class ServedStream implements Responses<object> {
     this.#reader = new GrpcFrameReader(connection.options.limits.grpcMessageBytesMax)
     stream.on('error', ignore)
     stream.on('close', () => this.closed())
+    // A stream that is not read ends only when the rest has been read.
+    stream.on('aborted', () => stream.resume())
   }
 
   /** Whether the node owes its client something: a response, or the decision on who it is. */
@@ -224,6 +226,16 @@ export class ServedStream implements Responses<object> {
     } catch (error) {
       this.#fail(error)
     }
+    this.#pace()
+  }
+
+  /** Every request of a stream may have a response: a client that takes none is not read. */
+  #pace(): void {
+    if (this.#receiver === undefined) return
+    const isAhead = this.#waitingBytes > UNTAKEN_BYTES_MAX
+    if (this.#isReset || isAhead === this.#stream.isPaused()) return
+    if (isAhead) this.#stream.pause()
+    else this.#stream.resume()
   }
 
   /** Counts the request of an RPC that has one, until its response; and what has arrived of the next message. */
@@ -318,6 +330,7 @@ export class ServedStream implements Responses<object> {
     if (this.#isClosed) return
     this.#waitingBytes -= bytes
     this.#connection.taken(bytes)
+    this.#pace()
   }
 
   /** Sends the only response and the end of the call together. It counts as taken when the stream is closed. */

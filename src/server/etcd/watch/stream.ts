@@ -36,6 +36,8 @@ class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
   #nextId = 0
   /** Ends when the watches that were requested before have begun: responses have the order of the requests. */
   #created: Promise<void> = Promise.resolve()
+  /** Requests for a watch that are not answered. */
+  #creating = 0
   /** Watches that wait until the client has taken enough. */
   #waiting: EtcdWatch[] = []
   /** Bytes that wait for the client. */
@@ -74,6 +76,12 @@ class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
   }
 
   #create(request: WatchCreateRequest): void {
+    // They wait for the watch before them, which may wait for a leader.
+    if (this.#creating >= WATCHES_MAX) {
+      this.#end(ETCD_ERRORS.tooManyRequests)
+      return
+    }
+    this.#creating++
     const { revision } = this.#call.api.node
     const refusal = this.#findRefusal(request)
     const id = refusal === undefined ? this.#chooseId(request.watchId) : NO_WATCH
@@ -99,6 +107,8 @@ class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
         await before
         this.#watches.delete(id)
         this.#refuse(created, error)
+      } finally {
+        this.#creating--
       }
     })()
   }

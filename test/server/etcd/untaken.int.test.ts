@@ -1,0 +1,48 @@
+// A client that sends requests on a stream and takes no responses.
+
+import { constants } from 'node:http2'
+import { expect, test } from 'vitest'
+import { RPC } from '../../../src/etcd/rpcs.ts'
+import { serve } from '../http/served.ts'
+import { callRpc, frame, openSession } from './grpc-call.ts'
+
+const MiB = 1024 * 1024
+const key = Buffer.from('a')
+/** A watch of an empty range: refused at once, with a response. */
+const refused = frame(
+  RPC.watch.request.encode({
+    createRequest: {
+      ...{ key, rangeEnd: key, startRevision: 0, progressNotify: false, filters: [] },
+      ...{ prevKv: false, watchId: 0, fragment: false },
+    },
+  }),
+)
+
+test('a client of watches that takes no responses is not read, and others are served', async () => {
+  const { http, port } = await serve()
+  const stream = openSession(port).request({
+    ':method': 'POST',
+    ':path': RPC.watch.path,
+    'content-type': 'application/grpc',
+  })
+  stream.on('error', () => {})
+  // Nobody reads it: the window of HTTP/2 fills.
+  stream.pause()
+  const many = Buffer.concat(Array.from({ length: 10_000 }, () => refused))
+  let sent = 0
+  const send = (): void => {
+    while (sent < 100 && stream.write(many)) sent++
+  }
+  stream.on('drain', send)
+  send()
+  await expect.poll(() => http.inspect().answerBytes).toBeGreaterThan(64 * 1024)
+  // A million responses would have some 100 MiB.
+  expect(await callRpc(openSession(port), RPC.range, { key })).toMatchObject({ status: 0 })
+  await expect.poll(() => sent, { timeout: 1_000 }).toBeLessThan(100)
+  for (let turn = 0; turn < 200; turn++) {
+    await callRpc(openSession(port), RPC.range, { key })
+    expect(http.inspect().answerBytes).toBeLessThan(4 * MiB)
+  }
+  stream.close(constants.NGHTTP2_CANCEL)
+  await expect.poll(() => http.inspect(), { timeout: 9_000 }).toMatchObject({ answerBytes: 0, bodyBytes: 0 })
+})
