@@ -87,7 +87,7 @@ const operation = fc.letrec<{ operation: JsonObject; txn: JsonObject }>((tie) =>
     { depthSize: 'small', withCrossShrink: true, maxDepth: 3 },
     { weight: 6, arbitrary: put.map((requestPut) => ({ requestPut })) },
     { weight: 6, arbitrary: plainPut.map((requestPut) => ({ requestPut })) },
-    { weight: 4, arbitrary: range.map(({ revision: _, ...requestRange }) => ({ requestRange })) },
+    { weight: 4, arbitrary: range.map((requestRange) => ({ requestRange })) },
     { weight: 3, arbitrary: deleteRange.map((requestDeleteRange) => ({ requestDeleteRange })) },
     { weight: 3, arbitrary: tie('txn').map((requestTxn) => ({ requestTxn })) },
   ),
