@@ -17,6 +17,9 @@ export interface ListedDifference {
 const isRefused = (answer: Json, text: string): boolean =>
   typeof answer === 'object' && answer !== null && 'text' in answer && answer.text === `etcdserver: ${text}`
 
+const LEASE = 'requested lease not found'
+const isUnreadable = (answer: Json): boolean =>
+  isObject(answer) && String(answer.text).includes('mvcc: required revision')
 const TOO_MANY = 'too many operations in txn request'
 const DUPLICATE = 'duplicate key given in txn request'
 
@@ -75,5 +78,21 @@ export const LISTED: readonly ListedDifference[] = [
       !isRefused(etcd, DUPLICATE) &&
       isRefused(quorate, DUPLICATE) &&
       JSON.stringify(step.request).includes('"rangeEnd":"\\u0000"'),
+  },
+  {
+    name: 'a transaction that is refused for two reasons',
+    why: 'etcd checks all puts before all ranges, quorate the revisions of ranges first',
+    source: 'applierV3backend.Txn of etcd in server/etcdserver/apply.go',
+    shows: ({ step, etcd, quorate }) =>
+      step.rpc === 'txn' &&
+      (isRefused(etcd, 'key not found') || isRefused(etcd, LEASE)) &&
+      isUnreadable(quorate),
+  },
+  {
+    name: 'a read in a transaction at a negative revision',
+    why: 'it reads the newest one, as outside of transactions; in a transaction etcd says that it is compacted',
+    source: 'checkRange of etcd in server/etcdserver/apply.go',
+    shows: ({ step, etcd }) =>
+      step.rpc === 'txn' && isUnreadable(etcd) && JSON.stringify(step.request).includes('"revision":-'),
   },
 ]
