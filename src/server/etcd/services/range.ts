@@ -12,11 +12,14 @@ import type { PageCollector } from '../../api/call.ts'
 import type { EtcdCall } from '../call.ts'
 import { decodeWhere, encodeRow } from '../fields.ts'
 import { arrange, checkRange, isDescending, isInKeyOrder, limited, needsAll } from '../range-order.ts'
+import { readInTurn } from '../read-turns.ts'
 import { serveUnary } from '../rpc.ts'
 
 export const range = serveUnary(RPC.range, async (request, call) => {
   checkRange(request)
-  const { rows, revision, count } = await read(request, call)
+  const isKey = request.rangeEnd.length === 0 && request.revision <= 0
+  const found = isKey ? read(request, call) : readInTurn(call, () => read(request, call))
+  const { rows, revision, count } = await found
   const { kvs, more } = limited(arrange(rows, request), request)
   return { header: call.header(revision), kvs, more, count }
 })
