@@ -100,9 +100,12 @@ class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
           { openSink: () => created, deadline: this.#call.nextDeadline() },
         )
         const [answer] = await Promise.all([begun, before])
-        // The client has cancelled it, or is gone.
-        if (this.#watches.get(id) !== created) answer.watch.cancel()
-        else created.begin(answer.watch, answer.head.revision)
+        if (this.#watches.get(id) === created) created.begin(answer.watch, answer.head.revision)
+        else {
+          // The client has cancelled it already, and is told so next; or it is gone.
+          answer.watch.cancel()
+          created.refuse(answer.head.revision, { canceled: false })
+        }
       } catch (error) {
         await before
         this.#watches.delete(id)
