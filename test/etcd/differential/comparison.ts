@@ -93,7 +93,7 @@ export class Comparison {
       const before = etcd.watched
       const answers = await Promise.all([etcd.make(step), quorate.make(step)])
       if (WATCHES.has(step.rpc)) pastWatch = performance.now()
-      this.requests += step.times ?? 1
+      this.requests++
       const exchange = { steps, step, etcd: answers[0], quorate: answers[1] }
       const [response] = answers
       if (!isAlike(exchange)) {

@@ -10,7 +10,7 @@ const lease = weighted([10, fc.integer({ min: 1, max: 3 })], [1, fc.constant(4)]
 const call = fc.nat({ max: 5 })
 /** The key of a candidate. */
 const candidate = fc.tuple(name, fc.integer({ min: 1, max: 3 })).map(([of, by]) => `${of}/#${by}`)
-/** What an election has told a candidate, or what somebody makes up. */
+/** The leader key of an earlier campaign, or one that no election has given. */
 const leader = weighted<unknown>(
   [4, call.map((number) => ({ call: number }))],
   [1, fields({ name, key: candidate, rev: revision, lease }, ['name', 'key'])],

@@ -1,4 +1,4 @@
-// What all random requests are made of: few keys, revisions and leases, so that they meet.
+// Parts of random requests: few keys, revisions and leases, so that they meet.
 
 import fc from 'fast-check'
 import type { Step } from './conversation.ts'

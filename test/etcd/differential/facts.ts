@@ -1,5 +1,4 @@
-// What can be the same on both servers of responses that describe a server: sizes, hashes, addresses and tokens are its
-// own.
+// Facts of a response that can be the same on both servers. Sizes, hashes, addresses and tokens are a server's own.
 
 import type { Json, JsonObject } from './frame.ts'
 

@@ -18,7 +18,7 @@ export const maintenanceStep: fc.Arbitrary<Step> = weighted(
   [2, draw('defragment', nothing)],
   [1, draw('snapshot', nothing)],
   [2, draw('alarm', fields({ action: fc.constantFrom(0, 2), memberId, alarm: fc.nat({ max: 2 }) }))],
-  // etcd ends when it is told to begin the alarm of no member, or of no kind.
+  // The alarm of no member, or of no kind, ends etcd.
   [
     1,
     draw(

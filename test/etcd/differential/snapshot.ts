@@ -1,4 +1,4 @@
-// What snapshots of both servers have in common: blobs, and at the end their SHA-256.
+// The form of a snapshot, which both servers have in common: blobs, and at the end their SHA-256.
 
 import { createHash } from 'node:crypto'
 import { RPC } from '../../../src/etcd/rpcs.ts'

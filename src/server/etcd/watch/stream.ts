@@ -102,7 +102,7 @@ class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
         const [answer] = await Promise.all([begun, before])
         if (this.#watches.get(id) === created) created.begin(answer.watch, answer.head.revision)
         else {
-          // The client has cancelled it already, and is told so next; or it is gone.
+          // The client has cancelled it already, and receives that response next; or it is gone.
           answer.watch.cancel()
           created.refuse(answer.head.revision, { canceled: false })
         }
