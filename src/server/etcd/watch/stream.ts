@@ -53,6 +53,8 @@ class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
   /** Bytes that wait for the client. */
   #bytes = 0
   #progressTimer: NodeJS.Timeout | undefined
+  /** The highest revision that a response has named. */
+  #newest = 0
   #isOver = false
 
   constructor(call: EtcdCall, responses: Responses<WatchResponse>) {
@@ -215,16 +217,24 @@ class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
 
   /** Sends how far all watches are, when they have received everything up to now. */
   #lookForProgress(): void {
-    const { revision } = this.#call.api.node
+    const { revision: now } = this.#call.api.node
     if (this.#progressTimer !== undefined) return
     const look = (): void => {
       this.#progressTimer = undefined
       if (this.#isOver) return
-      if ([...this.#watches.values()].every(({ sentUpTo }) => sentUpTo !== undefined && sentUpTo >= revision))
+      const revision = this.#reached
+      // Clients take it for their position, so it is not below what one of the watches has received.
+      if (revision >= now && revision >= this.#newest)
         this.send(WatchResponse.encode({ header: this.header(revision), watchId: NO_WATCH }))
       else this.#progressTimer = setTimeout(look, PROGRESS_LOOK_MS)
     }
     look()
+  }
+
+  /** The revision up to which all watches have received everything. */
+  get #reached(): number {
+    const reached = [...this.#watches.values()].map(({ sentUpTo = 0 }) => sentUpTo)
+    return Math.min(this.#call.api.node.revision, ...reached)
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -240,6 +250,7 @@ class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
   }
 
   header(revision: number) {
+    this.#newest = Math.max(this.#newest, revision)
     return this.#call.header(revision)
   }
 

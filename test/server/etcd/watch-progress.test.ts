@@ -1,0 +1,71 @@
+// Progress on request names the revision that all watches of the stream have reached.
+
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { WatchResponse } from '../../../src/etcd/messages/watch.ts'
+import { RPC } from '../../../src/etcd/rpcs.ts'
+import { asRevision } from '../../../src/operations/forms/index.ts'
+import type { EtcdCall } from '../../../src/server/etcd/call.ts'
+import { watch } from '../../../src/server/etcd/watch/stream.ts'
+import type { EventsMessage, WatchSink } from '../../../src/server/node/watch/index.ts'
+
+beforeEach(() => void vi.useFakeTimers())
+afterEach(() => void vi.useRealTimers())
+
+/** A stream with a watch of a node at revision 3, which has sent events up to `sent.upTo`. */
+async function openStream() {
+  const node = { revision: asRevision(3) }
+  const sent = { upTo: asRevision(3) }
+  const responses: WatchResponse[] = []
+  let sink: WatchSink | undefined
+  const watchBuffers = { add() {}, remove() {}, forget() {}, isFull: () => false, takesProgressOnly: false }
+  const call = {
+    api: { node, watchBuffers, limits: { watchBufferBytesMax: 1_000 } },
+    execute: async (_: unknown, { openSink }: { readonly openSink: () => WatchSink }) => {
+      sink = openSink()
+      return { watch: { sentUpTo: () => sent.upTo, cancel() {} }, head: { revision: node.revision } }
+    },
+    header: (revision: number) => ({ clusterId: 1n, memberId: 1n, revision, raftTerm: 1 }),
+    nextDeadline: () => 0,
+  } as unknown as EtcdCall
+  const stream = watch.open(call, {
+    ...{ send() {}, waitingBytes: 0, drained: async () => {}, end() {} },
+    sendBytes: (bytes, taken) => {
+      responses.push(WatchResponse.decode(bytes))
+      taken?.()
+    },
+  })
+  stream.request(RPC.watch.request.fromJson({ create_request: { key: 'YQ==' } }))
+  await vi.advanceTimersByTimeAsync(0)
+  const sendEvents = (revision: number) => {
+    node.revision = asRevision(revision)
+    sink?.events({ revision, in: () => new Uint8Array() } as unknown as EventsMessage)
+  }
+  const requestProgress = () => stream.request(RPC.watch.request.fromJson({ progress_request: {} }))
+  return {
+    sent,
+    sendEvents,
+    requestProgress,
+    revisions: () => responses.map((each) => each.header?.revision),
+  }
+}
+
+test('progress that waits for a watch is not below the events that this watch then receives', async () => {
+  const { sent, sendEvents, requestProgress, revisions } = await openStream()
+  sendEvents(4)
+  requestProgress()
+  sendEvents(5)
+  expect(revisions()).toEqual([3, 4, 5])
+  sent.upTo = asRevision(4)
+  await vi.advanceTimersByTimeAsync(100)
+  expect(revisions()).toEqual([3, 4, 5])
+  sent.upTo = asRevision(5)
+  await vi.advanceTimersByTimeAsync(100)
+  expect(revisions()).toEqual([3, 4, 5, 5])
+})
+
+test('a watch of the future has the progress of the store', async () => {
+  const { sent, requestProgress, revisions } = await openStream()
+  sent.upTo = asRevision(499)
+  requestProgress()
+  expect(revisions()).toEqual([3, 3])
+})
