@@ -107,6 +107,21 @@ describe('a lost answer', () => {
   })
 })
 
+it('reports no progress beyond the store to a watch of the future', async () => {
+  const { revision } = await kv.put('future', '1')
+  const over = new AbortController()
+  const reported: number[] = []
+  const watch = kv.watch({
+    ...{ key: 'future', fromRevision: revision + 500, progressMs: 100, signal: over.signal },
+    onProgress: (at) => {
+      reported.push(at)
+      over.abort()
+    },
+  })
+  await expect(watch[Symbol.asyncIterator]().next()).rejects.toMatchObject({ name: 'AbortError' })
+  expect(reported[0]).toBeLessThan(revision + 100)
+})
+
 it('says why a certificate is not accepted', async () => {
   const { key, cert } = authority().node('n1')
   const server = createSecureServer({ key, cert })

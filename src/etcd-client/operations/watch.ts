@@ -147,7 +147,8 @@ class EtcdWatch implements WatchMessages {
       const isOrdered = response.watchId >= 0
       const revision = revisionFrom(response.header)
       if (isOrdered && revision > this.#position) this.#position = revision
-      yield { kind: 'progress', revision: this.#position }
+      // The store may not have reached the revision at which the watch begins.
+      yield { kind: 'progress', revision: asRevision(Math.min(this.#position, revision)) }
     }
   }
 
