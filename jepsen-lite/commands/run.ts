@@ -7,6 +7,7 @@ import { chooseNemeses, GROUPS, NEMESES, withElections } from '../local/catalogu
 import type { LocalRunOptions } from '../local/options.ts'
 import type { Results } from '../local/results.ts'
 import { run } from '../local/run.ts'
+import { WIRE_NAMES } from '../local/wires/index.ts'
 import { WORKLOADS } from '../local/workloads.ts'
 import { list, progress, whole } from './flags.ts'
 import { coloured, duration, number, plural, table } from './format-text.ts'
@@ -26,6 +27,11 @@ export function add(program: CommandUnknownOpts): void {
       'kill',
       'pause',
     ])
+    .addOption(
+      new Option('--wire <name>', 'what the clients speak: the HTTP API, or etcd’s API over gRPC')
+        .choices(WIRE_NAMES)
+        .default('http' as const),
+    )
     .option('--rate <number>', 'operations a second, of all clients together', atLeast(1), DEFAULTS.rate)
     .option(
       '--clients <number>',
@@ -62,6 +68,7 @@ export function add(program: CommandUnknownOpts): void {
       const options: LocalRunOptions = {
         timeS: flags.time,
         workload: flags.workload,
+        wire: flags.wire,
         nemeses: withElections(nemeses),
         rate: flags.rate,
         clients: flags.clients,
@@ -70,7 +77,7 @@ export function add(program: CommandUnknownOpts): void {
         out: flags.out,
         seed,
         command:
-          `jepsen-lite run --time ${flags.time} --workload ${flags.workload} --nemesis ${flags.nemesis.join(',')} --rate ${flags.rate} ` +
+          `jepsen-lite run --time ${flags.time} --workload ${flags.workload} --wire ${flags.wire} --nemesis ${flags.nemesis.join(',')} --rate ${flags.rate} ` +
           `--clients ${flags.clients} --nodes ${flags.nodes} ${flags.tls ? '--tls ' : ''}--seed ${seed} --out ${flags.out}`,
         portFrom: flags.port,
         signal: abort.signal,

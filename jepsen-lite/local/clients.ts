@@ -3,13 +3,11 @@
 
 import { pause } from '../../src/client/timer.ts'
 import type { ClientTls } from '../../src/client/types.ts'
-import { isStoreOperation, type Recorder } from '../workload/history.ts'
+import type { Recorder } from '../workload/history.ts'
 import type { Random } from '../workload/random.ts'
 import { recordTransaction, type StoreTransaction } from '../workload/transaction.ts'
-import { HttpClient, type NodeAddress } from './http.ts'
-import { perform, type RequestEnd } from './perform.ts'
-import { performStore } from './store-requests.ts'
-import { performTransaction } from './transactions.ts'
+import { WIRES, type WireName } from './wires/index.ts'
+import type { NodeAddress, RequestEnd, WireClient } from './wires/wire.ts'
 import type { Workload, WorkloadRequest } from './workload.ts'
 
 /** The deadline of an operation. */
@@ -25,7 +23,8 @@ interface LoadClientOptions {
   readonly rate: number
   readonly workload: Workload
   readonly random: Random
-  /** Certificates; undefined: the nodes speak HTTP without TLS. */
+  readonly wire: WireName
+  /** Certificates; undefined: the nodes use no TLS. */
   readonly tls?: ClientTls | undefined
   readonly recorder: Recorder
   /** The nodes that it may ask now; never empty. */
@@ -41,8 +40,8 @@ interface LoadClientOptions {
 
 /** Resolves after `signal` is aborted and the current operation has ended. */
 export async function runClient(options: LoadClientOptions): Promise<void> {
-  const { id, rate, workload, random, tls, signal } = options
-  const http = new HttpClient(tls)
+  const { id, rate, workload, random, wire, tls, signal } = options
+  const client = new WIRES[wire].Client(tls)
   const intervalMs = 1_000 / rate
   let due = performance.now() + random.next() * intervalMs
   while (!signal.aborted) {
@@ -57,24 +56,22 @@ export async function runClient(options: LoadClientOptions): Promise<void> {
     const request = workload.next()
     const end =
       request.f === 'txn'
-        ? await transact(options, http, target, request)
-        : await performRecorded(options, http, target, request)
+        ? await transact(options, client, target, request)
+        : await performRecorded(options, client, target, request)
     // After a failed connection, the client waits before its next operation.
     if (end.kind === 'fail' && end.unreachable) due = Math.max(due, performance.now() + UNREACHABLE_PAUSE_MS)
   }
-  http.close()
+  client.close()
 }
 
 async function performRecorded(
   { id, recorder, workload, report }: LoadClientOptions,
-  http: HttpClient,
+  client: WireClient,
   target: NodeAddress,
   op: Exclude<WorkloadRequest, StoreTransaction>,
 ): Promise<RequestEnd> {
   const operation = recorder.invoke(id, target.name, op)
-  const end = await (isStoreOperation(op)
-    ? performStore(http, target.port, op, OPERATION_MS_MAX)
-    : perform(http, target.port, op, OPERATION_MS_MAX))
+  const end = await client.perform(target.port, op, OPERATION_MS_MAX)
   recorder.end(operation, end)
   reportWrong(report, `operation ${operation} (${op.f})`, end)
   workload.ended(op, end)
@@ -84,12 +81,12 @@ async function performRecorded(
 /** Returns the end of its first operation. */
 async function transact(
   { id, recorder, workload, report }: LoadClientOptions,
-  http: HttpClient,
+  client: WireClient,
   target: NodeAddress,
   txn: StoreTransaction,
 ): Promise<RequestEnd> {
   const ended = recordTransaction(recorder, id, target.name, txn)
-  const ends = await performTransaction(http, target.port, txn, OPERATION_MS_MAX)
+  const ends = await client.transact(target.port, txn, OPERATION_MS_MAX)
   ended(ends)
   const [first] = ends
   if (first === undefined) throw new RangeError('a transaction has operations')

@@ -15,8 +15,8 @@ import { type NodeEvent, SupervisedNode } from '../../src/local/node/supervised-
 import { poll } from '../../src/local/poll.ts'
 import { PausedProcessGuard } from '../../src/local/supervisor/paused-process-guard.ts'
 import { holdsNode } from '../../src/server/replica/inspect-data-directory.ts'
-import { HttpClient } from './http.ts'
 import { CLIENTS, RelayNetwork } from './network.ts'
+import { HttpClient } from './wires/http/http-client.ts'
 
 /** The time for all nodes to become ready voters, at the start and again after the faults. */
 export const READY_LIMIT_MS = 60_000

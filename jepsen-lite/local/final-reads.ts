@@ -4,8 +4,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { compareKeys } from '../checker/keys.ts'
 import type { RecordedRow, Recorder } from '../workload/history.ts'
-import type { HttpEnd } from './http.ts'
-import { json, parseRow } from './perform.ts'
+import type { HttpEnd } from './wires/http/http-client.ts'
+import { json, parseRow } from './wires/http/key-requests.ts'
 
 const AGAIN_MS = 100
 const PAGE_ROWS = 5_000

@@ -1,6 +1,7 @@
 // Options of a run.
 
 import type { Nemesis } from './nemesis.ts'
+import type { WireName } from './wires/index.ts'
 import type { WorkloadName } from './workloads.ts'
 
 export interface LocalRunOptions {
@@ -9,6 +10,8 @@ export interface LocalRunOptions {
    */
   readonly timeS: number
   readonly workload: WorkloadName
+  /** The protocol of the clients. The run itself asks the nodes over HTTP. */
+  readonly wire: WireName
   readonly nemeses: readonly Nemesis[]
   /** Operations a second, of all clients together. */
   readonly rate: number

@@ -3,9 +3,11 @@
 import type { ClientTls } from '../../src/client/types.ts'
 import type { Recipe } from '../sim/index.ts'
 import type { OperationEnd, StoreOperation } from '../workload/history.ts'
+import type { WireName } from './wires/index.ts'
 
 /** Options of a client of the cluster. */
 export interface RecipeConnection {
+  readonly wire: WireName
   readonly endpoints: readonly string[]
   readonly tls: ClientTls | undefined
 }

@@ -1,12 +1,12 @@
 // Clients that use a recipe, in a process of their own: the run stops it in the middle of what it holds, or kills it.
 // It tells the run what it begins and how that ended.
 
-import { Client } from '../../src/client/index.ts'
 import { pause } from '../../src/client/timer.ts'
 import { runRecipe } from '../recipes/clients.ts'
 import type { OperationEnd, StoreOperation } from '../workload/history.ts'
 import { Random } from '../workload/random.ts'
 import type { FromRecipes, RecipeOrder, ToRecipes } from './recipe-messages.ts'
+import { WIRES } from './wires/index.ts'
 
 /** Time to live of locks, elections and held items. A process is often stopped for longer. */
 const TTL_MS = 2_000
@@ -27,7 +27,8 @@ process.on('message', (message: ToRecipes) => {
 })
 
 async function begin(order: RecipeOrder): Promise<void> {
-  const kv = new Client({ ...order.connection, timeoutMs: TIMEOUT_MS })
+  const { wire, ...connection } = order.connection
+  const kv = WIRES[wire].createLibraryClient({ ...connection, timeoutMs: TIMEOUT_MS })
   const run = (at: number): Promise<void> => {
     const random = new Random(order.seed).named(`client ${at}`)
     return runRecipe(order.recipe, {

@@ -4,7 +4,6 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Client } from '../../src/client/index.ts'
 import { pause } from '../../src/client/timer.ts'
 import { siblingModule } from '../../src/local/child-module.ts'
 import { PausedProcessGuard } from '../../src/local/supervisor/paused-process-guard.ts'
@@ -13,6 +12,7 @@ import type { Recipe } from '../sim/index.ts'
 import type { Recorder } from '../workload/history.ts'
 import type { Random } from '../workload/random.ts'
 import type { FromRecipes, RecipeConnection, ToRecipes } from './recipe-messages.ts'
+import { WIRES } from './wires/index.ts'
 
 const PROCESSES_MAX = 4
 /** How long a process is stopped: mostly for longer than its leases last. */
@@ -185,11 +185,11 @@ function send(child: ChildProcess, message: ToRecipes): void {
 
 /** Empties the queue when no other client is left. Returns why it could not. */
 export async function drainQueue(
-  connection: RecipeConnection,
+  { wire, ...connection }: RecipeConnection,
   recorder: Recorder,
   signal: AbortSignal,
 ): Promise<string | undefined> {
-  await using kv = new Client(connection)
+  await using kv = WIRES[wire].createLibraryClient(connection)
   const deadline = performance.now() + DRAIN_MS_MAX
   const hasTime = (): boolean => performance.now() < deadline && !signal.aborted
   const why = await drain(kv, recorder, hasTime, (ms) => sleep(ms))

@@ -29,6 +29,7 @@ export interface Results extends Conclusion {
   readonly seed: number
   readonly command: string
   readonly workload: string
+  readonly wire: string
   readonly nodes: number
   readonly time_s: number
   readonly operations: Readonly<Record<string, OutcomeCounts>>
@@ -71,6 +72,7 @@ export function buildResults(facts: Facts): Results {
     seed: options.seed,
     command: options.command,
     workload: options.workload,
+    wire: options.wire,
     nodes: options.nodes,
     time_s: options.timeS,
     operations: Object.fromEntries(stats.operations),

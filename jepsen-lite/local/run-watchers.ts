@@ -6,9 +6,10 @@ import type { ClientTls } from '../../src/client/types.ts'
 import type { WatchSelection } from '../checker/watch/index.ts'
 import type { Recorder } from '../workload/history.ts'
 import type { Random } from '../workload/random.ts'
-import type { NodeAddress } from './http.ts'
-import { LibraryWatchClients } from './library-watch-clients.ts'
-import { HttpWatchClients, type WatchClients } from './watch-clients.ts'
+import { WIRES, type WireName } from './wires/index.ts'
+import { LibraryWatchClients } from './wires/library-watch-clients.ts'
+import { NodeWatchClients, type WatchClients } from './wires/watch-clients.ts'
+import type { NodeAddress, WireFeatures } from './wires/wire.ts'
 
 /** The name of the client whose watches are the log. */
 export const LOG = 'log'
@@ -24,6 +25,7 @@ interface WatchersOptions {
   readonly random: Random
   readonly recorder: Recorder
   readonly targets: () => readonly NodeAddress[]
+  readonly wire: WireName
   readonly tls?: ClientTls | undefined
   readonly signal: AbortSignal
   readonly report: (message: string) => void
@@ -31,14 +33,15 @@ interface WatchersOptions {
 
 export class RunWatchers {
   readonly done: Promise<unknown>
-  readonly #log: HttpWatchClients
+  readonly #log: NodeWatchClients
   readonly #all: readonly WatchClients[]
   readonly #recorder: Recorder
 
-  constructor({ count, random, ...options }: WatchersOptions) {
+  constructor({ count, random, wire, ...options }: WatchersOptions) {
+    const { features, WatchClients: OfNodes, createLibraryClient } = WIRES[wire]
     this.#recorder = options.recorder
     const selection: WatchSelection = { start: '', from: 1, prev: false, values: true }
-    this.#log = new HttpWatchClients({
+    this.#log = new OfNodes({
       ...options,
       client: LOG,
       selection,
@@ -48,16 +51,23 @@ export class RunWatchers {
     })
     const others = Array.from({ length: count }, (_, at) => {
       const own = random.named(`watch ${at}`)
-      const Kind = at % 4 === 3 ? LibraryWatchClients : HttpWatchClients
-      return new Kind({
+      const drawnOptions = {
         ...options,
         client: `w${at + 1}`,
-        selection: drawn(own),
+        selection: drawn(own, features),
         random: own,
         isSlow: at % 4 === 1,
         moves: at % 2 === 0,
-        isBrowser: at % 4 === 2,
-      })
+        usesOtherForm: at % 4 === 2,
+      }
+      if (at % 4 === 3) {
+        // Without progress it has received everything when it has the last event of all.
+        const selection = features.libraryProgress
+          ? drawnOptions.selection
+          : withAllEvents(drawnOptions.selection)
+        return new LibraryWatchClients({ ...drawnOptions, selection }, createLibraryClient)
+      }
+      return new OfNodes(drawnOptions)
     })
     this.#all = [this.#log, ...others]
     this.done = Promise.all(this.#all.map(({ done }) => done))
@@ -69,7 +79,7 @@ export class RunWatchers {
 
   /** The faults are over: each receives everything up to this revision. Returns what is wrong. */
   async settle(revision: number): Promise<string[]> {
-    for (const one of this.#all) if (one instanceof HttpWatchClients) one.hurry()
+    for (const one of this.#all) if (one instanceof NodeWatchClients) one.hurry()
     const deadline = performance.now() + CATCH_UP_MS_MAX
     const isCaughtUp = ({ upTo, id }: WatchClients): boolean => upTo >= revision && id !== undefined
     while (!this.#all.every(isCaughtUp) && performance.now() < deadline) await sleep(POLL_MS)
@@ -84,8 +94,13 @@ export class RunWatchers {
   }
 }
 
+const withAllEvents = ({ from, prev, values }: WatchSelection): WatchSelection => ({
+  ...{ start: '', prev, values },
+  ...(from !== undefined && { from }),
+})
+
 /** All keys, ranges, single keys, from the past, now, or the future. */
-function drawn(random: Random): WatchSelection {
+function drawn(random: Random, { valuelessWatches }: WireFeatures): WatchSelection {
   const [one, other] = [random.below(8), random.below(8)]
   const place = random.pick<Pick<WatchSelection, 'key' | 'start' | 'end'>>([
     { start: '' },
@@ -99,7 +114,7 @@ function drawn(random: Random): WatchSelection {
   return {
     ...place,
     prev: random.chance(0.5),
-    values: random.chance(0.7),
+    values: random.chance(0.7) || !valuelessWatches,
     ...(only !== undefined && { only }),
     ...(from !== undefined && { from }),
   }

@@ -31,6 +31,7 @@ import { buildResults, type CheckSummary, type Results } from './results.ts'
 import { round } from './run-stats.ts'
 import { RunWatchers } from './run-watchers.ts'
 import { runSchedule, type ScheduleResult } from './schedule.ts'
+import { WIRES } from './wires/index.ts'
 import { leasesEnd } from './workload-lease.ts'
 import { createWorkload, historyHeader, isRecipe, keysFor, WATCHES } from './workloads.ts'
 
@@ -81,7 +82,7 @@ class Run {
   #snapshotsInstalled = 0
 
   constructor(options: LocalRunOptions, out: string) {
-    const { workload, seed, command, rate, clients, nemeses } = options
+    const { workload, wire, seed, command, rate, clients, nemeses } = options
     this.#options = options
     this.#nodesDir = join(out, 'nodes')
     this.#preload = preloadFor(nemeses, out)
@@ -99,6 +100,7 @@ class Run {
       clients,
       nemeses: kinds,
       ...historyHeader(workload),
+      wire,
     }
     this.#recording = new RunRecording(join(out, 'history.jsonl'), header)
     this.#observer = new ClusterObserver(this.#recording.recorder)
@@ -243,7 +245,7 @@ class Run {
   }
 
   #startWatchers(cluster: LocalCluster): RunWatchers | undefined {
-    const { workload, seed } = this.#options
+    const { workload, wire, seed } = this.#options
     const count = WATCHES[workload]
     if (count === undefined) return undefined
     return new RunWatchers({
@@ -251,6 +253,7 @@ class Run {
       random: new Random(seed).named('watches'),
       recorder: this.#recording.recorder,
       targets: () => this.#listTargets(cluster),
+      wire,
       tls: cluster.tls,
       signal: this.#stopWatches.signal,
       report: (message) => this.#report('violation', message),
@@ -268,7 +271,7 @@ class Run {
   }
 
   #startClients(cluster: LocalCluster): Promise<unknown> {
-    const { workload, seed, rate, clients } = this.#options
+    const { workload, wire, seed, rate, clients } = this.#options
     const random = new Random(seed)
     const { recorder } = this.#recording
     const report = (message: string): void => this.#report('violation', message)
@@ -285,7 +288,8 @@ class Run {
       transactions += 1
       return transactions
     }
-    const surroundings = { logUpTo: () => this.#watchers?.logUpTo ?? 1, transaction, leases: [] }
+    const { features } = WIRES[wire]
+    const surroundings = { logUpTo: () => this.#watchers?.logUpTo ?? 1, transaction, leases: [], features }
     const loops = Array.from({ length: clients }, (_, id) => {
       const own = random.named(`client ${id}`)
       return runClient({
@@ -295,6 +299,7 @@ class Run {
         recorder,
         report,
         signal,
+        wire,
         tls: cluster.tls,
         workload: createWorkload(workload, id, keys, own.named('operations'), surroundings),
         targets: () => this.#listTargets(cluster),
@@ -306,7 +311,8 @@ class Run {
 
   #recipeConnection(cluster: LocalCluster): RecipeConnection {
     const { tls } = cluster
-    return { endpoints: this.#listTargets(cluster).map(({ port }) => localUrl(port, tls !== undefined)), tls }
+    const endpoints = this.#listTargets(cluster).map(({ port }) => localUrl(port, tls !== undefined))
+    return { wire: this.#options.wire, endpoints, tls }
   }
 
   #conclude(): RunConclusion {

@@ -4,7 +4,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { AnyOperation, OperationEnd } from '../workload/history.ts'
 import type { LocalCluster } from './cluster.ts'
-import { json } from './perform.ts'
+import { json } from './wires/http/key-requests.ts'
 import type { Draw, Surroundings, Workload, WorkloadRequest } from './workload.ts'
 
 /** The cluster grants no less than twice its election timeout. */
@@ -18,10 +18,12 @@ const POLL_MS = 100
 export class LeaseWorkload implements Workload {
   readonly #draw: Draw
   readonly #known: string[]
+  readonly #hasTimedPuts: boolean
 
-  constructor(draw: Draw, { leases }: Surroundings) {
+  constructor(draw: Draw, { leases, features }: Surroundings) {
     this.#draw = draw
     this.#known = leases
+    this.#hasTimedPuts = features.timedPuts
   }
 
   next(): WorkloadRequest {
@@ -35,7 +37,8 @@ export class LeaseWorkload implements Workload {
     if (draw < 0.37) return { f: 'revoke', lease }
     if (draw < 0.47) return { f: 'lease', lease }
     if (draw < 0.7) return { f: 'put', key: key(), value: unique(), lease }
-    if (draw < 0.78) return { f: 'put', key: key(), value: unique(), ttlMs: random.pick(TTLS_MS) }
+    if (draw < 0.78 && this.#hasTimedPuts)
+      return { f: 'put', key: key(), value: unique(), ttlMs: random.pick(TTLS_MS) }
     if (draw < 0.83) return { f: 'put', key: key(), value: unique() }
     if (draw < 0.86) return { f: 'del', key: key() }
     return { f: 'get', key: key() }

@@ -10,7 +10,8 @@ const TRANSACTION_KEYS_MAX = 3
 /**
  * Transactions over several lists: each reads some, and most then add an element to one or two of them, on the
  * condition that they are as this client has read them last. Some try it with what they have read long before. Half of
- * them have an idempotency token: these are sent again if their outcome is unknown, and now and then if it is known.
+ * them have an idempotency token, if the wire has such: these are sent again if their outcome is unknown, and now and
+ * then if it is known.
  */
 export class ListAppend implements Workload {
   readonly #draw: Draw
@@ -66,7 +67,9 @@ export class ListAppend implements Workload {
     })
     const grown = known.slice(0, random.below(2) + 1)
     const element = `${unique()} `
-    const number = this.#surroundings.transaction()
-    return appendToLists(number, keys, grown, element, random.chance(0.5) ? `t${number}` : undefined)
+    const { transaction, features } = this.#surroundings
+    const number = transaction()
+    const hasToken = random.chance(0.5) && features.idempotencyTokens
+    return appendToLists(number, keys, grown, element, hasToken ? `t${number}` : undefined)
   }
 }

@@ -3,7 +3,7 @@
 import type { AnyOperation, HistoryOperation, OperationEnd } from '../workload/history.ts'
 import type { Random } from '../workload/random.ts'
 import type { StoreTransaction } from '../workload/transaction.ts'
-import type { OneRequest } from './store-requests.ts'
+import type { OneRequest, WireFeatures } from './wires/wire.ts'
 
 /** The operations of one client. */
 export interface Workload {
@@ -23,6 +23,7 @@ export interface Surroundings {
   readonly transaction: () => number
   /** Ids of leases that were granted, the newest last. All clients share it. */
   readonly leases: string[]
+  readonly features: WireFeatures
 }
 
 /** Random source and context of a workload. */

@@ -2,10 +2,17 @@
 // unique, so a read shows which write it saw. All workloads also list the keys.
 
 import { RECIPES, type Recipe } from '../sim/index.ts'
-import type { HistoryOperation, OperationEnd, RecordedRange, RecordedResult } from '../workload/history.ts'
+import type {
+  HistoryOperation,
+  OperationEnd,
+  ReadFields,
+  RecordedRange,
+  RecordedResult,
+} from '../workload/history.ts'
 import type { Random } from '../workload/random.ts'
 import { LOG } from './run-watchers.ts'
 import { sizedName } from './values.ts'
+import type { WireFeatures } from './wires/wire.ts'
 import type { Draw, Surroundings, Workload } from './workload.ts'
 import { LeaseWorkload } from './workload-lease.ts'
 import { ListAppend } from './workload-txn.ts'
@@ -118,7 +125,7 @@ export function createWorkload(
     case 'lease':
       return withLists(draw, new LeaseWorkload(draw, surroundings))
     case 'kv':
-      return new KeyValue(client, draw)
+      return new KeyValue(client, draw, surroundings)
   }
 }
 
@@ -258,13 +265,14 @@ class Lock implements Workload {
 type Change = Extract<HistoryOperation, { f: 'put' | 'del' }>
 
 /**
- * All requests of the API: every kind of read and change, conditions, idempotency tokens, and changes that are sent
+ * All requests of the wire: every kind of read and change, conditions, idempotency tokens, and changes that are sent
  * again with the same token.
  */
 class KeyValue implements Workload {
   readonly #client: number
   readonly #draw: Draw
   readonly #lists: Lists
+  readonly #features: WireFeatures
   readonly #revisions = new Map<string, number | undefined>()
   #tokens = 0
   /** The highest revision that this client has seen. */
@@ -275,9 +283,10 @@ class KeyValue implements Workload {
    */
   #repeats: Change[] = []
 
-  constructor(client: number, draw: Draw) {
+  constructor(client: number, draw: Draw, { features }: Surroundings) {
     this.#client = client
     this.#draw = draw
+    this.#features = features
     this.#lists = new Lists(draw)
   }
 
@@ -311,15 +320,22 @@ class KeyValue implements Workload {
   #drawRead(): HistoryOperation {
     const { key, random } = this.#draw
     const draw = random.next()
-    const consistency = draw < 0.45 ? 'linearizable' : draw < 0.6 ? 'lease' : 'stale'
-    const bounds = {
+    const { freshness } = this.#features
+    const consistency =
+      draw < 0.45 ? 'linearizable' : draw < 0.6 ? (freshness ? 'lease' : 'linearizable') : 'stale'
+    const bounds = freshness ? this.#drawBounds(consistency) : {}
+    if (random.chance(0.25)) return { ...this.#lists.next(), consistency, ...bounds }
+    return { f: 'get', key: key(), consistency, ...bounds }
+  }
+
+  #drawBounds(consistency: string): ReadFields {
+    const { random } = this.#draw
+    return {
       ...(consistency === 'stale' && random.chance(0.4)
         ? { maxStalenessMs: random.pick([50, 200, 1_000]) }
         : {}),
       ...(this.#newest !== undefined && random.chance(0.2) ? { minRevision: this.#newest } : {}),
     }
-    if (random.chance(0.25)) return { ...this.#lists.next(), consistency, ...bounds }
-    return { f: 'get', key: key(), consistency, ...bounds }
   }
 
   #drawChange(): HistoryOperation {
@@ -334,7 +350,8 @@ class KeyValue implements Workload {
           ? { ifAbsent: true as const }
           : { ifRevision: revision }
     this.#tokens++
-    const token = random.chance(0.5) ? { idempotency: `t${this.#client}-${this.#tokens}` } : {}
+    const hasToken = random.chance(0.5) && this.#features.idempotencyTokens
+    const token = hasToken ? { idempotency: `t${this.#client}-${this.#tokens}` } : {}
     if (random.chance(0.15)) {
       const { ifAbsent: _, ...held } = { ifAbsent: undefined, ...condition }
       return { f: 'del', key: chosen, ...held, ...token }

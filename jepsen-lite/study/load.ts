@@ -4,8 +4,7 @@
 // client has one open request at a time, so a stream uses as many clients as it needs.
 
 import { pause } from '../../src/client/timer.ts'
-import { HttpClient } from '../local/http.ts'
-import { perform } from '../local/perform.ts'
+import { HttpWireClient } from '../local/wires/http/wire-client.ts'
 import type { Recorder } from '../workload/history.ts'
 import type { Random } from '../workload/random.ts'
 import {
@@ -45,7 +44,7 @@ export class StudyLoad {
   readonly #abort = new AbortController()
   readonly #streams: Promise<void>[]
   readonly #open = new Set<Promise<void>>()
-  readonly #clients: HttpClient[] = []
+  readonly #clients: HttpWireClient[] = []
   #newest: number | undefined
   #written = 0
 
@@ -102,7 +101,7 @@ export class StudyLoad {
     }
     const op = levelOperation(level, draw.pick(keys), knowledge)
     const id = recorder.invoke(client.name, target.name, op)
-    const end = await perform(client.http, target.port, op, timeoutMs)
+    const end = await client.http.perform(target.port, op, timeoutMs)
     if (end.kind !== 'ok' && end.wrong !== undefined)
       report(`operation ${id} (${level}, ${side}) got an answer that no server should give: ${end.wrong}`)
     recorder.end(id, end)
@@ -114,7 +113,7 @@ export class StudyLoad {
   }
 
   #newClient(name: string): Client {
-    const http = new HttpClient()
+    const http = new HttpWireClient()
     this.#clients.push(http)
     return { name, http }
   }
@@ -122,7 +121,7 @@ export class StudyLoad {
 
 interface Client {
   readonly name: string
-  readonly http: HttpClient
+  readonly http: HttpWireClient
 }
 
 /** Shared by all clients of one stream: together they are one user. */

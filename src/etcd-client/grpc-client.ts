@@ -28,6 +28,8 @@ export interface GrpcCallOptions {
   readonly metadata?: Readonly<Record<string, string>> | undefined
   /** The call keeps no process alive. */
   readonly background?: boolean | undefined
+  /** Responses that may wait for their consumer; then the server must wait. Default 1,000. */
+  readonly aheadMax?: number | undefined
 }
 
 /** The connection has failed, and no status has arrived. */
@@ -135,7 +137,7 @@ export class GrpcClient {
   }
 
   #open<Q, A>(rpc: RpcDescription<Q, A>, options: GrpcCallOptions): GrpcCall<Q, A> {
-    const { timeoutMs, metadata, background = false } = options
+    const { timeoutMs, metadata, background = false, aheadMax = AHEAD_MAX } = options
     const headers: OutgoingHttpHeaders = {
       ...metadata,
       ':method': 'POST',
@@ -153,7 +155,7 @@ export class GrpcClient {
         if (--connection.awaited === 0) session.unref()
       })
     }
-    return new GrpcCall(rpc, session, stream, timeoutMs)
+    return new GrpcCall(rpc, session, stream, aheadMax, timeoutMs)
   }
 
   #connect(): Connection {
@@ -206,6 +208,7 @@ class GrpcCall<Q, A> implements GrpcStream<Q, A> {
   readonly #stream: ClientHttp2Stream
   readonly #reader = new GrpcFrameReader(MESSAGE_BYTES_MAX)
   readonly #responses: A[] = []
+  readonly #aheadMax: number
   #headers: IncomingHttpHeaders = {}
   #trailers: IncomingHttpHeaders = {}
   /** undefined: it is open. */
@@ -216,11 +219,13 @@ class GrpcCall<Q, A> implements GrpcStream<Q, A> {
     rpc: RpcDescription<Q, A>,
     session: ClientHttp2Session,
     stream: ClientHttp2Stream,
+    aheadMax: number,
     timeoutMs: number | undefined,
   ) {
     this.#rpc = rpc
     this.#session = session
     this.#stream = stream
+    this.#aheadMax = aheadMax
     const timer =
       timeoutMs === undefined
         ? undefined
@@ -286,7 +291,7 @@ class GrpcCall<Q, A> implements GrpcStream<Q, A> {
       this.#fail(error instanceof GrpcError ? error : new GrpcError(GRPC.internal, String(error)))
     }
     // The consumer of a stream reads at its own pace.
-    if (this.#responses.length >= AHEAD_MAX) this.#stream.pause()
+    if (this.#responses.length >= this.#aheadMax) this.#stream.pause()
     this.#wake()
   }
 
@@ -321,7 +326,6 @@ class GrpcCall<Q, A> implements GrpcStream<Q, A> {
 /** Why the connection failed: Node wraps the error for each stream of it. */
 const findCause = (error: Error): Error => (error.cause instanceof Error ? error.cause : error)
 
-/** Responses that wait for their consumer. */
 const AHEAD_MAX = 1_000
 
 function decodeText(text: string): string {

@@ -175,7 +175,7 @@ const MAY_IMPORT = new Map([
       ...OPERATIONS,
       ...['raft', 'kv', 'storage', 'system', 'client', 'local', 'embed', 'recipes', ...TESTER_WITHOUT_NODE],
       ...[...SERVERS, 'server/peers', 'server/peers/tcp', 'server/api', 'server/http'],
-      ...['server/connections', 'server/listener'],
+      ...['server/connections', 'server/listener', 'etcd', 'etcd-client'],
     ],
   ],
   ['jepsen-lite/workload', []],

@@ -3,9 +3,9 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { allowEnd, type LocalCluster, type TestedNode } from '../cluster.ts'
-import type { HttpEnd } from '../http.ts'
 import { type Nemesis, oneNode } from '../nemesis.ts'
-import { json } from '../perform.ts'
+import type { HttpEnd } from '../wires/http/http-client.ts'
+import { json } from '../wires/http/key-requests.ts'
 
 /** The time for one change of membership or one question about it, as other faults may be active. */
 const CHANGE_LIMIT_MS = 8_000

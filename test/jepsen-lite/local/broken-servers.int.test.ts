@@ -5,6 +5,7 @@ import { expect, test } from 'vitest'
 import { judge } from '../../../jepsen-lite/checker/index.ts'
 import { runClient } from '../../../jepsen-lite/local/clients.ts'
 import { lackingFeatures, RunStats } from '../../../jepsen-lite/local/run-stats.ts'
+import { WIRES } from '../../../jepsen-lite/local/wires/index.ts'
 import { createWorkload, keysFor, type WorkloadName } from '../../../jepsen-lite/local/workloads.ts'
 import type { Recipe } from '../../../jepsen-lite/sim/index.ts'
 import { buildHistory, type HistoryEvent, Recorder } from '../../../jepsen-lite/workload/history.ts'
@@ -67,6 +68,7 @@ async function judged(
         random,
         recorder,
         stays: true,
+        wire: 'http' as const,
         signal: enough.signal,
         number: () => ++transactions,
       },
@@ -74,6 +76,7 @@ async function judged(
         logUpTo: () => 1,
         transaction: () => ++transactions,
         leases: [],
+        features: WIRES.http.features,
       }),
       targets: () => [{ name: 'n1', port: bound.port }],
       report: (message) => wrong.push(message),

@@ -3,7 +3,7 @@
 import { expect, test } from 'vitest'
 import { check } from '../../../jepsen-lite/checker/index.ts'
 import { recordFinalReads } from '../../../jepsen-lite/local/final-reads.ts'
-import type { HttpEnd } from '../../../jepsen-lite/local/http.ts'
+import type { HttpEnd } from '../../../jepsen-lite/local/wires/http/http-client.ts'
 import { buildHistory, type HistoryEvent, Recorder } from '../../../jepsen-lite/workload/history.ts'
 
 const NODES = [{ name: 'n1' }, { name: 'n2' }]

@@ -4,9 +4,8 @@
 import { once } from 'node:events'
 import { createServer, type Server, type ServerResponse } from 'node:http'
 import { afterEach, expect, test } from 'vitest'
-import { HttpClient } from '../../../jepsen-lite/local/http.ts'
-import { perform } from '../../../jepsen-lite/local/perform.ts'
 import { bodyFromName } from '../../../jepsen-lite/local/values.ts'
+import { HttpWireClient } from '../../../jepsen-lite/local/wires/http/wire-client.ts'
 import type { HistoryOperation } from '../../../jepsen-lite/workload/history.ts'
 
 const closing: (() => void)[] = []
@@ -55,9 +54,9 @@ const hangUp: Answer = (response) => response.destroy()
 const never: Answer = () => {}
 
 async function ends(op: HistoryOperation, port: number, timeoutMs = 1_000) {
-  const client = new HttpClient()
+  const client = new HttpWireClient()
   closing.push(() => client.close())
-  return perform(client, port, op, timeoutMs)
+  return client.perform(port, op, timeoutMs)
 }
 
 const put: HistoryOperation = { f: 'put', key: 'a/b', value: 'x' }

@@ -6,8 +6,9 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterEach, expect, test } from 'vitest'
 import { parse } from '../../../jepsen-lite/checker/index.ts'
+import { run } from '../../../jepsen-lite/local/run.ts'
 import { isGone } from '../../local/kv.ts'
-import { runJudgedByLog } from './short-run.ts'
+import { nemeses, options, runJudgedByLog } from './short-run.ts'
 
 const out = mkdtempSync(join(tmpdir(), 'jepsen-lite-'))
 afterEach(() => rmSync(out, { recursive: true, force: true }))
@@ -16,6 +17,22 @@ test.each(['watch', 'queue'] as const)(
   'a run of the workload %s is judged by what one client received of every key',
   async (workload) => {
     await runJudgedByLog(workload, out)
+  },
+)
+
+test.each(['watch', 'lease', 'lock', 'queue'] as const)(
+  'so is one of the workload %s through gRPC',
+  async (workload) => {
+    await runJudgedByLog(workload, out, 'grpc')
+  },
+)
+
+test.each(['kv', 'register', 'append', 'cas', 'cas-lock', 'txn'] as const)(
+  'a run of the workload %s through gRPC is judged by what its clients saw',
+  async (workload) => {
+    const faults = nemeses('isolate', 'kill-one', 'pause-one')
+    const results = await run(options({ wire: 'grpc', workload, timeS: 8, nemeses: faults, out }))
+    expect(results).toMatchObject({ verdict: 'pass', findings: [], wire: 'grpc' })
   },
 )
 

@@ -8,12 +8,14 @@ import { chooseNemeses } from '../../../jepsen-lite/local/catalogue.ts'
 import type { Nemesis } from '../../../jepsen-lite/local/nemesis.ts'
 import type { LocalRunOptions } from '../../../jepsen-lite/local/options.ts'
 import { run } from '../../../jepsen-lite/local/run.ts'
+import type { WireName } from '../../../jepsen-lite/local/wires/index.ts'
 
 export const options = (
   rest: Partial<LocalRunOptions> & { readonly nemeses: readonly Nemesis[]; readonly out: string },
 ): LocalRunOptions => ({
   timeS: 4.5,
   workload: 'kv',
+  wire: 'http',
   rate: 100,
   clients: 5,
   nodes: 3,
@@ -35,9 +37,21 @@ export function nemeses(...names: string[]): readonly Nemesis[] {
 }
 
 /** A short run. Its history is judged by the changes of every key that one client received. */
-export async function runJudgedByLog(workload: 'watch' | 'queue', out: string): Promise<void> {
+export async function runJudgedByLog(
+  workload: 'watch' | 'lease' | 'lock' | 'queue',
+  out: string,
+  wire: WireName = 'http',
+): Promise<void> {
   const results = await run(
-    options({ workload, tls: workload === 'watch', timeS: 3, clients: 2, nemeses: nemeses('kill-one'), out }),
+    options({
+      workload,
+      wire,
+      tls: workload === 'watch',
+      timeS: 3,
+      clients: 2,
+      nemeses: nemeses('kill-one'),
+      out,
+    }),
   )
   expect(results).toMatchObject({ verdict: 'pass', findings: [], checked: { model: 'log', finals: 3 } })
   const { header, watches, storeCalls } = parse(readFileSync(join(out, 'history.jsonl'), 'utf8'), 'jsonl')

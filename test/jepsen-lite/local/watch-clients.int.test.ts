@@ -5,10 +5,16 @@ import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import type { WatchMessage, WatchSelection } from '../../../jepsen-lite/checker/watch/index.ts'
-import { LibraryWatchClients } from '../../../jepsen-lite/local/library-watch-clients.ts'
-import { HttpWatchClients } from '../../../jepsen-lite/local/watch-clients.ts'
+import { HttpWatchClients } from '../../../jepsen-lite/local/wires/http/watch-clients.ts'
+import { WIRES } from '../../../jepsen-lite/local/wires/index.ts'
+import { LibraryWatchClients } from '../../../jepsen-lite/local/wires/library-watch-clients.ts'
+import type { WatchClientOptions, WatchClients } from '../../../jepsen-lite/local/wires/watch-clients.ts'
 import { type HistoryEvent, Recorder } from '../../../jepsen-lite/workload/history.ts'
 import { Random } from '../../../jepsen-lite/workload/random.ts'
+
+const http = (options: WatchClientOptions) => new HttpWatchClients(options)
+const library = (options: WatchClientOptions) =>
+  new LibraryWatchClients(options, WIRES.http.createLibraryClient)
 
 interface Seen {
   readonly told: readonly WatchMessage[]
@@ -19,7 +25,7 @@ interface Seen {
 
 /** A client that gets these answers, one after the other; it ends when the last one was asked for. */
 async function watched(
-  Kind: typeof HttpWatchClients | typeof LibraryWatchClients,
+  watch: (options: WatchClientOptions) => WatchClients,
   from: number,
   ...answers: readonly ((response: ServerResponse) => void)[]
 ): Promise<Seen> {
@@ -43,7 +49,7 @@ async function watched(
   const reports: string[] = []
   const { port } = server.address() as AddressInfo
   const range: WatchSelection = { start: '', from, prev: false, values: true }
-  const watching = new Kind({
+  const watching = watch({
     ...{ client: 'w', selection: range, random: new Random('watching'), isSlow: false, moves: false },
     recorder: new Recorder(
       { workload: 'watch', command: '' },
@@ -71,7 +77,7 @@ const refusal =
 const compacted = refusal(410, 'compacted', { compact_revision: 5, resume_from: 6 })
 
 test('a watch that is refused because its revision is compacted is recorded as such, and goes on where it may', async () => {
-  const { told, from, reports } = await watched(HttpWatchClients, 3, compacted)
+  const { told, from, reports } = await watched(http, 3, compacted)
   expect(told).toEqual([{ kind: 'compacted', next: 3, compactRevision: 5, resumeFrom: 6 }])
   expect(from).toEqual([3, 6])
   expect(reports).toEqual([])
@@ -79,7 +85,7 @@ test('a watch that is refused because its revision is compacted is recorded as s
 
 test('a node that cannot serve now is asked again; another refusal, and one that does not say where to go on, is reported', async () => {
   const { told, reports } = await watched(
-    HttpWatchClients,
+    http,
     3,
     refusal(503, 'no_leader'),
     refusal(429, 'overloaded'),
@@ -94,7 +100,7 @@ test('a node that cannot serve now is asked again; another refusal, and one that
 })
 
 test('the client library tells so as well', async () => {
-  const { told, from } = await watched(LibraryWatchClients, 3, compacted)
+  const { told, from } = await watched(library, 3, compacted)
   expect(told).toEqual([{ kind: 'compacted', next: 3, compactRevision: 5, resumeFrom: 6 }])
   expect(from.slice(0, 2)).toEqual([3, 6])
 })

@@ -2,18 +2,13 @@
 // it. It distinguishes the three cases that a history needs: an answer, a request of which no byte was sent, and a
 // request with an unknown outcome.
 
-import { Endpoint } from '../../src/client/endpoints.ts'
-import { TlsSource } from '../../src/client/tls.ts'
-import { type HttpOutcome, HttpTransport } from '../../src/client/transport/http-transport.ts'
-import type { ClientTls } from '../../src/client/types.ts'
-import { localUrl } from '../../src/local/addresses.ts'
-import type { AnswerHeaders } from '../../src/operations/http/answers.ts'
-
-/** A node that may be asked. */
-export interface NodeAddress {
-  readonly name: string
-  readonly port: number
-}
+import { Endpoint } from '../../../../src/client/endpoints.ts'
+import { TlsSource } from '../../../../src/client/tls.ts'
+import { type HttpOutcome, HttpTransport } from '../../../../src/client/transport/http-transport.ts'
+import type { ClientTls } from '../../../../src/client/types.ts'
+import { localUrl } from '../../../../src/local/addresses.ts'
+import type { AnswerHeaders } from '../../../../src/operations/http/answers.ts'
+import { GRACE_MS } from '../wire.ts'
 
 export interface ClientHttpRequest {
   readonly method: 'GET' | 'PUT' | 'DELETE' | 'POST'
@@ -34,9 +29,6 @@ export type HttpEnd =
   | { readonly kind: 'not-sent'; readonly why: string }
   /** The request may have been sent, completely or in part, and no complete answer came. */
   | { readonly kind: 'no-answer'; readonly why: string }
-
-/** A client waits this much longer than the deadline, so that the server can answer what it knows at the deadline. */
-const GRACE_MS = 500
 
 /** One client. It keeps its connections open. */
 export class HttpClient {

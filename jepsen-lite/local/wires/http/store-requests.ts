@@ -1,15 +1,10 @@
 // Operations of a history that are not about single keys, over the public HTTP API: ranges that are deleted,
 // compaction, leases.
 
-import type { RecordedResult, StoreOperation } from '../workload/history.ts'
-import type { ClientHttpRequest, HttpClient, HttpEnd } from './http.ts'
-import { asWholeNumber, changeAnswer, json, problemCode, type RequestEnd, readAnswer } from './perform.ts'
-
-/** Operations that are one request. Recipes make the others (recipes.ts). */
-export type OneRequest = Extract<
-  StoreOperation,
-  { f: 'del-range' | 'compact' | 'grant' | 'keep-alive' | 'revoke' | 'lease' }
->
+import type { RecordedResult } from '../../../workload/history.ts'
+import type { OneRequest, RequestEnd } from '../wire.ts'
+import type { ClientHttpRequest, HttpClient, HttpEnd } from './http-client.ts'
+import { asWholeNumber, changeAnswer, json, problemCode, readAnswer } from './key-requests.ts'
 
 const JSON_TYPE = { 'Content-Type': 'application/json' }
 

@@ -2,21 +2,26 @@
 // for the judge.
 
 import {
-  Client,
+  type Client,
   CompactedError,
   type KvRecord,
   QuorateError,
   type WatchBatch,
-} from '../../src/client/index.ts'
-import { pause } from '../../src/client/timer.ts'
-import { localUrl } from '../../src/local/addresses.ts'
-import type { WatchedEvent } from '../checker/watch/index.ts'
-import { FIRST_REVISION } from '../workload/history.ts'
-import { nameFromBody } from './values.ts'
-import type { WatchClientOptions, WatchClients } from './watch-clients.ts'
+} from '../../../src/client/index.ts'
+import { pause } from '../../../src/client/timer.ts'
+import type { ClientTls } from '../../../src/client/types.ts'
+import { localUrl } from '../../../src/local/addresses.ts'
+import type { WatchedEvent } from '../../checker/watch/index.ts'
+import { FIRST_REVISION } from '../../workload/history.ts'
+import { nameFromBody } from '../values.ts'
+import { PROGRESS_MS, type WatchClientOptions, type WatchClients } from './watch-clients.ts'
 
-const PROGRESS_MS = 300
 const AGAIN_MS = 200
+
+type CreateClient = (options: {
+  readonly endpoints: readonly string[]
+  readonly tls: ClientTls | undefined
+}) => Client
 
 export class LibraryWatchClients implements WatchClients {
   readonly client: string
@@ -26,9 +31,12 @@ export class LibraryWatchClients implements WatchClients {
   readonly #options: WatchClientOptions
   #from: number | undefined
 
-  constructor(options: WatchClientOptions) {
+  readonly #createClient: CreateClient
+
+  constructor(options: WatchClientOptions, createClient: CreateClient) {
     this.client = options.client
     this.#options = options
+    this.#createClient = createClient
     this.#from = options.selection.from
     this.done = this.#run()
   }
@@ -36,7 +44,7 @@ export class LibraryWatchClients implements WatchClients {
   async #run(): Promise<void> {
     const { signal, targets, tls } = this.#options
     const endpoints = targets().map(({ port }) => localUrl(port, tls !== undefined))
-    await using kv = new Client({ endpoints, tls })
+    await using kv = this.#createClient({ endpoints, tls })
     while (!signal.aborted) {
       await this.#watch(kv)
       this.id = undefined

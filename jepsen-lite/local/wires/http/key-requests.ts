@@ -1,11 +1,10 @@
-// Performs one operation of a history over the public HTTP API: sends the requests that it needs, and returns one of
-// the three ends. Only docs/reference/errors.md says what a failed request means for the store; in doubt, the outcome
-// is unknown.
+// Requests on keys over the public HTTP API. Only docs/reference/errors.md says what a failed request means for the
+// store; in doubt, the outcome is unknown.
 //
 // An answer that docs/reference/http.md does not allow is also reported as `wrong`. The requests sent here are correct,
 // so a 400 is as wrong as a list without its last line.
 
-import { isObject, isWholeNumber, tryParseJson } from '../../src/operations/forms/decode.ts'
+import { isObject, isWholeNumber, tryParseJson } from '../../../../src/operations/forms/decode.ts'
 import type {
   HistoryOperation,
   LeaseFields,
@@ -14,35 +13,20 @@ import type {
   RecordedResult,
   RecordedRow,
   TokenField,
-} from '../workload/history.ts'
-import type { ClientHttpRequest, HttpClient, HttpEnd } from './http.ts'
-import { bodyFromName, nameFromBody } from './values.ts'
-
-export type RequestEnd =
-  | { readonly kind: 'ok'; readonly result: RecordedResult }
-  /** Certainly not applied. `unreachable`: there was no connection to the node. */
-  | { readonly kind: 'fail'; readonly why: string; readonly unreachable: boolean; readonly wrong?: string }
-  | { readonly kind: 'unknown'; readonly why: string; readonly wrong?: string }
-
-/** An answer that no server should give. */
-class WrongAnswer extends Error {}
+} from '../../../workload/history.ts'
+import { bodyFromName, nameFromBody } from '../../values.ts'
+import type { KeyRequests } from '../perform.ts'
+import { metaFrom, optional, type RequestEnd, type RowMeta, WrongAnswer } from '../wire.ts'
+import type { ClientHttpRequest, HttpClient, HttpEnd } from './http-client.ts'
 
 type Answer = Extract<HttpEnd, { kind: 'answer' }>
-type Change = Exclude<HistoryOperation, { readonly f: 'get' | 'range' }>
+type Change = Extract<HistoryOperation, { readonly f: 'put' | 'del' }>
 
-/** Sends a request to the node of the operation. */
-type Ask = (request: ClientHttpRequest) => Promise<HttpEnd>
-
-export async function perform(
-  client: HttpClient,
-  port: number,
-  op: HistoryOperation,
-  timeoutMs: number,
-): Promise<RequestEnd> {
-  const deadline = performance.now() + timeoutMs
-  const send: Ask = (request) => client.send(port, request, Math.max(1, deadline - performance.now()))
-  switch (op.f) {
-    case 'get': {
+export function httpKeyRequests(client: HttpClient, port: number, deadline: number): KeyRequests {
+  const send = (request: ClientHttpRequest): Promise<HttpEnd> =>
+    client.send(port, request, Math.max(1, deadline - performance.now()))
+  return {
+    async get(op) {
       const end = await send(getRequest(op.key, readQuery(op)))
       const isForgotten = op.at !== undefined && end.kind === 'answer' && end.status === 410
       if (isForgotten && problemCode(end) === 'compacted') return { kind: 'ok', result: { applied: false } }
@@ -51,82 +35,26 @@ export async function perform(
         ...parseReadRevision(parseWholeNumber(header(answer, 'kv-revision'))),
         ...served(answer),
       }))
-    }
-    case 'range': {
+    },
+    async range(op) {
       const end = await send(rangeRequest(op))
       return readEnd(end, (answer) => ({
         ...(op.stream ? parseStream(answer) : parsePage(answer)),
         ...served(answer),
       }))
-    }
-    case 'put': {
+    },
+    async put(op) {
       const end = await send(
         putRequest(op.key, op.value, { ...conditionHeaders(op), ...once(op) }, attachedTo(op)),
       )
       const isGone = op.lease !== undefined && end.kind === 'answer' && end.status === 404
       if (isGone && problemCode(end) === 'lease_not_found') return { kind: 'ok', result: { applied: false } }
       return changeEnd(end, op)
-    }
-    case 'del':
+    },
+    async del(op) {
       return changeEnd(await send(deleteRequest(op.key, { ...conditionHeaders(op), ...once(op) })), op)
-    case 'acquire':
-      return changeEnd(await send(putRequest(op.key, op.owner, { 'If-None-Match': '*', ...once(op) })), op)
-    case 'release':
-      return changeEnd(await send(deleteRequest(op.key, { ...ifRevision(op.token), ...once(op) })), op)
-    case 'cas':
-      return compareAndSet(send, op)
-    case 'append':
-      return append(send, op, deadline)
+    },
   }
-}
-
-/**
- * A read, then a put under the condition that the key has not changed since. If that condition fails, the operation
- * fails: its result is not known.
- */
-async function compareAndSet(send: Ask, op: Extract<HistoryOperation, { f: 'cas' }>): Promise<RequestEnd> {
-  const read = readEnd(await send(getRequest(op.key)), (answer) => ({
-    ...recordRead(answer),
-    ...parseReadRevision(parseWholeNumber(header(answer, 'kv-revision'))),
-  }))
-  if (read.kind !== 'ok') return read
-  const { value = null, modRevision, ...rest } = read.result
-  if (value !== op.from)
-    return { kind: 'ok', result: { ...rest, value, current: modRevision ?? null, applied: false } }
-  const put = await putUnchanged(send, op, op.to, modRevision)
-  return put ?? { kind: 'fail', why: 'the key changed between its read and its put', unreachable: false }
-}
-
-/** Appends by a read and a conditional put, repeated until the put succeeds. A condition that fails writes nothing. */
-async function append(
-  send: Ask,
-  op: Extract<HistoryOperation, { f: 'append' }>,
-  deadline: number,
-): Promise<RequestEnd> {
-  while (performance.now() < deadline) {
-    const read = readEnd(await send(getRequest(op.key)), recordRead)
-    if (read.kind !== 'ok') return read
-    const value = (read.result.value ?? '') + op.value
-    const put = await putUnchanged(send, op, value, read.result.modRevision)
-    if (put?.kind === 'ok') return { kind: 'ok', result: { ...put.result, value } }
-    if (put !== undefined) return put
-  }
-  return { kind: 'fail', why: 'the key changed before each put until the time ran out', unreachable: false }
-}
-
-/** Puts under the condition that the key has not changed since it was read. Returns undefined if it has. */
-async function putUnchanged(
-  send: Ask,
-  op: Extract<HistoryOperation, { f: 'cas' | 'append' }>,
-  value: string,
-  modRevision: number | undefined,
-): Promise<RequestEnd | undefined> {
-  const put = await send(putRequest(op.key, value, { ...unchanged(modRevision), ...once(op) }))
-  const end = changeEnd(put, op)
-  if (end.kind !== 'ok' || end.result.applied !== false) return end
-  if (end.result.current !== (modRevision ?? null)) return undefined
-  // This answer is not in the history, so no other check sees it.
-  return wrongRefusal('412 although the condition holds, as the answer itself shows')
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -189,9 +117,6 @@ function readQuery(op: Extract<HistoryOperation, { f: 'get' | 'range' }>): strin
 }
 
 const ifRevision = (revision: number): Record<string, string> => ({ 'If-Match': `"${revision}"` })
-
-const unchanged = (modRevision: number | undefined): Record<string, string> =>
-  modRevision === undefined ? { 'If-None-Match': '*' } : ifRevision(modRevision)
 
 function conditionHeaders(op: {
   readonly ifRevision?: number
@@ -302,7 +227,7 @@ function madeChange(answer: Answer, { f }: Change): RecordedResult | undefined {
   const body = json(answer)
   const revision = asWholeNumber(body.revision)
   if (revision === undefined) return undefined
-  if (f !== 'del' && f !== 'release') {
+  if (f !== 'del') {
     const meta = parseMeta(body)
     return meta && { revision, ...meta }
   }
@@ -372,23 +297,13 @@ function parseListedRow(record: unknown): ListedRow {
   return { key, ...(value !== undefined && { value: nameFromBody(value) }), ...meta }
 }
 
-interface Meta {
-  readonly modRevision: number
-  readonly version: number
-}
-
-/**
- * The metadata of a key. Returns undefined if they contradict each other: version 1 has the revision at which the key
- * was created, and each later version has a higher revision.
- */
-export function parseMeta(record: Readonly<Record<string, unknown>>): Meta | undefined {
+/** The metadata of a key. Returns undefined if they contradict each other. */
+export function parseMeta(record: Readonly<Record<string, unknown>>): RowMeta | undefined {
   const [created, modRevision, version] = [record.create_revision, record.mod_revision, record.version].map(
     asWholeNumber,
   )
   if (created === undefined || modRevision === undefined || version === undefined) return undefined
-  if (created < 1 || version < 1) return undefined
-  if (version === 1 ? modRevision !== created : modRevision - created < version - 1) return undefined
-  return { modRevision, version }
+  return metaFrom(created, modRevision, version)
 }
 
 const metaShown = ({ create_revision, mod_revision, version }: Readonly<Record<string, unknown>>): string =>
@@ -440,12 +355,4 @@ export function asWholeNumber(value: unknown): number | undefined {
 /** A number in a header; undefined if it is not a whole number of at least 0. */
 function parseWholeNumber(text: string | undefined): number | undefined {
   return text !== undefined && /^[0-9]+$/.test(text) ? asWholeNumber(Number(text)) : undefined
-}
-
-/** The field, only if it has a value. */
-function optional<Name extends keyof RecordedResult>(
-  name: Name,
-  value: RecordedResult[Name] | undefined,
-): RecordedResult {
-  return value === undefined ? {} : { [name]: value }
 }
