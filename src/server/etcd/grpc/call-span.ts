@@ -1,15 +1,15 @@
 // The span of a call, from its metadata to its end. The path is that of an RPC, which has no key.
 
-import type { IncomingHttpHeaders } from 'node:http2'
 import type { Span } from '@opentelemetry/api'
 import { GRPC } from '../../../etcd/status.ts'
 import { traceContextFrom } from '../../../tracing/trace-context.ts'
 import { endFailed, tracer } from '../../../tracing/tracer.ts'
+import type { RequestFields } from '../http2/request-fields.ts'
 
 /** Begins the span of a call; undefined: it is not recorded. */
 export function startCallSpan(
   name: string,
-  { traceparent, tracestate }: IncomingHttpHeaders,
+  { traceparent, tracestate }: Pick<RequestFields, 'traceparent' | 'tracestate'>,
   node: string,
 ): Span | undefined {
   const recording = tracer()

@@ -1,13 +1,6 @@
-// One connection that speaks gRPC. node:http2 reads and writes its frames. This file bounds what its client can make
-// the node hold and do; stream.ts serves the calls.
+// One connection that speaks gRPC over HTTP/2 (../http2). This file bounds what its client can make the node hold and
+// do; stream.ts serves the calls.
 
-import type { IncomingHttpHeaders } from 'node:http2'
-import {
-  constants,
-  performServerHandshake,
-  type ServerHttp2Session,
-  type ServerHttp2Stream,
-} from 'node:http2'
 import type { Socket } from 'node:net'
 import { ConnectionShare, tooManyBodies } from '../../api/budget.ts'
 import {
@@ -16,6 +9,9 @@ import {
   socketAddress,
 } from '../../connections/connection-table.ts'
 import { type Guard, isServed, loopbackOnly } from '../../connections/guard.ts'
+import { ServerConnection } from '../http2/connection.ts'
+import type { Http2Connection, Http2Server, Http2Stream } from '../http2/http2.ts'
+import type { RequestFields } from '../http2/request-fields.ts'
 import { ServedStream, type ServedStreamOptions, type StreamConnection } from './stream.ts'
 
 export interface GrpcConnectionOptions extends ServedStreamOptions {
@@ -29,8 +25,8 @@ const MiB = 1024 * KiB
 /** Bytes that a client may send ahead on one stream, and on the connection. */
 const STREAM_WINDOW = 1 * MiB
 const CONNECTION_WINDOW = 16 * MiB
-/** The same on a stream whose client is not known. Until it is, these bytes stay unread. */
-const STRANGER_WINDOW = 16 * KiB
+/** The same while nobody is known on the connection: the least that the protocol has without a round trip. */
+const STRANGER_WINDOW = 64 * KiB - 1
 
 /** Interval in which calls that end early, and settings, are counted. */
 const COUNTED_MS = 10_000
@@ -39,18 +35,10 @@ const SETTINGS_MAX = 100
 /** Pings that come too early. The one after them closes the connection, as in etcd. */
 const EARLY_PINGS_MAX = 2
 
-/** The limits of node:http2 that would close the connection of a client whose calls time out together. */
-const UNLIMITED = {
-  streamResetBurst: 1_000_000,
-  streamResetRate: 1_000_000,
-  /** In MB. The bytes of a connection are bounded by its windows, and by the budgets of the API. */
-  maxSessionMemory: 1_000,
-}
-
 /** Metadata of a call: fields. */
 const FIELDS_MAX = 100
 
-export class GrpcConnection implements ConnectionOwner, StreamConnection {
+export class GrpcConnection implements ConnectionOwner, StreamConnection, Http2Server {
   quietSince = performance.now()
   readonly socket: Socket
   readonly options: GrpcConnectionOptions
@@ -58,7 +46,7 @@ export class GrpcConnection implements ConnectionOwner, StreamConnection {
   readonly isServed: boolean
   /** A user is known on it; while rights are not checked: it has made a call that is served. */
   isKnown = false
-  readonly #session: ServerHttp2Session
+  readonly #http2: Http2Connection
   readonly #share: ConnectionShare
   readonly #streams = new Set<ServedStream>()
   /** Bytes of requests that the node holds. */
@@ -91,22 +79,14 @@ export class GrpcConnection implements ConnectionOwner, StreamConnection {
     this.#share = new ConnectionShare(api.inboundOfStrangers)
     // A client that ends its side has left.
     socket.allowHalfOpen = false
-    this.#session = performServerHandshake(socket, {
-      ...UNLIMITED,
-      maxHeaderListPairs: FIELDS_MAX,
-      settings: {
-        maxConcurrentStreams: limits.grpcStrangerStreamsMax,
-        initialWindowSize: STRANGER_WINDOW,
-        maxHeaderListSize: limits.grpcHeadBytesMax,
+    this.#http2 = new ServerConnection(socket, this, {
+      limits: {
+        streamsMax: limits.grpcStrangerStreamsMax,
+        streamWindow: STRANGER_WINDOW,
+        connectionWindow: STRANGER_WINDOW,
       },
+      head: { headBytesMax: limits.grpcHeadBytesMax, fieldsMax: FIELDS_MAX },
     })
-    this.#session.on('stream', (stream, headers) => this.#receive(stream, headers))
-    this.#session.on('ping', () => this.#pinged())
-    this.#session.on('remoteSettings', () => {
-      if (++this.#settings > SETTINGS_MAX) this.cut('too_many_settings')
-    })
-    this.#session.on('error', () => {})
-    socket.once('close', () => this.#closed())
   }
 
   get calls(): number {
@@ -134,11 +114,11 @@ export class GrpcConnection implements ConnectionOwner, StreamConnection {
     this.isKnown = true
     this.#share.moveTo(api.inbound)
     connections.identified(this.socket)
-    this.#session.settings({
-      maxConcurrentStreams: limits.grpcStreamsMax,
-      initialWindowSize: STREAM_WINDOW,
+    this.#http2.raise({
+      streamsMax: limits.grpcStreamsMax,
+      streamWindow: STREAM_WINDOW,
+      connectionWindow: CONNECTION_WINDOW,
     })
-    this.#session.setLocalWindowSize(CONNECTION_WINDOW)
   }
 
   /** Throws `ApiError` if the client is not served while rights are not checked. */
@@ -150,16 +130,16 @@ export class GrpcConnection implements ConnectionOwner, StreamConnection {
    * Throws `ApiError` for another host, and for a page of another site. A page speaks HTTP/2 only over TLS, where
    * HTTP/1.1 is preferred.
    */
-  checkSender(headers: IncomingHttpHeaders): void {
+  checkSender({ authority, host: field, origin, secFetchSite }: RequestFields): void {
     const { guard } = this.options
-    const { ':authority': authority, host: field, origin, 'sec-fetch-site': site } = headers
-    const host = authority ?? field
+    // etcdctl names the address of a member as it is in the list of members, with its scheme.
+    const host = authority?.replace(SCHEME, '') ?? field
     const isGoodHost = host !== undefined && host === this.#goodHost
-    if (isGoodHost && origin === undefined && site === undefined) return
+    if (isGoodHost && origin === undefined && secFetchSite === undefined) return
     const head = {
       method: 'POST',
       httpVersion: '2.0',
-      headers: { ...headers, host },
+      headers: { host, origin, 'sec-fetch-site': secFetchSite },
       hosts: 1,
     }
     guard.checkHost(head, NO_TARGET)
@@ -167,22 +147,23 @@ export class GrpcConnection implements ConnectionOwner, StreamConnection {
     this.#goodHost = host
   }
 
-  /**
-   * Counts the bytes that its client may send on a stream before it is known who that is. Throws `ApiError` if there is
-   * no room.
-   */
-  holdUnread(): () => void {
-    this.hold(STRANGER_WINDOW)
-    return () => this.release(STRANGER_WINDOW)
+  /** Bytes of a request that nobody reads yet: who its client is, is not known yet, or it takes no responses. */
+  holdUnread(bytes: number): boolean {
+    if (this.#share.set(this.#heldBytes + bytes)) {
+      this.#heldBytes += bytes
+      return true
+    }
+    this.#share.set(this.#heldBytes)
+    return false
+  }
+
+  releaseUnread(bytes: number): void {
+    this.release(bytes)
   }
 
   /** Counts bytes of requests. Throws `ApiError` if there is no room for them. */
   hold(bytes: number): void {
-    if (this.#share.set(this.#heldBytes + bytes)) this.#heldBytes += bytes
-    else {
-      this.#share.set(this.#heldBytes)
-      throw tooManyBodies()
-    }
+    if (!this.holdUnread(bytes)) throw tooManyBodies()
   }
 
   release(bytes: number): void {
@@ -215,12 +196,21 @@ export class GrpcConnection implements ConnectionOwner, StreamConnection {
   streamClosed(stream: ServedStream, endedEarly: boolean): void {
     this.#streams.delete(stream)
     this.quietSince = performance.now()
-    if (endedEarly && ++this.#resets > this.options.limits.grpcResetsMax) this.cut('too_many_resets')
+    if (endedEarly) this.streamRefused()
+  }
+
+  /** A call has ended early, or was refused before it began. */
+  streamRefused(): void {
+    if (++this.#resets > this.options.limits.grpcResetsMax) this.cut('too_many_resets')
+  }
+
+  settingsReceived(): void {
+    if (++this.#settings > SETTINGS_MAX) this.cut('too_many_settings')
   }
 
   /** The node stops: accepted calls are answered, streams of many responses end, and later calls are refused. */
   leave(): void {
-    this.#session.close()
+    this.#http2.leave()
     for (const stream of this.#streams) stream.leave()
   }
 
@@ -232,6 +222,7 @@ export class GrpcConnection implements ConnectionOwner, StreamConnection {
       this.#resets = 0
       this.#settings = 0
     }
+    this.#http2.check()
     for (const stream of this.#streams) stream.check(sinceMs)
     this.#checkSilence(sinceMs)
   }
@@ -247,15 +238,15 @@ export class GrpcConnection implements ConnectionOwner, StreamConnection {
   }
 
   #ping(): void {
-    if (this.#isPinging || this.#session.destroyed) return
+    if (this.#isPinging) return
     this.#isPinging = true
-    this.#session.ping(() => {
+    this.#http2.ping(() => {
       this.#isPinging = false
       this.#pongs++
     })
   }
 
-  #pinged(): void {
+  pinged(): void {
     const now = performance.now()
     const isEarly = now - this.#pingedAt < this.options.limits.grpcPingMsMin
     this.#pingedAt = now
@@ -264,23 +255,18 @@ export class GrpcConnection implements ConnectionOwner, StreamConnection {
 
   /** Closes the connection of a client that asks too much. Clients show the reason. */
   cut(reason: string): void {
-    const session = this.#session
-    if (session.destroyed) return
-    session.goaway(constants.NGHTTP2_ENHANCE_YOUR_CALM, 0, Buffer.from(reason))
-    session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM)
+    this.#http2.cut(reason)
   }
 
-  #receive(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
-    const call = new ServedStream(stream, headers, this)
+  begin(stream: Http2Stream, head: RequestFields): void {
+    const call = new ServedStream(stream, head, this)
+    stream.receiver = call
     this.#streams.add(call)
     call.begin()
   }
-
-  #closed(): void {
-    this.#session.destroy()
-    for (const stream of this.#streams) stream.closed()
-  }
 }
+
+const SCHEME = /^https?:\/\//
 
 const NO_TARGET = {
   authority: undefined,

@@ -1,7 +1,5 @@
 // One call: its request or requests, and its response or responses, on one stream of HTTP/2.
 
-import type { IncomingHttpHeaders } from 'node:http2'
-import { constants, type ServerHttp2Stream } from 'node:http2'
 import type { Socket } from 'node:net'
 import type { Span } from '@opentelemetry/api'
 import {
@@ -14,6 +12,7 @@ import {
 import { ETCD_ERRORS, GRPC, GrpcError } from '../../../etcd/status.ts'
 import type { ApiError } from '../../../operations/forms/index.ts'
 import type { Api } from '../../api/api.ts'
+import { tooManyBodies } from '../../api/budget.ts'
 import type { Principal } from '../../api/call.ts'
 import { answerWithinMs } from '../../api/limits.ts'
 import { NEWER_MS_MAX, unauthenticated } from '../../api/permit.ts'
@@ -24,6 +23,9 @@ import type { Metrics } from '../../node/observe/metrics.ts'
 import { asBearer } from '../authorization.ts'
 import { EtcdCall, type EtcdCaller, TIMEOUT_MS } from '../call.ts'
 import { toGrpcError } from '../errors.ts'
+import { encodeFields } from '../http2/hpack.ts'
+import { CODE, type FieldBlock, type Http2Stream, type StreamReceiver } from '../http2/http2.ts'
+import type { RequestFields } from '../http2/request-fields.ts'
 import { type AnyRpc, type RequestReceiver, type Responses, UNTAKEN_BYTES_MAX } from '../rpc.ts'
 import { RPCS } from '../services/index.ts'
 import { endCallSpan, startCallSpan } from './call-span.ts'
@@ -52,21 +54,16 @@ export interface StreamConnection {
   readonly isKnown: boolean
   readonly options: ServedStreamOptions
   /** Throws `ApiError` for another host, and for a page of another site. */
-  checkSender(headers: IncomingHttpHeaders): void
+  checkSender(head: RequestFields): void
   /** Throws `ApiError` if the client is not served while rights are not checked. */
   checkServed(): void
   /** Its client is a user, or rights are not checked and it is served. */
   identified(): void
   /** A call was refused before its request was read. */
   refusedStranger(): void
-  /** Counts what its client may send on a stream before it is known. Throws `ApiError` if there is no room. */
-  holdUnread(): () => void
   /** Counts bytes of requests. Throws `ApiError` if there is no room for them. */
   hold(bytes: number): void
   release(bytes: number): void
-  /** A response has so many bytes that its client has not taken. */
-  sent(bytes: number): void
-  taken(bytes: number): void
   /** Something was sent to the client. */
   responded(): void
   streamClosed(stream: ServedStream, endedEarly: boolean): void
@@ -80,9 +77,9 @@ export interface ServedStreamOptions {
   readonly isClosing: () => boolean
 }
 
-export class ServedStream implements Responses<object> {
-  readonly #stream: ServerHttp2Stream
-  readonly #headers: IncomingHttpHeaders
+export class ServedStream implements Responses<object>, StreamReceiver {
+  readonly #stream: Http2Stream
+  readonly #head: RequestFields
   readonly #connection: StreamConnection
   readonly #reader: GrpcFrameReader
   #call: EtcdCall | undefined
@@ -98,8 +95,6 @@ export class ServedStream implements Responses<object> {
   /** Its bytes, and those of a message that has not arrived completely. */
   #heldBytes = 0
   #receivedBytes = 0
-  /** Bytes of responses that the client has not taken. */
-  #waitingBytes = 0
   /** Time without progress of the client, in checks. */
   #stillMs = 0
   #progress: number | undefined
@@ -107,21 +102,19 @@ export class ServedStream implements Responses<object> {
   /** Nothing is sent any more. */
   #isOver = false
   #isClosed = false
+  /** Called when the client has taken responses, or is gone. */
+  #drained: (() => void)[] = []
 
-  constructor(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, connection: StreamConnection) {
+  constructor(stream: Http2Stream, head: RequestFields, connection: StreamConnection) {
     this.#stream = stream
-    this.#headers = headers
+    this.#head = head
     this.#connection = connection
     this.#reader = new GrpcFrameReader(connection.options.limits.grpcMessageBytesMax)
-    stream.on('error', ignore)
-    stream.on('close', () => this.closed())
-    // A stream that is not read ends only when the rest has been read.
-    stream.on('aborted', () => stream.resume())
   }
 
   /** Whether the node owes its client something: a response, or the decision on who it is. */
   get isBeingServed(): boolean {
-    if (this.#isOver || this.#waitsForRequest || this.#waitingBytes > 0) return false
+    if (this.#isOver || this.#waitsForRequest || this.waitingBytes > 0) return false
     // A client that nobody knows keeps no connection open with a stream of many responses.
     return this.#connection.isKnown || this.#rpc === undefined || this.#rpc.kind === 'unary'
   }
@@ -134,19 +127,19 @@ export class ServedStream implements Responses<object> {
   begin(): void {
     const connection = this.#connection
     const { api, identity, isClosing } = connection.options
-    const headers = this.#headers
+    const head = this.#head
     try {
-      connection.checkSender(headers)
-      if (!GRPC_TYPE.test(headers['content-type'] ?? '')) {
+      connection.checkSender(head)
+      if (!isGrpc(head.contentType)) {
         this.#refuseMediaType()
         return
       }
-      const path = headers[':path'] ?? ''
+      const { path = '' } = head
       const served = RPC_OF.get(path)
       if (served === undefined) throw unknownRpc(path)
       if (isClosing()) throw ETCD_ERRORS.stopped
-      checkEncoding(headers['grpc-encoding'])
-      const timeoutMs = Math.min(readTimeoutMs(field(headers['grpc-timeout'])) ?? TIMEOUT_MS, TIMEOUT_MS)
+      checkEncoding(head.grpcEncoding)
+      const timeoutMs = Math.min(readTimeoutMs(head.grpcTimeout) ?? TIMEOUT_MS, TIMEOUT_MS)
       const deadline = this.#startedAt + answerWithinMs(timeoutMs)
       const { rpc } = served
       if (!api.node.auth.enabled && rpc.access === undefined) connection.checkServed()
@@ -161,13 +154,9 @@ export class ServedStream implements Responses<object> {
   #identify(served: ServedRpc, deadline: number): void {
     const { identity } = this.#connection.options
     const { socket, isServed } = this.#connection
-    const authorization = findAuthorization(this.#headers)
+    const authorization = findAuthorization(this.#head)
     const client = { headers: { authorization }, socket, isServed }
-    let release: (() => void) | undefined
-    let isDone = false
     const done = (error: ApiError | undefined, principal: Principal | undefined): void => {
-      isDone = true
-      release?.()
       if (this.#isClosed) return
       if (error === undefined) this.#open(served, principal, deadline)
       else if (error.code !== 'unauthenticated' || authorization !== undefined) this.#refuse(error)
@@ -181,7 +170,6 @@ export class ServedStream implements Responses<object> {
           done(unknown ?? (identity.isStranger(principal) ? unauthenticated() : undefined), principal),
         )
     })
-    if (!isDone) release = this.#connection.holdUnread()
   }
 
   #open({ rpc, label, name }: ServedRpc, principal: Principal | undefined, deadline: number): void {
@@ -198,7 +186,7 @@ export class ServedStream implements Responses<object> {
     }
     this.#rpc = rpc
     this.#label = label
-    this.#span = startCallSpan(name, this.#headers, api.node.name)
+    this.#span = startCallSpan(name, this.#head, api.node.name)
     const call = new EtcdCall(api, client, name, deadline, this.#span?.spanContext())
     this.#call = call
     try {
@@ -207,11 +195,10 @@ export class ServedStream implements Responses<object> {
       this.#fail(error)
       return
     }
-    this.#stream.on('data', (chunk: Buffer) => this.#receive(chunk))
-    this.#stream.on('end', () => this.#requestsEnded())
+    this.#stream.resume()
   }
 
-  #receive(chunk: Buffer): void {
+  receive(chunk: Uint8Array): void {
     if (this.#isOver || this.#rpc === undefined) return
     this.#receivedBytes += chunk.length
     try {
@@ -229,13 +216,16 @@ export class ServedStream implements Responses<object> {
     this.#pace()
   }
 
+  roomDenied(): void {
+    if (this.#rpc === undefined) this.#refuse(tooManyBodies())
+    else this.#fail(tooManyBodies())
+  }
+
   /** Every request of a stream may have a response: a client that takes none is not read. */
   #pace(): void {
     if (this.#receiver === undefined) return
-    const isAhead = this.#waitingBytes > UNTAKEN_BYTES_MAX
-    if (this.#isReset || isAhead === this.#stream.isPaused()) return
-    if (isAhead) this.#stream.pause()
-    else this.#stream.resume()
+    if (this.waitingBytes > UNTAKEN_BYTES_MAX) this.#stream.pause()
+    else if (this.#stream.isPaused) this.#stream.resume()
   }
 
   /** Counts the request of an RPC that has one, until its response; and what has arrived of the next message. */
@@ -251,7 +241,7 @@ export class ServedStream implements Responses<object> {
     this.#heldBytes = bytes
   }
 
-  #requestsEnded(): void {
+  requestEnded(): void {
     if (this.#isOver || this.#rpc === undefined || this.#call === undefined) return
     if (this.#receiver !== undefined) this.#receiver.halfClosed()
     else if (this.#request === undefined || this.#reader.heldBytes > 0)
@@ -264,7 +254,8 @@ export class ServedStream implements Responses<object> {
       if (rpc.kind === 'unary') {
         const response: object = await rpc.run(request, call)
         if (rpc.access === 'login') this.#connection.identified()
-        this.#endWith(withFrameHead(rpc.response.encode(response, FRAME_HEAD_BYTES)))
+        this.send(response)
+        this.end()
       } else if (rpc.kind === 'server-stream') {
         await rpc.run(request, call, this)
         this.end()
@@ -289,64 +280,33 @@ export class ServedStream implements Responses<object> {
   }
 
   get waitingBytes(): number {
-    return this.#waitingBytes
+    return this.#stream.untakenBytes
   }
 
   async drained(): Promise<void> {
-    const stream = this.#stream
-    if (this.#isOver || !stream.writableNeedDrain) return
-    await new Promise<void>((resolve) => {
-      stream.once('drain', resolve)
-      stream.once('close', resolve)
-    })
-  }
-
-  /** Whether the client has reset the stream. Its `close` event follows later, and nothing may be sent before it. */
-  get #isReset(): boolean {
-    return this.#stream.closed || this.#stream.destroyed
+    if (this.#isOver || this.waitingBytes <= UNTAKEN_BYTES_MAX) return
+    await new Promise<void>((resolve) => this.#drained.push(resolve))
   }
 
   #write(frame: Uint8Array, taken?: () => void): void {
-    if (this.#isOver || this.#isReset) return
-    const connection = this.#connection
+    if (this.#isOver) return
     if (!this.#hasHead) {
       this.#hasHead = true
-      this.#stream.respond(RESPONSE_HEAD, RESPONSE_OPTIONS)
+      this.#stream.sendHead(RESPONSE_HEAD, false)
     }
-    const { length } = frame
-    this.#waitingBytes += length
-    connection.sent(length)
-    // The transport counts it now.
-    this.#call?.releaseRoom()
-    connection.responded()
-    this.#stream.write(frame, () => {
-      this.#taken(length)
-      taken?.()
-    })
-  }
-
-  #taken(bytes: number): void {
-    // A stream that is closed has given back all of them.
-    if (this.#isClosed) return
-    this.#waitingBytes -= bytes
-    this.#connection.taken(bytes)
-    this.#pace()
-  }
-
-  /** Sends the only response and the end of the call together. It counts as taken when the stream is closed. */
-  #endWith(frame: Uint8Array): void {
-    if (this.#isOver || this.#isReset) return
-    const stream = this.#stream
-    this.#isOver = true
-    this.#code = GRPC.ok
-    this.#waitingBytes = frame.length
-    this.#connection.sent(frame.length)
+    this.#stream.sendData(frame, taken)
     // The transport counts it now.
     this.#call?.releaseRoom()
     this.#connection.responded()
-    stream.respond(RESPONSE_HEAD, RESPONSE_OPTIONS)
-    stream.once('wantTrailers', sendOk)
-    stream.end(frame)
+  }
+
+  responseTaken(): void {
+    this.#pace()
+    if (this.#drained.length > 0 && this.waitingBytes <= UNTAKEN_BYTES_MAX) this.#resolveDrained()
+  }
+
+  #resolveDrained(): void {
+    for (const resolve of this.#drained.splice(0)) resolve()
   }
 
   end(error?: GrpcError): void {
@@ -355,15 +315,13 @@ export class ServedStream implements Responses<object> {
     this.#code = error?.code ?? GRPC.ok
     const stream = this.#stream
     this.#connection.responded()
-    if (this.#hasHead) {
-      const trailers = error === undefined ? OK : encodeStatus(error)
-      stream.once('wantTrailers', () => stream.sendTrailers(trailers))
-      stream.end()
-    } else if (!stream.headersSent && !this.#isReset) {
-      stream.respond({ ...RESPONSE_HEAD, ...(error === undefined ? OK : encodeStatus(error)) }, TRAILERS_ONLY)
-      // The rest of the request is not read.
-      stream.close(constants.NGHTTP2_NO_ERROR)
-    }
+    if (this.#hasHead) stream.sendTrailers(error === undefined ? OK : encodeFields(encodeStatus(error)))
+    // The rest of the request is not read.
+    else
+      stream.sendHead(
+        encodeFields({ ...RESPONSE_FIELDS, ...(error === undefined ? OK_FIELDS : encodeStatus(error)) }),
+        true,
+      )
   }
 
   #fail(error: unknown): void {
@@ -375,17 +333,15 @@ export class ServedStream implements Responses<object> {
     const connection = this.#connection
     const { identity, api } = connection.options
     const { address } = connection
-    const origin = () => ({ method: `grpc ${this.#headers[':path']}`, address })
-    identity.auditRefusal({ origin }, { authorization: findAuthorization(this.#headers) }, error)
+    const origin = () => ({ method: `grpc ${this.#head.path}`, address })
+    identity.auditRefusal({ origin }, { authorization: findAuthorization(this.#head) }, error)
     this.end(status ?? toGrpcError(api, error))
     connection.refusedStranger()
   }
 
   #refuseMediaType(): void {
     this.#isOver = true
-    if (this.#isReset) return
-    this.#stream.respond({ ':status': 415 }, TRAILERS_ONLY)
-    this.#stream.close(constants.NGHTTP2_NO_ERROR)
+    this.#stream.sendHead(encodeFields({ ':status': '415' }), true)
     this.#connection.refusedStranger()
   }
 
@@ -399,22 +355,22 @@ export class ServedStream implements Responses<object> {
 
   /** Called at intervals of `sinceMs`: breaks a call whose client takes nothing, or does not send its request. */
   check(sinceMs: number): void {
-    const progress =
-      this.#waitingBytes > 0 ? -this.#waitingBytes : this.#waitsForRequest ? this.#receivedBytes : undefined
+    const waiting = this.waitingBytes
+    const progress = waiting > 0 ? -waiting : this.#waitsForRequest ? this.#receivedBytes : undefined
     this.#stillMs = progress !== undefined && progress === this.#progress ? this.#stillMs + sinceMs : 0
     this.#progress = progress
     if (this.#stillMs < this.#connection.options.limits.writeStallMsMax) return
-    this.#stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM)
+    this.#stream.reset(CODE.enhanceYourCalm)
   }
 
   /** The stream is closed, for whatever reason. */
-  closed(): void {
+  closed(code: number): void {
     if (this.#isClosed) return
-    const endedEarly = !this.#isOver || this.#stream.rstCode !== constants.NGHTTP2_NO_ERROR
+    const endedEarly = !this.#isOver || code !== CODE.noError
     this.#isClosed = true
     this.#isOver = true
     this.#connection.release(this.#heldBytes)
-    this.#connection.taken(this.#waitingBytes)
+    this.#resolveDrained()
     this.#call?.abandon()
     this.#receiver?.closed()
     this.#report()
@@ -431,17 +387,12 @@ export class ServedStream implements Responses<object> {
 
 const GRPC_TYPE = /^application\/grpc(?:\+proto)?(?:;|$)/
 
-const RESPONSE_HEAD = { ':status': 200, 'content-type': 'application/grpc' }
-const RESPONSE_OPTIONS = { waitForTrailers: true, sendDate: false }
-const TRAILERS_ONLY = { endStream: true, sendDate: false }
-const OK = { 'grpc-status': '0' }
+const isGrpc = (type = ''): boolean => type === 'application/grpc' || GRPC_TYPE.test(type)
 
-/** `close` follows. */
-const ignore = (): void => {}
-
-function sendOk(this: ServerHttp2Stream): void {
-  this.sendTrailers(OK)
-}
+const RESPONSE_FIELDS = { ':status': '200', 'content-type': 'application/grpc' }
+const OK_FIELDS = { 'grpc-status': '0' }
+const RESPONSE_HEAD: FieldBlock = encodeFields(RESPONSE_FIELDS)
+const OK: FieldBlock = encodeFields(OK_FIELDS)
 
 /** Only what is not compressed is read. */
 const ACCEPTED = { 'grpc-accept-encoding': 'identity' }
@@ -452,7 +403,7 @@ function encodeStatus({ code, message }: GrpcError): Record<string, string> {
 }
 
 /** Throws `GrpcError` if the messages are compressed. */
-function checkEncoding(encoding: string | readonly string[] | undefined): void {
+function checkEncoding(encoding: string | undefined): void {
   if (encoding === undefined || encoding === 'identity') return
   throw new GrpcError(
     GRPC.unimplemented,
@@ -460,8 +411,8 @@ function checkEncoding(encoding: string | readonly string[] | undefined): void {
   )
 }
 
-const findAuthorization = (headers: IncomingHttpHeaders): string | undefined =>
-  asBearer(field(headers.token) ?? headers.authorization)
+const findAuthorization = ({ token, authorization }: RequestFields): string | undefined =>
+  asBearer(token ?? authorization)
 
 function unknownRpc(path: string): GrpcError {
   const [, service = '', method = ''] = path.split('/')
@@ -470,6 +421,3 @@ function unknownRpc(path: string): GrpcError {
     ? new GrpcError(GRPC.unimplemented, `unknown method ${method} for service ${service}`)
     : new GrpcError(GRPC.unimplemented, `unknown service ${service}`)
 }
-
-const field = (header: string | readonly string[] | undefined): string | undefined =>
-  typeof header === 'string' ? header : header?.[0]

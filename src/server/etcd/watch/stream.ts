@@ -6,7 +6,6 @@ import { type WatchRequest, WatchResponse } from '../../../etcd/messages/watch.t
 import { RPC } from '../../../etcd/rpcs.ts'
 import { ETCD_ERRORS, GRPC, GrpcError, statusText } from '../../../etcd/status.ts'
 import { ApiError, type Revision } from '../../../operations/forms/index.ts'
-import { ConnectionShare } from '../../api/budget.ts'
 import { errorOfWatch } from '../../api/watch.ts'
 import type { WatchEnd } from '../../node/watch/index.ts'
 import type { EtcdCall } from '../call.ts'
@@ -22,12 +21,6 @@ const NO_WATCH = -1
 /** Watches of one stream. */
 const WATCHES_MAX = 10_000
 
-/** Watches that wait for the one before them, which may wait for a leader. Beyond, no request is read. */
-const CREATING_MAX = 1_000
-
-/** Memory of a watch beside its keys, as it counts. */
-const WATCH_BYTES = 512
-
 /** Pause before the next look at how far all watches are. */
 const PROGRESS_LOOK_MS = 20
 
@@ -38,9 +31,6 @@ class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
   readonly #call: EtcdCall
   readonly #responses: Responses<WatchResponse>
   readonly #watches = new Map<number, EtcdWatch>()
-  /** Counts the memory of the watches, as long as they are open. */
-  readonly #share: ConnectionShare
-  #heldBytes = 0
   /** Watches that the node has ended. Their ids are free when the client has cancelled them. */
   readonly #ended = new Set<number>()
   #nextId = 0
@@ -60,15 +50,10 @@ class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
   constructor(call: EtcdCall, responses: Responses<WatchResponse>) {
     this.#call = call
     this.#responses = responses
-    this.#share = new ConnectionShare(call.api.inbound)
   }
 
   // -------------------------------------------------------------------------------------------------------------------
   // Requests
-
-  get isBusy(): boolean {
-    return this.#creating >= CREATING_MAX
-  }
 
   request({ createRequest, cancelRequest, progressRequest }: WatchRequest): void {
     if (createRequest !== undefined) this.#create(createRequest)
@@ -85,7 +70,6 @@ class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
     clearTimeout(this.#progressTimer)
     for (const each of this.#watches.values()) each.cancel()
     this.#watches.clear()
-    this.#hold(-this.#heldBytes)
     this.#waiting = []
     const { watchBuffers } = this.#call.api
     watchBuffers.forget(this)
@@ -101,12 +85,9 @@ class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
     }
     this.#creating++
     const { revision } = this.#call.api.node
-    const heldBytes = WATCH_BYTES + request.key.length + request.rangeEnd.length
-    const refusal =
-      this.#findRefusal(request) ??
-      (this.#hold(heldBytes) ? undefined : statusText(ETCD_ERRORS.tooManyRequests))
+    const refusal = this.#findRefusal(request)
     const id = refusal === undefined ? this.#chooseId(request.watchId) : NO_WATCH
-    const created = new EtcdWatch(id, request, this, heldBytes)
+    const created = new EtcdWatch(id, request, this)
     if (refusal === undefined) this.#watches.set(id, created)
     const before = this.#created
     this.#created = (async () => {
@@ -121,16 +102,13 @@ class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
           { openSink: () => created, deadline: this.#call.nextDeadline() },
         )
         const [answer] = await Promise.all([begun, before])
-        if (this.#watches.get(id) === created) created.begin(answer.watch, answer.head.revision)
-        else {
-          // The client has cancelled it already, and receives that response next; or it is gone.
-          answer.watch.cancel()
-          created.refuse(answer.head.revision, { canceled: false })
-        }
+        // The client has cancelled it, or is gone.
+        if (this.#watches.get(id) !== created) answer.watch.cancel()
+        else created.begin(answer.watch, answer.head.revision)
       } catch (error) {
         await before
-        // The client has cancelled it, or is gone.
-        if (this.#remove(id, created)) this.#refuse(created, error)
+        this.#watches.delete(id)
+        this.#refuse(created, error)
       } finally {
         this.#creating--
       }
@@ -161,30 +139,12 @@ class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
     const canceled = this.#watches.get(id)
     // etcd ignores it too.
     if (canceled === undefined && !this.#ended.delete(id)) return
-    if (canceled !== undefined) this.#remove(id, canceled)
+    this.#watches.delete(id)
     canceled?.cancel()
     void this.#created.then(() => {
       const header = this.header(this.#call.api.node.revision)
       this.send(WatchResponse.encode({ header, watchId: id, canceled: true }))
     })
-  }
-
-  /** Whether it was still the watch of this id. */
-  #remove(id: number, removed: EtcdWatch): boolean {
-    if (this.#watches.get(id) !== removed) return false
-    this.#watches.delete(id)
-    this.#hold(-removed.heldBytes)
-    return true
-  }
-
-  /** Returns false if there is no room for so many bytes more: then they do not count. */
-  #hold(bytes: number): boolean {
-    if (this.#share.set(this.#heldBytes + bytes)) {
-      this.#heldBytes += bytes
-      return true
-    }
-    this.#share.set(this.#heldBytes)
-    return false
   }
 
   #keepId(ended: number): void {
@@ -293,7 +253,7 @@ class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
       )
       return
     }
-    this.#remove(ended.id, ended)
+    this.#watches.delete(ended.id)
     this.#keepId(ended.id)
     const { revision } = this.#call.api.node
     if (kind === 'compacted' || kind === 'too-large')

@@ -40,9 +40,9 @@ export function decodeWatch(request: WatchCreateRequest): WatchedChanges {
   }
 }
 
-/** An empty key is the least one. A watch outlives its request, of whose bytes it keeps only these. */
+/** An empty key is the least one. */
 const watchedKeys = ({ key, rangeEnd }: WatchCreateRequest): Where =>
-  decodeWhere(key.length === 0 ? LEAST_KEY : new Uint8Array(key), new Uint8Array(rangeEnd))
+  decodeWhere(key.length === 0 ? LEAST_KEY : key, rangeEnd)
 
 const LEAST_KEY = Uint8Array.of(0)
 
@@ -52,24 +52,18 @@ export function isEmptyRange(request: WatchCreateRequest): boolean {
   return !('key' in where) && where.end !== undefined && compareKeys(where.start, where.end) >= 0
 }
 
-type WatchOptions = Pick<WatchCreateRequest, 'fragment' | 'progressNotify' | 'filters'>
-
 export class EtcdWatch implements WatchSink {
   readonly id: number
-  /** Memory that counts for it. */
-  readonly heldBytes: number
-  readonly #options: WatchOptions
+  readonly #request: WatchCreateRequest
   readonly #connection: WatchResponses
   #handle: WatchHandle | undefined
   /** The client knows that it was created. Nothing is sent before. */
   #isCreated = false
   #waits = false
 
-  constructor(id: number, options: WatchOptions, connection: WatchResponses, heldBytes: number) {
-    const { fragment, progressNotify, filters } = options
+  constructor(id: number, request: WatchCreateRequest, connection: WatchResponses) {
     this.id = id
-    this.heldBytes = heldBytes
-    this.#options = { fragment, progressNotify, filters }
+    this.#request = request
     this.#connection = connection
   }
 
@@ -109,7 +103,7 @@ export class EtcdWatch implements WatchSink {
   events(message: EventsMessage): void {
     if (this.#isMute) return
     const events = message.in(EVENTS_FORM)
-    const parts = this.#options.fragment ? fragments(events) : [events]
+    const parts = this.#request.fragment ? fragments(events) : [events]
     const header = this.#connection.header(message.revision)
     for (const [at, part] of parts.entries()) {
       const fragment = at < parts.length - 1
@@ -118,7 +112,7 @@ export class EtcdWatch implements WatchSink {
   }
 
   progress(revision: Revision): void {
-    if (this.#options.progressNotify) this.#send({}, revision)
+    if (this.#request.progressNotify) this.#send({}, revision)
   }
 
   waits(): void {
@@ -141,7 +135,7 @@ export class EtcdWatch implements WatchSink {
 
   /** Both kinds of events are left out. */
   get #isMute(): boolean {
-    const { filters } = this.#options
+    const { filters } = this.#request
     return filters.includes(FILTER_NO_PUT) && filters.includes(FILTER_NO_DELETE)
   }
 
