@@ -8,7 +8,7 @@ import { EtcdTransport } from './etcd-transport.ts'
 export interface EtcdClientOptions
   extends Pick<
     ClientOptions,
-    'tls' | 'user' | 'password' | 'timeoutMs' | 'unreachableAfterMs' | 'callsMax' | 'onWarning'
+    'tls' | 'user' | 'password' | 'token' | 'timeoutMs' | 'unreachableAfterMs' | 'callsMax' | 'onWarning'
   > {
   /** URLs of one or more members: `http://127.0.0.1:2379`, `127.0.0.1:2379`, or `https://…`. */
   readonly endpoints: readonly string[]

@@ -141,6 +141,7 @@ const MAY_IMPORT = new Map([
       ...OPERATIONS,
       'bytes/shell-word.ts',
       'client',
+      'etcd-client',
       'certificates',
       'backup',
       'kv',
