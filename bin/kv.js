@@ -12,7 +12,7 @@ if (major < 22 || (major === 22 && minor < 18)) {
 // The list of processes shows the arguments until this runs: before the program is loaded, which takes longer. Of
 // arguments that may not be UTF-8, src/cli/main.ts reads the bytes there first, and hides them then.
 function hideSecrets(args) {
-  const hasSecret = args.some((arg) => /^--(user|token|password)\b/.test(arg))
+  const hasSecret = args.some((arg) => /^--((etcd-)?user|token|password)\b/.test(arg))
   if (hasSecret && !args.some((arg) => arg.includes('\uFFFD'))) process.title = 'quorate'
 }
 

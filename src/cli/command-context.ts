@@ -39,6 +39,8 @@ type SignalListener = (name: NodeJS.Signals) => void
 
 export interface CommandContext {
   readonly client: Client
+  /** The options of the client, for another one of the same cluster. */
+  readonly clientOptions: Omit<ClientOptions, 'endpoints' | 'discover' | 'transport'>
   readonly endpoints: ChosenEndpoints
   /** The context that is used; undefined: none. */
   readonly contextName: string | undefined
@@ -79,16 +81,15 @@ export async function withContext(
   const waitedMs = (options.waitedMs ?? 0) + performance.now() - askedAt
   const givenMs = flags.timeout ?? options.timeoutMs ?? TIMEOUT_MS
   const timeoutMs = remainingMs(givenMs, waitedMs)
-  const client = checkedByClient(() =>
-    createClient(endpoints, {
-      ...credentials,
-      timeoutMs,
-      unreachableAfterMs: Math.min(timeoutMs, options.unreachableAfterMs ?? UNREACHABLE_AFTER_MS),
-      callsMax: options.callsMax,
-      onWarning: (message) => say(`warning: ${message}`),
-      tls: tls && (() => chooseTls(flags) ?? tls),
-    }),
-  )
+  const clientOptions = {
+    ...credentials,
+    timeoutMs,
+    unreachableAfterMs: Math.min(timeoutMs, options.unreachableAfterMs ?? UNREACHABLE_AFTER_MS),
+    callsMax: options.callsMax,
+    onWarning: (message: string) => say(`warning: ${message}`),
+    tls: tls && (() => chooseTls(flags) ?? tls),
+  }
+  const client = checkedByClient(() => createClient(endpoints, clientOptions))
   const signals = new CommandSignals()
   if (intent.kind === 'write') setWriteIntent(intent)
   try {
@@ -96,6 +97,7 @@ export async function withContext(
       await sayCluster(client, options, signals.interrupted, givenMs)
     await run({
       client,
+      clientOptions,
       endpoints,
       contextName,
       format: outputFormat(flags),

@@ -37,6 +37,7 @@ KV_OUTPUT         table, wide, plain, json or ndjson
 KV_USER           who you are, where rights are checked: a name, or NAME:PASSWORD
 KV_PASSWORD       the password of this user
 KV_TOKEN          a token of a login, instead of both
+KV_ETCD_PASSWORD  the password of --etcd-user of ${PROGRAM} migrate
 NO_COLOR          no colours
 
 Endpoints given by --endpoints or KV_ENDPOINTS are used alone. Without them the nodes of the local

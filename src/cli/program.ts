@@ -22,6 +22,7 @@ const COMMANDS: Readonly<Record<Group, Readonly<Record<string, Loader>>>> = {
     txn: () => import('./commands/txn.ts'),
     import: () => import('./commands/import.ts'),
     export: () => import('./commands/export.ts'),
+    migrate: () => import('./commands/migrate.ts'),
     watch: () => import('./commands/watch.ts'),
     history: () => import('./commands/history.ts'),
     lease: () => import('./commands/lease.ts'),

@@ -249,13 +249,6 @@ export const COMMANDS: readonly OfCommand[] = [
     before: 'consul() { echo \'[{"key":"app/mode","flags":0,"value":"Z3JlZW4="}]\'; }',
     prints: /1 /,
   },
-  {
-    of: 'docs/coming-from/etcd.md: etcdctl get',
-    command: 'etcdctl get',
-    // The response of etcd.
-    before: `etcdctl() { echo '{"header":{"revision":2},"kvs":[{"key":"Z3JlZXRpbmc=","create_revision":2,"value":"aGVsbG8="}],"count":1}'; }`,
-    prints: /1 /,
-  },
   { of: 'docs/reference/http.md: curl -i -X PUT', command: 'curl', prints: /^HTTP\/1.1 412 /, code: REFUSED },
   {
     of: 'docs/reference/http.md: curl 127.0.0.1:7301/v1/changes',

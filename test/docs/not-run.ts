@@ -40,6 +40,11 @@ export const NOT_RUN: readonly NotRun[] = [
     of: 'docs/guides/users.md: quorate recover',
     because: 'it needs a stopped replica, and asks for a password on a terminal',
   },
+  {
+    of: 'docs/coming-from/etcd.md: quorate migrate',
+    because: 'it needs a cluster of etcd',
+    test: 'test/etcd/migrate.long.test.ts',
+  },
   { of: 'docs/guides/membership.md: NODE_OPTIONS=', because: 'lines of a unit file' },
   {
     of: 'docs/guides/backup.md',

@@ -20,22 +20,35 @@ export type CredentialFlags =
 /** Name of the user in `--user NAME[:PASSWORD]`. */
 export const parseUserName = (user: string): string => user.split(':', 1)[0] ?? ''
 
-/** The credentials that need no question. undefined: the password is missing. */
-export function knownCredentials({ user, token }: GlobalFlags): CredentialFlags | undefined {
+interface UserFlags {
+  readonly user?: string | undefined
+  readonly token?: string | undefined
+}
+
+/** The variable with the password of `--user`. */
+const PASSWORD = 'KV_PASSWORD'
+
+/**
+ * The credentials that need no question. undefined: the password is missing. `variable`: its name in the environment.
+ */
+export function knownCredentials(
+  { user, token }: UserFlags,
+  variable = PASSWORD,
+): CredentialFlags | undefined {
   if (token !== undefined) return { token }
   if (user === undefined) return {}
   const name = parseUserName(user)
-  const password = name === user ? io().env.KV_PASSWORD : user.slice(name.length + 1)
+  const password = name === user ? io().env[variable] : user.slice(name.length + 1)
   return password === undefined ? undefined : { user: name, password }
 }
 
 /** Asks for a missing password. */
-export async function readCredentials(flags: GlobalFlags): Promise<CredentialFlags> {
-  const known = knownCredentials(flags)
+export async function readCredentials(flags: UserFlags, variable = PASSWORD): Promise<CredentialFlags> {
+  const known = knownCredentials(flags, variable)
   if (known !== undefined) return known
   const name = parseUserName(flags.user ?? '')
   if (!hasTerminal())
-    throw new Failure(EXIT.usage, `the password of ${name} is missing: set KV_PASSWORD, or use a terminal`)
+    throw new Failure(EXIT.usage, `the password of ${name} is missing: set ${variable}, or use a terminal`)
   return { user: name, password: await askSecret(`password of ${name}`) }
 }
 
@@ -54,7 +67,7 @@ function authorizationHeader(credentials: CredentialFlags): string | undefined {
 }
 
 /** Flags with secrets, which the list of processes must not show. */
-const SECRETS = /^--(?:user|token|password)\b/
+const SECRETS = /^--(?:(?:etcd-)?user|token|password)\b/
 
 /** Replaces the command line in the list of processes if it has a secret. */
 export function hideSecrets(argv: readonly string[]): void {

@@ -27,6 +27,7 @@ const VARIABLES = [
   'KV_USER',
   'KV_PASSWORD',
   'KV_TOKEN',
+  'KV_ETCD_PASSWORD',
 ]
 
 /** An empty variable counts as not set. */
@@ -102,13 +103,27 @@ export interface ChosenEndpoints {
 export function chooseTls(flags: GlobalFlags): ClientTls | undefined {
   const { cacert, cert, key } = flags
   if (cacert === undefined && cert === undefined && key === undefined) return localTls(flags)
+  return readTlsFiles(flags)
+}
+
+interface TlsFlags {
+  readonly cacert?: string | undefined
+  readonly cert?: string | undefined
+  readonly key?: string | undefined
+}
+
+/** The files of the flags. `prefix`: the beginning of their names. */
+export function readTlsFiles({ cacert, cert, key }: TlsFlags, prefix = '--'): ClientTls | undefined {
   if ((cert === undefined) !== (key === undefined))
-    throw new Failure(EXIT.usage, '--cert and --key go together: a certificate and its private key')
-  const ca = cacert === undefined ? undefined : readFlagFile('--cacert', cacert)
+    throw new Failure(
+      EXIT.usage,
+      `${prefix}cert and ${prefix}key go together: a certificate and its private key`,
+    )
+  const ca = cacert === undefined ? undefined : readFlagFile(`${prefix}cacert`, cacert)
   if (ca !== undefined && !hasCertificate(ca))
-    throw new Failure(EXIT.usage, `--cacert: ${cacert} has no certificate`)
+    throw new Failure(EXIT.usage, `${prefix}cacert: ${cacert} has no certificate`)
   if (cert === undefined || key === undefined) return ca === undefined ? undefined : { ca }
-  const pair = { cert: readFlagFile('--cert', cert), key: readFlagFile('--key', key) }
+  const pair = { cert: readFlagFile(`${prefix}cert`, cert), key: readFlagFile(`${prefix}key`, key) }
   checkPair(pair, cert, key)
   return { ca, ...pair }
 }

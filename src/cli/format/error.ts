@@ -13,7 +13,11 @@ const NODE_SUFFIX = new RegExp(`; ${NOTHING}$`)
 /** Other writes of the same command may have been made. */
 const NOTHING_OF_IT = 'what failed was not written'
 
-const WHEN_UNREACHABLE: Readonly<Record<EndpointSource, string>> = {
+/** `etcd`: members of etcd, which `kv migrate` names. */
+type ErrorSource = EndpointSource | 'etcd'
+
+const WHEN_UNREACHABLE: Readonly<Record<ErrorSource, string>> = {
+  etcd: 'check the address of etcd, and that it serves clients there (usually at port 2379)',
   user: 'check --endpoints or KV_ENDPOINTS, and that a node runs there',
   context: `check \`${PROGRAM} context list\`, and that a node runs there`,
   'local cluster': `\`${PROGRAM} cluster start\` resumes the cluster here`,
@@ -21,7 +25,8 @@ const WHEN_UNREACHABLE: Readonly<Record<EndpointSource, string>> = {
 }
 
 /** Something accepts connections there, and does not answer. */
-const WHEN_SILENT: Readonly<Record<EndpointSource, string>> = {
+const WHEN_SILENT: Readonly<Record<ErrorSource, string>> = {
+  etcd: WHEN_UNREACHABLE.etcd,
   user: WHEN_UNREACHABLE.user,
   context: WHEN_UNREACHABLE.context,
   'local cluster': `\`${PROGRAM} status\` shows which nodes answer`,
@@ -32,12 +37,13 @@ const WHEN_SILENT: Readonly<Record<EndpointSource, string>> = {
 const WHEN_REPLACED = `; the local cluster here is stopped: end the other, then \`${PROGRAM} cluster start\`, or use the other with --endpoints`
 
 const WHO_YOU_ARE = 'say who you are with --user NAME, or with KV_USER and KV_PASSWORD'
+const WHO_YOU_ARE_TO_ETCD = 'say who you are to etcd with --etcd-user NAME and KV_ETCD_PASSWORD'
 
 /** `user`: the name that the command has given, or a text for a token; undefined: none. */
 export function formatError(
   error: QuorateError,
   intent: Intent,
-  source: EndpointSource,
+  source: ErrorSource,
   user?: string | undefined,
 ): string {
   const text = withoutEnd(error.message).replace(NODE_SUFFIX, '')
@@ -67,8 +73,11 @@ export function formatError(
     case 'unauthenticated':
       // The certificate was refused, before any request was read.
       if (text.startsWith('this node refuses the client')) return `${text}${nothing}`
-      return `${text}${nothing}; ${user === undefined ? WHO_YOU_ARE : `check the password of ${user}`}`
+      if (user === undefined)
+        return `${text}${nothing}; ${source === 'etcd' ? WHO_YOU_ARE_TO_ETCD : WHO_YOU_ARE}`
+      return `${text}${nothing}; check the password of ${user}`
     case 'permission_denied':
+      if (source === 'etcd') return `${text}${nothing}; \`etcdctl role grant-permission\` permits it`
       return `${text}${nothing}; an administrator can permit it with \`${PROGRAM} role grant\``
     case 'loopback_only':
       return `${text}${nothing}`
@@ -82,6 +91,7 @@ export function formatError(
     case 'range_too_large':
       return `${text}${nothing}; use a smaller range`
     case 'timeout': {
+      if (source === 'etcd') return `${text}; ${WHEN_SILENT.etcd}`
       if (text.includes(CONNECTION_CUT)) return `${text}${nothing}; ${WHEN_UNREACHABLE[source]}`
       return `${text}${nothing}${error.endpoint === undefined ? '' : `; ${WHEN_SILENT[source]}`}`
     }

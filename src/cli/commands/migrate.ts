@@ -1,0 +1,356 @@
+// kv migrate --from | --to etcd://…: copies keys from a cluster of etcd, or to one, follows the changes, and compares
+// both sides. The engine is in ../migrate.
+//
+// Transactions of the target go through etcd's API, also where the target is quorate: over HTTP, values are smaller.
+
+import { Command } from '@commander-js/extra-typings'
+import { type Client, QuorateError } from '../../client/index.ts'
+import type { EtcdClient } from '../../etcd-client/index.ts'
+import { Cancellation, Failure } from '../../local/failure.ts'
+import { PROGRAM } from '../../local/program-name.ts'
+import { bytesDocument } from '../../operations/forms/bytes.ts'
+import { type CommandContext, checkedByClient, withContext } from '../command-context.ts'
+import { type ProgramContext, withExamples } from '../command-definition.ts'
+import { EXIT, errorExitCode } from '../exit-codes.ts'
+import { parseUserName, readCredentials } from '../flags/credentials.ts'
+import { type GlobalFlags, readTlsFiles } from '../flags/global-flags.ts'
+import { formatError } from '../format/error.ts'
+import { type EtcdAddress, parseEtcdAddress } from '../migrate/etcd-address.ts'
+import type { MigrationEvent, MigrationResult } from '../migrate/migration.ts'
+import { POSITIONS } from '../migrate/position.ts'
+import { keyText, TargetLimits } from '../migrate/target-limits.ts'
+import { printJson, say } from '../terminal/output.ts'
+import { keyCount, ProgressDisplay } from '../terminal/progress.ts'
+import { SAME_SIGNAL_MS } from '../terminal/stop-signals.ts'
+
+export const command = ({ flags }: ProgramContext) =>
+  withExamples(new Command('migrate'), [
+    'kv migrate --from etcd://10.0.0.1:2379,10.0.0.2:2379 --follow',
+    'kv migrate --from etcds://10.0.0.1 --etcd-cacert etcd-ca.pem --prefix app/',
+    'kv migrate --to etcd://127.0.0.1:2379 --etcd-user root --prefix app/ -o json',
+  ])
+    .description('copy keys from a cluster of etcd, or to one, and compare both sides')
+    .option(
+      '--from <address>',
+      'copy from this etcd: etcd://HOST:PORT[,…], etcds:// with TLS',
+      parseEtcdAddress,
+    )
+    .option('--to <address>', 'copy to this etcd', parseEtcdAddress)
+    .option('--prefix <prefix>', 'only keys that begin with it (default: all keys)')
+    .option('--follow', 'then copy every change, until Ctrl-C')
+    .option(
+      '--etcd-user <name[:password]>',
+      'user of etcd; the password is that of KV_ETCD_PASSWORD, or typed',
+    )
+    .option('--etcd-cacert <file>', 'the CAs that sign the certificates of etcd, in PEM')
+    .option('--etcd-cert <file>', 'certificate that is shown to etcd, in PEM')
+    .option('--etcd-key <file>', 'its private key')
+    .addHelpText('after', NOTES)
+    .action((options) => run(flags(), options))
+
+const NOTES = `
+The other side is the cluster of --endpoints, --context or this directory, through etcd's API of its nodes.
+The target must have no such keys yet. Keys, values and leases (with their ids) are copied as they were at
+one revision, in the order of their revisions; then the changes since, each revision in one transaction of
+the target (a backlog shares one). At the end both sides are compared at one revision of the source: exit
+code 1 if they differ. Ctrl-C, SIGTERM and SIGHUP end --follow in this way; a second one breaks it off.
+
+The position is a key of the target, ${POSITIONS}…. The same command continues from there, after
+a crash or with later changes; a second run at the same time takes over from the first. Delete the key
+when the migration is over: the command says how. Such keys are never copied, in either direction.
+
+Needed rights: read of the prefix in the source; readwrite of it and of ${POSITIONS} in the target.`
+
+interface MigrateFlags {
+  readonly from?: EtcdAddress | undefined
+  readonly to?: EtcdAddress | undefined
+  readonly prefix?: string | undefined
+  readonly follow?: true | undefined
+  readonly etcdUser?: string | undefined
+  readonly etcdCacert?: string | undefined
+  readonly etcdCert?: string | undefined
+  readonly etcdKey?: string | undefined
+}
+
+/** How long each request is tried without --timeout: a fail-over of either side only delays it. */
+const TIMEOUT_MS = 60_000
+/** A first answer must arrive sooner: a user wants to know soon that the address is wrong. */
+const FIRST_ANSWER_MS = 3_000
+const CALLS_MAX = 64
+const NAMED_MAX = 20
+const INTENT = { kind: 'write', fromFiles: true } as const
+
+async function run(global: GlobalFlags, flags: MigrateFlags): Promise<void> {
+  const { from, to, prefix = '' } = flags
+  const address = from ?? to
+  if (address === undefined)
+    throw new Failure(EXIT.usage, 'name a cluster of etcd, with --from or --to', [SEE])
+  if (from !== undefined && to !== undefined)
+    throw new Failure(EXIT.usage, '--from and --to contradict each other: one side is a cluster of quorate', [
+      SEE,
+    ])
+  if (prefix.startsWith(POSITIONS))
+    throw new Failure(EXIT.usage, `keys that begin with ${POSITIONS} are positions of migrations: they stay`)
+  const tls = etcdTls(address, flags)
+  const etcdUser = await readCredentials({ user: flags.etcdUser }, 'KV_ETCD_PASSWORD')
+  const needs = { timeoutMs: TIMEOUT_MS, unreachableAfterMs: TIMEOUT_MS, callsMax: CALLS_MAX }
+  await withContext(
+    global,
+    INTENT,
+    async (context) => {
+      const { EtcdClient } = await import('../../etcd-client/index.ts')
+      const { clientOptions } = context
+      const etcd = checkedByClient(
+        () =>
+          new EtcdClient({
+            ...etcdUser,
+            endpoints: address.urls,
+            tls,
+            timeoutMs: clientOptions.timeoutMs,
+            unreachableAfterMs: clientOptions.unreachableAfterMs,
+            callsMax: CALLS_MAX,
+            onWarning: (message) => say(`warning: ${message}`),
+          }),
+      )
+      try {
+        await migrateBetween(context, etcd, EtcdClient, flags, prefix)
+      } catch (error) {
+        throw isFromEtcd(error, address) ? etcdFailure(error, flags.etcdUser) : error
+      } finally {
+        await etcd.close()
+      }
+    },
+    needs,
+  )
+}
+
+const SEE = `See: ${PROGRAM} help migrate`
+
+function etcdTls({ text, isSecure }: EtcdAddress, { etcdCacert, etcdCert, etcdKey }: MigrateFlags) {
+  const tls = readTlsFiles({ cacert: etcdCacert, cert: etcdCert, key: etcdKey }, '--etcd-')
+  if (tls !== undefined && !isSecure)
+    throw new Failure(
+      EXIT.usage,
+      `${text} is without TLS: certificates need ${text.replace('etcd:', 'etcds:')}`,
+    )
+  return tls
+}
+
+async function migrateBetween(
+  context: CommandContext,
+  etcd: EtcdClient,
+  Etcd: typeof EtcdClient,
+  flags: MigrateFlags,
+  prefix: string,
+): Promise<void> {
+  const { client, clientOptions } = context
+  const isFromEtcd = flags.from !== undefined
+  const first = { timeoutMs: Math.min(FIRST_ANSWER_MS, clientOptions.timeoutMs ?? FIRST_ANSWER_MS) }
+  const settings = await client.settings({ ...first, signal: context.signal })
+  const own = await readClusterId(client, 10, first.timeoutMs)
+  const other = await readClusterId(etcd, 16, first.timeoutMs).catch((error: unknown) => {
+    throw error instanceof QuorateError ? etcdFailure(error, flags.etcdUser) : error
+  })
+  if (own !== undefined && own === other)
+    throw new Failure(EXIT.failed, 'both sides are the same cluster: nothing was copied')
+  const writer = isFromEtcd ? new Etcd({ ...clientOptions, endpoints: client.endpoints }) : etcd
+  try {
+    const sides = isFromEtcd
+      ? { source: etcd, target: client, sourceId: other ?? '', limits: new TargetLimits(settings) }
+      : { source: client, target: etcd, sourceId: own ?? '', limits: new TargetLimits() }
+    await copyAndCompare(context, flags, { ...sides, writer, prefix })
+  } finally {
+    if (writer !== etcd) await writer.close()
+  }
+}
+
+/** Undefined if the user may not read it. `radix`: of the text that the client shows. */
+async function readClusterId(
+  client: Client,
+  radix: 10 | 16,
+  timeoutMs?: number,
+): Promise<string | undefined> {
+  try {
+    const { clusterId } = await client.cluster({ timeoutMs })
+    return clusterId && String(BigInt(radix === 16 ? `0x${clusterId}` : clusterId))
+  } catch (error) {
+    if (error instanceof QuorateError && error.code === 'permission_denied') return undefined
+    throw error
+  }
+}
+
+interface Sides {
+  readonly source: Client
+  readonly sourceId: string
+  readonly target: Client
+  readonly writer: EtcdClient
+  readonly limits: TargetLimits
+  readonly prefix: string
+}
+
+async function copyAndCompare(context: CommandContext, flags: MigrateFlags, sides: Sides): Promise<void> {
+  const { migrate } = await import('../migrate/migration.ts')
+  const report = new Report(flags)
+  const stop = new AbortController()
+  const giveUp = new AbortController()
+  const signal = AbortSignal.any([context.signal, giveUp.signal])
+  let result: MigrationResult
+  try {
+    result = await migrate({
+      ...sides,
+      signal,
+      until: flags.follow ? stop.signal : undefined,
+      onEvent: (event) => {
+        if (event.kind === 'following') context.forwardSignals(stopsFollowing(stop, giveUp, report))
+        report.show(event)
+      },
+    })
+  } catch (error) {
+    report.clear()
+    if (signal.aborted)
+      throw new Cancellation(EXIT.interrupted, 'interrupted: the same command continues the migration')
+    throw error
+  }
+  report.clear()
+  await printResult(context, flags, result, report.seconds)
+}
+
+/** The first signal ends following; one some time later gives up. */
+function stopsFollowing(stop: AbortController, giveUp: AbortController, report: Report): () => void {
+  let stoppedAt: number | undefined
+  return () => {
+    const now = performance.now()
+    if (stoppedAt === undefined) {
+      stoppedAt = now
+      report.clear()
+      say('copying the last changes, and comparing both sides')
+      stop.abort()
+    } else if (now - stoppedAt >= SAME_SIGNAL_MS) giveUp.abort()
+  }
+}
+
+/** Messages and progress on stderr while a migration runs. */
+class Report {
+  readonly #progress = new ProgressDisplay()
+  readonly #sides: string
+  #keys = 0
+  #changes = 0
+
+  constructor({ from, to }: MigrateFlags) {
+    this.#sides = from === undefined ? `to ${to?.text}` : `from ${from.text}`
+  }
+
+  get seconds(): number {
+    return this.#progress.seconds
+  }
+
+  clear(): void {
+    this.#progress.clear()
+  }
+
+  show(event: MigrationEvent): void {
+    switch (event.kind) {
+      case 'resumed': {
+        const { phase, copied, revision } = event.position
+        const at = phase === 'copy' ? `, with ${keyCount(copied)} copied` : ''
+        this.#say(`the migration continues at revision ${revision} of the source${at}`)
+        break
+      }
+      case 'copying':
+        this.#keys = event.keys
+        this.#say(
+          `copying ${keyCount(event.keys - event.copied)} ${this.#sides}, as of revision ${event.revision}`,
+        )
+        break
+      case 'following':
+        this.#say(`following the changes after revision ${event.revision}; Ctrl-C ends it`)
+        break
+      case 'moved': {
+        const { phase, copied, revision } = event.position
+        if (phase === 'follow') this.#changes += event.changes
+        this.#progress.show(() =>
+          phase === 'copy'
+            ? `copied ${copied} of ${keyCount(this.#keys)}`
+            : `at revision ${revision}, ${this.#changes} changes`,
+        )
+        break
+      }
+      case 'compacted':
+        this.#say('the source has compacted what is needed next: the differences are copied instead')
+        break
+      case 'split':
+        this.#say(
+          `warning: revision ${event.revision} has ${event.changes} changes, too many for one transaction: ` +
+            'the target has had a part of them for a moment',
+        )
+        break
+      case 'comparing':
+        this.#progress.show(() => 'comparing both sides')
+        break
+      case 'compared':
+        this.#progress.show(() => `compared ${keyCount(event.keys)}`)
+    }
+  }
+
+  #say(text: string): void {
+    this.clear()
+    say(text)
+  }
+}
+
+async function printResult(
+  { format }: CommandContext,
+  { from, prefix = '' }: MigrateFlags,
+  result: MigrationResult,
+  seconds: number,
+): Promise<void> {
+  const { revision, keys, leases, copied, changes, different, differences, positionKey } = result
+  const json = {
+    ...{ revision, keys, leases, copied, changes, different },
+    differences: differences.map(({ key, difference }) => ({ key: bytesDocument(key), difference })),
+    position_key: positionKey,
+    seconds: Number(seconds.toFixed(3)),
+  }
+  const isPrinted = await printJson(format, json)
+  if (!isPrinted)
+    say(
+      `copied ${keyCount(copied)} and ${changes === 1 ? '1 change' : `${changes} changes`} in ${seconds.toFixed(1)} s`,
+    )
+  if (different > 0) {
+    const named = differences.slice(0, NAMED_MAX)
+    const more = different - named.length
+    throw new Failure(
+      EXIT.failed,
+      `${different} of ${keyCount(keys)} differ at revision ${revision} of the source`,
+      [
+        ...named.map(({ key, difference }) => `${keyText(key)}: ${DIFFERENCES[difference]}`),
+        ...(more > 0 ? [`and ${more} more`] : []),
+        `Does something else write to the target? To begin anew, delete ${prefix === '' ? 'its keys' : `its keys below ${prefix}`} and ${positionKey}.`,
+      ],
+    )
+  }
+  if (isPrinted) return
+  const ofLeases = leases === 0 ? '' : leases === 1 ? ' and 1 lease' : ` and ${leases} leases`
+  say(`both sides have the same ${keyCount(keys)}${ofLeases}, at revision ${revision} of the source`)
+  const remove = from === undefined ? `etcdctl del ${positionKey}` : `${PROGRAM} del ${positionKey}`
+  say(`the same command copies later changes; when the migration is over: ${remove}`)
+}
+
+const DIFFERENCES = {
+  missing: 'not in the target',
+  extra: 'only in the target',
+  value: 'another value in the target',
+  lease: 'another lease in the target',
+} as const
+
+/** Whether the error names a member of etcd. */
+function isFromEtcd(error: unknown, { urls }: EtcdAddress): error is QuorateError {
+  if (!(error instanceof QuorateError)) return false
+  const { endpoint, message } = error
+  return endpoint === undefined ? urls.some((url) => message.includes(url)) : urls.includes(endpoint)
+}
+
+function etcdFailure(error: QuorateError, user: string | undefined): Failure {
+  const text = formatError(error, INTENT, 'etcd', user && parseUserName(user))
+  return new Failure(errorExitCode(error, INTENT), `etcd: ${text}`)
+}

@@ -1,0 +1,82 @@
+// The changes of the source, and how many of them one transaction of the target has.
+
+import type { KvRecord } from '../../client/index.ts'
+
+/** Limit of etcd on the operations of a transaction, without the one that moves the position. */
+export const OPERATIONS_MAX = 127
+/** Limit on the keys and values of one transaction: below the request of etcd and of quorate, 1.5 MiB. */
+export const BYTES_MAX = 1_250_000
+/** Revisions of the source share a transaction up to this size. */
+const SHARED_BYTES_MAX = 256 * 1024
+
+export interface SourceRecord extends Pick<KvRecord, 'keyBytes' | 'value' | 'lease' | 'modRevision'> {
+  /** Size of the key and the value. */
+  readonly bytes: number
+}
+
+export const sourceRecord = ({ keyBytes, value, lease, modRevision }: KvRecord): SourceRecord => ({
+  ...{ keyBytes, value, lease, modRevision },
+  bytes: keyBytes.length + value.length,
+})
+
+export type SourceChange =
+  | { readonly type: 'put'; readonly record: SourceRecord }
+  | { readonly type: 'delete'; readonly key: Uint8Array }
+
+/** The changes of one revision. */
+export interface SourceRevision {
+  readonly revision: number
+  readonly changes: readonly SourceChange[]
+}
+
+export const changeKey = (change: SourceChange): Uint8Array =>
+  change.type === 'put' ? change.record.keyBytes : change.key
+
+export const changeBytes = (change: SourceChange): number =>
+  change.type === 'put' ? change.record.bytes : change.key.length
+
+/**
+ * The number of first revisions that share a transaction, 1 at least. A key changes once in a transaction. Revisions
+ * with keys of leases have one of their own: locks and elections rely on the order of such revisions.
+ */
+export function countShared(revisions: Iterable<SourceRevision>): number {
+  const keys = new Set<string>()
+  let [count, bytes] = [0, 0]
+  for (const { changes } of revisions) {
+    for (const change of changes) {
+      const key = Buffer.from(changeKey(change)).toString('latin1')
+      const isLeased = change.type === 'put' && change.record.lease !== undefined
+      bytes += changeBytes(change)
+      if (keys.has(key) || isLeased) return Math.max(1, count)
+      keys.add(key)
+    }
+    if (keys.size > OPERATIONS_MAX || bytes > SHARED_BYTES_MAX) return Math.max(1, count)
+    count += 1
+  }
+  return count
+}
+
+/** The number of records from `at` on that share a transaction. They are in the order of their revisions. */
+export function countSharedRecords(records: readonly SourceRecord[], at: number): number {
+  // One more than fits: so the last of several revisions is whole.
+  const some = records.slice(at, at + OPERATIONS_MAX + 1)
+  const revisions: { readonly revision: number; readonly changes: SourceChange[] }[] = []
+  for (const record of some) {
+    const change = { type: 'put', record } as const
+    const last = revisions.at(-1)
+    if (last?.revision === record.modRevision) last.changes.push(change)
+    else revisions.push({ revision: record.modRevision, changes: [change] })
+  }
+  return revisions.slice(0, countShared(revisions)).reduce((count, { changes }) => count + changes.length, 0)
+}
+
+/** The number of first changes that fit into one transaction, 1 at least. */
+export function countFitting(changes: readonly SourceChange[], max: number): number {
+  let [count, bytes] = [0, 0]
+  for (const change of changes) {
+    bytes += changeBytes(change)
+    if (count === max || (count > 0 && bytes > BYTES_MAX)) break
+    count += 1
+  }
+  return count
+}

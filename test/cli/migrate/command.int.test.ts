@@ -1,0 +1,191 @@
+// `kv migrate`: what it prints, its exit codes, and Ctrl-C. Etcd's API of a second cluster serves as etcd.
+
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { positionKey } from '../../../src/cli/migrate/position.ts'
+import { kv, startKv } from '../run-kv.ts'
+import { useSides } from './sides.ts'
+
+// The `target` of the sides is the cluster that serves as etcd.
+const sides = useSides()
+const etcd = () => (sides().clusters[1]?.endpoints[0] ?? '').replace('http', 'etcd')
+const endpoints = () => sides().clusters[0]?.endpoints.join()
+const run = (...args: string[]) => kv(['migrate', ...args], { endpoints: endpoints() })
+const start = (...args: string[]) => startKv(['migrate', ...args], { endpoints: endpoints() })
+
+describe('a migration', () => {
+  it('from etcd, and again with the changes since', async () => {
+    const { source, target } = sides()
+    for (const name of ['a', 'b', 'c']) await target.put(`from/${name}`, name)
+    const { id } = await target.grantLease({ ttlMs: 60_000 })
+    await target.put('from/leased', '1', { lease: id })
+    const key = positionKey('from/')
+    const { code, out, err } = await run('--from', etcd(), '--prefix', 'from/')
+    expect([code, out]).toEqual([0, ''])
+    expect(err.replace(/revision \d+/g, 'revision N').replace(/[\d.]+ s$/m, 'T s')).toBe(
+      [
+        `copying 4 keys from ${etcd()}, as of revision N`,
+        'copied 4 keys and 0 changes in T s',
+        'both sides have the same 4 keys and 1 lease, at revision N of the source',
+        `the same command copies later changes; when the migration is over: quorate del ${key}`,
+        '',
+      ].join('\n'),
+    )
+    expect(await source.get('from/leased')).toMatchObject({ lease: id })
+    await target.put('from/a', 'new')
+    const again = await run('--from', etcd(), '--prefix', 'from/', '-o', 'json')
+    expect(again).toMatchObject({ code: 0, err: expect.stringContaining('continues at revision') })
+    const { revision, seconds, ...result } = JSON.parse(again.out)
+    expect([revision, seconds]).toEqual([expect.any(Number), expect.any(Number)])
+    expect(result).toEqual({
+      ...{ keys: 4, leases: 1, copied: 0, changes: 1, different: 0, differences: [] },
+      position_key: key,
+    })
+  })
+
+  it('to etcd', async () => {
+    const { source, target } = sides()
+    await source.put('to/a', Uint8Array.of(255))
+    const { code, err } = await run('--to', etcd(), '--prefix', 'to/')
+    expect([code, err]).toEqual([0, expect.stringContaining(`etcdctl del ${positionKey('to/')}`)])
+    expect((await target.get('to/a'))?.value).toEqual(Uint8Array.of(255))
+  })
+
+  it('that follows ends with Ctrl-C, and compares', async () => {
+    const { source, target } = sides()
+    await source.put('follow/a', '1')
+    const running = start('--to', etcd(), '--prefix', 'follow/', '--follow')
+    await running.printed('Ctrl-C ends it')
+    for (let n = 0; n < 50; n++) await source.put('follow/a', String(n))
+    running.signal('SIGINT')
+    const { code, err } = await running.ended
+    expect([code, err]).toEqual([0, expect.stringContaining('both sides have the same 1 key,')])
+    expect(err).toContain('copied 1 key and 50 changes')
+    expect((await target.get('follow/a'))?.text()).toBe('49')
+  })
+
+  it('names what differs, with exit code 1', async () => {
+    const { source, target } = sides()
+    for (const name of ['a', 'b', 'c']) await source.put(`differ/${name}`, name)
+    await run('--to', etcd(), '--prefix', 'differ/')
+    await target.put('differ/a', 'other')
+    await target.delete('differ/b')
+    const { code, err, out } = await run('--to', etcd(), '--prefix', 'differ/', '-o', 'ndjson')
+    expect([code, JSON.parse(out)]).toMatchObject([
+      1,
+      {
+        different: 2,
+        differences: [
+          { key: 'differ/a', difference: 'value' },
+          { key: 'differ/b', difference: 'missing' },
+        ],
+      },
+    ])
+    expect(err).toMatch(/error: 2 of 3 keys differ at revision \d+ of the source\n/)
+    expect(err).toContain('differ/a: another value in the target\ndiffer/b: not in the target\n')
+    expect(err).toContain(`delete its keys below differ/ and ${positionKey('differ/')}`)
+  })
+})
+
+describe('a mistake is named', () => {
+  const usage = (text: string) => ({ code: 2, err: expect.stringContaining(text) })
+
+  it.each([
+    [[], 'name a cluster of etcd'],
+    [['--from', 'etcd://a', '--to', 'etcd://b'], '--from and --to contradict each other'],
+    [
+      ['--from', 'http://a:2379'],
+      "it must be etcd://HOST:PORT[,HOST:PORT…], or etcds://… with TLS, not 'http://a",
+    ],
+    [['--from', 'etcd://ann:secret@a'], '--etcd-user'],
+    [['--from', 'etcd://a', '--prefix', 'quorate/migration/'], 'positions of migrations'],
+    [['--from', 'etcds://a', '--etcd-cert', 'x'], '--etcd-cert and --etcd-key go together'],
+    [['--from', 'etcds://a', '--etcd-cacert', '/missing'], '--etcd-cacert: cannot read /missing'],
+    [['--from', 'etcd://a', '--etcd-user', 'ann'], 'set KV_ETCD_PASSWORD'],
+  ])('%j', async (args, text) => {
+    const ended = await run(...args)
+    expect(ended).toMatchObject(usage(text))
+    expect(ended.err).not.toContain('secret')
+  })
+
+  it('certificates without TLS', async () => {
+    const file = import.meta.filename
+    expect(await run('--from', 'etcd://a', '--etcd-cacert', file)).toMatchObject(usage('has no certificate'))
+  })
+
+  it('no server', async () => {
+    const { code, err } = await run('--from', 'etcd://127.0.0.1:1', '--timeout', '500ms')
+    expect([code, err]).toEqual([7, expect.stringContaining('check the address of etcd')])
+    const own = await kv(['migrate', '--from', etcd(), '--timeout', '500ms'], {
+      endpoints: 'http://127.0.0.1:1',
+    })
+    expect(own).toMatchObject({ code: 7, err: expect.stringContaining('check --endpoints') })
+  })
+
+  it('another server', async () => {
+    const server = createServer((_, response) => response.end('hello')).listen(0, '127.0.0.1')
+    onTestFinished(() => void server.close())
+    await new Promise((resolve) => server.once('listening', resolve))
+    const { port } = server.address() as AddressInfo
+    const { code, err } = await run('--from', `etcd://127.0.0.1:${port}`, '--timeout', '500ms')
+    expect([code, err]).toEqual([5, expect.stringContaining('that it serves clients there')])
+  })
+
+  it('the same cluster on both sides', async () => {
+    const own = sides().clusters[0]?.endpoints[0]?.replace('http', 'etcd') ?? ''
+    expect(await run('--to', own)).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('the same cluster'),
+    })
+  })
+
+  it('a target that is not empty', async () => {
+    const { source, target } = sides()
+    await target.put('full/a', '1')
+    await source.put('full/b', '1')
+    const { code, err } = await run('--from', etcd(), '--prefix', 'full/')
+    expect([code, err]).toEqual([1, expect.stringContaining('such as full/b')])
+  })
+
+  it('a value over the limit of the target', async () => {
+    const { source, target } = sides()
+    await target.put('limit/a', 'x'.repeat(2_000))
+    await source.changeSettings({ value_bytes_max: 1_000 })
+    const refused = await run('--from', etcd(), '--prefix', 'limit/')
+    expect(refused).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('settings set value_bytes_max=2000'),
+    })
+    await source.changeSettings({ value_bytes_max: 2_000 })
+    expect(await run('--from', etcd(), '--prefix', 'limit/')).toMatchObject({ code: 0 })
+    await source.changeSettings({ value_bytes_max: 1 << 20 })
+  })
+})
+
+describe('where rights are checked', () => {
+  it('users of both sides need them', async () => {
+    const { source, target, clusters } = sides()
+    await target.put('rights/a', '1')
+    await source.roles.put('mover', [{ access: 'readwrite', prefix: 'rights/' }])
+    await source.users.put('ann', { password: 'long enough', roles: ['mover'] })
+    await source.users.put('root', { password: 'long enough', roles: ['root'] })
+    await source.auth.enable()
+    const as = (user: string) => ['--user', user, '--from', etcd(), '--prefix', 'rights/']
+    const nobody = await run('--from', etcd(), '--prefix', 'rights/')
+    expect(nobody).toMatchObject({ code: 8, err: expect.stringContaining('--user NAME') })
+    const denied = await run(...as('ann:long enough'))
+    expect(denied).toMatchObject({ code: 8, err: expect.stringContaining('quorate role grant') })
+    expect(await run(...as('root:long enough'))).toMatchObject({ code: 0 })
+    // A token is as good.
+    const login = await fetch(`${clusters[0]?.endpoints[0]}/v1/auth/login`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ user: 'root', password: 'long enough' }),
+    })
+    const { token } = (await login.json()) as { token: string }
+    await target.put('rights/b', '2')
+    const again = await run('--token', token, '--from', etcd(), '--prefix', 'rights/')
+    expect(again).toMatchObject({ code: 0, err: expect.stringContaining('the same 2 keys') })
+  })
+})

@@ -1,0 +1,315 @@
+// Migrations between two clusters: interrupted, compacted, with leases, and over the limits of the target.
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { positionKey } from '../../../src/cli/migrate/position.ts'
+import { TargetLimits } from '../../../src/cli/migrate/target-limits.ts'
+import type { Client } from '../../../src/client/index.ts'
+import { keysByRevision, LossyClient, RefusingClient, TestRun, useSides } from './sides.ts'
+
+const sides = useSides()
+const SAME = { different: 0, differences: [] }
+
+async function putMany(client: Client, prefix: string, count: number): Promise<void> {
+  for (let at = 0; at < count; at += 50) {
+    const puts = Array.from({ length: Math.min(50, count - at) }, (_, n) => ({
+      put: { key: `${prefix}${((at + n) * 7919) % count}`, value: `${at + n}` },
+    }))
+    await client.txn({ success: puts })
+  }
+}
+
+const crashAfter = (copied: number) => (event: { kind: string; position?: { copied: number } }) =>
+  event.kind === 'moved' && (event.position?.copied ?? 0) >= copied
+
+describe('a copy', () => {
+  it('keeps values and the order of revisions', async () => {
+    const { source, target } = sides()
+    await putMany(source, 'order/', 500)
+    const binary = Uint8Array.of(0, 255, 10)
+    await source.put(Buffer.concat([Buffer.from('order/'), binary]), binary)
+    const { result } = new TestRun(sides(), { prefix: 'order/' })
+    expect(await result).toMatchObject({ ...SAME, keys: 501, copied: 501, changes: 0 })
+    const order = await keysByRevision(target, 'order/')
+    const revisions = new Map<string, number>()
+    for await (const { key, modRevision } of source.list({ prefix: 'order/' }))
+      revisions.set(key, modRevision)
+    const copied = order.map((key) => revisions.get(key) ?? 0)
+    // Several revisions share a transaction.
+    expect(copied.every((revision, at) => at < 127 || revision >= (copied[at - 127] ?? 0))).toBe(true)
+    expect(copied.slice(-127)).toContain(Math.max(...copied))
+  })
+
+  it('is refused when the target has other keys', async () => {
+    const { target } = sides()
+    await target.put('occupied/a', '1')
+    await expect(new TestRun(sides(), { prefix: 'occupied/' }).result).rejects.toThrow('such as occupied/a')
+    expect(await target.get(positionKey('occupied/'))).toBeUndefined()
+  })
+
+  it('leaves positions of migrations out, in both clusters', async () => {
+    const { source, target } = sides()
+    await source.put('quorate/migration/other', '{}')
+    await source.put('quorate/x', '1')
+    await target.put('quorate/migration/third', '{}')
+    expect(await new TestRun(sides(), { prefix: 'quorate/' }).result).toMatchObject({ ...SAME, keys: 1 })
+  })
+
+  it('continues after a crash, and has the changes since', async () => {
+    const { source } = sides()
+    await putMany(source, 'crash/', 400)
+    const first = new TestRun(sides(), { prefix: 'crash/', crashAt: crashAfter(127) })
+    await expect(first.result).rejects.toMatchObject({ name: 'AbortError' })
+    await source.put('crash/late', '1')
+    await source.delete('crash/0')
+    const second = new TestRun(sides(), { prefix: 'crash/' })
+    const result = await second.result
+    expect(result).toMatchObject({ ...SAME, keys: 400, changes: 2 })
+    expect(result.copied).toBeLessThan(400)
+    // Once more: nothing is left to copy.
+    expect(await new TestRun(sides(), { prefix: 'crash/' }).result).toMatchObject({ ...SAME, copied: 0 })
+  })
+
+  it('whose revision was compacted in a crash copies what differs', async () => {
+    const { source } = sides()
+    await putMany(source, 'gone/', 400)
+    const first = new TestRun(sides(), { prefix: 'gone/', crashAt: crashAfter(127) })
+    await expect(first.result).rejects.toThrow()
+    await source.deleteRange({ prefix: 'gone/1' })
+    await source.compact(await source.put('gone/new', '1').then(({ revision }) => revision))
+    const second = new TestRun(sides(), { prefix: 'gone/' })
+    expect(await second.result).toMatchObject(SAME)
+    expect(second.has('compacted')).toBe(true)
+  })
+
+  it('from another source, or by another run, is refused', async () => {
+    const { source } = sides()
+    await source.put('whose/a', '1')
+    const first = new TestRun(sides(), { prefix: 'whose/', follow: true })
+    await first.reached('following')
+    await expect(new TestRun(sides(), { prefix: 'whose/', sourceId: '2' }).result).rejects.toThrow(
+      'cluster 1',
+    )
+    const second = new TestRun(sides(), { prefix: 'whose/', follow: true })
+    await second.reached('following')
+    await source.put('whose/b', '1')
+    await expect(first.result).rejects.toThrow('another run of this migration')
+    expect(await second.end()).toMatchObject({ ...SAME, keys: 2 })
+  })
+})
+
+describe('a migration that follows', () => {
+  it('copies puts and deletes in their order, and ends with what the source has then', async () => {
+    const { source, target } = sides()
+    await putMany(source, 'follow/', 100)
+    const run = new TestRun(sides(), { prefix: 'follow/', follow: true })
+    await run.reached('following')
+    for (let n = 0; n < 200; n++) {
+      await source.put(`follow/w${n % 20}`, String(n))
+      if (n % 7 === 0) await source.delete(`follow/w${(n + 3) % 20}`)
+    }
+    expect(await run.end()).toMatchObject(SAME)
+    expect(await keysByRevision(target, 'follow/w')).toEqual(await keysByRevision(source, 'follow/w'))
+  })
+
+  it('is exact when answers of transactions are lost', async () => {
+    const { source, clusters } = sides()
+    const target = new LossyClient({ endpoints: clusters[1]?.endpoints ?? [] })
+    onTestFinished(() => target.close())
+    await putMany(source, 'lossy/', 300)
+    const run = new TestRun({ source, target }, { prefix: 'lossy/', follow: true })
+    await run.reached('following')
+    const watch = sides().target.watch({ key: 'lossy/counter', fromRevision: 1 })
+    for (let n = 1; n <= 5; n++) await source.put('lossy/counter', String(n))
+    expect(await run.end()).toMatchObject(SAME)
+    // Each change is made once.
+    const seen: string[] = []
+    for await (const { events } of watch) {
+      for (const event of events) if (event.type === 'put') seen.push(event.kv.text())
+      if (seen.length === 5) break
+    }
+    expect(seen).toEqual(['1', '2', '3', '4', '5'])
+  })
+
+  it('copies what differs when the source has compacted what it needs', async () => {
+    const { source } = sides()
+    await putMany(source, 'behind/', 100)
+    await new TestRun(sides(), { prefix: 'behind/' }).result
+    await source.delete('behind/1')
+    await source.put('behind/2', 'new')
+    await source.compact(await source.put('behind/3', 'new').then(({ revision }) => revision))
+    const run = new TestRun(sides(), { prefix: 'behind/', follow: true })
+    await run.reached('following')
+    await source.put('behind/4', 'new')
+    expect(await run.end()).toMatchObject({ ...SAME, keys: 99 })
+    expect(run.has('compacted')).toBe(true)
+  })
+
+  it('copies a revision with more changes than a transaction has, and says so', async () => {
+    const { source } = sides()
+    await putMany(source, 'large/', 300)
+    const run = new TestRun(sides(), { prefix: 'large/', follow: true })
+    await run.reached('following')
+    const { revision } = await source.deleteRange({ prefix: 'large/' })
+    expect(await run.end()).toMatchObject({ ...SAME, keys: 0, changes: 300 })
+    expect(run.events).toContainEqual({ kind: 'split', revision, changes: 300 })
+  })
+
+  it('finds what others write into the target', async () => {
+    const { source, target } = sides()
+    await putMany(source, 'foreign/', 10)
+    await new TestRun(sides(), { prefix: 'foreign/' }).result
+    await target.delete('foreign/1')
+    await target.put('foreign/2', 'other')
+    await target.put('foreign/extra', '1')
+    const { id } = await target.grantLease({ ttlMs: 60_000 })
+    await target.put('foreign/3', ((await source.get('foreign/3')) ?? { value: '' }).value, { lease: id })
+    const { different, differences } = await new TestRun(sides(), { prefix: 'foreign/' }).result
+    expect(different).toBe(4)
+    expect(differences.map(({ key, difference }) => [Buffer.from(key).toString(), difference])).toEqual([
+      ['foreign/1', 'missing'],
+      ['foreign/2', 'value'],
+      ['foreign/3', 'lease'],
+      ['foreign/extra', 'extra'],
+    ])
+  })
+})
+
+describe('leases', () => {
+  it('have their ids, live as long as in the source, and end with their keys', async () => {
+    const { source, target } = sides()
+    const { id, ttlMs } = await source
+      .session({ ttlMs: 2_000 })
+      .then(({ lease, ttlMs }) => ({ id: lease, ttlMs }))
+    await source.put('lease/a', '1', { lease: id })
+    const run = new TestRun(sides(), { prefix: 'lease/', follow: true })
+    await run.reached('following')
+    await source.put('lease/b', '2', { lease: id })
+    await expect.poll(async () => (await target.get('lease/b'))?.lease).toBe(id)
+    await sleep(ttlMs + 500)
+    expect(await target.get('lease/a')).toMatchObject({ lease: id, version: 1 })
+    await source.revokeLease(id)
+    await expect.poll(() => target.get('lease/b')).toBeUndefined()
+    expect(await run.end()).toMatchObject({ ...SAME, keys: 0 })
+  })
+
+  it('that end in the target alone are granted anew, with their keys', async () => {
+    const { source, target } = sides()
+    await using session = await source.session({ ttlMs: 2_000 })
+    await session.put('lost/a', '1')
+    await session.put('lost/b', '2')
+    const run = new TestRun(sides(), { prefix: 'lost/', follow: true })
+    await run.reached('following')
+    await target.revokeLease(session.lease)
+    await expect.poll(async () => (await target.get('lost/a'))?.lease).toBe(session.lease)
+    // In the moment of a put.
+    await target.revokeLease(session.lease)
+    await session.put('lost/b', '3')
+    await expect.poll(async () => (await target.get('lost/b'))?.text()).toBe('3')
+    await expect.poll(async () => (await target.get('lost/a'))?.lease).toBe(session.lease)
+    // While no migration runs.
+    run.crash()
+    await expect(run.result).rejects.toThrow()
+    await target.revokeLease(session.lease)
+    expect(await new TestRun(sides(), { prefix: 'lost/' }).result).toMatchObject({
+      ...SAME,
+      keys: 2,
+      leases: 1,
+    })
+  })
+
+  it('that end during a copy take their keys along', async () => {
+    const { source, target } = sides()
+    const { id } = await source.grantLease({ ttlMs: 60_000 })
+    await putMany(source, 'ended/', 200)
+    for (let n = 0; n < 20; n++) await source.put(`ended/leased${n}`, '1', { lease: id })
+    const first = new TestRun(sides(), { prefix: 'ended/', crashAt: crashAfter(205) })
+    await expect(first.result).rejects.toThrow()
+    await source.revokeLease(id)
+    expect(await new TestRun(sides(), { prefix: 'ended/' }).result).toMatchObject({ ...SAME, keys: 200 })
+    expect(await target.count({ prefix: 'ended/leased' })).toBe(0)
+  })
+
+  it('keep the order of their keys, on which locks rely', async () => {
+    const { source, target } = sides()
+    const { id } = await source.grantLease({ ttlMs: 60_000 })
+    for (const name of ['c', 'a', 'b']) await source.put(`queue-of/${name}`, '', { lease: id })
+    expect(await new TestRun(sides(), { prefix: 'queue-of/' }).result).toMatchObject({ ...SAME, leases: 1 })
+    const revisions: number[] = []
+    for (const name of ['c', 'a', 'b'])
+      revisions.push((await target.get(`queue-of/${name}`))?.createRevision ?? 0)
+    expect(new Set(revisions).size).toBe(3)
+    expect(revisions).toEqual(revisions.toSorted((x, y) => x - y))
+  })
+})
+
+describe('limits of the target', () => {
+  const limits = (settings: Record<string, unknown>) => ({ limits: new TargetLimits(settings) })
+
+  it('are checked before the first key is copied', async () => {
+    const { source, target } = sides()
+    await source.put('limits/a', 'x'.repeat(2_000))
+    await source.put(`limits/${'k'.repeat(100)}`, '1')
+    const settings = { key_bytes_max: 50, value_bytes_max: 1_000, store_bytes_max: 2_000 }
+    await expect(
+      new TestRun(sides(), { prefix: 'limits/', ...limits(settings) }).result,
+    ).rejects.toMatchObject({
+      message: expect.stringContaining('nothing was copied'),
+      details: [
+        expect.stringContaining(
+          'limits/a has 2000 bytes: value_bytes_max of the target is 1000; raise it with',
+        ),
+        expect.stringContaining('107 bytes: key_bytes_max of the target is 50'),
+        expect.stringContaining('store_bytes_max'),
+      ],
+    })
+    expect(await target.get(positionKey('limits/'))).toBeUndefined()
+  })
+
+  it('say that no setting allows it', async () => {
+    const { source } = sides()
+    await source.put('never/a', '1')
+    const over = limits({ key_bytes_max: 2, value_bytes_max: 1_000 })
+    await expect(new TestRun(sides(), { prefix: 'never/', ...over }).result).rejects.toMatchObject({
+      details: [expect.stringContaining('raise it')],
+    })
+    const record = {
+      keyBytes: Buffer.alloc(5_000, 'k'),
+      value: Buffer.alloc(0),
+      lease: undefined,
+      modRevision: 1,
+      bytes: 5_000,
+    }
+    const fault = new TargetLimits({ key_bytes_max: 4_096 }).findFault(record)
+    expect(fault).toMatch(/^the key k{200}… has 5000 bytes: .* and can be 4096 at most$/)
+  })
+
+  it('of etcd are tried with the largest record', async () => {
+    const { source } = sides()
+    await source.put('largest/a', 'x'.repeat(2_000))
+    const target = new RefusingClient({ endpoints: sides().clusters[1]?.endpoints ?? [] })
+    onTestFinished(() => target.close())
+    await expect(new TestRun({ source, target }, { prefix: 'largest/' }).result).rejects.toThrow(
+      /^nothing was copied: largest\/a has 2009 bytes with its value, which the target refuses \(too large\)/,
+    )
+    expect(await target.get(positionKey('largest/'))).toBeUndefined()
+  })
+
+  it('stop following before the revision that has too much, and let it continue', async () => {
+    const { source, target } = sides()
+    await source.put('later/a', '1')
+    const over = limits({ value_bytes_max: 1_000 })
+    const run = new TestRun(sides(), { prefix: 'later/', follow: true, ...over })
+    await run.reached('following')
+    await source.put('later/b', '1')
+    const { revision } = await source.put('later/a', 'x'.repeat(2_000))
+    await expect(run.result).rejects.toThrow(`revision ${revision} of the source: the value of later/a`)
+    expect((await target.get('later/a'))?.text()).toBe('1')
+    // The source has replaced it: the target need not have it.
+    await source.put('later/a', '2')
+    expect(await new TestRun(sides(), { prefix: 'later/', ...over }).result).toMatchObject({
+      ...SAME,
+      keys: 2,
+    })
+  })
+})

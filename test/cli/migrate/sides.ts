@@ -1,0 +1,117 @@
+// Two clusters of one node. Through its etcd API, one of them serves as a cluster of etcd.
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import { afterAll, beforeAll } from 'vitest'
+import {
+  type MigrationEvent,
+  type MigrationOptions,
+  type MigrationResult,
+  migrate,
+} from '../../../src/cli/migrate/migration.ts'
+import { TargetLimits } from '../../../src/cli/migrate/target-limits.ts'
+import {
+  type Client,
+  OutcomeUnknownError,
+  QuorateError,
+  type Txn,
+  type TxnOptions,
+} from '../../../src/client/index.ts'
+import { type EmbeddedCluster, startCluster } from '../../../src/embed/index.ts'
+import { EtcdClient } from '../../../src/etcd-client/index.ts'
+
+export interface Sides {
+  readonly source: Client
+  readonly target: EtcdClient
+  readonly clusters: readonly EmbeddedCluster[]
+}
+
+export function useSides(): () => Sides {
+  let sides: Sides
+  beforeAll(async () => {
+    const clusters = await Promise.all([startCluster({ nodes: 1 }), startCluster({ nodes: 1 })])
+    const [from, to] = clusters
+    sides = { source: from.client(), target: new EtcdClient({ endpoints: to.endpoints }), clusters }
+  })
+  afterAll(async () => {
+    await sides.target.close()
+    await Promise.all(sides.clusters.map((cluster) => cluster.close()))
+  })
+  return () => sides
+}
+
+/** A migration that runs, and its events. */
+export class TestRun {
+  readonly events: MigrationEvent[] = []
+  readonly result: Promise<MigrationResult>
+  readonly #until = new AbortController()
+  readonly #crash = new AbortController()
+
+  constructor(
+    { source, target, writer = target }: Pick<Sides, 'source' | 'target'> & { readonly writer?: EtcdClient },
+    options: Partial<MigrationOptions> & {
+      readonly prefix: string
+      readonly follow?: boolean
+      /** Returns whether the run crashes at the event. */
+      readonly crashAt?: (event: MigrationEvent) => boolean
+    },
+  ) {
+    const { follow = false, crashAt = () => false } = options
+    this.result = migrate({
+      ...{ source, target, writer, sourceId: '1', limits: new TargetLimits() },
+      ...options,
+      until: follow ? this.#until.signal : undefined,
+      signal: this.#crash.signal,
+      onEvent: (event) => {
+        this.events.push(event)
+        if (crashAt(event)) this.#crash.abort()
+      },
+    })
+    this.result.catch(() => {})
+  }
+
+  has(kind: MigrationEvent['kind']): boolean {
+    return this.events.some((event) => event.kind === kind)
+  }
+
+  async reached(kind: MigrationEvent['kind']): Promise<void> {
+    while (!this.has(kind)) await Promise.race([sleep(5), this.result.then(() => {})])
+  }
+
+  /** Ends following. */
+  end(): Promise<MigrationResult> {
+    this.#until.abort()
+    return this.result
+  }
+
+  crash(): void {
+    this.#crash.abort()
+  }
+}
+
+/** The keys of a range in the order of their revisions, as text. */
+export async function keysByRevision(client: Client, prefix: string): Promise<string[]> {
+  const found: { key: string; modRevision: number }[] = []
+  for await (const record of client.list({ prefix })) found.push(record)
+  return found.sort((a, b) => a.modRevision - b.modRevision).map(({ key }) => key)
+}
+
+/** A client of etcd that loses answers of transactions: some were made, some were not. */
+export class LossyClient extends EtcdClient {
+  #calls = 0
+
+  override async txn(txn: Txn, options: TxnOptions) {
+    const lost = new OutcomeUnknownError('lost', { code: 'outcome_unknown', written: 'unknown' })
+    this.#calls += 1
+    if (this.#calls % 3 === 1) throw lost
+    const result = await super.txn(txn, options)
+    if (this.#calls % 3 === 2) throw lost
+    return result
+  }
+}
+
+/** A client of etcd that refuses every transaction as too large. */
+export class RefusingClient extends EtcdClient {
+  override async txn(): Promise<never> {
+    throw new QuorateError('too large', { code: 'request_too_large', written: 'no' })
+  }
+}
