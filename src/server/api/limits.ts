@@ -32,6 +32,8 @@ export interface ApiLimits {
    * fits.
    */
   readonly answersBytesMax: number
+  /** One response to a range of etcd's API, whose clients receive all of a range in one message. */
+  readonly etcdRangeBytesMax: number
   /** Longest time of a stream or of the keys of a lease: the open scan keeps old rows in the database. */
   readonly streamMsMax: number
   /** Longest time of a backup, whose scan keeps old rows too. */
@@ -61,6 +63,7 @@ export const apiLimits: ApiLimits = {
   slicesMax: 2,
   rangesMax: 64,
   answersBytesMax: 128 * MiB,
+  etcdRangeBytesMax: 64 * MiB,
   streamMsMax: 10 * 60_000,
   backupMsMax: 6 * 3_600_000,
   watchBufferBytesMax: 256 * KiB,

@@ -93,8 +93,11 @@ async function tryChange(
   for (let tries = 1; ; tries++) {
     // Before the read: what is read is at least as new, and a newer one makes the change fail.
     const { revision: ifRevision } = call.api.node.auth
-    const change = await decide()
-    if (change === undefined) return
+    const change = await decide().catch((error: unknown) => checkMayChange(call, error))
+    if (change === undefined) {
+      await checkMayChange(call)
+      return
+    }
     try {
       await call.execute({ kind: 'change-auth', change, ifRevision })
       return
@@ -103,6 +106,15 @@ async function tryChange(
       if (!isConflict || tries === TRIES_MAX || call.isOver) throw error
     }
   }
+}
+
+/**
+ * Throws what was found out about the request: only to who may change users. Others are refused, as etcd does it before
+ * it looks.
+ */
+async function checkMayChange(call: EtcdCall, found?: unknown): Promise<undefined> {
+  await call.execute({ kind: 'show-roles', name: undefined })
+  if (found !== undefined) throw found
 }
 
 /** etcd has no least length of passwords. An empty one would be no password. */

@@ -29,16 +29,18 @@ export interface LeaseKey {
   readonly isOwnLease: boolean
   /** The revision at which its key was made. */
   readonly revision: Revision
+  /** The revision of the store when its client asked for it. */
+  readonly requestedAt: Revision
 }
 
 /**
  * Makes the key of a client, and waits until all older ones are gone. The same lease finds its key again. Rejects as
- * soon as nobody waits for it any more, and removes the key then.
+ * soon as nobody waits for it any more, and removes the key then. `value`: undefined: whatever it is.
  */
 export async function acquire(
   name: Uint8Array,
   lease: bigint,
-  value: Uint8Array,
+  value: Uint8Array | undefined,
   expired: GrpcError,
   call: EtcdCall,
 ): Promise<LeaseKey> {
@@ -62,24 +64,29 @@ export async function acquire(
   }
 }
 
-async function enter(name: Uint8Array, lease: bigint, value: Uint8Array, call: EtcdCall): Promise<LeaseKey> {
+async function enter(
+  name: Uint8Array,
+  lease: bigint,
+  value: Uint8Array | undefined,
+  call: EtcdCall,
+): Promise<LeaseKey> {
   const isOwnLease = lease === 0n
   const id = isOwnLease ? await grant(call) : decodeLeaseId(lease)
   const key = keyOf(name, id)
   const { succeeded, revision, results } = await commit(
     {
       compare: [isMadeAt(key, 0)],
-      success: [{ kind: 'put', key, value, prev: false, lease: { id } }],
+      success: [{ kind: 'put', key, value: value ?? NO_VALUE, prev: false, lease: { id } }],
       failure: [{ kind: 'get', where: { key }, limit: 1, keysOnly: false, count: false, countOnly: false }],
     },
     call,
   )
-  if (succeeded) return { key, lease: id, isOwnLease, revision }
+  if (succeeded) return { key, lease: id, isOwnLease, revision, requestedAt: revision }
   const [result] = results
   const known = result?.kind === 'get' ? result.found?.records[0] : undefined
   if (known === undefined) throw new Error('a key that exists is read in the same transaction')
-  const candidate = { key, lease: id, isOwnLease, revision: known.createRevision }
-  if (compareKeys(known.value, value) !== 0) await replaceValue(candidate, value, call)
+  const candidate = { key, lease: id, isOwnLease, revision: known.createRevision, requestedAt: revision }
+  if (value !== undefined && compareKeys(known.value, value) !== 0) await replaceValue(candidate, value, call)
   return candidate
 }
 
@@ -105,6 +112,8 @@ export async function replaceValue(
   value: Uint8Array,
   call: EtcdCall,
 ): Promise<boolean> {
+  // Without the revision it is no key of a candidate, and there is no lease to keep.
+  if (revision === 0 && lease === undefined) return false
   const put = { kind: 'put', key, value, prev: false } as const
   const { succeeded } = await commit(
     {
@@ -147,6 +156,8 @@ export function candidatesOf(name: Uint8Array): KeyRange {
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
+
+const NO_VALUE = new Uint8Array()
 
 const prefixOf = (name: Uint8Array): Uint8Array => Buffer.concat([name, encodeUtf8('/')])
 

@@ -51,7 +51,7 @@ const STATUS_OF: { readonly [K in ApiErrorCode]: GrpcError | number } = {
 export function toGrpcError(api: Api, error: unknown): GrpcError {
   if (error instanceof GrpcError) return error
   if (error instanceof ProtobufError)
-    return new GrpcError(GRPC.internal, `grpc: error while unmarshalling: ${error.message}`)
+    return new GrpcError(GRPC.internal, `grpc: error unmarshalling request: ${error.message}`)
   const { code, message } = api.toApiError(error)
   const status = STATUS_OF[code]
   return typeof status === 'number' ? new GrpcError(status, `etcdserver: ${message}`) : status

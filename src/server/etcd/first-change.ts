@@ -8,7 +8,7 @@ import type { WatchEnd, WatchSink } from '../node/watch/index.ts'
 import type { EtcdCall } from './call.ts'
 
 /** Nobody receives it: the client has gone. */
-const CANCELLED = new GrpcError(GRPC.cancelled, 'context canceled')
+export const CANCELLED = new GrpcError(GRPC.cancelled, 'context canceled')
 
 /** Throws `GrpcError` if the client has gone. */
 export function checkWaiting({ isOver }: EtcdCall): void {

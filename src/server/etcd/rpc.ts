@@ -62,6 +62,8 @@ export interface Responses<A> {
 
 /** Receives the requests of a stream. None of these throws. */
 export interface RequestReceiver<Q> {
+  /** So many requests wait for their responses that none is read until the client has taken some of these. */
+  readonly isBusy: boolean
   request(request: Q): void
   /** The client sends no more requests, and still reads responses. */
   halfClosed(): void

@@ -4,7 +4,7 @@ import type { GrpcClient } from '../../../src/etcd-client/grpc-client.ts'
 import { poll } from '../../../src/local/poll.ts'
 import { Conversation, type Step } from './conversation.ts'
 import { FIRST_REVISION, type Json, type JsonObject } from './frame.ts'
-import { LISTED, type ListedDifference, withoutCompactedDeletes } from './listed.ts'
+import { LISTED, LISTED_OF_WATCHES, type ListedDifference, withoutCompactedDeletes } from './listed.ts'
 
 export interface Exchange {
   readonly steps: readonly Step[]
@@ -28,8 +28,9 @@ export interface RecordedExchange {
   readonly response: Json
 }
 
-/** Time in which both servers tell their watches all that there is. */
+/** Time in which both servers tell their watches all that there is; while a failure is shrunk. */
 const SETTLE_MS = 10_000
+const SHRUNK_SETTLE_MS = 2_000
 const SETTLE_LOOK_MS = 5
 /** etcd looks so often for watches that begin in the past, in milliseconds, and some more. */
 const PAST_WATCH_MS = 150
@@ -41,6 +42,7 @@ export class Comparison {
   /** How often each listed difference showed itself, by its name. */
   readonly listed = new Map<string, number>()
   #runs = 0
+  #settleMs = SETTLE_MS
 
   constructor(etcd: GrpcClient, quorate: GrpcClient) {
     this.#clients = [etcd, quorate]
@@ -55,6 +57,9 @@ export class Comparison {
     const talks = await this.#both((client) => Conversation.begin(client, run))
     try {
       return await this.#compare(steps, talks)
+    } catch (error) {
+      this.#settleMs = SHRUNK_SETTLE_MS
+      throw error
     } finally {
       await Promise.all(talks.map((talk) => talk.end()))
     }
@@ -66,40 +71,49 @@ export class Comparison {
   ): Promise<Recorded | undefined> {
     const exchanges: RecordedExchange[] = []
     let pastWatch = Number.NEGATIVE_INFINITY
-    const settle = async (step: Step): Promise<void> => {
+    /** Resolves with the listed difference that they show; undefined: none. */
+    const settle = async (step: Step): Promise<ListedDifference | undefined> => {
+      // etcd may not have looked at it: then nothing was sent, and nothing shows it.
+      const waitMs = pastWatch + PAST_WATCH_MS - performance.now()
+      if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs))
       const exchange = () => ({ steps, step, etcd: etcd.watched, quorate: quorate.watched })
-      const settled = await poll(() => isAlike(exchange()) || undefined, {
-        timeoutMs: SETTLE_MS,
-        intervalMs: SETTLE_LOOK_MS,
-      })
+      const settled = await poll(
+        () => isAlike(exchange()) || LISTED_OF_WATCHES.find((each) => each.shows(exchange())),
+        { timeoutMs: this.#settleMs, intervalMs: SETTLE_LOOK_MS },
+      )
       if (settled === undefined) throw new Error(describe(exchange()))
+      return settled === true ? undefined : settled
     }
     for (const step of steps) {
+      await Promise.all([etcd.observed(), quorate.observed()])
       if (needsSettled(step)) {
-        // etcd may not have looked at it: then nothing was sent, and nothing shows it.
-        const waitMs = pastWatch + PAST_WATCH_MS - performance.now()
-        if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs))
-        await settle(step)
+        const listed = await settle(step)
+        if (listed !== undefined) return this.#leave(listed)
       }
       const before = etcd.watched
       const answers = await Promise.all([etcd.make(step), quorate.make(step)])
-      if (step.rpc === 'watch') pastWatch = performance.now()
+      if (WATCHES.has(step.rpc)) pastWatch = performance.now()
       this.requests++
       const exchange = { steps, step, etcd: answers[0], quorate: answers[1] }
       const [response] = answers
-      if (isAlike(exchange)) {
-        exchanges.push({ step, ...(needsSettled(step) && { watched: before }), response })
-        continue
+      if (!isAlike(exchange)) {
+        const difference = LISTED.find((each) => each.shows(exchange))
+        if (difference === undefined) throw new Error(describe(exchange))
+        if (!difference.isOfResponse) return this.#leave(difference)
+        this.#count(difference)
       }
-      const difference = LISTED.find((each) => each.shows(exchange))
-      if (difference === undefined) throw new Error(describe(exchange))
-      this.#count(difference)
-      // The rest may depend on it.
-      return undefined
+      exchanges.push({ step, ...(needsSettled(step) && { watched: before }), response })
     }
     const [last] = steps.slice(-1)
-    if (last !== undefined) await settle(last)
+    const listed = last && (await settle(last))
+    if (listed !== undefined) return this.#leave(listed)
     return { exchanges, watched: etcd.watched }
+  }
+
+  /** The rest of the conversation may depend on the difference. */
+  #leave(difference: ListedDifference): undefined {
+    this.#count(difference)
+    return undefined
   }
 
   #count({ name }: ListedDifference): void {
@@ -114,16 +128,33 @@ export class Comparison {
 
 /** Requests whose effect depends on what the watches have received before. */
 const needsSettled = ({ rpc, request }: Step): boolean =>
-  rpc === 'compact' || 'progressRequest' in request || 'cancelRequest' in request
+  rpc === 'compact' ||
+  rpc === 'cancelCall' ||
+  'progressRequest' in request ||
+  'cancelRequest' in request ||
+  Object.values(request).some((field) => isObject(field) && 'call' in field)
+
+/** RPCs for which etcd begins a watch. */
+const WATCHES: ReadonlySet<string> = new Set(['watch', 'lock', 'campaign', 'observe'])
+
+const isObject = (json: Json): json is JsonObject =>
+  typeof json === 'object' && json !== null && !Array.isArray(json)
+
+/** Whether the responses are alike, or differ in nothing but what is listed. */
+export const isExpected = (exchange: Exchange): boolean =>
+  isAlike(exchange) || LISTED.some((each) => each.isOfResponse === true && each.shows(exchange))
 
 /** Whether both servers have answered the same, but for what etcd lacks until 3.6. */
 export const isAlike = ({ steps, etcd, quorate }: Pick<Exchange, 'steps' | 'etcd' | 'quorate'>): boolean =>
   isEqual(etcd, quorate) ||
   isEqual(withoutCompactedDeletes(etcd, steps), withoutCompactedDeletes(quorate, steps))
 
-/** Seconds that are left may differ by one. */
+/** Seconds by which the rest of a time to live may differ: a session may renew its lease, or not. */
+const TTL_ERROR_MAX = 5
+
 function isEqual(a: Json, b: Json, name = ''): boolean {
-  if (typeof a === 'number' && typeof b === 'number' && name === 'ttl') return Math.abs(a - b) <= 1
+  if (typeof a === 'number' && typeof b === 'number' && name === 'ttl')
+    return Math.abs(a - b) <= TTL_ERROR_MAX
   if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return a === b
   const [left, right] = [Object.entries(a), Object.entries(b)]
   const others = new Map<string, Json>(right)

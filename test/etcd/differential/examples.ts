@@ -2,6 +2,7 @@
 
 import type { Step } from './conversation.ts'
 import type { JsonObject } from './frame.ts'
+import { COORDINATION_EXAMPLES, MAINTENANCE_EXAMPLES, USER_EXAMPLES } from './service-examples.ts'
 
 const put = (key: string, value: string, more: JsonObject = {}): Step => ({
   rpc: 'put',
@@ -298,4 +299,7 @@ export const EXAMPLES: Readonly<Record<string, Readonly<Record<string, readonly 
       PROGRESS,
     ],
   },
+  users: USER_EXAMPLES,
+  coordination: COORDINATION_EXAMPLES,
+  maintenance: MAINTENANCE_EXAMPLES,
 }

@@ -1,6 +1,7 @@
 // Differences between Debian's etcd 3.4 and quorate that remain, each with its reason and where it is documented.
 
 import { EVENT_DELETE } from '../../../src/etcd/messages/watch.ts'
+import { GRPC } from '../../../src/etcd/status.ts'
 import type { Exchange } from './comparison.ts'
 import type { Step } from './conversation.ts'
 import { FIRST_REVISION, type Json, type JsonObject } from './frame.ts'
@@ -10,13 +11,20 @@ export interface ListedDifference {
   readonly why: string
   /** The document, or the source of etcd. */
   readonly source: string
-  /** Whether it shows itself in this exchange. The rest of the conversation is not compared. */
+  /** Whether it shows itself in this exchange. */
   readonly shows: (exchange: Exchange) => boolean
+  /** Only the response differs: the rest of the conversation is compared. */
+  readonly isOfResponse?: true
 }
 
 const isRefused = (answer: Json, text: string): boolean =>
-  typeof answer === 'object' && answer !== null && 'text' in answer && answer.text === `etcdserver: ${text}`
+  isObject(answer) && answer.text === `etcdserver: ${text}`
+const isError = (answer: Json, code?: number): boolean =>
+  isObject(answer) && 'text' in answer && (code === undefined || answer.code === code)
 
+const LEASE = 'requested lease not found'
+const isUnreadable = (answer: Json): boolean =>
+  isObject(answer) && String(answer.text).includes('mvcc: required revision')
 const TOO_MANY = 'too many operations in txn request'
 const DUPLICATE = 'duplicate key given in txn request'
 
@@ -42,6 +50,45 @@ export function withoutCompactedDeletes(watched: Json, steps: readonly Step[]): 
 const isObject = (json: Json | undefined): json is JsonObject =>
   typeof json === 'object' && json !== null && !Array.isArray(json)
 
+// ---------------------------------------------------------------------------------------------------------------------
+// What etcd 3.4 checks, and what is checked here
+
+const PERMISSION = 'permission denied'
+const NO_USER = 'user name is empty'
+const NO_TOKEN = 'invalid auth token'
+
+/** RPCs that etcd 3.4 serves everybody while rights are checked. */
+const UNCHECKED: ReadonlySet<string> = new Set([
+  ...['compact', 'leaseGrant', 'leaseRevoke', 'leaseKeepAlive', 'leaseTimeToLive', 'leaseLeases'],
+  ...['memberList', 'memberAdd', 'memberRemove', 'memberUpdate', 'memberPromote'],
+  ...['alarm', 'status', 'moveLeader', 'authStatus', 'downgrade'],
+  ...['lock', 'unlock', 'campaign', 'proclaim', 'leader', 'observe', 'resign'],
+])
+
+/** RPCs that etcd 3.4 does not have. */
+const NEWER: ReadonlySet<string> = new Set(['authStatus', 'downgrade', 'rangeStream'])
+
+const contains = (json: Json, text: string): boolean => JSON.stringify(json).includes(text)
+const isDenied = (answer: Json): boolean => contains(answer, PERMISSION)
+
+/** Whether a range of the request has its end not after its beginning. */
+function hasEmptyRange(json: Json): boolean {
+  if (Array.isArray(json)) return json.some(hasEmptyRange)
+  if (!isObject(json)) return false
+  const { key = '', rangeEnd = '' } = json
+  const isEmpty = rangeEnd !== '' && rangeEnd !== '\0' && String(key) >= String(rangeEnd)
+  return isEmpty || Object.values(json).some(hasEmptyRange)
+}
+
+const isCoordination = ({ rpc }: Step): boolean =>
+  /^(lock|unlock|campaign|proclaim|leader|observe|resign)$/.test(rpc)
+
+const withoutHeader = (answer: Json): string => {
+  if (!isObject(answer)) return JSON.stringify(answer)
+  const { header: _, ...others } = answer
+  return JSON.stringify(others)
+}
+
 export const LISTED: readonly ListedDifference[] = [
   {
     name: 'a lease of more than ten years',
@@ -57,9 +104,7 @@ export const LISTED: readonly ListedDifference[] = [
     name: 'a watch from a negative revision',
     why: 'it ends at once with a reason; 3.4 creates it, and then says that its revision is compacted',
     source: 'https://github.com/etcd-io/etcd/pull/20693',
-    shows: ({ step }) =>
-      step.rpc === 'watch' &&
-      Number((step.request.createRequest as JsonObject | undefined)?.startRevision) < 0,
+    shows: ({ step }) => step.rpc === 'watch' && /"startRevision":-/.test(JSON.stringify(step.request)),
   },
   {
     name: 'operations of a transaction',
@@ -75,5 +120,240 @@ export const LISTED: readonly ListedDifference[] = [
       !isRefused(etcd, DUPLICATE) &&
       isRefused(quorate, DUPLICATE) &&
       JSON.stringify(step.request).includes('"rangeEnd":"\\u0000"'),
+  },
+  {
+    name: 'a transaction with a key twice, without rights',
+    why: 'rights are checked first',
+    source: 'checkTxnRequest of etcd in server/etcdserver/api/v3rpc/key.go',
+    isOfResponse: true,
+    shows: ({ step, etcd, quorate }) =>
+      step.rpc === 'txn' && isRefused(etcd, DUPLICATE) && isRefused(quorate, PERMISSION),
+  },
+  {
+    name: 'a transaction that is refused for two reasons',
+    why: 'etcd checks all puts before all ranges, quorate the revisions of ranges first',
+    source: 'applierV3backend.Txn of etcd in server/etcdserver/apply.go',
+    shows: ({ step, etcd, quorate }) =>
+      step.rpc === 'txn' &&
+      (isRefused(etcd, 'key not found') || isRefused(etcd, LEASE)) &&
+      isUnreadable(quorate),
+  },
+  {
+    name: 'a read in a transaction at a negative revision',
+    why: 'it reads the newest one, as outside of transactions; in a transaction etcd says that it is compacted',
+    source: 'checkRange of etcd in server/etcdserver/apply.go',
+    shows: ({ step, etcd }) =>
+      step.rpc === 'txn' && isUnreadable(etcd) && JSON.stringify(step.request).includes('"revision":-'),
+  },
+  {
+    name: 'a header with a revision',
+    why: 'each response has it, as the other services of etcd do',
+    source: 'membership and maintenance of etcd in server/etcdserver/api/v3rpc',
+    isOfResponse: true,
+    shows: ({ etcd, quorate }) =>
+      isObject(etcd) &&
+      isObject(quorate) &&
+      !isError(quorate) &&
+      !(isObject(etcd.header) && 'revision' in etcd.header) &&
+      withoutHeader(etcd) === withoutHeader(quorate),
+  },
+  {
+    name: 'rights that etcd 3.4 does not check',
+    why: 'every request needs a user while rights are checked, and most a right',
+    source: 'https://github.com/etcd-io/etcd/security/advisories/GHSA-q8m4-xhhv-38mg',
+    shows: ({ step, etcd, quorate }) =>
+      UNCHECKED.has(step.rpc) &&
+      [PERMISSION, NO_USER, NO_TOKEN].some((text) => isRefused(quorate, text) && !isRefused(etcd, text)),
+  },
+  {
+    name: 'rights to a range without keys',
+    why: 'a range whose end is not after its beginning needs no right, as it has no key',
+    source: 'docs/coming-from/etcd.md',
+    shows: ({ step, etcd, quorate }) => isDenied(etcd) && !isDenied(quorate) && hasEmptyRange(step.request),
+  },
+  {
+    name: 'who may not see the upkeep of the store',
+    why: 'etcd forgets to name the error as it does elsewhere',
+    source: 'authMaintenanceServer of etcd in server/etcdserver/api/v3rpc/maintenance.go',
+    isOfResponse: true,
+    shows: ({ etcd, quorate }) =>
+      isError(etcd, GRPC.unknown) && /^auth: /.test(String((etcd as JsonObject).text)) && isError(quorate),
+  },
+  {
+    name: 'a key of more than 4 KiB',
+    why: 'rows, the memory of keys and the heads of HTTP are made for such keys',
+    source: 'docs/coming-from/etcd.md',
+    shows: ({ step, etcd, quorate }) =>
+      String(step.request.key).length > 4_000 && !isError(etcd) && isRefused(quorate, 'request is too large'),
+  },
+  {
+    name: 'watches of a stranger',
+    why: 'the stream is refused, and not each of its watches',
+    source: 'src/server/etcd/README.md',
+    shows: ({ step, quorate }) =>
+      step.rpc === 'watch' && [NO_USER, NO_TOKEN].some((text) => isRefused(quorate, text)),
+  },
+  {
+    name: 'a token while rights are not checked',
+    why: 'nobody reads it, as in etcd since 3.5',
+    source: 'authStore.AuthInfoFromCtx of etcd in server/auth/store.go',
+    shows: ({ step, etcd, quorate }) =>
+      step.as !== undefined && contains(etcd, NO_TOKEN) && !contains(quorate, NO_TOKEN),
+  },
+  {
+    name: 'rights within nested transactions',
+    why: 'they are checked, as in etcd since this advisory',
+    source: 'https://github.com/etcd-io/etcd/security/advisories/GHSA-rfx7-8w68-q57q',
+    shows: ({ step, etcd, quorate }) =>
+      step.rpc === 'txn' &&
+      !isDenied(etcd) &&
+      isDenied(quorate) &&
+      JSON.stringify(step.request).includes('requestTxn'),
+  },
+  {
+    name: 'rights of a watch without an end',
+    why: 'it needs a right to all keys from its beginning on, as in etcd since this advisory',
+    source: 'https://github.com/etcd-io/etcd/security/advisories/GHSA-xg4h-6gfc-h4m8',
+    shows: ({ step, etcd, quorate }) =>
+      step.rpc === 'watch' &&
+      JSON.stringify(step.request).includes('"rangeEnd":"\\u0000"') &&
+      JSON.stringify(quorate).split(PERMISSION).length > JSON.stringify(etcd).split(PERMISSION).length,
+  },
+  {
+    name: 'a defragmentation without rights',
+    why: 'it has nothing to do, and needs no right',
+    source: 'docs/coming-from/etcd.md',
+    isOfResponse: true,
+    shows: ({ step, etcd, quorate }) => step.rpc === 'defragment' && isDenied(etcd) && !isError(quorate),
+  },
+  {
+    name: 'the roles of a user',
+    why: 'only root reads roles',
+    source: 'docs/coming-from/etcd.md',
+    isOfResponse: true,
+    shows: ({ step, etcd, quorate }) => step.rpc === 'roleGet' && !isDenied(etcd) && isDenied(quorate),
+  },
+  {
+    name: 'a hash at the compacted revision',
+    why: 'it can be read, as the keys at that revision can',
+    source: 'store.hashByRev of etcd in server/storage/mvcc/kvstore.go',
+    isOfResponse: true,
+    shows: ({ step, etcd, quorate }) =>
+      step.rpc === 'hashKv' && isError(etcd, GRPC.outOfRange) && !isError(quorate),
+  },
+  {
+    name: 'the role root',
+    why: 'it is built in, and listed while somebody has it',
+    source: 'docs/coming-from/etcd.md',
+    isOfResponse: true,
+    shows: ({ step: { rpc, request } }) =>
+      rpc === 'roleList' ||
+      (/^role(Add|Get|GrantPermission|RevokePermission)$/.test(rpc) &&
+        [request.name, request.role].includes('root')),
+  },
+  {
+    name: 'the role root is deleted',
+    why: 'it is built in, and taken from those who have it',
+    source: 'docs/coming-from/etcd.md',
+    shows: ({ step: { rpc, request } }) => rpc === 'roleDelete' && request.role === 'root',
+  },
+  {
+    name: 'a permission for a range without keys',
+    why: 'it is refused, as in etcd 3.6',
+    source: 'isValidPermissionRange of etcd in server/auth/store.go',
+    shows: ({ step: { rpc }, etcd, quorate }) =>
+      rpc === 'roleGrantPermission' && !isError(etcd) && isRefused(quorate, 'invalid auth management'),
+  },
+  {
+    name: 'a leader key without a lease',
+    why: 'the key keeps the lease that it has; etcd grants one of 60 s that nobody keeps alive',
+    source: 'electionServer.session of etcd in server/etcdserver/api/v3election/election.go',
+    shows: ({ step: { rpc, request }, etcd }) =>
+      rpc === 'proclaim' &&
+      !isError(etcd) &&
+      isObject(request.leader) &&
+      !('call' in request.leader) &&
+      Number(request.leader.lease ?? 0) === 0,
+  },
+  {
+    name: 'a stranger who asks for what is refused anyway',
+    why: 'a stranger is refused before the request is read',
+    source: 'src/server/etcd/README.md',
+    isOfResponse: true,
+    shows: ({ etcd, quorate }) =>
+      isError(etcd) && [NO_USER, NO_TOKEN].some((text) => isRefused(quorate, text)),
+  },
+  {
+    name: 'an RPC that etcd 3.4 does not have',
+    why: 'the API is that of 3.7',
+    source: 'docs/coming-from/etcd.md',
+    isOfResponse: true,
+    shows: ({ step, etcd }) => NEWER.has(step.rpc) && isError(etcd, GRPC.unimplemented),
+  },
+  {
+    name: 'members that are added or changed',
+    why: 'a node adds itself, and announces its addresses',
+    source: 'docs/coming-from/etcd.md',
+    isOfResponse: true,
+    shows: ({ step, etcd, quorate }) =>
+      (step.rpc === 'memberAdd' || step.rpc === 'memberUpdate') &&
+      isError(etcd) &&
+      isError(quorate, GRPC.unimplemented),
+  },
+  {
+    name: 'alarms that are activated',
+    why: 'they begin and end by themselves',
+    source: 'docs/coming-from/etcd.md',
+    shows: ({ step, quorate }) =>
+      step.rpc === 'alarm' && step.request.action === 1 && isError(quorate, GRPC.unimplemented),
+  },
+  {
+    name: 'the code of an error of the store in locks and elections',
+    why: 'it has its own code; etcd 3.4 loses it',
+    source: 'docs/coming-from/etcd.md',
+    isOfResponse: true,
+    shows: ({ step, etcd, quorate }) =>
+      isCoordination(step) &&
+      isError(etcd, GRPC.unknown) &&
+      isError(quorate) &&
+      (etcd as JsonObject).text === (quorate as JsonObject).text,
+  },
+  {
+    name: 'why bytes are no message',
+    why: 'the reason is that of the codec',
+    source: 'https://github.com/grpc/grpc-go/blob/master/server.go',
+    isOfResponse: true,
+    shows: ({ etcd, quorate }) =>
+      [etcd, quorate].every(
+        (answer) =>
+          isError(answer, GRPC.internal) &&
+          String((answer as JsonObject).text).startsWith('grpc: error unmarshalling request: '),
+      ),
+  },
+]
+
+/** The same, of what watches and calls in the background have received. What quorate shows of them stays as it is. */
+export const LISTED_OF_WATCHES: readonly ListedDifference[] = [
+  {
+    name: 'a watch whose right has ended',
+    why: 'it ends when the right does; etcd sends its events on',
+    source: 'docs/coming-from/etcd.md',
+    shows: ({ etcd, quorate }) =>
+      [PERMISSION, NO_TOKEN].some((text) => contains(quorate, text) && !contains(etcd, text)),
+  },
+  {
+    name: 'a client whose lease has ended while it waited',
+    why: 'it receives an error; etcd 3.4 tells it that it leads',
+    source: 'docs/coming-from/etcd.md',
+    shows: ({ etcd, quorate }) =>
+      contains(quorate, 'session is expired') && !contains(etcd, 'session is expired'),
+  },
+  {
+    name: 'the code of an error of the store in calls that wait',
+    why: 'it has its own code; etcd 3.4 loses it',
+    source: 'docs/coming-from/etcd.md',
+    shows: ({ etcd, quorate }) =>
+      JSON.stringify(etcd).replaceAll(/"code":\d+/g, '') ===
+        JSON.stringify(quorate).replaceAll(/"code":\d+/g, '') && contains(etcd, `"code":${GRPC.unknown}`),
   },
 ]

@@ -2,7 +2,7 @@
 
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startCluster } from '../../../src/embed/index.ts'
@@ -20,6 +20,12 @@ const ETCD = '/usr/bin/etcd'
 /** Its memory is no disk: etcd waits for each write. */
 const MEMORY = '/dev/shm'
 
+/** Its rights, and passwords that cost as little as it allows. */
+const FLAGS = ['--log-level', 'error', '--bcrypt-cost', '4']
+
+/** Ends etcd, and removes its data, when the input of the shell has ended: also when this process was killed. */
+const GUARDED = 'directory=$1; shift; "$0" "$@" & cat; kill -9 $! 2>/dev/null; wait $!; rm -rf "$directory"'
+
 /** Debian's etcd, with one member and nothing in it. */
 export async function startEtcd(): Promise<RunningServer> {
   if (!existsSync(ETCD))
@@ -35,12 +41,13 @@ export async function startEtcd(): Promise<RunningServer> {
     'initial-cluster': `default=${peer}`,
   }
   const flags = Object.entries(addresses).flatMap(([name, value]) => [`--${name}`, value])
-  const child = spawn(ETCD, [...flags, '--data-dir', directory, '--log-level', 'error'], { stdio: 'ignore' })
+  const child = spawn('sh', ['-c', GUARDED, ETCD, directory, ...flags, ...FLAGS, '--data-dir', directory], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+  })
   const ended = new Promise<void>((resolve) => child.once('close', () => resolve()))
   const stop = async (): Promise<void> => {
-    child.kill('SIGKILL')
+    child.stdin.end()
     await ended
-    await rm(directory, { recursive: true, force: true })
   }
   const client = new GrpcClient({ endpoint })
   const isServing = () => client.unary(RPC.leaseLeases, {}, { timeoutMs: 1_000 }).catch(() => undefined)
@@ -54,6 +61,9 @@ export async function startEtcd(): Promise<RunningServer> {
 /** One node of quorate, with nothing in it. */
 export async function startQuorate(): Promise<RunningServer> {
   const cluster = await startCluster({ nodes: 1 })
+  // As large as values of etcd.
+  await using client = cluster.client()
+  await client.changeSettings({ value_bytes_max: 1_572_864 })
   const [endpoint = ''] = cluster.endpoints
   return { endpoint, stop: () => cluster.close() }
 }

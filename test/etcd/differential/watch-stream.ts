@@ -3,8 +3,8 @@
 import type { WatchRequest, WatchResponse } from '../../../src/etcd/messages/watch.ts'
 import { RPC } from '../../../src/etcd/rpcs.ts'
 import { GrpcError } from '../../../src/etcd/status.ts'
-import type { GrpcClient, GrpcStream } from '../../../src/etcd-client/grpc-client.ts'
-import type { Frame, JsonObject } from './frame.ts'
+import type { GrpcCallOptions, GrpcClient, GrpcStream } from '../../../src/etcd-client/grpc-client.ts'
+import type { Frame, Json, JsonObject } from './frame.ts'
 
 /** Time for the response to a request. */
 const RESPONSE_MS = 5_000
@@ -14,15 +14,17 @@ export class WatchStream {
   readonly #stream: GrpcStream<WatchRequest, WatchResponse>
   /** By id: how events are divided into responses depends on time, so each event stands alone. */
   readonly #received = new Map<number, JsonObject[]>()
+  /** The last revision of each watch that is complete, as the newest response says. */
+  readonly #whole = new Map<number, number>()
   /** Watches that the client has created, and not cancelled. */
   readonly #known = new Set<number>()
   readonly #answers: JsonObject[] = []
   #wake: () => void = () => {}
   #end: JsonObject | undefined
 
-  constructor(client: GrpcClient, frame: Frame) {
+  constructor(client: GrpcClient, frame: Frame, options: GrpcCallOptions) {
     this.#frame = frame
-    this.#stream = client.duplex(RPC.watch)
+    this.#stream = client.duplex(RPC.watch, options)
     void this.#read()
   }
 
@@ -35,10 +37,18 @@ export class WatchStream {
     }
   }
 
-  /** The response to the request; undefined: there is none. */
-  async request(request: JsonObject): Promise<JsonObject | undefined> {
+  /**
+   * The response to the request; undefined: there is none. A request that creates a watch and cancels it, or creates
+   * two, is several that are sent together: `next` is the second one.
+   */
+  async request({ next, ...request }: JsonObject): Promise<Json | undefined> {
     this.#stream.send(this.#frame.toRequest(request) as Partial<WatchRequest>)
-    const { cancelRequest } = request
+    if (next === undefined) return await this.#answer(request)
+    this.#stream.send(this.#frame.toRequest(next as JsonObject) as Partial<WatchRequest>)
+    return [(await this.#answer(request)) ?? null, (await this.#answer(next as JsonObject)) ?? null]
+  }
+
+  async #answer({ cancelRequest }: JsonObject): Promise<JsonObject | undefined> {
     if (cancelRequest !== undefined) {
       const { watchId = 0 } = cancelRequest as { readonly watchId?: number }
       // etcd ignores the others.
@@ -53,11 +63,20 @@ export class WatchStream {
           resolve()
         }
       })
-    return this.#answers.shift()
+    return this.#answers.shift() ?? this.#end
   }
 
   cancel(): void {
     this.#stream.cancel()
+  }
+
+  /** Whether a revision is divided into responses, where the one before does not say that it is a fragment. */
+  #isWronglyDivided(watchId: number, events: WatchResponse['events'], fragment: boolean): boolean {
+    const whole = this.#whole.get(watchId)
+    const last = events.at(-1)?.kv?.modRevision
+    if (fragment || last === undefined) this.#whole.delete(watchId)
+    else this.#whole.set(watchId, last)
+    return whole !== undefined && events[0]?.kv?.modRevision === whole
   }
 
   async #read(): Promise<void> {
@@ -71,10 +90,11 @@ export class WatchStream {
     this.#wake()
   }
 
-  #receive({ events, fragment: _, ...response }: WatchResponse): void {
+  #receive({ events, fragment, ...response }: WatchResponse): void {
     const { watchId, created, canceled, compactRevision, header } = response
     const received = this.#received.get(watchId) ?? []
     this.#received.set(watchId, received)
+    if (this.#isWronglyDivided(watchId, events, fragment)) received.push({ divided: true })
     for (const event of events) received.push(this.#frame.fromResponse(event))
     if (events.length > 0) return
     // etcd tells no revision in the header of a watch that compaction has ended.
@@ -82,6 +102,7 @@ export class WatchStream {
     received.push(shown)
     if (compactRevision > 0 || !(created || canceled || watchId < 0)) return
     if (created && !canceled) this.#known.add(watchId)
+    if (created) this.#whole.delete(watchId)
     this.#answers.push(shown)
     this.#wake()
   }

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { FakeNode } from '../http/fake-node.ts'
 import { type Served, serve, start } from '../http/served.ts'
 import { CASES, FAILING_CHANGES, FAILING_READS } from './conformance-table.ts'
-import type { Expected, Step } from './steps.ts'
+import { OTHER_CASES, UNSAID } from './etcd-steps.ts'
 import { WIRES } from './wires.ts'
 // Loaded before the first request, so that every request is answered at once.
 import '../../../src/server/http/routes.ts'
@@ -30,8 +30,8 @@ const servedBy = async (node: FakeNode, limits: object = {}): Promise<Served> =>
   return Object.keys(limits).length === 0 ? server : await serve({ node, limits })
 }
 
-describe.each(WIRES)('%s', (name, open) => {
-  test.each(CASES)('$title', async ({ rows, settings, limits }) => {
+describe.each(WIRES)('$name', ({ open, told, has }) => {
+  test.each(CASES.filter(has))('$title', async ({ rows, settings, limits }) => {
     const node = new FakeNode(settings)
     const run = await open(await servedBy(node, limits))
     for (const [step, expected] of rows) {
@@ -43,7 +43,7 @@ describe.each(WIRES)('%s', (name, open) => {
       const result = { ...(await run(step)), calls: node.asked.length - before }
       expect({ step, result }).toEqual({
         step,
-        result: expect.objectContaining(onWire(name, step, expected ?? {})),
+        result: expect.objectContaining(told(step, expected ?? {})),
       })
       await node.scansClosed()
     }
@@ -70,18 +70,19 @@ describe.each(WIRES)('%s', (name, open) => {
       node.problem = { code, detail: 'it failed', written }
       const problem = { code: expected, detail: 'it failed' }
       for (const step of FAILING_READS)
-        expect({ step, ...(await run(step)) }).toMatchObject({ step, ...problem })
+        expect({ step, ...(await run(step)) }).toMatchObject({ step, ...told(step, problem) })
       for (const step of FAILING_CHANGES)
-        expect({ step, ...(await run(step)) }).toMatchObject({ step, ...problem, written })
+        expect({ step, ...(await run(step)) }).toMatchObject({ step, ...told(step, { ...problem, written }) })
     },
   )
 })
 
-const isReading = ({ op }: Step): boolean => op === 'get' || op === 'range' || op === 'keep-alive'
-
-/** Problems of reads on a multiplexed connection have no `written`. */
-function onWire(name: string, step: Step, { detail, ...expected }: Expected): Expected {
-  const { written, ...rest } = expected
-  const known = name === 'a multiplexed connection' && isReading(step) ? rest : expected
-  return detail === undefined ? known : { ...known, detail: expect.stringContaining(detail) }
-}
+test('each reason for which a step is not made through etcd is one of a step', () => {
+  const steps = CASES.flatMap(({ rows }) => rows.map(([step]) => step)).filter(
+    (step) => typeof step !== 'function',
+  )
+  const unused = Object.entries(UNSAID).filter(([, holds]) => !steps.some(holds))
+  expect(unused.map(([reason]) => reason)).toEqual([])
+  const titles = CASES.map(({ title }) => title)
+  expect(Object.keys(OTHER_CASES).filter((title) => !titles.includes(title))).toEqual([])
+})

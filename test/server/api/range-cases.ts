@@ -48,6 +48,12 @@ const removal = (bounds: RangeBounds, left: readonly string[]): Row[] => {
 const LONGEST = 'k'.repeat(4096)
 const LONG_BOUND = `${LONGEST}kk`
 
+/** In etcd a bound may have any length. */
+const longBound = (bounds: RangeBounds, detail: string): Row => [
+  deleteRange(bounds),
+  { ...invalid('key_too_long', detail), etcd: { code: undefined, calls: 1, deleted: bounds.end ? 1 : 0 } },
+]
+
 export const RANGE_CASES: readonly Case[] = [
   story('a range has bounds, an order, a limit and a first key after another', [
     filled('c=v', 'a=v', 'ab=v', 'b=v', 'aa=v'),
@@ -193,9 +199,9 @@ export const RANGE_CASES: readonly Case[] = [
     [deleteRange({ prefix: '', all: false }), invalid('bad_request', 'this would delete all keys')],
     [deleteRange({ prefix: 'a', start: 'a' }), invalid('bad_request', 'prefix cannot be combined')],
     [deleteRange({ prefix: 'a', end: 'b' }), invalid('bad_request', 'prefix cannot be combined')],
-    [deleteRange({ prefix: LONG_BOUND }), invalid('key_too_long', 'prefix of 4098 bytes, at most 4097')],
-    [deleteRange({ start: LONG_BOUND }), invalid('key_too_long', 'start of 4098 bytes')],
-    [deleteRange({ end: LONG_BOUND }), invalid('key_too_long', 'end of 4098 bytes')],
+    longBound({ prefix: LONG_BOUND }, 'prefix of 4098 bytes, at most 4097'),
+    longBound({ start: LONG_BOUND }, 'start of 4098 bytes'),
+    longBound({ end: LONG_BOUND }, 'end of 4098 bytes'),
   ]),
   story(
     'a range with more keys than the settings allow is not deleted, and its keys are counted',
@@ -240,7 +246,7 @@ export const RANGE_CASES: readonly Case[] = [
     filled('a=1', 'a=2', 'a=3'),
     [compact(3, { token: 'c' }), { revision: 4, compactRevision: 3, replayed: false }],
     [compact(3, { token: 'c' }), { revision: 4, compactRevision: 3, replayed: true }],
-    [compact(3), { revision: 4, compactRevision: 3, replayed: false }],
+    [compact(3), { revision: 4, compactRevision: 3, replayed: false, etcd: { code: 'compacted' } }],
     [compact(2), refused('compacted', { compactRevision: 3 })],
     [compact(99), refused('future_revision')],
     [get('a', { revision: 2 }), { code: 'compacted', compactRevision: 3 }],

@@ -104,6 +104,8 @@ export interface Expected {
   readonly session?: number
   /** Number of calls of the node: 0 if nothing was proposed or read. */
   readonly calls?: number
+  /** Results that clients of etcd learn instead. */
+  readonly etcd?: { readonly [F in keyof Expected]?: Expected[F] | undefined }
 }
 
 /** Acts on the node between two steps, or looks at it. */

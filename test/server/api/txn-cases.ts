@@ -372,8 +372,14 @@ export const TXN_CASES: readonly Case[] = [
     wrong(inSuccess(getOf({ key: '' })), 'key_empty', 'success[1].get.key: the key is empty'),
     wrong(inSuccess(deleteOf({ prev: true })), 'bad_request', 'must have either key'),
     wrong(inSuccess(putOf('', '')), 'key_empty', 'success[1].put.key: the key is empty'),
-    wrong(inSuccess(putOf('k'.repeat(4097), '')), 'key_too_long', 'key of 4097 bytes, at most 4096'),
-    wrong(inSuccess(putOf('a', 'x'.repeat(2 ** 20 + 1))), 'value_too_large'),
+    [
+      txn(inSuccess(putOf('k'.repeat(4097), ''))),
+      { ...invalid('key_too_long', 'key of 4097 bytes, at most 4096'), etcd: { calls: 1 } },
+    ],
+    [
+      txn(inSuccess(putOf('a', 'x'.repeat(2 ** 20 + 1)))),
+      { ...invalid('value_too_large'), etcd: { calls: 1 } },
+    ],
     wrong(
       inSuccess(putOf('a', '', { lease: '9223372036854775808' })),
       'bad_request',
@@ -385,8 +391,14 @@ export const TXN_CASES: readonly Case[] = [
       'ttl must be a duration from 1s to 87600h',
     ),
     wrong(inSuccess(putOf('a', '', { ttl: '30s', lease: '7' })), 'bad_request', 'cannot be combined'),
-    ...['prefix', 'start', 'end'].map((name) =>
-      wrong(inSuccess(getOf({ [name]: 'k'.repeat(4098) })), 'key_too_long', 'of 4098 bytes, at most 4097'),
+    ...['prefix', 'start', 'end'].map(
+      (name): Row => [
+        txn(inSuccess(getOf({ [name]: 'k'.repeat(4098) }))),
+        {
+          ...invalid('key_too_long', 'of 4098 bytes, at most 4097'),
+          etcd: { code: undefined, calls: 1, succeeded: true },
+        },
+      ],
     ),
     wrong(
       { failure: [nested({ success: [nested({ failure: [getOf({ key: 'a' }), putOf('', '')] })] })] },

@@ -1,8 +1,8 @@
-// Clients of HTTP and of multiplexed connections for the conformance table: steps become requests, responses become
-// results.
+// Clients of every wire for the conformance table: steps become requests, responses become results.
 
 import { expect } from 'vitest'
 import { PROBLEMS } from '../../../src/operations/forms/index.ts'
+import { ETCD_WIRES } from '../etcd/wires.ts'
 import { Client, statusOf } from '../http/raw-client.ts'
 import { JSON_TYPE, type Served } from '../http/served.ts'
 import {
@@ -18,7 +18,9 @@ import {
   RANGE,
   TXN,
 } from '../mux/mux-client.ts'
+import { isForEtcd, isSaid, runInEtcd, toldByEtcd } from './etcd-steps.ts'
 import {
+  type Case,
   type DeleteStep,
   type Expected,
   type ExpectedRecord,
@@ -34,23 +36,63 @@ import {
 /** Executes one step, and returns everything that a client learns. */
 export type Run = (step: Step) => Promise<Expected>
 
-type Wire = Record<string, unknown>
+type Fields = Record<string, unknown>
 
-export const WIRES: readonly (readonly [name: string, open: (served: Served) => Promise<Run>])[] = [
-  // It moves to node:http at its first request that is not for one key. The transcripts show that both readers lead to
-  // the same answers.
-  ['HTTP', async (served) => overHttp(new Client(served.port), served)],
-  ['a multiplexed connection', async ({ port }) => overMux(await new MuxClient(port).open())],
+export interface Wire {
+  readonly name: string
+  readonly open: (served: Served) => Promise<Run>
+  /** The result that a client of this wire learns where the table has `expected`. */
+  readonly told: (step: Step, expected: Expected) => Expected
+  readonly has: (each: Case) => boolean
+}
+
+const hasAll = (): boolean => true
+
+export const WIRES: readonly Wire[] = [
+  {
+    name: 'HTTP',
+    // It moves to node:http at its first request that is not for one key. The transcripts show that both readers lead
+    // to the same answers.
+    open: async (served) => overHttp(new Client(served.port), served),
+    told: toldByHttp,
+    has: hasAll,
+  },
+  {
+    name: 'a multiplexed connection',
+    open: async ({ port }) => overMux(await new MuxClient(port).open()),
+    // Its problems of reads do not say whether something was written.
+    told: (step, { written, ...rest }) =>
+      toldByHttp(step, isReading(step) || written === undefined ? rest : { ...rest, written }),
+    has: hasAll,
+  },
+  ...ETCD_WIRES.map(
+    ([name, open]): Wire => ({
+      name,
+      open: async (served) => {
+        const [call, http] = [open(served.port), overHttp(new Client(served.port), served)]
+        return (step) => (isSaid(step) ? runInEtcd(call, step) : http(step))
+      },
+      told: (step, expected) => (isSaid(step) ? toldByEtcd(expected) : toldByHttp(step, expected)),
+      has: isForEtcd,
+    }),
+  ),
 ]
+
+const isReading = ({ op }: Step): boolean => op === 'get' || op === 'range' || op === 'keep-alive'
+
+/** The sentence of an error has this part. */
+function toldByHttp(_: Step, { detail, etcd, ...expected }: Expected): Expected {
+  return detail === undefined ? expected : { ...expected, detail: expect.stringContaining(detail) }
+}
 
 const latin1 = (text: string): Buffer => Buffer.from(text, 'latin1')
 
 /** Fields whose value is undefined are left out. */
-const defined = (fields: object): Wire =>
+const defined = (fields: object): Fields =>
   Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
 
 /** The sentence, status and code of a problem document are those of its code. */
-function checkedProblem(problem: Wire): Wire {
+function checkedProblem(problem: Fields): Fields {
   const { status, title } = PROBLEMS[problem.code as keyof typeof PROBLEMS]
   expect(problem).toMatchObject({ type: `urn:quorate:problem:${problem.code}`, status, title })
   return problem
@@ -174,7 +216,7 @@ function overHttp(client: Client, { node }: Served): Run {
     const answer = (await client.answer()) ?? ''
     const [answerHead = '', json = ''] = answer.split('\r\n\r\n')
     const header = (name: string) => new RegExp(`\r\n${name}: ([^\r]*)`, 'i').exec(answerHead)?.[1]
-    const result: Wire = JSON.parse(latin1(json).toString('utf8'))
+    const result: Fields = JSON.parse(latin1(json).toString('utf8'))
     const revision = Number(header('Kv-Revision'))
     const served = header('Kv-Consistency')
     const replayed = header('Idempotency-Replayed') === 'true'
@@ -193,37 +235,37 @@ function overHttp(client: Client, { node }: Served): Run {
   }
 }
 
-const recordOf = ({ key, value, create_revision, mod_revision, version }: Wire): ExpectedRecord => [
+const recordOf = ({ key, value, create_revision, mod_revision, version }: Fields): ExpectedRecord => [
   ...([String(plain(key)), value === undefined ? null : String(plain(value))] as const),
   ...([Number(create_revision), Number(mod_revision), Number(version)] as const),
 ]
 
 /** Over HTTP, the code of a change says whether it may have been made. */
-const errorOf = ({ code, detail, compact_revision, current, count }: Wire, written = 'no'): Expected =>
+const errorOf = ({ code, detail, compact_revision, current, count }: Fields, written = 'no'): Expected =>
   defined({ code, detail, current: plain(current), compactRevision: compact_revision, count, written })
 
-function resultOf(step: Step, result: Wire): Expected {
+function resultOf(step: Step, result: Fields): Expected {
   switch (step.op) {
     case 'put': {
       const { create_revision, mod_revision, version, prev } = result
-      const before = prev === undefined || prev === null ? prev : recordOf(prev as Wire)
+      const before = prev === undefined || prev === null ? prev : recordOf(prev as Fields)
       return { put: [create_revision, mod_revision, version], prev: before } as Expected
     }
     case 'get':
       return { record: recordOf(result) }
     case 'range': {
       const { kvs, more, count = null } = result
-      return { records: (kvs as Wire[]).map(recordOf), more, count } as Expected
+      return { records: (kvs as Fields[]).map(recordOf), more, count } as Expected
     }
     case 'batch': {
-      const each = ({ put, delete: removed, problem }: Record<string, Wire | undefined>) =>
+      const each = ({ put, delete: removed, problem }: Record<string, Fields | undefined>) =>
         removed ?? problem?.code ?? [put?.create_revision, put?.mod_revision, put?.version]
-      return { results: (result.results as Record<string, Wire>[]).map(each) }
+      return { results: (result.results as Record<string, Fields>[]).map(each) }
     }
     case 'compact':
       return { compactRevision: result.compact_revision } as Expected
     case 'keep-alive':
-      return { ttlsMs: (result.leases as Wire[]).map(({ ttl_ms }) => ttl_ms ?? null) } as Expected
+      return { ttlsMs: (result.leases as Fields[]).map(({ ttl_ms }) => ttl_ms ?? null) } as Expected
     default:
       return plain(result) as Expected
   }

@@ -63,20 +63,27 @@ test('a client that goes while it waits leaves no key behind', async () => {
   const { client, connect, grant, keys, node } = await open()
   await client.unary(RPC.lock, { name, lease: await grant(1n) })
   const lease = await grant(2n)
+  const atRest = () =>
+    vi.waitFor(
+      async () => {
+        expect([await keys(), node.watches.counts().open]).toEqual([['n/1'], 0])
+        // Clients without a lease had one of their own, which is gone too.
+        expect((await client.unary(RPC.leaseLeases, {})).leases.map(({ id }) => id)).toEqual([1n, 2n])
+      },
+      { timeout: 10_000 },
+    )
+  await expect(client.unary(RPC.lock, { name, lease }, { timeoutMs: 300 })).rejects.toThrow()
+  await atRest()
   const [leaving, gone] = [connect(), connect()]
   const ended = Promise.allSettled([
-    client.unary(RPC.lock, { name, lease }, { timeoutMs: 300 }),
     leaving.unary(RPC.lock, { name }),
     gone.unary(RPC.campaign, { name, value: name }),
   ])
-  await vi.waitUntil(async () => (await keys()).length === 4 || node.watches.counts().open === 0)
+  await waiting(node, 2)
   leaving.close()
   gone.close()
-  expect((await ended).map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected'])
-  await vi.waitUntil(async () => (await keys()).length === 1, { timeout: 10_000, interval: 50 })
-  expect(node.watches.counts().open).toBe(0)
-  // Clients without a lease had one of their own, which is gone too.
-  expect((await client.unary(RPC.leaseLeases, {})).leases.map(({ id }) => id)).toEqual([1n, 2n])
+  expect((await ended).map(({ status }) => status)).toEqual(['rejected', 'rejected'])
+  await atRest()
 })
 
 test('a client whose lease ends while it waits does not receive the lock', async () => {

@@ -137,7 +137,7 @@ describe('a request', () => {
     ['none', Buffer.alloc(0), 'grpc: the request has not arrived completely'],
     ['half of one', putRequest.subarray(0, 8), 'grpc: the request has not arrived completely'],
     ['two', Buffer.concat([putRequest, putRequest]), 'grpc: more than one request'],
-    ['one that is no message', message(Buffer.from([0xff])), /^grpc: error while unmarshalling: /],
+    ['one that is no message', message(Buffer.from([0xff])), /^grpc: error unmarshalling request: /],
   ])('%s', async (_, body, text) => {
     const { port } = await serve()
     const answer = await callGrpc(openSession(port), put.path, body)

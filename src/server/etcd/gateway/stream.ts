@@ -4,7 +4,7 @@
 import type { ServerResponse } from 'node:http'
 import { RPC } from '../../../etcd/rpcs.ts'
 import { ETCD_ERRORS, type GrpcError } from '../../../etcd/status.ts'
-import { type OutboundBudget, writeChunked } from '../../api/budget.ts'
+import { byteLength, type OutboundBudget, writeChunked } from '../../api/budget.ts'
 import type { FollowedBody, HttpRequest, HttpResponse } from '../../connections/messages.ts'
 import type { EtcdCall } from '../call.ts'
 import { toGrpcError } from '../errors.ts'
@@ -44,7 +44,9 @@ export class GatewayStream implements Responses<object> {
   readonly #reader: ObjectReader
   #receiver: RequestReceiver<unknown> | undefined
   #requests: FollowedBody | undefined
-  /** Counts the object that has not arrived completely. */
+  /** Objects that are not passed on, the last one first. */
+  #objects: Uint8Array[] = []
+  /** Counts them, and the one that has not arrived completely. */
   #release: (() => void) | undefined
   #isHalfClosed = false
   /** Its head is sent. */
@@ -85,22 +87,36 @@ export class GatewayStream implements Responses<object> {
   }
 
   #receive(): void {
-    const { rpc, call } = this.#options
     const requests = this.#requests
     const receiver = this.#receiver
     if (this.#isOver || receiver === undefined || requests === undefined) return
-    if (this.waitingBytes > UNTAKEN_BYTES_MAX) return
     try {
-      const objects = this.#reader.read(requests.take())
-      this.#release?.()
-      this.#release = call.api.inbound.hold(this.#reader.heldBytes)
-      for (const bytes of objects) receiver.request(decodeRequest(rpc.request, bytes))
+      if (!this.#passOn(receiver, requests)) return
     } catch (error) {
-      this.end(toGrpcError(call.api, error))
+      this.end(toGrpcError(this.#options.call.api, error))
     }
     if (!requests.isOver || this.#isHalfClosed || this.#isOver) return
     this.#isHalfClosed = true
     receiver.halfClosed()
+  }
+
+  /** Returns false if the receiver takes no more for now. */
+  #passOn(receiver: RequestReceiver<unknown>, requests: FollowedBody): boolean {
+    const { rpc, call } = this.#options
+    while (!this.#isOver) {
+      if (this.waitingBytes > UNTAKEN_BYTES_MAX || receiver.isBusy) return false
+      const bytes = this.#objects.pop()
+      if (bytes !== undefined) {
+        receiver.request(decodeRequest(rpc.request, bytes))
+        continue
+      }
+      const arrived = requests.take()
+      if (arrived.length === 0) break
+      this.#objects = this.#reader.read(arrived).toReversed()
+      this.#release?.()
+      this.#release = call.api.inbound.hold(byteLength(this.#objects) + this.#reader.heldBytes)
+    }
+    return true
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -203,6 +219,7 @@ export class GatewayStream implements Responses<object> {
 
   #leaveRequests(): void {
     this.#requests?.drop()
+    this.#objects = []
     this.#release?.()
     this.#release = undefined
   }

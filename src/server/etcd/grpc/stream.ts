@@ -221,10 +221,10 @@ export class ServedStream implements Responses<object>, StreamReceiver {
     else this.#fail(tooManyBodies())
   }
 
-  /** Every request of a stream may have a response: a client that takes none is not read. */
+  /** Every request of a stream may have a response: a client that takes none is not read, nor one too far ahead. */
   #pace(): void {
     if (this.#receiver === undefined) return
-    if (this.waitingBytes > UNTAKEN_BYTES_MAX) this.#stream.pause()
+    if (this.waitingBytes > UNTAKEN_BYTES_MAX || this.#receiver.isBusy) this.#stream.pause()
     else if (this.#stream.isPaused) this.#stream.resume()
   }
 

@@ -2,6 +2,7 @@
 
 import type { LeaderKey } from '../../../etcd/messages/coordination.ts'
 import { RPC } from '../../../etcd/rpcs.ts'
+import { ETCD_ERRORS } from '../../../etcd/status.ts'
 import { asRevision, type Revision } from '../../../operations/forms/index.ts'
 import { acquire, candidatesOf, findOldest, goError, removeKey, replaceValue } from '../candidates.ts'
 import { decodeLeaseId, encodeLeaseId } from '../fields.ts'
@@ -14,22 +15,28 @@ const NO_LEADER = goError('election: no leader')
 const NO_LEADER_KEY = goError('"leader" field must be provided')
 
 export const campaign = serveUnary(RPC.campaign, async ({ name, lease, value }, call) => {
-  const { key, revision, lease: id } = await acquire(name, lease, value, EXPIRED, call)
-  return { header: call.header(), leader: { name, key, rev: revision, lease: encodeLeaseId(id) } }
+  const { key, revision, lease: id, requestedAt } = await acquire(name, lease, value, EXPIRED, call)
+  return { header: call.header(requestedAt), leader: { name, key, rev: revision, lease: encodeLeaseId(id) } }
 })
 
 export const proclaim = serveUnary(RPC.proclaim, async ({ leader, value }, call) => {
-  if (leader === undefined) throw NO_LEADER_KEY
+  checkLeader(leader)
   const lease = leader.lease === 0n ? undefined : decodeLeaseId(leader.lease)
   if (!(await replaceValue({ ...decodeLeader(leader), lease }, value, call))) throw NOT_LEADER
   return { header: call.header() }
 })
 
 export const resign = serveUnary(RPC.resign, async ({ leader }, call) => {
-  if (leader === undefined) throw NO_LEADER_KEY
+  checkLeader(leader)
   const { revision } = await removeKey(decodeLeader(leader), call)
   return { header: call.header(revision) }
 })
+
+/** Throws `GrpcError`. */
+function checkLeader(leader: LeaderKey | undefined): asserts leader is LeaderKey {
+  if (leader === undefined) throw NO_LEADER_KEY
+  if (leader.key.length === 0) throw ETCD_ERRORS.emptyKey
+}
 
 const decodeLeader = ({ key, rev }: LeaderKey) => ({ key, revision: asRevision(Math.max(0, rev)) })
 

@@ -4,6 +4,7 @@ import type { LeaseKeepAliveRequest, LeaseKeepAliveResponse } from '../../../etc
 import { RPC } from '../../../etcd/rpcs.ts'
 import { ETCD_ERRORS } from '../../../etcd/status.ts'
 import { RENEW_LEASES_MAX } from '../../../operations/keep-alive.ts'
+import { ConnectionShare } from '../../api/budget.ts'
 import type { EtcdCall } from '../call.ts'
 import { toGrpcError } from '../errors.ts'
 import { decodeLeaseId, encodeSeconds } from '../fields.ts'
@@ -14,12 +15,18 @@ export const leaseKeepAlive = serveDuplex(
   (call, responses) => new KeepAliveStream(call, responses),
 )
 
-/** Requests of one stream that wait for the renewal before theirs. A client that sends more ends its stream. */
-const WAITING_MAX = 10 * RENEW_LEASES_MAX
+/** Requests of one stream that wait for the renewal before theirs. Beyond, no more are read. */
+const WAITING_MAX = RENEW_LEASES_MAX
+/** The same with those that were read before this was known. A client that sends more ends its stream. */
+const READ_MAX = 20 * WAITING_MAX
+
+/** Memory of a request that waits. */
+const REQUEST_BYTES = 32
 
 class KeepAliveStream implements RequestReceiver<LeaseKeepAliveRequest> {
   readonly #call: EtcdCall
   readonly #responses: Responses<LeaseKeepAliveResponse>
+  readonly #share: ConnectionShare
   #waiting: bigint[] = []
   /** Renewals follow each other, so that responses are in the order of the requests. */
   #isRunning = false
@@ -28,14 +35,20 @@ class KeepAliveStream implements RequestReceiver<LeaseKeepAliveRequest> {
   constructor(call: EtcdCall, responses: Responses<LeaseKeepAliveResponse>) {
     this.#call = call
     this.#responses = responses
+    this.#share = new ConnectionShare(call.api.inbound)
+  }
+
+  get isBusy(): boolean {
+    return this.#waiting.length >= WAITING_MAX
   }
 
   request({ id }: LeaseKeepAliveRequest): void {
-    if (this.#waiting.length >= WAITING_MAX) {
+    this.#waiting.push(id)
+    if (this.#waiting.length > READ_MAX || !this.#count()) {
+      this.#waiting = []
       this.#responses.end(ETCD_ERRORS.tooManyRequests)
       return
     }
-    this.#waiting.push(id)
     if (this.#isRunning) return
     this.#isRunning = true
     setImmediate(() => void this.#run())
@@ -48,6 +61,12 @@ class KeepAliveStream implements RequestReceiver<LeaseKeepAliveRequest> {
 
   closed(): void {
     this.#waiting = []
+    this.#count()
+  }
+
+  /** Counts what waits. Returns false if there is no room for it. */
+  #count(): boolean {
+    return this.#share.set(REQUEST_BYTES * this.#waiting.length)
   }
 
   async #run(): Promise<void> {
@@ -55,6 +74,7 @@ class KeepAliveStream implements RequestReceiver<LeaseKeepAliveRequest> {
     try {
       while (this.#waiting.length > 0 && !call.isOver) {
         const ids = this.#waiting.splice(0, RENEW_LEASES_MAX)
+        this.#count()
         // etcd takes the header before the renewal.
         const header = call.header()
         const ttlsMs = await renew(ids, call)

@@ -6,10 +6,9 @@ import { acquire, goError } from '../candidates.ts'
 import { serveUnary } from '../rpc.ts'
 
 const EXPIRED = goError('mutex: session is expired')
-const NO_VALUE = new Uint8Array()
 
 export const lock = serveUnary(RPC.lock, async ({ name, lease }, call) => {
-  const { key } = await acquire(name, lease, NO_VALUE, EXPIRED, call)
+  const { key } = await acquire(name, lease, undefined, EXPIRED, call)
   return { header: call.header(), key }
 })
 

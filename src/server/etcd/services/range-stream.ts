@@ -5,6 +5,7 @@ import { GRPC, GrpcError } from '../../../etcd/status.ts'
 import { asRevision, type Revision } from '../../../operations/forms/index.ts'
 import { decodeWhere } from '../fields.ts'
 import { checkRange, isFiltered } from '../range-order.ts'
+import { readInTurn } from '../read-turns.ts'
 import { serveStream } from '../rpc.ts'
 import { Page, range } from './range.ts'
 
@@ -35,13 +36,15 @@ export const rangeStream = serveStream(RPC.rangeStream, async (request, call, re
     const page = new Page(call)
     const limit = Math.min(keys, left, call.api.limits.pageRowsMax)
     const isFirst = first === undefined
-    const answer = await call.execute(
-      {
-        ...{ kind: 'range', range: where, order: 'asc', keysOnly, countOnly, freshness },
-        ...{ after, limit, count: isFirst, revision: pinned },
-      },
-      // A stream takes as long as its client does.
-      { page, deadline: isFirst ? call.deadline : call.nextDeadline() },
+    const answer = await readInTurn(call, () =>
+      call.execute(
+        {
+          ...{ kind: 'range', range: where, order: 'asc', keysOnly, countOnly, freshness },
+          ...{ after, limit, count: isFirst, revision: pinned },
+        },
+        // A stream takes as long as its client does.
+        { page, deadline: isFirst ? call.deadline : call.nextDeadline() },
+      ),
     )
     if (answer.kind !== 'page') throw new Error('a range that is no stream is answered with a page')
     const { head, more, last } = answer

@@ -2,21 +2,27 @@
 
 import type { KeyValue, RangeRequest } from '../../../etcd/messages/kv.ts'
 import { RPC } from '../../../etcd/rpcs.ts'
+import { GRPC, GrpcError } from '../../../etcd/status.ts'
 import {
+  ApiError,
   asRevision,
   type FreshnessOptions,
   type KeyRow,
   type Revision,
 } from '../../../operations/forms/index.ts'
+import type { OperationOf } from '../../../operations/index.ts'
 import type { PageCollector } from '../../api/call.ts'
 import type { EtcdCall } from '../call.ts'
 import { decodeWhere, encodeRow } from '../fields.ts'
 import { arrange, checkRange, isDescending, isInKeyOrder, limited, needsAll } from '../range-order.ts'
+import { readInTurn } from '../read-turns.ts'
 import { serveUnary } from '../rpc.ts'
 
 export const range = serveUnary(RPC.range, async (request, call) => {
   checkRange(request)
-  const { rows, revision, count } = await read(request, call)
+  const isKey = request.rangeEnd.length === 0 && request.revision <= 0
+  const found = isKey ? read(request, call) : readInTurn(call, () => read(request, call))
+  const { rows, revision, count } = await found
   const { kvs, more } = limited(arrange(rows, request), request)
   return { header: call.header(revision), kvs, more, count }
 })
@@ -44,35 +50,33 @@ async function read(request: RangeRequest, call: EtcdCall): Promise<Found> {
   const limit = needsAll(request) || request.limit <= 0 ? Number.POSITIVE_INFINITY : request.limit + 1
   const order = isInKeyOrder(request) && isDescending(request) ? ('desc' as const) : ('asc' as const)
   const { pageRowsMax } = call.api.limits
-  const first = await call.execute(
+  const all = { kind: 'range', range: where, order, keysOnly, freshness } as const
+  const first = await readPage(
     {
-      kind: 'range',
-      range: where,
-      order,
-      keysOnly,
-      limit: Math.min(limit, pageRowsMax),
-      count: true,
-      countOnly: request.countOnly,
-      revision,
-      freshness,
+      ...all,
+      ...{ limit: Math.min(limit, pageRowsMax), count: true, countOnly: request.countOnly, revision },
     },
-    { page },
+    page,
+    call,
   )
-  if (first.kind !== 'page') throw new Error('a range that is no stream is answered with a page')
   const { revision: now } = first.head
   const pinned = revision ?? now
   let { more, last } = first
   while (more && last !== undefined && page.rows.length < limit) {
     const rows = Math.min(limit - page.rows.length, pageRowsMax)
-    const next = await call.execute(
-      { kind: 'range', range: where, after: last, order, keysOnly, limit: rows, revision: pinned, freshness },
-      { page },
-    )
-    if (next.kind !== 'page') throw new Error('a range that is no stream is answered with a page')
+    const next = await readPage({ ...all, after: last, limit: rows, revision: pinned }, page, call)
     more = next.more
     last = next.last
   }
   return { rows: page.rows, count: first.count ?? 0, revision: now }
+}
+
+async function readPage(operation: OperationOf<'range'>, page: Page, call: EtcdCall) {
+  const answer = await call.execute(operation, { page }).catch((error: unknown) => {
+    throw page.refusal ?? error
+  })
+  if (answer.kind !== 'page') throw new Error('a range that is no stream is answered with a page')
+  return answer
 }
 
 /** Size of a row beside its key and value, at most. */
@@ -81,10 +85,19 @@ const ROW_BYTES = 64
 /** Size of a row in a response, at most. */
 export const rowBytes = ({ key, value }: KeyRow): number => ROW_BYTES + key.length + value.length
 
-/** The rows of a range. Their memory counts until the response is sent. */
+/** As a server of gRPC refuses it. */
+const tooLarge = (bytes: number, bytesMax: number): GrpcError =>
+  new GrpcError(
+    GRPC.resourceExhausted,
+    `grpc: trying to send message larger than max (${bytes} vs. ${bytesMax})`,
+  )
+
+/** The rows of a response. Their memory counts until it is sent. */
 export class Page implements PageCollector {
   readonly rows: KeyValue[] = []
   bytes = 0
+  /** The client receives it in place of the error of the read. */
+  refusal: GrpcError | undefined
   readonly #call: EtcdCall
 
   constructor(call: EtcdCall) {
@@ -94,6 +107,11 @@ export class Page implements PageCollector {
   add(row: KeyRow, bytesMax: number): number {
     const bytes = rowBytes(row)
     if (bytes > bytesMax) return bytes
+    const { etcdRangeBytesMax } = this.#call.api.limits
+    if (this.bytes + bytes > etcdRangeBytesMax) {
+      this.refusal = tooLarge(this.bytes + bytes, etcdRangeBytesMax)
+      throw new ApiError('range_too_large', this.refusal.message)
+    }
     this.#call.hold(bytes)
     this.rows.push(encodeRow(row))
     this.bytes += bytes

@@ -6,6 +6,7 @@ import { type WatchRequest, WatchResponse } from '../../../etcd/messages/watch.t
 import { RPC } from '../../../etcd/rpcs.ts'
 import { ETCD_ERRORS, GRPC, GrpcError, statusText } from '../../../etcd/status.ts'
 import { ApiError, type Revision } from '../../../operations/forms/index.ts'
+import { ConnectionShare } from '../../api/budget.ts'
 import { errorOfWatch } from '../../api/watch.ts'
 import type { WatchEnd } from '../../node/watch/index.ts'
 import type { EtcdCall } from '../call.ts'
@@ -21,6 +22,12 @@ const NO_WATCH = -1
 /** Watches of one stream. */
 const WATCHES_MAX = 10_000
 
+/** Watches that wait for the one before them, which may wait for a leader. Beyond, no request is read. */
+const CREATING_MAX = 1_000
+
+/** Memory of a watch beside its keys, as it counts. */
+const WATCH_BYTES = 512
+
 /** Pause before the next look at how far all watches are. */
 const PROGRESS_LOOK_MS = 20
 
@@ -31,6 +38,9 @@ class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
   readonly #call: EtcdCall
   readonly #responses: Responses<WatchResponse>
   readonly #watches = new Map<number, EtcdWatch>()
+  /** Counts the memory of the watches, as long as they are open. */
+  readonly #share: ConnectionShare
+  #heldBytes = 0
   /** Watches that the node has ended. Their ids are free when the client has cancelled them. */
   readonly #ended = new Set<number>()
   #nextId = 0
@@ -50,10 +60,15 @@ class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
   constructor(call: EtcdCall, responses: Responses<WatchResponse>) {
     this.#call = call
     this.#responses = responses
+    this.#share = new ConnectionShare(call.api.inbound)
   }
 
   // -------------------------------------------------------------------------------------------------------------------
   // Requests
+
+  get isBusy(): boolean {
+    return this.#creating >= CREATING_MAX
+  }
 
   request({ createRequest, cancelRequest, progressRequest }: WatchRequest): void {
     if (createRequest !== undefined) this.#create(createRequest)
@@ -70,6 +85,7 @@ class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
     clearTimeout(this.#progressTimer)
     for (const each of this.#watches.values()) each.cancel()
     this.#watches.clear()
+    this.#hold(-this.#heldBytes)
     this.#waiting = []
     const { watchBuffers } = this.#call.api
     watchBuffers.forget(this)
@@ -85,9 +101,12 @@ class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
     }
     this.#creating++
     const { revision } = this.#call.api.node
-    const refusal = this.#findRefusal(request)
+    const heldBytes = WATCH_BYTES + request.key.length + request.rangeEnd.length
+    const refusal =
+      this.#findRefusal(request) ??
+      (this.#hold(heldBytes) ? undefined : statusText(ETCD_ERRORS.tooManyRequests))
     const id = refusal === undefined ? this.#chooseId(request.watchId) : NO_WATCH
-    const created = new EtcdWatch(id, request, this)
+    const created = new EtcdWatch(id, request, this, heldBytes)
     if (refusal === undefined) this.#watches.set(id, created)
     const before = this.#created
     this.#created = (async () => {
@@ -102,13 +121,16 @@ class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
           { openSink: () => created, deadline: this.#call.nextDeadline() },
         )
         const [answer] = await Promise.all([begun, before])
-        // The client has cancelled it, or is gone.
-        if (this.#watches.get(id) !== created) answer.watch.cancel()
-        else created.begin(answer.watch, answer.head.revision)
+        if (this.#watches.get(id) === created) created.begin(answer.watch, answer.head.revision)
+        else {
+          // The client has cancelled it already, and receives that response next; or it is gone.
+          answer.watch.cancel()
+          created.refuse(answer.head.revision, { canceled: false })
+        }
       } catch (error) {
         await before
-        this.#watches.delete(id)
-        this.#refuse(created, error)
+        // The client has cancelled it, or is gone.
+        if (this.#remove(id, created)) this.#refuse(created, error)
       } finally {
         this.#creating--
       }
@@ -139,12 +161,30 @@ class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
     const canceled = this.#watches.get(id)
     // etcd ignores it too.
     if (canceled === undefined && !this.#ended.delete(id)) return
-    this.#watches.delete(id)
+    if (canceled !== undefined) this.#remove(id, canceled)
     canceled?.cancel()
     void this.#created.then(() => {
       const header = this.header(this.#call.api.node.revision)
       this.send(WatchResponse.encode({ header, watchId: id, canceled: true }))
     })
+  }
+
+  /** Whether it was still the watch of this id. */
+  #remove(id: number, removed: EtcdWatch): boolean {
+    if (this.#watches.get(id) !== removed) return false
+    this.#watches.delete(id)
+    this.#hold(-removed.heldBytes)
+    return true
+  }
+
+  /** Returns false if there is no room for so many bytes more: then they do not count. */
+  #hold(bytes: number): boolean {
+    if (this.#share.set(this.#heldBytes + bytes)) {
+      this.#heldBytes += bytes
+      return true
+    }
+    this.#share.set(this.#heldBytes)
+    return false
   }
 
   #keepId(ended: number): void {
@@ -253,7 +293,7 @@ class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
       )
       return
     }
-    this.#watches.delete(ended.id)
+    this.#remove(ended.id, ended)
     this.#keepId(ended.id)
     const { revision } = this.#call.api.node
     if (kind === 'compacted' || kind === 'too-large')

@@ -40,9 +40,9 @@ export function decodeWatch(request: WatchCreateRequest): WatchedChanges {
   }
 }
 
-/** An empty key is the least one. */
+/** An empty key is the least one. A watch outlives its request, of whose bytes it keeps only these. */
 const watchedKeys = ({ key, rangeEnd }: WatchCreateRequest): Where =>
-  decodeWhere(key.length === 0 ? LEAST_KEY : key, rangeEnd)
+  decodeWhere(key.length === 0 ? LEAST_KEY : new Uint8Array(key), new Uint8Array(rangeEnd))
 
 const LEAST_KEY = Uint8Array.of(0)
 
@@ -52,18 +52,24 @@ export function isEmptyRange(request: WatchCreateRequest): boolean {
   return !('key' in where) && where.end !== undefined && compareKeys(where.start, where.end) >= 0
 }
 
+type WatchOptions = Pick<WatchCreateRequest, 'fragment' | 'progressNotify' | 'filters'>
+
 export class EtcdWatch implements WatchSink {
   readonly id: number
-  readonly #request: WatchCreateRequest
+  /** Memory that counts for it. */
+  readonly heldBytes: number
+  readonly #options: WatchOptions
   readonly #connection: WatchResponses
   #handle: WatchHandle | undefined
   /** The client knows that it was created. Nothing is sent before. */
   #isCreated = false
   #waits = false
 
-  constructor(id: number, request: WatchCreateRequest, connection: WatchResponses) {
+  constructor(id: number, options: WatchOptions, connection: WatchResponses, heldBytes: number) {
+    const { fragment, progressNotify, filters } = options
     this.id = id
-    this.#request = request
+    this.heldBytes = heldBytes
+    this.#options = { fragment, progressNotify, filters }
     this.#connection = connection
   }
 
@@ -103,7 +109,7 @@ export class EtcdWatch implements WatchSink {
   events(message: EventsMessage): void {
     if (this.#isMute) return
     const events = message.in(EVENTS_FORM)
-    const parts = this.#request.fragment ? fragments(events) : [events]
+    const parts = this.#options.fragment ? fragments(events) : [events]
     const header = this.#connection.header(message.revision)
     for (const [at, part] of parts.entries()) {
       const fragment = at < parts.length - 1
@@ -112,7 +118,7 @@ export class EtcdWatch implements WatchSink {
   }
 
   progress(revision: Revision): void {
-    if (this.#request.progressNotify) this.#send({}, revision)
+    if (this.#options.progressNotify) this.#send({}, revision)
   }
 
   waits(): void {
@@ -135,7 +141,7 @@ export class EtcdWatch implements WatchSink {
 
   /** Both kinds of events are left out. */
   get #isMute(): boolean {
-    const { filters } = this.#request
+    const { filters } = this.#options
     return filters.includes(FILTER_NO_PUT) && filters.includes(FILTER_NO_DELETE)
   }
 

@@ -1,0 +1,72 @@
+// Reads of many keys take turns. Each has open scans, of which a node has few, and etcd refuses none for want of them.
+
+import { ETCD_ERRORS, type GrpcError } from '../../etcd/status.ts'
+import type { Api } from '../api/api.ts'
+import type { EtcdCall } from './call.ts'
+import { CANCELLED } from './first-change.ts'
+
+/** The most scans of one read: values, their metadata, and a count or what was before. */
+const SCANS_MAX = 3
+/** Reads that wait for their turn. */
+const WAITING_MAX = 10_000
+
+/** The turns of one node. */
+class ReadTurns {
+  readonly #waiting = new Set<() => void>()
+  #free: number
+
+  constructor({ limits }: Api) {
+    this.#free = Math.max(1, Math.floor(limits.rangesMax / SCANS_MAX))
+  }
+
+  /** Reads in the order of the calls. Rejects with `GrpcError` when the deadline of the call comes first. */
+  async read<T>(call: EtcdCall, read: () => Promise<T>): Promise<T> {
+    if (this.#free > 0) this.#free--
+    else await this.#turn(call)
+    try {
+      return await read()
+    } finally {
+      this.#release()
+    }
+  }
+
+  async #turn(call: EtcdCall): Promise<void> {
+    if (this.#waiting.size >= WAITING_MAX) throw ETCD_ERRORS.tooManyRequests
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    this.#waiting.add(resolve)
+    const leave = (error: GrpcError): void => {
+      this.#waiting.delete(resolve)
+      reject(error)
+    }
+    const timer = setTimeout(() => leave(ETCD_ERRORS.timeout), call.deadline - performance.now())
+    const forget = call.whenOver(() => leave(CANCELLED))
+    try {
+      await promise
+    } finally {
+      clearTimeout(timer)
+      forget()
+    }
+  }
+
+  #release(): void {
+    const [next] = this.#waiting
+    if (next === undefined) this.#free++
+    else {
+      this.#waiting.delete(next)
+      next()
+    }
+  }
+}
+
+const turnsOf = new WeakMap<Api, ReadTurns>()
+
+/** Calls `read` when it is the turn of the call. */
+export function readInTurn<T>(call: EtcdCall, read: () => Promise<T>): Promise<T> {
+  const { api } = call
+  let turns = turnsOf.get(api)
+  if (turns === undefined) {
+    turns = new ReadTurns(api)
+    turnsOf.set(api, turns)
+  }
+  return turns.read(call, read)
+}
