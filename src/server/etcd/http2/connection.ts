@@ -31,7 +31,7 @@ const OUTPUT_BYTES_MAX = 256 * 1024
 /** Frames without a use between two checks. Beyond: the connection is closed. */
 const USELESS_FRAMES_MAX = 1_000
 /** How long a ping waits for a response that is sent with its acknowledgement. */
-const ACKNOWLEDGE_MS_MAX = 5
+const ACKNOWLEDGE_MS_MAX = 20
 /** Frames of one header block. */
 const CONTINUATIONS_MAX = 16
 
