@@ -12,7 +12,7 @@ export interface BenchOptions {
   /** Protocols of quorate. */
   readonly over: readonly Over[]
   readonly againstEtcd: boolean
-  /** Connections of mux and etcd; undefined: one to quorate, and the best of a few to etcd, found before the run. */
+  /** Connections of mux, grpc and etcd; undefined: 1 of mux, and the best of a few of etcd's client, found before. */
   readonly connections: number | undefined
   readonly rounds: number
   readonly keys: number
@@ -32,7 +32,7 @@ export interface BenchOptions {
 
 export class UsageError extends Error {}
 
-const OVER: readonly Over[] = ['http', 'client', 'mux']
+const OVER: readonly Over[] = ['http', 'client', 'mux', 'grpc']
 
 type Flag = NonNullable<ParseArgsConfig['options']>[string] & {
   /** Name of the value in the help text. */
@@ -54,7 +54,7 @@ const FLAGS = {
   connections: {
     type: 'string',
     value: 'N',
-    about: 'connections of mux and of etcd (default: 1; etcd: the best of a few)',
+    about: 'connections of mux, grpc and etcd (default: 1; grpc and etcd: the best of a few)',
   },
   rate: { type: 'string', value: 'N', about: 'operations a second, an open loop (default: a closed loop)' },
   rounds: {

@@ -26,11 +26,13 @@ export async function sidesFor(
 }
 
 async function quorateSides(
-  { endpoints, pids, over, connections = 1 }: BenchOptions,
-  { directory }: Setting,
+  { endpoints, pids, over, connections }: BenchOptions,
+  setting: Setting,
   progress: ProgressSink,
 ): Promise<Side[]> {
-  const cluster = endpoints.length > 0 ? await givenQuorate(endpoints, pids) : await startOwn()
+  const { directory } = setting
+  const grpc = over.includes('grpc') ? await grpcSide() : undefined
+  const cluster = endpoints.length > 0 ? await givenQuorate(endpoints, pids) : await started(directory)
   atTheEnd(() => signalAll(cluster, 'SIGCONT'))
   return over.map((protocol) => ({
     name: `quorate ${protocol}`,
@@ -38,13 +40,28 @@ async function quorateSides(
     over: protocol,
     generator: NODE_GENERATOR,
     to: protocol === 'client' ? 'all' : 'leader',
-    connections: { writes: connections, reads: connections },
+    connections: { writes: connections ?? 1, reads: connections ?? 1 },
+    ...(protocol === 'grpc' && grpc),
   }))
 
-  function startOwn(): Promise<Cluster> {
+  async function grpcSide(): Promise<Pick<Side, 'generator' | 'connections'>> {
+    const generator = await buildEtcdGenerator(setting.directory)
+    if (generator === undefined)
+      throw new Error('--over grpc needs the client of etcd: Debian has golang-go and golang-etcd-server-dev')
+    if (connections !== undefined)
+      return { generator, connections: { writes: connections, reads: connections } }
+    progress('finding the best number of connections of the client of etcd for quorate')
+    const place = await mkdtemp(join(directory, 'calibration-'))
+    const candidate = { name: 'quorate grpc', over: 'grpc', generator, to: 'leader' } as const
+    const best = await bestConnections({ ...candidate, cluster: await started(place) }, setting)
+    await stopQuorate(place)
+    return { generator, connections: best }
+  }
+
+  function started(place: string): Promise<Cluster> {
     progress('starting quorate')
-    atTheEnd(() => stopQuorate(directory))
-    return startQuorate(directory)
+    atTheEnd(() => stopQuorate(place))
+    return startQuorate(place)
   }
 }
 
@@ -59,7 +76,7 @@ async function etcdSide(
   const side =
     built === undefined
       ? ({ name: 'etcd json', over: 'gateway', generator: NODE_GENERATOR, to: 'leader' } as const)
-      : ({ name: 'etcd', over: 'etcd', generator: built, to: 'leader' } as const)
+      : ({ name: 'etcd', over: 'grpc', generator: built, to: 'leader' } as const)
   const connectionCount = built === undefined ? 1 : connections
   const found =
     connectionCount === undefined ? await calibrated() : { writes: connectionCount, reads: connectionCount }
@@ -81,8 +98,8 @@ async function etcdIn(directory: string): Promise<EtcdCluster> {
 }
 
 /** Describes the connections and settings of a side, for the report. */
-export function describeSide({ over, connections }: Side): string {
-  const etcd = `to the leader; quota ${ETCD_QUOTA_BYTES / 1024 ** 3} GiB, else defaults`
+export function describeSide({ over, connections, cluster }: Side): string {
+  const etcd = `quota ${ETCD_QUOTA_BYTES / 1024 ** 3} GiB, else defaults`
   switch (over) {
     case 'http':
       return 'bare sockets, one connection for each in flight, to the leader'
@@ -90,11 +107,13 @@ export function describeSide({ over, connections }: Side): string {
       return 'the client library, which knows all nodes and chooses; no limit of calls'
     case 'mux':
       return `the bare multiplexed connection, ${connections.writes} of them, to the leader; writes without identity`
-    case 'etcd':
-      return `Go client, ${connections.writes} connections for writes, ${connections.reads} for reads, ${etcd}`
+    case 'grpc': {
+      const client = `etcd's client in Go, ${connections.writes} connections for writes, ${connections.reads} for reads`
+      return cluster.system === 'etcd' ? `${client}, to the leader; ${etcd}` : `${client}, to the leader`
+    }
     case 'wrong-logins':
       return 'logins over bare sockets'
     case 'gateway':
-      return `JSON gateway over bare sockets, ${etcd}`
+      return `JSON gateway over bare sockets, to the leader; ${etcd}`
   }
 }

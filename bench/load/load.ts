@@ -4,7 +4,7 @@
 export type Consistency = 'linearizable' | 'lease' | 'stale'
 
 /** Protocol that carries the operations. */
-export type Over = 'http' | 'client' | 'mux' | 'gateway' | 'etcd' | 'wrong-logins'
+export type Over = 'http' | 'client' | 'mux' | 'gateway' | 'grpc' | 'wrong-logins'
 
 /** Credentials for a cluster with TLS that checks rights. */
 export interface Access {

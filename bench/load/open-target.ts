@@ -20,7 +20,7 @@ export async function openTarget({ over, endpoints, in_flight, connections, acce
       return MuxTarget.connect(endpoints, connections)
     case 'wrong-logins':
       return new HttpTarget(wrongLogins, endpoints, in_flight, access && { ca: access.ca, token: '' })
-    case 'etcd':
+    case 'grpc':
       throw new Error('etcd/main.go is the generator for the protocol of etcd')
   }
 }

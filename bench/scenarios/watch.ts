@@ -37,7 +37,7 @@ function watching(
         nodes.reduce((sum, node) => sum + (node.pid === undefined ? 0 : sample(node.pid).cpuMicros), 0)
       if (pid === undefined) throw new Error('the process of the leader is not known')
       const load: WatchLoad = {
-        over: side.cluster.system === 'etcd' ? 'etcd' : 'client',
+        over: side.over === 'grpc' ? 'grpc' : 'client',
         endpoints,
         connections: watchers / SHARED,
         watchers,
@@ -82,8 +82,8 @@ function watching(
 }
 
 function generatorOf({ cluster, over, generator }: Side) {
+  if (over === 'grpc') return generator
   if (cluster.system === 'quorate') return NODE_WATCH_GENERATOR
-  if (over === 'etcd') return generator
   throw new Error('watches of etcd need its Go client: Debian has golang-go and golang-etcd-server-dev')
 }
 
