@@ -1,6 +1,7 @@
 // Conversations that are recorded with etcd, and repeated in `npm test`, by their files in `test/etcd/testdata`.
 
 import type { Step } from './conversation.ts'
+import { COREDNS } from './coredns.ts'
 import type { JsonObject } from './frame.ts'
 import { COORDINATION_EXAMPLES, MAINTENANCE_EXAMPLES, USER_EXAMPLES } from './service-examples.ts'
 
@@ -302,4 +303,5 @@ export const EXAMPLES: Readonly<Record<string, Readonly<Record<string, readonly 
   users: USER_EXAMPLES,
   coordination: COORDINATION_EXAMPLES,
   maintenance: MAINTENANCE_EXAMPLES,
+  coredns: COREDNS,
 }
