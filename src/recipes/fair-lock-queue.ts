@@ -86,7 +86,7 @@ export type LockClient = Pick<Client, 'session' | 'txn' | 'watch'>
 export interface LockQueue {
   /** Name of the recipe in messages. */
   readonly what: string
-  /** The key of a client with this lease. */
+  /** The key of a client, which ends with its lease as `leaseName` writes it. */
   key(lease: string): Uint8Array
   /** Prefix of the keys that conflict with those of this client. */
   readonly conflicts: Uint8Array
@@ -147,7 +147,7 @@ async function acquireWith(
   untilMs: number,
 ): Promise<HeldLock> {
   const { lease } = session
-  const key = queue.key(lease)
+  const key = queue.key(leaseName(lease))
   const signal = anySignal(session.signal, options.signal)
   const call = { ...options, signal }
   const conflicts = readConflicts(queue)
@@ -193,6 +193,9 @@ async function acquireWith(
   if (options.signal?.aborted === true) throw abortedError(options.signal, queue.what)
   return heldLock(kv, queue, session, key, held)
 }
+
+/** The lease as etcd's package `concurrency` names it in a key: its clients wait in the same queue. */
+const leaseName = (lease: string): string => BigInt(lease).toString(16)
 
 const readConflicts = ({ conflicts }: LockQueue) => ({ get: { prefix: conflicts, keysOnly: true } }) as const
 
