@@ -155,12 +155,27 @@ async function migrateBetween(
     throw new Failure(EXIT.failed, 'both sides are the same cluster: nothing was copied')
   const writer = isFromEtcd ? new Etcd({ ...clientOptions, endpoints: client.endpoints }) : etcd
   try {
+    if (isFromEtcd) await checkEtcdApi(writer, first.timeoutMs)
     const sides = isFromEtcd
       ? { source: etcd, target: client, sourceId: other ?? '', limits: new TargetLimits(settings) }
       : { source: client, target: etcd, sourceId: own ?? '', limits: new TargetLimits() }
     await copyAndCompare(context, flags, { ...sides, writer, prefix })
   } finally {
     if (writer !== etcd) await writer.close()
+  }
+}
+
+/** Nodes without etcd's API do not answer there. Other errors are those of the migration. */
+async function checkEtcdApi(writer: EtcdClient, timeoutMs: number): Promise<void> {
+  try {
+    await writer.cluster({ timeoutMs })
+  } catch (error) {
+    if (!(error instanceof QuorateError) || error.code !== 'timeout') throw error
+    throw new Failure(
+      EXIT.failed,
+      `migrate writes through etcd's API, and the node does not serve it: ${error.message}`,
+      ['Nothing was copied. A node serves it unless it was started with --no-etcd-api.'],
+    )
   }
 }
 

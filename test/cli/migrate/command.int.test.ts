@@ -2,8 +2,11 @@
 
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { positionKey } from '../../../src/cli/migrate/position.ts'
+import { startNode } from '../../../src/embed/index.ts'
+import { temporaryDirectory } from '../../backup/samples.ts'
 import { kv, startKv } from '../run-kv.ts'
 import { useSides } from './sides.ts'
 
@@ -130,6 +133,19 @@ describe('a mistake is named', () => {
     const { port } = server.address() as AddressInfo
     const { code, err } = await run('--from', `etcd://127.0.0.1:${port}`, '--timeout', '500ms')
     expect([code, err]).toEqual([5, expect.stringContaining('that it serves clients there')])
+  })
+
+  it("a node without etcd's API", async () => {
+    const anywhere = { host: '127.0.0.1', port: 0 }
+    const node = await startNode({
+      ...{ name: 'n1', dataDir: join(temporaryDirectory(), 'n1'), listen: anywhere, peerListen: anywhere },
+      ...{ founding: { kind: 'bootstrap' }, etcdApi: false },
+    })
+    onTestFinished(() => node.stop())
+    const ended = await kv(['migrate', '--from', etcd(), '--prefix', 'none/', '--timeout', '500ms'], {
+      endpoints: node.url,
+    })
+    expect(ended).toMatchObject({ code: 1, err: expect.stringContaining('--no-etcd-api') })
   })
 
   it('the same cluster on both sides', async () => {
