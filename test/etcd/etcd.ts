@@ -26,11 +26,21 @@ async function freePorts(count: number): Promise<number[]> {
   return ports
 }
 
+interface EtcdOptions {
+  /** Further flags of each member. */
+  readonly args?: readonly string[]
+  /** The flags have the certificates of clients. */
+  readonly isSecure?: boolean
+}
+
 /** It must be ended by the test. */
-export async function startEtcd(memberCount = 1): Promise<Etcd> {
+export async function startEtcd(memberCount = 1, options: EtcdOptions = {}): Promise<Etcd> {
   const top = mkdtempSync(join(tmpdir(), 'quorate-etcd-'))
   const ports = await freePorts(2 * memberCount)
-  const urls = ports.map((port) => `http://127.0.0.1:${port}`)
+  const urls = ports.map((port, at) => {
+    const isSecure = options.isSecure === true && at < memberCount
+    return `${isSecure ? 'https' : 'http'}://127.0.0.1:${port}`
+  })
   const names = Array.from({ length: memberCount }, (_, at) => `e${at}`)
   const initial = names.map((name, at) => `${name}=${urls[memberCount + at]}`).join()
   const members = names.map((name, at) => {
@@ -41,6 +51,7 @@ export async function startEtcd(memberCount = 1): Promise<Etcd> {
         ...['--name', name, '--data-dir', join(top, name), '--initial-cluster', initial],
         ...['--listen-client-urls', url, '--advertise-client-urls', url],
         ...['--listen-peer-urls', peer, '--initial-advertise-peer-urls', peer],
+        ...(options.args ?? []),
       ]
       child = spawn('/usr/bin/etcd', args, { stdio: 'ignore' })
     }

@@ -1,13 +1,17 @@
 // A migration of 100,000 keys from Debian's etcd and back, while clients write to the source, as in
 // docs/coming-from/etcd.md. The process that migrates is killed in the middle of each copy, and started again.
 
+import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { expect, test } from 'vitest'
+import { describe, expect, it, onTestFinished, test } from 'vitest'
+import { positionKey } from '../../src/cli/migrate/position.ts'
 import type { Client, KvRecord } from '../../src/client/index.ts'
 import { startCluster } from '../../src/embed/index.ts'
-import { EtcdClient } from '../../src/etcd-client/index.ts'
-import { spawnKv } from '../cli/run-kv.ts'
+import { EtcdClient, type EtcdClientOptions } from '../../src/etcd-client/index.ts'
+import { kv, spawnKv, startKv } from '../cli/run-kv.ts'
+import { authority, CertificateDirectory } from '../server/tls/certificates.ts'
 import { startEtcd } from './etcd.ts'
 
 const KEYS = 100_000
@@ -88,9 +92,10 @@ async function migrate(direction: '--from' | '--to', etcd: Side, own: Side): Pro
   const first = start()
   let copied = 0
   while (copied < KEYS / 3) {
-    copied = await target.client.count({ prefix: 'app/' })
+    copied = Number(Object((await target.client.get(positionKey('')))?.json()).copied ?? 0)
     await sleep(20)
   }
+  const killSeconds = seconds()
   first.kill('SIGKILL')
   await once(first, 'exit')
   const second = start()
@@ -103,9 +108,11 @@ async function migrate(direction: '--from' | '--to', etcd: Side, own: Side): Pro
     await sleep(20)
   }
   const copySeconds = seconds()
+  const copyProcessor = processorSeconds(second.pid)
   await sleep(FOLLOW_MS)
   const writes = await writers.stop()
   const stoppedAt = performance.now()
+  const allProcessor = processorSeconds(second.pid)
   second.kill('SIGINT')
   const [code] = await ended
   expect(`${code} ${said}`).toContain('0 ')
@@ -120,12 +127,20 @@ async function migrate(direction: '--from' | '--to', etcd: Side, own: Side): Pro
   expect([result.different, different]).toEqual([0, []])
   expect(result).toMatchObject({ keys: ours.size, leases: LEASES })
   expect(ours.size).toBeGreaterThan(KEYS * 0.9)
-  return (
-    `${direction} etcd: killed at ${copied} keys; ${ours.size} keys, ${result.leases} leases, ${writes} writes at the ` +
-    `source (${Math.round((writes / (stoppedAt - startedAt)) * 1_000)}/s); copy ${copySeconds.toFixed(1)} s ` +
-    `(${Math.round(KEYS / copySeconds)} keys/s); ${result.changes} changes followed; last changes and comparison ` +
-    `${endSeconds.toFixed(1)} s; ${result.different} differ`
-  )
+  const rate = (count: number, passed: number) => Math.round(count / passed)
+  return [
+    `${direction} etcd: ${ours.size} keys, ${result.leases} leases`,
+    `killed after ${killSeconds.toFixed(1)} s with ${copied} keys copied`,
+    `the others in ${(copySeconds - killSeconds).toFixed(1)} s (${rate(result.copied, copySeconds - killSeconds)} keys/s, processor ${copyProcessor} s)`,
+    `${writes} writes at the source (${rate(writes, (stoppedAt - startedAt) / 1_000)}/s), ${result.changes} changes followed (processor ${(allProcessor - copyProcessor).toFixed(1)} s)`,
+    `last changes and comparison in ${endSeconds.toFixed(1)} s, ${result.different} differ`,
+  ].join('; ')
+}
+
+/** Processor time of a process of Linux, whose clock has 100 ticks a second. */
+function processorSeconds(pid: number | undefined): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
+  return (Number(fields[11]) + Number(fields[12])) / 100
 }
 
 /** The value and the lease of each key. */
@@ -152,4 +167,146 @@ test('100,000 keys from etcd and back, under writes, with a crash in each copy',
   const to = open(second.endpoints)
   console.log(await migrate('--to', to, own))
   await Promise.all([from.client.close(), to.client.close()])
+})
+
+describe('with one etcd,', () => {
+  const runIn = (own: readonly string[], ...args: string[]) =>
+    kv(['migrate', ...args], { endpoints: own.join(), env: { KV_ETCD_PASSWORD: 'secret' } })
+  const address = ({ endpoints: [url = ''] }: { readonly endpoints: readonly string[] }) =>
+    url.replace('http', 'etcd')
+
+  function open(endpoints: readonly string[], options: Partial<EtcdClientOptions> = {}): EtcdClient {
+    const client = new EtcdClient({ endpoints, timeoutMs: 60_000, ...options })
+    onTestFinished(() => client.close())
+    return client
+  }
+
+  it('certificates and users are used', async () => {
+    using directory = new CertificateDirectory()
+    const ca = authority()
+    const [own, client] = [directory.pair('etcd', ca.node('etcd')), directory.pair('ann', ca.client('ann'))]
+    const cacert = directory.write('ca.crt', ca.cert)
+    const args = [
+      '--cert-file',
+      own.cert,
+      '--key-file',
+      own.key,
+      '--client-cert-auth',
+      '--trusted-ca-file',
+      cacert,
+    ]
+    await using etcd = await startEtcd(1, { args, isSecure: true })
+    await using cluster = await startCluster({ nodes: 1 })
+    const tls = { ca: ca.cert, ...ca.client('ann') }
+    const client2379 = open(etcd.endpoints, { tls })
+    await client2379.put('own/a', '1')
+    for (const command of [
+      'user add root:root',
+      'role add root',
+      'user grant-role root root',
+      'user add bob:secret',
+      'role add own',
+      'role grant-permission own read own/ own0',
+      'user grant-role bob own',
+      'auth enable',
+    ])
+      expect(
+        spawnSync(
+          'etcdctl',
+          [
+            `--endpoints=${etcd.endpoints}`,
+            `--cacert=${cacert}`,
+            `--cert=${client.cert}`,
+            `--key=${client.key}`,
+            ...command.split(' '),
+          ],
+          { env: { ...process.env, ETCDCTL_API: '3' } },
+        ).status,
+      ).toBe(0)
+    const from = ['--from', address(etcd), '--prefix', 'own/', '--etcd-user', 'bob']
+    const files = ['--etcd-cacert', cacert, '--etcd-cert', client.cert, '--etcd-key', client.key]
+    expect(await runIn(cluster.endpoints, ...from, ...files)).toMatchObject({
+      code: 0,
+      err: expect.stringContaining('the same 1 key,'),
+    })
+    expect(await runIn(cluster.endpoints, ...from)).toMatchObject({
+      code: 8,
+      err: expect.stringContaining('not signed by a CA'),
+    })
+    const others = ['--from', address(etcd), '--prefix', 'other/', '--etcd-user', 'bob', ...files]
+    expect(await runIn(cluster.endpoints, ...others)).toMatchObject({
+      code: 8,
+      err: expect.stringContaining('etcdctl role grant-permission'),
+    })
+  })
+
+  it('limits of its requests are found before the first key is copied, and those of transactions are kept', async () => {
+    await using etcd = await startEtcd(1, { args: ['--max-request-bytes', '100000', '--max-txn-ops', '16'] })
+    await using cluster = await startCluster({ nodes: 1 })
+    const own = cluster.client()
+    for (let n = 0; n < 200; n++) await own.put(`many/${n}`, String(n))
+    await own.put('large/a', 'x'.repeat(200_000))
+    const refused = await runIn(cluster.endpoints, '--to', address(etcd))
+    expect(refused).toMatchObject({ code: 1, err: expect.stringContaining('--max-request-bytes') })
+    expect(await open(etcd.endpoints).count()).toBe(0)
+    await own.delete('large/a')
+    expect(await runIn(cluster.endpoints, '--to', address(etcd))).toMatchObject({ code: 0 })
+    // More than a transaction has.
+    await own.deleteRange({ prefix: 'many/1' })
+    expect(await runIn(cluster.endpoints, '--to', address(etcd))).toMatchObject({
+      code: 0,
+      err: expect.stringMatching(
+        /revision \d+ has 111 changes, too many.*\n(.*\n)*both sides have the same 89 keys/,
+      ),
+    })
+  })
+
+  it('values of 1.4 MB go both ways', async () => {
+    await using etcd = await startEtcd()
+    await using back = await startEtcd()
+    await using cluster = await startCluster({ nodes: 1 })
+    const from = open(etcd.endpoints)
+    for (let n = 0; n < 5; n++) await from.put(`v/${n}`, Buffer.alloc(1_400_000, n))
+    const refused = await runIn(cluster.endpoints, '--from', address(etcd))
+    expect(refused).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('settings set value_bytes_max=1400000'),
+    })
+    const own = cluster.client()
+    await own.changeSettings({ value_bytes_max: 1_400_000 })
+    expect(await runIn(cluster.endpoints, '--from', address(etcd))).toMatchObject({ code: 0 })
+    expect(await runIn(cluster.endpoints, '--to', address(back))).toMatchObject({ code: 0 })
+    expect((await open(back.endpoints).get('v/3'))?.value).toEqual(new Uint8Array(1_400_000).fill(3))
+  })
+
+  it('compaction is survived, and short leases stay alive', async () => {
+    await using etcd = await startEtcd()
+    await using cluster = await startCluster({ nodes: 1 })
+    const from = open(etcd.endpoints)
+    const own = cluster.client()
+    for (let n = 0; n < 500; n++) await from.put(`c/${n}`, String(n))
+    await using session = await from.session({ ttlMs: 1_000 })
+    await session.put('c/held', '1')
+    const running = startKv(['migrate', '--from', address(etcd), '--follow'], {
+      endpoints: cluster.endpoints.join(),
+    })
+    await running.printed('Ctrl-C ends it')
+    await sleep(6_000)
+    expect(await own.get('c/held')).toMatchObject({ lease: session.lease, version: 1 })
+    running.signal('SIGTERM')
+    expect(await running.ended).toMatchObject({ code: 0 })
+    await from.deleteRange({ prefix: 'c/1' })
+    const { revision } = await from.put('c/2', 'new')
+    await from.compact(revision)
+    // The lease has ended in the target.
+    await expect.poll(() => own.get('c/held')).toBeUndefined()
+    const again = await runIn(cluster.endpoints, '--from', address(etcd))
+    expect(again).toMatchObject({ code: 0, err: expect.stringContaining('has compacted') })
+    expect(again.err).toContain('the same 390 keys and 1 lease')
+    expect(await own.get('c/held')).toMatchObject({ lease: session.lease })
+    // Nothing changes, and the revision of the position is compacted too.
+    await from.put('elsewhere', '1')
+    await from.compact((await from.put('elsewhere', '2')).revision)
+    expect(await runIn(cluster.endpoints, '--from', address(etcd))).toMatchObject({ code: 0 })
+  })
 })
