@@ -93,9 +93,12 @@ async function tryChange(
   for (let tries = 1; ; tries++) {
     // Before the read: what is read is at least as new, and a newer one makes the change fail.
     const { revision: ifRevision } = call.api.node.auth
-    const change = await decide().catch((error: unknown) => checkMayChange(call, error))
+    const change = await decide().catch(async (error: unknown) => {
+      await checkMayManage(call)
+      throw error
+    })
     if (change === undefined) {
-      await checkMayChange(call)
+      await checkMayManage(call)
       return
     }
     try {
@@ -108,13 +111,9 @@ async function tryChange(
   }
 }
 
-/**
- * Throws what was found out about the request: only to who may change users. Others are refused, as etcd does it before
- * it looks.
- */
-async function checkMayChange(call: EtcdCall, found?: unknown): Promise<undefined> {
+/** Rejects with `ApiError` who may not manage users: etcd refuses them before it looks. */
+export async function checkMayManage(call: EtcdCall): Promise<void> {
   await call.execute({ kind: 'show-roles', name: undefined })
-  if (found !== undefined) throw found
 }
 
 /** etcd has no least length of passwords. An empty one would be no password. */

@@ -44,16 +44,18 @@ export async function acquire(
   expired: GrpcError,
   call: EtcdCall,
 ): Promise<LeaseKey> {
-  const candidate = await enter(name, lease, value, call)
+  const { candidate, before } = await enter(name, lease, value, call)
   try {
     const { key, revision } = candidate
+    const isReplaced = before !== undefined && value !== undefined && compareKeys(before.value, value) !== 0
+    if (isReplaced && !(await replaceValue(candidate, value, call))) throw expired
     let hasWaited = false
     for (;;) {
       checkWaiting(call)
-      const before = await findNewestBefore(name, revision, call)
-      if (before.key === undefined) break
+      const newest = await findNewestBefore(name, revision, call)
+      if (newest.key === undefined) break
       hasWaited = true
-      await waitForChange({ key: before.key }, before.revision, 'delete', call)
+      await waitForChange({ key: newest.key }, newest.revision, 'delete', call)
     }
     if (hasWaited && (await readKey(key, call))?.createRevision !== revision) throw expired
     checkWaiting(call)
@@ -64,12 +66,18 @@ export async function acquire(
   }
 }
 
+interface Entered {
+  readonly candidate: LeaseKey
+  /** Its key, if it was there before. */
+  readonly before: KeyRow | undefined
+}
+
 async function enter(
   name: Uint8Array,
   lease: bigint,
   value: Uint8Array | undefined,
   call: EtcdCall,
-): Promise<LeaseKey> {
+): Promise<Entered> {
   const isOwnLease = lease === 0n
   const id = isOwnLease ? await grant(call) : decodeLeaseId(lease)
   const key = keyOf(name, id)
@@ -81,13 +89,12 @@ async function enter(
     },
     call,
   )
-  if (succeeded) return { key, lease: id, isOwnLease, revision, requestedAt: revision }
+  const made = { key, lease: id, isOwnLease, requestedAt: revision }
+  if (succeeded) return { candidate: { ...made, revision }, before: undefined }
   const [result] = results
-  const known = result?.kind === 'get' ? result.found?.records[0] : undefined
-  if (known === undefined) throw new Error('a key that exists is read in the same transaction')
-  const candidate = { key, lease: id, isOwnLease, revision: known.createRevision, requestedAt: revision }
-  if (value !== undefined && compareKeys(known.value, value) !== 0) await replaceValue(candidate, value, call)
-  return candidate
+  const before = result?.kind === 'get' ? result.found?.records[0] : undefined
+  if (before === undefined) throw new Error('a key that exists is read in the same transaction')
+  return { candidate: { ...made, revision: before.createRevision }, before }
 }
 
 async function grant(call: EtcdCall): Promise<LeaseId> {

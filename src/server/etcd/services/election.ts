@@ -38,7 +38,10 @@ function checkLeader(leader: LeaderKey | undefined): asserts leader is LeaderKey
   if (leader.key.length === 0) throw ETCD_ERRORS.emptyKey
 }
 
-const decodeLeader = ({ key, rev }: LeaderKey) => ({ key, revision: asRevision(Math.max(0, rev)) })
+/** No key was made at a negative revision, or at this one. */
+const NEVER = Number.MAX_SAFE_INTEGER
+
+const decodeLeader = ({ key, rev }: LeaderKey) => ({ key, revision: asRevision(rev < 0 ? NEVER : rev) })
 
 export const leader = serveUnary(RPC.leader, async ({ name }, call) => {
   const { oldest } = await findOldest(name, call)

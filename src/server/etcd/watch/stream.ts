@@ -129,8 +129,9 @@ class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
         }
       } catch (error) {
         await before
-        // The client has cancelled it, or is gone.
         if (this.#remove(id, created)) this.#refuse(created, error)
+        // The client has cancelled it, or is gone.
+        else created.refuse(revision, { canceled: false })
       } finally {
         this.#creating--
       }
