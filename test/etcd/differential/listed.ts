@@ -56,6 +56,7 @@ const isObject = (json: Json | undefined): json is JsonObject =>
 const PERMISSION = 'permission denied'
 const NO_USER = 'user name is empty'
 const NO_TOKEN = 'invalid auth token'
+const NO_RANGE = 'invalid auth management'
 
 /** RPCs that etcd 3.4 serves everybody while rights are checked. */
 const UNCHECKED: ReadonlySet<string> = new Set([
@@ -79,6 +80,9 @@ function hasEmptyRange(json: Json): boolean {
   const isEmpty = rangeEnd !== '' && rangeEnd !== '\0' && String(key) >= String(rangeEnd)
   return isEmpty || Object.values(json).some(hasEmptyRange)
 }
+
+const isEmptyTxn = ({ rpc, request: { compare = [], success = [], failure = [] } }: Step): boolean =>
+  rpc === 'txn' && [compare, success, failure].every((list) => Array.isArray(list) && list.length === 0)
 
 const isCoordination = ({ rpc }: Step): boolean =>
   /^(lock|unlock|campaign|proclaim|leader|observe|resign)$/.test(rpc)
@@ -162,7 +166,7 @@ export const LISTED: readonly ListedDifference[] = [
     why: 'every request needs a user while rights are checked, and most a right',
     source: 'https://github.com/etcd-io/etcd/security/advisories/GHSA-q8m4-xhhv-38mg',
     shows: ({ step, etcd, quorate }) =>
-      UNCHECKED.has(step.rpc) &&
+      (UNCHECKED.has(step.rpc) || isEmptyTxn(step)) &&
       [PERMISSION, NO_USER, NO_TOKEN].some((text) => isRefused(quorate, text) && !isRefused(etcd, text)),
   },
   {
@@ -191,7 +195,8 @@ export const LISTED: readonly ListedDifference[] = [
     why: 'the stream is refused, and not each of its watches',
     source: 'src/server/etcd/README.md',
     shows: ({ step, quorate }) =>
-      step.rpc === 'watch' && [NO_USER, NO_TOKEN].some((text) => isRefused(quorate, text)),
+      step.rpc === 'watch' &&
+      [NO_USER, NO_TOKEN].some((text) => contains(quorate, `"text":"etcdserver: ${text}"`)),
   },
   {
     name: 'a token while rights are not checked',
@@ -262,7 +267,7 @@ export const LISTED: readonly ListedDifference[] = [
     why: 'it is refused, as in etcd 3.6',
     source: 'isValidPermissionRange of etcd in server/auth/store.go',
     shows: ({ step: { rpc }, etcd, quorate }) =>
-      rpc === 'roleGrantPermission' && !isError(etcd) && isRefused(quorate, 'invalid auth management'),
+      rpc === 'roleGrantPermission' && !isRefused(etcd, NO_RANGE) && isRefused(quorate, NO_RANGE),
   },
   {
     name: 'a leader key without a lease',
@@ -340,6 +345,15 @@ export const LISTED_OF_WATCHES: readonly ListedDifference[] = [
     source: 'docs/coming-from/etcd.md',
     shows: ({ etcd, quorate }) =>
       [PERMISSION, NO_TOKEN].some((text) => contains(quorate, text) && !contains(etcd, text)),
+  },
+  {
+    name: 'an observer with a token while rights are not checked',
+    why: 'nobody reads it, as in etcd since 3.5; 3.4 ends the stream',
+    source: 'authStore.AuthInfoFromCtx of etcd in server/auth/store.go',
+    shows: ({ steps, etcd, quorate }) =>
+      contains(etcd, '"end":true') &&
+      !contains(quorate, '"end":true') &&
+      steps.some(({ rpc, as }) => rpc === 'observe' && as !== undefined),
   },
   {
     name: 'a client whose lease has ended while it waited',

@@ -256,6 +256,9 @@ export const MAINTENANCE_EXAMPLES = {
     put({ bytes: 1_572_000 }),
     put({ bytes: 1_572_900 }),
     put({ bytes: 2_097_153 }),
+    step('txn', {
+      success: ['a', 'b'].map((key) => ({ requestPut: { key, value: { bytes: 790_000 } } })),
+    }),
     step('range', { key: 'a' }),
     step(
       'watch',
