@@ -266,7 +266,7 @@ export const MAINTENANCE_EXAMPLES = {
       { stream: 0 },
     ),
     put({ bytes: 600_000 }),
-    step('range', { key: 'a', rangeEnd: 'c' }, { times: 100 }),
+    step('range', { key: 'a', rangeEnd: 'c', keysOnly: true }, { times: 100 }),
   ],
   'bytes that are no message': [
     step('put', { key: 'a' }, { junk: '\x12' }),
