@@ -232,6 +232,16 @@ export const LISTED: readonly ListedDifference[] = [
     shows: ({ step, etcd, quorate }) => step.rpc === 'defragment' && isDenied(etcd) && !isError(quorate),
   },
   {
+    name: 'a user who changes the own password',
+    why: 'a token does not: it needs the old password',
+    source: 'docs/coming-from/etcd.md',
+    shows: ({ step, etcd, quorate }) =>
+      step.rpc === 'userChangePassword' &&
+      !isDenied(etcd) &&
+      isDenied(quorate) &&
+      step.request.name === step.as,
+  },
+  {
     name: 'the roles of a user',
     why: 'only root reads roles',
     source: 'docs/coming-from/etcd.md',

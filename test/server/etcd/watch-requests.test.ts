@@ -71,5 +71,8 @@ test('the end of a watch that the client has cancelled leaves a later one of the
   const { bytes } = inbound
   await new Promise(setImmediate)
   expect(inbound.bytes).toBe(bytes)
-  expect(responsesSent()).toMatchObject([{ watchId: 7, canceled: true }])
+  expect(responsesSent()).toMatchObject([
+    { watchId: 7, created: true },
+    { watchId: 7, canceled: true },
+  ])
 })
