@@ -12,7 +12,7 @@ import { startCluster } from '../../src/embed/index.ts'
 import { EtcdClient, type EtcdClientOptions } from '../../src/etcd-client/index.ts'
 import { kv, spawnKv, startKv } from '../cli/run-kv.ts'
 import { authority, CertificateDirectory } from '../server/tls/certificates.ts'
-import { startEtcd } from './etcd.ts'
+import { type Etcd, startEtcd } from './etcd.ts'
 
 const KEYS = 100_000
 const LEASES = 50
@@ -21,6 +21,8 @@ const VALUE_BYTES = 200
 /** How long clients write after the copy. */
 const FOLLOW_MS = 5_000
 const WRITERS = 4
+/** How long members of etcd crash. */
+const CRASHES_MS = 30_000
 
 async function fill(client: Client): Promise<void> {
   for (let at = 0; at < KEYS; at += 100) {
@@ -168,6 +170,59 @@ test('100,000 keys from etcd and back, under writes, with a crash in each copy',
   console.log(await migrate('--to', to, own))
   await Promise.all([from.client.close(), to.client.close()])
 })
+
+/** Kills the members of etcd by turns, each for a moment, until it is stopped. */
+async function crashByTurns({ members }: Etcd, isStopped: () => boolean): Promise<number> {
+  let crashes = 0
+  for (let at = 0; !isStopped(); at = (at + 1) % members.length) {
+    await members[at]?.kill()
+    crashes += 1
+    await sleep(1_000)
+    members[at]?.start()
+    await sleep(3_000)
+  }
+  return crashes
+}
+
+test.each(['--from', '--to'] as const)(
+  '%s three members of etcd, which crash by turns',
+  async (direction) => {
+    await using etcd = await startEtcd(3)
+    await using cluster = await startCluster({ nodes: 1 })
+    const members = new EtcdClient({ endpoints: etcd.endpoints, timeoutMs: 60_000 })
+    const own = cluster.client({ timeoutMs: 60_000 })
+    onTestFinished(() => members.close())
+    await expect.poll(() => members.status().then(({ leader }) => leader)).toBeDefined()
+    const source = direction === '--from' ? members : own
+    for (let at = 0; at < 5_000; at += 100)
+      await source.txn({
+        success: Array.from({ length: 100 }, (_, n) => ({ put: { key: `f/${at + n}`, value: `${at}` } })),
+      })
+    let isStopped = false
+    const crashing = crashByTurns(etcd, () => isStopped)
+    const address = `etcd://${etcd.endpoints.map((url) => new URL(url).host).join()}`
+    const running = startKv(['migrate', direction, address, '--follow', '-o', 'json'], {
+      endpoints: cluster.endpoints.join(),
+    })
+    let writes = 0
+    const until = performance.now() + CRASHES_MS
+    while (performance.now() < until) {
+      // Each write is the same twice.
+      await source.put(`f/w${writes % 500}`, String(writes)).catch(() => {})
+      writes += 1
+    }
+    isStopped = true
+    const crashes = await crashing
+    await running.printed('caught up')
+    running.signal('SIGINT')
+    const { code, out, err } = await running.ended
+    expect([code, err]).toEqual([0, expect.stringContaining('following')])
+    expect(JSON.parse(out)).toMatchObject({ different: 0, keys: 5_500 })
+    console.log(
+      `${direction} etcd: ${crashes} crashes, ${writes} writes, ${JSON.parse(out).changes} changes followed`,
+    )
+  },
+)
 
 describe('with one etcd,', () => {
   const runIn = (own: readonly string[], ...args: string[]) =>

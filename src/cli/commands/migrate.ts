@@ -280,6 +280,9 @@ class Report {
       case 'following':
         this.#say(`following the changes after revision ${event.revision}; Ctrl-C ends it`)
         break
+      case 'caught-up':
+        this.#say(`caught up with revision ${event.revision}`)
+        break
       case 'moved': {
         const { phase, copied, revision } = event.position
         if (phase === 'follow') this.#changes += event.changes

@@ -68,6 +68,8 @@ export type MigrationEvent =
   | { readonly kind: 'copying'; readonly revision: number; readonly keys: number; readonly copied: number }
   | { readonly kind: 'resumed'; readonly position: MigrationPosition }
   | { readonly kind: 'following'; readonly revision: number }
+  /** The target has what the source had when following began. */
+  | { readonly kind: 'caught-up'; readonly revision: number }
   /** The position has moved. */
   | { readonly kind: 'moved'; readonly position: MigrationPosition; readonly changes: number }
   | { readonly kind: 'compacted'; readonly revision: number }
@@ -282,7 +284,8 @@ class Migration {
     const { source, prefix, until, signal, onEvent } = this.#options
     await using queue = new WatchQueue(source, prefix, this.#position.revision + 1, signal)
     if (until !== undefined) onEvent({ kind: 'following', revision: this.#position.revision })
-    let movedAtMs = performance.now()
+    const newest = await this.#readRevision()
+    let [isBehind, movedAtMs] = [true, performance.now()]
     while (until?.aborted === false) {
       if (await this.#applyNext(queue, Number.POSITIVE_INFINITY)) {
         movedAtMs = performance.now()
@@ -292,7 +295,11 @@ class Migration {
         movedAtMs = performance.now()
         await this.#move([], { ...this.#position, revision: queue.seen })
       }
-      await queue.wait(IDLE_MS, until)
+      const isSilent = !(await queue.wait(IDLE_MS, until))
+      if (isBehind && queue.isEmpty && (isSilent || queue.seen >= newest)) {
+        isBehind = false
+        onEvent({ kind: 'caught-up', revision: Math.max(newest, this.#position.revision) })
+      }
     }
     return await this.#catchUp(queue)
   }

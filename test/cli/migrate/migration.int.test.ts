@@ -104,6 +104,7 @@ describe('a migration that follows', () => {
     await putMany(source, 'follow/', 100)
     const run = new TestRun(sides(), { prefix: 'follow/', follow: true })
     await run.reached('following')
+    await run.reached('caught-up')
     for (let n = 0; n < 200; n++) {
       await source.put(`follow/w${n % 20}`, String(n))
       if (n % 7 === 0) await source.delete(`follow/w${(n + 3) % 20}`)
