@@ -1,10 +1,12 @@
 // `kv migrate`: what it prints, its exit codes, and Ctrl-C. Etcd's API of a second cluster serves as etcd.
 
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, connect, createServer as createRelay, type Socket } from 'node:net'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { positionKey } from '../../../src/cli/migrate/position.ts'
+import { SAME_SIGNAL_MS } from '../../../src/cli/terminal/stop-signals.ts'
 import { startNode } from '../../../src/embed/index.ts'
 import { temporaryDirectory } from '../../backup/samples.ts'
 import { kv, startKv } from '../run-kv.ts'
@@ -90,6 +92,68 @@ describe('a migration', () => {
     expect(err).toContain(`delete its keys below differ/ and ${positionKey('differ/')}`)
   })
 })
+
+describe('Ctrl-C', () => {
+  it('during the copy leaves the rest to the same command', async () => {
+    const { source } = sides()
+    for (let n = 0; n < 300; n++) await source.put(`stopped/${n}`, String(n))
+    const relay = await startRelay()
+    const args = ['--to', relay.address, '--prefix', 'stopped/']
+    const running = start(...args)
+    await running.printed('copying 300 keys')
+    relay.isStalled = true
+    running.signal('SIGINT')
+    expect(await running.ended).toMatchObject({
+      code: 130,
+      err: expect.stringContaining('interrupted: the same command continues the migration'),
+    })
+    relay.isStalled = false
+    expect(await run(...args)).toMatchObject({ code: 0, err: expect.stringContaining('the same 300 keys') })
+  })
+
+  it('a second time breaks the last step off', async () => {
+    const { source } = sides()
+    await source.put('twice/a', '1')
+    const relay = await startRelay()
+    const args = ['--to', relay.address, '--prefix', 'twice/']
+    const running = start(...args, '--follow')
+    await running.printed('caught up')
+    relay.isStalled = true
+    await source.put('twice/a', '2')
+    running.signal('SIGINT')
+    await running.printed('comparing both sides')
+    await sleep(SAME_SIGNAL_MS + 100)
+    running.signal('SIGINT')
+    expect(await running.ended).toMatchObject({ code: 130 })
+    relay.isStalled = false
+    expect(await run(...args)).toMatchObject({ code: 0 })
+  })
+})
+
+/** A relay to the cluster that serves as etcd. While it is stalled, it passes nothing on. */
+async function startRelay() {
+  const { hostname, port } = new URL(sides().clusters[1]?.endpoints[0] ?? '')
+  const relay = { isStalled: false, address: '' }
+  const sockets = new Set<Socket>()
+  const server = createRelay((near) => {
+    const far = connect(Number(port), hostname)
+    for (const [from, to] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      sockets.add(from)
+      from.on('error', () => {}).on('close', () => to.destroy())
+      from.on('data', (chunk) => relay.isStalled || to.write(chunk))
+    }
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => {
+    for (const socket of sockets) socket.destroy()
+    server.close()
+  })
+  relay.address = `etcd://127.0.0.1:${(server.address() as AddressInfo).port}`
+  return relay
+}
 
 describe('a mistake is named', () => {
   const usage = (text: string) => ({ code: 2, err: expect.stringContaining(text) })
