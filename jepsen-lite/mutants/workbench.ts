@@ -10,7 +10,7 @@ import { applyPatch, changedFiles, type Mutant, ROOT } from './mutant.ts'
 /** The sources, and what tests read. */
 const PARTS = [
   ...['src', 'jepsen-lite', 'test', 'bin', 'docs', 'package.json', 'README.md'],
-  ...['tsconfig.json', 'vitest.config.ts'],
+  ...['tsconfig.json', 'vitest.config.ts', 'web/src/design'],
 ]
 
 export class Workbench {

@@ -125,12 +125,12 @@ export abstract class NodeWatchClients implements WatchClients {
     try {
       const connection = await this.open(target, id, watched, AbortSignal.any([signal, departure.signal]))
       if (connection === undefined) return
-      this.id = id
       const silence = new Silence(() => connection.end(codedError('SILENT', 'nothing was received')))
       try {
         for await (const message of connection.messages) {
           silence.noteContact()
           recorder.watchMessage(id, message)
+          this.id = id
           if (message.kind === 'compacted' || message.kind === 'stopped') return
           await this.#pauseIfSlow(connection)
         }

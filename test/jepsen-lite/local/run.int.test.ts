@@ -8,7 +8,7 @@ import { afterEach, expect, test } from 'vitest'
 import { check, parse } from '../../../jepsen-lite/checker/index.ts'
 import type { Nemesis } from '../../../jepsen-lite/local/nemesis.ts'
 import { run } from '../../../jepsen-lite/local/run.ts'
-import { nemeses, options, runJudgedByLog } from './short-run.ts'
+import { nemeses, options } from './short-run.ts'
 
 const out = mkdtempSync(join(tmpdir(), 'jepsen-lite-'))
 afterEach(() => rmSync(out, { recursive: true, force: true }))
@@ -36,11 +36,6 @@ test('a cluster that is killed and cut keeps its promises, and the history that 
   expect(new Set(noted)).toEqual(new Set(['start', 'role', 'phase', 'inject', 'heal', 'kill', 'ended']))
   expect(readFileSync(join(out, 'report.html'), 'utf8')).toContain('<strong>pass</strong>')
   expect(readdirSync(join(out, 'nodes')).sort()).toEqual(['certs', 'n1.log', 'n2.log', 'n3.log'])
-})
-
-// The clients speak etcd's API, over TLS. Their watches are the log by which everything is judged.
-test('a cluster that is killed keeps its promises to clients of etcd', async () => {
-  await runJudgedByLog('watch', out, 'grpc')
 })
 
 test('a run whose faults do nothing proves nothing, and fails', async () => {
