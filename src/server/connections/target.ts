@@ -29,9 +29,9 @@ export const CONSOLE_PATH = '/ui'
 export const isConsolePath = (path: string): boolean =>
   path === CONSOLE_PATH || path.startsWith(`${CONSOLE_PATH}/`)
 
-/** Whether a path, as it was sent, is one of etcd's JSON gateway. */
+/** Whether a path, as it was sent, is one of etcd's JSON gateway. Clients of etcd 3.3 have the prefix /v3beta. */
 export const isGatewayPath = (path: string): boolean =>
-  path.startsWith('/v3/') || path === '/version' || path === '/health'
+  path.startsWith('/v3/') || path.startsWith('/v3beta/') || path === '/version' || path === '/health'
 
 const KEYS_PATH = '/v1/kv'
 const KEY_PATH = '/v1/kv/'

@@ -321,7 +321,12 @@ const OPEN_PATHS: ReadonlySet<string> = new Set([
 const isOpen = (path: string): boolean => OPEN_PATHS.has(path) || isConsolePath(path)
 
 /** Paths without a user. Only a login has a body, which is small. */
-const LOGIN_PATHS: ReadonlySet<string> = new Set(['/v1/auth', '/v1/auth/login', '/v3/auth/authenticate'])
+const LOGIN_PATHS: ReadonlySet<string> = new Set([
+  '/v1/auth',
+  '/v1/auth/login',
+  '/v3/auth/authenticate',
+  '/v3beta/auth/authenticate',
+])
 
 const isOpenToStrangers = (path: string): boolean => isOpen(path) || LOGIN_PATHS.has(path)
 

@@ -139,6 +139,13 @@ test('version and health', async () => {
   expect(await ask('GET', '/livez')).toMatchObject({ json: { status: 'ok' } })
 })
 
+test('paths of etcd 3.3 are served too', async () => {
+  const { ask } = await serve()
+  const body = JSON.stringify({ key })
+  const answer = await ask('POST', '/v3beta/kv/range', { headers: JSON_TYPE, body })
+  expect(answer).toMatchObject({ status: 200, json: { header: { raft_term: expect.any(String) } } })
+})
+
 test('other methods are refused, and other paths do not exist', async () => {
   const served = await serve()
   expect(await served.ask('GET', '/v3/kv/range')).toMatchObject({ status: 405, headers: { allow: 'POST' } })

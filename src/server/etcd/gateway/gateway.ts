@@ -19,7 +19,9 @@ import { decodeRequest } from './json.ts'
 import { GatewayStream } from './stream.ts'
 
 const RPC_OF: ReadonlyMap<string, AnyRpc> = new Map(
-  RPCS.flatMap((rpc) => rpc.gateway.map((path) => [path, rpc] as const)),
+  RPCS.flatMap((rpc) =>
+    rpc.gateway.flatMap((path) => [[path, rpc] as const, [path.replace('/v3/', '/v3beta/'), rpc] as const]),
+  ),
 )
 
 /** Body of a client without a user: a name and a password. */
