@@ -59,6 +59,26 @@ const comparisons = [0, 1, 2, 3].flatMap((result) =>
   ),
 )
 
+/** As the lock of python3-etcd3 is taken and released: its key has the value of its holder. */
+const takeLock = (holder: string, leaseId: number): Step =>
+  txn({
+    compare: [{ target: 1, result: 0, key: '/locks/l', createRevision: 0 }],
+    success: [{ requestPut: { key: '/locks/l', value: holder, lease: leaseId } }],
+    failure: [{ requestRange: { key: '/locks/l' } }],
+  })
+const releaseLock = (holder: string): Step =>
+  txn({
+    compare: [{ target: 3, result: 0, key: '/locks/l', value: holder }],
+    success: [{ requestDeleteRange: { key: '/locks/l' } }],
+  })
+const replace = (key: string, before: string, value: string): Step =>
+  txn({
+    compare: [{ target: 3, result: 0, key, value: before }],
+    success: [{ requestPut: { key, value } }],
+  })
+/** As Traefik lists its configuration. */
+const TREE: JsonObject = { rangeEnd: 'traefil', sortOrder: 2, sortTarget: 0 }
+
 export const EXAMPLES: Readonly<Record<string, Readonly<Record<string, readonly Step[]>>>> = {
   keys: {
     'a put tells the key before': [
@@ -304,4 +324,51 @@ export const EXAMPLES: Readonly<Record<string, Readonly<Record<string, readonly 
   coordination: COORDINATION_EXAMPLES,
   maintenance: MAINTENANCE_EXAMPLES,
   coredns: COREDNS,
+  'python-etcd3': {
+    'a lock': [
+      grant(1, 60),
+      takeLock('1', 1),
+      grant(2, 60),
+      takeLock('2', 2),
+      watch({ key: '/locks/l' }),
+      range('/locks/l'),
+      lease('leaseKeepAlive', 1),
+      releaseLock('2'),
+      releaseLock('1'),
+      takeLock('2', 2),
+      cancel(0),
+      range('/locks/l'),
+    ],
+    'a key that is replaced': [
+      put('/doot/thing', 'toot'),
+      replace('/doot/thing', 'toot', 'doot'),
+      replace('/doot/thing', 'toot', 'boot'),
+      range('/doot/thing'),
+    ],
+    'prefixes that are read and watched': [
+      watch({ key: '/doot/', rangeEnd: '/doot0' }),
+      ...['x', 'n', 'm'].map((key) => put(`/doot/${key}`, key)),
+      range('/doot/', { rangeEnd: '/doot0', sortOrder: 1 }),
+      range('/doot/', { rangeEnd: '/doot0', sortOrder: 2, keysOnly: true }),
+      remove('/doot/', { rangeEnd: '/doot0', prevKv: true }),
+      cancel(0),
+    ],
+  },
+  traefik: {
+    'a configuration that is read and watched': [
+      range('traefik/none'),
+      range('traefik', TREE),
+      ...[
+        ['http/routers/r/rule', 'Path(`/`)'],
+        ['http/routers/r/service', 's'],
+        ['http/services/s/loadbalancer/servers/0/url', 'http://127.0.0.1'],
+      ].map(([key, value = '']) => txn({ success: [{ requestPut: { key: `traefik/${key}`, value } }] })),
+      range('traefik', TREE),
+      watch({ key: 'traefik', rangeEnd: 'traefil', startRevision: 14 }),
+      put('traefik/http/routers/r/service', 't'),
+      range('traefik', TREE),
+      remove('traefik', { rangeEnd: 'traefil' }),
+      range('traefik', TREE),
+    ],
+  },
 }

@@ -31,7 +31,7 @@ export async function startEtcd(): Promise<RunningServer> {
   if (!existsSync(ETCD))
     throw new Error(`${ETCD} is missing: install it with \`apt-get install etcd-server\``)
   const directory = await mkdtemp(join(existsSync(MEMORY) ? MEMORY : tmpdir(), 'quorate-etcd-'))
-  const [port = 0, peerPort = 0] = await freePorts(23_790, 2)
+  const [port = 0, peerPort = 0] = await freePorts(24_790, 2)
   const [endpoint, peer] = [localUrl(port), localUrl(peerPort)]
   const addresses = {
     'listen-client-urls': endpoint,
