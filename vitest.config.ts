@@ -111,6 +111,8 @@ export default defineConfig({
  */
 function longestFirst() {
   const longest = [
+    'etcd/e2e.long',
+    'etcd/python-etcd3.long',
     'local/cluster.int',
     'local/interrupted-start.long',
     'local/grown-cluster.long',

@@ -2,12 +2,11 @@
 // alive, watches, and loses the leader. It speaks the JSON gateway. The packages are downloaded with apt-get, and
 // unpacked into a directory of the test; nothing is installed.
 
-import { execFileSync, spawn } from 'node:child_process'
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { eventually, Workspace } from '../local/kv.ts'
+import { scratchDirectory, unpackDebianPackages } from './suites.ts'
 
 const PACKAGES = ['patroni', 'python3-etcd', 'python3-urllib3', 'python3-dateutil', 'python3-dnspython']
 const MORE = ['python3-six', 'python3-psutil', 'python3-yaml', 'python3-click', 'python3-prettytable']
@@ -21,14 +20,7 @@ interface Turn {
   readonly error?: string
 }
 
-function unpackPatroni(): string {
-  const directory = mkdtempSync(join(tmpdir(), 'patroni-'))
-  onTestFinished(() => rmSync(directory, { recursive: true, force: true }))
-  execFileSync('apt-get', ['download', ...PACKAGES, ...MORE], { cwd: directory, stdio: 'ignore' })
-  for (const file of readdirSync(directory).filter((name) => name.endsWith('.deb')))
-    execFileSync('dpkg-deb', ['-x', file, 'root'], { cwd: directory })
-  return join(directory, 'root/usr/lib/python3/dist-packages')
-}
+const PACKAGES_AT = 'usr/lib/python3/dist-packages'
 
 /** A member of Patroni's cluster, and its turns so far. */
 function startMember(path: string, name: string, hosts: readonly string[]) {
@@ -51,7 +43,8 @@ function startMember(path: string, name: string, hosts: readonly string[]) {
 }
 
 test('Patroni elects, renews, watches and loses its leader while nodes of quorate are killed', async () => {
-  const path = unpackPatroni()
+  const packages = [...PACKAGES, ...MORE]
+  const path = join(unpackDebianPackages(scratchDirectory('patroni'), packages), PACKAGES_AT)
   const space = await Workspace.open()
   const started = await space.start()
   const hosts = started.nodes.map(({ url }) => new URL(url).host)

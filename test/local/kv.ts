@@ -168,8 +168,11 @@ export function isGone(pid: number): boolean {
   return !processExists(pid) || processState(pid) === 'Z'
 }
 
-/** Ports below those that the system gives to clients. Files that run at the same time use different ones. */
-const PORTS_FROM = 20_000
+/**
+ * Ports below those that the system gives to clients, and above those of etcd's end-to-end tests. Files that run at the
+ * same time use different ones.
+ */
+const PORTS_FROM = 20_100
 const PORTS_OF_WORKER = 1_000
 const WORKERS = 10
 const WORKER = Number(process.env.VITEST_POOL_ID ?? 0)
