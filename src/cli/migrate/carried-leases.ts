@@ -33,10 +33,6 @@ export class CarriedLeases {
     this.#signal = AbortSignal.any([signal, this.#stop.signal])
   }
 
-  get count(): number {
-    return this.#carried.size
-  }
-
   /** Keeps the leases alive until `stop`. */
   start(): void {
     this.#keeping = this.#keep()
@@ -95,14 +91,17 @@ export class CarriedLeases {
   async #keep(): Promise<void> {
     while (!this.#signal.aborted) {
       // A failure is that of the next calls of the migration as well.
-      await this.renewDue().catch(() => {})
+      await this.#renewDue(performance.now()).catch(() => {})
       await sleep(CHECK_MS, undefined, { signal: this.#signal }).catch(() => {})
     }
   }
 
-  /** Renews the leases whose time has come. */
-  async renewDue(): Promise<void> {
-    const nowMs = performance.now()
+  /** Renews all leases if the target answers: those that have ended there are found. */
+  async renewAll(): Promise<void> {
+    await this.#renewDue(Number.POSITIVE_INFINITY).catch(() => {})
+  }
+
+  async #renewDue(nowMs: number): Promise<void> {
     const due = [...this.#carried].filter(([, { renewAtMs }]) => renewAtMs <= nowMs).map(([id]) => id)
     for (let at = 0; at < due.length; at += READS_AT_ONCE)
       await this.#renew(due.slice(at, at + READS_AT_ONCE))

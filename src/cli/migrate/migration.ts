@@ -32,6 +32,8 @@ const KEPT_BYTES_MAX = 128 * 1024 * 1024
 const READS_AT_ONCE = 64
 /** Attempts to copy from a source that compacts faster. */
 const REPAIRS_MAX = 5
+/** Attempts that lie further apart are not counted together. */
+const REPAIR_PAUSE_MS = 10 * 60_000
 /** How often leases are looked after while nothing changes. */
 const IDLE_MS = 500
 /** Interval at which the position moves without a change, so that the source may compact. */
@@ -131,11 +133,13 @@ class Migration {
       else if (this.#position.phase === 'follow')
         await this.#reviveLeases(scan(source, this.#range, { keysOnly: true, signal }))
       for (let repairs = 0; ; repairs++) {
+        const begunAtMs = performance.now()
         try {
           if (this.#position.phase === 'repair') await this.#repair()
           return await this.#follow()
         } catch (error) {
           if (!(error instanceof CompactedError)) throw error
+          if (performance.now() - begunAtMs > REPAIR_PAUSE_MS) repairs = 0
           if (repairs === REPAIRS_MAX) throw new Failure(EXIT.failed, TOO_FAST)
           await this.#beginRepair()
         }
@@ -312,6 +316,8 @@ class Migration {
       if (await this.#applyNext(queue, revision)) continue
       const isReached = queue.seen >= revision || queue.hasAfter(revision)
       if (!isReached && (await queue.wait(QUIET_MS))) continue
+      await this.#leases.renewAll()
+      await this.#restoreLost()
       // A member of etcd does not report how far a watch is. So both sides may be compared too early.
       const result = await this.#compare(revision)
       if (result.different > 0 && !isReached && performance.now() < deadline) continue

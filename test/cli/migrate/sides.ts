@@ -82,10 +82,6 @@ export class TestRun {
     this.#until.abort()
     return this.result
   }
-
-  crash(): void {
-    this.#crash.abort()
-  }
 }
 
 /** The keys of a range in the order of their revisions, as text. */
