@@ -1,8 +1,10 @@
 // Every right that a change needs is taken away after the node has permitted the change, and before it is applied. The
 // table has an operation for each command: without one it does not compile. The rights are those of the rules
-// themselves, so that a new demand is raced too.
+// themselves, so that a new demand is raced too. Where etcd's API has an RPC for it, the same race runs through its
+// wires; and those of its reads, and of RPCs that make several changes.
 
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
+import { RPC } from '../../../src/etcd/rpcs.ts'
 import type { Command } from '../../../src/kv/index.ts'
 import {
   type AccessDemand,
@@ -20,8 +22,10 @@ import { Api } from '../../../src/server/api/api.ts'
 import { execute } from '../../../src/server/api/execute.ts'
 import { apiLimits } from '../../../src/server/api/limits.ts'
 import { operationDemands } from '../../../src/server/api/permit.ts'
-import { nodeWithUsers } from '../auth/users.ts'
+import { AS_BOB, AS_ROOT, nodeWithUsers } from '../auth/users.ts'
+import { base64, ETCD_WIRES } from '../etcd/wires.ts'
 import type { FakeNode } from '../http/fake-node.ts'
+import { serve } from '../http/served.ts'
 
 const bytes = (text: string): Uint8Array => new Uint8Array(Buffer.from(text))
 const rangeOf = (prefix: string) => ({ start: bytes(prefix), end: prefixEnd(bytes(prefix)) })
@@ -114,8 +118,10 @@ const permissionOf = (demand: AccessDemand): readonly Permission[] => {
     case 'call':
     case 'be-node':
       return []
-    default:
-      return [{ access: 'write', range: { start: keyOf(demand.lease), end: keyAfter(keyOf(demand.lease)) } }]
+    default: {
+      const range = { start: keyOf(demand.lease), end: keyAfter(keyOf(demand.lease)) }
+      return [{ access: demand.to === 'read-lease' ? 'read' : 'write', range }]
+    }
   }
 }
 
@@ -149,13 +155,18 @@ const racesOfLease = ({ to, lease: id }: LeaseDemand): readonly Race[] => [
     name: `a key of others at lease ${id} to ${to}`,
     take: (node) => node.apply({ ...put('secret', { id }), condition: undefined }),
   },
-  {
-    name: `another lease ${id} without keys to ${to}`,
-    take: (node) => {
-      node.apply({ kind: 'revoke', id })
-      node.apply({ kind: 'grant', id, ttlMs: 60_000 })
-    },
-  },
+  // Everybody may read that a lease has no keys.
+  ...(to === 'read-lease'
+    ? []
+    : [
+        {
+          name: `another lease ${id} without keys to ${to}`,
+          take: (node: FakeNode) => {
+            node.apply({ kind: 'revoke', id })
+            node.apply({ kind: 'grant', id, ttlMs: 60_000 })
+          },
+        },
+      ]),
 ]
 
 function nodeFor(demands: readonly AccessDemand[]): FakeNode {
@@ -292,5 +303,219 @@ test('an error states nothing of keys that may not be read', async () => {
   expect(full).toMatchObject({
     code: 'storage_full',
     message: 'the store would hold more than 10 bytes (store_bytes_max)',
+  })
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Through etcd's API
+
+interface EtcdRace {
+  readonly operation: Operation
+  readonly rpc: (typeof RPC)[keyof typeof RPC]
+  readonly request: object
+}
+
+const prefixed = (prefix: string) => ({ key: base64(prefix), range_end: base64(`${prefix.slice(0, -1)}0`) })
+const reads = { limit: undefined, keysOnly: false, freshness: {} } as const
+
+const ETCD_TXN = {
+  compare: [{ key: base64('t/compared'), target: 'VERSION', result: 'EQUAL', version: 0 }],
+  success: [
+    { request_put: { key: base64('t/put'), value: base64('new'), lease: '7' } },
+    { request_delete_range: { ...prefixed('t/deleted/'), prev_kv: true } },
+  ],
+  failure: [
+    {
+      request_txn: {
+        success: [{ request_put: { key: base64('t/nested'), value: base64('new'), lease: '8' } }],
+        failure: [{ request_range: { key: base64('t/read'), limit: 1 } }],
+      },
+    },
+  ],
+}
+
+/** RPCs that make one change. etcd has none for batches, settings and sessions. */
+const ETCD_CHANGES: Readonly<Record<string, EtcdRace>> = {
+  put: {
+    operation: { ...OPERATIONS.put, condition: undefined },
+    rpc: RPC.put,
+    request: { key: base64('app/put'), value: base64('new'), lease: '7', prev_kv: true },
+  },
+  delete: {
+    operation: { ...OPERATIONS.delete, condition: undefined },
+    rpc: RPC.deleteRange,
+    request: { key: base64('app/old'), prev_kv: true },
+  },
+  'delete of a range': {
+    operation: OPERATIONS['delete-range'],
+    rpc: RPC.deleteRange,
+    request: prefixed('app/'),
+  },
+  txn: { operation: OPERATIONS.txn, rpc: RPC.txn, request: ETCD_TXN },
+  compaction: { operation: OPERATIONS.compact, rpc: RPC.compact, request: { revision: 3 } },
+  grant: { operation: OPERATIONS.grant, rpc: RPC.leaseGrant, request: { ID: '99', TTL: 60 } },
+  revoke: { operation: OPERATIONS.revoke, rpc: RPC.leaseRevoke, request: { ID: '7' } },
+  role: { operation: OPERATIONS.auth, rpc: RPC.roleAdd, request: { name: 'new' } },
+}
+
+const WATCHED = { where: rangeOf('app/'), from: undefined, only: undefined, prev: false, values: true }
+
+const ETCD_READS: Readonly<Record<string, EtcdRace>> = {
+  get: {
+    operation: { kind: 'get', key: bytes('app/old'), freshness: {} },
+    rpc: RPC.range,
+    request: { key: base64('app/old') },
+  },
+  range: {
+    operation: { kind: 'range', range: rangeOf('app/'), ...reads },
+    rpc: RPC.range,
+    request: prefixed('app/'),
+  },
+  'stream of a range': {
+    operation: { kind: 'range', range: rangeOf('app/'), ...reads },
+    rpc: RPC.rangeStream,
+    request: prefixed('app/'),
+  },
+  'keep-alive': {
+    operation: { kind: 'keep-alive', ids: [first.id], one: false },
+    rpc: RPC.leaseKeepAlive,
+    request: { ID: '7' },
+  },
+  'time to live': {
+    operation: { kind: 'show-lease', id: first.id, keys: true, freshness: {} },
+    rpc: RPC.leaseTimeToLive,
+    request: { ID: '7', keys: true },
+  },
+  snapshot: { operation: { kind: 'backup', history: true }, rpc: RPC.snapshot, request: {} },
+  watch: {
+    operation: { kind: 'watch', request: { ...WATCHED, progressMs: 1000 } },
+    rpc: RPC.watch,
+    request: { create_request: prefixed('app/') },
+  },
+}
+
+const REFUSED = /^(7 etcdserver: permission denied|16 etcdserver: invalid auth token)$/
+const token = AS_BOB.Authorization.replace('Bearer ', '')
+
+const withoutRight = (node: FakeNode): void => changeRole(node, [])
+const withoutUser = (node: FakeNode): void =>
+  node.apply({ kind: 'auth', ifRevision: undefined, change: { kind: 'delete-user', name: 'bob' } })
+
+/** Rows of every demand of every RPC. */
+const etcdRacesOf = (table: Readonly<Record<string, EtcdRace>>) =>
+  Object.entries(table).flatMap(([name, race]) => {
+    const demands = operationDemands(race.operation, BOB)
+    return demands.flatMap((demand) =>
+      racesOf(demand, demands).map((taken) => [name, taken.name, race, demands, taken] as const),
+    )
+  })
+
+/** Waits for the proposal of a change, which may follow reads; a read is held itself. */
+const whenAsked = (node: FakeNode, isChange: boolean, between: () => void): void => {
+  node.hold = (release) => {
+    if (isChange && node.asked.at(-1)?.request === undefined) return release()
+    node.hold = undefined
+    between()
+    release()
+  }
+}
+
+/** etcd answers a watch without a right as one that has ended. */
+const refusalOf = (responses: readonly { readonly canceled?: boolean; readonly cancel_reason?: string }[]) =>
+  responses.some(
+    ({ canceled, cancel_reason }) => canceled && /permission denied|invalid auth/.test(`${cancel_reason}`),
+  )
+
+describe.each(ETCD_WIRES)('%s', (_, open) => {
+  test.each(Object.entries({ ...ETCD_CHANGES, ...ETCD_READS }))(
+    '%s is made by a user with the rights',
+    async (_, { operation, rpc, request }) => {
+      const node = nodeFor(operationDemands(operation, BOB))
+      const { port } = await serve({ node })
+      const { responses, error } = await open(port, { token })(rpc, request)
+      expect([error, refusalOf(responses)]).toEqual([undefined, false])
+      expect(responses.length).toBeGreaterThan(0)
+    },
+  )
+
+  test.each(etcdRacesOf(ETCD_CHANGES))(
+    '%s is not made: %s',
+    async (_, __, { rpc, request }, demands, taken) => {
+      const node = nodeFor(demands)
+      const { port } = await serve({ node })
+      let before: unknown
+      whenAsked(node, true, () => {
+        taken.take(node)
+        before = node.state
+      })
+      expect(await open(port, { token })(rpc, request)).toEqual({
+        responses: [],
+        error: expect.stringMatching(REFUSED),
+      })
+      expect(before).toBeDefined()
+      expect(node.state).toEqual(before)
+    },
+  )
+
+  test.each(etcdRacesOf(ETCD_READS))(
+    '%s shows nothing: %s',
+    async (name, what, { rpc, request }, demands, taken) => {
+      const node = nodeFor(demands)
+      const { port } = await serve({ node })
+      let isTaken = false
+      whenAsked(node, false, () => {
+        taken.take(node)
+        isTaken = true
+      })
+      const { responses, error } = await open(port, { token })(rpc, request)
+      // A lease is kept alive by whoever had the right when he sent the request: nothing is shown by it.
+      if (name === 'keep-alive' && isTaken && error === undefined) return
+      expect([what, isTaken]).toEqual([what, true])
+      if (name === 'watch') expect(refusalOf(responses) || REFUSED.test(`${error}`)).toBe(true)
+      else expect({ responses, error }).toEqual({ responses: [], error: expect.stringMatching(REFUSED) })
+    },
+  )
+
+  test.each([
+    ['lock', RPC.lock, { name: base64('app/l') }],
+    ['campaign', RPC.campaign, { name: base64('app/l'), value: base64('me') }],
+  ] as const)('a %s is not had by a user whose rights end at any step', async (_, rpc, request) => {
+    for (const take of [withoutRight, withoutUser]) {
+      let steps = 0
+      for (let step = 1; ; step++) {
+        const node = nodeWithUsers()
+        const { port } = await serve({ node })
+        steps = 0
+        let keys = 0
+        node.hold = (release) => {
+          if (++steps === step) {
+            take(node)
+            keys = node.state.keys
+          }
+          release()
+        }
+        const { error } = await open(port, { token })(rpc, request)
+        if (steps < step) {
+          expect(error).toBe(undefined)
+          break
+        }
+        expect([step, error]).toEqual([step, expect.stringMatching(REFUSED)])
+        expect(node.state.keys).toBe(keys)
+      }
+      // The lease, the key, and those before it.
+      expect(steps).toBeGreaterThanOrEqual(3)
+    }
+  })
+
+  test('who waits for a lock does not have it after his right has ended', async () => {
+    const node = nodeWithUsers()
+    const { port } = await serve({ node })
+    const root = open(port, { token: AS_ROOT.Authorization.replace('Bearer ', '') })
+    const held = await root(RPC.lock, { name: base64('app/l') })
+    const waiting = open(port, { token })(RPC.lock, { name: base64('app/l') })
+    await expect.poll(() => node.watches.counts().open).toBe(1)
+    withoutRight(node)
+    expect(await waiting).toEqual({ responses: [], error: expect.stringMatching(REFUSED) })
+    expect(await root(RPC.unlock, { key: held.responses[0]?.key })).toMatchObject({ error: undefined })
   })
 })

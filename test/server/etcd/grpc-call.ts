@@ -37,12 +37,13 @@ export function frame(message: Uint8Array): Buffer {
   return bytes
 }
 
-/** One request with everything that follows, as the server answers it. */
+/** One request with everything that follows, as the server answers it, or before enough has arrived. */
 export function callGrpc(
   session: ClientHttp2Session,
   path: string,
   body: Uint8Array,
   headers: Record<string, string | undefined> = {},
+  isEnough?: (messages: readonly Buffer[]) => boolean,
 ): Promise<GrpcAnswer> {
   return new Promise((resolve) => {
     const stream = session.request({
@@ -61,7 +62,10 @@ export function callGrpc(
     stream.on('trailers', (fields) => {
       trailers = fields
     })
-    stream.on('data', (chunk: Buffer) => chunks.push(chunk))
+    stream.on('data', (chunk: Buffer) => {
+      chunks.push(chunk)
+      if (isEnough?.(splitMessages(Buffer.concat(chunks)))) stream.close(constants.NGHTTP2_CANCEL)
+    })
     stream.on('error', () => {})
     stream.on('close', () => {
       const fields = { ...received, ...trailers }

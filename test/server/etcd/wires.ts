@@ -2,7 +2,7 @@
 // one form of them.
 
 import { request as httpRequest } from 'node:http'
-import type { RpcDescription } from '../../../src/etcd/rpcs.ts'
+import { RPC, type RpcDescription } from '../../../src/etcd/rpcs.ts'
 import { JSON_TYPE } from '../http/served.ts'
 import { callGrpc, frame, openSession } from './grpc-call.ts'
 
@@ -18,6 +18,9 @@ export interface EtcdAnswer {
   readonly error: string | undefined
 }
 
+/** Streams without an end of their own: of these, the first response counts. */
+const ENDLESS: ReadonlySet<string> = new Set([RPC.watch.path, RPC.observe.path])
+
 /** Calls an RPC with one request, or with many, after which the client sends no more. */
 export type CallEtcd = (rpc: AnyRpcDescription, ...requests: readonly object[]) => Promise<EtcdAnswer>
 
@@ -29,6 +32,8 @@ export interface EtcdCaller {
 
 /** Opens a connection that ends with the test. */
 type OpenEtcd = (port: number, caller?: EtcdCaller) => CallEtcd
+
+const hasFirst = (messages: readonly Buffer[]): boolean => messages.length > 0
 
 const timeoutOf = (timeoutMs: number | undefined) =>
   timeoutMs === undefined ? {} : { 'grpc-timeout': `${timeoutMs}m` }
@@ -42,19 +47,21 @@ const openGrpc: OpenEtcd = (port, { token, timeoutMs } = {}) => {
   return async (rpc, ...requests) => {
     const encode = (request: object) => rpc.request.encode(rpc.request.fromJson(asJson(request)))
     const frames = requests.map((request) => frame(encode(request)))
-    const { status, message, messages } = await callGrpc(session, rpc.path, Buffer.concat(frames), metadata)
+    const isEnough = ENDLESS.has(rpc.path) ? hasFirst : undefined
+    const body = Buffer.concat(frames)
+    const { status, message, messages } = await callGrpc(session, rpc.path, body, metadata, isEnough)
     const responses = messages.map((bytes) => rpc.response.toJson(rpc.response.decode(bytes)))
-    return { responses, error: status === 0 ? undefined : `${status} ${message}` }
+    return { responses, error: (status ?? 0) === 0 ? undefined : `${status} ${message}` }
   }
 }
 
 const openGateway: OpenEtcd = (port, { token, timeoutMs } = {}) => {
   const authorization = token === undefined ? {} : { authorization: token }
   const headers = { ...JSON_TYPE, ...authorization, ...timeoutOf(timeoutMs) }
-  return async ({ gateway: [path], kind }, ...requests) => {
+  return async ({ gateway: [path], kind, path: name }, ...requests) => {
     if (path === undefined) throw new Error('the gateway does not have it')
     const body = requests.map((request) => JSON.stringify(request)).join('')
-    const text = await post(port, path, headers, body)
+    const text = await post(port, path, headers, body, ENDLESS.has(name))
     const lines = text.split('\n').filter((line) => line !== '')
     const answers: Json[] = lines.map((line) => JSON.parse(line))
     const failed = answers.find(({ error }) => error !== undefined)
@@ -67,14 +74,26 @@ const openGateway: OpenEtcd = (port, { token, timeoutMs } = {}) => {
   }
 }
 
-function post(port: number, path: string, headers: Record<string, string>, body: string): Promise<string> {
+function post(
+  port: number,
+  path: string,
+  headers: Record<string, string>,
+  body: string,
+  isEndless: boolean,
+): Promise<string> {
   const options = { host: '127.0.0.1', port, method: 'POST', path, headers }
   return new Promise((resolve, reject) => {
     const outgoing = httpRequest(options, (response) => {
       const chunks: Buffer[] = []
-      response.on('data', (chunk: Buffer) => chunks.push(chunk))
+      const end = (): void => resolve(Buffer.concat(chunks).toString())
+      response.on('data', (chunk: Buffer) => {
+        chunks.push(chunk)
+        if (!isEndless) return
+        end()
+        outgoing.destroy()
+      })
       response.on('error', reject)
-      response.on('end', () => resolve(Buffer.concat(chunks).toString()))
+      response.on('end', end)
     })
     outgoing.on('error', reject)
     outgoing.end(body)
