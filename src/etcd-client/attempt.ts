@@ -24,6 +24,8 @@ import { problemFrom } from './problems.ts'
 
 /** Time for what follows an operation that nobody waits for. */
 const CLEAN_UP_MS = 5_000
+/** Time for a call before that of a change. When it has passed, the change is sent to another member. */
+const PREPARE_MS = 2_000
 
 type CallRole = 'counts' | 'prepares'
 
@@ -114,6 +116,7 @@ export class Attempt<R> implements EtcdCalls {
       : { metadata: this.#metadata, timeoutMs }
     const { background } = this
     const stream = openOrFail(() => this.#client.serverStream(rpc, request, { ...options, background }))
+    const stopTimer = role === 'counts' ? undefined : this.#limitPreparation()
     if (role === 'counts') this.#counted.push(stream)
     this.#open.add(stream)
     try {
@@ -121,6 +124,7 @@ export class Attempt<R> implements EtcdCalls {
       this.#receivedAt = performance.now()
       return response
     } finally {
+      stopTimer?.()
       this.#open.delete(stream)
     }
   }
@@ -154,6 +158,10 @@ export class Attempt<R> implements EtcdCalls {
     else if (nowMs - this.#receivedAt < silenceMs) this.#limit()
     else if (mayGiveUp?.() === false) this.#limit(RECHECK_MS)
     else this.#timeOut(silenceMs)
+  }
+
+  #limitPreparation(): () => void {
+    return afterPendingEvents(PREPARE_MS, () => this.#timeOut(PREPARE_MS), { unref: this.background })
   }
 
   #limitConnect(): void {
