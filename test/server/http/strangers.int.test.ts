@@ -1,4 +1,5 @@
 // Clients without a user while rights are checked make a node hold little, for seconds, and nothing that users need.
+// The tables run through HTTP, etcd's JSON gateway and gRPC.
 
 import { randomBytes } from 'node:crypto'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -6,7 +7,11 @@ import { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test, vi } from 'vitest'
+import { RPC } from '../../../src/etcd/rpcs.ts'
 import { AS_BOB, basic, nodeWithUsers } from '../auth/users.ts'
+import { frame, openSession } from '../etcd/grpc-call.ts'
+import { callFields, headers, RawHttp2 } from '../etcd/raw-http2.ts'
+import { base64, ETCD_WIRES } from '../etcd/wires.ts'
 import { GET, MuxClient, PUT, soon } from '../mux/mux-client.ts'
 import { FakeNode } from './fake-node.ts'
 import { atRest, Client, COLD, get, statusOf, until } from './raw-client.ts'
@@ -37,10 +42,19 @@ const REQUESTS = [
   ['POST /v1/txn', fieldsOf(JSON_TYPE)],
   ['POST /v1/auth/enable', fieldsOf(JSON_TYPE)],
   ['POST /v1/none', ''],
+  ['POST /v3/kv/put', fieldsOf(JSON_TYPE)],
+  ['POST /v3/kv/txn', fieldsOf(JSON_TYPE)],
+  ['POST /v3/watch', fieldsOf(JSON_TYPE)],
+  ['POST /v3/lease/keepalive', fieldsOf(JSON_TYPE)],
+  ['POST /v3/auth/user/add', fieldsOf(JSON_TYPE)],
 ] as const
 
+/** etcd has another status for a client without a token. */
+const refusalOf = (line: string, given: object): number =>
+  line.startsWith('POST /v3/') && Object.keys(given).length === 0 ? 400 : 401
+
 test.each(Object.entries(NOBODY))(
-  'with %s: 401 before the body, and the connection ends',
+  'with %s: refused before the body, and the connection ends',
   async (_, given) => {
     const served = await serveUsers()
     for (const [line, fields] of REQUESTS) {
@@ -49,7 +63,7 @@ test.each(Object.entries(NOBODY))(
       const answer = await client.answer()
       expect([line, statusOf(answer), answer]).toEqual([
         line,
-        401,
+        refusalOf(line, given),
         expect.stringMatching(/\nConnection: close\r/i),
       ])
       expect(served.http.inspect()).toMatchObject({ bodyBytes: 0, strangerBytes: 0 })
@@ -74,28 +88,63 @@ test('the rest of a body of nobody is dropped for some seconds', async () => {
   expect(await client.rest()).toBe('')
 })
 
-test('bodies without a user leave the budget of users alone', async () => {
-  const served = await serveUsers({ bodiesBytesMax: 160 * KiB, strangerBytesMax: 64 * KiB })
-  // The wrong password is compared with the newest state of users, which does not come.
-  const held: (() => void)[] = []
-  served.node.hold = (go) => held.push(go)
-  const strangers = Array.from({ length: 8 }, () => new Client(served.port))
-  for (const [at, stranger] of strangers.entries()) {
-    const fields = at % 2 === 0 ? fieldsOf(basic('bob', `guess ${at}`)) : fieldsOf(NOBODY['a false token'])
-    await stranger.send(announced('PUT /v1/kv/app/1', fields), 'x'.repeat(30 * KiB))
+/** Sends 30 KiB of a large put in the name of nobody; the returned function leaves. */
+type SendHalf = (served: Served, fields: Readonly<Record<string, string>>) => Promise<() => void>
+
+const halfOver =
+  (line: string, type: string): SendHalf =>
+  async ({ port }, fields) => {
+    const stranger = new Client(port)
+    await stranger.send(announced(line, type + fieldsOf(fields)), 'x'.repeat(30 * KiB))
+    return () => stranger.leave()
   }
-  await soon(() => expect(served.http.inspect().strangerBytes).toBeGreaterThan(30 * KiB))
-  await soon(() => expect(served.http.inspect().strangerBytes).toBeLessThanOrEqual(64 * KiB))
-  expect(served.http.inspect().bodyBytes).toBe(0)
-  served.node.hold = undefined
-  for (const size of [10, 2 * KiB, 60 * KiB]) {
-    const put = await served.ask('PUT', '/v1/kv/app/1', { headers: AS_BOB, body: 'x'.repeat(size) })
-    expect([size, put.status]).toEqual([size, 200])
-  }
-  for (const go of held) go()
-  for (const stranger of strangers) stranger.leave()
-  await until(served, () => served.http.inspect().strangerBytes === 0)
-})
+
+const halfOverGrpc: SendHalf = async ({ port }, { Authorization = '' }) => {
+  const session = openSession(port)
+  const headers = { ':method': 'POST', 'content-type': 'application/grpc', authorization: Authorization }
+  const stream = session.request({ ...headers, ':path': RPC.put.path })
+  stream.on('error', () => {})
+  stream.write(frame(Buffer.alloc(MiB)).subarray(0, 30 * KiB))
+  return () => session.destroy()
+}
+
+const HALVES: Readonly<Record<string, SendHalf>> = {
+  HTTP: halfOver('PUT /v1/kv/app/1', ''),
+  "etcd's gateway": halfOver('POST /v3/kv/put', fieldsOf(JSON_TYPE)),
+  gRPC: halfOverGrpc,
+}
+
+test.each(Object.entries(HALVES))(
+  'bodies without a user leave the budget of users alone: %s',
+  async (_, sendHalf) => {
+    const served = await serveUsers({ bodiesBytesMax: 160 * KiB, strangerBytesMax: 64 * KiB })
+    // The wrong password is compared with the newest state of users, which does not come.
+    const held: (() => void)[] = []
+    served.node.hold = (go) => held.push(go)
+    const strangers: (() => void)[] = []
+    for (let at = 0; at < 8; at++) {
+      const fields = at % 2 === 0 ? basic('bob', `guess ${at}`) : NOBODY['a false token']
+      strangers.push(await sendHalf(served, fields))
+    }
+    await soon(() => expect(served.http.inspect().strangerBytes).toBeGreaterThan(30 * KiB))
+    await soon(() => expect(served.http.inspect().strangerBytes).toBeLessThanOrEqual(64 * KiB))
+    expect(served.http.inspect().bodyBytes).toBe(0)
+    served.node.hold = undefined
+    for (const size of [10, 2 * KiB, 60 * KiB]) {
+      const value = 'x'.repeat(size)
+      const put = await served.ask('PUT', '/v1/kv/app/1', { headers: AS_BOB, body: value })
+      expect([size, put.status]).toEqual([size, 200])
+      for (const [name, open] of ETCD_WIRES) {
+        const call = open(served.port, { token: AS_BOB.Authorization.replace('Bearer ', '') })
+        const { error } = await call(RPC.put, { key: base64('app/1'), value: base64(value) })
+        expect([name, size, error]).toEqual([name, size, undefined])
+      }
+    }
+    for (const go of held) go()
+    for (const leave of strangers) leave()
+    await until(served, () => served.http.inspect().strangerBytes === 0)
+  },
+)
 
 test('a body counts for its user once he is known', async () => {
   for (const [headers, strangerBytesMax] of [
@@ -113,17 +162,21 @@ test('a body counts for its user once he is known', async () => {
   }
 })
 
-test('a login is small, arrives at once, and has room', async () => {
+test.each([
+  ['/v1/auth/login', 'user', 413],
+  // etcd has no other code for it.
+  ['/v3/auth/authenticate', 'name', 400],
+])('a login is small, arrives at once, and has room: %s', async (path, name, tooLarge) => {
   const served = await serveUsers({ strangerBodyMs: 2_000, strangerBytesMax: 1 })
-  const right = JSON.stringify({ user: 'bob', password: 'password of bob' })
-  expect((await served.ask('POST', '/v1/auth/login', { headers: JSON_TYPE, body: right })).status).toBe(200)
-  const big = JSON.stringify({ user: 'bob', password: 'x'.repeat(8 * KiB) })
+  const right = JSON.stringify({ [name]: 'bob', password: 'password of bob' })
+  expect((await served.ask('POST', path, { headers: JSON_TYPE, body: right })).status).toBe(200)
+  const big = JSON.stringify({ [name]: 'bob', password: 'x'.repeat(8 * KiB) })
   const roomy = await serveUsers()
-  expect((await roomy.ask('POST', '/v1/auth/login', { headers: JSON_TYPE, body: big })).status).toBe(413)
+  expect((await roomy.ask('POST', path, { headers: JSON_TYPE, body: big })).status).toBe(tooLarge)
   const client = new Client(served.port)
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
   onTestFinished(() => void vi.useRealTimers())
-  const login = announced('POST /v1/auth/login?timeout=60s', fieldsOf(JSON_TYPE), 100)
+  const login = announced(`POST ${path}?timeout=60s`, fieldsOf(JSON_TYPE), 100)
   await client.send(login, '{"user":')
   await until(served, () => served.http.inspect().strangerBytes > 0)
   vi.advanceTimersByTime(2_000)
@@ -141,22 +194,41 @@ test('what is open to all stays open, and a user keeps the connection', async ()
     expect(statusOf(await (await client.send(request)).answer())).toBeLessThan(405)
 })
 
-test.each([
-  ['checked', nodeWithUsers],
-  ['not checked', () => new FakeNode()],
-])('half-sent heads on all connections keep nobody out while rights are %s', async (_, node) => {
+/** Opens a connection and begins a request, or nothing; resolves when the connection has ended. */
+const HALF_HEADS: Readonly<Record<string, (port: number) => Promise<{ ended(): Promise<unknown> }>>> = {
+  'a head of HTTP': async (port) => {
+    const stranger = await new Client(port).send(get('app/1').slice(0, -2))
+    return { ended: () => stranger.rest() }
+  },
+  'metadata of gRPC': async (port) => {
+    const stranger = new RawHttp2(port)
+    stranger.write(headers(1, callFields(RPC.put.path), 0))
+    return { ended: () => stranger.find(() => false) }
+  },
+  'a preface of HTTP/2': async (port) => {
+    const stranger = new RawHttp2(port)
+    return { ended: () => stranger.find(() => false) }
+  },
+}
+
+test.each(
+  Object.entries(HALF_HEADS).flatMap(([what, begin]) => [
+    [what, 'checked', nodeWithUsers, begin] as const,
+    [what, 'not checked', () => new FakeNode(), begin] as const,
+  ]),
+)('%s on all connections keeps nobody out while rights are %s', async (_, __, node, begin) => {
   const served = await serve({ node: node(), limits: { connectionsMax: 6, headMs: 400 } })
   const user = new Client(served.port)
   const request = get('app/1', fieldsOf(AS_BOB))
   expect(statusOf(await (await user.send(request)).answer())).toBe(404)
-  const half = Array.from({ length: 20 }, () => new Client(served.port))
-  for (const stranger of half) await stranger.send(get('app/1').slice(0, -2))
+  const half = []
+  for (let at = 0; at < 20; at++) half.push(await begin(served.port))
   await soon(() => expect(served.http.inspect().connections).toBe(6))
   const fresh = new Client(served.port)
   expect(statusOf(await (await fresh.send(request)).answer())).toBe(404)
   for (const client of [user, fresh]) expect(statusOf(await (await client.send(COLD)).answer())).toBe(200)
   // All strangers are closed in the end.
-  await Promise.all(half.map((stranger) => stranger.rest()))
+  await Promise.all(half.map((stranger) => stranger.ended()))
   await soon(() => expect(served.http.inspect().strangers).toBe(0))
 })
 
