@@ -104,6 +104,8 @@ export class HttpRequest implements Call {
   span: Span | undefined
   /** The route that it has matched, beside those of keys. */
   route: string | undefined
+  /** Its name in metrics, if it is not that of its target. */
+  metricName?: string
   room: Reservation | undefined
   /** Makes the response of an error, if its API has a form of its own for errors. */
   encodeError: ((error: unknown) => HttpResponse) | undefined

@@ -78,12 +78,24 @@ export async function changeAuth(
   const { api } = call
   const before = lastChanges.get(api)
   const made = (async () => {
-    await before?.catch(() => {})
+    if (before !== undefined) await inTime(before, call)
     await tryChange(call, decide)
   })()
   lastChanges.set(api, made)
   await made
   return { header: call.header() }
+}
+
+/** Resolves when the change before has ended. Rejects with `GrpcError` when the time of the call is over. */
+function inTime(before: Promise<unknown>, call: EtcdCall): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(ETCD_ERRORS.timeout), call.deadline - performance.now())
+    const ended = (): void => {
+      clearTimeout(timer)
+      resolve()
+    }
+    before.then(ended, ended)
+  })
 }
 
 async function tryChange(

@@ -1,6 +1,7 @@
 // One RPC of one client, as the API of the node sees it. It executes operations in the name of the client.
 
 import type { SpanContext } from '@opentelemetry/api'
+import { GRPC, GrpcError } from '../../etcd/status.ts'
 import { ApiError } from '../../operations/forms/index.ts'
 import type { Operation } from '../../operations/index.ts'
 import type { AnswerOf } from '../api/answer.ts'
@@ -24,24 +25,51 @@ export interface EtcdCaller {
 /** The time of a call without a deadline, in milliseconds: etcd's, for its default election timeout. */
 export const TIMEOUT_MS = 7_000
 
+export interface CallTimes {
+  /** The deadline of its operations, on the clock of `performance.now()`. */
+  readonly deadline: number
+  /** The client waits no longer than this; infinite: it has stated no time. */
+  readonly endsAt: number
+}
+
+/** `statedMs`: how long the client waits; undefined: it has not stated it. */
+export const callTimes = (startedAt: number, statedMs: number | undefined): CallTimes => ({
+  deadline: startedAt + answerWithinMs(Math.min(statedMs ?? TIMEOUT_MS, TIMEOUT_MS)),
+  endsAt: statedMs === undefined ? Number.POSITIVE_INFINITY : startedAt + answerWithinMs(statedMs),
+})
+
+/** The end of a call that has taken longer than its client waits. */
+export const DEADLINE_EXCEEDED = new GrpcError(GRPC.deadlineExceeded, 'context deadline exceeded')
+
+/** Longest time of a timer. */
+const TIMER_MS_MAX = 2 ** 31 - 1
+
 export class EtcdCall {
   readonly api: Api
   readonly client: EtcdCaller
   /** Name for logs, such as `grpc KV/Put`. */
   readonly name: string
-  /** On the clock of `performance.now()`. */
+  /** The deadline of its operations, on the clock of `performance.now()`. */
   readonly deadline: number
+  readonly #endsAt: number
   /** Its trace, if it is recorded. */
   readonly trace: SpanContext | undefined
   #isOver = false
   readonly #withdrawals = new Set<() => void>()
   #room: Reservation | undefined
 
-  constructor(api: Api, client: EtcdCaller, name: string, deadline: number, trace?: SpanContext) {
+  constructor(
+    api: Api,
+    client: EtcdCaller,
+    name: string,
+    { deadline, endsAt }: CallTimes,
+    trace?: SpanContext,
+  ) {
     this.api = api
     this.client = client
     this.name = name
     this.deadline = deadline
+    this.#endsAt = endsAt
     this.trace = trace
   }
 
@@ -79,8 +107,26 @@ export class EtcdCall {
     return responseHeader(this.api, revision)
   }
 
-  /** The deadline of an operation of a stream, which itself has none. */
+  /** Calls `run` when the client has waited as long as it has stated, until the returned function is called. */
+  whenLate(run: () => void): () => void {
+    const leftMs = this.#endsAt - performance.now()
+    if (leftMs > TIMER_MS_MAX) return () => {}
+    const timer = setTimeout(run, leftMs).unref()
+    return () => clearTimeout(timer)
+  }
+
+  /** Resolves when the client has waited as long as it has stated. */
+  late(): Promise<void> {
+    return new Promise((resolve) => void this.whenLate(resolve))
+  }
+
+  /** The deadline of an operation of a call that may take any number of them. */
   nextDeadline(): number {
+    return Math.min(this.cleanUpDeadline(), this.#endsAt)
+  }
+
+  /** The deadline of an operation that is made although nobody waits for it. */
+  cleanUpDeadline(): number {
     return performance.now() + answerWithinMs(TIMEOUT_MS)
   }
 

@@ -61,7 +61,7 @@ export async function acquire(
     checkWaiting(call)
     return candidate
   } catch (error) {
-    await withdraw(candidate, call)
+    await Promise.race([withdraw(candidate, call), call.late()])
     throw error
   }
 }
@@ -107,8 +107,11 @@ async function grant(call: EtcdCall): Promise<LeaseId> {
 /** Removes the key, also when the client has gone. */
 async function withdraw({ key, lease, isOwnLease, revision }: LeaseKey, call: EtcdCall): Promise<void> {
   const removed = isOwnLease
-    ? call.execute({ kind: 'revoke', id: lease, idempotency: undefined }, { deadline: call.nextDeadline() })
-    : removeKey({ key, revision }, call)
+    ? call.execute(
+        { kind: 'revoke', id: lease, idempotency: undefined },
+        { deadline: call.cleanUpDeadline() },
+      )
+    : removeKey({ key, revision }, call, call.cleanUpDeadline())
   // If it cannot be removed now, the end of its lease does it.
   await removed.catch(() => {})
 }
@@ -134,7 +137,11 @@ export async function replaceValue(
 }
 
 /** Removes the key, if it is still that of the candidate. */
-export const removeKey = ({ key, revision }: Pick<LeaseKey, 'key' | 'revision'>, call: EtcdCall) =>
+export const removeKey = (
+  { key, revision }: Pick<LeaseKey, 'key' | 'revision'>,
+  call: EtcdCall,
+  deadline?: number,
+) =>
   commit(
     {
       compare: [isMadeAt(key, revision)],
@@ -142,6 +149,7 @@ export const removeKey = ({ key, revision }: Pick<LeaseKey, 'key' | 'revision'>,
       failure: [],
     },
     call,
+    deadline,
   )
 
 /** The oldest key under a name, and the revision at which it was looked for. */
@@ -174,10 +182,10 @@ const keyOf = (name: Uint8Array, lease: LeaseId): Uint8Array =>
 const isMadeAt = (key: Uint8Array, revision: number) =>
   ({ where: { key }, target: 'create_revision', op: '=', to: revision }) as const
 
-async function commit(txn: KvTxn, call: EtcdCall) {
+async function commit(txn: KvTxn, call: EtcdCall, deadline = call.nextDeadline()) {
   const { result } = await call.execute(
     { kind: 'txn', txn, freshness: {}, idempotency: undefined },
-    { deadline: call.nextDeadline() },
+    { deadline },
   )
   return result
 }

@@ -5,7 +5,7 @@ import { ApiError, asRevision, type Revision, type Where } from '../../operation
 import { PROGRESS_MS_MAX } from '../../operations/watch.ts'
 import { errorOfWatch } from '../api/watch.ts'
 import type { WatchEnd, WatchSink } from '../node/watch/index.ts'
-import type { EtcdCall } from './call.ts'
+import { DEADLINE_EXCEEDED, type EtcdCall } from './call.ts'
 
 /** Nobody receives it: the client has gone. */
 export const CANCELLED = new GrpcError(GRPC.cancelled, 'context canceled')
@@ -33,11 +33,13 @@ export async function waitForChange(
     .catch(undefinedIfCompacted)
   if (begun === undefined) return
   const forget = call.whenOver(() => sink.fail(CANCELLED))
+  const stopTimer = call.whenLate(() => sink.fail(DEADLINE_EXCEEDED))
   try {
     checkWaiting(call)
     await sink.changed
   } finally {
     forget()
+    stopTimer()
     begun.watch.cancel()
   }
 }

@@ -71,6 +71,9 @@ export interface RequestReceiver<Q> {
   closed(): void
 }
 
+/** The name of an RPC in metrics: `KV/Put`. */
+export const rpcName = ({ path }: Pick<AnyRpc, 'path'>): string => path.replace(/^\/.*\./, '')
+
 /** While a client has more bytes of the responses of a stream untaken, no further request of it is read. */
 export const UNTAKEN_BYTES_MAX = 64 * 1024
 

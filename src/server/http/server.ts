@@ -283,7 +283,8 @@ export class HttpServer {
     request.sink.send(request, response)
     // A response that cannot be sent to its end is followed by the reason.
     if (isAnswered) return
-    this.#options.metrics.requestEnded(target.operation, response.status, performance.now() - startedAt)
+    const { metricName = target.operation } = request
+    this.#options.metrics.requestEnded(metricName, response.status, performance.now() - startedAt)
     endRequestSpan(request, response.status)
   }
 

@@ -1,28 +1,40 @@
 // etcd's JSON gateway: the RPCs as `POST /v3/…`, `GET /version` and `GET /health`.
 
 import { readTimeoutMs } from '../../../etcd/frames.ts'
+import { RPC } from '../../../etcd/rpcs.ts'
 import { ETCD_ERRORS, GRPC, GrpcError } from '../../../etcd/status.ts'
 import { ApiError } from '../../../operations/forms/index.ts'
 import { HttpError, jsonResponse, type UnencodedResponse } from '../../../operations/http/form.ts'
 import type { Api } from '../../api/api.ts'
-import { answerWithinMs } from '../../api/limits.ts'
 import { timeLeftMs } from '../../api/read-options.ts'
 import { socketAddress } from '../../connections/connection-table.ts'
 import { encodeBody, type HttpRequest, type HttpResponse } from '../../connections/messages.ts'
 import { asBearer } from '../authorization.ts'
-import { EtcdCall, TIMEOUT_MS } from '../call.ts'
-import type { AnyRpc, UnaryRpc } from '../rpc.ts'
+import { callTimes, EtcdCall } from '../call.ts'
+import { type AnyRpc, rpcName, type UnaryRpc } from '../rpc.ts'
 import { RPCS } from '../services/index.ts'
 import { ETCD_VERSION } from '../services/status.ts'
 import { encodeError, RESULT_HEADERS } from './errors.ts'
 import { decodeRequest } from './json.ts'
 import { GatewayStream } from './stream.ts'
 
-const RPC_OF: ReadonlyMap<string, AnyRpc> = new Map(
-  RPCS.flatMap((rpc) =>
-    rpc.gateway.flatMap((path) => [[path, rpc] as const, [path.replace('/v3/', '/v3beta/'), rpc] as const]),
-  ),
+interface ServedRpc {
+  readonly rpc: AnyRpc
+  readonly name: string
+}
+
+const RPC_OF: ReadonlyMap<string, ServedRpc> = new Map(
+  RPCS.flatMap((rpc) => {
+    const served = { rpc, name: rpcName(rpc) }
+    return rpc.gateway.flatMap((path) => [
+      [path, served] as const,
+      [path.replace('/v3/', '/v3beta/'), served] as const,
+    ])
+  }),
 )
+
+/** RPCs that wait as long as it takes. */
+const WAITING: ReadonlySet<string> = new Set([RPC.lock.path, RPC.campaign.path])
 
 /** Body of a client without a user: a name and a password. */
 const LOGIN_BYTES_MAX = 8 * 1024
@@ -65,11 +77,12 @@ export class JsonGateway {
         respond(path === '/version' ? jsonResponse(VERSION) : this.#health())
         return
       }
-      const rpc = RPC_OF.get(path)
-      if (rpc === undefined) throw new GrpcError(GRPC.notFound, 'Not Found')
+      const served = RPC_OF.get(path)
+      if (served === undefined) throw new GrpcError(GRPC.notFound, 'Not Found')
+      request.metricName = served.name
       checkMethod(request, ['POST'])
       checkContent(request)
-      this.#serveRpc(rpc, request, respond, fail)
+      this.#serveRpc(served.rpc, request, respond, fail)
     } catch (error) {
       fail(error)
     }
@@ -86,7 +99,10 @@ export class JsonGateway {
     const call = openCall(api, request)
     if (rpc.kind === 'unary') {
       request.withdraw = () => call.abandon()
-      this.#readRequest(rpc, request, fail, (message) => void runUnary(rpc, message, call, respond, fail))
+      this.#readRequest(rpc, request, fail, (message) => {
+        const stop = WAITING.has(rpc.path) ? endWithClient(call, request) : undefined
+        void runUnary(rpc, message, call, respond, fail).finally(stop)
+      })
       return
     }
     const stream = new GatewayStream({
@@ -138,21 +154,33 @@ const VERSION = JSON.stringify({ etcdserver: ETCD_VERSION, etcdcluster: ETCD_VER
 
 function openCall(api: Api, request: HttpRequest): EtcdCall {
   const { principal, isUnidentified, startedAt, socket, target } = request
-  request.deadline = startedAt + answerWithinMs(findTimeoutMs(request))
+  const times = callTimes(startedAt, findTimeoutMs(request))
+  request.deadline = times.deadline
   const client = {
     principal,
     isUnidentified,
     address: socketAddress(socket),
     checkServed: () => request.checkServed(),
   }
-  return new EtcdCall(api, client, `POST ${target.path}`, request.deadline, request.trace)
+  return new EtcdCall(api, client, `POST ${target.path}`, times, request.trace)
 }
 
-/** Throws `GrpcError`. */
-function findTimeoutMs({ headers }: HttpRequest): number {
+/**
+ * Ends the call of a client that closes its side, until the returned function is called. Others receive their answers
+ * nevertheless, but who has gone must not have a lock.
+ */
+function endWithClient(call: EtcdCall, { socket }: HttpRequest): () => void {
+  const leave = (): void => call.abandon()
+  if (socket.readableEnded) leave()
+  socket.once('end', leave)
+  return () => void socket.off('end', leave)
+}
+
+/** undefined: the client states none. Throws `GrpcError`. */
+function findTimeoutMs({ headers }: HttpRequest): number | undefined {
   const field = headers['grpc-timeout']?.toString()
   try {
-    return Math.min(readTimeoutMs(field) ?? TIMEOUT_MS, TIMEOUT_MS)
+    return readTimeoutMs(field)
   } catch {
     throw new GrpcError(GRPC.invalidArgument, `invalid grpc-timeout: ${field}`)
   }

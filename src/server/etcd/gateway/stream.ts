@@ -6,7 +6,7 @@ import { RPC } from '../../../etcd/rpcs.ts'
 import { ETCD_ERRORS, type GrpcError } from '../../../etcd/status.ts'
 import { byteLength, type OutboundBudget, writeChunked } from '../../api/budget.ts'
 import type { FollowedBody, HttpRequest, HttpResponse } from '../../connections/messages.ts'
-import type { EtcdCall } from '../call.ts'
+import { DEADLINE_EXCEEDED, type EtcdCall } from '../call.ts'
 import { toGrpcError } from '../errors.ts'
 import {
   type AnyStreamRpc,
@@ -49,6 +49,7 @@ export class GatewayStream implements Responses<object> {
   /** Counts them, and the one that has not arrived completely. */
   #release: (() => void) | undefined
   #isHalfClosed = false
+  readonly #stopTimer: () => void
   /** Its head is sent. */
   #hasHead = false
   #to: ServerResponse | undefined
@@ -66,6 +67,7 @@ export class GatewayStream implements Responses<object> {
     this.#outbound = options.call.api.outbound
     this.#reader = new ObjectReader(options.requestBytesMax)
     options.request.withdraw = () => this.#closed()
+    this.#stopTimer = options.call.whenLate(() => this.end(DEADLINE_EXCEEDED))
   }
 
   /** Serves an RPC with one request. */
@@ -229,6 +231,7 @@ export class GatewayStream implements Responses<object> {
     if (this.#isClosed) return
     this.#isClosed = true
     this.#isOver = true
+    this.#stopTimer()
     this.#leaveRequests()
     for (const { bytes } of this.#lines.splice(0)) this.#outbound.remove(bytes.length)
     this.#options.call.abandon()

@@ -14,19 +14,18 @@ import type { ApiError } from '../../../operations/forms/index.ts'
 import type { Api } from '../../api/api.ts'
 import { tooManyBodies } from '../../api/budget.ts'
 import type { Principal } from '../../api/call.ts'
-import { answerWithinMs } from '../../api/limits.ts'
 import { NEWER_MS_MAX, unauthenticated } from '../../api/permit.ts'
 import type { ClientIdentity } from '../../connections/client-identity.ts'
 import type { GrpcLimits } from '../../connections/grpc-limits.ts'
 import type { StallLimits } from '../../connections/limits.ts'
 import type { Metrics } from '../../node/observe/metrics.ts'
 import { asBearer } from '../authorization.ts'
-import { EtcdCall, type EtcdCaller, TIMEOUT_MS } from '../call.ts'
+import { type CallTimes, callTimes, DEADLINE_EXCEEDED, EtcdCall, type EtcdCaller } from '../call.ts'
 import { toGrpcError } from '../errors.ts'
 import { encodeFields } from '../http2/hpack.ts'
 import { CODE, type FieldBlock, type Http2Stream, type StreamReceiver } from '../http2/http2.ts'
 import type { RequestFields } from '../http2/request-fields.ts'
-import { type AnyRpc, type RequestReceiver, type Responses, UNTAKEN_BYTES_MAX } from '../rpc.ts'
+import { type AnyRpc, type RequestReceiver, type Responses, rpcName, UNTAKEN_BYTES_MAX } from '../rpc.ts'
 import { RPCS } from '../services/index.ts'
 import { endCallSpan, startCallSpan } from './call-span.ts'
 
@@ -40,7 +39,7 @@ interface ServedRpc {
 
 const RPC_OF: ReadonlyMap<string, ServedRpc> = new Map(
   RPCS.map((rpc) => {
-    const label = rpc.path.replace(/^\/.*\./, '')
+    const label = rpcName(rpc)
     return [rpc.path, { rpc, label, name: `grpc ${label}` }]
   }),
 )
@@ -104,6 +103,7 @@ export class ServedStream implements Responses<object>, StreamReceiver {
   #isClosed = false
   /** Called when the client has taken responses, or is gone. */
   #drained: (() => void)[] = []
+  #stopTimer = (): void => {}
 
   constructor(stream: Http2Stream, head: RequestFields, connection: StreamConnection) {
     this.#stream = stream
@@ -139,26 +139,25 @@ export class ServedStream implements Responses<object>, StreamReceiver {
       if (served === undefined) throw unknownRpc(path)
       if (isClosing()) throw ETCD_ERRORS.stopped
       checkEncoding(head.grpcEncoding)
-      const timeoutMs = Math.min(readTimeoutMs(head.grpcTimeout) ?? TIMEOUT_MS, TIMEOUT_MS)
-      const deadline = this.#startedAt + answerWithinMs(timeoutMs)
+      const times = callTimes(this.#startedAt, readTimeoutMs(head.grpcTimeout))
       const { rpc } = served
       if (!api.node.auth.enabled && rpc.access === undefined) connection.checkServed()
-      if (rpc.access !== undefined || !identity.isNeeded) this.#open(served, undefined, deadline)
-      else this.#identify(served, deadline)
+      if (rpc.access !== undefined || !identity.isNeeded) this.#open(served, undefined, times)
+      else this.#identify(served, times)
     } catch (error) {
       this.#refuse(error)
     }
   }
 
   /** Finds out who the client is, before anything of its request is read. */
-  #identify(served: ServedRpc, deadline: number): void {
+  #identify(served: ServedRpc, times: CallTimes): void {
     const { identity } = this.#connection.options
     const { socket, isServed } = this.#connection
     const authorization = findAuthorization(this.#head)
     const client = { headers: { authorization }, socket, isServed }
     const done = (error: ApiError | undefined, principal: Principal | undefined): void => {
       if (this.#isClosed) return
-      if (error === undefined) this.#open(served, principal, deadline)
+      if (error === undefined) this.#open(served, principal, times)
       else if (error.code !== 'unauthenticated' || authorization !== undefined) this.#refuse(error)
       // A certificate may name anybody.
       else this.#refuse(error, principal === undefined ? ETCD_ERRORS.userEmpty : ETCD_ERRORS.permissionDenied)
@@ -172,7 +171,7 @@ export class ServedStream implements Responses<object>, StreamReceiver {
     })
   }
 
-  #open({ rpc, label, name }: ServedRpc, principal: Principal | undefined, deadline: number): void {
+  #open({ rpc, label, name }: ServedRpc, principal: Principal | undefined, times: CallTimes): void {
     const connection = this.#connection
     const { address, options } = connection
     const { api } = options
@@ -187,8 +186,10 @@ export class ServedStream implements Responses<object>, StreamReceiver {
     this.#rpc = rpc
     this.#label = label
     this.#span = startCallSpan(name, this.#head, api.node.name)
-    const call = new EtcdCall(api, client, name, deadline, this.#span?.spanContext())
+    const call = new EtcdCall(api, client, name, times, this.#span?.spanContext())
     this.#call = call
+    // The operations of a call with one response have deadlines.
+    if (rpc.kind !== 'unary') this.#stopTimer = call.whenLate(() => this.end(DEADLINE_EXCEEDED))
     try {
       if (rpc.kind === 'duplex') this.#receiver = rpc.open(call, this)
     } catch (error) {
@@ -205,6 +206,8 @@ export class ServedStream implements Responses<object>, StreamReceiver {
       const messages = this.#reader.read(chunk)
       this.#holdRequest(messages)
       for (const bytes of messages) {
+        // A request before may have ended it.
+        if (this.#isOver) return
         const request: unknown = this.#rpc.request.decode(bytes)
         if (this.#receiver !== undefined) this.#receiver.request(request)
         else if (this.#request === undefined) this.#request = request
@@ -369,6 +372,7 @@ export class ServedStream implements Responses<object>, StreamReceiver {
     const endedEarly = !this.#isOver || code !== CODE.noError
     this.#isClosed = true
     this.#isOver = true
+    this.#stopTimer()
     this.#connection.release(this.#heldBytes)
     this.#resolveDrained()
     this.#call?.abandon()

@@ -2,7 +2,7 @@
 
 import type { KeyValue, RangeRequest } from '../../../etcd/messages/kv.ts'
 import { RPC } from '../../../etcd/rpcs.ts'
-import { GRPC, GrpcError } from '../../../etcd/status.ts'
+import { ETCD_ERRORS, GRPC, GrpcError } from '../../../etcd/status.ts'
 import {
   ApiError,
   asRevision,
@@ -73,7 +73,9 @@ async function read(request: RangeRequest, call: EtcdCall): Promise<Found> {
 
 async function readPage(operation: OperationOf<'range'>, page: Page, call: EtcdCall) {
   const answer = await call.execute(operation, { page }).catch((error: unknown) => {
-    throw page.refusal ?? error
+    const isLate =
+      error instanceof ApiError && error.code === 'overloaded' && performance.now() > call.deadline
+    throw page.refusal ?? (isLate ? ETCD_ERRORS.timeout : error)
   })
   if (answer.kind !== 'page') throw new Error('a range that is no stream is answered with a page')
   return answer

@@ -3,7 +3,7 @@
 
 import { readdir, stat } from 'node:fs/promises'
 import { extname, join } from 'node:path'
-import { OPERATION_LABELS, type OperationLabel } from '../../../operations/index.ts'
+import { OPERATION_LABELS } from '../../../operations/index.ts'
 import type { InFlightCounts } from '../../../raft/types.ts'
 import { version } from '../../../system/version.ts'
 import type { CertificateExpiry } from '../../options.ts'
@@ -84,10 +84,26 @@ const DURATION_BUCKETS = [
   10, 60,
 ]
 
+function metricsOf(
+  name: string,
+  all: Map<string, RequestMetrics>,
+  labels: ConstructorParameters<typeof RequestMetrics>[1],
+): RequestMetrics {
+  let found = all.get(name)
+  if (found === undefined) {
+    found = new RequestMetrics(DURATION_BUCKETS, labels)
+    all.set(name, found)
+  }
+  return found
+}
+
 export class Metrics implements DriverObserver {
   readonly #metrics = new MetricList()
   readonly #proposals = { committed: 0, refused: 0, unknown: 0 }
-  readonly #answered = byName(OPERATION_LABELS, () => new RequestMetrics(DURATION_BUCKETS, HTTP_LABELS))
+  /** By operation, and by RPC for those of the JSON gateway that were called. */
+  readonly #answered = new Map<string, RequestMetrics>(
+    OPERATION_LABELS.map((label) => [label, new RequestMetrics(DURATION_BUCKETS, HTTP_LABELS)]),
+  )
   /** By RPC, for those that were called. */
   readonly #grpc = new Map<string, RequestMetrics>()
   readonly #fsyncs = new DurationHistogram(DURATION_BUCKETS)
@@ -98,18 +114,17 @@ export class Metrics implements DriverObserver {
 
   constructor() {
     const metrics = this.#metrics
-    const answered = Object.entries(this.#answered)
     metrics.add({
       name: 'quorate_http_requests_total',
       type: 'counter',
       help: 'Requests answered, by operation and HTTP status',
-      series: () => answered.flatMap(([operation, of]) => of.counts(operation)),
+      series: () => [...this.#answered].flatMap(([operation, of]) => of.counts(operation)),
     })
     metrics.add({
       name: 'quorate_http_request_duration_seconds',
       type: 'histogram',
       help: 'From the head of a request to its answer, by operation',
-      series: () => answered.flatMap(([operation, of]) => of.durations(operation)),
+      series: () => [...this.#answered].flatMap(([operation, of]) => of.durations(operation)),
     })
     metrics.add({
       name: 'quorate_grpc_calls_total',
@@ -148,18 +163,14 @@ export class Metrics implements DriverObserver {
     observeProcess(metrics, this.#eventLoopLag)
   }
 
-  requestEnded(operation: OperationLabel, status: number, ms: number): void {
-    this.#answered[operation].add(status, ms / 1000)
+  /** `operation`: its label, or an RPC that the node serves. */
+  requestEnded(operation: string, status: number, ms: number): void {
+    metricsOf(operation, this.#answered, HTTP_LABELS).add(status, ms / 1000)
   }
 
   /** `rpc`: one that the node serves. */
   callEnded(rpc: string, code: number, ms: number): void {
-    let calls = this.#grpc.get(rpc)
-    if (calls === undefined) {
-      calls = new RequestMetrics(DURATION_BUCKETS, GRPC_LABELS)
-      this.#grpc.set(rpc, calls)
-    }
-    calls.add(code, ms / 1000)
+    metricsOf(rpc, this.#grpc, GRPC_LABELS).add(code, ms / 1000)
   }
 
   proposalEnded(outcome: 'committed' | 'refused' | 'unknown', count = 1): void {
