@@ -222,6 +222,11 @@ interface SideTries<R> {
 
 type End<R> = CallEnd<NodeAnswer<R>>
 
+/** Nobody takes this answer, because another one was faster. */
+function closeStream<R>(end: End<R> | undefined): void {
+  if (end?.kind === 'answered' && end.answer.kind === 'streaming') end.answer.stream.destroy()
+}
+
 /** The state of one call. Most have one try: what further tries need is made for them. */
 class RetryingCall<Q extends OperationRequest, R> {
   readonly #engine: CallEngine
@@ -313,6 +318,7 @@ class RetryingCall<Q extends OperationRequest, R> {
     this.#sideTriesEnd = ended.catch((error: unknown) => ({ kind: 'threw', error }))
     void this.#sideTriesEnd.then((end) => {
       stopListening()
+      if (this.#isOver) closeStream(end)
       // The last endpoint still has the rest of the time.
       if (end.kind !== 'out-of-time') sideTries.end = end
     })
@@ -339,7 +345,9 @@ class RetryingCall<Q extends OperationRequest, R> {
   /** The end of the call after the try at its last endpoint. */
   async #endAfter(end: End<R> | undefined, sideTries: SideTries<R>): Promise<End<R> | undefined> {
     sideTries.isBeside = false
-    return end?.kind === 'answered' ? end : (sideTries.end ?? end ?? (await this.#sideTriesEnd))
+    if (end?.kind !== 'answered') return sideTries.end ?? end ?? (await this.#sideTriesEnd)
+    closeStream(sideTries.end)
+    return end
   }
 
   #release(): void {

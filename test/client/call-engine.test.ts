@@ -19,6 +19,7 @@ import {
   type ScriptedTransport,
   SILENT,
   scripted,
+  streaming,
 } from './scripted-transport.ts'
 
 beforeEach(() => {
@@ -142,6 +143,31 @@ describe('a node that stays silent', () => {
       await inVirtualTime<unknown>(CALLS[kind](kv))
       expect(kv[inspect]()).toEqual(atRest)
     })
+  })
+
+  test('and then opens a watch, as another one has done just before: that one is closed', async () => {
+    const opened = [streaming(), streaming()]
+    let answers = 0
+    const started = performance.now()
+    const { kv } = scripted(
+      3,
+      (_, nth) => {
+        if (nth < 2) return SILENT
+        // The third one, which is the last, and the first of those that are tried again beside it.
+        const afterMs = started + 2_000 - answers - performance.now()
+        const answer = opened[answers++]
+        return answer === undefined ? SILENT : { outcome: answer.result, afterMs }
+      },
+      { timeoutMs: 4_000 },
+    )
+    const watch = kv.watch({ key: 'k' })
+    watch.ready.catch(() => {})
+    await inVirtualTime(vi.advanceTimersByTimeAsync(2_500))
+    expect(answers).toBeGreaterThanOrEqual(2)
+    expect(opened.map(({ stream }) => stream.destroyed)).toEqual([false, true])
+    await watch.close()
+    await kv.close()
+    expect(opened.every(({ stream }) => stream.destroyed)).toBe(true)
   })
 
   test('is left while there is time for several others', async () => {
