@@ -65,7 +65,6 @@ class EtcdWatch implements WatchMessages {
   /** All events up to this revision have arrived. */
   #position: Revision
   #silence: UnavailableError | undefined
-  #stopTimers: () => void
 
   constructor(
     stream: GrpcStream<WatchMessage, WatchResponse>,
@@ -81,17 +80,15 @@ class EtcdWatch implements WatchMessages {
     this.#calls = calls
     this.#createdAt = createdAt
     this.#position = asRevision(begins - 1)
-    const asking = setInterval(() => this.#requestProgress(), request.progressMs)
-    if (calls.background) asking.unref()
-    this.#stopTimers = () => clearInterval(asking)
   }
 
   destroy(): void {
-    this.#stopTimers()
     this.#stream.cancel()
   }
 
   async *messages(): AsyncGenerator<DecodedWatchMessage, void> {
+    const asking = setInterval(() => this.#requestProgress(), this.#request.progressMs)
+    if (this.#calls.background) asking.unref()
     try {
       yield { kind: 'created', revision: this.#createdAt }
       for (;;) {
@@ -104,6 +101,7 @@ class EtcdWatch implements WatchMessages {
         throw this.#silence ?? error
       yield ended(problemFrom(error))
     } finally {
+      clearInterval(asking)
       this.destroy()
     }
   }
