@@ -40,6 +40,23 @@ export class JsonFault extends Error {
   override readonly name = 'JsonFault'
 }
 
+/** The values of a repeated field that are encoded already: each part has some of them, with their tags. */
+export class EncodedValues<T> implements Iterable<T> {
+  readonly parts: readonly Uint8Array[]
+  readonly length: number
+  readonly #decode: (part: Uint8Array) => readonly T[]
+
+  constructor(parts: readonly Uint8Array[], length: number, decode: (part: Uint8Array) => readonly T[]) {
+    this.parts = parts
+    this.length = length
+    this.#decode = decode
+  }
+
+  *[Symbol.iterator](): Generator<T, void> {
+    for (const part of this.parts) yield* this.#decode(part)
+  }
+}
+
 /** Nesting of messages, of which only transactions have much. */
 const DEPTH_MAX = 64
 
@@ -105,7 +122,10 @@ export class MessageCodec<T> {
     for (const { number, name, form, label } of this.#fields) {
       const field = message[name]
       if (field === undefined) continue
-      if (label === 'repeated') {
+      if (field instanceof EncodedValues) {
+        for (let index = field.parts.length - 1; index >= 0; index--)
+          writer.encoded(field.parts[index] as Uint8Array)
+      } else if (label === 'repeated') {
         const list = field as readonly unknown[]
         for (let index = list.length - 1; index >= 0; index--) {
           form.write(writer, list[index])
@@ -128,7 +148,7 @@ export class MessageCodec<T> {
       if (field === undefined) continue
       if (label === 'repeated') {
         const list = field as readonly unknown[]
-        if (list.length > 0) json[jsonName] = list.map((each) => form.toJson(each))
+        if (list.length > 0) json[jsonName] = Array.from(list, (each) => form.toJson(each))
       } else if (label === 'optional' || !form.isZero(field)) json[jsonName] = form.toJson(field)
     }
     return json

@@ -189,10 +189,15 @@ export class FieldWriter {
   }
 
   bytes(value: Uint8Array): void {
-    this.#room(value.length)
-    this.#at -= value.length
-    this.#bytes.set(value, this.#at)
+    this.encoded(value)
     this.uint32(value.length)
+  }
+
+  /** Fields that are encoded already. */
+  encoded(fields: Uint8Array): void {
+    this.#room(fields.length)
+    this.#at -= fields.length
+    this.#bytes.set(fields, this.#at)
   }
 
   #room(bytes: number): void {

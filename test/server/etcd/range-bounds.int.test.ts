@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { RPC } from '../../../src/etcd/rpcs.ts'
 import { FakeNode } from '../http/fake-node.ts'
 import { serve } from '../http/served.ts'
-import { base64, ETCD_WIRES, type Json } from './wires.ts'
+import { base64, ETCD_WIRES, fromBase64, type Json } from './wires.ts'
 
 const KiB = 1024
 const ALL = { key: base64('\0'), range_end: base64('\0') }
@@ -39,5 +39,29 @@ describe.each(ETCD_WIRES)('%s', (_, open) => {
     expect([error, rows.length, responses.at(-1)?.range_response.count]).toEqual([undefined, 100, '100'])
     await node.scansClosed()
     await expect.poll(() => http.inspect()).toMatchObject({ answerBytes: 0, bodyBytes: 0, ranges: 0 })
+  })
+
+  test('rows are those of the range in its order, however many there are', async () => {
+    const node = new FakeNode()
+    const names = Array.from({ length: 600 }, (_, at) => `k${String(at).padStart(3, '0')}`)
+    for (const [at, name] of names.entries()) node.put(name, `value ${at}`)
+    const { port } = await serve({ node })
+    const call = open(port)
+    for (const limit of [0, 1, 255, 256, 257, 512, 599, 600, 601])
+      for (const sort_order of ['ASCEND', 'DESCEND']) {
+        const { responses } = await call(RPC.range, { ...ALL, limit, sort_order })
+        const [{ kvs, more = false, count }] = responses as [Json]
+        const all = sort_order === 'ASCEND' ? names : names.toReversed()
+        const expected = limit === 0 ? all : all.slice(0, limit)
+        const found = kvs.map(({ key, value, mod_revision }: Json) => [
+          fromBase64(key),
+          fromBase64(value),
+          mod_revision,
+        ])
+        expect(found).toEqual(
+          expected.map((name) => [name, `value ${names.indexOf(name)}`, `${names.indexOf(name) + 2}`]),
+        )
+        expect([limit, more, count]).toEqual([limit, expected.length < 600, '600'])
+      }
   })
 })

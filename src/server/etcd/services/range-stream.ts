@@ -7,7 +7,7 @@ import { decodeWhere } from '../fields.ts'
 import { checkRange, isFiltered } from '../range-order.ts'
 import { readInTurn } from '../read-turns.ts'
 import { serveStream } from '../rpc.ts'
-import { Page, range } from './range.ts'
+import { RowPage, range } from './range.ts'
 
 /** Keys of the first chunk. */
 const CHUNK_KEYS = 10
@@ -33,7 +33,7 @@ export const rangeStream = serveStream(RPC.rangeStream, async (request, call, re
   let first: { readonly revision: Revision; readonly count: number } | undefined
   let after: Uint8Array | undefined
   for (;;) {
-    const page = new Page(call)
+    const page = new RowPage(call)
     const limit = Math.min(keys, left, call.api.limits.pageRowsMax)
     const isFirst = first === undefined
     const answer = await readInTurn(call, () =>

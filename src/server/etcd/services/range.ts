@@ -1,6 +1,7 @@
 // KV.Range
 
-import type { KeyValue, RangeRequest } from '../../../etcd/messages/kv.ts'
+import { EncodedValues } from '../../../etcd/message.ts'
+import { type KeyValue, type RangeRequest, RangeResponse } from '../../../etcd/messages/kv.ts'
 import { RPC } from '../../../etcd/rpcs.ts'
 import { ETCD_ERRORS, GRPC, GrpcError } from '../../../etcd/status.ts'
 import {
@@ -22,14 +23,13 @@ export const range = serveUnary(RPC.range, async (request, call) => {
   checkRange(request)
   const isKey = request.rangeEnd.length === 0 && request.revision <= 0
   const found = isKey ? read(request, call) : readInTurn(call, () => read(request, call))
-  const { rows, revision, count } = await found
-  const { kvs, more } = limited(arrange(rows, request), request)
+  const { kvs, more, count, revision } = await found
   return { header: call.header(revision), kvs, more, count }
 })
 
 interface Found {
-  /** One more than the limit, if there is one more. */
-  readonly rows: readonly KeyValue[]
+  readonly kvs: readonly KeyValue[]
+  readonly more: boolean
   readonly count: number
   readonly revision: Revision
 }
@@ -42,9 +42,10 @@ async function read(request: RangeRequest, call: EtcdCall): Promise<Found> {
     const answer = await call.execute({ kind: 'get', key: where.key, revision, freshness })
     if (answer.kind === 'unchanged') throw new Error('a get without a condition is answered with its record')
     const rows = answer.result === undefined ? [] : [encodeRow(answer.result)]
-    return { rows: request.countOnly ? [] : rows, count: rows.length, revision: answer.head.revision }
+    const found = limited(arrange(request.countOnly ? [] : rows, request), request)
+    return { ...found, count: rows.length, revision: answer.head.revision }
   }
-  const page = new Page(call)
+  const page = needsAll(request) ? new ArrangedPage(request, call) : new EncodedPage(request.limit, call)
   // Values are needed to sort by them.
   const keysOnly = request.keysOnly && isInKeyOrder(request)
   const limit = needsAll(request) || request.limit <= 0 ? Number.POSITIVE_INFINITY : request.limit + 1
@@ -62,13 +63,13 @@ async function read(request: RangeRequest, call: EtcdCall): Promise<Found> {
   const { revision: now } = first.head
   const pinned = revision ?? now
   let { more, last } = first
-  while (more && last !== undefined && page.rows.length < limit) {
-    const rows = Math.min(limit - page.rows.length, pageRowsMax)
+  while (more && last !== undefined && page.count < limit) {
+    const rows = Math.min(limit - page.count, pageRowsMax)
     const next = await readPage({ ...all, after: last, limit: rows, revision: pinned }, page, call)
     more = next.more
     last = next.last
   }
-  return { rows: page.rows, count: first.count ?? 0, revision: now }
+  return { ...page.take(), count: first.count ?? 0, revision: now }
 }
 
 async function readPage(operation: OperationOf<'range'>, page: Page, call: EtcdCall) {
@@ -95,8 +96,8 @@ const tooLarge = (bytes: number, bytesMax: number): GrpcError =>
   )
 
 /** The rows of a response. Their memory counts until it is sent. */
-export class Page implements PageCollector {
-  readonly rows: KeyValue[] = []
+abstract class Page implements PageCollector {
+  count = 0
   bytes = 0
   /** The client receives it in place of the error of the read. */
   refusal: GrpcError | undefined
@@ -115,8 +116,75 @@ export class Page implements PageCollector {
       throw new ApiError('range_too_large', this.refusal.message)
     }
     this.#call.hold(bytes)
-    this.rows.push(encodeRow(row))
+    this.keep(row)
+    this.count++
     this.bytes += bytes
     return bytes
+  }
+
+  protected abstract keep(row: KeyRow): void
+}
+
+/** Rows as they are. */
+export class RowPage extends Page {
+  readonly rows: KeyValue[] = []
+
+  protected keep(row: KeyRow): void {
+    this.rows.push(encodeRow(row))
+  }
+}
+
+/** All rows of a range, whose order and limit are found when all are there. */
+class ArrangedPage extends RowPage {
+  readonly #request: RangeRequest
+
+  constructor(request: RangeRequest, call: EtcdCall) {
+    super(call)
+    this.#request = request
+  }
+
+  take() {
+    return limited(arrange(this.rows, this.#request), this.#request)
+  }
+}
+
+/** Rows that are encoded together. */
+const PART_ROWS = 256
+
+/**
+ * Rows in the order of the response, encoded while they are read: as objects, small ones take ten times the memory, and
+ * their encoding at the end would block the node.
+ */
+class EncodedPage extends Page {
+  readonly #limit: number
+  readonly #parts: Uint8Array[] = []
+  #rows: KeyValue[] = []
+  #kept = 0
+
+  /** `limit`: 0: none. */
+  constructor(limit: number, call: EtcdCall) {
+    super(call)
+    this.#limit = limit > 0 ? limit : Number.POSITIVE_INFINITY
+  }
+
+  protected keep(row: KeyRow): void {
+    // One more only shows that there is more.
+    if (this.#kept >= this.#limit) return
+    this.#kept++
+    this.#rows.push(encodeRow(row))
+    if (this.#rows.length >= PART_ROWS) this.#encode()
+  }
+
+  take() {
+    this.#encode()
+    const kvs = new EncodedValues(this.#parts, this.#kept, (part) => RangeResponse.decode(part).kvs)
+    // An encoder and whoever iterates see values as in an array.
+    return { kvs: kvs as unknown as readonly KeyValue[], more: this.count > this.#limit }
+  }
+
+  #encode(): void {
+    if (this.#rows.length === 0) return
+    this.#parts.push(RangeResponse.encode({ kvs: this.#rows }))
+    this.#rows = []
   }
 }
