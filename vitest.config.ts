@@ -25,6 +25,7 @@ const MOCKED = testFiles([
   'jepsen-lite/sim/oracle',
   'local/node-start.int',
   'server/auth/passwords',
+  'server/etcd/attacks-node.int',
   'server/etcd/identity.int',
   'server/etcd/opening.int',
   'server/http/loading.int',

@@ -147,6 +147,10 @@ export class GrpcConnection implements ConnectionOwner, StreamConnection, Http2S
     this.#goodHost = host
   }
 
+  holdIncomplete(bytes: number): void {
+    this.options.connections.holdHeads(this.socket, bytes)
+  }
+
   /** Bytes of a request that nobody reads yet: who its client is, is not known yet, or it takes no responses. */
   holdUnread(bytes: number): boolean {
     if (this.#share.set(this.#heldBytes + bytes)) {

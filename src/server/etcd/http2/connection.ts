@@ -5,6 +5,7 @@
 // - Frames that ask for nothing are counted.
 // - `Http2Server` counts what is not read yet, and what is not taken yet.
 
+import { randomBytes } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { endGently } from '../../connections/connection-table.ts'
 import {
@@ -13,20 +14,24 @@ import {
   FrameBuffer,
   PAYLOAD_BYTES_END,
   PAYLOAD_BYTES_MAX,
+  PRIORITY_BYTES,
   SETTING,
   SETTING_BYTES,
+  TABLE_BYTES_DEFAULT,
   TYPE,
   WINDOW_DEFAULT,
   WINDOW_MAX,
 } from './frames.ts'
-import { HpackDecoder, HpackError } from './hpack.ts'
+import { EMPTY_TABLE, HpackDecoder, HpackError } from './hpack.ts'
 import { CODE, type Http2Connection, type Http2Limits, type Http2Server } from './http2.ts'
 import { type HeadLimits, RequestFields } from './request-fields.ts'
 import { type Http2StreamConnection, ServerStream } from './stream.ts'
 
 const PREFACE = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'latin1')
 
-/** Bytes that wait for the socket. Beyond: nothing is read, and streams keep their data. */
+/** Bytes that wait for the socket. Beyond: streams keep their data. So a client that takes some is seen to take it. */
+const DATA_BYTES_MAX = 64 * 1024
+/** Beyond so many, nothing is read. */
 const OUTPUT_BYTES_MAX = 256 * 1024
 /** Frames without a use between two checks. Beyond: the connection is closed. */
 const USELESS_FRAMES_MAX = 1_000
@@ -34,6 +39,8 @@ const USELESS_FRAMES_MAX = 1_000
 const ACKNOWLEDGE_MS_MAX = 20
 /** Frames of one header block. */
 const CONTINUATIONS_MAX = 16
+/** Settings in one frame. Each may change the windows of all streams. */
+const SETTINGS_MAX = 32
 
 /** A fault of the client for which its connection ends. */
 class ConnectionFault extends Error {
@@ -65,6 +72,8 @@ export class ServerConnection implements Http2Connection, Http2StreamConnection 
   /** The header block that is not complete. */
   #block: OpenBlock | undefined
   #uselessFrames = 0
+  /** Bytes of frames and header blocks that are not complete, as the server knows. */
+  #heldBytes = 0
   /** Bytes that may still arrive, and those that have been read and that the client does not know of. */
   #receiveWindow = WINDOW_DEFAULT
   #readBytes = 0
@@ -72,20 +81,21 @@ export class ServerConnection implements Http2Connection, Http2StreamConnection 
   // Writing
   #sendWindow = WINDOW_DEFAULT
   #peerStreamWindow = WINDOW_DEFAULT
-  #peerPayloadMax = PAYLOAD_BYTES_MAX
-  /** Streams with data that neither the windows nor the socket have let through. */
-  readonly #blocked = new Set<ServerStream>()
+  /** Streams with data that their own window lets through, in the order of their turns. */
+  readonly #ready = new Set<ServerStream>()
+  /** The decoder of the client expects to hear that its table is smaller, or has heard that it is empty. */
+  #table: 'default' | 'announce' | 'empty' = 'default'
   #isWriteQueued = false
   /** The kernel has not taken all that was written. */
   #isWriting = false
   /** Data in these writes, and in the frames that wait for the next one. */
   #writtenData: SentData[] = []
   #outputData: SentData[] = []
-  #mayUnblock = false
   #acknowledgeTimer: NodeJS.Timeout | undefined
 
   // End
-  #pongs: (() => void)[] = []
+  /** Pings that the client has not answered. */
+  readonly #pings: SentPing[] = []
   #isLeaving = false
   #leaveAnnounced = false
   #isClosed = false
@@ -127,9 +137,11 @@ export class ServerConnection implements Http2Connection, Http2StreamConnection 
     this.#growWindow(limits.connectionWindow - before.connectionWindow)
   }
 
+  /** Only who reads what was sent knows the bytes of the ping. */
   ping(pong: () => void): void {
-    this.#pongs.push(pong)
-    this.send(TYPE.ping, 0, 0, PING)
+    const payload = randomBytes(8)
+    this.#pings.push({ payload, pong })
+    this.send(TYPE.ping, 0, 0, payload)
   }
 
   leave(): void {
@@ -147,9 +159,11 @@ export class ServerConnection implements Http2Connection, Http2StreamConnection 
     this.#endIfDone()
   }
 
+  /** The client has some time for the last responses: the connection ends once they are written. */
   #endIfDone(): void {
-    if (!this.#leaveAnnounced || this.#streams.size > 0) return
-    this.#write()
+    if (!this.#leaveAnnounced || this.#isClosed || this.#streams.size > 0) return
+    if (this.#isWriting || this.#output.length > 0) return
+    this.#closed()
     endGently(this.#socket)
   }
 
@@ -218,8 +232,16 @@ export class ServerConnection implements Http2Connection, Http2StreamConnection 
     if (this.#isClosed) return
     // A few bytes do not keep the buffer of a whole read.
     this.#unread = at === bytes.length ? NOTHING : Buffer.from(bytes.subarray(at))
-    if (this.#mayUnblock) this.#unblock()
+    this.#holdIncomplete()
+    this.#sendReady()
     if (this.#output.length > OUTPUT_BYTES_MAX) this.#socket.pause()
+  }
+
+  #holdIncomplete(): void {
+    const bytes = this.#unread.length + (this.#block?.bytes ?? 0)
+    if (bytes === this.#heldBytes) return
+    this.#heldBytes = bytes
+    this.server.holdIncomplete(bytes)
   }
 
   #frame(type: number, flags: number, id: number, payload: Buffer): void {
@@ -237,8 +259,8 @@ export class ServerConnection implements Http2Connection, Http2StreamConnection 
         this.#headers(flags, id, payload)
         break
       case TYPE.priority:
-        this.#checkLength(payload, 5)
-        this.#checkPriority(id, payload)
+        this.#checkLength(payload, PRIORITY_BYTES)
+        if (id === 0) throw protocolError('a priority of no stream')
         this.#countUseless()
         break
       case TYPE.reset:
@@ -256,6 +278,7 @@ export class ServerConnection implements Http2Connection, Http2StreamConnection 
         break
       case TYPE.goaway:
         if (id !== 0) throw protocolError('a farewell on a stream')
+        if (payload.length < 8) throw wrongSize()
         this.#countUseless()
         break
       case TYPE.windowUpdate:
@@ -271,7 +294,7 @@ export class ServerConnection implements Http2Connection, Http2StreamConnection 
   }
 
   #checkLength(payload: Buffer, bytes: number): void {
-    if (payload.length !== bytes) throw new ConnectionFault(CODE.frameSizeError, 'a frame of a wrong size')
+    if (payload.length !== bytes) throw wrongSize()
   }
 
   /** The frame belongs to a stream that the client has opened. It may be closed. */
@@ -302,9 +325,9 @@ export class ServerConnection implements Http2Connection, Http2StreamConnection 
     if (id % 2 === 0) throw protocolError('a request on a stream of the server')
     let block = withoutPadding(flags, payload)
     if ((flags & FLAG.priority) !== 0) {
-      if (block.length < 5) throw new ConnectionFault(CODE.frameSizeError, 'a frame of a wrong size')
-      this.#checkPriority(id, block)
-      block = block.subarray(5)
+      // It has no use since RFC 9113.
+      if (block.length < PRIORITY_BYTES) throw wrongSize()
+      block = block.subarray(PRIORITY_BYTES)
     }
     const isEnd = (flags & FLAG.endStream) !== 0
     if ((flags & FLAG.endHeaders) !== 0) this.#headerBlock(id, isEnd, block)
@@ -327,9 +350,10 @@ export class ServerConnection implements Http2Connection, Http2StreamConnection 
     const head = new RequestFields(this.#headLimits)
     this.#hpack.decode(block, (field) => head.add(field))
     if (id <= this.#lastStream) {
-      // Trailers. None is used.
-      if (isEnd) this.#streams.get(id)?.receiveEnd()
-      else this.#streams.get(id)?.reset(CODE.protocolError)
+      const stream = this.#streams.get(id)
+      // A stream that was closed lately: its client may not know.
+      if (stream === undefined) this.#countUseless()
+      else stream.receiveTrailers(head, isEnd)
       return
     }
     this.#lastStream = id
@@ -341,8 +365,9 @@ export class ServerConnection implements Http2Connection, Http2StreamConnection 
     else {
       const stream = new ServerStream(id, this, this.#peerStreamWindow, head.contentLength)
       this.#streams.set(id, stream)
-      this.server.begin(stream, head)
       if (isEnd) stream.receiveEnd()
+      if (stream.isClosed) this.server.streamRefused()
+      else this.server.begin(stream, head)
     }
   }
 
@@ -352,11 +377,6 @@ export class ServerConnection implements Http2Connection, Http2StreamConnection 
     this.server.streamRefused()
   }
 
-  #checkPriority(id: number, payload: Buffer): void {
-    if (id === 0) throw protocolError('a priority of no stream')
-    if ((payload.readUInt32BE(0) & WINDOW_MAX) === id) throw protocolError('a stream that depends on itself')
-  }
-
   #settings(flags: number, id: number, payload: Buffer): void {
     if (id !== 0) throw protocolError('settings of a stream')
     if ((flags & FLAG.ack) !== 0) {
@@ -364,8 +384,9 @@ export class ServerConnection implements Http2Connection, Http2StreamConnection 
       this.#countUseless()
       return
     }
-    if (payload.length % SETTING_BYTES !== 0)
-      throw new ConnectionFault(CODE.frameSizeError, 'a frame of a wrong size')
+    if (payload.length % SETTING_BYTES !== 0) throw wrongSize()
+    if (payload.length > SETTINGS_MAX * SETTING_BYTES)
+      throw new ConnectionFault(CODE.enhanceYourCalm, 'too_many_settings')
     for (let at = 0; at < payload.length; at += SETTING_BYTES)
       this.#setting(payload.readUInt16BE(at), payload.readUInt32BE(at + 2))
     this.send(TYPE.settings, FLAG.ack, 0, NOTHING)
@@ -379,11 +400,11 @@ export class ServerConnection implements Http2Connection, Http2StreamConnection 
       const more = value - this.#peerStreamWindow
       this.#peerStreamWindow = value
       for (const stream of this.#streams.values()) if (!stream.growSendWindow(more)) throw windowOverflow()
-      this.#mayUnblock = true
     } else if (id === SETTING.maxFrameSize) {
+      // Frames stay small: the streams take turns.
       if (value < PAYLOAD_BYTES_MAX || value >= PAYLOAD_BYTES_END) throw protocolError('a wrong setting')
-      this.#peerPayloadMax = value
-    }
+    } else if (id === SETTING.headerTableSize && value < TABLE_BYTES_DEFAULT && this.#table === 'default')
+      this.#table = 'announce'
   }
 
   #ping(flags: number, id: number, payload: Buffer): void {
@@ -394,9 +415,8 @@ export class ServerConnection implements Http2Connection, Http2StreamConnection 
       this.server.pinged()
       return
     }
-    const pong = this.#pongs.shift()
-    if (pong === undefined) this.#countUseless()
-    else pong()
+    if (this.#pings[0]?.payload.equals(payload) === true) this.#pings.shift()?.pong()
+    else this.#countUseless()
   }
 
   /**
@@ -420,15 +440,14 @@ export class ServerConnection implements Http2Connection, Http2StreamConnection 
       if (more === 0) throw protocolError('a window that does not grow')
       this.#sendWindow += more
       if (this.#sendWindow > WINDOW_MAX) throw windowOverflow()
-      this.#mayUnblock = true
       return
     }
     this.#checkSeen(id)
+    // A stream that is closed: its client has taken the end of the response, and this is for the bytes before.
     const stream = this.#streams.get(id)
-    if (stream === undefined) this.#countUseless()
-    else if (more === 0) stream.reset(CODE.protocolError)
+    if (stream === undefined) return
+    if (more === 0) stream.reset(CODE.protocolError)
     else if (!stream.growSendWindow(more)) stream.reset(CODE.flowControlError)
-    else this.#mayUnblock ||= this.#blocked.has(stream)
   }
 
   /** Bytes of data were read, or dropped: the client may send as many again. */
@@ -448,10 +467,14 @@ export class ServerConnection implements Http2Connection, Http2StreamConnection 
   // -------------------------------------------------------------------------------------------------------------------
   // Writing
 
+  /** Bytes that may be sent now, whatever the window of the stream. */
+  get #sendableBytes(): number {
+    return this.#output.length > DATA_BYTES_MAX ? 0 : this.#sendWindow
+  }
+
   /** Bytes of the next frame of data that may be sent now. `window`: of the stream. */
   sendableBytes(window: number): number {
-    if (this.#output.length > OUTPUT_BYTES_MAX) return 0
-    return Math.max(0, Math.min(window, this.#sendWindow, this.#peerPayloadMax))
+    return Math.max(0, Math.min(window, this.#sendableBytes, PAYLOAD_BYTES_MAX))
   }
 
   sendData(stream: ServerStream, bytes: Uint8Array, taken: (() => void) | undefined): void {
@@ -460,7 +483,9 @@ export class ServerConnection implements Http2Connection, Http2StreamConnection 
     this.#outputData.push({ stream, bytes: bytes.length, taken })
   }
 
-  sendFields(id: number, block: Uint8Array, isEnd: boolean): void {
+  sendFields(id: number, fields: Uint8Array, isEnd: boolean): void {
+    const block = this.#table === 'announce' ? Buffer.concat([EMPTY_TABLE, fields]) : fields
+    if (this.#table === 'announce') this.#table = 'empty'
     const first = block.subarray(0, PAYLOAD_BYTES_MAX)
     const isWhole = first.length === block.length
     this.send(TYPE.headers, (isEnd ? FLAG.endStream : 0) | (isWhole ? FLAG.endHeaders : 0), id, first)
@@ -471,26 +496,28 @@ export class ServerConnection implements Http2Connection, Http2StreamConnection 
     }
   }
 
-  block(stream: ServerStream): void {
-    this.#blocked.add(stream)
+  /** While other streams have their turns, none sends at once. */
+  get isFree(): boolean {
+    return this.#ready.size === 0
   }
 
-  unblock(stream: ServerStream): void {
-    this.#blocked.delete(stream)
+  ready(stream: ServerStream): void {
+    this.#ready.add(stream)
   }
 
   /** Each stream sends a frame in turn. */
-  #unblock(): void {
-    this.#mayUnblock = false
-    for (let hasSent = true; hasSent; ) {
-      hasSent = false
-      for (const stream of this.#blocked) if (stream.sendNext()) hasSent = true
+  #sendReady(): void {
+    while (this.#sendableBytes > 0) {
+      const [stream] = this.#ready
+      if (stream === undefined) return
+      this.#ready.delete(stream)
+      if (stream.sendNext()) this.#ready.add(stream)
     }
   }
 
   streamClosed(stream: ServerStream): void {
     this.#streams.delete(stream.id)
-    this.#blocked.delete(stream)
+    this.#ready.delete(stream)
     if (this.#leaveAnnounced) this.#endIfDone()
   }
 
@@ -541,6 +568,7 @@ export class ServerConnection implements Http2Connection, Http2StreamConnection 
     if (!this.#isWriting) this.#write()
   }
 
+  /** While earlier bytes are being written, only the end of the connection calls it. */
   #write(): void {
     const socket = this.#socket
     if (this.#output.length === 0 || !socket.writable) return
@@ -560,8 +588,9 @@ export class ServerConnection implements Http2Connection, Http2StreamConnection 
     if (!this.#isWriting || this.#socket.writableLength > 0 || this.#isClosed) return
     this.#isWriting = false
     this.#taken(this.#writtenData)
-    if (this.#blocked.size > 0) this.#unblock()
+    this.#sendReady()
     if (this.#output.length > 0) this.#queueWrite()
+    else this.#endIfDone()
     if (this.#socket.isPaused() && this.#output.length <= OUTPUT_BYTES_MAX) this.#socket.resume()
   }
 
@@ -580,6 +609,11 @@ interface SentData {
   readonly taken: (() => void) | undefined
 }
 
+interface SentPing {
+  readonly payload: Buffer
+  readonly pong: () => void
+}
+
 interface OpenBlock {
   readonly id: number
   readonly isEnd: boolean
@@ -588,8 +622,8 @@ interface OpenBlock {
 }
 
 const NOTHING = Buffer.alloc(0)
-const PING = Buffer.alloc(8)
 
+const wrongSize = () => new ConnectionFault(CODE.frameSizeError, 'a frame of a wrong size')
 const windowOverflow = () => new ConnectionFault(CODE.flowControlError, 'a window that is too large')
 
 /** Throws if there is more padding than payload. */

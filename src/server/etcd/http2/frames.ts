@@ -22,6 +22,7 @@ export const FLAG = {
 } as const
 
 export const SETTING = {
+  headerTableSize: 1,
   enablePush: 2,
   maxConcurrentStreams: 3,
   initialWindowSize: 4,
@@ -31,9 +32,12 @@ export const SETTING = {
 
 export const FRAME_HEAD_BYTES = 9
 export const SETTING_BYTES = 6
+export const PRIORITY_BYTES = 5
 /** The largest payload that this side accepts: the default of the protocol. */
 export const PAYLOAD_BYTES_MAX = 16_384
 export const PAYLOAD_BYTES_END = 2 ** 24
+/** The table of header fields of either side, until settings say otherwise. */
+export const TABLE_BYTES_DEFAULT = 4096
 export const WINDOW_MAX = 2 ** 31 - 1
 /** The window of a connection, and of streams until settings say otherwise. */
 export const WINDOW_DEFAULT = 65_535

@@ -1,12 +1,10 @@
 // HPACK, the compression of header fields (RFC 7541). The decoder has a table of the fields that the client sends again
 // and again. The encoder has none: the fields of responses are few and short, and their blocks are encoded once.
 
+import { TABLE_BYTES_DEFAULT } from './frames.ts'
 import type { FieldBlock } from './http2.ts'
 import { decodeHuffman } from './huffman.ts'
 import { HeaderField } from './request-fields.ts'
-
-/** Size of the table of fields that the client may fill: the default of the protocol. */
-const TABLE_BYTES_MAX = 4096
 
 /** A block that is no header block. The connection ends: later blocks depend on it. */
 export class HpackError extends Error {
@@ -25,7 +23,7 @@ export class HpackDecoder {
   /** The newest entry is the last one. */
   readonly #entries: HeaderField[] = []
   #bytes = 0
-  #bytesMax = TABLE_BYTES_MAX
+  #bytesMax = TABLE_BYTES_DEFAULT
   #block: Uint8Array = NOTHING
   #at = 0
 
@@ -43,7 +41,7 @@ export class HpackDecoder {
         add(field)
       } else if ((first & TABLE_SIZE) !== 0) {
         const bytes = this.#integer(0x1f)
-        if (hasField || bytes > TABLE_BYTES_MAX) throw new HpackError('a wrong size of the table')
+        if (hasField || bytes > TABLE_BYTES_DEFAULT) throw new HpackError('a wrong size of the table')
         this.#bytesMax = bytes
         this.#shrinkTo(bytes)
         continue
@@ -113,6 +111,12 @@ const NOTHING = new Uint8Array()
 
 const latin1 = ({ buffer, byteOffset }: Uint8Array, from: number, to: number): string =>
   Buffer.from(buffer, byteOffset + from, to - from).toString('latin1')
+
+/**
+ * The beginning of a block that says that the table of the encoder is empty. A client that allows a smaller table than
+ * the default waits for it (RFC 7541 §4.2).
+ */
+export const EMPTY_TABLE = Buffer.of(TABLE_SIZE)
 
 /** A header block whose fields are in no table. */
 export function encodeFields(fields: Readonly<Record<string, string>>): FieldBlock {

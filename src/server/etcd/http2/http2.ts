@@ -52,6 +52,8 @@ export interface Http2Server {
   /** The client has sent settings, or a ping. */
   settingsReceived(): void
   pinged(): void
+  /** The connection holds so many bytes of frames and header blocks whose rest is missing. */
+  holdIncomplete(bytes: number): void
   /**
    * The connection holds so many more bytes of requests that nobody reads yet. Returns whether there is room for them.
    */

@@ -19,7 +19,7 @@ const NAMES: ReadonlyMap<string, FieldName> = new Map([
   ['tracestate', 'tracestate'],
 ])
 
-type FieldName = Exclude<keyof RequestFields, 'fault' | 'add' | 'end'>
+type FieldName = Exclude<keyof RequestFields, 'fault' | 'areTrailers' | 'add' | 'end'>
 
 /** Fields of a connection of HTTP/1.1, which a request of HTTP/2 must not have (RFC 9113 §8.2.2). */
 const OF_CONNECTIONS: ReadonlySet<string> = new Set([
@@ -31,8 +31,8 @@ const OF_CONNECTIONS: ReadonlySet<string> = new Set([
 ])
 
 const NAME = /^:?[!#$%&'*+.^_`|~0-9a-z-]+$/
-/** Characters that no value has. They would end it. */
-const ENDS_VALUE = /[\0\r\n]/
+/** The length of a request. It has no sign, and is smaller than what a number holds. */
+const LENGTH = /^[0-9]{1,15}$/
 /** Bytes that a field counts beside its name and value (RFC 9113 §6.5.2, RFC 7541 §4.1). */
 const FIELD_BYTES = 32
 
@@ -98,9 +98,17 @@ export class RequestFields {
       if (this.#hasOrdinary || use === undefined) this.fault ??= 'malformed'
     } else this.#hasOrdinary = true
     if (use === undefined || use === 'malformed') return
+    const before = this[use]
+    if (before === undefined) this[use] = value
+    else if (use === 'tracestate') this.tracestate = `${before},${value}`
     // Which of two would count is not for this node to choose.
-    if (this[use] !== undefined) this.fault ??= 'malformed'
-    this[use] = value
+    else this.fault ??= 'malformed'
+  }
+
+  /** Whether these fields may follow a request. Those of HTTP itself do not. */
+  get areTrailers(): boolean {
+    const { method, scheme, path, authority, fault } = this
+    return (fault ?? method ?? scheme ?? path ?? authority) === undefined
   }
 
   /** All fields have been added. */
@@ -113,7 +121,23 @@ export class RequestFields {
 
 /** How a request uses a field; undefined: not at all. */
 function findUse(name: string, value: string): FieldName | 'malformed' | undefined {
-  if (!NAME.test(name) || ENDS_VALUE.test(value) || OF_CONNECTIONS.has(name)) return 'malformed'
+  if (!NAME.test(name) || !isValue(value) || OF_CONNECTIONS.has(name)) return 'malformed'
   if (name === 'te' && value !== 'trailers') return 'malformed'
+  if (name === 'content-length' && !LENGTH.test(value)) return 'malformed'
   return NAMES.get(name)
 }
+
+/** RFC 9113 §8.2.1: a value neither begins nor ends with white space, and has no control characters. */
+function isValue(value: string): boolean {
+  for (let at = 0; at < value.length; at++) {
+    const code = value.charCodeAt(at)
+    if (code <= SPACE ? isOuter(at, value) || (code !== SPACE && code !== TAB) : code === DELETE) return false
+  }
+  return true
+}
+
+const isOuter = (at: number, { length }: string): boolean => at === 0 || at === length - 1
+
+const TAB = 9
+const SPACE = 32
+const DELETE = 127

@@ -1,7 +1,8 @@
 // One stream: the request of a client, and the response to it. Both have windows.
 
-import { WINDOW_MAX } from './frames.ts'
+import { PAYLOAD_BYTES_MAX, WINDOW_MAX } from './frames.ts'
 import { CODE, type FieldBlock, type Http2Server, type Http2Stream, type StreamReceiver } from './http2.ts'
+import type { RequestFields } from './request-fields.ts'
 
 /** The connection of a stream. */
 export interface Http2StreamConnection {
@@ -14,9 +15,10 @@ export interface Http2StreamConnection {
   sendData(stream: ServerStream, bytes: Uint8Array, taken: (() => void) | undefined): void
   sendReset(id: number, code: number): void
   sendWindowUpdate(id: number, bytes: number): void
-  /** Has the stream send its next frame when that may be possible, until it is unblocked. */
-  block(stream: ServerStream): void
-  unblock(stream: ServerStream): void
+  /** No other stream waits for its turn. */
+  readonly isFree: boolean
+  /** The stream has data that its own window lets through: it sends a frame when it is its turn. */
+  ready(stream: ServerStream): void
   streamClosed(stream: ServerStream): void
 }
 
@@ -39,6 +41,8 @@ export class ServerStream implements Http2Stream {
   /** Bytes that have arrived while the stream was paused: the beginning of this memory. */
   #unread: Uint8Array = NOTHING
   #unreadBytes = 0
+  /** Bytes that were kept are being passed on. */
+  #isResuming = false
   /** Bytes that `content-length` has announced and that have not arrived. */
   #announcedBytes: number | undefined
   /** The client has ended its request; the receiver knows. */
@@ -47,10 +51,11 @@ export class ServerStream implements Http2Stream {
 
   // The response
   #sendWindow: number
-  /** Data that the windows or the socket have not let through. */
-  readonly #waiting: WaitingData[] = []
+  /** Data that the windows or the socket have not let through: from this place on, as earlier ones are sent. */
+  #waiting: WaitingData[] = []
+  #waitingFrom = 0
   #trailers: FieldBlock | undefined
-  #isClosed = false
+  isClosed = false
 
   constructor(
     id: number,
@@ -68,18 +73,23 @@ export class ServerStream implements Http2Stream {
   // -------------------------------------------------------------------------------------------------------------------
   // The request
 
+  /** Passes on what was kept, in parts: the receiver may pause again. */
   resume(): void {
-    if (!this.isPaused || this.#isClosed) return
+    if (!this.isPaused || this.isClosed) return
     this.isPaused = false
-    const bytes = this.#unreadBytes
-    if (bytes > 0) {
-      const unread = this.#unread.subarray(0, bytes)
-      this.#unread = NOTHING
-      this.#unreadBytes = 0
-      this.#connection.server.releaseUnread(bytes)
-      this.#read(unread, bytes)
-    }
+    if (this.#isResuming) return
+    this.#isResuming = true
+    while (this.#unreadBytes > 0 && !this.isPaused) this.#readKept()
+    this.#isResuming = false
     this.#passEnd()
+  }
+
+  #readKept(): void {
+    const part = this.#unread.subarray(0, Math.min(this.#unreadBytes, PAYLOAD_BYTES_MAX))
+    this.#unreadBytes -= part.length
+    this.#unread = this.#unreadBytes > 0 ? this.#unread.subarray(part.length) : NOTHING
+    this.#connection.server.releaseUnread(part.length)
+    this.#read(part, part.length)
   }
 
   pause(): void {
@@ -94,21 +104,33 @@ export class ServerStream implements Http2Stream {
       this.reset(this.#hasEnded ? CODE.streamClosed : CODE.flowControlError)
       return
     }
-    if (this.#announcedBytes !== undefined) this.#announcedBytes -= data.length
+    if (this.#announcedBytes !== undefined) {
+      this.#announcedBytes -= data.length
+      if (this.#announcedBytes < 0) {
+        this.#connection.dataRead(length)
+        this.reset(CODE.protocolError)
+        return
+      }
+    }
     if (this.isPaused) this.#keep(data, length)
     else this.#read(data, length)
     if (isEnd) this.receiveEnd()
   }
 
   receiveEnd(): void {
-    if (this.#isClosed) return
+    if (this.isClosed) return
     if (this.#hasEnded) this.reset(CODE.streamClosed)
-    // It is something else than a number, or not what has arrived.
-    else if (this.#announcedBytes !== undefined && this.#announcedBytes !== 0) this.reset(CODE.protocolError)
+    else if ((this.#announcedBytes ?? 0) > 0) this.reset(CODE.protocolError)
     else {
       this.#hasEnded = true
       this.#passEnd()
     }
+  }
+
+  /** Trailers end the request. None of their fields is used. */
+  receiveTrailers(head: RequestFields, isEnd: boolean): void {
+    if (isEnd && head.areTrailers) this.receiveEnd()
+    else this.reset(this.#hasEnded ? CODE.streamClosed : CODE.protocolError)
   }
 
   #read(data: Uint8Array, length: number): void {
@@ -119,7 +141,7 @@ export class ServerStream implements Http2Stream {
   #credit(bytes: number): void {
     this.#connection.dataRead(bytes)
     this.#readBytes += bytes
-    if (this.#hasEnded || this.#isClosed || this.#readBytes < this.#connection.streamWindow / 2) return
+    if (this.#hasEnded || this.isClosed || this.#readBytes < this.#connection.streamWindow / 2) return
     this.#receiveWindow += this.#readBytes
     this.#connection.sendWindowUpdate(this.id, this.#readBytes)
     this.#readBytes = 0
@@ -146,7 +168,7 @@ export class ServerStream implements Http2Stream {
   }
 
   #passEnd(): void {
-    if (!this.#hasEnded || this.#isEndReceived || this.isPaused || this.#isClosed) return
+    if (!this.#hasEnded || this.#isEndReceived || this.isPaused || this.isClosed) return
     this.#isEndReceived = true
     this.receiver?.requestEnded()
   }
@@ -160,28 +182,39 @@ export class ServerStream implements Http2Stream {
 
   /** Returns whether the window is legal. It may be negative (RFC 9113 §6.9.2). */
   growSendWindow(bytes: number): boolean {
+    const isShut = this.#sendWindow <= 0
     this.#sendWindow += bytes
+    if (isShut && this.#hasWaiting) this.#becomeReady()
     return this.#sendWindow <= WINDOW_MAX
   }
 
+  get #hasWaiting(): boolean {
+    return this.#waitingFrom < this.#waiting.length
+  }
+
+  #becomeReady(): void {
+    if (this.#sendWindow > 0) this.#connection.ready(this)
+  }
+
   sendHead({ bytes }: FieldBlock, isEnd: boolean): void {
-    if (this.#isClosed) return
+    if (this.isClosed) return
     this.#connection.sendFields(this.id, bytes, isEnd)
     if (isEnd) this.#ended()
   }
 
   sendData(bytes: Uint8Array, taken?: () => void): void {
-    if (this.#isClosed || bytes.length === 0) return
+    if (this.isClosed || bytes.length === 0) return
     this.untakenBytes += bytes.length
     this.#connection.server.sent(bytes.length)
-    const rest = this.#waiting.length > 0 ? bytes : this.#sendNow(bytes, taken)
+    const isNext = !this.#hasWaiting && this.#connection.isFree
+    const rest = isNext ? this.#sendNow(bytes, taken) : bytes
     if (rest.length === 0) return
     this.#waiting.push({ bytes: rest, taken })
-    this.#connection.block(this)
+    this.#becomeReady()
   }
 
   sendTrailers(fields: FieldBlock): void {
-    if (this.#isClosed) return
+    if (this.isClosed) return
     this.#trailers = fields
     this.#endIfSent()
   }
@@ -204,25 +237,35 @@ export class ServerStream implements Http2Stream {
     return isLast ? NOTHING : bytes.subarray(length)
   }
 
-  /** Sends the next frame of what waits. Returns whether it could. */
+  /** Sends the next frame of what waits. Returns whether its own window lets a further one through. */
   sendNext(): boolean {
-    const [next] = this.#waiting
+    const next = this.#waiting[this.#waitingFrom]
     if (next === undefined) return false
     const { bytes, taken } = next
     const length = Math.min(bytes.length, this.#connection.sendableBytes(this.#sendWindow))
     if (length === 0) return false
     const rest = this.#sendPart(bytes, length, taken)
-    if (rest.length > 0) this.#waiting[0] = { bytes: rest, taken }
-    else this.#waiting.shift()
-    if (this.#waiting.length === 0) {
-      this.#connection.unblock(this)
-      this.#endIfSent()
+    if (rest.length > 0) this.#waiting[this.#waitingFrom] = { bytes: rest, taken }
+    else this.#waitingFrom++
+    if (this.#hasWaiting) {
+      this.#dropSent()
+      return this.#sendWindow > 0
     }
-    return true
+    this.#waiting = []
+    this.#waitingFrom = 0
+    this.#endIfSent()
+    return false
+  }
+
+  /** Data that was sent leaves the list when it is half of it: a long list is not moved for each frame. */
+  #dropSent(): void {
+    if (this.#waitingFrom < 64 || this.#waitingFrom < this.#waiting.length / 2) return
+    this.#waiting = this.#waiting.slice(this.#waitingFrom)
+    this.#waitingFrom = 0
   }
 
   #endIfSent(): void {
-    if (this.#trailers === undefined || this.#waiting.length > 0) return
+    if (this.#trailers === undefined || this.#hasWaiting) return
     this.#connection.sendFields(this.id, this.#trailers.bytes, true)
     this.#ended()
   }
@@ -235,7 +278,7 @@ export class ServerStream implements Http2Stream {
 
   /** The client has taken data. */
   dataTaken(bytes: number, taken: (() => void) | undefined): void {
-    if (this.#isClosed) return
+    if (this.isClosed) return
     this.untakenBytes -= bytes
     taken?.()
     this.receiver?.responseTaken()
@@ -245,22 +288,24 @@ export class ServerStream implements Http2Stream {
   // The end
 
   reset(code: number): void {
-    if (this.#isClosed) return
+    if (this.isClosed) return
     this.#connection.sendReset(this.id, code)
     this.close(code)
   }
 
   /** The stream is closed, without a further frame. */
   close(code: number): void {
-    if (this.#isClosed) return
-    this.#isClosed = true
+    if (this.isClosed) return
+    this.isClosed = true
     const { server } = this.#connection
     let unsent = 0
-    for (const { bytes } of this.#waiting.splice(0)) unsent += bytes.length
+    for (const { bytes } of this.#waiting.slice(this.#waitingFrom)) unsent += bytes.length
+    this.#waiting = []
     if (unsent > 0) server.taken(unsent)
     if (this.#unreadBytes > 0) {
       server.releaseUnread(this.#unreadBytes)
       this.#connection.dataRead(this.#unreadBytes)
+      this.#unreadBytes = 0
       this.#unread = NOTHING
     }
     this.#connection.streamClosed(this)
