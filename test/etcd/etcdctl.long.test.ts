@@ -158,7 +158,6 @@ const CONVERSATIONS: Readonly<Record<string, readonly Line[]>> = {
     '--user alice:secret get auth/zz',
     '--user alice:wrong get auth/r',
     '--user alice:secret user list',
-    '--user alice:secret role get reader',
     '--user root:secret user list',
     '--user root:secret user revoke-role alice reader',
     '--user alice:secret get auth/r',

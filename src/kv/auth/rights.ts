@@ -15,14 +15,12 @@ export class Rights {
 
   readonly isRoot: boolean
   readonly isAdmin: boolean
-  readonly #names: readonly string[]
   readonly #roles: readonly RoleRanges[]
   /** The ranges of all roles together. Made for the first request whose range spans the ranges of many. */
   readonly #joined: { [access in Access]?: readonly KeyRange[] } = {}
 
   constructor(roles: readonly AuthRole[], isRoot = false) {
     this.isRoot = isRoot
-    this.#names = roles.map(({ name }) => name)
     this.#roles = roles.map(findRoleRanges)
     this.isAdmin = isRoot || this.#roles.some(({ isAdmin }) => isAdmin)
   }
@@ -33,10 +31,6 @@ export class Rights {
       this.#roles.length === roles.length &&
       roles.every((role, at) => this.#roles[at] === findRoleRanges(role))
     )
-  }
-
-  mayReadRole(name: string): boolean {
-    return this.isAdmin || this.#names.includes(name)
   }
 
   mayRead(range: KeyRange): boolean {
@@ -142,8 +136,6 @@ export function isMet(demand: AccessDemand, rights: Rights): boolean {
       return rights.mayWrite(demand.range)
     case 'administer':
       return rights.isAdmin
-    case 'read-role':
-      return rights.mayReadRole(demand.role)
     case 'be-node':
       return false
     case 'call':

@@ -16,8 +16,6 @@ export type AccessDemand =
   | LeaseDemand
   /** Members, settings, compaction, users and roles. */
   | { readonly to: 'administer' }
-  /** Users who have the role, or administer. */
-  | { readonly to: 'read-role'; readonly role: string }
   /** Any user. */
   | { readonly to: 'call' }
   /** Nodes do it by themselves. No user may. */

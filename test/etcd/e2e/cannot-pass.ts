@@ -33,6 +33,7 @@ export const CANNOT_PASS: Readonly<Record<string, string>> = {
     ...['', 'NoTLS', 'ClientTLS', 'PeerTLS'].map((variant) => `TestCtlV3RoleAdd${variant}`),
     'TestCtlV3RoleGrant',
   ),
+  ...testsWith('Only who administers reads roles, not who has one.', 'TestCtlV3AuthRoleGet'),
   ...testsWith('A password is not empty.', 'TestCtlV3AuthCertCN', 'TestCtlV3AuthCertCNAndUsername'),
   ...testsWith(
     'Its list of revoked certificates ended in 2021: a node refuses to start with it.',

@@ -114,7 +114,6 @@ const permissionOf = (demand: AccessDemand): readonly Permission[] => {
       return [{ access: demand.to, range: demand.range }]
     case 'administer':
       return [{ access: 'admin', range: undefined }]
-    case 'read-role':
     case 'call':
     case 'be-node':
       return []

@@ -481,14 +481,6 @@ test('two changes of a role that knew the same revision: the second one is refus
   expect((await put()).json.code).toBe('precondition_failed')
 })
 
-test('a user reads the roles that he has, and no others', async () => {
-  const served = await serveUsers()
-  await askJson(served, 'PUT', '/v1/auth/roles/other', { permissions: [] }, AS_ROOT)
-  const statusOf = async (path: string): Promise<number> =>
-    (await served.ask('GET', `/v1/auth/roles${path}`, { headers: basic('bob', BOB_PASSWORD) })).status
-  expect(await Promise.all(['/app', '/other', '/none', ''].map(statusOf))).toEqual([200, 403, 403, 403])
-})
-
 test('a role is shown as it was put, in its shortest form', async () => {
   const served = await serveUsers()
   const permissions = [
