@@ -105,13 +105,10 @@ export class MessageCodec<T> {
         const { form, name } = field
         const value = form instanceof NestedForm ? form.readAt(reader, depth + 1) : form.read(reader)
         if (field.label !== 'repeated') message[name] = value
-        else if (message[name] === NONE) message[name] = [value]
-        else (message[name] as unknown[]).push(value)
+        else append(message, name, value)
       } else if (field.label === 'repeated' && wireType === LENGTH) {
         const packed = reader.nested()
-        const values = [...(message[field.name] as unknown[])]
-        while (!packed.isDone) values.push(field.form.read(packed))
-        message[field.name] = values
+        while (!packed.isDone) append(message, field.name, field.form.read(packed))
       } else throw new ProtobufError(`the field ${field.jsonName} has the wire type ${wireType}`)
     }
     return message as T
@@ -216,6 +213,12 @@ const WRITER = new FieldWriter()
 
 /** The value of a repeated field without elements. */
 const NONE: readonly never[] = Object.freeze([])
+
+/** Lists grow in place: a list may arrive in as many parts as it has elements. */
+function append(message: Record<string, unknown>, name: string, value: unknown): void {
+  if (message[name] === NONE) message[name] = [value]
+  else (message[name] as unknown[]).push(value)
+}
 
 const camelCase = (name: string): string =>
   name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase())

@@ -107,6 +107,7 @@ class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
       (this.#hold(heldBytes) ? undefined : statusText(ETCD_ERRORS.tooManyRequests))
     const id = refusal === undefined ? this.#chooseId(request.watchId) : NO_WATCH
     const created = new EtcdWatch(id, request, this, heldBytes)
+    const watched = decodeWatch(request)
     if (refusal === undefined) this.#watches.set(id, created)
     const before = this.#created
     this.#created = (async () => {
@@ -117,7 +118,7 @@ class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
           return
         }
         const begun = this.#call.execute(
-          { kind: 'watch', request: decodeWatch(request) },
+          { kind: 'watch', request: watched },
           { openSink: () => created, deadline: this.#call.nextDeadline() },
         )
         const [answer] = await Promise.all([begun, before])

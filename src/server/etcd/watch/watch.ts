@@ -54,22 +54,30 @@ export function isEmptyRange(request: WatchCreateRequest): boolean {
 
 type WatchOptions = Pick<WatchCreateRequest, 'fragment' | 'progressNotify' | 'filters'>
 
+/** Both kinds of events are left out. */
+const isMute = ({ filters }: WatchOptions): boolean =>
+  filters.includes(FILTER_NO_PUT) && filters.includes(FILTER_NO_DELETE)
+
 export class EtcdWatch implements WatchSink {
   readonly id: number
   /** Memory that counts for it. */
   readonly heldBytes: number
-  readonly #options: WatchOptions
+  readonly #isFragmented: boolean
+  readonly #notifies: boolean
+  readonly #isMute: boolean
   readonly #connection: WatchResponses
   #handle: WatchHandle | undefined
   /** The client knows that it was created. Nothing is sent before. */
   #isCreated = false
   #waits = false
 
+  /** Keeps nothing of `options`, whose list of filters may be as long as a request. */
   constructor(id: number, options: WatchOptions, connection: WatchResponses, heldBytes: number) {
-    const { fragment, progressNotify, filters } = options
     this.id = id
     this.heldBytes = heldBytes
-    this.#options = { fragment, progressNotify, filters }
+    this.#isFragmented = options.fragment
+    this.#notifies = options.progressNotify
+    this.#isMute = isMute(options)
     this.#connection = connection
   }
 
@@ -109,7 +117,7 @@ export class EtcdWatch implements WatchSink {
   events(message: EventsMessage): void {
     if (this.#isMute) return
     const events = message.in(EVENTS_FORM)
-    const parts = this.#options.fragment ? fragments(events) : [events]
+    const parts = this.#isFragmented ? fragments(events) : [events]
     const header = this.#connection.header(message.revision)
     for (const [at, part] of parts.entries()) {
       const fragment = at < parts.length - 1
@@ -118,7 +126,7 @@ export class EtcdWatch implements WatchSink {
   }
 
   progress(revision: Revision): void {
-    if (this.#options.progressNotify) this.#send({}, revision)
+    if (this.#notifies) this.#send({}, revision)
   }
 
   waits(): void {
@@ -137,12 +145,6 @@ export class EtcdWatch implements WatchSink {
 
   cancel(): void {
     this.#handle?.cancel()
-  }
-
-  /** Both kinds of events are left out. */
-  get #isMute(): boolean {
-    const { filters } = this.#options
-    return filters.includes(FILTER_NO_PUT) && filters.includes(FILTER_NO_DELETE)
   }
 
   #send(response: Partial<WatchResponse>, revision: Revision): void {
