@@ -89,8 +89,10 @@ export class ServedStream implements Responses<object>, StreamReceiver {
   #code: number | undefined
   readonly #startedAt = performance.now()
   #receiver: RequestReceiver<unknown> | undefined
-  /** The request of an RPC that has one. */
-  #request: unknown
+  /** The request of an RPC that has one. As a message it may have many times the memory. */
+  #request: Uint8Array | undefined
+  /** It has arrived, and the client sends nothing more. */
+  #hasRequest = false
   /** Its bytes, and those of a message that has not arrived completely. */
   #heldBytes = 0
   #receivedBytes = 0
@@ -121,7 +123,7 @@ export class ServedStream implements Responses<object>, StreamReceiver {
 
   get #waitsForRequest(): boolean {
     if (this.#call === undefined) return false
-    return this.#receiver === undefined ? this.#request === undefined : this.#reader.heldBytes > 0
+    return this.#receiver === undefined ? !this.#hasRequest : this.#reader.heldBytes > 0
   }
 
   begin(): void {
@@ -208,9 +210,9 @@ export class ServedStream implements Responses<object>, StreamReceiver {
       for (const bytes of messages) {
         // A request before may have ended it.
         if (this.#isOver) return
-        const request: unknown = this.#rpc.request.decode(bytes)
-        if (this.#receiver !== undefined) this.#receiver.request(request)
-        else if (this.#request === undefined) this.#request = request
+        if (this.#receiver !== undefined) this.#receiver.request(this.#rpc.request.decode(bytes))
+        // Otherwise a few bytes would keep the whole buffer of a chunk.
+        else if (this.#request === undefined) this.#request = new Uint8Array(bytes)
         else throw new GrpcError(GRPC.internal, 'grpc: more than one request')
       }
     } catch (error) {
@@ -249,11 +251,15 @@ export class ServedStream implements Responses<object>, StreamReceiver {
     if (this.#receiver !== undefined) this.#receiver.halfClosed()
     else if (this.#request === undefined || this.#reader.heldBytes > 0)
       this.end(new GrpcError(GRPC.internal, 'grpc: the request has not arrived completely'))
-    else void this.#run(this.#rpc, this.#request, this.#call)
+    else {
+      this.#hasRequest = true
+      void this.#run(this.#rpc, this.#request, this.#call)
+    }
   }
 
-  async #run(rpc: AnyRpc, request: unknown, call: EtcdCall): Promise<void> {
+  async #run(rpc: AnyRpc, bytes: Uint8Array, call: EtcdCall): Promise<void> {
     try {
+      const request: unknown = rpc.request.decode(bytes)
       if (rpc.kind === 'unary') {
         const response: object = await rpc.run(request, call)
         if (rpc.access === 'login') this.#connection.identified()
