@@ -18,6 +18,7 @@ import type { PageCollector } from '../api/call.ts'
 import type { EtcdCall } from './call.ts'
 import { decodeLeaseId, encodeLeaseId, encodeRow } from './fields.ts'
 import { checkWaiting, waitForChange } from './first-change.ts'
+import { readInTurn } from './read-turns.ts'
 
 /** The lease of a client without one, as long as etcd's. Nobody keeps it alive. */
 const LEASE_MS = 60_000
@@ -225,10 +226,14 @@ async function visit(
   let after: Uint8Array | undefined
   for (;;) {
     const limit = call.api.limits.pageRowsMax
-    const answer = await call.execute(
-      { kind: 'range', range, after, order: 'asc', limit, keysOnly, revision, freshness: {} },
-      { page, deadline: call.nextDeadline() },
-    )
+    const deadline = call.nextDeadline()
+    const read = () =>
+      call.execute(
+        { kind: 'range', range, after, order: 'asc', limit, keysOnly, revision, freshness: {} },
+        { page, deadline },
+      )
+    // All who observe an election read after each change.
+    const answer = await readInTurn(call, read, deadline)
     if (answer.kind !== 'page') throw new Error('a range that is no stream is answered with a page')
     revision ??= answer.head.revision
     after = answer.last

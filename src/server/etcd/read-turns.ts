@@ -19,10 +19,10 @@ class ReadTurns {
     this.#free = Math.max(1, Math.floor(limits.rangesMax / SCANS_MAX))
   }
 
-  /** Reads in the order of the calls. Rejects with `GrpcError` when the deadline of the call comes first. */
-  async read<T>(call: EtcdCall, read: () => Promise<T>): Promise<T> {
+  /** Reads in the order of the calls. Rejects with `GrpcError` when the deadline comes first. */
+  async read<T>(call: EtcdCall, deadline: number, read: () => Promise<T>): Promise<T> {
     if (this.#free > 0) this.#free--
-    else await this.#turn(call)
+    else await this.#turn(call, deadline)
     try {
       return await read()
     } finally {
@@ -30,7 +30,7 @@ class ReadTurns {
     }
   }
 
-  async #turn(call: EtcdCall): Promise<void> {
+  async #turn(call: EtcdCall, deadline: number): Promise<void> {
     if (this.#waiting.size >= WAITING_MAX) throw ETCD_ERRORS.tooManyRequests
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     this.#waiting.add(resolve)
@@ -38,7 +38,7 @@ class ReadTurns {
       this.#waiting.delete(resolve)
       reject(error)
     }
-    const timer = setTimeout(() => leave(ETCD_ERRORS.timeout), call.deadline - performance.now())
+    const timer = setTimeout(() => leave(ETCD_ERRORS.timeout), deadline - performance.now())
     const forget = call.whenOver(() => leave(CANCELLED))
     try {
       await promise
@@ -60,13 +60,13 @@ class ReadTurns {
 
 const turnsOf = new WeakMap<Api, ReadTurns>()
 
-/** Calls `read` when it is the turn of the call. */
-export function readInTurn<T>(call: EtcdCall, read: () => Promise<T>): Promise<T> {
+/** Calls `read` when it is the turn of the call. `deadline`: that of a read of a stream, which itself has none. */
+export function readInTurn<T>(call: EtcdCall, read: () => Promise<T>, deadline = call.deadline): Promise<T> {
   const { api } = call
   let turns = turnsOf.get(api)
   if (turns === undefined) {
     turns = new ReadTurns(api)
     turnsOf.set(api, turns)
   }
-  return turns.read(call, read)
+  return turns.read(call, deadline, read)
 }

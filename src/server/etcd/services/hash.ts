@@ -7,6 +7,7 @@ import { RPC } from '../../../etcd/rpcs.ts'
 import { asRevision, type KeyRow, type Revision } from '../../../operations/forms/index.ts'
 import type { PageCollector } from '../../api/call.ts'
 import type { EtcdCall } from '../call.ts'
+import { readInTurn } from '../read-turns.ts'
 import { serveUnary } from '../rpc.ts'
 import { rowBytes } from './range.ts'
 
@@ -28,15 +29,18 @@ async function hashAt(revision: Revision | undefined, call: EtcdCall) {
   const rows = new HashedRows()
   let [pinned, after] = [revision, undefined as Uint8Array | undefined]
   for (;;) {
-    const page = await call.execute(
-      {
-        ...{ kind: 'range', range: ALL, order: 'asc', keysOnly: false, revision: pinned, freshness: {} },
-        limit: call.api.limits.pageRowsMax,
-        ...(after !== undefined && { after }),
-      },
-      // A store takes as long as it takes.
-      { page: rows, deadline: call.nextDeadline() },
-    )
+    // A store takes as long as it takes.
+    const deadline = call.nextDeadline()
+    const read = () =>
+      call.execute(
+        {
+          ...{ kind: 'range', range: ALL, order: 'asc', keysOnly: false, revision: pinned, freshness: {} },
+          limit: call.api.limits.pageRowsMax,
+          ...(after !== undefined && { after }),
+        },
+        { page: rows, deadline },
+      )
+    const page = await readInTurn(call, read, deadline)
     if (page.kind !== 'page') throw new Error('a range that is no stream is answered with a page')
     pinned ??= page.head.revision
     after = page.last

@@ -36,16 +36,17 @@ export const rangeStream = serveStream(RPC.rangeStream, async (request, call, re
     const page = new RowPage(call)
     const limit = Math.min(keys, left, call.api.limits.pageRowsMax)
     const isFirst = first === undefined
-    const answer = await readInTurn(call, () =>
+    // A stream takes as long as its client does.
+    const deadline = isFirst ? call.deadline : call.nextDeadline()
+    const read = () =>
       call.execute(
         {
           ...{ kind: 'range', range: where, order: 'asc', keysOnly, countOnly, freshness },
           ...{ after, limit, count: isFirst, revision: pinned },
         },
-        // A stream takes as long as its client does.
-        { page, deadline: isFirst ? call.deadline : call.nextDeadline() },
-      ),
-    )
+        { page, deadline },
+      )
+    const answer = await readInTurn(call, read, deadline)
     if (answer.kind !== 'page') throw new Error('a range that is no stream is answered with a page')
     const { head, more, last } = answer
     first ??= { revision: head.revision, count: answer.count ?? 0 }

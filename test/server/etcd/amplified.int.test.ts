@@ -1,0 +1,76 @@
+// Small requests that would cost much: memory or time beyond their size.
+
+import { setTimeout as pause } from 'node:timers/promises'
+import { expect, test } from 'vitest'
+import { RPC } from '../../../src/etcd/rpcs.ts'
+import { authenticate } from '../../../src/server/etcd/services/auth-switch.ts'
+import { nodeWithUsers } from '../auth/users.ts'
+import { serve } from '../http/served.ts'
+import { callGrpc, callRpc, frame, openSession } from './grpc-call.ts'
+
+const key = Buffer.from('a')
+
+/** Opens a call that sends its request, and never ends it. */
+function openHalf(port: number, path: string, message: Uint8Array) {
+  const stream = openSession(port).request({
+    ':method': 'POST',
+    ':path': path,
+    'content-type': 'application/grpc',
+  })
+  stream.on('error', () => {})
+  stream.write(frame(message))
+  return stream
+}
+
+test('a list in as many parts as it has elements is decoded as fast as one part', () => {
+  const parts = 100_000
+  // `filters`, packed: one element in each part.
+  const create = Buffer.from('2a0100'.repeat(parts), 'hex')
+  const request = Buffer.concat([Buffer.from([0x0a, 0xe0, 0xa7, 0x12]), create])
+  const startedAt = performance.now()
+  expect(RPC.watch.request.decode(request).createRequest?.filters).toHaveLength(parts)
+  // Copied for each part it took minutes.
+  expect(performance.now() - startedAt).toBeLessThan(2_000)
+})
+
+test('a call whose client sends its request and does not end it is broken, and gives its memory back', async () => {
+  const { http, port } = await serve({ limits: { writeStallMsMax: 300 } })
+  const stream = openHalf(port, RPC.put.path, RPC.put.request.encode({ key, value: Buffer.alloc(30_000) }))
+  await expect.poll(() => stream.closed, { timeout: 5_000 }).toBe(true)
+  await expect.poll(() => http.inspect().bodyBytes).toBe(0)
+})
+
+test('a login that does not end keeps no connection of a stranger', async () => {
+  const { port } = await serve({ node: nodeWithUsers(), limits: { writeStallMsMax: 300 } })
+  const stream = openHalf(port, authenticate.path, RPC.authenticate.request.encode({ name: 'bob' }))
+  await expect.poll(() => stream.closed, { timeout: 5_000 }).toBe(true)
+})
+
+test('a transaction of very many comparisons is not kept as objects before its request has ended', async () => {
+  const { http, port } = await serve()
+  const before = process.memoryUsage().heapUsed
+  const stream = openHalf(port, RPC.txn.path, Buffer.from('0a00'.repeat(400_000), 'hex'))
+  await expect.poll(() => http.inspect().bodyBytes).toBeGreaterThan(700_000)
+  expect(process.memoryUsage().heapUsed - before).toBeLessThan(40_000_000)
+  stream.destroy()
+})
+
+test('more clients observe an election than ranges are read at once', async () => {
+  const { node, port } = await serve({ limits: { rangesMax: 4 } })
+  const session = openSession(port)
+  const name = Buffer.from('election')
+  const body = frame(RPC.observe.request.encode({ name }))
+  let leaders = 0
+  const ends: unknown[] = []
+  for (let at = 0; at < 50; at++)
+    void callGrpc(session, RPC.observe.path, body, {}, (messages) => messages.length > 0).then((answer) => {
+      if (answer.messages.length > 0) leaders++
+      else ends.push(answer.message)
+    })
+  await pause(100)
+  const put = { key: Buffer.from('election/1'), value: key }
+  expect(await callRpc(session, RPC.put, put)).toMatchObject({ status: 0 })
+  await expect.poll(() => leaders, { timeout: 5_000 }).toBe(50)
+  expect(ends).toEqual([])
+  expect(node.term).toBeGreaterThan(0)
+})
