@@ -10,7 +10,15 @@ import { expect, onTestFinished, test, vi } from 'vitest'
 import { RPC } from '../../../src/etcd/rpcs.ts'
 import { AS_BOB, basic, nodeWithUsers } from '../auth/users.ts'
 import { frame, openSession } from '../etcd/grpc-call.ts'
-import { callFields, headers, RawHttp2 } from '../etcd/raw-http2.ts'
+import {
+  callFields,
+  headers,
+  frame as http2Frame,
+  literal,
+  RawHttp2,
+  settings,
+  TYPE,
+} from '../etcd/raw-http2.ts'
 import { base64, ETCD_WIRES } from '../etcd/wires.ts'
 import { GET, MuxClient, PUT, soon } from '../mux/mux-client.ts'
 import { FakeNode } from './fake-node.ts'
@@ -233,6 +241,13 @@ test.each(
 })
 
 const LONG = `A: ${'x'.repeat(30 * KiB)}`
+/** Metadata without its end, and half of a frame. */
+const METADATA = Buffer.concat([
+  Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'),
+  settings(),
+  headers(1, callFields(RPC.put.path, literal('x', 'y'.repeat(15 * KiB))), 0),
+  http2Frame(TYPE.continuation, 0, 1, Buffer.alloc(16_000)).subarray(0, 14 * KiB),
+]).toString('latin1')
 const SHORT = Array.from({ length: 3 * KiB }, (_, at) => `f${at}:${at}\r\n`).join('')
 
 test.each([
@@ -241,6 +256,8 @@ test.each([
   ['many short fields', 'checked', `GET /livez HTTP/1.1\r\nHost: localhost\r\n${SHORT}`],
   ['many short fields', 'not checked', `GET /livez HTTP/1.1\r\nHost: localhost\r\n${SHORT}`],
   ['fields after empty lines', 'checked', `\r\n\r\nGET /livez HTTP/1.1\r\nHost: localhost\r\n${LONG}`],
+  ['metadata of gRPC', 'checked', METADATA],
+  ['metadata of gRPC', 'not checked', METADATA],
   ['trailers', 'checked', `${head('POST /v1/auth/login', 'Transfer-Encoding: chunked\r\n')}0\r\n${LONG}`],
 ])('half-sent heads of strangers are few: %s, while rights are %s', async (_, checked, half) => {
   const isChecked = checked === 'checked'
