@@ -46,7 +46,7 @@ const RPCS: Readonly<Record<RpcName, readonly [asks: Asks, request: object]>> = 
   memberList: ['itself', {}],
   alarm: ['itself', {}],
   status: ['itself', {}],
-  defragment: ['itself', {}],
+  defragment: ['read', {}],
   hash: ['read', {}],
   hashKv: ['read', {}],
   snapshot: ['read', {}],
