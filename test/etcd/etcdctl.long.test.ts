@@ -260,25 +260,20 @@ test('watch', async () => {
     await etcdctl(hosts, 'put', 'watched', '0')
     const { output } = await etcdctl(hosts, 'get', 'watched', '-w', 'json')
     const { revision } = (JSON.parse(output) as { header: { revision: number } }).header
-    const all = [
+    const printing = [
       runOn(hosts, ['watch', 'watched', '--rev', String(revision)]),
       runOn(hosts, ['watch', 'watch', '--prefix', '--prev-kv', '--rev', String(revision + 1)]),
-      runOn(hosts, [
-        'watch',
-        'watched',
-        '--rev',
-        String(revision),
-        '--',
-        'sh',
-        '-c',
-        'echo "$ETCD_WATCH_EVENT_TYPE $ETCD_WATCH_KEY"',
-      ]),
     ]
+    const command = ['sh', '-c', 'echo "$ETCD_WATCH_EVENT_TYPE $ETCD_WATCH_KEY"']
+    const executing = runOn(hosts, ['watch', 'watched', '--rev', String(revision), '--', ...command])
     for (const value of ['1', '2']) await etcdctl(hosts, 'put', 'watched', value)
     await etcdctl(hosts, 'put', 'watches', 'another')
     await etcdctl(hosts, 'del', 'watched')
-    for (const { printed } of all) await eventually(() => printed().includes('DELETE'))
-    return all.map(({ printed }) => printed())
+    for (const { printed } of printing) await eventually(() => printed().includes('DELETE'))
+    await eventually(() => executing.printed().includes('"DELETE" "watched"'))
+    // It runs the command beside the events that follow.
+    const lines = executing.printed().split('\n').toSorted()
+    return [...printing.map(({ printed }) => printed()), ...lines]
   }
   expect(await watched(hostsOf(quorate))).toEqual(await watched(hostsOf(etcd)))
 })
