@@ -69,7 +69,7 @@ const UNCHECKED: ReadonlySet<string> = new Set([
 /** RPCs that etcd 3.4 does not have. */
 const NEWER: ReadonlySet<string> = new Set(['authStatus', 'downgrade', 'rangeStream'])
 
-const contains = (json: Json, text: string): boolean => JSON.stringify(json).includes(text)
+const contains = (json: unknown, text: string): boolean => JSON.stringify(json).includes(text)
 const isDenied = (answer: Json): boolean => contains(answer, PERMISSION)
 
 /** Whether a range of the request has its end not after its beginning. */
@@ -83,6 +83,16 @@ function hasEmptyRange(json: Json): boolean {
 
 const isEmptyTxn = ({ rpc, request: { compare = [], success = [], failure = [] } }: Step): boolean =>
   rpc === 'txn' && [compare, success, failure].every((list) => Array.isArray(list) && list.length === 0)
+
+/** Default of the setting `range_bytes_max`. */
+const RANGE_BYTES_MAX = 4 * 1024 * 1024
+
+/** Bytes of all long values. */
+function valueBytes(json: Json): number {
+  if (typeof json !== 'object' || json === null) return 0
+  if ('bytes' in json) return Number(json.bytes)
+  return Object.values(json).reduce((sum: number, each: Json) => sum + valueBytes(each), 0)
+}
 
 const isCoordination = ({ rpc }: Step): boolean =>
   /^(lock|unlock|campaign|proclaim|leader|observe|resign)$/.test(rpc)
@@ -182,6 +192,17 @@ export const LISTED: readonly ListedDifference[] = [
     isOfResponse: true,
     shows: ({ etcd, quorate }) =>
       isError(etcd, GRPC.unknown) && /^auth: /.test(String((etcd as JsonObject).text)) && isError(quorate),
+  },
+  {
+    name: 'a transaction that reads more than 4 MiB',
+    why: 'what it reads and compares is held in memory, and has range_bytes_max',
+    source: 'docs/coming-from/etcd.md',
+    shows: ({ steps, step, etcd, quorate }) =>
+      step.rpc === 'txn' &&
+      !isError(etcd) &&
+      isRefused(quorate, 'request is too large') &&
+      (valueBytes(etcd) > RANGE_BYTES_MAX ||
+        (contains(step.request, '"target":3') && contains(steps, '"bytes":'))),
   },
   {
     name: 'a key of more than 4 KiB',
