@@ -6,7 +6,7 @@ import { GrpcError } from '../../../src/etcd/status.ts'
 import { type GrpcCallOptions, GrpcClient } from '../../../src/etcd-client/grpc-client.ts'
 import { CallsInTheBackground } from './background-calls.ts'
 import { factsOf } from './facts.ts'
-import { Frame, type Json, type JsonObject } from './frame.ts'
+import { FIRST_REVISION, Frame, type Json, type JsonObject } from './frame.ts'
 import { readSnapshot } from './snapshot.ts'
 import { removeAlarms, removeUsers, Tokens } from './users.ts'
 import { WatchStream } from './watch-stream.ts'
@@ -66,9 +66,13 @@ export class Conversation {
     const prefix = `run${String(run).padStart(9, '0')}/`
     // Behind all keys of the conversation: few watches see it.
     const key = Buffer.from(`${prefix}z`)
-    await client.unary(RPC.put, { key })
-    const { header } = await client.unary(RPC.deleteRange, { key })
-    const { revision = 0, memberId = 0n } = header ?? {}
+    let [revision, memberId] = [0, 0n]
+    // Requests name earlier revisions too.
+    while (revision <= FIRST_REVISION) {
+      await client.unary(RPC.put, { key })
+      const { header } = await client.unary(RPC.deleteRange, { key })
+      ;({ revision = 0, memberId = 0n } = header ?? {})
+    }
     await client.unary(RPC.compact, { revision, physical: true })
     return new Conversation(client, new Frame(prefix, run, revision, memberId), prefix)
   }

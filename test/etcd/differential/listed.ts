@@ -94,6 +94,19 @@ function valueBytes(json: Json): number {
   return Object.values(json).reduce((sum: number, each: Json) => sum + valueBytes(each), 0)
 }
 
+const leasesIn = (answer: Json): readonly Json[] =>
+  isObject(answer) && Array.isArray(answer.leases) ? answer.leases : []
+
+/** Whether the list has nothing that the other one does not have. */
+function isSublist(list: readonly Json[], other: readonly Json[]): boolean {
+  const left = other.map((each) => JSON.stringify(each))
+  return list.every((each) => {
+    const at = left.indexOf(JSON.stringify(each))
+    if (at >= 0) left.splice(at, 1)
+    return at >= 0
+  })
+}
+
 const isCoordination = ({ rpc }: Step): boolean =>
   /^(lock|unlock|campaign|proclaim|leader|observe|resign)$/.test(rpc)
 
@@ -261,6 +274,14 @@ export const LISTED: readonly ListedDifference[] = [
       !isDenied(etcd) &&
       isDenied(quorate) &&
       step.request.name === step.as,
+  },
+  {
+    name: 'leases of others',
+    why: 'a user lists the leases that he was granted, and root all',
+    source: 'docs/coming-from/etcd.md',
+    isOfResponse: true,
+    shows: ({ step, etcd, quorate }) =>
+      step.rpc === 'leaseLeases' && step.as !== undefined && isSublist(leasesIn(quorate), leasesIn(etcd)),
   },
   {
     name: 'the roles of a user',
