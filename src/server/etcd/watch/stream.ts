@@ -31,6 +31,13 @@ const WATCH_BYTES = 512
 /** Pause before the next look at how far all watches are. */
 const PROGRESS_LOOK_MS = 20
 
+/** Statuses with which a watch has no id. */
+const REFUSALS: ReadonlySet<number> = new Set([
+  GRPC.permissionDenied,
+  GRPC.unauthenticated,
+  GRPC.resourceExhausted,
+])
+
 /** Largest size of a response without events. */
 const SMALL_RESPONSE_BYTES = 64
 
@@ -130,9 +137,9 @@ class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
         }
       } catch (error) {
         await before
-        if (this.#remove(id, created)) this.#refuse(created, error)
-        // The client has cancelled it, or is gone.
-        else created.refuse(revision, { canceled: false })
+        // Otherwise the client has cancelled it, or is gone.
+        const isWanted = this.#remove(id, created)
+        this.#refuse(created, error, isWanted)
       } finally {
         this.#creating--
       }
@@ -166,6 +173,7 @@ class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
     if (canceled !== undefined) this.#remove(id, canceled)
     canceled?.cancel()
     void this.#created.then(() => {
+      if (canceled?.isRefused === true) return
       const header = this.header(this.#call.api.node.revision)
       this.send(WatchResponse.encode({ header, watchId: id, canceled: true }))
     })
@@ -196,20 +204,17 @@ class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
   }
 
   /** Ends a watch that could not begin. */
-  #refuse(refused: EtcdWatch, error: unknown): void {
+  #refuse(refused: EtcdWatch, error: unknown, isWanted: boolean): void {
     const { api } = this.#call
     const { revision } = api.node
-    if (error instanceof ApiError && error.code === 'compacted') {
+    const status = toGrpcError(api, error)
+    if (REFUSALS.has(status.code)) refused.refuse(revision, { cancelReason: statusText(status) }, NO_WATCH)
+    else if (!isWanted) refused.refuse(revision, { canceled: false })
+    else if (error instanceof ApiError && error.code === 'compacted') {
       this.#keepId(refused.id)
       refused.refuse(revision, { canceled: false })
       refused.canceled(revision, { compactRevision: compactRevisionOf(error) })
-      return
     }
-    const status = toGrpcError(api, error)
-    if (status.code === GRPC.permissionDenied || status.code === GRPC.unauthenticated)
-      refused.refuse(revision, { cancelReason: statusText(status) }, NO_WATCH)
-    else if (status.code === GRPC.resourceExhausted)
-      refused.refuse(revision, { cancelReason: statusText(status) }, NO_WATCH)
     // Clients begin their watches again on another stream.
     else this.#end(status.code === GRPC.unavailable ? status : ETCD_ERRORS.noLeader)
   }

@@ -70,6 +70,8 @@ export class EtcdWatch implements WatchSink {
   /** The client knows that it was created. Nothing is sent before. */
   #isCreated = false
   #waits = false
+  /** Its client knows it by no id. */
+  isRefused = false
 
   /** Keeps nothing of `options`, whose list of filters may be as long as a request. */
   constructor(id: number, options: WatchOptions, connection: WatchResponses, heldBytes: number) {
@@ -107,6 +109,7 @@ export class EtcdWatch implements WatchSink {
 
   /** Tells the client that it was created, and has ended. */
   refuse(revision: Revision, end: Partial<WatchResponse>, watchId = this.id): void {
+    this.isRefused = watchId !== this.id
     this.#send({ watchId, created: true, canceled: true, ...end }, revision)
   }
 
