@@ -248,8 +248,8 @@ export const LISTED: readonly ListedDifference[] = [
     shows: ({ step, etcd, quorate }) =>
       step.rpc === 'txn' &&
       !isDenied(etcd) &&
-      isDenied(quorate) &&
-      JSON.stringify(step.request).includes('requestTxn'),
+      [PERMISSION, NO_USER, NO_TOKEN].some((text) => isRefused(quorate, text)) &&
+      contains(step.request, 'requestTxn'),
   },
   {
     name: 'rights of a watch without an end',
@@ -259,13 +259,6 @@ export const LISTED: readonly ListedDifference[] = [
       step.rpc === 'watch' &&
       JSON.stringify(step.request).includes('"rangeEnd":"\\u0000"') &&
       countOf(quorate, PERMISSION) > countOf(etcd, PERMISSION),
-  },
-  {
-    name: 'a defragmentation without rights',
-    why: 'it has nothing to do, and needs no right',
-    source: 'docs/coming-from/etcd.md',
-    isOfResponse: true,
-    shows: ({ step, etcd, quorate }) => step.rpc === 'defragment' && isDenied(etcd) && !isError(quorate),
   },
   {
     name: 'a user who changes the own password',

@@ -3,7 +3,7 @@
 import { expect, test, vi } from 'vitest'
 import { RPC } from '../../../src/etcd/rpcs.ts'
 import type { GrpcError } from '../../../src/etcd/status.ts'
-import { asRevision } from '../../../src/operations/forms/index.ts'
+import { ApiError, asRevision } from '../../../src/operations/forms/index.ts'
 import { InboundBudget } from '../../../src/server/api/budget.ts'
 import type { EtcdCall } from '../../../src/server/etcd/call.ts'
 import { watch } from '../../../src/server/etcd/watch/stream.ts'
@@ -66,7 +66,7 @@ test('the end of a watch that the client has cancelled leaves a later one of the
   stream.request(create('k'.repeat(4_000), 7))
   const failFirst = fail
   stream.request(RPC.watch.request.fromJson({ cancel_request: { watch_id: 7 } }))
-  failFirst(new Error('it could not begin'))
+  failFirst(new ApiError('internal', 'it could not begin'))
   stream.request(create('k'.repeat(4_000), 7))
   const { bytes } = inbound
   await new Promise(setImmediate)
