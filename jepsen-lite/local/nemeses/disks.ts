@@ -34,6 +34,13 @@ const failing = (
     preload.set(name, on)
     const hits = (): number => count(preload.hits(name)) - before
     const hasEnded = (): boolean => node.pid !== pid
+    /** A node that another fault has paused ends when it runs again. */
+    const forbidEndLater = async (): Promise<void> => {
+      while (node.paused && !hasEnded()) await sleep(POLL_MS)
+      const deadline = performance.now() + END_LIMIT_MS
+      while (!hasEnded() && performance.now() < deadline) await sleep(POLL_MS)
+      forbidEnd()
+    }
     return {
       nodes: [name],
       effect: () =>
@@ -41,13 +48,15 @@ const failing = (
           ? `${hits()} operations refused; ${node.lastExit?.reason ?? 'it was killed'}`
           : undefined,
       async heal() {
+        const isDue = (): boolean => hits() > 0 && !hasEnded()
         const deadline = performance.now() + END_LIMIT_MS
-        while (hits() > 0 && !hasEnded() && !node.paused && performance.now() < deadline) await sleep(POLL_MS)
-        if (hits() > 0 && !hasEnded() && !node.paused)
+        while (isDue() && !node.paused && performance.now() < deadline) await sleep(POLL_MS)
+        if (isDue() && !node.paused)
           world.report(`${name} still runs although its disk has refused ${hits()} operations (${kind})`)
         preload.set(name, off)
         await comeBack(cluster, node)
-        forbidEnd()
+        if (isDue() && node.paused) void forbidEndLater()
+        else forbidEnd()
       },
     }
   },
