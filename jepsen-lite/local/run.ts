@@ -153,13 +153,14 @@ class Run {
     if (signal.aborted) return
     await this.#recover(cluster)
     this.#notePhase('end')
-    const { workload } = this.#options
+    const { workload, wire } = this.#options
     if (workload === 'queue')
       this.#reportUnrecovered(
         await drainQueue(this.#recipeConnection(cluster), this.#recording.recorder, signal),
       )
     // Otherwise keys would go while the last reads are made. Recipes have leases too.
-    if (workload === 'lease' || isRecipe(workload)) this.#reportUnrecovered(await leasesEnd(cluster, signal))
+    if (workload === 'lease' || isRecipe(workload))
+      this.#reportUnrecovered(await leasesEnd(cluster, WIRES[wire].features, signal))
     await this.#readFinals(cluster)
     this.#snapshotsInstalled = countSnapshots(cluster.logFiles) - snapshotsBefore
   }
