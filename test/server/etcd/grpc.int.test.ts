@@ -25,6 +25,20 @@ test.each([
   if (status === undefined) expect(answer.headers[':status']).toBe(415)
 })
 
+test.each([
+  ['localhost:7301', GRPC.ok],
+  ['http://localhost:7301', GRPC.ok],
+  ['https://127.0.0.1', GRPC.ok],
+  ['http://evil.example', GRPC.permissionDenied],
+  ['http://localhost@evil.example', GRPC.permissionDenied],
+  ['http://http://localhost', GRPC.permissionDenied],
+  ['ftp://localhost', GRPC.permissionDenied],
+])('%s as the authority', async (authority, status) => {
+  const { port } = await serve()
+  const answer = await callRpc(openSession(port), put, { key, value }, { ':authority': authority })
+  expect(answer.status).toBe(status)
+})
+
 test('a compressed request is refused, and the client learns what is read', async () => {
   const { port } = await serve()
   const session = openSession(port)
