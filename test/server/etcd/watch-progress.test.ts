@@ -4,9 +4,12 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { WatchResponse } from '../../../src/etcd/messages/watch.ts'
 import { RPC } from '../../../src/etcd/rpcs.ts'
 import { asRevision } from '../../../src/operations/forms/index.ts'
+import { InboundBudget } from '../../../src/server/api/budget.ts'
 import type { EtcdCall } from '../../../src/server/etcd/call.ts'
 import { watch } from '../../../src/server/etcd/watch/stream.ts'
 import type { EventsMessage, WatchSink } from '../../../src/server/node/watch/index.ts'
+
+const MiB = 1024 * 1024
 
 beforeEach(() => void vi.useFakeTimers())
 afterEach(() => void vi.useRealTimers())
@@ -15,14 +18,19 @@ afterEach(() => void vi.useRealTimers())
 async function openStream() {
   const node = { revision: asRevision(3) }
   const sent = { upTo: asRevision(3) }
+  let looks = 0
   const responses: WatchResponse[] = []
   let sink: WatchSink | undefined
   const watchBuffers = { add() {}, remove() {}, forget() {}, isFull: () => false, takesProgressOnly: false }
   const call = {
-    api: { node, watchBuffers, limits: { watchBufferBytesMax: 1_000 } },
+    api: { node, watchBuffers, inbound: new InboundBudget(MiB), limits: { watchBufferBytesMax: 1_000 } },
     execute: async (_: unknown, { openSink }: { readonly openSink: () => WatchSink }) => {
       sink = openSink()
-      return { watch: { sentUpTo: () => sent.upTo, cancel() {} }, head: { revision: node.revision } }
+      const sentUpTo = () => {
+        looks++
+        return sent.upTo
+      }
+      return { watch: { sentUpTo, cancel() {} }, head: { revision: node.revision } }
     },
     header: (revision: number) => ({ clusterId: 1n, memberId: 1n, revision, raftTerm: 1 }),
     nextDeadline: () => 0,
@@ -34,7 +42,8 @@ async function openStream() {
       taken?.()
     },
   })
-  stream.request(RPC.watch.request.fromJson({ create_request: { key: 'YQ==' } }))
+  const createWatch = () => stream.request(RPC.watch.request.fromJson({ create_request: { key: 'YQ==' } }))
+  createWatch()
   await vi.advanceTimersByTimeAsync(0)
   const sendEvents = (revision: number) => {
     node.revision = asRevision(revision)
@@ -45,6 +54,8 @@ async function openStream() {
     sent,
     sendEvents,
     requestProgress,
+    createWatch,
+    looks: () => looks,
     revisions: () => responses.map((each) => each.header?.revision),
   }
 }
@@ -68,4 +79,16 @@ test('a watch of the future has the progress of the store', async () => {
   sent.upTo = asRevision(499)
   requestProgress()
   expect(revisions()).toEqual([3, 3])
+})
+
+test('requests of one chunk look at the watches once, and again after a watch is added', async () => {
+  const { looks, requestProgress, createWatch, revisions } = await openStream()
+  for (let at = 0; at < 1_000; at++) requestProgress()
+  expect(looks()).toBe(1)
+  expect(revisions()).toHaveLength(1_001)
+  createWatch()
+  requestProgress()
+  expect(revisions()).toHaveLength(1_001)
+  await vi.advanceTimersByTimeAsync(100)
+  expect(revisions()).toHaveLength(1_003)
 })

@@ -60,6 +60,8 @@ class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
   /** Bytes that wait for the client. */
   #bytes = 0
   #progressTimer: NodeJS.Timeout | undefined
+  /** How far all watches are, as long as this turn has found nothing that lowers it. */
+  #reachedNow: number | undefined
   /** The highest revision that a response has named. */
   #newest = 0
   #isOver = false
@@ -115,7 +117,11 @@ class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
     const id = refusal === undefined ? this.#chooseId(request.watchId) : NO_WATCH
     const created = new EtcdWatch(id, request, this, heldBytes)
     const watched = decodeWatch(request)
-    if (refusal === undefined) this.#watches.set(id, created)
+    if (refusal === undefined) {
+      this.#watches.set(id, created)
+      // It has received nothing.
+      this.#reachedNow = undefined
+    }
     const before = this.#created
     this.#created = (async () => {
       try {
@@ -238,10 +244,17 @@ class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
     look()
   }
 
-  /** The revision up to which all watches have received everything. */
+  /**
+   * The revision up to which all watches have received everything. It is found once for all requests of a chunk, of
+   * which there may be thousands.
+   */
   get #reached(): number {
-    const reached = [...this.#watches.values()].map(({ sentUpTo = 0 }) => sentUpTo)
-    return Math.min(this.#call.api.node.revision, ...reached)
+    if (this.#reachedNow === undefined) {
+      const reached = [...this.#watches.values()].map(({ sentUpTo = 0 }) => sentUpTo)
+      this.#reachedNow = Math.min(this.#call.api.node.revision, ...reached)
+      queueMicrotask(() => (this.#reachedNow = undefined))
+    }
+    return this.#reachedNow
   }
 
   // -------------------------------------------------------------------------------------------------------------------
