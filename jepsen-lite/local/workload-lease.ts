@@ -14,7 +14,7 @@ const TTLS_MS = [2_000, 2_000, 3_000, 5_000]
 const KNOWN_MAX = 40
 /** When the last lease must have ended: its time, what a new leader may add, and as much for a busy machine. */
 const END_MS_MAX = Math.max(...TTLS_MS) + 10_000
-/** Where a put with a time to live does not have its lease to itself, the lease may outlive its key: a hold of a queue. */
+/** The lease of a hold of a queue outlives its key, where a put with a time to live has none of its own. */
 const HOLD_MS_MAX = 30_000
 const POLL_MS = 100
 
