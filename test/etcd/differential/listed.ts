@@ -394,6 +394,13 @@ export const LISTED_OF_WATCHES: readonly ListedDifference[] = [
       [PERMISSION, NO_TOKEN].some((text) => contains(quorate, text) && !contains(etcd, text)),
   },
   {
+    name: 'a stream of watches from before rights were checked',
+    why: 'it ends, and its client opens it again with a token',
+    source: 'docs/coming-from/etcd.md',
+    shows: ({ etcd, quorate }) =>
+      contains(quorate, 'rights are checked since') && !contains(etcd, 'rights are checked since'),
+  },
+  {
     name: 'a stream of watches of a stranger',
     why: 'it is refused before its requests are read',
     source: 'src/server/etcd/README.md',
