@@ -140,7 +140,7 @@ test('a command runs while the lock is held, with its token, and its exit code i
   const holding = await run(['lock', 'deploy', ...shell(code)], { endpoints: url })
   expect(holding.code).toBe(7)
   const [token = '', key = ''] = holding.out.trim().split(' ')
-  expect(JSON.parse(key)).toMatch(/^lock\/deploy\/\d+$/)
+  expect(JSON.parse(key)).toMatch(/^lock\/deploy\/[0-9a-f]+$/)
   const held = await lock(client, 'deploy', { waitMs: 0 })
   expect(held.token).toBeGreaterThan(Number(token))
   const refused = await kv('lock deploy --wait 50ms -- true')
