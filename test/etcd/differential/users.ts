@@ -1,11 +1,16 @@
 // The users of a conversation: their tokens, and how everything is as it was when it has ended.
 
 import { RPC } from '../../../src/etcd/rpcs.ts'
+import { ETCD_ERRORS, GrpcError } from '../../../src/etcd/status.ts'
 import type { GrpcCallOptions, GrpcClient } from '../../../src/etcd-client/grpc-client.ts'
+import { poll } from '../../../src/local/poll.ts'
 
 const ROOT = 'root'
 /** The name of somebody with a token that no server has given. */
 export const IMPOSTOR = 'impostor'
+
+/** Time in which root must be logged in. */
+const LOGIN_MS = 60_000
 
 const withToken = (token: string): GrpcCallOptions => ({ metadata: { token } })
 
@@ -45,8 +50,19 @@ export class Tokens {
 
 /** Ends the check of rights, and removes all users and roles. */
 export async function removeUsers(client: GrpcClient, { rootPassword: password }: Tokens): Promise<void> {
-  const login = await client.unary(RPC.authenticate, { name: ROOT, password }).catch(() => undefined)
-  await client.unary(RPC.authDisable, {}, login === undefined ? {} : withToken(login.token))
+  const logIn = async (): Promise<GrpcCallOptions | undefined> => {
+    try {
+      const { token } = await client.unary(RPC.authenticate, { name: ROOT, password })
+      return withToken(token)
+    } catch (error) {
+      // After wrong passwords a server may let its client wait.
+      return error instanceof GrpcError && error.message === ETCD_ERRORS.authNotEnabled.message
+        ? {}
+        : undefined
+    }
+  }
+  const options = await poll(logIn, { timeoutMs: LOGIN_MS, intervalMs: 200 })
+  await client.unary(RPC.authDisable, {}, options)
   const { users } = await client.unary(RPC.userList, {})
   for (const name of users) await client.unary(RPC.userDelete, { name })
   const { roles } = await client.unary(RPC.roleList, {})
