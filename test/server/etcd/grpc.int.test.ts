@@ -25,6 +25,13 @@ test.each([
   if (status === undefined) expect(answer.headers[':status']).toBe(415)
 })
 
+test('another method', async () => {
+  const { port, node } = await serve()
+  const answer = await callRpc(openSession(port), put, { key, value }, { ':method': 'PUT' })
+  expect([answer.status, answer.headers[':status']]).toEqual([undefined, 405])
+  expect(node.asked).toEqual([])
+})
+
 test.each([
   ['localhost:7301', GRPC.ok],
   ['http://localhost:7301', GRPC.ok],

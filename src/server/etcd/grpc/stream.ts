@@ -132,8 +132,8 @@ export class ServedStream implements Responses<object>, StreamReceiver {
     const head = this.#head
     try {
       connection.checkSender(head)
-      if (!isGrpc(head.contentType)) {
-        this.#refuseMediaType()
+      if (head.method !== 'POST' || !isGrpc(head.contentType)) {
+        this.#refuseRequest(head.method === 'POST' ? UNSUPPORTED_MEDIA_TYPE : METHOD_NOT_ALLOWED)
         return
       }
       const { path = '' } = head
@@ -348,9 +348,10 @@ export class ServedStream implements Responses<object>, StreamReceiver {
     connection.refusedStranger()
   }
 
-  #refuseMediaType(): void {
+  /** It is no call of gRPC. */
+  #refuseRequest(status: string): void {
     this.#isOver = true
-    this.#stream.sendHead(encodeFields({ ':status': '415' }), true)
+    this.#stream.sendHead(encodeFields({ ':status': status }), true)
     this.#connection.refusedStranger()
   }
 
@@ -398,6 +399,9 @@ export class ServedStream implements Responses<object>, StreamReceiver {
 const GRPC_TYPE = /^application\/grpc(?:\+proto)?(?:;|$)/
 
 const isGrpc = (type = ''): boolean => type === 'application/grpc' || GRPC_TYPE.test(type)
+
+const UNSUPPORTED_MEDIA_TYPE = '415'
+const METHOD_NOT_ALLOWED = '405'
 
 const RESPONSE_FIELDS = { ':status': '200', 'content-type': 'application/grpc' }
 const OK_FIELDS = { 'grpc-status': '0' }
