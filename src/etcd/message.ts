@@ -57,6 +57,11 @@ export class EncodedValues<T> implements Iterable<T> {
   }
 }
 
+/** The values of a message that is encoded as a whole. Fields may be missing, or be encoded already. */
+export type Encodable<T> = {
+  readonly [N in keyof T]?: T[N] | (T[N] extends readonly (infer V)[] ? EncodedValues<V> : never)
+}
+
 /** Nesting of messages, of which only transactions have much. */
 const DEPTH_MAX = 64
 
@@ -88,7 +93,7 @@ export class MessageCodec<T> {
   }
 
   /** `head`: so many bytes before the message are left to the caller. */
-  encode(value: Partial<T>, head = 0): Uint8Array<ArrayBuffer> {
+  encode(value: Encodable<T>, head = 0): Uint8Array<ArrayBuffer> {
     this.write(WRITER, value)
     return WRITER.take(head)
   }
@@ -114,7 +119,7 @@ export class MessageCodec<T> {
     return message as T
   }
 
-  write(writer: FieldWriter, value: Partial<T>): void {
+  write(writer: FieldWriter, value: Encodable<T>): void {
     const message = value as Readonly<Record<string, unknown>>
     for (const { number, name, form, label } of this.#fields) {
       const field = message[name]
@@ -155,7 +160,7 @@ export class MessageCodec<T> {
    * The JSON of a message in parts. A part is an element of a repeated field at most, so that a large message is
    * encoded in several turns.
    */
-  *jsonParts(value: Partial<T>): Generator<string, void> {
+  *jsonParts(value: Encodable<T>): Generator<string, void> {
     const message = value as Readonly<Record<string, unknown>>
     let before = '{'
     for (let index = this.#fields.length - 1; index >= 0; index--) {

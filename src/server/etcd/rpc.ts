@@ -1,6 +1,7 @@
 // RPCs, without a transport: what each of `src/etcd/rpcs.ts` does here. gRPC (grpc/) and the JSON gateway (gateway/)
 // serve the same ones.
 
+import type { Encodable } from '../../etcd/message.ts'
 import type { RpcDescription } from '../../etcd/rpcs.ts'
 import type { GrpcError } from '../../etcd/status.ts'
 import type { EtcdCall } from './call.ts'
@@ -14,7 +15,7 @@ export type RpcAccess = 'open' | 'login' | undefined
 /** One request, one response. An error that it throws becomes the status (`errors.ts`). */
 export interface UnaryRpc<Q, A> extends RpcDescription<Q, A, 'unary'> {
   readonly access: RpcAccess
-  readonly run: (request: Q, call: EtcdCall) => Promise<Partial<A>>
+  readonly run: (request: Q, call: EtcdCall) => Promise<Encodable<A>>
 }
 
 /** One request, many responses. */

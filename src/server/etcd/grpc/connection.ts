@@ -161,10 +161,6 @@ export class GrpcConnection implements ConnectionOwner, StreamConnection, Http2S
     return false
   }
 
-  releaseUnread(bytes: number): void {
-    this.release(bytes)
-  }
-
   /** Counts bytes of requests. Throws `ApiError` if there is no room for them. */
   hold(bytes: number): void {
     if (!this.holdUnread(bytes)) throw tooManyBodies()

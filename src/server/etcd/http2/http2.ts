@@ -58,7 +58,7 @@ export interface Http2Server {
    * The connection holds so many more bytes of requests that nobody reads yet. Returns whether there is room for them.
    */
   holdUnread(bytes: number): boolean
-  releaseUnread(bytes: number): void
+  release(bytes: number): void
   /** Bytes of responses that the client has not taken: so many more, and so many less. */
   sent(bytes: number): void
   taken(bytes: number): void

@@ -88,7 +88,7 @@ export class ServerStream implements Http2Stream {
     const part = this.#unread.subarray(0, Math.min(this.#unreadBytes, PAYLOAD_BYTES_MAX))
     this.#unreadBytes -= part.length
     this.#unread = this.#unreadBytes > 0 ? this.#unread.subarray(part.length) : NOTHING
-    this.#connection.server.releaseUnread(part.length)
+    this.#connection.server.release(part.length)
     this.#read(part, part.length)
   }
 
@@ -303,7 +303,7 @@ export class ServerStream implements Http2Stream {
     this.#waiting = []
     if (unsent > 0) server.taken(unsent)
     if (this.#unreadBytes > 0) {
-      server.releaseUnread(this.#unreadBytes)
+      server.release(this.#unreadBytes)
       this.#connection.dataRead(this.#unreadBytes)
       this.#unreadBytes = 0
       this.#unread = NOTHING

@@ -7,7 +7,7 @@ import { decodeWhere } from '../fields.ts'
 import { checkRange, isFiltered } from '../range-order.ts'
 import { readInTurn } from '../read-turns.ts'
 import { serveStream } from '../rpc.ts'
-import { RowPage, range } from './range.ts'
+import { RowPage, readKey } from './range.ts'
 
 /** Keys of the first chunk. */
 const CHUNK_KEYS = 10
@@ -22,7 +22,7 @@ export const rangeStream = serveStream(RPC.rangeStream, async (request, call, re
     throw new GrpcError(GRPC.unimplemented, 'etcdserver: RangeStream does not support revision filters')
   const where = decodeWhere(request.key, request.rangeEnd)
   if ('key' in where) {
-    responses.send({ rangeResponse: { ...UNKNOWN, kvs: [], ...(await range.run(request, call)) } })
+    responses.send({ rangeResponse: await readKey(where.key, request, call) })
     return
   }
   const freshness = { consistency: request.serializable ? ('stale' as const) : ('linearizable' as const) }

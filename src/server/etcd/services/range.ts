@@ -8,6 +8,7 @@ import {
   ApiError,
   asRevision,
   type FreshnessOptions,
+  type KeyRange,
   type KeyRow,
   type Revision,
 } from '../../../operations/forms/index.ts'
@@ -21,37 +22,41 @@ import { serveUnary } from '../rpc.ts'
 
 export const range = serveUnary(RPC.range, async (request, call) => {
   checkRange(request)
-  const isKey = request.rangeEnd.length === 0 && request.revision <= 0
-  const found = isKey ? read(request, call) : readInTurn(call, () => read(request, call))
-  const { kvs, more, count, revision } = await found
-  return { header: call.header(revision), kvs, more, count }
+  const where = decodeWhere(request.key, request.rangeEnd)
+  if ('key' in where) return readKey(where.key, request, call)
+  return readInTurn(call, () => readRange(where, request, call))
 })
 
-interface Found {
-  readonly kvs: readonly KeyValue[]
-  readonly more: boolean
-  readonly count: number
-  readonly revision: Revision
+interface ReadOptions {
+  readonly freshness: FreshnessOptions
+  readonly revision: Revision | undefined
 }
 
-async function read(request: RangeRequest, call: EtcdCall): Promise<Found> {
-  const where = decodeWhere(request.key, request.rangeEnd)
-  const freshness: FreshnessOptions = { consistency: request.serializable ? 'stale' : 'linearizable' }
-  const revision = request.revision > 0 ? asRevision(request.revision) : undefined
-  if ('key' in where) {
-    const answer = await call.execute({ kind: 'get', key: where.key, revision, freshness })
-    if (answer.kind === 'unchanged') throw new Error('a get without a condition is answered with its record')
-    const rows = answer.result === undefined ? [] : [encodeRow(answer.result)]
-    const found = limited(arrange(request.countOnly ? [] : rows, request), request)
-    return { ...found, count: rows.length, revision: answer.head.revision }
-  }
+const readOptions = ({ serializable, revision }: RangeRequest): ReadOptions => ({
+  freshness: { consistency: serializable ? 'stale' : 'linearizable' },
+  revision: revision > 0 ? asRevision(revision) : undefined,
+})
+
+/** The response for one key. */
+export async function readKey(key: Uint8Array, request: RangeRequest, call: EtcdCall) {
+  const get = () => call.execute({ kind: 'get', key, ...readOptions(request) })
+  // A read of the past has open scans, as one of a range has.
+  const answer = await (request.revision > 0 ? readInTurn(call, get) : get())
+  if (answer.kind === 'unchanged') throw new Error('a get without a condition is answered with its record')
+  const rows = answer.result === undefined ? [] : [encodeRow(answer.result)]
+  const found = limited(arrange(request.countOnly ? [] : rows, request), request)
+  return { header: call.header(answer.head.revision), ...found, count: rows.length }
+}
+
+async function readRange(range: KeyRange, request: RangeRequest, call: EtcdCall) {
+  const { freshness, revision } = readOptions(request)
   const page = needsAll(request) ? new ArrangedPage(request, call) : new EncodedPage(request.limit, call)
   // Values are needed to sort by them.
   const keysOnly = request.keysOnly && isInKeyOrder(request)
   const limit = needsAll(request) || request.limit <= 0 ? Number.POSITIVE_INFINITY : request.limit + 1
   const order = isInKeyOrder(request) && isDescending(request) ? ('desc' as const) : ('asc' as const)
   const { pageRowsMax } = call.api.limits
-  const all = { kind: 'range', range: where, order, keysOnly, freshness } as const
+  const all = { kind: 'range', range, order, keysOnly, freshness } as const
   const first = await readPage(
     {
       ...all,
@@ -69,7 +74,7 @@ async function read(request: RangeRequest, call: EtcdCall): Promise<Found> {
     more = next.more
     last = next.last
   }
-  return { ...page.take(), count: first.count ?? 0, revision: now }
+  return { header: call.header(now), ...page.take(), count: first.count ?? 0 }
 }
 
 async function readPage(operation: OperationOf<'range'>, page: Page, call: EtcdCall) {
@@ -178,8 +183,7 @@ class EncodedPage extends Page {
   take() {
     this.#encode()
     const kvs = new EncodedValues(this.#parts, this.#kept, (part) => RangeResponse.decode(part).kvs)
-    // An encoder and whoever iterates see values as in an array.
-    return { kvs: kvs as unknown as readonly KeyValue[], more: this.count > this.#limit }
+    return { kvs, more: this.count > this.#limit }
   }
 
   #encode(): void {

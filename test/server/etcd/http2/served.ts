@@ -74,7 +74,7 @@ export class Told implements Http2Server {
     return true
   }
 
-  releaseUnread(bytes: number): void {
+  release(bytes: number): void {
     this.unread -= bytes
   }
 
