@@ -72,7 +72,8 @@ export function Page() {
   const feed = useRef<Feed | undefined>(undefined)
   const openedText = useRef(text)
   const fits = useCallback((key: Uint8Array) => filter === '' || plainText(key).includes(filter), [filter])
-  useEffect(() => {
+  // A choice and the feed change together: the page never shows what the feed of the choice before it received.
+  useLayoutEffect(() => {
     setView(EMPTY_FEED)
     setPaused(undefined)
     if (watched === 'key' && text === '') return
@@ -91,7 +92,7 @@ export function Page() {
       ended.abort()
     }
   }, [watched, text, only, prev])
-  useEffect(() => feed.current?.change({ cap: Number(cap), fits }), [cap, fits])
+  useLayoutEffect(() => feed.current?.change({ cap: Number(cap), fits }), [cap, fits])
   useEffect(() => feed.current?.retry(), [logins.value])
   // While the node does not answer, the page may go to another one. There it continues from the same revision.
   const from = view.state === 'resuming' ? feed.current?.next : undefined
