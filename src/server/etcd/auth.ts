@@ -89,7 +89,10 @@ export async function changeAuth(
 /** Resolves when the change before has ended. Rejects with `GrpcError` when the time of the call is over. */
 function inTime(before: Promise<unknown>, call: EtcdCall): Promise<void> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(ETCD_ERRORS.timeout), call.deadline - performance.now())
+    const timer = setTimeout(
+      () => reject(ETCD_ERRORS.timeout),
+      Math.max(0, call.deadline - performance.now()),
+    )
     const ended = (): void => {
       clearTimeout(timer)
       resolve()

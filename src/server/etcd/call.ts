@@ -111,7 +111,7 @@ export class EtcdCall {
   whenLate(run: () => void): () => void {
     const leftMs = this.#endsAt - performance.now()
     if (leftMs > TIMER_MS_MAX) return () => {}
-    const timer = setTimeout(run, leftMs).unref()
+    const timer = setTimeout(run, Math.max(0, leftMs)).unref()
     return () => clearTimeout(timer)
   }
 

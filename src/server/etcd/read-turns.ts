@@ -38,7 +38,7 @@ class ReadTurns {
       this.#waiting.delete(resolve)
       reject(error)
     }
-    const timer = setTimeout(() => leave(ETCD_ERRORS.timeout), deadline - performance.now())
+    const timer = setTimeout(() => leave(ETCD_ERRORS.timeout), Math.max(0, deadline - performance.now()))
     const forget = call.whenOver(() => leave(CANCELLED))
     try {
       await promise
