@@ -61,6 +61,23 @@ export function execute<O extends Operation>(
   else runPermitted(api, operation, call, refusalNow(api.node, call), respond)
 }
 
+/**
+ * Decides on an operation that is not executed yet, as others come first. Calls `done` with its refusal, which has a
+ * line in the audit log, or with undefined.
+ */
+export function checkPermitted(
+  api: Api,
+  operation: Operation,
+  call: Call,
+  done: (refusal: ApiError | undefined) => void,
+): void {
+  call.operation = operation
+  decide(api.node, operation, call, (refusal) => {
+    if (refusal === undefined || api.audit === undefined) done(refusal)
+    else api.audit.watch(operation, call, () => done(refusal))(refusal)
+  })
+}
+
 function runPermitted<O extends Operation>(
   api: Api,
   operation: O,

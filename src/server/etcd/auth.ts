@@ -70,11 +70,16 @@ const TRIES_MAX = 5
 /** Changes of one node follow each other: each makes those wrong that were read beside it. */
 const lastChanges = new WeakMap<Api, Promise<unknown>>()
 
-/** Makes the change that `decide` has found out from what it has read; undefined: there is nothing to change. */
+/**
+ * Makes the change that `decide` has found out from what it has read; undefined: there is nothing to change. Who may
+ * not make one such as `requested` is refused before he waits: his calls delay nobody's.
+ */
 export async function changeAuth(
   call: EtcdCall,
+  requested: RequestedAuthChange,
   decide: () => Promise<RequestedAuthChange | undefined>,
 ): Promise<AuthResponse> {
+  await call.check({ kind: 'change-auth', change: requested, ifRevision: undefined })
   const { api } = call
   const before = lastChanges.get(api)
   const made = (async () => {
@@ -108,14 +113,8 @@ async function tryChange(
   for (let tries = 1; ; tries++) {
     // Before the read: what is read is at least as new, and a newer one makes the change fail.
     const { revision: ifRevision } = call.api.node.auth
-    const change = await decide().catch(async (error: unknown) => {
-      await checkMayManage(call)
-      throw error
-    })
-    if (change === undefined) {
-      await checkMayManage(call)
-      return
-    }
+    const change = await decide()
+    if (change === undefined) return
     try {
       await call.execute({ kind: 'change-auth', change, ifRevision })
       return
@@ -126,8 +125,8 @@ async function tryChange(
   }
 }
 
-/** Rejects with `ApiError` who may not manage users: etcd refuses them before it looks. */
-export async function checkMayManage(call: EtcdCall): Promise<void> {
+/** Rejects with `ApiError` who may not administer: etcd refuses them before it looks. */
+export async function checkMayAdminister(call: EtcdCall): Promise<void> {
   await call.execute({ kind: 'show-roles', name: undefined })
 }
 
@@ -142,6 +141,10 @@ interface ChangedUser {
 export const putUser = (name: string, { password, roles }: ChangedUser): RequestedAuthChange => ({
   ...{ kind: 'put-user', name, password, roles },
   ...{ passwordBytesMin: PASSWORD_BYTES_MIN, oldPassword: undefined },
+})
+
+export const putRole = (name: string, permissions: readonly Permission[]): RequestedAuthChange => ({
+  ...{ kind: 'put-role', name, permissions },
 })
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import type { AnswerOf } from '../api/answer.ts'
 import type { Api } from '../api/api.ts'
 import type { Reservation } from '../api/budget.ts'
 import type { Call, PageCollector, Permit, Principal } from '../api/call.ts'
-import { execute } from '../api/execute.ts'
+import { checkPermitted, execute } from '../api/execute.ts'
 import { answerWithinMs } from '../api/limits.ts'
 import type { WatchSink } from '../node/watch/index.ts'
 
@@ -128,6 +128,16 @@ export class EtcdCall {
   /** The deadline of an operation that is made although nobody waits for it. */
   cleanUpDeadline(): number {
     return performance.now() + answerWithinMs(TIMEOUT_MS)
+  }
+
+  /** Rejects with `ApiError` if the client may not execute the operation. */
+  check(operation: Operation): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const call = new OperationCall(this, this.deadline, undefined, undefined)
+      checkPermitted(this.api, operation, call, (refusal) =>
+        refusal === undefined ? resolve() : reject(refusal),
+      )
+    })
   }
 
   /** Executes one operation. Rejects with `ApiError`. */

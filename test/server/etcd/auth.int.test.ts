@@ -5,7 +5,8 @@ import { encodeUtf8 } from '../../../src/bytes/index.ts'
 import { RPC } from '../../../src/etcd/rpcs.ts'
 import { ETCD_ERRORS, type GrpcError } from '../../../src/etcd/status.ts'
 import { GrpcClient } from '../../../src/etcd-client/grpc-client.ts'
-import { AS_BOB, AS_ROOT, BOB_PASSWORD, nodeWithUsers } from '../auth/users.ts'
+import { Audit } from '../../../src/server/api/audit.ts'
+import { AS_BOB, AS_ROOT, BOB_PASSWORD, basic, nodeWithUsers } from '../auth/users.ts'
 import { FakeNode } from '../http/fake-node.ts'
 import { serve } from '../http/served.ts'
 
@@ -100,6 +101,41 @@ test('a user without rights changes nobody, and a wrong password makes no token'
   await failsAs(client.unary(RPC.authenticate, { name: 'bob', password: 'guess' }), ETCD_ERRORS.authFailed)
   const { token } = await client.unary(RPC.authenticate, { name: 'bob', password: BOB_PASSWORD })
   await client.unary(RPC.put, { key, value: key }, { metadata: { token } })
+})
+
+test('a change without the right delays no change with it, and has one line', async () => {
+  const lines: string[] = []
+  const audit = new Audit((line) => void lines.push(line), 'changes')
+  const node = nodeWithUsers()
+  const { port } = await serve({ node, audit })
+  const client = new GrpcClient({ endpoint: `http://127.0.0.1:${port}` })
+  onTestFinished(() => client.close())
+  let refuse = (): void => {}
+  const held = new Promise<void>((resolve) => {
+    node.hold = (go) => {
+      node.hold = undefined
+      refuse = go
+      resolve()
+    }
+  })
+  const refused = client.unary(RPC.userGrantRole, { user: 'bob', role: 'root' }, authorize(AS_BOB))
+  await held
+  await client.unary(RPC.userAdd, { name: 'carl', password: 'p' }, authorize(AS_ROOT))
+  refuse()
+  await failsAs(refused, ETCD_ERRORS.permissionDenied)
+  const line = { method: expect.any(String), operation: 'change-auth', change: 'put-user' }
+  expect(lines.map((each) => JSON.parse(each))).toMatchObject([
+    { ...line, user: 'root', name: 'carl', code: 'ok' },
+    { ...line, user: 'bob', name: 'bob', code: 'permission_denied' },
+  ])
+})
+
+test('a user changes the own password with a password, and not with a token', async () => {
+  const { client } = await open(nodeWithUsers())
+  const change = { name: 'bob', password: 'another of bob' }
+  await failsAs(client.unary(RPC.userChangePassword, change, authorize(AS_BOB)), ETCD_ERRORS.permissionDenied)
+  await client.unary(RPC.userChangePassword, change, authorize(basic('bob', BOB_PASSWORD)))
+  await client.unary(RPC.authenticate, change)
 })
 
 test('changes that are made at once are all made', async () => {

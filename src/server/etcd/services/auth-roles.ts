@@ -11,6 +11,7 @@ import {
   encodePermissions,
   findRole,
   isSameRange,
+  putRole,
   putUser,
   ROOT,
   readRole,
@@ -19,7 +20,7 @@ import {
 import { serveUnary } from '../rpc.ts'
 
 export const roleAdd = serveUnary(RPC.roleAdd, ({ name }, call) =>
-  changeAuth(call, async () => {
+  changeAuth(call, putRole(name, []), async () => {
     if (name === ROOT) {
       if ((await usersWithRoot(call)).length > 0) throw ETCD_ERRORS.roleExists
       return undefined
@@ -27,7 +28,7 @@ export const roleAdd = serveUnary(RPC.roleAdd, ({ name }, call) =>
     const role = await findRole(name, call)
     if (name === '') throw ETCD_ERRORS.roleEmpty
     if (role !== undefined) throw ETCD_ERRORS.roleExists
-    return { kind: 'put-role', name, permissions: [] }
+    return putRole(name, [])
   }),
 )
 
@@ -46,16 +47,17 @@ export const roleList = serveUnary(RPC.roleList, async (_request, call) => {
 })
 
 export const roleDelete = serveUnary(RPC.roleDelete, async ({ role: name }, call) => {
+  const deletion = { kind: 'delete-role', name } as const
   if (name !== ROOT)
-    return await changeAuth(call, async () => {
+    return await changeAuth(call, deletion, async () => {
       await readRole(name, call)
-      return { kind: 'delete-role', name }
+      return deletion
     })
   const users = await usersWithRoot(call)
   if (call.api.node.auth.enabled) throw ETCD_ERRORS.invalidAuthManagement
   if (users.length === 0) throw ETCD_ERRORS.roleNotFound
   for (const { name: user } of users)
-    await changeAuth(call, async () => {
+    await changeAuth(call, deletion, async () => {
       const [still] = (await usersWithRoot(call)).filter((each) => each.name === user)
       return still && putUser(user, { roles: still.roles.filter((role) => role !== ROOT) })
     })
@@ -63,23 +65,23 @@ export const roleDelete = serveUnary(RPC.roleDelete, async ({ role: name }, call
 })
 
 export const roleGrantPermission = serveUnary(RPC.roleGrantPermission, ({ name, perm }, call) =>
-  changeAuth(call, async () => {
+  changeAuth(call, putRole(name, []), async () => {
     const access = perm && decodeAccess(perm.permType)
     if (perm === undefined || access === undefined) throw ETCD_ERRORS.permissionNotGiven
     checkPermissionRange(perm.key, perm.rangeEnd)
     const { permissions } = await readRole(name, call)
     const range = decodePermissionRange(perm.key, perm.rangeEnd)
     const others = permissions.filter((each) => each.range === undefined || !isSameRange(each.range, range))
-    return { kind: 'put-role', name, permissions: [...others, { access, range }] }
+    return putRole(name, [...others, { access, range }])
   }),
 )
 
 export const roleRevokePermission = serveUnary(RPC.roleRevokePermission, ({ role: name, ...where }, call) =>
-  changeAuth(call, async () => {
+  changeAuth(call, putRole(name, []), async () => {
     const { permissions } = await readRole(name, call)
     const range = decodePermissionRange(where.key, where.rangeEnd)
     const others = permissions.filter((each) => each.range === undefined || !isSameRange(each.range, range))
     if (others.length === permissions.length) throw ETCD_ERRORS.permissionNotGranted
-    return { kind: 'put-role', name, permissions: others }
+    return putRole(name, others)
   }),
 )

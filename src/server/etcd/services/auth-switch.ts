@@ -3,11 +3,11 @@
 import { RPC } from '../../../etcd/rpcs.ts'
 import { ETCD_ERRORS } from '../../../etcd/status.ts'
 import { ApiError } from '../../../operations/forms/index.ts'
-import { changeAuth, findUser, ROOT } from '../auth.ts'
+import { changeAuth, checkMayAdminister, findUser, ROOT } from '../auth.ts'
 import { serveUnary } from '../rpc.ts'
 
 export const authEnable = serveUnary(RPC.authEnable, (_request, call) =>
-  changeAuth(call, async () => {
+  changeAuth(call, { kind: 'enable' }, async () => {
     const root = await findUser(ROOT, call)
     if (call.api.node.auth.enabled) return undefined
     if (root === undefined) throw ETCD_ERRORS.rootUserNotExist
@@ -17,9 +17,10 @@ export const authEnable = serveUnary(RPC.authEnable, (_request, call) =>
 )
 
 export const authDisable = serveUnary(RPC.authDisable, (_request, call) =>
-  changeAuth(call, async () => {
-    const { result } = await call.execute({ kind: 'show-auth' })
-    return result.enabled ? { kind: 'disable' } : undefined
+  changeAuth(call, { kind: 'disable' }, async () => {
+    // A read, after which the node knows whether rights are checked.
+    await checkMayAdminister(call)
+    return call.api.node.auth.enabled ? { kind: 'disable' } : undefined
   }),
 )
 

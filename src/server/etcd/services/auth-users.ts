@@ -6,7 +6,7 @@ import { changeAuth, findRole, findUser, listUsers, putUser, ROOT, readUser } fr
 import { serveUnary } from '../rpc.ts'
 
 export const userAdd = serveUnary(RPC.userAdd, ({ name, password, options }, call) =>
-  changeAuth(call, async () => {
+  changeAuth(call, putUser(name, {}), async () => {
     const user = await findUser(name, call)
     if (name === '') throw ETCD_ERRORS.userEmpty
     if (user !== undefined) throw ETCD_ERRORS.userExists
@@ -25,22 +25,27 @@ export const userList = serveUnary(RPC.userList, async (_request, call) => {
 })
 
 export const userDelete = serveUnary(RPC.userDelete, ({ name }, call) =>
-  changeAuth(call, async () => {
+  changeAuth(call, { kind: 'delete-user', name }, async () => {
     await readUser(name, call)
     if (name === ROOT && call.api.node.auth.enabled) throw ETCD_ERRORS.invalidAuthManagement
     return { kind: 'delete-user', name }
   }),
 )
 
-export const userChangePassword = serveUnary(RPC.userChangePassword, ({ name, password }, call) =>
-  changeAuth(call, async () => {
-    await readUser(name, call)
-    return putUser(name, { password })
-  }),
-)
+export const userChangePassword = serveUnary(RPC.userChangePassword, async ({ name, password }, call) => {
+  const change = putUser(name, { password })
+  const isOwn = call.api.node.auth.enabled && call.client.principal?.user === name
+  if (!isOwn)
+    return await changeAuth(call, putUser(name, {}), async () => {
+      await readUser(name, call)
+      return change
+    })
+  await call.execute({ kind: 'change-auth', change, ifRevision: undefined })
+  return { header: call.header() }
+})
 
 export const userGrantRole = serveUnary(RPC.userGrantRole, ({ user, role }, call) =>
-  changeAuth(call, async () => {
+  changeAuth(call, putUser(user, {}), async () => {
     const { roles } = await readUser(user, call)
     if (role !== ROOT && (await findRole(role, call)) === undefined) throw ETCD_ERRORS.roleNotFound
     return roles.includes(role) ? undefined : putUser(user, { roles: [...roles, role] })
@@ -48,7 +53,7 @@ export const userGrantRole = serveUnary(RPC.userGrantRole, ({ user, role }, call
 )
 
 export const userRevokeRole = serveUnary(RPC.userRevokeRole, ({ name, role }, call) =>
-  changeAuth(call, async () => {
+  changeAuth(call, putUser(name, {}), async () => {
     const { roles } = await readUser(name, call)
     if (name === ROOT && role === ROOT && call.api.node.auth.enabled) throw ETCD_ERRORS.invalidAuthManagement
     if (!roles.includes(role)) throw ETCD_ERRORS.roleNotGranted

@@ -2,12 +2,12 @@
 
 import { RPC } from '../../../etcd/rpcs.ts'
 import { ETCD_ERRORS, GRPC, GrpcError } from '../../../etcd/status.ts'
-import { checkMayManage } from '../auth.ts'
+import { checkMayAdminister } from '../auth.ts'
 import { encodeMember, findMember, listMembers } from '../members.ts'
 import { serveUnary } from '../rpc.ts'
 
 export const memberRemove = serveUnary(RPC.memberRemove, async ({ id }, call) => {
-  await checkMayManage(call)
+  await checkMayAdminister(call)
   const member = await findMember(id, call)
   if (member === undefined) throw ETCD_ERRORS.memberNotFound
   const { result } = await call.execute({ kind: 'remove-member', name: member.name })
@@ -16,7 +16,7 @@ export const memberRemove = serveUnary(RPC.memberRemove, async ({ id }, call) =>
 
 /** A learner becomes a voter by itself, when it has caught up. */
 export const memberPromote = serveUnary(RPC.memberPromote, async ({ id }, call) => {
-  await checkMayManage(call)
+  await checkMayAdminister(call)
   const member = await findMember(id, call)
   if (member === undefined) throw ETCD_ERRORS.memberNotFound
   if (member.role === 'learner') throw ETCD_ERRORS.learnerNotReady
