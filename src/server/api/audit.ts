@@ -51,7 +51,11 @@ export class Audit {
   }
 
   /** A request, or a connection, whose user is not known, before it is read. */
-  refused(call: Pick<Call, 'origin'>, { code }: ApiError, { name, certificate }: Claims = {}): void {
+  refused(
+    call: Pick<Call, 'origin' | 'principal'>,
+    { code }: ApiError,
+    { name, certificate }: Claims = {},
+  ): void {
     this.#sampleRefusal(code, () => ({
       ...auditHead(call),
       ...(name === undefined ? {} : named(name)),

@@ -77,7 +77,11 @@ export class ClientIdentity {
   }
 
   /** Writes a line for a client that is not served at all. */
-  auditRefusal(client: Pick<Call, 'origin'>, { authorization }: IncomingHttpHeaders, error: unknown): void {
+  auditRefusal(
+    client: Pick<Call, 'origin' | 'principal'>,
+    { authorization }: IncomingHttpHeaders,
+    error: unknown,
+  ): void {
     if (error instanceof ApiError && UNSERVED.has(error.code))
       this.#api.audit?.refused(client, error, { name: parseClaimedUser(authorization) })
   }

@@ -73,7 +73,7 @@ test.each([
   })
   expect(http.inspect()).toMatchObject({ strangers: 1, bodyBytes: 0, strangerBytes: 0 })
   expect(lines.map((line) => JSON.parse(line))).toEqual([
-    expect.objectContaining({ code: 'unauthenticated', method: 'grpc /etcdserverpb.KV/Put' }),
+    expect.objectContaining({ code: 'unauthenticated', method: 'grpc KV/Put' }),
   ])
 })
 

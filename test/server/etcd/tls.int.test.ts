@@ -5,6 +5,7 @@ import { request } from 'node:https'
 import { connect } from 'node:tls'
 import { afterAll, expect, onTestFinished, test } from 'vitest'
 import { GRPC } from '../../../src/etcd/status.ts'
+import { Audit } from '../../../src/server/api/audit.ts'
 import { put } from '../../../src/server/etcd/services/put.ts'
 import { range } from '../../../src/server/etcd/services/range.ts'
 import { TlsFiles } from '../../../src/server/tls/tls-files.ts'
@@ -92,13 +93,18 @@ test('a certificate names the user, as over HTTP', async () => {
 })
 
 test('a certificate that names no user is one of a stranger', async () => {
-  const { port, http } = await serveTls({ node: nodeWithUsers() })
+  const lines: string[] = []
+  const audit = new Audit((line) => void lines.push(line), 'changes')
+  const { port, http } = await serveTls({ node: nodeWithUsers(), audit })
   const session = openSession(port, as(nobody))
   expect(await callRpc(session, put, { key, value })).toMatchObject({
     status: GRPC.permissionDenied,
     message: 'etcdserver: permission denied',
   })
   expect(http.inspect().strangers).toBe(1)
+  expect(lines.map((line) => JSON.parse(line))).toEqual([
+    expect.objectContaining({ user: 'nobody', method: 'grpc KV/Put', code: 'unauthenticated' }),
+  ])
   const token = AS_BOB.Authorization.replace('Bearer ', '')
   expect(await callRpc(session, put, { key, value }, { token })).toMatchObject({ status: GRPC.ok })
   expect(http.inspect().strangers).toBe(0)

@@ -162,7 +162,8 @@ export class ServedStream implements Responses<object>, StreamReceiver {
       if (error === undefined) this.#open(served, principal, times)
       else if (error.code !== 'unauthenticated' || authorization !== undefined) this.#refuse(error)
       // A certificate may name anybody.
-      else this.#refuse(error, principal === undefined ? ETCD_ERRORS.userEmpty : ETCD_ERRORS.permissionDenied)
+      else if (principal !== undefined) this.#refuse(error, ETCD_ERRORS.permissionDenied, principal)
+      else this.#refuse(error, ETCD_ERRORS.userEmpty)
     }
     identity.identify(client, NEWER_MS_MAX, (error, principal) => {
       if (error !== undefined) done(error, principal)
@@ -337,13 +338,18 @@ export class ServedStream implements Responses<object>, StreamReceiver {
     this.end(toGrpcError(this.#connection.options.api, error))
   }
 
-  /** Refuses the call before its request is read. `status`: what the client receives instead of that of the error. */
-  #refuse(error: unknown, status?: GrpcError): void {
+  /**
+   * Refuses the call before its request is read. `status`: what the client receives instead of that of the error.
+   * `principal`: the user whom its certificate names.
+   */
+  #refuse(error: unknown, status?: GrpcError, principal?: Principal): void {
     const connection = this.#connection
     const { identity, api } = connection.options
     const { address } = connection
-    const origin = () => ({ method: `grpc ${this.#head.path}`, address })
-    identity.auditRefusal({ origin }, { authorization: findAuthorization(this.#head) }, error)
+    // Anybody may send any path, and any number of them: the line has that of an RPC.
+    const name = RPC_OF.get(this.#head.path ?? '')?.name ?? 'grpc'
+    const origin = () => ({ method: name, address })
+    identity.auditRefusal({ origin, principal }, { authorization: findAuthorization(this.#head) }, error)
     this.end(status ?? toGrpcError(api, error))
     connection.refusedStranger()
   }
