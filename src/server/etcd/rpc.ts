@@ -72,6 +72,9 @@ export interface RequestReceiver<Q> {
   closed(): void
 }
 
+/** The largest request of an RPC that clients without a user may call: a login has a name and a password. */
+export const OPEN_REQUEST_BYTES_MAX = 8 * 1024
+
 /** The name of an RPC in metrics: `KV/Put`. */
 export const rpcName = ({ path }: Pick<AnyRpc, 'path'>): string => path.replace(/^\/.*\./, '')
 

@@ -7,6 +7,7 @@ import { message } from '../../../src/etcd/message.ts'
 import { GRPC } from '../../../src/etcd/status.ts'
 import { Audit } from '../../../src/server/api/audit.ts'
 import { type AnyRpc, serveUnary } from '../../../src/server/etcd/rpc.ts'
+import { authenticate } from '../../../src/server/etcd/services/auth-switch.ts'
 import { put } from '../../../src/server/etcd/services/put.ts'
 import { range } from '../../../src/server/etcd/services/range.ts'
 import { AS_BOB, AS_ROOT, BOB_PASSWORD, basic, nodeWithUsers } from '../auth/users.ts'
@@ -136,17 +137,59 @@ test('what a client sends before it is known is bounded on all connections', asy
   for (const go of held) go()
 })
 
-test('a client of another machine is not served while rights are not checked, but for the health', async () => {
+test('what a client without a user sends to log in is small', async () => {
+  const { port } = await serve({ node: nodeWithUsers() })
+  const session = openSession(port)
+  const request = { name: 'bob', password: 'x'.repeat(9 * KiB) }
+  expect(await callRpc(session, authenticate, request)).toMatchObject({
+    status: GRPC.resourceExhausted,
+    message: expect.stringMatching(/^grpc: received message larger than max/),
+  })
+  expect(await callRpc(session, authenticate, { ...request, password: BOB_PASSWORD })).toMatchObject({
+    status: GRPC.ok,
+  })
+})
+
+test('no path that a client sends is in its line', async () => {
   const lines: string[] = []
   const audit = new Audit((line) => void lines.push(line), 'changes')
-  const node = new FakeNode()
-  const { port } = await serve({ node, served: 'own-machine', audit })
+  const { port } = await serve({ audit })
+  const session = openSession(port)
+  for (const path of [`/${'x'.repeat(10 * KiB)}`, '/\u009b2J', range.path])
+    await callGrpc(session, path, frame(Buffer.alloc(0)), { ':authority': 'evil.example' })
+  expect(lines.map((line) => JSON.parse(line).method)).toEqual(['grpc', 'grpc', 'grpc KV/Range'])
+})
+
+/** From now on accepted connections are those of another machine. */
+function fromElsewhere(): void {
   const accepted = (event: unknown): void => {
     const { socket } = event as { readonly socket: Socket }
     Object.defineProperty(socket, 'remoteAddress', { value: '10.9.8.7' })
   }
   subscribe('net.server.socket', accepted)
   onTestFinished(() => void unsubscribe('net.server.socket', accepted))
+}
+
+test('a client of another machine is not served when rights are checked no longer while he is sought', async () => {
+  const node = nodeWithUsers()
+  const { port, http } = await serve({ node, served: 'own-machine' })
+  fromElsewhere()
+  node.hold = (release) => {
+    node.hold = undefined
+    node.apply({ kind: 'auth', ifRevision: undefined, change: { kind: 'disable' } })
+    release()
+  }
+  const refused = await callRpc(openSession(port), range, { key }, { token: 'q1.x.y' })
+  expect(refused).toMatchObject({ status: GRPC.permissionDenied, messages: [] })
+  expect(http.inspect().strangers).toBe(1)
+})
+
+test('a client of another machine is not served while rights are not checked, but for the health', async () => {
+  const lines: string[] = []
+  const audit = new Audit((line) => void lines.push(line), 'changes')
+  const node = new FakeNode()
+  const { port } = await serve({ node, served: 'own-machine', audit })
+  fromElsewhere()
   const session = openSession(port)
   const refused = await callRpc(session, put, { key, value })
   expect(refused.status).toBe(GRPC.permissionDenied)

@@ -11,7 +11,7 @@ import { socketAddress } from '../../connections/connection-table.ts'
 import { encodeBody, type HttpRequest, type HttpResponse } from '../../connections/messages.ts'
 import { asBearer } from '../authorization.ts'
 import { callTimes, EtcdCall } from '../call.ts'
-import { type AnyRpc, rpcName, type UnaryRpc } from '../rpc.ts'
+import { type AnyRpc, OPEN_REQUEST_BYTES_MAX, rpcName, type UnaryRpc } from '../rpc.ts'
 import { RPCS } from '../services/index.ts'
 import { ETCD_VERSION } from '../services/status.ts'
 import { encodeError, RESULT_HEADERS } from './errors.ts'
@@ -35,9 +35,6 @@ const RPC_OF: ReadonlyMap<string, ServedRpc> = new Map(
 
 /** RPCs that wait as long as it takes. */
 const WAITING: ReadonlySet<string> = new Set([RPC.lock.path, RPC.campaign.path])
-
-/** Body of a client without a user: a name and a password. */
-const LOGIN_BYTES_MAX = 8 * 1024
 
 type Respond = (response: HttpResponse) => void
 type Fail = (error: unknown) => void
@@ -124,7 +121,7 @@ export class JsonGateway {
     const { strangerBodyMs } = api.limits
     const isLogin = rpc.access === 'login'
     const limits = {
-      bytesMax: isLogin ? LOGIN_BYTES_MAX : requestBytesMax,
+      bytesMax: isLogin ? OPEN_REQUEST_BYTES_MAX : requestBytesMax,
       tooLarge: 'request_too_large',
       timeoutMs: Math.min(timeLeftMs(request), isLogin ? strangerBodyMs : Number.POSITIVE_INFINITY),
     } as const

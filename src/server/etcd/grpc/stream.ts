@@ -17,6 +17,7 @@ import type { Principal } from '../../api/call.ts'
 import { NEWER_MS_MAX, unauthenticated } from '../../api/permit.ts'
 import type { ClientIdentity } from '../../connections/client-identity.ts'
 import type { GrpcLimits } from '../../connections/grpc-limits.ts'
+import { loopbackOnly } from '../../connections/guard.ts'
 import type { StallLimits } from '../../connections/limits.ts'
 import type { Metrics } from '../../node/observe/metrics.ts'
 import { asBearer } from '../authorization.ts'
@@ -25,7 +26,14 @@ import { toGrpcError } from '../errors.ts'
 import { encodeFields } from '../http2/hpack.ts'
 import { CODE, type FieldBlock, type Http2Stream, type StreamReceiver } from '../http2/http2.ts'
 import type { RequestFields } from '../http2/request-fields.ts'
-import { type AnyRpc, type RequestReceiver, type Responses, rpcName, UNTAKEN_BYTES_MAX } from '../rpc.ts'
+import {
+  type AnyRpc,
+  OPEN_REQUEST_BYTES_MAX,
+  type RequestReceiver,
+  type Responses,
+  rpcName,
+  UNTAKEN_BYTES_MAX,
+} from '../rpc.ts'
 import { RPCS } from '../services/index.ts'
 import { endCallSpan, startCallSpan } from './call-span.ts'
 
@@ -80,7 +88,7 @@ export class ServedStream implements Responses<object>, StreamReceiver {
   readonly #stream: Http2Stream
   readonly #head: RequestFields
   readonly #connection: StreamConnection
-  readonly #reader: GrpcFrameReader
+  #reader: GrpcFrameReader
   #call: EtcdCall | undefined
   #rpc: AnyRpc | undefined
   #label = ''
@@ -128,7 +136,7 @@ export class ServedStream implements Responses<object>, StreamReceiver {
 
   begin(): void {
     const connection = this.#connection
-    const { api, identity, isClosing } = connection.options
+    const { identity, isClosing } = connection.options
     const head = this.#head
     try {
       connection.checkSender(head)
@@ -142,9 +150,7 @@ export class ServedStream implements Responses<object>, StreamReceiver {
       if (isClosing()) throw ETCD_ERRORS.stopped
       checkEncoding(head.grpcEncoding)
       const times = callTimes(this.#startedAt, readTimeoutMs(head.grpcTimeout))
-      const { rpc } = served
-      if (!api.node.auth.enabled && rpc.access === undefined) connection.checkServed()
-      if (rpc.access !== undefined || !identity.isNeeded) this.#open(served, undefined, times)
+      if (served.rpc.access !== undefined || !identity.isNeeded) this.#open(served, undefined, times)
       else this.#identify(served, times)
     } catch (error) {
       this.#refuse(error)
@@ -179,7 +185,12 @@ export class ServedStream implements Responses<object>, StreamReceiver {
     const { address, options } = connection
     const { api } = options
     const isUnidentified = !api.node.auth.enabled
-    if (rpc.access === undefined) connection.identified()
+    if (rpc.access !== undefined) this.#reader = new GrpcFrameReader(OPEN_REQUEST_BYTES_MAX)
+    else if (isUnidentified && !connection.isServed) {
+      // Not when the call arrives: rights may be checked no longer since then.
+      this.#refuse(loopbackOnly())
+      return
+    } else connection.identified()
     const client: EtcdCaller = {
       principal,
       isUnidentified,
