@@ -47,6 +47,8 @@ export class ConnectionError extends GrpcError {
 
 /** A response may have a range of any size. */
 const MESSAGE_BYTES_MAX = 2 ** 31 - 1
+/** Node loses responses while so much waits to be sent. The calls of a client have limits of their own. */
+const SESSION_MEGABYTES_MAX = 64 * 1024
 /** A connection is given up when the server does not answer a ping for this long. */
 const PING_MS = 2_000
 
@@ -166,6 +168,7 @@ export class GrpcClient {
     const session = connect(endpoint, {
       createConnection: () => socket,
       settings: { enablePush: false, initialWindowSize: 2 ** 20 },
+      maxSessionMemory: SESSION_MEGABYTES_MAX,
     })
     const connection: Connection = { session, isAccepted: false, awaited: 0 }
     socket.once('connect', () => {
