@@ -367,6 +367,13 @@ export const CALLS: Readonly<Record<string, Flow>> = {
     const { compactRevision } = await kv.compact(revision + 3)
     const late = kv.watch({ prefix: `${name}/`, fromRevision: revision + 1 })
     await expect(late.next()).rejects.toMatchObject({ code: 'compacted', compactRevision })
+    // The delete of this revision would be missing.
+    const at = kv.watch({ prefix: `${name}/`, fromRevision: revision + 3 })
+    await expect(at.next()).rejects.toMatchObject({ code: 'compacted', resumeFrom: revision + 4 })
+    await kv.put(`${name}/c`, '1')
+    const next = kv.watch({ prefix: `${name}/`, fromRevision: revision + 4 })
+    expect((await next.next()).value).toMatchObject({ revision: revision + 4 })
+    await next.close()
     await expect(kv.get(`${name}/a`, { revision: revision + 1 })).rejects.toMatchObject({ code: 'compacted' })
   },
 

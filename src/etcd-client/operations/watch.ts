@@ -3,6 +3,9 @@
 // A watch must hear something regularly, so it requests progress. Until 3.4.25 and 3.5.8, an answer to that request may
 // come before events of earlier revisions (etcd#15220). So it shows only that the member is alive. What a member
 // reports by itself for a watch comes in order.
+//
+// Until 3.5.20, a watch from the revision that was compacted begins, and its deletes are lost (etcd#19179). So a watch is
+// requested from one revision earlier, whose events are left out: the member refuses it if its first one is compacted.
 
 import { UnavailableError } from '../../client/errors.ts'
 import { after } from '../../client/timer.ts'
@@ -37,7 +40,7 @@ export const watch: EtcdOperation<WatchRequest, unknown> = async ({ request }, c
   const stream = calls.duplex(RPC.watch)
   const createRequest: Partial<WatchCreateRequest> = {
     ...encodeWhere(where),
-    startRevision: from,
+    startRevision: Math.max(Math.min(from, 1), from - 1),
     progressNotify: true,
     prevKv: prev,
     filters: only === undefined ? [] : [only === 'put' ? FILTER_NO_DELETE : FILTER_NO_PUT],
@@ -62,6 +65,8 @@ class EtcdWatch implements WatchMessages {
   readonly #request: WatchedChanges
   readonly #calls: EtcdCalls
   readonly #createdAt: Revision
+  /** Events before this revision were not requested. */
+  readonly #begins: number
   /** All events up to this revision have arrived. */
   #position: Revision
   #silence: UnavailableError | undefined
@@ -79,6 +84,7 @@ class EtcdWatch implements WatchMessages {
     this.#request = request
     this.#calls = calls
     this.#createdAt = createdAt
+    this.#begins = begins
     this.#position = asRevision(begins - 1)
   }
 
@@ -133,6 +139,7 @@ class EtcdWatch implements WatchMessages {
     let events: DecodedEvent[] = []
     for (const each of response.events) {
       const event = this.#decodeEvent(each)
+      if (event.revision < this.#begins) continue
       if (event.revision !== this.#position && events.length > 0) {
         yield { kind: 'events', revision: this.#position, events }
         events = []
@@ -141,7 +148,7 @@ class EtcdWatch implements WatchMessages {
       events.push(event)
     }
     if (events.length > 0) yield { kind: 'events', revision: this.#position, events }
-    else {
+    else if (response.events.length === 0) {
       const isOrdered = response.watchId >= 0
       const revision = revisionFrom(response.header)
       if (isOrdered && revision > this.#position) this.#position = revision
