@@ -27,6 +27,12 @@ const CLEAN_UP_MS = 5_000
 /** Time for a call before that of a change. When it has passed, the change is sent to another member. */
 const PREPARE_MS = 2_000
 
+/**
+ * Metadata of calls that a member without a leader refuses at once, before it reads them. It ends their streams: a watch
+ * would miss all changes there, and still be answered. Reads may be served without a leader.
+ */
+const NEEDS_LEADER = { hasleader: 'true' }
+
 type CallRole = 'counts' | 'prepares'
 
 export class Attempt<R> implements EtcdCalls {
@@ -89,10 +95,11 @@ export class Attempt<R> implements EtcdCalls {
   readonly read = <Q, A>(rpc: RpcDescription<Q, A, 'unary'>, request: Partial<Q>): Promise<A> =>
     this.#unary(rpc, request, 'counts')
 
-  readonly change = this.read
+  readonly change = <Q, A>(rpc: RpcDescription<Q, A, 'unary'>, request: Partial<Q>): Promise<A> =>
+    this.#unary(rpc, request, 'counts', NEEDS_LEADER)
 
   readonly prepare = <Q, A>(rpc: RpcDescription<Q, A, 'unary'>, request: Partial<Q>): Promise<A> =>
-    this.#unary(rpc, request, 'prepares')
+    this.#unary(rpc, request, 'prepares', NEEDS_LEADER)
 
   readonly cleanUp = <Q, A>(rpc: RpcDescription<Q, A, 'unary'>, request: Partial<Q>): void => {
     const options = { timeoutMs: CLEAN_UP_MS, metadata: this.#metadata, background: true }
@@ -101,19 +108,26 @@ export class Attempt<R> implements EtcdCalls {
 
   duplex<Q, A>(rpc: RpcDescription<Q, A, 'duplex'>): GrpcStream<Q, A> {
     const { background, client } = { background: this.background, client: this.#client }
-    const stream = openOrFail(() => client.duplex(rpc, { metadata: this.#metadata, background }))
+    const metadata = { ...this.#metadata, ...NEEDS_LEADER }
+    const stream = openOrFail(() => client.duplex(rpc, { metadata, background }))
     this.#open.add(stream)
     this.#counted.push(stream)
     return stream
   }
 
-  async #unary<Q, A>(rpc: RpcDescription<Q, A, 'unary'>, request: Partial<Q>, role: CallRole): Promise<A> {
+  async #unary<Q, A>(
+    rpc: RpcDescription<Q, A, 'unary'>,
+    request: Partial<Q>,
+    role: CallRole,
+    needs: typeof NEEDS_LEADER | undefined = undefined,
+  ): Promise<A> {
     const { timeoutMs } = this.#options
+    const metadata = { ...this.#metadata, ...needs }
     const leftMs = Math.max(1, timeoutMs - (performance.now() - this.#startedAt))
     // The pages of a stream have no limits but this one.
     const options = this.#isOpen
-      ? { metadata: { ...this.#metadata, 'grpc-timeout': `${nodeTimeoutMs(leftMs)}m` } }
-      : { metadata: this.#metadata, timeoutMs }
+      ? { metadata: { ...metadata, 'grpc-timeout': `${nodeTimeoutMs(leftMs)}m` } }
+      : { metadata, timeoutMs }
     const { background } = this
     const stream = openOrFail(() => this.#client.serverStream(rpc, request, { ...options, background }))
     const stopTimer = role === 'counts' ? undefined : this.#limitPreparation()
