@@ -216,7 +216,10 @@ export class Attempt<R> implements EtcdCalls {
 
   #refuse(error: ApiError): void {
     const problem = judgeProblem(decodeProblem(problemDocument(error)))
-    this.#settle({ kind: 'refused', problem, head: NO_HEAD })
+    // etcd says so too of the change that exceeds its quota, which it makes. What was never sent was not made.
+    const isMaybeMade = error.code === 'storage_full' && this.#counted.length > 0
+    const judged = isMaybeMade ? ({ ...problem, written: 'unknown' } as const) : problem
+    this.#settle({ kind: 'refused', problem: judged, head: NO_HEAD })
   }
 
   #lose(cause: Error, timedOut: boolean): void {

@@ -107,6 +107,24 @@ describe('a lost answer', () => {
   })
 })
 
+it('does not say that nothing was written where etcd has no space: it may have made the change', async () => {
+  await cluster.client().changeSettings({ store_bytes_max: 10 })
+  try {
+    const refused = { code: 'storage_full', written: 'unknown' }
+    await expect(kv.put('full', 'x'.repeat(100))).rejects.toMatchObject(refused)
+  } finally {
+    await cluster.client().changeSettings({ store_bytes_max: 2 ** 33 })
+  }
+})
+
+it('keeps the answers of changes while many large ones are sent', async () => {
+  const value = new Uint8Array(500_000)
+  const client = open({ endpoints: cluster.endpoints, callsMax: 64, timeoutMs: 20_000 })
+  await client.put('large', value)
+  const puts = Array.from({ length: 60 }, () => client.put('large', value))
+  expect(new Set((await Promise.all(puts)).map(({ version }) => version)).size).toBe(60)
+})
+
 it('reports no progress beyond the store to a watch of the future', async () => {
   const { revision } = await kv.put('future', '1')
   const over = new AbortController()

@@ -123,6 +123,38 @@ it('logs in where rights are checked, and again when its token has ended', async
   expect((await watch.next()).value?.events).toMatchObject([{ key: 'own/a' }])
 })
 
+it('never says that nothing was written while a change was made, when etcd is full', async () => {
+  await using etcd = await startEtcd(1, { args: ['--quota-backend-bytes', String(8 * 1024 * 1024)] })
+  const kv = open({ endpoints: etcd.endpoints, callsMax: 64 })
+  await kv.status()
+  const value = new Uint8Array(500_000)
+  const refused = new Map<string, string>()
+  const putting = Array.from({ length: 30 }, (_, n) =>
+    kv.put(`k${n}`, value).catch((error) => refused.set(`k${n}`, error.written)),
+  )
+  await Promise.all(putting)
+  for (const [key, written] of refused) if (written === 'no') expect(await kv.get(key)).toBeUndefined()
+})
+
+it('sends nothing to a member without a leader, and ends its watch there', async () => {
+  await using etcd = await startEtcd(3)
+  const kv = open({ endpoints: etcd.endpoints.slice(0, 1) })
+  await kv.put('a', '1')
+  const causes: string[] = []
+  const watch = kv.watch({ all: true, progressMs: 500, onResume: ({ cause }) => causes.push(cause.message) })
+  await watch.ready
+  const others = etcd.members.slice(1)
+  for (const member of others) await member.kill()
+  const put = () => kv.put('a', '2', { timeoutMs: 300 }).then(String, ({ code }) => code)
+  await expect.poll(put, { timeout: 20_000 }).toBe('no_leader')
+  await expect(kv.put('a', '2', { timeoutMs: 300 })).rejects.toMatchObject({ written: 'no' })
+  expect((await kv.get('a', { consistency: 'stale' }))?.text()).toBeDefined()
+  await sleep(3_000)
+  for (const member of others) member.start()
+  await expect.poll(() => causes[0], { timeout: 20_000 }).toContain('no leader')
+  await watch.close()
+})
+
 describe('three members whose leader is killed', () => {
   let etcd: Etcd
   let kv: EtcdClient
