@@ -28,8 +28,8 @@ const CLEAN_UP_MS = 5_000
 const PREPARE_MS = 2_000
 
 /**
- * Metadata of calls that a member without a leader refuses at once, before it reads them. It ends their streams: a watch
- * would miss all changes there, and still be answered. Reads may be served without a leader.
+ * Metadata of calls that a member without a leader refuses at once, before it reads them. It ends their streams: there,
+ * a watch would miss all changes, and still be answered. Reads may be served without a leader.
  */
 const NEEDS_LEADER = { hasleader: 'true' }
 

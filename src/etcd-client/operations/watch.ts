@@ -4,8 +4,9 @@
 // come before events of earlier revisions (etcd#15220). So it shows only that the member is alive. What a member
 // reports by itself for a watch comes in order.
 //
-// Until 3.5.20, a watch from the revision that was compacted begins, and its deletes are lost (etcd#19179). So a watch is
-// requested from one revision earlier, whose events are left out: the member refuses it if its first one is compacted.
+// Before 3.5.16, a watch from the compact revision begins, and the deletes of that revision are lost (etcd#18089). So a
+// watch is requested from one revision earlier, whose events are left out. The member refuses it if its first revision
+// is compacted.
 
 import { UnavailableError } from '../../client/errors.ts'
 import { after } from '../../client/timer.ts'
