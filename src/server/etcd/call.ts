@@ -17,6 +17,8 @@ export interface EtcdCaller {
   readonly principal: Principal | undefined
   /** Rights were not checked when the call arrived. */
   readonly isUnidentified: boolean
+  /** Its watches end with `no leader` when the node has none (`WithRequireLeader` in Go). */
+  readonly requiresLeader: boolean
   readonly address: string
   /** Throws `ApiError` if the client is not served while rights are not checked. */
   checkServed(): void

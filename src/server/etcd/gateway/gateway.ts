@@ -156,6 +156,7 @@ function openCall(api: Api, request: HttpRequest): EtcdCall {
   const client = {
     principal,
     isUnidentified,
+    requiresLeader: false,
     address: socketAddress(socket),
     checkServed: () => request.checkServed(),
   }

@@ -194,6 +194,7 @@ export class ServedStream implements Responses<object>, StreamReceiver {
     const client: EtcdCaller = {
       principal,
       isUnidentified,
+      requiresLeader: this.#head.hasLeader === 'true',
       address,
       checkServed: () => connection.checkServed(),
     }

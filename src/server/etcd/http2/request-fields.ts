@@ -11,6 +11,7 @@ const NAMES: ReadonlyMap<string, FieldName> = new Map([
   ['content-length', 'contentLength'],
   ['grpc-timeout', 'grpcTimeout'],
   ['grpc-encoding', 'grpcEncoding'],
+  ['hasleader', 'hasLeader'],
   ['authorization', 'authorization'],
   ['token', 'token'],
   ['origin', 'origin'],
@@ -67,6 +68,7 @@ export class RequestFields {
   contentLength: string | undefined = undefined
   grpcTimeout: string | undefined = undefined
   grpcEncoding: string | undefined = undefined
+  hasLeader: string | undefined = undefined
   authorization: string | undefined = undefined
   token: string | undefined = undefined
   origin: string | undefined = undefined

@@ -222,7 +222,13 @@ class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
       refused.canceled(revision, { compactRevision: compactRevisionOf(error) })
     }
     // Clients begin their watches again on another stream.
-    else this.#end(status.code === GRPC.unavailable ? status : ETCD_ERRORS.noLeader)
+    else if (status.code === GRPC.unavailable && status !== ETCD_ERRORS.noLeader) this.#end(status)
+    else this.#end(this.#leaderlessEnd)
+  }
+
+  /** At `no leader`, Go's client ends its watches for good, which only those expect who require a leader. */
+  get #leaderlessEnd(): GrpcError {
+    return this.#call.client.requiresLeader ? ETCD_ERRORS.noLeader : ETCD_ERRORS.unhealthy
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -308,7 +314,7 @@ class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
     if (kind === 'stopped' || kind === 'no-leader' || kind === 'no-room') {
       this.#end(
         kind === 'no-leader'
-          ? ETCD_ERRORS.noLeader
+          ? this.#leaderlessEnd
           : new GrpcError(GRPC.unavailable, `etcdserver: ${end.reason}`),
       )
       return
