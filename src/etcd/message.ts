@@ -65,6 +65,18 @@ export type Encodable<T> = {
 /** Nesting of messages, of which only transactions have much. */
 const DEPTH_MAX = 64
 
+/** A message with more fields than its receiver decodes. */
+export class TooManyFieldsError extends ProtobufError {}
+
+/** Fields of the message that is being decoded, and how many it may have. A message is decoded in one go. */
+let fieldCount = 0
+let fieldCountMax = Number.POSITIVE_INFINITY
+
+function countField(): void {
+  if (++fieldCount > fieldCountMax)
+    throw new TooManyFieldsError(`a message has more than ${fieldCountMax} fields`)
+}
+
 export class MessageCodec<T> {
   readonly #fields: readonly MessageField[]
   readonly #byNumber: readonly (MessageField | undefined)[]
@@ -87,8 +99,13 @@ export class MessageCodec<T> {
     this.#zero = Object.fromEntries(Object.entries(fields).map(([name, { zero }]) => [name, zero])) as T
   }
 
-  /** Throws `ProtobufError`. */
-  decode(bytes: Uint8Array): T {
+  /**
+   * `fieldsMax`: of all nested messages together, with the elements of lists. Each takes a microsecond, and may have
+   * two bytes. Throws `ProtobufError`.
+   */
+  decode(bytes: Uint8Array, fieldsMax = Number.POSITIVE_INFINITY): T {
+    fieldCount = 0
+    fieldCountMax = fieldsMax
     return this.read(new FieldReader(bytes), 0)
   }
 
@@ -102,6 +119,7 @@ export class MessageCodec<T> {
     if (depth > DEPTH_MAX) throw new ProtobufError(`messages are nested deeper than ${DEPTH_MAX}`)
     const message = { ...this.#zero } as Record<string, unknown>
     while (!reader.isDone) {
+      countField()
       const tag = reader.tag()
       const field = this.#byNumber[tag >>> 3]
       const wireType = tag & 7
@@ -113,7 +131,10 @@ export class MessageCodec<T> {
         else append(message, name, value)
       } else if (field.label === 'repeated' && wireType === LENGTH) {
         const packed = reader.nested()
-        while (!packed.isDone) append(message, field.name, field.form.read(packed))
+        while (!packed.isDone) {
+          countField()
+          append(message, field.name, field.form.read(packed))
+        }
       } else throw new ProtobufError(`the field ${field.jsonName} has the wire type ${wireType}`)
     }
     return message as T

@@ -1,5 +1,6 @@
 // The errors of etcd for those of the API.
 
+import { TooManyFieldsError } from '../../etcd/message.ts'
 import { ProtobufError } from '../../etcd/protobuf.ts'
 import { ETCD_ERRORS, GRPC, GrpcError } from '../../etcd/status.ts'
 import { ApiError, type ApiErrorCode } from '../../operations/forms/index.ts'
@@ -50,6 +51,8 @@ const STATUS_OF: { readonly [K in ApiErrorCode]: GrpcError | number } = {
 /** The status for whatever an RPC has thrown. Reports what is not the client's fault. */
 export function toGrpcError(api: Api, error: unknown): GrpcError {
   if (error instanceof GrpcError) return error
+  // Only a transaction has a use for so many.
+  if (error instanceof TooManyFieldsError) return ETCD_ERRORS.tooManyOps
   if (error instanceof ProtobufError)
     return new GrpcError(GRPC.internal, `grpc: error unmarshalling request: ${error.message}`)
   const { code, message } = api.toApiError(error)

@@ -78,6 +78,12 @@ export const OPEN_REQUEST_BYTES_MAX = 8 * 1024
 /** The name of an RPC in metrics: `KV/Put`. */
 export const rpcName = ({ path }: Pick<AnyRpc, 'path'>): string => path.replace(/^\/.*\./, '')
 
+/**
+ * Fields of a request, those of its operations included. A transaction has 128 operations in each of its lists, and
+ * transactions in them.
+ */
+export const REQUEST_FIELDS_MAX = 16_384
+
 /** While a client has more bytes of the responses of a stream untaken, no further request of it is read. */
 export const UNTAKEN_BYTES_MAX = 64 * 1024
 

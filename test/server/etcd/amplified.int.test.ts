@@ -55,6 +55,31 @@ test('a transaction of very many comparisons is not kept as objects before its r
   stream.destroy()
 })
 
+/** Requests of 2 MiB whose fields have two bytes each. Decoded, they would block the node for a second. */
+const MANY = {
+  'a transaction of comparisons': [RPC.txn.path, '0a00'],
+  'a transaction of operations': [RPC.txn.path, '1200'],
+  'a put with many keys': [RPC.put.path, '0a00'],
+  'a member with many URLs': [RPC.memberAdd.path, '0a00'],
+  'a watch of many keys': [RPC.watch.path, '0a00'],
+  'fields that nobody knows': [RPC.range.path, '7a00'],
+} as const
+
+test.each(Object.entries(MANY))('%s is refused before it is decoded to its end', async (_, [path, field]) => {
+  const { port } = await serve()
+  const session = openSession(port)
+  await callRpc(session, RPC.put, { key, value: key })
+  const body = frame(Buffer.from(field.repeat(1024 * 1024 - 10), 'hex'))
+  const before = process.memoryUsage().heapUsed
+  const { status, message } = await callGrpc(session, path, body)
+  expect({ status, message }).toEqual({
+    status: 3,
+    message: 'etcdserver: too many operations in txn request',
+  })
+  // All of it as objects would have 170 MB.
+  expect(process.memoryUsage().heapUsed - before).toBeLessThan(40_000_000)
+})
+
 test('more clients observe an election than ranges are read at once', async () => {
   const { node, port } = await serve({ limits: { rangesMax: 4 } })
   const session = openSession(port)

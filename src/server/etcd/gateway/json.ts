@@ -5,9 +5,9 @@ import { ETCD_ERRORS, GRPC, GrpcError } from '../../../etcd/status.ts'
 import { ApiError } from '../../../operations/forms/index.ts'
 import { appended } from '../../connections/body.ts'
 import { parseJson } from '../../connections/json-body.ts'
+import { REQUEST_FIELDS_MAX } from '../rpc.ts'
 
-/** A transaction of etcd has 128 operations in each of its lists, and transactions in them. */
-const LIMITS = { partsMax: 16_384, depthMax: 128 } as const
+const LIMITS = { partsMax: REQUEST_FIELDS_MAX, depthMax: 128 } as const
 
 /** Throws `GrpcError` or `ApiError`. Without a body, all fields have their defaults. */
 export function decodeRequest<T>(message: MessageCodec<T>, body: Uint8Array): T {

@@ -29,6 +29,7 @@ import type { RequestFields } from '../http2/request-fields.ts'
 import {
   type AnyRpc,
   OPEN_REQUEST_BYTES_MAX,
+  REQUEST_FIELDS_MAX,
   type RequestReceiver,
   type Responses,
   rpcName,
@@ -223,7 +224,8 @@ export class ServedStream implements Responses<object>, StreamReceiver {
       for (const bytes of messages) {
         // A request before may have ended it.
         if (this.#isOver) return
-        if (this.#receiver !== undefined) this.#receiver.request(this.#rpc.request.decode(bytes))
+        if (this.#receiver !== undefined)
+          this.#receiver.request(this.#rpc.request.decode(bytes, REQUEST_FIELDS_MAX))
         // Otherwise a few bytes would keep the whole buffer of a chunk.
         else if (this.#request === undefined) this.#request = new Uint8Array(bytes)
         else throw new GrpcError(GRPC.internal, 'grpc: more than one request')
@@ -272,7 +274,7 @@ export class ServedStream implements Responses<object>, StreamReceiver {
 
   async #run(rpc: AnyRpc, bytes: Uint8Array, call: EtcdCall): Promise<void> {
     try {
-      const request: unknown = rpc.request.decode(bytes)
+      const request: unknown = rpc.request.decode(bytes, REQUEST_FIELDS_MAX)
       if (rpc.kind === 'unary') {
         const response: object = await rpc.run(request, call)
         if (rpc.access === 'login') this.#connection.identified()
