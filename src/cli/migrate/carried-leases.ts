@@ -22,7 +22,7 @@ export class CarriedLeases {
   readonly #signal: AbortSignal
   /** Leases that the target has, by their ids. */
   readonly #carried = new Map<string, CarriedLease>()
-  /** Leases that have ended in the target alone, with their keys. */
+  /** Leases that may have ended in the target alone, with their keys. */
   readonly #lost = new Set<string>()
   readonly #stop = new AbortController()
   #keeping: Promise<void> | undefined
@@ -49,9 +49,12 @@ export class CarriedLeases {
     return (await this.#grant(id)) !== 'ended'
   }
 
-  /** For a lease that an interrupted run has carried: it may have ended in the target since. */
+  /**
+   * For a lease that an interrupted run has carried: it may have ended in the target since. Or that run has granted it
+   * again, and not put its keys.
+   */
   async revive(id: string): Promise<void> {
-    if ((await this.#grant(id)) === 'granted') this.#lost.add(id)
+    if ((await this.#grant(id)) !== 'ended') this.#lost.add(id)
   }
 
   /** The target does not have the lease. */
@@ -60,7 +63,7 @@ export class CarriedLeases {
     this.#lost.add(id)
   }
 
-  /** The leases whose keys must be put again. */
+  /** The leases of which the target may miss keys. */
   takeLost(): readonly string[] {
     const lost = [...this.#lost]
     this.#lost.clear()

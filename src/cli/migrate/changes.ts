@@ -9,15 +9,29 @@ export const BYTES_MAX = 1_250_000
 /** Revisions of the source share a transaction up to this size. */
 const SHARED_BYTES_MAX = 256 * 1024
 
-export interface SourceRecord extends Pick<KvRecord, 'keyBytes' | 'value' | 'lease' | 'modRevision'> {
+type SourceFields = 'keyBytes' | 'value' | 'lease' | 'createRevision' | 'modRevision'
+
+export interface SourceRecord extends Pick<KvRecord, SourceFields> {
   /** Size of the key and the value. */
   readonly bytes: number
 }
 
-export const sourceRecord = ({ keyBytes, value, lease, modRevision }: KvRecord): SourceRecord => ({
-  ...{ keyBytes, value, lease, modRevision },
-  bytes: keyBytes.length + value.length,
-})
+export const sourceRecord = (record: KvRecord): SourceRecord => {
+  const { keyBytes, value, lease, createRevision, modRevision } = record
+  return { keyBytes, value, lease, createRevision, modRevision, bytes: keyBytes.length + value.length }
+}
+
+type OrderedRecord = Pick<KvRecord, 'keyBytes' | 'lease' | 'createRevision' | 'modRevision'>
+
+/**
+ * The revision that gives a record its place in a copy: the last one. That of a key of a lease is the first one: the
+ * oldest key of a lock or an election holds it, also when its value has changed since.
+ */
+const orderRevision = ({ lease, createRevision, modRevision }: OrderedRecord): number =>
+  lease === undefined ? modRevision : createRevision
+
+export const compareOrder = (a: OrderedRecord, b: OrderedRecord): number =>
+  orderRevision(a) - orderRevision(b) || Buffer.compare(a.keyBytes, b.keyBytes)
 
 export type SourceChange =
   | { readonly type: 'put'; readonly record: SourceRecord }
@@ -56,7 +70,7 @@ export function countShared(revisions: Iterable<SourceRevision>): number {
   return count
 }
 
-/** The number of records from `at` on that share a transaction. They are in the order of their revisions. */
+/** The number of records from `at` on that share a transaction. They are in their order. */
 export function countSharedRecords(records: readonly SourceRecord[], at: number): number {
   // One more than fits: so the last of several revisions is whole.
   const some = records.slice(at, at + OPERATIONS_MAX + 1)
@@ -64,8 +78,8 @@ export function countSharedRecords(records: readonly SourceRecord[], at: number)
   for (const record of some) {
     const change = { type: 'put', record } as const
     const last = revisions.at(-1)
-    if (last?.revision === record.modRevision) last.changes.push(change)
-    else revisions.push({ revision: record.modRevision, changes: [change] })
+    if (last?.revision === orderRevision(record)) last.changes.push(change)
+    else revisions.push({ revision: orderRevision(record), changes: [change] })
   }
   return revisions.slice(0, countShared(revisions)).reduce((count, { changes }) => count + changes.length, 0)
 }

@@ -1,6 +1,6 @@
 // Copies a range from one cluster to another, and follows its changes. Both sides are clients: of quorate, or of etcd.
 //
-//   copy      the keys as they were at one revision of the source, in the order of their revisions
+//   copy      the keys as they were at one revision of the source, in the order of their revisions (changes.ts)
 //   follow    the changes of later revisions, in their order
 //   compare   both sides, at the last revision
 //
@@ -15,6 +15,7 @@ import { EXIT } from '../exit-codes.ts'
 import { CarriedLeases } from './carried-leases.ts'
 import {
   changeKey,
+  compareOrder,
   countFitting,
   countSharedRecords,
   OPERATIONS_MAX,
@@ -207,7 +208,7 @@ class Migration {
       }
       limits.check()
       await limits.probe(writer, signal)
-      records.sort(byRevision)
+      records.sort(compareOrder)
       if (!isResumed) await this.#move([], { ...this.#position, revision })
       else await this.#reviveLeases(records.slice(0, this.#position.copied))
       onEvent({ kind: 'copying', revision, keys: records.length, copied: this.#position.copied })
@@ -243,7 +244,7 @@ class Migration {
     const changes: SourceChange[] = []
     for (let at = 0; at < records.length; at += READS_AT_ONCE) {
       const loaded = await Promise.all(records.slice(at, at + READS_AT_ONCE).map(load))
-      for (const record of loaded) if (record !== undefined) changes.push({ type: 'put', record })
+      for (const record of loaded) if (record !== undefined) changes.push(putOf(record))
     }
     return changes
   }
@@ -295,7 +296,8 @@ class Migration {
         movedAtMs = performance.now()
         continue
       }
-      if (queue.seen > this.#position.revision && performance.now() - movedAtMs > IDLE_MOVE_MS) {
+      const isIdle = queue.isEmpty && performance.now() - movedAtMs > IDLE_MOVE_MS
+      if (isIdle && queue.seen > this.#position.revision) {
         movedAtMs = performance.now()
         await this.#move([], { ...this.#position, revision: queue.seen })
       }
@@ -314,7 +316,7 @@ class Migration {
     const deadline = performance.now() + CATCH_UP_MS_MAX
     for (;;) {
       if (await this.#applyNext(queue, revision)) continue
-      const isReached = queue.seen >= revision || queue.hasAfter(revision)
+      const isReached = queue.isEmpty ? queue.seen >= revision : queue.hasAfter(revision)
       if (!isReached && (await queue.wait(QUIET_MS))) continue
       await this.#leases.renewAll()
       await this.#restoreLost()
@@ -375,25 +377,38 @@ class Migration {
     for (const id of ids) await this.#leases.revive(id)
   }
 
-  /** Puts the keys of leases again that have ended in the target, but not in the source. */
+  /** Puts the keys of leases again that have ended in the target, but not in the source, in their order. */
   async #restoreLost(): Promise<void> {
-    const { source, signal } = this.#options
-    const { phase, revision } = this.#position
-    for (const id of this.#leases.takeLost()) {
-      const keys = (await source.lease(id, { keys: true, signal }))?.keys ?? []
-      const changes: SourceChange[] = []
-      for (const key of keys) {
-        if (!isInRange(key, this.#range) || isPositionKey(key)) continue
-        const record = await source.get(key, { signal, revision: phase === 'copy' ? revision : undefined })
-        // The watch, or the copy, will have the others.
-        const isCopied =
-          record?.lease === id &&
-          record.modRevision <= revision &&
-          (this.#next === undefined || byRevision(record, this.#next) < 0)
-        if (isCopied) changes.push({ type: 'put', record: sourceRecord(record) })
-      }
-      if (changes.length > 0) await this.#apply(changes, this.#position)
+    const ids = this.#leases.takeLost()
+    const missing: SourceRecord[] = []
+    for (let at = 0; at < ids.length; at += READS_AT_ONCE) {
+      const found = await Promise.all(ids.slice(at, at + READS_AT_ONCE).map((id) => this.#findMissing(id)))
+      missing.push(...found.flat())
     }
+    missing.sort(compareOrder)
+    for (let at = 0; at < missing.length; ) {
+      const some = missing.slice(at, at + countSharedRecords(missing, at))
+      await this.#apply(some.map(putOf), this.#position)
+      at += some.length
+    }
+  }
+
+  /** The copied keys of a lease that the target does not have with this lease. */
+  async #findMissing(id: string): Promise<readonly SourceRecord[]> {
+    const { source, target, signal } = this.#options
+    const { phase, revision } = this.#position
+    const missing: SourceRecord[] = []
+    for (const key of (await source.lease(id, { keys: true, signal }))?.keys ?? []) {
+      if (!isInRange(key, this.#range) || isPositionKey(key)) continue
+      const record = await source.get(key, { signal, revision: phase === 'copy' ? revision : undefined })
+      // The watch, or the copy, will have the others.
+      const isCopied =
+        record?.lease === id &&
+        record.modRevision <= revision &&
+        (this.#next === undefined || compareOrder(record, this.#next) < 0)
+      if (isCopied && (await target.get(key, { signal }))?.lease !== id) missing.push(sourceRecord(record))
+    }
+    return missing
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -503,6 +518,8 @@ const TOO_FAST =
 
 type LeasedRecord = Pick<SourceRecord, 'lease'>
 
+const putOf = (record: SourceRecord): SourceChange => ({ type: 'put', record })
+
 const NOT_KEPT = new Uint8Array()
 
 /** The key is copied: it may be a part of a page, which would stay in memory as a whole. */
@@ -511,11 +528,6 @@ const withoutValue = (record: SourceRecord): SourceRecord => ({
   keyBytes: new Uint8Array(record.keyBytes),
   value: NOT_KEPT,
 })
-
-const byRevision = (
-  a: Pick<SourceRecord, 'modRevision' | 'keyBytes'>,
-  b: Pick<SourceRecord, 'modRevision' | 'keyBytes'>,
-): number => a.modRevision - b.modRevision || Buffer.compare(a.keyBytes, b.keyBytes)
 
 /** Codes with which a target refuses a transaction that has too many changes. */
 const TOO_MANY = new Set(['too_many_operations', 'range_too_large'])

@@ -13,7 +13,14 @@ import {
 } from '../../../src/cli/migrate/changes.ts'
 
 const record = (name: string, fields: Partial<SourceRecord> = {}): SourceRecord => ({
-  ...{ keyBytes: Buffer.from(name), value: new Uint8Array(), lease: undefined, modRevision: 1, bytes: 10 },
+  ...{
+    keyBytes: Buffer.from(name),
+    value: new Uint8Array(),
+    lease: undefined,
+    createRevision: 1,
+    modRevision: 1,
+    bytes: 10,
+  },
   ...fields,
 })
 const put = (name: string, fields?: Partial<SourceRecord>): SourceChange => ({

@@ -232,16 +232,48 @@ describe('leases', () => {
     expect(await target.count({ prefix: 'ended/leased' })).toBe(0)
   })
 
+  const createOrder = async (client: Client, prefix: string): Promise<string[]> => {
+    const found: { key: string; createRevision: number }[] = []
+    for await (const record of client.list({ prefix })) found.push(record)
+    expect(new Set(found.map(({ createRevision }) => createRevision)).size).toBe(found.length)
+    return found.sort((a, b) => a.createRevision - b.createRevision).map(({ key }) => key)
+  }
+
   it('keep the order of their keys, on which locks rely', async () => {
     const { source, target } = sides()
     const { id } = await source.grantLease({ ttlMs: 60_000 })
-    for (const name of ['c', 'a', 'b']) await source.put(`queue-of/${name}`, '', { lease: id })
+    const keys = ['queue-of/c', 'queue-of/a', 'queue-of/b']
+    for (const key of keys) await source.put(key, '', { lease: id })
+    // The leader is still the first one.
+    await source.put('queue-of/c', 'proclaimed', { lease: id })
     expect(await new TestRun(sides(), { prefix: 'queue-of/' }).result).toMatchObject({ ...SAME, leases: 1 })
-    const revisions: number[] = []
-    for (const name of ['c', 'a', 'b'])
-      revisions.push((await target.get(`queue-of/${name}`))?.createRevision ?? 0)
-    expect(new Set(revisions).size).toBe(3)
-    expect(revisions).toEqual(revisions.toSorted((x, y) => x - y))
+    expect(await createOrder(target, 'queue-of/')).toEqual(keys)
+  })
+
+  it('keep the order of their keys when all of them have ended in the target', async () => {
+    const { source, target } = sides()
+    const keys = ['again/c', 'again/a', 'again/b']
+    const ids: string[] = []
+    for (const key of keys) {
+      const { id } = await source.grantLease({ ttlMs: 60_000 })
+      await source.put(key, '', { lease: id })
+      ids.push(id)
+    }
+    await new TestRun(sides(), { prefix: 'again/' }).result
+    for (const id of ids) await target.revokeLease(id)
+    expect(await new TestRun(sides(), { prefix: 'again/' }).result).toMatchObject({ ...SAME, leases: 3 })
+    expect(await createOrder(target, 'again/')).toEqual(keys)
+  })
+
+  it('have their keys again when a run has ended before it put them', async () => {
+    const { source, target } = sides()
+    const { id } = await source.grantLease({ ttlMs: 60_000 })
+    for (const name of ['a', 'b']) await source.put(`half/${name}`, '', { lease: id })
+    await new TestRun(sides(), { prefix: 'half/' }).result
+    await target.revokeLease(id)
+    await target.grantLease({ id, ttlMs: 60_000 })
+    await target.put('half/b', '', { lease: id })
+    expect(await new TestRun(sides(), { prefix: 'half/' }).result).toMatchObject({ ...SAME, keys: 2 })
   })
 })
 
@@ -279,6 +311,7 @@ describe('limits of the target', () => {
       keyBytes: Buffer.alloc(5_000, 'k'),
       value: Buffer.alloc(0),
       lease: undefined,
+      createRevision: 1,
       modRevision: 1,
       bytes: 5_000,
     }
