@@ -16,7 +16,7 @@ import {
 import type { KvTxn } from '../../operations/index.ts'
 import type { PageCollector } from '../api/call.ts'
 import type { EtcdCall } from './call.ts'
-import { decodeLeaseId, encodeLeaseId, encodeRow } from './fields.ts'
+import { decodeKey, decodeLeaseId, encodeLeaseId, encodeRow } from './fields.ts'
 import { checkWaiting, waitForChange } from './first-change.ts'
 import { readInTurn } from './read-turns.ts'
 
@@ -165,9 +165,9 @@ export async function findOldest(
   return { oldest: oldest && encodeRow(oldest), revision }
 }
 
-/** All keys under a name. */
+/** All keys under a name. Throws `GrpcError`. */
 export function candidatesOf(name: Uint8Array): KeyRange {
-  const start = prefixOf(name)
+  const start = decodeKey(prefixOf(name))
   return { start, end: prefixEnd(start) }
 }
 
@@ -178,7 +178,7 @@ const NO_VALUE = new Uint8Array()
 const prefixOf = (name: Uint8Array): Uint8Array => Buffer.concat([name, encodeUtf8('/')])
 
 const keyOf = (name: Uint8Array, lease: LeaseId): Uint8Array =>
-  Buffer.concat([prefixOf(name), encodeUtf8(encodeLeaseId(lease).toString(16))])
+  decodeKey(Buffer.concat([prefixOf(name), encodeUtf8(encodeLeaseId(lease).toString(16))]))
 
 const isMadeAt = (key: Uint8Array, revision: number) =>
   ({ where: { key }, target: 'create_revision', op: '=', to: revision }) as const

@@ -1,7 +1,16 @@
 // Fields of etcd's messages, and what they are here.
 
 import type { KeyValue, PutRequest } from '../../etcd/messages/kv.ts'
-import type { KeptParts, KeyRow, LeaseId, PutLease, Where } from '../../operations/forms/index.ts'
+import { ETCD_ERRORS } from '../../etcd/status.ts'
+import {
+  asRevision,
+  type KeptParts,
+  type KeyRow,
+  type LeaseId,
+  type PutLease,
+  type Revision,
+  type Where,
+} from '../../operations/forms/index.ts'
 
 /** A negative number is the id of no lease: it becomes one above all ids that a lease may have. */
 export const decodeLeaseId = (id: bigint): LeaseId => String(BigInt.asUintN(64, id)) as LeaseId
@@ -20,11 +29,25 @@ export const decodeKept = ({
   ...(ignoreLease && { keepsLease: true as const }),
 })
 
-/** No end: one key. A zero byte as the end: all keys from the key on. */
-export function decodeWhere(key: Uint8Array, rangeEnd: Uint8Array): Where {
-  if (rangeEnd.length === 0) return { key }
-  return { start: key, end: rangeEnd.length === 1 && rangeEnd[0] === 0 ? undefined : rangeEnd }
+/** Whether a key, or the bound behind it, does not fit into the log. The store refuses much shorter ones. */
+export const isTooLong = (key: Uint8Array): boolean => key.length >= 0xffff
+
+/** Throws `GrpcError`. */
+export function decodeKey(key: Uint8Array): Uint8Array {
+  if (isTooLong(key)) throw ETCD_ERRORS.requestTooLarge
+  return key
 }
+
+/** No end: one key. A zero byte as the end: all keys from the key on. Throws `GrpcError`. */
+export function decodeWhere(key: Uint8Array, rangeEnd: Uint8Array): Where {
+  if (rangeEnd.length === 0) return { key: decodeKey(key) }
+  const end = rangeEnd.length === 1 && rangeEnd[0] === 0 ? undefined : decodeKey(rangeEnd)
+  return { start: decodeKey(key), end }
+}
+
+/** The revision that a client names; undefined: it names none. No store reaches the largest number. */
+export const decodeRevision = (revision: number): Revision | undefined =>
+  revision > 0 ? asRevision(Math.min(revision, Number.MAX_SAFE_INTEGER)) : undefined
 
 export function encodeRow({ key, value, createRevision, modRevision, version, lease }: KeyRow): KeyValue {
   const id = lease === undefined ? 0n : encodeLeaseId(lease)

@@ -10,9 +10,18 @@ import {
   type TxnRequest,
 } from '../../etcd/messages/kv.ts'
 import { ETCD_ERRORS } from '../../etcd/status.ts'
-import { asRevision, type Where } from '../../operations/forms/index.ts'
+import type { Where } from '../../operations/forms/index.ts'
 import type { KvComparison, KvTxn, KvTxnOperation, KvTxnOperationResult } from '../../operations/index.ts'
-import { decodeKept, decodeLease, decodeLeaseId, decodeWhere, encodePrev, encodeRow } from './fields.ts'
+import {
+  decodeKept,
+  decodeKey,
+  decodeLease,
+  decodeLeaseId,
+  decodeRevision,
+  decodeWhere,
+  encodePrev,
+  encodeRow,
+} from './fields.ts'
 import { arrange, checkRange, limited, needsAll } from './range-order.ts'
 
 /** Compares, puts, reads and deletions of one level (`--max-txn-ops` of etcd). */
@@ -49,6 +58,7 @@ export function checkPut({
   'key' | 'value' | 'lease' | 'ignoreValue' | 'ignoreLease'
 >): void {
   if (key.length === 0) throw ETCD_ERRORS.emptyKey
+  decodeKey(key)
   if (ignoreValue && value.length > 0) throw ETCD_ERRORS.valueProvided
   if (ignoreLease && lease !== 0n) throw ETCD_ERRORS.leaseProvided
 }
@@ -133,7 +143,7 @@ function decodeGet(request: RangeRequest): KvTxnOperation {
     keysOnly: keysOnly && request.sortTarget === 0,
     count: true,
     countOnly,
-    revision: revision > 0 ? asRevision(Math.min(revision, Number.MAX_SAFE_INTEGER)) : undefined,
+    revision: decodeRevision(revision),
   }
 }
 

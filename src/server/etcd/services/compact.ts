@@ -2,12 +2,13 @@
 
 import { RPC } from '../../../etcd/rpcs.ts'
 import { asRevision } from '../../../operations/forms/index.ts'
+import { decodeRevision } from '../fields.ts'
 import { serveUnary } from '../rpc.ts'
 
 export const compact = serveUnary(RPC.compact, async ({ revision }, call) => {
   const { result } = await call.execute({
     kind: 'compact',
-    revision: asRevision(Math.min(Math.max(0, revision), Number.MAX_SAFE_INTEGER)),
+    revision: decodeRevision(revision) ?? asRevision(0),
     // To the same revision again is an error of etcd.
     onlyForward: true,
     idempotency: undefined,

@@ -5,7 +5,7 @@ import { RPC } from '../../../etcd/rpcs.ts'
 import { ETCD_ERRORS } from '../../../etcd/status.ts'
 import { asRevision, type Revision } from '../../../operations/forms/index.ts'
 import { acquire, candidatesOf, findOldest, goError, removeKey, replaceValue } from '../candidates.ts'
-import { decodeLeaseId, encodeLeaseId } from '../fields.ts'
+import { decodeKey, decodeLeaseId, encodeLeaseId } from '../fields.ts'
 import { waitForChange } from '../first-change.ts'
 import { serveStream, serveUnary } from '../rpc.ts'
 
@@ -41,7 +41,11 @@ function checkLeader(leader: LeaderKey | undefined): asserts leader is LeaderKey
 /** No key was made at a negative revision, or at this one. */
 const NEVER = Number.MAX_SAFE_INTEGER
 
-const decodeLeader = ({ key, rev }: LeaderKey) => ({ key, revision: asRevision(rev < 0 ? NEVER : rev) })
+/** Throws `GrpcError`. */
+const decodeLeader = ({ key, rev }: LeaderKey) => ({
+  key: decodeKey(key),
+  revision: asRevision(rev < 0 ? NEVER : Math.min(rev, NEVER)),
+})
 
 export const leader = serveUnary(RPC.leader, async ({ name }, call) => {
   const { oldest } = await findOldest(name, call)

@@ -4,9 +4,10 @@
 import { crc32 } from 'node:zlib'
 import { encodeUtf8 } from '../../../bytes/index.ts'
 import { RPC } from '../../../etcd/rpcs.ts'
-import { asRevision, type KeyRow, type Revision } from '../../../operations/forms/index.ts'
+import type { KeyRow, Revision } from '../../../operations/forms/index.ts'
 import type { PageCollector } from '../../api/call.ts'
 import type { EtcdCall } from '../call.ts'
+import { decodeRevision } from '../fields.ts'
 import { readInTurn } from '../read-turns.ts'
 import { serveUnary } from '../rpc.ts'
 import { rowBytes } from './range.ts'
@@ -17,7 +18,7 @@ export const hash = serveUnary(RPC.hash, async (_request, call) => {
 })
 
 export const hashKv = serveUnary(RPC.hashKv, async ({ revision: requested }, call) => {
-  const { revision, hash: found } = await hashAt(requested > 0 ? asRevision(requested) : undefined, call)
+  const { revision, hash: found } = await hashAt(decodeRevision(requested), call)
   const compactRevision = call.api.node.history.compacted
   return { header: call.header(), hash: found, compactRevision, hashRevision: revision }
 })

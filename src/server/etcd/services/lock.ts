@@ -3,6 +3,7 @@
 import { RPC } from '../../../etcd/rpcs.ts'
 import { ETCD_ERRORS } from '../../../etcd/status.ts'
 import { acquire, goError } from '../candidates.ts'
+import { decodeKey } from '../fields.ts'
 import { serveUnary } from '../rpc.ts'
 
 const EXPIRED = goError('mutex: session is expired')
@@ -15,7 +16,7 @@ export const lock = serveUnary(RPC.lock, async ({ name, lease }, call) => {
 export const unlock = serveUnary(RPC.unlock, async ({ key }, call) => {
   if (key.length === 0) throw ETCD_ERRORS.emptyKey
   const { result } = await call.execute({
-    ...{ kind: 'delete', key, condition: undefined, prev: false, idempotency: undefined },
+    ...{ kind: 'delete', key: decodeKey(key), condition: undefined, prev: false, idempotency: undefined },
   })
   return { header: call.header(result.revision) }
 })

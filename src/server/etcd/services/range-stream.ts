@@ -2,8 +2,8 @@
 
 import { RPC } from '../../../etcd/rpcs.ts'
 import { GRPC, GrpcError } from '../../../etcd/status.ts'
-import { asRevision, type Revision } from '../../../operations/forms/index.ts'
-import { decodeWhere } from '../fields.ts'
+import type { Revision } from '../../../operations/forms/index.ts'
+import { decodeRevision, decodeWhere } from '../fields.ts'
 import { checkRange, isFiltered } from '../range-order.ts'
 import { readInTurn } from '../read-turns.ts'
 import { serveStream } from '../rpc.ts'
@@ -27,7 +27,7 @@ export const rangeStream = serveStream(RPC.rangeStream, async (request, call, re
   }
   const freshness = { consistency: request.serializable ? ('stale' as const) : ('linearizable' as const) }
   const { keysOnly, countOnly } = request
-  let pinned = request.revision > 0 ? asRevision(request.revision) : undefined
+  let pinned = decodeRevision(request.revision)
   let left = request.limit > 0 ? request.limit : Number.POSITIVE_INFINITY
   let keys = CHUNK_KEYS
   let first: { readonly revision: Revision; readonly count: number } | undefined

@@ -6,7 +6,6 @@ import { RPC } from '../../../etcd/rpcs.ts'
 import { ETCD_ERRORS, GRPC, GrpcError } from '../../../etcd/status.ts'
 import {
   ApiError,
-  asRevision,
   type FreshnessOptions,
   type KeyRange,
   type KeyRow,
@@ -15,7 +14,7 @@ import {
 import type { OperationOf } from '../../../operations/index.ts'
 import type { PageCollector } from '../../api/call.ts'
 import type { EtcdCall } from '../call.ts'
-import { decodeWhere, encodeRow } from '../fields.ts'
+import { decodeRevision, decodeWhere, encodeRow } from '../fields.ts'
 import { arrange, checkRange, isDescending, isInKeyOrder, limited, needsAll } from '../range-order.ts'
 import { readInTurn } from '../read-turns.ts'
 import { serveUnary } from '../rpc.ts'
@@ -34,7 +33,7 @@ interface ReadOptions {
 
 const readOptions = ({ serializable, revision }: RangeRequest): ReadOptions => ({
   freshness: { consistency: serializable ? 'stale' : 'linearizable' },
-  revision: revision > 0 ? asRevision(revision) : undefined,
+  revision: decodeRevision(revision),
 })
 
 /** The response for one key. */

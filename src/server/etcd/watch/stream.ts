@@ -12,7 +12,7 @@ import type { WatchEnd } from '../../node/watch/index.ts'
 import type { EtcdCall } from '../call.ts'
 import { toGrpcError } from '../errors.ts'
 import { type RequestReceiver, type Responses, serveDuplex } from '../rpc.ts'
-import { decodeWatch, EtcdWatch, isEmptyRange, type WatchResponses } from './watch.ts'
+import { decodeWatch, EtcdWatch, isEmptyRange, isTooLargeRange, type WatchResponses } from './watch.ts'
 
 export const watch = serveDuplex(RPC.watch, (call, responses) => new WatchStream(call, responses))
 
@@ -116,7 +116,6 @@ class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
       (this.#hold(heldBytes) ? undefined : statusText(ETCD_ERRORS.tooManyRequests))
     const id = refusal === undefined ? this.#chooseId(request.watchId) : NO_WATCH
     const created = new EtcdWatch(id, request, this, heldBytes)
-    const watched = decodeWatch(request)
     if (refusal === undefined) {
       this.#watches.set(id, created)
       // It has received nothing.
@@ -131,7 +130,7 @@ class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
           return
         }
         const begun = this.#call.execute(
-          { kind: 'watch', request: watched },
+          { kind: 'watch', request: decodeWatch(request) },
           { openSink: () => created, deadline: this.#call.nextDeadline() },
         )
         const [answer] = await Promise.all([begun, before])
@@ -155,6 +154,7 @@ class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
   /** etcd's reason; undefined: it may be created. */
   #findRefusal(request: WatchCreateRequest): string | undefined {
     const { watchId, startRevision } = request
+    if (isTooLargeRange(request)) return statusText(ETCD_ERRORS.requestTooLarge)
     if (isEmptyRange(request)) return 'mvcc: watcher range is empty'
     if (startRevision < 0) return 'mvcc: watcher start revision is negative'
     if (watchId !== 0 && this.#isTaken(watchId)) return 'mvcc: duplicate watch ID provided on the WatchStream'

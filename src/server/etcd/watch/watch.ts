@@ -6,10 +6,10 @@ import {
   type WatchCreateRequest,
   WatchResponse,
 } from '../../../etcd/messages/watch.ts'
-import { asRevision, compareKeys, type Revision, type Where } from '../../../operations/forms/index.ts'
+import { compareKeys, type Revision, type Where } from '../../../operations/forms/index.ts'
 import { PROGRESS_MS_MAX, type WatchedChanges } from '../../../operations/watch.ts'
 import type { EventsMessage, MessageForm, WatchEnd, WatchHandle, WatchSink } from '../../node/watch/index.ts'
-import { decodeWhere } from '../fields.ts'
+import { decodeRevision, decodeWhere, isTooLong } from '../fields.ts'
 import { EVENTS_FORM, fragments, joined } from './messages.ts'
 
 /** Interval of the responses without events that a client has requested, in milliseconds: etcd's default. */
@@ -32,7 +32,7 @@ export function decodeWatch(request: WatchCreateRequest): WatchedChanges {
   const { startRevision, progressNotify, prevKv, filters } = request
   return {
     where: watchedKeys(request),
-    from: startRevision > 0 ? asRevision(startRevision) : undefined,
+    from: decodeRevision(startRevision),
     only: filters.includes(FILTER_NO_PUT) ? 'delete' : filters.includes(FILTER_NO_DELETE) ? 'put' : undefined,
     prev: prevKv,
     values: true,
@@ -45,6 +45,9 @@ const watchedKeys = ({ key, rangeEnd }: WatchCreateRequest): Where =>
   decodeWhere(key.length === 0 ? LEAST_KEY : new Uint8Array(key), new Uint8Array(rangeEnd))
 
 const LEAST_KEY = Uint8Array.of(0)
+
+export const isTooLargeRange = ({ key, rangeEnd }: WatchCreateRequest): boolean =>
+  isTooLong(key) || isTooLong(rangeEnd)
 
 /** Whether the end is not after the beginning. */
 export function isEmptyRange(request: WatchCreateRequest): boolean {
