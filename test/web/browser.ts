@@ -18,10 +18,23 @@ export const needsChromium = (what: string): string =>
     ? `${what} (needs Chromium: install it, or set QUORATE_CHROMIUM to its path)`
     : what
 
+/**
+ * Pages of the browser itself for suggestions at its address bar: each new window would load two, which took more time
+ * than the page under test.
+ */
+const OWN_PAGES = ['WebUIOmniboxPopup', 'WebUIOmniboxAimPopup']
+/** Playwright disables these. Only the last list on the command line counts. */
+const DISABLED_BY_PLAYWRIGHT = [
+  ...['AimEnabled', 'AvoidUnnecessaryBeforeUnloadCheckSync', 'DestroyProfileOnBrowserClose', 'HttpsUpgrades'],
+  ...['HttpsFirstBalancedModeAutoEnable', 'LensOverlay', 'MediaRouter', 'NetworkTimeServiceQuerying'],
+  ...['OptimizationHints', 'PaintHolding', 'PreconnectToSearch', 'ThirdPartyStoragePartitioning'],
+]
+
 /** Chromium as root has no sandbox of its own, and the rest stops requests that it makes for itself. */
 const FLAGS = [
   ...['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking'],
   ...['--disable-component-update', '--disable-sync'],
+  `--disable-features=${[...DISABLED_BY_PLAYWRIGHT, ...OWN_PAGES].join()}`,
   // Names of other sites, which lead to this machine.
   '--host-resolver-rules=MAP *.example 127.0.0.1',
 ]
@@ -29,11 +42,8 @@ const FLAGS = [
 /** Types of resources that a document loads. */
 const OWN_FILES: ReadonlySet<string> = new Set(['script', 'stylesheet', 'font'])
 
+/** Files that run in one process share it. It ends with the process. */
 let browser: Promise<Browser> | undefined
-afterAll(async () => {
-  await (await browser)?.close()
-  browser = undefined
-})
 
 export interface ConsoleOptions extends BrowserContextOptions {
   /** Origins that the page may ask, beside its own. */
@@ -45,7 +55,12 @@ export interface ConsoleOptions extends BrowserContextOptions {
 /** Opens a page, and checks at the end of the test that it broke no rule. */
 export async function openPage(url: string, options: ConsoleOptions = {}): Promise<Page> {
   const { otherOrigins = [], expected, ...contextOptions } = options
-  browser ??= chromium.launch({ ...(executablePath === undefined ? {} : { executablePath }), args: FLAGS })
+  browser ??= chromium.launch({
+    ...(executablePath === undefined ? {} : { executablePath }),
+    args: FLAGS,
+    // Other tests of the process send it signals.
+    ...{ handleSIGINT: false, handleSIGTERM: false, handleSIGHUP: false },
+  })
   const context = await (await browser).newContext({
     viewport: { width: 1280, height: 800 },
     ...contextOptions,
