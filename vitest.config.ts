@@ -8,10 +8,13 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node'
 // there are cores, since some wait. Limits of time only end what has failed: they allow for a busy machine.
 
 const testFiles = (names: readonly string[]): string[] => names.map((name) => `test/${name}.test.ts`)
-// Files share processes, or threads, so that each compiles the code once. So a test leaves no state behind in a module
-// or a global object. Files that replace global functions, change the working directory or measure the heap run in
-// processes of their own.
+// Files share processes, so that each compiles the code once. So a test leaves no state behind in a module or a global
+// object. Vitest ends a process when the next file is of another project: hence one project for all that share. Files
+// that replace global functions, change the working directory, or look at the heap or the handles of the whole process
+// run in processes of their own.
 const ALONE = testFiles([
+  'client/alive',
+  'client/transport/http-transport',
   'jepsen-lite/commands/check',
   'jepsen-lite/recipes/recipes',
   'server/node/collection',
@@ -49,11 +52,6 @@ const QUICK_EXCLUDES =
         'test/server/cost/**',
       ]
     : []
-/** They start nodes in their own process; most others start processes. */
-const EMBEDDED = ['server', 'client', 'embed', 'recipes', 'jepsen-lite/testing'].map(
-  (folder) => `test/${folder}/**/*.int.test.ts`,
-)
-const SHARED = ['test/shared-process.ts']
 export default defineConfig({
   test: {
     // A number: vitest takes no percentage above 100.
@@ -66,10 +64,10 @@ export default defineConfig({
       {
         extends: true,
         test: {
-          name: 'unit',
+          name: 'shared',
           include: ['test/**/*.test.ts'],
-          exclude: [...ISOLATED, 'test/**/*.{int,long,vm}.test.ts', ...QUICK_EXCLUDES],
-          setupFiles: SHARED,
+          exclude: [...ISOLATED, 'test/**/*.{long,vm}.test.ts', ...QUICK_EXCLUDES],
+          setupFiles: ['test/shared-process.ts'],
           isolate: false,
           experimental: NATIVE,
         },
@@ -80,35 +78,14 @@ export default defineConfig({
       },
       { extends: true, test: { name: 'mocked', include: [...MOCKED, ...LONG], exclude: QUICK_EXCLUDES } },
       { extends: true, test: { name: 'vm', include: ['test/**/*.vm.test.ts'], pool: 'vmForks' } },
-      {
-        extends: true,
-        test: {
-          name: 'embedded',
-          include: EMBEDDED,
-          exclude: ISOLATED,
-          setupFiles: SHARED,
-          isolate: false,
-          experimental: NATIVE,
-        },
-      },
-      {
-        extends: true,
-        test: {
-          name: 'int',
-          include: ['test/**/*.int.test.ts'],
-          exclude: [...EMBEDDED, ...ISOLATED],
-          setupFiles: SHARED,
-          isolate: false,
-          experimental: NATIVE,
-        },
-      },
     ],
   },
 })
 
 /**
- * A long file that begins last runs alone at the end. So the longest begin first, what computes and what waits for
- * processes by turns; then the other *.int.test.ts, then the rest.
+ * Files with a process of their own begin first: one that begins later ends a process that others share. A long file
+ * that begins last runs alone at the end. So the longest begin first, what computes and what waits for processes by
+ * turns; then the other *.int.test.ts, then the rest.
  */
 function longestFirst() {
   const longest = [
@@ -154,8 +131,8 @@ function longestFirst() {
   ].map((file) => `/test/${file}.test.ts`)
   const rank = ({ moduleId, project }: TestSpecification): number => {
     const at = longest.findIndex((path) => moduleId.endsWith(path))
-    if (at !== -1) return at
-    return ['int', 'embedded'].includes(project.name) ? longest.length : longest.length + 1
+    const rankInProject = at !== -1 ? at : longest.length + (moduleId.endsWith('.int.test.ts') ? 0 : 1)
+    return project.name === 'shared' ? rankInProject + longest.length + 2 : rankInProject
   }
   return class extends BaseSequencer {
     override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {

@@ -39,11 +39,14 @@ const [tests, ...checks] = await Promise.all([
     // Off a terminal a line for each file would hide the failures.
     `--reporter=${process.stdout.isTTY ? 'default' : 'dot'}`,
     '--reporter=./scripts/count-reporter.mjs',
-    ...(quick ? ['unit', 'alone', 'mocked'].map((name) => `--project=${name}`) : []),
+    ...(quick ? ['shared', 'alone', 'mocked'].map((name) => `--project=${name}`) : []),
     ...vitestArgs,
   ]),
-  // More threads would take more of the time that the tests need.
-  check('type check', 'typescript/bin/tsc', ['-p', 'tsconfig.json', '--singleThreaded']),
+  // More threads would take more of the time that the tests need. The next run checks what changed, and what uses it.
+  check('type check', 'typescript/bin/tsc', [
+    ...['-p', 'tsconfig.json', '--singleThreaded', '--incremental'],
+    ...['--tsBuildInfoFile', 'node_modules/.cache/quorate/types.tsbuildinfo'],
+  ]),
   check('type check without Node', 'typescript/bin/tsc', ['-p', 'tsconfig.pure.json']),
   check('type check of the report', 'typescript/bin/tsc', ['-p', 'tsconfig.page.json']),
   check('type check of the console', 'typescript/bin/tsc', ['-p', 'tsconfig.web.json']),

@@ -1,15 +1,16 @@
-// Handles that keep a process alive are counted in the whole process, so this file has one test.
+// Handles that keep a process alive. They are counted in the whole process, so this file has one of its own.
 
-import { expect, test } from 'vitest'
+import { beforeEach, expect, test } from 'vitest'
 import { held, oneNode, served } from './one-node.ts'
 import type { Item } from './relayed-lines.ts'
-import { failure, fake, until } from './with-fakes.ts'
+import { clientOf, failure, fake, until } from './with-fakes.ts'
+
+const alive = (what: string) => process.getActiveResourcesInfo().filter((name) => name === what).length
+const [sockets, timers] = [() => alive('TCPSocketWrap'), () => alive('Timeout')]
+// Connections of the test before are still closing.
+beforeEach(() => until(() => sockets() === 0))
 
 test('an operation keeps a process alive only while a caller waits for it', async () => {
-  const alive = (what: string) => process.getActiveResourcesInfo().filter((name) => name === what).length
-  const [sockets, timers] = [() => alive('TCPSocketWrap'), () => alive('Timeout')]
-  // Connections of other tests are still closing.
-  await until(() => sockets() === 0)
   // Its server has timers.
   await (await fake()).openPort()
   const timersBefore = timers()
@@ -29,4 +30,14 @@ test('an operation keeps a process alive only while a caller waits for it', asyn
   abort.abort()
   await calls[1]
   await until(isIdle)
+})
+
+test('the list of members keeps no process alive', async () => {
+  const node = await fake()
+  const kv = clientOf([node], { discover: true })
+  node.fault = ({ target }) => (target === '/v1/cluster' ? 'hang' : undefined)
+  await kv.get('k')
+  await until(() => node.seen.some(({ target }) => target === '/v1/cluster'))
+  // Only the node's own sockets.
+  expect(sockets()).toBe(node.sockets)
 })

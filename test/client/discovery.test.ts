@@ -203,19 +203,6 @@ test('an endpoint that is learned again keeps its state', async () => {
   expect(stuck.asked.length).toBe(1)
 })
 
-test('it keeps no process alive', async () => {
-  const sockets = () => process.getActiveResourcesInfo().filter((what) => what === 'TCPSocketWrap').length
-  // Connections of other tests are still closing.
-  await until(() => sockets() === 0)
-  const node = await fake()
-  const kv = clientOf([node], { discover: true })
-  node.fault = ({ target }) => (target === '/v1/cluster' ? 'hang' : undefined)
-  await kv.get('k')
-  await until(() => lists(node).length === 1)
-  // Only the node's own sockets.
-  expect(sockets()).toBe(node.sockets)
-})
-
 test('a client that is closed asks no more, and what it asks ends', async () => {
   const node = await fake()
   const kv = clientOf([node], { discover: true })
