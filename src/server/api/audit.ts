@@ -1,7 +1,7 @@
 // The audit log: a line of JSON for each change and each refusal, or for each operation. It has no values and no
 // passwords. Refusals of clients without a user are a sample, in short lines.
 
-import { ApiError, type ApiErrorCode } from '../../operations/forms/index.ts'
+import { ApiError, type ApiErrorCode, BOUND_BYTES_MAX, type KeyRange } from '../../operations/forms/index.ts'
 import { rangeDocument } from '../../operations/forms/roles.ts'
 import { type Operation, type OperationKind, operationFacts } from '../../operations/index.ts'
 import type { AnswerOf, ApiAnswer, Respond } from './answer.ts'
@@ -147,22 +147,43 @@ function auditTarget(operation: Operation, rangesMax: number, charsMax: number):
   if ('name' in operation) return operation.name === undefined ? {} : named(operation.name)
   if (operation.kind === 'log-in') return named(operation.user)
   const demands = operationDemands(operation, NOBODY)
-  const ranges = demands.flatMap((demand) =>
-    'range' in demand ? [JSON.stringify(rangeDocument(demand.range))] : [],
-  )
+  const ranges = demands.flatMap((demand) => ('range' in demand ? [demand.range] : []))
   const leases = demands.flatMap((demand) => ('lease' in demand ? [demand.lease] : []))
-  const keys = [...new Set(ranges)]
-  let chars = 0
-  const shown = keys.slice(0, rangesMax).filter((text, at) => {
-    chars += text.length
-    return (at === 0 && rangesMax > 1) || chars <= charsMax
-  })
+  const keys = [...new Map(ranges.map((range) => [rangeName(range), range])).values()]
+  const shown = documentsOf(keys, rangesMax, charsMax)
   return {
-    ...(shown.length === 0 ? {} : { keys: shown.map((text) => JSON.parse(text) as object) }),
+    ...(shown.length === 0 ? {} : { keys: shown }),
     ...(keys.length === shown.length ? {} : { more: keys.length - shown.length }),
     ...(leases.length === 0 ? {} : { leases: [...new Set(leases)].slice(0, rangesMax) }),
   }
 }
+
+/** Two ranges have the same name only if they are equal. */
+const rangeName = ({ start, end }: KeyRange): string =>
+  `${start.length} ${latin1Of(start)} ${end === undefined ? '' : `${latin1Of(end)}.`}`
+
+const latin1Of = ({ buffer, byteOffset, length }: Uint8Array): string =>
+  Buffer.from(buffer, byteOffset, length).toString('latin1')
+
+/**
+ * The first ranges, as a line has them. Those behind are not encoded, nor those that are longer than any key: a request
+ * may have megabytes of both, and each byte may take six characters.
+ */
+function documentsOf(ranges: readonly KeyRange[], rangesMax: number, charsMax: number): readonly object[] {
+  const shown: object[] = []
+  let chars = 0
+  for (const [at, range] of ranges.slice(0, rangesMax).entries()) {
+    if (isTooLong(range)) continue
+    const document = rangeDocument(range)
+    chars += JSON.stringify(document).length
+    if (chars <= charsMax || (at === 0 && rangesMax > 1)) shown.push(document)
+    if (chars > charsMax) break
+  }
+  return shown
+}
+
+const isTooLong = ({ start, end }: KeyRange): boolean =>
+  start.length > BOUND_BYTES_MAX || (end !== undefined && end.length > BOUND_BYTES_MAX)
 
 const named = (name: string): object => ({ name: shownName(name) })
 

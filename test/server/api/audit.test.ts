@@ -99,6 +99,23 @@ test.each(CASES)('$kind', (operation, target, is) => {
   expect(failed).toEqual(is === 'change' ? { ...done, revision: 4, code: 'not_found' } : undefined)
 })
 
+test('of many and long keys a line has the first ones, none of which is longer than a key may be', () => {
+  const linesOf = (...keys: readonly Uint8Array[]) => {
+    const compare = keys.map((key) => ({ where: { key }, target: 'version', op: '=', to: 0 }) as const)
+    const txn = { compare, success: [], failure: [] }
+    return lineOf({ kind: 'txn', txn, freshness: {}, idempotency: undefined }, DONE)
+  }
+  const keyOf = (byte: number, length: number) => new Uint8Array(length).fill(byte)
+  const [a, b] = [{ key: 'a' }, { key: 'b' }]
+  expect(linesOf(keyOf(0x61, 1), keyOf(0x61, 1), keyOf(0x62, 1))).toMatchObject({ keys: [a, b] })
+  const longest = linesOf(keyOf(0, 4096), keyOf(1, 4096), keyOf(2, 1))
+  expect(longest).toMatchObject({ keys: [{ key: '\0'.repeat(4096) }], more: 2 })
+  const tooLong = linesOf(keyOf(0x61, 1), keyOf(0, 65_534), keyOf(0x62, 1))
+  expect(tooLong).toMatchObject({ keys: [a, b], more: 1 })
+  const many = linesOf(...Array.from({ length: 128 }, (_, at) => keyOf(at, 1)))
+  expect(many).toMatchObject({ keys: { length: 100 }, more: 28 })
+})
+
 type ChangeKind = RequestedAuthChange['kind']
 
 const CHANGES: { readonly [K in ChangeKind]: readonly [RequestedAuthChange & { readonly kind: K }, object] } =
