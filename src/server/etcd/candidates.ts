@@ -46,23 +46,23 @@ export async function acquire(
   call: EtcdCall,
 ): Promise<LeaseKey> {
   const { candidate, before } = await enter(name, lease, value, call)
+  let hasWaited = false
   try {
-    const { key, revision } = candidate
     const isReplaced = before !== undefined && value !== undefined && compareKeys(before.value, value) !== 0
     if (isReplaced && !(await replaceValue(candidate, value, call))) throw expired
-    let hasWaited = false
     for (;;) {
       checkWaiting(call)
-      const newest = await findNewestBefore(name, revision, call)
-      if (newest.key === undefined) break
+      const { isThere, newest, readAt } = await findOlder(name, candidate, call)
+      if (!isThere) throw expired
+      if (newest === undefined) break
       hasWaited = true
-      await waitForChange({ key: newest.key }, newest.revision, 'delete', call)
+      await waitForChange({ key: newest }, readAt, 'delete', call)
     }
-    if (hasWaited && (await readKey(key, call))?.createRevision !== revision) throw expired
     checkWaiting(call)
     return candidate
   } catch (error) {
-    await Promise.race([withdraw(candidate, call), call.late()])
+    // Otherwise its client may hold what it has asked for again.
+    if (before === undefined || hasWaited) await Promise.race([withdraw(candidate, call), call.late()])
     throw error
   }
 }
@@ -191,21 +191,23 @@ async function commit(txn: KvTxn, call: EtcdCall, deadline = call.nextDeadline()
   return result
 }
 
-async function readKey(key: Uint8Array, call: EtcdCall): Promise<KeyRow | undefined> {
-  const answer = await call.execute(
-    { kind: 'get', key, revision: undefined, freshness: {} },
-    { deadline: call.nextDeadline() },
-  )
-  return answer.kind === 'get' ? answer.result : undefined
+interface Older {
+  /** The candidate has its key: its lease lives. */
+  readonly isThere: boolean
+  /** The newest key that is older. */
+  readonly newest: Uint8Array | undefined
+  readonly readAt: Revision
 }
 
-/** The newest key that is older than a revision, and the revision at which it was looked for. */
-async function findNewestBefore(name: Uint8Array, before: Revision, call: EtcdCall) {
+async function findOlder(name: Uint8Array, { key, revision }: LeaseKey, call: EtcdCall): Promise<Older> {
+  let isThere = false
   let newest: KeyRow | undefined
-  const revision = await visit(name, true, call, (row) => {
-    if (row.createRevision < before && row.createRevision > (newest?.createRevision ?? 0)) newest = row
+  const readAt = await visit(name, true, call, (row) => {
+    const { createRevision } = row
+    if (createRevision === revision && compareKeys(row.key, key) === 0) isThere = true
+    if (createRevision < revision && createRevision > (newest?.createRevision ?? 0)) newest = row
   })
-  return { key: newest?.key, revision }
+  return { isThere, newest: newest?.key, readAt }
 }
 
 /** Calls `take` with all keys under a name, at the revision that it returns. */

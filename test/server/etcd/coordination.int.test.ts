@@ -4,6 +4,7 @@ import { expect, onTestFinished, test, vi } from 'vitest'
 import { RPC } from '../../../src/etcd/rpcs.ts'
 import { ETCD_ERRORS, GRPC } from '../../../src/etcd/status.ts'
 import { GrpcClient } from '../../../src/etcd-client/grpc-client.ts'
+import type { LeaseId } from '../../../src/operations/forms/index.ts'
 import { AS_BOB, nodeWithUsers } from '../auth/users.ts'
 import { FakeNode } from '../http/fake-node.ts'
 import { serve } from '../http/served.ts'
@@ -98,6 +99,37 @@ test('a client whose lease ends while it waits does not receive the lock', async
   await client.unary(RPC.leaseRevoke, { id: 2n })
   await client.unary(RPC.unlock, { key })
   await refused
+})
+
+test('a client whose lease ends before older keys are looked for does not receive the lock', async () => {
+  const { client, grant, node } = await open()
+  const lease = await grant(2n)
+  const reading = vi.spyOn(node, 'read')
+  reading.mockImplementationOnce((options, done) => {
+    node.apply({ kind: 'revoke', id: '2' as LeaseId })
+    return node.read(options, done)
+  })
+  await expect(client.unary(RPC.lock, { name, lease })).rejects.toThrow('mutex: session is expired')
+})
+
+test('a holder that asks again and does not wait keeps its lock', async () => {
+  const { client, connect, grant, keys, node } = await open()
+  const lease = await grant(1n)
+  await client.unary(RPC.lock, { name, lease })
+  const leaving = connect()
+  let hasGone = false
+  vi.spyOn(node, 'read').mockImplementationOnce((_, done) => {
+    leaving.close()
+    return () => {
+      hasGone = true
+      done({ ok: false, problem: { code: 'cancelled', detail: 'the client has gone', written: 'no' } })
+    }
+  })
+  await expect(leaving.unary(RPC.lock, { name, lease })).rejects.toThrow()
+  await vi.waitUntil(() => hasGone, { timeout: 10_000 })
+  // Changes are made in their order.
+  await client.unary(RPC.put, { key: name, value: name })
+  expect(await keys()).toEqual(['n', 'n/1'])
 })
 
 test('leaders follow each other, and are observed with their values', async () => {
