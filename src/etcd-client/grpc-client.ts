@@ -28,8 +28,8 @@ export interface GrpcCallOptions {
   readonly metadata?: Readonly<Record<string, string>> | undefined
   /** The call keeps no process alive. */
   readonly background?: boolean | undefined
-  /** Responses that may wait for their consumer; then the server must wait. Default 1,000. */
-  readonly aheadMax?: number | undefined
+  /** Size of the responses that may wait for their consumer; then the server must wait. Default 1 MiB. */
+  readonly aheadBytesMax?: number | undefined
 }
 
 /** The connection has failed, and no status has arrived. */
@@ -139,7 +139,7 @@ export class GrpcClient {
   }
 
   #open<Q, A>(rpc: RpcDescription<Q, A>, options: GrpcCallOptions): GrpcCall<Q, A> {
-    const { timeoutMs, metadata, background = false, aheadMax = AHEAD_MAX } = options
+    const { timeoutMs, metadata, background = false, aheadBytesMax = AHEAD_BYTES_MAX } = options
     const headers: OutgoingHttpHeaders = {
       ...metadata,
       ':method': 'POST',
@@ -157,7 +157,7 @@ export class GrpcClient {
         if (--connection.awaited === 0) session.unref()
       })
     }
-    return new GrpcCall(rpc, session, stream, aheadMax, timeoutMs)
+    return new GrpcCall(rpc, session, stream, aheadBytesMax, timeoutMs)
   }
 
   #connect(): Connection {
@@ -210,8 +210,10 @@ class GrpcCall<Q, A> implements GrpcStream<Q, A> {
   readonly #session: ClientHttp2Session
   readonly #stream: ClientHttp2Stream
   readonly #reader = new GrpcFrameReader(MESSAGE_BYTES_MAX)
-  readonly #responses: A[] = []
-  readonly #aheadMax: number
+  readonly #responses: { readonly response: A; readonly bytes: number }[] = []
+  readonly #aheadBytesMax: number
+  /** Size of the responses that wait for their consumer. */
+  #aheadBytes = 0
   #headers: IncomingHttpHeaders = {}
   #trailers: IncomingHttpHeaders = {}
   /** undefined: it is open. */
@@ -222,13 +224,13 @@ class GrpcCall<Q, A> implements GrpcStream<Q, A> {
     rpc: RpcDescription<Q, A>,
     session: ClientHttp2Session,
     stream: ClientHttp2Stream,
-    aheadMax: number,
+    aheadBytesMax: number,
     timeoutMs: number | undefined,
   ) {
     this.#rpc = rpc
     this.#session = session
     this.#stream = stream
-    this.#aheadMax = aheadMax
+    this.#aheadBytesMax = aheadBytesMax
     const timer =
       timeoutMs === undefined
         ? undefined
@@ -272,9 +274,11 @@ class GrpcCall<Q, A> implements GrpcStream<Q, A> {
   async *[Symbol.asyncIterator](): AsyncGenerator<A, void> {
     try {
       for (;;) {
-        const response = this.#responses.shift()
-        if (response !== undefined) yield response
-        else if (this.#end === undefined)
+        const next = this.#responses.shift()
+        if (next !== undefined) {
+          this.#aheadBytes -= next.bytes
+          yield next.response
+        } else if (this.#end === undefined)
           await new Promise<void>((resolve) => {
             this.#wake = resolve
             this.#stream.resume()
@@ -289,12 +293,16 @@ class GrpcCall<Q, A> implements GrpcStream<Q, A> {
 
   #receive(chunk: Buffer): void {
     try {
-      for (const bytes of this.#reader.read(chunk)) this.#responses.push(this.#rpc.response.decode(bytes))
+      for (const message of this.#reader.read(chunk)) {
+        const bytes = RESPONSE_BYTES + message.length
+        this.#responses.push({ response: this.#rpc.response.decode(message), bytes })
+        this.#aheadBytes += bytes
+      }
     } catch (error) {
       this.#fail(error instanceof GrpcError ? error : new GrpcError(GRPC.internal, String(error)))
     }
     // The consumer of a stream reads at its own pace.
-    if (this.#responses.length >= this.#aheadMax) this.#stream.pause()
+    if (this.#aheadBytes > this.#aheadBytesMax) this.#stream.pause()
     this.#wake()
   }
 
@@ -329,7 +337,9 @@ class GrpcCall<Q, A> implements GrpcStream<Q, A> {
 /** Why the connection failed: Node wraps the error for each stream of it. */
 const findCause = (error: Error): Error => (error.cause instanceof Error ? error.cause : error)
 
-const AHEAD_MAX = 1_000
+const AHEAD_BYTES_MAX = 1024 * 1024
+/** Memory of a response beside its message. */
+const RESPONSE_BYTES = 256
 
 function decodeText(text: string): string {
   try {

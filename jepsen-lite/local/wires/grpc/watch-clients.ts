@@ -20,8 +20,8 @@ import { GRACE_MS, type NodeAddress } from '../wire.ts'
 import { decodeKey, decodeValue, encodeBounds, encodeKey } from './fields.ts'
 import { GrpcNodes } from './grpc-nodes.ts'
 
-/** The stream reads so many responses ahead of its consumer. Then its node must wait. */
-const AHEAD_MAX = 10
+/** The stream reads some ten responses ahead of its consumer. Then its node must wait. */
+const AHEAD_BYTES_MAX = 4 * 1024
 
 type WatchStream = GrpcStream<WatchRequest, WatchResponse>
 
@@ -36,7 +36,7 @@ export class GrpcWatchClients extends NodeWatchClients {
     signal: AbortSignal,
   ): Promise<NodeWatch | undefined> {
     const nodes = new GrpcNodes(this.options.tls)
-    const stream = nodes.find(port).duplex(RPC.watch, { aheadMax: AHEAD_MAX })
+    const stream = nodes.find(port).duplex(RPC.watch, { aheadBytesMax: AHEAD_BYTES_MAX })
     const end = (): void => {
       clearInterval(asking)
       clearTimeout(beginning)
