@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { GRPC } from '../../../src/etcd/status.ts'
 import { put } from '../../../src/server/etcd/services/put.ts'
 import { range } from '../../../src/server/etcd/services/range.ts'
+import { watch } from '../../../src/server/etcd/watch/stream.ts'
 import { type Served, serve } from '../http/served.ts'
 import { callGrpc, callRpc, frame as message, openSession } from './grpc-call.ts'
 import { callFields, END_STREAM, frame, headers, RawHttp2, TYPE } from './raw-http2.ts'
@@ -225,6 +226,28 @@ test('a node that stops answers what it has accepted, and ends the connections',
   expect(await answer).toMatchObject({ status: GRPC.ok })
   await closed
   expect(http.inspect()).toMatchObject({ connections: 0, grpcConnections: 0, grpcCalls: 0 })
+})
+
+test('a node that stops serves a put whose client does not know yet, and no new stream', async () => {
+  const { port, http } = await serve()
+  const client = new RawHttp2(port)
+  client.answersPings = false
+  const send = (stream: number, path: string, request: Uint8Array): void =>
+    client.write(headers(stream, callFields(path)), frame(TYPE.data, END_STREAM, stream, request))
+  const ended = (stream: number) =>
+    client.find((each) => each.stream === stream && (each.flags & END_STREAM) !== 0)
+  send(1, put.path, putRequest)
+  await ended(1)
+  const closed = http.close({ graceful: true })
+  await client.find(({ type }) => type === TYPE.goaway)
+  send(3, put.path, putRequest)
+  send(5, watch.path, message(watch.request.encode({})))
+  await ended(3)
+  await ended(5)
+  // An error has no data.
+  const answered = client.frames.filter(({ type }) => type === TYPE.data).map(({ stream }) => stream)
+  expect(answered).toEqual([1, 3])
+  await closed
 })
 
 test('metrics have the calls by RPC and status', async () => {

@@ -92,7 +92,7 @@ export class JsonGateway {
 
   #serveRpc(rpc: AnyRpc, request: HttpRequest, respond: Respond, fail: Fail): void {
     const { api, requestBytesMax, isClosing } = this.#options
-    if (isClosing()) throw ETCD_ERRORS.stopped
+    if (isClosing() && rpc.kind !== 'unary') throw ETCD_ERRORS.stopped
     const call = openCall(api, request)
     if (rpc.kind === 'unary') {
       request.withdraw = () => call.abandon()

@@ -148,7 +148,8 @@ export class ServedStream implements Responses<object>, StreamReceiver {
       const { path = '' } = head
       const served = RPC_OF.get(path)
       if (served === undefined) throw unknownRpc(path)
-      if (isClosing()) throw ETCD_ERRORS.stopped
+      // Its client does not know yet. It opens a stream of many responses again, at another node.
+      if (isClosing() && served.rpc.kind !== 'unary') throw ETCD_ERRORS.stopped
       checkEncoding(head.grpcEncoding)
       const times = callTimes(this.#startedAt, readTimeoutMs(head.grpcTimeout))
       if (served.rpc.access !== undefined || !identity.isNeeded) this.#open(served, undefined, times)
