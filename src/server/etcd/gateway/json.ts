@@ -36,12 +36,12 @@ const NOTHING: Buffer = Buffer.alloc(0)
 /** Splits a body into objects. */
 export class ObjectReader {
   readonly #bytesMax: number
-  /** Memory that begins with the object that has not arrived completely. */
+  /** Memory of what has been added. */
   #held: Buffer = NOTHING
-  /** The length of its beginning. */
-  #length = 0
-  /** Where the search for its end continues. */
+  /** Where the next object begins in it, where the search for its end continues, and where the bytes end. */
+  #from = 0
   #at = 0
+  #end = 0
   #depth = 0
   #isText = false
 
@@ -49,37 +49,48 @@ export class ObjectReader {
     this.#bytesMax = bytesMax
   }
 
-  /** Memory of an object that has not arrived completely. */
+  /** Memory of what was not returned yet. */
   get heldBytes(): number {
     return this.#held.length
   }
 
-  /** The objects that are complete now. They are valid until the next call. Throws `GrpcError`. */
-  read(chunk: Uint8Array): readonly Uint8Array[] {
-    this.#held = appended(this.#held, this.#length, chunk)
-    const bytes = this.#held.subarray(0, this.#length + chunk.length)
-    const objects: Uint8Array[] = []
-    let from = 0
-    let at = this.#at
-    for (; at < bytes.length; at++) {
-      const byte = bytes[at]
+  /** Adds the bytes that follow. All complete objects have been returned. */
+  add(chunk: Uint8Array): void {
+    const rest = this.#from === 0 ? this.#held : Buffer.from(this.#held.subarray(this.#from, this.#end))
+    this.#at -= this.#from
+    this.#end -= this.#from
+    this.#from = 0
+    this.#held = appended(rest, this.#end, chunk)
+    this.#end += chunk.length
+  }
+
+  /**
+   * The next object; undefined: it has not arrived completely. It is valid until the next call, and no list of all is
+   * made: an object of two bytes would take a hundred in it. Throws `GrpcError`.
+   */
+  next(): Uint8Array | undefined {
+    const bytes = this.#held
+    for (; this.#at < this.#end; this.#at++) {
+      const byte = bytes[this.#at]
       if (this.#isText) {
-        if (byte === BACKSLASH) at++
+        if (byte === BACKSLASH) this.#at++
         else if (byte === QUOTE) this.#isText = false
       } else if (byte === OPEN) this.#depth++
       else if (byte === CLOSE && this.#depth > 0) {
         if (--this.#depth > 0) continue
-        objects.push(bytes.subarray(from, at + 1))
-        from = at + 1
+        const object = bytes.subarray(this.#from, ++this.#at)
+        this.#from = this.#at
+        return object
       } else if (this.#depth > 0) this.#isText = byte === QUOTE
-      else if (SPACES.has(byte)) from = at + 1
+      else if (SPACES.has(byte)) this.#from = this.#at + 1
       else throw new GrpcError(GRPC.invalidArgument, 'the body is not a sequence of JSON objects')
     }
-    this.#at = at - from
-    this.#length = bytes.length - from
-    if (this.#length > this.#bytesMax) throw ETCD_ERRORS.requestTooLarge
-    if (this.#length === 0) this.#held = NOTHING
-    else if (from > 0) this.#held = Buffer.from(bytes.subarray(from))
-    return objects
+    if (this.#end - this.#from > this.#bytesMax) throw ETCD_ERRORS.requestTooLarge
+    if (this.#from < this.#end) return undefined
+    this.#held = NOTHING
+    this.#from = 0
+    this.#at = 0
+    this.#end = 0
+    return undefined
   }
 }

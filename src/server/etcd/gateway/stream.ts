@@ -4,7 +4,7 @@
 import type { ServerResponse } from 'node:http'
 import { RPC } from '../../../etcd/rpcs.ts'
 import { ETCD_ERRORS, type GrpcError } from '../../../etcd/status.ts'
-import { byteLength, type OutboundBudget, writeChunked } from '../../api/budget.ts'
+import { ConnectionShare, type OutboundBudget, tooManyBodies, writeChunked } from '../../api/budget.ts'
 import type { FollowedBody, HttpRequest, HttpResponse } from '../../connections/messages.ts'
 import { DEADLINE_EXCEEDED, type EtcdCall } from '../call.ts'
 import { toGrpcError } from '../errors.ts'
@@ -21,6 +21,9 @@ import { decodeRequest, ObjectReader } from './json.ts'
 
 /** Streams without an end of their own. */
 const ENDLESS: ReadonlySet<string> = new Set([RPC.watch.path, RPC.observe.path])
+
+/** Requests that are passed on in one step. */
+const STEP_REQUESTS = 64
 
 interface Line {
   readonly bytes: Buffer
@@ -44,10 +47,10 @@ export class GatewayStream implements Responses<object> {
   readonly #reader: ObjectReader
   #receiver: RequestReceiver<unknown> | undefined
   #requests: FollowedBody | undefined
-  /** Objects that are not passed on, the last one first. */
-  #objects: Uint8Array[] = []
-  /** Counts them, and the one that has not arrived completely. */
-  #release: (() => void) | undefined
+  /** Counts what the reader holds. */
+  readonly #share: ConnectionShare
+  /** A step that passes requests on waits for its turn. */
+  #isQueued = false
   #isHalfClosed = false
   readonly #stopTimer: () => void
   /** Its head is sent. */
@@ -66,6 +69,7 @@ export class GatewayStream implements Responses<object> {
     this.#options = options
     this.#outbound = options.call.api.outbound
     this.#reader = new ObjectReader(options.requestBytesMax)
+    this.#share = new ConnectionShare(options.call.api.inbound)
     options.request.withdraw = () => this.#closed()
     this.#stopTimer = options.call.whenLate(() => this.end(DEADLINE_EXCEEDED))
   }
@@ -88,12 +92,31 @@ export class GatewayStream implements Responses<object> {
     this.#requests = request.body.follow(() => this.#receive())
   }
 
+  /** Requests of many streams may arrive at once. */
   #receive(): void {
+    if (this.#isQueued || this.#isOver) return
+    this.#isQueued = true
+    this.#outbound.turns.run(() => {
+      this.#isQueued = false
+      this.#passOn()
+    })
+  }
+
+  #passOn(): void {
     const requests = this.#requests
     const receiver = this.#receiver
     if (this.#isOver || receiver === undefined || requests === undefined) return
     try {
-      if (!this.#passOn(receiver, requests)) return
+      for (let left = STEP_REQUESTS; !this.#isOver; left--) {
+        if (this.waitingBytes > UNTAKEN_BYTES_MAX || receiver.isBusy) return
+        if (left === 0) {
+          this.#receive()
+          return
+        }
+        const request = this.#nextRequest(requests)
+        if (request === undefined) break
+        receiver.request(request)
+      }
     } catch (error) {
       this.end(toGrpcError(this.#options.call.api, error))
     }
@@ -102,23 +125,16 @@ export class GatewayStream implements Responses<object> {
     receiver.halfClosed()
   }
 
-  /** Returns false if the receiver takes no more for now. */
-  #passOn(receiver: RequestReceiver<unknown>, requests: FollowedBody): boolean {
-    const { rpc, call } = this.#options
-    while (!this.#isOver) {
-      if (this.waitingBytes > UNTAKEN_BYTES_MAX || receiver.isBusy) return false
-      const bytes = this.#objects.pop()
-      if (bytes !== undefined) {
-        receiver.request(decodeRequest(rpc.request, bytes))
-        continue
-      }
+  /** undefined: it has not arrived completely. Throws `GrpcError` or `ApiError`. */
+  #nextRequest(requests: FollowedBody): unknown {
+    let bytes = this.#reader.next()
+    if (bytes === undefined) {
       const arrived = requests.take()
-      if (arrived.length === 0) break
-      this.#objects = this.#reader.read(arrived).toReversed()
-      this.#release?.()
-      this.#release = call.api.inbound.hold(byteLength(this.#objects) + this.#reader.heldBytes)
+      if (arrived.length > 0) this.#reader.add(arrived)
+      bytes = this.#reader.next()
+      if (!this.#share.set(this.#reader.heldBytes)) throw tooManyBodies()
     }
-    return true
+    return bytes && decodeRequest(this.#options.rpc.request, bytes)
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -221,9 +237,7 @@ export class GatewayStream implements Responses<object> {
 
   #leaveRequests(): void {
     this.#requests?.drop()
-    this.#objects = []
-    this.#release?.()
-    this.#release = undefined
+    this.#share.set(0)
   }
 
   /** The client is gone, or has received everything. */
