@@ -277,8 +277,9 @@ export class ClientListener {
 
   async #loadGateway(): Promise<Gateway> {
     const { JsonGateway } = await import('../etcd/gateway/gateway.ts')
-    const requestBytesMax = Math.ceil(this.#options.limits.grpcMessageBytesMax * IN_BASE64)
-    return new JsonGateway({ api: this.#api, isClosing: () => this.#closing, requestBytesMax })
+    const { grpcMessageBytesMax, writeStallMsMax: stallMsMax } = this.#options.limits
+    const requestBytesMax = Math.ceil(grpcMessageBytesMax * IN_BASE64)
+    return new JsonGateway({ api: this.#api, isClosing: () => this.#closing, requestBytesMax, stallMsMax })
   }
 
   #createHandshakes(tls: ListenerTls): Handshakes {

@@ -46,6 +46,7 @@ function open(body: string, turns: TurnQueue, inbound: InboundBudget) {
   }))
   const stream = new GatewayStream({
     ...{ call, rpc, request: { body: { follow } } as unknown as HttpRequest, requestBytesMax: 1024 * 1024 },
+    ...{ stallMsMax: 1_000 },
     ...{ respond() {}, fail() {}, closed() {} },
   })
   stream.open(rpc)

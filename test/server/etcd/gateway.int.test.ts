@@ -455,6 +455,18 @@ test('a client logs in with a password, and its token names it', async () => {
   expect((await post(served, '/auth/user/changepw', changed, asRoot)).status).toBe(200)
 })
 
+test('a stream whose client is silent within a request ends, and gives its memory back', async () => {
+  const served = await serve({ limits: { writeStallMsMax: 300 } })
+  const { results, send, outgoing } = await openStream(served, '/watch')
+  send({ create_request: { key } })
+  await expect.poll(results).toHaveLength(1)
+  outgoing.write('{"create_request":{"key":"'.padEnd(50_000, 'A'))
+  await expect.poll(() => served.http.inspect().bodyBytes).toBeGreaterThan(40_000)
+  const end = { error: { grpc_code: 4, message: 'the rest of a request has not arrived' } }
+  await expect.poll(results).toMatchObject([{}, end])
+  expect(served.http.inspect().bodyBytes).toBe(0)
+})
+
 test('a node that stops ends its streams', async () => {
   const served = await serve()
   const { results, send } = await openStream(served, '/watch')

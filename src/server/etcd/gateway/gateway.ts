@@ -44,6 +44,8 @@ interface GatewayOptions {
   readonly isClosing: () => boolean
   /** Limit of the body of a request, and of each request of a stream. */
   readonly requestBytesMax: number
+  /** How long the client of a stream may send nothing of a request that it has begun. */
+  readonly stallMsMax: number
 }
 
 export class JsonGateway {
@@ -91,7 +93,7 @@ export class JsonGateway {
   }
 
   #serveRpc(rpc: AnyRpc, request: HttpRequest, respond: Respond, fail: Fail): void {
-    const { api, requestBytesMax, isClosing } = this.#options
+    const { api, requestBytesMax, stallMsMax, isClosing } = this.#options
     if (isClosing() && rpc.kind !== 'unary') throw ETCD_ERRORS.stopped
     const call = openCall(api, request)
     if (rpc.kind === 'unary') {
@@ -107,6 +109,7 @@ export class JsonGateway {
       rpc,
       request,
       requestBytesMax,
+      stallMsMax,
       respond,
       fail,
       closed: () => this.#streams.delete(stream),

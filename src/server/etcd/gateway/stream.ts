@@ -3,7 +3,7 @@
 
 import type { ServerResponse } from 'node:http'
 import { RPC } from '../../../etcd/rpcs.ts'
-import { ETCD_ERRORS, type GrpcError } from '../../../etcd/status.ts'
+import { ETCD_ERRORS, GRPC, GrpcError } from '../../../etcd/status.ts'
 import { ConnectionShare, type OutboundBudget, tooManyBodies, writeChunked } from '../../api/budget.ts'
 import type { FollowedBody, HttpRequest, HttpResponse } from '../../connections/messages.ts'
 import { DEADLINE_EXCEEDED, type EtcdCall } from '../call.ts'
@@ -22,6 +22,8 @@ import { decodeRequest, ObjectReader } from './json.ts'
 /** Streams without an end of their own. */
 const ENDLESS: ReadonlySet<string> = new Set([RPC.watch.path, RPC.observe.path])
 
+const INCOMPLETE = new GrpcError(GRPC.deadlineExceeded, 'the rest of a request has not arrived')
+
 /** Requests that are passed on in one step. */
 const STEP_REQUESTS = 64
 
@@ -35,6 +37,8 @@ interface StreamOptions {
   readonly rpc: AnyStreamRpc
   readonly request: HttpRequest
   readonly requestBytesMax: number
+  /** How long a client may send nothing of a request that it has begun. */
+  readonly stallMsMax: number
   /** Sends the head of the response, or the whole response. */
   readonly respond: (response: HttpResponse) => void
   readonly fail: (error: unknown) => void
@@ -51,6 +55,8 @@ export class GatewayStream implements Responses<object> {
   readonly #share: ConnectionShare
   /** A step that passes requests on waits for its turn. */
   #isQueued = false
+  /** Runs while the rest of a request is missing. */
+  #restTimer: NodeJS.Timeout | undefined
   #isHalfClosed = false
   readonly #stopTimer: () => void
   /** Its head is sent. */
@@ -103,6 +109,7 @@ export class GatewayStream implements Responses<object> {
   }
 
   #passOn(): void {
+    clearTimeout(this.#restTimer)
     const requests = this.#requests
     const receiver = this.#receiver
     if (this.#isOver || receiver === undefined || requests === undefined) return
@@ -114,7 +121,10 @@ export class GatewayStream implements Responses<object> {
           return
         }
         const request = this.#nextRequest(requests)
-        if (request === undefined) break
+        if (request === undefined) {
+          this.#awaitRest()
+          break
+        }
         receiver.request(request)
       }
     } catch (error) {
@@ -123,6 +133,12 @@ export class GatewayStream implements Responses<object> {
     if (!requests.isOver || this.#isHalfClosed || this.#isOver) return
     this.#isHalfClosed = true
     receiver.halfClosed()
+  }
+
+  /** Its memory counts, so a client that is silent within a request would take room from all. */
+  #awaitRest(): void {
+    if (this.#reader.heldBytes === 0) return
+    this.#restTimer = setTimeout(() => this.end(INCOMPLETE), this.#options.stallMsMax).unref()
   }
 
   /** undefined: it has not arrived completely. Throws `GrpcError` or `ApiError`. */
@@ -236,6 +252,7 @@ export class GatewayStream implements Responses<object> {
   }
 
   #leaveRequests(): void {
+    clearTimeout(this.#restTimer)
     this.#requests?.drop()
     this.#share.set(0)
   }
