@@ -9,7 +9,10 @@ import { describe, expect, it, onTestFinished, test } from 'vitest'
 import { positionKey } from '../../src/cli/migrate/position.ts'
 import type { Client, KvRecord } from '../../src/client/index.ts'
 import { startCluster } from '../../src/embed/index.ts'
+import { RPC } from '../../src/etcd/rpcs.ts'
+import { GrpcClient } from '../../src/etcd-client/grpc-client.ts'
 import { EtcdClient, type EtcdClientOptions } from '../../src/etcd-client/index.ts'
+import { asRequestOp } from '../../src/etcd-client/operations/transactions.ts'
 import { kv, spawnKv, startKv } from '../cli/run-kv.ts'
 import { authority, CertificateDirectory } from '../server/tls/certificates.ts'
 import { type Etcd, startEtcd } from './etcd.ts'
@@ -314,6 +317,31 @@ describe('with one etcd,', () => {
         /revision \d+ has 111 changes, too many.*\n(.*\n)*both sides have the same 89 keys/,
       ),
     })
+  })
+
+  it('what quorate does not have is followed, or named', async () => {
+    await using etcd = await startEtcd()
+    await using cluster = await startCluster({ nodes: 1 })
+    const raw = new GrpcClient({ endpoint: etcd.endpoints[0] ?? '' })
+    onTestFinished(() => raw.close())
+    const from = open(etcd.endpoints)
+    for (const key of ['a', 'b']) await from.put(key, '1')
+    const run = () => runIn(cluster.endpoints, '--from', address(etcd))
+    expect(await run()).toMatchObject({ code: 0 })
+    // One revision deletes a key and puts it.
+    const [key, rangeEnd, value] = [Buffer.from('a'), Uint8Array.of(0), Buffer.from('2')]
+    const success = [
+      asRequestOp({ requestDeleteRange: { key, rangeEnd } }),
+      asRequestOp({ requestPut: { key, value } }),
+    ]
+    await raw.unary(RPC.txn, { success })
+    expect(await run()).toMatchObject({ code: 0, err: expect.stringContaining('the same 1 key') })
+    await raw.unary(RPC.leaseGrant, { id: -7n, ttl: 60 })
+    await raw.unary(RPC.put, { key, value, lease: -7n })
+    const named = { code: 1, err: expect.stringContaining('the lease of a has the id -7') }
+    expect(await run()).toMatchObject(named)
+    expect(await run()).toMatchObject(named)
+    expect((await cluster.client().get('a'))?.text()).toBe('2')
   })
 
   it('values of 1.4 MB go both ways', async () => {

@@ -49,6 +49,18 @@ export const changeKey = (change: SourceChange): Uint8Array =>
 export const changeBytes = (change: SourceChange): number =>
   change.type === 'put' ? change.record.bytes : change.key.length
 
+const keyName = (change: SourceChange): string => Buffer.from(changeKey(change)).toString('latin1')
+
+/**
+ * Returns the last change of each key. In etcd, one revision may delete all keys from one on, and put some of them; a
+ * transaction of the target changes a key once.
+ */
+export function lastChanges(changes: readonly SourceChange[]): readonly SourceChange[] {
+  const last = new Map<string, SourceChange>()
+  for (const change of changes) last.set(keyName(change), change)
+  return last.size === changes.length ? changes : [...last.values()]
+}
+
 /**
  * The number of first revisions that share a transaction, 1 at least. A key changes once in a transaction. Revisions
  * with keys of leases have one of their own: locks and elections rely on the order of such revisions.
@@ -58,7 +70,7 @@ export function countShared(revisions: Iterable<SourceRevision>): number {
   let [count, bytes] = [0, 0]
   for (const { changes } of revisions) {
     for (const change of changes) {
-      const key = Buffer.from(changeKey(change)).toString('latin1')
+      const key = keyName(change)
       const isLeased = change.type === 'put' && change.record.lease !== undefined
       bytes += changeBytes(change)
       if (keys.has(key) || isLeased) return Math.max(1, count)

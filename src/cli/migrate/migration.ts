@@ -25,7 +25,7 @@ import {
 } from './changes.ts'
 import { isPositionKey, type MigrationPosition, StoredPosition } from './position.ts'
 import { type Difference, findDifference, pairRecords, scan } from './scan.ts'
-import { isTooLarge, keyText, type TargetLimits } from './target-limits.ts'
+import { isNegative, isTooLarge, keyText, type TargetLimits } from './target-limits.ts'
 import { WatchQueue } from './watch-queue.ts'
 
 /** Values up to this many bytes are kept between the first scan and their copy. Others are read again. */
@@ -373,7 +373,8 @@ class Migration {
   /** Leases that an earlier run has carried may have ended in the target since, with their keys. */
   async #reviveLeases(records: Iterable<LeasedRecord> | AsyncIterable<LeasedRecord>): Promise<void> {
     const ids = new Set<string>()
-    for await (const { lease } of records) if (lease !== undefined) ids.add(lease)
+    // Following ends before a revision with a negative one.
+    for await (const { lease } of records) if (lease !== undefined && !isNegative(lease)) ids.add(lease)
     for (const id of ids) await this.#leases.revive(id)
   }
 

@@ -44,8 +44,9 @@ export class TargetLimits {
   }
 
   /** Why the target cannot store the record. */
-  findFault({ keyBytes, value }: SourceRecord): string | undefined {
+  findFault({ keyBytes, value, lease }: SourceRecord): string | undefined {
     const name = keyText(keyBytes)
+    if (isNegative(lease)) return `the lease of ${name} has the id ${lease}: quorate has positive ids only`
     if (keyBytes.length > this.#limit('key_bytes_max'))
       return `the key ${name} has ${keyBytes.length} bytes: ${this.#remedy('key_bytes_max', keyBytes.length)}`
     if (value.length > this.#limit('value_bytes_max'))
@@ -108,6 +109,9 @@ export class TargetLimits {
       : `${is}, and can be ${max} at most`
   }
 }
+
+/** Clients of etcd may choose such an id. */
+export const isNegative = (lease: string | undefined): boolean => lease?.startsWith('-') === true
 
 const OF_ETCD = 'the limit of etcd is its flag --max-request-bytes'
 const TOO_LARGE = new Set(['request_too_large', 'value_too_large', 'key_too_long'])

@@ -5,6 +5,7 @@ import type { Client, WatchBatch, WatchEvent } from '../../client/index.ts'
 import {
   changeBytes,
   countShared,
+  lastChanges,
   OPERATIONS_MAX,
   type SourceChange,
   type SourceRevision,
@@ -99,7 +100,7 @@ export class WatchQueue implements AsyncDisposable {
   async #read(watch: AsyncIterable<WatchBatch>): Promise<void> {
     for await (const { revision, events } of watch) {
       const changes = events.filter(({ keyBytes }) => !isPositionKey(keyBytes)).map(sourceChange)
-      const received = { revision, changes }
+      const received = { revision, changes: lastChanges(changes) }
       this.#revisions.push(received)
       this.#bytes += revisionBytes(received)
       this.seen = Math.max(this.seen, revision)

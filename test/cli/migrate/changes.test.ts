@@ -6,6 +6,7 @@ import {
   countFitting,
   countShared,
   countSharedRecords,
+  lastChanges,
   OPERATIONS_MAX,
   type SourceChange,
   type SourceRecord,
@@ -42,6 +43,10 @@ test.each([
   ['large values', revisions([put('a', { bytes: 200_000 })], [put('b', { bytes: 200_000 })]), 1],
 ])('%s', (_, given, count) => {
   expect(countShared(given)).toBe(count)
+})
+
+test('a key that one revision deletes and puts is put', () => {
+  expect(lastChanges([del('a'), del('b'), put('a')])).toEqual([put('a'), del('b')])
 })
 
 test('records of one revision stay together', () => {

@@ -315,6 +315,8 @@ describe('limits of the target', () => {
       modRevision: 1,
       bytes: 5_000,
     }
+    const negative = new TargetLimits().findFault({ ...record, lease: '-7' })
+    expect(negative).toMatch(/^the lease of k+… has the id -7: quorate has positive ids only$/)
     const fault = new TargetLimits({ key_bytes_max: 4_096 }).findFault(record)
     expect(fault).toMatch(/^the key k{200}… has 5000 bytes: .* and can be 4096 at most$/)
   })
