@@ -25,6 +25,7 @@ export class OverlayScan implements RowScan {
   readonly #prefix: Uint8Array
   readonly #reverse: boolean
   readonly #keysOnly: boolean
+  readonly #rowsPerRequest: number
   /** The rows of the layers that have not been given out. */
   readonly #overlaid: LayerCursor
   readonly #first: StickyError
@@ -63,6 +64,7 @@ export class OverlayScan implements RowScan {
     this.#prefix = prefix
     this.#reverse = range.reverse
     this.#keysOnly = range.keysOnly ?? false
+    this.#rowsPerRequest = range.rowsPerRequest ?? SCAN_ROWS
     this.#overlaid = new LayerCursor(layers, range)
     this.#first = first
     this.#foreground = foreground
@@ -148,7 +150,7 @@ export class OverlayScan implements RowScan {
     }
     // One row more than wanted shows whether any are left.
     this.#beginRequest()
-    this.#scan.next(Math.min(SCAN_ROWS, page.rowsRequested + 1), (scanError, pairs, ended) => {
+    this.#scan.next(Math.min(this.#rowsPerRequest, page.rowsRequested + 1), (scanError, pairs, ended) => {
       this.#pairs = pairs
       this.#pairsAt = 0
       this.#isRead = ended
@@ -168,7 +170,7 @@ export class OverlayScan implements RowScan {
     while (!page.isFull) {
       const [engineKey, stored] = this.#pairs[this.#pairsAt] ?? []
       if (engineKey === undefined && !this.#isRead) return
-      const key = engineKey?.subarray(ROW_PREFIX_BYTES)
+      const key = engineKey && rowKeyFrom(engineKey)
       const overlaid = this.#overlaid.current
       const order = overlaid === undefined ? 1 : this.#order(overlaid.key, key)
       const next = order <= 0 ? overlaid?.key : key
@@ -209,6 +211,10 @@ export class OverlayScan implements RowScan {
     if (this.#isClosed) throw closedError()
   }
 }
+
+/** The key of a row without the prefix, as `subarray` makes it, in a third of its time: that of a Buffer is slow. */
+const rowKeyFrom = ({ buffer, byteOffset, length }: Uint8Array): Uint8Array =>
+  new Uint8Array(buffer, byteOffset + ROW_PREFIX_BYTES, length - ROW_PREFIX_BYTES)
 
 const NO_VALUE = new Uint8Array()
 

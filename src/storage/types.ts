@@ -79,6 +79,8 @@ export interface Range {
   readonly reverse: boolean
   /** The values of the rows are empty. They are not read, so the checksums of the rows are not checked. */
   readonly keysOnly?: boolean
+  /** Rows of one request to the engine, at most. More of them keep the event loop longer, and cost less each. */
+  readonly rowsPerRequest?: number | undefined
 }
 
 export interface PageLimits {

@@ -23,8 +23,12 @@ export interface ApiLimits {
   /** Rows and bytes of a range that are read and encoded before the event loop does other work. */
   readonly sliceRowsMax: number
   readonly sliceBytesMax: number
+  /** The same of a range that is counted. */
+  readonly sliceKeysMax: number
   /** Slices of all ranges that are read at the same time. Others wait in order. */
   readonly slicesMax: number
+  /** Ranges whose number of keys is kept. */
+  readonly rangeCountsMax: number
   /** Ranges that are read at the same time. Each has an open scan. Beyond: overloaded. */
   readonly rangesMax: number
   /**
@@ -60,7 +64,9 @@ export const apiLimits: ApiLimits = {
   pageBytesMax: 4 * MiB,
   sliceRowsMax: 512,
   sliceBytesMax: 256 * KiB,
+  sliceKeysMax: 1_000,
   slicesMax: 2,
+  rangeCountsMax: 1_024,
   rangesMax: 64,
   answersBytesMax: 128 * MiB,
   etcdRangeBytesMax: 64 * MiB,

@@ -9,6 +9,7 @@ import {
   type KeyRow,
   keyAfter,
   type ReadGrant,
+  type Revision,
 } from '../../operations/forms/index.ts'
 import type { RangeRequest } from '../../operations/index.ts'
 import { ScanEndedError } from '../../storage/index.ts'
@@ -23,6 +24,7 @@ import type { Call, PageCollector } from './call.ts'
 import { errorOfNode } from './errors.ts'
 import type { ApiLimits } from './limits.ts'
 import { refusalNow } from './permit.ts'
+import { RangeCounts } from './range-counts.ts'
 import { checkRevision, readOptions, timeLeftMs } from './read-options.ts'
 
 /** The store at one instant, while one operation reads it. */
@@ -68,6 +70,7 @@ export class Ranges {
   readonly #limits: ApiLimits
   readonly #outbound: OutboundBudget
   readonly #slices: Semaphore
+  readonly #counts: RangeCounts
   #open = 0
 
   constructor(node: KvNode, limits: ApiLimits, outbound: OutboundBudget) {
@@ -75,6 +78,7 @@ export class Ranges {
     this.#limits = limits
     this.#outbound = outbound
     this.#slices = new Semaphore(limits.slicesMax)
+    this.#counts = new RangeCounts(limits.rangeCountsMax)
   }
 
   /** Number of open scans. */
@@ -136,7 +140,9 @@ export class Ranges {
       open,
       list: (options) => open(() => this.#node.list(options)),
       listMetadata: (options) => open(() => this.#node.listMetadata(options)),
-      listKeys: (options) => open(() => this.#node.listKeys(options)),
+      // One request to the engine for each slice: it takes as long as reading some dozens of keys.
+      listKeys: (options) =>
+        open(() => this.#node.listKeys({ ...options, rowsPerRequest: this.#limits.sliceKeysMax + 1 })),
     }
     const reading = async (): Promise<void> => use(instant)
     void reading()
@@ -160,18 +166,21 @@ export class Ranges {
     respond: Respond<OpenAnswer<'range'>>,
     failed: (error: unknown) => void,
   ): void {
-    const { range, order, revision, count, countOnly, keysOnly = false, stream } = operation
+    const { range, order = 'asc', revision, count, countOnly, keysOnly = false, stream } = operation
     const rest = remainingRange(operation)
     const read = async (instant: Instant): Promise<void> => {
       const { grant } = instant
       checkRevision(this.#node, revision, grant)
+      const at = revision ?? grant.revision
+      const isCounted = countOnly || (count && !stream)
+      const known = isCounted ? this.#findCount(range, at, grant) : undefined
       const options = ({ start, end }: KeyRange): RecordScanOptions => ({
         start,
         end,
         revision,
         reverse: order === 'desc',
       })
-      const counted = countOnly || (count && !stream) ? instant.listKeys(options(range)) : undefined
+      const counted = isCounted && known === undefined ? instant.listKeys(options(range)) : undefined
       const list = keysOnly ? instant.listMetadata : instant.list
       const records = countOnly ? undefined : list(options(rest))
       if (stream && records !== undefined)
@@ -180,11 +189,18 @@ export class Ranges {
         )
       const reservation = this.reserve()
       try {
-        const { more, last } =
+        const { more, last, keys } =
           records === undefined
             ? NO_RECORDS
             : await this.#readPage(instant, records, operation.limit, reservation)
-        const total = counted === undefined ? undefined : await this.count(instant, counted)
+        const isWhole = records !== undefined && rest === range && !more
+        const scanned = counted === undefined || isWhole ? undefined : await this.count(instant, counted)
+        const total = isCounted ? (known ?? scanned ?? keys) : undefined
+        // A range that is read for nobody ends early.
+        if (!instant.call.isAbandoned()) {
+          if (total !== undefined) this.#counts.set(range, at, total)
+          if (more && last !== undefined) this.#counts.setRest(rest, at, keys, last, order)
+        }
         reservation.release()
         respond({ kind: 'page', more, last, count: total, head: grant })
       } finally {
@@ -194,18 +210,23 @@ export class Ranges {
     this.readInstant(call, operation.freshness, read, failed)
   }
 
+  /** The number of keys of a range if no key must be read for it. */
+  #findCount(range: KeyRange, at: Revision, { revision: now }: ReadGrant): number | undefined {
+    return at === now && isEverything(range) ? this.#node.keys : this.#counts.find(range, at)
+  }
+
   /** Ends at the limit of records, bytes or time. */
   async #readPage(
     { call }: Instant,
     scan: SlicedScan<KeyRow>,
     limit = this.#limits.pageRowsDefault,
     reservation: Reservation,
-  ): Promise<{ readonly more: boolean; readonly last: Uint8Array | undefined }> {
+  ): Promise<{ readonly more: boolean; readonly last: Uint8Array | undefined; readonly keys: number }> {
     const { pageBytesMax } = this.#limits
     const collector: PageCollector = call.page ?? NO_COLLECTOR
     let last: Uint8Array | undefined
     let bytes = 0
-    let count = 0
+    let keys = 0
     for await (const { rows, more } of this.slices(call, scan, limit, true)) {
       const before = bytes
       let isFull = false
@@ -216,17 +237,17 @@ export class Ranges {
         if (isFull) break
         bytes += added
         last = row.key
+        keys++
       }
       reservation.grow(bytes - before)
-      count += rows.length
       if (more === undefined && !isFull) checkTime(call)
-      if (isFull || (more && (count === limit || performance.now() > call.deadline))) {
+      if (isFull || (more && (keys === limit || performance.now() > call.deadline))) {
         await finish(scan)
-        return { more: true, last }
+        return { more: true, last, keys }
       }
     }
     await finish(scan)
-    return { more: false, last }
+    return { more: false, last, keys }
   }
 
   /** The first record of a range; undefined: there is none. */
@@ -239,8 +260,9 @@ export class Ranges {
 
   /** The number of rows of a scan. */
   async count({ call }: Instant, scan: SlicedScan<unknown>): Promise<number> {
+    const { sliceKeysMax } = this.#limits
     let count = 0
-    for await (const { rows } of this.slices(call, scan, Number.MAX_SAFE_INTEGER)) {
+    for await (const { rows } of this.slices(call, scan, Number.MAX_SAFE_INTEGER, false, sliceKeysMax)) {
       count += rows.length
       checkTime(call, 'counted')
     }
@@ -285,8 +307,9 @@ export class Ranges {
     scan: SlicedScan<T>,
     rowsMax: number,
     looksAhead = false,
+    sliceRowsMax = this.#limits.sliceRowsMax,
   ): AsyncGenerator<Slice<T>, void, undefined> {
-    const { sliceRowsMax, sliceBytesMax } = this.#limits
+    const { sliceBytesMax } = this.#limits
     let isKnown = !looksAhead
     for (let left = rowsMax; left > 0 || !isKnown; ) {
       const slice = { rowsMax: Math.min(left, sliceRowsMax), bytesMax: sliceBytesMax, readsMax: READS_MAX }
@@ -304,7 +327,7 @@ export class Ranges {
   }
 }
 
-const NO_RECORDS = { more: false, last: undefined } as const
+const NO_RECORDS = { more: false, last: undefined, keys: 0 } as const
 const NO_COLLECTOR: PageCollector = {
   add() {
     throw new Error('a page needs a collector')
@@ -366,6 +389,10 @@ function remainingRange({ range, after, order }: RangeRequest): KeyRange {
   const next = keyAfter(after)
   return { start: isBefore(start, next) ? next : start, end }
 }
+
+/** Whether the range has all keys: each is longer than 0 bytes, so none is before a zero byte. */
+const isEverything = ({ start, end }: KeyRange): boolean =>
+  end === undefined && (start.length === 0 || (start.length === 1 && start[0] === 0))
 
 const isBefore = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) < 0
 

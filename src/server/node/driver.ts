@@ -305,6 +305,10 @@ export class Driver implements KvNode {
     return this.#applyLoop.state.revision
   }
 
+  get keys(): number {
+    return this.#applyLoop.state.keys
+  }
+
   get history(): KvState['history'] {
     return this.#applyLoop.state.history
   }

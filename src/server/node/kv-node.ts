@@ -29,6 +29,8 @@ export interface KvNode {
   /** The parts of the status that are cheap, for the headers of every response. */
   readonly term: Term
   readonly revision: Revision
+  /** The number of keys of the store at this revision. */
+  readonly keys: number
   readonly leaderName: string | undefined
   /** Users and rights as this node has applied them. */
   readonly auth: Auth

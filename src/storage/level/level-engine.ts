@@ -316,6 +316,8 @@ function scan(db: Database, range: ScanRange): Scan {
     lt: range.lt,
     reverse: range.reverse,
     values: !range.keysOnly,
+    // `level` makes an empty value for each key all the same. A Buffer takes a third of the time of the scan.
+    valueEncoding: range.keysOnly ? 'utf8' : 'view',
     highWaterMarkBytes: SCAN_BYTES,
     fillCache: false,
     signal,

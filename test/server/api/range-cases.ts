@@ -145,7 +145,7 @@ export const RANGE_CASES: readonly Case[] = [
         node.unread = new Error('a table could not be opened')
       },
     ],
-    ...[{}, { limit: 1 }, { count: true }, { countOnly: true }].map(
+    ...[{}, { limit: 1 }, { count: true }, { countOnly: true, prefix: 'a' }].map(
       (options): Row => [range(options), { code: 'internal', detail: 'a table could not be opened' }],
     ),
     [

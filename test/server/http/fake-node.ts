@@ -125,7 +125,8 @@ export class FakeNode implements KvNode {
   /** Reads without a result. */
   openReads = 0
   openScans = 0
-  /** Rows that scans have read with their values. */
+  /** Rows that scans have read, and those of them with their values. */
+  rowsRead = 0
   valuesRead = 0
   /** The error of unreadable rows that ranges skip. It is reported when they finish. */
   unread: Error | undefined
@@ -284,6 +285,10 @@ export class FakeNode implements KvNode {
 
   get revision(): Revision {
     return this.state.revision
+  }
+
+  get keys(): number {
+    return this.state.keys
   }
 
   status(): DriverStatus {
@@ -495,6 +500,7 @@ export class FakeNode implements KvNode {
         if (error !== undefined) setImmediate(done, error, [], false)
         else {
           const page = pages.next(limits)
+          this.rowsRead += page[0].length
           this.valuesRead += page[0].filter(({ value }) => value.length > 0).length
           setImmediate(done, undefined, ...page)
         }

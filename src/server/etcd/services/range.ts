@@ -49,17 +49,19 @@ export async function readKey(key: Uint8Array, request: RangeRequest, call: Etcd
 
 async function readRange(range: KeyRange, request: RangeRequest, call: EtcdCall) {
   const { freshness, revision } = readOptions(request)
-  const page = needsAll(request) ? new ArrangedPage(request, call) : new EncodedPage(request.limit, call)
+  const page = needsAll(request) ? new ArrangedPage(request, call) : new EncodedPage(call)
   // Values are needed to sort by them.
   const keysOnly = request.keysOnly && isInKeyOrder(request)
-  const limit = needsAll(request) || request.limit <= 0 ? Number.POSITIVE_INFINITY : request.limit + 1
+  const limit = needsAll(request) || request.limit <= 0 ? Number.POSITIVE_INFINITY : request.limit
   const order = isInKeyOrder(request) && isDescending(request) ? ('desc' as const) : ('asc' as const)
   const { pageRowsMax } = call.api.limits
   const all = { kind: 'range', range, order, keysOnly, freshness } as const
   const first = await readPage(
     {
       ...all,
-      ...{ limit: Math.min(limit, pageRowsMax), count: true, countOnly: request.countOnly, revision },
+      ...{ limit: Math.min(limit, pageRowsMax), countOnly: request.countOnly, revision },
+      // Without a limit, its keys are counted while they are read.
+      count: limit !== Number.POSITIVE_INFINITY,
     },
     page,
     call,
@@ -73,7 +75,7 @@ async function readRange(range: KeyRange, request: RangeRequest, call: EtcdCall)
     more = next.more
     last = next.last
   }
-  return { header: call.header(now), ...page.take(), count: first.count ?? 0 }
+  return { header: call.header(now), ...page.take(more), count: first.count ?? page.count }
 }
 
 async function readPage(operation: OperationOf<'range'>, page: Page, call: EtcdCall) {
@@ -147,7 +149,7 @@ class ArrangedPage extends RowPage {
     this.#request = request
   }
 
-  take() {
+  take(_more: boolean) {
     return limited(arrange(this.rows, this.#request), this.#request)
   }
 }
@@ -160,29 +162,19 @@ const PART_ROWS = 256
  * their encoding at the end would block the node.
  */
 class EncodedPage extends Page {
-  readonly #limit: number
   readonly #parts: Uint8Array[] = []
   #rows: KeyValue[] = []
-  #kept = 0
-
-  /** `limit`: 0: none. */
-  constructor(limit: number, call: EtcdCall) {
-    super(call)
-    this.#limit = limit > 0 ? limit : Number.POSITIVE_INFINITY
-  }
 
   protected keep(row: KeyRow): void {
-    // One more only shows that there is more.
-    if (this.#kept >= this.#limit) return
-    this.#kept++
     this.#rows.push(encodeRow(row))
     if (this.#rows.length >= PART_ROWS) this.#encode()
   }
 
-  take() {
+  /** `more`: the range has more rows than the request wants. */
+  take(more: boolean) {
     this.#encode()
-    const kvs = new EncodedValues(this.#parts, this.#kept, (part) => RangeResponse.decode(part).kvs)
-    return { kvs, more: this.count > this.#limit }
+    const kvs = new EncodedValues(this.#parts, this.count, (part) => RangeResponse.decode(part).kvs)
+    return { kvs, more }
   }
 
   #encode(): void {

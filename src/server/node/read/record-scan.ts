@@ -50,6 +50,8 @@ export interface RecordScanOptions extends KeyRange {
   readonly reverse: boolean
   /** undefined: as the store is now. */
   readonly revision: Revision | undefined
+  /** As that of a scan of rows. */
+  readonly rowsPerRequest?: number | undefined
 }
 
 type PageOf<T> = (error: Error | undefined, items: readonly T[], more: boolean | undefined) => void
@@ -156,10 +158,10 @@ class VersionScan<T extends KeyItem> {
   #mustRun = false
 
   constructor(storage: ScannedStorage, options: RecordScanOptions, content: ScanContent<T>) {
-    const { reverse, revision } = options
+    const { reverse, revision, rowsPerRequest } = options
     const { keysOnly, decode } = content
     this.#content = content
-    this.#scan = storage.scan({ ...versionRange(options), reverse, keysOnly })
+    this.#scan = storage.scan({ ...versionRange(options), reverse, keysOnly, rowsPerRequest })
     this.#reverse = reverse
     this.#revision = revision
     this.#newLive = () => new LiveVersions(this.#revision, reverse, decode)
