@@ -4,6 +4,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { Socket } from 'node:net'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { message } from '../../../src/etcd/message.ts'
+import { RPC } from '../../../src/etcd/rpcs.ts'
 import { GRPC } from '../../../src/etcd/status.ts'
 import { Audit } from '../../../src/server/api/audit.ts'
 import { type AnyRpc, serveUnary } from '../../../src/server/etcd/rpc.ts'
@@ -214,6 +215,23 @@ test.each([
   })
   expect(node.asked).toHaveLength(before)
   expect(await callRpc(session, put, { key, value }, metadata)).toMatchObject({ status: GRPC.ok })
+})
+
+test('the watches of a user end with the token, in a way after which clients log in again', async () => {
+  const node = nodeWithUsers()
+  const { port } = await serve({ node })
+  const { request } = RPC.watch
+  const create = request.encode(request.fromJson({ create_request: { key: key.toString('base64') } }))
+  const watching = callGrpc(openSession(port), RPC.watch.path, frame(create), { token: tokenOf(AS_BOB) })
+  await expect.poll(() => node.watches.counts().open).toBe(1)
+  // As its end, which is ten minutes later.
+  node.apply({ kind: 'auth', ifRevision: undefined, change: { kind: 'delete-user', name: 'bob' } })
+  const { status, message, messages } = await watching
+  expect({ status, message }).toEqual({
+    status: GRPC.unavailable,
+    message: expect.stringMatching(/^etcdserver: the token has expired/),
+  })
+  expect(messages.map((bytes) => RPC.watch.response.decode(bytes).canceled)).toEqual([false])
 })
 
 test('names of this node are its hosts', async () => {

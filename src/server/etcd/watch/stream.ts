@@ -310,7 +310,12 @@ class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
 
   ended(ended: EtcdWatch, end: WatchEnd): void {
     const { kind } = end
-    // Clients begin their watches again on another stream, from the revision that they have received.
+    // Clients begin their watches again on another stream, from the revision that they have received. Go's clients log
+    // in for each stream, and close a watch that is canceled.
+    if (kind === 'no-user') {
+      this.#end(new GrpcError(GRPC.unavailable, `etcdserver: ${errorOfWatch(end).message}`))
+      return
+    }
     if (kind === 'stopped' || kind === 'no-leader' || kind === 'no-room') {
       this.#end(
         kind === 'no-leader'
