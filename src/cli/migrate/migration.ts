@@ -7,7 +7,13 @@
 // Where the source has compacted a revision that is needed, `repair` copies what differs from a newer one.
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Client, CompactedError, QuorateError, type TxnOperation } from '../../client/index.ts'
+import {
+  type Client,
+  CompactedError,
+  type KvRecord,
+  QuorateError,
+  type TxnOperation,
+} from '../../client/index.ts'
 import type { EtcdClient } from '../../etcd-client/index.ts'
 import { Failure } from '../../local/failure.ts'
 import { type KeyRange, prefixRange } from '../../operations/forms/index.ts'
@@ -45,6 +51,8 @@ const QUIET_MS = 300
 const CATCH_UP_MS_MAX = 30_000
 /** Pause before a transaction is made again whose lease has ended. */
 const LEASE_PAUSE_MS = 50
+/** How often the source is asked for a key whose lease has ended. */
+const DELETED_LOOKS = 10
 /** Differing keys that a result names. */
 const NAMED_MAX = 100
 
@@ -113,6 +121,7 @@ class Migration {
   #next: SourceRecord | undefined
   #copied = 0
   #changes = 0
+  #deletedLooks = DELETED_LOOKS
 
   constructor(options: MigrationOptions) {
     const { source, sourceId, target, writer, prefix, signal } = options
@@ -496,8 +505,8 @@ class Migration {
       onEvent({ kind: 'compared', keys })
       const difference = findDifference(pair)
       if (difference === undefined) continue
-      // The source deletes it at a later revision.
-      if (lease !== undefined && difference === 'missing' && (await isEnded(lease))) continue
+      const isGone = lease !== undefined && difference === 'missing' && (await isEnded(lease))
+      if (isGone && (await this.#isDeleted(pair.ours))) continue
       different += 1
       if (differences.length < NAMED_MAX) differences.push({ key: pair.key, difference })
     }
@@ -511,6 +520,21 @@ class Migration {
       differences,
       positionKey: this.#stored.key,
     }
+  }
+
+  /** Whether the source has deleted a key with its lease. A damaged etcd may keep the key for ever. */
+  async #isDeleted(record: KvRecord | undefined): Promise<boolean> {
+    const { source, signal } = this.#options
+    if (record === undefined) return true
+    const { keyBytes, modRevision } = record
+    for (let looks = 1; ; looks++) {
+      if ((await source.get(keyBytes, { signal }))?.modRevision !== modRevision) return true
+      if (looks >= this.#deletedLooks) break
+      await sleep(LEASE_PAUSE_MS)
+    }
+    // There are others, most likely.
+    this.#deletedLooks = 1
+    return false
   }
 }
 

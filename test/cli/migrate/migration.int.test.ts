@@ -5,7 +5,7 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { positionKey } from '../../../src/cli/migrate/position.ts'
 import { TargetLimits } from '../../../src/cli/migrate/target-limits.ts'
 import type { Client } from '../../../src/client/index.ts'
-import { keysByRevision, LossyClient, RefusingClient, TestRun, useSides } from './sides.ts'
+import { keysByRevision, LeaselessClient, LossyClient, RefusingClient, TestRun, useSides } from './sides.ts'
 
 const sides = useSides()
 const SAME = { different: 0, differences: [] }
@@ -263,6 +263,19 @@ describe('leases', () => {
     for (const id of ids) await target.revokeLease(id)
     expect(await new TestRun(sides(), { prefix: 'again/' }).result).toMatchObject({ ...SAME, leases: 3 })
     expect(await createOrder(target, 'again/')).toEqual(keys)
+  })
+
+  it('that the source has lost without their keys are a difference', async () => {
+    const { source: own, clusters, target } = sides()
+    const { id } = await own.grantLease({ ttlMs: 60_000 })
+    await own.put('orphan/a', '1', { lease: id })
+    await own.put('orphan/b', '1')
+    const source = new LeaselessClient({ endpoints: clusters[0]?.endpoints ?? [] })
+    onTestFinished(() => source.close())
+    expect(await new TestRun({ source, target }, { prefix: 'orphan/' }).result).toMatchObject({
+      keys: 2,
+      differences: [{ key: new Uint8Array(Buffer.from('orphan/a')), difference: 'missing' }],
+    })
   })
 
   it('have their keys again when a run has ended before it put them', async () => {

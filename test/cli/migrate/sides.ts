@@ -111,3 +111,10 @@ export class RefusingClient extends EtcdClient {
     throw new QuorateError('too large', { code: 'request_too_large', written: 'no' })
   }
 }
+
+/** A client of a damaged etcd: its keys have leases that do not exist. */
+export class LeaselessClient extends EtcdClient {
+  override async lease(): Promise<undefined> {
+    return undefined
+  }
+}
