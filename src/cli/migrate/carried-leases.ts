@@ -3,6 +3,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Client, QuorateError } from '../../client/index.ts'
+import { TTL_MS_MAX } from '../../operations/forms/index.ts'
 
 const CHECK_MS = 250
 /** A lease is renewed when this share of its time to live has passed. */
@@ -74,7 +75,8 @@ export class CarriedLeases {
     const signal = this.#signal
     const lease = await this.#source.lease(id, { signal })
     if (lease === undefined) return 'ended'
-    const { grantedTtlMs } = lease
+    // In etcd a lease may live for longer.
+    const grantedTtlMs = Math.min(lease.grantedTtlMs, TTL_MS_MAX)
     try {
       const { ttlMs } = await this.#target.grantLease({ id, ttlMs: grantedTtlMs }, { signal })
       this.#register(id, ttlMs)

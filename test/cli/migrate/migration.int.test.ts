@@ -5,7 +5,15 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { positionKey } from '../../../src/cli/migrate/position.ts'
 import { TargetLimits } from '../../../src/cli/migrate/target-limits.ts'
 import type { Client } from '../../../src/client/index.ts'
-import { keysByRevision, LeaselessClient, LossyClient, RefusingClient, TestRun, useSides } from './sides.ts'
+import {
+  keysByRevision,
+  LeaselessClient,
+  LongLeaseClient,
+  LossyClient,
+  RefusingClient,
+  TestRun,
+  useSides,
+} from './sides.ts'
 
 const sides = useSides()
 const SAME = { different: 0, differences: [] }
@@ -263,6 +271,16 @@ describe('leases', () => {
     for (const id of ids) await target.revokeLease(id)
     expect(await new TestRun(sides(), { prefix: 'again/' }).result).toMatchObject({ ...SAME, leases: 3 })
     expect(await createOrder(target, 'again/')).toEqual(keys)
+  })
+
+  it('that live for longer than ten years are shorter', async () => {
+    const { source: own, clusters, target } = sides()
+    const { id } = await own.grantLease({ ttlMs: 60_000 })
+    await own.put('long/a', '1', { lease: id })
+    const source = new LongLeaseClient({ endpoints: clusters[0]?.endpoints ?? [] })
+    onTestFinished(() => source.close())
+    expect(await new TestRun({ source, target }, { prefix: 'long/' }).result).toMatchObject(SAME)
+    expect(await target.lease(id)).toMatchObject({ grantedTtlMs: 3_650 * 24 * 3_600_000 })
   })
 
   it('that the source has lost without their keys are a difference', async () => {

@@ -11,6 +11,7 @@ import {
 import { TargetLimits } from '../../../src/cli/migrate/target-limits.ts'
 import {
   type Client,
+  type LeaseOptions,
   OutcomeUnknownError,
   QuorateError,
   type Txn,
@@ -109,6 +110,14 @@ export class LossyClient extends EtcdClient {
 export class RefusingClient extends EtcdClient {
   override async txn(): Promise<never> {
     throw new QuorateError('too large', { code: 'request_too_large', written: 'no' })
+  }
+}
+
+/** A client of an etcd whose leases live for 31 years. */
+export class LongLeaseClient extends EtcdClient {
+  override async lease(id: string, options?: LeaseOptions) {
+    const lease = await super.lease(id, options)
+    return lease && { ...lease, grantedTtlMs: 999_999_999_000 }
   }
 }
 
