@@ -443,7 +443,9 @@ test('a client logs in with a password, and its token names it', async () => {
     status: 400,
     json: { message: 'etcdserver: authentication failed, invalid user ID or password' },
   })
-  const { json } = await post(served, '/auth/authenticate', { name: 'bob', password: BOB_PASSWORD })
+  // Its token has ended, and it sends it still.
+  const ended = { ...JSON_TYPE, authorization: 'q1.x.y' }
+  const { json } = await post(served, '/auth/authenticate', { name: 'bob', password: BOB_PASSWORD }, ended)
   const headers = { ...JSON_TYPE, authorization: json.token }
   expect((await post(served, '/kv/put', { key, value }, headers)).status).toBe(200)
   // A token changes no password of its own user, and only root those of others.

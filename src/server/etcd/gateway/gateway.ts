@@ -61,9 +61,14 @@ export class JsonGateway {
     request.encodeError = (error) => encodeError(this.#options.api, request, error)
   }
 
-  /** The client as it is identified: etcd's clients send a token without a scheme. */
-  findClient({ headers, socket, isServed }: HttpRequest) {
-    return { headers: { authorization: asBearer(headers.authorization) }, socket, isServed }
+  /** The client as it is identified: etcd's clients send a token without a scheme. At a login it may have ended. */
+  findClient({ headers, socket, isServed, target: { path } }: HttpRequest) {
+    const isLogin = RPC_OF.get(path)?.rpc.access === 'login'
+    return {
+      headers: { authorization: isLogin ? undefined : asBearer(headers.authorization) },
+      socket,
+      isServed,
+    }
   }
 
   /** Serves a request whose client is known. */
