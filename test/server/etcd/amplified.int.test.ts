@@ -99,3 +99,17 @@ test('more clients observe an election than ranges are read at once', async () =
   expect(ends).toEqual([])
   expect(node.term).toBeGreaterThan(0)
 })
+
+test('leases are listed in pages, by more clients than lists are read at once', async () => {
+  const { port } = await serve({ limits: { rangesMax: 4, pageRowsMax: 2 } })
+  const session = openSession(port)
+  for (let id = 1n; id <= 5n; id++)
+    expect(await callRpc(session, RPC.leaseGrant, { id, ttl: 60 })).toMatchObject({ status: 0 })
+  const lists = await Promise.all(
+    Array.from({ length: 50 }, async () => {
+      const { message, response } = await callRpc(session, RPC.leaseLeases, {})
+      return message || response?.leases.map(({ id }) => id).join()
+    }),
+  )
+  expect(new Set(lists)).toEqual(new Set(['1,2,3,4,5']))
+})

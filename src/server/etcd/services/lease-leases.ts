@@ -1,27 +1,35 @@
 // Lease.LeaseLeases
 
-import type { LeaseStatus } from '../../../etcd/messages/lease.ts'
+import { EncodedValues } from '../../../etcd/message.ts'
+import { LeaseLeasesResponse } from '../../../etcd/messages/lease.ts'
 import { RPC } from '../../../etcd/rpcs.ts'
 import type { LeaseId } from '../../../operations/forms/index.ts'
 import { encodeLeaseId } from '../fields.ts'
+import { readInTurn } from '../read-turns.ts'
 import { serveUnary } from '../rpc.ts'
 
-/** Memory of a lease in the response. */
-const LEASE_BYTES = 32
-
+/** There may be a million: they are encoded while they are read, which takes as long as it takes. */
 export const leaseLeases = serveUnary(RPC.leaseLeases, async (_request, call) => {
-  const leases: LeaseStatus[] = []
+  const parts: Uint8Array[] = []
+  let count = 0
   let after: LeaseId | undefined
   for (;;) {
-    const { result, head } = await call.execute({
-      kind: 'list-leases',
-      after,
-      limit: call.api.limits.pageRowsMax,
-      freshness: {},
+    const deadline = call.nextDeadline()
+    const list = () =>
+      call.execute(
+        { kind: 'list-leases', after, limit: call.api.limits.pageRowsMax, freshness: {} },
+        { deadline },
+      )
+    const { result, head } = await readInTurn(call, list, deadline)
+    const part = LeaseLeasesResponse.encode({
+      leases: result.leases.map(({ id }) => ({ id: encodeLeaseId(id) })),
     })
-    call.hold(LEASE_BYTES * result.leases.length)
-    for (const { id } of result.leases) leases.push({ id: encodeLeaseId(id) })
+    call.hold(part.length)
+    parts.push(part)
+    count += result.leases.length
     after = result.leases.at(-1)?.id
-    if (!result.more || after === undefined) return { header: call.header(head.revision), leases }
+    if (result.more && after !== undefined && !call.isOver) continue
+    const leases = new EncodedValues(parts, count, (each) => LeaseLeasesResponse.decode(each).leases)
+    return { header: call.header(head.revision), leases }
   }
 })
