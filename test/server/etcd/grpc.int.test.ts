@@ -7,7 +7,7 @@ import { range } from '../../../src/server/etcd/services/range.ts'
 import { watch } from '../../../src/server/etcd/watch/stream.ts'
 import { type Served, serve } from '../http/served.ts'
 import { callGrpc, callRpc, frame as message, openSession } from './grpc-call.ts'
-import { callFields, END_STREAM, frame, headers, RawHttp2, TYPE } from './raw-http2.ts'
+import { callFields, END_STREAM, frame, headers, RawHttp2, TYPE, windowUpdate } from './raw-http2.ts'
 
 const key = Buffer.from('a')
 const value = Buffer.from('1')
@@ -194,6 +194,32 @@ describe('pings of a client', () => {
     }
     expect(client.isClosed).toBe(false)
   })
+})
+
+test('a client may ping for each part of a large response, as clients in Go do', async () => {
+  const { port, node } = await serve()
+  node.put(key, Buffer.alloc(1024 * 1024))
+  const client = new RawHttp2(port)
+  const request = message(range.request.encode({ key }))
+  client.write(headers(1, callFields(range.path)), frame(TYPE.data, END_STREAM, 1, request))
+  let taken = 0
+  const isEnd = ({ type, flags }: { readonly type: number; readonly flags: number }): boolean =>
+    type === TYPE.headers && (flags & END_STREAM) !== 0
+  while (!client.frames.some(isEnd) && !client.isClosed) {
+    const data = client.frames.filter(({ type }) => type === TYPE.data)
+    const bytes = data.reduce((sum, { payload }) => sum + payload.length, 0)
+    // All of its window has arrived.
+    if (bytes - taken > 60_000) {
+      client.write(windowUpdate(0, bytes - taken), windowUpdate(1, bytes - taken))
+      client.write(frame(TYPE.ping, 0, 0, Buffer.alloc(8)))
+      taken = bytes
+    }
+    await new Promise(setImmediate)
+  }
+  expect([client.isClosed, taken > 900_000]).toEqual([false, true])
+  // One that pings for nothing is still closed.
+  client.write(...Array.from({ length: 5 }, () => frame(TYPE.ping, 0, 0, Buffer.alloc(8))))
+  expect(await client.goaway()).toEqual([11, 'too_many_pings'])
 })
 
 test('a silent connection is pinged, and cut if it does not answer', async () => {

@@ -177,7 +177,9 @@ export class GrpcConnection implements ConnectionOwner, StreamConnection, Http2S
     this.options.api.outbound.add(bytes)
   }
 
+  /** Clients in Go ping once for each round trip while data arrives, also within one large response. */
   taken(bytes: number): void {
+    this.#earlyPings = 0
     this.#waitingBytes -= bytes
     this.#takenBytes += bytes
     this.options.api.outbound.remove(bytes)
