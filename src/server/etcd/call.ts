@@ -40,6 +40,12 @@ export const callTimes = (startedAt: number, statedMs: number | undefined): Call
   endsAt: statedMs === undefined ? Number.POSITIVE_INFINITY : startedAt + answerWithinMs(statedMs),
 })
 
+/**
+ * The end of a stream whose token has ended. Go's clients log in for each stream, and open one again only after this
+ * code.
+ */
+export const LOGIN_NEEDED = new GrpcError(GRPC.unavailable, 'etcdserver: the token has ended: log in again')
+
 /** The end of a call that has taken longer than its client waits. */
 export const DEADLINE_EXCEEDED = new GrpcError(GRPC.deadlineExceeded, 'context deadline exceeded')
 

@@ -13,7 +13,7 @@ import { put } from '../../../src/server/etcd/services/put.ts'
 import { range } from '../../../src/server/etcd/services/range.ts'
 import { AS_BOB, AS_ROOT, BOB_PASSWORD, basic, nodeWithUsers } from '../auth/users.ts'
 import { FakeNode } from '../http/fake-node.ts'
-import { serve } from '../http/served.ts'
+import { JSON_TYPE, serve } from '../http/served.ts'
 import { callGrpc, callRpc, frame, openSession } from './grpc-call.ts'
 
 const Empty = message({})
@@ -219,19 +219,26 @@ test.each([
 
 test('the watches of a user end with the token, in a way after which clients log in again', async () => {
   const node = nodeWithUsers()
-  const { port } = await serve({ node })
-  const { request } = RPC.watch
-  const create = request.encode(request.fromJson({ create_request: { key: key.toString('base64') } }))
-  const watching = callGrpc(openSession(port), RPC.watch.path, frame(create), { token: tokenOf(AS_BOB) })
-  await expect.poll(() => node.watches.counts().open).toBe(1)
+  const { port, ask } = await serve({ node })
+  const token = tokenOf(AS_BOB)
+  const request = { create_request: { key: key.toString('base64') } }
+  const message = RPC.watch.request.encode(RPC.watch.request.fromJson(request))
+  const headers = { ...JSON_TYPE, authorization: token }
+  const watching = [
+    callGrpc(openSession(port), RPC.watch.path, frame(message), { token }),
+    ask('POST', '/v3/watch', { headers, body: JSON.stringify(request) }),
+  ]
+  await expect.poll(() => node.watches.counts().open).toBe(2)
   // As its end, which is ten minutes later.
   node.apply({ kind: 'auth', ifRevision: undefined, change: { kind: 'delete-user', name: 'bob' } })
-  const { status, message, messages } = await watching
-  expect({ status, message }).toEqual({
-    status: GRPC.unavailable,
-    message: expect.stringMatching(/^etcdserver: the token has expired/),
-  })
-  expect(messages.map((bytes) => RPC.watch.response.decode(bytes).canceled)).toEqual([false])
+  expect(await Promise.all(watching)).toMatchObject([
+    { status: GRPC.unavailable, message: 'etcdserver: the token has ended: log in again' },
+    {
+      text: expect.stringMatching(
+        /"grpc_code":16,"http_code":401,"message":"etcdserver: invalid auth token"/,
+      ),
+    },
+  ])
 })
 
 test('names of this node are its hosts', async () => {

@@ -5,6 +5,7 @@ import { ApiError, problemDocument } from '../../../operations/forms/index.ts'
 import { HttpError } from '../../../operations/http/form.ts'
 import type { Api } from '../../api/api.ts'
 import type { HttpRequest, HttpResponse } from '../../connections/messages.ts'
+import { LOGIN_NEEDED } from '../call.ts'
 import { toGrpcError } from '../errors.ts'
 
 /** The status of HTTP for a code of gRPC, as grpc-gateway has it. */
@@ -55,7 +56,9 @@ function namedRefusal({ headers, principal }: HttpRequest, error: unknown): unkn
 }
 
 /** The line that ends a stream whose head is sent. */
-export function encodeStreamError({ code, message }: GrpcError): string {
+export function encodeStreamError(end: GrpcError): string {
+  // Clients of HTTP take 503 for a fault of the node, and read the text.
+  const { code, message } = end === LOGIN_NEEDED ? ETCD_ERRORS.invalidAuthToken : end
   const status = STATUS_OF[code] ?? INTERNAL
   const error = { grpc_code: code, http_code: status, message, http_status: STATUS_TEXT[status] }
   return `${JSON.stringify({ error })}\n`

@@ -9,7 +9,7 @@ import { ApiError, type Revision } from '../../../operations/forms/index.ts'
 import { ConnectionShare } from '../../api/budget.ts'
 import { errorOfWatch } from '../../api/watch.ts'
 import type { WatchEnd } from '../../node/watch/index.ts'
-import type { EtcdCall } from '../call.ts'
+import { type EtcdCall, LOGIN_NEEDED } from '../call.ts'
 import { toGrpcError } from '../errors.ts'
 import { type RequestReceiver, type Responses, serveDuplex } from '../rpc.ts'
 import { decodeWatch, EtcdWatch, isEmptyRange, isTooLargeRange, type WatchResponses } from './watch.ts'
@@ -310,10 +310,10 @@ class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
 
   ended(ended: EtcdWatch, end: WatchEnd): void {
     const { kind } = end
-    // Clients begin their watches again on another stream, from the revision that they have received. Go's clients log
-    // in for each stream, and close a watch that is canceled.
+    // Clients begin their watches again on another stream, from the revision that they have received. Go's clients
+    // close a watch that is canceled.
     if (kind === 'no-user') {
-      this.#end(new GrpcError(GRPC.unavailable, `etcdserver: ${errorOfWatch(end).message}`))
+      this.#end(LOGIN_NEEDED)
       return
     }
     if (kind === 'stopped' || kind === 'no-leader' || kind === 'no-room') {
