@@ -2,7 +2,7 @@
 // line is `N passed, N failed, N skipped`. It counts tests. A type error, a file that does not load or an unhandled
 // rejection counts as failed, so 0 failed means exit code 0.
 //
-//   npm test                      all but *.long.test.ts; a fifth of the runs of each property
+//   npm test                      all but *.long.test.ts; a tenth of the runs of each property
 //   npm run test:long             all tests, and all runs
 //   npm run test:quick            without processes, properties and searches of the simulator
 //   npm test -- test/kv -t name   arguments go to vitest
@@ -25,7 +25,7 @@ const env = {
   QUORATE_TEST_COUNTS: countsFile,
   QUORATE_QUICK: quick ? '1' : '0',
   QUORATE_LONG: long ? '1' : (process.env.QUORATE_LONG ?? '0'),
-  QUORATE_RUNS_PERCENT: long ? '100' : '20',
+  QUORATE_RUNS_PERCENT: long ? '100' : '10',
   // The nodes that tests start take less time to load.
   NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? join(tmpdir(), 'node-compile-cache'),
 }
