@@ -84,8 +84,8 @@ export default defineConfig({
 
 /**
  * Files with a process of their own begin first: one that begins later ends a process that others share. A long file
- * that begins last runs alone at the end. So the longest begin first, what computes and what waits for processes by
- * turns; then the other *.int.test.ts, then the rest.
+ * that begins last runs alone at the end. So the longest begin next, and then the rest. What computes and what waits
+ * for processes take turns, so that the processor always has work.
  */
 function longestFirst() {
   const longest = [
@@ -129,14 +129,25 @@ function longestFirst() {
     'client/multiplexed',
     'jepsen-lite/sim/harness',
   ].map((file) => `/test/${file}.test.ts`)
-  const rank = ({ moduleId, project }: TestSpecification): number => {
-    const at = longest.findIndex((path) => moduleId.endsWith(path))
-    const rankInProject = at !== -1 ? at : longest.length + (moduleId.endsWith('.int.test.ts') ? 0 : 1)
-    return project.name === 'shared' ? rankInProject + longest.length + 2 : rankInProject
-  }
+  const rank = ({ moduleId }: TestSpecification): number =>
+    longest.findIndex((path) => moduleId.endsWith(path)) + 1 || longest.length + 1
+  const isLong = (file: TestSpecification): boolean => rank(file) <= longest.length
+  /** Each file with its place from 0 to 1. */
+  const places = (files: readonly TestSpecification[]) =>
+    files.map((file, at) => ({ file, place: (at + 0.5) / files.length }))
   return class extends BaseSequencer {
     override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
-      return (await super.sort(files)).sort((a, b) => rank(a) - rank(b))
+      const sorted = (await super.sort(files)).sort((a, b) => rank(a) - rank(b))
+      const [shared, own] = partition(sorted, ({ project }) => project.name === 'shared')
+      const [long, others] = partition(shared, isLong)
+      const [waiting, computing] = partition(others, ({ moduleId }) => moduleId.endsWith('.int.test.ts'))
+      const inTurn = [...places(waiting), ...places(computing)].sort((a, b) => a.place - b.place)
+      return [...own, ...long, ...inTurn.map(({ file }) => file)]
     }
   }
 }
+
+const partition = <T>(all: readonly T[], isFirst: (one: T) => boolean): [T[], T[]] => [
+  all.filter(isFirst),
+  all.filter((one) => !isFirst(one)),
+]
