@@ -10,8 +10,16 @@ import { type EmbeddedCluster, startCluster } from '../../src/index.ts'
 const PLACES = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome']
 const executablePath = process.env.QUORATE_CHROMIUM ?? PLACES.find((path) => existsSync(path))
 
-/** The tests of this block are skipped where there is no Chromium. */
-export const describeConsole = describe.skipIf(executablePath === undefined)
+/** The tests of this block share a browser. They are skipped where there is no Chromium. */
+export function describeConsole(name: string, tests: () => void): void {
+  describe.skipIf(executablePath === undefined)(name, () => {
+    afterAll(async () => {
+      await (await browser)?.close()
+      browser = undefined
+    })
+    tests()
+  })
+}
 /** The name of such a block says how to get one. */
 export const needsChromium = (what: string): string =>
   executablePath === undefined
@@ -42,7 +50,6 @@ const FLAGS = [
 /** Types of resources that a document loads. */
 const OWN_FILES: ReadonlySet<string> = new Set(['script', 'stylesheet', 'font'])
 
-/** Files that run in one process share it. It ends with the process. */
 let browser: Promise<Browser> | undefined
 
 export interface ConsoleOptions extends BrowserContextOptions {
