@@ -2,6 +2,7 @@
 
 import type { ResponseHeader } from '../etcd/messages/header.ts'
 import type { KeyValue } from '../etcd/messages/kv.ts'
+import { ETCD_ERRORS, GrpcError } from '../etcd/status.ts'
 import {
   ApiError,
   asRevision,
@@ -59,4 +60,22 @@ export function checkFreshness(
   const revision = revisionFrom(header)
   if (revision >= minRevision) return
   throw new ApiError('revision_behind', `the member is at revision ${revision}, not at ${minRevision}`)
+}
+
+/**
+ * The response to a read at a revision; 0: the newest. A member that lags says of a revision that the client has seen
+ * that it lies in the future: another one has it.
+ */
+export async function readAt<A>(
+  revision: number,
+  { minRevision = asRevision(0) }: FreshnessOptions,
+  reading: Promise<A>,
+): Promise<A> {
+  try {
+    return await reading
+  } catch (error) {
+    const isFuture = error instanceof GrpcError && error.message === ETCD_ERRORS.futureRevision.message
+    if (!isFuture || revision > minRevision) throw error
+    throw new ApiError('revision_behind', `the member has not reached revision ${revision}`)
+  }
 }

@@ -6,7 +6,7 @@ import { RPC } from '../../etcd/rpcs.ts'
 import { GrpcError } from '../../etcd/status.ts'
 import { ApiError, type KeyRange, keyAfter } from '../../operations/forms/index.ts'
 import { type RangePage, type RangeRequest, range as rangeForms } from '../../operations/range.ts'
-import { checkFreshness, decodeRow, encodeWhere, isSerializable, revisionFrom } from '../fields.ts'
+import { checkFreshness, decodeRow, encodeWhere, isSerializable, readAt, revisionFrom } from '../fields.ts'
 import { problemFrom } from '../problems.ts'
 import type { EtcdCalls, EtcdOperation, EtcdResult } from './operation.ts'
 
@@ -30,7 +30,7 @@ async function readPage(request: RangeRequest, calls: EtcdCalls): Promise<EtcdRe
     freshness,
   } = request
   const serializable = isSerializable(freshness)
-  const { header, kvs, more, count } = await calls.read(RPC.range, {
+  const reading = calls.read(RPC.range, {
     ...encodeWhere(rangeBehind(request)),
     limit: countOnly ? 0 : limit,
     sortOrder: order === 'desc' ? DESCENDING : 0,
@@ -39,6 +39,7 @@ async function readPage(request: RangeRequest, calls: EtcdCalls): Promise<EtcdRe
     keysOnly,
     countOnly,
   })
+  const { header, kvs, more, count } = await readAt(revision, freshness, reading)
   checkFreshness(freshness, header)
   const records = kvs.map(decodeRow)
   const result = { records, more: more && !countOnly, last: records.at(-1)?.key, count }

@@ -1,7 +1,7 @@
 import { RPC } from '../../etcd/rpcs.ts'
 import { onlyReads } from '../../operations/forms/transactions.ts'
 import type { TxnOutcome, TxnRequest } from '../../operations/txn.ts'
-import { checkFreshness, isSerializable, revisionFrom } from '../fields.ts'
+import { checkFreshness, isSerializable, readAt, revisionFrom } from '../fields.ts'
 import { notInEtcd } from '../problems.ts'
 import { endUnusedLeases } from './leases.ts'
 import type { EtcdOperation } from './operation.ts'
@@ -17,7 +17,7 @@ export const txn: EtcdOperation<TxnRequest, TxnOutcome> = async (
   const granted: bigint[] = []
   const request = await encodeTxn(requested, { revision, serializable }, calls, granted)
   const run = isRead ? calls.read : calls.change
-  const { header, succeeded, responses } = await run(RPC.txn, request)
+  const { header, succeeded, responses } = await readAt(revision, freshness, run(RPC.txn, request))
   if (isRead) checkFreshness(freshness, header)
   endUnusedLeases(granted, succeeded ? request.success : request.failure, calls)
   const at = revisionFrom(header)
