@@ -7,8 +7,7 @@ import { GRPC, GrpcError } from './status.ts'
 export const FRAME_HEAD_BYTES = 5
 
 /** Fills in the head of a message that stands behind it. */
-export function withFrameHead(frame: Uint8Array): Uint8Array {
-  const length = frame.length - FRAME_HEAD_BYTES
+export function withFrameHead(frame: Uint8Array, length = frame.length - FRAME_HEAD_BYTES): Uint8Array {
   frame[1] = length >>> 24
   frame[2] = length >>> 16
   frame[3] = length >>> 8

@@ -115,6 +115,25 @@ export class MessageCodec<T> {
     return WRITER.take(head)
   }
 
+  /** The same in parts, so that values which are encoded already are not copied. */
+  encodeInParts(value: Encodable<T>, head = 0): readonly Uint8Array[] {
+    const all = value as Readonly<Record<string, unknown>>
+    for (const { name, number } of this.#fields) {
+      const values = all[name]
+      if (!(values instanceof EncodedValues) || values.parts.length < 2) continue
+      const before = this.#pick(all, (field) => field.number < number)
+      const after = this.#pick(all, (field) => field.number > number)
+      return [this.encode(before, head), ...values.parts, this.encode(after)]
+    }
+    return [this.encode(value, head)]
+  }
+
+  #pick(value: Readonly<Record<string, unknown>>, isPicked: (field: MessageField) => boolean): Encodable<T> {
+    const picked: Record<string, unknown> = {}
+    for (const field of this.#fields) if (isPicked(field)) picked[field.name] = value[field.name]
+    return picked as Encodable<T>
+  }
+
   read(reader: FieldReader, depth: number): T {
     if (depth > DEPTH_MAX) throw new ProtobufError(`messages are nested deeper than ${DEPTH_MAX}`)
     const message = { ...this.#zero } as Record<string, unknown>

@@ -45,24 +45,74 @@ const COMPARE: Readonly<Record<number, (a: KeyValue, b: KeyValue) => number>> = 
   4: (a, b) => compareKeys(a.value, b.value),
 }
 
-/** `rows`: in the order of their keys, all of the range if the order or a filter needs them. */
-export function arrange(rows: readonly KeyValue[], request: Ordered & Filtered): readonly KeyValue[] {
-  const { minModRevision, maxModRevision, minCreateRevision, maxCreateRevision, sortTarget, sortOrder } =
-    request
-  const kept = isFiltered(request)
-    ? rows.filter(
-        ({ modRevision, createRevision }) =>
-          (minModRevision === 0 || modRevision >= minModRevision) &&
-          (maxModRevision === 0 || modRevision <= maxModRevision) &&
-          (minCreateRevision === 0 || createRevision >= minCreateRevision) &&
-          (maxCreateRevision === 0 || createRevision <= maxCreateRevision),
-      )
-    : rows
+/** Whether a row passes the filters of the request. */
+export const isKept = (
+  { modRevision, createRevision }: Pick<KeyValue, 'modRevision' | 'createRevision'>,
+  { minModRevision, maxModRevision, minCreateRevision, maxCreateRevision }: Filtered,
+): boolean =>
+  (minModRevision === 0 || modRevision >= minModRevision) &&
+  (maxModRevision === 0 || modRevision <= maxModRevision) &&
+  (minCreateRevision === 0 || createRevision >= minCreateRevision) &&
+  (maxCreateRevision === 0 || createRevision <= maxCreateRevision)
+
+type Order = (a: KeyValue, b: KeyValue) => number
+
+/** The order of the request; undefined: that in which rows are read. */
+function orderOf({ sortTarget, sortOrder }: Ordered): Order | undefined {
   const compare = COMPARE[sortTarget]
-  if (compare === undefined || (isInKeyOrder(request) && sortOrder !== DESCEND)) return kept
+  if (compare === undefined || (sortTarget === 0 && sortOrder !== DESCEND)) return undefined
   // Without an order, another target than the key is in ascending order.
   const sign = sortOrder === DESCEND ? -1 : ASCEND
-  return kept.toSorted((a, b) => sign * compare(a, b))
+  return (a, b) => sign * compare(a, b)
+}
+
+/** `rows`: in the order of their keys, all of the range if the order or a filter needs them. */
+export function arrange(rows: readonly KeyValue[], request: Ordered & Filtered): readonly KeyValue[] {
+  const kept = isFiltered(request) ? rows.filter((row) => isKept(row, request)) : rows
+  const order = orderOf(request)
+  return order === undefined ? kept : kept.toSorted(order)
+}
+
+/** Work on many rows. Other work may be done after each step. */
+export type RowSteps<T> = Generator<undefined, T, undefined>
+
+/** Rows that are sorted or merged in one step. */
+const STEP_ROWS = 512
+
+/** Sorts many rows in the order of the request, in steps. Rows that are equal keep their order. */
+export function* sortInSteps(rows: readonly KeyValue[], request: Ordered): RowSteps<readonly KeyValue[]> {
+  const order = orderOf(request)
+  if (order === undefined) return rows
+  let runs: KeyValue[][] = []
+  for (let at = 0; at < rows.length; at += STEP_ROWS) {
+    runs.push(rows.slice(at, at + STEP_ROWS).sort(order))
+    yield
+  }
+  while (runs.length > 1) {
+    const merged: KeyValue[][] = []
+    for (let at = 0; at < runs.length; at += 2)
+      merged.push(yield* merge(runs[at] ?? [], runs[at + 1] ?? [], order))
+    runs = merged
+  }
+  return runs[0] ?? []
+}
+
+function* merge(first: KeyValue[], second: KeyValue[], order: Order): RowSteps<KeyValue[]> {
+  if (second.length === 0) return first
+  const merged: KeyValue[] = []
+  let [a, b] = [0, 0]
+  for (;;) {
+    const [left, right] = [first[a], second[b]]
+    if (left === undefined && right === undefined) return merged
+    if (right === undefined || (left !== undefined && order(left, right) <= 0)) {
+      if (left !== undefined) merged.push(left)
+      a++
+    } else {
+      merged.push(right)
+      b++
+    }
+    if (merged.length % STEP_ROWS === 0) yield
+  }
 }
 
 /** The arranged rows within the limit. */
@@ -75,5 +125,5 @@ export function limited(
   return { kvs: keysOnly ? kept.map(withoutValue) : kept, more }
 }
 
-const withoutValue = (row: KeyValue): KeyValue => ({ ...row, value: NO_VALUE })
+export const withoutValue = (row: KeyValue): KeyValue => ({ ...row, value: NO_VALUE })
 const NO_VALUE = new Uint8Array()

@@ -64,4 +64,25 @@ describe.each(ETCD_WIRES)('%s', (_, open) => {
         expect([limit, more, count]).toEqual([limit, expected.length < 600, '600'])
       }
   })
+
+  test('rows in another order are those of the range, however many there are', async () => {
+    const node = new FakeNode()
+    const names = Array.from({ length: 1_500 }, (_, at) => `k${String(at).padStart(4, '0')}`)
+    const numberOf = (name: string): string => String((Number(name.slice(1)) * 7) % 100).padStart(2, '0')
+    for (const name of names) node.put(name, numberOf(name))
+    const { port } = await serve({ node })
+    const call = open(port)
+    const sorted = names.toSorted((a, b) => Number(numberOf(b)) - Number(numberOf(a)))
+    for (const limit of [0, 1, 257, 1_499, 1_500])
+      for (const keys_only of [false, true]) {
+        const request = { ...ALL, limit, keys_only, sort_target: 'VALUE', sort_order: 'DESCEND' }
+        const { responses } = await call(RPC.range, request)
+        const [{ kvs, more = false, count }] = responses as [Json]
+        const expected = limit === 0 ? sorted : sorted.slice(0, limit)
+        expect(kvs.map(({ key, value }: Json) => [fromBase64(key), fromBase64(value)])).toEqual(
+          expected.map((name) => [name, keys_only ? '' : numberOf(name)]),
+        )
+        expect([more, count]).toEqual([expected.length < 1_500, '1500'])
+      }
+  })
 })

@@ -295,13 +295,13 @@ export class ServedStream implements Responses<object>, StreamReceiver {
 
   send(response: object): void {
     if (this.#isOver || this.#rpc === undefined) return
-    this.#write(withFrameHead(this.#rpc.response.encode(response, FRAME_HEAD_BYTES)))
+    this.#write(this.#rpc.response.encodeInParts(response, FRAME_HEAD_BYTES))
   }
 
   sendBytes(message: Uint8Array, taken?: () => void): void {
     const frame = new Uint8Array(FRAME_HEAD_BYTES + message.length)
     frame.set(message, FRAME_HEAD_BYTES)
-    this.#write(withFrameHead(frame), taken)
+    this.#write([frame], taken)
   }
 
   get waitingBytes(): number {
@@ -313,13 +313,19 @@ export class ServedStream implements Responses<object>, StreamReceiver {
     await new Promise<void>((resolve) => this.#drained.push(resolve))
   }
 
-  #write(frame: Uint8Array, taken?: () => void): void {
-    if (this.#isOver) return
+  /** The parts of one message, of which the first has room for the head. */
+  #write(parts: readonly Uint8Array[], taken?: () => void): void {
+    const [first] = parts
+    if (this.#isOver || first === undefined) return
+    let length = -FRAME_HEAD_BYTES
+    for (const part of parts) length += part.length
+    withFrameHead(first, length)
     if (!this.#hasHead) {
       this.#hasHead = true
       this.#stream.sendHead(RESPONSE_HEAD, false)
     }
-    this.#stream.sendData(frame, taken)
+    const last = parts.length - 1
+    for (const [at, part] of parts.entries()) this.#stream.sendData(part, at === last ? taken : undefined)
     // The transport counts it now.
     this.#call?.releaseRoom()
     this.#connection.responded()

@@ -15,7 +15,19 @@ import type { OperationOf } from '../../../operations/index.ts'
 import type { PageCollector } from '../../api/call.ts'
 import type { EtcdCall } from '../call.ts'
 import { decodeRevision, decodeWhere, encodeRow } from '../fields.ts'
-import { arrange, checkRange, isDescending, isInKeyOrder, limited, needsAll } from '../range-order.ts'
+import { CANCELLED } from '../first-change.ts'
+import {
+  arrange,
+  checkRange,
+  isDescending,
+  isInKeyOrder,
+  isKept,
+  limited,
+  needsAll,
+  type RowSteps,
+  sortInSteps,
+  withoutValue,
+} from '../range-order.ts'
 import { readInTurn } from '../read-turns.ts'
 import { serveUnary } from '../rpc.ts'
 
@@ -75,7 +87,7 @@ async function readRange(range: KeyRange, request: RangeRequest, call: EtcdCall)
     more = next.more
     last = next.last
   }
-  return { header: call.header(now), ...page.take(more), count: first.count ?? page.count }
+  return { header: call.header(now), ...(await page.take(more)), count: first.count ?? page.count }
 }
 
 async function readPage(operation: OperationOf<'range'>, page: Page, call: EtcdCall) {
@@ -92,7 +104,8 @@ async function readPage(operation: OperationOf<'range'>, page: Page, call: EtcdC
 const ROW_BYTES = 64
 
 /** Size of a row in a response, at most. */
-export const rowBytes = ({ key, value }: KeyRow): number => ROW_BYTES + key.length + value.length
+export const rowBytes = ({ key, value }: Pick<KeyRow, 'key' | 'value'>): number =>
+  ROW_BYTES + key.length + value.length
 
 /** As a server of gRPC refuses it. */
 const tooLarge = (bytes: number, bytesMax: number): GrpcError =>
@@ -129,6 +142,17 @@ abstract class Page implements PageCollector {
   }
 
   protected abstract keep(row: KeyRow): void
+
+  /** Takes the steps beside those of other answers. */
+  protected async inTurns<T>(steps: RowSteps<T>): Promise<T> {
+    const { turns } = this.#call.api.outbound
+    for (;;) {
+      await turns.next()
+      const { done, value } = steps.next()
+      if (done) return value
+      if (this.#call.isOver) throw CANCELLED
+    }
+  }
 }
 
 /** Rows as they are. */
@@ -140,46 +164,93 @@ export class RowPage extends Page {
   }
 }
 
+/** Rows that are encoded together, at most, and the size that they approach. */
+const PART_ROWS = 256
+const PART_BYTES = 256 * 1024
+
+/**
+ * Encodes rows in parts, while they are read: as objects, small ones take ten times the memory, and their encoding at
+ * the end would block the node.
+ */
+class RowEncoder {
+  readonly #parts: Uint8Array[] = []
+  #rows: KeyValue[] = []
+  #bytes = 0
+  #length = 0
+
+  /** Returns whether a part is complete. */
+  add(row: KeyValue): boolean {
+    this.#rows.push(row)
+    this.#bytes += rowBytes(row)
+    const isFull = this.#rows.length >= PART_ROWS || this.#bytes >= PART_BYTES
+    if (isFull) this.#encode()
+    return isFull
+  }
+
+  take(): EncodedValues<KeyValue> {
+    this.#encode()
+    return new EncodedValues(this.#parts, this.#length, (part) => RangeResponse.decode(part).kvs)
+  }
+
+  #encode(): void {
+    if (this.#rows.length === 0) return
+    this.#parts.push(RangeResponse.encode({ kvs: this.#rows }))
+    this.#length += this.#rows.length
+    this.#rows = []
+    this.#bytes = 0
+  }
+}
+
+/** Rows in the order of the response. */
+class EncodedPage extends Page {
+  readonly #encoder = new RowEncoder()
+
+  protected keep(row: KeyRow): void {
+    this.#encoder.add(encodeRow(row))
+  }
+
+  /** `more`: the range has more rows than the request wants. */
+  async take(more: boolean) {
+    return { kvs: this.#encoder.take(), more }
+  }
+}
+
 /** All rows of a range, whose order and limit are found when all are there. */
-class ArrangedPage extends RowPage {
+class ArrangedPage extends Page {
   readonly #request: RangeRequest
+  #rows: KeyValue[] = []
 
   constructor(request: RangeRequest, call: EtcdCall) {
     super(call)
     this.#request = request
   }
 
-  take(_more: boolean) {
-    return limited(arrange(this.rows, this.#request), this.#request)
+  protected keep(row: KeyRow): void {
+    if (isKept(row, this.#request)) this.#rows.push(encodeRow(row))
+  }
+
+  async take(_more: boolean) {
+    const { limit, keysOnly } = this.#request
+    const sorted = await this.inTurns(sortInSteps(this.#rows, this.#request))
+    this.#rows = []
+    const more = limit > 0 && sorted.length > limit
+    const kvs = await this.inTurns(encodeInSteps(more ? sorted.slice(0, limit) : [...sorted], keysOnly))
+    return { kvs, more }
   }
 }
 
-/** Rows that are encoded together. */
-const PART_ROWS = 256
-
-/**
- * Rows in the order of the response, encoded while they are read: as objects, small ones take ten times the memory, and
- * their encoding at the end would block the node.
- */
-class EncodedPage extends Page {
-  readonly #parts: Uint8Array[] = []
-  #rows: KeyValue[] = []
-
-  protected keep(row: KeyRow): void {
-    this.#rows.push(encodeRow(row))
-    if (this.#rows.length >= PART_ROWS) this.#encode()
+function* encodeInSteps(rows: KeyValue[], keysOnly: boolean): RowSteps<EncodedValues<KeyValue>> {
+  const encoder = new RowEncoder()
+  for (const [at, row] of rows.entries()) {
+    if (encoder.add(keysOnly ? withoutValue(row) : row)) yield
+    // Its memory is free when its part is encoded.
+    rows[at] = ENCODED
   }
+  return encoder.take()
+}
 
-  /** `more`: the range has more rows than the request wants. */
-  take(more: boolean) {
-    this.#encode()
-    const kvs = new EncodedValues(this.#parts, this.count, (part) => RangeResponse.decode(part).kvs)
-    return { kvs, more }
-  }
-
-  #encode(): void {
-    if (this.#rows.length === 0) return
-    this.#parts.push(RangeResponse.encode({ kvs: this.#rows }))
-    this.#rows = []
-  }
+const NOTHING = new Uint8Array()
+const ENCODED: KeyValue = {
+  ...{ key: NOTHING, value: NOTHING, lease: 0n },
+  ...{ createRevision: 0, modRevision: 0, version: 0 },
 }
