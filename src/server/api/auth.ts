@@ -167,7 +167,7 @@ export function changeAuth(
     }
     case 'put-user':
       checkPassword(change)
-      return withOldPassword(api, change, call, respond, () => putUser(api, change, run, respond))
+      return withOldPassword(api, change, call, respond, () => putUser(api, change, call, run, respond))
     default:
       return run(change as AuthChange)
   }
@@ -217,13 +217,14 @@ function guarded(api: Api, respond: Respond<never>, run: () => void): void {
 function putUser(
   api: Api,
   { name, password, roles }: UserChange,
+  { principal }: Call,
   run: (made: AuthChange) => void,
   respond: Respond<never>,
 ) {
   const put = (passwordHash: string | null | undefined): void =>
     run({ kind: 'put-user', name, passwordHash, roles })
   if (typeof password !== 'string') return put(password)
-  api.authenticator.passwords.hash(password, (error, hash) => {
+  api.authenticator.passwords.hash(password, principal?.user ?? '', (error, hash) => {
     if (error === undefined) guarded(api, respond, () => put(hash))
     else respond(errorOfPassword(error))
   })

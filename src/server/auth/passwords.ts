@@ -104,9 +104,10 @@ export class Passwords {
     return LANES.reduce((sum, lane) => sum + this.#lanes[lane].size, Number(this.#isRunning))
   }
 
-  hash(password: string, done: (error: Error | undefined, hash: string) => void): void {
+  /** `by`: the user who asks for it. Users take turns. */
+  hash(password: string, by: string, done: (error: Error | undefined, hash: string) => void): void {
     const salt = randomBytes(SALT_BYTES)
-    this.#compute('hashes', '', password, salt, COST_LOG2, (error, key) => {
+    this.#compute('hashes', by, password, salt, COST_LOG2, (error, key) => {
       if (error !== undefined) return done(error, '')
       const fields = [COST_LOG2, BLOCKS, PARALLEL, salt.toString('base64url'), key.toString('base64url')]
       done(undefined, `scrypt$${fields.join('$')}`)

@@ -341,6 +341,6 @@ export async function hashOfRootPassword(password: string): Promise<string> {
   const fault = passwordFault(password)
   if (fault !== undefined) throw new NodeStartError(fault, { usage: true })
   return new Promise((resolve, reject) => {
-    new Passwords().hash(password, (error, hash) => (error === undefined ? resolve(hash) : reject(error)))
+    new Passwords().hash(password, '', (error, hash) => (error === undefined ? resolve(hash) : reject(error)))
   })
 }
