@@ -317,6 +317,16 @@ test('move-leader transfers the lead to the member that is named', async () => {
   expect(moved.output).toBe(`Leadership transferred from ${leader[1]} to ${follower[1]}\n`)
 })
 
+test('a range of some MiB arrives', async () => {
+  const hosts = hostsOf(quorate)
+  const value = 'v'.repeat(900_000)
+  for (const at of [1, 2, 3, 4])
+    await finish(ETCDCTL, argsFor(hosts, ['put', `large/${at}`]), { env: ENV, input: value })
+  const { code, output } = await etcdctl(hosts, 'get', 'large/', '--prefix', '--print-value-only')
+  expect([code, output.length]).toEqual([0, 4 * (value.length + 1)])
+  await etcdctl(hosts, 'del', 'large/', '--prefix')
+})
+
 test('snapshot save writes a backup of quorate', async () => {
   await etcdctl(hostsOf(quorate), 'put', 'saved', '1')
   const file = join(scratchDirectory('etcdctl'), 'snapshot')
