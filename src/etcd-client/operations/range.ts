@@ -11,11 +11,15 @@ import { problemFrom } from '../problems.ts'
 import type { EtcdCalls, EtcdOperation, EtcdResult } from './operation.ts'
 
 const PAGE_RECORDS = 1_000
+/** The first page of a stream is small: its values may be large. etcd has no limit on the bytes of a response. */
+const FIRST_PAGE_RECORDS = 64
+/** About as many bytes of keys and values as each later page has. */
+const PAGE_BYTES = 2 * 1024 * 1024
 const DESCENDING = SORT_ORDERS.indexOf('DESCEND')
 
 export const range: EtcdOperation<RangeRequest, RangePage> = async (request, calls) => {
   if (request.stream !== true) return readPage(request, calls)
-  const first = await readPage({ ...request, limit: PAGE_RECORDS }, calls)
+  const first = await readPage({ ...request, limit: FIRST_PAGE_RECORDS }, calls)
   const stream = Readable.from(encodeLines(request, first, calls), { objectMode: false })
   return { stream, header: first.header }
 }
@@ -52,6 +56,11 @@ function rangeBehind({ range: { start, end }, after, order }: RangeRequest): Key
   return order === 'desc' ? { start, end: after } : { start: keyAfter(after), end }
 }
 
+function nextLimit({ records }: RangePage): number {
+  const bytes = records.reduce((sum, { key, value }) => sum + key.length + value.length, 1)
+  return Math.min(PAGE_RECORDS, Math.ceil((PAGE_BYTES * records.length) / bytes))
+}
+
 /** The lines of a stream, which a client decodes as those of a node. */
 async function* encodeLines(
   request: RangeRequest,
@@ -68,7 +77,7 @@ async function* encodeLines(
     count += page.records.length
     if (!page.more) break
     try {
-      const next = { ...request, after: page.last, revision, limit: PAGE_RECORDS }
+      const next = { ...request, after: page.last, revision, limit: nextLimit(page) }
       page = (await readPage(next, calls)).result
     } catch (error) {
       if (!(error instanceof GrpcError || error instanceof ApiError)) throw error
