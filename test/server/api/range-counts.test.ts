@@ -89,6 +89,25 @@ test('a range that a page holds as a whole is not counted', async () => {
     for (const limit of [0, 100, 101]) expect(await list(node, port, open, limit, {})).toEqual([100])
 })
 
+test('a stream of a whole range is not counted', async () => {
+  const node = filled(100)
+  const { port } = await serve({ node })
+  for (const [name, open] of ETCD_WIRES)
+    for (const [limit, rows] of [
+      [0, 160],
+      [60, 220],
+    ] as const) {
+      const call = open(port)
+      const request = { key: base64('k/'), range_end: base64('k0'), limit }
+      let last: Json
+      const read = await rowsRead(node, async () => {
+        last = (await call(RPC.rangeStream, request)).responses.at(-1)
+      })
+      expect([name, read, last.range_response.count]).toEqual([name, rows, '100'])
+      node.put('other', 'v')
+    }
+})
+
 test('the number of all keys is known', async () => {
   const node = filled(100)
   const api = newApi(node)

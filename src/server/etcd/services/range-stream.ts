@@ -29,8 +29,11 @@ export const rangeStream = serveStream(RPC.rangeStream, async (request, call, re
   const { keysOnly, countOnly } = request
   let pinned = decodeRevision(request.revision)
   let left = request.limit > 0 ? request.limit : Number.POSITIVE_INFINITY
+  // Without a limit, the keys of the range are counted while they are read.
+  const isCounted = countOnly || request.limit > 0
   let keys = CHUNK_KEYS
-  let first: { readonly revision: Revision; readonly count: number } | undefined
+  let sent = 0
+  let first: { readonly revision: Revision; readonly count: number | undefined } | undefined
   let after: Uint8Array | undefined
   for (;;) {
     const page = new RowPage(call)
@@ -42,20 +45,21 @@ export const rangeStream = serveStream(RPC.rangeStream, async (request, call, re
       call.execute(
         {
           ...{ kind: 'range', range: where, order: 'asc', keysOnly, countOnly, freshness },
-          ...{ after, limit, count: isFirst, revision: pinned },
+          ...{ after, limit, count: isFirst && isCounted, revision: pinned },
         },
         { page, deadline },
       )
     const answer = await readInTurn(call, read, deadline)
     if (answer.kind !== 'page') throw new Error('a range that is no stream is answered with a page')
     const { head, more, last } = answer
-    first ??= { revision: head.revision, count: answer.count ?? 0 }
+    first ??= { revision: head.revision, count: answer.count }
     pinned ??= head.revision
     after = last
     const { rows: kvs, bytes } = page
     left -= kvs.length
+    sent += kvs.length
     if (countOnly || !more || left <= 0 || last === undefined) {
-      const { revision, count } = first
+      const { revision, count = sent } = first
       responses.send({
         rangeResponse: { header: call.header(revision), kvs, more: more && !countOnly, count },
       })
