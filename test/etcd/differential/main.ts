@@ -22,7 +22,7 @@ try {
     conversations(STEPS_MAX),
     async (steps) => void (await comparison.compare(steps)),
   )
-  const { failed, numRuns, errorInstance } = await fc.check(property, {
+  const { failed, numRuns, errorInstance, counterexample } = await fc.check(property, {
     seed,
     numRuns: Number.MAX_SAFE_INTEGER,
     interruptAfterTimeLimit: minutes * 60_000,
@@ -32,6 +32,8 @@ try {
   for (const [name, count] of comparison.listed) console.log(`listed: ${name} (${count})`)
   if (failed) {
     console.log(errorInstance instanceof Error ? errorInstance.message : String(errorInstance))
+    // An error of the comparison itself names no request.
+    console.log(JSON.stringify(counterexample))
     process.exitCode = 1
   }
 } finally {
