@@ -34,8 +34,8 @@ test('what was refused and read to its end is forgotten: the connection goes on,
     vi.advanceTimersByTime(5_000)
     await goesOn(client)
   }
-  expect(vi.getTimerCount()).toBe(0)
   await atRest(served, 1)
+  expect(vi.getTimerCount()).toBe(0)
 })
 
 test('as much as the limit says is read of what was refused, and no more', async () => {
