@@ -61,8 +61,9 @@ export async function acquire(
     checkWaiting(call)
     return candidate
   } catch (error) {
-    // Otherwise its client may hold what it has asked for again.
-    if (before === undefined || hasWaited) await Promise.race([withdraw(candidate, call), call.late()])
+    // A key of this lease that was there before: its client may hold what it has asked for again.
+    const isHeld = before?.lease === candidate.lease && !hasWaited
+    if (!isHeld) await Promise.race([withdraw(candidate, call), call.late()])
     throw error
   }
 }

@@ -132,6 +132,14 @@ test('a holder that asks again and does not wait keeps its lock', async () => {
   expect(await keys()).toEqual(['n', 'n/1'])
 })
 
+test('a candidate without a lease removes a key that nobody holds, as in etcd', async () => {
+  const { client, keys } = await open()
+  await client.unary(RPC.put, { key: Buffer.from('n/3'), value: name })
+  const campaign = client.unary(RPC.campaign, { name, lease: 3n, value: Buffer.from('other') })
+  await expect(campaign).rejects.toMatchObject(ETCD_ERRORS.leaseNotFound)
+  expect(await keys()).toEqual([])
+})
+
 test('leaders follow each other, and are observed with their values', async () => {
   const { client, grant, node } = await open()
   const noLeader = client.unary(RPC.leader, { name })
