@@ -28,10 +28,10 @@ export function findDependencies(
   const facts: Fact[] = []
   const counts = countingOnes(transactions, keys)
   for (const key of keys) {
-    const readers = collectReaders(key, counts)
+    const readers = collectReaders(key, counts, 'latest')
     // Overwrites come first: of several edges between two transactions, a search takes the first.
     linkInOrder(graph, key, readers, facts)
-    linkReads(graph, key, readers, facts)
+    linkReads(graph, key, collectReaders(key, counts, 'version'), facts)
     for (const { than, transactions: later } of key.later) {
       if (later.length === 0) continue
       const fact = facts.push({ key, from: than, to: undefined }) - 1
@@ -57,9 +57,10 @@ function countingOnes(transactions: readonly CheckedTransaction[], keys: readonl
 
 type Readers = ReadonlyMap<number, readonly number[]>
 
-function collectReaders({ reads }: KeyVersions, counts: Uint8Array): Readers {
+/** The transactions that read a version, or for which it is the latest that explains what they read. */
+function collectReaders({ reads }: KeyVersions, counts: Uint8Array, which: 'version' | 'latest'): Readers {
   const readers = new Map<number, Set<number>>()
-  for (const { transaction, version } of reads) {
+  for (const { transaction, [which]: version } of reads) {
     if (counts[transaction] === 0) continue
     const known = readers.get(version)
     if (known === undefined) readers.set(version, new Set([transaction]))

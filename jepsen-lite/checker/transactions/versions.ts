@@ -5,16 +5,26 @@
 // Some anomalies show without any cycle; they are reported here.
 
 import { countWhile } from '../../workload/sorted.ts'
-import type { AbortedWrite, Read, Transactions, TransactionWrite } from './transaction.ts'
+import type { AbortedWrite, CheckedTransaction, Read, Transactions, TransactionWrite } from './transaction.ts'
 
 /** Transactions are numbers: places in the list. */
 export interface KeyVersions {
   readonly key: string
   /** In their order; the first is the absent key of the beginning. */
   readonly versions: readonly Version[]
-  readonly reads: readonly { readonly transaction: number; readonly version: number }[]
+  readonly reads: readonly VersionRead[]
   /** Transactions that certainly wrote it at some time after a version; when exactly is not known. */
   readonly later: readonly { readonly than: number; readonly transactions: readonly number[] }[]
+}
+
+interface VersionRead {
+  readonly transaction: number
+  readonly version: number
+  /**
+   * The latest version that explains what was read. It is another one if the key was absent, was written and deleted,
+   * and the transaction took effect only then: a store compares an absent key with nothing but its absence.
+   */
+  readonly latest: number
 }
 
 interface Version {
@@ -73,16 +83,25 @@ export function orderVersions(
     }
   }
   for (const write of failed) keys.get(write.key)?.failed.push(write)
+  const lastRevisions = all.map(lastRevision)
   return [...keys.values()].map((key) => {
-    const versions = versionsOfKey(key, initial, report)
+    const versions = versionsOfKey(key, initial, lastRevisions, report)
     reportIntermediate(versions, report)
     return versions
   })
 }
 
+/** The last revision that the answers to a transaction name. It took effect no later. */
+const lastRevision = ({ steps }: CheckedTransaction): number =>
+  steps.reduce((last, step) => {
+    const { version = Number.POSITIVE_INFINITY } = step.f === 'read' ? { version: step.revision } : step
+    return Math.max(last, version)
+  }, 0)
+
 function versionsOfKey(
   { name, writes, reads, failed }: Key,
   initial: string | null,
+  lastRevisions: readonly number[],
   report: Report,
 ): KeyVersions {
   const made = new Map<number, PlacedStep<TransactionWrite> | undefined>()
@@ -134,18 +153,27 @@ function versionsOfKey(
   const order = [...made.keys()].sort((a, b) => a - b)
   const findPlace = new Map(order.map((version, place) => [version, place + 1]))
   const absentAt = placeOfAbsence(writes, order, made)
-  const placed = reads.flatMap(({ transaction, at, step }) => {
-    const { value, version, revision } = step
-    const place =
-      value === null ? absentAt(revision) : version === undefined ? undefined : findPlace.get(version)
-    return place === undefined ? [] : [{ transaction, at, version: place, step }]
-  })
   const versions = [
     START,
     ...order.map((version) => ({ writer: made.get(version)?.transaction, name: `revision ${version}` })),
   ]
   const own = [undefined, ...order.map((version) => made.get(version))]
-  reportOwnUnseen(name, versions, own, placed, report)
+  const byWriter = Map.groupBy(own.keys(), (place) => own[place]?.transaction)
+  const absent = [...own.keys()].filter((place) => place === 0 || own[place]?.step.value === null)
+  const latestAbsence = (place: number, transaction: number): number => {
+    const lastSeen = countWhile(order, (version) => version <= (lastRevisions[transaction] ?? 0))
+    const nextOwn = byWriter.get(transaction)?.find((one) => one > place) ?? Number.POSITIVE_INFINITY
+    return absent[countWhile(absent, (one) => one <= lastSeen && one < nextOwn) - 1] ?? place
+  }
+  const placed = reads.flatMap(({ transaction, at, step }) => {
+    const { value, version, revision } = step
+    const place =
+      value === null ? absentAt(revision) : version === undefined ? undefined : findPlace.get(version)
+    if (place === undefined) return []
+    const latest = value === null ? Math.max(place, latestAbsence(place, transaction)) : place
+    return [{ transaction, at, version: place, latest, step }]
+  })
+  reportOwnUnseen(name, versions, own, byWriter, placed, report)
   // A delete of unknown revision may have found nothing.
   const written = loose.filter(({ step }) => step.value !== null)
   return { key: name, versions, reads: placed, later: laterOnes(written, placed, versions) }
@@ -156,10 +184,10 @@ function reportOwnUnseen(
   key: string,
   versions: readonly Version[],
   made: readonly (PlacedStep<TransactionWrite> | undefined)[],
+  byWriter: ReadonlyMap<number | undefined, readonly number[]>,
   reads: readonly { readonly transaction: number; readonly version: number; readonly step: Read }[],
   report: Report,
 ): void {
-  const byWriter = Map.groupBy(made.keys(), (place) => made[place]?.transaction)
   for (const { transaction, version, step } of reads) {
     const wrong = byWriter.get(transaction)?.find((place) => {
       const write = made[place]?.step
@@ -236,9 +264,10 @@ function laterOnes(
 function reportIntermediate({ key, versions, reads }: KeyVersions, report: Report): void {
   const last = new Map<number, number>()
   for (const [place, { writer }] of versions.entries()) if (writer !== undefined) last.set(writer, place)
-  for (const { transaction, version } of reads) {
+  for (const { transaction, version, latest } of reads) {
     const { writer, name } = versions[version] ?? START
-    if (writer === undefined || writer === transaction || last.get(writer) === version) continue
+    if (latest > version || writer === undefined || writer === transaction || last.get(writer) === version)
+      continue
     report({
       name: 'G1b',
       key,

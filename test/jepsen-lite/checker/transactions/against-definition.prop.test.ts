@@ -126,6 +126,10 @@ function applied(
   before: ReadonlyMap<string, Held>,
 ): ReadonlyMap<string, Held> | undefined {
   const state = new Map(before)
+  // A key that was absent may be so again when the transaction takes effect.
+  const lastRevision = Math.max(
+    ...steps.map((step) => (step.f === 'read' ? step.revision : step.version) ?? Number.POSITIVE_INFINITY),
+  )
   for (const step of steps) {
     const held = state.get(step.key) ?? FIRST
     if (step.f === 'read') {
@@ -133,7 +137,7 @@ function applied(
       if (end === Number.POSITIVE_INFINITY) continue
       if (step.value !== held.value) return undefined
       if (step.value === null) {
-        if (step.revision !== undefined && step.revision < held.above) return undefined
+        if (lastRevision < held.above) return undefined
         state.set(step.key, { ...held, above: Math.max(held.above, step.revision ?? 0) })
         continue
       }

@@ -167,6 +167,23 @@ describe('cycles of versions that answers number', () => {
       .together([write('x', '1', 3), write('y', '1', 3)], [read('x', null, undefined, 2), read('y', '1', 3)])
     expect(names(early)).toEqual(['G-single'])
   })
+
+  test('a key that is written and deleted between a read and a write that found it absent', () => {
+    const tale = (deletedAt: number, ...written: readonly RecordedStep[]) => {
+      const told = new TransactionHistory()
+      const read1 = told.begin(read('x', null, undefined, 1))
+      told.did(write('x', '1', 2)).did(remove('x', deletedAt))
+      read1()
+      told.goOn(1, ...written)()
+      return told
+    }
+    expect(names(tale(3, write('x', '2', 4)))).toEqual([])
+    expect(names(tale(3, write('y', '2', 4)))).toEqual([])
+    // It is deleted only behind the write, or written without a delete.
+    expect(names(tale(5, write('x', '2', 4)))).toEqual(['G-single'])
+    expect(names(tale(5, write('x', '2', 4), write('y', '2', 6)))).toEqual(['G-single'])
+    expect(names(tale(3, read('x', '1', 2)))).not.toEqual([])
+  })
 })
 
 describe('outcomes', () => {
