@@ -10,12 +10,16 @@ import { type EmbeddedCluster, startCluster } from '../../src/index.ts'
 const PLACES = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome']
 const executablePath = process.env.QUORATE_CHROMIUM ?? PLACES.find((path) => existsSync(path))
 
-/** The tests of this block share a browser. They are skipped where there is no Chromium. */
+/**
+ * The tests of this block share a browser, and the clusters that they start end with it. They are skipped where there
+ * is no Chromium.
+ */
 export function describeConsole(name: string, tests: () => void): void {
   describe.skipIf(executablePath === undefined)(name, () => {
     afterAll(async () => {
       await (await browser)?.close()
       browser = undefined
+      await Promise.all(clusters.splice(0).map((cluster) => cluster.close()))
     })
     tests()
   })
@@ -119,12 +123,14 @@ export async function logIn(page: Page, user: string, password: string): Promise
 
 const timing = { heartbeatMs: 40, electionMinMs: 200, electionMaxMs: 400 }
 
-/** A cluster in this process, until the file ends. */
+const clusters: EmbeddedCluster[] = []
+
+/** A cluster in this process, until the block of `describeConsole` ends. */
 export async function startConsoleCluster(
   options: Parameters<typeof startCluster>[0] = {},
 ): Promise<EmbeddedCluster> {
   const cluster = await startCluster({ nodes: 3, timing, ...options })
-  afterAll(() => cluster.close())
+  clusters.push(cluster)
   return cluster
 }
 

@@ -8,7 +8,7 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { extname, join } from 'node:path'
 import { promisify } from 'node:util'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { beforeAll, expect, test } from 'vitest'
 import { describeConsole, findBarriers, needsChromium, openPage } from './browser.ts'
 
 const BUILD = join(import.meta.dirname, '../../scripts/build-web.mjs')
@@ -31,11 +31,11 @@ describeConsole(needsChromium('the parts of the design'), () => {
     server.listen(0, '127.0.0.1')
     await once(server, 'listening')
     url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/design.html`
-    afterAll(() => {
+    return () => {
       server.closeAllConnections()
       server.close()
       rmSync(directory, { recursive: true })
-    })
+    }
   })
 
   test('each part can be read and used, in light and dark', async () => {
