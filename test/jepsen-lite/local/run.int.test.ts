@@ -30,7 +30,7 @@ test('a cluster that is killed and cut keeps its promises, and the history that 
     verdict: 'pass',
     counts: { finals: 3, operations: history.calls.length },
   })
-  expect(history.calls.length).toBeGreaterThan(200)
+  expect(history.calls.length).toBeGreaterThan(50)
   // A busy machine keeps this process waiting, which is noted.
   const noted = history.notes.map(({ what }) => what).filter((what) => what !== 'stall')
   expect(new Set(noted)).toEqual(new Set(['start', 'role', 'phase', 'inject', 'heal', 'kill', 'ended']))
