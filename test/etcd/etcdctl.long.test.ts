@@ -169,13 +169,7 @@ const CONVERSATIONS: Readonly<Record<string, readonly Line[]>> = {
     'user delete root',
     'get auth/ --prefix',
   ],
-  'alarms and defragmentation': [
-    'alarm list',
-    'alarm disarm',
-    'defrag',
-    'member remove 123',
-    'move-leader 123',
-  ],
+  'alarms and defragmentation': ['alarm list', 'alarm disarm', 'defrag', 'member remove 123'],
   lock: ['lock deploy echo held', 'lock deploy -- false', 'lock deploy --ttl 5 echo again'],
 }
 
@@ -315,6 +309,11 @@ test('move-leader transfers the lead to the member that is named', async () => {
   const follower = simple.find((line) => line.split(', ')[4] === 'false')?.split(', ') ?? []
   const moved = await etcdctl([leader[0] ?? ''], 'move-leader', follower[1] ?? '')
   expect(moved.output).toBe(`Leadership transferred from ${leader[1]} to ${follower[1]}\n`)
+  // It needs the leader, and looks for it among all.
+  const [theirs, ours] = await Promise.all(
+    [etcd, quorate].map((each) => converse(hostsOf(each).join(), ['move-leader 123'])),
+  )
+  expect(ours).toEqual(theirs)
 })
 
 test('a range of some MiB arrives', async () => {
