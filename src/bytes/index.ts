@@ -7,7 +7,7 @@
 // This folder uses no API of Node, so that the core and the state machine can use it. Integers are read byte by byte,
 // not with a DataView: creating a DataView for a row or an entry costs more than all reads through it. Text is
 // ASCII, UTF-16 or UTF-8 (`utf8.ts`). `assertNever` is here because no other folder is below the core and the state
-// machine; `shell-word.ts`, because the program and the console share this folder.
+// machine; `shell-word.ts` and `json-text.ts`, because the program, the node and the console share this folder.
 
 export { joinAdjacent } from './adjacent.ts'
 export { assertNever } from './assert-never.ts'

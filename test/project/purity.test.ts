@@ -139,7 +139,7 @@ const MAY_IMPORT = new Map([
     'cli',
     [
       ...OPERATIONS,
-      'bytes/shell-word.ts',
+      ...['bytes/json-text.ts', 'bytes/shell-word.ts'],
       'client',
       'etcd-client',
       'certificates',

@@ -1,18 +1,13 @@
 // Results as JSON, in the shapes of the HTTP API.
 
+import { escapeControls } from '../../bytes/json-text.ts'
 import type { DeleteResult, KvRecord, Member, NodeStatus, PutResult, RecordMeta } from '../../client/index.ts'
 import { bytesDocument } from '../../operations/forms/bytes.ts'
 
-/** JSON of one line. It escapes what JSON allows in strings and a terminal obeys, as in text.ts. */
+/** JSON of one line. */
 export const toJsonLine = (value: unknown): string => escapeControls(JSON.stringify(value))
 
 export const toJson = (value: unknown): string => escapeControls(JSON.stringify(value, null, 2))
-
-const escapeControls = (json: string): string =>
-  json.replace(
-    /[\x7f-\x9f\u2028-\u202e\u2066-\u2069]/g,
-    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  )
 
 export function resultJson(result: PutResult | DeleteResult): object {
   if ('deleted' in result) return { deleted: result.deleted, revision: result.revision }

@@ -1,6 +1,7 @@
 // The audit log: a line of JSON for each change and each refusal, or for each operation. It has no values and no
 // passwords. Refusals of clients without a user are a sample, in short lines.
 
+import { escapeControls } from '../../bytes/json-text.ts'
 import { ApiError, type ApiErrorCode, BOUND_BYTES_MAX, type KeyRange } from '../../operations/forms/index.ts'
 import { rangeDocument } from '../../operations/forms/roles.ts'
 import { type Operation, type OperationKind, operationFacts } from '../../operations/index.ts'
@@ -100,7 +101,7 @@ export class Audit {
   }
 
   #appendLine(line: object): void {
-    this.#append(`${JSON.stringify(line)}\n`)
+    this.#append(`${escapeControls(JSON.stringify(line))}\n`)
   }
 }
 

@@ -1,6 +1,7 @@
 // The line of each operation in the audit log. The tables have every kind: without one they do not compile.
 
 import { beforeEach, expect, onTestFinished, test, vi } from 'vitest'
+import { encodeUtf8 } from '../../../src/bytes/index.ts'
 import type { Revision } from '../../../src/operations/forms/index.ts'
 import { ApiError } from '../../../src/operations/forms/index.ts'
 import type { Operation, RequestedAuthChange } from '../../../src/operations/index.ts'
@@ -78,6 +79,8 @@ function lineOf(operation: Operation, result: ApiAnswer, audited: AuditedOperati
   expect(answers).toEqual([result])
   expect(lines.length).toBeLessThan(2)
   expect(lines.join('')).not.toContain('secret')
+  // A terminal would obey these.
+  expect(lines.join('')).not.toMatch(/[\x7f-\x9f]/)
   const [line] = lines
   return line === undefined ? undefined : JSON.parse(line)
 }
@@ -114,6 +117,11 @@ test('of many and long keys a line has the first ones, none of which is longer t
   expect(tooLong).toMatchObject({ keys: [a, b], more: 1 })
   const many = linesOf(...Array.from({ length: 128 }, (_, at) => keyOf(at, 1)))
   expect(many).toMatchObject({ keys: { length: 100 }, more: 28 })
+})
+
+test('a key with a character that a terminal obeys is in the line as it is', () => {
+  const key = encodeUtf8('\x9b31m')
+  expect(lineOf({ ...EVERY_OPERATION.delete, key }, DONE)).toMatchObject({ keys: [{ key: '\x9b31m' }] })
 })
 
 type ChangeKind = RequestedAuthChange['kind']
