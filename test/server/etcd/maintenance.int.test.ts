@@ -6,12 +6,13 @@ import { BackupReader } from '../../../src/backup/format.ts'
 import { RPC } from '../../../src/etcd/rpcs.ts'
 import { ETCD_ERRORS, GRPC, type GrpcError } from '../../../src/etcd/status.ts'
 import { GrpcClient } from '../../../src/etcd-client/grpc-client.ts'
+import { Audit } from '../../../src/server/api/audit.ts'
 import { AS_BOB, AS_ROOT, nodeWithUsers } from '../auth/users.ts'
 import { FakeNode } from '../http/fake-node.ts'
 import { serve } from '../http/served.ts'
 
-async function open(node = new FakeNode()) {
-  const { port } = await serve({ node })
+async function open(node = new FakeNode(), audit?: Audit) {
+  const { port } = await serve({ node, ...(audit && { audit }) })
   const client = new GrpcClient({ endpoint: `http://127.0.0.1:${port}` })
   onTestFinished(() => client.close())
   return { client, node }
@@ -97,7 +98,9 @@ test('a node without room has an alarm, which nobody can switch', async () => {
 })
 
 test('what only an administrator may do is refused to others', async () => {
-  const { client, node } = await open(nodeWithUsers())
+  const lines: string[] = []
+  const audit = new Audit((line) => void lines.push(line), 'changes')
+  const { client, node } = await open(nodeWithUsers(), audit)
   const { members } = await client.unary(RPC.memberList, {}, authorize(AS_ROOT))
   node.leaderName = node.name
   const id = members.find(({ name }) => name !== node.name)?.id ?? 0n
@@ -111,6 +114,11 @@ test('what only an administrator may do is refused to others', async () => {
     all(client.serverStream(RPC.rangeStream, { key: Buffer.from('a'), rangeEnd: Buffer.from('b') }, asBob)),
   ]
   await Promise.all(refused.map((each) => failsAs(each, ETCD_ERRORS.permissionDenied)))
+  const refusals = lines.map((line) => JSON.parse(line))
+  for (const operation of ['remove-member', 'transfer-leadership'])
+    expect(refusals).toContainEqual(
+      expect.objectContaining({ user: 'bob', operation, code: 'permission_denied' }),
+    )
   await client.unary(RPC.defragment, {}, authorize(AS_ROOT))
   await failsAs(client.unary(RPC.memberRemove, { id: 99n }, authorize(AS_ROOT)), ETCD_ERRORS.memberNotFound)
   await failsAs(

@@ -7,10 +7,11 @@ import { encodeMember, findMember, listMembers } from '../members.ts'
 import { serveUnary } from '../rpc.ts'
 
 export const memberRemove = serveUnary(RPC.memberRemove, async ({ id }, call) => {
-  await checkMayAdminister(call)
   const member = await findMember(id, call)
+  const remove = { kind: 'remove-member', name: member?.name ?? String(id) } as const
+  await call.check(remove)
   if (member === undefined) throw ETCD_ERRORS.memberNotFound
-  const { result } = await call.execute({ kind: 'remove-member', name: member.name })
+  const { result } = await call.execute(remove)
   return { header: call.header(), members: result.members.map(encodeMember) }
 })
 
