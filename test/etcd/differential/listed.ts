@@ -287,6 +287,16 @@ export const LISTED: readonly ListedDifference[] = [
       step.request.name === step.as,
   },
   {
+    name: 'a put with the lease of another user',
+    why: 'a lease without keys is attached by the user to whom it was granted, and by root',
+    source: 'docs/reference/security.md',
+    shows: ({ step, etcd, quorate }) =>
+      ['put', 'txn'].includes(step.rpc) &&
+      /"lease":[1-9]/.test(JSON.stringify(step.request)) &&
+      !isRefused(etcd, PERMISSION) &&
+      isRefused(quorate, PERMISSION),
+  },
+  {
     name: 'leases of others',
     why: 'a user lists the leases that he was granted, and root all',
     source: 'docs/coming-from/etcd.md',
