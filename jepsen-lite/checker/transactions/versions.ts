@@ -94,8 +94,8 @@ export function orderVersions(
 /** The last revision that the answers to a transaction name. It took effect no later. */
 const lastRevision = ({ steps }: CheckedTransaction): number =>
   steps.reduce((last, step) => {
-    const { version = Number.POSITIVE_INFINITY } = step.f === 'read' ? { version: step.revision } : step
-    return Math.max(last, version)
+    const revision = step.f === 'read' ? step.revision : step.version
+    return Math.max(last, revision ?? Number.POSITIVE_INFINITY)
   }, 0)
 
 function versionsOfKey(
