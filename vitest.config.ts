@@ -10,15 +10,13 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node'
 const testFiles = (names: readonly string[]): string[] => names.map((name) => `test/${name}.test.ts`)
 // Files share processes, so that each compiles the code once. So a test leaves no state behind in a module or a global
 // object. Vitest ends a process when the next file is of another project: hence one project for all that share. Files
-// that replace global functions, change the working directory, or look at the heap, the handles or the timers of the
-// whole process run in processes of their own: a client that an earlier file has left may set a timer.
+// that replace global functions, change the working directory, or look at the heap or the handles of the whole process
+// run in processes of their own.
 const ALONE = testFiles([
   'client/alive',
   'client/transport/http-transport',
   'jepsen-lite/commands/check',
   'jepsen-lite/recipes/recipes',
-  'local/poll',
-  'server/http/refused-bodies',
   'server/node/collection',
   'server/node/disk-space.int',
 ])
