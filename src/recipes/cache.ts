@@ -16,6 +16,10 @@
 // Invariant: an entry is the result of a read that began at `readAt` and that no later event or gap of the watch has
 // invalidated. A change, a gap, and a `load` delete entries and invalidate reads in flight; only reads create entries.
 // So an entry shows its key as it was at the revision of its read, and at the last revision of the watch.
+//
+// An absent key has no revision of its own: the node says only at which revision of the store it is absent. If every
+// such answer counted from there, each of them would outdate all entries of a store that other clients write. So the
+// cache also reads whether the key was absent at the revision that it has shown already.
 
 import {
   AbortedError,
@@ -45,6 +49,8 @@ const ENTRIES_MAX = 10_000
 const PROGRESS_MS = 1_000
 /** After this time without a word the watch does not count as working. */
 const SILENCE_MAX_MS = 2_000
+/** Time limit of the second read of an absent key. */
+const EARLIER_MS = 1_000
 
 export interface CacheOptions {
   readonly prefix: string | Uint8Array
@@ -80,8 +86,15 @@ export interface Cache extends AsyncDisposable {
 interface Entry {
   readonly readAt: Stopwatch
   readonly record: Promise<KvRecord | undefined>
-  /** `revision`: that of the store that the read has shown; 0: it is in flight, or the node has not said it. */
-  readonly answer: { revision: number; hasFailed: boolean }
+  readonly answer: ReadAnswer
+}
+
+interface ReadAnswer {
+  /** The revision of the store that the read has shown; 0: it is in flight, or the node has not said it. */
+  revision: number
+  /** An earlier revision at which the key was absent as well; 0: unknown. */
+  absentAt: number
+  hasFailed: boolean
 }
 
 export function cache(kv: Pick<Client, 'get' | 'put' | 'watch'>, options: CacheOptions): Cache {
@@ -156,11 +169,37 @@ export function cache(kv: Pick<Client, 'get' | 'put' | 'watch'>, options: CacheO
 
   function begin(key: Uint8Array): Entry {
     const readAt = startStopwatch()
-    const answer = { revision: 0, hasFailed: false }
+    const answer = { revision: 0, absentAt: 0, hasFailed: false }
+    return { readAt, record: readFromStore(key, answer), answer }
+  }
+
+  async function readFromStore(key: Uint8Array, answer: ReadAnswer): Promise<KvRecord | undefined> {
+    let readAt = 0
     const onAnswer = ({ revision = 0 }: AnswerInfo) => {
-      answer.revision = revision
+      readAt = revision
     }
-    return { readAt, record: kv.get(key, { onAnswer }), answer }
+    const record = await kv.get(key, { onAnswer })
+    const known = Math.max(shown, watched)
+    if (record === undefined && known > 0 && known < readAt && (await wasAbsent(key, known)))
+      answer.absentAt = known
+    answer.revision = readAt
+    return record
+  }
+
+  /** Any node that has the revision can answer. If none does in time, the key counts as absent from its read on. */
+  async function wasAbsent(key: Uint8Array, revision: number): Promise<boolean> {
+    try {
+      const call = { revision, consistency: 'stale', timeoutMs: EARLIER_MS } as const
+      return (await kv.get(key, call)) === undefined
+    } catch {
+      return false
+    }
+  }
+
+  /** The earliest revision, from `atLeast` on, at which the key is known to have been as the answer says. */
+  function revisionShown(record: KvRecord | undefined, answer: ReadAnswer, atLeast: number): number {
+    const since = record === undefined ? answer.revision : record.modRevision
+    return answer.absentAt >= atLeast && answer.absentAt > 0 ? answer.absentAt : Math.max(since, atLeast)
   }
 
   /**
@@ -174,7 +213,7 @@ export function cache(kv: Pick<Client, 'get' | 'put' | 'watch'>, options: CacheO
       try {
         const record = await wait(entry.record)
         if (!isLast && !(isYoung(entry) && shows(keyName(key), entry, atLeast))) continue
-        shown = Math.max(shown, record?.modRevision ?? 0)
+        shown = Math.max(shown, revisionShown(record, entry.answer, atLeast))
         return record
       } catch (error) {
         if (isOwn || isLast || !entry.answer.hasFailed) throw error

@@ -25,6 +25,8 @@ function stopped(client: Client) {
     isReading: true,
     isWatching: true,
     beforeAnswer: async () => {},
+    /** Called before a read of an earlier revision. */
+    onHistory: () => {},
     /** Ends the watches that have begun. */
     breakWatches() {
       broken.abort()
@@ -34,6 +36,7 @@ function stopped(client: Client) {
   const reading = withCall(client, 'get', async (...args) => {
     state.gets += 1
     if (!state.isReading) throw new Error('unreachable')
+    if (args[1]?.revision !== undefined) state.onHistory()
     const record = await client.get(...args)
     await state.beforeAnswer()
     return record
@@ -355,6 +358,86 @@ it('shows nothing older than it has shown before, of any key, while its watch is
   expect((await own.get('b'))?.text()).toBe('2')
   expect((await own.get('c'))?.text()).toBe('2')
   expect(state.gets).toBe(gets)
+})
+
+/** A cache that holds `a` and `b` as they were before a transaction which its watch does not report. */
+async function behind(prefix: string) {
+  const silent = withCall(kv, 'watch', ({ signal }) => kv.watch({ prefix: 'nothing/', signal }))
+  const { store, state } = stopped(silent)
+  await kv.put(`${prefix}mark`, 'before')
+  await kv.put(`${prefix}a`, 'money')
+  const own = await watching(cache(store, { prefix }))
+  await own.get('a')
+  await own.get('b')
+  return { own, state }
+}
+
+it('shows no key as it was before another one was absent', async () => {
+  const prefix = newPrefix()
+  const { own, state } = await behind(prefix)
+  // A value moves: the first read after that finds a third key that the same transaction has deleted.
+  await kv.txn({
+    success: [
+      { delete: { key: `${prefix}a` } },
+      { delete: { key: `${prefix}mark` } },
+      { put: { key: `${prefix}b`, value: 'money' } },
+    ],
+  })
+  expect(await own.get('mark')).toBeUndefined()
+  expect((await own.get('b'))?.text()).toBe('money')
+  expect(await own.get('a')).toBeUndefined()
+  const { gets } = state
+  expect([await own.get('mark'), (await own.get('b'))?.text()]).toEqual([undefined, 'money'])
+  expect(state.gets).toBe(gets)
+  await own.close()
+})
+
+it('shows an absent key a second time only together with what came before it', async () => {
+  const prefix = newPrefix()
+  const { own, state } = await behind(prefix)
+  await kv.txn({ success: ['c', 'd'].map((key) => ({ put: { key: `${prefix}${key}`, value: '1' } })) })
+  const hasRead = Promise.withResolvers<void>()
+  const goOn = Promise.withResolvers<void>()
+  state.beforeAnswer = () => {
+    state.beforeAnswer = async () => {}
+    hasRead.resolve()
+    return goOn.promise
+  }
+  const reading = own.get('d')
+  await hasRead.promise
+  await kv.txn({ success: [{ delete: { key: `${prefix}c` } }, { put: { key: `${prefix}d`, value: '2' } }] })
+  // It is absent before the first transaction, and after the second one.
+  expect(await own.get('c')).toBeUndefined()
+  goOn.resolve()
+  expect((await reading)?.text()).toBe('1')
+  expect(await own.get('c')).toBeUndefined()
+  expect((await own.get('d'))?.text()).toBe('2')
+  await own.close()
+})
+
+it('serves its entries from memory after a key was absent, while other clients write other keys', async () => {
+  const prefix = newPrefix()
+  const { own, state } = await behind(prefix)
+  for (const key of ['c', 'd', 'e']) {
+    await kv.put('elsewhere', key)
+    expect(await own.get(key)).toBeUndefined()
+    const { gets } = state
+    expect([(await own.get('a'))?.text(), await own.get('b')]).toEqual(['money', undefined])
+    expect(state.gets).toBe(gets)
+  }
+  await own.close()
+})
+
+it('reads its entries again after a key was absent, if nobody says whether it was so before', async () => {
+  const prefix = newPrefix()
+  const { own, state } = await behind(prefix)
+  await kv.txn({ success: [{ put: { key: `${prefix}b`, value: 'new' } }] })
+  state.onHistory = () => {
+    throw noLeader()
+  }
+  expect(await own.get('c')).toBeUndefined()
+  expect((await own.get('b'))?.text()).toBe('new')
+  await own.close()
 })
 
 it('keeps its other entries when its watch has told all that it has shown', async () => {
