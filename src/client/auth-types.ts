@@ -57,6 +57,17 @@ export interface RoleList {
   readonly revision: number
 }
 
+/** The user of a client, and what this user may do. */
+export interface AuthSelf extends AuthStatus {
+  /** undefined: nobody is named, which is possible only while rights are not checked. */
+  readonly user: string | undefined
+  /** The proof that names the user. */
+  readonly credential: 'password' | 'token' | 'certificate' | undefined
+  readonly roles: readonly string[]
+  /** Permissions of all roles together; everything while rights are not checked. */
+  readonly permissions: readonly RolePermission[]
+}
+
 export interface AuthChangeOptions extends CallOptions {
   /** Only if the auth revision is this one: nobody has changed users and roles since. */
   readonly ifRevision?: number
@@ -66,6 +77,8 @@ export interface AuthChangeOptions extends CallOptions {
 export interface AuthSwitch {
   /** Whether rights are checked, as one node knows it. It needs no user. */
   status(options?: CallOptions): Promise<AuthStatus>
+  /** The user of the client, and what this user may do, as one node knows it. */
+  self(options?: CallOptions): Promise<AuthSelf>
   /** Checks rights from now on. It needs a user `root` with the role `root` and a password. */
   enable(options?: CallOptions): Promise<AuthStatus>
   disable(options?: CallOptions): Promise<AuthStatus>

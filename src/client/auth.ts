@@ -45,6 +45,12 @@ export function authSwitch(call: RequestCall): AuthSwitch {
       const { showAuth } = await import('../operations/show-auth.ts')
       return resultFrom(await call(showAuth, { kind: 'show-auth' }, options))
     },
+    self: async (options = {}) => {
+      checkCall('auth.self', options)
+      const { showSelf } = await import('../operations/show-self.ts')
+      const { permissions, ...self } = resultFrom(await call(showSelf, { kind: 'show-self' }, options))
+      return { ...self, permissions: permissions.map(rolePermission) }
+    },
     enable: (options = {}) => change('enable', options),
     disable: (options = {}) => change('disable', options),
   }

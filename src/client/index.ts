@@ -9,6 +9,7 @@ import '../system/require-node.ts'
 
 export type {
   AuthChangeOptions,
+  AuthSelf,
   AuthStatus,
   AuthSwitch,
   PermittedRange,

@@ -43,6 +43,7 @@ import { type SettingsRequest, settings } from './settings.ts'
 import { type ShowAuthRequest, showAuth } from './show-auth.ts'
 import { type ShowLeaseRequest, showLease } from './show-lease.ts'
 import { type ShowRolesRequest, showRoles } from './show-roles.ts'
+import { type ShowSelfRequest, showSelf } from './show-self.ts'
 import { type ShowUsersRequest, showUsers } from './show-users.ts'
 import { type StatusRequest, status } from './status.ts'
 import { type TransferLeadershipRequest, transferLeadership } from './transfer-leadership.ts'
@@ -107,6 +108,7 @@ export type Operation =
   | TransferLeadershipRequest
   | ChangeSettingsRequest
   | ShowAuthRequest
+  | ShowSelfRequest
   | LogInRequest
   | ShowUsersRequest
   | ShowRolesRequest
@@ -141,6 +143,7 @@ export const OPERATIONS = {
   'transfer-leadership': transferLeadership,
   'change-settings': changeSettings,
   'show-auth': showAuth,
+  'show-self': showSelf,
   'log-in': logIn,
   'show-users': showUsers,
   'show-roles': showRoles,

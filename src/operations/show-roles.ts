@@ -1,4 +1,4 @@
-// Reads one role, or all.
+// Reads one role, or all. A user may read the roles that this user has.
 
 import type { HttpForm, OperationFacts } from './definition.ts'
 import { decodeList, decodeObject, decodeWholeNumber } from './forms/decode.ts'
@@ -26,7 +26,7 @@ export const showRoles = {
   isAudited: false,
   label: 'other',
   resource: 'auth',
-  demands: () => ADMINISTER,
+  demands: ({ name }) => (name === undefined ? ADMINISTER : [{ to: 'see-role', role: name }]),
   http: {
     routes: [
       route(
@@ -58,4 +58,4 @@ export const showRoles = {
       }
     },
   },
-} satisfies OperationFacts<unknown> & { readonly http: HttpForm<ShowRolesRequest, RolesResult> }
+} satisfies OperationFacts<ShowRolesRequest> & { readonly http: HttpForm<ShowRolesRequest, RolesResult> }

@@ -38,6 +38,10 @@ describe('before rights are checked', () => {
     expect(await kv('auth status')).toMatchObject({ code: 0, out: 'off\n', err: '' })
     expect(JSON.parse((await kv('auth status -o json')).out)).toMatchObject({ enabled: false })
     expect((await kv('auth status -o table')).out).toContain('rights are not checked')
+    expect(await kv('user show')).toMatchObject({
+      ...{ code: 0, out: '-\t-\t-\treadwrite --all, admin\n' },
+      err: 'rights are not checked: who can connect may do everything\n',
+    })
   })
 
   test('a user is named all the same, and everything works', async () => {
@@ -79,6 +83,18 @@ describe('while rights are checked', () => {
     expect(await asBob('put app/a 1')).toMatchObject({ code: 0, err: '' })
     expect(await asBob('get app/a')).toMatchObject({ code: 0, out: '1' })
     expect((await asBob('ls app/')).out).toBe('app/a\n')
+  })
+
+  test('a user sees who he is and what he may do', async () => {
+    expect(await asBob('user show')).toMatchObject({
+      ...{ code: 0, err: '', out: 'bob\ttoken\tapp\treadwrite --prefix app/\n' },
+    })
+    expect(JSON.parse((await asBob('user show -o json')).out)).toEqual({
+      ...{ enabled: true, revision: expect.any(Number), user: 'bob', credential: 'token' },
+      ...{ roles: ['app'], permissions: [{ access: 'readwrite', prefix: 'app/' }] },
+    })
+    expect(await asBob('role show app')).toMatchObject({ code: 0, out: 'readwrite --prefix app/\n' })
+    expect(await kv('user show')).toMatchObject({ code: 8, out: '' })
   })
 
   test.each([

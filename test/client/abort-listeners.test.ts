@@ -102,6 +102,7 @@ const CALLS: Readonly<Record<CallName, (kv: Client, signal: AbortSignal) => Prom
   changeSettings: (kv, signal) => kv.changeSettings({ value_bytes_max: 65_536 }, { signal }),
   backup: (kv, signal) => all(kv.backup({ signal })),
   'auth.status': (kv, signal) => kv.auth.status({ signal }),
+  'auth.self': (kv, signal) => kv.auth.self({ signal }),
   'auth.enable': (kv, signal) => kv.auth.enable({ signal }),
   'auth.disable': (kv, signal) => kv.auth.disable({ signal }),
   'users.list': (kv, signal) => kv.users.list({ signal }),

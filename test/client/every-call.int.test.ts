@@ -160,6 +160,7 @@ const CALLS: Readonly<Record<CallName, Call>> = {
   changeSettings: (kv) => kv.changeSettings({ value_bytes_max: 1_048_576 }),
   backup: async (kv) => expect((await all(kv.backup())).length).toBeGreaterThan(0),
   'auth.status': (kv) => kv.auth.status(),
+  'auth.self': (kv) => kv.auth.self(),
   'auth.enable': (kv) => kv.auth.enable(),
   'auth.disable': (kv) => kv.auth.disable(),
   'users.list': (kv) => kv.users.list(),
@@ -210,7 +211,8 @@ const WIRES: readonly Wire[] = [
     readsFirst: new Set<CallName>(['transact', 'revokeLease']),
     missing: new Set<CallName>([
       ...(['addMember', 'removeMember', 'replaceMember', 'transferLeader'] as const),
-      ...(['settings', 'changeSettings', 'backup', 'auth.status', 'auth.enable', 'auth.disable'] as const),
+      ...(['settings', 'changeSettings', 'backup', 'auth.status', 'auth.self'] as const),
+      ...(['auth.enable', 'auth.disable'] as const),
       ...(['users.list', 'users.get', 'users.put', 'users.delete'] as const),
       ...(['roles.list', 'roles.get', 'roles.put', 'roles.delete'] as const),
     ]),

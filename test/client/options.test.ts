@@ -49,6 +49,7 @@ const CALLS: Readonly<Record<CallName, Call>> = {
   changeSettings: (kv, options) => kv.changeSettings({ value_bytes_max: 1 }, options),
   backup: (kv, options) => first(kv.backup(options)),
   'auth.status': (kv, options) => kv.auth.status(options),
+  'auth.self': (kv, options) => kv.auth.self(options),
   'auth.enable': (kv, options) => kv.auth.enable(options),
   'auth.disable': (kv, options) => kv.auth.disable(options),
   'users.list': (kv, options) => kv.users.list(options),

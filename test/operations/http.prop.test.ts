@@ -45,6 +45,7 @@ import type {
 } from '../../src/operations/index.ts'
 import { OPERATIONS, type OperationKind, type OperationOf } from '../../src/operations/index.ts'
 import { PAGE_START } from '../../src/operations/range.ts'
+import { CREDENTIALS } from '../../src/operations/show-self.ts'
 import { PROGRESS_MS_MAX, PROGRESS_MS_MIN } from '../../src/operations/watch.ts'
 import { parseTarget } from '../../src/server/connections/target.ts'
 import '../runs.ts'
@@ -220,6 +221,7 @@ const REQUESTS: { readonly [K in OperationKind]: fc.Arbitrary<Omit<OperationOf<K
     idempotency,
   }),
   'show-auth': fc.constant({}),
+  'show-self': fc.constant({}),
   'log-in': fc.record({ user: name, password: name }),
   'show-users': fc.record({ name: some(name) }),
   'show-roles': fc.record({ name: some(name) }),
@@ -609,6 +611,15 @@ const RESULTS: {
       ),
   'show-auth': (request) =>
     authStatus.map((result) => trip(OPERATIONS['show-auth'].http, request, result, {})),
+  'show-self': (request) =>
+    fc
+      .record({
+        ...{ enabled: flag, revision: count, user: some(name) },
+        credential: some(fc.constantFrom(...CREDENTIALS)),
+        roles: fc.array(name, { maxLength: 3 }),
+        permissions: fc.array(permission, { maxLength: 4 }),
+      })
+      .map((result) => trip(OPERATIONS['show-self'].http, request, result, {})),
   'log-in': (request) =>
     fc
       .record({ token: label, expiresInMs: count })

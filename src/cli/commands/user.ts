@@ -1,7 +1,7 @@
 // kv user add | delete | list | show | passwd | grant | revoke
 
 import { Command } from '@commander-js/extra-typings'
-import type { UserInfo } from '../../client/index.ts'
+import type { AuthSelf, UserInfo } from '../../client/index.ts'
 import { Failure } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
 import { type CommandContext, withContext } from '../command-context.ts'
@@ -10,7 +10,7 @@ import { EXIT } from '../exit-codes.ts'
 import { type NewPasswordFlags, newPassword, parseUserName } from '../flags/credentials.ts'
 import { parseText } from '../flags/flag-values.ts'
 import type { GlobalFlags } from '../flags/global-flags.ts'
-import { retryAuthChange } from '../flags/permissions.ts'
+import { permissionJson, permissionText, retryAuthChange } from '../flags/permissions.ts'
 import { type Column, printList, printTable } from '../format/table.ts'
 import { byName, printJson, say } from '../terminal/output.ts'
 
@@ -23,10 +23,10 @@ export const command = ({ flags }: ProgramContext) =>
         .action(() => listUsers(flags())),
     )
     .addCommand(
-      withExamples(new Command('show'), ['kv user show bob'])
-        .description('a user, and the roles')
-        .argument('<name>', '', parseText)
-        .action((name) => showUser(flags(), name)),
+      withExamples(new Command('show'), ['kv user show bob', 'kv user show'])
+        .description('a user, and the roles; without a name, who you are and what you may do')
+        .argument('[name]', '', parseText)
+        .action((name) => (name === undefined ? showSelf(flags()) : showUser(flags(), name))),
     )
     .addCommand(
       withPasswordFlags(
@@ -105,6 +105,23 @@ async function showUser(global: GlobalFlags, name: string): Promise<void> {
     const user = await client.users.get(name, { signal })
     if (user === undefined) throw noUser(name)
     if (!(await printJson(format, userJson(user)))) await printTable(COLUMNS, format, [user])
+  })
+}
+
+const SELF_COLUMNS: readonly Column<AuthSelf>[] = [
+  { title: 'NAME', cell: ({ user }) => user },
+  { title: 'BY', cell: ({ credential }) => credential },
+  { title: 'ROLES', cell: ({ roles }) => roles.join(',') },
+  { title: 'PERMISSIONS', cell: ({ permissions }) => permissions.map(permissionText).join(', ') },
+]
+
+async function showSelf(global: GlobalFlags): Promise<void> {
+  await withContext(global, { kind: 'read' }, async ({ client, format, signal }) => {
+    const self = await client.auth.self({ signal })
+    const { enabled, revision, user = null, credential = null, roles, permissions } = self
+    const json = { enabled, revision, user, credential, roles, permissions: permissions.map(permissionJson) }
+    if (!(await printJson(format, json))) await printTable(SELF_COLUMNS, format, [self])
+    if (!enabled) say('rights are not checked: who can connect may do everything')
   })
 }
 

@@ -78,7 +78,7 @@ export function formatError(
       return `${text}${nothing}; check the password of ${user}`
     case 'permission_denied':
       if (source === 'etcd') return `${text}${nothing}; \`etcdctl role grant-permission\` permits it`
-      return `${text}${nothing}; an administrator can permit it with \`${PROGRAM} role grant\``
+      return `${text}${nothing}; an administrator can permit it with \`${PROGRAM} role grant\`, and \`${PROGRAM} user show\` prints what you may do`
     case 'loopback_only':
       return `${text}${nothing}`
     case 'wrong_cluster':

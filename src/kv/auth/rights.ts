@@ -15,12 +15,14 @@ export class Rights {
 
   readonly isRoot: boolean
   readonly isAdmin: boolean
+  readonly #names: ReadonlySet<string>
   readonly #roles: readonly RoleRanges[]
   /** The ranges of all roles together. Made for the first request whose range spans the ranges of many. */
   readonly #joined: { [access in Access]?: readonly KeyRange[] } = {}
 
   constructor(roles: readonly AuthRole[], isRoot = false) {
     this.isRoot = isRoot
+    this.#names = new Set(roles.map(({ name }) => name))
     this.#roles = roles.map(findRoleRanges)
     this.isAdmin = isRoot || this.#roles.some(({ isAdmin }) => isAdmin)
   }
@@ -31,6 +33,10 @@ export class Rights {
       this.#roles.length === roles.length &&
       roles.every((role, at) => this.#roles[at] === findRoleRanges(role))
     )
+  }
+
+  hasRole(name: string): boolean {
+    return this.#names.has(name)
   }
 
   mayRead(range: KeyRange): boolean {
@@ -136,6 +142,8 @@ export function isMet(demand: AccessDemand, rights: Rights): boolean {
       return rights.mayWrite(demand.range)
     case 'administer':
       return rights.isAdmin
+    case 'see-role':
+      return rights.isAdmin || rights.hasRole(demand.role)
     case 'be-node':
       return false
     case 'call':

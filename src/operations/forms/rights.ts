@@ -16,6 +16,8 @@ export type AccessDemand =
   | LeaseDemand
   /** Members, settings, compaction, users and roles. */
   | { readonly to: 'administer' }
+  /** The permissions of a role, for those who have it. */
+  | { readonly to: 'see-role'; readonly role: string }
   /** Any user. */
   | { readonly to: 'call' }
   /** Nodes do it by themselves. No user may. */

@@ -35,7 +35,7 @@ export const UserSchema = object({ name: AuthName, roles: arraySchema(AuthName),
 const ACCESSES = ['read', 'write', 'readwrite', 'admin'] as const
 const access = { ...string, enum: ACCESSES }
 const bounds = { key: JsonBytes, prefix: JsonBytes, start: JsonBytes, end: JsonBytes, all: boolean }
-const PermissionSchema = object(
+export const PermissionSchema = object(
   { access },
   { key: Bytes, prefix: Bytes, start: Bytes, end: Bytes, all: boolean },
 )
@@ -113,10 +113,13 @@ export const decodeUser = ({ name, roles, has_password }: Fields): UserDescripti
 
 export const decodeRole = ({ name, permissions }: Fields): AuthRole => ({
   name: decodeString(name, 'name'),
-  permissions: decodeList(permissions, 'permissions').map((each) =>
-    decodePermissionFields(decodeObject(each, 'a permission')),
-  ),
+  permissions: decodePermissions(permissions),
 })
+
+export const decodePermissions = (permissions: unknown): readonly Permission[] =>
+  decodeList(permissions, 'permissions').map((each) =>
+    decodePermissionFields(decodeObject(each, 'a permission')),
+  )
 
 function decodePermissionFields({ access: named, all, ...bounds }: Fields): Permission {
   if (named === 'admin') return { access: named, range: undefined }

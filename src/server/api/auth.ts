@@ -12,18 +12,20 @@ import {
 } from '../../kv/index.ts'
 import type { User } from '../../kv/types.ts'
 import type { ChangeAuthResult } from '../../operations/change-auth.ts'
-import { ApiError, type AuthRole } from '../../operations/forms/index.ts'
+import { ApiError, type AuthRole, type Permission } from '../../operations/forms/index.ts'
 import type { AuthStatusResult, UserDescription } from '../../operations/forms/roles.ts'
+import { permissionDocument } from '../../operations/http/roles.ts'
 import type { OperationOf, RequestedAuthChange } from '../../operations/index.ts'
+import type { Credential, SelfResult } from '../../operations/show-self.ts'
 import { newAuthKeys } from '../auth/auth-keys.ts'
 import { passwordFault } from '../auth/passwords.ts'
 import type { KvNode } from '../node/kv-node.ts'
 import { type AnswerTo, NO_HEAD, type Respond } from './answer.ts'
 import type { Api } from './api.ts'
 import { errorOfPassword } from './authenticator.ts'
-import type { Call } from './call.ts'
+import type { Call, Principal } from './call.ts'
 import { errorOfNode } from './errors.ts'
-import { refusalNow } from './permit.ts'
+import { JoiningNode, refusalNow } from './permit.ts'
 import { propose } from './propose.ts'
 import { checkTime } from './ranges.ts'
 import { readOptions, timeLeftMs } from './read-options.ts'
@@ -32,6 +34,36 @@ export const describeAuth = ({ auth: { enabled, revision } }: Pick<KvNode, 'auth
   enabled,
   revision,
 })
+
+/** Answers as far as this node knows, so that a user can see it without a leader too. */
+export function describeSelf(
+  { auth }: Pick<KvNode, 'auth'>,
+  { principal }: Pick<Call, 'principal'>,
+): SelfResult {
+  const { enabled, revision, state } = auth
+  // A node that joins is no user.
+  const named = principal instanceof JoiningNode ? undefined : principal
+  const roles = (named && state.users.get(named.user)?.roles) ?? []
+  const permissions = enabled ? permissionsOf(roles, state) : ALL
+  const credential = named && credentialOf(named)
+  return { enabled, revision, user: named?.user, credential, roles, permissions }
+}
+
+const credentialOf = ({ epoch, tokenEndsAt }: Principal): Credential =>
+  epoch === undefined ? 'certificate' : tokenEndsAt === undefined ? 'password' : 'token'
+
+/** Permissions of the role root, and of everybody while rights are not checked. */
+const ALL: readonly Permission[] = [
+  { access: 'readwrite', range: { start: new Uint8Array(), end: undefined } },
+  { access: 'admin', range: undefined },
+]
+
+/** Without repetitions: roles may permit the same. */
+function permissionsOf(roles: readonly string[], state: AuthState): readonly Permission[] {
+  if (roles.includes(ROOT)) return ALL
+  const all = roles.flatMap((role) => state.roles.get(role)?.permissions ?? [])
+  return [...new Map(all.map((each) => [JSON.stringify(permissionDocument(each)), each])).values()]
+}
 
 export function logIn(
   api: Api,

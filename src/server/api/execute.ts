@@ -32,7 +32,7 @@ import type { LeaseNow } from '../node/leases/lease-rows.ts'
 import type { PermittedWatch } from '../node/watch/index.ts'
 import { type AnswerOf, type AnswerTo, NO_HEAD, type Respond, type WatchAnswer } from './answer.ts'
 import type { Api } from './api.ts'
-import { changeAuth, describeAuth, logIn, showRoles, showUsers } from './auth.ts'
+import { changeAuth, describeAuth, describeSelf, logIn, showRoles, showUsers } from './auth.ts'
 import { backUp } from './backup.ts'
 import type { Reservation } from './budget.ts'
 import type { Call } from './call.ts'
@@ -154,6 +154,8 @@ const EXECUTORS: { readonly [K in OperationKind]: Executor<OperationOf<K>, K> } 
   'change-settings': changeSettings,
   'show-auth': ({ node }, { kind }, _call, respond) =>
     respond({ kind, result: describeAuth(node), head: NO_HEAD }),
+  'show-self': ({ node }, { kind }, call, respond) =>
+    respond({ kind, result: describeSelf(node, call), head: NO_HEAD }),
   'log-in': logIn,
   'show-users': showUsers,
   'show-roles': showRoles,

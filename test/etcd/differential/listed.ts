@@ -305,13 +305,6 @@ export const LISTED: readonly ListedDifference[] = [
       step.rpc === 'leaseLeases' && step.as !== undefined && isSublist(leasesIn(quorate), leasesIn(etcd)),
   },
   {
-    name: 'the roles of a user',
-    why: 'only root reads roles',
-    source: 'docs/coming-from/etcd.md',
-    isOfResponse: true,
-    shows: ({ step, etcd, quorate }) => step.rpc === 'roleGet' && !isDenied(etcd) && isDenied(quorate),
-  },
-  {
     name: 'a hash at the compacted revision',
     why: 'it can be read, as the keys at that revision can',
     source: 'store.hashByRev of etcd in server/storage/mvcc/kvstore.go',

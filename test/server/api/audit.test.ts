@@ -54,6 +54,7 @@ const LINES: { readonly [K in Operation['kind']]: readonly [object, 'change' | '
   'transfer-leadership': [{ name: 'n2' }, 'change'],
   'change-settings': [{}, 'change'],
   'show-auth': [{}, 'read'],
+  'show-self': [{}, 'read'],
   'log-in': [{ name: 'bob' }, 'change'],
   'show-users': [{ name: 'bob' }, 'read'],
   'show-roles': [{ name: 'app' }, 'read'],

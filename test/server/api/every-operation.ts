@@ -69,6 +69,7 @@ export const EVERY_OPERATION: EveryOperation = {
   'transfer-leadership': { kind: 'transfer-leadership', to: 'n2' },
   'change-settings': { kind: 'change-settings', settings: { keyBytesMax: 9 }, ...once },
   'show-auth': { kind: 'show-auth' },
+  'show-self': { kind: 'show-self' },
   'log-in': { kind: 'log-in', user: 'bob', password: 'secret' },
   'show-users': { kind: 'show-users', name: 'bob' },
   'show-roles': { kind: 'show-roles', name: 'app' },

@@ -115,6 +115,7 @@ const permissionOf = (demand: AccessDemand): readonly Permission[] => {
     case 'administer':
       return [{ access: 'admin', range: undefined }]
     case 'call':
+    case 'see-role':
     case 'be-node':
       return []
     default: {

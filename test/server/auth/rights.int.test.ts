@@ -51,6 +51,7 @@ const REQUESTS: readonly (readonly [method: string, path: string, body?: unknown
   ['GET', '/v1/auth/roles/app'],
   ['PUT', '/v1/auth/roles/app', { permissions: [] }],
   ['DELETE', '/v1/auth/roles/app'],
+  ['GET', '/v1/auth/self'],
   ['GET', '/v1/auth/users'],
   ['GET', '/v1/auth/users/bob'],
   ['PUT', '/v1/auth/users/bob', { password: 'another password', old_password: BOB_PASSWORD }],
@@ -149,6 +150,55 @@ test('docs/reference/security.md shows what each route answers to root, to a use
   const page = readFileSync('docs/reference/security.md', 'utf8')
   const documented = page.split('\n').filter((line) => /^\| `[A-Z]+ \//.test(line))
   expect(rows).toEqual(documented)
+})
+
+test('a user reads who he is and what he may do, and the roles that he has', async () => {
+  const { node, ask } = await serve({ node: nodeWithUsers() })
+  const self = async (headers: Record<string, string>) =>
+    (await ask('GET', '/v1/auth/self', { headers })).json
+  const app = { access: 'readwrite', prefix: 'app/' }
+  const { revision } = node.auth
+  const bob = {
+    enabled: true,
+    revision,
+    user: 'bob',
+    credential: 'token',
+    roles: ['app'],
+    permissions: [app],
+  }
+  expect(await self(AS_BOB)).toEqual(bob)
+  expect(await self(basic('bob', BOB_PASSWORD))).toEqual({ ...bob, credential: 'password' })
+  const everything = [{ access: 'readwrite', all: true }, { access: 'admin' }]
+  expect(await self(AS_ROOT)).toMatchObject({ user: 'root', roles: ['root'], permissions: everything })
+  const role = async (name: string) => (await ask('GET', `/v1/auth/roles/${name}`, { headers: AS_BOB })).json
+  expect(await role('app')).toEqual({ name: 'app', permissions: [app] })
+
+  // Another role repeats a permission, and has one of its own. A third one is not his.
+  const auth = { kind: 'auth', ifRevision: undefined } as const
+  const range = { start: Buffer.from('app/'), end: Buffer.from('app0') }
+  const permissions = [
+    { access: 'readwrite', range },
+    { access: 'admin', range: undefined },
+  ] as const
+  node.apply({ ...auth, change: { kind: 'put-role', name: 'ops', permissions: [permissions[0]] } })
+  expect(await role('ops')).toMatchObject({ status: 403, code: 'permission_denied' })
+  expect(await role('none')).toMatchObject({ status: 403, code: 'permission_denied' })
+  const put = { kind: 'put-user', name: 'bob', passwordHash: undefined, roles: ['app', 'ops'] } as const
+  node.apply({ ...auth, change: put })
+  expect(await self(AS_BOB)).toMatchObject({ roles: ['app', 'ops'], permissions: [app] })
+  node.apply({ ...auth, change: { kind: 'put-role', name: 'ops', permissions } })
+  expect(await self(AS_BOB)).toMatchObject({ permissions: [app, { access: 'admin' }] })
+  node.apply({ ...auth, change: { kind: 'put-user', name: 'bob', passwordHash: undefined, roles: [] } })
+  expect(await self(AS_BOB)).toMatchObject({ roles: [], permissions: [] })
+  expect(await role('app')).toMatchObject({ status: 403 })
+
+  node.apply({ ...auth, change: { kind: 'disable' } })
+  expect(await self({})).toMatchObject({
+    enabled: false,
+    user: null,
+    credential: null,
+    permissions: everything,
+  })
 })
 
 test('a request names its user by a password or a token, and otherwise is refused with the ways to log in', async () => {
