@@ -135,6 +135,8 @@ export class Client {
   #user: { readonly name: string; readonly password: string } | undefined
   readonly #call: RequestCall = (operation, request, options, endpoints) =>
     this.#run(operation, request, { endpoints }, options)
+  readonly #backgroundCall: RequestCall = (operation, request, options) =>
+    this.#run(operation, request, { background: true }, options)
   /** The switch that makes rights be checked. */
   readonly auth: AuthSwitch = authSwitch(this.#call)
   readonly users: Users = users(this.#call, (name) =>
@@ -402,7 +404,8 @@ export class Client {
     this.#leaseSessions ??= new LeaseSessions({
       grantLease: (lease, call) => leases.grantLease(this.#leaseCalls, lease, call),
       keepLeasesAlive: (ids, call) => leases.keepAliveMany(this.#urgentCalls, ids, call),
-      revokeLease: (id, call) => leases.revokeBy(revoke, this.#call, id, call),
+      revokeLease: (id, call) => leases.revokeBy(revoke, this.#backgroundCall, id, call),
+      timeoutMs: this.#timeoutMs,
       put: (key, value, call) => this.put(key, value, call),
       whenClosed: (end) => this.#closing.whenClosed(end),
     })

@@ -6,8 +6,12 @@
 // late in a process that was stopped, and up to a second late after a sleep. `throwIfLost` reads the clock.
 //
 // One timer serves all sessions, and one call keeps alive all leases that are due together.
+//
+// A lease that is not revoked blocks others until it ends. So the revocation does not depend on the caller of `close`,
+// who may give up: it is tried again in the background until the lease is gone or must have ended.
 
-import { QuorateError, SessionLostError } from './errors.ts'
+import { Backoff } from './backoff.ts'
+import { OutcomeUnknownError, QuorateError, SessionLostError } from './errors.ts'
 import type {
   GrantedLease,
   KeptLease,
@@ -18,9 +22,10 @@ import type {
 } from './lease-types.ts'
 import { KEEP_ALIVE_MAX } from './leases.ts'
 import { type Clocks, machineClocks, type Stopwatch, startStopwatch } from './suspend-aware-clock.ts'
-import { after } from './timer.ts'
+import { after, pause } from './timer.ts'
 import type { CallOptions, PutOptions, PutResult } from './types.ts'
 import { checkCall, checkLeaseSession } from './validate-arguments.ts'
+import { mayPass } from './watch.ts'
 
 const TTL_MS = 10_000
 /** A lease is kept alive again after this share of its time to live. */
@@ -33,12 +38,22 @@ const MARGIN_SHARE = 0.01
 const CHECK_MS = 1_000
 /** The pause after a keep-alive that failed. */
 const RETRY_SHARE = 1 / 50
+/** Time limit of a second try to revoke a lease, and of later ones: a connection may be dead without an event. */
+const REVOKE_TRY_MS = 2_000
+/** Pauses between such tries. */
+const REVOKE_PAUSE_BASE_MS = 100
+const REVOKE_PAUSE_MAX_MS = 2_000
+/** A new leader prolongs a lease by up to 5 s. A keep-alive may still be on its way when the session is closed. */
+const LEASE_EXTRA_MS = 10_000
 
 /** Calls that sessions need of the client. */
 export interface LeaseSessionCalls {
   grantLease(lease: NewLease, options: CallOptions): Promise<GrantedLease>
   keepLeasesAlive(ids: readonly string[], options: CallOptions): Promise<readonly KeptLease[]>
+  /** Keeps no process alive. */
   revokeLease(id: string, options: CallOptions): Promise<RevokedLease>
+  /** Time limit of a call without `timeoutMs`. */
+  readonly timeoutMs: number
   put(key: string | Uint8Array, value: string | Uint8Array, options: PutOptions): Promise<PutResult>
   /** Calls `end` when the client is closed, at once if it is. Returns a function that unsubscribes. */
   whenClosed(end: () => void): () => void
@@ -171,7 +186,10 @@ class LeaseSession implements Session {
   #stopListening = () => {}
   /** The cluster has said that there is no such lease. */
   #isGone = false
-  #closing: Promise<boolean> | undefined
+  /** It ended by `close`. */
+  #isClosed = false
+  /** A revocation that has not ended. Resolves to whether the lease is gone. */
+  #revocation: Promise<boolean> | undefined
 
   constructor(calls: LeaseSessionCalls, lease: string, ttlMs: number, keptAt: Stopwatch, ended: () => void) {
     this.#calls = calls
@@ -261,21 +279,41 @@ class LeaseSession implements Session {
 
   async close(options: CallOptions = {}): Promise<boolean> {
     checkCall('session.close', options)
-    this.#closing ??= this.#close(options)
-    return await this.#closing
+    const { timeoutMs = this.#calls.timeoutMs, signal } = options
+    this.#isClosed ||= !this.signal.aborted
+    this.#end('the session was closed')
+    if (this.#isGone) return true
+    this.#revocation ??= this.#revoke(timeoutMs).finally(() => {
+      this.#revocation = undefined
+    })
+    // If the session was lost, the lease has ended, unless keep-alives have arrived whose answers were lost.
+    if (this.#isClosed) return await resultWithin(this.#revocation, timeoutMs, signal)
+    this.#revocation.catch(() => {})
+    return false
   }
 
-  async #close(options: CallOptions): Promise<boolean> {
-    const isLost = this.signal.aborted
-    this.#end('the session was closed')
-    // The lease ends by itself.
-    if (isLost) return this.#isGone
+  /** `timeoutMs`: time limit of the first try. The caller of `close` may wait for less. */
+  async #revoke(timeoutMs: number): Promise<boolean> {
+    const begun = startStopwatch()
+    const backoff = new Backoff(REVOKE_PAUSE_BASE_MS, REVOKE_PAUSE_MAX_MS)
+    const over = new AbortController()
+    const stopListening = this.#calls.whenClosed(() => over.abort())
     try {
-      await this.#calls.revokeLease(this.lease, options)
-      return true
-    } catch (error) {
-      if (!(error instanceof QuorateError)) throw error
-      return error.code === 'lease_not_found'
+      for (let tryMs = timeoutMs; ; tryMs = Math.min(this.#calls.timeoutMs, REVOKE_TRY_MS)) {
+        try {
+          await this.#calls.revokeLease(this.lease, { timeoutMs: tryMs })
+          this.#isGone = true
+        } catch (error) {
+          if (!(error instanceof QuorateError)) throw error
+          this.#isGone ||= error.code === 'lease_not_found'
+          const mayRetry = mayPass(error) || error instanceof OutcomeUnknownError
+          if (!this.#isGone && (!mayRetry || begun.elapsedMs() >= this.#ttlMs + LEASE_EXTRA_MS)) return false
+        }
+        if (this.#isGone) return true
+        await pause(backoff.next(), over.signal, { unref: true })
+      }
+    } finally {
+      stopListening()
     }
   }
 
@@ -299,5 +337,20 @@ class LeaseSession implements Session {
         cause,
       }),
     )
+  }
+}
+
+/** The result of the work; false after `timeoutMs`, or when `signal` fires. The work continues. */
+async function resultWithin(
+  work: Promise<boolean>,
+  timeoutMs: number,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
+  const over = new AbortController()
+  const limit = signal === undefined ? over.signal : AbortSignal.any([over.signal, signal])
+  try {
+    return await Promise.race([work, pause(timeoutMs, limit).then(() => false)])
+  } finally {
+    over.abort()
   }
 }

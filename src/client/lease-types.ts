@@ -70,7 +70,10 @@ export interface Session {
     value: string | Uint8Array,
     options?: Omit<PutOptions, 'lease' | 'ttlMs'>,
   ): Promise<PutResult>
-  /** Revokes the lease, which deletes its keys. false: no node has confirmed it in time, and it ends by itself. */
+  /**
+   * Revokes the lease, which deletes its keys. false: no node has confirmed it in time. Then the client tries again in
+   * the background until the lease has ended, or until the client is closed. Another call waits for that.
+   */
   close(options?: CallOptions): Promise<boolean>
   [Symbol.asyncDispose](): Promise<void>
 }

@@ -70,7 +70,10 @@ export interface HeldLock {
   put(key: string | Uint8Array, value: string | Uint8Array, options?: CallOptions): Promise<void>
   /** Runs the transaction only while the lock is held; otherwise throws a `LockLostError`. */
   txn(txn: Txn, options?: CallOptions): Promise<TxnResult>
-  /** false: no node has confirmed it in time, and the lock is free when its lease expires. That is no error. */
+  /**
+   * false: no node has confirmed it in time. That is no error: the client tries again in the background until the lock
+   * is free, or until the client is closed. Another call waits for that.
+   */
   release(options?: CallOptions): Promise<boolean>
   [Symbol.asyncDispose](): Promise<void>
 }
@@ -303,13 +306,11 @@ function heldLock(
     throw lost(queue, 'its key was deleted, or has another lease')
   }
 
-  let released: Promise<boolean> | undefined
   async function release(options: CallOptions = {}): Promise<boolean> {
     checkOptions('release', options, CALL_OPTIONS)
     session.signal.removeEventListener('abort', endWithSession)
     end('it was released')
-    released ??= session.close(options)
-    return await released
+    return await session.close(options)
   }
 
   return {

@@ -73,7 +73,10 @@ export interface Registration extends AsyncDisposable {
    * Throws if another process has registered this id, and after `close`.
    */
   update(changes: Partial<Pick<Instance, 'url' | 'weight' | 'meta'>>, options?: CallOptions): Promise<void>
-  /** Removes the instance. false: no node has confirmed it, and the instance is removed when its lease expires. */
+  /**
+   * Removes the instance. false: no node has confirmed it in time. Then the client tries again in the background until
+   * the instance is removed, or until the client is closed. Another call waits for that.
+   */
   close(options?: CallOptions): Promise<boolean>
 }
 

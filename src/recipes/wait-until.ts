@@ -6,7 +6,7 @@ import { after, pause } from '../client/timer.ts'
 import { isClosed, isTransient } from './transient-errors.ts'
 import { changeAfter, type WatchClient } from './watch-helpers.ts'
 
-/** How long an abandoned attempt waits for its lease to be revoked before it lets the lease expire. */
+/** How long an abandoned attempt waits for its lease to be revoked. The client continues in the background. */
 export const REVOKE_WAIT_MS = 1_000
 const RETRY_MS = 500
 

@@ -1,7 +1,7 @@
 // Sessions by clocks that the test sets: when they end, and with which error.
 
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { QuorateError, UnavailableError } from '../../src/client/errors.ts'
+import { AbortedError, OutcomeUnknownError, QuorateError, UnavailableError } from '../../src/client/errors.ts'
 import { type LeaseSessionCalls, LeaseSessions } from '../../src/client/lease-sessions.ts'
 import type { KeptLease, Session } from '../../src/client/lease-types.ts'
 import type { Clocks } from '../../src/client/suspend-aware-clock.ts'
@@ -20,6 +20,8 @@ class Scene {
   readonly revoked: string[] = []
   /** Why no lease can be revoked. */
   revocation: Error | undefined
+  /** Time limits of the tries to revoke a lease. */
+  readonly revocations: (number | undefined)[] = []
   readonly #ends = new Set<() => void>()
   #isClosed = false
   #leases = 0
@@ -42,7 +44,10 @@ class Scene {
       grantLease: async ({ ttlMs }) => ({ id: String(++this.#leases), ttlMs }),
       keepLeasesAlive: (ids, { timeoutMs }) =>
         new Promise((answer, fail) => void this.keepAlives.push({ ids, timeoutMs, answer, fail })),
-      revokeLease: async (id) => {
+      timeoutMs: 5_000,
+      revokeLease: async (id, { timeoutMs }) => {
+        this.revocations.push(timeoutMs)
+        if (this.#isClosed) throw new AbortedError('the client is closed', { code: 'closed', written: 'no' })
         if (this.revocation !== undefined) throw this.revocation
         this.revoked.push(id)
         return { deleted: 0, revision: 1 }
@@ -305,11 +310,94 @@ test('a session that is closed revokes its lease once, and its signal fires', as
   expect(scene.atRest).toBe(true)
 })
 
+const noLeader = () => new UnavailableError('no leader', { code: 'no_leader', written: 'no' })
+
 test('a session that is closed has no time left, also if its lease cannot be revoked', async () => {
   const session = await scene.open()
-  scene.revocation = new UnavailableError('no leader', { code: 'no_leader', written: 'no' })
+  scene.revocation = noLeader()
+  const closing = session.close()
+  expect(session.leftMs).toBe(0)
+  await pass(5_000)
+  expect(await closing).toBe(false)
+  scene.closeClient()
+  await pass(0)
+  expect(scene.atRest).toBe(true)
+})
+
+test.each([
+  ['no time', { timeoutMs: 1 }],
+  ['a signal that has fired', { signal: AbortSignal.abort() }],
+])('a lease is revoked as soon as nodes answer, also for a caller with %s', async (_, options) => {
+  const session = await scene.open(60_000)
+  scene.revocation = noLeader()
+  const closing = session.close(options)
+  await pass(1)
+  expect(await closing).toBe(false)
+  await pass(10_000)
+  expect(scene.revoked).toEqual([])
+  scene.revocation = new OutcomeUnknownError('lost', { code: 'outcome_unknown', written: 'unknown' })
+  await pass(10_000)
+  scene.revocation = undefined
+  await pass(2_000)
+  expect(scene.revoked).toEqual(['1'])
+  expect(scene.atRest).toBe(true)
+  // The later tries are short: the connection of the first one may be dead.
+  expect(Math.max(...scene.revocations.slice(1).map(Number))).toBeLessThanOrEqual(2_000)
+  const tries = scene.revocations.length
+  expect(await session.close()).toBe(true)
+  expect(scene.revocations).toHaveLength(tries)
+})
+
+test('a second close waits for the revocation in the background, within its own time', async () => {
+  const session = await scene.open(60_000)
+  scene.revocation = noLeader()
+  void session.close({ timeoutMs: 1 })
+  await pass(100)
+  const again = [session.close({ timeoutMs: 500 }), session.close({ timeoutMs: 30_000 })]
+  await pass(500)
+  expect(await again[0]).toBe(false)
+  scene.revocation = undefined
+  await pass(2_000)
+  expect(await again[1]).toBe(true)
+  expect(scene.revoked).toEqual(['1'])
+  expect(scene.atRest).toBe(true)
+})
+
+test('the revocation of a lease is no longer tried when the lease must have ended', async () => {
+  const session = await scene.open()
+  scene.revocation = noLeader()
+  void session.close({ timeoutMs: 1 })
+  await pass(TTL_MS)
+  expect(scene.atRest).toBe(false)
+  await pass(2 * TTL_MS)
+  expect(scene.atRest).toBe(true)
+  const tries = scene.revocations.length
+  await pass(TTL_MS)
+  expect(scene.revocations).toHaveLength(tries)
+  // Another close makes another try.
+  scene.revocation = undefined
+  expect(await session.close()).toBe(true)
+})
+
+test('a lease that the user may not revoke is not tried again', async () => {
+  const session = await scene.open()
+  scene.revocation = new QuorateError('not yours', { code: 'permission_denied', written: 'no' })
   expect(await session.close()).toBe(false)
-  expect([session.leftMs, scene.atRest]).toEqual([0, true])
+  expect(scene.revocations).toHaveLength(1)
+  expect(scene.atRest).toBe(true)
+})
+
+test('a closed client revokes nothing any more', async () => {
+  const session = await scene.open()
+  scene.revocation = noLeader()
+  const closing = session.close({ timeoutMs: 30_000 })
+  await pass(100)
+  scene.closeClient()
+  scene.revocation = undefined
+  await pass(0)
+  expect(await closing).toBe(false)
+  await pass(TTL_MS)
+  expect([scene.revoked, scene.atRest]).toEqual([[], true])
 })
 
 test('whoever closes a session whose lease has gone hears that it has ended', async () => {
@@ -325,11 +413,16 @@ test('whoever closes a session whose lease has gone hears that it has ended', as
   expect([putting.signal.aborted, await putting.close()]).toEqual([true, true])
 })
 
-test('a session that is lost has nothing to revoke', async () => {
+test('a lease whose session was lost is revoked in the background: it lives on if answers alone were lost', async () => {
   const session = await scene.open()
+  scene.revocation = noLeader()
   await pass(TTL_MS)
   expect(await session.close()).toBe(false)
-  expect(scene.revoked).toEqual([])
+  scene.revocation = undefined
+  await pass(2_000)
+  expect(scene.revoked).toEqual(['1'])
+  expect(await session.close()).toBe(true)
+  expect(scene.atRest).toBe(true)
 })
 
 test('when the client is closed, its sessions are over', async () => {
