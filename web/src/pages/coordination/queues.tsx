@@ -1,7 +1,7 @@
 // Queues: how many items wait, are held, or have failed; the first ones of each, and what can be done with the failed.
 
 import { useRef, useState } from 'preact/hooks'
-import { encodeUtf8 } from '../../../../src/bytes/index.ts'
+import { encodeUtf8, utf8Text } from '../../../../src/bytes/index.ts'
 import { navigate } from '../../app/route.ts'
 import { useChange } from '../../app/use-change.ts'
 import { useRequest } from '../../app/use-request.ts'
@@ -16,6 +16,7 @@ import { Mark, type Outcome } from '../../design/mark.tsx'
 import { Notice } from '../../design/notice.tsx'
 import { formatBytes, formatCount, plural } from '../../design/numbers.ts'
 import { type Column, Table } from '../../design/table.tsx'
+import { operands } from '../keys/commands.ts'
 import { keysHref } from '../keys/key-route.ts'
 import '../keys/keys.css'
 import { ValueView } from '../keys/value-view.tsx'
@@ -139,6 +140,7 @@ function WholeQueue({ place, name }: QueueDetailProps) {
   const { waiting, dead, foreign } = data
   const counts = (isLong ? all.data : undefined) ?? data
   const { items, held, failed } = counts
+  const text = utf8Text(name)
   return (
     <>
       <DetailHead place={place} title={name} all="All queues" prefix={prefix} />
@@ -181,8 +183,12 @@ function WholeQueue({ place, name }: QueueDetailProps) {
         </section>
       ) : (
         <Empty title="No item waits">
-          <p>Push one:</p>
-          <Example text="quorate queue push mail hello" what="the command" />
+          {text !== undefined && (
+            <>
+              <p>Push one:</p>
+              <Example text={`quorate queue push ${operands(text, 'hello')}`} what="the command" />
+            </>
+          )}
         </Empty>
       )}
       <ForeignKeys keys={foreign} />

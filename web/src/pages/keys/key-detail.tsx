@@ -7,14 +7,14 @@ import { useRequest } from '../../app/use-request.ts'
 import { useRevision } from '../../app/use-revision.ts'
 import { RefusedError, run } from '../../cluster/connection.ts'
 import { Button } from '../../design/button.tsx'
-import { BytesText } from '../../design/bytes-text.tsx'
 import { CopyButton } from '../../design/copy-button.tsx'
 import { Empty } from '../../design/empty.tsx'
+import { NameTitle } from '../../design/name-title.tsx'
 import { Notice } from '../../design/notice.tsx'
 import { formatBytes, formatCount } from '../../design/numbers.ts'
 import { Tabs } from '../../design/tabs.tsx'
 import { keyTransactionHref } from '../transaction/key-transaction.ts'
-import { curlCommand, kvCommand } from './commands.ts'
+import { curlCommand, readCommand } from './commands.ts'
 import { KeyDeletion } from './key-deletion.tsx'
 import { KeyHistory } from './key-history.tsx'
 import { type KeysPlace, keysHref } from './key-route.ts'
@@ -40,9 +40,7 @@ export function KeyDetail({ place: given }: { readonly place: ChosenPlace }) {
   return (
     <div class="key-detail" key={name}>
       <header class="key-head">
-        <h2 class="mono">
-          <BytesText bytes={key} />
-        </h2>
+        <NameTitle bytes={key} />
         {isOfPlace && <Actions place={place} record={record} reload={reload} />}
       </header>
       {revision !== undefined && (
@@ -80,7 +78,11 @@ export function KeyDetail({ place: given }: { readonly place: ChosenPlace }) {
 async function readRecord(key: Uint8Array, revision: number | undefined, signal: AbortSignal) {
   const asOf = revision === undefined ? undefined : asRevision(revision)
   try {
-    const { result } = await run(get, { kind: 'get', key, revision: asOf, freshness: {} }, { signal })
+    const { result } = await run(
+      get,
+      { kind: 'get', key, revision: asOf, freshness: {} },
+      { signal },
+    )
     return { record: result, isCompacted: false }
   } catch (error) {
     if (error instanceof RefusedError && error.problem.code === 'compacted')
@@ -145,11 +147,14 @@ function Actions({ place, record, reload }: ActionsProps) {
   const [shown, setShown] = useState<{ readonly what: 'edit' | 'delete'; readonly record: GetResult }>()
   const { key, revision } = place
   const close = (): void => setShown(undefined)
+  const command = readCommand(key, revision)
   return (
     <div class="key-actions">
-      <CopyButton text={() => kvCommand(key, revision)} what="the command that reads it">
-        Copy command
-      </CopyButton>
+      {command !== undefined && (
+        <CopyButton text={command} what="the command that reads it">
+          Copy command
+        </CopyButton>
+      )}
       <CopyButton text={() => curlCommand(key, revision)} what="the request as curl">
         Copy curl
       </CopyButton>

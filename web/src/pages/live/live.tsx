@@ -2,7 +2,6 @@
 
 import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks'
 import { encodeUtf8 } from '../../../../src/bytes/index.ts'
-import { shellWord } from '../../../../src/bytes/shell-word.ts'
 import { prefixRange, type Where } from '../../../../src/operations/forms/places.ts'
 import { asRevision } from '../../../../src/operations/forms/store.ts'
 import { PageFrame } from '../../app/page-frame.tsx'
@@ -14,6 +13,7 @@ import { Empty } from '../../design/empty.tsx'
 import { Checkbox, Select, TextField } from '../../design/field.tsx'
 import { Notice } from '../../design/notice.tsx'
 import { formatCount, plural } from '../../design/numbers.ts'
+import { operands } from '../keys/commands.ts'
 import { findShown, listEntries, type ShownChanges } from './change-buffer.ts'
 import { ChangeList } from './change-list.tsx'
 import './live.css'
@@ -256,7 +256,7 @@ function NoChange({
   return (
     <Empty title="No change yet">
       <p>
-        Changes appear here as they are made. Make one: <code>quorate put {shellWord(key)} hello</code>
+        Changes appear here as they are made. Make one: <code>quorate put {operands(key, 'hello')}</code>
       </p>
     </Empty>
   )

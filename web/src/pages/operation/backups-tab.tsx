@@ -12,6 +12,7 @@ import { Mark } from '../../design/mark.tsx'
 import { Notice } from '../../design/notice.tsx'
 import { formatBytes, formatCount, formatDuration } from '../../design/numbers.ts'
 import { type Column, Table } from '../../design/table.tsx'
+import { operands } from '../keys/commands.ts'
 import type { TabProps } from './admin-right.ts'
 import { backupName, chooseTarget, HELD_BYTES_MAX, saveBackup } from './backup-download.ts'
 import { failedChange } from './outcome.tsx'
@@ -155,7 +156,7 @@ function Download() {
           </>
         )}
       </p>
-      {progress.state === 'saved' && <Command text={`quorate backup verify ${progress.name}`} />}
+      {progress.state === 'saved' && <Command text={`quorate backup verify ${operands(progress.name)}`} />}
       {progress.state === 'failed' && <Notice kind="problem">{progress.text}</Notice>}
       <p class="operation-lead">
         {'showSaveFilePicker' in window
