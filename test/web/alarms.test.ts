@@ -8,7 +8,7 @@ interface Alarm {
   readonly command?: string | undefined
 }
 interface AlarmModule {
-  findAlarms(members: readonly object[], now: number, nodes?: readonly object[]): readonly Alarm[]
+  findAlarms(members: readonly object[], now: number, local?: object): readonly Alarm[]
 }
 // The types of the module need those of a browser.
 const load = (path: string): Promise<unknown> => import(path)
@@ -47,7 +47,7 @@ test('a cluster in which all is well has no alarms', () => {
 test('a silent member is named, and so is what has become of its process in a local cluster', () => {
   const members = [LEADER, member('n2'), member('n4'), member('n5'), silent('n3')]
   const alarm = (state?: 'running' | 'paused' | 'killed') =>
-    findAlarms(members, NOW, state && [{ name: 'n3', state, url: '' }])[0]
+    findAlarms(members, NOW, state && { nodes: [{ name: 'n3', state, url: '' }], links: [] })[0]
   expect(alarm()).toEqual({
     kind: 'problem',
     text: 'n3 has not answered for 5 s: no answer. If its process has ended, start it on its machine as before: it has its data. Replace it (Operation) only if its data is lost.',
@@ -95,4 +95,21 @@ test('a disk that fills and a certificate that ends come with the command that m
   expect(alarms({ certificates: certificate(-2) })).toMatchObject([
     { kind: 'problem', text: 'n1: the certificate in n1.pem has expired.' },
   ])
+})
+
+test('links that the supervisor has cut are named, with the command that heals them', () => {
+  const link = (from: string, to: string, state = 'cut') => ({ from, to, state })
+  const open = ['n1', 'n2', 'n3'].flatMap((from) => ['n4', 'n5'].map((to) => link(from, to, 'open')))
+  const alarms = (...links: object[]) =>
+    findAlarms([LEADER, member('n2'), member('n3')], NOW, { nodes: [], links: [...open, ...links] })
+  expect(alarms()).toEqual([])
+  expect(alarms(link('n1', 'n2'), link('n2', 'n1', 'reset'))).toEqual([
+    {
+      kind: 'warning',
+      text: 'No message passes from n1 to n2, from n2 to n1.',
+      command: 'quorate cluster heal',
+    },
+  ])
+  const [many] = alarms(...['n2', 'n3', 'n4', 'n5', 'n6'].map((to) => link('n1', to)))
+  expect(many?.text).toMatch(/from n1 to n5 and on 1 other link\.$/)
 })

@@ -33,6 +33,14 @@ describeConsole(needsChromium('the overview'), () => {
     await expect.poll(leaderRows).toBe(1)
     expect(await page.getByRole('row').count()).toBe(4)
     expect(await findBarriers(page)).toEqual([])
+    // On a small screen each member is a card: no field is outside.
+    await page.setViewportSize({ width: 360, height: 800 })
+    const edges = await page
+      .getByRole('table', { name: 'Members' })
+      .locator('td')
+      .evaluateAll((cells) => cells.map((cell) => cell.getBoundingClientRect().right))
+    expect(edges).toHaveLength(36)
+    expect(Math.max(...edges)).toBeLessThanOrEqual(360)
   })
 
   test('it shows writes as they are made', async () => {

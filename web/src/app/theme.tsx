@@ -7,6 +7,13 @@ type Theme = (typeof THEMES)[number]
 const KEY = 'quorate.theme'
 const ICONS: Readonly<Record<Theme, IconName>> = { auto: 'auto', light: 'sun', dark: 'moon' }
 
+/** `auto`: that of the system. */
+const NAMES: Readonly<Record<Theme, string>> = {
+  auto: 'Auto theme',
+  light: 'Light theme',
+  dark: 'Dark theme',
+}
+
 const theme = signal<Theme>(THEMES.find((each) => each === localStorage.getItem(KEY)) ?? 'auto')
 
 theme.subscribe((value) => {
@@ -23,8 +30,8 @@ export function ThemeButton() {
     else localStorage.setItem(KEY, next)
   }
   return (
-    <Button kind="quiet" onClick={choose} label={`Theme: ${theme.value}. Change to ${next}`}>
-      <Icon name={ICONS[theme.value]} />
+    <Button kind="quiet" onClick={choose} title={`Change to ${NAMES[next]}`}>
+      <Icon name={ICONS[theme.value]} /> {NAMES[theme.value]}
     </Button>
   )
 }

@@ -4,6 +4,7 @@ import { useEffect, useRef } from 'preact/hooks'
 import uPlot from 'uplot'
 import 'uplot/dist/uPlot.min.css'
 import './chart.css'
+import { logMarks, logRange } from './log-scale.ts'
 
 export interface ChartLine {
   readonly name: string
@@ -30,11 +31,14 @@ interface ChartProps {
   /** Moments that are marked with a vertical line. */
   readonly moments?: readonly ChartMoment[]
   readonly format: (value: number) => string
+  /** Logarithmic, for values of which one may be a thousand times another: one peak would flatten all others. */
+  readonly isLog?: boolean
   /** In CSS pixels. */
   readonly height?: number
 }
 
-export function Chart({ label, times, from, lines, moments = [], format, height = 140 }: ChartProps) {
+export function Chart(props: ChartProps) {
+  const { label, times, from, lines, moments = [], format, isLog = false, height = 140 } = props
   const frame = useRef<HTMLDivElement>(null)
   const plot = useRef<uPlot>(undefined)
   const drawn = useRef({ times, lines, from, moments, format })
@@ -49,7 +53,7 @@ export function Chart({ label, times, from, lines, moments = [], format, height 
       const { times, lines, from } = drawn.current
       plot.current?.destroy()
       plot.current = new uPlot(
-        chartOptions(element, lines, height, drawn),
+        chartOptions(element, lines, height, isLog, drawn),
         [[], ...lines.map(() => [])],
         element,
       )
@@ -69,7 +73,7 @@ export function Chart({ label, times, from, lines, moments = [], format, height 
       plot.current?.destroy()
       plot.current = undefined
     }
-  }, [shape, height])
+  }, [shape, height, isLog])
 
   useEffect(() => {
     if (plot.current) draw(plot.current, times, lines, from)
@@ -118,6 +122,7 @@ function chartOptions(
   element: HTMLElement,
   lines: readonly ChartLine[],
   height: number,
+  isLog: boolean,
   drawn: Drawn,
 ): uPlot.Options {
   const style = getComputedStyle(element)
@@ -132,16 +137,28 @@ function chartOptions(
     padding: [8, 0, 0, 0],
     scales: {
       x: { time: true, auto: false },
-      y: { range: (_, __, max) => [0, max > 0 ? max * 1.1 : 1] },
+      y: isLog
+        ? { distr: 3, range: (_, min, max) => (min > 0 ? logRange(min, max) : [0.001, 1]) }
+        : { range: (_, __, max) => [0, max > 0 ? max * 1.1 : 1] },
     },
     axes: [
-      { ...axis, grid: { show: false }, size: 20, space: 90, values: (_, splits) => splits.map(clockText) },
+      {
+        ...{ ...axis, grid: { show: false }, size: 20, space: 90 },
+        // A text at the right edge would be cut.
+        values: (plot, splits) =>
+          splits.map((split) =>
+            plot.valToPos(split, 'x') + CLOCK_WIDTH / 2 > plot.bbox.width / devicePixelRatio
+              ? ''
+              : clockText(split),
+          ),
+      },
       {
         ...axis,
         grid: { stroke: color('--line'), width: 1 },
         size: 62,
         space: 36,
         values: (_, splits) => splits.map((split) => drawn.current.format(split)),
+        ...(isLog && { splits: (_, __, min, max) => logMarks(min, max), filter: (_, splits) => splits }),
       },
     ],
     series: [
@@ -177,6 +194,9 @@ function chartOptions(
     },
   }
 }
+
+/** The width of `10:34:05` on the axis, in CSS pixels. */
+const CLOCK_WIDTH = 54
 
 const CLOCK = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit', second: '2-digit' })
 const clockText = (seconds: number): string => CLOCK.format(seconds * 1000)

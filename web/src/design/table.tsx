@@ -1,4 +1,5 @@
-// A table of rows. Numbers stand right, with equal digits. On a narrow screen it scrolls within its own frame.
+// A table of rows. Numbers stand right, with equal digits. In a narrow frame each row is a card of its fields. Between
+// that and its whole width, the table scrolls within its frame, and a shadow says that there is more.
 
 import type { ComponentChildren } from 'preact'
 import './table.css'
@@ -39,8 +40,8 @@ export function Table<Row>({ caption, columns, rows, rowKey, isChosen }: TablePr
         <tbody>
           {rows.map((row) => (
             <tr key={rowKey(row)} {...(isChosen?.(row) ? { 'aria-current': 'true' as const } : undefined)}>
-              {columns.map(({ cell, isNumber, isWide }, at) => (
-                <td key={at} class={cellClass(isNumber, isWide)}>
+              {columns.map(({ head, cell, isNumber, isWide }, at) => (
+                <td key={at} class={cellClass(isNumber, isWide)} data-head={headText(head)}>
                   {cell(row)}
                 </td>
               ))}
@@ -51,6 +52,10 @@ export function Table<Row>({ caption, columns, rows, rowKey, isChosen }: TablePr
     </section>
   )
 }
+
+/** The name of a field in a card. A head that is for screen readers only has none. */
+const headText = (head: ComponentChildren): string | undefined =>
+  typeof head === 'string' ? head : undefined
 
 const cellClass = (isNumber = false, isWide = false): string =>
   `${isNumber ? 'number' : ''}${isWide ? ' wide' : ''}`

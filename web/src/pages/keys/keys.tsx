@@ -70,7 +70,7 @@ function Search({ place }: { readonly place: KeysPlace }) {
         <TextField
           label="Keys that begin with"
           isLabelHidden
-          placeholder="Keys that begin with …"
+          placeholder="Begin with …"
           type="search"
           isMono
           value={place.prefix}

@@ -1,7 +1,7 @@
 // Alarms: sentences about what an operator should look at, each with the command that mends it.
 
 import type { MemberView } from '../../cluster/cluster-view.ts'
-import type { ControlledNode } from '../../cluster/control.ts'
+import type { ControlledNode, ControlState } from '../../cluster/control.ts'
 import { findLeader, readLag } from '../../cluster/member-state.ts'
 import { formatBytes, formatCount, formatDuration, plural } from '../../design/numbers.ts'
 
@@ -13,14 +13,15 @@ export interface Alarm {
 
 const DAY_MS = 86_400_000
 const CERTIFICATE_DAYS_MIN = 21
-const DISK_SHARE_MIN = 0.1
+/** Share of a disk below which its free room is an alarm. */
+export const DISK_SHARE_MIN = 0.1
 const LAG_ENTRIES = 1_000
 
-/** `now`: of `Date.now()`. `nodes`: those of a local cluster, as its supervisor knows them. */
+/** `now`: of `Date.now()`. `local`: nodes and links of a local cluster, as its supervisor knows them. */
 export function findAlarms(
   members: readonly MemberView[],
   now: number,
-  nodes: readonly ControlledNode[] = [],
+  local: ControlState = { nodes: [], links: [] },
 ): readonly Alarm[] {
   const voters = members.filter(({ isLearner }) => !isLearner)
   const alive = voters.filter(({ error }) => error === undefined)
@@ -34,8 +35,11 @@ export function findAlarms(
           ? 'No leader: an election is in progress. Changes wait until it ends.'
           : `No majority: ${alive.length} of ${voters.length} voters answer. Nothing can be written until ${formatCount(Math.floor(voters.length / 2) + 1)} do.`,
     })
+  const cut = local.links.filter(({ state }) => state !== 'open')
+  if (cut.length > 0)
+    alarms.push({ kind: 'warning', text: `${describeCut(cut)}.`, command: 'quorate cluster heal' })
   for (const member of members) {
-    const node = nodes.find(({ name }) => name === member.name)
+    const node = local.nodes.find(({ name }) => name === member.name)
     alarms.push(...memberAlarms(member, leader, now, node?.state))
   }
   const spare = alive.length - Math.floor(voters.length / 2) - 1
@@ -51,6 +55,16 @@ export function findAlarms(
       command: 'quorate member add NAME --help',
     })
   return alarms
+}
+
+/** Links that are named one by one. */
+const LINKS_NAMED = 4
+
+/** `No message passes from n1 to n2, from n2 to n1`. */
+function describeCut(links: ControlState['links']): string {
+  const named = links.slice(0, LINKS_NAMED).map(({ from, to }) => `from ${from} to ${to}`)
+  const left = links.length - named.length
+  return `No message passes ${named.join(', ')}${left > 0 ? ` and on ${plural(left, 'other link')}` : ''}`
 }
 
 const START_AGAIN =

@@ -11,6 +11,7 @@ import {
   plural,
 } from '../../design/numbers.ts'
 import { type Column, Table } from '../../design/table.tsx'
+import { DISK_SHARE_MIN } from './alarms.ts'
 
 const DAY_MS = 86_400_000
 
@@ -58,12 +59,12 @@ function behind(member: MemberView, leaderCommit: number | undefined) {
 function diskFree({ status }: MemberView) {
   const { diskFreeBytes: free, diskTotalBytes: total } = status ?? {}
   if (free === undefined || total === undefined) return undefined
-  const used = 1 - free / total
+  const share = free / total
   return (
-    <span title={`${formatPercent(used)} of ${formatBytes(total)} is used`}>
+    <span title={`${formatPercent(share)} of ${formatBytes(total)} is free`}>
       {formatBytes(free)}
-      <span class="bar" aria-hidden="true">
-        <span style={{ width: formatPercent(used).replace(' ', '') }} />
+      <span class={share < DISK_SHARE_MIN ? 'bar bar-low' : 'bar'} aria-hidden="true">
+        <span style={{ width: formatPercent(share).replace(' ', '') }} />
       </span>
     </span>
   )

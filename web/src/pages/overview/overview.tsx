@@ -28,7 +28,7 @@ export function Page() {
   const seen = members.value
   if (seen.length === 0) return <PageFrame title="Overview">{null}</PageFrame>
   const now = history.value.at(-1)?.time ?? Date.now()
-  const alarms = findAlarms(seen, now, isLocal ? controlState.value?.nodes : undefined)
+  const alarms = findAlarms(seen, now, isLocal ? controlState.value : undefined)
   return (
     <PageFrame title={<Verdict alarms={alarms.length} />}>
       {alarms.length > 0 && (
@@ -141,6 +141,7 @@ function Load() {
         from={from}
         moments={moments}
         format={formatLatency}
+        isLog
         lines={[
           { name: 'p50', color: '--written', values: samples.map(({ writeP50 }) => writeP50) },
           {
@@ -157,6 +158,7 @@ function Load() {
         from={from}
         moments={moments}
         format={formatLatency}
+        isLog
         lines={[
           { name: 'p50', color: '--ink', values: samples.map(({ readP50 }) => readP50) },
           { name: 'p99', color: '--ink', isDashed: true, values: samples.map(({ readP99 }) => readP99) },
