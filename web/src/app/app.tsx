@@ -3,14 +3,22 @@
 import { signal } from '@preact/signals'
 import type { ComponentType } from 'preact'
 import { useEffect } from 'preact/hooks'
-import { firstError, keepReading } from '../cluster/cluster-view.ts'
-import { contact, describeError, isLoginOpen, needsLogin } from '../cluster/connection.ts'
+import { firstError, history, keepReading, newest } from '../cluster/cluster-view.ts'
+import {
+  contact,
+  describeError,
+  isLoginOpen,
+  leaderless,
+  needsLogin,
+  newestStale,
+} from '../cluster/connection.ts'
 import { canAsk, consoleHost, lookingAt, mayGoTo, placeAt, readConsoleHost } from '../cluster/console-host.ts'
 import { userName } from '../cluster/credentials.ts'
+import { readStale, readsStale } from '../cluster/freshness.ts'
 import { Button } from '../design/button.tsx'
 import { SafeText } from '../design/bytes-text.tsx'
 import { Notice } from '../design/notice.tsx'
-import { formatDuration } from '../design/numbers.ts'
+import { formatCount, formatDuration } from '../design/numbers.ts'
 import './app.css'
 import { Login } from './login.tsx'
 import { PageBoundary } from './page-boundary.tsx'
@@ -30,17 +38,14 @@ const PAGES: Readonly<Record<string, () => Promise<{ readonly Page: ComponentTyp
 }
 
 const loaded = signal<Readonly<Record<string, ComponentType>>>({})
+/** Why it is not known which program serves this page. */
+const hostError = signal<string | undefined>(undefined)
 const startError = signal<string | undefined>(undefined)
 
 export function App() {
   useEffect(() => {
     const reading = new AbortController()
-    readConsoleHost().then(
-      () => void keepReading(reading.signal),
-      (error: unknown) => {
-        startError.value = describeError(error)
-      },
-    )
+    void begin(reading.signal)
     return () => reading.abort()
   }, [])
   const { page } = route.value
@@ -57,6 +62,10 @@ export function App() {
       <main id="main" class="app-main" tabIndex={-1}>
         <Contact />
         <LoginNotice />
+        <Leaderless />
+        {hostError.value !== undefined && (
+          <Notice kind="problem">The console cannot begin yet: {hostError.value}.</Notice>
+        )}
         {startError.value !== undefined && <Notice kind="problem">{startError.value}</Notice>}
         {firstError.value !== undefined && <Notice kind="problem">{firstError.value}</Notice>}
         {Page === undefined ? (
@@ -72,6 +81,22 @@ export function App() {
       {isLoginOpen.value && <Login />}
     </div>
   )
+}
+
+/** The program that serves the page may be about to start, or to end. */
+const BEGIN_AGAIN_MS = 2_000
+
+async function begin(signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      await readConsoleHost()
+      hostError.value = undefined
+      return await keepReading(signal)
+    } catch (error) {
+      hostError.value = describeError(error)
+      await new Promise((resolve) => setTimeout(resolve, BEGIN_AGAIN_MS))
+    }
+  }
 }
 
 async function load(page: string): Promise<void> {
@@ -111,6 +136,34 @@ function Contact() {
           </a>
         </>
       ))}
+    </Notice>
+  )
+}
+
+/** While there is no leader, the keys as a node has them are better than none, if their age is said. */
+function Leaderless() {
+  if (!leaderless.value) return null
+  const node = newest.value?.name ?? 'the node'
+  if (!readsStale.value)
+    return (
+      <Notice kind="warning">
+        There is no leader that {node} can reach, so what holds now cannot be read.{' '}
+        <Button onClick={readStale}>Read what {node} has, however old</Button>
+      </Notice>
+    )
+  const { value: stale } = newestStale
+  // The time of the newest round of reads of the members: this is drawn with each of them.
+  const now = history.value.at(-1)?.time ?? Date.now()
+  return (
+    <Notice kind="warning">
+      There is no leader, and these are stale reads.{' '}
+      {stale !== undefined &&
+        `You see what ${stale.node} has applied${stale.revision === undefined ? '' : ` up to revision ${formatCount(stale.revision)}`}: ${
+          stale.ageMs === undefined
+            ? 'how old that is, it cannot prove'
+            : `at most ${formatDuration(stale.ageMs + Math.max(0, now - stale.readAt))} old`
+        }.`}{' '}
+      When there is a leader again, everything is read anew.
     </Notice>
   )
 }

@@ -5,6 +5,7 @@ import { batch, signal } from '@preact/signals'
 import type { StatusResult } from '../../../src/operations/status.ts'
 import { status } from '../../../src/operations/status.ts'
 import {
+  checkLeader,
   type Door,
   describeError,
   fetchText,
@@ -134,6 +135,7 @@ async function readOnce(signal: AbortSignal): Promise<void> {
     const own = await nodeTurns.take(FIRST_DOOR, () =>
       run(status, { kind: 'status' }, { signal, timeoutMs: ANSWER_MS, graceMs: GRACE_MS }),
     )
+    if (own.result.leader !== undefined) void checkLeader()
     const configured = own.result.members
     const before = new Map(members.peek().map((member) => [member.name, member]))
     const asked = configured.map(({ name }) =>

@@ -71,6 +71,21 @@ export const contact = signal<
   state: 'open',
 })
 
+/** The last read that needs a leader was refused, because there is none. */
+export const leaderless = signal(false)
+
+/** The newest answer to a stale read. */
+export interface StaleAnswer {
+  readonly node: string
+  readonly revision: number | undefined
+  /** A time of `Date.now()`. */
+  readonly readAt: number
+  /** Upper bound on its age then; undefined: the node cannot prove one. */
+  readonly ageMs: number | undefined
+}
+
+export const newestStale = signal<StaleAnswer | undefined>(undefined)
+
 /** Requests are refused because nobody is logged in, or not any more. */
 export const needsLogin = signal(false)
 /** The dialog in which a user logs in is open. It opens by itself once, until somebody has logged in. */
@@ -103,12 +118,55 @@ export async function run<Q, R>(
     headers: responseHeaders(response),
     body,
   })
-  if (answer.kind === 'served') return answer
+  if (answer.kind === 'served') {
+    if (door === undefined) noteFreshness(answer.head)
+    return answer
+  }
   if (answer.kind === 'unreadable') {
     if (operation.effect === 'read') throw answer.cause
     throw new UnreachableError(`the answer cannot be read (${answer.cause.message})`, 'unknown')
   }
+  if (door === undefined && LEADERLESS.has(answer.problem.code)) {
+    // Another node may be on the side of the leader.
+    demote(doors[0])
+    if (operation.effect === 'read') noteLeaderless(() => run(operation, request, { timeoutMs, graceMs }))
+  }
   throw refusal(answer.problem, token, operation.effect)
+}
+
+const LEADERLESS = new Set(['no_leader', 'no_quorum'])
+
+/** Makes the read again that was refused because there is no leader. */
+let repeatRefused: (() => Promise<unknown>) | undefined
+let isRepeating = false
+
+function noteLeaderless(repeat: () => Promise<unknown>): void {
+  repeatRefused = repeat
+  leaderless.value = true
+}
+
+/**
+ * Finds out whether reads work again: a node that knows a leader may still not reach it. The read that was refused is
+ * one that the user may make.
+ */
+export async function checkLeader(): Promise<void> {
+  if (!leaderless.peek() || isRepeating || repeatRefused === undefined) return
+  isRepeating = true
+  try {
+    await repeatRefused()
+    leaderless.value = false
+  } catch (error) {
+    // A refusal for another reason comes from a leader, or says that this read proves nothing.
+    if (error instanceof RefusedError && !error.problem.passing) leaderless.value = false
+  } finally {
+    isRepeating = false
+  }
+}
+
+/** Takes the head of an answer to a read. */
+function noteFreshness({ served, node = '', revision, stalenessMs }: NodeAnswerHead): void {
+  if (served === 'linearizable') leaderless.value = false
+  if (served === 'stale') newestStale.value = { node, revision, readAt: Date.now(), ageMs: stalenessMs }
 }
 
 /** Makes a request whose answer is a stream of lines. It resolves when the answer begins. */
@@ -214,8 +272,8 @@ function prefer(door: Door): void {
 }
 
 /** A door that hangs used up the time of its request: the next request begins at another one. */
-function demote(door: Door): void {
-  if (doors[0] === door) doors = [...doors.slice(1), door]
+function demote(door: Door | undefined): void {
+  if (door !== undefined && doors[0] === door) doors = [...doors.slice(1), door]
 }
 
 /** Header fields that say who makes the requests of the page. */

@@ -2,7 +2,9 @@
 // not answer any more, the page looks for another member, and goes there.
 
 import { signal } from '@preact/signals'
-import { contact, credentialHeaders, isLoginOpen, setDoors } from './connection.ts'
+import { isObject, tryParseJson } from '../../../src/operations/forms/decode.ts'
+import { decodeProblem } from '../../../src/operations/forms/problems.ts'
+import { contact, isLoginOpen, setDoors } from './connection.ts'
 
 export type ConsoleHost =
   | {
@@ -23,17 +25,22 @@ export const consoleHost = signal<ConsoleHost | undefined>(undefined)
 export const lookingAt = signal<string | undefined>(undefined)
 
 export async function readConsoleHost(): Promise<void> {
-  const response = await fetch('./console.json', {
-    headers: credentialHeaders(),
-    cache: 'no-store',
-    credentials: 'omit',
-  })
-  if (!response.ok) throw new Error(`console.json: status ${response.status}`)
-  const host: ConsoleHost = await response.json()
+  // Strangers get it too: a token that has ended must not keep the page from its login.
+  const response = await fetch('./console.json', { cache: 'no-store', credentials: 'omit' })
+  const answer = tryParseJson(await response.text())
+  if (!response.ok || !isConsoleHost(answer)) {
+    const problem = decodeProblem(answer, response.status)
+    throw new Error(problem?.detail ?? `what answers is no console of quorate (status ${response.status})`)
+  }
+  const host = answer
   consoleHost.value = host
   if (host.kind === 'cluster') setDoors(host.nodes.map(({ name, base }) => ({ node: name, base })))
   else setDoors([{ node: host.node, base: '' }])
 }
+
+/** Whether it has the form in which the program that serves this page, of the same version, describes itself. */
+const isConsoleHost = (answer: unknown): answer is ConsoleHost =>
+  isObject(answer) && (answer.kind === 'node' || answer.kind === 'cluster')
 
 const PROBE_MS = 1_500
 const PAUSE_MS = 1_000

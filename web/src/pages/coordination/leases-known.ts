@@ -6,6 +6,7 @@ import { type LeaseDescription, parseLeaseId } from '../../../../src/operations/
 import type { LeaseId } from '../../../../src/operations/forms/store.ts'
 import { listLeases } from '../../../../src/operations/list-leases.ts'
 import { run } from '../../cluster/connection.ts'
+import { pageFreshness, readsStale } from '../../cluster/freshness.ts'
 
 export interface KnownLease extends LeaseDescription {
   /** A time of `Date.now()`. */
@@ -50,7 +51,11 @@ export async function readLeases(wanted: readonly LeaseId[], signal: AbortSignal
   for (let reads = 0; at < ids.length && reads < READS_MAX; reads++) {
     const before = (ids[at] ?? 1n) - 1n
     const after = before === 0n ? undefined : parseLeaseId(String(before), 'the lease')
-    const { result } = await run(listLeases, { kind: 'list-leases', after, limit, freshness: {} }, { signal })
+    const { result } = await run(
+      listLeases,
+      { kind: 'list-leases', after, limit, freshness: pageFreshness() },
+      { signal },
+    )
     const readAt = Date.now()
     for (const lease of result.leases) known.set(lease.id, { ...lease, readAt })
     const last = result.leases.at(-1)
@@ -87,7 +92,7 @@ export function useLeases(ids: readonly LeaseId[]): KnownLeases | undefined {
       ended.abort()
       clearTimeout(timer)
     }
-  }, [names])
+  }, [names, readsStale.value])
   return known
 }
 

@@ -12,6 +12,7 @@ import { useRequest } from '../../app/use-request.ts'
 import { useRevision } from '../../app/use-revision.ts'
 import { nameChange } from '../../cluster/change.ts'
 import { RefusedError, run } from '../../cluster/connection.ts'
+import { pageFreshness } from '../../cluster/freshness.ts'
 import { Button } from '../../design/button.tsx'
 import { BytesText } from '../../design/bytes-text.tsx'
 import { Confirmation } from '../../design/dialog.tsx'
@@ -51,7 +52,7 @@ export function LeaseList({ place }: { readonly place: CoordinationPlace }) {
   const revision = useRevision()
   const { data, error } = useRequest(
     async (signal) => {
-      const request = { kind: 'list-leases', after, limit: PAGE, freshness: {} } as const
+      const request = { kind: 'list-leases', after, limit: PAGE, freshness: pageFreshness() } as const
       const { result } = await run(listLeases, request, { signal })
       return { ...result, readAt: Date.now() }
     },
@@ -173,7 +174,7 @@ interface LeaseView {
 
 async function readLease(id: LeaseId, signal: AbortSignal): Promise<LeaseView | 'ended'> {
   try {
-    const request = { kind: 'show-lease', id, keys: true, freshness: {} } as const
+    const request = { kind: 'show-lease', id, keys: true, freshness: pageFreshness() } as const
     const { result } = await run(showLease, request, { signal })
     return { lease: { ...result.lease, readAt: Date.now() }, keys: result.keys ?? [] }
   } catch (error) {

@@ -7,6 +7,7 @@ import { useRevision } from '../../app/use-revision.ts'
 import { Button } from '../../design/button.tsx'
 import { BytesText, SafeText, toHex } from '../../design/bytes-text.tsx'
 import { CopyButton } from '../../design/copy-button.tsx'
+import { NameTitle } from '../../design/name-title.tsx'
 import { Notice } from '../../design/notice.tsx'
 import { formatCount } from '../../design/numbers.ts'
 import { type Column, Table } from '../../design/table.tsx'
@@ -191,9 +192,7 @@ export function DetailHead({ place, title, all, back, prefix, children }: Detail
         {word}
       </a>
       <div class="coordination-title">
-        <h2 class="mono">
-          <BytesText bytes={title} />
-        </h2>
+        <NameTitle bytes={title} />
         <div class="coordination-actions">
           {text !== undefined && (
             <a class="button button-plain" href={keysHref({ prefix: text, view: 'list' })}>

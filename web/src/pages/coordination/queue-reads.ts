@@ -8,6 +8,7 @@ import { range } from '../../../../src/operations/range.ts'
 import { txn } from '../../../../src/operations/txn.ts'
 import { type MakeChange, nameChange } from '../../cluster/change.ts'
 import { run } from '../../cluster/connection.ts'
+import { pageFreshness } from '../../cluster/freshness.ts'
 import {
   type ItemPlace,
   type ItemState,
@@ -127,7 +128,7 @@ const COUNT_TIMEOUT_MS = 30_000
 export async function countAll(prefix: Uint8Array, signal: AbortSignal): Promise<QueueCounts> {
   const count = async (part: Part): Promise<number | undefined> => {
     const keys = prefixRange(partKey(prefix, part))
-    const request = { kind: 'range', range: keys, countOnly: true, freshness: {} } as const
+    const request = { kind: 'range', range: keys, countOnly: true, freshness: pageFreshness() } as const
     return (await run(range, request, { signal, timeoutMs: COUNT_TIMEOUT_MS })).result.count
   }
   return { items: await count('item'), held: await count('hold'), failed: await count('dead') }

@@ -6,6 +6,7 @@ import type { KvTxnOperation } from '../../../../src/operations/forms/transactio
 import { range } from '../../../../src/operations/range.ts'
 import { txn } from '../../../../src/operations/txn.ts'
 import { RefusedError, run } from '../../cluster/connection.ts'
+import { pageFreshness } from '../../cluster/freshness.ts'
 import { formatCount } from '../../design/numbers.ts'
 
 type Get = Extract<KvTxnOperation, { kind: 'get' }>
@@ -54,7 +55,7 @@ export async function readEach(
         kind: 'txn',
         txn: { compare: [], success: gets, failure: [] },
         idempotency: undefined,
-        freshness: {},
+        freshness: pageFreshness(),
       },
       { signal },
     )
@@ -74,7 +75,13 @@ export async function readKeys(
 ): Promise<{ readonly records: readonly KeyRow[]; readonly more: boolean }> {
   const { result } = await run(
     range,
-    { kind: 'range', range: prefixRange(prefix), limit: KEYS_MAX, keysOnly: true, freshness: {} },
+    {
+      kind: 'range',
+      range: prefixRange(prefix),
+      limit: KEYS_MAX,
+      keysOnly: true,
+      freshness: pageFreshness(),
+    },
     { signal },
   )
   return result

@@ -8,6 +8,7 @@ import { range } from '../../../../src/operations/range.ts'
 import { useRequest } from '../../app/use-request.ts'
 import { useRevision } from '../../app/use-revision.ts'
 import { run } from '../../cluster/connection.ts'
+import { pageFreshness } from '../../cluster/freshness.ts'
 import { BytesText, SafeText } from '../../design/bytes-text.tsx'
 import { Empty } from '../../design/empty.tsx'
 import { Notice } from '../../design/notice.tsx'
@@ -56,7 +57,7 @@ async function readRow(name: RecipeName, owners: number | undefined, signal: Abo
 async function readRecords(prefix: Uint8Array, limit: number, signal: AbortSignal) {
   const { result } = await run(
     range,
-    { kind: 'range', range: prefixRange(stateKeys(prefix)), limit, freshness: {} },
+    { kind: 'range', range: prefixRange(stateKeys(prefix)), limit, freshness: pageFreshness() },
     { signal },
   )
   return result

@@ -7,6 +7,7 @@ import { range } from '../../../../src/operations/range.ts'
 import { useRequest } from '../../app/use-request.ts'
 import { useRevision } from '../../app/use-revision.ts'
 import { run } from '../../cluster/connection.ts'
+import { pageFreshness } from '../../cluster/freshness.ts'
 import { BytesText, SafeText } from '../../design/bytes-text.tsx'
 import { Empty } from '../../design/empty.tsx'
 import { Figure, Figures } from '../../design/figure.tsx'
@@ -79,7 +80,13 @@ export function ServiceDetail({ place, name }: ServiceDetailProps) {
   const revision = useRevision()
   const { data, error } = useRequest(
     async (signal) => {
-      const request = { kind: 'range', range: prefixRange(prefix), limit: max, count: true, freshness: {} }
+      const request = {
+        kind: 'range',
+        range: prefixRange(prefix),
+        limit: max,
+        count: true,
+        freshness: pageFreshness(),
+      }
       const { result } = await run(range, { ...request, kind: 'range' }, { signal })
       return result
     },

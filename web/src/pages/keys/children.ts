@@ -5,6 +5,7 @@ import { utf8Text } from '../../../../src/bytes/index.ts'
 import { compareKeys, type KeyRange, prefixEnd } from '../../../../src/operations/forms/places.ts'
 import { range } from '../../../../src/operations/range.ts'
 import { run } from '../../cluster/connection.ts'
+import { pageFreshness } from '../../cluster/freshness.ts'
 
 export type Child =
   | { readonly kind: 'key'; readonly key: Uint8Array; readonly name: Uint8Array }
@@ -70,7 +71,7 @@ export async function readChildren(
 async function readKeys(keys: KeyRange, limit: number, signal: AbortSignal) {
   const { result } = await run(
     range,
-    { kind: 'range', range: keys, limit, keysOnly: true, freshness: {} },
+    { kind: 'range', range: keys, limit, keysOnly: true, freshness: pageFreshness() },
     { signal },
   )
   return result

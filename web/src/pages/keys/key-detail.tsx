@@ -6,6 +6,7 @@ import { type GetResult, get } from '../../../../src/operations/get.ts'
 import { useRequest } from '../../app/use-request.ts'
 import { useRevision } from '../../app/use-revision.ts'
 import { RefusedError, run } from '../../cluster/connection.ts'
+import { pageFreshness } from '../../cluster/freshness.ts'
 import { Button } from '../../design/button.tsx'
 import { CopyButton } from '../../design/copy-button.tsx'
 import { Empty } from '../../design/empty.tsx'
@@ -80,7 +81,7 @@ async function readRecord(key: Uint8Array, revision: number | undefined, signal:
   try {
     const { result } = await run(
       get,
-      { kind: 'get', key, revision: asOf, freshness: {} },
+      { kind: 'get', key, revision: asOf, freshness: pageFreshness() },
       { signal },
     )
     return { record: result, isCompacted: false }

@@ -8,7 +8,7 @@ import { useChange } from '../../app/use-change.ts'
 import { useRequest } from '../../app/use-request.ts'
 import { useRevision } from '../../app/use-revision.ts'
 import { nameChange } from '../../cluster/change.ts'
-import { describeError, RefusedError, run, UnreachableError } from '../../cluster/connection.ts'
+import { describeError, leaderless, RefusedError, run, UnreachableError } from '../../cluster/connection.ts'
 import { readMessages } from '../../cluster/watch-messages.ts'
 import { Button } from '../../design/button.tsx'
 import { Confirmation } from '../../design/dialog.tsx'
@@ -53,7 +53,12 @@ export function KeyHistory({ place }: HistoryProps) {
   const [max, setMax] = useState(PAGE)
   // The history is read again under an open dialog, which is about what the user saw.
   const [chosen, setChosen] = useState<{ readonly record: KeyRow; readonly newest: KeyRow | undefined }>()
-  if (error !== undefined) return <Notice kind="problem">{error}</Notice>
+  if (error !== undefined)
+    return (
+      <Notice kind="problem">
+        {leaderless.value ? 'The history of a key is read from the leader, and there is none.' : error}
+      </Notice>
+    )
   if (isLoading || data === undefined) return <p class="dim">Reading the history …</p>
   const { changes, isCut } = data
   if (changes.length === 0)

@@ -6,6 +6,7 @@ import { range } from '../../../../src/operations/range.ts'
 import { useRequest } from '../../app/use-request.ts'
 import { useRevision } from '../../app/use-revision.ts'
 import { run } from '../../cluster/connection.ts'
+import { pageFreshness } from '../../cluster/freshness.ts'
 import { BytesText, toHex } from '../../design/bytes-text.tsx'
 import { Notice } from '../../design/notice.tsx'
 import { identify } from './children.ts'
@@ -31,7 +32,7 @@ export function KeyList({ place, empty }: ListProps) {
           after: after === undefined ? undefined : fromHex(after),
           limit: PAGE,
           keysOnly: true,
-          freshness: {},
+          freshness: pageFreshness(),
         },
         { signal },
       )

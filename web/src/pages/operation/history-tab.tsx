@@ -10,6 +10,7 @@ import { useRequest } from '../../app/use-request.ts'
 import { nameChange } from '../../cluster/change.ts'
 import { newest } from '../../cluster/cluster-view.ts'
 import { needsLogin, RefusedError, run } from '../../cluster/connection.ts'
+import { pageFreshness } from '../../cluster/freshness.ts'
 import { Button } from '../../design/button.tsx'
 import { Confirmation } from '../../design/dialog.tsx'
 import { TextField } from '../../design/field.tsx'
@@ -80,7 +81,11 @@ const PROBE = Uint8Array.of(0)
 
 async function readOldestRevision(signal: AbortSignal): Promise<number> {
   try {
-    await run(get, { kind: 'get', key: PROBE, revision: asRevision(1), freshness: {} }, { signal })
+    await run(
+      get,
+      { kind: 'get', key: PROBE, revision: asRevision(1), freshness: pageFreshness() },
+      { signal },
+    )
     return 1
   } catch (error) {
     const { code, fields } = error instanceof RefusedError ? error.problem : {}
