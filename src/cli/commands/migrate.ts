@@ -4,7 +4,7 @@
 // Transactions of the target go through etcd's API, also where the target is quorate: over HTTP, values are smaller.
 
 import { Command } from '@commander-js/extra-typings'
-import { type Client, QuorateError } from '../../client/index.ts'
+import { type CallOptions, type Client, QuorateError } from '../../client/index.ts'
 import type { EtcdClient } from '../../etcd-client/index.ts'
 import { Cancellation, Failure } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
@@ -16,8 +16,9 @@ import { parseUserName, readCredentials } from '../flags/credentials.ts'
 import { type GlobalFlags, readTlsFiles } from '../flags/global-flags.ts'
 import { formatError } from '../format/error.ts'
 import { type EtcdAddress, parseEtcdAddress } from '../migrate/etcd-address.ts'
+import { firstAnswer, isOtherProtocol } from '../migrate/first-answer.ts'
 import type { MigrationEvent, MigrationResult } from '../migrate/migration.ts'
-import { POSITIONS } from '../migrate/position.ts'
+import { POSITIONS, readPosition } from '../migrate/position.ts'
 import { keyText, TargetLimits } from '../migrate/target-limits.ts'
 import { printJson, say } from '../terminal/output.ts'
 import { keyCount, ProgressDisplay } from '../terminal/progress.ts'
@@ -27,6 +28,7 @@ export const command = ({ flags }: ProgramContext) =>
   withExamples(new Command('migrate'), [
     'kv migrate --from etcd://10.0.0.1:2379,10.0.0.2:2379 --follow',
     'kv migrate --from etcds://10.0.0.1 --etcd-cacert etcd-ca.pem --prefix app/',
+    'kv migrate --from etcd://10.0.0.1:2379,10.0.0.2:2379 --finish',
     'kv migrate --to etcd://127.0.0.1:2379 --etcd-user root --prefix app/ -o json',
   ])
     .description('copy keys from a cluster of etcd, or to one, and compare both sides')
@@ -38,6 +40,7 @@ export const command = ({ flags }: ProgramContext) =>
     .option('--to <address>', 'copy to this etcd', parseEtcdAddress)
     .option('--prefix <prefix>', 'only keys that begin with it (default: all keys)')
     .option('--follow', 'then copy every change, until Ctrl-C')
+    .option('--finish', 'close the migration if both sides are the same: later runs change nothing')
     .option(
       '--etcd-user <name[:password]>',
       'user of etcd; the password is that of KV_ETCD_PASSWORD, or typed',
@@ -56,8 +59,9 @@ the target (a backlog shares one). At the end both sides are compared at one rev
 code 1 if they differ. Ctrl-C, SIGTERM and SIGHUP end --follow in this way; a second one breaks it off.
 
 The position is a key of the target, ${POSITIONS}…. The same command continues from there, after
-a crash or with later changes; a second run at the same time takes over from the first. Delete the key
-when the migration is over: the command says how. Such keys are never copied, in either direction.
+a crash or with later changes; a second run at the same time takes over from the first. It never replaces
+what somebody else has written to the target: it ends and names such keys. When the clients of the source
+are stopped, --finish closes the migration. Positions are never copied, in either direction.
 
 Needed rights: read of the prefix in the source; readwrite of it and of ${POSITIONS} in the target.`
 
@@ -66,6 +70,7 @@ interface MigrateFlags {
   readonly to?: EtcdAddress | undefined
   readonly prefix?: string | undefined
   readonly follow?: true | undefined
+  readonly finish?: true | undefined
   readonly etcdUser?: string | undefined
   readonly etcdCacert?: string | undefined
   readonly etcdCert?: string | undefined
@@ -74,8 +79,6 @@ interface MigrateFlags {
 
 /** How long each request is tried without --timeout: a fail-over of either side only delays it. */
 const TIMEOUT_MS = 60_000
-/** A first answer must arrive sooner: a user wants to know soon that the address is wrong. */
-const FIRST_ANSWER_MS = 3_000
 const CALLS_MAX = 64
 const NAMED_MAX = 20
 const INTENT = { kind: 'write', fromFiles: true } as const
@@ -143,37 +146,41 @@ async function migrateBetween(
   flags: MigrateFlags,
   prefix: string,
 ): Promise<void> {
-  const { client, clientOptions } = context
-  const isFromEtcd = flags.from !== undefined
-  const first = { timeoutMs: Math.min(FIRST_ANSWER_MS, clientOptions.timeoutMs ?? FIRST_ANSWER_MS) }
-  const settings = await client.settings({ ...first, signal: context.signal })
-  const own = await readClusterId(client, 10, first.timeoutMs)
-  const other = await readClusterId(etcd, 16, first.timeoutMs).catch((error: unknown) => {
+  const { client, clientOptions, signal, timeoutMs } = context
+  const { from } = flags
+  const isFromEtcd = from !== undefined
+  const settings = await firstAnswer('the cluster of quorate', timeoutMs, (options) =>
+    client.settings({ ...options, signal }),
+  )
+  const own = await readClusterId(client, 10)
+  const other = await firstAnswer('etcd', timeoutMs, (options) =>
+    readClusterId(etcd, 16, { ...options, signal }),
+  ).catch((error: unknown) => {
     throw error instanceof QuorateError ? etcdFailure(error, flags.etcdUser) : error
   })
   if (own !== undefined && own === other)
     throw new Failure(EXIT.failed, 'both sides are the same cluster: nothing was copied')
   const writer = isFromEtcd ? new Etcd({ ...clientOptions, endpoints: client.endpoints }) : etcd
   try {
-    if (isFromEtcd) await checkEtcdApi(writer, first.timeoutMs)
+    if (isFromEtcd) await checkEtcdApi(writer, timeoutMs)
     const sides = isFromEtcd
       ? { source: etcd, target: client, sourceId: other ?? '', limits: new TargetLimits(settings) }
       : { source: client, target: etcd, sourceId: own ?? '', limits: new TargetLimits() }
-    await copyAndCompare(context, flags, { ...sides, writer, prefix })
+    await copyAndCompare(context, flags, { ...sides, writer, prefix, timeoutMs })
   } finally {
     if (writer !== etcd) await writer.close()
   }
 }
 
-/** Nodes without etcd's API do not answer there. Other errors are those of the migration. */
+/** Nodes without etcd's API do not speak gRPC. Other errors are those of the migration. */
 async function checkEtcdApi(writer: EtcdClient, timeoutMs: number): Promise<void> {
   try {
-    await writer.cluster({ timeoutMs })
+    await firstAnswer("etcd's API of the cluster of quorate", timeoutMs, (options) => writer.cluster(options))
   } catch (error) {
-    if (!(error instanceof QuorateError) || error.code !== 'timeout') throw error
+    if (!isOtherProtocol(error)) throw error
     throw new Failure(
       EXIT.failed,
-      `migrate writes through etcd's API, and the node does not serve it: ${error.message}`,
+      `migrate writes through etcd's API, and the node does not serve it: ${String(Object(error).message)}`,
       ['Nothing was copied. A node serves it unless it was started with --no-etcd-api.'],
     )
   }
@@ -183,10 +190,10 @@ async function checkEtcdApi(writer: EtcdClient, timeoutMs: number): Promise<void
 async function readClusterId(
   client: Client,
   radix: 10 | 16,
-  timeoutMs?: number,
+  options: CallOptions = {},
 ): Promise<string | undefined> {
   try {
-    const { clusterId } = await client.cluster({ timeoutMs })
+    const { clusterId } = await client.cluster(options)
     return clusterId && String(BigInt(radix === 16 ? `0x${clusterId}` : clusterId))
   } catch (error) {
     if (error instanceof QuorateError && error.code === 'permission_denied') return undefined
@@ -201,10 +208,17 @@ interface Sides {
   readonly writer: EtcdClient
   readonly limits: TargetLimits
   readonly prefix: string
+  readonly timeoutMs: number
 }
 
 async function copyAndCompare(context: CommandContext, flags: MigrateFlags, sides: Sides): Promise<void> {
   const { migrate } = await import('../migrate/migration.ts')
+  const { target, prefix } = sides
+  const found = await readPosition(target, prefix, context.signal)
+  if (flags.finish && found?.phase === 'finished' && found.source === sides.sourceId) {
+    say(`the migration was finished at revision ${found.revision} of the source, at ${found.finishedAt}`)
+    return
+  }
   const report = new Report(flags)
   const stop = new AbortController()
   const giveUp = new AbortController()
@@ -215,6 +229,7 @@ async function copyAndCompare(context: CommandContext, flags: MigrateFlags, side
       ...sides,
       signal,
       until: flags.follow ? stop.signal : undefined,
+      finish: flags.finish,
       onEvent: (event) => {
         if (event.kind === 'following') context.forwardSignals(stopsFollowing(stop, giveUp, report))
         report.show(event)
@@ -327,6 +342,7 @@ async function printResult(
     ...{ revision, keys, leases, copied, changes, different },
     differences: differences.map(({ key, difference }) => ({ key: bytesDocument(key), difference })),
     position_key: positionKey,
+    finished: result.isFinished,
     seconds: Number(seconds.toFixed(3)),
   }
   const isPrinted = await printJson(format, json)
@@ -334,6 +350,7 @@ async function printResult(
     say(
       `copied ${keyCount(copied)} and ${changes === 1 ? '1 change' : `${changes} changes`} in ${seconds.toFixed(1)} s`,
     )
+  const remove = from === undefined ? `etcdctl del ${positionKey}` : `${PROGRAM} del ${positionKey}`
   if (different > 0) {
     const named = differences.slice(0, NAMED_MAX)
     const more = different - named.length
@@ -341,18 +358,35 @@ async function printResult(
       EXIT.failed,
       `${different} of ${keyCount(keys)} differ at revision ${revision} of the source`,
       [
-        ...named.map(({ key, difference }) => `${keyText(key)}: ${DIFFERENCES[difference]}`),
+        ...named.map(
+          ({ key, difference, isForeign }) =>
+            `${keyText(key)}: ${DIFFERENCES[difference]}${isForeign ? BY_OTHERS : ''}`,
+        ),
         ...(more > 0 ? [`and ${more} more`] : []),
-        `Does something else write to the target? To begin anew, delete ${prefix === '' ? 'its keys' : `its keys below ${prefix}`} and ${positionKey}.`,
+        ...(differences.some(({ isForeign }) => isForeign)
+          ? [
+              `If clients use the target now, the migration is over: \`${remove}\` ends it.`,
+              'If they must not, stop them and put back what they have changed. Then the same command continues.',
+            ]
+          : [
+              `To begin anew, delete ${prefix === '' ? 'the keys of the target' : `the keys of the target below ${prefix}`} and ${positionKey}.`,
+            ]),
       ],
     )
   }
   if (isPrinted) return
   const ofLeases = leases === 0 ? '' : leases === 1 ? ' and 1 lease' : ` and ${leases} leases`
   say(`both sides have the same ${keyCount(keys)}${ofLeases}, at revision ${revision} of the source`)
-  const remove = from === undefined ? `etcdctl del ${positionKey}` : `${PROGRAM} del ${positionKey}`
-  say(`the same command copies later changes; when the migration is over: ${remove}`)
+  if (result.newest > revision && !result.isFinished)
+    say(`the source is at revision ${result.newest} by now: later changes were not compared`)
+  if (result.isFinished) say(`the migration is finished: the same command changes nothing any more`)
+  else
+    say(
+      `the same command copies later changes; when no client writes to the source any more, --finish closes the migration`,
+    )
 }
+
+const BY_OTHERS = ', changed by somebody else'
 
 const DIFFERENCES = {
   missing: 'not in the target',

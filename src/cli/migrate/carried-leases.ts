@@ -9,6 +9,8 @@ const CHECK_MS = 250
 /** A lease is renewed when this share of its time to live has passed. */
 const RENEW_SHARE = 1 / 3
 const READS_AT_ONCE = 64
+/** Pause before a grant is requested again whose outcome is unknown. */
+const UNKNOWN_PAUSE_MS = 200
 /** A renewal that takes longer is made again. */
 const RENEW_MS_MAX = 2_000
 
@@ -21,6 +23,7 @@ export class CarriedLeases {
   readonly #source: Client
   readonly #target: Client
   readonly #signal: AbortSignal
+  readonly #timeoutMs: number
   /** Leases that the target has, by their ids. */
   readonly #carried = new Map<string, CarriedLease>()
   /** Leases that may have ended in the target alone, with their keys. */
@@ -28,9 +31,10 @@ export class CarriedLeases {
   readonly #stop = new AbortController()
   #keeping: Promise<void> | undefined
 
-  constructor(source: Client, target: Client, signal: AbortSignal) {
+  constructor(source: Client, target: Client, signal: AbortSignal, timeoutMs: number) {
     this.#source = source
     this.#target = target
+    this.#timeoutMs = timeoutMs
     this.#signal = AbortSignal.any([signal, this.#stop.signal])
   }
 
@@ -77,15 +81,23 @@ export class CarriedLeases {
     if (lease === undefined) return 'ended'
     // In etcd a lease may live for longer.
     const grantedTtlMs = Math.min(lease.grantedTtlMs, TTL_MS_MAX)
-    try {
-      const { ttlMs } = await this.#target.grantLease({ id, ttlMs: grantedTtlMs }, { signal })
-      this.#register(id, ttlMs)
-      return 'granted'
-    } catch (error) {
-      if (!(error instanceof QuorateError) || error.code !== 'lease_exists') throw error
-      // It is renewed at once: it may be about to end.
-      this.#carried.set(id, { ttlMs: grantedTtlMs, renewAtMs: 0 })
-      return 'exists'
+    const deadlineMs = performance.now() + this.#timeoutMs
+    for (;;) {
+      try {
+        const { ttlMs } = await this.#target.grantLease({ id, ttlMs: grantedTtlMs }, { signal })
+        this.#register(id, ttlMs)
+        return 'granted'
+      } catch (error) {
+        if (!(error instanceof QuorateError)) throw error
+        if (error.code === 'lease_exists') {
+          // It is renewed at once: it may be about to end.
+          this.#carried.set(id, { ttlMs: grantedTtlMs, renewAtMs: 0 })
+          return 'exists'
+        }
+        // Its id is chosen here, so it is granted once, however often this is requested.
+        if (error.written !== 'unknown' || signal.aborted || performance.now() >= deadlineMs) throw error
+        await sleep(UNKNOWN_PAUSE_MS, undefined, { signal })
+      }
     }
   }
 

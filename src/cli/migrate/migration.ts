@@ -1,23 +1,19 @@
 // Copies a range from one cluster to another, and follows its changes. Both sides are clients: of quorate, or of etcd.
 //
+//   check     what an earlier run has left, against what the source had then (target-check.ts)
 //   copy      the keys as they were at one revision of the source, in the order of their revisions (changes.ts)
 //   follow    the changes of later revisions, in their order
-//   compare   both sides, at the last revision
+//   compare   both sides, at the last revision whose changes are copied (comparison.ts)
 //
 // Where the source has compacted a revision that is needed, `repair` copies what differs from a newer one.
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import {
-  type Client,
-  CompactedError,
-  type KvRecord,
-  QuorateError,
-  type TxnOperation,
-} from '../../client/index.ts'
+import { type Client, CompactedError, QuorateError, type TxnOperation } from '../../client/index.ts'
 import type { EtcdClient } from '../../etcd-client/index.ts'
 import { Failure } from '../../local/failure.ts'
 import { type KeyRange, prefixRange } from '../../operations/forms/index.ts'
 import { EXIT } from '../exit-codes.ts'
+import { formatMs } from '../format/text.ts'
 import { CarriedLeases } from './carried-leases.ts'
 import {
   changeKey,
@@ -29,8 +25,11 @@ import {
   type SourceRecord,
   sourceRecord,
 } from './changes.ts'
+import { Comparison, type KeyDifference } from './comparison.ts'
 import { isPositionKey, type MigrationPosition, StoredPosition } from './position.ts'
-import { type Difference, findDifference, pairRecords, scan } from './scan.ts'
+import { findDifference, pairRecords, scan } from './scan.ts'
+import { checkCopied, checkTarget } from './target-check.ts'
+import { ForeignKeys, TargetKeys } from './target-keys.ts'
 import { isNegative, isTooLarge, keyText, type TargetLimits } from './target-limits.ts'
 import { WatchQueue } from './watch-queue.ts'
 
@@ -47,14 +46,12 @@ const IDLE_MS = 500
 const IDLE_MOVE_MS = 10_000
 /** A watch that is silent for this long has probably delivered everything. The comparison shows whether it has. */
 const QUIET_MS = 300
-/** How long the last changes may take to arrive. */
-const CATCH_UP_MS_MAX = 30_000
 /** Pause before a transaction is made again whose lease has ended. */
 const LEASE_PAUSE_MS = 50
-/** How often the source is asked for a key whose lease has ended. */
-const DELETED_LOOKS = 10
-/** Differing keys that a result names. */
-const NAMED_MAX = 100
+/** How long a request, and a change that is expected, may take without another timeout. */
+const TIMEOUT_MS = 60_000
+/** Attempts to finish while clients write to the source. */
+const FINISHES_MAX = 5
 
 export interface MigrationOptions {
   readonly source: Client
@@ -70,6 +67,10 @@ export interface MigrationOptions {
   readonly limits: TargetLimits
   /** Ends following; undefined: changes until the end of the copy are copied, and no later ones. */
   readonly until?: AbortSignal | undefined
+  /** Closes the migration if both sides are the same at its end. Later runs change nothing. */
+  readonly finish?: boolean | undefined
+  /** Limit on each request, repeated as often as needed, and on the wait for a change that the source has made. */
+  readonly timeoutMs?: number | undefined
   /** Gives up. */
   readonly signal: AbortSignal
   readonly onEvent: (event: MigrationEvent) => void
@@ -102,8 +103,11 @@ export interface MigrationResult {
   readonly changes: number
   readonly different: number
   /** The first of them. */
-  readonly differences: readonly { readonly key: Uint8Array; readonly difference: Difference }[]
+  readonly differences: readonly KeyDifference[]
   readonly positionKey: string
+  /** The newest revision of the source after the comparison. */
+  readonly newest: number
+  readonly isFinished: boolean
 }
 
 /** Rejects with a `Failure`, or with a `QuorateError` of one of the sides. */
@@ -113,22 +117,25 @@ export async function migrate(options: MigrationOptions): Promise<MigrationResul
 
 class Migration {
   readonly #options: MigrationOptions
+  readonly #timeoutMs: number
   readonly #range: KeyRange
   readonly #stored: StoredPosition
   readonly #leases: CarriedLeases
+  readonly #keys = new TargetKeys()
+  readonly #foreign = new ForeignKeys()
   #position: MigrationPosition
   /** The next record to copy; undefined: none. */
   #next: SourceRecord | undefined
   #copied = 0
   #changes = 0
-  #deletedLooks = DELETED_LOOKS
 
   constructor(options: MigrationOptions) {
-    const { source, sourceId, target, writer, prefix, signal } = options
+    const { source, sourceId, target, writer, prefix, signal, timeoutMs = TIMEOUT_MS } = options
     this.#options = options
+    this.#timeoutMs = timeoutMs
     this.#range = prefixRange(Buffer.from(prefix))
-    this.#stored = new StoredPosition(target, writer, prefix, signal)
-    this.#leases = new CarriedLeases(source, target, signal)
+    this.#stored = new StoredPosition(target, writer, prefix, signal, timeoutMs)
+    this.#leases = new CarriedLeases(source, target, signal, timeoutMs)
     this.#position = { source: sourceId, prefix, phase: 'copy', revision: 0, copied: 0 }
   }
 
@@ -166,7 +173,7 @@ class Migration {
       throw new Failure(
         EXIT.failed,
         `the target has keys${where}, such as ${keyText(keyBytes)}, and none of them is from this migration`,
-        ['Delete them, or choose another --prefix. Nothing was copied.'],
+        ['Nothing was copied. Choose another --prefix, or delete these keys if nobody needs them.'],
       )
     }
   }
@@ -182,14 +189,39 @@ class Migration {
         [`The key ${this.#stored.key} of the target is the position of that migration.`],
       )
     }
+    refuseFinished(found, this.#stored.key)
     const newest = await this.#readRevision()
     if (newest < found.revision) {
       const at = `the migration is at revision ${found.revision}`
       throw new Failure(EXIT.failed, `the source has gone back to revision ${newest}, and ${at}`)
     }
-    await this.#stored.move([], found)
-    this.#position = found
+    // The run before changes nothing any more. A run that is refused leaves the next one what it has to check.
+    const uncheckedSince = found.uncheckedSince ?? this.#stored.modRevision
+    await this.#movePosition({ ...found, uncheckedSince })
+    // The records of a copy are known later.
+    if (found.phase !== 'copy')
+      await this.#check((foreign) => checkTarget(this.#checked, this.#keys, foreign))
     this.#options.onEvent({ kind: 'resumed', position: found })
+  }
+
+  async #check(run: (foreign: ForeignKeys) => Promise<void>): Promise<void> {
+    const foreign = new ForeignKeys()
+    await run(foreign)
+    foreign.check(this.#howToContinue)
+    this.#position = { ...this.#position, uncheckedSince: undefined }
+  }
+
+  get #checked() {
+    const { source, target, signal } = this.#options
+    const since = this.#position.uncheckedSince ?? this.#stored.modRevision
+    return { source, target, range: this.#range, position: this.#position, since, signal }
+  }
+
+  get #howToContinue(): readonly string[] {
+    return [
+      `If clients use the target now, the migration is over: end it by deleting ${this.#stored.key} there.`,
+      'If they must not, stop them and put back what they have changed. Then the same command continues.',
+    ]
   }
 
   /** The newest revision of the source. */
@@ -218,12 +250,20 @@ class Migration {
       limits.check()
       await limits.probe(writer, signal)
       records.sort(compareOrder)
-      if (!isResumed) await this.#move([], { ...this.#position, revision })
-      else await this.#reviveLeases(records.slice(0, this.#position.copied))
+      if (!isResumed) await this.#movePosition({ ...this.#position, revision })
+      else {
+        const copied = records.slice(0, this.#position.copied)
+        await this.#check((foreign) => checkCopied(this.#checked, copied, this.#keys, foreign))
+        await this.#reviveLeases(copied)
+      }
       onEvent({ kind: 'copying', revision, keys: records.length, copied: this.#position.copied })
       await this.#copyRecords(records)
     } catch (error) {
       if (!(error instanceof CompactedError)) throw error
+      if (this.#position.uncheckedSince !== undefined) {
+        const position = { ...this.#position, phase: 'repair', revision: 0 } as const
+        await this.#check((foreign) => checkTarget({ ...this.#checked, position }, this.#keys, foreign))
+      }
       await this.#beginRepair()
     }
   }
@@ -234,11 +274,11 @@ class Migration {
       await this.#restoreLost()
       const count = countSharedRecords(records, at)
       const some = await this.#load(records.slice(at, at + count))
-      await this.#apply(some, { ...this.#position, copied: at + count })
+      await this.#apply(some, { ...this.#position, copied: at + count, isPartial: undefined })
       this.#copied += count
     }
     this.#next = undefined
-    await this.#move([], { ...this.#position, phase: 'follow', copied: records.length })
+    await this.#movePosition({ ...this.#position, phase: 'follow', copied: records.length })
   }
 
   /** Reads the values that were not kept. */
@@ -262,9 +302,12 @@ class Migration {
   // Repair
 
   async #beginRepair(): Promise<void> {
-    this.#options.onEvent({ kind: 'compacted', revision: this.#position.revision })
+    const { phase, revision } = this.#position
+    this.#options.onEvent({ kind: 'compacted', revision })
     this.#next = undefined
-    await this.#move([], { ...this.#position, phase: 'repair', copied: 0 })
+    // The target has a part of the copy only.
+    const complete = phase === 'copy' ? 0 : revision
+    await this.#movePosition({ ...this.#position, phase: 'repair', revision: complete, copied: 0 })
   }
 
   /** Makes the target as the source is at its newest revision. */
@@ -288,7 +331,7 @@ class Migration {
       }
       changes.push(change)
     }
-    await this.#apply(changes, { ...this.#position, phase: 'follow', revision })
+    await this.#apply(changes, { ...this.#position, phase: 'follow', revision, isPartial: undefined })
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -308,7 +351,7 @@ class Migration {
       const isIdle = queue.isEmpty && performance.now() - movedAtMs > IDLE_MOVE_MS
       if (isIdle && queue.seen > this.#position.revision) {
         movedAtMs = performance.now()
-        await this.#move([], { ...this.#position, revision: queue.seen })
+        await this.#movePosition({ ...this.#position, revision: queue.seen })
       }
       const isSilent = !(await queue.wait(IDLE_MS, until))
       if (isBehind && queue.isEmpty && (isSilent || queue.seen >= newest)) {
@@ -316,26 +359,57 @@ class Migration {
         onEvent({ kind: 'caught-up', revision: Math.max(newest, this.#position.revision) })
       }
     }
-    return await this.#catchUp(queue)
+    for (let attempts = 1; ; attempts++) {
+      const result = await this.#catchUp(queue)
+      if (this.#options.finish !== true || result.different > 0) return result
+      // A change that has arrived since was made by a client that still runs.
+      if (queue.isEmpty) return await this.#finish(result)
+      if (attempts === FINISHES_MAX) throw new Failure(EXIT.failed, STILL_WRITTEN, [STOP_CLIENTS])
+    }
   }
 
   /** Copies what the source has now, and compares both sides at that revision. */
   async #catchUp(queue: WatchQueue): Promise<MigrationResult> {
     const revision = await this.#readRevision()
-    const deadline = performance.now() + CATCH_UP_MS_MAX
+    let [waitedMs, isCompared] = [0, false]
     for (;;) {
-      if (await this.#applyNext(queue, revision)) continue
+      if (await this.#applyNext(queue, revision)) {
+        ;[waitedMs, isCompared] = [0, false]
+        continue
+      }
       const isReached = queue.isEmpty ? queue.seen >= revision : queue.hasAfter(revision)
-      if (!isReached && (await queue.wait(QUIET_MS))) continue
+      if (!isReached) {
+        if (waitedMs > this.#timeoutMs) throw this.#late(revision)
+        if (await queue.wait(QUIET_MS)) continue
+        waitedMs += QUIET_MS
+        if (isCompared) continue
+      }
       await this.#leases.renewAll()
       await this.#restoreLost()
       // A member of etcd does not report how far a watch is. So both sides may be compared too early.
-      const result = await this.#compare(revision)
-      if (result.different > 0 && !isReached && performance.now() < deadline) continue
-      const isBehind = this.#position.revision < revision
-      if (result.different === 0 && isBehind) await this.#move([], { ...this.#position, revision })
-      return result
+      const comparison = await this.#compare(revision)
+      isCompared = true
+      if (!isReached && comparison.outstanding > 0) continue
+      const isApplied = isReached || comparison.different === 0
+      if (isApplied && this.#position.revision < revision)
+        await this.#movePosition({ ...this.#position, revision })
+      return await this.#result(comparison, revision)
     }
+  }
+
+  #late(revision: number): Failure {
+    const within = formatMs(this.#timeoutMs)
+    return new Failure(
+      EXIT.unavailable,
+      `the changes of the source up to revision ${revision} have not arrived within ${within}`,
+      [`The target is as the source was at revision ${this.#position.revision}. The same command continues.`],
+    )
+  }
+
+  async #finish(result: MigrationResult): Promise<MigrationResult> {
+    const finishedAt = new Date().toISOString()
+    await this.#movePosition({ ...this.#position, phase: 'finished', finishedAt })
+    return { ...result, isFinished: true }
   }
 
   /** Applies the first changes up to `last`. Returns whether there were any. */
@@ -348,7 +422,7 @@ class Migration {
     for (const each of revisions)
       for (const change of each.changes) if (!(await this.#isReplaced(change))) changes.push(change)
     if (changes.length === 0) return true
-    const transactions = await this.#apply(changes, { ...this.#position, revision })
+    const transactions = await this.#apply(changes, { ...this.#position, revision, isPartial: undefined })
     if (transactions > 1) this.#options.onEvent({ kind: 'split', revision, changes: changes.length })
     this.#changes += changes.length
     return true
@@ -431,7 +505,8 @@ class Migration {
     for (let transactions = 1; ; ) {
       const some = left.slice(0, countFitting(left, max))
       const isLast = some.length === left.length
-      if (!(await this.#applyTogether(some, isLast ? next : this.#position))) {
+      const position = isLast ? next : ({ ...this.#position, isPartial: true } as const)
+      if (!(await this.#applyTogether(some, position))) {
         max = Math.floor(some.length / 2)
         continue
       }
@@ -444,17 +519,21 @@ class Migration {
   /** Returns false if the target refuses so many changes at once. */
   async #applyTogether(changes: readonly SourceChange[], next: MigrationPosition): Promise<boolean> {
     for (;;) {
-      const operations: TxnOperation[] = []
-      for (const change of changes) operations.push(...(await this.#encode(change)))
+      const done: SourceChange[] = []
+      for (const change of changes) done.push(await this.#living(change))
       try {
-        await this.#move(operations, next, changes.length)
-        return true
+        if (await this.#move(done, next)) return true
+        const { target, signal } = this.#options
+        for (const key of await this.#keys.findForeign(done, target, signal)) this.#foreign.add(key)
+        this.#foreign.check(this.#howToContinue)
       } catch (error) {
         if (!(error instanceof QuorateError)) throw error
         if (error.code === 'lease_not_found') {
           // One of them has ended. It is granted again if it lives in the source.
-          for (const { put } of operations as readonly { put?: { lease?: string | undefined } }[])
-            if (put?.lease !== undefined) this.#leases.lose(put.lease)
+          for (const change of done) {
+            const lease = change.type === 'put' ? change.record.lease : undefined
+            if (lease !== undefined) this.#leases.lose(lease)
+          }
           await sleep(LEASE_PAUSE_MS)
           continue
         }
@@ -467,76 +546,77 @@ class Migration {
     }
   }
 
-  /** A key of a lease that has ended is about to be deleted in the source. It is not put. */
-  async #encode(change: SourceChange): Promise<readonly TxnOperation[]> {
-    if (change.type === 'delete') return [{ delete: { key: change.key } }]
-    const { keyBytes: key, value, lease } = change.record
-    if (lease !== undefined && !(await this.#leases.carry(lease))) return []
-    return [{ put: { key, value, lease } }]
+  /** A key of a lease that has ended is about to be deleted in the source. It is deleted, not put. */
+  async #living(change: SourceChange): Promise<SourceChange> {
+    if (change.type === 'delete' || change.record.lease === undefined) return change
+    const isLiving = await this.#leases.carry(change.record.lease)
+    return isLiving ? change : { type: 'delete', key: change.record.keyBytes }
   }
 
-  async #move(operations: readonly TxnOperation[], next: MigrationPosition, changes = 0): Promise<void> {
-    await this.#stored.move(operations, next)
+  async #movePosition(next: MigrationPosition): Promise<void> {
+    if (!(await this.#move([], next))) throw new Error('the move of a position without changes was refused')
+  }
+
+  /** Returns false if a key of the target is not as the migration has left it. */
+  async #move(changes: readonly SourceChange[], next: MigrationPosition): Promise<boolean> {
+    const operations = changes.map((change): TxnOperation => {
+      if (change.type === 'delete') return { delete: { key: change.key } }
+      const { keyBytes: key, value, lease } = change.record
+      return { put: { key, value, lease } }
+    })
+    const move = await this.#stored.move(operations, next, this.#keys.expect(changes))
+    if (move.kind === 'unexpected') return false
+    this.#keys.apply(changes, move.revision)
     this.#position = next
-    this.#options.onEvent({ kind: 'moved', position: next, changes })
+    this.#options.onEvent({ kind: 'moved', position: next, changes: changes.length })
+    return true
   }
 
   // -------------------------------------------------------------------------------------------------------------------
   // Compare
 
-  async #compare(revision: number): Promise<MigrationResult> {
+  async #compare(revision: number): Promise<Comparison> {
     const { source, target, signal, onEvent } = this.#options
     onEvent({ kind: 'comparing', revision })
-    const differences: { readonly key: Uint8Array; readonly difference: Difference }[] = []
-    const leases = new Map<string, boolean>()
-    let [keys, different] = [0, 0]
-    const isEnded = async (id: string): Promise<boolean> => {
-      const known = leases.get(id)
-      if (known === true) return true
-      const ended = (await source.lease(id, { signal })) === undefined
-      leases.set(id, ended)
-      return ended
-    }
+    const comparison = new Comparison(source, this.#keys, this.#position.revision, signal)
     const ours = scan(source, this.#range, { revision, signal })
     for await (const pair of pairRecords(ours, scan(target, this.#range, { signal }))) {
-      const lease = pair.ours?.lease
-      if (pair.ours !== undefined) keys += 1
-      if (lease !== undefined && !leases.has(lease)) leases.set(lease, false)
-      onEvent({ kind: 'compared', keys })
-      const difference = findDifference(pair)
-      if (difference === undefined) continue
-      const isGone = lease !== undefined && difference === 'missing' && (await isEnded(lease))
-      if (isGone && (await this.#isDeleted(pair.ours))) continue
-      different += 1
-      if (differences.length < NAMED_MAX) differences.push({ key: pair.key, difference })
+      await comparison.add(pair)
+      onEvent({ kind: 'compared', keys: comparison.keys })
     }
+    return comparison
+  }
+
+  async #result(
+    { keys, leases, different, differences }: Comparison,
+    revision: number,
+  ): Promise<MigrationResult> {
     return {
       revision,
       keys,
-      leases: leases.size,
+      leases,
       copied: this.#copied,
       changes: this.#changes,
       different,
       differences,
       positionKey: this.#stored.key,
+      newest: await this.#readRevision(),
+      isFinished: false,
     }
-  }
-
-  /** Whether the source has deleted a key with its lease. A damaged etcd may keep the key for ever. */
-  async #isDeleted(record: KvRecord | undefined): Promise<boolean> {
-    const { source, signal } = this.#options
-    if (record === undefined) return true
-    const { keyBytes, modRevision } = record
-    for (let looks = 1; ; looks++) {
-      if ((await source.get(keyBytes, { signal }))?.modRevision !== modRevision) return true
-      if (looks >= this.#deletedLooks) break
-      await sleep(LEASE_PAUSE_MS)
-    }
-    // There are others, most likely.
-    this.#deletedLooks = 1
-    return false
   }
 }
+
+function refuseFinished({ phase, revision, finishedAt }: MigrationPosition, key: string): void {
+  if (phase !== 'finished') return
+  throw new Failure(
+    EXIT.failed,
+    `this migration was finished at revision ${revision} of the source, at ${finishedAt}: nothing was changed`,
+    [`Another migration of these keys begins only when the target has none of them, and no key ${key}.`],
+  )
+}
+
+const STILL_WRITTEN = 'clients still write to the source: both sides are the same, but this is not the end'
+const STOP_CLIENTS = 'Stop them. Then the same command continues.'
 
 const TOO_FAST =
   'the source compacts its history faster than it can be copied: let it keep more, and run the command again'

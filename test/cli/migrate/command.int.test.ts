@@ -17,6 +17,8 @@ const sides = useSides()
 const etcd = () => (sides().clusters[1]?.endpoints[0] ?? '').replace('http', 'etcd')
 const endpoints = () => sides().clusters[0]?.endpoints.join()
 const run = (...args: string[]) => kv(['migrate', ...args], { endpoints: endpoints() })
+const SAME_COMMAND =
+  'the same command copies later changes; when no client writes to the source any more, --finish closes the migration'
 const start = (...args: string[]) => startKv(['migrate', ...args], { endpoints: endpoints() })
 
 describe('a migration', () => {
@@ -33,7 +35,7 @@ describe('a migration', () => {
         `copying 4 keys from ${etcd()}, as of revision N`,
         'copied 4 keys and 0 changes in T s',
         'both sides have the same 4 keys and 1 lease, at revision N of the source',
-        `the same command copies later changes; when the migration is over: quorate del ${key}`,
+        SAME_COMMAND,
         '',
       ].join('\n'),
     )
@@ -46,6 +48,7 @@ describe('a migration', () => {
     expect(result).toEqual({
       ...{ keys: 4, leases: 1, copied: 0, changes: 1, different: 0, differences: [] },
       position_key: key,
+      finished: false,
     })
   })
 
@@ -53,7 +56,7 @@ describe('a migration', () => {
     const { source, target } = sides()
     await source.put('to/a', Uint8Array.of(255))
     const { code, err } = await run('--to', etcd(), '--prefix', 'to/')
-    expect([code, err]).toEqual([0, expect.stringContaining(`etcdctl del ${positionKey('to/')}`)])
+    expect([code, err]).toEqual([0, expect.stringContaining(SAME_COMMAND)])
     expect((await target.get('to/a'))?.value).toEqual(Uint8Array.of(255))
   })
 
@@ -70,13 +73,15 @@ describe('a migration', () => {
     expect((await target.get('follow/a'))?.text()).toBe('49')
   })
 
-  it('names what differs, with exit code 1', async () => {
+  it('names what somebody else has changed in the target, with exit code 1', async () => {
     const { source, target } = sides()
     for (const name of ['a', 'b', 'c']) await source.put(`differ/${name}`, name)
-    await run('--to', etcd(), '--prefix', 'differ/')
+    const running = start('--to', etcd(), '--prefix', 'differ/', '--follow', '-o', 'ndjson')
+    await running.printed('Ctrl-C ends it')
     await target.put('differ/a', 'other')
     await target.delete('differ/b')
-    const { code, err, out } = await run('--to', etcd(), '--prefix', 'differ/', '-o', 'ndjson')
+    running.signal('SIGINT')
+    const { code, err, out } = await running.ended
     expect([code, JSON.parse(out)]).toMatchObject([
       1,
       {
@@ -88,8 +93,35 @@ describe('a migration', () => {
       },
     ])
     expect(err).toMatch(/error: 2 of 3 keys differ at revision \d+ of the source\n/)
-    expect(err).toContain('differ/a: another value in the target\ndiffer/b: not in the target\n')
-    expect(err).toContain(`delete its keys below differ/ and ${positionKey('differ/')}`)
+    expect(err).toContain(
+      'differ/a: another value in the target, changed by somebody else\n' +
+        'differ/b: not in the target, changed by somebody else\n',
+    )
+    expect(err).toContain(`\`etcdctl del ${positionKey('differ/')}\` ends it`)
+    const again = await run('--to', etcd(), '--prefix', 'differ/')
+    expect([again.code, again.err]).toEqual([
+      1,
+      expect.stringContaining('somebody else has changed 2 keys of the target since'),
+    ])
+    expect(again.err).toContain('differ/a\ndiffer/b\nIf clients use the target now')
+    expect((await target.get('differ/a'))?.text()).toBe('other')
+  })
+
+  it('that is finished changes nothing any more, and says when that was', async () => {
+    const { source, target } = sides()
+    await source.put('closed/a', '1')
+    const args = ['--to', etcd(), '--prefix', 'closed/']
+    const finished = await run(...args, '--finish', '-o', 'json')
+    expect([finished.code, JSON.parse(finished.out)]).toMatchObject([0, { finished: true, different: 0 }])
+    await source.put('closed/a', '2')
+    const again = await run(...args)
+    expect([again.code, again.err]).toEqual([
+      1,
+      expect.stringMatching(/was finished at revision \d+ of the source, at 20.*: nothing was changed/),
+    ])
+    const twice = await run(...args, '--finish')
+    expect([twice.code, twice.err]).toEqual([0, expect.stringContaining('the migration was finished at')])
+    expect((await target.get('closed/a'))?.text()).toBe('1')
   })
 })
 

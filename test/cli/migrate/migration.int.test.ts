@@ -167,20 +167,126 @@ describe('a migration that follows', () => {
   it('finds what others write into the target', async () => {
     const { source, target } = sides()
     await putMany(source, 'foreign/', 10)
-    await new TestRun(sides(), { prefix: 'foreign/' }).result
+    const run = new TestRun(sides(), { prefix: 'foreign/', follow: true })
+    await run.reached('following')
     await target.delete('foreign/1')
     await target.put('foreign/2', 'other')
     await target.put('foreign/extra', '1')
     const { id } = await target.grantLease({ ttlMs: 60_000 })
     await target.put('foreign/3', ((await source.get('foreign/3')) ?? { value: '' }).value, { lease: id })
-    const { different, differences } = await new TestRun(sides(), { prefix: 'foreign/' }).result
+    const { different, differences } = await run.end()
     expect(different).toBe(4)
-    expect(differences.map(({ key, difference }) => [Buffer.from(key).toString(), difference])).toEqual([
-      ['foreign/1', 'missing'],
-      ['foreign/2', 'value'],
-      ['foreign/3', 'lease'],
-      ['foreign/extra', 'extra'],
+    expect(
+      differences.map(({ key, difference, isForeign }) => [
+        Buffer.from(key).toString(),
+        difference,
+        isForeign,
+      ]),
+    ).toEqual([
+      ['foreign/1', 'missing', true],
+      ['foreign/2', 'value', true],
+      ['foreign/3', 'lease', true],
+      ['foreign/extra', 'extra', true],
     ])
+  })
+})
+
+describe('what somebody else has changed in the target', () => {
+  const REFUSED = /^somebody else has changed/
+
+  /** Compacts the source behind everything that a migration has seen. */
+  async function compactAll(client: Client): Promise<void> {
+    await client.put('elsewhere', '1')
+    await client.compact(await client.put('elsewhere', '2').then(({ revision }) => revision))
+  }
+
+  async function content(client: Client, prefix: string): Promise<Record<string, string>> {
+    const found: Record<string, string> = {}
+    for await (const record of client.list({ prefix })) found[record.key] = record.text()
+    return found
+  }
+
+  it.each([
+    ['puts', (target: Client, prefix: string) => target.put(`${prefix}1`, 'new')],
+    ['deletes', (target: Client, prefix: string) => target.delete(`${prefix}1`)],
+    ['creates', (target: Client, prefix: string) => target.put(`${prefix}created`, 'new')],
+  ])('is kept when clients use it and the command runs again: %s', async (name, change) => {
+    const { source, target } = sides()
+    for (const compacts of [false, true]) {
+      const prefix = `again-${name}-${compacts}/`
+      await putMany(source, prefix, 20)
+      await new TestRun(sides(), { prefix }).result
+      await change(target, prefix)
+      await source.put(`${prefix}1`, 'a client that was forgotten')
+      await source.delete(`${prefix}2`)
+      if (compacts) await compactAll(source)
+      const before = await content(target, prefix)
+      // Refused once more: a refusal leaves no other state behind.
+      for (let runs = 0; runs < 3; runs++)
+        await expect(new TestRun(sides(), { prefix }).result).rejects.toThrow(REFUSED)
+      expect(await content(target, prefix)).toEqual(before)
+    }
+  })
+
+  it('may be put back, and the migration continues', async () => {
+    const { source, target } = sides()
+    await putMany(source, 'back/', 5)
+    await new TestRun(sides(), { prefix: 'back/' }).result
+    const record = await target.get('back/1')
+    await target.put('back/1', 'mistake')
+    await expect(new TestRun(sides(), { prefix: 'back/' }).result).rejects.toThrow(REFUSED)
+    await target.put('back/1', record?.value ?? '')
+    await source.put('back/1', 'new')
+    expect(await new TestRun(sides(), { prefix: 'back/' }).result).toMatchObject({ ...SAME, changes: 1 })
+  })
+
+  it('is kept when it is in the way of the next change', async () => {
+    const { source, target } = sides()
+    await putMany(source, 'way/', 5)
+    const run = new TestRun(sides(), { prefix: 'way/', follow: true })
+    await run.reached('following')
+    await target.put('way/1', 'theirs')
+    await source.put('way/1', 'ours')
+    await expect(run.result).rejects.toThrow(REFUSED)
+    expect((await target.get('way/1'))?.text()).toBe('theirs')
+  })
+
+  it('is kept when it is in the way of a copy that continues', async () => {
+    const { source, target } = sides()
+    for (const [name, compacts] of [
+      ['copy-a/', false],
+      ['copy-b/', true],
+    ] as const) {
+      await putMany(source, name, 400)
+      const first = new TestRun(sides(), { prefix: name, crashAt: crashAfter(127) })
+      await expect(first.result).rejects.toThrow()
+      const [next] = (await keysByRevision(source, name)).slice(-1)
+      await target.put(next ?? '', 'theirs')
+      if (compacts) await compactAll(source)
+      await expect(new TestRun(sides(), { prefix: name }).result).rejects.toThrow(REFUSED)
+      expect((await target.get(next ?? ''))?.text()).toBe('theirs')
+    }
+  })
+
+  it('is no part of a migration that was finished', async () => {
+    const { source, target } = sides()
+    await putMany(source, 'finished/', 5)
+    const result = await new TestRun(sides(), { prefix: 'finished/', finish: true }).result
+    expect(result).toMatchObject({ ...SAME, isFinished: true })
+    await source.put('finished/1', 'late')
+    await expect(new TestRun(sides(), { prefix: 'finished/' }).result).rejects.toThrow(
+      `was finished at revision ${result.revision} of the source`,
+    )
+    expect((await target.get('finished/1'))?.text()).not.toBe('late')
+  })
+
+  it('does not let a migration be finished', async () => {
+    const { source, target } = sides()
+    await putMany(source, 'unfinished/', 5)
+    const run = new TestRun(sides(), { prefix: 'unfinished/', follow: true, finish: true })
+    await run.reached('following')
+    await target.put('unfinished/x', '1')
+    expect(await run.end()).toMatchObject({ different: 1, isFinished: false })
   })
 })
 
