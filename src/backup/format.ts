@@ -2,6 +2,8 @@
 //
 //   "QUORATEB" | format (4) | block … | SHA-256 of everything before (32)
 //
+// The format is that of data directories, since the rows are theirs: a change of either layout raises it.
+//
 // A block is
 //
 //   kind (1) | number, from 0 (4) | length (4) | content | CRC-32C of all that (4)
@@ -17,10 +19,15 @@
 
 import { createHash } from 'node:crypto'
 import { encodeUtf8, Reader, Writer } from '../bytes/index.ts'
-import { crc32c, FORMAT_VERSION, hashOfRow, StateHash, type StoredRow } from '../storage/index.ts'
+import {
+  crc32c,
+  FORMAT_VERSION,
+  hashOfRow,
+  otherFormatText,
+  StateHash,
+  type StoredRow,
+} from '../storage/index.ts'
 
-/** The rows are those of a data directory: a change of either layout raises this number. */
-const BACKUP_FORMAT = FORMAT_VERSION
 const MAGIC = encodeUtf8('QUORATEB')
 const PREAMBLE_BYTES = MAGIC.length + 4
 const BLOCK_HEAD_BYTES = 9
@@ -42,7 +49,7 @@ const BLOCK_BYTES_MAX = 256 * 1024 * 1024
 /** Limits of the pages of rows that make blocks. */
 export const BLOCK_LIMITS = { rowsMax: BLOCK_ROWS, bytesMax: BLOCK_BYTES }
 
-/** The file is no backup, or not what was written. */
+/** The file is no backup, not what was written, or of another format. */
 export class DamagedBackupError extends Error {
   override readonly name = 'DamagedBackupError'
 }
@@ -114,7 +121,7 @@ export class BackupWriter {
 
   /** The first bytes. */
   begin(header: BackupHeader): Uint8Array {
-    const preamble = Buffer.concat([MAGIC, new Writer().uint32(BACKUP_FORMAT).written()])
+    const preamble = Buffer.concat([MAGIC, new Writer().uint32(FORMAT_VERSION).written()])
     this.#sha.update(preamble)
     this.#bytes += preamble.length
     return Buffer.concat([preamble, this.#block(HEADER, encodeHeader(header))])
@@ -174,10 +181,7 @@ export class BackupReader {
     if (Buffer.compare(preamble.subarray(0, MAGIC.length), MAGIC) !== 0)
       throw new DamagedBackupError('this is no backup of quorate: it does not begin like one')
     const format = preamble.readUInt32BE(MAGIC.length)
-    if (format !== BACKUP_FORMAT)
-      throw new DamagedBackupError(
-        `the backup has format ${format}, and this version of quorate reads format ${BACKUP_FORMAT}`,
-      )
+    if (format !== FORMAT_VERSION) throw new DamagedBackupError(`the backup ${otherFormatText(format)}`)
     const { kind, content } = await this.#block()
     if (kind !== HEADER) throw new DamagedBackupError('the backup does not begin with its header')
     this.#header = decodeHeader(content)

@@ -7,7 +7,8 @@
 // This folder uses no API of Node, so that the core and the state machine can use it. Integers are read byte by byte,
 // not with a DataView: creating a DataView for a row or an entry costs more than all reads through it. Text is
 // ASCII, UTF-16 or UTF-8 (`utf8.ts`). `assertNever` is here because no other folder is below the core and the state
-// machine; `shell-word.ts` and `json-text.ts`, because the program, the node and the console share this folder.
+// machine, and so is `UnknownKindError`; `shell-word.ts` and `json-text.ts`, because the program, the node and the
+// console share this folder.
 
 export { joinAdjacent } from './adjacent.ts'
 export { assertNever } from './assert-never.ts'
@@ -16,5 +17,6 @@ export * from './integers.ts'
 export { latin1 } from './latin1.ts'
 export { Reader } from './reader.ts'
 export { SIPHASH_KEY_BYTES, sipHash } from './siphash.ts'
+export { OTHER_VERSION, UnknownKindError } from './unknown-kind.ts'
 export { decodeUtf8, encodeUtf8, utf8Length, utf8Text } from './utf8.ts'
 export { Writer } from './writer.ts'

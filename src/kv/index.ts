@@ -20,6 +20,7 @@ export {
 export { isMet, type Rights } from './auth/rights.ts'
 export { type AuthKeys, AuthRows, AuthState, type ByName, decodeUserRow, ROOT_KEY } from './auth/state.ts'
 export {
+  checkKnown,
   decodeRequest,
   EXPIRE_LEASES_MAX,
   encodeRequest,

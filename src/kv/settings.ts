@@ -3,7 +3,7 @@
 import type { Reader, Writer } from '../bytes/index.ts'
 import type { KvSettings } from '../operations/forms/index.ts'
 import { CLUSTER_VERSION, DEFAULT_SETTINGS, SETTING_LIMITS } from '../operations/forms/settings.ts'
-import { MalformedBytesError, REMEDY_FOR_NEWER, UnknownKindError } from './errors.ts'
+import { MalformedBytesError, UnknownKindError } from './errors.ts'
 import type { Reason } from './types.ts'
 
 /** The byte that stands for each setting in entries and rows. It never changes. */
@@ -46,9 +46,7 @@ export function settingsFault(change: Partial<KvSettings>): SettingFault | undef
   const { clusterVersion = CLUSTER_VERSION } = change
   // A newer program would accept it. A rejection here would make the replicas differ.
   if (clusterVersion > CLUSTER_VERSION)
-    throw new UnknownKindError(
-      `cluster version ${clusterVersion}, and this version of quorate knows up to ${CLUSTER_VERSION}: ${REMEDY_FOR_NEWER}`,
-    )
+    throw new UnknownKindError(`cluster version ${clusterVersion}`, `versions up to ${CLUSTER_VERSION}`)
   return undefined
 }
 
@@ -69,7 +67,7 @@ export const equalSettings = (a: KvSettings, b: KvSettings): boolean =>
 
 export function findSetting(id: number): keyof KvSettings {
   const name = NAMES.find((candidate) => SETTING_IDS[candidate] === id)
-  if (name === undefined) throw new UnknownKindError(`setting ${id} is not known to this program`)
+  if (name === undefined) throw new UnknownKindError(`setting ${id}`)
   return name
 }
 

@@ -1,6 +1,7 @@
 // Admission of proposals on the leader, and forwarding from a follower to its leader. `pending-proposals.ts` determines
 // the outcomes.
 
+import { UnknownKindError } from '../bytes/index.ts'
 import { decodeChange, decodeLeaderLeases } from './configuration.ts'
 import {
   BODY_AT,
@@ -228,7 +229,7 @@ export class Admission {
         return { reason: 'membership', detail: 'a lease must have a duration' }
       }
     } catch (error) {
-      if (!(error instanceof RangeError)) throw error
+      if (!(error instanceof RangeError || error instanceof UnknownKindError)) throw error
       return { reason: 'membership', detail: error.message }
     }
     return { reason: 'membership', detail: `the leader does not take entries of kind ${kind}` }

@@ -5,7 +5,7 @@
 // (paper §6), and out of it again. Changes of learners and addresses take effect at once, because they affect no
 // majority.
 
-import { assertNever, Reader, Writer } from '../bytes/index.ts'
+import { assertNever, Reader, UnknownKindError, Writer } from '../bytes/index.ts'
 import {
   type AppliedRaftState,
   asReplicaId,
@@ -255,7 +255,7 @@ export function encodeChange(change: ConfigurationChange): Uint8Array {
   return out.written()
 }
 
-/** Throws a RangeError for bytes that `encodeChange` does not write. */
+/** Throws a RangeError for bytes that no `encodeChange` writes, and `UnknownKindError` for those of a newer one. */
 export function decodeChange(bytes: Uint8Array): ConfigurationChange {
   const from = openRecord(bytes, 'configuration change')
   if (from.uint8() === 1) {
@@ -264,7 +264,7 @@ export function decodeChange(bytes: Uint8Array): ConfigurationChange {
   }
   const steps = readList(from, (): ChangeStep => {
     const kind = STEP_KINDS[from.uint8()]
-    if (kind === undefined) throw new RangeError('a configuration change has a step of an unknown kind')
+    if (kind === undefined) throw new UnknownKindError('a step of a configuration change')
     return kind === 'add-learner' || kind === 'update'
       ? { kind, member: readMember(from) }
       : { kind, id: readId(from) }
@@ -319,8 +319,8 @@ export function decodeAppliedState(bytes: Uint8Array): AppliedRaftState {
 function openRecord(bytes: Uint8Array, what: string): Reader {
   const from = new Reader(bytes, `a ${what}`, RangeError)
   const version = from.uint8()
-  if (version !== VERSION)
-    throw new RangeError(`a ${what} has version ${version}; this program knows ${VERSION}`)
+  if (version > VERSION) throw new UnknownKindError(`version ${version} of a ${what}`)
+  if (version !== VERSION) throw new RangeError(`a ${what} has version ${version}`)
   return from
 }
 

@@ -127,6 +127,7 @@ export function readHeader(frame: Uint8Array): EntryHeader {
 
 export const frameKind = (frame: Uint8Array): number => frame[32] ?? ENTRY_NOOP
 export const frameVersion = (frame: Uint8Array): number => frame[33] ?? 0
+export const frameFlags = (frame: Uint8Array): number => (frame[34] ?? 0) * 256 + (frame[35] ?? 0)
 export const frameTerm = (frame: Uint8Array): Term => readUint64(frame, 8) as Term
 export const frameIndex = (frame: Uint8Array): LogIndex => readUint64(frame, 16) as LogIndex
 export const frameClusterTimeMs = (frame: Uint8Array): number => readUint64(frame, 24)

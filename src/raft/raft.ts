@@ -5,7 +5,7 @@
 // Parts with a state of their own see this replica through `replica-view.ts`: `replication.ts`, `admission.ts`,
 // `read-index.ts`, `transfer.ts` and `membership.ts`. State that only a leader has is in `leader-state.ts`.
 
-import { assertNever } from '../bytes/index.ts'
+import { assertNever, UnknownKindError } from '../bytes/index.ts'
 import { Admission } from './admission.ts'
 import {
   compareIds,
@@ -23,6 +23,7 @@ import {
   ENTRY_NOOP,
   frameBody,
   frameClusterTimeMs,
+  frameFlags,
   frameKind,
   newFrame,
   sealFrame,
@@ -1125,7 +1126,7 @@ export class Raft {
   #append(entry: Entry): void {
     this.#log.append(entry)
     this.#appendedAt = this.#now
-    this.#recordCoreEntry(entry)
+    this.#recordEntry(entry)
   }
 
   #stampAndAppend(frame: Uint8Array, clusterTimeMs: number): void {
@@ -1151,21 +1152,23 @@ export class Raft {
     this.#leaderLeases.truncatedFrom(from)
   }
 
-  #recordCoreEntry({ index, frame }: Entry): void {
+  #recordEntry({ index, frame }: Entry): void {
     const kind = frameKind(frame)
+    const flags = frameFlags(frame)
+    if (flags !== 0) throw new UnknownKindError(`entry ${index} with flags ${flags}`)
     if (kind >= ENTRY_KINDS_OF_CORE || kind === ENTRY_NOOP) return
     if (kind === ENTRY_CONFIGURATION)
       this.#membership.unapplied.appended(index, decodeChange(frameBody(frame)))
     else if (kind === ENTRY_LEADER_LEASES)
       this.#leaderLeases.appended(index, decodeLeaderLeases(frameBody(frame)))
-    else throw new InvariantError(`entry ${index} is of kind ${kind}, which this program does not know`)
+    else throw new UnknownKindError(`entry ${index} with kind ${kind}`)
   }
 
   #loadUnappliedCoreEntries(): void {
     const { applied, last } = this.#log
     for (let next = (applied + 1) as LogIndex; next <= last; ) {
       const page = this.#log.entries(next, (last + 1) as LogIndex, this.#limits.applyBytesMax)
-      for (const entry of page) this.#recordCoreEntry(entry)
+      for (const entry of page) this.#recordEntry(entry)
       next = (next + page.length) as LogIndex
     }
   }

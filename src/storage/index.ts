@@ -14,7 +14,7 @@ export {
   UnfitReplicaError,
 } from './errors.ts'
 export type { InitialState } from './first-state.ts'
-export { FORMAT_VERSION } from './format.ts'
+export { FORMAT_VERSION, otherFormatText } from './format.ts'
 export { fixKeyHash, hashOfKey } from './key-hash.ts'
 export { ALL_ROWS } from './keys.ts'
 export { crc32c } from './level/crc32c.ts'

@@ -60,7 +60,7 @@ export function encodeMeta(meta: Meta, sequence: number): Uint8Array {
 
 export function decodeMeta(sealed: Uint8Array): { meta: Meta; sequence: number } {
   const from = readChecksummed(META_KEY, sealed, 'the meta record')
-  refuseOtherFormat(from.uint16())
+  refuseOtherFormat('the meta record', from.uint16())
   const sequence = from.uint64()
   const meta = {
     boot: from.uint64(),

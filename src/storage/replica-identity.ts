@@ -104,7 +104,7 @@ function readIdentity(dir: string): Identity {
     throw new StorageRefusedError(
       `${join(dir, IDENTITY_FILE)} is damaged: its checksum does not hold. ${REJOIN_ADVICE}`,
     )
-  refuseOtherFormat(identity.formatVersion)
+  refuseOtherFormat(dir, identity.formatVersion)
   return identity
 }
 

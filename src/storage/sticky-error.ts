@@ -4,6 +4,7 @@
 // sync the kernel may report the same pages as clean. So the first error, also of a read, is kept, and every later call
 // gets it as its answer.
 
+import { UnknownKindError } from '../bytes/index.ts'
 import { asError, hasErrorCode, isError } from '../system/errors.ts'
 import {
   CorruptionError,
@@ -50,6 +51,8 @@ export class StickyError {
 
   #explained(error: Error): Error {
     if (error instanceof StorageInvariantError || error instanceof StorageRefusedError) return error
+    // Nothing is wrong with the disk.
+    if (error instanceof UnknownKindError) return error
     if (error instanceof CorruptionError || hasErrorCode(error, 'LEVEL_CORRUPTION'))
       return new CorruptionError(`Damaged data: ${error.message}. ${REJOIN_ADVICE}`, {
         cause: error,

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest'
 import { verifyBackup } from '../../src/backup/file.ts'
 import { type BackupHeader, BackupReader, BackupWriter, DamagedBackupError } from '../../src/backup/format.ts'
 import type { StoredRow } from '../../src/storage/index.ts'
-import { hashOfRow, StateHash } from '../../src/storage/index.ts'
+import { FORMAT_VERSION, hashOfRow, StateHash } from '../../src/storage/index.ts'
 import { runs } from '../runs.ts'
 import { backupOf, nodeWithEverything } from './samples.ts'
 
@@ -115,6 +115,12 @@ test('a file of another kind, or of a later format, is refused with the reason',
   await expect(new BackupReader(inChunks(Buffer.alloc(100, 'x'), 7)).header()).rejects.toThrow(
     'no backup of quorate',
   )
-  file.writeUInt32BE(2, 8)
-  await expect(new BackupReader(inChunks(file, 7)).header()).rejects.toThrow('the backup has format 2')
+  const formatOf = (format: number) => {
+    file.writeUInt32BE(format, 8)
+    return new BackupReader(inChunks(file, 7)).header()
+  }
+  await expect(formatOf(FORMAT_VERSION + 1)).rejects.toThrow(
+    'the backup has format 3, of a newer version of quorate, and this one reads format 2: start the version that wrote it',
+  )
+  await expect(formatOf(1)).rejects.toThrow('the backup has format 1, of a build before 0.1.0')
 })

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { KvSettings, LeaseId } from '../../src/operations/forms/index.ts'
+import { CLUSTER_VERSION } from '../../src/operations/forms/settings.ts'
 import { ask, deleteOf, MemoryStore, putOf, utf8 } from './store.ts'
 
 describe('revisions', () => {
@@ -156,10 +157,14 @@ describe('settings', () => {
 
   test('a cluster version from the future stops the node', () => {
     const store = new MemoryStore()
-    expect(() => store.apply(ask({ kind: 'settings', settings: { clusterVersion: 2 } }))).toThrow(
-      'cluster version 2, and this version of quorate knows up to 1: a newer version wrote it; start this node with that version',
+    expect(() =>
+      store.apply(ask({ kind: 'settings', settings: { clusterVersion: CLUSTER_VERSION + 1 } })),
+    ).toThrow(
+      `cluster version ${CLUSTER_VERSION + 1} is not known to this version of quorate, which knows versions up to ${CLUSTER_VERSION}: a newer version wrote it, so use that version`,
     )
-    expect(store.apply(ask({ kind: 'settings', settings: { clusterVersion: 1 } })).outcome.revision).toBe(1)
+    expect(
+      store.apply(ask({ kind: 'settings', settings: { clusterVersion: CLUSTER_VERSION } })).outcome.revision,
+    ).toBe(1)
   })
 })
 

@@ -142,7 +142,10 @@ describe('bytes that are not ours', () => {
 
   // The log of a node that stops shows the name.
   test.each([
-    [UnknownKindError, 'UnknownKindError: why'],
+    [
+      UnknownKindError,
+      'UnknownKindError: why is not known to this version of quorate: a newer version wrote it, so use that version',
+    ],
     [MalformedBytesError, 'MalformedBytesError: why'],
   ])('%o has a name that the log shows', (error, said) => {
     expect(String(new error('why'))).toBe(said)

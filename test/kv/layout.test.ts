@@ -3,7 +3,7 @@
 
 import { describe, expect, test } from 'vitest'
 import { decodeRequest } from '../../src/kv/codec/request.ts'
-import { decodeVersionKey, tombstoneKey, versionKey } from '../../src/kv/codec/rows.ts'
+import { decodeVersion, decodeVersionKey, tombstoneKey, versionKey } from '../../src/kv/codec/rows.ts'
 import { decodeState, encodeState } from '../../src/kv/codec/state.ts'
 import { MalformedBytesError, UnknownKindError } from '../../src/kv/errors.ts'
 import { REASONS } from '../../src/kv/rejections.ts'
@@ -491,7 +491,7 @@ test('registers of a newer layout are those of a newer version, and none has lay
   const of = (layout: number) => () => decodeState(Uint8Array.of(layout, ...bytes.subarray(1)))
   expect(of(CLUSTER_VERSION + 1)).toThrow(UnknownKindError)
   expect(of(CLUSTER_VERSION + 1)).toThrow(
-    `the state has layout ${CLUSTER_VERSION + 1}, and this version of quorate knows up to ${CLUSTER_VERSION}: a newer version wrote it; start this node with that version`,
+    `cluster version ${CLUSTER_VERSION + 1} of the data is not known to this version of quorate, which knows versions up to ${CLUSTER_VERSION}: a newer version wrote it, so use that version`,
   )
   expect(of(0)).toThrow(MalformedBytesError)
 })
@@ -539,4 +539,10 @@ test.each([
 
 test('nothing lies between a key and the key after it', () => {
   expect(hex(keyAfter(utf8('a')))).toBe('6100')
+})
+
+test('the row of a deletion with a flag of a newer version is not taken for damage', () => {
+  const name = { key: utf8('k'), revision: rev(2), isTombstone: true }
+  expect(() => decodeVersion(name, Uint8Array.of(1 | 8))).toThrow(UnknownKindError)
+  expect(() => decodeVersion({ ...name, isTombstone: false }, Uint8Array.of(1))).toThrow(MalformedBytesError)
 })

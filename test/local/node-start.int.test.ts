@@ -142,7 +142,7 @@ test('a directory of a newer version is refused with that reason, and stays as i
     expect(stderr.trim().split('\n')).toEqual([
       expect.stringMatching(
         new RegExp(
-          `^error: .*/n1: the state has layout ${CLUSTER_VERSION + 1}, and this version of quorate knows up to ${CLUSTER_VERSION}: a newer version wrote it; start this node with that version; its data was not changed$`,
+          `^error: .*/n1: cluster version ${CLUSTER_VERSION + 1} of the data is not known to this version of quorate, which knows versions up to ${CLUSTER_VERSION}: a newer version wrote it, so use that version; its data was not changed$`,
         ),
       ),
     ])

@@ -130,7 +130,8 @@ const MAY_IMPORT = new Map([
   [
     'local',
     [
-      ...['bytes/shell-word.ts', 'operations/forms/decode.ts', 'operations/forms/problems.ts'],
+      ...['bytes/shell-word.ts', 'bytes/unknown-kind.ts'],
+      ...['operations/forms/decode.ts', 'operations/forms/problems.ts'],
       ...['certificates', 'files'],
       ...[...SERVERS, 'server/process', 'server/connections/guard.ts', 'console', 'system'],
     ],

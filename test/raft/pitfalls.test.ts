@@ -3,6 +3,7 @@
 // (golden/) or schedules of the simulator (jepsen-lite/sim).
 
 import { describe, expect, test } from 'vitest'
+import { UnknownKindError } from '../../src/bytes/index.ts'
 import { InvariantError } from '../../src/raft/invariant.ts'
 import { asIndex, asTerm, type Message } from '../../src/raft/types.ts'
 import { append, Bench, heartbeatAnswer, type Incoming, leader, voteRequest } from './harness/bench.ts'
@@ -729,7 +730,7 @@ describe('what cannot be true stops the replica', () => {
     if (entry === undefined) throw new Error('no entry')
     entry.frame[32] = 9
     expect(() => bench.receive({ ...append(2, 1, [0, 0]), entries: [entry] } as Incoming)).toThrow(
-      InvariantError,
+      UnknownKindError,
     )
   })
 })

@@ -113,7 +113,7 @@ test('the meta record of a newer format is not read', () => {
   const other = Buffer.from(encodeMeta(meta, 1234).subarray(0, -4))
   other.writeUInt16BE(FORMAT_VERSION + 1)
   expect(() => decodeMeta(seal(META_KEY, other))).toThrow(
-    'format 2 by another version of quorate; this one reads format 1. Start the version that wrote it.',
+    'format 3, of a newer version of quorate, and this one reads format 2: start the version that wrote it.',
   )
 })
 
@@ -224,10 +224,10 @@ test('the state hash does not depend on order, and is undone exactly', () => {
 })
 
 const META =
-  '000100000000000004d2000000000000000300000100000000070000001431383434363734343037' +
+  '000200000000000004d2000000000000000300000100000000070000001431383434363734343037' +
   '33373039353531363135000000000000002900000000000000050000000000000002000000000000' +
-  '002a0000000000000007000000040000000600000000000003e80000000200000002000000033b8e' +
-  '6d07'
+  '002a0000000000000007000000040000000600000000000003e8000000020000000200000003138e' +
+  '7d32'
 const APPLIED =
   '00000000000003e8fedcba9876543210000000000000002800000000000000060000000a72616674' +
   '206174203430000000086b76206174203430f1023f83'

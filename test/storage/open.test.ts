@@ -195,13 +195,20 @@ describe('opening', () => {
   test('refuses a directory of a newer format, and does not call it damaged', async () => {
     const format = FORMAT_VERSION + 1
     const message =
-      /in format 2 by another version of quorate; this one reads format 1\. Start the version that wrote it/
+      /has format 3, of a newer version of quorate, and this one reads format 2: start the version that wrote it/
     const text = readFileSync(join(dir, 'IDENTITY'), 'latin1').replace(/^format .*$/m, `format ${format}`)
     const body = text.slice(0, text.indexOf('crc32'))
     writeFileSync(join(dir, 'IDENTITY'), `${body}crc32 ${crc32(body).toString(16).padStart(8, '0')}\n`)
     const error = await open()
     expect(error).toMatchObject(refused(message))
     expect(error).not.toMatchObject(refused(/rejoin/))
+  })
+
+  test('refuses a directory of a build before 0.1.0, and says how its keys move', async () => {
+    const body = 'quorate node\nformat 1\ncluster 77\nreplica 9\nname n1\n'
+    writeFileSync(join(dir, 'IDENTITY'), `${body}crc32 ${crc32(body).toString(16).padStart(8, '0')}\n`)
+    const message = `${dir} has format 1, of a build before 0.1.0, and this version of quorate reads format 2: start the build that wrote it, save the keys with quorate export, and import them into a new cluster. Nothing was changed.`
+    expect(await open()).toMatchObject({ name: 'StorageRefusedError', message })
   })
 
   test('twice in one process is refused with a clear message', async () => {
@@ -364,6 +371,6 @@ class Without extends FaultyEngine {
 test('IDENTITY is text that a person can read', async () => {
   await formatStorage(dir, { ...identity, replicaId: asReplicaId('9') }, initial)
   expect(readFileSync(join(dir, 'IDENTITY'), 'utf8')).toBe(
-    'quorate node\nformat 1\ncluster 77\nreplica 9\nname n1\ncrc32 645107be\n',
+    'quorate node\nformat 2\ncluster 77\nreplica 9\nname n1\ncrc32 77793ecd\n',
   )
 })

@@ -67,7 +67,7 @@ describe('an identity', () => {
     ['another checksum', `${body}crc32 00000000\n`],
     ['a checksum that is not hexadecimal', `${body}crc32 0000000g\n`],
     ['a replica with a zero before it', identityText(body.replace('replica 9', 'replica 09'))],
-    ['a format with a zero before it', identityText(body.replace('format 1', 'format 01'))],
+    ['a format with a zero before it', identityText(body.replace('format 2', 'format 02'))],
     ['a cluster that is not a number', identityText(body.replace('77', '7x'))],
     ['a cluster of too many digits', identityText(body.replace('77', '7'.repeat(21)))],
     ['a name in capital letters', identityText(body.replace('n1', 'N1'))],
@@ -80,8 +80,8 @@ describe('an identity', () => {
   })
 
   test('of a much newer format is of a newer format', () => {
-    put('IDENTITY', identityText(body.replace('format 1', 'format 999999999')))
-    expect(() => inspectDirectory(dir)).toThrow('in format 999999999 by another version of quorate')
+    put('IDENTITY', identityText(body.replace('format 2', 'format 999999999')))
+    expect(() => inspectDirectory(dir)).toThrow('has format 999999999, of a newer version of quorate')
   })
 
   test('that cannot be read is refused with the reason', () => {

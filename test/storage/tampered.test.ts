@@ -231,7 +231,7 @@ describe('a replica is refused', () => {
     const error = await openStorage(dir).catch((thrown: unknown) => thrown)
     expect(error).toMatchObject({
       name: 'StorageRefusedError',
-      message: expect.stringContaining('another version of quorate'),
+      message: expect.stringContaining('of a newer version of quorate'),
     })
     expect(error).not.toMatchObject({ message: expect.stringContaining('rejoin') })
   })

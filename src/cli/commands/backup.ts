@@ -94,8 +94,8 @@ const showCommand = ({ flags }: ProgramContext) =>
     .action(async (file) => {
       const { readBackupHeader } = await import('../../backup/file.ts')
       const path = userPath(file)
-      const header = await onFiles(path, () => readBackupHeader(path))
-      await printFields(outputFormat(flags()), headerJson(header))
+      const fields = await onFiles(path, async () => headerJson(await readBackupHeader(path)))
+      await printFields(outputFormat(flags()), fields)
     })
 
 const verifyCommand = ({ flags }: ProgramContext) =>

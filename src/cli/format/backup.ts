@@ -2,7 +2,7 @@
 
 import type { BackupSummary } from '../../backup/file.ts'
 import { type BackupHeader, DamagedBackupError } from '../../backup/format.ts'
-import { decodeState } from '../../kv/index.ts'
+import { decodeState, UnknownKindError } from '../../kv/index.ts'
 import { Failure, failureMessage, isSystemError, unwritable } from '../../local/failure.ts'
 import { decodeAppliedState } from '../../raft/index.ts'
 import { isStorageError } from '../../server/replica/inspect-data-directory.ts'
@@ -59,7 +59,8 @@ export async function onFiles<T>(path: string, run: () => Promise<T>): Promise<T
   try {
     return await run()
   } catch (error) {
-    if (error instanceof DamagedBackupError) throw new Failure(EXIT.failed, `${path}: ${error.message}`)
+    if (error instanceof DamagedBackupError || error instanceof UnknownKindError)
+      throw new Failure(EXIT.failed, `${path}: ${error.message}`)
     if (isStorageError(error)) throw new Failure(EXIT.failed, error.message)
     if (!isSystemError(error)) throw error
     const isRead = error.syscall === 'read' || error.code === 'ENOENT' || error.code === 'EISDIR'

@@ -48,7 +48,7 @@ import { isSessionSlot } from '../client-sessions.ts'
 import { commandLeaseDemands, commandRoom } from '../commands.ts'
 import { readTags, writeTags } from '../condition.ts'
 import { MalformedBytesError, UnknownKindError } from '../errors.ts'
-import { readSettings, writeSettings } from '../settings.ts'
+import { readSettings, settingsFault, writeSettings } from '../settings.ts'
 import { txnPlaces } from '../txn.ts'
 import type {
   Command,
@@ -163,6 +163,12 @@ export function leasesOfEntry(
   const rights = readAuthState({ state, rows }).rightsOfUser(madeAt)
   const read = (rowKey: Uint8Array) => rows.read(rowKey, false)?.bytes
   return (leasesToDecideOn(leaseDemands, rights, state.settings, read) ?? []).map((lease) => ({ lease }))
+}
+
+/** Throws `UnknownKindError` for an entry that only a newer program applies, and `MalformedBytesError`. */
+export function checkKnown(kind: number, version: number, body: Uint8Array): void {
+  const { command } = parseRequest(kind, version, body)
+  if (command.kind === 'settings') settingsFault(command.settings)
 }
 
 /** Whether the entry's user needs rights on leases. */

@@ -175,11 +175,11 @@ export function decodeVersion(
   row: Uint8Array,
 ): KeyRow | null {
   const flags = readUint8(row, 0)
-  if ((flags === TOMBSTONE) !== isTombstone)
+  if (((flags & TOMBSTONE) !== 0) !== isTombstone)
     throw new MalformedBytesError('the row of a version and its key disagree about a deletion')
+  const known = isTombstone ? TOMBSTONE : LEASED | HAS_WRITER
+  if ((flags & ~known) !== 0) throw new UnknownKindError(`the row of a version with flags ${flags}`)
   if (isTombstone) return null
-  if ((flags & ~(LEASED | HAS_WRITER)) !== 0)
-    throw new UnknownKindError(`row flags ${flags} are not known to this program`)
   const from = new Reader(row, 'the row of a version', MalformedBytesError)
   from.uint8()
   const createRevision = asRevision(from.uint64())

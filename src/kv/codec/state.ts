@@ -14,7 +14,7 @@ import { Reader, Writer } from '../../bytes/index.ts'
 import { asRevision, type KvSettings } from '../../operations/forms/index.ts'
 import { CLUSTER_VERSION, DEFAULT_SETTINGS } from '../../operations/forms/settings.ts'
 import { NO_CLIENT_SESSIONS } from '../client-sessions.ts'
-import { MalformedBytesError, REMEDY_FOR_NEWER, UnknownKindError } from '../errors.ts'
+import { MalformedBytesError, UnknownKindError } from '../errors.ts'
 import { historyAfter } from '../history.ts'
 import { noLeases } from '../leases.ts'
 import { readAllSettings, writeSettings } from '../settings.ts'
@@ -79,9 +79,7 @@ export function decodeState(bytes: Uint8Array): KvState {
   const layout = from.uint8()
   if (layout === 0) throw new MalformedBytesError("layout 0 of the state's registers")
   if (layout > CLUSTER_VERSION) {
-    throw new UnknownKindError(
-      `the state has layout ${layout}, and this version of quorate knows up to ${CLUSTER_VERSION}: ${REMEDY_FOR_NEWER}`,
-    )
+    throw new UnknownKindError(`cluster version ${layout} of the data`, `versions up to ${CLUSTER_VERSION}`)
   }
   const state: KvState = {
     revision: asRevision(from.uint64()),

@@ -4,6 +4,7 @@
 import { existsSync, readdirSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { shellWord } from '../../bytes/shell-word.ts'
+import { OTHER_VERSION } from '../../bytes/unknown-kind.ts'
 import { WAS_REMOVED } from '../../server/node/membership/members.ts'
 import {
   holdsNode,
@@ -28,6 +29,7 @@ export function withRecoveryHint(problem: string, { name, dataDir, stage }: Supe
     return `${name} has lost its data: ${dataDir} holds no replica; make it a fresh replica with ${rejoin}`
   if (problem.includes(WAS_REMOVED))
     return `${name} ${WAS_REMOVED}; ${rejoin} brings it back as a new replica`
+  if (problem.includes(OTHER_VERSION)) return problem
   return `${problem}; if the data of ${name} is damaged or lost: ${rejoin}`
 }
 

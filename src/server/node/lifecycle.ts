@@ -1,5 +1,6 @@
 // The end of a node: by a failure, by a stop, or as if killed. Every part reads here whether the node has ended.
 
+import { UnknownKindError } from '../../bytes/index.ts'
 import { CorruptionError, UnfitReplicaError } from '../../storage/index.ts'
 import type { Storage } from '../../storage/types.ts'
 import type { Logger, NodeEnd } from '../options.ts'
@@ -47,6 +48,10 @@ export class Lifecycle {
   fail(error: unknown): void {
     if (this.end !== undefined) return
     const reason = error instanceof Error ? error.message : String(error)
+    if (error instanceof UnknownKindError) {
+      this.refuse(reason)
+      return
+    }
     this.#options.logger.error({ err: error }, `stopping: ${reason}`)
     this.#fail(error, { kind: 'failed', reason })
   }

@@ -6,9 +6,13 @@ import type { Timer } from '../node/clock.ts'
 import type { Greeting } from '../node/network.ts'
 import { type Context, misidentity } from './context.ts'
 import type { Objection } from './newest-processes.ts'
-import type { Frame, Hello, Wire, WireOwner } from './wires.ts'
+import type { ForeignHello, Frame, Hello, Wire, WireOwner } from './wires.ts'
 
-export const PROTOCOL_VERSION = 1
+/**
+ * The version of the frames between nodes. Two nodes of different versions refuse each other: a layout that changes
+ * here ends rolling upgrades. A new frame or field that only some clusters use is gated by the cluster version instead.
+ */
+export const PROTOCOL_VERSION = 2
 
 /** A refused caller retries twice a second. Its refusal is logged again only after this long. */
 const LOG_AGAIN_MS = 600_000
@@ -94,8 +98,7 @@ export class Acceptor {
 
   #judge(wire: Wire, frame: Frame): void {
     if (frame.type === 'foreign-hello') {
-      const refuse = `this node speaks version ${PROTOCOL_VERSION} of the protocol, not ${frame.version}`
-      this.#refuse(wire, { refuse, stop: false })
+      this.#refuse(wire, { refuse: this.#foreignText(frame, wire), stop: false })
     } else if (frame.type === 'hello') {
       const objection = this.#objection(wire, frame)
       if (objection !== undefined) {
@@ -105,6 +108,17 @@ export class Acceptor {
       wire.send({ type: 'welcome', ...this.#context.speaker() })
       this.#admitted(wire, frame)
     } else wire.close(`a frame of type ${frameName(frame)} before the handshake`)
+  }
+
+  /** Both sides log it, and neither ends: the node that must be started with another version may be either. */
+  #foreignText({ version, name }: ForeignHello, { remote }: Wire): string {
+    const self = this.#context.speaker().greeting.name
+    const caller = name ?? `the node at ${remote}`
+    const [older, newer] = version < PROTOCOL_VERSION ? [caller, self] : [self, caller]
+    return (
+      `${self} speaks version ${PROTOCOL_VERSION} of the protocol between nodes, and ${caller} version ${version}: ` +
+      `start ${older} with the version of quorate that ${newer} runs, as the guide to upgrades says`
+    )
   }
 
   #refuse(wire: Wire, { refuse, stop, isExpected = false }: Objection): void {

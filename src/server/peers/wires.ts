@@ -41,6 +41,13 @@ export interface Hello extends PeerProcess {
   readonly attempt: number
 }
 
+/** A hello of another version of the protocol. The name is known from version 2 on. */
+export interface ForeignHello {
+  readonly type: 'foreign-hello'
+  readonly version: number
+  readonly name?: string | undefined
+}
+
 /** The acceptor's reply. */
 export interface Welcome extends PeerProcess {
   readonly type: 'welcome'
@@ -68,8 +75,7 @@ export interface SnapshotOffer {
 /** Frames of the links themselves, beside the Raft messages. */
 export type LinkFrame =
   | Hello
-  /** A hello of another protocol version. */
-  | { readonly type: 'foreign-hello'; readonly version: number }
+  | ForeignHello
   | Welcome
   | RefusalFrame
   | { readonly type: 'state-hash'; readonly at: StateHashAt }

@@ -5,6 +5,7 @@
 import { copyFileSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { extname, join, resolve } from 'node:path'
+import { UnknownKindError } from '../../kv/index.ts'
 import {
   inspectDirectory,
   isInUse,
@@ -40,6 +41,7 @@ export async function withReplicaCopy<T>(dir: string, use: (storage: Storage) =>
   } catch (error) {
     // A node may have started on it.
     if (isInUse(dir)) throw inUse(dir)
+    if (error instanceof UnknownKindError) throw new StorageRefusedError(`${dir}: ${error.message}.`)
     if (error instanceof Error) error.message = error.message.replaceAll(copy, dir)
     throw error
   } finally {

@@ -4,6 +4,7 @@
 import { crc32 } from 'node:zlib'
 import { expect, test } from 'vitest'
 import { encodeState, initialState } from '../../../src/kv/index.ts'
+import { CLUSTER_VERSION } from '../../../src/operations/forms/settings.ts'
 import {
   asIndex,
   asReplicaId,
@@ -19,6 +20,7 @@ import {
 import { Driver } from '../../../src/server/node/driver.ts'
 import { driverLimits, raftLimits, raftTiming } from '../../../src/server/node/limits.ts'
 import type { Network } from '../../../src/server/node/network.ts'
+import { newRaft } from '../../../src/server/node/new-raft.ts'
 import type { ReadRequirements } from '../../../src/server/node/read/reads.ts'
 import type { Result } from '../../../src/server/node/result.ts'
 import type { SnapshotSource } from '../../../src/storage/types.ts'
@@ -271,4 +273,60 @@ test('what could not be forwarded is forwarded as soon as the leader is connecte
   driver.events.connected(hello)
   clock.advance(0)
   expect([forwarded(), driver.inspect()['proposals.parked']]).toEqual([1, 0])
+})
+
+test('a snapshot of a newer cluster version stops the node before anything of it is stored', async () => {
+  const node = await follower()
+  const { driver, meta, storage } = node
+  storage.snapshotSink = () => expect.fail('the storage was requested to stage it')
+  const kv = Uint8Array.of(CLUSTER_VERSION + 1, ...meta.applied.kv.subarray(1))
+  let why: string | undefined
+  driver.events.snapshotOffered(
+    LEADER,
+    TERM,
+    's',
+    { ...meta, applied: { ...meta.applied, kv } },
+    (refuse) => {
+      why = refuse
+    },
+  )
+  expect(why).toBe('this node has ended')
+  expect(node.ends).toEqual([
+    {
+      kind: 'failed',
+      reason: expect.stringMatching(/^cluster version \d+ of the data is not known to this/),
+    },
+  ])
+})
+
+/** An entry that follows the snapshot of `follower`. */
+function entryWith(kind: number, version: number, flags = 0): Entry {
+  const frame = newFrame({ kind, version, proposer: LEADER, boot: 1, seq: 1 }, 2)
+  frame[35] = flags
+  stampFrame(sealFrame(frame, crc32), TERM, asIndex(2), 0)
+  return { index: asIndex(2), term: TERM, frame }
+}
+
+test.each([
+  ['entry kind 99', entryWith(99, 1)],
+  ['version 2 of entry kind 16', entryWith(16, 2)],
+])('%s in the log, which only a newer version knows, refuses the next start', async (what, entry) => {
+  const { append, clock, ends, storage } = await follower()
+  append([entry], 1)
+  clock.advance(10 * DISK_MS)
+  expect([storage.log.lastIndex(), ends]).toEqual([2, []])
+  const options = { clock, raftLimits, random: () => 0, storage, timing: raftTiming }
+  const room = { bytes: 1, items: 1 }
+  expect(() => newRaft(options, { commandRefusal: () => undefined, diskRoom: () => room })).toThrow(
+    `${what} is not known to this version of quorate`,
+  )
+})
+
+test.each([
+  ['entry 2 with flags 1', entryWith(16, 1, 1)],
+  ['entry 2 with kind 9', entryWith(9, 1)],
+])('%s, which only a newer version knows, stops the node that receives it', async (what, entry) => {
+  const { append, ends } = await follower()
+  append([entry], 1)
+  expect(ends).toMatchObject([{ reason: expect.stringMatching(`^${what} is not known to this version`) }])
 })

@@ -410,6 +410,6 @@ test('a row that this program does not know is the error of the node, and not of
   node.storage.end({ ...node.storage.applied, index: next })
   node.push(putOf(cold, 'v'))
   node.readOn()
-  expect(node.failures).toEqual([new UnknownKindError('row flags 128 are not known to this program')])
+  expect(node.failures).toEqual([new UnknownKindError('the row of a version with flags 128')])
   expect(node.outcomes).toHaveLength(12)
 })

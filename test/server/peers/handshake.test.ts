@@ -181,10 +181,23 @@ describe('the accepting side', () => {
 
   test('another version of the protocol is refused by name', () => {
     const { world, node, puppet } = alone()
-    const talk = puppet.call(node, [{ type: 'foreign-hello', version: 9 }])
+    const self = `n1 speaks version ${PROTOCOL_VERSION} of the protocol between nodes`
+    const newer = puppet.call(node, [{ type: 'foreign-hello', version: 9, name: 'n2' }])
+    const older = puppet.call(node, [{ type: 'foreign-hello', version: 1 }])
     world.pass(SOON_MS)
-    expect(talk.heard).toEqual(refused(`this node speaks version ${PROTOCOL_VERSION} of the protocol, not 9`))
-    expect(talk.ended).toBe('the other side closed it')
+    expect(newer.heard).toEqual(
+      refused(
+        `${self}, and n2 version 9: start n1 with the version of quorate that n2 runs, as the guide to upgrades says`,
+      ),
+    )
+    expect(older.heard).toEqual(
+      refused(
+        `${self}, and the node at n2 called version 1: start the node at n2 called with the version of quorate that n1 runs, as the guide to upgrades says`,
+      ),
+    )
+    expect([newer.ended, older.ended]).toEqual(['the other side closed it', 'the other side closed it'])
+    // The operator of this node reads the same.
+    expect(node.warnings).toHaveLength(2)
   })
 
   test('each refusal is logged once in ten minutes, also where callers are refused for two reasons in turn', () => {

@@ -24,7 +24,7 @@ interface SnapshotTransfersOptions {
   readonly logger: Logger
   readonly storage: Pick<Storage, 'snapshotSink' | 'snapshotSource'>
   readonly raft: Pick<Raft, 'id' | 'term' | 'commit' | 'snapshotRefusal'>
-  readonly lifecycle: Pick<Lifecycle, 'end'>
+  readonly lifecycle: Pick<Lifecycle, 'end' | 'fail'>
   readonly members: Pick<Members, 'findName'>
   readonly spacePolicy: Pick<DiskSpacePolicy, 'snapshotRefusal' | 'space'>
   readonly peers: Pick<PeerSender, 'isStarted' | 'sendSnapshot'>
@@ -67,6 +67,14 @@ export class SnapshotTransfers {
   offered(...[from, term, snapshotId, meta, done]: Parameters<NetworkEvents['snapshotOffered']>): void {
     const { lifecycle, raft, spacePolicy, storage } = this.#options
     if (lifecycle.end !== undefined) {
+      done('this node has ended', undefined)
+      return
+    }
+    try {
+      decodeState(meta.applied.kv)
+    } catch (error) {
+      // A newer version leads a cluster that uses what this one does not know. Nothing of the snapshot is stored.
+      lifecycle.fail(error)
       done('this node has ended', undefined)
       return
     }

@@ -27,7 +27,10 @@ import {
 } from './fields.ts'
 import { MalformedError } from './frames.ts'
 
+// The beginning of a hello (magic, version, name) and the layout of a refusal stay the same in all later versions. So
+// two nodes of different versions can say that they are.
 const MAGIC = 0x51_52_54_45 // "QRTE"
+const FIRST_WITH_NAME = 2
 
 /** Frame types beside those of Raft messages. Only connections (connection.ts) see pings. */
 export const CODE = {
@@ -167,7 +170,7 @@ const TYPES = new Map<number, Sent['type']>(
 const frameContent = (type: Sent['type']) => CONTENTS[type] as WireField<object>
 
 export function writeFrame(out: Writer, frame: Frame): void {
-  if (frame.type === 'hello') out.uint32(MAGIC).uint32(PROTOCOL_VERSION)
+  if (frame.type === 'hello') out.uint32(MAGIC).uint32(PROTOCOL_VERSION).utf8(frame.greeting.name)
   if (isSent(frame)) frameContent(frame.type).write(out, frame)
   else if (frame.type !== 'foreign-hello' && frame.type !== 'unknown') encodeMessage(out, frame)
 }
@@ -194,8 +197,9 @@ function readLinkFrame(code: number, input: Reader): LinkFrame {
   if (type === 'hello') {
     if (input.uint32() !== MAGIC) throw new MalformedError('something that is not a peer')
     const version = input.uint32()
+    const name = version >= FIRST_WITH_NAME ? input.utf8() : undefined
     // The receiver of the handshake refuses it. What follows is not read.
-    if (version !== PROTOCOL_VERSION) return { type: 'foreign-hello', version }
+    if (version !== PROTOCOL_VERSION) return { type: 'foreign-hello', version, name }
   }
   const frame = { type, ...frameContent(type).read(input) } as LinkFrame
   input.end()

@@ -2,14 +2,17 @@
 // cluster is upgraded. A change needs a new version of the protocol.
 
 import { expect, test } from 'vitest'
-import { Writer } from '../../../../src/bytes/index.ts'
+import { Reader, Writer } from '../../../../src/bytes/index.ts'
 import { asIndex, asTerm } from '../../../../src/raft/types.ts'
-import { FrameReader, FrameWriter } from '../../../../src/server/peers/tcp/frames.ts'
+import { PROTOCOL_VERSION } from '../../../../src/server/peers/accept.ts'
+import { FrameReader, FrameWriter, MalformedError } from '../../../../src/server/peers/tcp/frames.ts'
 import {
+  CODE,
   frameCode,
   frameTail,
   isStable,
   readFrame,
+  readGreetingFrame,
   writeFrame,
 } from '../../../../src/server/peers/tcp/link-codec.ts'
 import type { Frame } from '../../../../src/server/peers/wires.ts'
@@ -120,9 +123,9 @@ test.each<[Frame, string]>([
   ],
   [
     { type: 'hello', purpose: 'snapshot', target: '2', attempt: 6, incarnation: 2n ** 80n, greeting },
-    `00000077ed9536ab00000000405152544500000001010000000132000000000000000600000015313030303030303030
-   3030303030303030303030300000000237370000000132000000026e3200000000000000030000000000000004001fff
-   ffffffffff00000000000000010000000e3132372e302e302e313a37343031`,
+    `0000007d67e8b9cd00000000405152544500000002000000026e32010000000132000000000000000600000015313030
+     3030303030303030303030303030303030300000000237370000000132000000026e3200000000000000030000000000
+     000004001fffffffffffff00000000000000010000000e3132372e302e302e313a37343031`,
   ],
   [
     { type: 'welcome', incarnation: 0n, greeting },
@@ -170,4 +173,25 @@ test.each<[Frame, string]>([
   reader.push(bytes)
   const { type, body } = reader.next() ?? expect.fail()
   expect(readFrame(type, body, { from, to })).toEqual(frame)
+})
+
+/** The hello of protocol version 1, of builds before 0.1.0. */
+const OLD_HELLO =
+  '515254450000000101000000013200000000000000060000001531303030303030303030303030303030303030303030000000023737' +
+  '0000000132000000026e3200000000000000030000000000000004001fffffffffffff00000000000000010000000e3132372e302e302e313a37343031'
+
+test('a hello of another version is recognized, with the name from version 2 on, whatever follows', () => {
+  const old = new Reader(Buffer.from(OLD_HELLO, 'hex'), 'a hello', MalformedError)
+  expect(readGreetingFrame(CODE.hello, old)).toEqual({ type: 'foreign-hello', version: 1, name: undefined })
+  const newer = new Writer()
+    .uint32(0x51_52_54_45)
+    .uint32(PROTOCOL_VERSION + 1)
+    .utf8('n3')
+    .uint8(255)
+    .written()
+  expect(readGreetingFrame(CODE.hello, new Reader(newer, 'a hello', MalformedError))).toEqual({
+    type: 'foreign-hello',
+    version: PROTOCOL_VERSION + 1,
+    name: 'n3',
+  })
 })
