@@ -24,6 +24,7 @@ import {
   onlyTlsError,
   otherProtocolError,
   problemError,
+  type TriedEndpoint,
   type Tries,
   unknownOutcome,
 } from './call-error.ts'
@@ -194,13 +195,12 @@ export class CallEngine {
 const seconds = (ms: number) => `${Number((ms / 1_000).toFixed(3))} s`
 
 /** State of an endpoint that a call has tried. */
-interface Visit {
-  readonly endpoint: Endpoint
+interface Visit extends TriedEndpoint {
   /** It was tried since the last pause. */
   isTried: boolean
   /** It did not answer within the time limit of a try. */
   isSilent: boolean
-  /** It is no node of the cluster, or does not serve this host name: it is not tried again. */
+  failure: string | undefined
   foreign: QuorateError | undefined
   /** When it may be tried again after a Retry-After, by `performance.now()`. */
   notBeforeMs: number
@@ -237,8 +237,13 @@ class RetryingCall<Q extends OperationRequest, R> {
   readonly #repeat: Repeat
   readonly #endpoints: Endpoints
   readonly #deadline: number
-  /** End of the call while no endpoint has accepted a connection. The last try may wait for the lookup of its name. */
+  /**
+   * End of the call while no endpoint has accepted a connection, once each has been tried. The last try may wait for
+   * the lookup of its name.
+   */
   readonly #unreachableAt: number
+  /** Each endpoint gets this share of the time to connect, also if earlier ones have taken longer. */
+  readonly #connectShareMs: number
   #backoff: Backoff | undefined
   readonly #visits: Visit[] = []
   readonly #tries: Tries = {
@@ -275,7 +280,9 @@ class RetryingCall<Q extends OperationRequest, R> {
     this.#repeat = engine.findRepeat(operation, request)
     this.#endpoints = call.endpoints ?? engine.options.endpoints
     this.#deadline = call.startedAt + call.timeoutMs
-    this.#unreachableAt = call.startedAt + waitedMs + (engine.options.unreachableAfterMs ?? call.timeoutMs)
+    const { unreachableAfterMs = call.timeoutMs } = engine.options
+    this.#unreachableAt = call.startedAt + waitedMs + unreachableAfterMs
+    this.#connectShareMs = unreachableAfterMs / this.#endpoints.all.length
   }
 
   async run(): Promise<NodeAnswer<R>> {
@@ -293,7 +300,7 @@ class RetryingCall<Q extends OperationRequest, R> {
           }
         }
         if (end?.kind === 'answered') return end.answer
-        if (end !== undefined) throw callError(end, this.#tries, this.#call, this.#endpoints, this.#foreign)
+        if (end !== undefined) throw callError(end, this.#tries, this.#call, this.#visits, this.#neverTried)
       }
     } finally {
       this.#engine.inFlight -= 1
@@ -320,7 +327,7 @@ class RetryingCall<Q extends OperationRequest, R> {
       stopListening()
       if (this.#isOver) closeStream(end)
       // The last endpoint still has the rest of the time.
-      if (end.kind !== 'out-of-time') sideTries.end = end
+      if (end.kind !== 'out-of-time' && end.kind !== 'no-more-tries') sideTries.end = end
     })
   }
 
@@ -385,6 +392,7 @@ class RetryingCall<Q extends OperationRequest, R> {
         endpoint,
         isTried: true,
         isSilent: false,
+        failure: undefined,
         foreign: undefined,
         notBeforeMs: 0,
         authorization: undefined,
@@ -405,13 +413,28 @@ class RetryingCall<Q extends OperationRequest, R> {
     const { unknown } = this.#tries
     if (unknown === undefined || this.#undatedSentAt === undefined) return undefined
     if (this.#undatedSentAt.elapsedMs() < UNDATED_RETRY_MS) return undefined
-    const message = `the outcome of the write is unknown: the first write of a client is sent again only for ${seconds(UNDATED_RETRY_MS)} (${unknown.message})`
+    const message = `sent, but no node said what became of it, and the first write of a client is sent again only for ${seconds(UNDATED_RETRY_MS)} (${unknown.message})`
     return { kind: 'refused', error: unknownOutcome(message, unknown) }
   }
 
   get #leftMs(): number {
-    const end = this.#tries.reached ? this.#deadline : Math.min(this.#deadline, this.#unreachableAt)
+    const mayConnect = this.#tries.reached || this.#neverTried.length > 0
+    const end = mayConnect ? this.#deadline : Math.min(this.#deadline, this.#unreachableAt)
     return end - performance.now()
+  }
+
+  get #neverTried(): readonly Endpoint[] {
+    return this.#endpoints.all.filter((endpoint) => this.#find(endpoint) === undefined)
+  }
+
+  /** Time for a connection: while no endpoint has accepted one, the time is divided, so that all are tried. */
+  #connectMs(untried: number): number {
+    const nowMs = performance.now()
+    const count = untried + 1
+    const leftMs = this.#tries.reached
+      ? this.#deadline - nowMs
+      : Math.min(this.#deadline - nowMs, Math.max(this.#unreachableAt - nowMs, count * this.#connectShareMs))
+    return Math.max(1, leftMs / count)
   }
 
   get #tryMinMs(): number {
@@ -489,8 +512,7 @@ class RetryingCall<Q extends OperationRequest, R> {
     // How many endpoints remain for this round.
     let untried = 0
     for (const each of this.#endpoints.all) if (this.#isUntried(each)) untried += 1
-    // While no endpoint has accepted a connection, the time is divided, so that all are tried.
-    let connectMs = Math.max(1, this.#leftMs / (untried + 1))
+    let connectMs = this.#connectMs(untried)
     let silenceMs: number | undefined
     const limitMs = tryLimitMs(timeoutMs)
     const hasAlternative = sideTries !== undefined || this.#hasAlternative(endpoint)
@@ -611,8 +633,10 @@ class RetryingCall<Q extends OperationRequest, R> {
     this.#tries.lastFailure = failure
     endpoint.failed(nowMs)
     this.#engine.options.cluster.hastenDiscovery()
-    if (outcome.timedOut) this.#visit(endpoint).isSilent = true
-    return isSent && this.#repeat === 'never' ? OUT_OF_TIME : undefined
+    const visit = this.#visit(endpoint)
+    visit.failure = reason
+    if (outcome.timedOut) visit.isSilent = true
+    return isSent && this.#repeat === 'never' ? (this.#lateEnd ?? NO_MORE_TRIES) : undefined
   }
 
   #answered(endpoint: Endpoint, answer: Answer<R>): End<R> | undefined {
@@ -709,6 +733,7 @@ class RetryingCall<Q extends OperationRequest, R> {
     const pauseMs = Math.min(this.#backoff.next(), Math.max(RETRY_BASE_MS, leftMs / 2))
     const allowedMs = Math.min(...others.map((endpoint) => this.#find(endpoint)?.notBeforeMs ?? nowMs))
     const untilMs = Math.max(nowMs + pauseMs, allowedMs)
+    if (allowedMs > nowMs + leftMs) return NO_MORE_TRIES
     if (untilMs + this.#tryMinMs > nowMs + leftMs) return OUT_OF_TIME
     const { signal, background: unref = false } = this.#call
     await pauseUntilInterrupted(untilMs - nowMs, this.#engine.options.closing.interruption(signal), { unref })
@@ -720,3 +745,4 @@ class RetryingCall<Q extends OperationRequest, R> {
 /** The status for a request that another node may serve. */
 const MISDIRECTED = 421
 const OUT_OF_TIME = { kind: 'out-of-time' } as const
+const NO_MORE_TRIES = { kind: 'no-more-tries' } as const

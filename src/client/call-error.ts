@@ -5,7 +5,7 @@ import type { Repeat } from '../operations/definition.ts'
 import type { JudgedProblem } from '../operations/forms/answers.ts'
 import { DisagreementError, isWholeNumber } from '../operations/forms/decode.ts'
 import { metaFrom, unexpected } from './decode.ts'
-import type { Endpoint, Endpoints } from './endpoints.ts'
+import type { Endpoint } from './endpoints.ts'
 import {
   AbortedError,
   CompactedError,
@@ -25,6 +25,8 @@ export type CallEnd<Answer> =
   /** A node refused it permanently. */
   | { readonly kind: 'refused'; readonly error: QuorateError }
   | { readonly kind: 'out-of-time' }
+  /** There is time, but no further try is allowed. */
+  | { readonly kind: 'no-more-tries' }
   | { readonly kind: 'aborted'; readonly reason: unknown }
   | { readonly kind: 'closed' }
   | { readonly kind: 'threw'; readonly error: unknown }
@@ -43,13 +45,22 @@ export interface Tries {
   silentUrl: string | undefined
 }
 
+/** An endpoint that a call has tried. */
+export interface TriedEndpoint {
+  readonly endpoint: Endpoint
+  /** Why the last try without an answer has failed. */
+  readonly failure: string | undefined
+  /** It is no node of the cluster, or does not serve this host name: it is not tried again. */
+  readonly foreign: QuorateError | undefined
+}
+
+/** `untried`: the endpoints that the call had no time to try. */
 export function callError(
   end: Exclude<CallEnd<unknown>, { kind: 'answered' }>,
   tries: Tries,
   call: { readonly timeoutMs: number },
-  endpoints: Endpoints,
-  /** The endpoints that are not nodes of this cluster, with the reason. */
-  foreign: ReadonlyMap<Endpoint, QuorateError>,
+  tried: readonly TriedEndpoint[],
+  untried: readonly Endpoint[],
 ): unknown {
   switch (end.kind) {
     case 'threw':
@@ -62,53 +73,75 @@ export function callError(
       return tries.unknown === undefined || end.error.written === 'unknown' || isOutcome(end.error)
         ? end.error
         : unknownOutcome(
-            `an earlier try was sent, its outcome is unknown; then: ${end.error.message}`,
+            `sent, and no node said what became of it; another try was refused: ${end.error.message}`,
             end.error,
           )
     case 'out-of-time':
-      return outOfTime(tries, shortTime(call.timeoutMs), endpoints, foreign)
+      return withoutAnswer(tries, ` within ${shortTime(call.timeoutMs)}`, tried, untried)
+    case 'no-more-tries':
+      return withoutAnswer(tries, '', tried, untried)
   }
 }
 
 /** A failed condition is the outcome of the idempotency key itself, whichever try carried it. */
 const isOutcome = (error: QuorateError): boolean => error instanceof PreconditionFailedError
 
-function outOfTime(
+/** `within`: the time limit, if that has ended the call. */
+function withoutAnswer(
   tries: Tries,
-  seconds: string,
-  endpoints: Endpoints,
-  foreign: ReadonlyMap<Endpoint, QuorateError>,
+  within: string,
+  tried: readonly TriedEndpoint[],
+  untried: readonly Endpoint[],
 ): QuorateError {
   const { unknown, refusal, lastFailure: cause, reached, silentUrl } = tries
+  const foreign = tried.flatMap((each) => each.foreign ?? [])
   // A foreign endpoint says nothing about later tries at other endpoints.
-  const isForeign = [...foreign.values()].some((error) => error === unknown)
+  const isForeign = foreign.some((error) => error === unknown)
   if (unknown instanceof QuorateError && !isForeign) return unknown
   if (unknown !== undefined) {
-    return unknownOutcome(
-      `sent, but no node said within ${seconds} what became of it (${unknown.message})`,
-      unknown,
-    )
+    return unknownOutcome(`sent, but no node said${within} what became of it (${unknown.message})`, unknown)
   }
   if (refusal !== undefined) return refusal
-  const left = [...foreign.values()].map((error) => `; ${error.message}`).join('')
+  const left = [
+    ...foreign.map((error) => `; ${error.message}`),
+    ...(untried.length === 0 ? [] : [`; ${NO_TIME} ${urlsOf(untried)}`]),
+  ].join('')
   if (reached) {
     const why = silentUrl === undefined ? cause?.message : `what listens at ${silentUrl} does not answer`
     const last = why === undefined || why === SILENT ? '' : ` (${why})`
-    return new UnavailableError(`no answer within ${seconds}${last}${left}`, {
+    return new UnavailableError(`no answer${within}${last}${left}`, {
       code: 'timeout',
       written: 'no',
       endpoint: silentUrl,
       cause,
     })
   }
-  const others = endpoints.all.filter((endpoint) => !foreign.has(endpoint))
-  const urls = others.map((endpoint) => endpoint.url).join(', ')
-  const last = cause === undefined ? '' : `: ${cause.message}`
-  return new UnreachableError(`cannot connect to ${urls}${last}${left}`, {
-    code: 'unreachable',
-    written: 'no',
-    cause,
+  const [only, ...others] = foreign
+  const unreachable = tried.filter((each) => each.foreign === undefined)
+  if (unreachable.length === 0 && only !== undefined && others.length === 0 && untried.length === 0)
+    return only
+  const message =
+    unreachable.length === 0
+      ? left.replace(/^; /, '')
+      : `cannot connect to ${failureList(unreachable)}${left}`
+  return new UnreachableError(message, { code: 'unreachable', written: 'no', cause })
+}
+
+/** The time of the call was over before an endpoint was tried. */
+export const NO_TIME = 'there was no time to try'
+
+const urlsOf = (endpoints: readonly Endpoint[]): string => endpoints.map(({ url }) => url).join(', ')
+
+/** Endpoints and why they failed, each reason once. */
+function failureList(tried: readonly TriedEndpoint[]): string {
+  const reasons = new Set(tried.map(({ failure }) => failure ?? SILENT))
+  const groups = [...reasons].map((reason) => {
+    const urls = urlsOf(
+      tried.filter(({ failure = SILENT }) => failure === reason).map((each) => each.endpoint),
+    )
+    return reasons.size === 1 ? `${urls}: ${reason}` : `${urls} (${reason})`
   })
+  return groups.join(', ')
 }
 
 export function unknownOutcome(message: string, cause: Error): OutcomeUnknownError {

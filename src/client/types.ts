@@ -30,8 +30,9 @@ export interface ClientOptions {
   /** Learn the other nodes from the first that answers. Default true; false: only `endpoints` are used. */
   readonly discover?: boolean | undefined
   /**
-   * Fail earlier if no endpoint has accepted a connection for this long; the time for looking up names is added.
-   * Default: the timeout of the call, so that a call survives a restart of the whole cluster.
+   * Fail earlier if no endpoint has accepted a connection for this long; the time for looking up names is added. Each
+   * endpoint is tried once in any case. Default: the timeout of the call, so that a call survives a restart of the
+   * whole cluster.
    */
   readonly unreachableAfterMs?: number | undefined
   /**

@@ -372,7 +372,7 @@ describe('the write id', () => {
       const { kv, transport } = scripted(1, () => slowly(CUT), { timeoutMs: 60_000 })
       const error = await errorOf(kv.put('k', 'v'))
       expect(error).toMatchObject({ code: 'outcome_unknown', written: 'unknown' })
-      expect(error.message).toContain('the outcome of the write is unknown')
+      expect(error.message).toContain('is sent again only for 10 s (')
       expect(new Set(transport.sent.map(({ key }) => key)).size).toBe(1)
       expect(transport.sent.at(-1)?.ms).toBeGreaterThan(9_000)
       expect(transport.sent.at(-1)?.ms).toBeLessThan(10_000)

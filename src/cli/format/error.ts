@@ -1,6 +1,6 @@
 // Errors of the client as messages: the cause first, then what was written, then the next command.
 
-import { ONLY_TLS } from '../../client/call-error.ts'
+import { NO_TIME, ONLY_TLS } from '../../client/call-error.ts'
 import { PreconditionFailedError, type QuorateError } from '../../client/index.ts'
 import { PROGRAM } from '../../local/program-name.ts'
 import type { Intent } from '../exit-codes.ts'
@@ -57,6 +57,7 @@ export function formatError(
     case 'unreachable':
       if (text.includes(ONLY_TLS))
         return `${text.replace(/: use (\S+)$/, ': --endpoints $1 --cacert FILE')}${nothing}`
+      if (text.includes(NO_TIME)) return `${text}${nothing}; give the command more time with --timeout`
       return `${text}${nothing}; ${WHEN_UNREACHABLE[source]}`
     case 'no_quorum':
       return `${who} answered, but it cannot reach a majority of the cluster: ${text}${nothing}${staleHint(intent)}`
