@@ -85,8 +85,12 @@ export class EtcdCall {
     return this.#isOver
   }
 
-  /** Counts bytes of the response until the transport has sent it. Throws `ApiError` if there is no room for them. */
+  /**
+   * Counts bytes of the response until the transport has sent it. Throws `ApiError` if there is no room for them, or
+   * nobody waits for the answer: nothing would give them back.
+   */
   hold(bytes: number): void {
+    if (this.#isOver) throw new ApiError('cancelled', 'the client has gone')
     this.#room ??= this.api.outbound.reserve()
     this.#room.grow(bytes)
   }
