@@ -127,9 +127,15 @@ export class EtcdCall {
     return () => clearTimeout(timer)
   }
 
-  /** Resolves when the client has waited as long as it has stated. */
-  late(): Promise<void> {
-    return new Promise((resolve) => void this.whenLate(resolve))
+  /** Resolves when the work is done, or the client has waited as long as it has stated. Then the work continues. */
+  async untilLate(work: Promise<void>): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const stopTimer = this.whenLate(resolve)
+    try {
+      await Promise.race([work, promise])
+    } finally {
+      stopTimer()
+    }
   }
 
   /** The deadline of an operation of a call that may take any number of them. */

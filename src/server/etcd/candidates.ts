@@ -1,10 +1,12 @@
 // Keys of locks and elections, as etcd's package `concurrency` lays them out: the name, a slash, and the lease of the
 // client in hexadecimal. The oldest key under a name has what is waited for. Programs that use that package share them.
 
+import { randomBytes } from 'node:crypto'
 import { encodeUtf8 } from '../../bytes/index.ts'
 import type { KeyValue } from '../../etcd/messages/kv.ts'
 import { GRPC, GrpcError } from '../../etcd/status.ts'
 import {
+  ApiError,
   asRevision,
   compareKeys,
   type KeyRange,
@@ -26,8 +28,6 @@ const LEASE_MS = 60_000
 export interface LeaseKey {
   readonly key: Uint8Array
   readonly lease: LeaseId
-  /** The lease was granted for it. */
-  readonly isOwnLease: boolean
   /** The revision at which its key was made. */
   readonly revision: Revision
   /** The revision of the store when its client asked for it. */
@@ -45,9 +45,16 @@ export async function acquire(
   expired: GrpcError,
   call: EtcdCall,
 ): Promise<LeaseKey> {
-  const { candidate, before } = await enter(name, lease, value, call)
+  const isOwnLease = lease === 0n
+  const id = isOwnLease ? newLeaseId() : decodeLeaseId(lease)
+  const key = keyOf(name, id)
+  if (isOwnLease) await grantFor(name, key, id, call)
+  let entered: Entered | undefined
   let hasWaited = false
   try {
+    checkWaiting(call)
+    entered = await enter(key, id, value, call)
+    const { candidate, before } = entered
     const isReplaced = before !== undefined && value !== undefined && compareKeys(before.value, value) !== 0
     if (isReplaced && !(await replaceValue(candidate, value, call))) throw expired
     for (;;) {
@@ -62,11 +69,35 @@ export async function acquire(
     return candidate
   } catch (error) {
     // A key of this lease that was there before: its client may hold what it has asked for again.
-    const isHeld = before?.lease === candidate.lease && !hasWaited
-    if (!isHeld) await Promise.race([withdraw(candidate, call), call.late()])
+    const isHeld = entered?.before?.lease === id && !hasWaited
+    if (isOwnLease) await withdrawn(endLease(id, call), error, call)
+    else if (entered !== undefined && !isHeld) await withdrawn(leave(entered.candidate, call), error, call)
     throw error
   }
 }
+
+/** The lease of a client without one has an id before it is granted: it can be ended although no answer arrives. */
+const newLeaseId = (): LeaseId => decodeLeaseId((randomBytes(8).readBigUInt64BE() >> 1n) | 1n)
+
+/** Rejects with `ApiError` before there is a lease, if the client may not make the key, or not read the others. */
+async function grantFor(name: Uint8Array, key: Uint8Array, id: LeaseId, call: EtcdCall): Promise<void> {
+  await call.check({ kind: 'delete', key, condition: undefined, prev: true, idempotency: undefined })
+  await call.check({ kind: 'range', range: candidatesOf(name), freshness: {} })
+  checkWaiting(call)
+  try {
+    await call.execute({ kind: 'grant', id, ttlMs: LEASE_MS, idempotency: undefined })
+  } catch (error) {
+    // It may be granted nevertheless.
+    if (isUnknown(error)) await withdrawn(endLease(id, call), error, call)
+    throw error
+  }
+}
+
+const isUnknown = (error: unknown): boolean => error instanceof ApiError && error.code === 'outcome_unknown'
+
+/** A client whose request the store has not answered in time does not wait as long again. */
+const withdrawn = async (work: Promise<void>, error: unknown, call: EtcdCall): Promise<void> =>
+  isUnknown(error) ? undefined : call.untilLate(work)
 
 interface Entered {
   readonly candidate: LeaseKey
@@ -75,14 +106,11 @@ interface Entered {
 }
 
 async function enter(
-  name: Uint8Array,
-  lease: bigint,
+  key: Uint8Array,
+  id: LeaseId,
   value: Uint8Array | undefined,
   call: EtcdCall,
 ): Promise<Entered> {
-  const isOwnLease = lease === 0n
-  const id = isOwnLease ? await grant(call) : decodeLeaseId(lease)
-  const key = keyOf(name, id)
   const { succeeded, revision, results } = await commit(
     {
       compare: [isMadeAt(key, 0)],
@@ -91,7 +119,7 @@ async function enter(
     },
     call,
   )
-  const made = { key, lease: id, isOwnLease, requestedAt: revision }
+  const made = { key, lease: id, requestedAt: revision }
   if (succeeded) return { candidate: { ...made, revision }, before: undefined }
   const [result] = results
   const before = result?.kind === 'get' ? result.found?.records[0] : undefined
@@ -99,23 +127,17 @@ async function enter(
   return { candidate: { ...made, revision: before.createRevision }, before }
 }
 
-async function grant(call: EtcdCall): Promise<LeaseId> {
-  const { result } = await call.execute({
-    ...{ kind: 'grant', id: undefined, ttlMs: LEASE_MS, idempotency: undefined },
-  })
-  return result.lease
+/** Ends the lease with its key, also when the client has gone. */
+async function endLease(id: LeaseId, call: EtcdCall): Promise<void> {
+  const deadline = call.cleanUpDeadline()
+  // If it cannot be ended now, it ends by itself.
+  await call.execute({ kind: 'revoke', id, idempotency: undefined }, { deadline }).catch(() => {})
 }
 
 /** Removes the key, also when the client has gone. */
-async function withdraw({ key, lease, isOwnLease, revision }: LeaseKey, call: EtcdCall): Promise<void> {
-  const removed = isOwnLease
-    ? call.execute(
-        { kind: 'revoke', id: lease, idempotency: undefined },
-        { deadline: call.cleanUpDeadline() },
-      )
-    : removeKey({ key, revision }, call, call.cleanUpDeadline())
+async function leave({ key, revision }: LeaseKey, call: EtcdCall): Promise<void> {
   // If it cannot be removed now, the end of its lease does it.
-  await removed.catch(() => {})
+  await removeKey({ key, revision }, call, call.cleanUpDeadline()).catch(() => {})
 }
 
 /** Writes a value, if the key is still that of the candidate. */
