@@ -24,7 +24,6 @@ import {
 } from '../raft/index.ts'
 import { newAuthKeys } from '../server/auth/auth-keys.ts'
 import {
-  ALL_ROWS,
   FORMAT_VERSION,
   formatStorage,
   hashOfRow,
@@ -173,15 +172,13 @@ export async function checkRestored(dir: string, { stateHash }: RestoreResult): 
   const storage = await openStorage(dir)
   try {
     const hash = new StateHash()
-    for await (const rows of readPages(storage.scan(EVERYTHING))) hashed(rows, hash)
+    for await (const rows of readPages(storage.scanAll())) hashed(rows, hash)
     if (storage.stateHash === stateHash && hash.value === stateHash) return
     throw new DamagedBackupError('the restored rows have another hash than those of the backup')
   } finally {
     await new Promise<void>((resolve) => storage.close(() => resolve()))
   }
 }
-
-export const EVERYTHING = { ...ALL_ROWS, reverse: false }
 
 /** The number of keys that exist in the rows of a scan. */
 export async function countKeys(scan: RowScan): Promise<number> {

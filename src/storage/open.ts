@@ -28,13 +28,7 @@ import {
   whileLocked,
 } from './level/level-engine.ts'
 import { assertRecovered, restoreWals, SkippedError } from './level/skipped-wals.ts'
-import {
-  Damage,
-  manifestSequence,
-  type VerifiedDatabase,
-  verifyDatabase,
-  verifyTables,
-} from './level/verify.ts'
+import { Damage, manifestSequence, type VerifiedDatabase, verifyDatabase } from './level/verify.ts'
 import { isInUse } from './lock-holder.ts'
 import { isOpenTwiceInProcess } from './open-files.ts'
 import {
@@ -69,9 +63,17 @@ export interface OpenOptions {
   readonly limits?: Partial<LevelLimits & BatchLimits>
   /** The index of rows in memory; undefined: none. */
   readonly index?: RowIndex
+  /**
+   * Reads all rows, and compares their sum with the state hash, before this resolves. Unless given, only where the
+   * files have `FIRST_READING_BYTES_MAX` at most.
+   */
+  readonly readsFirst?: boolean
   /** Wraps the engine beneath the store. Tests make a disk fail with it. */
   readonly under?: (engine: Engine) => Engine
 }
+
+/** Limit on the bytes of the files of a database whose rows are all read before it opens: some tenths of a second. */
+const FIRST_READING_BYTES_MAX = 32 * 1024 * 1024
 
 /**
  * Opens a formatted directory: verified before LevelDB may touch it, recovered, boot counter raised. Rejects with
@@ -90,7 +92,8 @@ export async function openStorage(dir: string, options: OpenOptions = {}): Promi
   endFormatting(dir)
   const limits = { ...levelLimits, ...storeLimits, ...options.limits }
   const engine = await openEngine(dir, limits, mark, extent)
-  return openRecoveredStore(dir, identity, engine, limits, options)
+  const readsFirst = options.readsFirst ?? extent.bytes <= FIRST_READING_BYTES_MAX
+  return openRecoveredStore(dir, identity, engine, limits, { ...options, readsFirst })
 }
 
 /** The first rows of a replica, page by page. A page is one batch. */
@@ -256,37 +259,23 @@ async function verifyUnused(
   dir: string,
   discardSuspectTail: boolean,
 ): Promise<{ mark: number | undefined; extent: VerifiedDatabase }> {
-  const look = (): { mark: number | undefined; extent: VerifiedDatabase } => {
+  const look = async (): Promise<{ mark: number | undefined; extent: VerifiedDatabase }> => {
     const reached = readLowerBound(dir)
-    return { mark: reached.mark, extent: verifyDatabase(dir, { reached, discardSuspectTail }) }
+    return { mark: reached.mark, extent: await verifyDatabase(dir, { reached, discardSuspectTail }) }
   }
   try {
-    return look()
+    return await look()
   } catch {
     // Files that another process is writing may look damaged.
     if (isInUse(dir) || (await isLocked(dir))) throw inUseError(dir)
   }
   // That process may have ended since.
   try {
-    return look()
+    return await look()
   } catch (error) {
     if (isInUse(dir)) throw inUseError(dir)
     if (error instanceof Damage) throw damagedError(join(dir, error.file), error.message)
     throw unreadable(dir, error)
-  }
-}
-
-/**
- * Reads all tables of a replica that is not open. A start does not: it meets damaged data when it reads them. Throws
- * `StorageRefusedError`.
- */
-export function checkTables(dir: string): void {
-  try {
-    verifyTables(dir)
-  } catch (error) {
-    throw error instanceof Damage
-      ? damagedError(join(dir, error.file), error.message)
-      : unreadable(dir, error)
   }
 }
 
@@ -379,11 +368,14 @@ function openRecoveredStore(
   identity: Identity,
   engine: LevelEngine,
   limits: BatchLimits,
-  { under, index = noIndex }: OpenOptions,
+  { under, index = noIndex, readsFirst }: OpenOptions,
 ): Promise<Storage> {
   return new Promise((resolve, reject) => {
-    openStore(under?.(engine) ?? engine, identity, limits, index, (error, storage) => {
-      if (storage !== undefined) return resolve(storage)
+    const done = (error: Error | undefined, storage: Storage | undefined): void => {
+      if (storage !== undefined) {
+        resolve(storage)
+        return
+      }
       const refusal =
         error instanceof CorruptionError
           ? new StorageRefusedError(`${dir}: ${error.message}`, { cause: error })
@@ -393,7 +385,8 @@ function openRecoveredStore(
         () => reject(refusal),
         () => reject(refusal),
       )
-    })
+    }
+    openStore(under?.(engine) ?? engine, identity, limits, index, done, readsFirst)
   })
 }
 

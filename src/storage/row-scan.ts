@@ -8,6 +8,7 @@ import type { IoScheduler } from './io-scheduler.ts'
 import { prefixed, ROW_PREFIX_BYTES } from './keys.ts'
 import { LayerCursor } from './layer-cursor.ts'
 import type { Layer } from './overlay.ts'
+import type { RowSum } from './row-sum.ts'
 import { openRow } from './rows.ts'
 import type { StickyError } from './sticky-error.ts'
 import type { AppliedRecord, PageLimits, Range, RowScan, StoredRow, WriteCallback } from './types.ts'
@@ -31,6 +32,8 @@ export class OverlayScan implements RowScan {
   readonly #first: StickyError
   readonly #foreground: IoScheduler
   readonly #closed: () => void
+  /** The sum of a scan of all rows. */
+  readonly #sum: RowSum | undefined
   /** Rows read from the engine. Those before `#pairsAt` have been given out. */
   #pairs: readonly Pair[] = []
   #pairsAt = 0
@@ -57,6 +60,7 @@ export class OverlayScan implements RowScan {
     first: StickyError,
     foreground: IoScheduler,
     closed: () => void,
+    sum?: RowSum,
   ) {
     this.applied = state.applied
     this.stateHash = state.stateHash
@@ -69,6 +73,7 @@ export class OverlayScan implements RowScan {
     this.#first = first
     this.#foreground = foreground
     this.#closed = closed
+    this.#sum = sum
   }
 
   next(limits: PageLimits, done: PageCallback): void {
@@ -77,7 +82,7 @@ export class OverlayScan implements RowScan {
       return
     }
     this.#assertOpen()
-    const page = new Page(limits, this.#keysOnly)
+    const page = new Page(limits, this.#keysOnly, this.#sum)
     this.#fill(page, (error) => done(error, error === undefined ? page.rows : [], page.isFull))
   }
 
@@ -144,8 +149,12 @@ export class OverlayScan implements RowScan {
 
   #fill(page: Page, done: WriteCallback): void {
     const error = this.#findFault(undefined, () => this.#addToPage(page))
-    if (error !== undefined || page.isFull || this.#isRead || this.#isBehind) {
+    if (error !== undefined || page.isFull || this.#isBehind) {
       done(error)
+      return
+    }
+    if (this.#isRead) {
+      done(this.#findFault(undefined, () => this.#sum?.check(this.stateHash)))
       return
     }
     // One row more than wanted shows whether any are left.
@@ -226,11 +235,13 @@ class Page {
   isFull = false
   readonly #limits: PageLimits
   readonly #keysOnly: boolean
+  readonly #sum: RowSum | undefined
   #bytes = 0
 
-  constructor(limits: PageLimits, keysOnly: boolean) {
+  constructor(limits: PageLimits, keysOnly: boolean, sum: RowSum | undefined) {
     this.#limits = limits
     this.#keysOnly = keysOnly
+    this.#sum = sum
   }
 
   get rowsRequested(): number {
@@ -245,6 +256,7 @@ class Page {
     this.isFull = isTooLarge || this.rowsRequested === 0
     if (this.isFull) return false
     this.rows.push({ key, value })
+    this.#sum?.add(key, stored)
     this.#bytes += bytes
     return true
   }

@@ -213,6 +213,12 @@ export class StateHash {
     this.#crc = (this.#crc + row.crc) | 0
   }
 
+  /** Adds a row that has been opened. */
+  addStored(stored: Uint8Array): void {
+    this.#mix = (this.#mix + hashAt(stored, stored.length - 8)) | 0
+    this.#crc = (this.#crc + hashAt(stored, stored.length - 4)) | 0
+  }
+
   subtract(row: StoredRowHash): void {
     this.#mix = (this.#mix - row.mix) | 0
     this.#crc = (this.#crc - row.crc) | 0

@@ -12,6 +12,7 @@
 import { asError } from '../system/errors.ts'
 import { CorruptionError, REJOIN_ADVICE, ScanEndedError } from './errors.ts'
 import { ALL_ROWS, keyString, prefixed } from './keys.ts'
+import { wrongSum } from './row-sum.ts'
 import { hashOfRow, StateHash } from './rows.ts'
 import type { PageLimits, RowScan, Storage, StoredRow, StoredRowHash } from './types.ts'
 
@@ -82,10 +83,7 @@ export class Scrub {
         const { hashOfChanges, stateHash } = this.#storage
         const [found, expected] = [this.#found.value, hashOfChanges ?? stateHash]
         if (found === expected) return done(undefined, true)
-        done(
-          this.#mismatchError(`some are gone or out of date (hash ${found} instead of ${expected})`),
-          false,
-        )
+        done(this.#mismatchError(wrongSum(found, expected)), false)
       })
     })
   }
@@ -126,7 +124,7 @@ export class Scrub {
       for (const { key, value } of rows) {
         // A damaged Bloom filter hides a row from a read of this key, but not from a scan.
         if (!changed.has(keyString(key)) && this.#storage.get(key) === undefined)
-          return this.#mismatchError('a row is not found under its key')
+          return this.#mismatchError('a row of a scan is not found under its key')
         this.#found.add(hashOfRow(key, value))
       }
       return undefined
@@ -137,9 +135,6 @@ export class Scrub {
 
   #mismatchError(what: string): Error {
     const { applied } = this.#storage
-    return new CorruptionError(
-      `Damaged data: the rows at index ${applied.index} are not those that were written: ${what}. ` +
-        REJOIN_ADVICE,
-    )
+    return new CorruptionError(`Damaged data at index ${applied.index}: ${what}. ${REJOIN_ADVICE}`)
   }
 }

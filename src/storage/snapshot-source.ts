@@ -7,9 +7,6 @@ import type { RowScan, SnapshotSource } from './types.ts'
 
 const CHUNK = { rowsMax: 4096, bytesMax: 256 * 1024 }
 
-/** The rows of a snapshot. */
-export const SNAPSHOT_ROWS = { ...ALL_ROWS, reverse: false }
-
 /** Where a chunk begins. */
 interface Begin {
   /** Where its page of rows begins. */
@@ -23,12 +20,13 @@ export class ScanSource implements SnapshotSource {
   readonly meta: SnapshotSource['meta']
   readonly #scan: RowScan
   /** The beginning of each chunk read so far, and of the next one; undefined after the last. */
-  readonly #begins: (Begin | undefined)[] = [{ gte: SNAPSHOT_ROWS.gte, part: 0 }]
+  readonly #begins: (Begin | undefined)[] = [{ gte: ALL_ROWS.gte, part: 0 }]
   /** The number of the chunk at the scan's position. */
   #at = 0
   /** The page that was read last, if it is several chunks. `first`: the number of the first one. */
   #long: { readonly first: number; readonly rows: Uint8Array } | undefined
 
+  /** `scan`: of all rows. Its last page is sent only if they are those that were written. */
   constructor(id: string, scan: RowScan) {
     const { applied, stateHash } = scan
     this.id = id

@@ -8,7 +8,7 @@ import { CorruptionError, StorageClosedError, StorageInvariantError, StorageRefu
 import { GenerationCleaner } from './generation-cleaner.ts'
 import { IoScheduler } from './io-scheduler.ts'
 import { hashOfKey } from './key-hash.ts'
-import { APPLIED_KEY, META_KEY, prefixed, rowPrefix, STAGING_KEY } from './keys.ts'
+import { ALL_ROWS, APPLIED_KEY, META_KEY, prefixed, rowPrefix, STAGING_KEY } from './keys.ts'
 import { DurableLog, type LogChange } from './log.ts'
 import { Overlay, type Submission } from './overlay.ts'
 import {
@@ -23,8 +23,9 @@ import {
 import type { RowIndex } from './row-index.ts'
 import { RowLoader } from './row-loader.ts'
 import { OverlayScan } from './row-scan.ts'
+import { RowSum } from './row-sum.ts'
 import { hashOfStored, openRow, putRow, Row, StateHash } from './rows.ts'
-import { ScanSource, SNAPSHOT_ROWS } from './snapshot-source.ts'
+import { ScanSource } from './snapshot-source.ts'
 import { StagedSnapshot } from './staged-snapshot.ts'
 import { StickyError } from './sticky-error.ts'
 import type {
@@ -55,7 +56,7 @@ export const storeLimits: BatchLimits = {
 
 /**
  * Recovers and checks the content of the engine, and raises the boot counter. `CorruptionError`: the content
- * contradicts itself.
+ * contradicts itself. `readsFirst`: reads all rows before `done` is called; otherwise in the background.
  */
 export function openStore(
   engine: Engine,
@@ -63,6 +64,7 @@ export function openStore(
   limits: BatchLimits,
   index: RowIndex,
   done: (error: Error | undefined, storage: Storage | undefined) => void,
+  readsFirst = true,
 ): void {
   const first = new StickyError()
   try {
@@ -82,9 +84,11 @@ export function openStore(
         engine.batch(),
         (now) => now,
         (error) => {
-          if (error !== undefined) done(error, undefined)
-          else
-            done(undefined, new Store({ engine, identity, limits, index, first, log, queue, state, staging }))
+          if (error !== undefined) return done(error, undefined)
+          const store = new Store({ engine, identity, limits, index, first, log, queue, state, staging })
+          store.load(readsFirst, (unproven) =>
+            unproven === undefined ? done(undefined, store) : done(unproven, undefined),
+          )
         },
       )
     })
@@ -178,6 +182,7 @@ class Store implements Storage {
   /** Index of the newest applied record that a batch holds. */
   appliedSubmitted: LogIndex
   rowsLeft = false
+  areRowsProven = false
   #isWriting = false
   /** Some rows of an entry may have changed, and others have not. */
   #isApplying = false
@@ -208,8 +213,25 @@ class Store implements Storage {
     this.#stateHash = new StateHash(state.stateHash)
     this.#generation = queue.meta.generation
     this.#prefix = rowPrefix(this.#generation)
-    this.#generationCleaner.readAhead(queue.meta.dead)
-    this.#loader.readAll(this.#generation, state.applied.index)
+  }
+
+  /** Reads all rows, before `done` is called or in the background. Called once, before any other method. */
+  load(readsFirst: boolean, done: WriteCallback): void {
+    const begun = (): void => {
+      this.#generationCleaner.readAhead(this.#queue.meta.dead)
+      done(undefined)
+    }
+    const { index } = this.applied
+    if (!readsFirst) {
+      this.#loader.readInBackground(this.#generation, index)
+      begun()
+      return
+    }
+    this.#loader.readFirst(this.#generation, index, this.#stateHash.value, (error) => {
+      if (error !== undefined) return done(error)
+      this.areRowsProven = true
+      begun()
+    })
   }
 
   get stateHash(): bigint {
@@ -385,6 +407,14 @@ class Store implements Storage {
   }
 
   scan(range: Range): RowScan {
+    return this.#scan(range)
+  }
+
+  scanAll(): RowScan {
+    return this.#scan({ ...ALL_ROWS, reverse: false }, new RowSum())
+  }
+
+  #scan(range: Range, sum?: RowSum): RowScan {
     this.#check()
     return this.#first.guard(() => {
       const { gte, lt, reverse, keysOnly = false } = range
@@ -401,6 +431,7 @@ class Store implements Storage {
         this.#first,
         this.#scheduler,
         () => this.#scans.delete(opened),
+        sum,
       )
       this.#scans.add(opened)
       return opened
@@ -530,7 +561,8 @@ class Store implements Storage {
     // The snapshot has the changes of an entry that was being applied.
     this.#entryInParts?.abandon()
     this.#entryInParts = undefined
-    this.#loader.readAll(staging.generation, staging.applied.index)
+    this.areRowsProven = false
+    this.#loader.readInBackground(staging.generation, staging.applied.index)
     this.applied = staging.applied
     this.#stateHash = new StateHash(staging.stateHash)
     this.#generation = staging.generation
@@ -543,10 +575,7 @@ class Store implements Storage {
 
   snapshotSource(): SnapshotSource {
     this.#sources++
-    return new ScanSource(
-      `${this.identity.replicaId}-${this.boot}-${this.#sources}`,
-      this.scan(SNAPSHOT_ROWS),
-    )
+    return new ScanSource(`${this.identity.replicaId}-${this.boot}-${this.#sources}`, this.scanAll())
   }
 
   snapshotSink(

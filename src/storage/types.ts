@@ -258,6 +258,13 @@ export interface Storage {
    */
   rowBefore(key: Uint8Array, headOnly: boolean): RowRead | undefined
   scan(range: Range): RowScan
+  /**
+   * All rows in rising order, proven: the page that ends them has an error unless their sum is the state hash of that
+   * instant. Its reader may go back, and not forward.
+   */
+  scanAll(): RowScan
+  /** All rows were read since they became the state, and were as they had been written. */
+  readonly areRowsProven: boolean
   readonly emptyRanges: EmptyRanges
   /** Scans that are neither finished nor closed, including those of snapshots being sent and of the scrub. */
   readonly openScans: number

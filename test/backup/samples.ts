@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
 import { BackupReader } from '../../src/backup/format.ts'
-import { EVERYTHING, type NewNode, readPages } from '../../src/backup/restore.ts'
+import { type NewNode, readPages } from '../../src/backup/restore.ts'
 import { decodeState, type KvState } from '../../src/kv/index.ts'
 import type { KeyRow, LeaseId, Revision } from '../../src/operations/forms/index.ts'
 import { RecordScan } from '../../src/server/node/read/record-scan.ts'
@@ -81,7 +81,7 @@ export async function opened<T>(
 
 export async function storedRows(storage: Storage): Promise<StoredRow[]> {
   const rows: StoredRow[] = []
-  for await (const page of readPages(storage.scan(EVERYTHING))) rows.push(...page)
+  for await (const page of readPages(storage.scanAll())) rows.push(...page)
   return rows
 }
 

@@ -226,7 +226,7 @@ describe('a replica of several tables and blocks', () => {
     }
   })
 
-  test('never hides a bit flipped in a table', async () => {
+  test('is refused with a bit flipped anywhere in a table', async () => {
     const files = await crashImage(30, { restartEvery: 14, padding: 100 })
     await become(files, {})
     // Opening has written everything to tables, and left a copy of the WAL to damage.
@@ -240,9 +240,14 @@ describe('a replica of several tables and blocks', () => {
       return Array.from({ length: runs(size > 1000 ? 60 : 10) }, () => `${name} ${randomInt(size * 8)}`)
     })
     const verdicts = await verdictsOf(bits, expected)
-    const noticed = /refused|found|ended the process|unharmed$/
-    expect(verdicts.filter((verdict) => !noticed.test(verdict))).toEqual([])
-    expect(verdicts.some((verdict) => verdict.includes('found CorruptionError'))).toBe(true)
+    // The padding of the footer (48 bytes) means nothing.
+    const isInFooter = (name: string, bit: number): boolean =>
+      bit >= 8 * (contentOfFile(whole, name).length - 48)
+    const missed = verdicts.filter((verdict) => {
+      const [name = '', bit, outcome] = verdict.split(' ')
+      return outcome !== 'refused' && !(outcome === 'unharmed' && isInFooter(name, Number(bit)))
+    })
+    expect(missed).toEqual([])
   })
 
   /**

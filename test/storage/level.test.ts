@@ -96,7 +96,7 @@ test('LevelDB: a compaction frees space also while all rows are being read', asy
     slow = new Slow(engine)
     return slow
   }
-  const replica = await levelReplica({ limits, under })
+  const replica = await levelReplica({ limits, under, readsFirst: false })
   onTestFinished(replica.dispose)
   const first = await replica.open()
   await store(first, batch(hardState(1, 3), [write({ entries: entries(2, 3, 1) })]))

@@ -60,6 +60,7 @@ export function openDisk(
   faults: Faults = {},
   limits: Partial<StoreLimits> = {},
   under: (engine: Engine) => Engine = (engine) => new FaultyEngine(engine, faults),
+  readsFirst = true,
 ): Promise<Storage> {
   const events = { later, writing() {}, durable() {}, failed() {} }
   return new Promise((resolve, reject) => {
@@ -68,6 +69,7 @@ export function openDisk(
       events,
       (error, storage) => (storage === undefined ? reject(error) : resolve(storage)),
       under,
+      readsFirst,
     )
   })
 }

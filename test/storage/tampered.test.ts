@@ -245,7 +245,8 @@ describe('a damaged row', () => {
     const dir = await replica()
     const stored = await raw(dir, async (db) => Buffer.from(must(await db.get(place))))
     await tamper(dir, (put) => void put(place, change(stored)))
-    return openStorage(dir)
+    // A large replica, which serves before it has read all rows.
+    return openStorage(dir, { readsFirst: false })
   }
 
   test.each<[string, (storage: Storage) => unknown]>([
@@ -279,9 +280,61 @@ describe('a damaged row', () => {
     await store(storage, batch(hardState(2, 15, '4')))
     await closed(storage)
     await tamper(dir, (put) => void put(place, older))
-    const again = await openStorage(dir)
+    const again = await openStorage(dir, { readsFirst: false })
     expect(again.get(key)).toBeDefined()
     await expect(scrub(again)).rejects.toThrow('some are gone or out of date')
+  })
+
+  test.each<[string, (stored: Buffer) => Uint8Array | undefined]>([
+    ['is gone', () => undefined],
+    ['has a flipped bit', flip],
+    ['is cut short', (stored) => stored.subarray(0, 5)],
+  ])('that %s refuses the start of a replica that reads all rows first', async (_what, change) => {
+    const dir = await replica()
+    const stored = await raw(dir, async (db) => Buffer.from(must(await db.get(place))))
+    await tamper(dir, (put) => void put(place, change(stored)))
+    await expect(openStorage(dir)).rejects.toMatchObject({
+      name: 'StorageRefusedError',
+      message: expect.stringMatching(new RegExp(`^${dir}: Damaged data: .*--join URL --replace`)),
+    })
+  })
+
+  test('of an older version, and one under another key, refuse that start too', async () => {
+    const dir = await replica()
+    const older = await raw(dir, async (db) => must(await db.get(place)))
+    const storage = await openStorage(dir)
+    applyRows(storage, [{ key, value: new Uint8Array(3) }], applied(14, 2))
+    await store(storage, batch(hardState(2, 15, '4')))
+    await closed(storage)
+    const files = filesOf(dir)
+    await tamper(dir, (put) => void put(place, older))
+    await expect(openStorage(dir)).rejects.toThrow('some are gone or out of date')
+    putFiles(dir, files)
+    const other = prefixed(rowPrefix(1), rowKey('k5 moved'))
+    await tamper(dir, (put) => {
+      put(place, undefined)
+      put(other, older)
+    })
+    await expect(openStorage(dir)).rejects.toThrow('the checksum of the row with key')
+  })
+
+  test.each<[string, (stored: Buffer) => Uint8Array | undefined]>([
+    ['is gone', () => undefined],
+    ['has a flipped bit', flip],
+  ])('that %s is found by a reader of all rows, and is final', async (_what, change) => {
+    const storage = await opened(change)
+    const read = new Promise<void>((resolve, reject) => {
+      const scan = storage.scanAll()
+      const next = (): void =>
+        scan.next({ rowsMax: 2, bytesMax: 1000 }, (error, _rows, more) => {
+          if (error !== undefined) return reject(error)
+          if (more) next()
+          else resolve()
+        })
+      next()
+    })
+    await expect(read).rejects.toMatchObject({ name: 'CorruptionError' })
+    expect(() => storage.get(rowKey('k1'))).toThrow('Damaged data')
   })
 
   /** Writes before the next slice, in it and after it. None of these batches writes the damaged row. */
@@ -312,7 +365,7 @@ test('the scrub finds a row that a range scan finds and a read of its key does n
   const storage = await open()
   for (let number = 1; number <= 3; number++) await submit(storage, number)
   expect(await allRows(storage)).not.toEqual([])
-  await expect(scrub(storage)).rejects.toThrow('a row is not found under its key')
+  await expect(scrub(storage)).rejects.toThrow('a row of a scan is not found under its key')
   await closed(storage)
 })
 

@@ -75,12 +75,13 @@ export class SimDisk {
     events: DiskEvents,
     done: (error: Error | undefined, storage: Storage | undefined) => void,
     under: (engine: Engine) => Engine = (engine) => engine,
+    readsFirst = true,
   ): SimEngine | undefined {
     if (this.identity === undefined) throw new Error('the disk is not formatted')
     this.#tornTail = false
     const engine = new SimEngine(this, events)
     this.#engine = engine
-    openStore(under(engine), this.identity, limits, KeyIndex.of(limits), done)
+    openStore(under(engine), this.identity, limits, KeyIndex.of(limits), done, readsFirst)
     return engine
   }
 

@@ -18,7 +18,7 @@ import type {
   Write,
 } from '../../raft/index.ts'
 import { DISK_QUEUE_MAX } from '../../raft/index.ts'
-import { ALL_ROWS, type RowScan, ScanEndedError, UnfitReplicaError } from '../../storage/index.ts'
+import { type RowScan, ScanEndedError, UnfitReplicaError } from '../../storage/index.ts'
 import type { NodeEnd } from '../options.ts'
 import { ApplyLoop } from './apply/apply-loop.ts'
 import { type Auth, AuthView } from './apply/auth-view.ts'
@@ -405,7 +405,7 @@ export class Driver implements KvNode {
   }
 
   rows(): RowScan {
-    return this.#lifecycle.guardRead(() => this.#options.storage.scan({ ...ALL_ROWS, reverse: false }))
+    return this.#lifecycle.guardRead(() => this.#options.storage.scanAll())
   }
 
   watch(request: PermittedWatch, sink: WatchSink): Result<WatchHandle> {
@@ -599,6 +599,7 @@ export class Driver implements KvNode {
     this.#auth.replaced()
     const { index, state } = this.#applyLoop
     this.#watches.replaced(state)
+    this.#checks.replaced()
     this.#options.logger.info({ index }, 'installed a snapshot')
     this.#proposer.tracker.skipped(index)
     this.#traces.skipped(index)

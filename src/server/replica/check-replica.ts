@@ -4,7 +4,6 @@ import { existsSync, lstatSync, readdirSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { isOpenToOthers } from '../../files/private-directory.ts'
 import {
-  checkTables,
   FORMAT_VERSION,
   type Identity,
   inspectDirectory,
@@ -61,7 +60,6 @@ export async function checkReplica(path: string, program: string): Promise<Check
   add('lock', 'ok', 'no process has it open')
   let replica: ReplicaSummary | undefined
   try {
-    checkTables(dir)
     await withReplicaCopy(dir, async (storage) => {
       replica = summarizeReplica(path, storage)
       add('files', 'ok', 'all checksums hold')

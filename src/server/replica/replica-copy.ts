@@ -32,7 +32,7 @@ export async function withReplicaCopy<T>(dir: string, use: (storage: Storage) =>
       if (extname(entry.name) === '.ldb') symlinkSync(from, to)
       else copyFileSync(from, to)
     }
-    const storage = await openStorage(copy)
+    const storage = await openStorage(copy, { readsFirst: true })
     try {
       return await use(storage)
     } finally {

@@ -6,7 +6,6 @@ import { existsSync, lstatSync, readdirSync, renameSync, statSync } from 'node:f
 import { connect } from 'node:net'
 import { dirname, resolve } from 'node:path'
 import {
-  EVERYTHING,
   hasPassword,
   type RestoreOptions,
   type RestoreResult,
@@ -182,7 +181,7 @@ export async function recoverReplica(path: string, options: RestoreOptions): Pro
     const state = backedUpState(decodeState(kv), true)
     const rows = new BackupRows(true)
     const pages = async function* (): AsyncGenerator<readonly StoredRow[], void, undefined> {
-      for await (const page of readPages(storage.scan(EVERYTHING))) yield page.filter((row) => rows.has(row))
+      for await (const page of readPages(storage.scanAll())) yield page.filter((row) => rows.has(row))
     }
     const node = { dir: made, name: before.name, peer: self?.peer ?? '', url: self?.url ?? '' }
     const source = { kv: encodeState(state), raft, root: storage.get(ROOT_KEY), pages }

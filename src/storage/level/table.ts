@@ -1,6 +1,6 @@
-// The parts of a LevelDB table that lead to its rows (leveldb 1.20, doc/table_format). A flipped bit in the index or
-// the Bloom filter hides rows from reads without an error, and no checksum of a row can show that. The data blocks are
-// covered by the checksums of the rows and by the scrub; a check of a stopped replica reads them too.
+// The blocks of a LevelDB table (leveldb 1.20, doc/table_format). LevelDB does not check them. A flipped bit in the
+// index, in the Bloom filter, or in the type of an entry hides rows from reads without an error. The checksum of a row
+// cannot show that.
 //
 //   data blocks | filter block | metaindex block | index block | footer
 //
@@ -16,18 +16,15 @@ const TRAILER_BYTES = 5
 const MAGIC = Buffer.from('57fb808b247547db', 'hex')
 const FILTER_NAME = 'filter.leveldb.BuiltinBloomFilter2'
 
-/** The fault of the table; undefined when it has none. `readsData`: checks its data blocks too. */
-export function tableFault(path: string, bytes: number, readsData = false): string | undefined {
+/** Reads all blocks of a table. Returns its fault; undefined when it has none. */
+export function tableFault(path: string, bytes: number): string | undefined {
   const file = openSync(path, 'r')
   try {
-    return findFault(
-      (from, to) => {
-        const content = Buffer.alloc(to - from)
-        return content.subarray(0, readSync(file, content, 0, content.length, from))
-      },
-      bytes,
-      readsData,
-    )
+    const content = Buffer.allocUnsafe(bytes)
+    let length = 0
+    for (let count = -1; count !== 0 && length < bytes; length += count)
+      count = readSync(file, content, length, bytes - length, length)
+    return length < bytes ? 'it was cut off while it was read' : findFault(content)
   } finally {
     closeSync(file)
   }
@@ -44,38 +41,34 @@ const readBlockHandle = (reader: VarintReader): BlockHandle => ({
 })
 const blockEnd = ({ at, size }: BlockHandle): number => at + size + TRAILER_BYTES
 
-function findFault(
-  read: (from: number, to: number) => Buffer,
-  bytes: number,
-  readsData: boolean,
-): string | undefined {
-  if (bytes < FOOTER_BYTES) return 'it is no table'
-  const footer = read(bytes - FOOTER_BYTES, bytes)
+function findFault(table: Buffer): string | undefined {
+  const end = table.length - FOOTER_BYTES
+  if (end < 0) return 'it is no table'
+  const footer = table.subarray(end)
   const places = new VarintReader(footer)
   const [metaindex, index] = [readBlockHandle(places), readBlockHandle(places)]
   // The blocks follow each other without gaps, so a damaged place cannot point to another block that is intact.
   if (
     !footer.subarray(-MAGIC.length).equals(MAGIC) ||
     blockEnd(metaindex) !== index.at ||
-    blockEnd(index) !== bytes - FOOTER_BYTES
+    blockEnd(index) !== end
   )
     return 'its footer is damaged'
-  const names = blockAt(read, metaindex)
+  const names = blockAt(table, metaindex)
   if (names === undefined) return 'its metaindex is damaged'
-  const entries = blockAt(read, index)
+  const entries = blockAt(table, index)
   if (entries === undefined) return 'its index is damaged'
   const filter = findFilterBlock(names)
-  if (filter === undefined || blockEnd(filter) !== metaindex.at || blockAt(read, filter) === undefined)
+  if (filter === undefined || blockEnd(filter) !== metaindex.at || blockAt(table, filter) === undefined)
     return 'its filter is damaged'
-  if (!readsData) return undefined
-  const damaged = decodeDataBlockHandles(entries).find((place) => blockAt(read, place) === undefined)
+  const damaged = decodeDataBlockHandles(entries).find((place) => blockAt(table, place) === undefined)
   return damaged && `its data block at byte ${damaged.at} is damaged`
 }
 
-function blockAt(read: (from: number, to: number) => Buffer, place: BlockHandle): Buffer | undefined {
-  const whole = read(place.at, blockEnd(place))
-  const checked = place.size + 1
-  return crc32c(whole, 0, checked) === storedCrc(whole, checked) ? whole.subarray(0, place.size) : undefined
+function blockAt(table: Buffer, place: BlockHandle): Buffer | undefined {
+  const typeAt = place.at + place.size
+  const isIntact = crc32c(table, place.at, typeAt + 1) === storedCrc(table, typeAt + 1)
+  return isIntact ? table.subarray(place.at, typeAt) : undefined
 }
 
 /** The entries are like that of the metaindex. Restart points (4 each) and their number follow. */

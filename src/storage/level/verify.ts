@@ -5,7 +5,8 @@
 // replica that may be a forgotten vote. So everything that was ever written must still exist without damage:
 //
 // - CURRENT names a MANIFEST; every frame of that and of every live WAL matches its checksum;
-// - every table exists and has its size, with its index and filter intact; the WAL that MANIFEST names exists;
+// - every table exists and has its size, and all of its blocks match their checksums;
+// - the WAL that MANIFEST names exists;
 // - sequence numbers have no gap through all WALs; they begin no later than the one in MANIFEST and end no earlier than
 //   it;
 // - they end no earlier than the mark in the side file (watermark.ts).
@@ -16,6 +17,7 @@
 
 import { closeSync, fstatSync, openSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import type { FailedWrite, WatermarkContent } from '../watermark.ts'
 import { type LogFile, readLogFile } from './log-file.ts'
 import { Manifest } from './manifest.ts'
@@ -48,6 +50,8 @@ export interface Extent {
 export interface VerifiedDatabase extends Extent {
   /** The WALs that LevelDB must recover. */
   readonly wals: Wals
+  /** Bytes of the tables and these WALs. */
+  readonly bytes: number
 }
 
 /**
@@ -59,15 +63,15 @@ const WAL_RECORD_HEADER_BYTES = 12
 /** A whole record after a fault counts as one of this WAL if its sequence number is at most this far ahead. */
 const SEQUENCES_AHEAD_MAX = 2 ** 32
 
-/** Throws `Damage`. */
-export function verifyDatabase(
+/** Reads all files of the database, with pauses for other events. Rejects with `Damage`. */
+export async function verifyDatabase(
   dir: string,
   { reached, discardSuspectTail }: VerifyOptions,
-): VerifiedDatabase {
+): Promise<VerifiedDatabase> {
   const names = readdirSync(dir)
   const manifestName = readCurrent(dir, names)
   const manifest = readManifest(dir, manifestName)
-  checkManifestTables(dir, manifest)
+  await checkTables(dir, manifest)
   const { lastSequence } = manifest
   const counted = findCountedWrite(lastSequence, reached.failed)
   const wals = readWals(dir, names, manifestName, manifest)
@@ -78,9 +82,12 @@ export function verifyDatabase(
       `acknowledged writes are missing: the database ends at sequence number ${end}, ` +
         `but ${reached.mark} had been reached (a WAL was emptied, deleted or cut off)`,
     )
+  const sizes = [...manifest.manifest.tables].map(({ bytes }) => bytes)
+  for (const { length } of wals.values()) sizes.push(length)
+  const bytes = sizes.reduce((sum, size) => sum + size, 0)
   if (counted !== undefined && end <= lastSequence)
-    return { sequence: lastSequence, heldTo: counted.from, wals }
-  return { sequence: end, heldTo: end, wals }
+    return { sequence: lastSequence, heldTo: counted.from, wals, bytes }
+  return { sequence: end, heldTo: end, wals, bytes }
 }
 
 /** The failed write, when MANIFEST counts it and nothing else after the acknowledged batches. */
@@ -152,18 +159,22 @@ function readInPieces<T>(path: string, read: (file: LogFile) => T): T {
   }
 }
 
-/** Checks the tables with all their data blocks, which reads the whole database. Throws `Damage`. */
-export const verifyTables = (dir: string): void =>
-  checkManifestTables(dir, readManifest(dir, readCurrent(dir, readdirSync(dir))), true)
+/** Between two pauses, tables of so many bytes are checked. */
+const BYTES_AT_ONCE = 8 * 1024 * 1024
 
-function checkManifestTables(dir: string, { manifest }: Position, readsData = false): void {
+async function checkTables(dir: string, { manifest }: Position): Promise<void> {
+  let bytesAtOnce = 0
   for (const { number, bytes } of manifest.tables) {
     const name = `${String(number).padStart(6, '0')}.ldb`
     const size = statSync(join(dir, name), { throwIfNoEntry: false })?.size
     if (size === undefined) throw new Damage(name, 'the file is missing')
     if (size !== bytes) throw new Damage(name, `it is ${size} bytes long instead of ${bytes}`)
-    const fault = tableFault(join(dir, name), size, readsData)
+    const fault = tableFault(join(dir, name), size)
     if (fault !== undefined) throw new Damage(name, fault)
+    bytesAtOnce += bytes
+    if (bytesAtOnce < BYTES_AT_ONCE) continue
+    bytesAtOnce = 0
+    await setImmediate()
   }
 }
 

@@ -158,7 +158,7 @@ const WRONG: readonly (readonly [what: string, rule: string, seed: number, defec
   [
     'wait for what is no number',
     'REST-3',
-    3,
+    2,
     { inspect: (right) => ({ ...right, 'reads.requested': Number.NaN }) },
   ],
   [

@@ -8,6 +8,7 @@ import { Driver } from '../../../src/server/node/driver.ts'
 import { driverLimits, raftLimits, raftTiming } from '../../../src/server/node/limits.ts'
 import type { Network } from '../../../src/server/node/network.ts'
 import type { NodeEnd } from '../../../src/server/options.ts'
+import { FaultyEngine } from '../../storage/faulty.ts'
 import { memoryDisk, openDisk } from '../../storage/replicas.ts'
 import { applied, hardState } from '../../storage/samples.ts'
 import { VirtualClock } from '../virtual-clock.ts'
@@ -30,11 +31,20 @@ test('ends the node at once, and nothing goes on behind its end', async () => {
   const state = { configuration: emptyConfiguration, leaderLeases: { on: false, durationMs: 0 } }
   const record = { ...applied(1, 1), raft: encodeAppliedState(state), kv: encodeState(initialState()) }
   let isBroken = false
-  const storage = await openDisk(memoryDisk({ hardState: hardState(1, 1), applied: record }), undefined, {
+  const faults = {
     beforeRead: () => {
       if (isBroken) throw new Error('EIO: the disk is gone')
     },
-  })
+  }
+  const disk = memoryDisk({ hardState: hardState(1, 1), applied: record })
+  const storage = await openDisk(
+    disk,
+    undefined,
+    faults,
+    {},
+    (engine) => new FaultyEngine(engine, faults),
+    false,
+  )
   isBroken = true
   await turn()
   await turn()

@@ -290,7 +290,7 @@ test('and one whose slow look at all rows finds it', () => {
   cluster.until(() => put.result !== undefined)
   cluster.advance(1000)
   const { disk } = bad.machine
-  for (let pick = 0; pick < 20; pick++) disk.flip(pick, 0)
+  for (let pick = 0; pick < 20; pick++) disk.flip(pick, pick)
   expect(bad.end).toBeUndefined()
   cluster.until(() => bad.end !== undefined)
   expect(bad.end?.reason).toMatch(/Damaged data.*--join URL --replace/)

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest'
 import { driverLimits } from '../../../src/server/node/limits.ts'
 import { Scrubber } from '../../../src/server/node/upkeep/scrubber.ts'
 import type { PageLimits, RowScan } from '../../../src/storage/index.ts'
-import { memoryReplica } from '../../storage/replicas.ts'
+import { memoryDisk, openDisk } from '../../storage/replicas.ts'
 import {
   applied,
   applyRows,
@@ -21,8 +21,8 @@ import { VirtualClock } from '../virtual-clock.ts'
 const { scrubEveryMs, scrubPauseMs } = driverLimits
 
 /** A scrubber of four rows, one a slice, whose scans are counted. */
-async function setUp() {
-  const storage = await (await memoryReplica()).open()
+async function setUp(readsFirst = true) {
+  const storage = await openDisk(memoryDisk(), undefined, {}, {}, undefined, readsFirst)
   await store(storage, batch(hardState(1, 9), [write({ entries: entries(2, 9, 1) })]))
   applyRows(storage, changes({ a: '1', b: '2', c: '3', d: '4' }), applied(2, 1))
   await store(storage, batch(hardState(1, 9)))
@@ -90,6 +90,34 @@ test('a pass begins after its pause, goes on slice by slice with pauses between,
   }
   for (const { rowsMax, bytesMax } of slices) expect([rowsMax, bytesMax]).toEqual([1, 1000])
   expect(failures).toEqual([])
+})
+
+test('the first pass begins at once where nobody has read all rows yet', async () => {
+  const { scrubber, counts, pass } = await setUp(false)
+  scrubber.start()
+  await pass(0)
+  expect(counts()).toMatchObject({ scans: 1 })
+  for (let slice = 2; slice <= 4; slice++) await pass(scrubPauseMs)
+  expect(counts()).toEqual({ scans: 4, open: 0, observers: 0 })
+  await pass(scrubEveryMs - 1)
+  expect(counts()).toMatchObject({ scans: 4 })
+  await pass(1)
+  expect(counts()).toMatchObject({ scans: 5 })
+})
+
+test('so does one after a snapshot has replaced all rows, and a pass in progress is not doubled', async () => {
+  const { scrubber, counts, pass } = await setUp()
+  scrubber.start()
+  scrubber.replaced()
+  await pass(0)
+  expect(counts()).toMatchObject({ scans: 1, observers: 1 })
+  scrubber.replaced()
+  for (let slice = 2; slice <= 4; slice++) await pass(scrubPauseMs)
+  expect(counts()).toEqual({ scans: 4, open: 0, observers: 0 })
+  scrubber.stop()
+  scrubber.replaced()
+  await pass(scrubEveryMs)
+  expect(counts()).toMatchObject({ scans: 4 })
 })
 
 test.each(['waits', 'pauses', 'reads'])(

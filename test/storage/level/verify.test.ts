@@ -154,11 +154,13 @@ describe('a database', () => {
     write(`${String(number).padStart(6, '0')}.log`, file)
     return file
   }
-  const verify = (mark?: number, discardSuspectTail = false): number =>
-    verifyDatabase(dir, { reached: { mark, failed: undefined }, discardSuspectTail }).sequence
-  const damage = (watermark?: number): string => {
+  const verify = (mark?: number, discardSuspectTail = false): Promise<number> =>
+    verifyDatabase(dir, { reached: { mark, failed: undefined }, discardSuspectTail }).then(
+      ({ sequence }) => sequence,
+    )
+  const damage = async (watermark?: number): Promise<string> => {
     try {
-      verify(watermark)
+      await verify(watermark)
     } catch (error) {
       if (error instanceof Damage) return `${error.file}: ${error.message}`
       throw error
@@ -166,65 +168,65 @@ describe('a database', () => {
     return 'none'
   }
 
-  test('that is new ends at the sequence number of MANIFEST', () => {
+  test('that is new ends at the sequence number of MANIFEST', async () => {
     wal(8)
-    expect(verify()).toBe(100)
-    expect(verify(100)).toBe(100)
-    expect(damage(101)).toMatch('acknowledged writes are missing')
+    expect(await verify()).toBe(100)
+    expect(await verify(100)).toBe(100)
+    expect(await damage(101)).toMatch('acknowledged writes are missing')
   })
 
-  test('goes on through its WALs', () => {
+  test('goes on through its WALs', async () => {
     wal(8, [101, 3], [104, 1])
     wal(11, [105, 10])
     wal(12)
-    expect(verify(114)).toBe(114)
-    expect(damage(115)).toMatch('acknowledged writes are missing')
+    expect(await verify(114)).toBe(114)
+    expect(await damage(115)).toMatch('acknowledged writes are missing')
   })
 
-  test('may have been written while the WAL before became a table', () => {
+  test('may have been written while the WAL before became a table', async () => {
     wal(8, [90, 3], [93, 20])
-    expect(verify(112)).toBe(112)
+    expect(await verify(112)).toBe(112)
   })
 
-  test('ignores old WALs and files that are not its own', () => {
+  test('ignores old WALs and files that are not its own', async () => {
     wal(4, [1, 99])
     wal(8, [101, 1])
     const others = ['000099.ldb', 'MANIFEST-000004', '000010.dbtmp', 'LOG', 'notes.log', 'x000009.log']
     for (const name of [...others, '000009.log.old']) write(name, 'whatever')
-    expect(verify()).toBe(101)
-    expect(damage(102)).toMatch(/^000008\.log .* ends at sequence number 101, but 102 had been reached/)
+    expect(await verify()).toBe(101)
+    expect(await damage(102)).toMatch(/^000008\.log .* ends at sequence number 101, but 102 had been reached/)
   })
 
-  test('goes through its WALs in the order of their numbers', () => {
+  test('goes through its WALs in the order of their numbers', async () => {
     manifest([{ ...first, log: 999_999 }])
     wal(999_999, [101, 4])
     wal(1_000_000, [105, 1])
-    expect(verify()).toBe(105)
+    expect(await verify()).toBe(105)
   })
 
-  test('may have a WAL before the one that MANIFEST names', () => {
+  test('may have a WAL before the one that MANIFEST names', async () => {
     manifest([{ ...first, prev: 6 }])
     wal(6, [101, 2])
     wal(8, [103, 1])
-    expect(verify()).toBe(103)
+    expect(await verify()).toBe(103)
   })
 
-  test('may have numbers of several bytes', () => {
+  test('may have numbers of several bytes', async () => {
     manifest([{ ...first, log: 128, last: 0x3fff }])
     wal(128, [0x4000, 1])
-    expect(verify()).toBe(0x4000)
+    expect(await verify()).toBe(0x4000)
   })
 
-  test('may end at the sequence number of MANIFEST', () => {
+  test('may end at the sequence number of MANIFEST', async () => {
     wal(8, [96, 5])
-    expect(verify()).toBe(100)
+    expect(await verify()).toBe(100)
     wal(8, [96, 4])
-    expect(damage()).toContain('the WALs end at sequence number 99, MANIFEST-000007 stands at 100')
+    expect(await damage()).toContain('the WALs end at sequence number 99, MANIFEST-000007 stands at 100')
   })
 
-  test('counts the operations of a record, whatever their kind', () => {
+  test('counts the operations of a record, whatever their kind', async () => {
     write('000008.log', logFile([walRecord(101, 3, 0)]))
-    expect(verify()).toBe(103)
+    expect(await verify()).toBe(103)
   })
 
   /**
@@ -244,9 +246,9 @@ describe('a database', () => {
     [2 ** 32 + 103, false],
     [100, true],
     [101, true],
-  ])('is refused when a record of sequence number %i follows a damaged one', (sequence, isFirst) => {
+  ])('is refused when a record of sequence number %i follows a damaged one', async (sequence, isFirst) => {
     tornWith(sequence, isFirst)
-    expect(damage()).toContain('a damaged frame is followed by a whole one')
+    expect(await damage()).toContain('a damaged frame is followed by a whole one')
   })
 
   test.each([
@@ -254,25 +256,25 @@ describe('a database', () => {
     [2 ** 32 + 104, false],
     [1, false],
     [99, true],
-  ])('does not take a value for a record when its sequence number would be %i', (sequence, isFirst) => {
+  ])('does not take a value for a record when its sequence number would be %i', async (sequence, isFirst) => {
     tornWith(sequence, isFirst)
-    expect(verify()).toBe(isFirst ? 100 : 103)
+    expect(await verify()).toBe(isFirst ? 100 : 103)
   })
 
-  test('keeps none of its files open', () => {
+  test('keeps none of its files open', async () => {
     wal(8, [101, 3])
-    verify()
+    await verify()
     expect(openFilesIn(dir)).toEqual([])
   })
 
-  test('may end in the middle of a record, also when an interrupted start has made the next WAL already', () => {
+  test('may end in the middle of a record, also when an interrupted start has made the next WAL already', async () => {
     const whole = wal(8, [101, 3], [104, 5])
     write('000008.log', whole.subarray(0, -3))
-    expect(verify(103)).toBe(103)
-    expect(damage(108)).toMatch('acknowledged writes are missing')
+    expect(await verify(103)).toBe(103)
+    expect(await damage(108)).toMatch('acknowledged writes are missing')
     wal(11)
     wal(12)
-    expect(verify(103)).toBe(103)
+    expect(await verify(103)).toBe(103)
   })
 
   test.each<[string, string, () => void]>([
@@ -412,12 +414,12 @@ describe('a database', () => {
       'MANIFEST-000007: at byte 0: an edit is cut short',
       () => write('MANIFEST-000007', logFile([edit(first).subarray(0, -1)])),
     ],
-  ])('is refused with %s', (_what, expected, damageIt) => {
+  ])('is refused with %s', async (_what, expected, damageIt) => {
     damageIt()
-    expect(damage()).toContain(expected)
+    expect(await damage()).toContain(expected)
   })
 
-  test('is refused with any bit flipped in what leads to the rows of a table', () => {
+  test('is refused with any bit flipped in what leads to the rows of a table', async () => {
     wal(8)
     const whole = tableFile(40)
     manifest([{ ...first, added: [[0, 5, whole.length]] }])
@@ -431,7 +433,7 @@ describe('a database', () => {
         bit < footer * 8
           ? /^000005\.ldb: its (filter|metaindex|index) is damaged/
           : /its footer is damaged|none/
-      expect(damage(), `bit ${bit}`).toMatch(allowed)
+      expect(await damage(), `bit ${bit}`).toMatch(allowed)
     }
     for (const [odd, what] of [
       [Buffer.alloc(whole.length), 'its footer is damaged'],
@@ -440,21 +442,21 @@ describe('a database', () => {
     ] as const) {
       manifest([{ ...first, added: [[0, 5, odd.length]] }])
       write('000005.ldb', odd)
-      expect(damage()).toBe(`000005.ldb: ${what}`)
+      expect(await damage()).toBe(`000005.ldb: ${what}`)
     }
   })
 
-  test('follows the tables through later edits', () => {
+  test('follows the tables through later edits', async () => {
     wal(8)
     manifest([
       first,
       { pointer: 1, deleted: [[0, 5]], added: [[1, 5, table5.length]] },
       { deleted: [[1, 6]], added: [[2, 300, table300.length]] },
     ])
-    expect(damage()).toContain('000300.ldb: the file is missing')
+    expect(await damage()).toContain('000300.ldb: the file is missing')
     write('000300.ldb', table300)
     rmSync(join(dir, '000006.ldb'))
-    expect(verify()).toBe(100)
+    expect(await verify()).toBe(100)
     manifest([
       first,
       {
@@ -466,69 +468,69 @@ describe('a database', () => {
         last: 120,
       },
     ])
-    expect(damage()).toContain('000012.log: the file is missing')
+    expect(await damage()).toContain('000012.log: the file is missing')
     wal(12, [121, 2])
-    expect(verify(122)).toBe(122)
+    expect(await verify(122)).toBe(122)
   })
 
-  test('ignores an edit that was never finished', () => {
+  test('ignores an edit that was never finished', async () => {
     wal(8, [101, 9])
     wal(12, [110, 1])
     const whole = logFile([edit(first), edit({ deleted: [[0, 5]], log: 12, last: 109 })])
     write('MANIFEST-000007', whole.subarray(0, -1))
-    expect(verify(110)).toBe(110)
+    expect(await verify(110)).toBe(110)
   })
 
   describe('behind a write that failed', () => {
-    const extent = (from: number, through: number): unknown => {
+    const extent = async (from: number, through: number): Promise<unknown> => {
       const reached = { mark: 94, failed: { from, through } }
-      const { sequence, heldTo } = verifyDatabase(dir, { reached, discardSuspectTail: false })
+      const { sequence, heldTo } = await verifyDatabase(dir, { reached, discardSuspectTail: false })
       return { sequence, heldTo }
     }
 
-    test("may end before MANIFEST's number, by at most that write", () => {
+    test("may end before MANIFEST's number, by at most that write", async () => {
       wal(8, [90, 3], [93, 2])
-      expect(extent(94, 100)).toEqual({ sequence: 100, heldTo: 94 })
-      expect(extent(94, 120)).toEqual({ sequence: 100, heldTo: 94 })
-      expect(() => extent(94, 99)).toThrow('acknowledged writes are missing')
+      expect(await extent(94, 100)).toEqual({ sequence: 100, heldTo: 94 })
+      expect(await extent(94, 120)).toEqual({ sequence: 100, heldTo: 94 })
+      await expect(extent(94, 99)).rejects.toThrow('acknowledged writes are missing')
       // The batches that the note promises must be there.
-      expect(() => extent(95, 120)).toThrow('acknowledged writes are missing')
+      await expect(extent(95, 120)).rejects.toThrow('acknowledged writes are missing')
       wal(8)
-      expect(extent(94, 100)).toEqual({ sequence: 100, heldTo: 94 })
+      expect(await extent(94, 100)).toEqual({ sequence: 100, heldTo: 94 })
     })
 
-    test('ends as usual when MANIFEST does not count that write', () => {
+    test('ends as usual when MANIFEST does not count that write', async () => {
       wal(8, [101, 4])
-      expect(extent(104, 110)).toEqual({ sequence: 104, heldTo: 104 })
+      expect(await extent(104, 110)).toEqual({ sequence: 104, heldTo: 104 })
       // The write was complete all the same, or another one has followed.
-      expect(extent(100, 104)).toEqual({ sequence: 104, heldTo: 104 })
-      expect(extent(97, 100)).toEqual({ sequence: 104, heldTo: 104 })
+      expect(await extent(100, 104)).toEqual({ sequence: 104, heldTo: 104 })
+      expect(await extent(97, 100)).toEqual({ sequence: 104, heldTo: 104 })
       wal(8)
-      expect(extent(100, 104)).toEqual({ sequence: 100, heldTo: 100 })
+      expect(await extent(100, 104)).toEqual({ sequence: 100, heldTo: 100 })
     })
   })
 
-  test('is read to where MANIFEST is damaged, however large that is', () => {
+  test('is read to where MANIFEST is damaged, however large that is', async () => {
     const path = join(dir, 'MANIFEST-000007')
     const { size } = statSync(path)
     // Node cannot read a file of 2 GiB at once.
     truncateSync(path, 2 ** 31)
-    expect(damage()).toBe(`MANIFEST-000007: at byte ${size}: the checksum of a frame does not hold`)
+    expect(await damage()).toBe(`MANIFEST-000007: at byte ${size}: the checksum of a frame does not hold`)
   })
 
-  test('drops a suspect tail when asked to, unless it was acknowledged', () => {
+  test('drops a suspect tail when asked to, unless it was acknowledged', async () => {
     const file = wal(8, [101, 3], [104, 5])
     file.writeUInt8((file.at(-1) ?? 0) ^ 0x40, file.length - 1)
     write('000008.log', file)
-    expect(damage()).toMatch(/^000008\.log: at byte 39: .* --discard-suspect-tail/)
-    expect(verify(103, true)).toBe(103)
-    expect(() => verify(108, true)).toThrow('acknowledged writes are missing')
+    expect(await damage()).toMatch(/^000008\.log: at byte 39: .* --discard-suspect-tail/)
+    expect(await verify(103, true)).toBe(103)
+    await expect(verify(108, true)).rejects.toThrow('acknowledged writes are missing')
   })
 
-  test('does not drop a damaged record that others follow', () => {
+  test('does not drop a damaged record that others follow', async () => {
     const file = wal(8, [101, 3], [104, 5], [109, 1])
     file.writeUInt8((file[45] ?? 0) ^ 1, 45)
     write('000008.log', file)
-    expect(() => verify(undefined, true)).toThrow('byte 39')
+    await expect(verify(undefined, true)).rejects.toThrow('byte 39')
   })
 })

@@ -82,6 +82,11 @@ export class BackgroundChecks {
     if (index % this.#options.limits.hashEveryEntries === 0) this.#reportHash()
   }
 
+  /** A snapshot has replaced all rows. */
+  replaced(): void {
+    this.#scrubber.replaced()
+  }
+
   sliceApplied(): void {
     this.#compactor.check(false)
   }

@@ -1,4 +1,6 @@
-// The slow check of all rows, in the background: one slice at a time with pauses, a whole pass every few hours.
+// The slow check of all rows, in the background: one slice at a time with pauses, a whole pass every hour. The first
+// pass begins at once after rows became the state that nobody has read whole: at the start of a large store, and after
+// a snapshot.
 
 import { Scrub, type Storage } from '../../../storage/index.ts'
 import type { Clock, Timer } from '../clock.ts'
@@ -21,7 +23,17 @@ export class Scrubber {
   }
 
   start(): void {
-    this.#timer = this.#clock.after(this.#limits.scrubEveryMs, () => {
+    this.#schedule(this.#storage.areRowsProven ? this.#limits.scrubEveryMs : 0)
+  }
+
+  /** A snapshot has replaced all rows. A pass in progress begins anew by itself. */
+  replaced(): void {
+    if (this.#scrub === undefined && !this.#stopped) this.#schedule(0)
+  }
+
+  #schedule(delayMs: number): void {
+    this.#timer?.cancel()
+    this.#timer = this.#clock.after(delayMs, () => {
       const { scrubSliceRows: rowsMax, scrubSliceBytes: bytesMax } = this.#limits
       const scrub = new Scrub(this.#storage, { rowsMax, bytesMax })
       this.#scrub = scrub
@@ -44,7 +56,7 @@ export class Scrubber {
       } else if (finished) {
         scrub.close()
         this.#scrub = undefined
-        this.start()
+        this.#schedule(this.#limits.scrubEveryMs)
       } else {
         this.#timer = this.#clock.after(this.#limits.scrubPauseMs, () => this.#slice(scrub))
       }

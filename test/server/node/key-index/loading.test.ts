@@ -140,7 +140,7 @@ test('excludes nothing before it has read all rows, and none of them after', asy
   const keys = keysOf(500)
   const { loader, filter, steps } = await loaderOf({ 1: keys, 2: keysOf(1000, 'other') })
   const absent = keysOf(10_000, 'absent')
-  loader.readAll(1, asIndex(1))
+  loader.readInBackground(1, asIndex(1))
   for (let step = 0; step < 4; step++) {
     await turn()
     expect(excluded(filter, absent)).toBe(0)
@@ -157,7 +157,7 @@ test('excludes nothing before it has read all rows, and none of them after', asy
 test('knows what is added while it reads and after', async () => {
   const { loader, filter, steps } = await loaderOf({ 1: keysOf(300) })
   const [meanwhile, after] = [keysOf(100, 'meanwhile'), keysOf(100, 'after')]
-  loader.readAll(1, asIndex(1))
+  loader.readInBackground(1, asIndex(1))
   for (const key of meanwhile) filter.add(hashOfKey(key))
   await readOn(steps)
   expect(excluded(filter, meanwhile)).toBe(0)
@@ -169,15 +169,15 @@ test('knows what is added while it reads and after', async () => {
 test('forgets everything when it reads another generation, also in the middle of one', async () => {
   const [old, now] = [keysOf(2400, 'old'), keysOf(2400, 'new')]
   const { loader, filter, steps } = await loaderOf({ 1: old, 2: now })
-  loader.readAll(1, asIndex(1))
+  loader.readInBackground(1, asIndex(1))
   await turn()
   must(steps.shift())()
   await turn()
-  loader.readAll(2, asIndex(1))
+  loader.readInBackground(2, asIndex(1))
   await readOn(steps)
   expect(excluded(filter, now)).toBe(0)
   expect(excluded(filter, old)).toBeGreaterThan(2380)
-  loader.readAll(1, asIndex(1))
+  loader.readInBackground(1, asIndex(1))
   expect(excluded(filter, keysOf(100, 'absent'))).toBe(0)
   await readOn(steps)
   expect(excluded(filter, old)).toBe(0)
@@ -186,7 +186,7 @@ test('forgets everything when it reads another generation, also in the middle of
 
 test('a step that fails is an error of the storage', async () => {
   const { loader, filter, steps, first, fail } = await loaderOf({ 1: keysOf(2400) })
-  loader.readAll(1, asIndex(1))
+  loader.readInBackground(1, asIndex(1))
   await turn()
   fail.with = new Error('EIO')
   expect(await readOn(steps)).toBe(1)
@@ -196,7 +196,7 @@ test('a step that fails is an error of the storage', async () => {
 
 test('a step that has skipped something is an error of the storage', async () => {
   const { loader, filter, steps, first, fail } = await loaderOf({ 1: keysOf(2400) })
-  loader.readAll(1, asIndex(1))
+  loader.readInBackground(1, asIndex(1))
   await turn()
   fail.unread = new Error('Too many open files')
   expect(await readOn(steps)).toBe(1)
@@ -207,13 +207,13 @@ test('a step that has skipped something is an error of the storage', async () =>
 test('afterwards the heads of all rows are known, and none of another generation', async () => {
   const keys = keysOf(375)
   const { loader, heads, steps, keysOnly } = await loaderOf({ 1: keys, 2: keysOf(100, 'other') })
-  loader.readAll(1, asIndex(1))
+  loader.readInBackground(1, asIndex(1))
   expect(await readOn(steps)).toBe(5)
   expect(keys.filter((key) => headOf(heads, key) === undefined).length).toBeLessThan(4)
   for (const key of keys) expect([Buffer.from(key).toString(), undefined]).toContain(headOf(heads, key))
   expect(keysOf(100, 'other').filter((key) => headOf(heads, key) !== undefined)).toEqual([])
   expect(keysOnly).toEqual([false, false, false, false, false])
-  loader.readAll(2, asIndex(1))
+  loader.readInBackground(2, asIndex(1))
   expect(keys.filter((key) => headOf(heads, key) !== undefined)).toEqual([])
   await readOn(steps)
   expect(keysOf(100, 'other').map((key) => headOf(heads, key))).toEqual(namesOf(keysOf(100, 'other')))
@@ -222,7 +222,7 @@ test('afterwards the heads of all rows are known, and none of another generation
 test('a row that has changed meanwhile stays as it is now', async () => {
   const keys = keysOf(2000)
   const { loader, heads, steps } = await loaderOf({ 1: keys })
-  loader.readAll(1, asIndex(1))
+  loader.readInBackground(1, asIndex(1))
   await turn()
   for (const [at, key] of keys.entries())
     if (at % 2 === 0) changed(heads, key, at % 4 === 0 ? 'newer' : undefined)
@@ -252,7 +252,7 @@ test('of each key the newest version gives the head, also when they are read in 
     return [rowKey(key(n), asRevision(revision)), value] as const
   })
   const { loader, heads, filter, steps } = await loaderOf({ 1: [] }, { more: rows })
-  loader.readAll(1, asIndex(1))
+  loader.readInBackground(1, asIndex(1))
   // One step for the other rows, and one to find the end.
   expect(await readOn(steps)).toBe(5)
   expect(heads.knowsAllKeys).toBe(true)
@@ -274,7 +274,7 @@ test('of each key the newest version gives the head, also when they are read in 
 
 test('a damaged row is an error of the storage', async () => {
   const { loader, filter, first, steps } = await loaderOf({ 1: keysOf(100) }, { damaged: 60 })
-  loader.readAll(1, asIndex(1))
+  loader.readInBackground(1, asIndex(1))
   expect(await readOn(steps)).toBe(1)
   expect(first.error).toMatchObject({ name: 'CorruptionError' })
   expect(excluded(filter, keysOf(100, 'absent'))).toBe(0)
