@@ -6,6 +6,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { dirname, join } from 'node:path'
 import { Command, InvalidArgumentError } from '@commander-js/extra-typings'
+import { nameLine } from '../../certificates/name-line.ts'
 import { AUTHORITY, AUTHORITY_DAYS, CERTIFICATE_DAYS, type PairPaths } from '../../certificates/paths.ts'
 import { Failure, failureMessage, failureReason } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
@@ -199,7 +200,7 @@ async function revocationsBeside(file: string): Promise<(certificate: X509Certif
   const { readRevocationLists } = await import('../../certificates/revocations.ts')
   const lists = attempt(() => readRevocationLists(readFileSync(path)))
   return ({ issuer, serialNumber }) =>
-    lists.some((list) => list.issuer === issuer.replaceAll('\n', ', ') && list.serials.has(serialNumber))
+    lists.some((list) => list.issuer === nameLine(issuer) && list.serials.has(serialNumber))
 }
 
 const DAY_MS = 86_400_000
@@ -212,8 +213,8 @@ function describeCertificate(certificate: X509Certificate, revoked: boolean | nu
   const { subject, issuer, subjectAltName = '', ca, keyUsage, validFromDate, validToDate } = certificate
   const purposes: readonly string[] = keyUsage ?? []
   return {
-    subject: subject.replaceAll('\n', ', '),
-    issuer: issuer.replaceAll('\n', ', '),
+    subject: nameLine(subject),
+    issuer: nameLine(issuer),
     names: subjectAltName,
     ca,
     purposes: purposes.map((id) => PURPOSES[id] ?? id),

@@ -11,6 +11,7 @@ import {
   findHandshakeFault,
   foundText,
 } from '../../certificates/handshake-faults.ts'
+import { nameLine } from '../../certificates/name-line.ts'
 import { networkPrefix } from '../../system/addresses.ts'
 import { ByNetwork } from '../by-network.ts'
 import type { Logger } from '../options.ts'
@@ -171,7 +172,7 @@ export class Handshakes {
     // Without a certificate the client could be anonymous; a bad one is an attempt to be somebody.
     if (certificate === undefined)
       return clientCert === 'required' ? { kind: 'missing', why: foundText('missing') } : undefined
-    const signer = certificate.issuer.replaceAll('\n', ', ')
+    const signer = nameLine(certificate.issuer) || 'nobody'
     if (!socket.authorized) {
       const code = String(socket.authorizationError)
       const fault = findFaultByCode(code) ?? 'invalid'
@@ -206,7 +207,7 @@ export class Handshakes {
   #decodeUser(certificate: X509Certificate): string | undefined {
     const found = this.#options.files.decodeUser(certificate)
     if ('user' in found) return found.user
-    const subject = certificate.subject.replaceAll('\n', ', ')
+    const subject = nameLine(certificate.subject) || 'an empty subject'
     const why = `a certificate names no user: ${found.fault} (${subject})`
     this.#log.noted('nobody', why)
     return undefined

@@ -6,6 +6,7 @@ import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { open } from 'node:fs/promises'
 import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls'
 import type { HandshakeFault } from '../../certificates/handshake-faults.ts'
+import { nameLine } from '../../certificates/name-line.ts'
 import { type RevocationList, readRevocationLists } from '../../certificates/revocations.ts'
 import { type SubjectUser, subjectUser } from '../../certificates/subject.ts'
 import { asError } from '../../system/errors.ts'
@@ -416,7 +417,7 @@ function checkDates(path: string, { validFromDate, validToDate }: X509Certificat
     )
 }
 
-const subjectText = ({ subject }: X509Certificate): string => subject.replaceAll('\n', ', ')
-const issuerText = ({ issuer }: X509Certificate): string => issuer.replaceAll('\n', ', ')
+const subjectText = ({ subject }: X509Certificate): string => nameLine(subject)
+const issuerText = ({ issuer }: X509Certificate): string => nameLine(issuer)
 
 const errorMessage = (error: unknown): string => (error instanceof Error ? error.message : String(error))

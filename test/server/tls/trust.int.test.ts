@@ -20,7 +20,7 @@ import { fromPem, type PemPair } from '../../../src/certificates/pem.ts'
 import { TlsFiles, type TlsPaths } from '../../../src/server/tls/tls-files.ts'
 import { FakeNode } from '../http/fake-node.ts'
 import { start } from '../http/served.ts'
-import { authority, CertificateDirectory, DAY_MS, rootAuthority } from './certificates.ts'
+import { authority, CertificateDirectory, DAY_MS, type Fields, rootAuthority } from './certificates.ts'
 
 const directory = new CertificateDirectory()
 afterAll(() => directory[Symbol.dispose]())
@@ -290,6 +290,23 @@ test('a certificate that names nobody is noted with the reason', async () => {
   const { ask, logged } = await listening({ ca: old.cert })
   expect(await ask({ ...two })).toBe('200')
   expect(logged).toEqual(['a certificate names no user: it has several of CN (CN=alice, CN=root)'])
+})
+
+test('a certificate without a name of its owner or its CA is one of nobody', async () => {
+  const unnamed = (change: (fields: Fields) => void) =>
+    old.reissue(alice, (fields) => {
+      fields.extensions = (fields.extensions ?? []).filter(({ extnID }) => extnID !== id_ce_subjectAltName)
+      fields.subject = new Name()
+      change(fields)
+    })
+  const { ask, logged } = await listening({ ca: old.cert })
+  expect(await ask({ ...unnamed(() => {}) })).toBe('200')
+  expect(logged).toEqual(['a certificate names no user: it has no CN (an empty subject)'])
+  const stranger = unnamed((fields) => {
+    fields.issuer = new Name()
+  })
+  expect(await ask({ ...stranger })).toMatch(/^401 .*is not signed by a known CA.* \(it names nobody\)$/)
+  expect(await ask({ ...alice })).toBe('200')
 })
 
 test('what cannot work is refused at the start', async () => {
