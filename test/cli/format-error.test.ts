@@ -13,6 +13,17 @@ test.each([
   expect(formatError(error, { kind: 'read' }, source)).toContain(advice)
 })
 
+test('advice on who one is does not follow a sentence that has it', () => {
+  const unknown = (detail: string) =>
+    new QuorateError(detail, { code: 'unauthenticated', written: 'no', status: 401, endpoint: 'http://n1:1' })
+  const ghost =
+    'the certificate names ghost, and there is no such user: `quorate user add ghost --no-password`'
+  expect(formatError(unknown(ghost), { kind: 'write' }, 'user')).toBe(`${ghost}; nothing was written`)
+  expect(formatError(unknown('rights are checked'), { kind: 'read' }, 'user')).toMatch(
+    /; say who you are with/,
+  )
+})
+
 test('a program that is no node is named, with the flag to check', () => {
   const cut = 'no answer within 5 s (http://n1:1: the connection was cut)'
   const timeout = new UnavailableError(cut, { code: 'timeout', written: 'no' })

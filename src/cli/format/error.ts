@@ -74,6 +74,8 @@ export function formatError(
     case 'unauthenticated':
       // The certificate was refused, before any request was read.
       if (text.startsWith('this node refuses the client')) return `${text}${nothing}`
+      // It says what to do about it.
+      if (text.startsWith('the certificate ')) return `${text}${nothing}`
       if (user === undefined)
         return `${text}${nothing}; ${source === 'etcd' ? WHO_YOU_ARE_TO_ETCD : WHO_YOU_ARE}`
       return `${text}${nothing}; check the password of ${user}`

@@ -110,7 +110,7 @@ function decideNow(
   }
   const { principal } = call
   if (principal === undefined && operation.kind !== 'show-auth' && operation.kind !== 'log-in')
-    return then(call.isUnidentified === true ? unidentified() : unauthenticated())
+    return then(call.isUnidentified === true ? unidentified() : (call.strangerError?.() ?? unauthenticated()))
   const joins = principal instanceof JoiningNode && operationFacts(operation).isForJoining === true
   const demands = joins ? NOTHING : operationDemands(operation, principal ?? NOBODY)
   const madeAt = state.users.get(principal?.user ?? '')?.madeAt ?? 0
@@ -161,6 +161,25 @@ const NOBODY: Principal = { user: '', epoch: undefined }
 export const unauthenticated = (): ApiError =>
   new ApiError('unauthenticated', 'rights are checked: log in as a user, or show a certificate')
 
+/**
+ * The error for a user who does not exist. Who shows a certificate may learn that: a CA has signed the name. A password
+ * is refused before, whether its user exists or not.
+ */
+export function noSuchUser(principal: Principal): ApiError {
+  const { user, epoch } = principal
+  if (principal instanceof JoiningNode)
+    return new ApiError(
+      'unauthenticated',
+      'the certificate is one of a node, which may only join the cluster: log in as a user, or show the certificate of a user',
+    )
+  return new ApiError(
+    'unauthenticated',
+    epoch === undefined
+      ? `the certificate names ${user}, and there is no such user: \`quorate user add ${user} --no-password\``
+      : `there is no user ${JSON.stringify(user)}`,
+  )
+}
+
 /** Rights were not checked when the call arrived, so nobody has asked who makes it. */
 export const unidentified = (): ApiError =>
   new ApiError('not_ready', 'rights are checked since a moment ago: make the request again')
@@ -177,8 +196,7 @@ export function refusalNow({ auth }: Pick<KvNode, 'auth'>, call: Call): ApiError
   const { principal, demands } = permit
   if (demands.length === 0) return undefined
   const rights = auth.state.findRights(principal.user)
-  if (rights === undefined)
-    return new ApiError('unauthenticated', `there is no user ${JSON.stringify(principal.user)}`)
+  if (rights === undefined) return noSuchUser(principal)
   if (principal.epoch !== undefined && auth.state.users.get(principal.user)?.epoch !== principal.epoch)
     return new ApiError('unauthenticated', 'the password was changed: log in again')
   if (isExpired(principal)) return new ApiError('unauthenticated', 'the token has expired: log in again')

@@ -7,9 +7,10 @@ import { ApiError } from '../../operations/forms/index.ts'
 import type { Api } from '../api/api.ts'
 import { type Credentials, parseClaimedUser } from '../api/authenticator.ts'
 import type { Call, Principal } from '../api/call.ts'
-import { JoiningNode, whenNewest } from '../api/permit.ts'
+import { JoiningNode, noSuchUser, unauthenticated, whenNewest } from '../api/permit.ts'
 import {
   findCertificateUser,
+  findNobody,
   findNodeCertificate,
   isNodeCertificate,
   objectionToPeer,
@@ -100,6 +101,20 @@ export class ClientIdentity {
     }
   }
 }
+
+/** The error for a client that is no user, while rights are checked. */
+export function strangerError(principal: Principal | undefined, socket: Socket): ApiError {
+  if (principal !== undefined) return noSuchUser(principal)
+  const why = findCertificateUser(socket) === undefined ? findNobody(socket) : NO_NAME_OF_A_USER
+  if (why === undefined) return unauthenticated()
+  return new ApiError(
+    'unauthenticated',
+    `the certificate names no user: ${why}; show one that \`quorate cert client NAME\` makes, or log in`,
+  )
+}
+
+const NO_NAME_OF_A_USER =
+  'its name is not of up to 64 letters, digits and . _ @ + -, of which the first is a letter or a digit'
 
 type NodeMember = Parameters<typeof objectionToPeer>[1]
 

@@ -11,6 +11,7 @@ import type { BudgetPart, OutboundBudget, Reservation } from '../api/budget.ts'
 import type { Call, PageCollector, Permit, Principal } from '../api/call.ts'
 import { answerWithinMs } from '../api/limits.ts'
 import type { WatchSink } from '../node/watch/index.ts'
+import { strangerError } from './client-identity.ts'
 import { socketAddress } from './connection-table.ts'
 import { checkLoopbackOnly, type RequestHead } from './guard.ts'
 import { parseTarget, type Target } from './target.ts'
@@ -151,6 +152,10 @@ export class HttpRequest implements Call {
   /** A method: a closure for each request would survive collections, and cost a fifth of the gets a second. */
   checkServed(): void {
     checkLoopbackOnly(this.isServed, this.socket, this.target.path)
+  }
+
+  strangerError(): ApiError {
+    return strangerError(this.principal, this.socket)
   }
 
   /** Takes the timeout out of the query. Throws `ApiError`. */

@@ -11,7 +11,7 @@ import type { Api } from '../api/api.ts'
 import { parseClaimedUser } from '../api/authenticator.ts'
 import { byteLength, PIECE_BYTES, tooManyAnswers } from '../api/budget.ts'
 import { execute } from '../api/execute.ts'
-import { newerWithinMs, unauthenticated } from '../api/permit.ts'
+import { newerWithinMs } from '../api/permit.ts'
 import { timeLeftMs } from '../api/read-options.ts'
 import type { ClientIdentity } from '../connections/client-identity.ts'
 import type { ConnectionTable } from '../connections/connection-table.ts'
@@ -168,7 +168,7 @@ export class HttpServer {
   #serveStranger(request: HttpRequest): void {
     const { operation, path } = request.target
     const { audit } = this.#api
-    const error = unauthenticated()
+    const error = request.strangerError()
     if (operation === 'put') {
       // It is never executed, whoever is a user by now: its value was not read.
       audit?.watch(put.http.decode(request), request, () => {})(error)
@@ -242,7 +242,7 @@ export class HttpServer {
       .then((routes) =>
         routes.decode(request, url, (decoded) => {
           if (decoded instanceof Error) fail(decoded)
-          else if (!('kind' in decoded) && this.#isRefused(request)) fail(unauthenticated())
+          else if (!('kind' in decoded) && this.#isRefused(request)) fail(request.strangerError())
           else if (typeof decoded === 'function') decoded(request).then(respond).catch(fail)
           else if ('kind' in decoded) this.#execute(decoded, request)
           else respond(decoded)

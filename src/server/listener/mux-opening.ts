@@ -8,8 +8,8 @@ import { readQuery, takeTimeout, text } from '../../operations/http/parameters.t
 import { SUBPROTOCOL } from '../../operations/mux/connection.ts'
 import type { Api } from '../api/api.ts'
 import type { Principal } from '../api/call.ts'
-import { NEWER_MS_MAX, unauthenticated } from '../api/permit.ts'
-import type { ClientIdentity } from '../connections/client-identity.ts'
+import { NEWER_MS_MAX } from '../api/permit.ts'
+import { type ClientIdentity, strangerError } from '../connections/client-identity.ts'
 import { type ConnectionTable, endGently, socketAddress } from '../connections/connection-table.ts'
 import { checkLoopbackOnly, type Guard, isServed } from '../connections/guard.ts'
 import { type RawRequest, readUpgrade } from '../connections/raw-parser.ts'
@@ -134,7 +134,7 @@ export class MuxOpening {
       identity.whenKnown(principal, NEWER_MS_MAX, (unknown) => {
         // A message may be large, and is read before an operation of it is decided.
         if (unknown !== undefined || identity.isStranger(principal))
-          return refuse(unknown ?? unauthenticated())
+          return refuse(unknown ?? strangerError(principal, socket))
         this.load()
           .then((multiplexer) => accept(multiplexer, principal))
           .catch(refuse)

@@ -197,20 +197,17 @@ export class Handshakes {
     }
     const isNode = isOfPeers && isForNodes(certificate)
     if (!isOfClients && !isNode) return { kind: 'purpose', why: foundText('purpose') }
-    setIdentity(socket, {
-      user: isOfClients ? this.#decodeUser(certificate) : undefined,
-      node: isNode ? certificate : undefined,
-    })
+    const node = isNode ? certificate : undefined
+    setIdentity(socket, { ...(isOfClients ? this.#decodeUser(certificate) : { user: undefined }), node })
     return undefined
   }
 
-  #decodeUser(certificate: X509Certificate): string | undefined {
+  #decodeUser(certificate: X509Certificate): { readonly user: string | undefined; readonly nobody?: string } {
     const found = this.#options.files.decodeUser(certificate)
-    if ('user' in found) return found.user
-    const subject = nameLine(certificate.subject) || 'an empty subject'
-    const why = `a certificate names no user: ${found.fault} (${subject})`
-    this.#log.noted('nobody', why)
-    return undefined
+    if ('user' in found) return found
+    const nobody = `${found.fault} (${nameLine(certificate.subject) || 'an empty subject'})`
+    this.#log.noted('nobody', `a certificate names no user: ${nobody}`)
+    return { user: undefined, nobody }
   }
 
   #changed(): void {

@@ -9,6 +9,8 @@ const CLIENT_PURPOSE = '1.3.6.1.5.5.7.3.2'
 interface CertificateIdentity {
   /** Set when a CA of clients has signed the certificate. */
   readonly user: string | undefined
+  /** Why a certificate of a CA of clients names no user. */
+  readonly nobody?: string | undefined
   /** The certificate, if a CA of peers has signed it, and it is one of a node. */
   readonly node: X509Certificate | undefined
 }
@@ -23,6 +25,9 @@ export const setIdentity = (socket: Socket, identity: CertificateIdentity): void
  * name. Undefined without TLS, and without a certificate that a CA in `--tls-ca` has signed.
  */
 export const findCertificateUser = (socket: Socket): string | undefined => identities.get(socket)?.user
+
+/** Why the certificate of a client, which a CA in `--tls-ca` has signed, names no user; undefined: it does. */
+export const findNobody = (socket: Socket): string | undefined => identities.get(socket)?.nobody
 
 /** The certificate of the other side, if it is one of a node, signed by a CA in `--peer-tls-ca`. */
 export const findNodeCertificate = (socket: Socket): X509Certificate | undefined =>

@@ -14,8 +14,8 @@ import type { ApiError } from '../../../operations/forms/index.ts'
 import type { Api } from '../../api/api.ts'
 import { tooManyBodies } from '../../api/budget.ts'
 import type { Principal } from '../../api/call.ts'
-import { NEWER_MS_MAX, unauthenticated } from '../../api/permit.ts'
-import type { ClientIdentity } from '../../connections/client-identity.ts'
+import { NEWER_MS_MAX } from '../../api/permit.ts'
+import { type ClientIdentity, strangerError } from '../../connections/client-identity.ts'
 import type { GrpcLimits } from '../../connections/grpc-limits.ts'
 import { loopbackOnly } from '../../connections/guard.ts'
 import type { StallLimits } from '../../connections/limits.ts'
@@ -177,7 +177,10 @@ export class ServedStream implements Responses<object>, StreamReceiver {
       if (error !== undefined) done(error, principal)
       else
         identity.whenKnown(principal, NEWER_MS_MAX, (unknown) =>
-          done(unknown ?? (identity.isStranger(principal) ? unauthenticated() : undefined), principal),
+          done(
+            unknown ?? (identity.isStranger(principal) ? strangerError(principal, socket) : undefined),
+            principal,
+          ),
         )
     })
   }
