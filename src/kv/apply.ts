@@ -432,6 +432,10 @@ function* compact(
 function changeSettings(change: Partial<KvState['settings']>, state: MutableState): Outcome {
   const fault = settingsFault(change)
   if (fault !== undefined) return rejection(state.revision, fault.reason, fault.numbers)
+  const { clusterVersion } = state.settings
+  // No version that knows only 1 is at more than 1, so this decides as it does.
+  if (change.clusterVersion !== undefined && change.clusterVersion < clusterVersion)
+    return rejection(state.revision, 'cluster-version-lowered', [clusterVersion, change.clusterVersion])
   const settings = { ...state.settings, ...change }
   if (!equalSettings(settings, state.settings)) {
     state.revision = asRevision(state.revision + 1)

@@ -44,6 +44,7 @@ export const REASONS: readonly Reason[] = [
   'auth-too-large',
   'too-many-token-users',
   'no-such-key',
+  'cluster-version-lowered',
 ]
 
 const CODES: Readonly<Record<Reason, RefusalCode>> = {
@@ -81,6 +82,7 @@ const CODES: Readonly<Record<Reason, RefusalCode>> = {
   'auth-too-large': 'storage_full',
   'too-many-token-users': 'idempotency_key_reused',
   'no-such-key': 'not_found',
+  'cluster-version-lowered': 'bad_request',
 }
 
 /** The id of a lease as the numbers of a refusal: each is 32 bits. */
@@ -182,6 +184,8 @@ export function rejectionText({ reason, numbers: [first, second] }: Rejection): 
       return `${first} users have used this idempotency token: choose a random one`
     case 'no-such-key':
       return 'the key of a put does not exist, so it has neither a value nor a lease to keep'
+    case 'cluster-version-lowered':
+      return `the cluster is at cluster version ${first}, which is never lowered, not to ${second} either`
     default:
       return assertNever(reason, 'reason')
   }

@@ -300,6 +300,7 @@ export type Reason =
   | 'value-too-large'
   | 'store-full'
   | 'setting-out-of-range'
+  | 'cluster-version-lowered'
   | 'prev-with-token'
   | 'token-reused'
   | 'token-expired'

@@ -155,6 +155,16 @@ describe('settings', () => {
     expect(store.state.settings).toEqual(before)
   })
 
+  test('a cluster version is raised, and never lowered', () => {
+    const store = new MemoryStore({ clusterVersion: 1 })
+    const set = (clusterVersion: number) =>
+      store.apply(ask({ kind: 'settings', settings: { clusterVersion } }))
+    expect(set(2).outcome).toMatchObject({ kind: 'settings', revision: 2 })
+    expect(set(2).outcome).toMatchObject({ kind: 'settings', revision: 2 })
+    expect(set(1).outcome).toMatchObject({ kind: 'refused', code: 'bad_request', numbers: [2, 1] })
+    expect(store.state.settings.clusterVersion).toBe(2)
+  })
+
   test('a cluster version from the future stops the node', () => {
     const store = new MemoryStore()
     expect(() =>

@@ -78,5 +78,6 @@ test('reasons keep their bytes', () => {
     'auth-too-large',
     'too-many-token-users',
     'no-such-key',
+    'cluster-version-lowered',
   ])
 })

@@ -27,3 +27,12 @@ test('a replica that was removed is refused and stopped', () => {
     stop: true,
   })
 })
+
+test('a replica of an older version is refused and stopped once the cluster uses what it does not know', () => {
+  const { leader, follower } = pair()
+  const greeting = { ...follower.running.events.greeting(), clusterVersion: 1 }
+  expect(leader.running.events.admit(greeting)).toEqual({
+    refuse: expect.stringMatching(/knows cluster versions up to 1, and the cluster is at cluster version 2/),
+    stop: true,
+  })
+})

@@ -68,7 +68,7 @@ test('each value is shown without rounding, and read as itself', () => {
 test('every setting has a sentence, a range and a group', () => {
   const known = fields.filter(({ name }) => name !== 'later_bytes_max')
   expect(known.filter(({ rule }) => rule?.description === undefined)).toEqual([])
-  expect(known.filter((field) => !isChangeable(field)).map(({ name }) => name)).toEqual(['cluster_version'])
+  expect(known.filter((field) => !isChangeable(field)).map(({ name }) => name)).toEqual([])
   expect(groupSettings(fields).flatMap((group) => group.fields).length).toBe(fields.length)
   expect(rangeText(named('range_bytes_max'))).toBe('2 MiB to 8 MiB')
   expect(valueText(named('history_age_ms').value, settingUnit('history_age_ms'))).toBe('1 h')

@@ -6,7 +6,38 @@ import { KEY_BYTES_MAX, STORED_VALUE_BYTES_MAX } from './store.ts'
  * The newest cluster version that this program knows. A later version raises it when an entry, a row or its meaning
  * changes; the cluster uses the new version once every member knows it.
  */
-export const CLUSTER_VERSION = 1
+export const CLUSTER_VERSION = 2
+
+/**
+ * Features, each with the cluster version from which on the cluster has it. Before, no node proposes it, writes it into
+ * a row or accepts it from a client: a member may still be of a version that does not know it.
+ */
+const FEATURES = {
+  /** An entry carries the wall clock of its proposer; versions of keys keep it, and deletions also their user. */
+  changeTimes: 2,
+  /** The command that raises the revision of an empty store. */
+  revisionRaise: 2,
+} as const satisfies Readonly<Record<string, number>>
+
+export type ClusterFeature = keyof typeof FEATURES
+
+export const hasFeature = (
+  { clusterVersion }: Pick<KvSettings, 'clusterVersion'>,
+  feature: ClusterFeature,
+): boolean => clusterVersion >= FEATURES[feature]
+
+/** Refusal of a request that needs the feature, with the next step; undefined: the cluster has it. */
+export function featureRefusal(
+  settings: Pick<KvSettings, 'clusterVersion'>,
+  feature: ClusterFeature,
+): string | undefined {
+  if (hasFeature(settings, feature)) return undefined
+  const needed = FEATURES[feature]
+  return (
+    `the cluster is at cluster version ${settings.clusterVersion}, and this needs ${needed}: when every node runs a ` +
+    `version of quorate that knows it, raise it with: quorate settings set cluster_version=${needed}`
+  )
+}
 
 /** Replicated limits and switches. Apply uses no other settings, so all replicas decide alike (KV-5). */
 export interface KvSettings {

@@ -4,7 +4,7 @@
 // Raft and no I/O: it reaches the world through a clock, a network and a storage, whose completions are callbacks.
 
 import type { ApplyResult, KvState, Steps } from '../../kv/index.ts'
-import type { KeyRow, LeaseId, ReadGrant, Revision } from '../../operations/forms/index.ts'
+import type { KeyRow, KvSettings, LeaseId, ReadGrant, Revision } from '../../operations/forms/index.ts'
 import type {
   Configuration,
   Entry,
@@ -108,7 +108,8 @@ export class Driver implements KvNode {
     const traces = new EntryTraces({ name: identity.name, replicaId: raft.id, boot })
     const lifecycle = new Lifecycle({ clock, limits, logger, storage, disk, events, onEnd })
     const peers = new PeerSender(traces)
-    const members = new Members({ raft, logger, peers })
+    const settings = (): KvSettings => applied.state.settings
+    const members = new Members({ raft, logger, peers, settings })
     const spacePolicy = new DiskSpacePolicy({
       clock,
       limits,

@@ -1,20 +1,48 @@
-// The cluster version: which entries, rows and meanings the members of a cluster may use. This program knows one, 1.
+// The cluster version: which entries, rows and meanings the members of a cluster may use.
 //
 // A member stops at an entry that raises the version beyond what it knows. So a node proposes a higher version only
-// when every member has reported in its handshake that it knows that version.
+// when every member has reported in its handshake that it knows that version. From then on, a node refuses peers that
+// do not know the version.
 
 import type { Request } from '../../../kv/index.ts'
-import { CLUSTER_VERSION } from '../../../operations/forms/settings.ts'
+import {
+  CLUSTER_VERSION,
+  type ClusterFeature,
+  hasFeature,
+  type KvSettings,
+} from '../../../operations/forms/settings.ts'
 import type { RaftMember, ReplicaId } from '../../../raft/index.ts'
+import type { Greeting } from '../network.ts'
 import type { Problem } from '../result.ts'
 
 export class ClusterVersions {
   readonly #self: ReplicaId
+  readonly #settings: () => Pick<KvSettings, 'clusterVersion'>
   /** The newest cluster version that each replica knows, from the last handshake with it. */
   readonly #known = new Map<ReplicaId, number>()
 
-  constructor(self: ReplicaId) {
+  /** `settings`: those that this node has applied last. */
+  constructor(self: ReplicaId, settings: () => Pick<KvSettings, 'clusterVersion'>) {
     this.#self = self
+    this.#settings = settings
+  }
+
+  /**
+   * Whether a request may use the feature. An entry that is proposed after this node has applied the raise is behind it
+   * in every log.
+   */
+  has(feature: ClusterFeature): boolean {
+    return hasFeature(this.#settings(), feature)
+  }
+
+  /** Why a peer may not connect: it would stop at what the cluster uses, and must not say that it is ready before. */
+  objection({ name, clusterVersion }: Greeting): string | undefined {
+    const current = this.#settings().clusterVersion
+    if (clusterVersion >= current) return undefined
+    return (
+      `${name} runs a version of quorate that knows cluster versions up to ${clusterVersion}, and the cluster is at ` +
+      `cluster version ${current}: start ${name} with a version that knows it`
+    )
   }
 
   reported(by: ReplicaId, version: number): void {

@@ -1,5 +1,6 @@
 // The members of the cluster as this node has applied them, and the peers that it stays connected with.
 
+import type { KvSettings } from '../../../operations/forms/settings.ts'
 import {
   type Configuration,
   isMember,
@@ -23,6 +24,8 @@ interface MembersOptions {
   readonly raft: Pick<Raft, 'id' | 'configuration' | 'leader' | 'settled'>
   readonly logger: Logger
   readonly peers: Pick<PeerSender, 'setPeers'>
+  /** The applied settings. */
+  readonly settings: () => Pick<KvSettings, 'clusterVersion'>
 }
 
 export class Members {
@@ -39,7 +42,7 @@ export class Members {
 
   constructor(options: MembersOptions) {
     this.#options = options
-    this.versions = new ClusterVersions(options.raft.id)
+    this.versions = new ClusterVersions(options.raft.id, options.settings)
     this.configuration = options.raft.configuration
   }
 
@@ -52,9 +55,13 @@ export class Members {
     return leader === undefined ? undefined : this.findName(leader)
   }
 
-  /** Why a replica that was removed may not connect. */
-  refusal({ replicaId, name }: Greeting): { refuse: string; stop: boolean } | undefined {
-    if (!this.configuration.removed.includes(replicaId)) return undefined
+  /** Why a replica that was removed, or is too old for the cluster version, may not connect. */
+  refusal(greeting: Greeting): { refuse: string; stop: boolean } | undefined {
+    const { replicaId, name } = greeting
+    if (!this.configuration.removed.includes(replicaId)) {
+      const tooOld = this.versions.objection(greeting)
+      return tooOld === undefined ? undefined : { refuse: tooOld, stop: true }
+    }
     if (this.#outgoing.some(({ id }) => id === replicaId)) return undefined
     // Voters that do not know of the removal yet may still need its vote, so it runs until they no longer do.
     return { refuse: removedText(`${name} (replica ${replicaId})`), stop: this.#options.raft.settled }
