@@ -202,7 +202,8 @@ interface Visit extends TriedEndpoint {
   isSilent: boolean
   failure: string | undefined
   foreign: QuorateError | undefined
-  /** When it may be tried again after a Retry-After, by `performance.now()`. */
+  /** When the last try was sent, and when the next one may be after a Retry-After, by `performance.now()`. */
+  sentAtMs: number
   notBeforeMs: number
   /** The credentials of the last try. */
   authorization: string | undefined
@@ -394,6 +395,7 @@ class RetryingCall<Q extends OperationRequest, R> {
         isSilent: false,
         failure: undefined,
         foreign: undefined,
+        sentAtMs: 0,
         notBeforeMs: 0,
         authorization: undefined,
       }
@@ -488,6 +490,7 @@ class RetryingCall<Q extends OperationRequest, R> {
     visit.isTried = true
     this.#attempts += 1
     const nowMs = performance.now()
+    visit.sentAtMs = nowMs
     endpoint.requestSent(this, nowMs)
     span?.trying(endpoint)
     const options = this.#sendOptions(visit, nowMs, sideTries)
@@ -636,6 +639,7 @@ class RetryingCall<Q extends OperationRequest, R> {
     const visit = this.#visit(endpoint)
     visit.failure = reason
     if (outcome.timedOut) visit.isSilent = true
+    if (isSent && outcome.timedOut) this.#engine.options.http.endIdle?.(endpoint, visit.sentAtMs)
     return isSent && this.#repeat === 'never' ? (this.#lateEnd ?? NO_MORE_TRIES) : undefined
   }
 

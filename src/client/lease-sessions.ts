@@ -36,6 +36,12 @@ const TOGETHER_SHARE = 1 / 10
 const MARGIN_SHARE = 0.01
 /** Timers stand still while the machine sleeps. Reading the clock this often bounds the delay after it. */
 const CHECK_MS = 1_000
+/**
+ * A keep-alive without an answer is given up after this share of the time left, so that another one, on another
+ * connection, still comes in time: the connection may be dead without an event.
+ */
+const KEEP_ALIVE_TRY_SHARE = 1 / 2
+const KEEP_ALIVE_TRY_MS_MIN = 500
 /** The pause after a keep-alive that failed. */
 const RETRY_SHARE = 1 / 50
 /** Time limit of a second try to revoke a lease, and of later ones: a connection may be dead without an event. */
@@ -150,7 +156,9 @@ export class LeaseSessions {
     const sentAt = startStopwatch(this.#clocks)
     for (const session of sessions) session.isRequesting = true
     try {
-      const timeoutMs = Math.max(1, Math.min(...sessions.map(({ leftMs }) => leftMs)))
+      const leftMs = Math.max(1, Math.min(...sessions.map((session) => session.leftMs)))
+      const tryMs = Math.max(KEEP_ALIVE_TRY_MS_MIN, leftMs * KEEP_ALIVE_TRY_SHARE)
+      const timeoutMs = Math.min(leftMs, tryMs)
       const kept = await this.#calls.keepLeasesAlive(
         sessions.map(({ lease }) => lease),
         { timeoutMs },

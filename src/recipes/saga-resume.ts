@@ -11,7 +11,7 @@ import { runUserCallback } from './run-user-callback.ts'
 import type { SagaOutcome, SagaView } from './saga-record.ts'
 import { isClosed, isCompacted } from './transient-errors.ts'
 import { startTimeLimit } from './wait-until.ts'
-import { anySignal, isGone } from './watch-helpers.ts'
+import { anySignal, isGone, WATCH_PROGRESS_MS } from './watch-helpers.ts'
 
 const CONCURRENCY = 8
 /** A saga that could not be ended is tried again after this time, together with a new scan. */
@@ -111,7 +111,12 @@ async function* abandoned(
       const { revision } = await kv.txn({}, call)
       for await (const { id } of unfinished(report, call)) yield id
       timeLimit = startTimeLimit(RESCAN_MS)
-      const range = { prefix: ownerPrefix, keysOnly: true, fromRevision: revision + 1 }
+      const range = {
+        prefix: ownerPrefix,
+        keysOnly: true,
+        progressMs: WATCH_PROGRESS_MS,
+        fromRevision: revision + 1,
+      }
       for await (const { events } of kv.watch({ ...range, signal: anySignal(timeLimit.signal, signal) }))
         for (const event of events) if (isGone(event)) yield ownedSaga(event.keyBytes)
     } catch (error) {

@@ -61,7 +61,7 @@ import { warn } from './run-user-callback.ts'
 import { revisionValue, storedRevision } from './stored-revision.ts'
 import { messageId, recordsByRevision, TopicRetention } from './topic-retention.ts'
 import { isClosed, isTransient } from './transient-errors.ts'
-import { anySignal, throughOutages } from './watch-helpers.ts'
+import { anySignal, throughOutages, WATCH_PROGRESS_MS } from './watch-helpers.ts'
 
 const MESSAGES_MAX = 10_000
 const TTL_MS = 10_000
@@ -306,7 +306,13 @@ class MessageTopic<T> implements Topic<T> {
       try {
         let trimmed = 0
         let trimmedAt: Stopwatch | undefined
-        const watch = this.#kv.watch({ prefix: this.#messages, only: 'put', fromRevision: next, signal })
+        const watch = this.#kv.watch({
+          prefix: this.#messages,
+          only: 'put',
+          progressMs: WATCH_PROGRESS_MS,
+          fromRevision: next,
+          signal,
+        })
         for await (const { revision, events } of watch) {
           for (const event of events) {
             if (event.type !== 'put' || !this.#retention.isMessage(event.kv)) continue

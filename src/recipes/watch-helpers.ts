@@ -6,6 +6,11 @@ import { pause } from '../client/timer.ts'
 import { isClosed, isCompacted, isTransient } from './transient-errors.ts'
 
 const REWATCH_PAUSE_MS = 1_000
+/**
+ * Interval at which the node of a watch says that it works. A connection that carries nothing any more, without an end
+ * of which the process could know, is left after twice this and a second: 7 s.
+ */
+export const WATCH_PROGRESS_MS = 3_000
 
 export type WatchClient = Pick<Client, 'watch'>
 
@@ -21,8 +26,8 @@ export async function changeAfter(
   wakesOn: (batch: WatchBatch) => boolean = () => true,
 ): Promise<void> {
   try {
-    for await (const batch of kv.watch({ ...range, fromRevision: revision + 1, signal }))
-      if (wakesOn(batch)) return
+    const watched = { progressMs: WATCH_PROGRESS_MS, ...range, fromRevision: revision + 1, signal }
+    for await (const batch of kv.watch(watched)) if (wakesOn(batch)) return
   } catch (error) {
     if (!isCompacted(error)) throw error
   }
@@ -45,7 +50,7 @@ export async function keepWatching(
 ): Promise<void> {
   while (!signal.aborted) {
     try {
-      const watch = kv.watch({ ...range, background: true, signal })
+      const watch = kv.watch({ progressMs: WATCH_PROGRESS_MS, ...range, background: true, signal })
       await watch.ready
       onGap(undefined)
       for await (const batch of watch) onBatch(batch)

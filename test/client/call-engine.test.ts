@@ -228,6 +228,19 @@ describe('a node that stays silent', () => {
   })
 })
 
+test('a try without an answer ends the idle connections that were silent since: they may be dead too', async () => {
+  const { kv, transport } = scripted(1, (_, nth) => (nth === 0 ? SILENT : RECORD))
+  const ended: (readonly [string, number])[] = []
+  Object.assign(transport, {
+    endIdle: ({ url }: { readonly url: string }, since: number) => ended.push([url, since]),
+  })
+  vi.advanceTimersByTime(10)
+  const sentAt = performance.now()
+  await errorOf(kv.get('k', { timeoutMs: 1_000 }))
+  await inVirtualTime(kv.get('k'))
+  expect(ended).toEqual([['http://127.0.0.1:1', sentAt]])
+})
+
 describe('many first writes to slow nodes: none has an unknown outcome', () => {
   const burst = (kv: Client) => Promise.all(Array.from({ length: 300 }, (_, n) => kv.put(`${n}`, 'v')))
 

@@ -190,10 +190,10 @@ test('a put in a session that may be over sends nothing', async () => {
   expect(session.signal.aborted).toBe(true)
 })
 
-test('a keep-alive that fails is repeated; its timeout is what is left of the lease', async () => {
+test('a keep-alive that fails is repeated; its timeout is half of what is left of the lease', async () => {
   const session = await scene.open()
   await pass(TTL_MS / 3 + 1)
-  expect(scene.keepAlives[0]?.timeoutMs).toBeLessThan((TTL_MS * 2) / 3)
+  expect(scene.keepAlives[0]?.timeoutMs).toBeLessThanOrEqual(TTL_MS / 3)
   for (let round = 0; round < 5; round++) {
     scene.keepAlives.shift()?.fail(new UnavailableError('no leader', { code: 'no_leader', written: 'no' }))
     await pass(TTL_MS / 50 + 1)
@@ -202,6 +202,22 @@ test('a keep-alive that fails is repeated; its timeout is what is left of the le
   await scene.answerAll()
   expect(session.leftMs).toBeGreaterThan(TTL_MS * 0.98)
   expect(session.signal.aborted).toBe(false)
+})
+
+test('keep-alives that get no answer leave time for others, the last ones half a second each', async () => {
+  const session = await scene.open()
+  const limits: number[] = []
+  while (!session.signal.aborted) {
+    await pass(1)
+    const [sent] = scene.keepAlives
+    if (sent?.timeoutMs === undefined) continue
+    limits.push(sent.timeoutMs)
+    await pass(sent.timeoutMs)
+    scene.keepAlives.shift()?.fail(noLeader())
+  }
+  expect(limits.length).toBeGreaterThan(3)
+  expect(limits.slice(0, -1).every((ms) => ms >= 500)).toBe(true)
+  expect(limits).toEqual(limits.toSorted((a, b) => b - a))
 })
 
 test('a session that no keep-alive saved says why the last one failed', async () => {

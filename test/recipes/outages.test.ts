@@ -236,6 +236,25 @@ it.each(Object.entries(waits))('%s survives that its watches cannot begin', asyn
   await arrival()
 })
 
+/** Virtual time after which a recipe has noticed a dead connection (docs/reference/recipes.md), and reconnected. */
+const NOTICED_MS = 8_000
+
+// A registration has no watch.
+it.each(Object.entries(waits).filter(([name]) => name !== 'registration'))(
+  '%s notices soon that the connection of its watch is dead, although nothing says so',
+  async (name, wait) => {
+    const { act, arrival } = await waiting(wait, `${name} silent`, { isOn: false, count: 0 }, [])
+    await sleep(500)
+    cluster.silenceStreams()
+    const silentAt = performance.now()
+    await act()
+    await arrival()
+    expect(performance.now() - silentAt).toBeLessThan(
+      name === 'registration' ? OUTAGE_MS + 1_000 : NOTICED_MS,
+    )
+  },
+)
+
 it('a candidate whose lease has ended asks for another one with pauses, and reports each failure', async () => {
   const held = await campaign(other, 'pauses')
   const failures = { isOn: false, count: 0 }

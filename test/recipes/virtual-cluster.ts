@@ -110,6 +110,8 @@ export class VirtualCluster {
   readonly #clients: Client[] = []
   /** Messages that wait for the end of the outage. */
   readonly #waiting: (() => void)[] = []
+  /** Silences the open stream of a watch. */
+  readonly #streams = new Set<() => void>()
   #isDown = false
   /** Called with each request that a client sends. */
   onRequest = (_: SimulatedRequest): void => {}
@@ -159,6 +161,11 @@ export class VirtualCluster {
       },
       start: async () => {},
     }
+  }
+
+  /** The connections of all open watches carry nothing from now on, and do not end. New ones work. */
+  silenceStreams(): void {
+    for (const silence of this.#streams) silence()
   }
 
   /** Watches of all clients. */
@@ -241,17 +248,24 @@ export class VirtualCluster {
   #watch({ request }: WatchRequest, exchange: Exchange, options: SendOptions): void {
     const { timeoutMs, streamSilenceMs = timeoutMs } = options
     let watch: WatchHandle | undefined
+    let isSilent = false
+    const silence = () => {
+      isSilent = true
+    }
+    this.#streams.add(silence)
     const stream = new ClientStream({
       values: request.values,
       silentMs: streamSilenceMs,
       send: (line, isLast) => {
         // Messages of one stream arrive in order.
         stream.readyAt = Math.max(stream.readyAt, performance.now() + drawWayMs())
-        this.#afterWay(() => stream.received(line, isLast), stream.readyAt - performance.now())
+        const receive = () => void (isSilent || stream.received(line, isLast))
+        this.#afterWay(receive, stream.readyAt - performance.now())
       },
       drained: () => watch?.drained(),
       left: () => {
         openRequests.delete(exchange)
+        this.#streams.delete(silence)
         watch?.cancel()
       },
     })

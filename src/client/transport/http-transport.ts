@@ -49,11 +49,17 @@ export class HttpTransport implements Transport {
   #secure: { readonly tls: ClientTls; readonly agent: HttpsAgent } | undefined
   readonly #tls: TlsSource
   readonly #inFlight = new Set<Exchange>()
+  /** When the last answer on an idle connection was complete. */
+  readonly #answeredAt = new WeakMap<Socket, number>()
+  readonly #noteAnswer = (socket: Socket): void => {
+    this.#answeredAt.set(socket, performance.now())
+  }
   readonly #silenceMaxMs: number
 
   constructor({ silenceMaxMs = SILENCE_MAX_MS, tls = new TlsSource() }: HttpTransportOptions = {}) {
     this.#silenceMaxMs = silenceMaxMs
     this.#tls = tls
+    this.#agent.on('free', this.#noteAnswer)
   }
 
   async send<Q extends OperationRequest, R>(
@@ -102,13 +108,21 @@ export class HttpTransport implements Transport {
     })
   }
 
+  endIdle({ host, port, isSecure }: Endpoint, since: number): void {
+    const agent = isSecure ? this.#secure?.agent : this.#agent
+    for (const socket of agent === undefined ? [] : idleSockets(agent, `${host}:${port}:`))
+      if ((this.#answeredAt.get(socket) ?? 0) < since) socket.destroy()
+  }
+
   /** Loads TLS, which takes time, for secure endpoints only. */
   #secureOptions(host: string): SecureOptions & { readonly agent: HttpsAgent } {
     const tls = this.#tls.current
     if (this.#secure?.tls !== tls) {
       if (this.#secure !== undefined) retire(this.#secure.agent)
       const { Agent } = process.getBuiltinModule('node:https')
-      this.#secure = { tls, agent: new Agent({ keepAlive: true }) }
+      const agent = new Agent({ keepAlive: true })
+      agent.on('free', this.#noteAnswer)
+      this.#secure = { tls, agent }
     }
     return { ...secureOptions(tls, host), agent: this.#secure.agent }
   }
@@ -162,8 +176,12 @@ function readGreeting(cause: Error): string | undefined {
 /** Connections with earlier certificates end when they are idle. */
 function retire(agent: HttpsAgent): void {
   agent.maxFreeSockets = 0
-  for (const sockets of Object.values(agent.freeSockets)) for (const socket of sockets ?? []) socket.destroy()
+  for (const socket of idleSockets(agent, '')) socket.destroy()
 }
+
+/** Idle connections whose name, in the agent, begins so. */
+const idleSockets = ({ freeSockets }: HttpAgent | HttpsAgent, name: string): readonly Socket[] =>
+  Object.entries(freeSockets).flatMap(([each, sockets = []]) => (each.startsWith(name) ? sockets : []))
 
 interface Where extends SecureOptions {
   readonly agent: HttpAgent | HttpsAgent

@@ -96,6 +96,11 @@ export interface Transport {
   ): Promise<SendOutcome<R>>
   /** The other side does not know a change by its name. So no change is sent again while its outcome is unknown. */
   readonly cannotNameChanges?: true
+  /**
+   * Ends idle connections to the endpoint that have carried no answer since that time of `performance.now()`. A request
+   * has had no answer since then: whatever silences its connection, such as a firewall, may silence them too.
+   */
+  endIdle?(endpoint: Endpoint, since: number): void
   /** Number of requests without an outcome. */
   readonly inFlight: number
   /** Closes all connections. Requests in flight resolve soon, as given up. */

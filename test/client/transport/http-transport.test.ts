@@ -36,6 +36,18 @@ const count = (kind: string) => process.getActiveResourcesInfo().filter((what) =
 
 const MAYBE = { kind: 'maybe-applied', timedOut: false }
 
+test('idle connections that have carried no answer since a time end, and no others', async () => {
+  const other = await fake('n2')
+  await Promise.all([...Array.from({ length: 3 }, () => exchange(node.url)), exchange(other.url)])
+  expect([node.connections, other.connections]).toEqual([3, 1])
+  const since = performance.now()
+  await exchange(node.url)
+  transport.endIdle(new Endpoint(new URL(node.url)), since)
+  // The node learns the ends before these requests.
+  for (let n = 0; n < 3; n++) expect(await exchange(node.url)).toMatchObject({ kind: 'answered' })
+  expect([node.connections, other.connections]).toEqual([1, 1])
+})
+
 describe('the outcome of a request', () => {
   test('without an answer in time: maybe applied', async () => {
     // There is a connection already.
