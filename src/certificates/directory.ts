@@ -12,8 +12,9 @@ import {
   readIssued,
   writeIssued,
 } from './issued.ts'
-import { AUTHORITY, type PairPaths, pairPaths } from './paths.ts'
+import { AUTHORITY, type PairPaths, pairPaths, pkcs12Path } from './paths.ts'
 import { encodeDer, type PemPair, parseAuthority, toPem } from './pem.ts'
+import { encodePkcs12 } from './pkcs12.ts'
 import { decodeHosts, subjectUser } from './subject.ts'
 
 const DAY_MS = 86_400_000
@@ -60,6 +61,22 @@ export function makeClientCertificate(
   const paths = pairPaths(dir, user)
   refuseOther(paths, 'a user', (purposes) => purposes === 1)
   return issue(dir, paths, issueClient(readAuthority(dir), user, { days }))
+}
+
+/** Makes the certificate of a user, and writes it with its key into a file that browsers import. */
+export function makeForBrowsers(
+  dir: string,
+  user: string,
+  password: string,
+  make: () => PairPaths,
+): PairPaths & { readonly p12: string } {
+  const paths = pairPaths(dir, user)
+  refuseOther(paths, 'a user', (purposes) => purposes === 1)
+  const made = make()
+  const p12 = pkcs12Path(dir, user)
+  const pair = { cert: readFileSync(made.cert, 'utf8'), key: readFileSync(made.key, 'utf8') }
+  writeFileAtomically(p12, encodePkcs12(pair, `${user} (quorate)`, password), 0o600)
+  return { ...made, p12 }
 }
 
 /** Makes a certificate with a new key in place of one, with its name and its hosts. `days`: default as before. */

@@ -1,4 +1,4 @@
-// Names of the files of a directory with certificates: NAME.crt and NAME.key, and the CA as `ca`.
+// Names of the files of a directory with certificates: NAME.crt, NAME.key and NAME.p12, and the CA as `ca`.
 
 import { join } from 'node:path'
 
@@ -13,6 +13,9 @@ export interface PairPaths {
   readonly cert: string
   readonly key: string
 }
+
+/** Path of a certificate with its private key, for browsers. */
+export const pkcs12Path = (dir: string, name: string): string => join(dir, `${name}.p12`)
 
 export const pairPaths = (dir: string, name: string): PairPaths => ({
   cert: join(dir, `${name}.crt`),

@@ -4,6 +4,7 @@ import { X509Certificate } from 'node:crypto'
 import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createSecureContext } from 'node:tls'
 import { afterAll, expect, test } from 'vitest'
 import { kv } from './run-kv.ts'
 
@@ -39,6 +40,46 @@ test('a CA, a node and a user', async () => {
   expect(['ca.key', 'n1.key', 'alice.key'].map(modeOf)).toEqual([0o600, 0o600, 0o600])
   expect(node.publicKey.asymmetricKeyDetails).toEqual({ namedCurve: 'prime256v1' })
   expect(statSync(join(cwd, 'certs')).mode & 0o777).toBe(0o700)
+})
+
+test('a file for browsers has the certificate of a user and its key', async () => {
+  const made = await run('client', 'carol', '--p12')
+  expect(made).toMatchObject({
+    code: 0,
+    out: `${cwd}/certs/carol.crt\n${cwd}/certs/carol.key\n${cwd}/certs/carol.p12\n`,
+  })
+  const password = /its password is not kept anywhere: ([a-z0-9-]{23})\n$/.exec(made.err)?.[1] ?? ''
+  const read = (passphrase: string) =>
+    createSecureContext({ pfx: readFileSync(join(cwd, 'certs/carol.p12')), passphrase })
+  read(password)
+  expect(() => read('another password')).toThrow(/mac verify failure/)
+  expect(modeOf('carol.p12')).toBe(0o600)
+
+  const own = { stdin: 'a password of hers\n' }
+  const again = await kv(['cert', 'renew', 'carol', '--p12', '--password-file', '-', '-o', 'json'], {
+    cwd,
+    ...own,
+  })
+  expect(JSON.parse(again.out)).toEqual({
+    cert: `${cwd}/certs/carol.crt`,
+    ...{ key: `${cwd}/certs/carol.key`, p12: `${cwd}/certs/carol.p12` },
+  })
+  read('a password of hers')
+  const serial = certificate('carol').serialNumber
+  for (const stdin of ['short\n', 'ein Schlüsselwort\n'])
+    expect(
+      await kv(['cert', 'client', 'carol', '--p12', '--password-file', '-'], { cwd, stdin }),
+    ).toMatchObject({
+      code: 2,
+      err: expect.stringMatching(/at least 8 letters.*; nothing was made\n$/),
+    })
+  expect(await run('client', 'carol', '--password-file', 'x')).toMatchObject({ code: 2 })
+  expect(await run('renew', 'n1', '--p12')).toMatchObject({
+    ...{ code: 1, err: expect.stringContaining('is not the certificate of a user') },
+  })
+  expect(certificate('carol').serialNumber).toBe(serial)
+  expect((await run('renew', 'carol')).err).toContain('carol.p12 has the certificate of before')
+  for (const end of ['crt', 'key', 'p12']) rmSync(join(cwd, `certs/carol.${end}`))
 })
 
 test('a CA is never replaced, a certificate is, unless it is one of another kind', async () => {

@@ -2,17 +2,24 @@
 // it runs.
 
 import { X509Certificate } from 'node:crypto'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { dirname, join } from 'node:path'
 import { Command, InvalidArgumentError } from '@commander-js/extra-typings'
 import { nameLine } from '../../certificates/name-line.ts'
-import { AUTHORITY, AUTHORITY_DAYS, CERTIFICATE_DAYS, type PairPaths } from '../../certificates/paths.ts'
+import {
+  AUTHORITY,
+  AUTHORITY_DAYS,
+  CERTIFICATE_DAYS,
+  type PairPaths,
+  pkcs12Path,
+} from '../../certificates/paths.ts'
 import { Failure, failureMessage, failureReason } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
 import { assertNever } from '../../raft/index.ts'
 import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { EXIT } from '../exit-codes.ts'
+import { readPasswordFile } from '../flags/credentials.ts'
 import { directory, parseCount } from '../flags/flag-values.ts'
 import { type GlobalFlags, outputFormat } from '../flags/global-flags.ts'
 import { toJson, toJsonLine } from '../format/json.ts'
@@ -47,25 +54,31 @@ export const command = ({ flags }: ProgramContext) =>
         }),
     )
     .addCommand(
-      withExamples(new Command('client'), ['kv cert client alice'])
+      withBrowserFlags(
+        withExamples(new Command('client'), ['kv cert client alice', 'kv cert client alice --p12']),
+      )
         .description('make the certificate of a user')
         .argument('<user>', 'its name', parseUser)
         .option('--dir <dir>', 'where the CA is, and the files go', directory, DEFAULT_DIR)
         .option('--days <count>', 'how long it is valid', parseDays, CERTIFICATE_DAYS)
-        .action(async (user, { dir, days }) => {
+        .action(async (user, { dir, days, ...browser }) => {
           const { makeClientCertificate } = await loadDirectory()
-          await printMade(flags(), () => makeClientCertificate(userPath(dir), { user, days }))
+          await makeForUser(flags(), userPath(dir), user, browser, () =>
+            makeClientCertificate(userPath(dir), { user, days }),
+          )
         }),
     )
     .addCommand(
-      withExamples(new Command('renew'), ['kv cert renew n1'])
+      withBrowserFlags(withExamples(new Command('renew'), ['kv cert renew n1', 'kv cert renew alice --p12']))
         .description('make a certificate again, with a new key, its name and its hosts')
         .argument('<name>', 'of the node or user', parseUser)
         .option('--dir <dir>', 'where the CA and the certificate are', directory, DEFAULT_DIR)
         .option('--days <count>', 'how long it is valid (default: as long as the one before)', parseDays)
-        .action(async (name, { dir, days }) => {
+        .action(async (name, { dir, days, ...browser }) => {
           const { renewCertificate } = await loadDirectory()
-          await printMade(flags(), () => renewCertificate(userPath(dir), name, days))
+          await makeForUser(flags(), userPath(dir), name, browser, () =>
+            renewCertificate(userPath(dir), name, days),
+          )
         }),
     )
     .addCommand(
@@ -99,6 +112,15 @@ export const command = ({ flags }: ProgramContext) =>
         .action((file) => show(flags(), file)),
     )
 
+function withBrowserFlags(command: Command) {
+  return command
+    .option('--p12', 'also write a .p12 file, which browsers import')
+    .option(
+      '--password-file <file>',
+      'the password of the .p12 file; - is standard input (default: a new one)',
+    )
+}
+
 const loadDirectory = () => import('../../certificates/directory.ts')
 
 const COPY_TRUST =
@@ -129,6 +151,10 @@ async function rotate(flags: GlobalFlags, dir: string, copied: boolean, days: nu
       say(
         `step 2 of 3: these certificates are signed by the new CA: copy them and their keys to their nodes and users; then: ${PROGRAM} cert rotate-ca --copied`,
       )
+      for (const file of readdirSync(dir)
+        .filter((each) => each.endsWith('.p12'))
+        .sort())
+        say(`${join(dir, file)} is signed by the old CA: ${PROGRAM} cert renew ${file.slice(0, -4)} --p12`)
       return
     case 3:
       await printLines(done.trust)
@@ -144,6 +170,40 @@ async function rotate(flags: GlobalFlags, dir: string, copied: boolean, days: nu
 const printMade = async (flags: GlobalFlags, make: () => PairPaths): Promise<void> => {
   const made = attempt(make)
   if (!(await printJson(outputFormat(flags), made))) await printLines(`${made.cert}\n${made.key}`)
+}
+
+interface BrowserFlags {
+  readonly p12?: true | undefined
+  readonly passwordFile?: string | undefined
+}
+
+/** Makes the certificate, and with `--p12` the file for browsers. Its password is read before anything is made. */
+async function makeForUser(
+  flags: GlobalFlags,
+  dir: string,
+  user: string,
+  { p12, passwordFile }: BrowserFlags,
+  make: () => PairPaths,
+): Promise<void> {
+  if (p12 === undefined) {
+    if (passwordFile !== undefined)
+      throw new Failure(EXIT.usage, '--password-file is the password of a .p12 file: add --p12')
+    await printMade(flags, make)
+    const before = pkcs12Path(dir, user)
+    if (existsSync(before)) say(`${before} has the certificate of before: --p12 writes a new one`)
+    return
+  }
+  const { pkcs12PasswordFault, randomPassword } = await import('../../certificates/pkcs12.ts')
+  const own = passwordFile === undefined ? undefined : await readPasswordFile(passwordFile)
+  const fault = own === undefined ? undefined : pkcs12PasswordFault(own)
+  if (fault !== undefined) throw new Failure(EXIT.usage, `${fault}; nothing was made`)
+  const { makeForBrowsers } = await loadDirectory()
+  const password = own ?? randomPassword()
+  const made = attempt(() => makeForBrowsers(dir, user, password, make))
+  if (await printJson(outputFormat(flags), own === undefined ? { ...made, password } : made)) return
+  await printLines(`${made.cert}\n${made.key}\n${made.p12}`)
+  const its = own === undefined ? `; its password is not kept anywhere: ${password}` : ''
+  say(`import ${made.p12} in the browser${its}`)
 }
 
 function attempt<T>(make: () => T): T {

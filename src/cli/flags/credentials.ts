@@ -98,7 +98,7 @@ export async function newPassword(
 }
 
 /** The content without the newline at its end. */
-async function readPasswordFile(file: string): Promise<string> {
+export async function readPasswordFile(file: string): Promise<string> {
   const bytes = file === '-' ? await standardInput(A_PASSWORD) : await fileContent(file, A_PASSWORD)
   const text = bytes.toString().replace(/\r?\n$/, '')
   if (isUtf8(bytes) && text !== '' && !/[\r\n]/.test(text)) return text
