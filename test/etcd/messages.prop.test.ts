@@ -3,7 +3,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { FRAME_HEAD_BYTES, GrpcFrameReader, withFrameHead } from '../../src/etcd/frames.ts'
-import type { MessageCodec } from '../../src/etcd/message.ts'
+import { type MessageCodec, TooManyFieldsError } from '../../src/etcd/message.ts'
 import { ProtobufError } from '../../src/etcd/protobuf.ts'
 import { RPC } from '../../src/etcd/rpcs.ts'
 import { runs } from '../runs.ts'
@@ -94,4 +94,28 @@ test('frames may arrive in any pieces', () => {
     }),
     { numRuns: runs(500) },
   )
+})
+
+/** Fields that all count alike: each of them is two bytes of a request, and much more memory. */
+const LISTS: Readonly<Record<string, (length: number) => Uint8Array>> = {
+  'in one field': (length) => nestedField(1, Uint8Array.of(...tagged(5, length), ...Array(length).fill(1))),
+  'in a field each': (length) =>
+    nestedField(1, Uint8Array.from(Array.from({ length }, () => [5 * 8, 1]).flat())),
+  'of fields that are not known': (length) =>
+    Uint8Array.from(Array.from({ length }, () => [15 * 8, 1]).flat()),
+  'of empty messages': (length) => Uint8Array.from(Array.from({ length }, () => [3 * 8 + 2, 0]).flat()),
+}
+const varint = (value: number): number[] =>
+  value < 128 ? [value] : [(value % 128) + 128, ...varint(Math.floor(value / 128))]
+const tagged = (number: number, length: number): number[] => [number * 8 + 2, ...varint(length)]
+const nestedField = (number: number, bytes: Uint8Array): Uint8Array =>
+  Uint8Array.from([...tagged(number, bytes.length), ...bytes])
+
+test.each(Object.entries(LISTS))('a list %s counts each element', (_, listOf) => {
+  const { request } = RPC.watch
+  const bytes = listOf(1_000)
+  expect(() => request.decode(bytes, 1_100)).not.toThrow()
+  expect(() => request.decode(bytes, 990)).toThrow(TooManyFieldsError)
+  // The count begins anew with each message.
+  expect(() => request.decode(bytes, 1_100)).not.toThrow()
 })

@@ -213,6 +213,8 @@ describe('locks and elections', () => {
     await forEachGap(async (at) => {
       const { node, connect } = await open()
       enter(node, 1, 'old')
+      // The others make several pages.
+      for (const id of [2, 3, 4]) enter(node, id)
       const proclaim = (): void => node.put('n/1', 'new')
       const steps = inGap(node, at, (step) => {
         proclaim()

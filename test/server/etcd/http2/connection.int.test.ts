@@ -381,6 +381,51 @@ describe('a request', () => {
   })
 })
 
+/** Data of 16 KiB on a stream, and what becomes of them. */
+const DATA: Readonly<Record<string, (client: Conversation, id: number) => Promise<unknown>>> = {
+  'is read': (client, id) => client.send(begun(id, '/echo'), data(id, END_STREAM)),
+  'is not read until its client resets it': async (client, id) => {
+    await client.send(begun(id, '/unread'), data(id))
+    await client.send(frame(TYPE.reset, 0, id, uint32(8)))
+  },
+  'is not read until the server resets it': async (client, id) => {
+    await client.send(begun(id, '/unread'), data(id))
+    await client.send(windowUpdate(id, 0))
+  },
+  'arrives after the response': (client, id) => client.send(begun(id, '/early'), data(id)),
+  'arrives after a refusal': (client, id) => client.send(begun(id, '/refuse'), data(id)),
+  'arrives after a reset': (client, id) => client.send(begun(id, '/reset/2'), data(id)),
+  'arrives after its end': (client, id) => client.send(begun(id, '/unread'), data(id, END_STREAM), data(id)),
+  'is more than was announced': (client, id) =>
+    client.send(begun(id, '/echo', literal('content-length', '9')), data(id, END_STREAM)),
+  'has no room': async (client, id) => {
+    client.told.unreadBytesMax = 0
+    await client.send(begun(id, '/unread'), data(id))
+  },
+}
+
+const begun = (id: number, path: string, ...fields: Buffer[]): Buffer =>
+  headers(id, Buffer.concat([requestFields(path), ...fields]))
+const data = (id: number, flags = 0): Buffer => frame(TYPE.data, flags, id, Buffer.alloc(16 * KiB))
+
+test.each(Object.entries(DATA))('the window of a connection grows again when data %s', async (_, send) => {
+  const client = await begin()
+  const granted = (): number =>
+    client.client.frames
+      .filter(({ type, stream }) => type === TYPE.windowUpdate && stream === 0)
+      .reduce((sum, { payload }) => sum + payload.readUInt32BE(0), 64 * KiB - 1)
+  let sent = 0
+  for (const id of streams(20)) {
+    sent += 16 * KiB
+    if (granted() < sent) expect.fail(`no room for the data of stream ${id}`)
+    await send(client, id)
+    // The second frame of data.
+    if (_ === 'arrives after its end') sent += 16 * KiB
+  }
+  expect(client.outcome().end).toBe(undefined)
+  expect(client.told.unread).toBe(0)
+})
+
 test('frames and header blocks whose rest is missing are counted', async () => {
   const conversation = await begin()
   const { client, told } = conversation
