@@ -2,6 +2,11 @@
 
 export { UnknownKindError } from '../bytes/index.ts'
 
+/** A row to which another row, or memory, refers does not exist: a disk has changed what was written. */
+export class MissingRowError extends Error {
+  override readonly name = 'MissingRowError'
+}
+
 /** Bytes that no version of this program writes: a bug, or damage that every checksum missed. */
 export class MalformedBytesError extends Error {
   override readonly name = 'MalformedBytesError'

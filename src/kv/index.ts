@@ -46,7 +46,7 @@ export {
 export { decodeState, encodeState, initialState } from './codec/state.ts'
 export { commandOutcomeKind, type OutcomeOf } from './commands.ts'
 export { conditionHolds } from './condition.ts'
-export { MalformedBytesError, UnknownKindError } from './errors.ts'
+export { MalformedBytesError, MissingRowError, UnknownKindError } from './errors.ts'
 export type { KeyEvent } from './history.ts'
 export {
   compactedUpTo,
@@ -61,7 +61,7 @@ export {
   spanOfEvents,
   watchFloor,
 } from './history.ts'
-export { decodeMetadata, metadataKey, metadataOfVersion } from './keys.ts'
+export { decodeMetadata, metadataKey, metadataOfVersion, modRevisionOf } from './keys.ts'
 export {
   attachedKey,
   attachmentRange,

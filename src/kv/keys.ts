@@ -219,6 +219,9 @@ export const decodeMetadata = (key: Uint8Array, bytes: Uint8Array): KeyMetadata 
   },
 })
 
+/** The revision of the newest version, from the bytes of metadata. */
+export const modRevisionOf = (metadata: Uint8Array): Revision => asRevision(readUint64(metadata, 9))
+
 /**
  * The metadata of the key of this row, which is its newest row of versions; undefined: the key was deleted. The bytes
  * are valid until the next call. Throws as `decodeVersion` does.

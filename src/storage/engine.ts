@@ -41,6 +41,8 @@ export interface Scan {
 }
 
 export interface Engine {
+  /** The directory of its files, for messages; undefined: it has none. */
+  readonly dir?: string | undefined
   get(key: Uint8Array): Uint8Array | undefined
   /** A scan of this instant. Later writes do not show in it. */
   scan(range: ScanRange): Scan

@@ -53,6 +53,13 @@ export const REJOIN_ADVICE =
   'What this replica promised can no longer be vouched for. To rejoin as a fresh replica: move the data directory of the ' +
   'node aside, and start it with --join URL --replace.'
 
+/** `what`: a sentence without its full stop. `dir`: of the replica. */
+export const damageError = (what: string, dir: string | undefined, options?: ErrorOptions): CorruptionError =>
+  new CorruptionError(
+    `Damaged data${dir === undefined ? '' : ` in ${dir}`}: ${what}. ${REJOIN_ADVICE}`,
+    options,
+  )
+
 /**
  * Other replicas know that this one has lost durable state, or has a different state. It must not take part again, not
  * even with replicas that do not know this: `Storage.quarantine`.

@@ -93,7 +93,7 @@ export async function openStorage(dir: string, options: OpenOptions = {}): Promi
   const limits = { ...levelLimits, ...storeLimits, ...options.limits }
   const engine = await openEngine(dir, limits, mark, extent)
   const readsFirst = options.readsFirst ?? extent.bytes <= FIRST_READING_BYTES_MAX
-  return openRecoveredStore(dir, identity, engine, limits, { ...options, readsFirst })
+  return openRecoveredStore(identity, engine, limits, { ...options, readsFirst })
 }
 
 /** The first rows of a replica, page by page. A page is one batch. */
@@ -364,7 +364,6 @@ function restoreSkippedWals(
 }
 
 function openRecoveredStore(
-  dir: string,
   identity: Identity,
   engine: LevelEngine,
   limits: BatchLimits,
@@ -377,9 +376,7 @@ function openRecoveredStore(
         return
       }
       const refusal =
-        error instanceof CorruptionError
-          ? new StorageRefusedError(`${dir}: ${error.message}`, { cause: error })
-          : error
+        error instanceof CorruptionError ? new StorageRefusedError(error.message, { cause: error }) : error
       // Also after a failed write or read: nothing was acknowledged yet, and the next attempt needs the lock.
       closeEngine(engine).then(
         () => reject(refusal),

@@ -10,7 +10,7 @@
 // a slice are queued until the end of that slice is known.
 
 import { asError } from '../system/errors.ts'
-import { CorruptionError, REJOIN_ADVICE, ScanEndedError } from './errors.ts'
+import { ScanEndedError } from './errors.ts'
 import { ALL_ROWS, keyString, prefixed } from './keys.ts'
 import { wrongSum } from './row-sum.ts'
 import { hashOfRow, StateHash } from './rows.ts'
@@ -83,7 +83,7 @@ export class Scrub {
         const { hashOfChanges, stateHash } = this.#storage
         const [found, expected] = [this.#found.value, hashOfChanges ?? stateHash]
         if (found === expected) return done(undefined, true)
-        done(this.#mismatchError(wrongSum(found, expected)), false)
+        done(this.#storage.damaged(wrongSum(found, expected)), false)
       })
     })
   }
@@ -124,17 +124,12 @@ export class Scrub {
       for (const { key, value } of rows) {
         // A damaged Bloom filter hides a row from a read of this key, but not from a scan.
         if (!changed.has(keyString(key)) && this.#storage.get(key) === undefined)
-          return this.#mismatchError('a row of a scan is not found under its key')
+          return this.#storage.damaged('a row of a scan is not found under its key')
         this.#found.add(hashOfRow(key, value))
       }
       return undefined
     } catch (thrown) {
       return asError(thrown)
     }
-  }
-
-  #mismatchError(what: string): Error {
-    const { applied } = this.#storage
-    return new CorruptionError(`Damaged data at index ${applied.index}: ${what}. ${REJOIN_ADVICE}`)
   }
 }

@@ -8,8 +8,8 @@ import { UnknownKindError } from '../bytes/index.ts'
 import { asError, hasErrorCode, isError } from '../system/errors.ts'
 import {
   CorruptionError,
+  damageError,
   isDiskFull,
-  REJOIN_ADVICE,
   StorageFailedError,
   StorageInvariantError,
   StorageRefusedError,
@@ -17,7 +17,13 @@ import {
 
 export class StickyError {
   error: Error | undefined
+  readonly #dir: string | undefined
   #listener: (error: Error) => void = () => {}
+
+  /** `dir`: of the storage, for messages. */
+  constructor(dir?: string) {
+    this.#dir = dir
+  }
 
   /** Calls `listener` with the first error when it occurs; at once if it has occurred. */
   whenFailed(listener: (error: Error) => void): void {
@@ -54,9 +60,7 @@ export class StickyError {
     // Nothing is wrong with the disk.
     if (error instanceof UnknownKindError) return error
     if (error instanceof CorruptionError || hasErrorCode(error, 'LEVEL_CORRUPTION'))
-      return new CorruptionError(`Damaged data: ${error.message}. ${REJOIN_ADVICE}`, {
-        cause: error,
-      })
+      return damageError(error.message, this.#dir, { cause: error })
     if (isDiskFull(error))
       return new StorageFailedError(
         `The disk is full: ${deepest(error).message}. Nothing was acknowledged after it, and nothing before it is lost. ` +

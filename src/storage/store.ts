@@ -24,7 +24,7 @@ import type { RowIndex } from './row-index.ts'
 import { RowLoader } from './row-loader.ts'
 import { OverlayScan } from './row-scan.ts'
 import { RowSum } from './row-sum.ts'
-import { hashOfStored, openRow, putRow, Row, StateHash } from './rows.ts'
+import { hashAt, hashOfStored, openRow, putRow, Row, StateHash } from './rows.ts'
 import { ScanSource } from './snapshot-source.ts'
 import { StagedSnapshot } from './staged-snapshot.ts'
 import { StickyError } from './sticky-error.ts'
@@ -66,7 +66,7 @@ export function openStore(
   done: (error: Error | undefined, storage: Storage | undefined) => void,
   readsFirst = true,
 ): void {
-  const first = new StickyError()
+  const first = new StickyError(engine.dir)
   try {
     const { quarantined } = engine
     if (quarantined !== undefined)
@@ -259,9 +259,29 @@ class Store implements Storage {
   get(key: Uint8Array): Uint8Array | undefined {
     this.#check()
     return this.#first.guard(() => {
-      const stored = this.#stored(key, hashOfKey(key))
+      const hash = hashOfKey(key)
+      const stored = this.#stored(key, hash)
+      // Memory has the changes of an entry in parts already.
+      if (this.#entryInParts === undefined) this.#compare(key, hash, stored)
       return stored === undefined ? undefined : openRow(key, stored)
     })
+  }
+
+  /** Throws unless a row that was read is the one that memory knows. Rows that are written once are not known there. */
+  #compare(key: Uint8Array, hash: number, stored: Uint8Array | undefined): void {
+    if (this.#index.isWrittenOnce(key)) return
+    const known = this.#index.known(key, hash)
+    if (known === undefined) return
+    const isSame =
+      known === 'absent'
+        ? stored === undefined
+        : stored !== undefined &&
+          known.mix === (hashAt(stored, stored.length - 8) | 0) &&
+          known.crc === (hashAt(stored, stored.length - 4) | 0)
+    if (!isSame)
+      throw new CorruptionError(
+        `the row with key 0x${Buffer.from(key).toString('hex')} is ${stored === undefined ? 'gone' : 'another one than memory knows'}`,
+      )
   }
 
   keyMetadata(key: Uint8Array): Uint8Array | 'absent' | undefined {
@@ -310,6 +330,7 @@ class Store implements Storage {
       const stored = this.#storedNow(key, hash)
       // The row is opened first, because only checked rows may be remembered.
       const bytes = stored === undefined ? undefined : openRow(key, stored)
+      this.#compare(key, hash, stored)
       if (!isWrittenOnce) this.#index.remember(key, hash, stored)
       return stored === undefined || bytes === undefined ? undefined : found(bytes, stored)
     } catch (thrown) {
@@ -404,6 +425,10 @@ class Store implements Storage {
     if (stored === undefined) return undefined
     openRow(key, stored)
     return hashOfStored(stored)
+  }
+
+  damaged(what: string): Error {
+    return this.#first.fail(new CorruptionError(what))
   }
 
   scan(range: Range): RowScan {

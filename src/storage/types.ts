@@ -263,6 +263,11 @@ export interface Storage {
    * instant. Its reader may go back, and not forward.
    */
   scanAll(): RowScan
+  /**
+   * A reader has found that rows contradict each other, or what memory knows of them. The storage fails. Returns its
+   * first error. `what`: a sentence without its full stop.
+   */
+  damaged(what: string): Error
   /** All rows were read since they became the state, and were as they had been written. */
   readonly areRowsProven: boolean
   readonly emptyRanges: EmptyRanges

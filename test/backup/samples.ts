@@ -88,7 +88,13 @@ export async function storedRows(storage: Storage): Promise<StoredRow[]> {
 /** The records of a store, at a revision. */
 export function recordsOf(storage: Pick<Storage, 'scan'>, revision?: Revision): Promise<readonly object[]> {
   const range = { start: new Uint8Array(), end: undefined }
-  const rows = { scan: (rowRange: Range) => storage.scan(rowRange), emptyRanges: noEmptyRanges }
+  const rows = {
+    scan: (rowRange: Range) => storage.scan(rowRange),
+    applied: storage.scan({ gte: new Uint8Array(), lt: new Uint8Array(), reverse: false }).applied,
+    emptyRanges: noEmptyRanges,
+    keyMetadata: () => undefined,
+    damaged: (what: string) => new Error(what),
+  }
   const scan = new RecordScan(rows, { ...range, reverse: false, revision })
   return new Promise((resolve, reject) => {
     scan.next({ rowsMax: 1e6, bytesMax: 1e9 }, (error, records) => {

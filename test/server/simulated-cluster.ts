@@ -253,6 +253,13 @@ export class SimulatedNode {
     )
   }
 
+  /** Puts a value if the key has another one. */
+  compareAndSet(key: string, from: string, to: string): Promised<Outcome> {
+    const put = { kind: 'put', key: bytes(key), value: bytes(to), prev: false } as const
+    const compare = { where: { key: bytes(key) }, target: 'value', op: '=', to: bytes(from) } as const
+    return this.#propose({ kind: 'txn', txn: { compare: [compare], success: [put], failure: [] } }, 5000)
+  }
+
   grantLease(id: LeaseId, ttlMs: number): Promised<Outcome> {
     return this.#propose({ kind: 'grant', id, ttlMs }, 5000)
   }

@@ -26,6 +26,9 @@ export class FaultyEngine implements Engine {
     this.#faults = faults
   }
 
+  get dir(): string | undefined {
+    return this.#engine.dir
+  }
   get sequence(): number {
     return this.#engine.sequence
   }

@@ -349,6 +349,9 @@ describe('the end', () => {
           if (isBroken) throw new Error('EIO: the disk is gone')
         },
       },
+      {},
+      undefined,
+      false,
     )
     isHeld = true
     const stored = store(storage, batch(hardState(1, 1)))

@@ -34,7 +34,7 @@ import {
   type RecordMetadata,
   type Revision,
 } from '../../operations/forms/index.ts'
-import { MalformedBytesError, UnknownKindError } from '../errors.ts'
+import { MalformedBytesError, MissingRowError, UnknownKindError } from '../errors.ts'
 import { TABLE_IDEMPOTENCY_TOKEN_ORDER, TABLE_IDEMPOTENCY_TOKENS, TABLE_VERSIONS } from '../types.ts'
 
 const TOMBSTONE = 1
@@ -198,7 +198,7 @@ export function readVersion(
 ): KeyRow {
   const row = get(versionKey(key, revision))
   const version = row && decodeVersion({ key, revision, isTombstone: false }, row)
-  if (!version) throw new MalformedBytesError(`version ${revision} of a key has no row`)
+  if (!version) throw new MissingRowError(`version ${revision} of a key has no row`)
   return version
 }
 

@@ -1,6 +1,6 @@
 // The end of a node: by a failure, by a stop, or as if killed. Every part reads here whether the node has ended.
 
-import { UnknownKindError } from '../../bytes/index.ts'
+import { MissingRowError, UnknownKindError } from '../../kv/index.ts'
 import { CorruptionError, UnfitReplicaError } from '../../storage/index.ts'
 import type { Storage } from '../../storage/types.ts'
 import type { Logger, NodeEnd } from '../options.ts'
@@ -13,7 +13,7 @@ interface LifecycleOptions {
   readonly clock: Clock
   readonly limits: Pick<DriverLimits, 'removedGraceMs'>
   readonly logger: Logger
-  readonly storage: Pick<Storage, 'quarantine'>
+  readonly storage: Pick<Storage, 'damaged' | 'quarantine'>
   readonly disk: Pick<Disk, 'giveBackReserve'>
   readonly events: Pick<NodeEvents, 'abandoned' | 'leaving' | 'ended'>
   readonly onEnd: (end: NodeEnd) => void
@@ -47,6 +47,11 @@ export class Lifecycle {
 
   fail(error: unknown): void {
     if (this.end !== undefined) return
+    if (error instanceof MissingRowError) {
+      // The storage fails, and its listener ends this node with the error that the storage returns.
+      this.fail(this.#options.storage.damaged(error.message))
+      return
+    }
     const reason = error instanceof Error ? error.message : String(error)
     if (error instanceof UnknownKindError) {
       this.refuse(reason)

@@ -192,7 +192,7 @@ class LevelBatch implements EngineBatch {
 
 export class LevelEngine implements Engine {
   readonly #db: Database
-  readonly #dir: string
+  readonly dir: string
   readonly #watermark: Watermark
   readonly #pieceBytes: number
   /** Never written: see KEPT_READER. */
@@ -207,7 +207,7 @@ export class LevelEngine implements Engine {
     this.#pieceBytes = pieceBytes
     this.#db = db
     this.kept = new LevelBatch(db)
-    this.#dir = dir
+    this.dir = dir
     this.#watermark = watermark
     this.#sequence = sequence
     this.#heldTo = heldTo
@@ -268,10 +268,10 @@ export class LevelEngine implements Engine {
   }
 
   get quarantined(): string | undefined {
-    return readQuarantine(this.#dir)
+    return readQuarantine(this.dir)
   }
   quarantine(why: string): void {
-    quarantine(this.#dir, why)
+    quarantine(this.dir, why)
   }
 
   compactDatabase(done: (error: Error | undefined) => void, isRoom = (): boolean => true): void {

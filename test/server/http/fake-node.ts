@@ -143,6 +143,9 @@ export class FakeNode implements KvNode {
       this.headsAreInMemory ? (this.#heads.get(rowKey) ?? ('absent' as const)) : undefined,
     scan: (range: Range) => this.scan(range),
     emptyRanges: noEmptyRanges,
+    // Scans say 99. Rows may change while they are open.
+    applied: { index: asIndex(100), term: asTerm(1), raft: NO_VALUE, kv: NO_VALUE },
+    damaged: (what: string) => new Error(what),
   }
 
   readonly #clock: Clock

@@ -229,7 +229,13 @@ test('a scan whose rows may be incomplete teaches nothing', async () => {
       close() {},
     }
     const records = new RecordScan(
-      { scan: () => scan, emptyRanges },
+      {
+        scan: () => scan,
+        emptyRanges,
+        applied: scan.applied,
+        keyMetadata: () => undefined,
+        damaged: (what) => new Error(what),
+      },
       { ...EVERYTHING, reverse: false, revision: undefined },
     )
     expect(await page(records, 1)).toEqual([])

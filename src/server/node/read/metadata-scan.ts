@@ -4,9 +4,15 @@
 
 import { decodeMetadata, metadataKey, type VersionName } from '../../../kv/index.ts'
 import { compareKeys, type KeyRange, type KeyRow, keyAfter } from '../../../operations/forms/index.ts'
-import type { Storage, WriteCallback } from '../../../storage/types.ts'
+import type { WriteCallback } from '../../../storage/types.ts'
 import { asError } from '../../../system/errors.ts'
-import { KeyScan, RecordScan, type RecordScanOptions, type SliceLimits } from './record-scan.ts'
+import {
+  KeyScan,
+  RecordScan,
+  type RecordScanOptions,
+  type ScannedStorage,
+  type SliceLimits,
+} from './record-scan.ts'
 
 /** Beginning another read takes about as long as reading so many records. */
 const GAP_MAX = 16
@@ -22,17 +28,14 @@ interface Run {
 
 /** Scan of records whose values are empty, and which do not say who wrote them. */
 export class MetadataScan {
-  readonly #storage: Pick<Storage, 'keyMetadata'>
+  readonly #storage: ScannedStorage
   readonly #keys: KeyScan
   /** The scan that reads values, of the same instant. */
   readonly #records: RecordScan
   readonly #reverse: boolean
   #hasReadRecords = false
 
-  constructor(
-    storage: Pick<Storage, 'keyMetadata' | 'scan' | 'emptyRanges'>,
-    { start, end, reverse, revision }: RecordScanOptions,
-  ) {
+  constructor(storage: ScannedStorage, { start, end, reverse, revision }: RecordScanOptions) {
     this.#storage = storage
     this.#keys = new KeyScan(storage, { start, end, reverse, revision })
     this.#records = new RecordScan(storage, { start, end, reverse: false, revision })
@@ -160,7 +163,7 @@ export class MetadataScan {
 
   /** One of the scans has skipped rows that the engine could not read; the engine says so when the scan ends. */
   #disagree(done: WriteCallback): void {
-    this.finish((error) => done(error ?? new Error('the keys of a range and its records differ')))
+    this.finish((error) => done(error ?? this.#storage.damaged('the keys of a range and its records differ')))
   }
 }
 

@@ -2,9 +2,13 @@
 
 import {
   decodeMetadata,
+  decodeState,
   decodeVersion,
   LiveVersions,
+  MalformedBytesError,
+  MissingRowError,
   metadataKey,
+  modRevisionOf,
   ROWS_TO_SKIP,
   readVersion,
   type VersionName,
@@ -58,7 +62,7 @@ type PageOf<T> = (error: Error | undefined, items: readonly T[], more: boolean |
 
 /** A key as it is now. It throws nothing. `done` may be called before this returns. */
 export function getRecord(
-  storage: Pick<Storage, 'get' | 'keyMetadata'> & ScannedStorage,
+  storage: Pick<Storage, 'get'> & ScannedStorage,
   key: Uint8Array,
   done: (error: Error | undefined, record: KeyRow | undefined) => void,
 ): void {
@@ -66,7 +70,7 @@ export function getRecord(
   try {
     found = recordInMemory(storage, key)
   } catch (error) {
-    done(asError(error), undefined)
+    done(asDamage(storage, error), undefined)
     return
   }
   if (found === 'unknown') firstRecord(storage, key, done)
@@ -99,10 +103,17 @@ function firstRecord(
   })
 }
 
-type ScannedStorage = Pick<Storage, 'scan' | 'emptyRanges'>
+/** The methods of a storage that scans of records use. */
+export type ScannedStorage = Pick<Storage, 'applied' | 'damaged' | 'emptyRanges' | 'keyMetadata' | 'scan'>
+
+/** Rows that cannot be decoded, or are missing, end the storage. */
+const asDamage = (storage: Pick<Storage, 'damaged'>, thrown: unknown): Error =>
+  thrown instanceof MalformedBytesError || thrown instanceof MissingRowError
+    ? storage.damaged(thrown.message)
+    : asError(thrown)
 
 /** Kind of items that a scan makes of the rows of versions of keys that exist. */
-interface ScanContent<T extends KeyItem> {
+interface ScanContent<T> {
   readonly keysOnly: boolean
   /** Returns null for a deletion. */
   readonly decode: (version: VersionName, row: Uint8Array) => T | null
@@ -111,9 +122,8 @@ interface ScanContent<T extends KeyItem> {
   readonly isCertainlyDeleted: (key: Uint8Array) => boolean
 }
 
-interface KeyItem {
-  readonly key: Uint8Array
-}
+const revisionOf = (item: KeyRow | VersionName): Revision =>
+  'modRevision' in item ? item.modRevision : item.revision
 
 const WHOLE_RECORDS: ScanContent<KeyRow> = {
   keysOnly: false,
@@ -124,11 +134,13 @@ const WHOLE_RECORDS: ScanContent<KeyRow> = {
 }
 
 /** Makes items of rows. Like a scan of rows: `next` one call at a time, then `finish` or `close`. */
-class VersionScan<T extends KeyItem> {
+class VersionScan<T extends KeyRow | VersionName> {
   readonly #content: ScanContent<T>
+  readonly #storage: ScannedStorage
   readonly #scan: RowScan
   readonly #reverse: boolean
   #revision: Revision | undefined
+  #newest: Revision | undefined
   readonly #newLive: () => LiveVersions<T>
   #live: LiveVersions<T>
   /** None for a scan of history. */
@@ -161,6 +173,7 @@ class VersionScan<T extends KeyItem> {
     const { reverse, revision, rowsPerRequest } = options
     const { keysOnly, decode } = content
     this.#content = content
+    this.#storage = storage
     this.#scan = storage.scan({ ...versionRange(options), reverse, keysOnly, rowsPerRequest })
     this.#reverse = reverse
     this.#revision = revision
@@ -175,7 +188,10 @@ class VersionScan<T extends KeyItem> {
    * scan of history may continue at another revision.
    */
   moveTo(range: KeyRange, revision?: Revision): void {
-    if (revision !== undefined) this.#revision = revision
+    if (revision !== undefined) {
+      this.#revision = revision
+      this.#newest = revision
+    }
     const { gte, lt } = versionRange(range)
     this.#scan.seek(gte, lt)
     this.#live = this.#newLive()
@@ -270,20 +286,18 @@ class VersionScan<T extends KeyItem> {
       }
       try {
         this.#read = this.#decodeRecords(rows)
+        if (!more) this.#take(this.#live.end(), this.#read)
       } catch (thrown) {
         // Damage of a key: what a scan of keys reads has not been checked.
         this.#isOver = true
-        this.#end(asError(thrown), false)
+        this.#end(asDamage(this.#storage, thrown), false)
         return
       }
       this.#at = 0
       this.#rowsMin = this.#read.length > 0 ? 1 : Math.min(2 * rowsMax, READ_ROWS_MAX)
       const hasJumped = more && this.#jump()
       this.#rowsMax = hasJumped ? JUMP_ROWS : 2 * this.#rowsMax
-      if (!more) {
-        this.#take(this.#live.end(), this.#read)
-        this.#isComplete = true
-      }
+      if (!more) this.#isComplete = true
       this.#run()
     })
   }
@@ -297,6 +311,8 @@ class VersionScan<T extends KeyItem> {
   /** `record`: the one that the last row has decided. */
   #take(record: T | undefined, records: T[]): void {
     const { deletedKey } = this.#live
+    if (record !== undefined) this.#compare(record.key, revisionOf(record))
+    else if (deletedKey !== undefined) this.#compare(deletedKey, undefined)
     if (record !== undefined) {
       records.push(record)
       this.#endDeleted()
@@ -305,6 +321,34 @@ class VersionScan<T extends KeyItem> {
       this.#deleted ??= new DeletedKeys(this.#reverse)
       this.#deleted.addKey(deletedKey, this.#live.deletedRows)
     }
+  }
+
+  /**
+   * Throws unless memory knows the same version of a key, or one that is newer than the state of this scan. `revision`
+   * undefined: the key is deleted there.
+   */
+  #compare(key: Uint8Array, revision: Revision | undefined): void {
+    const known = this.#storage.keyMetadata(metadataKey(key))
+    if (known === undefined) return
+    if (known === 'absent') {
+      // The key may have been deleted since.
+      if (revision === undefined || this.#revision !== undefined || !this.#isNewest) return
+      throw new MissingRowError(`the deletion of a key has no row, and its version ${revision} has one`)
+    }
+    const newest = modRevisionOf(known)
+    if (newest !== revision && newest <= this.#upTo)
+      throw new MissingRowError(`version ${newest} of a key has no row`)
+  }
+
+  /** Whether nothing was applied since the scan began. */
+  get #isNewest(): boolean {
+    return this.#storage.applied.index === this.#scan.applied.index
+  }
+
+  /** The newest revision that the scan may show. */
+  get #upTo(): Revision {
+    this.#newest ??= this.#revision ?? decodeState(this.#scan.applied.kv).revision
+    return this.#newest
   }
 
   #endDeleted(): void {
@@ -345,7 +389,7 @@ export class RecordScan extends VersionScan<KeyRow> {
  */
 export class KeyScan extends VersionScan<VersionName> {
   /** A damaged row must not hide a key from other scans: a deletion counts if memory says the same. */
-  constructor(storage: ScannedStorage & Pick<Storage, 'keyMetadata'>, options: RecordScanOptions) {
+  constructor(storage: ScannedStorage, options: RecordScanOptions) {
     super(storage, options, {
       keysOnly: true,
       decode: (version) => (version.isTombstone ? null : version),

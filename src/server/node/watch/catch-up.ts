@@ -5,7 +5,7 @@
 // Rows are read and entries are applied in the same thread. A watcher that has read the row of the newest revision
 // becomes live in the same call, before another entry is applied. So it misses no event and receives none twice.
 
-import { type KvState, MalformedBytesError, watchFloor } from '../../../kv/index.ts'
+import { type KvState, MissingRowError, watchFloor } from '../../../kv/index.ts'
 import { asRevision, type Revision } from '../../../operations/forms/index.ts'
 import { ScanEndedError } from '../../../storage/index.ts'
 import type { Clock } from '../clock.ts'
@@ -160,7 +160,7 @@ export class CatchUp {
     watcher.row ??= this.#rows.knownFirst(watcher.next, state)
     const row = watcher.row === undefined ? undefined : this.#rows.at(watcher.row, state)
     if (row !== undefined && (row.first > watcher.next || row.last < watcher.next))
-      throw new MalformedBytesError(
+      throw new MissingRowError(
         `the events from ${row.first} to ${row.last} are not those of ${watcher.next}`,
       )
     return row
@@ -221,14 +221,21 @@ export class CatchUp {
     this.#rows.findFirst(watcher.next, state, (error, first) => {
       this.#isLooking = false
       try {
-        this.#found(watcher, watcher.next, error, first)
+        this.#found(watcher, watcher.next, error, first, state)
       } catch (thrown) {
         this.#events.failed(thrown)
       }
     })
   }
 
-  #found(watcher: Watcher, next: Revision, error: Error | undefined, first: Revision | undefined): void {
+  /** `before`: the state when the search began. */
+  #found(
+    watcher: Watcher,
+    next: Revision,
+    error: Error | undefined,
+    first: Revision | undefined,
+    before: KvState,
+  ): void {
     // A scan that was ended for lack of disk space is restarted.
     if (error !== undefined && !(error instanceof ScanEndedError)) throw error
     if (this.size === 0) return
@@ -237,6 +244,10 @@ export class CatchUp {
     const compacted = watchFloor(state.history)
     for (const other of this.#unplaced) {
       const isInRow = row !== undefined && row.first <= other.next && other.next <= row.last
+      // Another search would find the same row.
+      const isLost = other === watcher && other.next === next && other.next > compacted && error === undefined
+      if (isLost && !isInRow && state.history.first === before.history.first)
+        throw new MissingRowError(`revision ${next} has no row of events`)
       if (isInRow) other.row = row.first
       // Watchers that compaction has overtaken during the search, perhaps all, need no row.
       else if (other.next > compacted && (other !== watcher || other.next !== next)) continue

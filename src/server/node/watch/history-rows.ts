@@ -1,13 +1,7 @@
 // The decoded rows of events, for watchers that read history. Watchers that reconnect together after a node has
 // stopped read the same rows. So the last few rows are kept, with their records and messages.
 
-import {
-  decodeEvents,
-  eventsKey,
-  firstOfEvents,
-  type KvState,
-  MalformedBytesError,
-} from '../../../kv/index.ts'
+import { decodeEvents, eventsKey, firstOfEvents, type KvState, MissingRowError } from '../../../kv/index.ts'
 import { keyAfter, type Revision } from '../../../operations/forms/index.ts'
 import type { Storage } from '../../../storage/types.ts'
 import { eventsByRevision, type GetRow, type RevisionEvents } from './events.ts'
@@ -111,7 +105,7 @@ export class HistoryRows {
       }
       scan.finish((unread) => {
         const isLost = unread === undefined && row === undefined
-        const lost = isLost ? new MalformedBytesError(`revision ${revision} has no row of events`) : undefined
+        const lost = isLost ? new MissingRowError(`revision ${revision} has no row of events`) : undefined
         done(unread ?? lost, row && firstOfEvents(row.key))
       })
     })
