@@ -1,5 +1,4 @@
-// Globals of a browser for the modules of the page, and a node whose answers a test gives. The types of these modules
-// need those of a browser, and some read the storage of the tab when they are loaded: hence `load`.
+// Globals of a browser for the modules of the page, and a node whose answers a test gives.
 
 import { afterAll, beforeAll, vi } from 'vitest'
 
@@ -40,6 +39,12 @@ export function stubPage(): FakeNode {
     vi.stubGlobal('location', { hash: '', origin: 'http://n1', protocol: 'http:', replace: () => {} })
     vi.stubGlobal('document', { visibilityState: 'visible', querySelector: () => null, ...listen })
     vi.stubGlobal('addEventListener', () => {})
+    // That of Node runs by the clock of the system, also where the clock of a test is virtual.
+    vi.spyOn(AbortSignal, 'timeout').mockImplementation((ms) => {
+      const limit = new AbortController()
+      setTimeout(() => limit.abort(new DOMException('late', 'TimeoutError')), ms)
+      return limit.signal
+    })
     vi.stubGlobal('fetch', async (path: string, options: FetchOptions = {}) => {
       const { method = 'GET', headers = {}, body, signal } = options
       const text = body == null ? '' : Buffer.from(body as Uint8Array).toString()
@@ -48,12 +53,12 @@ export function stubPage(): FakeNode {
       return node.serve(request)
     })
   })
-  afterAll(() => vi.unstubAllGlobals())
+  afterAll(() => {
+    vi.restoreAllMocks()
+    vi.unstubAllGlobals()
+  })
   return node
 }
-
-export const load = async <Module>(path: string): Promise<Module> =>
-  (await import(`../../web/src/${path}`)) as Module
 
 const HEAD = { 'kv-node': 'n1', 'kv-cluster': '7' }
 

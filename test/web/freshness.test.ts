@@ -2,7 +2,8 @@
 
 import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { get } from '../../src/operations/get.ts'
-import { answer, load, problem, stubPage } from './fake-node.ts'
+import { answer, problem, stubPage } from './fake-node.ts'
+import { load } from './page-modules.ts'
 
 interface Modules {
   readonly leaderless: { value: boolean }

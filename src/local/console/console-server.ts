@@ -44,7 +44,7 @@ const TIMEOUTS_MS = {
   keepAliveTimeout: 5_000,
 }
 /** Time without a byte either way, in which a client may leave an answer unread. */
-const IDLE_TIMEOUT_MS = 90_000
+export const IDLE_TIMEOUT_MS = 90_000
 /** The same without the token. */
 const STRANGER_IDLE_TIMEOUT_MS = 5_000
 

@@ -22,6 +22,7 @@ import {
   parseMetrics,
   quantile,
   readBuckets,
+  type Sample,
   subtractBuckets,
   sumSamples,
 } from './metrics.ts'
@@ -95,10 +96,11 @@ interface Counts {
   readonly readBuckets: Buckets
 }
 
-const WRITES = new Set(['put', 'delete', 'batch'])
-const READS = new Set(['get', 'range'])
-const isWrite = ({ operation = '' }: Readonly<Record<string, string>>): boolean => WRITES.has(operation)
-const isRead = ({ operation = '' }: Readonly<Record<string, string>>): boolean => READS.has(operation)
+/** Operations of HTTP, and RPCs of etcd. One of these transactions usually writes, as a client has no other guard. */
+const WRITES = new Set(['put', 'delete', 'batch', 'KV/Put', 'KV/DeleteRange', 'KV/Txn'])
+const READS = new Set(['get', 'range', 'KV/Range'])
+const isWrite = ({ operation, rpc }: Sample['labels']): boolean => WRITES.has(operation ?? rpc ?? '')
+const isRead = ({ operation, rpc }: Sample['labels']): boolean => READS.has(operation ?? rpc ?? '')
 
 const counts = new Map<string, Counts>()
 
@@ -243,16 +245,21 @@ function findDoor(name: string): Door | undefined {
   return node && { node: node.name, base: node.base }
 }
 
-const REQUESTS = 'quorate_http_requests_total'
-const DURATIONS = 'quorate_http_request_duration_seconds'
+/** By the two ways to a node. */
+const REQUESTS = ['quorate_http_requests_total', 'quorate_grpc_calls_total']
+const DURATIONS = ['quorate_http_request_duration_seconds', 'quorate_grpc_call_duration_seconds']
 
-const readCounts = (metrics: Metrics): Counts => ({
-  time: performance.now(),
-  writes: sumSamples(metrics, REQUESTS, isWrite) ?? 0,
-  reads: sumSamples(metrics, REQUESTS, isRead) ?? 0,
-  writeBuckets: readBuckets(metrics, DURATIONS, isWrite),
-  readBuckets: readBuckets(metrics, DURATIONS, isRead),
-})
+function readCounts(metrics: Metrics): Counts {
+  const count = (fits: typeof isWrite): number =>
+    REQUESTS.reduce((sum, name) => sum + (sumSamples(metrics, name, fits) ?? 0), 0)
+  const buckets = (fits: typeof isWrite): Buckets =>
+    addBuckets(DURATIONS.map((name) => readBuckets(metrics, name, fits)))
+  return {
+    time: performance.now(),
+    ...{ writes: count(isWrite), reads: count(isRead) },
+    ...{ writeBuckets: buckets(isWrite), readBuckets: buckets(isRead) },
+  }
+}
 
 function loadSince(before: Counts | undefined, now: Counts): Load | undefined {
   const seconds = before === undefined ? 0 : (now.time - before.time) / 1000
