@@ -193,19 +193,27 @@ function PutBack({ record, newest, onClose, onWritten }: PutBackProps) {
 
 /** Reads the changes of the key up to now, with a watch from the first revision that is kept. */
 export async function readHistory(key: Uint8Array, signal: AbortSignal): Promise<History> {
-  try {
-    return await readFrom(key, 1, [], false, signal)
-  } catch (error) {
-    const first = error instanceof RefusedError ? findFirstRevision(error) : undefined
-    if (first === undefined) throw error
-    const { result } = await run(
-      get,
-      { kind: 'get', key, revision: asRevision(first - 1), freshness: {} },
-      { signal },
-    )
-    const oldest = result === undefined ? [] : [{ revision: result.modRevision, record: result }]
-    return readFrom(key, first, oldest, true, signal)
+  let first = 1
+  for (let left = COMPACTIONS_MAX; ; left--) {
+    try {
+      const oldest = first === 1 ? [] : await readOldest(key, first - 1, signal)
+      return await readFrom(key, first, oldest, first > 1, signal)
+    } catch (error) {
+      const next = error instanceof RefusedError ? findFirstRevision(error) : undefined
+      if (next === undefined || next <= first || left === 0) throw error
+      first = next
+    }
   }
+}
+
+/** Limit on the compactions during one reading of a history, which begins again after each. */
+const COMPACTIONS_MAX = 5
+
+/** The version that the key had at the oldest revision that can be read, if it had one. */
+async function readOldest(key: Uint8Array, revision: number, signal: AbortSignal): Promise<KeyChange[]> {
+  const request = { kind: 'get', key, revision: asRevision(revision), freshness: {} } as const
+  const { result } = await run(get, request, { signal })
+  return result === undefined ? [] : [{ revision: result.modRevision, record: result }]
 }
 
 /** The first revision from which a watch may begin, if that is why it was refused. */
