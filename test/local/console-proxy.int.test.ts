@@ -2,20 +2,20 @@
 
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { createServer } from 'node:http'
+import { createServer, type ServerResponse } from 'node:http'
 import { createServer as createSecureServer } from 'node:https'
 import { type AddressInfo, connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { pairPaths } from '../../src/certificates/paths.ts'
 import { parsePort } from '../../src/local/addresses.ts'
 import { type ConsoleOptions, openConsole } from '../../src/local/console/console-server.ts'
 import { CERTIFICATE_DIRECTORY, makeCertificates } from '../../src/local/directory/certificates.ts'
 import { SupervisedNode } from '../../src/local/node/supervised-node.ts'
 import { succeeded } from '../../src/local/supervisor/control-protocol.ts'
-import { type ConsoleReply, call, known } from './console-requests.ts'
+import { begin, type ConsoleReply, call, known } from './console-requests.ts'
 import { eventually, freePorts } from './kv.ts'
 
 /** A console of a cluster with one node, and the requests that this node has received. */
@@ -69,6 +69,41 @@ test.each(['GET', 'DELETE'])('a body of %s stays one when Connection names its l
   socket.write(`${head.join('\r\n')}\r\n\r\n${inner}`)
   await eventually(() => answer.includes('done') || / [45]\d\d /.test(answer))
   expect(received).toEqual([`${method} /v1/kv/a ${inner}`])
+})
+
+test('a stream rests for as long as it likes, and its end on either side is the end of the other', async () => {
+  // Only the timers of the console: those of connections are not of this clock.
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  onTestFinished(() => void vi.useRealTimers())
+  const streams: ServerResponse[] = []
+  let ended = 0
+  const node = createServer((_, response) => {
+    streams.push(response)
+    response.on('close', () => ended++)
+    response.flushHeaders()
+  })
+  node.listen(0, '127.0.0.1')
+  await once(node, 'listening')
+  onTestFinished(() => {
+    node.closeAllConnections()
+    node.close()
+  })
+  const url = `http://127.0.0.1:${(node.address() as AddressInfo).port}`
+  const console = await openFor({ name: 'n1', url })
+  const headers = known(console.address)
+  const watch = await begin(console.address, '/nodes/n1/v1/watch', { headers })
+  await vi.advanceTimersByTimeAsync(3_600_000)
+  const line = once(watch, 'data')
+  streams[0]?.write('still there')
+  expect(String((await line)[0])).toBe('still there')
+  expect(ended).toBe(0)
+  streams[0]?.end()
+  await text(watch)
+  expect(ended).toBe(1)
+  const left = await begin(console.address, '/nodes/n1/v1/watch', { headers })
+  left.on('error', () => {}).destroy()
+  await vi.waitFor(() => expect(ended).toBe(2))
+  expect(vi.getTimerCount()).toBe(0)
 })
 
 test('certificates that are renewed while the console runs hold for the next request', async () => {

@@ -101,6 +101,49 @@ test('shown, filtered out, behind the pause and dropped are together all that wa
   )
 })
 
+/** Limit on the bytes of keys and values that a buffer keeps. */
+const BYTES_MAX = 32 << 20
+
+test('what is kept depends on the last size and on bytes, however often the size was changed', () => {
+  const value = new Uint8Array(8 << 20)
+  const put = (number: number, length: number): DecodedEvent => ({
+    type: 'put',
+    ...{ key: encodeUtf8(String(number)), revision: asRevision(number), prev: undefined },
+    record: {
+      ...{ key: encodeUtf8(String(number)), value: value.subarray(0, length), version: 1, lease: undefined },
+      ...{ createRevision: asRevision(number), modRevision: asRevision(number) },
+    },
+  })
+  const step = fc.oneof(
+    fc.record({ length: fc.constantFrom(0, 1 << 20, 8 << 20) }),
+    fc.record({ cap: fc.integer({ min: 1, max: 8 }) }),
+  )
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
+      let cap = 3
+      let kept: DecodedEvent[] = []
+      const buffer = new ChangeBuffer(cap)
+      const sizeOf = (event: DecodedEvent) =>
+        event.key.length + (event.type === 'put' ? event.record.value.length : 0)
+      steps.forEach((each, at) => {
+        if ('cap' in each) {
+          cap = each.cap
+          buffer.resize(cap)
+        } else {
+          const event = put(at + 1, each.length)
+          kept.push(event)
+          buffer.receive([event], 1, all)
+        }
+        kept = kept.slice(-cap)
+        while (kept.length > 1 && kept.reduce((sum, event) => sum + sizeOf(event), 0) > BYTES_MAX)
+          kept.shift()
+        expect(keysOf(buffer.view().changes)).toEqual(kept.map(({ key }) => utf8Text(key)).reverse())
+      })
+    }),
+    { numRuns: runs(200) },
+  )
+})
+
 test('a gap stands between the changes before and after it', () => {
   const buffer = new ChangeBuffer(10)
   buffer.receive(['1', '2'].map(deletion), 1, all)

@@ -56,6 +56,25 @@ test('the oldest key with a lease holds a lock, whatever the order of the keys',
   expect(foreign.map(({ createRevision }) => createRevision)).toEqual([3])
 })
 
+test('a client that has written its key again keeps its turn and its token', () => {
+  const rewritten = (record: KeyRow, modRevision: number): KeyRow => ({
+    ...record,
+    ...{ modRevision: asRevision(modRevision), version: 2 },
+  })
+  for (const recipe of ['lock', 'election', 'semaphore', 'rwlock']) {
+    const records = [
+      row(`${recipe}/x/w/1`, 5, '1'),
+      row(`${recipe}/x/w/2`, 7, '2'),
+      row(`${recipe}/x/w/3`, 9, '3'),
+    ]
+    const same = [records[0], records[1], records[2]].map((record, at) =>
+      record === undefined ? row('', 0, '0') : rewritten(record, 30 - at),
+    )
+    expect(states(recipe, same)).toEqual(states(recipe, records))
+    expect(states(recipe, same).map(([token]) => token)).toEqual([5, 7, 9])
+  }
+})
+
 test('readers hold a lock together, until a writer waits', () => {
   const records = [
     row('rwlock/x/r/1', 2, '1'),

@@ -27,6 +27,7 @@ interface View {
   readonly revision: number | undefined
   readonly received: number
   readonly gaps: readonly object[]
+  readonly gapCount: number
   readonly changes: readonly {
     readonly event: { readonly revision: number; readonly record: { readonly value: Uint8Array } }
   }[]
@@ -87,7 +88,10 @@ async function runFeed(answers: readonly (() => ReturnType<typeof answer>)[], op
 
 const froms = () => requests.map((url) => new URL(url, 'http://node').searchParams.get('from'))
 
-afterEach(() => vi.useRealTimers())
+afterEach(() => {
+  clearInterval(quiet)
+  vi.useRealTimers()
+})
 afterAll(() => vi.unstubAllGlobals())
 
 test('a feed of large values keeps 32 MiB of them', async () => {
@@ -177,6 +181,79 @@ test('compacted changes are a gap, and the feed goes on after it', async () => {
   expect(view()).toMatchObject({ state: 'open', received: 2, gaps: [{ after: 1, from: 12, to: 30 }] })
   await end()
 })
+
+test('each gap stays, with its revisions', async () => {
+  vi.useFakeTimers()
+  const compacted = (from: number) => () => problem('compacted', 410, { resume_from: from })
+  const { view, end } = await runFeed([
+    () => messages([created(10), put(11)]),
+    compacted(31),
+    () => messages([created(40), put(41)]),
+    compacted(61),
+    () => messages([created(70), put(65), put(70)], { stays: true }),
+  ])
+  await vi.advanceTimersByTimeAsync(5_000)
+  expect(froms()).toEqual([null, '12', '31', '42', '61'])
+  expect(view()).toMatchObject({
+    ...{ state: 'open', received: 4, gapCount: 2 },
+    gaps: [
+      { after: 1, from: 12, to: 30 },
+      { after: 2, from: 42, to: 60 },
+    ],
+  })
+  await end()
+})
+
+/** A watch that says now and then up to which revision it has sent everything, and nothing else. */
+const quietWatch = (revision: number, progressMs: number) =>
+  new ReadableStream<Uint8Array>({
+    start(controller) {
+      const send = (message: object): void => controller.enqueue(encode(`${JSON.stringify(message)}\n`))
+      send(created(revision))
+      quiet = setInterval(() => send({ type: 'progress', revision }), progressMs)
+    },
+    cancel: () => clearInterval(quiet),
+  })
+let quiet: ReturnType<typeof setInterval> | undefined
+
+test('a watch on which nothing happens for hours is one watch', async () => {
+  vi.useFakeTimers()
+  const { views, view, end } = await runFeed([() => quietWatch(7, 2_000)])
+  await vi.advanceTimersByTimeAsync(3 * 3_600_000)
+  expect(requests).toHaveLength(1)
+  expect(requests[0]).toContain('progress=2000ms')
+  expect(view()).toMatchObject({ state: 'open', revision: 7 })
+  expect(views.map(({ state }) => state)).not.toContain('resuming')
+  await end()
+})
+
+/** Ways in which a watch ends: what the node answers, and what follows. */
+const ENDINGS: Readonly<Record<string, () => ReturnType<typeof answer>>> = {
+  'its node closes it': () => messages([created(10), put(11)]),
+  'its node says nothing more': () => messages([created(10), put(11)], { stays: true }),
+  'its node refuses it': () => problem('permission_denied', 403),
+  'its login ends': () => problem('unauthenticated', 401),
+  'its changes are compacted': () => problem('compacted', 410, { resume_from: 31 }),
+  'there is no leader': () => problem('no_leader', 503),
+  'its answer is none of a node': () => new Response('<html>', { status: 502 }),
+}
+
+test.each(Object.entries(ENDINGS))(
+  'a feed leaves nothing behind when %s again and again',
+  async (_, ending) => {
+    vi.useFakeTimers()
+    const { feed, end } = await runFeed([ending])
+    for (let time = 0; time < 5; time++) {
+      await vi.advanceTimersByTimeAsync(10_000)
+      feed.retry()
+    }
+    await vi.advanceTimersByTimeAsync(1_500)
+    // That of the views, and that of the silence or of the pause.
+    expect(vi.getTimerCount()).toBeLessThanOrEqual(2)
+    await end()
+    expect(vi.getTimerCount()).toBe(0)
+  },
+)
 
 test('a feed begins at the revision that the page had before it went to another node', async () => {
   vi.useFakeTimers()

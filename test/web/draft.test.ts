@@ -1,0 +1,85 @@
+// A transaction whose user leaves before it is answered.
+
+import { afterEach, beforeAll, expect, test } from 'vitest'
+import type { KvTxn } from '../../src/operations/forms/transactions.ts'
+import { answer, stubPage } from './fake-node.ts'
+import { load } from './page-modules.ts'
+
+interface Modules {
+  readonly text: { peek(): string }
+  readonly sent: {
+    peek(): { readonly text: string; readonly answer?: { readonly kind: string } } | undefined
+  }
+  send(txn: KvTxn): Promise<void>
+  setText(text: string): void
+  keepUserToken(name: string, token: string): void
+  forgetUserToken(): void
+}
+const node = stubPage()
+let page: Modules
+beforeAll(async () => {
+  const names = ['pages/transaction/draft.ts', 'cluster/credentials.ts']
+  page = Object.assign({}, ...(await Promise.all(names.map((name) => load<object>(name)))))
+})
+afterEach(() => page.forgetUserToken())
+
+const key = new Uint8Array([0x6b])
+const PUT: KvTxn = {
+  compare: [],
+  success: [{ kind: 'put', key, value: key, prev: false }],
+  failure: [],
+}
+const READ: KvTxn = {
+  compare: [],
+  success: [
+    { kind: 'get', where: { key }, limit: undefined, keysOnly: false, count: false, countOnly: false },
+  ],
+  failure: [],
+}
+const DONE = {
+  put: {
+    revision: 3,
+    succeeded: true,
+    results: [{ put: { create_revision: 3, mod_revision: 3, version: 1 } }],
+  },
+  read: { revision: 3, succeeded: true, results: [{ get: { kvs: [], more: false } }] },
+}
+
+/** What a user does while the transaction is on its way, and whether its answer is for the user who is there then. */
+const MEANWHILE: Readonly<Record<string, { readonly act: () => void; readonly isTheirs: boolean }>> = {
+  waits: { act: () => {}, isTheirs: true },
+  'goes on typing': { act: () => page.setText('{}'), isTheirs: true },
+  'logs in again': { act: () => page.keepUserToken('ann', 'next'), isTheirs: true },
+  'logs out': { act: () => page.forgetUserToken(), isTheirs: false },
+  'logs out, and somebody else logs in': {
+    act: () => {
+      page.forgetUserToken()
+      page.keepUserToken('bob', 'token')
+    },
+    isTheirs: false,
+  },
+  'is replaced by somebody else at once': { act: () => page.keepUserToken('bob', 'token'), isTheirs: false },
+}
+
+test.each(Object.entries(MEANWHILE))('a user sends a transaction, and %s', async (_, { act, isTheirs }) => {
+  for (const [txn, done] of [
+    [PUT, DONE.put],
+    [READ, DONE.read],
+  ] as const) {
+    page.keepUserToken('ann', 'token')
+    page.setText('secret of ann')
+    const answered = Promise.withResolvers<Response>()
+    node.serve = () => answered.promise
+    const sending = page.send(txn)
+    await Promise.resolve()
+    act()
+    answered.resolve(answer(done))
+    await sending
+    if (isTheirs) expect(page.sent.peek()).toMatchObject({ text: 'secret of ann', answer: { kind: 'done' } })
+    else {
+      expect(page.sent.peek()).toBeUndefined()
+      expect(page.text.peek()).toBe('')
+    }
+    page.forgetUserToken()
+  }
+})
