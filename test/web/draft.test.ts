@@ -1,6 +1,6 @@
 // A transaction whose user leaves before it is answered.
 
-import { afterEach, beforeAll, expect, test } from 'vitest'
+import { afterEach, beforeAll, expect, test, vi } from 'vitest'
 import type { KvTxn } from '../../src/operations/forms/transactions.ts'
 import { answer, stubPage } from './fake-node.ts'
 import { load } from './page-modules.ts'
@@ -82,4 +82,16 @@ test.each(Object.entries(MEANWHILE))('a user sends a transaction, and %s', async
     }
     page.forgetUserToken()
   }
+})
+
+test('the text stays in the tab until its user logs out, and then nothing of it does', async () => {
+  vi.useFakeTimers()
+  page.keepUserToken('ann', 'token')
+  page.setText('secret of ann')
+  await vi.advanceTimersByTimeAsync(1_000)
+  expect(sessionStorage.getItem('quorate.transaction')).toBe('secret of ann')
+  page.forgetUserToken()
+  await vi.advanceTimersByTimeAsync(1_000)
+  expect(sessionStorage.getItem('quorate.transaction')).toBeNull()
+  vi.useRealTimers()
 })

@@ -1,6 +1,7 @@
 // Globals of a browser for the modules of the page, and a node whose answers a test gives.
 
-import { afterAll, beforeAll, vi } from 'vitest'
+import { afterAll, beforeAll, beforeEach, vi } from 'vitest'
+import { load } from './page-modules.ts'
 
 export interface SentRequest {
   readonly method: string
@@ -24,10 +25,27 @@ interface FetchOptions {
   readonly signal?: AbortSignal
 }
 
+interface Connection {
+  setDoors(doors: readonly { readonly node: string; readonly base: string }[]): void
+  readonly contact: { value: object }
+  readonly needsLogin: { value: boolean }
+  readonly isLoginOpen: { value: boolean }
+  readonly leaderless: { value: boolean }
+}
+
+function reset({ setDoors, contact, needsLogin, isLoginOpen, leaderless }: Connection): void {
+  setDoors([{ node: '', base: '' }])
+  contact.value = { state: 'open' }
+  needsLogin.value = false
+  isLoginOpen.value = false
+  leaderless.value = false
+}
+
 /** Replaces the globals for the tests of this file. */
 export function stubPage(): FakeNode {
   const node: FakeNode = { serve: () => problem('not_found', 404), requests: [] }
-  beforeAll(() => {
+  let connection: Connection
+  beforeAll(async () => {
     const stored = new Map<string, string>()
     vi.stubGlobal('sessionStorage', {
       getItem: (name: string) => stored.get(name) ?? null,
@@ -52,8 +70,12 @@ export function stubPage(): FakeNode {
       node.requests.push(request)
       return node.serve(request)
     })
+    connection = await load<Connection>('cluster/connection.ts')
   })
+  // Files share the modules.
+  beforeEach(() => reset(connection))
   afterAll(() => {
+    reset(connection)
     vi.restoreAllMocks()
     vi.unstubAllGlobals()
   })

@@ -51,8 +51,13 @@ function store(): void {
   if (storing === undefined) return
   clearTimeout(storing)
   storing = undefined
+  const present = text.peek()
+  if (present === '') {
+    sessionStorage.removeItem(STORED)
+    return
+  }
   try {
-    sessionStorage.setItem(STORED, text.peek())
+    sessionStorage.setItem(STORED, present)
   } catch {
     // Beyond the limit of the browser it is not kept.
     sessionStorage.removeItem(STORED)
