@@ -30,7 +30,7 @@ const key = fc
   .map((letters) => letters.join(''))
 const keys = fc.uniqueArray(key, { maxLength: 60 })
 
-/** What a user sees of a key in the root of the tree. */
+/** Returns the child of the root of the tree that stands for a key. */
 const childOf = (text: string): string => (text.includes('/') ? text.slice(0, text.indexOf('/') + 1) : text)
 
 /** Limits on the keys of an answer: a node may send fewer than it was asked for. */

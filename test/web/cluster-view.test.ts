@@ -40,7 +40,7 @@ const BASE: StatusResult = {
 
 const node = stubPage()
 let page: Modules
-/** What each node says of itself. */
+/** Parts of the status of each node. */
 let said: Record<string, Partial<StatusResult>>
 let metrics: Record<string, string>
 let silent: Set<string>

@@ -68,7 +68,7 @@ test('a supervisor that is away and comes again, twice, is followed as at first,
     streams.at(-1)?.close()
     await vi.advanceTimersByTimeAsync(300_000)
     expect(page.controlError.value).toContain('The supervisor of the cluster does not answer')
-    // What is known stays, and says that it is old.
+    // The page shows what is known, and that it is old.
     expect(shown()).toHaveLength(time)
     isAway = false
   }

@@ -45,7 +45,7 @@ const DONE = {
   read: { revision: 3, succeeded: true, results: [{ get: { kvs: [], more: false } }] },
 }
 
-/** What a user does while the transaction is on its way, and whether its answer is for the user who is there then. */
+/** Acts of a user while the transaction is on its way, and whether its answer is for the user who is there then. */
 const MEANWHILE: Readonly<Record<string, { readonly act: () => void; readonly isTheirs: boolean }>> = {
   waits: { act: () => {}, isTheirs: true },
   'goes on typing': { act: () => page.setText('{}'), isTheirs: true },

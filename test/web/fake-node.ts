@@ -55,8 +55,11 @@ export function stubPage(): FakeNode {
     })
     const listen = { addEventListener: () => {}, removeEventListener: () => {} }
     vi.stubGlobal('location', { hash: '', origin: 'http://n1', protocol: 'http:', replace: () => {} })
-    vi.stubGlobal('document', { visibilityState: 'visible', querySelector: () => null, ...listen })
+    const element = { documentElement: { dataset: {} }, querySelector: () => null }
+    vi.stubGlobal('document', { visibilityState: 'visible', ...element, ...listen })
     vi.stubGlobal('addEventListener', () => {})
+    vi.stubGlobal('removeEventListener', () => {})
+    vi.stubGlobal('history', { replaceState: () => {} })
     // That of Node runs by the clock of the system, also where the clock of a test is virtual.
     vi.spyOn(AbortSignal, 'timeout').mockImplementation((ms) => {
       const limit = new AbortController()

@@ -11,7 +11,7 @@ interface Version {
 }
 
 export class FakeStore {
-  /** Of the store. */
+  /** The revision of the store. */
   revision = 1
   readonly versions: Version[] = []
   readonly #tokens = new Map<string, object>()

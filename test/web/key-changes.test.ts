@@ -40,7 +40,7 @@ async function notice(): Promise<void> {
 interface Dialog {
   readonly name: string
   readonly tab: 'value' | 'history'
-  /** What the store has before. */
+  /** Makes the content of the store. */
   readonly before: (store: FakeStore) => void
   readonly open: (screen: Screen) => Promise<void>
   readonly refusal: RegExp
@@ -103,7 +103,7 @@ const DIALOGS: readonly Dialog[] = [
   },
 ]
 
-/** What somebody else does, as far as the store lets them. */
+/** Acts of somebody else. */
 const OTHERS: readonly (readonly [name: string, change: (store: FakeStore) => void])[] = [
   ['writes the key', (store) => store.put('theirs')],
   [

@@ -1,4 +1,4 @@
-// What the page says of a change after tries with different outcomes, in each order: "no" only if no try was applied.
+// Outcomes of changes after tries that ended differently, in each order. The page says "no" only if no try was applied.
 
 import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { get } from '../../src/operations/get.ts'
@@ -55,7 +55,7 @@ const request = (idempotency: object | undefined) => ({
   condition: undefined,
 })
 
-/** What the page says of a change: it is made, it is not, or nobody knows. */
+/** The outcome of a change as the page states it: made, not made, or not known. */
 async function outcomeOf(made: Promise<unknown>): Promise<'made' | 'no' | 'unknown'> {
   const outcome = made.then(
     () => 'made' as const,
@@ -123,7 +123,7 @@ test.each(NAMES)('a change without a token is tried once: %s', async (only) => {
   expect(tries.made()).toEqual([only])
 })
 
-/** What the console of a local cluster answers in place of a node, and what that says of the change. */
+/** Answers of the console of a local cluster in place of a node, and whether the change may be applied then. */
 const RELAYED = {
   broken: TRIES.broken,
   slow: TRIES.slow,

@@ -19,9 +19,9 @@ export class TinyNode {
   readonly #listeners = new Map<string, Set<Listener>>()
   readonly nodeType: number
   readonly localName: string
-  /** Of a text. */
+  /** The content of a text. */
   data: string
-  /** Of a field. */
+  /** The content of a field. */
   value = ''
   checked = false
   disabled = false
@@ -106,7 +106,7 @@ export class TinyNode {
     this.fire('close')
   }
 
-  /** What the page does with an element that it finds is layout. */
+  /** Finds nothing: the page looks for elements to lay them out. */
   querySelector(): null {
     return null
   }
@@ -129,6 +129,7 @@ const stubs = {
   createElementNS: (_: string, name: string) => new TinyNode(name),
   createTextNode: (data: string) => new TinyNode('#text', data),
   visibilityState: 'visible',
+  documentElement: { dataset: {} },
   querySelector: () => null,
   getElementById: () => null,
   addEventListener: () => {},

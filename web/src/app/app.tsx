@@ -15,6 +15,7 @@ import {
 import { canAsk, consoleHost, lookingAt, mayGoTo, placeAt, readConsoleHost } from '../cluster/console-host.ts'
 import { userName } from '../cluster/credentials.ts'
 import { readStale, readsStale } from '../cluster/freshness.ts'
+import { followSelf } from '../cluster/self.ts'
 import { Button } from '../design/button.tsx'
 import { SafeText } from '../design/bytes-text.tsx'
 import { Notice } from '../design/notice.tsx'
@@ -91,6 +92,7 @@ async function begin(signal: AbortSignal): Promise<void> {
     try {
       await readConsoleHost()
       hostError.value = undefined
+      void followSelf(signal)
       return await keepReading(signal)
     } catch (error) {
       hostError.value = describeError(error)

@@ -1,13 +1,16 @@
 // The rail: the pages, the cluster and who is logged in.
 
+import { useState } from 'preact/hooks'
 import { newest } from '../cluster/cluster-view.ts'
 import { isLoginOpen } from '../cluster/connection.ts'
 import { consoleHost } from '../cluster/console-host.ts'
 import { forgetUserToken, userName, userToken } from '../cluster/credentials.ts'
+import { self } from '../cluster/self.ts'
 import { Button } from '../design/button.tsx'
 import { SafeText } from '../design/bytes-text.tsx'
 import { Icon, type IconName } from './icon.tsx'
 import './rail.css'
+import { SelfDialog } from './self-dialog.tsx'
 import { ThemeButton } from './theme.tsx'
 
 interface PageLink {
@@ -58,6 +61,7 @@ export function Rail({ current }: { readonly current: string }) {
       </nav>
       <div class="rail-foot">
         <ClusterLine />
+        <Self />
         <User />
         <ThemeButton />
       </div>
@@ -75,6 +79,24 @@ function ClusterLine() {
       <br />
       <SafeText text={`quorate ${host.version}`} />
     </p>
+  )
+}
+
+const CREDENTIALS = { certificate: 'certificate', token: 'login', password: 'password' } as const
+
+/** Under whose name a click is made. What this user may do stands behind it. */
+function Self() {
+  const [isOpen, setOpen] = useState(false)
+  const { value } = self
+  if (value?.user === undefined) return null
+  const by = value.credential === undefined ? '' : `, by ${CREDENTIALS[value.credential]}`
+  return (
+    <>
+      <Button kind="quiet" onClick={() => setOpen(true)} title="What this user may do">
+        <SafeText text={`${value.user}${by}`} max={60} />
+      </Button>
+      {isOpen && <SelfDialog of={value} onClose={() => setOpen(false)} />}
+    </>
   )
 }
 

@@ -2,6 +2,7 @@ import { useCallback, useEffect, useRef, useState } from 'preact/hooks'
 import { describeError, RefusedError, UnreachableError } from '../cluster/connection.ts'
 import { logins } from '../cluster/credentials.ts'
 import { readsStale } from '../cluster/freshness.ts'
+import { readableName } from '../cluster/self.ts'
 
 export interface RequestState<T> {
   /** The newest answer. It stays while the next one is awaited. */
@@ -16,10 +17,10 @@ export interface RequestState<T> {
 const RETRY_MS = 2_000
 
 /**
- * Reads something while its component is shown, again when a dependency changes, when somebody has logged in, and when
- * reads become stale or fresh. The request ends with it. `version`: what is read may have changed. A request in flight
- * is answered first, then one more is made: under steady writes a page would show nothing otherwise. `show` gets what a
- * long read has so far.
+ * Reads something while its component is shown, and again when a dependency or the login changes. It also reads again
+ * when reads become stale or fresh, and when the user may read other keys. The request ends with the component.
+ * `version`: what is read may have changed. A request in flight is answered first, then one more is made: under steady
+ * writes a page would show nothing otherwise. `show` gets what a long read has so far.
  */
 export function useRequest<T>(
   read: (signal: AbortSignal, show: (part: T) => void) => Promise<T>,
@@ -71,7 +72,7 @@ export function useRequest<T>(
       ended.abort()
       clearTimeout(timer)
     }
-  }, [...dependencies, count, logins.value, readsStale.value])
+  }, [...dependencies, count, logins.value, readsStale.value, readableName.value])
   useEffect(() => void readAgain.current?.(), [version])
   const reload = useCallback(() => setCount((before) => before + 1), [])
   return { ...state, reload }

@@ -2,10 +2,8 @@
 // content is skipped: the next read begins after it.
 
 import { utf8Text } from '../../../../src/bytes/index.ts'
-import { compareKeys, type KeyRange, prefixEnd } from '../../../../src/operations/forms/places.ts'
-import { range } from '../../../../src/operations/range.ts'
-import { run } from '../../cluster/connection.ts'
-import { pageFreshness } from '../../cluster/freshness.ts'
+import { compareKeys, prefixEnd } from '../../../../src/operations/forms/places.ts'
+import { checkReadable, readKeys } from './key-reads.ts'
 
 export type Child =
   | { readonly kind: 'key'; readonly key: Uint8Array; readonly name: Uint8Array }
@@ -38,11 +36,12 @@ export async function readChildren(
   { max = PAGE, show }: { readonly max?: number | undefined; readonly show?: (found: Children) => void } = {},
 ): Promise<Children> {
   const end = prefix.length === 0 ? undefined : prefixEnd(prefix)
+  await checkReadable({ start: prefix, end }, signal)
   const children: Child[] = []
   let start = from
   let limit = READ
   for (let reads = 0; reads < READS_MAX; reads++) {
-    const { records, more } = await readKeys({ start, end }, limit, signal)
+    const { records, next } = await readKeys({ start, end }, limit, signal)
     let skipTo: Uint8Array | undefined
     const before = children.length
     for (const { key } of records) {
@@ -57,24 +56,12 @@ export async function readChildren(
       children.push({ kind: 'folder', prefix: folder, name: key.subarray(prefix.length, slash + 1) })
       skipTo = prefixEnd(folder)
     }
-    const last = records.at(-1)?.key
-    if (!more || last === undefined) return { children, next: undefined }
-    const after = Uint8Array.of(...last, 0)
-    start = skipTo !== undefined && compareKeys(skipTo, after) > 0 ? skipTo : after
+    if (next === undefined) return { children, next }
+    start = skipTo !== undefined && compareKeys(skipTo, next) > 0 ? skipTo : next
     limit = children.length - before > 1 ? READ : READ_IN_LARGE
     show?.({ children: [...children], next: start })
   }
   return { children, next: start }
-}
-
-/** Keys without their values. */
-async function readKeys(keys: KeyRange, limit: number, signal: AbortSignal) {
-  const { result } = await run(
-    range,
-    { kind: 'range', range: keys, limit, keysOnly: true, freshness: pageFreshness() },
-    { signal },
-  )
-  return result
 }
 
 /** A name for a set of keys. */

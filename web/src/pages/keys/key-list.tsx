@@ -1,15 +1,13 @@
 // Keys as a flat list, a page at a time. The URL has the page.
 
 import { encodeUtf8 } from '../../../../src/bytes/index.ts'
-import { prefixRange } from '../../../../src/operations/forms/places.ts'
-import { range } from '../../../../src/operations/range.ts'
+import { keyAfter, prefixRange } from '../../../../src/operations/forms/places.ts'
 import { useRequest } from '../../app/use-request.ts'
 import { useRevision } from '../../app/use-revision.ts'
-import { run } from '../../cluster/connection.ts'
-import { pageFreshness } from '../../cluster/freshness.ts'
 import { BytesText, toHex } from '../../design/bytes-text.tsx'
 import { Notice } from '../../design/notice.tsx'
 import { identify } from './children.ts'
+import { checkReadable, readKeys } from './key-reads.ts'
 import { fromHex, type KeysPlace, keysHref } from './key-route.ts'
 
 const PAGE = 100
@@ -24,26 +22,26 @@ export function KeyList({ place, empty }: ListProps) {
   const revision = useRevision()
   const { data, error } = useRequest(
     async (signal) => {
-      const { result } = await run(
-        range,
-        {
-          kind: 'range',
-          range: prefixRange(encodeUtf8(prefix)),
-          after: after === undefined ? undefined : fromHex(after),
-          limit: PAGE,
-          keysOnly: true,
-          freshness: pageFreshness(),
-        },
-        { signal },
+      const all = prefixRange(encodeUtf8(prefix))
+      await checkReadable(all, signal)
+      const last = after === undefined ? undefined : fromHex(after)
+      let page = await readKeys(
+        last === undefined ? all : { start: keyAfter(last), end: all.end },
+        PAGE,
+        signal,
       )
-      return result
+      // Parts without a key are passed.
+      while (page.records.length === 0 && page.next !== undefined)
+        page = await readKeys({ start: page.next, end: all.end }, PAGE, signal)
+      return page
     },
     [prefix, after],
     revision,
   )
   if (error !== undefined) return <Notice kind="problem">{error}</Notice>
   if (data === undefined) return null
-  const { records, more, last } = data
+  const { records, next } = data
+  const last = records.at(-1)?.key
   if (records.length === 0 && after === undefined) return empty
   return (
     <>
@@ -64,7 +62,9 @@ export function KeyList({ place, empty }: ListProps) {
       </ul>
       <nav class="pager" aria-label="Pages of keys">
         {after !== undefined && <a href={keysHref({ ...place, after: undefined })}>First page</a>}
-        {more && last !== undefined && <a href={keysHref({ ...place, after: toHex(last) })}>Next page</a>}
+        {next !== undefined && last !== undefined && (
+          <a href={keysHref({ ...place, after: toHex(last) })}>Next page</a>
+        )}
       </nav>
     </>
   )

@@ -12,6 +12,7 @@ import { KeyDetail } from './key-detail.tsx'
 import { KeyList } from './key-list.tsx'
 import { type KeysPlace, keysHref, readPlace } from './key-route.ts'
 import { KeyTree } from './key-tree.tsx'
+import { ReadableNote } from './readable-note.tsx'
 import './keys.css'
 
 export function Page() {
@@ -35,6 +36,7 @@ export function Page() {
       <div class={key === undefined ? 'keys' : 'keys keys-chosen'}>
         <section class="keys-side" aria-label="All keys">
           <Search place={place} />
+          <ReadableNote href={(prefix) => keysHref({ ...place, prefix, after: undefined })} />
           <Listing place={place} />
         </section>
         {key === undefined ? (

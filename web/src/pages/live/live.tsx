@@ -1,12 +1,19 @@
 // The changes of a key, or of keys with a prefix, as they are made.
 
 import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks'
-import { encodeUtf8 } from '../../../../src/bytes/index.ts'
-import { prefixRange, type Where } from '../../../../src/operations/forms/places.ts'
+import { encodeUtf8, utf8Text } from '../../../../src/bytes/index.ts'
+import {
+  type KeyRange,
+  nameRange,
+  prefixRange,
+  rangeAt,
+  type Where,
+} from '../../../../src/operations/forms/places.ts'
 import { asRevision } from '../../../../src/operations/forms/store.ts'
 import { PageFrame } from '../../app/page-frame.tsx'
 import { href, navigate, route } from '../../app/route.ts'
 import { logins } from '../../cluster/credentials.ts'
+import { readableName, readableParts } from '../../cluster/self.ts'
 import { Button } from '../../design/button.tsx'
 import { plainText } from '../../design/bytes-text.tsx'
 import { Empty } from '../../design/empty.tsx'
@@ -14,6 +21,8 @@ import { Checkbox, Select, TextField } from '../../design/field.tsx'
 import { Notice } from '../../design/notice.tsx'
 import { formatCount, plural } from '../../design/numbers.ts'
 import { operands } from '../keys/commands.ts'
+import { RangeWords } from '../keys/range-words.tsx'
+import { ReadableNote } from '../keys/readable-note.tsx'
 import { findShown, listEntries, type ShownChanges } from './change-buffer.ts'
 import { ChangeList } from './change-list.tsx'
 import './live.css'
@@ -64,6 +73,14 @@ const readFrom = (query: URLSearchParams) => {
   return Number.isSafeInteger(from) && from > 0 ? asRevision(from) : undefined
 }
 
+/** The place to watch, of which the user may read perhaps a part. `part`: the watched one, where it is not all. */
+function findWatched({ watched, text }: Chosen): { readonly where: Where; readonly part?: KeyRange } {
+  const wanted: Where = watched === 'key' ? { key: encodeUtf8(text) } : prefixRange(encodeUtf8(text))
+  const range = rangeAt(wanted)
+  const [first] = readableParts(range)
+  return first === undefined || first === range ? { where: wanted } : { where: first, part: first }
+}
+
 export function Page() {
   const chosen = readChosen(route.value.query)
   const { watched, text, filter, only, prev, cap } = chosen
@@ -78,7 +95,7 @@ export function Page() {
     setPaused(undefined)
     if (watched === 'key' && text === '') return
     const ended = new AbortController()
-    const where: Where = watched === 'key' ? { key: encodeUtf8(text) } : prefixRange(encodeUtf8(text))
+    const { where } = findWatched(chosen)
     const from = readFrom(route.peek().query)
     const opened = new Feed(
       { where, only: only === 'both' ? undefined : only, prev, from, cap: Number(cap), fits },
@@ -91,7 +108,7 @@ export function Page() {
       clearTimeout(timer)
       ended.abort()
     }
-  }, [watched, text, only, prev])
+  }, [watched, text, only, prev, readableName.value])
   useLayoutEffect(() => feed.current?.change({ cap: Number(cap), fits }), [cap, fits])
   useEffect(() => feed.current?.retry(), [logins.value])
   // While the node does not answer, the page may go to another one. There it continues from the same revision.
@@ -129,6 +146,7 @@ export function Page() {
       {view.state === 'resuming' && view.problem !== undefined && (
         <Notice kind="warning">The watch is not open: {view.problem}.</Notice>
       )}
+      <Part chosen={chosen} />
       <section>
         {(watched === 'prefix' || text !== '') && (
           <Counts view={view} shown={shown} isPaused={paused !== undefined} />
@@ -140,6 +158,20 @@ export function Page() {
         )}
       </section>
     </PageFrame>
+  )
+}
+
+/** A watch has one place. Where the user may read more than one, the others have links. */
+function Part({ chosen }: { readonly chosen: Chosen }) {
+  const { part } = findWatched(chosen)
+  if (part === undefined) return null
+  return (
+    <div>
+      <ReadableNote href={(prefix) => chosenHref({ ...chosen, watched: 'prefix', text: prefix })} />
+      <p class="dim">
+        This watch receives <RangeWords range={part} />.
+      </p>
+    </div>
   )
 }
 
@@ -252,7 +284,10 @@ function NoChange({
       </Empty>
     )
   if (state !== 'open') return null
-  const key = watched === 'key' ? text : `${text}${filter || 'greeting'}`
+  const { part } = findWatched(chosen)
+  const named = part && nameRange(part)
+  const begin = (named && 'prefix' in named ? utf8Text(named.prefix) : undefined) ?? text
+  const key = watched === 'key' ? text : `${begin}${filter || 'greeting'}`
   return (
     <Empty title="No change yet">
       <p>
