@@ -9,5 +9,5 @@ export const isError = (thrown: unknown): thrown is Error =>
 
 export const asError = (thrown: unknown): Error => (isError(thrown) ? thrown : new Error(String(thrown)))
 
-export const hasErrorCode = (thrown: unknown, code: string): boolean =>
-  isError(thrown) && 'code' in thrown && thrown.code === code
+export const hasErrorCode = (thrown: unknown, ...codes: readonly string[]): boolean =>
+  isError(thrown) && 'code' in thrown && codes.some((code) => thrown.code === code)

@@ -8,7 +8,8 @@ import { isFree } from '../../src/local/addresses.ts'
 import { writeClusterFile } from '../../src/local/directory/cluster-file.ts'
 import { succeeded } from '../../src/local/supervisor/control-protocol.ts'
 import { destroyCluster, stopCluster } from '../../src/local/supervisor/stop-cluster.ts'
-import { LOCK_FILE, lockDirectory } from '../../src/local/supervisor/supervisor-lock.ts'
+import { LOCK_DIRECTORY, lockDirectory } from '../../src/local/supervisor/supervisor-lock.ts'
+import { failingFs } from './failing-fs.ts'
 import { eventually, outcomeOf, startSupervisor, Workspace } from './kv.ts'
 
 function temporaryDirectory(): string {
@@ -20,7 +21,7 @@ function temporaryDirectory(): string {
 test('a stop finds a start that has just begun', async () => {
   const space = await Workspace.open()
   const started = outcomeOf(space.spawn('cluster', 'start', '--nodes', '1', '--port', String(space.port)))
-  await eventually(() => existsSync(space.path(LOCK_FILE)), 1)
+  await eventually(() => existsSync(space.path(LOCK_DIRECTORY)), 1)
   expect(await stopCluster(space.path())).toBe(true)
   expect(await isFree(space.port)).toBe(true)
   expect((await started).stdout).not.toContain('Ctrl-C')
@@ -54,7 +55,7 @@ test('on a full disk a cluster can be deleted, and what cannot be written is nam
   full('cluster.json.new')
   expect(write).toThrow(/cannot write .*cluster\.json: the disk is full; free space/)
   writeFileSync(join(dir, 'n1.log'), '{}')
-  full(`${LOCK_FILE}.${process.pid}`)
+  failingFs('writeFileSync', LOCK_DIRECTORY, 'ENOSPC')
   expect(await destroyCluster(dir, async () => {})).toBe(true)
   expect(existsSync(dir)).toBe(false)
 })

@@ -1,7 +1,7 @@
 // At most one supervisor per directory, and no directory that stays locked after a supervisor was killed.
 
 import { once } from 'node:events'
-import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { type AddressInfo, connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -11,7 +11,7 @@ import type { ControlAddress } from '../../src/local/directory/cluster-file.ts'
 import { succeeded } from '../../src/local/supervisor/control-protocol.ts'
 import {
   findSupervisor,
-  LOCK_FILE,
+  LOCK_DIRECTORY,
   releaseLock,
   takeLock,
 } from '../../src/local/supervisor/supervisor-lock.ts'
@@ -20,6 +20,7 @@ import {
   type SupervisorSocket,
   sendCommand,
 } from '../../src/local/supervisor/supervisor-socket.ts'
+import { failingFs } from './failing-fs.ts'
 
 let dir = ''
 const sockets: SupervisorSocket[] = []
@@ -122,11 +123,43 @@ test('what a supervisor has said to a stranger does not pass for it when it is d
   expect(reply).toMatchObject({ ok: false, supervisor: 'ended' })
 })
 
-test('a lock that names no supervisor does not count', async () => {
-  writeFileSync(join(dir, LOCK_FILE), '{}')
+test.each<[string, (lock: string) => void]>([
+  ['a file, as of earlier versions, without a supervisor', (lock) => writeFileSync(lock, '{}')],
+  ['an empty directory', (lock) => mkdirSync(lock)],
+  [
+    'a directory of a user',
+    (lock) => {
+      mkdirSync(lock)
+      writeFileSync(join(lock, 'other'), '')
+    },
+  ],
+])('what names no supervisor is no lock: %s', async (_, make) => {
+  make(join(dir, LOCK_DIRECTORY))
   expect(await findSupervisor(dir)).toBeUndefined()
-  expect(await takeLock(dir, await supervisor())).toBeUndefined()
+  const [first, second] = [await supervisor(), await supervisor()]
+  expect(await takeLock(dir, first)).toBeUndefined()
+  expect(await takeLock(dir, second)).toEqual(first)
+  releaseLock(dir, first)
+  expect(readdirSync(dir)).toEqual([])
 })
+
+test('the supervisor of an earlier version, whose lock is a file, holds the directory', async () => {
+  const first = await supervisor()
+  writeFileSync(join(dir, LOCK_DIRECTORY), JSON.stringify(first))
+  expect(await takeLock(dir, await supervisor())).toEqual(first)
+})
+
+test.each(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'])(
+  'a file system without hard links (%s) will do',
+  async (code) => {
+    failingFs('linkSync', dir, code)
+    const [first, second] = [await supervisor(), await supervisor()]
+    expect(await takeLock(dir, first)).toBeUndefined()
+    expect(await takeLock(dir, second)).toEqual(first)
+    releaseLock(dir, first)
+    expect(await takeLock(dir, second)).toBeUndefined()
+  },
+)
 
 test('connections that send nothing are bounded and end, and a command is answered beside them', async () => {
   const address = await supervisor()

@@ -11,12 +11,12 @@ import { Failure, FullDiskFailure } from '../failure.ts'
 import { poll } from '../poll.ts'
 import { processExists, processState } from '../processes.ts'
 import { type ControlReply, type ControlRequest, failed, succeeded } from './control-protocol.ts'
-import { type DirectoryLock, findSupervisor, LOCK_FILE, lockDirectory } from './supervisor-lock.ts'
+import { type DirectoryLock, findSupervisor, LOCK_DIRECTORY, lockDirectory } from './supervisor-lock.ts'
 import { sendCommand } from './supervisor-socket.ts'
 
 /** The files that a local cluster creates in its directory. `destroy` deletes these and no others. */
 const OWN_FILES =
-  /^(n\d+(\.old-\d+|\.log(\.old)?)?|(cluster\.json|console\.html)(\.new)?|supervisor\.(log|lock(\.\d+(\.stale)?)?))$/
+  /^(n\d+(\.old-\d+|\.log(\.old)?)?|(cluster\.json|console\.html)(\.new)?|supervisor\.(log|lock(\.[0-9a-f]{16})?))$/
 const NODE_FILES = /^n\d/
 
 /** Time for the process of a supervisor to end after it has answered that the cluster is stopped. */
@@ -97,7 +97,7 @@ async function deleteLocked(dataDir: string, files: readonly string[]): Promise<
       dataDir,
       files.filter((name) => NODE_FILES.test(name)),
     )
-    for (const name of files.filter((name) => name !== CLUSTER_FILE && name !== LOCK_FILE))
+    for (const name of files.filter((name) => name !== CLUSTER_FILE && name !== LOCK_DIRECTORY))
       await rm(join(dataDir, name), { recursive: true, force: true })
     // Last, so that an interrupted destroy can be repeated.
     await rm(join(dataDir, CLUSTER_FILE), { force: true })
