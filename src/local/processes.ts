@@ -1,13 +1,29 @@
 // Information of the system about a process.
 
-import { readFileSync } from 'node:fs'
+import { readFileSync, readlinkSync } from 'node:fs'
+import { hostname } from 'node:os'
+import { hasErrorCode } from '../system/errors.ts'
 
-/** Whether there is such a process. A zombie counts. Signal 0 only checks. */
+/** Whether there is such a process, of any user. A zombie counts. Signal 0 only checks. */
 export function processExists(pid: number): boolean {
   try {
     return process.kill(pid, 0)
+  } catch (error) {
+    return hasErrorCode(error, 'EPERM')
+  }
+}
+
+/**
+ * Names the set of processes that the ids of this process belong to: other containers and machines have other ids. Two
+ * of them that live at a time have different names. undefined: the system does not say it.
+ */
+export function processNamespace(): string | undefined {
+  if (process.platform !== 'linux') return `${process.platform}:${hostname()}`
+  try {
+    const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()
+    return `${boot}:${readlinkSync('/proc/self/ns/pid')}`
   } catch {
-    return false
+    return undefined
   }
 }
 

@@ -1,10 +1,10 @@
 // The lock of a cluster directory: at most one supervisor holds it. The lock is a directory with a file that names its
-// holder, and it counts only while its holder identifies itself. So a killed supervisor leaves nothing that a user would
-// have to remove.
+// holder, and it counts only while its holder identifies itself. So a killed supervisor leaves nothing that a user has
+// to remove.
 //
-// The lock appears complete or not at all: a directory cannot be renamed to one that is not empty. Every file system can
-// do that; exFAT, and the shared folders of some virtual machines, have no hard links. For the same reason the lock is
-// renamed before it is deleted.
+// The lock appears complete or not at all: a directory cannot be renamed to one that is not empty. Every file system
+// can do that; exFAT, and the shared folders of some virtual machines, have no hard links. For the same reason the lock
+// is renamed before it is deleted.
 
 import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
