@@ -33,6 +33,7 @@ const METHODS: { readonly [Name in keyof Client]: 'passes' | 'refused' | Method<
   deleteRange: 'refused',
   // They do not touch keys.
   compact: 'passes',
+  raiseRevision: 'passes',
   grantLease: 'passes',
   keepLeaseAlive: 'passes',
   keepLeasesAlive: 'passes',

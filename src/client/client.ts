@@ -49,6 +49,7 @@ import type {
   CompactResult,
   DeleteRange,
   DeleteRangeResult,
+  RaisedRevision,
   Transaction,
   TransactOptions,
   Txn,
@@ -82,6 +83,7 @@ import {
   checkDelete,
   checkGet,
   checkPut,
+  checkRaiseRevision,
   checkTxn,
 } from './validate-arguments.ts'
 import { ClientWatch, type OpenLimits, type WatchHost, type WatchSource } from './watch.ts'
@@ -360,6 +362,21 @@ export class Client {
     const { compact } = await import('../operations/compact.ts')
     const { compactRevision, revision: at } = resultFrom(await this.#call(compact, request, options))
     return { compactRevision, revision: at }
+  }
+
+  /**
+   * Raises the revision of a store without keys, before records of another store are copied there that name its
+   * revisions. To the revision of the store, it does nothing.
+   */
+  async raiseRevision(revision: number, options: CallOptions = NONE): Promise<RaisedRevision> {
+    checkRaiseRevision(revision, options)
+    const request = {
+      kind: 'raise-revision',
+      revision: asRevision(revision),
+      idempotency: undefined,
+    } as const
+    const { raiseRevision } = await import('../operations/raise-revision.ts')
+    return { revision: resultFrom(await this.#call(raiseRevision, request, options)).revision }
   }
 
   /** Grants a lease: its keys are deleted when it ends. It is granted once, even if it was asked for several times. */

@@ -53,6 +53,7 @@ export type {
   DeleteRange,
   DeleteRangeResult,
   Place,
+  RaisedRevision,
   Transaction,
   TransactionListOptions,
   TransactOptions,

@@ -176,6 +176,11 @@ export interface DeleteRangeResult {
   readonly revision: number
 }
 
+export interface RaisedRevision {
+  /** The revision of the store. */
+  readonly revision: number
+}
+
 export interface CompactResult {
   /** The store can be read from this revision on. */
   readonly compactRevision: number

@@ -1,5 +1,6 @@
 // The arguments of each function of the client.
 
+import { RAISED_REVISION_MAX } from '../operations/forms/store.ts'
 import { endpointUrl } from './address.ts'
 import type { AuthChangeOptions, RolePermission, UserChange } from './auth-types.ts'
 import type { LeaseOptions, NewLease, SessionOptions } from './lease-types.ts'
@@ -214,6 +215,15 @@ export function checkCompact(revision: unknown, options: CallOptions): void {
   checkValue('compact', 'revision', revision, revisionCheck)
   checkOptions('compact', options, CALL)
 }
+
+export function checkRaiseRevision(revision: unknown, options: CallOptions): void {
+  checkValue('raiseRevision', 'revision', revision, raisedRevisionCheck)
+  checkOptions('raiseRevision', options, CALL)
+}
+
+const raisedRevisionCheck: Check = (value) =>
+  revisionCheck(value) ??
+  (Number(value) > RAISED_REVISION_MAX ? `a revision up to ${RAISED_REVISION_MAX}` : undefined)
 
 export function checkGrant(lease: NewLease, options: CallOptions): void {
   checkOptions('grantLease: the lease', lease, { ttlMs: ttlCheck, id: leaseCheck })

@@ -3,7 +3,13 @@
 // same bytes on every replica.
 
 import { assertNever } from '../bytes/index.ts'
-import { asRevision, type KeyRow, type RecordMetadata, type SessionSlot } from '../operations/forms/index.ts'
+import {
+  asRevision,
+  type KeyRow,
+  type RecordMetadata,
+  type Revision,
+  type SessionSlot,
+} from '../operations/forms/index.ts'
 import type { ApplyContext, MutableState } from './apply-context.ts'
 import { executeAuthChange, readAuthState } from './auth/changes.ts'
 import { meetsLeaseDemands } from './auth/lease-rights.ts'
@@ -295,6 +301,8 @@ function execute(command: Command, work: ApplyContext): Outcome {
     }
     case 'settings':
       return changeSettings(command.settings, state)
+    case 'raise-revision':
+      return raiseRevision(command.revision, work)
     case 'open-session': {
       const { revision, clientSessions, settings } = state
       state.clientSessions = openClientSession(work)
@@ -319,6 +327,7 @@ const namesMany = (command: Command): command is CommandOnMany => {
     case 'delete':
     case 'batch':
     case 'settings':
+    case 'raise-revision':
     case 'open-session':
       return false
     default:
@@ -442,6 +451,21 @@ function changeSettings(change: Partial<KvState['settings']>, state: MutableStat
     state.settings = settings
   }
   return { kind: 'settings', revision: state.revision, settings }
+}
+
+/**
+ * Raises the revision of a store without keys, as a restore does: the revisions between are skipped. To the same
+ * revision again, it changes nothing.
+ */
+function raiseRevision(to: Revision, { state, events }: ApplyContext): Outcome {
+  const { revision, keys } = state
+  if (to < revision) return rejection(revision, 'revision-passed', [revision, to])
+  if (to > revision) {
+    if (keys > 0) return rejection(revision, 'store-not-empty', [keys, to])
+    state.revision = to
+    events.skip()
+  }
+  return { kind: 'revision-raised', revision: to }
 }
 
 /** The record before the change: undefined without the `prev` flag; null if the key did not exist. */

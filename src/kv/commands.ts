@@ -37,6 +37,7 @@ const COMMANDS: { readonly [K in Command['kind']]: CommandFacts<CommandOf<K>> } 
   grant: OPERATIONS.grant,
   revoke: OPERATIONS.revoke,
   'open-session': OPERATIONS['open-session'],
+  'raise-revision': OPERATIONS['raise-revision'],
   settings: OPERATIONS['change-settings'],
   auth: {
     room: OPERATIONS['change-auth'].room,
@@ -85,6 +86,7 @@ const OUTCOMES = {
   settings: 'settings',
   auth: 'auth',
   compact: 'compacted',
+  'raise-revision': 'revision-raised',
   renew: 'renewed',
   expire: 'expired',
 } as const satisfies Readonly<Record<Command['kind'], Outcome['kind']>>

@@ -19,9 +19,10 @@
 // there on. History that is too old or too large goes with its last row too; then only from the revision after it.
 // Neither depends on the progress of deletion.
 //
-// A store that was restored continues at a much higher revision. The revisions between, which may have had other
-// changes in the store that was lost, are one row without events: number of revisions 0, then the last of them (8).
-// `skipped` has the newest such gap. No read and no watch may begin in it, and no watch before it.
+// A store that was restored, or whose revision was raised, continues at a much higher one. The revisions between may
+// have had other changes in the store that was lost or left. They are one row without events: number of revisions 0,
+// then the last of them (8). `skipped` has the newest such gap. No read and no watch may begin in it, and no watch
+// before it.
 //
 // A version is dead for all revisions from the one that replaced it on. So when a row of events is deleted, the
 // versions that its events replaced are deleted too, and so are its tombstones.
@@ -118,12 +119,15 @@ export class EventWriter {
   #replacedBytes = 0
   /** The newest row. `history`: as the entry before has left it, so that it is known whether anything followed. */
   #newest: NewestRow | undefined
+  /** Whether the entry skips revisions. */
+  #isSkip = false
   /** The newest row with the events that the entry adds to it; undefined: the entry begins a row. */
   #extended: NewestRow | undefined
 
   begin({ revision, history }: KvState, rows: Rows): void {
-    const { first, newest } = history
-    const isShort = newest >= first && revision - newest + 1 < REVISIONS_PER_ROW
+    const { first, newest, skipped } = history
+    const isGap = newest === skipped.after + 1
+    const isShort = newest >= first && !isGap && revision - newest + 1 < REVISIONS_PER_ROW
     if (!isShort || this.#newest?.history !== history) this.#newest = undefined
     if (isShort) this.#newest ??= this.#read(history, rows)
     this.#extended = isShort && isSmall(this.#newest) ? this.#newest : undefined
@@ -131,6 +135,12 @@ export class EventWriter {
     this.#before = revision
     this.#at = this.#extended?.bytes ?? 0
     this.#replacedBytes = 0
+    this.#isSkip = false
+  }
+
+  /** The revisions of the entry are skipped: it has no events. */
+  skip(): void {
+    this.#isSkip = true
   }
 
   /** Revisions must not fall. */
@@ -164,6 +174,7 @@ export class EventWriter {
   /** Writes the row if the entry has raised the revision. */
   end({ revision, clusterTimeMs, history }: KvState, rows: Rows): History {
     if (revision === this.#before) return history
+    if (this.#isSkip) return this.#endSkip(revision, clusterTimeMs, history, rows)
     const first = asRevision(this.#first)
     writeUint64(header, 0, clusterTimeMs)
     writeUint16(header, 8, revision - first + 1)
@@ -174,6 +185,14 @@ export class EventWriter {
     this.#newest = { history: after, bytes: this.#at, hash: { mix, crc } }
     if (!isSmall(this.#newest) && this.#bytes.length > BUFFER_BYTES)
       this.#bytes = new Uint8Array(BUFFER_BYTES)
+    return after
+  }
+
+  #endSkip(revision: Revision, clusterTimeMs: number, history: History, rows: Rows): History {
+    this.#newest = undefined
+    const before = { revision: asRevision(this.#before), clusterTimeMs, history }
+    const { history: after, row } = skipTo(revision, before)
+    if (row !== undefined) rows.write({ ...row, before: null })
     return after
   }
 
@@ -249,8 +268,27 @@ export function spanOfEvents(first: Revision, row: Uint8Array): Pick<EventRow, '
   }
 }
 
-/** The row of the revisions up to `last` that a restored store skips. */
-export function encodeSkipped(last: Revision, clusterTimeMs: number): Uint8Array {
+/** The history of a store that skips the revisions up to `to`, and the row that it gets. */
+export function skipTo(
+  to: Revision,
+  { revision, clusterTimeMs, history }: Pick<KvState, 'revision' | 'clusterTimeMs' | 'history'>,
+): { readonly history: History; readonly row?: { readonly key: Uint8Array; readonly value: Uint8Array } } {
+  // Without a row of events, none needs an end.
+  if (history.first > revision) return { history: historyAfter(to) }
+  const newest = asRevision(revision + 1)
+  return {
+    history: {
+      ...history,
+      newest,
+      // A store remembers one gap.
+      compacted: asRevision(Math.max(history.compacted, history.skipped.to)),
+      skipped: { after: revision, to },
+    },
+    row: { key: eventsKey(newest), value: encodeSkipped(to, clusterTimeMs) },
+  }
+}
+
+function encodeSkipped(last: Revision, clusterTimeMs: number): Uint8Array {
   const row = new Uint8Array(HEADER_BYTES + 8)
   writeUint64(row, 0, clusterTimeMs)
   writeUint64(row, HEADER_BYTES, last)

@@ -45,6 +45,8 @@ export const REASONS: readonly Reason[] = [
   'too-many-token-users',
   'no-such-key',
   'cluster-version-lowered',
+  'store-not-empty',
+  'revision-passed',
 ]
 
 const CODES: Readonly<Record<Reason, RefusalCode>> = {
@@ -83,6 +85,8 @@ const CODES: Readonly<Record<Reason, RefusalCode>> = {
   'too-many-token-users': 'idempotency_key_reused',
   'no-such-key': 'not_found',
   'cluster-version-lowered': 'bad_request',
+  'store-not-empty': 'bad_request',
+  'revision-passed': 'bad_request',
 }
 
 /** The id of a lease as the numbers of a refusal: each is 32 bits. */
@@ -186,6 +190,10 @@ export function rejectionText({ reason, numbers: [first, second] }: Rejection): 
       return 'the key of a put does not exist, so it has neither a value nor a lease to keep'
     case 'cluster-version-lowered':
       return `the cluster is at cluster version ${first}, which is never lowered, not to ${second} either`
+    case 'store-not-empty':
+      return `the store has ${first} keys: only the revision of a store without keys can be raised`
+    case 'revision-passed':
+      return `the store is at revision ${first} already, which is above ${second}: revisions never fall`
     default:
       return assertNever(reason, 'reason')
   }

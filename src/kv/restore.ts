@@ -18,7 +18,7 @@ import {
   ROOT_KEY,
 } from './auth/state.ts'
 import { decodeVersion, decodeVersionKey } from './codec/rows.ts'
-import { encodeSkipped, eventsKey, historyAfter } from './history.ts'
+import { historyAfter, skipTo } from './history.ts'
 import { decodeLease, noLeases } from './leases.ts'
 import type { KvState } from './types.ts'
 import {
@@ -105,10 +105,9 @@ export function restoredState(
   state: KvState,
   { bump, clusterId }: Restore,
 ): { readonly state: KvState; readonly added: Row | undefined } {
-  const { idempotencyTokens: tokens, clientSessions: sessions, auth, history, clusterTimeMs } = state
+  const { idempotencyTokens: tokens, clientSessions: sessions, auth } = state
   const revision = asRevision(state.revision + bump)
-  const first = asRevision(state.revision + 1)
-  const hasHistory = history.first <= state.revision
+  const { history: skipped, row } = skipTo(revision, state)
   const restored = {
     ...state,
     revision,
@@ -116,20 +115,9 @@ export function restoredState(
     clientSessions: { ...sessions, next: sessions.next + bump, horizon: sessions.next + bump },
     leases: { ...noLeases(clusterId), count: state.leases.count },
     auth: { ...auth, revision: auth.revision + bump },
-    history: hasHistory
-      ? {
-          ...history,
-          newest: first,
-          // A store remembers one gap.
-          compacted: asRevision(Math.max(history.compacted, history.skipped.to)),
-          skipped: { after: state.revision, to: revision },
-        }
-      : historyAfter(revision),
+    history: skipped,
   }
-  const added = hasHistory
-    ? { key: eventsKey(first), value: encodeSkipped(revision, clusterTimeMs) }
-    : undefined
-  return { state: restored, added }
+  return { state: restored, added: row }
 }
 
 /** A row as it is in the restored store. */

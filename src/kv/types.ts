@@ -25,6 +25,8 @@ import type {
   OpenSessionRequest,
   PutOutcome,
   PutRequest,
+  RaiseRevisionOutcome,
+  RaiseRevisionRequest,
   RevokeOutcome,
   RevokeRequest,
   SessionOutcome,
@@ -64,7 +66,7 @@ export type KeyCommand = CommandFields<PutRequest | DeleteRequest>
 
 export type Command =
   | KeyCommand
-  | CommandFields<BatchRequest | DeleteRangeRequest | OpenSessionRequest>
+  | CommandFields<BatchRequest | DeleteRangeRequest | OpenSessionRequest | RaiseRevisionRequest>
   | Pick<TxnRequest, 'kind' | 'txn'>
   | LeaseCommand
   /** Changes replicated settings. A setting that is absent keeps its value. */
@@ -211,7 +213,10 @@ export interface KvState {
     readonly compacted: Revision
     /** The size of the versions that were replaced and are kept, keys and values. */
     readonly bytes: number
-    /** The newest revisions that a restore has skipped: those after `after`, up to `to`. Both 0: none. */
+    /**
+     * The newest revisions that a restore, or a raise of the revision, has skipped: those after `after`, up to `to`.
+     * Both 0: none.
+     */
     readonly skipped: { readonly after: Revision; readonly to: Revision }
   }
   /** `leases.ts` */
@@ -236,6 +241,7 @@ export type Outcome =
   | { readonly kind: 'settings'; readonly revision: Revision; readonly settings: KvSettings }
   | SessionOutcome
   | CompactOutcome
+  | RaiseRevisionOutcome
   | DeleteRangeOutcome
   | ({ readonly kind: 'txn' } & TxnOutcome)
   | GrantOutcome
@@ -330,6 +336,8 @@ export type Reason =
   | 'auth-too-large'
   | 'too-many-token-users'
   | 'no-such-key'
+  | 'store-not-empty'
+  | 'revision-passed'
 
 /** The hash of one row, in two integers of 32 bits with a sign: V8 keeps those in an object without further memory. */
 export interface RowHash {

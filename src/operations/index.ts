@@ -35,6 +35,7 @@ import { type LogInRequest, logIn } from './log-in.ts'
 import type { ItemForm, MuxResultForm } from './mux/form.ts'
 import { type OpenSessionRequest, openSession, type SessionOutcome } from './open-session.ts'
 import { type PutOutcome, type PutRequest, put } from './put.ts'
+import { type RaiseRevisionOutcome, type RaiseRevisionRequest, raiseRevision } from './raise-revision.ts'
 import { type RangeRequest, range } from './range.ts'
 import { type RemoveMemberRequest, removeMember } from './remove-member.ts'
 import { type ReplaceMemberRequest, replaceMember } from './replace-member.ts'
@@ -74,6 +75,8 @@ export type {
   OpenSessionRequest,
   PutOutcome,
   PutRequest,
+  RaiseRevisionOutcome,
+  RaiseRevisionRequest,
   RangeRequest,
   RevokeOutcome,
   RevokeRequest,
@@ -91,6 +94,7 @@ export type Operation =
   | DeleteRangeRequest
   | TxnRequest
   | CompactRequest
+  | RaiseRevisionRequest
   | WatchRequest
   | GrantRequest
   | RevokeRequest
@@ -126,6 +130,7 @@ export const OPERATIONS = {
   'delete-range': deleteRange,
   txn,
   compact,
+  'raise-revision': raiseRevision,
   watch,
   grant,
   revoke,

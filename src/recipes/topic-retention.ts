@@ -16,7 +16,7 @@ import { pause } from '../client/timer.ts'
 import { reportForeignKey } from './foreign-keys.ts'
 import type { KeySpace } from './key-space.ts'
 import { runUserCallback } from './run-user-callback.ts'
-import { revisionValue, storedRevision } from './stored-revision.ts'
+import { revisionValue, type StoredRevision, storedRevision } from './stored-revision.ts'
 import { isClosed } from './transient-errors.ts'
 import { anySignal } from './watch-helpers.ts'
 
@@ -58,20 +58,37 @@ export class TopicRetention {
     this.#published = Math.floor(Math.random() * this.#trimEvery)
   }
 
-  /**
-   * Reports a key that is no message of this topic. An import has restored a message whose key names no revision before
-   * its own.
-   */
-  isMessage({ key, keyBytes, modRevision }: KvRecord): boolean {
-    const suffix = this.#space.suffix(keyBytes)
-    if (MESSAGE.test(suffix) && parseRevision(suffix) < modRevision) return true
-    reportForeignKey('topic', key)
+  /** Reports a key that is no message of this topic. */
+  isMessage(record: KvRecord): boolean {
+    const suffix = this.#space.suffix(record.keyBytes)
+    if (MESSAGE.test(suffix) && !this.isRestored(record)) return true
+    reportForeignKey('topic', record.key)
     return false
+  }
+
+  /** Whether an import has restored a message of another cluster: its key names no revision before its own. */
+  isRestored({ keyBytes, modRevision }: KvRecord): boolean {
+    const suffix = this.#space.suffix(keyBytes)
+    return MESSAGE.test(suffix) && parseRevision(suffix) >= modRevision
   }
 
   /** Messages up to this revision were removed because there were too many; 0: none. */
   async trimmedUpTo(signal: AbortSignal | undefined): Promise<number> {
-    return storedRevision('topic', await this.#kv.get(this.#space.key('trimmed'), { signal })) ?? 0
+    const mark = await this.#readMark(signal)
+    return mark === undefined || mark.isCopied ? 0 : mark.revision
+  }
+
+  /**
+   * Whether messages from `start` on were removed because there were too many. `isCopied`: it may be a revision of the
+   * cluster from which the topic was copied, as the mark of this cluster may be.
+   */
+  async hasTrimmed(start: number, isCopied: boolean, signal: AbortSignal | undefined): Promise<boolean> {
+    const mark = await this.#readMark(signal)
+    return mark !== undefined && mark.revision >= start && (isCopied || !mark.isCopied)
+  }
+
+  async #readMark(signal: AbortSignal | undefined): Promise<StoredRevision | undefined> {
+    return storedRevision('topic', await this.#kv.get(this.#space.key('trimmed'), { signal }))
   }
 
   /** Part of the transaction that publishes a message with an age. */
@@ -189,10 +206,7 @@ export class TopicRetention {
 
   /** Deletes those of the records that are messages of another cluster. */
   async #deleteRestored(records: readonly KvRecord[], call: CallOptions): Promise<void> {
-    const restored = records.filter(({ keyBytes, modRevision }) => {
-      const suffix = this.#space.suffix(keyBytes)
-      return MESSAGE.test(suffix) && parseRevision(suffix) >= modRevision
-    })
+    const restored = records.filter((record) => this.isRestored(record))
     for (let at = 0; at < restored.length; at += TRIM_BATCH) {
       const batch = restored.slice(at, at + TRIM_BATCH)
       await this.#kv.txn({ success: batch.map(({ keyBytes }) => ({ delete: { key: keyBytes } })) }, call)

@@ -14,9 +14,10 @@
 // Outages: a subscription fails if its first call does. From then on it waits for the cluster without limit, as a watch
 // of the client does. A member of a group waits for as long as its lease lives, and is lost then.
 //
-// Messages and positions are revisions of one cluster. A position that an import has restored from another cluster is
-// left out and reported (stored-revision.ts), and so is a message that names a later revision than its own record. A
-// publisher deletes such messages when the topic holds too many.
+// Messages and positions are revisions of one cluster. A migration or an import may have copied them from another one
+// (stored-revision.ts). A group with such a position gets every message that the topic holds, also those that it has
+// acknowledged there. A message that names a later revision than its own record is left out and reported, and the next
+// message has `missed: true`. A publisher deletes such messages when the topic holds too many.
 //
 // Limits: a `publish` that fails with `written: 'unknown'` may have been done. A subscription to earlier messages reads
 // the keys of all messages, so `messagesMax` bounds its memory. Each message with an age costs its subscriber one read.
@@ -187,7 +188,8 @@ class MessageTopic<T> implements Topic<T> {
       const ack = () =>
         Promise.reject(new TypeError('message.ack: only a subscription of a group has a position'))
       const next = (await this.#currentRevision({ signal, timeoutMs })) + 1
-      for await (const message of this.#read(firstRevision(from, next), signal)) yield { ...message, ack }
+      const start = firstRevision(from, next)
+      for await (const message of this.#read(start, from !== 'next', signal)) yield { ...message, ack }
       return
     }
     const part = escapePart(group).toString()
@@ -225,8 +227,8 @@ class MessageTopic<T> implements Topic<T> {
           .catch(memberError)
         const [result] = moved.results
         position = result?.put
-          ? { revision: createRevision === 0 ? -1 : revision, ...result.put }
-          : parsePosition(result?.get?.kvs?.[0])
+          ? { revision: createRevision === 0 ? -1 : revision, isCopied: false, ...result.put }
+          : await this.#parsePosition(result?.get?.kvs?.[0], call)
       }
     }
     const memberError = (error: unknown): never => {
@@ -234,16 +236,19 @@ class MessageTopic<T> implements Topic<T> {
       throw isLost && !isClosed(error) ? memberLost(group, error) : error
     }
     try {
+      let isCopied = false
       const start = await throughOutages(async () => {
         position = await this.#position(group, beginning)
+        isCopied = position.isCopied
         if (position.revision >= 0) return position.revision + 1
+        isCopied = from !== 'next'
         const next = (await this.#currentRevision(beginning)) + 1
         // A position never names a later revision than its record.
         return Math.min(next, firstRevision(from, next))
       }, whileHeld)
       // The group has a position from now on, whenever the first message comes.
       await throughOutages(() => move(start - 1, beginning), whileHeld)
-      for await (const message of this.#read(start, whileHeld)) {
+      for await (const message of this.#read(start, isCopied, whileHeld)) {
         held.throwIfLost()
         const ack = async (call: CallOptions = {}) => {
           checkOptions('message.ack', call, CALL_OPTIONS)
@@ -273,22 +278,33 @@ class MessageTopic<T> implements Topic<T> {
     return (await this.#kv.txn({ success: [{ get: { key: this.#messages } }] }, options)).revision
   }
 
-  /** Reads the messages that are there, then watches. Compaction of events that it needs makes it read again. */
+  /**
+   * Reads the messages that are there, then watches. Compaction of events that it needs makes it read again.
+   * `isCopied`: `start` may be a revision of another cluster.
+   */
   async *#read(
     start: number,
+    isCopied: boolean,
     signal: AbortSignal | undefined,
   ): AsyncGenerator<Omit<TopicMessage<T>, 'ack'>, void, undefined> {
     let next = start
     let missed = false
     const get = (key: Uint8Array) => throughOutages(() => this.#kv.get(key, { signal }), signal)
     const trimmedUpTo = () => throughOutages(() => this.#retention.trimmedUpTo(signal), signal)
+    let isFirst = true
     for (;;) {
       const { revision: current, aged } = await throughOutages(() => this.#retention.aged(signal), signal)
       if (current >= next) {
         const from = next
-        const messages = await throughOutages(() => this.#messagesBetween(from, current, signal), signal)
+        const isOther = isCopied && isFirst
+        const { messages, hasRestored } = await throughOutages(
+          () => this.#messagesBetween(from, current, signal),
+          signal,
+        )
         const keys = messages.map(({ keyBytes }) => keyBytes)
-        missed ||= (await trimmedUpTo()) >= next
+        missed ||= hasRestored
+        const hasTrimmed = () => this.#retention.hasTrimmed(from, isOther, signal)
+        missed ||= await throughOutages(hasTrimmed, signal)
         const present = messages.filter(({ lease }) => lease !== undefined).length
         missed ||= await throughOutages(() => this.#retention.hasAgedOut(from, aged, present, signal), signal)
         for (let at = 0; at < keys.length; at += READ_AHEAD) {
@@ -302,6 +318,7 @@ class MessageTopic<T> implements Topic<T> {
           }
         }
         next = current + 1
+        isFirst = false
       }
       try {
         let trimmed = 0
@@ -315,7 +332,11 @@ class MessageTopic<T> implements Topic<T> {
         })
         for await (const { revision, events } of watch) {
           for (const event of events) {
-            if (event.type !== 'put' || !this.#retention.isMessage(event.kv)) continue
+            if (event.type !== 'put') continue
+            if (!this.#retention.isMessage(event.kv)) {
+              missed ||= this.#retention.isRestored(event.kv)
+              continue
+            }
             // A watch that is behind may deliver a message that was removed since, or whose time is over.
             if (trimmedAt === undefined || trimmedAt.elapsedMs() >= RECENT_MS) {
               trimmedAt = startStopwatch()
@@ -337,19 +358,24 @@ class MessageTopic<T> implements Topic<T> {
     }
   }
 
-  /** The messages between two revisions, without values, in the order of their revisions. */
+  /**
+   * The messages between two revisions, without values, in the order of their revisions. `hasRestored`: others are left
+   * out (`isRestored`).
+   */
   async #messagesBetween(
     first: number,
     last: number,
     signal: AbortSignal | undefined,
-  ): Promise<readonly KvRecord[]> {
+  ): Promise<{ readonly messages: readonly KvRecord[]; readonly hasRestored: boolean }> {
     const messages: KvRecord[] = []
+    let hasRestored = false
     for await (const record of this.#kv.list({ prefix: this.#messages, keysOnly: true, signal })) {
       const { modRevision } = record
-      if (this.#retention.isMessage(record) && modRevision >= first && modRevision <= last)
-        messages.push(record)
+      const isWanted = modRevision >= first && modRevision <= last
+      if (this.#retention.isMessage(record) && isWanted) messages.push(record)
+      else hasRestored ||= isWanted && this.#retention.isRestored(record)
     }
-    return messages.toSorted(recordsByRevision)
+    return { messages: messages.toSorted(recordsByRevision), hasRestored }
   }
 
   #positionKey(group: string): Uint8Array {
@@ -357,12 +383,26 @@ class MessageTopic<T> implements Topic<T> {
   }
 
   async #position(group: string, call: CallOptions): Promise<GroupPosition> {
-    return parsePosition(await this.#kv.get(this.#positionKey(group), call))
+    return this.#parsePosition(await this.#kv.get(this.#positionKey(group), call), call)
+  }
+
+  async #parsePosition(record: KvRecord | undefined, call: CallOptions): Promise<GroupPosition> {
+    const stored = storedRevision('topic', record)
+    if (record === undefined || stored === undefined) return { ...NO_POSITION, ...revisionsOf(record) }
+    const isHidingNothing = !stored.isCopied || (await this.#isBeforeAll(stored.revision, record, call))
+    return { ...stored, ...revisionsOf(record), revision: isHidingNothing ? stored.revision : 0 }
+  }
+
+  /** Whether all messages that the topic holds, or will have, are later than a position of another cluster. */
+  async #isBeforeAll(revision: number, { createRevision }: KvRecord, call: CallOptions): Promise<boolean> {
+    if (revision >= createRevision) return false
+    for await (const { modRevision } of this.#kv.list({ prefix: this.#messages, keysOnly: true, ...call }))
+      if (modRevision <= revision) return false
+    return true
   }
 }
 
-const parsePosition = (record: KvRecord | undefined): GroupPosition => ({
-  revision: storedRevision('topic', record) ?? -1,
+const revisionsOf = (record: KvRecord | undefined) => ({
   createRevision: record?.createRevision ?? 0,
   modRevision: record?.modRevision ?? 0,
 })
@@ -370,11 +410,13 @@ const parsePosition = (record: KvRecord | undefined): GroupPosition => ({
 /** `revision`: -1 without a position. */
 interface GroupPosition {
   readonly revision: number
+  /** It was copied from another cluster. */
+  readonly isCopied: boolean
   readonly createRevision: number
   readonly modRevision: number
 }
 
-const NO_POSITION: GroupPosition = { revision: -1, createRevision: 0, modRevision: 0 }
+const NO_POSITION: GroupPosition = { revision: -1, isCopied: false, createRevision: 0, modRevision: 0 }
 
 /** The first revision of a subscription. `next`: the first one that no message has yet. */
 const firstRevision = (from: number | 'oldest' | 'next', next: number): number => {

@@ -78,6 +78,7 @@ const CALLS: Readonly<Record<CallName, (kv: Client, signal: AbortSignal) => Prom
   transact: (kv, signal) => kv.transact(async (tx) => tx.put('k', String(await tx.get('k'))), { signal }),
   deleteRange: (kv, signal) => kv.deleteRange({ prefix: 'k' }, { signal }),
   compact: (kv, signal) => kv.compact(1, { signal }),
+  raiseRevision: (kv, signal) => kv.raiseRevision(1, { signal }),
   grantLease: (kv, signal) => kv.grantLease({ ttlMs: 60_000 }, { signal }),
   keepLeaseAlive: (kv, signal) => kv.keepLeaseAlive('7', { signal }),
   keepLeasesAlive: (kv, signal) => kv.keepLeasesAlive(['7'], { signal }),

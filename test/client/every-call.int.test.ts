@@ -121,6 +121,11 @@ const CALLS: Readonly<Record<CallName, Call>> = {
   deleteRange: async (kv, name) =>
     expect(await kv.deleteRange({ prefix: await there(name) })).toMatchObject({ deleted: 1 }),
   compact: (kv) => kv.compact(1),
+  // The store has keys, and more revisions.
+  raiseRevision: (kv) =>
+    kv.raiseRevision(1).catch((error: unknown) => {
+      if (!String(error).includes('revisions never fall')) throw error
+    }),
   grantLease: (kv) => kv.grantLease({ ttlMs: 60_000 }),
   keepLeaseAlive: (kv) => kv.keepLeaseAlive(lease),
   keepLeasesAlive: (kv) => kv.keepLeasesAlive([lease]),
@@ -210,7 +215,7 @@ const WIRES: readonly Wire[] = [
     ]),
     readsFirst: new Set<CallName>(['transact', 'revokeLease']),
     missing: new Set<CallName>([
-      ...(['addMember', 'removeMember', 'replaceMember', 'transferLeader'] as const),
+      ...(['addMember', 'removeMember', 'replaceMember', 'transferLeader', 'raiseRevision'] as const),
       ...(['settings', 'changeSettings', 'backup', 'auth.status', 'auth.self'] as const),
       ...(['auth.enable', 'auth.disable'] as const),
       ...(['users.list', 'users.get', 'users.put', 'users.delete'] as const),
@@ -351,6 +356,7 @@ test.each([true, false])(
         'transact',
         'deleteRange',
         'compact',
+        'raiseRevision',
         'changeSettings',
       ] as const),
       ...(['grantLease', 'revokeLease', 'session'] as const),

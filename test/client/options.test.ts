@@ -28,6 +28,7 @@ const CALLS: Readonly<Record<CallName, Call>> = {
   transact: (kv, options) => kv.transact((tx) => tx.get('k'), options),
   deleteRange: (kv, options) => kv.deleteRange({ prefix: 'p' }, options),
   compact: (kv, options) => kv.compact(1, options),
+  raiseRevision: (kv, options) => kv.raiseRevision(1, options),
   grantLease: (kv, options) => kv.grantLease({ ttlMs: 1_000 }, options),
   keepLeaseAlive: (kv, options) => kv.keepLeaseAlive('1', options),
   keepLeasesAlive: (kv, options) => kv.keepLeasesAlive(['1'], options),

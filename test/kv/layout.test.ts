@@ -264,6 +264,12 @@ describe('requests', () => {
       ([name, change, bytes]) =>
         [name, 28, ask({ kind: 'auth', change, ifRevision: undefined }), `00  00 00 00 ${bytes}`] as const,
     ),
+    [
+      'raising the revision',
+      29,
+      ask({ kind: 'raise-revision', revision: rev(2 ** 40) }),
+      '00  00 00 0000010000000000',
+    ],
     ['opening a session', 20, ask({ kind: 'open-session' }), '00  00 00'],
     [
       'a put in a session',
@@ -293,7 +299,7 @@ describe('requests', () => {
 
   test.each([
     ['kind', 15, 1, '0000000001 6b'],
-    ['kind', 29, 1, '0000000001 6b'],
+    ['kind', 30, 1, '0000000001 6b'],
     ['change of users', 28, 1, '000000 00 07'],
     ['version', 16, 2, '0000000001 6b'],
     ['envelope flag', 16, 1, '2000000001 6b'],
@@ -379,6 +385,11 @@ describe('rows', () => {
           05 0000000010000000 06 00000000000dbba0 07 0000000000000002
           08 000000000036ee80 09 00000000000186a0 0a 0000000040000000 0b 0000000000002710
           0c 0000000000001388 0d 00000000000f4240 0e 0000000000400000`,
+    ],
+    [
+      'a refused raise',
+      { kind: 'raise-revision' as const, revision: rev(9) },
+      '05 0000000000000002 23 0000000000000001 0000000000000009',
     ],
   ])('of a token, behind the fingerprint: %s', (_, command, bytes) => {
     const store = new MemoryStore()

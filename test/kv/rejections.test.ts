@@ -35,6 +35,8 @@ test.each([
   ['unknown-role', 'bad_request', 'make it first'],
   ['root-needed', 'bad_request', 'the user root'],
   ['no-such-key', 'not_found', 'neither a value nor a lease to keep'],
+  ['store-not-empty', 'bad_request', 'only the revision of a store without keys can be raised'],
+  ['revision-passed', 'bad_request', 'revisions never fall'],
   ['auth-too-large', 'storage_full', 'users and roles would take 7 bytes, at most 5'],
 ] as const)('%s', (reason, code, text) => {
   const refusal = rejection(rev(1), reason, [7, 5])
@@ -79,5 +81,7 @@ test('reasons keep their bytes', () => {
     'too-many-token-users',
     'no-such-key',
     'cluster-version-lowered',
+    'store-not-empty',
+    'revision-passed',
   ])
 })

@@ -184,6 +184,7 @@ const REQUESTS: { readonly [K in OperationKind]: fc.Arbitrary<Omit<OperationOf<K
   }),
   txn: fc.record({ txn, idempotency, revision: some(revision), freshness }),
   compact: fc.record({ revision, idempotency }),
+  'raise-revision': fc.record({ revision, idempotency }),
   watch: fc.record({
     request: fc.record({
       where: where.filter(
@@ -523,6 +524,10 @@ const RESULTS: {
         applied,
       )
       .map((drawn) => trip(OPERATIONS.compact.http, request, ...drawn)),
+  'raise-revision': (request) =>
+    fc
+      .tuple(fc.record({ kind: fc.constant('revision-raised' as const), revision }), applied)
+      .map((drawn) => trip(OPERATIONS['raise-revision'].http, request, ...drawn)),
   watch: STREAM,
   grant: (request) =>
     fc

@@ -1004,6 +1004,7 @@ function recordedResult(outcome: Parameters<typeof shown>[0], replayed: boolean)
     case 'session':
     case 'batch':
     case 'compacted':
+    case 'revision-raised':
     case 'delete-range':
     case 'txn':
     case 'granted':

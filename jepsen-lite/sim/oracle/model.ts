@@ -554,6 +554,7 @@ export class StoreModel {
       return `settings at ${this.revision}`
     }
     if (command.kind === 'compact') return this.#compact(command)
+    if (command.kind === 'raise-revision') return this.#raiseRevision(command.revision)
     if (command.kind === 'txn') return runTxn(command.txn, this.#store).outcome
     if (command.kind === 'delete-range') {
       const { start, end } = command.range
@@ -765,6 +766,14 @@ export class StoreModel {
     this.#compacted = Math.max(this.#compacted, revision)
   }
 
+  /** Raised by no client of the simulator while it has keys: only refusals are compared then. */
+  #raiseRevision(to: number): string {
+    if (to < this.revision || (to > this.revision && this.keysAt(this.#index).length > 0))
+      return `refused bad_request at ${this.revision}`
+    this.revision = to
+    return `revision raised to ${to}`
+  }
+
   #compact({ revision: to, onlyForward }: Extract<Command, { kind: 'compact' }>): string {
     if (to !== undefined && (to < this.#compacted || (onlyForward && to === this.#compacted)))
       return `refused compacted at ${this.revision}`
@@ -888,6 +897,8 @@ export function shown(outcome: Outcome): string {
       return `session ${outcome.session} at ${outcome.revision} for ${outcome.ageMsMax} ms`
     case 'batch':
       return `batch at ${outcome.revision}: ${outcome.outcomes.map(shown).join(' | ')}`
+    case 'revision-raised':
+      return `revision raised to ${outcome.revision}`
     case 'compacted':
       return `compacted ${outcome.compactRevision} at ${outcome.revision}`
     case 'granted':

@@ -292,6 +292,11 @@ class Report {
           `copying ${keyCount(event.keys - event.copied)} ${this.#sides}, as of revision ${event.revision}`,
         )
         break
+      case 'raised':
+        break
+      case 'below':
+        this.#say(belowText(event))
+        break
       case 'following':
         this.#say(`following the changes after revision ${event.revision}; Ctrl-C ends it`)
         break
@@ -342,6 +347,7 @@ async function printResult(
     ...{ revision, keys, leases, copied, changes, different },
     differences: differences.map(({ key, difference }) => ({ key: bytesDocument(key), difference })),
     position_key: positionKey,
+    revisions_above: result.isAbove,
     finished: result.isFinished,
     seconds: Number(seconds.toFixed(3)),
   }
@@ -385,6 +391,12 @@ async function printResult(
       `the same command copies later changes; when no client writes to the source any more, --finish closes the migration`,
     )
 }
+
+/** Warning before anything is copied. */
+const belowText = ({ revision, source, reason }: Extract<MigrationEvent, { kind: 'below' }>): string =>
+  `warning: the target is at revision ${revision}, and the source at ${source}` +
+  `${reason === undefined ? '' : ` (${reason})`}: tokens of locks begin lower there, new items of queues come before ` +
+  'copied ones, and subscribers of topics get missed: true'
 
 const BY_OTHERS = ', changed by somebody else'
 

@@ -1,6 +1,7 @@
 // The changes of the source, and how many of them one transaction of the target has.
 
 import type { KvRecord } from '../../client/index.ts'
+import { topicOfMessage } from './topic-keys.ts'
 
 /** Limit of etcd on the operations of a transaction, without the one that moves the position. */
 export const OPERATIONS_MAX = 127
@@ -9,7 +10,7 @@ export const BYTES_MAX = 1_250_000
 /** Revisions of the source share a transaction up to this size. */
 const SHARED_BYTES_MAX = 256 * 1024
 
-type SourceFields = 'keyBytes' | 'value' | 'lease' | 'createRevision' | 'modRevision'
+type SourceFields = 'keyBytes' | 'value' | 'lease' | 'createRevision' | 'modRevision' | 'version'
 
 export interface SourceRecord extends Pick<KvRecord, SourceFields> {
   /** Size of the key and the value. */
@@ -17,8 +18,9 @@ export interface SourceRecord extends Pick<KvRecord, SourceFields> {
 }
 
 export const sourceRecord = (record: KvRecord): SourceRecord => {
-  const { keyBytes, value, lease, createRevision, modRevision } = record
-  return { keyBytes, value, lease, createRevision, modRevision, bytes: keyBytes.length + value.length }
+  const { keyBytes, value, lease, createRevision, modRevision, version } = record
+  const bytes = keyBytes.length + value.length
+  return { keyBytes, value, lease, createRevision, modRevision, version, bytes }
 }
 
 type OrderedRecord = Pick<KvRecord, 'keyBytes' | 'lease' | 'createRevision' | 'modRevision'>
@@ -61,9 +63,14 @@ export function lastChanges(changes: readonly SourceChange[]): readonly SourceCh
   return last.size === changes.length ? changes : [...last.values()]
 }
 
+/** Whether recipes rely on a revision of its own: for the order of keys of leases, and of the messages of a topic. */
+const hasOwnRevision = (change: SourceChange): boolean =>
+  change.type === 'put' &&
+  (change.record.lease !== undefined || topicOfMessage(change.record.keyBytes) !== undefined)
+
 /**
- * The number of first revisions that share a transaction, 1 at least. A key changes once in a transaction. Revisions
- * with keys of leases have one of their own: locks and elections rely on the order of such revisions.
+ * The number of first revisions that share a transaction, 1 at least. A key changes once in a transaction, and some
+ * revisions have one of their own.
  */
 export function countShared(revisions: Iterable<SourceRevision>): number {
   const keys = new Set<string>()
@@ -71,9 +78,8 @@ export function countShared(revisions: Iterable<SourceRevision>): number {
   for (const { changes } of revisions) {
     for (const change of changes) {
       const key = keyName(change)
-      const isLeased = change.type === 'put' && change.record.lease !== undefined
       bytes += changeBytes(change)
-      if (keys.has(key) || isLeased) return Math.max(1, count)
+      if (keys.has(key) || hasOwnRevision(change)) return Math.max(1, count)
       keys.add(key)
     }
     if (keys.size > OPERATIONS_MAX || bytes > SHARED_BYTES_MAX) return Math.max(1, count)

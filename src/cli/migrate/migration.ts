@@ -27,10 +27,12 @@ import {
 } from './changes.ts'
 import { Comparison, type KeyDifference } from './comparison.ts'
 import { isPositionKey, type MigrationPosition, StoredPosition } from './position.ts'
+import { type Lead, RevisionLead } from './revision-lead.ts'
 import { findDifference, pairRecords, scan } from './scan.ts'
 import { checkCopied, checkTarget } from './target-check.ts'
 import { ForeignKeys, TargetKeys } from './target-keys.ts'
 import { isNegative, isTooLarge, keyText, type TargetLimits } from './target-limits.ts'
+import { AgedMessages, isCountOfAged } from './topic-keys.ts'
 import { WatchQueue } from './watch-queue.ts'
 
 /** Values up to this many bytes are kept between the first scan and their copy. Others are read again. */
@@ -79,6 +81,15 @@ export interface MigrationOptions {
 export type MigrationEvent =
   | { readonly kind: 'copying'; readonly revision: number; readonly keys: number; readonly copied: number }
   | { readonly kind: 'resumed'; readonly position: MigrationPosition }
+  /** The target is at a revision above the source. */
+  | { readonly kind: 'raised'; readonly revision: number; readonly source: number }
+  /** It is not: revisions that keys and values name have another meaning there. `revision`: of the target. */
+  | {
+      readonly kind: 'below'
+      readonly revision: number
+      readonly source: number
+      readonly reason: string | undefined
+    }
   | { readonly kind: 'following'; readonly revision: number }
   /** The target has what the source had when following began. */
   | { readonly kind: 'caught-up'; readonly revision: number }
@@ -107,6 +118,8 @@ export interface MigrationResult {
   readonly positionKey: string
   /** The newest revision of the source after the comparison. */
   readonly newest: number
+  /** Whether the revisions of the target are above those of the source. */
+  readonly isAbove: boolean
   readonly isFinished: boolean
 }
 
@@ -121,11 +134,13 @@ class Migration {
   readonly #range: KeyRange
   readonly #stored: StoredPosition
   readonly #leases: CarriedLeases
+  readonly #lead: RevisionLead
   readonly #keys = new TargetKeys()
   readonly #foreign = new ForeignKeys()
   #position: MigrationPosition
   /** The next record to copy; undefined: none. */
   #next: SourceRecord | undefined
+  #aged = new AgedMessages()
   #copied = 0
   #changes = 0
 
@@ -136,6 +151,7 @@ class Migration {
     this.#range = prefixRange(Buffer.from(prefix))
     this.#stored = new StoredPosition(target, writer, prefix, signal, timeoutMs)
     this.#leases = new CarriedLeases(source, target, signal, timeoutMs)
+    this.#lead = new RevisionLead(target, signal)
     this.#position = { source: sourceId, prefix, phase: 'copy', revision: 0, copied: 0 }
   }
 
@@ -250,8 +266,11 @@ class Migration {
       limits.check()
       await limits.probe(writer, signal)
       records.sort(compareOrder)
-      if (!isResumed) await this.#movePosition({ ...this.#position, revision })
-      else {
+      for (const record of records) this.#aged.add(record)
+      if (!isResumed) {
+        this.#report(await this.#lead.begin(revision), revision)
+        await this.#movePosition({ ...this.#position, revision })
+      } else {
         const copied = records.slice(0, this.#position.copied)
         await this.#check((foreign) => checkCopied(this.#checked, copied, this.#keys, foreign))
         await this.#reviveLeases(copied)
@@ -268,17 +287,39 @@ class Migration {
     }
   }
 
+  /** Before changes up to this revision of the source are made in the target. */
+  async #keepAbove(source: number): Promise<void> {
+    const known = this.#stored.modRevision
+    if (this.#position.isBelow === true || known > source) return
+    this.#report(await this.#lead.keep(source, known), source)
+  }
+
+  #report(lead: Lead, source: number): void {
+    const { kind, revision } = lead
+    if (kind === 'below') {
+      this.#position = { ...this.#position, isBelow: true }
+      this.#options.onEvent({ kind, revision, source, reason: lead.reason })
+    } else this.#options.onEvent({ kind: 'raised', revision, source })
+  }
+
   async #copyRecords(records: readonly SourceRecord[]): Promise<void> {
     for (let at = this.#position.copied; at < records.length; at = this.#position.copied) {
       this.#next = records[at]
       await this.#restoreLost()
       const count = countSharedRecords(records, at)
       const some = await this.#load(records.slice(at, at + count))
+      for (const record of records.slice(at, at + count)) await this.#putAgain(record)
       await this.#apply(some, { ...this.#position, copied: at + count, isPartial: undefined })
       this.#copied += count
     }
     this.#next = undefined
     await this.#movePosition({ ...this.#position, phase: 'follow', copied: records.length })
+  }
+
+  /** Puts a record before its turn as often as its version needs (topic-keys.ts). */
+  async #putAgain(record: SourceRecord): Promise<void> {
+    for (let puts = this.#aged.puts(record); puts > 1; puts--)
+      await this.#apply([putOf(record)], { ...this.#position, isPartial: true })
   }
 
   /** Reads the values that were not kept. */
@@ -314,15 +355,24 @@ class Migration {
   async #repair(): Promise<void> {
     const { source, target, limits, signal } = this.#options
     const revision = await this.#readRevision()
+    await this.#keepAbove(revision)
     let changes: SourceChange[] = []
+    this.#aged = new AgedMessages()
+    const counting: SourceRecord[] = []
     const ours = scan(source, this.#range, { revision, signal })
     for await (const pair of pairRecords(ours, scan(target, this.#range, { signal }))) {
+      const isNewer = (pair.ours?.modRevision ?? 0) > this.#position.revision
+      if (pair.ours !== undefined && isNewer && isCountOfAged(pair.key))
+        counting.push(sourceRecord(pair.ours))
       if (findDifference(pair) === undefined) {
         if (pair.ours?.lease !== undefined) await this.#leases.carry(pair.ours.lease)
         continue
       }
       const record = pair.ours && sourceRecord(pair.ours)
-      if (record !== undefined) this.#refuseFault(limits.findFault(record), revision)
+      if (record !== undefined) {
+        this.#refuseFault(limits.findFault(record), revision)
+        this.#aged.add(record)
+      }
       const change: SourceChange =
         record === undefined ? { type: 'delete', key: pair.key } : { type: 'put', record }
       if (countFitting([...changes, change], OPERATIONS_MAX) <= changes.length) {
@@ -330,6 +380,10 @@ class Migration {
         changes = []
       }
       changes.push(change)
+    }
+    for (const record of counting) {
+      await this.#putAgain(record)
+      await this.#apply([putOf(record)], this.#position)
     }
     await this.#apply(changes, { ...this.#position, phase: 'follow', revision, isPartial: undefined })
   }
@@ -407,6 +461,7 @@ class Migration {
   }
 
   async #finish(result: MigrationResult): Promise<MigrationResult> {
+    await this.#keepAbove(result.newest)
     const finishedAt = new Date().toISOString()
     await this.#movePosition({ ...this.#position, phase: 'finished', finishedAt })
     return { ...result, isFinished: true }
@@ -422,6 +477,7 @@ class Migration {
     for (const each of revisions)
       for (const change of each.changes) if (!(await this.#isReplaced(change))) changes.push(change)
     if (changes.length === 0) return true
+    await this.#keepAbove(revision)
     const transactions = await this.#apply(changes, { ...this.#position, revision, isPartial: undefined })
     if (transactions > 1) this.#options.onEvent({ kind: 'split', revision, changes: changes.length })
     this.#changes += changes.length
@@ -591,6 +647,8 @@ class Migration {
     { keys, leases, different, differences }: Comparison,
     revision: number,
   ): Promise<MigrationResult> {
+    const newest = await this.#readRevision()
+    await this.#keepAbove(newest)
     return {
       revision,
       keys,
@@ -600,7 +658,8 @@ class Migration {
       different,
       differences,
       positionKey: this.#stored.key,
-      newest: await this.#readRevision(),
+      newest,
+      isAbove: this.#position.isBelow !== true,
       isFinished: false,
     }
   }

@@ -41,6 +41,8 @@ export interface MigrationPosition {
   /** A revision of the source. */
   readonly revision: number
   readonly copied: number
+  /** Revisions of the target are not above those of the source. */
+  readonly isBelow?: true | undefined
   /** A part of the changes of a later revision is made: they did not fit into one transaction. */
   readonly isPartial?: true | undefined
   /** A run has taken over, and has not compared yet what was changed after this revision of the target. */
@@ -160,7 +162,7 @@ const DELETED = 'somebody has deleted the position of this migration: this run h
 
 function decodePosition(key: string, text: string): MigrationPosition {
   try {
-    const { source, prefix, phase, revision, copied, isPartial, uncheckedSince, finishedAt } =
+    const { source, prefix, phase, revision, copied, isBelow, isPartial, uncheckedSince, finishedAt } =
       JSON.parse(text)
     const isPosition =
       typeof source === 'string' &&
@@ -168,10 +170,12 @@ function decodePosition(key: string, text: string): MigrationPosition {
       PHASES.includes(phase) &&
       Number.isSafeInteger(revision) &&
       Number.isSafeInteger(copied) &&
+      (isBelow === undefined || isBelow === true) &&
       (isPartial === undefined || isPartial === true) &&
       (uncheckedSince === undefined || Number.isSafeInteger(uncheckedSince)) &&
       (finishedAt === undefined || typeof finishedAt === 'string')
-    if (isPosition) return { source, prefix, phase, revision, copied, isPartial, uncheckedSince, finishedAt }
+    if (isPosition)
+      return { source, prefix, phase, revision, copied, isBelow, isPartial, uncheckedSince, finishedAt }
   } catch {
     // It is refused below.
   }

@@ -6,6 +6,7 @@
 //   settings:            all settings (`settings.ts`)
 //   session:             its number (8), its greatest age (8)
 //   compacted:           compact_revision (8)
+//   revision-raised
 //   delete-range:        number of keys (8)
 //   txn:                 succeeded (1), number of results (1), then for each operation:
 //                        1 put: create_revision (8), mod_revision (8), version (8); 2 get; 3 delete: number of keys (8);
@@ -43,6 +44,7 @@ const CODES = {
   revoked: 13,
   expired: 14,
   auth: 15,
+  'revision-raised': 16,
 } as const satisfies { readonly [kind in Outcome['kind']]: number }
 
 const RESULT_OF_PUT = 1
@@ -91,6 +93,8 @@ export function writeOutcome(outcome: Outcome, to: Writer): void {
       break
     case 'compacted':
       to.uint64(outcome.compactRevision)
+      break
+    case 'revision-raised':
       break
     case 'txn':
       writeTxnResult(outcome, to)
@@ -142,6 +146,8 @@ export function readOutcome(from: Reader, command: Command): Outcome {
       return { kind: 'session', revision, session: from.uint64(), ageMsMax: from.uint64() }
     case CODES.compacted:
       return { kind: 'compacted', revision, compactRevision: asRevision(from.uint64()) }
+    case CODES['revision-raised']:
+      return { kind: 'revision-raised', revision }
     case CODES['delete-range']:
       return { kind: 'delete-range', revision, deleted: from.uint64() }
     case CODES.txn:

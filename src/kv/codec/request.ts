@@ -16,6 +16,7 @@
 //     settings    `settings.ts`
 //     open-session
 //     compact     [revision (8)]; flag 1: it must be higher than before
+//     raise-revision   revision (8)
 //     delete-range, txn                                                                 (`txn.ts`)
 //     grant       lease (8), 0: apply chooses one; time to live (8)
 //     renew       count (2), then for each: lease (8)
@@ -88,6 +89,7 @@ const KINDS = {
   revoke: 26,
   expire: 27,
   auth: 28,
+  'raise-revision': 29,
 } as const satisfies { readonly [kind in Command['kind']]: number }
 /** Leases that one entry ends. */
 export const EXPIRE_LEASES_MAX = 128
@@ -135,6 +137,7 @@ export function placesOfEntry(kind: number, version: number, body: Uint8Array): 
     case 'settings':
     case 'open-session':
     case 'compact':
+    case 'raise-revision':
     case 'grant':
     case 'renew':
     case 'auth':
@@ -270,6 +273,9 @@ function writeCommand(command: Command, to: Writer): void {
     case 'compact':
       if (command.revision !== undefined) to.uint64(command.revision)
       return
+    case 'raise-revision':
+      to.uint64(command.revision)
+      return
     case 'delete-range':
       writeWhere(command.range, to)
       return
@@ -351,7 +357,7 @@ export interface ParsedRequest {
 }
 
 export function parseRequest(kind: number, version: number, body: Uint8Array): ParsedRequest {
-  if (kind < KINDS.put || kind > KINDS.auth) throw new UnknownKindError(`entry kind ${kind}`)
+  if (kind < KINDS.put || kind > KINDS['raise-revision']) throw new UnknownKindError(`entry kind ${kind}`)
   if (version !== VERSION) throw new UnknownKindError(`version ${version} of entry kind ${kind}`)
 
   const from = new Reader(body, 'a request', MalformedBytesError)
@@ -390,6 +396,7 @@ function readPlainCommand(kind: number, from: Reader): Command {
   if (kind === KINDS['delete-range']) return { kind: 'delete-range', range: readRange(from) }
   if (kind === KINDS.txn) return { kind: 'txn', txn: readTxnCommand(from) }
   if (kind === KINDS.auth) return readAuthCommand(from)
+  if (kind === KINDS['raise-revision']) return { kind: 'raise-revision', revision: asRevision(from.uint64()) }
   if (kind >= KINDS.grant) return readLeaseCommand(kind, from)
   return { kind: 'open-session' }
 }

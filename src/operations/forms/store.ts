@@ -44,3 +44,6 @@ export interface KeyRow {
 
 export type RecordMetadata = Omit<KeyRow, 'value' | 'by'>
 export type KeyRevisions = Pick<KeyRow, 'createRevision' | 'modRevision' | 'version'>
+
+/** Limit on the revision to which a store is raised: as many are left. */
+export const RAISED_REVISION_MAX = 2 ** 52

@@ -18,6 +18,7 @@ import {
   type ReadGrant,
   type Revision,
 } from '../../operations/forms/index.ts'
+import { featureRefusal } from '../../operations/forms/settings.ts'
 import {
   bytesOfTxn,
   type Operation,
@@ -121,6 +122,11 @@ const EXECUTORS: { readonly [K in OperationKind]: Executor<OperationOf<K>, K> } 
   'delete-range': deleteRange,
   txn,
   compact: (api, operation, call, respond) => propose(api, operation, operation.idempotency, call, respond),
+  'raise-revision'(api, operation, call, respond) {
+    const refusal = featureRefusal(api.node.status().settings, 'revisionRaise')
+    if (refusal !== undefined) throw new ApiError('bad_request', refusal)
+    propose(api, operation, operation.idempotency, call, respond)
+  },
   watch,
   grant(api, operation, call, respond) {
     const ttlMs = Math.max(api.node.leaseTtlMsMin, operation.ttlMs)

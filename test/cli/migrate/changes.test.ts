@@ -20,6 +20,7 @@ const record = (name: string, fields: Partial<SourceRecord> = {}): SourceRecord 
     lease: undefined,
     createRevision: 1,
     modRevision: 1,
+    version: 1,
     bytes: 10,
   },
   ...fields,
@@ -33,11 +34,14 @@ const revisions = (...changes: SourceChange[][]): SourceRevision[] =>
   changes.map((each, at) => ({ revision: at + 1, changes: each }))
 const many = (count: number): SourceChange[] => Array.from({ length: count }, (_, at) => put(`k${at}`))
 
+const MESSAGE = 'app/topic/x/message/0000000000000001-0000012345'
+
 test.each([
   ['others follow', revisions([put('a')], [put('b'), del('c')], [put('d')]), 3],
   ['a key changes again', revisions([put('a')], [put('b')], [del('a')], [put('c')]), 2],
   ['a key of a lease', revisions([put('a')], [put('b', { lease: '7' })], [put('c')]), 1],
   ['a key of a lease alone', revisions([put('b', { lease: '7' })], [put('c')]), 1],
+  ['a message of a topic', revisions([put('a')], [put(MESSAGE), put('topic/x/aged')], [put('c')]), 1],
   ['as many operations as fit', revisions(many(OPERATIONS_MAX), [put('z')]), 1],
   ['more than fit', revisions(many(OPERATIONS_MAX + 1), [put('z')]), 1],
   ['large values', revisions([put('a', { bytes: 200_000 })], [put('b', { bytes: 200_000 })]), 1],

@@ -48,6 +48,7 @@ describe('a migration', () => {
     expect(result).toEqual({
       ...{ keys: 4, leases: 1, copied: 0, changes: 1, different: 0, differences: [] },
       position_key: key,
+      revisions_above: true,
       finished: false,
     })
   })

@@ -450,6 +450,7 @@ describe('limits of the target', () => {
       lease: undefined,
       createRevision: 1,
       modRevision: 1,
+      version: 1,
       bytes: 5_000,
     }
     const negative = new TargetLimits().findFault({ ...record, lease: '-7' })

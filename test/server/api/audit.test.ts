@@ -36,6 +36,7 @@ const LINES: { readonly [K in Operation['kind']]: readonly [object, 'change' | '
     'change',
   ],
   compact: [{}, 'change'],
+  'raise-revision': [{}, 'change'],
   watch: [{ keys: [{ start: 'b', end: 'd' }] }, 'read'],
   grant: [{}, 'change'],
   revoke: [{ leases: [lease] }, 'change'],

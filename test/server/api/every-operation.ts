@@ -46,6 +46,7 @@ export const EVERY_OPERATION: EveryOperation = {
   'delete-range': { kind: 'delete-range', range: { start: bytes(''), end: undefined }, ...once },
   txn: { kind: 'txn', txn: TXN, freshness: {}, ...once },
   compact: { kind: 'compact', revision: 3 as Revision, ...once },
+  'raise-revision': { kind: 'raise-revision', revision: 3 as Revision, ...once },
   watch: {
     kind: 'watch',
     request: {

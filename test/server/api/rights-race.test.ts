@@ -87,6 +87,8 @@ const OPERATIONS = {
   txn: { kind: 'txn', txn: TXN, freshness: {}, ...once },
   settings: { kind: 'change-settings', settings: { keyBytesMax: 100 }, ...once },
   compact: { kind: 'compact', revision: asRevision(3), ...once },
+  // The store has keys.
+  'raise-revision': undefined,
   grant: { kind: 'grant', id: '99' as LeaseId, ttlMs: 60_000, ...once },
   revoke: { kind: 'revoke', id: first.id, ...once },
   'open-session': { kind: 'open-session' },
