@@ -265,7 +265,8 @@ export class PeerLinks {
     const to = this.#byId(id)
     const finish = (ok: boolean): void => {
       source.close()
-      setImmediate(() => from.driver?.events.snapshotSent(id, source.meta.index, ok))
+      const failure = ok ? undefined : 'the link is cut'
+      setImmediate(() => from.driver?.events.snapshotSent(id, source.meta.index, failure))
     }
     if (to?.driver === undefined || this.#cut.has(link(from, to))) {
       finish(false)

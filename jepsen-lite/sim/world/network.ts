@@ -358,10 +358,10 @@ export class SimNetwork implements Carrier {
         driver.events.snapshotOffered(from, ...offer)
       },
       snapshotReceived: (...snapshot) => driver.events.snapshotReceived(...snapshot),
-      snapshotSent: (to, index, ok) => {
+      snapshotSent: (to, index, failure) => {
         process.snapshotsSent--
-        if (!ok) probeCoverage.hit('snapshot stream given up')
-        driver.events.snapshotSent(to, index, ok)
+        if (failure !== undefined) probeCoverage.hit('snapshot stream given up')
+        driver.events.snapshotSent(to, index, failure)
       },
     }
   }

@@ -178,6 +178,7 @@ export class Driver implements KvNode {
     })
     const snapshots = new SnapshotTransfers({
       clock,
+      limits,
       logger,
       storage,
       raft,
@@ -341,6 +342,7 @@ export class Driver implements KvNode {
       applyLoop: this.#applyLoop,
       leases: this.#leases,
       checks: this.#checks,
+      snapshots: this.#snapshots,
       host: this.#options.host,
       timing: this.#options.timing,
     })
@@ -510,6 +512,7 @@ export class Driver implements KvNode {
       () => this.#leases.stop(),
       () => this.#reports.stop(),
       () => this.#checks.stop(),
+      () => this.#snapshots.stop(),
       () => this.#spacePolicy.space.stop(),
       () => this.#peers.close(),
       () => this.#proposer.endAll(reason),

@@ -93,6 +93,9 @@ export interface DriverLimits {
    */
   readonly leaseRetryMs: number
   readonly leaseProposalMs: number
+  /** Pause after a snapshot that a peer has not received. It doubles with each further one. */
+  readonly snapshotRetryMs: number
+  readonly snapshotRetryMsMax: number
   /** Pause between two passes of the scrub, and between two slices. */
   readonly scrubEveryMs: number
   readonly scrubPauseMs: number
@@ -162,6 +165,8 @@ export const driverLimits: DriverLimits = {
   hashIdleMs: 1_000,
   leaseRetryMs: 250,
   leaseProposalMs: 5_000,
+  snapshotRetryMs: 250,
+  snapshotRetryMsMax: 30_000,
   scrubEveryMs: 3_600_000,
   scrubPauseMs: 50,
   scrubSliceRows: SCRUB_SLICE.rowsMax,

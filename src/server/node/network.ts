@@ -104,7 +104,8 @@ export interface NetworkEvents {
   ): void
   /** The snapshot is complete and staged under `snapshotId`. */
   snapshotReceived(from: ReplicaId, term: Term, snapshotId: string, meta: SnapshotSource['meta']): void
-  snapshotSent(to: ReplicaId, index: LogIndex, ok: boolean): void
+  /** `failure`: why the peer does not have the snapshot; undefined: it has it. */
+  snapshotSent(to: ReplicaId, index: LogIndex, failure: string | undefined): void
 }
 
 export interface Network {

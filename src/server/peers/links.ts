@@ -247,7 +247,7 @@ export class Links implements Network {
       'a snapshot transfer ended',
     )
     this.#context.clock.soon(() => {
-      if (!this.#over) this.#context.events.snapshotSent(to, index, ok)
+      if (!this.#over) this.#context.events.snapshotSent(to, index, ok ? undefined : why)
     })
   }
 

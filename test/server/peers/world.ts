@@ -209,7 +209,7 @@ export class Node implements Place {
         stop: (what) => add({ kind: 'stop', what }),
         snapshotOffered: (...offer) => this.snapshotOffered(...offer),
         snapshotReceived: (_from, _term, snapshotId) => add({ kind: 'received', snapshotId }),
-        snapshotSent: (_to, _index, ok) => add({ kind: 'sent', ok }),
+        snapshotSent: (_to, _index, failure) => add({ kind: 'sent', ok: failure === undefined }),
       },
     })
   }

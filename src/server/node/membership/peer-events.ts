@@ -4,7 +4,6 @@ import { CLUSTER_VERSION } from '../../../operations/forms/settings.ts'
 import {
   finalConfiguration,
   isMember,
-  type LogIndex,
   type Message,
   type Raft,
   type ReplicaId,
@@ -146,7 +145,7 @@ export class PeerEvents implements NetworkEvents {
     this.#options.snapshots.received(from, term, snapshotId, meta)
   }
 
-  snapshotSent(to: ReplicaId, index: LogIndex, ok: boolean): void {
-    this.#options.snapshots.sent(to, index, ok)
+  snapshotSent(...sent: Parameters<NetworkEvents['snapshotSent']>): void {
+    this.#options.snapshots.sent(...sent)
   }
 }

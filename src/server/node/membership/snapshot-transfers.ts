@@ -1,9 +1,13 @@
 // The snapshots that this replica sends to others and receives from them.
+//
+// The core requests a snapshot again as soon as it learns that one has failed. What has failed may fail again at once:
+// the receiver has no room, or its disk is broken. So the core learns of a failure after a pause, which doubles.
 
 import { decodeState } from '../../../kv/index.ts'
 import {
   decodeAppliedState,
   type LogIndex,
+  type MonotonicMs,
   type Raft,
   type ReplicaId,
   type SnapshotRequest,
@@ -11,8 +15,9 @@ import {
 } from '../../../raft/index.ts'
 import type { SnapshotSink, SnapshotSource, Storage } from '../../../storage/types.ts'
 import type { Logger } from '../../options.ts'
-import type { Clock } from '../clock.ts'
+import type { Clock, Timer } from '../clock.ts'
 import type { Lifecycle } from '../lifecycle.ts'
+import type { DriverLimits } from '../limits.ts'
 import type { NetworkEvents } from '../network.ts'
 import type { NodeEvents } from '../node-events.ts'
 import type { DiskSpacePolicy } from '../upkeep/disk-space-policy.ts'
@@ -21,6 +26,7 @@ import type { PeerSender } from './peer-sender.ts'
 
 interface SnapshotTransfersOptions {
   readonly clock: Clock
+  readonly limits: Pick<DriverLimits, 'snapshotRetryMs' | 'snapshotRetryMsMax'>
   readonly logger: Logger
   readonly storage: Pick<Storage, 'snapshotSink' | 'snapshotSource'>
   readonly raft: Pick<Raft, 'id' | 'term' | 'commit' | 'snapshotRefusal'>
@@ -31,10 +37,22 @@ interface SnapshotTransfersOptions {
   readonly events: Pick<NodeEvents, 'step'>
 }
 
+/** Snapshots for a peer that have failed, one after the other. */
+interface Failures {
+  readonly count: number
+  /** The reason of the last one. */
+  readonly why: string
+  /** When that was. */
+  readonly at: MonotonicMs
+  /** Until the next one may be sent. */
+  readonly pause: Timer
+}
+
 export class SnapshotTransfers {
   readonly #options: SnapshotTransfersOptions
   /** The peers that a snapshot is being sent to. */
   readonly #receivers = new Set<ReplicaId>()
+  readonly #failures = new Map<ReplicaId, Failures>()
 
   constructor(options: SnapshotTransfersOptions) {
     this.#options = options
@@ -43,6 +61,20 @@ export class SnapshotTransfers {
   /** The number of snapshots that are being sent. */
   get size(): number {
     return this.#receivers.size
+  }
+
+  /** An error for the status: the last snapshots for this peer, which needs one, have failed. */
+  errorOf(peer: ReplicaId): string | undefined {
+    const { count, why } = this.#failures.get(peer) ?? { count: 0, why: '' }
+    const name = this.#options.members.findName(peer) ?? peer
+    return count < 2
+      ? undefined
+      : `${name} does not catch up: the last ${count} snapshots for it failed: ${why}`
+  }
+
+  stop(): void {
+    for (const { pause } of this.#failures.values()) pause.cancel()
+    this.#failures.clear()
   }
 
   /** `late`: how many snapshots came too late for the log (`ProgressStatus`). */
@@ -58,9 +90,28 @@ export class SnapshotTransfers {
     peers.sendSnapshot(to, raft.term, source)
   }
 
-  sent(peer: ReplicaId, index: LogIndex, ok: boolean): void {
-    this.#receivers.delete(peer)
+  sent(...[peer, index, why]: Parameters<NetworkEvents['snapshotSent']>): void {
+    if (why === undefined) {
+      this.#failures.delete(peer)
+      this.#ended(peer, index, true)
+      return
+    }
+    const { clock, lifecycle, limits, logger, members } = this.#options
+    if (lifecycle.end !== undefined) return
+    const now = clock.now()
+    const before = this.#failures.get(peer)
+    const isRecent = before !== undefined && now - before.at <= 2 * limits.snapshotRetryMsMax
+    const count = isRecent ? before.count + 1 : 1
+    const pauseMs = Math.min(limits.snapshotRetryMs * 2 ** (count - 1), limits.snapshotRetryMsMax)
+    logger.warn({ to: members.findName(peer), index, why, count, pauseMs }, 'a snapshot was not received')
+    const pause = clock.after(pauseMs, () => this.#ended(peer, index, false))
+    this.#failures.set(peer, { count, why, at: now, pause })
+  }
+
+  /** The core requests another one if it has failed and is still needed. */
+  #ended(peer: ReplicaId, index: LogIndex, ok: boolean): void {
     const { clock, events } = this.#options
+    this.#receivers.delete(peer)
     events.step({ kind: 'snapshot-sent', now: clock.now(), peer, index, ok })
   }
 

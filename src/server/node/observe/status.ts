@@ -17,6 +17,7 @@ import type { HostStatus } from '../driver-options.ts'
 import type { LeaseCounts, LeaseService } from '../leases/lease-service.ts'
 import type { Lifecycle } from '../lifecycle.ts'
 import type { Members } from '../membership/members.ts'
+import type { SnapshotTransfers } from '../membership/snapshot-transfers.ts'
 import type { BackgroundChecks } from '../upkeep/background-checks.ts'
 import type { DiskSpace, DiskSpaceState } from '../upkeep/disk-space.ts'
 import { diskFullText } from '../upkeep/disk-space-policy.ts'
@@ -54,6 +55,7 @@ interface StatusSources {
   readonly applyLoop: Pick<ApplyLoop, 'notReady' | 'state'>
   readonly leases: Pick<LeaseService, 'counts'>
   readonly checks: Pick<BackgroundChecks, 'error'>
+  readonly snapshots: Pick<SnapshotTransfers, 'errorOf'>
   readonly host: HostStatus | undefined
   readonly timing: Pick<RaftTiming, 'electionMaxMs'>
 }
@@ -78,7 +80,18 @@ const UNKNOWN_HOST: HostStatus = {
 }
 
 export function nodeStatus(sources: StatusSources): DriverStatus {
-  const { applyLoop, checks, host = UNKNOWN_HOST, leases, lifecycle, members, raft, space, storage } = sources
+  const {
+    applyLoop,
+    checks,
+    host = UNKNOWN_HOST,
+    leases,
+    lifecycle,
+    members,
+    raft,
+    snapshots,
+    space,
+    storage,
+  } = sources
   const errors: string[] = []
   if (lifecycle.end !== undefined) errors.push(lifecycle.end.reason)
   if (checks.error !== undefined) errors.push(checks.error)
@@ -87,7 +100,11 @@ export function nodeStatus(sources: StatusSources): DriverStatus {
   if (raft.leader === undefined) errors.push('no leader is known')
   if (host.backupFailure !== undefined) errors.push(`the last scheduled backup failed: ${host.backupFailure}`)
   const raftStatus = raft.status()
-  errors.push(...lateFollowers(raftStatus, members), ...slowDisk(sources, raftStatus))
+  errors.push(
+    ...lateFollowers(raftStatus, members),
+    ...failedSnapshots(raftStatus, snapshots),
+    ...slowDisk(sources, raftStatus),
+  )
   return {
     name: storage.identity.name,
     clusterId: storage.identity.clusterId,
@@ -115,6 +132,13 @@ function lateFollowers({ progress }: RaftStatus, members: Pick<Members, 'findNam
       return `${members.findName(id) ?? id} does not catch up: ${snapshots} for it came too late for the log`
     })
 }
+
+/** Followers that need a snapshot and have received none of the last ones, on their leader. */
+const failedSnapshots = (
+  { progress }: RaftStatus,
+  snapshots: Pick<SnapshotTransfers, 'errorOf'>,
+): readonly string[] =>
+  progress.flatMap(({ id, state }) => (state === 'snapshot' ? (snapshots.errorOf(id) ?? []) : []))
 
 function lateState(
   { applied, stalenessMs }: RaftStatus,

@@ -110,7 +110,7 @@ export async function testNode(options: TestNodeOptions = {}): Promise<TestNode>
       stop: (reason) => add({ kind: 'stop', reason }),
       snapshotOffered: (...offer) => made.snapshotOffered(...offer),
       snapshotReceived: (from, _term, snapshotId) => add({ kind: 'received', from, snapshotId }),
-      snapshotSent: (to, index, ok) => add({ kind: 'sent', to, index, ok }),
+      snapshotSent: (to, index, failure) => add({ kind: 'sent', to, index, ok: failure === undefined }),
     },
   })
   atEnd(async () => {
