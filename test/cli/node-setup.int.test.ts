@@ -3,6 +3,7 @@
 import { execFileSync, spawnSync } from 'node:child_process'
 import {
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -173,6 +174,23 @@ test('a run that was interrupted is repeated; a machine whose data is lost found
     err: expect.stringContaining('founded its cluster before, and its data is gone'),
   })
   expect(treeOf()).toEqual(before)
+  // A node that was ended while it formatted its directory, and one that runs.
+  const replace = ['--replace', '--join', 'https://10.77.0.2:7301']
+  const data = join(root, 'var/lib/quorate/data')
+  mkdirSync(data)
+  for (const file of ['FORMATTING', 'LOCK', '000003.log']) writeFileSync(join(data, file), '')
+  expect((await setUp([...replace, '--dry-run'])).code).toBe(0)
+  rmSync(data, { recursive: true })
+  const waiting = await startNode({
+    ...{ name: 'n1', dataDir: data, listen: HOST, peerListen: HOST, diskReserveBytes: 0 },
+    founding: { kind: 'bootstrap' },
+  })
+  expect(await setUp(replace)).toMatchObject({
+    code: 2,
+    err: expect.stringContaining(`a node runs on ${data}; stop it first: systemctl stop quorate`),
+  })
+  await waiting.stop()
+  rmSync(data, { recursive: true, force: true })
   // A node that the cluster did not accept leaves a replica that was never a member.
   const node = await startNode({
     ...{ name: 'n1', dataDir: join(root, 'var/lib/quorate/data'), listen: HOST, peerListen: HOST },
@@ -182,7 +200,7 @@ test('a run that was interrupted is repeated; a machine whose data is lost found
     },
   })
   expect(await node.ended).toMatchObject({ kind: 'failed', usage: true })
-  expect((await setUp(['--replace', '--join', 'https://10.77.0.2:7301'])).code).toBe(0)
+  expect((await setUp(replace)).code).toBe(0)
   expect(text('run/quorate-replace.env')).toBe('REPLACE=--replace\n')
   expect(text('etc/quorate/quorate.env')).toContain('\nJOIN=--join=https://10.77.0.2:7301\n')
 })

@@ -7,7 +7,12 @@ import { dirname, isAbsolute, join } from 'node:path'
 import { isBucket } from '../../backup/target.ts'
 import { Failure } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
-import { isStorageError, readIdentityIfFormatted } from '../../server/replica/inspect-data-directory.ts'
+import {
+  holdsNode,
+  isInUseError,
+  isStorageError,
+  readIdentityIfFormatted,
+} from '../../server/replica/inspect-data-directory.ts'
 import { EXIT } from '../exit-codes.ts'
 import {
   CertificateFault,
@@ -185,19 +190,22 @@ function refuseData(
     throw usage(`${data} is not empty, and holds no node`)
 }
 
-/** A node that the cluster did not accept has left a replica that was never a member. */
+/**
+ * A node that the cluster did not accept has left a replica that was never a member, or has not even formatted its
+ * directory.
+ */
 async function refuseMemberData(data: string): Promise<void> {
-  if (isEmptyDirectory(data)) return
+  if (!holdsNode(data)) return
   const { inspectReplica } = await import('../../server/replica/stopped-replica.ts')
   const members = await inspectReplica(data).then(
     (replica) => replica.members,
     (error: unknown) => {
+      if (isInUseError(error)) throw usage(`a node runs on ${data}; stop it first: systemctl stop quorate`)
       if (isStorageError(error)) return undefined
       throw error
     },
   )
-  if (members?.length !== 0)
-    throw usage(`${data} still has data; stop the node, and move that directory away first`)
+  if (members?.length !== 0) throw usage(`${data} still has data of a member; move that directory away first`)
 }
 
 function wantedCertificates(

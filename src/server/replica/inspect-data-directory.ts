@@ -41,4 +41,7 @@ export function holdsNode(dir: string): boolean {
 
 /** Whether the error says why a data directory cannot be used. */
 export const isStorageError = (error: unknown): error is Error =>
-  error instanceof StorageRefusedError || error instanceof StorageInUseError
+  error instanceof StorageRefusedError || isInUseError(error)
+
+/** Whether the error says that a node runs on a data directory. */
+export const isInUseError = (error: unknown): error is Error => error instanceof StorageInUseError
