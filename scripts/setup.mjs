@@ -1,7 +1,7 @@
 // Makes a clone ready to run: `npm start` and `npm test` call this first. It installs the dependencies where they are
-// missing or older than the lockfile. It links the commands of this package, and checks that a Node is there which can
-// run it. It builds the console where that is missing or older than its sources. When all is in place it only looks at
-// files.
+// missing or are not those of the lockfile, and says why. It links the commands of this package, and checks that a Node
+// is there which can run it. It builds the console where that is missing or older than its sources. When all is in
+// place it only looks at files.
 //
 // `setup.mjs link-bins` is the prepare script: the links alone, for those who run `npm ci` themselves.
 //
@@ -29,8 +29,9 @@ const windows = process.platform === 'win32'
 if (process.argv[2] === 'link-bins') {
   linkBins()
 } else {
-  if (!isInstalled()) {
-    install()
+  const reason = whyToInstall()
+  if (reason !== undefined) {
+    install(reason)
     dropPinnedNodeThatDoesNotRun()
   }
   linkBins()
@@ -38,16 +39,28 @@ if (process.argv[2] === 'link-bins') {
   if (!isConsoleBuilt()) buildConsole()
 }
 
-// npm writes node_modules/.package-lock.json as the last step of an installation.
-function isInstalled() {
+// npm writes node_modules/.package-lock.json as the last step of an installation. A copy of node_modules, or another
+// checkout, has other times: then the content decides. undefined: all is installed.
+function whyToInstall() {
   const installed = join(root, 'node_modules', '.package-lock.json')
-  return (
-    existsSync(installed) && statSync(installed).mtimeMs >= statSync(join(root, 'package-lock.json')).mtimeMs
-  )
+  if (!existsSync(installed)) return 'node_modules is missing, or its installation was interrupted'
+  const lock = join(root, 'package-lock.json')
+  if (statSync(installed).mtimeMs >= statSync(lock).mtimeMs) return undefined
+  const [found, wanted] = [installed, lock].map((path) => JSON.parse(readFileSync(path, 'utf8')).packages)
+  const paths = Object.keys(Object.assign({}, wanted, found)).filter((path) => path !== '')
+  for (const path of paths) {
+    const [is, should] = [found[path], wanted[path]]
+    if (should === undefined) return `package-lock.json has no ${path}`
+    // npm leaves out optional packages of other systems.
+    if (is === undefined && !should.optional && !should.devOptional) return `${path} is missing`
+    if (is === undefined || (is.version === should.version && is.integrity === should.integrity)) continue
+    return `${path} is ${is.version}, and package-lock.json has ${should.version}`
+  }
+  return undefined
 }
 
-function install() {
-  console.error('Installing the dependencies (npm ci) …')
+function install(reason) {
+  console.error(`Installing the dependencies (npm ci), because ${reason} …`)
   // Only errors: npm would warn that it runs on a Node older than the one it installs here. The tests
   // need the development dependencies, the pinned Node is an optional one, whatever the user's defaults.
   const args = ['ci', '--loglevel=error', '--no-audit', '--no-fund', '--include=dev', '--include=optional']
