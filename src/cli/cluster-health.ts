@@ -26,13 +26,17 @@ export interface ClusterHealth {
   findLag(row: MemberRow): { readonly log: number | undefined; readonly apply: number | undefined }
 }
 
-export function clusterHealth(rows: readonly MemberRow[]): ClusterHealth {
+/** `outsiders`: machines that should be members. */
+export function clusterHealth(
+  rows: readonly MemberRow[],
+  outsiders: readonly MemberRow[] = [],
+): ClusterHealth {
   const answered = rows.flatMap(({ status }) => status ?? [])
   const newest = [...answered].sort((a, b) => a.term - b.term).at(-1)
   // Not every node of the newest term may know its leader yet.
   const leader = answered.find((node) => node.term === newest?.term && node.leader !== undefined)?.leader
   const leading = answered.find(({ name, role }) => name === leader && role === 'leader')
-  const problems = rows.flatMap(memberProblems)
+  const problems = [...rows.flatMap(memberProblems), ...outsiders.map(outsiderProblem)]
   if (leader === undefined)
     problems.push('no node that answers knows a leader: the cluster cannot serve requests')
   return {
@@ -64,6 +68,11 @@ function memberProblems({ name, url, status, error }: MemberRow): string[] {
     ),
   ]
 }
+
+const outsiderProblem = ({ url, status, error }: MemberRow): string =>
+  status === undefined
+    ? `${url} is named as an endpoint, and no member has this address: ${error?.message ?? 'no answer'}`
+    : `${url} is named as an endpoint, and its node ${status.name} is no member`
 
 /** The first certificate of a node that ends. */
 export function certificateMs({ status }: MemberRow): number | undefined {

@@ -146,7 +146,10 @@ function inheritSettings(command: CommandUnknownOpts, path: readonly string[] = 
       .copyInheritedSettings(command)
       .helpCommand(false)
       .showHelpAfterError(`See: ${PROGRAM} help ${childPath.join(' ')}`)
-      .configureOutput(outputSettings(childPath.join(' ')))
+      .configureOutput({
+        outputError: (text, write) =>
+          write(withSiblingOption(command, child, withDashes(childPath.join(' '), inHouseStyle(text)))),
+      })
       .addHelpText('after', `\nGlobal options, such as --endpoints and --output: ${PROGRAM} help`)
     inheritSettings(child, childPath)
   }
@@ -168,14 +171,6 @@ export function withoutHelpOnUnknown(
     command = next
   }
   return argv
-}
-
-/** Errors of commands with a key say what to type instead. */
-function outputSettings(path: string) {
-  if (!WITH_KEY.has(path)) return {}
-  return {
-    outputError: (text: string, write: (text: string) => void) => write(withDashes(inHouseStyle(text))),
-  }
 }
 
 /** The cause of an error follows a colon, and no full stop follows an error. */
@@ -203,8 +198,27 @@ const OPTION_VALUE =
 /** Commands of which an argument is a key. */
 const WITH_KEY = new Set(['put', 'get', 'del', 'history'])
 
-const withDashes = (text: string): string =>
-  text.replace(/^(error: unknown option '-[^-'][^']*')$/m, '$1; a key that begins with -: put -- before it')
+/** Errors of commands with a key say what to type instead. */
+const withDashes = (path: string, text: string): string =>
+  WITH_KEY.has(path)
+    ? text.replace(
+        /^(error: unknown option '-[^-'][^']*')$/m,
+        '$1; a key that begins with -: put -- before it',
+      )
+    : text
+
+/**
+ * Names the command of the same group that has the option. commander suggests any similar one, such as the global --key
+ * for the --keys of another command.
+ */
+function withSiblingOption(group: CommandUnknownOpts, command: CommandUnknownOpts, text: string): string {
+  const [, flag] = /^error: unknown option '(--[\w-]+)/.exec(text) ?? []
+  const others = group.parent === null ? [] : group.commands.filter((each) => each !== command)
+  const owners = others.filter(({ options }) => options.some(({ long }) => long === flag))
+  if (owners.length === 0) return text
+  const names = owners.map((owner) => `${group.name()} ${owner.name()}`).join(', ')
+  return `error: unknown option '${flag}'; it is one of: ${names}\n`
+}
 
 /** Commands of other stores and shells, with our command that does the same. */
 const COMMAND_MEANT: Readonly<Record<string, string>> = {

@@ -43,6 +43,34 @@ test('a leader that has not heard from a member yet: its lag is unknown', async 
   expect((await status('-o table')).out).toMatch(/^n2 +\S+ +\w+ +3 +- +7/m)
 })
 
+test('an endpoint that the user has named, and that is no member, is a problem', async () => {
+  const n3 = await RelayedNode.start({ name: 'n3', peer: n1 })
+  n3.members = [n1, n2]
+  try {
+    const named = [n1.url, n3.url, 'http://127.0.0.1:1'].join()
+    const { code, out, err } = await status('-o json', { endpoints: named })
+    expect(code).toBe(1)
+    expect(err.split('\n')).toEqual([
+      `${n3.url} is named as an endpoint, and its node n3 is no member`,
+      expect.stringMatching(
+        /^http:..127.0.0.1:1 is named as an endpoint, and no member has this address: cannot connect to .*: connection refused$/,
+      ),
+      '',
+    ])
+    expect(JSON.parse(out).nodes.map(({ name }: { name: string }) => name)).toEqual(['n1', 'n2'])
+    // A member behind another address, such as a tunnel, is a member.
+    n3.members = [n1, n2, n3]
+    for (const node of [n1, n2]) node.members = n3.members
+    const localhost = n3.url.replace('127.0.0.1', 'localhost')
+    expect(await status('-o json', { endpoints: [n1.url, localhost].join() })).toMatchObject({
+      code: 0,
+      err: '',
+    })
+  } finally {
+    await n3.close()
+  }
+})
+
 test.each<[string, () => void | Promise<void>, number, RegExp]>([
   ['a member does not answer', () => n2.close(), 1, /^n2 does not answer: cannot connect to http/],
   [

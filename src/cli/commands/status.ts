@@ -46,11 +46,8 @@ export const command = ({ flags }: ProgramContext) =>
     .action(async ({ all = false, watch, every }) => {
       await withContext(flags(), { kind: 'read' }, async (context) => {
         if (watch === true || every !== undefined) return watchStatus(context, all, every ?? WATCH_MS)
-        const health = await printStatus(
-          context,
-          all,
-          await requestRows(context, all, statusTargets(context)),
-        )
+        const answers = await requestAnswers(context, all, statusTargets(context))
+        const health = await printStatus(context, all, answers)
         // The problems have been printed.
         if (all && health.exitCode !== EXIT.ok) throw new Failure(health.exitCode, '')
       })
@@ -66,12 +63,13 @@ async function watchStatus(context: CommandContext, all: boolean, everyMs: numbe
   let targets: readonly Target[] = given
   try {
     for (let isFirst = true; ; isFirst = false) {
-      const rows = await requestRows(context, all, targets)
+      const answers = await requestAnswers(context, all, targets)
+      const { rows } = answers
       // If no node answers next time, the members are still known. Through a tunnel, their URLs reach nobody.
       targets = [...given.filter(({ url }) => rows.every((row) => row.url !== url)), ...rows]
       if (onScreen) await write(`${CLEAR_SCREEN}${statusTitle(rows)}\n\n`)
       else if (!isFirst && format === 'plain') await write('\n')
-      await printStatus(context, all, rows, true)
+      await printStatus(context, all, answers, true)
       await sleep(everyMs, undefined, { signal })
     }
   } catch (error) {
@@ -94,11 +92,11 @@ function statusTitle(rows: readonly MemberRow[]): string {
 async function printStatus(
   context: CommandContext,
   all: boolean,
-  rows: readonly MemberRow[],
+  { rows, outsiders }: Answers,
   again = false,
 ): Promise<ClusterHealth> {
   if (!again && rows.every(({ status }) => status === undefined)) throw noAnswer(rows)
-  const health = clusterHealth(rows)
+  const health = clusterHealth(rows, outsiders)
   const { format } = context
   if (format === 'json') await writeLine((again ? toJsonLine : toJson)(summary(rows, health, all)))
   else if (format === 'ndjson') {
@@ -112,26 +110,37 @@ async function printStatus(
   return health
 }
 
+interface Answers {
+  readonly rows: readonly MemberRow[]
+  /** Endpoints that the user has named, and that are no members. */
+  readonly outsiders: readonly MemberRow[]
+}
+
 /**
  * The nodes that the user named, unless `all`; otherwise all members, as the node that has applied most knows them. All
  * nodes are asked at once: one that does not answer delays nothing.
  */
-async function requestRows(
+async function requestAnswers(
   context: CommandContext,
   all: boolean,
   targets: readonly Target[],
-): Promise<readonly MemberRow[]> {
+): Promise<Answers> {
+  const { explicit, urls } = context.endpoints
   const rows = await Promise.all(targets.map((target) => requestStatus(context, target)))
-  if (!all && context.endpoints.explicit) return rows
+  if (!all && explicit) return { rows, outsiders: [] }
   const newest = rows.flatMap(({ status }) => status ?? []).sort((a, b) => a.appliedIndex - b.appliedIndex)
   const members = byName(newest.at(-1)?.members ?? [])
-  if (members.length === 0) return rows
-  return Promise.all(
-    members.map(({ name, url }) => {
-      const known = rows.find((row) => (row.status === undefined ? row.url === url : row.name === name))
-      return known === undefined ? requestStatus(context, { name, url }) : { ...known, name, url }
-    }),
-  )
+  if (members.length === 0) return { rows, outsiders: [] }
+  const isOf = (row: MemberRow, { name, url }: { readonly name: string; readonly url: string }) =>
+    row.status === undefined ? row.url === url : row.name === name
+  const isNamed = ({ url }: MemberRow) => explicit && urls.includes(url)
+  const outsiders = rows.filter((row) => isNamed(row) && !members.some((member) => isOf(row, member)))
+  const ofMembers = members.map((member) => {
+    const { name, url } = member
+    const known = rows.find((row) => isOf(row, member))
+    return known === undefined ? requestStatus(context, { name, url }) : { ...known, name, url }
+  })
+  return { rows: await Promise.all(ofMembers), outsiders }
 }
 
 async function requestStatus(

@@ -60,11 +60,15 @@ async function readTxn(source: string | undefined): Promise<TxnText> {
   return parseTxnText(content.toString().replace(/^\ufeff/, ''), name)
 }
 
-/** A transaction in place of the name of its file. */
-const hintAt = (source: string): string =>
-  source.trimStart().startsWith('{')
-    ? `; a transaction comes from standard input: ${PROGRAM} txn <<< '{…}'`
+/** A transaction in place of the name of its file, in JSON or in words. */
+function hintAt(source: string): string {
+  if (source.trimStart().startsWith('{'))
+    return `; a transaction comes from standard input: ${PROGRAM} txn <<< '{…}'`
+  const isInWords = /^\s*(put|get|del(ete)?)\s/i.test(source)
+  return isInWords
+    ? `; a transaction is JSON, in a file or on standard input: ${PROGRAM} txn <<< '{"success":[{"put":{"key":"a","value":"b"}}]}'`
     : ''
+}
 
 /** Operations of which JSON may have any form, before the client has checked it. */
 type AnyOperation = { readonly [Kind in 'put' | 'get' | 'delete']?: { readonly key?: unknown } | null } & {

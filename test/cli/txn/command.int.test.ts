@@ -314,6 +314,17 @@ test('without a node each command says so', async () => {
   }
 })
 
+test.each([
+  [
+    'put a b',
+    /: no such file or directory; a transaction is JSON, in a file or on standard input: .* <<< '\{/,
+  ],
+  ['{"success":[]}', /: no such file or directory; a transaction comes from standard input: /],
+  ['put.json', /: no such file or directory\n$/],
+])('in place of a file, %s gets a hint at the form of a transaction', async (source, hint) => {
+  expect(await kv(['txn', source])).toMatchObject({ code: 1, out: '', err: expect.stringMatching(hint) })
+})
+
 test('an unknown outcome names the key to look at', async () => {
   const node = await RelayedNode.start()
   node.fault = (seen) =>
