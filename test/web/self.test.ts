@@ -33,6 +33,7 @@ interface Modules {
   readonly Rail: unknown
   keepUserToken(name: string, token: string): void
   forgetUserToken(): void
+  dropUserToken(token: string): void
 }
 const node = stubPage()
 let page: Modules
@@ -218,6 +219,38 @@ test.each([
   vi.useRealTimers()
 })
 
+test('rights that change, and a login that ends, leave what a watch has received', async () => {
+  vi.useFakeTimers()
+  const line = (message: object) => new TextEncoder().encode(`${JSON.stringify(message)}\n`)
+  const kv = { key: 'shop/a', value: 'seen', version: 1, create_revision: 8, mod_revision: 8 }
+  let watches = 0
+  node.serve = ({ path }) => {
+    if (!path.startsWith('/v1/watch')) return problem('not_found', 404)
+    watches++
+    return new Response(
+      new ReadableStream({
+        start(controller) {
+          controller.enqueue(line({ type: 'created', revision: 7 }))
+          controller.enqueue(line({ type: 'events', revision: 8, events: [{ type: 'put', kv }] }))
+        },
+      }),
+    )
+  }
+  permit([range('shop/', 'shop0')])
+  const { Page } = await load<{ Page: unknown }>('pages/live/live.tsx')
+  const screen = await show(Page, {})
+  await vi.advanceTimersByTimeAsync(1_000)
+  expect(screen.text()).toContain('1 change received')
+  for (const given of [[range('shop/', 'shop0'), range('tmp/', 'tmp0')], [range('shop/', 'shop0')]]) {
+    permit(given)
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect(screen.text()).toContain('1 change received')
+  }
+  expect(watches).toBe(1)
+  await screen.leave()
+  vi.useRealTimers()
+})
+
 test('it is read again when a token comes or goes, and now and then, and stays while nobody answers', async () => {
   vi.useFakeTimers()
   const ended = new AbortController()
@@ -240,6 +273,12 @@ test('it is read again when a token comes or goes, and now and then, and stays w
     await vi.advanceTimersByTimeAsync(100)
     expect(known()).toBeUndefined()
   }
+  page.keepUserToken('ann', 'ann')
+  await vi.advanceTimersByTimeAsync(100)
+  // Her login ends. She sees what she saw, until she or somebody else logs in.
+  page.dropUserToken('ann')
+  await vi.advanceTimersByTimeAsync(60_000)
+  expect(known()?.user).toBe('ann')
   page.keepUserToken('ann', 'ann')
   await vi.advanceTimersByTimeAsync(100)
   rights = ['a/', 'b/']

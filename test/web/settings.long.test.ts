@@ -24,7 +24,7 @@ describeConsole(needsChromium('the settings'), () => {
     await page.getByRole('button', { name: 'Change value_bytes_max' }).click()
     const value = page.getByRole('dialog').getByRole('textbox', { name: 'Value' })
     await value.fill('2 MiB')
-    await page.getByText('Allowed: 0 B to 1.5 MiB').waitFor()
+    await page.getByText('Allowed: 0 B to 1,536 KiB').waitFor()
     await value.fill('64 KiB')
     expect(await findBarriers(page)).toEqual([])
     await page.getByRole('dialog').getByRole('button', { name: 'Change', exact: true }).click()

@@ -4,7 +4,7 @@ import { computed, signal } from '@preact/signals'
 import { compareKeys, type KeyRange } from '../../../src/operations/forms/places.ts'
 import { type SelfResult, showSelf } from '../../../src/operations/show-self.ts'
 import { RefusedError, run } from './connection.ts'
-import { userToken } from './credentials.ts'
+import { userName, userToken } from './credentials.ts'
 
 /** undefined: it is not known. */
 export const self = signal<SelfResult | undefined>(undefined)
@@ -25,8 +25,11 @@ async function readSelf(signal: AbortSignal): Promise<void> {
   try {
     self.value = (await run(showSelf, { kind: 'show-self' }, { signal })).result
   } catch (error) {
-    // Nobody is logged in, or an older node does not say it. What is known stays while the node does not answer.
-    if (error instanceof RefusedError && !error.problem.passing) self.value = undefined
+    // Nobody is logged in, or an older node does not say it. What is known stays while the node does not answer, and
+    // when a login has ended: its user sees what was there before.
+    const isOver = error instanceof RefusedError && !error.problem.passing
+    if (isOver && (self.peek()?.user === undefined || self.peek()?.user !== userName.peek()))
+      self.value = undefined
   }
 }
 

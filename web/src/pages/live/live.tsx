@@ -13,7 +13,7 @@ import { asRevision } from '../../../../src/operations/forms/store.ts'
 import { PageFrame } from '../../app/page-frame.tsx'
 import { href, navigate, route } from '../../app/route.ts'
 import { logins } from '../../cluster/credentials.ts'
-import { readableName, readableParts } from '../../cluster/self.ts'
+import { readableParts } from '../../cluster/self.ts'
 import { Button } from '../../design/button.tsx'
 import { plainText } from '../../design/bytes-text.tsx'
 import { Empty } from '../../design/empty.tsx'
@@ -88,6 +88,9 @@ export function Page() {
   const [paused, setPaused] = useState<FeedView>()
   const feed = useRef<Feed | undefined>(undefined)
   const openedText = useRef(text)
+  // Rights that change elsewhere leave the feed and what it has received.
+  const { start, end } = rangeAt(findWatched(chosen).where)
+  const watchedName = `${start.join()}-${end?.join()}`
   const fits = useCallback((key: Uint8Array) => filter === '' || plainText(key).includes(filter), [filter])
   // A choice and the feed change together: the page never shows what the feed of the choice before it received.
   useLayoutEffect(() => {
@@ -108,7 +111,7 @@ export function Page() {
       clearTimeout(timer)
       ended.abort()
     }
-  }, [watched, text, only, prev, readableName.value])
+  }, [watched, text, only, prev, watchedName])
   useLayoutEffect(() => feed.current?.change({ cap: Number(cap), fits }), [cap, fits])
   useEffect(() => feed.current?.retry(), [logins.value])
   // While the node does not answer, the page may go to another one. There it continues from the same revision.
