@@ -69,7 +69,7 @@ test('a queue whose items could not be put back takes none with a lower priority
 })
 
 test('clients that wait for a lock of a cluster without a majority break no promise', async () => {
-  const result = await runRecipes(generateRecipe(1_175_070_002, 'lock'))
+  const result = await runRecipes(generateRecipe(1_175_070_249, 'lock'))
   expect(result.violation).toBeUndefined()
   expect(result.verdict).toBe('undecided')
 })
