@@ -328,7 +328,7 @@ class RetryingCall<Q extends OperationRequest, R> {
       stopListening()
       if (this.#isOver) closeStream(end)
       // The last endpoint still has the rest of the time.
-      if (end.kind !== 'out-of-time' && end.kind !== 'no-more-tries') sideTries.end = end
+      if (end.kind !== 'out-of-time') sideTries.end = end
     })
   }
 

@@ -298,3 +298,33 @@ it('a window of a rate limiter ends, and so does the next one', async () => {
     await sleep(refused.retryAfterMs + 5)
   }
 })
+
+describe('an instance whose lease lives, although its session was lost', () => {
+  it('is registered again by its own process, also if the first attempt fails: no other one has replaced it', async () => {
+    let isLost = false
+    let failures = 1
+    const problems: unknown[] = []
+    const losing = withCall(kv, 'session', async (options) => {
+      const session = await kv.session(options)
+      if (isLost) return session
+      // All its keep-alives arrive, and their answers are lost.
+      const get = (target: typeof session, member: PropertyKey) =>
+        member === 'leftMs' && isLost ? 0 : Reflect.get(target, member, target)
+      return new Proxy<typeof session>(session, { get })
+    })
+    const own = withCall(losing, 'txn', async (txn: Txn, options) => {
+      const isPut = txn.success?.some((operation) => 'put' in operation) === true
+      if (isLost && isPut && failures-- > 0) throw noLeader()
+      return kv.txn(txn, options)
+    })
+    const onProblem = (error: unknown) => void problems.push(error)
+    const registration = await registry(own, 'own').register({ id: 'a', url: 'u', ttlMs: 3_000, onProblem })
+    const leaseOf = async () => (await kv.list({ prefix: 'service/own/' }).next()).value?.lease
+    const before = await leaseOf()
+    isLost = true
+    await until(async () => (await leaseOf()) !== before)
+    expect(registration.isRegistered).toBe(true)
+    expect(problems).toMatchObject([{ code: 'registration_lost' }, { code: 'no_leader' }])
+    await registration.close()
+  })
+})
