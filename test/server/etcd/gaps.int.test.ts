@@ -172,6 +172,8 @@ describe('users and roles', () => {
 })
 
 const name = Buffer.from('n')
+/** A wait that is not ended fails. */
+const LIMITED = { timeoutMs: 20_000 }
 
 describe('locks and elections', () => {
   const grant = (node: FakeNode, id: number): void =>
@@ -199,7 +201,7 @@ describe('locks and elections', () => {
         leave(node, 1)
         step()
       })
-      const done = connect().client.unary<object, object>(rpc, { name, lease: 3n })
+      const done = connect().client.unary<object, object>(rpc, { name, lease: 3n }, LIMITED)
       // It waits for those before it.
       await expect.poll(() => steps() > at || node.watches.counts().open === 1).toBe(true)
       if (steps() <= at) for (const id of [2, 1]) leave(node, id)
@@ -221,7 +223,7 @@ describe('locks and elections', () => {
         step()
       })
       const seen: string[] = []
-      for await (const { kv } of connect().client.serverStream(RPC.observe, { name })) {
+      for await (const { kv } of connect().client.serverStream(RPC.observe, { name }, LIMITED)) {
         seen.push(Buffer.from(kv?.value ?? []).toString())
         if (seen.at(-1) === 'new') break
         await expect.poll(() => steps() > at || node.watches.counts().open === 1).toBe(true)

@@ -45,7 +45,12 @@ function open(body: string, turns: TurnQueue, inbound: InboundBudget) {
     closed() {},
   }))
   const stream = new GatewayStream({
-    ...{ call, rpc, request: { body: { follow } } as unknown as HttpRequest, requestBytesMax: 1024 * 1024 },
+    ...{
+      call,
+      rpc,
+      request: { body: { follow }, socket: { once() {}, off() {} } } as unknown as HttpRequest,
+      requestBytesMax: 1024 * 1024,
+    },
     ...{ stallMsMax: 1_000 },
     ...{ respond() {}, fail() {}, closed() {} },
   })

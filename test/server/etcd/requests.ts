@@ -86,7 +86,10 @@ export function fails(node: FakeNode, isLate: boolean, change: Problem, read: Pr
     done: (result: { ok: false; problem: Problem }) => void,
   ) => {
     const timer = setTimeout(() => done({ ok: false, problem }), isLate ? timeoutMs : 0)
-    return () => clearTimeout(timer)
+    return () => {
+      clearTimeout(timer)
+      done({ ok: false, problem: { code: 'cancelled', detail: 'the client has gone', ...UNWRITTEN } })
+    }
   }
   Object.assign(node, {
     propose: (_, timeoutMs, done) => void fail(change, timeoutMs, done),

@@ -8,6 +8,7 @@ import { ConnectionShare, type OutboundBudget, tooManyBodies, writeChunked } fro
 import type { FollowedBody, HttpRequest, HttpResponse } from '../../connections/messages.ts'
 import { DEADLINE_EXCEEDED, type EtcdCall } from '../call.ts'
 import { toGrpcError } from '../errors.ts'
+import { CANCELLED } from '../first-change.ts'
 import {
   type AnyStreamRpc,
   type DuplexRpc,
@@ -59,6 +60,7 @@ export class GatewayStream implements Responses<object> {
   #restTimer: NodeJS.Timeout | undefined
   #isHalfClosed = false
   readonly #stopTimer: () => void
+  readonly #stopListening: () => void
   /** Its head is sent. */
   #hasHead = false
   #to: ServerResponse | undefined
@@ -78,6 +80,7 @@ export class GatewayStream implements Responses<object> {
     this.#share = new ConnectionShare(options.call.api.inbound)
     options.request.withdraw = () => this.#closed()
     this.#stopTimer = options.call.whenLate(() => this.end(DEADLINE_EXCEEDED))
+    this.#stopListening = ENDLESS.has(options.rpc.path) ? endWithClient(options.request) : () => {}
   }
 
   /** Serves an RPC with one request. */
@@ -189,20 +192,9 @@ export class GatewayStream implements Responses<object> {
         return
       }
       this.#to = to
-      this.#endWithClient(to)
       this.#flush()
     }
     this.#options.respond({ status: 200, headers: RESULT_HEADERS, body: { stream }, revision: undefined })
-  }
-
-  /** A client that closes its side still receives its answers, but these have no end. */
-  #endWithClient(to: ServerResponse): void {
-    const { socket } = to
-    if (!ENDLESS.has(this.#options.rpc.path)) return
-    const leave = (): void => void to.destroy()
-    socket?.once('end', leave)
-    to.once('close', () => socket?.off('end', leave))
-    if (socket?.readableEnded) leave()
   }
 
   #flush(): void {
@@ -260,14 +252,29 @@ export class GatewayStream implements Responses<object> {
   /** The client is gone, or has received everything. */
   #closed(): void {
     if (this.#isClosed) return
+    const isUnanswered = !this.#isOver && !this.#hasHead
     this.#isClosed = true
     this.#isOver = true
     this.#stopTimer()
+    this.#stopListening()
     this.#leaveRequests()
     for (const { bytes } of this.#lines.splice(0)) this.#outbound.remove(bytes.length)
     this.#options.call.abandon()
     this.#receiver?.closed()
     this.#options.closed()
+    // The request counts as open until it is answered, also to nobody.
+    if (isUnanswered) this.#options.fail(CANCELLED)
     for (const done of this.#drained.splice(0)) done()
   }
+}
+
+/**
+ * Ends the connection of a client that closes its side, until the returned function is called. It still receives its
+ * answers elsewhere, but these have no end, and the first of them may be far away.
+ */
+function endWithClient({ socket }: HttpRequest): () => void {
+  const leave = (): void => void socket.destroy()
+  socket.once('end', leave)
+  if (socket.readableEnded) leave()
+  return () => void socket.off('end', leave)
 }
