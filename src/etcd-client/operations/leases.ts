@@ -3,6 +3,7 @@
 import type { ResponseHeader } from '../../etcd/messages/header.ts'
 import type { RequestOp } from '../../etcd/messages/kv.ts'
 import { RPC } from '../../etcd/rpcs.ts'
+import { disagree } from '../../operations/forms/decode.ts'
 import { ApiError, type LeaseId } from '../../operations/forms/index.ts'
 import type { LeaseDescription } from '../../operations/forms/leases.ts'
 import type { GrantOutcome, GrantRequest } from '../../operations/grant.ts'
@@ -34,17 +35,22 @@ export const revoke: EtcdOperation<RevokeRequest, RevokeOutcome> = async ({ id }
 
 export const keepAlive: EtcdOperation<KeepAliveRequest, KeepAliveResult> = async ({ ids, one }, calls) => {
   const stream = calls.duplex(RPC.leaseKeepAlive)
-  for (const id of ids) stream.send({ id: BigInt(id) })
+  const missing = new Set(ids.map(BigInt))
+  for (const id of missing) stream.send({ id })
   stream.halfClose()
-  const ttlsMs: (number | undefined)[] = []
+  const ttlsMs = new Map<bigint, number | undefined>()
   let header: ResponseHeader | undefined
-  for await (const response of stream) {
-    header = response.header
-    ttlsMs.push(response.ttl > 0 ? response.ttl * 1_000 : undefined)
-    if (ttlsMs.length === ids.length) break
+  for await (const { header: newest, id, ttl } of stream) {
+    header = newest
+    ttlsMs.set(id, ttl > 0 ? ttl * 1_000 : undefined)
+    missing.delete(id)
+    if (missing.size === 0) break
   }
-  if (one && ttlsMs[0] === undefined) throw leaseNotFound()
-  return { result: ttlsMs, header }
+  // A lease of which the stream has said nothing may live.
+  if (missing.size > 0) return disagree('the stream of keep-alives has ended before its last response')
+  const result = ids.map((id) => ttlsMs.get(BigInt(id)))
+  if (one && result[0] === undefined) throw leaseNotFound()
+  return { result, header }
 }
 
 export const showLease: EtcdOperation<ShowLeaseRequest, ShowLeaseResult> = async (

@@ -1,0 +1,282 @@
+// The driver and a store whose answers are late, lost, doubled or in another order, and that others change meanwhile.
+
+import { Readable } from 'node:stream'
+import { text } from 'node:stream/consumers'
+import fc from 'fast-check'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import type { Endpoint } from '../../src/client/endpoints.ts'
+import type { SendOptions, SendOutcome } from '../../src/client/transport/transport.ts'
+import type { RangeRequest, RangeResponse } from '../../src/etcd/messages/kv.ts'
+import { EVENT_PUT, type WatchResponse } from '../../src/etcd/messages/watch.ts'
+import { RPC } from '../../src/etcd/rpcs.ts'
+import { ETCD_ERRORS } from '../../src/etcd/status.ts'
+import { Attempt } from '../../src/etcd-client/attempt.ts'
+import { ConnectionError, type GrpcClient } from '../../src/etcd-client/grpc-client.ts'
+import { keepAlive } from '../../src/etcd-client/operations/leases.ts'
+import type { EtcdCalls } from '../../src/etcd-client/operations/operation.ts'
+import { put } from '../../src/etcd-client/operations/put.ts'
+import { range } from '../../src/etcd-client/operations/range.ts'
+import { txn } from '../../src/etcd-client/operations/txn.ts'
+import { watch } from '../../src/etcd-client/operations/watch.ts'
+import { asRevision, type LeaseId } from '../../src/operations/forms/index.ts'
+import type { KvTxnOperation } from '../../src/operations/forms/transactions.ts'
+import type { PutOutcome } from '../../src/operations/put.ts'
+import { runs } from '../runs.ts'
+
+const key = Uint8Array.of(1)
+const headerAt = (revision: number) => ({ clusterId: 1n, memberId: 2n, revision, raftTerm: 3 })
+
+test('a scan of several pages is of one revision, whatever others write between them', async () => {
+  let now = 5
+  const read = async (_: unknown, { key: from = key, limit = 0, revision = 0 }: Partial<RangeRequest>) => {
+    const header = headerAt(now)
+    const at = revision === 0 ? now : revision
+    now++
+    const next = from.length > 1 ? (from[0] ?? 0) + 1 : (from[0] ?? 0)
+    const count = Math.min(limit, 200 - next)
+    const kvs = Array.from({ length: count }, (__, step) => ({
+      ...{ key: Uint8Array.of(next + step), value: Buffer.from(`at ${at}`) },
+      ...{ createRevision: 1, modRevision: 2, version: 1, lease: 0n },
+    }))
+    return { header, kvs, more: next + count < 200, count: 200 } as RangeResponse
+  }
+  const request = {
+    kind: 'range',
+    range: { start: key, end: undefined },
+    stream: true,
+    freshness: {},
+  } as const
+  const answer = await range(request, { read } as unknown as EtcdCalls)
+  if (!('stream' in answer && answer.stream instanceof Readable)) throw new Error('it is no stream')
+  const lines = (await text(answer.stream)).trim().split('\n').slice(0, -1)
+  expect(lines).toHaveLength(199)
+  const values = new Set(lines.map((line) => JSON.parse(line).value))
+  expect([...values]).toEqual(['at 5'])
+})
+
+describe('leases that were granted for puts', () => {
+  const putWith = (name: number): KvTxnOperation => ({
+    ...{ kind: 'put', key: Uint8Array.of(name), value: key, prev: false },
+    lease: { ttlMs: 1_000 },
+  })
+  const nest = (success: readonly KvTxnOperation[], failure: readonly KvTxnOperation[]): KvTxnOperation => ({
+    kind: 'txn',
+    txn: { compare: [], success, failure },
+  })
+
+  /** The leases are granted as 1, 2, 3 …, those of `success` first. */
+  test.each<[string, KvTxnOperation[], KvTxnOperation[], boolean, bigint[]]>([
+    ['one branch', [putWith(1)], [], true, []],
+    ['the other branch', [putWith(1)], [], false, [1n]],
+    ['both, the first is done', [putWith(1)], [putWith(2), putWith(3)], true, [2n, 3n]],
+    ['both, the second is done', [putWith(1)], [putWith(2), putWith(3)], false, [1n]],
+    ['a nested one', [nest([putWith(1)], [putWith(2)])], [putWith(3)], false, [1n, 2n]],
+    ['nested ones that may be done', [nest([putWith(1)], [putWith(2)])], [putWith(3)], true, [3n]],
+  ])('end if these are not made: %s', async (_, success, failure, succeeded, expected) => {
+    let granted = 0n
+    const ended: bigint[] = []
+    const answer = (each: KvTxnOperation): object =>
+      each.kind === 'txn'
+        ? { responseTxn: { succeeded: true, responses: each.txn.success.map(answer) } }
+        : { responsePut: { prevKv: undefined } }
+    const calls = {
+      prepare: async () => ({ id: ++granted }),
+      change: async () => ({
+        header: headerAt(9),
+        succeeded,
+        responses: (succeeded ? success : failure).map(answer),
+      }),
+      cleanUp: (__: unknown, { id }: { readonly id: bigint }) => void ended.push(id),
+    } as unknown as EtcdCalls
+    await txn(
+      { kind: 'txn', txn: { compare: [], success, failure }, freshness: {}, idempotency: undefined },
+      calls,
+    )
+    expect(ended).toEqual(expected)
+  })
+})
+
+/** A stream with these responses, which then ends so. */
+const streamOf = <A>(responses: readonly A[], end?: Error) => ({
+  ...{ send() {}, halfClose() {}, cancel() {}, isSent: true },
+  async *[Symbol.asyncIterator]() {
+    yield* responses
+    if (end !== undefined) throw end
+  },
+})
+
+describe('keep-alives', () => {
+  const ids = ['3', '4', '5'] as LeaseId[]
+  const response = (id: bigint, ttl: number) => ({ header: headerAt(9), id, ttl })
+  const renew = (responses: readonly object[]) =>
+    keepAlive({ kind: 'keep-alive', ids, one: false }, {
+      duplex: () => streamOf(responses),
+    } as unknown as EtcdCalls)
+
+  test.each([
+    ['in their order', [response(3n, 30), response(4n, 0), response(5n, 50)]],
+    ['in another order', [response(5n, 50), response(3n, 30), response(4n, 0)]],
+    ['doubled', [response(3n, 30), response(3n, 30), response(4n, 0), response(5n, 50)]],
+  ])('have the times of their leases if the answers arrive %s', async (_, responses) => {
+    expect(await renew(responses)).toMatchObject({ result: [30_000, undefined, 50_000] })
+  })
+
+  test('do not say of a lease that it has ended when its answer is lost', async () => {
+    await expect(renew([response(3n, 30)])).rejects.toThrow()
+  })
+})
+
+test('a watch says of no revision that it is complete before its events have arrived', async () => {
+  const step = fc.oneof(
+    fc.record({ events: fc.integer({ min: 1, max: 3 }) }),
+    fc.record({ progress: fc.constantFrom(-1, 0), ahead: fc.nat(4) }),
+  )
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 12 }), async (steps) => {
+      const begins = 10
+      let revision = begins - 1
+      const responses: Partial<WatchResponse>[] = [
+        { header: headerAt(revision), created: true, canceled: false, events: [] },
+      ]
+      const eventAt = (at: number) => ({
+        type: EVENT_PUT,
+        kv: { key, value: key, createRevision: at, modRevision: at, version: 1, lease: 0n },
+        prevKv: undefined,
+      })
+      // The event before the first that is wanted comes too (etcd#18089).
+      responses.push({
+        header: headerAt(revision),
+        watchId: 0,
+        canceled: false,
+        events: [eventAt(begins - 1)],
+      })
+      for (const each of steps)
+        if ('events' in each)
+          for (let at = 0; at < each.events; at++)
+            responses.push({
+              header: headerAt(++revision),
+              watchId: 0,
+              canceled: false,
+              events: [eventAt(revision)],
+            })
+        // Reports that a member makes by itself come in order; an answer to a request may come early (etcd#15220).
+        else
+          responses.push({
+            ...{ header: headerAt(each.progress < 0 ? revision + each.ahead : revision), canceled: false },
+            ...{ watchId: each.progress, events: [] },
+          })
+      const calls = { duplex: () => streamOf(responses), silentMs: 60_000, background: true, url: '' }
+      const request = {
+        where: { key },
+        from: asRevision(begins),
+        only: undefined,
+        prev: false,
+        values: true,
+        progressMs: 60_000,
+      }
+      const opened = await watch({ kind: 'watch', request }, calls as unknown as EtcdCalls)
+      if (!('stream' in opened) || !('messages' in opened.stream)) throw new Error('it is no watch')
+      let complete = 0
+      const seen: number[] = []
+      for await (const message of opened.stream.messages()) {
+        if (message.kind === 'progress') complete = Math.max(complete, message.revision)
+        if (message.kind !== 'events') continue
+        for (const event of message.events) {
+          expect(event.revision).toBeGreaterThan(complete)
+          seen.push(event.revision)
+        }
+      }
+      expect(seen).toEqual(Array.from({ length: revision - begins + 1 }, (_, at) => begins + at))
+    }),
+    { numRuns: runs(200) },
+  )
+})
+
+describe('an attempt', () => {
+  beforeEach(() => void vi.useFakeTimers())
+  afterEach(() => void vi.useRealTimers())
+
+  const endpoint = { url: 'http://127.0.0.1:1' } as Endpoint
+  const granted = { header: headerAt(9), id: 7n, ttl: 1 }
+  const made = { header: headerAt(9), prevKv: undefined }
+  const lost = new ConnectionError(new Error('the connection was cut'), true)
+  const never = {
+    ...{ send() {}, halfClose() {}, cancel() {}, isSent: true },
+    async *[Symbol.asyncIterator]() {
+      await new Promise(() => {})
+    },
+  }
+
+  /** A put with a lease of its own, and what follows its two calls. */
+  async function attempt(streams: Readonly<Record<string, object>>, end: (abort: AbortController) => void) {
+    const client = {
+      ...{ isReady: true, isAccepted: true, probe() {} },
+      serverStream: ({ path }: { readonly path: string }) => streams[path] ?? never,
+      unary: async () => ({}),
+    } as unknown as GrpcClient
+    const abort = new AbortController()
+    const { signal } = abort
+    let listeners = 0
+    vi.spyOn(signal, 'addEventListener').mockImplementation(() => void listeners++)
+    vi.spyOn(signal, 'removeEventListener').mockImplementation(() => void listeners--)
+    const outcomes: SendOutcome<PutOutcome>[] = []
+    const options: SendOptions = { timeoutMs: 10_000, signal }
+    const tried = new Attempt<PutOutcome>(client, endpoint, options, (outcome) => void outcomes.push(outcome))
+    const request = {
+      ...({ kind: 'put', key, value: key } as const),
+      ...{ condition: undefined, prev: false, idempotency: undefined },
+      lease: { ttlMs: 1_000 },
+    }
+    void tried.run(put, request)
+    await vi.advanceTimersByTimeAsync(1)
+    end(abort)
+    if (outcomes.length === 0) tried.giveUp('given up')
+    await vi.advanceTimersByTimeAsync(60_000)
+    expect([outcomes.length, listeners, vi.getTimerCount()]).toEqual([1, 0, 0])
+    return outcomes[0]
+  }
+
+  const GRANT = RPC.leaseGrant.path
+  const PUT = RPC.put.path
+
+  test.each<[string, Readonly<Record<string, object>>, object]>([
+    ['both are answered', { [GRANT]: streamOf([granted]), [PUT]: streamOf([made]) }, { kind: 'served' }],
+    ['the answer of the grant is late', { [GRANT]: never }, { kind: 'not-sent' }],
+    ['the answer of the grant is lost', { [GRANT]: streamOf([], lost) }, { kind: 'not-sent' }],
+    [
+      'the grant is refused',
+      { [GRANT]: streamOf([], ETCD_ERRORS.noLeader) },
+      { kind: 'refused', problem: { written: 'no' } },
+    ],
+    [
+      'the store is full for the grant',
+      { [GRANT]: streamOf([], ETCD_ERRORS.noSpace) },
+      { kind: 'refused', problem: { written: 'no' } },
+    ],
+    [
+      'the answer of the put is late',
+      { [GRANT]: streamOf([granted]), [PUT]: never },
+      { kind: 'maybe-applied' },
+    ],
+    [
+      'the answer of the put is lost',
+      { [GRANT]: streamOf([granted]), [PUT]: streamOf([], lost) },
+      { kind: 'maybe-applied' },
+    ],
+    [
+      'the put is refused',
+      { [GRANT]: streamOf([granted]), [PUT]: streamOf([], ETCD_ERRORS.permissionDenied) },
+      { kind: 'refused', problem: { written: 'no' } },
+    ],
+    [
+      'the put has filled the store',
+      { [GRANT]: streamOf([granted]), [PUT]: streamOf([], ETCD_ERRORS.noSpace) },
+      { kind: 'refused', problem: { written: 'unknown' } },
+    ],
+  ])(
+    'says honestly whether the put may be made, and leaves nothing behind: %s',
+    async (_, streams, expected) => {
+      expect(await attempt(streams, () => {})).toMatchObject(expected)
+    },
+  )
+})
