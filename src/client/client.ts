@@ -64,6 +64,7 @@ import type {
   ClusterInfo,
   DeleteOptions,
   DeleteResult,
+  GetOptions,
   KvRecord,
   ListOptions,
   Member,
@@ -269,13 +270,14 @@ export class Client {
   }
 
   /** The record of a key; undefined when the key does not exist. */
-  async get(key: string | Uint8Array, options: ReadOptions = NONE): Promise<KvRecord | undefined> {
+  async get(key: string | Uint8Array, options: GetOptions = NONE): Promise<KvRecord | undefined> {
     checkGet(key, options)
-    const { revision } = options
+    const { revision, time } = options
     const request = {
       kind: 'get',
       key: ownKey(key),
       revision: asMaybeRevision(revision),
+      ...(time === true ? { time } : {}),
       freshness: this.#freshness(options),
     } as const
     const row = resultFrom(await this.#read(get, request, options))

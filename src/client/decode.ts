@@ -23,7 +23,7 @@ export function recordFrom({
   modRevision,
   version,
   lease,
-  by,
+  ...origin
 }: KeyRow): KvRecord {
   // The key of a request is a Buffer.
   const keyBytes = Buffer.isBuffer(bytes) ? new Uint8Array(bytes) : bytes
@@ -31,22 +31,35 @@ export function recordFrom({
     { key: decodeUtf8(keyBytes), keyBytes, createRevision, modRevision, version },
     value,
     lease,
-    by,
+    originFrom(origin),
   )
 }
+
+/** The user of a change, and its time, as far as the answer has them. */
+interface Origin {
+  readonly by?: string
+  readonly time?: Date
+}
+
+export const originFrom = ({ by, timeMs }: Pick<KeyRow, 'by' | 'timeMs'>): Origin => ({
+  ...(by === undefined ? {} : { by }),
+  ...(timeMs === undefined ? {} : { time: new Date(timeMs) }),
+})
 
 export function createRecord(
   meta: RecordMeta,
   value: Uint8Array,
   lease: string | undefined,
-  by?: string | undefined,
+  origin: Origin = NO_ORIGIN,
 ): KvRecord {
   const { key, keyBytes, createRevision, modRevision, version } = meta
   const text = () => decodeUtf8(value)
   const json = () => parsedValue(key, text())
   const record = { key, keyBytes, createRevision, modRevision, version, value, lease, text, json }
-  return by === undefined ? record : { ...record, by }
+  return origin.by === undefined && origin.time === undefined ? record : { ...record, ...origin }
 }
+
+const NO_ORIGIN: Origin = {}
 
 function parsedValue(key: string, text: string): unknown {
   try {

@@ -82,6 +82,7 @@ export type {
   Consistency,
   DeleteOptions,
   DeleteResult,
+  GetOptions,
   KvRecord,
   ListOptions,
   Member,

@@ -120,6 +120,11 @@ export interface ReadOptions extends CallOptions {
   readonly onAnswer?: ((info: AnswerInfo) => void) | undefined
 }
 
+export interface GetOptions extends ReadOptions {
+  /** The record has the time of its change. Default: false. */
+  readonly time?: boolean | undefined
+}
+
 /** Which node answered a read, and how fresh the answer is. */
 export interface AnswerInfo {
   /** Name of the node. */
@@ -161,6 +166,11 @@ export interface KvRecord extends RecordMeta {
   readonly lease: string | undefined
   /** The user who wrote this version; absent: rights were not checked. */
   readonly by?: string
+  /**
+   * The time of the change, by the clock of the node that took it. Absent: it was not requested, or is not known. The
+   * clocks of nodes differ, and may be set back: only revisions have an order.
+   */
+  readonly time?: Date
   /** The value as text. */
   text(): string
   /** The value parsed as JSON. */

@@ -11,6 +11,7 @@ import type {
   CallOptions,
   ClientOptions,
   DeleteOptions,
+  GetOptions,
   ListOptions,
   NewMember,
   NodeCallOptions,
@@ -66,6 +67,7 @@ const READ: Checks<ReadOptions> = {
   revision: revisionCheck,
   onAnswer: functionCheck,
 }
+const GET: Checks<GetOptions> = { ...READ, time: flagCheck }
 const RANGE: Checks<RangeOptions> = { ...READ, prefix: bytesCheck, start: bytesCheck, end: bytesCheck }
 const LIST: Checks<ListOptions> = {
   ...RANGE,
@@ -106,6 +108,7 @@ const WATCH: Checks<WatchOptions> = {
   prev: flagCheck,
   only: choiceCheck('put', 'delete'),
   keysOnly: flagCheck,
+  time: flagCheck,
   progressMs: progressCheck,
   background: flagCheck,
   onProgress: functionCheck,
@@ -176,9 +179,9 @@ export function checkPut(key: unknown, value: unknown, options: PutOptions, wher
   checkOneLease(where, options)
 }
 
-export function checkGet(key: unknown, options: ReadOptions): void {
+export function checkGet(key: unknown, options: GetOptions): void {
   checkValue('get', 'key', key, bytesCheck)
-  checkRead('get', options, READ)
+  checkRead('get', options, GET)
 }
 
 export function checkDelete(key: unknown, options: DeleteOptions): void {

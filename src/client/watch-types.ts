@@ -23,6 +23,8 @@ export interface WatchOptions extends WatchedPlace {
   readonly only?: 'put' | 'delete' | undefined
   /** Leave out the values; they are empty then. */
   readonly keysOnly?: boolean | undefined
+  /** Events have the times of changes, and deletions their users. Default: false. */
+  readonly time?: boolean | undefined
   /**
    * A node reports its progress at least this often, 100 to 3,600,000; default 10,000. After twice this time of silence
    * the watch moves to another node.
@@ -72,6 +74,10 @@ export type WatchEvent =
       readonly key: string
       readonly keyBytes: Uint8Array
       readonly modRevision: number
+      /** Only with `time`: the user who deleted the key; absent: rights were not checked, or its lease has ended. */
+      readonly by?: string
+      /** Only with `time`, as for a record. */
+      readonly time?: Date
       readonly prev?: KvRecord | null
     }
 

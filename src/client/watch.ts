@@ -17,7 +17,7 @@ import type { WatchedChanges } from '../operations/index.ts'
 import type { DecodedEvent, DecodedWatchMessage } from '../operations/watch.ts'
 import { Backoff } from './backoff.ts'
 import { problemError } from './call-error.ts'
-import { recordFrom, unexpected } from './decode.ts'
+import { originFrom, recordFrom, unexpected } from './decode.ts'
 import type { Endpoint } from './endpoints.ts'
 import { AbortedError, CompactedError, QuorateError, UnavailableError, UnreachableError } from './errors.ts'
 import type { Interruption } from './interruption.ts'
@@ -110,8 +110,15 @@ export class ClientWatch implements Watch {
     this.#host = host
     this.#options = options
     this.#unref = { unref: options.background ?? false }
-    const { prev = false, only, keysOnly = false, progressMs = PROGRESS_MS, fromRevision } = options
-    this.#request = { where: watchedWhere(options), prev, only, values: !keysOnly, progressMs }
+    const {
+      prev = false,
+      only,
+      keysOnly = false,
+      progressMs = PROGRESS_MS,
+      fromRevision,
+      time = false,
+    } = options
+    this.#request = { where: watchedWhere(options), prev, only, values: !keysOnly, progressMs, time }
     this.#next = fromRevision
     this.#revision = fromRevision === undefined ? 0 : fromRevision - 1
     this.ready = this.#began.promise
@@ -469,5 +476,5 @@ function eventFrom(event: DecodedEvent): WatchEvent {
     return { type: 'put', key: kv.key, keyBytes: kv.keyBytes, kv, ...prev }
   }
   const { type, key: keyBytes, revision: modRevision } = event
-  return { type, key: decodeUtf8(keyBytes), keyBytes, modRevision, ...prev }
+  return { type, key: decodeUtf8(keyBytes), keyBytes, modRevision, ...originFrom(event), ...prev }
 }

@@ -10,6 +10,7 @@ import {
   type Revision,
   type SessionSlot,
 } from '../operations/forms/index.ts'
+import { hasFeature } from '../operations/forms/settings.ts'
 import type { ApplyContext, MutableState } from './apply-context.ts'
 import { executeAuthChange, readAuthState } from './auth/changes.ts'
 import { meetsLeaseDemands } from './auth/lease-rights.ts'
@@ -17,7 +18,7 @@ import { isMet } from './auth/rights.ts'
 import { lookUpSlot, openClientSession, rememberInSlot, sweep } from './client-sessions.ts'
 import type { ParsedRequest } from './codec/request.ts'
 import { parseRequest } from './codec/request.ts'
-import { rememberedBytes, tokenKey } from './codec/rows.ts'
+import { type ChangeOrigin, rememberedBytes, tokenKey } from './codec/rows.ts'
 import { commandDemands, isOfNode } from './commands.ts'
 import { conditionHolds } from './condition.ts'
 import { EventWriter, forget } from './history.ts'
@@ -112,13 +113,22 @@ export function* applySteps(...args: Parameters<Apply>): Steps<ApplyResult> {
 function beginEntry(...[kind, version, body, clusterTimeMs, before, rows]: Parameters<Apply>): BegunEntry {
   const request = parseRequest(kind, version, body)
   const state: MutableState = { ...before, clusterTimeMs: Math.max(before.clusterTimeMs, clusterTimeMs) }
-  const { principal, madeAt } = request
+  const { principal, madeAt, timeMs } = request
   const isUser = state.auth.enabled && principal !== SYSTEM_PRINCIPAL
   const by = isUser ? { name: principal, madeAt } : undefined
-  const work: ApplyContext = { state, rows, events: findEventWriter(rows), by }
+  const origin = by === undefined && timeMs === undefined ? NO_ORIGIN : originOf(by?.name, timeMs)
+  const originOfDeletion = hasFeature(before.settings, 'changeTimes') ? origin : NO_ORIGIN
+  const work: ApplyContext = { state, rows, events: findEventWriter(rows), by, origin, originOfDeletion }
   work.events.begin(before, rows)
   return { request, work }
 }
+
+const NO_ORIGIN: ChangeOrigin = {}
+
+const originOf = (by: string | undefined, timeMs: number | undefined): ChangeOrigin => ({
+  ...(by === undefined ? {} : { by }),
+  ...(timeMs === undefined ? {} : { timeMs }),
+})
 
 /** `unpermitted`: the refusal of a request that its user has no right to. */
 function openEntry({ request, work }: BegunEntry, unpermitted: Result | undefined): OpenEntry {

@@ -31,11 +31,14 @@ export {
   placesOfEntry,
   requestKind,
   takesLong,
+  writesVersions,
 } from './codec/request.ts'
 export {
   asLeaseId,
+  type ChangeOrigin,
   decodeVersion,
   decodeVersionKey,
+  readDeletion,
   readVersion,
   type VersionName,
   versionKey,

@@ -23,9 +23,9 @@ import {
   asLeaseId,
   decodeVersion,
   decodeVersionKey,
+  encodeTombstone,
   encodeVersionHead,
   readVersion,
-  TOMBSTONE_ROW,
   tombstoneKey,
   versionKey,
 } from './codec/rows.ts'
@@ -103,7 +103,7 @@ export function writeKey(
   revision: Revision,
   work: ApplyContext,
 ): WrittenMetadata {
-  const { state, rows, events, by } = work
+  const { state, rows, events, origin } = work
   const { key } = put
   const value = put.keepsValue && current !== null ? readKeyRow(current, rows).value : put.value
   const createRevision = current === null ? revision : current.createRevision
@@ -113,7 +113,7 @@ export function writeKey(
   const meta = { createRevision, modRevision: revision, version, lease }
   const versionHash = rows.write({
     key: versionKey(key, revision),
-    value: encodeVersionHead(by === undefined ? meta : { ...meta, by: by.name }),
+    value: encodeVersionHead({ ...meta, ...origin }),
     rest: value,
     before: null,
   })
@@ -144,10 +144,14 @@ export function removeDetached(
   current: KeyMetadata,
   rowKey: Uint8Array,
   revision: Revision,
-  { state, rows, events }: ApplyContext,
+  { state, rows, events, originOfDeletion }: ApplyContext,
 ): void {
   const { key, valueBytes } = current
-  const tombstone = rows.write({ key: tombstoneKey(key, revision), value: TOMBSTONE_ROW, before: null })
+  const tombstone = rows.write({
+    key: tombstoneKey(key, revision),
+    value: encodeTombstone(originOfDeletion),
+    before: null,
+  })
   events.add(key, revision, tombstone, versionBefore(current))
   rows.write({ key: rowKey, value: undefined })
   state.revision = revision

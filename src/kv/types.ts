@@ -158,6 +158,11 @@ export interface Request {
   readonly authRevision?: number | undefined
   /** The `madeAt` of this user. It is given with an auth revision, and not without one. */
   readonly madeAt?: number | undefined
+  /**
+   * The wall clock of the node that proposes it, in milliseconds since 1970. The rows of the versions that it writes
+   * keep it, for people. Nothing may depend on it: clocks of nodes differ, and are set back.
+   */
+  readonly timeMs?: number | undefined
 }
 
 /** Digest of a command in an entry of this kind: FINGERPRINT_BYTES bytes, which no two commands are known to share. */

@@ -22,10 +22,16 @@ import {
 } from './http/form.ts'
 import { decodeRecordFields, recordJson } from './http/json.ts'
 import { namesMediaType } from './http/media-types.ts'
-import { freshnessFrom, HISTORY_PARAMETERS, READ_PARAMETERS, readQuery } from './http/parameters.ts'
+import {
+  freshnessFrom,
+  HISTORY_PARAMETERS,
+  READ_PARAMETERS,
+  readQuery,
+  TIME_PARAMETER,
+} from './http/parameters.ts'
 import { ACCEPT_JSON, getRequest, keyPath, withFreshness, withQuery } from './http/requests.ts'
 import { RecordSchema } from './http/schemas.ts'
-import { decodeAsOfRevision, decodeKeyField, fieldBytes, isNil } from './mux/fields.ts'
+import { decodeAsOfRevision, decodeFlag, decodeKeyField, fieldBytes, isNil } from './mux/fields.ts'
 import { decodeReadHead, ITEM_BYTES, type MuxForm, SUCCESS, servedField, stalenessField } from './mux/form.ts'
 import { decodeFreshness, encodeFreshness, minRevisionField } from './mux/options.ts'
 import { decodeRecord, encodeRecord, RECORD_BYTES } from './mux/records.ts'
@@ -36,13 +42,15 @@ export interface GetRequest {
   /** The state at this revision; undefined: the current state. */
   readonly revision?: Revision | undefined
   readonly condition?: Condition | undefined
+  /** Whether the record has the time of its change. */
+  readonly time?: boolean | undefined
   readonly freshness: FreshnessOptions
 }
 
 /** undefined: the key does not exist. */
 export type GetResult = KeyRow | undefined
 
-const PARAMETERS = { ...HISTORY_PARAMETERS, ...READ_PARAMETERS }
+const PARAMETERS = { ...HISTORY_PARAMETERS, ...READ_PARAMETERS, time: TIME_PARAMETER }
 
 /** The kind of its item on the multiplexed connection. */
 const OPCODE = 3
@@ -57,29 +65,31 @@ export const get = {
     summary: 'Read a key',
     parameters: PARAMETERS,
     answers: RecordSchema,
-    encode({ key, revision, condition, freshness }) {
-      const path = withFreshness(withQuery(keyPath(key), { revision }), freshness)
+    encode({ key, revision, condition, time, freshness }) {
+      const query = { revision, time: time || undefined }
+      const path = withFreshness(withQuery(keyPath(key), query), freshness)
       return getRequest(path, { ...ACCEPT_JSON, ...conditionHeaders(condition) })
     },
     decode(request) {
       const { headers, pairs } = request
       checkOneKey(request)
-      const { revision, ...freshness } = readQuery(pairs, PARAMETERS)
+      const { revision, time, ...freshness } = readQuery(pairs, PARAMETERS)
       const key = decodeKey(request)
       return {
         kind: 'get',
         key,
         revision,
         condition: readConditions(headers),
+        ...(time === true ? { time } : {}),
         freshness: freshnessFrom(freshness),
       }
     },
-    encodeResult(row, grant, _request, { accept }) {
+    encodeResult(row, grant, { time }, { accept }) {
       if (row === undefined)
         return errorResponse(new ApiError('not_found', 'the key does not exist', { grant }))
       const { revision } = grant
       const headers = rowHeaders(row, grant)
-      if (wantsRecord(accept)) return jsonResponse(recordJson(row), [...NOSNIFF, ...headers], revision)
+      if (wantsRecord(accept)) return jsonResponse(recordJson(row, time), [...NOSNIFF, ...headers], revision)
       return { status: 200, headers: [...OCTETS, ...NOSNIFF, ...headers], body: row.value, revision }
     },
     decodeResult(body, { key }) {
@@ -90,11 +100,12 @@ export const get = {
   },
   mux: {
     opcode: OPCODE,
-    elementsMax: 7,
-    encode(id, timeoutMs, { key, revision, condition, freshness }) {
+    elementsMax: 8,
+    encode(id, timeoutMs, { key, revision, condition, time, freshness }) {
       if (condition !== undefined) throw unsayable('the condition of a read')
       const minRevision = minRevisionField(freshness)
       const options = encodeFreshness(freshness)
+      if (time === true) return [id, OPCODE, timeoutMs, key, minRevision, options, revision ?? null, true]
       if (revision !== undefined) return [id, OPCODE, timeoutMs, key, minRevision, options, revision]
       return options === null
         ? [id, OPCODE, timeoutMs, key, minRevision]
@@ -103,13 +114,14 @@ export const get = {
     decode(item) {
       const key = decodeKeyField(item[3])
       const freshness = decodeFreshness(item[4], item[5])
-      return { kind: 'get', key, freshness, revision: decodeAsOfRevision(item[6]) }
+      const time = decodeFlag(item[7], 'time') === true ? { time: true } : {}
+      return { kind: 'get', key, freshness, revision: decodeAsOfRevision(item[6]), ...time }
     },
     credit: ({ key }) => key.length,
     itemCredit: (item) => fieldBytes(item[3]),
     size: ({ key }) => ITEM_BYTES + key.length,
-    encodeResult(id, row, grant) {
-      const found = row === undefined ? null : encodeRecord(null, row)
+    encodeResult(id, row, grant, { time }) {
+      const found = row === undefined ? null : encodeRecord(null, row, time)
       return [id, SUCCESS, grant.revision, found, servedField(grant), stalenessField(grant)]
     },
     decodeResult: (item, { key }) => (isNil(item[3]) ? undefined : decodeRecord(item[3], key)),

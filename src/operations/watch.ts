@@ -18,9 +18,24 @@ import { reading } from './forms/rights.ts'
 import { asRevision, type KeyRow, type Revision } from './forms/store.ts'
 import type { RequestHeaders } from './http/conditions.ts'
 import { freshnessHeaders, type WholeResponse } from './http/form.ts'
-import { bytesJson, decodeRecordFields, metaJson, recordJson } from './http/json.ts'
+import {
+  bytesJson,
+  decodeOriginFields,
+  decodeRecordFields,
+  metaJson,
+  originJson,
+  recordJson,
+} from './http/json.ts'
 import { EVENT_STREAM, LINES, namesMediaType } from './http/media-types.ts'
-import { bytes, choiceParameter, duration, flag, type ParameterValues, revision } from './http/parameters.ts'
+import {
+  bytes,
+  choiceParameter,
+  duration,
+  flag,
+  type ParameterValues,
+  revision,
+  TIME_PARAMETER,
+} from './http/parameters.ts'
 import { ACCEPT_LINES, getRequest, withQuery } from './http/requests.ts'
 import { route } from './http/route.ts'
 import {
@@ -43,7 +58,14 @@ import {
   SUCCESS,
 } from './mux/form.ts'
 import { encodeBounds, encodedWhereBytes } from './mux/options.ts'
-import { decodeOwnBytes, decodePrev, decodeRecord, encodeRecord, encodeRecordMeta } from './mux/records.ts'
+import {
+  decodeOriginItem,
+  decodeOwnBytes,
+  decodePrev,
+  decodeRecord,
+  encodeRecord,
+  encodeRecordMeta,
+} from './mux/records.ts'
 
 /** The silence after which a client receives a progress message, in milliseconds. */
 export const PROGRESS_MS_DEFAULT = 10_000
@@ -62,6 +84,8 @@ export interface WatchedChanges {
   readonly prev: boolean
   /** Whether records have their values. */
   readonly values: boolean
+  /** Whether events have the times of changes, and deletions their users. */
+  readonly time?: boolean | undefined
   /** The client receives a progress message when nothing was sent for this long, in milliseconds. */
   readonly progressMs: number
 }
@@ -85,13 +109,14 @@ const PARAMETERS = {
     PROGRESS_MS_MIN,
   ),
   values: flag('false: leave the values of records out'),
+  time: TIME_PARAMETER,
 }
 
 /** The kind of its item on the multiplexed connection. */
 const OPCODE = 16
 
 const WHERE = ['key', 'prefix', 'start', 'end'] as const
-const WATCH_OPTIONS = ['prev', 'only', 'values', 'progress_ms'] as const
+const WATCH_OPTIONS = ['prev', 'only', 'values', 'progress_ms', 'time'] as const
 
 export const watch = {
   effect: 'read',
@@ -122,12 +147,13 @@ export const watch = {
   mux: {
     opcode: OPCODE,
     elementsMax: 6,
-    encode(id, timeoutMs, { request: { where, from, only, prev, values, progressMs } }) {
+    encode(id, timeoutMs, { request: { where, from, only, prev, values, progressMs, time } }) {
       const place = 'key' in where ? where : encodeBounds(where)
       const options: Record<string, unknown> = { prev }
       if (only !== undefined) options.only = only
       options.values = values
       options.progress_ms = progressMs
+      if (time === true) options.time = time
       return [id, OPCODE, timeoutMs, place, from ?? null, options]
     },
     decode(item) {
@@ -143,6 +169,7 @@ export const watch = {
           prev: decodeFlag(options.get('prev'), 'prev') ?? false,
           values: decodeFlag(options.get('values'), 'values') ?? true,
           progressMs: decodeProgressMs(options.get('progress_ms')),
+          ...timeOption(decodeFlag(options.get('time'), 'time')),
         },
       }
     },
@@ -161,11 +188,14 @@ export const watch = {
 }
 
 function decodeWatch(headers: RequestHeaders, values: ParameterValues<typeof PARAMETERS>): WatchedChanges {
-  const { from, only, prev = false, progress = PROGRESS_MS_DEFAULT, values: withValues = true } = values
+  const { from, only, prev = false, progress = PROGRESS_MS_DEFAULT, values: withValues = true, time } = values
   const seen = lastEventId(headers)
   // A client that connects again sends its first target.
   const next = seen === undefined ? from : asRevision(Math.max(seen + 1, from ?? 0))
-  return { where: whereToWatch(values), from: next, only, prev, values: withValues, progressMs: progress }
+  return {
+    ...{ where: whereToWatch(values), from: next, only, prev, values: withValues, progressMs: progress },
+    ...timeOption(time),
+  }
 }
 
 function lastEventId({ 'last-event-id': header }: RequestHeaders): number | undefined {
@@ -193,7 +223,7 @@ export const encodeWatchHead = (headers: RequestHeaders, grant: ReadGrant): Omit
   revision: grant.revision,
 })
 
-const watchPath = ({ where, from, prev, only, values, progressMs }: WatchedChanges): string =>
+const watchPath = ({ where, from, prev, only, values, progressMs, time }: WatchedChanges): string =>
   withQuery('/v1/watch', {
     ...('key' in where ? { key: where.key } : rangeBounds(where)),
     from,
@@ -201,7 +231,11 @@ const watchPath = ({ where, from, prev, only, values, progressMs }: WatchedChang
     only,
     values: values ? undefined : false,
     progress: durationText(progressMs),
+    time: time || undefined,
   })
+
+const timeOption = (time: boolean | undefined): Pick<WatchedChanges, 'time'> =>
+  time === true ? { time } : {}
 
 function decodeProgressMs(field: unknown): number {
   if (isNil(field)) return PROGRESS_MS_DEFAULT
@@ -219,7 +253,12 @@ export interface EncodedEvent {
   readonly revision: Revision
   /** The record of a put. */
   readonly record?: KeyRow | undefined
+  /** The user of a deletion, and its time. */
+  readonly deletion?: ChangeOrigin | undefined
 }
+
+/** The user of a change, and its time, as far as they are known. */
+type ChangeOrigin = Pick<KeyRow, 'by' | 'timeMs'>
 
 export type DecodedWatchMessage =
   /** The watch has begun, when the store had this revision. */
@@ -236,7 +275,7 @@ export type DecodedEvent = {
   readonly revision: Revision
   /** null: there was no record before; undefined: it was not requested, or left out. */
   readonly prev: KeyRow | null | undefined
-} & ({ readonly type: 'put'; readonly record: KeyRow } | { readonly type: 'delete' })
+} & ({ readonly type: 'put'; readonly record: KeyRow } | ({ readonly type: 'delete' } & ChangeOrigin))
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Messages over HTTP
@@ -259,46 +298,54 @@ export interface WatchMessageForm {
 }
 
 /** A client that connects again sends the id of the last message that it has received, even if it had no events. */
-export const SSE: WatchMessageForm = {
+const sse = (time: boolean): WatchMessageForm => ({
   mediaType: EVENT_STREAM,
   created: (revision, before) => `event: created\nid: ${before}\ndata: {"revision":${revision}}\n\n`,
   head: (revision) => `id: ${revision}\ndata: {"revision":${revision},"events":[`,
-  event: encodeEventText,
+  event: (...event) => encodeEventText(time, ...event),
   tail: ']}\n\n',
   // Ids never go back: the first revision may lie in the future.
   progress: (upTo, before) =>
     `event: progress\nid: ${Math.max(upTo, before)}\ndata: {"revision":${upTo}}\n\n`,
   error: (error) => `event: error\ndata: ${JSON.stringify(problemDocument(error))}\n\n`,
-}
+})
 
-export const NDJSON: WatchMessageForm = {
+const ndjson = (time: boolean): WatchMessageForm => ({
   mediaType: LINES,
   created: (revision) => `{"type":"created","revision":${revision}}\n`,
   head: (revision) => `{"type":"events","revision":${revision},"events":[`,
-  event: encodeEventText,
+  event: (...event) => encodeEventText(time, ...event),
   tail: ']}\n',
   progress: (upTo) => `{"type":"progress","revision":${upTo}}\n`,
   error: (error) => `${JSON.stringify({ ...problemDocument(error), type: 'error' })}\n`,
-}
+})
+
+export const SSE = sse(false)
+export const NDJSON = ndjson(false)
+/** The same with the times of changes. */
+export const SSE_WITH_TIME = sse(true)
+export const NDJSON_WITH_TIME = ndjson(true)
 
 /** The format that the client requests. */
 export const watchMessageForm = ({ accept }: RequestHeaders): WatchMessageForm =>
   namesMediaType(accept, LINES) ? NDJSON : SSE
 
 function encodeEventText(
+  time: boolean,
   event: EncodedEvent,
   prev: KeyRow | null | undefined,
   values: boolean,
   at: number,
 ): string {
   const comma = at === 0 ? '' : ','
-  const record = values ? recordJson : metaJson
+  const record = (row: KeyRow): string => (values ? recordJson(row, time) : metaJson(row, time))
   const before = prev === undefined ? '' : `,"prev":${prev === null ? null : record(prev)}`
   // A node may read the record anew each time.
   const found = event.type === 'put' ? event.record : undefined
   if (found !== undefined) return `${comma}{"type":"put","kv":${record(found)}${before}}`
   const key = bytesJson(event.key)
-  return `${comma}{"type":"delete","key":${key},"mod_revision":${event.revision}${before}}`
+  const origin = time ? originJson(event.deletion ?? {}) : ''
+  return `${comma}{"type":"delete","key":${key},"mod_revision":${event.revision}${origin}${before}}`
 }
 
 /**
@@ -329,14 +376,15 @@ const decodeNamedRecord = (value: unknown, name: string, values: boolean): KeyRo
   decodeRecordFields(decodeObject(value, name), !values)
 
 function decodeEventFields(value: unknown, values: boolean): DecodedEvent {
-  const { type, kv, key, mod_revision, prev: before } = decodeObject(value, 'an event')
+  const { type, kv, key, mod_revision, prev: before, ...origin } = decodeObject(value, 'an event')
   const prev = before === undefined || before === null ? before : decodeNamedRecord(before, '"prev"', values)
   if (type === 'put') {
     const record = decodeNamedRecord(kv, '"kv"', values)
     return { type, key: record.key, revision: record.modRevision, record, prev }
   }
   if (type !== 'delete') return disagree(`an event has the type ${type}`)
-  return { type, key: decodeBytesDocument(key), revision: decodeRevision(mod_revision, 'mod_revision'), prev }
+  const revision = decodeRevision(mod_revision, 'mod_revision')
+  return { type, key: decodeBytesDocument(key), revision, prev, ...decodeOriginFields(origin) }
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -347,19 +395,31 @@ export const EVENTS = 2
 const PROGRESS = 3
 export const ENDED = 4
 
+/** In place of a record before, if something follows it. */
+const NO_PREV = false
+
 /** Types of events. */
 const EVENT_PUT = 0
 const EVENT_DELETE = 1
 
 /** An event in an item of events: `[id, EVENTS, revision, events]`. `prev` is as for `WatchMessageForm`. */
-export function encodeEvent(event: EncodedEvent, prev: KeyRow | null | undefined, values: boolean): Item {
-  const encode = (row: KeyRow): Item => (values ? encodeRecord(row.key, row) : encodeRecordMeta(row))
+export function encodeEvent(
+  event: EncodedEvent,
+  prev: KeyRow | null | undefined,
+  values: boolean,
+  time = false,
+): Item {
+  const encode = (row: KeyRow): Item =>
+    values ? encodeRecord(row.key, row, time) : encodeRecordMeta(row, time)
   // A node may read the record anew each time.
   const record = event.type === 'put' ? event.record : undefined
   const fields: unknown[] =
     record === undefined ? [EVENT_DELETE, event.key, event.revision] : [EVENT_PUT, encode(record)]
   if (prev !== undefined) fields.push(prev === null ? null : encode(prev))
-  return fields
+  if (!time || record !== undefined) return fields
+  const { by = null, timeMs = null } = event.deletion ?? {}
+  // The origin follows the record before, of which nothing may be there.
+  return [...fields, ...(prev === undefined ? [NO_PREV] : []), by, timeMs]
 }
 
 /** The watch has sent everything up to this revision. */
@@ -380,11 +440,13 @@ export function decodeWatchItem(item: Item): DecodedWatchMessage {
 
 function decodeEvent(field: unknown): DecodedEvent {
   if (!Array.isArray(field)) return disagree('an event is not a list')
-  const [type, content, third, fourth]: Item = field
+  const [type, content, third, fourth, by, timeMs]: Item = field
   if (type === EVENT_PUT) {
     const record = decodeRecord(content)
     return { type: 'put', key: record.key, revision: record.modRevision, record, prev: decodePrev(third) }
   }
   const key = decodeOwnBytes(content, 'key')
-  return { type: 'delete', key, revision: decodeRevision(third, 'mod_revision'), prev: decodePrev(fourth) }
+  const prev = fourth === NO_PREV ? undefined : decodePrev(fourth)
+  const revision = decodeRevision(third, 'mod_revision')
+  return { type: 'delete', key, revision, prev, ...decodeOriginItem(by, timeMs) }
 }

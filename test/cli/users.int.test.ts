@@ -157,9 +157,37 @@ describe('while rights are checked', () => {
     expect((await asBob('get app/h --prefix -o ndjson')).out).toContain('"by":"root"')
   })
 
+  test('history says who deleted a key, and when each change was made', async () => {
+    const from = Date.now()
+    await asBob('put app/d 1')
+    await asBob('del app/d')
+    await asRoot('put app/d 2')
+    const until = Date.now()
+    const changes = JSON.parse((await asRoot('history app/d -o json')).out)
+    expect(changes).toMatchObject([
+      { type: 'put', kv: { by: 'bob' } },
+      { type: 'delete', by: 'bob' },
+      { type: 'put', kv: { by: 'root' } },
+    ])
+    const times = changes.map((each: { kv?: { time: string }; time?: string }) => each.kv?.time ?? each.time)
+    expect(times).toEqual(times.map((time: string) => new Date(time).toISOString()))
+    for (const time of times) {
+      expect(Date.parse(time)).toBeGreaterThanOrEqual(from)
+      expect(Date.parse(time)).toBeLessThanOrEqual(until)
+    }
+    const table = (await asRoot('history app/d -o table')).out.split('\n')
+    expect(table[0]).toMatch(/^ *REVISION +TIME +CHANGE +VERSION +VALUE +BY *$/)
+    // As sv-SE has it: 2026-11-29 12:34:56, in the time zone of this process.
+    const local = new Date(times[1]).toLocaleString('sv-SE')
+    expect(table[2]).toMatch(new RegExp(`^ *\\d+ +${local} +delete +- +- +bob *$`))
+    // Scripts have the columns that they had.
+    expect((await asRoot('history app/d')).out).toMatch(/^\d+\tput\t1\t1\tbob\n\d+\tdelete\t-\t-\tbob\n/)
+  })
+
   test('what an export has written, an import takes', async () => {
     const { out } = await asRoot('export app/h')
     expect(out).toContain('"by":"root"')
+    expect(out).not.toContain('"time"')
     expect(await asBob('import -', { stdin: out })).toMatchObject({ code: 0 })
   })
 })

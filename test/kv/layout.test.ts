@@ -196,6 +196,22 @@ describe('requests', () => {
       '18 03 626f62 0000000000000102 0000000000000007  08 0000000000000007 0001 6b 76',
     ],
     [
+      'a put with the time of its node',
+      16,
+      { ...ask(putOf('k', 'v')), timeMs: 0x01_02_03_04_05_06 },
+      '20 00 010203040506  00 0001 6b 76',
+    ],
+    [
+      'a put of a user with a token and the time of its node',
+      16,
+      {
+        ...ask(putOf('k', 'v'), { token: 't', since: undefined }),
+        ...{ principal: 'bob', authRevision: 258, madeAt: 7, timeMs: 7 },
+      },
+      `29 03 626f62 0000000000000102 0000000000000007 000000000007 01 74
+       ${printed(16, '00 0001 6b 76')}`,
+    ],
+    [
       'a put of a user in a session',
       16,
       {
@@ -302,7 +318,7 @@ describe('requests', () => {
     ['kind', 30, 1, '0000000001 6b'],
     ['change of users', 28, 1, '000000 00 07'],
     ['version', 16, 2, '0000000001 6b'],
-    ['envelope flag', 16, 1, '2000000001 6b'],
+    ['envelope flag', 16, 1, '4000000001 6b'],
     ['command of a batch', 19, 1, '000000 0001 03 00 0001 6b'],
     ['batch flag', 19, 1, '000001 0000'],
     ['flag', 16, 1, '0000800001 6b'],
@@ -314,6 +330,11 @@ describe('requests', () => {
     const store = new MemoryStore()
     const bytes = Uint8Array.from(Buffer.from(unspaced(body), 'hex'))
     expect(() => store.applyBody(kind, version, bytes, 0)).toThrow(UnknownKindError)
+  })
+
+  test('a time of what writes no version stops the node', () => {
+    const renewal = Uint8Array.from(Buffer.from('2000000000000007000000', 'hex'))
+    expect(() => new MemoryStore().applyBody(25, 1, renewal, 0)).toThrow(MalformedBytesError)
   })
 
   test('a body that is too short or too long stops the node', () => {
@@ -554,6 +575,7 @@ test('nothing lies between a key and the key after it', () => {
 
 test('the row of a deletion with a flag of a newer version is not taken for damage', () => {
   const name = { key: utf8('k'), revision: rev(2), isTombstone: true }
-  expect(() => decodeVersion(name, Uint8Array.of(1 | 8))).toThrow(UnknownKindError)
+  expect(() => decodeVersion(name, Uint8Array.of(1 | 16))).toThrow(UnknownKindError)
+  expect(() => decodeVersion(name, Uint8Array.of(1 | 2))).toThrow(UnknownKindError)
   expect(() => decodeVersion({ ...name, isTombstone: false }, Uint8Array.of(1))).toThrow(MalformedBytesError)
 })

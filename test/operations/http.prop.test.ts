@@ -143,7 +143,9 @@ const permission: fc.Arbitrary<Permission> = fc.oneof(
 const REQUESTS: { readonly [K in OperationKind]: fc.Arbitrary<Omit<OperationOf<K>, 'kind'>> } = {
   put: fc.record({ key, value: bytes, condition, prev: fc.boolean(), lease, idempotency }),
   delete: fc.record({ key, condition, prev: fc.constant(false), idempotency }),
-  get: fc.record({ key, revision: some(revision), condition, freshness }),
+  get: fc
+    .record({ key, revision: some(revision), condition, freshness })
+    .chain((each) => fc.constantFrom(each, { ...each, time: true })),
   range: fc.record({
     range,
     after: some(bytes),
@@ -440,7 +442,11 @@ const RESULTS: {
   get: (request) =>
     fc.tuple(some(row), grant).map(([found, head]) => {
       const { http } = OPERATIONS.get
-      const result = found && { ...found, key: request.key }
+      const result = found && {
+        ...found,
+        key: request.key,
+        ...(request.time ? { timeMs: 1_795_953_600_123 } : {}),
+      }
       if (result !== undefined) return trip(http, request, result, head)
       return {
         sent: http.encodeResult(result, head, request, {}),

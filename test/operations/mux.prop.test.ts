@@ -246,18 +246,21 @@ describe('a delete', () => {
 })
 
 describe('a get', () => {
-  const request = fc.record({
-    kind: fc.constant('get' as const),
-    key,
-    revision: optional(known),
-    freshness,
-  })
+  const request = fc
+    .record({
+      kind: fc.constant('get' as const),
+      key,
+      revision: optional(known),
+      freshness,
+    })
+    .chain((each) => fc.constantFrom(each, { ...each, time: true }))
 
   test('its request', () => property(request, (drawn) => checkRequest(get.mux, drawn)))
 
   test('its result', () => {
     property(fc.tuple(request, optional(row), grant), ([asked, found, head]) => {
-      const result = found === undefined ? undefined : { ...found, key: asked.key }
+      const time = 'time' in asked ? { timeMs: 2 ** 48 - 1 } : {}
+      const result = found === undefined ? undefined : { ...found, key: asked.key, ...time }
       checkResult(get.mux, asked, result, head)
     })
   })

@@ -21,14 +21,16 @@ import {
   type DecodedWatchMessage,
   decodeWatchItem,
   decodeWatchLine,
+  type EncodedEvent,
   EVENTS,
   encodeProgress,
   encodeWatchEnd,
   NDJSON,
+  NDJSON_WITH_TIME,
   watch,
 } from '../../src/operations/watch.ts'
 import { packMessage, SharedItem } from '../../src/server/mux/messages.ts'
-import { EVENTS_FIELDS, EVENTS_FORM } from '../../src/server/mux/watch-sink.ts'
+import { EVENTS_FIELDS, EVENTS_FORM, EVENTS_FORM_WITH_TIME } from '../../src/server/mux/watch-sink.ts'
 import { runs } from '../runs.ts'
 
 const bytes = fc.oneof(
@@ -45,15 +47,26 @@ const row: fc.Arbitrary<KeyRow> = fc
         nil: undefined,
       }),
     }),
-    fc.option(fc.constantFrom('root', 'a-user'), { nil: undefined }),
+    fc.tuple(fc.constantFrom('root', 'a-user', undefined), fc.constantFrom(0, 2 ** 48 - 1, undefined)),
   )
-  .map(([each, by]) => (by === undefined ? each : { ...each, by }))
+  .map(([each, origin]) => ({ ...each, ...originOf(...origin) }))
+
+const originOf = (by: string | undefined, timeMs: number | undefined): Pick<KeyRow, 'by' | 'timeMs'> => ({
+  ...(by === undefined ? {} : { by }),
+  ...(timeMs === undefined ? {} : { timeMs }),
+})
+
+/** The options of a watch that change its messages. */
+interface Wanted {
+  readonly values: boolean
+  readonly time: boolean
+}
+const wanted = fc.record({ values: fc.boolean(), time: fc.boolean() })
 
 /** The record as a client receives it. */
-function received(record: KeyRow, values: boolean): KeyRow {
-  if (values) return record
-  const { by: _by, ...others } = record
-  return { ...others, value: new Uint8Array() }
+function received({ by, timeMs, ...record }: KeyRow, { values, time }: Wanted): KeyRow {
+  const origin = originOf(values ? by : undefined, time ? timeMs : undefined)
+  return { ...record, ...(values ? {} : { value: new Uint8Array() }), ...origin }
 }
 
 /** The numbers of bytes, or of items, that arrive together, over and over. */
@@ -100,8 +113,21 @@ const event: fc.Arbitrary<DecodedEvent> = fc.oneof(
     const { key, modRevision: revision } = record
     return { type: 'put' as const, key, revision, record, prev: before }
   }),
-  fc.record({ type: fc.constant('delete' as const), key: bytes, revision: known, prev }),
+  fc
+    .tuple(fc.record({ type: fc.constant('delete' as const), key: bytes, revision: known, prev }), row)
+    .map(([deleted, { by, timeMs }]) => ({ ...deleted, ...originOf(by, timeMs) })),
 )
+
+/** The event as a node has it. */
+const encoded = (each: DecodedEvent): EncodedEvent =>
+  each.type === 'put' ? each : { ...each, deletion: originOf(each.by, each.timeMs) }
+
+function receivedEvent(each: DecodedEvent, sought: Wanted): DecodedEvent {
+  const before = each.prev && received(each.prev, sought)
+  if (each.type === 'put') return { ...each, prev: before, record: received(each.record, sought) }
+  const { by, timeMs, ...deleted } = each
+  return { ...deleted, prev: before, ...(sought.time ? originOf(by, timeMs) : {}) }
+}
 
 type Sent =
   | Exclude<DecodedWatchMessage, { readonly kind: 'ended' }>
@@ -130,50 +156,46 @@ const sent: fc.Arbitrary<Sent[]> = fc
   ])
 
 /** The messages as a client decodes them. `fields`: of the document of a problem, other than its own. */
-const expected = (messages: readonly Sent[], values: boolean, fields = {}): unknown =>
+const expected = (messages: readonly Sent[], sought: Wanted, fields = {}): unknown =>
   plain(
     messages.map((message) => {
       if (message.kind === 'ended')
         return { kind: 'ended', problem: decodeProblem({ ...problemDocument(message.error), ...fields }) }
       if (message.kind !== 'events') return message
-      const events = message.events.map((each) => ({
-        ...each,
-        prev: each.prev && received(each.prev, values),
-        ...(each.type === 'put' && { record: received(each.record, values) }),
-      }))
-      return { ...message, events }
+      return { ...message, events: message.events.map((each) => receivedEvent(each, sought)) }
     }),
   )
 
 /** The watch is one from revision 7 on. */
 const BEFORE = 6
 
-function encodeLine(message: Sent, values: boolean): string {
+function encodeLine(message: Sent, { values, time }: Wanted): string {
+  const form = time ? NDJSON_WITH_TIME : NDJSON
   if (message.kind === 'created') return NDJSON.created(message.revision, BEFORE)
   if (message.kind === 'progress') return NDJSON.progress(message.revision, BEFORE)
   if (message.kind === 'ended') return NDJSON.error(message.error)
-  const events = message.events.map((each, at) => NDJSON.event(each, each.prev, values, at))
-  return `${NDJSON.head(message.revision)}${events.join('')}${NDJSON.tail}`
+  const events = message.events.map((each, at) => form.event(encoded(each), each.prev, values, at))
+  return `${form.head(message.revision)}${events.join('')}${form.tail}`
 }
 
 const ID = 2 ** 31 - 1
 
-function encodeItem(message: Sent, values: boolean): Item | SharedItem {
+function encodeItem(message: Sent, { values, time }: Wanted): Item | SharedItem {
   if (message.kind === 'created') return watch.mux.encodeResult(ID, message.revision)
   if (message.kind === 'progress') return encodeProgress(ID, message.revision)
   if (message.kind === 'ended') return encodeWatchEnd(ID, problemDocument(message.error))
-  const { head, event, tail } = EVENTS_FORM
-  const events = message.events.map((each) => event(each, each.prev, values))
+  const { head, event, tail } = time ? EVENTS_FORM_WITH_TIME : EVENTS_FORM
+  const events = message.events.map((each) => event(encoded(each), each.prev, values))
   return new SharedItem(ID, EVENTS, Buffer.concat([head(message), ...events, tail]), EVENTS_FIELDS)
 }
 
 describe('the messages of a watch', () => {
   test('as lines, in any chunks', async () => {
     await fc.assert(
-      fc.asyncProperty(sent, fc.boolean(), cuts, async (messages, values, sizes) => {
-        const lines = await linesIn(messages.map((each) => encodeLine(each, values)).join(''), sizes)
-        const decoded = lines.map((line) => decodeWatchLine(line, values))
-        expect(plain(decoded)).toEqual(expected(messages, values, { type: 'error' }))
+      fc.asyncProperty(sent, wanted, cuts, async (messages, sought, sizes) => {
+        const lines = await linesIn(messages.map((each) => encodeLine(each, sought)).join(''), sizes)
+        const decoded = lines.map((line) => decodeWatchLine(line, sought.values))
+        expect(plain(decoded)).toEqual(expected(messages, sought, { type: 'error' }))
       }),
       { numRuns: runs(200) },
     )
@@ -182,8 +204,8 @@ describe('the messages of a watch', () => {
   test('as items, in any messages of a connection', () => {
     const packr = new Packr({ useRecords: false, int64AsType: 'number', encodeUndefinedAsNil: true })
     fc.assert(
-      fc.property(sent, fc.boolean(), cuts, (messages, values, sizes) => {
-        const items = messages.map((each) => encodeItem(each, values))
+      fc.property(sent, wanted, cuts, (messages, sought, sizes) => {
+        const items = messages.map((each) => encodeItem(each, sought))
         const decoded = cut(items, sizes).flatMap((part) => {
           const message = packMessage(part)
           const unpacked: Item[] = packr.unpack(message)
@@ -193,7 +215,7 @@ describe('the messages of a watch', () => {
           message.fill(0)
           return all
         })
-        expect(plain(decoded)).toEqual(expected(messages, values))
+        expect(plain(decoded)).toEqual(expected(messages, sought))
       }),
       { numRuns: runs(200) },
     )
@@ -255,7 +277,10 @@ describe('a range as lines, in any chunks', () => {
             failure === undefined
               ? { kind: 'end', count: rows.length }
               : { kind: 'error', problem: decodeProblem(problemDocument(failure)) }
-          const records = rows.map((each) => ({ kind: 'record', row: received(each, !keysOnly) }))
+          const records = rows.map((each) => ({
+            kind: 'record',
+            row: received(each, { values: !keysOnly, time: false }),
+          }))
           expect(plain(decoded)).toEqual(plain([...records, last]))
         },
       ),

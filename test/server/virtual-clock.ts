@@ -1,13 +1,17 @@
 // Time that stands still until a test moves it, for what needs a clock and no cluster.
 
 import { type Event, TIMER, Time } from '../../jepsen-lite/sim/world/time.ts'
-import type { Clock } from '../../src/server/node/clock.ts'
+import type { NodeClock } from '../../src/server/node/clock.ts'
 
-export class VirtualClock implements Clock {
+export class VirtualClock implements NodeClock {
   readonly #time = new Time()
   readonly #events = new Set<Event>()
 
   now(): number {
+    return this.#time.now
+  }
+
+  wallTimeMs(): number {
     return this.#time.now
   }
 

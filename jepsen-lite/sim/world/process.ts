@@ -17,7 +17,7 @@ import {
   type RaftTiming,
   type ReplicaId,
 } from '../../../src/raft/index.ts'
-import type { Clock, Timer } from '../../../src/server/node/clock.ts'
+import type { NodeClock, Timer } from '../../../src/server/node/clock.ts'
 import type { Driver } from '../../../src/server/node/driver.ts'
 import type { DriverOptions } from '../../../src/server/node/driver-options.ts'
 import { type DriverLimits, driverLimits, raftLimits } from '../../../src/server/node/limits.ts'
@@ -80,6 +80,9 @@ export interface Environment {
   /** Whether a waiting event is a leader's message of this term or a later one. */
   isOfLeader(event: Event, term: number): boolean
 }
+
+/** The time of day at which a simulated world begins. */
+const EPOCH_MS = Date.UTC(2026, 0, 1)
 
 export class Machine {
   readonly place: number
@@ -459,11 +462,12 @@ export class Process implements EventOwner {
   }
 
   /** The clock of its driver and its links. */
-  get clock(): Clock {
+  get clock(): NodeClock {
     const { time } = this.#world
     const { clock } = this.machine
     return {
       now: () => this.#ownClock.at(time.now),
+      wallTimeMs: () => EPOCH_MS + this.#ownClock.at(time.now),
       after: (delayMs: number, run: () => void): Timer =>
         time.push(time.now + clock.wait(delayMs), TIMER, this, run, undefined, clock.at(time.now) + delayMs),
       soon: (run: () => void): void => {

@@ -1,7 +1,13 @@
 // kv history KEY: the changes of a key that the store still has, the oldest first.
 
 import { Command } from '@commander-js/extra-typings'
-import { type Client, CompactedError, type KvRecord, type WatchEvent } from '../../client/index.ts'
+import {
+  type Client,
+  CompactedError,
+  type KvRecord,
+  QuorateError,
+  type WatchEvent,
+} from '../../client/index.ts'
 import { Failure } from '../../local/failure.ts'
 import { withContext } from '../command-context.ts'
 import { type ProgramContext, withExamples } from '../command-definition.ts'
@@ -45,11 +51,13 @@ async function* readChanges(
   { timeoutMs, signal }: { readonly timeoutMs: number; readonly signal: AbortSignal },
 ): AsyncGenerator<WatchEvent> {
   let from = 1
+  let time = true
   for (;;) {
     let isWhole = false
     await using changes = client.watch({
       key,
       fromRevision: from,
+      time,
       progressMs: PROGRESS_MS,
       timeoutMs,
       signal,
@@ -69,10 +77,16 @@ async function* readChanges(
       return
     } catch (error) {
       if (isWhole) return
+      // A node of version 0.1.0.
+      const knowsNoTime = time && error instanceof QuorateError && error.code === 'unknown_parameter'
+      if (knowsNoTime) {
+        time = false
+        continue
+      }
       if (!(error instanceof CompactedError) || from > 1) throw error
       const { compactRevision = (error.resumeFrom ?? 1) - 1 } = error
       from = compactRevision + 1
-      const oldest = await client.get(key, { revision: compactRevision, signal })
+      const oldest = await client.get(key, { revision: compactRevision, time, signal })
       if (oldest !== undefined) yield asPut(oldest)
     }
   }
@@ -82,10 +96,24 @@ const asPut = (kv: KvRecord): WatchEvent => ({ type: 'put', key: kv.key, keyByte
 
 const eventRevision = (event: WatchEvent) => (event.type === 'put' ? event.kv.modRevision : event.modRevision)
 
-const BY: Column<WatchEvent> = {
-  title: 'BY',
-  cell: (event) => (event.type === 'put' ? event.kv.by : undefined),
+const originOf = (event: WatchEvent) => (event.type === 'put' ? event.kv : event)
+
+const BY: Column<WatchEvent> = { title: 'BY', cell: (event) => originOf(event).by }
+
+const TIME: Column<WatchEvent> = {
+  title: 'TIME',
+  cell: (event) => {
+    const { time } = originOf(event)
+    return time && localTime(time)
+  },
 }
+
+/** For people. What programs print is in UTC. */
+const localTime = (time: Date): string =>
+  `${time.getFullYear()}-${twoDigits(time.getMonth() + 1)}-${twoDigits(time.getDate())} ` +
+  `${twoDigits(time.getHours())}:${twoDigits(time.getMinutes())}:${twoDigits(time.getSeconds())}`
+
+const twoDigits = (value: number): string => String(value).padStart(2, '0')
 
 class Rows {
   count = 0
@@ -99,6 +127,8 @@ class Rows {
     this.#table = new RowWriter<WatchEvent>(
       [
         { title: 'REVISION', cell: eventRevision, alignRight: true },
+        // Scripts have it in JSON.
+        ...(isTable(format) ? [TIME] : []),
         { title: 'CHANGE', cell: ({ type }) => type },
         {
           title: 'VERSION',

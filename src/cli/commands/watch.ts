@@ -13,7 +13,7 @@ import { EXIT } from '../exit-codes.ts'
 import { keyArgument, splitAtDashes } from '../flags/arguments.ts'
 import { parseRevision } from '../flags/flag-values.ts'
 import type { Format, GlobalFlags } from '../flags/global-flags.ts'
-import { printedRecordJson, toJson, toJsonLine } from '../format/json.ts'
+import { printedOrigin, printedRecordJson, toJson, toJsonLine } from '../format/json.ts'
 import { RowWriter } from '../format/table.ts'
 import { printableText } from '../format/text.ts'
 import { formatWord } from '../format/word.ts'
@@ -166,5 +166,9 @@ export function eventJson(event: WatchEvent): object {
     event.prev === undefined ? {} : { prev: event.prev === null ? null : printedRecordJson(event.prev) }
   return event.type === 'put'
     ? { type: 'put', kv: printedRecordJson(event.kv), ...prev }
-    : { type: 'delete', key: bytesDocument(event.keyBytes), mod_revision: event.modRevision, ...prev }
+    : {
+        ...{ type: 'delete', key: bytesDocument(event.keyBytes), mod_revision: event.modRevision },
+        ...printedOrigin(event),
+        ...prev,
+      }
 }

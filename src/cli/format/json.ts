@@ -29,9 +29,15 @@ export function printedRecordJson(record: KvRecord): object {
     value: bytesDocument(record.value),
     ...revisions(record),
     ...(record.lease === undefined ? {} : { lease: record.lease }),
-    ...(record.by === undefined ? {} : { by: record.by }),
+    ...printedOrigin(record),
   }
 }
+
+/** The user of a change, and its time, as far as they are known. */
+export const printedOrigin = ({ by, time }: Pick<KvRecord, 'by' | 'time'>): object => ({
+  ...(by === undefined ? {} : { by }),
+  ...(time === undefined ? {} : { time: time.toISOString() }),
+})
 
 const revisions = (meta: RecordMeta) => ({
   create_revision: meta.createRevision,

@@ -2,9 +2,10 @@
 // because these bytes stay in logs and snapshots, and every replica must read them alike. Version 1 of each kind:
 //
 //   envelope      flags (1): 1 token, 2 since, 4 slot of a session (not with the others), 8 auth revision, 16 rights on
-//                 leases are needed (only with 8)
+//                 leases are needed (only with 8), 32 wall clock
 //                 principal: length (1), ASCII
 //                 [auth revision (8), auth revision at which the user was made (8)]
+//                 [wall clock of the node that proposes it: milliseconds since 1970 (6)]
 //                 [token: length (1), ASCII]  [since: revision (8)]
 //                 [session (8), slot (2), number of the change (6)]
 //                 [fingerprint of the command (16), with a token or a slot]
@@ -100,6 +101,7 @@ const HAS_SINCE = 2
 const HAS_SESSION = 4
 const HAS_AUTH_REVISION = 8
 const HAS_LEASE_DEMANDS = 16
+const HAS_TIME = 32
 const HAS_IF_MATCH = 1
 const HAS_IF_NONE_MATCH = 2
 const WANTS_PREV = 4
@@ -201,6 +203,19 @@ export function takesLong(kind: number, version: number, body: Uint8Array): bool
   return commands.filter((each) => each.kind === 'put' && each.lease !== undefined).length > LEASED_AT_ONCE
 }
 
+/** Whether a command may write versions of keys. Then its request may have the time of the node that proposes it. */
+export const writesVersions = ({ kind }: Command): boolean => WITH_TIME.has(KINDS[kind])
+
+const WITH_TIME: ReadonlySet<number> = new Set([
+  KINDS.put,
+  KINDS.delete,
+  KINDS.batch,
+  KINDS['delete-range'],
+  KINDS.txn,
+  KINDS.revoke,
+  KINDS.expire,
+])
+
 /**
  * Whether a request in this form does not make the store larger: it only deletes, or renews leases. Throws as
  * `parseRequest` does.
@@ -239,14 +254,16 @@ export function encodeRequest(request: Request, digest: CommandDigest): Uint8Arr
 const NO_FINGERPRINT = new Uint8Array(FINGERPRINT_BYTES)
 
 function writeEnvelope(request: Request, to: Writer): void {
-  const { command, idempotency, principal, authRevision, madeAt = 0 } = request
+  const { command, idempotency, principal, authRevision, madeAt = 0, timeMs } = request
   const hasDemands = commandLeaseDemands(command).length > 0
   const ofAuth = authRevision === undefined ? 0 : HAS_AUTH_REVISION | (hasDemands ? HAS_LEASE_DEMANDS : 0)
-  if (idempotency === undefined) to.uint8(ofAuth)
-  else if (isSessionSlot(idempotency)) to.uint8(ofAuth | HAS_SESSION)
-  else to.uint8(ofAuth | HAS_TOKEN | (idempotency.since === undefined ? 0 : HAS_SINCE))
+  const flags = ofAuth | (timeMs === undefined ? 0 : HAS_TIME)
+  if (idempotency === undefined) to.uint8(flags)
+  else if (isSessionSlot(idempotency)) to.uint8(flags | HAS_SESSION)
+  else to.uint8(flags | HAS_TOKEN | (idempotency.since === undefined ? 0 : HAS_SINCE))
   to.uint8(principal.length).ascii(principal)
   if (authRevision !== undefined) to.uint64(authRevision).uint64(madeAt)
+  if (timeMs !== undefined) to.uint48(timeMs)
   if (idempotency === undefined) return
   if (isSessionSlot(idempotency)) {
     to.uint64(idempotency.session).uint16(idempotency.slot).uint48(idempotency.seq)
@@ -331,10 +348,14 @@ function writeChange(command: KeyCommand, to: Writer): void {
 }
 
 export function decodeRequest(kind: number, version: number, body: Uint8Array): Request {
-  const { command, token, since, slot, principal, authRevision, madeAt } = parseRequest(kind, version, body)
+  const parsed = parseRequest(kind, version, body)
+  const { command, token, since, slot, principal, authRevision, madeAt, timeMs } = parsed
   const idempotency = token === undefined ? slot : { token: tokenText(token), since }
-  const request = { command, idempotency, principal }
-  return authRevision === undefined ? request : { ...request, authRevision, madeAt }
+  return {
+    ...{ command, idempotency, principal },
+    ...(authRevision === undefined ? {} : { authRevision, madeAt }),
+    ...(timeMs === undefined ? {} : { timeMs }),
+  }
 }
 
 const tokenText = (token: Uint8Array): string =>
@@ -351,6 +372,8 @@ export interface ParsedRequest {
   readonly authRevision: number | undefined
   /** The auth revision at which the user was made; 0: rights were not checked. */
   readonly madeAt: number
+  /** The wall clock of the node that proposed it, which nothing may depend on. */
+  readonly timeMs: number | undefined
   readonly command: Command
   /** The rights on leases that its user needs. Empty if rights were not checked. */
   readonly leaseDemands: readonly LeaseDemand[]
@@ -361,26 +384,33 @@ export function parseRequest(kind: number, version: number, body: Uint8Array): P
   if (version !== VERSION) throw new UnknownKindError(`version ${version} of entry kind ${kind}`)
 
   const from = new Reader(body, 'a request', MalformedBytesError)
-  const flags = knownFlags(from, HAS_TOKEN | HAS_SINCE | HAS_SESSION | HAS_AUTH_REVISION | HAS_LEASE_DEMANDS)
+  const flags = knownFlags(from, ENVELOPE_FLAGS)
   const principal = from.ascii(from.uint8())
   const authRevision = flags & HAS_AUTH_REVISION ? from.uint64() : undefined
   const madeAt = authRevision === undefined ? 0 : from.uint64()
-  const envelope = flags & ~(HAS_AUTH_REVISION | HAS_LEASE_DEMANDS)
+  if ((flags & HAS_TIME) !== 0 && !WITH_TIME.has(kind))
+    throw new MalformedBytesError('a time of a command that writes no version of a key')
+  const timeMs = flags & HAS_TIME ? readUint48(from) : undefined
+  const envelope = flags & ~(HAS_AUTH_REVISION | HAS_LEASE_DEMANDS | HAS_TIME)
   if (envelope > HAS_SESSION) throw new MalformedBytesError('a session with a token or a since')
   const token = envelope & HAS_TOKEN ? from.slice(from.uint8()) : undefined
   if (token === undefined && envelope & HAS_SINCE) throw new MalformedBytesError('a since without a token')
   const since = envelope & HAS_SINCE ? asRevision(from.uint64()) : undefined
   const slot =
     envelope === HAS_SESSION
-      ? { session: from.uint64(), slot: from.uint16(), seq: from.uint16() * 2 ** 32 + from.uint32() }
+      ? { session: from.uint64(), slot: from.uint16(), seq: readUint48(from) }
       : undefined
   const print = from.slice(token === undefined && slot === undefined ? 0 : FINGERPRINT_BYTES)
   const command = readCommand(kind, from)
   const leaseDemands = authRevision === undefined ? NO_LEASES : commandLeaseDemands(command)
   if (leaseDemands.length > 0 !== ((flags & HAS_LEASE_DEMANDS) !== 0))
     throw new MalformedBytesError('the flag of demands on leases does not fit the command')
-  return { token, since, slot, print, principal, authRevision, madeAt, command, leaseDemands }
+  return { token, since, slot, print, principal, authRevision, madeAt, timeMs, command, leaseDemands }
 }
+
+const ENVELOPE_FLAGS = HAS_TOKEN | HAS_SINCE | HAS_SESSION | HAS_AUTH_REVISION | HAS_LEASE_DEMANDS | HAS_TIME
+
+const readUint48 = (from: Reader): number => from.uint16() * 2 ** 32 + from.uint32()
 
 function readCommand(kind: number, from: Reader): Command {
   if (kind === KINDS.settings) return readSettingsCommand(from)

@@ -10,8 +10,9 @@
 //                       token
 //   versions     key:   65, user's key, escaped, 0, 2 × (2^53 - 1 - mod_revision), plus 1 if it is a tombstone (8); the
 //                       newest version of a key sorts first
-//                value: flags (1), create_revision (8), version (8), with flag 2 the lease (8), with flag 4 who wrote it:
-//                       length (1), ASCII; the user's value. Of a tombstone: the flags only
+//                value: flags (1), create_revision (8), version (8), with flag 2 the lease (8), with flag 8 the time:
+//                       milliseconds since 1970 (6), with flag 4 who wrote it: length (1), ASCII; the user's value
+//                       Of a tombstone: flags (1), with flag 8 the time, with flag 4 who wrote it
 //
 // Each version of a key that may still be read has a row. So a put neither reads nor moves the value that it replaces.
 // The keys of rows alone say which keys exist at a revision: a count reads no values.
@@ -23,6 +24,7 @@ import {
   writeAscii,
   writeBigUint64,
   writeUint8,
+  writeUint16,
   writeUint32,
   writeUint64,
 } from '../../bytes/index.ts'
@@ -40,7 +42,9 @@ import { TABLE_IDEMPOTENCY_TOKEN_ORDER, TABLE_IDEMPOTENCY_TOKENS, TABLE_VERSIONS
 const TOMBSTONE = 1
 const LEASED = 2
 const HAS_WRITER = 4
+const HAS_TIME = 8
 const LEASE_BYTES = 8
+const TIME_BYTES = 6
 const VERSION_HEAD_BYTES = 17
 const ORDER_HEADER_BYTES = 28
 
@@ -149,45 +153,100 @@ export function encodeVersionHead({
   version,
   lease,
   by,
-}: Omit<RecordMetadata, 'key' | 'modRevision'> & Pick<KeyRow, 'by'>): Uint8Array {
-  const writerAt = VERSION_HEAD_BYTES + (lease === undefined ? 0 : LEASE_BYTES)
-  const bytes =
-    by === undefined ? versionHead.subarray(0, writerAt) : new Uint8Array(writerAt + 1 + by.length)
-  bytes[0] = (lease === undefined ? 0 : LEASED) | (by === undefined ? 0 : HAS_WRITER)
+  timeMs,
+}: Omit<RecordMetadata, 'key' | 'modRevision'> & ChangeOrigin): Uint8Array {
+  const originAt = VERSION_HEAD_BYTES + (lease === undefined ? 0 : LEASE_BYTES)
+  const length = originAt + originBytes(by, timeMs)
+  const bytes = by === undefined ? versionHead.subarray(0, length) : new Uint8Array(length)
+  bytes[0] = (lease === undefined ? 0 : LEASED) | originFlags(by, timeMs)
   writeUint64(bytes, 1, createRevision)
   writeUint64(bytes, 9, version)
   if (lease !== undefined) writeBigUint64(bytes, VERSION_HEAD_BYTES, BigInt(lease))
-  if (by !== undefined) {
-    writeUint8(bytes, writerAt, by.length)
-    writeAscii(bytes, writerAt + 1, by)
-  }
+  writeOrigin(bytes, originAt, by, timeMs)
   return bytes
 }
 
-const versionHead = new Uint8Array(VERSION_HEAD_BYTES + LEASE_BYTES)
+const versionHead = new Uint8Array(VERSION_HEAD_BYTES + LEASE_BYTES + TIME_BYTES)
 
 /** The row of a deletion. */
-export const TOMBSTONE_ROW = Uint8Array.of(TOMBSTONE)
+export function encodeTombstone({ by, timeMs }: ChangeOrigin): Uint8Array {
+  const bytes = new Uint8Array(1 + originBytes(by, timeMs))
+  bytes[0] = TOMBSTONE | originFlags(by, timeMs)
+  writeOrigin(bytes, 1, by, timeMs)
+  return bytes
+}
 
-/** Returns null if the version is a deletion. The value shares its bytes with the row. */
-export function decodeVersion(
-  { key, revision: modRevision, isTombstone }: VersionName,
-  row: Uint8Array,
-): KeyRow | null {
+/** The user of a change, and its time, as far as they are known. */
+export type ChangeOrigin = Pick<KeyRow, 'by' | 'timeMs'>
+
+const originBytes = (by: string | undefined, timeMs: number | undefined): number =>
+  (timeMs === undefined ? 0 : TIME_BYTES) + (by === undefined ? 0 : 1 + by.length)
+
+const originFlags = (by: string | undefined, timeMs: number | undefined): number =>
+  (timeMs === undefined ? 0 : HAS_TIME) | (by === undefined ? 0 : HAS_WRITER)
+
+function writeOrigin(
+  bytes: Uint8Array,
+  at: number,
+  by: string | undefined,
+  timeMs: number | undefined,
+): void {
+  if (timeMs !== undefined) {
+    writeUint16(bytes, at, Math.floor(timeMs / 2 ** 32))
+    writeUint32(bytes, at + 2, timeMs % 2 ** 32)
+  }
+  if (by === undefined) return
+  const writerAt = at + (timeMs === undefined ? 0 : TIME_BYTES)
+  writeUint8(bytes, writerAt, by.length)
+  writeAscii(bytes, writerAt + 1, by)
+}
+
+function readOrigin(flags: number, from: Reader): ChangeOrigin {
+  const timeMs = flags & HAS_TIME ? from.uint16() * 2 ** 32 + from.uint32() : undefined
+  const by = flags & HAS_WRITER ? from.ascii(from.uint8()) : undefined
+  return { ...(by === undefined ? {} : { by }), ...(timeMs === undefined ? {} : { timeMs }) }
+}
+
+function versionFlags({ isTombstone }: VersionName, row: Uint8Array): number {
   const flags = readUint8(row, 0)
   if (((flags & TOMBSTONE) !== 0) !== isTombstone)
     throw new MalformedBytesError('the row of a version and its key disagree about a deletion')
-  const known = isTombstone ? TOMBSTONE : LEASED | HAS_WRITER
+  const known = HAS_WRITER | HAS_TIME | (isTombstone ? TOMBSTONE : LEASED)
   if ((flags & ~known) !== 0) throw new UnknownKindError(`the row of a version with flags ${flags}`)
+  return flags
+}
+
+/** Returns null if the version is a deletion. The value shares its bytes with the row. */
+export function decodeVersion(name: VersionName, row: Uint8Array): KeyRow | null {
+  const { key, revision: modRevision, isTombstone } = name
+  const flags = versionFlags(name, row)
   if (isTombstone) return null
   const from = new Reader(row, 'the row of a version', MalformedBytesError)
   from.uint8()
   const createRevision = asRevision(from.uint64())
   const version = from.uint64()
   const lease = flags & LEASED ? asLeaseId(from.bigUint64()) : undefined
-  const by = flags & HAS_WRITER ? from.ascii(from.uint8()) : undefined
-  const record = { key, createRevision, modRevision, version, lease, value: from.rest() }
-  return by === undefined ? record : { ...record, by }
+  const known = flags & (HAS_WRITER | HAS_TIME)
+  if (known === 0) return { key, createRevision, modRevision, version, lease, value: from.rest() }
+  const origin = readOrigin(flags, from)
+  return { key, createRevision, modRevision, version, lease, ...origin, value: from.rest() }
+}
+
+/** The user and the time of the deletion at this revision. `get` reads a row. */
+export function readDeletion(
+  key: Uint8Array,
+  revision: Revision,
+  get: (rowKey: Uint8Array) => Uint8Array | undefined,
+): ChangeOrigin {
+  const row = get(tombstoneKey(key, revision))
+  if (row === undefined)
+    throw new MalformedBytesError(`the deletion of a key at revision ${revision} has no row`)
+  const flags = versionFlags({ key, revision, isTombstone: true }, row)
+  const from = new Reader(row, 'the row of a deletion', MalformedBytesError)
+  from.uint8()
+  const origin = readOrigin(flags, from)
+  from.end()
+  return origin
 }
 
 /** A version of a key that exists. `get` reads a row. */

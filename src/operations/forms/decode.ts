@@ -64,6 +64,10 @@ export const decodeRevisions = ({ create_revision, mod_revision, version }: Fiel
   version: decodeWholeNumber(version, 'version'),
 })
 
+/** The time of a change, in milliseconds since 1970; undefined: it was not requested, or is not known. */
+export const decodeTime = (value: unknown): number | undefined =>
+  value === undefined || value === null ? undefined : decodeWholeNumber(value, 'the time of a change')
+
 /** The user who wrote a record; undefined: rights were not checked. */
 export const decodeWriter = (value: unknown): string | undefined =>
   decodeOptionalString(value, 'the writer of a record')

@@ -40,9 +40,11 @@ export interface KeyRow {
   readonly lease: LeaseId | undefined
   /** The user who wrote this version, if rights were checked. */
   readonly by?: string
+  /** The wall clock of the node that took the change, in milliseconds since 1970. For people: nothing depends on it. */
+  readonly timeMs?: number
 }
 
-export type RecordMetadata = Omit<KeyRow, 'value' | 'by'>
+export type RecordMetadata = Omit<KeyRow, 'value' | 'by' | 'timeMs'>
 export type KeyRevisions = Pick<KeyRow, 'createRevision' | 'modRevision' | 'version'>
 
 /** Limit on the revision to which a store is raised: as many are left. */

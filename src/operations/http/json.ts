@@ -5,6 +5,7 @@ import {
   decodeList,
   decodeObject,
   decodeRevisions,
+  decodeTime,
   decodeWholeNumber,
   decodeWriter,
   type Fields,
@@ -14,16 +15,24 @@ import type { KeyRevisions, KeyRow, RecordMetadata, Revision } from '../forms/st
 
 export const bytesJson = (bytes: Uint8Array): string => JSON.stringify(bytesDocument(bytes))
 
-export function recordJson(row: KeyRow): string {
-  return `{"key":${bytesJson(row.key)},"value":${bytesJson(row.value)},${revisionsJson(row)}${leaseJson(row)}${writerJson(row)}}`
+/** `time`: the record has the time of its change, if that is known. */
+export function recordJson(row: KeyRow, time = false): string {
+  return `{"key":${bytesJson(row.key)},"value":${bytesJson(row.value)},${revisionsJson(row)}${leaseJson(row)}${writerJson(row)}${time ? timeJson(row) : ''}}`
 }
 
 /** The user who wrote the version. */
 const writerJson = ({ by }: Pick<KeyRow, 'by'>): string => (by === undefined ? '' : `,"by":"${by}"`)
 
+const timeJson = ({ timeMs }: Pick<KeyRow, 'timeMs'>): string =>
+  timeMs === undefined ? '' : `,"time_ms":${timeMs}`
+
+/** The user who has made a change, and its time. */
+export const originJson = (origin: Pick<KeyRow, 'by' | 'timeMs'>): string =>
+  `${writerJson(origin)}${timeJson(origin)}`
+
 /** A record without its value. */
-export function metaJson(meta: RecordMetadata): string {
-  return `{"key":${bytesJson(meta.key)},${revisionsJson(meta)}${leaseJson(meta)}}`
+export function metaJson(meta: RecordMetadata & Pick<KeyRow, 'timeMs'>, time = false): string {
+  return `{"key":${bytesJson(meta.key)},${revisionsJson(meta)}${leaseJson(meta)}${time ? timeJson(meta) : ''}}`
 }
 
 const leaseJson = ({ lease }: Pick<RecordMetadata, 'lease'>): string =>
@@ -63,8 +72,14 @@ export function decodeRecordFields(fields: Fields, keysOnly = false): KeyRow {
     ...decodeRevisions(fields),
     lease: decodeLeaseOfRecord(fields.lease),
   }
-  const by = keysOnly ? undefined : decodeWriter(fields.by)
-  return by === undefined ? row : { ...row, by }
+  return { ...row, ...decodeOriginFields(keysOnly ? { time_ms: fields.time_ms } : fields) }
+}
+
+/** The user who has made a change, and the time, as far as the answer has them. */
+export function decodeOriginFields({ by, time_ms }: Fields): Pick<KeyRow, 'by' | 'timeMs'> {
+  const writer = decodeWriter(by)
+  const timeMs = decodeTime(time_ms)
+  return { ...(writer === undefined ? {} : { by: writer }), ...(timeMs === undefined ? {} : { timeMs }) }
 }
 
 const NO_VALUE = new Uint8Array()

@@ -168,6 +168,10 @@ export const HISTORY_PARAMETERS = {
   revision: revision('The store as it was at that revision; as it is now unless given'),
 }
 
+export const TIME_PARAMETER = flag(
+  'Say when the node that took it made each change, by its clock, and who deleted a key',
+)
+
 export function revision(description: string): Parameter<Revision> {
   const number = integer(description, 1, Number.MAX_SAFE_INTEGER)
   return { schema: number.schema, read: (value, name) => asRevision(number.read(value, name, 0)) }

@@ -19,7 +19,8 @@ export const lease = {
 /** The field of a record with its writer. */
 const by = { by: { ...string, description: 'The user who wrote it, if rights were checked' } }
 
-export const RecordSchema = object({ key: Bytes, value: Bytes, ...revisions }, { ...lease, ...by })
+const time = { time_ms: { ...integer, description: 'With time=true: when its node took the change' } }
+export const RecordSchema = object({ key: Bytes, value: Bytes, ...revisions }, { ...lease, ...by, ...time })
 
 export const DeleteAnswer = object({ deleted: { ...integer, enum: [0, 1] }, revision: integer })
 

@@ -2,18 +2,13 @@
 
 import type { ServerResponse } from 'node:http'
 import type { Revision } from '../../operations/forms/index.ts'
-import {
-  encodeWatchHead,
-  SSE as SSE_TEXT,
-  type WatchRequest,
-  watchMessageForm,
-} from '../../operations/watch.ts'
+import { encodeWatchHead, type WatchRequest } from '../../operations/watch.ts'
 import type { WatchAnswer } from '../api/answer.ts'
 import { type OutboundBudget, writeChunked } from '../api/budget.ts'
 import { errorOfWatch, type WaitingClient, type WatchBuffers } from '../api/watch.ts'
 import type { HttpRequest, HttpResponse } from '../connections/messages.ts'
 import type { EventsMessage, WatchEnd, WatchHandle, WatchSink } from '../node/watch/index.ts'
-import { NDJSON, SSE, type WatchForm } from './watch-json.ts'
+import { type WatchForm, watchForm } from './watch-json.ts'
 
 /** The memory of answers and of watches, which all clients share. */
 interface WatchBudgets {
@@ -24,10 +19,10 @@ interface WatchBudgets {
 /** Opens the receiver of the watch that `request` was decoded to. */
 export function openWatch(
   request: HttpRequest,
-  { request: { from } }: WatchRequest,
+  { request: { from, time } }: WatchRequest,
   budgets: WatchBudgets,
 ): void {
-  const form = watchMessageForm(request.headers) === SSE_TEXT ? SSE : NDJSON
+  const form = watchForm(request.headers, time)
   request.openSink = () => new WatchStream(form, budgets, from)
 }
 

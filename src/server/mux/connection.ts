@@ -226,9 +226,10 @@ export class MuxConnection implements WatchConnection, WaitingClient {
   // -------------------------------------------------------------------------------------------------------------------
   // Watches
 
-  openWatch(id: number): MuxWatch {
+  /** `time`: its messages have the times of changes. */
+  openWatch(id: number, time: boolean): MuxWatch {
     const { muxWatchesMax } = this.#options.limits
-    if ((this.#watches?.size ?? 0) < muxWatchesMax) return new MuxWatch(id, this)
+    if ((this.#watches?.size ?? 0) < muxWatchesMax) return new MuxWatch(id, this, time)
     throw new ApiError('overloaded', `this connection has ${muxWatchesMax} watches already`)
   }
 

@@ -39,7 +39,7 @@ interface CallConnection {
   /** Counts bytes that the node keeps for a call. Throws `ApiError` if there is no room for them. */
   hold(bytes: number): void
   answered(call: MuxCall): void
-  openWatch(id: number): MuxWatch
+  openWatch(id: number, time: boolean): MuxWatch
 }
 
 export class MuxCall implements Call {
@@ -136,7 +136,8 @@ export class MuxCall implements Call {
 
   /** Throws `ApiError` if the connection has too many watches. */
   openSink(): WatchSink {
-    this.#watch = this.#connection.openWatch(this.id)
+    const time = this.operation?.kind === 'watch' && this.operation.request.time === true
+    this.#watch = this.#connection.openWatch(this.id, time)
     return this.#watch
   }
 

@@ -37,11 +37,14 @@ export class MuxWatch implements WatchSink {
   heldBytes = 0
   readonly #id: number
   readonly #connection: WatchConnection
+  readonly form: MessageForm
   #watch: WatchHandle | undefined
 
-  constructor(id: number, connection: WatchConnection) {
+  /** `time`: its messages have the times of changes. */
+  constructor(id: number, connection: WatchConnection, time = false) {
     this.#id = id
     this.#connection = connection
+    this.form = time ? EVENTS_FORM_WITH_TIME : EVENTS_FORM
   }
 
   begin(watch: WatchHandle): void {
@@ -53,10 +56,6 @@ export class MuxWatch implements WatchSink {
     return this.#connection.phase
   }
 
-  get form(): MessageForm {
-    return EVENTS_FORM
-  }
-
   get isFull(): boolean {
     return this.#connection.isFull
   }
@@ -66,7 +65,7 @@ export class MuxWatch implements WatchSink {
   }
 
   events(message: EventsMessage): void {
-    const item = new SharedItem(this.#id, EVENTS, message.in(EVENTS_FORM), EVENTS_FIELDS)
+    const item = new SharedItem(this.#id, EVENTS, message.in(this.form), EVENTS_FIELDS)
     this.#connection.send(item, item.bytes)
   }
 
@@ -116,6 +115,12 @@ export const EVENTS_FORM = {
   event: (event: EncodedEvent, prev: KeyRow | null | undefined, values: boolean) =>
     packAll(encodeEvent(event, prev, values)),
   tail: new Uint8Array(),
+} satisfies MessageForm
+
+export const EVENTS_FORM_WITH_TIME = {
+  ...EVENTS_FORM,
+  event: (event: EncodedEvent, prev: KeyRow | null | undefined, values: boolean) =>
+    packAll(encodeEvent(event, prev, values, true)),
 } satisfies MessageForm
 
 export const EVENTS_FIELDS = 2

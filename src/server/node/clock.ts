@@ -20,3 +20,9 @@ export interface Clock {
    */
   soon(run: () => void): void
 }
+
+/** The clock of a node that takes changes. */
+export interface NodeClock extends Clock {
+  /** The time of day, in milliseconds since 1970. It may be set back: people read it, and nothing depends on it. */
+  wallTimeMs(): number
+}

@@ -3,7 +3,7 @@
 import type { Raft, RaftLimits, RaftOptions, RaftTiming, RoleChange } from '../../raft/index.ts'
 import type { Storage } from '../../storage/types.ts'
 import type { CertificateExpiry, Logger, NodeEnd } from '../options.ts'
-import type { Clock } from './clock.ts'
+import type { NodeClock } from './clock.ts'
 import type { DriverLimits } from './limits.ts'
 import type { ReportKind } from './network.ts'
 import type { Disk } from './upkeep/disk-space.ts'
@@ -32,7 +32,7 @@ export interface HostStatus {
 export type ReportSource = (kind: ReportKind, done: (report: Uint8Array | undefined) => void) => void
 
 export interface DriverOptions {
-  readonly clock: Clock
+  readonly clock: NodeClock
   /** The disk with the storage's files. */
   readonly disk: Disk
   readonly storage: Storage

@@ -16,37 +16,38 @@ import type { Spent } from './three-nodes.ts'
  *   `meta` (about 100 bytes) is in each batch, `applied` (about 400) in each one with applied rows.
  * - A put alone has two batches: the second one, a little later, has what the first one's entry did.
  * - A log record holds 256 KiB, a batch 4,096 rows: the 5,000 of 1000 puts with tokens need two.
- * - An entry has 59 bytes beside the 12 of its key and the 256 of its value; a session adds 16, a token 23. An append
- *   adds 57 for all entries. The followers answer with 53. An entry of a batch has 75 and 8 for each of up to 100 puts.
+ * - An entry has 65 bytes beside the 12 of its key and the 256 of its value; a session adds 16, a token 23. An append
+ *   adds 57 for all entries. The followers answer with 53. An entry of a batch has 81 and 8 for each of up to 100 puts.
+ *   Of these, 6 are the time at which the node took the change; the row of each version has them too.
  * - After a put alone the leader tells the followers that it is committed: a heartbeat of 46 bytes, without an answer.
  */
 const TABLE = `
-| 1 plain | leader | 1 | 1 applied, 1 events, 1 log, 1 meta, 1 version | 1575.5 | 2 append | 768 | 2 |
-| 1 plain | follower | 1 | 1 applied, 1 events, 1 log, 1 meta, 1 version | 1538.5 | 1 append-accepted | 53 | 1 |
-| 64 plain | leader | 1 | 1 applied, 1 events, 1 log, 1 meta, 64 version | 40575 | 2 append | 35560 | 2 |
-| 64 plain | follower | 1 | 1 applied, 1 events, 1 log, 1 meta, 64 version | 40575 | 1 append-accepted | 53 | 1 |
-| 1000 plain | leader | 1 | 1 applied, 3 events, 2 log, 1 meta, 1000 version | 623904 | 2 append | 552468 | 2 |
-| 1000 plain | follower | 1 | 1 applied, 3 events, 2 log, 1 meta, 1000 version | 623904 | 1 append-accepted | 53 | 1 |
-| 1 session | leader | 1 | 1 applied, 1 events, 1 log, 1 meta, 1 slot, 1 version | 1688.5 | 2 append | 832 | 2 |
-| 1 session | follower | 1 | 1 applied, 1 events, 1 log, 1 meta, 1 slot, 1 version | 1651.5 | 1 append-accepted | 53 | 1 |
-| 64 session | leader | 1 | 1 applied, 5 events, 1 log, 1 meta, 64 slot, 64 version | 51185 | 2 append | 46066 | 2 |
-| 64 session | follower | 1 | 1 applied, 5 events, 1 log, 1 meta, 64 slot, 64 version | 51185 | 1 append-accepted | 53 | 1 |
-| 1000 session | leader | 1 | 1 applied, 63.5 events, 2 log, 1 meta, 1000 slot, 1000 version | 789969 | 2 append | 718114 | 2 |
-| 1000 session | follower | 1 | 1 applied, 63.5 events, 2 log, 1 meta, 1000 slot, 1000 version | 789969 | 1 append-accepted | 53 | 1 |
-| 1 token | leader | 1 | 1 -order, 1 -token, 1 applied, 1 events, 1 log, 1 meta, 1 order, 1 token, 1 version | 1833.5 | 2 append | 846 | 2 |
-| 1 token | follower | 1 | 1 -order, 1 -token, 1 applied, 1 events, 1 log, 1 meta, 1 order, 1 token, 1 version | 1796.5 | 1 append-accepted | 53 | 1 |
-| 64 token | leader | 1 | 64 -order, 64 -token, 1 applied, 5 events, 1 log, 1 meta, 64 order, 64 token, 64 version | 60465 | 2 append | 46962 | 2 |
-| 64 token | follower | 1 | 64 -order, 64 -token, 1 applied, 5 events, 1 log, 1 meta, 64 order, 64 token, 64 version | 60465 | 1 append-accepted | 53 | 1 |
-| 1000 token | leader | 2 | 1000 -order, 1000 -token, 2 applied, 64.5 events, 2 log, 2 meta, 1000 order, 1000 token, 1000 version | 935783 | 2 append | 732114 | 2 |
-| 1000 token | follower | 2 | 1000 -order, 1000 -token, 2 applied, 64.5 events, 2 log, 2 meta, 1000 order, 1000 token, 1000 version | 935783 | 1 append-accepted | 53 | 1 |
-| 1 batch | leader | 1 | 1 applied, 1 events, 1 log, 1 meta, 1 slot, 1 version | 1707.5 | 2 append | 848 | 2 |
-| 1 batch | follower | 1 | 1 applied, 1 events, 1 log, 1 meta, 1 slot, 1 version | 1670.5 | 1 append-accepted | 53 | 1 |
-| 64 batch | leader | 1 | 1 applied, 1 events, 1 log, 1 meta, 1 slot, 64 version | 42778 | 2 append | 35624 | 2 |
-| 64 batch | follower | 1 | 1 applied, 1 events, 1 log, 1 meta, 1 slot, 64 version | 42778 | 1 append-accepted | 53 | 1 |
-| 1000 batch | leader | 1 | 1 applied, 10 events, 2 log, 1 meta, 10 slot, 1000 version | 658465 | 2 append | 553934 | 2 |
-| 1000 batch | follower | 1 | 1 applied, 10 events, 2 log, 1 meta, 10 slot, 1000 version | 658465 | 1 append-accepted | 53 | 1 |
-| 1 alone | leader | 2 | 1 applied, 1 events, 1 log, 2 meta, 1 version | 1710.5 | 2 append, 2 heartbeat | 892 | 4 |
-| 1 alone | follower | 2 | 1 applied, 1 events, 1 log, 2 meta, 1 version | 1710.5 | 1 append-accepted | 53 | 1 |
+| 1 plain | leader | 1 | 1 applied, 1 events, 1 log, 1 meta, 1 version | 1587.5 | 2 append | 780 | 2 |
+| 1 plain | follower | 1 | 1 applied, 1 events, 1 log, 1 meta, 1 version | 1550.5 | 1 append-accepted | 53 | 1 |
+| 64 plain | leader | 1 | 1 applied, 1 events, 1 log, 1 meta, 64 version | 40965 | 2 append | 35572 | 2 |
+| 64 plain | follower | 1 | 1 applied, 1 events, 1 log, 1 meta, 64 version | 40965 | 1 append-accepted | 53 | 1 |
+| 1000 plain | leader | 1 | 1 applied, 3 events, 2 log, 1 meta, 1000 version | 629922 | 2 append | 552504 | 2 |
+| 1000 plain | follower | 1 | 1 applied, 3 events, 2 log, 1 meta, 1000 version | 629922 | 1 append-accepted | 53 | 1 |
+| 1 session | leader | 1 | 1 applied, 1 events, 1 log, 1 meta, 1 slot, 1 version | 1700.5 | 2 append | 844 | 2 |
+| 1 session | follower | 1 | 1 applied, 1 events, 1 log, 1 meta, 1 slot, 1 version | 1663.5 | 1 append-accepted | 53 | 1 |
+| 64 session | leader | 1 | 1 applied, 5 events, 1 log, 1 meta, 64 slot, 64 version | 51953 | 2 append | 46834 | 2 |
+| 64 session | follower | 1 | 1 applied, 5 events, 1 log, 1 meta, 64 slot, 64 version | 51953 | 1 append-accepted | 53 | 1 |
+| 1000 session | leader | 1 | 1 applied, 63.5 events, 2 log, 1 meta, 1000 slot, 1000 version | 801969 | 2 append | 730114 | 2 |
+| 1000 session | follower | 1 | 1 applied, 63.5 events, 2 log, 1 meta, 1000 slot, 1000 version | 801969 | 1 append-accepted | 53 | 1 |
+| 1 token | leader | 1 | 1 -order, 1 -token, 1 applied, 1 events, 1 log, 1 meta, 1 order, 1 token, 1 version | 1845.5 | 2 append | 858 | 2 |
+| 1 token | follower | 1 | 1 -order, 1 -token, 1 applied, 1 events, 1 log, 1 meta, 1 order, 1 token, 1 version | 1808.5 | 1 append-accepted | 53 | 1 |
+| 64 token | leader | 1 | 64 -order, 64 -token, 1 applied, 5 events, 1 log, 1 meta, 64 order, 64 token, 64 version | 61233 | 2 append | 47730 | 2 |
+| 64 token | follower | 1 | 64 -order, 64 -token, 1 applied, 5 events, 1 log, 1 meta, 64 order, 64 token, 64 version | 61233 | 1 append-accepted | 53 | 1 |
+| 1000 token | leader | 2 | 1000 -order, 1000 -token, 2 applied, 64.5 events, 2 log, 2 meta, 1000 order, 1000 token, 1000 version | 947783 | 2 append | 744114 | 2 |
+| 1000 token | follower | 2 | 1000 -order, 1000 -token, 2 applied, 64.5 events, 2 log, 2 meta, 1000 order, 1000 token, 1000 version | 947783 | 1 append-accepted | 53 | 1 |
+| 1 batch | leader | 1 | 1 applied, 1 events, 1 log, 1 meta, 1 slot, 1 version | 1719.5 | 2 append | 860 | 2 |
+| 1 batch | follower | 1 | 1 applied, 1 events, 1 log, 1 meta, 1 slot, 1 version | 1682.5 | 1 append-accepted | 53 | 1 |
+| 64 batch | leader | 1 | 1 applied, 1 events, 1 log, 1 meta, 1 slot, 64 version | 43168 | 2 append | 35636 | 2 |
+| 64 batch | follower | 1 | 1 applied, 1 events, 1 log, 1 meta, 1 slot, 64 version | 43168 | 1 append-accepted | 53 | 1 |
+| 1000 batch | leader | 1 | 1 applied, 10 events, 2 log, 1 meta, 10 slot, 1000 version | 664525 | 2 append | 554054 | 2 |
+| 1000 batch | follower | 1 | 1 applied, 10 events, 2 log, 1 meta, 10 slot, 1000 version | 664525 | 1 append-accepted | 53 | 1 |
+| 1 alone | leader | 2 | 1 applied, 1 events, 1 log, 2 meta, 1 version | 1722.5 | 2 append, 2 heartbeat | 904 | 4 |
+| 1 alone | follower | 2 | 1 applied, 1 events, 1 log, 2 meta, 1 version | 1722.5 | 1 append-accepted | 53 | 1 |
 `
   .trim()
   .split('\n')

@@ -14,7 +14,7 @@ import {
   encodeAppliedState,
   type RaftMember,
 } from '../../../src/raft/index.ts'
-import type { Clock, Timer } from '../../../src/server/node/clock.ts'
+import type { NodeClock, Timer } from '../../../src/server/node/clock.ts'
 import { Driver } from '../../../src/server/node/driver.ts'
 import { KeyIndex, keyIndexLimits } from '../../../src/server/node/key-index/key-index.ts'
 import { driverLimits, raftLimits, raftTiming } from '../../../src/server/node/limits.ts'
@@ -247,7 +247,7 @@ export class CountedNode {
       this.#cluster.at(this.#cluster.now, () => this.driver.events.connected(driver.events.greeting()))
   }
 
-  get #clock(): Clock {
+  get #clock(): NodeClock {
     const cluster = this.#cluster
     const at = (time: number, run: () => void): Timer => {
       const event = cluster.at(time, () => cluster.into(this, run))
@@ -259,6 +259,7 @@ export class CountedNode {
     }
     return {
       now: () => cluster.now,
+      wallTimeMs: () => cluster.now,
       after: (delayMs, run) => at(cluster.now + delayMs, run),
       soon: (run) => void at(cluster.now, run),
     }

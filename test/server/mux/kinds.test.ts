@@ -42,7 +42,7 @@ const KINDS: { readonly [K in MuxKind]: Kind } = {
   },
   get: {
     ...{ isChange: false, credit: 10 },
-    fields: [bytes(10), 3, fields({ consistency: 'stale' }), 2],
+    fields: [bytes(10), 3, fields({ consistency: 'stale' }), 2, true],
   },
   range: {
     ...{ isChange: false, credit: 1_024, held: 36 },

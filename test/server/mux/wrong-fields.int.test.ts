@@ -33,7 +33,7 @@ const CASES: readonly Case[] = [
   ['a list as a value', [PUT, null, 'a', []]],
   ['a text as a timeout', [GET, '5s', 'a']],
   ['a timeout that is no number', [GET, Number.NaN, 'a']],
-  ['more elements than there are', [GET, null, 'a', null, null, null, null]],
+  ['more elements than there are', [GET, null, 'a', null, null, null, null, null]],
   ['more elements of a put', [PUT, null, 'a', 'b', null, null, null]],
   ['more elements of a delete', [DELETE, null, 'a', null, null, null]],
   ['more elements of a range', [RANGE, null, null, null, null, null]],

@@ -2,7 +2,7 @@
 // queue whose items were taken, of a range that was cleared, of states that are written again and again.
 
 import { expect, onTestFinished, test } from 'vitest'
-import { TOMBSTONE_ROW, tombstoneKey } from '../../../src/kv/codec/rows.ts'
+import { encodeTombstone, tombstoneKey } from '../../../src/kv/codec/rows.ts'
 import { type ApplyResult, type Command, encodeState, initialState } from '../../../src/kv/index.ts'
 import type { KeyRange, Revision } from '../../../src/operations/forms/index.ts'
 import { asIndex, asTerm } from '../../../src/raft/types.ts'
@@ -217,7 +217,7 @@ test('a scan whose rows may be incomplete teaches nothing', async () => {
   const emptyRanges = new EmptyRangeCache(10, 1)
   const deleted = [1, 2, 3].map((at) => ({
     key: tombstoneKey(utf8(`k${at}`), 9 as Revision),
-    value: TOMBSTONE_ROW,
+    value: encodeTombstone({}),
   }))
   for (const error of [new Error('Too many open files'), undefined]) {
     const scan: RowScan = {

@@ -3,7 +3,14 @@
 // options share one message of a revision. It is encoded once for each form.
 
 import { latin1 } from '../../../bytes/index.ts'
-import { type KeyEvent, readVersion, runSteps, type Steps } from '../../../kv/index.ts'
+import {
+  type ChangeOrigin,
+  type KeyEvent,
+  readDeletion,
+  readVersion,
+  runSteps,
+  type Steps,
+} from '../../../kv/index.ts'
 import type { KeyRow, Revision } from '../../../operations/forms/index.ts'
 
 /** Limit on the keys and values of the previous records in one message. One record is always included. */
@@ -33,6 +40,7 @@ export class ChangeEvent {
   readonly #keeps: boolean
   #name: string | undefined
   #record: KeyRow | undefined
+  #deletion: ChangeOrigin | undefined
   #prev: KeyRow | null | undefined
 
   /** `keeps`: whether records stay in memory after they are read. */
@@ -57,6 +65,13 @@ export class ChangeEvent {
     const record = this.#record ?? readVersion(this.key, this.revision, this.#get)
     if (this.#keeps) this.#record = record
     return record
+  }
+
+  /** The user of a deletion, and its time. */
+  get deletion(): ChangeOrigin {
+    const deletion = this.#deletion ?? readDeletion(this.key, this.revision, this.#get)
+    if (this.#keeps) this.#deletion = deletion
+    return deletion
   }
 
   /** The previous record; null if the key did not exist. */

@@ -3,9 +3,9 @@
 
 import { crc32 } from 'node:zlib'
 import type { Span } from '@opentelemetry/api'
-import { encodeRequest, type Request, requestKind } from '../../../kv/index.ts'
+import { encodeRequest, type Request, requestKind, writesVersions } from '../../../kv/index.ts'
 import { BODY_AT, newFrame, type Proposal, type Raft, readHeader, sealFrame } from '../../../raft/index.ts'
-import type { Clock, Timer } from '../clock.ts'
+import type { NodeClock, Timer } from '../clock.ts'
 import type { DriverObserver } from '../driver-options.ts'
 import type { Lifecycle } from '../lifecycle.ts'
 import type { DriverLimits } from '../limits.ts'
@@ -19,8 +19,11 @@ import { commandDigest } from './command-digest.ts'
 import { type ProposalEnd, ProposalTracker, type ProposalTrackerEvents } from './proposal-tracker.ts'
 import { isPlain, WriteCoalescer } from './write-coalescer.ts'
 
+/** The latest time that an entry can have. */
+const TIME_MS_MAX = 2 ** 48 - 1
+
 interface ProposerOptions {
-  readonly clock: Clock
+  readonly clock: NodeClock
   readonly limits: DriverLimits
   readonly boot: number
   readonly raft: Pick<Raft, 'id' | 'leader' | 'proposedBytes'>
@@ -28,7 +31,10 @@ interface ProposerOptions {
   readonly waits: Pick<StateWaiters, 'check'>
   readonly observer: Pick<DriverObserver, 'proposalEnded'>
   readonly traces: Pick<EntryTraces, 'isEmpty' | 'proposed' | 'renewed' | 'failed'>
-  readonly members: Pick<Members, 'configuration' | 'versions'>
+  readonly members: {
+    readonly configuration: Pick<Members['configuration'], 'members'>
+    readonly versions: Pick<Members['versions'], 'refusal' | 'has'>
+  }
   readonly events: Pick<NodeEvents, 'step' | 'wake'>
 }
 
@@ -176,13 +182,21 @@ export class Proposer implements ProposalTrackerEvents {
   ): void {
     const seq = this.#nextSeq++
     const { kind, version } = requestKind(request)
-    const frame = this.#newFrame(seq, kind, version, encodeRequest(request, commandDigest))
+    const frame = this.#newFrame(seq, kind, version, encodeRequest(this.#stamped(request), commandDigest))
     const respond = (end: ProposalEnd): void => {
       if (end.ok && end.value === undefined) throw new Error('a command was committed without a result')
       done(end)
     }
     this.#seal(seq, frame, timeoutMs, respond, count)
     if (span !== undefined) this.#options.traces.proposed(seq, span)
+  }
+
+  /** A change of keys has the time at which this node took it, once all members know such entries. */
+  #stamped(request: Request): Request {
+    const { clock, members } = this.#options
+    if (!writesVersions(request.command) || !members.versions.has('changeTimes')) return request
+    const timeMs = Math.min(Math.max(0, Math.floor(clock.wallTimeMs())), TIME_MS_MAX)
+    return { ...request, timeMs }
   }
 
   /** Seals the frame and queues it. `count`: the callers that wait for it. */

@@ -2,7 +2,12 @@
 // during the reading.
 
 import { expect, test } from 'vitest'
-import { encodeVersionHead, TOMBSTONE_ROW, tombstoneKey, versionKey } from '../../../../src/kv/codec/rows.ts'
+import {
+  encodeTombstone,
+  encodeVersionHead,
+  tombstoneKey,
+  versionKey,
+} from '../../../../src/kv/codec/rows.ts'
 import { decodeMetadata, metadataKey } from '../../../../src/kv/keys.ts'
 import { asRevision } from '../../../../src/operations/forms/index.ts'
 import { asIndex } from '../../../../src/raft/types.ts'
@@ -246,7 +251,7 @@ test('of each key the newest version gives the head, also when they are read in 
   const rows = versions.map(({ n, revision, isDeleted }) => {
     const head = { createRevision: asRevision(2 + 10 * n), version: revision, lease: undefined }
     const value = isDeleted
-      ? TOMBSTONE_ROW
+      ? encodeTombstone({})
       : Buffer.concat([encodeVersionHead(head), bytes(`of ${revision}`)])
     const rowKey = isDeleted ? tombstoneKey : versionKey
     return [rowKey(key(n), asRevision(revision)), value] as const
