@@ -177,6 +177,8 @@ export class GrpcClient {
     // Calls fail by themselves.
     session.on('error', () => {})
     session.once('connect', () => {
+      // Node emits it for a session that was destroyed while its socket connected, too.
+      if (session.destroyed) return
       session.setLocalWindowSize(2 ** 24)
       if (connection.awaited === 0) session.unref()
     })
