@@ -116,7 +116,7 @@ test('a row that is gone although all files are whole is found by the state hash
   await changes.write({ sync: true })
   await db.close()
   const { code, report, same } = await checked(dir)
-  expect([code, same, problemsOf(report)]).toEqual([1, true, [['rows', expect.stringMatching(/gone/)]]])
+  expect([code, same, problemsOf(report)]).toEqual([1, true, [['files', expect.stringMatching(/gone/)]]])
 })
 
 test('a directory in use, an empty one, and what an interruption leaves, with the next step', async () => {

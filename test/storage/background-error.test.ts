@@ -8,14 +8,13 @@ import type { Storage } from '../../src/storage/index.ts'
 import { memoryDisk, openDisk } from './replicas.ts'
 import { must, rowKey, scanOf, sinkFor } from './samples.ts'
 
-/** A storage whose reads fail after `breaks` was called. */
+/** A storage whose reads fail after `breaks` was called. It reads all rows in the background, as a large one does. */
 async function breakable(): Promise<{ storage: Storage; breaks: () => void }> {
   let isBroken = false
-  const storage = await openDisk(memoryDisk(), undefined, {
-    beforeRead: () => {
-      if (isBroken) throw new Error('EIO: the disk is gone')
-    },
-  })
+  const beforeRead = (): void => {
+    if (isBroken) throw new Error('EIO: the disk is gone')
+  }
+  const storage = await openDisk(memoryDisk(), undefined, { beforeRead }, {}, undefined, false)
   return {
     storage,
     breaks: () => {
@@ -33,7 +32,7 @@ const heard = (storage: Storage): string[] => {
 test('a read that fails in the background is told to the owner', async () => {
   const { storage, breaks } = await breakable()
   const told = heard(storage)
-  // At this moment the filter of absent rows reads the keys of all rows.
+  // At this moment the storage reads all rows for its index.
   breaks()
   await turn()
   await turn()
