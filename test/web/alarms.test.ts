@@ -113,3 +113,39 @@ test('links that the supervisor has cut are named, with the command that heals t
   const [many] = alarms(...['n2', 'n3', 'n4', 'n5', 'n6'].map((to) => link('n1', to)))
   expect(many?.text).toMatch(/from n1 to n5 and on 1 other link\.$/)
 })
+
+const learner = (name: string): object => ({ ...member(name), isLearner: true })
+
+test.each([
+  ['3 voters', [LEADER, member('n2'), member('n3')], false],
+  ['3 voters, 1 silent', [LEADER, member('n2'), silent('n3')], true],
+  [
+    '3 voters, 1 silent, and 2 learners',
+    [LEADER, member('n2'), silent('n3'), learner('n4'), learner('n5')],
+    true,
+  ],
+  ['5 voters, 1 silent', [LEADER, member('n2'), member('n3'), member('n4'), silent('n5')], false],
+  [
+    '3 voters and a silent learner',
+    [LEADER, member('n2'), member('n3'), { ...silent('n4'), isLearner: true }],
+    false,
+  ],
+])('learners count for no majority: %s', (_, members, isSpent) => {
+  const spared = findAlarms(members, NOW).some(({ text }) => text.includes('No voter can be spared'))
+  expect(spared).toBe(isSpent)
+})
+
+test('a leader that does not answer is none, whatever it said last', () => {
+  const texts = (members: readonly object[]) => findAlarms(members, NOW).map(({ text }) => text)
+  const dead = { ...(LEADER as object), error: 'no answer', silentSince: NOW - 5_000 }
+  expect(texts([dead, member('n2'), member('n3')])).toContainEqual(expect.stringContaining('No leader'))
+  expect(texts([dead, silent('n2'), member('n3'), learner('n4'), learner('n5')])).toContainEqual(
+    expect.stringContaining('No majority: 1 of 3 voters answer'),
+  )
+  const next = member('n2', { role: 'leader', term: 4 })
+  for (const members of [
+    [dead, next, member('n3')],
+    [next, dead, member('n3')],
+  ])
+    expect(texts(members)).not.toContainEqual(expect.stringContaining('No leader'))
+})
