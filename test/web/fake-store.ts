@@ -4,6 +4,9 @@ import { answer, problem, type SentRequest } from './fake-node.ts'
 
 export const KEY = 'k'
 
+/** The user who makes each change, and the time. */
+const ORIGIN = { by: 'ann', time_ms: Date.parse('2026-11-29T10:00:00.000Z') }
+
 interface Version {
   readonly revision: number
   /** undefined: it was deleted. */
@@ -28,7 +31,7 @@ export class FakeStore {
     this.#created = isNew ? this.revision : this.#created
     this.#version = isNew ? 1 : this.#version + 1
     const head = { version: this.#version, create_revision: this.#created, mod_revision: this.revision }
-    this.versions.push({ revision: this.revision, record: { key: KEY, value, ...head } })
+    this.versions.push({ revision: this.revision, record: { key: KEY, value, ...head, ...ORIGIN } })
     return { revision: this.revision, ...head }
   }
 
@@ -64,7 +67,7 @@ export class FakeStore {
   #watch(): Response {
     const events = this.versions.map(({ revision, record }) =>
       record === undefined
-        ? { type: 'delete', key: KEY, mod_revision: revision }
+        ? { type: 'delete', key: KEY, mod_revision: revision, ...ORIGIN }
         : { type: 'put', kv: record },
     )
     const lines = [

@@ -171,3 +171,24 @@ describe.each(DIALOGS)('$name', ({ tab, before, open, refusal, done }) => {
     expect(screen.text()).toMatch(/it is not known whether the change was made/)
   })
 })
+
+test('each change of a history has its time and its user, deletions too', async () => {
+  node.requests.length = 0
+  store.put('old')
+  store.delete()
+  store.put('new')
+  newest.value = { revision: store.revision }
+  screen = await show(KeyDetail, { place: place('history') })
+  await vi.advanceTimersByTimeAsync(1_000)
+  const time = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeStyle: 'medium' }).format(
+    Date.parse('2026-11-29T10:00:00.000Z'),
+  )
+  for (const change of ['revision 4created3 B', 'revision 3deleted', 'revision 2created3 B'])
+    expect(screen.text()).toContain(`${change}by ann${time}`)
+  for (const { path } of node.requests.filter(({ method }) => method === 'GET'))
+    expect(path).toMatch(/[?&]time=true/)
+  await screen.leave()
+  screen = await show(KeyDetail, { place: place('value') })
+  await vi.advanceTimersByTimeAsync(1_000)
+  expect(screen.text()).toContain(`Written${time}`)
+})

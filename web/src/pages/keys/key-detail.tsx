@@ -8,6 +8,7 @@ import { useRevision } from '../../app/use-revision.ts'
 import { RefusedError, run } from '../../cluster/connection.ts'
 import { pageFreshness } from '../../cluster/freshness.ts'
 import { Button } from '../../design/button.tsx'
+import { SafeText } from '../../design/bytes-text.tsx'
 import { CopyButton } from '../../design/copy-button.tsx'
 import { Empty } from '../../design/empty.tsx'
 import { NameTitle } from '../../design/name-title.tsx'
@@ -15,6 +16,7 @@ import { Notice } from '../../design/notice.tsx'
 import { formatBytes, formatCount } from '../../design/numbers.ts'
 import { Tabs } from '../../design/tabs.tsx'
 import { keyTransactionHref } from '../transaction/key-transaction.ts'
+import { ChangeTime } from './change-time.tsx'
 import { curlCommand, readCommand } from './commands.ts'
 import { KeyDeletion } from './key-deletion.tsx'
 import { KeyHistory } from './key-history.tsx'
@@ -81,7 +83,7 @@ async function readRecord(key: Uint8Array, revision: number | undefined, signal:
   try {
     const { result } = await run(
       get,
-      { kind: 'get', key, revision: asOf, freshness: pageFreshness() },
+      { kind: 'get', key, revision: asOf, time: true, freshness: pageFreshness() },
       { signal },
     )
     return { record: result, isCompacted: false }
@@ -116,14 +118,15 @@ function Missing({ place, isCompacted }: MissingProps) {
 }
 
 function Facts({ record }: { readonly record: NonNullable<GetResult> }) {
-  const { value, version, createRevision, modRevision, lease, by } = record
+  const { value, version, createRevision, modRevision, lease, by, timeMs } = record
   const facts: readonly (readonly [string, preact.ComponentChild])[] = [
     ['Size', formatBytes(value.length)],
     ['Version', formatCount(version)],
     ['Written at revision', formatCount(modRevision)],
     ['Created at revision', formatCount(createRevision)],
     ['Lease', lease === undefined ? 'none' : <a href={`#/coordination/leases/${lease}`}>{lease}</a>],
-    ...(by === undefined ? [] : [['Written by', by] as const]),
+    ...(by === undefined ? [] : [['Written by', <SafeText text={by} />] as const]),
+    ...(timeMs === undefined ? [] : [['Written', <ChangeTime timeMs={timeMs} />] as const]),
   ]
   return (
     <dl class="facts">

@@ -11,10 +11,12 @@ import { nameChange } from '../../cluster/change.ts'
 import { describeError, leaderless, RefusedError, run, UnreachableError } from '../../cluster/connection.ts'
 import { readMessages } from '../../cluster/watch-messages.ts'
 import { Button } from '../../design/button.tsx'
+import { SafeText } from '../../design/bytes-text.tsx'
 import { Confirmation } from '../../design/dialog.tsx'
 import { Empty } from '../../design/empty.tsx'
 import { Notice } from '../../design/notice.tsx'
 import { formatBytes, formatCount } from '../../design/numbers.ts'
+import { ChangeTime } from './change-time.tsx'
 import { Difference } from './difference.tsx'
 import { type KeysPlace, keysHref } from './key-route.ts'
 
@@ -23,7 +25,16 @@ export interface KeyChange {
   readonly revision: number
   /** undefined: it was deleted. */
   readonly record: KeyRow | undefined
+  /** The user who has made the change, if rights were checked. */
+  readonly by: string | undefined
+  /** By the clock of the node that took it, of `Date.now()`; undefined: the change was made before nodes kept times. */
+  readonly timeMs: number | undefined
 }
+
+/** The change that a version is. */
+const versionOf = (record: KeyRow): KeyChange => ({
+  ...{ revision: record.modRevision, record, by: record.by, timeMs: record.timeMs },
+})
 
 export interface History {
   /** The newest first. */
@@ -111,7 +122,8 @@ interface EntryProps {
 
 const NOTHING = new Uint8Array()
 
-function HistoryEntry({ change: { revision, record }, before, href, onPutBack }: EntryProps) {
+function HistoryEntry({ change, before, href, onPutBack }: EntryProps) {
+  const { revision, record, by, timeMs } = change
   return (
     <li>
       <header class="history-head">
@@ -122,13 +134,18 @@ function HistoryEntry({ change: { revision, record }, before, href, onPutBack }:
           <>
             <span>{record.version === 1 ? 'created' : `version ${formatCount(record.version)}`}</span>
             <span class="dim">{formatBytes(record.value.length)}</span>
-            {record.by !== undefined && <span class="dim">by {record.by}</span>}
-            {onPutBack !== undefined && (
-              <Button kind="quiet" onClick={() => onPutBack(record)}>
-                Put this version back
-              </Button>
-            )}
           </>
+        )}
+        {by !== undefined && (
+          <span class="dim">
+            by <SafeText text={by} />
+          </span>
+        )}
+        <ChangeTime timeMs={timeMs} />
+        {record !== undefined && onPutBack !== undefined && (
+          <Button kind="quiet" onClick={() => onPutBack(record)}>
+            Put this version back
+          </Button>
         )}
       </header>
       {record !== undefined && (before !== undefined || record.version === 1) && (
@@ -211,9 +228,9 @@ const COMPACTIONS_MAX = 5
 
 /** The version that the key had at the oldest revision that can be read, if it had one. */
 async function readOldest(key: Uint8Array, revision: number, signal: AbortSignal): Promise<KeyChange[]> {
-  const request = { kind: 'get', key, revision: asRevision(revision), freshness: {} } as const
+  const request = { kind: 'get', key, revision: asRevision(revision), time: true, freshness: {} } as const
   const { result } = await run(get, request, { signal })
-  return result === undefined ? [] : [{ revision: result.modRevision, record: result }]
+  return result === undefined ? [] : [versionOf(result)]
 }
 
 /** The first revision from which a watch may begin, if that is why it was refused. */
@@ -241,6 +258,7 @@ async function readFrom(
       only: undefined,
       prev: false,
       values: true,
+      time: true,
     } as const
     const messages = readMessages(
       { ...watched, progressMs: PROGRESS_MS },
@@ -252,9 +270,13 @@ async function readFrom(
         continue
       }
       for (const event of message.kind === 'events' ? message.events : []) {
-        const record = event.type === 'put' ? event.record : undefined
-        changes.push({ revision: event.revision, record })
-        bytes += record?.value.length ?? 0
+        if (event.type === 'put') {
+          changes.push(versionOf(event.record))
+          bytes += event.record.value.length
+        } else {
+          const { revision, by, timeMs } = event
+          changes.push({ revision, record: undefined, by, timeMs })
+        }
       }
       while (changes.length > CHANGES_MAX || bytes > BYTES_MAX) {
         bytes -= changes.shift()?.record?.value.length ?? 0

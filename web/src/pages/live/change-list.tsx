@@ -4,7 +4,7 @@
 import { Component } from 'preact'
 import { useLayoutEffect, useRef, useState } from 'preact/hooks'
 import { BytesText } from '../../design/bytes-text.tsx'
-import { formatClock, formatCount } from '../../design/numbers.ts'
+import { formatClock, formatCount, formatTime } from '../../design/numbers.ts'
 import { keysHref } from '../keys/key-route.ts'
 import type { FeedChange, FeedGap } from './change-buffer.ts'
 
@@ -104,9 +104,13 @@ class Row extends Component<RowProps> {
 
 function Change({ change: { time, event }, prev }: { readonly change: FeedChange; readonly prev: boolean }) {
   const { key, revision, type } = event
+  // A watch that resumes receives changes later than they were made.
+  const madeAt = (event.type === 'put' ? event.record.timeMs : event.timeMs) ?? time
   return (
     <>
-      <time class="dim">{formatClock(time)}</time>
+      <time class="dim" title={formatTime(madeAt)}>
+        {formatClock(madeAt)}
+      </time>
       <span class="live-revision">{formatCount(revision)}</span>
       <span class={type === 'delete' ? 'live-delete' : ''}>{type}</span>
       <a class="mono" href={keysHref({ key, revision: type === 'put' ? revision : undefined })}>

@@ -120,7 +120,7 @@ export class Feed {
   async #receive(signal: AbortSignal): Promise<void> {
     const { where, only, prev } = this.#options
     const from = this.#next
-    const request = { where, from, only, prev, values: true, progressMs: PROGRESS_MS }
+    const request = { where, from, only, prev, values: true, time: true, progressMs: PROGRESS_MS }
     for await (const message of readMessages(request, signal)) {
       if (message.kind === 'events') this.#buffer.receive(message.events, Date.now(), this.#fits)
       // A watch that resumes has not yet sent everything up to the revision at which it was created.
