@@ -26,7 +26,12 @@ function open(body: string, turns: TurnQueue, inbound: InboundBudget) {
   let arrived = (): void => {}
   let rest = Buffer.from(body)
   const outbound = new OutboundBudget(1024, turns)
-  const call = { api: { inbound, outbound }, whenLate: () => () => {}, abandon() {} } as unknown as EtcdCall
+  const call = {
+    api: { inbound, outbound },
+    whenLate: () => () => {},
+    abandon() {},
+    releaseRoom() {},
+  } as unknown as EtcdCall
   const follow = (run: () => void) => {
     arrived = run
     const take = (): Buffer => {
@@ -44,19 +49,20 @@ function open(body: string, turns: TurnQueue, inbound: InboundBudget) {
     halfClosed() {},
     closed() {},
   }))
+  const request = { body: { follow }, socket: { once() {}, off() {} } } as unknown as HttpRequest
   const stream = new GatewayStream({
-    ...{
-      call,
-      rpc,
-      request: { body: { follow }, socket: { once() {}, off() {} } } as unknown as HttpRequest,
-      requestBytesMax: 1024 * 1024,
-    },
-    ...{ stallMsMax: 1_000 },
+    ...{ call, rpc, request, requestBytesMax: 1024 * 1024, stallMsMax: 1_000 },
     ...{ respond() {}, fail() {}, closed() {} },
   })
   stream.open(rpc)
   arrived()
-  return { received, stream, setBusy: (busy: boolean) => (isBusy = busy) }
+  return {
+    received,
+    stream,
+    outbound,
+    leave: () => request.withdraw?.(),
+    setBusy: (busy: boolean) => (isBusy = busy),
+  }
 }
 
 test('the requests of many streams are passed on by turns, some at a time', () => {
@@ -82,4 +88,13 @@ test('what waits for a stream that is busy counts, and is given back', () => {
   expect(inbound.bytes).toBeGreaterThan(18_000)
   stream.leave()
   expect(inbound.bytes).toBe(0)
+})
+
+test('responses that their client has not taken are given back when it goes', () => {
+  const { stream, outbound, leave } = open('', new TurnQueue(), new InboundBudget(1024))
+  for (let at = 0; at < 3; at++) stream.send({ watchId: at, created: true })
+  expect(outbound.bytes).toBe(stream.waitingBytes)
+  expect(outbound.bytes).toBeGreaterThan(50)
+  leave()
+  expect(outbound.bytes).toBe(0)
 })

@@ -29,6 +29,8 @@ class Node {
   readonly asked: Asked[] = []
   readonly sent: ReturnType<typeof RPC.watch.response.decode>[] = []
   ends = 0
+  /** The client takes what it is sent. */
+  isTaking = true
   #stream: RequestReceiver<WatchRequest> | undefined
 
   get stream(): RequestReceiver<WatchRequest> {
@@ -73,8 +75,7 @@ class Node {
       ...{ send() {}, waitingBytes: 0, drained: async () => {}, end: () => void this.ends++ },
       sendBytes: (bytes, taken) => {
         this.sent.push(RPC.watch.response.decode(bytes))
-        // A client that takes everything.
-        taken?.()
+        if (this.isTaking) taken?.()
       },
     })
   }
@@ -168,6 +169,15 @@ const ENDINGS: Readonly<Record<string, (node: Node, id: number) => Promise<void>
     node.create(id).begin()
     await settle()
     node.closeStream()
+  },
+  'its stream ends, whose client takes nothing': async (node, id) => {
+    node.isTaking = false
+    const sink = node.create(id).begin()
+    await settle()
+    sink.events(event(10))
+    expect(node.buffered.bytes).toBeGreaterThan(0)
+    node.closeStream()
+    node.isTaking = true
   },
   'its stream ends before it begins': async (node, id) => {
     const asked = node.create(id)
