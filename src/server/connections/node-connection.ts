@@ -6,7 +6,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { ApiError } from '../../operations/forms/index.ts'
-import { errorResponse, HttpError } from '../../operations/http/form.ts'
+import { errorResponse, HttpError, type WholeResponse } from '../../operations/http/form.ts'
 import { http } from '../../system/node-http.ts'
 import { ConnectionShare, FREE_BYTES, type InboundBudget, tooManyBodies } from '../api/budget.ts'
 import type { ApiLimits } from '../api/limits.ts'
@@ -371,11 +371,13 @@ function countHeadBytes({ method = '', url = '', rawHeaders }: IncomingMessage):
 }
 
 /** Ends a connection, with a response that node:http does not write. */
-export const endWith = (stream: Duplex, error: ApiError | undefined): void =>
-  endGently(stream, error && lastAnswer(error))
+export const endWith = (
+  stream: Duplex,
+  error: ApiError | undefined,
+  response: WholeResponse | undefined = error && errorResponse(error),
+): void => endGently(stream, response && lastAnswer(response))
 
-function lastAnswer(error: ApiError): string {
-  const { status, headers, body } = errorResponse(error)
+function lastAnswer({ status, headers, body }: WholeResponse): string {
   const lines = [`HTTP/1.1 ${status} ${http.STATUS_CODES[status]}`]
   for (let i = 0; i < headers.length; i += 2) lines.push(`${headers[i]}: ${headers[i + 1]}`)
   lines.push(`Content-Length: ${Buffer.byteLength(String(body))}`, 'Connection: close')

@@ -5,6 +5,7 @@ import { createHash } from 'node:crypto'
 import { jsonResponse } from '../../operations/http/form.ts'
 import { anyOfSchema, nothing, object, string } from '../../operations/http/json-schema.ts'
 import { namesMediaType } from '../../operations/http/media-types.ts'
+import { escapeHtml } from '../connections/html.ts'
 import type { HttpResponse } from '../connections/messages.ts'
 import type { DriverStatus } from '../node/observe/status.ts'
 
@@ -86,14 +87,16 @@ function renderPage(
   { name, version, role, clusterId, errors }: PageFacts,
   members: readonly (readonly [name: string, url: string, role: string])[],
 ): string {
-  const rows = members.map(([member, url, of]) => `<tr><td>${link(url, member)}<td>${escaped(url)}<td>${of}`)
+  const rows = members.map(
+    ([member, url, of]) => `<tr><td>${link(url, member)}<td>${escapeHtml(url)}<td>${of}`,
+  )
   const links = Object.entries(LINKS).map(([what, path]) => `<li>${link(path, path)} ${what}`)
-  const problems = errors.map((error) => `<li>${escaped(error)}`)
+  const problems = errors.map((error) => `<li>${escapeHtml(error)}`)
   return `<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>quorate: ${escaped(name)}</title><style>${STYLE}</style>
-<h1>${escaped(name)}</h1>
-<p>quorate ${escaped(version)}, ${role} of cluster ${escaped(clusterId)}</p>
+<title>quorate: ${escapeHtml(name)}</title><style>${STYLE}</style>
+<h1>${escapeHtml(name)}</h1>
+<p>quorate ${escapeHtml(version)}, ${role} of cluster ${escapeHtml(clusterId)}</p>
 ${problems.length === 0 ? '' : `<h2>Problems</h2><ul>${problems.join('')}</ul>`}
 <h2>Members</h2><table>${rows.join('\n')}</table>
 <h2>Paths</h2><ul>${links.join('\n')}</ul>
@@ -103,14 +106,4 @@ ${problems.length === 0 ? '' : `<h2>Problems</h2><ul>${problems.join('')}</ul>`}
 
 /** A member may name any URL. Only those of the web become links. */
 const link = (url: string, text: string): string =>
-  /^(?:https?:\/)?\//.test(url) ? `<a href="${escaped(url)}">${escaped(text)}</a>` : escaped(text)
-
-const ENTITIES: Readonly<Record<string, string>> = {
-  '&': '&amp;',
-  '<': '&lt;',
-  '>': '&gt;',
-  '"': '&quot;',
-  "'": '&#39;',
-}
-
-const escaped = (text: string): string => text.replace(/[&<>"']/g, (char) => ENTITIES[char] ?? char)
+  /^(?:https?:\/)?\//.test(url) ? `<a href="${escapeHtml(url)}">${escapeHtml(text)}</a>` : escapeHtml(text)

@@ -25,6 +25,7 @@ import {
   isPoured,
   isStreamed,
 } from '../connections/messages.ts'
+import { refusalPage, wantsPage } from '../connections/refusal-page.ts'
 import { isConsolePath, isGatewayPath } from '../connections/target.ts'
 import type { Metrics } from '../node/observe/metrics.ts'
 import type { ColdRoutes } from './app.ts'
@@ -215,7 +216,10 @@ export class HttpServer {
           if (request.method === 'GET') this.#checkRoom(request, response)
           this.#respond(request, response)
         }
-        const response = encode(answer, operation, request, this.#api)
+        const response =
+          answer instanceof ApiError
+            ? this.#encodeError(request, answer)
+            : encode(answer, operation, request, this.#api)
         if (isEncoded(response)) respond(response)
         else encodeBody(response, this.#api.outbound, respond, (error) => this.#fail(request, error))
       } catch (error) {
@@ -273,7 +277,12 @@ export class HttpServer {
 
   #fail(request: HttpRequest, error: unknown): void {
     request.room?.release()
-    this.#respond(request, request.encodeError?.(error) ?? errorResponse(this.#api.toApiError(error)))
+    this.#respond(request, request.encodeError?.(error) ?? this.#encodeError(request, error))
+  }
+
+  #encodeError({ method, headers }: HttpRequest, error: unknown): HttpResponse {
+    const known = this.#api.toApiError(error)
+    return (wantsPage(method, headers.accept) ? refusalPage(known) : undefined) ?? errorResponse(known)
   }
 
   #respond(request: HttpRequest, response: HttpResponse): void {

@@ -13,11 +13,12 @@ import { ApiError } from '../../operations/forms/index.ts'
 import { asError } from '../../system/errors.ts'
 import type { Api } from '../api/api.ts'
 import { ClientIdentity } from '../connections/client-identity.ts'
-import { ConnectionTable, socketAddress } from '../connections/connection-table.ts'
+import { ConnectionTable, LINGER_MS, socketAddress } from '../connections/connection-table.ts'
 import { Guard, type ServedClients } from '../connections/guard.ts'
 import type { HttpRequest } from '../connections/messages.ts'
 import { endWith, NodeConnections } from '../connections/node-connection.ts'
 import { RawConnections } from '../connections/raw-connection.ts'
+import { refusalPage, wantsPage } from '../connections/refusal-page.ts'
 import { ResponseWriter } from '../connections/response-writer.ts'
 import { type Gateway, HttpServer } from '../http/server.ts'
 import type { HttpCounts, Metrics } from '../node/observe/metrics.ts'
@@ -311,18 +312,58 @@ export class ClientListener {
     const error = new ApiError('unauthenticated', `this node refuses the client: ${why}${advice}`)
     const origin = () => ({ method: 'TLS', address: socketAddress(socket) })
     this.#api.audit?.refused({ origin }, error, { name: userShownBy(socket, tls), certificate: kind })
-    this.#refuse(socket, error)
+    if (!this.#noteRefused(socket)) return
+    if (socket.alpnProtocol === HTTP2) endWith(socket, error)
+    else
+      readRefusedHead(socket, (head) => {
+        const { method, accept } = head
+        endWith(socket, error, wantsPage(method, accept) ? refusalPage(error, true) : undefined)
+      })
   }
 
   #refuse(socket: Socket, error: ApiError): void {
+    if (this.#noteRefused(socket)) endWith(socket, error)
+  }
+
+  /** Returns false if there are too many: then the connection is closed. */
+  #noteRefused(socket: Socket): boolean {
     if (this.#refusedNow.size >= REFUSED_MAX) {
       socket.destroy()
-      return
+      return false
     }
     this.#refusedNow.add(socket)
     socket.on('error', () => {}).once('close', () => this.#refusedNow.delete(socket))
-    endWith(socket, error)
+    return true
   }
+}
+
+/** Bytes of the head of a refused request that are looked at. */
+const REFUSED_HEAD_BYTES = 16 * 1024
+
+interface RefusedHead {
+  readonly method?: string | undefined
+  readonly accept?: string | undefined
+}
+
+/**
+ * Reads whether a refused client is a browser: its method and its Accept header. Whoever sends no whole head soon is
+ * answered all the same. Nothing else of the request is read.
+ */
+function readRefusedHead(socket: Socket, done: (head: RefusedHead) => void): void {
+  let text = ''
+  const end = (): void => {
+    clearTimeout(timer)
+    socket.off('data', onData).off('end', end).off('close', end)
+    const [, method] = /^([A-Z]+) /.exec(text) ?? []
+    const [, accept] = /\r\naccept:[ \t]*([^\r\n]*)/i.exec(text) ?? []
+    done({ method, accept })
+  }
+  const onData = (bytes: Buffer): void => {
+    text += bytes.toString('latin1')
+    if (text.includes('\r\n\r\n') || text.length >= REFUSED_HEAD_BYTES) end()
+  }
+  const timer = setTimeout(end, LINGER_MS)
+  socket.on('data', onData).once('end', end).once('close', end)
 }
 
 /** The user whom the certificate of a connection names, whether it is a good one or not. */
