@@ -138,6 +138,8 @@ export class CatchUp {
       if (this.#large?.watcher === watcher) {
         const sent = this.#send(watcher, this.#large.message, until)
         if (sent !== 'whole') return sent
+        // Its row may end with this revision.
+        watcher.row = undefined
         if (this.#clock.now() >= until) return 'more'
         continue
       }

@@ -454,6 +454,25 @@ test('a message with very many records before is encoded in several turns, and o
   world.expectRest()
 })
 
+test('a large message at the end of its row of events is followed by the next row', () => {
+  const world = new World()
+  // Their events fill a row.
+  const names = Array.from({ length: 1_000 }, (_, at) => `k${at + 1_000}`)
+  world.change(names.map((name) => [name, 'v'] as const))
+  world.apply()
+  const reader = world.watch({ prev: true })
+  world.deleteRange('k', undefined)
+  world.change([['other', 'v']])
+  world.apply()
+  world.readMs = 0.1
+  world.clock.advance(0)
+  world.settle()
+  expect(world.failures).toEqual([])
+  expect(revisions(reader).length).toBe(2)
+  world.judge()
+  world.expectRest()
+})
+
 test('a batch of many revisions is told to some hundreds of watches at once, and to the others later', () => {
   const world = new World({ watchSliceRows: 16 })
   const readers = Array.from({ length: 600 }, () => world.watch())
