@@ -15,13 +15,15 @@ import { EXIT, errorExitCode } from '../exit-codes.ts'
 import { parseUserName, readCredentials } from '../flags/credentials.ts'
 import { type GlobalFlags, readTlsFiles } from '../flags/global-flags.ts'
 import { formatError } from '../format/error.ts'
+import { type AccessCommands, accessCommands } from '../migrate/access-commands.ts'
 import { type EtcdAddress, parseEtcdAddress } from '../migrate/etcd-address.ts'
 import { firstAnswer, isOtherProtocol } from '../migrate/first-answer.ts'
 import type { MigrationEvent, MigrationResult } from '../migrate/migration.ts'
 import { POSITIONS, readPosition } from '../migrate/position.ts'
+import type { MigrationSurvey } from '../migrate/survey.ts'
 import { keyText, TargetLimits } from '../migrate/target-limits.ts'
 import { printJson, say } from '../terminal/output.ts'
-import { keyCount, ProgressDisplay } from '../terminal/progress.ts'
+import { byteCount, keyCount, ProgressDisplay } from '../terminal/progress.ts'
 import { SAME_SIGNAL_MS } from '../terminal/stop-signals.ts'
 
 export const command = ({ flags }: ProgramContext) =>
@@ -40,6 +42,8 @@ export const command = ({ flags }: ProgramContext) =>
     .option('--to <address>', 'copy to this etcd', parseEtcdAddress)
     .option('--prefix <prefix>', 'only keys that begin with it (default: all keys)')
     .option('--follow', 'then copy every change, until Ctrl-C')
+    .option('--dry-run', 'say what would be done, and change nothing')
+    .option('--verify', 'only compare both sides, and change nothing')
     .option('--finish', 'close the migration if both sides are the same: later runs change nothing')
     .option(
       '--etcd-user <name[:password]>',
@@ -71,6 +75,8 @@ interface MigrateFlags {
   readonly prefix?: string | undefined
   readonly follow?: true | undefined
   readonly finish?: true | undefined
+  readonly dryRun?: true | undefined
+  readonly verify?: true | undefined
   readonly etcdUser?: string | undefined
   readonly etcdCacert?: string | undefined
   readonly etcdCert?: string | undefined
@@ -92,6 +98,8 @@ async function run(global: GlobalFlags, flags: MigrateFlags): Promise<void> {
     throw new Failure(EXIT.usage, '--from and --to contradict each other: one side is a cluster of quorate', [
       SEE,
     ])
+  if ([flags.dryRun, flags.verify, flags.follow ?? flags.finish].filter((flag) => flag).length > 1)
+    throw new Failure(EXIT.usage, '--dry-run and --verify change nothing: give one of them, alone', [SEE])
   if (prefix.startsWith(POSITIONS))
     throw new Failure(EXIT.usage, `keys that begin with ${POSITIONS} are positions of migrations: they stay`)
   const tls = etcdTls(address, flags)
@@ -166,7 +174,10 @@ async function migrateBetween(
     const sides = isFromEtcd
       ? { source: etcd, target: client, sourceId: other ?? '', limits: new TargetLimits(settings) }
       : { source: client, target: etcd, sourceId: own ?? '', limits: new TargetLimits() }
-    await copyAndCompare(context, flags, { ...sides, writer, prefix, timeoutMs })
+    const all = { ...sides, writer, prefix, timeoutMs }
+    if (flags.verify) await verifyOnly(context, all)
+    else if (flags.dryRun) await dryRun(context, flags, all)
+    else await copyAndCompare(context, flags, all)
   } finally {
     if (writer !== etcd) await writer.close()
   }
@@ -242,7 +253,94 @@ async function copyAndCompare(context: CommandContext, flags: MigrateFlags, side
     throw error
   }
   report.clear()
-  await printResult(context, flags, result, report.seconds)
+  const access = await accessCommands(sides.source, sideOf(flags), context.signal)
+  await printResult(context, flags, result, access, report.seconds)
+}
+
+/** The side that is the target. */
+const sideOf = ({ from }: MigrateFlags) => (from === undefined ? 'etcd' : 'quorate')
+
+function sayAccess(access: AccessCommands): void {
+  if (access.kind === 'denied')
+    say('users and roles are not copied, and this user may not read those of the source')
+  else if (access.lines.length > 0)
+    say(
+      ['users and roles are not copied; with new passwords, these commands make them:', ...access.lines].join(
+        '\n',
+      ),
+    )
+}
+
+async function verifyOnly({ format, signal }: CommandContext, sides: Sides): Promise<void> {
+  const { verify } = await import('../migrate/survey.ts')
+  const result = await verify({ ...sides, signal })
+  const { revision, newest, keys, leases, different, differences, outstanding } = result
+  const json = { revision, newest, keys, leases, different, outstanding }
+  const isPrinted = await printJson(format, {
+    ...json,
+    differences: differences.map(({ key, difference }) => ({ key: bytesDocument(key), difference })),
+  })
+  const later =
+    newest > revision ? [`The source is at revision ${newest}: later changes were not compared.`] : []
+  if (different > 0) {
+    const named = differences.slice(0, NAMED_MAX)
+    const more = different - named.length
+    throw new Failure(
+      EXIT.failed,
+      `${different} of ${keyCount(keys)} differ at revision ${revision} of the source`,
+      [
+        ...named.map(({ key, difference }) => `${keyText(key)}: ${DIFFERENCES[difference]}`),
+        ...(more > 0 ? [`and ${more} more`] : []),
+        ...later,
+      ],
+    )
+  }
+  if (outstanding > 0)
+    throw new Failure(
+      EXIT.failed,
+      `${keyCount(outstanding)} have changes in the source that are not copied yet`,
+    )
+  if (!isPrinted) say([sameText(keys, leases, revision), ...later].join('\n'))
+}
+
+async function dryRun(context: CommandContext, flags: MigrateFlags, sides: Sides): Promise<void> {
+  const { survey } = await import('../migrate/survey.ts')
+  const { format, signal } = context
+  const found = await survey({ ...sides, signal })
+  const access = await accessCommands(sides.source, sideOf(flags), signal)
+  const { source, target, position, positionKey } = found
+  const next = nextStep(found)
+  const json = { source, target, position: position ?? null, position_key: positionKey, next: next.kind }
+  const lines = access.kind === 'commands' ? access.lines : null
+  const isPrinted = await printJson(format, { ...json, access_commands: lines })
+  if (next.kind === 'refused') throw new Failure(EXIT.failed, next.text)
+  if (isPrinted) return
+  say(
+    `the source has ${keyCount(source.keys)} (${byteCount(source.bytes)}, ${source.leases} leases) at revision ${source.revision}; ` +
+      `the target has ${keyCount(target.keys)} of them, and is at revision ${target.revision}`,
+  )
+  say(next.text)
+  if (target.revision <= source.revision && next.kind === 'begins')
+    say('before, the revision of the target would be raised above that of the source')
+  sayAccess(access)
+}
+
+function nextStep({ source, target, position }: MigrationSurvey): {
+  readonly kind: 'begins' | 'continues' | 'finished' | 'refused'
+  readonly text: string
+} {
+  if (position?.phase === 'finished')
+    return { kind: 'finished', text: 'the migration is finished: a run would change nothing' }
+  if (position !== undefined)
+    return { kind: 'continues', text: `a run would continue at revision ${position.revision} of the source` }
+  if (target.keys > 0)
+    return { kind: 'refused', text: 'a run would be refused: the target has such keys, from no migration' }
+  return { kind: 'begins', text: `a run would copy ${keyCount(source.keys)}` }
+}
+
+const sameText = (keys: number, leases: number, revision: number): string => {
+  const ofLeases = leases === 0 ? '' : leases === 1 ? ' and 1 lease' : ` and ${leases} leases`
+  return `both sides have the same ${keyCount(keys)}${ofLeases}, at revision ${revision} of the source`
 }
 
 /** The first signal ends following; one some time later gives up. */
@@ -340,6 +438,7 @@ async function printResult(
   { format }: CommandContext,
   { from, prefix = '' }: MigrateFlags,
   result: MigrationResult,
+  access: AccessCommands,
   seconds: number,
 ): Promise<void> {
   const { revision, keys, leases, copied, changes, different, differences, positionKey } = result
@@ -348,6 +447,7 @@ async function printResult(
     differences: differences.map(({ key, difference }) => ({ key: bytesDocument(key), difference })),
     position_key: positionKey,
     revisions_above: result.isAbove,
+    access_commands: access.kind === 'commands' ? access.lines : null,
     finished: result.isFinished,
     seconds: Number(seconds.toFixed(3)),
   }
@@ -381,8 +481,8 @@ async function printResult(
     )
   }
   if (isPrinted) return
-  const ofLeases = leases === 0 ? '' : leases === 1 ? ' and 1 lease' : ` and ${leases} leases`
-  say(`both sides have the same ${keyCount(keys)}${ofLeases}, at revision ${revision} of the source`)
+  sayAccess(access)
+  say(sameText(keys, leases, revision))
   if (result.newest > revision && !result.isFinished)
     say(`the source is at revision ${result.newest} by now: later changes were not compared`)
   if (result.isFinished) say(`the migration is finished: the same command changes nothing any more`)

@@ -1,5 +1,6 @@
 // The operations that etcd can do.
 
+import { showRoles, showUsers } from './auth.ts'
 import { cluster, status } from './cluster.ts'
 import { compact } from './compact.ts'
 import { del, deleteRange } from './delete.ts'
@@ -29,6 +30,8 @@ const OPERATIONS = {
   cluster,
   status,
   'log-in': logIn,
+  'show-roles': showRoles,
+  'show-users': showUsers,
 } as const
 
 const BY_KIND = new Map<string, unknown>(Object.entries(OPERATIONS))

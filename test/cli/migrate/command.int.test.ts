@@ -49,6 +49,7 @@ describe('a migration', () => {
       ...{ keys: 4, leases: 1, copied: 0, changes: 1, different: 0, differences: [] },
       position_key: key,
       revisions_above: true,
+      access_commands: [],
       finished: false,
     })
   })
@@ -123,6 +124,107 @@ describe('a migration', () => {
     const twice = await run(...args, '--finish')
     expect([twice.code, twice.err]).toEqual([0, expect.stringContaining('the migration was finished at')])
     expect((await target.get('closed/a'))?.text()).toBe('1')
+  })
+})
+
+describe('without a change of either side,', () => {
+  it('--dry-run says what would be done', async () => {
+    const { source, target } = sides()
+    await source.put('dry/a', '12')
+    const args = ['--to', etcd(), '--prefix', 'dry/', '--dry-run']
+    const { code, out } = await run(...args, '-o', 'json')
+    expect([code, JSON.parse(out)]).toMatchObject([
+      0,
+      { source: { keys: 1, bytes: 7, leases: 0 }, target: { keys: 0 }, position: null, next: 'begins' },
+    ])
+    expect(await run(...args)).toMatchObject({
+      code: 0,
+      err: expect.stringContaining('a run would copy 1 key'),
+    })
+    expect([await target.count({ prefix: 'dry/' }), await target.get(positionKey('dry/'))]).toEqual([
+      0,
+      undefined,
+    ])
+    await run('--to', etcd(), '--prefix', 'dry/')
+    expect((await run(...args)).err).toContain('a run would continue at revision')
+    await target.put('dry-full/a', '1')
+    const refused = await run('--to', etcd(), '--prefix', 'dry-full/', '--dry-run')
+    expect(refused).toMatchObject({ code: 1, err: expect.stringContaining('a run would be refused') })
+  })
+
+  it('--verify compares both sides, at the position of the migration', async () => {
+    const { source, target } = sides()
+    for (const name of ['a', 'b']) await source.put(`verify/${name}`, name)
+    const args = ['--to', etcd(), '--prefix', 'verify/']
+    await run(...args)
+    const before = await target.get(positionKey('verify/'))
+    await source.put('verify/a', 'later')
+    const same = await run(...args, '--verify')
+    expect([same.code, same.err]).toEqual([0, expect.stringContaining('both sides have the same 2 keys')])
+    expect(same.err).toContain('later changes were not compared')
+    // A lower revision cannot be read: what is not copied yet is counted as that.
+    await source.compact((await source.put('elsewhere', '1')).revision)
+    const later = await run(...args, '--verify', '-o', 'json')
+    expect([later.code, JSON.parse(later.out)]).toMatchObject([1, { different: 0, outstanding: 1 }])
+    await target.delete('verify/b')
+    const { code, err } = await run(...args, '--verify')
+    expect([code, err]).toEqual([1, expect.stringContaining('verify/b: not in the target')])
+    expect((await target.get(positionKey('verify/')))?.modRevision).toBe(before?.modRevision)
+    expect((await target.get('verify/a'))?.text()).toBe('a')
+  })
+
+  it.each([
+    ['--dry-run', '--verify'],
+    ['--dry-run', '--follow'],
+    ['--verify', '--finish'],
+  ])('%s and %s are refused together', async (...flags) => {
+    expect(await run('--to', etcd(), ...flags)).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('give one of them, alone'),
+    })
+  })
+})
+
+describe('users and roles', () => {
+  it('are printed as the commands that make them, in both directions', async () => {
+    const { source, clusters } = sides()
+    const other = clusters[1]?.client()
+    for (const client of [source, other]) {
+      await client?.roles.put('app', [
+        { access: 'readwrite', prefix: 'app/' },
+        { access: 'read', key: "it's" },
+        { access: 'write', start: 'a', end: 'c' },
+        { access: 'read', all: true },
+      ])
+      await client?.users.put('bob', { password: 'long enough', roles: ['app'] })
+    }
+    const commands = async (...args: string[]): Promise<readonly string[]> =>
+      JSON.parse((await run(...args, '--prefix', 'users/', '--dry-run', '-o', 'json')).out).access_commands
+    expect(await commands('--to', etcd())).toEqual([
+      'etcdctl role add app',
+      'etcdctl role grant-permission app readwrite app/ --prefix=true',
+      "etcdctl role grant-permission app read 'it'\\''s'",
+      'etcdctl role grant-permission app write a c',
+      "etcdctl role grant-permission app read '' --from-key=true",
+      'etcdctl user add bob',
+      'etcdctl user grant-role bob app',
+    ])
+    const own = await commands('--from', etcd())
+    expect(own.toSorted()).toEqual(
+      [
+        'quorate role add app',
+        'quorate role grant app readwrite --prefix app/',
+        "quorate role grant app read 'it'\\''s'",
+        'quorate role grant app write --range a c',
+        'quorate role grant app read --all',
+        'quorate user add bob',
+        'quorate user grant bob app',
+      ].toSorted(),
+    )
+    for (const client of [source, other]) {
+      await client?.users.delete('bob')
+      await client?.roles.delete('app')
+    }
   })
 })
 
