@@ -172,7 +172,7 @@ describe.each(DIRECTIONS)('a migration %s etcd', (direction) => {
         own.target.next = (call) => {
           if (call === 'grant') return 'none'
           transactions += 1
-          // What is not made is a kill before the transaction was sent.
+          // A change that is not made stands for a kill before the transaction was sent.
           if (transactions === at) {
             kill.abort()
             return fault
