@@ -44,6 +44,19 @@ const kv = (args: string, stdin?: string | Buffer) =>
   run(args.split(' '), { endpoints: node.url, cwd: scratch, ...(stdin === undefined ? {} : { stdin }) })
 
 describe('import of a directory', () => {
+  test('once more leaves what clients have written since, with --keep-existing', async () => {
+    for (const name of ['a', 'b']) writeFileSync(join(dir, name), 'old')
+    await kv('import dir')
+    await kv('put a changed')
+    await kv('del b')
+    const { code, out } = await kv('import dir --keep-existing -o json')
+    expect([code, JSON.parse(out)]).toMatchObject([0, { imported: 1, kept: 1 }])
+    expect(node.contents).toEqual({ a: 'changed', b: 'old' })
+    expect((await kv('import dir --keep-existing')).err).toContain(', 2 left as they were')
+    await kv('import dir')
+    expect(node.contents.a).toBe('old')
+  })
+
   test('stores regular files under their paths, empty ones and odd names too', async () => {
     mkdirSync(join(dir, 'a/b'), { recursive: true })
     writeFileSync(join(dir, 'a/b/c.txt'), 'deep')

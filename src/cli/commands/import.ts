@@ -8,7 +8,7 @@
 import { statSync } from 'node:fs'
 import { setImmediate } from 'node:timers/promises'
 import { Command } from '@commander-js/extra-typings'
-import { type Client, QuorateError } from '../../client/index.ts'
+import { type Client, PreconditionFailedError, QuorateError } from '../../client/index.ts'
 import { Failure, failureReason } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
 import { KEY_BYTES_MAX, VALUE_BYTES_MAX } from '../../operations/forms/index.ts'
@@ -34,6 +34,7 @@ export const command = ({ flags }: ProgramContext) =>
     .argument('<source>', `a directory, a file of ${PROGRAM} export, or '-' for standard input`)
     .option('--prefix <prefix>', 'put this in front of every key')
     .option('--strict', 'fail when anything was skipped, or when NDJSON has no end line')
+    .option('--keep-existing', 'leave keys as they are that exist already')
     .option('--leased', 'import records that had a lease too, as plain keys')
     .addHelpText('after', IMPORT_NOTES)
     .action((source, options) => importInto(flags(), source, options))
@@ -41,10 +42,12 @@ export const command = ({ flags }: ProgramContext) =>
 const IMPORT_NOTES = `
 Keys are the paths relative to the directory. Symlinks, sockets, pipes, empty directories and values over the
 limit of the cluster are skipped, named and counted; the exit code is 0, with --strict 1. Existing keys are
-overwritten. Each write is tried for a minute unless --timeout says otherwise, so a fail-over only delays it.
-The last record of a key wins. NDJSON without an end line may be cut off: a warning, with --strict an error.
-Records that had a lease are skipped too: their leases do not exist here, so locks, instances and keys with
-a time to live would stay until somebody deletes them. --leased imports them as plain keys.`
+overwritten, also by a second run, whatever clients have written since; --keep-existing leaves them.
+
+Each write is tried for a minute unless --timeout says otherwise, so a fail-over only delays it. The last
+record of a key wins. NDJSON without an end line may be cut off: a warning, with --strict an error. Records
+that had a lease are skipped too: their leases do not exist here, so locks, instances and keys with a time
+to live would stay until somebody deletes them. --leased imports them as plain keys.`
 
 /** Limit on the writes in flight. Writes that begin together are one entry of the log, so many cost little. */
 export const WRITES_MAX = 256
@@ -66,6 +69,7 @@ interface ImportFlags {
   readonly prefix?: string | undefined
   readonly strict?: true | undefined
   readonly leased?: true | undefined
+  readonly keepExisting?: true | undefined
 }
 
 async function importInto(global: GlobalFlags, source: string, flags: ImportFlags): Promise<void> {
@@ -94,7 +98,7 @@ async function importInto(global: GlobalFlags, source: string, flags: ImportFlag
         await context.client.leader({ signal })
         hasAnswered = true
         const prefix = Buffer.from(flags.prefix ?? '')
-        const target = { client: context.client, signal, prefix }
+        const target = { client: context.client, signal, prefix, keeps: flags.keepExisting === true }
         await writeAll(target, items, totals, () => reading.abort()).finally(ended)
       } catch (error) {
         totals.progress.clear()
@@ -102,7 +106,8 @@ async function importInto(global: GlobalFlags, source: string, flags: ImportFlag
         throw signal.aborted ? interruptedFailure(error) : error
       }
       totals.progress.clear()
-      if (!(await printJson(context.format, totals.json()))) say(`imported ${totals.sentence()}`)
+      const json = { ...totals.json(), ...(flags.keepExisting === true ? { kept: totals.kept } : {}) }
+      if (!(await printJson(context.format, json))) say(`imported ${totals.sentence()}`)
       if (flags.strict === true) totals.refuse()
     },
     needs,
@@ -122,6 +127,8 @@ class Totals {
   readonly progress = new ProgressDisplay()
   written = 0
   skipped = 0
+  /** Keys that existed. */
+  kept = 0
   bytes = 0
   bytesInFlight = 0
   /** Writes of unknown outcome. */
@@ -155,7 +162,8 @@ class Totals {
 
   sentence(): string {
     const skipped = this.skipped === 0 ? '' : `, ${this.skipped} skipped`
-    return `${keyCount(this.written)}, ${byteCount(this.bytes)} in ${this.progress.seconds.toFixed(1)} s${skipped}`
+    const kept = this.kept === 0 ? '' : `, ${this.kept} left as they were`
+    return `${keyCount(this.written)}, ${byteCount(this.bytes)} in ${this.progress.seconds.toFixed(1)} s${skipped}${kept}`
   }
 
   /** Writes of a failed import whose outcome is unknown, and the way to continue. */
@@ -180,6 +188,8 @@ interface Target {
   readonly client: Client
   readonly signal: AbortSignal
   readonly prefix: Uint8Array
+  /** Whether keys that exist stay as they are. */
+  readonly keeps: boolean
 }
 
 async function writeAll(
@@ -246,7 +256,11 @@ async function writeAll(
 
 const isUnknown = (error: unknown): boolean => error instanceof QuorateError && error.written === 'unknown'
 
-async function writeOne({ client, signal, prefix }: Target, item: WriteItem, totals: Totals): Promise<void> {
+async function writeOne(
+  { client, signal, prefix, keeps }: Target,
+  item: WriteItem,
+  totals: Totals,
+): Promise<void> {
   let value: Uint8Array
   try {
     value = item.value()
@@ -262,9 +276,13 @@ async function writeOne({ client, signal, prefix }: Target, item: WriteItem, tot
   }
   totals.bytesInFlight += value.length
   try {
-    await client.put(key, value, { signal })
+    await client.put(key, value, keeps ? { signal, ifAbsent: true } : { signal })
     totals.wrote(value.length)
   } catch (error) {
+    if (keeps && error instanceof PreconditionFailedError) {
+      totals.kept += 1
+      return
+    }
     if (!(error instanceof QuorateError) || !SKIPPED.has(error.code)) throw error
     totals.skip(item.name, error.message)
   } finally {
