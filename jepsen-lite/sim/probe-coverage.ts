@@ -103,6 +103,11 @@ export const PROBES = [
   'handed over from a slow disk',
   'caught up under load',
   'read on full disks',
+  'replica upgraded',
+  'replica downgraded',
+  'cluster version raised',
+  'raise of the cluster version refused',
+  'older replica ended where the cluster version is newer',
 ] as const
 export type Probe = (typeof PROBES)[number]
 

@@ -28,6 +28,7 @@ export {
   hasLeaseDemands,
   leasesOfEntry,
   namesRanges,
+  neededVersion,
   placesOfEntry,
   requestKind,
   takesLong,

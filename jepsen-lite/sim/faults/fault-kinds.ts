@@ -138,10 +138,21 @@ export const FAULT_SHAPES = {
   /** The leader chooses the target if `to` is undefined. */
   transfer: { target, to: optional(target, 0.67) },
   leases: { target, on: flag(0.67), durationMs: computed(leaseMs) },
+  /**
+   * The process ends, and is started with the newer build. older: with the one that knows cluster version 1 alone, as
+   * long as nobody has raised the version. Only in clusters of both builds.
+   */
+  build: { target, older: flag(), inFlight: choiceField(...IN_FLIGHT), ms: duration },
+  /** The cluster version is raised. Only in clusters of both builds. */
+  raise: { target },
 } as const satisfies { readonly [kind: string]: FieldShapes }
 
 export type SimFaultKind = keyof typeof FAULT_SHAPES
 export const FAULT_KINDS = Object.keys(FAULT_SHAPES) as readonly SimFaultKind[]
+/** Faults of clusters with two builds. They are drawn apart (`themes/builds.ts`). */
+export const BUILD_FAULTS: readonly SimFaultKind[] = ['build', 'raise']
+/** Faults of any cluster. */
+export const USUAL_FAULTS = FAULT_KINDS.filter((kind) => !BUILD_FAULTS.includes(kind))
 
 type Fields = { readonly [Kind in SimFaultKind]: FieldValues<(typeof FAULT_SHAPES)[Kind]> }
 /** Effect of a fault, with its machine and parameters. */

@@ -47,6 +47,8 @@ const INJECTIONS: { readonly [Kind in SimFaultKind]: Injection<Kind> } = {
   promote: operator.promote,
   transfer: operator.transfer,
   leases: operator.leases,
+  build: machine.build,
+  raise: operator.raise,
 }
 
 export class Faults {

@@ -1,5 +1,6 @@
 // Faults of processes, disks and clocks.
 
+import { CLUSTER_VERSION } from '../../../src/operations/forms/settings.ts'
 import { copyContent } from '../oracle/invariants.ts'
 import type { CrashTrigger } from '../world/cluster.ts'
 import { IO, TIMER } from '../world/time.ts'
@@ -60,6 +61,18 @@ export const storm: Injection<'storm'> = (injector, { kind, target, times, inFli
         cluster.end(machine, turn(inFlight, at, 'lost'), false)
         cluster.start(machine)
       })
+  })
+
+export const build: Injection<'build'> = (injector, { kind, target, older, inFlight, ms }, about) =>
+  injector.one(target, about, (machine) => {
+    const { cluster } = injector
+    const isOlder = machine.knownVersion < CLUSTER_VERSION
+    if (cluster.config.clusterVersion === undefined || isOlder === older || (older && cluster.isRaised))
+      return
+    machine.build(older ? cluster.config.clusterVersion : CLUSTER_VERSION)
+    injector.tookEffect(kind)
+    cluster.probeCoverage.hit(isOlder ? 'replica upgraded' : 'replica downgraded')
+    cluster.kill(machine, inFlight, false, ms)
   })
 
 export const stop: Injection<'stop'> = (injector, { kind, target, ms }, about) =>

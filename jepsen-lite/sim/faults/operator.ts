@@ -1,5 +1,6 @@
 // Requests of operators: changes of members, leadership transfers, leases.
 
+import { CLUSTER_VERSION } from '../../../src/operations/forms/settings.ts'
 import { type ChangeStep, isVoter, type RaftMember } from '../../../src/raft/index.ts'
 import type { SimCluster } from '../world/cluster.ts'
 import type { FaultAction } from './fault-kinds.ts'
@@ -115,6 +116,33 @@ export const transfer: Injection<'transfer'> = (injector, fault, about) => {
       }),
   }
 }
+
+/** Raises the cluster version to the newest. It is refused while a member does not know it. */
+export const raise: Injection<'raise'> = (injector, { kind, target }, about) =>
+  injector.one(target, about, ({ process }) => {
+    const { cluster } = injector
+    const driver = process?.serving
+    if (process === undefined || driver === undefined) return
+    if (cluster.config.clusterVersion === undefined) return
+    const settings = { clusterVersion: CLUSTER_VERSION }
+    const command = { kind: 'settings', settings } as const
+    const { members } = driver.configuration
+    const request = { command, idempotency: undefined, principal: `operator ${cluster.raises}` }
+    cluster.invariants.requested(request)
+    cluster.raises++
+    cluster.pendingRaises++
+    driver.propose(request, cluster.config.timeoutMs, (result) => {
+      cluster.pendingRaises--
+      if (result.ok || result.problem.written !== 'no') cluster.wasProposed = true
+      if (result.ok) {
+        if (result.value.outcome.kind !== 'settings') return
+        injector.tookEffect(kind)
+        cluster.probeCoverage.hit('cluster version raised')
+        cluster.raised(members, process)
+      } else if (result.problem.code === 'membership_refused')
+        cluster.probeCoverage.hit('raise of the cluster version refused')
+    })
+  })
 
 /** Changes leader leases. Skipped when the schedule lets clocks drift beyond `driftMax`. */
 export const leases: Injection<'leases'> = (injector, { kind, target, on, durationMs }, about) =>

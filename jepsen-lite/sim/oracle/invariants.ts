@@ -270,6 +270,9 @@ export class Invariants<Replay extends LogReplay = StoreModel> {
 
   /** Its disk was put back to an earlier state. What it has promised since is gone. */
   putBack(replica: ObservedReplica, held: DiskContent): void {
+    // Its boots are counted again, and its next process may give a proposal a name that was refused before.
+    for (const proposal of [...this.#outcomes.keys()])
+      if (proposal.startsWith(`${replica.id}/`)) this.#outcomes.delete(proposal)
     replica.forgotten = replica.durable
     replica.durable = copyContent(held)
     replica.damaged = true

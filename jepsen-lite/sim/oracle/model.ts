@@ -9,6 +9,7 @@ import {
   decodeRequest,
   type KeyCommand,
   type LeaseCommand,
+  neededVersion,
   type Outcome,
   type Request,
 } from '../../../src/kv/index.ts'
@@ -215,7 +216,14 @@ export class StoreModel {
       this.#revisions[header.index] = this.revision
       return NO_EFFECT
     }
-    const request = this.#sent(decodeRequest(header.kind, header.version, frameBody(frame)))
+    const body = frameBody(frame)
+    const request = this.#sent(decodeRequest(header.kind, header.version, body))
+    const needed = neededVersion(header.kind, header.version, body)
+    if (needed > this.#settings.clusterVersion && request.command.kind !== 'settings')
+      this.#violated(
+        'VERSION-1',
+        `entry ${header.index} needs cluster version ${needed}, at ${this.#settings.clusterVersion}`,
+      )
     if (header.clusterTimeMs < this.#clusterTimeMs)
       this.#violated(
         'KV-12',

@@ -50,6 +50,10 @@ export interface SimConfig {
   readonly limits: NodeLimits
   /** Machines from this number on have the limits as shipped. undefined: none. */
   readonly usualLimitsFrom?: number | undefined
+  /** The cluster version at the start; builds of both versions may run. undefined: the newest, and its build alone. */
+  readonly clusterVersion?: number | undefined
+  /** Machines from this number on begin with the older build. undefined: none. */
+  readonly olderFrom?: number | undefined
   /** Keys that clients use. */
   readonly keys: number
   readonly clients: number

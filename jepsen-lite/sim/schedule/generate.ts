@@ -5,8 +5,9 @@
 import { Random } from '../../workload/random.ts'
 import { NOTHING_RARE, type Rare } from '../coverage.ts'
 import { anyCut, drawAction, follower, plainly, whole } from '../faults/fault-builders.ts'
-import { FAULT_KINDS, type FaultAction, type SimFault, type SimFaultKind } from '../faults/fault-kinds.ts'
+import { type FaultAction, type SimFault, type SimFaultKind, USUAL_FAULTS } from '../faults/fault-kinds.ts'
 import type { Trigger } from '../faults/trigger-wait.ts'
+import { buildsConfig, drawBuilds } from '../themes/builds.ts'
 import {
   drawJointElections,
   drawScenarios,
@@ -147,11 +148,16 @@ export function generate(seed: number, nodes = 5, rare: Rare = NOTHING_RARE): Sc
   const themedConfig = theme.config(rng, drawConfig(rng, nodes))
   // Operators set limits for each node, and change them one node after the other.
   const unequal = part(22)
-  const config = unequal.chance(0.2)
+  const limitedConfig = unequal.chance(0.2)
     ? { ...themedConfig, usualLimitsFrom: unequal.int(1, nodes + 1) }
     : themedConfig
+  const config = buildsConfig(part(24), limitedConfig)
   const triggered = name === 'triggered' ? drawTriggered(part(12), config, rare) : undefined
-  const faults = [...theme.faults(part, config), ...(triggered?.faults ?? []).map(whole)]
+  const faults = [
+    ...theme.faults(part, config),
+    ...(triggered?.faults ?? []).map(whole),
+    ...drawBuilds(part(25), config),
+  ]
   faults.sort((a, b) => a.at - b.at)
   // A full store refuses the writes that show which leader was overtaken.
   const isAboutLeaders = name === 'leases' || name === 'elections'
@@ -449,7 +455,7 @@ const FAULT_WEIGHTS = { anything: WEIGHTS, deposed: DEPOSED, snapshots: SNAPSHOT
 function drawKinds(rng: Random, config: SimConfig, theme: keyof typeof FAULT_WEIGHTS): SimFaultKind[] {
   const share = theme === 'anything' ? rng.pick([0.15, 0.35, 0.7]) : 0.7
   const weights: Partial<Record<SimFaultKind, number>> = FAULT_WEIGHTS[theme]
-  return FAULT_KINDS.filter((kind) => {
+  return USUAL_FAULTS.filter((kind) => {
     // Only few runs allow this kind, so those runs use it with any theme.
     if (kind === 'lossy') return config.harsh === 1 && rng.chance(0.7)
     if (kind === 'jump') return config.clocks === 2 && rng.chance(0.7)

@@ -1,6 +1,7 @@
 // Reads a schedule from its file. Files are edited by hand, so an error names the place and what was expected there.
 
 import { type Fields, isObject } from '../../../src/operations/forms/decode.ts'
+import { CLUSTER_VERSION } from '../../../src/operations/forms/settings.ts'
 import { FAULT_KINDS, FAULT_SHAPES, type SimFaultKind } from '../faults/fault-kinds.ts'
 import { TRIGGERS } from '../faults/trigger-wait.ts'
 import { LIMIT_NAMES, usualLimits } from '../world/node-limits.ts'
@@ -55,7 +56,13 @@ const CLIENT_FAULT: Expected = {
   optional: WAITING,
 }
 
-const CONFIG: { readonly [Name in Exclude<keyof SimConfig, 'limits' | 'usualLimitsFrom'>]: Spec } = {
+const OPTIONAL = {
+  usualLimitsFrom: NATURAL,
+  clusterVersion: { is: 'natural', min: 1, max: CLUSTER_VERSION },
+  olderFrom: NATURAL,
+} as const satisfies { readonly [Name in keyof SimConfig]?: Spec }
+
+const CONFIG: { readonly [Name in Exclude<keyof SimConfig, 'limits' | keyof typeof OPTIONAL>]: Spec } = {
   nodes: { is: 'natural', min: 1, max: 7 },
   spares: { is: 'natural', min: 0, max: 2 },
   grow: NUMBER,
@@ -100,7 +107,7 @@ export function parseSchedule(text: string): Schedule {
     )
   expects(seed, NUMBER, 'seed')
   const { limits = {}, ...numbers } = fields(config, 'config')
-  conforms(numbers, { required: CONFIG, optional: { usualLimitsFrom: NATURAL } }, 'config')
+  conforms(numbers, { required: CONFIG, optional: OPTIONAL }, 'config')
   conforms(fields(limits, 'config.limits'), LIMITS, 'config.limits')
   for (const [at, op] of list(ops, 'ops').entries()) conforms(op, OP, `ops[${at}]`)
   for (const [at, fault] of list(faults, 'faults').entries()) checkFault(fault, `faults[${at}]`)

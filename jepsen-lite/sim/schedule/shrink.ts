@@ -88,6 +88,8 @@ async function plainer(schedule: Schedule, holds: Holds): Promise<Schedule> {
     { grow: 0 },
     { leases: 0 },
     { usualLimitsFrom: undefined },
+    { clusterVersion: undefined, olderFrom: undefined },
+    { olderFrom: undefined },
     { nodes: 3 },
     { clients: 1 },
     { keys: 1 },

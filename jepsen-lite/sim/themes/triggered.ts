@@ -4,7 +4,7 @@
 import type { Random } from '../../workload/random.ts'
 import type { Rare } from '../coverage.ts'
 import { anyCut, dies, drawAction, follower, plainly } from '../faults/fault-builders.ts'
-import { FAULT_KINDS, type SimFault, type SimFaultKind } from '../faults/fault-kinds.ts'
+import { type SimFault, type SimFaultKind, USUAL_FAULTS } from '../faults/fault-kinds.ts'
 import { TRIGGERS, type Trigger } from '../faults/trigger-wait.ts'
 import type { SimConfig } from '../schedule/config.ts'
 import { OP_KINDS, type OpKind, type ScheduledOp } from '../schedule/schedule.ts'
@@ -116,7 +116,7 @@ function drawWish(rng: Random, rare: Rare): Wish {
   if (drawn === undefined || rng.chance(0.2))
     return {
       trigger: rng.pick(TRIGGERS),
-      fault: rng.pick(FAULT_KINDS),
+      fault: rng.pick(USUAL_FAULTS),
     }
   const [trigger, what, kind] = drawn
   return what === 'fault' ? { trigger, fault: kind } : { trigger, op: kind }

@@ -1,5 +1,6 @@
 // A whole simulated cluster: machines, wires, clients, and checkers. `run.ts` and `faults.ts` decide what happens when.
 
+import { CLUSTER_VERSION, DEFAULT_SETTINGS } from '../../../src/operations/forms/settings.ts'
 import {
   bootstrapConfiguration,
   type Configuration,
@@ -93,11 +94,19 @@ export class SimCluster implements SimWorld {
    */
   readonly #counterBounds: CounterBounds
   readonly #settled: ((configuration: Configuration) => boolean)[] = []
+  /** Whether an operator's raise of the cluster version was proposed, and is not certainly gone. */
+  wasProposed = false
+  /** Raises without an answer. */
+  pendingRaises = 0
+  /** How often an operator has tried it. */
+  raises = 0
 
   constructor(seed: number, config: SimConfig, recorder: (now: () => number) => Recorder) {
     this.seed = seed
     this.config = config
-    this.invariants = new Invariants((violated) => new StoreModel(violated), config)
+    const { clusterVersion = CLUSTER_VERSION } = config
+    const settings = { ...DEFAULT_SETTINGS, clusterVersion }
+    this.invariants = new Invariants((violated) => new StoreModel(violated, settings), config)
     this.invariants.model.now = () => this.time.now
     this.recorder = recorder(() => this.time.now)
     const size = config.nodes + config.spares
@@ -115,6 +124,11 @@ export class SimCluster implements SimWorld {
   }
 
   createDriver = (options: DriverOptions): Driver => new Driver(options)
+
+  /** Whether a raise of the cluster version may be in a log: the way back is not promised any more. */
+  get isRaised(): boolean {
+    return this.wasProposed || this.pendingRaises > 0
+  }
 
   get leases(): LeaderLeaseSetting {
     return { on: this.config.leases === 1, durationMs: this.config.leaseMs }
@@ -422,6 +436,7 @@ export class SimCluster implements SimWorld {
       return undefined
     }
     if (/was removed|newer process|younger process/.test(reason)) return undefined
+    if (this.#isTooOld(machine, reason)) return undefined
     if (this.rollbacks.has(machine) && /lost durable state|data directory a copy/.test(reason)) {
       // Its own assertion should not be the first to find out: its leader must have notified it. But messages that the
       // leader sent before may arrive first.
@@ -436,14 +451,34 @@ export class SimCluster implements SimWorld {
     return new RuleViolation('STOP-1', `${machine.name} stopped itself: ${reason}`)
   }
 
+  /** A build that does not know the cluster version may end. Its operator starts the newer one. */
+  #isTooOld(machine: Machine, reason: string): boolean {
+    if (machine.knownVersion >= CLUSTER_VERSION || !this.isRaised) return false
+    if (!/which knows versions up to|knows cluster versions up to/.test(reason)) return false
+    this.probeCoverage.hit('older replica ended where the cluster version is newer')
+    machine.build(CLUSTER_VERSION)
+    return true
+  }
+
+  /** A raise is committed. Its proposer must have heard from each member that it knows the version. */
+  raised(members: readonly RaftMember[], { startedAt }: Process): void {
+    for (const { name, newestUntil, replica } of this.machines)
+      if (newestUntil < startedAt && members.some(({ id }) => id === replica?.id))
+        this.invariants.violation ??= new RuleViolation(
+          'VERSION-2',
+          `the cluster version was raised, and ${name} has not known the new one since the proposer started`,
+        )
+  }
+
   refused(process: Process, error: Error): void {
     const { machine } = process
     this.say(process, `does not open its disk: ${error.message}`)
     if (process.dying) return
+    const isTooOld = this.#isTooOld(machine, error.message)
     const isInjected = /EIO|ENOSPC/.test(error.message)
     const isQuarantined = machine.disk.quarantined !== undefined
     if (isQuarantined) this.probeCoverage.hit('replica under quarantine did not start')
-    if (!machine.suspect && !isInjected && !isQuarantined)
+    if (!machine.suspect && !isInjected && !isQuarantined && !isTooOld)
       this.invariants.violation ??= new RuleViolation(
         'DISK-3',
         `${machine.name} refuses its disk: ${error.message}`,
@@ -452,7 +487,7 @@ export class SimCluster implements SimWorld {
     this.time.push(this.time.now, IO, undefined, () => {
       if (machine.process !== process) return
       this.end(machine, 'lost')
-      if (!isInjected) return
+      if (!isInjected && !isTooOld) return
       this.time.push(this.time.now + this.config.restartMs, IO, undefined, () => this.start(machine))
     })
   }
@@ -478,6 +513,13 @@ export class SimCluster implements SimWorld {
 
   written(process: Process, batch: StorageBatch): void {
     const { probeCoverage } = this
+    const { driver, machine } = process
+    const isOlder = machine.knownVersion < CLUSTER_VERSION
+    if (isOlder && (driver?.status().settings.clusterVersion ?? 0) > machine.knownVersion)
+      this.invariants.violation ??= new RuleViolation(
+        'VERSION-3',
+        `${machine.name} knows cluster version ${machine.knownVersion}, and has applied a newer one`,
+      )
     const first = process.storage?.log.firstIndex() ?? 0
     if (process.firstIndex > 0 && first > process.firstIndex) {
       probeCoverage.hit('log compacted on disk')

@@ -1,7 +1,8 @@
 // One process of one machine: the shipped driver on the machine's clock, disk and wires. A machine outlives its
 // processes.
 
-import { encodeState, initialState } from '../../../src/kv/index.ts'
+import { encodeState, initialState, UnknownKindError } from '../../../src/kv/index.ts'
+import { CLUSTER_VERSION } from '../../../src/operations/forms/settings.ts'
 import {
   asIndex,
   asReplicaId,
@@ -116,6 +117,10 @@ export class Machine {
   /** Whether the machine counts again only after it is formatted: it was deleted, or its peers have refused it. */
   retired = false
   writes = 0
+  /** The newest cluster version that its build knows. */
+  knownVersion: number
+  /** When a process of the newest build ended there last; Infinity while it has that build. */
+  newestUntil: number
 
   constructor(place: number, world: Environment) {
     this.place = place
@@ -123,12 +128,21 @@ export class Machine {
     this.#world = world
     const { seed, config } = world
     this.limits = limitsAt(config, place)
+    const { clusterVersion = CLUSTER_VERSION, olderFrom = Number.POSITIVE_INFINITY } = config
+    this.knownVersion = place < olderFrom ? CLUSTER_VERSION : clusterVersion
+    this.newestUntil = this.knownVersion < CLUSTER_VERSION ? -1 : Number.POSITIVE_INFINITY
     this.space = new SimDiskSpace(seed, place, () => world.time.now)
     const u = uniform(seed, DRAW.clock, place, 0)
     this.clock = new MachineClock(
       clockRate(config.clocks, u),
       Math.floor(uniform(seed, DRAW.clock, place, 1) * 1e7),
     )
+  }
+
+  /** Its next process has a build that knows this cluster version. */
+  build(knownVersion: number): void {
+    this.knownVersion = knownVersion
+    this.newestUntil = knownVersion < CLUSTER_VERSION ? this.#world.time.now : Number.POSITIVE_INFINITY
   }
 
   get member(): RaftMember {
@@ -155,7 +169,7 @@ export class Machine {
 
   /** Makes the disk the home of a new replica. Everything on it is lost. */
   format(configuration: Configuration | undefined, leaderLeases: LeaderLeaseSetting): void {
-    const { invariants } = this.#world
+    const { config, invariants } = this.#world
     if (this.replica !== undefined) this.replica.damaged = true
     const id = this.nextId()
     this.lives++
@@ -166,7 +180,7 @@ export class Machine {
         index: asIndex(at),
         term: asTerm(at),
         raft: encodeAppliedState({ configuration: configuration ?? emptyConfiguration, leaderLeases }),
-        kv: encodeState(initialState()),
+        kv: encodeState(initialState({ clusterVersion: config.clusterVersion ?? CLUSTER_VERSION })),
       },
     }
     this.disk.format(
@@ -263,6 +277,7 @@ export class Process implements EventOwner {
   readonly machine: Machine
   readonly replica: ObservedReplica
   readonly number: number
+  readonly startedAt: number
   readonly #world: Environment
   readonly #ownClock: ProcessClock
   live = true
@@ -310,6 +325,7 @@ export class Process implements EventOwner {
     this.replica = replica
     this.#world = world
     this.number = number
+    this.startedAt = world.time.now
     const age = START_MS_MAX * uniform(world.seed, DRAW.clock, number, 2)
     this.#ownClock = new ProcessClock(machine.clock, world.time.now, age)
   }
@@ -438,10 +454,11 @@ export class Process implements EventOwner {
           },
         },
         peerAddress: () => `${this.name}:1`,
+        knownVersion: this.machine.knownVersion,
         onEnd: (end: NodeEnd) => world.ended(this, end),
       })
     } catch (error) {
-      if (!(error instanceof CorruptionError)) throw error
+      if (!(error instanceof CorruptionError || error instanceof UnknownKindError)) throw error
       world.refused(this, error)
       return undefined
     }

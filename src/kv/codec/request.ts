@@ -42,6 +42,7 @@ import {
   type Revision,
   type SessionSlot,
 } from '../../operations/forms/index.ts'
+import { CLUSTER_VERSION } from '../../operations/forms/settings.ts'
 import type { BatchedCommand } from '../../operations/index.ts'
 import { readAuthState } from '../auth/changes.ts'
 import { readAuthCommand, writeAuthCommand } from '../auth/codec.ts'
@@ -50,7 +51,7 @@ import { isSessionSlot } from '../client-sessions.ts'
 import { commandLeaseDemands, commandRoom } from '../commands.ts'
 import { readTags, writeTags } from '../condition.ts'
 import { MalformedBytesError, UnknownKindError } from '../errors.ts'
-import { readSettings, settingsFault, writeSettings } from '../settings.ts'
+import { readSettings, writeSettings } from '../settings.ts'
 import { txnPlaces } from '../txn.ts'
 import type {
   Command,
@@ -170,10 +171,24 @@ export function leasesOfEntry(
   return (leasesToDecideOn(leaseDemands, rights, state.settings, read) ?? []).map((lease) => ({ lease }))
 }
 
-/** Throws `UnknownKindError` for an entry that only a newer program applies, and `MalformedBytesError`. */
-export function checkKnown(kind: number, version: number, body: Uint8Array): void {
+/**
+ * Throws `UnknownKindError` for an entry that only a newer program applies, and `MalformedBytesError`. `known`: the
+ * newest cluster version that the replica knows.
+ */
+export function checkKnown(kind: number, version: number, body: Uint8Array, known = CLUSTER_VERSION): void {
+  const needed = neededVersion(kind, version, body)
+  if (needed > known) throw new UnknownKindError(`cluster version ${needed}`, `versions up to ${known}`)
+}
+
+/** The first kind of entry and the first flag of an envelope that cluster version 2 adds. */
+const KIND_OF_2 = 29
+const ENVELOPE_FLAG_OF_2 = 32
+
+/** The cluster version of the programs that apply the entry. Throws as `parseRequest` does. */
+export function neededVersion(kind: number, version: number, body: Uint8Array): number {
   const { command } = parseRequest(kind, version, body)
-  if (command.kind === 'settings') settingsFault(command.settings)
+  if (command.kind === 'settings') return command.settings.clusterVersion ?? 1
+  return kind >= KIND_OF_2 || readUint8(body, 0) >= ENVELOPE_FLAG_OF_2 ? 2 : 1
 }
 
 /** Whether the entry's user needs rights on leases. */

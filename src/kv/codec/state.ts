@@ -74,12 +74,13 @@ export function encodeState(state: KvState): Uint8Array {
   return scratch.copy()
 }
 
-export function decodeState(bytes: Uint8Array): KvState {
+/** `known`: the newest cluster version that the replica knows. Throws `UnknownKindError` for a newer one. */
+export function decodeState(bytes: Uint8Array, known = CLUSTER_VERSION): KvState {
   const from = new Reader(bytes, 'a record of the registers', MalformedBytesError)
   const layout = from.uint8()
   if (layout === 0) throw new MalformedBytesError("layout 0 of the state's registers")
-  if (layout > CLUSTER_VERSION) {
-    throw new UnknownKindError(`cluster version ${layout} of the data`, `versions up to ${CLUSTER_VERSION}`)
+  if (layout > known) {
+    throw new UnknownKindError(`cluster version ${layout} of the data`, `versions up to ${known}`)
   }
   const state: KvState = {
     revision: asRevision(from.uint64()),

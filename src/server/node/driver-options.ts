@@ -45,6 +45,8 @@ export interface DriverOptions {
   readonly observer: DriverObserver
   /** host:port of the peer listener, for the greeting. */
   readonly peerAddress: () => string
+  /** The newest cluster version that the replica knows; without it, that of this program. Tests run older replicas. */
+  readonly knownVersion?: number | undefined
   /** Makes the core; without it, a plain one. A test may observe its steps. */
   readonly createRaft?: (options: RaftOptions) => Raft
   /** Reports on the host, for the status; undefined: nothing is known of it. */

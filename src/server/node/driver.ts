@@ -5,6 +5,7 @@
 
 import type { ApplyResult, KvState, Steps } from '../../kv/index.ts'
 import type { KeyRow, KvSettings, LeaseId, ReadGrant, Revision } from '../../operations/forms/index.ts'
+import { CLUSTER_VERSION } from '../../operations/forms/settings.ts'
 import type {
   Configuration,
   Entry,
@@ -94,6 +95,7 @@ export class Driver implements KvNode {
 
   constructor(options: DriverOptions) {
     const { clock, disk, limits, logger, observer, onEnd, peerAddress, storage, timing } = options
+    const { knownVersion = CLUSTER_VERSION } = options
     const { boot, identity } = storage
     this.#options = options
     const events = this.#nodeEvents()
@@ -109,7 +111,7 @@ export class Driver implements KvNode {
     const lifecycle = new Lifecycle({ clock, limits, logger, storage, disk, events, onEnd })
     const peers = new PeerSender(traces)
     const settings = (): KvSettings => applied.state.settings
-    const members = new Members({ raft, logger, peers, settings })
+    const members = new Members({ raft, logger, peers, settings, knownVersion })
     const spacePolicy = new DiskSpacePolicy({
       clock,
       limits,
@@ -135,7 +137,7 @@ export class Driver implements KvNode {
       observer,
       events,
     })
-    const applied = new ApplyLoop({ clock, storage, limits, raft, lifecycle, events })
+    const applied = new ApplyLoop({ clock, storage, limits, raft, lifecycle, events, knownVersion })
     const reads = new Reads({ clock, limits, raft, applied, spacePolicy, lifecycle, events })
     const watches = new WatchHub({ clock, limits, storage, state: applied.state, lifecycle })
     const leaderLoss = new LeaderLoss(clock, limits.watchLeaderlessMs, watches)

@@ -3,7 +3,12 @@
 
 import { expect, test } from 'vitest'
 import { allPlaces, drawAction, plainly } from '../../../jepsen-lite/sim/faults/fault-builders.ts'
-import { FAULT_KINDS, type SimFault, type SimFaultKind } from '../../../jepsen-lite/sim/faults/fault-kinds.ts'
+import {
+  BUILD_FAULTS,
+  FAULT_KINDS,
+  type SimFault,
+  type SimFaultKind,
+} from '../../../jepsen-lite/sim/faults/fault-kinds.ts'
 import { runSchedule, type Schedule } from '../../../jepsen-lite/sim/index.ts'
 import { Run } from '../../../jepsen-lite/sim/run.ts'
 import { SCHEDULE_VERSION } from '../../../jepsen-lite/sim/schedule/schedule.ts'
@@ -94,6 +99,8 @@ const felt: { readonly [Kind in SimFaultKind]: readonly SimFault[] } = {
   ],
   transfer: [{ ...strongly, kind: 'transfer', to: 3 }],
   leases: [{ ...strongly, kind: 'leases', on: true, durationMs: 250 }],
+  build: [{ ...strongly, kind: 'build', older: true, inFlight: 'kept' }],
+  raise: [{ ...strongly, kind: 'raise' }],
 }
 
 /** `npm run test:long` also runs the liveness phase after each fault. Random schedules run it each time. */
@@ -101,7 +108,7 @@ const runKind = process.env.QUORATE_LONG === '1' ? runSchedule : runFaults
 
 test.each(FAULT_KINDS)('%s takes effect and is counted', (kind) => {
   const { faults: counted, violation } = runKind({
-    ...calm(kind === 'jump' ? { clocks: 2 } : {}),
+    ...calm(kind === 'jump' ? { clocks: 2 } : BUILD_FAULTS.includes(kind) ? { clusterVersion: 1 } : {}),
     faults: felt[kind],
   })
   expect(violation).toBeUndefined()

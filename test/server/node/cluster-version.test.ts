@@ -10,7 +10,7 @@ const members = ['1', '2', '3'].map((id) => ({ id: asReplicaId(id), name: `n${id
 /** One that this program does not know. */
 const NEXT = CLUSTER_VERSION + 1
 const versionsAt = (clusterVersion: number) =>
-  new ClusterVersions(asReplicaId('1'), () => ({ clusterVersion }))
+  new ClusterVersions(asReplicaId('1'), CLUSTER_VERSION, () => ({ clusterVersion }))
 const raise = (clusterVersion: number) => ask({ kind: 'settings', settings: { clusterVersion } })
 
 test('it is refused for each member that is too old or unknown, and for nothing else', () => {

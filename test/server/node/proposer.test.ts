@@ -3,6 +3,7 @@
 import { expect, test } from 'vitest'
 import { decodeRequest, type Request, SYSTEM_PRINCIPAL } from '../../../src/kv/index.ts'
 import type { LeaseId } from '../../../src/operations/forms/index.ts'
+import { CLUSTER_VERSION } from '../../../src/operations/forms/settings.ts'
 import { BODY_AT, type Proposal, readHeader } from '../../../src/raft/index.ts'
 import { asReplicaId } from '../../../src/raft/types.ts'
 import { driverLimits } from '../../../src/server/node/limits.ts'
@@ -29,7 +30,7 @@ function proposed(requests: readonly Request[], clusterVersion: number, wallTime
     traces: { isEmpty: true, proposed: nothing, renewed: nothing, failed: nothing },
     members: {
       configuration: { members: [] },
-      versions: new ClusterVersions(id, () => ({ clusterVersion })),
+      versions: new ClusterVersions(id, CLUSTER_VERSION, () => ({ clusterVersion })),
     },
     events: {
       wake: nothing,

@@ -1,10 +1,15 @@
 // The loop that applies committed entries. One run takes at most `applySliceMs`, so that heartbeats and reads do not
 // wait.
 
-import type { KvState } from '../../../kv/index.ts'
+import { checkKnown, type KvState } from '../../../kv/index.ts'
+import { CLUSTER_VERSION } from '../../../operations/forms/settings.ts'
 import {
+  ENTRY_KINDS_OF_CORE,
   type Entry,
   encodeAppliedState,
+  frameBody,
+  frameKind,
+  frameVersion,
   type InFlightCounts,
   type LogIndex,
   type Raft,
@@ -27,6 +32,8 @@ interface ApplyLoopOptions {
   readonly lifecycle: Pick<Lifecycle, 'end' | 'fail' | 'failOnThrow'>
   readonly events: EntryEvents &
     Pick<NodeEvents, 'coreEntryApplied' | 'configurationApplied' | 'entriesApplied'>
+  /** The newest cluster version that the replica knows. */
+  readonly knownVersion: number
 }
 
 export class ApplyLoop implements ApplierOwner {
@@ -65,8 +72,18 @@ export class ApplyLoop implements ApplierOwner {
   }
 
   push(entries: readonly Entry[]): void {
+    const { knownVersion, lifecycle } = this.#options
+    // The decoders know all versions up to that of the program.
+    if (knownVersion < CLUSTER_VERSION) lifecycle.failOnThrow(() => this.#checkKnown(entries))
+    if (lifecycle.end !== undefined) return
     this.#applier.push(entries)
     this.#run()
+  }
+
+  #checkKnown(entries: readonly Entry[]): void {
+    for (const { frame } of entries)
+      if (frameKind(frame) >= ENTRY_KINDS_OF_CORE)
+        checkKnown(frameKind(frame), frameVersion(frame), frameBody(frame), this.#options.knownVersion)
   }
 
   /** Continues after rows have become durable. */

@@ -5,25 +5,22 @@
 // do not know the version.
 
 import type { Request } from '../../../kv/index.ts'
-import {
-  CLUSTER_VERSION,
-  type ClusterFeature,
-  hasFeature,
-  type KvSettings,
-} from '../../../operations/forms/settings.ts'
+import { type ClusterFeature, hasFeature, type KvSettings } from '../../../operations/forms/settings.ts'
 import type { RaftMember, ReplicaId } from '../../../raft/index.ts'
 import type { Greeting } from '../network.ts'
 import type { Problem } from '../result.ts'
 
 export class ClusterVersions {
   readonly #self: ReplicaId
+  readonly known: number
   readonly #settings: () => Pick<KvSettings, 'clusterVersion'>
   /** The newest cluster version that each replica knows, from the last handshake with it. */
   readonly #known = new Map<ReplicaId, number>()
 
-  /** `settings`: those that this node has applied last. */
-  constructor(self: ReplicaId, settings: () => Pick<KvSettings, 'clusterVersion'>) {
+  /** `known`: the newest one that this node knows. `settings`: those that this node has applied last. */
+  constructor(self: ReplicaId, known: number, settings: () => Pick<KvSettings, 'clusterVersion'>) {
     this.#self = self
+    this.known = known
     this.#settings = settings
   }
 
@@ -67,7 +64,7 @@ export class ClusterVersions {
 
   #behind(version: number, members: readonly RaftMember[]): string[] {
     return members.flatMap(({ id, name }) => {
-      const known = id === this.#self ? CLUSTER_VERSION : this.#known.get(id)
+      const known = id === this.#self ? this.known : this.#known.get(id)
       if (known === undefined) return [`${name} has not connected since this node started`]
       return known < version ? [`${name} knows no version above ${known}`] : []
     })

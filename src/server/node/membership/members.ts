@@ -24,6 +24,8 @@ interface MembersOptions {
   readonly raft: Pick<Raft, 'id' | 'configuration' | 'leader' | 'settled'>
   readonly logger: Logger
   readonly peers: Pick<PeerSender, 'setPeers'>
+  /** The newest cluster version that this node knows. */
+  readonly knownVersion: number
   /** The applied settings. */
   readonly settings: () => Pick<KvSettings, 'clusterVersion'>
 }
@@ -42,7 +44,7 @@ export class Members {
 
   constructor(options: MembersOptions) {
     this.#options = options
-    this.versions = new ClusterVersions(options.raft.id, options.settings)
+    this.versions = new ClusterVersions(options.raft.id, options.knownVersion, options.settings)
     this.configuration = options.raft.configuration
   }
 

@@ -1,6 +1,5 @@
 // The events of the network: greetings, messages and requests of the peers, and the state of the connections.
 
-import { CLUSTER_VERSION } from '../../../operations/forms/settings.ts'
 import {
   finalConfiguration,
   isMember,
@@ -62,7 +61,7 @@ export class PeerEvents implements NetworkEvents {
   }
 
   greeting(): Greeting {
-    const { commits, raft, storage } = this.#options
+    const { commits, members, raft, storage } = this.#options
     const { clusterId, name } = storage.identity
     return {
       clusterId,
@@ -70,7 +69,7 @@ export class PeerEvents implements NetworkEvents {
       name,
       boot: storage.boot,
       ...commits.durable,
-      clusterVersion: CLUSTER_VERSION,
+      clusterVersion: members.versions.known,
       peer: this.#options.peerAddress(),
     }
   }

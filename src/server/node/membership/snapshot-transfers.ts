@@ -31,7 +31,7 @@ interface SnapshotTransfersOptions {
   readonly storage: Pick<Storage, 'snapshotSink' | 'snapshotSource'>
   readonly raft: Pick<Raft, 'id' | 'term' | 'commit' | 'snapshotRefusal'>
   readonly lifecycle: Pick<Lifecycle, 'end' | 'fail'>
-  readonly members: Pick<Members, 'findName'>
+  readonly members: Pick<Members, 'findName' | 'versions'>
   readonly spacePolicy: Pick<DiskSpacePolicy, 'snapshotRefusal' | 'space'>
   readonly peers: Pick<PeerSender, 'isStarted' | 'sendSnapshot'>
   readonly events: Pick<NodeEvents, 'step'>
@@ -116,13 +116,13 @@ export class SnapshotTransfers {
   }
 
   offered(...[from, term, snapshotId, meta, done]: Parameters<NetworkEvents['snapshotOffered']>): void {
-    const { lifecycle, raft, spacePolicy, storage } = this.#options
+    const { lifecycle, members, raft, spacePolicy, storage } = this.#options
     if (lifecycle.end !== undefined) {
       done('this node has ended', undefined)
       return
     }
     try {
-      decodeState(meta.applied.kv)
+      decodeState(meta.applied.kv, members.versions.known)
     } catch (error) {
       // A newer version leads a cluster that uses what this one does not know. Nothing of the snapshot is stored.
       lifecycle.fail(error)
