@@ -30,7 +30,7 @@
 import { Reader, readUint16, readUint64, writeUint16, writeUint32, writeUint64 } from '../bytes/index.ts'
 import { asRevision, type Revision } from '../operations/forms/index.ts'
 import { tombstoneKey, versionKey } from './codec/rows.ts'
-import { MalformedBytesError, UnknownKindError } from './errors.ts'
+import { MalformedBytesError, MissingRowError, UnknownKindError } from './errors.ts'
 import type { Steps } from './steps.ts'
 import type { KvState, RowHash, Rows } from './types.ts'
 import { TABLE_EVENTS } from './types.ts'
@@ -198,7 +198,7 @@ export class EventWriter {
 
   #read(history: History, rows: Rows): NewestRow {
     const found = rows.read(eventsKey(history.newest), false)
-    if (found === undefined) throw new MalformedBytesError(`revision ${history.newest} has no row of events`)
+    if (found === undefined) throw new MissingRowError(`revision ${history.newest} has no row of events`)
     const { mix, crc } = found
     const row = { history, bytes: found.bytes.length - HEADER_BYTES, hash: { mix, crc } }
     if (isSmall(row)) this.#bytes.set(found.bytes.subarray(HEADER_BYTES))

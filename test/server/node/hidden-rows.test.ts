@@ -9,7 +9,7 @@ import { asRevision, type LeaseId, type Revision } from '../../../src/operations
 import type { Driver } from '../../../src/server/node/driver.ts'
 import type { SlicedScan } from '../../../src/server/node/read/record-scan.ts'
 import type { WatchSink } from '../../../src/server/node/watch/index.ts'
-import { keyString, ROW_PREFIX_BYTES } from '../../../src/storage/keys.ts'
+import { keyString, ROW_PREFIX_BYTES, TABLE_ROWS } from '../../../src/storage/keys.ts'
 import { SimulatedCluster, type SimulatedNode, valueAt } from '../simulated-cluster.ts'
 
 const EVERYTHING = { start: new Uint8Array(), end: undefined, reverse: false, revision: undefined } as const
@@ -130,6 +130,33 @@ test.each(['a range', 'a range backwards', 'a range without values', 'a count', 
     expect(damaged.node.end?.reason).toMatch(/Damaged data/)
   },
 )
+
+test('whatever row is hidden, a get of any key gives the right value or ends the node', () => {
+  const right = world()
+  const rows = right.node.machine.disk.rows.scan(ALL_KEYS).next(Number.POSITIVE_INFINITY)
+  const ofRows = rows.flatMap(([key]) =>
+    key.length > ROW_PREFIX_BYTES && key[2] === TABLE_ROWS ? [key.subarray(ROW_PREFIX_BYTES)] : [],
+  )
+  const names = ['account', 'gone', ...Array.from({ length: 20 }, (_, i) => `key-${i}`)]
+  const valueOf = new Map(names.map((name) => [name, valueAt(right.node.running, name)]))
+  expect(ofRows.length).toBeGreaterThan(25)
+  let ended = 0
+  for (const rowKey of ofRows) {
+    const damaged = world()
+    hide(damaged.node, rowKey)
+    for (const name of names) {
+      if (damaged.node.end !== undefined) break
+      try {
+        expect(valueAt(damaged.node.running, name)).toBe(valueOf.get(name))
+      } catch (error) {
+        if (damaged.node.end === undefined) throw error
+      }
+    }
+    if (damaged.node.end !== undefined) ended++
+  }
+  // The 21 keys that exist.
+  expect(ended).toBe(21)
+})
 
 test('a range that began before a change, and is read after it, is no damage', () => {
   const { cluster, node } = world()
