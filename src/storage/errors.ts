@@ -51,7 +51,7 @@ export class ScanEndedError extends Error {
 /** The only remedy for damage: replace this replica by a new one. */
 export const REJOIN_ADVICE =
   'What this replica promised can no longer be vouched for. To rejoin as a fresh replica: move the data directory of the ' +
-  'node aside, and start it with --join URL --replace.'
+  'node aside, and start it with --join URL --replace. Without a majority of other replicas, restore a backup.'
 
 /** `what`: a sentence without its full stop. `dir`: of the replica. */
 export const damageError = (what: string, dir: string | undefined, options?: ErrorOptions): CorruptionError =>

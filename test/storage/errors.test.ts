@@ -29,7 +29,7 @@ test('errors have the names that logs and scripts look for', () => {
     'InvariantError: why',
   ])
   expect(String(new UnfitReplicaError('n1 has diverged'))).toMatch(
-    /^UnfitReplicaError: n1 has diverged\. What this replica promised .* --join URL --replace\.$/,
+    /^UnfitReplicaError: n1 has diverged\. What this replica promised .* --join URL --replace\. Without a majority of other replicas, restore a backup\.$/,
   )
 })
 
@@ -51,7 +51,8 @@ describe('an error is explained', () => {
   const full =
     /^The disk is full: No space left on device\. .* nothing before it is lost\. Free space on the disk/
   const failed = /^The storage failed: EIO: i\/o error\. Nothing was acknowledged .* start the node again/
-  const damaged = /^Damaged data: the checksum\. What this replica promised .* --join URL --replace\.$/
+  const damaged =
+    /^Damaged data: the checksum\. What this replica promised .* --join URL --replace\. .*backup\.$/
 
   test.each<[unknown, string, RegExp]>([
     [new CorruptionError('the checksum'), 'CorruptionError', damaged],

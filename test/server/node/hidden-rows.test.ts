@@ -138,7 +138,7 @@ test('whatever row is hidden, a get of any key gives the right value or ends the
     key.length > ROW_PREFIX_BYTES && key[2] === TABLE_ROWS ? [key.subarray(ROW_PREFIX_BYTES)] : [],
   )
   const names = ['account', 'gone', ...Array.from({ length: 20 }, (_, i) => `key-${i}`)]
-  const valueOf = new Map(names.map((name) => [name, valueAt(right.node.running, name)]))
+  const values = new Map(names.map((name) => [name, valueAt(right.node.running, name)]))
   expect(ofRows.length).toBeGreaterThan(25)
   let ended = 0
   for (const rowKey of ofRows) {
@@ -147,7 +147,7 @@ test('whatever row is hidden, a get of any key gives the right value or ends the
     for (const name of names) {
       if (damaged.node.end !== undefined) break
       try {
-        expect(valueAt(damaged.node.running, name)).toBe(valueOf.get(name))
+        expect(valueAt(damaged.node.running, name)).toBe(values.get(name))
       } catch (error) {
         if (damaged.node.end === undefined) throw error
       }

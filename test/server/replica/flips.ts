@@ -24,7 +24,7 @@ import {
 import { filesOf, sameFiles } from '../../storage/files.ts'
 import { closed } from '../../storage/samples.ts'
 
-const FOOTER_BYTES = 48
+export const FOOTER_BYTES = 48
 
 interface Block {
   readonly at: number
@@ -106,7 +106,7 @@ export async function sampleReplica(keys: number): Promise<SampleReplica> {
   return { dir, table, content, made, right }
 }
 
-/** What readers get of a replica that has started. */
+/** The answers to readers of a replica that has started. */
 async function answersOf(dir: string): Promise<Omit<RightAnswers, 'summary'>> {
   const storage = await openStorage(dir, { index: KeyIndex.of(keyIndexLimits) })
   try {
@@ -181,10 +181,17 @@ export function flipped(content: Buffer, bit: number, compactedBlock?: Block): B
   return copy
 }
 
-/** What each tool makes of the replica with this table. */
-export async function outcomesOf(sample: SampleReplica, table: Buffer): Promise<Record<string, Outcome>> {
+export const TOOL_NAMES = Object.keys(TOOLS)
+
+/** The outcome of each of these tools for the replica with this table. */
+export async function outcomesOf(
+  sample: SampleReplica,
+  table: Buffer,
+  names = TOOL_NAMES,
+): Promise<Record<string, Outcome>> {
   const outcomes: Record<string, Outcome> = {}
-  for (const [name, tool] of Object.entries(TOOLS)) outcomes[name] = await outcomeOf(sample, table, tool)
+  for (const [name, tool] of Object.entries(TOOLS))
+    if (names.includes(name)) outcomes[name] = await outcomeOf(sample, table, tool)
   return outcomes
 }
 
