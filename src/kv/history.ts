@@ -29,6 +29,7 @@
 
 import { Reader, readUint16, readUint64, writeUint16, writeUint32, writeUint64 } from '../bytes/index.ts'
 import { asRevision, type Revision } from '../operations/forms/index.ts'
+import { hasFeature } from '../operations/forms/settings.ts'
 import { tombstoneKey, versionKey } from './codec/rows.ts'
 import { MalformedBytesError, MissingRowError, UnknownKindError } from './errors.ts'
 import type { Steps } from './steps.ts'
@@ -124,9 +125,10 @@ export class EventWriter {
   /** The newest row with the events that the entry adds to it; undefined: the entry begins a row. */
   #extended: NewestRow | undefined
 
-  begin({ revision, history }: KvState, rows: Rows): void {
+  begin({ revision, history, settings }: KvState, rows: Rows): void {
     const { first, newest, skipped } = history
-    const isGap = newest === skipped.after + 1
+    // Version 1 extends the row of a short gap, and replicas of one cluster must write the same rows.
+    const isGap = newest === skipped.after + 1 && hasFeature(settings, 'revisionRaise')
     const isShort = newest >= first && !isGap && revision - newest + 1 < REVISIONS_PER_ROW
     if (!isShort || this.#newest?.history !== history) this.#newest = undefined
     if (isShort) this.#newest ??= this.#read(history, rows)
