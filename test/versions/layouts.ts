@@ -78,7 +78,15 @@ function stored({ backup, chunks, digest, kv, raft, records, rows, storage }: Mo
   samples['leader leases'] = hex(raft.encodeLeaderLeases({ on: true, durationMs: 750 }))
   samples['applied state of the core'] = hex(raft.encodeAppliedState(RAFT_STATE))
   // At the oldest cluster version: what a newer one adds to the registers has a layout of its own.
-  samples.registers = hex(kv.encodeState(kv.initialState({ clusterVersion: 1 }, '77')))
+  let number = 1000
+  const distinct = (value: unknown): unknown =>
+    typeof value === 'number'
+      ? number++
+      : typeof value === 'object' && value !== null
+        ? Object.fromEntries(Object.entries(value).map(([name, field]) => [name, distinct(field)]))
+        : value
+  const { settings, ...registers } = kv.initialState({ clusterVersion: 1 }, '77')
+  samples.registers = hex(kv.encodeState({ ...(distinct(registers) as typeof registers), settings }))
   samples.meta = hex(
     records.encodeMeta(
       {
