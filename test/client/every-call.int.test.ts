@@ -218,8 +218,7 @@ const WIRES: readonly Wire[] = [
       ...(['addMember', 'removeMember', 'replaceMember', 'transferLeader', 'raiseRevision'] as const),
       ...(['settings', 'changeSettings', 'backup', 'auth.status', 'auth.self'] as const),
       ...(['auth.enable', 'auth.disable'] as const),
-      ...(['users.list', 'users.get', 'users.put', 'users.delete'] as const),
-      ...(['roles.list', 'roles.get', 'roles.put', 'roles.delete'] as const),
+      ...(['users.put', 'users.delete', 'roles.put', 'roles.delete'] as const),
     ]),
   },
 ]

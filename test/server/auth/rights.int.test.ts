@@ -85,6 +85,7 @@ const REQUESTS: readonly (readonly [method: string, path: string, body?: unknown
   ['GET', '/v1/leases/7?keys'],
   ['DELETE', '/v1/leases/7'],
   ['POST', '/v1/leases/7/keepalive', {}],
+  ['POST', '/v1/revision', { revision: 10 }],
   ['POST', '/v1/sessions', {}],
   ['GET', '/v1/status'],
   ['POST', '/v1/txn', { success: [{ put: { key: '{key}', value: '' } }] }],
