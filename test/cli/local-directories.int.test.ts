@@ -1,6 +1,15 @@
 // The directories of a stopped local cluster: what doctor, inspect, recover and start say about them.
 
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -70,4 +79,27 @@ test('recover refuses while a majority lies beside it; a start then refuses node
     `n1 is of another cluster (${out.trim()}, recovered) than n2 and n3 (${clusterId}); to keep n2 and n3: `,
   )
   expect(existsSync(join(dataDir, 'n1.log'))).toBe(false)
+})
+
+test('a second recovery is refused, unless it resets root: it would leave out what has joined the first cluster', async () => {
+  const top = join(project, 'machine')
+  mkdirSync(top)
+  cpSync(join(dataDir, 'n2'), join(top, 'd'), { recursive: true })
+  const recover = (...flags: string[]) => run('recover', '--data', 'machine/d', '--yes-lose-data', ...flags)
+  const first = await recover()
+  expect(first.code).toBe(0)
+  const content = readdirSync(top).sort()
+  expect(await recover()).toMatchObject({
+    ...{ code: 1, out: '' },
+    err:
+      `error: n2 is the only voter of its cluster ${first.out.trim()} already; nothing was changed; start it with ` +
+      `quorate node start --name n2 --data ${top}/d …; for a new password of root, add --reset-root\n`,
+  })
+  expect(readdirSync(top).sort()).toEqual(content)
+  expect((await run('inspect', 'machine/d', '-o', 'json')).out).toContain(first.out.trim())
+  // With it, a new cluster has to be made; here it ends because the store has no users.
+  writeFileSync(join(top, 'password'), 'a new password\n')
+  expect((await recover('--reset-root', '--password-file', 'machine/password')).err).toContain(
+    'There is no user root',
+  )
 })

@@ -184,7 +184,7 @@ test('a recovery that completes an interrupted one does not claim to have set th
   const dir = join(temporaryDirectory(), 'd')
   const where = ['--listen', '127.0.0.1:1', '--peer-listen', '127.0.0.1:2', '--name', 'n1']
   await run(['restore', file, '--data', dir, ...where])
-  await run(['recover', '--data', dir, '--yes-lose-data'])
+  await run(['recover', '--data', dir, '--yes-lose-data', '--reset-root', '--password-file', '-'], OLD)
   // Between its two renames.
   renameSync(dir, `${dir}.recovered`)
   const recover = () =>

@@ -4,9 +4,13 @@ import { cpSync, existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import { inspectDirectory } from '../../src/storage/index.ts'
+import { asReplicaId } from '../../src/raft/index.ts'
+import { findOnlyVoter } from '../../src/server/replica/stopped-replica.ts'
+import { inspectDirectory, openStorage } from '../../src/storage/index.ts'
 import { backupOf, opened } from '../backup/samples.ts'
+import { pastChange } from '../raft/harness/frames.ts'
 import { FakeNode } from '../server/http/fake-node.ts'
+import { batch, closed, hardState, store, write } from '../storage/samples.ts'
 import { Workspace } from './kv.ts'
 
 const KEYS = 3000
@@ -56,14 +60,23 @@ test('a killed restore and a killed recovery leave a whole node or none, and the
       expect(await keysIn(dir)).toBe(KEYS)
     },
   )
+  // Another member: the replica has lost its majority.
+  const lost = join(space.dir, 'lost')
+  cpSync(join(space.dir, 'restore 0'), lost, { recursive: true })
+  const member = { id: asReplicaId('77'), name: 'n8', peer: '127.0.0.1:1', url: 'http://127.0.0.1:1' }
+  const change = pastChange(2, 1, { kind: 'change', steps: [{ kind: 'add-learner', member }] })
+  const storage = await openStorage(lost)
+  await store(storage, batch(hardState(1, 1), [write({ entries: [change] })]))
+  await closed(storage)
   const recover = (dir: string) => ['recover', '--data', dir, '--yes-lose-data']
   await killedAtAnyTime(
     space,
     recover,
-    (dir) => cpSync(join(space.dir, 'restore 0'), dir, { recursive: true }),
+    (dir) => cpSync(lost, dir, { recursive: true }),
     async (dir) => {
       if (existsSync(dir)) expect(await keysIn(dir)).toBe(KEYS)
-      expect((await space.kv(...recover(dir))).code).toBe(0)
+      const isDone = existsSync(dir) && (await findOnlyVoter(dir)) !== undefined
+      expect((await space.kv(...recover(dir))).code).toBe(isDone ? 1 : 0)
       expect(await keysIn(dir)).toBe(KEYS)
       expect(existsSync(`${dir}.recovered`)).toBe(false)
     },

@@ -7,7 +7,7 @@ import { shellWord } from '../../bytes/shell-word.ts'
 import { listed, replicasBeside, startCommandFor } from '../../local/directory/recovery-hints.ts'
 import { Failure } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
-import { readClusterId } from '../../server/replica/inspect-data-directory.ts'
+import { readClusterId, readQuarantine } from '../../server/replica/inspect-data-directory.ts'
 import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { EXIT } from '../exit-codes.ts'
 import { directory, parseText } from '../flags/flag-values.ts'
@@ -48,7 +48,10 @@ export const command = ({ flags: globalFlags }: ProgramContext) =>
       const { MemberAnswersError, recoverReplica } = await import('../../server/replica/stopped-replica.ts')
       const path = userPath(data)
       const resetsRoot = flagsOfRoot.resetRoot === true
-      await onFiles(path, () => refuseWithMajority(path, resetsRoot))
+      await onFiles(path, async () => {
+        if (!resetsRoot) await refuseOnlyVoter(path)
+        await refuseWithMajority(path, resetsRoot)
+      })
       const rootPasswordHash = await newRootHash(flagsOfRoot)
       const recovered = await onFiles(path, () => recoverReplica(path, { bump, rootPasswordHash })).catch(
         (error: unknown) => {
@@ -80,6 +83,21 @@ export const command = ({ flags: globalFlags }: ProgramContext) =>
       if (oldDir !== '') say(`the data before the recovery is in ${oldDir}`)
     })
 
+/** A further cluster id would lock out each member that has joined since, and nothing is lost. */
+async function refuseOnlyVoter(path: string): Promise<void> {
+  if (readClusterId(path) === undefined || readQuarantine(path) !== undefined) return
+  const { findOnlyVoter } = await import('../../server/replica/stopped-replica.ts')
+  const found = await findOnlyVoter(path)
+  if (found === undefined) return
+  const start =
+    startCommandFor([path]) ?? `${PROGRAM} node start --name ${found.name} --data ${shellWord(path)} …`
+  throw new Failure(
+    EXIT.failed,
+    `${found.name} is the only voter of its cluster ${found.clusterId} already; nothing was changed; ` +
+      `start it with ${start}; for a new password of root, add ${RESET_ROOT}`,
+  )
+}
+
 /** The other voters of a local cluster may lie beside this one, and need only a start. */
 async function refuseWithMajority(path: string, resetsRoot: boolean): Promise<void> {
   const beside = replicasBeside(path)
@@ -106,7 +124,8 @@ async function refuseWithMajority(path: string, resetsRoot: boolean): Promise<vo
 }
 
 const NOTES = `
-Refused while another member of the cluster accepts connections, and in a local cluster while the
-directories of a majority lie beside this one, unless root is reset. The data of the replica is copied:
+Refused while another member of the cluster accepts connections. Unless root is reset, also refused if
+the replica is the only voter already, as after a recovery, and in a local cluster while the directories
+of a majority lie beside this one. The data of the replica is copied:
 the new directory takes the place of the old one when it is complete, and the old one stays under
 another name.`

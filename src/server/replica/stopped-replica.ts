@@ -16,6 +16,7 @@ import { syncDirectory } from '../../files/durable.ts'
 import { BackupRows, backedUpState, decodeState, encodeState, ROOT_KEY } from '../../kv/index.ts'
 import {
   asIndex,
+  type ChangeStep,
   decodeAppliedState,
   decodeChange,
   ENTRY_CONFIGURATION,
@@ -135,6 +136,16 @@ export function votersAmong(
   const voters = members.filter(({ role }) => role === 'voter')
   const here = voters.flatMap(({ name, replicaId }) => (ids.has(replicaId) ? [name] : [])).sort()
   return { count: voters.length, here, isMajority: here.length > voters.length / 2 }
+}
+
+/** The replica, if it needs no other to commit. Entries that it has not applied may add voters. */
+export async function findOnlyVoter(dir: string): Promise<ReplicaSummary | undefined> {
+  return withReplicaCopy(dir, async (storage) => {
+    const summary = summarizeReplica(dir, storage)
+    const voters = summary.members.filter(({ role }) => role === 'voter')
+    const isAlone = voters.length === 1 && voters[0]?.replicaId === summary.replicaId
+    return isAlone && changesInLog(storage).next().done === true ? summary : undefined
+  })
 }
 
 interface RecoveryResult extends RestoreResult {
@@ -279,16 +290,20 @@ function* entriesAfter({ applied, log }: Storage): Generator<readonly Entry[], v
   }
 }
 
-/** Members that entries add which are not applied yet. */
-function membersInLog(storage: Storage): readonly RaftMember[] {
-  const members: RaftMember[] = []
+/** Changes of the configuration that are not applied yet. */
+function* changesInLog(storage: Storage): Generator<ChangeStep, void> {
   for (const entries of entriesAfter(storage))
     for (const { frame } of entries) {
       if (frameKind(frame) !== ENTRY_CONFIGURATION) continue
       const change = decodeChange(frameBody(frame))
-      if (change.kind !== 'change') continue
-      for (const step of change.steps) if ('member' in step) members.push(step.member)
+      if (change.kind === 'change') yield* change.steps
     }
+}
+
+/** Members that these changes add. */
+function membersInLog(storage: Storage): readonly RaftMember[] {
+  const members: RaftMember[] = []
+  for (const step of changesInLog(storage)) if ('member' in step) members.push(step.member)
   return members
 }
 
