@@ -1,8 +1,9 @@
 // A directory with a CA and the certificates that it has signed. Whoever can read the key of the CA can make
 // certificates of any node and user, so the directory is for its owner alone.
 
-import { X509Certificate } from 'node:crypto'
+import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { existsSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { isIPv6, SocketAddress } from 'node:net'
 import { makeDirectories, writeFileAtomically } from '../files/durable.ts'
 import { issueAuthority, issueClient, issueNode, issueRevocationList } from './issue.ts'
 import {
@@ -22,21 +23,38 @@ const DAY_MS = 86_400_000
 /** Why a certificate cannot be made, and what to do. */
 class CertificateError extends Error {
   override readonly name = 'CertificateError'
+
+  /** Arguments of the command that solves it; may be empty. */
+  readonly command: string
+
+  constructor(message: string, command = '') {
+    super(message)
+    this.command = command
+  }
+}
+
+/** A certificate and its key, which are in the directory now. */
+export interface DirectoryPair {
+  readonly paths: PairPaths
+  /** When it ends, if it was there before, is valid, and is what was to be made. undefined: it is new. */
+  readonly keptUntil: Date | undefined
 }
 
 /** Makes the CA of a directory. Never replaces one: that would end all certificates that it has signed. */
 export function makeAuthority(
   dir: string,
   { name, days }: { readonly name: string; readonly days: number },
-): PairPaths {
+): DirectoryPair {
   const paths = pairPaths(dir, AUTHORITY)
-  const existing = [paths.key, paths.cert].find((path) => existsSync(path))
-  if (existing !== undefined)
+  if (existsSync(paths.cert)) {
+    if (existsSync(paths.key)) return { paths, keptUntil: signerOf(readAuthority(dir), paths).validToDate }
     throw new CertificateError(
-      `${existing} exists already; a new CA would end all certificates of the old one, so choose another directory`,
+      `${paths.cert} exists already, without its key; a new CA would end all certificates of the old one, so choose another directory`,
     )
+  }
   makeDirectories(dir, 0o700)
-  return write(paths, issueAuthority(name, { days }))
+  const pair = withKey(paths, (key) => issueAuthority(name, { days, key }))
+  return { paths: write(paths, pair), keptUntil: undefined }
 }
 
 interface NodeRequest {
@@ -46,21 +64,104 @@ interface NodeRequest {
   readonly days: number
 }
 
-/** Makes the certificate of a node, or a new one in its place. */
-export function makeNodeCertificate(dir: string, { name, hosts, days }: NodeRequest): PairPaths {
-  const paths = pairPaths(dir, name)
-  refuseOther(paths, 'a node', (purposes) => purposes > 1)
-  return issue(dir, paths, issueNode(readAuthority(dir), name, hosts, { days }))
+/** Makes the certificate of a node. One that is there is kept: a new key would not fit the copies of it. */
+export function makeNodeCertificate(dir: string, request: NodeRequest): DirectoryPair {
+  const { name, hosts } = request
+  const certificate = findPair(dir, name, 'node')
+  if (certificate === undefined) return { paths: issueNodePair(dir, request), keptUntil: undefined }
+  const names = decodeHosts(certificate.raw)
+  if (!sameHosts(names, [name, ...hosts]))
+    throw new CertificateError(
+      `${pairPaths(dir, name).cert} exists already, for other hosts: ${names.join(', ')}; to replace it and its key`,
+      `renew ${name} --host ${hosts.join(',')}`,
+    )
+  return { paths: pairPaths(dir, name), keptUntil: certificate.validToDate }
 }
 
-/** Makes the certificate of a user, or a new one in its place. */
-export function makeClientCertificate(
-  dir: string,
-  { user, days }: { readonly user: string; readonly days: number },
-): PairPaths {
+/** Makes the certificate of a user. One that is there is kept: a new key would not fit the copies of it. */
+export function makeClientCertificate(dir: string, request: UserRequest): DirectoryPair {
+  const certificate = findPair(dir, request.user, 'user')
+  return certificate === undefined
+    ? { paths: issueClientPair(dir, request), keptUntil: undefined }
+    : { paths: pairPaths(dir, request.user), keptUntil: certificate.validToDate }
+}
+
+interface UserRequest {
+  readonly user: string
+  readonly days: number
+}
+
+function issueNodePair(dir: string, { name, hosts, days }: NodeRequest): PairPaths {
+  const paths = pairPaths(dir, name)
+  const authority = readAuthority(dir)
+  return issue(
+    dir,
+    paths,
+    withKey(paths, (key) => issueNode(authority, name, hosts, { days, key })),
+  )
+}
+
+function issueClientPair(dir: string, { user, days }: UserRequest): PairPaths {
   const paths = pairPaths(dir, user)
-  refuseOther(paths, 'a user', (purposes) => purposes === 1)
-  return issue(dir, paths, issueClient(readAuthority(dir), user, { days }))
+  const authority = readAuthority(dir)
+  return issue(
+    dir,
+    paths,
+    withKey(paths, (key) => issueClient(authority, user, { days, key })),
+  )
+}
+
+/** A key without a certificate is never replaced: it is what an interruption left, or the owner's. */
+function withKey({ cert, key }: PairPaths, make: (key: string | undefined) => PemPair): PemPair {
+  if (existsSync(cert) || !existsSync(key)) return make(undefined)
+  try {
+    return make(readFileSync(key, 'utf8'))
+  } catch (error) {
+    throw new CertificateError(
+      `no certificate can be made for ${key}: ${error instanceof Error ? error.message : String(error)}; move it elsewhere first`,
+    )
+  }
+}
+
+/** The certificate that is there. Throws `CertificateError` if it is of another kind, or of no use any more. */
+function findPair(dir: string, name: string, kind: 'node' | 'user'): X509Certificate | undefined {
+  readAuthority(dir)
+  const paths = pairPaths(dir, name)
+  refuseOther(paths, kind)
+  const [certificate] = readCertificates(dir, name)
+  if (certificate === undefined) return undefined
+  const fault = pairFault(dir, certificate, paths)
+  if (fault !== undefined)
+    throw new CertificateError(`${paths.cert} ${fault}; to replace it and its key`, `renew ${name}`)
+  return certificate
+}
+
+function pairFault(dir: string, certificate: X509Certificate, { key }: PairPaths): string | undefined {
+  if (!existsSync(key)) return `has no key in ${key}`
+  if (!isKeyOf(key, certificate)) return `does not fit ${key}`
+  const { serialNumber, validToDate } = certificate
+  if (validToDate.getTime() < Date.now()) return `ended at ${validToDate.toISOString()}`
+  const isMeant = ({ serial, revoked_at }: CertificateRecord): boolean =>
+    serial === serialNumber && revoked_at !== undefined
+  if (readIssued(dir).some(isMeant)) return 'is revoked'
+  const isSigned = readCertificates(dir, AUTHORITY).some(({ publicKey }) => certificate.verify(publicKey))
+  return isSigned ? undefined : 'is not signed by the CA of the directory'
+}
+
+function isKeyOf(path: string, certificate: X509Certificate): boolean {
+  try {
+    return certificate.checkPrivateKey(createPrivateKey(readFileSync(path)))
+  } catch {
+    return false
+  }
+}
+
+/** Certificates have addresses in another notation than flags. */
+function sameHosts(some: readonly string[], others: readonly string[]): boolean {
+  const canonical = (host: string): string =>
+    isIPv6(host) ? new SocketAddress({ address: host, family: 'ipv6' }).address : host.toLowerCase()
+  const sorted = (hosts: readonly string[]): string => [...new Set(hosts.map(canonical))].sort().join()
+  return sorted(some) === sorted(others)
 }
 
 /** Makes the certificate of a user, and writes it with its key into a file that browsers import. */
@@ -68,19 +169,25 @@ export function makeForBrowsers(
   dir: string,
   user: string,
   password: string,
-  make: () => PairPaths,
-): PairPaths & { readonly p12: string } {
-  const paths = pairPaths(dir, user)
-  refuseOther(paths, 'a user', (purposes) => purposes === 1)
+  make: () => DirectoryPair,
+): DirectoryPair & { readonly p12: string } {
+  refuseOther(pairPaths(dir, user), 'user')
   const made = make()
   const p12 = pkcs12Path(dir, user)
-  const pair = { cert: readFileSync(made.cert, 'utf8'), key: readFileSync(made.key, 'utf8') }
+  const pair = { cert: readFileSync(made.paths.cert, 'utf8'), key: readFileSync(made.paths.key, 'utf8') }
   writeFileAtomically(p12, encodePkcs12(pair, `${user} (quorate)`, password), 0o600)
   return { ...made, p12 }
 }
 
-/** Makes a certificate with a new key in place of one, with its name and its hosts. `days`: default as before. */
-export function renewCertificate(dir: string, name: string, days?: number): PairPaths {
+/** Makes a certificate with a new key in place of one, with its name. `days` and `hosts`: default as before. */
+export function renewCertificate(
+  dir: string,
+  name: string,
+  {
+    days,
+    hosts,
+  }: { readonly days?: number | undefined; readonly hosts?: readonly string[] | undefined } = {},
+): DirectoryPair {
   const { cert } = pairPaths(dir, name)
   const [certificate] = readCertificates(dir, name)
   if (certificate === undefined || name === AUTHORITY)
@@ -89,12 +196,16 @@ export function renewCertificate(dir: string, name: string, days?: number): Pair
   const daysBefore = Math.max(1, Math.round((validToDate.getTime() - validFromDate.getTime()) / DAY_MS))
   const lifetime = days ?? daysBefore
   if ((keyUsage?.length ?? 0) > 1)
-    return makeNodeCertificate(dir, { name, hosts: decodeHosts(raw), days: lifetime })
+    return renewed(issueNodePair(dir, { name, hosts: hosts ?? decodeHosts(raw), days: lifetime }))
   const found = subjectUser(raw)
   if ('fault' in found || found.user !== name)
     throw new CertificateError(`${cert} is not the certificate of the user ${name}`)
-  return makeClientCertificate(dir, { user: name, days: lifetime })
+  if (hosts !== undefined)
+    throw new CertificateError(`${cert} is the certificate of a user, which has no hosts`)
+  return renewed(issueClientPair(dir, { user: name, days: lifetime }))
 }
+
+const renewed = (paths: PairPaths): DirectoryPair => ({ paths, keptUntil: undefined })
 
 /** Path of the revocation lists of a directory. */
 export const revocationsPath = (dir: string): string => pairPaths(dir, AUTHORITY).cert.replace(/crt$/, 'crl')
@@ -202,34 +313,37 @@ export function rotateAuthority(
 }
 
 /** A user and a node of one name would share their files. */
-function refuseOther({ cert }: PairPaths, what: string, isSame: (purposes: number) => boolean): void {
+function refuseOther({ cert }: PairPaths, kind: 'node' | 'user'): void {
   if (!existsSync(cert)) return
   const { ca, keyUsage } = new X509Certificate(readFileSync(cert))
-  if (!ca && isSame(keyUsage?.length ?? 0)) return
-  throw new CertificateError(`${cert} exists already, and is not the certificate of ${what}`)
+  const purposes = keyUsage?.length ?? 0
+  if (!ca && (kind === 'node' ? purposes > 1 : purposes === 1)) return
+  throw new CertificateError(`${cert} exists already, and is not the certificate of a ${kind}`)
 }
 
 function readAuthority(dir: string): PemPair {
-  const { cert, key } = pairPaths(dir, AUTHORITY)
+  const paths = pairPaths(dir, AUTHORITY)
+  const { cert, key } = paths
   if (!existsSync(cert) || !existsSync(key))
-    throw new CertificateError(`${dir} has no CA (${AUTHORITY}.crt and ${AUTHORITY}.key); make one first`)
+    throw new CertificateError(
+      `${dir} has no CA (${AUTHORITY}.crt and ${AUTHORITY}.key); make one first`,
+      'ca',
+    )
   const { mode } = statSync(key)
   if (process.platform !== 'win32' && (mode & 0o077) !== 0)
     throw new CertificateError(
       `${key} is a private key that other users can open (mode ${(mode & 0o777).toString(8)}); make it private: chmod 600 ${key}`,
     )
   const pair = { cert: readFileSync(cert, 'utf8'), key: readFileSync(key, 'utf8') }
-  const { validToDate } = new X509Certificate(
-    Buffer.from(encodeDer(parseSigner(pair, cert, key).certificate)),
-  )
+  const { validToDate } = signerOf(pair, paths)
   if (validToDate.getTime() < Date.now())
     throw new CertificateError(`the CA in ${cert} ended at ${validToDate.toISOString()}; make a new one`)
   return pair
 }
 
-function parseSigner(pair: PemPair, cert: string, key: string): ReturnType<typeof parseAuthority> {
+function signerOf(pair: PemPair, { cert, key }: PairPaths): X509Certificate {
   try {
-    return parseAuthority(pair)
+    return new X509Certificate(Buffer.from(encodeDer(parseAuthority(pair).certificate)))
   } catch (error) {
     throw new CertificateError(
       `${cert} and ${key} do not belong together: ${error instanceof Error ? error.message : String(error)}`,

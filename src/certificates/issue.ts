@@ -1,7 +1,15 @@
 // A small certificate authority for those who have none: one CA that signs the certificates of nodes and clients. Keys
 // are on the curve P-256. node:crypto makes keys and signatures; @peculiar/asn1-x509 writes the structures of RFC 5280.
 
-import { createHash, generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto'
+import {
+  createHash,
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  type KeyObject,
+  randomBytes,
+  sign,
+} from 'node:crypto'
 import { isIP } from 'node:net'
 import { AsnConvert, OctetString } from '@peculiar/asn1-schema'
 import {
@@ -51,20 +59,22 @@ const BACKDATED_MS = 300_000
 const ECDSA_WITH_SHA256 = '1.2.840.10045.4.3.2'
 const COMMON_NAME = '2.5.4.3'
 
-interface Lifetime {
+interface IssueOptions {
   readonly days: number
+  /** Private key (PEM) of the certificate. Default: a new one. */
+  readonly key?: string | undefined
   /** Start of the lifetime. */
   readonly now?: Date | undefined
 }
 
 /** Makes the key and the certificate of a new CA. */
-export function issueAuthority(commonName: string, lifetime: Lifetime): PemPair {
-  const keys = newKeys()
+export function issueAuthority(commonName: string, options: IssueOptions): PemPair {
+  const keys = keysFor(options)
   const subject = commonNameOnly(commonName)
   return certificate(keys, {
     subject,
     issuer: { name: subject, key: keys.privateKey, keyId: computeKeyId(publicKeyInfo(keys.publicKey)) },
-    lifetime,
+    options,
     extensions: [
       critical(id_ce_basicConstraints, new BasicConstraints({ cA: true, pathLenConstraint: 0 })),
       critical(id_ce_keyUsage, new KeyUsage(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign)),
@@ -77,18 +87,18 @@ export function issueNode(
   authority: PemPair,
   name: string,
   hosts: readonly string[],
-  lifetime: Lifetime,
+  options: IssueOptions,
 ): PemPair {
   const names = [...new Set([name, ...hosts])].map((host) =>
     isIP(host) === 0 ? new GeneralName({ dNSName: host }) : new GeneralName({ iPAddress: host }),
   )
-  return leaf(authority, name, names, [id_kp_serverAuth, id_kp_clientAuth], lifetime)
+  return leaf(authority, name, names, [id_kp_serverAuth, id_kp_clientAuth], options)
 }
 
 /** Makes the key and the certificate of a user. */
-export function issueClient(authority: PemPair, user: string, lifetime: Lifetime): PemPair {
+export function issueClient(authority: PemPair, user: string, options: IssueOptions): PemPair {
   const names = [new GeneralName({ uniformResourceIdentifier: userUri(user) })]
-  return leaf(authority, user, names, [id_kp_clientAuth], lifetime)
+  return leaf(authority, user, names, [id_kp_clientAuth], options)
 }
 
 interface RevokedSerial {
@@ -138,14 +148,14 @@ function leaf(
   commonName: string,
   names: readonly GeneralName[],
   purposes: readonly string[],
-  lifetime: Lifetime,
+  options: IssueOptions,
 ): PemPair {
   const { certificate: signer, key } = parseAuthority(authority)
   const info = signer.tbsCertificate.subjectPublicKeyInfo
-  return certificate(newKeys(), {
+  return certificate(keysFor(options), {
     subject: commonNameOnly(commonName),
     issuer: { name: signer.tbsCertificate.subject, key, keyId: computeKeyId(info) },
-    lifetime,
+    options,
     extensions: [
       critical(id_ce_basicConstraints, new BasicConstraints({ cA: false })),
       critical(id_ce_keyUsage, new KeyUsage(KeyUsageFlags.digitalSignature)),
@@ -163,13 +173,13 @@ interface Keys {
 interface CertificateFields {
   readonly subject: Name
   readonly issuer: { readonly name: Name; readonly key: KeyObject; readonly keyId: Uint8Array }
-  readonly lifetime: Lifetime
+  readonly options: IssueOptions
   readonly extensions: readonly Extension[]
 }
 
-function certificate(keys: Keys, { subject, issuer, lifetime, extensions }: CertificateFields): PemPair {
+function certificate(keys: Keys, { subject, issuer, options, extensions }: CertificateFields): PemPair {
   const info = publicKeyInfo(keys.publicKey)
-  const from = lifetime.now?.getTime() ?? Date.now()
+  const from = options.now?.getTime() ?? Date.now()
   const signatureAlgorithm = new AlgorithmIdentifier({ algorithm: ECDSA_WITH_SHA256 })
   const tbsCertificate = new TBSCertificate({
     version: Version.v3,
@@ -178,7 +188,7 @@ function certificate(keys: Keys, { subject, issuer, lifetime, extensions }: Cert
     issuer: issuer.name,
     validity: new Validity({
       notBefore: floorToSecond(from - BACKDATED_MS),
-      notAfter: floorToSecond(from + lifetime.days * DAY_MS),
+      notAfter: floorToSecond(from + options.days * DAY_MS),
     }),
     subject,
     subjectPublicKeyInfo: info,
@@ -203,7 +213,13 @@ function certificate(keys: Keys, { subject, issuer, lifetime, extensions }: Cert
   }
 }
 
-const newKeys = (): Keys => generateKeyPairSync('ec', { namedCurve: 'P-256' })
+function keysFor({ key }: IssueOptions): Keys {
+  if (key === undefined) return generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const privateKey = createPrivateKey(key)
+  if (privateKey.asymmetricKeyDetails?.namedCurve !== 'prime256v1')
+    throw new TypeError('the key is not one of the curve P-256')
+  return { privateKey, publicKey: createPublicKey(privateKey) }
+}
 
 const publicKeyInfo = (key: KeyObject): SubjectPublicKeyInfo =>
   AsnConvert.parse(key.export({ type: 'spki', format: 'der' }), SubjectPublicKeyInfo)

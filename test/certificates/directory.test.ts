@@ -1,8 +1,8 @@
 // A directory with a CA: what its index, its revocation lists and its certificates are after each step, also after a
 // step that was interrupted, and for directories that are older than the index.
 
-import { X509Certificate } from 'node:crypto'
-import { copyFileSync, cpSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { createPrivateKey, X509Certificate } from 'node:crypto'
+import { copyFileSync, cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -46,9 +46,10 @@ function revoked(): Record<string, string[]> {
   return Object.fromEntries(lists.map(({ issuer, serials }) => [issuer, [...serials].sort()]))
 }
 
-/** Makes a certificate, and returns its serial number. */
+/** Makes or renews a certificate, and returns its serial number. */
 function user(name: string): string {
-  makeClientCertificate(dir, { user: name, days: 30 })
+  if (existsSync(at(`${name}.crt`))) renewCertificate(dir, name)
+  else makeClientCertificate(dir, { user: name, days: 30 })
   return certificate(name).serialNumber
 }
 
@@ -105,7 +106,7 @@ test('a renewal keeps the names, the addresses, the days and the purposes, each 
     renewCertificate(dir, 'n1')
     expect([of('n1')]).toEqual(before)
   }
-  renewCertificate(dir, 'n1', 7)
+  renewCertificate(dir, 'n1', { days: 7 })
   expect(of('n1').days).toBe(7)
   renewCertificate(dir, 'n1')
   expect(of('n1').days).toBe(7)
@@ -180,6 +181,74 @@ test('a step that was interrupted is done again', () => {
   expect(list).toEqual({ [NEW]: [expect.any(String), expect.any(String)] })
   expect(rotate().step).toBe(3)
   expect([revoked(), existsSync(at('.ca-old.key')), nextRotation(dir)]).toEqual([list, false, 1])
+})
+
+test('a pair that is there is kept, and one of no use is named with the command that replaces it', () => {
+  const hosts = ['n1.example.org', '2001:DB8::1:0', '10.1.2.3']
+  const serials = [user('alice'), node('n1', hosts)]
+  const keys = [text('alice.key'), text('n1.key')]
+  const [alice, n1] = [
+    makeClientCertificate(dir, { user: 'alice', days: 7 }),
+    makeNodeCertificate(dir, {
+      name: 'n1',
+      hosts: ['10.1.2.3', 'N1.example.org', '2001:db8:0::1:0'],
+      days: 7,
+    }),
+  ]
+  expect([alice.keptUntil, n1.keptUntil]).toEqual([
+    certificate('alice').validToDate,
+    certificate('n1').validToDate,
+  ])
+  expect([certificate('alice').serialNumber, certificate('n1').serialNumber]).toEqual(serials)
+  expect([text('alice.key'), text('n1.key')]).toEqual(keys)
+  expect(makeAuthority(dir, { name: 'another', days: 1 }).keptUntil).toEqual(authorities()[0]?.validToDate)
+
+  const again =
+    (name = 'alice') =>
+    () =>
+      makeClientCertificate(dir, { user: name, days: 30 })
+  const fault = (message: string, command: string) =>
+    expect.objectContaining({ message: expect.stringContaining(message), command })
+  expect(() => node('n1', ['10.9.9.9'])).toThrow(
+    fault('for other hosts: n1, n1.example.org', 'renew n1 --host 10.9.9.9'),
+  )
+  renewCertificate(dir, 'n1', { hosts: ['10.9.9.9'] })
+  expect(certificate('n1').subjectAltName).toBe('DNS:n1, IP Address:10.9.9.9')
+  expect(() => renewCertificate(dir, 'alice', { hosts: ['a'] })).toThrow('has no hosts')
+  makeClientCertificate(dir, { user: 'ended', days: -1 })
+  expect(again('ended')).toThrow(fault('ended at', 'renew ended'))
+  copyFileSync(at('n1.key'), at('alice.key'))
+  expect(again()).toThrow(fault('alice.crt does not fit', 'renew alice'))
+  rmSync(at('alice.key'))
+  expect(again()).toThrow(fault('alice.crt has no key', 'renew alice'))
+  renewCertificate(dir, 'alice')
+  expect(again()().keptUntil).toEqual(certificate('alice').validToDate)
+  revokeCertificates(dir, 'alice')
+  expect(again()).toThrow(fault('alice.crt is revoked', 'renew alice'))
+  user('alice')
+  for (const file of ['ca.crt', 'ca.key']) rmSync(at(file))
+  makeAuthority(dir, { name: 'another CA', days: 100 })
+  expect(again()).toThrow(fault('not signed by the CA', 'renew alice'))
+})
+
+test('a key without a certificate, which an interruption leaves, gets one and is never replaced', () => {
+  const [alice, ca] = [user('alice'), text('ca.key')]
+  const key = text('alice.key')
+  rmSync(at('alice.crt'))
+  expect([user('alice') === alice, text('alice.key') === key]).toEqual([false, true])
+  expect(certificate('alice').checkPrivateKey(createPrivateKey(key))).toBe(true)
+  rmSync(at('ca.crt'))
+  expect(makeAuthority(dir, { name: 'old CA', days: 100 }).keptUntil).toBeUndefined()
+  expect([text('ca.key') === ca, certificate('alice').verify(certificate('ca').publicKey)]).toEqual([
+    true,
+    true,
+  ])
+  rmSync(at('ca.key'))
+  expect(() => makeAuthority(dir, { name: 'old CA', days: 100 })).toThrow('without its key')
+  writeFileSync(at('bob.key'), 'no key')
+  writeFileSync(at('ca.key'), ca, { mode: 0o600 })
+  expect(() => user('bob')).toThrow(/for .*bob\.key: .*move it elsewhere first/)
+  expect(text('bob.key')).toBe('no key')
 })
 
 test('half of a pair of files is refused by its name', () => {

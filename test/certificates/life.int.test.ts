@@ -30,7 +30,7 @@ function makeAll(): void {
   for (const user of ['root', 'mallory']) makeClientCertificate(certs, { user, days: 30 })
   // An empty list: there is nothing to revoke yet.
   revokeCertificates(certs, 'mallory')
-  makeClientCertificate(certs, { user: 'mallory', days: 30 })
+  renewCertificate(certs, 'mallory')
 }
 
 async function cluster() {

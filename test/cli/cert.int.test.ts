@@ -82,11 +82,40 @@ test('a file for browsers has the certificate of a user and its key', async () =
   for (const end of ['crt', 'key', 'p12']) rmSync(join(cwd, `certs/carol.${end}`))
 })
 
-test('a CA is never replaced, a certificate is, unless it is one of another kind', async () => {
-  const before = certificate('n1').serialNumber
-  expect(await run('ca')).toMatchObject({ code: 1, err: expect.stringContaining('exists already') })
-  expect(await run('node', 'n1', '--host', '10.0.0.1')).toMatchObject({ code: 0 })
-  expect(certificate('n1').serialNumber).not.toBe(before)
+test('a second time, each pair is kept, and the command that replaces it is named', async () => {
+  const files = () =>
+    ['ca', 'n1', 'alice'].flatMap((name) =>
+      ['crt', 'key'].map((end) => readFileSync(join(cwd, `certs/${name}.${end}`), 'utf8')),
+    )
+  const before = files()
+  for (const [args, name, command] of [
+    [['ca'], 'ca', 'rotate-ca'],
+    [['node', 'n1', '--host', '::1,10.0.0.1,n1.example.org'], 'n1', 'renew n1'],
+    [['client', 'alice'], 'alice', 'renew alice'],
+  ] as const) {
+    const { code, out, err } = await run(...args)
+    expect({ code, out }).toEqual({ code: 0, out: `${cwd}/certs/${name}.crt\n${cwd}/certs/${name}.key\n` })
+    expect(err).toMatch(
+      /were there already, and are valid until 20[0-9-]+T.*; to replace them: quorate cert /,
+    )
+    expect(err).toMatch(new RegExp(`quorate cert ${command}\n$`))
+  }
+  // The file for browsers has the pair that is there.
+  const browser = JSON.parse((await run('client', 'alice', '--p12', '-o', 'json')).out)
+  createSecureContext({ pfx: readFileSync(browser.p12), passphrase: browser.password })
+  rmSync(browser.p12)
+  expect(files()).toEqual(before)
+  expect(await run('node', 'n1', '--host', '10.0.0.1')).toMatchObject({
+    ...{ code: 1, out: '' },
+    err: expect.stringMatching(
+      /for other hosts: n1, 10\.0\.0\.1, .*: quorate cert renew n1 --host 10\.0\.0\.1\n$/,
+    ),
+  })
+  expect(files()).toEqual(before)
+  expect((await run('renew', 'n1', '--host', '10.0.0.1')).code).toBe(0)
+})
+
+test('a certificate is not replaced by one of another kind, and the key of the CA is private', async () => {
   for (const args of [
     ['client', 'n1'],
     ['node', 'alice', '--host', 'a'],
@@ -147,7 +176,10 @@ test('a certificate is renewed with its name and hosts, and revoked by its name'
     code: 1,
     err: expect.stringContaining('no valid certificate'),
   })
-  expect(await run('node', 'n1', '--host', '10.0.0.1')).toMatchObject({ code: 0 })
+  expect(await run('node', 'n1', '--host', '10.0.0.1')).toMatchObject({
+    ...{ code: 1, err: expect.stringMatching(/n1\.crt is revoked; .*: quorate cert renew n1\n$/) },
+  })
+  expect((await run('renew', 'n1')).code).toBe(0)
   expect((await run('show', 'certs/n1.crt')).out).not.toContain('revoked')
 })
 

@@ -6,14 +6,10 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { dirname, join } from 'node:path'
 import { Command, InvalidArgumentError } from '@commander-js/extra-typings'
+import { shellWord } from '../../bytes/shell-word.ts'
+import type { DirectoryPair } from '../../certificates/directory.ts'
 import { nameLine } from '../../certificates/name-line.ts'
-import {
-  AUTHORITY,
-  AUTHORITY_DAYS,
-  CERTIFICATE_DAYS,
-  type PairPaths,
-  pkcs12Path,
-} from '../../certificates/paths.ts'
+import { AUTHORITY, AUTHORITY_DAYS, CERTIFICATE_DAYS, pkcs12Path } from '../../certificates/paths.ts'
 import { Failure, failureMessage, failureReason } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
 import { assertNever } from '../../raft/index.ts'
@@ -38,7 +34,9 @@ export const command = ({ flags }: ProgramContext) =>
         .option('--days <count>', 'how long it is valid', parseDays, AUTHORITY_DAYS)
         .action(async ({ dir, days }) => {
           const { makeAuthority } = await loadDirectory()
-          await printMade(flags(), () => makeAuthority(userPath(dir), { name: 'quorate CA', days }))
+          await printMade(flags(), userPath(dir), 'rotate-ca', () =>
+            makeAuthority(userPath(dir), { name: 'quorate CA', days }),
+          )
         }),
     )
     .addCommand(
@@ -50,7 +48,9 @@ export const command = ({ flags }: ProgramContext) =>
         .option('--days <count>', 'how long it is valid', parseDays, CERTIFICATE_DAYS)
         .action(async (name, { host: hosts, dir, days }) => {
           const { makeNodeCertificate } = await loadDirectory()
-          await printMade(flags(), () => makeNodeCertificate(userPath(dir), { name, hosts, days }))
+          await printMade(flags(), userPath(dir), `renew ${name}`, () =>
+            makeNodeCertificate(userPath(dir), { name, hosts, days }),
+          )
         }),
     )
     .addCommand(
@@ -70,14 +70,19 @@ export const command = ({ flags }: ProgramContext) =>
     )
     .addCommand(
       withBrowserFlags(withExamples(new Command('renew'), ['kv cert renew n1', 'kv cert renew alice --p12']))
-        .description('make a certificate again, with a new key, its name and its hosts')
+        .description('make a certificate again, with a new key and its name')
         .argument('<name>', 'of the node or user', parseUser)
+        .option(
+          '--host <hosts>',
+          'of a node: names and addresses (default: those of the one before)',
+          parseHosts,
+        )
         .option('--dir <dir>', 'where the CA and the certificate are', directory, DEFAULT_DIR)
         .option('--days <count>', 'how long it is valid (default: as long as the one before)', parseDays)
-        .action(async (name, { dir, days, ...browser }) => {
+        .action(async (name, { host: hosts, dir, days, ...browser }) => {
           const { renewCertificate } = await loadDirectory()
           await makeForUser(flags(), userPath(dir), name, browser, () =>
-            renewCertificate(userPath(dir), name, days),
+            renewCertificate(userPath(dir), name, { days, hosts }),
           )
         }),
     )
@@ -89,7 +94,7 @@ export const command = ({ flags }: ProgramContext) =>
         .action(async (name, { dir }) => {
           const { revocationsPath, revokeCertificates } = await loadDirectory()
           const crl = revocationsPath(userPath(dir))
-          const revoked = attempt(() => revokeCertificates(userPath(dir), name))
+          const revoked = attempt(() => revokeCertificates(userPath(dir), name), userPath(dir))
           if (await printJson(outputFormat(flags()), { crl, revoked })) return
           await printLines(crl)
           say(`revoked ${revoked}; give ${crl} to all nodes, as --tls-crl and --peer-tls-crl`)
@@ -137,7 +142,7 @@ async function rotate(flags: GlobalFlags, dir: string, copied: boolean, days: nu
         : `step 3 of 3 ends the trust in the old CA: before it, copy the renewed certificates and keys to their nodes and users; then: ${PROGRAM} cert rotate-ca --copied`,
     )
   const name = `quorate CA ${new Date().toISOString().slice(0, 10)}`
-  const done = attempt(() => rotateAuthority(dir, { name, days }))
+  const done = attempt(() => rotateAuthority(dir, { name, days }), dir)
   if (await printJson(outputFormat(flags), done)) return
   switch (done.step) {
     case 1:
@@ -167,10 +172,29 @@ async function rotate(flags: GlobalFlags, dir: string, copied: boolean, days: nu
   }
 }
 
-const printMade = async (flags: GlobalFlags, make: () => PairPaths): Promise<void> => {
-  const made = attempt(make)
-  if (!(await printJson(outputFormat(flags), made))) await printLines(`${made.cert}\n${made.key}`)
+async function printMade(
+  flags: GlobalFlags,
+  dir: string,
+  replacement: string,
+  make: () => DirectoryPair,
+): Promise<DirectoryPair> {
+  const made = attempt(make, dir)
+  const { paths } = made
+  if (!(await printJson(outputFormat(flags), paths))) await printLines(`${paths.cert}\n${paths.key}`)
+  sayIfKept(made, dir, replacement)
+  return made
 }
+
+/** Names the command that replaces a pair which was there already. */
+function sayIfKept({ paths, keptUntil }: DirectoryPair, dir: string, replacement: string): void {
+  if (keptUntil === undefined) return
+  say(
+    `${paths.cert} and its key were there already, and are valid until ${keptUntil.toISOString()}; to replace them: ${commandIn(dir, replacement)}`,
+  )
+}
+
+const commandIn = (dir: string, args: string): string =>
+  `${PROGRAM} cert ${args}${dir === userPath(DEFAULT_DIR) ? '' : ` --dir ${shellWord(dir)}`}`
 
 interface BrowserFlags {
   readonly p12?: true | undefined
@@ -183,14 +207,16 @@ async function makeForUser(
   dir: string,
   user: string,
   { p12, passwordFile }: BrowserFlags,
-  make: () => PairPaths,
+  make: () => DirectoryPair,
 ): Promise<void> {
+  const replacement = `renew ${user}`
   if (p12 === undefined) {
     if (passwordFile !== undefined)
       throw new Failure(EXIT.usage, '--password-file is the password of a .p12 file: add --p12')
-    await printMade(flags, make)
+    const { keptUntil } = await printMade(flags, dir, replacement, make)
     const before = pkcs12Path(dir, user)
-    if (existsSync(before)) say(`${before} has the certificate of before: --p12 writes a new one`)
+    if (keptUntil === undefined && existsSync(before))
+      say(`${before} has the certificate of before: --p12 writes a new one`)
     return
   }
   const { pkcs12PasswordFault, randomPassword } = await import('../../certificates/pkcs12.ts')
@@ -199,21 +225,26 @@ async function makeForUser(
   if (fault !== undefined) throw new Failure(EXIT.usage, `${fault}; nothing was made`)
   const { makeForBrowsers } = await loadDirectory()
   const password = own ?? randomPassword()
-  const made = attempt(() => makeForBrowsers(dir, user, password, make))
-  if (await printJson(outputFormat(flags), own === undefined ? { ...made, password } : made)) return
-  await printLines(`${made.cert}\n${made.key}\n${made.p12}`)
-  const its = own === undefined ? `; its password is not kept anywhere: ${password}` : ''
-  say(`import ${made.p12} in the browser${its}`)
+  const made = attempt(() => makeForBrowsers(dir, user, password, make), dir)
+  const { paths, p12: file } = made
+  const json = { ...paths, p12: file, ...(own === undefined ? { password } : undefined) }
+  if (!(await printJson(outputFormat(flags), json))) {
+    await printLines(`${paths.cert}\n${paths.key}\n${file}`)
+    const its = own === undefined ? `; its password is not kept anywhere: ${password}` : ''
+    say(`import ${file} in the browser${its}`)
+  }
+  sayIfKept(made, dir, replacement)
 }
 
-function attempt<T>(make: () => T): T {
+/** The errors of `make` name the command that solves them, in this directory. */
+function attempt<T>(make: () => T, dir: string): T {
   try {
     return make()
   } catch (error) {
-    const isWithoutAuthority = error instanceof Error && error.message.endsWith('make one first')
+    const command = error instanceof Error && 'command' in error ? String(error.command) : ''
     throw new Failure(
       EXIT.failed,
-      isWithoutAuthority ? `${failureMessage(error)}: ${PROGRAM} cert ca` : failureMessage(error),
+      `${failureMessage(error)}${command === '' ? '' : `: ${commandIn(dir, command)}`}`,
     )
   }
 }
@@ -258,7 +289,7 @@ async function revocationsBeside(file: string): Promise<(certificate: X509Certif
   const path = join(dirname(userPath(file)), `${AUTHORITY}.crl`)
   if (!existsSync(path)) return () => null
   const { readRevocationLists } = await import('../../certificates/revocations.ts')
-  const lists = attempt(() => readRevocationLists(readFileSync(path)))
+  const lists = attempt(() => readRevocationLists(readFileSync(path)), dirname(path))
   return ({ issuer, serialNumber }) =>
     lists.some((list) => list.issuer === nameLine(issuer) && list.serials.has(serialNumber))
 }
