@@ -66,7 +66,7 @@ test('a file that exists is overwritten only with --force, or after a question o
   const asked = await kv(['backup', 'save', 'store.backup'], { ...on, stdin: 'n\n' })
   expect(asked).toMatchObject({ code: 1, err: expect.stringContaining('store.backup exists') })
   expect(readFileSync(path, 'utf8')).toBe('the backup of last year')
-  expect((await kv(['backup', 'save', 'store.backup'], { ...on, stdin: 'y\n' })).code).toBe(0)
+  expect(await kv(['backup', 'save', 'store.backup'], { ...on, stdin: 'y\n' })).toMatchObject({ code: 0 })
   expect((await run(['backup', 'save', 'store.backup', '--force'], cwd)).code).toBe(0)
   expect((await run(['backup', 'verify', 'store.backup'], cwd)).code).toBe(0)
 })

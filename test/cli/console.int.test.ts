@@ -82,6 +82,6 @@ test('a cluster that does not run has none, and destroy deletes the file', async
   await space.kv('cluster', 'stop')
   const { code, err } = await run([])
   expect([code, err]).toEqual([7, expect.stringContaining('no local cluster runs')])
-  expect((await space.kv('cluster', 'destroy', '--yes')).code).toBe(0)
+  expect(await space.kv('cluster', 'destroy', '--yes')).toMatchObject({ code: 0 })
   expect(existsSync(space.path())).toBe(false)
 })

@@ -36,14 +36,14 @@ test('a context is used where it is named, or is the current one; flags and vari
   expect(await addProd()).toMatchObject({ code: 0, out: '' })
   expect((await kv(['get', 'k', '--context', 'prod'])).out).toBe('prod')
   expect((await kv(['get', 'k'], { env: { KV_CONTEXT: 'prod' } })).out).toBe('prod')
-  expect((await kv(['context', 'use', 'prod'])).code).toBe(0)
+  expect(await kv(['context', 'use', 'prod'])).toMatchObject({ code: 0 })
   expect((await kv(['get', 'k'])).out).toBe('prod')
   expect((await kv(['get', 'k', '--endpoints', other.url])).out).toBe('other')
   expect((await kv(['get', 'k'], { env: { KV_ENDPOINTS: other.url } })).out).toBe('other')
   // Without it there is neither a cluster here nor one at the default ports.
   const none = await kv(['get', 'k', '--context', '', '--timeout', '50ms'])
   expect(none.out).not.toBe('prod')
-  expect((await kv(['context', 'use', '--none'])).code).toBe(0)
+  expect(await kv(['context', 'use', '--none'])).toMatchObject({ code: 0 })
   expect(kept().current).toBeUndefined()
 })
 

@@ -70,7 +70,7 @@ test('a sound directory: every check is named, and neither doctor nor inspect ch
   ])
   expect(report.replica).toMatchObject({ name: 'n1', keys: 1, revision: 2, members: [{ name: 'n1' }] })
   const before = filesOf(dir)
-  expect((await kv(['inspect', dir])).code).toBe(0)
+  expect(await kv(['inspect', dir])).toMatchObject({ code: 0 })
   expect(sameFiles(before, filesOf(dir))).toBe(true)
 })
 

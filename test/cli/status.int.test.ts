@@ -104,7 +104,7 @@ test.each<[string, () => void | Promise<void>, number, RegExp]>([
   const { problems } = JSON.parse(ended.out)
   expect(ended.err).toBe(`${problems.join('\n')}\n`)
   // Without --all the command reports, and judges nothing.
-  expect((await kv(['status'], { endpoints: n1.url })).code).toBe(0)
+  expect(await kv(['status'], { endpoints: n1.url })).toMatchObject({ code: 0 })
 })
 
 test('a certificate that is valid for long is shown, and no problem', async () => {

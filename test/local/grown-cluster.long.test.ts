@@ -9,7 +9,7 @@ import { eventually, followersOf, nodeOf, outcomeOf, Workspace } from './kv.ts'
 test('in a cluster that was grown by hand a majority is one of all voters, and it shrinks again', async () => {
   const space = await Workspace.open()
   const started = await space.start()
-  expect((await space.kv('put', 'a', '1')).code).toBe(0)
+  expect(await space.kv('put', 'a', '1')).toMatchObject({ code: 0 })
   const [n1 = ''] = started.nodes.map(({ url }) => url)
   const urlOf = (n: number): string => `http://127.0.0.1:${space.port + n - 1}`
   const flags = (name: string, n: number): string[] => [
@@ -23,7 +23,7 @@ test('in a cluster that was grown by hand a majority is one of all voters, and i
     expect(await space.kv('get', 'a', '--endpoints', urlOf(n))).toMatchObject({ code: 0, stdout: '1' })
 
   // One of them leads, and status reports it.
-  expect((await space.kv('leader', 'transfer', 'n4')).code).toBe(0)
+  expect(await space.kv('leader', 'transfer', 'n4')).toMatchObject({ code: 0 })
   await eventually(async () => (await space.status()).leader === 'n4')
 
   // Two of five may be missing.
@@ -39,7 +39,7 @@ test('in a cluster that was grown by hand a majority is one of all voters, and i
   const refused = await space.kv('cluster', 'rejoin', kept, '--yes')
   expect(refused).toMatchObject({ code: 5, stderr: expect.stringContaining('nothing was changed') })
   expect(nodeOf(await space.status(), kept).pid).toBe(nodeOf(before, kept).pid)
-  expect((await space.kv('put', 'a', '2', '--timeout', '10s')).code).toBe(0)
+  expect(await space.kv('put', 'a', '2', '--timeout', '10s')).toMatchObject({ code: 0 })
 
   // Two of five are left: no command waits for a majority that cannot run.
   await space.execute({ command: 'kill', node: kept })
@@ -52,17 +52,18 @@ test('in a cluster that was grown by hand a majority is one of all voters, and i
   expect(await space.kv('get', 'a')).toMatchObject({ code: 0, stdout: '2' })
 
   // Another node replaces the fifth.
-  expect((await space.kv('member', 'remove', 'n5', '--yes')).code).toBe(0)
+  expect(await space.kv('member', 'remove', 'n5', '--yes')).toMatchObject({ code: 0 })
   const hasTerminals = existsSync('/usr/bin/script')
   const sixth = hasTerminals ? space.spawnOnTerminal(...flags('n6', 5)) : space.spawn(...flags('n6', 5))
   const n6 = outcomeOf(sixth)
   await eventually(async () => (await votersAt(n1)).includes('n6'))
   const two = followersOf(await space.status())
   for (const node of two) await space.execute({ command: 'kill', node })
-  expect((await space.kv('put', 'a', '3', '--timeout', '10s')).code).toBe(0)
+  expect(await space.kv('put', 'a', '3', '--timeout', '10s')).toMatchObject({ code: 0 })
   for (const node of two) await space.execute({ command: 'restart', node })
 
-  for (const name of ['n4', 'n6']) expect((await space.kv('member', 'remove', name, '--yes')).code).toBe(0)
+  for (const name of ['n4', 'n6'])
+    expect(await space.kv('member', 'remove', name, '--yes')).toMatchObject({ code: 0 })
   expect(await votersAt(n1)).toEqual(['n1', 'n2', 'n3'])
   // A removed node learns of it and ends, with the reason: in the last line for scripts, once for people.
   const [n4Ended, n6Ended] = await Promise.all([n4, n6])

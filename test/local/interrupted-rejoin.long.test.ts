@@ -16,7 +16,7 @@ const INSTANTS: readonly (readonly [when: string, files: readonly string[]])[] =
 test('a rejoin whose supervisor is killed at any instant continues with the next start', async () => {
   const space = await Workspace.open()
   await space.start()
-  expect((await space.kv('put', 'a', '1')).code).toBe(0)
+  expect(await space.kv('put', 'a', '1')).toMatchObject({ code: 0 })
   for (const [at, [when, files]] of INSTANTS.entries()) {
     const supervisor = supervisorPid(space)
     const rejoined = space.kv('cluster', 'rejoin', 'n3', '--yes')

@@ -24,13 +24,13 @@ test('no request goes through a proxy of the environment', async () => {
     no_proxy: '',
   }
   await space.start()
-  expect((await space.kv('put', 'a', '1')).code).toBe(0)
+  expect(await space.kv('put', 'a', '1')).toMatchObject({ code: 0 })
   expect(await space.kv('get', 'a')).toMatchObject({ code: 0, stdout: '1' })
   expect(await space.kv('export')).toMatchObject({ code: 0 })
   expect((await space.status()).leader).not.toBeNull()
-  expect((await space.kv('cluster', 'kill', 'n1')).code).toBe(0)
-  expect((await space.kv('cluster', 'rejoin', 'n1')).code).toBe(0)
-  expect((await space.kv('cluster', 'stop')).code).toBe(0)
+  expect(await space.kv('cluster', 'kill', 'n1')).toMatchObject({ code: 0 })
+  expect(await space.kv('cluster', 'rejoin', 'n1')).toMatchObject({ code: 0 })
+  expect(await space.kv('cluster', 'stop')).toMatchObject({ code: 0 })
   proxy.close()
   expect(connections).toBe(0)
 })
