@@ -210,21 +210,22 @@ const renewed = (paths: PairPaths): DirectoryPair => ({ paths, keptUntil: undefi
 /** Path of the revocation lists of a directory. */
 export const revocationsPath = (dir: string): string => pairPaths(dir, AUTHORITY).cert.replace(/crt$/, 'crl')
 
-/** Revokes all certificates with this name that have not ended, and writes the list. Returns their number. */
+/** Revokes all certificates with this name that have not ended, and writes the list. Returns the number of new ones. */
 export function revokeCertificates(dir: string, name: string): number {
   const authority = readAuthority(dir)
   const now = new Date()
-  const isMeant = ({ name: each, revoked_at, valid_to }: CertificateRecord): boolean =>
-    each === name && revoked_at === undefined && Date.parse(valid_to) > now.getTime()
   const issued = readIssued(dir)
-  const count = issued.filter(isMeant).length
-  if (count === 0)
+  const meant = issued.filter((each) => each.name === name && Date.parse(each.valid_to) > now.getTime())
+  if (meant.length === 0)
     throw new CertificateError(`the CA in ${dir} has signed no valid certificate with the name ${name}`)
+  const fresh = meant.filter(({ revoked_at }) => revoked_at === undefined)
   // The index first: a list that could not be written is complete the next time.
-  const after = issued.map((each) => (isMeant(each) ? { ...each, revoked_at: now.toISOString() } : each))
+  const after = issued.map((each) =>
+    fresh.includes(each) ? { ...each, revoked_at: now.toISOString() } : each,
+  )
   writeIssued(dir, after)
   writeRevocations(dir, authority, after)
-  return count
+  return fresh.length
 }
 
 /** One list for each CA that is trusted and whose key is in the directory. */

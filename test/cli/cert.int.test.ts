@@ -173,8 +173,11 @@ test('a certificate is renewed with its name and hosts, and revoked by its name'
   expect((await run('show', 'certs/n1.crt')).out).toContain('revoked      yes')
   expect((await run('show', 'certs/alice.crt')).out).not.toContain('revoked')
   expect(await run('revoke', 'n1')).toMatchObject({
-    code: 1,
-    err: expect.stringContaining('no valid certificate'),
+    ...{ code: 0, out: `${cwd}/certs/ca.crl\n` },
+    err: expect.stringMatching(/^all certificates of n1 were revoked already; give .*ca\.crl to all nodes/),
+  })
+  expect(await run('revoke', 'nobody')).toMatchObject({
+    ...{ code: 1, err: expect.stringContaining('no valid certificate') },
   })
   expect(await run('node', 'n1', '--host', '10.0.0.1')).toMatchObject({
     ...{ code: 1, err: expect.stringMatching(/n1\.crt is revoked; .*: quorate cert renew n1\n$/) },

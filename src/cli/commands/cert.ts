@@ -97,7 +97,9 @@ export const command = ({ flags }: ProgramContext) =>
           const revoked = attempt(() => revokeCertificates(userPath(dir), name), userPath(dir))
           if (await printJson(outputFormat(flags()), { crl, revoked })) return
           await printLines(crl)
-          say(`revoked ${revoked}; give ${crl} to all nodes, as --tls-crl and --peer-tls-crl`)
+          const done =
+            revoked === 0 ? `all certificates of ${name} were revoked already` : `revoked ${revoked}`
+          say(`${done}; give ${crl} to all nodes, as --tls-crl and --peer-tls-crl`)
         }),
     )
     .addCommand(
