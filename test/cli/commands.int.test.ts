@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { stripVTControlCharacters } from 'node:util'
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
+import { startCluster } from '../../src/index.ts'
 import { memberJson, problem, RelayedNode } from '../client/relayed-node.ts'
 import { KV, kv as run, runTogether, spawnKv, startKv } from './run-kv.ts'
 
@@ -247,6 +248,25 @@ describe('data goes to stdout as it is', () => {
     } finally {
       await other.close()
     }
+  })
+
+  test('the same change of members a second time says what is the case', async () => {
+    const cluster = await startCluster({ nodes: 1 })
+    onTestFinished(() => cluster.close())
+    const at = { endpoints: cluster.endpoints[0] }
+    const [self] = (await cluster.client().cluster()).members
+    const isMember = (name: string) =>
+      `${name} is a member now: a learner until it has caught up, then a voter; see quorate member list\n`
+    const voter = `member add n1 --replica-id ${self?.replicaId} --peer ${self?.peer} --url ${self?.url}`
+    expect(await kv(voter, at)).toMatchObject({ code: 0, err: isMember('n1') })
+    const replica = (id: number) => `--replica-id ${id} --peer 127.0.0.1:1 --url http://127.0.0.1:1`
+    for (let time = 0; time < 2; time++)
+      expect(await kv(`member add n4 ${replica(4)}`, at)).toMatchObject({ code: 0, err: isMember('n4') })
+    for (let time = 0; time < 2; time++)
+      expect(await kv(`member replace n4 --name n9 ${replica(9)}`, at)).toMatchObject({
+        ...{ code: 0, err: 'n9 is now the replica 9\n' },
+      })
+    expect((await kv('member list', at)).out.replaceAll(/\t.*/g, '')).toBe('n1\nn9\n')
   })
 
   test('status, members, settings and leadership', async () => {

@@ -103,7 +103,7 @@ async function viewOfLeader({ client, endpoints, signal }: CommandContext): Prom
 async function addMember(global: GlobalFlags, name: string, flags: NewMemberFlags): Promise<void> {
   await withContext(global, CHANGE, async ({ client, signal }) => {
     await checkedByClient(() => client.addMember({ name, ...flags }, { signal }))
-    say(`${name} is a learner now, and becomes a voter once it has caught up; see ${PROGRAM} member list`)
+    say(`${name} is a member now: a learner until it has caught up, then a voter; see ${PROGRAM} member list`)
   })
 }
 
@@ -130,6 +130,6 @@ async function replaceMember(
     const { replicaId, peer, url } = flags
     const member = { name: flags.name ?? name, replicaId, peer, url }
     await checkedByClient(() => client.replaceMember(name, member, { signal }))
-    say(`${name} is now the replica ${replicaId}`)
+    say(`${member.name} is now the replica ${replicaId}`)
   })
 }
