@@ -125,6 +125,10 @@ test('a directory in use, an empty one, and what an interruption leaves, with th
   const used = await kv(['doctor', join(dataDir, 'n1')])
   await cluster.close()
   expect([used.code, used.out]).toEqual([1, expect.stringMatching(/^problem\tlock\t.*status --all$/m)])
+  mkdirSync(join(dataDir, 'n1.recovered'))
+  expect((await kv(['doctor', join(dataDir, 'n1')])).out).toMatch(
+    /^warning\tleftovers\t.*recover --data .* --yes-lose-data and the flags of then, or delete that directory$/m,
+  )
   const dir = join(dataDir, 'other')
   const detail = async () => (await kv(['doctor', dir])).out
   expect(await detail()).toMatch(/^problem\tdirectory\t.* does not exist/)

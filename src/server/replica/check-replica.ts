@@ -14,6 +14,7 @@ import {
 } from '../../storage/index.ts'
 import { driverLimits } from '../node/limits.ts'
 import { DirectoryDisk } from '../node/upkeep/disk-space.ts'
+import { readIdentityIfFormatted } from './inspect-data-directory.ts'
 import { withReplicaCopy } from './replica-copy.ts'
 import { type ReplicaSummary, summarizeReplica } from './stopped-replica.ts'
 
@@ -46,7 +47,10 @@ export async function checkReplica(path: string, program: string): Promise<Check
     add('directory', 'problem', interrupted ? finish : `${dir} does not exist; check the path`)
     return { checks, replica: undefined }
   }
-  add('leftovers', interrupted ? 'warning' : 'ok', interrupted ? finish : leftovers(dir))
+  // The replica is untouched, and may need no recovery any more.
+  const isWhole = readIdentityIfFormatted(dir) !== undefined
+  const leftover = isWhole ? `${finish} and the flags of then, or delete that directory` : finish
+  add('leftovers', interrupted ? 'warning' : 'ok', interrupted ? leftover : leftovers(dir))
   const identity = checkIdentity(dir, add, program)
   if (identity === undefined) return { checks, replica: undefined }
   checkPermissions(dir, add)
