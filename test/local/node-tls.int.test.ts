@@ -44,7 +44,7 @@ test('a node with certificates, and the command', async () => {
     stderr: expect.stringContaining('cannot read none.crt'),
   })
 
-  await cert('node', 'n1', '--host', '127.0.0.1')
+  await cert('renew', 'n1')
   child.kill('SIGHUP')
   await eventually(async () => log.includes('were read again') || undefined)
   expect(await space.kv(...full, 'get', 'greeting')).toMatchObject({ code: 0, stdout: 'hello' })
