@@ -1,4 +1,4 @@
-// The user who makes the request, and what this user may do. Whoever is known may read it.
+// The user who makes the request, and what this user may do. Every known user may read it.
 
 import type { HttpForm, OperationFacts } from './definition.ts'
 import { decodeList, decodeOptionalString, decodeString, disagree } from './forms/decode.ts'

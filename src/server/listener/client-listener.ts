@@ -346,8 +346,8 @@ interface RefusedHead {
 }
 
 /**
- * Reads whether a refused client is a browser: its method and its Accept header. Whoever sends no whole head soon is
- * answered all the same. Nothing else of the request is read.
+ * Reads whether a refused client is a browser: its method and its Accept header. A client that sends no whole head in
+ * time is answered all the same. Nothing else of the request is read.
  */
 function readRefusedHead(socket: Socket, done: (head: RefusedHead) => void): void {
   let text = ''
