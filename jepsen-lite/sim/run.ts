@@ -81,15 +81,17 @@ export class Run {
   readonly #transactions: HistoryEvent[] = []
 
   constructor({ seed, config, ops, faults }: Schedule, watch?: EventObserver) {
-    // Settings raise the revision and are not in the history; and they may make the store forget tokens early.
+    // Settings, and so raises of the cluster version, take revisions that are not in the history. Settings may also
+    // make the store forget tokens early.
     const settings = ops.some(({ kind }) => kind === 'settings')
+    const raises = faults.some(({ kind }) => kind === 'raise')
     const usesStore = ops.some(({ kind }) => isStoreOp(kind))
     const header = {
       workload: 'kv',
       seed,
       command: `jepsen-lite sim --seed ${seed} --schedules 1`,
       ...(settings ? { forgetsTokens: true } : {}),
-      ...(settings || usesStore ? {} : { complete: true }),
+      ...(settings || raises || usesStore ? {} : { complete: true }),
     }
     const cluster = new SimCluster(
       seed,

@@ -21,7 +21,7 @@ import {
 import { SETTING_LIMITS } from '../../../src/operations/forms/settings.ts'
 import type { Driver } from '../../../src/server/node/driver.ts'
 import type { ReadRequirements } from '../../../src/server/node/read/reads.ts'
-import { CorruptionError, ScanEndedError, StorageFailedError } from '../../../src/storage/index.ts'
+import { ScanEndedError } from '../../../src/storage/index.ts'
 import type {
   HistoryOperation,
   RecordedRange,
@@ -36,6 +36,7 @@ import type { ScheduledOp } from '../schedule/schedule.ts'
 import type { Machine, Process } from '../world/process.ts'
 import { IO } from '../world/time.ts'
 import type { SimWorld } from '../world/world.ts'
+import { DAMAGED, unlessDamaged } from './damaged-read.ts'
 import { drawList, LISTED_FROM, type List, type ListRows, readList, scanOptions } from './lists.ts'
 import { proposePermitted } from './permitted-requests.ts'
 
@@ -942,18 +943,6 @@ function seenInList({ keysOnly, count, countOnly, limit }: RecordedRange, { rows
 
 /** Other keys are those of `store-clients.ts`. */
 const isInHistory = (key: string): boolean => key >= LISTED_FROM
-
-const DAMAGED = Symbol('damaged')
-
-/** Reading damage ends the node; HTTP would answer with an error. */
-function unlessDamaged<T>(read: () => T): T | typeof DAMAGED {
-  try {
-    return read()
-  } catch (error) {
-    if (error instanceof CorruptionError || error instanceof StorageFailedError) return DAMAGED
-    throw error
-  }
-}
 
 /** Without the bound on age: that is in ms of the node's clock, and was checked before. */
 const requirementsText = ({ consistency, minRevision }: ReadRequirements) => ({

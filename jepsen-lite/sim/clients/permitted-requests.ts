@@ -9,8 +9,8 @@ import { decide } from '../../../src/server/api/permit.ts'
 import { propose } from '../../../src/server/api/propose.ts'
 import type { Driver } from '../../../src/server/node/driver.ts'
 import type { Result } from '../../../src/server/node/result.ts'
-import { CorruptionError, StorageFailedError } from '../../../src/storage/index.ts'
 import type { Time } from '../world/time.ts'
+import { DAMAGED, unlessDamaged } from './damaged-read.ts'
 
 export type ProposeResult =
   | Extract<DriverResult, { readonly ok: true }>
@@ -69,7 +69,8 @@ export function proposePermitted(
     principal: { user: parseUser(principal), epoch: undefined },
     operation: operationFrom(command),
   }
-  unlessFailed(done, () =>
+  // If the rights are damaged, the node ends.
+  const decided = unlessDamaged(() =>
     decide(api.node, operationFrom(command), call, (refusal) => {
       if (refusal !== undefined) return done(refusedBy(refusal))
       propose(api, command, idempotency, call, (result) => {
@@ -79,16 +80,7 @@ export function proposePermitted(
       })
     }),
   )
-}
-
-/** The rights are read from a storage that has failed. Its node is about to end. */
-function unlessFailed(done: (result: ProposeResult) => void, run: () => void): void {
-  try {
-    run()
-  } catch (error) {
-    if (!(error instanceof CorruptionError || error instanceof StorageFailedError)) throw error
-    done({ ok: false, problem: { code: 'not_ready', written: 'no' } })
-  }
+  if (decided === DAMAGED) done({ ok: false, problem: { code: 'not_ready', written: 'no' } })
 }
 
 const UNPERMITTED: ReadonlySet<string> = new Set(['unauthenticated', 'permission_denied'])

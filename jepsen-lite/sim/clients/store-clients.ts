@@ -39,6 +39,7 @@ import type { ScheduledOp } from '../schedule/schedule.ts'
 import type { Machine, Process } from '../world/process.ts'
 import type { SimWorld } from '../world/world.ts'
 import { type Clients, isSameRow, type Lane, type Requester } from './clients.ts'
+import { DAMAGED, unlessDamaged } from './damaged-read.ts'
 import { linearizable } from './null-requests.ts'
 import { SimWatchers } from './watchers.ts'
 
@@ -138,7 +139,8 @@ export class StoreClients {
         this.#proposeAsUser(requester, `user${op.client % USERS}`)
         return true
       case 'rights': {
-        const change = this.#drawAuthChange(requester)
+        const change = unlessDamaged(() => this.#drawAuthChange(requester))
+        if (change === DAMAGED) return false
         this.#propose(requester, { kind: 'auth', ifRevision: undefined, change }, () => {})
         return true
       }
@@ -201,7 +203,7 @@ export class StoreClients {
     ]
     const command = rng.pick(drawn)()
     const permitted = (outcome: Outcome): void => {
-      if (outcome.kind !== 'refused' && requester.driver.auth.enabled)
+      if (outcome.kind !== 'refused' && unlessDamaged(() => requester.driver.auth.enabled) === true)
         this.#world.probeCoverage.hit('change by a user with the right')
       if (outcome.kind === 'granted') this.#rememberLease(outcome.lease)
     }

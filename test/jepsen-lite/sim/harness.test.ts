@@ -9,7 +9,7 @@ import {
   type SimFault,
   type SimFaultKind,
 } from '../../../jepsen-lite/sim/faults/fault-kinds.ts'
-import { runSchedule, type Schedule } from '../../../jepsen-lite/sim/index.ts'
+import { judged, runSchedule, type Schedule } from '../../../jepsen-lite/sim/index.ts'
 import { Run } from '../../../jepsen-lite/sim/run.ts'
 import { SCHEDULE_VERSION } from '../../../jepsen-lite/sim/schedule/schedule.ts'
 import { SimCluster } from '../../../jepsen-lite/sim/world/cluster.ts'
@@ -113,6 +113,12 @@ test.each(FAULT_KINDS)('%s takes effect and is counted', (kind) => {
   })
   expect(violation).toBeUndefined()
   expect(counted[kind]).toBeGreaterThan(0)
+})
+
+test('a raise of the cluster version takes a revision that no client made', () => {
+  const raise: SimFault = { at: 0, when: 'elected', kind: 'raise', target: 0 }
+  const schedule = { ...calm({ nodes: 3, clusterVersion: 1 }), faults: [raise] }
+  expect(judged(schedule).violation).toBeUndefined()
 })
 
 test('faults that nobody can feel are not counted', () => {
