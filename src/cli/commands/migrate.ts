@@ -225,7 +225,7 @@ interface Sides {
 async function copyAndCompare(context: CommandContext, flags: MigrateFlags, sides: Sides): Promise<void> {
   const { migrate } = await import('../migrate/migration.ts')
   const { target, prefix } = sides
-  const found = await readPosition(target, prefix, context.signal)
+  const found = await readPosition(target, prefix, { signal: context.signal })
   if (flags.finish && found?.phase === 'finished' && found.source === sides.sourceId) {
     say(`the migration was finished at revision ${found.revision} of the source, at ${found.finishedAt}`)
     return
@@ -309,7 +309,7 @@ async function dryRun(context: CommandContext, flags: MigrateFlags, sides: Sides
   const found = await survey({ ...sides, signal })
   const access = await accessCommands(sides.source, sideOf(flags), signal)
   const { source, target, position, positionKey } = found
-  const next = nextStep(found)
+  const next = nextStep(found, sides.sourceId)
   const json = { source, target, position: position ?? null, position_key: positionKey, next: next.kind }
   const lines = access.kind === 'commands' ? access.lines : null
   const isPrinted = await printJson(format, { ...json, access_commands: lines })
@@ -325,10 +325,15 @@ async function dryRun(context: CommandContext, flags: MigrateFlags, sides: Sides
   sayAccess(access)
 }
 
-function nextStep({ source, target, position }: MigrationSurvey): {
-  readonly kind: 'begins' | 'continues' | 'finished' | 'refused'
-  readonly text: string
-} {
+function nextStep(
+  { source, target, position }: MigrationSurvey,
+  sourceId: string,
+): { readonly kind: 'begins' | 'continues' | 'finished' | 'refused'; readonly text: string } {
+  if (position !== undefined && position.source !== sourceId)
+    return {
+      kind: 'refused',
+      text: `a run would be refused: the target has keys of a migration from cluster ${position.source}`,
+    }
   if (position?.phase === 'finished')
     return { kind: 'finished', text: 'the migration is finished: a run would change nothing' }
   if (position !== undefined)

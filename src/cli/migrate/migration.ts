@@ -26,7 +26,13 @@ import {
   sourceRecord,
 } from './changes.ts'
 import { Comparison, type KeyDifference } from './comparison.ts'
-import { isPositionKey, type MigrationPosition, StoredPosition } from './position.ts'
+import {
+  DELETED,
+  isPositionKey,
+  type MigrationPosition,
+  StoredPosition,
+  TakenOverFailure,
+} from './position.ts'
 import { type Lead, RevisionLead } from './revision-lead.ts'
 import { findDifference, pairRecords, scan } from './scan.ts'
 import { checkCopied, checkTarget } from './target-check.ts'
@@ -205,19 +211,33 @@ class Migration {
         [`The key ${this.#stored.key} of the target is the position of that migration.`],
       )
     }
-    refuseFinished(found, this.#stored.key)
-    const newest = await this.#readRevision()
-    if (newest < found.revision) {
-      const at = `the migration is at revision ${found.revision}`
-      throw new Failure(EXIT.failed, `the source has gone back to revision ${newest}, and ${at}`)
-    }
-    // The run before changes nothing any more. A run that is refused leaves the next one what it has to check.
-    const uncheckedSince = found.uncheckedSince ?? this.#stored.modRevision
-    await this.#movePosition({ ...found, uncheckedSince })
+    const taken = await this.#takeOver(found)
     // The records of a copy are known later.
-    if (found.phase !== 'copy')
+    if (taken.phase !== 'copy')
       await this.#check((foreign) => checkTarget(this.#checked, this.#keys, foreign))
-    this.#options.onEvent({ kind: 'resumed', position: found })
+    this.#options.onEvent({ kind: 'resumed', position: taken })
+  }
+
+  /** The run before changes nothing any more. It may move the position between the read and the takeover. */
+  async #takeOver(found: MigrationPosition): Promise<MigrationPosition> {
+    const deadlineMs = performance.now() + this.#timeoutMs
+    for (let next: MigrationPosition | undefined = found; ; next = await this.#stored.read()) {
+      if (next === undefined) throw new Failure(EXIT.failed, DELETED)
+      refuseFinished(next, this.#stored.key)
+      const newest = await this.#readRevision()
+      if (newest < next.revision) {
+        const at = `the migration is at revision ${next.revision}`
+        throw new Failure(EXIT.failed, `the source has gone back to revision ${newest}, and ${at}`)
+      }
+      // A run that is refused leaves the next one what it has to check.
+      const uncheckedSince = next.uncheckedSince ?? this.#stored.modRevision
+      try {
+        await this.#movePosition({ ...next, uncheckedSince })
+        return next
+      } catch (error) {
+        if (!(error instanceof TakenOverFailure) || performance.now() >= deadlineMs) throw error
+      }
+    }
   }
 
   async #check(run: (foreign: ForeignKeys) => Promise<void>): Promise<void> {
@@ -268,7 +288,7 @@ class Migration {
       records.sort(compareOrder)
       for (const record of records) this.#aged.add(record)
       if (!isResumed) {
-        this.#report(await this.#lead.begin(revision), revision)
+        await this.#beginLead(revision)
         await this.#movePosition({ ...this.#position, revision })
       } else {
         const copied = records.slice(0, this.#position.copied)
@@ -285,6 +305,11 @@ class Migration {
       }
       await this.#beginRepair()
     }
+  }
+
+  /** Before the first transaction of a migration: the position is a key, and a cluster with keys is not raised. */
+  async #beginLead(source: number): Promise<void> {
+    this.#report(await this.#lead.begin(source), source)
   }
 
   /** Before changes up to this revision of the source are made in the target. */
@@ -345,6 +370,7 @@ class Migration {
   async #beginRepair(): Promise<void> {
     const { phase, revision } = this.#position
     this.#options.onEvent({ kind: 'compacted', revision })
+    if (this.#stored.modRevision === 0) await this.#beginLead(await this.#readRevision())
     this.#next = undefined
     // The target has a part of the copy only.
     const complete = phase === 'copy' ? 0 : revision

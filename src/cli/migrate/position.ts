@@ -4,7 +4,7 @@
 
 import { createHash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Client, QuorateError, type TxnOperation } from '../../client/index.ts'
+import { type Client, type GetOptions, QuorateError, type TxnOperation } from '../../client/index.ts'
 import { Failure } from '../../local/failure.ts'
 import { EXIT } from '../exit-codes.ts'
 
@@ -54,10 +54,10 @@ export interface MigrationPosition {
 export async function readPosition(
   target: Client,
   prefix: string,
-  signal: AbortSignal,
+  options: Pick<GetOptions, 'signal' | 'onAnswer'>,
 ): Promise<MigrationPosition | undefined> {
   const key = positionKey(prefix)
-  const record = await target.get(key, { signal })
+  const record = await target.get(key, options)
   return record && decodePosition(key, record.text())
 }
 
@@ -152,13 +152,20 @@ export class StoredPosition {
     if (record !== undefined && found === value) return this.#moved(value, record.modRevision)
     if (found === before) return { kind: 'unexpected' }
     const isFinished = found !== undefined && decodePosition(this.key, found).phase === 'finished'
-    throw new Failure(EXIT.failed, isFinished ? FINISHED : found === undefined ? DELETED : TAKEN_OVER)
+    if (isFinished) throw new Failure(EXIT.failed, FINISHED)
+    throw found === undefined ? new Failure(EXIT.failed, DELETED) : new TakenOverFailure()
   }
 }
 
-const TAKEN_OVER = 'another run of this migration has begun, and continues it: this one has ended'
+/** Another run has moved the position. */
+export class TakenOverFailure extends Failure {
+  constructor() {
+    super(EXIT.failed, 'another run of this migration has begun, and continues it: this one has ended')
+  }
+}
+
 const FINISHED = 'another run has finished this migration: this one has ended'
-const DELETED = 'somebody has deleted the position of this migration: this run has ended'
+export const DELETED = 'somebody has deleted the position of this migration: this run has ended'
 
 function decodePosition(key: string, text: string): MigrationPosition {
   try {

@@ -36,7 +36,7 @@ export interface MigrationSurvey {
 export async function survey(options: SurveyOptions & { readonly limits: TargetLimits }) {
   const { source, target, prefix, limits, signal } = options
   const range = prefixRange(Buffer.from(prefix))
-  const position = await readPosition(target, prefix, signal)
+  const position = await readPosition(target, prefix, { signal })
   const revision = await readRevision(source, prefix, signal)
   const leases = new Set<string>()
   let [keys, bytes] = [0, 0]
@@ -74,23 +74,27 @@ export interface Verification {
 
 /**
  * Compares both sides, and changes nothing: at the position of a migration, or at the newest revision of the source if
- * there is none, or that one is compacted.
+ * there is none, or that one is compacted. The target is read at the revision that has the position, as another run may
+ * move it.
  */
 export async function verify(options: SurveyOptions): Promise<Verification> {
   const { source, target, prefix, signal } = options
-  const position = await readPosition(target, prefix, signal)
+  let ofTarget = 0
+  const onAnswer = (info: { readonly revision?: number | undefined }) => (ofTarget = info.revision ?? 0)
+  const position = await readPosition(target, prefix, { signal, onAnswer })
   const copiedUpTo = position?.phase === 'follow' ? position.revision : undefined
   if (copiedUpTo !== undefined)
     try {
-      return await verifyAt(options, copiedUpTo, copiedUpTo)
+      return await verifyAt(options, ofTarget, copiedUpTo)
     } catch (error) {
       if (!(error instanceof CompactedError)) throw error
     }
-  return verifyAt(options, await readRevision(source, prefix, signal), copiedUpTo)
+  return verifyAt(options, ofTarget, await readRevision(source, prefix, signal), copiedUpTo)
 }
 
 async function verifyAt(
   { source, target, prefix, signal }: SurveyOptions,
+  ofTarget: number,
   revision: number,
   copiedUpTo = revision,
 ): Promise<Verification> {
@@ -99,7 +103,8 @@ async function verifyAt(
   const differences: { readonly key: Uint8Array; readonly difference: Difference }[] = []
   let [keys, different, outstanding] = [0, 0, 0]
   const ours = scan(source, range, { revision, signal })
-  for await (const pair of pairRecords(ours, scan(target, range, { signal }))) {
+  const copies = scan(target, range, { revision: ofTarget, signal })
+  for await (const pair of pairRecords(ours, copies)) {
     if (pair.ours !== undefined) keys += 1
     if (pair.ours?.lease !== undefined) leases.add(pair.ours.lease)
     const difference = findDifference(pair)

@@ -148,6 +148,14 @@ describe('without a change of either side,', () => {
     await run('--to', etcd(), '--prefix', 'dry/')
     expect((await run(...args)).err).toContain('a run would continue at revision')
     await target.put('dry-full/a', '1')
+    await target.put(
+      positionKey('dry-other/'),
+      JSON.stringify({ source: '1', prefix: 'dry-other/', phase: 'follow', revision: 1, copied: 0 }),
+    )
+    expect(await run('--to', etcd(), '--prefix', 'dry-other/', '--dry-run')).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('a migration from cluster 1'),
+    })
     const refused = await run('--to', etcd(), '--prefix', 'dry-full/', '--dry-run')
     expect(refused).toMatchObject({ code: 1, err: expect.stringContaining('a run would be refused') })
   })
@@ -341,7 +349,7 @@ describe('a mistake is named', () => {
       ...{ founding: { kind: 'bootstrap' }, etcdApi: false },
     })
     onTestFinished(() => node.stop())
-    const ended = await kv(['migrate', '--from', etcd(), '--prefix', 'none/', '--timeout', '500ms'], {
+    const ended = await kv(['migrate', '--from', etcd(), '--prefix', 'none/', '--timeout', '2s'], {
       endpoints: node.url,
     })
     expect(ended).toMatchObject({ code: 1, err: expect.stringContaining('--no-etcd-api') })

@@ -3,6 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { positionKey } from '../../../src/cli/migrate/position.ts'
+import { verify } from '../../../src/cli/migrate/survey.ts'
 import { TargetLimits } from '../../../src/cli/migrate/target-limits.ts'
 import type { Client } from '../../../src/client/index.ts'
 import {
@@ -11,6 +12,7 @@ import {
   LongLeaseClient,
   LossyClient,
   RefusingClient,
+  SteppingClient,
   TestRun,
   useSides,
 } from './sides.ts'
@@ -107,6 +109,38 @@ describe('a copy', () => {
 })
 
 describe('a migration that follows', () => {
+  /** A change that is copied. */
+  const changeOf = (key: string) => async () => {
+    const { source, target } = sides()
+    await source.put(key, 'new')
+    await expect.poll(async () => (await target.get(key))?.text()).toBe('new')
+  }
+
+  it('is taken over while it copies changes', async () => {
+    const { source, clusters } = sides()
+    await source.put('turn/a', '1')
+    const first = new TestRun(sides(), { prefix: 'turn/', follow: true })
+    await first.reached('caught-up')
+    const writer = new SteppingClient(clusters[1]?.endpoints ?? [], changeOf('turn/a'))
+    onTestFinished(() => writer.close())
+    const second = new TestRun({ ...sides(), writer }, { prefix: 'turn/' })
+    expect(await second.result).toMatchObject({ ...SAME, keys: 1 })
+    await source.put('turn/a', 'newer')
+    await expect(first.result).rejects.toThrow('another run of this migration')
+  })
+
+  it('is verified at its position while it copies changes', async () => {
+    const { source, clusters } = sides()
+    for (const name of ['a', 'b']) await source.put(`verified/${name}`, '1')
+    const run = new TestRun(sides(), { prefix: 'verified/', follow: true })
+    await run.reached('caught-up')
+    const target = new SteppingClient(clusters[1]?.endpoints ?? [], changeOf('verified/a'))
+    onTestFinished(() => target.close())
+    const { signal } = new AbortController()
+    expect(await verify({ source, target, prefix: 'verified/', signal })).toMatchObject({ ...SAME, keys: 2 })
+    await run.end()
+  })
+
   it('copies puts and deletes in their order, and ends with what the source has then', async () => {
     const { source, target } = sides()
     await putMany(source, 'follow/', 100)

@@ -6,7 +6,7 @@ import { startCluster } from '../../../src/embed/index.ts'
 import { EtcdClient } from '../../../src/etcd-client/index.ts'
 import { lock, queue } from '../../../src/recipes/index.ts'
 import { topic } from '../../../src/recipes/topic.ts'
-import { TestRun, useSides } from './sides.ts'
+import { SteppingClient, TestRun, useSides } from './sides.ts'
 
 const sides = useSides()
 
@@ -156,6 +156,22 @@ describe('revisions', () => {
     expect(kinds.filter((kind) => kind === 'below')).toHaveLength(1)
     await topic(target, 't').publish('3')
     expect(await readUntil(target, 't', '3')).toMatchObject({ texts: ['3'], missed: [true] })
+  })
+
+  it('begin above those of a source that compacts while it is read for the first time', async () => {
+    const both = await freshSides('quorate')
+    await both.source.raiseRevision(10_000_000)
+    await both.source.put('a', '1')
+    const { revision } = await both.source.put('a', '2')
+    const { endpoints } = both.source
+    const source = new SteppingClient(endpoints, async () => {
+      await both.source.put('b', '1')
+      await both.source.compact(revision + 1)
+    })
+    onTestFinished(() => source.close())
+    const run = new TestRun({ ...both, source }, { prefix: '' })
+    expect(await run.result).toMatchObject({ different: 0, isAbove: true })
+    expect(run.has('compacted')).toBe(true)
   })
 
   it('of a target with other keys are raised by writes, and no key of them is left', async () => {

@@ -12,6 +12,7 @@ import { TargetLimits } from '../../../src/cli/migrate/target-limits.ts'
 import {
   type Client,
   type LeaseOptions,
+  type ListOptions,
   OutcomeUnknownError,
   QuorateError,
   type Txn,
@@ -103,6 +104,32 @@ export class LossyClient extends EtcdClient {
     const result = await super.txn(txn, options)
     if (this.#calls % 3 === 2) throw lost
     return result
+  }
+}
+
+/** A client of etcd that waits for `step` before its first transaction, and before its first list. */
+export class SteppingClient extends EtcdClient {
+  #step: (() => Promise<unknown>) | undefined
+
+  constructor(endpoints: readonly string[], step: () => Promise<unknown>) {
+    super({ endpoints })
+    this.#step = step
+  }
+
+  async #makeStep(): Promise<void> {
+    const step = this.#step
+    this.#step = undefined
+    await step?.()
+  }
+
+  override async txn(txn: Txn, options: TxnOptions) {
+    await this.#makeStep()
+    return super.txn(txn, options)
+  }
+
+  override async *list(options?: ListOptions) {
+    await this.#makeStep()
+    yield* super.list(options)
   }
 }
 
