@@ -47,7 +47,7 @@ export {
   versionsEnd,
   versionsStart,
 } from './codec/rows.ts'
-export { decodeState, encodeState, initialState } from './codec/state.ts'
+export { decodeState, encodeState, initialState, stateBeforeSnapshot } from './codec/state.ts'
 export { commandOutcomeKind, type OutcomeOf } from './commands.ts'
 export { conditionHolds } from './condition.ts'
 export { MalformedBytesError, MissingRowError, UnknownKindError } from './errors.ts'

@@ -1,11 +1,15 @@
 // The requests of a new replica to join a cluster, against nodes that are simulated here.
 
+import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import { createServer as createSecureServer } from 'node:https'
-import { afterEach, expect, test, vi } from 'vitest'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { afterEach, expect, onTestFinished, test, vi } from 'vitest'
 import { asReplicaId } from '../../src/raft/types.ts'
 import { NodeStartError } from '../../src/server/options.ts'
 import { discoverCluster, type JoiningReplica, JoinRefusedError, join } from '../../src/server/start/join.ts'
+import { startNode } from '../../src/server/start/start-node.ts'
 import { silent } from './peers/tcp/test-nodes.ts'
 import { authority } from './tls/certificates.ts'
 
@@ -302,6 +306,19 @@ test('a node shows who it is, and does not try again where it has no right to jo
   expect(node.shown).toEqual(['Bearer x', 'Bearer x'])
   const stranger = { urls: [(await played({ says: 401, body: '{"code":"unauthenticated"}' })).url] }
   await expect(discoverCluster(stranger, silent)).rejects.toThrow(JoinRefusedError)
+})
+
+// At a higher one it would refuse the members of a cluster that is being upgraded, and end them.
+test('a node that joins is at the lowest cluster version until it has the state of the cluster', async () => {
+  const { url } = await played({ answers: 503 })
+  const dataDir = mkdtempSync(path.join(tmpdir(), 'quorate-join-'))
+  onTestFinished(() => rmSync(dataDir, { recursive: true }))
+  const loopback = { host: '127.0.0.1', port: 0 }
+  const founding = { kind: 'join', urls: [url], replace: false } as const
+  const node = await startNode({ name: 'n4', dataDir, founding, listen: loopback, peerListen: loopback })
+  onTestFinished(() => node.crash())
+  const status = await fetch(`${node.url}/v1/status`)
+  expect(await status.json()).toMatchObject({ members: [], cluster_version: 1 })
 })
 
 test('who joins by https shows no password to a member by http', async () => {

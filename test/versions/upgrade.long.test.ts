@@ -55,10 +55,10 @@ test('an upgrade from 0.1.0, the way back, and the raise of the cluster version'
   const dir = mkdtempSync(join(tmpdir(), 'quorate-upgrade-'))
   onTestFinished(() => rmSync(dir, { recursive: true, force: true }))
   const older = checkOut(COMMIT_OF_0_1_0, dir)
-  const ports = await freePorts(FIRST_PORT, 8)
-  const [n1, n2, n3, n4] = [0, 1, 2, 3].map(
+  const ports = await freePorts(FIRST_PORT, 10)
+  const [n1, n2, n3, n4, n5] = [0, 1, 2, 3, 4].map(
     (at) => new NodeProcess(dir, at + 1, [ports[2 * at] ?? 0, ports[2 * at + 1] ?? 0]),
-  ) as [NodeProcess, NodeProcess, NodeProcess, NodeProcess]
+  ) as [NodeProcess, NodeProcess, NodeProcess, NodeProcess, NodeProcess]
   const nodes = [n1, n2, n3]
   const urls = nodes.map(({ url }) => url)
   const endpoints = ['--endpoints', urls.join(',')]
@@ -69,6 +69,10 @@ test('an upgrade from 0.1.0, the way back, and the raise of the cluster version'
     return members.filter(({ role }) => role === 'voter').length
   }
   await expect.poll(voters).toBe(3)
+  // A new machine may have the newest code before the others.
+  expect(await n5.start(ROOT, '--join', n1.url)).toBeUndefined()
+  await expect.poll(voters).toBe(4)
+  expect((await command(older, dir, 'member', 'remove', 'n5', '--yes', ...endpoints)).code).toBe(0)
 
   const wires = ['http', 'mux', 'grpc'] as const
   /** Each wire has the library of each version in turn. */

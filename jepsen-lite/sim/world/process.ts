@@ -1,7 +1,7 @@
 // One process of one machine: the shipped driver on the machine's clock, disk and wires. A machine outlives its
 // processes.
 
-import { encodeState, initialState, UnknownKindError } from '../../../src/kv/index.ts'
+import { encodeState, initialState, stateBeforeSnapshot, UnknownKindError } from '../../../src/kv/index.ts'
 import { CLUSTER_VERSION } from '../../../src/operations/forms/settings.ts'
 import {
   asIndex,
@@ -180,7 +180,11 @@ export class Machine {
         index: asIndex(at),
         term: asTerm(at),
         raft: encodeAppliedState({ configuration: configuration ?? emptyConfiguration, leaderLeases }),
-        kv: encodeState(initialState({ clusterVersion: config.clusterVersion ?? CLUSTER_VERSION })),
+        kv: encodeState(
+          configuration === undefined
+            ? stateBeforeSnapshot()
+            : initialState({ clusterVersion: config.clusterVersion ?? CLUSTER_VERSION }),
+        ),
       },
     }
     this.disk.format(

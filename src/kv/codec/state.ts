@@ -12,7 +12,7 @@
 
 import { Reader, Writer } from '../../bytes/index.ts'
 import { asRevision, type KvSettings } from '../../operations/forms/index.ts'
-import { CLUSTER_VERSION, DEFAULT_SETTINGS } from '../../operations/forms/settings.ts'
+import { CLUSTER_VERSION, DEFAULT_SETTINGS, SETTING_LIMITS } from '../../operations/forms/settings.ts'
 import { NO_CLIENT_SESSIONS } from '../client-sessions.ts'
 import { MalformedBytesError, UnknownKindError } from '../errors.ts'
 import { historyAfter } from '../history.ts'
@@ -35,6 +35,13 @@ export function initialState(settings: Partial<KvSettings> = {}, clusterId = '0'
     auth: { enabled: false, revision: 1 },
   }
 }
+
+/**
+ * The state of a replica that joins, until the cluster sends it a snapshot. It has the lowest cluster version: at a
+ * higher one the replica would refuse older members, and end them.
+ */
+export const stateBeforeSnapshot = (clusterId?: string): KvState =>
+  initialState({ clusterVersion: SETTING_LIMITS.clusterVersion.min }, clusterId)
 
 const scratch = new Writer()
 

@@ -7,7 +7,7 @@ import type { ConnectionOptions } from 'node:tls'
 import { types } from 'node:util'
 import { parseBackupTarget } from '../../backup/target-of.ts'
 import { modeOpenToOthers } from '../../files/private-directory.ts'
-import { encodeState, initialState, UnknownKindError } from '../../kv/index.ts'
+import { encodeState, initialState, stateBeforeSnapshot, UnknownKindError } from '../../kv/index.ts'
 import {
   asIndex,
   asReplicaId,
@@ -561,7 +561,7 @@ async function format(
         configuration,
         leaderLeases: { on: false, durationMs: raftTiming.electionMinMs },
       }),
-      kv: encodeState(initialState({}, clusterId)),
+      kv: encodeState(founder ? initialState({}, clusterId) : stateBeforeSnapshot(clusterId)),
     },
   })
 }

@@ -137,6 +137,22 @@ test('faults that nobody can feel are not counted', () => {
   expect(counted.filter(([, count]) => count > 0)).toEqual([['crash-many', 1]])
 })
 
+test.each([
+  ['newer', 'older', { olderFrom: 0 }, { older: false }],
+  ['older', 'newer', { olderFrom: 6 }, { older: true }],
+] as const)(
+  'a replica of the %s build joins a cluster of the %s one',
+  (_joins, _founded, config, { older }) => {
+    const build: SimFault = { at: 4000, kind: 'build', target: 5, older, inFlight: 'lost', ms: 100 }
+    const { faults: counted, violation } = runFaults({
+      ...calm({ clusterVersion: 1, ...config }),
+      faults: [build, { at: 5000, kind: 'join', target: 5 }],
+    })
+    expect(violation).toBeUndefined()
+    expect(counted).toMatchObject({ build: 1, join: 1 })
+  },
+)
+
 test('every clock moves on', () => {
   const { config } = calm()
   const cluster = clusterOf(config)
