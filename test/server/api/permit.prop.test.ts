@@ -40,9 +40,13 @@ const put = fc.record({
   ...{ kind: fc.constant('put' as const), key: key.map(bytes), value: fc.constant(bytes('')) },
   ...{ prev: fc.boolean(), lease: putLease },
 })
-const condition = fc.option(fc.constant({ ifMatch: 'any', ifNoneMatch: undefined } as const), {
-  nil: undefined,
-})
+const condition = fc.option(
+  fc.constantFrom(
+    { ifMatch: 'any', ifNoneMatch: undefined } as const,
+    { ifMatch: undefined, ifNoneMatch: 'any' } as const,
+  ),
+  { nil: undefined },
+)
 
 const { txn } = fc.letrec<{ txn: KvTxn; operation: KvTxnOperation }>((tie) => ({
   txn: fc.record({
@@ -83,10 +87,16 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
   fc.record({
     kind: fc.constant('batch' as const),
     commands: fc.array(
-      fc.record({
-        ...{ kind: fc.constant('put' as const), key: key.map(bytes) },
-        ...{ value: fc.constant(bytes('')), condition, prev: fc.constant(false as const), lease: putLease },
-      }),
+      fc.oneof(
+        fc.record({
+          ...{ kind: fc.constant('put' as const), key: key.map(bytes) },
+          ...{ value: fc.constant(bytes('')), condition, prev: fc.constant(false as const), lease: putLease },
+        }),
+        fc.record({
+          ...{ kind: fc.constant('delete' as const), key: key.map(bytes) },
+          ...{ condition, prev: fc.constant(false as const) },
+        }),
+      ),
       { maxLength: 3 },
     ),
     idempotency: nothing,
