@@ -123,6 +123,18 @@ describe('forgetting', () => {
     expect([...store.rows.keys()].filter(isOfTokens)).toEqual([])
   })
 
+  test('the first one after all have gone is remembered for its whole age', () => {
+    const store = new MemoryStore({ idempotencyAgeMsMax: 1000 })
+    for (const name of ['a', 'b']) put(store, name, 0)
+    for (const at of [5000, 20_000]) {
+      store.apply(ask(deleteOf('none')), at)
+      expect(store.state.idempotencyTokens.count).toBe(0)
+      put(store, `from-${at}`, at + 500)
+      store.apply(ask(deleteOf('none')), at + 1000)
+      expect(put(store, `from-${at}`, at + 1500).replayed).toBe(true)
+    }
+  })
+
   test('one entry forgets a limited number, the next entries forget the rest', () => {
     const store = new MemoryStore({ idempotencyAgeMsMax: 1000 })
     for (let i = 0; i < EVICTIONS_PER_ENTRY_MAX + 10; i++) put(store, `t${i}`)

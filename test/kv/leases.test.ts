@@ -194,3 +194,20 @@ test('a put under the lease that its key has already leaves the key attached', (
   expect(store.apply(ask({ kind: 'revoke', id }), 5).outcome).toMatchObject({ kind: 'revoked', deleted: 1 })
   expect(keysOf(store, TABLE_ATTACHMENTS)).toEqual([])
 })
+
+test('a lease that was renewed is not ended by an expiry that was proposed before, whenever it was renewed', () => {
+  const id = '1' as LeaseId
+  const deadlineOf = (store: MemoryStore) =>
+    decodeLease(store.rows.get(hex(leaseKey(id))) ?? new Uint8Array()).deadlineMs
+  for (const renewedAt of [5, 6, 60_000])
+    for (const settings of [{}, { leaseCheckpointMs: 100 }]) {
+      const store = new MemoryStore()
+      store.apply(ask(grant(id)), 5)
+      store.apply(ask(put('a', { id })), 5)
+      const expire: Command = { kind: 'expire', leases: [{ id, deadlineMs: deadlineOf(store) }] }
+      store.apply(ask({ kind: 'settings', settings }), 5)
+      store.apply(ask({ kind: 'renew', ids: [id] }), renewedAt)
+      expect(store.apply(ask(expire), renewedAt).outcome).toMatchObject({ leases: 0, deleted: 0 })
+      expect(store.get('a')?.lease).toBe(id)
+    }
+})

@@ -26,8 +26,9 @@ const span = (lengthMax: number) =>
     .record({ from: fc.integer({ min: 0, max: KEYS - 1 }), length: fc.integer({ min: 0, max: lengthMax }) })
     .map(({ from, length }): Span => ({ from, to: from + length }))
 
-const readsOf = (spans: readonly Span[]): readonly Permission[] =>
-  spans.map(({ from, to }) => ({ access: 'read', range: rangeOf(from, to) }))
+const readsOf = (spans: readonly Span[]): readonly Permission[] => permissionsOf('read', spans)
+const permissionsOf = (access: 'read' | 'write', spans: readonly Span[]): readonly Permission[] =>
+  spans.map(({ from, to }) => ({ access, range: rangeOf(from, to) }))
 
 const roleOf = (permissions: readonly Permission[]) => ({ name: 'r', permissions })
 
@@ -71,15 +72,23 @@ test('a range is permitted exactly if the ranges of all roles together contain i
   )
 })
 
-test('a range may span the ranges of many roles in turn', () => {
+test.each([
+  ['read', 'write'],
+  ['write', 'read'],
+] as const)('a range to %s may span the ranges of many roles in turn', (access, other) => {
   const all = Array.from({ length: 100 }, (_, at): Span => ({ from: at, to: at + 1 }))
-  const rightsOf = (spans: readonly Span[]) =>
-    new Rights([0, 1].map((rest) => roleOf(readsOf(spans.filter(({ from }) => from % 2 === rest)))))
+  const everything = permissionsOf(other, [{ from: 0, to: KEYS }])
+  /** Each role has the other right on every key. */
+  const rightsOf = (spans: readonly Span[]) => {
+    const roles = [0, 1].map((rest) => spans.filter(({ from }) => from % 2 === rest))
+    const rights = new Rights(roles.map((own) => roleOf([...permissionsOf(access, own), ...everything])))
+    return (range: KeyRange) => (access === 'read' ? rights.mayRead(range) : rights.mayWrite(range))
+  }
   for (const gap of [undefined, 0, 1, 31, 32, 33, 34, 98, 99])
     for (const length of [10, 31, 32, 33, 34, 35, 100]) {
-      const rights = rightsOf(all.filter(({ from }) => from !== gap))
-      expect(rights.mayRead(rangeOf(0, length))).toBe(gap === undefined || gap >= length)
+      const may = rightsOf(all.filter(({ from }) => from !== gap))
+      expect(may(rangeOf(0, length))).toBe(gap === undefined || gap >= length)
     }
-  expect(rightsOf(all).mayRead(rangeOf(0, 101))).toBe(false)
-  expect(rightsOf([...all, { from: 100, to: KEYS }]).mayRead(rangeOf(0, KEYS))).toBe(true)
+  expect(rightsOf(all)(rangeOf(0, 101))).toBe(false)
+  expect(rightsOf([...all, { from: 100, to: KEYS }])(rangeOf(0, KEYS))).toBe(true)
 })

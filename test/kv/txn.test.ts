@@ -8,7 +8,7 @@ import type { Command } from '../../src/kv/types.ts'
 import type { KeyRange, KvSettings, Where } from '../../src/operations/forms/index.ts'
 import { TXN_DEPTH_MAX } from '../../src/operations/forms/transactions.ts'
 import type { KvComparison, KvTxn, KvTxnOperation } from '../../src/operations/index.ts'
-import { onlyReads } from '../../src/operations/index.ts'
+import { onlyReads, wantsPrev } from '../../src/operations/index.ts'
 import { ask, deleteOf, MemoryStore, putOf, rev, utf8 } from './store.ts'
 
 const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString()
@@ -315,6 +315,22 @@ describe('a get at a revision', () => {
     }
     expect(records([put('c'), at(4, ALL, { countOnly: true })], store({ rangeBytesMax: 3 }))).toHaveLength(2)
   })
+})
+
+test('a transaction requests records before, whichever branch has the operation that does', () => {
+  const before = (operation: KvTxnOperation): KvTxnOperation =>
+    ({ ...operation, prev: true }) as KvTxnOperation
+  for (const operation of [put('a'), remove('a'), remove(ALL)])
+    for (const branch of ['success', 'failure'] as const) {
+      const branches = (...operations: KvTxnOperation[]) =>
+        txnOf({ success: [get('b')], [branch]: operations })
+      const deep = (...operations: KvTxnOperation[]) =>
+        branches(put('c'), { kind: 'txn', txn: branches(...operations) })
+      for (const txn of [branches, deep]) {
+        expect(wantsPrev(txn(operation))).toBe(false)
+        expect(wantsPrev(txn(get('b'), before(operation)))).toBe(true)
+      }
+    }
 })
 
 test('what a transaction names, and whether it only reads', () => {
