@@ -15,20 +15,24 @@ export function sharedWait(what: string, { signal, timeoutMs }: CallOptions): Sh
   const begunAt = performance.now()
   return (work, written = 'no') =>
     new Promise((resolve, reject) => {
-      const abort = () => reject(abortedError(signal, what, written))
-      if (signal?.aborted === true) abort()
+      const stop = () => {
+        stopListening()
+        stopTimer()
+      }
+      const giveUp = (error: Error) => {
+        stop()
+        reject(error)
+      }
+      const abort = () => giveUp(abortedError(signal, what, written))
       const stopListening = whenAborted(signal, abort)
       const stopTimer =
         timeoutMs === undefined
           ? () => {}
           : after(begunAt + timeoutMs - performance.now(), () =>
-              reject(timeoutError(what, timeoutMs, written)),
+              giveUp(timeoutError(what, timeoutMs, written)),
             )
-      const stop = () => {
-        stopListening()
-        stopTimer()
-      }
       work.then(resolve, reject).finally(stop)
+      if (signal?.aborted === true) abort()
     })
 }
 

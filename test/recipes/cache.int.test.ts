@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events'
 import { describe, expect, it } from 'vitest'
 import type { Client } from '../../src/client/index.ts'
 import { type Cache, cache } from '../../src/recipes/cache.ts'
@@ -102,6 +103,21 @@ describe('a near cache', () => {
     state.isWatching = false
     state.breakWatches()
     while (own.statistics.isWatching) await turn()
+    await kv.put(`${prefix}a`, '2')
+    state.isWatching = true
+    await watching(own)
+    expect((await own.get('a'))?.text()).toBe('2')
+  })
+
+  it('forgets what it has read while its watch was broken', async () => {
+    const prefix = newPrefix()
+    const { store, state } = stopped(kv)
+    await using own = await watching(cache(store, { prefix, ttlMs: 3_600_000 }))
+    await kv.put(`${prefix}a`, '1')
+    state.isWatching = false
+    state.breakWatches()
+    while (own.statistics.isWatching) await turn()
+    expect((await own.get('a'))?.text()).toBe('1')
     await kv.put(`${prefix}a`, '2')
     state.isWatching = true
     await watching(own)
@@ -483,6 +499,23 @@ it('a call that shares a read has its own limits: neither those of the first one
   await expect(first).rejects.toMatchObject({ code: 'no_leader' })
   expect((await late)?.text()).toBe('1')
   expect(gets).toBe(2)
+})
+
+it('a call that gives up leaves nothing at its signal, however long its loader runs', async () => {
+  await using own = cache(kv, { prefix: newPrefix() })
+  const loaded = Promise.withResolvers<string>()
+  const call = own.get('a', () => loaded.promise)
+  const end = new AbortController()
+  const { signal } = end
+  const late = own.get('a', () => 'other', { signal, timeoutMs: 50 })
+  await expect(late).rejects.toMatchObject({ code: 'timeout', written: 'unknown' })
+  expect(getEventListeners(signal, 'abort')).toEqual([])
+  const aborted = own.get('a', () => 'other', { signal, timeoutMs: 3_600_000 })
+  setTimeout(() => end.abort(), 50)
+  await expect(aborted).rejects.toMatchObject({ code: 'aborted', written: 'unknown' })
+  expect(getEventListeners(signal, 'abort')).toEqual([])
+  loaded.resolve('1')
+  expect((await call)?.text()).toBe('1')
 })
 
 it('is not watching any more when it, or its client, is closed', async () => {
