@@ -459,6 +459,7 @@ describe('a batch that was not served', () => {
     await isRead(lines.open[0] as Line)
     await passing(100)
     expect(await Promise.all(calls)).toEqual(Array(3).fill(['timeout', 'no']))
+    expect(kv[inspect]()).toEqual(AT_REST)
   })
 
   test.each(['is sent', 'waits'])('when its signal is aborted while it %s', async (when) => {

@@ -4,9 +4,10 @@ import { inspect as inspected } from 'node:util'
 import { beforeEach, describe, expect, test, vi } from 'vitest'
 import { Client, type ClientOptions } from '../../src/client/index.ts'
 import { Guard, USER } from './guarded-node.ts'
+import { served } from './one-node.ts'
 import { problem, type RelayedNode } from './relayed-node.ts'
 import { answered, inVirtualTime, RECORD, scripted } from './scripted-transport.ts'
-import { clientOf, connected, failure, fake, freezeTime, refusing, until } from './with-fakes.ts'
+import { clientOf, connected, failure, fake, freezeTime, refusing, until, WARM_UP_MS } from './with-fakes.ts'
 
 let node: RelayedNode
 let guard: Guard
@@ -281,6 +282,33 @@ describe('a multiplexed connection', () => {
     while (lines.authorizations.length < 2) await kv.get('a')
     expect(lines.authorizations).toEqual(['Bearer token-1', 'Bearer token-2'])
     expect(guard.logins).toHaveLength(1)
+  })
+
+  test('is used although the one before it, whose token was refused, ends later', async () => {
+    const lines = node.multiplex()
+    guard.watch(lines)
+    const kv = clientOf([node], { ...USER, transport: 'auto', timeoutMs: WARM_UP_MS })
+    await connected(kv, [node])
+    const judge = lines.onItem
+    let answer: (() => void) | undefined
+    lines.onItem = (item, line) => {
+      lines.onItem = judge
+      answer = () => line.send(served(item))
+      return true
+    }
+    const first = kv.put('a', '1')
+    await until(() => answer !== undefined)
+    guard.tokens.clear()
+    await kv.put('b', '2')
+    lines.items.length = 0
+    while (lines.items.length === 0) await kv.get('b')
+    answer?.()
+    await first
+    await until(() => lines.open.length === 1)
+    lines.items.length = 0
+    for (let n = 0; n < 5; n++) await kv.get('b')
+    expect(lines.items).toHaveLength(5)
+    expect(lines.authorizations).toEqual(['Bearer token-1', 'Bearer token-2'])
   })
 
   test('without a user is left when rights are switched on', async () => {
