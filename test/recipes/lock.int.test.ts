@@ -14,7 +14,7 @@ import {
 } from '../../src/recipes/index.ts'
 import { noLeader, unknownOutcome } from './client-errors.ts'
 import { unsure } from './unsure-client.ts'
-import { nothingLeft, seedTest, suspend, VirtualCluster, virtualCluster } from './virtual-cluster.ts'
+import { nothingLeft, seedTest, sleep, suspend, VirtualCluster, virtualCluster } from './virtual-cluster.ts'
 import { withCall } from './with-call.ts'
 
 const cluster = virtualCluster()
@@ -308,6 +308,26 @@ describe('a lock', () => {
     }
     await held.release()
     for (const taking of waiting) await (await taking).release()
+  })
+
+  it('of which the holder changes the value is looked at once for each change', async () => {
+    let reads = 0
+    const counting = through({
+      txn: (txn, options) => {
+        reads += 1
+        return kv.txn(txn, options)
+      },
+    })
+    const held = await lock(counting, 'valued')
+    for (const value of ['1', '2', '3']) {
+      reads = 0
+      await held.put(held.key, value)
+      await sleep(2_000)
+      // The put, and one look at what it has changed.
+      expect(reads).toBe(2)
+    }
+    expect(held.signal.aborted).toBe(false)
+    await held.release()
   })
 
   it('has as many clients in its line as a transaction may read keys, and refuses one more', async () => {

@@ -1,6 +1,12 @@
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { stream } from '../../jepsen-lite/workload/random.ts'
-import { type Client, type Txn, type TxnResult, UnavailableError } from '../../src/client/index.ts'
+import {
+  type Client,
+  type ListOptions,
+  type Txn,
+  type TxnResult,
+  UnavailableError,
+} from '../../src/client/index.ts'
 import { type Queue, queue } from '../../src/recipes/queue.ts'
 import type { QueueEntry, QueueItem } from '../../src/recipes/queue-item.ts'
 import { unsure } from './unsure-client.ts'
@@ -263,6 +269,26 @@ describe('a queue', () => {
       await kv.revokeLease(hold?.lease ?? '')
       expect((await other.pop())?.attempts).toBe(n + 2)
     }
+  })
+
+  it('gives an item whose hold ends between its two reads to a consumer that waits', async () => {
+    const name = newName()
+    const id = await queue(kv, name).push('x')
+    await taken(queue(kv, name))
+    let hasEnded = false
+    async function* afterEnd(options: ListOptions) {
+      hasEnded = true
+      const hold = await kv.get(`queue/${name}/hold/${id}`)
+      await kv.revokeLease(hold?.lease ?? '')
+      yield* kv.list(options)
+    }
+    const reading = withCall(kv, 'list', (options = {}) => {
+      const isOfItems = Buffer.from(options.prefix ?? '').includes('/item/')
+      return isOfItems && !hasEnded ? afterEnd(options) : kv.list(options)
+    })
+    const begun = performance.now()
+    expect((await queue(reading, name).pop({ waitMs: 60_000 }))?.attempts).toBe(2)
+    expect(performance.now() - begun).toBeLessThan(30_000)
   })
 
   it('shows what would be taken next, also if it was delayed, or its consumer has died', async () => {
