@@ -42,9 +42,9 @@ export class RevisionLead {
       const isRefused = error instanceof QuorateError && REFUSALS.has(error.code)
       if (!isRefused) throw error
       const lead = await this.keep(source, revision)
-      return lead.kind === 'above' || error.message.includes(NOT_IN_ETCD)
-        ? lead
-        : { ...lead, reason: error.message }
+      if (lead.kind === 'above' || error.message.includes(NOT_IN_ETCD)) return lead
+      const isOlder = error.code === NOT_IN_0_1_0
+      return { ...lead, reason: isOlder ? 'a node of the target runs an older version' : error.message }
     }
   }
 
@@ -80,7 +80,9 @@ export class RevisionLead {
   }
 }
 
-const REFUSALS = new Set(['bad_request', 'permission_denied'])
+/** The code with which a node of version 0.1.0 answers. */
+const NOT_IN_0_1_0 = 'route_not_found'
+const REFUSALS = new Set(['bad_request', 'permission_denied', NOT_IN_0_1_0])
 /** Text of the driver for what etcd does not have. */
 const NOT_IN_ETCD = 'etcd cannot do this'
 

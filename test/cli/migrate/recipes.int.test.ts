@@ -1,7 +1,7 @@
 // Recipes in the target of a migration.
 
-import { describe, expect, it, onTestFinished } from 'vitest'
-import type { Client } from '../../../src/client/index.ts'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { type Client, QuorateError } from '../../../src/client/index.ts'
 import { startCluster } from '../../../src/embed/index.ts'
 import { EtcdClient } from '../../../src/etcd-client/index.ts'
 import { lock, queue } from '../../../src/recipes/index.ts'
@@ -172,6 +172,25 @@ describe('revisions', () => {
     const run = new TestRun({ ...both, source }, { prefix: '' })
     expect(await run.result).toMatchObject({ different: 0, isAbove: true })
     expect(run.has('compacted')).toBe(true)
+  })
+
+  it('of a target of version 0.1.0 are raised by writes, or reported', async () => {
+    const both = await freshSides('quorate')
+    const { source, target } = both
+    vi.spyOn(target, 'raiseRevision').mockRejectedValue(
+      new QuorateError('no such route', { code: 'route_not_found', written: 'no', status: 404 }),
+    )
+    for (let n = 0; n < 50; n++) await source.put('app/1', `${n}`)
+    expect(await new TestRun(both, { prefix: 'app/' }).result).toMatchObject({ different: 0, isAbove: true })
+    await target.delete('app/1')
+    await source.delete('app/1')
+    await source.raiseRevision(10_000_000)
+    await source.put('other/1', '1')
+    const run = new TestRun(both, { prefix: 'other/' })
+    expect(await run.result).toMatchObject({ different: 0, isAbove: false })
+    expect(run.events).toContainEqual(
+      expect.objectContaining({ kind: 'below', reason: 'a node of the target runs an older version' }),
+    )
   })
 
   it('of a target with other keys are raised by writes, and no key of them is left', async () => {
