@@ -28,7 +28,7 @@ import { equalBytes, Reader, readUint48, Writer, writeUint16, writeUint64 } from
 import { type Idempotency, SESSION_SLOTS_MAX, type SessionSlot } from '../operations/forms/index.ts'
 import type { ApplyContext } from './apply-context.ts'
 import { readOutcome, writeOutcome } from './codec/outcome.ts'
-import { MalformedBytesError } from './errors.ts'
+import { MalformedBytesError, MissingRowError } from './errors.ts'
 import { rejection } from './rejections.ts'
 import type { Command, KvState, Outcome, Rows } from './types.ts'
 import { FINGERPRINT_BYTES, TABLE_CLIENT_SESSIONS, TABLE_SESSION_SLOTS } from './types.ts'
@@ -97,7 +97,7 @@ export function lookUpSlot(
   if (seq > newest) return fresh(SLOT_KEY_BYTES + head.length)
   if (seq < newest) return refuse('seq-passed', [slot, newest])
   const row = rows.read(key, false)
-  if (row === undefined) throw new MalformedBytesError('the row of a slot is gone')
+  if (row === undefined) throw new MissingRowError('the row of a slot is gone')
   if (!equalBytes(row.bytes.subarray(FINGERPRINT_AT, OUTCOME_AT), print)) return refuse('token-reused')
   const from = new Reader(row.bytes.subarray(OUTCOME_AT), 'the row of a slot', MalformedBytesError)
   return { kind: 'settled', outcome: readOutcome(from, command), replayed: true }
@@ -206,7 +206,7 @@ const NOBODY = 0
 
 function readClientSession(session: number, key: Uint8Array, rows: Rows): ClientSessionRow {
   const row = rows.read(key, false)
-  if (row === undefined) throw new MalformedBytesError(`session ${session} has no row`)
+  if (row === undefined) throw new MissingRowError(`session ${session} has no row`)
   const from = new Reader(row.bytes, 'the row of a session', MalformedBytesError)
   const opened = { openedAtMs: from.uint64(), slots: from.uint16(), openedBy: from.uint64() }
   from.end()

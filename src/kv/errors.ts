@@ -2,7 +2,7 @@
 
 export { UnknownKindError } from '../bytes/index.ts'
 
-/** A row to which another row, or memory, refers does not exist: a disk has changed what was written. */
+/** A row to which another row, a register or memory refers does not exist: a disk has changed what was written. */
 export class MissingRowError extends Error {
   override readonly name = 'MissingRowError'
 }

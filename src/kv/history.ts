@@ -373,7 +373,7 @@ export function* forget(state: KvState, rows: Rows): Steps<History> {
     if (history.first > state.revision) break
     const key = eventsKey(history.first)
     const found = rows.read(key, false)
-    if (found === undefined) throw new MalformedBytesError(`revision ${history.first} has no row of events`)
+    if (found === undefined) throw new MissingRowError(`revision ${history.first} has no row of events`)
     const { last, clusterTimeMs } = spanOfEvents(history.first, found.bytes)
     if (!isDue({ ...state, history }, last, clusterTimeMs)) break
     let { bytes } = history

@@ -23,7 +23,7 @@ import {
   tokenKey,
   tokenOrderKey,
 } from './codec/rows.ts'
-import { MalformedBytesError } from './errors.ts'
+import { MalformedBytesError, MissingRowError } from './errors.ts'
 import type { Command, KvState, Outcome, Rows } from './types.ts'
 import { FINGERPRINT_BYTES } from './types.ts'
 
@@ -141,7 +141,7 @@ export function evict(
 
 function readOrderRow(position: number, rows: Rows): TokenOrderRow {
   const row = rows.read(tokenOrderKey(position), false)
-  if (row === undefined) throw new MalformedBytesError(`token position ${position} has no row`)
+  if (row === undefined) throw new MissingRowError(`token position ${position} has no row`)
   return decodeTokenOrderRow(row.bytes)
 }
 

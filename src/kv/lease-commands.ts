@@ -4,7 +4,7 @@
 import { assertNever } from '../bytes/index.ts'
 import { asRevision, type LeaseId } from '../operations/forms/index.ts'
 import type { ApplyContext } from './apply-context.ts'
-import { MalformedBytesError } from './errors.ts'
+import { MissingRowError } from './errors.ts'
 import { metadataKey, readCurrent, removeDetached } from './keys.ts'
 import {
   addLease,
@@ -73,12 +73,12 @@ function* end(id: LeaseId, lease: Lease, work: ApplyContext): Steps<number> {
   const { keys: count } = lease
   const keys = work.rows.attached(id)
   if (keys.length !== count)
-    throw new MalformedBytesError(`lease ${id} has ${count} keys, and ${keys.length} were found`)
+    throw new MissingRowError(`lease ${id} has ${count} keys, and ${keys.length} were found`)
   const revision = asRevision(work.state.revision + 1)
   for (const key of keys) {
     const rowKey = metadataKey(key)
     const current = readCurrent(key, rowKey, work.rows)
-    if (current?.lease !== id) throw new MalformedBytesError(`a key of lease ${id} has another lease`)
+    if (current?.lease !== id) throw new MissingRowError(`a key of lease ${id} has another lease`)
     unlink(id, key, work)
     removeDetached(current, rowKey, revision, work)
     yield

@@ -38,7 +38,7 @@ import {
 import type { ApplyContext } from './apply-context.ts'
 import { readLeaseIdKey } from './auth/state.ts'
 import { asLeaseId } from './codec/rows.ts'
-import { MalformedBytesError, UnknownKindError } from './errors.ts'
+import { MalformedBytesError, MissingRowError, UnknownKindError } from './errors.ts'
 import { leaseNumbers, rejection } from './rejections.ts'
 import { areTooManyKeys, keyLimits } from './settings.ts'
 import type { KvState, Rejection, Rows, UserIdentity } from './types.ts'
@@ -190,7 +190,7 @@ function encodeOwner({ name, madeAt }: UserIdentity): Uint8Array {
 /** A lease that must exist. */
 function existing(id: LeaseId, work: LeaseContext): Lease {
   const lease = readLease(id, work)
-  if (lease === undefined) throw new MalformedBytesError(`lease ${id} has a key and no row`)
+  if (lease === undefined) throw new MissingRowError(`lease ${id} has a key and no row`)
   return lease
 }
 

@@ -6,7 +6,7 @@ import { decodeRequest } from '../../src/kv/codec/request.ts'
 import { initialState } from '../../src/kv/codec/state.ts'
 import { readRange, readTxnCommand, writeTxn } from '../../src/kv/codec/txn.ts'
 import { readTags, writeTags } from '../../src/kv/condition.ts'
-import { MalformedBytesError, UnknownKindError } from '../../src/kv/errors.ts'
+import { MalformedBytesError, MissingRowError, UnknownKindError } from '../../src/kv/errors.ts'
 import { readAllSettings, writeSettings } from '../../src/kv/settings.ts'
 import type { RowChange } from '../../src/kv/types.ts'
 import { asRevision, type KvSettings, TAGS_MAX } from '../../src/operations/forms/index.ts'
@@ -198,9 +198,7 @@ describe('bytes that are not ours', () => {
     const store = new MemoryStore({ idempotencyTokensMax: 1 })
     store.apply(ask(putOf('k', ''), { token: 'a', since: undefined }))
     store.rows.delete(hex(Uint8Array.of(3, 0, 0, 0, 0, 0, 0, 0, 0)))
-    expect(() => store.apply(ask(putOf('k', ''), { token: 'b', since: undefined }))).toThrow(
-      MalformedBytesError,
-    )
+    expect(() => store.apply(ask(putOf('k', ''), { token: 'b', since: undefined }))).toThrow(MissingRowError)
   })
 })
 

@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'vitest'
 import { CLIENT_SESSIONS_MAX, STEPS_OF_DELETION, STEPS_PER_ENTRY } from '../../src/kv/client-sessions.ts'
 import { decodeRequest } from '../../src/kv/codec/request.ts'
-import { MalformedBytesError } from '../../src/kv/errors.ts'
+import { MissingRowError } from '../../src/kv/errors.ts'
 import type { SessionSlot } from '../../src/operations/forms/index.ts'
 import { SESSION_SLOTS_MAX } from '../../src/operations/forms/index.ts'
 import { ask, batchOf, bodyOf, deleteOf, hex, MemoryStore, putOf, rev, utf8 } from './store.ts'
@@ -274,5 +274,5 @@ describe('forgetting', () => {
 test('what belongs together and is not there stops the node', () => {
   const store = opened()
   store.rows.delete(hex(Uint8Array.of(4, 0, 0, 0, 0, 0, 0, 0, 1)))
-  expect(() => store.apply(ask(putOf('k', ''), inSlot(0, 1)))).toThrow(MalformedBytesError)
+  expect(() => store.apply(ask(putOf('k', ''), inSlot(0, 1)))).toThrow(MissingRowError)
 })

@@ -239,8 +239,7 @@ export function readDeletion(
   get: (rowKey: Uint8Array) => Uint8Array | undefined,
 ): ChangeOrigin {
   const row = get(tombstoneKey(key, revision))
-  if (row === undefined)
-    throw new MalformedBytesError(`the deletion of a key at revision ${revision} has no row`)
+  if (row === undefined) throw new MissingRowError(`the deletion of a key at revision ${revision} has no row`)
   const flags = versionFlags({ key, revision, isTombstone: true }, row)
   const from = new Reader(row, 'the row of a deletion', MalformedBytesError)
   from.uint8()

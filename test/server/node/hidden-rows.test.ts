@@ -4,7 +4,8 @@
 import { describe, expect, test } from 'vitest'
 import { bytes, text } from '../../../jepsen-lite/sim/oracle/model-row.ts'
 import { tombstoneKey, versionKey } from '../../../src/kv/codec/rows.ts'
-import { eventsKey, leaseKey } from '../../../src/kv/index.ts'
+import { type Command, eventsKey, leaseKey } from '../../../src/kv/index.ts'
+import { TABLE_ATTACHMENTS } from '../../../src/kv/types.ts'
 import { asRevision, type LeaseId, type Revision } from '../../../src/operations/forms/index.ts'
 import type { Driver } from '../../../src/server/node/driver.ts'
 import type { SlicedScan } from '../../../src/server/node/read/record-scan.ts'
@@ -74,6 +75,23 @@ function all<T>(cluster: SimulatedCluster, scan: SlicedScan<T>): readonly T[] | 
   read()
   cluster.until(() => outcome !== undefined)
   return outcome ?? []
+}
+
+/** Watches all keys from the first revision on, and notes the revisions of the events. */
+function watchAll({ running }: SimulatedNode, revisions: Revision[]): void {
+  const sink: WatchSink = {
+    isFull: false,
+    waits() {},
+    events: ({ revision, events }) => {
+      revisions.push(revision)
+      for (const event of events) if (event.type === 'delete') expect(event.deletion).toBeDefined()
+    },
+    progress() {},
+    ended() {},
+  }
+  const where = { start: new Uint8Array(), end: undefined }
+  const options = { only: undefined, prev: false, values: true, progressMs: 1000 }
+  running.watch({ where, from: asRevision(1), ...options }, sink)
 }
 
 const READS: Readonly<Record<string, (world: World) => unknown>> = {
@@ -196,6 +214,83 @@ test('a lease whose row is hidden does not live on or end unseen', () => {
   expect(node.end?.reason).toMatch(/Damaged data/)
 })
 
+test('a new leader whose disk hides the row of a lease ends, and the next one ends the lease', () => {
+  const cluster = SimulatedCluster.formed(3)
+  const { leading } = cluster
+  const id = '77' as LeaseId
+  const granted = leading.grantLease(id, 10_000)
+  cluster.until(() => granted.result !== undefined)
+  const put = leading.putLeased('leased', 'v', { id })
+  cluster.until(() => put.result !== undefined)
+  cluster.converge()
+  cluster.advance(1000)
+  const next = cluster.follower
+  hide(next, leaseKey(id))
+  leading.running.transfer(next.id, 5000, () => {})
+  cluster.until(() => next.end !== undefined)
+  expect(next.end?.reason).toMatch(/Damaged data.*1 leases exist, and 0 have a row.*--join URL --replace/)
+  cluster.until(() => cluster.leader !== undefined && cluster.leading !== next)
+  cluster.advance(60_000)
+  expect(valueAt(cluster.leading.running, 'leased')).toBeUndefined()
+})
+
+describe('a node whose disk hides a row that an entry or a reader needs ends, and names the way out', () => {
+  const id = '77' as LeaseId
+
+  /** A world with a lease of two keys. */
+  function leased(): World {
+    const made = world()
+    const { cluster, node } = made
+    for (const make of [
+      () => node.grantLease(id, 10_000),
+      () => node.putLeased('leased', 'v', { id }),
+      () => node.putLeased('also leased', 'v', { id }),
+    ]) {
+      const change = make()
+      cluster.until(() => change.result !== undefined)
+    }
+    cluster.advance(1000)
+    return made
+  }
+
+  const firstEvents = eventsKey(asRevision(2))
+  const attached = Buffer.concat([
+    Uint8Array.of(TABLE_ATTACHMENTS),
+    leaseKey(id).subarray(1),
+    bytes('leased'),
+  ])
+
+  test.each<[string, (world: World) => Uint8Array, (world: World) => void]>([
+    ['the revocation of a lease', () => attached, ({ node }) => void node.revokeLease(id)],
+    ['the end of a lease', () => attached, () => {}],
+    ['a compaction', () => firstEvents, (made) => propose(made, { kind: 'compact', revision: made.newest })],
+    [
+      'the compaction of old history',
+      () => firstEvents,
+      (made) => propose(made, { kind: 'settings', settings: { historyRevisionsMax: 5 } }),
+    ],
+    [
+      'a watch that sends a deletion',
+      ({ deleted }) => tombstoneKey(bytes('gone'), deleted),
+      ({ node }) => void watchAll(node, []),
+    ],
+  ])('%s', (_what, rowOf, act) => {
+    const damaged = leased()
+    const { cluster, node } = damaged
+    hide(node, rowOf(damaged))
+    act(damaged)
+    cluster.until(() => node.end !== undefined)
+    expect(node.end?.reason).toMatch(/^Damaged data.*--join URL --replace/)
+    expect(node.machine.disk.quarantined).toMatch('Damaged data')
+  })
+
+  function propose({ cluster, node }: World, command: Command): void {
+    const request = { command, idempotency: undefined, principal: 'client' }
+    cluster.invariants.model.requested(request)
+    node.running.propose(request, 5000, () => {})
+  }
+})
+
 test('a watch from a revision whose row of events is hidden ends with the node', () => {
   const { cluster, node, old } = world()
   let first = old
@@ -208,16 +303,7 @@ test('a watch from a revision whose row of events is hidden ends with the node',
     }
   }
   const events: Revision[] = []
-  const sink: WatchSink = {
-    isFull: false,
-    waits() {},
-    events: ({ revision }) => void events.push(revision),
-    progress() {},
-    ended() {},
-  }
-  const where = { start: new Uint8Array(), end: undefined }
-  const options = { only: undefined, prev: false, values: true, progressMs: 1000 }
-  node.running.watch({ where, from: asRevision(1), ...options }, sink)
+  watchAll(node, events)
   cluster.until(() => node.end !== undefined)
   expect(node.end?.reason).toMatch(/Damaged data.*events/)
   expect(events.every((revision) => revision < first)).toBe(true)

@@ -13,6 +13,7 @@ import {
   type LeaseDeadline,
   leaseOfKey,
   leasesAfter,
+  MissingRowError,
   type Outcome,
   type Request,
   SYSTEM_PRINCIPAL,
@@ -354,6 +355,13 @@ export class LeaseKeeper {
   }
 
   #loaded(): void {
+    // A lease whose row a disk hides would never end. The register follows at the end of an entry.
+    const { isApplying, state } = this.#node
+    if (!isApplying && this.#held.size !== state.leases.count) {
+      const what = `${state.leases.count} leases exist, and ${this.#held.size} have a row`
+      this.#node.failed(new MissingRowError(what))
+      return
+    }
     this.#phase = 'loaded'
     this.#endedWhileLoading.clear()
     this.#arm()

@@ -1,7 +1,7 @@
 // The periodic checks of a node: it compares its state hash with those of the peers, scrubs its rows, and compacts
 // history.
 
-import type { KvState } from '../../../kv/index.ts'
+import { type KvState, MissingRowError } from '../../../kv/index.ts'
 import { assertNever, type LogIndex, type Raft, type ReplicaId } from '../../../raft/index.ts'
 import { type Storage, UnfitReplicaError } from '../../../storage/index.ts'
 import type { Logger } from '../../options.ts'
@@ -55,6 +55,7 @@ export class BackgroundChecks {
         let row: Uint8Array | undefined
         lifecycle.failOnThrow(() => {
           row = storage.get(rowKey)
+          if (row === undefined) throw new MissingRowError('the oldest events of history have no row')
         })
         return row
       },

@@ -20,6 +20,7 @@ interface CompactorNode {
   readonly state: KvState
   /** undefined: this node does not lead. */
   clusterTimeMs(): number | undefined
+  /** A row that exists; undefined: the node has ended. */
   get(rowKey: Uint8Array): Uint8Array | undefined
   propose(request: Request, done: (ok: boolean) => void): void
 }
