@@ -166,6 +166,9 @@ export class DurableLog implements LogReader {
     const entries = decodeRecord(first, sealed).filter((entry) => entry.index <= this.#lastIndexInRecord(at))
     if (first + entries.length - 1 !== this.#lastIndexInRecord(at))
       throw new CorruptionError(`the log record that begins at index ${first} is cut short`)
+    // Entries that were truncated may be intact. No majority may ever have had them.
+    if (entries.some(({ index, term }) => term !== this.termAt(index)))
+      throw new CorruptionError(`the log record that begins at index ${first} is an older one`)
     this.#remember(first, entries)
     return entries
   }

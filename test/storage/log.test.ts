@@ -181,6 +181,13 @@ describe('what is not taken for a record of the log', () => {
     expect(() => read(storage, 2, 4)).toThrow(message)
   })
 
+  test('an intact one of entries that were truncated', async () => {
+    const key = logKey(2)
+    const replaced = new Map([[keyString(key), seal(key, ...entries(2, 4, 1).map(({ frame }) => frame))]])
+    const storage = await withRecords([[2, 4, 2]], memoryDisk(), (engine) => new Replaced(engine, replaced))
+    expect(() => read(storage, 2, 4)).toThrow('the log record that begins at index 2 is an older one')
+  })
+
   test('none at all', async () => {
     const replaced = new Map([[keyString(logKey(2)), undefined]])
     const storage = await withRecords([[2, 4, 1]], memoryDisk(), (engine) => new Replaced(engine, replaced))
