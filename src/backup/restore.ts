@@ -169,11 +169,9 @@ function hashed(rows: readonly StoredRow[], hash: StateHash): readonly StoredRow
 
 /** Throws if the directory does not have exactly the rows that were restored. Opens it as a start does. */
 export async function checkRestored(dir: string, { stateHash }: RestoreResult): Promise<void> {
-  const storage = await openStorage(dir)
+  const storage = await openStorage(dir, { readsFirst: true })
   try {
-    const hash = new StateHash()
-    for await (const rows of readPages(storage.scanAll())) hashed(rows, hash)
-    if (storage.stateHash === stateHash && hash.value === stateHash) return
+    if (storage.stateHash === stateHash) return
     throw new DamagedBackupError('the restored rows have another hash than those of the backup')
   } finally {
     await new Promise<void>((resolve) => storage.close(() => resolve()))

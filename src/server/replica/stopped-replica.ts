@@ -249,7 +249,8 @@ function refuseEmpty(dir: string): void {
 async function withStorage<T>(dir: string, use: (storage: Storage) => Promise<T>): Promise<T> {
   refuseEmpty(dir)
   const index = KeyIndex.of({ ...keyIndexLimits, rowHeads: ROW_HEADS })
-  const storage = await openStorage(dir, { index })
+  // Nothing is made of rows that are not those that were written.
+  const storage = await openStorage(dir, { index, readsFirst: true })
   try {
     return await use(storage)
   } finally {
