@@ -18,7 +18,9 @@ import {
 import { dirname, join, resolve } from 'node:path'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { asReplicaId } from '../../src/raft/types.ts'
+import { checkReplica } from '../../src/server/replica/check-replica.ts'
 import { holdsNode } from '../../src/server/replica/inspect-data-directory.ts'
+import { inspectReplica } from '../../src/server/replica/stopped-replica.ts'
 import { formatStorage, isInUse, openStorage } from '../../src/storage/index.ts'
 import { temporaryDirectory } from './files.ts'
 import { identity, initial } from './samples.ts'
@@ -123,6 +125,25 @@ test('nor are files that a process of another container has open, whose locks th
   await new Promise<void>((resolve) => storage.close(() => resolve()))
   await expect(openStorage(dir)).rejects.toThrow('WATERMARK is damaged')
   expect(readdirSync(dir)).toEqual(files)
+})
+
+test('nor does doctor or inspect call files damaged that such a process is changing while they are copied', async () => {
+  const { home } = await formatted(3)
+  const dir = join(home, 'a', 'b', 'n1')
+  const storage = await openStorage(dir)
+  rmSync(join(dir, 'WATERMARK'))
+  disk.silent = '/proc/locks'
+  onTestFinished(() => {
+    disk.silent = ''
+  })
+  const problems = async () =>
+    (await checkReplica(dir, 'kv')).checks.flatMap(({ check, result, detail }) =>
+      result === 'problem' && check !== 'disk' ? [[check, detail]] : [],
+    )
+  expect(await problems()).toEqual([['lock', expect.stringMatching(/^a node runs on it; stop it first/)]])
+  await expect(inspectReplica(dir)).rejects.toThrow(`${dir} is in use: a node runs on it.`)
+  await new Promise<void>((resolve) => storage.close(() => resolve()))
+  expect(await problems()).toEqual([['files', expect.stringContaining('WATERMARK is damaged')]])
 })
 
 test('a process that may not read the list of locks opens a directory all the same, once', async () => {

@@ -7,7 +7,6 @@ import {
   FORMAT_VERSION,
   type Identity,
   inspectDirectory,
-  isInUse,
   type Storage,
   StorageInUseError,
   StorageRefusedError,
@@ -55,23 +54,23 @@ export async function checkReplica(path: string, program: string): Promise<Check
   if (identity === undefined) return { checks, replica: undefined }
   checkPermissions(dir, add)
   checkDisk(dir, add)
-  if (isInUse(dir)) {
-    add('lock', 'problem', `a node runs on it; stop it first, or ask it with: ${program} status --all`)
-    return { checks, replica: undefined }
-  }
-  add('lock', 'ok', 'no process has it open')
   let replica: ReplicaSummary | undefined
   try {
     await withReplicaCopy(dir, async (storage) => {
       replica = summarizeReplica(path, storage)
+      add('lock', 'ok', 'no process has it open')
       add('files', 'ok', 'all checksums hold')
       add('log', 'ok', logText(storage, replica))
       add('rows', 'ok', rowsText(storage, replica))
       checkMembers(replica, add)
     })
   } catch (error) {
-    if (!(error instanceof StorageRefusedError || error instanceof StorageInUseError)) throw error
-    add('files', 'problem', error.message)
+    if (error instanceof StorageInUseError)
+      add('lock', 'problem', `a node runs on it; stop it first, or ask it with: ${program} status --all`)
+    else if (error instanceof StorageRefusedError) {
+      add('lock', 'ok', 'no process has it open')
+      add('files', 'problem', error.message)
+    } else throw error
   }
   return { checks, replica }
 }

@@ -9,6 +9,7 @@ import { UnknownKindError } from '../../kv/index.ts'
 import {
   inspectDirectory,
   isInUse,
+  isLocked,
   openStorage,
   type Storage,
   StorageInUseError,
@@ -39,8 +40,8 @@ export async function withReplicaCopy<T>(dir: string, use: (storage: Storage) =>
       await new Promise<void>((done) => storage.close(() => done()))
     }
   } catch (error) {
-    // A node may have started on it.
-    if (isInUse(dir)) throw inUse(dir)
+    // A node may have started on it, or runs in another container, whose locks the system does not show.
+    if (isInUse(dir) || (await isLocked(dir))) throw inUse(dir)
     if (error instanceof UnknownKindError) throw new StorageRefusedError(`${dir}: ${error.message}.`)
     if (error instanceof Error) error.message = error.message.replaceAll(copy, dir)
     throw error
