@@ -64,7 +64,7 @@ describeConsole(needsChromium('the members'), () => {
     await dialog.getByText('HOST:PORT is needed').waitFor()
     await dialog.getByRole('textbox', { name: 'Address for other nodes' }).fill('127.0.0.1:9')
     await dialog.getByRole('button', { name: 'Add', exact: true }).click()
-    await page.getByText('n9 is a learner now').waitFor()
+    await page.getByText('n9 is a member now').waitFor()
     await page.getByText('A learner becomes a voter by itself when its log has caught up').waitFor()
     await page.getByRole('row', { name: /^n9 .* not yet/ }).waitFor()
     await page.getByRole('button', { name: 'Remove n9' }).click()

@@ -14,7 +14,7 @@ export function MemberAddition({ onClose, onDone }: AdditionProps) {
   const confirm = async (member: NewReplica): Promise<void> => {
     try {
       await run(addMember, { kind: 'add-member', member })
-      onDone(`${member.name} is a learner now, and becomes a voter when it has caught up.`)
+      onDone(`${member.name} is a member now: a learner until it has caught up, then a voter.`)
     } catch (error) {
       throw failedChange(error)
     }
