@@ -21,6 +21,7 @@ import {
   nodeWithUsers,
   permit,
   ROOT_PASSWORD,
+  TOKEN_MS,
 } from './users.ts'
 
 const OWN_CHANGE = { password: 'another password', old_password: BOB_PASSWORD }
@@ -630,7 +631,7 @@ test('a connection and its watches end with the token, and a client with a passw
   bob.send([1, WATCH, null, { prefix: 'app/' }])
   await soon(() => expect(node.watches.counts().open).toBe(2))
   const now = Date.now()
-  clock.mockImplementation(() => now + 11 * 60_000)
+  clock.mockImplementation(() => now + TOKEN_MS)
   expect((await bob.ask(2, GET, 1000, Buffer.from('app/1')))[2]).toMatchObject({ code: 'unauthenticated' })
   // A change of rights makes the node check all watches, as the end of a token does.
   permit(node, { access: 'readwrite', range: { start: Buffer.from('app/'), end: undefined } })

@@ -3,7 +3,7 @@
 import { scryptSync } from 'node:crypto'
 import type { Permission } from '../../../src/operations/forms/index.ts'
 import { newAuthKeys } from '../../../src/server/auth/auth-keys.ts'
-import { AUTH_TOKEN_MS, signAuthToken } from '../../../src/server/auth/auth-tokens.ts'
+import { signAuthToken } from '../../../src/server/auth/auth-tokens.ts'
 import { FakeNode } from '../http/fake-node.ts'
 
 export const ROOT_PASSWORD = 'password of root'
@@ -52,9 +52,12 @@ export const basic = (user: string, password: string): { readonly Authorization:
   Authorization: `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`,
 })
 
+/** Lifetime of the tokens below. Files of tests share them, and a busy machine runs those for more than ten minutes. */
+export const TOKEN_MS = 86_400_000
+
 /** Tokens, which are checked faster than passwords. The users are made at the auth revisions 3 and 4. */
 const bearer = (user: string, epoch: number) => ({
-  Authorization: `Bearer ${signAuthToken({ user, epoch, endsAt: Date.now() + AUTH_TOKEN_MS }, KEYS.tokenKey)}`,
+  Authorization: `Bearer ${signAuthToken({ user, epoch, endsAt: Date.now() + TOKEN_MS }, KEYS.tokenKey)}`,
 })
 export const AS_ROOT = bearer('root', 3)
 export const AS_BOB = bearer('bob', 4)

@@ -225,7 +225,10 @@ test.each(
     [what, 'not checked', () => new FakeNode(), begin] as const,
   ]),
 )('%s on all connections keeps nobody out while rights are %s', async (_, __, node, begin) => {
-  const served = await serve({ node: node(), limits: { connectionsMax: 6, headMs: 400 } })
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+  onTestFinished(() => void vi.useRealTimers())
+  const headMs = 10_000
+  const served = await serve({ node: node(), limits: { connectionsMax: 6, headMs } })
   const user = new Client(served.port)
   const request = get('app/1', fieldsOf(AS_BOB))
   expect(statusOf(await (await user.send(request)).answer())).toBe(404)
@@ -236,6 +239,7 @@ test.each(
   expect(statusOf(await (await fresh.send(request)).answer())).toBe(404)
   for (const client of [user, fresh]) expect(statusOf(await (await client.send(COLD)).answer())).toBe(200)
   // All strangers are closed in the end.
+  vi.advanceTimersByTime(2 * headMs)
   await Promise.all(half.map((stranger) => stranger.ended()))
   await soon(() => expect(served.http.inspect().strangers).toBe(0))
 })
