@@ -273,6 +273,27 @@ test.each([
   },
 )
 
+test.each([
+  ['the permissions of a role', roleOf('read')],
+  ['the roles of a user', { ...userOf('bob'), passwordHash: undefined }],
+  ['a user', { kind: 'delete-user', name: 'bob' }],
+] satisfies readonly [string, AuthChange][])(
+  'a snapshot that changes %s decides on what follows it',
+  (_, taken) => {
+    const store = enabledStore(roleOf('write'), userOf('bob', ['app']), userOf('carl'))
+    const sender = new MemoryStore()
+    sender.becomes(store)
+    const inFlight = by('bob', putOf('app/a', '1'), store)
+    // The replica decides on it by the users and roles of now, and knows them from then on.
+    change(store, { ...userOf('carl'), roles: undefined })
+    expect(store.apply(inFlight).outcome.kind).toBe('put')
+    sender.becomes(store)
+    change(sender, taken)
+    store.becomes(sender)
+    expect(store.apply(inFlight).outcome).toEqual(refusedAs('rights-changed'))
+  },
+)
+
 test('of two changes of the own password in flight, the second one is decided again', () => {
   const store = enabledStore(userOf('bob'))
   const passwords = ['first', 'second'].map((passwordHash) =>
@@ -377,6 +398,24 @@ test('a lease is revoked only by a user who may write all keys that it has when 
   // The refusal was not remembered.
   expect(store.apply(request)).toMatchObject({ replayed: false, outcome: { kind: 'revoked', deleted: 1 } })
   expect(store.apply(request)).toMatchObject({ replayed: true, outcome: { kind: 'revoked', deleted: 1 } })
+})
+
+test('a lease with more keys than a lowered limit allows is still revoked by who may write them all', () => {
+  const ids = ['7', '8'] as LeaseId[]
+  const range = { start: utf8('z'), end: undefined }
+  // No permission has what the keys of a lease have in common.
+  const second = { ...roleOf('write'), name: 'second', permissions: [{ access: 'write', range } as const] }
+  const store = enabledStore(roleOf('write'), second, userOf('bob', ['app', 'second']))
+  for (const id of ids) {
+    store.apply(by('bob', { kind: 'grant', id, ttlMs: 1000 }, store))
+    for (const key of [`app/${id}`, `z${id}`])
+      store.apply(by('bob', { ...putOf(key, '1'), lease: { id } }, store))
+  }
+  store.apply(by('root', { kind: 'settings', settings: { rangeKeysMax: 1 } }, store))
+  const attach = ids.map((id) => ({ ...putOf('app/9', '1'), prev: false, lease: { id } }) as const)
+  expect(store.apply(by('bob', batchOf(...attach), store)).outcome).toEqual(refusedAs('range-too-large'))
+  for (const id of ids)
+    expect(store.apply(by('bob', { kind: 'revoke', id }, store)).outcome).toMatchObject({ deleted: 2 })
 })
 
 test('a lease without keys is ended by the user who was granted it, or by root', () => {

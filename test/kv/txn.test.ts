@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { rejectionText } from '../../src/kv/rejections.ts'
 import { TXN_OPERATIONS_MAX, txnFault, txnPlaces, txnRanges } from '../../src/kv/txn.ts'
 import type { Command } from '../../src/kv/types.ts'
-import type { KeyRange, KvSettings, Where } from '../../src/operations/forms/index.ts'
+import type { KeyRange, KvSettings, LeaseId, Where } from '../../src/operations/forms/index.ts'
 import { TXN_DEPTH_MAX } from '../../src/operations/forms/transactions.ts'
 import type { KvComparison, KvTxn, KvTxnOperation } from '../../src/operations/index.ts'
 import { onlyReads, wantsPrev } from '../../src/operations/index.ts'
@@ -219,6 +219,23 @@ test('a key that is put is neither put nor deleted again, whichever branches tha
   expect(outcome(nested({ success: [put('a')], failure: [remove('a'), put('b')] }), put('c'))).toBe('txn')
 })
 
+test('leases are compared as numbers, and none is 0', () => {
+  const ids = [undefined, '7', '9', '10', '9223372036854775807'] as (LeaseId | undefined)[]
+  for (const [held, id] of ids.entries()) {
+    const store = new MemoryStore()
+    if (id !== undefined) store.apply(ask({ kind: 'grant', id, ttlMs: 1000 }))
+    store.apply(ask({ ...putOf('a', ''), ...(id !== undefined && { lease: { id } }) }))
+    for (const [other, to] of ids.entries()) {
+      const where = { key: utf8('a') }
+      const holds = (['<', '=', '>', '!='] as const).filter((op) => {
+        const outcome = done(store, { compare: [{ where, target: 'lease', op, to }] })
+        return outcome.kind === 'txn' && outcome.succeeded
+      })
+      expect(holds).toEqual(held === other ? ['='] : [held < other ? '<' : '>', '!='])
+    }
+  }
+})
+
 describe('a put that keeps parts of its key', () => {
   const keep = (name: string): KvTxnOperation => ({ ...put(name), keepsValue: true }) as KvTxnOperation
 
@@ -284,6 +301,20 @@ describe('a get at a revision', () => {
     expect(counted).toMatchObject({
       results: [{}, { found: { records: [{ key: utf8('a'), value: utf8('') }], more: true, count: 2 } }],
     })
+  })
+
+  test('says whether its limit has left out records, counted or not', () => {
+    for (const count of [false, true])
+      for (const [limit, more] of [
+        [1, true],
+        [2, false],
+        [3, false],
+      ] as const) {
+        const outcome = done(store(), { success: [put('c'), at(4, ALL, { limit, count })] })
+        const [, got] = outcome.kind === 'txn' ? outcome.results : []
+        expect(got?.kind === 'get' && got.found).toMatchObject({ more, count: count ? 2 : undefined })
+        expect(got?.kind === 'get' && got.found?.records).toHaveLength(Math.min(limit, 2))
+      }
   })
 
   test('refuses the whole transaction where the store cannot be read', () => {
