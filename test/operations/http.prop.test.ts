@@ -188,16 +188,18 @@ const REQUESTS: { readonly [K in OperationKind]: fc.Arbitrary<Omit<OperationOf<K
   compact: fc.record({ revision, idempotency }),
   'raise-revision': fc.record({ revision, idempotency }),
   watch: fc.record({
-    request: fc.record({
-      where: where.filter(
-        (each) => 'key' in each || each.end === undefined || Buffer.compare(each.start, each.end) < 0,
-      ),
-      from: some(revision),
-      only: some(fc.constantFrom('put', 'delete')),
-      prev: fc.boolean(),
-      values: fc.boolean(),
-      progressMs: fc.integer({ min: PROGRESS_MS_MIN, max: PROGRESS_MS_MAX }),
-    }),
+    request: fc
+      .record({
+        where: where.filter(
+          (each) => 'key' in each || each.end === undefined || Buffer.compare(each.start, each.end) < 0,
+        ),
+        from: some(revision),
+        only: some(fc.constantFrom('put', 'delete')),
+        prev: fc.boolean(),
+        values: fc.boolean(),
+        progressMs: fc.integer({ min: PROGRESS_MS_MIN, max: PROGRESS_MS_MAX }),
+      })
+      .chain((each) => fc.constantFrom(each, { ...each, time: true })),
   }),
   grant: fc.record({ id: some(leaseId), ttlMs, idempotency }),
   revoke: fc.record({ id: leaseId, idempotency }),

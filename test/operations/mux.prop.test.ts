@@ -550,14 +550,16 @@ describe('a watch', () => {
   )
   const request = fc.record({
     kind: fc.constant('watch' as const),
-    request: fc.record({
-      where: watched,
-      from: optional(known),
-      only: optional(fc.constantFrom('put' as const, 'delete' as const)),
-      prev: fc.boolean(),
-      values: fc.boolean(),
-      progressMs: fc.integer({ min: PROGRESS_MS_MIN, max: PROGRESS_MS_MAX }),
-    }),
+    request: fc
+      .record({
+        where: watched,
+        from: optional(known),
+        only: optional(fc.constantFrom('put' as const, 'delete' as const)),
+        prev: fc.boolean(),
+        values: fc.boolean(),
+        progressMs: fc.integer({ min: PROGRESS_MS_MIN, max: PROGRESS_MS_MAX }),
+      })
+      .chain((each) => fc.constantFrom(each, { ...each, time: true })),
   })
 
   test('its request', () => property(request, (drawn) => checkRequest(watch.mux, drawn)))
