@@ -1,9 +1,10 @@
 // One log on replicas with different limits, restarts, power cuts, and snapshots from each other at any index, also
 // during the reads before an entry. Every entry has one outcome on all replicas, and rows, registers and state hash
-// are the same at the end. The log has requests of all kinds.
+// are the same at the end. The log has requests of all kinds, also those of users whose rights change.
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { StoreModel } from '../../jepsen-lite/sim/oracle/model.ts'
 import { encodeState, initialState } from '../../src/kv/codec/state.ts'
 import { decodeLease, leaseKey } from '../../src/kv/leases.ts'
 import type { ApplyResult, Command, KeyCommand, KvState, Request } from '../../src/kv/types.ts'
@@ -20,6 +21,8 @@ import { applierOn, entryOf } from '../server/node/applying.ts'
 import { metaOf } from '../storage/conformance.ts'
 import { memoryDisk, openDisk } from '../storage/replicas.ts'
 import { batch, closed, hardState, must, scrub, sinkFor, store, stream, write } from '../storage/samples.ts'
+import { log as drawnLog } from './drawn-requests.ts'
+import { Requester } from './requester.ts'
 import { ask, batchOf, hex, MemoryStore, rev } from './store.ts'
 
 const FIRST = 2
@@ -160,7 +163,7 @@ const request: fc.Arbitrary<Request | undefined> = fc.option(
   fc.tuple(command, idempotency).map(([command, idempotency]) => ask(command, idempotency)),
   { nil: undefined, freq: 9 },
 )
-const log = fc
+const ownLog: fc.Arbitrary<Log> = fc
   .record({
     rangeBytesMax: fc.constantFrom(60, 130, 400),
     drawn: fc.array(fc.record({ request, elapsedMs: fc.integer({ min: -100, max: 400 }) }), {
@@ -180,6 +183,28 @@ const log = fc
     })
     return { initial, entries }
   })
+
+/** Requests of the log that store.prop.test.ts draws, with users and rights. */
+const sharedLog: fc.Arbitrary<Log> = drawnLog.map(({ settings: drawn, steps }) => {
+  const violated = (invariant: string, detail: string): never => {
+    throw new Error(`${invariant}: ${detail}`)
+  }
+  const initial = initialState(drawn)
+  const model = new StoreModel(violated, initial.settings)
+  const requester = new Requester(model)
+  const entries: Entry[] = []
+  let now = 1000
+  for (const { step, elapsedMs } of steps) {
+    now += elapsedMs
+    const asked = requester.requestOf(step)
+    if (asked === undefined) continue
+    const entry = entryOf(FIRST + entries.length, asked, now)
+    model.apply(entry.frame)
+    entries.push(entry)
+  }
+  return { initial, entries }
+})
+const log = fc.oneof(ownLog, sharedLog)
 
 /** Ends leases at their current deadlines. */
 function withDeadlines(request: Request, { rows }: MemoryStore): Request {
@@ -235,7 +260,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     weight: 2,
     arbitrary: fc.record({ kind: fc.constant('cut'), inFlight: fc.constantFrom('lost', 'kept') }),
   },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant('install'), ahead: fc.nat(9), limits }) },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant('install'), ahead: fc.nat(9), limits }) },
 )
 
 /** The outcome of each entry on the replica that applied it first. */
@@ -423,6 +448,6 @@ test('every entry has one outcome, and all replicas hold the same', async () => 
         await other.end()
       },
     ),
-    { numRuns: runs(150) },
+    { numRuns: runs(300) },
   )
 })
