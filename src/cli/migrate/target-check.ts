@@ -3,12 +3,13 @@
 //
 // Where the source has compacted that revision, its newest one has to do. A record that has not changed since the
 // position must be the same. Of the others, those that were changed after the last transaction of the migration are
-// somebody else's.
+// somebody else's. So are those that were changed at a revision of the target without a move of the position, as far
+// back as the target has its history.
 
 import { type Client, CompactedError, type KvRecord } from '../../client/index.ts'
 import { type KeyRange, keyAfter } from '../../operations/forms/index.ts'
 import type { SourceRecord } from './changes.ts'
-import type { MigrationPosition } from './position.ts'
+import { type MigrationPosition, positionKey } from './position.ts'
 import { findDifference, pairRecords, type RecordPair, scan } from './scan.ts'
 import type { ForeignKeys, TargetKeys } from './target-keys.ts'
 
@@ -48,6 +49,7 @@ export async function checkTarget(check: TargetCheck, keys: TargetKeys, foreign:
 
 async function checkByNewest(check: TargetCheck, keys: TargetKeys, foreign: ForeignKeys): Promise<void> {
   const { source, range, position, since, signal } = check
+  const moves = new PositionMoves(check)
   for await (const pair of pairsOf(check, scan(source, range, { signal }))) {
     const { ours, copy } = pair
     const isUnchanged = ours !== undefined && ours.modRevision <= position.revision
@@ -56,9 +58,37 @@ async function checkByNewest(check: TargetCheck, keys: TargetKeys, foreign: Fore
     const isOwn =
       copy === undefined
         ? !wasCopied || position.isPartial === true || hasEnded(pair)
-        : isSame || (!isUnchanged && copy.modRevision <= since)
+        : isSame || (!isUnchanged && copy.modRevision <= since && (await moves.mayBe(copy.modRevision)))
     if (isOwn) note(pair, keys)
     else foreign.add(pair.key)
+  }
+}
+
+/** The revisions of the target that move the position of the migration. */
+class PositionMoves {
+  readonly #check: TargetCheck
+  readonly #known = new Map<number, boolean>()
+
+  constructor(check: TargetCheck) {
+    this.#check = check
+  }
+
+  /** Returns false if the revision is of somebody else; true also if the target has compacted it. */
+  async mayBe(revision: number): Promise<boolean> {
+    const known = this.#known.get(revision) ?? (await this.#read(revision))
+    this.#known.set(revision, known)
+    return known
+  }
+
+  async #read(revision: number): Promise<boolean> {
+    const { target, position, signal } = this.#check
+    try {
+      const record = await target.get(positionKey(position.prefix), { revision, signal })
+      return record?.modRevision === revision
+    } catch (error) {
+      if (!(error instanceof CompactedError)) throw error
+      return true
+    }
   }
 }
 

@@ -262,6 +262,25 @@ describe('what somebody else has changed in the target', () => {
     }
   })
 
+  it('is kept when the migration went on since, and the source has compacted it', async () => {
+    const { source, target } = sides()
+    await putMany(source, 'since/', 5)
+    const run = new TestRun(sides(), { prefix: 'since/', follow: true })
+    await run.reached('caught-up')
+    await target.put('since/theirs', '1')
+    await target.put('since/1', 'theirs')
+    await source.put('since/2', 'new')
+    await run.end()
+    await source.put('since/1', 'a client that was forgotten')
+    await compactAll(source)
+    const before = await content(target, 'since/')
+    await expect(new TestRun(sides(), { prefix: 'since/' }).result).rejects.toMatchObject({
+      message: expect.stringMatching(REFUSED),
+      details: expect.arrayContaining(['since/1', 'since/theirs']),
+    })
+    expect(await content(target, 'since/')).toEqual(before)
+  })
+
   it('may be put back, and the migration continues', async () => {
     const { source, target } = sides()
     await putMany(source, 'back/', 5)
