@@ -8,6 +8,9 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
 import { cache, config, registry } from '../../src/recipes/index.ts'
 
+/** The programs make their calls on a machine that may be busy. */
+const TIMEOUT_MS = 30_000
+
 const root = pathToFileURL(join(import.meta.dirname, '../../src/')).href
 
 let cluster: EmbeddedCluster
@@ -23,7 +26,8 @@ test.each(['http', 'auto'])(
     const program = `
     import { Client } from '${root}client/index.ts'
     import { cache, campaign, config, lock, registry, semaphore } from '${root}recipes/index.ts'
-    const kv = new Client({ endpoints: ${JSON.stringify(cluster.endpoints)}, transport: '${transport}' })
+    const options = { endpoints: ${JSON.stringify(cluster.endpoints)}, timeoutMs: ${TIMEOUT_MS} }
+    const kv = new Client({ ...options, transport: '${transport}' })
     await Promise.all(Array.from({ length: 200 }, (_, n) => kv.put('x' + n, '1')))
     const ttlMs = 3_600_000
     const held = [
@@ -56,7 +60,7 @@ test('a process stays alive while a call waits, and while a callback of one does
     import { once } from 'node:events'
     import { Client } from '${root}client/index.ts'
     import { barrier, lock, queue, registry, runAsLeader, saga, topic } from '${root}recipes/index.ts'
-    const kv = new Client({ endpoints: ${JSON.stringify(cluster.endpoints)} })
+    const kv = new Client({ endpoints: ${JSON.stringify(cluster.endpoints)}, timeoutMs: ${TIMEOUT_MS} })
     const soon = () => new Promise((resolve) => setTimeout(resolve, 300).unref())
     const after = (act) => void soon().then(act)
     const held = await lock(kv, 'stays')
