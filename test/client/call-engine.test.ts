@@ -134,6 +134,18 @@ describe('a node that stays silent', () => {
       expect(kv[inspect]()).toEqual(atRest)
     })
 
+    test('is tried again when its connection was cut, while the other one is silent', async () => {
+      let isCut = false
+      const { kv } = scripted(2, (at) => {
+        if (at === 0) return SILENT
+        if (isCut) return good(kind)
+        isCut = true
+        return { outcome: CUT, afterMs: 1_000 }
+      })
+      await inVirtualTime<unknown>(CALLS[kind](kv))
+      expect(kv[inspect]()).toEqual(atRest)
+    })
+
     test('is waited for no longer when its connection is cut: then the others are', async () => {
       const started = performance.now()
       const { kv } = scripted(3, (at) => {

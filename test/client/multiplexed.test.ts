@@ -1,6 +1,6 @@
 // The multiplexed connection as callers see it: everything that HTTP promises holds here too.
 
-import { describe, expect, test, vi } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { inspect } from '../../src/client/client.ts'
 import type { Client, QuorateError } from '../../src/client/index.ts'
 import { READS_AT_LEADER } from '../../src/client/retry-policy.ts'
@@ -316,6 +316,30 @@ async function idle(kv: Client, calls: number): Promise<void> {
 }
 
 describe('operations', () => {
+  test('go over the next connection soon, however many were lost before', async () => {
+    freezeTime()
+    vi.spyOn(Math, 'random').mockReturnValue(0.999)
+    onTestFinished(() => void vi.restoreAllMocks())
+    const { lines, kv } = await oneNode({ timeoutMs: 60_000 })
+    for (let round = 1; round <= 8; round++) {
+      lines.onItem = (_, line) => {
+        lines.onItem = () => false
+        line.cut()
+        return true
+      }
+      const call = kv.get('k')
+      await until(() => lines.open.length === 0)
+      await passing(100)
+      await call
+      await passing(400)
+      lines.items.length = 0
+      await kv.get('k')
+      await until(() => lines.open.length === 1)
+      while (lines.items.length === 0) await kv.get('k')
+      expect(lines.upgrades).toHaveLength(1 + round)
+    }
+  })
+
   test('of a connection that is lost are tried again under the same identity', async () => {
     const { node, lines, kv } = await oneNode()
     const other = await fake('n2')

@@ -5,8 +5,10 @@ import { createServer as createHttpsServer } from 'node:https'
 import type { AddressInfo, Server as PlainServer, Socket } from 'node:net'
 import { createServer as createTlsServer, type TlsOptions } from 'node:tls'
 import { afterAll, afterEach, expect, onTestFinished, test, vi } from 'vitest'
+import { Endpoint } from '../../../src/client/endpoints.ts'
 import { Client, type ClientOptions, type ClientTls } from '../../../src/client/index.ts'
-import { RENEW_MS } from '../../../src/client/tls.ts'
+import { RENEW_MS, TlsSource } from '../../../src/client/tls.ts'
+import { HttpTransport } from '../../../src/client/transport/http-transport.ts'
 import { startNode } from '../../../src/server/start/start-node.ts'
 import { authority, CertificateDirectory } from '../../server/tls/certificates.ts'
 
@@ -142,6 +144,29 @@ test.each(['http', 'auto'] as const)(
     expect(warnings).toEqual([expect.stringContaining('cert and key do not belong together')])
   },
 )
+
+test('idle connections that have carried no answer since a time end, as without TLS', async () => {
+  const sockets = new Set<Socket>()
+  const server = createHttpsServer({ ...n1 }, (_, response) => response.setHeader('Kv-Cluster', '77').end())
+  server.keepAliveTimeout = 0
+  server.on('secureConnection', (socket) => {
+    sockets.add(socket)
+    socket.on('close', () => sockets.delete(socket))
+  })
+  const endpoint = new Endpoint(new URL(await listening(server)))
+  const transport = new HttpTransport({ tls: new TlsSource(PEM) })
+  onTestFinished(() => transport.close())
+  const get = { method: 'GET', path: '/v1/kv/k', headers: {}, body: undefined }
+  const exchange = () => transport.exchange(endpoint, get, { timeoutMs: 60_000 })
+  await Promise.all([exchange(), exchange(), exchange()])
+  expect(sockets.size).toBe(3)
+  const since = performance.now()
+  await exchange()
+  transport.endIdle(endpoint, since)
+  await expect.poll(() => sockets.size).toBe(1)
+  expect(await exchange()).toMatchObject({ kind: 'answered' })
+  expect(sockets.size).toBe(1)
+})
 
 test('after each renewal the connections with the certificates before it end', async () => {
   const sockets = new Set<Socket>()
