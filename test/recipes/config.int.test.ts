@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import type { Client, Watch } from '../../src/client/index.ts'
 import { type Config, type ConfigError, config } from '../../src/recipes/config.ts'
 import { noLeader } from './client-errors.ts'
-import { VirtualCluster, virtualCluster } from './virtual-cluster.ts'
+import { sleep, VirtualCluster, virtualCluster } from './virtual-cluster.ts'
 import { withCall } from './with-call.ts'
 
 const cluster = virtualCluster()
@@ -48,6 +48,26 @@ describe('config', () => {
     const change = changed(live)
     await kv.put(key, '{"port":2}')
     expect(await change).toEqual([2, 1])
+  })
+
+  it('learns of a change before its watch has begun, also when that begins late', async () => {
+    const key = newKey()
+    await kv.put(key, '1')
+    const goOn = Promise.withResolvers<void>()
+    const late = withCall(kv, 'watch', (options) => {
+      const opening = goOn.promise.then(() => kv.watch(options))
+      async function* batches() {
+        yield* await opening
+      }
+      return Object.assign(batches(), { ready: opening.then(({ ready }) => ready) }) as unknown as Watch
+    })
+    await using live = await config(late, { key, validate: Number, confirmMs: 3_600_000 })
+    expect(live.current).toBe(1)
+    // It has read as often as it does without a watch.
+    await sleep(5_000)
+    await kv.put(key, '2')
+    goOn.resolve()
+    await expect.poll(() => live.current).toBe(2)
   })
 
   it('learns of a change while it is read', async () => {

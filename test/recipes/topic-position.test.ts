@@ -69,3 +69,20 @@ it('a position that was forgotten meanwhile is written again', async () => {
   await messages.return()
   await own.close()
 })
+
+it('of a group that begins later than the store is at most the revision of the store', async () => {
+  const news = topic(other, 'later')
+  const revision = await news.publish('old')
+  const end = new AbortController()
+  const messages = news.subscribe({ group: 'g', from: revision + 1_000, signal: end.signal })
+  const waits = expect(messages.next()).rejects.toMatchObject({ code: 'aborted' })
+  await expect.poll(() => news.position('g')).toBeGreaterThanOrEqual(revision)
+  end.abort()
+  await waits
+  expect(await news.position('g')).toBeLessThan(revision + 1_000)
+  await news.publish('new')
+  for await (const message of news.subscribe({ group: 'g' })) {
+    expect(message.text()).toBe('new')
+    break
+  }
+})
