@@ -5,6 +5,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { StoreModel } from '../../jepsen-lite/sim/oracle/model.ts'
+import { writesVersions } from '../../src/kv/codec/request.ts'
 import { encodeState, initialState } from '../../src/kv/codec/state.ts'
 import { decodeLease, leaseKey } from '../../src/kv/leases.ts'
 import type { ApplyResult, Command, KeyCommand, KvState, Request } from '../../src/kv/types.ts'
@@ -160,19 +161,35 @@ const idempotency: fc.Arbitrary<Idempotency | undefined> = fc.option(
 )
 /** undefined: an entry of the core. */
 const request: fc.Arbitrary<Request | undefined> = fc.option(
-  fc.tuple(command, idempotency).map(([command, idempotency]) => ask(command, idempotency)),
+  fc
+    .tuple(command, idempotency, fc.constantFrom(undefined, 0, 2 ** 48 - 1))
+    .map(([command, idempotency, timeMs]) => ({
+      ...ask(command, idempotency),
+      ...(timeMs !== undefined && writesVersions(command) && { timeMs }),
+    })),
   { nil: undefined, freq: 9 },
+)
+const one = fc.record({ request, elapsedMs: fc.integer({ min: -100, max: 400 }) }).map((each) => [each])
+/** Only the revision of a store without keys is raised. */
+const raised = fc.oneof(fc.integer({ min: 1, max: 60 }), fc.constant(2 ** 52)).map((to) =>
+  [
+    { kind: 'delete-range' as const, range: { start: new Uint8Array(), end: undefined } },
+    { kind: 'raise-revision' as const, revision: rev(to) },
+  ].map((each) => ({ request: ask(each), elapsedMs: 0 })),
 )
 const ownLog: fc.Arbitrary<Log> = fc
   .record({
     rangeBytesMax: fc.constantFrom(60, 130, 400),
-    drawn: fc.array(fc.record({ request, elapsedMs: fc.integer({ min: -100, max: 400 }) }), {
-      minLength: 1,
-      maxLength: 40,
-    }),
+    clusterVersion: fc.integer({ min: 1, max: CLUSTER_VERSION }),
+    drawn: fc
+      .array(fc.oneof({ weight: 20, arbitrary: one }, { weight: 1, arbitrary: raised }), {
+        minLength: 1,
+        maxLength: 40,
+      })
+      .map((each) => each.flat()),
   })
-  .map(({ rangeBytesMax, drawn }) => {
-    const initial = initialState({ idempotencyAgeMsMax: 1000, rangeBytesMax })
+  .map(({ rangeBytesMax, clusterVersion, drawn }) => {
+    const initial = initialState({ idempotencyAgeMsMax: 1000, rangeBytesMax, clusterVersion })
     const store = new MemoryStore(initial.settings)
     let now = 1000
     const entries = drawn.map(({ request, elapsedMs }, at) => {
