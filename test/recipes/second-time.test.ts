@@ -299,6 +299,16 @@ it('a window of a rate limiter ends, and so does the next one', async () => {
   }
 })
 
+it('a window of a rate limiter begins with its first take, and no later one makes it longer', async () => {
+  const limiter = rateLimiter(kv, 'steady', { limit: 4, windowMs: 1_000 })
+  for (let round = 0; round < 3; round++) {
+    expect(await limiter.take()).toMatchObject({ allowed: true, remaining: 3 })
+    await sleep(600)
+    expect(await limiter.take()).toMatchObject({ allowed: true, remaining: 2 })
+    await sleep(600)
+  }
+})
+
 describe('an instance whose lease lives, although its session was lost', () => {
   it('is registered again by its own process, also if the first attempt fails: no other one has replaced it', async () => {
     let isLost = false
