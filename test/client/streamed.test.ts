@@ -9,7 +9,7 @@ import { Endpoint } from '../../src/client/endpoints.ts'
 import { AbortedError, type KvRecord, type ListOptions } from '../../src/client/index.ts'
 import { ChunkReader, streamed } from '../../src/client/list.ts'
 import { runs } from '../runs.ts'
-import { errorOf, inVirtualTime, streaming } from './scripted-transport.ts'
+import { errorOf, inVirtualTime, scripted, streaming } from './scripted-transport.ts'
 import { clientOf, failure, fake } from './with-fakes.ts'
 
 const URL_1 = 'http://127.0.0.1:1'
@@ -51,6 +51,23 @@ function read(
 const record = (key: string, value: unknown = 'v') =>
   `${JSON.stringify({ key, value, create_revision: 1, mod_revision: 1, version: 1 })}\n`
 const end = (count: unknown) => `${JSON.stringify({ end: true, count, revision: 1 })}\n`
+
+test('a list of one revision that breaks again and again is continued for as long as records come in between', async () => {
+  const streams = [['a'], [], [], ['b'], [], [], ['c']]
+  const { kv } = scripted(2, (_, nth) => {
+    const { result, stream } = streaming()
+    for (const key of streams[nth] ?? []) stream.push(record(key))
+    if (nth === streams.length - 1) stream.push(end(1))
+    stream.push(null)
+    return result
+  })
+  const keys = async () => {
+    const found: string[] = []
+    for await (const { key } of kv.list({ snapshot: true, revision: 9 })) found.push(key)
+    return found
+  }
+  expect(await inVirtualTime(keys())).toEqual(['a', 'b', 'c'])
+})
 
 test('however it is cut into chunks, its lines are the same', async () => {
   const keys = ['a', 'b\n"', 'grüße', 'x'.repeat(70)]
