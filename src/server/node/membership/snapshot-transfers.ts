@@ -50,8 +50,8 @@ interface Failures {
 
 export class SnapshotTransfers {
   readonly #options: SnapshotTransfersOptions
-  /** The peers that a snapshot is being sent to. */
-  readonly #receivers = new Set<ReplicaId>()
+  /** The peers that a snapshot is being sent to, and when each began. */
+  readonly #receivers = new Map<ReplicaId, MonotonicMs>()
   readonly #failures = new Map<ReplicaId, Failures>()
 
   constructor(options: SnapshotTransfersOptions) {
@@ -79,9 +79,9 @@ export class SnapshotTransfers {
 
   /** `late`: how many snapshots came too late for the log (`ProgressStatus`). */
   send({ to, late }: SnapshotRequest): void {
-    const { logger, members, peers, raft, storage } = this.#options
+    const { clock, logger, members, peers, raft, storage } = this.#options
     if (this.#receivers.has(to) || !peers.isStarted) return
-    this.#receivers.add(to)
+    this.#receivers.set(to, clock.now())
     const source = storage.snapshotSource()
     const fields = { to: members.findName(to), index: source.meta.index }
     if (late === 0) logger.info(fields, 'sending a snapshot')
@@ -100,7 +100,9 @@ export class SnapshotTransfers {
     if (lifecycle.end !== undefined) return
     const now = clock.now()
     const before = this.#failures.get(peer)
-    const isRecent = before !== undefined && now - before.at <= 2 * limits.snapshotRetryMsMax
+    // A large snapshot may fail only after minutes, so its begin counts.
+    const begunAt = this.#receivers.get(peer) ?? now
+    const isRecent = before !== undefined && begunAt - before.at <= 2 * limits.snapshotRetryMsMax
     const count = isRecent ? before.count + 1 : 1
     const pauseMs = Math.min(limits.snapshotRetryMs * 2 ** (count - 1), limits.snapshotRetryMsMax)
     logger.warn({ to: members.findName(peer), index, why, count, pauseMs }, 'a snapshot was not received')
