@@ -1,6 +1,7 @@
 // An open scan keeps all overwritten data on the disk. So the scrub has no scan open between two slices.
 
 import { expect, test } from 'vitest'
+import { asIndex } from '../../src/raft/types.ts'
 import { Scrub, type Storage } from '../../src/storage/index.ts'
 import { metaOf } from './conformance.ts'
 import { memoryReplica } from './replicas.ts'
@@ -79,6 +80,21 @@ test('rows that change or are deleted while they are read, and right after the e
   expect(await allRows(storage)).toEqual(['b\0=1', 'd=5', 'd\0=1'])
   expect(scans()).toBe(0)
   pass.close()
+  await closed(storage)
+})
+
+test('the rows of an entry that is applied in parts across the end of a pass are not damage', async () => {
+  const storage = await withRows()
+  const pass = new Scrub(storage)
+  const reading = slice(pass)
+  storage.begin(asIndex(3), { bytes: 0, items: 0 }, true)
+  for (const change of changes({ b: 'new', c: undefined, e: '5' })) storage.change(change)
+  expect(storage.hashOfChanges).toBeDefined()
+  expect(await reading).toBe(true)
+  while (storage.prepare(1)) expect(storage.hashOfChanges).toBeDefined()
+  storage.end(applied(3, 1))
+  pass.close()
+  expect(await slice(new Scrub(storage))).toBe(true)
   await closed(storage)
 })
 

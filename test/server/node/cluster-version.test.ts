@@ -32,6 +32,9 @@ test('it is refused for each member that is too old or unknown, and for nothing 
   versions.reported(asReplicaId('3'), NEXT)
   expect(versions.refusal(raise(NEXT), members)?.detail).not.toContain('n3')
   expect(versions.refusal(raise(NEXT), members.slice(1))).toBeUndefined()
+  // A third one, of the older build again.
+  versions.reported(asReplicaId('3'), 1)
+  expect(versions.refusal(raise(NEXT), members.slice(1))?.detail).toContain('n3 knows no version above 1')
   for (const other of [putOf('k', 'v'), { kind: 'settings', settings: { storeBytesMax: 1 } } as const])
     expect(versionsAt(1).refusal(ask(other), members)).toBeUndefined()
 })

@@ -139,6 +139,24 @@ test('a question without an answer is asked again after its pause, not before', 
   expect(reads.nextBatch()).toHaveLength(1)
 })
 
+test('a question that was repeated is refused when each request for it was', () => {
+  add()
+  const [first] = reads.nextBatch()
+  clock.advance(driverLimits.readRetryMs)
+  reads.unpark()
+  const [second] = reads.nextBatch()
+  const refuse = (asked: typeof first): void =>
+    reads.resolve({ id: asked?.id ?? -1, outcome: 'refused', refusal: 'no-leader' })
+  refuse(first)
+  reads.unpark()
+  expect(reads.nextBatch()).toEqual([])
+  refuse(second)
+  reads.unpark()
+  const [third] = reads.nextBatch()
+  reads.resolve({ id: third?.id ?? -1, outcome: 'confirmed', index: asIndex(1), leaderLease: false })
+  expect(codes()).toEqual(['linearizable'])
+})
+
 test('an answer that takes longer than that pause is an answer all the same', () => {
   add()
   const [first] = reads.nextBatch()

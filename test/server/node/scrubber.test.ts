@@ -114,10 +114,15 @@ test('so does one after a snapshot has replaced all rows, and a pass in progress
   scrubber.replaced()
   for (let slice = 2; slice <= 4; slice++) await pass(scrubPauseMs)
   expect(counts()).toEqual({ scans: 4, open: 0, observers: 0 })
+  // A further snapshot, after a whole pass.
+  scrubber.replaced()
+  await pass(0)
+  for (let slice = 2; slice <= 4; slice++) await pass(scrubPauseMs)
+  expect(counts()).toEqual({ scans: 8, open: 0, observers: 0 })
   scrubber.stop()
   scrubber.replaced()
   await pass(scrubEveryMs)
-  expect(counts()).toMatchObject({ scans: 4 })
+  expect(counts()).toMatchObject({ scans: 8 })
 })
 
 test.each(['waits', 'pauses', 'reads'])(

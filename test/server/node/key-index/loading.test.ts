@@ -18,12 +18,25 @@ import { RowHeads } from '../../../../src/server/node/key-index/row-heads.ts'
 import type { Engine, Pair, Scan } from '../../../../src/storage/engine.ts'
 import { IoScheduler } from '../../../../src/storage/io-scheduler.ts'
 import { fixKeyHash, hashOfKey } from '../../../../src/storage/key-hash.ts'
-import { prefixed, rowPrefix } from '../../../../src/storage/keys.ts'
+import { ALL_ROWS, prefixed, rowPrefix } from '../../../../src/storage/keys.ts'
 import { RowLoader } from '../../../../src/storage/row-loader.ts'
 import { hashOfRow, Row } from '../../../../src/storage/rows.ts'
 import { StickyError } from '../../../../src/storage/sticky-error.ts'
 import { memoryDisk, openDisk } from '../../../storage/replicas.ts'
-import { bytes, must, sealRow } from '../../../storage/samples.ts'
+import {
+  applied,
+  applyRows,
+  batch,
+  bytes,
+  closed,
+  entries,
+  hardState,
+  must,
+  page,
+  sealRow,
+  store,
+  write,
+} from '../../../storage/samples.ts'
 
 // How many keys a table loses, or a filter takes for others, depends on their hashes.
 fixKeyHash(1)
@@ -34,6 +47,8 @@ interface Fail {
   with: Error | undefined
   /** If the scan skips a row, it reports this when it is finished. */
   unread: Error | undefined
+  /** Called when a scan is being finished. */
+  finishing?: () => void
 }
 
 interface Loading {
@@ -90,7 +105,10 @@ async function loaderOf(
         steps.push(() => (fail.with === undefined ? done(error, pairs, ended) : done(fail.with, [], false)))
       })
     },
-    finish: (done) => scan.finish((error) => done(error ?? fail.unread)),
+    finish: (done) => {
+      scan.finish((error) => done(error ?? fail.unread))
+      fail.finishing?.()
+    },
     seek: (key) => scan.seek(key),
     close: () => scan.close(),
   })
@@ -187,6 +205,41 @@ test('forgets everything when it reads another generation, also in the middle of
   await readOn(steps)
   expect(excluded(filter, old)).toBe(0)
   expect(excluded(filter, now)).toBeGreaterThan(2380)
+})
+
+test('forgets also the rows of a scan that is being finished when it reads another generation', async () => {
+  const [old, now] = [keysOf(100, 'old'), keysOf(300, 'new')]
+  const { loader, filter, heads, steps, fail } = await loaderOf({ 1: old, 2: now })
+  loader.readInBackground(1, asIndex(1))
+  await turn()
+  fail.finishing = () => {
+    delete fail.finishing
+    loader.readInBackground(2, asIndex(2))
+  }
+  await readOn(steps)
+  expect(old.filter((key) => headOf(heads, key) !== undefined)).toEqual([])
+  expect(excluded(filter, old)).toBeGreaterThan(95)
+  expect(excluded(filter, now)).toBe(0)
+})
+
+test('goes on beside scans of clients that leave while a page is read', async () => {
+  const disk = memoryDisk()
+  const written = await openDisk(disk)
+  await store(written, batch(hardState(1, 2), [write({ entries: entries(2, 2, 1) })]))
+  const rows = keysOf(1000).map((key) => ({ key, value: bytes('v') }))
+  applyRows(written, rows, applied(2, 1))
+  await store(written, batch(hardState(1, 2)))
+  await closed(written)
+  const storage = await openDisk(disk, undefined, {}, { rowHeads: 10_000 }, undefined, false)
+  for (let client = 0; client < 3; client++) {
+    const scan = storage.scan({ ...ALL_ROWS, reverse: false })
+    const reading = page(scan)
+    scan.close()
+    await expect(reading).rejects.toThrow('the scan is closed')
+  }
+  for (let turns = 0; turns < 1000 && !storage.knowsAllKeyMetadata; turns++) await turn()
+  expect(storage.knowsAllKeyMetadata).toBe(true)
+  await closed(storage)
 })
 
 test('a step that fails is an error of the storage', async () => {

@@ -1,7 +1,7 @@
 // The keeper of leases on one leader. The test decides when a majority confirms it, and when and in which order its
 // entries are applied.
 
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import type { Outcome, Request } from '../../../../src/kv/index.ts'
 import { type LeaseCommand, type RowChange, TABLE_LEASES } from '../../../../src/kv/types.ts'
 import type { KvSettings, LeaseId } from '../../../../src/operations/forms/index.ts'
@@ -39,11 +39,15 @@ class Leader implements LeaseNode {
   /** All commands that were proposed. */
   readonly commands: LeaseCommand[] = []
   openScans = 0
+  /** Number of calls of `keepAlive` without an answer. */
+  unanswered = 0
   /** Called before each page of a scan. */
   onPage: () => void = () => {}
 
   constructor(settings: Partial<KvSettings> = {}) {
     this.store = new MemoryStore(settings)
+    // However its keep-alives have ended.
+    onTestFinished(() => expect(this.keeper.inspect().keepAlives).toBe(this.unanswered))
   }
 
   get state() {
@@ -135,7 +139,9 @@ class Leader implements LeaseNode {
 
   keepAlive(...ids: LeaseId[]): { kept: Result<readonly (number | undefined)[]> | undefined } {
     const answer: { kept: Result<readonly (number | undefined)[]> | undefined } = { kept: undefined }
+    this.unanswered++
     this.keeper.keepAlive(ids, 1000, (kept) => {
+      this.unanswered--
       answer.kept = kept
     })
     return answer
@@ -237,6 +243,23 @@ describe('the end of a lease', () => {
     leader.clock.advance(1)
     expect(again).toEqual(kept)
     expect(leader.proposed).toHaveLength(2)
+  })
+
+  test('by an entry without a known outcome: the log decides, and the entry may come after a keep-alive', () => {
+    const leader = new Leader()
+    leader.begin()
+    leader.grant(ONE)
+    leader.holdsEntries = true
+    leader.clock.advance(TTL + 1)
+    const [late] = leader.proposed
+    if (late === undefined) throw new Error('nothing was proposed')
+    late.done({ ok: false, problem: { code: 'outcome_unknown', detail: 'late', written: 'unknown' } })
+    const kept = leader.keepAlive(ONE)
+    leader.clock.advance(1)
+    expect([kept, leader.proposed.at(-1)?.command.kind]).toEqual([{}, 'renew'])
+    expect(leader.apply(late.command)).toMatchObject({ kind: 'expired', leases: 1 })
+    leader.commit(leader.proposed.at(-1) as Proposed)
+    expect([kept, leader.leases]).toEqual([ok(undefined), 0])
   })
 
   test('that an earlier leader has proposed does not come once this one has kept the lease alive', () => {

@@ -454,6 +454,28 @@ test('a message with very many records before is encoded in several turns, and o
   world.expectRest()
 })
 
+test('a client that takes nothing while its large message is encoded does not keep back those of others', () => {
+  const world = new World()
+  const names = Array.from({ length: 400 }, (_, at) => `k${at + 100}`)
+  world.change(names.map((name) => [name, 'v'] as const))
+  world.apply()
+  const [slow, other] = [world.watch({ prev: true }, 1), world.watch({ prev: true })]
+  world.deleteRange('k', undefined)
+  world.apply()
+  world.readMs = 0.1
+  let turns = 0
+  world.clock.onTurn = () => {
+    if (++turns === 2) slow.fill()
+  }
+  world.clock.advance(0)
+  expect([slow, other].map((reader) => revisions(reader).length)).toEqual([0, 1])
+  expect(world.hub.counts()).toMatchObject({ behind: 0, slow: 1 })
+  world.settle()
+  expect(revisions(slow).length).toBe(1)
+  world.judge()
+  world.expectRest()
+})
+
 test('a large message at the end of its row of events is followed by the next row', () => {
   const world = new World()
   // Their events fill a row.

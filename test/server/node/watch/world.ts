@@ -422,6 +422,11 @@ export class Reader implements WatchSink {
     this.#watch.drained()
   }
 
+  /** Other watches of its connection take the room that is left. */
+  fill(): void {
+    this.#waiting = this.#bufferMax
+  }
+
   cancel(): void {
     this.isCancelled = true
     this.#watch.cancel()
