@@ -63,10 +63,11 @@ export function lastChanges(changes: readonly SourceChange[]): readonly SourceCh
   return last.size === changes.length ? changes : [...last.values()]
 }
 
-/** Whether recipes rely on a revision of its own: for the order of keys of leases, and of the messages of a topic. */
-const hasOwnRevision = (change: SourceChange): boolean =>
-  change.type === 'put' &&
-  (change.record.lease !== undefined || topicOfMessage(change.record.keyBytes) !== undefined)
+/** Whether recipes rely on its order by revisions: that of keys of leases, and of the messages of a topic. */
+export const isOrdered = ({ lease, keyBytes }: Pick<SourceRecord, 'lease' | 'keyBytes'>): boolean =>
+  lease !== undefined || topicOfMessage(keyBytes) !== undefined
+
+const hasOwnRevision = (change: SourceChange): boolean => change.type === 'put' && isOrdered(change.record)
 
 /**
  * The number of first revisions that share a transaction, 1 at least. A key changes once in a transaction, and some

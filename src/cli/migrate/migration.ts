@@ -5,7 +5,8 @@
 //   follow    the changes of later revisions, in their order
 //   compare   both sides, at the last revision whose changes are copied (comparison.ts)
 //
-// Where the source has compacted a revision that is needed, `repair` copies what differs from a newer one.
+// Where the source has compacted a revision that is needed, `repair` copies what differs from a newer one, in the order
+// of a copy.
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Client, CompactedError, QuorateError, type TxnOperation } from '../../client/index.ts'
@@ -20,6 +21,7 @@ import {
   compareOrder,
   countFitting,
   countSharedRecords,
+  isOrdered,
   OPERATIONS_MAX,
   type SourceChange,
   type SourceRecord,
@@ -33,6 +35,7 @@ import {
   StoredPosition,
   TakenOverFailure,
 } from './position.ts'
+import { isKept, RecordList } from './record-list.ts'
 import { type Lead, RevisionLead } from './revision-lead.ts'
 import { findDifference, pairRecords, scan } from './scan.ts'
 import { checkCopied, checkTarget } from './target-check.ts'
@@ -41,8 +44,6 @@ import { isNegative, isTooLarge, keyText, type TargetLimits } from './target-lim
 import { AgedMessages, isCountOfAged } from './topic-keys.ts'
 import { WatchQueue } from './watch-queue.ts'
 
-/** Values up to this many bytes are kept between the first scan and their copy. Others are read again. */
-const KEPT_BYTES_MAX = 128 * 1024 * 1024
 const READS_AT_ONCE = 64
 /** Attempts to copy from a source that compacts faster. */
 const REPAIRS_MAX = 5
@@ -275,17 +276,11 @@ class Migration {
     const { source, writer, limits, signal, onEvent } = this.#options
     try {
       const revision = this.#position.revision || (await this.#readRevision())
-      const records: SourceRecord[] = []
-      let kept = 0
-      for await (const found of scan(source, this.#range, { revision, signal })) {
-        const record = sourceRecord(found)
-        limits.add(record)
-        kept += record.bytes
-        records.push(kept <= KEPT_BYTES_MAX ? record : withoutValue(record))
-      }
+      const list = new RecordList()
+      for await (const found of scan(source, this.#range, { revision, signal })) limits.add(list.add(found))
       limits.check()
       await limits.probe(writer, signal)
-      records.sort(compareOrder)
+      const records = list.sort()
       for (const record of records) this.#aged.add(record)
       if (!isResumed) {
         await this.#beginLead(revision)
@@ -332,13 +327,29 @@ class Migration {
       this.#next = records[at]
       await this.#restoreLost()
       const count = countSharedRecords(records, at)
-      const some = await this.#load(records.slice(at, at + count))
-      for (const record of records.slice(at, at + count)) await this.#putAgain(record)
-      await this.#apply(some, { ...this.#position, copied: at + count, isPartial: undefined })
+      const next = { ...this.#position, copied: at + count, isPartial: undefined }
+      await this.#put(records.slice(at, at + count), this.#position.revision, next)
       this.#copied += count
     }
     this.#next = undefined
     await this.#movePosition({ ...this.#position, phase: 'follow', copied: records.length })
+  }
+
+  /** Puts records in their order, and leaves the position where it is. */
+  async #putInOrder(records: readonly SourceRecord[], revision: number): Promise<void> {
+    const position = this.#position
+    for (let at = 0; at < records.length; ) {
+      const count = countSharedRecords(records, at)
+      await this.#put(records.slice(at, at + count), revision, position)
+      at += count
+    }
+  }
+
+  /** Puts records that share a transaction. `revision`: of the source, which has them. */
+  async #put(records: readonly SourceRecord[], revision: number, next: MigrationPosition): Promise<void> {
+    const changes = await this.#load(records, revision)
+    for (const record of records) await this.#putAgain(record)
+    await this.#apply(changes, next)
   }
 
   /** Puts a record before its turn as often as its version needs (topic-keys.ts). */
@@ -348,11 +359,10 @@ class Migration {
   }
 
   /** Reads the values that were not kept. */
-  async #load(records: readonly SourceRecord[]): Promise<readonly SourceChange[]> {
+  async #load(records: readonly SourceRecord[], revision: number): Promise<readonly SourceChange[]> {
     const { source, signal } = this.#options
-    const { revision } = this.#position
     const load = async (record: SourceRecord): Promise<SourceRecord | undefined> => {
-      if (record.value !== NOT_KEPT) return record
+      if (isKept(record)) return record
       const found = await source.get(record.keyBytes, { revision, signal })
       return found && sourceRecord(found)
     }
@@ -377,41 +387,39 @@ class Migration {
     await this.#movePosition({ ...this.#position, phase: 'repair', revision: complete, copied: 0 })
   }
 
-  /** Makes the target as the source is at its newest revision. */
+  /**
+   * Makes the target as the source is at its newest revision. Deletes come first, then puts in the order of a copy.
+   *
+   * A put keeps the create revision of a copy. So a copy is deleted before if recipes rely on its order, and the source
+   * may have created the key again since: a client that has released a lock, and waits for it, would hold it.
+   */
   async #repair(): Promise<void> {
     const { source, target, limits, signal } = this.#options
     const revision = await this.#readRevision()
     await this.#keepAbove(revision)
-    let changes: SourceChange[] = []
+    const position = this.#position
+    const list = new RecordList()
     this.#aged = new AgedMessages()
-    const counting: SourceRecord[] = []
-    const ours = scan(source, this.#range, { revision, signal })
-    for await (const pair of pairRecords(ours, scan(target, this.#range, { signal }))) {
-      const isNewer = (pair.ours?.modRevision ?? 0) > this.#position.revision
-      if (pair.ours !== undefined && isNewer && isCountOfAged(pair.key))
-        counting.push(sourceRecord(pair.ours))
-      if (findDifference(pair) === undefined) {
-        if (pair.ours?.lease !== undefined) await this.#leases.carry(pair.ours.lease)
-        continue
-      }
-      const record = pair.ours && sourceRecord(pair.ours)
-      if (record !== undefined) {
+    let deletes: SourceChange[] = []
+    const records = scan(source, this.#range, { revision, signal })
+    for await (const pair of pairRecords(records, scan(target, this.#range, { signal }))) {
+      const { key, ours, copy } = pair
+      const isAnew = ours !== undefined && isOrdered(ours) && ours.createRevision > position.revision
+      const isCounted = ours !== undefined && isCountOfAged(key) && ours.modRevision > position.revision
+      if (ours !== undefined && (isAnew || isCounted || findDifference(pair) !== undefined)) {
+        const record = list.add(ours)
         this.#refuseFault(limits.findFault(record), revision)
         this.#aged.add(record)
-      }
-      const change: SourceChange =
-        record === undefined ? { type: 'delete', key: pair.key } : { type: 'put', record }
-      if (countFitting([...changes, change], OPERATIONS_MAX) <= changes.length) {
-        await this.#apply(changes, this.#position)
-        changes = []
-      }
-      changes.push(change)
+      } else if (ours?.lease !== undefined) await this.#leases.carry(ours.lease)
+      const isDeleted = copy !== undefined && (ours === undefined || isAnew)
+      if (isDeleted) deletes.push({ type: 'delete', key })
+      if (deletes.length < OPERATIONS_MAX) continue
+      await this.#apply(deletes, position)
+      deletes = []
     }
-    for (const record of counting) {
-      await this.#putAgain(record)
-      await this.#apply([putOf(record)], this.#position)
-    }
-    await this.#apply(changes, { ...this.#position, phase: 'follow', revision, isPartial: undefined })
+    if (deletes.length > 0) await this.#apply(deletes, position)
+    await this.#putInOrder(list.sort(), revision)
+    await this.#movePosition({ ...position, phase: 'follow', revision, isPartial: undefined })
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -551,12 +559,7 @@ class Migration {
       const found = await Promise.all(ids.slice(at, at + READS_AT_ONCE).map((id) => this.#findMissing(id)))
       missing.push(...found.flat())
     }
-    missing.sort(compareOrder)
-    for (let at = 0; at < missing.length; ) {
-      const some = missing.slice(at, at + countSharedRecords(missing, at))
-      await this.#apply(some.map(putOf), this.#position)
-      at += some.length
-    }
+    await this.#putInOrder(missing.sort(compareOrder), this.#position.revision)
   }
 
   /** The copied keys of a lease that the target does not have with this lease. */
@@ -709,15 +712,6 @@ const TOO_FAST =
 type LeasedRecord = Pick<SourceRecord, 'lease'>
 
 const putOf = (record: SourceRecord): SourceChange => ({ type: 'put', record })
-
-const NOT_KEPT = new Uint8Array()
-
-/** The key is copied: it may be a part of a page, which would stay in memory as a whole. */
-const withoutValue = (record: SourceRecord): SourceRecord => ({
-  ...record,
-  keyBytes: new Uint8Array(record.keyBytes),
-  value: NOT_KEPT,
-})
 
 /** Codes with which a target refuses a transaction that has too many changes. */
 const TOO_MANY = new Set(['too_many_operations', 'range_too_large'])

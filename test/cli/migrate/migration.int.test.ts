@@ -432,6 +432,38 @@ describe('leases', () => {
     expect(await createOrder(target, 'again/')).toEqual(keys)
   })
 
+  it('keep the order of their keys when the source has compacted what is needed', async () => {
+    const { source, target } = sides()
+    const { id } = await source.grantLease({ ttlMs: 60_000 })
+    const put = (name: string) => source.put(`turns/${name}`, '', { lease: id })
+    const recreate = async (name: string) => {
+      await source.delete(`turns/${name}`)
+      await put(name)
+    }
+    const compact = async () => {
+      await source.compact(await source.put('elsewhere', '').then(({ revision }) => revision))
+    }
+    for (const name of ['z', 'a', 'y']) await put(name)
+    await new TestRun(sides(), { prefix: 'turns/' }).result
+    for (const name of ['x', 'b']) await put(name)
+    // Its value and its lease are as before.
+    await recreate('a')
+    await compact()
+    // It takes over, begins, deletes a key, and puts another one.
+    let moves = 0
+    const crashAt = ({ kind }: { kind: string }) => kind === 'moved' && ++moves === 4
+    const first = new TestRun(sides(), { prefix: 'turns/', crashAt })
+    await expect(first.result).rejects.toMatchObject({ name: 'AbortError' })
+    expect(first.has('compacted')).toBe(true)
+    expect(await createOrder(target, 'turns/')).toEqual(['turns/z', 'turns/y', 'turns/x'])
+    await recreate('x')
+    await compact()
+    expect(await new TestRun(sides(), { prefix: 'turns/' }).result).toMatchObject({ ...SAME, keys: 5 })
+    const keys = ['z', 'y', 'b', 'a', 'x'].map((name) => `turns/${name}`)
+    expect(await createOrder(source, 'turns/')).toEqual(keys)
+    expect(await createOrder(target, 'turns/')).toEqual(keys)
+  })
+
   it('that live for longer than ten years are shorter', async () => {
     const { source: own, clusters, target } = sides()
     const { id } = await own.grantLease({ ttlMs: 60_000 })

@@ -29,16 +29,28 @@ async function readUntil(
 }
 
 describe('a topic', () => {
-  it('has its messages in their order, each with a revision of its own', async () => {
-    const { source, target } = sides()
-    const orders = topic(source, 'order')
-    for (let n = 0; n < 20; n++) await orders.publish(`${n}`)
-    await new TestRun(sides(), { prefix: 'topic/order/' }).result
-    const { texts, revisions, missed } = await readUntil(target, 'order', '19')
-    expect(texts).toEqual(Array.from({ length: 20 }, (_, n) => `${n}`))
-    expect(new Set(revisions).size).toBe(20)
-    expect(missed).not.toContain(true)
-  })
+  it.each(['a copy', 'a repair'])(
+    'has its messages in their order after %s, each with a revision of its own',
+    async (way) => {
+      const { source, target } = sides()
+      const name = way.replace(' ', '-')
+      const [prefix, orders] = [`topic/${name}/`, topic(source, name)]
+      if (way === 'a repair') {
+        await source.put(`${prefix}other`, '')
+        await new TestRun(sides(), { prefix }).result
+      }
+      for (let n = 0; n < 20; n++) await orders.publish(`${n}`)
+      if (way === 'a repair')
+        await source.compact(await source.put('elsewhere', '').then(({ revision }) => revision))
+      const run = new TestRun(sides(), { prefix })
+      await run.result
+      expect(run.has('compacted')).toBe(way === 'a repair')
+      const { texts, revisions, missed } = await readUntil(target, name, '19')
+      expect(texts).toEqual(Array.from({ length: 20 }, (_, n) => `${n}`))
+      expect(new Set(revisions).size).toBe(20)
+      expect(missed).not.toContain(true)
+    },
+  )
 
   it('whose messages have all their age says nothing, and one that has lost some says so', async () => {
     const { source, target } = sides()
