@@ -55,6 +55,24 @@ describe('import of a directory', () => {
     expect((await kv('import dir --keep-existing')).err).toContain(', 2 left as they were')
     await kv('import dir')
     expect(node.contents.a).toBe('old')
+    await kv('import - --keep-existing', '{"key":"c","value":"first"}\n{"key":"c","value":"second"}\n')
+    expect(node.contents.c).toBe('first')
+    node.fault = ({ method }) => (method === 'PUT' ? problem(507, 'storage_full', 'full') : undefined)
+    expect((await kv('import dir --keep-existing')).err).toContain(
+      '; nothing else was written: the same command again writes the keys that are missing\n',
+    )
+  })
+
+  test('keys that are left as they are take no part of what may be in flight', async () => {
+    const names = Array.from({ length: 10 }, (_, n) => `large${n}`)
+    for (const name of names) {
+      writeFileSync(join(dir, name), Buffer.alloc(1_000_000))
+      node.set(name, 'before')
+    }
+    expect((await kv('import dir --keep-existing')).err).toMatch(
+      /^imported 0 keys, .*, 10 left as they were\n$/,
+    )
+    expect(node.contents).toEqual(Object.fromEntries(names.map((name) => [name, 'before'])))
   })
 
   test('stores regular files under their paths, empty ones and odd names too', async () => {

@@ -45,9 +45,10 @@ limit of the cluster are skipped, named and counted; the exit code is 0, with --
 overwritten, also by a second run, whatever clients have written since; --keep-existing leaves them.
 
 Each write is tried for a minute unless --timeout says otherwise, so a fail-over only delays it. The last
-record of a key wins. NDJSON without an end line may be cut off: a warning, with --strict an error. Records
-that had a lease are skipped too: their leases do not exist here, so locks, instances and keys with a time
-to live would stay until somebody deletes them. --leased imports them as plain keys.`
+record of a key wins, with --keep-existing the first. NDJSON without an end line may be cut off: a warning,
+with --strict an error. Records that had a lease are skipped too: their leases do not exist here, so locks,
+instances and keys with a time to live would stay until somebody deletes them. --leased imports them as
+plain keys.`
 
 /** Limit on the writes in flight. Writes that begin together are one entry of the log, so many cost little. */
 export const WRITES_MAX = 256
@@ -102,8 +103,9 @@ async function importInto(global: GlobalFlags, source: string, flags: ImportFlag
         await writeAll(target, items, totals, () => reading.abort()).finally(ended)
       } catch (error) {
         totals.progress.clear()
-        say(`stopped after ${totals.sentence()}${signal.aborted ? '' : totals.remainder()}`)
-        throw signal.aborted ? interruptedFailure(error) : error
+        const next = flags.keepExisting === true ? 'writes the keys that are missing' : 'writes every key'
+        say(`stopped after ${totals.sentence()}${signal.aborted ? '' : totals.remainder(next)}`)
+        throw signal.aborted ? interruptedFailure(error, next) : error
       }
       totals.progress.clear()
       const json = { ...totals.json(), ...(flags.keepExisting === true ? { kept: totals.kept } : {}) }
@@ -114,12 +116,15 @@ async function importInto(global: GlobalFlags, source: string, flags: ImportFlag
   )
 }
 
-/** An import is not remembered. It can be repeated: a key that is written twice has the same value. */
-function interruptedFailure(error: unknown): Failure {
+/**
+ * An import is not remembered. It can be repeated: a key that is written twice has the same value. `next`: what the
+ * same command does then.
+ */
+function interruptedFailure(error: unknown, next: string): Failure {
   const also = isUnknown(error) ? '; the writes in flight may have been made' : ''
   return new Failure(
     EXIT.interrupted,
-    `interrupted${also}. To continue, run the same command again: it writes every key, those above as well`,
+    `interrupted${also}. To continue, run the same command again: it ${next}`,
   )
 }
 
@@ -166,11 +171,11 @@ class Totals {
     return `${keyCount(this.written)}, ${byteCount(this.bytes)} in ${this.progress.seconds.toFixed(1)} s${skipped}${kept}`
   }
 
-  /** Writes of a failed import whose outcome is unknown, and the way to continue. */
-  remainder(): string {
+  /** Writes of a failed import whose outcome is unknown, and what the same command does next. */
+  remainder(next: string): string {
     const writes = this.unknown === 1 ? '1 more write' : `${this.unknown} more writes`
     const unknown = this.unknown === 0 ? '' : `; ${writes} may have been made`
-    return `${unknown}; nothing else was written: the same command again writes every key`
+    return `${unknown}; nothing else was written: the same command again ${next}`
   }
 
   json(): object {
