@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { RelayedNode } from '../client/relayed-node.ts'
-import { type RunOptions, kv as run } from './run-kv.ts'
+import { type RunOptions, kv as run, startKv } from './run-kv.ts'
 
 let node: RelayedNode
 let other: RelayedNode
@@ -79,6 +79,19 @@ test("the file is the owner's alone, and has a password only if that was asked f
     code: 1,
     err: `error: ${file()} has a password, and others may read it: chmod 600 ${file()}\n`,
   })
+})
+
+test('a context that is added during the question for a password stays', async () => {
+  const asking = startKv(
+    ['context', 'add', 'a', '--endpoints', node.url, '--user', 'bob', '--save-password'],
+    { cwd: scratch, env: { XDG_CONFIG_HOME: scratch }, terminals: ['stdin', 'stderr'] },
+  )
+  await asking.printed('password of bob: ')
+  await addProd()
+  asking.stdin.end('secret of bob\n')
+  expect((await asking.ended).code).toBe(0)
+  expect(Object.keys(kept().contexts).sort()).toEqual(['a', 'prod'])
+  expect(kept().contexts.a.password).toBe('secret of bob')
 })
 
 test('the question before keys are deleted names the context', async () => {

@@ -63,17 +63,18 @@ async function add(flags: GlobalFlags, name: string, savePassword: boolean): Pro
     throw new Failure(EXIT.usage, 'a token ends after minutes, and is not kept: use --user')
   if (savePassword && user === undefined)
     throw new Failure(EXIT.usage, '--save-password needs the user: add --user NAME')
+  // A file that cannot be used is named now, and not when the context is.
+  chooseTls(flags)
+  const path = (file: string | undefined) => (file === undefined ? undefined : resolve(io().cwd, file))
+  const userName = user === undefined ? undefined : parseUserName(user)
+  const credentials = savePassword ? await readCredentials(flags) : {}
+  // Behind the question for the password, during which other commands may change the file.
   const file = readContexts()
   if (Object.hasOwn(file.contexts, name))
     throw new Failure(
       EXIT.usage,
       `there is a context ${name} already: \`${PROGRAM} context remove ${name}\` first`,
     )
-  // A file that cannot be used is named now, and not when the context is.
-  chooseTls(flags)
-  const path = (file: string | undefined) => (file === undefined ? undefined : resolve(io().cwd, file))
-  const userName = user === undefined ? undefined : parseUserName(user)
-  const credentials = savePassword ? await readCredentials(flags) : {}
   const context: SavedContext = {
     endpoints,
     ...pickDefined({ cacert: path(cacert), cert: path(cert), key: path(key), user: userName }),
