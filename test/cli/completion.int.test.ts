@@ -5,8 +5,11 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, onTestFinished, test } from 'vitest'
+import { TlsFiles } from '../../src/server/tls/tls-files.ts'
 import { RelayedNode } from '../client/relayed-node.ts'
+import { start } from '../server/http/served.ts'
+import { authority, CertificateDirectory } from '../server/tls/certificates.ts'
 import { KV, kv as run } from './run-kv.ts'
 
 let node: RelayedNode
@@ -47,6 +50,14 @@ test('keys are offered up to the next slash, however many lie behind it', async 
   expect(await candidates('del', 'zz')).toEqual([])
 })
 
+test('behind a directory with letters beyond ASCII, all its keys are offered', async () => {
+  for (const key of ['größe/', 'größe/a', 'größe/b', 'größe/b/c', '€/1', '€/2'])
+    node.set(Buffer.from(key).toString('latin1'), 'v')
+  expect(await candidates('get', 'größe/')).toEqual(['=größe/', '=größe/a', '=größe/b', '=größe/b/'])
+  expect(await candidates('get', '€/')).toEqual(['=€/1', '=€/2'])
+  expect(await candidates('get', '')).toEqual([':nospace', '=größe/', '=€/'])
+})
+
 test('keys that are not UTF-8 are passed over', async () => {
   const keys = [
     Buffer.from('b'),
@@ -70,6 +81,26 @@ test('the endpoints on the line are asked', async () => {
     expect(await candidates(`--endpoints=${other.url}`, 'get', '')).toEqual(['=elsewhere'])
   } finally {
     await other.close()
+  }
+})
+
+test('the context on the line is asked, with its certificates, and those on the line', async () => {
+  using directory = new CertificateDirectory()
+  const ca = authority()
+  const paths = { ...directory.pair('n1', ca.node('n1')), ca: directory.write('ca.crt', ca.cert) }
+  const logger = { debug() {}, info() {}, warn() {}, error() {} }
+  const files = await TlsFiles.open(paths, { logger })
+  onTestFinished(() => files.close())
+  const served = await start({ tls: { files, clientCert: undefined } })
+  onTestFinished(() => served.close())
+  served.node.put('elsewhere', 'v')
+  const endpoints = `https://127.0.0.1:${served.port}`
+  const env = { ...PATIENT, XDG_CONFIG_HOME: scratch }
+  const global = ['--endpoints', endpoints, '--cacert', paths.ca]
+  expect((await run(['context', 'add', 'other', ...global], { env })).code).toBe(0)
+  for (const flags of [['--context', 'other'], ['--context=other'], global]) {
+    const { out, err } = await run(['complete', 'words', '--', ...flags, 'get', ''], { cwd: scratch, env })
+    expect([out, err], flags.join(' ')).toEqual(['=elsewhere\n', ''])
   }
 })
 

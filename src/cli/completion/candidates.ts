@@ -118,9 +118,11 @@ function findOption(command: CommandUnknownOpts, word: string): Option | undefin
   return allOptions(command).find(({ long, short }) => name === long || name === short)
 }
 
-/** Flags that name the cluster to ask, and the user. */
+/** Flags that name the cluster, its certificates and the user. */
+const CLUSTER_FLAGS = ['--endpoints', '--context', '--cacert', '--cert', '--key', '--user', '--token']
+
 function parseGlobalFlags(values: ReadonlyMap<string, string>): Partial<GlobalFlags> {
-  const typed = ['--endpoints', '--user', '--token'].flatMap((name) => {
+  const typed = CLUSTER_FLAGS.flatMap((name) => {
     const value = values.get(name)
     return value === undefined ? [] : [name, value]
   })

@@ -29,7 +29,7 @@ export interface Completion {
 
 /** How long one question to the cluster may take, unless the user gives a timeout. */
 const TIMEOUT_MS = 500
-/** After this time no further request is sent. */
+/** After this time, or the timeout of the user if that is longer, no further request is sent. */
 const QUESTIONS_MS_MAX = 2_000
 /** More candidates would not help a user. */
 const KEYS_MAX = 200
@@ -117,7 +117,7 @@ export async function completeValue(name: string, text: string, context: Context
 async function keys(text: string, { flags }: Context): Promise<Completion> {
   return withClient(flags, async (client) => {
     const found = new Map<string, Candidate>()
-    const until = performance.now() + QUESTIONS_MS_MAX
+    const until = performance.now() + Math.max(QUESTIONS_MS_MAX, flags.timeout ?? 0)
     const textBytes = Buffer.byteLength(text)
     // Bytes, because keys need not be UTF-8.
     let start: Uint8Array = Buffer.from(text)
