@@ -5,6 +5,8 @@ import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { copyFileSync, cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { AsnConvert } from '@peculiar/asn1-schema'
+import { CertificateList } from '@peculiar/asn1-x509'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import {
   makeAuthority,
@@ -17,7 +19,7 @@ import {
   rotateAuthority,
 } from '../../src/certificates/directory.ts'
 import { fromPem } from '../../src/certificates/pem.ts'
-import { readRevocationLists } from '../../src/certificates/revocations.ts'
+import { formatSerial, readRevocationLists } from '../../src/certificates/revocations.ts'
 
 let parent: string
 let dir: string
@@ -81,6 +83,24 @@ test('a revocation names every certificate of its name that is still valid, and 
   expect(revoked()).toEqual({ [OLD]: [first, second, third, fourth, bob].sort() })
 })
 
+test('a revocation keeps its time when a later certificate of the name is revoked', () => {
+  const first = user('alice')
+  revokeCertificates(dir, 'alice')
+  const index = JSON.parse(text('index.json'))
+  const long = '2020-02-02T02:02:02.000Z'
+  for (const each of index.certificates) each.revoked_at = long
+  writeFileSync(at('index.json'), JSON.stringify(index))
+  const second = user('alice')
+  expect(revokeCertificates(dir, 'alice')).toBe(1)
+  const [der = Buffer.alloc(0)] = fromPem('X509 CRL', text('ca.crl'))
+  const { revokedCertificates = [] } = AsnConvert.parse(der, CertificateList).tbsCertList
+  const times = revokedCertificates.map(
+    ({ userCertificate, revocationDate }) =>
+      [formatSerial(userCertificate), revocationDate.getTime().toISOString()] as const,
+  )
+  expect(Object.fromEntries(times)).toEqual({ [first]: long, [second]: expect.not.stringMatching(long) })
+})
+
 test('a certificate that was made before there was an index, and was renewed, can be revoked', () => {
   const [alice, n1] = [user('alice'), node('n1')]
   rmSync(at('index.json'))
@@ -131,6 +151,9 @@ test('in each step of the replacement of a CA, each CA has its list', () => {
   expect(revoked()).toEqual({ [OLD]: [gone, before, between].sort(), [NEW]: [] })
   // Both certificates of a user are valid now, each of its own CA.
   const renewed = certificate('kept').serialNumber
+  expect(makeClientCertificate(dir, { user: 'kept', days: 30 }).keptUntil).toEqual(
+    certificate('kept').validToDate,
+  )
   expect(revokeCertificates(dir, 'kept')).toBe(2)
   const late = user('late')
   revokeCertificates(dir, 'late')

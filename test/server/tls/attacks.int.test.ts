@@ -3,8 +3,8 @@
 import { renameSync } from 'node:fs'
 import { type AddressInfo, connect as connectPlainly, createServer, type Socket } from 'node:net'
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls'
-import { afterAll, expect, onTestFinished, test } from 'vitest'
-import type { HttpLimits } from '../../../src/server/listener/limits.ts'
+import { afterAll, expect, onTestFinished, test, vi } from 'vitest'
+import { type HttpLimits, httpLimits } from '../../../src/server/listener/limits.ts'
 import { TlsFiles } from '../../../src/server/tls/tls-files.ts'
 import { FakeNode } from '../http/fake-node.ts'
 import { start } from '../http/served.ts'
@@ -171,6 +171,21 @@ test('handshakes from one address displace none from another one', async () => {
   }
   await expect.poll(() => closed).toBe(41)
   expect(await ask(port, { ...alice, socket: slow }).outcome).toBe('200')
+})
+
+test('a connection whose handshake is done outlives the time for it', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  const { port } = await listening()
+  onTestFinished(() => void vi.useRealTimers())
+  const { socket, outcome } = ask(port, { ...alice })
+  expect(await outcome).toBe('200')
+  vi.advanceTimersByTime(httpLimits.tlsHandshakeMs)
+  const next = new Promise<string>((resolve) => {
+    socket.once('data', (data) => resolve(data.toString('latin1').slice(9, 12)))
+    socket.once('close', () => resolve('closed'))
+  })
+  socket.write(GET)
+  expect(await next).toBe('200')
 })
 
 test('a slow handshake is closed, whatever arrives', async () => {

@@ -50,7 +50,7 @@ async function opened(change: Partial<TlsPaths> = {}) {
 }
 
 test('what is revoked while the files are read is known when the next read has ended', async () => {
-  const alice = ca.client('alice')
+  const [alice, bob] = [ca.client('alice'), ca.client('bob')]
   const pipes = { ca: directory.file('pipe-ca.crt'), crl: directory.file('pipe-ca.crl') }
   for (const pipe of Object.values(pipes)) expect(spawnSync('mkfifo', [pipe]).status).toBe(0)
   // A writer of a pipe waits for its reader, also if none comes any more.
@@ -64,16 +64,21 @@ test('what is revoked while the files are read is known when the next read has e
   const opening = opened(pipes)
   await Promise.all([write('ca', ca.cert), write('crl', ca.revoke())])
   const { files } = await opening
-  const first = files.reread()
-  // It has the list, and waits for the CAs.
-  await write('crl', ca.revoke())
-  const second = files.reread()
-  await write('ca', ca.cert)
-  await first
-  void write('ca', ca.cert)
-  void write('crl', ca.revoke(alice))
-  await second
-  expect(files.isRevoked(new X509Certificate(alice.cert))).toBe(true)
+  let before = ca.revoke()
+  for (const certificates of [[alice], [alice, bob]]) {
+    const first = files.reread()
+    // It has the list, and waits for the CAs.
+    await write('crl', before)
+    const second = files.reread()
+    await write('ca', ca.cert)
+    await first
+    before = ca.revoke(...certificates)
+    void write('ca', ca.cert)
+    void write('crl', before)
+    await second
+    const isRevoked = certificates.map(({ cert }) => files.isRevoked(new X509Certificate(cert)))
+    expect(isRevoked).toEqual(certificates.map(() => true))
+  }
 })
 
 test('a fault is told once, and again each time it comes back', async () => {
