@@ -103,6 +103,7 @@ test('a second time, each pair is kept, and the command that replaces it is name
   // The file for browsers has the pair that is there.
   const browser = JSON.parse((await run('client', 'alice', '--p12', '-o', 'json')).out)
   createSecureContext({ pfx: readFileSync(browser.p12), passphrase: browser.password })
+  expect((await run('client', 'alice')).err).not.toContain('p12')
   rmSync(browser.p12)
   expect(files()).toEqual(before)
   expect(await run('node', 'n1', '--host', '10.0.0.1')).toMatchObject({

@@ -4,9 +4,12 @@ import { chmodSync, existsSync, mkdtempSync, readFileSync, statSync, writeFileSy
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { type ConsoleAddress, consolePage } from '../../src/local/directory/cluster-file.ts'
+import { TlsFiles } from '../../src/server/tls/tls-files.ts'
 import { eventually, Workspace } from '../local/kv.ts'
+import { start } from '../server/http/served.ts'
+import { authority, CertificateDirectory } from '../server/tls/certificates.ts'
 import { kv, type RunOptions } from './run-kv.ts'
 
 let space: Workspace
@@ -76,6 +79,25 @@ test('of other endpoints it is the page of the first node that answers', async (
   expect(await opened()).toBe(`${node}/ui/`)
   const none = await run(['--endpoints', 'http://127.0.0.1:1'])
   expect([none.code, none.out]).toEqual([7, ''])
+})
+
+test('each endpoint is checked for its own name', async () => {
+  using directory = new CertificateDirectory()
+  const ca = authority()
+  const paths = {
+    ...directory.pair('n1', ca.node('n1', ['127.0.0.1'])),
+    ca: directory.write('ca.crt', ca.cert),
+  }
+  const logger = { debug() {}, info() {}, warn() {}, error() {} }
+  const files = await TlsFiles.open(paths, { logger })
+  onTestFinished(() => files.close())
+  const served = await start({ tls: { files, clientCert: undefined } })
+  onTestFinished(() => served.close())
+  const url = `https://127.0.0.1:${served.port}`
+  const { code, out } = await run([
+    ...['--no-open', '--cacert', paths.ca, '--endpoints', `https://localhost:1,${url}`],
+  ])
+  expect([code, out]).toEqual([0, `${url}/ui/\n`])
 })
 
 test('a cluster that does not run has none, and destroy deletes the file', async () => {

@@ -97,6 +97,12 @@ test('a second recovery is refused, unless it resets root: it would leave out wh
   })
   expect(readdirSync(top).sort()).toEqual(content)
   expect((await run('inspect', 'machine/d', '-o', 'json')).out).toContain(first.out.trim())
+  // A start of a replica in quarantine would be refused, so it is not the advice.
+  cpSync(join(top, 'd'), join(top, 'damaged'), { recursive: true })
+  writeFileSync(join(top, 'damaged/QUARANTINE'), 'a block is damaged\n')
+  expect(await run('recover', '--data', 'machine/damaged', '--yes-lose-data')).toMatchObject({
+    ...{ code: 1, err: expect.stringContaining('was put under quarantine: a block is damaged') },
+  })
   // With it, a new cluster has to be made; here it ends because the store has no users.
   writeFileSync(join(top, 'password'), 'a new password\n')
   expect((await recover('--reset-root', '--password-file', 'machine/password')).err).toContain(

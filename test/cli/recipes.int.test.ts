@@ -633,5 +633,8 @@ test('the history of a key is what was not compacted, the oldest first', async (
     { type: 'delete', key: 'h', revision: expect.any(Number) },
     { type: 'put' },
   ])
+  // Also of the record that the history begins with.
+  const times = (await kv('history h -o ndjson')).out.match(/"time":"20/g)
+  expect(times).toHaveLength(4)
   expect(await kv('history nothing')).toMatchObject({ code: 3, out: '' })
 })

@@ -93,6 +93,9 @@ test('three healthy stopped replicas: the most complete one gets a new password 
     {},
   ])
   expect(statuses).toEqual([200, 401, 200, 401, 401])
+  // The password is lost again. The longer logs beside it are of the cluster that is no more.
+  const again = await recover(best, '--reset-root', '--password-file', 'password')
+  expect([again.code, again.err]).toEqual([0, expect.stringContaining('root has the new password')])
 })
 
 async function replicas() {

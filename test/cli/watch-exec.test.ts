@@ -1,5 +1,6 @@
 // The command of `kv watch --exec`, and signals that come again and again.
 
+import { getEventListeners } from 'node:events'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { runOnce } from '../../src/cli/exec/watch-exec.ts'
 import { SAME_SIGNAL_MS } from '../../src/cli/terminal/stop-signals.ts'
@@ -10,6 +11,17 @@ beforeEach(() => {
 afterEach(() => {
   vi.restoreAllMocks()
   vi.useRealTimers()
+})
+
+test.each<[string, readonly string[]]>([
+  ['with 0', [process.execPath, '-e', '']],
+  ['with another code', [process.execPath, '-e', 'process.exit(3)']],
+  ['and was never begun', ['no-such-command']],
+])('a command that ends %s leaves the signals to the watch', async (_, command) => {
+  const { signal } = new AbortController()
+  await runOnce(command, 7, '{}', signal).catch(() => {})
+  expect(['SIGTERM', 'SIGHUP'].map((name) => process.listenerCount(name))).toEqual([0, 0])
+  expect(getEventListeners(signal, 'abort')).toEqual([])
 })
 
 test('a closed terminal repeats its signal: kv waits for the command all the same, until a later one insists', async () => {
