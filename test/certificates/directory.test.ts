@@ -117,7 +117,7 @@ test('certificates that have ended are neither revoked nor kept in the index', (
   expect(() => revokeCertificates(dir, 'ended')).toThrow('no valid certificate with the name ended')
 })
 
-test('a renewal keeps the names, the addresses, the days and the purposes, each time', () => {
+test('a renewal keeps the names, the addresses, the days and the purposes, and no key, each time', () => {
   const hosts = ['127.0.0.1', 'n1.example.com', '::1', '2001:db8::1:0', '10.1.2.3']
   node('n1', hosts)
   const of = (name: string) => {
@@ -126,10 +126,13 @@ test('a renewal keeps the names, the addresses, the days and the purposes, each 
   }
   const before = [of('n1')]
   expect(before).toMatchObject([{ days: 30, subjectAltName: expect.stringContaining('IP Address:10.1.2.3') }])
+  const keys = new Set([text('n1.key')])
   for (let n = 0; n < 3; n++) {
     renewCertificate(dir, 'n1')
     expect([of('n1')]).toEqual(before)
+    keys.add(text('n1.key'))
   }
+  expect(keys.size).toBe(4)
   renewCertificate(dir, 'n1', { days: 7 })
   expect(of('n1').days).toBe(7)
   renewCertificate(dir, 'n1')

@@ -43,6 +43,7 @@ async function listening({ clientCert = 'required', revoked, peerCa, limits, ser
       {
         ...directory.pair(`${name}-peer`, peerCa.node('n1')),
         ca: directory.write(`${name}-peer-ca.crt`, peerCa.cert),
+        crl: directory.write(`${name}-peer.crl`, peerCa.revoke()),
       },
       { logger, every: () => () => {} },
     ))
@@ -53,7 +54,7 @@ async function listening({ clientCert = 'required', revoked, peerCa, limits, ser
     ...(served && { served }),
   })
   onTestFinished(() => server.close())
-  return { ...server, files, paths }
+  return { ...server, files, paths, peerFiles }
 }
 
 const GET = 'GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n'
@@ -232,6 +233,17 @@ test('a new revocation list ends the connections of those in it, and no others',
   a.socket.write(GET)
   expect(await next).toBe('200')
   expect(await ask(port, { ...bob }).outcome).toEqual(REFUSED)
+})
+
+test('a new revocation list for nodes ends their connections to the client port', async () => {
+  const { port, peerFiles } = await listening({ peerCa: other })
+  const node = other.node('n2')
+  const { socket, outcome } = ask(port, { ...node })
+  expect(await outcome).toBe('200')
+  const ended = new Promise((resolve) => socket.on('close', () => resolve('closed')))
+  directory.write(peerFiles?.paths.crl?.split('/').at(-1) ?? '', other.revoke(node))
+  await peerFiles?.reread()
+  expect(await ended).toBe('closed')
 })
 
 test.each(['TLSv1.2', 'TLSv1.3'] as const)(
