@@ -81,6 +81,14 @@ test('of other endpoints it is the page of the first node that answers', async (
   expect([none.code, none.out]).toEqual([7, ''])
 })
 
+test('of a cluster that was started without a console it is the page of a node that runs', async () => {
+  const without = await Workspace.open()
+  const { nodes } = await without.start('--nodes', '2', '--no-console')
+  expect((await without.kv('cluster', 'kill', 'n1')).code).toBe(0)
+  const { code, out } = await run(['--no-open'], { cwd: without.dir })
+  expect([code, out]).toEqual([0, `${nodes[1]?.url}/ui/\n`])
+})
+
 test('each endpoint is checked for its own name', async () => {
   using directory = new CertificateDirectory()
   const ca = authority()

@@ -339,6 +339,19 @@ describe('NDJSON', () => {
     expect(node.contents).toEqual({ even: '36', k: '39' })
   })
 
+  test('a line that comes when the first write of its key has ended waits for the second', async () => {
+    const running = startKv(['import', '-'], { endpoints: node.url, cwd: scratch })
+    let puts = 0
+    node.fault = ({ method }) => {
+      if (method !== 'PUT' || ++puts !== 2) return undefined
+      running.stdin.end('{"key":"k","value":"3"}\n')
+      return { afterMs: 200 }
+    }
+    running.stdin.write('{"key":"k","value":"1"}\n{"key":"k","value":"2"}\n')
+    expect((await running.ended).code).toBe(0)
+    expect([puts, node.contents]).toEqual([3, { k: '3' }])
+  })
+
   test('a key that is not exported is named as it is, also if it looks like a command', async () => {
     node.set('/a kv ls', 'x')
     const ended = await kv('export --dir dir')

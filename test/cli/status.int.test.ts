@@ -43,6 +43,22 @@ test('a leader that has not heard from a member yet: its lag is unknown', async 
   expect((await status('-o table')).out).toMatch(/^n2 +\S+ +\w+ +3 +- +7/m)
 })
 
+test('the leader is that of the newest term, also if a member that is cut off names itself', async () => {
+  Object.assign(n1.kv, { term: 2 })
+  Object.assign(n2.kv, { role: 'leader' })
+  n2.leader = 'n2'
+  expect(JSON.parse((await status('-o json')).out)).toMatchObject({ leader: 'n2', term: 3 })
+})
+
+test('members are listed by what another node knows while the leader does not answer', async () => {
+  n1.kv.role = 'follower'
+  n1.leader = 'n2'
+  const endpoints = `${n1.url},${n2.url}`
+  await n2.close()
+  const { code, out } = await kv(['member', 'list'], { endpoints })
+  expect([code, out.replaceAll(/\t.*/g, '')]).toEqual([0, 'n1\nn2\n'])
+})
+
 test('an endpoint that the user has named, and that is no member, is a problem', async () => {
   const n3 = await RelayedNode.start({ name: 'n3', peer: n1 })
   n3.members = [n1, n2]
