@@ -10,7 +10,7 @@ import { encodeState, initialState } from '../../src/kv/codec/state.ts'
 import { decodeLease, leaseKey } from '../../src/kv/leases.ts'
 import type { ApplyResult, Command, KeyCommand, KvState, Request } from '../../src/kv/types.ts'
 import type { Condition, Idempotency, KvSettings, LeaseId } from '../../src/operations/forms/index.ts'
-import { CLUSTER_VERSION } from '../../src/operations/forms/settings.ts'
+import { CLUSTER_VERSION, hasFeature } from '../../src/operations/forms/settings.ts'
 import type { KvTxn, KvTxnOperation } from '../../src/operations/index.ts'
 import { asIndex, asTerm, type Entry } from '../../src/raft/types.ts'
 import type { Applier } from '../../src/server/node/apply/applier.ts'
@@ -223,10 +223,17 @@ const sharedLog: fc.Arbitrary<Log> = drawnLog.map(({ settings: drawn, steps }) =
 })
 const log = fc.oneof(ownLog, sharedLog)
 
-/** Ends leases at their current deadlines, and raises the revision above the current one. */
-function ofStore(request: Request, { rows, state: { revision } }: MemoryStore): Request {
+/**
+ * Ends leases at their current deadlines, and raises the revision above the current one. undefined: no node proposes
+ * it, since the cluster does not have the feature yet.
+ */
+function ofStore(
+  request: Request,
+  { rows, state: { revision, settings } }: MemoryStore,
+): Request | undefined {
   const { command } = request
   if (command.kind === 'raise-revision') {
+    if (!hasFeature(settings, 'revisionRaise')) return undefined
     const raisedTo = rev(Math.min(2 ** 52, revision + command.revision))
     return { ...request, command: { ...command, revision: raisedTo } }
   }
