@@ -1,11 +1,16 @@
 // The connection of the driver: it lasts while its server answers, and keeps the process alive exactly while a call
 // waits.
 
-import { createServer, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2'
+import { createSecureServer, createServer, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import { afterEach, expect, onTestFinished, test, vi } from 'vitest'
+import { Endpoint } from '../../src/client/endpoints.ts'
+import type { TlsSource } from '../../src/client/tls.ts'
 import { RPC } from '../../src/etcd/rpcs.ts'
+import { EtcdTransport } from '../../src/etcd-client/etcd-transport.ts'
 import { GrpcClient } from '../../src/etcd-client/grpc-client.ts'
+import { get } from '../../src/operations/get.ts'
+import { authority } from '../server/tls/certificates.ts'
 
 afterEach(() => void vi.useRealTimers())
 
@@ -27,12 +32,13 @@ async function openMember() {
     server.close()
     for (const session of sessions) session.destroy()
   })
-  const answer = (stream: ServerHttp2Stream | undefined): void => {
-    stream?.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true })
-    stream?.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }))
-    stream?.end(new Uint8Array(5))
-  }
-  return { client, waiting, sessions, answer }
+  return { client, waiting, sessions, answer: answerWell }
+}
+
+function answerWell(stream: ServerHttp2Stream | undefined): void {
+  stream?.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true })
+  stream?.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }))
+  stream?.end(new Uint8Array(5))
 }
 
 async function until(isSo: () => boolean): Promise<void> {
@@ -92,4 +98,42 @@ test('a connection whose server answers outlives every call that was not answere
     await call
     expect([isAnswered, end, sessions.length]).toEqual([true, undefined, 1])
   }
+})
+
+test('new certificates are those of the calls that follow, and no call that waits is cut', async () => {
+  const ca = authority()
+  const waiting: ServerHttp2Stream[] = []
+  const sessions = new Set<ServerHttp2Session>()
+  const server = createSecureServer(ca.node('n1'))
+    .on('session', (session) => sessions.add(session.once('close', () => sessions.delete(session))))
+    .on('stream', (stream) => void waiting.push(stream))
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const certificates = { current: { ca: ca.cert } }
+  const transport = new EtcdTransport(certificates as unknown as TlsSource)
+  onTestFinished(() => {
+    transport.close()
+    server.close()
+  })
+  const endpoint = new Endpoint(new URL(`https://127.0.0.1:${(server.address() as AddressInfo).port}`))
+  const read = () =>
+    transport.send(
+      endpoint,
+      get,
+      { kind: 'get', key: new Uint8Array([1]), freshness: {} },
+      { timeoutMs: 60_000 },
+    )
+  const before = read()
+  await until(() => waiting.length === 1)
+  certificates.current = { ca: ca.cert }
+  const after = [read(), read()]
+  await until(() => waiting.length === 3)
+  expect(new Set(waiting.map(({ session }) => session)).size).toBe(2)
+  for (const stream of waiting) answerWell(stream)
+  expect((await Promise.all([before, ...after])).map(({ kind }) => kind)).toEqual([
+    'served',
+    'served',
+    'served',
+  ])
+  // The connection with the old certificates ends with its last call.
+  await until(() => sessions.size === 1)
 })

@@ -11,15 +11,16 @@ import { EVENT_PUT, type WatchResponse } from '../../src/etcd/messages/watch.ts'
 import { RPC } from '../../src/etcd/rpcs.ts'
 import { ETCD_ERRORS } from '../../src/etcd/status.ts'
 import { Attempt } from '../../src/etcd-client/attempt.ts'
-import { ConnectionError, type GrpcClient } from '../../src/etcd-client/grpc-client.ts'
-import { keepAlive } from '../../src/etcd-client/operations/leases.ts'
-import type { EtcdCalls } from '../../src/etcd-client/operations/operation.ts'
+import { ConnectionError, type GrpcCallOptions, type GrpcClient } from '../../src/etcd-client/grpc-client.ts'
+import { keepAlive, listLeases } from '../../src/etcd-client/operations/leases.ts'
+import type { EtcdCalls, EtcdOperation, EtcdResult } from '../../src/etcd-client/operations/operation.ts'
 import { put } from '../../src/etcd-client/operations/put.ts'
 import { range } from '../../src/etcd-client/operations/range.ts'
 import { txn } from '../../src/etcd-client/operations/txn.ts'
 import { watch } from '../../src/etcd-client/operations/watch.ts'
 import { asRevision, type LeaseId } from '../../src/operations/forms/index.ts'
 import type { KvTxnOperation } from '../../src/operations/forms/transactions.ts'
+import type { LeasesResult } from '../../src/operations/list-leases.ts'
 import type { PutOutcome } from '../../src/operations/put.ts'
 import { runs } from '../runs.ts'
 
@@ -124,6 +125,56 @@ describe('keep-alives', () => {
   test('do not say of a lease that it has ended when its answer is lost', async () => {
     await expect(renew([response(3n, 30)])).rejects.toThrow()
   })
+})
+
+describe('a list of leases', () => {
+  /** Each read of a lease says that it has ended, up to the lease `ended`. */
+  const listAfter = (ended: bigint, limit: number) => {
+    const leases = [1n, 2n, 3n, 4n, 5n].map((id) => ({ id }))
+    const read = async ({ path }: { readonly path: string }, { id = 0n }: { readonly id?: bigint }) =>
+      path === RPC.leaseLeases.path
+        ? { header: headerAt(9), leases }
+        : { header: headerAt(9), id, ttl: id <= ended ? -1 : 30, grantedTtl: 60, keys: [] }
+    return listLeases({ kind: 'list-leases', after: undefined, limit, freshness: {} }, {
+      read,
+    } as unknown as EtcdCalls)
+  }
+
+  test.each<[bigint, number, string[], boolean]>([
+    [0n, 2, ['1', '2'], true],
+    [1n, 2, ['2', '3'], true],
+    [2n, 2, ['3', '4'], true],
+    [3n, 2, ['4', '5'], false],
+    [5n, 2, [], false],
+  ])('whose first %s end while they are read has a page of %s', async (ended, limit, ids, more) => {
+    const { result } = (await listAfter(ended, limit)) as EtcdResult<LeasesResult>
+    expect([result.leases.map(({ id }) => id), result.more]).toEqual([ids, more])
+  })
+})
+
+test.each([
+  ['was created', 1, true, false, null],
+  ['has one', 2, true, true, 8],
+  ['has lost it in a compaction', 2, true, false, undefined],
+  ['was created, and it was not requested', 1, false, false, undefined],
+])('a watch says of the record before a put what etcd knows: the key %s', async (...each) => {
+  const [, version, prev, isKnown, expected] = each
+  const row = { key, value: key, createRevision: 8, modRevision: 10, version, lease: 0n }
+  const prevKv = isKnown ? { ...row, modRevision: 8 } : undefined
+  const responses = [
+    { header: headerAt(10), created: true, canceled: false, events: [] },
+    { header: headerAt(10), watchId: 0, canceled: false, events: [{ type: EVENT_PUT, kv: row, prevKv }] },
+  ]
+  const calls = { duplex: () => streamOf(responses), silentMs: 60_000, background: true, url: '' }
+  const where = { where: { key }, from: asRevision(10), only: undefined }
+  const request = { ...where, prev, values: true, progressMs: 60_000 }
+  const opened = await watch({ kind: 'watch', request }, calls as unknown as EtcdCalls)
+  if (!('stream' in opened) || !('messages' in opened.stream)) throw new Error('it is no watch')
+  const found: unknown[] = []
+  for await (const message of opened.stream.messages())
+    if (message.kind === 'events')
+      for (const event of message.events) found.push(event.prev === null ? null : event.prev?.modRevision)
+  expect(found).toEqual([expected])
 })
 
 test('a watch says of no revision that it is complete before its events have arrived', async () => {
@@ -269,6 +320,11 @@ describe('an attempt', () => {
       { kind: 'refused', problem: { written: 'no' } },
     ],
     [
+      'the put is sent to a learner',
+      { [GRANT]: streamOf([granted]), [PUT]: streamOf([], ETCD_ERRORS.notSupportedForLearner) },
+      { kind: 'refused', problem: { written: 'no', passing: true } },
+    ],
+    [
       'the put has filled the store',
       { [GRANT]: streamOf([granted]), [PUT]: streamOf([], ETCD_ERRORS.noSpace) },
       { kind: 'refused', problem: { written: 'unknown' } },
@@ -279,4 +335,49 @@ describe('an attempt', () => {
       expect(await attempt(streams, () => {})).toMatchObject(expected)
     },
   )
+
+  /** An attempt of one operation at a member, and its outcome. */
+  function tryAt<Q, R>(client: object, options: SendOptions, operation: EtcdOperation<Q, R>, request: Q) {
+    return new Promise<SendOutcome<R>>((resolve) => {
+      const member = { isReady: true, isAccepted: true, probe() {}, ...client } as unknown as GrpcClient
+      void new Attempt<R>(member, endpoint, options, resolve).run(operation, request)
+    })
+  }
+
+  test('is not silent while the calls of a long operation are answered', async () => {
+    const leases = Array.from({ length: 10 }, (_, at) => ({ id: BigInt(at + 1) }))
+    const serverStream = ({ path }: { readonly path: string }, { id = 0n }: { readonly id?: bigint }) => ({
+      ...streamOf([]),
+      async *[Symbol.asyncIterator]() {
+        await new Promise((resolve) => setTimeout(resolve, 600))
+        yield path === RPC.leaseLeases.path
+          ? { header: headerAt(9), leases }
+          : { header: headerAt(9), id, ttl: -1, grantedTtl: 60, keys: [] }
+      },
+    })
+    const request = { kind: 'list-leases', after: undefined, limit: 1, freshness: {} } as const
+    const outcome = tryAt({ serverStream }, { timeoutMs: 20_000, silenceMs: 1_000 }, listLeases, request)
+    await vi.advanceTimersByTimeAsync(20_000)
+    expect(await outcome).toMatchObject({ kind: 'served', result: { leases: [], more: false } })
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  test('ends the lease of a put that was not made as the user who was granted it', async () => {
+    const ended: unknown[] = []
+    const answers = new Map<string, object>([
+      [RPC.leaseGrant.path, granted],
+      [RPC.txn.path, { header: headerAt(9), succeeded: false, responses: [{ responseRange: { kvs: [] } }] }],
+    ])
+    const client = {
+      serverStream: ({ path }: { readonly path: string }) => streamOf([answers.get(path)]),
+      unary: async ({ path }: { path: string }, { id }: { id: bigint }, { metadata }: GrpcCallOptions) =>
+        void ended.push([path, id, metadata]),
+    }
+    const outcome = await tryAt(client, { timeoutMs: 1_000, authorization: 'Bearer t1' }, put, {
+      ...({ kind: 'put', key, value: key, prev: false, idempotency: undefined } as const),
+      ...{ condition: { ifMatch: undefined, ifNoneMatch: 'any' }, lease: { ttlMs: 1_000 } },
+    } as const)
+    expect(outcome).toMatchObject({ kind: 'refused', problem: { code: 'precondition_failed' } })
+    expect(ended).toEqual([[RPC.leaseRevoke.path, 7n, { token: 't1' }]])
+  })
 })
