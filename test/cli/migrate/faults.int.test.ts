@@ -16,6 +16,7 @@ import {
 import { type EmbeddedCluster, startCluster } from '../../../src/embed/index.ts'
 import { EtcdClient } from '../../../src/etcd-client/index.ts'
 import { runs } from '../../runs.ts'
+import { TIMEOUT_MS } from './sides.ts'
 
 const DIRECTIONS = ['from', 'to'] as const
 type Direction = (typeof DIRECTIONS)[number]
@@ -38,8 +39,12 @@ type Fault = 'none' | 'not made' | 'made' | 'made late' | 'made twice'
 /** A client of etcd's API, whose changes have the faults that `next` names. */
 class FaultyClient extends EtcdClient {
   next: (call: 'txn' | 'grant') => Fault = () => 'none'
-  /** Changes that are made late. They end with the test. */
-  readonly late: Promise<unknown>[] = []
+  /** Changes that are made late: right before the next one, or at the end. */
+  readonly #late: (() => Promise<unknown>)[] = []
+
+  async makeLate(): Promise<void> {
+    for (const run of this.#late.splice(0)) await run().catch(() => {})
+  }
 
   override txn(txn: Txn, options: TxnOptions) {
     // The migration only changes through transactions.
@@ -51,6 +56,7 @@ class FaultyClient extends EtcdClient {
   }
 
   async #make<T>(call: 'txn' | 'grant', run: () => Promise<T>): Promise<T> {
+    await this.makeLate()
     switch (this.next(call)) {
       case 'none':
         return run()
@@ -60,11 +66,7 @@ class FaultyClient extends EtcdClient {
         await run()
         throw lost()
       case 'made late':
-        this.late.push(
-          sleep(250)
-            .then(run)
-            .catch(() => {}),
-        )
+        this.#late.push(run)
         throw lost()
       case 'made twice': {
         const first = await run()
@@ -83,13 +85,15 @@ interface Both {
 /** `to` is read and written through etcd's API; so is `from`, if that is the side of etcd. */
 function openSides(direction: Direction, [from, to]: readonly EmbeddedCluster[]): Both & AsyncDisposable {
   const endpoints = from?.endpoints ?? []
-  const source = direction === 'from' ? new EtcdClient({ endpoints }) : new Client({ endpoints })
-  const target = new FaultyClient({ endpoints: to?.endpoints ?? [] })
+  const timeoutMs = TIMEOUT_MS
+  const source =
+    direction === 'from' ? new EtcdClient({ endpoints, timeoutMs }) : new Client({ endpoints, timeoutMs })
+  const target = new FaultyClient({ endpoints: to?.endpoints ?? [], timeoutMs })
   return {
     source,
     target,
     [Symbol.asyncDispose]: async () => {
-      await Promise.all(target.late)
+      await target.makeLate()
       await Promise.all([source.close(), target.close()])
     },
   }
@@ -123,6 +127,16 @@ async function change(source: Client, prefix: string): Promise<void> {
   await source.delete(`${prefix}1`)
   await source.deleteRange({ prefix: `${prefix}many/` })
   await source.put(`${prefix}counter`, 'last')
+}
+
+/** Waits until the target has the last of these changes, or the run has ended. */
+async function copied({ target }: Both, prefix: string, run: Promise<unknown>): Promise<void> {
+  let isOver = false
+  const end = () => {
+    isOver = true
+  }
+  run.then(end, end)
+  while (!isOver && (await target.get(`${prefix}counter`))?.text() !== 'last') await sleep(20)
 }
 
 /** Keys with their leases and values, read without the migration. */
@@ -186,7 +200,7 @@ describe.each(DIRECTIONS)('a migration %s etcd', (direction) => {
           () => true,
         )
         await change(source, prefix)
-        await Promise.race([killed, sleep(2_000)])
+        await copied(both, prefix, killed)
         end.abort()
         const isKilled = await killed
         await source.put(`${prefix}after`, 'the kill')
@@ -216,11 +230,11 @@ describe.each(DIRECTIONS)('a migration %s etcd', (direction) => {
         const end = new AbortController()
         const running = run(both, prefix, NEVER, end.signal)
         await change(source, prefix)
-        await sleep(100)
+        await copied(both, prefix, running)
         end.abort()
         const result = await running
         target.next = () => 'none'
-        await Promise.all(target.late)
+        await target.makeLate()
         expect(result, `seed ${seed}`).toMatchObject({ different: 0 })
         await expectSame(both, prefix, `seed ${seed}`)
         const [ours, theirs] = [

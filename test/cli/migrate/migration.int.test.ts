@@ -1,11 +1,11 @@
 // Migrations between two clusters: interrupted, compacted, with leases, and over the limits of the target.
 
-import { setTimeout as sleep } from 'node:timers/promises'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { positionKey } from '../../../src/cli/migrate/position.ts'
 import { verify } from '../../../src/cli/migrate/survey.ts'
 import { TargetLimits } from '../../../src/cli/migrate/target-limits.ts'
 import type { Client } from '../../../src/client/index.ts'
+import { EtcdClient } from '../../../src/etcd-client/index.ts'
 import {
   keysByRevision,
   LeaselessClient,
@@ -14,7 +14,9 @@ import {
   RefusingClient,
   SteppingClient,
   TestRun,
+  TIMEOUT_MS,
   useSides,
+  WrittenClient,
 } from './sides.ts'
 
 const sides = useSides()
@@ -27,6 +29,12 @@ async function putMany(client: Client, prefix: string, count: number): Promise<v
     }))
     await client.txn({ success: puts })
   }
+}
+
+/** Compacts the source behind everything that a migration has seen. */
+async function compactAll(client: Client): Promise<void> {
+  await client.put('elsewhere', '1')
+  await client.compact(await client.put('elsewhere', '2').then(({ revision }) => revision))
 }
 
 const crashAfter = (copied: number) => (event: { kind: string; position?: { copied: number } }) =>
@@ -62,7 +70,10 @@ describe('a copy', () => {
     await source.put('quorate/migration/other', '{}')
     await source.put('quorate/x', '1')
     await target.put('quorate/migration/third', '{}')
-    expect(await new TestRun(sides(), { prefix: 'quorate/' }).result).toMatchObject({ ...SAME, keys: 1 })
+    // They lie in the first of several pages.
+    await putMany(source, 'quorate/y', 100)
+    expect(await new TestRun(sides(), { prefix: 'quorate/' }).result).toMatchObject({ ...SAME, keys: 101 })
+    expect(await target.count({ prefix: 'quorate/y' })).toBe(100)
   })
 
   it('continues after a crash, and has the changes since', async () => {
@@ -157,14 +168,19 @@ describe('a migration that follows', () => {
 
   it('is exact when answers of transactions are lost', async () => {
     const { source, clusters } = sides()
-    const target = new LossyClient({ endpoints: clusters[1]?.endpoints ?? [] })
+    const target = new LossyClient({ endpoints: clusters[1]?.endpoints ?? [], timeoutMs: TIMEOUT_MS })
     onTestFinished(() => target.close())
     await putMany(source, 'lossy/', 300)
     const run = new TestRun({ source, target }, { prefix: 'lossy/', follow: true })
     await run.reached('following')
     const watch = sides().target.watch({ key: 'lossy/counter', fromRevision: 1 })
     for (let n = 1; n <= 5; n++) await source.put('lossy/counter', String(n))
-    expect(await run.end()).toMatchObject(SAME)
+    // A revision of several transactions, which all leave the position where it was.
+    await source.deleteRange({ prefix: 'lossy/' })
+    await putMany(source, 'lossy/', 500)
+    await source.deleteRange({ prefix: 'lossy/' })
+    await source.put('lossy/last', '1')
+    expect(await run.end()).toMatchObject({ ...SAME, keys: 1 })
     // Each change is made once.
     const seen: string[] = []
     for await (const { events } of watch) {
@@ -186,6 +202,31 @@ describe('a migration that follows', () => {
     await source.put('behind/4', 'new')
     expect(await run.end()).toMatchObject({ ...SAME, keys: 99 })
     expect(run.has('compacted')).toBe(true)
+  })
+
+  it('continues once more, however often it has continued and the source was compacted', async () => {
+    const { source } = sides()
+    await putMany(source, 'often/', 5)
+    for (let times = 0; times < 4; times++) {
+      expect(await new TestRun(sides(), { prefix: 'often/' }).result).toMatchObject({ ...SAME, keys: 5 })
+      await source.put('often/1', `${times}`)
+      await source.put('often/2', `${times}`)
+      if (times > 0) await compactAll(source)
+    }
+  })
+
+  it('is not finished while a client writes to the source', async () => {
+    const { source: own, target, clusters } = sides()
+    await own.put('written/a', '0')
+    let writes = 0
+    const source = new WrittenClient(clusters[0]?.endpoints ?? [], () => own.put('written/a', `${++writes}`))
+    onTestFinished(() => source.close())
+    const run = new TestRun({ source, target }, { prefix: 'written/', finish: true })
+    await expect(run.result).rejects.toThrow('clients still write to the source')
+    expect(JSON.parse((await target.get(positionKey('written/')))?.text() ?? '')).toMatchObject({
+      phase: 'follow',
+    })
+    expect(writes).toBeGreaterThan(1)
   })
 
   it('copies a revision with more changes than a transaction has, and says so', async () => {
@@ -227,12 +268,6 @@ describe('a migration that follows', () => {
 
 describe('what somebody else has changed in the target', () => {
   const REFUSED = /^somebody else has changed/
-
-  /** Compacts the source behind everything that a migration has seen. */
-  async function compactAll(client: Client): Promise<void> {
-    await client.put('elsewhere', '1')
-    await client.compact(await client.put('elsewhere', '2').then(({ revision }) => revision))
-  }
 
   async function content(client: Client, prefix: string): Promise<Record<string, string>> {
     const found: Record<string, string> = {}
@@ -304,6 +339,33 @@ describe('what somebody else has changed in the target', () => {
     expect((await target.get('way/1'))?.text()).toBe('theirs')
   })
 
+  it('is kept when it is in the way of the last of many changes', async () => {
+    const { source, target } = sides()
+    for (let n = 0; n < 100; n++) await source.put(`row/${n + 100}`, '1')
+    const run = new TestRun(sides(), { prefix: 'row/', follow: true })
+    await run.reached('following')
+    await target.put('row/199', 'theirs')
+    await source.deleteRange({ prefix: 'row/' })
+    await expect(run.result).rejects.toMatchObject({
+      message: expect.stringMatching(REFUSED),
+      details: expect.arrayContaining(['row/199']),
+    })
+    expect(await target.count({ prefix: 'row/' })).toBe(100)
+  })
+
+  it('is named by the comparison, and not awaited as a change of the source', async () => {
+    const { source: own, target, clusters } = sides()
+    await own.put('awaited/1', '1')
+    const source = new EtcdClient({ endpoints: clusters[0]?.endpoints ?? [], timeoutMs: TIMEOUT_MS })
+    onTestFinished(() => source.close())
+    const run = new TestRun({ source, target }, { prefix: 'awaited/', follow: true, timeoutMs: 3_000 })
+    await run.reached('caught-up')
+    await target.put('awaited/theirs', '1')
+    // A watch of etcd does not say how far it is.
+    await own.put('elsewhere', '1')
+    expect(await run.end()).toMatchObject({ differences: [{ difference: 'extra', isForeign: true }] })
+  })
+
   it('is kept when it is in the way of a copy that continues', async () => {
     const { source, target } = sides()
     for (const [name, compacts] of [
@@ -346,15 +408,16 @@ describe('what somebody else has changed in the target', () => {
 describe('leases', () => {
   it('have their ids, live as long as in the source, and end with their keys', async () => {
     const { source, target } = sides()
-    const { id, ttlMs } = await source
-      .session({ ttlMs: 2_000 })
-      .then(({ lease, ttlMs }) => ({ id: lease, ttlMs }))
+    const { lease: id } = await source.session({ ttlMs: 4_000 })
+    const renew = vi.spyOn(target, 'keepLeasesAlive')
+    onTestFinished(() => renew.mockRestore())
     await source.put('lease/a', '1', { lease: id })
     const run = new TestRun(sides(), { prefix: 'lease/', follow: true })
     await run.reached('following')
     await source.put('lease/b', '2', { lease: id })
     await expect.poll(async () => (await target.get('lease/b'))?.lease).toBe(id)
-    await sleep(ttlMs + 500)
+    const before = renew.mock.calls.length
+    await expect.poll(() => renew.mock.calls.length).toBeGreaterThan(before + 1)
     expect(await target.get('lease/a')).toMatchObject({ lease: id, version: 1 })
     await source.revokeLease(id)
     await expect.poll(() => target.get('lease/b')).toBeUndefined()
@@ -385,6 +448,22 @@ describe('leases', () => {
       keys: 2,
       leases: 1,
     })
+  })
+
+  it('are granted anew together, where keys of several are put at once', async () => {
+    const { source, target } = sides()
+    const leases = await Promise.all([1, 2, 3].map(() => source.grantLease({ ttlMs: 3_600_000 })))
+    const putAll = (value: string) =>
+      source.txn({
+        success: leases.map(({ id }, at) => ({ put: { key: `together/${at}`, value, lease: id } })),
+      })
+    await putAll('1')
+    const run = new TestRun(sides(), { prefix: 'together/', follow: true })
+    await run.reached('caught-up')
+    for (const { id } of leases.slice(1)) await target.revokeLease(id)
+    await putAll('2')
+    await expect.poll(async () => (await target.get('together/2'))?.text()).toBe('2')
+    expect(await run.end()).toMatchObject({ ...SAME, keys: 3, leases: 3 })
   })
 
   it('that end during a copy take their keys along', async () => {
@@ -468,7 +547,7 @@ describe('leases', () => {
     const { source: own, clusters, target } = sides()
     const { id } = await own.grantLease({ ttlMs: 60_000 })
     await own.put('long/a', '1', { lease: id })
-    const source = new LongLeaseClient({ endpoints: clusters[0]?.endpoints ?? [] })
+    const source = new LongLeaseClient({ endpoints: clusters[0]?.endpoints ?? [], timeoutMs: TIMEOUT_MS })
     onTestFinished(() => source.close())
     expect(await new TestRun({ source, target }, { prefix: 'long/' }).result).toMatchObject(SAME)
     expect(await target.lease(id)).toMatchObject({ grantedTtlMs: 3_650 * 24 * 3_600_000 })
@@ -479,7 +558,7 @@ describe('leases', () => {
     const { id } = await own.grantLease({ ttlMs: 60_000 })
     await own.put('orphan/a', '1', { lease: id })
     await own.put('orphan/b', '1')
-    const source = new LeaselessClient({ endpoints: clusters[0]?.endpoints ?? [] })
+    const source = new LeaselessClient({ endpoints: clusters[0]?.endpoints ?? [], timeoutMs: TIMEOUT_MS })
     onTestFinished(() => source.close())
     expect(await new TestRun({ source, target }, { prefix: 'orphan/' }).result).toMatchObject({
       keys: 2,
@@ -547,7 +626,10 @@ describe('limits of the target', () => {
   it('of etcd are tried with the largest record', async () => {
     const { source } = sides()
     await source.put('largest/a', 'x'.repeat(2_000))
-    const target = new RefusingClient({ endpoints: sides().clusters[1]?.endpoints ?? [] })
+    const target = new RefusingClient({
+      endpoints: sides().clusters[1]?.endpoints ?? [],
+      timeoutMs: TIMEOUT_MS,
+    })
     onTestFinished(() => target.close())
     await expect(new TestRun({ source, target }, { prefix: 'largest/' }).result).rejects.toThrow(
       /^nothing was copied: largest\/a has 2009 bytes with its value, which the target refuses \(too large\)/,
@@ -555,7 +637,10 @@ describe('limits of the target', () => {
     expect(await target.get(positionKey('largest/'))).toBeUndefined()
   })
 
-  it('stop following before the revision that has too much, and let it continue', async () => {
+  it.each([
+    ['is replaced', (source: Client) => source.put('later/a', '2'), 2],
+    ['is deleted', (source: Client) => source.delete('later/a'), 1],
+  ])('stop following before the revision that has too much, until it %s', async (_, replace, keys) => {
     const { source, target } = sides()
     await source.put('later/a', '1')
     const over = limits({ value_bytes_max: 1_000 })
@@ -566,10 +651,10 @@ describe('limits of the target', () => {
     await expect(run.result).rejects.toThrow(`revision ${revision} of the source: the value of later/a`)
     expect((await target.get('later/a'))?.text()).toBe('1')
     // The source has replaced it: the target need not have it.
-    await source.put('later/a', '2')
-    expect(await new TestRun(sides(), { prefix: 'later/', ...over }).result).toMatchObject({
-      ...SAME,
-      keys: 2,
-    })
+    await replace(source)
+    expect(await new TestRun(sides(), { prefix: 'later/', ...over }).result).toMatchObject({ ...SAME, keys })
+    await source.deleteRange({ prefix: 'later/' })
+    await new TestRun(sides(), { prefix: 'later/', finish: true }).result
+    await target.delete(positionKey('later/'))
   })
 })

@@ -6,7 +6,7 @@ import { startCluster } from '../../../src/embed/index.ts'
 import { EtcdClient } from '../../../src/etcd-client/index.ts'
 import { lock, queue } from '../../../src/recipes/index.ts'
 import { topic } from '../../../src/recipes/topic.ts'
-import { SteppingClient, TestRun, useSides } from './sides.ts'
+import { SteppingClient, TestRun, TIMEOUT_MS, useSides } from './sides.ts'
 
 const sides = useSides()
 
@@ -69,6 +69,25 @@ describe('a topic', () => {
     }
   })
 
+  it('says so after a copy that was interrupted, too', async () => {
+    const { source, target } = sides()
+    for (const [name, lost] of [
+      ['whole-again', 0],
+      ['lost-again', 1],
+    ] as const) {
+      const orders = topic(source, name, { ageMs: 3_600_000 })
+      for (let n = 0; n < 5; n++) await orders.publish(`${n}`)
+      for await (const { lease = '' } of source.list({ prefix: `topic/${name}/message/`, limit: 1 }))
+        if (lost > 0) await source.revokeLease(lease)
+      const prefix = `topic/${name}/`
+      const crashAt = ({ kind, position }: MovedEvent) => kind === 'moved' && position?.copied === 2
+      await expect(new TestRun(sides(), { prefix, crashAt }).result).rejects.toThrow()
+      expect(await new TestRun(sides(), { prefix }).result).toMatchObject({ different: 0 })
+      const { texts, missed } = await readUntil(target, name, '4')
+      expect([texts.length, missed[0]]).toEqual([5 - lost, lost > 0])
+    }
+  })
+
   it('whose history the source has compacted says that messages may be lost', async () => {
     const { source, target } = sides()
     const orders = topic(source, 'aged', { ageMs: 60_000 })
@@ -88,18 +107,23 @@ describe('a topic', () => {
   })
 })
 
+interface MovedEvent {
+  readonly kind: string
+  readonly position?: { readonly copied: number }
+}
+
 /** Two clusters without keys. The target is written through etcd's API, and read through that of quorate, or etcd's. */
 async function freshSides(target: 'quorate' | 'etcd') {
   const [from, to] = await Promise.all([startCluster({ nodes: 1 }), startCluster({ nodes: 1 })])
-  const writer = new EtcdClient({ endpoints: to.endpoints })
+  const writer = new EtcdClient({ endpoints: to.endpoints, timeoutMs: TIMEOUT_MS })
   onTestFinished(async () => {
     await writer.close()
     await Promise.all([from.close(), to.close()])
   })
-  const source = from.client()
+  const source = from.client({ timeoutMs: TIMEOUT_MS })
   return {
     source,
-    target: target === 'etcd' ? writer : (to.client() as EtcdClient),
+    target: target === 'etcd' ? writer : (to.client({ timeoutMs: TIMEOUT_MS }) as EtcdClient),
     writer,
     clusters: [from, to],
   }
@@ -154,6 +178,22 @@ describe('revisions', () => {
     expect(await topic(target, 't').position('g')).toBe(position)
     const { texts, missed } = await readUntil(target, 't', '4', 'g')
     expect([texts, missed.includes(true)]).toEqual([['1', '2', '3', '4'], false])
+  })
+
+  it('of keys are above those of the source, also after others were written there', async () => {
+    const both = await freshSides('etcd')
+    const { source, target } = both
+    await source.put('app/1', '1')
+    const run = new TestRun(both, { prefix: 'app/', follow: true })
+    await run.reached('following')
+    const { modRevision = 0 } = (await target.get('app/1')) ?? {}
+    for (let newest = 0; newest <= modRevision; ) {
+      const puts = await Promise.all(Array.from({ length: 500 }, () => source.put('other', '')))
+      newest = Math.max(...puts.map(({ revision }) => revision))
+    }
+    const { revision } = await source.put('app/2', '1')
+    expect(await run.end()).toMatchObject({ different: 0, isAbove: true })
+    expect((await target.get('app/2'))?.modRevision).toBeGreaterThan(revision)
   })
 
   it('that stay below are reported before anything is copied, and a topic says missed', async () => {

@@ -17,6 +17,8 @@ import {
   QuorateError,
   type Txn,
   type TxnOptions,
+  type Watch,
+  type WatchOptions,
 } from '../../../src/client/index.ts'
 import { type EmbeddedCluster, startCluster } from '../../../src/embed/index.ts'
 import { EtcdClient } from '../../../src/etcd-client/index.ts'
@@ -27,12 +29,19 @@ export interface Sides {
   readonly clusters: readonly EmbeddedCluster[]
 }
 
+/** As the command has it: machines may be busy. */
+export const TIMEOUT_MS = 60_000
+
 export function useSides(): () => Sides {
   let sides: Sides
   beforeAll(async () => {
     const clusters = await Promise.all([startCluster({ nodes: 1 }), startCluster({ nodes: 1 })])
     const [from, to] = clusters
-    sides = { source: from.client(), target: new EtcdClient({ endpoints: to.endpoints }), clusters }
+    sides = {
+      source: from.client({ timeoutMs: TIMEOUT_MS }),
+      target: new EtcdClient({ endpoints: to.endpoints, timeoutMs: TIMEOUT_MS }),
+      clusters,
+    }
   })
   afterAll(async () => {
     await sides.target.close()
@@ -112,7 +121,7 @@ export class SteppingClient extends EtcdClient {
   #step: (() => Promise<unknown>) | undefined
 
   constructor(endpoints: readonly string[], step: () => Promise<unknown>) {
-    super({ endpoints })
+    super({ endpoints, timeoutMs: TIMEOUT_MS })
     this.#step = step
   }
 
@@ -130,6 +139,38 @@ export class SteppingClient extends EtcdClient {
   override async *list(options?: ListOptions) {
     await this.#makeStep()
     yield* super.list(options)
+  }
+}
+
+/** A client of a source that is written to during each list, while it has a watch. The watch has the change then. */
+export class WrittenClient extends EtcdClient {
+  readonly #write: () => Promise<{ readonly revision: number }>
+  #seen: number | undefined
+  #wake = () => {}
+
+  constructor(endpoints: readonly string[], write: () => Promise<{ readonly revision: number }>) {
+    super({ endpoints, timeoutMs: TIMEOUT_MS })
+    this.#write = write
+  }
+
+  override watch(options: WatchOptions): Watch {
+    const watch = super.watch(options)
+    const batches = async function* (this: WrittenClient) {
+      this.#seen = 0
+      for await (const batch of watch) {
+        yield batch
+        this.#seen = batch.revision
+        this.#wake()
+      }
+    }
+    return Object.assign(Object.create(watch), { [Symbol.asyncIterator]: batches.bind(this) }) as Watch
+  }
+
+  override async *list(options?: ListOptions) {
+    yield* super.list(options)
+    if (this.#seen === undefined) return
+    const { revision } = await this.#write()
+    while (this.#seen < revision) await new Promise<void>((resolve) => (this.#wake = resolve))
   }
 }
 

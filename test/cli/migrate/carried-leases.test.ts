@@ -1,0 +1,45 @@
+// The leases that a migration carries, where a side does not answer.
+
+import { expect, test } from 'vitest'
+import { CarriedLeases } from '../../../src/cli/migrate/carried-leases.ts'
+import { type Client, UnavailableError } from '../../../src/client/index.ts'
+
+const unreachable = () => new UnavailableError('unreachable', { code: 'unreachable', written: 'no' })
+
+/** The leases `1` and `2`, which have been carried to a target that has them. */
+async function carried() {
+  const renewed: string[] = []
+  const sides = { isSilent: false, ended: new Set<string>() }
+  const source = {
+    lease: async (id: string) => {
+      if (sides.isSilent) throw unreachable()
+      return sides.ended.has(id) ? undefined : { id, grantedTtlMs: 60_000 }
+    },
+  }
+  const target = {
+    grantLease: async ({ id }: { id: string }) => ({ id, ttlMs: 60_000 }),
+    keepLeasesAlive: async (ids: readonly string[]) => {
+      renewed.push(...ids)
+      return ids.map((id) => ({ id, ttlMs: 60_000 }))
+    },
+  }
+  const [from, to] = [source, target] as unknown as [Client, Client]
+  const leases = new CarriedLeases(from, to, new AbortController().signal, 60_000)
+  for (const id of ['1', '2']) await leases.carry(id)
+  const renew = async () => {
+    renewed.length = 0
+    await leases.renewAll()
+    return [...renewed]
+  }
+  return { leases, sides, renew }
+}
+
+test('they are renewed for as long as the source does not answer', async () => {
+  const { leases, sides, renew } = await carried()
+  sides.isSilent = true
+  for (let times = 0; times < 3; times++) expect(await renew()).toEqual(['1', '2'])
+  sides.isSilent = false
+  sides.ended.add('1')
+  expect(await renew()).toEqual(['2'])
+  expect(leases.takeLost()).toEqual([])
+})
