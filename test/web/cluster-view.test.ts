@@ -168,6 +168,25 @@ test('the leaders of a term are listed once, also when one comes again', async (
   ])
 })
 
+test.each([
+  ['an hour', 61, [[5, 'n2']]],
+  ['a day', 24 * 60, [[5, 'n2']]],
+  ['half an hour', 30, [[5, 'n2']]],
+])('a change of leader after %s of rest stands behind the leader before it', async (_, minutes, later) => {
+  await begin()
+  // A page that nobody sees reads less often.
+  const { document } = globalThis as unknown as { readonly document: object }
+  vi.stubGlobal('document', { ...document, visibilityState: 'hidden' })
+  await vi.advanceTimersByTimeAsync(minutes * 60_000)
+  said = Object.fromEntries(
+    NODES.map((name) => [name, { term: 5, leader: 'n2', role: name === 'n2' ? 'leader' : 'follower' }]),
+  )
+  await vi.advanceTimersByTimeAsync(30_000)
+  vi.stubGlobal('document', document)
+  const changes = page.leaderChanges.value.map(({ term, leader }) => [term, leader])
+  expect(changes).toEqual([[4, 'n1'], ...later])
+})
+
 /** The text of a counter, and of a histogram in which all took less than 10 ms. */
 const counted = (metric: string, label: string, name: string, count: number): string =>
   [

@@ -72,6 +72,7 @@ export const members = signal<readonly MemberView[]>([])
 /** The newest status of the leader, or of the node in use. */
 export const newest = signal<StatusResult | undefined>(undefined)
 export const history = signal<readonly LoadSample[]>([])
+/** Leaders of the last hour. The first one led when it began, or when the page was opened. */
 export const leaderChanges = signal<readonly LeaderChange[]>([])
 /** Why nothing can be shown yet. */
 export const firstError = signal<string | undefined>(undefined)
@@ -307,7 +308,8 @@ function sampleLoad(
 function noteLeader({ time, term, leader }: LoadSample): void {
   const last = leaderChanges.peek().at(-1)
   if (last !== undefined && last.term === term && last.leader === leader) return
-  leaderChanges.value = [...leaderChanges.peek(), { time, term, leader }]
-    .filter((each) => each.time > time - HISTORY_MS)
-    .slice(-CHANGES_MAX)
+  const all = [...leaderChanges.peek(), { time, term, leader }]
+  // Whoever led when the last hour began stays: pages show the changes after the first one.
+  const first = all.findLastIndex((each) => each.time <= time - HISTORY_MS)
+  leaderChanges.value = all.slice(Math.max(0, first, all.length - CHANGES_MAX))
 }
