@@ -25,13 +25,19 @@ export class FakeStore {
     return (this.versions.at(-1)?.record as { value?: string } | undefined)?.value
   }
 
-  put(value: string): object {
+  /** That of the key now. */
+  get lease(): string | undefined {
+    return (this.versions.at(-1)?.record as { lease?: string } | undefined)?.lease
+  }
+
+  put(value: string, lease?: string): object {
     this.revision++
     const isNew = this.value === undefined
     this.#created = isNew ? this.revision : this.#created
     this.#version = isNew ? 1 : this.#version + 1
     const head = { version: this.#version, create_revision: this.#created, mod_revision: this.revision }
-    this.versions.push({ revision: this.revision, record: { key: KEY, value, ...head, ...ORIGIN } })
+    const record = { key: KEY, value, ...head, ...(lease !== undefined && { lease }), ...ORIGIN }
+    this.versions.push({ revision: this.revision, record })
     return { revision: this.revision, ...head }
   }
 
@@ -58,7 +64,8 @@ export class FakeStore {
       (headers['If-Match'] === undefined || headers['If-Match'] === tag) &&
       (headers['If-None-Match'] === undefined || tag === undefined)
     if (!isMet) return problem('precondition_failed', 412, { current: null })
-    const result = method === 'PUT' ? this.put(body) : this.delete()
+    const lease = searchParams.get('lease') ?? undefined
+    const result = method === 'PUT' ? this.put(body, lease) : this.delete()
     if (token !== '') this.#tokens.set(token, result)
     return answer(result)
   }

@@ -192,3 +192,65 @@ test('each change of a history has its time and its user, deletions too', async 
   await vi.advanceTimersByTimeAsync(1_000)
   expect(screen.text()).toContain(`Written${time}`)
 })
+
+/** Changes of the value of a key, and how each is made. */
+const VALUES: Readonly<Record<string, Pick<Dialog, 'tab' | 'open'>>> = {
+  'an edit': {
+    tab: 'value',
+    open: async (screen) => {
+      await screen.click('Edit')
+      await screen.type('textarea', 'mine')
+    },
+  },
+  'an old version that is put back': {
+    tab: 'history',
+    open: (screen) => screen.click('Put this version back'),
+  },
+}
+/** The leases of an old version and of the present one. */
+const LEASES = [
+  [undefined, undefined],
+  ['21', undefined],
+  [undefined, '22'],
+  ['21', '22'],
+  ['22', '22'],
+] as const
+
+describe.each(Object.entries(VALUES))('%s leaves the lease that the key has', (_, { tab, open }) => {
+  test.each(LEASES)('the old version had the lease %s, and the present one has %s', async (old, present) => {
+    store.put('old', old)
+    store.put('seen', present)
+    newest.value = { revision: store.revision }
+    screen = await show(KeyDetail, { place: place(tab) })
+    await vi.advanceTimersByTimeAsync(1_000)
+    await open(screen)
+    await screen.submit()
+    await vi.advanceTimersByTimeAsync(5_000)
+    expect(store.value).toBe(tab === 'history' ? 'old' : 'mine')
+    expect(store.lease).toBe(present)
+  })
+})
+
+test('a history that cannot be read for a while leaves the open dialog, and what it is about', async () => {
+  store.put('old')
+  store.put('seen')
+  newest.value = { revision: store.revision }
+  screen = await show(KeyDetail, { place: place('history') })
+  await vi.advanceTimersByTimeAsync(1_000)
+  await screen.click('Put this version back')
+  const { serve } = node
+  node.serve = () => {
+    throw new TypeError('Failed to fetch')
+  }
+  await screen.submit()
+  store.revision++
+  await notice()
+  expect(screen.text()).toContain('no answer')
+  expect(screen.text()).toContain('seen')
+  await vi.advanceTimersByTimeAsync(5_000)
+  expect(screen.text()).toMatch(/it is not known whether the change was made/)
+  node.serve = serve
+  await screen.submit()
+  await vi.advanceTimersByTimeAsync(5_000)
+  expect(store.value).toBe('old')
+})

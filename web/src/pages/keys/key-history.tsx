@@ -64,22 +64,24 @@ export function KeyHistory({ place }: HistoryProps) {
   const [max, setMax] = useState(PAGE)
   // The history is read again under an open dialog, which is about what the user saw.
   const [chosen, setChosen] = useState<{ readonly record: KeyRow; readonly newest: KeyRow | undefined }>()
-  if (error !== undefined)
-    return (
-      <Notice kind="problem">
-        {leaderless.value ? 'The history of a key is read from the leader, and there is none.' : error}
-      </Notice>
-    )
-  if (isLoading || data === undefined) return <p class="dim">Reading the history …</p>
+  const problem = error !== undefined && (
+    <Notice kind="problem">
+      {leaderless.value ? 'The history of a key is read from the leader, and there is none.' : error}
+    </Notice>
+  )
+  if (isLoading || data === undefined) return problem || <p class="dim">Reading the history …</p>
   const { changes, isCut } = data
   if (changes.length === 0)
     return (
-      <Empty title="No change is left in the history">
-        <p>Older revisions are compacted. How long they are kept is a setting: history_age.</p>
-      </Empty>
+      problem || (
+        <Empty title="No change is left in the history">
+          <p>Older revisions are compacted. How long they are kept is a setting: history_age.</p>
+        </Empty>
+      )
     )
   return (
     <>
+      {problem}
       <ol class="history">
         {changes.slice(0, max).map((each, at) => (
           <HistoryEntry

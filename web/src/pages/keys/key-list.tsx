@@ -20,6 +20,7 @@ interface ListProps {
 export function KeyList({ place, empty }: ListProps) {
   const { prefix, after } = place
   const revision = useRevision()
+  const name = `${prefix} ${after}`
   const { data, error } = useRequest(
     async (signal) => {
       const all = prefixRange(encodeUtf8(prefix))
@@ -33,18 +34,20 @@ export function KeyList({ place, empty }: ListProps) {
       // Parts without a key are passed.
       while (page.records.length === 0 && page.next !== undefined)
         page = await readKeys({ start: page.next, end: all.end }, PAGE, signal)
-      return page
+      return { ...page, place: name }
     },
     [prefix, after],
     revision,
   )
-  if (error !== undefined) return <Notice kind="problem">{error}</Notice>
-  if (data === undefined) return null
+  const problem = error !== undefined && <Notice kind="problem">{error}</Notice>
+  // The keys of another place are not under its error.
+  if (data === undefined || (problem && data.place !== name)) return problem || null
   const { records, next } = data
   const last = records.at(-1)?.key
-  if (records.length === 0 && after === undefined) return empty
+  if (records.length === 0 && after === undefined) return problem || empty
   return (
     <>
+      {problem}
       <ul class="key-list" aria-label="Keys">
         {records.map(({ key }) => (
           <li key={identify(key)}>
