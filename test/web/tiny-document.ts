@@ -141,9 +141,13 @@ export interface Screen {
   text(): string
   /** The element with this name for a user: its label, or its text. */
   find(localName: string, name: string): TinyNode | undefined
+  /** The elements of this kind, in their order. */
+  all(localName: string): readonly TinyNode[]
   click(name: string): Promise<void>
   /** Types into the only field of this kind. */
   type(localName: 'input' | 'textarea', text: string): Promise<void>
+  /** Types into the field with this label. */
+  fill(label: string, text: string): Promise<void>
   submit(): Promise<void>
   /** Takes the component away. */
   leave(): Promise<void>
@@ -173,6 +177,7 @@ export async function show(component: unknown, props: object): Promise<Screen> {
   return {
     text: () => root.textContent,
     find,
+    all: (localName) => [...root.descend()].filter((node) => node.localName === localName),
     async click(name) {
       const button = find('button', name) ?? find('a', name)
       if (button === undefined) throw new Error(`there is no ${name} in: ${root.textContent}`)
@@ -185,6 +190,14 @@ export async function show(component: unknown, props: object): Promise<Screen> {
       if (field === undefined) throw new Error(`there is no ${localName}`)
       field.value = text
       field.fire('input')
+      await draw()
+    },
+    async fill(label, text) {
+      const id = find('label', label)?.attributes.get('for')
+      const field = [...root.descend()].findLast(({ attributes }) => attributes.get('id') === id)
+      if (id === undefined || field === undefined) throw new Error(`there is no field ${label}`)
+      field.value = text
+      field.fire(field.localName === 'select' ? 'change' : 'input')
       await draw()
     },
     async submit() {
