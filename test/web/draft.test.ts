@@ -8,7 +8,9 @@ import { load } from './page-modules.ts'
 interface Modules {
   readonly text: { peek(): string }
   readonly sent: {
-    peek(): { readonly text: string; readonly answer?: { readonly kind: string } } | undefined
+    peek():
+      | { readonly text: string; readonly answer?: { readonly kind: string; readonly isUnknown?: boolean } }
+      | undefined
   }
   send(txn: KvTxn): Promise<void>
   setText(text: string): void
@@ -21,7 +23,10 @@ beforeAll(async () => {
   const names = ['pages/transaction/draft.ts', 'cluster/credentials.ts']
   page = Object.assign({}, ...(await Promise.all(names.map((name) => load<object>(name)))))
 })
-afterEach(() => page.forgetUserToken())
+afterEach(() => {
+  page.forgetUserToken()
+  vi.useRealTimers()
+})
 
 const key = new Uint8Array([0x6b])
 const PUT: KvTxn = {
@@ -93,5 +98,42 @@ test('the text stays in the tab until its user logs out, and then nothing of it 
   page.forgetUserToken()
   await vi.advanceTimersByTimeAsync(1_000)
   expect(sessionStorage.getItem('quorate.transaction')).toBeNull()
-  vi.useRealTimers()
+})
+
+/** Users who send the same transaction after one of them got no answer, and whether it is the same change. */
+test.each([
+  ['the same user', () => {}, true],
+  ['the same user, after another login', () => page.keepUserToken('ann', 'next'), true],
+  ['the next user', () => page.keepUserToken('bob', 'token'), false],
+  [
+    'the same user, after a logout',
+    () => {
+      page.forgetUserToken()
+      page.keepUserToken('ann', 'token')
+    },
+    false,
+  ],
+] as const)('after an unknown outcome %s sends the same transaction', async (_, act, isSame) => {
+  vi.useFakeTimers()
+  page.keepUserToken('ann', 'token')
+  const names: (string | undefined)[] = []
+  let isAway = true
+  node.serve = ({ headers }) => {
+    names.push(headers['Idempotency-Key'])
+    if (isAway) throw new TypeError('the connection broke')
+    return answer(DONE.put)
+  }
+  const send = async (): Promise<void> => {
+    page.setText('{}')
+    const sending = page.send(PUT)
+    await vi.advanceTimersByTimeAsync(60_000)
+    await sending
+  }
+  await send()
+  expect(page.sent.peek()).toMatchObject({ answer: { kind: 'failed', isUnknown: true } })
+  isAway = false
+  act()
+  await send()
+  expect(page.sent.peek()).toMatchObject({ answer: { kind: 'done' } })
+  expect(new Set(names).size).toBe(isSame ? 1 : 2)
 })

@@ -10,7 +10,7 @@ interface Modules {
   readonly newestStale: { value: object | undefined }
   readonly readsStale: { readonly value: boolean }
   setDoors(doors: readonly { readonly node: string; readonly base: string }[]): void
-  run(operation: typeof get, request: object): Promise<{ readonly result: unknown }>
+  run(operation: typeof get, request: object, options?: object): Promise<{ readonly result: unknown }>
   checkLeader(): Promise<void>
   readStale(): void
   pageFreshness(): object
@@ -91,4 +91,25 @@ test('in a local cluster the next read goes to a node on the side of the leader'
   await read()
   expect(paths()).toEqual(['/nodes/n1/v1/kv/k', '/nodes/n2/v1/kv/k'])
   expect(page.leaderless.value).toBe(false)
+})
+
+test('what one node answers to a client that asks only it says nothing of the reads of the page', async () => {
+  const doors = ['n1', 'n2'].map((name) => ({ node: name, base: `/nodes/${name}` }))
+  page.setDoors(doors)
+  const readAt = (at: number, freshness: object = {}) =>
+    page.run(get, { kind: 'get', key: new Uint8Array([0x6b]), freshness }, { door: doors[at] })
+  // n1 is cut off, and its client is refused: the page reads at n2.
+  await expect(readAt(0)).rejects.toThrow('is no_leader')
+  expect(page.leaderless.value).toBe(false)
+  // No node reaches a leader, and the user reads stale: one client is still served, or is again.
+  cutOff = new Set(['n1', 'n2'])
+  await expect(read()).rejects.toThrow('is no_leader')
+  page.readStale()
+  await read()
+  const seen = page.newestStale.value
+  cutOff = new Set(['n1'])
+  await readAt(1)
+  await readAt(1, { consistency: 'stale' })
+  expect(page.readsStale.value).toBe(true)
+  expect(page.newestStale.value).toBe(seen)
 })

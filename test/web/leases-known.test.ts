@@ -100,3 +100,14 @@ test('each of more leases than one request reads is known, and one that has ende
   await vi.advanceTimersByTimeAsync(2 * TTL_MS)
   expect([left('3'), left('6')]).toEqual(['ended', 'ended'])
 })
+
+test('of leases that are spread over more of others than are read, none is said to have ended', async () => {
+  const apart = 1_000
+  const wanted = Array.from({ length: 20 }, (_, at) => String((at + 1) * apart))
+  for (let id = 1; id <= 20 * apart; id++) ends.set(String(id), Date.now() + TTL_MS)
+  await open(...wanted)
+  await vi.advanceTimersByTimeAsync(10)
+  expect(left(wanted[0] ?? '')).toBeGreaterThan(0)
+  for (const id of wanted) expect(left(id)).not.toBe('ended')
+  expect(node.requests.length).toBeLessThan(wanted.length)
+})

@@ -227,6 +227,36 @@ test('a watch on which nothing happens for hours is one watch', async () => {
   await end()
 })
 
+test('after hours in which only other keys change, a feed resumes behind what it was told of, and misses nothing', async () => {
+  vi.useFakeTimers()
+  let revision = 10
+  const answers = (): ReturnType<typeof answer> => {
+    const from = Number(froms().at(-1))
+    // The store keeps the last hundred revisions.
+    if (from > 0 && from <= revision - 100) return problem('compacted', 410, { resume_from: revision - 99 })
+    return new ReadableStream<Uint8Array>({
+      start(controller) {
+        const send = (message: object): void => controller.enqueue(encode(`${JSON.stringify(message)}\n`))
+        send(created(revision))
+        clearInterval(quiet)
+        const endsAt = Date.now() + 3_600_000
+        quiet = setInterval(() => {
+          send({ type: 'progress', revision: ++revision })
+          if (Date.now() < endsAt) return
+          clearInterval(quiet)
+          controller.close()
+        }, 2_000)
+      },
+      cancel: () => clearInterval(quiet),
+    })
+  }
+  const { view, end } = await runFeed([answers])
+  await vi.advanceTimersByTimeAsync(3.5 * 3_600_000)
+  expect(requests.length).toBeGreaterThan(3)
+  expect(view()).toMatchObject({ state: 'open', gaps: [], gapCount: 0, revision })
+  await end()
+})
+
 /** Ways in which a watch ends: what the node answers, and what follows. */
 const ENDINGS: Readonly<Record<string, () => ReturnType<typeof answer>>> = {
   'its node closes it': () => messages([created(10), put(11)]),

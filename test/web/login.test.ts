@@ -15,14 +15,18 @@ vi.stubGlobal('location', { hash: '', origin: 'http://node' })
 let sent: unknown[]
 /** Answers with a token of ten minutes; undefined: nobody answers. */
 let token: string | undefined
+/** The answers wait for it. */
+let held: Promise<void> | undefined
 vi.stubGlobal('fetch', async (_path: string, { body }: { readonly body: Uint8Array }) => {
   sent.push(JSON.parse(Buffer.from(body).toString()))
+  await held
   if (token === undefined) throw new TypeError('Failed to fetch')
   const headers = { 'kv-node': 'n1', 'kv-cluster': '7' }
   return Response.json({ token, expires_in_ms: 600_000 }, { headers })
 })
 
 interface Credentials {
+  keepUserToken(name: string, token: string): void
   readonly userToken: { peek(): string | undefined }
   readonly logins: { peek(): number }
   dropUserToken(token: string | undefined): void
@@ -98,13 +102,38 @@ test('after a logout nothing is requested, and nothing is kept', async () => {
   expect([...store]).toEqual([])
 })
 
-test('a logout during a renewal stays one', async () => {
+/** Acts while the next token is on its way, and the token that the page has then. */
+const MEANWHILE: Readonly<Record<string, readonly [act: () => void, token: string | undefined]>> = {
+  'nothing happens': [() => {}, 'renewed'],
+  'its user logs out': [() => credentials.forgetUserToken(), undefined],
+  'its user logs in again': [() => credentials.keepUserToken('ann', 'by hand'), 'renewed'],
+  'somebody else logs in': [() => credentials.keepUserToken('bob', 'of bob'), 'of bob'],
+  'its user logs out, and somebody else logs in': [
+    () => {
+      credentials.forgetUserToken()
+      credentials.keepUserToken('bob', 'of bob')
+    },
+    'of bob',
+  ],
+}
+
+test.each(Object.entries(MEANWHILE))('a renewal during which %s', async (_, [act, left]) => {
   await logInAs(ANN.user, ANN.password)
-  const renewed = vi.advanceTimersToNextTimerAsync()
-  credentials.forgetUserToken()
-  await renewed
+  const answered = Promise.withResolvers<void>()
+  held = answered.promise
+  token = 'renewed'
+  await vi.advanceTimersByTimeAsync(8 * MINUTE)
+  expect(sent).toEqual([ANN, ANN])
+  act()
+  answered.resolve()
+  held = undefined
+  await vi.advanceTimersByTimeAsync(MINUTE)
+  expect(credentials.userToken.peek()).toBe(left)
+  if (left === 'renewed') return
+  // Nothing of the login that is over is requested again.
   await vi.advanceTimersByTimeAsync(60 * MINUTE)
-  expect(credentials.userToken.peek()).toBeUndefined()
+  expect(sent).toEqual([ANN, ANN])
+  expect(credentials.userToken.peek()).toBe(left)
 })
 
 test('the password is nowhere but in the memory of the page', async () => {
