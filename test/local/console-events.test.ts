@@ -93,6 +93,22 @@ test('a process that was stopped by a signal is noticed, by the first page and b
   }
 })
 
+test('what a new page begins with, the others receive too', async () => {
+  const [first, second] = [open(), open()]
+  for (const [state, paused] of [
+    ['paused', true],
+    ['running', false],
+  ] as const) {
+    // No check has seen it yet.
+    node.paused = paused
+    const next = open()
+    expect(next.states).toEqual([state])
+    await vi.advanceTimersByTimeAsync(2_000)
+    expect([first.states.at(-1), second.states.at(-1)]).toEqual([state, state])
+    next.leave()
+  }
+})
+
 test('a page that leaves takes nothing from those that stay', async () => {
   const [first, second] = [open(), open()]
   first.leave()

@@ -106,6 +106,47 @@ test('a stream rests for as long as it likes, and its end on either side is the 
   expect(vi.getTimerCount()).toBe(0)
 })
 
+/** Endings of a node, and whether a change that was on its way may have been made. */
+const ENDINGS = {
+  'does not listen': { respond: undefined, mayBeMade: false },
+  'ends before it answers': { respond: (response: ServerResponse) => response.destroy(), mayBeMade: true },
+  'changes the protocol': {
+    respond: ({ socket }: ServerResponse) => {
+      socket?.end('HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n')
+    },
+    mayBeMade: true,
+  },
+} as const
+
+test.each(Object.entries(ENDINGS))('a node that %s: what became of a change is said', async (_, ending) => {
+  const { respond, mayBeMade } = ending
+  const node = createServer((request, response) => {
+    request.resume().on('end', () => respond?.(response))
+  })
+  node.listen(0, '127.0.0.1')
+  await once(node, 'listening')
+  const url = `http://127.0.0.1:${(node.address() as AddressInfo).port}`
+  onTestFinished(() => {
+    node.closeAllConnections()
+    node.close()
+  })
+  if (respond === undefined) await new Promise((resolve) => node.close(resolve))
+  const console = await openFor({ name: 'n1', url })
+  // Each of them the second time too.
+  for (const method of ['PUT', 'POST', 'DELETE', 'GET', 'HEAD', 'PUT', 'GET']) {
+    const isRead = method === 'GET' || method === 'HEAD'
+    const reply = await call(console.address, '/nodes/n1/v1/kv/a', {
+      ...{ method, headers: known(console.address) },
+      ...(method === 'PUT' && { body: 'value' }),
+    })
+    expect(reply.status, method).toBe(502)
+    expect(reply.headers['kv-node'], method).toBeUndefined()
+    if (method === 'HEAD') continue
+    const { code } = JSON.parse(reply.text) as { readonly code: string }
+    expect(code, method).toBe(mayBeMade && !isRead ? 'outcome_unknown' : 'not_ready')
+  }
+})
+
 test('certificates that are renewed while the console runs hold for the next request', async () => {
   const dir = mkdtempSync(join(tmpdir(), 'quorate-console-'))
   onTestFinished(() => rmSync(dir, { recursive: true }))
