@@ -85,13 +85,16 @@ test('a file that ends anywhere before its end, or goes on after it, is refused'
   const file = fileOf(
     Array.from({ length: 20 }, (_, at) => [{ key: Uint8Array.of(1, at), value: new Uint8Array(50) }]),
   )
-  const read = async (bytes: Uint8Array): Promise<void> => {
-    for await (const _ of new BackupReader(inChunks(bytes, 700)).pages());
+  const read = async (bytes: Uint8Array, size = 700): Promise<void> => {
+    for await (const _ of new BackupReader(inChunks(bytes, size)).pages());
   }
   await expect(read(file)).resolves.toBeUndefined()
   for (let length = 0; length < file.length; length++)
     await expect(read(file.subarray(0, length)), `${length} bytes`).rejects.toThrow(DamagedBackupError)
-  await expect(read(Buffer.concat([file, Buffer.of(0)]))).rejects.toThrow('bytes follow the end')
+  const longer = Buffer.concat([file, Buffer.of(0)])
+  await expect(read(longer)).rejects.toThrow('bytes follow the end')
+  // The chunk of the end has no other byte.
+  await expect(read(longer, file.length)).rejects.toThrow('bytes follow the end')
 })
 
 test('blocks in another order, or a second time, are refused', async () => {

@@ -11,6 +11,7 @@ import { AuthRows, decodeState, decodeUserRow, ROOT_KEY } from '../../src/kv/ind
 import { decodeLease } from '../../src/kv/leases.ts'
 import { TABLE_AUTH, TABLE_LEASES } from '../../src/kv/types.ts'
 import { asRevision } from '../../src/operations/forms/index.ts'
+import { decodeAppliedState } from '../../src/raft/index.ts'
 import { startNode } from '../../src/server/start/start-node.ts'
 import { inspectDirectory } from '../../src/storage/index.ts'
 import { runs } from '../runs.ts'
@@ -102,6 +103,19 @@ test('a new password of root counts as much as one that root has set, and root g
   const [reset, set] = [await rowsOf(before, hash), await rowsOf(after)]
   expect(reset.head?.bytes).toBe(set.head?.bytes)
   expect(reset.root).toMatchObject({ passwordHash: hash, roles: ['app', 'root'] })
+})
+
+test('leader leases, and the cluster version, are those of the store that is lost', async () => {
+  const node = new FakeNode({ clusterVersion: 1 })
+  node.put('a', '1')
+  node.leaderLeases = { on: true, durationMs: 700 }
+  const dir = join(temporaryDirectory(), 'd')
+  await restoreFile(fileWith(await backupOf(node)), newNode(dir), { bump: BUMP })
+  await opened(dir, async ({ applied }, { settings }) => {
+    expect(decodeAppliedState(applied.raft).leaderLeases).toEqual({ on: true, durationMs: 700 })
+    // A node of the version that wrote the backup can join.
+    expect(settings.clusterVersion).toBe(1)
+  })
 })
 
 test('outcomes of tokens and sessions are in no backup, and their late copies are refused', async () => {
