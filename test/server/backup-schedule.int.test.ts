@@ -1,6 +1,6 @@
 // Backups that a node makes by itself.
 
-import { mkdirSync, readdirSync, statfsSync, statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, rmSync, statfsSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { verifyFile } from '../../src/backup/file.ts'
@@ -79,6 +79,29 @@ test('backups of a clock that was wrong neither stop the schedule nor push out t
   await later.check()
   expect(readdirSync(dir)).toEqual(left)
   expect(Math.abs((later.counts.lastSuccessMs ?? 0) - now)).toBeLessThan(HOUR)
+})
+
+test('a backup is made at once when somebody has deleted all of them', async () => {
+  const dir = temporaryDirectory()
+  const node = leader()
+  const schedule = scheduleOf(node, new DirectoryTarget(dir))
+  await schedule.check()
+  for (const name of readdirSync(dir)) rmSync(join(dir, name))
+  node.role = 'follower'
+  await schedule.check()
+  expect(schedule.counts.lastSuccessMs).toBeUndefined()
+  node.role = 'leader'
+  await schedule.check()
+  expect(readdirSync(dir)).toHaveLength(1)
+})
+
+test('a file that another node deletes while this one lists is not in the list', async () => {
+  const dir = temporaryDirectory()
+  const [kept, gone] = [1, 2].map((at) => backupName('4242', at, at))
+  writeFileSync(join(dir, kept ?? ''), 'abc')
+  // Its name is there, and the file is not.
+  symlinkSync(join(dir, 'deleted'), join(dir, gone ?? ''))
+  expect(await new DirectoryTarget(dir).list('quorate-4242-')).toEqual([{ name: kept, bytes: 3 }])
 })
 
 test('a failure is counted, leaves no file, and the next check tries again', async () => {
@@ -272,10 +295,10 @@ test('names tell the cluster and the time', () => {
 
 test('only what this cluster has left incomplete is deleted, whatever the target lists', async () => {
   const deleted: string[] = []
-  const [own, other] = ['4242', '77'].map((id) => `${backupName(id, 1, 1)}.0a.partial`)
+  const [own, ...others] = ['4242', '77', '42425'].map((id) => `${backupName(id, 1, 1)}.0a.partial`)
   const target: BackupTarget = {
     directory: '',
-    list: async () => [own, other, 'x.partial'].map((name) => ({ name: name ?? '', bytes: 1 })),
+    list: async () => [own, ...others, 'x.partial'].map((name) => ({ name: name ?? '', bytes: 1 })),
     write: async () => {},
     delete: async (name) => void deleted.push(name),
   }
@@ -283,7 +306,9 @@ test('only what this cluster has left incomplete is deleted, whatever the target
   expect(deleted).toEqual([own])
 })
 
-test('a node that was started with a target makes backups and reports them', async () => {
+test('a node that was started with a target makes backups and reports them, until it stops', async () => {
+  const stops = vi.spyOn(BackupSchedule.prototype, 'stop')
+  onTestFinished(() => stops.mockRestore())
   const top = temporaryDirectory()
   const HOST = { host: '127.0.0.1', port: 0 }
   const node = await startNode({
@@ -301,7 +326,9 @@ test('a node that was started with a target makes backups and reports them', asy
     const status = (await (await fetch(`${node.url}/v1/status`)).json()) as Record<string, number>
     expect(status).toMatchObject({ last_backup_age_ms: expect.any(Number), certificates: [] })
     expect(status.disk_total_bytes).toBeGreaterThan(status.disk_free_bytes ?? 0)
+    expect(stops).not.toHaveBeenCalled()
   } finally {
     await node.stop()
   }
+  expect(stops).toHaveBeenCalledOnce()
 })

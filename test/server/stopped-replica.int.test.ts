@@ -1,12 +1,13 @@
 // A lost quorum: what stopped replicas hold, and a new cluster from one of them.
 
-import { existsSync, mkdirSync, readdirSync, renameSync, rmdirSync, symlinkSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, renameSync, rmdirSync, rmSync, symlinkSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { checkRestored, restoreFile } from '../../src/backup/restore.ts'
 import { startCluster } from '../../src/embed/index.ts'
 import { requestKind } from '../../src/kv/codec/request.ts'
+import type { Condition } from '../../src/operations/forms/index.ts'
 import {
   asIndex,
   asReplicaId,
@@ -18,6 +19,7 @@ import {
 } from '../../src/raft/index.ts'
 import {
   findBestReplica,
+  hasBestLog,
   inspectReplica,
   MemberAnswersError,
   recoverReplica,
@@ -83,24 +85,25 @@ test('a replica of a lost quorum becomes the only voter of a new cluster, and ne
   }
 })
 
+/** The entry of a put, at this index of the log. */
+function put(index: number, key: string, value: string, condition: Partial<Condition> = {}): Entry {
+  const request = ask(putOf(key, value, condition))
+  const frame = sealed(requestKind(request).kind, asReplicaId('9'), 1, index, bodyOf(request))
+  stampFrame(frame, asTerm(1), asIndex(index), 0)
+  return { index: asIndex(index), term: asTerm(1), frame }
+}
+
 test('what the log has and was not applied is kept, and changes of members in it are not', async () => {
   const dir = join(temporaryDirectory(), 'd')
   await restoreFile(fileWith(await backupOf(new FakeNode())), newNode(dir), { bump: BUMP })
   const member = { id: asReplicaId('77'), name: 'n8', peer: '127.0.0.1:1', url: 'http://127.0.0.1:1' }
-  const put = (index: number, key: string, ifRevision?: number): Entry => {
-    const condition = ifRevision === undefined ? {} : { ifMatch: [rev(ifRevision)] }
-    const request = ask(putOf(key, `at ${index}`, condition))
-    const frame = sealed(requestKind(request).kind, asReplicaId('9'), 1, index, bodyOf(request))
-    stampFrame(frame, asTerm(1), asIndex(index), 0)
-    return { index: asIndex(index), term: asTerm(1), frame }
-  }
   const begun = 1 + BUMP
   const entries = [
-    put(2, 'a'),
+    put(2, 'a', 'at 2'),
     pastChange(3, 1, { kind: 'change', steps: [{ kind: 'add-learner', member }] }),
     // It depends on the revision that the first one has made.
-    put(4, 'a', begun + 1),
-    put(5, 'b'),
+    put(4, 'a', 'at 4', { ifMatch: [rev(begun + 1)] }),
+    put(5, 'b', 'at 5'),
   ]
   const storage = await openStorage(dir)
   await store(storage, batch(hardState(1, 1), [write({ entries })]))
@@ -119,6 +122,21 @@ test('what the log has and was not applied is kept, and changes of members in it
     expect(Buffer.from(made.applied.raft)).toEqual(
       Buffer.from(encodeAppliedState({ configuration, leaderLeases })),
     )
+  })
+})
+
+test('a log that is not applied is kept to its end, however long it is', async () => {
+  const dir = join(temporaryDirectory(), 'd')
+  await restoreFile(fileWith(await backupOf(new FakeNode())), newNode(dir), { bump: BUMP })
+  const value = 'x'.repeat(1 << 20)
+  const keys = ['a', 'b', 'c', 'd', 'e', 'f', 'g']
+  const storage = await openStorage(dir)
+  for (const [at, key] of keys.entries())
+    await store(storage, batch(hardState(1, 1), [write({ entries: [put(2 + at, key, value)] })]))
+  await closed(storage)
+  expect(await recoverReplica(dir, { bump: BUMP })).toMatchObject({
+    revision: 1 + BUMP + keys.length,
+    state: { keys: keys.length },
   })
 })
 
@@ -194,6 +212,31 @@ test('a link to the directory, and a mount point, are refused before anything is
   )
   await expect(recoverReplica('/proc', { bump: BUMP })).rejects.toThrow('/proc is a mount point')
   expect(readdirSync(top).sort()).toEqual(['d', 'link'])
+})
+
+test('a look at a replica leaves no copy of it, also where it is damaged', async () => {
+  const dir = join(temporaryDirectory(), 'd')
+  await restoreFile(fileWith(await backupOf(new FakeNode())), newNode(dir), { bump: BUMP })
+  const copies = temporaryDirectory()
+  vi.stubEnv('TMPDIR', copies)
+  onTestFinished(() => void vi.unstubAllEnvs())
+  await inspectReplica(dir)
+  rmSync(join(dir, 'WATERMARK'))
+  await expect(inspectReplica(dir)).rejects.toThrow(`${join(dir, 'WATERMARK')} is damaged`)
+  expect(readdirSync(copies)).toEqual([])
+})
+
+test('the best log is the one of the newest term, though others are longer, and then the longest', async () => {
+  const dir = join(temporaryDirectory(), 'd')
+  await restoreFile(fileWith(await backupOf(new FakeNode())), newNode(dir), { bump: BUMP })
+  const replica = await inspectReplica(dir)
+  const logs = [
+    { ...replica, lastTerm: 3, lastIndex: 90 },
+    { ...replica, lastTerm: 4, lastIndex: 20 },
+    { ...replica, lastTerm: 4, lastIndex: 21 },
+  ]
+  for (const order of [logs, logs.toReversed()]) expect(findBestReplica(order)).toBe(logs[2])
+  expect(logs.map((log) => hasBestLog(log, logs))).toEqual([false, false, true])
 })
 
 test('replicas of different clusters have no best one', async () => {
