@@ -1,6 +1,6 @@
 // The requests of a new replica to join a cluster, against nodes that are simulated here.
 
-import { mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import { createServer as createSecureServer } from 'node:https'
 import { tmpdir } from 'node:os'
@@ -126,7 +126,7 @@ test('a member whose address belongs to another cluster by now is passed over', 
   const right = await played({ answers: 503 })
   right.node.members = [{ name: 'n1', replica_id: '1', url: other.url }]
   const joined = joinThrough([right.url], [right.node])
-  while (right.node.asked.length < 3) await new Promise(setImmediate)
+  await expect.poll(() => right.node.asked.length).toBeGreaterThan(2)
   right.node.answers = 200
   await joined
   expect(other.node.asked).toEqual([])
@@ -145,7 +145,7 @@ test('a refusal that passes is not taken for one because of a name that has beco
     node.members = []
   }
   const joined = joinThrough([url], [node])
-  while (node.asked.length < 2) await Promise.race([new Promise(setImmediate), joined])
+  await expect.poll(() => node.asked.length).toBeGreaterThan(1)
   node.answers = 200
   await joined
 })
@@ -192,7 +192,7 @@ test.each([false, true])('a member that listens elsewhere now says so (--replace
   const { url, node } = await played({ members: [before], answers: 409 })
   const joined = joinThrough([url], [node], replace)
   // The member is this very replica, so a refusal is no reason to give up.
-  while (node.asked.length < 2) await Promise.race([new Promise(setImmediate), joined])
+  await expect.poll(() => node.asked.length).toBeGreaterThan(1)
   node.answers = 200
   await joined
   expect(new Set(node.asked)).toEqual(new Set(['/v1/cluster/members']))
@@ -319,6 +319,31 @@ test('a node that joins is at the lowest cluster version until it has the state 
   onTestFinished(() => node.crash())
   const status = await fetch(`${node.url}/v1/status`)
   expect(await status.json()).toMatchObject({ members: [], cluster_version: 1 })
+})
+
+test('a port that is taken while the cluster is searched for leaves no replica behind', async () => {
+  const { url, node } = await played({ says: 503 })
+  const parent = mkdtempSync(path.join(tmpdir(), 'quorate-join-'))
+  onTestFinished(() => rmSync(parent, { recursive: true }))
+  const taken = createServer()
+  const port = Number((await addressOf(taken)).split(':')[1])
+  await new Promise((resolve) => taken.close(resolve))
+  const dataDir = path.join(parent, 'n4')
+  const started = startNode({
+    ...{
+      name: 'n4',
+      dataDir,
+      listen: { host: '127.0.0.1', port },
+      peerListen: { host: '127.0.0.1', port: 0 },
+    },
+    founding: { kind: 'join', urls: [url], replace: false },
+  })
+  const ended = expect(started).rejects.toThrow('address already in use')
+  await expect.poll(() => node.looks).toBeGreaterThan(0)
+  await new Promise<void>((resolve) => taken.listen(port, '127.0.0.1', resolve))
+  node.says = 200
+  await ended
+  expect(existsSync(dataDir)).toBe(false)
 })
 
 test('who joins by https shows no password to a member by http', async () => {

@@ -209,9 +209,11 @@ describe('the accepting side', () => {
     for (const target of ['5', '6', '5', '6']) call(target)
     const logged = (...target: string[]) => target.map((id) => ({ why: `this is replica 1, not ${id}` }))
     expect(node.why('refused a peer')).toEqual(logged('5', '6'))
-    world.pass(600_000)
-    for (const target of ['6', '5', '6']) call(target)
-    expect(node.why('refused a peer')).toEqual(logged('5', '6', '6', '5'))
+    for (let times = 0; times < 2; times++) {
+      world.pass(600_000)
+      for (const target of ['6', '5', '6']) call(target)
+    }
+    expect(node.why('refused a peer')).toEqual(logged('5', '6', '6', '5', '6', '5'))
   })
 
   test.each<[Frame, string]>([
