@@ -66,6 +66,10 @@ describe('a raise', () => {
     for (let between = before + 1; between < before + Math.min(by, 20); between++)
       expect(isReadable(asRevision(between), store.state)).toBe(false)
     expect(store.rows.has(Buffer.from(eventsKey(asRevision(before + 1))).toString('hex'))).toBe(true)
+    // The skipped revisions are none that the settings would keep others for.
+    const kept = eventRows(store)
+    store.apply(ask({ kind: 'compact', revision: undefined }))
+    expect(eventRows(store)).toEqual(kept)
   })
 
   test('to the same revision again changes nothing', () => {
