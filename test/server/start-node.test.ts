@@ -16,7 +16,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, onTestFinished, test } from 'vitest'
 import { isOpenToOthers } from '../../src/files/private-directory.ts'
+import { versionKey } from '../../src/kv/codec/rows.ts'
 import { encodeState, initialState } from '../../src/kv/index.ts'
+import { asRevision } from '../../src/operations/forms/index.ts'
 import { emptyConfiguration, encodeAppliedState } from '../../src/raft/index.ts'
 import type { NodeOptions } from '../../src/server/options.ts'
 import { NodeStartError } from '../../src/server/options.ts'
@@ -91,6 +93,23 @@ test('a node that cannot begin from what its storage holds gives the directory b
   const first = await start()
   expect(first).toBeInstanceOf(Error)
   expect(await start()).toEqual(first)
+})
+
+// Rows are read before the state, whose cluster version such a program would have raised.
+test('a row of a newer version is refused with the directory, and is no fault of the disk', async () => {
+  const dataDir = join(newDirectory(), 'node')
+  const row = { key: versionKey(Buffer.from('k'), asRevision(2)), value: Uint8Array.of(0x80) }
+  const pages = async function* () {
+    yield [row]
+  }
+  await formatStorage(dataDir, identity, initial, pages())
+  for (let times = 0; times < 2; times++) {
+    const failure = await failureOf({ dataDir, name: identity.name, founding: { kind: 'existing' } })
+    expect([failure.name, failure.message]).toEqual([
+      'NodeStartError',
+      `${dataDir}: the row of a version with flags 128 is not known to this version of quorate: a newer version wrote it, so use that version; its data was not changed`,
+    ])
+  }
 })
 
 const MINE: NodeOptions = {

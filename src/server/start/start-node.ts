@@ -143,12 +143,12 @@ async function openCertificates(
 }
 
 async function startWith(startOptions: StartOptions, logger: Logger, files: NodeFiles): Promise<ServingNode> {
-  const noSpace = (error: unknown): never => {
-    throw isDiskFull(error) ? new NodeStartError(noSpaceToStart(startOptions.dataDir, error)) : error
-  }
   // Discovery takes time, and the application may change its working directory.
   const dataDir = resolve(startOptions.dataDir)
-  await prepareDirectory({ ...startOptions, dataDir }, logger, files.certificates?.requests).catch(noSpace)
+  const fail = (error: unknown): never => {
+    throw startError(dataDir, error)
+  }
+  await prepareDirectory({ ...startOptions, dataDir }, logger, files.certificates?.requests).catch(fail)
   // LevelDB opens files by their path. Links on the path may change later, for example in a deployment.
   const options = {
     ...startOptions,
@@ -163,7 +163,7 @@ async function startWith(startOptions: StartOptions, logger: Logger, files: Node
     discardSuspectTail: options.discardSuspectTail ?? false,
     name: options.name,
     index: KeyIndex.of({ ...keyIndexLimits, rowHeads: rowHeadsFor(memoryBytes()) }),
-  }).catch(noSpace)
+  }).catch(fail)
   // The file may be incomplete, or have another size than this process needs.
   disk.giveBackReserve()
   let node: Node
@@ -172,9 +172,7 @@ async function startWith(startOptions: StartOptions, logger: Logger, files: Node
   } catch (error) {
     // The node that would close it does not exist.
     await new Promise<void>((resolve) => storage.close(() => resolve()))
-    throw error instanceof UnknownKindError
-      ? new NodeStartError(`${options.dataDir}: ${error.message}; its data was not changed`)
-      : error
+    throw startError(dataDir, error)
   }
   try {
     await node.start()
@@ -469,6 +467,14 @@ async function openAuditFile({ auditLog }: StartOptions, logger: Logger): Promis
     )
   })
   return file
+}
+
+/** The error of a start, with the directory and the next step where an operator must take one. */
+function startError(dir: string, error: unknown): unknown {
+  if (isDiskFull(error)) return new NodeStartError(noSpaceToStart(dir, error))
+  return error instanceof UnknownKindError
+    ? new NodeStartError(`${dir}: ${error.message}; its data was not changed`)
+    : error
 }
 
 const noSpaceToStart = (dir: string, error: unknown): string =>
