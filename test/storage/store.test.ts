@@ -3,6 +3,7 @@
 
 import { setImmediate as turn } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
+import { metadataKey } from '../../src/kv/keys.ts'
 import type { RowChange } from '../../src/kv/types.ts'
 import { asIndex, asTerm } from '../../src/raft/types.ts'
 import { keyIndexLimits, type StoreLimits } from '../../src/server/node/key-index/key-index.ts'
@@ -402,6 +403,30 @@ class Uncompacted extends FaultyEngine {
     done(new Error('EIO: no compaction'))
   }
 }
+
+test('while an entry is applied in parts, readers see the metadata of each of its keys from before', async () => {
+  const storage = await withLog(3)
+  const keys = ['a', 'b', 'c', 'new'].map((name) => metadataKey(bytes(name)))
+  const known = (): unknown[] =>
+    keys.map((key) => {
+      const metadata = storage.keyMetadata(key)
+      return metadata instanceof Uint8Array ? text(metadata) : metadata
+    })
+  const put = (key: Uint8Array | undefined, value: string): void =>
+    void storage.change({ key: must(key), value: bytes(value) })
+  storage.begin(asIndex(2), { bytes: 0, items: 0 })
+  for (const [at, key] of keys.slice(0, 3).entries()) put(key, `old ${at}`)
+  storage.end(applied(2, 1))
+  const before = known()
+  expect(before.slice(0, 3)).toEqual(['old 0', 'old 1', 'old 2'])
+  storage.begin(asIndex(3), { bytes: 0, items: 0 }, true)
+  for (const [at, key] of keys.entries()) put(key, `now ${at}`)
+  expect(known()).toEqual(before)
+  while (storage.prepare(1)) expect(known()).toEqual(before)
+  storage.end(applied(3, 1))
+  expect(known()).toEqual(['now 0', 'now 1', 'now 2', 'now 3'])
+  await closed(storage)
+})
 
 test('half an entry is neither written nor read: apply has thrown', async () => {
   const storage = await withLog(2)

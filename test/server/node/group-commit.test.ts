@@ -232,3 +232,24 @@ test('a batch that fails is told to the node and to who closes, and nothing goes
   clock.advance(10 * DISK_MS)
   expect(failures).toHaveLength(1)
 })
+
+test('rows that are applied during a batch become durable, also if others were due in it', async () => {
+  const { clock, commits, storage, write } = await setUp()
+  const { idleFlushMs } = driverLimits
+  write(2, 3)
+  commits.flush()
+  clock.advance(DISK_MS)
+  for (let round = 0; round < 2; round++) {
+    applyRows(storage, changes({ a: `${round}` }), applied(2 + 2 * round, 1))
+    commits.flush()
+    // The rows are due in the middle of this batch.
+    clock.advance(idleFlushMs - DISK_MS / 2)
+    write(5 + round, 1)
+    commits.flush()
+    applyRows(storage, changes({ b: `${round}` }), applied(3 + 2 * round, 1))
+    clock.advance(DISK_MS)
+    expect(storage.dirty).toBe(true)
+    clock.advance(idleFlushMs + DISK_MS)
+    expect(storage.dirty).toBe(false)
+  }
+})

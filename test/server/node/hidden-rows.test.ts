@@ -192,6 +192,27 @@ test('a range that began before a change, and is read after it, is no damage', (
   expect(node.end).toBeUndefined()
 })
 
+test('a scan that continues at other revisions finds no damage', () => {
+  const { cluster, node, old, newest, deleted } = world()
+  const change = node.put('key-3', 'later')
+  cluster.until(() => change.result !== undefined)
+  const scan = node.running.list({ ...EVERYTHING, revision: deleted })
+  const read = (key: string, revision: Revision): string | undefined => {
+    scan.moveTo({ start: bytes(key), end: bytes(`${key}\0`) }, revision)
+    let answer: { readonly value: string | undefined } | undefined
+    scan.next({ rowsMax: 1, bytesMax: 1000 }, (error, [record]) => {
+      if (error !== undefined) throw error
+      answer = { value: record && text(record.value) }
+    })
+    cluster.until(() => answer !== undefined)
+    return answer?.value
+  }
+  expect([read('key-3', deleted), read('account', old)]).toEqual(['v', 'balance 100'])
+  expect([read('account', newest), read('gone', deleted)]).toEqual(['balance 000', undefined])
+  scan.close()
+  expect(node.end).toBeUndefined()
+})
+
 test('a compare of a value ends the node whose row of it is hidden, and is acknowledged to nobody', () => {
   const { cluster, node, newest } = world(3)
   hide(node, versionKey(bytes('account'), newest))

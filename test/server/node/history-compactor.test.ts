@@ -9,14 +9,19 @@ import { SimulatedCluster } from '../simulated-cluster.ts'
 const KEPT = 100
 
 class Leader {
-  readonly store = new MemoryStore({ historyRevisionsMax: KEPT, historyAgeMs: 1_000_000 })
+  readonly store: MemoryStore
   proposals = 0
   isLeading = true
   isRefused = false
   timeMs = 0
   /** Results that have not been delivered. */
   readonly #answers: (() => void)[] = []
-  readonly compactor = new HistoryCompactor(this)
+  readonly compactor: HistoryCompactor
+
+  constructor(historyRevisionsMax = KEPT) {
+    this.store = new MemoryStore({ historyRevisionsMax, historyAgeMs: 1_000_000 })
+    this.compactor = new HistoryCompactor(this)
+  }
 
   get state() {
     return this.store.state
@@ -64,6 +69,16 @@ test('history ends step by step until what is kept is within the settings, altho
   leader.compactor.check(false)
   leader.compactor.check(true)
   expect(leader.proposals).toBe(proposals)
+})
+
+test('so do events that are too old, however many there are', () => {
+  const leader = new Leader(10_000)
+  leader.put(2500)
+  leader.timeMs = 2_000_000
+  leader.compactor.check(true)
+  leader.settle()
+  expect(leader.proposals).toBeGreaterThan(2)
+  expect(leader.kept).toBeLessThanOrEqual(16)
 })
 
 test('one step is under way at a time, and one that has failed is not tried again at once', () => {

@@ -118,6 +118,7 @@ test('a report that is too long, or cannot be made, is not sent', () => {
     expect(promised.code).toBe(code)
     if (code !== 'ok') expect(problemOf(promised)).toBe(`not_ready: ${leading.name} cannot report now`)
   }
+  expect(countsOf(leading)).toEqual(AT_REST)
 })
 
 test('a node makes no more than a few reports at a time', () => {

@@ -106,8 +106,8 @@ async function loaderOf(
       })
     },
     finish: (done) => {
-      scan.finish((error) => done(error ?? fail.unread))
       fail.finishing?.()
+      scan.finish((error) => done(error ?? fail.unread))
     },
     seek: (key) => scan.seek(key),
     close: () => scan.close(),

@@ -198,6 +198,14 @@ test('a node without a leader ends its watches, which go on elsewhere', () => {
   cluster.advance(20_000)
   expect(again.revisions).toEqual([revision + 1, revision + 2])
   for (const each of [again, elsewhere, there]) expect(each.end).toBeUndefined()
+  // It has no leader for a moment, and then for a second time.
+  leading.crash()
+  cluster.until(() => follower.running.leaderName !== leading.name && cluster.leader !== undefined)
+  cluster.advance(10_000)
+  expect(again.end).toBeUndefined()
+  cluster.isolate(follower)
+  cluster.until(() => again.end !== undefined)
+  expect(again.end).toMatchObject({ kind: 'no-leader', resumeFrom: revision + 3 })
 })
 
 test('a node whose full disk keeps it behind ends its watches, which go on elsewhere', () => {
