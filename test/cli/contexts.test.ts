@@ -38,6 +38,11 @@ test('a context is used where it is named, or is the current one; flags and vari
   expect((await kv(['get', 'k'], { env: { KV_CONTEXT: 'prod' } })).out).toBe('prod')
   expect(await kv(['context', 'use', 'prod'])).toMatchObject({ code: 0 })
   expect((await kv(['get', 'k'])).out).toBe('prod')
+  // Others come and go beside it.
+  expect((await kv(['context', 'add', 'spare', '--endpoints', other.url])).code).toBe(0)
+  expect((await kv(['get', 'k'])).out).toBe('prod')
+  expect((await kv(['context', 'remove', 'spare'])).code).toBe(0)
+  expect((await kv(['get', 'k'])).out).toBe('prod')
   expect((await kv(['get', 'k', '--endpoints', other.url])).out).toBe('other')
   expect((await kv(['get', 'k'], { env: { KV_ENDPOINTS: other.url } })).out).toBe('other')
   // Without it there is neither a cluster here nor one at the default ports.

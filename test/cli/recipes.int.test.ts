@@ -228,6 +228,30 @@ test('a lock of which no node says whether it could be taken is exit code 5, and
   for (const found of await Promise.all(attempts)) expect(found).toMatchObject({ code: 5, out: '' })
 })
 
+test('a wait is explained, also if nobody was in the queue at the first look', async () => {
+  // Another client takes the lock behind the first look. The command asks for it behind that.
+  const looked = Promise.withResolvers<void>()
+  const taken = looked.promise.then(() => lock(client, 'looked-at'))
+  const proxy = createHttpServer((request, answer) => {
+    const { method, headers, url: target = '' } = request
+    const pass = () => {
+      const passed = httpRequest(url + target, { method, headers }, (from) => {
+        from.pipe(answer.writeHead(from.statusCode ?? 500, from.headers))
+        if (target.includes('keys_only')) from.on('end', looked.resolve)
+      })
+      request.pipe(passed)
+    }
+    if (target.startsWith('/v1/txn')) void taken.then(pass)
+    else pass()
+  })
+  const waiting = begin(['lock', 'looked-at', '--ttl', '1h', '--timeout', '1m', ...shell('echo in')], {
+    endpoints: await listening(proxy),
+  })
+  await waiting.printed('waiting for the lock looked-at: another client holds it\n')
+  await (await taken).release()
+  expect(await waiting.ended).toMatchObject({ code: 0, out: 'in\n' })
+})
+
 test('Ctrl-C at a terminal reaches the command once, also if its input is no terminal', async () => {
   const code = `let n = 0; setInterval(() => {}, 1000)
     const end = () => { console.log("asked " + n); process.exit(3) }
