@@ -32,11 +32,12 @@ const CLIENT_TLS: { readonly [Name in keyof ClientTls]-?: Check } = {
 /** The part of the options of `tls.connect`, and of node:https, that is about TLS. */
 export type SecureOptions = Pick<ConnectionOptions, 'secureContext' | 'servername' | 'ALPNProtocols'>
 
-/** Options of a connection to `host`. */
+/** Options of a connection to `host`: a name, or an address, also with the brackets that it has in a URL. */
 export function secureOptions(tls: ClientTls, host: string): SecureOptions {
   const options = { secureContext: findSecureContext(tls), ALPNProtocols: ['http/1.1'] }
   // An address is no server name (RFC 6066 §3). The certificate must have it all the same.
-  const servername = tls.servername ?? (isIP(host) === 0 ? host : undefined)
+  const isAddress = isIP(host.replace(/^\[|\]$/g, '')) !== 0
+  const servername = tls.servername ?? (isAddress ? undefined : host)
   return servername === undefined ? options : { ...options, servername }
 }
 
