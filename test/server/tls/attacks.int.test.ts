@@ -72,6 +72,16 @@ function ask(port: number, options: ConnectionOptions): { socket: TLSSocket; out
   return { socket, outcome }
 }
 
+/** The status of one more request, or that the connection was closed before it was answered. */
+function askAgain(socket: TLSSocket): Promise<string> {
+  const next = new Promise<string>((resolve) => {
+    socket.once('data', (data) => resolve(data.toString('latin1').slice(9, 12)))
+    socket.once('close', () => resolve('closed'))
+  })
+  socket.write(GET)
+  return next
+}
+
 /** The node says why in HTTP: Node.js sends no alert about a certificate. */
 const REFUSED = '401'
 
@@ -181,12 +191,7 @@ test('a connection whose handshake is done outlives the time for it', async () =
   const { socket, outcome } = ask(port, { ...alice })
   expect(await outcome).toBe('200')
   vi.advanceTimersByTime(httpLimits.tlsHandshakeMs)
-  const next = new Promise<string>((resolve) => {
-    socket.once('data', (data) => resolve(data.toString('latin1').slice(9, 12)))
-    socket.once('close', () => resolve('closed'))
-  })
-  socket.write(GET)
-  expect(await next).toBe('200')
+  expect(await askAgain(socket)).toBe('200')
 })
 
 test('a slow handshake is closed, whatever arrives', async () => {
@@ -227,11 +232,7 @@ test('a new revocation list ends the connections of those in it, and no others',
   directory.write(paths.crl?.split('/').at(-1) ?? '', ca.revoke(bob))
   await files.reread()
   expect(await ended).toBe('closed')
-  const next = new Promise<string>((resolve) =>
-    a.socket.once('data', (data) => resolve(String(data).slice(9, 12))),
-  )
-  a.socket.write(GET)
-  expect(await next).toBe('200')
+  expect(await askAgain(a.socket)).toBe('200')
   expect(await ask(port, { ...bob }).outcome).toEqual(REFUSED)
 })
 
@@ -240,10 +241,9 @@ test('a new revocation list for nodes ends their connections to the client port'
   const node = other.node('n2')
   const { socket, outcome } = ask(port, { ...node })
   expect(await outcome).toBe('200')
-  const ended = new Promise((resolve) => socket.on('close', () => resolve('closed')))
   directory.write(peerFiles?.paths.crl?.split('/').at(-1) ?? '', other.revoke(node))
   await peerFiles?.reread()
-  expect(await ended).toBe('closed')
+  expect(await askAgain(socket)).toBe('closed')
 })
 
 test.each(['TLSv1.2', 'TLSv1.3'] as const)(
