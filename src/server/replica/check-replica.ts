@@ -50,7 +50,7 @@ export async function checkReplica(path: string, program: string): Promise<Check
   const isWhole = readIdentityIfFormatted(dir) !== undefined
   const leftover = isWhole ? `${finish} and the flags of then, or delete that directory` : finish
   add('leftovers', interrupted ? 'warning' : 'ok', interrupted ? leftover : leftovers(dir))
-  const identity = checkIdentity(dir, add, program)
+  const identity = checkIdentity(dir, add, program, interrupted ? finish : undefined)
   if (identity === undefined) return { checks, replica: undefined }
   checkPermissions(dir, add)
   checkDisk(dir, add)
@@ -88,7 +88,13 @@ function leftovers(dir: string): string {
     : `older data is kept in ${kept.join(', ')}; delete it when nobody needs it`
 }
 
-function checkIdentity(dir: string, add: Add, program: string): Identity | undefined {
+/** `unfinished`: how to finish an interrupted recovery, whose data belongs into an empty directory. */
+function checkIdentity(
+  dir: string,
+  add: Add,
+  program: string,
+  unfinished: string | undefined,
+): Identity | undefined {
   try {
     const content = inspectDirectory(dir)
     if (content.kind === 'empty') {
@@ -98,7 +104,8 @@ function checkIdentity(dir: string, add: Add, program: string): Identity | undef
         'problem',
         begun
           ? 'a start, join or restore was interrupted before the node was complete; repeat the same command'
-          : `it is empty; make a node with: ${program} node start --bootstrap or --join URL, or with: ${program} restore`,
+          : (unfinished ??
+              `it is empty; make a node with: ${program} node start --bootstrap or --join URL, or with: ${program} restore`),
       )
       return undefined
     }
