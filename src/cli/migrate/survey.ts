@@ -82,7 +82,8 @@ export async function verify(options: SurveyOptions): Promise<Verification> {
   let ofTarget = 0
   const onAnswer = (info: { readonly revision?: number | undefined }) => (ofTarget = info.revision ?? 0)
   const position = await readPosition(target, prefix, { signal, onAnswer })
-  const copiedUpTo = position?.phase === 'follow' ? position.revision : undefined
+  const isWhole = position?.phase === 'follow' || position?.phase === 'finished'
+  const copiedUpTo = isWhole ? position.revision : undefined
   if (copiedUpTo !== undefined)
     try {
       return await verifyAt(options, ofTarget, copiedUpTo)

@@ -152,6 +152,17 @@ describe('a migration that follows', () => {
     await run.end()
   })
 
+  it('is verified at its position when it is finished', async () => {
+    const { source } = sides()
+    await source.put('verified-end/a', '1')
+    const { revision } = await new TestRun(sides(), { prefix: 'verified-end/', finish: true }).result
+    await source.put('verified-end/a', 'late')
+    const { signal } = new AbortController()
+    const verified = await verify({ ...sides(), prefix: 'verified-end/', signal })
+    expect(verified).toMatchObject({ ...SAME, keys: 1, revision })
+    expect(verified.newest).toBeGreaterThan(revision)
+  })
+
   it('copies puts and deletes in their order, and ends with what the source has then', async () => {
     const { source, target } = sides()
     await putMany(source, 'follow/', 100)
