@@ -9,7 +9,7 @@ import type { SendOptions, SendOutcome } from '../../src/client/transport/transp
 import type { RangeRequest, RangeResponse } from '../../src/etcd/messages/kv.ts'
 import { EVENT_PUT, type WatchResponse } from '../../src/etcd/messages/watch.ts'
 import { RPC } from '../../src/etcd/rpcs.ts'
-import { ETCD_ERRORS } from '../../src/etcd/status.ts'
+import { ETCD_ERRORS, GRPC, GrpcError } from '../../src/etcd/status.ts'
 import { Attempt } from '../../src/etcd-client/attempt.ts'
 import { ConnectionError, type GrpcCallOptions, type GrpcClient } from '../../src/etcd-client/grpc-client.ts'
 import { keepAlive, listLeases } from '../../src/etcd-client/operations/leases.ts'
@@ -177,6 +177,27 @@ test.each([
   expect(found).toEqual([expected])
 })
 
+test.each(['before it begins', 'while it runs'])(
+  'a watch whose revisions are compacted %s names the first one from which nothing is missing',
+  async (when) => {
+    const created = { header: headerAt(20), created: true, canceled: false, compactRevision: 0, events: [] }
+    const refused = { ...created, canceled: true, compactRevision: 12, cancelReason: '' }
+    const isLater = when === 'while it runs'
+    const responses = isLater ? [created, refused] : [refused]
+    const calls = { duplex: () => streamOf(responses), silentMs: 60_000, background: true, url: '' }
+    const where = { where: { key }, from: asRevision(10), only: undefined }
+    const request = { ...where, prev: false, values: true, progressMs: 60_000 }
+    const opening = watch({ kind: 'watch', request }, calls as unknown as EtcdCalls)
+    const members = { compact_revision: 12, resume_from: 13 }
+    if (!isLater) return expect(opening).rejects.toMatchObject({ code: 'compacted', members })
+    const opened = await opening
+    if (!('stream' in opened) || !('messages' in opened.stream)) throw new Error('it is no watch')
+    let last: unknown
+    for await (const message of opened.stream.messages()) last = message
+    expect(last).toMatchObject({ kind: 'ended', problem: { code: 'compacted', fields: members } })
+  },
+)
+
 test('a watch says of no revision that it is complete before its events have arrived', async () => {
   const step = fc.oneof(
     fc.record({ events: fc.integer({ min: 1, max: 3 }) }),
@@ -289,6 +310,7 @@ describe('an attempt', () => {
 
   const GRANT = RPC.leaseGrant.path
   const PUT = RPC.put.path
+  const OLD_RIGHTS = new GrpcError(GRPC.invalidArgument, 'etcdserver: revision of auth store is old')
 
   test.each<[string, Readonly<Record<string, object>>, object]>([
     ['both are answered', { [GRANT]: streamOf([granted]), [PUT]: streamOf([made]) }, { kind: 'served' }],
@@ -318,6 +340,11 @@ describe('an attempt', () => {
       'the put is refused',
       { [GRANT]: streamOf([granted]), [PUT]: streamOf([], ETCD_ERRORS.permissionDenied) },
       { kind: 'refused', problem: { written: 'no' } },
+    ],
+    [
+      'the rights have changed since the login',
+      { [GRANT]: streamOf([granted]), [PUT]: streamOf([], OLD_RIGHTS) },
+      { kind: 'refused', problem: { code: 'unauthenticated', written: 'no' } },
     ],
     [
       'the put is sent to a learner',
