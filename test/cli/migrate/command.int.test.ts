@@ -202,6 +202,7 @@ describe('users and roles', () => {
         { access: 'readwrite', prefix: 'app/' },
         { access: 'read', key: "it's" },
         { access: 'write', start: 'a', end: 'c' },
+        { access: 'read', start: 'x' },
         { access: 'read', all: true },
       ])
       await client?.users.put('bob', { password: 'long enough', roles: ['app'] })
@@ -213,6 +214,7 @@ describe('users and roles', () => {
       'etcdctl role grant-permission app readwrite app/ --prefix=true',
       "etcdctl role grant-permission app read 'it'\\''s'",
       'etcdctl role grant-permission app write a c',
+      'etcdctl role grant-permission app read x --from-key=true',
       "etcdctl role grant-permission app read '' --from-key=true",
       'etcdctl user add bob',
       'etcdctl user grant-role bob app',
@@ -224,6 +226,7 @@ describe('users and roles', () => {
         'quorate role grant app readwrite --prefix app/',
         "quorate role grant app read 'it'\\''s'",
         'quorate role grant app write --range a c',
+        "quorate role grant app read --range x ''",
         'quorate role grant app read --all',
         'quorate user add bob',
         'quorate user grant bob app',

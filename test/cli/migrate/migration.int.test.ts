@@ -103,6 +103,20 @@ describe('a copy', () => {
     expect(second.has('compacted')).toBe(true)
   })
 
+  it.each(['copy', 'repair', 'follow'])(
+    'of a source that was restored is refused in the phase %s',
+    async (phase) => {
+      const { source, target } = sides()
+      const { revision } = await source.put('restored/a', '1')
+      const position = { source: '1', prefix: 'restored/', phase, revision: revision + 1_000_000, copied: 0 }
+      await target.put(positionKey('restored/'), JSON.stringify(position))
+      await expect(new TestRun(sides(), { prefix: 'restored/' }).result).rejects.toThrow(
+        /^the source has gone back/,
+      )
+      expect(await target.get('restored/a')).toBeUndefined()
+    },
+  )
+
   it('from another source, or by another run, is refused', async () => {
     const { source } = sides()
     await source.put('whose/a', '1')
@@ -379,18 +393,20 @@ describe('what somebody else has changed in the target', () => {
 
   it('is kept when it is in the way of a copy that continues', async () => {
     const { source, target } = sides()
-    for (const [name, compacts] of [
-      ['copy-a/', false],
-      ['copy-b/', true],
+    for (const [name, compacts, isCopied] of [
+      ['copy-a/', false, false],
+      ['copy-b/', true, false],
+      ['copy-c/', false, true],
     ] as const) {
       await putMany(source, name, 400)
       const first = new TestRun(sides(), { prefix: name, crashAt: crashAfter(127) })
       await expect(first.result).rejects.toThrow()
-      const [next] = (await keysByRevision(source, name)).slice(-1)
-      await target.put(next ?? '', 'theirs')
+      const key = (await keysByRevision(source, name)).at(isCopied ? 0 : -1) ?? ''
+      await target.put(key, 'theirs')
       if (compacts) await compactAll(source)
-      await expect(new TestRun(sides(), { prefix: name }).result).rejects.toThrow(REFUSED)
-      expect((await target.get(next ?? ''))?.text()).toBe('theirs')
+      for (let runs = 0; runs < 2; runs++)
+        await expect(new TestRun(sides(), { prefix: name }).result).rejects.toThrow(REFUSED)
+      expect((await target.get(key))?.text()).toBe('theirs')
     }
   })
 
@@ -440,6 +456,7 @@ describe('leases', () => {
     await using session = await source.session({ ttlMs: 2_000 })
     await session.put('lost/a', '1')
     await session.put('lost/b', '2')
+    await session.put('beside-lost', '3')
     const run = new TestRun(sides(), { prefix: 'lost/', follow: true })
     await run.reached('following')
     await target.revokeLease(session.lease)
@@ -459,6 +476,7 @@ describe('leases', () => {
       keys: 2,
       leases: 1,
     })
+    expect(await target.get('beside-lost')).toBeUndefined()
   })
 
   it('are granted anew together, where keys of several are put at once', async () => {
