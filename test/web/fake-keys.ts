@@ -43,6 +43,13 @@ interface Operation {
   readonly get?: Get
   readonly put?: Put
   readonly delete?: Place
+  readonly txn?: Txn
+}
+
+interface Txn {
+  readonly compare?: readonly Comparison[]
+  readonly success?: readonly Operation[]
+  readonly failure?: readonly Operation[]
 }
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
@@ -91,21 +98,22 @@ export class FakeKeys {
   }
 
   #txn(body: string, headers: Record<string, string>): Response {
-    const {
-      compare = [],
-      success = [],
-      failure = [],
-    } = JSON.parse(body) as {
-      readonly compare?: readonly Comparison[]
-      readonly success?: readonly Operation[]
-      readonly failure?: readonly Operation[]
-    }
-    const succeeded = compare.every((each) => this.#holds(each))
-    const operations = succeeded ? success : failure
+    const txn = JSON.parse(body) as Txn
+    const operations = (this.#holdsAll(txn) ? txn.success : txn.failure) ?? []
     const read = operations.flatMap(({ get }) => (get === undefined ? [] : this.#found(get)))
     if (read.length > this.txnReadsMax) return problem('range_too_large', 413)
-    const results = operations.map((each) => this.#apply(each))
-    return answer({ revision: this.revision, succeeded, results }, headers)
+    const result = this.#applyAll(txn)
+    return answer({ revision: this.revision, ...result }, headers)
+  }
+
+  #holdsAll({ compare = [] }: Txn): boolean {
+    return compare.every((each) => this.#holds(each))
+  }
+
+  #applyAll(txn: Txn): object {
+    const succeeded = this.#holdsAll(txn)
+    const operations = (succeeded ? txn.success : txn.failure) ?? []
+    return { succeeded, results: operations.map((each) => this.#apply(each)) }
   }
 
   #holds({ key = '', target, to = 0, exists }: Comparison): boolean {
@@ -116,7 +124,8 @@ export class FakeKeys {
     return target !== undefined && facts[target] === to
   }
 
-  #apply({ get, put, delete: place }: Operation): object {
+  #apply({ get, put, delete: place, txn }: Operation): object {
+    if (txn !== undefined) return { txn: this.#applyAll(txn) }
     if (get !== undefined) return { get: this.#read(get) }
     if (put !== undefined) {
       const { createRevision, modRevision, version } = this.put(put.key, put.value, put.lease)
