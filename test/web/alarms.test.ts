@@ -149,3 +149,23 @@ test('a leader that does not answer is none, whatever it said last', () => {
   ])
     expect(texts(members)).not.toContainEqual(expect.stringContaining('No leader'))
 })
+
+test('of members that say that they lead, the one of the newest term does, in whatever order they stand', async () => {
+  const { findLeader } = (await load('../../web/src/cluster/member-state.ts')) as {
+    findLeader(members: readonly object[]): object | undefined
+  }
+  const leading = (name: string, term: number): object => member(name, { role: 'leader', term })
+  for (const terms of [
+    [3, 4, 5],
+    [5, 4, 3],
+    [4, 5, 3],
+    [9, 10, 8],
+  ]) {
+    const all = terms.map((term, at) => leading(`n${at + 1}`, term))
+    const newest = all[terms.indexOf(Math.max(...terms))]
+    expect(findLeader(all)).toBe(newest)
+    // One that does not answer is none, whatever it said.
+    expect(findLeader([...all, { ...leading('n4', 20), error: 'no answer' }])).toBe(newest)
+  }
+  expect(findLeader([member('n1'), member('n2')])).toBeUndefined()
+})

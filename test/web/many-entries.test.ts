@@ -211,3 +211,37 @@ test.each(['#/keys', '#/keys?view=list'])(
     }
   },
 )
+
+test('folders change between two steps: one more page is that of the store now', async () => {
+  for (let at = 0; at < 250; at++) store.put(name(at))
+  screen = await open(KEYS, '#/keys')
+  for (const gone of [3, 5]) {
+    store.delete(name(gone))
+    page.newest.value = { revision: store.revision }
+    // The page has just learned of the revision, and has not read again.
+    await vi.advanceTimersByTimeAsync(1_900)
+    ;[...screen.all('button')].find((button) => button.textContent.startsWith('Show more'))?.fire('click')
+    await vi.advanceTimersByTimeAsync(5_000)
+    expect(shown(screen)).not.toContain(name(gone))
+  }
+  expect(shown(screen)).toEqual(names(250).filter((_, at) => at !== 3 && at !== 5))
+})
+
+test.each(['lock', 'election', 'semaphore', 'service', 'queue', 'saga'])(
+  'of each %s, only a part may be read: each page says so',
+  async (recipe) => {
+    for (let at = 0; at < 150; at++) store.put(`${recipe}/a${name(at)}/1`, '', '21')
+    page.self.value = {
+      ...{ enabled: true, revision: 3, user: 'bob', credential: 'token', roles: ['r'] },
+      permissions: [{ access: 'read', range: prefixRange(encodeUtf8(`${recipe}/a`)) }],
+    }
+    screen = await open(COORDINATION, `#/coordination/${recipe}s`)
+    for (;;) {
+      expect(screen.text()).toContain(`you may read only keys that begin with ${recipe}/a`)
+      const next = hrefOf(screen.find('a', 'Next page'))
+      if (next === undefined) break
+      page.route.value = page.parseRoute(next)
+      await vi.advanceTimersByTimeAsync(1_000)
+    }
+  },
+)
