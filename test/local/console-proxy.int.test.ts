@@ -1,10 +1,11 @@
 // Requests that the console of a local cluster passes on to a node: one for each that it receives.
 
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createServer, type ServerResponse } from 'node:http'
 import { createServer as createSecureServer } from 'node:https'
-import { type AddressInfo, connect } from 'node:net'
+import { type AddressInfo, connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
@@ -104,6 +105,22 @@ test('a stream rests for as long as it likes, and its end on either side is the 
   left.on('error', () => {}).destroy()
   await vi.waitFor(() => expect(ended).toBe(2))
   expect(vi.getTimerCount()).toBe(0)
+})
+
+test('a page that only listens may rest for longer than the pause between two comments', async () => {
+  const served: Socket[] = []
+  const collect = (message: unknown): void => void served.push((message as { socket: Socket }).socket)
+  subscribe('net.server.socket', collect)
+  onTestFinished(() => void unsubscribe('net.server.socket', collect))
+  const { console } = await openPlain()
+  for (let time = 1; time <= 2; time++) {
+    const stream = await begin(console.address, '/control/events', { headers: known(console.address) })
+    stream.on('error', () => {})
+    const limit = served.find(({ remotePort }) => remotePort === stream.socket.localPort)?.timeout
+    // The console sends a comment every ten seconds.
+    expect(limit).toBeGreaterThan(30_000)
+    stream.destroy()
+  }
 })
 
 /** Endings of a node, and whether a change that was on its way may have been made. */
