@@ -12,6 +12,7 @@ import { RPC } from '../../src/etcd/rpcs.ts'
 import { ETCD_ERRORS, GRPC, GrpcError } from '../../src/etcd/status.ts'
 import { Attempt } from '../../src/etcd-client/attempt.ts'
 import { ConnectionError, type GrpcCallOptions, type GrpcClient } from '../../src/etcd-client/grpc-client.ts'
+import { showRoles, showUsers } from '../../src/etcd-client/operations/auth.ts'
 import { keepAlive, listLeases } from '../../src/etcd-client/operations/leases.ts'
 import type { EtcdCalls, EtcdOperation, EtcdResult } from '../../src/etcd-client/operations/operation.ts'
 import { put } from '../../src/etcd-client/operations/put.ts'
@@ -149,6 +150,39 @@ describe('a list of leases', () => {
   ])('whose first %s end while they are read has a page of %s', async (ended, limit, ids, more) => {
     const { result } = (await listAfter(ended, limit)) as EtcdResult<LeasesResult>
     expect([result.leases.map(({ id }) => id), result.more]).toEqual([ids, more])
+  })
+})
+
+describe('lists of users and roles', () => {
+  /** Reads of `b` fail so. */
+  const listWhere = (failure: Error) => {
+    const read = async (
+      { path }: { readonly path: string },
+      { name, role }: { name?: string; role?: string },
+    ) => {
+      const header = headerAt(9)
+      if ((name ?? role) === 'b') throw failure
+      if (path === RPC.userList.path) return { header, users: ['a', 'b', 'c'] }
+      if (path === RPC.roleList.path) return { header, roles: ['a', 'b', 'c'] }
+      return { header, roles: [], perm: [] }
+    }
+    const calls = { read } as unknown as EtcdCalls
+    return Promise.all([
+      showUsers({ kind: 'show-users', name: undefined }, calls),
+      showRoles({ kind: 'show-roles', name: undefined }, calls),
+    ])
+  }
+
+  test.each([ETCD_ERRORS.userNotFound, ETCD_ERRORS.roleNotFound])(
+    'leave out what was removed: %s',
+    async (gone) => {
+      const left = [expect.objectContaining({ name: 'a' }), expect.objectContaining({ name: 'c' })]
+      expect(await listWhere(gone)).toMatchObject([{ result: { users: left } }, { result: { roles: left } }])
+    },
+  )
+
+  test('leave nothing out that could not be read', async () => {
+    await expect(listWhere(ETCD_ERRORS.noLeader)).rejects.toBe(ETCD_ERRORS.noLeader)
   })
 })
 

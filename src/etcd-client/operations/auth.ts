@@ -2,6 +2,7 @@
 
 import { type Permission as EtcdPermission, PERMISSION_TYPES } from '../../etcd/messages/auth.ts'
 import { RPC } from '../../etcd/rpcs.ts'
+import { ETCD_ERRORS, GrpcError } from '../../etcd/status.ts'
 import { type AuthRole, keyAfter, type Permission } from '../../operations/forms/index.ts'
 import type { RolesResult, ShowRolesRequest } from '../../operations/show-roles.ts'
 import type { ShowUsersRequest, UsersResult } from '../../operations/show-users.ts'
@@ -13,8 +14,7 @@ const NO_REVISION = 0
 export const showRoles: EtcdOperation<ShowRolesRequest, RolesResult> = async ({ name }, calls) => {
   if (name !== undefined) return { result: { role: await readRole(name, calls) }, header: undefined }
   const { header, roles: names } = await calls.read(RPC.roleList, {})
-  const roles: AuthRole[] = []
-  for (const each of names) roles.push(await readRole(each, calls))
+  const roles = await readListed(names, (each) => readRole(each, calls))
   return { result: { roles, revision: NO_REVISION }, header }
 }
 
@@ -26,9 +26,25 @@ export const showUsers: EtcdOperation<ShowUsersRequest, UsersResult> = async ({ 
   }
   if (name !== undefined) return { result: { user: await read(name) }, header: undefined }
   const { header, users: names } = await calls.read(RPC.userList, {})
-  const users: Awaited<ReturnType<typeof read>>[] = []
-  for (const each of names) users.push(await read(each))
+  const users = await readListed(names, read)
   return { result: { users, revision: NO_REVISION }, header }
+}
+
+const NOT_FOUND: ReadonlySet<string> = new Set([
+  ETCD_ERRORS.roleNotFound.message,
+  ETCD_ERRORS.userNotFound.message,
+])
+
+/** Reads users or roles. Some may have been removed since they were listed. */
+async function readListed<T>(names: readonly string[], read: (name: string) => Promise<T>): Promise<T[]> {
+  const found: T[] = []
+  for (const name of names)
+    try {
+      found.push(await read(name))
+    } catch (error) {
+      if (!(error instanceof GrpcError && NOT_FOUND.has(error.message))) throw error
+    }
+  return found
 }
 
 async function readRole(name: string, calls: EtcdCalls): Promise<AuthRole> {
