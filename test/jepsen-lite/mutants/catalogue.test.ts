@@ -14,7 +14,7 @@ import {
 } from '../../../jepsen-lite/mutants/mutant.ts'
 
 const MUTANTS = readMutants()
-const MUTANTS_MAX = 80
+const MUTANTS_MAX = 90
 /** Safety rules: the simulator checks them, or docs/invariants.md states them for the parts that it does not run. */
 const SAFETY_RULES = {
   RAFT: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 25],
