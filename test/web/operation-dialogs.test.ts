@@ -234,7 +234,7 @@ const DIALOGS: readonly Dialog[] = [
       body: { name: 'n4', replica_id: '9', peer: '10.0.0.4:7401', url: 'http://10.0.0.4:7301' },
       respond: () => CLUSTER,
       done: isAddition
-        ? 'n4 is a learner now, and becomes a voter when it has caught up.'
+        ? 'n4 is a member now: a learner until it has caught up, then a voter.'
         : 'n2 is gone, and the replica 9 has come in its place.',
     }
   }),

@@ -57,14 +57,14 @@ test.each(KINDS)('a client that takes %s little by little is not', async (_, lan
   await until(served, () => served.http.inspect().answerBytes > 0)
   for (let i = 0; i < 3; i++) {
     await client.take(3 * LARGE)
-    await settled(served, () => served.http.inspect().answerBytes, 30)
+    await settled(served, () => served.http.inspect().answerBytes)
     vi.advanceTimersByTime(700)
   }
   expect(served.http.inspect().stalledTotal).toBe(0)
   // Bytes that it sends do not prove that it takes anything.
   for (let i = 0; i < 6; i++) {
     await client.send(get('a'))
-    await settled(served, () => served.http.inspect().answerBytes, 30)
+    await settled(served, () => served.http.inspect().answerBytes)
     vi.advanceTimersByTime(250)
   }
   expect(served.http.inspect().stalledTotal).toBe(1)
@@ -234,7 +234,7 @@ test.each(['fast', 'full'] as const)(
       await client.send(get('a'))
       asked++
       await until(served, () => served.node.asked.length === asked)
-    } while ((await settled(served, () => served.http.inspect().answerBytes, 30)) === 0)
+    } while ((await settled(served, () => served.http.inspect().answerBytes)) === 0)
     const closed = served.http.close({ graceful: true })
     const turn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve))
     for (let count = 0; count < 4; count++) await turn()
