@@ -78,7 +78,7 @@ export function leasesToDecideOn(
     keyBytes += lease.keyBytes
     if (!isPermittedByPrefix(demand, lease.keyPrefix, rights)) leases.push(demand.lease)
   }
-  // A single lease never has more.
+  // A single lease has more only if the limits were lowered since, and it may end all the same.
   return withKeys > 1 && areTooManyKeys(keys, keyBytes, settings) ? undefined : leases
 }
 
