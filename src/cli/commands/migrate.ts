@@ -16,6 +16,7 @@ import { parseUserName, readCredentials } from '../flags/credentials.ts'
 import { type GlobalFlags, readTlsFiles } from '../flags/global-flags.ts'
 import { formatError } from '../format/error.ts'
 import { type AccessCommands, accessCommands } from '../migrate/access-commands.ts'
+import type { KeyDifference } from '../migrate/comparison.ts'
 import { type EtcdAddress, parseEtcdAddress } from '../migrate/etcd-address.ts'
 import { firstAnswer, isOtherProtocol } from '../migrate/first-answer.ts'
 import type { MigrationEvent, MigrationResult } from '../migrate/migration.ts'
@@ -282,19 +283,7 @@ async function verifyOnly({ format, signal }: CommandContext, sides: Sides): Pro
   })
   const later =
     newest > revision ? [`The source is at revision ${newest}: later changes were not compared.`] : []
-  if (different > 0) {
-    const named = differences.slice(0, NAMED_MAX)
-    const more = different - named.length
-    throw new Failure(
-      EXIT.failed,
-      `${different} of ${keyCount(keys)} differ at revision ${revision} of the source`,
-      [
-        ...named.map(({ key, difference }) => `${keyText(key)}: ${DIFFERENCES[difference]}`),
-        ...(more > 0 ? [`and ${more} more`] : []),
-        ...later,
-      ],
-    )
-  }
+  if (different > 0) throw differenceFailure(result, later)
   if (outstanding > 0)
     throw new Failure(
       EXIT.failed,
@@ -462,29 +451,18 @@ async function printResult(
       `copied ${keyCount(copied)} and ${changes === 1 ? '1 change' : `${changes} changes`} in ${seconds.toFixed(1)} s`,
     )
   const remove = from === undefined ? `etcdctl del ${positionKey}` : `${PROGRAM} del ${positionKey}`
-  if (different > 0) {
-    const named = differences.slice(0, NAMED_MAX)
-    const more = different - named.length
-    throw new Failure(
-      EXIT.failed,
-      `${different} of ${keyCount(keys)} differ at revision ${revision} of the source`,
-      [
-        ...named.map(
-          ({ key, difference, isForeign }) =>
-            `${keyText(key)}: ${DIFFERENCES[difference]}${isForeign ? BY_OTHERS : ''}`,
-        ),
-        ...(more > 0 ? [`and ${more} more`] : []),
-        ...(differences.some(({ isForeign }) => isForeign)
-          ? [
-              `If clients use the target now, the migration is over: \`${remove}\` ends it.`,
-              'If they must not, stop them and put back what they have changed. Then the same command continues.',
-            ]
-          : [
-              `To begin anew, delete ${prefix === '' ? 'the keys of the target' : `the keys of the target below ${prefix}`} and ${positionKey}.`,
-            ]),
-      ],
+  if (different > 0)
+    throw differenceFailure(
+      result,
+      differences.some(({ isForeign }) => isForeign)
+        ? [
+            `If clients use the target now, the migration is over: \`${remove}\` ends it.`,
+            'If they must not, stop them and put back what they have changed. Then the same command continues.',
+          ]
+        : [
+            `To begin anew, delete ${prefix === '' ? 'the keys of the target' : `the keys of the target below ${prefix}`} and ${positionKey}.`,
+          ],
     )
-  }
   if (isPrinted) return
   sayAccess(access)
   say(sameText(keys, leases, revision))
@@ -495,6 +473,36 @@ async function printResult(
     say(
       `the same command copies later changes; when no client writes to the source any more, --finish closes the migration`,
     )
+}
+
+interface ComparedSides {
+  /** Of the source. */
+  readonly keys: number
+  readonly revision: number
+  readonly different: number
+  /** The first of them. */
+  readonly differences: readonly (Pick<KeyDifference, 'key' | 'difference'> & Partial<KeyDifference>)[]
+}
+
+/** Failure of a comparison, with the first keys. `next`: what the user reads after them. */
+function differenceFailure(
+  { keys, revision, different, differences }: ComparedSides,
+  next: readonly string[],
+): Failure {
+  const named = differences.slice(0, NAMED_MAX)
+  const more = different - named.length
+  return new Failure(
+    EXIT.failed,
+    `${different} of ${keyCount(keys)} differ at revision ${revision} of the source`,
+    [
+      ...named.map(
+        ({ key, difference, isForeign }) =>
+          `${keyText(key)}: ${DIFFERENCES[difference]}${isForeign ? BY_OTHERS : ''}`,
+      ),
+      ...(more > 0 ? [`and ${more} more`] : []),
+      ...next,
+    ],
+  )
 }
 
 /** Warning before anything is copied. */
