@@ -30,7 +30,7 @@ const WATCHES_MAX = 8
  * Time that a client takes for a message at the end. Progress may come faster than that, and must not keep events from
  * a watch.
  */
-const HURRIED_MS = 60
+export const HURRIED_MS = 60
 /** Pause before a client continues at another node. */
 const PAUSE_MS = 40
 

@@ -8,6 +8,7 @@ import type { LeaseId } from '../../../src/operations/forms/index.ts'
 import { uniform } from '../../workload/random.ts'
 import type { Lane } from '../clients/clients.ts'
 import type { StoreClients } from '../clients/store-clients.ts'
+import { HURRIED_MS } from '../clients/watchers.ts'
 import { RuleViolation } from '../oracle/violation.ts'
 import { type SimConfig, slowestDeliveryMs } from '../schedule/config.ts'
 import { DRAW } from '../schedule/random-purposes.ts'
@@ -20,7 +21,7 @@ const TTL_MS = 20_000
 /** The leader hands over so long before the lease ends. */
 const BEFORE_MS = 2000
 const TRANSFER_MS = 2000
-/** A watch receives its progress after two seconds. */
+/** A watch receives its progress after two seconds. Clients need time of their own for each message. */
 const CATCH_UP_MS_MAX = 180_000
 /** How many leases are kept alive when they end. */
 const RACES = 4
@@ -38,7 +39,8 @@ export function settleStore(cluster: SimCluster, store: StoreClients, core: read
   store.watchers.settleAt(core)
   if (store.hasLeases) leasesEnd(cluster, store, core)
   const { revision } = invariants.model
-  cluster.runUntil(time.now + CATCH_UP_MS_MAX, () => store.watchers.whyIncomplete(revision) === undefined)
+  const until = time.now + CATCH_UP_MS_MAX + revision * HURRIED_MS
+  cluster.runUntil(until, () => store.watchers.whyIncomplete(revision) === undefined)
   const why = store.watchers.whyIncomplete(revision)
   if (why !== undefined) throw new RuleViolation('WATCH-1', `complete: ${why}`)
   store.watchers.endAll(revision)
