@@ -476,15 +476,15 @@ async function printResult(
 }
 
 interface ComparedSides {
-  /** Of the source. */
+  /** Number of keys in the source. */
   readonly keys: number
   readonly revision: number
   readonly different: number
-  /** The first of them. */
+  /** First of the keys that differ, at most as many as the comparison keeps. */
   readonly differences: readonly (Pick<KeyDifference, 'key' | 'difference'> & Partial<KeyDifference>)[]
 }
 
-/** Failure of a comparison, with the first keys. `next`: what the user reads after them. */
+/** Failure of a comparison, with the first keys that differ. `next` follows them: what the user can do. */
 function differenceFailure(
   { keys, revision, different, differences }: ComparedSides,
   next: readonly string[],
