@@ -62,8 +62,8 @@ export class Connection implements Wire {
   #givenFrames = 0
   #isFlushScheduled = false
   #over = false
+  /** The socket is paused, so that no chunk arrives. */
   #onHold = false
-  readonly #held: Buffer[] = []
 
   /** `sendsPings`: this side is the dialler, which sends the pings; the other side replies. */
   constructor(
@@ -167,8 +167,8 @@ export class Connection implements Wire {
     this.#onHold = false
     this.#silentTicks = 0
     this.#read()
-    for (const chunk of this.#held.splice(0)) this.#receive(chunk)
-    if (!this.#over) this.#socket.resume()
+    // A frame that has waited may have put it on hold again.
+    if (!this.#over && !this.#onHold) this.#socket.resume()
   }
 
   /** Earlier frames are still sent if the kernel takes them now. */
@@ -236,10 +236,6 @@ export class Connection implements Wire {
     this.#silentTicks = 0
     this.#owesPong = true
     this.#counters.bytesReceived += chunk.length
-    if (this.#onHold) {
-      this.#held.push(chunk)
-      return
-    }
     this.#reader.push(chunk)
     this.#read()
   }

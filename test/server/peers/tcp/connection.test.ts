@@ -171,7 +171,7 @@ test('while it is on hold nothing is handed on or asked, and after a whole silen
 })
 
 test('who puts it on hold as it hears a frame hears the next one only when it is released', async () => {
-  const { connection, other, heard } = await connected()
+  const { connection, socket, other, heard } = await connected()
   const holder = {
     frame: (each: Frame) => {
       heard.push(each)
@@ -186,9 +186,12 @@ test('who puts it on hold as it hears a frame hears the next one only when it is
     await until(() => heard.length === count)
     await turns()
     expect(heard).toHaveLength(count)
+    // Its sender waits as well.
+    expect(socket.isPaused()).toBe(true)
     connection.release()
   }
   expect(heard).toEqual([0, 1, 2].map(written))
+  expect(socket.isPaused()).toBe(false)
 })
 
 test('what waits is bounded in frames and in bytes, but one frame may always wait, and none is longer than it may be', async () => {
