@@ -174,7 +174,8 @@ describe('the accepting side', () => {
     // An operator has removed it, and needs no warning.
     expect(node.warnings).toEqual([])
     node.admit = () => undefined
-    const other = puppet.call(node, [puppet.hello()])
+    // Another process, with fewer starts: the refused one, such as a copy of its directory, does not count.
+    const other = puppet.call(node, [puppet.hello({ incarnation: puppet.incarnation + 1n })])
     world.pass(SOON_MS)
     expect(other.heard.map(({ type }) => type)).toEqual(['welcome'])
   })
@@ -277,6 +278,20 @@ describe('the accepting side', () => {
     expect(node.links.inspect().strangers).toBe(1)
     world.pass(50)
     expect(node.links.inspect().strangers).toBe(0)
+  })
+
+  test('callers that have hung up do not count among those that may say nothing', () => {
+    const { world, node, puppet } = alone({ strangersMax: 2 })
+    for (let round = 0; round < 5; round++) {
+      const gone = puppet.call(node, [])
+      world.pass(10)
+      gone.wire?.close('no more')
+      world.pass(10)
+    }
+    const talks = [0, 1, 2].map(() => puppet.call(node, []))
+    world.pass(10)
+    expect(talks.map(({ ended }) => ended)).toEqual([expect.any(String), undefined, undefined])
+    expect(node.links.inspect().strangers).toBe(2)
   })
 
   test('callers who are refused for many reasons fill no log', () => {
@@ -444,6 +459,25 @@ describe('with certificates', () => {
     const talk = thief.call(node, [thief.hello()])
     world.pass(SOON_MS)
     expect(talk.heard).toEqual(refused('n2 was removed', true))
+  })
+
+  test('the configuration counts more than a description of the same member, whichever is newer', () => {
+    const { world, node, puppet } = alone()
+    const call = (name: string): string | undefined => {
+      puppet.certificate = [name]
+      const { heard } = puppet.call(node, [puppet.hello({ attempt: ++attempt })])
+      world.pass(SOON_MS)
+      return heard[0]?.type
+    }
+    let attempt = 0
+    const describe = () => node.links.learn([{ id: puppet.member.id, name: 'old', peer: 'old' }])
+    describe()
+    expect([call('old'), call('n2')]).toEqual(['welcome', 'refusal'])
+    for (let times = 0; times < 2; times++) {
+      node.links.setPeers([puppet.member])
+      expect([call('old'), call('n2')]).toEqual(['refusal', 'welcome'])
+      describe()
+    }
   })
 
   test('a replica without a configuration lets those in that it was told of', () => {

@@ -31,4 +31,11 @@ test('callers of one network do not keep a new member of another one from being 
   asked.length = 0
   for (let network = 0; network < 1_000; network++) known.seek(member, `10.1.${network}`)
   expect(asked.length).toBeLessThanOrEqual(64)
+  // Later callers of further networks are described again.
+  for (let network = 0; network < 1_000; network++) {
+    asked.length = 0
+    now += 250
+    known.seek(member, `10.2.${network}`)
+    expect(asked).toEqual([member])
+  }
 })

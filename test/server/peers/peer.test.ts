@@ -312,6 +312,24 @@ test('a peer is refused when a try has failed and the time is over, whichever co
   expect(mute.node.of('unreachable')).toEqual([{ kind: 'unreachable', what: '2' }])
 })
 
+test.each<[string, (node: Node) => void]>([
+  ['its peer was removed', (node) => node.links.setPeers([])],
+  ['the node was closed', (node) => node.links.close()],
+])('a break that would be reported later is not reported when %s', (_, ends) => {
+  const { world, node, ours } = met({ reconnectMinMs: 10_000, reconnectMaxMs: 10_000, refusedAfterMs: 20 })
+  ours.wire?.close('no more')
+  world.resolve = () => 'nowhere'
+  world.pass(15)
+  expect(node.underWay).toMatchObject({ 'grace of 2': 1, 'retrying of 2': 1 })
+  ends(node)
+  world.pass(10_000)
+  expect(node.of('unreachable')).toEqual([])
+  expect([world.timers, node.why('a peer is gone: its connection broke and it cannot be reached')]).toEqual([
+    0,
+    [],
+  ])
+})
+
 test('a peer is looked for where the configuration says and, when it says otherwise itself, there in turn', () => {
   const world = new World()
   world.resolve = ({ peer }) => `to ${peer}`

@@ -175,7 +175,12 @@ test('a new list for peers ends accepted and dialled connections, and lets no ot
   other.peer.hello({ greeting: greetingOf() })
   expect(await other.peer.next()).toBeDefined()
   await expect.poll(() => [...other.open]).toHaveLength(2)
-  directory.write('peers.crl', ca.revoke(n2))
+  // Lists that revoke others change nothing.
+  const n3 = ca.node('n3', [])
+  directory.write('peers.crl', ca.revoke(n3))
+  await node.reread()
+  expect([...other.open]).toHaveLength(2)
+  directory.write('peers.crl', ca.revoke(n3, n2))
   await node.reread()
   await expect.poll(() => [...other.open]).toEqual([])
   await expect.poll(() => logged.join('\n')).toContain('its certificate was revoked')

@@ -223,6 +223,25 @@ test('what waits is bounded in frames and in bytes, but one frame may always wai
   expect(() => connection.send(chunk(31 - bytes))).toThrow('a frame of 31 bytes cannot be sent')
 })
 
+test('frames that have left do not count while later ones wait, however many they are', async () => {
+  const { connection, other } = await connected({ limits: { queueMessagesMax: 10 } })
+  for (let number = 0; number < 20; number++) {
+    expect(connection.send(written(number))).toBe(true)
+    expect((await other.next())?.body.uint64()).toBe(number)
+    await until(() => connection.queuedFrames === 0)
+  }
+  other.socket.pause()
+  // More than the kernel takes.
+  const bytes = Buffer.alloc(12 * 1024 * 1024)
+  connection.send({ type: 'snapshot-chunk', number: 20, bytes })
+  await turns()
+  expect([connection.queuedFrames, connection.send(written(21))]).toEqual([1, true])
+  other.socket.resume()
+  expect((await other.next())?.body.uint64()).toBe(20)
+  expect((await other.next())?.body.uint64()).toBe(21)
+  await until(() => connection.queuedFrames === 0)
+})
+
 test('more than the socket takes at once leaves in order, and is counted when it has left', async () => {
   const { connection, other, counters } = await connected()
   const COUNT = 40
