@@ -172,3 +172,12 @@ test('connections count in the limit of connections, and the one that was idle l
   expect((await idle.end()).code).toBe(1006)
   expect(busy.closed).toBeUndefined()
 })
+
+test('a connection is idle from its last answer on', async () => {
+  const { port } = await serve({ limits: { connectionsMax: 2 } })
+  const [older, newer] = [await new MuxClient(port).open(), await new MuxClient(port).open()]
+  await older.ask(1, PUT, null, 'a', '1')
+  await new MuxClient(port).open()
+  expect((await newer.end()).code).toBe(1006)
+  expect(older.closed).toBeUndefined()
+})

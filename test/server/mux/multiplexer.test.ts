@@ -1,0 +1,194 @@
+// Multiplexed connections over sockets in memory: the test decides when a client takes what it is sent, and time passes
+// as the test says.
+
+import type { Socket } from 'node:net'
+import { Duplex } from 'node:stream'
+import { expect, onTestFinished, test, vi } from 'vitest'
+import { Api } from '../../../src/server/api/api.ts'
+import { type HttpLimits, httpLimits } from '../../../src/server/listener/limits.ts'
+import { Multiplexer } from '../../../src/server/mux/multiplexer.ts'
+import { Metrics } from '../../../src/server/node/observe/metrics.ts'
+import { FakeNode } from '../http/fake-node.ts'
+import { GET, pack, WATCH } from './mux-client.ts'
+
+const UPGRADE = {
+  method: 'GET',
+  url: '/v1/connect',
+  headers: {
+    upgrade: 'websocket',
+    connection: 'Upgrade',
+    'sec-websocket-version': '13',
+    'sec-websocket-key': 'MDEyMzQ1Njc4OWFiY2RlZg==',
+    'sec-websocket-protocol': 'quorate.v1',
+  },
+}
+
+interface FrameForm {
+  readonly opcode?: number
+  readonly fin?: boolean
+}
+
+const [CONTINUATION, BINARY, PING] = [0, 2, 9]
+
+/** The socket of a client at its node. */
+class ClientSocket extends Duplex {
+  readonly remoteAddress = '10.0.0.1'
+  readonly remotePort = 1
+  bytesRead = 0
+  /** Whether the client takes what is sent; otherwise the write waits. */
+  takes = true
+  readonly #received: Buffer[] = []
+  #untaken: (() => void) | undefined
+
+  override _read(): void {}
+
+  override _write(chunk: Buffer, _encoding: string, done: () => void): void {
+    this.#received.push(chunk)
+    if (this.takes) done()
+    else this.#untaken = done
+  }
+
+  override _final(done: () => void): void {
+    done()
+  }
+
+  get received(): Buffer {
+    return Buffer.concat(this.#received)
+  }
+
+  /** Takes what waits, and all that follows. */
+  takeAll(): void {
+    this.takes = true
+    const done = this.#untaken
+    this.#untaken = undefined
+    done?.()
+  }
+
+  setTimeout(): this {
+    return this
+  }
+
+  setNoDelay(): this {
+    return this
+  }
+
+  /** Sends a frame of WebSocket. */
+  say(content: Buffer, { opcode = BINARY, fin = true }: FrameForm = {}): void {
+    const { length } = content
+    const size = length < 126 ? [0x80 + length] : [0x80 + 126, length >> 8, length & 0xff]
+    // A mask of zeros.
+    const frame = Buffer.concat([Buffer.from([(fin ? 0x80 : 0) + opcode, ...size, 0, 0, 0, 0]), content])
+    this.bytesRead += frame.length
+    this.push(frame)
+  }
+
+  ask(...items: readonly (readonly unknown[])[]): void {
+    this.say(pack(items))
+  }
+}
+
+function multiplexed(limits: Partial<HttpLimits> = {}) {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+  onTestFinished(() => void vi.useRealTimers())
+  const node = new FakeNode()
+  const allLimits = { ...httpLimits, ...limits }
+  const failures: Error[] = []
+  const api = new Api({
+    node,
+    limits: allLimits,
+    version: '1.2.3',
+    failed: (error) => void failures.push(error),
+  })
+  const multiplexer = new Multiplexer({
+    api,
+    limits: allLimits,
+    metrics: new Metrics(),
+    watchConnection: () => {},
+    isClosing: () => false,
+  })
+  const opened = async (): Promise<ClientSocket> => {
+    const socket = new ClientSocket()
+    onTestFinished(() => void socket.destroy())
+    const client = { principal: undefined, isServed: true }
+    multiplexer.accept(socket as unknown as Socket, UPGRADE, Buffer.alloc(0), client)
+    await turns()
+    expect(socket.received.includes('welcome')).toBe(true)
+    return socket
+  }
+  return { node, api, multiplexer, failures, opened }
+}
+
+/** Runs enough turns of the event loop for all that waits for no client. */
+async function turns(): Promise<void> {
+  for (let turn = 0; turn < 30; turn++) await new Promise(setImmediate)
+}
+
+test('a client that takes its answers slowly, so that its pongs are not read, is not cut as silent', async () => {
+  const { node, api, multiplexer, opened } = multiplexed()
+  const value = Buffer.alloc(1_000_000, 'v')
+  node.put('large', value)
+  const socket = await opened()
+  socket.takes = false
+  socket.ask([1, GET, null, 'large'], [2, GET, null, 'large'], [3, GET, null, 'large'])
+  await turns()
+  expect(socket.isPaused()).toBe(true)
+  vi.advanceTimersByTime(3 * httpLimits.muxPingMs)
+  expect([socket.destroyed, multiplexer.size]).toEqual([false, 1])
+  socket.takeAll()
+  // Each fragment leaves after the one before.
+  while (api.outbound.bytes > 0) await turns()
+  expect(socket.received.length).toBeGreaterThan(3 * value.length)
+  expect(socket.isPaused()).toBe(false)
+  // From now on it is pinged again.
+  vi.advanceTimersByTime(3 * httpLimits.muxPingMs)
+  expect(socket.destroyed).toBe(true)
+})
+
+test('pings count neither in the message that they interrupt nor in later ones', async () => {
+  const { api, opened } = multiplexed({ writeStallMsMax: 1_000 })
+  const socket = await opened()
+  for (let times = 0; times < 60; times++) {
+    socket.say(Buffer.alloc(100), { opcode: PING })
+    await new Promise(setImmediate)
+  }
+  expect(api.inbound.bytes).toBe(0)
+  const part = Buffer.alloc(5_000)
+  for (const [at, opcode] of [BINARY, CONTINUATION].entries()) {
+    socket.say(part, { opcode, fin: false })
+    await turns()
+    expect(api.inbound.bytes).toBeGreaterThanOrEqual((at + 1) * part.length)
+    socket.say(Buffer.alloc(100), { opcode: PING })
+    await turns()
+  }
+  expect(api.inbound.bytes).toBeLessThan(2 * part.length + 100)
+  vi.advanceTimersByTime(2_000)
+  expect(socket.destroyed).toBe(true)
+  await turns()
+  expect(api.inbound.bytes).toBe(0)
+})
+
+test('the turn of a client that is gone goes to the next one that waits for room in the buffers of watches', async () => {
+  const { node, api, opened } = multiplexed({ watchBuffersBytesMax: 100_000 })
+  const watching = async (key: string): Promise<ClientSocket> => {
+    const socket = await opened()
+    socket.ask([1, WATCH, null, { key }])
+    await turns()
+    return socket
+  }
+  const slow = [await watching('a'), await watching('a')]
+  for (const socket of slow) socket.takes = false
+  node.put('a', Buffer.alloc(60_000))
+  await turns()
+  expect(api.watchBuffers.bytes).toBeGreaterThan(120_000)
+  const [gone, next] = [await watching('b'), await watching('b')]
+  node.put('b', 'the value of b')
+  await turns()
+  expect(node.watches.counts()).toMatchObject({ open: 4, slow: 2 })
+  gone.destroy()
+  await turns()
+  // The buffers are still half full, so that one client continues.
+  slow[0]?.takeAll()
+  await turns()
+  expect(api.watchBuffers.bytes).toBeGreaterThan(60_000)
+  expect(next.received.includes('the value of b')).toBe(true)
+})
