@@ -28,7 +28,7 @@ export function sendJson(
 export function sendError(response: ServerResponse, error: unknown, status?: number): void {
   const problem = error instanceof ApiError ? error : new ApiError('internal', 'the supervisor failed')
   const document = problemDocument(problem)
-  const seconds = retryAfterSeconds(problem.code)
+  const seconds = retryAfterSeconds(document)
   const headers = seconds === undefined ? [] : ['Retry-After', String(seconds)]
   // No browser asks its user for credentials of this scheme.
   if (problem.code === 'unauthenticated') headers.push('WWW-Authenticate', 'Quorate-Control')

@@ -174,7 +174,5 @@ export const isOfNode = ({ code, fields }: ProblemAnswer): boolean => fields.typ
 const problemType = (code: string): string => `urn:quorate:problem:${code}`
 
 /** Pause in whole seconds (RFC 9110); undefined if another attempt soon after is no use. */
-export function retryAfterSeconds(code: ApiErrorCode): number | undefined {
-  const { retryAfterMs }: ErrorKind = PROBLEMS[code]
-  return retryAfterMs === undefined ? undefined : Math.ceil(retryAfterMs / 1000)
-}
+export const retryAfterSeconds = ({ retry_after_ms: ms }: ProblemDocument): number | undefined =>
+  ms === undefined ? undefined : Math.ceil(ms / 1000)

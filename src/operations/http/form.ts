@@ -110,7 +110,7 @@ export function errorResponse(error: ApiError): WholeResponse {
   if (current) headers.push('ETag', entityTag(current.modRevision))
   if (error instanceof HttpError) headers.push(...error.headers)
   if (error.code === 'unauthenticated') headers.push(...CHALLENGE)
-  const seconds = retryAfterSeconds(error.code)
+  const seconds = retryAfterSeconds(document)
   if (seconds !== undefined) headers.push('Retry-After', String(seconds))
   return { status: document.status, headers, body: JSON.stringify(document), revision }
 }

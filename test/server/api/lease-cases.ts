@@ -30,10 +30,13 @@ const leaseIs = (key: string, id: string, succeeded = true): Row => [
   { succeeded },
 ]
 
-/** The time to live of the lease that the last put of a key made. */
-const ownLease = (ttlMs: number): Row => [
-  (node) => expect(node.asked.at(-1)?.request).toMatchObject({ command: { lease: { ttlMs } } }),
+/** The last command that was proposed has these parts. */
+const proposed = (command: object): Row => [
+  (node) => expect(node.asked.at(-1)?.request).toMatchObject({ command }),
 ]
+
+/** The time to live of the lease that the last put of a key made. */
+const ownLease = (ttlMs: number): Row => proposed({ lease: { ttlMs } })
 
 export const LEASE_CASES: readonly Case[] = [
   story('a put attaches its key to a lease, and one without a lease detaches it', [
@@ -80,6 +83,10 @@ export const LEASE_CASES: readonly Case[] = [
       ownLease(2001),
       [put('a', '', { ttlMs: 315_360_000_000 }), {}],
       ownLease(315_360_000_000),
+      [batch([put('a', '', { ttlMs: 1000 }), put('b', '', { ttlMs: 3000 })]), {}],
+      proposed({ commands: [{ lease: { ttlMs: 2000 } }, { lease: { ttlMs: 3000 } }] }),
+      [txn({ success: [{ put: { key: 'a', value: '', ttl: '1s' } }] }), {}],
+      proposed({ txn: { success: [{ lease: { ttlMs: 2000 } }] } }),
     ],
   ),
   story('a lease of a put exists, and has an id or a time to live of its own', [

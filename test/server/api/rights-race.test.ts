@@ -252,6 +252,25 @@ test('a write is proposed once, however often passwords of others change before 
   expect(proposals).toBe(1)
 })
 
+test('a change that is decided again keeps the name by which a repeat is known', async () => {
+  const node = nodeWithUsers()
+  const { ask } = await serve({ node })
+  const steps = [
+    () => changeRole(node, []),
+    // The node waits for the newest rights before it refuses.
+    () => changeRole(node, [{ to: 'write', range: rangeOf('app/') }]),
+  ]
+  node.hold = (release) => {
+    steps.shift()?.()
+    release()
+  }
+  const request = { headers: { ...AS_BOB, 'Idempotency-Key': 'once' }, body: 'new' }
+  const first = await ask('PUT', '/v1/kv/app/put', request)
+  expect([first.status, steps]).toEqual([200, []])
+  const { status, headers, json } = await ask('PUT', '/v1/kv/app/put', request)
+  expect([status, headers['idempotency-replayed'], json]).toEqual([200, 'true', first.json])
+})
+
 const userOf = (name: string) => ({ kind: 'put-user', name, passwordHash: 'h', roles: [] }) as const
 
 test('a key is not attached to a lease that did not exist when the change was permitted', async () => {

@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { Client } from '../../../src/client/index.ts'
+import type { AuthChange } from '../../../src/kv/index.ts'
 import type { LeaseId } from '../../../src/operations/forms/index.ts'
 import { Audit } from '../../../src/server/api/audit.ts'
 import { newAuthKeys } from '../../../src/server/auth/auth-keys.ts'
@@ -410,6 +411,20 @@ test('a user lists the leases that he was granted, however many others there are
   ])
 })
 
+test('a user who is made again does not see the leases of the user before', async () => {
+  const node = nodeWithUsers()
+  const served = await serve({ node })
+  const change = (made: AuthChange): void => node.apply({ kind: 'auth', ifRevision: undefined, change: made })
+  const listed = async (user: Record<string, string>): Promise<readonly string[]> =>
+    (await served.ask('GET', '/v1/leases', { headers: user })).json.leases.map(({ id }: { id: string }) => id)
+  const { id } = (await askJson(served, 'POST', '/v1/leases', { ttl: '60s' }, AS_BOB)).json
+  expect(await listed(AS_BOB)).toEqual([id])
+  change({ kind: 'delete-user', name: 'bob' })
+  change({ kind: 'put-user', name: 'bob', passwordHash: BOB_HASH, roles: ['app'] })
+  expect(await listed(basic('bob', BOB_PASSWORD))).toEqual([])
+  expect(await listed(AS_ROOT)).toEqual([id])
+})
+
 test('a change of the cluster that waits is decided again before it is made', async () => {
   const node = nodeWithUsers()
   const served = await serve({ node })
@@ -469,6 +484,18 @@ test('a login at a node that has not learned yet that rights are checked gets a 
   expect(login.status).toBe(200)
   const headers = { authorization: `Bearer ${login.json.token}` }
   expect((await served.ask('GET', '/v1/status', { headers })).status).toBe(200)
+})
+
+test('a token from before rights were switched off is void when they are checked again', async () => {
+  const node = nodeWithUsers()
+  const { ask } = await serve({ node })
+  const statusOf = async () => (await ask('GET', '/v1/status', { headers: AS_BOB })).status
+  expect(await statusOf()).toBe(200)
+  node.apply({ kind: 'auth', ifRevision: undefined, change: { kind: 'disable' } })
+  expect(await statusOf()).toBe(200)
+  const change = { kind: 'enable', ...newAuthKeys(), rootHasCertificate: false } as const
+  node.apply({ kind: 'auth', ifRevision: undefined, change })
+  expect(await statusOf()).toBe(401)
 })
 
 test('a request that arrives before rights are checked is to be made again when they are, and is then decided', async () => {

@@ -2,6 +2,7 @@
 
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { asTerm } from '../../../src/raft/types.ts'
+import { basic, nodeWithUsers } from '../auth/users.ts'
 import { FakeNode } from './fake-node.ts'
 import { atRest, Client, COLD, get, onNodeHttp, put, statusOf, until } from './raw-client.ts'
 import { type Served, serve } from './served.ts'
@@ -61,6 +62,20 @@ test('an answer tells the time', async () => {
     for (let again = 0; again < 2; again++)
       expect((await ask('GET', '/v1/kv/a')).headers.date).toBe(`${time} GMT`)
   }
+})
+
+test('Retry-After is the pause that the problem has, in whole seconds', async () => {
+  const { ask } = await serve({ node: nodeWithUsers() })
+  let now = performance.now()
+  const clock = vi.spyOn(performance, 'now').mockImplementation(() => now)
+  onTestFinished(() => clock.mockRestore())
+  const guess = () => ask('GET', '/v1/kv/app/1', { headers: basic('bob', 'a wrong password') })
+  for (let wrong = 1; wrong <= 6; wrong++) {
+    now += 60_000
+    expect((await guess()).status).toBe(401)
+  }
+  const { status, headers, json } = await guess()
+  expect([status, json.retry_after_ms, headers['retry-after']]).toEqual([429, 4_000, '4'])
 })
 
 test.each(LANES)('an answer says its length, but where it has none (%s lane)', async (_, connected) => {

@@ -382,6 +382,24 @@ test('what is refused before its user is sought is the only request of its conne
   }
 })
 
+test('a wrong request of a user ends neither his connection nor what he has sent behind it', async () => {
+  const origin = 'Origin: https://page.example\r\nAccess-Control-Request-Method: PUT\r\n'
+  const served = await serve({ node: nodeWithUsers(), corsOrigins: ['https://page.example'] })
+  const fields = fieldsOf(AS_BOB)
+  const right = get('app/1', fields)
+  const user = await new Client(served.port).send(right)
+  expect(statusOf(await user.answer())).toBe(404)
+  for (const [request, status] of [
+    [`GET /v1/kv/app/1 HTTP/1.1\r\nHost: other.example\r\n${fields}\r\n`, 421],
+    [head('GET /v1/kv/app/1', `${fields}Kv-Cluster: 7\r\n`), 421],
+    [head('GET /v1/kv/app/1?timeout=soon', fields), 400],
+    [head('OPTIONS /v1/kv/app/1', origin), 204],
+  ] as const) {
+    await user.send(request + right)
+    expect((await user.answers(2)).map(statusOf)).toEqual([status, 404])
+  }
+})
+
 test('a user who is deleted is a stranger at the next request of a connection, which ends', async () => {
   const served = await serveUsers()
   const asked = get('app/1', fieldsOf(AS_BOB))
