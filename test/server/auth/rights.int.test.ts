@@ -11,6 +11,7 @@ import { Audit } from '../../../src/server/api/audit.ts'
 import { newAuthKeys } from '../../../src/server/auth/auth-keys.ts'
 import { record, spans, stopRecording } from '../../tracing/recorded-spans.ts'
 import { FakeNode } from '../http/fake-node.ts'
+import { until } from '../http/raw-client.ts'
 import { type Answered, JSON_TYPE, type Served, serve } from '../http/served.ts'
 import { DELETE, GET, MuxClient, PUT, soon, WATCH } from '../mux/mux-client.ts'
 import {
@@ -353,6 +354,24 @@ test('a read that waits is decided under the rights of its answer', async () => 
   }
 })
 
+test('users are not shown to one who loses the right while they are read', async () => {
+  const node = nodeWithUsers()
+  const { ask } = await serve({ node })
+  for (let at = 0; at < 300; at++) {
+    const change = { kind: 'put-user', name: `u${at}`, passwordHash: undefined, roles: [] } as const
+    node.apply({ kind: 'auth', ifRevision: undefined, change })
+  }
+  permit(node, { access: 'admin', range: undefined })
+  expect((await ask('GET', '/v1/auth/users', { headers: AS_BOB })).json.users).toHaveLength(302)
+  node.hold = (release) => {
+    node.hold = undefined
+    // After a part of the users.
+    setImmediate(() => permit(node))
+    release()
+  }
+  expect((await ask('GET', '/v1/auth/users', { headers: AS_BOB })).status).toBe(403)
+})
+
 test('a lease counts with the keys that it has when it is revoked or shown', async () => {
   const node = nodeWithUsers()
   const { ask } = await serve({ node })
@@ -670,6 +689,19 @@ test('a connection and its watches end with the token, and a client with a passw
     if (seen.length === 2) break
   }
   expect(seen).toEqual(['app/1', 'app/2'])
+})
+
+test('a watch without events ends with the token of its user', async () => {
+  vi.useFakeTimers({ toFake: ['Date', 'setTimeout', 'clearTimeout'] })
+  onTestFinished(() => void vi.useRealTimers())
+  const leftMs = 3_600_000
+  vi.setSystemTime(Date.now() + TOKEN_MS - leftMs)
+  const served = await serveUsers()
+  const request = `GET /v1/watch?prefix=app/ HTTP/1.1\r\nHost: localhost\r\nAuthorization: ${AS_BOB.Authorization}\r\n\r\n`
+  const received = served.raw(request, (text) => text.includes('event: error'))
+  await until(served, () => served.node.watches.counts().open === 1)
+  vi.advanceTimersByTime(leftMs)
+  expect(await received).toContain('"code":"unauthenticated"')
 })
 
 test('a watch ends when its right ends, and others go on', async () => {

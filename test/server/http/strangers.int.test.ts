@@ -39,6 +39,12 @@ const head = (line: string, fields = ''): string => `${line} HTTP/1.1\r\nHost: l
 const announced = (line: string, fields = '', length = MiB): string =>
   head(line, `${fields}Content-Length: ${length}\r\n`)
 
+/** Fields of the request that opens a multiplexed connection. */
+const OPENING = {
+  ...{ Connection: 'Upgrade', Upgrade: 'websocket', 'Sec-WebSocket-Version': '13' },
+  ...{ 'Sec-WebSocket-Key': 'MDEyMzQ1Njc4OWFiY2RlZg==', 'Sec-WebSocket-Protocol': 'quorate.v1' },
+}
+
 const NOBODY = { none: {}, 'a false token': { Authorization: 'Bearer q1.x.y' } }
 
 const REQUESTS = [
@@ -317,6 +323,16 @@ test('what follows a request whose user is being checked counts as a head, and i
   expect(served.http.inspect()).toMatchObject({ strangerHeadBytes: 0, strangersClosedTotal: 1 })
   for (const go of held) go()
   for (const client of [slow, chunked]) expect(statusOf(await client.answer())).toBe(401)
+})
+
+test('the head with which a multiplexed connection opens counts while its user is being checked', async () => {
+  const served = await serveUsers({ strangerHeadBytesMax: 20 * KiB })
+  // The wrong password is compared with the newest state of users, which does not come.
+  served.node.hold = () => {}
+  const fields = { ...OPENING, ...basic('bob', 'a wrong password'), 'X-Long': 'x'.repeat(6 * KiB) }
+  for (let at = 0; at < 8; at++) await new Client(served.port).send(head('GET /v1/connect', fieldsOf(fields)))
+  await soon(() => expect(served.http.inspect().strangersClosedTotal).toBeGreaterThanOrEqual(5))
+  expect(served.http.inspect().strangerHeadBytes).toBeLessThanOrEqual(20 * KiB)
 })
 
 /** From now on, until the returned function is called, no answer of the server is taken. */
