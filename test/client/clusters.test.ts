@@ -65,7 +65,7 @@ test('it is an error only when no other is left: nothing was written', async () 
 test('when the right nodes are down, the error says both', async () => {
   const [own, other] = [await fake(), await foreign()]
   const kv = clientOf([own, await refusing(), other], {
-    timeoutMs: 300,
+    timeoutMs: 60_000,
     unreachableAfterMs: 50,
     onWarning: () => {},
   })
