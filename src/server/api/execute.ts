@@ -477,7 +477,7 @@ function watch(
       if (call.openSink === undefined) throw new Error('a watch needs a sink')
       const sink = call.openSink()
       const endsAt = call.permit?.principal.tokenEndsAt
-      const rightMs = endsAt === undefined ? undefined : Math.max(0, endsAt - Date.now())
+      const rightMs = endsAt === undefined ? undefined : () => endsAt - Date.now()
       const begun = beginWatch(node, { ...request, right: rightToWatch(node, call), rightMs }, sink)
       respond({ kind, watch: begun, sink, head: result.value })
     } catch (error) {

@@ -599,15 +599,32 @@ test('a change of rights that raises the revision too is announced to those who 
 test('the right of a watch is asked too when its token ends, and not after the watch', () => {
   const world = new World()
   let right: 'held' | 'no-user' = 'held'
-  const [kept, lost] = [500, 1000].map((rightMs) => world.watch({ right: () => right, rightMs }))
+  const endsIn = (ms: number) => {
+    const endsAt = world.clock.now() + ms
+    return () => endsAt - world.clock.now()
+  }
+  const [kept, lost] = [500, 1000].map((ms) => world.watch({ right: () => right, rightMs: endsIn(ms) }))
   world.clock.advance(600)
   right = 'no-user'
   expect([kept?.end, lost?.end]).toEqual([undefined, undefined])
   world.clock.advance(600)
   expect([kept?.end, lost?.end]).toMatchObject([undefined, { kind: 'no-user', resumeFrom: 2 }])
   const { timers } = world.clock
-  world.watch({ right: () => 'held', rightMs: 5000 }).cancel()
+  world.watch({ right: () => 'held', rightMs: endsIn(5000) }).cancel()
   expect(world.clock.timers).toBe(timers)
+})
+
+test('a watch ends with its token, though its timer runs before that by the clock of the token', () => {
+  const world = new World()
+  const endsAt = world.clock.now() + 1000
+  let behindMs = 0
+  const rightMs = (): number => endsAt - world.clock.now() + behindMs
+  const watch = world.watch({ right: () => (rightMs() > 0 ? 'held' : 'no-user'), rightMs })
+  behindMs = 100
+  world.clock.advance(1099)
+  expect(watch.end).toBeUndefined()
+  world.clock.advance(1)
+  expect(watch.end).toMatchObject({ kind: 'no-user' })
 })
 
 test('after a snapshot a watch is checked before it reads on', () => {

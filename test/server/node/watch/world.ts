@@ -305,7 +305,7 @@ export interface Asked {
   readonly progressMs?: number
   readonly phase?: number
   readonly right?: PermittedWatch['right']
-  readonly rightMs?: number
+  readonly rightMs?: PermittedWatch['rightMs']
 }
 
 const ALL: Where = { start: new Uint8Array(), end: undefined }
