@@ -3,10 +3,11 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { writeBackup } from '../../src/backup/file.ts'
 import { DamagedBackupError } from '../../src/backup/format.ts'
 import { Client } from '../../src/client/index.ts'
+import { apiLimits } from '../../src/server/api/limits.ts'
 import { FakeNode } from '../server/http/fake-node.ts'
 import { serve } from '../server/http/served.ts'
 import { backupOf, nodeWithEverything, rowsIn, temporaryDirectory } from './samples.ts'
@@ -51,6 +52,21 @@ test('a client that is gone holds no scan', async () => {
   expect(node.openScans).toBe(1)
   socket.destroy()
   await expect.poll(() => node.openScans).toBe(0)
+})
+
+test('a backup that takes longer than its limit breaks the connection, and holds no scan', async () => {
+  const node = largeNode()
+  const { raw } = await serve({ node })
+  const clock = vi.spyOn(performance, 'now')
+  onTestFinished(() => clock.mockRestore())
+  let slices = 0
+  node.onSlice = () => {
+    slices++
+    if (slices === 4) clock.mockReturnValue(performance.now() + apiLimits.backupMsMax + 1)
+  }
+  const received = await raw('GET /v1/backup HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n')
+  expect(received).toMatch(/^HTTP\/1.1 200 /)
+  expect([received.endsWith('\r\n0\r\n\r\n'), slices, node.openScans]).toEqual([false, 4, 0])
 })
 
 test('a file that is cut on the way is not kept', async () => {

@@ -113,6 +113,26 @@ test('with all operations, reads too, over multiplexed connections as well', asy
   ])
 })
 
+test('a multiplexed connection that is refused has a line', async () => {
+  const { raw, taken } = await audited('changes')
+  const fields = ['Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Version: 13']
+  fields.push('Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==', 'Sec-WebSocket-Protocol: quorate.v1')
+  const open = (host: string, more: Readonly<Record<string, string>> = {}): Promise<string> => {
+    const shown = Object.entries(more).map(([name, value]) => `${name}: ${value}`)
+    const lines = ['GET /v1/connect HTTP/1.1', `Host: ${host}`, ...fields, ...shown]
+    return raw(`${lines.join('\r\n')}\r\n\r\n`)
+  }
+  expect(await open('other.example')).toMatch(/^HTTP\/1.1 421 /)
+  expect(await open('localhost')).toMatch(/^HTTP\/1.1 401 /)
+  expect(await open('localhost', basic('bob', 'a wrong password'))).toMatch(/^HTTP\/1.1 401 /)
+  const refused = { user: null, method: 'GET' }
+  expect(taken()).toEqual([
+    { ...refused, code: 'host_not_allowed' },
+    { ...refused, code: 'unauthenticated' },
+    { ...refused, name: 'bob', code: 'unauthenticated' },
+  ])
+})
+
 test('a refused certificate has a line with the kind of its fault, which is one of the sample', async () => {
   using directory = new CertificateDirectory()
   const [ca, other] = [authority(), authority('other CA')]

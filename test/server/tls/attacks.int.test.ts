@@ -1,5 +1,6 @@
 // Attacks on the client port: certificates that must not be accepted, and handshakes that never end.
 
+import { once } from 'node:events'
 import { renameSync } from 'node:fs'
 import { type AddressInfo, connect as connectPlainly, createServer, type Socket } from 'node:net'
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls'
@@ -95,6 +96,26 @@ test.each(['required', 'optional'] as const)('certificates, where they are %s', 
   expect(await outcome({ ...other.client('alice') })).toEqual(REFUSED)
   // Signed by a certificate that is no CA.
   expect(await outcome({ ...authority('alice').client('root') })).toEqual(REFUSED)
+})
+
+test('a client with a certificate keeps a connection on which it sends nothing, and one without does not', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+  onTestFinished(() => void vi.useRealTimers())
+  const headMs = 10_000
+  const { port, http } = await listening({ clientCert: 'optional', limits: { headMs } })
+  const [user, stranger] = [alice, {}].map((options) => {
+    const socket = connect({ host: '127.0.0.1', port, ca: ca.cert, ...options })
+    onTestFinished(() => void socket.destroy())
+    return socket.on('error', () => {})
+  })
+  if (user === undefined || stranger === undefined) expect.fail()
+  await expect
+    .poll(() => http.inspect(), { timeout: 30_000 })
+    .toMatchObject({ connections: 2, handshakes: 0 })
+  const ended = once(stranger.resume(), 'close')
+  vi.advanceTimersByTime(2 * headMs)
+  await ended
+  expect(await askAgain(user)).toBe('200')
 })
 
 test('half-sent heads over TLS are few, and a client with a certificate is served', async () => {
