@@ -38,6 +38,6 @@ test('they print the trace of a put on three nodes', async () => {
     names.filter((line) => line.startsWith(`        ${name} (n`)).length
   expect(countOf('quorate.append')).toBeGreaterThanOrEqual(2)
   expect(countOf('quorate.apply')).toBeGreaterThanOrEqual(1)
-  // Of an election on a busy machine, the next leader writes the entry again.
+  // After an election on a busy machine, the next leader writes the entry again.
   expect(countOf('quorate.commit')).toBeGreaterThanOrEqual(1)
 })
