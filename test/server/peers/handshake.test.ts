@@ -406,6 +406,19 @@ describe('with certificates', () => {
     expect(node.events.length).toBeGreaterThan(0)
   })
 
+  test('the node warns of a peer that it does not accept, and again if it had accepted it meanwhile', () => {
+    const { world, node, puppet } = calling()
+    for (let times = 1; times <= 2; times++) {
+      puppet.certificate = ['web1']
+      for (const { wire } of puppet.talks) wire?.close('no more')
+      world.pass(10_000)
+      expect(node.warnings).toHaveLength(times)
+      puppet.certificate = ['n2']
+      world.pass(10_000)
+      expect(node.links.inspect()).toMatchObject({ 'dialling of 2': 0, 'retrying of 2': 0 })
+    }
+  })
+
   test('a replica that is no member is let in once a member has described it, if it is the one described', () => {
     const world = new World()
     const [one, two] = [world.start(1), world.start(2)]
@@ -555,6 +568,17 @@ describe('a call', () => {
     }
   }
   const theirs = new World().puppet(2).greeting
+
+  test('makes the process that it reaches the newest: an older one is let in no more', () => {
+    const { world, node, puppet } = calling()
+    puppet.greeting = { ...puppet.greeting, boot: 5 }
+    world.pass(SOON_MS)
+    expect(node.underWay).toEqual({ 'broken of 2': 1 })
+    const greeting = { ...puppet.greeting, boot: 4 }
+    const older = puppet.call(node, [puppet.hello({ greeting, incarnation: puppet.incarnation + 1n })])
+    world.pass(SOON_MS)
+    expect(older.heard).toEqual(refused(/has been started: 5 starts against 4$/, true))
+  })
 
   test('that reaches an older process than was heard of is of no use', () => {
     const { world, node, puppet } = calling()

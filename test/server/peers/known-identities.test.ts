@@ -3,6 +3,7 @@
 import { expect, test } from 'vitest'
 import { asReplicaId, type ReplicaId } from '../../../src/raft/types.ts'
 import { KnownIdentities } from '../../../src/server/peers/known-identities.ts'
+import type { Frame } from '../../../src/server/peers/wires.ts'
 
 const SELF = { replicaId: asReplicaId('1'), name: 'n1', peer: 'n1:7401' }
 
@@ -38,4 +39,25 @@ test('callers of one network do not keep a new member of another one from being 
     known.seek(member, `10.2.${network}`)
     expect(asked).toEqual([member])
   }
+})
+
+test('a node describes itself and the members of its configuration, not what it has only heard of', () => {
+  const member = { name: 'n2', peer: 'n2:7401' }
+  const described: (readonly [ReplicaId | undefined, Frame])[] = []
+  const known = new KnownIdentities(
+    { now: () => 0 },
+    {
+      self: () => SELF,
+      configured: (id) => (id === '2' ? member : undefined),
+      send: (frame, to) => void described.push([to, frame]),
+    },
+  )
+  const caller = asReplicaId('7')
+  for (const id of ['2', '3']) known.learn(asReplicaId(id), { name: 'old', peer: 'old:7401' })
+  for (const id of ['1', '2', '3']) known.answer(caller, asReplicaId(id))
+  const { replicaId, ...self } = SELF
+  expect(described).toEqual([
+    [caller, { type: 'member-answer', id: replicaId, member: self }],
+    [caller, { type: 'member-answer', id: '2', member }],
+  ])
 })

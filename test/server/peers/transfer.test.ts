@@ -208,6 +208,18 @@ describe('the sender', () => {
     expect([node.of('sent'), source.closed]).toEqual([[], 0])
   })
 
+  test('a transfer whose receiver is reached at another address continues there', () => {
+    const { world, node, puppet, talks } = sending(3, { reconnectMaxMs: 50 })
+    const moved = world.puppet(3)
+    moved.greeting = { ...puppet.greeting, peer: 'n3' }
+    node.links.setPeers([{ ...puppet.member, peer: 'n3' }])
+    const before = puppet.talks.length
+    for (const talk of [...puppet.talks, ...talks]) talk.wire?.close('no more')
+    world.pass(100)
+    expect(puppet.talks).toHaveLength(before)
+    expect(moved.talks.map(({ heard }) => heard.at(-1)?.type)).toEqual(['hello', 'snapshot-offer'])
+  })
+
   test('one at a time goes to a peer, and none to others: that is said later, and the source is closed', () => {
     const { world, node, puppet, source, talks } = sending(1)
     for (const [to, name, why] of [
