@@ -228,6 +228,14 @@ describe('a put', () => {
   })
 })
 
+test('two conditions with many revisions fit into the size of a change', () => {
+  const many = Array.from({ length: 1_000 }, (_, at) => asRevision(Number.MAX_SAFE_INTEGER - at))
+  const condition = { ifMatch: many, ifNoneMatch: many }
+  const change = { key: Uint8Array.of(1), condition, prev: false, idempotency: undefined }
+  checkRequest(put.mux, { kind: 'put', value: Uint8Array.of(2), ...change })
+  checkRequest(del.mux, { kind: 'delete', ...change })
+})
+
 describe('a delete', () => {
   const request = fc.record({
     kind: fc.constant('delete' as const),

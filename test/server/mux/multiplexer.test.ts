@@ -5,11 +5,13 @@ import type { Socket } from 'node:net'
 import { Duplex } from 'node:stream'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { Api } from '../../../src/server/api/api.ts'
+import { FREE_BYTES } from '../../../src/server/api/budget.ts'
 import { type HttpLimits, httpLimits } from '../../../src/server/listener/limits.ts'
 import { Multiplexer } from '../../../src/server/mux/multiplexer.ts'
 import { Metrics } from '../../../src/server/node/observe/metrics.ts'
+import { record, spans, stopRecording } from '../../tracing/recorded-spans.ts'
 import { FakeNode } from '../http/fake-node.ts'
-import { GET, pack, WATCH } from './mux-client.ts'
+import { CANCEL, GET, pack, WATCH } from './mux-client.ts'
 
 const UPGRADE = {
   method: 'GET',
@@ -28,6 +30,8 @@ interface FrameForm {
   readonly fin?: boolean
 }
 
+const TRACE = 11
+const TRACE_ID = '0af7651916cd43dd8448eb211c80319c'
 const [CONTINUATION, BINARY, PING] = [0, 2, 9]
 
 /** The socket of a client at its node. */
@@ -191,4 +195,35 @@ test('the turn of a client that is gone goes to the next one that waits for room
   await turns()
   expect(api.watchBuffers.bytes).toBeGreaterThan(60_000)
   expect(next.received.includes('the value of b')).toBe(true)
+})
+
+test('the ranges of watches count as long as these are open, and are given back once', async () => {
+  const { node, api, opened } = multiplexed()
+  const socket = await opened()
+  const key = Buffer.alloc(3_000, 'k')
+  const ids = [1, 2, 3]
+  for (let times = 0; times < 3; times++) {
+    socket.ask(...ids.map((id) => [id, WATCH, null, { prefix: key }]))
+    await turns()
+    expect(node.watches.counts()).toMatchObject({ open: ids.length })
+    expect(api.inbound.bytes).toBe(ids.length * key.length - FREE_BYTES)
+    socket.ask(...ids.map((id) => [id, CANCEL]))
+    await turns()
+    expect([node.watches.counts().open, api.inbound.bytes]).toEqual([0, 0])
+  }
+})
+
+test('a trace context counts for the next item alone, and only if that has its id', async () => {
+  record()
+  onTestFinished(stopRecording)
+  const { opened } = multiplexed()
+  const socket = await opened()
+  const context = (id: number) => [id, TRACE, `00-${TRACE_ID}-b7ad6b7169203331-01`]
+  const get = (id: number) => [id, GET, null, 'a']
+  socket.ask(context(1), get(1))
+  await turns()
+  socket.ask(get(1), context(2), get(3), get(2))
+  await turns()
+  const traces = spans().map(({ name, parentSpanContext }) => [name, parentSpanContext?.traceId])
+  expect(traces).toEqual([TRACE_ID, undefined, undefined, undefined].map((parent) => ['mux get', parent]))
 })
