@@ -11,7 +11,7 @@ import { Multiplexer } from '../../../src/server/mux/multiplexer.ts'
 import { Metrics } from '../../../src/server/node/observe/metrics.ts'
 import { record, spans, stopRecording } from '../../tracing/recorded-spans.ts'
 import { FakeNode } from '../http/fake-node.ts'
-import { CANCEL, GET, pack, WATCH } from './mux-client.ts'
+import { CANCEL, GET, PUT, pack, WATCH } from './mux-client.ts'
 
 const UPGRADE = {
   method: 'GET',
@@ -96,17 +96,17 @@ function multiplexed(limits: Partial<HttpLimits> = {}) {
   onTestFinished(() => void vi.useRealTimers())
   const node = new FakeNode()
   const allLimits = { ...httpLimits, ...limits }
-  const failures: Error[] = []
   const api = new Api({
     node,
     limits: allLimits,
     version: '1.2.3',
-    failed: (error) => void failures.push(error),
+    failed: (error) => expect.fail(error.message),
   })
+  const metrics = new Metrics()
   const multiplexer = new Multiplexer({
     api,
     limits: allLimits,
-    metrics: new Metrics(),
+    metrics,
     watchConnection: () => {},
     isClosing: () => false,
   })
@@ -119,7 +119,7 @@ function multiplexed(limits: Partial<HttpLimits> = {}) {
     expect(socket.received.includes('welcome')).toBe(true)
     return socket
   }
-  return { node, api, multiplexer, failures, opened }
+  return { node, api, metrics, multiplexer, opened }
 }
 
 /** Runs enough turns of the event loop for all that waits for no client. */
@@ -226,4 +226,20 @@ test('a trace context counts for the next item alone, and only if that has its i
   await turns()
   const traces = spans().map(({ name, parentSpanContext }) => [name, parentSpanContext?.traceId])
   expect(traces).toEqual([TRACE_ID, undefined, undefined, undefined].map((parent) => ['mux get', parent]))
+})
+
+test('operations whose client is gone are not counted as answered', async () => {
+  const { node, metrics, multiplexer, opened } = multiplexed()
+  const socket = await opened()
+  const held: (() => void)[] = []
+  node.hold = (go) => held.push(go)
+  socket.ask([1, GET, null, 'a'], [2, PUT, null, 'a', '1'])
+  await turns()
+  expect([held.length, multiplexer.operations]).toEqual([2, 2])
+  socket.destroy()
+  await turns()
+  for (const go of held) go()
+  await turns()
+  expect([node.revision, multiplexer.operations]).toEqual([2, 0])
+  expect(await metrics.text()).not.toMatch(/^quorate_http_requests_total\{/m)
 })

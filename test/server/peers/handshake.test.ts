@@ -280,6 +280,20 @@ describe('the accepting side', () => {
     expect(node.links.inspect().strangers).toBe(0)
   })
 
+  test('no more than so many wait for the node to be ready', () => {
+    const world = new World({ strangersMax: 2 })
+    const node = world.start(1)
+    const puppet = world.puppet(2)
+    const talks = [1, 2, 3].map((attempt) => puppet.call(node, [puppet.hello({ attempt })]))
+    world.pass(SOON_MS)
+    expect(talks.map(({ ended }) => ended)).toEqual([expect.any(String), undefined, undefined])
+    expect(node.links.inspect().strangers).toBe(2)
+    node.links.setPeers([])
+    world.pass(SOON_MS)
+    expect(talks.map(({ heard }) => heard.map(({ type }) => type))).toEqual([[], ['welcome'], ['welcome']])
+    expect(node.links.inspect().strangers).toBe(0)
+  })
+
   test('callers that have hung up do not count among those that may say nothing', () => {
     const { world, node, puppet } = alone({ strangersMax: 2 })
     for (let round = 0; round < 5; round++) {
