@@ -22,6 +22,12 @@ export class Ledger {
     this.#node = node
   }
 
+  /** The configuration of the node has this peer no more: the end of its link is not reported. */
+  remove(id: string): void {
+    this.check()
+    this.#connected.delete(id)
+  }
+
   /** Checks the events since the last call. A heartbeat names the boot counter of its sender as its commit index. */
   check(): void {
     for (const { kind, greeting, message, what = '' } of this.#node.events.slice(this.#at)) {

@@ -318,7 +318,17 @@ describe('what the core is promised', () => {
 
   const IDS = [1, 2, 3]
   const step = fc.record({
-    what: fc.constantFrom('talk', 'talk', 'talk', 'breaks', 'restarts', 'term', 'snapshot'),
+    what: fc.constantFrom(
+      'talk',
+      'talk',
+      'talk',
+      'breaks',
+      'restarts',
+      'term',
+      'snapshot',
+      'removes',
+      'adds',
+    ),
     one: fc.nat(2),
     two: fc.nat(2),
     which: fc.constantFrom('dialled', 'called', 'all'),
@@ -340,6 +350,12 @@ describe('what the core is promised', () => {
         const ledgers = nodes.map((node) => new Ledger(node))
         for (const node of nodes) new Sink(node)
         world.meet(...nodes)
+        // The configuration that each of them has.
+        const configurations = IDS.map(() => new Set(IDS.keys()))
+        const configure = (at: number): void => {
+          const isMember = (_: Node, id: number) => configurations[at]?.has(id) === true
+          nodes[at]?.links.setPeers(nodes.filter(isMember).map(({ member }) => member))
+        }
         let round = 0
         const talk = (): void => {
           for (const from of nodes)
@@ -353,7 +369,13 @@ describe('what the core is promised', () => {
           if (what === 'talk') talk()
           else if (what === 'breaks') world.breaks(a, b, which)
           else if (what === 'term') a.greeting = { ...a.greeting, term: asTerm(a.greeting.term + 1) }
-          else if (what === 'snapshot' && a !== b) a.links.sendSnapshot(b.member.id, TERM, sourceOf(5))
+          else if (what === 'adds') {
+            configurations[one]?.add(two)
+            configure(one)
+          } else if (what === 'removes' && a !== b) {
+            if (configurations[one]?.delete(two)) ledgers[one]?.remove(b.member.id)
+            configure(one)
+          } else if (what === 'snapshot' && a !== b) a.links.sendSnapshot(b.member.id, TERM, sourceOf(5))
           else if (what === 'restarts') {
             const { term } = a.greeting
             world.stop(a)
@@ -364,11 +386,12 @@ describe('what the core is promised', () => {
             nodes[one] = node
             ledgers[one] = new Ledger(node)
             new Sink(node)
-            node.links.setPeers(nodes.map(({ member }) => member))
+            configure(one)
           }
           world.pass(ms)
           for (const ledger of ledgers) ledger.check()
         }
+        world.meet(...nodes)
         world.pass(5000)
         const before = nodes.map(({ events }) => events.length)
         talk()
