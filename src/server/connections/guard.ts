@@ -28,7 +28,8 @@ interface GuardOptions {
 const EXPOSED =
   'ETag, Idempotency-Replayed, Kv-Cluster, Kv-Node, Kv-Term, Kv-Revision, Kv-Leader, Kv-Consistency, Kv-Staleness-Ms, Retry-After'
 export const METHODS = 'GET, HEAD, PUT, POST, DELETE'
-const HEADERS = 'Accept, Content-Type, If-Match, If-None-Match, Idempotency-Key, Kv-Session, Kv-Cluster'
+const HEADERS =
+  'Accept, Authorization, Content-Type, If-Match, If-None-Match, Idempotency-Key, Kv-Session, Kv-Cluster'
 const READS = new Set(['GET', 'HEAD', 'OPTIONS'])
 
 export class Guard {

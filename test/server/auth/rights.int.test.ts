@@ -564,6 +564,27 @@ test('a request whose body arrives after rights began to be checked is to be mad
   expect(String(await once(socket, 'data'))).toMatch(/^HTTP\/1\.1 503 .*"not_ready"/s)
 })
 
+test('a page of an origin that is named makes requests in the name of a user', async () => {
+  const origin = 'https://app.example'
+  const { ask } = await serve({ node: nodeWithUsers(), corsOrigins: [origin] })
+  // A browser requests first whether it may send the field.
+  const preflight = await ask('OPTIONS', '/v1/kv/app/1', {
+    headers: {
+      ...{ Origin: origin, 'Access-Control-Request-Method': 'PUT' },
+      'Access-Control-Request-Headers': 'authorization',
+    },
+  })
+  const allowed = String(preflight.headers['access-control-allow-headers']).toLowerCase().split(', ')
+  expect([preflight.status, allowed.includes('authorization')]).toEqual([204, true])
+  for (const [user, status] of [
+    [AS_BOB, 200],
+    [{}, 401],
+  ] as const) {
+    const answer = await ask('PUT', '/v1/kv/app/1', { headers: { ...user, Origin: origin }, body: '1' })
+    expect([answer.status, answer.headers['access-control-allow-origin']]).toEqual([status, origin])
+  }
+})
+
 test('two changes of a role that knew the same revision: the second one is refused', async () => {
   const served = await serveUsers()
   const { revision } = (await served.ask('GET', '/v1/auth')).json
