@@ -8,7 +8,7 @@ import type { Target } from '../connections/target.ts'
 import type { KvNode } from '../node/kv-node.ts'
 
 /** Probes and scrapes are not traced. */
-const TRACED = /^\/v[13]\//
+const TRACED = /^\/v(?:1|3|3beta)\//
 const SERVER_ERROR = 500
 
 export function startRequestSpan(request: HttpRequest, node: Pick<KvNode, 'name'>): Span | undefined {

@@ -8,6 +8,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { Audit } from '../../../src/server/api/audit.ts'
 import { ETCD_VERSION } from '../../../src/server/etcd/services/status.ts'
 import { askAll, type GatewayAnswer } from '../../etcd/gateway-cases.ts'
+import { record, spans, stopRecording } from '../../tracing/recorded-spans.ts'
 import { AS_BOB, AS_ROOT, BOB_PASSWORD, nodeWithUsers } from '../auth/users.ts'
 import { JSON_TYPE, type Served, serve } from '../http/served.ts'
 
@@ -151,11 +152,14 @@ test('version and health', async () => {
   expect(await ask('GET', '/livez')).toMatchObject({ json: { status: 'ok' } })
 })
 
-test('paths of etcd 3.3 are served too', async () => {
+test('paths of etcd 3.3 are served too, with a span', async () => {
+  record()
+  onTestFinished(stopRecording)
   const { ask } = await serve()
   const body = JSON.stringify({ key })
   const answer = await ask('POST', '/v3beta/kv/range', { headers: JSON_TYPE, body })
   expect(answer).toMatchObject({ status: 200, json: { header: { raft_term: expect.any(String) } } })
+  await expect.poll(() => spans().map(({ name }) => name)).toContain('POST /v3beta/kv/range')
 })
 
 test('other methods are refused, and other paths do not exist', async () => {
