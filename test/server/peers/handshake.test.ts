@@ -488,6 +488,27 @@ describe('with certificates', () => {
     expect(talk.heard).toEqual(refused('n2 was removed', true))
   })
 
+  test('only members describe other replicas', () => {
+    const { world, node, puppet } = alone()
+    puppet.certificate = ['n2']
+    const other = world.puppet(9)
+    other.certificate = ['n9']
+    node.links.learn([{ id: puppet.member.id, name: 'n2', peer: 'n2' }])
+    const theirs = puppet.call(node, [puppet.hello()])
+    const answerTo = (attempt: number): string | undefined => {
+      theirs.say({ type: 'member-answer', id: other.member.id, member: { name: 'n9', peer: 'n9' } })
+      world.pass(SOON_MS)
+      const { heard } = other.call(node, [other.hello({ attempt })])
+      world.pass(SOON_MS)
+      return heard[0]?.type
+    }
+    world.pass(SOON_MS)
+    expect(node.of('connected')).toHaveLength(1)
+    expect(answerTo(1)).toBe('refusal')
+    node.links.setPeers([puppet.member])
+    expect(answerTo(2)).toBe('welcome')
+  })
+
   test('the configuration counts more than a description of the same member, whichever is newer', () => {
     const { world, node, puppet } = alone()
     const call = (name: string): string | undefined => {

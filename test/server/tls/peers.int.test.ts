@@ -187,6 +187,26 @@ test('a new list for peers ends accepted and dialled connections, and lets no ot
   expect(await greeted(node, n2)).toMatch(/^this node refuses the caller: its certificate was revoked/)
 })
 
+test('a peer is called by the name of its host, by which a relay finds it, and never by an IP address', async () => {
+  const names: unknown[] = []
+  const server = createServer(ca.node('n2'), (socket) => {
+    names.push(socket.servername)
+    socket.on('error', () => {}).destroy()
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => void server.close())
+  const { port } = server.address() as AddressInfo
+  const { network } = await linked(1, ca.node('n1', []))
+  for (const [host, name] of [
+    ['localhost', 'localhost'],
+    ['127.0.0.1', false],
+  ] as const) {
+    network.setPeers([{ id: asReplicaId('2'), name: 'n2', peer: `${host}:${port}`, url: '' }])
+    await expect.poll(() => names).toContain(name)
+  }
+  expect(new Set(names)).toEqual(new Set(['localhost', false]))
+})
+
 /** Says hello to a peer port as n2 at 127.0.0.2. The answer of the node, if it gives one. */
 async function greeted(
   { address }: TestNode,
