@@ -171,31 +171,40 @@ test('pings count neither in the message that they interrupt nor in later ones',
   expect(api.inbound.bytes).toBe(0)
 })
 
-test('the turn of a client that is gone goes to the next one that waits for room in the buffers of watches', async () => {
-  const { node, api, opened } = multiplexed({ watchBuffersBytesMax: 100_000 })
-  const watching = async (key: string): Promise<ClientSocket> => {
-    const socket = await opened()
-    socket.ask([1, WATCH, null, { key }])
+test.each([
+  { who: 'is gone', isGone: true, changes: 1, waiting: 2 },
+  { who: 'must take its own bytes first', isGone: false, changes: 2, waiting: 3 },
+])(
+  'a client that $who has no turn when there is room for watches again',
+  async ({ isGone, changes, waiting }) => {
+    const { node, api, opened } = multiplexed({ watchBuffersBytesMax: 100_000 })
+    const watching = async (key: string): Promise<ClientSocket> => {
+      const socket = await opened()
+      socket.ask([1, WATCH, null, { key }])
+      await turns()
+      return socket
+    }
+    const slow = [await watching('a'), await watching('a')]
+    for (const socket of slow) socket.takes = false
+    // The second change waits until the first one is taken.
+    for (let change = 0; change < changes; change++) {
+      node.put('a', Buffer.alloc(60_000))
+      await turns()
+    }
+    expect(api.watchBuffers.bytes).toBeGreaterThan(120_000)
+    const clients = isGone ? [await watching('b'), await watching('b')] : [await watching('b')]
+    node.put('b', 'the value of b')
     await turns()
-    return socket
-  }
-  const slow = [await watching('a'), await watching('a')]
-  for (const socket of slow) socket.takes = false
-  node.put('a', Buffer.alloc(60_000))
-  await turns()
-  expect(api.watchBuffers.bytes).toBeGreaterThan(120_000)
-  const [gone, next] = [await watching('b'), await watching('b')]
-  node.put('b', 'the value of b')
-  await turns()
-  expect(node.watches.counts()).toMatchObject({ open: 4, slow: 2 })
-  gone.destroy()
-  await turns()
-  // The buffers are still half full, so that one client continues.
-  slow[0]?.takeAll()
-  await turns()
-  expect(api.watchBuffers.bytes).toBeGreaterThan(60_000)
-  expect(next.received.includes('the value of b')).toBe(true)
-})
+    expect(node.watches.counts().slow).toBe(waiting)
+    if (isGone) clients.shift()?.destroy()
+    await turns()
+    // The buffers are still half full, so that one client continues.
+    slow[0]?.takeAll()
+    await turns()
+    expect(api.watchBuffers.bytes).toBeGreaterThan(60_000)
+    expect(clients[0]?.received.includes('the value of b')).toBe(true)
+  },
+)
 
 test('the ranges of watches count as long as these are open, and are given back once', async () => {
   const { node, api, opened } = multiplexed()
