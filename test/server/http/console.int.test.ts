@@ -47,8 +47,10 @@ test('HEAD has the headers of GET and no body, and a known tag is 304', async ()
   }
 })
 
-test('the page may connect to the members of the cluster', async () => {
+test('the page may connect to the members that the cluster has now', async () => {
   const { ask, node } = await serve()
+  const before = await ask('GET', '/ui/')
+  expect(before.headers['content-security-policy']).not.toContain('n4.example')
   const member = { ...memberOf('n4', '4'), url: 'https://n4.example:7301' }
   node.configuration = { ...node.configuration, members: [...node.configuration.members, member] }
   const { headers } = await ask('GET', '/ui/')

@@ -9,6 +9,7 @@ import { serve } from './served.ts'
 const REST = '../../../src/server/http/routes.ts'
 const CONSOLE = '../../../src/console/console-page.ts'
 const DESCRIPTORS = '../../../src/server/node/observe/descriptors.ts'
+const MULTIPLEXER = '../../../src/server/mux/multiplexer.ts'
 const GATEWAY = '../../../src/server/etcd/gateway/gateway.ts'
 
 afterEach(() => {
@@ -16,6 +17,7 @@ afterEach(() => {
   vi.doUnmock(CONSOLE)
   vi.doUnmock(DESCRIPTORS)
   vi.doUnmock(GATEWAY)
+  vi.doUnmock(MULTIPLEXER)
   vi.resetModules()
 })
 
@@ -52,6 +54,20 @@ test('routes that could not be loaded are tried again, and the front closes all 
   const other = await serve()
   expect((await other.ask('GET', '/livez')).status).toBe(500)
   await expect(other.http.close({ graceful: true })).resolves.toBeUndefined()
+})
+
+test('multiplexed connections whose code could not be loaded are tried again', async () => {
+  vi.doMock(MULTIPLEXER, () => {
+    throw new Error('too many open files')
+  })
+  const { raw } = await serve()
+  const fields = ['Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Version: 13']
+  fields.push('Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==', 'Sec-WebSocket-Protocol: quorate.v1')
+  const request = ['GET /v1/connect HTTP/1.1', 'Host: localhost', ...fields, '', ''].join('\r\n')
+  const open = () => raw(request, (received) => received.includes('\r\n\r\n'))
+  expect(await open()).toMatch(/^HTTP\/1.1 500 /)
+  vi.doUnmock(MULTIPLEXER)
+  expect(await open()).toMatch(/^HTTP\/1.1 101 /)
 })
 
 test('a node that nobody looks at loads nothing for the console', async () => {

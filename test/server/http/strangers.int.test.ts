@@ -335,6 +335,24 @@ test('the head with which a multiplexed connection opens counts while its user i
   expect(served.http.inspect().strangerHeadBytes).toBeLessThanOrEqual(20 * KiB)
 })
 
+test('a multiplexed connection whose user is being checked is not the first that makes room', async () => {
+  const served = await serveUsers({ connectionsMax: 2 })
+  const held: (() => void)[] = []
+  served.node.hold = (go) => held.push(go)
+  const wrong = basic('bob', 'a wrong password')
+  const checked = await new Client(served.port).send(
+    head('GET /v1/connect', fieldsOf({ ...OPENING, ...wrong })),
+  )
+  await soon(() => expect(held).toHaveLength(1))
+  const half = await new Client(served.port).send('GET /livez HT')
+  await soon(() => expect(served.http.inspect().connections).toBe(2))
+  const fresh = await new Client(served.port).send(COLD)
+  expect(statusOf(await fresh.answer())).toBe(200)
+  expect(await half.rest()).toBe('')
+  for (const go of held) go()
+  expect(statusOf(await checked.answer())).toBe(401)
+})
+
 /** From now on, until the returned function is called, no answer of the server is taken. */
 function nothingTaken({ port }: Served): () => void {
   let isOver = false
