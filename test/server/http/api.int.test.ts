@@ -69,11 +69,17 @@ describe('the cluster', () => {
       { kind: 'change', steps: [{ kind: 'update', member: { ...asMember, ...moved } }] },
       { kind: 'change', steps: [{ kind: 'update', member: asMember }] },
     ])
+    // At another port of one of its two listeners.
+    for (const other of [{ url: moved.url }, { peer: moved.peer }]) {
+      const { json } = await ask('POST', '/v1/cluster/members', post({ ...N4, ...other }))
+      expect(json.members.at(-1)).toEqual({ ...N4, ...other, role: 'learner' })
+    }
+    expect(node.changes).toHaveLength(5)
     const voter = { name: 'n3', replica_id: '3', ...moved }
     expect((await ask('POST', '/v1/cluster/members', post(voter))).json).toMatchObject(
       problemOf('membership_refused'),
     )
-    expect(node.changes).toHaveLength(3)
+    expect(node.changes).toHaveLength(5)
   })
 
   test('a repeat of a replacement under another name finds its replica there', async () => {

@@ -2,8 +2,9 @@
 // The tables run through HTTP, etcd's JSON gateway and gRPC.
 
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { Socket } from 'node:net'
+import { connect, Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test, vi } from 'vitest'
@@ -450,6 +451,21 @@ test('a user who is deleted is a stranger at the next request of a connection, w
   await second.send('x'.repeat(300 * KiB))
   expect([await first.rest(), await second.rest()]).toEqual(['', ''])
   await atRest(served)
+})
+
+test('a connection that has ended is closed soon, though its client does not close it', async () => {
+  const { port, http, node } = await serveUsers()
+  const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true })
+  onTestFinished(() => void socket.destroy())
+  const answered = async (): Promise<string> => {
+    socket.write(get('app/1', fieldsOf(AS_BOB)))
+    const [answer] = await once(socket, 'data')
+    return String(answer)
+  }
+  expect(statusOf(await answered())).toBe(404)
+  node.apply({ kind: 'auth', ifRevision: undefined, change: { kind: 'delete-user', name: 'bob' } })
+  expect(await answered()).toMatch(/^HTTP\/1.1 401 .*\nConnection: close\r/is)
+  await soon(() => expect(http.inspect().connections).toBe(0))
 })
 
 test('a multiplexed connection whose user is deleted sends no large message any more', async () => {
