@@ -7,6 +7,7 @@ import {
   openSync,
   readdirSync,
   renameSync,
+  rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs'
@@ -47,14 +48,21 @@ const errorCode = (error: unknown): unknown =>
   error instanceof Error && 'code' in error ? error.code : undefined
 
 /**
- * Writes the whole file, with permissions `mode` if it is new. Readers see either the old or the new content: it goes
- * to `PATH.new` first.
+ * Writes the whole file, with permissions `mode`. Readers see either the old or the new content: it goes to `PATH.new`
+ * first, which is always a new file, so that no link of another user is followed. `prepare` gives it its owner.
  * @throws Error of the system; the file then has the old or the new content
  */
-export function writeFileAtomically(path: string, content: string | Uint8Array, mode = 0o666): void {
+export function writeFileAtomically(
+  path: string,
+  content: string | Uint8Array,
+  mode = 0o666,
+  prepare?: (file: number) => void,
+): void {
   const next = `${path}.new`
-  const file = openSync(next, 'w', mode)
+  rmSync(next, { force: true })
+  const file = openSync(next, 'wx', mode)
   try {
+    prepare?.(file)
     // Repeats after a partial write.
     writeFileSync(file, content)
     fsyncSync(file)

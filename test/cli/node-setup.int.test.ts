@@ -2,6 +2,7 @@
 
 import { execFileSync, spawnSync } from 'node:child_process'
 import {
+  chmodSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -10,6 +11,7 @@ import {
   renameSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -20,6 +22,7 @@ import {
   makeClientCertificate,
   makeNodeCertificate,
 } from '../../src/certificates/directory.ts'
+import { directoryStep, fileStep } from '../../src/cli/setup/steps.ts'
 import { runningPrograms } from '../../src/cli/setup/unit.ts'
 import { startCluster } from '../../src/index.ts'
 import { readIdentityIfFormatted } from '../../src/server/replica/inspect-data-directory.ts'
@@ -280,6 +283,56 @@ test('what is wrong is refused with exit code 2, before anything is made', async
     expect(await setUp(args)).toMatchObject({ code: 2, err: expect.stringContaining(reason) })
     expect(treeOf(), reason).toEqual(before)
   }
+})
+
+test('a link in a directory that another user can change is named, and not followed', async () => {
+  await setUp([...N1, '--bootstrap', '--backup-to', '/backup/a/q'], pem.n1)
+  chmodSync(join(root, 'backup'), 0o777)
+  mkdirSync(join(root, 'etc/important/q'), { recursive: true, mode: 0o755 })
+  const link = join(root, 'backup/a')
+  renameSync(link, join(root, 'backup/b'))
+  symlinkSync(join(root, 'etc/important'), link)
+  const before = treeOf()
+  expect(await setUp([])).toMatchObject({
+    code: 1,
+    err: expect.stringContaining(
+      `error: ${link} is a link in a directory that other users can change, and it is not followed; remove the link, or use a path without it\n`,
+    ),
+  })
+  expect(treeOf()).toEqual(before)
+  // The last component, and a link that leads nowhere.
+  rmSync(link)
+  mkdirSync(link)
+  for (const target of [join(root, 'etc/important'), join(root, 'missing')]) {
+    symlinkSync(target, join(link, 'q'))
+    expect((await setUp([])).err).toContain(`error: ${join(link, 'q')} is a link`)
+    expect([modeOf('etc/important'), existsSync(join(root, 'missing'))]).toEqual(['755', false])
+    rmSync(join(link, 'q'))
+  }
+})
+
+test('a link that takes the place of a directory or of a new file after the check is not followed', async () => {
+  const dir = join(root, 'open')
+  mkdirSync(join(dir, 'a'), { recursive: true })
+  chmodSync(dir, 0o777)
+  const important = join(root, 'important')
+  mkdirSync(important, { mode: 0o755 })
+  writeFileSync(join(important, 'file'), 'important')
+  const owner = () => undefined
+  const directory = directoryStep({ path: join(dir, 'a'), mode: 0o700, owner })
+  const file = fileStep({ path: join(dir, 'file'), content: 'new', mode: 0o600, owner })
+  const below = fileStep({ path: join(dir, 'a/file'), content: 'new', mode: 0o600, owner })
+  rmSync(join(dir, 'a'), { recursive: true })
+  symlinkSync(important, join(dir, 'a'))
+  for (const name of ['file', 'file.new']) symlinkSync(join(important, 'file'), join(dir, name))
+  for (const step of [directory, below]) expect(() => step.run()).toThrow(`${join(dir, 'a')} is a link`)
+  await file.run()
+  expect(text('open/file')).toBe('new')
+  expect([modeOf('important'), modeOf('open/file'), text('important/file')]).toEqual([
+    '755',
+    '600',
+    'important',
+  ])
 })
 
 test('another system is refused', async () => {

@@ -114,12 +114,11 @@ export const START = ['systemctl', 'enable', '--now', 'quorate']
 
 function refuseMachine({ root, dryRun, start }: SetupOptions): void {
   if (start && root !== '/') throw usage('--start starts the node of this machine, and --root is another one')
-  if (root !== '/') return
   if (process.platform !== 'linux')
     throw usage(
       `this is for Linux with systemd; elsewhere run ${PROGRAM} node start under your service manager`,
     )
-  if (dryRun) return
+  if (root !== '/' || dryRun) return
   if (!existsSync('/run/systemd/system'))
     throw usage(`systemd does not run here; run ${PROGRAM} node start under your service manager`)
   if (process.getuid?.() !== 0)

@@ -2,11 +2,12 @@
 
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { closeSync, existsSync, fchmodSync, fchownSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { basename, dirname } from 'node:path'
 import { createInterface } from 'node:readline'
-import { makeDirectories, writeFileAtomically } from '../../files/durable.ts'
-import { Failure } from '../../local/failure.ts'
+import { entryPath, openDirectory } from '../../files/directory-descriptor.ts'
+import { writeFileAtomically } from '../../files/durable.ts'
+import { Failure, writing } from '../../local/failure.ts'
 import { EXIT } from '../exit-codes.ts'
 import { SERVICE_USER } from './machine-paths.ts'
 import type { Programs } from './unit.ts'
@@ -72,11 +73,7 @@ export function directoryStep({ path, mode, owner }: FileOwnership): Step {
     subject: path,
     effect: !isThere ? 'new' : isAsWanted({ path, mode, owner }) ? 'none' : 'changed',
     run() {
-      if (!isThere) {
-        makeDirectories(dirname(path), 0o755)
-        mkdirSync(path, mode)
-      }
-      own({ path, mode, owner })
+      inDirectory(path, (directory) => own(directory, { mode, owner }))
     },
   }
 }
@@ -95,9 +92,11 @@ export function fileStep({ content, isSecret = false, ...file }: FileContent): S
     content: isSecret ? undefined : content,
     run() {
       if (isSame) return
-      makeDirectories(dirname(file.path), 0o755)
-      if (before !== content) writeFileAtomically(file.path, content, file.mode)
-      own(file)
+      inDirectory(dirname(file.path), (directory) =>
+        writeFileAtomically(entryPath(directory, basename(file.path)), content, file.mode, (written) =>
+          own(written, file),
+        ),
+      )
     },
   }
 }
@@ -108,10 +107,22 @@ function isAsWanted({ path, mode, owner }: FileOwnership): boolean {
   return (found.mode & 0o777) === mode && (wanted === undefined || found.uid === wanted.uid)
 }
 
-function own({ path, mode, owner }: FileOwnership): void {
+/** The user of the service can change some of the directories, and the command runs as root. */
+function inDirectory(path: string, act: (directory: number) => void): void {
+  writing(path, () => {
+    const directory = openDirectory(path)
+    try {
+      act(directory)
+    } finally {
+      closeSync(directory)
+    }
+  })
+}
+
+function own(file: number, { mode, owner }: Omit<FileOwnership, 'path'>): void {
   const ids = owner()
-  chmodSync(path, mode)
-  if (ids !== undefined) chownSync(path, ids.uid, ids.gid)
+  fchmodSync(file, mode)
+  if (ids !== undefined) fchownSync(file, ids.uid, ids.gid)
 }
 
 export const isEmptyDirectory = (path: string): boolean => !existsSync(path) || readdirSync(path).length === 0
