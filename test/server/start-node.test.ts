@@ -25,6 +25,7 @@ import { NodeStartError } from '../../src/server/options.ts'
 import { startNode } from '../../src/server/start/start-node.ts'
 import { formatStorage } from '../../src/storage/index.ts'
 import { identity, initial } from '../storage/samples.ts'
+import { authority, CertificateDirectory } from './tls/certificates.ts'
 
 const LOOPBACK = { host: '127.0.0.1', port: 0 }
 const parent = mkdtempSync(join(tmpdir(), 'quorate-start-node-'))
@@ -225,8 +226,8 @@ test('a data directory that other users can open is refused', async () => {
   expect(modeOf(made)).toBe(0o705)
 })
 
-test('a node that nobody can reach from elsewhere, or that nobody knows, says so', async () => {
-  const home = newDirectory()
+/** Starts nodes and returns what each warned of. */
+function warningsOfStarts(): (options: Partial<NodeOptions>) => Promise<string[]> {
   const warned: string[] = []
   const logger = {
     debug() {},
@@ -234,11 +235,39 @@ test('a node that nobody can reach from elsewhere, or that nobody knows, says so
     error() {},
     warn: (_: object, text: string) => void warned.push(text),
   }
-  const started = async (options: Partial<NodeOptions>): Promise<string[]> => {
+  return async (options) => {
     const node = await startNode({ ...MINE, logger, insecure: true, ...options })
     await node.crash()
     return warned.splice(0)
   }
+}
+
+test('a revocation list for clients only leaves the peer port open, and the node says so', async () => {
+  using files = new CertificateDirectory()
+  const ca = authority()
+  const started = warningsOfStarts()
+  const tls = { ...files.pair('n1', ca.node(MINE.name)), ca: files.write('ca.crt', ca.cert) }
+  const revoking = { ...tls, crl: files.write('ca.crl', ca.revoke()) }
+  const dataDir = join(newDirectory(), 'founder')
+  const founding = { kind: 'existing' } as const
+  // The list ends soon, which is another warning.
+  const ofPeers = async (options: Partial<NodeOptions>): Promise<string[]> =>
+    (await started({ dataDir, ...options })).filter((warning) => warning.includes('as a peer'))
+  expect(await ofPeers({ tls: revoking, peerTls: tls })).toEqual([
+    expect.stringMatching(/certificate is revoked.*; set --peer-tls-crl$/),
+  ])
+  for (const options of [
+    { tls: revoking, peerTls: revoking },
+    { tls, peerTls: revoking },
+    { tls: revoking },
+    { tls, peerTls: tls },
+  ])
+    expect(await ofPeers({ founding, ...options })).toEqual([])
+})
+
+test('a node that nobody can reach from elsewhere, or that nobody knows, says so', async () => {
+  const home = newDirectory()
+  const started = warningsOfStarts()
   const everywhere = { host: '0.0.0.0', port: 0 }
   const founder = { dataDir: join(home, 'founder') }
   expect(await started({ ...founder, listen: everywhere, peerListen: everywhere })).toEqual([

@@ -294,6 +294,7 @@ class Node implements ServingNode {
     for (const address of this.#options.metricsListen ?? []) await this.#listenForMetrics(address)
     this.#url = (await listener.listen(listen.host, listen.port)).url
     this.#warnOfAddresses()
+    this.#warnOfPeers()
     this.api.start(this.#network.links)
     this.#startBackups()
     this.#announceSelf().catch((error: unknown) => {
@@ -364,6 +365,15 @@ class Node implements ServingNode {
     for (const { address, url, flag } of advertised)
       if (['0.0.0.0', '[::]'].includes(URL.parse(url)?.hostname ?? ''))
         this.#logger.warn({}, `advertising ${address}, which other machines cannot reach; set ${flag}`)
+  }
+
+  #warnOfPeers(): void {
+    const { tls, peerTls } = this.#options
+    if (tls?.crl === undefined || peerTls === undefined || peerTls.crl !== undefined) return
+    this.#logger.warn(
+      {},
+      'a node whose certificate is revoked can still connect as a peer: --tls-crl is for clients only; set --peer-tls-crl',
+    )
   }
 
   inspect(): InFlightCounts {
