@@ -1,8 +1,17 @@
 // A lost quorum: what stopped replicas hold, and a new cluster from one of them.
 
-import { existsSync, mkdirSync, readdirSync, renameSync, rmdirSync, rmSync, symlinkSync } from 'node:fs'
+import {
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs'
 import { createServer } from 'node:net'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { checkRestored, restoreFile } from '../../src/backup/restore.ts'
 import { startCluster } from '../../src/embed/index.ts'
@@ -244,4 +253,14 @@ test('replicas of different clusters have no best one', async () => {
   for (const dir of dirs)
     await restoreFile(fileWith(await backupOf(new FakeNode())), newNode(dir), { bump: BUMP })
   expect(findBestReplica(await Promise.all(dirs.map(inspectReplica)))).toBeUndefined()
+})
+
+test('root makes nothing of the replica of another user', async () => {
+  const dir = join(temporaryDirectory(), 'd')
+  await restoreFile(fileWith(await backupOf(new FakeNode())), newNode(dir), { bump: BUMP })
+  if (process.getuid?.() === 0) chownSync(join(dir, 'IDENTITY'), 65_534, 65_534)
+  else onTestFinished(vi.spyOn(process, 'geteuid').mockReturnValue(0).mockRestore)
+  const before = readdirSync(dir)
+  await expect(recoverReplica(dir, { bump: BUMP })).rejects.toThrow('Run the command as that user')
+  expect([readdirSync(dir), readdirSync(dirname(dir))]).toEqual([before, ['d']])
 })

@@ -4,7 +4,7 @@
 
 import { existsSync, lstatSync, readdirSync, renameSync, statSync } from 'node:fs'
 import { connect } from 'node:net'
-import { dirname, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import {
   hasPassword,
   type RestoreOptions,
@@ -177,6 +177,7 @@ export async function recoverReplica(path: string, options: RestoreOptions): Pro
   if (isInUse(dir)) throw inUse(dir)
   refuseUnlessRenamable(dir)
   refuseEmpty(dir)
+  refuseForeign(dir)
   // An attempt was interrupted before its directory took the place of the old one.
   if (inspectDirectory(made).kind === 'formatted') {
     if (isInUse(made)) throw inUse(made)
@@ -219,6 +220,15 @@ function refuseUnlessRenamable(dir: string): void {
     throw new StorageRefusedError(
       `${dir} is a mount point, which cannot be renamed. Move the data into a directory below it, and give that.`,
     )
+}
+
+/** The user of the node could not open what root makes, and could have put links where LevelDB writes. */
+function refuseForeign(dir: string): void {
+  const { uid } = lstatSync(join(dir, 'IDENTITY'))
+  if (process.geteuid?.() !== 0 || uid === 0) return
+  throw new StorageRefusedError(
+    `${dir} belongs to another user (uid ${uid}), who could not open what root makes of it. Run the command as that user, for example with runuser.`,
+  )
 }
 
 /** An earlier attempt was interrupted between the two renames. */
