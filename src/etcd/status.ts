@@ -1,6 +1,8 @@
 // Statuses of gRPC, and the errors of etcd. Clients of etcd compare the texts, so they are exactly etcd's
 // (api/v3rpc/rpctypes/error.go).
 
+import { shortened } from '../bytes/index.ts'
+
 /** Codes of gRPC: https://grpc.io/docs/guides/status-codes. */
 export const GRPC = {
   ok: 0,
@@ -19,6 +21,9 @@ export const GRPC = {
   unauthenticated: 16,
 } as const
 
+/** Characters of a status, which may quote the client: clients accept trailers of 8 KiB, and each may take 9 bytes. */
+const TEXT_CHARS_MAX = 800
+
 /** The end of a call that failed. It has no stack: it is an answer. */
 export class GrpcError extends Error {
   override readonly name = 'GrpcError'
@@ -27,7 +32,7 @@ export class GrpcError extends Error {
   constructor(code: number, text: string) {
     const { stackTraceLimit } = STACKS
     STACKS.stackTraceLimit = 0
-    super(text)
+    super(shortened(text, TEXT_CHARS_MAX))
     STACKS.stackTraceLimit = stackTraceLimit
     this.code = code
   }

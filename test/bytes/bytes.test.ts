@@ -12,6 +12,7 @@ import {
   readUint32,
   readUint48,
   readUint64,
+  shortened,
   Writer,
   writeAscii,
   writeBigUint64,
@@ -244,4 +245,9 @@ test.each([
   ['616263', '6162', false],
 ])('%j and %j are equal: %s', (a, b, equal) => {
   expect(equalBytes(bytesOf(a), bytesOf(b))).toBe(equal)
+})
+
+test('a long text has its beginning and its end, and no half of a character', () => {
+  expect([shortened('0123456789', 10), shortened('01234567890', 10)]).toEqual(['0123456789', '01 […] 90'])
+  expect(shortened('a😀'.repeat(9), 10)).toBe('a\uFFFD […] 😀')
 })

@@ -1,6 +1,7 @@
 // Problems: one table of codes, and the document (RFC 9457) that every wire sends for an error.
 // docs/reference/errors.md describes each code. A test compares the two.
 
+import { shortened } from '../../bytes/index.ts'
 import { bytesDocument } from './bytes.ts'
 import { type Fields, isObject, isWholeNumber } from './decode.ts'
 import type { ReadGrant } from './freshness.ts'
@@ -75,6 +76,9 @@ export interface ErrorFacts {
 /** Where V8 keeps the number of frames in the stack of a new error. */
 const STACKS = Error as { stackTraceLimit?: number | undefined }
 
+/** Characters of the detail. It may quote what the client has sent, on any wire. */
+const DETAIL_CHARS_MAX = 2_000
+
 /** A refusal or a failure of one operation. It has no stack. */
 export class ApiError extends Error {
   override readonly name: string = 'ApiError'
@@ -90,7 +94,7 @@ export class ApiError extends Error {
     // A refusal is an answer, and its stack would cost several times as much as the rest of it.
     const { stackTraceLimit } = STACKS
     STACKS.stackTraceLimit = 0
-    super(detail)
+    super(shortened(detail, DETAIL_CHARS_MAX))
     STACKS.stackTraceLimit = stackTraceLimit
     this.code = code
     this.written = facts.written ?? 'no'

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest'
 import { RPC } from '../../../src/etcd/rpcs.ts'
 import { authenticate } from '../../../src/server/etcd/services/auth-switch.ts'
 import { nodeWithUsers } from '../auth/users.ts'
-import { serve } from '../http/served.ts'
+import { JSON_TYPE, serve } from '../http/served.ts'
 import { callGrpc, callRpc, frame, openSession } from './grpc-call.ts'
 
 const key = Buffer.from('a')
@@ -78,6 +78,31 @@ test.each(Object.entries(MANY))('%s is refused before it is decoded to its end',
   })
   // All of it as objects would have 170 MB.
   expect(process.memoryUsage().heapUsed - before).toBeLessThan(40_000_000)
+})
+
+test('an error has a bounded part of what it quotes, with its beginning and its end, on every wire', async () => {
+  const { ask, port } = await serve()
+  const long = '\u0001'.repeat(150_000)
+  const post = (path: string, body: object) =>
+    ask('POST', path, { headers: JSON_TYPE, body: JSON.stringify(body) })
+  const gateway = await post('/v3/auth/user/add', { name: long, password: 'p' })
+  expect(gateway.json.message).toMatch(/^etcdserver: "\\u0001.* \[…\] .*begin with a letter or a digit$/)
+  expect(gateway.text.length).toBeLessThan(5_000)
+  for (const { status, text } of [
+    await ask('PUT', '/v1/auth/users/bob', { headers: JSON_TYPE, body: `{"password":"p","${long}":1}` }),
+    await post('/v1/txn', { [long]: 1 }),
+    await ask('GET', `/v1/kv?${'%01'.repeat(4_000)}=1`),
+    await ask('GET', `/v1/${'%01'.repeat(4_000)}`),
+  ]) {
+    expect([400, 404]).toContain(status)
+    expect(text.length).toBeLessThan(10_000)
+  }
+  const name = Buffer.alloc(1_900_000, 0xff)
+  const body = frame(Buffer.concat([Buffer.from([0x0a, 0xe0, 0xfb, 0x73]), name]))
+  const { status, message } = await callGrpc(openSession(port), RPC.userAdd.path, body)
+  expect(status).toBeGreaterThan(0)
+  // Clients take trailers of 8 KiB.
+  expect(encodeURIComponent(message).length).toBeLessThan(8_000)
 })
 
 test('more clients observe an election than ranges are read at once', async () => {

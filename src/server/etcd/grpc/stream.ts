@@ -441,11 +441,8 @@ const OK: FieldBlock = encodeFields(OK_FIELDS)
 /** Only what is not compressed is read. */
 const ACCEPTED = { 'grpc-accept-encoding': 'identity' }
 
-/** Characters of a text: it may have what the client has sent, and clients end a connection for a longer field. */
-const STATUS_CHARS_MAX = 1_000
-
 function encodeStatus({ code, message }: GrpcError): Record<string, string> {
-  const text = encodeStatusText(message.slice(0, STATUS_CHARS_MAX))
+  const text = encodeStatusText(message)
   const status = { 'grpc-status': String(code), 'grpc-message': text }
   return code === GRPC.unimplemented ? { ...status, ...ACCEPTED } : status
 }
