@@ -11,16 +11,14 @@ import type { ResponseHeader } from '../etcd/messages/header.ts'
 import type { RpcDescription } from '../etcd/rpcs.ts'
 import { GrpcError } from '../etcd/status.ts'
 import type { NodeAnswerHead } from '../operations/forms/answer-head.ts'
-import { judgeProblem } from '../operations/forms/answers.ts'
 import { DisagreementError } from '../operations/forms/decode.ts'
 import type { ReadConsistency } from '../operations/forms/freshness.ts'
 import { ApiError, asRevision } from '../operations/forms/index.ts'
-import { decodeProblem, problemDocument } from '../operations/forms/problems.ts'
 import { traceHeaders } from '../tracing/trace-context.ts'
 import { ConnectionError, type GrpcClient, type GrpcStream, singleResponse } from './grpc-client.ts'
 import { idText } from './operations/cluster.ts'
 import type { EtcdCalls, EtcdOperation } from './operations/operation.ts'
-import { problemFrom } from './problems.ts'
+import { judge, problemFrom } from './problems.ts'
 
 /** Time for what follows an operation that nobody waits for. */
 const CLEAN_UP_MS = 5_000
@@ -215,11 +213,8 @@ export class Attempt<R> implements EtcdCalls {
   }
 
   #refuse(error: ApiError): void {
-    const problem = judgeProblem(decodeProblem(problemDocument(error)))
-    // etcd says so too of the change that exceeds its quota, which it makes. What was never sent was not made.
-    const isMaybeMade = error.code === 'storage_full' && this.#counted.length > 0
-    const judged = isMaybeMade ? ({ ...problem, written: 'unknown' } as const) : problem
-    this.#settle({ kind: 'refused', problem: judged, head: NO_HEAD })
+    const problem = judge(error, this.#counted.length > 0)
+    this.#settle({ kind: 'refused', problem, head: NO_HEAD })
   }
 
   #lose(cause: Error, timedOut: boolean): void {

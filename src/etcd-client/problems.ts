@@ -1,8 +1,10 @@
 // The errors of etcd as those of quorate, by etcd's code and text. The engine judges them as it judges the answers of
 // nodes: whether a change may have been made, and whether another try may succeed.
 
-import { ETCD_ERRORS, GRPC, type GrpcError } from '../etcd/status.ts'
+import { ETCD_ERRORS, GRPC, GrpcError } from '../etcd/status.ts'
+import { type JudgedProblem, judgeProblem } from '../operations/forms/answers.ts'
 import { ApiError, type ApiErrorCode } from '../operations/forms/index.ts'
+import { decodeProblem, problemDocument } from '../operations/forms/problems.ts'
 
 const E = ETCD_ERRORS
 
@@ -55,3 +57,16 @@ export const problemFrom = ({ code, message }: GrpcError): ApiError =>
 /** For what etcd cannot do. */
 export const notInEtcd = (what: string): ApiError =>
   new ApiError('bad_request', `etcd cannot do this: ${what}`)
+
+/** `isSent`: whether an RPC was sent that may have made a change. */
+export function judge(error: ApiError, isSent: boolean): JudgedProblem {
+  const problem = judgeProblem(decodeProblem(problemDocument(error)))
+  // etcd says so too of the change that exceeds its quota, which it makes. What was never sent was not made.
+  return error.code === 'storage_full' && isSent ? { ...problem, written: 'unknown' } : problem
+}
+
+/** Whether a change that has failed so was certainly not made. */
+export function isNotMade(error: unknown): boolean {
+  const refusal = error instanceof GrpcError ? problemFrom(error) : error
+  return refusal instanceof ApiError && judge(refusal, true).written === 'no'
+}

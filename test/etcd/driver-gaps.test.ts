@@ -96,7 +96,38 @@ describe('leases that were granted for puts', () => {
     )
     expect(ended).toEqual(expected)
   })
+
+  test.each([
+    ['is refused', ETCD_ERRORS.permissionDenied, [1n]],
+    ['is wrong', ETCD_ERRORS.requestTooLarge, [1n]],
+    ['may have been made', ETCD_ERRORS.noSpace, []],
+    ['may be made later', new GrpcError(GRPC.unavailable, 'etcdserver: request timed out'), []],
+    ['is lost', new ConnectionError(new Error('reset'), true), []],
+  ])('end if their change %s', async (_, error, expected) => {
+    const ended: bigint[] = []
+    const calls = {
+      prepare: async () => ({ id: 1n }),
+      change: () => Promise.reject(error),
+      cleanUp: (__: unknown, { id }: { readonly id: bigint }) => void ended.push(id),
+    } as unknown as EtcdCalls
+    const lease = { ttlMs: 1_000 }
+    const changes = { kind: 'txn', txn: { compare: [], success: [putWith(1)], failure: [] } } as const
+    for (const attempt of [
+      () =>
+        put(
+          { ...{ kind: 'put', key, value: key, prev: false, condition: undefined, lease }, ...UNNAMED },
+          calls,
+        ),
+      () => txn({ ...changes, freshness: {}, ...UNNAMED }, calls),
+    ]) {
+      ended.length = 0
+      await expect(attempt()).rejects.toBe(error)
+      expect(ended).toEqual(expected)
+    }
+  })
 })
+
+const UNNAMED = { idempotency: undefined } as const
 
 /** A stream with these responses, which then ends so. */
 const streamOf = <A>(responses: readonly A[], end?: Error) => ({

@@ -12,6 +12,7 @@ import type { LeasesResult, ListLeasesRequest } from '../../operations/list-leas
 import type { RevokeOutcome, RevokeRequest } from '../../operations/revoke.ts'
 import type { ShowLeaseRequest, ShowLeaseResult } from '../../operations/show-lease.ts'
 import { decodeLeaseId, encodeSeconds, revisionFrom } from '../fields.ts'
+import { isNotMade } from '../problems.ts'
 import type { EtcdCalls, EtcdOperation } from './operation.ts'
 
 const PAGE_LEASES = 1_000
@@ -95,8 +96,19 @@ const leaseNotFound = () => new ApiError('lease_not_found', 'there is no lease w
 // ---------------------------------------------------------------------------------------------------------------------
 // Leases of puts that were not made
 
-export function endLeases(granted: readonly bigint[], calls: EtcdCalls): void {
-  for (const id of granted) calls.cleanUp(RPC.leaseRevoke, { id })
+const endLeases = (ids: readonly bigint[], calls: EtcdCalls): void => {
+  for (const id of ids) calls.cleanUp(RPC.leaseRevoke, { id })
+}
+
+/** Runs an operation that grants leases for its puts. If its change was certainly not made, they end. */
+export async function withLeases<R>(calls: EtcdCalls, run: (granted: bigint[]) => Promise<R>): Promise<R> {
+  const granted: bigint[] = []
+  try {
+    return await run(granted)
+  } catch (error) {
+    if (isNotMade(error)) endLeases(granted, calls)
+    throw error
+  }
 }
 
 /** `done`: the branch of the transaction that was done. */
