@@ -63,7 +63,8 @@ export function propose<C extends Command>(
   api.node.propose(request, timeLeftMs(call), settle, trace)
 }
 
-const isUnpermitted = (result: CommandResult): boolean =>
+/** Whether apply has refused a change because rights were changed since it was proposed. */
+export const isUnpermitted = (result: CommandResult): boolean =>
   result.ok && result.value.outcome.kind === 'refused' && result.value.outcome.reason === 'rights-changed'
 
 function appliedFrom<C extends Command>(

@@ -2,14 +2,15 @@
 
 import type { SpanContext } from '@opentelemetry/api'
 import { GRPC, GrpcError } from '../../etcd/status.ts'
-import { ApiError } from '../../operations/forms/index.ts'
-import type { Operation } from '../../operations/index.ts'
+import { ApiError, type LeaseId } from '../../operations/forms/index.ts'
+import type { KvTxn, Operation } from '../../operations/index.ts'
 import type { AnswerOf } from '../api/answer.ts'
 import type { Api } from '../api/api.ts'
 import type { Reservation } from '../api/budget.ts'
 import type { Call, PageCollector, Permit, Principal } from '../api/call.ts'
 import { checkPermitted, execute } from '../api/execute.ts'
 import { answerWithinMs } from '../api/limits.ts'
+import { undoGrant, undoPut } from '../api/undo.ts'
 import type { WatchSink } from '../node/watch/index.ts'
 
 /** The client of a call, as its transport knows it. */
@@ -158,6 +159,21 @@ export class EtcdCall {
     })
   }
 
+  /** Ends a lease that this call was granted. Resolves in any case: then the lease expires. */
+  async endLease(id: LeaseId): Promise<void> {
+    const deadline = this.cleanUpDeadline()
+    const undo = () => undoGrant(this.api.node, id, { deadline })
+    await this.execute({ kind: 'revoke', id, idempotency: undefined }, { deadline }).catch(ifNotMade(undo))
+  }
+
+  /** Makes a change that removes a key which this call has made. Resolves in any case: the key ends with its lease. */
+  async removeMade(txn: KvTxn): Promise<void> {
+    const deadline = this.cleanUpDeadline()
+    const { principal } = this.client
+    const undo = () => undoPut(this.api.node, { kind: 'txn', txn }, { deadline, principal })
+    await this.execute({ kind: 'txn', txn, ...UNNAMED }, { deadline }).catch(ifNotMade(undo))
+  }
+
   /** Executes one operation. Rejects with `ApiError`. */
   execute<O extends Operation>(
     operation: O,
@@ -176,6 +192,15 @@ export class EtcdCall {
     })
   }
 }
+
+const UNNAMED = { freshness: {}, idempotency: undefined } as const
+
+/** Runs `undo` after a change that was certainly not made: its client may have lost the right. */
+const ifNotMade =
+  (undo: () => Promise<void>) =>
+  async (error: unknown): Promise<void> => {
+    if (error instanceof ApiError && error.code !== 'outcome_unknown') await undo()
+  }
 
 interface OperationNeeds {
   readonly page?: PageCollector | undefined

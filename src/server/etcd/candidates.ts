@@ -59,6 +59,8 @@ export async function acquire(
     if (isReplaced && !(await replaceValue(candidate, value, call))) throw expired
     for (;;) {
       checkWaiting(call)
+      // A client that may no longer write the key would hold what it cannot give back.
+      if (hasWaited) await call.check(deleting(key))
       const { isThere, newest, readAt } = await findOlder(name, candidate, call)
       if (!isThere) throw expired
       if (newest === undefined) break
@@ -70,8 +72,8 @@ export async function acquire(
   } catch (error) {
     // A key of this lease that was there before: its client may hold what it has asked for again.
     const isHeld = entered?.before?.lease === id && !hasWaited
-    if (isOwnLease) await withdrawn(endLease(id, call), error, call)
-    else if (entered !== undefined && !isHeld) await withdrawn(leave(entered.candidate, call), error, call)
+    if (isOwnLease) await withdrawn(call.endLease(id), error, call)
+    else if (entered !== undefined && !isHeld) await withdrawn(leave(entered, call), error, call)
     throw error
   }
 }
@@ -81,17 +83,21 @@ const newLeaseId = (): LeaseId => decodeLeaseId((randomBytes(8).readBigUInt64BE(
 
 /** Rejects with `ApiError` before there is a lease, if the client may not make the key, or not read the others. */
 async function grantFor(name: Uint8Array, key: Uint8Array, id: LeaseId, call: EtcdCall): Promise<void> {
-  await call.check({ kind: 'delete', key, condition: undefined, prev: true, idempotency: undefined })
+  await call.check(deleting(key))
   await call.check({ kind: 'range', range: candidatesOf(name), freshness: {} })
   checkWaiting(call)
   try {
     await call.execute({ kind: 'grant', id, ttlMs: LEASE_MS, idempotency: undefined })
   } catch (error) {
     // It may be granted nevertheless.
-    if (isUnknown(error)) await withdrawn(endLease(id, call), error, call)
+    if (isUnknown(error)) await withdrawn(call.endLease(id), error, call)
     throw error
   }
 }
+
+/** The operation that demands the rights of a client on its key. */
+const deleting = (key: Uint8Array) =>
+  ({ kind: 'delete', key, condition: undefined, prev: true, idempotency: undefined }) as const
 
 const isUnknown = (error: unknown): boolean => error instanceof ApiError && error.code === 'outcome_unknown'
 
@@ -127,17 +133,11 @@ async function enter(
   return { candidate: { ...made, revision: before.createRevision }, before }
 }
 
-/** Ends the lease with its key, also when the client has gone. */
-async function endLease(id: LeaseId, call: EtcdCall): Promise<void> {
-  const deadline = call.cleanUpDeadline()
-  // If it cannot be ended now, it ends by itself.
-  await call.execute({ kind: 'revoke', id, idempotency: undefined }, { deadline }).catch(() => {})
-}
-
-/** Removes the key, also when the client has gone. */
-async function leave({ key, revision }: LeaseKey, call: EtcdCall): Promise<void> {
+/** Removes the key, also when the client has gone. One that was there before needs the client's right to it. */
+async function leave({ candidate, before }: Entered, call: EtcdCall): Promise<void> {
+  if (before === undefined) return call.removeMade(removing(candidate))
   // If it cannot be removed now, the end of its lease does it.
-  await removeKey({ key, revision }, call, call.cleanUpDeadline()).catch(() => {})
+  await commit(removing(candidate), call, call.cleanUpDeadline()).catch(() => {})
 }
 
 /** Writes a value, if the key is still that of the candidate. */
@@ -161,20 +161,14 @@ export async function replaceValue(
 }
 
 /** Removes the key, if it is still that of the candidate. */
-export const removeKey = (
-  { key, revision }: Pick<LeaseKey, 'key' | 'revision'>,
-  call: EtcdCall,
-  deadline?: number,
-) =>
-  commit(
-    {
-      compare: [isMadeAt(key, revision)],
-      success: [{ kind: 'delete', where: { key }, prev: false }],
-      failure: [],
-    },
-    call,
-    deadline,
-  )
+export const removeKey = (candidate: Pick<LeaseKey, 'key' | 'revision'>, call: EtcdCall) =>
+  commit(removing(candidate), call)
+
+const removing = ({ key, revision }: Pick<LeaseKey, 'key' | 'revision'>): KvTxn => ({
+  compare: [isMadeAt(key, revision)],
+  success: [{ kind: 'delete', where: { key }, prev: false }],
+  failure: [],
+})
 
 /** The oldest key under a name, and the revision at which it was looked for. */
 export async function findOldest(

@@ -1,11 +1,12 @@
 // Locks and elections through the services that etcd has for clients without its package `concurrency`.
 
-import { expect, onTestFinished, test, vi } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { RPC } from '../../../src/etcd/rpcs.ts'
 import { ETCD_ERRORS, GRPC } from '../../../src/etcd/status.ts'
 import { GrpcClient } from '../../../src/etcd-client/grpc-client.ts'
+import type { Request } from '../../../src/kv/index.ts'
 import type { LeaseId } from '../../../src/operations/forms/index.ts'
-import { AS_BOB, nodeWithUsers } from '../auth/users.ts'
+import { AS_BOB, AS_ROOT, BOB_HASH, nodeWithUsers, permit } from '../auth/users.ts'
 import { FakeNode } from '../http/fake-node.ts'
 import { serve } from '../http/served.ts'
 
@@ -184,4 +185,83 @@ test('who may not write under a name can neither lock nor campaign there', async
   )
   const { key } = await client.unary(RPC.lock, { name: Buffer.from('app/lock') }, asBob)
   expect(text(key)).toMatch(/^app\/lock\/[0-9a-f]+$/)
+})
+
+test('a call of which the store refuses the key or the value leaves no lease', async () => {
+  const { client } = await open(new FakeNode({ keyBytesMax: 100, valueBytesMax: 100 }))
+  const long = Buffer.alloc(101, 'n')
+  await expect(client.unary(RPC.lock, { name: long })).rejects.toThrow()
+  await expect(client.unary(RPC.campaign, { name, value: long })).rejects.toThrow()
+  expect((await client.unary(RPC.leaseLeases, {})).leases).toEqual([])
+})
+
+test.each([
+  ['of the grant', 1],
+  ['of the key', 2],
+])('a call that does not receive the answer %s leaves neither a lease nor a key', async (_, lostAnswer) => {
+  const { client, keys, node } = await open()
+  const propose = node.propose.bind(node)
+  let answers = 0
+  vi.spyOn(node, 'propose').mockImplementation((request, timeoutMs, done) =>
+    propose(request, timeoutMs, (result) => {
+      const problem = { code: 'outcome_unknown', detail: 'no answer in time', written: 'unknown' } as const
+      done(++answers === lostAnswer ? { ok: false, problem } : result)
+    }),
+  )
+  await expect(client.unary(RPC.lock, { name })).rejects.toThrow()
+  // Changes are made in their order.
+  await client.unary(RPC.put, { key: name, value: name })
+  expect(await keys()).toEqual(['n'])
+  expect((await client.unary(RPC.leaseLeases, {})).leases).toEqual([])
+})
+
+describe('a user whose right ends while his call waits', () => {
+  type AuthChange = Extract<Request['command'], { readonly kind: 'auth' }>['change']
+  const endings: readonly (readonly [string, AuthChange])[] = [
+    ['has another role', { kind: 'put-role', name: 'app', permissions: [] }],
+    ['has no role', { kind: 'put-user', name: 'bob', passwordHash: undefined, roles: [] }],
+    ['has a new password', { kind: 'put-user', name: 'bob', passwordHash: BOB_HASH, roles: undefined }],
+    ['is deleted', { kind: 'delete-user', name: 'bob' }],
+  ]
+  const bobs = Buffer.from('app/lock')
+  const [asBob, asRoot] = [AS_BOB, AS_ROOT].map(({ Authorization }) => ({
+    metadata: { authorization: Authorization },
+  }))
+
+  test.each(endings)('leaves neither a lease nor a key: %s', async (_, change) => {
+    const node = nodeWithUsers()
+    const { client } = await open(node)
+    const keys = () => node.records().map(({ key }) => Buffer.from(key).toString())
+    const leases = async () => (await client.unary(RPC.leaseLeases, {}, asRoot)).leases.map(({ id }) => id)
+    await client.unary(RPC.leaseGrant, { id: 1n, ttl: 60 }, asRoot)
+    await client.unary(RPC.lock, { name: bobs, lease: 1n }, asRoot)
+    await client.unary(RPC.leaseGrant, { id: 2n, ttl: 60 }, asBob)
+    const calls = [
+      client.unary(RPC.lock, { name: bobs }, asBob),
+      client.unary(RPC.campaign, { name: bobs, value: bobs }, asBob),
+      client.unary(RPC.lock, { name: bobs, lease: 2n }, asBob),
+    ]
+    const ended = Promise.all(calls.map((call) => expect(call).rejects.toThrow()))
+    await waiting(node, 3)
+    expect(keys()).toHaveLength(4)
+    node.apply({ kind: 'auth', ifRevision: undefined, change })
+    await ended
+    expect(keys()).toEqual(['app/lock/1'])
+    expect(await leases()).toEqual([1n, 2n])
+  })
+
+  test('does not hold what he may no longer give back', async () => {
+    const node = nodeWithUsers()
+    const { client } = await open(node)
+    await client.unary(RPC.leaseGrant, { id: 1n, ttl: 60 }, asRoot)
+    const { key } = await client.unary(RPC.lock, { name: bobs, lease: 1n }, asRoot)
+    const call = client.unary(RPC.lock, { name: bobs }, asBob)
+    const refused = expect(call).rejects.toMatchObject({ code: GRPC.permissionDenied })
+    await waiting(node, 1)
+    permit(node, { access: 'read', range: { start: Buffer.from('app/'), end: Buffer.from('app0') } })
+    await client.unary(RPC.unlock, { key }, asRoot)
+    await refused
+    expect(node.records()).toEqual([])
+    expect((await client.unary(RPC.leaseLeases, {}, asRoot)).leases).toHaveLength(1)
+  })
 })

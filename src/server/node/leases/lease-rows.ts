@@ -24,6 +24,8 @@ export interface LeaseNow {
    * may be too short, because only the leader knows of all keep-alives (`remainingTtls`).
    */
   readonly remainingTtlMs: number
+  /** The deadline in the log, in cluster time. */
+  readonly deadlineMs: number
   /** The user who was granted it, if rights were checked. */
   readonly owner?: UserIdentity
   /** The beginning of all its keys; undefined: it has no keys. */
@@ -58,6 +60,7 @@ function leaseFromRow(
   const now = {
     grantedTtlMs: ttlMs,
     remainingTtlMs: remainingMs ?? Math.max(0, Math.min(ttlMs, leftMs)),
+    deadlineMs,
     ...(keys > 0 ? { keyPrefix } : {}),
   }
   const owner = hasOwner ? storage.get(leaseOwnerKey(id)) : undefined
