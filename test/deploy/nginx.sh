@@ -85,6 +85,11 @@ sleep 1
 head -c 1048576 /dev/zero >large
 check 'a value of 1 MiB passes' 200 "$("${PROXY[@]}" "${ALICE[@]}" -o /dev/null -w '%{http_code}' -T large $U/v1/kv/large)"
 check 'without a password there is no user' 401 "$("${PROXY[@]}" -o /dev/null -w '%{http_code}' $U/v1/kv/a)"
+check 'without one there is no lease' 401 \
+  "$("${PROXY[@]}" -o /dev/null -w '%{http_code}' -H 'Content-Type: application/json' -d '{"ttl":"30s"}' $U/v1/leases)"
+for path in status cluster cluster/settings leases auth/self; do
+  check "without one there is no /v1/$path" 401 "$("${PROXY[@]}" -o /dev/null -w '%{http_code}' "$U/v1/$path")"
+done
 check 'the user is that of the password' alice \
   "$("${PROXY[@]}" "${ALICE[@]}" -H 'Accept: application/json' $U/v1/kv/large | sed 's/.*"by":"\([a-z]*\)".*/\1/')"
 "${PROXY[@]}" "${ALICE[@]}" -N --max-time 4 "$U/v1/watch?key=w" >watched &
