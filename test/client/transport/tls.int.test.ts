@@ -69,7 +69,8 @@ test('an alert about the certificate, after the request has left, says that it w
   const url = await listening(
     createTlsServer({ ...n1, requestCert: true, rejectUnauthorized: true, ca: ca.cert }),
   )
-  const said = await failure(client(url, { ca: ca.cert }))
+  const patient = client(url, { ca: ca.cert }, { timeoutMs: 20_000 })
+  const said = await failure(patient)
   expect(said).toMatch(/^unreachable no: .*it requires a client certificate; give one with tls\.cert/)
 })
 
