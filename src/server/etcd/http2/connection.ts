@@ -7,7 +7,7 @@
 
 import { randomBytes } from 'node:crypto'
 import type { Socket } from 'node:net'
-import { endGently } from '../../connections/connection-table.ts'
+import { endGently } from '../../clients/connection-table.ts'
 import {
   FLAG,
   FRAME_HEAD_BYTES,
@@ -81,6 +81,8 @@ export class ServerConnection implements Http2Connection, Http2StreamConnection 
   // Writing
   #sendWindow = WINDOW_DEFAULT
   #peerStreamWindow = WINDOW_DEFAULT
+  /** The windows of all streams grow by so much, or shrink, before a frame that is no setting. */
+  #streamWindowsGrow = 0
   /** Streams with data that their own window lets through, in the order of their turns. */
   readonly #ready = new Set<ServerStream>()
   /** The decoder of the client expects to hear that its table is smaller, or has heard that it is empty. */
@@ -223,6 +225,7 @@ export class ServerConnection implements Http2Connection, Http2StreamConnection 
         this.#frame(bytes[at + 3] ?? 0, bytes[at + 4] ?? 0, stream, bytes.subarray(from, to))
         at = to
       }
+      this.#growStreamWindows()
     } catch (error) {
       if (error instanceof ConnectionFault) this.#end(error.code, error.message)
       else if (error instanceof HpackError) this.#end(CODE.compressionError, error.message)
@@ -251,6 +254,7 @@ export class ServerConnection implements Http2Connection, Http2StreamConnection 
       if (type !== TYPE.settings || (flags & FLAG.ack) !== 0) throw protocolError('no settings at first')
       this.#hasSettings = true
     }
+    if (type !== TYPE.settings) this.#growStreamWindows()
     switch (type) {
       case TYPE.data:
         this.#data(flags, id, payload)
@@ -397,14 +401,21 @@ export class ServerConnection implements Http2Connection, Http2StreamConnection 
     if (id === SETTING.enablePush && value > 1) throw protocolError('a wrong setting')
     else if (id === SETTING.initialWindowSize) {
       if (value > WINDOW_MAX) throw new ConnectionFault(CODE.flowControlError, 'a wrong setting')
-      const more = value - this.#peerStreamWindow
+      this.#streamWindowsGrow += value - this.#peerStreamWindow
       this.#peerStreamWindow = value
-      for (const stream of this.#streams.values()) if (!stream.growSendWindow(more)) throw windowOverflow()
     } else if (id === SETTING.maxFrameSize) {
       // Frames stay small: the streams take turns.
       if (value < PAYLOAD_BYTES_MAX || value >= PAYLOAD_BYTES_END) throw protocolError('a wrong setting')
     } else if (id === SETTING.headerTableSize && value < TABLE_BYTES_DEFAULT && this.#table === 'default')
       this.#table = 'announce'
+  }
+
+  /** Visits all streams. A few bytes change their windows hundreds of times, so it waits until the last change. */
+  #growStreamWindows(): void {
+    const more = this.#streamWindowsGrow
+    if (more === 0) return
+    this.#streamWindowsGrow = 0
+    for (const stream of this.#streams.values()) if (!stream.growSendWindow(more)) throw windowOverflow()
   }
 
   #ping(flags: number, id: number, payload: Buffer): void {

@@ -20,7 +20,7 @@ const NAMES: ReadonlyMap<string, FieldName> = new Map([
   ['tracestate', 'tracestate'],
 ])
 
-type FieldName = Exclude<keyof RequestFields, 'fault' | 'areTrailers' | 'add' | 'end'>
+type FieldName = Exclude<keyof RequestFields, 'fault' | 'bytes' | 'areTrailers' | 'add' | 'end'>
 
 /** Fields of a connection of HTTP/1.1, which a request of HTTP/2 must not have (RFC 9113 §8.2.2). */
 const OF_CONNECTIONS: ReadonlySet<string> = new Set([
@@ -105,6 +105,11 @@ export class RequestFields {
     else if (use === 'tracestate') this.tracestate = `${before},${value}`
     // Which of two would count is not for this node to choose.
     else this.fault ??= 'malformed'
+  }
+
+  /** Size of all fields, with their overhead. */
+  get bytes(): number {
+    return this.#bytes
   }
 
   /** Whether these fields may follow a request. Those of HTTP itself do not. */

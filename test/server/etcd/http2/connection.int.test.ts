@@ -2,9 +2,10 @@
 
 import { connect } from 'node:http2'
 import fc from 'fast-check'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { ServerConnection } from '../../../../src/server/etcd/http2/connection.ts'
 import { encodeFields } from '../../../../src/server/etcd/http2/hpack.ts'
+import { ServerStream } from '../../../../src/server/etcd/http2/stream.ts'
 import { runs } from '../../../runs.ts'
 import {
   ACK,
@@ -49,6 +50,33 @@ function opened(told: Told): Served {
   if (served === undefined) throw new Error('no stream is open')
   return served
 }
+
+describe('a client that changes the window of streams', () => {
+  test('makes the server visit each stream once for all changes that arrive together', async () => {
+    const conversation = await begin()
+    const { client } = conversation
+    const grown = vi.spyOn(ServerStream.prototype, 'growSendWindow')
+    onTestFinished(() => grown.mockRestore())
+    for (const id of streams(100)) client.write(headers(id, requestFields('/')))
+    await conversation.settle()
+    const changes = Array.from({ length: 32 }, (_, at) => [SETTING.initialWindowSize, at % 2] as const)
+    client.write(...Array.from({ length: 50 }, () => settings(...changes)))
+    await conversation.settle()
+    expect(conversation.outcome().end).toBeUndefined()
+    expect(grown.mock.calls.length).toBeLessThanOrEqual(200)
+  })
+
+  test('has the windows of the last change, also for a stream that it opens between two', async () => {
+    const conversation = await begin()
+    const { client } = conversation
+    const window = (bytes: number) => settings([SETTING.initialWindowSize, bytes])
+    client.write(whole(1, '/bytes/10'), window(0), window(3), whole(3, '/bytes/10'), window(1), window(7))
+    await conversation.settle()
+    // The first stream has used its first window.
+    expect(dataOf(client, 1).length).toBe(10)
+    expect(dataOf(client, 3).length).toBe(7)
+  })
+})
 
 describe('a client that takes large responses', () => {
   test('may grow the windows of streams that the server has ended', async () => {
