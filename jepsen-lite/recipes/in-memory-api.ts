@@ -77,7 +77,7 @@ export class InMemoryApi {
     const start = { method, url, httpVersion: '1.1', headers: Object.fromEntries(named), hosts: 1 }
     const sink = { isServed: true, isAbandoned, identified() {}, send() {} }
     const request = new HttpRequest(start, NO_BODY, NO_SOCKET, performance.now(), sink)
-    request.readTimeout()
+    request.check()
     return request
   }
 

@@ -28,6 +28,14 @@ export type OperationLabel = (typeof OPERATION_LABELS)[number]
  */
 export type Repeat = 'freely' | 'by-id' | 'by-revision' | 'never'
 
+/** Access to an operation for clients who are no users, while rights are checked. */
+export interface OpenAccess {
+  /** Whoever is answered well is known from then on. Credentials that come with it are not read. */
+  readonly isLogin: boolean
+  /** Limit of the request, in bytes. */
+  readonly requestBytesMax: number
+}
+
 export interface OperationFacts<O> {
   readonly effect: OperationEffect
   /** Whether the audit log has a line for it when it records changes only. A refusal always has one. */
@@ -47,6 +55,8 @@ export interface OperationFacts<O> {
   readonly resource?: 'auth' | 'cluster' | 'leases' | 'sessions'
   /** All rights that the user of this name needs. */
   readonly demands: (operation: O, user: string) => readonly AccessDemand[]
+  /** Clients who are no users may call it; undefined: they may not. */
+  readonly open?: OpenAccess
   /** Whether a node that joins the cluster may call it with the certificate of a node. */
   readonly isForJoining?: true
 }

@@ -30,6 +30,7 @@ export const logIn = {
   hashesPassword: () => true,
   resource: 'auth',
   demands: () => NOTHING,
+  open: { isLogin: true, requestBytesMax: BODY_BYTES },
   http: {
     routes: [
       route(
@@ -37,7 +38,6 @@ export const logIn = {
           method: 'POST',
           path: '/v1/auth/login',
           summary: 'A token for a password, which every node accepts as Authorization: Bearer',
-          openBodyBytesMax: BODY_BYTES,
           body: closed(
             object({
               user: { ...string, description: 'Name of the user' },

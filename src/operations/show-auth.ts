@@ -18,6 +18,7 @@ export const showAuth = {
   label: 'other',
   resource: 'auth',
   demands: () => NOTHING,
+  open: { isLogin: false, requestBytesMax: 1024 },
   http: {
     routes: [
       route(

@@ -55,15 +55,15 @@ const MAY_IMPORT = new Map([
   ],
   // The options of a node, and the interface of a running one.
   ['server', ['raft/timing.ts', 'server/listener/limits.ts']],
-  // The start of a node joins its parts. The parts themselves point one way: listener → http | mux → connections → api
-  // → node ← peers ← tcp, and connections → tls ← tcp.
+  // The start of a node joins its parts. The parts themselves point one way: listener → http | mux → connections →
+  // clients → api → node ← peers ← tcp, and clients → tls ← tcp.
   [
     'server/start',
     [
       ...OPERATIONS,
       ...['files', 'storage', 'backup', 'kv', 'raft', 'system', 'certificates/handshake-faults.ts'],
       ...['server/node', 'server/peers', 'server/peers/tcp', 'server/api', 'server/audit'],
-      ...['server/connections', 'server/listener', 'server/tls', 'server/options.ts'],
+      ...['server/clients/guard.ts', 'server/listener', 'server/tls', 'server/options.ts'],
     ],
   ],
   // The data of a node that does not run.
@@ -102,7 +102,8 @@ const MAY_IMPORT = new Map([
     'server/listener',
     [
       ...[...OPERATIONS, 'system', 'server/by-network.ts', 'server/node', 'server/api', 'server/tls'],
-      ...['server/connections', 'server/http', 'server/mux', 'server/etcd', 'server/options.ts'],
+      ...['server/clients', 'server/connections', 'server/http', 'server/mux', 'server/etcd'],
+      'server/options.ts',
     ],
   ],
   // The protocols do not know each other.
@@ -110,18 +111,25 @@ const MAY_IMPORT = new Map([
     'server/http',
     [
       ...[...OPERATIONS, 'kv', 'raft', 'system', 'tracing', 'console'],
-      ...['server/node', 'server/api', 'server/connections'],
+      ...['server/node', 'server/api', 'server/clients', 'server/connections'],
     ],
   ],
-  ['server/mux', [...OPERATIONS, 'kv', 'tracing', 'server/node', 'server/api', 'server/connections']],
+  [
+    'server/mux',
+    [...OPERATIONS, 'kv', 'tracing', 'server/node', 'server/api', 'server/clients', 'server/connections'],
+  ],
   [
     'server/etcd',
-    [...OPERATIONS, 'bytes', 'etcd', 'tracing', 'server/node', 'server/api', 'server/connections'],
+    [
+      ...[...OPERATIONS, 'bytes', 'etcd', 'tracing', 'server/node', 'server/api'],
+      ...['server/clients', 'server/connections'],
+    ],
   ],
   [
-    'server/connections',
+    'server/clients',
     [...OPERATIONS, 'system', 'server/by-network.ts', 'server/node', 'server/api', 'server/tls'],
   ],
+  ['server/connections', [...OPERATIONS, 'system', 'server/node', 'server/api', 'server/clients']],
   // TLS of the listeners, and of connections to peers.
   ['server/tls', ['certificates', 'system', 'server/options.ts', 'server/by-network.ts']],
   // Settings of a process that only runs a node.
@@ -133,7 +141,7 @@ const MAY_IMPORT = new Map([
       ...['bytes/shell-word.ts', 'bytes/unknown-kind.ts'],
       ...['operations/forms/decode.ts', 'operations/forms/problems.ts'],
       ...['certificates', 'files'],
-      ...[...SERVERS, 'server/process', 'server/connections/guard.ts', 'console', 'system'],
+      ...[...SERVERS, 'server/process', 'server/clients/guard.ts', 'console', 'system'],
     ],
   ],
   [
@@ -177,7 +185,7 @@ const MAY_IMPORT = new Map([
       ...OPERATIONS,
       ...['raft', 'kv', 'storage', 'system', 'client', 'local', 'embed', 'recipes', ...TESTER_WITHOUT_NODE],
       ...[...SERVERS, 'server/peers', 'server/peers/tcp', 'server/api', 'server/http'],
-      ...['server/connections', 'server/listener', 'etcd', 'etcd-client'],
+      ...['server/clients', 'server/connections', 'server/listener', 'etcd', 'etcd-client'],
     ],
   ],
   ['jepsen-lite/workload', []],

@@ -112,7 +112,7 @@ export const COUNTER_BOUNDS: Readonly<Record<string, string>> = {
   'http.handshakes': 'tlsHandshakesMax',
   'http.muxConnections': 'connectionsMax',
   'http.grpcConnections': 'connectionsMax',
-  'http.grpcCalls': 'connectionsMax × grpcStreamsMax',
+  'http.grpcCalls': 'connectionsMax + bodiesBytesMax / 4096',
   'http.requests': 'connectionsMax',
   'http.operations': 'connectionsMax × muxOperationsMax',
   'http.ranges': 'rangesMax',
@@ -137,13 +137,13 @@ export const BOUND_NAMES = [
   'terms',
 ] as const
 
-/** The products of a bound, each as its factors. */
+/** The products of a bound, each as its factors and divisors. */
 type Terms = readonly (readonly string[])[]
 
 /** undefined: the bound is no sum. */
 export function parseTerms(bound: string): Terms | undefined {
   if (bound === 'disk' || bound.startsWith('in ')) return undefined
-  return bound.split(' + ').map((product) => product.split(' × '))
+  return bound.split(' + ').map((product) => product.split(/ [×/] /))
 }
 
 /** The counter without the peer that it is about. */

@@ -12,7 +12,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { ConsolePage } from '../../console/console-page.ts'
 import { ApiError } from '../../operations/forms/problems.ts'
-import { Guard } from '../../server/connections/guard.ts'
+import { Guard } from '../../server/clients/guard.ts'
 import { http } from '../../system/node-http.ts'
 import { version } from '../../system/version.ts'
 import { HOST, localUrl } from '../addresses.ts'
@@ -47,6 +47,9 @@ const TIMEOUTS_MS = {
 export const IDLE_TIMEOUT_MS = 90_000
 /** The same without the token. */
 const STRANGER_IDLE_TIMEOUT_MS = 5_000
+
+/** Paths that a link may lead to. */
+const PAGES: ReadonlySet<string> = new Set(['/', '/ui', '/ui/'])
 
 /** Exit code of `kv` for a command line that is wrong. */
 const USAGE = 2
@@ -183,7 +186,7 @@ class ConsoleRequests {
       throw new ApiError('host_not_allowed', `${JSON.stringify(headers.host ?? '')} is not served here`)
     if (!path.startsWith('/')) throw new ApiError('bad_request', 'the target must be a path')
     try {
-      this.#guard.checkOrigin({ method, httpVersion, headers, hosts }, path)
+      this.#guard.checkOrigin({ method, httpVersion, headers, hosts }, PAGES.has(path))
     } catch (error) {
       if (!(error instanceof ApiError)) throw error
       throw new ApiError(error.code, 'a page of another site may not send requests to the console')

@@ -28,8 +28,6 @@ interface RouteFacts<P extends ParameterTable = ParameterTable, B extends BodySc
   readonly takesToken?: true
   /** Body of a POST or a PUT. */
   readonly body?: B
-  /** The body, which anybody may send, has at most so many bytes, and arrives within `strangerBodyMs`. */
-  readonly openBodyBytesMax?: number
   /** Most commas and opening brackets of the body; JSON_PARTS_MAX unless given. */
   readonly bodyPartsMax?: number
   /** Most nested brackets of the body; without a limit unless given. */

@@ -51,17 +51,22 @@ export class Audit {
     }
   }
 
-  /** A request, or a connection, whose user is not known, before it is read. */
+  /** A request, or a connection, that is refused before it is read. `findOperation`: what its head says of it. */
   refused(
     call: Pick<Call, 'origin' | 'principal'>,
     { code }: ApiError,
     { name, certificate }: Claims = {},
+    findOperation: () => Operation | undefined = () => undefined,
   ): void {
-    this.#sampleRefusal(code, () => ({
-      ...auditHead(call),
-      ...(name === undefined ? {} : named(name)),
-      ...(certificate === undefined ? {} : { certificate }),
-    }))
+    this.#sampleRefusal(code, () => {
+      const operation = findOperation()
+      return {
+        ...auditHead(call),
+        ...(operation === undefined ? {} : strangerFacts(operation)),
+        ...(name === undefined ? {} : named(name)),
+        ...(certificate === undefined ? {} : { certificate }),
+      }
+    })
   }
 
   /** Refusals of clients without a user that have no line of their own. */
@@ -76,8 +81,7 @@ export class Audit {
 
   #recordCall(operation: Operation, call: Call, answer: ApiAnswer): void {
     if (isOfStranger(operation, call, answer)) {
-      const facts = () => ({ operation: operation.kind, ...auditTarget(operation, 1, STRANGER_CHARS_MAX) })
-      this.#sampleRefusal(answer.code, () => ({ ...auditHead(call), ...facts() }))
+      this.#sampleRefusal(answer.code, () => ({ ...auditHead(call), ...strangerFacts(operation) }))
       return
     }
     const code = answer instanceof ApiError ? answer.code : 'ok'
@@ -134,6 +138,12 @@ function answerRevision(answer: ApiAnswer): number | undefined {
   const { result } = answer
   return typeof result === 'object' && 'revision' in result ? result.revision : undefined
 }
+
+/** An operation of a client without a user: its line is short. */
+const strangerFacts = (operation: Operation): object => ({
+  operation: operation.kind,
+  ...auditTarget(operation, 1, STRANGER_CHARS_MAX),
+})
 
 /** The keys, the lease, or the name that the operation is about. */
 function auditTarget(operation: Operation, rangesMax: number, charsMax: number): object {

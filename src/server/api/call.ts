@@ -1,7 +1,7 @@
 // A call: what surrounds one operation at a node, such as its deadline, its user and its permission.
 
 import type { SpanContext } from '@opentelemetry/api'
-import type { AccessDemand, ApiError, KeyRow } from '../../operations/forms/index.ts'
+import type { AccessDemand, KeyRow } from '../../operations/forms/index.ts'
 import type { Operation } from '../../operations/index.ts'
 import type { WatchSink } from '../node/watch/index.ts'
 import type { Reservation } from './budget.ts'
@@ -31,8 +31,6 @@ export interface Call {
   origin?(): { readonly method: string; readonly address: string }
   /** Throws `ApiError` if the client is not served while rights are not checked. */
   checkServed?(): void
-  /** The error for a client that is no user, if its connection tells more than that nobody is named. */
-  strangerError?(): ApiError
   /** `execute` sets it: the operation of the call. */
   operation?: Operation | undefined
   /** `execute` sets it: what was permitted, and under which rights; undefined: rights were not checked. */

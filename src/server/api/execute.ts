@@ -25,6 +25,7 @@ import {
   type OperationKind,
   type OperationOf,
   onlyReads,
+  operationFacts,
   wantsPrev,
 } from '../../operations/index.ts'
 import { RENEW_LEASES_MAX } from '../../operations/keep-alive.ts'
@@ -91,6 +92,8 @@ function runPermitted<O extends Operation>(
     return
   }
   try {
+    // Before it proposes or reads anything: clients that take no answers are to be asked for fewer.
+    if (operationFacts(operation).label !== 'other') api.outbound.check(0)
     // TypeScript does not see that executor and operation are of one kind.
     const executor = EXECUTORS[operation.kind] as Executor<O, O['kind']>
     executor(api, operation, call, respond)

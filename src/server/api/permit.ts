@@ -109,8 +109,8 @@ function decideNow(
     return then(unservedRefusal(call))
   }
   const { principal } = call
-  if (principal === undefined && operation.kind !== 'show-auth' && operation.kind !== 'log-in')
-    return then(call.isUnidentified === true ? unidentified() : (call.strangerError?.() ?? unauthenticated()))
+  if (principal === undefined && operationFacts(operation).open === undefined)
+    return then(call.isUnidentified === true ? unidentified() : unauthenticated())
   const joins = principal instanceof JoiningNode && operationFacts(operation).isForJoining === true
   const demands = joins ? NOTHING : operationDemands(operation, principal ?? NOBODY)
   const madeAt = state.users.get(principal?.user ?? '')?.madeAt ?? 0

@@ -3,7 +3,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { ApiError } from '../../operations/forms/index.ts'
 import { type InboundBudget, tooManyBodies } from '../api/budget.ts'
-import { LINGER_MS } from './connection-table.ts'
+import { LINGER_MS } from '../clients/connection-table.ts'
 import type { BodyLimits, FollowedBody, RequestBody } from './messages.ts'
 
 /** Whether the request announces a body (RFC 9112 §6.3). */

@@ -10,10 +10,11 @@ import type { Operation } from '../../operations/index.ts'
 import type { BudgetPart, OutboundBudget, Reservation } from '../api/budget.ts'
 import type { Call, PageCollector, Permit, Principal } from '../api/call.ts'
 import { answerWithinMs } from '../api/limits.ts'
+import { newerWithinMs } from '../api/permit.ts'
+import { socketAddress } from '../clients/connection-table.ts'
+import { checkServed, FOR_USERS, type Opening, type Wanted } from '../clients/gate.ts'
+import type { RequestHead } from '../clients/guard.ts'
 import type { WatchSink } from '../node/watch/index.ts'
-import { strangerError } from './client-identity.ts'
-import { socketAddress } from './connection-table.ts'
-import { checkLoopbackOnly, type RequestHead } from './guard.ts'
 import { parseTarget, type Target } from './target.ts'
 
 export interface BodyLimits {
@@ -72,7 +73,7 @@ export interface ResponseSink {
 }
 
 /** A request, whichever reader has read it, from its arrival to its response. */
-export class HttpRequest implements Call {
+export class HttpRequest implements Call, Opening {
   /** Largest number of bytes of JSON for one byte of a key or a value. */
   readonly expansion = 6
   readonly method: string
@@ -87,8 +88,12 @@ export class HttpRequest implements Call {
   readonly startedAt: number
   readonly sink: ResponseSink
   readonly isServed: boolean
+  /** The Authorization header, in the form of HTTP. */
+  authorization: string | undefined
+  /** The facts of its route, as soon as that is known. */
+  wanted: Omit<Wanted, 'decode'> = FOR_USERS
   deadline: number
-  /** Parameters of the query, except the key and, after `readTimeout`, the timeout. */
+  /** Parameters of the query, except the key and, after `check`, the timeout. */
   pairs: readonly string[]
   /** Headers of every response to this client. */
   extra: readonly string[] = []
@@ -108,6 +113,8 @@ export class HttpRequest implements Call {
   /** Its name in metrics, if it is not that of its target. */
   metricName?: string
   room: Reservation | undefined
+  /** Check of what its API demands of the head, beside what all requests need. Throws. */
+  checkForm: (() => void) | undefined
   /** Makes the response of an error, if its API has a form of its own for errors. */
   encodeError: ((error: unknown) => HttpResponse) | undefined
   openSink?: () => WatchSink
@@ -129,6 +136,7 @@ export class HttpRequest implements Call {
     this.startedAt = startedAt
     this.sink = sink
     this.isServed = sink.isServed
+    this.authorization = headers.authorization
     this.deadline = startedAt
     this.pairs = this.target.pairs
   }
@@ -151,15 +159,24 @@ export class HttpRequest implements Call {
 
   /** A method: a closure for each request would survive collections, and cost a fifth of the gets a second. */
   checkServed(): void {
-    checkLoopbackOnly(this.isServed, this.socket, this.target.path)
+    checkServed(this, this.wanted)
   }
 
-  strangerError(): ApiError {
-    return strangerError(this.principal, this.socket)
+  get cluster(): string | readonly string[] | undefined {
+    return this.headers['kv-cluster']
+  }
+
+  identified(): void {
+    this.sink.identified()
+  }
+
+  newerWithinMs(): number {
+    return newerWithinMs(this)
   }
 
   /** Takes the timeout out of the query. Throws `ApiError`. */
-  readTimeout(): void {
+  check(): void {
+    this.checkForm?.()
     const { timeoutMs, others } = takeTimeout(this.pairs)
     this.pairs = others
     this.deadline = this.startedAt + answerWithinMs(timeoutMs)

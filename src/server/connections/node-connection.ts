@@ -10,10 +10,10 @@ import { errorResponse, HttpError, type WholeResponse } from '../../operations/h
 import { http } from '../../system/node-http.ts'
 import { ConnectionShare, FREE_BYTES, type InboundBudget, tooManyBodies } from '../api/budget.ts'
 import type { ApiLimits } from '../api/limits.ts'
+import { type ConnectionOwner, type ConnectionTable, endGently } from '../clients/connection-table.ts'
+import { isServed, METHODS, type ServedClients } from '../clients/guard.ts'
+import type { ConnectionLimits } from '../clients/limits.ts'
 import { type IncomingRequest, NodeBody } from './body.ts'
-import { type ConnectionOwner, type ConnectionTable, endGently } from './connection-table.ts'
-import { isServed, METHODS, type ServedClients } from './guard.ts'
-import type { ConnectionLimits } from './limits.ts'
 import { HttpRequest, isStreamed } from './messages.ts'
 import type { ResponseWriter } from './response-writer.ts'
 

@@ -25,10 +25,6 @@ export interface Target {
 /** The path of the console, without its final slash. */
 export const CONSOLE_PATH = '/ui'
 
-/** Whether a path, as it was sent, is one of the console. No such path leads to a route of the API. */
-export const isConsolePath = (path: string): boolean =>
-  path === CONSOLE_PATH || path.startsWith(`${CONSOLE_PATH}/`)
-
 /** Whether a path, as it was sent, is one of etcd's JSON gateway. Clients of etcd 3.3 have the prefix /v3beta. */
 export const isGatewayPath = (path: string): boolean =>
   path.startsWith('/v3/') || path.startsWith('/v3beta/') || path === '/version' || path === '/health'

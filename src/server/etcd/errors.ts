@@ -5,6 +5,10 @@ import { ProtobufError } from '../../etcd/protobuf.ts'
 import { ETCD_ERRORS, GRPC, GrpcError } from '../../etcd/status.ts'
 import { ApiError, type ApiErrorCode } from '../../operations/forms/index.ts'
 import type { Api } from '../api/api.ts'
+import type { Opening } from '../clients/gate.ts'
+
+/** The identity that a client has shown. */
+type ShownIdentity = Pick<Opening, 'authorization' | 'principal'>
 
 /** `undefined`: etcd has no such error, so the client receives the sentence of quorate under this code. */
 const STATUS_OF: { readonly [K in ApiErrorCode]: GrpcError | number } = {
@@ -58,6 +62,16 @@ export function toGrpcError(api: Api, error: unknown): GrpcError {
   const { code, message } = api.toApiError(error)
   const status = STATUS_OF[code]
   return typeof status === 'number' ? new GrpcError(status, `etcdserver: ${message}`) : status
+}
+
+/**
+ * The refusal of a client, as etcd names it: it tells a client without a token apart from one whose token is not good.
+ */
+export function nameRefusal({ authorization, principal }: ShownIdentity, error: unknown): unknown {
+  if (!(error instanceof ApiError) || error.code !== 'unauthenticated' || authorization !== undefined)
+    return error
+  // A certificate may name anybody.
+  return principal === undefined ? ETCD_ERRORS.userEmpty : ETCD_ERRORS.permissionDenied
 }
 
 /** For puts and transactions: what they do not find is the key of a put that keeps its value or its lease. */

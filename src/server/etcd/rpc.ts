@@ -4,48 +4,45 @@
 import type { Encodable } from '../../etcd/message.ts'
 import type { RpcDescription } from '../../etcd/rpcs.ts'
 import type { GrpcError } from '../../etcd/status.ts'
+import { FOR_USERS, type Wanted } from '../clients/gate.ts'
 import type { EtcdCall } from './call.ts'
-
-/**
- * Clients that may call an RPC. `open`: all. `login`: all, and a client that it answers well is known from then on.
- * Undefined: while rights are checked only users, before their request is read.
- */
-export type RpcAccess = 'open' | 'login' | undefined
 
 /** One request, one response. An error that it throws becomes the status (`errors.ts`). */
 export interface UnaryRpc<Q, A> extends RpcDescription<Q, A, 'unary'> {
-  readonly access: RpcAccess
+  readonly wanted: Wanted
   readonly run: (request: Q, call: EtcdCall) => Promise<Encodable<A>>
 }
 
 /** One request, many responses. */
 export interface ServerStreamRpc<Q, A> extends RpcDescription<Q, A, 'server-stream'> {
-  readonly access: RpcAccess
+  readonly wanted: Wanted
   readonly run: (request: Q, call: EtcdCall, responses: Responses<A>) => Promise<void>
 }
 
 /** Many requests, many responses, until either side ends the stream. */
 export interface DuplexRpc<Q, A> extends RpcDescription<Q, A, 'duplex'> {
-  readonly access?: undefined
+  readonly wanted: Wanted
   readonly open: (call: EtcdCall, responses: Responses<A>) => RequestReceiver<Q>
 }
 
 export const serveUnary = <Q, A>(
   rpc: RpcDescription<Q, A, 'unary'>,
   run: UnaryRpc<Q, A>['run'],
-  access?: RpcAccess,
-): UnaryRpc<Q, A> => ({ ...rpc, run, access })
+  wanted = FOR_USERS,
+): UnaryRpc<Q, A> => ({ ...rpc, run, wanted })
 
 export const serveStream = <Q, A>(
   rpc: RpcDescription<Q, A, 'server-stream'>,
   run: ServerStreamRpc<Q, A>['run'],
-  access?: RpcAccess,
-): ServerStreamRpc<Q, A> => ({ ...rpc, run, access })
+  wanted = FOR_USERS,
+): ServerStreamRpc<Q, A> => ({ ...rpc, run, wanted: { ...wanted, isLasting: true } })
 
 export const serveDuplex = <Q, A>(
   rpc: RpcDescription<Q, A, 'duplex'>,
   open: DuplexRpc<Q, A>['open'],
-): DuplexRpc<Q, A> => ({ ...rpc, open })
+): DuplexRpc<Q, A> => ({ ...rpc, open, wanted: LASTING })
+
+const LASTING: Wanted = { isLasting: true }
 
 /** The responses of a stream. */
 export interface Responses<A> {
@@ -71,9 +68,6 @@ export interface RequestReceiver<Q> {
   /** The stream is over: nothing is sent any more. */
   closed(): void
 }
-
-/** The largest request of an RPC that clients without a user may call: a login has a name and a password. */
-export const OPEN_REQUEST_BYTES_MAX = 8 * 1024
 
 /** The name of an RPC in metrics: `KV/Put`. */
 export const rpcName = ({ path }: Pick<AnyRpc, 'path'>): string => path.replace(/^\/.*\./, '')

@@ -3,6 +3,7 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import Fastify, { type FastifyReply, type FastifyRequest, type ValidationResult } from 'fastify'
+import type { OpenAccess } from '../../operations/definition.ts'
 import { ApiError } from '../../operations/forms/index.ts'
 import { codingRefusal, HttpError } from '../../operations/http/form.ts'
 import type { Schema } from '../../operations/http/json-schema.ts'
@@ -13,6 +14,7 @@ import type { WatchRequest } from '../../operations/watch.ts'
 import { asError } from '../../system/errors.ts'
 import { timeLeftMs } from '../api/read-options.ts'
 import type { TurnQueue } from '../api/turn-queue.ts'
+import { FOR_USERS, type Wanted } from '../clients/gate.ts'
 import { JSON_PARTS_MAX, type JsonLimits, parseJson } from '../connections/json-body.ts'
 import type { HttpRequest, HttpResponse } from '../connections/messages.ts'
 
@@ -32,8 +34,18 @@ interface RawRequest
   readonly done: DecodeCallback
 }
 
+/** A route, and what a client wants who requests it. */
+export interface ServedRoute<Q extends DecodedRequest = DecodedRequest> extends Route<Q> {
+  readonly wanted: Wanted
+}
+
+export const served = <Q extends DecodedRequest>(wanted: Wanted, route: Route<Q>): ServedRoute<Q> => ({
+  ...route,
+  wanted,
+})
+
 interface AppOptions {
-  readonly routes: readonly Route<DecodedRequest>[]
+  readonly routes: readonly ServedRoute[]
   readonly requestBytesMax: number
   readonly strangerBodyMs: number
   /** The time in which bodies are parsed. */
@@ -44,6 +56,8 @@ interface AppOptions {
 }
 
 export interface ColdRoutes {
+  /** The facts of the route of a request. */
+  findWanted(method: string, path: string): Wanted
   /** Decodes a request of any route. Calls `done` once, now or later. */
   decode(request: HttpRequest, url: string, done: DecodeCallback): void
   close(): Promise<void>
@@ -100,7 +114,7 @@ export async function createApp({
   app.addContentTypeParser('*', (_request, _payload, done) => done(null))
 
   const readJson =
-    (schema: Schema, jsonLimits: JsonLimits, openBytesMax: number | undefined) =>
+    (schema: Schema, jsonLimits: JsonLimits, open: OpenAccess | undefined) =>
     (fastifyRequest: FastifyRequest, _reply: FastifyReply, done: (error?: Error) => void): void => {
       const { request } = rawRequest(fastifyRequest)
       const refusal = bodyRefusal(request)
@@ -108,8 +122,8 @@ export async function createApp({
         done(refusal)
         return
       }
-      const bytesMax = openBytesMax ?? requestBytesMax
-      const timeoutMs = Math.min(timeLeftMs(request), openBytesMax === undefined ? Infinity : strangerBodyMs)
+      const bytesMax = open?.requestBytesMax ?? requestBytesMax
+      const timeoutMs = Math.min(timeLeftMs(request), open === undefined ? Infinity : strangerBodyMs)
       request.body.read({ bytesMax, tooLarge: 'request_too_large', timeoutMs }, (body) => {
         // A batch of small changes takes some milliseconds, and bodies of many connections may arrive at once.
         turns.run(() => {
@@ -119,12 +133,12 @@ export async function createApp({
         })
       })
     }
-  for (const { method, path, body, bodyPartsMax, bodyDepthMax, openBodyBytesMax, decode } of routes) {
+  for (const { method, path, body, bodyPartsMax, bodyDepthMax, wanted, decode } of routes) {
     const jsonLimits = { partsMax: bodyPartsMax ?? JSON_PARTS_MAX, depthMax: bodyDepthMax ?? Infinity }
     app.route({
       method,
       url: path,
-      ...(body === undefined ? {} : { preValidation: readJson(body, jsonLimits, openBodyBytesMax) }),
+      ...(body === undefined ? {} : { preValidation: readJson(body, jsonLimits, wanted.open) }),
       handler(fastifyRequest: FastifyRequest<{ Params: Record<string, string> }>, reply) {
         const { request, done } = takeOver(fastifyRequest, reply)
         request.route = path
@@ -139,7 +153,18 @@ export async function createApp({
     })
   }
   await app.ready()
+  const wantedOf = new Map(routes.map(({ method, path, wanted }) => [`${method} ${path}`, wanted]))
+  const withParameters = routes.filter(({ path }) => path.includes(':'))
   return {
+    findWanted(method, path) {
+      const routed = method === 'HEAD' ? 'GET' : method
+      const named = wantedOf.get(`${routed} ${path}`)
+      return (
+        named ??
+        withParameters.find((route) => route.method === routed && fits(path, route))?.wanted ??
+        FOR_USERS
+      )
+    },
     decode(request, url, done) {
       const { method, headers } = request
       const raw: RawRequest = { method, url, headers, httpVersion: '1.1', httpVersionMajor: 1, request, done }
@@ -191,15 +216,18 @@ function noSuchRoute(
 
 const KEY_METHODS = ['GET', 'HEAD', 'PUT', 'DELETE']
 
-function findMethods(path: string, routes: readonly Route<DecodedRequest>[]): string[] {
+/** Whether a path, as it was sent, is one of the route. */
+function fits(path: string, route: Pick<Route<unknown>, 'path'>): boolean {
   const segments = path.split('/')
-  const fitting = routes.filter((route) => {
-    const names = route.path.split('/')
-    return (
-      names.length === segments.length &&
-      names.every((name, i) => (name.startsWith(':') ? segments[i] !== '' : name === segments[i]))
-    )
-  })
+  const names = route.path.split('/')
+  return (
+    names.length === segments.length &&
+    names.every((name, i) => (name.startsWith(':') ? segments[i] !== '' : name === segments[i]))
+  )
+}
+
+function findMethods(path: string, routes: readonly Route<DecodedRequest>[]): string[] {
+  const fitting = routes.filter((route) => fits(path, route))
   return fitting.flatMap(({ method }) => (method === 'GET' ? ['GET', 'HEAD'] : [method]))
 }
 

@@ -7,16 +7,17 @@ import { jsonResponse } from '../../operations/http/form.ts'
 import { object } from '../../operations/http/json-schema.ts'
 import { type Route, route } from '../../operations/http/route.ts'
 import type { Api } from '../api/api.ts'
+import { FOR_ALL } from '../clients/gate.ts'
 import type { HttpResponse } from '../connections/messages.ts'
 import { CONSOLE_PATH } from '../connections/target.ts'
 import type { DriverStatus } from '../node/observe/status.ts'
-import type { LaterResponse } from './app.ts'
+import { type LaterResponse, type ServedRoute, served } from './app.ts'
 
 /** `directory`: the folder of the build, if it is another one than that of this program. */
 export function consoleRoutes(
   { node, version }: Pick<Api, 'node' | 'version'>,
   directory: string | undefined,
-): readonly Route<HttpResponse | LaterResponse>[] {
+): readonly ServedRoute[] {
   let loading: Promise<ConsolePage> | undefined
   const load = (): Promise<ConsolePage> => {
     loading ??= import('../../console/console-page.ts').then(
@@ -41,7 +42,7 @@ export function consoleRoutes(
       if ('missing' in answer) throw new ApiError('route_not_found', answer.missing)
       return { ...answer, revision: undefined }
     }
-  return [
+  const routes: readonly Route<HttpResponse | LaterResponse>[] = [
     route(
       { method: 'GET', path: CONSOLE_PATH, summary: 'Redirects to the console', answers: object({}) },
       () => ({
@@ -84,7 +85,11 @@ export function consoleRoutes(
       },
     ),
   ]
+  return routes.map((each) => served({ ...FOR_ALL, isPage: PAGES.has(each.path) }, each))
 }
+
+/** Paths that a link may lead to. */
+const PAGES: ReadonlySet<string> = new Set([CONSOLE_PATH, `${CONSOLE_PATH}/`])
 
 const FACTS_HEADERS = [
   ...['Cache-Control', 'no-cache', 'X-Content-Type-Options', 'nosniff'],

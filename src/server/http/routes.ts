@@ -5,14 +5,15 @@ import { HttpError, jsonResponse } from '../../operations/http/form.ts'
 import { arraySchema, integer, object, string } from '../../operations/http/json-schema.ts'
 import { flag, text } from '../../operations/http/parameters.ts'
 import { type Route, route } from '../../operations/http/route.ts'
-import { OPERATIONS, type Operation } from '../../operations/index.ts'
+import { OPERATIONS, type Operation, type OperationFacts } from '../../operations/index.ts'
 import type { Api } from '../api/api.ts'
 import { requestReport } from '../api/member-reports.ts'
-import type { HttpRequest, HttpResponse } from '../connections/messages.ts'
+import { FOR_ALL, FOR_USERS, type Wanted } from '../clients/gate.ts'
+import type { HttpRequest } from '../connections/messages.ts'
 import type { KvNode } from '../node/kv-node.ts'
 import { METRICS_CONTENT_TYPE } from '../node/observe/metric-list.ts'
 import type { Metrics } from '../node/observe/metrics.ts'
-import { type ColdRoutes, createApp, type DecodedRequest, type LaterResponse } from './app.ts'
+import { type ColdRoutes, createApp, type ServedRoute, served } from './app.ts'
 import { consoleRoutes } from './console.ts'
 import { health, readiness } from './health.ts'
 import { INDEX_SCHEMA, indexResponse } from './index-page.ts'
@@ -29,29 +30,32 @@ interface RoutesOptions {
 
 export function createColdRoutes(options: RoutesOptions): Promise<ColdRoutes> {
   const { api } = options
-  const routes: Route<DecodedRequest>[] = [...OPERATION_ROUTES, ...listenerRoutes(options)]
+  const routes: ServedRoute[] = [...OPERATION_ROUTES, ...listenerRoutes(options)]
   const document = { method: 'GET', path: '/openapi.json', summary: 'This document' } as const
   let text: string | undefined
-  routes.push(
-    route({ ...document, answers: object({}) }, () => {
-      text ??= openApiDocument(api.version, routes, api.limits.pageRowsMax)
-      return jsonResponse(text)
-    }),
-  )
+  const openApi = route({ ...document, answers: object({}) }, () => {
+    text ??= openApiDocument(api.version, routes, api.limits.pageRowsMax)
+    return jsonResponse(text)
+  })
+  routes.push(served(FOR_ALL, openApi))
   return createApp({
     requestBytesMax: api.limits.requestBytesMax,
     strangerBodyMs: api.limits.strangerBodyMs,
     turns: api.outbound.turns,
     pageRowsMax: api.limits.pageRowsMax,
     // OpenAPI describes what programs use.
-    routes: [...routes, CONNECT, ...consoleRoutes(api, options.consoleDirectory)],
+    routes: [...routes, served(FOR_USERS, CONNECT), ...consoleRoutes(api, options.consoleDirectory)],
     openWatch: (request, operation) => openWatch(request, operation, api),
   })
 }
 
 /** The routes of all operations but those under /v1/kv, which no router sees. */
-export const OPERATION_ROUTES: readonly Route<Operation>[] = Object.values(OPERATIONS).flatMap(
-  ({ http }): readonly Route<Operation>[] => ('routes' in http ? http.routes : []),
+export const OPERATION_ROUTES: readonly ServedRoute<Operation>[] = Object.values(OPERATIONS).flatMap(
+  (operation) => {
+    const { open, isForJoining }: Partial<OperationFacts<never>> = operation
+    const routes: readonly Route<Operation>[] = 'routes' in operation.http ? operation.http.routes : []
+    return routes.map((each) => served({ open, isForJoining }, each))
+  },
 )
 
 /** A request that opens a multiplexed connection does not reach this route. OpenAPI describes no WebSockets. */
@@ -85,52 +89,67 @@ const HealthSchema = object(
 
 const VERBOSE = flag('Say more')
 
+const PROBE: Wanted = { ...FOR_ALL, isProbe: true }
+const PAGE: Wanted = { ...FOR_ALL, isPage: true }
+
 /** Health and metrics belong to the HTTP listener: they answer whatever the cluster can do. */
 const listenerRoutes = ({
   api: { node, version },
   metrics,
   isClosing,
-}: RoutesOptions): readonly Route<HttpResponse | LaterResponse>[] => [
-  route(
-    { method: 'GET', path: '/', summary: 'What this is, and where things are', answers: INDEX_SCHEMA },
-    ({ headers }) => indexResponse(node.status(), version, headers.accept),
+}: RoutesOptions): readonly ServedRoute[] => [
+  served(
+    PAGE,
+    route(
+      { method: 'GET', path: '/', summary: 'What this is, and where things are', answers: INDEX_SCHEMA },
+      ({ headers }) => indexResponse(node.status(), version, headers.accept),
+    ),
   ),
-  route(
-    {
-      method: 'GET',
-      path: '/livez',
-      summary: 'Whether the process works',
-      parameters: { verbose: VERBOSE },
-      answers: HealthSchema,
-    },
-    ({ values }) => health(node.status(), values.verbose),
+  served(
+    PROBE,
+    route(
+      {
+        method: 'GET',
+        path: '/livez',
+        summary: 'Whether the process works',
+        parameters: { verbose: VERBOSE },
+        answers: HealthSchema,
+      },
+      ({ values }) => health(node.status(), values.verbose),
+    ),
   ),
-  route(
-    {
-      method: 'GET',
-      path: '/readyz',
-      summary:
-        'Whether to send requests here: it knows a leader, is a voter, and has caught up with its own log',
-      parameters: { verbose: VERBOSE },
-      answers: HealthSchema,
-    },
-    ({ values }) => readiness(node.status(), isClosing(), values.verbose),
+  served(
+    PROBE,
+    route(
+      {
+        method: 'GET',
+        path: '/readyz',
+        summary:
+          'Whether to send requests here: it knows a leader, is a voter, and has caught up with its own log',
+        parameters: { verbose: VERBOSE },
+        answers: HealthSchema,
+      },
+      ({ values }) => readiness(node.status(), isClosing(), values.verbose),
+    ),
   ),
-  route(
-    {
-      method: 'GET',
-      path: '/metrics',
-      summary: 'Metrics in the text format of Prometheus',
-      parameters: { node: text('The name of a member; this node unless given') },
-      answers: METRICS_CONTENT_TYPE,
-    },
-    ({ values }) =>
-      async (request) => ({
-        status: 200,
-        headers: ['Content-Type', METRICS_CONTENT_TYPE],
-        body: await readMetrics(node, metrics, values.node, request),
-        revision: undefined,
-      }),
+  served(
+    FOR_USERS,
+    route(
+      {
+        method: 'GET',
+        path: '/metrics',
+        summary: 'Metrics in the text format of Prometheus',
+        parameters: { node: text('The name of a member; this node unless given') },
+        answers: METRICS_CONTENT_TYPE,
+      },
+      ({ values }) =>
+        async (request) => ({
+          status: 200,
+          headers: ['Content-Type', METRICS_CONTENT_TYPE],
+          body: await readMetrics(node, metrics, values.node, request),
+          revision: undefined,
+        }),
+    ),
   ),
 ]
 

@@ -1,21 +1,20 @@
-// The HTTP of a node. The server receives the requests of all connections, from either reader. It checks the client,
-// and decodes the requests of the hot routes (one key, a range) from the raw target. Fastify decodes the other routes.
-// It is loaded when the node already listens, so keys are served before that.
+// The HTTP of a node. The server receives the requests of all connections, from either reader. The gate admits their
+// clients. The server decodes the requests of the hot routes (one key, a range) from the raw target. Fastify decodes
+// the other routes. It is loaded when the node already listens, so keys are served before that.
 
 import { ApiError, VALUE_BYTES_MAX } from '../../operations/forms/index.ts'
 import { get } from '../../operations/get.ts'
 import { errorResponse } from '../../operations/http/form.ts'
 import type { Operation } from '../../operations/index.ts'
 import { put } from '../../operations/put.ts'
+import { range } from '../../operations/range.ts'
 import type { Api } from '../api/api.ts'
-import { parseClaimedUser } from '../api/authenticator.ts'
 import { byteLength, PIECE_BYTES, tooManyAnswers } from '../api/budget.ts'
 import { execute } from '../api/execute.ts'
-import { newerWithinMs } from '../api/permit.ts'
+import { unidentified } from '../api/permit.ts'
 import { timeLeftMs } from '../api/read-options.ts'
-import type { ClientIdentity } from '../connections/client-identity.ts'
-import type { ConnectionTable } from '../connections/connection-table.ts'
-import { type Guard, isPreflight, PREFLIGHT_HEADERS } from '../connections/guard.ts'
+import type { Gate, Wanted } from '../clients/gate.ts'
+import { asksForCors, isPreflight, PREFLIGHT_HEADERS } from '../clients/guard.ts'
 import {
   bodyParts,
   encodeBody,
@@ -26,7 +25,7 @@ import {
   isStreamed,
 } from '../connections/messages.ts'
 import { refusalPage, wantsPage } from '../connections/refusal-page.ts'
-import { isConsolePath, isGatewayPath } from '../connections/target.ts'
+import { isGatewayPath } from '../connections/target.ts'
 import type { Metrics } from '../node/observe/metrics.ts'
 import type { ColdRoutes } from './app.ts'
 import { decodeDelete, decodeRange, encode } from './http-codec.ts'
@@ -34,10 +33,8 @@ import { endRequestSpan, startRequestSpan } from './request-span.ts'
 
 /** Another API over HTTP, with paths and errors of its own. Its clients are checked as all others. */
 export interface Gateway {
-  /** Begins a request: its errors are those of the gateway. */
-  begin(request: HttpRequest): void
-  /** The client as it is identified. */
-  findClient(request: HttpRequest): Parameters<ClientIdentity['identify']>[0]
+  /** Begins a request: its errors are those of the gateway. Returns what it wants. */
+  begin(request: HttpRequest): Wanted<HttpRequest>
   /** Serves a request whose client is known. Calls one of the functions once. */
   serve(request: HttpRequest, respond: (response: HttpResponse) => void, fail: (error: unknown) => void): void
   /** The node stops. */
@@ -47,9 +44,7 @@ export interface Gateway {
 interface HttpServerOptions {
   readonly api: Api
   readonly metrics: Metrics
-  readonly guard: Guard
-  readonly identity: ClientIdentity
-  readonly connections: ConnectionTable
+  readonly gate: Gate
   readonly isClosing: () => boolean
   /** Loads etcd's gateway for the first request to it; undefined: there is none. */
   readonly loadGateway: (() => Promise<Gateway>) | undefined
@@ -63,6 +58,7 @@ export class HttpServer {
   readonly #options: HttpServerOptions
   readonly #api: Api
   #coldRoutes: Promise<ColdRoutes> | undefined
+  #routes: ColdRoutes | undefined
   #gateway: Gateway | undefined
 
   constructor(options: HttpServerOptions) {
@@ -85,105 +81,52 @@ export class HttpServer {
     this.#gateway?.closing()
   }
 
-  /** Checks the client, sets the deadline, decodes and executes the request, and sends the response. */
+  /** Asks the gate for the client, decodes and executes the request, and sends the response. */
   serve(request: HttpRequest): void {
     this.requests++
+    request.span = startRequestSpan(request, this.#api.node)
+    const { operation, path } = request.target
     const { loadGateway } = this.#options
-    if (loadGateway === undefined || !isGatewayPath(request.target.path)) this.#begin(request)
-    else if (this.#gateway !== undefined) this.#beginAtGateway(request, this.#gateway)
-    else
-      loadGateway().then(
-        (gateway) => {
-          this.#gateway ??= gateway
-          this.#beginAtGateway(request, this.#gateway)
-        },
-        (error: unknown) => this.#fail(request, error),
-      )
+    if (operation !== 'other' && operation !== 'batch') this.#admit(request, HOT[operation])
+    else if (loadGateway !== undefined && isGatewayPath(path)) this.#beginAtGateway(request, loadGateway)
+    else this.#beginAtRoutes(request)
   }
 
-  #beginAtGateway(request: HttpRequest, gateway: Gateway): void {
-    gateway.begin(request)
-    this.#begin(request)
+  #beginAtGateway(request: HttpRequest, loadGateway: () => Promise<Gateway>): void {
+    const begin = (gateway: Gateway): void => {
+      this.#gateway ??= gateway
+      this.#admit(request, this.#gateway.begin(request))
+    }
+    if (this.#gateway !== undefined) begin(this.#gateway)
+    else loadGateway().then(begin, (error: unknown) => this.#fail(request, error))
   }
 
-  #begin(request: HttpRequest): void {
-    const { target, headers } = request
-    const { guard, identity, connections } = this.#options
-    const { node } = this.#api
-    const isChecked = node.auth.enabled
-    request.span = startRequestSpan(request, node)
+  #beginAtRoutes(request: HttpRequest): void {
+    const begin = (routes: ColdRoutes): void => {
+      this.#routes = routes
+      this.#admit(request, routes.findWanted(request.method, request.target.path))
+    }
+    if (asksForCors(request)) this.#admit(request, CORS)
+    else if (this.#routes !== undefined) begin(this.#routes)
+    else this.#loadedRoutes().then(begin, (error: unknown) => this.#fail(request, error))
+  }
+
+  #admit(request: HttpRequest, wanted: Wanted<HttpRequest>): void {
+    request.wanted = wanted
+    this.#options.gate.admit(request, wanted, this.#admitted)
+  }
+
+  readonly #admitted = (request: HttpRequest, refusal: unknown): void => {
     try {
-      guard.checkHost(request, target)
-      request.isUnidentified = !isChecked
-      if (!isChecked) request.checkServed()
-      request.extra = guard.checkOrigin(request, target.path)
-      if (request.method === 'OPTIONS' && isPreflight(request, request.extra)) {
-        request.isOfStranger = isChecked && !connections.isKnown(request.socket)
-        this.#respond(request, { status: 204, headers: PREFLIGHT_HEADERS, body: '', revision: undefined })
-        return
-      }
-      guard.checkCluster(headers['kv-cluster'])
-      if (target.operation !== 'other') this.#api.outbound.check(0)
-      request.readTimeout()
-      if (identity.isNeeded) this.#serveUser(request)
-      else this.#serveIdentified(request, undefined)
+      if (refusal !== undefined) throw refusal
+      if (isPreflight(request, request.extra)) this.#respond(request, PREFLIGHT)
+      else this.#serveAdmitted(request)
     } catch (error) {
-      identity.auditRefusal(request, headers, error)
-      const isUnserved = error instanceof ApiError && error.code === 'loopback_only'
-      request.isOfStranger = isUnserved || (isChecked && !connections.isKnown(request.socket))
       this.#fail(request, error)
     }
   }
 
-  #serveUser(request: HttpRequest): void {
-    const { identity } = this.#options
-    const client = this.#findGateway(request)?.findClient(request) ?? request
-    identity.identify(client, newerWithinMs(request), (error, principal) => {
-      request.principal = principal
-      if (error !== undefined || isOpenToStrangers(request.target.path)) this.#serveIdentified(request, error)
-      else
-        identity.whenKnown(principal, newerWithinMs(request), (unknown) =>
-          this.#serveIdentified(request, unknown),
-        )
-    })
-  }
-
-  #serveIdentified(request: HttpRequest, error: ApiError | undefined): void {
-    try {
-      const { identity } = this.#options
-      request.isOfStranger =
-        error !== undefined || identity.isStranger(request.principal) || identity.onlyProbes(request)
-      if (!request.isOfStranger) request.sink.identified()
-      if (error !== undefined) {
-        this.#api.audit?.refused(request, error, { name: parseClaimedUser(request.headers.authorization) })
-        throw error
-      }
-      if (request.isOfStranger) this.#serveStranger(request)
-      else this.#serveAnyone(request)
-    } catch (thrown) {
-      this.#fail(request, thrown)
-    }
-  }
-
-  /** Only what is open to all is read to its end. All other requests are refused before their body arrives. */
-  #serveStranger(request: HttpRequest): void {
-    const { operation, path } = request.target
-    const { audit } = this.#api
-    const error = request.strangerError()
-    if (operation === 'put') {
-      // It is never executed, whoever is a user by now: its value was not read.
-      audit?.watch(put.http.decode(request), request, () => {})(error)
-      throw error
-    }
-    const hasNoBody = operation !== 'other' && operation !== 'batch'
-    if (!hasNoBody && !isOpenToStrangers(path)) {
-      audit?.refused(request, error)
-      throw error
-    }
-    this.#serveAnyone(request)
-  }
-
-  #serveAnyone(request: HttpRequest): void {
+  #serveAdmitted(request: HttpRequest): void {
     const { body, target } = request
     if (target.operation === 'other' || target.operation === 'batch') {
       this.#serveOther(request)
@@ -213,8 +156,12 @@ export class HttpServer {
         const respond = (response: HttpResponse): void => {
           // Its writer counts it from here on.
           request.room?.release()
-          if (request.method === 'GET') this.#checkRoom(request, response)
+          if (request.method === 'GET' && !(answer instanceof ApiError)) this.#checkRoom(request, response)
           this.#respond(request, response)
+        }
+        if (request.wanted.open?.isLogin === true && !(answer instanceof ApiError)) {
+          request.isOfStranger = false
+          request.identified()
         }
         const response =
           answer instanceof ApiError
@@ -246,7 +193,7 @@ export class HttpServer {
       .then((routes) =>
         routes.decode(request, url, (decoded) => {
           if (decoded instanceof Error) fail(decoded)
-          else if (!('kind' in decoded) && this.#isRefused(request)) fail(request.strangerError())
+          else if (!('kind' in decoded) && this.#isRefused(request)) fail(unidentified())
           else if (typeof decoded === 'function') decoded(request).then(respond).catch(fail)
           else if ('kind' in decoded) this.#execute(decoded, request)
           else respond(decoded)
@@ -263,9 +210,12 @@ export class HttpServer {
     return bytes <= PIECE_BYTES || this.#api.outboundOfStrangers.hasRoom(bytes)
   }
 
-  /** A request that is no operation needs a user, but for the routes that say nothing about the store. */
-  #isRefused({ principal, target: { path } }: HttpRequest): boolean {
-    return !isOpen(path) && !this.#options.identity.isUser(principal)
+  /**
+   * Whether rights are checked since a moment ago. What is no operation is decided at the gate alone, unlike what is
+   * executed.
+   */
+  #isRefused({ principal, wanted }: HttpRequest): boolean {
+    return wanted.open === undefined && !this.#options.gate.identity.isUser(principal)
   }
 
   /** The result of a read may still be refused. The outcome of a change and the state of the node are always sent. */
@@ -318,26 +268,18 @@ export class HttpServer {
   }
 }
 
-/** Routes that everybody may read. */
-const OPEN_PATHS: ReadonlySet<string> = new Set([
-  '/',
-  '/livez',
-  '/readyz',
-  '/openapi.json',
-  '/version',
-  '/health',
-])
+const rowsMax = Number.MAX_SAFE_INTEGER
 
-const isOpen = (path: string): boolean => OPEN_PATHS.has(path) || isConsolePath(path)
+/** The operations that the head of a request names. */
+const HOT = {
+  put: { decode: (request: HttpRequest) => put.http.decode(request) },
+  get: { decode: (request: HttpRequest) => get.http.decode(request) },
+  delete: { decode: decodeDelete },
+  range: { decode: (request: HttpRequest) => range.http.decode(request, rowsMax) },
+} satisfies Record<string, Wanted<HttpRequest>>
 
-/** Paths without a user. Only a login has a body, which is small. */
-const LOGIN_PATHS: ReadonlySet<string> = new Set([
-  '/v1/auth',
-  '/v1/auth/login',
-  '/v3/auth/authenticate',
-  '/v3beta/auth/authenticate',
-])
+const CORS: Wanted = { open: { isLogin: true, requestBytesMax: 0 } }
 
-const isOpenToStrangers = (path: string): boolean => isOpen(path) || LOGIN_PATHS.has(path)
+const PREFLIGHT = { status: 204, headers: PREFLIGHT_HEADERS, body: '', revision: undefined } as const
 
 const VALUE_LIMITS = { bytesMax: VALUE_BYTES_MAX, tooLarge: 'value_too_large' } as const

@@ -12,9 +12,10 @@ import type { TLSSocket } from 'node:tls'
 import { ApiError } from '../../operations/forms/index.ts'
 import { asError } from '../../system/errors.ts'
 import type { Api } from '../api/api.ts'
-import { ClientIdentity } from '../connections/client-identity.ts'
-import { ConnectionTable, LINGER_MS, socketAddress } from '../connections/connection-table.ts'
-import { Guard, type ServedClients } from '../connections/guard.ts'
+import { ConnectionTable, LINGER_MS, socketAddress } from '../clients/connection-table.ts'
+import { Gate } from '../clients/gate.ts'
+import { Guard, type ServedClients } from '../clients/guard.ts'
+import { ClientIdentity } from '../clients/identity.ts'
 import type { HttpRequest } from '../connections/messages.ts'
 import { endWith, NodeConnections } from '../connections/node-connection.ts'
 import { RawConnections } from '../connections/raw-connection.ts'
@@ -87,18 +88,16 @@ export class ClientListener {
     this.#options = options
     this.#api = api
     this.#identity = new ClientIdentity(api, served, isSecure)
-    const identity = this.#identity
     const guard = new Guard({ clusterId: node.clusterId, allowedHosts, corsOrigins, isSecure })
     const { keepAliveMs, headBytesMax } = limits
     const writer = new ResponseWriter({ node, outbound, outboundOfStrangers, keepAliveMs, isClosing })
     this.#connections = new ConnectionTable(limits, () => this.#handshakes)
     const connections = this.#connections
+    const gate = new Gate({ api, guard, identity: this.#identity, connections, isClosing })
     this.#http = new HttpServer({
       api,
       metrics,
-      guard,
-      identity,
-      connections,
+      gate,
       isClosing,
       loadGateway: options.etcdApi === false ? undefined : () => this.#loadGateway(),
       consoleDirectory,
@@ -107,8 +106,7 @@ export class ClientListener {
       api,
       metrics,
       limits,
-      guard,
-      identity,
+      gate,
       connections,
       writer,
       isClosing,
@@ -118,8 +116,7 @@ export class ClientListener {
         api,
         metrics,
         limits,
-        guard,
-        identity,
+        gate,
         connections,
         logger,
         isClosing,

@@ -4,9 +4,8 @@
 import type { Socket } from 'node:net'
 import { asError } from '../../system/errors.ts'
 import type { Api } from '../api/api.ts'
-import type { ClientIdentity } from '../connections/client-identity.ts'
-import type { ConnectionTable } from '../connections/connection-table.ts'
-import type { Guard } from '../connections/guard.ts'
+import type { ConnectionTable } from '../clients/connection-table.ts'
+import type { Gate } from '../clients/gate.ts'
 import type { GrpcConnections } from '../etcd/grpc/connections.ts'
 import type { Metrics } from '../node/observe/metrics.ts'
 import type { Logger } from '../options.ts'
@@ -16,8 +15,7 @@ interface Http2OpeningOptions {
   readonly api: Api
   readonly metrics: Metrics
   readonly limits: HttpLimits
-  readonly guard: Guard
-  readonly identity: ClientIdentity
+  readonly gate: Gate
   readonly connections: ConnectionTable
   readonly logger: Logger
   readonly isClosing: () => boolean

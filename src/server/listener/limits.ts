@@ -3,8 +3,8 @@
 // store are replicated settings (src/kv).
 
 import { type ApiLimits, apiLimits } from '../api/limits.ts'
-import { type GrpcLimits, grpcLimits } from '../connections/grpc-limits.ts'
-import { type ConnectionLimits, connectionLimits } from '../connections/limits.ts'
+import { type GrpcLimits, grpcLimits } from '../clients/grpc-limits.ts'
+import { type ConnectionLimits, connectionLimits } from '../clients/limits.ts'
 import { type MuxLimits, muxLimits } from '../mux/limits.ts'
 
 export interface HttpLimits extends ApiLimits, ConnectionLimits, MuxLimits, GrpcLimits {

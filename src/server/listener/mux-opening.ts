@@ -9,12 +9,12 @@ import { SUBPROTOCOL } from '../../operations/mux/connection.ts'
 import type { Api } from '../api/api.ts'
 import type { Principal } from '../api/call.ts'
 import { NEWER_MS_MAX } from '../api/permit.ts'
-import { type ClientIdentity, strangerError } from '../connections/client-identity.ts'
-import { type ConnectionTable, endGently, socketAddress } from '../connections/connection-table.ts'
-import { checkLoopbackOnly, type Guard, isServed } from '../connections/guard.ts'
+import { type ConnectionTable, endGently, socketAddress } from '../clients/connection-table.ts'
+import type { Gate, Opening, Wanted } from '../clients/gate.ts'
+import { isServed } from '../clients/guard.ts'
 import { type RawRequest, readUpgrade } from '../connections/raw-parser.ts'
 import type { ResponseWriter } from '../connections/response-writer.ts'
-import { parseTarget } from '../connections/target.ts'
+import { parseTarget, type Target } from '../connections/target.ts'
 import type { Multiplexer } from '../mux/multiplexer.ts'
 import type { Metrics } from '../node/observe/metrics.ts'
 import type { HttpLimits } from './limits.ts'
@@ -23,8 +23,7 @@ interface MuxOpeningOptions {
   readonly api: Api
   readonly metrics: Metrics
   readonly limits: HttpLimits
-  readonly guard: Guard
-  readonly identity: ClientIdentity
+  readonly gate: Gate
   readonly connections: ConnectionTable
   readonly writer: ResponseWriter
   readonly isClosing: () => boolean
@@ -93,58 +92,38 @@ export class MuxOpening {
     const startedAt = performance.now()
     const request = readOpening(bytes)
     if (request === undefined) return false
-    const { api, metrics, guard, identity, connections, writer, isClosing } = this.#options
-    const { auth } = api.node
-    const { headers } = request
-    const isClientServed = isServed(identity.served, socket)
-    const origin = () => ({ method: 'GET', address: socketAddress(socket) })
+    const { api, metrics, gate, connections, writer } = this.#options
+    const opening = new ConnectionOpening(request, socket, isServed(gate.identity.served, socket), () =>
+      connections.identified(socket),
+    )
     const refuse = (error: unknown): void => {
-      identity.auditRefusal({ origin }, headers, error)
       const response = errorResponse(api.toApiError(error))
       writer.writeToSocket(socket, request.method, response, [], () => {}, true)
       endGently(socket)
       metrics.requestEnded('other', response.status, performance.now() - startedAt)
     }
-    const accept = (multiplexer: Multiplexer, principal: Principal | undefined): void => {
+    const accept = (multiplexer: Multiplexer): void => {
       if (socket.destroyed) return
-      connections.identified(socket)
+      const { principal, isServed: isClientServed } = opening
       const rest = bytes.subarray(request.bytes)
       multiplexer.accept(socket, request, rest, { principal, isServed: isClientServed })
       socket.resume()
       metrics.requestEnded('other', 101, performance.now() - startedAt)
     }
-    try {
-      checkOpening(request, guard)
-      if (!auth.enabled) checkLoopbackOnly(isClientServed, socket, PATH)
-      if (isClosing()) throw new ApiError('not_ready', 'this node stops')
-    } catch (error) {
-      refuse(error)
-      return true
-    }
-    if (this.#multiplexer !== undefined && !identity.isNeeded) {
-      accept(this.#multiplexer, undefined)
-      return true
-    }
     socket.pause()
     connections.watch(socket, { quietSince: startedAt, waitsFor: () => 'node' })
     connections.holdHeads(socket, bytes.length)
-    const client = { headers, socket, isServed: isClientServed }
-    identity.identify(client, NEWER_MS_MAX, (error, principal) => {
-      if (error !== undefined) return refuse(error)
-      identity.whenKnown(principal, NEWER_MS_MAX, (unknown) => {
-        // A message may be large, and is read before an operation of it is decided.
-        if (unknown !== undefined || identity.isStranger(principal))
-          return refuse(unknown ?? strangerError(principal, socket))
-        this.load()
-          .then((multiplexer) => accept(multiplexer, principal))
-          .catch(refuse)
-      })
+    // A message may be large, and is read before an operation of it is decided: it is a connection of users.
+    gate.admit(opening, CONNECTION, (_, refusal) => {
+      if (refusal !== undefined) refuse(refusal)
+      else if (this.#multiplexer !== undefined) accept(this.#multiplexer)
+      else this.load().then(accept).catch(refuse)
     })
     return true
   }
 }
 
-const PATH = '/v1/connect'
+const CONNECTION: Wanted = { isLasting: true }
 
 /** The request at the beginning of these bytes, if it is complete and opens a WebSocket here. */
 function readOpening(bytes: Buffer): RawRequest | undefined {
@@ -159,27 +138,69 @@ const TARGET = /^\/v1\/connect(?:\?[!-~]*)?$/
 const names = (list: string, token: string): boolean =>
   list.split(',').some((one) => one.trim().toLowerCase() === token)
 
-/** Throws `ApiError` if the request opens no connection here. */
-function checkOpening(request: RawRequest, guard: Guard): void {
-  const { method, url, headers } = request
-  const target = parseTarget(method, url)
-  guard.checkHost(request, target)
-  // A connection can make changes.
-  guard.checkOrigin({ ...request, method: 'PUT' })
-  const { others } = takeTimeout(target.pairs)
-  const { cluster } = readQuery(others, PARAMETERS)
-  guard.checkCluster(cluster ?? headers['kv-cluster'])
-  if (headers['sec-websocket-version'] !== '13')
-    throw new HttpError('upgrade_required', 'only version 13 of WebSocket is spoken here', [
-      'Upgrade',
-      'websocket',
-      'Sec-WebSocket-Version',
-      '13',
-    ])
-  if (!/^[+/0-9A-Za-z]{22}==$/.test(headers['sec-websocket-key'] ?? ''))
-    throw new ApiError('bad_request', 'Sec-WebSocket-Key must be 16 bytes in base64')
-  if (!names(headers['sec-websocket-protocol'] ?? '', SUBPROTOCOL))
-    throw new ApiError('bad_request', `Sec-WebSocket-Protocol must name ${SUBPROTOCOL}`)
+/** The request for a connection, as the gate sees it. */
+class ConnectionOpening implements Opening {
+  /** A connection can make changes. */
+  readonly method = 'PUT'
+  readonly httpVersion: string
+  readonly headers: RawRequest['headers']
+  readonly hosts: number
+  readonly target: Target
+  readonly cluster: string | readonly string[] | undefined
+  readonly authorization: string | undefined
+  readonly socket: Socket
+  readonly isServed: boolean
+  readonly identified: () => void
+  extra: readonly string[] = []
+  isUnidentified = false
+  isOfStranger = false
+  principal: Principal | undefined
+  /** The fault of its query. */
+  readonly #fault: unknown
+
+  constructor(request: RawRequest, socket: Socket, isClientServed: boolean, identified: () => void) {
+    const { method, url, httpVersion, headers, hosts } = request
+    this.target = parseTarget(method, url)
+    this.httpVersion = httpVersion
+    this.headers = headers
+    this.hosts = hosts
+    this.authorization = headers.authorization
+    this.socket = socket
+    this.isServed = isClientServed
+    this.identified = identified
+    let cluster: string | undefined
+    try {
+      const { others } = takeTimeout(this.target.pairs)
+      cluster = readQuery(others, PARAMETERS).cluster
+    } catch (error) {
+      this.#fault = error
+    }
+    this.cluster = cluster ?? headers['kv-cluster']
+  }
+
+  check(): void {
+    if (this.#fault !== undefined) throw this.#fault
+    const { headers } = this
+    if (headers['sec-websocket-version'] !== '13')
+      throw new HttpError('upgrade_required', 'only version 13 of WebSocket is spoken here', [
+        'Upgrade',
+        'websocket',
+        'Sec-WebSocket-Version',
+        '13',
+      ])
+    if (!/^[+/0-9A-Za-z]{22}==$/.test(headers['sec-websocket-key'] ?? ''))
+      throw new ApiError('bad_request', 'Sec-WebSocket-Key must be 16 bytes in base64')
+    if (!names(headers['sec-websocket-protocol'] ?? '', SUBPROTOCOL))
+      throw new ApiError('bad_request', `Sec-WebSocket-Protocol must name ${SUBPROTOCOL}`)
+  }
+
+  newerWithinMs(): number {
+    return NEWER_MS_MAX
+  }
+
+  origin(): { readonly method: string; readonly address: string } {
+    return { method: 'GET', address: socketAddress(this.socket) }
+  }
 }
 
 const PARAMETERS = { cluster: text('Refuse (421 wrong_cluster) unless the node belongs to this cluster') }

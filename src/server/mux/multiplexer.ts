@@ -20,7 +20,7 @@ import { checkElements } from '../../operations/mux/fields.ts'
 import type { Item, ItemLimits } from '../../operations/mux/form.ts'
 import type { Api } from '../api/api.ts'
 import { execute } from '../api/execute.ts'
-import type { StallLimits } from '../connections/limits.ts'
+import type { StallLimits } from '../clients/limits.ts'
 import type { KvNode } from '../node/kv-node.ts'
 import type { Metrics } from '../node/observe/metrics.ts'
 import { type ConnectionOptions, type MuxClient, MuxConnection } from './connection.ts'
@@ -92,7 +92,6 @@ export class Multiplexer {
     this.#operations++
     try {
       if (isClosing()) throw new ApiError('not_ready', 'this node stops')
-      api.outbound.check(0)
       call.hold(call.definition.mux.heldBytes?.(item) ?? call.bytes)
     } catch (error) {
       call.fail(api.toApiError(error))

@@ -80,7 +80,10 @@ test('a line for each change and each refusal, without values and passwords', as
       code: 'ok',
     },
     { user: null, method: 'GET', operation: 'get', keys: [{ key: 'app/1' }], code: 'unauthenticated' },
-    { user: null, method: 'GET', name: 'bob', code: 'unauthenticated' },
+    {
+      ...{ user: null, method: 'GET', operation: 'get', keys: [{ key: 'app/1' }] },
+      ...{ name: 'bob', code: 'unauthenticated' },
+    },
     {
       user: 'root',
       method: 'PUT',

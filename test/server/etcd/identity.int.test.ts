@@ -16,22 +16,22 @@ import { FakeNode } from '../http/fake-node.ts'
 import { JSON_TYPE, serve } from '../http/served.ts'
 import { callGrpc, callRpc, frame, openSession } from './grpc-call.ts'
 
+const KiB = 1024
 const Empty = message({})
-const openRpc = (access: 'login' | 'open'): AnyRpc =>
+const openRpc = (name: 'login' | 'health', isLogin: boolean): AnyRpc =>
   serveUnary(
-    { kind: 'unary', path: `/test.Open/${access}`, gateway: [], request: Empty, response: Empty },
+    { kind: 'unary', path: `/test.Open/${name}`, gateway: [], request: Empty, response: Empty },
     () => Promise.resolve({}),
-    access,
+    { open: { isLogin, requestBytesMax: 8 * KiB }, isProbe: !isLogin },
   )
-const login = openRpc('login')
-const health = openRpc('open')
+const login = openRpc('login', true)
+const health = openRpc('health', false)
 
 vi.mock('../../../src/server/etcd/services/index.ts', async (original) => {
   const { RPCS } = await original<typeof import('../../../src/server/etcd/services/index.ts')>()
   return { RPCS: [...RPCS, login, health] }
 })
 
-const KiB = 1024
 const key = Buffer.from('app/1')
 const value = Buffer.from('1')
 const tokenOf = ({ Authorization }: { readonly Authorization: string }) =>

@@ -5,7 +5,7 @@ import { connect } from 'node:net'
 import { onTestFinished } from 'vitest'
 import { Api } from '../../../src/server/api/api.ts'
 import type { Audit } from '../../../src/server/api/audit.ts'
-import type { ServedClients } from '../../../src/server/connections/guard.ts'
+import type { ServedClients } from '../../../src/server/clients/guard.ts'
 import { ClientListener } from '../../../src/server/listener/client-listener.ts'
 import { type HttpLimits, httpLimits } from '../../../src/server/listener/limits.ts'
 import { Metrics } from '../../../src/server/node/observe/metrics.ts'
@@ -37,6 +37,7 @@ export interface Asking {
 
 export interface Served {
   readonly node: FakeNode
+  readonly api: Api
   readonly http: ClientListener
   readonly port: number
   readonly metrics: Metrics
@@ -79,14 +80,15 @@ export async function start({
   const log = (_: object, message: string): void => void logged.push(message)
   const metrics = new Metrics()
   const allLimits = { ...httpLimits, ...limits }
+  const api = new Api({
+    node,
+    limits: allLimits,
+    version: '1.2.3',
+    audit,
+    failed: ({ message }) => void logged.push(`a request failed: ${message}`),
+  })
   const http = new ClientListener({
-    api: new Api({
-      node,
-      limits: allLimits,
-      version: '1.2.3',
-      audit,
-      failed: ({ message }) => void logged.push(`a request failed: ${message}`),
-    }),
+    api,
     allowedHosts,
     corsOrigins,
     metrics,
@@ -107,6 +109,7 @@ export async function start({
   return {
     close,
     node,
+    api,
     http,
     port,
     metrics,

@@ -4,7 +4,7 @@
 import { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
 import { beforeEach, expect, onTestFinished, test, vi } from 'vitest'
-import { type ConnectionOwner, ConnectionTable } from '../../../src/server/connections/connection-table.ts'
+import { type ConnectionOwner, ConnectionTable } from '../../../src/server/clients/connection-table.ts'
 import { httpLimits } from '../../../src/server/listener/limits.ts'
 
 beforeEach(() => {

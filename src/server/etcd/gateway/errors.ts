@@ -6,7 +6,7 @@ import { HttpError } from '../../../operations/http/form.ts'
 import type { Api } from '../../api/api.ts'
 import type { HttpRequest, HttpResponse } from '../../connections/messages.ts'
 import { LOGIN_NEEDED } from '../call.ts'
-import { toGrpcError } from '../errors.ts'
+import { nameRefusal, toGrpcError } from '../errors.ts'
 
 /** The status of HTTP for a code of gRPC, as grpc-gateway has it. */
 const STATUS_OF: Readonly<Record<number, number>> = {
@@ -37,7 +37,7 @@ export const JSON_HEADERS = ['Content-Type', 'application/json'] as const
 export const RESULT_HEADERS = [...JSON_HEADERS, 'Grpc-Metadata-Content-Type', 'application/grpc'] as const
 
 export function encodeError(api: Api, request: HttpRequest, thrown: unknown): HttpResponse {
-  const error = namedRefusal(request, thrown)
+  const error = nameRefusal(request, thrown)
   const { code, message } = toGrpcError(api, error)
   const status =
     error instanceof ApiError && OF_HTTP.has(error.code)
@@ -45,14 +45,6 @@ export function encodeError(api: Api, request: HttpRequest, thrown: unknown): Ht
       : (STATUS_OF[code] ?? INTERNAL)
   const headers = error instanceof HttpError ? [...JSON_HEADERS, ...error.headers] : JSON_HEADERS
   return { status, headers, body: JSON.stringify({ error: message, message, code }), revision: undefined }
-}
-
-/** etcd tells a client without a token apart from one whose token is not good. */
-function namedRefusal({ headers, principal }: HttpRequest, error: unknown): unknown {
-  if (!(error instanceof ApiError) || error.code !== 'unauthenticated') return error
-  if (headers.authorization !== undefined) return error
-  // A certificate may name anybody.
-  return principal === undefined ? ETCD_ERRORS.userEmpty : ETCD_ERRORS.permissionDenied
 }
 
 /** The line that ends a stream whose head is sent. */

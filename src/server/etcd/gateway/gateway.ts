@@ -2,16 +2,17 @@
 
 import { readTimeoutMs } from '../../../etcd/frames.ts'
 import { RPC } from '../../../etcd/rpcs.ts'
-import { ETCD_ERRORS, GRPC, GrpcError } from '../../../etcd/status.ts'
+import { GRPC, GrpcError } from '../../../etcd/status.ts'
 import { ApiError } from '../../../operations/forms/index.ts'
 import { HttpError, jsonResponse, type UnencodedResponse } from '../../../operations/http/form.ts'
 import type { Api } from '../../api/api.ts'
 import { timeLeftMs } from '../../api/read-options.ts'
-import { socketAddress } from '../../connections/connection-table.ts'
+import { socketAddress } from '../../clients/connection-table.ts'
+import { FOR_ALL, FOR_USERS, type Wanted } from '../../clients/gate.ts'
 import { encodeBody, type HttpRequest, type HttpResponse } from '../../connections/messages.ts'
 import { asBearer } from '../authorization.ts'
 import { callTimes, EtcdCall } from '../call.ts'
-import { type AnyRpc, OPEN_REQUEST_BYTES_MAX, rpcName, type UnaryRpc } from '../rpc.ts'
+import { type AnyRpc, rpcName, type UnaryRpc } from '../rpc.ts'
 import { RPCS } from '../services/index.ts'
 import { ETCD_VERSION } from '../services/status.ts'
 import { encodeError, RESULT_HEADERS } from './errors.ts'
@@ -56,19 +57,17 @@ export class JsonGateway {
     this.#options = options
   }
 
-  /** Begins a request: its errors are those of the gateway. */
-  begin(request: HttpRequest): void {
+  /** Begins a request: its errors are those of the gateway. Returns what it wants. */
+  begin(request: HttpRequest): Wanted {
     request.encodeError = (error) => encodeError(this.#options.api, request, error)
-  }
-
-  /** The client as it is identified: etcd's clients send a token without a scheme. At a login it may have ended. */
-  findClient({ headers, socket, isServed, target: { path } }: HttpRequest) {
-    const isLogin = RPC_OF.get(path)?.rpc.access === 'login'
-    return {
-      headers: { authorization: isLogin ? undefined : asBearer(headers.authorization) },
-      socket,
-      isServed,
-    }
+    request.checkForm = () => void findTimeoutMs(request)
+    // etcd's clients send a token without a scheme.
+    request.authorization = asBearer(request.headers.authorization)
+    const { path } = request.target
+    const served = RPC_OF.get(path)
+    if (served === undefined) return path === '/version' || path === '/health' ? FOR_ALL : FOR_USERS
+    request.metricName = served.name
+    return served.rpc.wanted
   }
 
   /** Serves a request whose client is known. */
@@ -83,7 +82,6 @@ export class JsonGateway {
       }
       const served = RPC_OF.get(path)
       if (served === undefined) throw new GrpcError(GRPC.notFound, 'Not Found')
-      request.metricName = served.name
       checkMethod(request, ['POST'])
       checkContent(request)
       this.#serveRpc(served.rpc, request, respond, fail)
@@ -98,8 +96,7 @@ export class JsonGateway {
   }
 
   #serveRpc(rpc: AnyRpc, request: HttpRequest, respond: Respond, fail: Fail): void {
-    const { api, requestBytesMax, stallMsMax, isClosing } = this.#options
-    if (isClosing() && rpc.kind !== 'unary') throw ETCD_ERRORS.stopped
+    const { api, requestBytesMax, stallMsMax } = this.#options
     const call = openCall(api, request)
     if (rpc.kind === 'unary') {
       request.withdraw = () => call.abandon()
@@ -127,11 +124,14 @@ export class JsonGateway {
   #readRequest(rpc: AnyRpc, request: HttpRequest, fail: Fail, run: (message: unknown) => void): void {
     const { api, requestBytesMax } = this.#options
     const { strangerBodyMs } = api.limits
-    const isLogin = rpc.access === 'login'
+    const { open } = rpc.wanted
     const limits = {
-      bytesMax: isLogin ? OPEN_REQUEST_BYTES_MAX : requestBytesMax,
+      bytesMax: open?.requestBytesMax ?? requestBytesMax,
       tooLarge: 'request_too_large',
-      timeoutMs: Math.min(timeLeftMs(request), isLogin ? strangerBodyMs : Number.POSITIVE_INFINITY),
+      timeoutMs: Math.min(
+        timeLeftMs(request),
+        open === undefined ? Number.POSITIVE_INFINITY : strangerBodyMs,
+      ),
     } as const
     request.body.read(limits, (body) =>
       // Bodies of many connections may arrive at once.

@@ -3,20 +3,16 @@
 
 import type { Socket } from 'node:net'
 import { ConnectionShare, tooManyBodies } from '../../api/budget.ts'
-import {
-  type ConnectionOwner,
-  type ConnectionTable,
-  socketAddress,
-} from '../../connections/connection-table.ts'
-import { type Guard, isServed, loopbackOnly } from '../../connections/guard.ts'
+import { type ConnectionOwner, type ConnectionTable, socketAddress } from '../../clients/connection-table.ts'
+import { isServed } from '../../clients/guard.ts'
 import { ServerConnection } from '../http2/connection.ts'
 import type { Http2Connection, Http2Server, Http2Stream } from '../http2/http2.ts'
 import type { RequestFields } from '../http2/request-fields.ts'
 import { ServedStream, type ServedStreamOptions, type StreamConnection } from './stream.ts'
 
 export interface GrpcConnectionOptions extends ServedStreamOptions {
-  readonly guard: Guard
   readonly connections: ConnectionTable
+  readonly isClosing: () => boolean
 }
 
 const KiB = 1024
@@ -27,6 +23,9 @@ const STREAM_WINDOW = 1 * MiB
 const CONNECTION_WINDOW = 16 * MiB
 /** The same while nobody is known on the connection: the least that the protocol has without a round trip. */
 const STRANGER_WINDOW = 64 * KiB - 1
+
+/** Memory of an open call that waits, without its request. */
+const CALL_BYTES = 4 * KiB
 
 /** Interval in which calls that end early, and settings, are counted. */
 const COUNTED_MS = 10_000
@@ -49,7 +48,7 @@ export class GrpcConnection implements ConnectionOwner, StreamConnection, Http2S
   readonly #http2: Http2Connection
   readonly #share: ConnectionShare
   readonly #streams = new Set<ServedStream>()
-  /** Bytes of requests that the node holds. */
+  /** Bytes of requests that the node holds, and of heads of calls that are not open yet. */
   #heldBytes = 0
   /** Bytes of responses that the client has not taken, and of those that it has. */
   #waitingBytes = 0
@@ -67,15 +66,13 @@ export class GrpcConnection implements ConnectionOwner, StreamConnection, Http2S
   /** Time without bytes from the client, counted in checks. */
   #silentMs = 0
   #receivedBytes = 0
-  /** The last host that was accepted. */
-  #goodHost: string | undefined
 
   constructor(socket: Socket, options: GrpcConnectionOptions) {
-    const { limits, identity, api } = options
+    const { limits, gate, api } = options
     this.socket = socket
     this.options = options
     this.address = socketAddress(socket)
-    this.isServed = isServed(identity.served, socket)
+    this.isServed = isServed(gate.identity.served, socket)
     this.#share = new ConnectionShare(api.inboundOfStrangers)
     // A client that ends its side has left.
     socket.allowHalfOpen = false
@@ -121,44 +118,22 @@ export class GrpcConnection implements ConnectionOwner, StreamConnection, Http2S
     })
   }
 
-  /** Throws `ApiError` if the client is not served while rights are not checked. */
-  checkServed(): void {
-    if (!this.isServed) throw loopbackOnly()
-  }
-
-  /**
-   * Throws `ApiError` for another host, and for a page of another site. A page speaks HTTP/2 only over TLS, where
-   * HTTP/1.1 is preferred.
-   */
-  checkSender({ authority, host: field, origin, secFetchSite }: RequestFields): void {
-    const { guard } = this.options
-    // etcdctl names the address of a member as it is in the list of members, with its scheme.
-    const host = authority?.replace(SCHEME, '') ?? field
-    const isGoodHost = host !== undefined && host === this.#goodHost
-    if (isGoodHost && origin === undefined && secFetchSite === undefined) return
-    const head = {
-      method: 'POST',
-      httpVersion: '2.0',
-      headers: { host, origin, 'sec-fetch-site': secFetchSite },
-      hosts: 1,
-    }
-    guard.checkHost(head, NO_TARGET)
-    guard.checkOrigin(head)
-    this.#goodHost = host
-  }
-
   holdIncomplete(bytes: number): void {
     this.options.connections.holdHeads(this.socket, bytes)
   }
 
   /** Bytes of a request that nobody reads yet: who its client is, is not known yet, or it takes no responses. */
   holdUnread(bytes: number): boolean {
-    if (this.#share.set(this.#heldBytes + bytes)) {
-      this.#heldBytes += bytes
-      return true
-    }
-    this.#share.set(this.#heldBytes)
+    this.#heldBytes += bytes
+    if (this.#count()) return true
+    this.#heldBytes -= bytes
+    this.#count()
     return false
+  }
+
+  /** Counts all that the connection holds. Returns false if there is no room for it. A single call takes none. */
+  #count(): boolean {
+    return this.#share.set(this.#heldBytes + CALL_BYTES * Math.max(0, this.#streams.size - 1))
   }
 
   /** Counts bytes of requests. Throws `ApiError` if there is no room for them. */
@@ -168,7 +143,7 @@ export class GrpcConnection implements ConnectionOwner, StreamConnection, Http2S
 
   release(bytes: number): void {
     this.#heldBytes -= bytes
-    this.#share.set(this.#heldBytes)
+    this.#count()
   }
 
   /** A response has so many bytes that its client has not taken. */
@@ -197,6 +172,7 @@ export class GrpcConnection implements ConnectionOwner, StreamConnection, Http2S
 
   streamClosed(stream: ServedStream, endedEarly: boolean): void {
     this.#streams.delete(stream)
+    this.#count()
     this.quietSince = performance.now()
     if (endedEarly) this.streamRefused()
   }
@@ -267,14 +243,3 @@ export class GrpcConnection implements ConnectionOwner, StreamConnection, Http2S
     call.begin()
   }
 }
-
-const SCHEME = /^https?:\/\//
-
-const NO_TARGET = {
-  authority: undefined,
-  path: '',
-  query: '',
-  operation: 'other',
-  keys: undefined,
-  pairs: [],
-} as const

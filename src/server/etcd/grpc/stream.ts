@@ -10,25 +10,23 @@ import {
   withFrameHead,
 } from '../../../etcd/frames.ts'
 import { ETCD_ERRORS, GRPC, GrpcError } from '../../../etcd/status.ts'
-import type { ApiError } from '../../../operations/forms/index.ts'
 import type { Api } from '../../api/api.ts'
 import { tooManyBodies } from '../../api/budget.ts'
 import type { Principal } from '../../api/call.ts'
 import { NEWER_MS_MAX } from '../../api/permit.ts'
-import { type ClientIdentity, strangerError } from '../../connections/client-identity.ts'
-import type { GrpcLimits } from '../../connections/grpc-limits.ts'
-import { loopbackOnly } from '../../connections/guard.ts'
-import type { StallLimits } from '../../connections/limits.ts'
+import { checkServed, FOR_USERS, type Gate, type Opening } from '../../clients/gate.ts'
+import type { GrpcLimits } from '../../clients/grpc-limits.ts'
+import type { RequestHead } from '../../clients/guard.ts'
+import type { StallLimits } from '../../clients/limits.ts'
 import type { Metrics } from '../../node/observe/metrics.ts'
 import { asBearer } from '../authorization.ts'
 import { type CallTimes, callTimes, DEADLINE_EXCEEDED, EtcdCall, type EtcdCaller } from '../call.ts'
-import { toGrpcError } from '../errors.ts'
+import { nameRefusal, toGrpcError } from '../errors.ts'
 import { encodeFields } from '../http2/hpack.ts'
 import { CODE, type FieldBlock, type Http2Stream, type StreamReceiver } from '../http2/http2.ts'
 import type { RequestFields } from '../http2/request-fields.ts'
 import {
   type AnyRpc,
-  OPEN_REQUEST_BYTES_MAX,
   REQUEST_FIELDS_MAX,
   type RequestReceiver,
   type Responses,
@@ -61,10 +59,6 @@ export interface StreamConnection {
   /** Whether somebody is known on it. */
   readonly isKnown: boolean
   readonly options: ServedStreamOptions
-  /** Throws `ApiError` for another host, and for a page of another site. */
-  checkSender(head: RequestFields): void
-  /** Throws `ApiError` if the client is not served while rights are not checked. */
-  checkServed(): void
   /** Its client is a user, or rights are not checked and it is served. */
   identified(): void
   /** A call was refused before its request was read. */
@@ -81,13 +75,93 @@ export interface ServedStreamOptions {
   readonly api: Api
   readonly limits: GrpcLimits & StallLimits
   readonly metrics: Pick<Metrics, 'callEnded'>
-  readonly identity: ClientIdentity
-  readonly isClosing: () => boolean
+  readonly gate: Gate
+}
+
+/** The head of a call, as the gate sees it. */
+class CallOpening implements Opening {
+  readonly method = 'POST'
+  readonly httpVersion = '2.0'
+  readonly hosts = 1
+  readonly target = NO_TARGET
+  readonly cluster = undefined
+  readonly headers: RequestHead['headers']
+  readonly authorization: string | undefined
+  readonly served: ServedRpc | undefined
+  extra: readonly string[] = []
+  isUnidentified = false
+  isOfStranger = false
+  principal: Principal | undefined
+  times: CallTimes | undefined
+  readonly #head: RequestFields
+  readonly #connection: StreamConnection
+  readonly #startedAt: number
+
+  constructor(
+    head: RequestFields,
+    connection: StreamConnection,
+    served: ServedRpc | undefined,
+    startedAt: number,
+  ) {
+    const { authority, host, origin, secFetchSite, token, authorization } = head
+    // etcdctl names the address of a member as it is in the list of members, with its scheme.
+    this.headers = { host: authority?.replace(SCHEME, '') ?? host, origin, 'sec-fetch-site': secFetchSite }
+    this.authorization = asBearer(token ?? authorization)
+    this.served = served
+    this.#head = head
+    this.#connection = connection
+    this.#startedAt = startedAt
+  }
+
+  get socket(): Socket {
+    return this.#connection.socket
+  }
+
+  get isServed(): boolean {
+    return this.#connection.isServed
+  }
+
+  check(): void {
+    const { method, contentType, path = '', grpcEncoding, grpcTimeout } = this.#head
+    if (method !== 'POST') throw new NoCallError(METHOD_NOT_ALLOWED)
+    if (!isGrpc(contentType)) throw new NoCallError(UNSUPPORTED_MEDIA_TYPE)
+    if (this.served === undefined) throw unknownRpc(path)
+    checkEncoding(grpcEncoding)
+    this.times = callTimes(this.#startedAt, readTimeoutMs(grpcTimeout))
+  }
+
+  newerWithinMs(): number {
+    return NEWER_MS_MAX
+  }
+
+  /** Anybody may send any path, and any number of them: the line has that of an RPC. */
+  origin(): { readonly method: string; readonly address: string } {
+    return { method: this.served?.name ?? 'grpc', address: this.#connection.address }
+  }
+
+  identified(): void {
+    this.#connection.identified()
+  }
+}
+
+const SCHEME = /^https?:\/\//
+const NO_TARGET = { authority: undefined, query: '' } as const
+
+/** A request that is no call of gRPC. */
+class NoCallError extends Error {
+  /** Status of HTTP. */
+  readonly status: string
+
+  constructor(status: string) {
+    super(`no call of gRPC: ${status}`)
+    this.status = status
+  }
 }
 
 export class ServedStream implements Responses<object>, StreamReceiver {
   readonly #stream: Http2Stream
-  readonly #head: RequestFields
+  /** undefined: the call is open, and nothing reads it any more. */
+  #head: RequestFields | undefined
   readonly #connection: StreamConnection
   #reader: GrpcFrameReader
   #call: EtcdCall | undefined
@@ -104,6 +178,8 @@ export class ServedStream implements Responses<object>, StreamReceiver {
   #hasRequest = false
   /** Its bytes, and those of a message that has not arrived completely. */
   #heldBytes = 0
+  /** Bytes of its head, until it is open. */
+  #headBytes = 0
   #receivedBytes = 0
   /** Time without progress of the client, in checks. */
   #stillMs = 0
@@ -135,77 +211,49 @@ export class ServedStream implements Responses<object>, StreamReceiver {
     return this.#receiver === undefined ? !this.#hasRequest : this.#reader.heldBytes > 0
   }
 
+  /** Asks the gate for the client, before anything of the request is read. */
   begin(): void {
-    const connection = this.#connection
-    const { identity, isClosing } = connection.options
     const head = this.#head
+    if (head === undefined) return
+    const served = RPC_OF.get(head.path ?? '')
+    if (served !== undefined) this.#label = served.label
     try {
-      connection.checkSender(head)
-      if (head.method !== 'POST' || !isGrpc(head.contentType)) {
-        this.#refuseRequest(head.method === 'POST' ? UNSUPPORTED_MEDIA_TYPE : METHOD_NOT_ALLOWED)
-        return
-      }
-      const { path = '' } = head
-      const served = RPC_OF.get(path)
-      if (served === undefined) throw unknownRpc(path)
-      // Its client does not know yet. It opens a stream of many responses again, at another node.
-      if (isClosing() && served.rpc.kind !== 'unary') throw ETCD_ERRORS.stopped
-      checkEncoding(head.grpcEncoding)
-      const times = callTimes(this.#startedAt, readTimeoutMs(head.grpcTimeout))
-      if (served.rpc.access !== undefined || !identity.isNeeded) this.#open(served, undefined, times)
-      else this.#identify(served, times)
+      this.#connection.hold(head.bytes)
+      this.#headBytes = head.bytes
     } catch (error) {
       this.#refuse(error)
+      return
     }
+    const opening = new CallOpening(head, this.#connection, served, this.#startedAt)
+    this.#connection.options.gate.admit(opening, served?.rpc.wanted ?? FOR_USERS, this.#admitted)
   }
 
-  /** Finds out who the client is, before anything of its request is read. */
-  #identify(served: ServedRpc, times: CallTimes): void {
-    const { identity } = this.#connection.options
-    const { socket, isServed } = this.#connection
-    const authorization = findAuthorization(this.#head)
-    const client = { headers: { authorization }, socket, isServed }
-    const done = (error: ApiError | undefined, principal: Principal | undefined): void => {
-      if (this.#isClosed) return
-      if (error === undefined) this.#open(served, principal, times)
-      else if (error.code !== 'unauthenticated' || authorization !== undefined) this.#refuse(error)
-      // A certificate may name anybody.
-      else if (principal !== undefined) this.#refuse(error, ETCD_ERRORS.permissionDenied, principal)
-      else this.#refuse(error, ETCD_ERRORS.userEmpty)
-    }
-    identity.identify(client, NEWER_MS_MAX, (error, principal) => {
-      if (error !== undefined) done(error, principal)
-      else
-        identity.whenKnown(principal, NEWER_MS_MAX, (unknown) =>
-          done(
-            unknown ?? (identity.isStranger(principal) ? strangerError(principal, socket) : undefined),
-            principal,
-          ),
-        )
-    })
+  readonly #admitted = (opening: CallOpening, refusal: unknown): void => {
+    if (this.#isClosed) return
+    const { served, times } = opening
+    if (refusal !== undefined) this.#refuse(nameRefusal(opening, refusal))
+    else if (served !== undefined && times !== undefined) this.#open(served, opening, times)
+    // A call may stay open for days.
+    this.#head = undefined
+    this.#connection.release(this.#headBytes)
+    this.#headBytes = 0
   }
 
-  #open({ rpc, label, name }: ServedRpc, principal: Principal | undefined, times: CallTimes): void {
+  #open({ rpc, name }: ServedRpc, { principal, isUnidentified }: CallOpening, times: CallTimes): void {
     const connection = this.#connection
     const { address, options } = connection
     const { api } = options
-    const isUnidentified = !api.node.auth.enabled
-    if (rpc.access !== undefined) this.#reader = new GrpcFrameReader(OPEN_REQUEST_BYTES_MAX)
-    else if (isUnidentified && !connection.isServed) {
-      // Not when the call arrives: rights may be checked no longer since then.
-      this.#refuse(loopbackOnly())
-      return
-    } else connection.identified()
+    const { open } = rpc.wanted
+    if (open !== undefined) this.#reader = new GrpcFrameReader(open.requestBytesMax)
     const client: EtcdCaller = {
       principal,
       isUnidentified,
-      requiresLeader: this.#head.hasLeader === 'true',
+      requiresLeader: this.#head?.hasLeader === 'true',
       address,
-      checkServed: () => connection.checkServed(),
+      checkServed: () => checkServed(connection, rpc.wanted),
     }
     this.#rpc = rpc
-    this.#label = label
-    this.#span = startCallSpan(name, this.#head, api.node.name)
+    this.#span = this.#head && startCallSpan(name, this.#head, api.node.name)
     const call = new EtcdCall(api, client, name, times, this.#span?.spanContext())
     this.#call = call
     // The operations of a call with one response have deadlines.
@@ -281,7 +329,7 @@ export class ServedStream implements Responses<object>, StreamReceiver {
       const request: unknown = rpc.request.decode(bytes, REQUEST_FIELDS_MAX)
       if (rpc.kind === 'unary') {
         const response: object = await rpc.run(request, call)
-        if (rpc.access === 'login') this.#connection.identified()
+        if (rpc.wanted.open?.isLogin === true) this.#connection.identified()
         this.send(response)
         this.end()
       } else if (rpc.kind === 'server-stream') {
@@ -362,27 +410,14 @@ export class ServedStream implements Responses<object>, StreamReceiver {
     this.end(toGrpcError(this.#connection.options.api, error))
   }
 
-  /**
-   * Refuses the call before its request is read. `status`: what the client receives instead of that of the error.
-   * `principal`: the user whom its certificate names.
-   */
-  #refuse(error: unknown, status?: GrpcError, principal?: Principal): void {
+  /** Refuses the call before its request is read. */
+  #refuse(error: unknown): void {
     const connection = this.#connection
-    const { identity, api } = connection.options
-    const { address } = connection
-    // Anybody may send any path, and any number of them: the line has that of an RPC.
-    const name = RPC_OF.get(this.#head.path ?? '')?.name ?? 'grpc'
-    const origin = () => ({ method: name, address })
-    identity.auditRefusal({ origin, principal }, { authorization: findAuthorization(this.#head) }, error)
-    this.end(status ?? toGrpcError(api, error))
+    if (error instanceof NoCallError) {
+      this.#isOver = true
+      this.#stream.sendHead(encodeFields({ ':status': error.status }), true)
+    } else this.#fail(error)
     connection.refusedStranger()
-  }
-
-  /** It is no call of gRPC. */
-  #refuseRequest(status: string): void {
-    this.#isOver = true
-    this.#stream.sendHead(encodeFields({ ':status': status }), true)
-    this.#connection.refusedStranger()
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -410,7 +445,7 @@ export class ServedStream implements Responses<object>, StreamReceiver {
     this.#isClosed = true
     this.#isOver = true
     this.#stopTimer()
-    this.#connection.release(this.#heldBytes)
+    this.#connection.release(this.#heldBytes + this.#headBytes)
     this.#resolveDrained()
     this.#call?.abandon()
     this.#receiver?.closed()
@@ -419,7 +454,7 @@ export class ServedStream implements Responses<object>, StreamReceiver {
   }
 
   #report(): void {
-    if (this.#rpc === undefined) return
+    if (this.#label === '') return
     const ms = performance.now() - this.#startedAt
     this.#connection.options.metrics.callEnded(this.#label, this.#code ?? GRPC.cancelled, ms)
     if (this.#span !== undefined) endCallSpan(this.#span, this.#code)
@@ -455,9 +490,6 @@ function checkEncoding(encoding: string | undefined): void {
     `grpc: Decompressor is not installed for grpc-encoding ${JSON.stringify(encoding)}`,
   )
 }
-
-const findAuthorization = ({ token, authorization }: RequestFields): string | undefined =>
-  asBearer(token ?? authorization)
 
 function unknownRpc(path: string): GrpcError {
   const [, service = '', method = ''] = path.split('/')

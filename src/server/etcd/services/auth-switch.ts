@@ -3,6 +3,8 @@
 import { RPC } from '../../../etcd/rpcs.ts'
 import { ETCD_ERRORS } from '../../../etcd/status.ts'
 import { ApiError } from '../../../operations/forms/index.ts'
+import { logIn } from '../../../operations/log-in.ts'
+import { showAuth } from '../../../operations/show-auth.ts'
 import { changeAuth, checkMayAdminister, findUser, ROOT } from '../auth.ts'
 import { serveUnary } from '../rpc.ts'
 
@@ -24,10 +26,14 @@ export const authDisable = serveUnary(RPC.authDisable, (_request, call) =>
   }),
 )
 
-export const authStatus = serveUnary(RPC.authStatus, async (_request, call) => {
-  const { result } = await call.execute({ kind: 'show-auth' })
-  return { header: call.header(), enabled: result.enabled, authRevision: result.revision }
-})
+export const authStatus = serveUnary(
+  RPC.authStatus,
+  async (_request, call) => {
+    const { result } = await call.execute({ kind: 'show-auth' })
+    return { header: call.header(), enabled: result.enabled, authRevision: result.revision }
+  },
+  { open: showAuth.open },
+)
 
 /** Anybody may try: it is how a client becomes known. */
 export const authenticate = serveUnary(
@@ -36,7 +42,7 @@ export const authenticate = serveUnary(
     const { result } = await call.execute({ kind: 'log-in', user: name, password }).catch(throwLoginError)
     return { header: call.header(), token: result.token }
   },
-  'login',
+  { open: logIn.open },
 )
 
 function throwLoginError(error: unknown): never {

@@ -4,11 +4,14 @@ import { HEALTH_STATUSES } from '../../../etcd/messages/maintenance.ts'
 import { RPC } from '../../../etcd/rpcs.ts'
 import { GRPC, GrpcError } from '../../../etcd/status.ts'
 import type { Api } from '../../api/api.ts'
+import { FOR_ALL, type Wanted } from '../../clients/gate.ts'
 import { serveStream, serveUnary } from '../rpc.ts'
 
 const SERVING = HEALTH_STATUSES.indexOf('SERVING')
 const NOT_SERVING = HEALTH_STATUSES.indexOf('NOT_SERVING')
 const SERVICE_UNKNOWN = HEALTH_STATUSES.indexOf('SERVICE_UNKNOWN')
+
+const HEALTH: Wanted = { ...FOR_ALL, isProbe: true }
 
 /** The node as a whole is the only service. */
 const NODE = ''
@@ -21,7 +24,7 @@ export const healthCheck = serveUnary(
     if (service !== NODE) throw new GrpcError(GRPC.notFound, 'unknown service')
     return Promise.resolve({ status: findStatus(api) })
   },
-  'open',
+  HEALTH,
 )
 
 export const healthWatch = serveStream(
@@ -43,7 +46,7 @@ export const healthWatch = serveStream(
         resolve()
       })
     }),
-  'open',
+  HEALTH,
 )
 
 /** Interval in which all that watch a node look at it. */

@@ -12,6 +12,7 @@ import {
   type Revision,
 } from '../../../operations/forms/index.ts'
 import type { OperationOf } from '../../../operations/index.ts'
+import { FREE_BYTES } from '../../api/budget.ts'
 import type { PageCollector } from '../../api/call.ts'
 import type { EtcdCall } from '../call.ts'
 import { decodeRevision, decodeWhere, encodeRow } from '../fields.ts'
@@ -55,6 +56,7 @@ export async function readKey(key: Uint8Array, request: RangeRequest, call: Etcd
   const answer = await (request.revision > 0 ? readInTurn(call, get) : get())
   if (answer.kind === 'unchanged') throw new Error('a get without a condition is answered with its record')
   const rows = answer.result === undefined ? [] : [encodeRow(answer.result)]
+  for (const row of rows) if (rowBytes(row) > FREE_BYTES) call.hold(rowBytes(row))
   const found = limited(arrange(request.countOnly ? [] : rows, request), request)
   return { header: call.header(answer.head.revision), ...found, count: rows.length }
 }

@@ -1,12 +1,11 @@
-// The identity of the clients of a node: who a client is, by its credentials or its certificate, and whether the node
-// serves it at all. The answers are the same for a request and for a multiplexed connection.
+// The identity of the clients of a node: who a client is, by its credentials or its certificate, and whether it is a
+// user.
 
-import type { IncomingHttpHeaders } from 'node:http'
 import type { Socket } from 'node:net'
 import { ApiError } from '../../operations/forms/index.ts'
 import type { Api } from '../api/api.ts'
-import { type Credentials, parseClaimedUser } from '../api/authenticator.ts'
-import type { Call, Principal } from '../api/call.ts'
+import type { Credentials } from '../api/authenticator.ts'
+import type { Principal } from '../api/call.ts'
 import { JoiningNode, noSuchUser, unauthenticated, whenNewest } from '../api/permit.ts'
 import {
   findCertificateUser,
@@ -17,9 +16,10 @@ import {
 } from '../tls/identity.ts'
 import type { ServedClients } from './guard.ts'
 
-/** The sender of a request, as far as its connection and its headers tell. */
+/** The sender of a request, as far as its connection and its credentials tell. */
 interface UnidentifiedClient {
-  readonly headers: IncomingHttpHeaders
+  /** In the form of the Authorization header of HTTP. */
+  readonly authorization: string | undefined
   readonly socket: Socket
   /** Whether it needs no rights, as long as they are not checked. */
   readonly isServed: boolean
@@ -63,7 +63,7 @@ export class ClientIdentity {
 
   /** Whether rights are checked, and this is no user. A certificate may name anybody. */
   isStranger(principal: Principal | undefined): boolean {
-    return !(principal instanceof JoiningNode) && !this.isUser(principal)
+    return !this.isUser(principal)
   }
 
   /** Whether rights are not checked, or this is a user. */
@@ -73,34 +73,27 @@ export class ClientIdentity {
   }
 
   /** Whether rights are not checked, and of this client only probes of the health are served. */
-  onlyProbes(client: UnidentifiedClient): boolean {
+  onlyProbes(client: Pick<UnidentifiedClient, 'isServed' | 'socket'>): boolean {
     return !this.#api.node.auth.enabled && !client.isServed && !isNodeCertificate(client.socket)
-  }
-
-  /** Writes a line for a client that is not served at all. */
-  auditRefusal(
-    client: Pick<Call, 'origin' | 'principal'>,
-    { authorization }: IncomingHttpHeaders,
-    error: unknown,
-  ): void {
-    if (error instanceof ApiError && UNSERVED.has(error.code))
-      this.#api.audit?.refused(client, error, { name: parseClaimedUser(authorization) })
   }
 
   /** While rights are not checked, of another machine only a node that joins is served. */
   #findCredentials(client: UnidentifiedClient): Credentials {
-    const { headers, socket } = client
+    const { authorization, socket } = client
     const joinsOnly = !this.#api.node.auth.enabled && !client.isServed
     const certificate = findNodeCertificate(socket)
     const node = certificate && ((member: NodeMember) => objectionToPeer(certificate, member) === undefined)
     return {
-      authorization: headers.authorization,
+      authorization,
       address: socket.remoteAddress ?? '',
       node,
       certificateUser: node !== undefined && joinsOnly ? undefined : findCertificateUser(socket),
     }
   }
 }
+
+/** Whether it is a node that joins, which may do little else. */
+export const isJoining = (principal: Principal | undefined): boolean => principal instanceof JoiningNode
 
 /** The error for a client that is no user, while rights are checked. */
 export function strangerError(principal: Principal | undefined, socket: Socket): ApiError {
@@ -117,11 +110,3 @@ const NO_NAME_OF_A_USER =
   'its name is not of up to 64 letters, digits and . _ @ + -, of which the first is a letter or a digit'
 
 type NodeMember = Parameters<typeof objectionToPeer>[1]
-
-/** Why a client is not served, whoever it is. */
-const UNSERVED: ReadonlySet<string> = new Set([
-  'loopback_only',
-  'unauthenticated',
-  'host_not_allowed',
-  'origin_not_allowed',
-])

@@ -5,8 +5,6 @@ import type { IncomingHttpHeaders } from 'node:http'
 import { isIP, type Socket } from 'node:net'
 import { ApiError } from '../../operations/forms/index.ts'
 import { isLoopback } from '../../system/addresses.ts'
-import { isNodeCertificate } from '../tls/identity.ts'
-import { CONSOLE_PATH, type Target } from './target.ts'
 
 /** The parts of a request that are checked. */
 export interface RequestHead {
@@ -50,10 +48,8 @@ export class Guard {
     this.#varying = corsOrigins.length === 0 ? [] : ['Vary', 'Origin']
   }
 
-  /** Throws `ApiError` for another host. A probe of the health is answered under any name: it shows no data. */
-  checkHost(request: RequestHead, target: Target): void {
-    if (isBareProbe(target)) return
-    const { authority } = target
+  /** Throws `ApiError` for another host. `authority`: of an absolute target, which counts in place of the header. */
+  checkHost(request: RequestHead, authority?: string): void {
     if (request.headers.host === undefined && request.httpVersion !== '1.0')
       throw new ApiError('bad_request', 'a request needs a Host header')
     const host = authority ?? request.headers.host
@@ -65,11 +61,14 @@ export class Guard {
     this.#goodHost = host
   }
 
-  /** CORS headers for this client; empty for most. Throws `ApiError` for a change from a page of another origin. */
-  checkOrigin(request: RequestHead, path?: string): readonly string[] {
+  /**
+   * CORS headers for this client; empty for most. Throws `ApiError` for a change from a page of another origin.
+   * `isPage`: what is requested is a page that users may visit by a link.
+   */
+  checkOrigin(request: RequestHead, isPage = false): readonly string[] {
     const { origin, host = '', 'sec-fetch-site': site } = request.headers
     if (origin === undefined) {
-      if (site !== undefined && !isVisit(request, path)) this.#checkSite(site)
+      if (site !== undefined && !(isPage && isVisit(request))) this.#checkSite(site)
       return this.#varying
     }
     const named = origin.toLowerCase()
@@ -83,8 +82,7 @@ export class Guard {
         'Origin',
       ]
     }
-    const preflight =
-      request.method === 'OPTIONS' && request.headers['access-control-request-method'] !== undefined
+    const preflight = asksForCors(request)
     // A browser omits the default port.
     const own = this.#isSecure
       ? `https://${host.toLowerCase().replace(/:(?:443)?$/, '')}`
@@ -129,22 +127,19 @@ export class Guard {
 }
 
 /**
- * Whether a user follows a link to the page at `/` or to the console. The page of the link cannot read it, nor show it
- * in a frame, and it costs no more than an error. The console of a node that has ended follows such a link to another
- * node.
+ * Whether a user follows a link. The page of the link cannot read what is answered, nor show it in a frame, and it
+ * costs no more than an error. The console of a node that has ended follows such a link to another node.
  */
-const isVisit = ({ method, headers }: RequestHead, path = ''): boolean =>
-  VISITED.has(path) &&
-  method === 'GET' &&
-  headers['sec-fetch-mode'] === 'navigate' &&
-  headers['sec-fetch-dest'] === 'document'
+const isVisit = ({ method, headers }: RequestHead): boolean =>
+  method === 'GET' && headers['sec-fetch-mode'] === 'navigate' && headers['sec-fetch-dest'] === 'document'
 
-const VISITED: ReadonlySet<string> = new Set(['/', CONSOLE_PATH, `${CONSOLE_PATH}/`])
+/** Whether a browser asks what a page of another origin may send. It sends no credentials. */
+export const asksForCors = ({ method, headers }: Pick<RequestHead, 'method' | 'headers'>): boolean =>
+  method === 'OPTIONS' && headers['access-control-request-method'] !== undefined
 
+/** Whether it asks so for a page that may send requests. */
 export const isPreflight = (request: RequestHead, corsHeaders: readonly string[]): boolean =>
-  request.method === 'OPTIONS' &&
-  request.headers['access-control-request-method'] !== undefined &&
-  corsHeaders.includes('Access-Control-Allow-Origin')
+  asksForCors(request) && corsHeaders.includes('Access-Control-Allow-Origin')
 
 export const PREFLIGHT_HEADERS = [
   'Access-Control-Allow-Methods',
@@ -161,15 +156,6 @@ export const PREFLIGHT_HEADERS = [
 /** `own-machine`: only clients of the machine of the node. */
 export type ServedClients = 'all' | 'own-machine'
 
-/**
- * Throws `ApiError` for a request of a client that is not served. Probes of the health of the node are answered, and
- * the requests of a node that joins.
- */
-export function checkLoopbackOnly(isClientServed: boolean, socket: Socket, path: string): void {
-  if (isClientServed || PROBES.has(path) || (JOINING.test(path) && isNodeCertificate(socket))) return
-  throw loopbackOnly()
-}
-
 export const loopbackOnly = (): ApiError =>
   new ApiError(
     'loopback_only',
@@ -179,13 +165,6 @@ export const loopbackOnly = (): ApiError =>
 /** Whether a client needs no rights, as long as they are not checked. */
 export const isServed = (served: ServedClients, socket: Socket): boolean =>
   served === 'all' || isOfOwnMachine(socket)
-
-const PROBES = new Set(['/livez', '/readyz'])
-
-/** `?verbose` shows terms and names, which a page of another site must not read under a host name of its own. */
-const isBareProbe = ({ path, query }: Target): boolean => query === '' && PROBES.has(path)
-
-const JOINING = /^\/v1\/cluster(?:\/members(?:\/[^/]+\/replace)?)?$/
 
 /** A connection within one machine may use any address of it. */
 function isOfOwnMachine({ remoteAddress = '', localAddress = '' }: Socket): boolean {

@@ -1,0 +1,267 @@
+// The order in which a node refuses clients, on each wire: what it answers to one with several faults.
+// golden/refusals.txt has it as text. Addresses and certificates are made up: a test has one machine.
+
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import type { Socket } from 'node:net'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { Audit } from '../../../src/server/api/audit.ts'
+import { newAuthKeys } from '../../../src/server/auth/auth-keys.ts'
+import { MetricsListener } from '../../../src/server/listener/metrics-listener.ts'
+import { setIdentity } from '../../../src/server/tls/identity.ts'
+import { AS_BOB, nodeWithUsers } from '../auth/users.ts'
+import type { FakeNode } from '../http/fake-node.ts'
+import { type Served, type Started, start } from '../http/served.ts'
+import { type Answer, GOOD, type Opening, VALUE, WIRES, type Wire } from './openings.ts'
+
+/** Addresses of loopback from which clients connect, and what the node takes them for. */
+const FAR = '127.0.0.2'
+const UNKNOWN_USER = '127.0.0.3'
+const NO_USER = '127.0.0.4'
+const USER = '127.0.0.5'
+
+function accepted(message: unknown): void {
+  const { socket } = message as { readonly socket: Socket }
+  const { remoteAddress } = socket
+  if (remoteAddress === FAR) Object.defineProperty(socket, 'remoteAddress', { value: '10.9.8.7' })
+  if (remoteAddress === UNKNOWN_USER) setIdentity(socket, { user: 'carl', node: undefined })
+  if (remoteAddress === NO_USER) setIdentity(socket, { user: undefined, nobody: 'no CN', node: undefined })
+  if (remoteAddress === USER) setIdentity(socket, { user: 'bob', node: undefined })
+}
+beforeAll(() => subscribe('net.server.socket', accepted))
+afterAll(() => void unsubscribe('net.server.socket', accepted))
+
+/** A fault of a client, or a state of the node that it asks. */
+interface Fault {
+  readonly name: string
+  readonly change?: Partial<Opening>
+  /** Makes the node so. Returns what makes it as before. */
+  readonly burden?: (served: Served) => () => void
+  /** The node begins to stop when it has a part of the request. */
+  readonly isClosing?: true
+  /** Rights are switched on or off when the node has decided on the head. */
+  readonly isSwitched?: true
+}
+
+function switchRights(node: FakeNode): void {
+  const change = node.auth.enabled
+    ? ({ kind: 'disable' } as const)
+    : ({ kind: 'enable', ...newAuthKeys(), rootHasCertificate: false } as const)
+  node.apply({ kind: 'auth', ifRevision: undefined, change })
+}
+
+/** More than any budget. */
+const MUCH = 2 ** 40
+
+const FAULTS: readonly Fault[] = [
+  { name: 'two hosts', change: { isHostTwice: true } },
+  { name: 'no host', change: { host: undefined, isHostTwice: false } },
+  { name: 'foreign host', change: { host: 'evil.example' } },
+  { name: 'foreign origin', change: { origin: 'http://evil.example' } },
+  { name: 'foreign site', change: { site: 'cross-site' } },
+  { name: 'other cluster', change: { cluster: '9999' } },
+  { name: 'other machine', change: { from: FAR } },
+  { name: 'wrong timeout', change: { timeout: 'x' } },
+  { name: 'nobody', change: { authorization: undefined } },
+  { name: 'false token', change: { authorization: 'Bearer q1.x.y' } },
+  { name: 'unknown user', change: { authorization: undefined, from: UNKNOWN_USER } },
+  { name: 'nameless certificate', change: { authorization: undefined, from: NO_USER } },
+  { name: 'no right', change: { key: 'other' } },
+  {
+    name: 'requests full',
+    burden({ api }) {
+      const { inbound, inboundOfStrangers } = api
+      const budgets = new Set([inbound, inboundOfStrangers])
+      for (const budget of budgets) budget.bytes += MUCH
+      return () => {
+        for (const budget of budgets) budget.bytes -= MUCH
+      }
+    },
+  },
+  {
+    name: 'answers full',
+    burden({ api: { outbound } }) {
+      outbound.add(MUCH)
+      return () => outbound.remove(MUCH)
+    },
+  },
+  { name: 'node stops', isClosing: true },
+  { name: 'rights are switched', isSwitched: true },
+  // Of another machine, and they are switched.
+  { name: 'far and switched', change: { from: FAR }, isSwitched: true },
+]
+
+/** Whether a client can have both faults. */
+const areTogether = (a: Fault, b: Fault): boolean => {
+  const fields = Object.keys(a.change ?? {})
+  return fields.every((field) => !(field in (b.change ?? {})))
+}
+
+type Rights = 'off' | 'on'
+
+class Bench {
+  readonly #rights: Rights
+  readonly #lines: string[] = []
+  #started: Started | undefined
+  #metrics: MetricsListener | undefined
+
+  constructor(rights: Rights) {
+    this.#rights = rights
+    onTestFinished(async () => {
+      this.#metrics?.close()
+      await this.#started?.close()
+    })
+  }
+
+  get #good(): Opening {
+    return this.#rights === 'on' ? { ...GOOD, authorization: AS_BOB.Authorization } : GOOD
+  }
+
+  async #open(): Promise<Started> {
+    if (this.#started !== undefined) return this.#started
+    const node = nodeWithUsers()
+    if (this.#rights === 'off') switchRights(node)
+    for (const key of ['app/1', 'other']) node.put(key, VALUE)
+    const audit = new Audit((line) => void this.#lines.push(line), 'changes')
+    this.#started = await start({ node, served: 'own-machine', audit })
+    return this.#started
+  }
+
+  /** The answer to a client with these faults. */
+  async ask(wire: Wire, ...faults: readonly Fault[]): Promise<Answer> {
+    const served = await this.#open()
+    const opening: Opening = Object.assign({}, this.#good, ...faults.map(({ change }) => change))
+    const ends = faults.map(({ burden }) => burden?.(served))
+    let closed: Promise<void> | undefined
+    const begun = (): void => {
+      if (faults.some(({ isClosing }) => isClosing)) closed = served.http.close({ graceful: true })
+    }
+    let isSwitched = false
+    const decided = (): void => {
+      isSwitched = faults.some((fault) => fault.isSwitched)
+      if (isSwitched) switchRights(served.node)
+    }
+    const port = wire.isOfMetrics ? await this.#metricsPort(served) : served.port
+    const answer = await wire.open(port, opening, { begun, decided })
+    for (const end of ends) end?.()
+    await closed
+    if (isSwitched && closed === undefined) await served.close()
+    if (isSwitched || closed !== undefined) this.#started = undefined
+    return answer
+  }
+
+  async #metricsPort({ node, metrics }: Served): Promise<number> {
+    const logger = { debug() {}, info() {}, warn() {}, error() {} }
+    const status = () => node.status()
+    this.#metrics ??= new MetricsListener({ status, isClosing: () => false, metrics, logger })
+    if (this.#metrics.url === '') await this.#metrics.listen({ host: '127.0.0.1', port: 0 })
+    return Number(new URL(this.#metrics.url).port)
+  }
+
+  /** The same with the lines of the audit log, and the counters that have changed. */
+  async measure(wire: Wire, ...faults: readonly Fault[]): Promise<MeasuredAnswer> {
+    const served = await this.#open()
+    const before = await counts(served)
+    this.#lines.length = 0
+    const answer = await this.ask(wire, ...faults)
+    const grown = [...(await counts(served))].filter(([name, count]) => count !== (before.get(name) ?? 0))
+    return {
+      ...answer,
+      audit: this.#lines.map(lineOf).join(' + '),
+      count: grown.map(([name, count]) => `${name} ${count - (before.get(name) ?? 0)}`).join(', '),
+    }
+  }
+}
+
+interface MeasuredAnswer extends Answer {
+  readonly audit: string
+  readonly count: string
+}
+
+function lineOf(line: string): string {
+  const { time: _, address, revision: __, ...rest } = JSON.parse(line)
+  return Object.values({ ...rest, ...(String(address).startsWith('10.') ? { address: '10.9.8.7' } : {}) })
+    .map((value) => (typeof value === 'object' ? JSON.stringify(value) : String(value)))
+    .join(' ')
+}
+
+const COUNTED =
+  /^quorate_(http_requests_total|grpc_calls_total|http_refused_total|http_request_seconds_count|grpc_seconds_count)\{([^}]*)\} (\d+)$/gm
+
+async function counts({ metrics }: Served): Promise<Map<string, number>> {
+  const text = await metrics.text()
+  return new Map(
+    [...text.matchAll(COUNTED)].map(([, , labels = '', value]) => [
+      labels.replaceAll('"', ''),
+      Number(value),
+    ]),
+  )
+}
+
+/** The faults in the order in which they are answered. */
+async function orderOf(
+  bench: Bench,
+  wire: Wire,
+  faults: readonly (readonly [Fault, string])[],
+): Promise<string> {
+  const wins = new Map(faults.map(([fault]) => [fault, 0]))
+  const odd: string[] = []
+  const beaten = new Set<string>()
+  for (const [at, [a, answerA]] of faults.entries())
+    for (const [b, answerB] of faults.slice(at + 1)) {
+      if (!areTogether(a, b) || answerA === answerB) continue
+      const { text: summary } = await bench.ask(wire, a, b)
+      if (summary === answerA) wins.set(a, (wins.get(a) ?? 0) + 1)
+      else if (summary === answerB) wins.set(b, (wins.get(b) ?? 0) + 1)
+      else odd.push(`${a.name} and ${b.name}: ${summary}`)
+      beaten.add(summary === answerA ? `${a.name}<${b.name}` : `${b.name}<${a.name}`)
+    }
+  const pairs = [...beaten].map((pair) => pair.split('<') as [string, string])
+  const order: string[][] = []
+  let left = faults.map(([{ name }]) => name)
+  while (left.length > 0) {
+    const first = left.filter((name) => !pairs.some(([a, b]) => b === name && left.includes(a)))
+    if (first.length === 0) {
+      odd.push(`no order: ${left.join(', ')}`)
+      break
+    }
+    order.push(first)
+    left = left.filter((name) => !first.includes(name))
+  }
+  return [order.map((names) => names.join(' = ')).join(', '), ...odd].join('\n  ')
+}
+
+const column = (text: string, width: number): string => text.padEnd(width)
+
+async function tableOf(wire: Wire, rights: Rights): Promise<string> {
+  const bench = new Bench(rights)
+  const lines: string[] = [`${wire.name}; rights are ${rights}`]
+  const refused: (readonly [Fault, string])[] = []
+  const good = await bench.measure(wire)
+  const usable = FAULTS.filter(({ change = {} }) =>
+    Object.keys(change).every((field) => !wire.lacks.includes(field as keyof Opening)),
+  )
+  const row = (name: string, { summary, connection, body, audit, count }: MeasuredAnswer) =>
+    `  ${column(name, 22)}${column(summary.slice(0, 44), 46)}${column(connection, 8)}${column(body, 8)}${column(audit, 56)}${count}`.trimEnd()
+  lines.push(row('(nothing)', good))
+  for (const fault of usable) {
+    const answer = await bench.measure(wire, fault)
+    if (
+      answer.summary === good.summary &&
+      answer.audit === good.audit &&
+      answer.connection === good.connection
+    )
+      continue
+    lines.push(row(fault.name, answer))
+    if (answer.text !== good.text) refused.push([fault, answer.text])
+  }
+  lines.push(`  order: ${await orderOf(bench, wire, refused)}`, '')
+  return lines.join('\n')
+}
+
+test('each wire refuses in one order', async () => {
+  const tables: string[] = []
+  for (const rights of ['off', 'on'] as const)
+    for (const wire of WIRES) tables.push(await tableOf(wire, rights))
+  await expect(tables.join('\n')).toMatchFileSnapshot(join(import.meta.dirname, 'golden/refusals.txt'))
+}, 600_000)
