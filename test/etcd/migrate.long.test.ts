@@ -172,7 +172,7 @@ test('100,000 keys from etcd and back, under writes, with a crash in each copy',
   const to = open(second.endpoints)
   console.log(await migrate('--to', to, own))
   await Promise.all([from.client.close(), to.client.close()])
-})
+}, 1_800_000)
 
 /** Kills the members of etcd by turns, each for a moment, until it is stopped. */
 async function crashByTurns({ members }: Etcd, isStopped: () => boolean): Promise<number> {
@@ -220,7 +220,10 @@ test.each(['--from', '--to'] as const)(
     running.signal('SIGINT')
     const { code, out, err } = await running.ended
     expect([code, err]).toEqual([0, expect.stringContaining('following')])
-    expect(JSON.parse(out)).toMatchObject({ different: 0, keys: 5_500 })
+    // A busy machine makes fewer of the writes.
+    const count = await source.count({ prefix: 'f/' })
+    expect(count).toBeGreaterThan(5_000)
+    expect(JSON.parse(out)).toMatchObject({ different: 0, keys: count })
     console.log(
       `${direction} etcd: ${crashes} crashes, ${writes} writes, ${JSON.parse(out).changes} changes followed`,
     )

@@ -87,7 +87,6 @@ const FAULTS: readonly Fault[] = [
   },
   { name: 'node stops', isClosing: true },
   { name: 'rights are switched', isSwitched: true },
-  // Of another machine, and they are switched.
   { name: 'far and switched', change: { from: FAR }, isSwitched: true },
 ]
 

@@ -60,6 +60,11 @@ const LISTED: readonly Difference[] = [
       text === 'a priority of no stream' && our.end === PROTOCOL_ERROR && node.end === undefined,
   },
   {
+    why: '§5.1: a head of a stream that its client has ended, and that stops; node:http2 names the stream first',
+    isIt: (text, our, node) =>
+      text === 'a block that stops' && our.end === PROTOCOL_ERROR && node.end === STREAM_CLOSED,
+  },
+  {
     why: '§6.5.2: a wrong setting is an error, even if a later one of the same frame is not wrong',
     isIt: (text, our, node) =>
       text.startsWith('settings [[') &&
