@@ -77,7 +77,7 @@ export interface ErrorFacts {
 const STACKS = Error as { stackTraceLimit?: number | undefined }
 
 /** Characters of the detail. It may quote what the client has sent, on any wire. */
-const DETAIL_CHARS_MAX = 2_000
+const DETAIL_CHARS = 2_000
 
 /** A refusal or a failure of one operation. It has no stack. */
 export class ApiError extends Error {
@@ -94,7 +94,7 @@ export class ApiError extends Error {
     // A refusal is an answer, and its stack would cost several times as much as the rest of it.
     const { stackTraceLimit } = STACKS
     STACKS.stackTraceLimit = 0
-    super(shortened(detail, DETAIL_CHARS_MAX))
+    super(shortened(detail, DETAIL_CHARS))
     STACKS.stackTraceLimit = stackTraceLimit
     this.code = code
     this.written = facts.written ?? 'no'
