@@ -36,7 +36,8 @@ const COMMANDS: { readonly [K in Command['kind']]: CommandFacts<CommandOf<K>> } 
   txn: OPERATIONS.txn,
   grant: OPERATIONS.grant,
   revoke: OPERATIONS.revoke,
-  'open-session': OPERATIONS['open-session'],
+  // All versions decide alike when they apply it. Only the node that proposes it demands more.
+  'open-session': { ...OPERATIONS['open-session'], demands: () => CALL },
   'raise-revision': OPERATIONS['raise-revision'],
   settings: OPERATIONS['change-settings'],
   auth: {

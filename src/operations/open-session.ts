@@ -4,7 +4,7 @@ import type { EntryFacts, HttpForm } from './definition.ts'
 import type { AnswerHead } from './forms/answer-head.ts'
 import { decodeRevision, decodeWholeNumber } from './forms/decode.ts'
 import { SESSION_SLOTS_MAX } from './forms/idempotency.ts'
-import { CALL, NO_LEASES } from './forms/rights.ts'
+import { CHANGE, NO_LEASES } from './forms/rights.ts'
 import type { Revision } from './forms/store.ts'
 import { jsonResponse, replayedHeader } from './http/form.ts'
 import { closed, integer, object } from './http/json-schema.ts'
@@ -40,7 +40,8 @@ export const openSession = {
   label: 'other',
   resource: 'sessions',
   room: 'takes',
-  demands: () => CALL,
+  // Sessions take the places of others.
+  demands: () => CHANGE,
   leases: () => NO_LEASES,
   http: {
     routes: [

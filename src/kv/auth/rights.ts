@@ -27,6 +27,11 @@ export class Rights {
     this.isAdmin = isRoot || this.#roles.some(({ isAdmin }) => isAdmin)
   }
 
+  /** Whether they permit any change. */
+  get mayChange(): boolean {
+    return this.isAdmin || this.#roles.some(({ write }) => write.length > 0)
+  }
+
   /** Whether these are the rights of the same roles, none of which has changed. */
   hasRoles(roles: readonly AuthRole[]): boolean {
     return (
@@ -144,6 +149,8 @@ export function isMet(demand: AccessDemand, rights: Rights): boolean {
       return rights.isAdmin
     case 'see-role':
       return rights.isAdmin || rights.hasRole(demand.role)
+    case 'change':
+      return rights.mayChange
     case 'be-node':
       return false
     case 'call':

@@ -20,11 +20,14 @@ export type AccessDemand =
   | { readonly to: 'see-role'; readonly role: string }
   /** Any user. */
   | { readonly to: 'call' }
+  /** Any user who may write a key, or administer. */
+  | { readonly to: 'change' }
   /** Nodes do it by themselves. No user may. */
   | { readonly to: 'be-node' }
 
 export const CALL: readonly AccessDemand[] = [{ to: 'call' }]
 export const ADMINISTER: readonly AccessDemand[] = [{ to: 'administer' }]
+export const CHANGE: readonly AccessDemand[] = [{ to: 'change' }]
 export const BE_NODE: readonly AccessDemand[] = [{ to: 'be-node' }]
 /** Also without a user. */
 export const NOTHING: readonly AccessDemand[] = []

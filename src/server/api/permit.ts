@@ -225,6 +225,7 @@ function denied({ user }: Principal, demand: AccessDemand): ApiError {
     const needed = NEEDED_ON_LEASE[demand.to]
     return new ApiError('permission_denied', `lease ${demand.lease}: user ${name} needs ${needed}`)
   }
+  if (demand.to === 'change') return new ApiError('permission_denied', `user ${name} may not change anything`)
   return new ApiError('permission_denied', `user ${name} needs the role root, or the permission admin`)
 }
 

@@ -6,7 +6,7 @@ import { connect } from 'node:net'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { Client } from '../../../src/client/index.ts'
 import type { AuthChange } from '../../../src/kv/index.ts'
-import type { LeaseId } from '../../../src/operations/forms/index.ts'
+import type { LeaseId, Permission } from '../../../src/operations/forms/index.ts'
 import { Audit } from '../../../src/server/api/audit.ts'
 import { newAuthKeys } from '../../../src/server/auth/auth-keys.ts'
 import { record, spans, stopRecording } from '../../tracing/recorded-spans.ts'
@@ -399,6 +399,21 @@ test('a lease counts with the keys that it has when it is revoked or shown', asy
     await ask('DELETE', '/v1/kv/other', { headers: AS_ROOT })
   }
   expect((await ask('DELETE', '/v1/leases/7', { headers: AS_BOB })).json.deleted).toBe(1)
+})
+
+const X = { start: Buffer.from('x'), end: Buffer.from('y') }
+
+test.each<[string, readonly Permission[], number]>([
+  ['no permission', [], 403],
+  ['read', [{ access: 'read', range: X }], 403],
+  ['write', [{ access: 'write', range: X }], 200],
+  ['admin', [{ access: 'admin', range: undefined }], 200],
+])('only a user who may change something opens a session: %s', async (_, permissions, expected) => {
+  const node = nodeWithUsers()
+  permit(node, ...permissions)
+  const { ask } = await serve({ node })
+  const { status } = await ask('POST', '/v1/sessions', { headers: { ...JSON_TYPE, ...AS_BOB }, body: '{}' })
+  expect([status, node.state.clientSessions.next]).toEqual([expected, expected === 200 ? 2 : 1])
 })
 
 test('a user lists the leases that he was granted, however many others there are', async () => {
