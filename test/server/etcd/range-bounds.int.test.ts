@@ -41,6 +41,21 @@ describe.each(ETCD_WIRES)('%s', (_, open) => {
     await expect.poll(() => http.inspect()).toMatchObject({ answerBytes: 0, bodyBytes: 0, ranges: 0 })
   })
 
+  test('small rows that are kept to be sorted or filtered count what their objects take', async () => {
+    const node = new FakeNode()
+    for (let at = 0; at < 150; at++) node.put(`k${at}`, 'v')
+    const { port, http } = await serve({ node, limits: { etcdRangeBytesMax: 64 * KiB } })
+    const call = open(port)
+    const errorOf = async (part: object) => (await call(RPC.range, { ...ALL, ...part })).error
+    for (const part of [{ sort_target: 'MOD', limit: 1 }, { sort_target: 'VALUE' }, { min_mod_revision: 2 }])
+      expect(await errorOf(part)).toMatch(TOO_LARGE)
+    // In the order of keys they are encoded while they are read. Those that a filter leaves out are not kept.
+    for (const part of [{}, { sort_order: 'DESCEND' }, { min_mod_revision: 100 }])
+      expect(await errorOf(part)).toBeUndefined()
+    await node.scansClosed()
+    await expect.poll(() => http.inspect()).toMatchObject({ answerBytes: 0, bodyBytes: 0, ranges: 0 })
+  })
+
   test('rows are those of the range in its order, however many there are', async () => {
     const node = new FakeNode()
     const names = Array.from({ length: 600 }, (_, at) => `k${String(at).padStart(3, '0')}`)

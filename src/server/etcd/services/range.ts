@@ -109,6 +109,15 @@ const ROW_BYTES = 64
 export const rowBytes = ({ key, value }: Pick<KeyRow, 'key' | 'value'>): number =>
   ROW_BYTES + key.length + value.length
 
+/**
+ * Memory of a row that is kept as an object, beside its key and value: of 30,000 rows that a node had read and sorted,
+ * 540 to 590 bytes each with Node.js 24. Half of it is that of the two arrays of bytes.
+ */
+const ROW_OBJECT_BYTES = 600
+
+const rowObjectBytes = ({ key, value }: Pick<KeyRow, 'key' | 'value'>): number =>
+  ROW_OBJECT_BYTES + key.length + value.length
+
 /** As a server of gRPC refuses it. */
 const tooLarge = (bytes: number, bytesMax: number): GrpcError =>
   new GrpcError(
@@ -131,16 +140,21 @@ abstract class Page implements PageCollector {
   add(row: KeyRow, bytesMax: number): number {
     const bytes = rowBytes(row)
     if (bytes > bytesMax) return bytes
+    const memory = this.memoryOf(row)
     const { etcdRangeBytesMax } = this.#call.api.limits
-    if (this.bytes + bytes > etcdRangeBytesMax) {
-      this.refusal = tooLarge(this.bytes + bytes, etcdRangeBytesMax)
+    if (this.bytes + memory > etcdRangeBytesMax) {
+      this.refusal = tooLarge(this.bytes + memory, etcdRangeBytesMax)
       throw new ApiError('range_too_large', this.refusal.message)
     }
-    this.#call.hold(bytes)
+    this.#call.hold(memory)
     this.keep(row)
     this.count++
-    this.bytes += bytes
+    this.bytes += memory
     return bytes
+  }
+
+  protected memoryOf(row: KeyRow): number {
+    return rowBytes(row)
   }
 
   protected abstract keep(row: KeyRow): void
@@ -160,6 +174,10 @@ abstract class Page implements PageCollector {
 /** Rows as they are. */
 export class RowPage extends Page {
   readonly rows: KeyValue[] = []
+
+  protected override memoryOf(row: KeyRow): number {
+    return rowObjectBytes(row)
+  }
 
   protected keep(row: KeyRow): void {
     this.rows.push(encodeRow(row))
@@ -225,6 +243,10 @@ class ArrangedPage extends Page {
   constructor(request: RangeRequest, call: EtcdCall) {
     super(call)
     this.#request = request
+  }
+
+  protected override memoryOf(row: KeyRow): number {
+    return isKept(row, this.#request) ? rowObjectBytes(row) : rowBytes(row)
   }
 
   protected keep(row: KeyRow): void {
