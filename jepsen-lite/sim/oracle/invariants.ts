@@ -270,9 +270,10 @@ export class Invariants<Replay extends LogReplay = StoreModel> {
 
   /** Its disk was put back to an earlier state. What it has promised since is gone. */
   putBack(replica: ObservedReplica, held: DiskContent): void {
-    // Its boots are counted again, and its next process may give a proposal a name that was refused before.
-    for (const proposal of [...this.#outcomes.keys()])
-      if (proposal.startsWith(`${replica.id}/`)) this.#outcomes.delete(proposal)
+    // Its boots are counted again, and its next process may give a proposal a name that another one had before.
+    for (const named of [this.#outcomes, this.#proposals])
+      for (const proposal of [...named.keys()])
+        if (proposal.startsWith(`${replica.id}/`)) named.delete(proposal)
     replica.forgotten = replica.durable
     replica.durable = copyContent(held)
     replica.damaged = true

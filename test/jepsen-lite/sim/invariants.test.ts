@@ -850,3 +850,18 @@ test('an election, a commit and its application break no rule', () => {
   scene.apply(n3, 2, 2)
   expect(scene.rules.violation).toBeUndefined()
 })
+
+test('a replica whose disk is put back gives names of proposals again that are committed', () => {
+  const scene = new Scene()
+  const [n1, n2] = scene.replicas
+  if (n1 === undefined || n2 === undefined) throw new Error('three replicas')
+  const before = { ...n1.durable, terms: [...n1.durable.terms] }
+  scene.elect(n1)
+  scene.commit(n1, n2)
+  scene.rules.putBack(n1, before)
+  // With the boot of the process before.
+  scene.rules.opened(n1, scene.recovered(1))
+  scene.begin(n1, {})
+  scene.step(n1, {}, { outcomes: [{ seq: 2, outcome: 'refused' }] as unknown as Output['outcomes'] })
+  expect(scene.rules.violation).toBeUndefined()
+})
