@@ -152,6 +152,7 @@ describe('no header block', () => {
     ['eight bits of padding', encodeHuffman(Buffer.from('aaaaaaaa'), '11111111')],
     ['padding with a zero', encodeHuffman(Buffer.from('a'), '110')],
     ['the symbol of the end', encodeHuffman(Buffer.from(''), `${'1'.repeat(30)}11`)],
+    ['the symbol of the end in the middle of a byte', encodeHuffman(Buffer.from('A'), '1'.repeat(34))],
   ])('a Huffman code with %s', (_, code) => {
     expect(() => decode(new HpackDecoder(), withValue(code))).toThrow(HpackError)
   })
