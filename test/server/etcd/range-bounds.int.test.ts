@@ -56,6 +56,15 @@ describe.each(ETCD_WIRES)('%s', (_, open) => {
     await expect.poll(() => http.inspect()).toMatchObject({ answerBytes: 0, bodyBytes: 0, ranges: 0 })
   })
 
+  test('chunks of a stream grow by their size in the response', async () => {
+    const node = new FakeNode()
+    for (let at = 0; at < 12_000; at++) node.put(`k${at}`, 'v')
+    const { port } = await serve({ node })
+    const { responses } = await open(port)(RPC.rangeStream, ALL)
+    const sizes = responses.map(({ range_response: { kvs } }) => (kvs as Json[]).length)
+    expect(sizes).toEqual([10, 20, 40, 80, 160, 320, 640, 1_280, 2_560, 5_120, 1_770])
+  })
+
   test('rows are those of the range in its order, however many there are', async () => {
     const node = new FakeNode()
     const names = Array.from({ length: 600 }, (_, at) => `k${String(at).padStart(3, '0')}`)

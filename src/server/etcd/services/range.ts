@@ -128,7 +128,9 @@ const tooLarge = (bytes: number, bytesMax: number): GrpcError =>
 /** The rows of a response. Their memory counts until it is sent. */
 abstract class Page implements PageCollector {
   count = 0
+  /** Size in the response. */
   bytes = 0
+  #memory = 0
   /** The client receives it in place of the error of the read. */
   refusal: GrpcError | undefined
   readonly #call: EtcdCall
@@ -142,14 +144,15 @@ abstract class Page implements PageCollector {
     if (bytes > bytesMax) return bytes
     const memory = this.memoryOf(row)
     const { etcdRangeBytesMax } = this.#call.api.limits
-    if (this.bytes + memory > etcdRangeBytesMax) {
-      this.refusal = tooLarge(this.bytes + memory, etcdRangeBytesMax)
+    if (this.#memory + memory > etcdRangeBytesMax) {
+      this.refusal = tooLarge(this.#memory + memory, etcdRangeBytesMax)
       throw new ApiError('range_too_large', this.refusal.message)
     }
     this.#call.hold(memory)
     this.keep(row)
     this.count++
-    this.bytes += memory
+    this.bytes += bytes
+    this.#memory += memory
     return bytes
   }
 
