@@ -9,6 +9,7 @@ import { Authenticator } from './authenticator.ts'
 import { InboundBudget, OutboundBudget } from './budget.ts'
 import type { ApiLimits } from './limits.ts'
 import { Ranges } from './ranges.ts'
+import { SessionShares } from './session-shares.ts'
 import { WatchBuffers } from './watch.ts'
 
 interface ApiOptions {
@@ -36,6 +37,7 @@ export class Api {
   readonly ranges: Ranges
   readonly watchBuffers: WatchBuffers
   readonly authenticator: Authenticator
+  readonly sessions: SessionShares
   readonly audit: Audit | undefined
   readonly #failed: (error: Error) => void
 
@@ -52,6 +54,7 @@ export class Api {
     this.ranges = new Ranges(node, limits, this.outbound)
     this.watchBuffers = new WatchBuffers(limits)
     this.authenticator = new Authenticator(node)
+    this.sessions = new SessionShares(node)
   }
 
   /** The budget of a connection on which no user is known. */

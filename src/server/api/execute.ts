@@ -45,6 +45,7 @@ import { decide, isExpired, refusalNow, refusalOfLeases } from './permit.ts'
 import { type AppliedAnswer, propose } from './propose.ts'
 import { checkTime, errorOfScan, finish, type Instant } from './ranges.ts'
 import { checkRevision, readOptions, timeLeftMs } from './read-options.ts'
+import { sharerOf } from './session-shares.ts'
 import { describeCluster, describeSettings } from './status.ts'
 import { type AnswerEstimate, checkTxn, estimateAnswer, evaluateTxn, withLeases } from './txn.ts'
 import { beginWatch } from './watch.ts'
@@ -139,7 +140,7 @@ const EXECUTORS: { readonly [K in OperationKind]: Executor<OperationOf<K>, K> } 
   'keep-alive': keepAlive,
   'show-lease': showLease,
   'list-leases': listLeases,
-  'open-session': (api, operation, call, respond) => propose(api, operation, undefined, call, respond),
+  'open-session': openSession,
   status: showStatus,
   cluster: ({ node }, { kind }, _call, respond) =>
     respond({ kind, result: describeCluster(node), head: NO_HEAD }),
@@ -371,6 +372,25 @@ function changeSettings(
       head: { revision: result.revision, replayed: head.replayed },
     })
   })
+}
+
+function openSession(
+  api: Api,
+  operation: OperationOf<'open-session'>,
+  call: Call,
+  respond: Respond<AnswerTo<'open-session'>>,
+): void {
+  const user = sharerOf(call)
+  api.sessions.begin(user)
+  try {
+    propose(api, operation, undefined, call, (answer) => {
+      api.sessions.end(user, answer instanceof ApiError ? undefined : answer.result.session)
+      respond(answer)
+    })
+  } catch (error) {
+    api.sessions.end(user, undefined)
+    throw error
+  }
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -317,6 +317,10 @@ export class Driver implements KvNode {
     return this.#applyLoop.state.history
   }
 
+  get clientSessions(): KvState['clientSessions'] {
+    return this.#applyLoop.state.clientSessions
+  }
+
   get auth(): Auth {
     return this.#auth.now
   }

@@ -48,6 +48,8 @@ export interface KvNode {
   read(options: ReadRequirements, done: (result: Result<ReadGrant>) => void): () => void
   /** The revisions at which the store can be read, and from which it can be watched. */
   readonly history: KvState['history']
+  /** The sessions of clients: the next one, and the oldest one that is not forgotten. */
+  readonly clientSessions: KvState['clientSessions']
   /** Reads a key's current record. `done` may be called before this returns. */
   get(key: Uint8Array, done: (error: Error | undefined, record: KeyRow | undefined) => void): void
   list(options: RecordScanOptions): RecordScan

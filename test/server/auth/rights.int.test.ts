@@ -416,6 +416,37 @@ test.each<[string, readonly Permission[], number]>([
   expect([status, node.state.clientSessions.next]).toEqual([expected, expected === 200 ? 2 : 1])
 })
 
+test('a user opens no more sessions than are free, and none of others is forgotten', async () => {
+  const node = nodeWithUsers()
+  for (let at = 0; at < 9_990; at++) node.apply({ kind: 'open-session' })
+  const { ask } = await serve({ node })
+  const open = async (headers: typeof AS_BOB) =>
+    (await ask('POST', '/v1/sessions', { headers: { ...JSON_TYPE, ...headers }, body: '{}' })).status
+  const all = []
+  for (let at = 0; at < 8; at++) all.push(await open(AS_BOB))
+  expect(all).toEqual([200, 200, 200, 200, 200, 429, 429, 429])
+  expect([await open(AS_ROOT), await open(AS_ROOT)]).toEqual([200, 200])
+  expect(node.state.clientSessions).toMatchObject({ horizon: 1, next: 9_998 })
+  // The cluster forgets the oldest by their age.
+  node.clusterTimeMs += 2 * node.state.settings.idempotencyAgeMsMax
+  const sessions = () => node.state.clientSessions
+  while (sessions().horizon < 9_998) node.apply({ kind: 'open-session' })
+  while (sessions().next - sessions().horizon < 9_997) node.apply({ kind: 'open-session' })
+  expect(await open(AS_BOB)).toBe(200)
+})
+
+test('while rights are not checked, an address opens no more sessions than are free', async () => {
+  const node = new FakeNode()
+  for (let at = 0; at < 9_990; at++) node.apply({ kind: 'open-session' })
+  const { ask } = await serve({ node })
+  // Each request has a connection of its own.
+  for (const expected of [200, 200, 200, 200, 200, 429])
+    expect(
+      (await ask('POST', '/v1/sessions', { headers: { ...JSON_TYPE, connection: 'close' }, body: '{}' }))
+        .status,
+    ).toBe(expected)
+})
+
 test('a user lists the leases that he was granted, however many others there are', async () => {
   const node = nodeWithUsers()
   const served = await serve({ node, limits: { sliceRowsMax: 50 } })

@@ -395,6 +395,10 @@ export class FakeNode implements KvNode {
     return this.state.history
   }
 
+  get clientSessions(): KvState['clientSessions'] {
+    return this.state.clientSessions
+  }
+
   rows(): RowScan {
     return this.scan({ ...ALL_ROWS, reverse: false })
   }
