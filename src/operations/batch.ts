@@ -44,6 +44,7 @@ import {
   type MuxForm,
   SUCCESS,
 } from './mux/form.ts'
+import { OPCODES } from './mux/opcodes.ts'
 import {
   conditionSize,
   decodeDeleteOptions,
@@ -132,7 +133,7 @@ const Result = anyOfSchema(
 )
 
 /** The kind of its item on the multiplexed connection. */
-const OPCODE = 6
+const OPCODE = OPCODES.batch
 
 export const batch = {
   effect: 'change',

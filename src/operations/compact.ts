@@ -13,6 +13,7 @@ import { jsonChange } from './http/requests.ts'
 import { route } from './http/route.ts'
 import { decodeRevisionField } from './mux/fields.ts'
 import { decodeChangeHead, decodeResultRevision, ITEM_BYTES, type MuxForm, SUCCESS } from './mux/form.ts'
+import { OPCODES } from './mux/opcodes.ts'
 import { decodeIdempotency, encodeIdempotency, idempotencySize } from './mux/options.ts'
 
 export interface CompactRequest {
@@ -42,7 +43,7 @@ const CompactBody = closed(
 )
 
 /** The kind of its item on the multiplexed connection. */
-const OPCODE = 9
+const OPCODE = OPCODES.compact
 
 export const compact = {
   effect: 'change',

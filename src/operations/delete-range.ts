@@ -16,6 +16,7 @@ import { bytes, flag, readQuery } from './http/parameters.ts'
 import { deleteRequest, withQuery } from './http/requests.ts'
 import { decodeBounds, decodeBytes, decodeFlag, decodeMap, nestedBytes } from './mux/fields.ts'
 import { decodeChangeHead, decodeResultRevision, ITEM_BYTES, type MuxForm, SUCCESS } from './mux/form.ts'
+import { OPCODES } from './mux/opcodes.ts'
 import {
   decodeIdempotency,
   encodeBounds,
@@ -44,7 +45,7 @@ const PARAMETERS = {
 }
 
 /** The kind of its item on the multiplexed connection. */
-const OPCODE = 8
+const OPCODE = OPCODES['delete-range']
 
 const RANGE_FIELDS = ['prefix', 'start', 'end', 'all'] as const
 

@@ -16,6 +16,7 @@ import { deleteRequest, keyPath } from './http/requests.ts'
 import { DeleteAnswer } from './http/schemas.ts'
 import { decodeKeyField, fieldBytes } from './mux/fields.ts'
 import { decodeChangeHead, decodeResultRevision, ITEM_BYTES, type MuxForm, SUCCESS } from './mux/form.ts'
+import { OPCODES } from './mux/opcodes.ts'
 import {
   conditionSize,
   decodeDeleteOptions,
@@ -45,7 +46,7 @@ export interface DeleteOutcome {
 const PARAMETERS = {}
 
 /** The kind of its item on the multiplexed connection. */
-const OPCODE = 2
+const OPCODE = OPCODES.delete
 
 export const del = {
   effect: 'change',

@@ -33,6 +33,7 @@ import { ACCEPT_JSON, getRequest, keyPath, withFreshness, withQuery } from './ht
 import { RecordSchema } from './http/schemas.ts'
 import { decodeAsOfRevision, decodeFlag, decodeKeyField, fieldBytes, isNil } from './mux/fields.ts'
 import { decodeReadHead, ITEM_BYTES, type MuxForm, SUCCESS, servedField, stalenessField } from './mux/form.ts'
+import { OPCODES } from './mux/opcodes.ts'
 import { decodeFreshness, encodeFreshness, minRevisionField } from './mux/options.ts'
 import { decodeRecord, encodeRecord, RECORD_BYTES } from './mux/records.ts'
 
@@ -53,7 +54,7 @@ export type GetResult = KeyRow | undefined
 const PARAMETERS = { ...HISTORY_PARAMETERS, ...READ_PARAMETERS, time: TIME_PARAMETER }
 
 /** The kind of its item on the multiplexed connection. */
-const OPCODE = 3
+const OPCODE = OPCODES.get
 
 export const get = {
   effect: 'read',

@@ -13,6 +13,7 @@ import { route } from './http/route.ts'
 import { LeaseGranted, LeaseIdSchema, TTL_MS_FIELD } from './http/schemas.ts'
 import { invalidField } from './mux/fields.ts'
 import { decodeResultRevision, ITEM_BYTES, type MuxForm, SUCCESS } from './mux/form.ts'
+import { OPCODES } from './mux/opcodes.ts'
 
 /** Limit on the leases of one request, and of the entry that renews them. */
 export const RENEW_LEASES_MAX = 1000
@@ -35,7 +36,7 @@ const Ids = {
 }
 
 /** The kind of its item on the multiplexed connection. */
-const OPCODE = 10
+const OPCODE = OPCODES['keep-alive']
 
 /** Credit for the id of a lease. */
 const LEASE_ID_BYTES = 20

@@ -11,6 +11,7 @@ import { closed, integer, object } from './http/json-schema.ts'
 import { jsonRequest } from './http/requests.ts'
 import { route } from './http/route.ts'
 import { decodeResultRevision, ITEM_BYTES, type MuxForm, SUCCESS } from './mux/form.ts'
+import { OPCODES } from './mux/opcodes.ts'
 
 export interface OpenSessionRequest {
   readonly kind: 'open-session'
@@ -31,7 +32,7 @@ interface OpenedSession extends SessionOutcome {
 }
 
 /** The kind of its item on the multiplexed connection. */
-const OPCODE = 5
+const OPCODE = OPCODES['open-session']
 
 export const openSession = {
   effect: 'change',

@@ -32,6 +32,7 @@ import { keyPath, withQuery } from './http/requests.ts'
 import { RecordSchema, revisions } from './http/schemas.ts'
 import { decodeKeyField, decodeValueField, fieldBytes } from './mux/fields.ts'
 import { decodeChangeHead, decodeResultRevision, ITEM_BYTES, type MuxForm, SUCCESS } from './mux/form.ts'
+import { OPCODES } from './mux/opcodes.ts'
 import {
   conditionSize,
   decodeIdempotency,
@@ -76,7 +77,7 @@ const PARAMETERS = {
 }
 
 /** The kind of its item on the multiplexed connection. */
-const OPCODE = 1
+const OPCODE = OPCODES.put
 
 export const put = {
   effect: 'change',

@@ -60,6 +60,7 @@ import {
   servedField,
   stalenessField,
 } from './mux/form.ts'
+import { OPCODES } from './mux/opcodes.ts'
 import {
   decodeFreshness,
   encodeBounds,
@@ -122,7 +123,7 @@ const PARAMETERS = {
 }
 
 /** The kind of its item on the multiplexed connection. */
-const OPCODE = 4
+const OPCODE = OPCODES.range
 
 const RANGE_FIELDS = [
   'prefix',

@@ -50,6 +50,7 @@ import {
   servedField,
   stalenessField,
 } from './mux/form.ts'
+import { OPCODES } from './mux/opcodes.ts'
 import {
   decodeFreshness,
   decodeIdempotency,
@@ -83,7 +84,7 @@ export interface TxnOutcome extends KvTxnResult {
 }
 
 /** The kind of its item on the multiplexed connection. */
-const OPCODE = 7
+const OPCODE = OPCODES.txn
 
 export const txn = {
   effect: 'change',

@@ -57,6 +57,7 @@ import {
   RANGE_CREDIT_BYTES,
   SUCCESS,
 } from './mux/form.ts'
+import { OPCODES } from './mux/opcodes.ts'
 import { encodeBounds, encodedWhereBytes } from './mux/options.ts'
 import {
   decodeOriginItem,
@@ -113,7 +114,7 @@ const PARAMETERS = {
 }
 
 /** The kind of its item on the multiplexed connection. */
-const OPCODE = 16
+const OPCODE = OPCODES.watch
 
 const WHERE = ['key', 'prefix', 'start', 'end'] as const
 const WATCH_OPTIONS = ['prev', 'only', 'values', 'progress_ms', 'time'] as const

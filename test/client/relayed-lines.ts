@@ -11,8 +11,9 @@ import { Packr } from 'msgpackr'
 import { WebSocket, WebSocketServer } from 'ws'
 import type { OutgoingRequest } from '../../src/operations/http/requests.ts'
 import { findByOpcode, OPERATIONS, type Operation } from '../../src/operations/index.ts'
-import { CANCEL, isNotice, SUBPROTOCOL, TRACE } from '../../src/operations/mux/connection.ts'
+import { isNotice, SUBPROTOCOL } from '../../src/operations/mux/connection.ts'
 import { type Item, PROBLEM } from '../../src/operations/mux/form.ts'
+import { OPCODES } from '../../src/operations/mux/opcodes.ts'
 import { asItem, readMessage } from '../../src/server/mux/messages.ts'
 import type { CannedAnswer, RelayedNode, Seen } from './relayed-node.ts'
 
@@ -154,10 +155,10 @@ export class Line {
   pass(item: Item, answer?: (item: Item) => void): Promise<void> {
     const [id, op] = item
     // The node knows nothing of what a test holds.
-    if (op === CANCEL && !this.#passed.has(id)) return Promise.resolve()
+    if (op === OPCODES.cancel && !this.#passed.has(id)) return Promise.resolve()
     if (this.#leaving.length === 0) queueMicrotask(() => this.#flush())
     this.#leaving.push(item)
-    if (op === CANCEL || op === TRACE) return Promise.resolve()
+    if (op === OPCODES.cancel || op === OPCODES.trace) return Promise.resolve()
     const answered = new Promise<void>((resolve) => this.#passed.set(id, { answer, resolve }))
     this.#node.track(answered)
     return answered

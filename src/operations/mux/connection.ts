@@ -3,6 +3,7 @@
 
 import { isObject, isWholeNumber } from '../forms/decode.ts'
 import type { Item } from './form.ts'
+import { OPCODES } from './opcodes.ts'
 
 export const SUBPROTOCOL = 'quorate.v1'
 const PROTOCOL_VERSION = 1
@@ -12,10 +13,6 @@ export const LARGEST_ID = 2 ** 31 - 1
 
 /** The id of items of a node that answer no operation. */
 const NOTICE = 0
-
-/** Kinds of items of a client, beside those of its operations. */
-export const CANCEL = 0
-export const TRACE = 11
 
 // ---------------------------------------------------------------------------------------------------------------------
 // From the node
@@ -131,11 +128,11 @@ export function decodeNotice([, kind, term, name]: Item): Notice {
 // From the client
 
 /** Gives up a read or a watch. A change is answered all the same. */
-export const encodeCancel = (id: number): Item => [id, CANCEL]
+export const encodeCancel = (id: number): Item => [id, OPCODES.cancel]
 
 /** The trace context (W3C Trace Context) of the operation that follows, which has the same id. */
 export const encodeTrace = (id: number, traceparent: string, tracestate: string): Item =>
-  tracestate === '' ? [id, TRACE, traceparent] : [id, TRACE, traceparent, tracestate]
+  tracestate === '' ? [id, OPCODES.trace, traceparent] : [id, OPCODES.trace, traceparent, tracestate]
 
 /** The texts are not checked. */
 export const decodeTrace = ([, , traceparent, tracestate]: Item): readonly [

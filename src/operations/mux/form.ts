@@ -6,6 +6,7 @@ import { decodeRevision, isWholeNumber } from '../forms/decode.ts'
 import type { ReadConsistency, ReadGrant } from '../forms/freshness.ts'
 import { type ApiError, problemDocument } from '../forms/problems.ts'
 import { asRevision, type Revision } from '../forms/store.ts'
+import type { OperationOpcode } from './opcodes.ts'
 
 /** An item: its id, its kind, and fields. */
 export type Item = readonly unknown[]
@@ -21,7 +22,7 @@ export interface ItemLimits {
 /** The item of a request, as a node decodes it. */
 export interface ItemForm<Q> {
   /** The kind of its item. */
-  readonly opcode: number
+  readonly opcode: OperationOpcode
   /** Largest number of elements of its item. */
   readonly elementsMax: number
   /** Decodes the fields after the timeout. Throws `ApiError`. */

@@ -6,8 +6,8 @@ import type { Socket } from 'node:net'
 import type { WebSocket } from 'ws'
 import { ApiError } from '../../operations/forms/index.ts'
 import { findByOpcode } from '../../operations/index.ts'
-import { CANCEL, TRACE } from '../../operations/mux/connection.ts'
 import type { Item } from '../../operations/mux/form.ts'
+import { OPCODES } from '../../operations/mux/opcodes.ts'
 import type { Api } from '../api/api.ts'
 import { afterDrain, ConnectionShare, PIECE_BYTES, tooManyBodies } from '../api/budget.ts'
 import type { Principal } from '../api/call.ts'
@@ -312,9 +312,9 @@ export class MuxConnection implements WatchConnection, WaitingClient {
     const id = decodeRequestId(item)
     const op = item[1]
     const context = this.#context
-    this.#context = op === TRACE ? item : undefined
-    if (op === TRACE) return
-    if (op === CANCEL) {
+    this.#context = op === OPCODES.trace ? item : undefined
+    if (op === OPCODES.trace) return
+    if (op === OPCODES.cancel) {
       this.#cancel(id)
       return
     }

@@ -5,6 +5,7 @@ import { expect, test } from 'vitest'
 import { ApiError } from '../../../src/operations/forms/index.ts'
 import { findByOpcode, OPERATIONS, type OperationKind } from '../../../src/operations/index.ts'
 import type { Item } from '../../../src/operations/mux/form.ts'
+import { OPCODES } from '../../../src/operations/mux/opcodes.ts'
 import { answerWithinMs, apiLimits } from '../../../src/server/api/limits.ts'
 import { decodeOperation } from '../../../src/server/mux/multiplexer.ts'
 import { MuxCall } from '../../../src/server/mux/mux-call.ts'
@@ -116,4 +117,12 @@ test.each(TABLE)('%s', (kind, { fields: given, isChange, credit, held = credit }
   expect(problem).toMatchObject({ code: 'outcome_unknown', status: 504 })
   if (isChange) expect(problem).toMatchObject({ written: 'unknown' })
   else expect(problem).not.toHaveProperty('written')
+})
+
+test('each kind of item has a number of its own, also those that are no operations', () => {
+  expect(new Set(Object.values(OPCODES)).size).toBe(Object.keys(OPCODES).length)
+  const operations = Object.entries(OPCODES).filter(([name]) => name !== 'cancel' && name !== 'trace')
+  for (const [name, opcode] of operations)
+    expect([name, findByOpcode(opcode)]).toEqual([name, OPERATIONS[name as OperationKind]])
+  for (const opcode of [OPCODES.cancel, OPCODES.trace]) expect(findByOpcode(opcode)).toBeUndefined()
 })

@@ -1,5 +1,6 @@
 // All RPCs that are served.
 
+import type { RPC } from '../../../etcd/rpcs.ts'
 import type { AnyRpc } from '../rpc.ts'
 import { watch } from '../watch/stream.ts'
 import { alarm } from './alarm.ts'
@@ -44,7 +45,8 @@ import { snapshot } from './snapshot.ts'
 import { status } from './status.ts'
 import { txn } from './txn.ts'
 
-export const RPCS: readonly AnyRpc[] = [
+/** An RPC that is described and not served does not compile. */
+const SERVED = {
   range,
   rangeStream,
   put,
@@ -96,4 +98,6 @@ export const RPCS: readonly AnyRpc[] = [
   roleDelete,
   roleGrantPermission,
   roleRevokePermission,
-]
+} satisfies { readonly [N in keyof typeof RPC]: AnyRpc }
+
+export const RPCS: readonly AnyRpc[] = Object.values(SERVED)
