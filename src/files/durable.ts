@@ -7,8 +7,8 @@ import {
   openSync,
   readdirSync,
   renameSync,
-  rmSync,
   statSync,
+  unlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { dirname } from 'node:path'
@@ -59,7 +59,7 @@ export function writeFileAtomically(
   prepare?: (file: number) => void,
 ): void {
   const next = `${path}.new`
-  rmSync(next, { force: true })
+  unlinkIfThere(next)
   const file = openSync(next, 'wx', mode)
   try {
     prepare?.(file)
@@ -71,6 +71,14 @@ export function writeFileAtomically(
   }
   renameSync(next, path)
   syncDirectory(dirname(path))
+}
+
+function unlinkIfThere(path: string): void {
+  try {
+    unlinkSync(path)
+  } catch (error) {
+    if (errorCode(error) !== 'ENOENT') throw error
+  }
 }
 
 /** Makes changes of the names in a directory durable: created, renamed and deleted files. */

@@ -48,11 +48,10 @@ test('a cluster that is started while destroy runs is not ended without consent'
 
 test('on a full disk a cluster can be deleted, and what cannot be written is named', async () => {
   const dir = temporaryDirectory()
-  const full = (name: string): void => symlinkSync('/dev/full', join(dir, name))
   const node = { name: 'n1', url: 'http://127.0.0.1:7301', pid: null, peer_port: null, stage: 'new' } as const
   const write = (): void => writeClusterFile(dir, { cluster_id: null, supervisor: null, nodes: [node] })
   write()
-  full('cluster.json.new')
+  failingFs('openSync', 'cluster.json.new', 'ENOSPC')
   expect(write).toThrow(/cannot write .*cluster\.json: the disk is full; free space/)
   writeFileSync(join(dir, 'n1.log'), '{}')
   failingFs('writeFileSync', LOCK_DIRECTORY, 'ENOSPC')

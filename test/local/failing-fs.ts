@@ -5,7 +5,7 @@ import { syncBuiltinESMExports } from 'node:module'
 import { onTestFinished } from 'vitest'
 
 /** Until the end of the test, the function fails with this code for paths that contain `part`. */
-export function failingFs(name: 'linkSync' | 'writeFileSync', part: string, code: string): void {
+export function failingFs(name: 'linkSync' | 'openSync' | 'writeFileSync', part: string, code: string): void {
   const real = fs[name]
   const replace = (by: unknown) => {
     Object.assign(fs, { [name]: by })
