@@ -3,6 +3,7 @@
 
 import { closeSync, constants, fstatSync, mkdirSync, openSync, readlinkSync } from 'node:fs'
 import { join, resolve } from 'node:path'
+import { errorCode } from './durable.ts'
 
 const { O_DIRECTORY, O_NOFOLLOW, O_RDONLY } = constants
 const OTHERS_WRITE = 0o022
@@ -64,12 +65,14 @@ function isChangedByOthers(directory: number): boolean {
   return (uid !== 0 && uid !== process.geteuid?.()) || (mode & OTHERS_WRITE) !== 0
 }
 
+const NO_LINK: ReadonlySet<unknown> = new Set(['EINVAL', 'ENOENT', 'ENOTDIR'])
+
 /** undefined: it is no link, or is missing. */
 function linkTarget(entry: string): string | undefined {
   try {
     return readlinkSync(entry)
   } catch (error) {
-    if (hasCode(error, 'EINVAL') || hasCode(error, 'ENOENT') || hasCode(error, 'ENOTDIR')) return undefined
+    if (NO_LINK.has(errorCode(error))) return undefined
     throw error
   }
 }
@@ -80,11 +83,8 @@ function openOrMake(entry: string): number {
   try {
     return open()
   } catch (error) {
-    if (!hasCode(error, 'ENOENT')) throw error
+    if (errorCode(error) !== 'ENOENT') throw error
     mkdirSync(entry, 0o755)
     return open()
   }
 }
-
-const hasCode = (error: unknown, code: string): boolean =>
-  error instanceof Error && 'code' in error && error.code === code

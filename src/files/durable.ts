@@ -44,8 +44,9 @@ function makeOne(path: string, mode: number): string | undefined {
   }
 }
 
-const errorCode = (error: unknown): unknown =>
-  error instanceof Error && 'code' in error ? error.code : undefined
+/** The code of an error of the system. In a context of `node:vm` its class is another one than that of the context. */
+export const errorCode = (error: unknown): unknown =>
+  typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined
 
 /**
  * Writes the whole file, with permissions `mode`. Readers see either the old or the new content: it goes to `PATH.new`
