@@ -352,9 +352,7 @@ describe('a mistake is named', () => {
       ...{ founding: { kind: 'bootstrap' }, etcdApi: false },
     })
     onTestFinished(() => node.stop())
-    const ended = await kv(['migrate', '--from', etcd(), '--prefix', 'none/', '--timeout', '2s'], {
-      endpoints: node.url,
-    })
+    const ended = await kv(['migrate', '--from', etcd(), '--prefix', 'none/'], { endpoints: node.url })
     expect(ended).toMatchObject({ code: 1, err: expect.stringContaining('--no-etcd-api') })
   })
 
