@@ -6,6 +6,7 @@ import type { Socket } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { Audit } from '../../../src/server/api/audit.ts'
+import { REFUSAL_LINES_BURST } from '../../../src/server/api/refusal-sample.ts'
 import { newAuthKeys } from '../../../src/server/auth/auth-keys.ts'
 import { MetricsListener } from '../../../src/server/listener/metrics-listener.ts'
 import { setIdentity } from '../../../src/server/tls/identity.ts'
@@ -101,6 +102,8 @@ type Rights = 'off' | 'on'
 class Bench {
   readonly #rights: Rights
   readonly #lines: string[] = []
+  /** Lines that the node has written. */
+  #written = 0
   #started: Started | undefined
   #metrics: MetricsListener | undefined
 
@@ -121,9 +124,20 @@ class Bench {
     const node = nodeWithUsers()
     if (this.#rights === 'off') switchRights(node)
     for (const key of ['app/1', 'other']) node.put(key, VALUE)
-    const audit = new Audit((line) => void this.#lines.push(line), 'changes')
+    this.#written = 0
+    const audit = new Audit((line) => {
+      this.#lines.push(line)
+      this.#written++
+    }, 'changes')
     this.#started = await start({ node, served: 'own-machine', audit })
     return this.#started
+  }
+
+  /** A node writes each of the first lines, and later ones only from time to time. */
+  async #renew(): Promise<void> {
+    if (this.#written <= REFUSAL_LINES_BURST / 2) return
+    await this.#started?.close()
+    this.#started = undefined
   }
 
   /** The answer to a client with these faults. */
@@ -159,6 +173,7 @@ class Bench {
 
   /** The same with the lines of the audit log, and the counters that have changed. */
   async measure(wire: Wire, ...faults: readonly Fault[]): Promise<MeasuredAnswer> {
+    await this.#renew()
     const served = await this.#open()
     const before = await counts(served)
     this.#lines.length = 0
