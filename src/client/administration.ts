@@ -1,6 +1,8 @@
 // Calls about the cluster itself: status, members, leadership and settings. Most clients make none of them, so each
 // loads its operation when it is made.
 
+import type { MemberDescription } from '../operations/documents/members.ts'
+import type { StatusResult } from '../operations/documents/status.ts'
 import { disagree } from '../operations/forms/decode.ts'
 import type { Idempotency, NewReplica } from '../operations/forms/index.ts'
 import type { ClientOperation, OperationRequest } from './client-operation.ts'
@@ -25,7 +27,13 @@ export type RequestCall = <Q extends OperationRequest, R>(
   endpoints?: Endpoints,
 ) => Promise<NodeAnswer<R>>
 
-export async function status(call: RequestCall, options: NodeCallOptions): Promise<NodeStatus> {
+/** A public type. It does not compile if it lacks a field of the document that it shows. */
+type Complete<Public extends Readonly<Record<keyof Shown, unknown>>, Shown> = Public
+
+export async function status(
+  call: RequestCall,
+  options: NodeCallOptions,
+): Promise<Complete<NodeStatus, StatusResult>> {
   checkNodeCall('status', options)
   const { status: operation } = await import('../operations/status.ts')
   return resultFrom(await readFrom(call, operation, { kind: 'status' }, options))
@@ -39,7 +47,10 @@ export async function cluster(call: RequestCall, options: NodeCallOptions): Prom
   return { clusterId, leader, term, members: all }
 }
 
-export async function members(call: RequestCall, options: CallOptions): Promise<readonly Member[]> {
+export async function members(
+  call: RequestCall,
+  options: CallOptions,
+): Promise<readonly Complete<Member, MemberDescription>[]> {
   checkCall('members', options)
   return (await cluster(call, options)).members
 }

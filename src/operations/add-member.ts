@@ -1,19 +1,12 @@
 // Adds a replica to the cluster as a learner, which becomes a voter when it has caught up.
 
 import type { HttpForm, OperationFacts } from './definition.ts'
-import type { ClusterResult, NewReplica } from './forms/members.ts'
+import { ClusterDocument, type ClusterResult } from './documents/members.ts'
+import type { NewReplica } from './forms/members.ts'
 import { ADMINISTER } from './forms/rights.ts'
 import { jsonResponse } from './http/form.ts'
 import { closed, object } from './http/json-schema.ts'
-import {
-  ClusterSchema,
-  clusterJson,
-  decodeCluster,
-  decodeReplicaId,
-  MemberName,
-  REPLICA_FIELDS,
-  replicaDocument,
-} from './http/members.ts'
+import { decodeReplicaId, MemberName, REPLICA_FIELDS, replicaDocument } from './http/members.ts'
 import { jsonRequest } from './http/requests.ts'
 import { route } from './http/route.ts'
 
@@ -37,7 +30,7 @@ export const addMember = {
           path: '/v1/cluster/members',
           summary: 'Add a member: a learner, promoted when it has caught up',
           body: closed(object({ name: MemberName, ...REPLICA_FIELDS })),
-          answers: ClusterSchema,
+          answers: ClusterDocument.schema,
         },
         ({ body: { name, replica_id, peer, url } }) => ({
           kind: 'add-member',
@@ -46,7 +39,7 @@ export const addMember = {
       ),
     ],
     encode: ({ member }) => jsonRequest('POST', '/v1/cluster/members', replicaDocument(member)),
-    encodeResult: (result) => jsonResponse(clusterJson(result)),
-    decodeResult: decodeCluster,
+    encodeResult: (result) => jsonResponse(JSON.stringify(ClusterDocument.encode(result))),
+    decodeResult: (body) => ClusterDocument.decode(body, ''),
   },
 } satisfies OperationFacts<unknown> & { readonly http: HttpForm<AddMemberRequest, ClusterResult> }

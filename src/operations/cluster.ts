@@ -1,10 +1,9 @@
 // The members and the leader, as the node that is asked knows them.
 
 import type { HttpForm, OperationFacts } from './definition.ts'
-import type { ClusterResult } from './forms/members.ts'
+import { ClusterDocument, type ClusterResult } from './documents/members.ts'
 import { CALL } from './forms/rights.ts'
 import { jsonResponse } from './http/form.ts'
-import { ClusterSchema, clusterJson, decodeCluster } from './http/members.ts'
 import { getRequest } from './http/requests.ts'
 import { route } from './http/route.ts'
 
@@ -25,13 +24,13 @@ export const cluster = {
           method: 'GET',
           path: '/v1/cluster',
           summary: 'The members, as this node knows them',
-          answers: ClusterSchema,
+          answers: ClusterDocument.schema,
         },
         () => ({ kind: 'cluster' }),
       ),
     ],
     encode: () => getRequest('/v1/cluster'),
-    encodeResult: (result) => jsonResponse(clusterJson(result)),
-    decodeResult: decodeCluster,
+    encodeResult: (result) => jsonResponse(JSON.stringify(ClusterDocument.encode(result))),
+    decodeResult: (body) => ClusterDocument.decode(body, ''),
   },
 } satisfies OperationFacts<unknown> & { readonly http: HttpForm<ClusterRequest, ClusterResult> }

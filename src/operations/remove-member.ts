@@ -1,10 +1,9 @@
 // Removes a member from the cluster.
 
 import type { HttpForm, OperationFacts } from './definition.ts'
-import type { ClusterResult } from './forms/members.ts'
+import { ClusterDocument, type ClusterResult } from './documents/members.ts'
 import { ADMINISTER } from './forms/rights.ts'
 import { jsonResponse } from './http/form.ts'
-import { ClusterSchema, clusterJson, decodeCluster } from './http/members.ts'
 import { deleteRequest, namedPath } from './http/requests.ts'
 import { route } from './http/route.ts'
 
@@ -26,13 +25,13 @@ export const removeMember = {
           method: 'DELETE',
           path: '/v1/cluster/members/:name',
           summary: 'Remove a member',
-          answers: ClusterSchema,
+          answers: ClusterDocument.schema,
         },
         ({ params: { name = '' } }) => ({ kind: 'remove-member', name }),
       ),
     ],
     encode: ({ name }) => deleteRequest(namedPath('/v1/cluster/members', name)),
-    encodeResult: (result) => jsonResponse(clusterJson(result)),
-    decodeResult: decodeCluster,
+    encodeResult: (result) => jsonResponse(JSON.stringify(ClusterDocument.encode(result))),
+    decodeResult: (body) => ClusterDocument.decode(body, ''),
   },
 } satisfies OperationFacts<unknown> & { readonly http: HttpForm<RemoveMemberRequest, ClusterResult> }

@@ -1,19 +1,12 @@
 // Removes the replica of this name and adds another one, in one joint change.
 
 import type { HttpForm, OperationFacts } from './definition.ts'
-import type { ClusterResult, NewReplica } from './forms/members.ts'
+import { ClusterDocument, type ClusterResult } from './documents/members.ts'
+import type { NewReplica } from './forms/members.ts'
 import { ADMINISTER } from './forms/rights.ts'
 import { jsonResponse } from './http/form.ts'
 import { closed, object } from './http/json-schema.ts'
-import {
-  ClusterSchema,
-  clusterJson,
-  decodeCluster,
-  decodeReplicaId,
-  MemberName,
-  REPLICA_FIELDS,
-  replicaDocument,
-} from './http/members.ts'
+import { decodeReplicaId, MemberName, REPLICA_FIELDS, replicaDocument } from './http/members.ts'
 import { jsonRequest, namedPath } from './http/requests.ts'
 import { route } from './http/route.ts'
 
@@ -38,7 +31,7 @@ export const replaceMember = {
           path: '/v1/cluster/members/:name/replace',
           summary: 'Drop the replica of this name and add another, in one joint change',
           body: closed(object(REPLICA_FIELDS, { name: MemberName })),
-          answers: ClusterSchema,
+          answers: ClusterDocument.schema,
         },
         ({ params, body: { name, replica_id, peer, url } }) => {
           const { name: oldName = '' } = params
@@ -49,7 +42,7 @@ export const replaceMember = {
     ],
     encode: ({ name, member }) =>
       jsonRequest('POST', `${namedPath('/v1/cluster/members', name)}/replace`, replicaDocument(member)),
-    encodeResult: (result) => jsonResponse(clusterJson(result)),
-    decodeResult: decodeCluster,
+    encodeResult: (result) => jsonResponse(JSON.stringify(ClusterDocument.encode(result))),
+    decodeResult: (body) => ClusterDocument.decode(body, ''),
   },
 } satisfies OperationFacts<unknown> & { readonly http: HttpForm<ReplaceMemberRequest, ClusterResult> }

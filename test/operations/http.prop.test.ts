@@ -5,6 +5,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { decodeUtf8 } from '../../src/bytes/index.ts'
 import type { HttpAnswerForm, HttpResultForm } from '../../src/operations/definition.ts'
+import type { ClusterResult } from '../../src/operations/documents/members.ts'
 import type { AnswerHead } from '../../src/operations/forms/answer-head.ts'
 import type { Fields } from '../../src/operations/forms/decode.ts'
 import {
@@ -30,7 +31,6 @@ import {
   TTL_MS_MIN,
   type Where,
 } from '../../src/operations/forms/index.ts'
-import type { ClusterResult } from '../../src/operations/forms/members.ts'
 import { SETTING_LIMITS } from '../../src/operations/forms/settings.ts'
 import type { HttpRequestHead, UnencodedResponse, WholeResponse } from '../../src/operations/http/form.ts'
 import type { OutgoingRequest } from '../../src/operations/http/requests.ts'

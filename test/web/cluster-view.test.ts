@@ -1,9 +1,10 @@
 // The cluster as the page knows it, from members that disagree, fall silent, and start again.
 
 import { afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest'
+import type { StatusResult } from '../../src/operations/documents/status.ts'
 import { asRevision } from '../../src/operations/forms/store.ts'
 import { OPERATIONS } from '../../src/operations/index.ts'
-import { type StatusResult, status } from '../../src/operations/status.ts'
+import { status } from '../../src/operations/status.ts'
 import { hang, type SentRequest, stubPage } from './fake-node.ts'
 import { load } from './page-modules.ts'
 

@@ -1,8 +1,9 @@
 // The page of a local cluster with two paused nodes, in a browser that has six connections to one origin.
 
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import type { StatusResult } from '../../src/operations/documents/status.ts'
 import { asRevision } from '../../src/operations/forms/store.ts'
-import { type StatusResult, status } from '../../src/operations/status.ts'
+import { status } from '../../src/operations/status.ts'
 
 const CONNECTIONS = 6
 /** Time limits run so many times faster. */

@@ -3,12 +3,12 @@
 import { Command } from '@commander-js/extra-typings'
 import type { ClusterInfo, Member } from '../../client/index.ts'
 import { PROGRAM } from '../../local/program-name.ts'
+import { MemberDocument } from '../../operations/documents/members.ts'
 import { describeVoters } from '../../operations/forms/members.ts'
 import { type CommandContext, checkedByClient, withContext } from '../command-context.ts'
 import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { parseText } from '../flags/flag-values.ts'
 import type { GlobalFlags } from '../flags/global-flags.ts'
-import { memberJson } from '../format/json.ts'
 import { printList } from '../format/table.ts'
 import { byName, say } from '../terminal/output.ts'
 import { confirm } from '../terminal/questions.ts'
@@ -73,7 +73,7 @@ async function listMembers(global: GlobalFlags): Promise<void> {
     await printList<Member>(
       format,
       byName(members),
-      memberJson,
+      MemberDocument.encode,
       [
         { title: 'NAME', cell: (member) => member.name },
         { title: 'ROLE', cell: (member) => member.role },

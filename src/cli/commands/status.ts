@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Command } from '@commander-js/extra-typings'
 import { QuorateError, UnreachableError } from '../../client/index.ts'
 import { Cancellation, Failure } from '../../local/failure.ts'
+import { StatusDocument } from '../../operations/documents/status.ts'
 import {
   ageText,
   type ClusterHealth,
@@ -15,7 +16,7 @@ import { type CommandContext, withContext } from '../command-context.ts'
 import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { EXIT } from '../exit-codes.ts'
 import { parseTiming } from '../flags/flag-values.ts'
-import { statusJson, toJson, toJsonLine } from '../format/json.ts'
+import { toJson, toJsonLine } from '../format/json.ts'
 import { type Column, isTable, printTable } from '../format/table.ts'
 import { escapeText } from '../format/text.ts'
 import { io } from '../terminal/io.ts'
@@ -185,7 +186,7 @@ function nodeJson(row: MemberRow, health: ClusterHealth): object {
   const lag = { log_lag: log ?? null, apply_lag: apply ?? null }
   if (node === undefined)
     return { name: name ?? null, url, state: 'unreachable', error: error?.message ?? null, ...lag }
-  const { members: _, ...own } = Object.fromEntries(Object.entries(statusJson(node)))
+  const { members: _, ...own } = StatusDocument.encode(node)
   return { ...own, url, state: 'running', ...lag }
 }
 

@@ -1,7 +1,7 @@
 // Results as JSON, in the shapes of the HTTP API.
 
 import { escapeControls } from '../../bytes/json-text.ts'
-import type { DeleteResult, KvRecord, Member, NodeStatus, PutResult, RecordMeta } from '../../client/index.ts'
+import type { DeleteResult, KvRecord, PutResult, RecordMeta } from '../../client/index.ts'
 import { bytesDocument } from '../../operations/forms/bytes.ts'
 
 /** JSON of one line. */
@@ -44,38 +44,3 @@ const revisions = (meta: RecordMeta) => ({
   mod_revision: meta.modRevision,
   version: meta.version,
 })
-
-export function memberJson(member: Member): object {
-  return {
-    name: member.name,
-    replica_id: member.replicaId,
-    role: member.role,
-    peer: member.peer,
-    url: member.url,
-    ...(member.matchIndex === undefined ? {} : { match_index: member.matchIndex }),
-  }
-}
-
-export function statusJson(status: NodeStatus): object {
-  return {
-    name: status.name,
-    version: status.version,
-    cluster_id: status.clusterId,
-    replica_id: status.replicaId,
-    role: status.role,
-    leader: status.leader ?? null,
-    term: status.term,
-    commit_index: status.commitIndex,
-    applied_index: status.appliedIndex,
-    log_first_index: status.logFirstIndex,
-    revision: status.revision,
-    cluster_version: status.clusterVersion,
-    state_hash: status.stateHash,
-    members: status.members.map(memberJson),
-    disk_free_bytes: status.diskFreeBytes ?? null,
-    disk_total_bytes: status.diskTotalBytes ?? null,
-    certificates: status.certificates.map(({ file, expiresInMs }) => ({ file, expires_in_ms: expiresInMs })),
-    last_backup_age_ms: status.lastBackupAgeMs ?? null,
-    errors: status.errors,
-  }
-}

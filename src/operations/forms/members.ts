@@ -27,29 +27,6 @@ export const isPeerAddress = (text: string): boolean =>
 export const isBaseUrl = (text: string): boolean =>
   text.length <= URL_CHARS_MAX && new RegExp(URL_PATTERN, 'u').test(text)
 
-/** A member, as a node knows it. */
-export interface MemberDescription {
-  readonly name: string
-  /** 64 bits as decimal digits. */
-  readonly replicaId: string
-  readonly role: 'voter' | 'learner'
-  readonly peer: string
-  readonly url: string
-  /** The index up to which its log is known to match the leader's. Only the leader knows it. */
-  readonly matchIndex: number | undefined
-}
-
-/** The members, as the node that answers knows them. */
-export interface ClusterResult {
-  readonly clusterId: string
-  /** The name of the leader, if the node knows one. */
-  readonly leader: string | undefined
-  readonly term: number
-  /** A change of voters is in progress. */
-  readonly joint: boolean
-  readonly members: readonly MemberDescription[]
-}
-
 /** Clause about the failures that voters survive, as in "2 voters, which survive no failure". */
 export function describeVoters(voters: number): string {
   const failures = Math.floor((voters - 1) / 2)

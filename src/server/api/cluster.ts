@@ -1,7 +1,7 @@
 // Operations on the cluster: members, leadership, settings.
 
+import type { ClusterResult } from '../../operations/documents/members.ts'
 import { ApiError } from '../../operations/forms/index.ts'
-import type { ClusterResult } from '../../operations/forms/members.ts'
 import type { ChangeSettingsRequest, OperationOf } from '../../operations/index.ts'
 import { isVoter } from '../../raft/index.ts'
 import type { ChangeStep, LeaderLeaseSetting, RaftMember } from '../../raft/types.ts'

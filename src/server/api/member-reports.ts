@@ -1,10 +1,9 @@
 // Reports of other members for the clients of this node, and those of this node for the others. A status has its form
 // of HTTP on the way, metrics are text.
 
-import { decodeObject } from '../../operations/forms/decode.ts'
+import { StatusDocument } from '../../operations/documents/status.ts'
 import { ApiError } from '../../operations/forms/index.ts'
 import type { OperationOf } from '../../operations/index.ts'
-import { decodeStatus, statusJson } from '../../operations/status.ts'
 import type { KvNode } from '../node/kv-node.ts'
 import type { ReportKind } from '../node/network.ts'
 import { type AnswerTo, NO_HEAD, type Respond } from './answer.ts'
@@ -58,7 +57,7 @@ export function showStatus(
 
 /** The status of this node, as another member receives it. */
 export const writeStatus = (self: Pick<Api, 'node' | 'version'>): Uint8Array =>
-  Buffer.from(statusJson(describeNode(self)))
+  Buffer.from(JSON.stringify(StatusDocument.encode(describeNode(self))))
 
 const readStatus = (report: Uint8Array) =>
-  decodeStatus(decodeObject(JSON.parse(Buffer.from(report).toString('utf8')), 'a status'))
+  StatusDocument.decode(JSON.parse(Buffer.from(report).toString('utf8')), '')

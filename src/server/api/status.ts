@@ -1,8 +1,8 @@
 // The node and its cluster, as this node knows them.
 
-import type { ClusterResult, MemberDescription } from '../../operations/forms/members.ts'
+import type { ClusterResult, MemberDescription } from '../../operations/documents/members.ts'
+import type { StatusResult } from '../../operations/documents/status.ts'
 import type { SettingsResult } from '../../operations/forms/settings.ts'
-import type { StatusResult } from '../../operations/status.ts'
 import { isVoter } from '../../raft/index.ts'
 import type { KvNode } from '../node/kv-node.ts'
 import type { DriverStatus } from '../node/observe/status.ts'

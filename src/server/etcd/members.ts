@@ -1,7 +1,7 @@
 // Members of the cluster as etcd's API names them.
 
 import type { Member } from '../../etcd/messages/cluster.ts'
-import type { MemberDescription } from '../../operations/forms/members.ts'
+import type { MemberDescription } from '../../operations/documents/members.ts'
 import type { EtcdCall } from './call.ts'
 
 export async function listMembers(call: EtcdCall): Promise<readonly MemberDescription[]> {

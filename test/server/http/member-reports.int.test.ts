@@ -4,7 +4,7 @@ import { X509Certificate } from 'node:crypto'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { Socket } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
-import { statusJson } from '../../../src/operations/status.ts'
+import { StatusDocument } from '../../../src/operations/documents/status.ts'
 import { describeNode } from '../../../src/server/api/status.ts'
 import { setIdentity } from '../../../src/server/tls/identity.ts'
 import { AS_BOB, nodeWithUsers } from '../auth/users.ts'
@@ -13,7 +13,9 @@ import type { FakeNode } from './fake-node.ts'
 import { serve } from './served.ts'
 
 const statusOf = (node: FakeNode): Buffer =>
-  Buffer.from(statusJson({ ...describeNode({ node, version: '9.9.9' }), name: 'n2' }))
+  Buffer.from(
+    JSON.stringify(StatusDocument.encode({ ...describeNode({ node, version: '9.9.9' }), name: 'n2' })),
+  )
 
 test('a node answers with what the member reports', async () => {
   const { ask, node } = await serve()

@@ -2,7 +2,7 @@
 // the last hour, which the page keeps while it is open.
 
 import { batch, signal } from '@preact/signals'
-import type { StatusResult } from '../../../src/operations/status.ts'
+import type { StatusResult } from '../../../src/operations/documents/status.ts'
 import { status } from '../../../src/operations/status.ts'
 import {
   checkLeader,

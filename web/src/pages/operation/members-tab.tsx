@@ -1,7 +1,8 @@
 // Members of the cluster: add, replace and remove them, and hand the leadership over.
 
 import { useState } from 'preact/hooks'
-import { describeVoters, type MemberDescription } from '../../../../src/operations/forms/members.ts'
+import type { MemberDescription } from '../../../../src/operations/documents/members.ts'
+import { describeVoters } from '../../../../src/operations/forms/members.ts'
 import { type MemberView, members, newest } from '../../cluster/cluster-view.ts'
 import { findLeader, memberState, readLag } from '../../cluster/member-state.ts'
 import { Button } from '../../design/button.tsx'

@@ -1,7 +1,8 @@
 // The command that starts the node of a new replica, and the addresses that suit it.
 
 import { shellWord } from '../../../../src/bytes/shell-word.ts'
-import { isBaseUrl, isPeerAddress, type MemberDescription } from '../../../../src/operations/forms/members.ts'
+import type { MemberDescription } from '../../../../src/operations/documents/members.ts'
+import { isBaseUrl, isPeerAddress } from '../../../../src/operations/forms/members.ts'
 
 /** A replica as the user types it. */
 export interface ReplicaText {
