@@ -39,7 +39,7 @@ export const addMember = {
       ),
     ],
     encode: ({ member }) => jsonRequest('POST', '/v1/cluster/members', replicaDocument(member)),
-    encodeResult: (result) => jsonResponse(JSON.stringify(ClusterDocument.encode(result))),
-    decodeResult: (body) => ClusterDocument.decode(body, ''),
+    encodeResult: (result) => jsonResponse(ClusterDocument.stringify(result)),
+    decodeResult: ClusterDocument.decode,
   },
 } satisfies OperationFacts<unknown> & { readonly http: HttpForm<AddMemberRequest, ClusterResult> }

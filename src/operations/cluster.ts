@@ -30,7 +30,7 @@ export const cluster = {
       ),
     ],
     encode: () => getRequest('/v1/cluster'),
-    encodeResult: (result) => jsonResponse(JSON.stringify(ClusterDocument.encode(result))),
-    decodeResult: (body) => ClusterDocument.decode(body, ''),
+    encodeResult: (result) => jsonResponse(ClusterDocument.stringify(result)),
+    decodeResult: ClusterDocument.decode,
   },
 } satisfies OperationFacts<unknown> & { readonly http: HttpForm<ClusterRequest, ClusterResult> }

@@ -31,7 +31,7 @@ export const removeMember = {
       ),
     ],
     encode: ({ name }) => deleteRequest(namedPath('/v1/cluster/members', name)),
-    encodeResult: (result) => jsonResponse(JSON.stringify(ClusterDocument.encode(result))),
-    decodeResult: (body) => ClusterDocument.decode(body, ''),
+    encodeResult: (result) => jsonResponse(ClusterDocument.stringify(result)),
+    decodeResult: ClusterDocument.decode,
   },
 } satisfies OperationFacts<unknown> & { readonly http: HttpForm<RemoveMemberRequest, ClusterResult> }

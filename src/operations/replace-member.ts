@@ -42,7 +42,7 @@ export const replaceMember = {
     ],
     encode: ({ name, member }) =>
       jsonRequest('POST', `${namedPath('/v1/cluster/members', name)}/replace`, replicaDocument(member)),
-    encodeResult: (result) => jsonResponse(JSON.stringify(ClusterDocument.encode(result))),
-    decodeResult: (body) => ClusterDocument.decode(body, ''),
+    encodeResult: (result) => jsonResponse(ClusterDocument.stringify(result)),
+    decodeResult: ClusterDocument.decode,
   },
 } satisfies OperationFacts<unknown> & { readonly http: HttpForm<ReplaceMemberRequest, ClusterResult> }

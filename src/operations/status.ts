@@ -33,7 +33,7 @@ export const status = {
       ),
     ],
     encode: ({ node }) => getRequest(withQuery('/v1/status', { node })),
-    encodeResult: (result) => jsonResponse(JSON.stringify(StatusDocument.encode(result))),
-    decodeResult: (body) => StatusDocument.decode(body, ''),
+    encodeResult: (result) => jsonResponse(StatusDocument.stringify(result)),
+    decodeResult: StatusDocument.decode,
   },
 } satisfies OperationFacts<unknown> & { readonly http: HttpForm<StatusRequest, StatusResult> }

@@ -44,15 +44,18 @@ interface AnyKind {
 
 export type Table = Readonly<Record<string, AnyKind>>
 
-/** What a reader makes of a document with these fields. */
+/** The value that a reader makes of a document with these fields. */
 export type Decoded<T extends Table> = { readonly [Name in keyof T]: ReturnType<T[Name]['decode']> }
-/** What a writer needs for it. */
+/** The value that a writer needs for it. */
 export type Encoded<T extends Table> = { readonly [Name in keyof T]: Parameters<T[Name]['encode']>[0] }
 
 export interface Document<T extends Table> extends Kind<Decoded<T>, Encoded<T>> {
   readonly table: T
   readonly schema: Schema & { readonly properties: Readonly<Record<string, Schema>> }
   readonly encode: (value: Encoded<T>) => Fields
+  /** The text of the JSON. */
+  readonly stringify: (value: Encoded<T>) => string
+  readonly decode: (value: unknown) => Decoded<T>
 }
 
 /** The type of a document, as its reader makes it. */
@@ -63,16 +66,18 @@ export function document<T extends Table>(what: string, table: T): Document<T> {
   const fields = Object.entries(table).map(([name, kind]) => ({ name, json: snakeCase(name), kind }))
   const properties = Object.fromEntries(fields.map(({ json, kind }) => [json, kind.schema]))
   const required = fields.filter(({ kind }) => kind.isOptional !== true).map(({ json }) => json)
+  const encode = (value: Encoded<T>): Fields => {
+    const values: Fields = value
+    // The compiler has compared the values with the table.
+    return Object.fromEntries(
+      fields.map(({ name, json, kind }) => [json, kind.encode(values[name] as never)]),
+    )
+  }
   return {
     table,
     schema: { type: 'object', properties, required },
-    encode(value) {
-      const values: Fields = value
-      // The compiler has compared the values with the table.
-      return Object.fromEntries(
-        fields.map(({ name, json, kind }) => [json, kind.encode(values[name] as never)]),
-      )
-    },
+    encode,
+    stringify: (value) => JSON.stringify(encode(value)),
     decode(value) {
       const values = decodeObject(value, what)
       const decoded = fields.map(({ name, json, kind }) => [name, kind.decode(values[json], json)])

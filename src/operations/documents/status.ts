@@ -1,4 +1,4 @@
-// What a node knows of itself.
+// The state of a node, as it knows itself.
 
 import { isObject } from '../forms/decode.ts'
 import { string } from '../http/json-schema.ts'

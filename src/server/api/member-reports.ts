@@ -57,7 +57,7 @@ export function showStatus(
 
 /** The status of this node, as another member receives it. */
 export const writeStatus = (self: Pick<Api, 'node' | 'version'>): Uint8Array =>
-  Buffer.from(JSON.stringify(StatusDocument.encode(describeNode(self))))
+  Buffer.from(StatusDocument.stringify(describeNode(self)))
 
 const readStatus = (report: Uint8Array) =>
-  StatusDocument.decode(JSON.parse(Buffer.from(report).toString('utf8')), '')
+  StatusDocument.decode(JSON.parse(Buffer.from(report).toString('utf8')))

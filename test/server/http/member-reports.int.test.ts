@@ -13,9 +13,7 @@ import type { FakeNode } from './fake-node.ts'
 import { serve } from './served.ts'
 
 const statusOf = (node: FakeNode): Buffer =>
-  Buffer.from(
-    JSON.stringify(StatusDocument.encode({ ...describeNode({ node, version: '9.9.9' }), name: 'n2' })),
-  )
+  Buffer.from(StatusDocument.stringify({ ...describeNode({ node, version: '9.9.9' }), name: 'n2' }))
 
 test('a node answers with what the member reports', async () => {
   const { ask, node } = await serve()
