@@ -6,6 +6,7 @@ import type { StatusResult } from '../operations/documents/status.ts'
 import { disagree } from '../operations/forms/decode.ts'
 import type { Idempotency, NewReplica } from '../operations/forms/index.ts'
 import type { ClientOperation, OperationRequest } from './client-operation.ts'
+import type { Complete } from './complete.ts'
 import { Endpoints } from './endpoints.ts'
 import { type NodeAnswer, resultFrom } from './transport/transport.ts'
 import type {
@@ -26,9 +27,6 @@ export type RequestCall = <Q extends OperationRequest, R>(
   options: CallOptions,
   endpoints?: Endpoints,
 ) => Promise<NodeAnswer<R>>
-
-/** A public type. It does not compile if it lacks a field of the document that it shows. */
-type Complete<Public extends Readonly<Record<keyof Shown, unknown>>, Shown> = Public
 
 export async function status(
   call: RequestCall,

@@ -3,6 +3,7 @@
 
 import { utf8Text } from '../bytes/index.ts'
 import type { ChangeAuthResult, RequestedAuthChange } from '../operations/change-auth.ts'
+import type { AuthStatusResult, SelfResult, UserDescription } from '../operations/documents/auth.ts'
 import { disagree } from '../operations/forms/decode.ts'
 import {
   type AuthRole,
@@ -14,14 +15,17 @@ import {
 import type { RequestCall } from './administration.ts'
 import type {
   AuthChangeOptions,
+  AuthSelf,
   AuthStatus,
   AuthSwitch,
   PermittedRange,
   RoleInfo,
   RolePermission,
   Roles,
+  UserInfo,
   Users,
 } from './auth-types.ts'
+import type { Complete } from './complete.ts'
 import { QuorateError } from './errors.ts'
 import { ownBytes, ownRange } from './request.ts'
 import { resultFrom } from './transport/transport.ts'
@@ -45,7 +49,7 @@ export function authSwitch(call: RequestCall): AuthSwitch {
       const { showAuth } = await import('../operations/show-auth.ts')
       return resultFrom(await call(showAuth, { kind: 'show-auth' }, options))
     },
-    self: async (options = {}) => {
+    self: async (options = {}): Promise<Complete<AuthSelf, SelfResult>> => {
       checkCall('auth.self', options)
       const { showSelf } = await import('../operations/show-self.ts')
       const { permissions, ...self } = resultFrom(await call(showSelf, { kind: 'show-self' }, options))
@@ -74,7 +78,7 @@ export function users(call: RequestCall, ownPassword: (name: string) => string |
       const result = await unlessNotFound(show(name, options))
       return result && 'user' in result ? result.user : undefined
     },
-    put: async (name, user, options = {}) => {
+    put: async (name, user, options = {}): Promise<Complete<UserInfo, UserDescription>> => {
       checkUserChange(name, user, options)
       const { password, roles, oldPassword = password === undefined ? undefined : ownPassword(name) } = user
       const change = { kind: 'put-user', name, password, oldPassword, roles } as const
@@ -138,10 +142,11 @@ async function changed(
   return resultFrom(await call(changeAuth, { kind: 'change-auth', change, ifRevision }, options))
 }
 
-const statusFrom = (result: ChangeAuthResult): AuthStatus =>
+const statusFrom = (result: ChangeAuthResult): Complete<AuthStatus, AuthStatusResult> =>
   'enabled' in result ? result : disagree('it is no status')
 
-function readPermission(permission: RolePermission): Permission {
+/** A permission of a caller. */
+export function readPermission(permission: RolePermission): Permission {
   if (permission.access === 'admin') return { access: 'admin', range: undefined }
   const { access, ...range } = permission
   if ('all' in range) return { access, range: ownRange({}) }
@@ -153,7 +158,7 @@ function readPermission(permission: RolePermission): Permission {
 // ---------------------------------------------------------------------------------------------------------------------
 // Answers
 
-const roleInfo = ({ name, permissions }: AuthRole): RoleInfo => ({
+const roleInfo = ({ name, permissions }: AuthRole): Complete<RoleInfo, AuthRole> => ({
   name,
   permissions: permissions.map(rolePermission),
 })

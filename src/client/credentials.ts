@@ -4,7 +4,8 @@
 // calls share one login. While rights are not checked, a node answers the login with 400. Then requests name no user,
 // until an answer is `unauthenticated`.
 
-import type { LogInRequest, TokenResult } from '../operations/log-in.ts'
+import type { TokenResult } from '../operations/documents/auth.ts'
+import type { LogInRequest } from '../operations/log-in.ts'
 import { QuorateError, UnavailableError, UnreachableError } from './errors.ts'
 import { type Interruption, pauseUntilInterrupted } from './interruption.ts'
 import { LEFT_MIN_MS } from './retry-policy.ts'

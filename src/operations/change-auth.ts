@@ -1,28 +1,22 @@
 // Changes users, roles, or the switch that makes rights be checked.
 
 import type { EntryFacts, HttpForm } from './definition.ts'
+import {
+  AuthDocument,
+  type AuthStatusResult,
+  PermissionDocument,
+  RoleDocument,
+  type UserDescription,
+  UserDocument,
+} from './documents/auth.ts'
 import { ApiError } from './forms/problems.ts'
 import { ADMINISTER, CALL, NO_LEASES } from './forms/rights.ts'
-import type { AuthRole, AuthStatusResult, Permission, UserDescription } from './forms/roles.ts'
+import type { AuthRole, Permission } from './forms/roles.ts'
 import { type RequestHeaders, readConditions } from './http/conditions.ts'
 import { jsonResponse } from './http/form.ts'
 import { anyOfSchema, arraySchema, closed, nothing, object, string } from './http/json-schema.ts'
 import { deleteRequest, jsonRequest, namedPath, type OutgoingRequest } from './http/requests.ts'
-import {
-  AuthName,
-  AuthSchema,
-  authStatusJson,
-  decodeAuthStatus,
-  decodePermission,
-  decodeRole,
-  decodeUser,
-  PermissionsBody,
-  permissionDocument,
-  RoleSchema,
-  roleJson,
-  UserSchema,
-  userJson,
-} from './http/roles.ts'
+import { AuthName, decodePermission, PermissionsBody } from './http/roles.ts'
 import { type Route, route } from './http/route.ts'
 
 export interface ChangeAuthRequest {
@@ -67,7 +61,7 @@ const switchRoute = (kind: 'enable' | 'disable', summary: string): Route<ChangeA
       path: `/v1/auth/${kind}`,
       summary,
       body: closed(object({})),
-      answers: AuthSchema,
+      answers: AuthDocument.schema,
     },
     ({ headers }) => {
       refuseIdempotency(headers)
@@ -117,7 +111,7 @@ export const changeAuth = {
               },
             ),
           ),
-          answers: UserSchema,
+          answers: UserDocument.schema,
         },
         ({ headers, params: { name = '' }, body }) => ({
           kind: 'change-auth',
@@ -137,7 +131,7 @@ export const changeAuth = {
           path: '/v1/auth/users/:name',
           summary: 'Remove a user: their tokens and watches end',
           headers: CONDITION,
-          answers: AuthSchema,
+          answers: AuthDocument.schema,
         },
         ({ headers, params: { name = '' } }) => ({
           kind: 'change-auth',
@@ -152,7 +146,7 @@ export const changeAuth = {
           summary: 'Make a role, or replace its permissions',
           headers: CONDITION,
           body: closed(object({ permissions: PermissionsBody })),
-          answers: RoleSchema,
+          answers: RoleDocument.schema,
         },
         ({ headers, params: { name = '' }, body }) => ({
           kind: 'change-auth',
@@ -166,7 +160,7 @@ export const changeAuth = {
           path: '/v1/auth/roles/:name',
           summary: 'Remove a role, from its users too',
           headers: CONDITION,
-          answers: AuthSchema,
+          answers: AuthDocument.schema,
         },
         ({ headers, params: { name = '' } }) => ({
           kind: 'change-auth',
@@ -178,12 +172,14 @@ export const changeAuth = {
     encode: ({ change, ifRevision }) =>
       encodeAuthChange(change, ifRevision === undefined ? {} : { 'If-Match': `"${ifRevision}"` }),
     encodeResult(result) {
-      if ('user' in result) return jsonResponse(userJson(result.user))
-      return jsonResponse('role' in result ? roleJson(result.role) : authStatusJson(result))
+      if ('user' in result) return jsonResponse(UserDocument.stringify(result.user))
+      return jsonResponse(
+        'role' in result ? RoleDocument.stringify(result.role) : AuthDocument.stringify(result),
+      )
     },
     decodeResult(body, { change }): ChangeAuthResult {
-      if (change.kind === 'put-user') return { user: decodeUser(body) }
-      return change.kind === 'put-role' ? { role: decodeRole(body) } : decodeAuthStatus(body)
+      if (change.kind === 'put-user') return { user: UserDocument.decode(body) }
+      return change.kind === 'put-role' ? { role: RoleDocument.decode(body) } : AuthDocument.decode(body)
     },
   },
 } satisfies EntryFacts<ChangeAuthRequest> & { readonly http: HttpForm<ChangeAuthRequest, ChangeAuthResult> }
@@ -243,7 +239,7 @@ function encodeAuthChange(
     case 'delete-user':
       return deleteRequest(namedPath('/v1/auth/users', change.name), headers)
     case 'put-role': {
-      const body = { permissions: change.permissions.map(permissionDocument) }
+      const body = { permissions: change.permissions.map(PermissionDocument.encode) }
       return jsonRequest('PUT', namedPath('/v1/auth/roles', change.name), body, headers)
     }
     case 'delete-role':

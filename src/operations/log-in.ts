@@ -1,10 +1,10 @@
 // Makes a token for a password. Every node accepts it.
 
 import type { HttpForm, OperationFacts } from './definition.ts'
-import { decodeString, decodeWholeNumber } from './forms/decode.ts'
+import { TokenDocument, type TokenResult } from './documents/auth.ts'
 import { NOTHING } from './forms/rights.ts'
 import { jsonResponse } from './http/form.ts'
-import { closed, integer, object, string } from './http/json-schema.ts'
+import { closed, object, string } from './http/json-schema.ts'
 import { jsonRequest } from './http/requests.ts'
 import { route } from './http/route.ts'
 
@@ -12,11 +12,6 @@ export interface LogInRequest {
   readonly kind: 'log-in'
   readonly user: string
   readonly password: string
-}
-
-export interface TokenResult {
-  readonly token: string
-  readonly expiresInMs: number
 }
 
 /** Limit on the body: the longest name and the longest password, with each byte escaped. */
@@ -44,17 +39,13 @@ export const logIn = {
               password: { ...string, description: 'Password of the user' },
             }),
           ),
-          answers: object({ token: string, expires_in_ms: integer }),
+          answers: TokenDocument.schema,
         },
         ({ body: { user, password } }) => ({ kind: 'log-in', user, password }),
       ),
     ],
     encode: ({ user, password }) => jsonRequest('POST', '/v1/auth/login', { user, password }),
-    encodeResult: ({ token, expiresInMs }) =>
-      jsonResponse(JSON.stringify({ token, expires_in_ms: expiresInMs }), NO_STORE),
-    decodeResult: ({ token, expires_in_ms }) => ({
-      token: decodeString(token, 'token'),
-      expiresInMs: decodeWholeNumber(expires_in_ms, 'expires_in_ms'),
-    }),
+    encodeResult: (result) => jsonResponse(TokenDocument.stringify(result), NO_STORE),
+    decodeResult: TokenDocument.decode,
   },
 } satisfies OperationFacts<unknown> & { readonly http: HttpForm<LogInRequest, TokenResult> }

@@ -1,11 +1,10 @@
 // Whether rights are checked. Everybody may ask.
 
 import type { HttpForm, OperationFacts } from './definition.ts'
+import { AuthDocument, type AuthStatusResult } from './documents/auth.ts'
 import { NOTHING } from './forms/rights.ts'
-import type { AuthStatusResult } from './forms/roles.ts'
 import { jsonResponse } from './http/form.ts'
 import { getRequest } from './http/requests.ts'
-import { AuthSchema, authStatusJson, decodeAuthStatus } from './http/roles.ts'
 import { route } from './http/route.ts'
 
 export interface ShowAuthRequest {
@@ -22,12 +21,17 @@ export const showAuth = {
   http: {
     routes: [
       route(
-        { method: 'GET', path: '/v1/auth', summary: 'Whether rights are checked', answers: AuthSchema },
+        {
+          method: 'GET',
+          path: '/v1/auth',
+          summary: 'Whether rights are checked',
+          answers: AuthDocument.schema,
+        },
         () => ({ kind: 'show-auth' }),
       ),
     ],
     encode: () => getRequest('/v1/auth'),
-    encodeResult: (result) => jsonResponse(authStatusJson(result)),
-    decodeResult: decodeAuthStatus,
+    encodeResult: (result) => jsonResponse(AuthDocument.stringify(result)),
+    decodeResult: AuthDocument.decode,
   },
 } satisfies OperationFacts<unknown> & { readonly http: HttpForm<ShowAuthRequest, AuthStatusResult> }

@@ -1,13 +1,12 @@
 // Reads one role, or all. A user may read the roles that this user has.
 
 import type { HttpForm, OperationFacts } from './definition.ts'
-import { decodeList, decodeObject, decodeWholeNumber } from './forms/decode.ts'
+import { RoleDocument, RolesDocument } from './documents/auth.ts'
+import type { DocumentType } from './documents/document.ts'
 import { ADMINISTER } from './forms/rights.ts'
 import type { AuthRole } from './forms/roles.ts'
 import { jsonResponse } from './http/form.ts'
-import { arraySchema, integer, object } from './http/json-schema.ts'
 import { getRequest, namedPath } from './http/requests.ts'
-import { decodeRole, RoleSchema, roleJson } from './http/roles.ts'
 import { route } from './http/route.ts'
 
 export interface ShowRolesRequest {
@@ -19,7 +18,7 @@ export interface ShowRolesRequest {
 /** One role, or all of them, at an auth revision, which HTTP does not say beside one. */
 export type RolesResult =
   | { readonly role: AuthRole; readonly revision?: number | undefined }
-  | { readonly roles: readonly AuthRole[]; readonly revision: number }
+  | DocumentType<typeof RolesDocument>
 
 export const showRoles = {
   effect: 'read',
@@ -34,28 +33,20 @@ export const showRoles = {
           method: 'GET',
           path: '/v1/auth/roles',
           summary: 'All roles',
-          answers: object({ roles: arraySchema(RoleSchema), revision: integer }),
+          answers: RolesDocument.schema,
         },
         () => ({ kind: 'show-roles', name: undefined }),
       ),
       route(
-        { method: 'GET', path: '/v1/auth/roles/:name', summary: 'A role', answers: RoleSchema },
+        { method: 'GET', path: '/v1/auth/roles/:name', summary: 'A role', answers: RoleDocument.schema },
         ({ params: { name } }) => ({ kind: 'show-roles', name }),
       ),
     ],
     encode: ({ name }) =>
       getRequest(name === undefined ? '/v1/auth/roles' : namedPath('/v1/auth/roles', name)),
-    encodeResult(result) {
-      if ('role' in result) return jsonResponse(roleJson(result.role))
-      const { roles, revision } = result
-      return jsonResponse(`{"roles":[${roles.map(roleJson).join(',')}],"revision":${revision}}`)
-    },
-    decodeResult(body, { name }): RolesResult {
-      if (name !== undefined) return { role: decodeRole(body) }
-      return {
-        roles: decodeList(body.roles, 'roles').map((each) => decodeRole(decodeObject(each, 'a role'))),
-        revision: decodeWholeNumber(body.revision, 'revision'),
-      }
-    },
+    encodeResult: (result) =>
+      jsonResponse('role' in result ? RoleDocument.stringify(result.role) : RolesDocument.stringify(result)),
+    decodeResult: (body, { name }): RolesResult =>
+      name === undefined ? RolesDocument.decode(body) : { role: RoleDocument.decode(body) },
   },
 } satisfies OperationFacts<ShowRolesRequest> & { readonly http: HttpForm<ShowRolesRequest, RolesResult> }

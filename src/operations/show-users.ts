@@ -1,13 +1,11 @@
 // Reads one user, or all. A user may read what is known of himself.
 
 import type { HttpForm, OperationFacts } from './definition.ts'
-import { decodeList, decodeObject, decodeWholeNumber } from './forms/decode.ts'
+import { type UserDescription, UserDocument, UsersDocument } from './documents/auth.ts'
+import type { DocumentType } from './documents/document.ts'
 import { ADMINISTER, CALL } from './forms/rights.ts'
-import type { UserDescription } from './forms/roles.ts'
 import { jsonResponse } from './http/form.ts'
-import { arraySchema, integer, object } from './http/json-schema.ts'
 import { getRequest, namedPath } from './http/requests.ts'
-import { decodeUser, UserSchema, userJson } from './http/roles.ts'
 import { route } from './http/route.ts'
 
 export interface ShowUsersRequest {
@@ -19,7 +17,7 @@ export interface ShowUsersRequest {
 /** One user, or all of them, at an auth revision, which HTTP does not say beside one. */
 export type UsersResult =
   | { readonly user: UserDescription; readonly revision?: number | undefined }
-  | { readonly users: readonly UserDescription[]; readonly revision: number }
+  | DocumentType<typeof UsersDocument>
 
 export const showUsers = {
   effect: 'read',
@@ -34,28 +32,20 @@ export const showUsers = {
           method: 'GET',
           path: '/v1/auth/users',
           summary: 'All users',
-          answers: object({ users: arraySchema(UserSchema), revision: integer }),
+          answers: UsersDocument.schema,
         },
         () => ({ kind: 'show-users', name: undefined }),
       ),
       route(
-        { method: 'GET', path: '/v1/auth/users/:name', summary: 'A user', answers: UserSchema },
+        { method: 'GET', path: '/v1/auth/users/:name', summary: 'A user', answers: UserDocument.schema },
         ({ params: { name } }) => ({ kind: 'show-users', name }),
       ),
     ],
     encode: ({ name }) =>
       getRequest(name === undefined ? '/v1/auth/users' : namedPath('/v1/auth/users', name)),
-    encodeResult(result) {
-      if ('user' in result) return jsonResponse(userJson(result.user))
-      const { users, revision } = result
-      return jsonResponse(`{"users":[${users.map(userJson).join(',')}],"revision":${revision}}`)
-    },
-    decodeResult(body, { name }): UsersResult {
-      if (name !== undefined) return { user: decodeUser(body) }
-      return {
-        users: decodeList(body.users, 'users').map((each) => decodeUser(decodeObject(each, 'a user'))),
-        revision: decodeWholeNumber(body.revision, 'revision'),
-      }
-    },
+    encodeResult: (result) =>
+      jsonResponse('user' in result ? UserDocument.stringify(result.user) : UsersDocument.stringify(result)),
+    decodeResult: (body, { name }): UsersResult =>
+      name === undefined ? UsersDocument.decode(body) : { user: UserDocument.decode(body) },
   },
 } satisfies OperationFacts<ShowUsersRequest> & { readonly http: HttpForm<ShowUsersRequest, UsersResult> }

@@ -16,7 +16,10 @@ const TESTER_WITHOUT_NODE = ['jepsen-lite/workload', 'jepsen-lite/checker', 'jep
 const TESTER_ROOMS = [...TESTER_WITHOUT_NODE, 'jepsen-lite/testing']
 
 /** Every operation is described once, for all who execute or send it. */
-const OPERATIONS = ['operations', 'operations/forms', 'operations/http', 'operations/mux']
+const OPERATIONS = [
+  'operations',
+  ...['documents', 'forms', 'http', 'mux'].map((folder) => `operations/${folder}`),
+]
 
 /** For all who run nodes. */
 const SERVERS = ['server', 'server/start', 'server/replica', 'server/node']
@@ -42,6 +45,14 @@ const MAY_IMPORT = new Map([
   ['operations', ['bytes', ...OPERATIONS]],
   // The forms that all wires share depend on no wire.
   ['operations/forms', ['bytes']],
+  // Their fields, and schemas that requests have too.
+  [
+    'operations/documents',
+    [
+      'operations/forms',
+      ...['json-schema', 'members', 'roles', 'schemas'].map((name) => `operations/http/${name}.ts`),
+    ],
+  ],
   ['operations/http', ['bytes', 'operations/forms']],
   ['operations/mux', ['bytes', 'operations/forms']],
   ['kv', ['bytes', 'operations', 'operations/forms']],
@@ -139,7 +150,7 @@ const MAY_IMPORT = new Map([
     'local',
     [
       ...['bytes/shell-word.ts', 'bytes/unknown-kind.ts'],
-      ...['operations/forms/decode.ts', 'operations/forms/problems.ts'],
+      ...['operations/documents', 'operations/forms/decode.ts', 'operations/forms/problems.ts'],
       ...['certificates', 'files'],
       ...[...SERVERS, 'server/process', 'server/clients/guard.ts', 'console', 'system'],
     ],

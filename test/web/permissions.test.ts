@@ -1,7 +1,7 @@
 // Permissions as the page makes them from a form.
 
 import { expect, test } from 'vitest'
-import { permissionDocument } from '../../src/operations/http/roles.ts'
+import { PermissionDocument } from '../../src/operations/documents/auth.ts'
 import { enablingFault, makePermission } from '../../web/src/pages/operation/permissions.ts'
 
 const state = (...users: { name: string; roles: string[] }[]) => ({
@@ -21,7 +21,7 @@ test.each([
   ['admin', 'prefix', 'left', '', { access: 'admin' }],
 ] as const)('%s %s %s %s', (access, place, first, end, document) => {
   const permission = makePermission(access, place, first, end)
-  expect(permission && permissionDocument(permission)).toEqual(document)
+  expect(permission && PermissionDocument.encode(permission)).toEqual(document)
 })
 
 test('a right on keys needs their name', () => {

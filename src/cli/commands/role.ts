@@ -1,19 +1,20 @@
 // kv role add | delete | list | show | grant | revoke
 
 import { Argument, Command } from '@commander-js/extra-typings'
+import { readPermission } from '../../client/auth.ts'
 import type { RoleInfo, RolePermission } from '../../client/index.ts'
 import { Failure } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
+import { RoleDocument } from '../../operations/documents/auth.ts'
+import { ACCESSES } from '../../operations/forms/roles.ts'
 import { withContext } from '../command-context.ts'
 import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { EXIT } from '../exit-codes.ts'
 import { parseText } from '../flags/flag-values.ts'
 import type { GlobalFlags } from '../flags/global-flags.ts'
 import {
-  ACCESSES,
   addPermission,
   permissionFrom,
-  permissionJson,
   permissionText,
   removePermission,
   retryAuthChange,
@@ -86,10 +87,8 @@ function withRangeFlags(command: Command) {
 
 const CHANGE = { kind: 'write', check: `${PROGRAM} role list` } as const
 
-const roleJson = ({ name, permissions }: RoleInfo): object => ({
-  name,
-  permissions: permissions.map(permissionJson),
-})
+const roleJson = ({ name, permissions }: RoleInfo): object =>
+  RoleDocument.encode({ name, permissions: permissions.map(readPermission) })
 
 async function listRoles(global: GlobalFlags): Promise<void> {
   await withContext(global, { kind: 'read' }, async ({ client, format, signal }) => {

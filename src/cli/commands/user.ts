@@ -1,16 +1,18 @@
 // kv user add | delete | list | show | passwd | grant | revoke
 
 import { Command } from '@commander-js/extra-typings'
+import { readPermission } from '../../client/auth.ts'
 import type { AuthSelf, UserInfo } from '../../client/index.ts'
 import { Failure } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
+import { SelfDocument, UserDocument } from '../../operations/documents/auth.ts'
 import { type CommandContext, withContext } from '../command-context.ts'
 import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { EXIT } from '../exit-codes.ts'
 import { type NewPasswordFlags, newPassword, parseUserName } from '../flags/credentials.ts'
 import { parseText } from '../flags/flag-values.ts'
 import type { GlobalFlags } from '../flags/global-flags.ts'
-import { permissionJson, permissionText, retryAuthChange } from '../flags/permissions.ts'
+import { permissionText, retryAuthChange } from '../flags/permissions.ts'
 import { type Column, printList, printTable } from '../format/table.ts'
 import { byName, printJson, say } from '../terminal/output.ts'
 
@@ -81,12 +83,6 @@ function withPasswordFlags(command: Command) {
 
 const CHANGE = { kind: 'write', check: `${PROGRAM} user list` } as const
 
-const userJson = ({ name, roles, hasPassword }: UserInfo): object => ({
-  name,
-  roles,
-  has_password: hasPassword,
-})
-
 const COLUMNS: readonly Column<UserInfo>[] = [
   { title: 'NAME', cell: ({ name }) => name },
   { title: 'ROLES', cell: ({ roles }) => roles.join(',') },
@@ -96,7 +92,7 @@ const COLUMNS: readonly Column<UserInfo>[] = [
 async function listUsers(global: GlobalFlags): Promise<void> {
   await withContext(global, { kind: 'read' }, async ({ client, format, signal }) => {
     const { users } = await client.users.list({ signal })
-    await printList(format, byName(users), userJson, COLUMNS)
+    await printList(format, byName(users), UserDocument.encode, COLUMNS)
   })
 }
 
@@ -104,7 +100,7 @@ async function showUser(global: GlobalFlags, name: string): Promise<void> {
   await withContext(global, { kind: 'read' }, async ({ client, format, signal }) => {
     const user = await client.users.get(name, { signal })
     if (user === undefined) throw noUser(name)
-    if (!(await printJson(format, userJson(user)))) await printTable(COLUMNS, format, [user])
+    if (!(await printJson(format, UserDocument.encode(user)))) await printTable(COLUMNS, format, [user])
   })
 }
 
@@ -118,10 +114,9 @@ const SELF_COLUMNS: readonly Column<AuthSelf>[] = [
 async function showSelf(global: GlobalFlags): Promise<void> {
   await withContext(global, { kind: 'read' }, async ({ client, format, signal }) => {
     const self = await client.auth.self({ signal })
-    const { enabled, revision, user = null, credential = null, roles, permissions } = self
-    const json = { enabled, revision, user, credential, roles, permissions: permissions.map(permissionJson) }
+    const json = SelfDocument.encode({ ...self, permissions: self.permissions.map(readPermission) })
     if (!(await printJson(format, json))) await printTable(SELF_COLUMNS, format, [self])
-    if (!enabled) say('rights are not checked: who can connect may do everything')
+    if (!self.enabled) say('rights are not checked: who can connect may do everything')
   })
 }
 

@@ -8,12 +8,10 @@ import type { PermittedRange, RolePermission } from '../../client/index.ts'
 import { QuorateError } from '../../client/index.ts'
 import { afterPrefix, keyText } from '../../client/transact.ts'
 import { Failure } from '../../local/failure.ts'
-import { bytesDocument } from '../../operations/forms/bytes.ts'
+import type { Access } from '../../operations/forms/roles.ts'
 import type { CommandContext } from '../command-context.ts'
 import { EXIT } from '../exit-codes.ts'
 import { formatWord } from '../format/word.ts'
-
-export const ACCESSES = ['read', 'write', 'readwrite', 'admin'] as const
 
 interface RangeFlags {
   readonly prefix?: string | undefined
@@ -22,11 +20,7 @@ interface RangeFlags {
 }
 
 /** The permission that the arguments name. */
-export function permissionFrom(
-  access: (typeof ACCESSES)[number],
-  key: string | undefined,
-  flags: RangeFlags,
-): RolePermission {
+export function permissionFrom(access: Access, key: string | undefined, flags: RangeFlags): RolePermission {
   const { prefix, range, all } = flags
   const forms = [key, prefix, range, all].filter((form) => form !== undefined)
   if (access === 'admin') {
@@ -124,15 +118,6 @@ export function permissionText(permission: RolePermission): string {
 }
 
 const word = (key: string | Uint8Array): string => formatWord(Buffer.from(key as string))
-
-/** A permission as JSON, in the form of the HTTP API. */
-export function permissionJson({ access, ...range }: RolePermission): object {
-  const bounds = Object.entries(range).map(([name, value]: [string, string | Uint8Array | true]) => [
-    name,
-    value === true ? value : bytesDocument(Buffer.from(value as string)),
-  ])
-  return { access, ...Object.fromEntries(bounds) }
-}
 
 const PAUSE_MS_MAX = 50
 

@@ -1,5 +1,6 @@
 import { RPC } from '../../etcd/rpcs.ts'
-import type { LogInRequest, TokenResult } from '../../operations/log-in.ts'
+import type { TokenResult } from '../../operations/documents/auth.ts'
+import type { LogInRequest } from '../../operations/log-in.ts'
 import type { EtcdOperation } from './operation.ts'
 
 /** etcd does not say how long a token lives. A request whose token has ended is made again after a login. */

@@ -3,7 +3,8 @@
 import { bytesDocument } from './bytes.ts'
 import { type KeyRange, nameRange } from './places.ts'
 
-export type Access = 'read' | 'write' | 'readwrite' | 'admin'
+export const ACCESSES = ['read', 'write', 'readwrite', 'admin'] as const
+export type Access = (typeof ACCESSES)[number]
 
 /** `admin` covers members, settings, compaction, backup and the users themselves; it has no range. */
 export type Permission =
@@ -13,19 +14,6 @@ export type Permission =
 export interface AuthRole {
   readonly name: string
   readonly permissions: readonly Permission[]
-}
-
-export interface AuthStatusResult {
-  /** Rights are checked. */
-  readonly enabled: boolean
-  /** Rises with each change of users and roles. */
-  readonly revision: number
-}
-
-export interface UserDescription {
-  readonly name: string
-  readonly roles: readonly string[]
-  readonly hasPassword: boolean
 }
 
 export function rangeDocument(range: KeyRange): object {

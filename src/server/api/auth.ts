@@ -12,11 +12,15 @@ import {
 } from '../../kv/index.ts'
 import type { User } from '../../kv/types.ts'
 import type { ChangeAuthResult } from '../../operations/change-auth.ts'
+import {
+  type AuthStatusResult,
+  type Credential,
+  PermissionDocument,
+  type SelfResult,
+  type UserDescription,
+} from '../../operations/documents/auth.ts'
 import { ApiError, type AuthRole, type Permission } from '../../operations/forms/index.ts'
-import type { AuthStatusResult, UserDescription } from '../../operations/forms/roles.ts'
-import { permissionDocument } from '../../operations/http/roles.ts'
 import type { OperationOf, RequestedAuthChange } from '../../operations/index.ts'
-import type { Credential, SelfResult } from '../../operations/show-self.ts'
 import { newAuthKeys } from '../auth/auth-keys.ts'
 import { passwordFault } from '../auth/passwords.ts'
 import type { KvNode } from '../node/kv-node.ts'
@@ -62,7 +66,7 @@ const ALL: readonly Permission[] = [
 function permissionsOf(roles: readonly string[], state: AuthState): readonly Permission[] {
   if (roles.includes(ROOT)) return ALL
   const all = roles.flatMap((role) => state.roles.get(role)?.permissions ?? [])
-  return [...new Map(all.map((each) => [JSON.stringify(permissionDocument(each)), each])).values()]
+  return [...new Map(all.map((each) => [JSON.stringify(PermissionDocument.encode(each)), each])).values()]
 }
 
 export function logIn(

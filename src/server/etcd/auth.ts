@@ -7,6 +7,7 @@ import {
   PERMISSION_TYPES,
 } from '../../etcd/messages/auth.ts'
 import { ETCD_ERRORS } from '../../etcd/status.ts'
+import type { UserDescription } from '../../operations/documents/auth.ts'
 import {
   ApiError,
   type AuthRole,
@@ -14,7 +15,7 @@ import {
   type KeyRange,
   keyAfter,
 } from '../../operations/forms/index.ts'
-import type { Permission, UserDescription } from '../../operations/forms/roles.ts'
+import type { Permission } from '../../operations/forms/roles.ts'
 import type { RequestedAuthChange } from '../../operations/index.ts'
 import type { Api } from '../api/api.ts'
 import type { EtcdCall } from './call.ts'

@@ -1,4 +1,4 @@
-import type { SelfResult } from '../../../src/operations/show-self.ts'
+import type { SelfResult } from '../../../src/operations/documents/auth.ts'
 import { Button } from '../design/button.tsx'
 import { SafeText } from '../design/bytes-text.tsx'
 import { Dialog } from '../design/dialog.tsx'

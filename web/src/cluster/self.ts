@@ -1,8 +1,9 @@
 // The user for whom the page makes requests, and what this user may read, as the node knows it. The pages begin there.
 
 import { computed, signal } from '@preact/signals'
+import type { SelfResult } from '../../../src/operations/documents/auth.ts'
 import { compareKeys, type KeyRange } from '../../../src/operations/forms/places.ts'
-import { type SelfResult, showSelf } from '../../../src/operations/show-self.ts'
+import { showSelf } from '../../../src/operations/show-self.ts'
 import { RefusedError, run } from './connection.ts'
 import { userName, userToken } from './credentials.ts'
 

@@ -1,14 +1,9 @@
 // Users, roles and the switch, as the page has read them at one auth revision.
 
 import { encodeUtf8 } from '../../../../src/bytes/index.ts'
+import type { AuthStatusResult, UserDescription } from '../../../../src/operations/documents/auth.ts'
 import { keyAfter, prefixRange } from '../../../../src/operations/forms/places.ts'
-import type {
-  Access,
-  AuthRole,
-  AuthStatusResult,
-  Permission,
-  UserDescription,
-} from '../../../../src/operations/forms/roles.ts'
+import type { Access, AuthRole, Permission } from '../../../../src/operations/forms/roles.ts'
 
 export interface AuthState extends AuthStatusResult {
   readonly users: readonly UserDescription[]

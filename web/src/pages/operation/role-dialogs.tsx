@@ -1,7 +1,7 @@
 // Dialogs that change roles and what they permit.
 
 import { useState } from 'preact/hooks'
-import type { Access, Permission } from '../../../../src/operations/forms/roles.ts'
+import { ACCESSES, type Access, type Permission } from '../../../../src/operations/forms/roles.ts'
 import { Confirmation } from '../../design/dialog.tsx'
 import { Select, TextField } from '../../design/field.tsx'
 import { changeUsers } from './auth-state.ts'
@@ -34,8 +34,6 @@ type OfRole = AuthDialogProps & { readonly name: string }
 
 const permissionsNow = (auth: AuthState, name: string): readonly Permission[] =>
   auth.roles.find((role) => role.name === name)?.permissions ?? []
-
-const ACCESSES: readonly Access[] = ['read', 'write', 'readwrite', 'admin']
 
 export function GrantAddition({ name, auth, onClose, onDone, onConflict }: OfRole) {
   const [access, setAccess] = useState<Access>('read')

@@ -1,7 +1,7 @@
 // Dialogs that change users.
 
 import { useState } from 'preact/hooks'
-import type { UserDescription } from '../../../../src/operations/forms/roles.ts'
+import type { UserDescription } from '../../../../src/operations/documents/auth.ts'
 import { userName } from '../../cluster/credentials.ts'
 import { Confirmation } from '../../design/dialog.tsx'
 import { Checkbox, TextField } from '../../design/field.tsx'

@@ -1,7 +1,8 @@
 // Users and roles, and the switch that makes rights be checked.
 
 import { useState } from 'preact/hooks'
-import type { AuthRole, Permission, UserDescription } from '../../../../src/operations/forms/roles.ts'
+import type { UserDescription } from '../../../../src/operations/documents/auth.ts'
+import type { AuthRole, Permission } from '../../../../src/operations/forms/roles.ts'
 import { useRequest } from '../../app/use-request.ts'
 import { needsLogin } from '../../cluster/connection.ts'
 import { userName } from '../../cluster/credentials.ts'
