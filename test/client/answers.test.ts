@@ -139,7 +139,7 @@ describe('the status of a node', () => {
       ...status,
       members: [
         { ...member, role: 'voter', match_index: 40 },
-        { ...member, role: 'learner', match_index: '40' },
+        { ...member, role: 'learner' },
       ],
       errors: [{ code: 'disk' }, 'slow', 5],
     })
@@ -180,6 +180,10 @@ describe('the status of a node', () => {
     [5, 'a member is not an object'],
     [{ ...(memberJson('n1', 'http://127.0.0.1:2') as object), role: 'boss' }, 'unknown role boss'],
     [{ ...(memberJson('n1', 'http://127.0.0.1:2') as object), peer: 1 }, '"peer" is not a string'],
+    [
+      { ...(memberJson('n1', 'http://127.0.0.1:2') as object), match_index: '40' },
+      '"match_index" is not a whole number',
+    ],
   ])('has members, none of which is %j', async (member, what) => {
     answering({ ...status, members: [member] })
     expect(await failure(kv.status())).toMatchObject(says(what))

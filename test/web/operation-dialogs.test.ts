@@ -46,7 +46,7 @@ const MEMBERS = ['n1', 'n2', 'n3'].map((name) => ({
   ...{ name, url: `http://${name}`, replicaId: name.slice(1), isLearner: false, error: undefined },
   ...{ status: { role: name === 'n1' ? 'leader' : 'follower', term: 4 }, metrics: undefined },
 }))
-const CLUSTER = { cluster_id: '7', term: 4, joint: false, members: [] }
+const CLUSTER = { cluster_id: '7', leader: 'n1', term: 4, joint: false, members: [] }
 const FIELD = (name: string, value: number, rule: object = { minimum: 1, maximum: 9_999 }) => ({
   field: { name, value, unit: 'count', rule: { description: 'd', ...rule } },
   value,
