@@ -43,7 +43,7 @@ beforeEach(() => {
   // Other files share the modules.
   page.isLoginOpen.value = false
   const members = ['n1', 'n2'].map((name) => ({ name, url: `http://${name}` }))
-  page.consoleHost.value = { kind: 'node', node: 'n1', version: '1', members }
+  page.consoleHost.value = { kind: 'node', node: 'n1', version: '1', clusterId: '7', members }
 })
 afterEach(() => {
   page.contact.value = { state: 'open' }
@@ -82,7 +82,7 @@ test('the page begins whatever has become of its login, and a refusal is a sente
   describeHost = (headers) =>
     'Authorization' in headers
       ? Response.json({ code: 'unauthenticated', detail: 'it is no token of this cluster' }, { status: 401 })
-      : Response.json({ kind: 'node', node: 'n2', version: '1', members: [] })
+      : Response.json({ kind: 'node', node: 'n2', version: '1', cluster_id: '7', members: [] })
   await page.readConsoleHost()
   expect(page.consoleHost.value).toMatchObject({ node: 'n2' })
   page.forgetUserToken()
@@ -97,4 +97,9 @@ test('the page begins whatever has become of its login, and a refusal is a sente
   await expect(page.readConsoleHost()).rejects.toThrow(detail)
   describeHost = () => new Response('<html>', { status: 502 })
   await expect(page.readConsoleHost()).rejects.toThrow('what answers is no console of quorate (status 502)')
+  describeHost = () => Response.json({ kind: 'cluster', version: '1', cluster_id: null, nodes: 3 })
+  await expect(page.readConsoleHost()).rejects.toThrow(
+    'what answers is no console of quorate: "nodes" is not a list',
+  )
+  expect(page.consoleHost.value).toMatchObject({ node: 'n2' })
 })

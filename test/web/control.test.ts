@@ -51,6 +51,7 @@ const action = (number: number) => ({
   by: 'command',
   message: `action ${number}`,
 })
+const nodeNamed = (name: string) => ({ name, state: 'running', pid: 1, url: 'http://127.0.0.1:1' })
 const shown = () => page.doneActions.value.map(({ message }) => message)
 
 test('a supervisor that is away and comes again, twice, is followed as at first, and each action stands once', async () => {
@@ -60,10 +61,10 @@ test('a supervisor that is away and comes again, twice, is followed as at first,
     expect(page.controlError.value).toBeUndefined()
     // A stream begins with what was done before.
     for (let each = 1; each <= time; each++) send('action', action(each))
-    send('state', { nodes: [{ name: `n${time}` }], links: [] })
+    send('state', { nodes: [nodeNamed(`n${time}`)], links: [] })
     await vi.advanceTimersByTimeAsync(500)
     expect(shown()).toEqual(Array.from({ length: time }, (_, at) => `action ${at + 1}`))
-    expect(page.controlState.value?.nodes).toEqual([{ name: `n${time}` }])
+    expect(page.controlState.value?.nodes).toMatchObject([{ name: `n${time}` }])
     isAway = true
     streams.at(-1)?.close()
     await vi.advanceTimersByTimeAsync(300_000)
@@ -72,6 +73,16 @@ test('a supervisor that is away and comes again, twice, is followed as at first,
     expect(shown()).toHaveLength(time)
     isAway = false
   }
+})
+
+test('events of another form are an error that names the field, and what is shown stays', async () => {
+  void page.followControl(following.signal)
+  await vi.advanceTimersByTimeAsync(1)
+  send('state', { nodes: [nodeNamed('n1')], links: [] })
+  send('state', { nodes: [{ ...nodeNamed('n2'), pid: 'none' }], links: [] })
+  await vi.advanceTimersByTimeAsync(500)
+  expect(page.controlError.value).toContain('"pid" is not a whole number')
+  expect(page.controlState.value?.nodes).toMatchObject([{ name: 'n1' }])
 })
 
 test('a page that rests for hours follows one stream', async () => {

@@ -11,6 +11,8 @@ import { randomBytes } from 'node:crypto'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { ConsolePage } from '../../console/console-page.ts'
+import { ClusterConsoleDocument } from '../../operations/documents/console.ts'
+import { ControlDocument } from '../../operations/documents/control.ts'
 import { ApiError } from '../../operations/forms/problems.ts'
 import { Guard } from '../../server/clients/guard.ts'
 import { http } from '../../system/node-http.ts'
@@ -208,7 +210,13 @@ class ConsoleRequests {
     if (path === 'console.json') {
       const { clusterId, nodes } = this.#options.cluster
       const named = nodes.map(({ name }) => ({ name, base: `/nodes/${name}` }))
-      sendJson(response, 200, { kind: 'cluster', version: version(), cluster_id: clusterId, nodes: named })
+      const facts = {
+        kind: 'cluster',
+        version: version(),
+        clusterId: clusterId ?? undefined,
+        nodes: named,
+      } as const
+      sendJson(response, 200, ClusterConsoleDocument.encode(facts))
       return
     }
     const { pageDirectory } = this.#options
@@ -228,7 +236,7 @@ class ConsoleRequests {
   async #serveControl(request: IncomingMessage, response: ServerResponse, name: string): Promise<void> {
     if (name === 'state' || name === 'events') {
       checkMethod(request, ['GET'])
-      if (name === 'state') sendJson(response, 200, this.#events.state())
+      if (name === 'state') sendJson(response, 200, ControlDocument.encode(this.#events.state()))
       else this.#events.add(response, request.headers['last-event-id']?.toString())
       return
     }

@@ -1,27 +1,17 @@
 // The state of a local cluster and what was done to it, as server-sent events for the console.
 
 import type { ServerResponse } from 'node:http'
+import {
+  ActionDocument,
+  ControlDocument,
+  type ControlledNode,
+  type ControlState,
+} from '../../operations/documents/control.ts'
 import type { SupervisedNode } from '../node/supervised-node.ts'
-import type { LinkState } from '../relays/mesh.ts'
 import type { ClusterNodes, SupervisorEvent } from '../supervisor/cluster-nodes.ts'
 
 /** The part of a cluster that the console shows. */
 export type ShownCluster = Pick<ClusterNodes, 'nodes' | 'clusterId' | 'mesh' | 'watch'>
-
-/** The answer to `GET /control/state`, and the data of the event `state`. */
-export interface ControlState {
-  readonly nodes: readonly NodeState[]
-  /** Empty without relays. */
-  readonly links: readonly LinkState[]
-}
-
-interface NodeState {
-  readonly name: string
-  readonly state: 'running' | 'paused' | 'stopped' | 'killed'
-  /** Absent while no process runs. */
-  readonly pid?: number
-  readonly url: string
-}
 
 /** Actions that a stream begins with: a page that is loaded again shows what was done. */
 const ACTIONS_KEPT = 100
@@ -79,8 +69,7 @@ export class ControlEvents {
 
   #onEvent(event: SupervisorEvent): void {
     if (event.kind === 'command') {
-      const { timeMs, action, by, message: text } = event
-      const data = JSON.stringify({ time_ms: timeMs, action, by, message: text })
+      const data = ActionDocument.stringify(event)
       const id = ++this.#lastId
       this.#actions.push({ id, message: message('action', data, id) })
       if (this.#actions.length > ACTIONS_KEPT) this.#actions.shift()
@@ -102,7 +91,7 @@ export class ControlEvents {
   }
 
   #sendStateIfChanged(): void {
-    const state = JSON.stringify(this.state())
+    const state = ControlDocument.stringify(this.state())
     if (state === this.#sentState) return
     this.#sentState = state
     this.#send(message('state', state))
@@ -121,8 +110,8 @@ export class ControlEvents {
   }
 }
 
-function nodeState({ name, url, pid, paused, lastExit }: SupervisedNode): NodeState {
-  if (pid === undefined) return { name, state: lastExit?.killed === true ? 'killed' : 'stopped', url }
+function nodeState({ name, url, pid, paused, lastExit }: SupervisedNode): ControlledNode {
+  if (pid === undefined) return { name, state: lastExit?.killed === true ? 'killed' : 'stopped', pid, url }
   return { name, state: paused ? 'paused' : 'running', pid, url }
 }
 

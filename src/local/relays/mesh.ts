@@ -1,6 +1,7 @@
 // The network of a cluster on one machine: one TCP relay for each ordered pair of nodes. A node dials its peers through
 // its own relays, so each direction between two nodes can be cut alone. The nodes do not know of the relays.
 
+import type { LinkState } from '../../operations/documents/control.ts'
 import type { ListenAddress } from '../../server/options.ts'
 import { hostPort } from '../../system/addresses.ts'
 import { HOST } from '../addresses.ts'
@@ -22,13 +23,6 @@ export interface RelayMesh {
   /** The state of each link now. */
   links(): readonly LinkState[]
   close(): Promise<void>
-}
-
-/** The messages of `from` to `to`. `cut`: they stop, and connections stay. `reset`: connections were closed as well. */
-export interface LinkState {
-  readonly from: string
-  readonly to: string
-  readonly state: 'open' | 'cut' | 'reset'
 }
 
 interface RelayLink extends RelayAddress {

@@ -1,5 +1,6 @@
 // The nodes of a supervisor and the relays between them: starts and ends them, and writes their state to cluster.json.
 
+import type { DoneAction } from '../../operations/documents/control.ts'
 import { HOST, isFree } from '../addresses.ts'
 import { COMMAND_TLS } from '../directory/certificates.ts'
 import { type ConsoleAddress, type ControlAddress, writeClusterFile } from '../directory/cluster-file.ts'
@@ -22,21 +23,11 @@ const CHECK_INTERVAL_MS = 250
 
 export type SupervisorEvent =
   | { readonly kind: 'node'; readonly name: string; readonly event: NodeEvent }
-  | ({ readonly kind: 'command'; readonly message: string } & FaultEvent)
+  /** A command that broke or mended something. */
+  | ({ readonly kind: 'command' } & DoneAction)
   | { readonly kind: 'console-failed'; readonly reason: string }
   /** cluster.json could not be written. */
   | { readonly kind: 'save-failed'; readonly reason: string }
-
-/** A command that broke or mended something. */
-export interface FaultEvent {
-  /** When it began. */
-  readonly timeMs: number
-  /** The words after `kv cluster` that do the same. */
-  readonly action: string
-  readonly by: FaultSource
-}
-
-export type FaultSource = 'command' | 'console'
 
 interface ClusterNodesOptions {
   readonly dataDir: string

@@ -13,6 +13,7 @@
 
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import type { DoneAction } from '../../operations/documents/control.ts'
 import { holdsNode, readClusterId } from '../../server/replica/inspect-data-directory.ts'
 import { randomId } from '../../system/random-id.ts'
 import { ORPHAN_EXIT_TIMEOUT_MS, waitUntilFree } from '../addresses.ts'
@@ -31,7 +32,7 @@ import { asFailure, Failure, failureMessage } from '../failure.ts'
 import { isUrlKnown } from '../node/node-view.ts'
 import type { SupervisedNode } from '../node/supervised-node.ts'
 import { PROGRAM } from '../program-name.ts'
-import { ClusterNodes, type FaultSource, READY_TIMEOUT_MS, type SupervisorEvent } from './cluster-nodes.ts'
+import { ClusterNodes, READY_TIMEOUT_MS, type SupervisorEvent } from './cluster-nodes.ts'
 import type { ClusterStatus } from './cluster-status.ts'
 import { ControlCommands } from './control-commands.ts'
 import {
@@ -296,7 +297,7 @@ export class Supervisor {
     return { ok: true, message, status: await this.#cluster.status(), console: this.#consolePage }
   }
 
-  async #execute(request: FaultRequest, by: FaultSource): Promise<ControlReply> {
+  async #execute(request: FaultRequest, by: DoneAction['by']): Promise<ControlReply> {
     if (this.#cluster.stopping) return stopping('the cluster is being stopped')
     const timeMs = Date.now()
     const reply = await this.#commands.execute(request)

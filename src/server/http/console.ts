@@ -2,6 +2,7 @@
 // stranger than the page at `/`, so that a user can log in on it. A node that nobody looks at loads none of it.
 
 import type { ConsolePage } from '../../console/console-page.ts'
+import { NodeConsoleDocument } from '../../operations/documents/console.ts'
 import { ApiError } from '../../operations/forms/index.ts'
 import { jsonResponse } from '../../operations/http/form.ts'
 import { object } from '../../operations/http/json-schema.ts'
@@ -75,13 +76,13 @@ export function consoleRoutes(
         method: 'GET',
         path: `${CONSOLE_PATH}/console.json`,
         summary: 'What the console must know before a user logs in',
-        answers: object({}),
+        answers: NodeConsoleDocument.schema,
       },
       () => {
         const status = node.status()
         const { name, clusterId } = status
-        const facts = { kind: 'node', node: name, version, cluster_id: clusterId, members: members(status) }
-        return jsonResponse(JSON.stringify(facts), FACTS_HEADERS)
+        const facts = { kind: 'node', node: name, version, clusterId, members: members(status) } as const
+        return jsonResponse(NodeConsoleDocument.stringify(facts), FACTS_HEADERS)
       },
     ),
   ]

@@ -2,22 +2,10 @@
 // not answer any more, the page looks for another member, and goes there.
 
 import { signal } from '@preact/signals'
-import { isObject, tryParseJson } from '../../../src/operations/forms/decode.ts'
+import { ConsoleDocument, type ConsoleHost } from '../../../src/operations/documents/console.ts'
+import { tryParseJson } from '../../../src/operations/forms/decode.ts'
 import { decodeProblem } from '../../../src/operations/forms/problems.ts'
-import { contact, isLoginOpen, setDoors } from './connection.ts'
-
-export type ConsoleHost =
-  | {
-      readonly kind: 'node'
-      readonly node: string
-      readonly version: string
-      readonly members: readonly { readonly name: string; readonly url: string }[]
-    }
-  | {
-      readonly kind: 'cluster'
-      readonly version: string
-      readonly nodes: readonly { readonly name: string; readonly base: string }[]
-    }
+import { contact, describeError, isLoginOpen, setDoors } from './connection.ts'
 
 export const consoleHost = signal<ConsoleHost | undefined>(undefined)
 
@@ -28,19 +16,23 @@ export async function readConsoleHost(): Promise<void> {
   // Strangers get it too: a token that has ended must not keep the page from its login.
   const response = await fetch('./console.json', { cache: 'no-store', credentials: 'omit' })
   const answer = tryParseJson(await response.text())
-  if (!response.ok || !isConsoleHost(answer)) {
+  if (!response.ok) {
     const problem = decodeProblem(answer, response.status)
     throw new Error(problem?.detail ?? `what answers is no console of quorate (status ${response.status})`)
   }
-  const host = answer
+  const host = decodeHost(answer)
   consoleHost.value = host
   if (host.kind === 'cluster') setDoors(host.nodes.map(({ name, base }) => ({ node: name, base })))
   else setDoors([{ node: host.node, base: '' }])
 }
 
-/** Whether it has the form in which the program that serves this page, of the same version, describes itself. */
-const isConsoleHost = (answer: unknown): answer is ConsoleHost =>
-  isObject(answer) && (answer.kind === 'node' || answer.kind === 'cluster')
+function decodeHost(answer: unknown): ConsoleHost {
+  try {
+    return ConsoleDocument.decode(answer, '')
+  } catch (error) {
+    throw new Error(`what answers is no console of quorate: ${describeError(error)}`)
+  }
+}
 
 const PROBE_MS = 1_500
 const PAUSE_MS = 1_000

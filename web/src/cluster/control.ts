@@ -2,38 +2,17 @@
 
 import { signal } from '@preact/signals'
 import { decodeUtf8 } from '../../../src/bytes/utf8.ts'
+import {
+  ActionDocument,
+  ControlDocument,
+  type ControlState,
+  type DoneAction,
+} from '../../../src/operations/documents/control.ts'
 import { tryParseJson } from '../../../src/operations/forms/decode.ts'
 import { decodeProblem } from '../../../src/operations/forms/problems.ts'
 import { credentialHeaders, describeError } from './connection.ts'
 import { splitLines } from './lines.ts'
 import { RequestTurns } from './request-turns.ts'
-
-export interface ControlledNode {
-  readonly name: string
-  readonly state: 'running' | 'paused' | 'stopped' | 'killed'
-  readonly pid?: number
-  readonly url: string
-}
-
-/** The messages of one node to another. */
-export interface Link {
-  readonly from: string
-  readonly to: string
-  readonly state: 'open' | 'cut' | 'reset'
-}
-
-export interface ControlState {
-  readonly nodes: readonly ControlledNode[]
-  readonly links: readonly Link[]
-}
-
-export interface DoneAction {
-  /** A time of `Date.now()`, on the clock of the supervisor. */
-  readonly time_ms: number
-  readonly action: string
-  readonly by: string
-  readonly message: string
-}
 
 export const controlState = signal<ControlState | undefined>(undefined)
 /** The newest last. */
@@ -77,9 +56,9 @@ async function receive(signal: AbortSignal): Promise<void> {
 }
 
 function take(event: string, data: unknown): void {
-  if (event === 'state') controlState.value = data as ControlState
+  if (event === 'state') controlState.value = ControlDocument.decode(data)
   else if (event === 'action')
-    doneActions.value = [...doneActions.peek(), data as DoneAction].slice(-ACTIONS_MAX)
+    doneActions.value = [...doneActions.peek(), ActionDocument.decode(data)].slice(-ACTIONS_MAX)
 }
 
 export type ControlAction = 'kill' | 'pause' | 'resume' | 'restart' | 'start' | 'cut' | 'partition' | 'heal'

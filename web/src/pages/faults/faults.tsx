@@ -142,7 +142,7 @@ function Done() {
     )
   return (
     <ol class="fault-done">
-      {done.slice(0, 50).map(({ time_ms: time, message }) => (
+      {done.slice(0, 50).map(({ timeMs: time, message }) => (
         <li key={`${time} ${message}`}>
           <time class="dim">{formatClock(time)}</time> {message}
         </li>

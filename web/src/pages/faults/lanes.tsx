@@ -56,7 +56,7 @@ function Lane({ node, now }: { readonly node: string; readonly now: number }) {
     <div class="lane">
       <strong>{node}</strong>
       <svg viewBox={`0 0 ${WIDTH} ${2 * LANE + HEAD}`} preserveAspectRatio="none" aria-hidden="true">
-        {doneActions.value.map(({ time_ms: time, message }) => (
+        {doneActions.value.map(({ timeMs: time, message }) => (
           <line
             key={`${time} ${message}`}
             class="lane-action"

@@ -1,15 +1,15 @@
-import type { ControlledNode, Link } from '../../cluster/control.ts'
+import type { ControlledNode, LinkState } from '../../../../src/operations/documents/control.ts'
 import type { Act } from './act.ts'
 
 interface LinksProps {
-  readonly links: readonly Link[]
+  readonly links: readonly LinkState[]
   readonly nodes: readonly ControlledNode[]
   readonly act: Act
 }
 
 /** All links, one for each direction: the sender at the left, the receiver on top. */
 export function Links({ links, nodes, act }: LinksProps) {
-  const find = (from: string, to: string): Link | undefined =>
+  const find = (from: string, to: string): LinkState | undefined =>
     links.find((link) => link.from === from && link.to === to)
   return (
     <table class="link-table">
@@ -54,6 +54,6 @@ export function Links({ links, nodes, act }: LinksProps) {
 }
 
 /** Cuts a link, or joins it again. */
-export function toggleLink({ from, to, state }: Link, act: Act): void {
+export function toggleLink({ from, to, state }: LinkState, act: Act): void {
   act(state === 'open' ? 'cut' : 'heal', { from, to, both: false })
 }

@@ -1,7 +1,7 @@
 // The cluster as a picture: nodes on a ring, and a line for each direction of each link. The table beside it has the
 // same for the keyboard.
 
-import type { ControlState, Link } from '../../cluster/control.ts'
+import type { ControlState, LinkState } from '../../../../src/operations/documents/control.ts'
 import { type Act, shownState } from './act.ts'
 import { toggleLink } from './links.tsx'
 
@@ -65,7 +65,7 @@ export function Ring({ state, act }: { readonly state: ControlState; readonly ac
 }
 
 interface LineProps {
-  readonly link: Link
+  readonly link: LinkState
   readonly from: Point
   readonly to: Point
   readonly act: Act

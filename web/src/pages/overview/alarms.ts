@@ -1,7 +1,7 @@
 // Alarms: sentences about what an operator should look at, each with the command that mends it.
 
+import type { ControlledNode, ControlState } from '../../../../src/operations/documents/control.ts'
 import type { MemberView } from '../../cluster/cluster-view.ts'
-import type { ControlledNode, ControlState } from '../../cluster/control.ts'
 import { findLeader, readLag } from '../../cluster/member-state.ts'
 import { formatBytes, formatCount, formatDuration, plural } from '../../design/numbers.ts'
 
