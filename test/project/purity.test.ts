@@ -8,18 +8,18 @@ import { dirname, join, normalize, sep } from 'node:path'
 import { describe, expect, it, test } from 'vitest'
 import { parseAst } from 'vitest/node'
 
-const PURE = ['bytes', 'operations', 'etcd', 'raft', 'kv', 'server/peers']
-
-/** They import nothing of Node's themselves: a browser page will run them one day. */
-const TESTER_WITHOUT_NODE = ['jepsen-lite/workload', 'jepsen-lite/checker', 'jepsen-lite/sim']
-
-const TESTER_ROOMS = [...TESTER_WITHOUT_NODE, 'jepsen-lite/testing']
-
 /** Every operation is described once, for all who execute or send it. */
 const OPERATIONS = [
   'operations',
   ...['documents', 'forms', 'http', 'mux'].map((folder) => `operations/${folder}`),
 ]
+
+const PURE = ['bytes', ...OPERATIONS, 'etcd', 'raft', 'kv', 'server/peers']
+
+/** They import nothing of Node's themselves: a browser page will run them one day. */
+const TESTER_WITHOUT_NODE = ['jepsen-lite/workload', 'jepsen-lite/checker', 'jepsen-lite/sim']
+
+const TESTER_ROOMS = [...TESTER_WITHOUT_NODE, 'jepsen-lite/testing']
 
 /** For all who run nodes. */
 const SERVERS = ['server', 'server/start', 'server/replica', 'server/node']
@@ -53,7 +53,7 @@ const MAY_IMPORT = new Map([
       ...['json-schema', 'members', 'roles', 'schemas'].map((name) => `operations/http/${name}.ts`),
     ],
   ],
-  ['operations/http', ['bytes', 'operations/forms']],
+  ['operations/http', ['bytes', 'operations/forms', 'operations/definition.ts']],
   ['operations/mux', ['bytes', 'operations/forms']],
   ['kv', ['bytes', 'operations', 'operations/forms']],
   ['storage', ['bytes', 'files', 'system', 'raft/types.ts', 'raft/entry.ts']],
@@ -435,11 +435,14 @@ function isWithin(file: string, allowed: string[]): boolean {
   return allowed.includes(folderOf(file)) || allowed.includes(file.replace(/^src\//, ''))
 }
 
+/** Folders whose folders have rules of their own. */
+const NESTED = ['server', 'operations']
+
 /** 'raft' of src/raft/log.ts, 'server/node' of src/server/node/driver.ts. A file in src/ itself is its own path. */
 function folderOf(file: string): string {
   const [top, folder, ...rest] = file.split('/')
   if (file.startsWith('src/server/peers/tcp/')) return 'server/peers/tcp'
-  if (file.startsWith('src/server/') && rest.length > 1) return `server/${rest[0]}`
+  if (top === 'src' && NESTED.includes(folder ?? '') && rest.length > 1) return `${folder}/${rest[0]}`
   if (top === 'jepsen-lite') {
     return TESTER_ROOMS.find((room) => file.startsWith(`${room}/`)) ?? top
   }
