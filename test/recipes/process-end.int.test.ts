@@ -63,7 +63,7 @@ test('a process stays alive while a call waits, and while a callback of one does
     const kv = new Client({ endpoints: ${JSON.stringify(cluster.endpoints)}, timeoutMs: ${TIMEOUT_MS} })
     const soon = () => new Promise((resolve) => setTimeout(resolve, 300).unref())
     const after = (act) => void soon().then(act)
-    // What begins now misses what was made before: on a busy machine that may be all of it, so it is made again.
+    // A wait misses the changes before it. On a busy machine these may be all of them, so they are made again.
     const meanwhile = async (act, waits) => {
       const timer = setInterval(act, 300).unref()
       await waits()
