@@ -8,7 +8,9 @@ import { errorResponse } from '../../src/operations/http/form.ts'
 import type { Operation, WatchedChanges } from '../../src/operations/index.ts'
 import { put } from '../../src/operations/put.ts'
 import { Api } from '../../src/server/api/api.ts'
+import { InboundBudget } from '../../src/server/api/budget.ts'
 import { execute } from '../../src/server/api/execute.ts'
+import { ClientConnection } from '../../src/server/clients/client-connection.ts'
 import {
   bodyParts,
   encodeWhole,
@@ -75,8 +77,8 @@ export class InMemoryApi {
   #httpRequest({ method, target: url, headers }: SimulatedRequest, isAbandoned: () => boolean): HttpRequest {
     const named = Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value])
     const start = { method, url, httpVersion: '1.1', headers: Object.fromEntries(named), hosts: 1 }
-    const sink = { isServed: true, isAbandoned, identified() {}, send() {} }
-    const request = new HttpRequest(start, NO_BODY, NO_SOCKET, performance.now(), sink)
+    const sink = { isAbandoned, send() {} }
+    const request = new HttpRequest(start, NO_BODY, NO_CONNECTION, performance.now(), sink)
     request.check()
     return request
   }
@@ -130,7 +132,13 @@ export class InMemoryApi {
 }
 
 /** Bodies of simulated requests arrive with their heads. */
-const NO_SOCKET = new Socket()
+const NO_CONNECTION = new ClientConnection(new Socket(), {
+  served: 'all',
+  inbound: new InboundBudget(Number.POSITIVE_INFINITY),
+  inboundOfStrangers: new InboundBudget(Number.POSITIVE_INFINITY),
+  identified() {},
+  headOfStranger() {},
+})
 const NO_BODY = {
   read(): never {
     throw new Error('the body of a simulated request is read')

@@ -2,7 +2,7 @@
 // have not taken. Both are counted over all connections of all wires.
 
 import type { Writable } from 'node:stream'
-import { ApiError, type ApiErrorCode } from '../../operations/forms/index.ts'
+import { ApiError } from '../../operations/forms/index.ts'
 import { TurnQueue } from './turn-queue.ts'
 
 /** Bytes of requests that are being received, wait, or are not answered yet: their heads, bodies, keys and values. */
@@ -12,16 +12,6 @@ export class InboundBudget {
 
   constructor(bytesMax: number) {
     this.bytesMax = bytesMax
-  }
-
-  /** The error for a body of `bytes`; undefined if it is accepted. `own` of these bytes have already been counted. */
-  refusal(
-    bytes: number,
-    { bytesMax, tooLarge }: { readonly bytesMax: number; readonly tooLarge: ApiErrorCode },
-    own = 0,
-  ): ApiError | undefined {
-    if (bytes > bytesMax) return tooLong(tooLarge, bytes, bytesMax)
-    return this.bytes - own + bytes > this.bytesMax ? tooManyBodies() : undefined
   }
 
   /** Counts the bytes of a request that waits, until the returned function is called. Throws `ApiError`. */
@@ -36,46 +26,11 @@ export class InboundBudget {
   }
 }
 
-const tooLong = (code: ApiErrorCode, bytes: number, bytesMax: number): ApiError =>
-  new ApiError(
-    code,
-    code === 'value_too_large'
-      ? `value of ${bytes} bytes, at most ${bytesMax} (value_bytes_max)`
-      : `body of ${bytes} bytes, at most ${bytesMax}`,
-  )
-
 export const tooManyBodies = (): ApiError =>
   new ApiError('overloaded', 'too many bytes of requests wait at this node')
 
 /** So much of each connection is not counted: a small request is served, however many large ones wait. */
 export const FREE_BYTES = 1024
-
-/** The bytes of requests that one connection holds, as a part of the budget of all. */
-export class ConnectionShare {
-  #inbound: InboundBudget
-  #counted = 0
-
-  constructor(inbound: InboundBudget) {
-    this.#inbound = inbound
-  }
-
-  /** Counts it in this budget from now on. */
-  moveTo(inbound: InboundBudget): void {
-    this.#inbound.bytes -= this.#counted
-    inbound.bytes += this.#counted
-    this.#inbound = inbound
-  }
-
-  /** The connection now holds so many bytes. Returns false if that is too much, because there is no room for more. */
-  set(bytes: number): boolean {
-    const counted = bytes > FREE_BYTES ? bytes - FREE_BYTES : 0
-    if (counted === 0 && this.#counted === 0) return true
-    const grown = counted - this.#counted
-    this.#counted = counted
-    this.#inbound.bytes += grown
-    return grown <= 0 || this.#inbound.bytes <= this.#inbound.bytesMax
-  }
-}
 
 export const tooManyAnswers = (): ApiError =>
   new ApiError('overloaded', 'too many answers wait for clients that do not take them')

@@ -62,9 +62,70 @@ const compacted = (next: Revision, compactRevision: Revision, resumeFrom: Revisi
   )
 
 /** A client with watches that wait. */
-export interface WaitingClient {
+interface WaitingClient {
   /** There is room for it again. */
   resume(): void
+}
+
+/** The messages of watches that wait for one client. A watch waits too while they are too many. */
+export class WatchBuffer implements WaitingClient {
+  readonly #all: WatchBuffers
+  /** Bytes that are ready, or that the kernel has not taken yet. */
+  #bytes = 0
+  /** Watches that wait until the client has taken enough. */
+  #waiting: WaitingWatch[] = []
+
+  constructor(all: WatchBuffers) {
+    this.#all = all
+  }
+
+  /** Whether the client must first take what waits for it. `least` bytes may always wait. */
+  isFull(least = 0): boolean {
+    return this.#all.isFull(this.#bytes, least)
+  }
+
+  get takesProgressOnly(): boolean {
+    return this.#all.takesProgressOnly
+  }
+
+  /** A message of so many bytes is ready. */
+  add(bytes: number): void {
+    this.#bytes += bytes
+    this.#all.add(bytes)
+  }
+
+  /** The kernel has taken so many bytes. */
+  remove(bytes: number): void {
+    this.#bytes -= bytes
+    this.#all.remove(bytes)
+  }
+
+  /** The watch waits until there is room. */
+  wait(watch: WaitingWatch): void {
+    this.#waiting.push(watch)
+    // Nothing will be taken that would resume it.
+    if (this.#bytes === 0) this.#all.wait(this)
+  }
+
+  /** Resumes the watches that wait, once the client has taken half of the buffer. */
+  resume(): void {
+    if (this.#waiting.length === 0 || !this.#all.isHalfTaken(this.#bytes)) return
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (const watch of waiting) watch.drained()
+  }
+
+  /** The client is gone. */
+  close(): void {
+    this.#waiting = []
+    this.#all.forget(this)
+    this.remove(this.#bytes)
+  }
+}
+
+interface WaitingWatch {
+  /** It may continue. */
+  drained(): void
 }
 
 /**
@@ -109,6 +170,11 @@ export class WatchBuffers {
   /** Whether a client must first take the `own` bytes that wait for it. `least` bytes may always wait. */
   isFull(own: number, least = 0): boolean {
     return own >= this.#limits.watchBufferBytesMax || (own > least && this.#isHalfFull)
+  }
+
+  /** Whether so few of its own bytes wait for a client that its watches continue. */
+  isHalfTaken(own: number): boolean {
+    return own <= this.#limits.watchBufferBytesMax / 2
   }
 
   /** Whether all clients must wait for events. Progress is small. */

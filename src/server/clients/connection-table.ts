@@ -6,60 +6,13 @@
 // bytes of heads that strangers have sent: beyond their limit, the network that has most of them loses connections.
 
 import type { Socket } from 'node:net'
-import type { Duplex } from 'node:stream'
-import { networkPrefix } from '../../system/addresses.ts'
+import type { Api } from '../api/api.ts'
 import { FREE_BYTES } from '../api/budget.ts'
 import { ByNetwork } from '../by-network.ts'
 import { connectionsThatFit, openFilesMax } from '../node/observe/descriptors.ts'
+import { ClientConnection, type ConnectionTimes } from './client-connection.ts'
+import type { ServedClients } from './guard.ts'
 import type { ConnectionLimits } from './limits.ts'
-
-/** The reader or the protocol that serves a connection. */
-export interface ConnectionOwner {
-  /**
-   * `nothing`: the connection is idle. `client`: the rest of a request is missing, or an answer is not taken yet.
-   * `node`: a request waits for its answer.
-   */
-  waitsFor(): 'nothing' | 'client' | 'node'
-  /** Bytes of answers that wait for the client, and those that it has taken. Missing: the socket has them. */
-  output?(): { readonly waiting: number; readonly taken: number }
-  /** The time of the last answer, or of the connection's start, on the clock of `performance.now()`. */
-  readonly quietSince: number
-}
-
-/** How long a client may continue to send what is not read. */
-export const LINGER_MS = 500
-
-/**
- * Ends a connection. Bytes that still arrive are read and dropped: a connection that is closed with unread bytes is
- * reset, and then the client loses answers that it has not read yet (RFC 9112 §9.6).
- */
-export function endGently(stream: Duplex, lastAnswer?: string): void {
-  if (!stream.writable) return
-  stream.end(lastAnswer)
-  stream.resume()
-  const cut = setTimeout(() => stream.destroy(), LINGER_MS)
-  stream.once('close', () => clearTimeout(cut))
-}
-
-export const socketAddress = ({ remoteAddress, remotePort }: Socket): string =>
-  `${remoteAddress}:${remotePort}`
-
-interface WatchedConnection {
-  readonly socket: Socket
-  readonly network: string
-  owner: ConnectionOwner
-  /** A user is known on it; while rights are not checked: it has made a request that is served. */
-  isKnown: boolean
-  /** Age in checks, while it is not known. */
-  ageMs: number
-  /** The client's progress at the last check; undefined if nothing waited for the client. */
-  progress: number | undefined
-  /**
-   * How long the client has made no progress. Only time in which this process could have noticed it counts, so it is
-   * counted in checks, not measured.
-   */
-  stillMs: number
-}
 
 /** Connections whose TLS handshake is not done. */
 interface OpenHandshakes {
@@ -80,32 +33,44 @@ const STRANGERS_SHARE = 1 / 8
 const CHECK_EVERY_MS_MAX = 1_000
 const CHECK_EVERY_MS_CLOSING = 10
 
+interface ConnectionTableOptions {
+  /** The memory that clients may make the node hold. */
+  readonly api: Pick<Api, 'inbound' | 'inboundOfStrangers'>
+  readonly limits: ConnectionLimits & { readonly muxPingMs: number; readonly grpcPingMs: number }
+  readonly served: ServedClients
+  /** Accepted connections that nobody serves yet. */
+  readonly handshakes: () => OpenHandshakes | undefined
+}
+
 export class ConnectionTable {
+  readonly #options: ConnectionTableOptions
   readonly #limits: ConnectionLimits
-  readonly #handshakes: () => OpenHandshakes | undefined
-  readonly #watched = new Map<Socket, WatchedConnection>()
+  readonly #connections = new Set<ClientConnection>()
   /** Connections on which nobody is known. */
-  readonly #strangers = new ByNetwork<WatchedConnection>()
+  readonly #strangers = new ByNetwork<ClientConnection>()
   /** Strangers that hold more than `FREE_BYTES` of heads, by the bytes beyond. */
-  readonly #strangerHeads = new ByNetwork<WatchedConnection>()
+  readonly #strangerHeads = new ByNetwork<ClientConnection>()
   #timer: NodeJS.Timeout | undefined
   #closing = false
   stalledTotal = 0
   /** Strangers that were closed: late, or to make room. */
   strangersClosedTotal = 0
 
-  /** `handshakes`: accepted connections that no owner serves yet. */
-  constructor(limits: ConnectionLimits, handshakes: () => OpenHandshakes | undefined) {
-    this.#limits = limits
-    this.#handshakes = handshakes
+  constructor(options: ConnectionTableOptions) {
+    this.#options = options
+    this.#limits = options.limits
   }
 
   get size(): number {
-    return this.#watched.size
+    return this.#connections.size
   }
 
   get #sizeWithHandshakes(): number {
-    return this.#watched.size + (this.#handshakes()?.size ?? 0)
+    return this.size + this.#handshakesNow
+  }
+
+  get #handshakesNow(): number {
+    return this.#options.handshakes()?.size ?? 0
   }
 
   get strangers(): number {
@@ -118,8 +83,9 @@ export class ConnectionTable {
   }
 
   open(): void {
+    const { writeStallMsMax, muxPingMs, grpcPingMs } = this.#options.limits
     listeners.add(this)
-    this.#checkEvery(Math.min(CHECK_EVERY_MS_MAX, this.#limits.writeStallMsMax / 4))
+    this.#checkEvery(Math.min(CHECK_EVERY_MS_MAX, writeStallMsMax / 4, muxPingMs / 4, grpcPingMs / 4))
   }
 
   /** The node stops: from now on a connection waits only a short time for its client. */
@@ -130,14 +96,14 @@ export class ConnectionTable {
 
   /** Resolves when no connection is left. */
   async closed(): Promise<void> {
-    const sockets = [...this.#watched.keys()]
+    const sockets = [...this.#connections].map(({ socket }) => socket)
     await Promise.all(sockets.map((socket) => new Promise((resolve) => socket.once('close', resolve))))
     listeners.delete(this)
     clearInterval(this.#timer)
   }
 
   cut(): void {
-    for (const socket of this.#watched.keys()) socket.destroy()
+    for (const { socket } of this.#connections) socket.destroy()
   }
 
   /**
@@ -150,70 +116,56 @@ export class ConnectionTable {
     const fit = connectionsThatFit(openFilesMax(), listeners.size)
     const { connectionsMax } = this.#limits
     if (all < fit && this.#sizeWithHandshakes < connectionsMax) return true
-    const newcomers = this.#strangers.size + (this.#handshakes()?.size ?? 0)
+    const newcomers = this.#strangers.size + this.#handshakesNow
     const areFew = newcomers < Math.min(fit, connectionsMax) * STRANGERS_SHARE
     return (areFew && this.#closeLongestIdle()) || this.#closeOne()
   }
 
-  watch(socket: Socket, owner: ConnectionOwner): void {
-    const known = this.#watched.get(socket)
-    if (known !== undefined) {
-      known.owner = owner
-      return
-    }
-    const network = networkPrefix(socket.remoteAddress ?? '')
-    const watched = { socket, network, owner, isKnown: false, ageMs: 0, progress: undefined, stillMs: 0 }
-    this.#watched.set(socket, watched)
-    this.#strangers.set(network, watched)
-    // The socket closes, and its owner receives the `close` event.
-    socket.on('error', () => {})
-    socket.once('close', () => this.#forget(watched))
+  /** Adds the connection of a client that has been accepted. */
+  add(socket: Socket): ClientConnection {
+    const { api, served } = this.#options
+    const connection = new ClientConnection(socket, {
+      served,
+      inbound: api.inbound,
+      inboundOfStrangers: api.inboundOfStrangers,
+      identified: this.#forgetStranger,
+      headOfStranger: this.#holdHead,
+    })
+    this.#connections.add(connection)
+    this.#strangers.set(connection.network, connection)
+    socket.once('close', () => this.#forget(connection))
+    return connection
   }
 
-  identified(socket: Socket): void {
-    const watched = this.#watched.get(socket)
-    if (watched === undefined) return
-    watched.isKnown = true
-    this.#forgetStranger(watched)
-  }
-
-  /**
-   * Counts the bytes of heads that the connection holds, as long as nobody is known on it. Called whenever they may
-   * have grown, before more is read from any connection: so strangers never hold more than the limit.
-   */
-  holdHeads(socket: Socket, bytes: number): void {
-    const watched = this.#watched.get(socket)
-    if (watched === undefined || watched.isKnown) return
-    if (bytes > FREE_BYTES) this.#strangerHeads.set(watched.network, watched, bytes - FREE_BYTES)
-    else this.#strangerHeads.delete(watched.network, watched)
+  readonly #holdHead = (connection: ClientConnection, bytes: number): void => {
+    const { network } = connection
+    if (!this.#connections.has(connection)) return
+    if (bytes > FREE_BYTES) this.#strangerHeads.set(network, connection, bytes - FREE_BYTES)
+    else this.#strangerHeads.delete(network, connection)
     while (this.strangerHeadBytes > this.#limits.strangerHeadBytesMax)
       this.#closeStranger(this.#strangerHeads)
   }
 
-  isKnown(socket: Socket): boolean {
-    return this.#watched.get(socket)?.isKnown ?? false
+  #forget(connection: ClientConnection): void {
+    this.#connections.delete(connection)
+    this.#forgetStranger(connection)
   }
 
-  #forget(watched: WatchedConnection): void {
-    this.#watched.delete(watched.socket)
-    this.#forgetStranger(watched)
-  }
-
-  #forgetStranger(watched: WatchedConnection): void {
-    this.#strangers.delete(watched.network, watched)
-    this.#strangerHeads.delete(watched.network, watched)
+  readonly #forgetStranger = (connection: ClientConnection): void => {
+    this.#strangers.delete(connection.network, connection)
+    this.#strangerHeads.delete(connection.network, connection)
   }
 
   #closeOne(): boolean {
     return (
       this.#closeStranger(this.#strangers) ||
-      this.#handshakes()?.closeOldest() === true ||
+      this.#options.handshakes()?.closeOldest() === true ||
       this.#closeLongestIdle()
     )
   }
 
-  #closeStranger(strangers: ByNetwork<WatchedConnection>): boolean {
-    let closed: WatchedConnection | undefined
+  #closeStranger(strangers: ByNetwork<ClientConnection>): boolean {
+    let closed: ClientConnection | undefined
     for (const stranger of strangers.largest()) {
       const isServed = stranger.owner.waitsFor() === 'node'
       if (!isServed || closed === undefined) closed = stranger
@@ -225,17 +177,18 @@ export class ConnectionTable {
     return true
   }
 
-  #closeAsStranger(watched: WatchedConnection): void {
+  #closeAsStranger(connection: ClientConnection): void {
     this.strangersClosedTotal++
-    watched.socket.destroy()
-    this.#forget(watched)
+    connection.socket.destroy()
+    this.#forget(connection)
   }
 
   #closeLongestIdle(): boolean {
-    let longest: WatchedConnection | undefined
-    for (const watched of this.#watched.values()) {
-      if (longest !== undefined && watched.owner.quietSince >= longest.owner.quietSince) continue
-      if (watched.owner.waitsFor() === 'nothing') longest = watched
+    let longest: ClientConnection | undefined
+    for (const connection of this.#connections) {
+      const { owner } = connection
+      if (longest !== undefined && owner.quietSince >= longest.owner.quietSince) continue
+      if (owner.waitsFor() === 'nothing') longest = connection
     }
     if (longest === undefined) return false
     longest.socket.destroy()
@@ -248,35 +201,19 @@ export class ConnectionTable {
     this.#timer = setInterval(() => this.#check(ms), ms).unref()
   }
 
-  /** A request that the node serves has its own time limit. */
-  #isLate(watched: WatchedConnection, sinceMs: number): boolean {
-    watched.ageMs += sinceMs
-    return watched.ageMs > this.#limits.headMs && watched.owner.waitsFor() !== 'node'
-  }
-
   #check(sinceMs: number): void {
-    const { closeStallMsMax, writeStallMsMax } = this.#limits
-    const stallMsMax = this.#closing ? closeStallMsMax : writeStallMsMax
-    for (const watched of this.#watched.values()) {
-      const { socket, owner } = watched
+    const { headMs, closeStallMsMax, writeStallMsMax } = this.#limits
+    const stallMs = this.#closing ? closeStallMsMax : writeStallMsMax
+    const times: ConnectionTimes = { headMs, stallMs, isClosing: this.#closing }
+    for (const connection of this.#connections) {
+      const { socket } = connection
       if (socket.destroyed) continue
-      if (!watched.isKnown && this.#isLate(watched, sinceMs)) {
-        this.#closeAsStranger(watched)
-        continue
+      const cut = connection.check(sinceMs, times)
+      if (cut === 'late') this.#closeAsStranger(connection)
+      else if (cut !== undefined) {
+        if (cut === 'stalled') this.stalledTotal++
+        socket.destroy()
       }
-      const { waiting, taken } = owner.output?.() ?? {
-        waiting: socket.writableLength,
-        taken: socket.bytesWritten,
-      }
-      const takes = waiting > 0
-      const waits = takes || (this.#closing && owner.waitsFor() !== 'node')
-      // A client that sends does not necessarily read its answers.
-      const progress = !waits ? undefined : takes ? taken : -socket.bytesRead
-      watched.stillMs = waits && progress === watched.progress ? watched.stillMs + sinceMs : 0
-      watched.progress = progress
-      if (watched.stillMs < stallMsMax || !waits) continue
-      this.stalledTotal++
-      socket.destroy()
     }
   }
 }

@@ -6,7 +6,6 @@
 // what lasts, the wire checks the rest of the head, and the client is identified. Nothing that follows the head is read
 // before.
 
-import type { Socket } from 'node:net'
 import type { OpenAccess } from '../../operations/definition.ts'
 import { ApiError } from '../../operations/forms/index.ts'
 import type { Operation } from '../../operations/index.ts'
@@ -14,15 +13,13 @@ import type { Api } from '../api/api.ts'
 import { parseClaimedUser } from '../api/authenticator.ts'
 import type { Call, Principal } from '../api/call.ts'
 import { isNodeCertificate } from '../tls/identity.ts'
-import type { ConnectionTable } from './connection-table.ts'
+import type { ClientConnection } from './client-connection.ts'
 import { type Guard, loopbackOnly, type RequestHead } from './guard.ts'
 import { type ClientIdentity, isJoining, strangerError } from './identity.ts'
 
 /** The head of a request or of a connection, and what the gate finds out about its client. */
 export interface Opening extends RequestHead, Pick<Call, 'origin'> {
-  readonly socket: Socket
-  /** Whether the client needs no rights, as long as they are not checked. */
-  readonly isServed: boolean
+  readonly connection: ClientConnection
   readonly target: { readonly authority: string | undefined; readonly query: string }
   /** The cluster that the client expects. */
   readonly cluster: string | readonly string[] | undefined
@@ -39,8 +36,6 @@ export interface Opening extends RequestHead, Pick<Call, 'origin'> {
   check(): void
   /** How long a refusal may wait for newer users and rights, in milliseconds. */
   newerWithinMs(): number
-  /** Its client is a user, or rights are not checked and it is served. */
-  identified(): void
 }
 
 /** The facts of what a client wants that decide who may have it. */
@@ -74,17 +69,19 @@ interface GateOptions {
   readonly api: Api
   readonly guard: Guard
   readonly identity: ClientIdentity
-  readonly connections: ConnectionTable
   readonly isClosing: () => boolean
 }
 
 export class Gate {
-  readonly identity: ClientIdentity
   readonly #options: GateOptions
 
   constructor(options: GateOptions) {
     this.#options = options
-    this.identity = options.identity
+  }
+
+  /** Whether rights are not checked, or this is a user. */
+  isUser(principal: Principal | undefined): boolean {
+    return this.#options.identity.isUser(principal)
   }
 
   /** Calls `then` once, now or later, with what the client is refused with; undefined: it may have what it wants. */
@@ -93,7 +90,7 @@ export class Gate {
     wanted: Wanted<O>,
     then: (opening: O, refusal: unknown) => void,
   ): void {
-    const { api, identity, connections } = this.#options
+    const { api, identity } = this.#options
     const { auth } = api.node
     const isChecked = auth.enabled
     opening.isUnidentified = !isChecked
@@ -102,7 +99,7 @@ export class Gate {
     } catch (error) {
       this.#audit(opening, wanted, error)
       const isUnserved = error instanceof ApiError && error.code === 'loopback_only'
-      opening.isOfStranger = isUnserved || (isChecked && !connections.isKnown(opening.socket))
+      opening.isOfStranger = isUnserved || (isChecked && !opening.connection.isKnown)
       then(opening, error)
       return
     }
@@ -116,7 +113,7 @@ export class Gate {
     // `?verbose` shows terms and names, which a page of another site must not read under a host name of its own.
     const isBareProbe = wanted.isProbe === true && opening.target.query === ''
     if (!isBareProbe) guard.checkHost(opening, opening.target.authority)
-    if (!isChecked) checkServed(opening, wanted)
+    if (!isChecked) checkServed(opening.connection, wanted)
     opening.extra = guard.checkOrigin(opening, wanted.isPage)
     guard.checkCluster(opening.cluster)
     if (wanted.isLasting === true && isClosing()) throw NODE_STOPS
@@ -130,7 +127,7 @@ export class Gate {
   ): void {
     const { identity } = this.#options
     const { open } = wanted
-    const { socket, isServed } = opening
+    const { connection } = opening
     const refuse = (error: ApiError): void => {
       this.#audit(opening, wanted, error)
       opening.isOfStranger = true
@@ -139,7 +136,7 @@ export class Gate {
     // At a login the token may have ended, and its user may be gone.
     const authorization = open?.isLogin === true ? undefined : opening.authorization
     const newerMs = opening.newerWithinMs()
-    identity.identify({ authorization, socket, isServed }, newerMs, (error, principal) => {
+    identity.identify(connection, authorization, newerMs, (error, principal) => {
       opening.principal = principal
       if (open !== undefined && (error === undefined || error.code === 'unauthenticated'))
         return this.#admitted(opening, wanted, then)
@@ -147,7 +144,7 @@ export class Gate {
       if (wanted.isForJoining === true && isJoining(principal)) return this.#admitted(opening, wanted, then)
       identity.whenKnown(principal, newerMs, (unknown) => {
         if (unknown !== undefined) refuse(unknown)
-        else if (identity.isStranger(principal)) refuse(strangerError(principal, socket))
+        else if (identity.isStranger(principal)) refuse(strangerError(principal, connection.socket))
         else this.#admitted(opening, wanted, then)
       })
     })
@@ -158,14 +155,14 @@ export class Gate {
     { open, isForJoining = false }: Wanted<O>,
     then: (opening: O, refusal: unknown) => void,
   ): void {
-    const { identity, connections } = this.#options
+    const { identity } = this.#options
     const { principal } = opening
     const isStranger =
       !(isForJoining && isJoining(principal)) &&
-      (identity.isStranger(principal) || identity.onlyProbes(opening))
-    if (!isStranger) opening.identified()
+      (identity.isStranger(principal) || identity.onlyProbes(opening.connection))
+    if (!isStranger) opening.connection.identified()
     // Answers for anybody end no connection of a user.
-    opening.isOfStranger = isStranger && (open === undefined || !connections.isKnown(opening.socket))
+    opening.isOfStranger = isStranger && (open === undefined || !opening.connection.isKnown)
     then(opening, undefined)
   }
 
@@ -178,7 +175,10 @@ export class Gate {
 }
 
 /** Throws `ApiError` for a client of another machine, while rights are not checked. */
-export function checkServed({ isServed, socket }: Pick<Opening, 'isServed' | 'socket'>, wanted: Facts): void {
+export function checkServed(
+  { isServed, socket }: Pick<ClientConnection, 'isServed' | 'socket'>,
+  wanted: Facts = FOR_USERS,
+): void {
   if (isServed || wanted.isProbe === true) return
   if (wanted.isForJoining === true && isNodeCertificate(socket)) return
   throw loopbackOnly()

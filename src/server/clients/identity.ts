@@ -14,26 +14,18 @@ import {
   isNodeCertificate,
   objectionToPeer,
 } from '../tls/identity.ts'
-import type { ServedClients } from './guard.ts'
+import type { ClientConnection } from './client-connection.ts'
 
-/** The sender of a request, as far as its connection and its credentials tell. */
-interface UnidentifiedClient {
-  /** In the form of the Authorization header of HTTP. */
-  readonly authorization: string | undefined
-  readonly socket: Socket
-  /** Whether it needs no rights, as long as they are not checked. */
-  readonly isServed: boolean
-}
+/** The part of a connection that tells who its client is. */
+type Connection = Pick<ClientConnection, 'socket' | 'isServed'>
 
 export class ClientIdentity {
-  readonly served: ServedClients
   readonly #api: Api
   readonly #isSecure: boolean
 
   /** `isSecure`: clients may show certificates. */
-  constructor(api: Api, served: ServedClients, isSecure: boolean) {
+  constructor(api: Api, isSecure: boolean) {
     this.#api = api
-    this.served = served
     this.#isSecure = isSecure
   }
 
@@ -42,13 +34,14 @@ export class ClientIdentity {
     return this.#api.node.auth.enabled || this.#isSecure
   }
 
-  /** Calls `done` once, now or later. */
+  /** Calls `done` once, now or later. `authorization`: credentials, in the form of the Authorization header of HTTP. */
   identify(
-    client: UnidentifiedClient,
+    connection: Connection,
+    authorization: string | undefined,
     newerMs: number,
     done: (error: ApiError | undefined, principal: Principal | undefined) => void,
   ): void {
-    this.#api.authenticator.identify(this.#findCredentials(client), newerMs, done)
+    this.#api.authenticator.identify(this.#findCredentials(connection, authorization), newerMs, done)
   }
 
   /** Calls `then` once. A node refuses no certificate before it knows that its user was not made a moment ago. */
@@ -73,14 +66,13 @@ export class ClientIdentity {
   }
 
   /** Whether rights are not checked, and of this client only probes of the health are served. */
-  onlyProbes(client: Pick<UnidentifiedClient, 'isServed' | 'socket'>): boolean {
-    return !this.#api.node.auth.enabled && !client.isServed && !isNodeCertificate(client.socket)
+  onlyProbes({ isServed, socket }: Connection): boolean {
+    return !this.#api.node.auth.enabled && !isServed && !isNodeCertificate(socket)
   }
 
   /** While rights are not checked, of another machine only a node that joins is served. */
-  #findCredentials(client: UnidentifiedClient): Credentials {
-    const { authorization, socket } = client
-    const joinsOnly = !this.#api.node.auth.enabled && !client.isServed
+  #findCredentials({ socket, isServed }: Connection, authorization: string | undefined): Credentials {
+    const joinsOnly = !this.#api.node.auth.enabled && !isServed
     const certificate = findNodeCertificate(socket)
     const node = certificate && ((member: NodeMember) => objectionToPeer(certificate, member) === undefined)
     return {

@@ -2,8 +2,8 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { ApiError } from '../../operations/forms/index.ts'
-import { type InboundBudget, tooManyBodies } from '../api/budget.ts'
-import { LINGER_MS } from '../clients/connection-table.ts'
+import { tooManyBodies } from '../api/budget.ts'
+import { type ClientConnection, LINGER_MS } from '../clients/client-connection.ts'
 import type { BodyLimits, FollowedBody, RequestBody } from './messages.ts'
 
 /** Whether the request announces a body (RFC 9112 §6.3). */
@@ -18,18 +18,27 @@ interface DrainLimits {
   readonly drainMsMax: number
 }
 
-/** A body that arrived together with its head. */
+/** The error for a body that is too long. */
+const tooLong = (bytes: number, { bytesMax, tooLarge }: BodyLimits): ApiError | undefined =>
+  bytes <= bytesMax
+    ? undefined
+    : new ApiError(
+        tooLarge,
+        tooLarge === 'value_too_large'
+          ? `value of ${bytes} bytes, at most ${bytesMax} (value_bytes_max)`
+          : `body of ${bytes} bytes, at most ${bytesMax}`,
+      )
+
+/** A body that arrived together with its head. Its connection counts it until the answer. */
 export class WholeBody implements RequestBody {
   readonly #bytes: Uint8Array
-  readonly #inbound: InboundBudget
 
-  constructor(bytes: Uint8Array, inbound: InboundBudget) {
+  constructor(bytes: Uint8Array) {
     this.#bytes = bytes
-    this.#inbound = inbound
   }
 
   read(limits: BodyLimits, done: BodyWaiter['done']): void {
-    done(this.#inbound.refusal(this.#bytes.length, limits) ?? this.#bytes)
+    done(tooLong(this.#bytes.length, limits) ?? this.#bytes)
   }
 
   drop(): void {}
@@ -54,10 +63,8 @@ interface BodyWaiter {
 
 interface BodyOptions {
   readonly request: IncomingMessage
-  /** Counts the bytes until `moveTo`. */
-  readonly inbound: InboundBudget
-  /** So many bytes have room until then, however many others wait. */
-  readonly freeBytes: number
+  /** Counts the bytes. */
+  readonly connection: Pick<ClientConnection, 'hasRoom' | 'tryHold' | 'release'>
   readonly drain: DrainLimits
   /** Sends "100 Continue" to a client that waits for it (RFC 9110 §10.1.1). */
   readonly sendContinue: () => void
@@ -73,9 +80,7 @@ interface BodyOptions {
  */
 export class NodeBody implements RequestBody {
   readonly #options: BodyOptions
-  #inbound: InboundBudget
   #drain: DrainLimits
-  #freeBytes: number
   /** The body is complete, or there is none. */
   ended: boolean
   #received: Buffer = NOTHING
@@ -95,10 +100,8 @@ export class NodeBody implements RequestBody {
 
   constructor(options: BodyOptions) {
     this.#options = options
-    const { request, inbound, drain, freeBytes } = options
-    this.#inbound = inbound
+    const { request, drain } = options
     this.#drain = drain
-    this.#freeBytes = freeBytes
     this.ended = !hasBody(request)
     if (this.ended) return
     request
@@ -114,14 +117,6 @@ export class NodeBody implements RequestBody {
     return this.#waiter === undefined ? this.#length : 0
   }
 
-  /** Counts the bytes in this budget from now on. */
-  moveTo(inbound: InboundBudget): void {
-    this.#inbound.bytes -= this.#length
-    inbound.bytes += this.#length
-    this.#inbound = inbound
-    this.#freeBytes = 0
-  }
-
   /** Limits how much of it is dropped. */
   limitDrain(drain: DrainLimits): void {
     this.#drain = drain
@@ -131,10 +126,12 @@ export class NodeBody implements RequestBody {
     // The body is refused even if it is empty.
     if (this.#isDropped && this.#refused === undefined)
       throw new Error('a body is read that has been dropped')
-    const { request, sendContinue, held } = this.#options
+    const { request, connection, sendContinue, held } = this.#options
     const announced = Math.max(this.#length, Number(request.headers['content-length'] ?? 0))
-    const own = announced <= this.#freeBytes ? Infinity : this.#length
-    const refused = this.#refused ?? this.#inbound.refusal(announced, limits, own)
+    const refused =
+      this.#refused ??
+      tooLong(announced, limits) ??
+      (connection.hasRoom(announced - this.#length) ? undefined : tooManyBodies())
     if (refused !== undefined) done(refused)
     else if (this.ended) {
       // Also if the body is empty: node:http ends a connection if the client expects "100 Continue" and it is not sent.
@@ -220,21 +217,21 @@ export class NodeBody implements RequestBody {
       this.#onDropped?.()
       return
     }
-    const { held } = this.#options
-    const inbound = this.#inbound
+    const { connection, held } = this.#options
     const before = this.#length
-    this.#length += chunk.length
-    inbound.bytes += chunk.length
+    const length = before + chunk.length
     const limits = this.#waiter?.limits
-    if (limits !== undefined && this.#length > limits.bytesMax)
+    if (limits !== undefined && length > limits.bytesMax)
       this.#refuse(
         new ApiError(
           limits.tooLarge,
           `${limits.tooLarge === 'value_too_large' ? 'value' : 'body'} of more than ${limits.bytesMax} bytes`,
         ),
       )
-    else if (inbound.bytes > inbound.bytesMax && this.#length > this.#freeBytes) this.#refuse(tooManyBodies())
-    else this.#received = appended(this.#received, before, chunk)
+    else if (connection.tryHold(chunk.length)) {
+      this.#received = appended(this.#received, before, chunk)
+      this.#length = length
+    } else this.#refuse(tooManyBodies())
     if (limits === undefined) held()
     this.#follower?.()
   }
@@ -261,9 +258,9 @@ export class NodeBody implements RequestBody {
     clearTimeout(this.#waiter?.timer)
     this.#waiter = undefined
     if (this.#length === 0) return NOTHING
-    const { held } = this.#options
+    const { connection, held } = this.#options
     const received = this.#received.subarray(0, this.#length)
-    this.#inbound.bytes -= this.#length
+    connection.release(this.#length)
     this.#received = NOTHING
     this.#length = 0
     held()
@@ -288,7 +285,8 @@ export interface IncomingRequest {
   readonly request: IncomingMessage
   readonly response: ServerResponse
   readonly body: NodeBody
-  /** The budget of all connections has no room for it. */
+  /** There is no room for its head. */
   readonly isRefused: boolean
+  /** Memory of its head that its connection holds. */
   readonly headBytes: number
 }

@@ -1,7 +1,6 @@
 // The requests and responses of HTTP as plain data, whichever reader a request came through.
 
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
-import type { Socket } from 'node:net'
 import type { Span, SpanContext } from '@opentelemetry/api'
 import type { ApiError, ApiErrorCode } from '../../operations/forms/index.ts'
 import type { UnencodedResponse, WholeResponse } from '../../operations/http/form.ts'
@@ -11,7 +10,7 @@ import type { BudgetPart, OutboundBudget, Reservation } from '../api/budget.ts'
 import type { Call, PageCollector, Permit, Principal } from '../api/call.ts'
 import { answerWithinMs } from '../api/limits.ts'
 import { newerWithinMs } from '../api/permit.ts'
-import { socketAddress } from '../clients/connection-table.ts'
+import type { ClientConnection } from '../clients/client-connection.ts'
 import { checkServed, FOR_USERS, type Opening, type Wanted } from '../clients/gate.ts'
 import type { RequestHead } from '../clients/guard.ts'
 import type { WatchSink } from '../node/watch/index.ts'
@@ -60,14 +59,10 @@ export interface PageSlices {
   readonly slices: readonly (string | Buffer)[]
 }
 
-/** The connection of a request. */
+/** The reader of a request. */
 export interface ResponseSink {
-  /** Whether the client needs no rights, as long as they are not checked. */
-  readonly isServed: boolean
   /** Whether the client has disconnected. */
   readonly isAbandoned: () => boolean
-  /** The user of a request on this connection is known. */
-  readonly identified: () => void
   /** Sends the response to `request`. */
   readonly send: (request: HttpRequest, response: HttpResponse) => void
 }
@@ -82,12 +77,10 @@ export class HttpRequest implements Call, Opening {
   readonly headers: IncomingHttpHeaders
   readonly hosts: number
   readonly body: RequestBody
-  /** The connection, whose addresses and certificate tell who the client is. */
-  readonly socket: Socket
+  readonly connection: ClientConnection
   /** Arrival of the first byte, on the clock of `performance.now()`. */
   readonly startedAt: number
   readonly sink: ResponseSink
-  readonly isServed: boolean
   /** The Authorization header, in the form of HTTP. */
   authorization: string | undefined
   /** The facts of its route, as soon as that is known. */
@@ -122,7 +115,7 @@ export class HttpRequest implements Call, Opening {
   constructor(
     { method, url, httpVersion, headers, hosts }: RequestStart,
     body: RequestBody,
-    socket: Socket,
+    connection: ClientConnection,
     startedAt: number,
     sink: ResponseSink,
   ) {
@@ -132,10 +125,9 @@ export class HttpRequest implements Call, Opening {
     this.headers = headers
     this.hosts = hosts
     this.body = body
-    this.socket = socket
+    this.connection = connection
     this.startedAt = startedAt
     this.sink = sink
-    this.isServed = sink.isServed
     this.authorization = headers.authorization
     this.deadline = startedAt
     this.pairs = this.target.pairs
@@ -154,20 +146,16 @@ export class HttpRequest implements Call, Opening {
   }
 
   origin(): { readonly method: string; readonly address: string } {
-    return { method: this.method, address: socketAddress(this.socket) }
+    return { method: this.method, address: this.connection.address }
   }
 
   /** A method: a closure for each request would survive collections, and cost a fifth of the gets a second. */
   checkServed(): void {
-    checkServed(this, this.wanted)
+    checkServed(this.connection, this.wanted)
   }
 
   get cluster(): string | readonly string[] | undefined {
     return this.headers['kv-cluster']
-  }
-
-  identified(): void {
-    this.sink.identified()
   }
 
   newerWithinMs(): number {

@@ -8,10 +8,10 @@ import type { Duplex } from 'node:stream'
 import { ApiError } from '../../operations/forms/index.ts'
 import { errorResponse, HttpError, type WholeResponse } from '../../operations/http/form.ts'
 import { http } from '../../system/node-http.ts'
-import { ConnectionShare, FREE_BYTES, type InboundBudget, tooManyBodies } from '../api/budget.ts'
+import { FREE_BYTES, tooManyBodies } from '../api/budget.ts'
 import type { ApiLimits } from '../api/limits.ts'
-import { type ConnectionOwner, type ConnectionTable, endGently } from '../clients/connection-table.ts'
-import { isServed, METHODS, type ServedClients } from '../clients/guard.ts'
+import { type ClientConnection, type ConnectionOwner, endGently } from '../clients/client-connection.ts'
+import { METHODS } from '../clients/guard.ts'
 import type { ConnectionLimits } from '../clients/limits.ts'
 import { type IncomingRequest, NodeBody } from './body.ts'
 import { HttpRequest, isStreamed } from './messages.ts'
@@ -19,11 +19,6 @@ import type { ResponseWriter } from './response-writer.ts'
 
 interface NodeConnectionsOptions {
   readonly limits: ConnectionLimits & Pick<ApiLimits, 'strangerBodyMs'>
-  readonly connections: ConnectionTable
-  readonly served: ServedClients
-  readonly inbound: InboundBudget
-  /** Counts what a connection has sent before a user is known on it. */
-  readonly inboundOfStrangers: () => InboundBudget
   /** Serves a request when the requests before it on its connection are answered. */
   readonly serve: (request: HttpRequest) => void
   readonly writer: ResponseWriter
@@ -52,9 +47,7 @@ export class NodeConnections {
     const { limits } = options
     this.#options = options
     const receive = (request: IncomingMessage, response: ServerResponse, sendContinue = () => {}): void => {
-      const connection = this.#connection(request.socket)
-      connection.receive(request, response, sendContinue)
-      connection.countHeads()
+      this.#connection(request.socket).receive(request, response, sendContinue)
     }
     this.server = http.createServer(
       {
@@ -94,12 +87,9 @@ export class NodeConnections {
     })
   }
 
-  /**
-   * Takes over a connection of the raw reader. `stream` is the socket, or replaces it. `hasHead`: it begins with a
-   * whole head, or with what node:http refuses.
-   */
-  adopt(socket: Socket, stream: Duplex, hasHead: boolean): void {
-    const connection = new NodeConnection(socket, stream, this.#options)
+  /** Takes over a connection of the raw reader. `stream` is the socket, or replaces it. */
+  adopt(client: ClientConnection, stream: Duplex): void {
+    const connection = new NodeConnection(client, stream, this.#options)
     this.#of.set(stream, connection)
     stream.on('error', () => {})
     // Node:http calls this to close a connection after its last answer.
@@ -110,10 +100,9 @@ export class NodeConnections {
       if (connection.quietSince < this.#idleSince) connection.end()
       return stream
     }
-    this.#options.connections.watch(socket, connection)
+    client.serveBy(connection)
     for (const listener of this.#takeOver) listener.call(this.server, stream)
-    // Most clients are known by their first head.
-    if (!hasHead) connection.countHeads()
+    connection.countIncomplete()
   }
 
   /**
@@ -135,6 +124,7 @@ export class NodeConnections {
 
 class NodeConnection implements ConnectionOwner {
   quietSince = performance.now()
+  readonly #client: ClientConnection
   readonly #socket: Socket
   readonly #stream: Duplex
   readonly #options: NodeConnectionsOptions
@@ -154,55 +144,48 @@ class NodeConnection implements ConnectionOwner {
   #isEndless = false
   /** Sent after all answers. */
   #lastError: ApiError | undefined
-  readonly #share: ConnectionShare
-  #isKnown: boolean
-  /** Length of the heads of requests without an answer. */
+  /** Bytes of heads, and of bodies that have arrived. */
   #headBytes = 0
-  /** Bytes of bodies that have arrived. */
   #bodyBytes = 0
-  #countsHeads = false
+  /** Bytes of the last chunks that are neither, such as half a head. */
+  #incompleteBytes = 0
 
-  constructor(socket: Socket, stream: Duplex, options: NodeConnectionsOptions) {
-    this.#socket = socket
+  constructor(client: ClientConnection, stream: Duplex, options: NodeConnectionsOptions) {
+    this.#client = client
+    this.#socket = client.socket
     this.#stream = stream
     this.#options = options
-    this.#isKnown = options.connections.isKnown(socket)
-    this.#share = new ConnectionShare(this.#budget)
-    stream.once('close', () => {
-      this.#headBytes = 0
-      this.#share.set(0)
-      this.#forget()
-    })
-  }
-
-  get #budget(): InboundBudget {
-    return this.#isKnown ? this.#options.inbound : this.#options.inboundOfStrangers()
+    stream.once('close', () => this.#forget())
   }
 
   /**
-   * Counts from now on what a stranger sends beside bodies: heads and trailers, half-sent ones too, which node:http
-   * keeps, and the frames of chunks. Node:http reads unseen from the handle until there is a listener for `data`, and
-   * bodies cost more from then on. So there is none for clients who are known by their first head.
+   * Counts what node:http keeps unseen: heads and trailers whose rest is missing. Without a listener for `data`,
+   * node:http would read from the handle, where nobody sees it.
    */
-  countHeads(): void {
-    if (this.#isKnown || this.#countsHeads) return
-    this.#countsHeads = true
-    this.#stream.on('data', this.#holdHeads)
-    this.#holdHeads()
+  countIncomplete(): void {
+    let before = 0
+    // After the parser, which has read what is complete in this chunk.
+    this.#stream.on('data', ({ length }: Buffer) => {
+      // The parser keeps nothing after an error.
+      if (this.#broken) return
+      const parsed = this.#parsedBytes
+      const rest = Math.max(0, length - (parsed - before))
+      this.#incompleteBytes = parsed > before ? rest : this.#incompleteBytes + rest
+      before = parsed
+      if (!this.#holdIncomplete()) this.#refuseMore()
+    })
   }
 
-  readonly #holdHeads = (): void =>
-    this.#options.connections.holdHeads(this.#socket, this.#socket.bytesRead - this.#bodyBytes)
+  /** Bytes of which node:http has made requests. It emits those of a body later. */
+  get #parsedBytes(): number {
+    let bytes = this.#headBytes + this.#bodyBytes + (this.#current?.request.readableLength ?? 0)
+    for (const { request } of this.#waiting) bytes += request.readableLength
+    return bytes
+  }
 
-  #noteIdentified(): void {
-    if (this.#isKnown) return
-    const { connections, inbound } = this.#options
-    this.#isKnown = true
-    this.#stream.off('data', this.#holdHeads)
-    connections.identified(this.#socket)
-    this.#share.moveTo(inbound)
-    this.#current?.body.moveTo(inbound)
-    for (const { body } of this.#waiting) body.moveTo(inbound)
+  #holdIncomplete(): boolean {
+    const bytes = this.#incompleteBytes
+    return this.#client.holdHead(bytes, memoryOfHead(bytes))
   }
 
   waitsFor(): 'nothing' | 'client' | 'node' {
@@ -217,18 +200,13 @@ class NodeConnection implements ConnectionOwner {
 
   /** A request after a change must see the change (RFC 9112 §9.3.2). */
   receive(request: IncomingMessage, response: ServerResponse, sendContinue: () => void): void {
-    const { limits } = this.#options
-    // A login has room.
-    const freeBytes = this.#isKnown ? 0 : FREE_BYTES
     const body = new NodeBody({
       request,
-      inbound: this.#budget,
-      freeBytes,
-      drain: limits,
+      connection: this.#client,
+      drain: this.#options.limits,
       sendContinue,
       arrived: (bytes) => {
         this.#bodyBytes += bytes
-        if (this.#countsHeads && !this.#isKnown) this.#holdHeads()
       },
       held: this.#paceSoon,
     })
@@ -236,15 +214,18 @@ class NodeConnection implements ConnectionOwner {
     // request as another protocol and drops them; what it reads next may begin inside a value. So the answer ends the
     // connection, and no client waits for an answer to dropped bytes.
     if (request.headers.upgrade !== undefined) response.shouldKeepAlive = false
-    const headBytes = countHeadBytes(request)
-    this.#headBytes += headBytes
-    const isRefused = !this.#share.set(this.#headBytes)
+    const length = countHeadBytes(request)
+    this.#headBytes += length
+    this.#incompleteBytes = 0
+    this.#holdIncomplete()
+    const memory = memoryOfHead(length)
+    const isRefused = !this.#client.tryHold(memory)
+    const headBytes = isRefused ? 0 : memory
     const isBehind = this.#current !== undefined
     if (isBehind && this.#isEndless) this.#stream.destroy()
     else if (isBehind && (isRefused || this.#isOverloaded)) {
       body.drop()
-      this.#headBytes -= headBytes
-      this.#share.set(this.#headBytes)
+      this.#client.release(headBytes)
       this.#refuseMore()
       return
     }
@@ -289,6 +270,7 @@ class NodeConnection implements ConnectionOwner {
     // The parser reports an error again for each later piece.
     if (this.#broken) return
     this.#broken = true
+    this.#client.holdHead(0)
     const newest = this.#waiting.at(-1) ?? this.#current
     if (newest !== undefined && !newest.request.complete) {
       newest.body.break(error)
@@ -304,8 +286,7 @@ class NodeConnection implements ConnectionOwner {
   }
 
   #next(): void {
-    this.#headBytes -= this.#current?.headBytes ?? 0
-    this.#share.set(this.#headBytes)
+    this.#client.release(this.#current?.headBytes ?? 0)
     this.#isEndless = false
     this.#current = this.#waiting.shift()
     if (this.#current === undefined) {
@@ -337,15 +318,13 @@ class NodeConnection implements ConnectionOwner {
     const served = new HttpRequest(
       { method, url, httpVersion, headers, hosts },
       body,
-      this.#socket,
+      this.#client,
       performance.now(),
       {
-        isServed: isServed(this.#options.served, this.#socket),
         isAbandoned: () => response.destroyed,
-        identified: () => this.#noteIdentified(),
         send: ({ extra, isOfStranger }, answer) => {
           if (isOfStranger) response.shouldKeepAlive = false
-          if (!this.#isKnown || isOfStranger) body.limitDrain(strangerDrain)
+          if (!this.#client.isKnown || isOfStranger) body.limitDrain(strangerDrain)
           writer.writeToNode(incoming, answer, extra, isOfStranger)
           this.#isEndless = isStreamed(answer.body) && !response.writableEnded
           if (this.#isEndless && this.#waiting.length > 0) this.#stream.destroy()
@@ -361,6 +340,12 @@ class NodeConnection implements ConnectionOwner {
     served.sink.send(served, errorResponse(tooManyBodies()))
   }
 }
+
+/** Node:http takes up to so many times the length of a large head. */
+const HEAD_MEMORY = 10
+
+/** Memory that a head of so many bytes takes, as it counts. A usual head has no need of it. */
+const memoryOfHead = (bytes: number): number => (bytes > FREE_BYTES ? HEAD_MEMORY * bytes : bytes)
 
 /** Length of a head without optional spaces. */
 function countHeadBytes({ method = '', url = '', rawHeaders }: IncomingMessage): number {

@@ -6,9 +6,8 @@
 import type { Socket } from 'node:net'
 import { Duplex, Readable } from 'node:stream'
 import { errorResponse } from '../../operations/http/form.ts'
-import { ConnectionShare, type InboundBudget, tooManyBodies } from '../api/budget.ts'
-import { type ConnectionOwner, type ConnectionTable, endGently } from '../clients/connection-table.ts'
-import { isServed, type ServedClients } from '../clients/guard.ts'
+import { tooManyBodies } from '../api/budget.ts'
+import { type ClientConnection, type ConnectionOwner, endGently } from '../clients/client-connection.ts'
 import { WholeBody } from './body.ts'
 import { findPreface } from './http2-preface.ts'
 import { HttpRequest, type HttpResponse, type ResponseSink } from './messages.ts'
@@ -34,36 +33,28 @@ const SWEEP_MS_MAX = 5_000
 interface RawConnectionsOptions {
   readonly keepAliveMs: number
   readonly headBytesMax: number
-  readonly connections: ConnectionTable
-  readonly served: ServedClients
   /** Whether each connection ends with its next response, which has `Connection: close`. */
   readonly isClosing: () => boolean
-  readonly inbound: InboundBudget
-  /** Counts what a connection has sent before a user is known on it. */
-  readonly inboundOfStrangers: () => InboundBudget
   readonly serve: (request: HttpRequest) => void
   readonly writer: ResponseWriter
   /**
    * Takes over a connection if the request at the beginning of these bytes opens a multiplexed connection. Returns
    * whether it does.
    */
-  readonly upgrade: (socket: Socket, bytes: Buffer) => boolean
-  /**
-   * Takes over a connection. Unanswered bytes are read from `stream`, which is the socket or replaces it. `hasHead`:
-   * these bytes begin with a whole head, or with what node:http refuses.
-   */
-  readonly handOver: (socket: Socket, stream: Duplex, hasHead: boolean) => void
+  readonly upgrade: (client: ClientConnection, bytes: Buffer) => boolean
+  /** Takes over a connection. Unanswered bytes are read from `stream`, which is the socket or replaces it. */
+  readonly handOver: (client: ClientConnection, stream: Duplex) => void
   /**
    * Takes over a paused connection whose unread bytes begin with the preface of HTTP/2; undefined: node:http refuses
    * it.
    */
-  readonly handOverHttp2: ((socket: Socket) => void) | undefined
+  readonly handOverHttp2: ((client: ClientConnection) => void) | undefined
 }
 
 export class RawConnections {
   readonly #options: RawConnectionsOptions
   readonly #connections = new Set<RawConnection>()
-  /** ConnectionTable that wait for the rest of a request. */
+  /** Connections that wait for the rest of a request. */
   readonly #waiting = new Set<RawConnection>()
   #restTimer: NodeJS.Timeout | undefined
   #sweepTimer: NodeJS.Timeout | undefined
@@ -76,14 +67,12 @@ export class RawConnections {
     return this.#connections.size
   }
 
-  /** `isKnown`: its certificate names who the client is. */
-  accept(socket: Socket, isKnown = false): void {
-    const connection = new RawConnection(socket, this.#options, {
+  accept(client: ClientConnection): void {
+    const connection = new RawConnection(client, this.#options, {
       waits: () => this.#awaitRest(connection),
       left: () => this.#removeConnection(connection),
     })
-    this.#options.connections.watch(socket, connection)
-    if (isKnown) connection.identified()
+    client.serveBy(connection)
     this.#connections.add(connection)
     this.#sweepTimer ??= setInterval(
       () => this.#sweep(),
@@ -147,6 +136,7 @@ class RawConnection implements ConnectionOwner {
   quietSince = performance.now()
   /** The time since when the rest of a request is missing. */
   restAwaitedSince: number | undefined
+  readonly #client: ClientConnection
   readonly #socket: Socket
   readonly #options: RawConnectionsOptions
   readonly #events: RawConnectionEvents
@@ -158,8 +148,8 @@ class RawConnection implements ConnectionOwner {
   #current: HttpRequest | undefined
   /** Length of its head and its body. */
   #currentBytes = 0
-  readonly #share: ConnectionShare
-  #isKnown = false
+  /** Bytes of these that count. */
+  #heldBytes = 0
   /** It has sent more than there is room for: what follows the current request is dropped. */
   #isOverloaded = false
   /** A response is written, and the client has not taken all of it. */
@@ -174,12 +164,13 @@ class RawConnection implements ConnectionOwner {
   #sink: ResponseSink | undefined
   readonly #onDrain: () => void
 
-  constructor(socket: Socket, options: RawConnectionsOptions, events: RawConnectionEvents) {
+  constructor(client: ClientConnection, options: RawConnectionsOptions, events: RawConnectionEvents) {
+    const { socket } = client
+    this.#client = client
     this.#socket = socket
     this.#options = options
     this.#events = events
     this.#requests = new RawParser(options.headBytesMax)
-    this.#share = new ConnectionShare(options.inboundOfStrangers())
     this.#onDrain = () => {
       this.#isUntaken = false
       this.#answered()
@@ -199,14 +190,6 @@ class RawConnection implements ConnectionOwner {
     endGently(this.#socket)
   }
 
-  readonly identified = (): void => {
-    if (this.#isKnown) return
-    const { connections, inbound } = this.#options
-    this.#isKnown = true
-    this.#share.moveTo(inbound)
-    connections.identified(this.#socket)
-  }
-
   /** The next request is read when the last one is answered and its answer is taken. */
   get #busy(): boolean {
     return this.#current !== undefined || this.#isUntaken
@@ -223,13 +206,16 @@ class RawConnection implements ConnectionOwner {
     else this.#readRequests()
     if (this.#count()) return
     // Node:http reads the head first, and with it the user, who has room.
-    if (!this.#isKnown && !this.#busy && this.#received.includes(EMPTY_LINE)) this.handOver()
+    if (!this.#client.isKnown && !this.#busy && this.#received.includes(EMPTY_LINE)) this.handOver()
     else this.#refuseMore()
   }
 
-  /** Returns false if the budget of all connections has no room for what this one has sent. */
+  /** Returns false if there is no room for what the client has sent. */
   #count(): boolean {
-    return this.#share.set(this.#received.length + this.#currentBytes)
+    const bytes = this.#received.length + this.#currentBytes
+    const isHeld = this.#client.tryHold(bytes - this.#heldBytes)
+    if (isHeld) this.#heldBytes = bytes
+    return isHeld
   }
 
   /** Drops an incomplete request. The current one is still answered. */
@@ -247,9 +233,7 @@ class RawConnection implements ConnectionOwner {
 
   readonly #onClose = (): void => {
     this.#events.left()
-    // The answer to the current request may come later. It counts what the connection holds then.
     this.#received = NOTHING
-    this.#share.set(0)
     this.#current?.withdraw?.()
   }
 
@@ -304,17 +288,12 @@ class RawConnection implements ConnectionOwner {
     const startedAt = this.#arrivedAt ?? performance.now()
     this.#arrivedAt = undefined
     this.restAwaitedSince = undefined
-    const { inbound, serve, served } = this.#options
+    const { serve } = this.#options
     this.#currentBytes = request.bytes
     const socket = this.#socket
-    this.#sink ??= {
-      isServed: isServed(served, socket),
-      isAbandoned: () => socket.destroyed,
-      identified: this.identified,
-      send: this.#send,
-    }
-    const body = new WholeBody(request.body, inbound)
-    this.#current = new HttpRequest(request, body, socket, startedAt, this.#sink)
+    this.#sink ??= { isAbandoned: () => socket.destroyed, send: this.#send }
+    const body = new WholeBody(request.body)
+    this.#current = new HttpRequest(request, body, this.#client, startedAt, this.#sink)
     if (this.#count()) serve(this.#current)
     else this.#send(this.#current, errorResponse(tooManyBodies()))
   }
@@ -352,29 +331,25 @@ class RawConnection implements ConnectionOwner {
     const bytes = this.#received
     this.#received = NOTHING
     this.#count()
-    if (this.#options.upgrade(socket, bytes)) return
+    if (this.#options.upgrade(this.#client, bytes)) return
     if (handOverHttp2 !== undefined && !this.#ended) {
       socket.pause()
       socket.unshift(bytes)
-      handOverHttp2(socket)
+      handOverHttp2(this.#client)
       return
     }
-    // Node:http skips empty lines before a request.
-    const hasHead = bytes.includes(EMPTY_LINE) && bytes[0] !== CR && bytes[0] !== LF
     if (this.#ended) {
       // A stream that has ended accepts no bytes back, and emits no second `end`.
       const received = Readable.from([bytes], { objectMode: false })
-      this.#options.handOver(socket, Duplex.from({ readable: received, writable: socket }), hasHead)
+      this.#options.handOver(this.#client, Duplex.from({ readable: received, writable: socket }))
       return
     }
     // The bytes are put back while the socket is paused, so the next owner receives them before newer bytes.
     socket.pause()
     socket.unshift(bytes)
-    this.#options.handOver(socket, socket, hasHead)
+    this.#options.handOver(this.#client, socket)
     socket.resume()
   }
 }
 
 const NOTHING = Buffer.alloc(0)
-const CR = 0x0d
-const LF = 0x0a

@@ -11,6 +11,7 @@ import type { Call, PageCollector, Permit, Principal } from '../api/call.ts'
 import { checkPermitted, execute } from '../api/execute.ts'
 import { answerWithinMs } from '../api/limits.ts'
 import { undoGrant, undoPut } from '../api/undo.ts'
+import type { ClientConnection } from '../clients/client-connection.ts'
 import type { WatchSink } from '../node/watch/index.ts'
 
 /** The client of a call, as its transport knows it. */
@@ -20,7 +21,7 @@ export interface EtcdCaller {
   readonly isUnidentified: boolean
   /** Its watches end with `no leader` when the node has none (`WithRequireLeader` in Go). */
   readonly requiresLeader: boolean
-  readonly address: string
+  readonly connection: Pick<ClientConnection, 'address' | 'tryHold'>
   /** Throws `ApiError` if the client is not served while rights are not checked. */
   checkServed(): void
 }
@@ -245,7 +246,7 @@ class OperationCall implements Call {
   }
 
   origin(): { readonly method: string; readonly address: string } {
-    return { method: this.#rpc.name, address: this.#rpc.client.address }
+    return { method: this.#rpc.name, address: this.#rpc.client.connection.address }
   }
 
   checkServed(): void {

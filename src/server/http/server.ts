@@ -161,7 +161,7 @@ export class HttpServer {
         }
         if (request.wanted.open?.isLogin === true && !(answer instanceof ApiError)) {
           request.isOfStranger = false
-          request.identified()
+          request.connection.identified()
         }
         const response =
           answer instanceof ApiError
@@ -215,7 +215,7 @@ export class HttpServer {
    * executed.
    */
   #isRefused({ principal, wanted }: HttpRequest): boolean {
-    return wanted.open === undefined && !this.#options.gate.identity.isUser(principal)
+    return wanted.open === undefined && !this.#options.gate.isUser(principal)
   }
 
   /** The result of a read may still be refused. The outcome of a change and the state of the node are always sent. */

@@ -5,7 +5,7 @@ import type { Revision } from '../../operations/forms/index.ts'
 import { encodeWatchHead, type WatchRequest } from '../../operations/watch.ts'
 import type { WatchAnswer } from '../api/answer.ts'
 import { type OutboundBudget, writeChunked } from '../api/budget.ts'
-import { errorOfWatch, type WaitingClient, type WatchBuffers } from '../api/watch.ts'
+import { errorOfWatch, WatchBuffer, type WatchBuffers } from '../api/watch.ts'
 import type { HttpRequest, HttpResponse } from '../connections/messages.ts'
 import type { EventsMessage, WatchEnd, WatchHandle, WatchSink } from '../node/watch/index.ts'
 import { type WatchForm, watchForm } from './watch-json.ts'
@@ -39,37 +39,33 @@ export function watchResponse(
 }
 
 /** The response of a watch. Messages of one turn of the event loop are written together. */
-export class WatchStream implements WatchSink, WaitingClient {
+export class WatchStream implements WatchSink {
   readonly form: WatchForm
   readonly #budget: OutboundBudget
-  readonly #buffers: WatchBuffers
+  readonly #buffer: WatchBuffer
   /** The last revision before the first one that the client has requested. */
   readonly #before: number
   #to: ServerResponse | undefined
   #watch: WatchHandle | undefined
   #ready: Uint8Array[] = []
-  /** Bytes of messages that are ready, or that the kernel has not taken yet. */
-  #bytes = 0
   #flushesSoon = false
   #isWriting = false
-  /** The watch waits until the client has taken all messages. */
-  #isWaiting = false
   /** The last message is ready. */
   #ends = false
 
   constructor(form: WatchForm, { outbound, watchBuffers }: WatchBudgets, from: Revision | undefined) {
     this.form = form
     this.#budget = outbound
-    this.#buffers = watchBuffers
+    this.#buffer = new WatchBuffer(watchBuffers)
     this.#before = (from ?? 1) - 1
   }
 
   get isFull(): boolean {
-    return this.#buffers.isFull(this.#bytes)
+    return this.#buffer.isFull()
   }
 
   get takesProgressOnly(): boolean {
-    return this.#buffers.takesProgressOnly
+    return this.#buffer.takesProgressOnly
   }
 
   /** Without `to` the client is gone. */
@@ -98,13 +94,10 @@ export class WatchStream implements WatchSink, WaitingClient {
   }
 
   waits(): void {
-    this.#isWaiting = true
-    if (this.#bytes === 0) this.#buffers.wait(this)
+    this.#buffer.wait(this)
   }
 
-  resume(): void {
-    if (!this.#isWaiting) return
-    this.#isWaiting = false
+  drained(): void {
     this.#watch?.drained()
   }
 
@@ -125,8 +118,7 @@ export class WatchStream implements WatchSink, WaitingClient {
   }
 
   #countBytes(bytes: Uint8Array): Uint8Array {
-    this.#bytes += bytes.length
-    this.#buffers.add(bytes.length)
+    this.#buffer.add(bytes.length)
     return bytes
   }
 
@@ -147,19 +139,16 @@ export class WatchStream implements WatchSink, WaitingClient {
   /** The kernel has taken this many bytes. */
   #noteSent(bytes: number): void {
     if (this.#to === undefined) return
-    this.#bytes -= bytes
-    this.#buffers.remove(bytes)
+    this.#buffer.remove(bytes)
     if (this.#ready.length > 0) this.#flush()
     else if (this.#ends) this.#to.end()
-    else this.resume()
+    else this.#buffer.resume()
   }
 
   #forget(): void {
     this.#watch?.cancel()
     this.#to = undefined
     this.#ready = []
-    this.#buffers.forget(this)
-    this.#buffers.remove(this.#bytes)
-    this.#bytes = 0
+    this.#buffer.close()
   }
 }

@@ -12,7 +12,8 @@ import type { TLSSocket } from 'node:tls'
 import { ApiError } from '../../operations/forms/index.ts'
 import { asError } from '../../system/errors.ts'
 import type { Api } from '../api/api.ts'
-import { ConnectionTable, LINGER_MS, socketAddress } from '../clients/connection-table.ts'
+import { LINGER_MS, socketAddress } from '../clients/client-connection.ts'
+import { ConnectionTable } from '../clients/connection-table.ts'
 import { Gate } from '../clients/gate.ts'
 import { Guard, type ServedClients } from '../clients/guard.ts'
 import { ClientIdentity } from '../clients/identity.ts'
@@ -82,18 +83,17 @@ export class ClientListener {
 
   constructor(options: ClientListenerOptions) {
     const { api, metrics, logger, limits, tls, served, allowedHosts, corsOrigins, consoleDirectory } = options
-    const { node, inbound, outbound, outboundOfStrangers } = api
+    const { node, outbound, outboundOfStrangers } = api
     const isClosing = (): boolean => this.#closing
     const isSecure = tls !== undefined
     this.#options = options
     this.#api = api
-    this.#identity = new ClientIdentity(api, served, isSecure)
+    this.#identity = new ClientIdentity(api, isSecure)
     const guard = new Guard({ clusterId: node.clusterId, allowedHosts, corsOrigins, isSecure })
     const { keepAliveMs, headBytesMax } = limits
     const writer = new ResponseWriter({ node, outbound, outboundOfStrangers, keepAliveMs, isClosing })
-    this.#connections = new ConnectionTable(limits, () => this.#handshakes)
-    const connections = this.#connections
-    const gate = new Gate({ api, guard, identity: this.#identity, connections, isClosing })
+    this.#connections = new ConnectionTable({ api, limits, served, handshakes: () => this.#handshakes })
+    const gate = new Gate({ api, guard, identity: this.#identity, isClosing })
     this.#http = new HttpServer({
       api,
       metrics,
@@ -102,51 +102,22 @@ export class ClientListener {
       loadGateway: options.etcdApi === false ? undefined : () => this.#loadGateway(),
       consoleDirectory,
     })
-    this.#mux = new MuxOpening({
-      api,
-      metrics,
-      limits,
-      gate,
-      connections,
-      writer,
-      isClosing,
-    })
+    this.#mux = new MuxOpening({ api, metrics, limits, gate, writer, isClosing })
     if (options.etcdApi !== false)
-      this.#http2 = new Http2Opening({
-        api,
-        metrics,
-        limits,
-        gate,
-        connections,
-        logger,
-        isClosing,
-      })
+      this.#http2 = new Http2Opening({ api, metrics, limits, gate, logger, isClosing })
     const http2 = this.#http2
-    const inboundOfStrangers = () => api.inboundOfStrangers
     const serve = (request: HttpRequest): void => this.#http.serve(request)
-    this.#nodeConnections = new NodeConnections({
-      limits,
-      connections,
-      served,
-      inbound,
-      inboundOfStrangers,
-      writer,
-      serve,
-    })
+    this.#nodeConnections = new NodeConnections({ limits, writer, serve })
     this.#rawConnections = new RawConnections({
       keepAliveMs,
       headBytesMax,
-      connections,
-      served,
-      inbound,
-      inboundOfStrangers,
       writer,
       serve,
       isClosing,
-      upgrade: (socket, bytes) => this.#mux.upgrade(socket, bytes),
-      handOver: (...connection) => this.#nodeConnections.adopt(...connection),
+      upgrade: (connection, bytes) => this.#mux.upgrade(connection, bytes),
+      handOver: (connection, stream) => this.#nodeConnections.adopt(connection, stream),
       // With TLS, the handshake has agreed on it.
-      handOverHttp2: http2 && !isSecure ? (socket) => http2.accept(socket) : undefined,
+      handOverHttp2: http2 && !isSecure ? (connection) => http2.accept(connection) : undefined,
     })
     this.#nodeConnections.server.on('connection', (socket: Socket) => this.#accept(socket))
     this.#handshakes = tls && this.#createHandshakes(tls)
@@ -263,7 +234,7 @@ export class ClientListener {
   #accept(socket: Socket): void {
     this.#acceptedTotal++
     if (this.#connections.makeRoom()) {
-      if (this.#handshakes === undefined) this.#rawConnections.accept(socket)
+      if (this.#handshakes === undefined) this.#rawConnections.accept(this.#connections.add(socket))
       else this.#handshakes.begin(socket)
       return
     }
@@ -299,9 +270,10 @@ export class ClientListener {
   #secured(socket: TLSSocket): void {
     const user = findCertificateUser(socket)
     const isUser = user !== undefined && !this.#identity.isStranger({ user, epoch: undefined })
-    const isKnown = isUser || isNodeCertificate(socket)
-    if (socket.alpnProtocol === HTTP2) this.#http2?.accept(socket, isKnown)
-    else this.#rawConnections.accept(socket, isKnown)
+    const connection = this.#connections.add(socket)
+    if (isUser || isNodeCertificate(socket)) connection.identified()
+    if (socket.alpnProtocol === HTTP2) this.#http2?.accept(connection)
+    else this.#rawConnections.accept(connection)
   }
 
   #refuseCertificate(socket: TLSSocket, { kind, why }: HandshakeRefusal, tls: ListenerTls): void {

@@ -1,10 +1,9 @@
 // Connections of HTTP/2, which speak gRPC. Their code is loaded for the first one: a node without clients of etcd loads
 // none of it.
 
-import type { Socket } from 'node:net'
 import { asError } from '../../system/errors.ts'
 import type { Api } from '../api/api.ts'
-import type { ConnectionTable } from '../clients/connection-table.ts'
+import type { ClientConnection } from '../clients/client-connection.ts'
 import type { Gate } from '../clients/gate.ts'
 import type { GrpcConnections } from '../etcd/grpc/connections.ts'
 import type { Metrics } from '../node/observe/metrics.ts'
@@ -16,7 +15,6 @@ interface Http2OpeningOptions {
   readonly metrics: Metrics
   readonly limits: HttpLimits
   readonly gate: Gate
-  readonly connections: ConnectionTable
   readonly logger: Logger
   readonly isClosing: () => boolean
 }
@@ -45,18 +43,20 @@ export class Http2Opening {
     this.#grpc?.closing()
   }
 
-  /** Takes over a paused connection of HTTP/2, with all its bytes unread. `isKnown`: its certificate names a user. */
-  accept(socket: Socket, isKnown = false): void {
+  /** Takes over a paused connection of HTTP/2, with all its bytes unread. */
+  accept(connection: ClientConnection): void {
     if (this.#grpc !== undefined) {
-      this.#grpc.accept(socket, isKnown)
+      this.#grpc.accept(connection)
       return
     }
-    const { connections, logger } = this.#options
-    connections.watch(socket, { quietSince: performance.now(), waitsFor: () => 'node' })
-    connections.holdHeads(socket, socket.readableLength)
+    const { logger } = this.#options
+    const { socket } = connection
+    connection.awaitOwner()
+    connection.holdHead(socket.readableLength)
     this.#load().then(
       (grpc) => {
-        if (!socket.destroyed) grpc.accept(socket, isKnown)
+        connection.holdHead(0)
+        if (!socket.destroyed) grpc.accept(connection)
       },
       (error: unknown) => {
         logger.warn({ error: asError(error).message }, 'the API of etcd could not be loaded yet')

@@ -1,7 +1,6 @@
 // Multiplexed connections, from the request that opens one (RFC 6455 §4) to the socket that `../mux` takes over. That
 // code is loaded when the node already listens.
 
-import type { Socket } from 'node:net'
 import { ApiError } from '../../operations/forms/index.ts'
 import { errorResponse, HttpError } from '../../operations/http/form.ts'
 import { readQuery, takeTimeout, text } from '../../operations/http/parameters.ts'
@@ -9,9 +8,8 @@ import { SUBPROTOCOL } from '../../operations/mux/connection.ts'
 import type { Api } from '../api/api.ts'
 import type { Principal } from '../api/call.ts'
 import { NEWER_MS_MAX } from '../api/permit.ts'
-import { type ConnectionTable, endGently, socketAddress } from '../clients/connection-table.ts'
+import { type ClientConnection, endGently } from '../clients/client-connection.ts'
 import type { Gate, Opening, Wanted } from '../clients/gate.ts'
-import { isServed } from '../clients/guard.ts'
 import { type RawRequest, readUpgrade } from '../connections/raw-parser.ts'
 import type { ResponseWriter } from '../connections/response-writer.ts'
 import { parseTarget, type Target } from '../connections/target.ts'
@@ -24,7 +22,6 @@ interface MuxOpeningOptions {
   readonly metrics: Metrics
   readonly limits: HttpLimits
   readonly gate: Gate
-  readonly connections: ConnectionTable
   readonly writer: ResponseWriter
   readonly isClosing: () => boolean
 }
@@ -73,14 +70,8 @@ export class MuxOpening {
 
   async #load(): Promise<Multiplexer> {
     const { Multiplexer } = await import('../mux/multiplexer.ts')
-    const { api, metrics, limits, connections, isClosing } = this.#options
-    this.#multiplexer = new Multiplexer({
-      api,
-      metrics,
-      limits,
-      watchConnection: (socket, owner) => connections.watch(socket, owner),
-      isClosing,
-    })
+    const { api, metrics, limits, isClosing } = this.#options
+    this.#multiplexer = new Multiplexer({ api, metrics, limits, isClosing })
     return this.#multiplexer
   }
 
@@ -88,14 +79,13 @@ export class MuxOpening {
    * Takes over a connection if the request at the beginning of these bytes opens a multiplexed one. Returns whether it
    * does.
    */
-  upgrade(socket: Socket, bytes: Buffer): boolean {
+  upgrade(connection: ClientConnection, bytes: Buffer): boolean {
     const startedAt = performance.now()
     const request = readOpening(bytes)
     if (request === undefined) return false
-    const { api, metrics, gate, connections, writer } = this.#options
-    const opening = new ConnectionOpening(request, socket, isServed(gate.identity.served, socket), () =>
-      connections.identified(socket),
-    )
+    const { api, metrics, gate, writer } = this.#options
+    const { socket } = connection
+    const opening = new ConnectionOpening(request, connection)
     const refuse = (error: unknown): void => {
       const response = errorResponse(api.toApiError(error))
       writer.writeToSocket(socket, request.method, response, [], () => {}, true)
@@ -104,15 +94,14 @@ export class MuxOpening {
     }
     const accept = (multiplexer: Multiplexer): void => {
       if (socket.destroyed) return
-      const { principal, isServed: isClientServed } = opening
-      const rest = bytes.subarray(request.bytes)
-      multiplexer.accept(socket, request, rest, { principal, isServed: isClientServed })
+      connection.holdHead(0)
+      multiplexer.accept(connection, request, bytes.subarray(request.bytes), opening.principal)
       socket.resume()
       metrics.requestEnded('other', 101, performance.now() - startedAt)
     }
     socket.pause()
-    connections.watch(socket, { quietSince: startedAt, waitsFor: () => 'node' })
-    connections.holdHeads(socket, bytes.length)
+    connection.awaitOwner()
+    connection.holdHead(bytes.length)
     // A message may be large, and is read before an operation of it is decided: it is a connection of users.
     gate.admit(opening, CONNECTION, (_, refusal) => {
       if (refusal !== undefined) refuse(refusal)
@@ -148,9 +137,7 @@ class ConnectionOpening implements Opening {
   readonly target: Target
   readonly cluster: string | readonly string[] | undefined
   readonly authorization: string | undefined
-  readonly socket: Socket
-  readonly isServed: boolean
-  readonly identified: () => void
+  readonly connection: ClientConnection
   extra: readonly string[] = []
   isUnidentified = false
   isOfStranger = false
@@ -158,16 +145,14 @@ class ConnectionOpening implements Opening {
   /** The fault of its query. */
   readonly #fault: unknown
 
-  constructor(request: RawRequest, socket: Socket, isClientServed: boolean, identified: () => void) {
+  constructor(request: RawRequest, connection: ClientConnection) {
     const { method, url, httpVersion, headers, hosts } = request
     this.target = parseTarget(method, url)
     this.httpVersion = httpVersion
     this.headers = headers
     this.hosts = hosts
     this.authorization = headers.authorization
-    this.socket = socket
-    this.isServed = isClientServed
-    this.identified = identified
+    this.connection = connection
     let cluster: string | undefined
     try {
       const { others } = takeTimeout(this.target.pairs)
@@ -199,7 +184,7 @@ class ConnectionOpening implements Opening {
   }
 
   origin(): { readonly method: string; readonly address: string } {
-    return { method: 'GET', address: socketAddress(this.socket) }
+    return { method: 'GET', address: this.connection.address }
   }
 }
 

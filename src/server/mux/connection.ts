@@ -9,11 +9,11 @@ import { findByOpcode } from '../../operations/index.ts'
 import type { Item } from '../../operations/mux/form.ts'
 import { OPCODES } from '../../operations/mux/opcodes.ts'
 import type { Api } from '../api/api.ts'
-import { afterDrain, ConnectionShare, PIECE_BYTES, tooManyBodies } from '../api/budget.ts'
+import { afterDrain, PIECE_BYTES } from '../api/budget.ts'
 import type { Principal } from '../api/call.ts'
-import type { WaitingClient } from '../api/watch.ts'
-import { loopbackOnly } from '../clients/guard.ts'
-import type { StallLimits } from '../clients/limits.ts'
+import { WatchBuffer } from '../api/watch.ts'
+import type { ClientConnection, ConnectionOwner } from '../clients/client-connection.ts'
+import { checkServed } from '../clients/gate.ts'
 import { NumberMap } from '../node/write/number-map.ts'
 import type { MuxLimits } from './limits.ts'
 import { asItem, decodeRequestId, packMessage, readMessage, type SharedItem } from './messages.ts'
@@ -36,19 +36,12 @@ const MESSAGE_BYTES = 1024 * 1024
 
 export interface ConnectionOptions {
   readonly api: Api
-  readonly limits: MuxLimits & StallLimits
+  readonly limits: MuxLimits
   readonly run: (call: MuxCall, item: Item) => void
   /** Called when a call has its answer. */
   readonly ended: (call: MuxCall) => void
   /** Calls `flush` in the next phase of the event loop. */
   readonly flushSoon: (connection: MuxConnection) => void
-}
-
-/** The client of a connection. */
-export interface MuxClient {
-  readonly principal: Principal | undefined
-  /** Whether it needs no rights, as long as they are not checked. */
-  readonly isServed: boolean
 }
 
 /** An item of a watch that is not sent yet. */
@@ -62,13 +55,13 @@ class WatchItem {
   }
 }
 
-export class MuxConnection implements WatchConnection, WaitingClient {
+export class MuxConnection implements WatchConnection, ConnectionOwner {
   quietSince = performance.now()
   readonly principal: Principal | undefined
-  readonly address: string
+  readonly pings
   /** Connections receive progress at different times, so that their messages are spread. */
   readonly phase = Math.random()
-  readonly #isServed: boolean
+  readonly #client: ClientConnection
   readonly #ws: WebSocket
   readonly #socket: Socket
   readonly #options: ConnectionOptions
@@ -80,16 +73,11 @@ export class MuxConnection implements WatchConnection, WaitingClient {
   #openBytes = 0
   /** Number of them without an answer. */
   #pending = 0
-  /** Bytes that the node keeps for operations and for watches. */
-  #heldBytes = 0
-  readonly #share: ConnectionShare
   /** Watches that have begun, by id. */
   #watches: Map<number, MuxWatch> | undefined
-  /** Watches that wait until the client has taken more. */
-  #waitingWatches: MuxWatch[] = []
-  /** Bytes of items of watches that are ready, or that the kernel has not taken yet. */
-  #watchBytes = 0
-  /** The part of them in the last message. */
+  /** Items of watches that wait for the client. */
+  readonly #watchBuffer: WatchBuffer
+  /** Bytes of these in the last message. */
   #watchBytesSent = 0
   /** Notices, answered operations and items of watches, not sent yet, in the order in which they became ready. */
   #ready: (MuxCall | WatchItem | Item)[] = []
@@ -104,20 +92,33 @@ export class MuxConnection implements WatchConnection, WaitingClient {
   #isMessageComplete = false
   /** Bytes of pings and pongs that were complete in this chunk. They may come between the pieces of a message. */
   #controlBytes = 0
-  /** Time without bytes from the client, counted in checks: only time counts in which bytes would have been noticed. */
-  #silentMs = 0
-  #receivedBytes = 0
   /** Nothing more is read or answered. */
   #isOver = false
 
-  constructor(ws: WebSocket, socket: Socket, client: MuxClient, options: ConnectionOptions) {
-    this.principal = client.principal
-    this.#isServed = client.isServed
-    this.address = `${socket.remoteAddress}:${socket.remotePort}`
+  /** `principal`: the user who has opened it. */
+  constructor(
+    ws: WebSocket,
+    client: ClientConnection,
+    principal: Principal | undefined,
+    options: ConnectionOptions,
+  ) {
+    const { socket } = client
+    const isWithinMessage = (): boolean => this.#arrivingBytes > 0
+    this.principal = principal
+    this.pings = {
+      pingMs: options.limits.muxPingMs,
+      get isWithinMessage() {
+        return isWithinMessage()
+      },
+      ping: () => {
+        if (!this.#isOver) ws.ping()
+      },
+    }
+    this.#client = client
     this.#ws = ws
     this.#socket = socket
     this.#options = options
-    this.#share = new ConnectionShare(options.api.inbound)
+    this.#watchBuffer = new WatchBuffer(options.api.watchBuffers)
     ws.on('message', (data: Buffer, isBinary: boolean) => this.#receive(data, isBinary))
     const onControl = (data: Buffer): void => {
       this.#controlBytes += CONTROL_HEAD_BYTES + data.length
@@ -130,9 +131,13 @@ export class MuxConnection implements WatchConnection, WaitingClient {
     socket.on('close', () => this.#end())
   }
 
+  get address(): string {
+    return this.#client.address
+  }
+
   /** Throws `ApiError` if the client is not served while rights are not checked. */
   checkServed(): void {
-    if (!this.#isServed) throw loopbackOnly()
+    checkServed(this.#client)
   }
 
   get isOver(): boolean {
@@ -164,23 +169,6 @@ export class MuxConnection implements WatchConnection, WaitingClient {
     if (this.waitsFor() === 'nothing') this.#close(GOING_AWAY, 'the node stops')
   }
 
-  /**
-   * Called at intervals of `sinceMs`: pings a silent client, and cuts a connection whose ping is not answered, or whose
-   * message does not arrive. The bytes of that message count for the budget of all clients.
-   */
-  check(sinceMs: number): void {
-    const { muxPingMs, writeStallMsMax } = this.#options.limits
-    const { bytesRead } = this.#socket
-    // While the client does not take its answers, nothing is read, and another limit applies.
-    const isActive = bytesRead !== this.#receivedBytes || this.#ws.isPaused
-    const before = this.#silentMs
-    this.#receivedBytes = bytesRead
-    this.#silentMs = isActive ? 0 : before + sinceMs
-    const silentMsMax = this.#arrivingBytes > 0 ? writeStallMsMax : 2 * muxPingMs
-    if (this.#silentMs >= silentMsMax) this.#socket.destroy()
-    else if (before < muxPingMs && this.#silentMs >= muxPingMs && !this.#isOver) this.#ws.ping()
-  }
-
   /** Throws `ApiError` if so many answers wait for the client that there is no room for this one. */
   checkRoom(bytes: number): void {
     const { limits } = this.#options
@@ -192,16 +180,7 @@ export class MuxConnection implements WatchConnection, WaitingClient {
   }
 
   hold(bytes: number): void {
-    if (this.#share.set(this.#heldBytes + bytes)) this.#heldBytes += bytes
-    else {
-      this.#share.set(this.#heldBytes)
-      throw tooManyBodies()
-    }
-  }
-
-  #release(bytes: number): void {
-    this.#heldBytes -= bytes
-    this.#share.set(this.#heldBytes)
+    this.#client.hold(bytes)
   }
 
   answered(call: MuxCall): void {
@@ -239,55 +218,38 @@ export class MuxConnection implements WatchConnection, WaitingClient {
   }
 
   watchEnded(id: number): void {
-    this.#release(this.#watches?.get(id)?.heldBytes ?? 0)
+    this.#client.release(this.#watches?.get(id)?.heldBytes ?? 0)
     this.#watches?.delete(id)
   }
 
   /** Waiting answers do not count: they have a limit of their own, and may never end. */
   get isFull(): boolean {
     // Its watches may always send progress.
-    const progressBytes = SMALL_ITEM_BYTES * (this.#watches?.size ?? 0)
-    return this.#options.api.watchBuffers.isFull(this.#watchBytes, progressBytes)
+    return this.#watchBuffer.isFull(SMALL_ITEM_BYTES * (this.#watches?.size ?? 0))
   }
 
   get takesProgressOnly(): boolean {
-    return this.#options.api.watchBuffers.takesProgressOnly
+    return this.#watchBuffer.takesProgressOnly
   }
 
   waits(watch: MuxWatch): void {
-    this.#waitingWatches.push(watch)
-    // Nothing will be taken that would resume it.
-    if (this.#watchBytes === 0) this.#options.api.watchBuffers.wait(this)
+    this.#watchBuffer.wait(watch)
   }
 
   send(item: Item | SharedItem, bytes: number): void {
     if (this.#isOver) return
-    const { outbound, watchBuffers } = this.#options.api
     this.#ready.push(new WatchItem(item, bytes))
     this.#readyBytes += bytes
-    this.#watchBytes += bytes
-    watchBuffers.add(bytes)
-    outbound.add(bytes)
+    this.#watchBuffer.add(bytes)
+    this.#options.api.outbound.add(bytes)
     this.#flushSoon()
   }
 
   /** The kernel has taken the last message. */
   #onDrain(): void {
-    const { watchBuffers } = this.#options.api
     const sent = this.#watchBytesSent
-    this.#watchBytes -= sent
     this.#watchBytesSent = 0
-    watchBuffers.remove(sent)
-  }
-
-  /** Resumes watches when the client has taken half of the buffer. */
-  resume(): void {
-    const { watchBufferBytesMax } = this.#options.api.limits
-    if (this.#waitingWatches.length === 0) return
-    if (this.#watchBytes > watchBufferBytesMax / 2) return
-    const waiting = this.#waitingWatches
-    this.#waitingWatches = []
-    for (const watch of waiting) watch.drained()
+    this.#watchBuffer.remove(sent)
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -348,20 +310,18 @@ export class MuxConnection implements WatchConnection, WaitingClient {
     call.withdraw?.()
   }
 
-  /** Messages that are not complete use memory, on all connections together. */
+  /** Messages that are not complete use memory. */
   #countArriving(bytes: number): void {
-    const { inbound, node } = this.#options.api
     const before = this.#arrivingBytes
     const isWhole = this.#isMessageComplete || this.#isOver
-    this.#arrivingBytes = isWhole ? 0 : Math.max(0, before + bytes - this.#controlBytes)
+    const arriving = isWhole ? 0 : Math.max(0, before + bytes - this.#controlBytes)
     this.#isMessageComplete = false
     this.#controlBytes = 0
-    inbound.bytes += this.#arrivingBytes - before
     // Rights are checked, or its user was deleted, since it was opened: its operations are refused, and need no room.
-    if (this.#arrivingBytes > PIECE_BYTES && node.auth.enabled && !this.#isOfUser)
+    if (arriving > PIECE_BYTES && this.#options.api.node.auth.enabled && !this.#isOfUser)
       this.#close(POLICY_VIOLATION, 'the connection is of no user: open one with credentials')
-    else if (inbound.bytes > inbound.bytesMax && this.#arrivingBytes > 0)
-      this.#close(TRY_AGAIN_LATER, 'too many messages are being received')
+    else if (this.#client.tryHold(arriving - before)) this.#arrivingBytes = arriving
+    else this.#close(TRY_AGAIN_LATER, 'too many messages are being received')
   }
 
   /** Whether its user still exists. */
@@ -390,7 +350,7 @@ export class MuxConnection implements WatchConnection, WaitingClient {
       if (this.#untakenBytes === 0) this.#onDrain()
     }
     if (this.#ready.length === 0 && this.#untakenBytes === 0) this.quietSince = performance.now()
-    this.resume()
+    this.#watchBuffer.resume()
     this.#pauseOrResume()
   }
 
@@ -406,7 +366,7 @@ export class MuxConnection implements WatchConnection, WaitingClient {
         // From here on the client may use the id and the credit again.
         this.#open?.delete(ready.id)
         this.#openBytes -= ready.bytes
-        this.#release(ready.heldBytes)
+        this.#client.release(ready.heldBytes)
       } else if (ready instanceof WatchItem) {
         if (bytes > 0 && bytes + ready.bytes > MESSAGE_BYTES) break
         bytes += ready.bytes
@@ -464,23 +424,25 @@ export class MuxConnection implements WatchConnection, WaitingClient {
   #end(): void {
     if (this.#isOver) return
     this.#isOver = true
-    const { outbound, inbound, watchBuffers } = this.#options.api
-    outbound.remove(this.#readyBytes)
-    for (const watch of this.#watches?.values() ?? []) watch.forget()
+    this.#options.api.outbound.remove(this.#readyBytes)
+    let heldBytes = this.#arrivingBytes
+    for (const watch of this.#watches?.values() ?? []) {
+      heldBytes += watch.heldBytes
+      watch.forget()
+    }
     this.#watches = undefined
-    this.#waitingWatches = []
-    this.#release(this.#heldBytes)
-    watchBuffers.forget(this)
-    watchBuffers.remove(this.#watchBytes)
-    this.#watchBytes = 0
+    this.#watchBuffer.close()
     this.#watchBytesSent = 0
-    inbound.bytes -= this.#arrivingBytes
     this.#arrivingBytes = 0
     this.#readyBytes = 0
     this.#ready = []
     const open = this.#open
     this.#open = undefined
-    for (const call of open?.values() ?? []) call.withdraw?.()
+    for (const call of open?.values() ?? []) {
+      heldBytes += call.heldBytes
+      call.withdraw?.()
+    }
+    this.#client.release(heldBytes)
     if (this.#ws.isPaused) this.#ws.resume()
   }
 }

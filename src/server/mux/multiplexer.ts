@@ -1,7 +1,6 @@
 // All multiplexed connections of a node.
 
 import type { IncomingMessage } from 'node:http'
-import type { Socket } from 'node:net'
 import { type WebSocket, WebSocketServer } from 'ws'
 import { TXN_OPERATIONS_MAX } from '../../kv/txn.ts'
 import { BATCH_COMMANDS_MAX } from '../../operations/batch.ts'
@@ -19,11 +18,13 @@ import {
 import { checkElements } from '../../operations/mux/fields.ts'
 import type { Item, ItemLimits } from '../../operations/mux/form.ts'
 import type { Api } from '../api/api.ts'
+import type { Principal } from '../api/call.ts'
 import { execute } from '../api/execute.ts'
+import type { ClientConnection } from '../clients/client-connection.ts'
 import type { StallLimits } from '../clients/limits.ts'
 import type { KvNode } from '../node/kv-node.ts'
 import type { Metrics } from '../node/observe/metrics.ts'
-import { type ConnectionOptions, type MuxClient, MuxConnection } from './connection.ts'
+import { type ConnectionOptions, MuxConnection } from './connection.ts'
 import type { MuxLimits } from './limits.ts'
 import { type MuxCall, MuxPage } from './mux-call.ts'
 import { endWithAnswer } from './results.ts'
@@ -32,8 +33,6 @@ interface MultiplexerOptions {
   readonly api: Api
   readonly limits: MuxLimits & StallLimits
   readonly metrics: Metrics
-  /** Watches the connection of a client, which `owner` now serves. */
-  readonly watchConnection: (socket: Socket, owner: MuxConnection) => void
   readonly isClosing: () => boolean
 }
 
@@ -52,7 +51,6 @@ export class Multiplexer {
   /** Connections with something to send at the next flush. */
   #ready: MuxConnection[] = []
   #flushesSoon = false
-  #timer: NodeJS.Timeout | undefined
   /** The leader of the last notice. */
   #knownLeader: KnownLeader
 
@@ -130,10 +128,15 @@ export class Multiplexer {
   }
 
   /** Takes over the connection of a client whose request was checked. `rest` are the bytes that followed it. */
-  accept(socket: Socket, request: OpeningRequest, rest: Buffer, client: MuxClient): void {
+  accept(
+    client: ClientConnection,
+    request: OpeningRequest,
+    rest: Buffer,
+    principal: Principal | undefined,
+  ): void {
     // `ws` reads only these parts of a request.
-    this.#server.handleUpgrade(request as unknown as IncomingMessage, socket, rest, (ws) =>
-      this.#opened(ws, socket, client),
+    this.#server.handleUpgrade(request as unknown as IncomingMessage, client.socket, rest, (ws) =>
+      this.#opened(ws, client, principal),
     )
   }
 
@@ -163,25 +166,14 @@ export class Multiplexer {
     for (const connection of this.#connections) connection.leave()
   }
 
-  #opened(ws: WebSocket, socket: Socket, client: MuxClient): void {
-    const { api, limits, watchConnection } = this.#options
+  #opened(ws: WebSocket, client: ClientConnection, principal: Principal | undefined): void {
+    const { api, limits } = this.#options
     this.#sendLeader()
-    const connection = new MuxConnection(ws, socket, client, this.#each)
+    const connection = new MuxConnection(ws, client, principal, this.#each)
     this.#connections.add(connection)
-    socket.on('close', () => this.#removeConnection(connection))
-    watchConnection(socket, connection)
+    client.socket.on('close', () => this.#connections.delete(connection))
+    client.serveBy(connection)
     connection.notice(encodeWelcome(connectionWelcome(api, limits)))
-    const everyMs = Math.min(CHECK_MS_MAX, limits.muxPingMs / 4, limits.writeStallMsMax / 4)
-    this.#timer ??= setInterval(() => {
-      for (const connection of this.#connections) connection.check(everyMs)
-    }, everyMs).unref()
-  }
-
-  #removeConnection(connection: MuxConnection): void {
-    this.#connections.delete(connection)
-    if (this.#connections.size > 0) return
-    clearInterval(this.#timer)
-    this.#timer = undefined
   }
 
   #flushSoon(): void {
@@ -216,8 +208,6 @@ export function decodeOperation(call: MuxCall, item: Item, limits: ItemLimits): 
   return operation
 }
 
-/** Interval of the checks for silent clients. */
-const CHECK_MS_MAX = 5_000
 /** Limits of the pieces in which one message may arrive: each piece is an object. */
 const FRAGMENTS_MAX = 1_024
 const CHUNKS_MAX = 16 * 1_024

@@ -22,6 +22,9 @@ import type { MuxWatch } from './watch-sink.ts'
 /** Memory of an answer beside keys and values. */
 const ANSWER_BYTES = 200
 
+/** Memory of a call, or of its watch, beside keys and values. */
+export const CALL_BYTES = 512
+
 const SERVER_ERROR = 500
 
 /** The connection of a call. */
@@ -128,10 +131,11 @@ export class MuxCall implements Call {
     this.#connection.checkRoom(bytes)
   }
 
-  /** Throws `ApiError` if the node has no room for so many bytes. */
+  /** Holds so many bytes of keys and values, and the call itself. Throws `ApiError` if there is no room for them. */
   hold(bytes: number): void {
-    this.#connection.hold(bytes)
-    this.heldBytes = bytes
+    const heldBytes = CALL_BYTES + bytes
+    this.#connection.hold(heldBytes)
+    this.heldBytes = heldBytes
   }
 
   /** Throws `ApiError` if the connection has too many watches. */

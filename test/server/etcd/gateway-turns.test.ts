@@ -9,6 +9,7 @@ import type { HttpRequest } from '../../../src/server/connections/messages.ts'
 import type { EtcdCall } from '../../../src/server/etcd/call.ts'
 import { GatewayStream } from '../../../src/server/etcd/gateway/stream.ts'
 import { serveDuplex } from '../../../src/server/etcd/rpc.ts'
+import { connectionWith } from '../clients/lone-connection.ts'
 
 /** Runs no step by itself. */
 class HeldTurns extends TurnQueue {
@@ -27,7 +28,7 @@ function open(body: string, turns: TurnQueue, inbound: InboundBudget) {
   let rest = Buffer.from(body)
   const outbound = new OutboundBudget(1024, turns)
   const call = {
-    api: { inbound, outbound },
+    api: { outbound },
     whenLate: () => () => {},
     abandon() {},
     releaseRoom() {},
@@ -49,7 +50,7 @@ function open(body: string, turns: TurnQueue, inbound: InboundBudget) {
     halfClosed() {},
     closed() {},
   }))
-  const request = { body: { follow }, socket: { once() {}, off() {} } } as unknown as HttpRequest
+  const request = { body: { follow }, connection: connectionWith(inbound) } as unknown as HttpRequest
   const stream = new GatewayStream({
     ...{ call, rpc, request, requestBytesMax: 1024 * 1024, stallMsMax: 1_000 },
     ...{ respond() {}, fail() {}, closed() {} },

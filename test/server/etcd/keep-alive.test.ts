@@ -5,6 +5,7 @@ import type { GrpcError } from '../../../src/etcd/status.ts'
 import { InboundBudget } from '../../../src/server/api/budget.ts'
 import type { EtcdCall } from '../../../src/server/etcd/call.ts'
 import { leaseKeepAlive } from '../../../src/server/etcd/services/lease-keep-alive.ts'
+import { connectionWith } from '../clients/lone-connection.ts'
 
 function open(bytesMax: number) {
   const end = vi.fn<(error?: GrpcError) => void>()
@@ -17,7 +18,8 @@ function open(bytesMax: number) {
   }
   const inbound = new InboundBudget(bytesMax)
   // No renewal begins in this turn.
-  const call = { isOver: true, api: { inbound } } as unknown as EtcdCall
+  const client = { connection: connectionWith(inbound) }
+  const call = { isOver: true, client } as unknown as EtcdCall
   return { stream: leaseKeepAlive.open(call, responses), end, inbound }
 }
 

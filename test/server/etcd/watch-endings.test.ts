@@ -9,6 +9,7 @@ import type { EtcdCall } from '../../../src/server/etcd/call.ts'
 import type { RequestReceiver } from '../../../src/server/etcd/rpc.ts'
 import { watch } from '../../../src/server/etcd/watch/stream.ts'
 import type { EventsMessage, WatchEnd, WatchSink } from '../../../src/server/node/watch/index.ts'
+import { connectionWith } from '../clients/lone-connection.ts'
 
 type WatchRequest = Parameters<ReturnType<typeof watch.open>['request']>[0]
 
@@ -52,15 +53,11 @@ class Node {
       remove(bytes: number) {
         buffered.bytes -= bytes
       },
-      ...{ forget() {}, wait() {}, isFull: () => false, takesProgressOnly: false },
+      ...{ forget() {}, wait() {}, isFull: () => false, isHalfTaken: () => true, takesProgressOnly: false },
     }
-    const { inbound } = this
-    const limits = { watchBufferBytesMax: 64 * 1024 }
     const api = {
       node: { revision: asRevision(9) },
       watchBuffers,
-      inbound,
-      limits,
       toApiError: (error: Error) => error,
     }
     const call = {
@@ -69,7 +66,7 @@ class Node {
         new Promise((resolve, reject) => void this.asked.push(this.#watch(openSink, resolve, reject))),
       header: (revision: number) => ({ clusterId: 1n, memberId: 2n, revision, raftTerm: 3 }),
       nextDeadline: () => 0,
-      client: { requiresLeader: false },
+      client: { requiresLeader: false, connection: connectionWith(this.inbound) },
     } as unknown as EtcdCall
     return watch.open(call, {
       ...{ send() {}, waitingBytes: 0, drained: async () => {}, end: () => void this.ends++ },

@@ -5,9 +5,12 @@ import { WatchResponse } from '../../../src/etcd/messages/watch.ts'
 import { RPC } from '../../../src/etcd/rpcs.ts'
 import { asRevision } from '../../../src/operations/forms/index.ts'
 import { InboundBudget } from '../../../src/server/api/budget.ts'
+import { WatchBuffers } from '../../../src/server/api/watch.ts'
 import type { EtcdCall } from '../../../src/server/etcd/call.ts'
 import { watch } from '../../../src/server/etcd/watch/stream.ts'
+import { httpLimits } from '../../../src/server/listener/limits.ts'
 import type { EventsMessage, WatchSink } from '../../../src/server/node/watch/index.ts'
+import { connectionWith } from '../clients/lone-connection.ts'
 
 const MiB = 1024 * 1024
 
@@ -21,9 +24,10 @@ async function openStream() {
   let looks = 0
   const responses: WatchResponse[] = []
   let sink: WatchSink | undefined
-  const watchBuffers = { add() {}, remove() {}, forget() {}, isFull: () => false, takesProgressOnly: false }
+  const watchBuffers = new WatchBuffers(httpLimits)
   const call = {
-    api: { node, watchBuffers, inbound: new InboundBudget(MiB), limits: { watchBufferBytesMax: 1_000 } },
+    api: { node, watchBuffers },
+    client: { connection: connectionWith(new InboundBudget(MiB)) },
     execute: async (_: unknown, { openSink }: { readonly openSink: () => WatchSink }) => {
       sink = openSink()
       const sentUpTo = () => {

@@ -5,8 +5,11 @@ import { RPC } from '../../../src/etcd/rpcs.ts'
 import type { GrpcError } from '../../../src/etcd/status.ts'
 import { ApiError, asRevision } from '../../../src/operations/forms/index.ts'
 import { InboundBudget } from '../../../src/server/api/budget.ts'
+import { WatchBuffers } from '../../../src/server/api/watch.ts'
 import type { EtcdCall } from '../../../src/server/etcd/call.ts'
 import { watch } from '../../../src/server/etcd/watch/stream.ts'
+import { httpLimits } from '../../../src/server/listener/limits.ts'
+import { connectionWith } from '../clients/lone-connection.ts'
 
 const MiB = 1024 * 1024
 
@@ -15,11 +18,12 @@ function open(bytesMax = 128 * MiB) {
   const sent: Uint8Array[] = []
   const sendBytes = (bytes: Uint8Array): void => void sent.push(bytes)
   const responses = { send() {}, sendBytes, waitingBytes: 0, drained: async () => {}, end }
-  const watchBuffers = { forget() {}, add() {}, remove() {} }
+  const watchBuffers = new WatchBuffers(httpLimits)
   const inbound = new InboundBudget(bytesMax)
   let fail: (error: Error) => void = () => {}
   const call = {
-    api: { node: { revision: asRevision(1) }, watchBuffers, inbound, toApiError: (error: Error) => error },
+    api: { node: { revision: asRevision(1) }, watchBuffers, toApiError: (error: Error) => error },
+    client: { connection: connectionWith(inbound) },
     // No answer comes.
     execute: () => new Promise((_, reject) => (fail = reject)),
     header: () => undefined,

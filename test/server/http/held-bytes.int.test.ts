@@ -31,11 +31,11 @@ test('the beginning of a head counts at the raw reader, and is given back', asyn
   expect(held(served)).toBe(0)
 })
 
-test('the head of a request counts until it is answered', async () => {
-  const served = await serve({ limits: LIMITS })
+test('the head of a request counts with the memory that it takes at node:http, until it is answered', async () => {
+  const served = await serve({ limits: { bodiesBytesMax: 256 * KiB } })
   const client = new Client(served.port)
   await client.send(get('watch', `X-Long: ${'x'.repeat(20 * KiB)}\r\n`).replace('/kv/watch', '/watch?key=a'))
-  await soon(() => expect(held(served)).toBeGreaterThan(18 * KiB))
+  await soon(() => expect(held(served)).toBeGreaterThan(180 * KiB))
   client.leave()
   await atRest(served)
   expect(held(served)).toBe(0)
@@ -121,11 +121,35 @@ test('ranges and watches of a multiplexed connection count with their keys', asy
   for (let n = 1; n <= 8; n++) client.send([n, OPERATIONS.watch.mux.opcode, null, { key: key(n) }])
   const ends = await Promise.all(Array.from({ length: 8 }, (_, n) => client.answer(n + 1)))
   const refused = ends.filter((answer) => answer?.[1] !== 0)
-  expect(refused).toHaveLength(2)
+  // Each counts with its key and 512 bytes.
+  expect(refused).toHaveLength(3)
   expect(JSON.stringify(refused)).toContain('overloaded')
-  expect(held(served)).toBeGreaterThan(22 * KiB)
-  expect(held(served)).toBeLessThanOrEqual(LIMITS.bodiesBytesMax)
+  expect(held(served)).toBe(5 * (4 * KiB + 512) - KiB)
   client.ws.terminate()
   await atRest(served)
+  expect(held(served)).toBe(0)
+})
+
+test.each([
+  ['a head', onNodeHttp, 'GET /v1/status HTTP/1.1\r\nHost: localhost\r\n', ''],
+  [
+    'trailers',
+    async ({ port }: Served) => new Client(port),
+    'POST /v1/txn HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n',
+    '',
+  ],
+])('of %s that a user does not finish, all that node:http keeps counts', async (_, connected, begin) => {
+  const served = await serve({ limits: { bodiesBytesMax: 512 * KiB } })
+  const client = await connected(served)
+  await client.send(begin, `X-Long: ${'x'.repeat(20 * KiB)}`)
+  await soon(() => expect(held(served)).toBeGreaterThan(180 * KiB))
+  // Further connections with as much have no room.
+  const others = await Promise.all([1, 2, 3].map(() => connected(served)))
+  for (const other of others) await other.send(begin, `X-Long: ${'x'.repeat(20 * KiB)}`)
+  await soon(() => expect(held(served)).toBeGreaterThan(380 * KiB))
+  const small = new Client(served.port)
+  expect(statusOf(await (await small.send(get('a'))).answer())).toBe(404)
+  for (const each of [client, ...others]) each.leave()
+  await atRest(served, 1)
   expect(held(served)).toBe(0)
 })

@@ -22,6 +22,9 @@ import { type Served, serve, start } from './served.ts'
 const LAST = 'GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n'
 
 /** So many of them, as short as they can be. */
+/** Longer than what each connection may hold without being counted. */
+const LARGE = 'v'.repeat(2_000)
+
 const fields = (count: number) => Array.from({ length: count }, (_, i) => `${i.toString(36)}:x\r\n`).join('')
 
 test.each([10, 1_100, 2_100, 6_000])('a condition behind %i fields is looked at', async (count) => {
@@ -186,7 +189,7 @@ describe('the same request on either lane', () => {
   test.each([
     ['a head within its limit', { headBytesMax: 1_000 }, get('a', `X: ${'x'.repeat(700)}\r\n`), 404],
     ['a head over its limit', { headBytesMax: 1_000 }, get('a', `X: ${'x'.repeat(1_100)}\r\n`), 400],
-    ['a body for which there is no room', { bodiesBytesMax: 2 }, put('a', 'abc'), 429],
+    ['a body for which there is no room', { bodiesBytesMax: 2 }, put('a', LARGE), 429],
     ['one whose request is at fault as well', { bodiesBytesMax: 2 }, put('a', 'abc', 'If-Match: 7\r\n'), 400],
   ])('under limits that somebody has set: %s', async (_, limits, request, status) => {
     const [fast, slow] = [await serve({ limits }), await serve({ limits })]
@@ -589,7 +592,9 @@ describe('a connection', () => {
 
   test('that breaks off within a large upload can read why', async () => {
     const served = await serve()
-    const client = await new Client(served.port).send(`${CHUNKED}1\r\na\r\n`)
+    const client = await new Client(served.port).send(
+      `${CHUNKED}${LARGE.length.toString(16)}\r\n${LARGE}\r\n`,
+    )
     // Somebody waits for the body.
     await until(served, () => served.http.inspect().bodyBytes > 0)
     await client.send('x\r\n', ...Array<string>(100).fill('y'.repeat(10_000)))

@@ -1,7 +1,7 @@
 // The end of a connection whose client still sends a refused body, in virtual time.
 
 import { expect, onTestFinished, test, vi } from 'vitest'
-import { LINGER_MS } from '../../../src/server/clients/connection-table.ts'
+import { LINGER_MS } from '../../../src/server/clients/client-connection.ts'
 import { atRest, type Client, COLD, onNodeHttp, settled, statusOf, until } from './raw-client.ts'
 import { type Served, type Serving, serve } from './served.ts'
 

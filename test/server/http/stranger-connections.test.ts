@@ -1,10 +1,12 @@
-// ConnectionTable on which nobody is known: which of them are closed, and when. Sockets are those of a table; time is
+// Connections on which nobody is known: which of them are closed, and when. Sockets are those of a table; time is
 // virtual.
 
 import { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
 import { beforeEach, expect, onTestFinished, test, vi } from 'vitest'
-import { type ConnectionOwner, ConnectionTable } from '../../../src/server/clients/connection-table.ts'
+import { InboundBudget } from '../../../src/server/api/budget.ts'
+import type { ClientConnection } from '../../../src/server/clients/client-connection.ts'
+import { ConnectionTable } from '../../../src/server/clients/connection-table.ts'
 import { httpLimits } from '../../../src/server/listener/limits.ts'
 
 beforeEach(() => {
@@ -33,7 +35,13 @@ const WAITS = { nothing: 'nothing', client: 'client', node: 'node' } as const
 
 function opened(connectionsMax = 8) {
   const handshakes = { size: 0, closeOldest: () => false }
-  const connections = new ConnectionTable({ ...httpLimits, connectionsMax }, () => handshakes)
+  const connections = new ConnectionTable({
+    api: { inbound: new InboundBudget(1e9), inboundOfStrangers: new InboundBudget(1e9) },
+    limits: { ...httpLimits, connectionsMax },
+    served: 'all',
+    handshakes: () => handshakes,
+  })
+  const of = new Map<FakeSocket | undefined, ClientConnection>()
   connections.open()
   onTestFinished(async () => {
     connections.cut()
@@ -43,12 +51,14 @@ function opened(connectionsMax = 8) {
   const connect = (address: string, waits: keyof typeof WAITS = 'client') => {
     if (!connections.makeRoom()) return undefined
     const socket = new FakeSocket(address)
-    const owner: ConnectionOwner = { quietSince: 0, waitsFor: () => WAITS[waits] }
-    connections.watch(socket as unknown as Socket, owner)
+    const connection = connections.add(socket as unknown as Socket)
+    connection.serveBy({ quietSince: 0, waitsFor: () => WAITS[waits] })
+    of.set(socket, connection)
     return socket
   }
-  const known = (socket: FakeSocket | undefined): void => connections.identified(socket as unknown as Socket)
-  return { connections, connect, known, handshakes }
+  const known = (socket: FakeSocket | undefined): void => of.get(socket)?.identified()
+  const heads = (socket: FakeSocket | undefined, bytes: number): void => void of.get(socket)?.holdHead(bytes)
+  return { connections, connect, known, heads, handshakes }
 }
 
 test('users find room however many connections strangers open, and keep theirs', () => {
@@ -78,9 +88,7 @@ test('a network with many strangers displaces its own, the oldest first, and not
 })
 
 test('the network with most bytes of heads loses its oldest connections, and no one with a small head', () => {
-  const { connections, connect, known } = opened(20)
-  const heads = (socket: FakeSocket | undefined, bytes: number): void =>
-    connections.holdHeads(socket as unknown as Socket, bytes)
+  const { connections, connect, known, heads } = opened(20)
   const KiB = 1024
   const { strangerHeadBytesMax } = httpLimits
   const user = connect('10.0.0.66')

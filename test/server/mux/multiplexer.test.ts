@@ -6,8 +6,10 @@ import { Duplex } from 'node:stream'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { Api } from '../../../src/server/api/api.ts'
 import { FREE_BYTES } from '../../../src/server/api/budget.ts'
+import { ConnectionTable } from '../../../src/server/clients/connection-table.ts'
 import { type HttpLimits, httpLimits } from '../../../src/server/listener/limits.ts'
 import { Multiplexer } from '../../../src/server/mux/multiplexer.ts'
+import { CALL_BYTES } from '../../../src/server/mux/mux-call.ts'
 import { Metrics } from '../../../src/server/node/observe/metrics.ts'
 import { record, spans, stopRecording } from '../../tracing/recorded-spans.ts'
 import { FakeNode } from '../http/fake-node.ts'
@@ -103,18 +105,24 @@ function multiplexed(limits: Partial<HttpLimits> = {}) {
     failed: (error) => expect.fail(error.message),
   })
   const metrics = new Metrics()
-  const multiplexer = new Multiplexer({
+  const multiplexer = new Multiplexer({ api, limits: allLimits, metrics, isClosing: () => false })
+  const connections = new ConnectionTable({
     api,
     limits: allLimits,
-    metrics,
-    watchConnection: () => {},
-    isClosing: () => false,
+    served: 'all',
+    handshakes: () => undefined,
+  })
+  connections.open()
+  onTestFinished(async () => {
+    connections.cut()
+    await connections.closed()
   })
   const opened = async (): Promise<ClientSocket> => {
     const socket = new ClientSocket()
     onTestFinished(() => void socket.destroy())
-    const client = { principal: undefined, isServed: true }
-    multiplexer.accept(socket as unknown as Socket, UPGRADE, Buffer.alloc(0), client)
+    const connection = connections.add(socket as unknown as Socket)
+    connection.identified()
+    multiplexer.accept(connection, UPGRADE, Buffer.alloc(0), undefined)
     await turns()
     expect(socket.received.includes('welcome')).toBe(true)
     return socket
@@ -128,7 +136,7 @@ async function turns(): Promise<void> {
 }
 
 test('a client that takes its answers slowly, so that its pongs are not read, is not cut as silent', async () => {
-  const { node, api, multiplexer, opened } = multiplexed()
+  const { node, api, multiplexer, opened } = multiplexed({ writeStallMsMax: 10 * httpLimits.muxPingMs })
   const value = Buffer.alloc(1_000_000, 'v')
   node.put('large', value)
   const socket = await opened()
@@ -160,7 +168,7 @@ test('pings count neither in the message that they interrupt nor in later ones',
   for (const [at, opcode] of [BINARY, CONTINUATION].entries()) {
     socket.say(part, { opcode, fin: false })
     await turns()
-    expect(api.inbound.bytes).toBeGreaterThanOrEqual((at + 1) * part.length)
+    expect(api.inbound.bytes).toBeGreaterThanOrEqual((at + 1) * part.length - FREE_BYTES)
     socket.say(Buffer.alloc(100), { opcode: PING })
     await turns()
   }
@@ -215,7 +223,7 @@ test('the ranges of watches count as long as these are open, and are given back 
     socket.ask(...ids.map((id) => [id, WATCH, null, { prefix: key }]))
     await turns()
     expect(node.watches.counts()).toMatchObject({ open: ids.length })
-    expect(api.inbound.bytes).toBe(ids.length * key.length - FREE_BYTES)
+    expect(api.inbound.bytes).toBe(ids.length * (CALL_BYTES + key.length) - FREE_BYTES)
     socket.ask(...ids.map((id) => [id, CANCEL]))
     await turns()
     expect([node.watches.counts().open, api.inbound.bytes]).toEqual([0, 0])

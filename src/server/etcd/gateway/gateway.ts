@@ -7,7 +7,6 @@ import { ApiError } from '../../../operations/forms/index.ts'
 import { HttpError, jsonResponse, type UnencodedResponse } from '../../../operations/http/form.ts'
 import type { Api } from '../../api/api.ts'
 import { timeLeftMs } from '../../api/read-options.ts'
-import { socketAddress } from '../../clients/connection-table.ts'
 import { FOR_ALL, FOR_USERS, type Wanted } from '../../clients/gate.ts'
 import { encodeBody, type HttpRequest, type HttpResponse } from '../../connections/messages.ts'
 import { asBearer } from '../authorization.ts'
@@ -158,14 +157,14 @@ export class JsonGateway {
 const VERSION = JSON.stringify({ etcdserver: ETCD_VERSION, etcdcluster: ETCD_VERSION })
 
 function openCall(api: Api, request: HttpRequest): EtcdCall {
-  const { principal, isUnidentified, startedAt, socket, target } = request
+  const { principal, isUnidentified, startedAt, connection, target } = request
   const times = callTimes(startedAt, findTimeoutMs(request))
   request.deadline = times.deadline
   const client = {
     principal,
     isUnidentified,
     requiresLeader: false,
-    address: socketAddress(socket),
+    connection,
     checkServed: () => request.checkServed(),
   }
   return new EtcdCall(api, client, `POST ${target.path}`, times, request.trace)
@@ -175,7 +174,7 @@ function openCall(api: Api, request: HttpRequest): EtcdCall {
  * Ends the call of a client that closes its side, until the returned function is called. Others receive their answers
  * nevertheless, but who has gone must not have a lock.
  */
-function endWithClient(call: EtcdCall, { socket }: HttpRequest): () => void {
+function endWithClient(call: EtcdCall, { connection: { socket } }: HttpRequest): () => void {
   const leave = (): void => call.abandon()
   if (socket.readableEnded) leave()
   socket.once('end', leave)

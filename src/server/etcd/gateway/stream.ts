@@ -4,7 +4,7 @@
 import type { ServerResponse } from 'node:http'
 import { RPC } from '../../../etcd/rpcs.ts'
 import { ETCD_ERRORS, GRPC, GrpcError } from '../../../etcd/status.ts'
-import { ConnectionShare, type OutboundBudget, tooManyBodies, writeChunked } from '../../api/budget.ts'
+import { type OutboundBudget, writeChunked } from '../../api/budget.ts'
 import type { FollowedBody, HttpRequest, HttpResponse } from '../../connections/messages.ts'
 import { DEADLINE_EXCEEDED, type EtcdCall } from '../call.ts'
 import { toGrpcError } from '../errors.ts'
@@ -52,8 +52,8 @@ export class GatewayStream implements Responses<object> {
   readonly #reader: ObjectReader
   #receiver: RequestReceiver<unknown> | undefined
   #requests: FollowedBody | undefined
-  /** Counts what the reader holds. */
-  readonly #share: ConnectionShare
+  /** Bytes that the reader holds. */
+  #heldBytes = 0
   /** A step that passes requests on waits for its turn. */
   #isQueued = false
   /** Runs while the rest of a request is missing. */
@@ -77,7 +77,6 @@ export class GatewayStream implements Responses<object> {
     this.#options = options
     this.#outbound = options.call.api.outbound
     this.#reader = new ObjectReader(options.requestBytesMax)
-    this.#share = new ConnectionShare(options.call.api.inbound)
     options.request.withdraw = () => this.#closed()
     this.#stopTimer = options.call.whenLate(() => this.end(DEADLINE_EXCEEDED))
     this.#stopListening = ENDLESS.has(options.rpc.path) ? endWithClient(options.request) : () => {}
@@ -151,9 +150,15 @@ export class GatewayStream implements Responses<object> {
       const arrived = requests.take()
       if (arrived.length > 0) this.#reader.add(arrived)
       bytes = this.#reader.next()
-      if (!this.#share.set(this.#reader.heldBytes)) throw tooManyBodies()
+      this.#hold(this.#reader.heldBytes)
     }
     return bytes && decodeRequest(this.#options.rpc.request, bytes)
+  }
+
+  /** Throws `ApiError` if there is no room. */
+  #hold(bytes: number): void {
+    this.#options.request.connection.hold(bytes - this.#heldBytes)
+    this.#heldBytes = bytes
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -246,7 +251,7 @@ export class GatewayStream implements Responses<object> {
   #leaveRequests(): void {
     clearTimeout(this.#restTimer)
     this.#requests?.drop()
-    this.#share.set(0)
+    this.#hold(0)
   }
 
   /** The client is gone, or has received everything. */
@@ -272,7 +277,7 @@ export class GatewayStream implements Responses<object> {
  * Ends the connection of a client that closes its side, until the returned function is called. It still receives its
  * answers elsewhere, but these have no end, and the first of them may be far away.
  */
-function endWithClient({ socket }: HttpRequest): () => void {
+function endWithClient({ connection: { socket } }: HttpRequest): () => void {
   const leave = (): void => void socket.destroy()
   socket.once('end', leave)
   if (socket.readableEnded) leave()

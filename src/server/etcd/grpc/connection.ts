@@ -1,17 +1,15 @@
 // One connection that speaks gRPC over HTTP/2 (../http2). This file bounds what its client can make the node hold and
 // do; stream.ts serves the calls.
 
-import type { Socket } from 'node:net'
-import { ConnectionShare, tooManyBodies } from '../../api/budget.ts'
-import { type ConnectionOwner, type ConnectionTable, socketAddress } from '../../clients/connection-table.ts'
-import { isServed } from '../../clients/guard.ts'
+import { tooManyBodies } from '../../api/budget.ts'
+import type { ClientConnection, ConnectionOwner } from '../../clients/client-connection.ts'
 import { ServerConnection } from '../http2/connection.ts'
+import { FRAME_HEAD_BYTES, PAYLOAD_BYTES_MAX } from '../http2/frames.ts'
 import type { Http2Connection, Http2Server, Http2Stream } from '../http2/http2.ts'
 import type { RequestFields } from '../http2/request-fields.ts'
 import { ServedStream, type ServedStreamOptions, type StreamConnection } from './stream.ts'
 
 export interface GrpcConnectionOptions extends ServedStreamOptions {
-  readonly connections: ConnectionTable
   readonly isClosing: () => boolean
 }
 
@@ -39,17 +37,13 @@ const FIELDS_MAX = 100
 
 export class GrpcConnection implements ConnectionOwner, StreamConnection, Http2Server {
   quietSince = performance.now()
-  readonly socket: Socket
+  readonly client: ClientConnection
   readonly options: GrpcConnectionOptions
-  readonly address: string
-  readonly isServed: boolean
-  /** A user is known on it; while rights are not checked: it has made a call that is served. */
-  isKnown = false
+  readonly pings
   readonly #http2: Http2Connection
-  readonly #share: ConnectionShare
   readonly #streams = new Set<ServedStream>()
-  /** Bytes of requests that the node holds, and of heads of calls that are not open yet. */
-  #heldBytes = 0
+  /** Memory of calls, and of the table of fields, as it counts. */
+  #overheadBytes = 0
   /** Bytes of responses that the client has not taken, and of those that it has. */
   #waitingBytes = 0
   #takenBytes = 0
@@ -63,17 +57,13 @@ export class GrpcConnection implements ConnectionOwner, StreamConnection, Http2S
   #settings = 0
   #pingedAt = Number.NEGATIVE_INFINITY
   #earlyPings = 0
-  /** Time without bytes from the client, counted in checks. */
-  #silentMs = 0
-  #receivedBytes = 0
 
-  constructor(socket: Socket, options: GrpcConnectionOptions) {
-    const { limits, gate, api } = options
-    this.socket = socket
+  constructor(client: ClientConnection, options: GrpcConnectionOptions) {
+    const { limits } = options
+    const { socket } = client
+    this.client = client
     this.options = options
-    this.address = socketAddress(socket)
-    this.isServed = isServed(gate.identity.served, socket)
-    this.#share = new ConnectionShare(api.inboundOfStrangers)
+    this.pings = { pingMs: limits.grpcPingMs, isWithinMessage: false, ping: () => this.#ping() }
     // A client that ends its side has left.
     socket.allowHalfOpen = false
     this.#http2 = new ServerConnection(socket, this, {
@@ -104,13 +94,8 @@ export class GrpcConnection implements ConnectionOwner, StreamConnection, Http2S
     return { waiting: this.#waitingBytes, taken: this.#takenBytes + this.#pongs }
   }
 
-  /** Its client is a user, or rights are not checked and it is served. */
   identified(): void {
-    if (this.isKnown) return
-    const { connections, api, limits } = this.options
-    this.isKnown = true
-    this.#share.moveTo(api.inbound)
-    connections.identified(this.socket)
+    const { limits } = this.options
     this.#http2.raise({
       streamsMax: limits.grpcStreamsMax,
       streamWindow: STREAM_WINDOW,
@@ -118,32 +103,31 @@ export class GrpcConnection implements ConnectionOwner, StreamConnection, Http2S
     })
   }
 
-  holdIncomplete(bytes: number): void {
-    this.options.connections.holdHeads(this.socket, bytes)
+  /** A single frame is read even where no byte has room: a call is refused, and not its connection. */
+  holdIncomplete(bytes: number): boolean {
+    return this.client.holdHead(bytes) || bytes <= FRAME_HEAD_BYTES + PAYLOAD_BYTES_MAX
   }
 
   /** Bytes of a request that nobody reads yet: who its client is, is not known yet, or it takes no responses. */
   holdUnread(bytes: number): boolean {
-    this.#heldBytes += bytes
-    if (this.#count()) return true
-    this.#heldBytes -= bytes
-    this.#count()
-    return false
+    return this.#tryHold(bytes)
   }
 
-  /** Counts all that the connection holds. Returns false if there is no room for it. A single call takes none. */
-  #count(): boolean {
-    return this.#share.set(this.#heldBytes + CALL_BYTES * Math.max(0, this.#streams.size - 1))
+  /** Counts so many bytes more, and what the connection holds beside them. Of its calls, a single one takes none. */
+  #tryHold(bytes: number): boolean {
+    const overheadBytes = CALL_BYTES * Math.max(0, this.#streams.size - 1) + this.#http2.tableBytes
+    if (!this.client.tryHold(bytes + overheadBytes - this.#overheadBytes)) return false
+    this.#overheadBytes = overheadBytes
+    return true
   }
 
   /** Counts bytes of requests. Throws `ApiError` if there is no room for them. */
   hold(bytes: number): void {
-    if (!this.holdUnread(bytes)) throw tooManyBodies()
+    if (!this.#tryHold(bytes)) throw tooManyBodies()
   }
 
   release(bytes: number): void {
-    this.#heldBytes -= bytes
-    this.#count()
+    this.client.release(bytes)
   }
 
   /** A response has so many bytes that its client has not taken. */
@@ -166,13 +150,13 @@ export class GrpcConnection implements ConnectionOwner, StreamConnection, Http2S
   }
 
   refusedStranger(): void {
-    if (this.isKnown) return
+    if (this.client.isKnown) return
     if (++this.#strangerCalls > this.options.limits.grpcStrangerStreamsMax) this.cut('too_many_refused_calls')
   }
 
   streamClosed(stream: ServedStream, endedEarly: boolean): void {
     this.#streams.delete(stream)
-    this.#count()
+    this.#tryHold(0)
     this.quietSince = performance.now()
     if (endedEarly) this.streamRefused()
   }
@@ -202,17 +186,8 @@ export class GrpcConnection implements ConnectionOwner, StreamConnection, Http2S
     }
     this.#http2.check()
     for (const stream of this.#streams) stream.check(sinceMs)
-    this.#checkSilence(sinceMs)
-  }
-
-  #checkSilence(sinceMs: number): void {
-    const { grpcPingMs } = this.options.limits
-    const { bytesRead } = this.socket
-    const before = this.#silentMs
-    this.#silentMs = bytesRead === this.#receivedBytes ? before + sinceMs : 0
-    this.#receivedBytes = bytesRead
-    if (this.#silentMs >= 2 * grpcPingMs) this.socket.destroy()
-    else if (this.#waitingBytes > 0 || (before < grpcPingMs && this.#silentMs >= grpcPingMs)) this.#ping()
+    // A pong shows that the client takes what is sent.
+    if (this.#waitingBytes > 0) this.#ping()
   }
 
   #ping(): void {

@@ -1,6 +1,5 @@
 // One call: its request or requests, and its response or responses, on one stream of HTTP/2.
 
-import type { Socket } from 'node:net'
 import type { Span } from '@opentelemetry/api'
 import {
   encodeStatusText,
@@ -14,6 +13,7 @@ import type { Api } from '../../api/api.ts'
 import { tooManyBodies } from '../../api/budget.ts'
 import type { Principal } from '../../api/call.ts'
 import { NEWER_MS_MAX } from '../../api/permit.ts'
+import type { ClientConnection } from '../../clients/client-connection.ts'
 import { checkServed, FOR_USERS, type Gate, type Opening } from '../../clients/gate.ts'
 import type { GrpcLimits } from '../../clients/grpc-limits.ts'
 import type { RequestHead } from '../../clients/guard.ts'
@@ -53,14 +53,8 @@ const RPC_OF: ReadonlyMap<string, ServedRpc> = new Map(
 
 /** The connection of a call. */
 export interface StreamConnection {
-  readonly socket: Socket
-  readonly address: string
-  readonly isServed: boolean
-  /** Whether somebody is known on it. */
-  readonly isKnown: boolean
+  readonly client: ClientConnection
   readonly options: ServedStreamOptions
-  /** Its client is a user, or rights are not checked and it is served. */
-  identified(): void
   /** A call was refused before its request was read. */
   refusedStranger(): void
   /** Counts bytes of requests. Throws `ApiError` if there is no room for them. */
@@ -93,13 +87,13 @@ class CallOpening implements Opening {
   isOfStranger = false
   principal: Principal | undefined
   times: CallTimes | undefined
+  readonly connection: ClientConnection
   readonly #head: RequestFields
-  readonly #connection: StreamConnection
   readonly #startedAt: number
 
   constructor(
     head: RequestFields,
-    connection: StreamConnection,
+    connection: ClientConnection,
     served: ServedRpc | undefined,
     startedAt: number,
   ) {
@@ -108,17 +102,9 @@ class CallOpening implements Opening {
     this.headers = { host: authority?.replace(SCHEME, '') ?? host, origin, 'sec-fetch-site': secFetchSite }
     this.authorization = asBearer(token ?? authorization)
     this.served = served
+    this.connection = connection
     this.#head = head
-    this.#connection = connection
     this.#startedAt = startedAt
-  }
-
-  get socket(): Socket {
-    return this.#connection.socket
-  }
-
-  get isServed(): boolean {
-    return this.#connection.isServed
   }
 
   check(): void {
@@ -136,11 +122,7 @@ class CallOpening implements Opening {
 
   /** Anybody may send any path, and any number of them: the line has that of an RPC. */
   origin(): { readonly method: string; readonly address: string } {
-    return { method: this.served?.name ?? 'grpc', address: this.#connection.address }
-  }
-
-  identified(): void {
-    this.#connection.identified()
+    return { method: this.served?.name ?? 'grpc', address: this.connection.address }
   }
 }
 
@@ -203,7 +185,7 @@ export class ServedStream implements Responses<object>, StreamReceiver {
   get isBeingServed(): boolean {
     if (this.#isOver || this.#waitsForRequest || this.waitingBytes > 0) return false
     // A client that nobody knows keeps no connection open with a stream of many responses.
-    return this.#connection.isKnown || this.#rpc === undefined || this.#rpc.kind === 'unary'
+    return this.#connection.client.isKnown || this.#rpc === undefined || this.#rpc.kind === 'unary'
   }
 
   get #waitsForRequest(): boolean {
@@ -224,7 +206,7 @@ export class ServedStream implements Responses<object>, StreamReceiver {
       this.#refuse(error)
       return
     }
-    const opening = new CallOpening(head, this.#connection, served, this.#startedAt)
+    const opening = new CallOpening(head, this.#connection.client, served, this.#startedAt)
     this.#connection.options.gate.admit(opening, served?.rpc.wanted ?? FOR_USERS, this.#admitted)
   }
 
@@ -234,14 +216,18 @@ export class ServedStream implements Responses<object>, StreamReceiver {
     if (refusal !== undefined) this.#refuse(nameRefusal(opening, refusal))
     else if (served !== undefined && times !== undefined) this.#open(served, opening, times)
     // A call may stay open for days.
+    this.#releaseHead()
+  }
+
+  /** A refusal may have closed the stream, which has given it back already. */
+  #releaseHead(): void {
     this.#head = undefined
     this.#connection.release(this.#headBytes)
     this.#headBytes = 0
   }
 
   #open({ rpc, name }: ServedRpc, { principal, isUnidentified }: CallOpening, times: CallTimes): void {
-    const connection = this.#connection
-    const { address, options } = connection
+    const { client: connection, options } = this.#connection
     const { api } = options
     const { open } = rpc.wanted
     if (open !== undefined) this.#reader = new GrpcFrameReader(open.requestBytesMax)
@@ -249,7 +235,7 @@ export class ServedStream implements Responses<object>, StreamReceiver {
       principal,
       isUnidentified,
       requiresLeader: this.#head?.hasLeader === 'true',
-      address,
+      connection,
       checkServed: () => checkServed(connection, rpc.wanted),
     }
     this.#rpc = rpc
@@ -329,7 +315,7 @@ export class ServedStream implements Responses<object>, StreamReceiver {
       const request: unknown = rpc.request.decode(bytes, REQUEST_FIELDS_MAX)
       if (rpc.kind === 'unary') {
         const response: object = await rpc.run(request, call)
-        if (rpc.wanted.open?.isLogin === true) this.#connection.identified()
+        if (rpc.wanted.open?.isLogin === true) this.#connection.client.identified()
         this.send(response)
         this.end()
       } else if (rpc.kind === 'server-stream') {
@@ -445,7 +431,8 @@ export class ServedStream implements Responses<object>, StreamReceiver {
     this.#isClosed = true
     this.#isOver = true
     this.#stopTimer()
-    this.#connection.release(this.#heldBytes + this.#headBytes)
+    this.#connection.release(this.#heldBytes)
+    this.#releaseHead()
     this.#resolveDrained()
     this.#call?.abandon()
     this.#receiver?.closed()

@@ -7,7 +7,7 @@
 
 import { randomBytes } from 'node:crypto'
 import type { Socket } from 'node:net'
-import { endGently } from '../../clients/connection-table.ts'
+import { endGently } from '../../clients/client-connection.ts'
 import {
   FLAG,
   FRAME_HEAD_BYTES,
@@ -121,6 +121,10 @@ export class ServerConnection implements Http2Connection, Http2StreamConnection 
     socket.on('data', (chunk: Buffer) => this.#receive(chunk))
     socket.once('close', () => this.#closed())
     socket.resume()
+  }
+
+  get tableBytes(): number {
+    return this.#hpack.tableBytes
   }
 
   get streamWindow(): number {
@@ -244,7 +248,7 @@ export class ServerConnection implements Http2Connection, Http2StreamConnection 
     const bytes = this.#unread.length + (this.#block?.bytes ?? 0)
     if (bytes === this.#heldBytes) return
     this.#heldBytes = bytes
-    this.server.holdIncomplete(bytes)
+    if (!this.server.holdIncomplete(bytes)) this.#end(CODE.enhanceYourCalm, 'too_many_bytes')
   }
 
   #frame(type: number, flags: number, id: number, payload: Buffer): void {

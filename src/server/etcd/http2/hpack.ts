@@ -27,6 +27,11 @@ export class HpackDecoder {
   #block: Uint8Array = NOTHING
   #at = 0
 
+  /** Size of its table. */
+  get tableBytes(): number {
+    return this.#bytes
+  }
+
   /** Calls `add` for each field. Throws `HpackError`. */
   decode(block: Uint8Array, add: (field: HeaderField) => void): void {
     this.#block = block

@@ -28,6 +28,8 @@ export interface Http2Limits {
 
 /** A connection, once its client has sent the preface. */
 export interface Http2Connection {
+  /** Memory of the table of fields that its client sends again and again, as RFC 7541 counts it. */
+  readonly tableBytes: number
   /** Raises limits. They are never lowered. */
   raise(limits: Http2Limits): void
   /** `pong`: the client has answered. */
@@ -52,8 +54,11 @@ export interface Http2Server {
   /** The client has sent settings, or a ping. */
   settingsReceived(): void
   pinged(): void
-  /** The connection holds so many bytes of frames and header blocks whose rest is missing. */
-  holdIncomplete(bytes: number): void
+  /**
+   * The connection holds so many bytes of frames and header blocks whose rest is missing. Returns whether there is room
+   * for them.
+   */
+  holdIncomplete(bytes: number): boolean
   /**
    * The connection holds so many more bytes of requests that nobody reads yet. Returns whether there is room for them.
    */

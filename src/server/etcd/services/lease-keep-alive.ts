@@ -4,7 +4,6 @@ import type { LeaseKeepAliveRequest, LeaseKeepAliveResponse } from '../../../etc
 import { RPC } from '../../../etcd/rpcs.ts'
 import { ETCD_ERRORS } from '../../../etcd/status.ts'
 import { RENEW_LEASES_MAX } from '../../../operations/keep-alive.ts'
-import { ConnectionShare } from '../../api/budget.ts'
 import type { EtcdCall } from '../call.ts'
 import { toGrpcError } from '../errors.ts'
 import { decodeLeaseId, encodeSeconds } from '../fields.ts'
@@ -26,7 +25,8 @@ const REQUEST_BYTES = 32
 class KeepAliveStream implements RequestReceiver<LeaseKeepAliveRequest> {
   readonly #call: EtcdCall
   readonly #responses: Responses<LeaseKeepAliveResponse>
-  readonly #share: ConnectionShare
+  /** Memory of the requests that wait. */
+  #heldBytes = 0
   #waiting: bigint[] = []
   /** Renewals follow each other, so that responses are in the order of the requests. */
   #isRunning = false
@@ -35,7 +35,6 @@ class KeepAliveStream implements RequestReceiver<LeaseKeepAliveRequest> {
   constructor(call: EtcdCall, responses: Responses<LeaseKeepAliveResponse>) {
     this.#call = call
     this.#responses = responses
-    this.#share = new ConnectionShare(call.api.inbound)
   }
 
   get isBusy(): boolean {
@@ -66,7 +65,10 @@ class KeepAliveStream implements RequestReceiver<LeaseKeepAliveRequest> {
 
   /** Counts what waits. Returns false if there is no room for it. */
   #count(): boolean {
-    return this.#share.set(REQUEST_BYTES * this.#waiting.length)
+    const bytes = REQUEST_BYTES * this.#waiting.length
+    const isHeld = this.#call.client.connection.tryHold(bytes - this.#heldBytes)
+    if (isHeld) this.#heldBytes = bytes
+    return isHeld
   }
 
   async #run(): Promise<void> {

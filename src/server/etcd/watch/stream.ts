@@ -6,8 +6,7 @@ import { type WatchRequest, WatchResponse } from '../../../etcd/messages/watch.t
 import { RPC } from '../../../etcd/rpcs.ts'
 import { ETCD_ERRORS, GRPC, GrpcError, statusText } from '../../../etcd/status.ts'
 import { ApiError, type Revision } from '../../../operations/forms/index.ts'
-import { ConnectionShare } from '../../api/budget.ts'
-import { errorOfWatch } from '../../api/watch.ts'
+import { errorOfWatch, WatchBuffer } from '../../api/watch.ts'
 import type { WatchEnd } from '../../node/watch/index.ts'
 import { type EtcdCall, LOGIN_NEEDED } from '../call.ts'
 import { toGrpcError } from '../errors.ts'
@@ -45,8 +44,8 @@ class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
   readonly #call: EtcdCall
   readonly #responses: Responses<WatchResponse>
   readonly #watches = new Map<number, EtcdWatch>()
-  /** Counts the memory of the watches, as long as they are open. */
-  readonly #share: ConnectionShare
+  readonly #buffer: WatchBuffer
+  /** Memory of the watches, as long as they are open. */
   #heldBytes = 0
   /** Watches that the node has ended. Their ids are free when the client has cancelled them. */
   readonly #ended = new Set<number>()
@@ -55,10 +54,6 @@ class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
   #created: Promise<void> = Promise.resolve()
   /** Requests for a watch that are not answered. */
   #creating = 0
-  /** Watches that wait until the client has taken enough. */
-  #waiting: EtcdWatch[] = []
-  /** Bytes that wait for the client. */
-  #bytes = 0
   #progressTimer: NodeJS.Timeout | undefined
   /** How far all watches are, as long as this turn has found nothing that lowers it. */
   #reachedNow: number | undefined
@@ -69,7 +64,7 @@ class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
   constructor(call: EtcdCall, responses: Responses<WatchResponse>) {
     this.#call = call
     this.#responses = responses
-    this.#share = new ConnectionShare(call.api.inbound)
+    this.#buffer = new WatchBuffer(call.api.watchBuffers)
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -95,11 +90,7 @@ class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
     for (const each of this.#watches.values()) each.cancel()
     this.#watches.clear()
     this.#hold(-this.#heldBytes)
-    this.#waiting = []
-    const { watchBuffers } = this.#call.api
-    watchBuffers.forget(this)
-    watchBuffers.remove(this.#bytes)
-    this.#bytes = 0
+    this.#buffer.close()
   }
 
   #create(request: WatchCreateRequest): void {
@@ -195,12 +186,9 @@ class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
 
   /** Returns false if there is no room for so many bytes more: then they do not count. */
   #hold(bytes: number): boolean {
-    if (this.#share.set(this.#heldBytes + bytes)) {
-      this.#heldBytes += bytes
-      return true
-    }
-    this.#share.set(this.#heldBytes)
-    return false
+    const isHeld = this.#call.client.connection.tryHold(bytes)
+    if (isHeld) this.#heldBytes += bytes
+    return isHeld
   }
 
   #keepId(ended: number): void {
@@ -267,12 +255,11 @@ class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
   // Of its watches
 
   get isFull(): boolean {
-    const progressBytes = SMALL_RESPONSE_BYTES * this.#watches.size
-    return this.#call.api.watchBuffers.isFull(this.#bytes, progressBytes)
+    return this.#buffer.isFull(SMALL_RESPONSE_BYTES * this.#watches.size)
   }
 
   get takesProgressOnly(): boolean {
-    return this.#call.api.watchBuffers.takesProgressOnly
+    return this.#buffer.takesProgressOnly
   }
 
   header(revision: number) {
@@ -282,30 +269,16 @@ class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
 
   send(message: Uint8Array): void {
     if (this.#isOver) return
-    const { watchBuffers } = this.#call.api
-    this.#bytes += message.length
-    watchBuffers.add(message.length)
+    this.#buffer.add(message.length)
     this.#responses.sendBytes(message, () => {
       if (this.#isOver) return
-      this.#bytes -= message.length
-      watchBuffers.remove(message.length)
-      this.resume()
+      this.#buffer.remove(message.length)
+      this.#buffer.resume()
     })
   }
 
   waits(waiting: EtcdWatch): void {
-    this.#waiting.push(waiting)
-    // Nothing will be taken that would resume it.
-    if (this.#bytes === 0) this.#call.api.watchBuffers.wait(this)
-  }
-
-  /** Resumes watches when the client has taken half of the buffer. */
-  resume(): void {
-    const { watchBufferBytesMax } = this.#call.api.limits
-    if (this.#waiting.length === 0 || this.#bytes > watchBufferBytesMax / 2) return
-    const waiting = this.#waiting
-    this.#waiting = []
-    for (const each of waiting) each.drained()
+    this.#buffer.wait(waiting)
   }
 
   ended(ended: EtcdWatch, end: WatchEnd): void {

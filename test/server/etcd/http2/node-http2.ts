@@ -25,6 +25,7 @@ import {
 const UNLIMITED = { streamResetBurst: 1_000_000, streamResetRate: 1_000_000, maxSessionMemory: 1_000 }
 
 export class ServerConnection implements Http2Connection {
+  readonly tableBytes = 0
   readonly #session: ServerHttp2Session
   readonly #streams = new Set<NodeStream>()
 

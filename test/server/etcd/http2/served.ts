@@ -63,8 +63,9 @@ export class Told implements Http2Server {
     this.pings++
   }
 
-  holdIncomplete(bytes: number): void {
+  holdIncomplete(bytes: number): boolean {
     this.incomplete = bytes
+    return true
   }
 
   holdUnread(bytes: number): boolean {
