@@ -147,10 +147,10 @@ it('says why a certificate is not accepted', async () => {
   onTestFinished(() => void server.close())
   const { port } = server.address() as AddressInfo
   const client = open({ endpoints: [`https://127.0.0.1:${port}`], timeoutMs: 3_000 })
-  await expect(client.put('a', '1')).rejects.toMatchObject({
-    ...{ code: 'unreachable', written: 'no' },
-    message: expect.stringContaining('not signed by a CA that this client knows'),
-  })
+  // On a busy machine a handshake may take longer than the call: then the next call says it.
+  const failure = () =>
+    client.put('a', '1').catch(({ code, written, message }) => `${code} ${written} ${message}`)
+  await expect.poll(failure).toMatch(/^unreachable no .*not signed by a CA that this client knows/)
 })
 
 it('ends calls and watches at once when it is closed', async () => {
