@@ -258,9 +258,12 @@ class RecipeProcesses {
   // ---- the end
 
   async #endAll(): Promise<void> {
-    const { time } = this.#run.cluster
+    const { time, machines } = this.#run.cluster
     this.#isOver = true
     this.#network.heal()
+    // A node gives up a snapshot when its disk becomes short of space. A replica that a majority needs might never
+    // complete one between two such periods.
+    for (const { space } of machines) space.fixed = Number.POSITIVE_INFINITY
     const running = this.#processes.filter(({ host }) => host.live)
     for (const { host, over } of running) {
       if (host.paused) host.resume()

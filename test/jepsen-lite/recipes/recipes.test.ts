@@ -68,6 +68,10 @@ test('a queue whose items could not be put back takes none with a lower priority
   expect(await violationOf(2, 'queue')).toBeUndefined()
 })
 
+test('a queue becomes empty where a majority needs a replica whose disk was short of space during the faults', async () => {
+  expect(await violationOf(1_344_815_284, 'queue')).toBeUndefined()
+})
+
 test('clients that wait for a lock of a cluster without a majority break no promise', async () => {
   const result = await runRecipes(generateRecipe(1_175_070_249, 'lock'))
   expect(result.violation).toBeUndefined()
