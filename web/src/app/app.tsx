@@ -24,21 +24,12 @@ import './app.css'
 import { Login } from './login.tsx'
 import { PageBoundary } from './page-boundary.tsx'
 import { PageFrame } from './page-frame.tsx'
+import { findPage } from './pages.ts'
 import { Rail } from './rail.tsx'
 import { route } from './route.ts'
 
-/** Modules of the pages. Each is loaded when it is first shown. */
-const PAGES: Readonly<Record<string, () => Promise<{ readonly Page: ComponentType }>>> = {
-  overview: () => import('../pages/overview/overview.tsx'),
-  keys: () => import('../pages/keys/keys.tsx'),
-  live: () => import('../pages/live/live.tsx'),
-  transaction: () => import('../pages/transaction/transaction.tsx'),
-  coordination: () => import('../pages/coordination/coordination.tsx'),
-  faults: () => import('../pages/faults/faults.tsx'),
-  operation: () => import('../pages/operation/operation.tsx'),
-}
-
-const loaded = signal<Readonly<Record<string, ComponentType>>>({})
+/** Pages that were shown. */
+const loaded = signal<ReadonlyMap<string, ComponentType>>(new Map())
 /** Why it is not known which program serves this page. */
 const hostError = signal<string | undefined>(undefined)
 const startError = signal<string | undefined>(undefined)
@@ -50,7 +41,7 @@ export function App() {
     return () => reading.abort()
   }, [])
   const { page } = route.value
-  const Page = Object.hasOwn(PAGES, page) ? loaded.value[page] : undefined
+  const Page = loaded.value.get(page)
   useEffect(() => {
     if (Page === undefined) void load(page)
   }, [page, Page])
@@ -70,9 +61,7 @@ export function App() {
         {startError.value !== undefined && <Notice kind="problem">{startError.value}</Notice>}
         {firstError.value !== undefined && <Notice kind="problem">{firstError.value}</Notice>}
         {Page === undefined ? (
-          Object.hasOwn(PAGES, page) ? null : (
-            <UnknownPage />
-          )
+          findPage(page) === undefined && <UnknownPage />
         ) : (
           <PageBoundary place={route.value}>
             <Page key={userName.value} />
@@ -102,11 +91,11 @@ async function begin(signal: AbortSignal): Promise<void> {
 }
 
 async function load(page: string): Promise<void> {
-  const load = Object.hasOwn(PAGES, page) ? PAGES[page] : undefined
-  if (load === undefined) return
+  const found = findPage(page)
+  if (found === undefined) return
   try {
-    const { Page } = await load()
-    loaded.value = { ...loaded.peek(), [page]: Page }
+    const { Page } = await found.load()
+    loaded.value = new Map(loaded.peek()).set(page, Page)
   } catch (error) {
     startError.value = `A part of the console could not be loaded: ${describeError(error)}`
   }

@@ -8,32 +8,15 @@ import { forgetUserToken, userName, userToken } from '../cluster/credentials.ts'
 import { self } from '../cluster/self.ts'
 import { Button } from '../design/button.tsx'
 import { SafeText } from '../design/bytes-text.tsx'
-import { Icon, type IconName } from './icon.tsx'
+import { Icon } from './icon.tsx'
+import { findPage, linkedPages } from './pages.ts'
 import './rail.css'
 import { SelfDialog } from './self-dialog.tsx'
 import { ThemeButton } from './theme.tsx'
 
-interface PageLink {
-  readonly page: string
-  /** Pages to which this one leads, and which have no link of their own. */
-  readonly under?: readonly string[]
-  readonly text: string
-  readonly icon: IconName
-}
-
-const LINKS: readonly PageLink[] = [
-  { page: 'overview', text: 'Overview', icon: 'nodes' },
-  { page: 'keys', text: 'Keys', icon: 'keys', under: ['transaction'] },
-  { page: 'live', text: 'Live', icon: 'pulse' },
-  { page: 'coordination', text: 'Coordination', icon: 'lock' },
-  { page: 'operation', text: 'Operation', icon: 'sliders' },
-]
-/** Faults belong to a local cluster. */
-const FAULTS: PageLink = { page: 'faults', text: 'Faults', icon: 'cut' }
-
 export function Rail({ current }: { readonly current: string }) {
-  const host = consoleHost.value
-  const links = host?.kind === 'cluster' ? [...LINKS, FAULTS] : LINKS
+  const page = findPage(current)
+  const leading = page !== undefined && 'under' in page ? page.under : undefined
   return (
     <header class="rail">
       <a class="rail-brand" href="#/overview">
@@ -42,13 +25,13 @@ export function Rail({ current }: { readonly current: string }) {
       </a>
       <nav aria-label="Pages">
         <ul class="rail-links">
-          {links.map(({ page, under, text, icon }) => (
-            <li key={page}>
+          {linkedPages(consoleHost.value?.kind === 'cluster').map(([name, { text, icon }]) => (
+            <li key={name}>
               <a
-                href={`#/${page}`}
-                {...(page === current
+                href={`#/${name}`}
+                {...(name === current
                   ? { 'aria-current': 'page' as const }
-                  : under?.includes(current)
+                  : name === leading
                     ? { 'aria-current': 'true' as const }
                     : undefined)}
               >
