@@ -53,16 +53,7 @@ import { readTags, writeTags } from '../condition.ts'
 import { MalformedBytesError, UnknownKindError } from '../errors.ts'
 import { readSettings, writeSettings } from '../settings.ts'
 import { txnPlaces } from '../txn.ts'
-import type {
-  Command,
-  CommandDigest,
-  KeyCommand,
-  KeysOrLease,
-  KvState,
-  LeaseCommand,
-  Request,
-  Rows,
-} from '../types.ts'
+import type { Command, CommandDigest, KeyCommand, KeysOrLease, KvState, Request, Rows } from '../types.ts'
 import { FINGERPRINT_BYTES } from '../types.ts'
 import { asLeaseId } from './rows.ts'
 import {
@@ -93,6 +84,12 @@ const KINDS = {
   auth: 28,
   'raise-revision': 29,
 } as const satisfies { readonly [kind in Command['kind']]: number }
+
+/** The commands by the kinds of their entries. */
+const COMMANDS: ReadonlyMap<number, Command['kind']> = new Map(
+  (Object.keys(KINDS) as Command['kind'][]).map((command) => [KINDS[command], command]),
+)
+
 /** Leases that one entry ends. */
 export const EXPIRE_LEASES_MAX = 128
 const VERSION = 1
@@ -395,7 +392,8 @@ export interface ParsedRequest {
 }
 
 export function parseRequest(kind: number, version: number, body: Uint8Array): ParsedRequest {
-  if (kind < KINDS.put || kind > KINDS['raise-revision']) throw new UnknownKindError(`entry kind ${kind}`)
+  const commandKind = COMMANDS.get(kind)
+  if (commandKind === undefined) throw new UnknownKindError(`entry kind ${kind}`)
   if (version !== VERSION) throw new UnknownKindError(`version ${version} of entry kind ${kind}`)
 
   const from = new Reader(body, 'a request', MalformedBytesError)
@@ -416,7 +414,7 @@ export function parseRequest(kind: number, version: number, body: Uint8Array): P
       ? { session: from.uint64(), slot: from.uint16(), seq: readUint48(from) }
       : undefined
   const print = from.slice(token === undefined && slot === undefined ? 0 : FINGERPRINT_BYTES)
-  const command = readCommand(kind, from)
+  const command = readCommand(commandKind, from)
   const leaseDemands = authRevision === undefined ? NO_LEASES : commandLeaseDemands(command)
   if (leaseDemands.length > 0 !== ((flags & HAS_LEASE_DEMANDS) !== 0))
     throw new MalformedBytesError('the flag of demands on leases does not fit the command')
@@ -427,23 +425,50 @@ const ENVELOPE_FLAGS = HAS_TOKEN | HAS_SINCE | HAS_SESSION | HAS_AUTH_REVISION |
 
 const readUint48 = (from: Reader): number => from.uint16() * 2 ** 32 + from.uint32()
 
-function readCommand(kind: number, from: Reader): Command {
-  if (kind === KINDS.settings) return readSettingsCommand(from)
-  if (kind === KINDS.put || kind === KINDS.delete) return readKeyCommand(kind, from)
-  const flags = knownFlags(from, kind === KINDS.compact ? ONLY_FORWARD : 0)
-  const command = kind === KINDS.compact ? readCompact(from, flags) : readPlainCommand(kind, from)
+function readCommand(kind: Command['kind'], from: Reader): Command {
+  if (kind === 'settings') return readSettingsCommand(from)
+  if (kind === 'put' || kind === 'delete') return readKeyCommand(KINDS[kind], from)
+  const flags = knownFlags(from, kind === 'compact' ? ONLY_FORWARD : 0)
+  const command = readPlainCommand(kind, flags, from)
   from.end()
   return command
 }
 
-function readPlainCommand(kind: number, from: Reader): Command {
-  if (kind === KINDS.batch) return { kind: 'batch', commands: readBatch(from) }
-  if (kind === KINDS['delete-range']) return { kind: 'delete-range', range: readRange(from) }
-  if (kind === KINDS.txn) return { kind: 'txn', txn: readTxnCommand(from) }
-  if (kind === KINDS.auth) return readAuthCommand(from)
-  if (kind === KINDS['raise-revision']) return { kind: 'raise-revision', revision: asRevision(from.uint64()) }
-  if (kind >= KINDS.grant) return readLeaseCommand(kind, from)
-  return { kind: 'open-session' }
+function readPlainCommand(
+  kind: Exclude<Command['kind'], 'settings' | 'put' | 'delete'>,
+  flags: number,
+  from: Reader,
+): Command {
+  switch (kind) {
+    case 'batch':
+      return { kind, commands: readBatch(from) }
+    case 'open-session':
+      return { kind }
+    case 'compact':
+      return readCompact(from, flags)
+    case 'raise-revision':
+      return { kind, revision: asRevision(from.uint64()) }
+    case 'delete-range':
+      return { kind, range: readRange(from) }
+    case 'txn':
+      return { kind, txn: readTxnCommand(from) }
+    case 'grant': {
+      const id = from.bigUint64()
+      return { kind, id: id === 0n ? undefined : asLeaseId(id), ttlMs: from.uint64() }
+    }
+    case 'renew':
+      return { kind, ids: Array.from({ length: from.uint16() }, () => readLeaseId(from)) }
+    case 'revoke':
+      return { kind, id: readLeaseId(from) }
+    case 'expire': {
+      const readExpired = () => ({ id: readLeaseId(from), deadlineMs: from.uint64() })
+      return { kind, leases: Array.from({ length: from.uint16() }, readExpired) }
+    }
+    case 'auth':
+      return readAuthCommand(from)
+    default:
+      return assertNever(kind, 'command')
+  }
 }
 
 function readCompact(from: Reader, flags: number): Command {
@@ -452,18 +477,6 @@ function readCompact(from: Reader, flags: number): Command {
     revision: from.left === 0 ? undefined : asRevision(from.uint64()),
   }
   return flags === 0 ? command : { ...command, onlyForward: true }
-}
-
-function readLeaseCommand(kind: number, from: Reader): LeaseCommand {
-  if (kind === KINDS.grant) {
-    const id = from.bigUint64()
-    return { kind: 'grant', id: id === 0n ? undefined : asLeaseId(id), ttlMs: from.uint64() }
-  }
-  if (kind === KINDS.revoke) return { kind: 'revoke', id: readLeaseId(from) }
-  const length = from.uint16()
-  if (kind === KINDS.renew) return { kind: 'renew', ids: Array.from({ length }, () => readLeaseId(from)) }
-  const leases = Array.from({ length }, () => ({ id: readLeaseId(from), deadlineMs: from.uint64() }))
-  return { kind: 'expire', leases }
 }
 
 function readBatch(from: Reader): readonly BatchedCommand[] {
