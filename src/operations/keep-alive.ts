@@ -12,7 +12,7 @@ import { jsonRequest } from './http/requests.ts'
 import { route } from './http/route.ts'
 import { LeaseGranted, LeaseIdSchema, TTL_MS_FIELD } from './http/schemas.ts'
 import { invalidField } from './mux/fields.ts'
-import { decodeResultRevision, ITEM_BYTES, type MuxForm, SUCCESS } from './mux/form.ts'
+import { decodeResultRevision, ITEM_BYTES, type Item, type MuxForm, SUCCESS } from './mux/form.ts'
 import { OPCODES } from './mux/opcodes.ts'
 
 /** Limit on the leases of one request, and of the entry that renews them. */
@@ -40,6 +40,8 @@ const OPCODE = OPCODES['keep-alive']
 
 /** Credit for the id of a lease. */
 const LEASE_ID_BYTES = 20
+/** Memory of an id that waits for its renewal: a text, a number, and its place in both lists. */
+const LEASE_ID_MEMORY = 80
 /** Memory of the time to live of a lease. */
 const OUTCOME_BYTES = 60
 
@@ -116,7 +118,8 @@ export const keepAlive = {
     },
     decode: (item) => ({ kind: 'keep-alive', ids: decodeIds(item[3]), one: false }),
     credit: ({ ids }) => LEASE_ID_BYTES * ids.length,
-    itemCredit: (item) => (Array.isArray(item[3]) ? LEASE_ID_BYTES * item[3].length : 0),
+    itemCredit: (item) => LEASE_ID_BYTES * countIds(item),
+    heldBytes: (item) => LEASE_ID_MEMORY * countIds(item),
     size: ({ ids }) => ITEM_BYTES + 2 * LEASE_ID_BYTES * ids.length,
     encodeResult: (id, ttlsMs, { revision }) => [id, SUCCESS, revision, ttlsMs.map((ttlMs) => ttlMs ?? null)],
     decodeResult([, , , ttlsMs], { ids }) {
@@ -131,6 +134,8 @@ export const keepAlive = {
   readonly http: HttpForm<KeepAliveRequest, KeepAliveResult>
   readonly mux: MuxForm<KeepAliveRequest, KeepAliveResult>
 }
+
+const countIds = (item: Item): number => (Array.isArray(item[3]) ? item[3].length : 0)
 
 function decodeIds(field: unknown): readonly LeaseId[] {
   if (!Array.isArray(field) || field.length < 1 || field.length > RENEW_LEASES_MAX)

@@ -152,7 +152,10 @@ export class NodeBody implements RequestBody {
     queueMicrotask(arrived)
     const isOver = (): boolean => this.ended || this.#isDropped
     return {
-      take: () => this.#release(),
+      take: () => {
+        if (this.#refused !== undefined) throw this.#refused
+        return this.#release()
+      },
       get isOver() {
         return isOver()
       },

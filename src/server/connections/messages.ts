@@ -41,7 +41,7 @@ export interface RequestBody {
 
 /** A body that is read as it arrives. */
 export interface FollowedBody {
-  /** The bytes that have arrived since the last time. */
+  /** The bytes that have arrived since the last time. Throws `ApiError` if the rest will not arrive. */
   take(): Uint8Array
   /** Nothing more will arrive. */
   readonly isOver: boolean

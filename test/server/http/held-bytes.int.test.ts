@@ -3,7 +3,7 @@
 
 import { expect, test, vi } from 'vitest'
 import { OPERATIONS } from '../../../src/operations/index.ts'
-import { MuxClient, soon } from '../mux/mux-client.ts'
+import { KEEP_ALIVE, MuxClient, soon } from '../mux/mux-client.ts'
 import { atRest, Client, COLD, get, onNodeHttp, put, statusOf } from './raw-client.ts'
 import { type Served, serve } from './served.ts'
 
@@ -131,12 +131,11 @@ test('ranges and watches of a multiplexed connection count with their keys', asy
 })
 
 test.each([
-  ['a head', onNodeHttp, 'GET /v1/status HTTP/1.1\r\nHost: localhost\r\n', ''],
+  ['a head', onNodeHttp, 'GET /v1/status HTTP/1.1\r\nHost: localhost\r\n'],
   [
     'trailers',
     async ({ port }: Served) => new Client(port),
     'POST /v1/txn HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n',
-    '',
   ],
 ])('of %s that a user does not finish, all that node:http keeps counts', async (_, connected, begin) => {
   const served = await serve({ limits: { bodiesBytesMax: 512 * KiB } })
@@ -152,4 +151,26 @@ test.each([
   for (const each of [client, ...others]) each.leave()
   await atRest(served, 1)
   expect(held(served)).toBe(0)
+})
+
+test('a stream of requests for which there is no room ends with the reason, and so does its connection', async () => {
+  const served = await serve({ limits: { ...LIMITS, drainMsMax: 100 } })
+  const client = new Client(served.port)
+  const head = 'POST /v3/watch HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n'
+  const requests = '{"create_request":{"key":"YQ=="}}'.repeat(1_000)
+  await client.send(head, `${requests.length.toString(16)}\r\n${requests}\r\n`)
+  expect(statusOf(await client.answer())).toBe(429)
+  expect(await client.rest()).toBe('')
+  await atRest(served)
+  expect(held(served)).toBe(0)
+})
+
+test('a keep-alive that waits counts with the memory of its ids', async () => {
+  const served = await serve()
+  served.node.hold = () => {}
+  const client = await new MuxClient(served.port).open()
+  client.send([1, KEEP_ALIVE, null, Array.from({ length: 1_000 }, (_, n) => `${n + 1}`)])
+  await soon(() => expect(held(served)).toBeGreaterThan(64 * KiB))
+  client.ws.terminate()
+  await soon(() => expect(held(served)).toBe(0))
 })
