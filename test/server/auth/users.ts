@@ -28,8 +28,7 @@ const range = { start: Buffer.from('app/'), end: Buffer.from('app0') }
 export const permit = (node: FakeNode, ...permissions: readonly Permission[]): void =>
   node.apply({ kind: 'auth', ifRevision: undefined, change: { kind: 'put-role', name: 'app', permissions } })
 
-export function nodeWithUsers(): FakeNode {
-  const node = new FakeNode()
+export function nodeWithUsers(node = new FakeNode()): FakeNode {
   const change = (made: Parameters<typeof node.apply>[0] & { readonly kind: 'auth' }) => node.apply(made)
   permit(node, { access: 'readwrite', range })
   for (const [name, role] of [
