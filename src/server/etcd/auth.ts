@@ -17,7 +17,6 @@ import {
 } from '../../operations/forms/index.ts'
 import type { Permission } from '../../operations/forms/roles.ts'
 import type { RequestedAuthChange } from '../../operations/index.ts'
-import type { Api } from '../api/api.ts'
 import type { EtcdCall } from './call.ts'
 import { decodeWhere } from './fields.ts'
 
@@ -68,9 +67,6 @@ export const usersWithRoot = async (call: EtcdCall): Promise<readonly UserDescri
 /** How often a change is tried whose users and roles others have changed meanwhile. */
 const TRIES_MAX = 5
 
-/** Changes of one node follow each other: each makes those wrong that were read beside it. */
-const lastChanges = new WeakMap<Api, Promise<unknown>>()
-
 /**
  * Makes the change that `decide` has found out from what it has read; undefined: there is nothing to change. Who may
  * not make one such as `requested` is refused before he waits: his calls delay nobody's.
@@ -81,13 +77,13 @@ export async function changeAuth(
   decide: () => Promise<RequestedAuthChange | undefined>,
 ): Promise<AuthResponse> {
   await call.check({ kind: 'change-auth', change: requested, ifRevision: undefined })
-  const { api } = call
-  const before = lastChanges.get(api)
+  const { etcd } = call
+  const before = etcd.lastAuthChange
   const made = (async () => {
     if (before !== undefined) await inTime(before, call)
     await tryChange(call, decide)
   })()
-  lastChanges.set(api, made)
+  etcd.lastAuthChange = made
   await made
   return { header: call.header() }
 }

@@ -13,6 +13,7 @@ import { answerWithinMs } from '../api/limits.ts'
 import { undoGrant, undoPut } from '../api/undo.ts'
 import type { ClientConnection } from '../clients/client-connection.ts'
 import type { WatchSink } from '../node/watch/index.ts'
+import type { EtcdApi } from './etcd-api.ts'
 
 /** The client of a call, as its transport knows it. */
 export interface EtcdCaller {
@@ -55,7 +56,7 @@ export const DEADLINE_EXCEEDED = new GrpcError(GRPC.deadlineExceeded, 'context d
 const TIMER_MS_MAX = 2 ** 31 - 1
 
 export class EtcdCall {
-  readonly api: Api
+  readonly etcd: EtcdApi
   readonly client: EtcdCaller
   /** Name for logs, such as `grpc KV/Put`. */
   readonly name: string
@@ -69,18 +70,22 @@ export class EtcdCall {
   #room: Reservation | undefined
 
   constructor(
-    api: Api,
+    etcd: EtcdApi,
     client: EtcdCaller,
     name: string,
     { deadline, endsAt }: CallTimes,
     trace?: SpanContext,
   ) {
-    this.api = api
+    this.etcd = etcd
     this.client = client
     this.name = name
     this.deadline = deadline
     this.#endsAt = endsAt
     this.trace = trace
+  }
+
+  get api(): Api {
+    return this.etcd.api
   }
 
   get isOver(): boolean {
@@ -118,7 +123,7 @@ export class EtcdCall {
 
   /** The header of a response. `revision`: of the change, or of the read; the newest unless given. */
   header(revision: number = this.api.node.revision) {
-    return responseHeader(this.api, revision)
+    return this.etcd.header(revision)
   }
 
   /** Calls `run` when the client has waited as long as it has stated, until the returned function is called. */
@@ -256,17 +261,4 @@ class OperationCall implements Call {
   isAbandoned(): boolean {
     return this.#rpc.isOver
   }
-}
-
-/** The ids of cluster and member for headers. A node keeps both for its whole life. */
-const idsOf = new WeakMap<Api, { readonly clusterId: bigint; readonly memberId: bigint }>()
-
-function responseHeader(api: Api, revision: number) {
-  const { node } = api
-  let ids = idsOf.get(api)
-  if (ids === undefined) {
-    ids = { clusterId: BigInt(node.clusterId), memberId: BigInt(node.status().replicaId) }
-    idsOf.set(api, ids)
-  }
-  return { ...ids, revision, raftTerm: node.term }
 }

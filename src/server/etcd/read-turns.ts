@@ -11,7 +11,7 @@ const SCANS_MAX = 3
 const WAITING_MAX = 10_000
 
 /** The turns of one node. */
-class ReadTurns {
+export class ReadTurns {
   readonly #waiting = new Set<() => void>()
   #free: number
 
@@ -58,15 +58,6 @@ class ReadTurns {
   }
 }
 
-const turnsOf = new WeakMap<Api, ReadTurns>()
-
 /** Calls `read` when it is the turn of the call. `deadline`: that of a read of a stream, which itself has none. */
-export function readInTurn<T>(call: EtcdCall, read: () => Promise<T>, deadline = call.deadline): Promise<T> {
-  const { api } = call
-  let turns = turnsOf.get(api)
-  if (turns === undefined) {
-    turns = new ReadTurns(api)
-    turnsOf.set(api, turns)
-  }
-  return turns.read(call, deadline, read)
-}
+export const readInTurn = <T>(call: EtcdCall, read: () => Promise<T>, deadline = call.deadline): Promise<T> =>
+  call.etcd.readTurns.read(call, deadline, read)

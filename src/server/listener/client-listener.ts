@@ -22,6 +22,7 @@ import { endWith, NodeConnections } from '../connections/node-connection.ts'
 import { RawConnections } from '../connections/raw-connection.ts'
 import { refusalPage, wantsPage } from '../connections/refusal-page.ts'
 import { ResponseWriter } from '../connections/response-writer.ts'
+import type { EtcdApi } from '../etcd/etcd-api.ts'
 import { type Gateway, HttpServer } from '../http/server.ts'
 import type { HttpCounts, Metrics } from '../node/observe/metrics.ts'
 import type { Logger } from '../options.ts'
@@ -74,6 +75,7 @@ export class ClientListener {
   readonly #mux: MuxOpening
   /** undefined: clients of etcd are not served. */
   readonly #http2: Http2Opening | undefined
+  #etcd: EtcdApi | undefined
   readonly #handshakes: Handshakes | undefined
   /** Connections without room, which receive an error. */
   readonly #refusedNow = new Set<Socket>()
@@ -104,7 +106,14 @@ export class ClientListener {
     })
     this.#mux = new MuxOpening({ api, metrics, limits, gate, writer, isClosing })
     if (options.etcdApi !== false)
-      this.#http2 = new Http2Opening({ api, metrics, limits, gate, logger, isClosing })
+      this.#http2 = new Http2Opening({
+        loadEtcd: () => this.#loadEtcd(),
+        metrics,
+        limits,
+        gate,
+        logger,
+        isClosing,
+      })
     const http2 = this.#http2
     const serve = (request: HttpRequest): void => this.#http.serve(request)
     this.#nodeConnections = new NodeConnections({ limits, writer, serve })
@@ -244,11 +253,19 @@ export class ClientListener {
     else this.#refuse(socket, new ApiError('overloaded', 'this node has as many connections as it can hold'))
   }
 
+  /** Both wires of etcd's API share it. */
+  async #loadEtcd(): Promise<EtcdApi> {
+    const { EtcdApi } = await import('../etcd/etcd-api.ts')
+    this.#etcd ??= new EtcdApi(this.#api)
+    return this.#etcd
+  }
+
   async #loadGateway(): Promise<Gateway> {
     const { JsonGateway } = await import('../etcd/gateway/gateway.ts')
+    const etcd = await this.#loadEtcd()
     const { grpcMessageBytesMax, writeStallMsMax: stallMsMax } = this.#options.limits
     const requestBytesMax = Math.ceil(grpcMessageBytesMax * IN_BASE64)
-    return new JsonGateway({ api: this.#api, isClosing: () => this.#closing, requestBytesMax, stallMsMax })
+    return new JsonGateway({ etcd, isClosing: () => this.#closing, requestBytesMax, stallMsMax })
   }
 
   #createHandshakes(tls: ListenerTls): Handshakes {

@@ -2,16 +2,17 @@
 // none of it.
 
 import { asError } from '../../system/errors.ts'
-import type { Api } from '../api/api.ts'
 import type { ClientConnection } from '../clients/client-connection.ts'
 import type { Gate } from '../clients/gate.ts'
+import type { EtcdApi } from '../etcd/etcd-api.ts'
 import type { GrpcConnections } from '../etcd/grpc/connections.ts'
 import type { Metrics } from '../node/observe/metrics.ts'
 import type { Logger } from '../options.ts'
 import type { HttpLimits } from './limits.ts'
 
 interface Http2OpeningOptions {
-  readonly api: Api
+  /** Loads what etcd's API needs. */
+  readonly loadEtcd: () => Promise<EtcdApi>
   readonly metrics: Metrics
   readonly limits: HttpLimits
   readonly gate: Gate
@@ -67,16 +68,16 @@ export class Http2Opening {
 
   /** After a failure, the next connection tries again. */
   #load(): Promise<GrpcConnections> {
-    this.#loading ??= import('../etcd/grpc/connections.ts').then(
-      ({ GrpcConnections }) => {
-        this.#grpc = new GrpcConnections(this.#options)
-        return this.#grpc
-      },
-      (error: unknown) => {
-        this.#loading = undefined
-        throw error
-      },
-    )
+    this.#loading ??= this.#loadConnections().catch((error: unknown) => {
+      this.#loading = undefined
+      throw error
+    })
     return this.#loading
+  }
+
+  async #loadConnections(): Promise<GrpcConnections> {
+    const { GrpcConnections } = await import('../etcd/grpc/connections.ts')
+    this.#grpc = new GrpcConnections({ ...this.#options, etcd: await this.#options.loadEtcd() })
+    return this.#grpc
   }
 }

@@ -1,14 +1,19 @@
 // Room that a call holds: it is given back however the call ends, and none is taken after its end.
 
 import { expect, test } from 'vitest'
-import type { Api } from '../../../src/server/api/api.ts'
 import { OutboundBudget } from '../../../src/server/api/budget.ts'
 import { callTimes, EtcdCall, type EtcdCaller } from '../../../src/server/etcd/call.ts'
+import type { EtcdApi } from '../../../src/server/etcd/etcd-api.ts'
 
 function begin(bytesMax = 1_000) {
   const outbound = new OutboundBudget(bytesMax)
   const times = callTimes(performance.now(), undefined)
-  const call = new EtcdCall({ outbound } as unknown as Api, {} as EtcdCaller, 'grpc KV/Range', times)
+  const call = new EtcdCall(
+    { api: { outbound } } as unknown as EtcdApi,
+    {} as EtcdCaller,
+    'grpc KV/Range',
+    times,
+  )
   return { call, outbound }
 }
 

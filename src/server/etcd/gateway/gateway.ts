@@ -5,12 +5,12 @@ import { RPC } from '../../../etcd/rpcs.ts'
 import { GRPC, GrpcError } from '../../../etcd/status.ts'
 import { ApiError } from '../../../operations/forms/index.ts'
 import { HttpError, jsonResponse, type UnencodedResponse } from '../../../operations/http/form.ts'
-import type { Api } from '../../api/api.ts'
 import { timeLeftMs } from '../../api/read-options.ts'
 import { FOR_ALL, FOR_USERS, type Wanted } from '../../clients/gate.ts'
 import { encodeBody, type HttpRequest, type HttpResponse } from '../../connections/messages.ts'
 import { asBearer } from '../authorization.ts'
 import { callTimes, EtcdCall } from '../call.ts'
+import type { EtcdApi } from '../etcd-api.ts'
 import { type AnyRpc, rpcName, type UnaryRpc } from '../rpc.ts'
 import { RPCS } from '../services/index.ts'
 import { ETCD_VERSION } from '../services/status.ts'
@@ -40,7 +40,7 @@ type Respond = (response: HttpResponse) => void
 type Fail = (error: unknown) => void
 
 interface GatewayOptions {
-  readonly api: Api
+  readonly etcd: EtcdApi
   readonly isClosing: () => boolean
   /** Limit of the body of a request, and of each request of a stream. */
   readonly requestBytesMax: number
@@ -58,7 +58,7 @@ export class JsonGateway {
 
   /** Begins a request: its errors are those of the gateway. Returns what it wants. */
   begin(request: HttpRequest): Wanted {
-    request.encodeError = (error) => encodeError(this.#options.api, request, error)
+    request.encodeError = (error) => encodeError(this.#options.etcd.api, request, error)
     request.checkForm = () => void findTimeoutMs(request)
     // etcd's clients send a token without a scheme.
     request.authorization = asBearer(request.headers.authorization)
@@ -95,8 +95,8 @@ export class JsonGateway {
   }
 
   #serveRpc(rpc: AnyRpc, request: HttpRequest, respond: Respond, fail: Fail): void {
-    const { api, requestBytesMax, stallMsMax } = this.#options
-    const call = openCall(api, request)
+    const { etcd, requestBytesMax, stallMsMax } = this.#options
+    const call = openCall(etcd, request)
     if (rpc.kind === 'unary') {
       request.withdraw = () => call.abandon()
       this.#readRequest(rpc, request, fail, (message) => {
@@ -121,7 +121,8 @@ export class JsonGateway {
   }
 
   #readRequest(rpc: AnyRpc, request: HttpRequest, fail: Fail, run: (message: unknown) => void): void {
-    const { api, requestBytesMax } = this.#options
+    const { requestBytesMax } = this.#options
+    const { api } = this.#options.etcd
     const { strangerBodyMs } = api.limits
     const { open } = rpc.wanted
     const limits = {
@@ -146,8 +147,8 @@ export class JsonGateway {
   }
 
   #health(): HttpResponse {
-    const { api, isClosing } = this.#options
-    const { notReady } = api.node.status()
+    const { etcd, isClosing } = this.#options
+    const { notReady } = etcd.api.node.status()
     const reasons = isClosing() ? ['the node is shutting down', ...notReady] : notReady
     const health = { health: String(reasons.length === 0), reason: reasons.join('; ') }
     return { ...jsonResponse(JSON.stringify(health)), status: reasons.length === 0 ? 200 : 503 }
@@ -156,7 +157,7 @@ export class JsonGateway {
 
 const VERSION = JSON.stringify({ etcdserver: ETCD_VERSION, etcdcluster: ETCD_VERSION })
 
-function openCall(api: Api, request: HttpRequest): EtcdCall {
+function openCall(etcd: EtcdApi, request: HttpRequest): EtcdCall {
   const { principal, isUnidentified, startedAt, connection, target } = request
   const times = callTimes(startedAt, findTimeoutMs(request))
   request.deadline = times.deadline
@@ -167,7 +168,7 @@ function openCall(api: Api, request: HttpRequest): EtcdCall {
     connection,
     checkServed: () => request.checkServed(),
   }
-  return new EtcdCall(api, client, `POST ${target.path}`, times, request.trace)
+  return new EtcdCall(etcd, client, `POST ${target.path}`, times, request.trace)
 }
 
 /**

@@ -133,7 +133,7 @@ export class GrpcConnection implements ConnectionOwner, StreamConnection, Http2S
   /** A response has so many bytes that its client has not taken. */
   sent(bytes: number): void {
     this.#waitingBytes += bytes
-    this.options.api.outbound.add(bytes)
+    this.options.etcd.api.outbound.add(bytes)
   }
 
   /** Clients in Go ping once for each round trip while data arrives, also within one large response. */
@@ -141,7 +141,7 @@ export class GrpcConnection implements ConnectionOwner, StreamConnection, Http2S
     this.#earlyPings = 0
     this.#waitingBytes -= bytes
     this.#takenBytes += bytes
-    this.options.api.outbound.remove(bytes)
+    this.options.etcd.api.outbound.remove(bytes)
   }
 
   /** Something was sent to the client. It may ping for that. */

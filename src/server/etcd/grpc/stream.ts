@@ -9,7 +9,6 @@ import {
   withFrameHead,
 } from '../../../etcd/frames.ts'
 import { ETCD_ERRORS, GRPC, GrpcError } from '../../../etcd/status.ts'
-import type { Api } from '../../api/api.ts'
 import { tooManyBodies } from '../../api/budget.ts'
 import type { Principal } from '../../api/call.ts'
 import { NEWER_MS_MAX } from '../../api/permit.ts'
@@ -22,6 +21,7 @@ import type { Metrics } from '../../node/observe/metrics.ts'
 import { asBearer } from '../authorization.ts'
 import { type CallTimes, callTimes, DEADLINE_EXCEEDED, EtcdCall, type EtcdCaller } from '../call.ts'
 import { nameRefusal, toGrpcError } from '../errors.ts'
+import type { EtcdApi } from '../etcd-api.ts'
 import { encodeFields } from '../http2/hpack.ts'
 import { CODE, type FieldBlock, type Http2Stream, type StreamReceiver } from '../http2/http2.ts'
 import type { RequestFields } from '../http2/request-fields.ts'
@@ -66,7 +66,7 @@ export interface StreamConnection {
 }
 
 export interface ServedStreamOptions {
-  readonly api: Api
+  readonly etcd: EtcdApi
   readonly limits: GrpcLimits & StallLimits
   readonly metrics: Pick<Metrics, 'callEnded'>
   readonly gate: Gate
@@ -228,7 +228,7 @@ export class ServedStream implements Responses<object>, StreamReceiver {
 
   #open({ rpc, name }: ServedRpc, { principal, isUnidentified }: CallOpening, times: CallTimes): void {
     const { client: connection, options } = this.#connection
-    const { api } = options
+    const { etcd } = options
     const { open } = rpc.wanted
     if (open !== undefined) this.#reader = new GrpcFrameReader(open.requestBytesMax)
     const client: EtcdCaller = {
@@ -239,8 +239,8 @@ export class ServedStream implements Responses<object>, StreamReceiver {
       checkServed: () => checkServed(connection, rpc.wanted),
     }
     this.#rpc = rpc
-    this.#span = this.#head && startCallSpan(name, this.#head, api.node.name)
-    const call = new EtcdCall(api, client, name, times, this.#span?.spanContext())
+    this.#span = this.#head && startCallSpan(name, this.#head, etcd.api.node.name)
+    const call = new EtcdCall(etcd, client, name, times, this.#span?.spanContext())
     this.#call = call
     // The operations of a call with one response have deadlines.
     if (rpc.kind !== 'unary') this.#stopTimer = call.whenLate(() => this.end(DEADLINE_EXCEEDED))
@@ -393,7 +393,7 @@ export class ServedStream implements Responses<object>, StreamReceiver {
   }
 
   #fail(error: unknown): void {
-    this.end(toGrpcError(this.#connection.options.api, error))
+    this.end(toGrpcError(this.#connection.options.etcd.api, error))
   }
 
   /** Refuses the call before its request is read. */

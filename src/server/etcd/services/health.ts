@@ -33,14 +33,14 @@ export const healthWatch = serveStream(
     new Promise((resolve) => {
       if (service !== NODE) responses.send({ status: SERVICE_UNKNOWN })
       let sent: number | undefined
-      const look = (): void => {
+      const report = (): void => {
         const status = findStatus(call.api)
         // A client that takes nothing receives the newest one later.
         if (status === sent || responses.waitingBytes > 0) return
         sent = status
         responses.send({ status })
       }
-      const unobserve = service === NODE ? observe(call.api, look) : undefined
+      const unobserve = service === NODE ? call.etcd.statusObservers.add(report) : undefined
       call.whenOver(() => {
         unobserve?.()
         resolve()
@@ -48,35 +48,3 @@ export const healthWatch = serveStream(
     }),
   HEALTH,
 )
-
-/** Interval in which all that watch a node look at it. */
-const LOOK_MS = 1_000
-
-interface Looks {
-  readonly all: Set<() => void>
-  readonly timer: NodeJS.Timeout
-}
-
-const looksAt = new WeakMap<Api, Looks>()
-
-/** Calls `look` now and then until the returned function is called. */
-function observe(api: Api, look: () => void): () => void {
-  let looks = looksAt.get(api)
-  if (looks === undefined) {
-    const all = new Set<() => void>()
-    const lookAll = (): void => {
-      for (const each of all) each()
-    }
-    looks = { all, timer: setInterval(lookAll, LOOK_MS).unref() }
-    looksAt.set(api, looks)
-  }
-  const { all, timer } = looks
-  all.add(look)
-  look()
-  return () => {
-    all.delete(look)
-    if (all.size > 0) return
-    clearInterval(timer)
-    looksAt.delete(api)
-  }
-}
