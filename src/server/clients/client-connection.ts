@@ -21,7 +21,7 @@ export interface ConnectionOwner {
   readonly quietSince: number
   /** Somebody is known on the connection from now on. */
   identified?(): void
-  /** Called at intervals of `sinceMs`. */
+  /** Called at intervals of `sinceMs`: of a second, or a little more; shorter ones if a limit is shorter. */
   check?(sinceMs: number): void
   /** A protocol with pings. Without them a client may be silent. */
   readonly pings?: ConnectionPings
@@ -43,6 +43,8 @@ export interface ConnectionTimes {
   readonly stallMs: number
   /** The node stops: a connection waits only for answers. */
   readonly isClosing: boolean
+  /** Interval of the checks by owners. */
+  readonly ownerMs: number
 }
 
 /** Why a client was cut. */
@@ -76,6 +78,8 @@ export class ClientConnection {
   #headMemory = 0
   /** Age in checks, while the client is not known. */
   #ageMs = 0
+  /** Time since the last check by the owner. */
+  #uncheckedMs = 0
   /** The client's progress at the last check; undefined if nothing waited for the client. */
   #progress: number | undefined
   /**
@@ -210,8 +214,16 @@ export class ClientConnection {
   check(sinceMs: number, times: ConnectionTimes): Cut | undefined {
     if (!this.#isKnown && this.#isLate(sinceMs, times)) return 'late'
     if (this.#isStalled(sinceMs, times)) return 'stalled'
-    this.#owner.check?.(sinceMs)
+    this.#checkOwner(sinceMs, times)
     return this.#isSilent(sinceMs, times) ? 'silent' : undefined
+  }
+
+  /** A node that stops checks more often, and gives its clients no less time for it. */
+  #checkOwner(sinceMs: number, { ownerMs }: ConnectionTimes): void {
+    this.#uncheckedMs += sinceMs
+    if (this.#uncheckedMs < ownerMs) return
+    this.#owner.check?.(this.#uncheckedMs)
+    this.#uncheckedMs = 0
   }
 
   /** A request that the node serves has its own time limit. */

@@ -45,6 +45,8 @@ interface ConnectionTableOptions {
 export class ConnectionTable {
   readonly #options: ConnectionTableOptions
   readonly #limits: ConnectionLimits
+  /** Interval of the checks, as long as the node does not stop. */
+  readonly #everyMs: number
   readonly #connections = new Set<ClientConnection>()
   /** Connections on which nobody is known. */
   readonly #strangers = new ByNetwork<ClientConnection>()
@@ -57,8 +59,10 @@ export class ConnectionTable {
   strangersClosedTotal = 0
 
   constructor(options: ConnectionTableOptions) {
+    const { writeStallMsMax, muxPingMs, grpcPingMs } = options.limits
     this.#options = options
     this.#limits = options.limits
+    this.#everyMs = Math.min(CHECK_EVERY_MS_MAX, writeStallMsMax / 4, muxPingMs / 4, grpcPingMs / 4)
   }
 
   get size(): number {
@@ -83,9 +87,8 @@ export class ConnectionTable {
   }
 
   open(): void {
-    const { writeStallMsMax, muxPingMs, grpcPingMs } = this.#options.limits
     listeners.add(this)
-    this.#checkEvery(Math.min(CHECK_EVERY_MS_MAX, writeStallMsMax / 4, muxPingMs / 4, grpcPingMs / 4))
+    this.#checkEvery(this.#everyMs)
   }
 
   /** The node stops: from now on a connection waits only a short time for its client. */
@@ -204,7 +207,7 @@ export class ConnectionTable {
   #check(sinceMs: number): void {
     const { headMs, closeStallMsMax, writeStallMsMax } = this.#limits
     const stallMs = this.#closing ? closeStallMsMax : writeStallMsMax
-    const times: ConnectionTimes = { headMs, stallMs, isClosing: this.#closing }
+    const times: ConnectionTimes = { headMs, stallMs, isClosing: this.#closing, ownerMs: this.#everyMs }
     for (const connection of this.#connections) {
       const { socket } = connection
       if (socket.destroyed) continue

@@ -58,7 +58,7 @@ function opened(connectionsMax = 8) {
   }
   const known = (socket: FakeSocket | undefined): void => of.get(socket)?.identified()
   const heads = (socket: FakeSocket | undefined, bytes: number): void => void of.get(socket)?.holdHead(bytes)
-  return { connections, connect, known, heads, handshakes }
+  return { connections, connect, known, heads, handshakes, of }
 }
 
 test('users find room however many connections strangers open, and keep theirs', () => {
@@ -170,4 +170,20 @@ test('a stranger has some seconds for a request, and one whom the node lets wait
   vi.advanceTimersByTime(1_000)
   expect(gone()).toEqual([true, true, false, false])
   expect([connections.strangersClosedTotal, connections.strangers]).toEqual([2, 1])
+})
+
+test('a node that stops checks more often, and the protocols of its connections as before', () => {
+  const { connections, connect, known, of } = opened()
+  const socket = connect('10.0.0.1', 'node')
+  known(socket)
+  const checks: number[] = []
+  const check = (sinceMs: number): void => void checks.push(sinceMs)
+  of.get(socket)?.serveBy({ quietSince: 0, waitsFor: () => 'node', check })
+  vi.advanceTimersByTime(2_000)
+  expect(checks).toEqual([1_000, 1_000])
+  connections.closing()
+  vi.advanceTimersByTime(990)
+  expect(checks).toHaveLength(2)
+  vi.advanceTimersByTime(10)
+  expect(checks).toEqual([1_000, 1_000, 1_000])
 })
