@@ -7,6 +7,9 @@ import { ApiError, type ApiErrorCode } from '../../operations/forms/index.ts'
 import type { Api } from '../api/api.ts'
 import type { Opening } from '../clients/gate.ts'
 
+/** Nobody receives it: the client has gone. */
+export const CANCELLED = new GrpcError(GRPC.cancelled, 'context canceled')
+
 /** The identity that a client has shown. */
 type ShownIdentity = Pick<Opening, 'authorization' | 'principal'>
 

@@ -1,14 +1,11 @@
 // Waiting for the first change of keys. It costs a watch, and nothing while nothing happens.
 
-import { GRPC, GrpcError } from '../../etcd/status.ts'
 import { ApiError, asRevision, type Revision, type Where } from '../../operations/forms/index.ts'
 import { PROGRESS_MS_MAX } from '../../operations/watch.ts'
 import { errorOfWatch } from '../api/watch.ts'
 import type { WatchEnd, WatchSink } from '../node/watch/index.ts'
 import { DEADLINE_EXCEEDED, type EtcdCall } from './call.ts'
-
-/** Nobody receives it: the client has gone. */
-export const CANCELLED = new GrpcError(GRPC.cancelled, 'context canceled')
+import { CANCELLED } from './errors.ts'
 
 /** Throws `GrpcError` if the client has gone. */
 export function checkWaiting({ isOver }: EtcdCall): void {

@@ -2,13 +2,20 @@
 
 import { ETCD_ERRORS, type GrpcError } from '../../etcd/status.ts'
 import type { Api } from '../api/api.ts'
-import type { EtcdCall } from './call.ts'
-import { CANCELLED } from './first-change.ts'
+import { CANCELLED } from './errors.ts'
 
 /** The most scans of one read: values, their metadata, and a count or what was before. */
 const SCANS_MAX = 3
 /** Reads that wait for their turn. */
 const WAITING_MAX = 10_000
+
+/** A call that reads. */
+interface ReadingCall {
+  readonly deadline: number
+  readonly etcd: { readonly readTurns: ReadTurns }
+  /** Calls `run` when nobody waits for the answer any more, until the returned function is called. */
+  whenOver(run: () => void): () => void
+}
 
 /** The turns of one node. */
 export class ReadTurns {
@@ -20,7 +27,7 @@ export class ReadTurns {
   }
 
   /** Reads in the order of the calls. Rejects with `GrpcError` when the deadline comes first. */
-  async read<T>(call: EtcdCall, deadline: number, read: () => Promise<T>): Promise<T> {
+  async read<T>(call: ReadingCall, deadline: number, read: () => Promise<T>): Promise<T> {
     if (this.#free > 0) this.#free--
     else await this.#turn(call, deadline)
     try {
@@ -30,7 +37,7 @@ export class ReadTurns {
     }
   }
 
-  async #turn(call: EtcdCall, deadline: number): Promise<void> {
+  async #turn(call: ReadingCall, deadline: number): Promise<void> {
     if (this.#waiting.size >= WAITING_MAX) throw ETCD_ERRORS.tooManyRequests
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     this.#waiting.add(resolve)
@@ -59,5 +66,8 @@ export class ReadTurns {
 }
 
 /** Calls `read` when it is the turn of the call. `deadline`: that of a read of a stream, which itself has none. */
-export const readInTurn = <T>(call: EtcdCall, read: () => Promise<T>, deadline = call.deadline): Promise<T> =>
-  call.etcd.readTurns.read(call, deadline, read)
+export const readInTurn = <T>(
+  call: ReadingCall,
+  read: () => Promise<T>,
+  deadline = call.deadline,
+): Promise<T> => call.etcd.readTurns.read(call, deadline, read)

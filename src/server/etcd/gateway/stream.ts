@@ -7,8 +7,7 @@ import { ETCD_ERRORS, GRPC, GrpcError } from '../../../etcd/status.ts'
 import { type OutboundBudget, writeChunked } from '../../api/budget.ts'
 import type { FollowedBody, HttpRequest, HttpResponse } from '../../connections/messages.ts'
 import { DEADLINE_EXCEEDED, type EtcdCall } from '../call.ts'
-import { toGrpcError } from '../errors.ts'
-import { CANCELLED } from '../first-change.ts'
+import { CANCELLED, toGrpcError } from '../errors.ts'
 import {
   type AnyStreamRpc,
   type DuplexRpc,

@@ -15,8 +15,8 @@ import type { OperationOf } from '../../../operations/index.ts'
 import { FREE_BYTES } from '../../api/budget.ts'
 import type { PageCollector } from '../../api/call.ts'
 import type { EtcdCall } from '../call.ts'
+import { CANCELLED } from '../errors.ts'
 import { decodeRevision, decodeWhere, encodeRow } from '../fields.ts'
-import { CANCELLED } from '../first-change.ts'
 import {
   arrange,
   checkRange,
