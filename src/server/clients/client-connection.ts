@@ -66,7 +66,7 @@ export class ClientConnection {
   /** The network of the client, for limits that clients of one network share. */
   readonly network: string
   readonly #options: ClientConnectionOptions
-  #owner: ConnectionOwner
+  #owner = noOwner()
   #isServed: boolean | undefined
   #isKnown = false
   #isClosed = false
@@ -95,7 +95,6 @@ export class ClientConnection {
     this.network = networkPrefix(socket.remoteAddress ?? '')
     this.#options = options
     this.#inbound = options.inboundOfStrangers
-    this.#owner = { quietSince: performance.now(), waitsFor: () => 'node' }
     // The socket closes, and its owner receives the `close` event.
     socket.on('error', () => {})
     socket.once('close', () => this.#close())
@@ -113,7 +112,7 @@ export class ClientConnection {
 
   /** Nobody serves it yet: a request waits for the gate, or for code that is loaded. */
   awaitOwner(): void {
-    this.serveBy({ quietSince: performance.now(), waitsFor: () => 'node' })
+    this.serveBy(noOwner())
   }
 
   /** Address and port of the client. */
@@ -261,6 +260,9 @@ export class ClientConnection {
     return false
   }
 }
+
+/** The owner of a connection that nobody serves yet. */
+const noOwner = (): ConnectionOwner => ({ quietSince: performance.now(), waitsFor: () => 'node' })
 
 /** So much of each connection is not counted: a small request is served, however many large ones wait. */
 const countedOf = (bytes: number): number => (bytes > FREE_BYTES ? bytes - FREE_BYTES : 0)
