@@ -74,7 +74,7 @@ const PROPOSAL_BYTES = 5 * KiB
 /** Memory of a connection that is not counted: its objects, and 1 KiB that is free; of gRPC also two buffers. */
 const CONNECTION_BYTES = 64 * KiB
 /** Changes of the heap for other reasons while one group begins. */
-const VISIT_BYTES = 2 * MiB
+const VISIT_BYTES = 768 * KiB
 /** The same in a schedule: compiled code, and what V8 and Node keep for the next connection. */
 const SLACK_BYTES = 4 * MiB
 /** The same when all clients have left. */
