@@ -34,6 +34,20 @@ test('an open call counts until it is closed, and its head until it is open', as
   await soon(() => expect(served.http.inspect()).toMatchObject({ grpcCalls: 0, bodyBytes: 0 }))
 })
 
+test('the table of fields of a client counts until its connection ends', async () => {
+  const served = await serve({ node: nodeWithUsers() })
+  const client = new RawHttp2(served.port)
+  openCalls(client, 0, 1, 0)
+  await soon(() => expect(served.http.inspect()).toMatchObject({ grpcCalls: 1, strangers: 0 }))
+  // A literal of 3,000 bytes with incremental indexing (RFC 7541 §6.2.1).
+  const kept = Buffer.concat([Buffer.of(0x40, 1, 0x78, 0x7f, 0xb9, 0x16), Buffer.alloc(3_000, 'x')])
+  client.write(headers(3, callFields(RPC.watch.path, literal('token', token), kept)))
+  const [call, field] = [4 * KiB, 32 + 1 + 3_000]
+  await soon(() => expect(held(served)).toBe(call + field - KiB))
+  client.socket.destroy()
+  await soon(() => expect(held(served)).toBe(0))
+})
+
 test('calls beyond the budget are refused, and others are served again when it is free', async () => {
   const served = await serve({ node: nodeWithUsers(), limits: { bodiesBytesMax: 256 * KiB } })
   const [first, second] = [openSession(served.port), openSession(served.port)]
