@@ -12,7 +12,7 @@ import type { Api } from '../api/api.ts'
 import { afterDrain, PIECE_BYTES } from '../api/budget.ts'
 import type { Principal } from '../api/call.ts'
 import { WatchBuffer } from '../api/watch.ts'
-import type { ClientConnection, ConnectionOwner } from '../clients/client-connection.ts'
+import { type ClientConnection, type ConnectionOwner, endGently } from '../clients/client-connection.ts'
 import { checkServed } from '../clients/gate.ts'
 import { NumberMap } from '../node/write/number-map.ts'
 import type { MuxLimits } from './limits.ts'
@@ -126,8 +126,8 @@ export class MuxConnection implements WatchConnection, ConnectionOwner {
     ws.on('ping', onControl).on('pong', onControl)
     // After `ws`, which has read what is complete in this chunk.
     socket.on('data', (chunk: Buffer) => this.#countArriving(chunk.length))
-    // The connection is closing, and `close` follows.
-    ws.on('error', () => this.#end())
+    // `ws` has sent a close frame.
+    ws.on('error', () => this.#endGently())
     socket.on('close', () => this.#end())
   }
 
@@ -312,9 +312,9 @@ export class MuxConnection implements WatchConnection, ConnectionOwner {
 
   /** Messages that are not complete use memory. */
   #countArriving(bytes: number): void {
+    if (this.#isOver) return
     const before = this.#arrivingBytes
-    const isWhole = this.#isMessageComplete || this.#isOver
-    const arriving = isWhole ? 0 : Math.max(0, before + bytes - this.#controlBytes)
+    const arriving = this.#isMessageComplete ? 0 : Math.max(0, before + bytes - this.#controlBytes)
     this.#isMessageComplete = false
     this.#controlBytes = 0
     // Rights are checked, or its user was deleted, since it was opened: its operations are refused, and need no room.
@@ -416,16 +416,26 @@ export class MuxConnection implements WatchConnection, ConnectionOwner {
   // The end
 
   #close(code: number, reason: string): void {
-    this.#end()
     this.#ws.close(code, reason.slice(0, REASON_CHARS_MAX))
+    this.#endGently()
   }
 
-  /** Stops reading and answering. Accepted changes are still made. */
+  /** `ws` would wait half a minute for the close frame of the client, and keep what arrives before it. */
+  #endGently(): void {
+    this.#end()
+    this.#socket.removeAllListeners('data')
+    endGently(this.#socket)
+  }
+
+  /**
+   * Stops reading and answering. Accepted changes are still made. A message that has not arrived completely stays in
+   * memory, and counts, until the connection closes.
+   */
   #end(): void {
     if (this.#isOver) return
     this.#isOver = true
     this.#options.api.outbound.remove(this.#readyBytes)
-    let heldBytes = this.#arrivingBytes
+    let heldBytes = 0
     for (const watch of this.#watches?.values() ?? []) {
       heldBytes += watch.heldBytes
       watch.forget()
@@ -433,7 +443,6 @@ export class MuxConnection implements WatchConnection, ConnectionOwner {
     this.#watches = undefined
     this.#watchBuffer.close()
     this.#watchBytesSent = 0
-    this.#arrivingBytes = 0
     this.#readyBytes = 0
     this.#ready = []
     const open = this.#open

@@ -34,6 +34,16 @@ async function expectRest(served: Served, connections = 0): Promise<void> {
   })
 }
 
+/** Every number of bytes that a budget counts from now on. */
+function recordBytes(budget: { bytes: number }): readonly number[] {
+  const counted = [budget.bytes]
+  Object.defineProperty(budget, 'bytes', {
+    get: () => counted.at(-1),
+    set: (bytes: number) => counted.push(bytes),
+  })
+  return counted
+}
+
 test('a thousand operations of one message are answered in one message', async () => {
   const { port, metrics } = await serve()
   const client = await new MuxClient(port).open()
@@ -310,6 +320,21 @@ test('messages that never end use no more memory than bodies may, on all connect
   patient.ws.send(Buffer.alloc(1), { fin: true })
   expect((await patient.end()).code).toBe(1002)
   await expectServed(served)
+  await expectRest(served)
+})
+
+test('a message that has no room counts until its connection has closed', async () => {
+  const served = await serve({ limits: { bodiesBytesMax: 1_000_000 } })
+  const client = await new Client(served.port).send(OPENING)
+  await client.answer()
+  // It does not see that the node closes the connection.
+  client.pause()
+  const half = Buffer.from([0x82, 0xff, 0, 0, 0, 0, 0, 0x10, 0, 0, 0, 0, 0, 0]).toString('latin1')
+  const counted = recordBytes(served.api.inbound)
+  void client.send(half, 'x'.repeat(2_000_000))
+  await soon(() => expect(served.http.inspect().connections).toBe(0))
+  expect(Math.max(...counted)).toBeGreaterThan(500_000)
+  expect(counted.at(-2)).toBe(Math.max(...counted))
   await expectRest(served)
 })
 
