@@ -176,7 +176,8 @@ export const watch = {
     },
     credit: () => RANGE_CREDIT_BYTES,
     itemCredit: () => RANGE_CREDIT_BYTES,
-    heldBytes: (item) => Math.min(nestedBytes(item), 3 * BOUND_BYTES_MAX),
+    // The watch keeps its keys as bytes, and as text for the index of watches.
+    heldBytes: (item) => 2 * Math.min(nestedBytes(item), 3 * BOUND_BYTES_MAX),
     size: ({ request: { where } }) => 2 * ITEM_BYTES + encodedWhereBytes(where),
     encodeResult: (id, revision) => [id, SUCCESS, revision],
     decodeResult: decodeResultRevision,

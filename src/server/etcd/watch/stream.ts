@@ -6,6 +6,7 @@ import { type WatchRequest, WatchResponse } from '../../../etcd/messages/watch.t
 import { RPC } from '../../../etcd/rpcs.ts'
 import { ETCD_ERRORS, GRPC, GrpcError, statusText } from '../../../etcd/status.ts'
 import { ApiError, type Revision } from '../../../operations/forms/index.ts'
+import type { WatchedChanges } from '../../../operations/watch.ts'
 import { errorOfWatch, WatchBuffer } from '../../api/watch.ts'
 import type { WatchEnd } from '../../node/watch/index.ts'
 import { type EtcdCall, LOGIN_NEEDED } from '../call.ts'
@@ -24,8 +25,9 @@ const WATCHES_MAX = 10_000
 /** Watches that wait for the one before them, which may wait for a leader. Beyond, no request is read. */
 const CREATING_MAX = 1_000
 
-/** Memory of a watch beside its keys, as it counts. */
-const WATCH_BYTES = 512
+/** Memory of a watch, as it counts: the watch keeps its keys as bytes, and as text for the index of watches. */
+const watchMemory = ({ key, rangeEnd }: WatchCreateRequest): number =>
+  512 + 2 * (key.length + rangeEnd.length)
 
 /** Pause before the next look at how far all watches are. */
 const PROGRESS_LOOK_MS = 20
@@ -101,7 +103,7 @@ class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
     }
     this.#creating++
     const { revision } = this.#call.api.node
-    const heldBytes = WATCH_BYTES + request.key.length + request.rangeEnd.length
+    const heldBytes = watchMemory(request)
     const refusal =
       this.#findRefusal(request) ??
       (this.#hold(heldBytes) ? undefined : statusText(ETCD_ERRORS.tooManyRequests))
@@ -120,11 +122,7 @@ class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
           created.refuse(revision, { cancelReason: refusal })
           return
         }
-        const begun = this.#call.execute(
-          { kind: 'watch', request: decodeWatch(request) },
-          { openSink: () => created, deadline: this.#call.nextDeadline() },
-        )
-        const [answer] = await Promise.all([begun, before])
+        const [answer] = await Promise.all([this.#begin(decodeWatch(request), created), before])
         if (this.#watches.get(id) === created) created.begin(answer.watch, answer.head.revision)
         else {
           // The client has cancelled it already, and receives that response next; or it is gone.
@@ -140,6 +138,13 @@ class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
         this.#creating--
       }
     })()
+  }
+
+  /** The watch keeps `openSink`, and so all that a function around it would keep: the message of the client. */
+  #begin(request: WatchedChanges, created: EtcdWatch) {
+    const openSink = (): EtcdWatch => created
+    const deadline = this.#call.nextDeadline()
+    return this.#call.execute({ kind: 'watch', request }, { openSink, deadline })
   }
 
   /** etcd's reason; undefined: it may be created. */
