@@ -172,6 +172,16 @@ const visit = (action: Action): fc.Arbitrary<Visit> =>
     isReleased: fc.boolean(),
   })
 
+/** Each action alone, in both forms, by users: nobody else's bytes hide what does not count. */
+export const EACH_ALONE: readonly Visit[] = ACTION_NAMES.flatMap((action) =>
+  [false, true].map((isOther) => ({
+    group: { action, role: 'user', connections: 4, bytes: 2 * MiB, isOther },
+    stays: 0,
+    departure: 'close',
+    isReleased: true,
+  })),
+)
+
 /** All actions, in any order. */
 export const schedule: fc.Arbitrary<readonly Visit[]> = fc
   .shuffledSubarray(ACTION_NAMES, { minLength: ACTION_NAMES.length })
