@@ -76,7 +76,7 @@ const KINDS: { readonly [K in MuxKind]: Kind } = {
   compact: { isChange: true, credit: 0, fields: [3, IDENTITY] },
   'keep-alive': { isChange: false, credit: 40, held: 160, fields: [['7', '8']] },
   watch: {
-    ...{ isChange: false, credit: 1_024, held: 13 },
+    ...{ isChange: false, credit: 1_024, held: 26 },
     fields: [fields({ prefix: bytes(10) }), 3, fields({ only: 'put' })],
   },
 }

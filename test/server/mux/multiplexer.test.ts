@@ -223,7 +223,7 @@ test('the ranges of watches count as long as these are open, and are given back 
     socket.ask(...ids.map((id) => [id, WATCH, null, { prefix: key }]))
     await turns()
     expect(node.watches.counts()).toMatchObject({ open: ids.length })
-    expect(api.inbound.bytes).toBe(ids.length * (CALL_BYTES + key.length) - FREE_BYTES)
+    expect(api.inbound.bytes).toBe(ids.length * (CALL_BYTES + 2 * key.length) - FREE_BYTES)
     socket.ask(...ids.map((id) => [id, CANCEL]))
     await turns()
     expect([node.watches.counts().open, api.inbound.bytes]).toEqual([0, 0])
