@@ -296,3 +296,33 @@ test('it is read again when a token comes or goes, and now and then, and stays w
   expect(vi.getTimerCount()).toBe(0)
   vi.useRealTimers()
 })
+
+test('whoever logs in while it is read is known when that read has ended', async () => {
+  vi.useFakeTimers()
+  const ended = new AbortController()
+  const held: (() => void)[] = []
+  node.serve = ({ headers }) => {
+    const user = /Bearer (\w+)/.exec(headers.Authorization ?? '')?.[1]
+    const response =
+      user === undefined ? problem('unauthenticated', 401) : answer({ ...SELF, user, permissions: [] })
+    return new Promise((resolve) => void held.push(() => resolve(response)))
+  }
+  void page.followSelf(ended.signal)
+  for (const user of ['ann', 'bob']) {
+    await vi.advanceTimersByTimeAsync(100)
+    expect(held).toHaveLength(1)
+    page.keepUserToken(user, user)
+    for (let read = 0; read < 2; read++) {
+      held.pop()?.()
+      await vi.advanceTimersByTimeAsync(100)
+    }
+    expect(page.self.value).toMatchObject({ user })
+    // Now and then it is read again.
+    await vi.advanceTimersByTimeAsync(30_000)
+  }
+  for (const release of held) release()
+  ended.abort()
+  await vi.advanceTimersByTimeAsync(60_000)
+  expect(vi.getTimerCount()).toBe(0)
+  vi.useRealTimers()
+})

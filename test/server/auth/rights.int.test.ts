@@ -183,6 +183,10 @@ test('a user reads who he is and what he may do, and the roles that he has', asy
   const permissions = [
     { access: 'readwrite', range },
     { access: 'admin', range: undefined },
+    // Each differs from the first one in one part.
+    { access: 'read', range },
+    { access: 'readwrite', range: { start: range.start, end: Buffer.from('app/\0') } },
+    { access: 'readwrite', range: { start: Buffer.from('app/b'), end: range.end } },
   ] as const
   node.apply({ ...auth, change: { kind: 'put-role', name: 'ops', permissions: [permissions[0]] } })
   expect(await role('ops')).toMatchObject({ status: 403, code: 'permission_denied' })
@@ -191,7 +195,13 @@ test('a user reads who he is and what he may do, and the roles that he has', asy
   node.apply({ ...auth, change: put })
   expect(await self(AS_BOB)).toMatchObject({ roles: ['app', 'ops'], permissions: [app] })
   node.apply({ ...auth, change: { kind: 'put-role', name: 'ops', permissions } })
-  expect(await self(AS_BOB)).toMatchObject({ permissions: [app, { access: 'admin' }] })
+  expect((await self(AS_BOB)).permissions).toEqual([
+    ...[app, { access: 'admin' }, { access: 'read', prefix: 'app/' }],
+    ...[
+      { access: 'readwrite', key: 'app/' },
+      { access: 'readwrite', start: 'app/b', end: 'app0' },
+    ],
+  ])
   node.apply({ ...auth, change: { kind: 'put-user', name: 'bob', passwordHash: undefined, roles: [] } })
   expect(await self(AS_BOB)).toMatchObject({ roles: [], permissions: [] })
   expect(await role('app')).toMatchObject({ status: 403 })
