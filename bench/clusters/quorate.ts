@@ -4,9 +4,8 @@ import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { readClusterFile } from '../../src/local/directory/cluster-file.ts'
-import type { ClusterStatus } from '../../src/local/supervisor/cluster-status.ts'
-import type { ControlRequest } from '../../src/local/supervisor/control-protocol.ts'
 import { sendCommand } from '../../src/local/supervisor/supervisor-socket.ts'
+import type { ControlRequest, LocalClusterStatus } from '../../src/operations/documents/supervisor.ts'
 import { quorateHttp } from '../load/dialects.ts'
 import { sendOnce } from '../load/http-connection.ts'
 import type { Cluster, ClusterNode, NodeView } from './cluster.ts'
@@ -59,7 +58,7 @@ export async function startQuorate(directory: string): Promise<Cluster> {
   const flags = ['--detach', '--direct', '--nodes', `${NODES}`, '--port', `${port}`]
   await kvCluster('start', '--data', data, ...flags)
 
-  async function command(request: ControlRequest): Promise<ClusterStatus | undefined> {
+  async function command(request: ControlRequest): Promise<LocalClusterStatus | undefined> {
     const supervisor = readClusterFile(data)?.supervisor
     if (supervisor === undefined || supervisor === null) throw new Error('the supervisor of quorate is gone')
     const reply = await sendCommand(supervisor, request)
@@ -68,7 +67,7 @@ export async function startQuorate(directory: string): Promise<Cluster> {
   }
   async function nodes(): Promise<ClusterNode[]> {
     const status = await command({ command: 'status' })
-    return (status?.nodes ?? []).map(({ name, url, pid }) => ({ name, url, pid: pid ?? undefined }))
+    return (status?.nodes ?? []).map(({ name, url, pid }) => ({ name, url, pid }))
   }
   const [first] = await nodes()
   return {

@@ -2,7 +2,7 @@
 
 import { Client } from '../../src/client/index.ts'
 import { clientTls } from '../../src/local/directory/certificates.ts'
-import type { ClusterStatus } from '../../src/local/supervisor/cluster-status.ts'
+import { LocalClusterDocument } from '../../src/operations/documents/supervisor.ts'
 import type { Access } from '../load/load.ts'
 import { atTheEnd } from '../undo.ts'
 import { consecutivePorts } from './ports.ts'
@@ -35,7 +35,7 @@ export async function startCluster(data: string, isSecure: boolean): Promise<Run
   ]
   await kvCluster('start', '--data', data, ...flags)
   const { stdout } = await kvCluster('status', '--data', data, '-o', 'json')
-  const { leader, nodes }: ClusterStatus = JSON.parse(stdout)
+  const { leader, nodes } = LocalClusterDocument.decode(JSON.parse(stdout))
   const known = nodes.map(({ name, url, pid }) => ({ name, url, pid: pid ?? 0 }))
   known.sort((a, b) => Number(b.name === leader) - Number(a.name === leader))
   return {

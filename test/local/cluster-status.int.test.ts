@@ -22,7 +22,7 @@ test('the leader is that of the highest term, also one that was started by hand'
   expect(await clusterStatus('7', nodes)).toMatchObject({ leader: 'n4', term: 4 })
   // A local node that is named but does not lead any more.
   const renamed = nodes.map((each) => (each.name === 'n3' ? { ...each, name: 'n4' } : each))
-  expect((await clusterStatus('7', renamed)).leader).toBeNull()
+  expect((await clusterStatus('7', renamed)).leader).toBeUndefined()
 })
 
 test('a report counts while the process runs', async () => {
@@ -33,8 +33,10 @@ test('a report counts while the process runs', async () => {
     return report()
   }
   expect(await clusterStatus('7', [ending])).toMatchObject({
-    ...{ leader: null, term: null },
-    nodes: [{ state: 'stopped', role: null, term: null, commit_index: null, revision: null }],
+    ...{ leader: undefined, term: undefined },
+    nodes: [
+      { state: 'stopped', role: undefined, term: undefined, commitIndex: undefined, revision: undefined },
+    ],
   })
 })
 
@@ -49,7 +51,7 @@ test('a node whose process does not answer is unreachable', async () => {
   writeFileSync(process.execPath, '#!/bin/sh\nexec sleep 60\n')
   chmodSync(process.execPath, 0o700)
   const silent = new SupervisedNode({ name: 'n1', port: 1, peerPort: 0, stage: 'new' }, dir, () => {})
-  expect((await clusterStatus('7', [silent])).nodes).toMatchObject([{ state: 'stopped', pid: null }])
+  expect((await clusterStatus('7', [silent])).nodes).toMatchObject([{ state: 'stopped', pid: undefined }])
   silent.start({ kind: 'existing' }, {})
   expect((await clusterStatus('7', [silent])).nodes).toMatchObject([
     { state: 'unreachable', pid: silent.pid },

@@ -18,8 +18,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startCluster } from '../../src/index.ts'
 import { isFree, parsePort } from '../../src/local/addresses.ts'
 import { clientTls } from '../../src/local/directory/certificates.ts'
-import type { ClusterStatus } from '../../src/local/supervisor/cluster-status.ts'
 import { findSupervisor } from '../../src/local/supervisor/supervisor-lock.ts'
+import { LocalClusterDocument, type LocalClusterStatus } from '../../src/operations/documents/supervisor.ts'
 import { openStorage } from '../../src/storage/index.ts'
 import { requestHttp } from '../../src/system/http-request.ts'
 import { kv as run } from '../cli/run-kv.ts'
@@ -36,7 +36,7 @@ import {
 
 const NAMES = ['n1', 'n2', 'n3']
 let space: Workspace
-let started: ClusterStatus
+let started: LocalClusterStatus
 beforeAll(async () => {
   space = await Workspace.openForFile()
   started = await space.start()
@@ -45,7 +45,7 @@ afterAll(() => space.close())
 
 const urlOf = (name: string): string => nodeOf(started, name).url
 const stored = async (key: string): Promise<string> => (await fetch(`${urlOf('n1')}/v1/kv/${key}`)).text()
-const expectGone = (nodes: ClusterStatus['nodes']): void => {
+const expectGone = (nodes: LocalClusterStatus['nodes']): void => {
   for (const { pid } of nodes) expect(isGone(pid ?? 0)).toBe(true)
 }
 const expectAllRunning = async (): Promise<void> =>
@@ -75,7 +75,7 @@ describe('a cluster that runs', () => {
       term: expect.any(Number),
       nodes: NAMES.map((name, at) => ({ name, url: `http://127.0.0.1:${space.port + at}`, ...node })),
     }
-    expect(started).toStrictEqual(whole)
+    expect(LocalClusterDocument.encode(started)).toStrictEqual(whole)
     const { code, stdout } = await space.spawned('cluster', 'status', '-o', 'json')
     expect({ code, status: JSON.parse(stdout) }).toStrictEqual({ code: 0, status: whole })
     expect(statSync(space.path('cluster.json')).mode & 0o777).toBe(0o600)
@@ -156,9 +156,9 @@ describe('faults', () => {
     expect(killed).toMatchObject({ code: 0, stderr: expect.stringContaining(`${first} is killed`) })
     await eventually(async () => {
       const { leader } = await space.status()
-      return leader !== null && leader !== first
+      return leader !== undefined && leader !== first
     })
-    const dead = { state: 'stopped', pid: null, role: null, term: null }
+    const dead = { state: 'stopped', pid: undefined, role: undefined, term: undefined }
     expect(nodeOf(await space.status(), first)).toMatchObject(dead)
     expect(await space.kv('put', 'a', '2')).toMatchObject({ code: 0 })
     expect(await space.kv('cluster', 'restart', first)).toMatchObject({ code: 0 })
@@ -180,7 +180,7 @@ describe('faults', () => {
     if (paused === undefined) throw new Error('no node is paused')
     expect(others).toEqual([])
     expect(paused.name).not.toBe(before.leader)
-    expect(paused).toMatchObject({ pid: nodeOf(before, paused.name).pid, role: null })
+    expect(paused).toMatchObject({ pid: nodeOf(before, paused.name).pid, role: undefined })
     expect(await space.kv('cluster', 'resume', paused.name)).toMatchObject({ code: 0 })
     await eventually(async () => nodeOf(await space.status(), paused.name).state === 'running')
   })
@@ -210,7 +210,7 @@ describe('faults', () => {
   test('a partition may reset connections, and names the nodes of the other group', async () => {
     const cut = await space.kv('cluster', 'partition', 'leader', '--reset')
     expect(cut).toMatchObject({ code: 0, stderr: expect.stringMatching(/^cut: n\d \| n\d n\d/) })
-    await space.execute({ command: 'heal' })
+    await space.execute({ command: 'heal', link: undefined })
   })
 
   test('when all nodes have crashed, they come back one after the other', async () => {
@@ -243,7 +243,9 @@ describe('faults', () => {
 describe('data that is lost or damaged', () => {
   test('a node comes back only as a fresh replica', async () => {
     const status = await space.status()
-    const [damaged, wiped] = followersOf(status).sort((name) => (nodeOf(status, name).pid === null ? 1 : -1))
+    const [damaged, wiped] = followersOf(status).sort((name) =>
+      nodeOf(status, name).pid === undefined ? 1 : -1,
+    )
     rmSync(space.path(wiped), { recursive: true })
     const refused = await space.kv('cluster', 'restart', wiped)
     expect(refused).toMatchObject({
@@ -255,14 +257,19 @@ describe('data that is lost or damaged', () => {
     await space.execute({ command: 'kill', node: damaged })
     // A node that a user starts by hand has the directory open.
     const opened = await openStorage(space.path(damaged))
-    const inUse = await space.send({ command: 'rejoin', node: damaged, evenIfHealthy: false })
+    const inUse = await space.send({
+      command: 'rejoin',
+      node: damaged,
+      evenIfHealthy: false,
+      authorization: undefined,
+    })
     expect(inUse).toMatchObject({ ok: false, exitCode: 1, message: expect.stringContaining('end it with') })
     await new Promise((resolve) => opened.close(resolve))
     damage(space.path(damaged))
     const unopened = await space.send({ command: 'restart', node: damaged })
     expect(unopened).toMatchObject({ ok: false, exitCode: 1 })
     expect(unopened.message).toContain(`quorate cluster rejoin ${damaged}`)
-    await space.execute({ command: 'rejoin', node: damaged, evenIfHealthy: false })
+    await space.execute({ command: 'rejoin', node: damaged, evenIfHealthy: false, authorization: undefined })
     expect(existsSync(space.path(`${damaged}.old-1`))).toBe(true)
     await sameHashes(started)
   })
@@ -277,7 +284,8 @@ describe('data that is lost or damaged', () => {
   })
 
   test('a node of another cluster is named, and its data stays where it is', async () => {
-    const { name } = (await space.status()).nodes.find(({ pid }) => pid === null) ?? nodeOf(started, 'n3')
+    const { name } =
+      (await space.status()).nodes.find(({ pid }) => pid === undefined) ?? nodeOf(started, 'n3')
     renameSync(space.path(name), space.path(`${name}.own`))
     const other = await startCluster({ nodes: 1, dataDir: join(space.dir, 'other') })
     await other.close()
@@ -303,7 +311,7 @@ describe('data that is lost or damaged', () => {
   test('a node that was removed comes back as a new replica', async () => {
     const [removed] = followersOf(await space.status())
     expect(await space.kv('member', 'remove', removed, '--yes')).toMatchObject({ code: 0 })
-    await eventually(async () => nodeOf(await space.status(), removed).pid === null)
+    await eventually(async () => nodeOf(await space.status(), removed).pid === undefined)
     const text = `${removed} was removed from the cluster; quorate cluster rejoin ${removed} brings it back as a new replica`
     expect((await space.kv('cluster', 'status')).stderr).toContain(text)
     expect(await space.kv('cluster', 'rejoin', removed)).toMatchObject({ code: 0 })
@@ -333,8 +341,8 @@ describe('the end of a cluster', () => {
     const flags = ['--detach', '--tls', '--port', String(space.port + 1)]
     const partly = await space.kv('cluster', 'start', ...flags)
     expect(partly).toMatchObject({ code: 1, stderr: expect.stringContaining('quorate cluster rejoin n3') })
-    const { cluster_id, nodes } = await space.status()
-    expect([cluster_id, nodes.at(-1)?.state]).toEqual([started.cluster_id, 'stopped'])
+    const { clusterId, nodes } = await space.status()
+    expect([clusterId, nodes.at(-1)?.state]).toEqual([started.clusterId, 'stopped'])
     // The command is root by its certificate. For a node its own counts, whoever the user is.
     expect(await space.kv('auth', 'enable')).toMatchObject({ code: 0 })
     expect(await runAs('shop', 'cluster', 'rejoin', 'n3')).toMatchObject({ code: 0 })
@@ -394,7 +402,9 @@ describe('the end of a cluster', () => {
     expect(nodes.map(({ state }) => state)).toEqual(['running', 'stopped', 'stopped'])
     expect(nodes[0]?.url).toMatch(/^https:/)
     // A rejoin has no quorum: the data stays where it is.
-    expect(await space.send({ command: 'rejoin', node: 'n1', evenIfHealthy: true })).toMatchObject({
+    expect(
+      await space.send({ command: 'rejoin', node: 'n1', evenIfHealthy: true, authorization: undefined }),
+    ).toMatchObject({
       exitCode: 5,
     })
     expect(existsSync(space.path('n1'))).toBe(true)
@@ -404,6 +414,6 @@ describe('the end of a cluster', () => {
     const { nodes } = await space.status()
     expect(await space.kv('cluster', 'destroy', '--yes')).toMatchObject({ code: 0 })
     expect(existsSync(space.path())).toBe(false)
-    expectGone(nodes.filter(({ pid }) => pid !== null))
+    expectGone(nodes.filter(({ pid }) => pid !== undefined))
   })
 })

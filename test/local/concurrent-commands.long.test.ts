@@ -3,9 +3,9 @@
 import { existsSync, mkdirSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { runClusterStart } from '../../src/cli/cluster/start.ts'
-import type { ClusterStatus } from '../../src/local/supervisor/cluster-status.ts'
 import { destroyCluster } from '../../src/local/supervisor/stop-cluster.ts'
 import { findSupervisor } from '../../src/local/supervisor/supervisor-lock.ts'
+import type { LocalClusterStatus } from '../../src/operations/documents/supervisor.ts'
 import { eventually, isGone, startSupervisor, Workspace } from './kv.ts'
 
 test('a start waits until a cluster is deleted', async () => {
@@ -15,9 +15,9 @@ test('a start waits until a cluster is deleted', async () => {
   for (let at = 0; at < 300; at++) mkdirSync(space.path(`n1.old-1/${at}`), { recursive: true })
   const deleted = destroyCluster(space.path(), async () => {})
   await eventually(() => !existsSync(space.path('n1/IDENTITY')), 1)
-  const { cluster_id } = await space.start('--nodes', '1')
+  const { clusterId } = await space.start('--nodes', '1')
   expect(await deleted).toBe(true)
-  expect((await space.status()).cluster_id).toBe(cluster_id)
+  expect((await space.status()).clusterId).toBe(clusterId)
   expect(existsSync(space.path('n1/IDENTITY'))).toBe(true)
 })
 
@@ -27,8 +27,8 @@ test('a start beside another one shows the cluster when it is formed, not before
   await eventually(() => findSupervisor(space.path()))
   // A command that needs no formed cluster is answered at once.
   expect((await space.status()).nodes).toHaveLength(2)
-  const shown: ClusterStatus[] = []
-  const report = { show: async (status: ClusterStatus) => void shown.push(status), say: () => {} }
+  const shown: LocalClusterStatus[] = []
+  const report = { show: async (status: LocalClusterStatus) => void shown.push(status), say: () => {} }
   await runClusterStart(
     { dataDir: space.path(), nodes: undefined, port: undefined, direct: false },
     true,

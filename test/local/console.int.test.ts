@@ -62,7 +62,7 @@ describe('its address', () => {
     expect(JSON.parse(text)).toStrictEqual({
       kind: 'cluster',
       version: expect.any(String),
-      cluster_id: (await space.status()).cluster_id,
+      cluster_id: (await space.status()).clusterId,
       nodes: ['n1', 'n2', 'n3'].map((name) => ({ name, base: `/nodes/${name}` })),
     })
     const root = await call(console, '/')
@@ -179,7 +179,7 @@ describe('its actions', () => {
     expect(await control(console, 'resume', { node: name })).toMatchObject({ status: 200, text: '{}' })
     expect(await stateOf(name)).toMatchObject({ state: 'running', pid })
     expect(await control(console, 'kill', { node: name })).toMatchObject({ status: 200, text: '{}' })
-    expect(nodeOf(await space.status(), name)).toMatchObject({ state: 'stopped', pid: null })
+    expect(nodeOf(await space.status(), name)).toMatchObject({ state: 'stopped', pid: undefined })
     expect(await stateOf(name)).toStrictEqual({ name, state: 'killed', url: expect.any(String) })
     expect((await control(console, 'kill', { node: name })).status).toBe(409)
     expect(await control(console, 'start', { node: name })).toMatchObject({ status: 200, text: '{}' })
@@ -234,7 +234,7 @@ describe('its actions', () => {
     await eventually(() => events.text().includes('event: state'))
     // No other test cuts this link, so the lines about it are of this one.
     await control(console, 'cut', { from: 'n2', to: 'n1', both: false })
-    await space.execute({ command: 'heal' })
+    await space.execute({ command: 'heal', link: undefined })
     const done = /"action":"cut n2 n1 --one-way","by":"console",[\s\S]*"action":"heal","by":"command",/
     await eventually(() => done.test(events.text()))
     const text = events.text()

@@ -42,8 +42,13 @@ test('rejoins run one after the other, also beside a restart', async () => {
   await space.execute({ command: 'kill', node: one })
   const restart = space.execute({ command: 'restart', node: one })
   await eventually(async () => nodeOf(await space.status(), one).state !== 'stopped')
-  await Promise.all([restart, space.execute({ command: 'rejoin', node: two, evenIfHealthy: true })])
-  const both = [one, two].map((node) => ({ command: 'rejoin', node, evenIfHealthy: true }) as const)
+  await Promise.all([
+    restart,
+    space.execute({ command: 'rejoin', node: two, evenIfHealthy: true, authorization: undefined }),
+  ])
+  const both = [one, two].map(
+    (node) => ({ command: 'rejoin', node, evenIfHealthy: true, authorization: undefined }) as const,
+  )
   const messages = await Promise.all(both.map((request) => space.execute(request)))
   for (const message of messages) expect(message).toContain('is a voter again')
   await sameHashes(started)

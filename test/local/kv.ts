@@ -8,12 +8,17 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { onTestFinished } from 'vitest'
 import { isFree } from '../../src/local/addresses.ts'
 import { processExists, processState } from '../../src/local/processes.ts'
-import type { ClusterStatus, LocalNodeStatus } from '../../src/local/supervisor/cluster-status.ts'
-import type { ControlReply, ControlRequest } from '../../src/local/supervisor/control-protocol.ts'
 import { stopCluster } from '../../src/local/supervisor/stop-cluster.ts'
 import { Supervisor } from '../../src/local/supervisor/supervisor.ts'
 import { findSupervisor } from '../../src/local/supervisor/supervisor-lock.ts'
 import { sendCommand } from '../../src/local/supervisor/supervisor-socket.ts'
+import {
+  type ControlReply,
+  type ControlRequest,
+  LocalClusterDocument,
+  type LocalClusterStatus,
+  type LocalNodeStatus,
+} from '../../src/operations/documents/supervisor.ts'
 import { kv as runInProcess } from '../cli/run-kv.ts'
 
 export const KV = join(import.meta.dirname, '../../bin/kv.js')
@@ -94,8 +99,8 @@ export class Workspace {
     return outcomeOf(this.spawn(...args))
   }
 
-  /** The output of `kv cluster status -o json`, from the supervisor, without a process for the command. */
-  async status(): Promise<ClusterStatus> {
+  /** The status that `kv cluster status` shows, from the supervisor, without a process for the command. */
+  async status(): Promise<LocalClusterStatus> {
     const reply = await this.send({ command: 'status' })
     if (!reply.ok || !reply.status) throw new Error(reply.message)
     return reply.status
@@ -116,11 +121,11 @@ export class Workspace {
   }
 
   /** Starts a cluster and leaves it running. */
-  async start(...args: string[]): Promise<ClusterStatus> {
+  async start(...args: string[]): Promise<LocalClusterStatus> {
     const flags = ['--detach', '--port', String(this.port), '-o', 'json']
     const { code, stdout, stderr } = await this.kv('cluster', 'start', ...flags, ...args)
     if (code !== 0) throw new Error(`kv cluster start: exit code ${code}\n${stderr}`)
-    return JSON.parse(stdout)
+    return LocalClusterDocument.decode(JSON.parse(stdout))
   }
 
   path(...parts: string[]): string {
@@ -189,17 +194,17 @@ export async function freePorts(count: number): Promise<number> {
   }
 }
 
-export function leaderOf(status: ClusterStatus): string {
+export function leaderOf(status: LocalClusterStatus): string {
   return status.leader ?? 'none'
 }
 
-export function followersOf(status: ClusterStatus): [string, string] {
+export function followersOf(status: LocalClusterStatus): [string, string] {
   const [one, two] = status.nodes.filter(({ name }) => name !== status.leader)
   if (!one || !two) throw new Error('there are no two followers')
   return [one.name, two.name]
 }
 
-export function nodeOf(status: ClusterStatus, name: string): LocalNodeStatus {
+export function nodeOf(status: LocalClusterStatus, name: string): LocalNodeStatus {
   const node = status.nodes.find((candidate) => candidate.name === name)
   if (node === undefined) throw new Error(`no ${name}`)
   return node
@@ -223,7 +228,7 @@ export async function startSupervisor(space: Workspace): Promise<Supervisor> {
 }
 
 /** Waits until all nodes have the same state at the same index. */
-export async function sameHashes({ nodes }: ClusterStatus): Promise<void> {
+export async function sameHashes({ nodes }: LocalClusterStatus): Promise<void> {
   await eventually(async () => {
     const hashes = nodes.map(async ({ url }) => {
       const status = JSON.parse(await (await fetch(`${url}/v1/status`)).text())

@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, expect, onTestFinished, test, vi } from 'vitest'
 import { parsePort } from '../../src/local/addresses.ts'
 import type { ControlAddress } from '../../src/local/directory/cluster-file.ts'
-import { succeeded } from '../../src/local/supervisor/control-protocol.ts'
+import { computeProof, failed, succeeded } from '../../src/local/supervisor/control-protocol.ts'
 import {
   findSupervisor,
   LOCK_DIRECTORY,
@@ -20,6 +20,7 @@ import {
   type SupervisorSocket,
   sendCommand,
 } from '../../src/local/supervisor/supervisor-socket.ts'
+import type { ControlRequest } from '../../src/operations/documents/supervisor.ts'
 import { failingFs } from './failing-fs.ts'
 
 let dir = ''
@@ -88,10 +89,76 @@ test('another process at the port of a dead supervisor does not hold the lock', 
 
 test('a command needs the token', async () => {
   const holder = await supervisor()
-  expect(await sendCommand(holder, { command: 'heal' })).toMatchObject({ ok: true, message: 'heal' })
+  expect(await sendCommand(holder, { command: 'heal', link: undefined })).toMatchObject({
+    ok: true,
+    message: 'heal',
+  })
   // This process identifies itself with another token, so the command does not send its own.
   const stranger = { ...holder, token: 'guess' }
-  expect(await sendCommand(stranger, { command: 'heal' })).toMatchObject({ ok: false, supervisor: 'ended' })
+  expect(await sendCommand(stranger, { command: 'heal', link: undefined })).toMatchObject({
+    ok: false,
+    supervisor: 'ended',
+  })
+})
+
+/** Sends a request as it stands on the wire. Returns the reply, which is not decoded either. */
+async function exchangeRaw({ control, token }: ControlAddress, request: object): Promise<unknown> {
+  const socket = connect(parsePort(control), '127.0.0.1').setEncoding('utf8')
+  socket.write(`{"challenge":"${'0'.repeat(32)}"}\n`)
+  await once(socket, 'data')
+  socket.write(`${JSON.stringify({ token, request })}\n`)
+  const [reply] = await once(socket, 'data')
+  socket.destroy()
+  return JSON.parse(reply)
+}
+
+test('commands and supervisors of version 0.1.0 are understood, and later ones are refused with a reason', async () => {
+  const received: ControlRequest[] = []
+  const handle = async (request: ControlRequest) => {
+    received.push(request)
+    return failed(5, 'no majority')
+  }
+  const socket = await listenForCommands(dir, 'token', handle)
+  sockets.push(socket)
+  const address = { pid, control: socket.control, token: 'token' }
+  const rejoin = { command: 'rejoin', node: 'n1', evenIfHealthy: true } as const
+  expect(await exchangeRaw(address, rejoin)).toEqual({ ok: false, exitCode: 5, message: 'no majority' })
+  expect(received).toEqual([{ ...rejoin, authorization: undefined }])
+  for (const request of [{ command: 'upgrade' }, { command: 'kill' }, {}])
+    expect(await exchangeRaw(address, request)).toEqual({
+      ...{ ok: false, exitCode: 1 },
+      message: expect.stringMatching(
+        /^the supervisor runs version .* does not know this request .*cluster stop/,
+      ),
+    })
+  expect(received).toHaveLength(1)
+})
+
+test.each([
+  ['{"ok":true,"message":"done"}', { ok: true, message: 'done' }],
+  [
+    '{"ok":false,"exitCode":2,"message":"no","supervisor":"stopping"}',
+    { ok: false, exitCode: 2, message: 'no', supervisor: 'stopping' },
+  ],
+  [
+    '{"ok":true,"message":"","status":{}}',
+    { ok: false, exitCode: 1, message: expect.stringMatching(/of another version: .*"cluster_id"/) },
+  ],
+  ['', { ok: false, supervisor: 'ended' }],
+])('the reply %s of a supervisor is read, or the reason is named', async (line, expected) => {
+  const token = 'token'
+  const server = createServer(async (socket) => {
+    const [challenge] = await once(socket.setEncoding('utf8'), 'data')
+    const proof = computeProof(token, JSON.parse(challenge).challenge)
+    socket.write(`${JSON.stringify({ proof, data_dir: dir })}\n`)
+    await once(socket, 'data')
+    socket.end(`${line}\n`)
+  })
+  server.listen(0, '127.0.0.1')
+  onTestFinished(() => void server.close())
+  await once(server, 'listening')
+  const control = `tcp://127.0.0.1:${(server.address() as AddressInfo).port}`
+  expect(await sendCommand({ pid, control, token }, { command: 'status' })).toMatchObject(expected)
 })
 
 test('what a supervisor has said to a stranger does not pass for it when it is dead', async () => {
@@ -117,7 +184,7 @@ test('what a supervisor has said to a stranger does not pass for it when it is d
   expect(await takeLock(dir, { ...dead, control })).toBeUndefined()
   expect(await findSupervisor(dir)).toBeUndefined()
   const [reply] = await Promise.race([
-    Promise.all([sendCommand({ ...dead, control }, { command: 'heal' })]),
+    Promise.all([sendCommand({ ...dead, control }, { command: 'heal', link: undefined })]),
     vi.waitUntil(() => heard.includes(dead.token), 10_000).then(() => [heard]),
   ])
   expect(reply).toMatchObject({ ok: false, supervisor: 'ended' })

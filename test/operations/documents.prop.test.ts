@@ -7,7 +7,8 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { PermissionDocument } from '../../src/operations/documents/auth.ts'
 import { ConsoleDocument } from '../../src/operations/documents/console.ts'
-import type { Document, Table } from '../../src/operations/documents/document.ts'
+import type { Document, Kind, Table } from '../../src/operations/documents/document.ts'
+import { ControlReplyDocument, ControlRequestDocument } from '../../src/operations/documents/supervisor.ts'
 import { DisagreementError, type Fields, isObject } from '../../src/operations/forms/decode.ts'
 import type { Permission } from '../../src/operations/forms/roles.ts'
 import type { Schema } from '../../src/operations/http/json-schema.ts'
@@ -120,11 +121,18 @@ test('the documents are found', () => {
   expect(documents.length).toBeGreaterThan(12)
 })
 
-test('a console is that of a node or that of a local cluster', () => {
+test.each<[string, Kind<unknown, never>, string]>([
+  ['a console', ConsoleDocument, 'kind'],
+  ['a request', ControlRequestDocument, 'command'],
+  ['a reply', ControlReplyDocument, 'ok'],
+])('%s is the document that it names', (_, union, discriminant) => {
   fc.assert(
-    fc.property(fits(ConsoleDocument.schema), (json) => {
-      expect(ConsoleDocument.encode(ConsoleDocument.decode(json, ''))).toStrictEqual(json)
+    fc.property(fits(union.schema), (json) => {
+      const again: unknown = union.encode(union.decode(json, '') as never)
+      expect(JSON.parse(JSON.stringify(again))).toStrictEqual(json)
     }),
   )
-  expect(() => ConsoleDocument.decode({ kind: 'lab' }, '')).toThrow('unknown kind lab')
+  expect(() => union.decode({ [discriminant]: 'lab' }, '')).toThrow(`unknown ${discriminant} lab`)
+  expect(() => union.decode({}, '')).toThrow(DisagreementError)
+  expect(() => union.decode('text', '')).toThrow(DisagreementError)
 })

@@ -8,7 +8,7 @@ import { DEFAULT_NODES, DEFAULT_PORT, NODES_MAX } from '../../local/directory/pl
 import { dataFlag } from '../../local/directory/recovery-hints.ts'
 import { Failure } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
-import type { ControlRequest, NodeCommand } from '../../local/supervisor/control-protocol.ts'
+import type { ControlRequest, NodeCommand } from '../../operations/documents/supervisor.ts'
 import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { EXIT } from '../exit-codes.ts'
 import { knownAuthorization, readAuthorization } from '../flags/credentials.ts'
@@ -243,7 +243,7 @@ function healCommand() {
     .option('--one-way', 'only what the first node sends to the second one passes again')
     .option(DATA, DATA_HELP, directory, DEFAULT_DATA)
     .action((from, to, { oneWay, data }) => {
-      if (from === undefined) return execute(data, { command: 'heal' })
+      if (from === undefined) return execute(data, { command: 'heal', link: undefined })
       if (to === undefined)
         throw new Failure(EXIT.usage, `a second node is missing: ${PROGRAM} cluster heal ${from} NODE`)
       return execute(data, { command: 'heal', link: { from, to, both: oneWay !== true } })

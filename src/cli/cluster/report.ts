@@ -5,7 +5,12 @@ import { DEFAULT_DATA } from '../../local/directory/cluster-file.ts'
 import { dataFlag } from '../../local/directory/recovery-hints.ts'
 import { PROGRAM } from '../../local/program-name.ts'
 import type { SupervisorEvent } from '../../local/supervisor/cluster-nodes.ts'
-import type { ClusterStatus, LocalNodeStatus } from '../../local/supervisor/cluster-status.ts'
+import {
+  LocalClusterDocument,
+  type LocalClusterStatus,
+  LocalNodeDocument,
+  type LocalNodeStatus,
+} from '../../operations/documents/supervisor.ts'
 import type { Format } from '../flags/global-flags.ts'
 import { toJson } from '../format/json.ts'
 import { type Column, printTable } from '../format/table.ts'
@@ -18,7 +23,7 @@ export interface StartReport {
    * Called once, when the cluster is formed. `running`: another supervisor runs it. `console`: the address of its
    * console, if one runs.
    */
-  show(status: ClusterStatus, mode: StartMode, console: string | undefined): Promise<void>
+  show(status: LocalClusterStatus, mode: StartMode, console: string | undefined): Promise<void>
   /** Prints a line to stderr; `before` dimmed, if given. */
   say(text: string, before?: string): void
 }
@@ -33,14 +38,15 @@ const BRIEF: readonly Column<LocalNodeStatus>[] = [
 const FULL: readonly Column<LocalNodeStatus>[] = [
   ...BRIEF,
   { title: 'TERM', cell: (node) => node.term, alignRight: true },
-  { title: 'COMMIT', cell: (node) => node.commit_index, alignRight: true, wide: true },
-  { title: 'APPLIED', cell: (node) => node.applied_index, alignRight: true, wide: true },
+  { title: 'COMMIT', cell: (node) => node.commitIndex, alignRight: true, wide: true },
+  { title: 'APPLIED', cell: (node) => node.appliedIndex, alignRight: true, wide: true },
   { title: 'REVISION', cell: (node) => node.revision, alignRight: true },
 ]
 
-export async function showStatus(status: ClusterStatus, format: Format): Promise<void> {
-  if (format === 'json') await writeLine(toJson(status))
-  else if (format === 'ndjson') for (const node of status.nodes) await writeLine(JSON.stringify(node))
+export async function showStatus(status: LocalClusterStatus, format: Format): Promise<void> {
+  if (format === 'json') await writeLine(toJson(LocalClusterDocument.encode(status)))
+  else if (format === 'ndjson')
+    for (const node of status.nodes) await writeLine(LocalNodeDocument.stringify(node))
   else await printNodes(status, FULL, format)
 }
 
@@ -68,7 +74,7 @@ export function startReport(data: string, format: Format): StartReport {
 export const consoleLine = (address: string): string => `console  ${address}`
 
 const printNodes = (
-  { nodes }: ClusterStatus,
+  { nodes }: LocalClusterStatus,
   columns: readonly Column<LocalNodeStatus>[],
   format: Format,
 ): Promise<void> =>
@@ -79,7 +85,7 @@ const printNodes = (
 /** The command line of the program: a clone runs its sources; elsewhere `npx kv` would run another package. */
 const KV = extname(import.meta.filename) === '.ts' ? `npx ${PROGRAM}` : 'npx quorate'
 
-function commandsToTry(status: ClusterStatus, data: string, mode: StartMode): string {
+function commandsToTry(status: LocalClusterStatus, data: string, mode: StartMode): string {
   const endpoints =
     data !== DEFAULT_DATA ? ` --endpoints ${status.nodes.map(({ url }) => url).join(',')}` : ''
   const cluster = (command: string): string => `${KV} cluster ${command}${dataFlag(data)}`

@@ -5,7 +5,7 @@ import { resolve } from 'node:path'
 import { dataFlag } from '../../local/directory/recovery-hints.ts'
 import { Failure } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
-import type { ControlReply, ControlRequest } from '../../local/supervisor/control-protocol.ts'
+import type { ControlReply, ControlRequest } from '../../operations/documents/supervisor.ts'
 import { io } from '../terminal/io.ts'
 
 export async function sendRequest(

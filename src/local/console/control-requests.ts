@@ -1,9 +1,9 @@
 // The bodies of `POST /control/…`, decoded to the requests that `kv cluster …` sends to a supervisor.
 
 import type { IncomingMessage } from 'node:http'
+import type { FaultLink, FaultRequest, NodeCommand } from '../../operations/documents/supervisor.ts'
 import { isObject, tryParseJson } from '../../operations/forms/decode.ts'
 import { ApiError } from '../../operations/forms/problems.ts'
-import type { FaultLink, FaultRequest, NodeCommand } from '../supervisor/control-protocol.ts'
 
 const BODY_BYTES_MAX = 16 * 1024
 const BODY_TIMEOUT_MS = 5_000

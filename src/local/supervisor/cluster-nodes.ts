@@ -1,6 +1,7 @@
 // The nodes of a supervisor and the relays between them: starts and ends them, and writes their state to cluster.json.
 
 import type { DoneAction } from '../../operations/documents/control.ts'
+import type { LocalClusterStatus } from '../../operations/documents/supervisor.ts'
 import { HOST, isFree } from '../addresses.ts'
 import { COMMAND_TLS } from '../directory/certificates.ts'
 import { type ConsoleAddress, type ControlAddress, writeClusterFile } from '../directory/cluster-file.ts'
@@ -12,7 +13,7 @@ import { nodeFaults } from '../node/node-view.ts'
 import { type NodeEvent, SupervisedNode } from '../node/supervised-node.ts'
 import { poll } from '../poll.ts'
 import { createRelayMesh, type RelayMesh } from '../relays/mesh.ts'
-import { type ClusterStatus, clusterStatus } from './cluster-status.ts'
+import { clusterStatus } from './cluster-status.ts'
 import { PausedProcessGuard } from './paused-process-guard.ts'
 import { checkQuorum } from './quorum-check.ts'
 
@@ -142,7 +143,7 @@ export class ClusterNodes {
     return foreignNodes(this.#options.dataDir, names, this.clusterId)
   }
 
-  status(): Promise<ClusterStatus> {
+  status(): Promise<LocalClusterStatus> {
     return clusterStatus(this.clusterId, this.nodes)
   }
 

@@ -1,5 +1,12 @@
 // The commands of `kv cluster …` that break nodes and the network between them, and mend them.
 
+import type {
+  ControlError,
+  ControlReply,
+  FaultLink,
+  FaultRequest,
+  NodeCommand,
+} from '../../operations/documents/supervisor.ts'
 import { isObject, tryParseJson } from '../../operations/forms/decode.ts'
 import { requestHttp } from '../../system/http-request.ts'
 import { backUpDirectory, describeUse } from '../directory/data-directory.ts'
@@ -10,15 +17,7 @@ import { poll } from '../poll.ts'
 import { PROGRAM } from '../program-name.ts'
 import { completeGroups, type RelayMesh } from '../relays/mesh.ts'
 import type { ClusterNodes } from './cluster-nodes.ts'
-import {
-  type ControlError,
-  type ControlReply,
-  type FaultLink,
-  type FaultRequest,
-  failed,
-  type NodeCommand,
-  succeeded,
-} from './control-protocol.ts'
+import { failed, succeeded } from './control-protocol.ts'
 import { checkQuorum, type QuorumState } from './quorum-check.ts'
 
 /** Time for nodes that run, or are starting on a busy machine, to find a leader. */

@@ -1,77 +1,22 @@
-// Requests of `kv cluster …` to a supervisor, and its replies.
+// Proofs by which a command and a supervisor know each other, and the plain forms of replies.
 
 import { createHmac, timingSafeEqual } from 'node:crypto'
-import { isObject } from '../../operations/forms/decode.ts'
-import type { ClusterStatus } from './cluster-status.ts'
+import type {
+  ControlError,
+  ControlReply,
+  FaultLink,
+  FaultRequest,
+} from '../../operations/documents/supervisor.ts'
 
-export type NodeCommand = 'kill' | 'pause' | 'resume' | 'restart'
+export const succeeded = (message: string): ControlReply => ({
+  ...{ ok: true, message },
+  ...{ status: undefined, console: undefined },
+})
 
-export type ControlRequest =
-  | { readonly command: 'status' }
-  /**
-   * Replied to when every node is ready, or when it is certain that one of them will not become ready. Refused for a
-   * cluster that runs without TLS, with relays, or with the API of etcd, if the user wants the opposite.
-   */
-  | {
-      readonly command: 'formed'
-      readonly tls?: boolean
-      readonly direct?: boolean
-      readonly etcdApi?: boolean | undefined
-    }
-  | { readonly command: 'stop' }
-  | FaultRequest
-
-/** A request that changes nodes or the network between them. */
-export type FaultRequest =
-  | { readonly command: NodeCommand; readonly node: string }
-  /** `evenIfHealthy`: the user agrees that a node that is ready loses its data. */
-  | {
-      readonly command: 'rejoin'
-      readonly node: string
-      readonly evenIfHealthy: boolean
-      /** The Authorization header with which the fresh replica joins. */
-      readonly authorization?: string | undefined
-    }
-  | {
-      readonly command: 'partition'
-      readonly groups: readonly (readonly string[])[]
-      readonly reset: boolean
-    }
-  | ({ readonly command: 'cut' } & FaultLink)
-  /** `link`: that of a cut which is undone; undefined: all partitions and cuts are undone. */
-  | { readonly command: 'heal'; readonly link?: FaultLink | undefined }
-
-/** The messages of `from` to `to`; `both`: those of `to` to `from` as well. */
-export interface FaultLink {
-  readonly from: string
-  readonly to: string
-  readonly both: boolean
-}
-
-/** `message`: for a person. */
-export type ControlReply =
-  | {
-      readonly ok: true
-      readonly message: string
-      readonly status?: ClusterStatus
-      /** With `status`: the address of the console, with its token. Absent when none runs. */
-      readonly console?: string | undefined
-    }
-  | ControlError
-
-export interface ControlError {
-  readonly ok: false
-  readonly exitCode: number
-  readonly message: string
-  /** `stopping`: the supervisor is about to end, and `stop` waits for that. `ended`: it has ended. */
-  readonly supervisor?: 'stopping' | 'ended'
-  /** Name of a node that is ready: `rejoin` needs `evenIfHealthy`. */
-  readonly healthy?: string
-}
-
-export const succeeded = (message: string): ControlReply => ({ ok: true, message })
-
-export const failed = (exitCode: number, message: string): ControlError => ({ ok: false, exitCode, message })
+export const failed = (exitCode: number, message: string): ControlError => ({
+  ...{ ok: false, exitCode, message },
+  ...{ supervisor: undefined, healthy: undefined },
+})
 
 /** The first line of a command on each connection: random text, another one each time. */
 export interface Challenge {
@@ -116,7 +61,3 @@ export function describeFault(request: FaultRequest): string {
 }
 
 const linkWords = ({ from, to, both }: FaultLink): string => `${from} ${to}${both ? '' : ' --one-way'}`
-
-export function isControlReply(value: unknown): value is ControlReply {
-  return isObject(value) && typeof value.ok === 'boolean' && typeof value.message === 'string'
-}

@@ -6,22 +6,21 @@
 import { randomBytes } from 'node:crypto'
 import { realpathSync } from 'node:fs'
 import { connect, createServer, type Socket } from 'node:net'
-import { isObject, tryParseJson } from '../../operations/forms/decode.ts'
+import {
+  type ControlReply,
+  ControlReplyDocument,
+  type ControlRequest,
+  ControlRequestDocument,
+} from '../../operations/documents/supervisor.ts'
+import { DisagreementError, isObject, tryParseJson } from '../../operations/forms/decode.ts'
+import { version } from '../../system/version.ts'
 import { HOST, parsePort } from '../addresses.ts'
 import type { ControlAddress } from '../directory/cluster-file.ts'
 import { asFailure, Failure } from '../failure.ts'
 import { processExists } from '../processes.ts'
+import { PROGRAM } from '../program-name.ts'
 import { UnidentifiedConnections } from '../unidentified-connections.ts'
-import {
-  type Challenge,
-  type ControlReply,
-  type ControlRequest,
-  computeProof,
-  failed,
-  type Identification,
-  isControlReply,
-  isSameToken,
-} from './control-protocol.ts'
+import { type Challenge, computeProof, failed, type Identification, isSameToken } from './control-protocol.ts'
 
 const LINE_CHARS_MAX = 64 * 1024
 /** Limit on connections that have not sent a command. Beyond it, the oldest of them ends. */
@@ -61,11 +60,8 @@ export async function listenForCommands(
     clearTimeout(timer)
     if (!isObject(message) || !isSameToken(String(message.token), token)) return socket.destroy()
     strangers.identify(socket)
-    // The sender knows the token, so it is a command of this program.
-    const reply = await handle(message.request as ControlRequest).catch((error: unknown) =>
-      failed(1, asFailure(error).message),
-    )
-    return socket.end(`${JSON.stringify(reply)}\n`)
+    const reply = await replyTo(message.request, handle)
+    return socket.end(`${JSON.stringify(ControlReplyDocument.encode(reply))}\n`)
   })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
@@ -75,6 +71,21 @@ export async function listenForCommands(
   if (address === null || typeof address === 'string') throw new Error('the control socket has no port')
   return { control: `tcp://${HOST}:${address.port}`, close: () => server.close() }
 }
+
+/** The sender knows the token, so it is a command of this program, perhaps of another version. */
+async function replyTo(json: unknown, handle: ControlHandler): Promise<ControlReply> {
+  try {
+    return await handle(ControlRequestDocument.decode(json, ''))
+  } catch (error) {
+    if (!(error instanceof DisagreementError)) return failed(1, asFailure(error).message)
+    return failed(
+      1,
+      `the supervisor runs version ${version()}, which does not know this request (${error.message}); ${RESTART}`,
+    )
+  }
+}
+
+const RESTART = `run ${PROGRAM} cluster stop, and start the cluster again`
 
 /**
  * Whether the supervisor that listens at `address` knows the token and runs the cluster in `dataDir`. Throws when a
@@ -102,11 +113,24 @@ export async function sendCommand(address: ControlAddress, request: ControlReque
   const { socket, proof } = dial(address)
   const identification = tryParseJson((await readLine(socket)) ?? '')
   if (isObject(identification) && identification.proof === proof) {
-    socket.write(`${JSON.stringify({ token: address.token, request })}\n`)
+    const line = { token: address.token, request: ControlRequestDocument.encode(request) }
+    socket.write(`${JSON.stringify(line)}\n`)
     const reply = tryParseJson((await readLine(socket)) ?? '')
-    if (isControlReply(reply)) return reply
+    if (isObject(reply)) return readReply(reply)
   }
   return { ...failed(1, 'the supervisor ended before it answered'), supervisor: 'ended' }
+}
+
+function readReply(json: unknown): ControlReply {
+  try {
+    return ControlReplyDocument.decode(json, '')
+  } catch (error) {
+    if (!(error instanceof DisagreementError)) throw error
+    return failed(
+      1,
+      `the supervisor is of another version: its reply cannot be read (${error.message}); ${RESTART}`,
+    )
+  }
 }
 
 /** Sends a challenge. `proof`: that of a supervisor with the token. */

@@ -14,6 +14,12 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { DoneAction } from '../../operations/documents/control.ts'
+import type {
+  ControlReply,
+  ControlRequest,
+  FaultRequest,
+  LocalClusterStatus,
+} from '../../operations/documents/supervisor.ts'
 import { holdsNode, readClusterId } from '../../server/replica/inspect-data-directory.ts'
 import { randomId } from '../../system/random-id.ts'
 import { ORPHAN_EXIT_TIMEOUT_MS, waitUntilFree } from '../addresses.ts'
@@ -33,16 +39,8 @@ import { isUrlKnown } from '../node/node-view.ts'
 import type { SupervisedNode } from '../node/supervised-node.ts'
 import { PROGRAM } from '../program-name.ts'
 import { ClusterNodes, READY_TIMEOUT_MS, type SupervisorEvent } from './cluster-nodes.ts'
-import type { ClusterStatus } from './cluster-status.ts'
 import { ControlCommands } from './control-commands.ts'
-import {
-  type ControlReply,
-  type ControlRequest,
-  describeFault,
-  type FaultRequest,
-  failed,
-  succeeded,
-} from './control-protocol.ts'
+import { describeFault, failed, succeeded } from './control-protocol.ts'
 import { type DirectoryLock, lockDirectory } from './supervisor-lock.ts'
 
 /** Ports that a message suggests are so much higher than those in use. */
@@ -60,7 +58,7 @@ export interface SupervisorOptions extends PlanOptions {
 }
 
 export interface FormedCluster {
-  readonly status: ClusterStatus
+  readonly status: LocalClusterStatus
   /** Reasons why single nodes of an existing cluster do not serve, while the others do. */
   readonly problems: readonly string[]
   /** Address of the console, with its token; undefined: none runs. */

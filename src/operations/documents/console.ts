@@ -1,8 +1,6 @@
 // The facts that a console needs before a user logs in (`console.json`).
 
-import { decodeObject } from '../forms/decode.ts'
-import { anyOfSchema } from '../http/json-schema.ts'
-import { type DocumentType, document, type Kind, listOf, oneOf, orNull, text } from './document.ts'
+import { type DocumentType, document, type Kind, listOf, oneOf, orNull, text, union } from './document.ts'
 
 export const NodeConsoleDocument = document('a console', {
   kind: oneOf(['node']),
@@ -28,12 +26,7 @@ export type ConsoleHost =
   | DocumentType<typeof NodeConsoleDocument>
   | DocumentType<typeof ClusterConsoleDocument>
 
-export const ConsoleDocument: Kind<ConsoleHost> = {
-  schema: anyOfSchema(NodeConsoleDocument.schema, ClusterConsoleDocument.schema),
-  encode: (host) =>
-    host.kind === 'node' ? NodeConsoleDocument.encode(host) : ClusterConsoleDocument.encode(host),
-  decode(value) {
-    const { kind } = decodeObject(value, 'a console')
-    return kind === 'cluster' ? ClusterConsoleDocument.decode(value) : NodeConsoleDocument.decode(value)
-  },
-}
+export const ConsoleDocument: Kind<ConsoleHost> = union('a console', 'kind', [
+  NodeConsoleDocument,
+  ClusterConsoleDocument,
+])

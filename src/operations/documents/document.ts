@@ -1,5 +1,6 @@
 // JSON documents as tables: the type, the schema, the writer and the reader of a document follow from one table of its
-// fields. A table has the names of TypeScript (`clusterId`); JSON has the same in snake_case (`cluster_id`).
+// fields. A table has the names of TypeScript (`clusterId`); JSON has the same in snake_case (`cluster_id`), unless the
+// kind of the field has a name of its own.
 //
 // Records, pages and events are written by hand: a node writes thousands of them a second.
 
@@ -29,6 +30,8 @@ export interface Kind<Out, In = Out> {
   readonly schema: Schema
   /** The field may be missing. */
   readonly isOptional?: boolean
+  /** Name of the field in JSON; undefined: that of the table, in snake_case. */
+  readonly json?: string
   /** The value as JSON; undefined: the field is left out. */
   readonly encode: (value: In) => unknown
   /** Throws `DisagreementError`. `name`: that of the field in JSON. */
@@ -38,6 +41,7 @@ export interface Kind<Out, In = Out> {
 interface AnyKind {
   readonly schema: Schema
   readonly isOptional?: boolean
+  readonly json?: string
   readonly encode: (value: never) => unknown
   readonly decode: (value: unknown, name: string) => unknown
 }
@@ -63,7 +67,11 @@ export type DocumentType<D> = D extends Document<infer T> ? Decoded<T> : never
 
 /** `what` names it in the error for something else, such as `a member`. */
 export function document<T extends Table>(what: string, table: T): Document<T> {
-  const fields = Object.entries(table).map(([name, kind]) => ({ name, json: snakeCase(name), kind }))
+  const fields = Object.entries(table).map(([name, kind]) => ({
+    name,
+    json: kind.json ?? snakeCase(name),
+    kind,
+  }))
   const properties = Object.fromEntries(fields.map(({ json, kind }) => [json, kind.schema]))
   const required = fields.filter(({ kind }) => kind.isOptional !== true).map(({ json }) => json)
   const encode = (value: Encoded<T>): Fields => {
@@ -85,6 +93,38 @@ export function document<T extends Table>(what: string, table: T): Document<T> {
     },
   }
 }
+
+interface AnyDocument extends AnyKind {
+  readonly table: Table
+}
+
+/** The value that a writer needs for the document. */
+type EncodedType<D> = D extends Document<infer T> ? Encoded<T> : never
+
+/**
+ * One of several documents. Each has the field `discriminant`, of a kind `oneOf` with values that no other one has, and
+ * a name that is the same in JSON. `what` names it in the error for something else.
+ */
+export function union<const D extends AnyDocument>(
+  what: string,
+  discriminant: string,
+  documents: readonly D[],
+): Kind<DocumentType<D>, EncodedType<D>> {
+  const known = oneOf(documents.flatMap((each) => valuesOf(each, discriminant)))
+  const find = (value: unknown): D => {
+    const named = known.decode(decodeObject(value, what)[discriminant], discriminant)
+    return documents.find((each) => valuesOf(each, discriminant).includes(named)) ?? disagree(what)
+  }
+  return {
+    schema: anyOfSchema(...documents.map(({ schema }) => schema)),
+    // The compiler does not see that the document is the one of the value.
+    encode: (value) => find(value).encode(value as never),
+    decode: (value) => find(value).decode(value, what) as DocumentType<D>,
+  }
+}
+
+const valuesOf = ({ table }: AnyDocument, discriminant: string): readonly (string | boolean)[] =>
+  (table[discriminant]?.schema.enum ?? []) as readonly (string | boolean)[]
 
 const snakeCase = (name: string): string => name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
 
@@ -109,8 +149,8 @@ export const signedNumber: Kind<number> = {
       : disagree(`"${name}" is not a whole number`),
 }
 
-export const oneOf = <const T extends string>(values: readonly T[]): Kind<T> => ({
-  schema: { ...string, enum: values },
+export const oneOf = <const T extends string | boolean>(values: readonly T[]): Kind<T> => ({
+  schema: { ...(typeof values[0] === 'boolean' ? boolean : string), enum: values },
   encode: itself,
   decode: (value, name) => values.find((each) => each === value) ?? disagree(`unknown ${name} ${value}`),
 })
@@ -141,3 +181,6 @@ export const described = <Out, In>(more: string | Schema, kind: Kind<Out, In>): 
   ...kind,
   schema: { ...kind.schema, ...(typeof more === 'string' ? { description: more } : more) },
 })
+
+/** The kind under another name in JSON than that of the table in snake_case. */
+export const spelled = <Out, In>(json: string, kind: Kind<Out, In>): Kind<Out, In> => ({ ...kind, json })
