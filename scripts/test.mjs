@@ -2,9 +2,10 @@
 // line is `N passed, N failed, N skipped`. It counts tests. A type error, a file that does not load or an unhandled
 // rejection counts as failed, so 0 failed means exit code 0.
 //
-//   npm test                      all but *.long.test.ts; a tenth of the runs of each property
+//   npm test                      all but *.long.test.ts; a twentieth of the runs of each property
 //   npm run test:long             all tests, and all runs
 //   npm run test:quick            without processes, properties and searches of the simulator
+//   npm run test:durations        npm test, which also writes test/durations.json and prints what is dear
 //   npm test -- test/kv -t name   arguments go to vitest
 
 import { spawn } from 'node:child_process'
@@ -16,7 +17,8 @@ import { fileURLToPath } from 'node:url'
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const quick = process.argv.includes('--quick')
 const long = process.argv.includes('--long')
-const vitestArgs = process.argv.slice(2).filter((arg) => arg !== '--quick' && arg !== '--long')
+const durations = process.argv.includes('--durations')
+const vitestArgs = process.argv.slice(2).filter((arg) => !['--quick', '--long', '--durations'].includes(arg))
 
 const scratch = mkdtempSync(join(tmpdir(), 'quorate-test-'))
 const countsFile = join(scratch, 'counts.json')
@@ -25,7 +27,8 @@ const env = {
   QUORATE_TEST_COUNTS: countsFile,
   QUORATE_QUICK: quick ? '1' : '0',
   QUORATE_LONG: long ? '1' : (process.env.QUORATE_LONG ?? '0'),
-  QUORATE_RUNS_PERCENT: long ? '100' : '10',
+  QUORATE_DURATIONS: durations ? '1' : '0',
+  QUORATE_RUNS_PERCENT: long ? '100' : '5',
   // The nodes that tests start take less time to load.
   NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? join(tmpdir(), 'node-compile-cache'),
 }
@@ -39,6 +42,7 @@ const [tests, ...checks] = await Promise.all([
     // Off a terminal a line for each file would hide the failures.
     `--reporter=${process.stdout.isTTY ? 'default' : 'dot'}`,
     '--reporter=./scripts/count-reporter.mjs',
+    ...(durations ? ['--reporter=./scripts/durations-reporter.mjs'] : []),
     ...(quick ? ['shared', 'alone', 'mocked'].map((name) => `--project=${name}`) : []),
     ...vitestArgs,
   ]),

@@ -1,5 +1,5 @@
-// How often a property is tried. `npm run test:long` tries each as often as its test says, `npm test` a tenth as often,
-// with other random numbers each time.
+// How often a property is tried. `npm run test:long` tries each as often as its test says, `npm test` a twentieth as
+// often, with other random numbers each time.
 //
 // By default fast-check draws lists of about ten elements at most, whatever `maxLength` says. Longer histories would
 // never be tried.

@@ -1,6 +1,7 @@
 // Handles that keep a process alive. They are counted in the whole process, so this file has one of its own.
 
 import { beforeEach, expect, test } from 'vitest'
+import { after } from '../../src/client/timer.ts'
 import { held, oneNode, served } from './one-node.ts'
 import type { Item } from './relayed-lines.ts'
 import { clientOf, failure, fake, until } from './with-fakes.ts'
@@ -40,4 +41,16 @@ test('the list of members keeps no process alive', async () => {
   await until(() => node.seen.some(({ target }) => target === '/v1/cluster'))
   // Only the node's own sockets.
   expect(sockets()).toBe(node.sockets)
+})
+
+test('a timer keeps a process alive, unless told otherwise', () => {
+  const before = timers()
+  const cancels = [
+    after(1_000, () => {}),
+    after(1_000, () => {}, { unref: true }),
+    after(1_000, () => {}, {}),
+  ]
+  expect(timers()).toBe(before + 2)
+  for (const cancel of cancels) cancel()
+  expect(timers()).toBe(before)
 })

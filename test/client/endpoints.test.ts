@@ -146,17 +146,4 @@ describe('a timer', () => {
     stop()
     expect(vi.getTimerCount()).toBe(0)
   })
-
-  test('keeps the process alive, unless told otherwise', () => {
-    const timers = () => process.getActiveResourcesInfo().filter((what) => what === 'Timeout').length
-    const before = timers()
-    const stops = [
-      later(1_000, () => {}),
-      later(1_000, () => {}, { unref: true }),
-      later(1_000, () => {}, {}),
-    ]
-    expect(timers()).toBe(before + 2)
-    for (const stop of stops) stop()
-    expect(timers()).toBe(before)
-  })
 })

@@ -293,7 +293,7 @@ test('an operation is permitted exactly if each of its keys is', () => {
         }
       },
     ),
-    { numRuns: runs(1000) },
+    { numRuns: runs(2_000) },
   )
   expect(permitted).toBeGreaterThan(100)
 })

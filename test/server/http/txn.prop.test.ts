@@ -95,7 +95,7 @@ test('a read finds what the log finds', async () => {
         await served.http.close({ graceful: false })
       },
     ),
-    { numRuns: runs(300) },
+    { numRuns: runs(600) },
   )
-  expect(Math.min(held, failed)).toBeGreaterThan(runs(300) / 10)
+  expect(Math.min(held, failed)).toBeGreaterThan(runs(600) / 10)
 })

@@ -48,7 +48,7 @@ test('each tool gives the right answer or refuses when LevelDB has compacted the
   const { content } = sample
   const entries = entriesOf(content)
   let refused = 0
-  for (let count = 0; count < runs(50); count++) {
+  for (let count = 0; count < runs(100); count++) {
     const { block, typeAt } = entries[randomInt(entries.length)] ?? { block: { at: 0, size: 0 }, typeAt: 0 }
     const outcomes = Object.values(await outcomesOf(sample, flipped(content, 8 * typeAt, block)))
     expect(

@@ -173,9 +173,9 @@ test('without unknown outcomes and deletes, the verdict is that of the definitio
       else broken += 1
       expect(judged(history), text(history)).toBe(expected)
     }),
-    { numRuns: runs(6000) },
+    { numRuns: runs(12_000) },
   )
-  expect(Math.min(broken, sound)).toBeGreaterThan(runs(6000) / 20)
+  expect(Math.min(broken, sound)).toBeGreaterThan(runs(12_000) / 20)
 })
 
 test('what has an order is never reported', () => {
@@ -190,7 +190,7 @@ test('what has an order is never reported', () => {
         if (passes) missed += 1
       }
     }),
-    { numRuns: runs(6000) },
+    { numRuns: runs(12_000) },
   )
   expect(missed).toBeLessThan(broken / 2)
 })
