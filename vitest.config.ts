@@ -103,7 +103,7 @@ function longestFirst() {
   )
   const sorted = Object.values(durations).sort((a, b) => a - b)
   const median = sorted[sorted.length >> 1] ?? 0
-  /** What was not measured yet takes as long as most files do. */
+  /** Seconds that the file took when it was measured; the median for a file that was not. */
   const duration = ({ moduleId }: TestSpecification): number =>
     durations[relative(ROOT, moduleId).replaceAll('\\', '/')] ?? median
   const isLong = (file: TestSpecification): boolean => duration(file) > LONG_IN_MEDIANS * median

@@ -36,7 +36,7 @@ const CALLS = `
   const { createRequire } = await import('node:module')
   const loaded = () => Object.keys(createRequire(import.meta.url).cache).some((name) => name.includes('/ws/'))
   const [, url] = process.argv
-  const kv = new Client({ endpoints: [url], discover: false })
+  const kv = new Client({ endpoints: [url], discover: false, timeoutMs: 60_000 })
   for (let n = 0; n < 15; n++) await kv.get('a')
   const before = loaded()
   while (!loaded()) await kv.get('a')
