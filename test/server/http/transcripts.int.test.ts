@@ -1,7 +1,5 @@
 // Transcripts of HTTP, byte by byte: what a node answers to each request of a list, through both readers of requests.
-// `UPDATE_GOLDEN=1` writes the transcripts anew.
 
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
@@ -342,15 +340,9 @@ test.each(READERS)('the transcript of %s', async (_, before) => {
   text += '==== Rows cannot be read\n\n'
   for (const target of ['/v1/kv/a?revision=20', '/v1/kv', '/v1/kv?prefix=c'])
     text += await transcriptOf(port, [`GET ${target}`], before)
-  expectGolden(text)
+  // Both readers lead to the same answers.
+  await expect(text).toMatchFileSnapshot(join(import.meta.dirname, 'golden/transcript.txt'))
 })
-
-/** Both readers lead to the same answers. */
-function expectGolden(text: string): void {
-  const path = join(import.meta.dirname, 'golden/transcript.txt')
-  if (process.env.UPDATE_GOLDEN === '1' || !existsSync(path)) writeFileSync(path, text)
-  else expect(text).toBe(readFileSync(path, 'utf8'))
-}
 
 async function transcriptOf(port: number, sample: Sample, before: string): Promise<string> {
   const [line, headers = [], body] = sample
