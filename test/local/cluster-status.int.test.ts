@@ -19,7 +19,8 @@ test('the leader is that of the highest term, also one that was started by hand'
     node('n2', { role: 'follower', leader: 'n4', term: 4 }),
     node('n3', { role: 'follower', leader: undefined, term: 4 }),
   ]
-  expect(await clusterStatus('7', nodes)).toMatchObject({ leader: 'n4', term: 4 })
+  for (const each of [nodes, nodes.toReversed()])
+    expect(await clusterStatus('7', each)).toMatchObject({ leader: 'n4', term: 4 })
   // A local node that is named but does not lead any more.
   const renamed = nodes.map((each) => (each.name === 'n3' ? { ...each, name: 'n4' } : each))
   expect((await clusterStatus('7', renamed)).leader).toBeUndefined()

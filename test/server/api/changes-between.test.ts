@@ -94,37 +94,6 @@ const KNOWN_BY = {
 } as const satisfies Record<string, Principal>
 
 const app = { start: Buffer.from('app/'), end: Buffer.from('app0') }
-
-test.each(['users', 'roles'] as const)(
-  'whoever loses the right to read %s while they are read gets none of what came after',
-  async (what) => {
-    const node = nodeWithUsers()
-    // They are read in several turns.
-    for (let each = 0; each < 300; each++)
-      changeAuth(
-        node,
-        what === 'users'
-          ? { kind: 'put-user', name: `u${each}`, passwordHash: null, roles: [] }
-          : { kind: 'put-role', name: `u${each}`, permissions: [] },
-      )
-    const operation = { kind: what === 'users' ? 'show-users' : 'show-roles', name: undefined } as const
-    for (let at = 0; at < 8; at++) {
-      permit(node, { access: 'admin', range: undefined })
-      const before = node.auth.revision
-      let answer: ApiAnswer | undefined
-      void executed(node, operation, KNOWN_BY.certificate).then((result) => {
-        answer = result
-      })
-      for (let turn = 0; answer === undefined; turn++) {
-        if (turn === at) permit(node, { access: 'read', range: app })
-        await nextTurn()
-      }
-      if (answer instanceof ApiError) expect(answer.code).toBe('permission_denied')
-      else expect(answer).toMatchObject({ result: { revision: before } })
-    }
-  },
-)
-
 const newPassword: AuthChange = { kind: 'put-user', name: 'bob', passwordHash: ROOT_HASH, roles: undefined }
 
 type Ended = 'no-user' | 'no-right' | undefined
