@@ -54,6 +54,8 @@ export class NodeConnections {
         maxHeaderSize: limits.headBytesMax,
         keepAliveTimeout: limits.keepAliveMs,
         headersTimeout: limits.headMs,
+        // Bodies have limits of their own. The requests of a stream may arrive for as long as it lives.
+        requestTimeout: 0,
         connectionsCheckingInterval: Math.min(CHECK_MS_MAX, limits.headMs / 2),
         // The guard reports a missing Host header, like other faults.
         requireHostHeader: false,
@@ -283,6 +285,8 @@ class NodeConnection implements ConnectionOwner {
   /** Called before node:http closes the connection of a client that has closed its side. */
   readonly #onFinish = (): void => {
     if (this.#lastError !== undefined && this.#waiting.length === 0) this.end(this.#lastError)
+    // A stream has ended before its requests, and nothing limits what its client still sends.
+    else if (this.#current?.request.complete === false) this.end()
   }
 
   #next(): void {

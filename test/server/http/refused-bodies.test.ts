@@ -88,6 +88,17 @@ test('a client that breaks off within what was refused gets its answer, and has 
   expect(vi.getTimerCount()).toBe(0)
 })
 
+test('a stream that ends before its client has sent all requests ends the connection', async () => {
+  const { served, client } = await inStillTime({})
+  await client.send(head('POST /v3/lease/keepalive', CHUNKED), chunk('{"ID":7}'))
+  expect(statusOf(await client.answer())).toBe(200)
+  await client.send(chunk('['))
+  // Its chunks.
+  expect(await client.answer()).toMatch(/"ID":"7".*"error".*\r\n0\r\n\r\n$/s)
+  expect(await client.rest()).toBe('')
+  await atRest(served)
+})
+
 test.each([
   ['a value', put(CHUNKED), {}, 1 << 20, 'value_too_large'],
   [

@@ -2,6 +2,7 @@
 // long.
 
 import { expect, onTestFinished, test, vi } from 'vitest'
+import { http } from '../../../src/system/node-http.ts'
 import { FakeNode } from './fake-node.ts'
 import { atRest, Client, get, holding, onNodeHttp, put, settled, statusOf, until } from './raw-client.ts'
 import { type Served, type Serving, serve } from './served.ts'
@@ -251,6 +252,13 @@ test.each(['fast', 'full'] as const)(
     expect(served.node.asked).toHaveLength(asked + 1)
   },
 )
+
+test('node:http has no limit for the time in which the requests of a stream arrive', async () => {
+  const created = vi.spyOn(http, 'createServer')
+  onTestFinished(() => created.mockRestore())
+  await serve()
+  expect(created.mock.results.map(({ value }) => value.requestTimeout)).toEqual([0])
+})
 
 test('a client that is far ahead of its answers on node:http is not read', async () => {
   const served = await serve()
