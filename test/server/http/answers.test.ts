@@ -4,7 +4,18 @@ import { expect, onTestFinished, test, vi } from 'vitest'
 import { asTerm } from '../../../src/raft/types.ts'
 import { basic, nodeWithUsers } from '../auth/users.ts'
 import { FakeNode } from './fake-node.ts'
-import { atRest, Client, COLD, get, onNodeHttp, put, statusOf, until } from './raw-client.ts'
+import {
+  atRest,
+  Client,
+  COLD,
+  get,
+  holding,
+  onNodeHttp,
+  put,
+  settled,
+  statusOf,
+  until,
+} from './raw-client.ts'
 import { type Served, serve } from './served.ts'
 
 const LANES = [
@@ -46,6 +57,19 @@ test.each(LANES)(
       ])
       expect([headers.get('Kv-Term'), headers.get('Kv-Leader')]).toEqual([String(term), leaderName])
     }
+  },
+)
+
+test.each(LANES)(
+  'an answer names the revision that it is of, not a later one (%s lane)',
+  async (_, connected) => {
+    const client = await connected(await serve())
+    const token = 'Idempotency-Key: t\r\n'
+    const revisionOf = async (request: string): Promise<string | undefined> =>
+      headersOf(await (await client.send(request)).answer()).get('Kv-Revision')
+    expect(await revisionOf(put('a', '1', token))).toBe('2')
+    expect(await revisionOf(put('a', '2'))).toBe('3')
+    expect(await revisionOf(put('a', '1', token))).toBe('2')
   },
 )
 
@@ -145,6 +169,46 @@ test.each(LANES)(
     }
   },
 )
+
+test('a scan whose client leaves before its first rows are read is closed', async () => {
+  const served = await serve()
+  const { node, http } = served
+  node.put('a', '1')
+  const { promise: left, resolve: leave } = Promise.withResolvers<void>()
+  const { list } = node
+  node.list = (options) => {
+    const scan = list.call(node, options)
+    const { next } = scan
+    scan.next = (limits, done) => void left.then(() => next.call(scan, limits, done))
+    return scan
+  }
+  const client = await (await onNodeHttp(served)).send(STREAM)
+  await until(served, () => node.openScans === 1)
+  client.reset()
+  await until(served, () => http.inspect().connections === 1)
+  leave()
+  await atRest(served)
+  expect(node.openScans).toBe(0)
+})
+
+test('a stream that has ended leaves its connection to later requests, also those sent ahead', async () => {
+  const served = await serve()
+  const client = await onNodeHttp(served)
+  const body = '{"ID":7}'
+  const length = `Content-Length: ${body.length}\r\n`
+  await client.send(`POST /v3/lease/keepalive HTTP/1.1\r\nHost: localhost\r\n${length}\r\n${body}`)
+  expect(statusOf(await client.answer())).toBe(200)
+  // Its chunks.
+  expect(await client.answer()).toMatch(/"ID":"7".*\r\n0\r\n\r\n$/s)
+  const { release } = holding(served.node)
+  await client.send(put('a', '1'))
+  const { value: go } = await release.next()
+  await client.send(get('a'))
+  await settled(served, () => served.http.inspect().requests, 30)
+  served.node.hold = undefined
+  go()
+  expect((await client.answers(2)).map(statusOf)).toEqual([200, 200])
+})
 
 test.each(LANES)(
   'a request has one answer, whatever the node says behind it (%s lane)',

@@ -173,6 +173,17 @@ test('a body that waits for its turn and has no room is refused when it comes', 
   await atRest(served)
 })
 
+test('a client that expects "100 Continue" receives it before the requests of a stream', async () => {
+  const served = await serve()
+  const client = new Client(served.port)
+  const framing = 'Host: localhost\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n'
+  await client.send(`POST /v3/lease/keepalive HTTP/1.1\r\n${framing}`)
+  expect(statusOf(await client.answer())).toBe(100)
+  await client.send('8\r\n{"ID":7}\r\n0\r\n\r\n')
+  expect(statusOf(await client.answer())).toBe(200)
+  expect(await client.answer()).toContain('"ID":"7"')
+})
+
 test('bodies that wait when their client leaves are forgotten', async () => {
   const served = await serve()
   const { release } = holding(served.node)

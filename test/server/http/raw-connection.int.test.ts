@@ -363,6 +363,24 @@ describe('a connection', () => {
     expect(body((await client.answers(3))[2])).toBe('2')
   })
 
+  test('gives each request its whole time, also one that was sent ahead: the same on both lanes', async () => {
+    vi.useFakeTimers({ toFake: ['performance'] })
+    onTestFinished(() => void vi.useRealTimers())
+    const served = await serve()
+    for (const client of [new Client(served.port), await onNodeHttp(served)]) {
+      const { release } = holding(served.node)
+      await client.send(put('a', '1') + put('a', '2'))
+      for (let i = 0; i < 2; i++) {
+        const { value: go } = await release.next()
+        vi.advanceTimersByTime(3_000)
+        go()
+      }
+      expect((await client.answers(2)).map(statusOf)).toEqual([200, 200])
+    }
+    const [first, ...others] = served.node.asked.map(({ timeoutMs }) => timeoutMs)
+    expect(others).toEqual([first, first, first])
+  })
+
   test('is not read while it is far ahead', async () => {
     const served = await serve()
     const { node, port } = served
@@ -637,6 +655,24 @@ describe('a connection', () => {
     expect(http.inspect().fastConnections).toBe(1)
   })
 
+  test('whose request is late moves to node:http, also if another one was late a little earlier', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
+    onTestFinished(() => void vi.useRealTimers())
+    const served = await serve()
+    const fastConnections = (): Promise<number> =>
+      settled(served, () => served.http.inspect().fastConnections)
+    const half = put('a', '1').slice(0, 30)
+    await new Client(served.port).send(half)
+    expect(await fastConnections()).toBe(1)
+    vi.advanceTimersByTime(REST_MS_MAX - 1)
+    await new Client(served.port).send(half)
+    expect(await fastConnections()).toBe(2)
+    vi.advanceTimersByTime(1)
+    expect(await fastConnections()).toBe(1)
+    vi.advanceTimersByTime(REST_MS_MAX)
+    expect(await fastConnections()).toBe(0)
+  })
+
   test.each([
     ['a head', put('a', '1').slice(0, 30)],
     ['a body', put('a?timeout=40ms', '12345').slice(0, -1)],
@@ -648,11 +684,18 @@ describe('a connection', () => {
     await client.rest()
   })
 
-  test('that is idle is closed after its time', async () => {
-    const { port } = await serve({ limits: { keepAliveMs: 50 } })
-    const [silent, idle] = [new Client(port), await new Client(port).send(put('a', '1'))]
-    expect(statusOf(await idle.answer())).toBe(200)
-    expect([await silent.rest(), await idle.rest()]).toEqual(['', ''])
+  test('that is idle is closed after its time, also one that comes when all others have left', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] })
+    onTestFinished(() => void vi.useRealTimers())
+    const served = await serve({ limits: { keepAliveMs: 50 } })
+    for (let time = 0; time < 2; time++) {
+      const [silent, idle] = [new Client(served.port), await new Client(served.port).send(put('a', '1'))]
+      expect(statusOf(await idle.answer())).toBe(200)
+      expect(await settled(served, () => served.http.inspect().fastConnections)).toBe(2)
+      vi.advanceTimersByTime(1_200)
+      expect([await silent.rest(), await idle.rest()]).toEqual(['', ''])
+      await until(served, () => served.http.inspect().fastConnections === 0)
+    }
   })
 })
 

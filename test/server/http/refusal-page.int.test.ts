@@ -51,7 +51,8 @@ test('a browser without a certificate sees how to get one, and programs the prob
   expect(page.body).toContain('it shows no certificate')
   expect(page.body).toContain('<code>quorate cert client NAME --p12</code>')
   expect(page.body).not.toMatch(/<script|src=|href=/)
-  for (const accept of ['*/*', 'application/json', `${BROWSER},application/json`, undefined]) {
+  const programs = ['application/json', 'application/problem+json']
+  for (const accept of [undefined, '*/*', ...programs, ...programs.map((type) => `${BROWSER},${type}`)]) {
     const problem = await get(port, accept)
     expect([problem.status, problem.headers['content-type']]).toEqual([401, 'application/problem+json'])
     expect(JSON.parse(problem.body)).toMatchObject({ code: 'unauthenticated', status: 401 })

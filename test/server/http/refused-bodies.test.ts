@@ -2,7 +2,7 @@
 
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { LINGER_MS } from '../../../src/server/clients/client-connection.ts'
-import { atRest, type Client, COLD, onNodeHttp, settled, statusOf, until } from './raw-client.ts'
+import { atRest, Client, COLD, get, onNodeHttp, settled, statusOf, until } from './raw-client.ts'
 import { type Served, type Serving, serve } from './served.ts'
 
 const CHUNKED = 'Transfer-Encoding: chunked\r\n'
@@ -50,12 +50,33 @@ test('as much as the limit says is read of what was refused, and no more', async
   expect(vi.getTimerCount()).toBe(0)
 })
 
+test.each([
+  ['known', 200],
+  ['not known', undefined],
+])('a client that is refused by its host, and is %s, is read up to its limit', async (is, status) => {
+  const limits = { drainBytesMax: 2_000, strangerDrainBytesMax: 1_000, drainMsMax: 600_000 }
+  const served = await serve({ limits: { ...limits, strangerBodyMs: 600_000 } })
+  const client = new Client(served.port)
+  if (is === 'known') expect(statusOf(await (await client.send(get('a'))).answer())).toBe(404)
+  await client.send('PUT /v1/kv/a HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 2000\r\n\r\n')
+  expect(statusOf(await client.answer())).toBe(421)
+  await client.send('x'.repeat(1_500), 'x'.repeat(500), COLD)
+  const next = await client.answer()
+  expect(next && statusOf(next)).toBe(status)
+})
+
 test('what was refused is waited for as long as the limit says, and no longer', async () => {
   const { served, client } = await inStillTime({ drainMsMax: 300 })
   await client.send(put(`${ENCODED}Content-Length: 2000\r\n`), 'x')
   expect(statusOf(await client.answer())).toBe(415)
   const connections = (): number => served.http.inspect().connections
-  vi.advanceTimersByTime(299)
+  // A client that still sends has no more time.
+  for (let piece = 0; piece < 2; piece++) {
+    vi.advanceTimersByTime(100)
+    await client.send('x')
+    await settled(served, connections, 10)
+  }
+  vi.advanceTimersByTime(99)
   expect(await settled(served, connections, 10)).toBe(2)
   vi.advanceTimersByTime(1)
   expect(await client.rest()).toBe('')
