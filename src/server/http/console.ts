@@ -1,12 +1,12 @@
 // The console under /ui/: a page and its files, and the facts with which the page begins. They say no more to a
 // stranger than the page at `/`, so that a user can log in on it. A node that nobody looks at loads none of it.
 
-import type { ConsolePage } from '../../console/console-page.ts'
 import { NodeConsoleDocument } from '../../operations/documents/console.ts'
 import { ApiError } from '../../operations/forms/index.ts'
 import { jsonResponse } from '../../operations/http/form.ts'
 import { object } from '../../operations/http/json-schema.ts'
 import { type Route, route } from '../../operations/http/route.ts'
+import { LazyValue } from '../../system/lazy-value.ts'
 import type { Api } from '../api/api.ts'
 import { FOR_ALL } from '../clients/gate.ts'
 import type { HttpResponse } from '../connections/messages.ts'
@@ -19,21 +19,14 @@ export function consoleRoutes(
   { node, version }: Pick<Api, 'node' | 'version'>,
   directory: string | undefined,
 ): readonly ServedRoute[] {
-  let loading: Promise<ConsolePage> | undefined
-  const load = (): Promise<ConsolePage> => {
-    loading ??= import('../../console/console-page.ts').then(
-      (module) => new module.ConsolePage(directory),
-      (error: unknown) => {
-        loading = undefined
-        throw error
-      },
-    )
-    return loading
-  }
+  const console = new LazyValue(async () => {
+    const { ConsolePage } = await import('../../console/console-page.ts')
+    return new ConsolePage(directory)
+  })
   const serve =
     (path: string): LaterResponse =>
     async ({ headers }) => {
-      const page = await load()
+      const page = await console.get()
       const request = {
         ifNoneMatch: headers['if-none-match'],
         acceptEncoding: headers['accept-encoding'],

@@ -8,6 +8,7 @@ import { errorResponse } from '../../operations/http/form.ts'
 import type { Operation } from '../../operations/index.ts'
 import { put } from '../../operations/put.ts'
 import { range } from '../../operations/range.ts'
+import { LazyValue } from '../../system/lazy-value.ts'
 import type { Api } from '../api/api.ts'
 import { byteLength, PIECE_BYTES, tooManyAnswers } from '../api/budget.ts'
 import { execute } from '../api/execute.ts'
@@ -57,7 +58,7 @@ export class HttpServer {
   requests = 0
   readonly #options: HttpServerOptions
   readonly #api: Api
-  #coldRoutes: Promise<ColdRoutes> | undefined
+  readonly #coldRoutes = new LazyValue(() => this.#loadColdRoutes())
   #routes: ColdRoutes | undefined
   #gateway: Gateway | undefined
 
@@ -68,11 +69,11 @@ export class HttpServer {
 
   /** Loads the routes outside the hot path before a request needs them. */
   async load(): Promise<void> {
-    await this.#loadedRoutes()
+    await this.#coldRoutes.get()
   }
 
   async close(): Promise<void> {
-    const routes = await this.#coldRoutes?.catch(() => undefined)
+    const routes = await this.#coldRoutes.requested?.catch(() => undefined)
     await routes?.close()
   }
 
@@ -108,7 +109,7 @@ export class HttpServer {
     }
     if (asksForCors(request)) this.#admit(request, CORS)
     else if (this.#routes !== undefined) begin(this.#routes)
-    else this.#loadedRoutes().then(begin, (error: unknown) => this.#fail(request, error))
+    else this.#coldRoutes.get().then(begin, (error: unknown) => this.#fail(request, error))
   }
 
   #admit(request: HttpRequest, wanted: Wanted<HttpRequest>): void {
@@ -189,7 +190,8 @@ export class HttpServer {
       gateway.serve(request, respond, fail)
       return
     }
-    this.#loadedRoutes()
+    this.#coldRoutes
+      .get()
       .then((routes) =>
         routes.decode(request, url, (decoded) => {
           if (decoded instanceof Error) fail(decoded)
@@ -250,15 +252,6 @@ export class HttpServer {
   /** undefined: the request is none of the gateway's. */
   #findGateway({ target: { path } }: HttpRequest): Gateway | undefined {
     return isGatewayPath(path) ? this.#gateway : undefined
-  }
-
-  /** Loads the routes outside the hot path. After a failure, the next request tries again. */
-  #loadedRoutes(): Promise<ColdRoutes> {
-    this.#coldRoutes ??= this.#loadColdRoutes().catch((error: unknown) => {
-      this.#coldRoutes = undefined
-      throw error
-    })
-    return this.#coldRoutes
   }
 
   async #loadColdRoutes(): Promise<ColdRoutes> {

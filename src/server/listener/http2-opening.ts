@@ -2,6 +2,7 @@
 // none of it.
 
 import { asError } from '../../system/errors.ts'
+import { LazyValue } from '../../system/lazy-value.ts'
 import type { ClientConnection } from '../clients/client-connection.ts'
 import type { Gate } from '../clients/gate.ts'
 import type { EtcdApi } from '../etcd/etcd-api.ts'
@@ -23,7 +24,7 @@ interface Http2OpeningOptions {
 export class Http2Opening {
   readonly #options: Http2OpeningOptions
   #grpc: GrpcConnections | undefined
-  #loading: Promise<GrpcConnections> | undefined
+  readonly #loading = new LazyValue(() => this.#load())
 
   constructor(options: Http2OpeningOptions) {
     this.#options = options
@@ -54,7 +55,7 @@ export class Http2Opening {
     const { socket } = connection
     connection.awaitOwner()
     connection.holdHead(socket.readableLength)
-    this.#load().then(
+    this.#loading.get().then(
       (grpc) => {
         connection.holdHead(0)
         if (!socket.destroyed) grpc.accept(connection)
@@ -66,16 +67,7 @@ export class Http2Opening {
     )
   }
 
-  /** After a failure, the next connection tries again. */
-  #load(): Promise<GrpcConnections> {
-    this.#loading ??= this.#loadConnections().catch((error: unknown) => {
-      this.#loading = undefined
-      throw error
-    })
-    return this.#loading
-  }
-
-  async #loadConnections(): Promise<GrpcConnections> {
+  async #load(): Promise<GrpcConnections> {
     const { GrpcConnections } = await import('../etcd/grpc/connections.ts')
     this.#grpc = new GrpcConnections({ ...this.#options, etcd: await this.#options.loadEtcd() })
     return this.#grpc

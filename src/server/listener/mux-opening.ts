@@ -5,6 +5,7 @@ import { ApiError } from '../../operations/forms/index.ts'
 import { errorResponse, HttpError } from '../../operations/http/form.ts'
 import { readQuery, takeTimeout, text } from '../../operations/http/parameters.ts'
 import { SUBPROTOCOL } from '../../operations/mux/connection.ts'
+import { LazyValue } from '../../system/lazy-value.ts'
 import type { Api } from '../api/api.ts'
 import type { Principal } from '../api/call.ts'
 import { NEWER_MS_MAX } from '../api/permit.ts'
@@ -29,7 +30,7 @@ interface MuxOpeningOptions {
 export class MuxOpening {
   readonly #options: MuxOpeningOptions
   #multiplexer: Multiplexer | undefined
-  #loading: Promise<Multiplexer> | undefined
+  readonly #loading = new LazyValue(() => this.#load())
 
   constructor(options: MuxOpeningOptions) {
     this.#options = options
@@ -59,13 +60,9 @@ export class MuxOpening {
     this.#multiplexer?.closeIdle()
   }
 
-  /** Loads the code for multiplexed connections. After a failure, the next request tries again. */
+  /** Loads the code for multiplexed connections. */
   load(): Promise<Multiplexer> {
-    this.#loading ??= this.#load().catch((error: unknown) => {
-      this.#loading = undefined
-      throw error
-    })
-    return this.#loading
+    return this.#loading.get()
   }
 
   async #load(): Promise<Multiplexer> {
