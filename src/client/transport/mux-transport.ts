@@ -22,6 +22,8 @@ const CALLS_BEFORE = 16
 const IN_FLIGHT = 8
 /** Pause after a proxy did not let the connection through. */
 const REFUSED_MS = 60_000
+/** Pause after the code of connections could not be loaded, such as by a process without a free file descriptor. */
+const LOAD_AGAIN_MS = 10_000
 /** Pauses after a failure. */
 const PAUSE_BASE_MS = 100
 const PAUSE_MAX_MS = 5_000
@@ -60,6 +62,8 @@ export class MuxTransport implements Transport {
   #leaderTerm = 0
   #make: typeof NodeConnection | undefined
   #loading: Promise<void> | undefined
+  /** By `performance.now()`; 0: loading has not failed. */
+  #loadNotBeforeMs = 0
   #isClosed = false
   /** Resolves when a connection is made or has ended, and at the end. */
   #change = Promise.withResolvers<void>()
@@ -207,7 +211,8 @@ export class MuxTransport implements Transport {
     }
   }
 
-  #load(): Promise<void> {
+  async #load(): Promise<void> {
+    if (performance.now() < this.#loadNotBeforeMs) return
     this.#loading ??= import('./mux-connection.ts').then(
       ({ NodeConnection: Make }) => {
         if (!this.#isClosed) this.#make = Make
@@ -215,10 +220,13 @@ export class MuxTransport implements Transport {
       // HTTP serves, at many times the price.
       (error: unknown) => {
         const reason = error instanceof Error ? error.message : String(error)
-        if (!this.#isClosed) this.#options.warn(`${CANNOT_LOAD}: ${reason}`)
+        const isFirst = this.#loadNotBeforeMs === 0
+        if (isFirst && !this.#isClosed) this.#options.warn(`${CANNOT_LOAD}: ${reason}`)
+        this.#loadNotBeforeMs = performance.now() + LOAD_AGAIN_MS
+        this.#loading = undefined
       },
     )
-    return this.#loading
+    await this.#loading
   }
 
   #hasConnection(endpoint: Endpoint, nowMs: number): boolean {
