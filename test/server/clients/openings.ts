@@ -39,13 +39,13 @@ export interface Answer {
   readonly body: 'read' | 'unread' | ''
 }
 
-export interface Wire {
+export interface Wire<O extends Opening = Opening> {
   readonly name: string
   /** Properties of an opening that this wire has no place for. */
-  readonly lacks: readonly (keyof Opening)[]
+  readonly lacks: readonly (keyof O)[]
   /** Port of the node that serves it, if it is not that of clients. */
   readonly isOfMetrics?: true
-  readonly open: (port: number, opening: Opening, moments?: Moments) => Promise<Answer>
+  readonly open: (port: number, opening: O, moments?: Moments) => Promise<Answer>
 }
 
 /** Moments of an opening. */
@@ -118,15 +118,16 @@ function readAnswer(socket: Socket, sendBody: () => void): Promise<Answer> {
   })
 }
 
-const http = (
+/** Requests of HTTP. `extraOf`: fields that only this wire has. */
+export const http = <O extends Opening = Opening>(
   name: string,
-  lacks: Wire['lacks'],
-  lineOf: (opening: Opening) => string,
-  extra: readonly string[],
-  bodyOf: (opening: Opening) => string,
+  lacks: Wire<O>['lacks'],
+  lineOf: (opening: O) => string,
+  extraOf: (opening: O) => readonly string[],
+  bodyOf: (opening: O) => string,
   waitsForContinue: boolean,
   timeoutField?: string,
-): Wire => ({
+): Wire<O> => ({
   name,
   lacks,
   open(port, opening, { begun = () => {}, decided = () => {} } = {}) {
@@ -135,7 +136,7 @@ const http = (
     const expect = waitsForContinue && body !== '' ? ['Expect: 100-continue'] : []
     const { timeout } = opening
     const stated = timeout === undefined || timeoutField === undefined ? [] : [`${timeoutField}: ${timeout}`]
-    const fields = [...fieldsOf(opening), ...extra, ...stated, ...length, ...expect]
+    const fields = [...fieldsOf(opening), ...extraOf(opening), ...stated, ...length, ...expect]
     const head = [`${lineOf(opening)} HTTP/1.1`, ...fields]
     const text = `${head.join('\r\n')}\r\n\r\n`
     const socket = connect({ port, host: '127.0.0.1', localAddress: opening.from, noDelay: true })
@@ -160,9 +161,10 @@ const http = (
 
 const putLine = ({ key, timeout }: Opening): string => `PUT /v1/kv/${key}${query(timeout)}`
 const getLine = ({ key, timeout }: Opening): string => `GET /v1/kv/${key}${query(timeout)}`
-const JSON_FIELDS = ['Content-Type: application/json']
+const NO_FIELDS = (): readonly string[] => []
+const JSON_FIELDS = (): readonly string[] => ['Content-Type: application/json']
 
-const UPGRADE = [
+const UPGRADE = (): readonly string[] => [
   ...['Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Version: 13'],
   ...['Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==', 'Sec-WebSocket-Protocol: quorate.v1'],
 ]
@@ -229,9 +231,9 @@ const grpc = (name: string, path: string, requestOf: (key: string) => Uint8Array
 const ROUNDS = 8
 
 export const WIRES: readonly Wire[] = [
-  http("HTTP, the node's own reader: PUT", ['isHostTwice'], putLine, [], () => VALUE, false),
-  http('HTTP, node:http: PUT', [], putLine, [], () => VALUE, true),
-  http("HTTP, the node's own reader: GET", ['isHostTwice'], getLine, [], () => '', false),
+  http("HTTP, the node's own reader: PUT", ['isHostTwice'], putLine, NO_FIELDS, () => VALUE, false),
+  http('HTTP, node:http: PUT', [], putLine, NO_FIELDS, () => VALUE, true),
+  http("HTTP, the node's own reader: GET", ['isHostTwice'], getLine, NO_FIELDS, () => '', false),
   http(
     'HTTP, node:http: POST /v1/txn',
     [],
@@ -274,7 +276,7 @@ export const WIRES: readonly Wire[] = [
     'HTTP: GET /livez',
     ['key'],
     ({ timeout }) => `GET /livez${query(timeout)}`,
-    [],
+    NO_FIELDS,
     () => '',
     false,
   ),
@@ -282,7 +284,7 @@ export const WIRES: readonly Wire[] = [
     'HTTP: GET /openapi.json',
     ['key'],
     ({ timeout }) => `GET /openapi.json${query(timeout)}`,
-    [],
+    NO_FIELDS,
     () => '',
     false,
   ),
@@ -299,7 +301,7 @@ export const WIRES: readonly Wire[] = [
       'metrics port: GET /metrics',
       ['key'],
       () => 'GET /metrics',
-      [],
+      NO_FIELDS,
       () => '',
       false,
     ),

@@ -14,6 +14,7 @@ import { AS_BOB, nodeWithUsers } from '../auth/users.ts'
 import type { FakeNode } from '../http/fake-node.ts'
 import { type Served, type Started, start } from '../http/served.ts'
 import { type Answer, GOOD, type Opening, VALUE, WIRES, type Wire } from './openings.ts'
+import { type Fault, type MeasuredAnswer, refusalTable } from './refusal-table.ts'
 
 /** Addresses of loopback from which clients connect, and what the node takes them for. */
 const FAR = '127.0.0.2'
@@ -32,10 +33,7 @@ function accepted(message: unknown): void {
 beforeAll(() => subscribe('net.server.socket', accepted))
 afterAll(() => void unsubscribe('net.server.socket', accepted))
 
-/** A fault of a client, or a state of the node that it asks. */
-interface Fault {
-  readonly name: string
-  readonly change?: Partial<Opening>
+interface NodeFault extends Fault {
   /** Makes the node so. Returns what makes it as before. */
   readonly burden?: (served: Served) => () => void
   /** The node begins to stop when it has a part of the request. */
@@ -54,7 +52,7 @@ function switchRights(node: FakeNode): void {
 /** More than any budget. */
 const MUCH = 2 ** 40
 
-const FAULTS: readonly Fault[] = [
+const FAULTS: readonly NodeFault[] = [
   { name: 'two hosts', change: { isHostTwice: true } },
   { name: 'no host', change: { host: undefined, isHostTwice: false } },
   { name: 'foreign host', change: { host: 'evil.example' } },
@@ -90,12 +88,6 @@ const FAULTS: readonly Fault[] = [
   { name: 'rights are switched', isSwitched: true },
   { name: 'far and switched', change: { from: FAR }, isSwitched: true },
 ]
-
-/** Whether a client can have both faults. */
-const areTogether = (a: Fault, b: Fault): boolean => {
-  const fields = Object.keys(a.change ?? {})
-  return fields.every((field) => !(field in (b.change ?? {})))
-}
 
 type Rights = 'off' | 'on'
 
@@ -141,7 +133,7 @@ class Bench {
   }
 
   /** The answer to a client with these faults. */
-  async ask(wire: Wire, ...faults: readonly Fault[]): Promise<Answer> {
+  async ask(wire: Wire, ...faults: readonly NodeFault[]): Promise<Answer> {
     const served = await this.#open()
     const opening: Opening = Object.assign({}, this.#good, ...faults.map(({ change }) => change))
     const ends = faults.map(({ burden }) => burden?.(served))
@@ -172,7 +164,7 @@ class Bench {
   }
 
   /** The same with the lines of the audit log, and the counters that have changed. */
-  async measure(wire: Wire, ...faults: readonly Fault[]): Promise<MeasuredAnswer> {
+  async measure(wire: Wire, ...faults: readonly NodeFault[]): Promise<MeasuredAnswer> {
     await this.#renew()
     const served = await this.#open()
     const before = await counts(served)
@@ -185,11 +177,6 @@ class Bench {
       count: grown.map(([name, count]) => `${name} ${count - (before.get(name) ?? 0)}`).join(', '),
     }
   }
-}
-
-interface MeasuredAnswer extends Answer {
-  readonly audit: string
-  readonly count: string
 }
 
 function lineOf(line: string): string {
@@ -212,65 +199,12 @@ async function counts({ metrics }: Served): Promise<Map<string, number>> {
   )
 }
 
-/** The faults in the order in which they are answered. */
-async function orderOf(
-  bench: Bench,
-  wire: Wire,
-  faults: readonly (readonly [Fault, string])[],
-): Promise<string> {
-  const wins = new Map(faults.map(([fault]) => [fault, 0]))
-  const odd: string[] = []
-  const beaten = new Set<string>()
-  for (const [at, [a, answerA]] of faults.entries())
-    for (const [b, answerB] of faults.slice(at + 1)) {
-      if (!areTogether(a, b) || answerA === answerB) continue
-      const { text: summary } = await bench.ask(wire, a, b)
-      if (summary === answerA) wins.set(a, (wins.get(a) ?? 0) + 1)
-      else if (summary === answerB) wins.set(b, (wins.get(b) ?? 0) + 1)
-      else odd.push(`${a.name} and ${b.name}: ${summary}`)
-      beaten.add(summary === answerA ? `${a.name}<${b.name}` : `${b.name}<${a.name}`)
-    }
-  const pairs = [...beaten].map((pair) => pair.split('<') as [string, string])
-  const order: string[][] = []
-  let left = faults.map(([{ name }]) => name)
-  while (left.length > 0) {
-    const first = left.filter((name) => !pairs.some(([a, b]) => b === name && left.includes(a)))
-    if (first.length === 0) {
-      odd.push(`no order: ${left.join(', ')}`)
-      break
-    }
-    order.push(first)
-    left = left.filter((name) => !first.includes(name))
-  }
-  return [order.map((names) => names.join(' = ')).join(', '), ...odd].join('\n  ')
-}
-
-const column = (text: string, width: number): string => text.padEnd(width)
-
-async function tableOf(wire: Wire, rights: Rights): Promise<string> {
+function tableOf(wire: Wire, rights: Rights): Promise<string> {
   const bench = new Bench(rights)
-  const lines: string[] = [`${wire.name}; rights are ${rights}`]
-  const refused: (readonly [Fault, string])[] = []
-  const good = await bench.measure(wire)
-  const usable = FAULTS.filter(({ change = {} }) =>
-    Object.keys(change).every((field) => !wire.lacks.includes(field as keyof Opening)),
-  )
-  const row = (name: string, { summary, connection, body, audit, count }: MeasuredAnswer) =>
-    `  ${column(name, 22)}${column(summary.slice(0, 44), 46)}${column(connection, 8)}${column(body, 8)}${column(audit, 56)}${count}`.trimEnd()
-  lines.push(row('(nothing)', good))
-  for (const fault of usable) {
-    const answer = await bench.measure(wire, fault)
-    if (
-      answer.summary === good.summary &&
-      answer.audit === good.audit &&
-      answer.connection === good.connection
-    )
-      continue
-    lines.push(row(fault.name, answer))
-    if (answer.text !== good.text) refused.push([fault, answer.text])
-  }
-  lines.push(`  order: ${await orderOf(bench, wire, refused)}`, '')
-  return lines.join('\n')
+  return refusalTable(`${wire.name}; rights are ${rights}`, wire, FAULTS, {
+    ask: (...faults) => bench.ask(wire, ...faults),
+    measure: (...faults) => bench.measure(wire, ...faults),
+  })
 }
 
 test('each wire refuses in one order', async () => {
