@@ -23,6 +23,11 @@ export class UnidentifiedConnections {
     }
   }
 
+  /** Whether it has not shown the token. */
+  has(socket: Socket): boolean {
+    return this.#sockets.has(socket)
+  }
+
   /** It has shown the token. */
   identify(socket: Socket): void {
     this.#sockets.delete(socket)

@@ -3,7 +3,8 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { connect, type Socket } from 'node:net'
+import { createServer, type IncomingMessage } from 'node:http'
+import { type AddressInfo, connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -13,12 +14,13 @@ import {
   CONSOLE_CONNECTIONS_MAX,
   CONSOLE_STRANGERS_MAX,
   type Console,
+  type ConsoleOptions,
   openConsole,
 } from '../../src/local/console/console-server.ts'
 import { createRelayMesh } from '../../src/local/relays/mesh.ts'
 import type { SupervisorEvent } from '../../src/local/supervisor/cluster-nodes.ts'
 import { succeeded } from '../../src/local/supervisor/control-protocol.ts'
-import { begin, call, known } from './console-requests.ts'
+import { begin, call, known, openFor } from './console-requests.ts'
 import { eventually, freePorts } from './kv.ts'
 
 interface Fixture extends Console {
@@ -26,7 +28,7 @@ interface Fixture extends Console {
 }
 
 /** A console of a cluster whose nodes do not run. */
-async function open(pageDirectory?: string): Promise<Fixture> {
+async function open(options: Partial<ConsoleOptions> = {}): Promise<Fixture> {
   const watchers = new Set<(event: SupervisorEvent) => void>()
   const mesh = await createRelayMesh(['n1', 'n2'], () => undefined)
   const opened = await openConsole({
@@ -41,7 +43,7 @@ async function open(pageDirectory?: string): Promise<Fixture> {
     },
     execute: async () => succeeded(''),
     port: await freePorts(1),
-    ...(pageDirectory === undefined ? {} : { pageDirectory }),
+    ...options,
   })
   onTestFinished(async () => {
     await opened.close()
@@ -72,7 +74,7 @@ test('the page is open to all, with the headers that keep other sites from it, a
   writeFileSync(join(directory, 'index.html'), '<!doctype html><title>quorate</title>')
   writeFileSync(join(directory, 'assets/main-1a2b.js'), 'export {}')
   writeFileSync(join(directory, 'secret'), 'secret')
-  const { address } = await open(directory)
+  const { address } = await open({ pageDirectory: directory })
   const page = await call(address, '/ui/')
   expect([page.status, page.text]).toEqual([200, '<!doctype html><title>quorate</title>'])
   expect(page.headers['content-security-policy']).toMatch(/^default-src 'none'; .*; frame-ancestors 'none'$/)
@@ -87,7 +89,9 @@ test('the page is open to all, with the headers that keep other sites from it, a
   expect((await call(address, '/ui/', { headers: visit })).status).toBe(200)
   for (const path of ['secret', '../secret', '%2e%2e/secret', 'assets/../secret', 'assets/', 'index.html'])
     expect((await call(address, `/ui/${path}`)).status).toBe(404)
-  expect((await call(address, '/ui/', { method: 'POST' })).status).toBe(405)
+  expect((await call(address, '/ui/', { method: 'POST' })).status).toBe(401)
+  const post = await call(address, '/ui/', { method: 'POST', headers: known(address) })
+  expect([post.status, post.headers.allow]).toEqual([405, 'GET, HEAD'])
 })
 
 test('what is not sent to its end is not waited for', async () => {
@@ -110,11 +114,12 @@ test('what is not sent to its end is not waited for', async () => {
 test('there are so many connections, and no more; those that end make room', async () => {
   const console = await open()
   const token = `Quorate-Control: ${console.address.token}`
-  const request = `GET /control/state HTTP/1.1\r\nHost: localhost\r\n${token}\r\n\r\n`
+  // A stream lasts, however long the others take.
+  const request = `GET /control/events HTTP/1.1\r\nHost: localhost\r\n${token}\r\n\r\n`
   const dials: ReturnType<typeof dial>[] = []
   for (let count = 0; count < CONSOLE_CONNECTIONS_MAX; count++) {
     const next = dial(console, request)
-    await eventually(() => next.text().includes('"nodes"'))
+    await eventually(() => next.text().includes('event: state'))
     dials.push(next)
   }
   const over = dial(console, request)
@@ -166,10 +171,79 @@ test('the stream of a page that reads nothing ends; that of another goes on', as
 
 test('requests that follow each other on a connection are all answered, though not all are served', async () => {
   const console = await open()
-  const request = 'GET /ui/console.json HTTP/1.1\r\nHost: localhost\r\n\r\n'
+  const token = `Quorate-Control: ${console.address.token}`
+  const request = `GET /ui/console.json HTTP/1.1\r\nHost: localhost\r\n${token}\r\n\r\n`
   const { text } = dial(console, request.repeat(1_000))
   await eventually(() => text().split('HTTP/1.1 ').length === 1_001)
   expect(new Set([...text().matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status))).toContain('200')
+})
+
+test('a connection without the token, or with another protocol, has one request, and none behind it is done', async () => {
+  const done: string[] = []
+  const console = await open({ execute: async ({ command }) => succeeded(String(done.push(command))) })
+  const heal = [
+    'POST /control/heal HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json',
+    `Quorate-Control: ${console.address.token}\r\nContent-Length: 2\r\n\r\n{}`,
+  ].join('\r\n')
+  const field = `Quorate-Control: ${console.address.token}\r\nUpgrade: h2c\r\nConnection: Upgrade`
+  for (const [path, more] of [
+    ['/ui/console.json', 'X: x'],
+    ['/control/state', 'X: x'],
+    ['/control/state', 'Expect: anything'],
+    // The parser drops what follows.
+    ['/control/state', field],
+  ]) {
+    const head = `GET ${path} HTTP/1.1\r\nHost: localhost\r\n${more}\r\n\r\n`
+    const { socket, text } = dial(console, head + heal)
+    await once(socket, 'close')
+    expect(text()).toMatch(/^HTTP\/1\.1 (?:200|401) (?:.*\r\n)*Connection: close\r\n/)
+    expect(text().split('HTTP/1.1 ').length - 1).toBe(1)
+  }
+  expect(done).toEqual([])
+  const { text } = dial(console, heal + heal)
+  await eventually(() => text().split('HTTP/1.1 200').length === 3)
+  expect(done).toEqual(['heal', 'heal'])
+})
+
+test('a browser without the token, or under another name, gets a page with the command that opens the console', async () => {
+  const console = await open()
+  for (const [path, headers, status] of [
+    ['/control/state', {}, 401],
+    ['/ui/', { Host: 'evil.example' }, 421],
+    ['/ui/assets/a.js', { 'Sec-Fetch-Site': 'cross-site' }, 403],
+  ] as const) {
+    const page = await call(console.address, path, { headers: { ...headers, Accept: 'text/html,*/*' } })
+    expect([page.status, page.headers['content-type']]).toEqual([status, 'text/html; charset=utf-8'])
+    expect(page.headers['content-security-policy']).toMatch(/^default-src 'none'/)
+    expect(page.headers['www-authenticate']).toBe(status === 401 ? 'Quorate-Control' : undefined)
+    expect(page.text).toContain('quorate console')
+    const problem = await call(console.address, path, { headers })
+    expect(problem.headers['content-type']).toBe('application/problem+json')
+  }
+})
+
+test('the longest ranges pass, and all fields of a head', async () => {
+  const received: IncomingMessage[] = []
+  const node = createServer({ maxHeaderSize: 64 * 1024 }, (request, response) => {
+    received.push(request)
+    response.end()
+  })
+  Object.assign(node, { maxHeadersCount: 0 }).listen(0, '127.0.0.1')
+  await once(node, 'listening')
+  onTestFinished(() => {
+    node.closeAllConnections()
+    node.close()
+  })
+  const url = `http://127.0.0.1:${(node.address() as AddressInfo).port}`
+  const { address } = await openFor({ name: 'n1', url })
+  const bound = '%FF'.repeat(4_097)
+  const many = Object.fromEntries(Array.from({ length: 2_100 }, (_, at) => [`a${at}`, '']))
+  const headers = { ...many, 'If-Match': '"7"', ...known(address) }
+  expect((await call(address, `/nodes/n1/v1/kv?start=${bound}`, { headers: known(address) })).status).toBe(
+    200,
+  )
+  expect((await call(address, '/nodes/n1/v1/kv/a', { method: 'DELETE', headers })).status).toBe(200)
+  expect(received[1]?.headers['if-match']).toBe('"7"')
 })
 
 test('requests without the token leave room for those with it', async () => {
@@ -178,7 +252,7 @@ test('requests without the token leave room for those with it', async () => {
   mkdirSync(join(directory, 'assets'))
   writeFileSync(join(directory, 'index.html'), 'page')
   writeFileSync(join(directory, 'assets', 'a.js'), randomBytes(8 * 1024 * 1024))
-  const console = await open(directory)
+  const console = await open({ pageDirectory: directory })
   // The answer to the first request is not read, so the others wait behind it.
   const head = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`
   for (let each = 0; each < CONSOLE_STRANGERS_MAX - 1; each++)

@@ -12,17 +12,17 @@ import { text } from 'node:stream/consumers'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { pairPaths } from '../../src/certificates/paths.ts'
 import { parsePort } from '../../src/local/addresses.ts'
-import { type ConsoleOptions, openConsole } from '../../src/local/console/console-server.ts'
 import { CERTIFICATE_DIRECTORY, makeCertificates } from '../../src/local/directory/certificates.ts'
 import { SupervisedNode } from '../../src/local/node/supervised-node.ts'
-import { succeeded } from '../../src/local/supervisor/control-protocol.ts'
-import { begin, type ConsoleReply, call, known } from './console-requests.ts'
+import { begin, type ConsoleReply, call, known, openFor } from './console-requests.ts'
 import { eventually, freePorts } from './kv.ts'
 
 /** A console of a cluster with one node, and the requests that this node has received. */
 async function openPlain() {
   const received: string[] = []
+  const codings: (string | undefined)[] = []
   const node = createServer((request, response) => {
+    codings.push(request.headers['transfer-encoding'])
     text(request).then((body) => {
       received.push(`${request.method} ${request.url} ${body}`)
       response.end('done')
@@ -35,18 +35,7 @@ async function openPlain() {
     node.closeAllConnections()
     node.close()
   })
-  return { console: await openFor({ name: 'n1', url }), received }
-}
-
-async function openFor(node: object) {
-  const cluster = { nodes: [node], clusterId: '7', mesh: undefined, watch: () => () => {} }
-  const console = await openConsole({
-    cluster: cluster as unknown as ConsoleOptions['cluster'],
-    execute: async () => succeeded(''),
-    port: await freePorts(1),
-  })
-  onTestFinished(() => console.close())
-  return console
+  return { console: await openFor({ name: 'n1', url }), received, codings }
 }
 
 test.each(['GET', 'DELETE'])('a body of %s stays one when Connection names its length', async (method) => {
@@ -70,6 +59,15 @@ test.each(['GET', 'DELETE'])('a body of %s stays one when Connection names its l
   socket.write(`${head.join('\r\n')}\r\n\r\n${inner}`)
   await eventually(() => answer.includes('done') || / [45]\d\d /.test(answer))
   expect(received).toEqual([`${method} /v1/kv/a ${inner}`])
+})
+
+test('a coding that the console does not decode reaches the node', async () => {
+  const { console, codings } = await openPlain()
+  for (const coding of ['chunked', 'gzip, chunked']) {
+    const headers = { ...known(console.address), 'Transfer-Encoding': coding }
+    await call(console.address, '/nodes/n1/v1/kv/a', { method: 'PUT', headers, body: 'x' })
+  }
+  expect(codings).toEqual(['chunked', 'gzip, chunked'])
 })
 
 test('a stream rests for as long as it likes, and its end on either side is the end of the other', async () => {

@@ -3,7 +3,22 @@
 import { type IncomingMessage, type RequestOptions, request } from 'node:http'
 import { text } from 'node:stream/consumers'
 import { onTestFinished } from 'vitest'
+import { type Console, type ConsoleOptions, openConsole } from '../../src/local/console/console-server.ts'
 import type { ConsoleAddress } from '../../src/local/directory/cluster-file.ts'
+import { succeeded } from '../../src/local/supervisor/control-protocol.ts'
+import { freePorts } from './kv.ts'
+
+/** A console of a cluster with these nodes, whose actions all succeed. */
+export async function openFor(...nodes: readonly object[]): Promise<Console> {
+  const cluster = { nodes, clusterId: '7', mesh: undefined, watch: () => () => {} }
+  const console = await openConsole({
+    cluster: cluster as unknown as ConsoleOptions['cluster'],
+    execute: async () => succeeded(''),
+    port: await freePorts(1),
+  })
+  onTestFinished(() => console.close())
+  return console
+}
 
 export interface ConsoleReply {
   readonly status: number

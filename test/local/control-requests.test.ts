@@ -15,6 +15,7 @@ const read = (action: ControlAction, body: string, type = 'application/json') =>
     Object.assign(Readable.from(body === '' ? [] : [Buffer.from(body)]), {
       headers: { 'content-type': type },
     }) as unknown as IncomingMessage,
+    () => {},
   )
 
 /** A whole body of each action, and the request that it is. */

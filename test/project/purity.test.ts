@@ -151,8 +151,11 @@ const MAY_IMPORT = new Map([
     [
       ...['bytes/shell-word.ts', 'bytes/unknown-kind.ts'],
       ...['operations/documents', 'operations/forms/decode.ts', 'operations/forms/problems.ts'],
-      ...['certificates', 'files'],
-      ...[...SERVERS, 'server/process', 'server/clients/guard.ts', 'console', 'system'],
+      ...['operations/http/form.ts', 'certificates', 'files'],
+      ...[...SERVERS, 'server/process', 'console', 'system'],
+      // The console of a local cluster refuses clients as a node does.
+      ...['server/clients/guard.ts', 'server/clients/limits.ts', 'server/api/limits.ts'],
+      'server/connections/refusal-page.ts',
     ],
   ],
   [

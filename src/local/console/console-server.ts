@@ -4,33 +4,38 @@
 //   /control/…         state, events and faults; needs the control token
 //   /nodes/NAME/…      requests to a node (node-proxy.ts); needs the control token
 //
-// A page of another site can reach the port through the browser of the user. So the host, the origin and the token of a
-// request are checked as a node checks them.
+// A page of another site can reach the port through the browser of the user. So the console refuses clients in the
+// order of the gate of a node: by the host, the page that sends the request, the rest of the head, and the token in
+// place of a user (test/local/golden/console-refusals.txt). Nothing that follows the head is read before. Without the
+// token, a client has one request on a connection, for seconds.
 
 import { randomBytes } from 'node:crypto'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import type { ConsolePage } from '../../console/console-page.ts'
 import { ClusterConsoleDocument } from '../../operations/documents/console.ts'
 import { ControlDocument } from '../../operations/documents/control.ts'
 import type { ControlReply, FaultRequest } from '../../operations/documents/supervisor.ts'
 import { ApiError } from '../../operations/forms/problems.ts'
+import { HttpError } from '../../operations/http/form.ts'
 import { Guard } from '../../server/clients/guard.ts'
+import { connectionLimits } from '../../server/clients/limits.ts'
+import { LazyValue } from '../../system/lazy-value.ts'
 import { http } from '../../system/node-http.ts'
 import { version } from '../../system/version.ts'
 import { HOST, localUrl } from '../addresses.ts'
 import type { ConsoleAddress } from '../directory/cluster-file.ts'
 import { asFailure } from '../failure.ts'
+import { PROGRAM } from '../program-name.ts'
 import { isSameToken } from '../supervisor/control-protocol.ts'
 import { UnidentifiedConnections } from '../unidentified-connections.ts'
-import { sendConflict, sendError, sendJson } from './answers.ts'
+import { DROPPED_OF_STRANGER, dropBody, send, sendConflict, sendError, sendJson } from './answers.ts'
 import { ControlEvents, type ShownCluster } from './control-events.ts'
 import { isControlAction, readControlRequest } from './control-requests.ts'
 import { forwardRequest } from './node-proxy.ts'
 
 /** Limit on connections, which also limits those to nodes. */
 export const CONSOLE_CONNECTIONS_MAX = 64
-/** Limit on those that have not shown the token. Beyond it, the oldest of them ends. */
+/** Limit on those that have not shown the token, each for one request. Beyond it, the oldest of them ends. */
 export const CONSOLE_STRANGERS_MAX = 16
 /** Limit on requests of a connection without an answer. A browser sends one after the other. */
 const REQUESTS_MAX = 4
@@ -38,7 +43,10 @@ const REQUESTS_MAX = 4
 const PORTS_TRIED = 20
 const TOKEN_BYTES = 24
 
-const TIMEOUTS_MS = {
+const SERVER_OPTIONS = {
+  maxHeaderSize: connectionLimits.headBytesMax,
+  // The guard reports a missing Host header, like other faults.
+  requireHostHeader: false,
   /** For the head of a request; a connection that sends none ends after it too. */
   headersTimeout: 5_000,
   /** For a whole request, such as a value for a node. */
@@ -46,6 +54,7 @@ const TIMEOUTS_MS = {
   connectionsCheckingInterval: 1_000,
   keepAliveTimeout: 5_000,
 }
+
 /** Time without a byte either way, in which a client may leave an answer unread. */
 export const IDLE_TIMEOUT_MS = 90_000
 /** The same without the token. */
@@ -76,8 +85,16 @@ export interface Console {
 export async function openConsole(options: ConsoleOptions): Promise<Console> {
   const token = randomBytes(TOKEN_BYTES).toString('base64url')
   const requests = new ConsoleRequests(options, token)
-  const server = http.createServer(TIMEOUTS_MS, (request, response) => requests.serve(request, response))
+  const serve = (request: IncomingMessage, response: ServerResponse): void =>
+    requests.serve(request, response)
+  const server = http.createServer(SERVER_OPTIONS, serve)
+  // "100 Continue" is sent when the body is about to be read. An unknown expectation is ignored.
+  server.on('checkExpectation', serve).on('checkContinue', (request, response) => {
+    requests.serve(request, response, () => response.writeContinue())
+  })
   server.maxConnections = CONSOLE_CONNECTIONS_MAX
+  // Node:http drops fields beyond this number without an error, and a condition for a node may be one of them.
+  server.maxHeadersCount = 0
   server.timeout = STRANGER_IDLE_TIMEOUT_MS
   // Neither the console nor a page that is open keeps the supervisor alive.
   server.unref().on('connection', (socket) => {
@@ -128,9 +145,14 @@ class ConsoleRequests {
   readonly #token: string
   readonly #guard = new Guard({ clusterId: '', allowedHosts: [], corsOrigins: [] })
   readonly #events: ControlEvents
-  #page: Promise<ConsolePage> | undefined
+  readonly #page = new LazyValue(async () => {
+    const { ConsolePage } = await import('../../console/console-page.ts')
+    return new ConsolePage(this.#options.pageDirectory)
+  })
   /** Number of requests without an answer. */
   readonly #unanswered = new WeakMap<Socket, number>()
+  /** Connections that end with the answer to the request that they have had. */
+  readonly #ending = new WeakSet<Socket>()
   readonly strangers = new UnidentifiedConnections(CONSOLE_STRANGERS_MAX)
 
   constructor(options: ConsoleOptions, token: string) {
@@ -143,67 +165,75 @@ class ConsoleRequests {
     this.#events.close()
   }
 
-  serve(request: IncomingMessage, response: ServerResponse): void {
+  serve(request: IncomingMessage, response: ServerResponse, sendContinue = () => {}): void {
     this.#count(request.socket, 1)
     response.on('close', () => this.#count(request.socket, -1))
     // A client that is gone needs no answer.
     response.on('error', () => {})
-    this.#route(request, response).catch((error: unknown) => sendError(response, error))
+    // The parser drops what arrives together with such a request, and may continue within a body.
+    if (request.headers.upgrade !== undefined) response.shouldKeepAlive = false
+    this.#route(request, response, sendContinue).catch((error: unknown) => sendError(response, error))
   }
 
   #count(socket: Socket, change: 1 | -1): void {
     this.#unanswered.set(socket, (this.#unanswered.get(socket) ?? 0) + change)
   }
 
-  async #route(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async #route(request: IncomingMessage, response: ServerResponse, sendContinue: () => void): Promise<void> {
     const target = request.url ?? ''
     const path = target.split('?', 1)[0] ?? ''
-    this.#check(request, path)
-    if ((this.#unanswered.get(request.socket) ?? 0) > REQUESTS_MAX)
-      throw new ApiError('overloaded', 'the connection has too many requests without an answer')
+    try {
+      this.#admit(request, path)
+    } finally {
+      if (this.strangers.has(request.socket)) this.#endAfter(request, response)
+    }
     if (path === '/' || path === '/ui') {
       checkMethod(request, READS)
-      redirect(response, '/ui/')
+      send(response, 308, ['Location', '/ui/', 'Cache-Control', 'no-store'], '')
       return
     }
     if (path.startsWith('/ui/')) return this.#servePage(request, response, path.slice('/ui/'.length))
     const [, first, name = '', rest] = /^\/(control|nodes)\/([^/?]+)(\/.*)?$/.exec(target) ?? []
     if (first === undefined) throw new ApiError('route_not_found', 'there is no such route')
-    this.#checkToken(request)
-    if (first === 'control') return this.#serveControl(request, response, path.slice('/control/'.length))
+    if (first === 'control')
+      return this.#serveControl(request, response, path.slice('/control/'.length), sendContinue)
     const node = this.#options.cluster.nodes.find((candidate) => candidate.name === name)
     if (node === undefined || rest === undefined)
       throw new ApiError('route_not_found', 'there is no such node; a target is /nodes/NAME/ and its target')
     // The node has time limits of its own, and a watch is silent for as long as it likes.
     request.socket.setTimeout(0)
     response.on('close', () => request.socket.setTimeout(IDLE_TIMEOUT_MS))
+    sendContinue()
     forwardRequest(request, response, node, rest)
   }
 
-  /** Throws `ApiError` for another host name, and for a page of another site. */
-  #check(request: IncomingMessage, path: string): void {
-    const { headers, rawHeaders, method = '', httpVersion } = request
-    const hosts = rawHeaders.filter((name, at) => at % 2 === 0 && name.toLowerCase() === 'host').length
-    if (hosts > 1) throw new ApiError('bad_request', 'a request has one Host header')
-    if (!LOOPBACK.test(headers.host ?? ''))
-      throw new ApiError('host_not_allowed', `${JSON.stringify(headers.host ?? '')} is not served here`)
-    if (!path.startsWith('/')) throw new ApiError('bad_request', 'the target must be a path')
+  /** Throws `ApiError` for a client that may not have what it wants. */
+  #admit(request: IncomingMessage, path: string): void {
+    const { method = '', httpVersion, headers, headersDistinct, socket } = request
+    const head = { method, httpVersion, headers, hosts: headersDistinct.host?.length ?? 0 }
     try {
-      this.#guard.checkOrigin({ method, httpVersion, headers, hosts }, PAGES.has(path))
+      this.#guard.checkHost(head)
+      this.#guard.checkOrigin(head, PAGES.has(path))
     } catch (error) {
-      if (!(error instanceof ApiError)) throw error
-      throw new ApiError(error.code, 'a page of another site may not send requests to the console')
+      throw inWordsOfConsole(error)
     }
-  }
-
-  #checkToken({ headers, socket }: IncomingMessage): void {
+    if (!path.startsWith('/')) throw new ApiError('bad_request', 'the target must be a path')
+    if (this.#ending.has(socket) || (this.#unanswered.get(socket) ?? 0) > REQUESTS_MAX)
+      throw new ApiError('overloaded', 'the connection has too many requests without an answer')
     if (isSameToken(String(headers['quorate-control'] ?? ''), this.#token)) {
       this.strangers.identify(socket)
       socket.setTimeout(IDLE_TIMEOUT_MS)
-      return
+    } else if (!isOpen(method, path)) {
+      const detail = `the console needs its token: open the address that \`${PROGRAM} cluster status\` prints`
+      throw new ApiError('unauthenticated', detail)
     }
-    const detail = 'the console needs its token: open the address that `quorate cluster status` prints'
-    throw new ApiError('unauthenticated', detail)
+  }
+
+  /** The connection ends with this response. */
+  #endAfter(request: IncomingMessage, response: ServerResponse): void {
+    this.#ending.add(request.socket)
+    response.shouldKeepAlive = false
+    dropBody(request, DROPPED_OF_STRANGER)
   }
 
   async #servePage(request: IncomingMessage, response: ServerResponse, path: string): Promise<void> {
@@ -220,21 +250,21 @@ class ConsoleRequests {
       sendJson(response, 200, ClusterConsoleDocument.encode(facts))
       return
     }
-    const { pageDirectory } = this.#options
-    this.#page ??= import('../../console/console-page.ts').then(
-      (module) => new module.ConsolePage(pageDirectory),
-    )
     const { 'if-none-match': ifNoneMatch, 'accept-encoding': acceptEncoding } = request.headers
-    const answer = await (await this.#page).find(path, {
+    const answer = await (await this.#page.get()).find(path, {
       ifNoneMatch,
       acceptEncoding: acceptEncoding?.toString(),
     })
     if ('missing' in answer) throw new ApiError('route_not_found', answer.missing)
-    response.writeHead(answer.status, [...answer.headers])
-    response.end(request.method === 'HEAD' ? undefined : answer.body)
+    send(response, answer.status, answer.headers, answer.body)
   }
 
-  async #serveControl(request: IncomingMessage, response: ServerResponse, name: string): Promise<void> {
+  async #serveControl(
+    request: IncomingMessage,
+    response: ServerResponse,
+    name: string,
+    sendContinue: () => void,
+  ): Promise<void> {
     if (name === 'state' || name === 'events') {
       checkMethod(request, ['GET'])
       if (name === 'state') sendJson(response, 200, ControlDocument.encode(this.#events.state()))
@@ -243,7 +273,7 @@ class ConsoleRequests {
     }
     if (!isControlAction(name)) throw new ApiError('route_not_found', 'there is no such route')
     checkMethod(request, CHANGES)
-    const fault = await readControlRequest(name, request)
+    const fault = await readControlRequest(name, request, sendContinue)
     const { cluster, execute } = this.#options
     if (name === 'start' && 'node' in fault) {
       const node = cluster.nodes.find((candidate) => candidate.name === fault.node)
@@ -258,18 +288,26 @@ class ConsoleRequests {
   }
 }
 
-/** Names of this machine only: a name of another site may be bound to its address as well. */
-const LOOPBACK = /^(?:(?:[a-z0-9-]+\.)*localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])(?::[0-9]{1,5})?$/i
-
 const READS: readonly string[] = ['GET', 'HEAD']
 const CHANGES: readonly string[] = ['POST']
 
-function checkMethod({ method = '' }: IncomingMessage, allowed: readonly string[]): void {
-  if (allowed.includes(method)) return
-  throw new ApiError('method_not_allowed', `${method} is not possible here; use ${allowed.join(', ')}`)
+/** Whether clients without the token may have it too: the page, which shows nothing of the cluster but names. */
+const isOpen = (method: string, path: string): boolean =>
+  READS.includes(method) && (path === '/' || path === '/ui' || path.startsWith('/ui/'))
+
+/** The refusal of the guard, without the options of a node. */
+function inWordsOfConsole(error: unknown): unknown {
+  const detail = error instanceof ApiError ? DETAILS.get(error.code) : undefined
+  return error instanceof ApiError && detail !== undefined ? new ApiError(error.code, detail) : error
 }
 
-function redirect(response: ServerResponse, location: string): void {
-  response.writeHead(308, ['Location', location, 'Content-Length', '0', 'Cache-Control', 'no-store'])
-  response.end()
+const DETAILS: ReadonlyMap<string, string> = new Map([
+  ['host_not_allowed', 'the console is served under addresses and localhost only'],
+  ['origin_not_allowed', 'a page of another site may not send requests to the console'],
+])
+
+function checkMethod({ method = '' }: IncomingMessage, allowed: readonly string[]): void {
+  if (allowed.includes(method)) return
+  const names = allowed.join(', ')
+  throw new HttpError('method_not_allowed', `${method} is not possible here; use ${names}`, ['Allow', names])
 }

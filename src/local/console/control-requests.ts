@@ -18,14 +18,16 @@ const ACTIONS: ReadonlySet<string> = new Set<ControlAction>([
 
 export const isControlAction = (name: string): name is ControlAction => ACTIONS.has(name)
 
-/** Throws `ApiError` for a body that has another form. */
+/** Throws `ApiError` for a body that has another form. `sendContinue` is called when the body is about to be read. */
 export async function readControlRequest(
   action: ControlAction,
   request: IncomingMessage,
+  sendContinue: () => void,
 ): Promise<FaultRequest> {
   // A page of another site cannot send this type without a preflight.
   if (!/^application\/json(?:\s*;.*)?$/i.test(request.headers['content-type'] ?? ''))
     throw new ApiError('unsupported_media_type', 'the body must be application/json')
+  sendContinue()
   const text = await readBody(request)
   const body = text === '' && action === 'heal' ? {} : tryParseJson(text)
   if (!isObject(body)) throw new ApiError('bad_request', 'the body must be a JSON object')

@@ -6,7 +6,7 @@ import type { SecureContextOptions } from 'node:tls'
 import { ApiError } from '../../operations/forms/problems.ts'
 import { http } from '../../system/node-http.ts'
 import { failureReason } from '../failure.ts'
-import { dropBody, sendError } from './answers.ts'
+import { end, sendError } from './answers.ts'
 
 /** A node as the console reaches it. */
 export interface ProxiedNode {
@@ -79,14 +79,9 @@ export function forwardRequest(
     incoming.pipe(response, { end: false })
     incoming.on('error', () => response.destroy())
     incoming.on('end', () => {
-      if (request.complete) {
-        response.end()
-        return
-      }
-      // A node may refuse a body before it has arrived. A connection that ended now would take the answer with it.
+      // A node may refuse a body before it has arrived.
       request.unpipe(outgoing)
-      dropBody(request)
-      request.once('end', () => response.end())
+      end(response)
     })
     incoming.on('close', () => {
       if (!incoming.complete) response.destroy()
@@ -99,8 +94,9 @@ export function forwardRequest(
 function openRequest(request: IncomingMessage, { url, requests }: ProxiedNode, path: string): ClientRequest {
   const { host, hostname, port } = new URL(url)
   const headers = ['Host', host, ...passedHeaders(request)]
-  // The coding of the body is that of this connection again.
-  if (request.headers['transfer-encoding'] !== undefined) headers.push('Transfer-Encoding', 'chunked')
+  // The coding of the body is that of this connection again. The node refuses those that nobody has decoded.
+  const coding = request.headers['transfer-encoding']
+  if (coding !== undefined) headers.push('Transfer-Encoding', coding)
   else if (request.headers['content-length'] === undefined && BODIES.has(request.method ?? ''))
     headers.push('Content-Length', '0')
   // Each request has its own connection: one that a node has just closed would lose a request.

@@ -1,5 +1,5 @@
-// The page for a browser that a node refuses: what is missing, and what to type. Programs receive a problem in JSON.
-// The page loads nothing and runs nothing.
+// The page for a browser that a node or the console of a local cluster refuses: what is missing, and what to type.
+// Programs receive a problem in JSON. The page loads nothing and runs nothing.
 
 import { createHash } from 'node:crypto'
 import type { ApiError, ApiErrorCode } from '../../operations/forms/index.ts'
@@ -19,7 +19,7 @@ type RefusalCode = Extract<
   'unauthenticated' | 'permission_denied' | 'loopback_only' | 'host_not_allowed' | 'origin_not_allowed'
 >
 
-interface Advice {
+export interface Advice {
   readonly title: string
   /** Each a paragraph, in which `quorate …` stands for a command. */
   readonly steps: readonly string[]
@@ -62,9 +62,18 @@ const ADVICE: { readonly [K in RefusalCode]: Advice } = {
 
 /** The page for this refusal; undefined: only programs receive it. `isOfHandshake`: TLS has refused the client. */
 export function refusalPage(error: ApiError, isOfHandshake = false): WholeResponse | undefined {
-  const { code, status, message } = error
+  const { code } = error
   if (!(code in ADVICE)) return undefined
-  const { title, steps } = isOfHandshake ? CERTIFICATE : ADVICE[code as RefusalCode]
+  const challenge = code === 'unauthenticated' ? ['WWW-Authenticate', 'Bearer realm="quorate"'] : []
+  return advicePage(error, isOfHandshake ? CERTIFICATE : ADVICE[code as RefusalCode], challenge)
+}
+
+/** The page for a refusal with this advice. `headers`: those that its response has besides. */
+export function advicePage(
+  { code, status, message, revision }: ApiError,
+  { title, steps }: Advice,
+  headers: readonly string[],
+): WholeResponse {
   const paragraphs = steps.map((step) => `<p>${escapeHtml(step).replaceAll(/`([^`]+)`/g, '<code>$1</code>')}`)
   const body = `<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -74,8 +83,7 @@ export function refusalPage(error: ApiError, isOfHandshake = false): WholeRespon
 ${paragraphs.join('\n')}
 <p class="code">${status} ${code}</p></main></html>
 `
-  const challenge = code === 'unauthenticated' ? ['WWW-Authenticate', 'Bearer realm="quorate"'] : []
-  return { status, headers: [...HEADERS, ...challenge], body, revision: error.revision }
+  return { status, headers: [...HEADERS, ...headers], body, revision }
 }
 
 const STYLE =
