@@ -69,6 +69,21 @@ describeConsole(needsChromium('the overview'), () => {
     await page.getByRole('heading', { name: 'All is well' }).waitFor()
   })
 
+  test('a page that cannot be loaded offers to load the console again, and the others stay', async () => {
+    const page = await openPage(consoleUrl(await leader()), { expected: /\/assets\/keys-/ })
+    await page.getByRole('heading', { name: 'All is well' }).waitFor()
+    await page.route('**/assets/keys-*.js', (route) => route.abort('connectionreset'))
+    await page.getByRole('link', { name: 'Keys' }).click()
+    await page.getByText('This page could not be loaded').waitFor()
+    await page.getByRole('link', { name: 'Overview' }).click()
+    await page.getByRole('heading', { name: 'All is well' }).waitFor()
+    expect(await page.getByText('could not be loaded').count()).toBe(0)
+    await page.getByRole('link', { name: 'Keys' }).click()
+    await page.unroute('**/assets/keys-*.js')
+    await page.getByRole('button', { name: 'Load the console again' }).click()
+    await page.getByRole('heading', { name: 'Keys' }).waitFor()
+  })
+
   test('it stays at a node that is slow', async () => {
     const { url } = await follower()
     const page = await openPage('about:blank', { otherOrigins: [url] })

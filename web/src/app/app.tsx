@@ -32,7 +32,8 @@ import { route } from './route.ts'
 const loaded = signal<ReadonlyMap<string, ComponentType>>(new Map())
 /** Why it is not known which program serves this page. */
 const hostError = signal<string | undefined>(undefined)
-const startError = signal<string | undefined>(undefined)
+/** The page that could not be loaded last, and why. */
+const loadFault = signal<{ readonly page: string; readonly reason: string } | undefined>(undefined)
 
 export function App() {
   useEffect(() => {
@@ -58,7 +59,9 @@ export function App() {
         {hostError.value !== undefined && (
           <Notice kind="problem">The console cannot begin yet: {hostError.value}.</Notice>
         )}
-        {startError.value !== undefined && <Notice kind="problem">{startError.value}</Notice>}
+        {Page === undefined && loadFault.value?.page === page && (
+          <LoadFault reason={loadFault.value.reason} />
+        )}
         {firstError.value !== undefined && <Notice kind="problem">{firstError.value}</Notice>}
         {Page === undefined ? (
           findPage(page) === undefined && <UnknownPage />
@@ -97,8 +100,18 @@ async function load(page: string): Promise<void> {
     const { Page } = await found.load()
     loaded.value = new Map(loaded.peek()).set(page, Page)
   } catch (error) {
-    startError.value = `A part of the console could not be loaded: ${describeError(error)}`
+    loadFault.value = { page, reason: describeError(error) }
   }
+}
+
+/** Offer to load everything anew: most browsers do not request a module again that has failed. */
+function LoadFault({ reason }: { readonly reason: string }) {
+  return (
+    <Notice kind="problem">
+      This page could not be loaded: {reason}.{' '}
+      <Button onClick={() => location.reload()}>Load the console again</Button>
+    </Notice>
+  )
 }
 
 /** The fragment of the URL belongs to the route. */
