@@ -16,9 +16,11 @@ import {
   headers,
   literal,
   RawHttp2,
+  SETTING,
   settings,
   TYPE,
   uint32,
+  windowUpdate,
 } from './raw-http2.ts'
 import { base64 } from './wires.ts'
 
@@ -231,6 +233,76 @@ test('a call lasts as long as its client has stated, and no longer', async () =>
   expect(calls.map(({ end }) => end())).toEqual(calls.map(() => late))
   expect(node.watches.counts().open).toBe(0)
 })
+
+test('a watch lasts whose client takes as much as it is sent, and one whose client takes nothing does not', async () => {
+  const { port, node, http } = await serve()
+  const open = (): RawHttp2 => {
+    const client = new RawHttp2(port, settings([SETTING.initialWindowSize, 0]))
+    const request = RPC.watch.request.fromJson({ create_request: { key: 'aw==' } })
+    client.write(headers(1, callFields(RPC.watch.path)))
+    client.write(frame(TYPE.data, 0, 1, message(RPC.watch.request.encode(request))))
+    return client
+  }
+  const isReset = ({ frames }: RawHttp2): boolean => frames.some(({ type }) => type === TYPE.reset)
+  const change = async (): Promise<void> => {
+    node.put('k', 'value')
+    await settle()
+  }
+  const client = open()
+  await until(() => node.watches.counts().open === 1 && http.inspect().answerBytes > 0)
+  const created = http.inspect().answerBytes
+  await change()
+  const event = http.inspect().answerBytes - created
+  for (let second = 0; second < 30; second++) {
+    await change()
+    client.write(windowUpdate(1, event))
+    await rest(SECOND)
+    expect([isReset(client), http.inspect().answerBytes]).toEqual([false, created + event])
+  }
+  client.socket.destroy()
+  await until(() => node.watches.counts().open === 0)
+  const idle = open()
+  await until(() => node.watches.counts().open === 1)
+  for (let second = 0; second < 12; second++) {
+    await change()
+    await rest(SECOND)
+  }
+  expect([isReset(idle), http.inspect().answerBytes, node.watches.counts().open]).toEqual([true, 0, 0])
+})
+
+test.each(['before', 'after'])(
+  'a node that stops answers a call, whichever call of its connection waits for its client: one %s it',
+  async (order) => {
+    const { port, node, http } = await serve()
+    const client = openKnown(port)
+    const held: (() => void)[] = []
+    await until(() => client.frames.some(({ type, flags }) => type === TYPE.headers && flags === 5))
+    node.hold = (go) => void held.push(go)
+    const [half, whole] = order === 'before' ? [3, 5] : [5, 3]
+    const begin = {
+      [half]: () => client.write(headers(half, callFields(RPC.put.path))),
+      [whole]: () =>
+        client.write(
+          headers(whole, callFields(RPC.put.path)),
+          frame(TYPE.data, END_STREAM, whole, message(RPC.put.request.encode({ key }))),
+        ),
+    }
+    for (const stream of [3, 5]) {
+      begin[stream]?.()
+      await until(() => http.inspect().grpcCalls === (stream === 3 ? 1 : 2))
+    }
+    await until(() => held.length === 1)
+    const closed = http.close({ graceful: true })
+    await rest(5 * SECOND)
+    expect(client.isClosed).toBe(false)
+    for (const go of held) go()
+    await until(() => client.frames.some(({ stream, type }) => stream === whole && type === TYPE.data))
+    // Nobody waits for the rest of a request.
+    await rest(2 * SECOND, 100)
+    await until(() => client.isClosed)
+    await closed
+  },
+)
 
 test('a silent connection is cut, also the first one after all have left', async () => {
   const { port, http } = await serve()

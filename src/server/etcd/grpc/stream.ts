@@ -163,6 +163,8 @@ export class ServedStream implements Responses<object>, StreamReceiver {
   /** Bytes of its head, until it is open. */
   #headBytes = 0
   #receivedBytes = 0
+  /** Bytes of its responses, whether the client has taken them or not. */
+  #sentBytes = 0
   /** Time without progress of the client, in checks. */
   #stillMs = 0
   #progress: number | undefined
@@ -357,6 +359,7 @@ export class ServedStream implements Responses<object>, StreamReceiver {
     let length = -FRAME_HEAD_BYTES
     for (const part of parts) length += part.length
     withFrameHead(first, length)
+    this.#sentBytes += FRAME_HEAD_BYTES + length
     if (!this.#hasHead) {
       this.#hasHead = true
       this.#stream.sendHead(RESPONSE_HEAD, false)
@@ -417,7 +420,9 @@ export class ServedStream implements Responses<object>, StreamReceiver {
   /** Called at intervals of `sinceMs`: breaks a call whose client takes nothing, or does not send its request. */
   check(sinceMs: number): void {
     const waiting = this.waitingBytes
-    const progress = waiting > 0 ? -waiting : this.#waitsForRequest ? this.#receivedBytes : undefined
+    // A client that takes as much as it is sent has the same number of bytes waiting each time.
+    const taken = this.#sentBytes - waiting
+    const progress = waiting > 0 ? -taken : this.#waitsForRequest ? this.#receivedBytes : undefined
     this.#stillMs = progress !== undefined && progress === this.#progress ? this.#stillMs + sinceMs : 0
     this.#progress = progress
     if (this.#stillMs < this.#connection.options.limits.writeStallMsMax) return
