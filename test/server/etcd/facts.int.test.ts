@@ -3,6 +3,7 @@
 import { describe, expect, test } from 'vitest'
 import { RPC } from '../../../src/etcd/rpcs.ts'
 import type { LeaseId } from '../../../src/operations/forms/index.ts'
+import { asTerm } from '../../../src/raft/types.ts'
 import { FakeNode } from '../http/fake-node.ts'
 import { serve } from '../http/served.ts'
 import { base64, ETCD_WIRES, fromBase64, type Json } from './wires.ts'
@@ -113,6 +114,21 @@ describe.each(ETCD_WIRES)('%s', (_, open) => {
       ...{ raftIndex: `${commitIndex}`, raftAppliedIndex: '77', raftTerm: '3', leader: '2' },
     })
     expect(responses[0].raftIndex).not.toBe('77')
+  })
+
+  test('the header of a response has the revision and the term of its time, and the ids of all times', async () => {
+    const node = new FakeNode()
+    const { port } = await serve({ node })
+    const call = open(port)
+    for (const term of [3, 4, 9]) {
+      Object.assign(node, { term: asTerm(term) })
+      node.put('k', `in term ${term}`)
+      const { responses } = await call(RPC.range, { key: base64('k') })
+      expect(responses[0].header).toEqual({
+        ...{ cluster_id: '4242', member_id: '1' },
+        ...{ revision: `${node.revision}`, raft_term: `${term}` },
+      })
+    }
   })
 
   test('the times of a lease differ', async () => {

@@ -1,10 +1,10 @@
 // gRPC over HTTP/2, as its protocol describes it.
 
 import { describe, expect, test } from 'vitest'
+import { RPC } from '../../../src/etcd/rpcs.ts'
 import { GRPC } from '../../../src/etcd/status.ts'
 import { put } from '../../../src/server/etcd/services/put.ts'
 import { range } from '../../../src/server/etcd/services/range.ts'
-import { watch } from '../../../src/server/etcd/watch/stream.ts'
 import { type Served, serve } from '../http/served.ts'
 import { callGrpc, callRpc, frame as message, openSession } from './grpc-call.ts'
 import { callFields, END_STREAM, frame, headers, RawHttp2, TYPE, windowUpdate } from './raw-http2.ts'
@@ -254,6 +254,37 @@ test('a node that stops answers what it has accepted, and ends the connections',
   expect(http.inspect()).toMatchObject({ connections: 0, grpcConnections: 0, grpcCalls: 0 })
 })
 
+/** Streams that last until either side ends them, with their first request. */
+const LASTING: readonly (readonly [path: string, request: Uint8Array])[] = [
+  [RPC.watch.path, RPC.watch.request.encode(RPC.watch.request.fromJson({ create_request: { key: 'aw==' } }))],
+  [RPC.leaseKeepAlive.path, RPC.leaseKeepAlive.request.encode({ id: 1n })],
+  [RPC.observe.path, RPC.observe.request.encode({ name: key })],
+  [RPC.healthWatch.path, RPC.healthWatch.request.encode({})],
+]
+
+test('a node that stops ends its streams, and clients open them again at another node', async () => {
+  const { port, http, node } = await serve()
+  const client = new RawHttp2(port)
+  for (const [at, [path, request]] of LASTING.entries()) {
+    const isWhole = path === RPC.observe.path || path === RPC.healthWatch.path
+    const data = frame(TYPE.data, isWhole ? END_STREAM : 0, 2 * at + 1, message(request))
+    client.write(headers(2 * at + 1, callFields(path)), data)
+  }
+  // That of the client, and that of the observer.
+  await expect.poll(() => node.watches.counts().open).toBe(2)
+  const closed = http.close({ graceful: true })
+  const stopped = Buffer.from('etcdserver: server stopped')
+  for (const at of LASTING.keys()) {
+    const end = await client.find(
+      ({ type, stream, flags }) =>
+        type === TYPE.headers && stream === 2 * at + 1 && (flags & END_STREAM) !== 0,
+    )
+    expect([LASTING[at]?.[0], end?.payload.includes(stopped)]).toEqual([LASTING[at]?.[0], true])
+  }
+  await closed
+  expect(node.watches.counts().open).toBe(0)
+})
+
 test('a node that stops serves a put whose client does not know yet, and no new stream', async () => {
   const { port, http } = await serve()
   const client = new RawHttp2(port)
@@ -267,9 +298,9 @@ test('a node that stops serves a put whose client does not know yet, and no new 
   const closed = http.close({ graceful: true })
   await client.find(({ type }) => type === TYPE.goaway)
   send(3, put.path, putRequest)
-  send(5, watch.path, message(watch.request.encode({})))
+  for (const [at, [path, request]] of LASTING.entries()) send(5 + 2 * at, path, message(request))
   await ended(3)
-  await ended(5)
+  for (const at of LASTING.keys()) await ended(5 + 2 * at)
   // An error has no data.
   const answered = client.frames.filter(({ type }) => type === TYPE.data).map(({ stream }) => stream)
   expect(answered).toEqual([1, 3])

@@ -118,6 +118,24 @@ test('a connection on which nobody is known is closed after some refused calls',
   expect(await goaway).toEqual([11, 'too_many_refused_calls'])
 })
 
+test('a connection of a user is not closed for refused calls', async () => {
+  const { port } = await serve({ node: nodeWithUsers(), limits: { grpcStrangerStreamsMax: 5 } })
+  const session = openSession(port)
+  const token = tokenOf(AS_BOB)
+  for (let round = 0; round < 2; round++) {
+    expect(await callRpc(session, range, { key }, { token })).toMatchObject({ status: GRPC.ok })
+    for (const refused of [
+      { token: 'q1.x.y' },
+      {},
+      { token, 'grpc-encoding': 'gzip' },
+      { token, ':method': 'PUT' },
+    ])
+      for (let n = 0; n < 5; n++)
+        expect((await callRpc(session, range, { key }, refused)).status).not.toBe(GRPC.ok)
+  }
+  expect(await callRpc(session, range, { key }, { token })).toMatchObject({ status: GRPC.ok })
+})
+
 test('what a client sends before it is known is bounded on all connections', async () => {
   const node = nodeWithUsers()
   const { http, port } = await serve({ node, limits: { strangerBytesMax: 64 * KiB } })

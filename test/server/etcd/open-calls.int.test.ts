@@ -6,8 +6,18 @@ import { GRPC } from '../../../src/etcd/status.ts'
 import { AS_BOB, nodeWithUsers } from '../auth/users.ts'
 import { type Served, serve } from '../http/served.ts'
 import { soon } from '../mux/mux-client.ts'
-import { callRpc, openSession } from './grpc-call.ts'
-import { callFields, headers, literal, RawHttp2, TYPE } from './raw-http2.ts'
+import { callRpc, frame as message, openSession } from './grpc-call.ts'
+import {
+  callFields,
+  END_STREAM,
+  frame,
+  headers,
+  literal,
+  RawHttp2,
+  TYPE,
+  uint32,
+  windowUpdate,
+} from './raw-http2.ts'
 
 const KiB = 1024
 const token = AS_BOB.Authorization.replace('Bearer ', '')
@@ -15,9 +25,15 @@ const key = Buffer.from('app/1')
 
 const held = ({ http }: Served): number => http.inspect().bodyBytes
 
-/** Opens so many watches that do not begin, each with so many bytes of metadata. */
-function openCalls(client: RawHttp2, from: number, count: number, bytes: number): void {
-  const fields = callFields(RPC.watch.path, literal('token', token), literal('x', 'x'.repeat(bytes)))
+/** Opens so many calls without their requests, each with so many bytes of metadata. */
+function openCalls(
+  client: RawHttp2,
+  from: number,
+  count: number,
+  bytes: number,
+  path: string = RPC.watch.path,
+): void {
+  const fields = callFields(path, literal('token', token), literal('x', 'x'.repeat(bytes)))
   for (let n = from; n < from + count; n++) client.write(headers(2 * n + 1, fields))
 }
 
@@ -32,6 +48,53 @@ test('an open call counts until it is closed, and its head until it is open', as
   expect(held(served)).toBeLessThan(500 * 8 * KiB)
   client.socket.destroy()
   await soon(() => expect(served.http.inspect()).toMatchObject({ grpcCalls: 0, bodyBytes: 0 }))
+})
+
+const { watch, range } = RPC
+const request = message(range.request.encode({ key }))
+
+test.each<[string, string, (stream: number) => Buffer]>([
+  ['are given up', watch.path, (stream) => frame(TYPE.reset, 0, stream, uint32(8))],
+  ['are broken', watch.path, (stream) => windowUpdate(stream, 0)],
+  ['are answered', range.path, (stream) => frame(TYPE.data, END_STREAM, stream, request)],
+  ['are refused', range.path, (stream) => frame(TYPE.data, END_STREAM, stream)],
+])('calls that %s count no longer, on a connection that stays', async (_, path, end) => {
+  const served = await serve({ node: nodeWithUsers() })
+  const client = new RawHttp2(served.port)
+  openCalls(client, 0, 1, 0)
+  await soon(() => expect(served.http.inspect()).toMatchObject({ grpcCalls: 1, strangers: 0 }))
+  const before = held(served)
+  for (let round = 0; round < 2; round++) {
+    const first = 1 + 100 * round
+    openCalls(client, first, 100, KiB, path)
+    await soon(() => expect(served.http.inspect().grpcCalls).toBe(101))
+    expect(held(served)).toBeGreaterThan(before + 90 * 4 * KiB)
+    for (let n = first; n < first + 100; n++) client.write(end(2 * n + 1))
+    await soon(() => expect([served.http.inspect().grpcCalls, held(served)]).toEqual([1, before]))
+  }
+})
+
+test('metadata of calls that are given up before they are admitted counts no longer', async () => {
+  const node = nodeWithUsers()
+  const served = await serve({ node })
+  const client = new RawHttp2(served.port)
+  openCalls(client, 0, 1, 0)
+  await soon(() => expect(served.http.inspect()).toMatchObject({ grpcCalls: 1, strangers: 0 }))
+  const before = held(served)
+  // A false token is compared with the newest users.
+  const waiting: (() => void)[] = []
+  node.hold = (go) => void waiting.push(go)
+  const fields = callFields(RPC.range.path, literal('token', 'q1.x.y'), literal('x', 'x'.repeat(8 * KiB)))
+  const all = Array.from({ length: 50 }, (_, at) => 2 * at + 3)
+  for (const stream of all) client.write(headers(stream, fields))
+  await soon(() => expect(waiting.length).toBeGreaterThan(0))
+  await soon(() => expect(held(served)).toBeGreaterThan(before + 50 * 8 * KiB))
+  for (const stream of all) client.write(frame(TYPE.reset, 0, stream, uint32(8)))
+  await soon(() => expect([served.http.inspect().grpcCalls, held(served)]).toEqual([1, before]))
+  node.hold = undefined
+  for (const go of waiting) go()
+  expect(await callRpc(openSession(served.port), RPC.range, { key }, { token })).toMatchObject({ status: 0 })
+  expect(held(served)).toBe(before)
 })
 
 test('the table of fields of a client counts until its connection ends', async () => {

@@ -146,6 +146,22 @@ describe('a client that takes large responses', () => {
     expect([taken, told.untaken, stream.untakenBytes]).toEqual([count, 0, 0])
   })
 
+  test.each([1, 63, 64, 300, 500, 700, 999, 1_000])(
+    'and resets a stream after %i of 1,000 parts is counted as having taken each of them once',
+    async (some) => {
+      const conversation = await begin({}, settings([SETTING.initialWindowSize, 0]))
+      const { client, told } = conversation
+      await conversation.send(headers(1, requestFields('/hold')))
+      const { stream } = opened(told)
+      stream.sendHead(encodeFields({ ':status': '200' }), false)
+      for (let at = 0; at < 1_000; at++) stream.sendData(Buffer.of(at % 256))
+      await conversation.send(windowUpdate(1, some))
+      expect([dataOf(client, 1).length, told.untaken]).toEqual([some, 1_000 - some])
+      await conversation.send(frame(TYPE.reset, 0, 1, uint32(8)))
+      expect([told.open.size, told.untaken]).toEqual([0, 0])
+    },
+  )
+
   test('gets them whole, however slowly it reads, while others are served', async () => {
     const { port } = await serveHttp2(ServerConnection)
     const first = settings([SETTING.initialWindowSize, MiB])
@@ -308,6 +324,30 @@ describe('settings', () => {
     await conversation.send(headers(3, requestFields('/hold')), windowUpdate(3, 2 ** 31 - 1))
     const { end } = await conversation.send(settings([SETTING.initialWindowSize, 1]))
     expect(end).toBe(CODE.flowControlError)
+  })
+
+  test('let a response continue whose window was negative', async () => {
+    const window = (bytes: number) => settings([SETTING.initialWindowSize, bytes])
+    const conversation = await begin({}, window(10))
+    const steps: readonly (readonly [frame: Buffer, sent: number])[] = [
+      [whole(1, '/bytes/40'), 10],
+      // The window of the stream is -10, -7 and 2.
+      [window(0), 10],
+      [windowUpdate(1, 3), 10],
+      [windowUpdate(1, 9), 12],
+      [window(5), 17],
+      // It is -5, -1 and 3.
+      [window(0), 17],
+      [window(4), 17],
+      [window(8), 20],
+      [window(100), 40],
+    ]
+    const sent: number[] = []
+    for (const [each] of steps) {
+      await conversation.send(each)
+      sent.push(dataOf(conversation.client, 1).length)
+    }
+    expect(sent).toEqual(steps.map(([, bytes]) => bytes))
   })
 })
 

@@ -1,0 +1,136 @@
+// The turns of reads: each way in which a read ends, before and after its turn. Afterwards as many have their turn at a
+// time as before.
+
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import type { Api } from '../../../src/server/api/api.ts'
+import { ReadTurns, readInTurn } from '../../../src/server/etcd/read-turns.ts'
+
+beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] }))
+afterEach(() => void vi.useRealTimers())
+
+/** Ranges that are open at a time. A read has three. */
+const RANGES_MAX = 6
+const TURNS = 2
+const DEADLINE_MS = 1_000
+
+const turnsOf = (rangesMax: number): ReadTurns => new ReadTurns({ limits: { rangesMax } } as unknown as Api)
+
+/** A read of a call, which lasts until it is ended. */
+class Read {
+  state = 'waits'
+  readonly #leavers = new Set<() => void>()
+  readonly #result = Promise.withResolvers<void>()
+
+  /** `deadlineMs`: of a read of a stream. */
+  constructor(readTurns: ReadTurns, callMs = DEADLINE_MS, deadlineMs?: number) {
+    const now = performance.now()
+    const call = {
+      deadline: now + callMs,
+      etcd: { readTurns },
+      whenOver: (run: () => void) => {
+        this.#leavers.add(run)
+        return () => void this.#leavers.delete(run)
+      },
+    }
+    const read = (): Promise<void> => {
+      this.state = 'reads'
+      return this.#result.promise
+    }
+    readInTurn(call, read, deadlineMs === undefined ? undefined : now + deadlineMs).then(
+      () => (this.state = 'read'),
+      (error: Error) => (this.state = error.message),
+    )
+  }
+
+  /** Number of functions that are called when its client leaves. */
+  get leavers(): number {
+    return this.#leavers.size
+  }
+
+  leave(): void {
+    for (const run of [...this.#leavers]) run()
+  }
+
+  end(): void {
+    this.#result.resolve()
+  }
+
+  fail(): void {
+    this.#result.reject(new Error('it fails'))
+  }
+}
+
+/** Promises that are settled have been followed. */
+async function settle(): Promise<void> {
+  for (let turn = 0; turn < 10; turn++) await Promise.resolve()
+}
+
+const statesOf = (reads: readonly Read[]): string[] => reads.map(({ state }) => state)
+
+const ENDINGS: Readonly<Record<string, (reads: readonly Read[]) => void>> = {
+  'are answered': (reads) => {
+    for (const read of reads) read.end()
+  },
+  fail: (reads) => {
+    for (const read of reads) read.fail()
+  },
+  'lose their clients': (reads) => {
+    for (const read of reads) read.leave()
+    for (const read of reads) read.end()
+  },
+  'lose the clients of those that read, then of the others': (reads) => {
+    for (const read of reads.slice(0, TURNS)) read.fail()
+    for (const read of reads.slice(TURNS)) read.leave()
+    for (const read of reads) read.end()
+  },
+  'are late': (reads) => {
+    vi.advanceTimersByTime(DEADLINE_MS)
+    for (const read of reads) read.end()
+  },
+  'are late when their turn comes': (reads) => {
+    for (const read of reads.slice(0, TURNS)) read.end()
+    vi.advanceTimersByTime(DEADLINE_MS)
+    for (const read of reads) read.end()
+  },
+}
+
+test.each(Object.entries(ENDINGS))('reads that %s give their turns back', async (_, end) => {
+  const turns = turnsOf(RANGES_MAX)
+  for (let round = 0; round < 5; round++) {
+    const reads = Array.from({ length: 7 }, () => new Read(turns))
+    await settle()
+    expect(statesOf(reads)).toEqual(['reads', 'reads', 'waits', 'waits', 'waits', 'waits', 'waits'])
+    end(reads)
+    // The last of them has its turn after the others.
+    for (let turn = 0; turn < reads.length; turn++) {
+      await settle()
+      for (const read of reads) if (read.state === 'reads') read.end()
+    }
+    expect(statesOf(reads).filter((state) => state === 'waits' || state === 'reads')).toEqual([])
+    expect([vi.getTimerCount(), ...reads.map(({ leavers }) => leavers)]).toEqual(Array(8).fill(0))
+  }
+  const [first, second, third] = [new Read(turns), new Read(turns), new Read(turns)]
+  await settle()
+  expect(statesOf([first, second, third])).toEqual(['reads', 'reads', 'waits'])
+  second.end()
+  await settle()
+  expect(statesOf([first, second, third])).toEqual(['reads', 'read', 'reads'])
+})
+
+test('a read of a stream waits until its own deadline, however old its stream is', async () => {
+  const turns = turnsOf(1)
+  const first = new Read(turns)
+  await settle()
+  // The time of the call itself is over, or would last longer.
+  const [old, quick] = [new Read(turns, -60_000, 5_000), new Read(turns, 60_000, 2_000)]
+  vi.advanceTimersByTime(3_000)
+  await settle()
+  expect(statesOf([first, old, quick])).toEqual(['reads', 'waits', 'etcdserver: request timed out'])
+  first.end()
+  await settle()
+  expect(statesOf([first, old])).toEqual(['read', 'reads'])
+  vi.advanceTimersByTime(60_000)
+  old.end()
+  await settle()
+  expect(old.state).toBe('read')
+})
