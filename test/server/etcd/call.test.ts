@@ -1,13 +1,13 @@
-// Room that a call holds: it is given back however the call ends, and none is taken after its end.
+// Room that a call holds: it is given back however the call ends, and none is taken after its end. The time that each
+// of its operations has.
 
 import { expect, test } from 'vitest'
 import { OutboundBudget } from '../../../src/server/api/budget.ts'
 import { callTimes, EtcdCall, type EtcdCaller } from '../../../src/server/etcd/call.ts'
 import type { EtcdApi } from '../../../src/server/etcd/etcd-api.ts'
 
-function begin(bytesMax = 1_000) {
+function begin(bytesMax = 1_000, times = callTimes(performance.now(), undefined)) {
   const outbound = new OutboundBudget(bytesMax)
-  const times = callTimes(performance.now(), undefined)
   const call = new EtcdCall(
     { api: { outbound } } as unknown as EtcdApi,
     {} as EtcdCaller,
@@ -31,3 +31,20 @@ test('a response that is read for nobody takes no room, however its client has g
     expect(outbound.bytes).toBe(0)
   }
 })
+
+test.each([
+  ['a stream of yesterday', 86_400_000, undefined, 7_000],
+  ['a stream of a minute ago whose client waits for a day', 60_000, 86_400_000, 7_000],
+  ['a stream of a minute ago whose client waits for 3 s more', 60_000, 63_000, 3_000],
+  ['a call whose client waits for a minute', 0, 60_000, 7_000],
+])(
+  'an operation of %s has its own time, and none beyond that of its client',
+  (_, ageMs, statedMs, atMost) => {
+    const now = performance.now()
+    const { call } = begin(1_000, callTimes(now - ageMs, statedMs))
+    expect(call.nextDeadline() - now).toBeGreaterThan(atMost / 2)
+    expect(call.nextDeadline()).toBeLessThanOrEqual(performance.now() + atMost)
+    // The end of a lease does not depend on a client.
+    expect(call.cleanUpDeadline() - now).toBeGreaterThan(3_500)
+  },
+)

@@ -7,7 +7,8 @@ import { put } from '../../../src/server/etcd/services/put.ts'
 import { range } from '../../../src/server/etcd/services/range.ts'
 import { settled } from '../http/raw-client.ts'
 import { serve } from '../http/served.ts'
-import { callRpc, openSession } from './grpc-call.ts'
+import { callRpc, frame, openSession } from './grpc-call.ts'
+import { callFields, frame as dataFrame, END_STREAM, headers, RawHttp2, TYPE } from './raw-http2.ts'
 
 const GRPC = '../../../src/server/etcd/grpc/connections.ts'
 const PREFACE = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'
@@ -61,6 +62,31 @@ test('a transport that could not be loaded is tried again', async () => {
   expect(logged).toEqual(['the API of etcd could not be loaded yet'])
   vi.doUnmock(GRPC)
   expect((await callRpc(openSession(port), range, { key })).status).toBe(0)
+})
+
+test('a connection whose transport is loaded while the node stops serves its calls, and says farewell', async () => {
+  let load = (): void => {}
+  const arrived = new Promise<void>((resolve) => {
+    load = resolve
+  })
+  let isLoading = false
+  vi.doMock(GRPC, async (original) => {
+    isLoading = true
+    await arrived
+    return await original()
+  })
+  const { http, port, node } = await serve()
+  const client = new RawHttp2(port)
+  const request = frame(put.request.encode({ key, value }))
+  client.write(headers(1, callFields(put.path)), dataFrame(TYPE.data, END_STREAM, 1, request))
+  await expect.poll(() => isLoading).toBe(true)
+  const closed = http.close({ graceful: true })
+  load()
+  // A connection that is cut has no farewell.
+  const farewell = await client.find(({ type }) => type === TYPE.goaway)
+  expect(farewell?.payload.readUInt32BE(4)).toBe(0)
+  await closed
+  expect(node.records().map((row) => Buffer.from(row.value).toString())).toEqual(['1'])
 })
 
 test('without the API of etcd, HTTP/2 is no HTTP, and loads nothing', async () => {

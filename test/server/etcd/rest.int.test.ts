@@ -234,6 +234,27 @@ test('a call lasts as long as its client has stated, and no longer', async () =>
   expect(node.watches.counts().open).toBe(0)
 })
 
+test('a call lasts whose client has stated a longer time than a timer has', async () => {
+  const { port, node } = await serve()
+  node.put('n/1', 'held')
+  const client = new GrpcClient({ endpoint: `http://127.0.0.1:${port}` })
+  onTestFinished(() => client.close())
+  // 596 hours are 24.8 days, and a little less than the longest time of a timer.
+  const calls = ['596H', '597H', '99999999S', '99999999H'].flatMap((timeout) => {
+    const options = { metadata: { 'grpc-timeout': timeout } }
+    const watching = client.duplex(RPC.watch, options)
+    watching.send(RPC.watch.request.fromJson({ create_request: { key: 'aw==' } }))
+    return [
+      follow(watching),
+      follow(client.serverStream(RPC.healthWatch, {}, options)),
+      follow(client.serverStream(RPC.lock, { name }, options)),
+    ]
+  })
+  await until(() => node.watches.counts().open === 8)
+  await rest(MINUTE, 10 * SECOND)
+  expect(calls.map(({ end }) => end())).toEqual(calls.map(() => undefined))
+})
+
 test('a watch lasts whose client takes as much as it is sent, and one whose client takes nothing does not', async () => {
   const { port, node, http } = await serve()
   const open = (): RawHttp2 => {
