@@ -131,6 +131,17 @@ test('there are so many connections, and no more; those that end make room', asy
   )
 })
 
+test('a connection that is kept has its next request answered, however many came before', async () => {
+  const console = await open()
+  const request = 'GET /ui/console.json HTTP/1.1\r\nHost: localhost\r\n\r\n'
+  const kept = dial(console, request)
+  for (let count = 1; count <= 20; count++) {
+    await eventually(() => kept.text().split('"kind":"cluster"').length > count, 1)
+    kept.socket.write(request)
+  }
+  expect(kept.text()).not.toContain('overloaded')
+})
+
 test('programs without the token cannot hold all connections: the oldest of theirs ends', async () => {
   const console = await open()
   const silent = Array.from({ length: CONSOLE_CONNECTIONS_MAX }, () => dial(console, ''))

@@ -228,6 +228,24 @@ test.each(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'])(
   },
 )
 
+test('a command that waits is answered, however many connect meanwhile and send nothing', async () => {
+  const [begun, answer] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  const socket = await listenForCommands(dir, 'token', async () => {
+    begun.resolve()
+    await answer.promise
+    return succeeded('done')
+  })
+  sockets.push(socket)
+  const reply = sendCommand({ pid, control: socket.control, token: 'token' }, { command: 'status' })
+  await begun.promise
+  const silent = Array.from({ length: 100 }, () => connect(parsePort(socket.control), '127.0.0.1').resume())
+  onTestFinished(() => silent.forEach((each) => void each.destroy()))
+  // The oldest of them have ended.
+  await Promise.all(silent.slice(0, 30).map((each) => once(each, 'close')))
+  answer.resolve()
+  expect(await reply).toEqual(succeeded('done'))
+})
+
 test('connections that send nothing are bounded and end, and a command is answered beside them', async () => {
   const address = await supervisor()
   const silent = Array.from({ length: 100 }, () => connect(parsePort(address.control), '127.0.0.1').resume())

@@ -5,8 +5,10 @@ import { dirname, join } from 'node:path'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { verifyFile } from '../../src/backup/file.ts'
 import { type BackupTarget, backupName, DirectoryTarget, findBackups } from '../../src/backup/target.ts'
+import { DirectoryDisk } from '../../src/server/node/upkeep/disk-space.ts'
 import { backupRoom } from '../../src/server/start/backup-room.ts'
 import { BackupSchedule } from '../../src/server/start/backup-schedule.ts'
+import { NodeHost } from '../../src/server/start/host-status.ts'
 import { startNode } from '../../src/server/start/start-node.ts'
 import { temporaryDirectory } from '../backup/samples.ts'
 import { FakeNode } from './http/fake-node.ts'
@@ -45,6 +47,20 @@ test('the leader makes a backup when the newest is old enough, and no other node
   await second.check()
   expect(readdirSync(dir)).toEqual([name])
   expect(second.counts.lastSuccessMs).toBe(first.counts.lastSuccessMs)
+})
+
+test('a backup has no age below zero, also when the clock is set back: no client could read the status', async () => {
+  const dir = temporaryDirectory()
+  const host = new NodeHost(new DirectoryDisk(dir), undefined)
+  expect(host.lastBackupAgeMs).toBeUndefined()
+  const backups = scheduleOf(leader(), new DirectoryTarget(join(dir, 'backups')))
+  await backups.check()
+  host.backups = backups
+  vi.useFakeTimers({ toFake: ['Date'], now: Date.now() - HOUR })
+  onTestFinished(() => void vi.useRealTimers())
+  expect(host.lastBackupAgeMs).toBe(0)
+  vi.setSystemTime(Date.now() + 3 * HOUR)
+  expect(host.lastBackupAgeMs).toBeGreaterThanOrEqual(HOUR)
 })
 
 test('the oldest are deleted, and files that are no backups of this cluster are left alone', async () => {

@@ -94,6 +94,15 @@ test('what was refused before a late renewal is read again', async () => {
   expect(credentials.logins.peek()).toBe(logins + 1)
 })
 
+test('a second login of the same user, with a new password, ends the renewal of the first one', async () => {
+  await logInAs(ANN.user, ANN.password)
+  await vi.advanceTimersByTimeAsync(MINUTE)
+  const changed = { ...ANN, password: 'battery staple' }
+  await logInAs(changed.user, changed.password)
+  await vi.advanceTimersByTimeAsync(9 * MINUTE)
+  expect(sent).toEqual([ANN, changed, changed])
+})
+
 test('after a logout nothing is requested, and nothing is kept', async () => {
   await logInAs(ANN.user, ANN.password)
   credentials.forgetUserToken()

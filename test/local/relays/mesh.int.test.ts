@@ -101,6 +101,17 @@ test('groups reach themselves alone until they are healed; connections between t
   }
 })
 
+test('a partition replaces the one before it', async () => {
+  const made = await mesh()
+  const open = () =>
+    made.links().flatMap(({ from, to, state }) => (state === 'open' ? [`${from} ${to}`] : []))
+  made.partition([['n1', 'n2'], ['n3']], true)
+  expect(open()).toEqual(['n1 n2', 'n2 n1'])
+  made.partition([['n1'], ['n2', 'n3']], false)
+  expect(open()).toEqual(['n2 n3', 'n3 n2'])
+  expect(await reaches(made, PAIRS)).toEqual([false, false, false, true, true])
+})
+
 test('a link that is cut stops one direction, and leaves all others as they are', async () => {
   const made = await mesh()
   made.cut('n1', 'n2')
