@@ -15,8 +15,8 @@ export interface ConnectionOwner {
    * `node`: a request waits for its answer.
    */
   waitsFor(): 'nothing' | 'client' | 'node'
-  /** Bytes of answers that wait for the client, and those that it has taken. Missing: the socket has them. */
-  output?(): { readonly waiting: number; readonly taken: number }
+  /** Bytes of answers that wait for the client, and those that it has taken. Without it: those of the socket. */
+  output?(): { readonly waiting: number; readonly taken: number } | undefined
   /** The time of the last answer, or of the connection's start, on the clock of `performance.now()`. */
   readonly quietSince: number
   /** Somebody is known on the connection from now on. */

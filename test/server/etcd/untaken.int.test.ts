@@ -5,6 +5,17 @@ import { expect, test } from 'vitest'
 import { RPC } from '../../../src/etcd/rpcs.ts'
 import { serve } from '../http/served.ts'
 import { callRpc, frame, openSession } from './grpc-call.ts'
+import {
+  callFields,
+  END_HEADERS,
+  END_STREAM,
+  headers,
+  frame as http2Frame,
+  indexed,
+  literal,
+  RawHttp2,
+  TYPE,
+} from './raw-http2.ts'
 
 const MiB = 1024 * 1024
 const key = Buffer.from('a')
@@ -45,4 +56,21 @@ test('a client of watches that takes no responses is not read, and others are se
   }
   stream.close(constants.NGHTTP2_CANCEL)
   await expect.poll(() => http.inspect(), { timeout: 9_000 }).toMatchObject({ answerBytes: 0, bodyBytes: 0 })
+})
+
+test('a client that takes no responses is cut, though none of them has data', async () => {
+  const { http, port } = await serve({ limits: { writeStallMsMax: 500 } })
+  const client = new RawHttp2(port)
+  client.write(headers(1, callFields(RPC.range.path)))
+  client.write(http2Frame(TYPE.data, END_STREAM, 1, frame(RPC.range.request.encode({ key }))))
+  await client.find(({ stream, flags }) => stream === 1 && (flags & END_STREAM) !== 0)
+  client.socket.pause()
+  // The error quotes the name of an unknown service, which becomes the newest entry of the table.
+  const fields = [literal(':method', 'POST'), literal(':scheme', 'http'), literal(':authority', 'localhost')]
+  const type = literal('content-type', 'application/grpc')
+  const path = literal(':path', `/${'x'.repeat(1_000)}/unknown`, true)
+  const call = (n: number, named: Buffer): Buffer =>
+    headers(2 * n + 3, Buffer.concat([...fields, named, type]), END_HEADERS | END_STREAM)
+  client.write(...Array.from({ length: 7_000 }, (_, n) => call(n, n === 0 ? path : indexed(62))))
+  await expect.poll(() => http.inspect().connections).toBe(0)
 })

@@ -89,8 +89,12 @@ export class GrpcConnection implements ConnectionOwner, StreamConnection, Http2S
     return waits
   }
 
-  /** A client that answers pings takes what the node sends. What it does not take of one stream is that stream's. */
-  output(): { readonly waiting: number; readonly taken: number } {
+  /**
+   * A client that answers pings takes what the node sends. What it does not take of one stream is that stream's.
+   * undefined: no data waits, and the socket has all other frames.
+   */
+  output(): { readonly waiting: number; readonly taken: number } | undefined {
+    if (this.#waitingBytes === 0) return undefined
     return { waiting: this.#waitingBytes, taken: this.#takenBytes + this.#pongs }
   }
 
