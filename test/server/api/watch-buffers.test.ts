@@ -5,7 +5,7 @@ import { Writable } from 'node:stream'
 import { expect, test } from 'vitest'
 import { asRevision } from '../../../src/operations/forms/index.ts'
 import { OutboundBudget } from '../../../src/server/api/budget.ts'
-import { WatchBuffers } from '../../../src/server/api/watch.ts'
+import { WatchBuffer, WatchBuffers } from '../../../src/server/api/watch.ts'
 import { WatchStream } from '../../../src/server/http/watch.ts'
 import { SSE } from '../../../src/server/http/watch-json.ts'
 import { httpLimits } from '../../../src/server/listener/limits.ts'
@@ -80,4 +80,21 @@ test('a client that has found no room continues when there is some, although slo
   buffers.add(1)
   buffers.remove(1)
   expect(resumed).toEqual([1, 2])
+})
+
+test('a client that leaves while it waits takes the turn of nobody', () => {
+  const buffers = new WatchBuffers({ ...httpLimits, watchBuffersBytesMax: BUFFERS_MAX })
+  buffers.add(0.6 * BUFFERS_MAX)
+  buffers.add(0.6 * BUFFERS_MAX)
+  const resumed: string[] = []
+  const waiting = (name: string): WatchBuffer => {
+    const buffer = new WatchBuffer(buffers)
+    buffer.wait({ drained: () => void resumed.push(name) })
+    return buffer
+  }
+  const leaving = waiting('leaving')
+  waiting('next')
+  leaving.close()
+  buffers.remove(0.6 * BUFFERS_MAX)
+  expect(resumed).toEqual(['next'])
 })

@@ -5,9 +5,13 @@ import type { InboundBudget } from '../../../src/server/api/budget.ts'
 import { ClientConnection } from '../../../src/server/clients/client-connection.ts'
 
 /** A connection whose client holds bytes of this budget. */
-export const connectionWith = (inbound: InboundBudget, socket = new Socket()): ClientConnection =>
+export const connectionWith = (
+  inbound: InboundBudget,
+  socket = new Socket(),
+  inboundOfStrangers = inbound,
+): ClientConnection =>
   new ClientConnection(socket, {
-    ...{ served: 'all', inbound, inboundOfStrangers: inbound },
+    ...{ served: 'all', inbound, inboundOfStrangers },
     identified() {},
     headOfStranger() {},
   })

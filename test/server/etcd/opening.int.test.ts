@@ -152,3 +152,17 @@ describe('the preface', () => {
     expect(received).toMatch(/^HTTP\/1.1 400 /)
   })
 })
+
+test('the connection that was idle longest makes room: it is idle from its last response on', async () => {
+  const { port } = await serve({ limits: { connectionsMax: 2 } })
+  const [older, newer] = [openSession(port), openSession(port)]
+  const closed = new Promise((resolve) => {
+    older.once('close', () => resolve('older'))
+    newer.once('close', () => resolve('newer'))
+  })
+  for (const session of [older, newer, older])
+    expect(await callRpc(session, range, { key })).toMatchObject({ status: 0 })
+  expect(await callRpc(openSession(port), range, { key })).toMatchObject({ status: 0 })
+  expect(await closed).toBe('newer')
+  expect(await callRpc(older, range, { key })).toMatchObject({ status: 0 })
+})

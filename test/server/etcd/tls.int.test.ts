@@ -8,6 +8,7 @@ import { GRPC } from '../../../src/etcd/status.ts'
 import { Audit } from '../../../src/server/api/audit.ts'
 import { put } from '../../../src/server/etcd/services/put.ts'
 import { range } from '../../../src/server/etcd/services/range.ts'
+import { httpLimits } from '../../../src/server/listener/limits.ts'
 import { TlsFiles } from '../../../src/server/tls/tls-files.ts'
 import { AS_BOB, nodeWithUsers } from '../auth/users.ts'
 import { FakeNode } from '../http/fake-node.ts'
@@ -81,6 +82,7 @@ test('a certificate names the user, as over HTTP', async () => {
   const session = openSession(port, as(bob))
   expect(await callRpc(session, put, { key, value })).toMatchObject({ status: GRPC.ok })
   expect(http.inspect().strangers).toBe(0)
+  expect(session.remoteSettings.maxConcurrentStreams).toBe(httpLimits.grpcStreamsMax)
   const other = { key: Buffer.from('other'), value }
   expect(await callRpc(session, put, other)).toMatchObject({
     status: GRPC.permissionDenied,

@@ -114,6 +114,18 @@ test('the network with most bytes of heads loses its oldest connections, and no 
   expect([connections.strangersClosedTotal, connections.strangers]).toEqual([2, 3])
 })
 
+test('a large head closes as many connections as it needs bytes', () => {
+  const { connections, connect, heads } = opened(100)
+  const KiB = 1024
+  const { strangerHeadBytesMax } = httpLimits
+  const small = Array.from({ length: 64 }, () => connect('10.0.0.66'))
+  for (const each of small) heads(each, strangerHeadBytesMax / 64 + KiB)
+  const large = connect('10.0.0.66')
+  heads(large, strangerHeadBytesMax / 4 + KiB)
+  expect(small.map((socket) => socket?.destroyed)).toEqual(small.map((_, at) => at < 16))
+  expect([large?.destroyed, connections.strangerHeadBytes]).toEqual([false, strangerHeadBytesMax])
+})
+
 test('new users do not displace each other where users are idle, and strangers end few of those', () => {
   const { connect, known } = opened(40)
   const idle = Array.from({ length: 40 }, () => connect('10.0.0.1', 'nothing'))
@@ -170,6 +182,18 @@ test('a stranger has some seconds for a request, and one whom the node lets wait
   vi.advanceTimersByTime(1_000)
   expect(gone()).toEqual([true, true, false, false])
   expect([connections.strangersClosedTotal, connections.strangers]).toEqual([2, 1])
+})
+
+test('the time in which the node serves a stranger counts, though it is not closed in it', () => {
+  const { connect, of } = opened()
+  const socket = connect('10.0.0.1')
+  let waits: keyof typeof WAITS = 'node'
+  of.get(socket)?.serveBy({ quietSince: 0, waitsFor: () => WAITS[waits] })
+  vi.advanceTimersByTime(3 * httpLimits.headMs)
+  expect(socket?.destroyed).toBe(false)
+  waits = 'nothing'
+  vi.advanceTimersByTime(1_000)
+  expect(socket?.destroyed).toBe(true)
 })
 
 test('a node that stops checks more often, and the protocols of its connections as before', () => {

@@ -230,6 +230,25 @@ test('the ranges of watches count as long as these are open, and are given back 
   }
 })
 
+test('what waits for the watch of a client that leaves is given back once', async () => {
+  const { node, api, multiplexer, opened } = multiplexed()
+  const value = 'v'.repeat(1_000)
+  for (let round = 0; round < 2; round++) {
+    const socket = await opened()
+    socket.ask([1, WATCH, null, { key: 'a' }])
+    await turns()
+    socket.takes = false
+    for (let change = 0; change < 2; change++) {
+      node.put('a', value)
+      await turns()
+    }
+    expect(api.watchBuffers.bytes).toBeGreaterThan(2 * value.length)
+    socket.destroy()
+    await turns()
+    expect([multiplexer.size, api.watchBuffers.bytes, api.outbound.bytes]).toEqual([0, 0, 0])
+  }
+})
+
 test('a trace context counts for the next item alone, and only if that has its id', async () => {
   record()
   onTestFinished(stopRecording)

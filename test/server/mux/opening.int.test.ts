@@ -159,6 +159,12 @@ test('operations may be sent together with the request, before the answer is rea
   await until(served, () => served.node.revision === 2)
 })
 
+test('the request that has opened a connection counts no longer than that takes', async () => {
+  const { port, http } = await serve()
+  await new MuxClient(port, { headers: { 'X-Long': 'x'.repeat(6 * 1024) } }).open()
+  expect(http.inspect()).toMatchObject({ muxConnections: 1, bodyBytes: 0, strangerHeadBytes: 0 })
+})
+
 test('connections count in the limit of connections, and the one that was idle longest makes room', async () => {
   const served = await serve({ limits: { connectionsMax: 2 } })
   const { port, http } = served
