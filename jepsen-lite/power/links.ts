@@ -14,12 +14,12 @@ import {
   type RaftMember,
   type ReplicaId,
 } from '../../src/raft/index.ts'
+import { DirectoryDisk } from '../../src/server/node/directory-disk.ts'
 import { Driver } from '../../src/server/node/driver.ts'
 import { KeyIndex, keyIndexLimits } from '../../src/server/node/key-index/key-index.ts'
 import { driverLimits, raftLimits, raftTiming } from '../../src/server/node/limits.ts'
 import type { Greeting, Network, NetworkEvents } from '../../src/server/node/network.ts'
 import { systemClock } from '../../src/server/node/system-clock.ts'
-import { DirectoryDisk } from '../../src/server/node/upkeep/disk-space.ts'
 import type { NodeEnd } from '../../src/server/options.ts'
 import {
   FORMAT_VERSION,

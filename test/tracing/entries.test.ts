@@ -3,7 +3,7 @@
 import { trace } from '@opentelemetry/api'
 import { afterEach, expect, test } from 'vitest'
 import type { Request } from '../../src/kv/index.ts'
-import { ENTRY_TRACES_MAX, EntryTraces } from '../../src/server/node/observe/entry-traces.ts'
+import { ENTRY_TRACES_MAX, EntryTraces } from '../../src/server/node/entry-traces.ts'
 import { ThreeNodes } from '../server/cost/three-nodes.ts'
 import { record, spans, stopRecording, treeOf } from './recorded-spans.ts'
 

@@ -2,8 +2,8 @@
 // a while, on each machine separately. A node must refuse what it could not write before any write fails. (`disk.ts`
 // has writes that fail all the same.)
 
+import type { Disk } from '../../../src/server/node/disk.ts'
 import { driverLimits } from '../../../src/server/node/limits.ts'
-import type { Disk } from '../../../src/server/node/upkeep/disk-space.ts'
 import { bits } from '../../workload/random.ts'
 import { DRAW } from '../schedule/random-purposes.ts'
 

@@ -3,8 +3,8 @@
 import { existsSync, renameSync } from 'node:fs'
 import { basename } from 'node:path'
 import { makeDirectories } from '../../files/durable.ts'
+import { DirectoryDisk } from '../../server/node/directory-disk.ts'
 import { driverLimits } from '../../server/node/limits.ts'
-import { DirectoryDisk } from '../../server/node/upkeep/disk-space.ts'
 import { lockHolder } from '../../server/replica/inspect-data-directory.ts'
 import { Failure, failureReason, isSystemError } from '../failure.ts'
 

@@ -4,9 +4,9 @@ import type { Raft, RaftLimits, RaftOptions, RaftTiming, RoleChange } from '../.
 import type { Storage } from '../../storage/types.ts'
 import type { CertificateExpiry, Logger, NodeEnd } from '../options.ts'
 import type { NodeClock } from './clock.ts'
+import type { Disk } from './disk.ts'
 import type { DriverLimits } from './limits.ts'
 import type { ReportKind } from './network.ts'
-import type { Disk } from './upkeep/disk-space.ts'
 
 /** Receives the events for metrics. Every method is called on a hot path and must be cheap. */
 export interface DriverObserver {

@@ -5,9 +5,9 @@ import { CorruptionError, UnfitReplicaError } from '../../storage/index.ts'
 import type { Storage } from '../../storage/types.ts'
 import type { Logger, NodeEnd } from '../options.ts'
 import type { Clock } from './clock.ts'
+import type { Disk } from './disk.ts'
 import type { DriverLimits } from './limits.ts'
 import type { NodeEvents } from './node-events.ts'
-import type { Disk } from './upkeep/disk-space.ts'
 
 interface LifecycleOptions {
   readonly clock: Clock

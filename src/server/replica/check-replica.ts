@@ -11,8 +11,8 @@ import {
   StorageInUseError,
   StorageRefusedError,
 } from '../../storage/index.ts'
+import { DirectoryDisk } from '../node/directory-disk.ts'
 import { driverLimits } from '../node/limits.ts'
-import { DirectoryDisk } from '../node/upkeep/disk-space.ts'
 import { readIdentityIfFormatted } from './inspect-data-directory.ts'
 import { withReplicaCopy } from './replica-copy.ts'
 import { type ReplicaSummary, summarizeReplica } from './stopped-replica.ts'

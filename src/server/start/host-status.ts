@@ -1,7 +1,7 @@
 // The surroundings of a replica, read when a client requests the status of the node.
 
+import type { DirectoryDisk } from '../node/directory-disk.ts'
 import type { HostStatus } from '../node/driver-options.ts'
-import type { DirectoryDisk } from '../node/upkeep/disk-space.ts'
 import type { CertificateExpiry } from '../options.ts'
 import type { NodeCertificates } from '../tls/node-certificates.ts'
 import type { BackupSchedule } from './backup-schedule.ts'

@@ -14,9 +14,11 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { DirectoryDisk } from '../../../src/server/node/directory-disk.ts'
+import type { Disk } from '../../../src/server/node/disk.ts'
+import type { DiskSpaceState } from '../../../src/server/node/disk-space/disk-space.ts'
+import { DiskSpace } from '../../../src/server/node/disk-space/disk-space.ts'
 import { driverLimits, raftTiming } from '../../../src/server/node/limits.ts'
-import type { DiskSpaceState } from '../../../src/server/node/upkeep/disk-space.ts'
-import { DirectoryDisk, type Disk, DiskSpace } from '../../../src/server/node/upkeep/disk-space.ts'
 import { type Promised, SimulatedCluster } from '../simulated-cluster.ts'
 import { VirtualClock } from '../virtual-clock.ts'
 

@@ -2,6 +2,7 @@
 
 import type { InFlightCounts, Message, RaftMember, ReplicaId, Term } from '../../../raft/types.ts'
 import type { SnapshotSource } from '../../../storage/types.ts'
+import type { EntryTraces } from '../entry-traces.ts'
 import type {
   ForwardedKeepAlive,
   KeepAliveAnswer,
@@ -10,7 +11,6 @@ import type {
   ReportRequest,
   StateHashAt,
 } from '../network.ts'
-import type { EntryTraces } from '../observe/entry-traces.ts'
 
 export class PeerSender {
   readonly #traces: Pick<EntryTraces, 'of'>

@@ -16,11 +16,11 @@ import {
 import type { SnapshotSink, SnapshotSource, Storage } from '../../../storage/types.ts'
 import type { Logger } from '../../options.ts'
 import type { Clock, Timer } from '../clock.ts'
+import type { DiskSpacePolicy } from '../disk-space/disk-space-policy.ts'
 import type { Lifecycle } from '../lifecycle.ts'
 import type { DriverLimits } from '../limits.ts'
 import type { NetworkEvents } from '../network.ts'
 import type { NodeEvents } from '../node-events.ts'
-import type { DiskSpacePolicy } from '../upkeep/disk-space-policy.ts'
 import type { Members } from './members.ts'
 import type { PeerSender } from './peer-sender.ts'
 

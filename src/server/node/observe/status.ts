@@ -13,14 +13,14 @@ import {
 import type { ReplicaId } from '../../../raft/types.ts'
 import type { Storage } from '../../../storage/types.ts'
 import type { ApplyLoop } from '../apply/apply-loop.ts'
+import type { DiskSpace, DiskSpaceState } from '../disk-space/disk-space.ts'
+import { diskFullText } from '../disk-space/disk-space-policy.ts'
 import type { HostStatus } from '../driver-options.ts'
 import type { LeaseCounts, LeaseService } from '../leases/lease-service.ts'
 import type { Lifecycle } from '../lifecycle.ts'
 import type { Members } from '../membership/members.ts'
 import type { SnapshotTransfers } from '../membership/snapshot-transfers.ts'
 import type { BackgroundChecks } from '../upkeep/background-checks.ts'
-import type { DiskSpace, DiskSpaceState } from '../upkeep/disk-space.ts'
-import { diskFullText } from '../upkeep/disk-space-policy.ts'
 
 export interface DriverStatus {
   readonly name: string

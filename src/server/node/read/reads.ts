@@ -15,11 +15,11 @@ import type {
   ReadRequest,
 } from '../../../raft/index.ts'
 import type { Clock, Timer } from '../clock.ts'
+import type { DiskSpacePolicy } from '../disk-space/disk-space-policy.ts'
 import type { Lifecycle } from '../lifecycle.ts'
 import type { DriverLimits } from '../limits.ts'
 import type { NodeEvents } from '../node-events.ts'
 import type { Problem, Result } from '../result.ts'
-import type { DiskSpacePolicy } from '../upkeep/disk-space-policy.ts'
 import { NumberMap } from '../write/number-map.ts'
 
 export interface ReadRequirements {

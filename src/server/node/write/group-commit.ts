@@ -23,11 +23,11 @@ import {
 import { endAfter, type Room, type Storage, splitWrite, writeCost } from '../../../storage/index.ts'
 import { asError } from '../../../system/errors.ts'
 import type { Clock, Timer } from '../clock.ts'
+import type { DiskSpace } from '../disk-space/disk-space.ts'
 import type { Lifecycle } from '../lifecycle.ts'
 import type { DriverLimits } from '../limits.ts'
 import type { PeerSender } from '../membership/peer-sender.ts'
 import type { NodeEvents } from '../node-events.ts'
-import type { DiskSpace } from '../upkeep/disk-space.ts'
 import type { DiskSpeed } from './disk-speed.ts'
 import { LogRetention } from './log-retention.ts'
 

@@ -7,8 +7,8 @@
 // has caught up.
 
 import { asIndex, type LogIndex, type NeededLog, type Write } from '../../../raft/types.ts'
+import type { DiskSpace } from '../disk-space/disk-space.ts'
 import type { DriverLimits } from '../limits.ts'
-import type { DiskSpace } from '../upkeep/disk-space.ts'
 
 /** Resolution of the bound in bytes. */
 const MARK_EVERY_BYTES = 256 * 1024

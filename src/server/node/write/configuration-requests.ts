@@ -12,10 +12,10 @@ import {
   type Raft,
 } from '../../../raft/index.ts'
 import type { Clock } from '../clock.ts'
+import type { Members } from '../membership/members.ts'
+import type { StateWaiters } from '../membership/state-waiters.ts'
 import type { Problem, Result } from '../result.ts'
-import type { Proposer } from '../write/proposer.ts'
-import type { Members } from './members.ts'
-import type { StateWaiters } from './state-waiters.ts'
+import type { Proposer } from './proposer.ts'
 
 interface ConfigurationRequestsOptions {
   readonly clock: Clock

@@ -20,11 +20,9 @@
 // When space becomes short, a file of an eighth of the reserve is created. It is deleted before `none` is declared, so
 // that some space is left even when another program fills the disk.
 
-import { existsSync, rmSync, type StatsFs, statfsSync } from 'node:fs'
-import { open } from 'node:fs/promises'
-import { join } from 'node:path'
 import type { MonotonicMs } from '../../../raft/index.ts'
 import type { Clock, Timer } from '../clock.ts'
+import type { Disk } from '../disk.ts'
 import type { DriverLimits } from '../limits.ts'
 
 /**
@@ -32,17 +30,6 @@ import type { DriverLimits } from '../limits.ts'
  * consensus.
  */
 export type DiskSpaceState = 'enough' | 'low' | 'none'
-
-/** The file system with the data of a node. */
-export interface Disk {
-  /** Free bytes for this user; Infinity when they are unknown. */
-  freeBytes(): number
-  /** The reserve file: whether it exists or is being created. */
-  readonly hasReserve: boolean
-  /** Creates the reserve file in the background. */
-  takeReserve(bytes: number): void
-  giveBackReserve(): void
-}
 
 interface DiskSpaceEvents {
   changed(state: DiskSpaceState): void
@@ -182,72 +169,5 @@ export class DiskSpace {
       this.#disk.takeReserve(bytes)
     }
     this.freeBytes = this.#disk.freeBytes()
-  }
-}
-
-const RESERVE_FILE = 'RESERVE'
-const PIECE = Buffer.alloc(1024 * 1024)
-
-/** The disk of a directory. */
-export class DirectoryDisk implements Disk {
-  readonly #dir: string
-  readonly #file: string
-
-  constructor(dir: string) {
-    this.#dir = dir
-    this.#file = join(dir, RESERVE_FILE)
-  }
-
-  freeBytes(): number {
-    return this.#bytes(({ bavail }) => bavail)
-  }
-
-  /** The size of the file system; Infinity when it is unknown. */
-  totalBytes(): number {
-    return this.#bytes(({ blocks }) => blocks)
-  }
-
-  #bytes(countBlocks: (found: StatsFs) => number): number {
-    try {
-      const found = statfsSync(this.#dir)
-      // Some network file systems report no sizes.
-      return found.blocks === 0 ? Number.POSITIVE_INFINITY : countBlocks(found) * found.bsize
-    } catch {
-      // The storage will report the problem with the directory, and its message is better.
-      return Number.POSITIVE_INFINITY
-    }
-  }
-
-  get hasReserve(): boolean {
-    return existsSync(this.#file)
-  }
-
-  takeReserve(bytes: number): void {
-    this.#write(bytes).catch(() => this.giveBackReserve())
-  }
-
-  /**
-   * Writes all bytes, because a file with holes reserves nothing. A file that does not fit, or is deleted during the
-   * writing, is no reserve.
-   */
-  async #write(bytes: number): Promise<void> {
-    const file = await open(this.#file, 'w')
-    try {
-      for (let left = bytes; left > 0 && this.hasReserve; left -= PIECE.length) {
-        await file.write(PIECE, 0, Math.min(left, PIECE.length))
-      }
-      await file.sync()
-    } finally {
-      await file.close()
-    }
-  }
-
-  giveBackReserve(): void {
-    try {
-      rmSync(this.#file, { force: true })
-    } catch {
-      // As in `freeBytes`, the storage will report the error, e.g. a file system that is read-only now. Thrown from a
-      // timer, it would end the process.
-    }
   }
 }

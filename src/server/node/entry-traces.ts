@@ -12,11 +12,11 @@ import {
   type Output,
   readHeader,
   type Write,
-} from '../../../raft/index.ts'
-import { traceContextFrom, traceHeaders } from '../../../tracing/trace-context.ts'
-import { endFailed, tracer } from '../../../tracing/tracer.ts'
-import type { TracedProposal } from '../network.ts'
-import type { CommandResult } from '../result.ts'
+} from '../../raft/index.ts'
+import { traceContextFrom, traceHeaders } from '../../tracing/trace-context.ts'
+import { endFailed, tracer } from '../../tracing/tracer.ts'
+import type { TracedProposal } from './network.ts'
+import type { CommandResult } from './result.ts'
 
 /** Limit on the traced entries in flight. Beyond it the oldest is forgotten: its proposal may be in no log. */
 export const ENTRY_TRACES_MAX = 1_024

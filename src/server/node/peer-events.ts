@@ -7,11 +7,16 @@ import {
   type Raft,
   type ReplicaId,
   type Term,
-} from '../../../raft/index.ts'
-import type { SnapshotSource, Storage } from '../../../storage/types.ts'
-import type { Clock } from '../clock.ts'
-import type { LeaseService } from '../leases/lease-service.ts'
-import type { Lifecycle } from '../lifecycle.ts'
+} from '../../raft/index.ts'
+import type { SnapshotSource, Storage } from '../../storage/types.ts'
+import type { Clock } from './clock.ts'
+import type { DiskSpacePolicy } from './disk-space/disk-space-policy.ts'
+import type { EntryTraces } from './entry-traces.ts'
+import type { LeaseService } from './leases/lease-service.ts'
+import type { Lifecycle } from './lifecycle.ts'
+import type { Members } from './membership/members.ts'
+import type { SnapshotTransfers } from './membership/snapshot-transfers.ts'
+import type { StateWaiters } from './membership/state-waiters.ts'
 import type {
   ForwardedKeepAlive,
   Greeting,
@@ -21,17 +26,12 @@ import type {
   ReportRequest,
   StateHashAt,
   TracedProposal,
-} from '../network.ts'
-import type { NodeEvents } from '../node-events.ts'
-import type { EntryTraces } from '../observe/entry-traces.ts'
-import type { MemberReports } from '../observe/member-reports.ts'
-import type { StepScheduler } from '../step-scheduler.ts'
-import type { BackgroundChecks } from '../upkeep/background-checks.ts'
-import type { DiskSpacePolicy } from '../upkeep/disk-space-policy.ts'
-import type { GroupCommit } from '../write/group-commit.ts'
-import type { Members } from './members.ts'
-import type { SnapshotTransfers } from './snapshot-transfers.ts'
-import type { StateWaiters } from './state-waiters.ts'
+} from './network.ts'
+import type { NodeEvents } from './node-events.ts'
+import type { MemberReports } from './observe/member-reports.ts'
+import type { StepScheduler } from './step-scheduler.ts'
+import type { BackgroundChecks } from './upkeep/background-checks.ts'
+import type { GroupCommit } from './write/group-commit.ts'
 
 interface PeerEventsOptions {
   readonly clock: Clock

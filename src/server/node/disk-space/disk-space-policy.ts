@@ -19,11 +19,12 @@ import {
 import type { Storage } from '../../../storage/types.ts'
 import type { Logger } from '../../options.ts'
 import type { Clock } from '../clock.ts'
+import type { Disk } from '../disk.ts'
 import type { Lifecycle } from '../lifecycle.ts'
 import type { DriverLimits } from '../limits.ts'
 import type { NodeEvents } from '../node-events.ts'
 import type { DiskSpaceState } from './disk-space.ts'
-import { type Disk, DiskSpace } from './disk-space.ts'
+import { DiskSpace } from './disk-space.ts'
 
 /** The pause between two hand-overs by one node. If all disks are short, leadership moves no more often. */
 const HAND_OVER_PAUSE_MS = 60_000
