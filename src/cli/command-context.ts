@@ -11,21 +11,20 @@ import {
 } from '../client/index.ts'
 import { Cancellation, Failure } from '../local/failure.ts'
 import { inContext } from './contexts.ts'
+import { formatError } from './error-message.ts'
 import { EXIT, errorExitCode, type Intent } from './exit-codes.ts'
 import { type CredentialFlags, readCredentials } from './flags/credentials.ts'
 import {
   type ChosenEndpoints,
   chooseEndpoints,
   chooseTls,
-  type Format,
   type GlobalFlags,
   localCluster,
   outputFormat,
 } from './flags/global-flags.ts'
-import { formatError } from './format/error.ts'
 import { formatMs } from './format/text.ts'
 import { io, withCurrentIo } from './terminal/io.ts'
-import { say, setWriteIntent } from './terminal/output.ts'
+import { type Format, say, setWriteIntent } from './terminal/output.ts'
 import { SAME_SIGNAL_MS, TERMINATING } from './terminal/stop-signals.ts'
 
 const TIMEOUT_MS = 5_000

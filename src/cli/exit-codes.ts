@@ -5,7 +5,6 @@ import { constants } from 'node:os'
 import { findHandshakeFault } from '../certificates/handshake-faults.ts'
 import type { QuorateError } from '../client/index.ts'
 import { Cancellation } from '../local/failure.ts'
-import { formatMs } from './format/text.ts'
 
 export const EXIT = {
   ok: 0,
@@ -30,10 +29,6 @@ export const EXIT = {
 /** How a command ends that a signal asks to, as a shell reports it. */
 export const endedBy = (name: NodeJS.Signals, how: string): Cancellation =>
   new Cancellation(128 + constants.signals[name], name === 'SIGINT' ? how : `ended by ${name}: ${how}`)
-
-/** When it ends what a lease keeps, and no node has confirmed that the lease has ended. */
-export const withinLease = (ttlMs: number): string =>
-  `within ${formatMs(ttlMs)}, when its lease ends: no node has confirmed that it has ended`
 
 const UNAVAILABLE = new Set([
   'no_leader',

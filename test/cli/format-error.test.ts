@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { formatError } from '../../src/cli/format/error.ts'
+import { formatError } from '../../src/cli/error-message.ts'
 import { QuorateError, UnavailableError, UnreachableError } from '../../src/client/index.ts'
 import { PROGRAM } from '../../src/local/program-name.ts'
 

@@ -1,7 +1,7 @@
 // The text of an error: which endpoints were tried, what happened there, and which time has really passed.
 
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { formatError } from '../../src/cli/format/error.ts'
+import { formatError } from '../../src/cli/error-message.ts'
 import type { HttpOutcome } from '../../src/client/transport/http-transport.ts'
 import {
   CUT,

@@ -4,9 +4,9 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
+import { clusterStatus } from '../../src/local/cluster/cluster-status.ts'
 import type { NodeReport } from '../../src/local/node/node-view.ts'
 import { SupervisedNode } from '../../src/local/node/supervised-node.ts'
-import { clusterStatus } from '../../src/local/supervisor/cluster-status.ts'
 
 const node = (name: string, report: Pick<NodeReport, 'role' | 'leader' | 'term'>) => ({
   ...{ name, pid: 1 as number | undefined, paused: false, url: 'http://127.0.0.1:1' },

@@ -3,9 +3,9 @@
 import { EventEmitter } from 'node:events'
 import type { ServerResponse } from 'node:http'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import type { SupervisorEvent } from '../../src/local/cluster/cluster-nodes.ts'
 import { IDLE_TIMEOUT_MS } from '../../src/local/console/console-server.ts'
 import { ControlEvents, type ShownCluster } from '../../src/local/console/control-events.ts'
-import type { SupervisorEvent } from '../../src/local/supervisor/cluster-nodes.ts'
 
 /** The stream of one page. */
 class Page extends EventEmitter {

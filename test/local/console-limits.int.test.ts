@@ -10,6 +10,8 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { expect, onTestFinished, test } from 'vitest'
 import { parsePort } from '../../src/local/addresses.ts'
+import type { SupervisorEvent } from '../../src/local/cluster/cluster-nodes.ts'
+import { succeeded } from '../../src/local/cluster/control-protocol.ts'
 import {
   CONSOLE_CONNECTIONS_MAX,
   CONSOLE_STRANGERS_MAX,
@@ -18,8 +20,6 @@ import {
   openConsole,
 } from '../../src/local/console/console-server.ts'
 import { createRelayMesh } from '../../src/local/relays/mesh.ts'
-import type { SupervisorEvent } from '../../src/local/supervisor/cluster-nodes.ts'
-import { succeeded } from '../../src/local/supervisor/control-protocol.ts'
 import { begin, call, known, openFor } from './console-requests.ts'
 import { eventually, freePorts } from './kv.ts'
 

@@ -3,9 +3,9 @@
 import { type IncomingMessage, type RequestOptions, request } from 'node:http'
 import { text } from 'node:stream/consumers'
 import { onTestFinished } from 'vitest'
+import { succeeded } from '../../src/local/cluster/control-protocol.ts'
 import { type Console, type ConsoleOptions, openConsole } from '../../src/local/console/console-server.ts'
 import type { ConsoleAddress } from '../../src/local/directory/cluster-file.ts'
-import { succeeded } from '../../src/local/supervisor/control-protocol.ts'
 import { freePorts } from './kv.ts'
 
 /** A console of a cluster with these nodes, whose actions all succeed. */

@@ -2,8 +2,8 @@
 
 import { createServer } from 'node:http'
 import { expect, onTestFinished, test } from 'vitest'
+import { checkQuorum } from '../../src/local/cluster/quorum-check.ts'
 import type { NodeView } from '../../src/local/node/node-view.ts'
-import { checkQuorum } from '../../src/local/supervisor/quorum-check.ts'
 
 type LocalNode = Parameters<typeof checkQuorum>[0][number]
 

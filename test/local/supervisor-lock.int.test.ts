@@ -7,8 +7,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, onTestFinished, test, vi } from 'vitest'
 import { parsePort } from '../../src/local/addresses.ts'
+import { computeProof, failed, succeeded } from '../../src/local/cluster/control-protocol.ts'
 import type { ControlAddress } from '../../src/local/directory/cluster-file.ts'
-import { computeProof, failed, succeeded } from '../../src/local/supervisor/control-protocol.ts'
 import {
   findSupervisor,
   LOCK_DIRECTORY,

@@ -1,20 +1,19 @@
 // The output of `kv cluster start` and `status`, and one line for each event of a cluster in the foreground.
 
 import { extname } from 'node:path'
+import type { SupervisorEvent } from '../../local/cluster/cluster-nodes.ts'
 import { DEFAULT_DATA } from '../../local/directory/cluster-file.ts'
-import { dataFlag } from '../../local/directory/recovery-hints.ts'
+import { dataFlag } from '../../local/node/recovery-hints.ts'
 import { PROGRAM } from '../../local/program-name.ts'
-import type { SupervisorEvent } from '../../local/supervisor/cluster-nodes.ts'
 import {
   LocalClusterDocument,
   type LocalClusterStatus,
   LocalNodeDocument,
   type LocalNodeStatus,
 } from '../../operations/documents/supervisor.ts'
-import type { Format } from '../flags/global-flags.ts'
 import { toJson } from '../format/json.ts'
-import { type Column, printTable } from '../format/table.ts'
-import { say, sayInPassing, write, writeLine } from '../terminal/output.ts'
+import { type Format, say, sayInPassing, write, writeLine } from '../terminal/output.ts'
+import { type Column, printTable } from '../terminal/table.ts'
 
 type StartMode = 'foreground' | 'detached' | 'running'
 

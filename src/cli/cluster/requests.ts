@@ -2,8 +2,8 @@
 
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { dataFlag } from '../../local/directory/recovery-hints.ts'
 import { Failure } from '../../local/failure.ts'
+import { dataFlag } from '../../local/node/recovery-hints.ts'
 import { PROGRAM } from '../../local/program-name.ts'
 import type { ControlReply, ControlRequest } from '../../operations/documents/supervisor.ts'
 import { io } from '../terminal/io.ts'

@@ -4,14 +4,14 @@
 import { join } from 'node:path'
 import { type RestoreResult, restoreFile } from '../../backup/restore.ts'
 import { localUrl } from '../../local/addresses.ts'
+import { failed } from '../../local/cluster/control-protocol.ts'
 import { readClusterFile, writeClusterFile } from '../../local/directory/cluster-file.ts'
 import { createDataDirectory } from '../../local/directory/data-directory.ts'
 import { nodeNames } from '../../local/directory/plan.ts'
 import { Failure } from '../../local/failure.ts'
-import { failed } from '../../local/supervisor/control-protocol.ts'
 import { lockDirectory } from '../../local/supervisor/supervisor-lock.ts'
 import { EXIT } from '../exit-codes.ts'
-import { onFiles } from '../format/backup.ts'
+import { onFiles } from '../transfer/backup.ts'
 
 interface RestoredCluster {
   readonly dataDir: string

@@ -10,11 +10,11 @@ import { withContext } from '../command-context.ts'
 import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { EXIT } from '../exit-codes.ts'
 import { outputFormat } from '../flags/global-flags.ts'
-import { headerJson, onFiles, printFields, summaryJson } from '../format/backup.ts'
 import { userPath } from '../terminal/io.ts'
 import { printJson, say, write } from '../terminal/output.ts'
 import { byteCount, keyCount, ProgressDisplay } from '../terminal/progress.ts'
 import { confirm } from '../terminal/questions.ts'
+import { headerJson, onFiles, printFields, summaryJson } from '../transfer/backup.ts'
 
 export const command = (context: ProgramContext) =>
   new Command('backup')

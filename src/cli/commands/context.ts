@@ -16,9 +16,9 @@ import {
 import { EXIT } from '../exit-codes.ts'
 import { parseUserName, readCredentials } from '../flags/credentials.ts'
 import { chooseTls, type GlobalFlags, outputFormat } from '../flags/global-flags.ts'
-import { printList } from '../format/table.ts'
 import { io } from '../terminal/io.ts'
 import { byName, say } from '../terminal/output.ts'
+import { printList } from '../terminal/table.ts'
 
 export const command = ({ flags }: ProgramContext) =>
   new Command('context')

@@ -8,6 +8,7 @@ import { PROGRAM } from '../../local/program-name.ts'
 import { type CommandContext, withContext } from '../command-context.ts'
 import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { deleteInParts } from '../delete-in-parts.ts'
+import { formatError } from '../error-message.ts'
 import { EXIT } from '../exit-codes.ts'
 import { getCommand, keyArgument } from '../flags/arguments.ts'
 import { parseCount } from '../flags/flag-values.ts'
@@ -21,7 +22,6 @@ import {
   parseBounds,
   START,
 } from '../flags/key-range.ts'
-import { formatError } from '../format/error.ts'
 import { printResult, say, setWriteIntent } from '../terminal/output.ts'
 import { keyCount, ProgressDisplay } from '../terminal/progress.ts'
 import { confirm } from '../terminal/questions.ts'

@@ -1,17 +1,17 @@
 // kv doctor DIR: checks a stopped data directory, and changes nothing.
 
 import { Command } from '@commander-js/extra-typings'
-import { clusterDirectoryAdvice } from '../../local/directory/recovery-hints.ts'
 import { Failure } from '../../local/failure.ts'
+import { clusterDirectoryAdvice } from '../../local/node/recovery-hints.ts'
 import { PROGRAM } from '../../local/program-name.ts'
 import type { ReplicaCheck } from '../../server/replica/check-replica.ts'
 import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { EXIT } from '../exit-codes.ts'
 import { outputFormat } from '../flags/global-flags.ts'
 import { toJson } from '../format/json.ts'
-import { isTable, printList } from '../format/table.ts'
 import { userPath } from '../terminal/io.ts'
 import { print, say, writeLine } from '../terminal/output.ts'
+import { isTable, printList } from '../terminal/table.ts'
 import { replicaJson } from './inspect.ts'
 
 export const command = ({ flags }: ProgramContext) =>

@@ -10,13 +10,12 @@ import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { EXIT } from '../exit-codes.ts'
 import { keyArgument } from '../flags/arguments.ts'
 import { parseRevision } from '../flags/flag-values.ts'
-import type { Format } from '../flags/global-flags.ts'
 import { parseBounds } from '../flags/key-range.ts'
 import { printedRecordJson } from '../format/json.ts'
-import { printTable } from '../format/table.ts'
 import { escapeLines, printableText } from '../format/text.ts'
 import { io } from '../terminal/io.ts'
-import { printJson, printLines, say, write } from '../terminal/output.ts'
+import { type Format, printJson, printLines, say, write } from '../terminal/output.ts'
+import { printTable } from '../terminal/table.ts'
 
 export const command = ({ flags }: ProgramContext) =>
   withExamples(new Command('get'), [

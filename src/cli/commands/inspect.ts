@@ -2,17 +2,17 @@
 
 import { Command } from '@commander-js/extra-typings'
 import { shellWord } from '../../bytes/shell-word.ts'
-import { clusterDirectoryAdvice, startCommandFor } from '../../local/directory/recovery-hints.ts'
 import { Failure } from '../../local/failure.ts'
+import { clusterDirectoryAdvice, startCommandFor } from '../../local/node/recovery-hints.ts'
 import { PROGRAM } from '../../local/program-name.ts'
 import { isStorageError } from '../../server/replica/inspect-data-directory.ts'
 import type { ReplicaSummary } from '../../server/replica/stopped-replica.ts'
 import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { EXIT } from '../exit-codes.ts'
 import { outputFormat } from '../flags/global-flags.ts'
-import { printList } from '../format/table.ts'
 import { userPath } from '../terminal/io.ts'
 import { say } from '../terminal/output.ts'
+import { printList } from '../terminal/table.ts'
 
 export const command = ({ flags }: ProgramContext) =>
   withExamples(new Command('inspect'), ['kv inspect d1', 'kv inspect d1 d2 d3 -o json'])

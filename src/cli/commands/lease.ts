@@ -11,10 +11,10 @@ import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { EXIT } from '../exit-codes.ts'
 import { parseLease, parseLeaseTime } from '../flags/flag-values.ts'
 import type { GlobalFlags } from '../flags/global-flags.ts'
-import { isTable, printList } from '../format/table.ts'
 import { formatMs, printableText } from '../format/text.ts'
 import { print, printJson, printResult, say } from '../terminal/output.ts'
 import { keyCount } from '../terminal/progress.ts'
+import { isTable, printList } from '../terminal/table.ts'
 
 export const command = ({ flags }: ProgramContext) =>
   new Command('lease')

@@ -15,8 +15,8 @@ import { nameBeforeDashes, splitAtDashes } from '../flags/arguments.ts'
 import { parseDuration, parseLeaseTime, parseText } from '../flags/flag-values.ts'
 import type { GlobalFlags } from '../flags/global-flags.ts'
 import { listRecipeNames } from '../flags/key-range.ts'
-import { isTable, printList } from '../format/table.ts'
 import { formatMs, printableText } from '../format/text.ts'
+import { isTable, printList } from '../terminal/table.ts'
 
 export const command = ({ flags, argv }: ProgramContext) =>
   withExamples(new Command('lock'), [

@@ -9,9 +9,9 @@ import { EXIT } from '../exit-codes.ts'
 import { parseCount, parseRevision } from '../flags/flag-values.ts'
 import { END, type KeyBounds, parseBounds, START } from '../flags/key-range.ts'
 import { printedMetaJson, printedRecordJson, toJson, toJsonLine } from '../format/json.ts'
-import { type Column, printList } from '../format/table.ts'
 import { printableText } from '../format/text.ts'
 import { printResult, write, writeLine } from '../terminal/output.ts'
+import { type Column, printList } from '../terminal/table.ts'
 
 export const command = ({ flags }: ProgramContext) =>
   withExamples(new Command('ls'), [

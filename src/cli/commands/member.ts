@@ -9,9 +9,9 @@ import { type CommandContext, checkedByClient, withContext } from '../command-co
 import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { parseText } from '../flags/flag-values.ts'
 import type { GlobalFlags } from '../flags/global-flags.ts'
-import { printList } from '../format/table.ts'
 import { byName, say } from '../terminal/output.ts'
 import { confirm } from '../terminal/questions.ts'
+import { printList } from '../terminal/table.ts'
 
 export const command = ({ flags }: ProgramContext) =>
   new Command('member')

@@ -11,12 +11,20 @@ import { withContext } from '../command-context.ts'
 import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { EXIT } from '../exit-codes.ts'
 import { parseLeaseTime, parsePriority, parseText, parseTimeout } from '../flags/flag-values.ts'
-import type { Format, GlobalFlags } from '../flags/global-flags.ts'
+import type { GlobalFlags } from '../flags/global-flags.ts'
 import { listRecipeNames } from '../flags/key-range.ts'
 import { readValue } from '../flags/value-source.ts'
-import { printList } from '../format/table.ts'
 import { printableText } from '../format/text.ts'
-import { allWritten, printJson, printLines, printResult, setWriteIntent, write } from '../terminal/output.ts'
+import {
+  allWritten,
+  type Format,
+  printJson,
+  printLines,
+  printResult,
+  setWriteIntent,
+  write,
+} from '../terminal/output.ts'
+import { printList } from '../terminal/table.ts'
 
 export const command = ({ flags }: ProgramContext) =>
   new Command('queue')

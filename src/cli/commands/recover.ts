@@ -4,8 +4,8 @@ import { dirname } from 'node:path'
 import { Command } from '@commander-js/extra-typings'
 import { BUMP_DEFAULT } from '../../backup/bump.ts'
 import { shellWord } from '../../bytes/shell-word.ts'
-import { listed, replicasBeside, startCommandFor } from '../../local/directory/recovery-hints.ts'
 import { Failure } from '../../local/failure.ts'
+import { listed, replicasBeside, startCommandFor } from '../../local/node/recovery-hints.ts'
 import { PROGRAM } from '../../local/program-name.ts'
 import { readClusterId, readQuarantine } from '../../server/replica/inspect-data-directory.ts'
 import { type ProgramContext, withExamples } from '../command-definition.ts'
@@ -21,9 +21,9 @@ import {
   RESET_ROOT,
   RESET_ROOT_HELP,
 } from '../flags/new-cluster-flags.ts'
-import { onFiles } from '../format/backup.ts'
 import { userPath } from '../terminal/io.ts'
 import { printResult, say } from '../terminal/output.ts'
+import { onFiles } from '../transfer/backup.ts'
 
 export const command = ({ flags: globalFlags }: ProgramContext) =>
   withExamples(new Command('recover'), [

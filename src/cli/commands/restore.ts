@@ -18,10 +18,10 @@ import {
   RESET_ROOT,
   RESET_ROOT_HELP,
 } from '../flags/new-cluster-flags.ts'
-import { onFiles } from '../format/backup.ts'
 import { userPath } from '../terminal/io.ts'
 import { printResult, say } from '../terminal/output.ts'
 import { keyCount } from '../terminal/progress.ts'
+import { onFiles } from '../transfer/backup.ts'
 
 export const command = ({ flags }: ProgramContext) =>
   withExamples(new Command('restore'), [

@@ -7,20 +7,15 @@ import { Failure } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
 import { RoleDocument } from '../../operations/documents/auth.ts'
 import { ACCESSES } from '../../operations/forms/roles.ts'
+import { retryAuthChange } from '../auth-change.ts'
 import { withContext } from '../command-context.ts'
 import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { EXIT } from '../exit-codes.ts'
 import { parseText } from '../flags/flag-values.ts'
 import type { GlobalFlags } from '../flags/global-flags.ts'
-import {
-  addPermission,
-  permissionFrom,
-  permissionText,
-  removePermission,
-  retryAuthChange,
-} from '../flags/permissions.ts'
-import { printList, printTable } from '../format/table.ts'
+import { addPermission, permissionFrom, permissionText, removePermission } from '../flags/permissions.ts'
 import { byName, printJson, say } from '../terminal/output.ts'
+import { printList, printTable } from '../terminal/table.ts'
 
 export const command = ({ flags }: ProgramContext) =>
   new Command('role')

@@ -8,15 +8,15 @@ import { isObject } from '../../operations/forms/decode.ts'
 import { type Instance, registry } from '../../recipes/index.ts'
 import { type CommandContext, untilSecondSignal, withContext } from '../command-context.ts'
 import { type ProgramContext, withExamples } from '../command-definition.ts'
-import { EXIT, endedBy, withinLease } from '../exit-codes.ts'
+import { EXIT, endedBy } from '../exit-codes.ts'
 import { parseLeaseTime, parseText, parseUrl, parseWeight } from '../flags/flag-values.ts'
 import type { GlobalFlags } from '../flags/global-flags.ts'
 import { listRecipeNames } from '../flags/key-range.ts'
 import { toJsonLine } from '../format/json.ts'
-import { type Column, printList } from '../format/table.ts'
-import { printableText } from '../format/text.ts'
+import { printableText, withinLease } from '../format/text.ts'
 import { io } from '../terminal/io.ts'
 import { onLostOutput, say, writeLine } from '../terminal/output.ts'
+import { type Column, printList } from '../terminal/table.ts'
 
 export const command = ({ flags }: ProgramContext) =>
   new Command('service')

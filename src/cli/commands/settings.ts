@@ -10,8 +10,9 @@ import { type CommandContext, withContext } from '../command-context.ts'
 import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { EXIT } from '../exit-codes.ts'
 import type { GlobalFlags } from '../flags/global-flags.ts'
-import { isTable, printTable } from '../format/table.ts'
+import { settingsByName } from '../format/setting-names.ts'
 import { printJson } from '../terminal/output.ts'
+import { isTable, printTable } from '../terminal/table.ts'
 
 export const command = ({ flags }: ProgramContext) =>
   withExamples(new Command('settings'), ['kv settings', 'kv settings set leases=on value_bytes_max=65536'])
@@ -98,16 +99,6 @@ function nestSettings(assignments: readonly [name: string, value: unknown][]): S
     else settings[group] = { ...(isObject(settings[group]) ? settings[group] : {}), [field]: value }
   }
   return settings
-}
-
-export function settingsByName(settings: Settings): [name: string, value: unknown][] {
-  return Object.entries(settings).flatMap(([name, value]) => {
-    if (!isObject(value)) return [[name, value]]
-    return Object.entries(value).map(([field, inner]): [string, unknown] => [
-      field === 'on' ? name : `${name}.${field}`,
-      inner,
-    ])
-  })
 }
 
 async function print({ format }: CommandContext, settings: Settings): Promise<void> {

@@ -17,10 +17,10 @@ import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { EXIT } from '../exit-codes.ts'
 import { parseTiming } from '../flags/flag-values.ts'
 import { toJson, toJsonLine } from '../format/json.ts'
-import { type Column, isTable, printTable } from '../format/table.ts'
 import { escapeText } from '../format/text.ts'
 import { io } from '../terminal/io.ts'
 import { byName, sayPainted, write, writeLine } from '../terminal/output.ts'
+import { type Column, isTable, printTable } from '../terminal/table.ts'
 import { paint } from '../terminal/terminal.ts'
 
 /** A node that does not answer in this time is shown as unreachable. */

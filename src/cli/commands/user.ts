@@ -6,15 +6,16 @@ import type { AuthSelf, UserInfo } from '../../client/index.ts'
 import { Failure } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
 import { SelfDocument, UserDocument } from '../../operations/documents/auth.ts'
+import { retryAuthChange } from '../auth-change.ts'
 import { type CommandContext, withContext } from '../command-context.ts'
 import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { EXIT } from '../exit-codes.ts'
 import { type NewPasswordFlags, newPassword, parseUserName } from '../flags/credentials.ts'
 import { parseText } from '../flags/flag-values.ts'
 import type { GlobalFlags } from '../flags/global-flags.ts'
-import { permissionText, retryAuthChange } from '../flags/permissions.ts'
-import { type Column, printList, printTable } from '../format/table.ts'
+import { permissionText } from '../flags/permissions.ts'
 import { byName, printJson, say } from '../terminal/output.ts'
+import { type Column, printList, printTable } from '../terminal/table.ts'
 
 export const command = ({ flags }: ProgramContext) =>
   new Command('user')

@@ -12,13 +12,13 @@ import { runOnce } from '../exec/watch-exec.ts'
 import { EXIT } from '../exit-codes.ts'
 import { keyArgument, splitAtDashes } from '../flags/arguments.ts'
 import { parseRevision } from '../flags/flag-values.ts'
-import type { Format, GlobalFlags } from '../flags/global-flags.ts'
+import type { GlobalFlags } from '../flags/global-flags.ts'
 import { printedOrigin, printedRecordJson, toJson, toJsonLine } from '../format/json.ts'
-import { RowWriter } from '../format/table.ts'
 import { printableText } from '../format/text.ts'
 import { formatWord } from '../format/word.ts'
 import { io } from '../terminal/io.ts'
-import { say, write, writeLine } from '../terminal/output.ts'
+import { type Format, say, write, writeLine } from '../terminal/output.ts'
+import { RowWriter } from '../terminal/table.ts'
 
 interface WatchFlags {
   readonly prefix?: string | undefined

@@ -12,6 +12,7 @@ import { DEFAULT_NODES, DEFAULT_PORT } from '../../local/directory/plan.ts'
 import { Failure, failureReason } from '../../local/failure.ts'
 import { EXIT } from '../exit-codes.ts'
 import { io, userPath } from '../terminal/io.ts'
+import { FORMATS, type Format } from '../terminal/output.ts'
 import { parseEndpoints, parseStaleness, parseTimeout } from './flag-values.ts'
 
 const VARIABLES = [
@@ -37,9 +38,6 @@ export function dropEmptyVariables(): void {
 }
 
 const DEFAULT_ENDPOINTS = Array.from({ length: DEFAULT_NODES }, (_, at) => localUrl(DEFAULT_PORT + at))
-
-const FORMATS = ['table', 'wide', 'plain', 'json', 'ndjson'] as const
-export type Format = (typeof FORMATS)[number]
 
 export function commandWithGlobalFlags(name: string) {
   return new Command(name)

@@ -1,15 +1,12 @@
 // Permissions on the command line: `read KEY`, `write --prefix P`, `readwrite --range A B`, `read --all`, `admin`.
 //
 // A role has at most one permission for each range: granting `write` beside `read` makes it `readwrite`, and revoking
-// `write` from that leaves `read`. Changes of users and roles are made against the revision that was read.
+// `write` from that leaves `read`.
 
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { PermittedRange, RolePermission } from '../../client/index.ts'
-import { QuorateError } from '../../client/index.ts'
 import { afterPrefix, keyText } from '../../client/transact.ts'
 import { Failure } from '../../local/failure.ts'
 import type { Access } from '../../operations/forms/roles.ts'
-import type { CommandContext } from '../command-context.ts'
 import { EXIT } from '../exit-codes.ts'
 import { formatWord } from '../format/word.ts'
 
@@ -118,25 +115,3 @@ export function permissionText(permission: RolePermission): string {
 }
 
 const word = (key: string | Uint8Array): string => formatWord(Buffer.from(key as string))
-
-const PAUSE_MS_MAX = 50
-
-/**
- * Repeats `attempt`, which reads, changes and writes, while its condition on the auth revision fails: somebody has
- * changed a user or a role in between. Ends at the timeout.
- */
-export async function retryAuthChange(
-  { timeoutMs, signal }: Pick<CommandContext, 'timeoutMs' | 'signal'>,
-  attempt: () => Promise<void>,
-): Promise<void> {
-  const until = performance.now() + timeoutMs
-  for (;;) {
-    try {
-      return await attempt()
-    } catch (error) {
-      const isOvertaken = error instanceof QuorateError && error.code === 'precondition_failed'
-      if (!isOvertaken || performance.now() >= until || signal.aborted) throw error
-    }
-    await sleep(Math.random() * PAUSE_MS_MAX)
-  }
-}

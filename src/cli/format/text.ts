@@ -31,3 +31,7 @@ export function printableText(bytes: Uint8Array, escaped: RegExp = /[^ -~]/g): s
 export function formatMs(ms: number): string {
   return ms < 1_000 ? `${Math.round(ms)} ms` : `${(ms / 1_000).toFixed(1)} s`
 }
+
+/** When it ends what a lease keeps, and no node has confirmed that the lease has ended. */
+export const withinLease = (ttlMs: number): string =>
+  `within ${formatMs(ttlMs)}, when its lease ends: no node has confirmed that it has ended`

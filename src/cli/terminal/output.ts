@@ -7,12 +7,14 @@ import { fstatSync, writeSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { failureReason } from '../../local/failure.ts'
 import { EXIT } from '../exit-codes.ts'
-import type { Format } from '../flags/global-flags.ts'
 import { toJson, toJsonLine } from '../format/json.ts'
 import { escapeLines, escapeText } from '../format/text.ts'
 import { type Io, io, withCurrentIo } from './io.ts'
 import { clearProgress } from './progress.ts'
 import { paint, type Style, terminal } from './terminal.ts'
+
+export const FORMATS = ['table', 'wide', 'plain', 'json', 'ndjson'] as const
+export type Format = (typeof FORMATS)[number]
 
 /** The state of the output of one command. */
 interface OutputState {

@@ -7,8 +7,8 @@ import {
   type ControlledNode,
   type ControlState,
 } from '../../operations/documents/control.ts'
+import type { ClusterNodes, SupervisorEvent } from '../cluster/cluster-nodes.ts'
 import type { SupervisedNode } from '../node/supervised-node.ts'
-import type { ClusterNodes, SupervisorEvent } from '../supervisor/cluster-nodes.ts'
 
 /** The part of a cluster that the console shows. */
 export type ShownCluster = Pick<ClusterNodes, 'nodes' | 'clusterId' | 'mesh' | 'watch'>

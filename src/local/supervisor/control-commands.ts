@@ -9,16 +9,16 @@ import type {
 } from '../../operations/documents/supervisor.ts'
 import { isObject, tryParseJson } from '../../operations/forms/decode.ts'
 import { requestHttp } from '../../system/http-request.ts'
+import type { ClusterNodes } from '../cluster/cluster-nodes.ts'
+import { failed, succeeded } from '../cluster/control-protocol.ts'
+import { checkQuorum, type QuorumState } from '../cluster/quorum-check.ts'
 import { backUpDirectory, describeUse } from '../directory/data-directory.ts'
-import { readyOnlyWithQuorum, withRecoveryHint } from '../directory/recovery-hints.ts'
 import { leaderAmong } from '../node/node-view.ts'
+import { readyOnlyWithQuorum, withRecoveryHint } from '../node/recovery-hints.ts'
 import type { SupervisedNode } from '../node/supervised-node.ts'
 import { poll } from '../poll.ts'
 import { PROGRAM } from '../program-name.ts'
 import { completeGroups, type RelayMesh } from '../relays/mesh.ts'
-import type { ClusterNodes } from './cluster-nodes.ts'
-import { failed, succeeded } from './control-protocol.ts'
-import { checkQuorum, type QuorumState } from './quorum-check.ts'
 
 /** Time for nodes that run, or are starting on a busy machine, to find a leader. */
 const QUORUM_TIMEOUT_MS = 30_000

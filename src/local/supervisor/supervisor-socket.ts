@@ -15,12 +15,18 @@ import {
 import { DisagreementError, isObject, tryParseJson } from '../../operations/forms/decode.ts'
 import { version } from '../../system/version.ts'
 import { HOST, parsePort } from '../addresses.ts'
+import {
+  type Challenge,
+  computeProof,
+  failed,
+  type Identification,
+  isSameToken,
+} from '../cluster/control-protocol.ts'
 import type { ControlAddress } from '../directory/cluster-file.ts'
 import { asFailure, Failure } from '../failure.ts'
 import { processExists } from '../processes.ts'
 import { PROGRAM } from '../program-name.ts'
 import { UnidentifiedConnections } from '../unidentified-connections.ts'
-import { type Challenge, computeProof, failed, type Identification, isSameToken } from './control-protocol.ts'
 
 const LINE_CHARS_MAX = 64 * 1024
 /** Limit on connections that have not sent a command. Beyond it, the oldest of them ends. */

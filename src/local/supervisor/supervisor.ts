@@ -23,6 +23,8 @@ import type {
 import { holdsNode, readClusterId } from '../../server/replica/inspect-data-directory.ts'
 import { randomId } from '../../system/random-id.ts'
 import { ORPHAN_EXIT_TIMEOUT_MS, waitUntilFree } from '../addresses.ts'
+import { ClusterNodes, READY_TIMEOUT_MS, type SupervisorEvent } from '../cluster/cluster-nodes.ts'
+import { describeFault, failed, succeeded } from '../cluster/control-protocol.ts'
 import type { Console } from '../console/console-server.ts'
 import { makeCertificates } from '../directory/certificates.ts'
 import {
@@ -33,14 +35,12 @@ import {
 } from '../directory/cluster-file.ts'
 import { createDataDirectory, diskSpaceFault } from '../directory/data-directory.ts'
 import { DEFAULT_PORT, type NodePlan, type PlanOptions, planNodes } from '../directory/plan.ts'
-import { foreignNodes, readyOnlyWithQuorum, withRecoveryHint } from '../directory/recovery-hints.ts'
 import { asFailure, Failure, failureMessage } from '../failure.ts'
 import { isUrlKnown } from '../node/node-view.ts'
+import { foreignNodes, readyOnlyWithQuorum, withRecoveryHint } from '../node/recovery-hints.ts'
 import type { SupervisedNode } from '../node/supervised-node.ts'
 import { PROGRAM } from '../program-name.ts'
-import { ClusterNodes, READY_TIMEOUT_MS, type SupervisorEvent } from './cluster-nodes.ts'
 import { ControlCommands } from './control-commands.ts'
-import { describeFault, failed, succeeded } from './control-protocol.ts'
 import { type DirectoryLock, lockDirectory } from './supervisor-lock.ts'
 
 /** Ports that a message suggests are so much higher than those in use. */

@@ -7,9 +7,8 @@ import { Failure, failureMessage, isSystemError, unwritable } from '../../local/
 import { decodeAppliedState } from '../../raft/index.ts'
 import { isStorageError } from '../../server/replica/inspect-data-directory.ts'
 import { EXIT } from '../exit-codes.ts'
-import type { Format } from '../flags/global-flags.ts'
-import { printJson } from '../terminal/output.ts'
-import { printTable } from './table.ts'
+import { type Format, printJson } from '../terminal/output.ts'
+import { printTable } from '../terminal/table.ts'
 
 export function headerJson(header: BackupHeader): Readonly<Record<string, unknown>> {
   const state = decodeState(header.kv)

@@ -1,10 +1,10 @@
 // Errors of the client as messages: the cause first, then what was written, then the next command.
 
-import { NO_TIME, ONLY_TLS } from '../../client/call-error.ts'
-import { PreconditionFailedError, type QuorateError } from '../../client/index.ts'
-import { PROGRAM } from '../../local/program-name.ts'
-import type { Intent } from '../exit-codes.ts'
-import type { EndpointSource } from '../flags/global-flags.ts'
+import { NO_TIME, ONLY_TLS } from '../client/call-error.ts'
+import { PreconditionFailedError, type QuorateError } from '../client/index.ts'
+import { PROGRAM } from '../local/program-name.ts'
+import type { Intent } from './exit-codes.ts'
+import type { EndpointSource } from './flags/global-flags.ts'
 
 const NOTHING = 'nothing was written'
 /** Reason for the end of a try: another program may listen there, or the port is that of the peers. */

@@ -1,11 +1,10 @@
 // Rows of records: in columns for people, or separated by tabs and without a header for scripts.
 
-import type { Format } from '../flags/global-flags.ts'
-import { io } from '../terminal/io.ts'
-import { write, writeLine } from '../terminal/output.ts'
-import { paint, type Style } from '../terminal/terminal.ts'
-import { toJson, toJsonLine } from './json.ts'
-import { escapeText } from './text.ts'
+import { toJson, toJsonLine } from '../format/json.ts'
+import { escapeText } from '../format/text.ts'
+import { io } from './io.ts'
+import { type Format, write, writeLine } from './output.ts'
+import { paint, type Style } from './terminal.ts'
 
 export interface Column<Row> {
   readonly title: string
@@ -62,7 +61,9 @@ export class RowWriter<Row> {
       await write(cells.map((row) => `${row.join('\t')}\n`).join(''))
       return
     }
-    const { displayWidth, fitColumns, fill, columnsThatFit, LEFT_OUT } = await import('./column-widths.ts')
+    const { displayWidth, fitColumns, fill, columnsThatFit, LEFT_OUT } = await import(
+      '../format/column-widths.ts'
+    )
     for (const row of cells) {
       row.forEach((cell, at) => {
         this.#widths[at] = Math.max(this.#widths[at] ?? 0, displayWidth(cell))

@@ -13,9 +13,9 @@ import {
   readQuarantine,
 } from '../../server/replica/inspect-data-directory.ts'
 import type { ReplicaSummary } from '../../server/replica/stopped-replica.ts'
-import type { SupervisedNode } from '../node/supervised-node.ts'
+import { CLUSTER_FILE, DEFAULT_DATA } from '../directory/cluster-file.ts'
 import { PROGRAM } from '../program-name.ts'
-import { CLUSTER_FILE, DEFAULT_DATA } from './cluster-file.ts'
+import type { SupervisedNode } from './supervised-node.ts'
 
 /** The flag of commands for the cluster in this directory; empty if they need none. */
 export const dataFlag = (directory: string): string =>
