@@ -21,7 +21,7 @@ let page: Modules
 let store: FakeKeys
 let screen: Screen | undefined
 beforeAll(async () => {
-  const names = ['app/route.ts', 'cluster/cluster-view.ts', 'cluster/connection.ts', 'cluster/freshness.ts']
+  const names = ['route.ts', 'cluster/cluster-view.ts', 'cluster/connection.ts', 'cluster/freshness.ts']
   page = Object.assign(
     {},
     ...(await Promise.all([...names, 'cluster/credentials.ts'].map((name) => load<object>(name)))),

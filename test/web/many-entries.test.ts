@@ -18,7 +18,7 @@ const node = stubPage()
 let page: Modules
 let store: FakeKeys
 beforeAll(async () => {
-  const names = ['app/route.ts', 'cluster/cluster-view.ts', 'cluster/self.ts']
+  const names = ['route.ts', 'cluster/cluster-view.ts', 'cluster/self.ts']
   page = Object.assign({}, ...(await Promise.all(names.map((name) => load<object>(name)))))
 })
 beforeEach(() => {

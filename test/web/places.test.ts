@@ -17,7 +17,7 @@ let parseRoute: (fragment: string) => object
 let coordination: Places
 let keys: Places
 beforeAll(async () => {
-  ;({ parseRoute } = await load<{ parseRoute: typeof parseRoute }>('app/route.ts'))
+  ;({ parseRoute } = await load<{ parseRoute: typeof parseRoute }>('route.ts'))
   coordination = await load<Places>('pages/coordination/place.ts')
   keys = await load<Places>('pages/keys/key-route.ts')
 })

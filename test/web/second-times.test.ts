@@ -18,7 +18,7 @@ afterEach(() => {
 })
 
 test('a page learns of each revision, however many there are, and at most every two seconds', async () => {
-  const { useRevision } = await load<{ useRevision: () => number }>('app/use-revision.ts')
+  const { useRevision } = await load<{ useRevision: () => number }>('cluster/use-revision.ts')
   const seen: number[] = []
   const Reader = (): null => {
     seen.push(useRevision())

@@ -30,7 +30,7 @@ beforeAll(async () => {
   const names = ['draft.ts', 'txn-result.tsx', 'transaction.tsx', 'templates.ts'].map(
     (name) => `pages/transaction/${name}`,
   )
-  const all = [...names, 'app/route.ts', 'cluster/credentials.ts']
+  const all = [...names, 'route.ts', 'cluster/credentials.ts']
   page = Object.assign({}, ...(await Promise.all(all.map((name) => load<object>(name)))))
 })
 beforeEach(() => {

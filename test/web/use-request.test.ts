@@ -33,7 +33,7 @@ type UseRequest = (
 async function showReader() {
   const { render, h } = (await load('preact')) as Renderer
   const { useState } = (await load('preact/hooks')) as Hooks
-  const { useRequest } = (await load('../../web/src/app/use-request.ts')) as { useRequest: UseRequest }
+  const { useRequest } = (await load('../../web/src/cluster/use-request.ts')) as { useRequest: UseRequest }
   const reads: (PromiseWithResolvers<string> & { readonly of: string; readonly signal: AbortSignal })[] = []
   const shown = { change: (_: { readonly key: string; readonly version: number }): void => {}, reads }
   let request: Request | undefined

@@ -21,12 +21,12 @@ import { SafeText } from '../design/bytes-text.tsx'
 import { Notice } from '../design/notice.tsx'
 import { formatCount, formatDuration } from '../design/numbers.ts'
 import './app.css'
+import { PageFrame } from '../design/page-frame.tsx'
+import { route } from '../route.ts'
 import { Login } from './login.tsx'
 import { PageBoundary } from './page-boundary.tsx'
-import { PageFrame } from './page-frame.tsx'
 import { findPage } from './pages.ts'
 import { Rail } from './rail.tsx'
-import { route } from './route.ts'
 
 /** Pages that were shown. */
 const loaded = signal<ReadonlyMap<string, ComponentType>>(new Map())

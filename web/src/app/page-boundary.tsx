@@ -2,7 +2,7 @@ import { Component, type ComponentChildren } from 'preact'
 import { describeError } from '../cluster/connection.ts'
 import { Button } from '../design/button.tsx'
 import { SafeText } from '../design/bytes-text.tsx'
-import { PageFrame } from './page-frame.tsx'
+import { PageFrame } from '../design/page-frame.tsx'
 
 interface Props {
   readonly children: ComponentChildren

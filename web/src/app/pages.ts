@@ -1,7 +1,7 @@
 // The pages of the console. A page has a link in the rail, or stands under a page that leads to it.
 
 import type { ComponentType } from 'preact'
-import type { IconName } from './icon.tsx'
+import type { IconName } from '../design/icon.tsx'
 
 interface LoadedPage {
   /** Loads its module, when it is first shown. */

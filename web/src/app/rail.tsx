@@ -8,11 +8,11 @@ import { forgetUserToken, userName, userToken } from '../cluster/credentials.ts'
 import { self } from '../cluster/self.ts'
 import { Button } from '../design/button.tsx'
 import { SafeText } from '../design/bytes-text.tsx'
-import { Icon } from './icon.tsx'
+import { Icon } from '../design/icon.tsx'
 import { findPage, linkedPages } from './pages.ts'
 import './rail.css'
+import { ThemeButton } from '../design/theme.tsx'
 import { SelfDialog } from './self-dialog.tsx'
-import { ThemeButton } from './theme.tsx'
 
 export function Rail({ current }: { readonly current: string }) {
   const page = findPage(current)

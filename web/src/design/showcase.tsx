@@ -2,7 +2,7 @@
 
 import { render } from 'preact'
 import { useState } from 'preact/hooks'
-import { ThemeButton } from '../app/theme.tsx'
+import { ThemeButton } from './theme.tsx'
 import './base.css'
 import { Button } from './button.tsx'
 import { SafeText } from './bytes-text.tsx'

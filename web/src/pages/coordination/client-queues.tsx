@@ -2,8 +2,8 @@
 
 import { useState } from 'preact/hooks'
 import type { KeyRow } from '../../../../src/operations/forms/store.ts'
-import { useRequest } from '../../app/use-request.ts'
-import { useRevision } from '../../app/use-revision.ts'
+import { useRequest } from '../../cluster/use-request.ts'
+import { useRevision } from '../../cluster/use-revision.ts'
 import { BytesText, SafeText } from '../../design/bytes-text.tsx'
 import { Empty } from '../../design/empty.tsx'
 import { Figure, Figures } from '../../design/figure.tsx'

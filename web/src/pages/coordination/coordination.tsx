@@ -1,8 +1,8 @@
 // Things that programs share through the recipes: locks, elections, queues, services and sagas, and their leases.
 
-import { PageFrame } from '../../app/page-frame.tsx'
-import { route } from '../../app/route.ts'
+import { PageFrame } from '../../design/page-frame.tsx'
 import { Tabs } from '../../design/tabs.tsx'
+import { route } from '../../route.ts'
 import { ClientQueueDetail, ClientQueueList } from './client-queues.tsx'
 import './coordination.css'
 import { LeaseDetail, LeaseList } from './leases.tsx'

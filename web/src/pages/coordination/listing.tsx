@@ -2,8 +2,8 @@
 
 import type { ComponentChildren } from 'preact'
 import { utf8Text } from '../../../../src/bytes/index.ts'
-import { useRequest } from '../../app/use-request.ts'
-import { useRevision } from '../../app/use-revision.ts'
+import { useRequest } from '../../cluster/use-request.ts'
+import { useRevision } from '../../cluster/use-revision.ts'
 import { Button } from '../../design/button.tsx'
 import { BytesText, SafeText, toHex } from '../../design/bytes-text.tsx'
 import { CopyButton } from '../../design/copy-button.tsx'

@@ -1,8 +1,8 @@
 // Links within the page: `#/coordination/locks/NAME`. A name that is no UTF-8 is in `hex`.
 
 import { encodeUtf8, utf8Text } from '../../../../src/bytes/index.ts'
-import { href, type Route } from '../../app/route.ts'
 import { toHex } from '../../design/bytes-text.tsx'
+import { href, type Route } from '../../route.ts'
 import { fromHex } from '../keys/key-route.ts'
 
 export const TABS = ['locks', 'elections', 'semaphores', 'queues', 'services', 'sagas', 'leases'] as const

@@ -1,7 +1,6 @@
 // Faults of a local cluster: nodes and links that one can break by a click, and what clients saw of it.
 
 import { useEffect, useState } from 'preact/hooks'
-import { PageFrame } from '../../app/page-frame.tsx'
 import { consoleHost } from '../../cluster/console-host.ts'
 import { control, controlError, controlState, doneActions, followControl } from '../../cluster/control.ts'
 import { Button } from '../../design/button.tsx'
@@ -9,6 +8,7 @@ import { Empty } from '../../design/empty.tsx'
 import { Mark } from '../../design/mark.tsx'
 import { Notice } from '../../design/notice.tsx'
 import { formatClock } from '../../design/numbers.ts'
+import { PageFrame } from '../../design/page-frame.tsx'
 import { type Act, shownState } from './act.ts'
 import { runClient } from './clients.ts'
 import './faults.css'

@@ -1,9 +1,9 @@
 import { useState } from 'preact/hooks'
 import { encodeUtf8 } from '../../../../src/bytes/index.ts'
-import { navigate } from '../../app/route.ts'
 import { Button } from '../../design/button.tsx'
 import { Dialog } from '../../design/dialog.tsx'
 import { TextField } from '../../design/field.tsx'
+import { navigate } from '../../route.ts'
 import { keysHref } from './key-route.ts'
 import { ValueEditor } from './value-editor.tsx'
 

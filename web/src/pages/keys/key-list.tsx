@@ -2,8 +2,8 @@
 
 import { encodeUtf8 } from '../../../../src/bytes/index.ts'
 import { keyAfter, prefixRange } from '../../../../src/operations/forms/places.ts'
-import { useRequest } from '../../app/use-request.ts'
-import { useRevision } from '../../app/use-revision.ts'
+import { useRequest } from '../../cluster/use-request.ts'
+import { useRevision } from '../../cluster/use-revision.ts'
 import { BytesText, toHex } from '../../design/bytes-text.tsx'
 import { Notice } from '../../design/notice.tsx'
 import { identify } from './children.ts'

@@ -1,8 +1,8 @@
 // Links to keys, prefixes and revisions: `#/keys/config/a?rev=12&tab=history`. A key that is no UTF-8 is in `hex`.
 
 import { encodeUtf8, utf8Text } from '../../../../src/bytes/index.ts'
-import { href, type Route } from '../../app/route.ts'
 import { toHex } from '../../design/bytes-text.tsx'
+import { href, type Route } from '../../route.ts'
 
 export type KeysView = 'tree' | 'list'
 export type KeyTab = 'value' | 'history'

@@ -2,11 +2,11 @@
 
 import { useState } from 'preact/hooks'
 import { encodeUtf8 } from '../../../../src/bytes/index.ts'
-import { PageFrame } from '../../app/page-frame.tsx'
-import { href, navigate, route } from '../../app/route.ts'
 import { Button } from '../../design/button.tsx'
 import { Empty } from '../../design/empty.tsx'
 import { TextField } from '../../design/field.tsx'
+import { PageFrame } from '../../design/page-frame.tsx'
+import { href, navigate, route } from '../../route.ts'
 import { KeyCreation } from './key-creation.tsx'
 import { KeyDetail } from './key-detail.tsx'
 import { KeyList } from './key-list.tsx'

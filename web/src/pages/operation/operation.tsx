@@ -1,13 +1,13 @@
 // The page of operation: members, settings, users and roles, backups, history.
 
 import type { ComponentType } from 'preact'
-import { PageFrame } from '../../app/page-frame.tsx'
-import { href, route } from '../../app/route.ts'
-import { useRequest } from '../../app/use-request.ts'
 import { needsLogin } from '../../cluster/connection.ts'
+import { useRequest } from '../../cluster/use-request.ts'
 import { SafeText } from '../../design/bytes-text.tsx'
 import { Notice } from '../../design/notice.tsx'
+import { PageFrame } from '../../design/page-frame.tsx'
 import { Tabs } from '../../design/tabs.tsx'
+import { href, route } from '../../route.ts'
 import { readAdminRefusal, type TabProps } from './admin-right.ts'
 import { BackupsTab } from './backups-tab.tsx'
 import { HistoryTab } from './history-tab.tsx'

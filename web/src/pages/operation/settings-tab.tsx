@@ -1,7 +1,7 @@
 // The replicated settings, each with what it does, its default and its allowed values.
 
 import { useState } from 'preact/hooks'
-import { useRequest } from '../../app/use-request.ts'
+import { useRequest } from '../../cluster/use-request.ts'
 import { Button } from '../../design/button.tsx'
 import { Notice } from '../../design/notice.tsx'
 import type { TabProps } from './admin-right.ts'

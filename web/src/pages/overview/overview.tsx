@@ -1,7 +1,6 @@
 // The first page: whether all is well, and if not, what.
 
 import { useEffect } from 'preact/hooks'
-import { PageFrame } from '../../app/page-frame.tsx'
 import { history, leaderChanges, members, newest } from '../../cluster/cluster-view.ts'
 import { consoleHost } from '../../cluster/console-host.ts'
 import { controlState, followControl } from '../../cluster/control.ts'
@@ -12,6 +11,7 @@ import { Figure, Figures } from '../../design/figure.tsx'
 import { Mark } from '../../design/mark.tsx'
 import { Notice } from '../../design/notice.tsx'
 import { formatClock, formatCount, formatLatency, formatRate } from '../../design/numbers.ts'
+import { PageFrame } from '../../design/page-frame.tsx'
 import { findAlarms } from './alarms.ts'
 import { MemberTable } from './member-table.tsx'
 import './overview.css'

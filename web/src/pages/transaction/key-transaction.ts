@@ -5,7 +5,7 @@ import { decodeUtf8 } from '../../../../src/bytes/utf8.ts'
 import type { KeyRow } from '../../../../src/operations/forms/store.ts'
 import type { KvComparison, KvTxn } from '../../../../src/operations/forms/transactions.ts'
 import { txn as txnOperation } from '../../../../src/operations/txn.ts'
-import { href } from '../../app/route.ts'
+import { href } from '../../route.ts'
 import { layOutDocument } from '../keys/json-text.ts'
 
 /** Values up to this size stand in a link. */

@@ -1,5 +1,5 @@
 import { signal } from '@preact/signals'
-import { Button } from '../design/button.tsx'
+import { Button } from './button.tsx'
 import { Icon, type IconName } from './icon.tsx'
 
 const THEMES = ['auto', 'light', 'dark'] as const

@@ -1,8 +1,8 @@
 import { useCallback, useEffect, useRef, useState } from 'preact/hooks'
-import { describeError, RefusedError, UnreachableError } from '../cluster/connection.ts'
-import { logins } from '../cluster/credentials.ts'
-import { readsStale } from '../cluster/freshness.ts'
-import { readableName } from '../cluster/self.ts'
+import { describeError, RefusedError, UnreachableError } from './connection.ts'
+import { logins } from './credentials.ts'
+import { readsStale } from './freshness.ts'
+import { readableName } from './self.ts'
 
 export interface RequestState<T> {
   /** The newest answer. It stays while the next one is awaited. */

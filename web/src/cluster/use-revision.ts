@@ -1,5 +1,5 @@
 import { useEffect, useState } from 'preact/hooks'
-import { newest } from '../cluster/cluster-view.ts'
+import { newest } from './cluster-view.ts'
 
 const STEP_MS = 2_000
 

@@ -2,7 +2,7 @@
 // button goes back.
 
 import { signal } from '@preact/signals'
-import { takePastedToken } from '../cluster/credentials.ts'
+import { takePastedToken } from './cluster/credentials.ts'
 
 export interface Route {
   /** The name of a page. */
