@@ -1,7 +1,7 @@
-// Dependencies between the folders of src/ point one way, and none leads to jepsen-lite/. src/bytes, src/raft and
-// src/kv are pure: they use no module of Node, no clock, no randomness and no promise. So a simulator (and one day a
-// browser page) can run them as they are. So are the links between replicas, which the simulator runs. The test reads
-// the syntax tree: comments and strings do not count.
+// Dependencies between the folders of src/ point one way, and none leads to jepsen-lite/. So do those between the
+// parts of a large folder. src/bytes, src/raft and src/kv are pure: they use no module of Node, no clock, no
+// randomness and no promise. So a simulator (and one day a browser page) can run them as they are. So are the links
+// between replicas, which the simulator runs. The test reads the syntax tree: comments and strings do not count.
 
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize, sep } from 'node:path'
@@ -213,6 +213,78 @@ const MAY_IMPORT = new Map([
   ],
 ])
 
+/**
+ * The layers of large folders, from the top. A part is a folder inside, or a single file. It imports only parts of
+ * lower layers; parts of one layer do not import each other.
+ */
+const LAYERS = new Map<string, readonly (readonly string[])[]>([
+  [
+    'src/server/node',
+    [
+      // The driver joins the parts of a node.
+      ['driver.ts'],
+      ['kv-node.ts', 'peer-events.ts'],
+      ['observe'],
+      ['apply', 'leases', 'step-scheduler.ts'],
+      ['read', 'upkeep'],
+      ['write'],
+      ['membership'],
+      ['disk-space', 'watch', 'new-raft.ts'],
+      ['lifecycle.ts', 'entry-traces.ts', 'driver-options.ts', 'directory-disk.ts', 'system-clock.ts'],
+      // The surroundings of a node, as interfaces, and what its parts share.
+      ['clock.ts', 'disk.ts', 'network.ts', 'key-index', 'limits.ts', 'node-events.ts', 'result.ts'],
+    ],
+  ],
+  [
+    'src/server/etcd',
+    [
+      // The two wires of the API.
+      ['gateway', 'grpc'],
+      ['services'],
+      ['watch', 'candidates.ts'],
+      ['auth.ts', 'first-change.ts', 'members.ts', 'rpc.ts'],
+      ['call.ts'],
+      ['etcd-api.ts'],
+      ['read-turns.ts', 'txn.ts'],
+      // HTTP/2 knows nothing of the API.
+      ['http2', 'authorization.ts', 'errors.ts', 'fields.ts', 'range-order.ts', 'status-observers.ts'],
+    ],
+  ],
+  [
+    'src/cli',
+    [
+      ['main.ts'],
+      ['program.ts'],
+      ['commands'],
+      // Jobs that several commands have in common.
+      ['auth-change.ts', 'cluster', 'completion', 'exec'],
+      ['command-context.ts'],
+      ['contexts.ts', 'error-message.ts'],
+      ['command-definition.ts', 'delete-in-parts.ts', 'node-log.ts', 'txn'],
+      ['flags', 'migrate', 'transfer', 'setup', 'cluster-health.ts'],
+      ['terminal'],
+      ['format'],
+      ['exit-codes.ts', 'help-topics.ts'],
+    ],
+  ],
+  [
+    'src/local',
+    [
+      ['supervisor'],
+      ['console'],
+      ['cluster'],
+      ['node'],
+      ['directory', 'relays'],
+      ['addresses.ts'],
+      [
+        ...['child-module.ts', 'failure.ts', 'poll.ts', 'processes.ts', 'program-name.ts'],
+        'unidentified-connections.ts',
+      ],
+    ],
+  ],
+  ['web/src', [['main.tsx'], ['app'], ['pages'], ['route.ts'], ['cluster'], ['design']]],
+])
+
 const IMPURE_NAMES = new Set([
   ...['Date', 'performance', 'Promise', 'globalThis', 'process', 'require'],
   ...['setTimeout', 'setInterval', 'setImmediate', 'queueMicrotask', 'requestAnimationFrame'],
@@ -222,7 +294,7 @@ const root = join(import.meta.dirname, '../..')
 const sourcesIn = (...tops: string[]) =>
   tops.flatMap((top) =>
     readdirSync(join(root, top), { recursive: true, encoding: 'utf8' })
-      .filter((path) => path.endsWith('.ts'))
+      .filter((path) => /\.tsx?$/.test(path))
       .map((path) => join(top, path).split(sep).join('/')),
   )
 const sources = sourcesIn('src', 'jepsen-lite')
@@ -241,8 +313,17 @@ describe('the source', () => {
     expect(folders.filter((folder) => !MAY_IMPORT.has(folder))).toEqual(['src/index.ts'])
   })
 
+  test.each([...LAYERS.keys()])('%s imports only from the top to the bottom', (folder) => {
+    expect(sourcesIn(folder).flatMap((file) => layerOffences(file, read(file)))).toEqual([])
+  })
+
+  test.each([...LAYERS])('%s has a layer for each part, and no other', (folder, layers) => {
+    const parts = new Set(sourcesIn(folder).map((file) => partOf(folder, file)))
+    expect([...parts].sort()).toEqual(layers.flat().sort())
+  })
+
   it('has no circle of imports, types included', () => {
-    const all = [...sources, ...sourcesIn('bench')]
+    const all = [...sources, ...sourcesIn('bench', 'web/src')]
     const imports = new Map(all.map((file) => [file, importsOf(file, read(file))]))
     expect(imports.get('src/raft/raft.ts')).toContain('src/raft/log.ts')
     expect(circlesIn(imports)).toEqual([])
@@ -318,6 +399,28 @@ describe('the check itself', () => {
   })
 
   test.each([
+    ['src/server/node/write/x.ts', 'import { Reads } from "../read/reads.ts"'],
+    ['src/server/node/clock.ts', 'import type { Reads } from "./read/reads.ts"'],
+    ['src/server/node/disk-space/x.ts', 'import type { Hub } from "../watch/hub.ts"'],
+    [
+      'web/src/design/x.tsx',
+      'import { href } from "../route.ts"; export const Link = () => <a href={href("a")} />',
+    ],
+    ['web/src/pages/keys/x.ts', 'const app = import("../../app/app.tsx")'],
+  ])('refuses upwards or sideways, in %s: %s', (file, code) => {
+    expect(layerOffences(file, code)).toHaveLength(1)
+  })
+
+  test.each([
+    ['src/server/node/read/x.ts', 'import "../write/proposer.ts"; import "./reads.ts"; import "../clock.ts"'],
+    ['src/server/node/driver.ts', 'import "./read/reads.ts"; import "../../raft/index.ts"; import "node:fs"'],
+    ['web/src/pages/keys/x.tsx', 'import "../live/live.tsx"; import "../../design/button.tsx"'],
+    ['src/raft/x.ts', 'import "../server/node/driver.ts"'],
+  ])('refuses no other layers, in %s: %s', (file, code) => {
+    expect(layerOffences(file, code)).toEqual([])
+  })
+
+  test.each([
     ['src/raft/x.ts', 'import type { Term } from "./types.ts"; import { Reader } from "../bytes/index.ts"'],
     ['src/kv/deep/x.ts', 'import { encode } from "../encode.ts"'],
     ['src/storage/x.ts', 'import { Level } from "level"; import { asTerm } from "../raft/types.ts"'],
@@ -338,7 +441,7 @@ describe('the check itself', () => {
 
 /** The files of this project that a file imports. */
 function importsOf(file: string, code: string): string[] {
-  return nodesOf(code)
+  return nodesOf(code, file)
     .map(importedBy)
     .filter((source) => source?.startsWith('.') === true)
     .map((source) => normalize(join(dirname(file), source ?? '')))
@@ -378,6 +481,20 @@ function importOffences(file: string, code: string): string[] {
   return offences
 }
 
+function layerOffences(file: string, code: string): string[] {
+  const [folder, layers] = [...LAYERS].find(([name]) => file.startsWith(`${name}/`)) ?? ['', []]
+  const layerOf = (part: string): number => layers.findIndex((parts) => parts.includes(part))
+  const from = partOf(folder, file)
+  return importsOf(file, code)
+    .filter((source) => source.startsWith(`${folder}/`))
+    .map((source) => partOf(folder, source))
+    .filter((part) => part !== from && layerOf(part) <= layerOf(from))
+    .map((part) => `${file} imports ${part}`)
+}
+
+/** 'read' of src/server/node/read/reads.ts, 'clock.ts' of src/server/node/clock.ts. */
+const partOf = (folder: string, file: string): string => file.slice(folder.length + 1).split('/')[0] ?? ''
+
 function impurities(file: string, code: string): string[] {
   const offences: string[] = []
   const deterministicMath = new Set<unknown>()
@@ -404,7 +521,7 @@ interface SyntaxNode {
 const parsed = new Map<string, SyntaxNode[]>()
 
 /** Every node of the syntax tree, parents before children. */
-function nodesOf(code: string): SyntaxNode[] {
+function nodesOf(code: string, file = ''): SyntaxNode[] {
   const known = parsed.get(code)
   if (known !== undefined) return known
   const nodes: SyntaxNode[] = []
@@ -414,7 +531,7 @@ function nodesOf(code: string): SyntaxNode[] {
     if (isNode(value)) nodes.push(value)
     for (const child of Object.values(value)) visit(child)
   }
-  visit(parseAst(code, { lang: 'ts', astType: 'ts' }))
+  visit(parseAst(code, { lang: file.endsWith('.tsx') ? 'tsx' : 'ts', astType: 'ts' }))
   return nodes
 }
 

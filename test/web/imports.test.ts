@@ -1,4 +1,5 @@
-// The console runs in a browser. It shares the descriptions of operations with the nodes, and nothing else.
+// The console runs in a browser. It shares the descriptions of operations with the nodes, and nothing else. The order
+// of its folders is that of test/project/purity.test.ts.
 
 import { globSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize } from 'node:path'
@@ -10,15 +11,6 @@ const SOURCES = globSync('web/src/**/*.{ts,tsx}', { cwd: root })
 
 const PACKAGES = /^(preact(\/hooks)?|@preact\/signals|diff|uplot(\/.*\.css)?)$/
 const SHARED = /^src\/(operations|bytes)\//
-/** The folders of web/src, each with those that it may import besides itself. */
-const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
-  design: [],
-  cluster: ['design'],
-  app: ['design', 'cluster', 'pages'],
-  pages: ['design', 'cluster', 'app'],
-}
-
-const folderOf = (path: string): string => path.split('/')[2] ?? ''
 
 function offences(file: string): string[] {
   const code = readFileSync(join(root, file), 'utf8')
@@ -39,12 +31,7 @@ function importedModules(value: unknown): string[] {
 function isAllowed(file: string, name: string): boolean {
   if (!name.startsWith('.')) return PACKAGES.test(name)
   const path = normalize(join(dirname(file), name))
-  if (SHARED.test(path)) return true
-  // The entry of the console and the page of the parts stand over the folders.
-  if (file === 'web/src/main.tsx' || file === 'web/src/design/showcase.tsx')
-    return path.startsWith('web/src/')
-  const from = folderOf(file)
-  return path.startsWith('web/src/') && [from, ...(MAY_IMPORT[from] ?? [])].includes(folderOf(path))
+  return SHARED.test(path) || path.startsWith('web/src/')
 }
 
 test('the console imports only what a browser has', () => {
