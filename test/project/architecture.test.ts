@@ -7,7 +7,7 @@ import { expect, test } from 'vitest'
 const root = join(import.meta.dirname, '../..')
 const page = readFileSync(join(root, 'docs/architecture.md'), 'utf8')
 
-const TOPS = ['src', 'test', 'docs', 'jepsen-lite', 'bench', 'scripts', 'bin']
+const TOPS = ['src', 'web', 'test', 'docs', 'jepsen-lite', 'bench', 'scripts', 'bin']
 const paths = TOPS.flatMap((top) => [
   `/${top}`,
   ...readdirSync(join(root, top), { recursive: true, encoding: 'utf8' }).map(
@@ -25,7 +25,7 @@ test('every file and folder that the page names exists', () => {
   const words = [...page.matchAll(/`([^`\n]+)`/g)].map(([, word = '']) => word)
   const folders = new RegExp(`^(${TOPS.join('|')})(/|$)|/$`)
   const named = words.filter(
-    (word) => /^[\w*./-]+$/.test(word) && (folders.test(word) || /\.\w*ts$/.test(word)),
+    (word) => /^[\w*./-]+$/.test(word) && (folders.test(word) || /\.\w*tsx?$/.test(word)),
   )
   expect(named.length).toBeGreaterThan(50)
   expect(named.filter((name) => !exists(name))).toEqual([])
