@@ -3,11 +3,8 @@
 import type { IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
 import { expect, test } from 'vitest'
-import {
-  type ControlAction,
-  isControlAction,
-  readControlRequest,
-} from '../../src/local/console/control-requests.ts'
+import { isControlAction, readControlRequest } from '../../src/local/console/control-requests.ts'
+import type { ControlAction } from '../../src/operations/documents/control.ts'
 
 const read = (action: ControlAction, body: string, type = 'application/json') =>
   readControlRequest(

@@ -6,7 +6,7 @@ import { basename, join } from 'node:path'
 import { expect, test } from 'vitest'
 
 const root = join(import.meta.dirname, '../..')
-const FILES = globSync('{src,jepsen-lite}/**/*.ts', { cwd: root }).sort()
+const FILES = globSync('{src,jepsen-lite,web/src}/**/*.{ts,tsx}', { cwd: root }).sort()
 
 const DECLARATION = /^export (?:declare )?(?:abstract )?(?:interface|type|class|enum) (\w+)/gm
 
@@ -32,13 +32,14 @@ test('no two exported types share a name', () => {
     const [own, etcds] = [files.filter(isOwn), files.filter((file) => !isOwn(file))]
     return (own.length > 1 && !PUBLIC.has(name)) || etcds.length > 1
   })
+  expect(FILES).toEqual(expect.arrayContaining(['src/raft/raft.ts', 'web/src/app/app.tsx']))
   expect(FILES.length).toBeGreaterThan(400)
   expect(Object.fromEntries(shared)).toEqual({})
 })
 
 test('every TypeScript file that a comment or a page names is there', () => {
-  const pages = globSync('{*.md,{bench,deploy,docs,jepsen-lite,src,test}/**/*.md}', { cwd: root })
-  const code = globSync('{*.ts,{bench,jepsen-lite,scripts,src,test}/**/*.{ts,mjs}}', { cwd: root })
+  const pages = globSync('{*.md,{bench,deploy,docs,jepsen-lite,src,test,web}/**/*.md}', { cwd: root })
+  const code = globSync('{*.ts,{bench,jepsen-lite,scripts,src,test,web}/**/*.{ts,tsx,mjs}}', { cwd: root })
   const known = new Set([...code, 'counter.test.ts'].map((path) => basename(path)))
   const gone = [...pages, ...code].flatMap((path) =>
     proseLines(path).flatMap((line) =>
@@ -52,7 +53,7 @@ test('every TypeScript file that a comment or a page names is there', () => {
 })
 
 /** Not `*.test.ts`, a pattern. */
-const FILE = /(?<![\w*./}-])(?:[\w.-]+\/)*[\w-]+(?:\.[\w-]+)*\.ts\b/g
+const FILE = /(?<![\w*./}-])(?:[\w.-]+\/)*[\w-]+(?:\.[\w-]+)*\.tsx?\b/g
 
 function proseLines(path: string): string[] {
   const lines = readFileSync(join(root, path), 'utf8').split('\n')

@@ -23,7 +23,7 @@ interface Modules {
   readonly consoleHost: { value: object | undefined }
   readonly controlState: { value: object | undefined }
   keepReading(signal: AbortSignal): Promise<void>
-  setDoors(doors: readonly object[]): void
+  setEndpoints(endpoints: readonly object[]): void
   shownState(name: string): string
 }
 
@@ -60,12 +60,12 @@ beforeEach(() => {
   page.history.value = []
   page.leaderChanges.value = []
   page.contact.value = { state: 'open' }
-  const doors = NODES.map((name) => ({ node: name, base: `/nodes/${name}` }))
-  page.setDoors(doors)
+  const endpoints = NODES.map((name) => ({ node: name, base: `/nodes/${name}` }))
+  page.setEndpoints(endpoints)
   page.consoleHost.value = {
     kind: 'cluster',
     version: '1',
-    nodes: doors.map(({ node: name, base }) => ({ name, base })),
+    nodes: endpoints.map(({ node: name, base }) => ({ name, base })),
   }
   said = { n1: { role: 'leader' } }
   metrics = {}

@@ -33,7 +33,7 @@ const problem = (status: number, code: string): Response =>
   )
 
 interface Connection {
-  setDoors(doors: readonly { readonly node: string; readonly base: string }[]): void
+  setEndpoints(endpoints: readonly { readonly node: string; readonly base: string }[]): void
   fetchText(path: string, options: { readonly timeoutMs: number }): Promise<string>
   describeError(error: unknown): string
 }
@@ -56,7 +56,7 @@ beforeAll(async () => {
 afterAll(() => vi.unstubAllGlobals())
 beforeEach(() => {
   changes = new module.Changes()
-  connection.setDoors([
+  connection.setEndpoints([
     { node: 'n1', base: '/nodes/n1' },
     { node: 'n2', base: '/nodes/n2' },
   ])
@@ -72,14 +72,14 @@ const change = (value = 2) =>
     idempotency: module.nameChange(),
   })
 
-test('a door that hangs is not the first one of the next request', async () => {
+test('an endpoint that hangs is not the first one of the next request', async () => {
   serve = async (path, signal) => (path.startsWith('/nodes/n1') ? hang(signal) : new Response('ok'))
   await connection.fetchText('/metrics', { timeoutMs: 20 }).catch(() => undefined)
   expect(await connection.fetchText('/metrics', { timeoutMs: 20 })).toBe('ok')
 })
 
 test('a refused repetition does not say that the first try of a change was not made', async () => {
-  connection.setDoors([{ node: 'n1', base: '' }])
+  connection.setEndpoints([{ node: 'n1', base: '' }])
   let tries = 0
   serve = async () => {
     if (++tries === 1) throw new TypeError('the connection broke')
@@ -89,7 +89,7 @@ test('a refused repetition does not say that the first try of a change was not m
 })
 
 test('an answer that cannot be read leaves the outcome of a change unknown', async () => {
-  connection.setDoors([{ node: 'n1', base: '' }])
+  connection.setEndpoints([{ node: 'n1', base: '' }])
   serve = async () => new Response('{"revi', { status: 200, headers: { 'kv-node': 'n1' } })
   await expect(change()).rejects.toMatchObject({ written: 'unknown' })
 })
@@ -106,7 +106,7 @@ async function sendAll(answer: () => Response, values: readonly number[]): Promi
 }
 
 test('the same change, made again after an unknown outcome, has the same name, and another one has not', async () => {
-  connection.setDoors([{ node: 'n1', base: '' }])
+  connection.setEndpoints([{ node: 'n1', base: '' }])
   const failed = () => problem(500, 'internal')
   const [first, again, other, first2] = await sendAll(failed, [2, 2, 3, 2])
   expect(again).toBe(first)
@@ -114,13 +114,13 @@ test('the same change, made again after an unknown outcome, has the same name, a
 })
 
 test('the same change, made again after a known outcome, has a new name', async () => {
-  connection.setDoors([{ node: 'n1', base: '' }])
+  connection.setEndpoints([{ node: 'n1', base: '' }])
   const names = await sendAll(() => problem(403, 'permission_denied'), [2, 2])
   expect(new Set(names).size).toBe(2)
 })
 
 test('a name that the cluster knows no longer is given up, and the outcome stays unknown', async () => {
-  connection.setDoors([{ node: 'n1', base: '' }])
+  connection.setEndpoints([{ node: 'n1', base: '' }])
   let tries = 0
   const answer = () => (++tries === 1 ? problem(500, 'internal') : problem(400, 'idempotency_expired'))
   const [first, again, next] = await sendAll(answer, [2, 2, 2])
@@ -129,7 +129,7 @@ test('a name that the cluster knows no longer is given up, and the outcome stays
 })
 
 test('a refusal that leaves the outcome open says so, and one of a read does not', async () => {
-  connection.setDoors([{ node: 'n1', base: '' }])
+  connection.setEndpoints([{ node: 'n1', base: '' }])
   serve = async () => problem(500, 'internal')
   const describe = (error: unknown): string => connection.describeError(error)
   expect(await change().catch(describe)).toMatch('it is not known whether the change was made')
@@ -137,7 +137,7 @@ test('a refusal that leaves the outcome open says so, and one of a read does not
 })
 
 test('no try of a change is made under the login of somebody else', async () => {
-  connection.setDoors([{ node: 'n1', base: '' }])
+  connection.setEndpoints([{ node: 'n1', base: '' }])
   const credentials = (await load('../../web/src/cluster/credentials.ts')) as {
     keepUserToken(name: string, token: string): void
     forgetUserToken(): void

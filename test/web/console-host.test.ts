@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vi
 interface Modules {
   readonly consoleHost: { value: unknown }
   readonly contact: { value: unknown }
-  readonly lookingAt: { peek(): string | undefined }
+  readonly triedMember: { peek(): string | undefined }
   readonly isLoginOpen: { value: boolean }
   readConsoleHost(): Promise<void>
   keepUserToken(name: string, token: string): void

@@ -26,15 +26,15 @@ interface FetchOptions {
 }
 
 interface Connection {
-  setDoors(doors: readonly { readonly node: string; readonly base: string }[]): void
+  setEndpoints(endpoints: readonly { readonly node: string; readonly base: string }[]): void
   readonly contact: { value: object }
   readonly needsLogin: { value: boolean }
   readonly isLoginOpen: { value: boolean }
   readonly leaderless: { value: boolean }
 }
 
-function reset({ setDoors, contact, needsLogin, isLoginOpen, leaderless }: Connection): void {
-  setDoors([{ node: '', base: '' }])
+function reset({ setEndpoints, contact, needsLogin, isLoginOpen, leaderless }: Connection): void {
+  setEndpoints([{ node: '', base: '' }])
   contact.value = { state: 'open' }
   needsLogin.value = false
   isLoginOpen.value = false

@@ -9,7 +9,7 @@ interface Modules {
   readonly leaderless: { value: boolean }
   readonly newestStale: { value: object | undefined }
   readonly readsStale: { readonly value: boolean }
-  setDoors(doors: readonly { readonly node: string; readonly base: string }[]): void
+  setEndpoints(endpoints: readonly { readonly node: string; readonly base: string }[]): void
   run(operation: typeof get, request: object, options?: object): Promise<{ readonly result: unknown }>
   checkLeader(): Promise<void>
   readStale(): void
@@ -17,7 +17,7 @@ interface Modules {
 }
 const node = stubPage()
 let page: Modules
-/** Doors behind which there is no leader. */
+/** Endpoints of nodes that know no leader. */
 let cutOff: ReadonlySet<string>
 beforeAll(async () => {
   page = Object.assign(
@@ -26,7 +26,7 @@ beforeAll(async () => {
   )
 })
 beforeEach(() => {
-  page.setDoors([{ node: 'n1', base: '' }])
+  page.setEndpoints([{ node: 'n1', base: '' }])
   cutOff = new Set(['n1'])
   node.requests.length = 0
   node.serve = ({ path }) => {
@@ -86,7 +86,7 @@ test('a read that a leader refuses shows that there is one', async () => {
 })
 
 test('in a local cluster the next read goes to a node on the side of the leader', async () => {
-  page.setDoors(['n1', 'n2'].map((name) => ({ node: name, base: `/nodes/${name}` })))
+  page.setEndpoints(['n1', 'n2'].map((name) => ({ node: name, base: `/nodes/${name}` })))
   await expect(read()).rejects.toThrow('is no_leader')
   await read()
   expect(paths()).toEqual(['/nodes/n1/v1/kv/k', '/nodes/n2/v1/kv/k'])
@@ -94,10 +94,10 @@ test('in a local cluster the next read goes to a node on the side of the leader'
 })
 
 test('what one node answers to a client that asks only it says nothing of the reads of the page', async () => {
-  const doors = ['n1', 'n2'].map((name) => ({ node: name, base: `/nodes/${name}` }))
-  page.setDoors(doors)
+  const endpoints = ['n1', 'n2'].map((name) => ({ node: name, base: `/nodes/${name}` }))
+  page.setEndpoints(endpoints)
   const readAt = (at: number, freshness: object = {}) =>
-    page.run(get, { kind: 'get', key: new Uint8Array([0x6b]), freshness }, { door: doors[at] })
+    page.run(get, { kind: 'get', key: new Uint8Array([0x6b]), freshness }, { endpoint: endpoints[at] })
   // n1 is cut off, and its client is refused: the page reads at n2.
   await expect(readAt(0)).rejects.toThrow('is no_leader')
   expect(page.leaderless.value).toBe(false)

@@ -5,12 +5,12 @@ import { encodeUtf8 } from '../../src/bytes/index.ts'
 import { answer, problem, type SentRequest, stubPage } from './fake-node.ts'
 import { load } from './page-modules.ts'
 
-interface History {
+interface ChangeHistory {
   readonly changes: readonly { readonly revision: number; readonly record?: { readonly value: Uint8Array } }[]
   readonly isCut: boolean
 }
 const node = stubPage()
-let readHistory: (key: Uint8Array, signal: AbortSignal) => Promise<History>
+let readHistory: (key: Uint8Array, signal: AbortSignal) => Promise<ChangeHistory>
 /** The oldest revision that can be read before each request, and from the last one on. */
 let compactions: readonly number[]
 beforeAll(async () => {

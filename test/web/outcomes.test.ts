@@ -8,8 +8,8 @@ import { load } from './page-modules.ts'
 
 interface Modules {
   readonly RefusedError: new (...args: never) => { readonly problem: { readonly written: string } }
-  readonly UnreachableError: new (...args: never) => { readonly written: string }
-  setDoors(doors: readonly { readonly node: string; readonly base: string }[]): void
+  readonly NoAnswerError: new (...args: never) => { readonly written: string }
+  setEndpoints(endpoints: readonly { readonly node: string; readonly base: string }[]): void
   run(operation: unknown, request: object): Promise<unknown>
   readonly Changes: new () => { make(operation: unknown, request: object): Promise<unknown> }
   nameChange(): object
@@ -25,7 +25,7 @@ beforeAll(async () => {
 beforeEach(() => void vi.useFakeTimers())
 afterEach(() => {
   page.forgetUserToken()
-  page.setDoors([{ node: 'n1', base: '' }])
+  page.setEndpoints([{ node: 'n1', base: '' }])
   vi.useRealTimers()
 })
 
@@ -61,7 +61,7 @@ async function outcomeOf(made: Promise<unknown>): Promise<'made' | 'no' | 'unkno
     () => 'made' as const,
     (error: unknown) => {
       if (error instanceof page.RefusedError) return error.problem.written as 'no' | 'unknown'
-      if (error instanceof page.UnreachableError) return error.written as 'no' | 'unknown'
+      if (error instanceof page.NoAnswerError) return error.written as 'no' | 'unknown'
       throw error
     },
   )
@@ -141,11 +141,11 @@ describe('a change at the nodes of a local cluster, one after the other', () => 
   const cases = names.flatMap((one) =>
     names.flatMap((two) => names.map((three) => [one, two, three] as const)),
   )
-  const DOORS = ['n1', 'n2', 'n3'].map((name) => ({ node: name, base: `/nodes/${name}` }))
+  const ENDPOINTS = ['n1', 'n2', 'n3'].map((name) => ({ node: name, base: `/nodes/${name}` }))
 
   test.each(['with a token', 'without one'])('%s, each triple of outcomes, in each order', async (which) => {
     for (const triple of cases) {
-      page.setDoors(DOORS)
+      page.setEndpoints(ENDPOINTS)
       const sent: (keyof typeof RELAYED)[] = []
       node.serve = (each) => {
         const next = triple[Math.min(sent.length, 2)] ?? 'broken'
@@ -166,7 +166,7 @@ describe('a change at the nodes of a local cluster, one after the other', () => 
 
   test('a read is made at each of them, and says nothing of changes', async () => {
     for (const triple of cases) {
-      page.setDoors(DOORS)
+      page.setEndpoints(ENDPOINTS)
       let at = 0
       node.serve = (each) => RELAYED[triple[at++] ?? 'broken'].respond(each)
       const read = { kind: 'get', key: new Uint8Array([1]), freshness: {} }

@@ -64,7 +64,7 @@ async function fetchPath(path: string, { signal }: { readonly signal?: AbortSign
 }
 
 interface Modules {
-  setDoors(doors: readonly object[]): void
+  setEndpoints(endpoints: readonly object[]): void
   readonly consoleHost: { value: unknown }
   readonly members: {
     readonly value: readonly { readonly name: string; readonly error: string | undefined }[]
@@ -72,7 +72,7 @@ interface Modules {
   keepReading(signal: AbortSignal): Promise<void>
   followControl(signal: AbortSignal): Promise<void>
   control(action: string, body: object): Promise<void>
-  runClient(door: object, ended: AbortSignal): Promise<void>
+  runClient(endpoint: object, ended: AbortSignal): Promise<void>
 }
 // The types of these modules need those of a browser. They read the storage of the tab when they are loaded.
 const load = (path: string): Promise<object> => import(path)
@@ -107,17 +107,17 @@ afterAll(() => {
 })
 
 test('two paused nodes leave a connection free, and the third one is not called silent', async () => {
-  const doors = NODES.map((node) => ({ node, base: `/nodes/${node}` }))
-  page.setDoors(doors)
+  const endpoints = NODES.map((node) => ({ node, base: `/nodes/${node}` }))
+  page.setEndpoints(endpoints)
   page.consoleHost.value = {
     kind: 'cluster',
     version: '1',
-    nodes: doors.map(({ node, base }) => ({ name: node, base })),
+    nodes: endpoints.map(({ node, base }) => ({ name: node, base })),
   }
   const ended = new AbortController()
   void page.keepReading(ended.signal)
   void page.followControl(ended.signal)
-  for (const door of doors) void page.runClient(door, ended.signal)
+  for (const endpoint of endpoints) void page.runClient(endpoint, ended.signal)
   for (const node of NODES) void page.control('restart', { node })
   const isSilent = (): Record<string, boolean> =>
     Object.fromEntries(page.members.value.map(({ name, error }) => [name, error !== undefined]))

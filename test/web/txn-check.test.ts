@@ -7,8 +7,8 @@ import { checkText } from '../../web/src/pages/transaction/txn-check.ts'
 import {
   findDeletions,
   type Outline,
+  type OutlineSteps,
   outlineTxn,
-  type Steps,
   type Words,
 } from '../../web/src/pages/transaction/txn-words.ts'
 
@@ -39,7 +39,7 @@ test.each([
 const wordsOf = (words: Words): string =>
   words.map((word) => (typeof word === 'string' ? word : decodeUtf8(word))).join('')
 
-function linesOf({ steps, left }: Steps): string[] {
+function linesOf({ steps, left }: OutlineSteps): string[] {
   const lines = steps.flatMap(({ words, txn }) => [wordsOf(words), ...(txn ? outlineLines(txn) : [])])
   return left === 0 ? lines : [...lines, `${left} more`]
 }

@@ -113,10 +113,10 @@ test('another dependency and a reload end the read in flight', async () => {
 
 test('a failure that may pass is not shown for ever: it is read again', async () => {
   const { reads, change, request } = await showReader()
-  const { UnreachableError } = (await load('../../web/src/cluster/connection.ts')) as {
-    readonly UnreachableError: new (message: string, written: 'no') => Error
+  const { NoAnswerError } = (await load('../../web/src/cluster/connection.ts')) as {
+    readonly NoAnswerError: new (message: string, written: 'no') => Error
   }
-  reads[0]?.reject(new UnreachableError('no answer', 'no'))
+  reads[0]?.reject(new NoAnswerError('no answer', 'no'))
   await vi.advanceTimersByTimeAsync(1_000)
   expect(request()?.error).toBe('no answer')
   // The store is quiet: its revision stays.
@@ -128,7 +128,7 @@ test('a failure that may pass is not shown for ever: it is read again', async ()
   expect(reads).toHaveLength(2)
   // Nothing is repeated for a place that is left.
   await change('a', 2)
-  reads[2]?.reject(new UnreachableError('no answer', 'no'))
+  reads[2]?.reject(new NoAnswerError('no answer', 'no'))
   await vi.advanceTimersByTimeAsync(1_000)
   await change('b', 2)
   await vi.advanceTimersByTimeAsync(10_000)

@@ -4,7 +4,7 @@
 import { signal } from '@preact/signals'
 import { takePastedToken } from './cluster/credentials.ts'
 
-export interface Route {
+export interface PageRoute {
   /** The name of a page. */
   readonly page: string
   /** The path after it, decoded, without the slash between them. It may be empty. */
@@ -14,7 +14,7 @@ export interface Route {
 
 const FIRST_PAGE = 'overview'
 
-export function parseRoute(fragment: string): Route {
+export function parseRoute(fragment: string): PageRoute {
   const text = fragment.replace(/^#?\/?/, '')
   const mark = text.indexOf('?')
   const path = mark === -1 ? text : text.slice(0, mark)

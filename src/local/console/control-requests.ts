@@ -1,15 +1,13 @@
 // The bodies of `POST /control/…`, decoded to the requests that `kv cluster …` sends to a supervisor.
 
 import type { IncomingMessage } from 'node:http'
-import type { FaultLink, FaultRequest, NodeCommand } from '../../operations/documents/supervisor.ts'
+import type { ControlAction } from '../../operations/documents/control.ts'
+import type { FaultLink, FaultRequest } from '../../operations/documents/supervisor.ts'
 import { isObject, tryParseJson } from '../../operations/forms/decode.ts'
 import { ApiError } from '../../operations/forms/problems.ts'
 
 const BODY_BYTES_MAX = 16 * 1024
 const BODY_TIMEOUT_MS = 5_000
-
-/** `start` is a restart of a node that does not run. */
-export type ControlAction = NodeCommand | 'start' | 'cut' | 'partition' | 'heal'
 
 const ACTIONS: ReadonlySet<string> = new Set<ControlAction>([
   ...(['kill', 'pause', 'resume', 'restart', 'start'] as const),

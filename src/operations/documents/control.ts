@@ -28,6 +28,9 @@ export const ControlDocument = document('the state of a cluster', {
 })
 export type ControlState = DocumentType<typeof ControlDocument>
 
+/** The last part of the path of `POST /control/…`. `start` is a restart of a node that does not run. */
+export type ControlAction = 'kill' | 'pause' | 'resume' | 'restart' | 'start' | 'cut' | 'partition' | 'heal'
+
 /** The data of the event `action`. */
 export const ActionDocument = document('an action', {
   /** When it began, on the clock of the supervisor. */

@@ -12,7 +12,14 @@ import {
   needsLogin,
   newestStale,
 } from '../cluster/connection.ts'
-import { canAsk, consoleHost, lookingAt, mayGoTo, placeAt, readConsoleHost } from '../cluster/console-host.ts'
+import {
+  canAsk,
+  consoleHost,
+  mayGoTo,
+  placeAt,
+  readConsoleHost,
+  triedMember,
+} from '../cluster/console-host.ts'
 import { userName } from '../cluster/credentials.ts'
 import { readStale, readsStale } from '../cluster/freshness.ts'
 import { followSelf } from '../cluster/self.ts'
@@ -123,7 +130,7 @@ function Contact() {
   const { value } = contact
   if (value.state === 'open') return null
   const host = consoleHost.value
-  const next = lookingAt.value
+  const next = triedMember.value
   const others = host?.kind === 'node' ? host.members.filter(({ name }) => name !== host.node) : []
   const byHand = others.filter(({ url }) => mayGoTo(url) && !canAsk(url))
   return (

@@ -6,12 +6,12 @@ import { asRevision } from '../../../src/operations/forms/store.ts'
 import type { OutgoingRequest } from '../../../src/operations/http/requests.ts'
 import { newest } from './cluster-view.ts'
 import {
-  type Answered,
   isOutcomeUnknown,
+  NoAnswerError,
   type PageOperation,
   RefusedError,
+  type RequestAnswer,
   run,
-  UnreachableError,
 } from './connection.ts'
 import { userName } from './credentials.ts'
 
@@ -22,14 +22,14 @@ const PAUSE_MS = 400
 export type MakeChange = <Q extends { readonly idempotency?: unknown }, R>(
   operation: PageOperation<Q, R>,
   request: Q,
-) => Promise<Answered<R>>
+) => Promise<RequestAnswer<R>>
 
 export class Changes {
   /** The last change, while its outcome is unknown. */
   #open: { readonly sent: OutgoingRequest; readonly idempotency: unknown } | undefined
 
   /**
-   * Throws `RefusedError`: nothing was written, unless its problem says otherwise. Throws `UnreachableError`: `written`
+   * Throws `RefusedError`: nothing was written, unless its problem says otherwise. Throws `NoAnswerError`: `written`
    * says what is known. The same change, made again after an unknown outcome, keeps its token.
    */
   readonly make: MakeChange = async (operation, request) => {
@@ -58,7 +58,7 @@ export class Changes {
     operation: PageOperation<Q, R>,
     request: Q,
     wasUnknown: boolean,
-  ): Promise<Answered<R>> {
+  ): Promise<RequestAnswer<R>> {
     let mayBeApplied = wasUnknown
     const user = userName.peek()
     for (let left = request.idempotency === undefined ? 1 : TRIES; ; left--) {
@@ -67,21 +67,21 @@ export class Changes {
       } catch (error) {
         // A refusal that may pass, or a try that nobody received, says nothing about the tries before.
         const isPassing = error instanceof RefusedError && error.problem.passing
-        if (!isPassing && !(error instanceof UnreachableError)) {
+        if (!isPassing && !(error instanceof NoAnswerError)) {
           // Rights are checked before the token: such a refusal does not say that an earlier try was not applied.
           const isAboutAll = error instanceof RefusedError && error.problem.code === 'precondition_failed'
           // The cluster knows this name no longer: under it, the change can be made no more.
           if (error instanceof RefusedError && error.problem.code === 'idempotency_expired')
             this.#open = undefined
           if (mayBeApplied && error instanceof Error && !isAboutAll)
-            throw new UnreachableError(error.message, 'unknown')
+            throw new NoAnswerError(error.message, 'unknown')
           throw error
         }
         mayBeApplied ||= isOutcomeUnknown(error)
         if (left > 1) await new Promise((resolve) => setTimeout(resolve, PAUSE_MS))
         // Whoever has logged in meanwhile has not asked for this change.
         if (left <= 1 || userName.peek() !== user)
-          throw mayBeApplied ? new UnreachableError(error.message, 'unknown') : error
+          throw mayBeApplied ? new NoAnswerError(error.message, 'unknown') : error
       }
     }
   }

@@ -6,9 +6,9 @@ import type { StatusResult } from '../../../src/operations/documents/status.ts'
 import { status } from '../../../src/operations/status.ts'
 import {
   checkLeader,
-  type Door,
   describeError,
   fetchText,
+  type NodeEndpoint,
   needsLogin,
   RefusedError,
   type RequestOptions,
@@ -18,7 +18,7 @@ import { consoleHost } from './console-host.ts'
 import {
   addBuckets,
   type Buckets,
-  type Metrics,
+  type MetricSamples,
   parseMetrics,
   quantile,
   readBuckets,
@@ -28,14 +28,14 @@ import {
 } from './metrics.ts'
 import { nodeTurns } from './request-turns.ts'
 
-export interface MemberView {
+export interface ClusterMember {
   readonly name: string
   readonly url: string
   readonly replicaId: string
   readonly isLearner: boolean
   /** Its last answer; undefined: it has never answered. */
   readonly status: StatusResult | undefined
-  readonly metrics: Metrics | undefined
+  readonly metrics: MetricSamples | undefined
   /** Why it does not answer now; undefined: it does. */
   readonly error: string | undefined
   /** Since when (`Date.now()`) it does not answer. */
@@ -68,7 +68,7 @@ export interface LeaderChange {
 }
 
 /** Members of the newest configuration that was seen, by name. */
-export const members = signal<readonly MemberView[]>([])
+export const members = signal<readonly ClusterMember[]>([])
 /** The newest status of the leader, or of the node in use. */
 export const newest = signal<StatusResult | undefined>(undefined)
 export const history = signal<readonly LoadSample[]>([])
@@ -151,7 +151,7 @@ async function readOnce(signal: AbortSignal): Promise<void> {
     const time = Date.now()
     const read = configured.map(({ name }) => answers.get(name))
     answers.clear()
-    const next = configured.map((member, at): MemberView => {
+    const next = configured.map((member, at): ClusterMember => {
       const earlier = before.get(member.name)
       const now = {
         name: member.name,
@@ -209,19 +209,19 @@ function askMember(name: string, own: StatusResult | undefined): Promise<void> {
 
 interface MemberRead {
   readonly result?: StatusResult
-  readonly metrics?: Metrics
+  readonly metrics?: MetricSamples
   readonly buckets?: Counts
   readonly error?: string
 }
 
 /**
- * Reads a member through its own door, if there is one; the others report through the node that is asked. `own`: the
- * status, if it is that node. Never rejects.
+ * Reads a member through its own endpoint, if there is one; the others report through the node that is asked. `own`:
+ * the status, if it is that node. Never rejects.
  */
 async function readMember(name: string, own?: StatusResult): Promise<MemberRead> {
-  const door = findDoor(name)
-  const isRelayed = own === undefined && door === undefined
-  const options = { timeoutMs: ANSWER_MS, graceMs: GRACE_MS, ...(door && { door }) }
+  const endpoint = findEndpoint(name)
+  const isRelayed = own === undefined && endpoint === undefined
+  const options = { timeoutMs: ANSWER_MS, graceMs: GRACE_MS, ...(endpoint && { endpoint }) }
   const path = isRelayed ? `/metrics?node=${encodeURIComponent(name)}` : '/metrics'
   try {
     return await nodeTurns.take(name, async () => {
@@ -239,8 +239,8 @@ async function readStatus(node: string | undefined, options: RequestOptions): Pr
   return (await run(status, request, options)).result
 }
 
-/** The door to a node of a local cluster. A node that serves the page is the only door. */
-function findDoor(name: string): Door | undefined {
+/** The endpoint of a node of a local cluster. A node that serves the page is the only endpoint. */
+function findEndpoint(name: string): NodeEndpoint | undefined {
   const host = consoleHost.peek()
   const node = host?.kind === 'cluster' ? host.nodes.find((each) => each.name === name) : undefined
   return node && { node: node.name, base: node.base }
@@ -250,7 +250,7 @@ function findDoor(name: string): Door | undefined {
 const REQUESTS = ['quorate_http_requests_total', 'quorate_grpc_calls_total']
 const DURATIONS = ['quorate_http_request_duration_seconds', 'quorate_grpc_call_duration_seconds']
 
-function readCounts(metrics: Metrics): Counts {
+function readCounts(metrics: MetricSamples): Counts {
   const count = (fits: typeof isWrite): number =>
     REQUESTS.reduce((sum, name) => sum + (sumSamples(metrics, name, fits) ?? 0), 0)
   const buckets = (fits: typeof isWrite): Buckets =>
@@ -275,7 +275,7 @@ function loadSince(before: Counts | undefined, now: Counts): Load | undefined {
 
 function sampleLoad(
   time: number,
-  seen: readonly MemberView[],
+  seen: readonly ClusterMember[],
   read: readonly (Counts | undefined)[],
   { term, leader }: StatusResult,
 ): LoadSample {

@@ -24,8 +24,8 @@ export interface RequestOptions {
   readonly timeoutMs?: number
   /** The time beyond it after which an answer counts as lost. */
   readonly graceMs?: number
-  /** The only door to try, in place of all. */
-  readonly door?: Door
+  /** The only endpoint to try, in place of all. */
+  readonly endpoint?: NodeEndpoint
 }
 
 /** A node has answered with a problem. */
@@ -39,7 +39,7 @@ export class RefusedError extends Error {
 }
 
 /** No node has answered. `written`: what became of a change. */
-export class UnreachableError extends Error {
+export class NoAnswerError extends Error {
   readonly written: 'no' | 'unknown'
 
   constructor(message: string, written: 'no' | 'unknown') {
@@ -48,22 +48,22 @@ export class UnreachableError extends Error {
   }
 }
 
-export interface Answered<R> {
+export interface RequestAnswer<R> {
   readonly result: R
   readonly head: NodeAnswerHead
 }
 
 /** Where requests go: a path before that of the request. */
-export interface Door {
+export interface NodeEndpoint {
   readonly node: string
   readonly base: string
 }
 
-/** The doors to the cluster, the one in use first. */
-let doors: readonly Door[] = [{ node: '', base: '' }]
+/** The endpoints of the cluster, the one in use first. */
+let endpoints: readonly NodeEndpoint[] = [{ node: '', base: '' }]
 
 /**
- * `lost`: no door has answered since `since` (of `Date.now()`). Pages show what they have, and say that it is old.
+ * `lost`: no endpoint has answered since `since` (of `Date.now()`). Pages show what they have, and say that it is old.
  */
 export const contact = signal<
   { readonly state: 'open' } | { readonly state: 'lost'; readonly since: number }
@@ -91,26 +91,26 @@ export const needsLogin = signal(false)
 /** The dialog in which a user logs in is open. It opens by itself once, until somebody has logged in. */
 export const isLoginOpen = signal(false)
 
-export function setDoors(given: readonly Door[]): void {
-  doors = given
+export function setEndpoints(given: readonly NodeEndpoint[]): void {
+  endpoints = given
 }
 
 const TIMEOUT_MS = 5_000
 const GRACE_MS = 2_000
 
-/** Makes one request. Throws `RefusedError` or `UnreachableError`, or `DisagreementError` for an unreadable answer. */
+/** Makes one request. Throws `RefusedError` or `NoAnswerError`, or `DisagreementError` for an unreadable answer. */
 export async function run<Q, R>(
   operation: PageOperation<Q, R>,
   request: Q,
-  { signal, timeoutMs = TIMEOUT_MS, graceMs = GRACE_MS, door }: RequestOptions = {},
-): Promise<Answered<R>> {
+  { signal, timeoutMs = TIMEOUT_MS, graceMs = GRACE_MS, endpoint }: RequestOptions = {},
+): Promise<RequestAnswer<R>> {
   const token = userToken.peek()
   const outgoing = operation.http.encode(request)
   const path = withQuery(outgoing.path, { timeout: `${timeoutMs}ms` })
   const isRead = operation.effect === 'read'
   const canRepeat = isRead || outgoing.headers['Idempotency-Key'] !== undefined
   const limitMs = timeoutMs + graceMs
-  const response = await send({ ...outgoing, path }, { signal, limitMs, isRead, canRepeat, door })
+  const response = await send({ ...outgoing, path }, { signal, limitMs, isRead, canRepeat, endpoint })
   const body = await readBody(response, operation.effect)
   const answer = decodeAnswer(operation, request, {
     kind: 'answered',
@@ -119,16 +119,16 @@ export async function run<Q, R>(
     body,
   })
   if (answer.kind === 'served') {
-    if (door === undefined) noteFreshness(answer.head)
+    if (endpoint === undefined) noteFreshness(answer.head)
     return answer
   }
   if (answer.kind === 'unreadable') {
     if (operation.effect === 'read') throw answer.cause
-    throw new UnreachableError(`the answer cannot be read (${answer.cause.message})`, 'unknown')
+    throw new NoAnswerError(`the answer cannot be read (${answer.cause.message})`, 'unknown')
   }
-  if (door === undefined && LEADERLESS.has(answer.problem.code)) {
+  if (endpoint === undefined && LEADERLESS.has(answer.problem.code)) {
     // Another node may be on the side of the leader.
-    demote(doors[0])
+    demote(endpoints[0])
     if (operation.effect === 'read') noteLeaderless(() => run(operation, request, { timeoutMs, graceMs }))
   }
   throw refusal(answer.problem, token, operation.effect)
@@ -185,12 +185,12 @@ export async function openStream<Q>(
 /** Requests something that is no operation, such as the metrics. */
 export async function fetchText(
   path: string,
-  { signal, timeoutMs = TIMEOUT_MS, door }: RequestOptions = {},
+  { signal, timeoutMs = TIMEOUT_MS, endpoint }: RequestOptions = {},
 ): Promise<string> {
   const token = userToken.peek()
   const outgoing = { method: 'GET', path, headers: {}, body: undefined }
   const limitMs = timeoutMs
-  const response = await send(outgoing, { signal, limitMs, isRead: true, canRepeat: true, door })
+  const response = await send(outgoing, { signal, limitMs, isRead: true, canRepeat: true, endpoint })
   const text = decodeUtf8(await readBody(response, 'read'))
   if (response.status === 200) return text
   throw refusal(judgeProblem(decodeProblem(tryParseJson(text), response.status)), token, 'read')
@@ -203,25 +203,25 @@ interface SendOptions {
   readonly isRead: boolean
   /** Another try cannot apply a change twice. */
   readonly canRepeat: boolean
-  /** The only door to try. */
-  readonly door?: Door | undefined
+  /** The only endpoint to try. */
+  readonly endpoint?: NodeEndpoint | undefined
 }
 
 /**
- * Sends the request through the first door that answers. A change is not tried at another door after one that hangs:
- * its caller decides on further tries.
+ * Sends the request through the first endpoint that answers. A change is not tried at another endpoint after one that
+ * hangs: its caller decides on further tries.
  */
 async function send(
   { method, path, headers, body }: OutgoingRequest,
-  { signal, limitMs, isRead, canRepeat, door: only }: SendOptions,
+  { signal, limitMs, isRead, canRepeat, endpoint: only }: SendOptions,
 ): Promise<Response> {
   let cause: unknown
   // A try that nobody received says nothing about the tries before.
   let written: 'no' | 'unknown' = 'no'
-  for (const door of only === undefined ? doors : [only]) {
+  for (const endpoint of only === undefined ? endpoints : [only]) {
     const limit = limitMs === undefined ? [] : [AbortSignal.timeout(limitMs)]
     try {
-      const response = await fetch(`${door.base}${path}`, {
+      const response = await fetch(`${endpoint.base}${path}`, {
         method,
         headers: { ...headers, ...credentialHeaders() },
         body: body === undefined ? null : new Uint8Array(body),
@@ -232,21 +232,21 @@ async function send(
       })
       // The console of a local cluster answers so for a node that does not answer.
       if (response.status === 502 && response.headers.get('kv-node') === null) {
-        cause = new Error(`${door.node} does not answer`)
+        cause = new Error(`${endpoint.node} does not answer`)
         if (await isNotSent(response)) continue
         written = 'unknown'
         if (canRepeat) continue
         break
       }
       if (only === undefined) {
-        prefer(door)
+        prefer(endpoint)
         contact.value = { state: 'open' }
       }
       return response
     } catch (error) {
       written = 'unknown'
       if (signal?.aborted && !isTimeout(signal.reason)) throw error
-      if (only === undefined) demote(door)
+      if (only === undefined) demote(endpoint)
       cause = error
       if (!canRepeat || signal?.aborted || (!isRead && limit[0]?.aborted)) break
     }
@@ -254,7 +254,7 @@ async function send(
   if (only === undefined && contact.peek().state === 'open')
     contact.value = { state: 'lost', since: Date.now() }
   const reason = cause instanceof Error ? cause.message : String(cause)
-  throw new UnreachableError(`no answer (${reason})`, method === 'GET' ? 'no' : written)
+  throw new NoAnswerError(`no answer (${reason})`, method === 'GET' ? 'no' : written)
 }
 
 /** Whether the console of a local cluster knows that the node has received nothing. */
@@ -266,14 +266,14 @@ async function isNotSent(response: Response): Promise<boolean> {
 const isTimeout = (reason: unknown): boolean =>
   reason instanceof DOMException && reason.name === 'TimeoutError'
 
-/** The door that has answered is the first one from now on. */
-function prefer(door: Door): void {
-  if (doors[0] !== door) doors = [door, ...doors.filter((other) => other !== door)]
+/** The endpoint that has answered is the first one from now on. */
+function prefer(endpoint: NodeEndpoint): void {
+  if (endpoints[0] !== endpoint) endpoints = [endpoint, ...endpoints.filter((other) => other !== endpoint)]
 }
 
-/** A door that hangs used up the time of its request: the next request begins at another one. */
-function demote(door: Door | undefined): void {
-  if (door !== undefined && doors[0] === door) doors = [...doors.slice(1), door]
+/** An endpoint that hangs used up the time of its request: the next request begins at another one. */
+function demote(endpoint: NodeEndpoint | undefined): void {
+  if (endpoint !== undefined && endpoints[0] === endpoint) endpoints = [...endpoints.slice(1), endpoint]
 }
 
 /** Header fields that say who makes the requests of the page. */
@@ -289,7 +289,7 @@ async function readBody(response: Response, effect: OperationEffect): Promise<Ui
     return new Uint8Array(await response.arrayBuffer())
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause)
-    throw new UnreachableError(`the answer broke off (${reason})`, effect === 'read' ? 'no' : 'unknown')
+    throw new NoAnswerError(`the answer broke off (${reason})`, effect === 'read' ? 'no' : 'unknown')
   }
 }
 
@@ -313,7 +313,7 @@ function refusal(problem: JudgedProblem, token: string | undefined, effect: Oper
 
 /** Whether the error leaves open what became of a change. */
 export function isOutcomeUnknown(error: unknown): boolean {
-  if (error instanceof UnreachableError) return error.written === 'unknown'
+  if (error instanceof NoAnswerError) return error.written === 'unknown'
   return error instanceof RefusedError && error.problem.written === 'unknown'
 }
 

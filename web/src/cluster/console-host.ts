@@ -1,19 +1,19 @@
 // The program that serves this page: a node, or a local cluster with all its nodes (`console.json`). When a node does
-// not answer any more, the page looks for another member, and goes there.
+// not answer any more, the page tries the other members, and goes to one that answers.
 
 import { signal } from '@preact/signals'
 import { ConsoleDocument, type ConsoleHost } from '../../../src/operations/documents/console.ts'
 import { tryParseJson } from '../../../src/operations/forms/decode.ts'
 import { decodeProblem } from '../../../src/operations/forms/problems.ts'
-import { contact, describeError, isLoginOpen, setDoors } from './connection.ts'
+import { contact, describeError, isLoginOpen, setEndpoints } from './connection.ts'
 
 export const consoleHost = signal<ConsoleHost | undefined>(undefined)
 
-/** The member to which the page goes, while it looks. */
-export const lookingAt = signal<string | undefined>(undefined)
+/** The member that the page tries now, to go there. */
+export const triedMember = signal<string | undefined>(undefined)
 
 export async function readConsoleHost(): Promise<void> {
-  // Strangers get it too: a token that has ended must not keep the page from its login.
+  // Every client gets it: a token that has ended must not keep the page from its login.
   const response = await fetch('./console.json', { cache: 'no-store', credentials: 'omit' })
   const answer = tryParseJson(await response.text())
   if (!response.ok) {
@@ -22,8 +22,8 @@ export async function readConsoleHost(): Promise<void> {
   }
   const host = decodeHost(answer)
   consoleHost.value = host
-  if (host.kind === 'cluster') setDoors(host.nodes.map(({ name, base }) => ({ node: name, base })))
-  else setDoors([{ node: host.node, base: '' }])
+  if (host.kind === 'cluster') setEndpoints(host.nodes.map(({ name, base }) => ({ node: name, base })))
+  else setEndpoints([{ node: host.node, base: '' }])
 }
 
 function decodeHost(answer: unknown): ConsoleHost {
@@ -40,27 +40,27 @@ let isMoving = false
 
 /**
  * Goes to another member when this node does not answer, and is not only slow. While a dialog is open, the page stays:
- * what was typed there would be lost, and what became of its change would not be said. A local cluster's console has a
- * door to each node.
+ * what was typed there would be lost, and what became of its change would not be said. A local cluster's console has an
+ * endpoint for each node.
  */
 contact.subscribe(({ state }) => {
-  if (state === 'lost' && consoleHost.peek()?.kind === 'node' && !isMoving) void moveOn()
+  if (state === 'lost' && consoleHost.peek()?.kind === 'node' && !isMoving) void goToNextMember()
 })
 
-async function moveOn(): Promise<void> {
+async function goToNextMember(): Promise<void> {
   isMoving = true
   try {
     while (contact.peek().state === 'lost') {
       const host = consoleHost.peek()
       if (hasOpenDialog() || (await isAlive())) {
-        lookingAt.value = undefined
+        triedMember.value = undefined
         await pause()
         continue
       }
       for (const { name, url } of host?.kind === 'node' ? host.members : []) {
         if (host?.kind === 'node' && name === host.node) continue
         if (!canAsk(url)) continue
-        lookingAt.value = name
+        triedMember.value = name
         if (!(await answers(url)) || hasOpenDialog()) continue
         location.replace(placeAt(url))
         return
@@ -69,7 +69,7 @@ async function moveOn(): Promise<void> {
     }
   } finally {
     isMoving = false
-    lookingAt.value = undefined
+    triedMember.value = undefined
   }
 }
 

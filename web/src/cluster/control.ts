@@ -4,6 +4,7 @@ import { signal } from '@preact/signals'
 import { decodeUtf8 } from '../../../src/bytes/utf8.ts'
 import {
   ActionDocument,
+  type ControlAction,
   ControlDocument,
   type ControlState,
   type DoneAction,
@@ -60,8 +61,6 @@ function take(event: string, data: unknown): void {
   else if (event === 'action')
     doneActions.value = [...doneActions.peek(), ActionDocument.decode(data)].slice(-ACTIONS_MAX)
 }
-
-export type ControlAction = 'kill' | 'pause' | 'resume' | 'restart' | 'start' | 'cut' | 'partition' | 'heal'
 
 /** A restart is answered when the node is ready. */
 const actionTurns = new RequestTurns(2)

@@ -18,7 +18,7 @@ interface Login {
 
 let timer: ReturnType<typeof setTimeout> | undefined
 
-/** Throws `RefusedError` or `UnreachableError`. */
+/** Throws `RefusedError` or `NoAnswerError`. */
 export async function logInAs(name: string, password: string): Promise<void> {
   const { result } = await run(logIn, { kind: 'log-in', user: name, password })
   keepUserToken(name, result.token)

@@ -1,7 +1,7 @@
 // The one state of a member that its mark shows.
 
 import type { NodeState } from '../design/mark.tsx'
-import type { MemberView } from './cluster-view.ts'
+import type { ClusterMember } from './cluster-view.ts'
 
 /** Entries behind the leader from which a member counts as lagging, and the age of its state, in seconds. */
 const LAG_ENTRIES = 1_000
@@ -13,7 +13,7 @@ export interface Lag {
 }
 
 /** `leaderCommit`: the commit index of the leader; undefined: there is none. */
-export function readLag({ status, metrics, error }: MemberView, leaderCommit: number | undefined): Lag {
+export function readLag({ status, metrics, error }: ClusterMember, leaderCommit: number | undefined): Lag {
   if (error !== undefined || status === undefined) return { entries: undefined, seconds: undefined }
   return {
     entries: leaderCommit === undefined ? undefined : Math.max(0, leaderCommit - status.appliedIndex),
@@ -21,7 +21,7 @@ export function readLag({ status, metrics, error }: MemberView, leaderCommit: nu
   }
 }
 
-export function memberState(member: MemberView, lag: Lag): NodeState {
+export function memberState(member: ClusterMember, lag: Lag): NodeState {
   const { status, error, isLearner } = member
   if (error !== undefined || status === undefined) return 'down'
   if (status.role === 'leader') return 'leader'
@@ -31,7 +31,7 @@ export function memberState(member: MemberView, lag: Lag): NodeState {
 }
 
 /** The leader of the newest term among the members that answer. */
-export const findLeader = (members: readonly MemberView[]): MemberView | undefined =>
+export const findLeader = (members: readonly ClusterMember[]): ClusterMember | undefined =>
   members
     .filter(({ status, error }) => error === undefined && status?.role === 'leader')
     .sort((a, b) => (b.status?.term ?? 0) - (a.status?.term ?? 0))[0]

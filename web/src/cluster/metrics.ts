@@ -6,12 +6,12 @@ export interface Sample {
 }
 
 /** Samples by the name of their metric. */
-export type Metrics = ReadonlyMap<string, readonly Sample[]>
+export type MetricSamples = ReadonlyMap<string, readonly Sample[]>
 
 const LINE = /^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)$/
 const LABEL = /([a-zA-Z_]\w*)="((?:[^"\\]|\\.)*)"/g
 
-export function parseMetrics(text: string): Metrics {
+export function parseMetrics(text: string): MetricSamples {
   const metrics = new Map<string, Sample[]>()
   for (const line of text.split('\n')) {
     const [, name, labels = '', value] = LINE.exec(line) ?? []
@@ -32,7 +32,7 @@ function parseLabels(text: string): Record<string, string> {
 
 /** The sum of the samples whose labels fit. undefined: there is none. */
 export function sumSamples(
-  metrics: Metrics,
+  metrics: MetricSamples,
   name: string,
   fits: (labels: Sample['labels']) => boolean = () => true,
 ): number | undefined {
@@ -46,7 +46,7 @@ export function sumSamples(
 export type Buckets = readonly (readonly [bound: number, count: number])[]
 
 export function readBuckets(
-  metrics: Metrics,
+  metrics: MetricSamples,
   name: string,
   fits: (labels: Sample['labels']) => boolean,
 ): Buckets {

@@ -1,5 +1,5 @@
 import { useCallback, useEffect, useRef, useState } from 'preact/hooks'
-import { describeError, RefusedError, UnreachableError } from './connection.ts'
+import { describeError, NoAnswerError, RefusedError } from './connection.ts'
 import { logins } from './credentials.ts'
 import { readsStale } from './freshness.ts'
 import { readableName } from './self.ts'
@@ -79,4 +79,4 @@ export function useRequest<T>(
 }
 
 const mayPass = (error: unknown): boolean =>
-  error instanceof RefusedError ? error.problem.passing : error instanceof UnreachableError
+  error instanceof RefusedError ? error.problem.passing : error instanceof NoAnswerError

@@ -17,7 +17,7 @@ const SILENT_MS = 5_000
 
 type WatchMessage = Exclude<DecodedWatchMessage, { readonly kind: 'ended' }>
 
-/** Throws `RefusedError` when the node ends the watch, and `UnreachableError` when it does not answer. */
+/** Throws `RefusedError` when the node ends the watch, and `NoAnswerError` when it does not answer. */
 export async function* readMessages(
   request: WatchedChanges,
   signal: AbortSignal,

@@ -3,9 +3,9 @@
 import './mark.css'
 
 export type NodeState = 'leader' | 'follower' | 'learner' | 'candidate' | 'lagging' | 'down' | 'paused'
-export type Outcome = 'written' | 'not-written' | 'unknown'
+export type WriteOutcome = 'written' | 'not-written' | 'unknown'
 
-const SHAPES: Readonly<Record<NodeState | Outcome, preact.JSX.Element>> = {
+const SHAPES: Readonly<Record<NodeState | WriteOutcome, preact.JSX.Element>> = {
   leader: <circle cx="8" cy="8" r="6" class="solid" />,
   follower: <circle cx="8" cy="8" r="5" class="hollow" />,
   learner: <path d="M8 2.2 13.8 8 8 13.8 2.2 8Z" class="hollow" />,
@@ -23,7 +23,7 @@ const SHAPES: Readonly<Record<NodeState | Outcome, preact.JSX.Element>> = {
   unknown: <path d="M5 5.8A3 3 0 1 1 8 9v1.2M8 12.6v.6" class="hollow" />,
 }
 
-const WORDS: Readonly<Record<NodeState | Outcome, string>> = {
+const WORDS: Readonly<Record<NodeState | WriteOutcome, string>> = {
   leader: 'leader',
   follower: 'follower',
   learner: 'learner',
@@ -37,7 +37,7 @@ const WORDS: Readonly<Record<NodeState | Outcome, string>> = {
 }
 
 interface MarkProps {
-  readonly of: NodeState | Outcome
+  readonly of: NodeState | WriteOutcome
   /** Instead of the word of the state; null: the shape alone, which is named for screen readers. */
   readonly text?: string | null
 }

@@ -14,7 +14,7 @@ import { Empty } from './empty.tsx'
 import { Checkbox, Select, TextArea, TextField } from './field.tsx'
 import { Figure, Figures } from './figure.tsx'
 import './fonts.css'
-import { Mark, type NodeState, type Outcome } from './mark.tsx'
+import { Mark, type NodeState, type WriteOutcome } from './mark.tsx'
 import { Notice } from './notice.tsx'
 import './showcase.css'
 import { Table } from './table.tsx'
@@ -30,7 +30,7 @@ const NODES: readonly NodeState[] = [
   'down',
   'paused',
 ]
-const OUTCOMES: readonly Outcome[] = ['written', 'not-written', 'unknown']
+const OUTCOMES: readonly WriteOutcome[] = ['written', 'not-written', 'unknown']
 const TIMES = Array.from({ length: 60 }, (_, at) => at * 1000)
 
 function Showcase() {

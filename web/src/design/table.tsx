@@ -4,7 +4,7 @@
 import type { ComponentChildren } from 'preact'
 import './table.css'
 
-export interface Column<Row> {
+export interface TableColumn<Row> {
   readonly head: ComponentChildren
   readonly cell: (row: Row) => ComponentChildren
   /** Right-aligned. */
@@ -16,7 +16,7 @@ export interface Column<Row> {
 interface TableProps<Row> {
   /** The name of the table, for screen readers. */
   readonly caption: string
-  readonly columns: readonly Column<Row>[]
+  readonly columns: readonly TableColumn<Row>[]
   readonly rows: readonly Row[]
   readonly rowKey: (row: Row) => string
   readonly isChosen?: (row: Row) => boolean

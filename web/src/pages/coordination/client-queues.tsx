@@ -9,7 +9,7 @@ import { Empty } from '../../design/empty.tsx'
 import { Figure, Figures } from '../../design/figure.tsx'
 import { Notice } from '../../design/notice.tsx'
 import { formatCount, plural } from '../../design/numbers.ts'
-import { type Column, Table } from '../../design/table.tsx'
+import { Table, type TableColumn } from '../../design/table.tsx'
 import { type ClientsOfName, readAllClients, readClients } from './client-reads.ts'
 import { type ClientState, findHolders, type QueuedClient } from './clients.ts'
 import { LeaseLink } from './leases.tsx'
@@ -102,7 +102,7 @@ const findFirst = ({ queue }: ClientsOfName): QueuedClient | undefined =>
 function ClientQueueTable({ place, tab, rows }: TabProps & { readonly rows: readonly ClientsOfName[] }) {
   const { recipes, head, all, holder, waiting } = WORDS[tab]
   const leases = useLeases(rows.flatMap((row) => findFirst(row)?.lease ?? []))
-  const columns: Column<ClientsOfName>[] = [
+  const columns: TableColumn<ClientsOfName>[] = [
     ...(tab === 'elections'
       ? [{ head: 'Value', cell: (row: ClientsOfName) => <Value record={findFirstRecord(row)} max={60} /> }]
       : []),
@@ -238,7 +238,7 @@ function Clients({ tab, clients: found, max }: ClientsProps) {
   const hasValues = tab === 'elections' || [...records.values()].some(({ value }) => value.length > 0)
   const writers = [...records.values()].some(({ by }) => by !== undefined)
   const record = (client: QueuedClient): KeyRow | undefined => records.get(client.token)
-  const columns: Column<QueuedClient>[] = [
+  const columns: TableColumn<QueuedClient>[] = [
     { head: 'Turn', isNumber: true, cell: (client) => queue.clients.indexOf(client) + 1 },
     ...(tab === 'semaphores'
       ? []

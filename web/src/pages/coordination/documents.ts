@@ -24,7 +24,7 @@ export interface ServiceInstance {
 export const SAGA_STATES = ['running', 'compensating', 'completed', 'compensated'] as const
 export type SagaState = (typeof SAGA_STATES)[number]
 
-export interface SagaRecord {
+export interface ParsedSaga {
   readonly input: unknown
   readonly status: SagaState
   readonly steps: readonly { readonly name: string; readonly result: unknown }[]
@@ -71,7 +71,7 @@ export function formatMeta(meta: ServiceInstance['meta']): string {
   }
 }
 
-export function parseSaga(value: Uint8Array): SagaRecord | undefined {
+export function parseSaga(value: Uint8Array): ParsedSaga | undefined {
   const { input, status, steps, compensated, failure } = parseObject(value)
   const state = SAGA_STATES.find((each) => each === status)
   if (state === undefined || !Array.isArray(steps) || !Array.isArray(compensated)) return undefined

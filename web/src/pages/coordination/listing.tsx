@@ -10,7 +10,7 @@ import { CopyButton } from '../../design/copy-button.tsx'
 import { NameTitle } from '../../design/name-title.tsx'
 import { Notice } from '../../design/notice.tsx'
 import { formatCount } from '../../design/numbers.ts'
-import { type Column, Table } from '../../design/table.tsx'
+import { Table, type TableColumn } from '../../design/table.tsx'
 import { fromHex, keysHref } from '../keys/key-route.ts'
 import { readNames } from './name-pages.ts'
 import type { RecipeName } from './names.ts'
@@ -118,7 +118,7 @@ interface NameTableProps<Row> {
   readonly caption: string
   readonly rows: readonly Row[]
   /** All columns but that of the names. */
-  readonly columns: readonly Column<Row>[]
+  readonly columns: readonly TableColumn<Row>[]
 }
 
 /** A row for each name, which leads to the place of that name. */
@@ -130,7 +130,7 @@ export function NameTable<Row extends { readonly name: RecipeName }>({
   rows,
   columns,
 }: NameTableProps<Row>) {
-  const names: Column<Row> = {
+  const names: TableColumn<Row> = {
     head,
     isWide: true,
     cell: ({ name: { recipe, name } }) => (

@@ -2,7 +2,7 @@
 
 import { encodeUtf8, utf8Text } from '../../../../src/bytes/index.ts'
 import { toHex } from '../../design/bytes-text.tsx'
-import { href, type Route } from '../../route.ts'
+import { href, type PageRoute } from '../../route.ts'
 import { fromHex } from '../keys/key-route.ts'
 
 export const TABS = ['locks', 'elections', 'semaphores', 'queues', 'services', 'sagas', 'leases'] as const
@@ -20,7 +20,7 @@ export interface CoordinationPlace {
   readonly from?: string | undefined
 }
 
-export function readPlace({ rest, query }: Pick<Route, 'rest' | 'query'>): CoordinationPlace {
+export function readPlace({ rest, query }: Pick<PageRoute, 'rest' | 'query'>): CoordinationPlace {
   const slash = rest.indexOf('/')
   const tab = slash === -1 ? rest : rest.slice(0, slash)
   const name = slash === -1 ? '' : rest.slice(slash + 1)

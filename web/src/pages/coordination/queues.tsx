@@ -11,10 +11,10 @@ import { BytesText, SafeText } from '../../design/bytes-text.tsx'
 import { Confirmation } from '../../design/dialog.tsx'
 import { Empty } from '../../design/empty.tsx'
 import { Figure, Figures } from '../../design/figure.tsx'
-import { Mark, type Outcome } from '../../design/mark.tsx'
+import { Mark, type WriteOutcome } from '../../design/mark.tsx'
 import { Notice } from '../../design/notice.tsx'
 import { formatBytes, formatCount, plural } from '../../design/numbers.ts'
-import { type Column, Table } from '../../design/table.tsx'
+import { Table, type TableColumn } from '../../design/table.tsx'
 import { navigate } from '../../route.ts'
 import { operands } from '../keys/commands.ts'
 import { keysHref } from '../keys/key-route.ts'
@@ -205,7 +205,7 @@ interface ItemsProps {
 
 function WaitingItems({ items, name }: ItemsProps) {
   const leases = useLeases(items.flatMap(({ hold }) => hold?.lease ?? []))
-  const columns: Column<QueuedItem>[] = [
+  const columns: TableColumn<QueuedItem>[] = [
     {
       head: 'State',
       cell: ({ hold }) =>
@@ -224,7 +224,7 @@ function WaitingItems({ items, name }: ItemsProps) {
   return <Table caption="Items in line" columns={columns} rows={items} rowKey={({ id }) => id} />
 }
 
-const valueColumn = (name: Uint8Array): Column<QueuedItem> => ({
+const valueColumn = (name: Uint8Array): TableColumn<QueuedItem> => ({
   head: 'Value',
   isWide: true,
   cell: ({ id, preview }) => (
@@ -251,7 +251,7 @@ function ErrorText({ error }: { readonly error: string | undefined }) {
 
 /** The outcome of a change. */
 interface Said {
-  readonly outcome: Outcome
+  readonly outcome: WriteOutcome
   readonly text: string
 }
 
@@ -269,7 +269,7 @@ interface FailedItemsProps extends ItemsProps {
 }
 
 function FailedItems({ items, name, prefix, onChanged }: FailedItemsProps) {
-  const columns: Column<QueuedItem>[] = [
+  const columns: TableColumn<QueuedItem>[] = [
     valueColumn(name),
     { head: 'Attempts', isNumber: true, cell: ({ attempts }) => formatCount(attempts) },
     { head: 'Error', cell: ({ error }) => <ErrorText error={error} /> },

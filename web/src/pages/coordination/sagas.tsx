@@ -13,11 +13,11 @@ import { BytesText, SafeText } from '../../design/bytes-text.tsx'
 import { Empty } from '../../design/empty.tsx'
 import { Notice } from '../../design/notice.tsx'
 import { formatCount, plural } from '../../design/numbers.ts'
-import { type Column, Table } from '../../design/table.tsx'
+import { Table, type TableColumn } from '../../design/table.tsx'
 import { JsonView } from '../keys/json-view.tsx'
 import '../keys/keys.css'
 import { orderClients } from './clients.ts'
-import { parseSaga, SAGA_STATES, type SagaRecord, type SagaState } from './documents.ts'
+import { type ParsedSaga, parseSaga, SAGA_STATES, type SagaState } from './documents.ts'
 import { LeaseLink } from './leases.tsx'
 import { useLeases } from './leases-known.ts'
 import { DetailHead, Example, ForeignKeys, NameListing, NameTable, ShowMore } from './listing.tsx'
@@ -134,7 +134,7 @@ export function SagaDetail({ place, name }: SagaDetailProps) {
 
 const STEP = 100
 
-interface ListedSaga extends SagaRecord {
+interface ListedSaga extends ParsedSaga {
   readonly id: Uint8Array
   readonly key: Uint8Array
 }
@@ -290,10 +290,10 @@ function OneSaga({ place, name, id }: SagaDetailProps & { readonly id: string })
   )
 }
 
-type Step = SagaRecord['steps'][number]
+type Step = ParsedSaga['steps'][number]
 
-function Steps({ saga: { steps, compensated } }: { readonly saga: SagaRecord }) {
-  const columns: Column<Step>[] = [
+function Steps({ saga: { steps, compensated } }: { readonly saga: ParsedSaga }) {
+  const columns: TableColumn<Step>[] = [
     {
       head: 'Step',
       cell: ({ name }) => (

@@ -1,7 +1,8 @@
 // The nodes as the page shows them, and the way in which its parts break them.
 
+import type { ControlAction } from '../../../../src/operations/documents/control.ts'
 import { members } from '../../cluster/cluster-view.ts'
-import { type ControlAction, controlState } from '../../cluster/control.ts'
+import { controlState } from '../../cluster/control.ts'
 import { findLeader, memberState, readLag } from '../../cluster/member-state.ts'
 import type { NodeState } from '../../design/mark.tsx'
 

@@ -5,11 +5,11 @@ import { signal } from '@preact/signals'
 import { encodeUtf8 } from '../../../../src/bytes/utf8.ts'
 import { get } from '../../../../src/operations/get.ts'
 import { put } from '../../../../src/operations/put.ts'
-import { type Door, isOutcomeUnknown, run } from '../../cluster/connection.ts'
+import { isOutcomeUnknown, type NodeEndpoint, run } from '../../cluster/connection.ts'
 import { nodeTurns } from '../../cluster/request-turns.ts'
-import type { Outcome } from '../../design/mark.tsx'
+import type { WriteOutcome } from '../../design/mark.tsx'
 
-export interface ClientOperation {
+export interface ShownOperation {
   readonly id: number
   readonly kind: 'write' | 'read'
   /** The time of `Date.now()` at which it began. */
@@ -17,7 +17,7 @@ export interface ClientOperation {
   /** undefined: it is in flight. */
   readonly to: number | undefined
   /** The outcome of a write. For a read: it was answered (`written`), or not (`not-written`). */
-  readonly outcome: Outcome | undefined
+  readonly outcome: WriteOutcome | undefined
   readonly detail: string
 }
 
@@ -28,31 +28,31 @@ const PAUSE_MS = 500
 const PATIENCE = { timeoutMs: 900, graceMs: 100 }
 
 /** Operations by the name of the node, the oldest first. */
-export const operations = signal<ReadonlyMap<string, readonly ClientOperation[]>>(new Map())
+export const operations = signal<ReadonlyMap<string, readonly ShownOperation[]>>(new Map())
 
 let lastId = 0
 
 /** Runs a client at this node until the signal fires. */
-export async function runClient(door: Door, ended: AbortSignal): Promise<void> {
+export async function runClient(endpoint: NodeEndpoint, ended: AbortSignal): Promise<void> {
   for (let count = 1; !ended.aborted; count++) {
-    await recordTurn(door, 'write', ended, async () => {
+    await recordTurn(endpoint, 'write', ended, async () => {
       await run(
         put,
         {
           kind: 'put',
-          key: clientKey(door.node),
+          key: clientKey(endpoint.node),
           value: encodeUtf8(String(count)),
           condition: undefined,
           prev: false,
           idempotency: undefined,
         },
-        { ...PATIENCE, door },
+        { ...PATIENCE, endpoint },
       )
       return `wrote ${count}`
     })
-    await recordTurn(door, 'read', ended, async () => {
-      const request = { kind: 'get', key: clientKey(door.node), freshness: {} } as const
-      const { result } = await run(get, request, { ...PATIENCE, door })
+    await recordTurn(endpoint, 'read', ended, async () => {
+      const request = { kind: 'get', key: clientKey(endpoint.node), freshness: {} } as const
+      const { result } = await run(get, request, { ...PATIENCE, endpoint })
       return `read version ${result?.version ?? 0}`
     })
     await new Promise((resolve) => setTimeout(resolve, PAUSE_MS))
@@ -64,18 +64,18 @@ export const clientKey = (node: string): Uint8Array => encodeUtf8(`console/clien
 
 /** The operation begins, and is shown, when it is sent. */
 const recordTurn = (
-  { node }: Door,
-  kind: ClientOperation['kind'],
+  { node }: NodeEndpoint,
+  kind: ShownOperation['kind'],
   ended: AbortSignal,
   work: () => Promise<string>,
 ): Promise<void> => nodeTurns.take(node, async () => (ended.aborted ? undefined : record(node, kind, work)))
 
 async function record(
   node: string,
-  kind: ClientOperation['kind'],
+  kind: ShownOperation['kind'],
   work: () => Promise<string>,
 ): Promise<void> {
-  const begun: ClientOperation = {
+  const begun: ShownOperation = {
     id: ++lastId,
     kind,
     from: Date.now(),
@@ -93,11 +93,11 @@ async function record(
   }
 }
 
-function judgeFailure(kind: ClientOperation['kind'], error: unknown): Outcome {
+function judgeFailure(kind: ShownOperation['kind'], error: unknown): WriteOutcome {
   return kind === 'write' && isOutcomeUnknown(error) ? 'unknown' : 'not-written'
 }
 
-function keep(node: string, operation: ClientOperation): void {
+function keep(node: string, operation: ShownOperation): void {
   const since = Date.now() - SHOWN_MS
   const kept = (operations.peek().get(node) ?? []).filter(
     ({ id, to }) => id !== operation.id && (to ?? Infinity) > since,

@@ -5,7 +5,7 @@ import { useEffect, useState } from 'preact/hooks'
 import { doneActions } from '../../cluster/control.ts'
 import { Mark } from '../../design/mark.tsx'
 import { formatLatency } from '../../design/numbers.ts'
-import { type ClientOperation, operations, SHOWN_MS } from './clients.ts'
+import { operations, SHOWN_MS, type ShownOperation } from './clients.ts'
 
 const WIDTH = 1_000
 const LANE = 14
@@ -49,7 +49,7 @@ function useNow(isRunning: boolean): number {
 
 function Lane({ node, now }: { readonly node: string; readonly now: number }) {
   const shown = (operations.value.get(node) ?? []).filter(({ from }) => from < now)
-  const last = (kind: ClientOperation['kind']) =>
+  const last = (kind: ShownOperation['kind']) =>
     shown.findLast((each) => each.kind === kind && each.to !== undefined)
   const x = (time: number): number => WIDTH * (1 - (now - time) / SHOWN_MS)
   return (
@@ -87,7 +87,7 @@ function Lane({ node, now }: { readonly node: string; readonly now: number }) {
   )
 }
 
-function LastOutcome({ operation }: { readonly operation: ClientOperation | undefined }) {
+function LastOutcome({ operation }: { readonly operation: ShownOperation | undefined }) {
   if (operation?.outcome === undefined || operation.to === undefined) return <span class="dim">–</span>
   const { kind, outcome, from, to, detail } = operation
   const text = kind === 'write' ? undefined : outcome === 'written' ? 'read' : 'not read'

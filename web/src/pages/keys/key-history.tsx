@@ -5,7 +5,7 @@ import { asRevision, type KeyRow } from '../../../../src/operations/forms/store.
 import { get } from '../../../../src/operations/get.ts'
 import { put } from '../../../../src/operations/put.ts'
 import { nameChange } from '../../cluster/change.ts'
-import { describeError, leaderless, RefusedError, run, UnreachableError } from '../../cluster/connection.ts'
+import { describeError, leaderless, NoAnswerError, RefusedError, run } from '../../cluster/connection.ts'
 import { useChange } from '../../cluster/use-change.ts'
 import { useRequest } from '../../cluster/use-request.ts'
 import { useRevision } from '../../cluster/use-revision.ts'
@@ -36,7 +36,7 @@ const versionOf = (record: KeyRow): KeyChange => ({
   ...{ revision: record.modRevision, record, by: record.by, timeMs: record.timeMs },
 })
 
-export interface History {
+export interface ChangeHistory {
   /** The newest first. */
   readonly changes: readonly KeyChange[]
   /** Older changes are compacted, or there are more than are kept here. */
@@ -211,7 +211,7 @@ function PutBack({ record, newest, onClose, onWritten }: PutBackProps) {
 }
 
 /** Reads the changes of the key up to now, with a watch from the first revision that is kept. */
-export async function readHistory(key: Uint8Array, signal: AbortSignal): Promise<History> {
+export async function readHistory(key: Uint8Array, signal: AbortSignal): Promise<ChangeHistory> {
   let first = 1
   for (let left = COMPACTIONS_MAX; ; left--) {
     try {
@@ -247,7 +247,7 @@ async function readFrom(
   oldest: readonly KeyChange[],
   isCompacted: boolean,
   signal: AbortSignal,
-): Promise<History> {
+): Promise<ChangeHistory> {
   const ended = new AbortController()
   const changes: KeyChange[] = [...oldest]
   let isCut = isCompacted
@@ -286,7 +286,7 @@ async function readFrom(
       }
       if (message.revision >= now) return { changes: changes.toReversed(), isCut }
     }
-    throw new UnreachableError('the history broke off', 'no')
+    throw new NoAnswerError('the history broke off', 'no')
   } finally {
     ended.abort()
   }

@@ -2,7 +2,7 @@
 
 import { encodeUtf8, utf8Text } from '../../../../src/bytes/index.ts'
 import { toHex } from '../../design/bytes-text.tsx'
-import { href, type Route } from '../../route.ts'
+import { href, type PageRoute } from '../../route.ts'
 
 export type KeysView = 'tree' | 'list'
 export type KeyTab = 'value' | 'history'
@@ -20,7 +20,7 @@ export interface KeysPlace {
   readonly after: string | undefined
 }
 
-export function readPlace({ rest, query }: Route): KeysPlace {
+export function readPlace({ rest, query }: PageRoute): KeysPlace {
   const hex = query.get('hex')
   const revision = Number(query.get('rev'))
   return {

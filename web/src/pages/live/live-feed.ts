@@ -3,7 +3,7 @@
 
 import type { Where } from '../../../../src/operations/forms/places.ts'
 import { asRevision, type Revision } from '../../../../src/operations/forms/store.ts'
-import { describeError, RefusedError, UnreachableError } from '../../cluster/connection.ts'
+import { describeError, NoAnswerError, RefusedError } from '../../cluster/connection.ts'
 import { userToken } from '../../cluster/credentials.ts'
 import { readMessages } from '../../cluster/watch-messages.ts'
 import { type BufferView, ChangeBuffer, type FeedGap } from './change-buffer.ts'
@@ -139,7 +139,7 @@ export class Feed {
       this.#enter(userToken.peek() === undefined ? 'logged-out' : 'resuming')
     else if (problem !== undefined && !problem.passing) this.#enter('refused', problem.detail)
     // That a node does not answer is said by the frame of the page.
-    else this.#enter('resuming', error instanceof UnreachableError ? undefined : describeError(error))
+    else this.#enter('resuming', error instanceof NoAnswerError ? undefined : describeError(error))
   }
 
   /** `resumeFrom`: the first revision whose changes the node still has. */

@@ -6,12 +6,12 @@ import { showRoles } from '../../../../src/operations/show-roles.ts'
 import { showUsers } from '../../../../src/operations/show-users.ts'
 import { describeError, RefusedError, run } from '../../cluster/connection.ts'
 import { failedChange } from './outcome.tsx'
-import type { AuthState } from './permissions.ts'
+import type { AuthOverview } from './permissions.ts'
 
 const TRIES = 5
 
 /** Reads all three at one revision. Whoever may not see users and roles sees the switch, and the reason. */
-export async function readAuth(signal: AbortSignal): Promise<AuthState> {
+export async function readAuth(signal: AbortSignal): Promise<AuthOverview> {
   const { result: status } = await run(showAuth, { kind: 'show-auth' }, { signal })
   try {
     for (let left = TRIES; ; left--) {

@@ -2,10 +2,10 @@ import { Button } from '../../design/button.tsx'
 import { Confirmation, Dialog } from '../../design/dialog.tsx'
 import { Notice } from '../../design/notice.tsx'
 import { changeUsers } from './auth-state.ts'
-import { type AuthState, enablingFault, ROOT } from './permissions.ts'
+import { type AuthOverview, enablingFault, ROOT } from './permissions.ts'
 
 export interface AuthDialogProps {
-  readonly auth: AuthState
+  readonly auth: AuthOverview
   readonly onClose: () => void
   readonly onDone: (text: string) => void
   /** Reads users and roles again: somebody else has changed them. */

@@ -22,7 +22,7 @@ interface Picker {
 }
 
 /** Where a backup goes. It gets its name when it is whole. */
-export interface BackupTarget {
+export interface BackupDownload {
   readonly name: string
   readonly write: (bytes: Uint8Array<ArrayBuffer>) => Promise<void>
   readonly finish: () => Promise<void>
@@ -34,7 +34,7 @@ export const backupName = (now: Date): string =>
   `quorate-${now.toISOString().slice(0, 19).replaceAll(':', '-')}Z.backup`
 
 /** Asks for a file where the browser can; undefined: the user has chosen none. */
-export async function chooseTarget(name: string): Promise<BackupTarget | undefined> {
+export async function chooseTarget(name: string): Promise<BackupDownload | undefined> {
   const { showSaveFilePicker } = window as Picker
   if (showSaveFilePicker === undefined) return heldTarget(name)
   try {
@@ -56,7 +56,7 @@ export async function chooseTarget(name: string): Promise<BackupTarget | undefin
   }
 }
 
-function heldTarget(name: string): BackupTarget {
+function heldTarget(name: string): BackupDownload {
   let parts: Uint8Array<ArrayBuffer>[] = []
   let length = 0
   return {
@@ -84,7 +84,7 @@ function heldTarget(name: string): BackupTarget {
 
 /** Reads a backup into the target. Resolves with its length; rejects when it is not whole, and gives the target up. */
 export async function saveBackup(
-  target: BackupTarget,
+  target: BackupDownload,
   history: boolean,
   signal: AbortSignal,
   onProgress: (bytes: number) => void,

@@ -1,7 +1,7 @@
 // Backups: those that the cluster makes by itself, one for now, and how to restore.
 
 import { useState } from 'preact/hooks'
-import { type MemberView, members } from '../../cluster/cluster-view.ts'
+import { type ClusterMember, members } from '../../cluster/cluster-view.ts'
 import { findLeader } from '../../cluster/member-state.ts'
 import { sumSamples } from '../../cluster/metrics.ts'
 import { Button } from '../../design/button.tsx'
@@ -11,7 +11,7 @@ import { Checkbox } from '../../design/field.tsx'
 import { Mark } from '../../design/mark.tsx'
 import { Notice } from '../../design/notice.tsx'
 import { formatBytes, formatCount, formatDuration } from '../../design/numbers.ts'
-import { type Column, Table } from '../../design/table.tsx'
+import { Table, type TableColumn } from '../../design/table.tsx'
 import { operands } from '../keys/commands.ts'
 import type { TabProps } from './admin-right.ts'
 import { backupName, chooseTarget, HELD_BYTES_MAX, saveBackup } from './backup-download.ts'
@@ -21,10 +21,10 @@ import { failedChange } from './outcome.tsx'
 const FAILURES = 'quorate_backup_failures_total'
 const INTERVAL = 'quorate_backup_interval_seconds'
 
-const isScheduled = ({ metrics }: MemberView): boolean => metrics?.has(FAILURES) === true
+const isScheduled = ({ metrics }: ClusterMember): boolean => metrics?.has(FAILURES) === true
 
 /** When the leader makes the next one, as a sentence. */
-function describeNext(all: readonly MemberView[]): string {
+function describeNext(all: readonly ClusterMember[]): string {
   const leader = findLeader(all)
   if (leader === undefined) return 'The next one waits until there is a leader.'
   if (!isScheduled(leader))
@@ -85,7 +85,7 @@ export function BackupsTab({ mayChange }: TabProps) {
   )
 }
 
-const COLUMNS: readonly Column<MemberView>[] = [
+const COLUMNS: readonly TableColumn<ClusterMember>[] = [
   { head: 'Node', cell: ({ name }) => <strong class="operation-name">{name}</strong> },
   { head: 'Makes backups while it leads', cell: (member) => (isScheduled(member) ? 'yes' : 'no') },
   {

@@ -1,13 +1,13 @@
 import { describeVoters } from '../../../../src/operations/forms/members.ts'
 import { removeMember } from '../../../../src/operations/remove-member.ts'
-import { type MemberView, members } from '../../cluster/cluster-view.ts'
+import { type ClusterMember, members } from '../../cluster/cluster-view.ts'
 import { run } from '../../cluster/connection.ts'
 import { findLeader } from '../../cluster/member-state.ts'
 import { Confirmation } from '../../design/dialog.tsx'
 import { failedChange } from './outcome.tsx'
 
 interface RemovalProps {
-  readonly member: MemberView
+  readonly member: ClusterMember
   readonly onClose: () => void
   readonly onDone: (text: string) => void
 }

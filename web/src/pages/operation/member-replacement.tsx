@@ -1,12 +1,12 @@
 import { describeVoters, type NewReplica } from '../../../../src/operations/forms/members.ts'
 import { replaceMember } from '../../../../src/operations/replace-member.ts'
-import { type MemberView, members } from '../../cluster/cluster-view.ts'
+import { type ClusterMember, members } from '../../cluster/cluster-view.ts'
 import { run } from '../../cluster/connection.ts'
 import { failedChange } from './outcome.tsx'
 import { ReplicaDialog } from './replica-form.tsx'
 
 interface ReplacementProps {
-  readonly member: MemberView
+  readonly member: ClusterMember
   readonly onClose: () => void
   readonly onDone: (text: string) => void
 }

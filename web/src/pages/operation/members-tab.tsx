@@ -3,14 +3,14 @@
 import { useState } from 'preact/hooks'
 import type { MemberDescription } from '../../../../src/operations/documents/members.ts'
 import { describeVoters } from '../../../../src/operations/forms/members.ts'
-import { type MemberView, members, newest } from '../../cluster/cluster-view.ts'
+import { type ClusterMember, members, newest } from '../../cluster/cluster-view.ts'
 import { findLeader, memberState, readLag } from '../../cluster/member-state.ts'
 import { Button } from '../../design/button.tsx'
 import { SafeText } from '../../design/bytes-text.tsx'
 import { Mark } from '../../design/mark.tsx'
 import { Notice } from '../../design/notice.tsx'
 import { formatCount, plural } from '../../design/numbers.ts'
-import { type Column, Table } from '../../design/table.tsx'
+import { Table, type TableColumn } from '../../design/table.tsx'
 import type { TabProps } from './admin-right.ts'
 import { LeadershipTransfer } from './leadership-transfer.tsx'
 import { MemberAddition } from './member-addition.tsx'
@@ -21,7 +21,7 @@ import { OutcomeLine } from './outcome.tsx'
 type Dialog =
   | { readonly kind: 'add' }
   | { readonly kind: 'transfer'; readonly to?: string }
-  | { readonly kind: 'replace' | 'remove'; readonly member: MemberView }
+  | { readonly kind: 'replace' | 'remove'; readonly member: ClusterMember }
 
 export function MembersTab({ mayChange }: TabProps) {
   const [dialog, setDialog] = useState<Dialog>()
@@ -77,7 +77,7 @@ export function MembersTab({ mayChange }: TabProps) {
 }
 
 interface MemberListProps {
-  readonly leader: MemberView | undefined
+  readonly leader: ClusterMember | undefined
   /** undefined: nothing can be changed. */
   readonly open: ((dialog: Dialog) => void) | undefined
 }
@@ -85,8 +85,8 @@ interface MemberListProps {
 function MemberList({ leader, open }: MemberListProps) {
   const described = new Map(newest.value?.members.map((member) => [member.replicaId, member]))
   const commit = leader?.status?.commitIndex
-  const state = (member: MemberView) => memberState(member, readLag(member, commit))
-  const columns: readonly Column<MemberView>[] = [
+  const state = (member: ClusterMember) => memberState(member, readLag(member, commit))
+  const columns: readonly TableColumn<ClusterMember>[] = [
     { head: 'Name', cell: ({ name }) => <strong class="operation-name">{name}</strong> },
     { head: 'State', cell: (member) => <Mark of={state(member)} /> },
     { head: 'Votes', cell: ({ isLearner }) => (isLearner ? 'not yet' : 'yes') },
@@ -102,7 +102,7 @@ function MemberList({ leader, open }: MemberListProps) {
       : [
           {
             head: <span class="visually-hidden">Changes</span>,
-            cell: (member: MemberView) => (
+            cell: (member: ClusterMember) => (
               <MemberActions
                 member={member}
                 mayLead={!member.isLearner && member.error === undefined && state(member) !== 'leader'}
@@ -118,7 +118,7 @@ function MemberList({ leader, open }: MemberListProps) {
 }
 
 interface MemberActionsProps {
-  readonly member: MemberView
+  readonly member: ClusterMember
   readonly mayLead: boolean
   readonly open: (dialog: Dialog) => void
 }

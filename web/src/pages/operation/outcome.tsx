@@ -1,6 +1,6 @@
 // The outcome of a change that the user made here.
 
-import { describeError, RefusedError, UnreachableError } from '../../cluster/connection.ts'
+import { describeError, NoAnswerError, RefusedError } from '../../cluster/connection.ts'
 import { SafeText } from '../../design/bytes-text.tsx'
 import { Mark } from '../../design/mark.tsx'
 
@@ -19,7 +19,7 @@ export function OutcomeLine({ text }: { readonly text: string | undefined }) {
 
 /** A failed change as an error whose message says what became of it. */
 export function failedChange(error: unknown): Error {
-  if (error instanceof UnreachableError)
+  if (error instanceof NoAnswerError)
     return new Error(
       error.written === 'unknown'
         ? 'No answer came, so it is not known whether the change was made. Look before you try again.'

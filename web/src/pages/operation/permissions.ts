@@ -5,7 +5,7 @@ import type { AuthStatusResult, UserDescription } from '../../../../src/operatio
 import { keyAfter, prefixRange } from '../../../../src/operations/forms/places.ts'
 import type { Access, AuthRole, Permission } from '../../../../src/operations/forms/roles.ts'
 
-export interface AuthState extends AuthStatusResult {
+export interface AuthOverview extends AuthStatusResult {
   readonly users: readonly UserDescription[]
   readonly roles: readonly AuthRole[]
   /** Why users and roles are not shown; undefined: they are. */
@@ -15,19 +15,19 @@ export interface AuthState extends AuthStatusResult {
 /** Name of the role that may do everything, and of the user who has it while rights are checked. */
 export const ROOT = 'root'
 /** Reason why rights cannot be checked yet; undefined: there is none. */
-export function enablingFault({ users }: AuthState): string | undefined {
+export function enablingFault({ users }: AuthOverview): string | undefined {
   const root = users.find(({ name }) => name === ROOT)
   if (root === undefined || !root.roles.includes(ROOT))
     return 'It needs a user root with the role root, who may do everything.'
   return undefined
 }
 
-export type Place = 'prefix' | 'key' | 'range' | 'all'
+export type RangeKind = 'prefix' | 'key' | 'range' | 'all'
 
 /** The permission that a form describes; undefined: a text is missing. */
 export function makePermission(
   access: Access,
-  place: Place,
+  place: RangeKind,
   first: string,
   end: string,
 ): Permission | undefined {

@@ -7,7 +7,7 @@ import { Select, TextField } from '../../design/field.tsx'
 import { changeUsers } from './auth-state.ts'
 import type { AuthDialogProps } from './auth-switch.tsx'
 import { ACCESS_WORDS, Grant, grantText } from './grant.tsx'
-import { type AuthState, makePermission, type Place } from './permissions.ts'
+import { type AuthOverview, makePermission, type RangeKind } from './permissions.ts'
 
 export function RoleCreation({ auth, onClose, onDone, onConflict }: AuthDialogProps) {
   const [name, setName] = useState('')
@@ -32,12 +32,12 @@ export function RoleCreation({ auth, onClose, onDone, onConflict }: AuthDialogPr
 
 type OfRole = AuthDialogProps & { readonly name: string }
 
-const permissionsNow = (auth: AuthState, name: string): readonly Permission[] =>
+const permissionsNow = (auth: AuthOverview, name: string): readonly Permission[] =>
   auth.roles.find((role) => role.name === name)?.permissions ?? []
 
 export function GrantAddition({ name, auth, onClose, onDone, onConflict }: OfRole) {
   const [access, setAccess] = useState<Access>('read')
-  const [place, setPlace] = useState<Place>('prefix')
+  const [place, setPlace] = useState<RangeKind>('prefix')
   const [first, setFirst] = useState('')
   const [end, setEnd] = useState('')
   const permission = makePermission(access, place, first, end)

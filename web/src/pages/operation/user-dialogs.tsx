@@ -7,7 +7,7 @@ import { Confirmation } from '../../design/dialog.tsx'
 import { Checkbox, TextField } from '../../design/field.tsx'
 import { changeUsers } from './auth-state.ts'
 import type { AuthDialogProps } from './auth-switch.tsx'
-import { type AuthState, ROOT } from './permissions.ts'
+import { type AuthOverview, ROOT } from './permissions.ts'
 
 const PASSWORD_HINT = '8 to 1024 bytes. Anybody who knows it may do what the user may.'
 const NAME_HINT = 'Up to 64 letters, digits and . _ @ + -'
@@ -154,7 +154,7 @@ export function UserDeletion({ user, auth, onClose, onDone, onConflict }: OfUser
 }
 
 interface RoleChoiceProps {
-  readonly auth: AuthState
+  readonly auth: AuthOverview
   readonly chosen: readonly string[]
   readonly onChange: (roles: readonly string[]) => void
 }

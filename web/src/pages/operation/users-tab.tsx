@@ -10,12 +10,12 @@ import { Button } from '../../design/button.tsx'
 import { SafeText } from '../../design/bytes-text.tsx'
 import { Empty } from '../../design/empty.tsx'
 import { Notice } from '../../design/notice.tsx'
-import { type Column, Table } from '../../design/table.tsx'
+import { Table, type TableColumn } from '../../design/table.tsx'
 import { readAuth } from './auth-state.ts'
 import { AuthSwitch } from './auth-switch.tsx'
 import { Grant, grantText } from './grant.tsx'
 import { OutcomeLine } from './outcome.tsx'
-import { type AuthState, ROOT } from './permissions.ts'
+import { type AuthOverview, ROOT } from './permissions.ts'
 import { GrantAddition, GrantRemoval, RoleCreation, RoleDeletion } from './role-dialogs.tsx'
 import { PasswordChange, UserCreation, UserDeletion, UserRoles } from './user-dialogs.tsx'
 
@@ -80,7 +80,7 @@ export function UsersTab() {
   )
 }
 
-function Switch({ auth, onChange }: { readonly auth: AuthState; readonly onChange: () => void }) {
+function Switch({ auth, onChange }: { readonly auth: AuthOverview; readonly onChange: () => void }) {
   return (
     <header class="operation-head">
       <p>
@@ -101,12 +101,12 @@ function Switch({ auth, onChange }: { readonly auth: AuthState; readonly onChang
 }
 
 interface ListProps {
-  readonly auth: AuthState
+  readonly auth: AuthOverview
   readonly open: (dialog: Dialog) => void
 }
 
 function Users({ auth, open }: ListProps) {
-  const columns: readonly Column<UserDescription>[] = [
+  const columns: readonly TableColumn<UserDescription>[] = [
     {
       head: 'Name',
       cell: ({ name }) => (

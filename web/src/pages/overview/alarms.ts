@@ -1,7 +1,7 @@
 // Alarms: sentences about what an operator should look at, each with the command that mends it.
 
 import type { ControlledNode, ControlState } from '../../../../src/operations/documents/control.ts'
-import type { MemberView } from '../../cluster/cluster-view.ts'
+import type { ClusterMember } from '../../cluster/cluster-view.ts'
 import { findLeader, readLag } from '../../cluster/member-state.ts'
 import { formatBytes, formatCount, formatDuration, plural } from '../../design/numbers.ts'
 
@@ -19,7 +19,7 @@ const LAG_ENTRIES = 1_000
 
 /** `now`: of `Date.now()`. `local`: nodes and links of a local cluster, as its supervisor knows them. */
 export function findAlarms(
-  members: readonly MemberView[],
+  members: readonly ClusterMember[],
   now: number,
   local: ControlState = { nodes: [], links: [] },
 ): readonly Alarm[] {
@@ -73,8 +73,8 @@ const START_AGAIN =
 const PROCESSES = { paused: 'is paused', stopped: 'was stopped', killed: 'was killed' } as const
 
 function* memberAlarms(
-  member: MemberView,
-  leader: MemberView | undefined,
+  member: ClusterMember,
+  leader: ClusterMember | undefined,
   now: number,
   process: ControlledNode['state'] | undefined,
 ): Generator<Alarm> {

@@ -1,4 +1,4 @@
-import { type MemberView, members } from '../../cluster/cluster-view.ts'
+import { type ClusterMember, members } from '../../cluster/cluster-view.ts'
 import { findLeader, memberState, readLag } from '../../cluster/member-state.ts'
 import { SafeText } from '../../design/bytes-text.tsx'
 import { Mark } from '../../design/mark.tsx'
@@ -10,7 +10,7 @@ import {
   formatRate,
   plural,
 } from '../../design/numbers.ts'
-import { type Column, Table } from '../../design/table.tsx'
+import { Table, type TableColumn } from '../../design/table.tsx'
 import { DISK_SHARE_MIN } from './alarms.ts'
 
 const DAY_MS = 86_400_000
@@ -18,7 +18,7 @@ const DAY_MS = 86_400_000
 /** One line for each member: what it is, how far behind, and what may end soon. */
 export function MemberTable() {
   const leaderCommit = findLeader(members.value)?.status?.commitIndex
-  const columns: readonly Column<MemberView>[] = [
+  const columns: readonly TableColumn<ClusterMember>[] = [
     { head: 'Name', cell: ({ name }) => <span class="member-name">{name}</span> },
     { head: 'Role', cell: (member) => <Mark of={memberState(member, readLag(member, leaderCommit))} /> },
     { head: 'Term', isNumber: true, cell: whileUp(({ status }) => status && formatCount(status.term)) },
@@ -44,19 +44,19 @@ export function MemberTable() {
 
 /** A cell that is empty while the member is down: its last answer is not of now. */
 const whileUp =
-  (cell: (member: MemberView) => preact.ComponentChild) =>
-  (member: MemberView): preact.ComponentChild =>
+  (cell: (member: ClusterMember) => preact.ComponentChild) =>
+  (member: ClusterMember): preact.ComponentChild =>
     (member.error === undefined ? cell(member) : undefined) ?? <span class="dim">–</span>
 
 /** A member that is down had applied at least what its last answer says. */
-function behind(member: MemberView, leaderCommit: number | undefined) {
+function behind(member: ClusterMember, leaderCommit: number | undefined) {
   const { entries } = readLag({ ...member, error: undefined }, leaderCommit)
   if (entries === undefined) return <span class="dim">–</span>
   const text = entries === 0 ? '0' : plural(entries, 'entry', 'entries')
   return member.error === undefined ? text : <span class="dim">≤ {text}</span>
 }
 
-function diskFree({ status }: MemberView) {
+function diskFree({ status }: ClusterMember) {
   const { diskFreeBytes: free, diskTotalBytes: total } = status ?? {}
   if (free === undefined || total === undefined) return undefined
   const share = free / total
@@ -70,12 +70,12 @@ function diskFree({ status }: MemberView) {
   )
 }
 
-function memory({ metrics }: MemberView) {
+function memory({ metrics }: ClusterMember) {
   const bytes = metrics?.get('process_resident_memory_bytes')?.[0]?.value
   return bytes === undefined ? undefined : formatBytes(bytes)
 }
 
-function certificate({ status }: MemberView) {
+function certificate({ status }: ClusterMember) {
   const first = status?.certificates.map(({ expiresInMs }) => expiresInMs).sort((a, b) => a - b)[0]
   return first === undefined ? undefined : plural(Math.floor(first / DAY_MS), 'day')
 }

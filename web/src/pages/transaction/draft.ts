@@ -16,10 +16,10 @@ export interface Sent {
   readonly txn: KvTxn
   /** When it was answered, of `Date.now()`; undefined: not yet. */
   readonly time?: number
-  readonly answer?: Answer
+  readonly answer?: TxnAnswer
 }
 
-export type Answer =
+export type TxnAnswer =
   | { readonly kind: 'done'; readonly outcome: TxnOutcome; readonly isReplayed: boolean }
   | { readonly kind: 'failed'; readonly reason: string; readonly isUnknown: boolean }
 
@@ -77,7 +77,7 @@ export async function send(txn: KvTxn): Promise<void> {
   if (sent.peek() === request) sent.value = { ...request, time: Date.now(), answer }
 }
 
-async function answerTo(txn: KvTxn): Promise<Answer> {
+async function answerTo(txn: KvTxn): Promise<TxnAnswer> {
   const repeat = repeatOf(txn)
   const request = { kind: 'txn', txn, freshness: {}, idempotency: undefined } as const
   try {

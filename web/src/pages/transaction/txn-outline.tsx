@@ -2,7 +2,7 @@
 
 import { BytesText } from '../../design/bytes-text.tsx'
 import { formatCount } from '../../design/numbers.ts'
-import type { Outline, Steps, Words } from './txn-words.ts'
+import type { Outline, OutlineSteps, Words } from './txn-words.ts'
 
 export function WordsLine({ words }: { readonly words: Words }) {
   return (
@@ -46,7 +46,7 @@ export function OutlineView({ outline: { conditions, success, failure } }: { rea
   )
 }
 
-function StepList({ steps, left }: Steps) {
+function StepList({ steps, left }: OutlineSteps) {
   if (steps.length + left === 0) return <span class="dim">nothing</span>
   return (
     <ol>

@@ -8,11 +8,11 @@ import type {
   KvTxnResult,
 } from '../../../../src/operations/forms/transactions.ts'
 import { BytesText, SafeText } from '../../design/bytes-text.tsx'
-import { Mark, type Outcome } from '../../design/mark.tsx'
+import { Mark, type WriteOutcome } from '../../design/mark.tsx'
 import { formatClock, formatCount, plural } from '../../design/numbers.ts'
 import { Table } from '../../design/table.tsx'
 import { keysHref } from '../keys/key-route.ts'
-import { type Answer, repeatOf, type Sent } from './draft.ts'
+import { repeatOf, type Sent, type TxnAnswer } from './draft.ts'
 import { WordsLine } from './txn-outline.tsx'
 import { describePlace } from './txn-words.ts'
 
@@ -43,7 +43,7 @@ export function TxnResultView({ sent, isOld }: { readonly sent: Sent; readonly i
 }
 
 interface Description {
-  readonly mark?: Outcome
+  readonly mark?: WriteOutcome
   readonly sentence: string
   /** A sentence about the reason, or about the next step. */
   readonly next?: string | undefined
@@ -51,7 +51,7 @@ interface Description {
 
 const WAITING: Description = { sentence: 'Sent. There is no answer yet.' }
 
-function describeAnswer(txn: KvTxn, answer: Answer): Description {
+function describeAnswer(txn: KvTxn, answer: TxnAnswer): Description {
   if (answer.kind === 'done') return describeOutcome(txn, answer.outcome, answer.isReplayed)
   const repeat = repeatOf(txn)
   if (repeat === 'freely') return { sentence: `Nothing was read: ${answer.reason}.` }

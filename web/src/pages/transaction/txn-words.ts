@@ -8,21 +8,21 @@ import { formatBytes, formatCount, formatDuration } from '../../design/numbers.t
 export type Words = readonly (string | Uint8Array)[]
 
 /** A step: its words, and the transaction in it. */
-export interface Step {
+export interface OutlineStep {
   readonly words: Words
   readonly txn?: Outline
 }
 
-export interface Steps {
-  readonly steps: readonly Step[]
+export interface OutlineSteps {
+  readonly steps: readonly OutlineStep[]
   /** Number of steps that are left out. */
   readonly left: number
 }
 
 export interface Outline {
   readonly conditions: readonly Words[]
-  readonly success: Steps
-  readonly failure: Steps
+  readonly success: OutlineSteps
+  readonly failure: OutlineSteps
 }
 
 /** Limit on the lines of an outline. A node accepts few more operations in one transaction. */
@@ -49,8 +49,8 @@ class Outliner {
     return { conditions, success: this.#steps(success), failure: this.#steps(failure) }
   }
 
-  #steps(operations: readonly KvTxnOperation[]): Steps {
-    const steps: Step[] = []
+  #steps(operations: readonly KvTxnOperation[]): OutlineSteps {
+    const steps: OutlineStep[] = []
     for (const operation of operations) {
       if (this.#left <= 0) break
       this.#left -= 1
