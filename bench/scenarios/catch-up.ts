@@ -63,7 +63,7 @@ export const appliedBy = (cluster: Cluster, node: ClusterNode): Promise<number> 
     () => 0,
   )
 
-/** The node may not answer for long, so its memory is looked at by a timer. */
+/** The node may not answer for long, so its memory is read by a timer. */
 export function watchMemory(pid: number): { peakMb(): number } {
   let peak = 0
   const timer = setInterval(() => {

@@ -13,7 +13,7 @@ const WATCHERS = 10_000
 const MANY_WATCHERS = 100_000
 /** Watchers on one connection. */
 const SHARED = 100
-/** Before memory is looked at. */
+/** Before memory is read. */
 const QUIET_MS = 5_000
 
 function watching(

@@ -4,7 +4,7 @@
 import { performance } from 'node:perf_hooks'
 import { startNode } from '../../src/server/start/start-node.ts'
 
-/** How often the loop is looked at. A longer turn is seen as a whole. */
+/** Interval between samples of the loop. A longer turn is seen as a whole. */
 const TICK_MS = 1
 
 const [dataDir = '', name = '', port, peerPort, joinUrl] = process.argv.slice(2)

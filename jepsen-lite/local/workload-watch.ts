@@ -8,7 +8,7 @@ import type { Draw, Surroundings, Workload, WorkloadRequest } from './workload.t
 type Change = Extract<StoreStep, { f: 'put' | 'del' }>
 
 const TRANSACTION_KEYS_MAX = 5
-/** How many revisions ago reads of the past look; history is often compacted to less. */
+/** How many revisions back reads of the past go; history is often compacted to less. */
 const PAST = [10, 50, 1_000]
 
 export class EventsWorkload implements Workload {

@@ -121,7 +121,7 @@ async function work(one: RecipeClient, name: string, held: Holding): Promise<voi
   }
 }
 
-/** `isBlind`: it does not look at the clock before; only the store decides. */
+/** `isBlind`: it does not read the clock before; only the store decides. */
 async function guarded(one: RecipeClient, name: string, held: Holding, isBlind: boolean): Promise<void> {
   const { kv } = one
   const { token } = held

@@ -16,7 +16,7 @@ import {
   encodeWhole,
   HttpRequest,
   type HttpResponse,
-  isPoured,
+  isSliced,
   isStreamed,
 } from '../../src/server/connections/messages.ts'
 import { decodeDelete, decodeRange, encode } from '../../src/server/http/http-codec.ts'
@@ -118,7 +118,7 @@ export class InMemoryApi {
   }
 
   #answered(method: string, { body, status, headers, revision }: HttpResponse): Answered {
-    if (isStreamed(body) || isPoured(body)) throw new Error('clients of the simulator request no streams')
+    if (isStreamed(body) || isSliced(body)) throw new Error('clients of the simulator request no streams')
     const all: Record<string, string> = {
       'kv-cluster': this.#node.clusterId,
       'kv-node': this.#node.name,

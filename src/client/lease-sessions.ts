@@ -132,7 +132,7 @@ export class LeaseSessions {
 
   #keepAlive(): void {
     this.#runWithFixedClock(() => {
-      for (const session of [...this.#open]) session.look()
+      for (const session of [...this.#open]) session.check()
       const open = [...this.#open].filter((session) => !session.isRequesting)
       // Timers have whole milliseconds.
       const due = open.some(({ dueInMs }) => dueInMs < 1) ? open.filter(({ isDueSoon }) => isDueSoon) : []
@@ -143,10 +143,10 @@ export class LeaseSessions {
   }
 
   /** Reads `os.uptime()` once for all sessions: it reads a file, and there may be thousands of sessions. */
-  #runWithFixedClock(lookAtMany: () => void): void {
+  #runWithFixedClock(checkMany: () => void): void {
     this.#uptimeMs = this.#clocks.uptimeMs()
     try {
-      lookAtMany()
+      checkMany()
     } finally {
       this.#uptimeMs = undefined
     }
@@ -235,11 +235,11 @@ class LeaseSession implements Session {
     this.#stopListening = this.#calls.whenClosed(() => this.#end('the client was closed'))
     // It may be closed already.
     if (this.signal.aborted) this.#stopListening()
-    this.look()
+    this.check()
   }
 
   /** Ends the session if the lease may have ended. */
-  look(): void {
+  check(): void {
     if (this.signal.aborted || this.leftMs > 0) return
     const seconds = Number((this.#ttlMs / 1_000).toFixed(3))
     this.#end(`no keep-alive was answered within its time to live of ${seconds} s`, this.#failure)
@@ -248,7 +248,7 @@ class LeaseSession implements Session {
   /** A keep-alive that began at `sentAt` was answered. undefined: there is no such lease. */
   kept(ttlMs: number | undefined, sentAt: Stopwatch): void {
     // The lease may have ended before the answer arrived.
-    this.look()
+    this.check()
     if (this.signal.aborted) return
     if (ttlMs === undefined) {
       this.#endWithLease()
@@ -263,11 +263,11 @@ class LeaseSession implements Session {
   failed(error: unknown): void {
     this.#failure = error
     this.#dueMs = this.#keptAt.elapsedMs() + this.#ttlMs * RETRY_SHARE
-    this.look()
+    this.check()
   }
 
   throwIfLost(): void {
-    this.look()
+    this.check()
     if (this.signal.aborted) throw this.signal.reason
   }
 

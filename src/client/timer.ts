@@ -27,11 +27,11 @@ export function afterPendingEvents(
   run: () => void,
   options?: { unref?: boolean },
 ): () => void {
-  let look: NodeJS.Immediate | undefined
-  const stopTimer = after(delayMs, () => (look = setImmediate(run)), options)
+  let immediate: NodeJS.Immediate | undefined
+  const stopTimer = after(delayMs, () => (immediate = setImmediate(run)), options)
   return () => {
     stopTimer()
-    clearImmediate(look)
+    clearImmediate(immediate)
   }
 }
 

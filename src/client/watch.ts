@@ -298,9 +298,9 @@ export class ClientWatch implements Watch {
     let isPaused = false
     /** The node may end the stream of an application that takes nothing for long. */
     let wasFull = false
-    let look: NodeJS.Immediate | undefined
+    let pausing: NodeJS.Immediate | undefined
     const pauseIfFull = () => {
-      look = undefined
+      pausing = undefined
       if (!this.#isFull) return
       isPaused = true
       why = new Error('the application takes the events too slowly')
@@ -315,7 +315,7 @@ export class ClientWatch implements Watch {
         if (message.kind === 'progress') wasFull = false
         if (!this.#isFull) continue
         // An application that waits only for the watch takes all of it in this turn.
-        if (isShared) look ??= setImmediate(pauseIfFull)
+        if (isShared) pausing ??= setImmediate(pauseIfFull)
         else {
           wasFull = true
           await this.#waitForRoom()
@@ -335,7 +335,7 @@ export class ClientWatch implements Watch {
       const reason = error instanceof Error ? error.message : String(error)
       return new Error(`${endpoint.url}: the stream of the watch broke (${reason})`, { cause: error })
     } finally {
-      clearImmediate(look)
+      clearImmediate(pausing)
       if (this.#end === undefined && hasFailed && !isPaused && !wasFull) endpoint.failed(performance.now())
       close()
       this.#stream = undefined

@@ -160,10 +160,10 @@ export class Attempt<R> implements EtcdCalls {
     const nowMs = performance.now()
     const silentAt = Math.max(this.#receivedAt + silenceMs, nowMs + againMs)
     const leftMs = Math.min(this.#startedAt + timeoutMs, silentAt) - nowMs
-    this.#stopTimer = afterPendingEvents(leftMs, this.#look, { unref: this.background })
+    this.#stopTimer = afterPendingEvents(leftMs, this.#checkLimits, { unref: this.background })
   }
 
-  readonly #look = (): void => {
+  readonly #checkLimits = (): void => {
     const { timeoutMs, silenceMs = timeoutMs, mayGiveUp } = this.#options
     const nowMs = performance.now()
     if (nowMs - this.#startedAt >= timeoutMs) this.#timeOut(timeoutMs)

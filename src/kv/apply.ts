@@ -156,7 +156,7 @@ function* checkRights(begun: BegunEntry): Steps<Result | undefined> {
     : refusalResult(work.state, 'range-too-large', keyLimits(work.state.settings))
 }
 
-/** Whether the request needs no look at its user and his roles. */
+/** Whether the request needs no check of its user and his roles. */
 function isPermittedByRevision({ request, work }: BegunEntry): boolean {
   const { principal, authRevision, command } = request
   const { enabled, revision } = work.state.auth

@@ -20,7 +20,7 @@ import type { Command, Outcome } from './types.ts'
 type CommandOf<K extends Command['kind']> = Extract<Command, { readonly kind: K }>
 
 interface CommandFacts<C> extends Pick<EntryFacts<C>, 'room' | 'demands' | 'leases'> {
-  /** Whether only nodes may propose it; absent: users do. Apply looks at each entry so. */
+  /** Whether only nodes may propose it; absent: users do. Apply checks this for each entry. */
   readonly isOfNode?: (command: C) => boolean
 }
 

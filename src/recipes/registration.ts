@@ -28,7 +28,7 @@ import { anySignal } from './watch-helpers.ts'
 
 const TTL_MS = 10_000
 const RETRY_MS = 1_000
-/** The key is looked at after this share of the time to live. */
+/** The key is checked after this share of the time to live. */
 const CONFIRM_SHARE = 1 / 3
 /** More leases than a process can have lost whose keys may still be there. */
 const OWN_LEASES_MAX = 16
@@ -192,7 +192,7 @@ export class OwnRegistration implements Registration {
     }
   }
 
-  /** Looks at the key, and registers again unless it is that of the last write, or of another process. */
+  /** Reads the key, and registers again unless it is that of the last write, or of another process. */
   async #confirm(call: CallOptions): Promise<void> {
     const { results } = await this.#kv.txn({ success: [{ get: { key: this.#key, keysOnly: true } }] }, call)
     const lease = results[0]?.get?.kvs?.[0]?.lease

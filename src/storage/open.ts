@@ -259,19 +259,19 @@ async function verifyUnused(
   dir: string,
   discardSuspectTail: boolean,
 ): Promise<{ mark: number | undefined; extent: VerifiedDatabase }> {
-  const look = async (): Promise<{ mark: number | undefined; extent: VerifiedDatabase }> => {
+  const verify = async (): Promise<{ mark: number | undefined; extent: VerifiedDatabase }> => {
     const reached = readLowerBound(dir)
     return { mark: reached.mark, extent: await verifyDatabase(dir, { reached, discardSuspectTail }) }
   }
   try {
-    return await look()
+    return await verify()
   } catch {
     // Files that another process is writing may look damaged.
     if (isInUse(dir) || (await isLocked(dir))) throw inUseError(dir)
   }
   // That process may have ended since.
   try {
-    return await look()
+    return await verify()
   } catch (error) {
     if (isInUse(dir)) throw inUseError(dir)
     if (error instanceof Damage) throw damagedError(join(dir, error.file), error.message)

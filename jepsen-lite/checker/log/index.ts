@@ -63,7 +63,7 @@ class LogCheck implements KeyCounts {
   /** The first position in the history at which each revision, or a later one, was known. */
   readonly #knownSince: ReadonlyMap<number, number>
   readonly #findings: Anomaly[] = []
-  /** The state at the revision that was looked at last. */
+  /** The state at the revision that was checked last. */
   readonly #rows = new Map<string, Record>()
   readonly #makers = new Map<number, LogRequest>()
   readonly #acknowledged = new Map<number, LogRequest>()
@@ -90,7 +90,7 @@ class LogCheck implements KeyCounts {
     this.#findings.push(...this.#log.findings)
     this.#sortRequests()
     this.#checkConditions()
-    const looks = this.#collectReads()
+    const checks = this.#collectReads()
     let next = 0
     const isComplete = this.#history.header.complete === true
     let last = FIRST_REVISION
@@ -101,10 +101,10 @@ class LogCheck implements KeyCounts {
           `the log tells revision ${logged.revision} after ${last}, and nothing of what is between`,
         )
       last = logged.revision
-      for (; (looks[next]?.revision ?? logged.revision) < logged.revision; next++) looks[next]?.look()
+      for (; (checks[next]?.revision ?? logged.revision) < logged.revision; next++) checks[next]?.check()
       this.#checkRevision(logged)
     }
-    for (; next < looks.length; next++) looks[next]?.look()
+    for (; next < checks.length; next++) checks[next]?.check()
     this.#findOtherMakers()
     for (const [revision, request] of this.#acknowledged)
       if (!this.#makers.has(revision))
@@ -310,9 +310,9 @@ class LogCheck implements KeyCounts {
   // ---- reads
 
   /** Everything that was read, by the revision that it reflects. */
-  #collectReads(): { readonly revision: number; look(): void }[] {
+  #collectReads(): { readonly revision: number; check(): void }[] {
     const { calls, finals } = this.#history
-    const looks: { readonly revision: number; look(): void }[] = []
+    const checks: { readonly revision: number; check(): void }[] = []
     for (const call of calls) {
       const { op, outcome, id, end } = call
       if (outcome.kind !== 'ok') continue
@@ -322,33 +322,33 @@ class LogCheck implements KeyCounts {
       if (op.f === 'get' && result.revision !== undefined && (op.at ?? 0) > result.revision)
         this.#report([id], `operation ${id} read revision ${op.at}, when the store was at ${result.revision}`)
       if (result.applied === false && result.revision !== undefined)
-        looks.push({ revision: result.revision, look: () => this.#checkRefusal(call, result) })
+        checks.push({ revision: result.revision, check: () => this.#checkRefusal(call, result) })
       if (op.f === 'range') {
-        const look = (): void => void this.#findings.push(...checkList(call, op, result, end, this))
-        looks.push({ revision: revision ?? Number.POSITIVE_INFINITY, look })
+        const check = (): void => void this.#findings.push(...checkList(call, op, result, end, this))
+        checks.push({ revision: revision ?? Number.POSITIVE_INFINITY, check })
       }
       if (revision === undefined) continue
       if (op.f === 'get' && result.value !== undefined) {
         const { value, modRevision, version } = result
         const row = value === null ? undefined : { value, modRevision, version }
-        looks.push({ revision, look: () => this.#compareRow(id, revision, op.key, row, isStaleRead(call)) })
+        checks.push({ revision, check: () => this.#compareRow(id, revision, op.key, row, isStaleRead(call)) })
       }
       const covered = op.f === 'range' ? coveredBy(op, result) : undefined
       if (covered === undefined || result.rows === undefined) continue
       const rows = new Map(result.rows.map((row) => [row.key, row]))
-      const look = (): void => {
+      const check = (): void => {
         const keys = new Set([
           ...rows.keys(),
           ...[...this.#rows.keys()].filter((key) => contains(covered, key)),
         ])
         for (const key of keys) this.#compareRow(id, revision, key, rows.get(key), isStaleRead(call))
       }
-      looks.push({ revision, look })
+      checks.push({ revision, check })
     }
     for (const { request, revision } of collectUnchanging(this.#history))
-      looks.push({
+      checks.push({
         revision,
-        look: () => {
+        check: () => {
           const [key] = keysChangedBy(request, this.#rows)
           if (key === undefined) return
           this.#report(
@@ -359,15 +359,15 @@ class LogCheck implements KeyCounts {
         },
       })
     for (const { node, revision, rows } of finals)
-      looks.push({
+      checks.push({
         revision,
-        look: () => {
+        check: () => {
           const held = new Map(rows.map((row) => [row.key, row]))
           for (const key of new Set([...held.keys(), ...this.#rows.keys()]))
             this.#compareRow(node, revision, key, held.get(key), false)
         },
       })
-    return looks.sort((a, b) => a.revision - b.revision)
+    return checks.sort((a, b) => a.revision - b.revision)
   }
 
   /** A condition that did not hold. */
@@ -392,7 +392,7 @@ class LogCheck implements KeyCounts {
       )
   }
 
-  /** Limits on the number of keys in a range, at the revision that is looked at. */
+  /** Limits on the number of keys in a range, at the revision that is checked. */
   countKeys(range: KeyInterval): { readonly least: number; readonly most: number } {
     const count = [...this.#rows.keys()].filter((key) => contains(range, key)).length
     return { least: count, most: count }

@@ -26,7 +26,7 @@ export interface Edge {
   readonly fact: number
 }
 
-/** All searches for short cycles together look at this many edges. After that, cycles are shown as they are found. */
+/** All searches for short cycles together visit this many edges. After that, cycles are shown as they are found. */
 const EDGES_MAX = 20_000_000
 /** In one component so many transactions, or overwritten reads, are tried as the beginning of a cycle. */
 const BEGINNINGS_MAX = 1_000

@@ -139,7 +139,7 @@ export class Paths {
   readonly #graph: Graph
   readonly #cameBy: Int32Array
   readonly #isSeen: Uint8Array
-  /** Edges that may still be looked at. */
+  /** Edges that may still be visited. */
   #left: number
 
   constructor(graph: Graph, edgesMax: number) {

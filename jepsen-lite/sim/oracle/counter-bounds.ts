@@ -83,7 +83,7 @@ export const COUNTER_BOUNDS: Readonly<Record<string, string>> = {
   'watches.behind': 'watchesMax',
   'watches.ending': 'watchesMax',
   'watches.slow': 'watchesMax',
-  'watches.looking': '1',
+  'watches.searches': '1',
   'watches.rowsKept': '32',
   'watches.timer': '1',
 

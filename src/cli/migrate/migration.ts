@@ -49,7 +49,7 @@ const READS_AT_ONCE = 64
 const REPAIRS_MAX = 5
 /** Attempts that lie further apart are not counted together. */
 const REPAIR_PAUSE_MS = 10 * 60_000
-/** How often leases are looked after while nothing changes. */
+/** Interval between checks of leases while nothing changes. */
 const IDLE_MS = 500
 /** Interval at which the position moves without a change, so that the source may compact. */
 const IDLE_MOVE_MS = 10_000

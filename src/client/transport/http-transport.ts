@@ -329,10 +329,10 @@ class Exchange {
     const nowMs = performance.now()
     const silentAt = Math.max(this.#receivedAt + silenceMs, nowMs + againMs)
     const leftMs = Math.min(this.#startedAt + timeoutMs, silentAt) - nowMs
-    this.#stopTimer = afterPendingEvents(leftMs, this.#look, { unref: background })
+    this.#stopTimer = afterPendingEvents(leftMs, this.#checkLimits, { unref: background })
   }
 
-  readonly #look = (): void => {
+  readonly #checkLimits = (): void => {
     const { timeoutMs, silenceMs = timeoutMs, mayGiveUp } = this.#options
     const nowMs = performance.now()
     if (nowMs - this.#startedAt >= timeoutMs) this.#timeOut(timeoutMs)

@@ -15,7 +15,7 @@ export type ShownCluster = Pick<ClusterNodes, 'nodes' | 'clusterId' | 'mesh' | '
 
 /** Actions that a stream begins with: a page that is loaded again shows what was done. */
 const ACTIONS_KEPT = 100
-/** Interval between looks at states that no event reports, such as a process that a user has stopped by a signal. */
+/** Interval between checks of states that no event reports, such as a process that a user has stopped by a signal. */
 const CHECK_INTERVAL_MS = 1_000
 /** Checks between two comments, by which a page notices a supervisor that is gone. */
 const CHECKS_A_COMMENT = 10
@@ -76,7 +76,7 @@ export class ControlEvents {
       this.#send(message('action', data, id))
     }
     if (this.#streams.size === 0 || this.#isScheduled) return
-    // Several events of one turn lead to one look.
+    // Several events of one turn lead to one check.
     this.#isScheduled = true
     setImmediate(() => {
       this.#isScheduled = false

@@ -38,7 +38,7 @@ export class Authenticator {
 
   /**
    * Calls `done` with the user, or with undefined if nobody is named; possibly before it returns. While rights are not
-   * checked, only a certificate is looked at: it may be the only credential of the user root who enables them. Before
+   * checked, only a certificate is read: it may be the only credential of the user root who enables them. Before
    * it refuses somebody it waits `newerMs`, at most, for the newest users.
    */
   identify(credentials: Credentials, newerMs: number, done: IdentifyCallback): void {

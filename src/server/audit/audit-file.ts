@@ -1,6 +1,6 @@
 // The file of the audit log. Lines are appended in order, one write at a time. A full file gets a number, and a new one
 // begins. A line that cannot be written is dropped and counted: a full disk must not stop the store. After each write
-// the node looks whether the path still names the file: when somebody has moved it, the next lines go to a new file;
+// the node checks whether the path still names the file: when somebody has moved it, the next lines go to a new file;
 // when somebody has deleted it, the lines of this write too.
 
 import { type FileHandle, open, rename, stat } from 'node:fs/promises'

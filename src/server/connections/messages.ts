@@ -186,9 +186,9 @@ export interface BodySink {
   cut(): void
 }
 
-/** A body that is read while the client takes it. `pour` is called exactly once, even if the client is gone. */
-interface PouredBody {
-  readonly pour: (sink: BodySink) => void
+/** A body that is read while the client takes it. `writeTo` is called exactly once, even if the client is gone. */
+interface SlicedBody {
+  readonly writeTo: (sink: BodySink) => void
 }
 
 /** A body without an end. `stream` is called exactly once; without `to` the body is discarded. */
@@ -197,9 +197,10 @@ interface StreamedBody {
 }
 
 export type BufferedBody = string | Uint8Array | readonly (string | Buffer)[]
-type ResponseBody = BufferedBody | PouredBody | StreamedBody
+type ResponseBody = BufferedBody | SlicedBody | StreamedBody
 
-export const isPoured = (body: ResponseBody): body is PouredBody => typeof body === 'object' && 'pour' in body
+export const isSliced = (body: ResponseBody): body is SlicedBody =>
+  typeof body === 'object' && 'writeTo' in body
 
 export const isStreamed = (body: ResponseBody): body is StreamedBody =>
   typeof body === 'object' && 'stream' in body

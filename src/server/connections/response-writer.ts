@@ -19,7 +19,7 @@ import {
   type BufferedBody,
   bodyParts,
   type HttpResponse,
-  isPoured,
+  isSliced,
   isStreamed,
 } from './messages.ts'
 
@@ -58,7 +58,7 @@ export class ResponseWriter {
     if (response.headersSent || response.destroyed) {
       // Half of another response is already sent. Only a broken connection shows the client that it failed.
       if (!response.writableEnded) response.destroy()
-      if (isPoured(body)) body.pour(GONE)
+      if (isSliced(body)) body.writeTo(GONE)
       if (isStreamed(body)) body.stream(undefined)
       return
     }
@@ -69,11 +69,11 @@ export class ResponseWriter {
     // After something that the parser cannot read, no further request can be read.
     if (received.isBroken) response.shouldKeepAlive = false
 
-    if (isStreamed(body) || isPoured(body)) {
+    if (isStreamed(body) || isSliced(body)) {
       response.writeHead(status, headers)
       if (bodiless) response.end()
       if (isStreamed(body)) body.stream(bodiless ? undefined : response)
-      else body.pour(bodiless ? GONE : responseSink(response, outbound))
+      else body.writeTo(bodiless ? GONE : responseSink(response, outbound))
       return
     }
     const parts = bodyParts(body)
@@ -103,7 +103,7 @@ export class ResponseWriter {
     isLast: boolean,
   ): boolean {
     const { node, outbound } = this.#options
-    if (isPoured(body) || isStreamed(body)) throw new Error('a stream needs node:http')
+    if (isSliced(body) || isStreamed(body)) throw new Error('a stream needs node:http')
     const parts = bodyParts(body)
     const bytes = byteLength(parts)
     const whole = bytes > PIECE_BYTES ? '' : joinBody(body)

@@ -122,7 +122,7 @@ async function tryChange(
   }
 }
 
-/** Rejects with `ApiError` who may not administer: etcd refuses them before it looks. */
+/** Rejects with `ApiError` who may not administer: etcd refuses them before it reads anything. */
 export async function checkMayAdminister(call: EtcdCall): Promise<void> {
   await call.execute({ kind: 'show-roles', name: undefined })
 }

@@ -170,7 +170,7 @@ const removing = ({ key, revision }: Pick<LeaseKey, 'key' | 'revision'>): KvTxn 
   failure: [],
 })
 
-/** The oldest key under a name, and the revision at which it was looked for. */
+/** The oldest key under a name, and the revision at which it was searched for. */
 export async function findOldest(
   name: Uint8Array,
   call: EtcdCall,
@@ -260,7 +260,7 @@ async function visit(
   }
 }
 
-/** Size of a key that is looked at, and not kept. */
+/** Size of a key that is read, and not kept. */
 const VISITED_BYTES = 16
 
 /** The error of a package in Go: gRPC has no better code for it. */

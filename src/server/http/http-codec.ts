@@ -131,26 +131,26 @@ function linesResponse({ rows, keysOnly, head }: RecordsAnswer, errors: ErrorSou
   const failed = (sink: BodySink, error: unknown): void =>
     sink.end(OPERATIONS.range.http.encodeErrorLine(errors.toApiError(error)))
   const end = (): string => OPERATIONS.range.http.encodeEndLine(count, head)
-  const pour = (sink: BodySink): void => void pourRows(rows, sink, text, end, failed)
-  return { ...OPERATIONS.range.http.encodeHead(head, true), body: { pour } }
+  const writeTo = (sink: BodySink): void => void writeRows(rows, sink, text, end, failed)
+  return { ...OPERATIONS.range.http.encodeHead(head, true), body: { writeTo } }
 }
 
 /** The end of the file is in the file. Half of it is no backup, and the connection is cut. */
 function backupResponse({ file, head }: OpenAnswer<'backup'>): HttpResponse {
   const joined = (pieces: readonly Uint8Array[]): BudgetPart => Buffer.concat(pieces)
-  const pour = (sink: BodySink): void =>
-    void pourRows(
+  const writeTo = (sink: BodySink): void =>
+    void writeRows(
       file,
       sink,
       joined,
       () => '',
       (to) => to.cut(),
     )
-  return { ...encodeBackupHead(head), body: { pour } }
+  return { ...encodeBackupHead(head), body: { writeTo } }
 }
 
 /** Reads each slice when the client has taken the one before. */
-async function pourRows<T>(
+async function writeRows<T>(
   rows: RowStream<T>,
   sink: BodySink,
   encoded: (slice: readonly T[]) => BudgetPart,
@@ -181,6 +181,6 @@ function leaseResponse({ lease, keys, head }: OpenAnswer<'show-lease'>, errors: 
     errors.toApiError(error)
     sink.cut()
   }
-  const pour = (sink: BodySink): void => void pourRows(keys, sink, text, () => LEASE_END, failed)
-  return { ...jsonResponse('', freshnessHeaders(head), head.revision), body: { pour } }
+  const writeTo = (sink: BodySink): void => void writeRows(keys, sink, text, () => LEASE_END, failed)
+  return { ...jsonResponse('', freshnessHeaders(head), head.revision), body: { writeTo } }
 }

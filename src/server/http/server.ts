@@ -22,7 +22,7 @@ import {
   type HttpRequest,
   type HttpResponse,
   isEncoded,
-  isPoured,
+  isSliced,
   isStreamed,
 } from '../connections/messages.ts'
 import { refusalPage, wantsPage } from '../connections/refusal-page.ts'
@@ -206,7 +206,7 @@ export class HttpServer {
 
   /** A stranger who takes nothing of a large answer leaves less room for others of his kind, not for users. */
   #hasRoomFor({ isOfStranger }: HttpRequest, { body }: HttpResponse): boolean {
-    if (!isOfStranger || isPoured(body) || isStreamed(body)) return true
+    if (!isOfStranger || isSliced(body) || isStreamed(body)) return true
     const bytes = byteLength(bodyParts(body))
     // The kernel takes a small one at once: probes are answered.
     return bytes <= PIECE_BYTES || this.#api.outboundOfStrangers.hasRoom(bytes)
@@ -223,7 +223,7 @@ export class HttpServer {
   /** The result of a read may still be refused. The outcome of a change and the state of the node are always sent. */
   #checkRoom({ target }: HttpRequest, { body }: HttpResponse): void {
     const { outbound } = this.#api
-    if (target.operation !== 'other' && outbound.bytes > 0 && !isPoured(body) && !isStreamed(body))
+    if (target.operation !== 'other' && outbound.bytes > 0 && !isSliced(body) && !isStreamed(body))
       outbound.check(byteLength(bodyParts(body)))
   }
 

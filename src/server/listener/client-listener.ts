@@ -323,7 +323,7 @@ export class ClientListener {
   }
 }
 
-/** Bytes of the head of a refused request that are looked at. */
+/** Bytes of the head of a refused request that are parsed. */
 const REFUSED_HEAD_BYTES = 16 * 1024
 
 interface RefusedHead {

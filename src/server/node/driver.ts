@@ -359,7 +359,7 @@ export class Driver implements KvNode {
     return flattenCounts(this.inspectParts())
   }
 
-  /** The open work of this node, by part: cheaper than `inspect` for who looks often. */
+  /** The open work of this node, by part: cheaper than `inspect` for frequent reads. */
   inspectParts(): readonly PartCounts[] {
     const own = {
       waits: this.#waits.size,

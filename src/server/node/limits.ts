@@ -108,7 +108,7 @@ export interface DriverLimits {
    */
   readonly diskReserveBytes: number
   /** Pause between two checks of the free space. */
-  readonly diskLookMs: number
+  readonly diskCheckMs: number
   /** While the disk is short: pause between two compactions of everything. */
   readonly diskCompactMs: number
   /**
@@ -172,7 +172,7 @@ export const driverLimits: DriverLimits = {
   scrubSliceRows: SCRUB_SLICE.rowsMax,
   scrubSliceBytes: SCRUB_SLICE.bytesMax,
   diskReserveBytes: 256 * MiB,
-  diskLookMs: 1_000,
+  diskCheckMs: 1_000,
   diskCompactMs: 30_000,
   handOverMsMax: 3_000,
   drainMsMax: 10_000,

@@ -182,7 +182,7 @@ export class CountedNode {
         timing: { ...raftTiming, heartbeatMs: 10_000, electionMinMs: 30_000, electionMaxMs: 60_000 },
         raftLimits,
         limits: {
-          ...{ ...driverLimits, diskReserveBytes: 0, diskLookMs: FOREVER_MS, scrubEveryMs: FOREVER_MS },
+          ...{ ...driverLimits, diskReserveBytes: 0, diskCheckMs: FOREVER_MS, scrubEveryMs: FOREVER_MS },
           ...{ hashEveryEntries: FOREVER_MS, hashIdleMs: FOREVER_MS },
         },
         random: () => Number(member.id) / 10,

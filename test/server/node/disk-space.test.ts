@@ -22,7 +22,7 @@ import { driverLimits, raftTiming } from '../../../src/server/node/limits.ts'
 import { type Promised, SimulatedCluster } from '../simulated-cluster.ts'
 import { VirtualClock } from '../virtual-clock.ts'
 
-const { diskReserveBytes, diskLookMs } = driverLimits
+const { diskReserveBytes, diskCheckMs } = driverLimits
 const LOW = diskReserveBytes / 2
 const NONE = diskReserveBytes / 8
 
@@ -51,7 +51,7 @@ test('a single node refuses puts and takes deletes and reads while its disk is l
   const { leading } = cluster
   settled(cluster, leading.put('a', 'old'))
   leading.machine.space.fixed = LOW
-  cluster.advance(diskLookMs)
+  cluster.advance(diskCheckMs)
   const refused = settled(cluster, leading.put('b', 'new'))
   expect(refused.result).toMatchObject({
     ok: false,
@@ -68,12 +68,12 @@ test('a single node refuses puts and takes deletes and reads while its disk is l
     outcomes: [{ deleted: 0 }, { deleted: 0 }],
   })
   leading.machine.space.fixed = NONE
-  cluster.advance(diskLookMs)
+  cluster.advance(diskCheckMs)
   expect(settled(cluster, leading.batch([['b'], ['c']])).code).toBe('storage_full')
   expect(settled(cluster, leading.remove('b')).code).toBe('storage_full')
   expect(settled(cluster, leading.read('a')).value).toBeUndefined()
   leading.machine.space.fixed = 2 * diskReserveBytes
-  cluster.advance(diskLookMs)
+  cluster.advance(diskCheckMs)
   expect(settled(cluster, leading.put('b', 'new')).code).toBe('ok')
   expect(leading.running.status().errors).toEqual([])
 })
@@ -100,7 +100,7 @@ test('a read through a node whose full disk lacks what is committed is told so l
   const cluster = SimulatedCluster.formed(3)
   const { follower } = cluster
   follower.machine.space.fixed = NONE
-  cluster.advance(2 * diskLookMs)
+  cluster.advance(2 * diskCheckMs)
   settled(cluster, cluster.leading.put('k', 'v'))
   const began = cluster.time.now
   expect(settled(cluster, follower.read('k')).code).toBe('not_ready')
@@ -112,7 +112,7 @@ test.each([2, 3])('where %i of three disks are full reads go on, under any leade
   settled(cluster, cluster.leading.put('k', 'v'))
   const full = [...cluster.followers, cluster.leading].slice(0, count)
   for (const { machine } of full) machine.space.fixed = NONE
-  cluster.advance(2 * diskLookMs)
+  cluster.advance(2 * diskCheckMs)
   const { leading } = cluster
   leading.crash()
   cluster.until(() => cluster.leader !== undefined)
@@ -128,7 +128,7 @@ test('reads go on also where the one that leads next cannot commit, since a full
   const cluster = SimulatedCluster.formed(3)
   const { leading: first, follower: full } = cluster
   full.machine.space.fixed = NONE
-  cluster.advance(diskLookMs)
+  cluster.advance(diskCheckMs)
   expect(settled(cluster, first.put('k', 'v')).code).toBe('ok')
   // The third node learns of the commit, too.
   cluster.advance(100)
@@ -157,13 +157,13 @@ test('with two full disks of three a leader with space keeps leading, and reads 
   const cluster = SimulatedCluster.formed(3)
   settled(cluster, cluster.leading.put('k', 'v'))
   for (const { machine } of cluster.followers) machine.space.fixed = NONE
-  cluster.advance(2 * diskLookMs)
+  cluster.advance(2 * diskCheckMs)
   for (const node of cluster.nodes) expect(settled(cluster, node.read('k')).value).toBe('v')
   for (const node of cluster.followers) expect(settled(cluster, node.put('k', 'w')).code).toBe('overloaded')
   // No majority can write it, and only the timeout shows that.
   expect(settled(cluster, cluster.leading.put('k', 'w')).code).toBe('outcome_unknown')
   for (const { machine } of cluster.followers) machine.space.fixed = undefined
-  cluster.advance(2 * diskLookMs)
+  cluster.advance(2 * diskCheckMs)
   for (const node of cluster.nodes) expect(settled(cluster, node.put('k', node.name)).code).toBe('ok')
 })
 
@@ -185,12 +185,12 @@ test.each([
   const cluster = SimulatedCluster.formed(3)
   const { leading, follower } = cluster
   follower.machine.space.fixed = free
-  cluster.advance(diskLookMs)
+  cluster.advance(diskCheckMs)
   follower.crash()
   cluster.advance(raftTiming.electionMaxMs)
   leading.machine.space.fixed = NONE
   follower.machine.space.fixed = undefined
-  cluster.advance(diskLookMs)
+  cluster.advance(diskCheckMs)
   cluster.join(follower.machine)
   const isVoter = (): boolean => leading.running.configuration.voters.includes(follower.id)
   cluster.until(() => isVoter() && cluster.leader !== undefined && cluster.leading !== leading)
@@ -201,7 +201,7 @@ test('a new leader with little room refuses nothing before the others had time t
   const cluster = SimulatedCluster.formed(3)
   const { follower } = cluster
   follower.machine.space.fixed = LOW
-  cluster.advance(diskLookMs)
+  cluster.advance(diskCheckMs)
   cluster.leading.running.transfer(follower.id, 1000, () => {})
   cluster.until(() => follower.running.status().raft.role === 'leader')
   const changes = cluster.nodes.map((node) => node.put('k', 'v'))
@@ -212,7 +212,7 @@ test('a node with little room passes on what waits for a leader as soon as it fo
   const cluster = SimulatedCluster.formed(3)
   const { follower } = cluster
   follower.machine.space.fixed = LOW
-  cluster.advance(diskLookMs)
+  cluster.advance(diskCheckMs)
   cluster.isolate(follower)
   cluster.advance(2 * raftTiming.electionMaxMs)
   const changes = [follower.put('k', 'v'), follower.remove('k')]
@@ -224,7 +224,7 @@ test('a node with too little room for the snapshot that it needs leaves nobody w
   const cluster = SimulatedCluster.formed(3, { limits: SHORT_LOG })
   const { follower } = cluster
   follower.machine.space.fixed = LOW
-  cluster.advance(diskLookMs)
+  cluster.advance(diskCheckMs)
   // While its log has every committed entry, it forwards changes to nodes that have room.
   for (const done of [follower.put('k', 'v'), follower.remove('k')])
     expect(settled(cluster, done).code).toBe('ok')
@@ -270,7 +270,7 @@ test('what a snapshot brings counts as written: the end of room is seen while it
   const began = cluster.time.now
   follower.machine.space.fixed = NONE
   cluster.until(() => follower.running.inspect()['links.receiving'] === 0)
-  expect(cluster.time.now - began).toBeLessThan(diskLookMs)
+  expect(cluster.time.now - began).toBeLessThan(diskCheckMs)
   expect(follower.running.status()).toMatchObject({
     diskSpace: 'none',
     raft: { applied: expect.toSatisfy((index) => index < CHANGES) },
@@ -283,7 +283,7 @@ test('room that ends in the middle of a turn is told to the core after what the 
   const cluster = SimulatedCluster.formed(3)
   const { leading } = cluster
   leading.machine.space.fixed = diskReserveBytes + 64
-  cluster.advance(diskLookMs)
+  cluster.advance(diskCheckMs)
   leading.machine.space.fixed = LOW
   const before = cluster.sent.length
   const put = settled(cluster, leading.put('k', 'v'.repeat(100)))
@@ -332,7 +332,7 @@ function watched() {
   })
   const at = (free: number): void => {
     disk.free = free
-    clock.advance(diskLookMs)
+    clock.advance(diskCheckMs)
   }
   space.start()
   return { clock, disk, rooms, space, at, compactions, isRoom, scansEnded }
@@ -393,9 +393,9 @@ test('while it is short what was deleted is given back, one compaction after the
   clock.advance(2 * driverLimits.diskCompactMs)
   expect(compactions).toHaveLength(1)
   compactions[0]?.()
-  clock.advance(driverLimits.diskCompactMs - diskLookMs)
+  clock.advance(driverLimits.diskCompactMs - diskCheckMs)
   expect(compactions).toHaveLength(1)
-  clock.advance(diskLookMs)
+  clock.advance(diskCheckMs)
   expect(compactions).toHaveLength(2)
   compactions[1]?.()
   at(10_000)
@@ -410,30 +410,30 @@ test('while there is little room scans are ended, and more often while LevelDB c
     clock.advance(ms)
     return scansEnded.times - before
   }
-  expect(endedIn(3 * diskLookMs)).toBe(0)
+  expect(endedIn(3 * diskCheckMs)).toBe(0)
   at(150)
   expect(scansEnded.times).toBe(1)
-  expect(endedIn(3 * diskLookMs)).toBe(3)
+  expect(endedIn(3 * diskCheckMs)).toBe(3)
   at(700)
   expect(scansEnded.times).toBe(4)
   expect(endedIn(1000)).toBe(10)
   compactions[0]?.()
   // No scan is ended, so a snapshot can be sent.
-  expect(endedIn(3 * diskLookMs)).toBe(0)
+  expect(endedIn(3 * diskCheckMs)).toBe(0)
   at(399)
-  expect(endedIn(3 * diskLookMs)).toBe(3)
+  expect(endedIn(3 * diskCheckMs)).toBe(3)
   at(10_000)
-  expect(endedIn(3 * diskLookMs)).toBe(0)
+  expect(endedIn(3 * diskCheckMs)).toBe(0)
   at(700)
   clock.advance(driverLimits.diskCompactMs)
   expect([compactions.length, endedIn(1000)]).toEqual([2, 10])
   // LevelDB continues to compact, for minutes on a large store, and there is room for the data that it replaces.
   at(3201)
-  expect(endedIn(3 * diskLookMs)).toBe(0)
+  expect(endedIn(3 * diskCheckMs)).toBe(0)
   at(3199)
   expect(endedIn(1000)).toBe(10)
   space.stop()
-  expect(endedIn(3 * diskLookMs)).toBe(0)
+  expect(endedIn(3 * diskCheckMs)).toBe(0)
 })
 
 test('a file that cannot be given back ends nobody: what is wrong with the directory the storage finds out', () => {
@@ -482,7 +482,7 @@ test('where nothing is to be kept free there is always room, and no file', () =>
   })
   disk.free = 0
   space.start()
-  clock.advance(10 * diskLookMs)
+  clock.advance(10 * diskCheckMs)
   expect([rooms, disk.reserve, space.freeBytes]).toEqual([[], 0, 0])
 })
 

@@ -252,7 +252,7 @@ test('what is received goes to the storage for as long as there is room for it',
       [undefined, 'not whole'],
     ])
     node.levers.freeBytes = 0
-    clock.advance(driverLimits.diskLookMs)
+    clock.advance(driverLimits.diskCheckMs)
     sink.write(8, Buffer.alloc(10), done)
     expect(errors).toHaveLength(2)
     clock.advance(0)

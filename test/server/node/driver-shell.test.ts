@@ -287,7 +287,7 @@ test('a compaction that fails ends the node', async () => {
   const { clock, levers, storage, ends } = await alone()
   storage.compactDatabase = (done) => done(new Error('ENOSPC: no space left'))
   levers.freeBytes = driverLimits.diskReserveBytes - 1
-  clock.advance(driverLimits.diskLookMs)
+  clock.advance(driverLimits.diskCheckMs)
   expect(ends).toEqual([{ kind: 'failed', reason: expect.stringContaining('ENOSPC') }])
 })
 
@@ -305,12 +305,12 @@ test('what happens to a node is logged, with what an operator asks for next', as
   expect(said('^leadership transfer refused: .')).toEqual([{ outcome: 'refused' }])
   storage.compactDatabase = () => {}
   levers.freeBytes = driverLimits.diskReserveBytes - 1
-  clock.advance(driverLimits.diskLookMs)
+  clock.advance(driverLimits.diskCheckMs)
   expect(said(/nearly full \(255 MiB free\): deletes are taken/)).toEqual([
     { state: 'low', freeBytes: driverLimits.diskReserveBytes - 1 },
   ])
   levers.freeBytes = Number.POSITIVE_INFINITY
-  clock.advance(driverLimits.diskLookMs)
+  clock.advance(driverLimits.diskCheckMs)
   expect(said('the disk has space again')).toEqual([{ state: 'enough', freeBytes: Number.POSITIVE_INFINITY }])
   driver.events.stop('that is enough')
   expect(said('^stopping: that is enough')).toEqual([{}])

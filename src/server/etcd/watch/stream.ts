@@ -29,8 +29,8 @@ const CREATING_MAX = 1_000
 const watchMemory = ({ key, rangeEnd }: WatchCreateRequest): number =>
   512 + 2 * (key.length + rangeEnd.length)
 
-/** Pause before the next look at how far all watches are. */
-const PROGRESS_LOOK_MS = 20
+/** Interval between two checks of how far all watches are. */
+const PROGRESS_CHECK_MS = 20
 
 /** Statuses with which a watch has no id. */
 const REFUSALS: ReadonlySet<number> = new Set([
@@ -79,7 +79,7 @@ class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
   request({ createRequest, cancelRequest, progressRequest }: WatchRequest): void {
     if (createRequest !== undefined) this.#create(createRequest)
     else if (cancelRequest !== undefined) this.#cancel(cancelRequest.watchId)
-    else if (progressRequest !== undefined) this.#lookForProgress()
+    else if (progressRequest !== undefined) this.#reportProgress()
   }
 
   /** As in etcd, its watches outlive the end of the requests. */
@@ -228,19 +228,19 @@ class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
   // Progress
 
   /** Sends how far all watches are, when they have received everything up to now. */
-  #lookForProgress(): void {
+  #reportProgress(): void {
     const { revision: now } = this.#call.api.node
     if (this.#progressTimer !== undefined) return
-    const look = (): void => {
+    const check = (): void => {
       this.#progressTimer = undefined
       if (this.#isOver) return
       const revision = this.#reached
       // Clients take it for their position, so it is not below what one of the watches has received.
       if (revision >= now && revision >= this.#newest)
         this.send(WatchResponse.encode({ header: this.header(revision), watchId: NO_WATCH }))
-      else this.#progressTimer = setTimeout(look, PROGRESS_LOOK_MS)
+      else this.#progressTimer = setTimeout(check, PROGRESS_CHECK_MS)
     }
-    look()
+    check()
   }
 
   /**

@@ -85,9 +85,9 @@ export class DiskSpace {
 
   /** Checks now, and then at intervals. */
   start(): void {
-    this.#look()
+    this.#check()
     if (this.state !== 'enough' && !this.#compacting) this.#makeRoom()
-    this.#timer = this.#clock.after(this.#limits.diskLookMs, () => this.start())
+    this.#timer = this.#clock.after(this.#limits.diskCheckMs, () => this.start())
   }
 
   stop(): void {
@@ -100,10 +100,10 @@ export class DiskSpace {
     this.#written += bytes
     const { diskReserveBytes } = this.#limits
     const bound = this.state === 'enough' ? diskReserveBytes : diskReserveBytes / NONE_PART
-    if (this.#written * WRITTEN_PART > this.freeBytes - bound && this.state !== 'none') this.#look()
+    if (this.#written * WRITTEN_PART > this.freeBytes - bound && this.state !== 'none') this.#check()
   }
 
-  #look(): void {
+  #check(): void {
     this.#written = 0
     this.freeBytes = this.#disk.freeBytes()
     this.#keepReserve()

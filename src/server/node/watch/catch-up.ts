@@ -36,7 +36,7 @@ interface CatchUpEvents {
   failed(error: unknown): void
 }
 
-/** Events that are encoded before the time is looked at. */
+/** Events that are encoded between two checks of the time. */
 const EVENTS_PER_STEP = 16
 
 /** A large message that is being encoded in several turns. One watcher at a time has one. */
@@ -57,7 +57,7 @@ export class CatchUp {
   #large: LargeMessage | undefined
   /** Watchers that wait until that message is sent, since theirs is large as well. */
   readonly #waiting = new Set<Watcher>()
-  #isLooking = false
+  #isSearching = false
   #turnsSoon = false
 
   constructor(clock: Clock, limits: CatchUpLimits, rows: HistoryRows, events: CatchUpEvents) {
@@ -71,8 +71,8 @@ export class CatchUp {
     return this.#queue.size + this.#unplaced.size + this.#waiting.size
   }
 
-  get isLooking(): boolean {
-    return this.#isLooking
+  get isSearching(): boolean {
+    return this.#isSearching
   }
 
   add(watcher: Watcher): void {
@@ -146,7 +146,7 @@ export class CatchUp {
       const row = this.#findRow(watcher)
       if (row === undefined) {
         this.#unplaced.add(watcher)
-        this.#look()
+        this.#searchRow()
         return 'done'
       }
       const read = this.#readRow(watcher, row, until)
@@ -215,13 +215,13 @@ export class CatchUp {
   }
 
   /** Searches for one row at a time. Watchers with revisions of the same row share the result. */
-  #look(): void {
+  #searchRow(): void {
     const [watcher] = this.#unplaced
-    if (watcher === undefined || this.#isLooking) return
-    this.#isLooking = true
+    if (watcher === undefined || this.#isSearching) return
+    this.#isSearching = true
     const { state } = this.#events
     this.#rows.findFirst(watcher.next, state, (error, first) => {
-      this.#isLooking = false
+      this.#isSearching = false
       try {
         this.#found(watcher, watcher.next, error, first, state)
       } catch (thrown) {
@@ -257,6 +257,6 @@ export class CatchUp {
       this.#queue.add(other)
     }
     this.#turnSoon()
-    this.#look()
+    this.#searchRow()
   }
 }

@@ -142,7 +142,7 @@ export class WatchHub {
       live: this.#live.size,
       behind: this.#catchUp.size,
       slow: this.#slow,
-      looking: Number(this.#catchUp.isLooking),
+      searches: Number(this.#catchUp.isSearching),
       rowsKept: this.#rows.size,
       ending: this.#ending,
       timer: Number(this.#wheel.isRunning),

@@ -49,7 +49,7 @@ const FIRST_ROWS = 40
 function useRowsInSight(count: number) {
   const list = useRef<HTMLOListElement>(null)
   const [sight, setSight] = useState({ begin: 0, end: FIRST_ROWS, height: 0 })
-  const look = (): void => {
+  const measure = (): void => {
     const row = list.current?.firstElementChild
     if (!row || !list.current) return
     const { height } = row.getBoundingClientRect()
@@ -62,9 +62,9 @@ function useRowsInSight(count: number) {
       old.begin === begin && old.end === end && old.height === height ? old : { begin, end, height },
     )
   }
-  useLayoutEffect(look)
-  const latest = useRef(look)
-  latest.current = look
+  useLayoutEffect(measure)
+  const latest = useRef(measure)
+  latest.current = measure
   useLayoutEffect(() => {
     const listen = (): void => latest.current()
     addEventListener('scroll', listen, { passive: true })
