@@ -133,7 +133,8 @@ test('there are so many connections, and no more; those that end make room', asy
 
 test('a connection that is kept has its next request answered, however many came before', async () => {
   const console = await open()
-  const request = 'GET /ui/console.json HTTP/1.1\r\nHost: localhost\r\n\r\n'
+  const token = `Quorate-Control: ${console.address.token}`
+  const request = `GET /ui/console.json HTTP/1.1\r\nHost: localhost\r\n${token}\r\n\r\n`
   const kept = dial(console, request)
   for (let count = 1; count <= 20; count++) {
     await eventually(() => kept.text().split('"kind":"cluster"').length > count, 1)
