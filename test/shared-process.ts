@@ -1,6 +1,9 @@
 // Files share processes (vitest.config.ts). Spies end with their file. A file that leaves a clock or another global
 // function replaced, or a server listening, fails here, and not a file that runs later. Timers end with their file:
 // a client that it has left would set its next one on the clock of a later test, which counts or advances them.
+//
+// So `setTimeout` and `setInterval` record their timers. A hook of `node:async_hooks` needs no other function in their
+// place, but sees more: the timers with which Vitest reports results, and those of Node's sockets, must not end.
 
 import { promisify } from 'node:util'
 import { afterAll, expect, vi } from 'vitest'

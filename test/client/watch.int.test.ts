@@ -74,7 +74,7 @@ async function told(from: number, to: number, prefix: string): Promise<unknown[]
 }
 
 test('of many watches that begin together nearly all go over multiplexed connections', async () => {
-  const fresh = cluster.client()
+  const fresh = cluster.client({ timeoutMs: 30_000 })
   const watches = Array.from({ length: 300 }, (_, n) => fresh.watch({ key: `together/${n}` }))
   await Promise.all(watches.map(({ ready }) => ready))
   // Over HTTP it is no request that waits for an answer. Watches use HTTP while no connection has answered in time.
