@@ -135,9 +135,9 @@ export class InMemoryApi {
 const NO_CONNECTION = new ClientConnection(new Socket(), {
   served: 'all',
   inbound: new InboundBudget(Number.POSITIVE_INFINITY),
-  inboundOfStrangers: new InboundBudget(Number.POSITIVE_INFINITY),
+  inboundOfUnauthenticated: new InboundBudget(Number.POSITIVE_INFINITY),
   identified() {},
-  headOfStranger() {},
+  headOfUnidentified() {},
 })
 const NO_BODY = {
   read(): never {

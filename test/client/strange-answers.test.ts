@@ -270,8 +270,8 @@ describe('where another program has taken the address of a node', () => {
 
   test.each(pages)('and answers %d %j, the others are asked', async (status, body) => {
     freezeTime()
-    const [stranger, node] = [await fake('n9'), await fake()]
-    stranger.fault = strange(status, body)
+    const [foreign, node] = [await fake('n9'), await fake()]
+    foreign.fault = strange(status, body)
     const calls: ((kv: Client) => Promise<unknown>)[] = [
       (kv) => kv.put('k', 'v'),
       (kv) => kv.get('k'),
@@ -283,7 +283,7 @@ describe('where another program has taken the address of a node', () => {
       (kv) => kv.delete('k'),
     ]
     const results: unknown[][] = []
-    for (const endpoints of [[node], [stranger, node], [stranger, node], [stranger, node]]) {
+    for (const endpoints of [[node], [foreign, node], [foreign, node], [foreign, node]]) {
       const told: unknown[] = []
       for (const call of calls) {
         // A new client, which may begin with either endpoint.
@@ -294,7 +294,7 @@ describe('where another program has taken the address of a node', () => {
       results.push(told)
     }
     for (const told of results) expect(told).toEqual(results[0])
-    expect(stranger.contents).toEqual({})
+    expect(foreign.contents).toEqual({})
   })
 
   // The error of a node that may answer later does not rule out another try.

@@ -14,7 +14,7 @@ import type { SupervisorEvent } from '../../src/local/cluster/cluster-nodes.ts'
 import { succeeded } from '../../src/local/cluster/control-protocol.ts'
 import {
   CONSOLE_CONNECTIONS_MAX,
-  CONSOLE_STRANGERS_MAX,
+  CONSOLE_UNIDENTIFIED_MAX,
   type Console,
   type ConsoleOptions,
   openConsole,
@@ -146,7 +146,7 @@ test('a connection that is kept has its next request answered, however many came
 test('programs without the token cannot hold all connections: the oldest of theirs ends', async () => {
   const console = await open()
   const silent = Array.from({ length: CONSOLE_CONNECTIONS_MAX }, () => dial(console, ''))
-  await eventually(() => silent.filter(({ socket }) => !socket.destroyed).length <= CONSOLE_STRANGERS_MAX)
+  await eventually(() => silent.filter(({ socket }) => !socket.destroyed).length <= CONSOLE_UNIDENTIFIED_MAX)
   const state = await call(console.address, '/control/state', { headers: known(console.address) })
   expect(state.status).toBe(200)
 })
@@ -267,7 +267,7 @@ test('requests without the token leave room for those with it', async () => {
   const console = await open({ pageDirectory: directory })
   // The answer to the first request is not read, so the others wait behind it.
   const head = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`
-  for (let each = 0; each < CONSOLE_STRANGERS_MAX - 1; each++)
+  for (let each = 0; each < CONSOLE_UNIDENTIFIED_MAX - 1; each++)
     dial(console, head('/ui/assets/a.js') + head('/x').repeat(100)).socket.pause()
   await new Promise((resolve) => setTimeout(resolve, 500))
   expect((await call(console.address, '/control/state', { headers: known(console.address) })).status).toBe(

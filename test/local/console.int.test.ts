@@ -55,7 +55,7 @@ describe('its address', () => {
     expect(statSync(space.path('cluster.json')).mode & 0o777).toBe(0o600)
   })
 
-  test('has the port below those of the nodes; a stranger learns the names of the nodes there and no more', async () => {
+  test('has the port below those of the nodes; a client without the token learns the names of the nodes there and no more', async () => {
     expect(parsePort(console.url)).toBeLessThan(space.port)
     const { status, text } = await call(console, '/ui/console.json')
     expect(status).toBe(200)

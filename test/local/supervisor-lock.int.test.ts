@@ -94,8 +94,8 @@ test('a command needs the token', async () => {
     message: 'heal',
   })
   // This process identifies itself with another token, so the command does not send its own.
-  const stranger = { ...holder, token: 'guess' }
-  expect(await sendCommand(stranger, { command: 'heal', link: undefined })).toMatchObject({
+  const other = { ...holder, token: 'guess' }
+  expect(await sendCommand(other, { command: 'heal', link: undefined })).toMatchObject({
     ok: false,
     supervisor: 'ended',
   })
@@ -161,12 +161,12 @@ test.each([
   expect(await sendCommand({ pid, control, token }, { command: 'status' })).toMatchObject(expected)
 })
 
-test('what a supervisor has said to a stranger does not pass for it when it is dead', async () => {
+test('what a supervisor has said to another program does not pass for it when it is dead', async () => {
   const dead = await supervisor()
-  const stranger = connect(parsePort(dead.control), '127.0.0.1').setEncoding('utf8')
-  stranger.write(`{"challenge":"${'0'.repeat(32)}"}\n`)
-  const [said] = await once(stranger, 'data')
-  stranger.destroy()
+  const other = connect(parsePort(dead.control), '127.0.0.1').setEncoding('utf8')
+  other.write(`{"challenge":"${'0'.repeat(32)}"}\n`)
+  const [said] = await once(other, 'data')
+  other.destroy()
 
   let heard = ''
   const impostor = createServer((socket) => {

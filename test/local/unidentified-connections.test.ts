@@ -28,15 +28,15 @@ test('those that have ended, or are known, take no place', () => {
       const connections = new UnidentifiedConnections(max)
       /** The oldest first. */
       let open: Connection[] = []
-      const isStranger = ({ isKnown }: Connection): boolean => !isKnown
+      const isUnidentified = ({ isKnown }: Connection): boolean => !isKnown
       for (const each of steps) {
         if (each === 'open') {
           const next = new Connection()
           open.push(next)
           connections.add(next as unknown as Socket)
-          const strangers = open.filter(isStranger)
-          if (strangers.length > max) expect(strangers[0]?.isOpen).toBe(false)
-          open = open.filter((one) => one !== (strangers.length > max ? strangers[0] : undefined))
+          const unidentified = open.filter(isUnidentified)
+          if (unidentified.length > max) expect(unidentified[0]?.isOpen).toBe(false)
+          open = open.filter((one) => one !== (unidentified.length > max ? unidentified[0] : undefined))
         } else if ('close' in each) {
           open.splice(each.close, 1)[0]?.destroy()
         } else {

@@ -276,10 +276,10 @@ describe('elections', () => {
     })
     learner.pass(5 * electionMaxMs)
     expect(learner.role).toBe('follower')
-    const stranger = new Bench({ configuration: votersUpTo(0) })
-    stranger.pass(5 * electionMaxMs)
-    expect(stranger.role).toBe('follower')
-    expect([...learner.take(), ...stranger.take()]).toEqual([])
+    const nonMember = new Bench({ configuration: votersUpTo(0) })
+    nonMember.pass(5 * electionMaxMs)
+    expect(nonMember.role).toBe('follower')
+    expect([...learner.take(), ...nonMember.take()]).toEqual([])
   })
 
   test('a learner votes', () => {

@@ -304,8 +304,8 @@ test('a node shows who it is, and does not try again where it has no right to jo
   await expect(joining).rejects.toThrow(JoinRefusedError)
   await expect(joining).rejects.toThrow(/needs the role root.*--user NAME and KV_PASSWORD, or --token/)
   expect(node.shown).toEqual(['Bearer x', 'Bearer x'])
-  const stranger = { urls: [(await played({ says: 401, body: '{"code":"unauthenticated"}' })).url] }
-  await expect(discoverCluster(stranger, silent)).rejects.toThrow(JoinRefusedError)
+  const refusing = { urls: [(await played({ says: 401, body: '{"code":"unauthenticated"}' })).url] }
+  await expect(discoverCluster(refusing, silent)).rejects.toThrow(JoinRefusedError)
 })
 
 // At a higher one it would refuse the members of a cluster that is being upgraded, and end them.

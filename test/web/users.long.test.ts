@@ -26,7 +26,7 @@ describeConsole(needsChromium('users where rights are checked'), () => {
   const open = async (place = '#/operation/users') =>
     openPage(consoleUrl(await cluster.waitForLeader(), place), { ignoreHTTPSErrors: true })
 
-  test('a stranger is asked once, and sees the page after the login', async () => {
+  test('an unauthenticated user is asked once, and sees the page after the login', async () => {
     const page = await open()
     const dialog = page.getByRole('dialog', { name: 'Log in' })
     await dialog.getByRole('button', { name: 'Cancel' }).click()

@@ -94,8 +94,8 @@ export const COUNTER_BOUNDS: Readonly<Record<string, string>> = {
   'leases.expiring': '1',
   'leases.checkpointing': '1',
 
-  'links.strangers': 'strangersMax',
-  'links.receiving': 'strangersMax + 1',
+  'links.unidentified': 'unidentifiedMax',
+  'links.receiving': 'unidentifiedMax + 1',
   'links.transfers': 'members',
   'links.chunksInFlight': 'members × snapshotChunksInflightMax',
   'links.broken': '1',
@@ -118,9 +118,9 @@ export const COUNTER_BOUNDS: Readonly<Record<string, string>> = {
   'http.ranges': 'rangesMax',
   'http.watchBytes': 'watchBuffersBytesMax + watchMessageBytesMax',
   'http.bodyBytes': 'bodiesBytesMax',
-  'http.strangers': 'connectionsMax',
-  'http.strangerHeadBytes': 'strangerHeadBytesMax',
-  'http.strangerBytes': '2 × strangerBytesMax + connectionsMax × 16384',
+  'http.unidentified': 'connectionsMax',
+  'http.unidentifiedHeadBytes': 'unidentifiedHeadBytesMax',
+  'http.unauthenticatedBytes': '2 × unauthenticatedBytesMax + connectionsMax × 16384',
   'http.answerBytes': 'answersBytesMax + connectionsMax × pageBytesMax',
 }
 

@@ -36,7 +36,7 @@ interface Record {
   readonly acknowledged: Map<ReplicaId, number>
   readonly commitReported: Map<ReplicaId, number>
   /** It leads and is not a voter: since when, and when this was last observed. */
-  strangerSince: number | undefined
+  nonVoterSince: number | undefined
   heartbeatAt: number
 }
 
@@ -80,7 +80,7 @@ export class ProtocolRules {
       ledTerm: 0,
       acknowledged: new Map(),
       commitReported: new Map(),
-      strangerSince: undefined,
+      nonVoterSince: undefined,
       heartbeatAt: 0,
     }
     this.#records.set(replica, record)
@@ -118,7 +118,7 @@ export class ProtocolRules {
       record.ledTerm = term
       record.acknowledged.clear()
       record.commitReported.clear()
-      record.strangerSince = undefined
+      record.nonVoterSince = undefined
     }
     if (role === 'candidate') {
       this.#stands(replica, record, term)
@@ -233,17 +233,17 @@ export class ProtocolRules {
     record.heartbeatAt = now
     const configuration = replica.status?.configuration
     if (configuration === undefined || isVoter(configuration, replica.id)) {
-      record.strangerSince = undefined
+      record.nonVoterSince = undefined
       return
     }
     const { heartbeatMs, electionMaxMs } = this.#timing
-    record.strangerSince ??= now
+    record.nonVoterSince ??= now
     // The process was stopped, or its clock jumped.
-    if (gap > 2 * heartbeatMs) record.strangerSince += gap
-    if (now - record.strangerSince > 2 * electionMaxMs + 4 * heartbeatMs)
+    if (gap > 2 * heartbeatMs) record.nonVoterSince += gap
+    if (now - record.nonVoterSince > 2 * electionMaxMs + 4 * heartbeatMs)
       this.#violated(
         'RAFT-26',
-        `${replica.name} is no voter and has gone on leading for ${Math.round(now - record.strangerSince)} ms`,
+        `${replica.name} is no voter and has gone on leading for ${Math.round(now - record.nonVoterSince)} ms`,
       )
   }
 

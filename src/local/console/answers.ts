@@ -20,9 +20,9 @@ const DROPPED: DropLimits = {
 }
 
 /** The limits for a client without the token. */
-export const DROPPED_OF_STRANGER: DropLimits = {
-  bytesMax: connectionLimits.strangerDrainBytesMax,
-  timeoutMs: apiLimits.strangerBodyMs,
+export const DROPPED_OF_UNIDENTIFIED: DropLimits = {
+  bytesMax: connectionLimits.unauthenticatedDrainBytesMax,
+  timeoutMs: apiLimits.unauthenticatedBodyMs,
 }
 
 export function sendJson(

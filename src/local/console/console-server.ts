@@ -28,7 +28,7 @@ import type { ConsoleAddress } from '../directory/cluster-file.ts'
 import { asFailure } from '../failure.ts'
 import { PROGRAM } from '../program-name.ts'
 import { UnidentifiedConnections } from '../unidentified-connections.ts'
-import { DROPPED_OF_STRANGER, dropBody, send, sendConflict, sendError, sendJson } from './answers.ts'
+import { DROPPED_OF_UNIDENTIFIED, dropBody, send, sendConflict, sendError, sendJson } from './answers.ts'
 import { ControlEvents, type ShownCluster } from './control-events.ts'
 import { isControlAction, readControlRequest } from './control-requests.ts'
 import { forwardRequest } from './node-proxy.ts'
@@ -36,7 +36,7 @@ import { forwardRequest } from './node-proxy.ts'
 /** Limit on connections, which also limits those to nodes. */
 export const CONSOLE_CONNECTIONS_MAX = 64
 /** Limit on those that have not shown the token, each for one request. Beyond it, the oldest of them ends. */
-export const CONSOLE_STRANGERS_MAX = 16
+export const CONSOLE_UNIDENTIFIED_MAX = 16
 /** Limit on requests of a connection without an answer. A browser sends one after the other. */
 const REQUESTS_MAX = 4
 /** Ports that are tried before the system chooses one. */
@@ -58,7 +58,7 @@ const SERVER_OPTIONS = {
 /** Time without a byte either way, in which a client may leave an answer unread. */
 export const IDLE_TIMEOUT_MS = 90_000
 /** The same without the token. */
-const STRANGER_IDLE_TIMEOUT_MS = 5_000
+const UNIDENTIFIED_IDLE_TIMEOUT_MS = 5_000
 
 /** Paths that a link may lead to. */
 const PAGES: ReadonlySet<string> = new Set(['/', '/ui', '/ui/'])
@@ -95,11 +95,11 @@ export async function openConsole(options: ConsoleOptions): Promise<Console> {
   server.maxConnections = CONSOLE_CONNECTIONS_MAX
   // Node:http drops fields beyond this number without an error, and a condition for a node may be one of them.
   server.maxHeadersCount = 0
-  server.timeout = STRANGER_IDLE_TIMEOUT_MS
+  server.timeout = UNIDENTIFIED_IDLE_TIMEOUT_MS
   // Neither the console nor a page that is open keeps the supervisor alive.
   server.unref().on('connection', (socket) => {
     socket.unref()
-    requests.strangers.add(socket)
+    requests.unidentified.add(socket)
   })
   const port = await listen(server, options.port)
   return {
@@ -153,7 +153,7 @@ class ConsoleRequests {
   readonly #unanswered = new WeakMap<Socket, number>()
   /** Connections that end with the answer to the request that they have had. */
   readonly #ending = new WeakSet<Socket>()
-  readonly strangers = new UnidentifiedConnections(CONSOLE_STRANGERS_MAX)
+  readonly unidentified = new UnidentifiedConnections(CONSOLE_UNIDENTIFIED_MAX)
 
   constructor(options: ConsoleOptions, token: string) {
     this.#options = options
@@ -185,7 +185,7 @@ class ConsoleRequests {
     try {
       this.#admit(request, path)
     } finally {
-      if (this.strangers.has(request.socket)) this.#endAfter(request, response)
+      if (this.unidentified.has(request.socket)) this.#endAfter(request, response)
     }
     if (path === '/' || path === '/ui') {
       checkMethod(request, READS)
@@ -221,7 +221,7 @@ class ConsoleRequests {
     if (this.#ending.has(socket) || (this.#unanswered.get(socket) ?? 0) > REQUESTS_MAX)
       throw new ApiError('overloaded', 'the connection has too many requests without an answer')
     if (isSameToken(String(headers['quorate-control'] ?? ''), this.#token)) {
-      this.strangers.identify(socket)
+      this.unidentified.identify(socket)
       socket.setTimeout(IDLE_TIMEOUT_MS)
     } else if (!isOpen(method, path)) {
       const detail = `the console needs its token: open the address that \`${PROGRAM} cluster status\` prints`
@@ -233,7 +233,7 @@ class ConsoleRequests {
   #endAfter(request: IncomingMessage, response: ServerResponse): void {
     this.#ending.add(request.socket)
     response.shouldKeepAlive = false
-    dropBody(request, DROPPED_OF_STRANGER)
+    dropBody(request, DROPPED_OF_UNIDENTIFIED)
   }
 
   async #servePage(request: IncomingMessage, response: ServerResponse, path: string): Promise<void> {

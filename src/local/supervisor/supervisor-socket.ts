@@ -30,7 +30,7 @@ import { UnidentifiedConnections } from '../unidentified-connections.ts'
 
 const LINE_CHARS_MAX = 64 * 1024
 /** Limit on connections that have not sent a command. Beyond it, the oldest of them ends. */
-const STRANGERS_MAX = 64
+const UNIDENTIFIED_MAX = 64
 const CHALLENGE_BYTES = 16
 /** Time for a client to send its command. */
 const REQUEST_TIMEOUT_MS = 5_000
@@ -52,11 +52,11 @@ export async function listenForCommands(
   handle: ControlHandler,
 ): Promise<SupervisorSocket> {
   const directory = realpathSync(dataDir)
-  const strangers = new UnidentifiedConnections(STRANGERS_MAX)
+  const unidentified = new UnidentifiedConnections(UNIDENTIFIED_MAX)
   const server = createServer(async (socket) => {
     // A client that connects and sends nothing must not keep the process alive.
     socket.unref().on('error', () => {})
-    strangers.add(socket)
+    unidentified.add(socket)
     const timer = setTimeout(() => socket.destroy(), REQUEST_TIMEOUT_MS).unref()
     const first = tryParseJson((await readLine(socket)) ?? '')
     if (!isObject(first) || typeof first.challenge !== 'string') return socket.destroy()
@@ -65,7 +65,7 @@ export async function listenForCommands(
     const message = tryParseJson((await readLine(socket)) ?? '')
     clearTimeout(timer)
     if (!isObject(message) || !isSameToken(String(message.token), token)) return socket.destroy()
-    strangers.identify(socket)
+    unidentified.identify(socket)
     const reply = await replyTo(message.request, handle)
     return socket.end(`${JSON.stringify(ControlReplyDocument.encode(reply))}\n`)
   })

@@ -30,10 +30,10 @@ export class Api {
   readonly version: string
   readonly inbound: InboundBudget
   /** Requests of connections on which no user is known, while rights are checked. */
-  readonly #strangers: InboundBudget
+  readonly #inboundOfUnauthenticated: InboundBudget
   readonly outbound: OutboundBudget
   /** Answers to clients without a user, while rights are checked. */
-  readonly outboundOfStrangers: OutboundBudget
+  readonly outboundOfUnauthenticated: OutboundBudget
   readonly ranges: Ranges
   readonly watchBuffers: WatchBuffers
   readonly authenticator: Authenticator
@@ -48,9 +48,9 @@ export class Api {
     this.version = version
     this.#failed = failed
     this.inbound = new InboundBudget(limits.bodiesBytesMax)
-    this.#strangers = new InboundBudget(limits.strangerBytesMax)
+    this.#inboundOfUnauthenticated = new InboundBudget(limits.unauthenticatedBytesMax)
     this.outbound = new OutboundBudget(limits.answersBytesMax)
-    this.outboundOfStrangers = new OutboundBudget(limits.strangerBytesMax, this.outbound.turns)
+    this.outboundOfUnauthenticated = new OutboundBudget(limits.unauthenticatedBytesMax, this.outbound.turns)
     this.ranges = new Ranges(node, limits, this.outbound)
     this.watchBuffers = new WatchBuffers(limits)
     this.authenticator = new Authenticator(node)
@@ -58,12 +58,12 @@ export class Api {
   }
 
   /** The budget of a connection on which no user is known. */
-  get inboundOfStrangers(): InboundBudget {
-    return this.node.auth.enabled ? this.#strangers : this.inbound
+  get inboundOfUnauthenticated(): InboundBudget {
+    return this.node.auth.enabled ? this.#inboundOfUnauthenticated : this.inbound
   }
 
-  get strangerBytes(): number {
-    return this.#strangers.bytes + this.outboundOfStrangers.bytes
+  get unauthenticatedBytes(): number {
+    return this.#inboundOfUnauthenticated.bytes + this.outboundOfUnauthenticated.bytes
   }
 
   /** The error that a client receives for `error`. Reports what is not the client's fault. */

@@ -16,7 +16,7 @@ export type AuditedOperations = 'changes' | 'all'
 const RANGES_MAX = 100
 const RANGES_CHARS_MAX = 8_000
 /** Characters of the only range in the line of a client without a user. */
-const STRANGER_CHARS_MAX = 200
+const UNAUTHENTICATED_CHARS_MAX = 200
 /** Characters of a name, which a client may choose: no user has a longer one. */
 const NAME_CHARS_MAX = 64
 
@@ -62,7 +62,7 @@ export class Audit {
       const operation = findOperation()
       return {
         ...auditHead(call),
-        ...(operation === undefined ? {} : strangerFacts(operation)),
+        ...(operation === undefined ? {} : unauthenticatedFacts(operation)),
         ...(name === undefined ? {} : named(name)),
         ...(certificate === undefined ? {} : { certificate }),
       }
@@ -80,8 +80,8 @@ export class Audit {
   }
 
   #recordCall(operation: Operation, call: Call, answer: ApiAnswer): void {
-    if (isOfStranger(operation, call, answer)) {
-      this.#sampleRefusal(answer.code, () => ({ ...auditHead(call), ...strangerFacts(operation) }))
+    if (isUnauthenticated(operation, call, answer)) {
+      this.#sampleRefusal(answer.code, () => ({ ...auditHead(call), ...unauthenticatedFacts(operation) }))
       return
     }
     const code = answer instanceof ApiError ? answer.code : 'ok'
@@ -115,7 +115,7 @@ const isRefusal = (answer: ApiAnswer): answer is ApiError =>
   answer instanceof ApiError && REFUSALS.has(answer.code)
 
 /** Whether it is a refusal that anybody can cause, at any rate. */
-const isOfStranger = (
+const isUnauthenticated = (
   { kind }: Operation,
   { principal }: Pick<Call, 'principal'>,
   answer: ApiAnswer,
@@ -140,9 +140,9 @@ function answerRevision(answer: ApiAnswer): number | undefined {
 }
 
 /** An operation of a client without a user: its line is short. */
-const strangerFacts = (operation: Operation): object => ({
+const unauthenticatedFacts = (operation: Operation): object => ({
   operation: operation.kind,
-  ...auditTarget(operation, 1, STRANGER_CHARS_MAX),
+  ...auditTarget(operation, 1, UNAUTHENTICATED_CHARS_MAX),
 })
 
 /** The keys, the lease, or the name that the operation is about. */

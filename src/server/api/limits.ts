@@ -12,9 +12,9 @@ export interface ApiLimits {
    * Bytes of requests that are being received on connections on which no user is known, while rights are checked. Users
    * need none of it.
    */
-  readonly strangerBytesMax: number
+  readonly unauthenticatedBytesMax: number
   /** How long the body of a login may take, and for how long that of a client without a user is dropped. */
-  readonly strangerBodyMs: number
+  readonly unauthenticatedBodyMs: number
   /** Default and maximum number of rows in a page. */
   readonly pageRowsDefault: number
   readonly pageRowsMax: number
@@ -57,8 +57,8 @@ export interface ApiLimits {
 export const apiLimits: ApiLimits = {
   requestBytesMax: 1.5 * MiB,
   bodiesBytesMax: 128 * MiB,
-  strangerBytesMax: 16 * MiB,
-  strangerBodyMs: 3_000,
+  unauthenticatedBytesMax: 16 * MiB,
+  unauthenticatedBodyMs: 3_000,
   pageRowsDefault: 1_000,
   pageRowsMax: 10_000,
   pageBytesMax: 4 * MiB,

@@ -2,7 +2,7 @@
 // runs at a time, because each takes a core for a tenth of a second.
 //
 // A password that was right is remembered for a while as a keyed hash. So a client that sends it with each request
-// costs little, and one that logs in again gets its token while strangers guess.
+// costs little, and one that logs in again gets its token while others guess.
 //
 // The network of a client tells guesses from logins. Wrong passwords delay the next attempt from the same network for
 // the same user, and no other. A network with some wrong passwords waits in a lane of its own, which has one

@@ -53,12 +53,12 @@ type Cut = 'late' | 'stalled' | 'silent'
 interface ClientConnectionOptions {
   readonly served: ServedClients
   /** Counts what the client makes the node hold before it is known, and afterwards. */
-  readonly inboundOfStrangers: InboundBudget
+  readonly inboundOfUnauthenticated: InboundBudget
   readonly inbound: InboundBudget
   /** Called when it is known who the client is. */
   readonly identified: (connection: ClientConnection) => void
   /** Called when the bytes of a head that has not arrived completely have changed, while the client is not known. */
-  readonly headOfStranger: (connection: ClientConnection, bytes: number) => void
+  readonly headOfUnidentified: (connection: ClientConnection, bytes: number) => void
 }
 
 export class ClientConnection {
@@ -94,7 +94,7 @@ export class ClientConnection {
     this.socket = socket
     this.network = networkPrefix(socket.remoteAddress ?? '')
     this.#options = options
-    this.#inbound = options.inboundOfStrangers
+    this.#inbound = options.inboundOfUnauthenticated
     // The socket closes, and its owner receives the `close` event.
     socket.on('error', () => {})
     socket.once('close', () => this.#close())
@@ -183,12 +183,12 @@ export class ClientConnection {
   /**
    * The bytes of a head that has not arrived completely are so many now, and take so much memory. Called before more is
    * read from any connection, so clients never hold more than the limit. Returns false if there is no room for them:
-   * then they do not count. If the client is not known, a connection of a stranger is closed instead, perhaps this one.
+   * then they do not count. If the client is not known, an unidentified connection is closed instead, perhaps this one.
    */
   holdHead(bytes: number, memory = bytes): boolean {
     if (this.#isKnown) return this.#holdHeadOfUser(memory)
     this.#headMemory = memory
-    if (!this.#isClosed) this.#options.headOfStranger(this, bytes)
+    if (!this.#isClosed) this.#options.headOfUnidentified(this, bytes)
     return true
   }
 

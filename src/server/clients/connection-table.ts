@@ -1,9 +1,10 @@
 // All connections of clients: how many are allowed, and which are closed because their client does nothing.
 //
-// Anybody can open connections. So one on which nobody is known yet is a stranger: it has some seconds for its first
-// request, and is the first that is closed when room is needed. The network that has most strangers loses its oldest
-// one. So a client that opens many displaces its own, and a user has the time to make a request. The same holds for the
-// bytes of heads that strangers have sent: beyond their limit, the network that has most of them loses connections.
+// Anybody can open connections. So one on which nobody is known yet is unidentified: it has some seconds for its first
+// request, and is the first that is closed when room is needed. The network that has most of them loses its oldest one.
+// So a client that opens many displaces its own, and a user has the time to make a request. The same holds for the
+// bytes of heads that unidentified connections have sent: beyond their limit, the network that has most of them loses
+// connections.
 
 import type { Socket } from 'node:net'
 import type { Api } from '../api/api.ts'
@@ -28,14 +29,14 @@ const listeners = new Set<ConnectionTable>()
  * Share of the connections that clients who are not known may have, even if users have all others: for one of them, an
  * idle connection of a user ends. Without it, new users would displace each other.
  */
-const STRANGERS_SHARE = 1 / 8
+const UNIDENTIFIED_SHARE = 1 / 8
 
 const CHECK_EVERY_MS_MAX = 1_000
 const CHECK_EVERY_MS_CLOSING = 10
 
 interface ConnectionTableOptions {
   /** The memory that clients may make the node hold. */
-  readonly api: Pick<Api, 'inbound' | 'inboundOfStrangers'>
+  readonly api: Pick<Api, 'inbound' | 'inboundOfUnauthenticated'>
   readonly limits: ConnectionLimits & { readonly muxPingMs: number; readonly grpcPingMs: number }
   readonly served: ServedClients
   /** Accepted connections that nobody serves yet. */
@@ -49,14 +50,14 @@ export class ConnectionTable {
   readonly #everyMs: number
   readonly #connections = new Set<ClientConnection>()
   /** Connections on which nobody is known. */
-  readonly #strangers = new ByNetwork<ClientConnection>()
-  /** Strangers that hold more than `FREE_BYTES` of heads, by the bytes beyond. */
-  readonly #strangerHeads = new ByNetwork<ClientConnection>()
+  readonly #unidentified = new ByNetwork<ClientConnection>()
+  /** Unidentified connections that hold more than `FREE_BYTES` of heads, by the bytes beyond. */
+  readonly #unidentifiedHeads = new ByNetwork<ClientConnection>()
   #timer: NodeJS.Timeout | undefined
   #closing = false
   stalledTotal = 0
-  /** Strangers that were closed: late, or to make room. */
-  strangersClosedTotal = 0
+  /** Unidentified connections that were closed: late, or to make room. */
+  unidentifiedClosedTotal = 0
 
   constructor(options: ConnectionTableOptions) {
     const { writeStallMsMax, muxPingMs, grpcPingMs } = options.limits
@@ -77,13 +78,13 @@ export class ConnectionTable {
     return this.#options.handshakes()?.size ?? 0
   }
 
-  get strangers(): number {
-    return this.#strangers.size
+  get unidentified(): number {
+    return this.#unidentified.size
   }
 
   /** Bytes of heads on connections on which nobody is known, without `FREE_BYTES` of each. */
-  get strangerHeadBytes(): number {
-    return this.#strangerHeads.weight
+  get unidentifiedHeadBytes(): number {
+    return this.#unidentifiedHeads.weight
   }
 
   open(): void {
@@ -110,8 +111,8 @@ export class ConnectionTable {
   }
 
   /**
-   * Whether there is room for one more connection. If not, one is closed: while strangers are few, the connection that
-   * has been idle longest; otherwise one of theirs.
+   * Whether there is room for one more connection. If not, one is closed: while unidentified ones are few, the
+   * connection that has been idle longest; otherwise one of theirs.
    */
   makeRoom(): boolean {
     let all = 0
@@ -119,8 +120,8 @@ export class ConnectionTable {
     const fit = connectionsThatFit(openFilesMax(), listeners.size)
     const { connectionsMax } = this.#limits
     if (all < fit && this.#sizeWithHandshakes < connectionsMax) return true
-    const newcomers = this.#strangers.size + this.#handshakesNow
-    const areFew = newcomers < Math.min(fit, connectionsMax) * STRANGERS_SHARE
+    const newcomers = this.#unidentified.size + this.#handshakesNow
+    const areFew = newcomers < Math.min(fit, connectionsMax) * UNIDENTIFIED_SHARE
     return (areFew && this.#closeLongestIdle()) || this.#closeOne()
   }
 
@@ -130,12 +131,12 @@ export class ConnectionTable {
     const connection = new ClientConnection(socket, {
       served,
       inbound: api.inbound,
-      inboundOfStrangers: api.inboundOfStrangers,
-      identified: this.#forgetStranger,
-      headOfStranger: this.#holdHead,
+      inboundOfUnauthenticated: api.inboundOfUnauthenticated,
+      identified: this.#forgetUnidentified,
+      headOfUnidentified: this.#holdHead,
     })
     this.#connections.add(connection)
-    this.#strangers.set(connection.network, connection)
+    this.#unidentified.set(connection.network, connection)
     socket.once('close', () => this.#forget(connection))
     return connection
   }
@@ -143,45 +144,45 @@ export class ConnectionTable {
   readonly #holdHead = (connection: ClientConnection, bytes: number): void => {
     const { network } = connection
     if (!this.#connections.has(connection)) return
-    if (bytes > FREE_BYTES) this.#strangerHeads.set(network, connection, bytes - FREE_BYTES)
-    else this.#strangerHeads.delete(network, connection)
-    while (this.strangerHeadBytes > this.#limits.strangerHeadBytesMax)
-      this.#closeStranger(this.#strangerHeads)
+    if (bytes > FREE_BYTES) this.#unidentifiedHeads.set(network, connection, bytes - FREE_BYTES)
+    else this.#unidentifiedHeads.delete(network, connection)
+    while (this.unidentifiedHeadBytes > this.#limits.unidentifiedHeadBytesMax)
+      this.#closeUnidentified(this.#unidentifiedHeads)
   }
 
   #forget(connection: ClientConnection): void {
     this.#connections.delete(connection)
-    this.#forgetStranger(connection)
+    this.#forgetUnidentified(connection)
   }
 
-  readonly #forgetStranger = (connection: ClientConnection): void => {
-    this.#strangers.delete(connection.network, connection)
-    this.#strangerHeads.delete(connection.network, connection)
+  readonly #forgetUnidentified = (connection: ClientConnection): void => {
+    this.#unidentified.delete(connection.network, connection)
+    this.#unidentifiedHeads.delete(connection.network, connection)
   }
 
   #closeOne(): boolean {
     return (
-      this.#closeStranger(this.#strangers) ||
+      this.#closeUnidentified(this.#unidentified) ||
       this.#options.handshakes()?.closeOldest() === true ||
       this.#closeLongestIdle()
     )
   }
 
-  #closeStranger(strangers: ByNetwork<ClientConnection>): boolean {
+  #closeUnidentified(connections: ByNetwork<ClientConnection>): boolean {
     let closed: ClientConnection | undefined
-    for (const stranger of strangers.largest()) {
-      const isServed = stranger.owner.waitsFor() === 'node'
-      if (!isServed || closed === undefined) closed = stranger
+    for (const connection of connections.largest()) {
+      const isServed = connection.owner.waitsFor() === 'node'
+      if (!isServed || closed === undefined) closed = connection
       // One whose request the node serves goes last.
       if (!isServed) break
     }
     if (closed === undefined) return false
-    this.#closeAsStranger(closed)
+    this.#closeAsUnidentified(closed)
     return true
   }
 
-  #closeAsStranger(connection: ClientConnection): void {
-    this.strangersClosedTotal++
+  #closeAsUnidentified(connection: ClientConnection): void {
+    this.unidentifiedClosedTotal++
     connection.socket.destroy()
     this.#forget(connection)
   }
@@ -212,7 +213,7 @@ export class ConnectionTable {
       const { socket } = connection
       if (socket.destroyed) continue
       const cut = connection.check(sinceMs, times)
-      if (cut === 'late') this.#closeAsStranger(connection)
+      if (cut === 'late') this.#closeAsUnidentified(connection)
       else if (cut !== undefined) {
         if (cut === 'stalled') this.stalledTotal++
         socket.destroy()

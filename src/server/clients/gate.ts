@@ -15,7 +15,7 @@ import type { Call, Principal } from '../api/call.ts'
 import { isNodeCertificate } from '../tls/identity.ts'
 import type { ClientConnection } from './client-connection.ts'
 import { type Guard, loopbackOnly, type RequestHead } from './guard.ts'
-import { type ClientIdentity, isJoining, strangerError } from './identity.ts'
+import { type ClientIdentity, isJoining, nonUserError } from './identity.ts'
 
 /** The head of a request or of a connection, and what the gate finds out about its client. */
 export interface Opening extends RequestHead, Pick<Call, 'origin'> {
@@ -31,7 +31,7 @@ export interface Opening extends RequestHead, Pick<Call, 'origin'> {
   isUnidentified: boolean
   principal: Principal | undefined
   /** It is no user while rights are checked, or of another machine while they are not. */
-  isOfStranger: boolean
+  isUnauthenticated: boolean
   /** Checks the rest of the head. Throws what the wire refuses it with. */
   check(): void
   /** How long a refusal may wait for newer users and rights, in milliseconds. */
@@ -99,7 +99,7 @@ export class Gate {
     } catch (error) {
       this.#audit(opening, wanted, error)
       const isUnserved = error instanceof ApiError && error.code === 'loopback_only'
-      opening.isOfStranger = isUnserved || (isChecked && !opening.connection.isKnown)
+      opening.isUnauthenticated = isUnserved || (isChecked && !opening.connection.isKnown)
       then(opening, error)
       return
     }
@@ -130,7 +130,7 @@ export class Gate {
     const { connection } = opening
     const refuse = (error: ApiError): void => {
       this.#audit(opening, wanted, error)
-      opening.isOfStranger = true
+      opening.isUnauthenticated = true
       then(opening, error)
     }
     // At a login the token may have ended, and its user may be gone.
@@ -144,7 +144,7 @@ export class Gate {
       if (wanted.isForJoining === true && isJoining(principal)) return this.#admitted(opening, wanted, then)
       identity.whenKnown(principal, newerMs, (unknown) => {
         if (unknown !== undefined) refuse(unknown)
-        else if (identity.isStranger(principal)) refuse(strangerError(principal, connection.socket))
+        else if (!identity.isUser(principal)) refuse(nonUserError(principal, connection.socket))
         else this.#admitted(opening, wanted, then)
       })
     })
@@ -157,12 +157,12 @@ export class Gate {
   ): void {
     const { identity } = this.#options
     const { principal } = opening
-    const isStranger =
+    const isUnauthenticated =
       !(isForJoining && isJoining(principal)) &&
-      (identity.isStranger(principal) || identity.onlyProbes(opening.connection))
-    if (!isStranger) opening.connection.identified()
+      (!identity.isUser(principal) || identity.onlyProbes(opening.connection))
+    if (!isUnauthenticated) opening.connection.identified()
     // Answers for anybody end no connection of a user.
-    opening.isOfStranger = isStranger && (open === undefined || !opening.connection.isKnown)
+    opening.isUnauthenticated = isUnauthenticated && (open === undefined || !opening.connection.isKnown)
     then(opening, undefined)
   }
 

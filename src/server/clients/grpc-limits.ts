@@ -11,7 +11,7 @@ export interface GrpcLimits {
   /** Open calls of one connection. Beyond: they are refused, and clients try again. */
   readonly grpcStreamsMax: number
   /** The same, as long as nobody is known on the connection; and calls that are refused on it before it is closed. */
-  readonly grpcStrangerStreamsMax: number
+  readonly grpcUnidentifiedStreamsMax: number
   /** Calls of one connection that end early within 10 s, given up by the client or broken. Beyond: it is closed. */
   readonly grpcResetsMax: number
   /** A silent connection is pinged after this long, and cut after twice this long. */
@@ -24,7 +24,7 @@ export const grpcLimits: GrpcLimits = {
   grpcMessageBytesMax: 2 * MiB,
   grpcHeadBytesMax: 16 * KiB,
   grpcStreamsMax: 10_000,
-  grpcStrangerStreamsMax: 100,
+  grpcUnidentifiedStreamsMax: 100,
   grpcResetsMax: 10_000,
   grpcPingMs: 30_000,
   grpcPingMsMin: 5_000,

@@ -50,16 +50,11 @@ export class ClientIdentity {
     newerMs: number,
     then: (error: ApiError | undefined) => void,
   ): void {
-    if (principal === undefined || !this.isStranger(principal)) then(undefined)
+    if (principal === undefined || this.isUser(principal)) then(undefined)
     else whenNewest(this.#api.node, newerMs, then)
   }
 
-  /** Whether rights are checked, and this is no user. A certificate may name anybody. */
-  isStranger(principal: Principal | undefined): boolean {
-    return !this.isUser(principal)
-  }
-
-  /** Whether rights are not checked, or this is a user. */
+  /** Whether rights are not checked, or this is a user. A certificate may name anybody. */
   isUser(principal: Principal | undefined): boolean {
     const { enabled, state } = this.#api.node.auth
     return !enabled || (principal !== undefined && state.findRights(principal.user) !== undefined)
@@ -88,7 +83,7 @@ export class ClientIdentity {
 export const isJoining = (principal: Principal | undefined): boolean => principal instanceof JoiningNode
 
 /** The error for a client that is no user, while rights are checked. */
-export function strangerError(principal: Principal | undefined, socket: Socket): ApiError {
+export function nonUserError(principal: Principal | undefined, socket: Socket): ApiError {
   if (principal !== undefined) return noSuchUser(principal)
   const why = findCertificateUser(socket) === undefined ? findNobody(socket) : NO_NAME_OF_A_USER
   if (why === undefined) return unauthenticated()

@@ -26,12 +26,12 @@ export interface ConnectionLimits extends StallLimits {
    * Bytes of heads, half-sent ones too, on all connections on which nobody is known, without 1 KiB of each. Beyond: the
    * oldest of them of the network that has most bytes is closed. Node:http takes up to ten times as much memory.
    */
-  readonly strangerHeadBytesMax: number
+  readonly unidentifiedHeadBytesMax: number
   /** Bytes and time for which a refused body is read and dropped, so that the client can read the answer. */
   readonly drainBytesMax: number
   readonly drainMsMax: number
   /** Bytes of the body of a client without a user that are dropped. */
-  readonly strangerDrainBytesMax: number
+  readonly unauthenticatedDrainBytesMax: number
   /**
    * Connections of clients; fewer if the limit of open files is low. Beyond: the connection that has been idle longest
    * is closed; if none is idle, overloaded.
@@ -44,10 +44,10 @@ export interface ConnectionLimits extends StallLimits {
 export const connectionLimits: ConnectionLimits = {
   headBytesMax: 64 * KiB,
   headMs: 10_000,
-  strangerHeadBytesMax: 4 * MiB,
+  unidentifiedHeadBytesMax: 4 * MiB,
   drainBytesMax: 16 * MiB,
   drainMsMax: 5_000,
-  strangerDrainBytesMax: 256 * KiB,
+  unauthenticatedDrainBytesMax: 256 * KiB,
   connectionsMax: 10_000,
   keepAliveMs: 75_000,
   writeStallMsMax: 10_000,

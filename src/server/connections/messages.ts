@@ -92,7 +92,7 @@ export class HttpRequest implements Call, Opening {
   extra: readonly string[] = []
   isAnswered = false
   /** Rights are checked, and its client is no user: its answer ends the connection. */
-  isOfStranger = false
+  isUnauthenticated = false
   isUnidentified = false
   page: (PageCollector & PageSlices) | undefined
   withdraw: (() => void) | undefined

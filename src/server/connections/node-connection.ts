@@ -18,7 +18,7 @@ import { HttpRequest, isStreamed } from './messages.ts'
 import type { ResponseWriter } from './response-writer.ts'
 
 interface NodeConnectionsOptions {
-  readonly limits: ConnectionLimits & Pick<ApiLimits, 'strangerBodyMs'>
+  readonly limits: ConnectionLimits & Pick<ApiLimits, 'unauthenticatedBodyMs'>
   /** Serves a request when the requests before it on its connection are answered. */
   readonly serve: (request: HttpRequest) => void
   readonly writer: ResponseWriter
@@ -315,9 +315,9 @@ class NodeConnection implements ConnectionOwner {
     const { method = '', url = '', httpVersion, headers } = request
     const hosts = request.headersDistinct.host?.length ?? 0
     const { serve, writer, limits } = this.#options
-    const strangerDrain = {
-      drainBytesMax: limits.strangerDrainBytesMax,
-      drainMsMax: limits.strangerBodyMs,
+    const unauthenticatedDrain = {
+      drainBytesMax: limits.unauthenticatedDrainBytesMax,
+      drainMsMax: limits.unauthenticatedBodyMs,
     }
     const served = new HttpRequest(
       { method, url, httpVersion, headers, hosts },
@@ -326,10 +326,10 @@ class NodeConnection implements ConnectionOwner {
       performance.now(),
       {
         isAbandoned: () => response.destroyed,
-        send: ({ extra, isOfStranger }, answer) => {
-          if (isOfStranger) response.shouldKeepAlive = false
-          if (!this.#client.isKnown || isOfStranger) body.limitDrain(strangerDrain)
-          writer.writeToNode(incoming, answer, extra, isOfStranger)
+        send: ({ extra, isUnauthenticated }, answer) => {
+          if (isUnauthenticated) response.shouldKeepAlive = false
+          if (!this.#client.isKnown || isUnauthenticated) body.limitDrain(unauthenticatedDrain)
+          writer.writeToNode(incoming, answer, extra, isUnauthenticated)
           this.#isEndless = isStreamed(answer.body) && !response.writableEnded
           if (this.#isEndless && this.#waiting.length > 0) this.#stream.destroy()
         },

@@ -307,8 +307,8 @@ class RawConnection implements ConnectionOwner {
     this.#count()
     if (!socket.writable) return
     const { writer, isClosing } = this.#options
-    const { method, extra, isOfStranger } = request
-    this.#isLast = isClosing() || this.#isOverloaded || isOfStranger
+    const { method, extra, isUnauthenticated } = request
+    this.#isLast = isClosing() || this.#isOverloaded || isUnauthenticated
     this.#isUntaken = !writer.writeToSocket(socket, method, response, extra, this.#onDrain, this.#isLast)
     if (!this.#isUntaken) this.#answered()
   }

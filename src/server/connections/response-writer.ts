@@ -26,7 +26,7 @@ import {
 interface ResponseWriterOptions {
   readonly node: KvNode
   readonly outbound: OutboundBudget
-  readonly outboundOfStrangers: OutboundBudget
+  readonly outboundOfUnauthenticated: OutboundBudget
   readonly keepAliveMs: number
   /** The listener is closing: connections end with their response. */
   readonly isClosing: () => boolean
@@ -48,12 +48,12 @@ export class ResponseWriter {
     incoming: IncomingRequest,
     answer: HttpResponse,
     extra: readonly string[],
-    isOfStranger = false,
+    isUnauthenticated = false,
   ): void {
     const { request, response, body: received } = incoming
     const { body, status } = answer
     const { isClosing } = this.#options
-    const outbound = isOfStranger ? this.#options.outboundOfStrangers : this.#options.outbound
+    const outbound = isUnauthenticated ? this.#options.outboundOfUnauthenticated : this.#options.outbound
     received.drop()
     if (response.headersSent || response.destroyed) {
       // Half of another response is already sent. Only a broken connection shows the client that it failed.

@@ -47,7 +47,7 @@ export const served = <Q extends DecodedRequest>(wanted: Wanted, route: Route<Q>
 interface AppOptions {
   readonly routes: readonly ServedRoute[]
   readonly requestBytesMax: number
-  readonly strangerBodyMs: number
+  readonly unauthenticatedBodyMs: number
   /** The time in which bodies are parsed. */
   readonly turns: TurnQueue
   readonly pageRowsMax: number
@@ -86,7 +86,7 @@ const validators = new WeakMap<Schema, ReturnType<FastifyRequest['compileValidat
 export async function createApp({
   routes,
   requestBytesMax,
-  strangerBodyMs,
+  unauthenticatedBodyMs,
   turns,
   pageRowsMax,
   openWatch,
@@ -123,7 +123,7 @@ export async function createApp({
         return
       }
       const bytesMax = open?.requestBytesMax ?? requestBytesMax
-      const timeoutMs = Math.min(timeLeftMs(request), open === undefined ? Infinity : strangerBodyMs)
+      const timeoutMs = Math.min(timeLeftMs(request), open === undefined ? Infinity : unauthenticatedBodyMs)
       request.body.read({ bytesMax, tooLarge: 'request_too_large', timeoutMs }, (body) => {
         // A batch of small changes takes some milliseconds, and bodies of many connections may arrive at once.
         turns.run(() => {

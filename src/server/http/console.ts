@@ -1,5 +1,6 @@
-// The console under /ui/: a page and its files, and the facts with which the page begins. They say no more to a
-// stranger than the page at `/`, so that a user can log in on it. A node whose console nobody opens loads none of it.
+// The console under /ui/: a page and its files, and the facts with which the page begins. They say no more to a client
+// without a user than the page at `/`, so that a user can log in on it. A node whose console nobody opens loads none of
+// it.
 
 import { NodeConsoleDocument } from '../../operations/documents/console.ts'
 import { ApiError } from '../../operations/forms/index.ts'

@@ -40,7 +40,7 @@ export function createColdRoutes(options: RoutesOptions): Promise<ColdRoutes> {
   routes.push(served(FOR_ALL, openApi))
   return createApp({
     requestBytesMax: api.limits.requestBytesMax,
-    strangerBodyMs: api.limits.strangerBodyMs,
+    unauthenticatedBodyMs: api.limits.unauthenticatedBodyMs,
     turns: api.outbound.turns,
     pageRowsMax: api.limits.pageRowsMax,
     // OpenAPI describes what programs use.

@@ -161,7 +161,7 @@ export class HttpServer {
           this.#respond(request, response)
         }
         if (request.wanted.open?.isLogin === true && !(answer instanceof ApiError)) {
-          request.isOfStranger = false
+          request.isUnauthenticated = false
           request.connection.identified()
         }
         const response =
@@ -204,12 +204,14 @@ export class HttpServer {
       .catch(fail)
   }
 
-  /** A stranger who takes nothing of a large answer leaves less room for others of his kind, not for users. */
-  #hasRoomFor({ isOfStranger }: HttpRequest, { body }: HttpResponse): boolean {
-    if (!isOfStranger || isSliced(body) || isStreamed(body)) return true
+  /**
+   * An unauthenticated client that takes nothing of a large answer leaves less room for such clients, not for users.
+   */
+  #hasRoomFor({ isUnauthenticated }: HttpRequest, { body }: HttpResponse): boolean {
+    if (!isUnauthenticated || isSliced(body) || isStreamed(body)) return true
     const bytes = byteLength(bodyParts(body))
     // The kernel takes a small one at once: probes are answered.
-    return bytes <= PIECE_BYTES || this.#api.outboundOfStrangers.hasRoom(bytes)
+    return bytes <= PIECE_BYTES || this.#api.outboundOfUnauthenticated.hasRoom(bytes)
   }
 
   /**

@@ -85,7 +85,7 @@ export class ClientListener {
 
   constructor(options: ClientListenerOptions) {
     const { api, metrics, logger, limits, tls, served, allowedHosts, corsOrigins, consoleDirectory } = options
-    const { node, outbound, outboundOfStrangers } = api
+    const { node, outbound, outboundOfUnauthenticated } = api
     const isClosing = (): boolean => this.#closing
     const isSecure = tls !== undefined
     this.#options = options
@@ -93,7 +93,7 @@ export class ClientListener {
     this.#identity = new ClientIdentity(api, isSecure)
     const guard = new Guard({ clusterId: node.clusterId, allowedHosts, corsOrigins, isSecure })
     const { keepAliveMs, headBytesMax } = limits
-    const writer = new ResponseWriter({ node, outbound, outboundOfStrangers, keepAliveMs, isClosing })
+    const writer = new ResponseWriter({ node, outbound, outboundOfUnauthenticated, keepAliveMs, isClosing })
     this.#connections = new ConnectionTable({ api, limits, served, handshakes: () => this.#handshakes })
     const gate = new Gate({ api, guard, identity: this.#identity, isClosing })
     this.#http = new HttpServer({
@@ -214,11 +214,11 @@ export class ClientListener {
       ranges: this.#api.ranges.open,
       watchBytes: this.#api.watchBuffers.bytes,
       bodyBytes: this.#api.inbound.bytes,
-      strangerBytes: this.#api.strangerBytes,
+      unauthenticatedBytes: this.#api.unauthenticatedBytes,
       answerBytes: this.#api.outbound.bytes,
-      strangers: this.#connections.strangers,
-      strangerHeadBytes: this.#connections.strangerHeadBytes,
-      strangersClosedTotal: this.#connections.strangersClosedTotal,
+      unidentified: this.#connections.unidentified,
+      unidentifiedHeadBytes: this.#connections.unidentifiedHeadBytes,
+      unidentifiedClosedTotal: this.#connections.unidentifiedClosedTotal,
       handshakes: this.#handshakes?.size ?? 0,
       stalledTotal: this.#connections.stalledTotal,
       refusedTotal: this.#refusedTotal,
@@ -286,7 +286,7 @@ export class ClientListener {
 
   #secured(socket: TLSSocket): void {
     const user = findCertificateUser(socket)
-    const isUser = user !== undefined && !this.#identity.isStranger({ user, epoch: undefined })
+    const isUser = user !== undefined && this.#identity.isUser({ user, epoch: undefined })
     const connection = this.#connections.add(socket)
     if (isUser || isNodeCertificate(socket)) connection.identified()
     if (socket.alpnProtocol === HTTP2) this.#http2?.accept(connection)

@@ -137,7 +137,7 @@ class ConnectionOpening implements Opening {
   readonly connection: ClientConnection
   extra: readonly string[] = []
   isUnidentified = false
-  isOfStranger = false
+  isUnauthenticated = false
   principal: Principal | undefined
   /** The fault of its query. */
   readonly #fault: unknown

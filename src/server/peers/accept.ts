@@ -28,7 +28,7 @@ export class Acceptor {
   /**
    * Callers that have not introduced themselves, with their timeouts; undefined before this node is ready to reply.
    */
-  readonly #strangers = new Map<Wire, Timer | undefined>()
+  readonly #unidentified = new Map<Wire, Timer | undefined>()
   readonly #byNetwork = new ByNetwork<Wire>()
   #isOpen = false
   /** Refusals that were logged since `loggedSince`. */
@@ -44,41 +44,41 @@ export class Acceptor {
   /** Begins to reply to callers. Until then they are held. */
   open(): void {
     this.#isOpen = true
-    for (const wire of [...this.#strangers.keys()]) {
+    for (const wire of [...this.#unidentified.keys()]) {
       // A message of an earlier caller may have closed this wire.
       if (wire.closed) continue
-      this.#strangers.set(wire, this.#deadline(wire))
+      this.#unidentified.set(wire, this.#deadline(wire))
       wire.release()
     }
   }
 
   close(): void {
     this.#context.wires.close()
-    for (const wire of [...this.#strangers.keys()]) wire.close('closed')
+    for (const wire of [...this.#unidentified.keys()]) wire.close('closed')
   }
 
   get waiting(): number {
-    return this.#strangers.size
+    return this.#unidentified.size
   }
 
   #acceptWire(wire: Wire): WireOwner {
     // A member introduces itself at once. So the oldest goes, of the network that has most: callers that say nothing
     // keep no member out.
-    if (this.#strangers.size >= this.#context.limits.strangersMax) {
+    if (this.#unidentified.size >= this.#context.limits.unidentifiedMax) {
       const [oldest] = this.#byNetwork.largest()
       oldest?.close('too many callers have not identified themselves')
-      if (oldest !== undefined) this.#forgetStranger(oldest)
+      if (oldest !== undefined) this.#forgetUnidentified(oldest)
     }
-    this.#strangers.set(wire, this.#isOpen ? this.#deadline(wire) : undefined)
+    this.#unidentified.set(wire, this.#isOpen ? this.#deadline(wire) : undefined)
     this.#byNetwork.set(wire.network, wire)
     if (!this.#isOpen) wire.hold()
     return {
       frame: (frame) => {
-        this.#forgetStranger(wire)
+        this.#forgetUnidentified(wire)
         this.#judge(wire, frame)
       },
       closed: (why) => {
-        this.#forgetStranger(wire)
+        this.#forgetUnidentified(wire)
         const from = wire.remote
         this.#context.logger.debug({ from, why }, 'a connection ended before its handshake was done')
       },
@@ -90,9 +90,9 @@ export class Acceptor {
     return clock.after(limits.handshakeMs, () => wire.close('no handshake in time'))
   }
 
-  #forgetStranger(wire: Wire): void {
-    this.#strangers.get(wire)?.cancel()
-    this.#strangers.delete(wire)
+  #forgetUnidentified(wire: Wire): void {
+    this.#unidentified.get(wire)?.cancel()
+    this.#unidentified.delete(wire)
     this.#byNetwork.delete(wire.network, wire)
   }
 

@@ -8,7 +8,7 @@ export interface LinkLimits {
   /** Longest frame before that, so that an unknown caller cannot make this process reserve memory. */
   readonly helloBytesMax: number
   /** Accepted connections whose caller has not introduced itself; more are closed. */
-  readonly strangersMax: number
+  readonly unidentifiedMax: number
   /**
    * Bytes that wait for one peer, in our queue and in the socket. More messages are dropped. Raft repeats its own
    * messages, but a proposal is forwarded once per term. So there is room for twice what Raft's limits let a follower
@@ -47,7 +47,7 @@ export interface LinkLimits {
 export const LINK_LIMITS: LinkLimits = {
   frameBytesMax: 16 * 1024 * 1024,
   helloBytesMax: 4 * 1024,
-  strangersMax: 64,
+  unidentifiedMax: 64,
   queueBytesMax: 160 * 1024 * 1024,
   queueMessagesMax: 131_072,
   handshakeMs: 2000,

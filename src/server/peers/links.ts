@@ -176,7 +176,7 @@ export class Links implements Network {
 
   inspect(): InFlightCounts {
     const inFlight: Record<string, number> = {
-      strangers: this.#acceptor.waiting,
+      unidentified: this.#acceptor.waiting,
       receiving: this.#receiver.inFlight,
       transfers: this.#transfers.size,
       chunksInFlight: [...this.#transfers.values()].reduce((sum, { inflight }) => sum + inflight, 0),
@@ -211,7 +211,7 @@ export class Links implements Network {
       return
     }
     const known = this.#peers.get(replicaId)
-    if (known === undefined && this.#guests >= this.#context.limits.strangersMax) {
+    if (known === undefined && this.#guests >= this.#context.limits.unidentifiedMax) {
       wire.close('too many replicas that are no members are connected')
       return
     }

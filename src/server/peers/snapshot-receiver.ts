@@ -20,7 +20,7 @@ export class SnapshotReceiver {
 
   /** Accepts a connection for a snapshot. Its first frame is the offer. */
   accept(wire: Wire, from: ReplicaId): void {
-    if (this.#callers.size >= this.#context.limits.strangersMax) {
+    if (this.#callers.size >= this.#context.limits.unidentifiedMax) {
       wire.close('too many connections for snapshots wait already')
       return
     }

@@ -243,7 +243,7 @@ export const LISTED: readonly ListedDifference[] = [
       String(step.request.key).length > 4_000 && !isError(etcd) && isRefused(quorate, 'request is too large'),
   },
   {
-    name: 'watches of a stranger',
+    name: 'watches of an unauthenticated client',
     why: 'the stream is refused, and not each of its watches',
     source: 'src/server/etcd/README.md',
     shows: ({ step, quorate }) =>
@@ -347,8 +347,8 @@ export const LISTED: readonly ListedDifference[] = [
       Number(request.leader.lease ?? 0) === 0,
   },
   {
-    name: 'a stranger who asks for what is refused anyway',
-    why: 'a stranger is refused before the request is read',
+    name: 'an unauthenticated client that asks for what is refused anyway',
+    why: 'an unauthenticated client is refused before the request is read',
     source: 'src/server/etcd/README.md',
     isOfResponse: true,
     shows: ({ etcd, quorate }) =>
@@ -420,7 +420,7 @@ export const LISTED_OF_WATCHES: readonly ListedDifference[] = [
       contains(quorate, 'rights are checked since') && !contains(etcd, 'rights are checked since'),
   },
   {
-    name: 'a stream of watches of a stranger',
+    name: 'a stream of watches of an unauthenticated client',
     why: 'it is refused before its requests are read',
     source: 'src/server/etcd/README.md',
     shows: ({ etcd, quorate }) =>

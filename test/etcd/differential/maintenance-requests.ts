@@ -8,7 +8,7 @@ import { SELF } from './frame.ts'
 const memberId = fc.constantFrom<number | string>(0, 4, SELF)
 const nothing = fc.constant({})
 /** No member has it. */
-const stranger = fc.constant({ id: 4 })
+const unknownMember = fc.constant({ id: 4 })
 const urls = fc.constantFrom([], ['x'], ['http://127.0.0.1'], ['http://127.0.0.1:1/path'])
 
 export const maintenanceStep: fc.Arbitrary<Step> = weighted(
@@ -37,8 +37,8 @@ export const maintenanceStep: fc.Arbitrary<Step> = weighted(
     ),
   ],
   [1, draw('memberUpdate', fc.record({ id: fc.constant(4), peerUrls: urls }))],
-  [1, draw('memberRemove', stranger)],
-  [1, draw('memberPromote', stranger)],
+  [1, draw('memberRemove', unknownMember)],
+  [1, draw('memberPromote', unknownMember)],
   [1, draw('healthCheck', fields({ service: fc.constantFrom('', 'KV') }))],
   [1, draw('healthWatch', fields({ service: fc.constantFrom('', 'KV') }))],
 )

@@ -115,7 +115,7 @@ test('a flood fills the files of the audit log in two weeks at the earliest', ()
   expect((AUDIT_FILE_BYTES * (AUDIT_FILES_MAX + 1)) / bytesADay).toBeGreaterThan(14)
 })
 
-test('refusals of users have their lines, whatever strangers do', () => {
+test('refusals of users have their lines, whatever unauthenticated clients do', () => {
   const { audit, taken } = audited()
   for (let count = 0; count < 100; count++) audit.refused({ origin }, refusal('unauthenticated'))
   taken()

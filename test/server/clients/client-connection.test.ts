@@ -19,11 +19,11 @@ test('a client whose half head has no room among those of users is cut when it b
 })
 
 test('what a client held before it was known may bring users beyond their limit, and is given back', () => {
-  const [inbound, strangers] = [new InboundBudget(4 * KiB), new InboundBudget(64 * KiB)]
-  const client = connectionWith(inbound, undefined, strangers)
+  const [inbound, unauthenticated] = [new InboundBudget(4 * KiB), new InboundBudget(64 * KiB)]
+  const client = connectionWith(inbound, undefined, unauthenticated)
   client.hold(11 * KiB)
   client.identified()
-  expect([inbound.bytes, strangers.bytes]).toEqual([10 * KiB, 0])
+  expect([inbound.bytes, unauthenticated.bytes]).toEqual([10 * KiB, 0])
   const other = connectionWith(inbound)
   expect([other.tryHold(1 * KiB), other.tryHold(1)]).toEqual([true, false])
   for (let left = 11; left > 0; left--) client.release(1 * KiB)

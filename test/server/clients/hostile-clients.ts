@@ -21,7 +21,7 @@ import { CANCEL, GET, KEEP_ALIVE, PUT, pack, RANGE, WATCH } from '../mux/mux-cli
 const KiB = 1024
 
 /** Whom the node takes a client for, as its credentials say; while rights are not checked, all of them are users. */
-export const ROLES = ['user', 'user without a right', 'stranger'] as const
+export const ROLES = ['user', 'user without a right', 'unauthenticated client'] as const
 export type Role = (typeof ROLES)[number]
 
 /** Clients that do the same. */
@@ -143,9 +143,9 @@ class Line {
 
 const RECEIVED_MAX = 64 * KiB
 
-/** A first request. The node knows the client afterwards, unless it is a stranger. */
+/** A first request. The node knows the client afterwards, unless it is unauthenticated. */
 async function identified(line: Line, role: Role, target = `/v1/kv/${KEYS.small}`): Promise<void> {
-  if (role === 'stranger') return
+  if (role === 'unauthenticated client') return
   line.write(`GET ${target} HTTP/1.1\r\n${line.fields}\r\n`)
   await line.until((received) => received.includes('\r\n\r\n'))
 }
@@ -212,7 +212,7 @@ const PREFACE = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'
 async function openGrpc(line: Line, role: Role, given = settings()): Promise<void> {
   line.write(PREFACE, given)
   await line.until((received) => received.length > 0)
-  if (role === 'stranger') return
+  if (role === 'unauthenticated client') return
   const key = Buffer.from(KEYS.small)
   line.write(...call(line, 1, RPC.range.path, true, RPC.range.request.encode({ key })))
   await line.until((received) => hasHeaders(received))

@@ -8,10 +8,10 @@ import { ClientConnection } from '../../../src/server/clients/client-connection.
 export const connectionWith = (
   inbound: InboundBudget,
   socket = new Socket(),
-  inboundOfStrangers = inbound,
+  inboundOfUnauthenticated = inbound,
 ): ClientConnection =>
   new ClientConnection(socket, {
-    ...{ served: 'all', inbound, inboundOfStrangers },
+    ...{ served: 'all', inbound, inboundOfUnauthenticated },
     identified() {},
-    headOfStranger() {},
+    headOfUnidentified() {},
   })

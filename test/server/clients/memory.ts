@@ -42,13 +42,13 @@ const MiB = 1024 * KiB
 const LIMITS = {
   bodiesBytesMax: 8 * MiB,
   answersBytesMax: 8 * MiB,
-  strangerBytesMax: 1 * MiB,
-  strangerHeadBytesMax: 256 * KiB,
+  unauthenticatedBytesMax: 1 * MiB,
+  unidentifiedHeadBytesMax: 256 * KiB,
   watchBuffersBytesMax: 2 * MiB,
   watchBufferBytesMax: 128 * KiB,
   muxAnswersBytesMax: 2 * MiB,
   headMs: 300_000,
-  strangerBodyMs: 600_000,
+  unauthenticatedBodyMs: 600_000,
   keepAliveMs: 600_000,
   writeStallMsMax: 600_000,
   muxPingMs: 600_000,
@@ -63,7 +63,9 @@ const PROPOSALS_MAX = 2_000
 
 /** Bytes of memory for each byte that the node counts: 0.9 to 1.6. A buffer that grows has room for twice its bytes. */
 const MEMORY_FACTOR = 2
-/** The same of heads of strangers, which count as they arrive: node:http makes objects of their fields. */
+/**
+ * The same of heads of unidentified connections, which count as they arrive: node:http makes objects of their fields.
+ */
 const HEAD_FACTOR = 10
 /** Memory of a watch of a key of 4 KB beyond the factor: 16 to 30 KB, of which its key counts once. */
 const WATCH_BYTES = 24 * KiB
@@ -245,12 +247,12 @@ export class WatchedPort {
     this.#served = served
     this.#clients = clients
     this.#isChecked = isChecked
-    const { inbound, inboundOfStrangers, outbound, outboundOfStrangers } = served.api
+    const { inbound, inboundOfUnauthenticated, outbound, outboundOfUnauthenticated } = served.api
     for (const [name, budget] of Object.entries({
       inbound,
-      inboundOfStrangers,
+      inboundOfUnauthenticated,
       outbound,
-      outboundOfStrangers,
+      outboundOfUnauthenticated,
     }))
       this.#refuseNegative(name, budget)
   }
@@ -303,13 +305,13 @@ export class WatchedPort {
   }
 
   get #gauges(): Gauges {
-    const { strangersClosedTotal, stalledTotal, refusedTotal, handshakesFailedTotal, ...counts } =
+    const { unidentifiedClosedTotal, stalledTotal, refusedTotal, handshakesFailedTotal, ...counts } =
       this.#served.http.inspect()
-    const { inboundOfStrangers, outboundOfStrangers } = this.#served.api
+    const { inboundOfUnauthenticated, outboundOfUnauthenticated } = this.#served.api
     return {
       ...counts,
-      inboundOfStrangers: inboundOfStrangers.bytes,
-      outboundOfStrangers: outboundOfStrangers.bytes,
+      inboundOfUnauthenticated: inboundOfUnauthenticated.bytes,
+      outboundOfUnauthenticated: outboundOfUnauthenticated.bytes,
       openReads: this.#node.openReads,
       openScans: this.#node.openScans,
       watches: this.#node.watches.counts().open,
@@ -332,12 +334,18 @@ export class WatchedPort {
 
   /** The most memory that the clients may take now. */
   get #bound(): number {
-    const { bodyBytes = 0, strangerBytes = 0, answerBytes = 0, watchBytes = 0, ...gauges } = this.#gauges
-    const { strangerHeadBytes = 0, connections = 0, watches = 0, operations = 0 } = gauges
-    const counted = bodyBytes + strangerBytes + answerBytes + watchBytes + this.#node.heldBytes
+    const {
+      bodyBytes = 0,
+      unauthenticatedBytes = 0,
+      answerBytes = 0,
+      watchBytes = 0,
+      ...gauges
+    } = this.#gauges
+    const { unidentifiedHeadBytes = 0, connections = 0, watches = 0, operations = 0 } = gauges
+    const counted = bodyBytes + unauthenticatedBytes + answerBytes + watchBytes + this.#node.heldBytes
     return (
       MEMORY_FACTOR * counted +
-      HEAD_FACTOR * strangerHeadBytes +
+      HEAD_FACTOR * unidentifiedHeadBytes +
       WATCH_BYTES * watches +
       OPERATION_BYTES * operations +
       PROPOSAL_BYTES * this.#node.held +

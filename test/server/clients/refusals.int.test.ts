@@ -69,8 +69,8 @@ const FAULTS: readonly NodeFault[] = [
   {
     name: 'requests full',
     burden({ api }) {
-      const { inbound, inboundOfStrangers } = api
-      const budgets = new Set([inbound, inboundOfStrangers])
+      const { inbound, inboundOfUnauthenticated } = api
+      const budgets = new Set([inbound, inboundOfUnauthenticated])
       for (const budget of budgets) budget.bytes += MUCH
       return () => {
         for (const budget of budgets) budget.bytes -= MUCH

@@ -40,7 +40,7 @@ test('a call whose client sends its request and does not end it is broken, and g
   await expect.poll(() => http.inspect().bodyBytes).toBe(0)
 })
 
-test('a login that does not end keeps no connection of a stranger', async () => {
+test('a login that does not end keeps no unidentified connection', async () => {
   const { port } = await serve({ node: nodeWithUsers(), limits: { writeStallMsMax: 300 } })
   const stream = openHalf(port, authenticate.path, RPC.authenticate.request.encode({ name: 'bob' }))
   await expect.poll(() => stream.closed, { timeout: 5_000 }).toBe(true)

@@ -83,10 +83,10 @@ const SLOW = [RPC.userAdd, RPC.userChangePassword, RPC.authenticate] as const
 
 const facts = ({ http, node }: Served) => {
   const { requests, grpcCalls, ranges, operations, ...counts } = http.inspect()
-  const { watchBytes, bodyBytes, strangerBytes, answerBytes, strangerHeadBytes } = counts
+  const { watchBytes, bodyBytes, unauthenticatedBytes, answerBytes, unidentifiedHeadBytes } = counts
   return {
     ...{ requests, grpcCalls, ranges, operations },
-    ...{ watchBytes, bodyBytes, strangerBytes, answerBytes, strangerHeadBytes },
+    ...{ watchBytes, bodyBytes, unauthenticatedBytes, answerBytes, unidentifiedHeadBytes },
     ...{ watches: node.watches.counts().open, scans: node.openScans, reads: node.openReads },
   }
 }

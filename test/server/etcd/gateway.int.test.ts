@@ -203,7 +203,7 @@ test.each([
   expect(await post(served, '/kv/put', { key: base64('other'), value }, headers)).toMatchObject(DENIED)
 })
 
-test('of strangers only the version and the health are answered', async () => {
+test('to unauthenticated clients only the version and the health are answered', async () => {
   const lines: string[] = []
   const audit = new Audit((line) => void lines.push(line), 'changes')
   const served = await serve({ node: nodeWithUsers(), audit })
@@ -219,7 +219,7 @@ test('of strangers only the version and the health are answered', async () => {
     (received) => received.includes('user name is empty'),
   )
   expect(half).toMatch(/^HTTP\/1.1 400 /)
-  expect(served.http.inspect()).toMatchObject({ bodyBytes: 0, strangerBytes: 0 })
+  expect(served.http.inspect()).toMatchObject({ bodyBytes: 0, unauthenticatedBytes: 0 })
   expect(lines.map((line) => JSON.parse(line).code)).toEqual(Array(4).fill('unauthenticated'))
 })
 

@@ -1,4 +1,4 @@
-// Users, strangers and pages of other sites through gRPC.
+// Users, unauthenticated clients and pages of other sites through gRPC.
 
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { Socket } from 'node:net'
@@ -73,7 +73,7 @@ test.each([
     'grpc-status': String(refusal.status),
     'grpc-message': refusal.message,
   })
-  expect(http.inspect()).toMatchObject({ strangers: 1, bodyBytes: 0, strangerBytes: 0 })
+  expect(http.inspect()).toMatchObject({ unidentified: 1, bodyBytes: 0, unauthenticatedBytes: 0 })
   expect(lines.map((line) => JSON.parse(line))).toEqual([
     expect.objectContaining({ code: 'unauthenticated', method: 'grpc KV/Put' }),
   ])
@@ -83,11 +83,11 @@ test('a connection is known after its first call of a user, and after a login', 
   const { port, http } = await serve({ node: nodeWithUsers() })
   const [user, newcomer, prober] = [openSession(port), openSession(port), openSession(port)]
   expect(await callGrpc(prober, health.path, frame(Buffer.alloc(0)))).toMatchObject({ status: GRPC.ok })
-  expect(http.inspect().strangers).toBe(3)
+  expect(http.inspect().unidentified).toBe(3)
   await callRpc(user, range, { key }, { token: tokenOf(AS_BOB) })
-  expect(http.inspect().strangers).toBe(2)
+  expect(http.inspect().unidentified).toBe(2)
   expect(await callGrpc(newcomer, login.path, frame(Buffer.alloc(0)))).toMatchObject({ status: GRPC.ok })
-  expect(http.inspect().strangers).toBe(1)
+  expect(http.inspect().unidentified).toBe(1)
 })
 
 test('a connection on which nobody is known is closed after some time, however it calls', async () => {
@@ -107,7 +107,7 @@ test('a connection on which nobody is known is closed after some time, however i
 })
 
 test('a connection on which nobody is known is closed after some refused calls', async () => {
-  const { port } = await serve({ node: nodeWithUsers(), limits: { grpcStrangerStreamsMax: 20 } })
+  const { port } = await serve({ node: nodeWithUsers(), limits: { grpcUnidentifiedStreamsMax: 20 } })
   const session = openSession(port)
   const goaway = new Promise((resolve) =>
     session.once('goaway', (code, _, data) => resolve([code, data?.toString()])),
@@ -119,7 +119,7 @@ test('a connection on which nobody is known is closed after some refused calls',
 })
 
 test('a connection of a user is not closed for refused calls', async () => {
-  const { port } = await serve({ node: nodeWithUsers(), limits: { grpcStrangerStreamsMax: 5 } })
+  const { port } = await serve({ node: nodeWithUsers(), limits: { grpcUnidentifiedStreamsMax: 5 } })
   const session = openSession(port)
   const token = tokenOf(AS_BOB)
   for (let round = 0; round < 2; round++) {
@@ -138,7 +138,7 @@ test('a connection of a user is not closed for refused calls', async () => {
 
 test('what a client sends before it is known is bounded on all connections', async () => {
   const node = nodeWithUsers()
-  const { http, port } = await serve({ node, limits: { strangerBytesMax: 64 * KiB } })
+  const { http, port } = await serve({ node, limits: { unauthenticatedBytesMax: 64 * KiB } })
   // The false token is compared with the newest state of users, which does not come.
   const held: (() => void)[] = []
   node.hold = (go) => held.push(go)
@@ -152,7 +152,7 @@ test('what a client sends before it is known is bounded on all connections', asy
     message: 'etcdserver: too many requests',
   })
   expect(http.inspect()).toMatchObject({ bodyBytes: 0 })
-  expect(http.inspect().strangerBytes).toBeLessThanOrEqual(64 * KiB)
+  expect(http.inspect().unauthenticatedBytes).toBeLessThanOrEqual(64 * KiB)
   for (const go of held) go()
 })
 
@@ -200,7 +200,7 @@ test('a client of another machine is not served when rights are checked no longe
   }
   const refused = await callRpc(openSession(port), range, { key }, { token: 'q1.x.y' })
   expect(refused).toMatchObject({ status: GRPC.permissionDenied, messages: [] })
-  expect(http.inspect().strangers).toBe(1)
+  expect(http.inspect().unidentified).toBe(1)
 })
 
 test('a client of another machine is not served while rights are not checked, but for the health', async () => {

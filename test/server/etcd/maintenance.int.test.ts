@@ -129,7 +129,7 @@ test('what only an administrator may do is refused to others', async () => {
   await failsAs(client.unary(RPC.moveLeader, { targetId: id }, authorize(AS_ROOT)), ETCD_ERRORS.notLeader)
 })
 
-test('a stranger may ask whether the node is healthy, and watch it', async () => {
+test('an unauthenticated client may ask whether the node is healthy, and watch it', async () => {
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
   onTestFinished(() => void vi.useRealTimers())
   const { client, node } = await open(nodeWithUsers())

@@ -41,7 +41,7 @@ test('an open call counts until it is closed, and its head until it is open', as
   const served = await serve({ node: nodeWithUsers() })
   const client = new RawHttp2(served.port)
   openCalls(client, 0, 1, 0)
-  await soon(() => expect(served.http.inspect()).toMatchObject({ grpcCalls: 1, strangers: 0 }))
+  await soon(() => expect(served.http.inspect()).toMatchObject({ grpcCalls: 1, unidentified: 0 }))
   openCalls(client, 1, 499, 8 * KiB)
   await soon(() => expect(served.http.inspect().grpcCalls).toBe(500))
   expect(held(served)).toBeGreaterThan(500 * 2 * KiB)
@@ -62,7 +62,7 @@ test.each<[string, string, (stream: number) => Buffer]>([
   const served = await serve({ node: nodeWithUsers() })
   const client = new RawHttp2(served.port)
   openCalls(client, 0, 1, 0)
-  await soon(() => expect(served.http.inspect()).toMatchObject({ grpcCalls: 1, strangers: 0 }))
+  await soon(() => expect(served.http.inspect()).toMatchObject({ grpcCalls: 1, unidentified: 0 }))
   const before = held(served)
   for (let round = 0; round < 2; round++) {
     const first = 1 + 100 * round
@@ -79,7 +79,7 @@ test('metadata of calls that are given up before they are admitted counts no lon
   const served = await serve({ node })
   const client = new RawHttp2(served.port)
   openCalls(client, 0, 1, 0)
-  await soon(() => expect(served.http.inspect()).toMatchObject({ grpcCalls: 1, strangers: 0 }))
+  await soon(() => expect(served.http.inspect()).toMatchObject({ grpcCalls: 1, unidentified: 0 }))
   const before = held(served)
   // A false token is compared with the newest users.
   const waiting: (() => void)[] = []
@@ -101,7 +101,7 @@ test('the table of fields of a client counts until its connection ends', async (
   const served = await serve({ node: nodeWithUsers() })
   const client = new RawHttp2(served.port)
   openCalls(client, 0, 1, 0)
-  await soon(() => expect(served.http.inspect()).toMatchObject({ grpcCalls: 1, strangers: 0 }))
+  await soon(() => expect(served.http.inspect()).toMatchObject({ grpcCalls: 1, unidentified: 0 }))
   // A literal of 3,000 bytes with incremental indexing (RFC 7541 §6.2.1).
   const kept = Buffer.concat([Buffer.of(0x40, 1, 0x78, 0x7f, 0xb9, 0x16), Buffer.alloc(3_000, 'x')])
   client.write(headers(3, callFields(RPC.watch.path, literal('token', token), kept)))
@@ -118,7 +118,7 @@ test('calls beyond the budget are refused, and others are served again when it i
   for (const session of [first, second]) await callRpc(session, RPC.range, { key }, { token })
   const client = new RawHttp2(served.port)
   openCalls(client, 0, 1, 0)
-  await soon(() => expect(served.http.inspect()).toMatchObject({ grpcCalls: 1, strangers: 0 }))
+  await soon(() => expect(served.http.inspect()).toMatchObject({ grpcCalls: 1, unidentified: 0 }))
   openCalls(client, 1, 200, 0)
   const ended = (): number => client.frames.filter(({ type }) => type === TYPE.headers).length
   await soon(() => expect(served.http.inspect().grpcCalls + ended()).toBeGreaterThan(200))

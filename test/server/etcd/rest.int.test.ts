@@ -100,7 +100,7 @@ function follow<A>(stream: AsyncIterable<A>) {
   return { received, end: () => end }
 }
 
-/** A connection that has made a call, its stream 1. On others, strangers have little time. */
+/** A connection that has made a call, its stream 1. Others, without an identity, have little time. */
 function openKnown(port: number): RawHttp2 {
   const client = new RawHttp2(port)
   const request = message(RPC.range.request.encode({ key }))
@@ -109,7 +109,7 @@ function openKnown(port: number): RawHttp2 {
 }
 
 const facts = ({ http, node }: Served) => {
-  const { stalledTotal: _, strangersClosedTotal: __, ...counts } = http.inspect()
+  const { stalledTotal: _, unidentifiedClosedTotal: __, ...counts } = http.inspect()
   return { ...counts, watches: node.watches.counts().open, scans: node.openScans, reads: node.openReads }
 }
 

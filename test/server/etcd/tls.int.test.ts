@@ -81,7 +81,7 @@ test('a certificate names the user, as over HTTP', async () => {
   const { port, http } = await serveTls({ node: nodeWithUsers() })
   const session = openSession(port, as(bob))
   expect(await callRpc(session, put, { key, value })).toMatchObject({ status: GRPC.ok })
-  expect(http.inspect().strangers).toBe(0)
+  expect(http.inspect().unidentified).toBe(0)
   expect(session.remoteSettings.maxConcurrentStreams).toBe(httpLimits.grpcStreamsMax)
   const other = { key: Buffer.from('other'), value }
   expect(await callRpc(session, put, other)).toMatchObject({
@@ -94,7 +94,7 @@ test('a certificate names the user, as over HTTP', async () => {
   })
 })
 
-test('a certificate that names no user is one of a stranger', async () => {
+test('a certificate that names no user authenticates nobody', async () => {
   const lines: string[] = []
   const audit = new Audit((line) => void lines.push(line), 'changes')
   const { port, http } = await serveTls({ node: nodeWithUsers(), audit })
@@ -103,13 +103,13 @@ test('a certificate that names no user is one of a stranger', async () => {
     status: GRPC.permissionDenied,
     message: 'etcdserver: permission denied',
   })
-  expect(http.inspect().strangers).toBe(1)
+  expect(http.inspect().unidentified).toBe(1)
   expect(lines.map((line) => JSON.parse(line))).toEqual([
     expect.objectContaining({ user: 'nobody', method: 'grpc KV/Put', code: 'unauthenticated' }),
   ])
   const token = AS_BOB.Authorization.replace('Bearer ', '')
   expect(await callRpc(session, put, { key, value }, { token })).toMatchObject({ status: GRPC.ok })
-  expect(http.inspect().strangers).toBe(0)
+  expect(http.inspect().unidentified).toBe(0)
 })
 
 test('a certificate without rights is remembered in the audit log', async () => {

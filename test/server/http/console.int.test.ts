@@ -153,7 +153,7 @@ test('a page of another site may link to the console, and neither embeds nor rea
   }
 })
 
-test('while rights are checked, strangers get the page and nothing else', async () => {
+test('while rights are checked, unauthenticated clients get the page and nothing else', async () => {
   const { ask } = await serve({ node: nodeWithUsers() })
   for (const path of ['/ui/', `/ui/${SCRIPT}`, '/ui/console.json']) {
     for (const headers of [{}, AS_BOB])

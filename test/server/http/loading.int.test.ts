@@ -143,5 +143,5 @@ test('a listener that has closed leaves its open files to the others of the proc
   const clients = Array.from({ length: 200 }, () => new Client(port))
   await Promise.all(clients.map((client) => client.send('GET /livez HT')))
   await vi.waitFor(() => expect(http.inspect().connections).toBe(clients.length), { timeout: 30_000 })
-  expect(http.inspect().strangersClosedTotal).toBe(0)
+  expect(http.inspect().unidentifiedClosedTotal).toBe(0)
 })

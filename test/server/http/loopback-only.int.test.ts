@@ -71,7 +71,7 @@ test('every wire refuses a client of another machine, and no probe of the health
   for (const target of ['/livez', '/readyz']) expect((await ask('GET', target)).status).toBe(200)
 })
 
-test('a probe of another machine is the only request of its connection, and its client stays a stranger', async () => {
+test('a probe of another machine is the only request of its connection, and its client stays unidentified', async () => {
   const { port } = await serve({ served: 'own-machine' })
   const probes = ['/livez', '/readyz', '/livez?'].map(
     (path) => `GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`,

@@ -54,8 +54,8 @@ test.each([
   ['known', 200],
   ['not known', undefined],
 ])('a client that is refused by its host, and is %s, is read up to its limit', async (is, status) => {
-  const limits = { drainBytesMax: 2_000, strangerDrainBytesMax: 1_000, drainMsMax: 600_000 }
-  const served = await serve({ limits: { ...limits, strangerBodyMs: 600_000 } })
+  const limits = { drainBytesMax: 2_000, unauthenticatedDrainBytesMax: 1_000, drainMsMax: 600_000 }
+  const served = await serve({ limits: { ...limits, unauthenticatedBodyMs: 600_000 } })
   const client = new Client(served.port)
   if (is === 'known') expect(statusOf(await (await client.send(get('a'))).answer())).toBe(404)
   await client.send('PUT /v1/kv/a HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 2000\r\n\r\n')

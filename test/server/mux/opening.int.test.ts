@@ -162,7 +162,7 @@ test('operations may be sent together with the request, before the answer is rea
 test('the request that has opened a connection counts no longer than that takes', async () => {
   const { port, http } = await serve()
   await new MuxClient(port, { headers: { 'X-Long': 'x'.repeat(6 * 1024) } }).open()
-  expect(http.inspect()).toMatchObject({ muxConnections: 1, bodyBytes: 0, strangerHeadBytes: 0 })
+  expect(http.inspect()).toMatchObject({ muxConnections: 1, bodyBytes: 0, unidentifiedHeadBytes: 0 })
 })
 
 test('connections count in the limit of connections, and the one that was idle longest makes room', async () => {

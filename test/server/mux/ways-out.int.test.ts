@@ -36,9 +36,10 @@ beforeAll(async () => {
 afterAll(() => served.close())
 
 const counts = (): object => {
-  const { operations, ranges, watchBytes, bodyBytes, strangerBytes, answerBytes } = served.http.inspect()
+  const { operations, ranges, watchBytes, bodyBytes, unauthenticatedBytes, answerBytes } =
+    served.http.inspect()
   return {
-    ...{ operations, ranges, watchBytes, bodyBytes, strangerBytes, answerBytes },
+    ...{ operations, ranges, watchBytes, bodyBytes, unauthenticatedBytes, answerBytes },
     ...{ reads: node.openReads, scans: node.openScans, watches: node.watches.counts().open },
   }
 }

@@ -42,9 +42,16 @@ const HTTP: HttpCounts = {
     operations: 10,
     ranges: 4,
   },
-  ...{ watchBytes: 12, bodyBytes: 5, strangerBytes: 11, answerBytes: 6, stalledTotal: 7, refusedTotal: 8 },
+  ...{
+    watchBytes: 12,
+    bodyBytes: 5,
+    unauthenticatedBytes: 11,
+    answerBytes: 6,
+    stalledTotal: 7,
+    refusedTotal: 8,
+  },
   ...{ grpcCalls: 16 },
-  ...{ strangers: 13, strangersClosedTotal: 14, strangerHeadBytes: 15 },
+  ...{ unidentified: 13, unidentifiedClosedTotal: 14, unidentifiedHeadBytes: 15 },
   ...{ handshakes: 9, handshakesFailedTotal: 10 },
 }
 
@@ -241,10 +248,10 @@ test('the HTTP front, by lane, and the process', async () => {
   expect(matching(series, /^quorate_http_(?!request)|^quorate_http_requests_open/)).toEqual({
     quorate_http_answer_bytes: 6,
     quorate_http_body_bytes: 5,
-    quorate_http_stranger_bytes: 11,
-    quorate_http_stranger_head_bytes: 15,
-    quorate_http_strangers: 13,
-    quorate_http_strangers_closed_total: 14,
+    quorate_http_unauthenticated_bytes: 11,
+    quorate_http_unidentified_head_bytes: 15,
+    quorate_http_unidentified_connections: 13,
+    quorate_http_unidentified_connections_closed_total: 14,
     'quorate_http_connections{lane="fast"}': 2,
     'quorate_http_connections{lane="full"}': 3,
     'quorate_http_connections{lane="mux"}': 3,

@@ -42,7 +42,7 @@ const whyUnreached = (node: Node): unknown[] =>
   node.why('could not reach a peer').map((fields) => Object.values(fields).at(-1))
 
 describe('the accepting side', () => {
-  test('who is let in is told who is there, and counts as a stranger no longer', () => {
+  test('who is let in is told who is there, and counts as unidentified no longer', () => {
     const { world, node, puppet } = alone()
     const talk = puppet.call(node, [puppet.hello()])
     world.pass(SOON_MS)
@@ -50,7 +50,7 @@ describe('the accepting side', () => {
       { type: 'welcome', greeting: node.greeting, incarnation: expect.any(BigInt) },
     ])
     world.pass(10_000)
-    expect([talk.ended, node.links.inspect().strangers, whyEnded(node)]).toEqual([undefined, 0, []])
+    expect([talk.ended, node.links.inspect().unidentified, whyEnded(node)]).toEqual([undefined, 0, []])
   })
 
   const refusals: [string, Partial<Hello> & { readonly of?: Partial<Greeting> }, Frame[]][] = [
@@ -69,7 +69,7 @@ describe('the accepting side', () => {
     world.pass(SOON_MS)
     expect(talk.heard).toEqual(answer)
     expect(talk.ended).toBe('the other side closed it')
-    expect([node.events, node.links.inspect().strangers]).toEqual([[], 0])
+    expect([node.events, node.links.inspect().unidentified]).toEqual([[], 0])
     // Its refused greeting is not remembered.
     const next = puppet.call(node, [
       { ...puppet.hello(), greeting: { ...puppet.greeting, boot: 1, clusterId: '77' } },
@@ -224,7 +224,7 @@ describe('the accepting side', () => {
     const { world, node, puppet } = alone()
     const talk = puppet.call(node, [first])
     world.pass(SOON_MS)
-    expect([talk.heard, talk.ended, node.links.inspect().strangers]).toEqual([
+    expect([talk.heard, talk.ended, node.links.inspect().unidentified]).toEqual([
       [],
       'the other side closed it',
       0,
@@ -239,17 +239,17 @@ describe('the accepting side', () => {
     const puppet = world.puppet(2)
     const early = puppet.call(node, [])
     world.pass(200)
-    expect([early.ended, node.links.inspect().strangers]).toEqual([undefined, 1])
+    expect([early.ended, node.links.inspect().unidentified]).toEqual([undefined, 1])
     node.links.setPeers([])
     world.pass(49)
-    expect([early.ended, node.links.inspect().strangers]).toEqual([undefined, 1])
+    expect([early.ended, node.links.inspect().unidentified]).toEqual([undefined, 1])
     world.pass(3)
-    expect([early.ended, node.links.inspect().strangers]).toEqual(['the other side closed it', 0])
+    expect([early.ended, node.links.inspect().unidentified]).toEqual(['the other side closed it', 0])
     const late = puppet.call(node, [])
     world.pass(49)
     expect(late.ended).toBeUndefined()
     world.pass(5)
-    expect([late.ended, node.links.inspect().strangers]).toEqual(['the other side closed it', 0])
+    expect([late.ended, node.links.inspect().unidentified]).toEqual(['the other side closed it', 0])
     expect(whyEnded(node)).toEqual(['no handshake in time', 'no handshake in time'])
   })
 
@@ -259,43 +259,43 @@ describe('the accepting side', () => {
     const puppet = world.puppet(2)
     const talk = puppet.call(node, [puppet.hello()])
     world.pass(SOON_MS)
-    expect([talk.heard, node.links.inspect().strangers]).toEqual([[], 1])
+    expect([talk.heard, node.links.inspect().unidentified]).toEqual([[], 1])
     node.links.setPeers([])
     world.pass(SOON_MS)
-    expect([talk.heard.map(({ type }) => type), node.links.inspect().strangers]).toEqual([['welcome'], 0])
+    expect([talk.heard.map(({ type }) => type), node.links.inspect().unidentified]).toEqual([['welcome'], 0])
   })
 
   test('no more than so many may say nothing at a time', () => {
-    const { world, node, puppet } = alone({ strangersMax: 2, handshakeMs: 50 })
+    const { world, node, puppet } = alone({ unidentifiedMax: 2, handshakeMs: 50 })
     const talks = [0, 1, 2].map(() => puppet.call(node, []))
     world.pass(10)
     expect(talks.map(({ ended }) => ended)).toEqual([expect.any(String), undefined, undefined])
-    expect(node.links.inspect().strangers).toBe(2)
+    expect(node.links.inspect().unidentified).toBe(2)
     // They keep no member out, which introduces itself at once.
     const next = puppet.call(node, [puppet.hello()])
     world.pass(10)
     expect(next.heard.map(({ type }) => type)).toEqual(['welcome'])
-    expect(node.links.inspect().strangers).toBe(1)
+    expect(node.links.inspect().unidentified).toBe(1)
     world.pass(50)
-    expect(node.links.inspect().strangers).toBe(0)
+    expect(node.links.inspect().unidentified).toBe(0)
   })
 
   test('no more than so many wait for the node to be ready', () => {
-    const world = new World({ strangersMax: 2 })
+    const world = new World({ unidentifiedMax: 2 })
     const node = world.start(1)
     const puppet = world.puppet(2)
     const talks = [1, 2, 3].map((attempt) => puppet.call(node, [puppet.hello({ attempt })]))
     world.pass(SOON_MS)
     expect(talks.map(({ ended }) => ended)).toEqual([expect.any(String), undefined, undefined])
-    expect(node.links.inspect().strangers).toBe(2)
+    expect(node.links.inspect().unidentified).toBe(2)
     node.links.setPeers([])
     world.pass(SOON_MS)
     expect(talks.map(({ heard }) => heard.map(({ type }) => type))).toEqual([[], ['welcome'], ['welcome']])
-    expect(node.links.inspect().strangers).toBe(0)
+    expect(node.links.inspect().unidentified).toBe(0)
   })
 
   test('callers that have hung up do not count among those that may say nothing', () => {
-    const { world, node, puppet } = alone({ strangersMax: 2 })
+    const { world, node, puppet } = alone({ unidentifiedMax: 2 })
     for (let round = 0; round < 5; round++) {
       const gone = puppet.call(node, [])
       world.pass(10)
@@ -305,7 +305,7 @@ describe('the accepting side', () => {
     const talks = [0, 1, 2].map(() => puppet.call(node, []))
     world.pass(10)
     expect(talks.map(({ ended }) => ended)).toEqual([expect.any(String), undefined, undefined])
-    expect(node.links.inspect().strangers).toBe(2)
+    expect(node.links.inspect().unidentified).toBe(2)
   })
 
   test('callers who are refused for many reasons fill no log', () => {
@@ -324,7 +324,7 @@ describe('the accepting side', () => {
   })
 
   test('callers that say nothing displace those of their own address, not a member that is far away', () => {
-    const { world, node, puppet } = alone({ strangersMax: 4 })
+    const { world, node, puppet } = alone({ unidentifiedMax: 4 })
     const far = puppet.call(node, [])
     world.pass(10)
     for (let round = 0; round < 20; round++) world.puppet(7).call(node, [])
@@ -337,7 +337,7 @@ describe('the accepting side', () => {
   test.each(['messages', 'snapshot'] as const)(
     'no more replicas than so many may call for %s that are no members',
     (purpose) => {
-      const { world, node } = alone({ strangersMax: 2 })
+      const { world, node } = alone({ unidentifiedMax: 2 })
       const talks = [7, 8, 9].map((id) => {
         const other = world.puppet(id)
         const talk = other.call(node, [other.hello({ purpose })])
@@ -357,7 +357,7 @@ describe('the accepting side', () => {
     expect([talk.ended, whyEnded(node)]).toEqual(['the other side closed it', ['closed']])
     const next = puppet.call(node, [puppet.hello()])
     world.pass(10)
-    expect([next.heard, next.ended, node.links.inspect().strangers]).toEqual([[], 'nobody is there', 0])
+    expect([next.heard, next.ended, node.links.inspect().unidentified]).toEqual([[], 'nobody is there', 0])
   })
 })
 
@@ -467,16 +467,16 @@ describe('with certificates', () => {
     world.pass(SOON_MS)
     const asked = (): number =>
       puppet.talks.flatMap(({ heard }) => heard).filter(({ type }) => type === 'member-request').length
-    const strangers = [world.puppet(8), world.puppet(9)]
-    for (const stranger of strangers) stranger.certificate = [stranger.member.name]
+    const outsiders = [world.puppet(8), world.puppet(9)]
+    for (const outsider of outsiders) outsider.certificate = [outsider.member.name]
     for (let at = 0; at < 200; at++) {
-      for (const stranger of strangers) stranger.call(node, [stranger.hello({ attempt: at + 1 })])
+      for (const outsider of outsiders) outsider.call(node, [outsider.hello({ attempt: at + 1 })])
       world.pass(10)
     }
     // Two networks.
     expect(asked()).toBeGreaterThanOrEqual(14)
     expect(asked()).toBeLessThanOrEqual(18)
-    expect(node.links.inspect().strangers).toBe(0)
+    expect(node.links.inspect().unidentified).toBe(0)
   })
 
   test('a replica that was removed is told so, with any certificate', () => {

@@ -305,7 +305,7 @@ describe('what the core is promised', () => {
     const callers = [1, 3, 4].map((id) => world.start(id))
     for (const caller of callers) caller.links.setPeers([b.member])
     world.pass(20)
-    expect(b.links.inspect()).toMatchObject({ strangers: 3 })
+    expect(b.links.inspect()).toMatchObject({ unidentified: 3 })
     b.admit = () => {
       b.links.close()
       return undefined
@@ -338,7 +338,7 @@ describe('what the core is promised', () => {
     snapshotChunksInflightMax: fc.integer({ min: 1, max: 4 }),
     reconnectMaxMs: fc.integer({ min: 5, max: 50 }),
     refusedAfterMs: fc.constantFrom(1, 20),
-    strangersMax: fc.constantFrom(2, 64),
+    unidentifiedMax: fc.constantFrom(2, 64),
   })
 
   test('holds whatever happens, and at rest everything is given back', () => {

@@ -103,23 +103,23 @@ test('a client with a certificate keeps a connection on which it sends nothing, 
   onTestFinished(() => void vi.useRealTimers())
   const headMs = 10_000
   const { port, http } = await listening({ clientCert: 'optional', limits: { headMs } })
-  const [user, stranger] = [alice, {}].map((options) => {
+  const [user, anonymous] = [alice, {}].map((options) => {
     const socket = connect({ host: '127.0.0.1', port, ca: ca.cert, ...options })
     onTestFinished(() => void socket.destroy())
     return socket.on('error', () => {})
   })
-  if (user === undefined || stranger === undefined) expect.fail()
+  if (user === undefined || anonymous === undefined) expect.fail()
   await expect
     .poll(() => http.inspect(), { timeout: 30_000 })
     .toMatchObject({ connections: 2, handshakes: 0 })
-  const ended = once(stranger.resume(), 'close')
+  const ended = once(anonymous.resume(), 'close')
   vi.advanceTimersByTime(2 * headMs)
   await ended
   expect(await askAgain(user)).toBe('200')
 })
 
 test('half-sent heads over TLS are few, and a client with a certificate is served', async () => {
-  const limits = { strangerHeadBytesMax: 200 * 1024, headMs: 60_000 }
+  const limits = { unidentifiedHeadBytesMax: 200 * 1024, headMs: 60_000 }
   const { port, http } = await listening({ clientCert: 'optional', limits })
   const half = `GET /livez HTTP/1.1\r\nHost: localhost\r\nA: ${'x'.repeat(40 * 1024)}`
   let most = 0
@@ -128,12 +128,14 @@ test('half-sent heads over TLS are few, and a client with a certificate is serve
     onTestFinished(() => void socket.destroy())
     socket.on('error', () => {})
     await new Promise((resolve) => socket.write(half, resolve))
-    most = Math.max(most, http.inspect().strangerHeadBytes)
+    most = Math.max(most, http.inspect().unidentifiedHeadBytes)
   }
-  await expect.poll(() => http.inspect().strangersClosedTotal, { timeout: 10_000 }).toBeGreaterThanOrEqual(15)
-  const { strangerHeadBytes } = http.inspect()
-  expect(strangerHeadBytes).toBeGreaterThan(100 * 1024)
-  expect(Math.max(most, strangerHeadBytes)).toBeLessThanOrEqual(limits.strangerHeadBytesMax)
+  await expect
+    .poll(() => http.inspect().unidentifiedClosedTotal, { timeout: 10_000 })
+    .toBeGreaterThanOrEqual(15)
+  const { unidentifiedHeadBytes } = http.inspect()
+  expect(unidentifiedHeadBytes).toBeGreaterThan(100 * 1024)
+  expect(Math.max(most, unidentifiedHeadBytes)).toBeLessThanOrEqual(limits.unidentifiedHeadBytesMax)
   expect(await ask(port, { ...alice }).outcome).toBe('200')
 })
 

@@ -302,10 +302,10 @@ test('a certificate without a name of its owner or its CA is one of nobody', asy
   const { ask, logged } = await listening({ ca: old.cert })
   expect(await ask({ ...unnamed(() => {}) })).toBe('200')
   expect(logged).toEqual(['a certificate names no user: it has no CN (an empty subject)'])
-  const stranger = unnamed((fields) => {
+  const nameless = unnamed((fields) => {
     fields.issuer = new Name()
   })
-  expect(await ask({ ...stranger })).toMatch(/^401 .*is not signed by a known CA.* \(it names nobody\)$/)
+  expect(await ask({ ...nameless })).toMatch(/^401 .*is not signed by a known CA.* \(it names nobody\)$/)
   expect(await ask({ ...alice })).toBe('200')
 })
 

@@ -123,14 +123,14 @@ export class JsonGateway {
   #readRequest(rpc: AnyRpc, request: HttpRequest, fail: Fail, run: (message: unknown) => void): void {
     const { requestBytesMax } = this.#options
     const { api } = this.#options.etcd
-    const { strangerBodyMs } = api.limits
+    const { unauthenticatedBodyMs } = api.limits
     const { open } = rpc.wanted
     const limits = {
       bytesMax: open?.requestBytesMax ?? requestBytesMax,
       tooLarge: 'request_too_large',
       timeoutMs: Math.min(
         timeLeftMs(request),
-        open === undefined ? Number.POSITIVE_INFINITY : strangerBodyMs,
+        open === undefined ? Number.POSITIVE_INFINITY : unauthenticatedBodyMs,
       ),
     } as const
     request.body.read(limits, (body) =>

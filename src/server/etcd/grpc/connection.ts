@@ -20,7 +20,7 @@ const MiB = 1024 * KiB
 const STREAM_WINDOW = 1 * MiB
 const CONNECTION_WINDOW = 16 * MiB
 /** The same while nobody is known on the connection: the least that the protocol has without a round trip. */
-const STRANGER_WINDOW = 64 * KiB - 1
+const UNIDENTIFIED_WINDOW = 64 * KiB - 1
 
 /** Memory of an open call that waits, without its request. */
 const CALL_BYTES = 4 * KiB
@@ -50,7 +50,7 @@ export class GrpcConnection implements ConnectionOwner, StreamConnection, Http2S
   #pongs = 0
   #isPinging = false
   /** Calls that were refused while nobody was known. */
-  #strangerCalls = 0
+  #unidentifiedCalls = 0
   /** Calls that ended early, and settings, since this interval began. */
   #countedMs = 0
   #resets = 0
@@ -68,9 +68,9 @@ export class GrpcConnection implements ConnectionOwner, StreamConnection, Http2S
     socket.allowHalfOpen = false
     this.#http2 = new ServerConnection(socket, this, {
       limits: {
-        streamsMax: limits.grpcStrangerStreamsMax,
-        streamWindow: STRANGER_WINDOW,
-        connectionWindow: STRANGER_WINDOW,
+        streamsMax: limits.grpcUnidentifiedStreamsMax,
+        streamWindow: UNIDENTIFIED_WINDOW,
+        connectionWindow: UNIDENTIFIED_WINDOW,
       },
       head: { headBytesMax: limits.grpcHeadBytesMax, fieldsMax: FIELDS_MAX },
     })
@@ -153,9 +153,10 @@ export class GrpcConnection implements ConnectionOwner, StreamConnection, Http2S
     this.#earlyPings = 0
   }
 
-  refusedStranger(): void {
+  refusedUnidentified(): void {
     if (this.client.isKnown) return
-    if (++this.#strangerCalls > this.options.limits.grpcStrangerStreamsMax) this.cut('too_many_refused_calls')
+    if (++this.#unidentifiedCalls > this.options.limits.grpcUnidentifiedStreamsMax)
+      this.cut('too_many_refused_calls')
   }
 
   streamClosed(stream: ServedStream, endedEarly: boolean): void {

@@ -56,7 +56,7 @@ export interface StreamConnection {
   readonly client: ClientConnection
   readonly options: ServedStreamOptions
   /** A call was refused before its request was read. */
-  refusedStranger(): void
+  refusedUnidentified(): void
   /** Counts bytes of requests. Throws `ApiError` if there is no room for them. */
   hold(bytes: number): void
   release(bytes: number): void
@@ -84,7 +84,7 @@ class CallOpening implements Opening {
   readonly served: ServedRpc | undefined
   extra: readonly string[] = []
   isUnidentified = false
-  isOfStranger = false
+  isUnauthenticated = false
   principal: Principal | undefined
   times: CallTimes | undefined
   readonly connection: ClientConnection
@@ -406,7 +406,7 @@ export class ServedStream implements Responses<object>, StreamReceiver {
       this.#isOver = true
       this.#stream.sendHead(encodeFields({ ':status': error.status }), true)
     } else this.#fail(error)
-    connection.refusedStranger()
+    connection.refusedUnidentified()
   }
 
   // -------------------------------------------------------------------------------------------------------------------

@@ -47,7 +47,7 @@ export interface HttpCounts {
   readonly bodyBytes: number
   readonly answerBytes: number
   /** Bytes of requests on connections on which no user is known, while rights are checked. */
-  readonly strangerBytes: number
+  readonly unauthenticatedBytes: number
   /**
    * Totals since the start: connections that were closed because their client read nothing, and connections that were
    * refused for lack of room.
@@ -55,10 +55,10 @@ export interface HttpCounts {
   readonly stalledTotal: number
   readonly refusedTotal: number
   /** Bytes of heads on connections on which nobody is known, without 1 KiB of each. */
-  readonly strangerHeadBytes: number
+  readonly unidentifiedHeadBytes: number
   /** Connections on which nobody is known yet; total of those that were closed late or to make room. */
-  readonly strangers: number
-  readonly strangersClosedTotal: number
+  readonly unidentified: number
+  readonly unidentifiedClosedTotal: number
   /** Connections whose TLS handshake is not done; total of those whose handshake has failed. */
   readonly handshakes: number
   readonly handshakesFailedTotal: number
@@ -344,14 +344,26 @@ function observeHttp(metrics: MetricList, counts: () => HttpCounts): void {
   gauge('quorate_http_ranges_open', 'Ranges being read', (now) => now.ranges)
   gauge('quorate_http_watch_bytes', 'Not taken by clients of watches', (now) => now.watchBytes)
   gauge('quorate_http_body_bytes', 'Requests being received or served, in bytes', (now) => now.bodyBytes)
-  gauge('quorate_http_stranger_bytes', 'Requests without a user, in bytes', (now) => now.strangerBytes)
-  gauge('quorate_http_stranger_head_bytes', 'Heads of nobody, in bytes', (now) => now.strangerHeadBytes)
+  gauge(
+    'quorate_http_unauthenticated_bytes',
+    'Requests without a user, in bytes',
+    (now) => now.unauthenticatedBytes,
+  )
+  gauge(
+    'quorate_http_unidentified_head_bytes',
+    'Heads on unidentified connections, in bytes',
+    (now) => now.unidentifiedHeadBytes,
+  )
   gauge('quorate_http_answer_bytes', 'Answers not taken yet', (now) => now.answerBytes)
   counter('quorate_http_connections_stalled_total', 'Cut: took nothing', (now) => now.stalledTotal)
   counter('quorate_http_connections_refused_total', 'No room for them', (now) => now.refusedTotal)
-  gauge('quorate_http_strangers', 'Connections on which nobody is known yet', (now) => now.strangers)
+  gauge(
+    'quorate_http_unidentified_connections',
+    'Connections on which nobody is known yet',
+    (now) => now.unidentified,
+  )
   const closed = 'Connections on which nobody was known, closed late or to make room'
-  counter('quorate_http_strangers_closed_total', closed, (now) => now.strangersClosedTotal)
+  counter('quorate_http_unidentified_connections_closed_total', closed, (now) => now.unidentifiedClosedTotal)
   gauge('quorate_tls_handshakes_open', 'TLS handshakes of clients not done', (now) => now.handshakes)
   counter(
     'quorate_tls_handshakes_failed_total',

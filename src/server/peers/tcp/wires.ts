@@ -46,7 +46,7 @@ export class TcpWires implements Wires {
         files: tls,
         clientCert: 'required',
         logger,
-        tlsHandshakesMax: limits.strangersMax,
+        tlsHandshakesMax: limits.unidentifiedMax,
         tlsHandshakeMs: limits.handshakeMs,
         failed: () => void options.counters.tlsHandshakesFailed++,
         secured: (socket) => this.#accepted(socket, socket.getPeerX509Certificate()),

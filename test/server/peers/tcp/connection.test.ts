@@ -137,7 +137,7 @@ test('the side that was called answers a ping, and says unasked that something h
   expect(counters.bytesSent).toBe(2 * said)
 })
 
-test('a stranger is told nothing unasked', async () => {
+test('a caller without an identity receives nothing unasked', async () => {
   const { other, counters, heard } = await connected({ asks: false, isKnown: false })
   other.socket.write(frame(CODE.ping))
   await until(() => heard.length > 0)
@@ -266,10 +266,10 @@ test('what was sent before it is closed still leaves', async () => {
 })
 
 test('a frame that cannot be read ends it', async () => {
-  const stranger = await connected({ isKnown: false })
-  stranger.other.socket.write(frame(CODE.hello, (out) => out.uint32(1)))
-  await until(() => stranger.ended.length > 0)
-  expect(stranger.ended).toEqual(['it sent something that is not a peer'])
+  const unknown = await connected({ isKnown: false })
+  unknown.other.socket.write(frame(CODE.hello, (out) => out.uint32(1)))
+  await until(() => unknown.ended.length > 0)
+  expect(unknown.ended).toEqual(['it sent something that is not a peer'])
   const known = await connected()
   const bytes = frame(CODE['snapshot-staged'])
   bytes.writeUInt8(bytes.readUInt8(4) ^ 1, 4)
@@ -284,10 +284,10 @@ test('long frames are read once it is known who talks', async () => {
     out.uint64(1)
     out.bytes(Buffer.alloc(helloBytesMax))
   })
-  const stranger = await connected({ isKnown: false })
-  stranger.other.socket.write(long)
-  await until(() => stranger.ended.length > 0)
-  expect(stranger.ended[0]).toMatch(/^it sent a frame of \d+ bytes$/)
+  const unknown = await connected({ isKnown: false })
+  unknown.other.socket.write(long)
+  await until(() => unknown.ended.length > 0)
+  expect(unknown.ended[0]).toMatch(/^it sent a frame of \d+ bytes$/)
   const known = await connected()
   known.other.socket.write(long)
   await until(() => known.heard.length > 0)

@@ -81,7 +81,7 @@ test.each(Object.entries(NOBODY))(
         refusalOf(line, given),
         expect.stringMatching(/\nConnection: close\r/i),
       ])
-      expect(served.http.inspect()).toMatchObject({ bodyBytes: 0, strangerBytes: 0 })
+      expect(served.http.inspect()).toMatchObject({ bodyBytes: 0, unauthenticatedBytes: 0 })
       await client.send('x'.repeat(300 * KiB))
       expect(await client.rest()).toBe('')
     }
@@ -90,7 +90,7 @@ test.each(Object.entries(NOBODY))(
 )
 
 test('the rest of a body of nobody is dropped for some seconds', async () => {
-  const served = await serveUsers({ strangerBodyMs: 2_000 })
+  const served = await serveUsers({ unauthenticatedBodyMs: 2_000 })
   const client = new Client(served.port)
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
   onTestFinished(() => void vi.useRealTimers())
@@ -109,9 +109,9 @@ type SendHalf = (served: Served, fields: Readonly<Record<string, string>>) => Pr
 const halfOver =
   (line: string, type: string): SendHalf =>
   async ({ port }, fields) => {
-    const stranger = new Client(port)
-    await stranger.send(announced(line, type + fieldsOf(fields)), 'x'.repeat(30 * KiB))
-    return () => stranger.leave()
+    const client = new Client(port)
+    await client.send(announced(line, type + fieldsOf(fields)), 'x'.repeat(30 * KiB))
+    return () => client.leave()
   }
 
 const halfOverGrpc: SendHalf = async ({ port }, { Authorization = '' }) => {
@@ -132,17 +132,17 @@ const HALVES: Readonly<Record<string, SendHalf>> = {
 test.each(Object.entries(HALVES))(
   'bodies without a user leave the budget of users alone: %s',
   async (_, sendHalf) => {
-    const served = await serveUsers({ bodiesBytesMax: 160 * KiB, strangerBytesMax: 64 * KiB })
+    const served = await serveUsers({ bodiesBytesMax: 160 * KiB, unauthenticatedBytesMax: 64 * KiB })
     // The wrong password is compared with the newest state of users, which does not come.
     const held: (() => void)[] = []
     served.node.hold = (go) => held.push(go)
-    const strangers: (() => void)[] = []
+    const clients: (() => void)[] = []
     for (let at = 0; at < 8; at++) {
       const fields = at % 2 === 0 ? basic('bob', `guess ${at}`) : NOBODY['a false token']
-      strangers.push(await sendHalf(served, fields))
+      clients.push(await sendHalf(served, fields))
     }
-    await soon(() => expect(served.http.inspect().strangerBytes).toBeGreaterThan(30 * KiB))
-    await soon(() => expect(served.http.inspect().strangerBytes).toBeLessThanOrEqual(64 * KiB))
+    await soon(() => expect(served.http.inspect().unauthenticatedBytes).toBeGreaterThan(30 * KiB))
+    await soon(() => expect(served.http.inspect().unauthenticatedBytes).toBeLessThanOrEqual(64 * KiB))
     expect(served.http.inspect().bodyBytes).toBe(0)
     served.node.hold = undefined
     for (const size of [10, 2 * KiB, 60 * KiB]) {
@@ -156,21 +156,21 @@ test.each(Object.entries(HALVES))(
       }
     }
     for (const go of held) go()
-    for (const leave of strangers) leave()
-    await until(served, () => served.http.inspect().strangerBytes === 0)
+    for (const leave of clients) leave()
+    await until(served, () => served.http.inspect().unauthenticatedBytes === 0)
   },
 )
 
 test('a body counts for its user once he is known', async () => {
-  for (const [headers, strangerBytesMax] of [
+  for (const [headers, unauthenticatedBytesMax] of [
     [AS_BOB, 1],
     [basic('bob', 'password of bob'), 64 * KiB],
   ] as const) {
-    const served = await serveUsers({ bodiesBytesMax: 64 * KiB, strangerBytesMax })
+    const served = await serveUsers({ bodiesBytesMax: 64 * KiB, unauthenticatedBytesMax })
     const client = new Client(served.port)
     await client.send(announced('PUT /v1/kv/app/1', fieldsOf(headers), 60 * KiB), 'x'.repeat(30 * KiB))
     await soon(() => expect(served.http.inspect().bodyBytes).toBeGreaterThanOrEqual(29 * KiB))
-    expect(served.http.inspect().strangerBytes).toBe(0)
+    expect(served.http.inspect().unauthenticatedBytes).toBe(0)
     await client.send('x'.repeat(30 * KiB))
     expect(statusOf(await client.answer())).toBe(200)
     client.leave()
@@ -183,7 +183,7 @@ test.each([
   // etcd has no other code for it.
   ['/v3/auth/authenticate', 'name', 400],
 ])('a login is small, arrives at once, and has room: %s', async (path, name, tooLarge) => {
-  const served = await serveUsers({ strangerBodyMs: 2_000, strangerBytesMax: 1 })
+  const served = await serveUsers({ unauthenticatedBodyMs: 2_000, unauthenticatedBytesMax: 1 })
   const right = JSON.stringify({ [name]: 'bob', password: 'password of bob' })
   expect((await served.ask('POST', path, { headers: JSON_TYPE, body: right })).status).toBe(200)
   const big = JSON.stringify({ [name]: 'bob', password: 'x'.repeat(8 * KiB) })
@@ -213,17 +213,17 @@ test('what is open to all stays open, and a user keeps the connection', async ()
 /** Opens a connection and begins a request, or nothing; resolves when the connection has ended. */
 const HALF_HEADS: Readonly<Record<string, (port: number) => Promise<{ ended(): Promise<unknown> }>>> = {
   'a head of HTTP': async (port) => {
-    const stranger = await new Client(port).send(get('app/1').slice(0, -2))
-    return { ended: () => stranger.rest() }
+    const client = await new Client(port).send(get('app/1').slice(0, -2))
+    return { ended: () => client.rest() }
   },
   'metadata of gRPC': async (port) => {
-    const stranger = new RawHttp2(port)
-    stranger.write(headers(1, callFields(RPC.put.path), 0))
-    return { ended: () => stranger.find(() => false) }
+    const client = new RawHttp2(port)
+    client.write(headers(1, callFields(RPC.put.path), 0))
+    return { ended: () => client.find(() => false) }
   },
   'a preface of HTTP/2': async (port) => {
-    const stranger = new RawHttp2(port)
-    return { ended: () => stranger.find(() => false) }
+    const client = new RawHttp2(port)
+    return { ended: () => client.find(() => false) }
   },
 }
 
@@ -246,10 +246,10 @@ test.each(
   const fresh = new Client(served.port)
   expect(statusOf(await (await fresh.send(request)).answer())).toBe(404)
   for (const client of [user, fresh]) expect(statusOf(await (await client.send(COLD)).answer())).toBe(200)
-  // All strangers are closed in the end.
+  // All of them are closed in the end.
   vi.advanceTimersByTime(2 * headMs)
-  await Promise.all(half.map((stranger) => stranger.ended()))
-  await soon(() => expect(served.http.inspect().strangers).toBe(0))
+  await Promise.all(half.map((client) => client.ended()))
+  await soon(() => expect(served.http.inspect().unidentified).toBe(0))
 })
 
 const LONG = `A: ${'x'.repeat(30 * KiB)}`
@@ -271,40 +271,47 @@ test.each([
   ['metadata of gRPC', 'checked', METADATA],
   ['metadata of gRPC', 'not checked', METADATA],
   ['trailers', 'checked', `${head('POST /v1/auth/login', 'Transfer-Encoding: chunked\r\n')}0\r\n${LONG}`],
-])('half-sent heads of strangers are few: %s, while rights are %s', async (_, checked, half) => {
-  const isChecked = checked === 'checked'
-  const strangerHeadBytesMax = 200 * KiB
-  const served = await serve({
-    node: isChecked ? nodeWithUsers() : new FakeNode(),
-    limits: { strangerHeadBytesMax, headMs: 60_000, strangerBodyMs: 60_000 },
-  })
-  const fields = isChecked ? fieldsOf(AS_BOB) : ''
-  const user = new Client(served.port)
-  expect(statusOf(await (await user.send(get('app/1', fields))).answer())).toBe(404)
-  const strangers = Array.from({ length: 40 }, () => new Client(served.port))
-  let most = 0
-  for (const stranger of strangers) {
-    // In two pieces, so that the second one is not read with the first.
-    await stranger.send(half.slice(0, 9 * KiB))
-    await stranger.send(half.slice(9 * KiB))
-    most = Math.max(most, served.http.inspect().strangerHeadBytes)
-  }
-  await soon(() => expect(served.http.inspect().strangersClosedTotal).toBeGreaterThanOrEqual(30))
-  await soon(() => expect(served.http.inspect().strangerHeadBytes).toBeGreaterThan(100 * KiB))
-  expect(Math.max(most, served.http.inspect().strangerHeadBytes)).toBeLessThanOrEqual(strangerHeadBytesMax)
-  expect(statusOf(await (await user.send(get('app/1', fields))).answer())).toBe(404)
-  // One with a long key, which arrives in pieces.
-  const fresh = new Client(served.port)
-  const long = get(`app/${'%41'.repeat(4_000)}`, fields)
-  await fresh.send(long.slice(0, 9 * KiB))
-  await soon(() => expect(served.http.inspect().fastConnections).toBe(1))
-  expect(statusOf(await (await fresh.send(long.slice(9 * KiB))).answer())).toBe(404)
-  for (const stranger of strangers) stranger.leave()
-  await soon(() => expect(served.http.inspect()).toMatchObject({ strangers: 0, strangerHeadBytes: 0 }))
-})
+])(
+  'half-sent heads of unidentified connections are few: %s, while rights are %s',
+  async (_, checked, half) => {
+    const isChecked = checked === 'checked'
+    const unidentifiedHeadBytesMax = 200 * KiB
+    const served = await serve({
+      node: isChecked ? nodeWithUsers() : new FakeNode(),
+      limits: { unidentifiedHeadBytesMax, headMs: 60_000, unauthenticatedBodyMs: 60_000 },
+    })
+    const fields = isChecked ? fieldsOf(AS_BOB) : ''
+    const user = new Client(served.port)
+    expect(statusOf(await (await user.send(get('app/1', fields))).answer())).toBe(404)
+    const clients = Array.from({ length: 40 }, () => new Client(served.port))
+    let most = 0
+    for (const client of clients) {
+      // In two pieces, so that the second one is not read with the first.
+      await client.send(half.slice(0, 9 * KiB))
+      await client.send(half.slice(9 * KiB))
+      most = Math.max(most, served.http.inspect().unidentifiedHeadBytes)
+    }
+    await soon(() => expect(served.http.inspect().unidentifiedClosedTotal).toBeGreaterThanOrEqual(30))
+    await soon(() => expect(served.http.inspect().unidentifiedHeadBytes).toBeGreaterThan(100 * KiB))
+    expect(Math.max(most, served.http.inspect().unidentifiedHeadBytes)).toBeLessThanOrEqual(
+      unidentifiedHeadBytesMax,
+    )
+    expect(statusOf(await (await user.send(get('app/1', fields))).answer())).toBe(404)
+    // One with a long key, which arrives in pieces.
+    const fresh = new Client(served.port)
+    const long = get(`app/${'%41'.repeat(4_000)}`, fields)
+    await fresh.send(long.slice(0, 9 * KiB))
+    await soon(() => expect(served.http.inspect().fastConnections).toBe(1))
+    expect(statusOf(await (await fresh.send(long.slice(9 * KiB))).answer())).toBe(404)
+    for (const client of clients) client.leave()
+    await soon(() =>
+      expect(served.http.inspect()).toMatchObject({ unidentified: 0, unidentifiedHeadBytes: 0 }),
+    )
+  },
+)
 
 test('what follows a request whose user is being checked counts as a head, and its body does not', async () => {
-  const served = await serveUsers({ strangerHeadBytesMax: 8 * KiB })
+  const served = await serveUsers({ unidentifiedHeadBytesMax: 8 * KiB })
   // The wrong password is compared with the newest state of users, which does not come.
   const held: (() => void)[] = []
   served.node.hold = (go) => held.push(go)
@@ -315,26 +322,26 @@ test('what follows a request whose user is being checked counts as a head, and i
   await chunked.send(head('PUT /v1/kv/app/2', `${wrong}Transfer-Encoding: chunked\r\n`))
   await chunked.send(...Array(30).fill(`400\r\n${'x'.repeat(KiB)}\r\n`), '0\r\n\r\n')
   await soon(() => expect(held).toHaveLength(2))
-  await soon(() => expect(served.http.inspect().strangerBytes).toBeGreaterThanOrEqual(58 * KiB))
-  expect(served.http.inspect()).toMatchObject({ strangerHeadBytes: 0, strangersClosedTotal: 0 })
+  await soon(() => expect(served.http.inspect().unauthenticatedBytes).toBeGreaterThanOrEqual(58 * KiB))
+  expect(served.http.inspect()).toMatchObject({ unidentifiedHeadBytes: 0, unidentifiedClosedTotal: 0 })
   const ahead = new Client(served.port)
   await ahead.send(head('GET /v1/none', wrong))
   await soon(() => expect(held).toHaveLength(3))
   await ahead.send(`GET /livez HTTP/1.1\r\n${LONG}`)
   expect(await ahead.rest()).toBe('')
-  expect(served.http.inspect()).toMatchObject({ strangerHeadBytes: 0, strangersClosedTotal: 1 })
+  expect(served.http.inspect()).toMatchObject({ unidentifiedHeadBytes: 0, unidentifiedClosedTotal: 1 })
   for (const go of held) go()
   for (const client of [slow, chunked]) expect(statusOf(await client.answer())).toBe(401)
 })
 
 test('the head with which a multiplexed connection opens counts while its user is being checked', async () => {
-  const served = await serveUsers({ strangerHeadBytesMax: 20 * KiB })
+  const served = await serveUsers({ unidentifiedHeadBytesMax: 20 * KiB })
   // The wrong password is compared with the newest state of users, which does not come.
   served.node.hold = () => {}
   const fields = { ...OPENING, ...basic('bob', 'a wrong password'), 'X-Long': 'x'.repeat(6 * KiB) }
   for (let at = 0; at < 8; at++) await new Client(served.port).send(head('GET /v1/connect', fieldsOf(fields)))
-  await soon(() => expect(served.http.inspect().strangersClosedTotal).toBeGreaterThanOrEqual(5))
-  expect(served.http.inspect().strangerHeadBytes).toBeLessThanOrEqual(20 * KiB)
+  await soon(() => expect(served.http.inspect().unidentifiedClosedTotal).toBeGreaterThanOrEqual(5))
+  expect(served.http.inspect().unidentifiedHeadBytes).toBeLessThanOrEqual(20 * KiB)
 })
 
 test('a multiplexed connection whose user is being checked is not the first that makes room', async () => {
@@ -381,26 +388,26 @@ function largeConsole(): string {
 }
 
 test.each(['/openapi.json', '/ui/assets/large-77.js'])(
-  'answers of %s that strangers do not take leave the room of users alone, and are few',
+  'answers of %s that unauthenticated clients do not take leave the room of users alone, and are few',
   async (path) => {
-    const limits = { answersBytesMax: 256 * KiB, strangerBytesMax: MiB }
+    const limits = { answersBytesMax: 256 * KiB, unauthenticatedBytesMax: MiB }
     const served = await serveUsers(limits, { consoleDirectory: largeConsole() })
     expect((await served.ask('GET', path)).status).toBe(200)
     const taken = nothingTaken(served)
-    const strangers = Array.from({ length: 10 }, () => new Client(served.port))
-    for (const stranger of strangers) await stranger.send(head(`GET ${path}`))
+    const clients = Array.from({ length: 10 }, () => new Client(served.port))
+    for (const client of clients) await client.send(head(`GET ${path}`))
     await soon(() => {
-      const { strangerBytes, answerBytes } = served.http.inspect()
-      expect(strangerBytes + answerBytes).toBeGreaterThan(700 * KiB)
+      const { unauthenticatedBytes, answerBytes } = served.http.inspect()
+      expect(unauthenticatedBytes + answerBytes).toBeGreaterThan(700 * KiB)
     })
     taken()
     expect((await served.ask('PUT', '/v1/kv/app/1', { headers: AS_BOB, body: 'x' })).status).toBe(200)
     const newcomer = await new Client(served.port).send(head(`GET ${path}`))
     expect(statusOf(await newcomer.answer())).toBe(429)
     expect((await served.ask('GET', '/livez')).status).toBe(200)
-    expect(served.http.inspect().strangerBytes).toBeLessThanOrEqual(MiB)
-    for (const stranger of strangers) stranger.reset()
-    await until(served, () => served.http.inspect().strangerBytes === 0)
+    expect(served.http.inspect().unauthenticatedBytes).toBeLessThanOrEqual(MiB)
+    for (const client of clients) client.reset()
+    await until(served, () => served.http.inspect().unauthenticatedBytes === 0)
   },
 )
 
@@ -437,7 +444,7 @@ test('a wrong request of a user ends neither his connection nor what he has sent
   }
 })
 
-test('a user who is deleted is a stranger at the next request of a connection, which ends', async () => {
+test('a user who is deleted is unauthenticated at the next request of a connection, which ends', async () => {
   const served = await serveUsers()
   const asked = get('app/1', fieldsOf(AS_BOB))
   const [first, second] = [new Client(served.port), new Client(served.port)]

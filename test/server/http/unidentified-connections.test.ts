@@ -36,7 +36,7 @@ const WAITS = { nothing: 'nothing', client: 'client', node: 'node' } as const
 function opened(connectionsMax = 8) {
   const handshakes = { size: 0, closeOldest: () => false }
   const connections = new ConnectionTable({
-    api: { inbound: new InboundBudget(1e9), inboundOfStrangers: new InboundBudget(1e9) },
+    api: { inbound: new InboundBudget(1e9), inboundOfUnauthenticated: new InboundBudget(1e9) },
     limits: { ...httpLimits, connectionsMax },
     served: 'all',
     handshakes: () => handshakes,
@@ -61,7 +61,7 @@ function opened(connectionsMax = 8) {
   return { connections, connect, known, heads, handshakes, of }
 }
 
-test('users find room however many connections strangers open, and keep theirs', () => {
+test('users find room however many connections others open, and keep theirs', () => {
   const { connect, known, connections } = opened(8)
   const user = connect('10.0.0.1')
   known(user)
@@ -72,7 +72,7 @@ test('users find room however many connections strangers open, and keep theirs',
   expect([user?.destroyed, late?.destroyed, connections.size]).toEqual([false, false, 8])
 })
 
-test('a network with many strangers displaces its own, the oldest first, and not those of another one', () => {
+test('a network with many unidentified connections displaces its own, the oldest first, and not those of another one', () => {
   const { connect } = opened(4)
   const [first, second, other, third] = [
     ...[connect('2001:db8:0:1::1'), connect('2001:db8::1:0:0:0:2')],
@@ -90,43 +90,43 @@ test('a network with many strangers displaces its own, the oldest first, and not
 test('the network with most bytes of heads loses its oldest connections, and no one with a small head', () => {
   const { connections, connect, known, heads } = opened(20)
   const KiB = 1024
-  const { strangerHeadBytesMax } = httpLimits
+  const { unidentifiedHeadBytesMax } = httpLimits
   const user = connect('10.0.0.66')
   known(user)
-  heads(user, strangerHeadBytesMax)
+  heads(user, unidentifiedHeadBytesMax)
   const [first, small, served] = [connect('10.0.0.66', 'node'), connect('10.0.0.66'), connect('10.0.0.66')]
   const others = [connect('10.0.0.1'), connect('10.0.0.2'), connect('10.0.0.2')]
-  for (const other of others) heads(other, strangerHeadBytesMax / 4)
+  for (const other of others) heads(other, unidentifiedHeadBytesMax / 4)
   heads(small, KiB)
-  heads(first, strangerHeadBytesMax / 4 + KiB)
+  heads(first, unidentifiedHeadBytesMax / 4 + KiB)
   const gone = () => [user, small, first, served, ...others].map((socket) => socket?.destroyed)
   expect(gone()).not.toContain(true)
   // It grows beyond that of the two.
-  heads(served, strangerHeadBytesMax / 2)
+  heads(served, unidentifiedHeadBytesMax / 2)
   expect(gone()).toEqual([false, false, false, true, false, false, false])
-  heads(first, strangerHeadBytesMax)
+  heads(first, unidentifiedHeadBytesMax)
   expect(gone()).toEqual([false, false, true, true, false, false, false])
-  expect(connections.strangerHeadBytes).toBe((3 * strangerHeadBytesMax) / 4 - 3 * KiB)
+  expect(connections.unidentifiedHeadBytes).toBe((3 * unidentifiedHeadBytesMax) / 4 - 3 * KiB)
   known(others[0])
   heads(others[1], 0)
-  expect(connections.strangerHeadBytes).toBe(strangerHeadBytesMax / 4 - KiB)
+  expect(connections.unidentifiedHeadBytes).toBe(unidentifiedHeadBytesMax / 4 - KiB)
   others[2]?.destroy()
-  expect([connections.strangersClosedTotal, connections.strangers]).toEqual([2, 3])
+  expect([connections.unidentifiedClosedTotal, connections.unidentified]).toEqual([2, 3])
 })
 
 test('a large head closes as many connections as it needs bytes', () => {
   const { connections, connect, heads } = opened(100)
   const KiB = 1024
-  const { strangerHeadBytesMax } = httpLimits
+  const { unidentifiedHeadBytesMax } = httpLimits
   const small = Array.from({ length: 64 }, () => connect('10.0.0.66'))
-  for (const each of small) heads(each, strangerHeadBytesMax / 64 + KiB)
+  for (const each of small) heads(each, unidentifiedHeadBytesMax / 64 + KiB)
   const large = connect('10.0.0.66')
-  heads(large, strangerHeadBytesMax / 4 + KiB)
+  heads(large, unidentifiedHeadBytesMax / 4 + KiB)
   expect(small.map((socket) => socket?.destroyed)).toEqual(small.map((_, at) => at < 16))
-  expect([large?.destroyed, connections.strangerHeadBytes]).toEqual([false, strangerHeadBytesMax])
+  expect([large?.destroyed, connections.unidentifiedHeadBytes]).toEqual([false, unidentifiedHeadBytesMax])
 })
 
-test('new users do not displace each other where users are idle, and strangers end few of those', () => {
+test('new users do not displace each other where users are idle, and unidentified connections end few of those', () => {
   const { connect, known } = opened(40)
   const idle = Array.from({ length: 40 }, () => connect('10.0.0.1', 'nothing'))
   for (const user of idle) known(user)
@@ -136,7 +136,7 @@ test('new users do not displace each other where users are idle, and strangers e
   expect(idle.filter((socket) => socket?.destroyed)).toHaveLength(5)
 })
 
-test('a stranger whose request the node serves goes last', () => {
+test('an unidentified connection whose request the node serves goes last', () => {
   const { connect } = opened(2)
   const [served, waiting] = [connect('10.0.0.1', 'node'), connect('10.0.0.1')]
   connect('10.0.0.1', 'node')
@@ -165,7 +165,7 @@ test('who is full of users that are busy refuses', () => {
   expect(connect('10.0.0.3')).toBeUndefined()
 })
 
-test('a stranger has some seconds for a request, and one whom the node lets wait has more', () => {
+test('an unidentified connection has some seconds for a request, and more where the node lets it wait', () => {
   const { connections, connect, known } = opened()
   const [nothing, half, served, user] = [
     ...[
@@ -181,10 +181,10 @@ test('a stranger has some seconds for a request, and one whom the node lets wait
   expect(gone()).toEqual([false, false, false, false])
   vi.advanceTimersByTime(1_000)
   expect(gone()).toEqual([true, true, false, false])
-  expect([connections.strangersClosedTotal, connections.strangers]).toEqual([2, 1])
+  expect([connections.unidentifiedClosedTotal, connections.unidentified]).toEqual([2, 1])
 })
 
-test('the time in which the node serves a stranger counts, though it is not closed in it', () => {
+test('the time in which the node serves an unidentified connection counts, though it is not closed in it', () => {
   const { connect, of } = opened()
   const socket = connect('10.0.0.1')
   let waits: keyof typeof WAITS = 'node'
