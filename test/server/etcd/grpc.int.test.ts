@@ -1,13 +1,14 @@
 // gRPC over HTTP/2, as its protocol describes it.
 
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { RPC } from '../../../src/etcd/rpcs.ts'
 import { GRPC } from '../../../src/etcd/status.ts'
 import { put } from '../../../src/server/etcd/services/put.ts'
 import { range } from '../../../src/server/etcd/services/range.ts'
+import { BOB_PASSWORD, basic, nodeWithUsers } from '../auth/users.ts'
 import { type Served, serve } from '../http/served.ts'
 import { callGrpc, callRpc, frame as message, openSession } from './grpc-call.ts'
-import { callFields, END_STREAM, frame, headers, RawHttp2, TYPE, windowUpdate } from './raw-http2.ts'
+import { callFields, END_STREAM, frame, headers, literal, RawHttp2, TYPE, windowUpdate } from './raw-http2.ts'
 
 const key = Buffer.from('a')
 const value = Buffer.from('1')
@@ -283,6 +284,37 @@ test('a node that stops ends its streams, and clients open them again at another
   }
   await closed
   expect(node.watches.counts().open).toBe(0)
+})
+
+test('a node that stops serves a put whose user it identifies meanwhile, and no stream', async () => {
+  const { port, http, api, node } = await serve({ node: nodeWithUsers() })
+  const client = new RawHttp2(port)
+  const { passwords } = api.authenticator
+  const held: (() => void)[] = []
+  const { check } = passwords
+  vi.spyOn(passwords, 'check').mockImplementation(
+    (...args) => void held.push(() => check.apply(passwords, args)),
+  )
+  const user = literal('authorization', basic('bob', BOB_PASSWORD).Authorization)
+  const whole = message(put.request.encode({ key: Buffer.from('app/1'), value }))
+  const calls = [[put.path, whole] as const, ...LASTING]
+  for (const [at, [path, request]] of calls.entries())
+    client.write(
+      headers(2 * at + 1, callFields(path, user)),
+      frame(TYPE.data, END_STREAM, 2 * at + 1, request === whole ? whole : message(request)),
+    )
+  await expect.poll(() => http.inspect().grpcCalls).toBe(calls.length)
+  // Anybody may watch the health.
+  await expect.poll(() => held.length).toBeGreaterThanOrEqual(calls.length - 1)
+  const closed = http.close({ graceful: true })
+  for (const go of held) go()
+  for (const at of calls.keys())
+    await client.find(
+      ({ stream, flags, type }) => type === TYPE.headers && stream === 2 * at + 1 && flags === 5,
+    )
+  const answered = client.frames.filter(({ type }) => type === TYPE.data).map(({ stream }) => stream)
+  expect([...answered, node.watches.counts().open]).toEqual([1, 0])
+  await closed
 })
 
 test('a node that stops serves a put whose client does not know yet, and no new stream', async () => {
