@@ -60,6 +60,13 @@ test.each(LANES)(
   },
 )
 
+test('an answer to an absolute target names them too', async () => {
+  const client = new Client((await serve()).port)
+  await client.send('GET http://localhost/v1/kv/a HTTP/1.1\r\nHost: localhost\r\n\r\n')
+  const headers = headersOf(await client.answer())
+  expect([headers.get('Kv-Term'), headers.get('Kv-Leader')]).toEqual(['3', 'n2'])
+})
+
 test.each(LANES)(
   'an answer names the revision that it is of, not a later one (%s lane)',
   async (_, connected) => {

@@ -4,7 +4,7 @@
 import { expect, test, vi } from 'vitest'
 import { OPERATIONS } from '../../../src/operations/index.ts'
 import { KEEP_ALIVE, MuxClient, soon } from '../mux/mux-client.ts'
-import { atRest, Client, COLD, get, onNodeHttp, put, statusOf } from './raw-client.ts'
+import { atRest, Client, COLD, get, holding, onNodeHttp, put, settled, statusOf } from './raw-client.ts'
 import { type Served, serve } from './served.ts'
 
 const KiB = 1024
@@ -82,8 +82,10 @@ test.each(LANES)(
     const client = await connected(served)
     await client.send(put('a', '1'))
     await soon(() => expect(release).toHaveLength(1))
-    await client.send(get('b', `X-Long: ${'x'.repeat(7 * KiB)}\r\n`).repeat(4))
-    await soon(() => expect(held(served)).toBeLessThanOrEqual(10 * KiB))
+    await client.send(...Array<string>(4).fill(get('b', `X-Long: ${'x'.repeat(7 * KiB)}\r\n`)))
+    await settled(served, () => held(served), 30)
+    // The raw reader gives back what it drops, and node:http is not read further.
+    expect(held(served)).toBeLessThanOrEqual(lane === 'fast' ? 0 : 10 * KiB)
     served.node.hold = undefined
     release[0]?.()
     expect(statusOf(await client.answer())).toBe(200)
@@ -163,6 +165,36 @@ test.each([
   for (const each of [client, ...others]) each.leave()
   await atRest(served, 1)
   expect(held(served)).toBe(0)
+})
+
+test('half a head is given back when what follows it is no head', async () => {
+  const served = await serve()
+  const { release } = holding(served.node)
+  const client = await onNodeHttp(served)
+  await client.send(put('a', '1'))
+  const { value: go } = await release.next()
+  await client.send('GET /v1/kv/a HTTP/1.1\r\nX-Long: ', 'x'.repeat(20 * KiB))
+  await soon(() => expect(held(served)).toBeGreaterThan(180 * KiB))
+  await client.send('\r\nno field\r\n')
+  await soon(() => expect(held(served)).toBeLessThan(KiB))
+  go()
+  expect((await client.answers(2)).map(statusOf)).toEqual([200, 400])
+})
+
+test('a body of which a part has arrived when its turn comes needs room only for the rest', async () => {
+  const served = await serve({ limits: { bodiesBytesMax: 60 * KiB } })
+  const { release } = holding(served.node)
+  const client = await onNodeHttp(served)
+  const request = put('b', 'x'.repeat(40 * KiB))
+  await client.send(put('a', '1'))
+  const { value: go } = await release.next()
+  await client.send(request.slice(0, -KiB))
+  await soon(() => expect(held(served)).toBeGreaterThan(35 * KiB))
+  served.node.hold = undefined
+  go()
+  expect(statusOf(await client.answer())).toBe(200)
+  await client.send(request.slice(-KiB))
+  expect(statusOf(await client.answer())).toBe(200)
 })
 
 test('a stream of requests for which there is no room ends with the reason, and so does its connection', async () => {

@@ -98,7 +98,7 @@ describe('what is asked for', () => {
     ['GET', '/v1/kv?key', 'get', [''], []],
     ['GET', '/v1/kv?x&key=a+b%20=&y', 'get', ['a b%20='], ['x', 'y']],
     ['GET', '/v1/kv?key=+a++b%2B', 'get', [' a  b%2B'], []],
-    ['PUT', '/v1/kv?%6Be%79=a&k%65y=b', 'put', ['a', 'b'], []],
+    ['PUT', '/v1/kv?%6Be%79=a&k%65y=b&%6bey=c', 'put', ['a', 'b', 'c'], []],
     ['GET', '/v1/kv?keys=a', 'range', [], ['keys=a']],
     ['GET', '/v1/kvx', 'other', undefined, []],
     ['PUT', '/v1/cluster?key=a', 'other', undefined, ['key=a']],
