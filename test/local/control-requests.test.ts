@@ -6,10 +6,11 @@ import { expect, test } from 'vitest'
 import { isControlAction, readControlRequest } from '../../src/local/console/control-requests.ts'
 import type { ControlAction } from '../../src/operations/documents/control.ts'
 
+/** The body arrives in parts. */
 const read = (action: ControlAction, body: string, type = 'application/json') =>
   readControlRequest(
     action,
-    Object.assign(Readable.from(body === '' ? [] : [Buffer.from(body)]), {
+    Object.assign(Readable.from((body.match(/.{1,5}/g) ?? []).map((part) => Buffer.from(part))), {
       headers: { 'content-type': type },
     }) as unknown as IncomingMessage,
     () => {},
