@@ -18,4 +18,5 @@ test.each([false, true])(
       { numRuns: runs(10), endOnFailure: true },
     )
   },
+  1_800_000,
 )
