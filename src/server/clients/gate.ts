@@ -152,10 +152,10 @@ export class Gate {
 
   #admitted<O extends Opening>(
     opening: O,
-    { open, isForJoining = false }: Wanted<O>,
+    { open, isForJoining = false, isLasting = false }: Wanted<O>,
     then: (opening: O, refusal: unknown) => void,
   ): void {
-    const { identity } = this.#options
+    const { identity, isClosing } = this.#options
     const { principal } = opening
     const isUnauthenticated =
       !(isForJoining && isJoining(principal)) &&
@@ -163,7 +163,8 @@ export class Gate {
     if (!isUnauthenticated) opening.connection.identified()
     // Answers for anybody end no connection of a user.
     opening.isUnauthenticated = isUnauthenticated && (open === undefined || !opening.connection.isKnown)
-    then(opening, undefined)
+    // It may have begun to stop while the client was identified, which takes the time of a password.
+    then(opening, isLasting && isClosing() ? NODE_STOPS : undefined)
   }
 
   /** Writes a line for a client that is not served, whoever it is. */

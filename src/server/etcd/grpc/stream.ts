@@ -13,7 +13,7 @@ import { tooManyBodies } from '../../api/budget.ts'
 import type { Principal } from '../../api/call.ts'
 import { NEWER_MS_MAX } from '../../api/permit.ts'
 import type { ClientConnection } from '../../clients/client-connection.ts'
-import { checkServed, FOR_USERS, type Gate, NODE_STOPS, type Opening } from '../../clients/gate.ts'
+import { checkServed, FOR_USERS, type Gate, type Opening } from '../../clients/gate.ts'
 import type { GrpcLimits } from '../../clients/grpc-limits.ts'
 import type { RequestHead } from '../../clients/guard.ts'
 import type { StallLimits } from '../../clients/limits.ts'
@@ -169,8 +169,6 @@ export class ServedStream implements Responses<object>, StreamReceiver {
   #stillMs = 0
   #progress: number | undefined
   #hasHead = false
-  /** The node stops. */
-  #isLeaving = false
   /** Nothing is sent any more. */
   #isOver = false
   #isClosed = false
@@ -218,8 +216,6 @@ export class ServedStream implements Responses<object>, StreamReceiver {
     if (this.#isClosed) return
     const { served, times } = opening
     if (refusal !== undefined) this.#refuse(nameRefusal(opening, refusal))
-    // It began to stop while the gate waited for the identity of the client.
-    else if (this.#isLeaving && served?.rpc.wanted.isLasting === true) this.#refuse(NODE_STOPS)
     else if (served !== undefined && times !== undefined) this.#open(served, opening, times)
     // A call may stay open for days.
     this.#releaseHead()
@@ -418,7 +414,6 @@ export class ServedStream implements Responses<object>, StreamReceiver {
 
   /** The node stops. Clients open a stream of many responses again, at another node. */
   leave(): void {
-    this.#isLeaving = true
     if (this.#rpc !== undefined && this.#rpc.kind !== 'unary') this.end(ETCD_ERRORS.stopped)
   }
 
