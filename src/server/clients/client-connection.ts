@@ -235,7 +235,8 @@ export class ClientConnection {
     const { socket } = this
     const { waiting, taken } = this.#owner.output?.() ?? {
       waiting: socket.writableLength,
-      taken: socket.bytesWritten,
+      // Bytes that wait are among those that were written, and answers to pings may be added to them.
+      taken: socket.bytesWritten - socket.writableLength,
     }
     const takes = waiting > 0
     const waits = takes || (isClosing && this.#owner.waitsFor() !== 'node')

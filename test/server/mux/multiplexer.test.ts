@@ -44,18 +44,27 @@ class ClientSocket extends Duplex {
   /** Whether the client takes what is sent; otherwise the write waits. */
   takes = true
   readonly #received: Buffer[] = []
+  #written = 0
+  #beingWritten = 0
   #untaken: (() => void) | undefined
 
   override _read(): void {}
 
   override _write(chunk: Buffer, _encoding: string, done: () => void): void {
     this.#received.push(chunk)
+    this.#written += chunk.length
+    this.#beingWritten = chunk.length
     if (this.takes) done()
     else this.#untaken = done
   }
 
   override _final(done: () => void): void {
     done()
+  }
+
+  /** As in Node.js: what waits in the stream is written already. */
+  get bytesWritten(): number {
+    return this.#written + Math.max(0, this.writableLength - this.#beingWritten)
   }
 
   get received(): Buffer {
@@ -153,6 +162,22 @@ test('a client that takes its answers slowly, so that its pongs are not read, is
   expect(socket.isPaused()).toBe(false)
   // From now on it is pinged again.
   vi.advanceTimersByTime(3 * httpLimits.muxPingMs)
+  expect(socket.destroyed).toBe(true)
+})
+
+test('a client that takes nothing is cut, although it sends pings, whose answers wait', async () => {
+  const { node, opened } = multiplexed()
+  node.put('large', Buffer.alloc(500_000, 'v'))
+  const socket = await opened()
+  socket.takes = false
+  socket.ask([1, GET, null, 'large'])
+  await turns()
+  expect(socket.isPaused()).toBe(false)
+  for (let ms = 0; ms < httpLimits.writeStallMsMax + 2_000; ms += 1_000) {
+    socket.say(Buffer.from('ping'), { opcode: PING })
+    await turns()
+    vi.advanceTimersByTime(1_000)
+  }
   expect(socket.destroyed).toBe(true)
 })
 
