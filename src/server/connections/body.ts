@@ -85,6 +85,8 @@ export class NodeBody implements RequestBody {
   ended: boolean
   #received: Buffer = NOTHING
   #length = 0
+  /** Bytes that its reader has received. The request keeps them, so they count until its response. */
+  #readBytes = 0
   #waiter: BodyWaiter | undefined
   /** Called when something has arrived, while the response is sent. */
   #follower: (() => void) | undefined
@@ -136,7 +138,7 @@ export class NodeBody implements RequestBody {
     else if (this.ended) {
       // Also if the body is empty: node:http ends a connection if the client expects "100 Continue" and it is not sent.
       sendContinue()
-      done(this.#release())
+      done(this.#takeWhole())
     } else {
       const late = (): void =>
         this.#refuse(new ApiError('bad_request', 'the body did not arrive within the timeout'))
@@ -171,6 +173,8 @@ export class NodeBody implements RequestBody {
     if (this.#follower !== undefined) return
     this.#isDropped = true
     this.#release()
+    this.#options.connection.release(this.#readBytes)
+    this.#readBytes = 0
   }
 
   /** The rest of the body will not arrive. Its reader receives the error, now or when it begins to read. */
@@ -242,7 +246,7 @@ export class NodeBody implements RequestBody {
   #end(): void {
     this.ended = true
     const waiter = this.#waiter
-    if (waiter !== undefined) waiter.done(this.#release())
+    if (waiter !== undefined) waiter.done(this.#takeWhole())
     this.#follower?.()
   }
 
@@ -258,15 +262,24 @@ export class NodeBody implements RequestBody {
 
   /** The bytes that have arrived, which are no longer counted. */
   #release(): Buffer {
+    this.#options.connection.release(this.#length)
+    return this.#take()
+  }
+
+  /** The body for its reader. It counts until the response. */
+  #takeWhole(): Buffer {
+    this.#readBytes = this.#length
+    return this.#take()
+  }
+
+  #take(): Buffer {
     clearTimeout(this.#waiter?.timer)
     this.#waiter = undefined
     if (this.#length === 0) return NOTHING
-    const { connection, held } = this.#options
     const received = this.#received.subarray(0, this.#length)
-    connection.release(this.#length)
     this.#received = NOTHING
     this.#length = 0
-    held()
+    this.#options.held()
     return received
   }
 }

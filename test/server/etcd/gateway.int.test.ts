@@ -429,6 +429,19 @@ test('an election has a leader, whom others observe until he resigns', async () 
   await expect.poll(() => served.node.watches.counts().open).toBe(0)
 })
 
+test('the value of a campaign that waits counts until the client has its answer', async () => {
+  const served = await serve()
+  const name = base64('e')
+  const { leader } = (await post(served, '/election/campaign', { name, value: base64('first') })).json
+  const value = base64('x'.repeat(MiB / 2))
+  const waiting = post(served, '/election/campaign', { name, value })
+  await expect.poll(() => served.node.watches.counts().open).toBe(1)
+  expect(served.http.inspect().bodyBytes).toBeGreaterThan(MiB / 2)
+  expect((await post(served, '/election/resign', { leader })).status).toBe(200)
+  expect((await waiting).status).toBe(200)
+  expect(served.http.inspect().bodyBytes).toBe(0)
+})
+
 test('a snapshot arrives in blobs, the last of which is the hash of the others', async () => {
   const served = await serve()
   await post(served, '/kv/put', { key, value: base64('x'.repeat(100_000)) })

@@ -48,7 +48,7 @@ interface StreamOptions {
 export class GatewayStream implements Responses<object> {
   readonly #options: StreamOptions
   readonly #outbound: OutboundBudget
-  readonly #reader: ObjectReader
+  #reader: ObjectReader
   #receiver: RequestReceiver<unknown> | undefined
   #requests: FollowedBody | undefined
   /** Bytes that the reader holds. */
@@ -250,6 +250,8 @@ export class GatewayStream implements Responses<object> {
   #leaveRequests(): void {
     clearTimeout(this.#restTimer)
     this.#requests?.drop()
+    // The stream lives until its client has taken the responses.
+    this.#reader = new ObjectReader(0)
     this.#hold(0)
   }
 
