@@ -218,7 +218,7 @@ export class ServerConnection implements Http2Connection, Http2StreamConnection 
         this.#hasPreface = true
         at = PREFACE.length
       }
-      while (!this.#isClosed && bytes.length - at >= FRAME_HEAD_BYTES) {
+      while (!this.#isClosed && !this.#isOutputFull && bytes.length - at >= FRAME_HEAD_BYTES) {
         const length = bytes.readUIntBE(at, 3)
         if (length > PAYLOAD_BYTES_MAX)
           throw new ConnectionFault(CODE.frameSizeError, 'a frame that is too large')
@@ -241,7 +241,12 @@ export class ServerConnection implements Http2Connection, Http2StreamConnection 
     this.#unread = at === bytes.length ? NOTHING : Buffer.from(bytes.subarray(at))
     this.#holdIncomplete()
     this.#sendReady()
-    if (this.#output.length > OUTPUT_BYTES_MAX) this.#socket.pause()
+    if (this.#isOutputFull) this.#socket.pause()
+  }
+
+  /** A call of a few bytes may have a response of kilobytes. */
+  get #isOutputFull(): boolean {
+    return this.#output.length > OUTPUT_BYTES_MAX
   }
 
   #holdIncomplete(): void {
@@ -606,7 +611,9 @@ export class ServerConnection implements Http2Connection, Http2StreamConnection 
     this.#sendReady()
     if (this.#output.length > 0) this.#queueWrite()
     else this.#endIfDone()
-    if (this.#socket.isPaused() && this.#output.length <= OUTPUT_BYTES_MAX) this.#socket.resume()
+    if (!this.#socket.isPaused() || this.#isOutputFull) return
+    this.#receive(NOTHING)
+    if (!this.#isOutputFull) this.#socket.resume()
   }
 
   #taken(list: SentData[]): void {
