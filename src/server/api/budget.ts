@@ -13,17 +13,6 @@ export class InboundBudget {
   constructor(bytesMax: number) {
     this.bytesMax = bytesMax
   }
-
-  /** Counts the bytes of a request that waits, until the returned function is called. Throws `ApiError`. */
-  hold(bytes: number): () => void {
-    if (this.bytes + bytes > this.bytesMax) throw tooManyBodies()
-    this.bytes += bytes
-    let held = bytes
-    return () => {
-      this.bytes -= held
-      held = 0
-    }
-  }
 }
 
 export const tooManyBodies = (): ApiError =>

@@ -20,7 +20,6 @@ import {
 } from '../../operations/forms/index.ts'
 import { featureRefusal } from '../../operations/forms/settings.ts'
 import {
-  bytesOfTxn,
   type Operation,
   type OperationKind,
   type OperationOf,
@@ -446,14 +445,7 @@ function txn(api: Api, operation: OperationOf<'txn'>, call: Call, respond: Respo
   const txn = withLeases(operation.txn, (lease) => withMinimumTtl(node, lease))
   checkTxn(node, txn)
   if (onlyReads(txn)) {
-    // Its bytes wait with it until the read is granted.
-    const release = api.inbound.hold(bytesOfTxn(txn))
-    const fail = (error: unknown): void => {
-      release()
-      respond(api.toApiError(error))
-    }
     const read = async (instant: Instant): Promise<void> => {
-      release()
       const { grant } = instant
       checkRevision(node, revision, grant)
       const { settings } = node.status()
@@ -463,11 +455,7 @@ function txn(api: Api, operation: OperationOf<'txn'>, call: Call, respond: Respo
       const { succeeded, results } = result
       respond({ kind, result: { revision: grant.revision, succeeded, results }, head: grant })
     }
-    try {
-      api.ranges.readInstant(call, freshness, read, fail)
-    } catch (error) {
-      fail(error)
-    }
+    api.ranges.readInstant(call, freshness, read, (error) => respond(api.toApiError(error)))
     return
   }
   checkNoRead(revision, freshness)

@@ -129,10 +129,6 @@ const WAYS: Readonly<Record<string, Way>> = {
     api.outbound.add(apiLimits.answersBytesMax)
     return () => api.outbound.remove(apiLimits.answersBytesMax)
   },
-  'requests have no room': ({ api }) => {
-    const release = api.inbound.hold(apiLimits.bodiesBytesMax)
-    return release
-  },
   'its time is over': ({ call }) => {
     Object.assign(call, { deadline: performance.now() - 1 })
     return undefined
