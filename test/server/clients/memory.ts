@@ -67,8 +67,8 @@ const MEMORY_FACTOR = 2
  * The same of heads of unidentified connections, which count as they arrive: node:http makes objects of their fields.
  */
 const HEAD_FACTOR = 10
-/** Memory of a watch of a key of 4 KB beyond the factor: 16 to 30 KB, of which its key counts once. */
-const WATCH_BYTES = 24 * KiB
+/** Memory of a watch beyond the factor: 0.1 to 1.8 KB of objects more than count. */
+const WATCH_BYTES = 4 * KiB
 /** Memory of an operation that waits on a multiplexed connection: 1.7 KB, of which 512 bytes count. */
 const OPERATION_BYTES = 1 * KiB
 /** Memory of a change that the node makes although its client has given it up. The number of changes is limited. */
