@@ -96,29 +96,3 @@ test.each(Object.entries(PLACES))('values are not remembered for a repeat: %s', 
     expect(codeOf(await executed(node, txnOf(within(operation))))).toBe('txn')
   }
 })
-
-test.each(Object.entries(PLACES))('a read keeps its bytes counted while it waits: %s', async (_, within) => {
-  const node = new FakeNode()
-  const api = new Api({ node, limits: apiLimits, version: '', failed: (error) => expect.fail(error.message) })
-  const where = { start: bytes('s'.repeat(1_000)), end: bytes('t'.repeat(1_000)) }
-  const get: KvTxnOperation = {
-    kind: 'get',
-    where,
-    limit: 1,
-    keysOnly: false,
-    count: false,
-    countOnly: false,
-  }
-  const read = txnOf({
-    ...within(get),
-    compare: [{ where, target: 'value', op: '=', to: bytes('v'.repeat(500)) }],
-  })
-  const call = () => ({ deadline: performance.now() + 60_000, expansion: 1, isAbandoned: () => false })
-  for (const ends of ['answered', 'refused', 'answered'] as const) {
-    node.problem = ends === 'refused' ? { code: 'no_leader', detail: 'none', written: 'no' } : undefined
-    const answer = new Promise<ApiAnswer>((resolve) => execute(api, read, call(), resolve))
-    expect(api.inbound.bytes).toBe(4_500)
-    expect(codeOf(await answer)).toBe(ends === 'refused' ? 'no_leader' : 'txn')
-    expect(api.inbound.bytes).toBe(0)
-  }
-})

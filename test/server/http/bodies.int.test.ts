@@ -127,8 +127,10 @@ test.each([
     if (before !== '') expect(statusOf(await client.answer())).toBe(200)
     await client.send('0\r\n\r\n')
     expect(statusOf(await client.answer())).toBe(status)
-    if (method === 'PUT') expect((await served.ask('GET', '/v1/kv/b')).text).toBe(stored)
-    await atRest(served, 2)
+    const headers = { Connection: 'close' }
+    if (method === 'PUT') expect((await served.ask('GET', '/v1/kv/b', { headers })).text).toBe(stored)
+    client.leave()
+    await atRest(served)
   },
 )
 
