@@ -63,7 +63,7 @@ export const FOR_USERS: Wanted = {}
 export const FOR_ALL: Wanted = { open: { isLogin: false, requestBytesMax: 1024 } }
 
 /** The refusal of what a node that stops does not begin. */
-export const NODE_STOPS = new ApiError('not_ready', 'this node stops')
+const NODE_STOPS = new ApiError('not_ready', 'this node stops')
 
 interface GateOptions {
   readonly api: Api
