@@ -1,6 +1,6 @@
-// docs/architecture.md names files and folders: each of them exists.
+// docs/architecture.md names files and folders: each of them exists. The folders of the tests are those of the source.
 
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join, sep } from 'node:path'
 import { expect, test } from 'vitest'
 
@@ -29,4 +29,17 @@ test('every file and folder that the page names exists', () => {
   )
   expect(named.length).toBeGreaterThan(50)
   expect(named.filter((name) => !exists(name))).toEqual([])
+})
+
+/** Folders of tests whose subject is no folder of the source. */
+const OWN_FOLDERS = ['project', 'versions', 'server/cost', 'jepsen-lite/testing/guide']
+
+test('the tests of a folder stand in the folder of the same name', () => {
+  const folders = paths
+    .filter((path) => /^\/test\/.*\.test\.ts$/.test(path))
+    .map((path) => path.slice('/test/'.length, path.lastIndexOf('/')))
+  const strays = new Set(
+    folders.filter((folder) => !existsSync(join(root, 'src', folder)) && !existsSync(join(root, folder))),
+  )
+  expect([...strays].sort()).toEqual([...OWN_FOLDERS].sort())
 })
