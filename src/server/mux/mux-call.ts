@@ -165,7 +165,9 @@ export class MuxCall implements Call {
 
   /** Ends the call with an error. */
   fail(error: ApiError): void {
-    this.end(error.status, encodeProblem(this.id, error, this.isChange))
+    // A text may repeat what the client chose, and a failed condition has the key.
+    const bytes = error.message.length + (error.current?.key.length ?? 0)
+    this.end(error.status, encodeProblem(this.id, error, this.isChange), bytes)
   }
 
   /** Only the first answer counts: a read may have been cancelled. */

@@ -94,6 +94,22 @@ test('answers with many failed conditions count with their bytes while they wait
   await atRest(served, 1)
 })
 
+test('an error counts with its text and its key while it waits', async () => {
+  const served = await serve()
+  const client = await new MuxClient(served.port).open()
+  const key = 'k'.padEnd(4_000, 'k')
+  await client.ask(1, PUT, null, key, '')
+  const held: (() => void)[] = []
+  served.node.hold = (go) => held.push(go)
+  client.send([2, PUT, null, key, '', null, { if_none_match: '*' }])
+  await soon(() => expect(held).toHaveLength(1))
+  held[0]?.()
+  // The answer is ready now, and leaves later.
+  expect(served.http.inspect().answerBytes).toBeGreaterThan(4_000)
+  expect((await client.answer(2))?.[2]).toMatchObject({ code: 'precondition_failed' })
+  await atRest(served, 1)
+})
+
 test('all strings of a transaction count for credit', async () => {
   const served = await serve({ limits: { muxBytesMax: 1_000 } })
   const client = await new MuxClient(served.port).open()
