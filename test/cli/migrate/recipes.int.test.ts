@@ -131,8 +131,8 @@ async function freshSides(target: 'quorate' | 'etcd') {
 
 describe('revisions', () => {
   it.each([
-    ['quorate', 1_000_000_000, 100],
-    ['etcd', 1_000, 1_500],
+    ['quorate', 1_000_000_000, 10],
+    ['etcd', 1_000, 1_100],
   ] as const)('in a new %s begin above those of the source, and stay there', async (kind, above, puts) => {
     const both = await freshSides(kind)
     const { source, target } = both
@@ -155,11 +155,13 @@ describe('revisions', () => {
       revision: expect.any(Number),
       source: expect.any(Number),
     })
-    // The source makes more revisions than the target, and more than the target is above it, unless that is quorate.
-    await Promise.all(Array.from({ length: puts }, (_, n) => source.put('noise', `${n}`)))
+    // The source makes revisions that are not copied: more than the target is above it, unless that is quorate.
+    await Promise.all(Array.from({ length: puts }, () => source.put('quorate/migration/other', '')))
     await orders.publish('4')
+    const { revision } = await source.put('last', '')
     const result = await run.end()
     expect(result).toMatchObject({ different: 0, isAbove: true })
+    expect((await target.get('last'))?.modRevision).toBeGreaterThan(revision)
     const later = await lock(target, 'l')
     expect(later.token).toBeGreaterThan(Math.max(token, result.newest))
     expect(later.token - token).toBeGreaterThan(above)
@@ -178,22 +180,6 @@ describe('revisions', () => {
     expect(await topic(target, 't').position('g')).toBe(position)
     const { texts, missed } = await readUntil(target, 't', '4', 'g')
     expect([texts, missed.includes(true)]).toEqual([['1', '2', '3', '4'], false])
-  })
-
-  it('of keys are above those of the source, also after others were written there', async () => {
-    const both = await freshSides('etcd')
-    const { source, target } = both
-    await source.put('app/1', '1')
-    const run = new TestRun(both, { prefix: 'app/', follow: true })
-    await run.reached('following')
-    const { modRevision = 0 } = (await target.get('app/1')) ?? {}
-    for (let newest = 0; newest <= modRevision; ) {
-      const puts = await Promise.all(Array.from({ length: 500 }, () => source.put('other', '')))
-      newest = Math.max(...puts.map(({ revision }) => revision))
-    }
-    const { revision } = await source.put('app/2', '1')
-    expect(await run.end()).toMatchObject({ different: 0, isAbove: true })
-    expect((await target.get('app/2'))?.modRevision).toBeGreaterThan(revision)
   })
 
   it('that stay below are reported before anything is copied, and a topic says missed', async () => {
