@@ -43,11 +43,11 @@ const crashAfter = (copied: number) => (event: { kind: string; position?: { copi
 describe('a copy', () => {
   it('keeps values and the order of revisions', async () => {
     const { source, target } = sides()
-    await putMany(source, 'order/', 500)
+    await putMany(source, 'order/', 300)
     const binary = Uint8Array.of(0, 255, 10)
     await source.put(Buffer.concat([Buffer.from('order/'), binary]), binary)
     const { result } = new TestRun(sides(), { prefix: 'order/' })
-    expect(await result).toMatchObject({ ...SAME, keys: 501, copied: 501, changes: 0 })
+    expect(await result).toMatchObject({ ...SAME, keys: 301, copied: 301, changes: 0 })
     const order = await keysByRevision(target, 'order/')
     const revisions = new Map<string, number>()
     for await (const { key, modRevision } of source.list({ prefix: 'order/' }))
@@ -78,22 +78,22 @@ describe('a copy', () => {
 
   it('continues after a crash, and has the changes since', async () => {
     const { source } = sides()
-    await putMany(source, 'crash/', 400)
+    await putMany(source, 'crash/', 200)
     const first = new TestRun(sides(), { prefix: 'crash/', crashAt: crashAfter(127) })
     await expect(first.result).rejects.toMatchObject({ name: 'AbortError' })
     await source.put('crash/late', '1')
     await source.delete('crash/0')
     const second = new TestRun(sides(), { prefix: 'crash/' })
     const result = await second.result
-    expect(result).toMatchObject({ ...SAME, keys: 400, changes: 2 })
-    expect(result.copied).toBeLessThan(400)
+    expect(result).toMatchObject({ ...SAME, keys: 200, changes: 2 })
+    expect(result.copied).toBeLessThan(200)
     // Once more: nothing is left to copy.
     expect(await new TestRun(sides(), { prefix: 'crash/' }).result).toMatchObject({ ...SAME, copied: 0 })
   })
 
   it('whose revision was compacted in a crash copies what differs', async () => {
     const { source } = sides()
-    await putMany(source, 'gone/', 400)
+    await putMany(source, 'gone/', 200)
     const first = new TestRun(sides(), { prefix: 'gone/', crashAt: crashAfter(127) })
     await expect(first.result).rejects.toThrow()
     await source.deleteRange({ prefix: 'gone/1' })
@@ -183,7 +183,7 @@ describe('a migration that follows', () => {
     const run = new TestRun(sides(), { prefix: 'follow/', follow: true })
     await run.reached('following')
     await run.reached('caught-up')
-    for (let n = 0; n < 200; n++) {
+    for (let n = 0; n < 70; n++) {
       await source.put(`follow/w${n % 20}`, String(n))
       if (n % 7 === 0) await source.delete(`follow/w${(n + 3) % 20}`)
     }
@@ -195,14 +195,14 @@ describe('a migration that follows', () => {
     const { source, clusters } = sides()
     const target = new LossyClient({ endpoints: clusters[1]?.endpoints ?? [], timeoutMs: TIMEOUT_MS })
     onTestFinished(() => target.close())
-    await putMany(source, 'lossy/', 300)
+    await putMany(source, 'lossy/', 150)
     const run = new TestRun({ source, target }, { prefix: 'lossy/', follow: true })
     await run.reached('following')
     const watch = sides().target.watch({ key: 'lossy/counter', fromRevision: 1 })
     for (let n = 1; n <= 5; n++) await source.put('lossy/counter', String(n))
     // A revision of several transactions, which all leave the position where it was.
     await source.deleteRange({ prefix: 'lossy/' })
-    await putMany(source, 'lossy/', 500)
+    await putMany(source, 'lossy/', 150)
     await source.deleteRange({ prefix: 'lossy/' })
     await source.put('lossy/last', '1')
     expect(await run.end()).toMatchObject({ ...SAME, keys: 1 })
@@ -398,7 +398,7 @@ describe('what somebody else has changed in the target', () => {
       ['copy-b/', true, false],
       ['copy-c/', false, true],
     ] as const) {
-      await putMany(source, name, 400)
+      await putMany(source, name, 200)
       const first = new TestRun(sides(), { prefix: name, crashAt: crashAfter(127) })
       await expect(first.result).rejects.toThrow()
       const key = (await keysByRevision(source, name)).at(isCopied ? 0 : -1) ?? ''
