@@ -7,7 +7,7 @@ import { sleep, VirtualCluster, virtualCluster } from './virtual-cluster.ts'
 
 const cluster = virtualCluster()
 const kv = cluster.client()
-const COUNT = 250
+const COUNT = 60
 /** The position of a group and the mark of the trim, of the old cluster. */
 const former: { readonly key: Uint8Array; readonly value: Uint8Array; readonly revision: number }[] = []
 
@@ -17,7 +17,7 @@ beforeAll(async () => {
   const client = old.client()
   const orders = topic(client, 'orders', { messagesMax: 10 })
   let last = 0
-  for (let n = 0; n < COUNT - 50; n++) last = await orders.publish(String(n))
+  for (let n = 0; n < COUNT - 20; n++) last = await orders.publish(String(n))
   for await (const message of orders.subscribe({ group: 'billing', from: 'oldest' })) {
     await message.ack()
     if (message.revision === last) break
@@ -95,7 +95,7 @@ describe('a topic that was moved to another cluster, whose group has read a part
       await message.ack()
       if (message.text() === String(acked)) break
     }
-    for (let n = 10; n < 200; n++) published.push(await jobs.publish(String(n)))
+    for (let n = 10; n < 60; n++) published.push(await jobs.publish(String(n)))
     const records: KvRecord[] = []
     for await (const record of client.list({ prefix: 'topic/jobs/' })) records.push(record)
     const copied = records.toSorted((a, b) => a.modRevision - b.modRevision)
@@ -129,23 +129,23 @@ describe('a topic that was moved to another cluster, whose group has read a part
     expect(await topic(client, 'jobs').position('g')).toBe(position)
     await topic(client, 'jobs').publish('last')
     const { texts, missed } = await readAll(client)
-    expect(texts).toEqual([...Array.from({ length: 200 }, (_, n) => String(n)), 'last'])
+    expect(texts).toEqual([...Array.from({ length: 60 }, (_, n) => String(n)), 'last'])
     expect(missed).not.toContain(true)
     expect(await topic(client, 'jobs').position('g')).toBeGreaterThan(last)
   })
 
   it('is notified of messages that the old one has trimmed behind its position', async () => {
-    const { records, last } = await makeTopic(3, 100)
+    const { records, last } = await makeTopic(3, 20)
     const client = await move(records, last)
     await topic(client, 'jobs').publish('last')
     const { texts, missed } = await readAll(client)
-    expect(texts.length).toBeLessThan(197)
+    expect(texts.length).toBeLessThan(57)
     expect([missed[0], missed.lastIndexOf(true)]).toEqual([true, 0])
   })
 
   it('is notified where the revisions are below those of the old one', async () => {
     const { records, last } = await makeTopic(3)
-    const client = await move(records.slice(-50), 0)
+    const client = await move(records.slice(-20), 0)
     // The positions of the old cluster are no revisions of this one.
     expect(await topic(client, 'jobs').position('g')).toBeUndefined()
     for (const { key, value } of records) if (!key.includes('/message/')) await client.put(key, value)
@@ -186,7 +186,7 @@ it('publishers still remove what is too many when the revision passes that of th
   const messagesMax = 100
   await restore('events', 4_200)
   const events = topic(kv, 'events', { messagesMax })
-  for (let n = 0; n < 1_000; n++) await events.publish('new')
+  for (let n = 0; n < 400; n++) await events.publish('new')
   const own: number[] = []
   for await (const { value, modRevision } of kv.list({ prefix: 'topic/events/message/' }))
     if (Buffer.from(value).toString() === 'new') own.push(modRevision)
