@@ -12,28 +12,20 @@ import { runs } from '../../runs.ts'
 
 const seeds = fc.nat(0x7fff_ffff)
 
-test('no schedule of faults breaks a promise of five nodes', () => {
+test('no schedule of faults breaks a promise', () => {
   fc.assert(
-    fc.property(seeds, (seed) => {
-      expect(judged(generate(seed)).violation).toBeUndefined()
-    }),
-    { numRuns: runs(20), interruptAfterTimeLimit: 4_000, endOnFailure: true },
-  )
-})
-
-test('nor of one, two, three, four or seven', () => {
-  fc.assert(
-    fc.property(seeds, fc.constantFrom(1, 2, 3, 4, 7), (seed, nodes) => {
+    fc.property(seeds, fc.constantFrom(5, 5, 5, 5, 1, 2, 3, 4, 7), (seed, nodes) => {
       expect(judged(generate(seed, nodes)).violation).toBeUndefined()
     }),
-    { numRuns: runs(10), interruptAfterTimeLimit: 2_000, endOnFailure: true },
+    { numRuns: runs(20), interruptAfterTimeLimit: 6_000, endOnFailure: true },
   )
 })
 
 test('a schedule runs alike every time', () => {
   fc.assert(
     fc.property(seeds, (seed) => {
-      const schedule = generate(seed, 3)
+      const drawn = generate(seed, 3)
+      const schedule = { ...drawn, config: { ...drawn.config, ms: 8_000 } }
       const first = runSchedule(schedule)
       expectEqual(runSchedule(structuredClone(schedule)), first)
     }),
