@@ -8,7 +8,7 @@ import { runRecipes, WHILE_HOLDING } from '../../../jepsen-lite/recipes/run.ts'
 import { parseSchedule, RECIPES } from '../../../jepsen-lite/sim/index.ts'
 
 /** Short schedules in which clients reach much. */
-const SEEDS = { lock: 349, queue: 57, election: 19 } as const
+const SEEDS = { lock: 7, queue: 57, election: 19 } as const
 
 test('clients that use a recipe keep its promises while they are stopped, killed and cut off, and the cluster breaks', async () => {
   const seed = randomInt(2 ** 31)
