@@ -59,9 +59,9 @@ test('a process stays alive while a call waits, and while a callback of one does
   const program = `
     import { once } from 'node:events'
     import { Client } from '${root}client/index.ts'
-    import { barrier, lock, queue, registry, runAsLeader, saga, topic } from '${root}recipes/index.ts'
+    import { barrier, cache, lock, queue, registry, runAsLeader, saga, topic } from '${root}recipes/index.ts'
     const kv = new Client({ endpoints: ${JSON.stringify(cluster.endpoints)}, timeoutMs: ${TIMEOUT_MS} })
-    const soon = () => new Promise((resolve) => setTimeout(resolve, 300).unref())
+    const soon = (ms = 300) => new Promise((resolve) => setTimeout(resolve, ms).unref())
     const after = (act) => void soon().then(act)
     // A wait misses the changes before it. On a busy machine these may be all of them, so they are made again.
     const meanwhile = async (act, waits) => {
@@ -87,23 +87,11 @@ test('a process stays alive while a call waits, and while a callback of one does
     await meanwhile(() => kv.put('stays', 'x'), async () => {
       for await (const _ of kv.watch({ key: 'stays' })) break
     })
-    await runAsLeader(kv, 'stays', soon)
-    await saga(kv, 'stays', [{ name: 'a', run: soon }]).run('1', null)
-    process.exit(7)`
-  expect(await endOf(program)).toEqual([7, null])
-})
-
-test.each([
-  [
-    'the load of a cache',
-    `await cache(kv, { prefix: 'load/' }).get('y', async () => {
-      await soon()
-      return 'v'
-    })`,
-  ],
-  [
-    'a handler whose item was lost',
-    `const jobs = queue(kv, 'lost', { visibilityMs: 1000 })
+    await runAsLeader(kv, 'stays', () => soon())
+    await saga(kv, 'stays', [{ name: 'a', run: () => soon() }]).run('1', null)
+    await cache(kv, { prefix: 'load/' }).get('y', () => soon().then(() => 'v'))
+    // The item of the handler is lost while it runs.
+    const jobs = queue(kv, 'lost', { visibilityMs: 1000 })
     await jobs.push('x')
     const over = new AbortController()
     const handler = async () => {
@@ -111,15 +99,7 @@ test.each([
       await soon(3000)
       over.abort()
     }
-    await jobs.consume(handler, { signal: over.signal, onError: () => {} })`,
-  ],
-])('a process stays alive while %s runs', async (_, call) => {
-  const program = `
-    import { Client } from '${root}client/index.ts'
-    import { cache, queue } from '${root}recipes/index.ts'
-    const kv = new Client({ endpoints: ${JSON.stringify(cluster.endpoints)} })
-    const soon = (ms = 300) => new Promise((resolve) => setTimeout(resolve, ms).unref())
-    ${call}
+    await jobs.consume(handler, { signal: over.signal, onError: () => {} })
     process.exit(7)`
   expect(await endOf(program)).toEqual([7, null])
 })
