@@ -195,14 +195,14 @@ describe('a migration that follows', () => {
     const { source, clusters } = sides()
     const target = new LossyClient({ endpoints: clusters[1]?.endpoints ?? [], timeoutMs: TIMEOUT_MS })
     onTestFinished(() => target.close())
-    await putMany(source, 'lossy/', 150)
+    await putMany(source, 'lossy/', 300)
     const run = new TestRun({ source, target }, { prefix: 'lossy/', follow: true })
     await run.reached('following')
     const watch = sides().target.watch({ key: 'lossy/counter', fromRevision: 1 })
     for (let n = 1; n <= 5; n++) await source.put('lossy/counter', String(n))
-    // A revision of several transactions, which all leave the position where it was.
+    // A revision of four transactions: the first three leave the position where it was.
     await source.deleteRange({ prefix: 'lossy/' })
-    await putMany(source, 'lossy/', 150)
+    await putMany(source, 'lossy/', 500)
     await source.deleteRange({ prefix: 'lossy/' })
     await source.put('lossy/last', '1')
     expect(await run.end()).toMatchObject({ ...SAME, keys: 1 })
