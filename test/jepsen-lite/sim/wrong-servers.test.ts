@@ -113,13 +113,13 @@ const WRONG: readonly (readonly [what: string, rule: string, seed: number, defec
   [
     'take three times as long as they may',
     'LIVE-8',
-    11,
+    288,
     { propose: (right) => (request, timeoutMs, done) => right(request, 3 * timeoutMs, done) },
   ],
   [
     'serve what is stale as a lease',
     'READ-4',
-    2,
+    3,
     {
       read: (right) => (options, done) =>
         options.consistency === 'lease'
@@ -130,7 +130,7 @@ const WRONG: readonly (readonly [what: string, rule: string, seed: number, defec
   [
     'rest on leases whatever is asked for',
     'CHECK-reads',
-    3,
+    280,
     {
       read: (right) => (options, done) =>
         right({ ...options, consistency: options.consistency === 'stale' ? 'stale' : 'lease' }, done),
@@ -148,7 +148,7 @@ const WRONG: readonly (readonly [what: string, rule: string, seed: number, defec
   [
     'say that they are in a term that is not durable',
     'RAFT-2',
-    8,
+    154,
     { greeting: (right, { term }) => ({ ...right, term }) },
   ],
   ['hold more than they may', 'REST-3', 3, { inspect: (right) => ({ ...right, overlayBytes: 1e9 }) }],
@@ -164,7 +164,7 @@ const WRONG: readonly (readonly [what: string, rule: string, seed: number, defec
   [
     'miscount until that is no number',
     'REST-1',
-    2,
+    7,
     { inspect: (right) => ({ ...right, unapplied: Number.NaN }) },
   ],
 ]
