@@ -4,10 +4,13 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import type { GrpcClient } from '../../src/etcd-client/grpc-client.ts'
+import { quickPasswords } from '../quick-passwords.ts'
 import { isAlike, isExpected, type Recorded } from './differential/comparison.ts'
 import { Conversation, connect, type Step } from './differential/conversation.ts'
 import type { Json } from './differential/frame.ts'
 import { type RunningServer, startQuorate } from './differential/servers.ts'
+
+quickPasswords()
 
 const RECORDED = join(import.meta.dirname, 'testdata')
 const files = readdirSync(RECORDED).map((file) => {

@@ -9,6 +9,7 @@ import type { AuthChange } from '../../../src/kv/index.ts'
 import type { LeaseId, Permission } from '../../../src/operations/forms/index.ts'
 import { Audit } from '../../../src/server/api/audit.ts'
 import { newAuthKeys } from '../../../src/server/auth/auth-keys.ts'
+import { quickPasswords } from '../../quick-passwords.ts'
 import { record, spans, stopRecording } from '../../tracing/recorded-spans.ts'
 import { FakeNode } from '../http/fake-node.ts'
 import { until } from '../http/raw-client.ts'
@@ -25,6 +26,8 @@ import {
   ROOT_PASSWORD,
   TOKEN_MS,
 } from './users.ts'
+
+quickPasswords()
 
 const OWN_CHANGE = { password: 'another password', old_password: BOB_PASSWORD }
 

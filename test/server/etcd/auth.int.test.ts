@@ -6,9 +6,12 @@ import { RPC } from '../../../src/etcd/rpcs.ts'
 import { ETCD_ERRORS, type GrpcError } from '../../../src/etcd/status.ts'
 import { GrpcClient } from '../../../src/etcd-client/grpc-client.ts'
 import { Audit } from '../../../src/server/api/audit.ts'
+import { quickPasswords } from '../../quick-passwords.ts'
 import { AS_BOB, AS_ROOT, BOB_PASSWORD, basic, nodeWithUsers } from '../auth/users.ts'
 import { FakeNode } from '../http/fake-node.ts'
 import { serve } from '../http/served.ts'
+
+quickPasswords()
 
 async function open(node = new FakeNode()) {
   const { port } = await serve({ node })

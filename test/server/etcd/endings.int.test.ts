@@ -8,12 +8,15 @@ import type { Socket } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { RPC, type RpcDescription } from '../../../src/etcd/rpcs.ts'
 import type { LeaseId } from '../../../src/operations/forms/index.ts'
+import { quickPasswords } from '../../quick-passwords.ts'
 import { AS_ROOT, nodeWithUsers } from '../auth/users.ts'
 import { FakeNode } from '../http/fake-node.ts'
 import { JSON_TYPE, type Served, serve } from '../http/served.ts'
 import { frame } from './grpc-call.ts'
 import { fails, PROBLEMS, type RpcName, recovers, requestsOf } from './requests.ts'
 import { base64, ETCD_WIRES, type Json } from './wires.ts'
+
+quickPasswords()
 
 /** Two ranges are read at a time. */
 const LIMITS = { rangesMax: 6, sliceRowsMax: 2, pageRowsMax: 8 }

@@ -7,11 +7,14 @@ import { GrpcClient } from '../../../src/etcd-client/grpc-client.ts'
 import type { LeaseId } from '../../../src/operations/forms/index.ts'
 import type { HttpLimits } from '../../../src/server/listener/limits.ts'
 import type { Problem } from '../../../src/server/node/result.ts'
+import { quickPasswords } from '../../quick-passwords.ts'
 import { AS_BOB, nodeWithUsers, permit } from '../auth/users.ts'
 import { FakeNode } from '../http/fake-node.ts'
 import { serve } from '../http/served.ts'
 import { PROBLEMS } from './requests.ts'
 import { base64, ETCD_WIRES, type Json } from './wires.ts'
+
+quickPasswords()
 
 const LIMITS: Partial<HttpLimits> = { pageRowsMax: 2, sliceRowsMax: 1 }
 

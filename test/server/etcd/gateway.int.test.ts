@@ -8,9 +8,12 @@ import { expect, onTestFinished, test } from 'vitest'
 import { Audit } from '../../../src/server/api/audit.ts'
 import { ETCD_VERSION } from '../../../src/server/etcd/services/status.ts'
 import { askAll, type GatewayAnswer } from '../../etcd/gateway-cases.ts'
+import { quickPasswords } from '../../quick-passwords.ts'
 import { record, spans, stopRecording } from '../../tracing/recorded-spans.ts'
 import { AS_BOB, AS_ROOT, BOB_PASSWORD, nodeWithUsers } from '../auth/users.ts'
 import { JSON_TYPE, type Served, serve } from '../http/served.ts'
+
+quickPasswords()
 
 const MiB = 1024 * 1024
 

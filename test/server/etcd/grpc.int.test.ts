@@ -5,10 +5,13 @@ import { RPC } from '../../../src/etcd/rpcs.ts'
 import { GRPC } from '../../../src/etcd/status.ts'
 import { put } from '../../../src/server/etcd/services/put.ts'
 import { range } from '../../../src/server/etcd/services/range.ts'
+import { quickPasswords } from '../../quick-passwords.ts'
 import { BOB_PASSWORD, basic, nodeWithUsers } from '../auth/users.ts'
 import { type Served, serve } from '../http/served.ts'
 import { callGrpc, callRpc, frame as message, openSession } from './grpc-call.ts'
 import { callFields, END_STREAM, frame, headers, literal, RawHttp2, TYPE, windowUpdate } from './raw-http2.ts'
+
+quickPasswords()
 
 const key = Buffer.from('a')
 const value = Buffer.from('1')

@@ -11,10 +11,13 @@ import { type AnyRpc, serveUnary } from '../../../src/server/etcd/rpc.ts'
 import { authenticate } from '../../../src/server/etcd/services/auth-switch.ts'
 import { put } from '../../../src/server/etcd/services/put.ts'
 import { range } from '../../../src/server/etcd/services/range.ts'
+import { quickPasswords } from '../../quick-passwords.ts'
 import { AS_BOB, AS_ROOT, BOB_PASSWORD, basic, nodeWithUsers } from '../auth/users.ts'
 import { FakeNode } from '../http/fake-node.ts'
 import { JSON_TYPE, serve } from '../http/served.ts'
 import { callGrpc, callRpc, frame, openSession } from './grpc-call.ts'
+
+quickPasswords()
 
 const KiB = 1024
 const Empty = message({})

@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { RPC } from '../../../src/etcd/rpcs.ts'
+import { quickPasswords } from '../../quick-passwords.ts'
 import { AS_BOB, basic, nodeWithUsers } from '../auth/users.ts'
 import { frame, openSession } from '../etcd/grpc-call.ts'
 import {
@@ -25,6 +26,8 @@ import { GET, MuxClient, PUT, soon } from '../mux/mux-client.ts'
 import { FakeNode } from './fake-node.ts'
 import { atRest, Client, COLD, get, statusOf, until } from './raw-client.ts'
 import { JSON_TYPE, type Served, type Serving, serve } from './served.ts'
+
+quickPasswords()
 
 const KiB = 1024
 const MiB = 1024 * KiB

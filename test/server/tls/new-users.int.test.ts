@@ -6,10 +6,13 @@ import { id_ce_subjectAltName, Name } from '@peculiar/asn1-x509'
 import { afterAll, expect, onTestFinished, test } from 'vitest'
 import type { PemPair } from '../../../src/certificates/pem.ts'
 import { TlsFiles } from '../../../src/server/tls/tls-files.ts'
+import { quickPasswords } from '../../quick-passwords.ts'
 import { nodeWithUsers } from '../auth/users.ts'
 import type { FakeNode } from '../http/fake-node.ts'
 import { start } from '../http/served.ts'
 import { authority, CertificateDirectory } from './certificates.ts'
+
+quickPasswords()
 
 const directory = new CertificateDirectory()
 afterAll(() => directory[Symbol.dispose]())
