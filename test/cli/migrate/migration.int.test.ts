@@ -453,7 +453,7 @@ describe('leases', () => {
 
   it('that end in the target alone are granted anew, with their keys', async () => {
     const { source, target } = sides()
-    await using session = await source.session({ ttlMs: 2_000 })
+    await using session = await source.session({ ttlMs: 10_000 })
     await session.put('lost/a', '1')
     await session.put('lost/b', '2')
     await session.put('beside-lost', '3')
