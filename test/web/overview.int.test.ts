@@ -43,6 +43,19 @@ describeConsole(needsChromium('the overview'), () => {
     expect(Math.max(...edges)).toBeLessThanOrEqual(360)
   })
 
+  test('it shows writes as they are made', async () => {
+    const page = await openPage(consoleUrl(await leader()))
+    const kv = cluster.client()
+    await page.getByRole('heading', { name: 'All is well' }).waitFor()
+    const writes = page.locator('.figure', { hasText: 'Writes' })
+    await expect
+      .poll(async () => {
+        await kv.put('seen', 'now')
+        return writes.textContent()
+      })
+      .toMatch(/p50 .*p99/)
+  })
+
   test('it names a member that is down, and goes to another one when its own node ends', async () => {
     const down = await follower()
     const others = cluster.endpoints
@@ -56,6 +69,28 @@ describeConsole(needsChromium('the overview'), () => {
     await page.getByRole('heading', { name: 'All is well' }).waitFor()
   })
 
+  test('a page that cannot be loaded offers to load the console again, and the others stay', async () => {
+    const page = await openPage(consoleUrl(await leader()), { expected: /\/assets\/keys-/ })
+    await page.getByRole('heading', { name: 'All is well' }).waitFor()
+    let isReloading = false
+    await page.route('**/assets/keys-*.js', (route) =>
+      isReloading ? route.continue() : route.abort('connectionreset'),
+    )
+    await page.getByRole('link', { name: 'Keys' }).click()
+    await page.getByText('This page could not be loaded').waitFor()
+    await page.getByRole('link', { name: 'Overview' }).click()
+    await page.getByRole('heading', { name: 'All is well' }).waitFor()
+    expect(await page.getByText('could not be loaded').count()).toBe(0)
+    await page.getByRole('link', { name: 'Keys' }).click()
+    await page.getByText('This page could not be loaded').waitFor()
+    // Chromium may request the module once more until then.
+    page.on('request', (request) => {
+      if (request.isNavigationRequest()) isReloading = true
+    })
+    await page.getByRole('button', { name: 'Load the console again' }).click()
+    await page.getByRole('heading', { name: 'Keys' }).waitFor()
+  })
+
   test('it stays at a node that is slow', async () => {
     const { url } = await follower()
     const page = await openPage('about:blank', { otherOrigins: [url] })
@@ -65,58 +100,26 @@ describeConsole(needsChromium('the overview'), () => {
     expect(new URL((await probe).url()).origin).toBe(url)
   })
 
-  test('it shows writes as they are made, and stays when another page cannot be shown', async () => {
+  test('a page with a fault leaves the others', async () => {
     const { url } = await leader()
-    const page = await openPage(consoleUrl({ url }), { expected: /\/assets\/keys-/ })
-    const allIsWell = page.getByRole('heading', { name: 'All is well' })
-    await allIsWell.waitFor()
-    const kv = cluster.client()
-    const writes = page.locator('.figure', { hasText: 'Writes' })
-    await expect
-      .poll(async () => {
-        await kv.put('seen', 'now')
-        return writes.textContent()
-      })
-      .toMatch(/p50 .*p99/)
-
-    for (const place of ['#/nowhere', '#/constructor']) {
-      await page.goto(consoleUrl({ url }, place))
-      await page.getByRole('heading', { name: 'There is no such page' }).waitFor()
-      await page.getByRole('main').getByRole('link', { name: 'Overview' }).click()
-      await allIsWell.waitFor()
-    }
-
-    // A page with a fault.
+    const page = await openPage('about:blank', { otherOrigins: [url] })
     await page.route('**/assets/live-*.js', (route) =>
       route.fulfill({
         contentType: 'text/javascript',
         body: 'export const Page = () => { throw Error("odd") }',
       }),
     )
-    await page.getByRole('link', { name: 'Live' }).click()
+    await page.goto(`${url}/ui/#/live`)
     await page.getByRole('heading', { name: 'This page cannot be shown' }).waitFor()
     await page.getByText('It has a fault: odd.').waitFor()
     await page.getByRole('link', { name: 'Overview' }).click()
-    await allIsWell.waitFor()
+    await page.getByRole('heading', { name: 'All is well' }).waitFor()
+  })
 
-    // A page that cannot be loaded.
-    let isReloading = false
-    await page.route('**/assets/keys-*.js', (route) =>
-      isReloading ? route.continue() : route.abort('connectionreset'),
-    )
-    await page.getByRole('link', { name: 'Keys' }).click()
-    const again = page.getByRole('button', { name: 'Load the console again' })
-    await again.waitFor()
-    await page.getByRole('link', { name: 'Overview' }).click()
-    await allIsWell.waitFor()
-    expect(await page.getByText('could not be loaded').count()).toBe(0)
-    await page.getByRole('link', { name: 'Keys' }).click()
-    await page.getByText('This page could not be loaded').waitFor()
-    // Chromium may request the module once more until then.
-    page.on('request', (request) => {
-      if (request.isNavigationRequest()) isReloading = true
-    })
-    await again.click()
-    await page.getByRole('heading', { name: 'Keys' }).waitFor()
+  test('a link that leads nowhere says so', async () => {
+    for (const place of ['#/nowhere', '#/constructor']) {
+      const page = await openPage(consoleUrl(await leader(), place))
+      await page.getByRole('heading', { name: 'There is no such page' }).waitFor()
+    }
   })
 })

@@ -27,7 +27,7 @@ describeConsole(needsChromium('transactions'), () => {
   })
   const open = async (place = '#/transaction') => openPage(consoleUrl(await cluster.waitForLeader(), place))
 
-  test('a text is checked while one types, a run shows its results, and one that deletes asks first', async () => {
+  test('a fault is shown with its place while one types, and such a text cannot be run', async () => {
     const page = await open()
     await editorOf(page).fill('{"success": [\n  {"put": {"key": "a"}}]}')
     await page.getByText('Line 2, column 4: the body lacks the field "success[0].put.value"').waitFor()
@@ -48,8 +48,10 @@ describeConsole(needsChromium('transactions'), () => {
     await page.getByText('The text has no fault.').waitFor()
     await page.getByRole('region', { name: 'What it will do' }).getByText('writes a = one').waitFor()
     expect(await runButtonOf(page).isEnabled()).toBe(true)
+  })
 
-    // A run shows what became of it, and each result with a link to its key.
+  test('a run shows what became of it, and each result with a link to its key', async () => {
+    const page = await open()
     const txn = {
       compare: [{ key: 'a', exists: false }],
       success: [{ put: { key: 'a', value: 'one' } }],
@@ -67,25 +69,9 @@ describeConsole(needsChromium('transactions'), () => {
     await page.getByRole('heading', { name: 'a', exact: true }).waitFor()
     await page.goBack()
     await page.getByText('Nothing was changed.').waitFor()
-
-    // A transaction that deletes asks first.
-    await kv.deleteRange({ all: true })
-    await kv.put('folder/a', '1')
-    await editorOf(page).fill('')
-    await page.getByRole('button', { name: /^Delete a folder/ }).click()
-    await page.getByText('The text has no fault.').waitFor()
-    await runButtonOf(page).click()
-    const question = page.getByRole('dialog', { name: 'Run a transaction that deletes?' })
-    await question.getByText('all keys that begin with folder/').waitFor()
-    await question.getByRole('button', { name: 'Cancel' }).click()
-    expect(await kv.count()).toBe(1)
-    await editorOf(page).press('Control+Enter')
-    await question.getByRole('button', { name: 'Run' }).click()
-    await page.getByText('Deleted 1 key: all keys that begin with folder/.').waitFor()
-    expect(await kv.count()).toBe(0)
   })
 
-  test('a link opens a text and does not run it, and what runs again after an unknown outcome is applied once', async () => {
+  test('a link opens a text and does not run it, and a reload keeps what was typed', async () => {
     const text = '{"success": [{"put": {"key": "linked", "value": "1"}}]}'
     const page = await open(`#/transaction?text=${encodeURIComponent(text)}`)
     await page.getByText('writes linked = 1').waitFor()
@@ -94,8 +80,10 @@ describeConsole(needsChromium('transactions'), () => {
     await page.getByText('writes typed = 1').waitFor()
     expect(page.url()).toMatch(/#\/transaction$/)
     expect(await kv.count()).toBe(0)
+  })
 
-    // The same text, run again after an unknown outcome, is applied once.
+  test('the same text, run again after an unknown outcome, is applied once', async () => {
+    const page = await open()
     const tokens: (string | undefined)[] = []
     const loseAnswer = async (route: Route): Promise<void> => {
       tokens.push(route.request().headers()['idempotency-key'])
@@ -118,6 +106,22 @@ describeConsole(needsChromium('transactions'), () => {
     await runButtonOf(page).click()
     await page.getByText(/^Written at revision \d+\.$/).waitFor()
     expect((await kv.get('once'))?.version).toBe(2)
+  })
+
+  test('a transaction that deletes asks first', async () => {
+    await kv.put('folder/a', '1')
+    const page = await open()
+    await page.getByRole('button', { name: /^Delete a folder/ }).click()
+    await page.getByText('The text has no fault.').waitFor()
+    await runButtonOf(page).click()
+    const question = page.getByRole('dialog', { name: 'Run a transaction that deletes?' })
+    await question.getByText('all keys that begin with folder/').waitFor()
+    await question.getByRole('button', { name: 'Cancel' }).click()
+    expect(await kv.count()).toBe(1)
+    await editorOf(page).press('Control+Enter')
+    await question.getByRole('button', { name: 'Run' }).click()
+    await page.getByText('Deleted 1 key: all keys that begin with folder/.').waitFor()
+    expect(await kv.count()).toBe(0)
   })
 
   test('the page of a key leads to a transaction that writes it if it is unchanged, with its lease', async () => {
