@@ -90,7 +90,9 @@ export class Workspace {
   /** Runs a command until it has ended: in this process, if it needs no program or environment of its own. */
   async kv(...args: string[]): Promise<CommandResult> {
     if (this.program !== KV || Object.keys(this.env).length > 0) return this.spawned(...args)
-    const { code, out, err } = await runInProcess(args, { cwd: this.dir, env: { NO_COLOR: '1' } })
+    // A cluster that was just changed may need seconds on a busy machine.
+    const env = { NO_COLOR: '1', KV_TIMEOUT: '60s' }
+    const { code, out, err } = await runInProcess(args, { cwd: this.dir, env })
     return { code, stdout: out, stderr: err }
   }
 

@@ -56,10 +56,11 @@ test.each(KINDS)('a client that takes %s little by little is not', async (_, lan
   const served = await filled({ limits: { writeStallMsMax: 1_000 } })
   const client = await silent(served, request, lane)
   await until(served, () => served.http.inspect().answerBytes > 0)
-  for (let i = 0; i < 3; i++) {
+  for (let i = 0; i < 5; i++) {
     await client.take(3 * LARGE)
     await settled(served, () => served.http.inspect().answerBytes)
-    vi.advanceTimersByTime(700)
+    // The kernel may take nothing from the node although it gave something to the client: not for two rounds.
+    vi.advanceTimersByTime(450)
   }
   expect(served.http.inspect().stalledTotal).toBe(0)
   // Bytes that it sends do not prove that it takes anything.
