@@ -5,7 +5,16 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { BLOCKS, blockNamed, nameOf, root } from './blocks.ts'
 import { FRAGMENTS } from './fragments.ts'
-import { ANSWERS, COMMANDS, isAbout, isOfShell, SHELLS, shellBlocksOf } from './handlings.ts'
+import {
+  ANSWERS,
+  answerOf,
+  COMMANDS,
+  isAbout,
+  isAnswer,
+  isOfShell,
+  SHELLS,
+  shellBlocksOf,
+} from './handlings.ts'
 import { NOT_RUN } from './not-run.ts'
 import { commandsOf } from './shell.ts'
 
@@ -18,6 +27,15 @@ test('each block is a program, is run in one shell, or is named with the reason 
     RUN.filter((run) => run === block).length,
   ])
   expect(counts.filter(([, count]) => count !== 1)).toEqual([])
+})
+
+test('each block that shows an answer has the command that is answered so', () => {
+  expect(RUN.filter((block) => isAnswer(block) && answerOf(block) === undefined).map(nameOf)).toEqual([])
+})
+
+test('no line of a script is a comment, so that answers stand where they are compared', () => {
+  const scripts = RUN.filter(({ info }) => info === 'sh')
+  expect(scripts.filter(({ text }) => /^ *#/m.test(text)).map(nameOf)).toEqual([])
 })
 
 test.each(NOT_RUN)(

@@ -4,9 +4,9 @@ import { spawnSync } from 'node:child_process'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
 import { freePorts } from '../local/kv.ts'
-import { type Block, blockNamed } from './blocks.ts'
+import type { Block } from './blocks.ts'
 import { comparable, isLike } from './compare.ts'
-import { ANSWERS, COMMANDS, isAbout, SHELLS, shellBlocksOf } from './handlings.ts'
+import { answerOf, COMMANDS, isAbout, isRequest, SHELLS, shellBlocksOf } from './handlings.ts'
 import { isCommandRun } from './not-run.ts'
 import { commandsOf, type Done, type Handling, Shell } from './shell.ts'
 
@@ -46,8 +46,8 @@ function ownStepsOf(block: Block): readonly Step[] {
     const commands = commandsOf(block.text).filter((command) => isCommandRun(block, command))
     return commands.map((command) => stepOf(block, command))
   }
-  if (/^[A-Z]+ \//.test(block.text)) return [sentAsItIs(stepOf(block, block.text))]
-  const answer = ANSWERS.find(({ of }) => blockNamed(of) === block)
+  if (isRequest(block)) return [sentAsItIs(stepOf(block, block.text))]
+  const answer = answerOf(block)
   if (answer === undefined) throw new Error(`${block.page}:${block.line}: to what is this the answer?`)
   const { to, code = 0 } = answer
   return [

@@ -1,5 +1,5 @@
 // Compares the output that a page shows with the output of a command. It ignores only what differs from run to run:
-// process ids, ages, which node leads, and random ids. Revisions must have the same order as in the page.
+// process ids, times, which node leads, and random ids. Revisions must have the same order as in the page.
 
 /** `…` in a page stands for anything. */
 export function isLike(shown: string, printed: string): boolean {
@@ -24,15 +24,19 @@ function plain(text: string): string {
     .replaceAll(/process \d+/g, 'process (pid)')
     .replaceAll(/console +http:\/\/127\.0\.0\.1:\d+\/ui\/#token=[\w…-]+/g, 'console (address)')
     .replaceAll(/at most \d+(\.\d+)? m?s old/g, 'at most (age) old')
-    .replaceAll(/"(cluster_id|id)": ?"(\d+|…)"/g, '"$1":"(id)"')
+    .replaceAll(/"(cluster_id|member_id|id)": ?"(\d+|…)"/g, '"$1":"(id)"')
     .replaceAll(/"(leader|role)": ?"\w+"/g, '"$1":"(node)"')
-    .replaceAll(/"(pid|term|commit_index|applied_index|session)": ?\d+/g, '"$1":(number)')
+    .replaceAll(
+      /"(pid|term|raft_term|commit_index|applied_index|session|time_ms)": ?("?)\d+\2/g,
+      '"$1":(number)',
+    )
   const isJson = /^\s*(\{|event: )/.test(same)
   if (isJson) return same.replaceAll(/\s+/g, '')
   return `${same.replaceAll(/\s+/g, ' ').trim()}${rolesOf(text)}`
 }
 
-const REVISION = /("(?:\w+_)?revision":|isatrevision|id:)(\d+)/g
+/** Documents of etcd have them as strings. */
+const REVISION = /("(?:\w+_)?revision":"?|isatrevision|id:)(\d+)/g
 
 /** The revisions in JSON, in their order. */
 const revisionsOf = (text: string): readonly number[] =>

@@ -23,7 +23,10 @@ export const SHELLS = {
     'docs/guides/membership.md: mv ',
   ],
   /** Begins with nothing: the page starts a cluster that checks rights. */
-  'users and roles': ['docs/guides/users.md'],
+  'users and roles': [
+    'docs/guides/users.md',
+    'docs/reference/http.md: {"type":"delete","key":"jobs/1","mod_revision":5,"by":"bob"',
+  ],
   /** Finds a cluster of three nodes. */
   'a cluster that is there': [
     'docs/reference/http.md',
@@ -35,6 +38,9 @@ export const SHELLS = {
     'docs/guides/leader-election.md',
     'docs/coming-from/consul.md',
     'docs/coming-from/etcd.md',
+    // Last, when the other pages no longer need their keys and their history.
+    'docs/reference/http.md: curl 127.0.0.1:7301/v1/revision',
+    'docs/reference/http.md: {"revision":1000000}',
   ],
 } as const satisfies Readonly<Record<string, readonly string[]>>
 
@@ -249,6 +255,11 @@ export const COMMANDS: readonly OfCommand[] = [
     before: 'consul() { echo \'[{"key":"app/mode","flags":0,"value":"Z3JlZW4="}]\'; }',
     prints: /1 /,
   },
+  {
+    of: 'docs/coming-from/etcd.md: $ curl -s http',
+    command: 'curl -sN http://127.0.0.1:7301/v3/watch',
+    until: 'created',
+  },
   { of: 'docs/reference/http.md: curl -i -X PUT', command: 'curl', prints: /^HTTP\/1.1 412 /, code: REFUSED },
   {
     of: 'docs/reference/http.md: curl 127.0.0.1:7301/v1/changes',
@@ -293,6 +304,11 @@ export const COMMANDS: readonly OfCommand[] = [
     command: 'curl -X POST',
     prints: /^\{"ttl_ms":30000\}$/,
   },
+  {
+    of: 'docs/reference/http.md: curl 127.0.0.1:7301/v1/revision',
+    command: 'curl',
+    before: "curl -X DELETE '127.0.0.1:7301/v1/kv?prefix=&all=true'",
+  },
 ]
 
 export const isAbout = ({ of, command: beginning }: OfCommand, block: Block, command: string): boolean =>
@@ -305,6 +321,17 @@ export interface Answer extends Handling {
   readonly to?: string
   readonly code?: number
 }
+
+/** The answer that the block shows. */
+export const answerOf = (block: Block): Answer | undefined =>
+  ANSWERS.find(({ of }) => blockNamed(of) === block)
+
+/** Whether the block has no command, and shows what was printed. */
+export const isAnswer = (block: Block): boolean =>
+  block.info !== 'sh' && block.info !== 'console' && !isRequest(block)
+
+/** Whether the block is a request as it is sent. */
+export const isRequest = ({ text }: Block): boolean => /^[A-Z]+ \//.test(text)
 
 const GREETING = '127.0.0.1:7301/v1/kv/greeting'
 
@@ -327,6 +354,7 @@ export const ANSWERS: readonly Answer[] = [
   { of: 'docs/reference/http.md: {"succeeded":true' },
   { of: 'docs/reference/http.md: {"compact_revision"' },
   { of: 'docs/reference/http.md: {"session":7' },
+  { of: 'docs/reference/http.md: {"revision":1000000}' },
   { of: 'docs/reference/http.md: {"kind":"node"', to: 'curl 127.0.0.1:7301/ui/console.json' },
   {
     of: 'docs/reference/http.md: event: created',
@@ -337,6 +365,12 @@ export const ANSWERS: readonly Answer[] = [
   {
     of: 'docs/reference/http.md: {"type":"created"',
     to: 'curl -N "127.0.0.1:7301/v1/watch?prefix=jobs/&from=$((from + 1))&progress=100ms" -H "Accept: application/x-ndjson" | sed /progress/q',
+  },
+  {
+    of: 'docs/reference/http.md: {"type":"delete","key":"jobs/1","mod_revision":5,"by":"bob"',
+    before: `quorate user add bob --role root --password-file shop.password
+( export KV_USER=bob KV_PASSWORD="$(cat shop.password)"; quorate put jobs/1 run; quorate del jobs/1 )`,
+    to: `curl -N -u "root:$KV_PASSWORD" "127.0.0.1:7301/v1/watch?prefix=jobs/&from=1&time=true" | grep -om 1 '{"type":"delete"[^}]*}'`,
   },
   {
     of: 'docs/reference/errors.md: {"type":"urn:quorate:problem:key_too_long"',
