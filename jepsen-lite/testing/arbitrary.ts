@@ -1,12 +1,10 @@
 // Schedules of faults for fast-check. A schedule is drawn from independent parts, so it shrinks well: first to fewer
 // faults, then each to an earlier beginning, a simpler kind, fewer nodes and a shorter duration.
-//
-// fast-check is an optional peer dependency. Only this function needs it, and loads it when it is called.
 
-import { createRequire } from 'node:module'
 import type { Arbitrary } from 'fast-check'
 import { nodeNames } from '../../src/local/directory/plan.ts'
 import { checkSchedules, KINDS } from './arguments.ts'
+import { fastCheck } from './fast-check.ts'
 import { FaultSchedule, LEADER } from './schedule.ts'
 import type { Fault, ScheduleOptions } from './types.ts'
 
@@ -23,7 +21,7 @@ import type { Fault, ScheduleOptions } from './types.ts'
 export function faultSchedules(options: ScheduleOptions = {}): Arbitrary<FaultSchedule> {
   checkSchedules(options)
   const { nodes = 3, steps = 4, kinds = KINDS, operations = 20, durationMax = 10 } = options
-  const fc = fastCheck()
+  const fc = fastCheck('faultSchedules')
   // Unlike fc.subarray, it shrinks by leaving out any one of them. None stands for the leader.
   const some = fc.uniqueArray(fc.constantFrom(...nodeNames(nodes)), { maxLength: nodes - 1, size: 'max' })
   const fault: Arbitrary<Fault> = fc.record<Fault>({
@@ -45,16 +43,4 @@ export function faultSchedules(options: ScheduleOptions = {}): Arbitrary<FaultSc
       throw new Error('not a schedule')
     },
   )
-}
-
-function fastCheck(): typeof import('fast-check') {
-  try {
-    return createRequire(import.meta.url)('fast-check')
-  } catch (error) {
-    const isMissing = error instanceof Error && 'code' in error && error.code === 'MODULE_NOT_FOUND'
-    if (!isMissing) throw error
-    throw new Error('faultSchedules needs the package fast-check: npm install --save-dev fast-check', {
-      cause: error,
-    })
-  }
 }

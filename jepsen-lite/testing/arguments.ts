@@ -17,17 +17,21 @@ import type { Fault, ScheduleOptions } from './types.ts'
 
 export const KINDS = ['partition', 'crash', 'stop'] as const
 
-const nodesCheck: Check = (value) =>
+/** The size of a cluster. */
+export const nodesCheck: Check = (value) =>
   positiveCheck(value) === undefined && Number(value) <= NODES_MAX
     ? undefined
     : `a number from 1 to ${NODES_MAX}`
 const NAMES = "a list of names, such as ['n1', 'leader']"
 const namesCheck: Check = (value) =>
   Array.isArray(value) && value.length === 0 ? NAMES : listCheck(textCheck, NAMES)(value)
-const kindsCheck: Check = (value) =>
-  Array.isArray(value) && value.length > 0 && value.every((kind) => KINDS.includes(kind))
-    ? undefined
-    : `a list of some of ${KINDS.join(', ')}`
+/** A list of kinds of faults that is not empty. */
+export const kindsCheck =
+  (kinds: readonly string[]): Check =>
+  (value) =>
+    Array.isArray(value) && value.length > 0 && value.every((kind) => kinds.includes(kind))
+      ? undefined
+      : `a list of some of ${kinds.join(', ')}`
 
 const FAULT: Checks<Fault> = {
   at: wholeNumberCheck,
@@ -38,7 +42,7 @@ const FAULT: Checks<Fault> = {
 const SCHEDULE: Checks<ScheduleOptions> = {
   nodes: nodesCheck,
   steps: positiveCheck,
-  kinds: kindsCheck,
+  kinds: kindsCheck(KINDS),
   operations: positiveCheck,
   durationMax: positiveCheck,
 }
