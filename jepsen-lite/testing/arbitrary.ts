@@ -3,8 +3,8 @@
 
 import type { Arbitrary } from 'fast-check'
 import { nodeNames } from '../../src/local/directory/plan.ts'
+import { fastCheck } from '../fast-check.ts'
 import { checkSchedules, KINDS } from './arguments.ts'
-import { fastCheck } from './fast-check.ts'
 import { FaultSchedule, LEADER } from './schedule.ts'
 import type { Fault, ScheduleOptions } from './types.ts'
 

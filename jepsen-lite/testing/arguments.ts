@@ -12,26 +12,14 @@ import {
   textCheck,
   wholeNumberCheck,
 } from '../../src/client/validators.ts'
-import { NODES_MAX } from '../../src/local/directory/plan.ts'
+import { kindsCheck, nodesCheck } from '../schedule-checks.ts'
 import type { Fault, ScheduleOptions } from './types.ts'
 
 export const KINDS = ['partition', 'crash', 'stop'] as const
 
-/** The size of a cluster. */
-export const nodesCheck: Check = (value) =>
-  positiveCheck(value) === undefined && Number(value) <= NODES_MAX
-    ? undefined
-    : `a number from 1 to ${NODES_MAX}`
 const NAMES = "a list of names, such as ['n1', 'leader']"
 const namesCheck: Check = (value) =>
   Array.isArray(value) && value.length === 0 ? NAMES : listCheck(textCheck, NAMES)(value)
-/** A list of kinds of faults that is not empty. */
-export const kindsCheck =
-  (kinds: readonly string[]): Check =>
-  (value) =>
-    Array.isArray(value) && value.length > 0 && value.every((kind) => kinds.includes(kind))
-      ? undefined
-      : `a list of some of ${kinds.join(', ')}`
 
 const FAULT: Checks<Fault> = {
   at: wholeNumberCheck,

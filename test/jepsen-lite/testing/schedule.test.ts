@@ -376,12 +376,15 @@ describe('drawn schedules', () => {
         throw Object.assign(new Error('Cannot find module'), { code: 'MODULE_NOT_FOUND' })
       }
       const { faultSchedules } = await import('./jepsen-lite/testing/arbitrary.ts')
-      try { faultSchedules() } catch (error) { console.log(error.message) }`
+      const { simulatedFaults } = await import('./jepsen-lite/simulation/schedule/arbitrary.ts')
+      for (const arbitrary of [faultSchedules, simulatedFaults])
+        try { arbitrary() } catch (error) { console.log(error.message) }`
     const { stdout } = spawnSync(process.execPath, ['--input-type=module', '--eval', code], {
       cwd: join(import.meta.dirname, '../../..'),
       encoding: 'utf8',
     })
-    expect(stdout).toBe('faultSchedules needs the package fast-check: npm install --save-dev fast-check\n')
+    const hint = 'needs the package fast-check: npm install --save-dev fast-check\n'
+    expect(stdout).toBe(`faultSchedules ${hint}simulatedFaults ${hint}`)
   })
 })
 
