@@ -5,9 +5,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { isFree } from '../../src/local/addresses.ts'
 import { type ConsoleAddress, consolePage } from '../../src/local/directory/cluster-file.ts'
 import { TlsFiles } from '../../src/server/tls/tls-files.ts'
-import { eventually, Workspace } from '../local/kv.ts'
+import { eventually, isGone, supervisorPid, Workspace } from '../local/kv.ts'
 import { start } from '../server/http/served.ts'
 import { authority, CertificateDirectory } from '../server/tls/certificates.ts'
 import { kv, type RunOptions } from './run-kv.ts'
@@ -84,9 +85,16 @@ test('of other endpoints it is the page of the first node that answers', async (
 test('of a cluster that was started without a console it is the page of a node that runs', async () => {
   const without = await Workspace.open()
   const { nodes } = await without.start('--nodes', '2', '--no-console')
+  expect(JSON.parse(readFileSync(without.path('cluster.json'), 'utf8')).console).toBeUndefined()
+  expect((await without.kv('cluster', 'status')).stderr).toBe('')
+  expect(await isFree(without.port - 1)).toBe(true)
   expect((await without.kv('cluster', 'kill', 'n1')).code).toBe(0)
   const { code, out } = await run(['--no-open'], { cwd: without.dir })
   expect([code, out]).toEqual([0, `${nodes[1]?.url}/ui/\n`])
+  const supervisor = supervisorPid(without)
+  expect(await without.kv('cluster', 'destroy', '--yes')).toMatchObject({ code: 0 })
+  expect(existsSync(without.path())).toBe(false)
+  for (const pid of [supervisor, nodes[1]?.pid ?? 0]) expect(isGone(pid)).toBe(true)
 })
 
 test('each endpoint is checked for its own name', async () => {

@@ -1,5 +1,6 @@
 // The life of one local cluster: real processes, and the real command where its output or exit code matters. Each test
-// continues with the cluster that the one before has left. At the end it has TLS.
+// continues with the cluster that the one before has left, and first brings its nodes into the state that it needs. At
+// the end the cluster has TLS.
 
 import { once } from 'node:events'
 import {
@@ -11,16 +12,18 @@ import {
   renameSync,
   rmSync,
   statSync,
+  writeFileSync,
 } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { startCluster } from '../../src/index.ts'
 import { isFree, parsePort } from '../../src/local/addresses.ts'
 import { clientTls } from '../../src/local/directory/certificates.ts'
+import { stopCluster } from '../../src/local/supervisor/stop-cluster.ts'
 import { findSupervisor } from '../../src/local/supervisor/supervisor-lock.ts'
 import { LocalClusterDocument, type LocalClusterStatus } from '../../src/operations/documents/supervisor.ts'
-import { openStorage } from '../../src/storage/index.ts'
+import { inspectDirectory, openStorage } from '../../src/storage/index.ts'
+import { writeIdentity } from '../../src/storage/replica-identity.ts'
 import { requestHttp } from '../../src/system/http-request.ts'
 import { kv as run } from '../cli/run-kv.ts'
 import {
@@ -40,16 +43,46 @@ let started: LocalClusterStatus
 beforeAll(async () => {
   space = await Workspace.openForFile()
   started = await space.start()
+  expect(await space.kv('put', 'a', '1')).toMatchObject({ code: 0 })
+  for (const [user = '', ...role] of [['root', '--role', 'root'], ['shop']])
+    expect(await runAs(user, 'user', 'add', user, ...role, '--password-file', '-')).toMatchObject({ code: 0 })
 })
 afterAll(() => space.close())
 
 const urlOf = (name: string): string => nodeOf(started, name).url
-const stored = async (key: string): Promise<string> => (await fetch(`${urlOf('n1')}/v1/kv/${key}`)).text()
-const expectGone = (nodes: LocalClusterStatus['nodes']): void => {
-  for (const { pid } of nodes) expect(isGone(pid ?? 0)).toBe(true)
-}
 const expectAllRunning = async (): Promise<void> =>
   expect((await space.status()).nodes.map(({ pid }) => pid)).toEqual(started.nodes.map(({ pid }) => pid))
+
+/** Mends what an earlier test has left broken, and returns a status in which every node runs and one leads. */
+async function allNodes(): Promise<LocalClusterStatus> {
+  await space.execute({ command: 'heal', link: undefined })
+  for (const { name, state } of (await space.status()).nodes)
+    if (state !== 'running')
+      await space.execute({ command: state === 'stopped' ? 'restart' : 'resume', node: name })
+  return settled(NAMES.length)
+}
+
+/** Waits for a status in which so many nodes run and one leads. */
+const settled = (count: number): Promise<LocalClusterStatus> =>
+  eventually(async () => {
+    const status = await space.status()
+    const running = status.nodes.filter(({ state }) => state === 'running')
+    return status.leader !== undefined && running.length === count && status
+  })
+
+/** A node without a process: the one that an earlier test has left so, or else a follower that is killed here. */
+async function deadNode(): Promise<string> {
+  const left = (await space.status()).nodes.filter(({ state }) => state === 'stopped')
+  if (left.length === 0) {
+    const [follower] = followersOf(await allNodes())
+    await space.execute({ command: 'kill', node: follower })
+    return follower
+  }
+  const [dead, ...others] = left.map(({ name }) => name)
+  for (const node of others) await space.execute({ command: 'restart', node })
+  await settled(NAMES.length - 1)
+  return dead ?? ''
+}
 
 /** Runs a command as a user. A password takes a tenth of a second, and seconds on a busy machine. */
 function runAs(user: string, ...args: string[]) {
@@ -79,7 +112,6 @@ describe('a cluster that runs', () => {
     const { code, stdout } = await space.spawned('cluster', 'status', '-o', 'json')
     expect({ code, status: JSON.parse(stdout) }).toStrictEqual({ code: 0, status: whole })
     expect(statSync(space.path('cluster.json')).mode & 0o777).toBe(0o600)
-    expect(await space.kv('put', 'a', '1')).toMatchObject({ code: 0 })
   })
 
   test('is shown by another start, which changes nothing', async () => {
@@ -125,16 +157,15 @@ describe('a cluster that runs', () => {
   })
 
   test('loses none by a user who may not add one', async () => {
-    for (const [user = '', ...role] of [['root', '--role', 'root'], ['shop']])
-      expect(await runAs(user, 'user', 'add', user, ...role, '--password-file', '-')).toMatchObject({
-        code: 0,
-      })
     expect(await runAs('root', 'auth', 'enable')).toMatchObject({ code: 0 })
-    const { code, err } = await runAs('shop', 'cluster', 'rejoin', 'n1', '--yes')
-    expect([code, err]).toEqual([8, expect.stringMatching(/user "shop" needs .*; nothing was changed/)])
-    expect(existsSync(space.path('n1.old-1'))).toBe(false)
-    await expectAllRunning()
-    expect(await runAs('root', 'auth', 'disable')).toMatchObject({ code: 0 })
+    try {
+      const { code, err } = await runAs('shop', 'cluster', 'rejoin', 'n1', '--yes')
+      expect([code, err]).toEqual([8, expect.stringMatching(/user "shop" needs .*; nothing was changed/)])
+      expect(existsSync(space.path('n1.old-1'))).toBe(false)
+      await expectAllRunning()
+    } finally {
+      expect(await runAs('root', 'auth', 'disable')).toMatchObject({ code: 0 })
+    }
   })
 
   test('rejects what names no node or cuts nothing', async () => {
@@ -150,31 +181,8 @@ describe('a cluster that runs', () => {
 })
 
 describe('faults', () => {
-  test('a killed leader stays dead and is replaced, until it is restarted', async () => {
-    const first = leaderOf(started)
-    const killed = await space.kv('cluster', 'kill', 'leader')
-    expect(killed).toMatchObject({ code: 0, stderr: expect.stringContaining(`${first} is killed`) })
-    await eventually(async () => {
-      const { leader } = await space.status()
-      return leader !== undefined && leader !== first
-    })
-    const dead = { state: 'stopped', pid: undefined, role: undefined, term: undefined }
-    expect(nodeOf(await space.status(), first)).toMatchObject(dead)
-    expect(await space.kv('put', 'a', '2')).toMatchObject({ code: 0 })
-    expect(await space.kv('cluster', 'restart', first)).toMatchObject({ code: 0 })
-    expect(nodeOf(await space.status(), first)).toMatchObject({ state: 'running', role: 'follower' })
-  })
-
-  test('a node that runs is stopped and started by restart', async () => {
-    const [follower] = followersOf(await space.status())
-    const { pid } = nodeOf(await space.status(), follower)
-    await space.execute({ command: 'restart', node: follower })
-    expect(isGone(pid ?? 0)).toBe(true)
-    expect(nodeOf(await space.status(), follower)).toMatchObject({ state: 'running', role: 'follower' })
-  })
-
   test('a paused node keeps its process', async () => {
-    const before = await space.status()
+    const before = await allNodes()
     expect(await space.kv('cluster', 'pause', 'follower')).toMatchObject({ code: 0 })
     const [paused, ...others] = (await space.status()).nodes.filter(({ state }) => state === 'paused')
     if (paused === undefined) throw new Error('no node is paused')
@@ -186,35 +194,61 @@ describe('faults', () => {
   })
 
   test('a partition black-holes the minority until it heals', async () => {
-    const cut = leaderOf(await space.status())
+    const cut = leaderOf(await allNodes())
     const rest = NAMES.filter((name) => name !== cut)
+    expect(await space.kv('put', 'b', '1')).toMatchObject({ code: 0 })
     // Its first request makes a node load most of its API.
-    expect(await space.kv('get', 'a', '--endpoints', urlOf(cut))).toMatchObject({ code: 0 })
+    expect(await space.kv('get', 'b', '--endpoints', urlOf(cut))).toMatchObject({ code: 0 })
     expect(await space.kv('cluster', 'partition', cut, rest.join(','))).toMatchObject({ code: 0 })
     await eventually(async () => rest.includes(leaderOf(await space.status())))
-    expect(await space.kv('put', 'a', '3', '--endpoints', urlOf(rest[0] ?? ''))).toMatchObject({ code: 0 })
+    expect(await space.kv('put', 'b', '2', '--endpoints', urlOf(rest[0] ?? ''))).toMatchObject({ code: 0 })
     const minority = ['--endpoints', urlOf(cut), '--timeout', '1s']
     const [read, written, stale] = await Promise.all([
-      space.kv('get', 'a', ...minority),
-      space.kv('put', 'a', '4', ...minority),
-      space.kv('get', 'a', ...minority, '--consistency', 'stale'),
+      space.kv('get', 'b', ...minority),
+      space.kv('put', 'b', '3', ...minority),
+      space.kv('get', 'b', ...minority, '--consistency', 'stale'),
     ])
     expect(read.code).toBe(5)
     expect([5, 6]).toContain(written.code)
-    expect(stale).toMatchObject({ code: 0, stdout: '2' })
+    expect(stale).toMatchObject({ code: 0, stdout: '1' })
     expect(await space.kv('cluster', 'heal')).toMatchObject({ code: 0 })
-    const healed = await space.kv('get', 'a', '--endpoints', urlOf(cut))
-    expect(healed).toMatchObject({ code: 0, stdout: expect.stringMatching(/^[34]$/) })
+    const healed = await space.kv('get', 'b', '--endpoints', urlOf(cut))
+    expect(healed).toMatchObject({ code: 0, stdout: expect.stringMatching(/^[23]$/) })
   })
 
   test('a partition may reset connections, and names the nodes of the other group', async () => {
+    await allNodes()
     const cut = await space.kv('cluster', 'partition', 'leader', '--reset')
     expect(cut).toMatchObject({ code: 0, stderr: expect.stringMatching(/^cut: n\d \| n\d n\d/) })
     await space.execute({ command: 'heal', link: undefined })
   })
 
+  test('a killed leader stays dead and is replaced', async () => {
+    const first = leaderOf(await allNodes())
+    const killed = await space.kv('cluster', 'kill', 'leader')
+    expect(killed).toMatchObject({ code: 0, stderr: expect.stringContaining(`${first} is killed`) })
+    await eventually(async () => {
+      const { leader } = await space.status()
+      return leader !== undefined && leader !== first
+    })
+    const dead = { state: 'stopped', pid: undefined, role: undefined, term: undefined }
+    expect(nodeOf(await space.status(), first)).toMatchObject(dead)
+    expect(await space.kv('put', 'b', '4')).toMatchObject({ code: 0 })
+  })
+
+  test('an aborted process is reported with the command that helps', async () => {
+    const running = (await space.status()).nodes.find(({ state }) => state === 'running')
+    process.kill(running?.pid ?? 0, 'SIGABRT')
+    await eventually(async () => nodeOf(await space.status(), running?.name ?? '').state === 'stopped')
+    const { code, stderr } = await space.kv('cluster', 'status')
+    expect(code).toBe(0)
+    expect(stderr).toContain(`quorate cluster rejoin ${running?.name}`)
+  })
+
+  // One of them stays dead: the next tests need a dead node.
   test('when all nodes have crashed, they come back one after the other', async () => {
-    for (const node of NAMES) await space.execute({ command: 'kill', node })
+    for (const { name, pid } of (await space.status()).nodes)
+      if (pid !== undefined) await space.execute({ command: 'kill', node: name })
     const impossible = [
       { command: 'kill', node: 'leader' },
       { command: 'pause', node: 'follower' },
@@ -225,91 +259,72 @@ describe('faults', () => {
     // No majority can run yet, and the command does not wait for one.
     const first = await space.execute({ command: 'restart', node: 'n1' })
     expect(first).toContain('only when a majority')
-    for (const node of ['n2', 'n3']) await space.execute({ command: 'restart', node })
-    expect(await stored('a')).toMatch(/^[34]$/)
-  })
-
-  // The next test continues with the node that has ended here.
-  test('an aborted process is reported with the command that helps', async () => {
-    const [name] = followersOf(await space.status())
-    process.kill(nodeOf(await space.status(), name).pid ?? 0, 'SIGABRT')
-    await eventually(async () => nodeOf(await space.status(), name).state === 'stopped')
-    const { code, stderr } = await space.kv('cluster', 'status')
-    expect(code).toBe(0)
-    expect(stderr).toContain(`quorate cluster rejoin ${name}`)
+    expect(await space.kv('cluster', 'restart', 'n2')).toMatchObject({
+      code: 0,
+      stderr: expect.stringContaining('n2 is ready'),
+    })
+    const role = expect.stringMatching(/^(leader|follower)$/)
+    expect(nodeOf(await space.status(), 'n2')).toMatchObject({ state: 'running', role })
+    expect(await (await fetch(`${urlOf('n1')}/v1/kv/a`)).text()).toBe('1')
   })
 })
 
 describe('data that is lost or damaged', () => {
-  test('a node comes back only as a fresh replica', async () => {
-    const status = await space.status()
-    const [damaged, wiped] = followersOf(status).sort((name) =>
-      nodeOf(status, name).pid === undefined ? 1 : -1,
-    )
-    rmSync(space.path(wiped), { recursive: true })
-    const refused = await space.kv('cluster', 'restart', wiped)
-    expect(refused).toMatchObject({
-      code: 1,
-      stderr: expect.stringContaining(`quorate cluster rejoin ${wiped}`),
-    })
-    expect(await space.kv('cluster', 'rejoin', wiped)).toMatchObject({ code: 0 })
+  test('a node is not replaced while the others have no majority', async () => {
+    const dead = await deadNode()
+    const { nodes, leader } = await space.status()
+    const kept = nodes.find(({ name }) => name !== dead && name !== leader)
+    const refused = await space.kv('cluster', 'rejoin', kept?.name ?? '', '--yes')
+    expect(refused).toMatchObject({ code: 5, stderr: expect.stringContaining('nothing was changed') })
+    expect(nodeOf(await space.status(), kept?.name ?? '').pid).toBe(kept?.pid)
+  })
 
-    await space.execute({ command: 'kill', node: damaged })
+  test('a node of another cluster is named, and its data stays where it is', async () => {
+    const name = await deadNode()
+    const dir = space.path(name)
+    const own = readFileSync(join(dir, 'IDENTITY'))
+    const content = inspectDirectory(dir)
+    if (content.kind === 'empty') throw new Error(`${name} has no data`)
+    writeIdentity(dir, { ...content.identity, clusterId: '7' })
+    try {
+      const text = `${name} is of another cluster (7)`
+      for (const words of [
+        ['restart', name],
+        ['rejoin', name, '--yes'],
+      ]) {
+        const refused = await space.kv('cluster', ...words)
+        expect(refused).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining(text) })
+      }
+      expect(await space.kv('cluster', 'status')).toMatchObject({
+        code: 0,
+        stderr: expect.stringContaining(text),
+      })
+      expect(existsSync(dir)).toBe(true)
+    } finally {
+      writeFileSync(join(dir, 'IDENTITY'), own)
+    }
+  })
+
+  test('a node whose data is damaged comes back only as a fresh replica', async () => {
+    const damaged = await deadNode()
     // A node that a user starts by hand has the directory open.
     const opened = await openStorage(space.path(damaged))
-    const inUse = await space.send({
-      command: 'rejoin',
-      node: damaged,
-      evenIfHealthy: false,
-      authorization: undefined,
-    })
-    expect(inUse).toMatchObject({ ok: false, exitCode: 1, message: expect.stringContaining('end it with') })
+    const inUse = await space.kv('cluster', 'rejoin', damaged)
     await new Promise((resolve) => opened.close(resolve))
+    expect(inUse).toMatchObject({ code: 1, stderr: expect.stringContaining('end it with') })
     damage(space.path(damaged))
-    const unopened = await space.send({ command: 'restart', node: damaged })
-    expect(unopened).toMatchObject({ ok: false, exitCode: 1 })
-    expect(unopened.message).toContain(`quorate cluster rejoin ${damaged}`)
-    await space.execute({ command: 'rejoin', node: damaged, evenIfHealthy: false, authorization: undefined })
+    const unopened = await space.kv('cluster', 'restart', damaged)
+    expect(unopened).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining(`quorate cluster rejoin ${damaged}`),
+    })
+    expect(await space.kv('cluster', 'rejoin', damaged)).toMatchObject({ code: 0 })
     expect(existsSync(space.path(`${damaged}.old-1`))).toBe(true)
     await sameHashes(started)
   })
 
-  test('a node is not replaced while the others have no majority', async () => {
-    const [dead, kept] = followersOf(await space.status())
-    await space.execute({ command: 'kill', node: dead })
-    const { pid } = nodeOf(await space.status(), kept)
-    const refused = await space.kv('cluster', 'rejoin', kept, '--yes')
-    expect(refused).toMatchObject({ code: 5, stderr: expect.stringContaining('nothing was changed') })
-    expect(nodeOf(await space.status(), kept).pid).toBe(pid)
-  })
-
-  test('a node of another cluster is named, and its data stays where it is', async () => {
-    const { name } =
-      (await space.status()).nodes.find(({ pid }) => pid === undefined) ?? nodeOf(started, 'n3')
-    renameSync(space.path(name), space.path(`${name}.own`))
-    const other = await startCluster({ nodes: 1, dataDir: join(space.dir, 'other') })
-    await other.close()
-    cpSync(join(space.dir, 'other/n1'), space.path(name), { recursive: true })
-    const text = `${name} is of another cluster`
-    for (const words of [
-      ['restart', name],
-      ['rejoin', name, '--yes'],
-    ]) {
-      const refused = await space.kv('cluster', ...words)
-      expect(refused).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining(text) })
-    }
-    expect(await space.kv('cluster', 'status')).toMatchObject({
-      code: 0,
-      stderr: expect.stringContaining(text),
-    })
-    expect(existsSync(space.path(name))).toBe(true)
-    rmSync(space.path(name), { recursive: true })
-    renameSync(space.path(`${name}.own`), space.path(name))
-    expect(await space.kv('cluster', 'restart', name)).toMatchObject({ code: 0 })
-  })
-
   test('a node that was removed comes back as a new replica', async () => {
-    const [removed] = followersOf(await space.status())
+    const [removed] = followersOf(await allNodes())
     expect(await space.kv('member', 'remove', removed, '--yes')).toMatchObject({ code: 0 })
     await eventually(async () => nodeOf(await space.status(), removed).pid === undefined)
     const text = `${removed} was removed from the cluster; quorate cluster rejoin ${removed} brings it back as a new replica`
@@ -336,26 +351,47 @@ describe('the end of a cluster', () => {
     expect((await space.kv('cluster', 'status')).code).toBe(7)
   })
 
-  test('a cluster continues at other ports and with TLS, and a node without data does not start', async () => {
+  test('a start without a majority, at other ports and with TLS, waits for no node that cannot come', async () => {
+    if ((await findSupervisor(space.path())) !== undefined) await stopCluster(space.path())
     rmSync(space.path('n3'), { recursive: true })
+    renameSync(space.path('n2'), space.path('n2.kept'))
     const flags = ['--detach', '--tls', '--port', String(space.port + 1)]
-    const partly = await space.kv('cluster', 'start', ...flags)
-    expect(partly).toMatchObject({ code: 1, stderr: expect.stringContaining('quorate cluster rejoin n3') })
+    const { code, stderr } = await space.kv('cluster', 'start', ...flags)
+    renameSync(space.path('n2.kept'), space.path('n2'))
+    expect(code).toBe(1)
+    expect(stderr).toMatch(/n1 runs .* majority/)
+    for (const lost of ['n2', 'n3']) {
+      expect(stderr).toContain(`${lost} has lost its data`)
+      expect(stderr).toContain(`quorate cluster rejoin ${lost}`)
+    }
     const { clusterId, nodes } = await space.status()
-    expect([clusterId, nodes.at(-1)?.state]).toEqual([started.clusterId, 'stopped'])
+    expect(clusterId).toBe(started.clusterId)
+    expect(nodes.map(({ state }) => state)).toEqual(['running', 'stopped', 'stopped'])
+    expect(nodes[0]?.url).toMatch(/^https:/)
+    // A rejoin has no quorum: the data stays where it is.
+    expect(
+      await space.send({ command: 'rejoin', node: 'n1', evenIfHealthy: true, authorization: undefined }),
+    ).toMatchObject({
+      exitCode: 5,
+    })
+    expect(existsSync(space.path('n1'))).toBe(true)
+  })
+
+  test('with a majority it serves, and a node without data joins it', async () => {
+    await space.execute({ command: 'restart', node: 'n2' })
     // The command is root by its certificate. For a node its own counts, whoever the user is.
     expect(await space.kv('auth', 'enable')).toMatchObject({ code: 0 })
     expect(await runAs('shop', 'cluster', 'rejoin', 'n3')).toMatchObject({ code: 0 })
     expect(await space.kv('auth', 'disable')).toMatchObject({ code: 0 })
     // A client learns the present URLs from any node.
     const urls = NAMES.map((_, at) => `https://127.0.0.1:${space.port + 1 + at}`)
-    const reported = urls.map(async (url) => {
+    const reported = async (url: string): Promise<string[]> => {
       const options = { tls: clientTls(space.path()), timeoutMs: 60_000 }
       const { members } = JSON.parse((await requestHttp(`${url}/v1/cluster`, options)).text)
       return members.map((member: { url: string }) => member.url).sort()
-    })
-    expect(await Promise.all(reported)).toEqual(urls.map(() => urls))
-    const read = { code: 0, stdout: expect.stringMatching(/^[34]$/) }
+    }
+    for (const url of urls) await expect.poll(() => reported(url)).toEqual(urls)
+    const read = { code: 0, stdout: '1' }
     expect(await space.kv('get', 'a')).toMatchObject(read)
     const [url = ''] = urls
     expect(await space.kv('get', 'a', '--endpoints', url)).toMatchObject(read)
@@ -380,7 +416,7 @@ describe('the end of a cluster', () => {
     }
     expect(await space.kv('cluster', 'stop')).toMatchObject({ code: 0 })
     expect(isGone(supervisor)).toBe(true)
-    expectGone(nodes)
+    for (const { pid } of nodes) if (pid !== undefined) expect(isGone(pid)).toBe(true)
     for (const offset of [1, 2, 3]) expect(await isFree(space.port + offset)).toBe(true)
     expect(await space.kv('cluster', 'stop')).toMatchObject({ code: 0 })
     expect((await space.kv('cluster', 'status')).code).toBe(7)
@@ -392,28 +428,8 @@ describe('the end of a cluster', () => {
     expect(taken.stderr).toContain(`end it, or start at other ports with --port ${space.port + 1 + 100}`)
   })
 
-  test('a start without a majority serves, and waits for no node that cannot come', async () => {
-    for (const lost of ['n2', 'n3']) rmSync(space.path(lost), { recursive: true })
-    const { code, stderr } = await space.kv('cluster', 'start', '--detach')
-    expect(code).toBe(1)
-    expect(stderr).toMatch(/n1 runs .* majority/)
-    expect(stderr).toContain('n2 has lost its data')
-    const { nodes } = await space.status()
-    expect(nodes.map(({ state }) => state)).toEqual(['running', 'stopped', 'stopped'])
-    expect(nodes[0]?.url).toMatch(/^https:/)
-    // A rejoin has no quorum: the data stays where it is.
-    expect(
-      await space.send({ command: 'rejoin', node: 'n1', evenIfHealthy: true, authorization: undefined }),
-    ).toMatchObject({
-      exitCode: 5,
-    })
-    expect(existsSync(space.path('n1'))).toBe(true)
-  })
-
-  test('destroy ends the cluster and deletes its data', async () => {
-    const { nodes } = await space.status()
+  test('destroy deletes the data of a cluster that was stopped', async () => {
     expect(await space.kv('cluster', 'destroy', '--yes')).toMatchObject({ code: 0 })
     expect(existsSync(space.path())).toBe(false)
-    expectGone(nodes.filter(({ pid }) => pid !== undefined))
   })
 })
