@@ -1,0 +1,53 @@
+// Globals of simulated processes: clocks, timers and randomness. Where no process runs, code finds what was there
+// before, so a test runner continues to work.
+//
+// Code sees the replacement through global objects, through `import` of a module of Node, and through `require`. Code
+// that has kept a function before sees the real one: `const { setTimeout } = require('node:timers')`, or
+// `const sleep = promisify(setTimeout)` at the top of a module. In a context of node:vm, as Jest and some pools of
+// Vitest have, an `import` of a single function keeps it as well.
+
+import { replaceClocks } from './clocks.ts'
+import { type ProcessGlobals, setCurrentProcess } from './process-globals.ts'
+import { replaceRandomness } from './randomness.ts'
+import { Replacements } from './replacements.ts'
+import { replaceTimerPromises } from './timer-promises.ts'
+import { replaceTimers } from './timers.ts'
+
+export type { Cancellable, ProcessGlobals } from './process-globals.ts'
+export { realImmediate, realNow } from './real.ts'
+
+const { syncBuiltinESMExports } = process.getBuiltinModule('node:module')
+const timers = process.getBuiltinModule('node:timers')
+
+const SUBJECTS = [replaceTimers, replaceTimerPromises, replaceClocks, replaceRandomness]
+
+/** The mark of a replacement, on a module that all copies of this one share. */
+const REPLACED = Symbol.for('quorate: replaced globals')
+
+/**
+ * From now on code finds the globals of the process that `current` returns; undefined: the real ones. Returns a
+ * function that gives everything back. Throws and changes nothing if globals are replaced already.
+ */
+export function replaceGlobals(current: () => ProcessGlobals | undefined): () => void {
+  if (REPLACED in timers)
+    throw new Error('globals are replaced already: one simulation at a time in a thread')
+  const replacements = new Replacements()
+  let isReplaced = true
+  const giveBack = (): void => {
+    if (!isReplaced) return
+    isReplaced = false
+    setCurrentProcess(undefined)
+    replacements.undo()
+    syncBuiltinESMExports()
+  }
+  try {
+    replacements.mark(timers, REPLACED)
+    for (const replace of SUBJECTS) replace(replacements)
+    syncBuiltinESMExports()
+  } catch (error) {
+    giveBack()
+    throw error
+  }
+  setCurrentProcess(current)
+  return giveBack
+}
