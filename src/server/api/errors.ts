@@ -17,6 +17,9 @@ export function errorOfNode({ code, detail, written }: Problem, isRead = false):
   return new ApiError(isUnclear ? 'outcome_unknown' : code, detail, facts)
 }
 
+/** The error of an operation whose client has disconnected. It is never sent. */
+export const abandoned = (): ApiError => new ApiError('cancelled', 'the client has gone')
+
 type RejectedOutcome = Extract<Outcome, { kind: 'refused' | 'precondition-failed' }>
 
 /** The error for an outcome that changed nothing. */

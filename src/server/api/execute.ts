@@ -38,7 +38,7 @@ import { backUp } from './backup.ts'
 import type { Reservation } from './budget.ts'
 import type { Call } from './call.ts'
 import { changeLeaderLeases, changeMembers, type ResponseGuard, transferLeadership } from './cluster.ts'
-import { changeOutcomes, errorOfNode, errorOfOutcome, preconditionFailed } from './errors.ts'
+import { abandoned, changeOutcomes, errorOfNode, errorOfOutcome, preconditionFailed } from './errors.ts'
 import { showStatus } from './member-reports.ts'
 import { decide, isExpired, refusalNow, refusalOfLeases } from './permit.ts'
 import { type AppliedAnswer, propose } from './propose.ts'
@@ -435,9 +435,6 @@ function answerGet(
     ? { kind: 'get', result: row, head: grant }
     : { kind: 'unchanged', row, head: grant }
 }
-
-/** The error of an operation whose client has disconnected. It is never sent. */
-const abandoned = (): ApiError => new ApiError('cancelled', 'the client has gone')
 
 function txn(api: Api, operation: OperationOf<'txn'>, call: Call, respond: Respond<AnswerTo<'txn'>>): void {
   const { kind, revision, freshness, idempotency } = operation

@@ -8,6 +8,7 @@ import { takeTimeout } from '../../operations/http/parameters.ts'
 import type { Operation } from '../../operations/index.ts'
 import type { BudgetPart, OutboundBudget, Reservation } from '../api/budget.ts'
 import type { Call, PageCollector, Permit, Principal } from '../api/call.ts'
+import { abandoned } from '../api/errors.ts'
 import { answerWithinMs } from '../api/limits.ts'
 import { newerWithinMs } from '../api/permit.ts'
 import type { ClientConnection } from '../clients/client-connection.ts'
@@ -214,9 +215,12 @@ export const isEncoded = (response: HttpResponse | UnencodedResponse): response 
 /** Characters of a part of a body that is encoded in several turns. */
 const PART_CHARACTERS = 64 * 1024
 
-/** Encodes the body. Calls `done` or `failed` once: now, if that takes little time, or later. */
+/**
+ * Encodes the body, unless its client is gone. Calls `done` or `failed` once: now, if that takes little time, or later.
+ */
 export function encodeBody(
   response: UnencodedResponse,
+  call: Pick<Call, 'isAbandoned'>,
   outbound: OutboundBudget,
   done: (response: HttpResponse) => void,
   failed: (error: unknown) => void,
@@ -231,6 +235,7 @@ export function encodeBody(
   }
   const step = (): void => {
     try {
+      if (call.isAbandoned()) throw abandoned()
       for (let next = from.next(); !next.done; next = from.next()) {
         part += next.value
         if (part.length < PART_CHARACTERS) continue

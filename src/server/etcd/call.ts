@@ -8,6 +8,7 @@ import type { AnswerOf } from '../api/answer.ts'
 import type { Api } from '../api/api.ts'
 import type { Reservation } from '../api/budget.ts'
 import type { Call, PageCollector, Permit, Principal } from '../api/call.ts'
+import { abandoned } from '../api/errors.ts'
 import { checkPermitted, execute } from '../api/execute.ts'
 import { answerWithinMs } from '../api/limits.ts'
 import { undoGrant, undoPut } from '../api/undo.ts'
@@ -97,7 +98,7 @@ export class EtcdCall {
    * nobody waits for the answer: nothing would give them back.
    */
   hold(bytes: number): void {
-    if (this.#isOver) throw new ApiError('cancelled', 'the client has gone')
+    if (this.#isOver) throw abandoned()
     this.#room ??= this.api.outbound.reserve()
     this.#room.grow(bytes)
   }

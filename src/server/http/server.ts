@@ -169,7 +169,7 @@ export class HttpServer {
             ? this.#encodeError(request, answer)
             : encode(answer, operation, request, this.#api)
         if (isEncoded(response)) respond(response)
-        else encodeBody(response, this.#api.outbound, respond, (error) => this.#fail(request, error))
+        else encodeBody(response, request, this.#api.outbound, respond, (error) => this.#fail(request, error))
       } catch (error) {
         this.#fail(request, error)
       }

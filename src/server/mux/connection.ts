@@ -428,8 +428,8 @@ export class MuxConnection implements WatchConnection, ConnectionOwner {
   }
 
   /**
-   * Stops reading and answering. Accepted changes are still made. A message that has not arrived completely stays in
-   * memory, and counts, until the connection closes.
+   * Stops reading and answering. Changes that were proposed are still made. A message that has not arrived completely
+   * stays in memory, and counts, until the connection closes.
    */
   #end(): void {
     if (this.#isOver) return

@@ -101,6 +101,11 @@ export class Multiplexer {
   }
 
   #execute(call: MuxCall, item: Item): void {
+    // It may have waited for its turn longer than its connection lasted.
+    if (call.isAbandoned()) {
+      call.end(0, [])
+      return
+    }
     const { api } = this.#options
     try {
       const operation = decodeOperation(call, item, api.limits)

@@ -39,10 +39,13 @@ function clockOfWork() {
   }
 }
 
+const responseOf = (parts: Iterable<string>) => ({
+  ...{ status: 200, headers: [], body: { parts }, revision: undefined },
+})
+const WAITING = { isAbandoned: () => false }
+
 function encodeParts(outbound: OutboundBudget, parts: Iterable<string>, done: (sent: HttpResponse) => void) {
-  encodeBody({ status: 200, headers: [], body: { parts }, revision: undefined }, outbound, done, (error) =>
-    expect.unreachable(String(error)),
-  )
+  encodeBody(responseOf(parts), WAITING, outbound, done, (error) => expect.unreachable(String(error)))
 }
 
 test.each([1, 8, 32])('%i large bodies that are encoded at once share the time of a turn', async (count) => {
@@ -85,11 +88,23 @@ test('a body that cannot be encoded fails, and is no longer counted', async () =
     yield* body(PARTS, work)
     throw new Error('broken')
   }
-  const response = { status: 200, headers: [], body: { parts: broken() }, revision: undefined }
-  encodeBody(response, outbound, () => expect.unreachable(), failed)
+  encodeBody(responseOf(broken()), WAITING, outbound, () => expect.unreachable(), failed)
   expect(outbound.bytes).toBeGreaterThan(0)
   await vi.waitFor(() => expect(failed).toHaveBeenCalledOnce())
   expect(outbound.bytes).toBe(0)
+})
+
+test('a body is not encoded to its end when its client has gone', async () => {
+  const outbound = new OutboundBudget(0)
+  const { work, taken } = clockOfWork()
+  const failed = vi.fn()
+  let isGone = false
+  const call = { isAbandoned: () => isGone }
+  encodeBody(responseOf(body(PARTS, work)), call, outbound, () => expect.unreachable(), failed)
+  expect(taken()).toBe(5)
+  isGone = true
+  await vi.waitFor(() => expect(failed).toHaveBeenCalledOnce())
+  expect([taken(), outbound.bytes]).toEqual([0, 0])
 })
 
 test('answers that are written at once share the time of a turn', async () => {

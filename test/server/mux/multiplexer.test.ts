@@ -13,7 +13,7 @@ import { CALL_BYTES } from '../../../src/server/mux/mux-call.ts'
 import { Metrics } from '../../../src/server/node/observe/metrics.ts'
 import { record, spans, stopRecording } from '../../tracing/recorded-spans.ts'
 import { FakeNode } from '../http/fake-node.ts'
-import { CANCEL, GET, PUT, pack, WATCH } from './mux-client.ts'
+import { CANCEL, CHANGES, GET, PUT, pack, WATCH } from './mux-client.ts'
 
 const UPGRADE = {
   method: 'GET',
@@ -303,4 +303,19 @@ test('operations whose client is gone are not counted as answered', async () => 
   await turns()
   expect([node.revision, multiplexer.operations]).toEqual([2, 0])
   expect(await metrics.text()).not.toMatch(/^quorate_http_requests_total\{/m)
+})
+
+test('a batch that waits for its turn is not made when its client is gone', async () => {
+  const { node, api, multiplexer, opened } = multiplexed()
+  const steps: (() => void)[] = []
+  const socket = await opened()
+  vi.spyOn(api.outbound.turns, 'run').mockImplementation((step) => void steps.push(step))
+  socket.ask([1, CHANGES, null, [[PUT, 'a', '1']]])
+  await turns()
+  expect([multiplexer.operations, node.revision]).toEqual([1, 1])
+  socket.destroy()
+  await turns()
+  for (const step of steps.splice(0)) step()
+  await turns()
+  expect([multiplexer.operations, node.revision, api.inbound.bytes, api.outbound.bytes]).toEqual([0, 1, 0, 0])
 })

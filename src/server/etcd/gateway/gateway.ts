@@ -213,7 +213,7 @@ async function runUnary(
       call.releaseRoom()
       respond(encoded)
     }
-    encodeBody(response, outbound, done, failed)
+    encodeBody(response, { isAbandoned: () => call.isOver }, outbound, done, failed)
   } catch (error) {
     failed(error)
   }
