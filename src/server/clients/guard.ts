@@ -117,8 +117,9 @@ export class Guard {
       )
   }
 
+  /** Names have letters, digits, hyphens and, in those of containers, underscores: programs read others differently. */
   #isOurs(host: string): boolean {
-    const parsed = /^(\[[0-9a-f:.]+\]|[^:[\]/@]+)(?::[0-9]{0,5})?$/i.exec(host)?.[1]?.toLowerCase()
+    const parsed = /^(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]{0,5})?$/i.exec(host)?.[1]?.toLowerCase()
     if (parsed === undefined) return false
     const name = parsed.replace(/[[\]]/g, '')
     if (isIP(name) !== 0 || name === 'localhost' || name.endsWith('.localhost')) return true
