@@ -73,6 +73,9 @@ export const PROGRESS_MS_DEFAULT = 10_000
 export const PROGRESS_MS_MIN = 100
 export const PROGRESS_MS_MAX = 3_600_000
 
+/** Number of times that a watch keeps its keys: as bytes, and as text for the index of watches. */
+export const WATCH_KEY_COPIES = 2
+
 /** The changes that a client watches, and the form in which it receives them. */
 export interface WatchedChanges {
   /** One key, or a range. */
@@ -176,8 +179,7 @@ export const watch = {
     },
     credit: () => RANGE_CREDIT_BYTES,
     itemCredit: () => RANGE_CREDIT_BYTES,
-    // The watch keeps its keys as bytes, and as text for the index of watches.
-    heldBytes: (item) => 2 * Math.min(nestedBytes(item), 3 * BOUND_BYTES_MAX),
+    heldBytes: (item) => WATCH_KEY_COPIES * Math.min(nestedBytes(item), 3 * BOUND_BYTES_MAX),
     size: ({ request: { where } }) => 2 * ITEM_BYTES + encodedWhereBytes(where),
     encodeResult: (id, revision) => [id, SUCCESS, revision],
     decodeResult: decodeResultRevision,

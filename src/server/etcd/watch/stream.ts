@@ -6,7 +6,7 @@ import { type WatchRequest, WatchResponse } from '../../../etcd/messages/watch.t
 import { RPC } from '../../../etcd/rpcs.ts'
 import { ETCD_ERRORS, GRPC, GrpcError, statusText } from '../../../etcd/status.ts'
 import { ApiError, type Revision } from '../../../operations/forms/index.ts'
-import type { WatchedChanges } from '../../../operations/watch.ts'
+import { WATCH_KEY_COPIES, type WatchedChanges } from '../../../operations/watch.ts'
 import { errorOfWatch, WatchBuffer } from '../../api/watch.ts'
 import type { WatchEnd } from '../../node/watch/index.ts'
 import { type EtcdCall, LOGIN_NEEDED } from '../call.ts'
@@ -25,9 +25,9 @@ const WATCHES_MAX = 10_000
 /** Watches that wait for the one before them, which may wait for a leader. Beyond, no request is read. */
 const CREATING_MAX = 1_000
 
-/** Memory of a watch, as it counts: the watch keeps its keys as bytes, and as text for the index of watches. */
+/** Memory of a watch, as it counts. */
 const watchMemory = ({ key, rangeEnd }: WatchCreateRequest): number =>
-  512 + 2 * (key.length + rangeEnd.length)
+  512 + WATCH_KEY_COPIES * (key.length + rangeEnd.length)
 
 /** Interval between two checks of how far all watches are. */
 const PROGRESS_CHECK_MS = 20
