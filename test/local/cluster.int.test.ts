@@ -27,12 +27,14 @@ import { writeIdentity } from '../../src/storage/replica-identity.ts'
 import { requestHttp } from '../../src/system/http-request.ts'
 import { kv as run } from '../cli/run-kv.ts'
 import {
+  allNodes,
   eventually,
   followersOf,
   isGone,
   leaderOf,
   nodeOf,
   sameHashes,
+  settled,
   supervisorPid,
   Workspace,
 } from './kv.ts'
@@ -53,34 +55,17 @@ const urlOf = (name: string): string => nodeOf(started, name).url
 const expectAllRunning = async (): Promise<void> =>
   expect((await space.status()).nodes.map(({ pid }) => pid)).toEqual(started.nodes.map(({ pid }) => pid))
 
-/** Mends what an earlier test has left broken, and returns a status in which every node runs and one leads. */
-async function allNodes(): Promise<LocalClusterStatus> {
-  await space.execute({ command: 'heal', link: undefined })
-  for (const { name, state } of (await space.status()).nodes)
-    if (state !== 'running')
-      await space.execute({ command: state === 'stopped' ? 'restart' : 'resume', node: name })
-  return settled(NAMES.length)
-}
-
-/** Waits for a status in which so many nodes run and one leads. */
-const settled = (count: number): Promise<LocalClusterStatus> =>
-  eventually(async () => {
-    const status = await space.status()
-    const running = status.nodes.filter(({ state }) => state === 'running')
-    return status.leader !== undefined && running.length === count && status
-  })
-
 /** A node without a process: the one that an earlier test has left so, or else a follower that is killed here. */
 async function deadNode(): Promise<string> {
   const left = (await space.status()).nodes.filter(({ state }) => state === 'stopped')
   if (left.length === 0) {
-    const [follower] = followersOf(await allNodes())
+    const [follower] = followersOf(await allNodes(space))
     await space.execute({ command: 'kill', node: follower })
     return follower
   }
   const [dead, ...others] = left.map(({ name }) => name)
   for (const node of others) await space.execute({ command: 'restart', node })
-  await settled(NAMES.length - 1)
+  await settled(space, NAMES.length - 1)
   return dead ?? ''
 }
 
@@ -182,7 +167,7 @@ describe('a cluster that runs', () => {
 
 describe('faults', () => {
   test('a paused node keeps its process', async () => {
-    const before = await allNodes()
+    const before = await allNodes(space)
     expect(await space.kv('cluster', 'pause', 'follower')).toMatchObject({ code: 0 })
     const [paused, ...others] = (await space.status()).nodes.filter(({ state }) => state === 'paused')
     if (paused === undefined) throw new Error('no node is paused')
@@ -194,7 +179,7 @@ describe('faults', () => {
   })
 
   test('a partition black-holes the minority until it heals', async () => {
-    const cut = leaderOf(await allNodes())
+    const cut = leaderOf(await allNodes(space))
     const rest = NAMES.filter((name) => name !== cut)
     expect(await space.kv('put', 'b', '1')).toMatchObject({ code: 0 })
     // Its first request makes a node load most of its API.
@@ -217,14 +202,14 @@ describe('faults', () => {
   })
 
   test('a partition may reset connections, and names the nodes of the other group', async () => {
-    await allNodes()
+    await allNodes(space)
     const cut = await space.kv('cluster', 'partition', 'leader', '--reset')
     expect(cut).toMatchObject({ code: 0, stderr: expect.stringMatching(/^cut: n\d \| n\d n\d/) })
     await space.execute({ command: 'heal', link: undefined })
   })
 
   test('a killed leader stays dead and is replaced', async () => {
-    const first = leaderOf(await allNodes())
+    const first = leaderOf(await allNodes(space))
     const killed = await space.kv('cluster', 'kill', 'leader')
     expect(killed).toMatchObject({ code: 0, stderr: expect.stringContaining(`${first} is killed`) })
     await eventually(async () => {
@@ -324,7 +309,7 @@ describe('data that is lost or damaged', () => {
   })
 
   test('a node that was removed comes back as a new replica', async () => {
-    const [removed] = followersOf(await allNodes())
+    const [removed] = followersOf(await allNodes(space))
     expect(await space.kv('member', 'remove', removed, '--yes')).toMatchObject({ code: 0 })
     await eventually(async () => nodeOf(await space.status(), removed).pid === undefined)
     const text = `${removed} was removed from the cluster; quorate cluster rejoin ${removed} brings it back as a new replica`

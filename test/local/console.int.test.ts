@@ -1,5 +1,6 @@
 // The console of a local cluster: its address, who may use it, faults, and requests that are passed on to nodes.
 
+import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync, statSync } from 'node:fs'
 import type { IncomingMessage } from 'node:http'
@@ -9,7 +10,17 @@ import { isFree, parsePort } from '../../src/local/addresses.ts'
 import { type ConsoleAddress, consolePage } from '../../src/local/directory/cluster-file.ts'
 import type { ControlState } from '../../src/operations/documents/control.ts'
 import { begin, call, control, known } from './console-requests.ts'
-import { eventually, followersOf, leaderOf, nodeOf, outcomeOf, Workspace } from './kv.ts'
+import {
+  allNodes,
+  type CommandResult,
+  eventually,
+  followersOf,
+  isGone,
+  leaderOf,
+  nodeOf,
+  outcomeOf,
+  Workspace,
+} from './kv.ts'
 
 let space: Workspace
 let console: ConsoleAddress
@@ -153,24 +164,19 @@ describe('its actions', () => {
     expect((await call(console, '/control/state', { headers, body: '{}' })).status).toBe(405)
   })
 
-  test('pause and resume, kill and start do what the commands do', async () => {
-    const [name] = followersOf(await space.status())
+  test('pause, resume and restart do what the commands do', async () => {
+    const [name] = followersOf(await allNodes(space))
     const { pid } = nodeOf(await space.status(), name)
     expect(await control(console, 'pause', { node: name })).toMatchObject({ status: 200, text: '{}' })
     expect(nodeOf(await space.status(), name).state).toBe('paused')
     expect(await stateOf(name)).toMatchObject({ state: 'paused', pid })
     expect(await control(console, 'resume', { node: name })).toMatchObject({ status: 200, text: '{}' })
     expect(await stateOf(name)).toMatchObject({ state: 'running', pid })
-    expect(await control(console, 'kill', { node: name })).toMatchObject({ status: 200, text: '{}' })
-    expect(nodeOf(await space.status(), name)).toMatchObject({ state: 'stopped', pid: undefined })
-    expect(await stateOf(name)).toStrictEqual({ name, state: 'killed', url: expect.any(String) })
-    expect((await control(console, 'kill', { node: name })).status).toBe(409)
-    expect(await control(console, 'start', { node: name })).toMatchObject({ status: 200, text: '{}' })
-    const started = nodeOf(await space.status(), name)
-    expect(started.state).toBe('running')
-    expect(started.pid).not.toBe(pid)
     expect(await control(console, 'restart', { node: name })).toMatchObject({ status: 200, text: '{}' })
-    expect(nodeOf(await space.status(), name).pid).not.toBe(started.pid)
+    expect(isGone(pid ?? 0)).toBe(true)
+    const restarted = nodeOf(await space.status(), name)
+    expect(restarted).toMatchObject({ state: 'running', role: 'follower' })
+    expect(restarted.pid).not.toBe(pid)
   })
 
   test('cut, partition and heal change the links that they name', async () => {
@@ -198,7 +204,7 @@ describe('its actions', () => {
   })
 
   test('a leader that hears nobody is replaced; one way is enough', async () => {
-    const leader = leaderOf(await space.status())
+    const leader = leaderOf(await allNodes(space))
     for (const follower of followersOf(await space.status()))
       await control(console, 'cut', { from: follower, to: leader, both: false })
     const replaced = await eventually(async () => {
@@ -227,15 +233,6 @@ describe('its actions', () => {
     expect(text).toContain('{"from":"n2","to":"n1","state":"cut"}')
     const later = collect(await begin(console, '/control/events', { headers: known(console) }))
     await eventually(() => done.test(later.text()))
-    const last = Math.max(...[...text.matchAll(/^id: (\d+)$/gm)].map(([, id]) => Number(id)))
-    const resumed = { ...known(console), 'Last-Event-ID': `${last}` }
-    const rest = collect(await begin(console, '/control/events', { headers: resumed }))
-    // A process that a user ends is a change as well, though no command did it.
-    const [name] = followersOf(await space.status())
-    process.kill(nodeOf(await space.status(), name).pid ?? 0, 'SIGKILL')
-    await eventually(() => rest.text().includes('"state":"killed"'))
-    expect(rest.text()).not.toContain('event: action')
-    await control(console, 'start', { node: name })
   })
 })
 
@@ -292,35 +289,49 @@ describe('requests to a node', () => {
     await eventually(async () => (await watchers()) === '0')
   })
 
-  test('a node that ends, ends its streams, and is reported as gone until it runs again', async () => {
-    const [name] = followersOf(await space.status())
+  test('a node that is killed ends its streams, and is reported as gone until it is started', async () => {
+    const [name] = followersOf(await allNodes(space))
+    const { pid } = nodeOf(await space.status(), name)
     const watch = collect(
       await begin(console, `/nodes/${name}/v1/watch?prefix=w/`, { headers: known(console) }),
     )
     await eventually(() => watch.text().includes('event: created'))
-    await control(console, 'kill', { node: name })
+    expect(await control(console, 'kill', { node: name })).toMatchObject({ status: 200, text: '{}' })
     await watch.ended
+    expect(nodeOf(await space.status(), name)).toMatchObject({ state: 'stopped', pid: undefined })
+    expect(await stateOf(name)).toStrictEqual({ name, state: 'killed', url: expect.any(String) })
+    expect((await control(console, 'kill', { node: name })).status).toBe(409)
     for (const method of ['GET', 'PUT']) {
       const { status, headers, text } = await pass(`/nodes/${name}/v1/kv/a`, { method })
       expect([status, headers['content-type']]).toEqual([502, 'application/problem+json'])
       // Nothing has left: another try is safe.
       expect(JSON.parse(text)).toMatchObject({ code: 'not_ready', detail: expect.stringContaining(name) })
     }
-    await control(console, 'start', { node: name })
+    expect(await control(console, 'start', { node: name })).toMatchObject({ status: 200, text: '{}' })
+    const started = nodeOf(await space.status(), name)
+    expect(started.state).toBe('running')
+    expect(started.pid).not.toBe(pid)
     expect((await pass(`/nodes/${name}/livez`)).status).toBe(200)
   })
 
-  test('a change on the way to a node that ends may have been made', async () => {
-    const [name] = followersOf(await space.status())
+  test('a node that a user ends is a change that no command did, and may have made one that was on its way', async () => {
+    const [name] = followersOf(await allNodes(space))
+    const events = collect(await begin(console, '/control/events', { headers: known(console) }))
     await control(console, 'pause', { node: name })
+    await eventually(() => events.text().includes(`"action":"pause ${name}"`))
+    const last = Math.max(...[...events.text().matchAll(/^id: (\d+)$/gm)].map(([, id]) => Number(id)))
+    const resumed = { ...known(console), 'Last-Event-ID': `${last}` }
+    const rest = collect(await begin(console, '/control/events', { headers: resumed }))
     const put = pass(`/nodes/${name}/v1/kv/a`, { method: 'PUT', body: 'x' })
     const get = pass(`/nodes/${name}/v1/kv/a`)
+    const { url, pid } = nodeOf(await space.status(), name)
     // The connections of both are open once the node has them in its queue.
-    await eventually(async () => (await connectionsTo(nodeOf(await space.status(), name).url)) >= 2)
-    await control(console, 'kill', { node: name })
+    await eventually(async () => (await connectionsTo(url)) >= 2)
+    process.kill(pid ?? 0, 'SIGKILL')
     expect([(await put).status, JSON.parse((await put).text).code]).toEqual([502, 'outcome_unknown'])
     expect([(await get).status, JSON.parse((await get).text).code]).toEqual([502, 'not_ready'])
-    await control(console, 'start', { node: name })
+    await eventually(() => rest.text().includes('"state":"killed"'))
+    expect(rest.text()).not.toContain('event: action')
   })
 })
 
@@ -333,48 +344,48 @@ async function connectionsTo(url: string): Promise<number> {
   ).length
 }
 
-describe('other starts', () => {
-  test('with TLS requests pass to the nodes, and a taken port is left out', async () => {
-    const secure = await Workspace.open()
-    const other = createServer().listen(secure.port - 1, '127.0.0.1')
+describe('in the foreground, with TLS, and beside another program at its port', () => {
+  let front: Workspace
+  let address: ConsoleAddress
+  let shown = ''
+  let child: ChildProcess
+  let ended: Promise<CommandResult>
+  beforeAll(async () => {
+    front = await Workspace.openForFile()
+    const other = createServer().listen(front.port - 1, '127.0.0.1')
     await once(other, 'listening')
-    await secure.start('--nodes', '1', '--tls')
+    child = front.spawn('cluster', 'start', '--nodes', '1', '--tls', '--port', String(front.port))
+    ended = outcomeOf(child)
+    child.stdout?.on('data', (chunk) => {
+      shown += chunk
+    })
+    await eventually(() => shown.includes('Ctrl-C'))
     other.close()
-    const address = consoleOf(secure)
-    expect(parsePort(address.url)).toBeLessThan(secure.port - 1)
+    address = consoleOf(front)
+  })
+  afterAll(() => front.close())
+
+  test('its address is shown, and the taken port is left out', () => {
+    expect(shown).toContain(consolePage(address))
+    expect(parsePort(address.url)).toBeLessThan(front.port - 1)
+  })
+
+  test('requests pass to the node', async () => {
     const headers = known(address)
     const put = await call(address, '/nodes/n1/v1/kv/a', { method: 'PUT', headers, body: 'x' })
     expect(put.status).toBe(200)
     expect((await call(address, '/nodes/n1/v1/kv/a', { headers })).text).toBe('x')
     expect((await call(address, '/nodes/n1/v1/kv/a')).status).toBe(401)
-    await secure.execute({ command: 'kill', node: 'n1' })
+    await front.execute({ command: 'kill', node: 'n1' })
     expect((await call(address, '/nodes/n1/livez', { headers })).status).toBe(502)
   })
 
-  test('in the foreground the port is free again after Ctrl-C, though a page is open', async () => {
-    const front = await Workspace.open()
-    const child = front.spawn('cluster', 'start', '--nodes', '1', '--port', String(front.port))
-    const ended = outcomeOf(child)
-    let shown = ''
-    child.stdout?.on('data', (chunk) => {
-      shown += chunk
-    })
-    await eventually(() => shown.includes('Ctrl-C'))
-    const address = consoleOf(front)
-    expect(shown).toContain(consolePage(address))
+  test('its port is free again after Ctrl-C, though a page is open', async () => {
     const events = collect(await begin(address, '/control/events', { headers: known(address) }))
     child.kill('SIGINT')
     expect((await ended).code).toBe(130)
     await events.ended
     expect(await isFree(parsePort(address.url))).toBe(true)
     expect(readFileSync(front.path('cluster.json'), 'utf8')).not.toContain(address.token)
-  })
-
-  test('with --no-console none runs', async () => {
-    const without = await Workspace.open()
-    await without.start('--nodes', '1', '--no-console')
-    expect(consoleOf(without)).toBeUndefined()
-    expect((await without.kv('cluster', 'status')).stderr).toBe('')
-    expect(await isFree(without.port - 1)).toBe(true)
   })
 })

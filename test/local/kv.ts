@@ -212,6 +212,25 @@ export function nodeOf(status: LocalClusterStatus, name: string): LocalNodeStatu
   return node
 }
 
+/** Mends what an earlier test has left broken, and returns a status in which every node runs and one leads. */
+export async function allNodes(space: Workspace): Promise<LocalClusterStatus> {
+  await space.execute({ command: 'heal', link: undefined })
+  const { nodes } = await space.status()
+  for (const { name, state } of nodes)
+    if (state !== 'running')
+      await space.execute({ command: state === 'stopped' ? 'restart' : 'resume', node: name })
+  return settled(space, nodes.length)
+}
+
+/** Waits for a status in which so many nodes run and one leads. */
+export function settled(space: Workspace, count: number): Promise<LocalClusterStatus> {
+  return eventually(async () => {
+    const status = await space.status()
+    const running = status.nodes.filter(({ state }) => state === 'running')
+    return status.leader !== undefined && running.length === count && status
+  })
+}
+
 export function supervisorPid(space: Workspace): number {
   return JSON.parse(readFileSync(space.path('cluster.json'), 'utf8')).supervisor.pid
 }
