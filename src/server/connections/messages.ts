@@ -155,6 +155,12 @@ export class HttpRequest implements Call, Opening {
     checkServed(this.connection, this.wanted)
   }
 
+  /** Its client has logged in: the connection stays. */
+  identified(): void {
+    this.isUnauthenticated = false
+    this.connection.identified()
+  }
+
   get cluster(): string | readonly string[] | undefined {
     return this.headers['kv-cluster']
   }

@@ -160,10 +160,7 @@ export class HttpServer {
           if (request.method === 'GET' && !(answer instanceof ApiError)) this.#checkRoom(request, response)
           this.#respond(request, response)
         }
-        if (request.wanted.open?.isLogin === true && !(answer instanceof ApiError)) {
-          request.isUnauthenticated = false
-          request.connection.identified()
-        }
+        if (request.wanted.open?.isLogin === true && !(answer instanceof ApiError)) request.identified()
         const response =
           answer instanceof ApiError
             ? this.#encodeError(request, answer)

@@ -182,6 +182,20 @@ test('a body counts for its user once he is known', async () => {
 })
 
 test.each([
+  ['/v1/auth/login', 'user'],
+  ['/v3/auth/authenticate', 'name'],
+])('a client that has logged in keeps its connection: %s', async (path, name) => {
+  const served = await serveUsers()
+  const client = new Client(served.port)
+  const login = JSON.stringify({ [name]: 'bob', password: 'password of bob' })
+  await client.send(announced(`POST ${path}`, fieldsOf(JSON_TYPE), login.length), login)
+  const answer = (await client.answer()) ?? ''
+  const Authorization = `Bearer ${/"token":"([^"]+)"/.exec(answer)?.[1]}`
+  expect(served.http.inspect().unidentified).toBe(0)
+  expect(statusOf(await (await client.send(get('app/1', fieldsOf({ Authorization })))).answer())).toBe(404)
+})
+
+test.each([
   ['/v1/auth/login', 'user', 413],
   // etcd has no other code for it.
   ['/v3/auth/authenticate', 'name', 400],

@@ -101,7 +101,7 @@ export class JsonGateway {
       request.withdraw = () => call.abandon()
       this.#readRequest(rpc, request, fail, (message) => {
         const stop = WAITING.has(rpc.path) ? endWithClient(call, request) : undefined
-        void runUnary(rpc, message, call, respond, fail).finally(stop)
+        void runUnary(rpc, message, request, call, respond, fail).finally(stop)
       })
       return
     }
@@ -195,6 +195,7 @@ function findTimeoutMs({ headers }: HttpRequest): number | undefined {
 async function runUnary(
   rpc: UnaryRpc<unknown, object>,
   message: unknown,
+  request: HttpRequest,
   call: EtcdCall,
   respond: Respond,
   fail: Fail,
@@ -206,6 +207,7 @@ async function runUnary(
   }
   try {
     const result = await rpc.run(message, call)
+    if (rpc.wanted.open?.isLogin === true) request.identified()
     const body = { parts: rpc.response.jsonParts(result) }
     const response: UnencodedResponse = { status: 200, headers: RESULT_HEADERS, body, revision: undefined }
     const done = (encoded: HttpResponse): void => {
