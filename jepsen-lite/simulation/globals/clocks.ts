@@ -27,18 +27,19 @@ const clock =
       return ms === undefined ? call(real, this, []) : ms * unitsPerMs
     }, real)
 
-const date = (real: AnyFunction): object =>
-  new Proxy(real, {
-    apply(target, self, args) {
-      const ms = dateMs()
-      return ms === undefined ? Reflect.apply(target, self, args) : new Date(ms).toString()
-    },
-    construct(target, args, newTarget) {
-      const ms = args.length === 0 ? dateMs() : undefined
-      const made: object = Reflect.construct(target, ms === undefined ? args : [ms], newTarget)
-      return made
-    },
-  })
+type DateConstructor = AnyFunction & (new (...args: unknown[]) => object)
+
+const date = (real: AnyFunction): object => {
+  const Real = real as DateConstructor
+  const replacement = function (this: unknown, ...args: unknown[]): unknown {
+    const ms = new.target === undefined || args.length === 0 ? dateMs() : undefined
+    if (new.target === undefined) return ms === undefined ? call(real, this, args) : new Real(ms).toString()
+    const own = ms === undefined ? args : [ms]
+    return new.target === replacement ? new Real(...own) : Reflect.construct(real, own, new.target)
+  }
+  replacement.prototype = real.prototype
+  return disguise(replacement, real)
+}
 
 const dateNow = (real: AnyFunction): object => disguise(() => dateMs() ?? call(real, undefined, []), real)
 

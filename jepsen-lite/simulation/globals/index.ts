@@ -1,4 +1,5 @@
-// Globals of simulated processes: clocks, timers and randomness. Where no process runs, code finds what was there
+// Globals of simulated processes: clocks, timers, randomness, output, and work on the thread pool; real
+// I/O is refused. Where no process runs, code finds what was there
 // before, so a test runner continues to work.
 //
 // Code sees the replacement through global objects, through `import` of a module of Node, and through `require`. Code
@@ -7,11 +8,15 @@
 // Vitest have, an `import` of a single function keeps it as well.
 
 import { replaceClocks } from './clocks.ts'
+import { replaceFetch } from './fetch.ts'
+import { replaceOutput } from './output.ts'
 import { type ProcessGlobals, setCurrentProcess } from './process-globals.ts'
 import { replaceRandomness } from './randomness.ts'
+import { replaceIo } from './refusals.ts'
 import { Replacements } from './replacements.ts'
 import { replaceTimerPromises } from './timer-promises.ts'
 import { replaceTimers } from './timers.ts'
+import { replaceWork } from './work.ts'
 
 export type { Cancellable, ProcessGlobals } from './process-globals.ts'
 export { realImmediate, realNow } from './real.ts'
@@ -19,7 +24,16 @@ export { realImmediate, realNow } from './real.ts'
 const { syncBuiltinESMExports } = process.getBuiltinModule('node:module')
 const timers = process.getBuiltinModule('node:timers')
 
-const SUBJECTS = [replaceTimers, replaceTimerPromises, replaceClocks, replaceRandomness]
+const SUBJECTS = [
+  replaceTimers,
+  replaceTimerPromises,
+  replaceClocks,
+  replaceRandomness,
+  replaceIo,
+  replaceOutput,
+  replaceFetch,
+  replaceWork,
+]
 
 /** The mark of a replacement, on a module that all copies of this one share. */
 const REPLACED = Symbol.for('quorate: replaced globals')

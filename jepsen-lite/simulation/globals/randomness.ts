@@ -2,8 +2,8 @@
 // then its bytes are exchanged. `getRandomValues` of `node:crypto` calls that of `crypto`. Generated keys, and
 // signatures that need randomness, are real.
 
-import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Random } from '../../workload/random.ts'
+import { bound } from './async-context.ts'
 import { currentProcess, type ProcessGlobals } from './process-globals.ts'
 import { type AnyFunction, call, disguise, isFunction, type Replacements } from './replacements.ts'
 
@@ -51,7 +51,7 @@ function uuid(random: Random, version: number, time?: number): string {
 
 /** Passes the outcome to the callback in the next turn, in the async context of the caller. */
 const deliver = (host: ProcessGlobals, callback: AnyFunction, ...outcome: unknown[]): void => {
-  host.soon(AsyncLocalStorage.bind(() => void call(callback, undefined, outcome)))
+  host.soon(bound(() => void call(callback, undefined, outcome)))
 }
 
 const mathRandom = (real: AnyFunction): object =>

@@ -37,6 +37,30 @@ function findProperty(target: object, key: PropertyKey): PropertyDescriptor | un
   return undefined
 }
 
+interface Replaced {
+  readonly real: AnyFunction
+  readonly replacement: object
+}
+
+/** The replacements that were made for the properties of an object. */
+const known = new WeakMap<object, Map<PropertyKey, Replaced>>()
+
+/** Makes a replacement once: a search runs thousands of simulations. */
+function replacementOf(
+  target: object,
+  key: PropertyKey,
+  real: AnyFunction,
+  make: (real: AnyFunction) => object,
+): object {
+  const ofTarget = known.get(target) ?? new Map<PropertyKey, Replaced>()
+  const before = ofTarget.get(key)
+  if (before?.real === real) return before.replacement
+  const replacement = make(real)
+  ofTarget.set(key, { real, replacement })
+  known.set(target, ofTarget)
+  return replacement
+}
+
 /** The properties that are replaced now. */
 export class Replacements {
   readonly #originals: (() => void)[] = []
@@ -49,8 +73,9 @@ export class Replacements {
     const { get, enumerable = false } = property
     // A getter of Node may define the property, with what it has loaded.
     const real: unknown = get === undefined ? property.value : Reflect.apply(get, target, [])
-    if (isFunction(real))
-      this.#define(target, key, { value: make(real), writable: true, enumerable }, original)
+    if (!isFunction(real)) return
+    const value = replacementOf(target, key, real, make)
+    this.#define(target, key, { value, writable: true, enumerable }, original)
   }
 
   /** Replaces what the property returns when it is read. `real` and the result have the object as an argument. */

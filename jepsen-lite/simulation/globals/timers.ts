@@ -1,7 +1,7 @@
 // Timers of a simulated process: `setTimeout`, `setInterval`, `setImmediate` and `AbortSignal.timeout`. Arguments that
 // are not valid go to the real function, which throws what it throws.
 
-import { AsyncLocalStorage } from 'node:async_hooks'
+import { bound } from './async-context.ts'
 import { type Cancellable, currentProcess, type ProcessGlobals } from './process-globals.ts'
 import { type AnyFunction, call, disguise, isFunction, type Replacements } from './replacements.ts'
 
@@ -46,7 +46,7 @@ export class Timeout {
     this.#process = host
     this.#delayMs = delayMs
     this.#repeats = repeats
-    this.#callback = AsyncLocalStorage.bind(() => {
+    this.#callback = bound(() => {
       call(callback, this, args)
     })
     this.#start()
@@ -114,7 +114,7 @@ class Immediate {
   #hasRef = true
 
   constructor(host: ProcessGlobals, callback: AnyFunction, args: readonly unknown[]) {
-    const run = AsyncLocalStorage.bind(() => {
+    const run = bound(() => {
       call(callback, this, args)
     })
     this.#pending = host.soon(run)

@@ -27,9 +27,12 @@ export class VirtualHost implements ProcessGlobals {
   readonly written: [stream: string, text: string][] = []
   readonly requests: Request[] = []
   readonly errors: unknown[] = []
+  /** How much work has begun. */
+  beginnings = 0
   #nowMs = 0
   #timers: Timer[] = []
   #work: { deliver?: () => void }[] = []
+  #isDelivering = false
 
   constructor(seed = 1) {
     this.random = new Random(seed)
@@ -101,13 +104,23 @@ export class VirtualHost implements ProcessGlobals {
   beginWork(): (deliver: () => void) => void {
     const work: { deliver?: () => void } = {}
     this.#work.push(work)
+    this.beginnings++
     return (deliver) => {
       work.deliver = deliver
-      for (let first = this.#work[0]; first?.deliver !== undefined; first = this.#work[0]) {
-        this.#work.shift()
-        first.deliver()
-      }
+      void this.#deliver()
     }
+  }
+
+  /** Delivers outcomes in the order in which their work began. Promises run after each. */
+  async #deliver(): Promise<void> {
+    if (this.#isDelivering) return
+    this.#isDelivering = true
+    for (let first = this.#work[0]; first?.deliver !== undefined; first = this.#work[0]) {
+      this.#work.shift()
+      first.deliver()
+      await settle()
+    }
+    this.#isDelivering = false
   }
 
   #push(timer: Timer): Cancellable {

@@ -1,0 +1,103 @@
+// Real I/O, which a simulated process is refused where it begins. `node:readline` needs no line of its own: it reads
+// streams, and that of the terminal is refused.
+
+import { currentProcess } from './process-globals.ts'
+import { type AnyFunction, call, disguise, type Replacements } from './replacements.ts'
+
+const builtin = process.getBuiltinModule
+const { getCallSites, promisify } = builtin('node:util')
+
+interface Refused {
+  /** The name before that of the call. */
+  readonly name: string
+  readonly of: object
+  /** Names of functions and classes, or what decides. */
+  readonly calls: readonly string[] | ((name: string) => boolean)
+}
+
+/** Functions and classes of `node:fs` that touch no disk, or write to descriptors of output (`output.ts`). */
+const FS_ALLOWED = new Set(['Dir', 'Dirent', 'Stats', '_toUnixTimestamp', 'write', 'writeSync'])
+
+const isQuery = (name: string): boolean => /^(lookup|resolve|reverse)/.test(name)
+const isFile = (name: string): boolean => !FS_ALLOWED.has(name) && !/^[A-Z]_OK$/.test(name)
+
+/** Properties of a function that do the same as it: `fs.realpath.native`, and what `util.promisify` returns. */
+const VARIANTS = new Set<PropertyKey>(['native', promisify.custom])
+
+/** Loaded when globals are first replaced. */
+const table = (): readonly Refused[] => {
+  const [net, dns, workers] = [builtin('node:net'), builtin('node:dns'), builtin('node:worker_threads')]
+  return [
+    { name: 'net', of: net, calls: ['connect', 'createConnection'] },
+    { name: 'net.Socket', of: net.Socket.prototype, calls: ['connect'] },
+    { name: 'net.Server', of: net.Server.prototype, calls: ['listen'] },
+    { name: 'tls', of: builtin('node:tls'), calls: ['connect'] },
+    { name: 'dgram', of: builtin('node:dgram'), calls: ['createSocket', 'Socket'] },
+    { name: 'dns', of: dns, calls: isQuery },
+    { name: 'dns.Resolver', of: dns.Resolver.prototype, calls: isQuery },
+    { name: 'dns.promises', of: dns.promises, calls: isQuery },
+    { name: 'dns.promises.Resolver', of: dns.promises.Resolver.prototype, calls: isQuery },
+    { name: 'http', of: builtin('node:http'), calls: ['request', 'get', 'ClientRequest'] },
+    { name: 'https', of: builtin('node:https'), calls: ['request', 'get'] },
+    { name: 'http2', of: builtin('node:http2'), calls: ['connect'] },
+    { name: 'fs', of: builtin('node:fs'), calls: isFile },
+    { name: 'fs.promises', of: builtin('node:fs/promises'), calls: isFile },
+    {
+      name: 'child_process',
+      of: builtin('node:child_process'),
+      calls: ['exec', 'execFile', 'execFileSync', 'execSync', 'fork', 'spawn', 'spawnSync'],
+    },
+    { name: 'worker_threads', of: workers, calls: ['Worker', 'MessageChannel', 'BroadcastChannel'] },
+    { name: 'cluster', of: builtin('node:cluster'), calls: ['fork'] },
+    { name: 'process', of: process, calls: ['exit', 'reallyExit', 'abort', 'kill'] },
+    { name: '', of: globalThis, calls: ['WebSocket', 'EventSource', 'MessageChannel', 'BroadcastChannel'] },
+  ]
+}
+
+/** Code that loads modules and source maps: that of Node, with the files it reads, and packages that take its place. */
+const LOADERS =
+  /^node:(fs$|internal\/(fs|modules|source_map|bootstrap)\/)|\/node_modules\/(@?vitest|vite|vite-node|jest-[\w-]+|@jest|tsx|esbuild|ts-node|pirates|source-map-support|@cspotcode)\//
+
+/** The frames of this function and of its caller, and of what that belongs to. */
+const OWN_FRAMES = 3
+
+/** Whether the caller of the replacement loads modules. */
+function isLoading(): boolean {
+  const caller = getCallSites(OWN_FRAMES + 3)
+    .slice(OWN_FRAMES)
+    .find(({ scriptName }) => scriptName !== '')
+  return caller !== undefined && LOADERS.test(caller.scriptName.replaceAll('\\', '/'))
+}
+
+/** Throws if a process calls it, and does not load a module. */
+function refuse(name: string): void {
+  const host = currentProcess()
+  if (host !== undefined && !isLoading()) host.refuse(name)
+}
+
+const refusing =
+  (name: string, isVariant = false) =>
+  (real: AnyFunction): object => {
+    const replacement = function (this: unknown, ...args: unknown[]): unknown {
+      refuse(name)
+      if (new.target === undefined) return call(real, this, args)
+      return Reflect.construct(real, args, new.target === replacement ? real : new.target)
+    }
+    replacement.prototype = real.prototype
+    if (isVariant) return disguise(replacement, real)
+    return disguise(replacement, real, (key, value) =>
+      VARIANTS.has(key) ? refusing(name, true)(value) : value,
+    )
+  }
+
+export function replaceIo(replacements: Replacements): void {
+  for (const { name, of, calls } of table()) {
+    const names = typeof calls === 'function' ? Object.getOwnPropertyNames(of).filter(calls) : calls
+    const prefix = name === '' ? '' : `${name}.`
+    for (const key of names) replacements.method(of, key, refusing(`${prefix}${key}`))
+  }
+  replacements.value(process, 'stdin', (real) => (self) => {
+    refuse('process.stdin')
+    return real(self)
+  })
+}

@@ -1,0 +1,2 @@
+export * from './required.cjs'
+export { stdout } from 'node:process'

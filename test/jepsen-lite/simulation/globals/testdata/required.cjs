@@ -1,0 +1,1 @@
+exports.text = require('./data.json').text
