@@ -1,6 +1,7 @@
 // When a store is taken to work again, and when a run proves nothing.
 
 import { expect, test } from 'vitest'
+import { concludeFrom } from '../../../jepsen-lite/finding.ts'
 import { lackingFeatures, RunStats } from '../../../jepsen-lite/local/run-stats.ts'
 import {
   type AnyOperation,
@@ -109,4 +110,14 @@ test('clients that are stopped or killed, and never while they hold something, p
     recorder.note('clients stopped', { clients: 'p1' })
   })
   expect(released.holders).toMatchObject({ faults: 5, faultsWhileHolding: 0 })
+})
+
+test('a run that proves nothing fails, and so does one that was interrupted', () => {
+  for (const kind of ['proves-nothing', 'interrupted'] as const) {
+    const undecided = { kind: 'undecided', message: 'the search has ended' } as const
+    expect(concludeFrom([undecided, { kind, message: 'a reason' }])).toMatchObject({
+      verdict: 'failed',
+      exit_code: 3,
+    })
+  }
 })

@@ -16,7 +16,7 @@ export const options = (
   timeS: 4.5,
   workload: 'kv',
   wire: 'http',
-  rate: 100,
+  rate: 30,
   clients: 5,
   nodes: 3,
   // Its first two faults are short.
