@@ -4,6 +4,7 @@
 import type { Console } from 'node:console'
 import { bound } from './async-context.ts'
 import { currentProcess, type ProcessGlobals } from './process-globals.ts'
+import { refuse } from './refusals.ts'
 import { type AnyFunction, call, disguise, isFunction, type Replacements } from './replacements.ts'
 
 const consoleModule = process.getBuiltinModule('node:console')
@@ -124,12 +125,12 @@ function partOf(bytes: Buffer, args: readonly unknown[]): Buffer {
   return bytes.subarray(offset, typeof options.length === 'number' ? offset + options.length : undefined)
 }
 
-/** Writes to the descriptor of `stdout` or `stderr`; refuses any other one. Returns the number of bytes. */
-function writeDescriptor(host: ProcessGlobals, name: string, args: readonly unknown[]): number {
+/** Writes to the descriptor of `stdout` or `stderr`, and returns the number of bytes. Undefined: it is another one. */
+function writeDescriptor(host: ProcessGlobals, args: readonly unknown[]): number | undefined {
   const [descriptor, chunk, ...rest] = args
   const stream = typeof descriptor === 'number' ? STREAMS[descriptor - 1] : undefined
   const bytes = bytesOf(chunk, rest[1])
-  if (stream === undefined || bytes === undefined) return host.refuse(name)
+  if (stream === undefined || bytes === undefined) return undefined
   const part = typeof chunk === 'string' ? bytes : partOf(bytes, rest)
   host.write(stream, part.toString())
   return part.length
@@ -138,17 +139,22 @@ function writeDescriptor(host: ProcessGlobals, name: string, args: readonly unkn
 const fsWriteSync = (real: AnyFunction): object =>
   disguise((...args: unknown[]): unknown => {
     const host = currentProcess()
-    return host === undefined ? call(real, fs, args) : writeDescriptor(host, 'fs.writeSync', args)
+    const written = host === undefined ? undefined : writeDescriptor(host, args)
+    if (written !== undefined) return written
+    refuse('fs.writeSync')
+    return call(real, fs, args)
   }, real)
 
 const fsWrite = (real: AnyFunction): object =>
   disguise((...args: unknown[]): unknown => {
     const host = currentProcess()
-    if (host === undefined) return call(real, fs, args)
-    const written = writeDescriptor(host, 'fs.write', args)
     const callback = args.findLast(isFunction)
-    if (callback !== undefined)
-      host.soon(bound(() => void call(callback, undefined, [null, written, args[1]])))
+    const written = host === undefined ? undefined : writeDescriptor(host, args)
+    if (host === undefined || written === undefined || callback === undefined) {
+      refuse('fs.write')
+      return call(real, fs, args)
+    }
+    host.soon(bound(() => void call(callback, undefined, [null, written, args[1]])))
     return undefined
   }, real)
 

@@ -54,23 +54,27 @@ const table = (): readonly Refused[] => {
   ]
 }
 
-/** Code that loads modules and source maps: that of Node, with the files it reads, and packages that take its place. */
+/** Code that loads modules, source maps and lines for messages: that of Node, and packages that take its place. */
 const LOADERS =
-  /^node:(fs$|internal\/(fs|modules|source_map|bootstrap)\/)|\/node_modules\/(@?vitest|vite|vite-node|jest-[\w-]+|@jest|tsx|esbuild|ts-node|pirates|source-map-support|@cspotcode)\//
+  /^node:internal\/(assert|bootstrap|modules|source_map)\/|\/node_modules\/(@?vitest|vite|vite-node|jest-[\w-]+|@jest|tsx|esbuild|ts-node|pirates|source-map-support|@cspotcode)\//
+/** Code between a loader and the call: other parts of Node, and packages that the loader uses or loads. */
+const BETWEEN = /^node:|\/node_modules\/|^$/
 
-/** The frames of this function and of its caller, and of what that belongs to. */
-const OWN_FRAMES = 3
+const FRAMES_MAX = 40
 
-/** Whether the caller of the replacement loads modules. */
+const folderOf = (path: string): string => path.slice(0, path.lastIndexOf('/'))
+
+/** Whether a loader of modules calls the replacement, and no code of the user between them. */
 function isLoading(): boolean {
-  const caller = getCallSites(OWN_FRAMES + 3)
-    .slice(OWN_FRAMES)
-    .find(({ scriptName }) => scriptName !== '')
-  return caller !== undefined && LOADERS.test(caller.scriptName.replaceAll('\\', '/'))
+  const frames = getCallSites(FRAMES_MAX).map(({ scriptName }) => scriptName.replaceAll('\\', '/'))
+  const own = folderOf(frames[0] ?? '')
+  const caller = frames.findIndex((name) => folderOf(name) !== own)
+  const first = frames.slice(caller).find((name) => LOADERS.test(name) || !BETWEEN.test(name))
+  return caller !== -1 && first !== undefined && LOADERS.test(first)
 }
 
 /** Throws if a process calls it, and does not load a module. */
-function refuse(name: string): void {
+export function refuse(name: string): void {
   const host = currentProcess()
   if (host !== undefined && !isLoading()) host.refuse(name)
 }
