@@ -68,9 +68,8 @@ const folderOf = (path: string): string => path.slice(0, path.lastIndexOf('/'))
 function isLoading(): boolean {
   const frames = getCallSites(FRAMES_MAX).map(({ scriptName }) => scriptName.replaceAll('\\', '/'))
   const own = folderOf(frames[0] ?? '')
-  const caller = frames.findIndex((name) => folderOf(name) !== own)
-  const first = frames.slice(caller).find((name) => LOADERS.test(name) || !BETWEEN.test(name))
-  return caller !== -1 && first !== undefined && LOADERS.test(first)
+  const caller = frames.find((name) => LOADERS.test(name) || !(folderOf(name) === own || BETWEEN.test(name)))
+  return caller !== undefined && LOADERS.test(caller)
 }
 
 /** Throws if a process calls it, and does not load a module. */
