@@ -26,6 +26,11 @@ const recipes = (...names: readonly string[]): string => `import { ${names.join(
 
 export const FRAGMENTS: readonly Fragment[] = [
   {
+    of: 'README.md: // Real Raft and real LevelDB',
+    // A machine that runs tests may be busy.
+    change: { 'cluster.client()': 'cluster.client({ timeoutMs: 60_000 })' },
+  },
+  {
     of: 'docs/guides/users.md: const kv = new Client({',
     before: "process.env.KV_USER = 'shop'; process.env.KV_PASSWORD = 'correct horse'",
   },

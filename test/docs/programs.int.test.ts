@@ -30,6 +30,7 @@ const READ = Map.groupBy(
   ({ page }) => page,
 )
 
+const BUILD_INFO = join(root, 'node_modules/.cache/quorate/docs.tsbuildinfo')
 const directory = mkdtempSync(join(tmpdir(), 'quorate-docs-'))
 let cluster: EmbeddedCluster
 let types: string
@@ -91,7 +92,8 @@ function compile(): Promise<string> {
   return new Promise((resolve) => {
     execFile(
       process.execPath,
-      [tsc, '--singleThreaded', '-p', directory],
+      // The next run checks the programs, and of the sources what changed.
+      [tsc, '--singleThreaded', '-p', directory, '--incremental', '--tsBuildInfoFile', BUILD_INFO],
       { cwd: directory },
       (_, out, err) => resolve(out + err),
     )
