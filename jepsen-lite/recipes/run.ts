@@ -14,6 +14,8 @@ import { DRAW } from '../sim/schedule/random-purposes.ts'
 import { CLIENT_FAULTS, type ClientFault, type Schedule } from '../sim/schedule/schedule.ts'
 import type { Machine } from '../sim/world/process.ts'
 import { IO } from '../sim/world/time.ts'
+import { ClientNetwork } from '../simulation/network/client-network.ts'
+import { type VirtualProcess, VirtualProcesses } from '../simulation/processes.ts'
 import {
   buildHistory,
   FIRST_REVISION,
@@ -25,8 +27,6 @@ import { Random } from '../workload/random.ts'
 import type { WatchedEvent } from '../workload/watch-record.ts'
 import { drain, runRecipe } from './clients.ts'
 import { Holders } from './holders.ts'
-import { ClientNetwork } from './network.ts'
-import { type VirtualProcess, VirtualProcesses } from './virtual-process.ts'
 
 /** Clients of one process. */
 const CLIENTS = 3
@@ -69,7 +69,7 @@ export async function runRecipes(schedule: RecipeSchedule, watch?: EventObserver
   await loaded
   const run = new Run(schedule, watch)
   const clients = new RecipeProcesses(run, schedule)
-  const restore = clients.hosts.replaceGlobals()
+  const restore = await clients.hosts.replaceGlobals()
   try {
     await clients.run()
   } catch (error) {
@@ -99,6 +99,8 @@ class RecipeProcesses {
   readonly #history: HistoryEvent[] = []
   /** Client processes by their numbers in the schedule. */
   readonly #processes: Clientele[] = []
+  /** Functions that end the cuts between clients and machines. */
+  readonly #cuts = new Set<() => void>()
   #values = 0
   #isOver = false
   /** A majority is gone: clients could not end what they had begun, or the queue could not be emptied. */
@@ -233,7 +235,9 @@ class RecipeProcesses {
     if (this.#isOver || host.paused || !host.live) return false
     if (kind === 'cut') {
       if (machine === undefined) return false
-      this.#network.cut(host, machine, ms)
+      const end = this.#network.cut(host.name, machine.name)
+      this.#cuts.add(end)
+      time.push(time.now + ms, IO, undefined, end)
     } else if (kind === 'stop') {
       host.stop()
       time.push(time.now + ms, IO, undefined, () => host.resume())
@@ -260,7 +264,7 @@ class RecipeProcesses {
   async #endAll(): Promise<void> {
     const { time, machines } = this.#run.cluster
     this.#isOver = true
-    this.#network.heal()
+    for (const end of this.#cuts) end()
     // A node gives up a snapshot when its disk becomes short of space. A replica that a majority needs might never
     // complete one between two such periods.
     for (const { space } of machines) space.fixed = Number.POSITIVE_INFINITY

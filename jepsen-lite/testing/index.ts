@@ -14,10 +14,32 @@
 
 import '../../src/system/require-node.ts'
 
+export { RecordedHistory } from '../history/recorded-history.ts'
+export { SimulationError, type SimulationErrorCode } from '../simulation/error.ts'
+export { simulatedFaults } from '../simulation/schedule/arbitrary.ts'
+export { SimulatedSchedule } from '../simulation/schedule/schedule.ts'
+export type {
+  SimulatedFault,
+  SimulatedFaultKind,
+  SimulatedFaultsOptions,
+} from '../simulation/schedule/types.ts'
+export type {
+  Leftover,
+  OutputLine,
+  ProcessSelf,
+  RequestServer,
+  SimulatedCluster,
+  SimulatedNode,
+  SimulatedProcess,
+  SimulatedProcessOptions,
+  SimulationOptions,
+  SimulationResult,
+  World,
+} from '../simulation/types.ts'
 export { faultSchedules } from './arbitrary.ts'
-export { RecordedHistory } from './history.ts'
 export { type RecordedClient, type RecordedOptions, recorded } from './recorded.ts'
 export { FaultSchedule, faultSchedule, type RunOptions } from './schedule.ts'
+export { simulate } from './simulate.ts'
 export type { Fault, FaultKind, ScheduleOptions } from './types.ts'
 export {
   AnomalyError,

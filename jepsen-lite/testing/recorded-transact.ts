@@ -17,8 +17,8 @@ import type { KvRecord, ReadOptions } from '../../src/client/types.ts'
 import { checkTransactionList } from '../../src/client/validate-arguments.ts'
 import { bytesCheck, checkValue } from '../../src/client/validators.ts'
 import { compareKeys, contains, keyAfter, prefixEnd } from '../checker/keys.ts'
+import type { End, Mark } from '../history/end.ts'
 import type { HistoryOperation, ListedRow, RecordedResult } from '../workload/history.ts'
-import type { End, Mark } from './end.ts'
 import type { ListedRange } from './recorded-single.ts'
 import {
   checkUnleased,

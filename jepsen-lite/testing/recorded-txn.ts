@@ -13,9 +13,9 @@ import { rangeAt, rangeBounds } from '../../src/operations/forms/index.ts'
 import { type KvComparison, type KvTxn, type KvTxnOperation, onlyReads } from '../../src/operations/index.ts'
 import { contains, keyAfter } from '../checker/keys.ts'
 import { listedInterval } from '../checker/list-range.ts'
+import type { End } from '../history/end.ts'
+import { isRead } from '../history/recorded-history.ts'
 import type { HistoryOperation, RecordedResult } from '../workload/history.ts'
-import type { End } from './end.ts'
-import { isRead } from './history.ts'
 import type { ListedRange } from './recorded-single.ts'
 import {
   answerFields,

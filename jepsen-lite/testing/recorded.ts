@@ -6,7 +6,7 @@
 
 import { Client, inspect, transactThrough } from '../../src/client/client.ts'
 import { checkOptions, checkValue } from '../../src/client/validators.ts'
-import { RecordedHistory } from './history.ts'
+import { RecordedHistory } from '../history/recorded-history.ts'
 import { list } from './recorded-list.ts'
 import { count, del, get, put, putJson } from './recorded-single.ts'
 import { transact } from './recorded-transact.ts'

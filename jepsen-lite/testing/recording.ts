@@ -5,13 +5,13 @@ import type { Client } from '../../src/client/client.ts'
 import { PreconditionFailedError, QuorateError } from '../../src/client/errors.ts'
 import type { TxnOperationResult, TxnResult } from '../../src/client/txn-types.ts'
 import type { AnswerInfo, KvRecord, ReadOptions } from '../../src/client/types.ts'
+import type { End } from '../history/end.ts'
+import type { RecordedHistory } from '../history/recorded-history.ts'
 import type {
   HistoryOperation,
   ReadFields as RecordedReadOptions,
   RecordedResult,
 } from '../workload/history.ts'
-import type { End } from './end.ts'
-import type { RecordedHistory } from './history.ts'
 
 export interface Recording {
   readonly client: Client

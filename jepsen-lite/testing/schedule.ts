@@ -21,8 +21,8 @@ import {
   timeoutCheck,
 } from '../../src/client/validators.ts'
 import type { EmbeddedCluster } from '../../src/embed/types.ts'
+import { RecordedHistory } from '../history/recorded-history.ts'
 import { checkFaults } from './arguments.ts'
-import { RecordedHistory } from './history.ts'
 import type { Fault, FaultKind } from './types.ts'
 
 export interface RunOptions {

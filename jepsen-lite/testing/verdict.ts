@@ -17,10 +17,10 @@ import {
   type TransactionsOptions,
   type TransactionsResult,
 } from '../checker/transactions/index.ts'
+import { RecordedHistory } from '../history/recorded-history.ts'
 import { formatOperation, formatOutcome } from '../report/format-operation.ts'
 import { renderReport } from '../report/index.ts'
 import type { History } from '../workload/history.ts'
-import { RecordedHistory } from './history.ts'
 
 export interface CheckOptions {
   /** Where to write an HTML page about the history if something is wrong with it. Default: nowhere. */

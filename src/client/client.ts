@@ -42,6 +42,7 @@ import { TlsSource } from './tls.ts'
 import type { TransactCalls } from './transact.ts'
 import { HttpTransport } from './transport/http-transport.ts'
 import { MuxTransport } from './transport/mux-transport.ts'
+import { simulatedTransport } from './transport/simulated.ts'
 import { type NodeAnswer, resultFrom, type Transport } from './transport/transport.ts'
 import { watchSourceFrom } from './transport/watch-stream.ts'
 import { rangeToDelete, readTxn, txnResult } from './txn.ts'
@@ -177,7 +178,8 @@ export class Client {
     const { callsMax = CALLS_MAX, discover = true, unreachableAfterMs, timeoutMs = TIMEOUT_MS } = options
     const warn = options.onWarning ?? ((message) => process.emitWarning(message, 'QuorateWarning'))
     const tls = new TlsSource(options.tls, warn)
-    const transport = given ?? new HttpTransport({ tls })
+    const simulated = given ?? simulatedTransport()
+    const transport = simulated ?? new HttpTransport({ tls })
     const closing = this.#closing
     const endpoints = new Endpoints(options.endpoints)
     const onMembers = () => mux?.retireOthers()
@@ -193,7 +195,7 @@ export class Client {
     const shared = { endpoints, http: transport, credentials, closing }
     const cluster = new ClusterView({ id: clusterId, ...shared, discover, warn, onMembers })
     const mux =
-      options.transport === 'http'
+      options.transport === 'http' || simulated !== undefined
         ? undefined
         : new MuxTransport({
             endpoints,

@@ -75,8 +75,11 @@ const publicFiles = (entry: string): string[] =>
 test('they reach into no file that is not public', () => {
   const types = ['errors', 'index', 'lease-types', 'txn-types', 'types', 'watch-types']
   const client = ['auth-types', 'client', ...types].map((name) => `client/${name}.d.ts`)
-  const kit = ['arbitrary', 'history', 'index', 'recorded', 'schedule', 'types', 'verdict']
+  const simulation = ['error', 'schedule/arbitrary', 'schedule/schedule', 'schedule/types', 'types']
+  const kit = ['arbitrary', 'index', 'recorded', 'schedule', 'simulate', 'types', 'verdict']
   expect(publicFiles('jepsen-lite/testing/index.d.ts')).toEqual([
+    '../jepsen-lite/history/recorded-history.d.ts',
+    ...simulation.map((name) => `../jepsen-lite/simulation/${name}.d.ts`),
     ...kit.map((name) => `../jepsen-lite/testing/${name}.d.ts`),
     ...client,
     'embed/types.d.ts',

@@ -19,7 +19,7 @@ const PURE = ['bytes', ...OPERATIONS, 'etcd', 'raft', 'kv', 'server/peers']
 /** They import nothing of Node's themselves: a browser page will run them one day. */
 const TESTER_WITHOUT_NODE = ['jepsen-lite/workload', 'jepsen-lite/checker', 'jepsen-lite/sim']
 
-const TESTER_ROOMS = [...TESTER_WITHOUT_NODE, 'jepsen-lite/testing']
+const TESTER_ROOMS = [...TESTER_WITHOUT_NODE, 'jepsen-lite/history', 'jepsen-lite/testing']
 
 /** For all who run nodes. */
 const SERVERS = ['server', 'server/start', 'server/replica', 'server/node']
@@ -190,6 +190,7 @@ const MAY_IMPORT = new Map([
       'embed',
       'jepsen-lite',
       'jepsen-lite/workload',
+      'jepsen-lite/history',
       'jepsen-lite/checker',
     ],
   ],
@@ -200,9 +201,12 @@ const MAY_IMPORT = new Map([
       ...['raft', 'kv', 'storage', 'system', 'client', 'local', 'embed', 'recipes', ...TESTER_WITHOUT_NODE],
       ...[...SERVERS, 'server/peers', 'server/peers/tcp', 'server/api', 'server/http'],
       ...['server/clients', 'server/connections', 'server/listener', 'etcd', 'etcd-client'],
+      'jepsen-lite/history',
     ],
   ],
   ['jepsen-lite/workload', []],
+  // Histories that recorded clients write.
+  ['jepsen-lite/history', ['client', 'jepsen-lite/workload']],
   ['jepsen-lite/checker', ['jepsen-lite/workload']],
   [
     'jepsen-lite/sim',

@@ -22,20 +22,20 @@ export interface DrawContext {
   readonly longMs: number
 }
 
-interface Field<T> {
+export interface ShapeField<T> {
   readonly spec: Spec
   readonly draw: (drawing: DrawContext) => T
 }
-interface OptionalField<T> extends Field<T | undefined> {
+export interface OptionalShapeField<T> extends ShapeField<T | undefined> {
   readonly optional: true
 }
-export type FieldShapes = { readonly [name: string]: Field<unknown> | OptionalField<unknown> }
+export type FieldShapes = { readonly [name: string]: ShapeField<unknown> | OptionalShapeField<unknown> }
 
 type OptionalNames<S> = {
   [Name in keyof S]: S[Name] extends { readonly optional: true } ? Name : never
 }[keyof S]
 type HeldBy<F> =
-  F extends OptionalField<infer T> ? Exclude<T, undefined> : F extends Field<infer T> ? T : never
+  F extends OptionalShapeField<infer T> ? Exclude<T, undefined> : F extends ShapeField<infer T> ? T : never
 
 /** The values of a shape. */
 export type FieldValues<S> = {
@@ -71,26 +71,26 @@ export const FOLLOWERS = ['follower-0', 'follower-1', 'follower-2', 'follower-3'
 // ---- fields
 
 /** Drawn from `from` to `to`. Valid is any natural number; 0 only if it can be drawn. */
-export function natural(from: number, to: number): Field<number> {
+export function natural(from: number, to: number): ShapeField<number> {
   return {
     spec: { is: 'natural', min: Math.min(1, from), max: NATURAL_MAX },
     draw: ({ rng }) => rng.int(from, to + 1),
   }
 }
 
-export function computed(draw: (drawing: DrawContext) => number): Field<number> {
+export function computed(draw: (drawing: DrawContext) => number): ShapeField<number> {
   return { spec: { is: 'natural', min: 0, max: NATURAL_MAX }, draw: (drawing) => Math.round(draw(drawing)) }
 }
 
 /** How long a fault lasts. */
-export const duration: Field<number> = computed(({ rng, longMs }) => rng.ms(5, longMs))
+export const duration: ShapeField<number> = computed(({ rng, longMs }) => rng.ms(5, longMs))
 
-export function flag(odds = 0.5): Field<boolean> {
+export function flag(odds = 0.5): ShapeField<boolean> {
   return { spec: { is: 'flag' }, draw: ({ rng }) => rng.chance(odds) }
 }
 
 /** A value that is listed more than once is drawn more often. The shrinker prefers the first. */
-export function choiceField<T extends string>(first: T, ...others: readonly T[]): Field<T> {
+export function choiceField<T extends string>(first: T, ...others: readonly T[]): ShapeField<T> {
   return {
     spec: { is: 'one of', values: [first, ...others] },
     draw: ({ rng }) => rng.pick([first, ...others]),
@@ -102,14 +102,14 @@ export function listField<T extends string>(
   length: number,
   first: T,
   ...others: readonly T[]
-): Field<readonly T[]> {
+): ShapeField<readonly T[]> {
   return {
     spec: { is: 'list', values: [first, ...others] },
     draw: ({ rng }) => Array.from({ length }, () => rng.pick([first, ...others])),
   }
 }
 
-export const target: Field<MachineTarget> = {
+export const target: ShapeField<MachineTarget> = {
   spec: { is: 'target' },
   draw: ({ rng, config }) => {
     if (rng.chance(0.35)) return 'leader'
@@ -119,7 +119,7 @@ export const target: Field<MachineTarget> = {
 }
 
 /** A set of machines: with these probabilities empty, or all. */
-export function places(none = 0, all = 0): Field<readonly number[]> {
+export function places(none = 0, all = 0): ShapeField<readonly number[]> {
   return {
     spec: { is: 'places' },
     draw: ({ rng }) => (rng.chance(none) ? [] : rng.chance(all) ? [...PLACES] : somePlaces(rng)),
@@ -128,7 +128,7 @@ export function places(none = 0, all = 0): Field<readonly number[]> {
 
 export const somePlaces = (rng: Random): number[] => PLACES.filter(() => rng.chance(0.5))
 
-export function optional<T>(field: Field<T>, odds: number): OptionalField<T> {
+export function optional<T>(field: ShapeField<T>, odds: number): OptionalShapeField<T> {
   const draw = (drawing: DrawContext): T | undefined =>
     drawing.rng.chance(odds) ? field.draw(drawing) : undefined
   return { spec: field.spec, draw, optional: true }

@@ -103,6 +103,10 @@ export class Machine {
   slowFactor = 1
   slowUntil = 0
   stalledUntil = 0
+  /** Each write takes so much longer. */
+  extraWriteMs = 0
+  /** The URL for clients, which is in the configuration of the cluster. */
+  url = ''
   /** Applying an entry takes this long, until then; and how many entries were applied so. */
   applyMs = 0
   applyUntil = 0
@@ -147,7 +151,7 @@ export class Machine {
 
   get member(): RaftMember {
     const id = this.replica?.id ?? asReplicaId('0')
-    return { id, name: this.name, peer: `${this.name}:1`, url: '' }
+    return { id, name: this.name, peer: `${this.name}:1`, url: this.url }
   }
 
   votesIn(configuration: Configuration): boolean {
@@ -256,7 +260,7 @@ export class Machine {
         ? config.writeMs + config.writeJitterMs * unit(draw)
         : config.readMs * (0.5 + unit(draw))
     if (what === 'read') return usual
-    const slow = time.now < this.slowUntil ? usual * this.slowFactor : usual
+    const slow = (time.now < this.slowUntil ? usual * this.slowFactor : usual) + this.extraWriteMs
     return Math.max(slow, this.stalledUntil - time.now)
   }
 }

@@ -62,6 +62,10 @@ class Queue {
     this.#events.push(event)
   }
 
+  some(isSuch: (event: Event) => boolean): boolean {
+    return this.#events.some((event, at) => at >= this.#head && isSuch(event))
+  }
+
   take(): Event | undefined {
     if (this.#head === this.#events.length) return undefined
     const event = this.#events[this.#head++]
@@ -134,6 +138,12 @@ export class Time {
       if (event.owner === owner && event.kind === TIMER) event.at = Math.max(this.now, at(event))
       this.#siftUp(event)
     }
+  }
+
+  /** Whether an event waits that has such an owner. */
+  waitsFor(isSuch: (owner: EventOwner | undefined) => boolean): boolean {
+    const waits = ({ run, owner }: Event): boolean => run !== undefined && isSuch(owner)
+    return this.#heap.some(waits) || this.#present.some(waits) || this.#late.some(waits)
   }
 
   #insert(event: Event): void {

@@ -4,9 +4,10 @@ import type { Arbitrary, Random as FastCheckRandom, Stream, Value } from 'fast-c
 import { fastCheck } from '../../fast-check.ts'
 import { Random } from '../../workload/random.ts'
 import { drawSchedule } from './draw.ts'
-import { drawRange, type SimulatedFaultsOptions } from './options.ts'
+import { drawRange } from './options.ts'
 import { SimulatedSchedule } from './schedule.ts'
 import { type ShrinkPosition, simplerSchedules } from './simpler.ts'
+import type { SimulatedFaultsOptions } from './types.ts'
 
 /**
  * Schedules of faults for `simulate`.

@@ -3,9 +3,10 @@
 
 import { nodeNames } from '../../../src/local/directory/plan.ts'
 import type { Random } from '../../workload/random.ts'
-import { isNode, LEADING_NODE, rulesOf, type SimulatedFault, type SimulatedFaultKind } from './fault.ts'
-import { type DrawRange, drawRange, type SimulatedFaultsOptions } from './options.ts'
+import { isNode, LEADING_NODE, rulesOf } from './fault.ts'
+import { type DrawRange, drawRange } from './options.ts'
 import { SimulatedSchedule } from './schedule.ts'
+import type { SimulatedFault, SimulatedFaultKind, SimulatedFaultsOptions } from './types.ts'
 
 const GRID_MS = 10
 /** The longest that a message or a write of a drawn schedule takes in addition. */

@@ -2,8 +2,7 @@
 
 export { simulatedFaults } from './arbitrary.ts'
 export { drawSchedule } from './draw.ts'
-export type { SimulatedFault, SimulatedFaultKind } from './fault.ts'
-export type { SimulatedFaultsOptions } from './options.ts'
 export { SimulatedSchedule } from './schedule.ts'
 export { type ShrinkOptions, shrinkSchedule } from './shrink.ts'
 export { formatSchedule, parseSchedule } from './text.ts'
+export type { SimulatedFault, SimulatedFaultKind, SimulatedFaultsOptions } from './types.ts'

@@ -2,22 +2,8 @@
 
 import { type Check, checkOptions, listCheck, positiveCheck } from '../../../src/client/validators.ts'
 import { kindsCheck, nodesCheck } from '../../schedule-checks.ts'
-import { atCheck, durationCheck, processCheck, SIMULATED_KINDS, type SimulatedFaultKind } from './fault.ts'
-
-export interface SimulatedFaultsOptions {
-  /** Size of the cluster. Default: 3. */
-  readonly nodes?: number | undefined
-  /** Names of the processes that faults may strike. Default: none. */
-  readonly processes?: readonly string[] | undefined
-  /** Default: all. */
-  readonly kinds?: readonly SimulatedFaultKind[] | undefined
-  /** The largest number of faults. Default: 4. */
-  readonly steps?: number | undefined
-  /** Faults begin up to this time, in milliseconds. Choose about as long as the body runs. Default: 10,000. */
-  readonly ms?: number | undefined
-  /** The longest duration of a fault, in milliseconds. Default: 5,000. */
-  readonly durationMaxMs?: number | undefined
-}
+import { atCheck, durationCheck, processCheck, SIMULATED_KINDS } from './fault.ts'
+import type { SimulatedFaultKind, SimulatedFaultsOptions } from './types.ts'
 
 export interface DrawRange {
   readonly nodes: number

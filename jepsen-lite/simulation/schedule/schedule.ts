@@ -1,8 +1,9 @@
 // The faults of one run of a simulation, in the order in which they begin.
 
 import { checkValue } from '../../../src/client/validators.ts'
-import { checkFault, type SimulatedFault } from './fault.ts'
+import { checkFault } from './fault.ts'
 import { formatSchedule, parseSchedule } from './text.ts'
+import type { SimulatedFault } from './types.ts'
 
 export class SimulatedSchedule {
   /** In the order in which they begin. Those that begin at the same time stay in the order that was given. */

@@ -3,16 +3,9 @@
 // fails, and continues from there.
 
 import { NODES_MAX, nodeNames } from '../../../src/local/directory/plan.ts'
-import {
-  isNode,
-  LEADING_NODE,
-  RATE_STEPS,
-  rulesOf,
-  SIMULATED_KINDS,
-  type SimulatedFault,
-  type SimulatedFaultKind,
-} from './fault.ts'
+import { isNode, LEADING_NODE, RATE_STEPS, rulesOf, SIMULATED_KINDS } from './fault.ts'
 import { SimulatedSchedule } from './schedule.ts'
+import type { SimulatedFault, SimulatedFaultKind } from './types.ts'
 
 export interface SimplerSchedule {
   readonly schedule: SimulatedSchedule

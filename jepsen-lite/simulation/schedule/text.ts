@@ -7,16 +7,8 @@
 
 import { type Check, describeValue } from '../../../src/client/validators.ts'
 import { didYouMean } from '../../../src/system/did-you-mean.ts'
-import {
-  amountCheck,
-  atCheck,
-  durationCheck,
-  kindCheck,
-  SIMULATED_KINDS,
-  type SimulatedFault,
-  type SimulatedFaultKind,
-  targetCheck,
-} from './fault.ts'
+import { amountCheck, atCheck, durationCheck, kindCheck, SIMULATED_KINDS, targetCheck } from './fault.ts'
+import type { SimulatedFault, SimulatedFaultKind } from './types.ts'
 
 export const formatSchedule = (faults: readonly SimulatedFault[]): string =>
   faults.map(formatFault).join('; ')

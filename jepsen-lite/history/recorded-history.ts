@@ -12,6 +12,7 @@ import {
   parseHistory,
   Recorder,
 } from '../workload/history.ts'
+import { currentClock } from './clock.ts'
 import type { End, Mark } from './end.ts'
 
 interface RecordedTransaction {
@@ -47,10 +48,11 @@ export class RecordedHistory {
   #isLoaded = false
 
   constructor() {
-    const startedAt = performance.now()
+    const now = currentClock()
+    const startedAt = now()
     this.#recorder = new Recorder(
       { workload: 'recorded', command: '' },
-      () => Math.round((performance.now() - startedAt) * 1000) / 1000,
+      () => Math.round((now() - startedAt) * 1000) / 1000,
       (event) => {
         if (this.#isLoaded)
           throw new Error('RecordedHistory: it was loaded from a file, so nothing more is recorded in it')
@@ -95,6 +97,11 @@ export class RecordedHistory {
   /** As JSONL. */
   toString(): string {
     return this.#events.map((event) => `${formatEvent(event)}\n`).join('')
+  }
+
+  /** @internal */
+  get recorder(): Recorder {
+    return this.#recorder
   }
 
   /** @internal */

@@ -2,15 +2,15 @@
 // check of bodies. The node is simulated, or a fake of the tests.
 
 import { Socket } from 'node:net'
-import { ApiError } from '../../src/operations/forms/index.ts'
-import { get } from '../../src/operations/get.ts'
-import { errorResponse } from '../../src/operations/http/form.ts'
-import type { Operation, WatchedChanges } from '../../src/operations/index.ts'
-import { put } from '../../src/operations/put.ts'
-import { Api } from '../../src/server/api/api.ts'
-import { InboundBudget } from '../../src/server/api/budget.ts'
-import { execute } from '../../src/server/api/execute.ts'
-import { ClientConnection } from '../../src/server/clients/client-connection.ts'
+import { ApiError } from '../../../src/operations/forms/index.ts'
+import { get } from '../../../src/operations/get.ts'
+import { errorResponse } from '../../../src/operations/http/form.ts'
+import type { Operation, WatchedChanges } from '../../../src/operations/index.ts'
+import { put } from '../../../src/operations/put.ts'
+import { Api } from '../../../src/server/api/api.ts'
+import { InboundBudget } from '../../../src/server/api/budget.ts'
+import { execute } from '../../../src/server/api/execute.ts'
+import { ClientConnection } from '../../../src/server/clients/client-connection.ts'
 import {
   bodyParts,
   encodeWhole,
@@ -18,15 +18,15 @@ import {
   type HttpResponse,
   isSliced,
   isStreamed,
-} from '../../src/server/connections/messages.ts'
-import { decodeDelete, decodeRange, encode } from '../../src/server/http/http-codec.ts'
-import { OPERATION_ROUTES } from '../../src/server/http/routes.ts'
-import { httpLimits } from '../../src/server/listener/limits.ts'
-import type { Driver } from '../../src/server/node/driver.ts'
-import type { KvNode } from '../../src/server/node/kv-node.ts'
-import type { SlicedScan } from '../../src/server/node/read/record-scan.ts'
-import type { WatchHandle, WatchSink } from '../../src/server/node/watch/index.ts'
-import type { Invariants } from '../sim/oracle/invariants.ts'
+} from '../../../src/server/connections/messages.ts'
+import { decodeDelete, decodeRange, encode } from '../../../src/server/http/http-codec.ts'
+import { OPERATION_ROUTES } from '../../../src/server/http/routes.ts'
+import { httpLimits } from '../../../src/server/listener/limits.ts'
+import type { Driver } from '../../../src/server/node/driver.ts'
+import type { KvNode } from '../../../src/server/node/kv-node.ts'
+import type { SlicedScan } from '../../../src/server/node/read/record-scan.ts'
+import type { WatchHandle, WatchSink } from '../../../src/server/node/watch/index.ts'
+import type { Invariants } from '../../sim/oracle/invariants.ts'
 
 export interface SimulatedRequest {
   readonly method: string

@@ -1,0 +1,66 @@
+// Where simulated code waits: the places of the promises that are not settled. They cost much, so a run that has failed
+// is repeated with them.
+
+import { fileURLToPath } from 'node:url'
+import { promiseHooks } from 'node:v8'
+
+/** Frames of a stack that are kept: those of this package come before those of the user. */
+const FRAMES_MAX = 30
+/** Places that a message shows. */
+const PLACES_MAX = 20
+/** The directories of this package. In the bundle all files are in one. */
+const OWN = ['../../jepsen-lite/', '../../src/', './'].map((path) => new URL(path, import.meta.url).href)
+
+interface Awaited {
+  readonly process: string
+  readonly stack: Error
+}
+
+export class AwaitedPlaces {
+  readonly #current: () => string | undefined
+  readonly #awaited = new Map<Promise<unknown>, Awaited>()
+
+  /** `current`: the name of the process whose code runs. */
+  constructor(current: () => string | undefined) {
+    this.#current = current
+  }
+
+  /** Notes promises from now on. Call the result to end that. */
+  start(): () => void {
+    return promiseHooks.createHook({
+      init: (promise, parent) => {
+        // A promise that was derived from another one: somebody awaits that one here.
+        if (parent === undefined) return
+        const process = this.#current()
+        if (process === undefined) return
+        const { stackTraceLimit } = Error
+        Error.stackTraceLimit = FRAMES_MAX
+        this.#awaited.set(promise, { process, stack: new Error('awaited') })
+        Error.stackTraceLimit = stackTraceLimit
+      },
+      settled: (promise) => {
+        this.#awaited.delete(promise)
+      },
+    }) as () => void
+  }
+
+  /** The places in the user's code, such as "worker at /app/worker.ts:12:5". */
+  get places(): readonly string[] {
+    const places = [...this.#awaited.values()].flatMap(({ process, stack }) => {
+      const frame = userFrame(stack)
+      return frame === undefined ? [] : [`${process} ${frame}`]
+    })
+    return [...new Set(places)].slice(0, PLACES_MAX)
+  }
+}
+
+/** The first frame that is not of this package or of Node. */
+export function userFrame(error: Error): string | undefined {
+  const frames = (error.stack ?? '').split('\n').filter((line) => /^\s+at /.test(line))
+  const found = frames.find((frame) => !isOwn(frame))
+  return found?.trim()
+}
+
+const isOwn = (frame: string): boolean =>
+  /\(?node:|<anonymous>\)?$/.test(frame) ||
+  OWN.some((directory) => frame.includes(directory) || frame.includes(fileURLToPath(directory)))

@@ -1,0 +1,70 @@
+// Simulations of a service: the shipped nodes and the user's own code, in virtual time, from one seed.
+
+import { randomInt } from 'node:crypto'
+import { userFrame } from './awaited-places.ts'
+import { SimulationError } from './error.ts'
+import { type RunModes, Simulation } from './simulation.ts'
+import type { SimulationOptions, SimulationResult, World } from './types.ts'
+
+type Body = (world: World) => unknown
+
+/** Modules that the client library loads when it is used for the first time, which takes time. */
+const loaded = Promise.all([
+  import('../../src/client/lease-sessions.ts'),
+  import('../../src/client/transact.ts'),
+  import('../../src/client/mirror.ts'),
+])
+
+/** Settles when no run of this thread is in progress: each replaces global functions. */
+let before: Promise<unknown> = Promise.resolve()
+
+/** Runs the body, and resolves when it has ended. Rejects with a `SimulationError`. */
+export function runSimulation(options: SimulationOptions, body: Body): Promise<SimulationResult> {
+  const ended = before.then(async () => {
+    await loaded
+    const seed = options.seed ?? randomInt(2 ** 31)
+    const run = (modes?: RunModes) => new Simulation(options, seed, modes).run(body)
+    try {
+      return options.determinism === 'check' ? await runTwice(run) : await run()
+    } catch (error) {
+      throw await withPlaces(error, run)
+    }
+  })
+  before = ended.catch(() => {})
+  return ended
+}
+
+/** The second run must take the steps of the first one. */
+async function runTwice(run: (modes: RunModes) => Promise<SimulationResult>): Promise<SimulationResult> {
+  const steps: string[] = []
+  const first = await run({ stepped: (step) => void steps.push(step) })
+  let at = 0
+  const compare = (step: string): string | undefined => {
+    const expected = steps[at++]
+    if (step === expected) return undefined
+    const frame = userFrame(new Error('here'))
+    const place = frame === undefined ? '' : ` ${frame}`
+    return `two runs differ in step ${at}: "${expected ?? 'the end'}", then "${step}"${place}. ${DIFFERS}`
+  }
+  const second = await run({ stepped: compare })
+  if (second.traceHash === first.traceHash && at === steps.length) return second
+  throw new Error(`two runs differ after step ${at}. ${DIFFERS}`)
+}
+
+const DIFFERS =
+  'Code that keeps state between runs, or has a real clock, real randomness or the addresses of objects, does this'
+
+/** Runs it again to find out where code waits. */
+async function withPlaces(
+  error: unknown,
+  run: (modes: RunModes) => Promise<SimulationResult>,
+): Promise<unknown> {
+  if (!(error instanceof SimulationError) || (error.code !== 'deadlock' && error.code !== 'virtual_time'))
+    return error
+  try {
+    await run({ places: true })
+  } catch (again) {
+    if (again instanceof SimulationError && again.code === error.code) return again
+  }
+  return error
+}

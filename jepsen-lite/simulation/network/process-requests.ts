@@ -1,0 +1,142 @@
+// Requests between processes of a service: `fetch` on one side, a handler of `(Request) → Response` on the other. They
+// travel over the network of the clients, with its delays, losses and cuts.
+
+import type { VirtualProcess } from '../processes.ts'
+import type { ClientNetwork } from './client-network.ts'
+
+/** Delay after which a caller learns that its connection was refused or reset. */
+const TOLD_MS = 5
+/** How long a caller waits for the head of an answer, as in Node.js. */
+const ANSWER_MS_MAX = 300_000
+/** Statuses whose answers have no body. */
+const BODILESS = [101, 103, 204, 205, 304]
+
+export type Handler = (request: Request) => Response | Promise<Response>
+
+interface Server {
+  readonly process: VirtualProcess
+  readonly handler: Handler
+}
+
+/** A request without an answer. */
+interface Pending {
+  readonly caller: VirtualProcess
+  readonly server: VirtualProcess | undefined
+  readonly fail: (cause: Error) => void
+}
+
+/** A request on its way. */
+interface Sent {
+  readonly url: string
+  readonly method: string
+  readonly headers: Headers
+  readonly body: ArrayBuffer | undefined
+}
+
+export class ProcessRequests {
+  readonly #network: ClientNetwork
+  /** Called when the handler of a process has thrown. */
+  readonly #threw: (process: VirtualProcess, error: unknown) => void
+  readonly #servers = new Map<string, Server>()
+  readonly #pending = new Set<Pending>()
+
+  constructor(network: ClientNetwork, threw: (process: VirtualProcess, error: unknown) => void) {
+    this.#network = network
+    this.#threw = threw
+  }
+
+  get isBusy(): boolean {
+    return this.#pending.size > 0
+  }
+
+  /** From now on the process answers requests to its name. Call the result to end that. */
+  serve(process: VirtualProcess, handler: Handler): () => void {
+    const host = hostOf(process.name)
+    if (this.#servers.get(host)?.process === process)
+      throw new RangeError(`connect: ${process.name} has a handler already`)
+    const server = { process, handler }
+    this.#servers.set(host, server)
+    return () => {
+      if (this.#servers.get(host) === server) this.#servers.delete(host)
+    }
+  }
+
+  /** A process is gone, and so are its connections. */
+  left(process: VirtualProcess): void {
+    for (const [host, server] of this.#servers) if (server.process === process) this.#servers.delete(host)
+    for (const pending of this.#pending) {
+      if (pending.caller === process) this.#pending.delete(pending)
+      else if (pending.server === process)
+        pending.caller.after(TOLD_MS, () =>
+          pending.fail(systemError('ECONNRESET', 'the connection was reset')),
+        )
+    }
+  }
+
+  openOf(process: VirtualProcess): number {
+    return [...this.#pending].filter(({ caller }) => caller === process).length
+  }
+
+  /** Sends a request of a process, as `fetch` does. */
+  async fetch(caller: VirtualProcess, request: Request): Promise<Response> {
+    const { signal, method, url } = request
+    signal.throwIfAborted()
+    const body = request.body === null ? undefined : await request.arrayBuffer()
+    const sent: Sent = { url, method, headers: new Headers(request.headers), body }
+    const { promise, resolve, reject } = Promise.withResolvers<Response>()
+    const host = new URL(url).hostname
+    const server = this.#servers.get(host)?.process
+    const end = (settle: () => void): void => {
+      if (!this.#pending.delete(pending)) return
+      late.cancel()
+      signal.removeEventListener('abort', abort)
+      settle()
+    }
+    const fail = (cause: Error): void => end(() => reject(new TypeError('fetch failed', { cause })))
+    const abort = (): void => end(() => reject(signal.reason))
+    const pending: Pending = { caller, server, fail }
+    this.#pending.add(pending)
+    signal.addEventListener('abort', abort)
+    const late = caller.after(ANSWER_MS_MAX, () =>
+      fail(systemError('UND_ERR_HEADERS_TIMEOUT', 'no answer came in time')),
+    )
+    this.#network.carry(caller.name, server?.name ?? host, true, (ms) => {
+      caller.outside(ms, () => {
+        const found = this.#servers.get(host)
+        if (found === undefined || found.process !== server) {
+          caller.after(TOLD_MS, () => fail(systemError('ECONNREFUSED', `nothing listens at ${host}`)))
+          return
+        }
+        found.process.after(0, () => {
+          void this.#answer(found, sent).then((response) => {
+            if (response === undefined) return
+            this.#network.carry(found.process.name, caller.name, true, (backMs) => {
+              caller.after(backMs, () => end(() => resolve(response())))
+            })
+          })
+        })
+      })
+    })
+    return promise
+  }
+
+  /** Creates the response at the caller; undefined: the handler has thrown. */
+  async #answer({ process, handler }: Server, sent: Sent): Promise<(() => Response) | undefined> {
+    const { url, method, headers, body } = sent
+    try {
+      const response = await handler(new Request(url, { method, headers, body: body ?? null }))
+      const bytes = response.body === null ? undefined : await response.arrayBuffer()
+      const { status, statusText } = response
+      const copy = { status, statusText, headers: new Headers(response.headers) }
+      return () => new Response(BODILESS.includes(status) ? null : bytes, copy)
+    } catch (error) {
+      this.#threw(process, error)
+      return undefined
+    }
+  }
+}
+
+/** The host of its URL, as `new URL` writes it. */
+export const hostOf = (name: string): string => new URL(`http://${name}`).hostname
+
+const systemError = (code: string, message: string): Error => Object.assign(new Error(message), { code })

@@ -1,0 +1,263 @@
+// The nodes of a simulation, and what the body of a test does to them.
+
+import type { SimCluster } from '../sim/world/cluster.ts'
+import type { InFlight } from '../sim/world/disk.ts'
+import type { Machine } from '../sim/world/process.ts'
+import { IO, TIMER } from '../sim/world/time.ts'
+import { nodeUrl } from './network/client-network.ts'
+import type { SimulatedCluster, SimulatedNode } from './types.ts'
+
+/** Cut packets are sent again by TCP, and arrive after the cut. No one is notified of it. */
+const CUT = { stalls: true, refuses: false } as const
+/** Pause between two requests of an operator that were not granted. */
+const AGAIN_MS = 500
+
+/** Services of the simulation for its nodes. */
+interface Surroundings {
+  /** Notes a fault, or its end, for the report. */
+  note(what: string): void
+  /** A promise that resolves when it is called, in the process whose code runs now. */
+  promise(): { readonly promise: Promise<void>; resolve(): void }
+}
+
+export class Nodes implements SimulatedCluster {
+  readonly #cluster: SimCluster
+  readonly #surroundings: Surroundings
+  readonly #nodes: Node[]
+  /** Functions that undo the cuts of the body of the test. */
+  #cuts: (() => void)[] = []
+
+  constructor(cluster: SimCluster, surroundings: Surroundings) {
+    this.#cluster = cluster
+    this.#surroundings = surroundings
+    this.#nodes = cluster.machines.map((machine) => new Node(cluster, machine, surroundings))
+  }
+
+  get nodes(): readonly Node[] {
+    return this.#nodes.filter(({ machine }) => machine.replica !== undefined && !machine.retired)
+  }
+
+  node(name: string): Node {
+    const found = this.nodes.find((node) => node.name === name)
+    if (found === undefined) {
+      const names = this.nodes.map((node) => node.name).join(', ')
+      throw new RangeError(`there is no node ${name}; the nodes are ${names}`)
+    }
+    return found
+  }
+
+  leader(): Node | undefined {
+    const { leader } = this.#cluster
+    return this.#nodes.find(({ machine }) => machine === leader?.machine)
+  }
+
+  partition(...groups: readonly (readonly string[])[]): void {
+    this.#surroundings.note(`partition ${groups.map((names) => names.join(',')).join(' | ')}`)
+    this.#cuts.push(this.partitioned(groups))
+  }
+
+  /** The same; call the result to undo it. */
+  partitioned(groups: readonly (readonly string[])[]): () => void {
+    const groupOf = new Map<Machine, number>()
+    for (const [number, names] of groups.entries())
+      for (const name of names) {
+        const { machine } = this.node(name)
+        if (groupOf.has(machine)) throw new RangeError(`partition: ${name} is in two groups`)
+        groupOf.set(machine, number)
+      }
+    return this.cutLinks((from, to) => groupOf.get(from) !== groupOf.get(to))
+  }
+
+  cut(from: string, to: string): void {
+    const [sender, receiver] = [this.node(from).machine, this.node(to).machine]
+    this.#surroundings.note(`cut ${from} to ${to}`)
+    this.#cuts.push(this.cutLinks((one, other) => one === sender && other === receiver))
+  }
+
+  /** Cuts what one machine sends to another; call the result to undo it. */
+  cutLinks(isCut: (from: Machine, to: Machine) => boolean): () => void {
+    const { machines, network } = this.#cluster
+    const links = machines.flatMap((from) =>
+      machines.flatMap((to) => (from !== to && isCut(from, to) ? [[from.place, to.place] as const] : [])),
+    )
+    for (const [from, to] of links) network.cut(from, to, CUT)
+    let isOver = false
+    return () => {
+      if (isOver) return
+      isOver = true
+      for (const [from, to] of links) network.uncut(from, to, CUT)
+    }
+  }
+
+  /** Makes messages from and to a machine take longer; call the result to undo it. */
+  slowLinks(slow: Machine, ms: number): () => void {
+    const { machines, network } = this.#cluster
+    const add = (more: number): void => {
+      for (const { place } of machines)
+        if (place !== slow.place) {
+          network.slow(slow.place, place, more)
+          network.slow(place, slow.place, more)
+        }
+    }
+    add(ms)
+    return () => add(-ms)
+  }
+
+  heal(): void {
+    this.#surroundings.note('heal')
+    for (const end of this.#cuts) end()
+    this.#cuts = []
+  }
+
+  addNode(): SimulatedNode {
+    const spare = this.#nodes.find(({ machine }) => machine.replica === undefined)
+    if (spare === undefined) throw new RangeError(`a simulation has at most ${this.#nodes.length} nodes`)
+    this.#surroundings.note(`add ${spare.name}`)
+    this.#cluster.join(spare.machine)
+    return spare
+  }
+
+  removeNode(name: string): Promise<void> {
+    const { machine } = this.node(name)
+    this.#surroundings.note(`remove ${name}`)
+    const { promise, resolve } = this.#surroundings.promise()
+    this.#remove(machine, resolve)
+    return promise
+  }
+
+  #remove(machine: Machine, done: () => void): void {
+    const cluster = this.#cluster
+    const id = machine.replica?.id
+    const contact = cluster.leader ?? cluster.machines.find(({ process }) => process?.serving)?.process
+    const driver = contact?.serving
+    const isMember = driver?.configuration.members.some((member) => member.id === id) ?? true
+    if (id === undefined || !isMember) {
+      done()
+      return
+    }
+    const again = (): void => {
+      cluster.time.push(cluster.time.now + AGAIN_MS, IO, undefined, () => this.#remove(machine, done))
+    }
+    if (contact === undefined || driver === undefined) {
+      again()
+      return
+    }
+    const remove = { kind: 'change', steps: [{ kind: 'remove', id }] } as const
+    driver.change(remove, cluster.config.timeoutMs, (result) => {
+      if (result.ok) {
+        cluster.letGo(contact, id, result.value)
+        done()
+      } else again()
+    })
+  }
+
+  /** Ends what the body of the test has done to the nodes. */
+  endFaults(): void {
+    this.heal()
+    for (const node of this.nodes) node.whole()
+  }
+}
+
+export class Node implements SimulatedNode {
+  readonly machine: Machine
+  readonly #cluster: SimCluster
+  readonly #surroundings: Surroundings
+
+  constructor(cluster: SimCluster, machine: Machine, surroundings: Surroundings) {
+    this.#cluster = cluster
+    this.machine = machine
+    this.#surroundings = surroundings
+  }
+
+  get name(): string {
+    return this.machine.name
+  }
+
+  get url(): string {
+    return nodeUrl(this.machine)
+  }
+
+  get running(): boolean {
+    return this.machine.process !== undefined
+  }
+
+  /** Whether it runs, and was not requested to stop. */
+  get serves(): boolean {
+    return this.machine.process?.stopping === false
+  }
+
+  crash({ losesUnsynced = false }: { readonly losesUnsynced?: boolean } = {}): void {
+    this.#note(losesUnsynced ? 'power-loss' : 'crash')
+    // Everything that a process has written reaches the disk although the process is gone.
+    const inFlight: InFlight = losesUnsynced ? 'lost' : 'kept'
+    this.#cluster.end(this.machine, inFlight)
+  }
+
+  restart(): void {
+    if (this.running) this.crash()
+    this.#note('start')
+    this.#cluster.start(this.machine)
+  }
+
+  /** Hands over and ends; `ended` is called then. */
+  stop(ended: () => void = () => {}): void {
+    const { process } = this.machine
+    const driver = process?.serving
+    if (process === undefined || driver === undefined) return
+    this.#note('stop')
+    const { time } = this.#cluster
+    process.stopping = true
+    driver.drain(() => {
+      if (!process.live) return
+      // In a later turn, like a continuation of a promise.
+      time.push(time.now, IO, process, () => {
+        process.closing = true
+        driver.close(() => {
+          if (process.live) this.#cluster.end(this.machine, 'kept')
+          ended()
+        })
+      })
+    })
+  }
+
+  pause(): void {
+    const { process } = this.machine
+    if (process?.serving === undefined) return
+    this.#note('pause')
+    process.pause()
+  }
+
+  resume(): void {
+    const { process } = this.machine
+    if (!process?.paused) return
+    this.#note('resume')
+    process.resume()
+  }
+
+  skewClock(ratio: number): void {
+    const { clock, process } = this.machine
+    const { time } = this.#cluster
+    this.#note(`skew by ${ratio}`)
+    clock.setRate(time.now, ratio)
+    if (process === undefined) return
+    time.reschedule(process, ({ kind, detail, at }) =>
+      kind === TIMER && typeof detail === 'number' ? time.now + clock.wait(detail - clock.at(time.now)) : at,
+    )
+  }
+
+  slowDisk(ms: number): void {
+    this.#note(`slow-disk by ${ms}`)
+    this.machine.extraWriteMs = ms
+  }
+
+  /** Undoes every fault of this node. */
+  whole(): void {
+    this.machine.extraWriteMs = 0
+    this.resume()
+    if (!this.running) this.restart()
+  }
+
+  #note(what: string): void {
+    this.#surroundings.note(`${what} ${this.name}`)
+  }
+}

@@ -1,0 +1,163 @@
+// A process of a simulation, from outside. Its program begins anew with each start; its name, its place in the network
+// and its output stay.
+
+import { Client, type ClientOptions } from '../../src/client/index.ts'
+import type { VirtualProcess } from './processes.ts'
+import type { OutputLine, ProcessSelf, SimulatedProcess, SimulatedProcessOptions } from './types.ts'
+
+/** Services of the simulation for its processes. */
+export interface ProcessSurroundings {
+  readonly endpoints: readonly string[]
+  begin(name: string, clock: number | undefined): VirtualProcess
+  /** The process is gone, with everything that it has in flight. */
+  left(process: VirtualProcess): void
+  /** Its main function has returned. */
+  returned(process: VirtualProcess): void
+  /** Its main function has thrown. */
+  threw(handle: ProcessHandle, error: unknown): void
+  note(what: string): void
+  /** Cuts it off from this node or process; call the result to undo it. */
+  cut(name: string, target: string): () => void
+  /** Names of all nodes and of all other processes. */
+  others(name: string): readonly string[]
+  nodeNames(): readonly string[]
+}
+
+/** One run of the program. */
+interface Life {
+  readonly process: VirtualProcess
+  readonly stop: AbortController
+  /** Its program knows the signal that it is to end. */
+  listens: boolean
+}
+
+export class ProcessHandle implements SimulatedProcess {
+  readonly name: string
+  readonly output: OutputLine[] = []
+  readonly #main: (self: ProcessSelf) => unknown
+  readonly #options: SimulatedProcessOptions
+  readonly #surroundings: ProcessSurroundings
+  readonly #whenEnded = Promise.withResolvers<void>()
+  #life: Life | undefined
+  #cuts: (() => void)[] = []
+
+  constructor(
+    name: string,
+    main: (self: ProcessSelf) => unknown,
+    options: SimulatedProcessOptions,
+    surroundings: ProcessSurroundings,
+  ) {
+    this.name = name
+    this.#main = main
+    this.#options = options
+    this.#surroundings = surroundings
+    const { reaches } = options
+    if (reaches === undefined) return
+    for (const other of surroundings.others(name)) if (!reaches.includes(other)) surroundings.cut(name, other)
+  }
+
+  get ended(): Promise<void> {
+    return this.#whenEnded.promise
+  }
+
+  get running(): boolean {
+    return this.#life !== undefined
+  }
+
+  /** The present run of its program. */
+  get process(): VirtualProcess | undefined {
+    return this.#life?.process
+  }
+
+  start(): void {
+    if (this.#life !== undefined) return
+    this.#surroundings.note(`start ${this.name}`)
+    const process = this.#surroundings.begin(this.name, this.#options.clock)
+    const life: Life = { process, stop: new AbortController(), listens: false }
+    this.#life = life
+    process.after(0, () => void this.#run(life))
+  }
+
+  async #run(life: Life): Promise<void> {
+    const { endpoints } = this.#surroundings
+    const self: ProcessSelf = {
+      name: this.name,
+      get signal() {
+        life.listens = true
+        return life.stop.signal
+      },
+      client: (options: Partial<ClientOptions> = {}) => new Client({ endpoints, ...options }),
+    }
+    try {
+      await this.#main(self)
+    } catch (error) {
+      if (this.#life === life) this.#surroundings.threw(this, error)
+      return
+    }
+    if (this.#life !== life) return
+    this.#surroundings.returned(life.process)
+    this.#end(life)
+    this.#whenEnded.resolve()
+  }
+
+  #end({ process }: Life): void {
+    this.#life = undefined
+    process.kill()
+    this.#surroundings.left(process)
+  }
+
+  crash(): void {
+    if (this.#life === undefined) return
+    this.#surroundings.note(`crash ${this.name}`)
+    this.#end(this.#life)
+  }
+
+  /** Notifies the program that it is to end, if it listens. */
+  stop(): void {
+    const life = this.#life
+    if (life === undefined) return
+    if (life.listens) life.process.after(0, () => life.stop.abort())
+    else this.#end(life)
+  }
+
+  pause(): void {
+    if (this.#life === undefined) return
+    this.#surroundings.note(`pause ${this.name}`)
+    this.#life.process.stop()
+  }
+
+  resume(): void {
+    if (this.#life === undefined) return
+    this.#surroundings.note(`resume ${this.name}`)
+    this.#life.process.resume()
+  }
+
+  block(ms: number): void {
+    if (this.#life === undefined) return
+    this.#surroundings.note(`block ${this.name} for ${ms}`)
+    this.#life.process.block(ms)
+  }
+
+  cut(...targets: readonly string[]): void {
+    const names = targets.length > 0 ? targets : this.#surroundings.nodeNames()
+    this.#surroundings.note(`cut ${this.name} from ${names.join(',')}`)
+    for (const target of names) this.#cuts.push(this.#surroundings.cut(this.name, target))
+  }
+
+  heal(): void {
+    this.#surroundings.note(`heal ${this.name}`)
+    for (const end of this.#cuts) end()
+    this.#cuts = []
+  }
+
+  skewClock(ratio: number): void {
+    this.#surroundings.note(`skew ${this.name} by ${ratio}`)
+    this.#life?.process.setRate(ratio)
+  }
+
+  /** Undoes every fault of this process. */
+  whole(): void {
+    this.heal()
+    this.resume()
+  }
+}

@@ -1,0 +1,317 @@
+// The processes of a simulation. What their code takes from its process (clocks, timers, random numbers) is that of the
+// simulated process whose code it is: an AsyncLocalStorage says which one that is. Their promises are run between two
+// events of the simulation. So nothing of a run depends on the time that it takes.
+
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { DRAW } from '../sim/schedule/random-purposes.ts'
+import { type Event, type EventOwner, IO, TIMER, type Time } from '../sim/world/time.ts'
+import { Random } from '../workload/random.ts'
+import { type Cancellable, type ProcessGlobals, realImmediate, replaceGlobals } from './globals/index.ts'
+
+/** Clocks of clients differ by less than their sessions allow for (src/client/lease-sessions.ts). */
+const DRIFT_MAX = 0.005
+/** The first number of an owner of events that is no node: the numbers of nodes are lower. */
+const FIRST_NUMBER = 1_000_000
+/** The time on the clock of a process when it begins, in milliseconds. */
+const FIRST_MS = 1000
+/** The time of day at which a simulation begins. */
+const EPOCH_MS = Date.UTC(2026, 0, 1)
+/** A turn of an event loop takes this long, so that code that waits for turns lets time pass. */
+const TURN_MS = 0.001
+
+/** Services of a simulation for its processes, and its observers. */
+export interface ProcessHost {
+  /** The process does something that must be the same in each run. `isUsual`: a timer, of which there are many. */
+  observe?(process: VirtualProcess, what: string, isUsual: boolean): void
+  /** Code of the process runs although no event of the simulation has led to it. */
+  strayed?(process: VirtualProcess): void
+  /** An event of the process has thrown. */
+  threw?(process: VirtualProcess, error: unknown): void
+  written?(process: VirtualProcess, stream: 'stdout' | 'stderr', text: string): void
+  refused?(process: VirtualProcess, call: string): Error
+  fetch?(process: VirtualProcess, request: Request): Promise<Response>
+}
+
+/** Work on the thread pool, with what delivers its outcome when that is known. */
+interface Work {
+  deliver: (() => void) | undefined
+}
+
+/** All processes of one run. */
+export class VirtualProcesses {
+  readonly #time: Time
+  readonly #seed: number
+  readonly #context = new AsyncLocalStorage<VirtualProcess | undefined>()
+  readonly host: ProcessHost
+  #count = 0
+  /** Code of processes has run since its promises were run. */
+  #isTouched = false
+  /** An event, or what it has led to, runs. */
+  #isTurn = false
+  /** Work in the order of its beginning. */
+  readonly #works: Work[] = []
+
+  constructor(time: Time, seed: number, host: ProcessHost = {}) {
+    this.#time = time
+    this.#seed = seed
+    this.host = host
+  }
+
+  /** `rate`: of its clock. Without one it is drawn. */
+  begin(name: string, rate?: number): VirtualProcess {
+    const number = FIRST_NUMBER + this.#count++
+    const random = new Random(this.#seed, DRAW.recipe, number)
+    return new VirtualProcess(name, number, this, this.#time, random, rate)
+  }
+
+  /** Runs code that belongs to this process, and may wait for promises. */
+  enter<T>(process: VirtualProcess | undefined, run: () => T): T {
+    this.#isTouched = true
+    return this.#context.run(process, run)
+  }
+
+  /** The same for an event of a process, whose code may throw. */
+  runEvent(process: VirtualProcess, run: () => void): void {
+    const { threw } = this.host
+    try {
+      this.enter(process, run)
+    } catch (error) {
+      if (threw === undefined) throw error
+      threw(process, error)
+    }
+  }
+
+  /** Whether an event, or what it has led to, runs. */
+  get isTurn(): boolean {
+    return this.#isTurn
+  }
+
+  /** Runs code as if it belonged to no process. */
+  leave<T>(run: () => T): T {
+    return this.#context.run(undefined, run)
+  }
+
+  has(owner: unknown): owner is VirtualProcess {
+    return owner instanceof VirtualProcess
+  }
+
+  /** The process whose code runs; undefined: that of nodes, or of the program around the simulation. */
+  get current(): VirtualProcess | undefined {
+    const process = this.#context.getStore()
+    if (process !== undefined && !this.#isTurn) this.host.strayed?.(process)
+    return process
+  }
+
+  /** The name of the process whose code runs, for observers: nothing follows from it. */
+  get runningName(): string | undefined {
+    return this.#isTurn ? this.#context.getStore()?.name : undefined
+  }
+
+  /** The outcome of work that has begun is delivered after those of work that has begun before. */
+  beginWork(): (deliver: () => void) => void {
+    const work: Work = { deliver: undefined }
+    this.#works.push(work)
+    return (deliver) => {
+      work.deliver = deliver
+    }
+  }
+
+  /** Runs the promises of what has run; undefined: there are none. */
+  settle(): Promise<void> | undefined {
+    return this.#isTouched ? this.#settled() : undefined
+  }
+
+  async #settled(): Promise<void> {
+    do {
+      this.#isTouched = false
+      await this.#turn()
+      // Time stands still meanwhile.
+      for (; this.#works[0]?.deliver !== undefined; this.#isTouched = true) this.#works.shift()?.deliver?.()
+    } while (this.#isTouched || this.#works.length > 0)
+  }
+
+  /** Resolves in a turn of the real event loop, after the promises of the present one. */
+  #turn(): Promise<void> {
+    return new Promise((resolve) => {
+      realImmediate(() => {
+        this.#isTurn = true
+        resolve()
+      })
+      // After all promises that the first one leads to, and before anything that the operating system reports.
+      realImmediate(() => {
+        this.#isTurn = false
+      })
+    })
+  }
+
+  /** From now on code finds what its process has. Call the result to end that. */
+  async replaceGlobals(): Promise<() => void> {
+    const restore = replaceGlobals(() => this.current)
+    await this.#turn()
+    return restore
+  }
+}
+
+export class VirtualProcess implements EventOwner, ProcessGlobals {
+  readonly name: string
+  readonly number: number
+  readonly random: Random
+  readonly #processes: VirtualProcesses
+  readonly #time: Time
+  #rate: number
+  /** The true time and the time on its clock when that got its rate. */
+  #since: number
+  #sinceMs = FIRST_MS
+  readonly #bornAt: number
+  live = true
+  #isStopped = false
+  /** Its event loop is blocked until this true time. */
+  #blockedUntil = 0
+  #kept: Event[] = []
+
+  constructor(
+    name: string,
+    number: number,
+    processes: VirtualProcesses,
+    time: Time,
+    random: Random,
+    rate = 1 + DRIFT_MAX * random.between(-1, 1),
+  ) {
+    this.name = name
+    this.number = number
+    this.random = random
+    this.#processes = processes
+    this.#time = time
+    this.#bornAt = time.now
+    this.#since = time.now
+    this.#rate = rate
+  }
+
+  /** The true time, also behind what blocks its event loop. */
+  get #trueMs(): number {
+    return Math.max(this.#time.now, this.#blockedUntil)
+  }
+
+  #localMs(trueMs: number): number {
+    return this.#sinceMs + (trueMs - this.#since) * this.#rate
+  }
+
+  #trueTime(localMs: number): number {
+    return this.#since + (localMs - this.#sinceMs) / this.#rate
+  }
+
+  /** Something reaches it from outside, this many milliseconds from now. */
+  after(ms: number, run: () => void): Event {
+    return this.#push(this.#time.now + ms, IO, run)
+  }
+
+  /** Something of its machine happens this many milliseconds from now, whether or not it runs. */
+  outside(ms: number, run: () => void): void {
+    this.#time.push(this.#trueMs + ms, IO, undefined, () => this.#processes.enter(undefined, run))
+  }
+
+  #push(at: number, kind: number, run: () => void, localMs?: number): Event {
+    const enter = (): void => this.#processes.runEvent(this, run)
+    return this.#time.push(at, kind, this, enter, undefined, localMs)
+  }
+
+  // ---- what its code finds
+
+  monotonicMs(): number {
+    return this.#localMs(this.#trueMs)
+  }
+
+  wallTimeMs(): number {
+    return EPOCH_MS + this.#bornAt + this.monotonicMs() - FIRST_MS
+  }
+
+  setTimer(delayMs: number, run: () => void): Cancellable {
+    const dueMs = this.#localMs(this.#trueMs) + Math.max(1, delayMs)
+    this.#observe(`a timer of ${delayMs} ms`, true)
+    return this.#push(this.#trueTime(dueMs), TIMER, run, dueMs)
+  }
+
+  soon(run: () => void): Cancellable {
+    this.#observe('an immediate', true)
+    return this.#push(this.#trueMs + TURN_MS, IO, run)
+  }
+
+  write(stream: 'stdout' | 'stderr', text: string): void {
+    this.#observe(`output ${text}`)
+    this.#processes.host.written?.(this, stream, text)
+  }
+
+  refuse(call: string): never {
+    const { refused } = this.#processes.host
+    throw refused?.(this, call) ?? new Error(`${call} in a simulated process`)
+  }
+
+  fetch(request: Request): Promise<Response> {
+    const { fetch } = this.#processes.host
+    if (fetch === undefined) return Promise.reject(new TypeError('nothing answers requests here'))
+    return fetch(this, request)
+  }
+
+  beginWork(): (deliver: () => void) => void {
+    const end = this.#processes.beginWork()
+    return (deliver) =>
+      end(() => {
+        if (this.live) this.#processes.runEvent(this, deliver)
+      })
+  }
+
+  #observe(what: string, isUsual = false): void {
+    this.#processes.host.observe?.(this, what, isUsual)
+  }
+
+  // ---- what is done to it
+
+  get paused(): boolean {
+    return this.#isStopped || this.#time.now < this.#blockedUntil
+  }
+
+  defer(event: Event): void {
+    this.#kept.push(event)
+  }
+
+  /** Pauses the process, as SIGSTOP does. Its clock advances. */
+  stop(): void {
+    this.#isStopped = true
+  }
+
+  resume(): void {
+    this.#isStopped = false
+    this.#continue()
+  }
+
+  /** Its event loop does nothing else for so long. What runs now finds that this time has passed. */
+  block(ms: number): void {
+    this.#blockedUntil = this.#trueMs + ms
+    this.#time.push(this.#blockedUntil, IO, undefined, () => this.#continue())
+  }
+
+  /** First its timers run, then it sees what has arrived. */
+  #continue(): void {
+    if (this.paused) return
+    const kept = this.#kept
+    this.#kept = []
+    for (const kind of [TIMER, IO]) for (const event of kept) if (event.kind === kind) this.#time.late(event)
+  }
+
+  /** Its clock advances by this many milliseconds in each true one from now on. */
+  setRate(rate: number): void {
+    const now = this.#time.now
+    this.#sinceMs = this.#localMs(now)
+    this.#since = now
+    this.#rate = rate
+    this.#time.reschedule(this, ({ detail, at }) =>
+      typeof detail === 'number' ? this.#trueTime(detail) : at,
+    )
+  }
+
+  /** Ends the process, as SIGKILL does. */
+  kill(): void {
+    this.live = false
+    this.#kept = []
+  }
+}

@@ -1,0 +1,472 @@
+// One run: the nodes, the processes, the body of the test, and what ends it.
+
+import { simulateTransports } from '../../src/client/transport/simulated.ts'
+import { raftTiming } from '../../src/server/node/limits.ts'
+import { simulateClock } from '../history/clock.ts'
+import { RecordedHistory } from '../history/recorded-history.ts'
+import type { SimConfig } from '../sim/schedule/config.ts'
+import { DRAW } from '../sim/schedule/random-purposes.ts'
+import { SimCluster } from '../sim/world/cluster.ts'
+import { usualLimits } from '../sim/world/node-limits.ts'
+import { IO } from '../sim/world/time.ts'
+import { Random } from '../workload/random.ts'
+import { AwaitedPlaces, userFrame } from './awaited-places.ts'
+import { SimulationError, type SimulationErrorCode, showMs } from './error.ts'
+import { ClientNetwork, nodeUrl } from './network/client-network.ts'
+import { type Handler, hostOf, ProcessRequests } from './network/process-requests.ts'
+import { Nodes } from './nodes.ts'
+import { ProcessHandle } from './process-handle.ts'
+import { type VirtualProcess, VirtualProcesses } from './processes.ts'
+import { catchRejections } from './rejections.ts'
+import { SimulatedSchedule } from './schedule/index.ts'
+import { ScheduledFaults } from './scheduled-faults.ts'
+import type {
+  Leftover,
+  ProcessSelf,
+  RequestServer,
+  SimulatedProcess,
+  SimulatedProcessOptions,
+  SimulationOptions,
+  SimulationResult,
+  World,
+} from './types.ts'
+
+/** Name of the process in which the body runs. */
+const BODY = 'body'
+/** Machines that may join. */
+const SPARES = 2
+/** Time in which the first leader is elected. */
+const FOUNDING_MS_MAX = 60_000
+/** Time in which processes end that were asked to. */
+const CLOSING_MS_MAX = 10_000
+/** Predicates are tested so often while only nodes do something. */
+const TESTED_EVERY_MS = 10
+/** How long nothing of a process runs before it is asked whether anything of one can. */
+const QUIET_MS = 10_000
+/** Steps that a failure shows. */
+const TRACE_MAX = 200
+
+const VIRTUAL_MS_MAX = 600_000
+const EVENTUALLY_MS = 60_000
+
+/** Somebody waits until a predicate is true. */
+interface Waiter {
+  readonly isSo: () => boolean
+  readonly process: VirtualProcess
+  readonly resolve: () => void
+}
+
+/** Additions to a run. */
+export interface RunModes {
+  /** Notes where code waits. */
+  readonly places?: boolean
+  /** Receives each step of code of the user. */
+  readonly stepped?: (step: string) => string | undefined
+}
+
+export class Simulation implements World {
+  readonly cluster: Nodes
+  readonly history: RecordedHistory
+  readonly #options: SimulationOptions
+  readonly #modes: RunModes
+  readonly #awaited = new AwaitedPlaces(() => this.#processes.runningName)
+  readonly #seed: number
+  readonly #sim: SimCluster
+  readonly #processes: VirtualProcesses
+  readonly #network: ClientNetwork
+  readonly #requests: ProcessRequests
+  readonly #body: VirtualProcess
+  readonly #handles: ProcessHandle[] = []
+  readonly #always: { readonly name: string; readonly isSo: () => boolean }[] = []
+  #waiters: Waiter[] = []
+  readonly #trace: string[] = []
+  readonly #leftovers: Leftover[] = []
+  readonly #restore: (() => void)[] = []
+  readonly #schedule: SimulatedSchedule
+  #faults: ScheduledFaults | undefined
+  /** True time when the body began. */
+  #begunAt: number | undefined
+  #testedAt = 0
+  /** True time when code of a process ran last, or when it was found that some can. */
+  #activeAt = 0
+  #isClosing = false
+  #failure: SimulationError | undefined
+
+  constructor(options: SimulationOptions, seed: number, modes: RunModes = {}) {
+    this.#options = options
+    this.#modes = modes
+    this.#seed = seed
+    const { schedule = [] } = options
+    this.#schedule = schedule instanceof SimulatedSchedule ? schedule : new SimulatedSchedule(schedule)
+    let now = (): number => 0
+    const history = createHistory(() => now())
+    this.#sim = new SimCluster(seed, configOf(options), () => history.recorder)
+    this.history = history
+    const { time, machines } = this.#sim
+    now = () => this.#now
+    for (const machine of machines) machine.url = nodeUrl(machine)
+    this.#processes = new VirtualProcesses(time, seed, {
+      observe: (process, what, isUsual) => this.#observe(process.name, what, isUsual),
+      threw: ({ name }, error) => this.#threw(name, error),
+      written: (process, stream, text) => {
+        this.#handles.find(({ name }) => name === process.name)?.output.push({ at: now(), stream, text })
+      },
+      strayed: (process) => this.#strayed(process),
+      fetch: (process, request) => this.#requests.fetch(process, request),
+      refused: (process, call) => {
+        const error = this.#error('real_io', `${process.name} called ${call}: ${REAL_IO}`)
+        this.#failure ??= error
+        return error
+      },
+    })
+    this.#network = new ClientNetwork(this.#sim, this.#processes, new Random(seed, DRAW.recipe, 1))
+    this.#requests = new ProcessRequests(this.#network, ({ name }, error) => this.#threw(name, error))
+    this.#body = this.#processes.begin(BODY, 1)
+    this.#sim.onGone = (process) => this.#network.gone(process)
+    this.#sim.onSay = (process, what) => this.#observe(process?.name ?? 'nodes', what)
+    this.cluster = new Nodes(this.#sim, {
+      note: (what) => this.#note(what),
+      promise: () => this.#promise(),
+    })
+  }
+
+  get #now(): number {
+    return this.#begunAt === undefined ? 0 : this.#sim.time.now - this.#begunAt
+  }
+
+  // ---- the run
+
+  async run(body: (world: World) => unknown): Promise<SimulationResult> {
+    this.#restore.push(await this.#processes.replaceGlobals())
+    this.#restore.push(simulateClock(() => this.#now))
+    this.#restore.push(
+      simulateTransports(() => {
+        const { current } = this.#processes
+        return current && this.#network.createTransport(current)
+      }),
+    )
+    this.#restore.push(
+      catchRejections((reason) => {
+        if (!this.#processes.isTurn) return false
+        this.#threw('a promise that nobody handled', reason)
+        return true
+      }),
+    )
+    const { places } = this.#modes
+    if (places) this.#restore.push(this.#awaited.start())
+    try {
+      await this.#run(body)
+    } catch (error) {
+      this.#failure ??= this.#error('cluster', String(error), { cause: error })
+    } finally {
+      for (const handle of this.#handles) handle.process?.kill()
+      this.#body.kill()
+      await this.#processes.settle()
+      for (const restore of this.#restore.reverse()) restore()
+    }
+    if (this.#failure !== undefined) throw this.#failure
+    return this.#result()
+  }
+
+  async #run(body: (world: World) => unknown): Promise<void> {
+    const { time } = this.#sim
+    this.#sim.found()
+    this.#sim.pollUntil(FOUNDING_MS_MAX, () => this.cluster.leader() !== undefined)
+    this.#begunAt = time.now
+    this.#activeAt = time.now
+    this.#faults = new ScheduledFaults(this.#schedule.faults, {
+      ...{ time, nodes: this.cluster, network: this.#network },
+      process: (name) => this.#handles.find((handle) => handle.name === name),
+      note: (what) => this.#note(what),
+    })
+    let hasEnded = false
+    this.#body.after(0, () => {
+      void Promise.resolve(body(this)).then(
+        () => {
+          hasEnded = true
+        },
+        (error: unknown) => this.#threw(BODY, error),
+      )
+    })
+    const { virtualMsMax = VIRTUAL_MS_MAX } = this.#options
+    await this.#until(virtualMsMax, () => hasEnded)
+    if (this.#failure !== undefined) return
+    if (!hasEnded) {
+      const late = `${BODY} has not ended within ${showMs(virtualMsMax)} of virtual time`
+      this.#fail('virtual_time', `${late}${this.#waiting}`)
+      return
+    }
+    await this.#close()
+  }
+
+  /** All processes that run are asked to end. */
+  async #close(): Promise<void> {
+    this.#isClosing = true
+    for (const handle of this.#handles) handle.stop()
+    const isOver = (): boolean => this.#handles.every(({ running }) => !running)
+    await this.#until(this.#now + CLOSING_MS_MAX, isOver)
+  }
+
+  #until(ms: number, isOver: () => boolean): Promise<void> {
+    const settle = (): Promise<void> | undefined => {
+      const settled = this.#processes.settle()
+      if (settled === undefined) return undefined
+      this.#activeAt = this.#sim.time.now
+      return settled.then(() => this.#test())
+    }
+    return this.#sim.runUntilSettled((this.#begunAt ?? 0) + ms, settle, () => {
+      if (this.#sim.time.now >= this.#testedAt + TESTED_EVERY_MS) this.#test()
+      if (this.#sim.time.now >= this.#activeAt + QUIET_MS) this.#lookForWork(isOver)
+      return this.#failure !== undefined || isOver()
+    })
+  }
+
+  /** Tests what must hold, and what is waited for. */
+  #test(): void {
+    this.#testedAt = this.#sim.time.now
+    for (const { name, isSo } of this.#isClosing ? [] : this.#always) {
+      const answer = this.#ask(isSo)
+      if (answer !== true) this.#fail('always', `"${name}" does not hold${because(answer)}`, causeOf(answer))
+    }
+    const waiters = this.#waiters
+    if (waiters.length === 0) return
+    this.#waiters = []
+    for (const waiter of waiters) {
+      const answer = this.#ask(waiter.isSo)
+      if (answer === true) waiter.process.after(0, waiter.resolve)
+      else if (answer === false) this.#waiters.push(waiter)
+      else this.#threw(waiter.process.name, answer.error)
+    }
+  }
+
+  #ask(isSo: () => boolean): boolean | { readonly error: unknown } {
+    try {
+      return this.#processes.enter(this.#body, isSo) === true
+    } catch (error) {
+      return { error }
+    }
+  }
+
+  /** Nothing of a process has run for long. */
+  #lookForWork(isOver: () => boolean): void {
+    const { time } = this.#sim
+    this.#activeAt = time.now
+    const ofProcess = (owner: unknown): boolean => owner !== undefined && this.#processes.has(owner)
+    if (
+      this.#network.isBusy ||
+      this.#requests.isBusy ||
+      this.#waiters.length > 0 ||
+      time.waitsFor(ofProcess) ||
+      isOver()
+    )
+      return
+    if (this.#faults?.isActive) return
+    this.#fail('deadlock', `nothing is left to happen, and ${BODY} waits${this.#waiting}`)
+  }
+
+  /** Processes that are paused, and the places that wait. */
+  get #waiting(): string {
+    const paused = this.#handles.filter(({ process }) => process?.paused).map(({ name }) => name)
+    const { places } = this.#awaited
+    return [
+      ...(paused.length === 0 ? [] : [`, while ${paused.join(', ')} is paused`]),
+      ...(places.length === 0 ? [] : [`. These wait:\n${places.map((place) => `  ${place}`).join('\n')}`]),
+    ].join('')
+  }
+
+  // ---- what fails it
+
+  #threw(who: string, error: unknown): void {
+    if (error instanceof SimulationError) this.#failure ??= error
+    else this.#fail('failed', `${who} has thrown: ${describe(error)}`, { cause: error })
+  }
+
+  /** A timer or a promise of the real world has led to code of a process: nothing says when. */
+  #strayed({ name }: VirtualProcess): void {
+    const place = userFrame(new Error('here'))
+    this.#fail(
+      'not_deterministic',
+      `${name} was resumed by something outside of the simulation${place === undefined ? '' : ` ${place}`}. ${STRAYED}`,
+    )
+  }
+
+  #fail(code: SimulationErrorCode, what: string, options?: ErrorOptions): void {
+    this.#failure ??= this.#error(code, what, options)
+  }
+
+  #error(code: SimulationErrorCode, what: string, options?: ErrorOptions): SimulationError {
+    const run = {
+      seed: this.#seed,
+      schedule: this.#schedule.text,
+      virtualMs: this.#now,
+      trace: [...this.#trace],
+      report: undefined,
+    }
+    return new SimulationError(code, what, run, options)
+  }
+
+  #result(): SimulationResult {
+    return {
+      seed: this.#seed,
+      virtualMs: this.#now,
+      events: this.#sim.time.count,
+      traceHash: this.#sim.trace.value,
+      history: this.history,
+      processes: this.#handles.map(({ name }) => name),
+      leftovers: this.#leftovers,
+    }
+  }
+
+  #observe(who: string, what: string, isUsual = false): void {
+    this.#sim.trace.text(`${who} ${what}`)
+    const difference = this.#modes.stepped?.(`${who}: ${what}`)
+    if (difference !== undefined) this.#fail('not_deterministic', difference)
+    if (isUsual) return
+    this.#trace.push(`${showMs(this.#now)} ${who}: ${what}`)
+    if (this.#trace.length > 2 * TRACE_MAX) this.#trace.splice(0, TRACE_MAX)
+  }
+
+  #note(what: string): void {
+    this.history.note('fault', { what })
+    this.#observe('faults', what)
+  }
+
+  // ---- what the body does
+
+  get endpoints(): readonly string[] {
+    return this.cluster.nodes.map(({ url }) => url)
+  }
+
+  get now(): number {
+    return this.#now
+  }
+
+  process(
+    name: string,
+    main: (self: ProcessSelf) => unknown,
+    options: SimulatedProcessOptions = {},
+  ): SimulatedProcess {
+    const taken = [BODY, ...this.#handles, ...this.cluster.nodes].some(
+      (one) => (typeof one === 'string' ? one : one.name) === name,
+    )
+    if (taken) throw new RangeError(`process: the name ${name} is taken`)
+    const handle: ProcessHandle = new ProcessHandle(name, main, options, {
+      endpoints: this.endpoints,
+      begin: (of, clock) => this.#processes.begin(of, clock),
+      left: (process) => {
+        this.#network.left(process)
+        this.#requests.left(process)
+      },
+      returned: (process) => this.#noteLeftovers(process),
+      threw: (of, error) => this.#threw(of.name, error),
+      note: (what) => this.#note(what),
+      cut: (one, other) => this.#network.cut(one, other),
+      others: (of) =>
+        [...this.cluster.nodes, ...this.#handles].map((one) => one.name).filter((one) => one !== of),
+      nodeNames: () => this.cluster.nodes.map((node) => node.name),
+    })
+    this.#handles.push(handle)
+    handle.start()
+    return handle
+  }
+
+  #noteLeftovers(process: VirtualProcess): void {
+    const { requests, watches } = this.#network.openOf(process)
+    const counts = { requests: requests + this.#requests.openOf(process), watches }
+    for (const [what, count] of Object.entries(counts))
+      if (count > 0) this.#leftovers.push({ process: process.name, what: `${count} ${what}` })
+  }
+
+  connect(handler: Handler): RequestServer {
+    const process = this.#processes.current ?? this.#body
+    const close = this.#requests.serve(process, handler)
+    return { url: `http://${hostOf(process.name)}`, close }
+  }
+
+  /** A promise that its caller waits for, and that is resolved in a step of the simulation of its own. */
+  #promise(): { readonly promise: Promise<void>; resolve(): void } {
+    const process = this.#processes.current ?? this.#body
+    const { promise, resolve } = Promise.withResolvers<void>()
+    return { promise, resolve: () => void process.after(0, resolve) }
+  }
+
+  after(ms: number): Promise<void> {
+    const process = this.#processes.current ?? this.#body
+    const { promise, resolve } = Promise.withResolvers<void>()
+    process.after(ms, resolve)
+    return promise
+  }
+
+  until(predicate: () => boolean): Promise<void> {
+    const process = this.#processes.current ?? this.#body
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#waiters.push({ isSo: predicate, process, resolve })
+    process.after(0, () => {})
+    return promise
+  }
+
+  always(name: string, predicate: () => boolean): void {
+    this.#always.push({ name, isSo: predicate })
+  }
+
+  async eventually(
+    name: string,
+    predicate: () => boolean,
+    { ms = EVENTUALLY_MS }: { readonly ms?: number } = {},
+  ): Promise<void> {
+    this.#faults?.endAll()
+    this.cluster.endFaults()
+    for (const handle of this.#handles) handle.whole()
+    const { time } = this.#sim
+    let isSo = false
+    time.push(time.now + ms, IO, undefined, () => {
+      if (!isSo) this.#fail('eventually', `"${name}" was not so within ${showMs(ms)}`)
+    })
+    await this.until(predicate)
+    isSo = true
+  }
+
+  real<T>(fn: () => T): T {
+    return this.#processes.leave(fn)
+  }
+}
+
+const STRAYED =
+  'Load modules before the run, and let no code keep a function such as setTimeout from before it'
+const REAL_IO =
+  'that is real I/O, which no simulation can repeat. Use the client, fetch between processes, or world.real(fn)'
+
+function createHistory(now: () => number): RecordedHistory {
+  const restore = simulateClock(now)
+  try {
+    return new RecordedHistory()
+  } finally {
+    restore()
+  }
+}
+
+function describe(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error)
+}
+
+const because = (answer: boolean | { readonly error: unknown }): string =>
+  typeof answer === 'boolean' ? '' : `: ${describe(answer.error)}`
+const causeOf = (answer: boolean | { readonly error: unknown }): ErrorOptions =>
+  typeof answer === 'boolean' ? {} : { cause: answer.error }
+
+/** A quick local network, and disks that sync in about a millisecond. */
+function configOf({ nodes = 3, timing = {} }: SimulationOptions): SimConfig {
+  const {
+    heartbeatMs = raftTiming.heartbeatMs,
+    electionMinMs = raftTiming.electionMinMs,
+    electionMaxMs = raftTiming.electionMaxMs,
+    commitDelayMs = raftTiming.commitDelayMs,
+  } = timing
+  return {
+    ...{ nodes, spares: SPARES, grow: 0, ms: Number.POSITIVE_INFINITY },
+    ...{ heartbeatMs, electionMinMs, electionMaxMs, commitDelayMs },
+    ...{ delayMs: 0.2, jitterMs: 1, tail: 0, harsh: 0, lost: 0, doubled: 0, reordered: 0, silenceMs: 3000 },
+    ...{ writeMs: 0.5, writeJitterMs: 1, readMs: 0.05, clocks: 0, leases: 0, leaseMs: electionMinMs },
+    ...{ restartMs: 300, limits: usualLimits, keys: 1, clients: 1, timeoutMs: 5000 },
+  }
+}

@@ -1,0 +1,393 @@
+// Simulations of services, through `simulate` of quorate/testing.
+
+import { expect, onTestFinished, test } from 'vitest'
+import {
+  checkLinearizable,
+  checkTransactions,
+  recorded,
+  SimulationError,
+  type SimulationOptions,
+  simulate,
+  type World,
+} from '../../../jepsen-lite/testing/index.ts'
+import { Client } from '../../../src/client/index.ts'
+import { lock } from '../../../src/recipes/index.ts'
+
+const sleep = (ms: number) => new Promise<undefined>((resolve) => setTimeout(() => resolve(undefined), ms))
+const forever = () => new Promise<never>(() => {})
+
+async function failureOf(
+  body: (world: World) => unknown,
+  options: SimulationOptions = {},
+): Promise<SimulationError> {
+  const error = await simulate({ seed: 1, ...options }, body).then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  )
+  if (error instanceof SimulationError) return error
+  throw new Error('it has not failed', { cause: error })
+}
+
+/** Two workers take turns with a lock, and each does a second of work. A worker that lost the lock does not notice. */
+async function takeTurns(world: World, nemesis: (a: ReturnType<World['process']>) => Promise<void>) {
+  const owners = new Set<string>()
+  const done = new Set<string>()
+  const worker = (name: string) =>
+    world.process(name, async (self) => {
+      const kv = self.client()
+      const held = await lock(kv, 'job', { signal: self.signal })
+      owners.add(name)
+      await sleep(1_000)
+      owners.delete(name)
+      await held.release().catch(() => {})
+      await kv.close()
+      done.add(name)
+    })
+  const a = worker('a')
+  world.always('one owner', () => owners.size <= 1)
+  await world.until(() => owners.has('a'))
+  worker('b')
+  await nemesis(a)
+  await world.eventually('both have had their turn', () => done.size === 2)
+}
+
+test('a service that is right passes, and each run of a seed is the same', async () => {
+  const once = () => simulate({ seed: 7 }, (world) => takeTurns(world, () => world.after(500)))
+  const [first, second] = [await once(), await once()]
+  expect(first).toMatchObject({ seed: 7, processes: ['a', 'b'], leftovers: [] })
+  expect(first.virtualMs).toBeGreaterThan(2_000)
+  expect(second.traceHash).toBe(first.traceHash)
+  const other = await simulate({ seed: 8 }, (world) => takeTurns(world, () => world.after(500)))
+  expect(other.traceHash).not.toBe(first.traceHash)
+})
+
+test('a holder that is paused for longer than its lease is found, at the same time in each run', async () => {
+  const paused = (world: World) =>
+    takeTurns(world, async (a) => {
+      await world.after(500)
+      a.pause()
+      await world.after(60_000)
+      a.resume()
+    })
+  const failure = await failureOf(paused, { seed: 7 })
+  expect(failure).toMatchObject({ code: 'always', seed: 7, schedule: '' })
+  expect(failure.message).toContain('"one owner" does not hold')
+  expect(failure.message).toContain('simulate({ seed: 7 }, …)')
+  expect(failure.trace.join('\n')).toContain('pause a')
+  expect((await failureOf(paused, { seed: 7 })).virtualMs).toBe(failure.virtualMs)
+  // The same as text.
+  const failedSchedule = await failureOf((world) => takeTurns(world, () => world.after(70_000)), {
+    seed: 7,
+    schedule: '500 pause a for 60000',
+  })
+  expect(failedSchedule).toMatchObject({ code: 'always', schedule: '500 pause a for 60000' })
+})
+
+/** The counter of the guide: two instances, of which one is in use. */
+async function countVisits(options: SimulationOptions) {
+  const { history } = await simulate(options, async (world) => {
+    const begun: Promise<unknown>[] = []
+    const instances = ['n1', 'n2'].map((name) => {
+      const client = new Client({ endpoints: [world.cluster.node(name).url], discover: false })
+      const kv = recorded(client, { history: world.history })
+      return () => {
+        const answer = world.history.transaction(async () => {
+          const visits = Number((await kv.get('visits'))?.text() ?? 0) + 1
+          await kv.put('visits', String(visits))
+          return visits
+        })
+        begun.push(answer)
+        return answer
+      }
+    })
+    for (let visit = 0; visit < 10; ) {
+      const answer = await Promise.race([instances[0]?.().catch(() => undefined), sleep(300)])
+      if (answer === undefined) instances.reverse()
+      else visit++
+    }
+    await Promise.allSettled(begun)
+  })
+  return history
+}
+
+test('a lost update is found in the history of a run', async () => {
+  const whole = await countVisits({ seed: 4 })
+  expect(checkLinearizable(whole)).toMatchObject({ unknown: 0, failed: 0 })
+  expect(checkTransactions(whole).operations).toBe(20)
+  const cut = await countVisits({ seed: 4, schedule: '0 partition leader for 600' })
+  checkLinearizable(cut)
+  expect(() => checkTransactions(cut)).toThrow('lost update')
+})
+
+test('each process has a clock of its own, and reads the same real time twice', async () => {
+  const clocks: Record<string, number[]> = {}
+  const real = Date.now()
+  await simulate({ seed: 1 }, async (world) => {
+    const read = (name: string, clock: number) =>
+      world.process(
+        name,
+        async () => {
+          const [begun, from] = [Date.now(), performance.now()]
+          expect(new Date(2020, 0).getFullYear()).toBe(2020)
+          await sleep(1_000)
+          clocks[name] = [Date.now() - begun, performance.now() - from, world.now]
+        },
+        { clock },
+      )
+    const all = [read('fast', 1.25), read('slow', 0.5)]
+    expect(Math.abs(Date.now() - real)).toBeGreaterThan(1_000)
+    await Promise.all(all.map(({ ended }) => ended))
+  })
+  expect(Date.now()).toBeGreaterThanOrEqual(real)
+  expect(clocks.fast?.map(Math.round)).toEqual([1_000, 1_000, 800])
+  expect(clocks.slow?.map(Math.round)).toEqual([1_000, 1_000, 2_000])
+})
+
+test('a process that is killed runs no more, and begins anew', async () => {
+  const steps: string[] = []
+  await simulate({ seed: 1 }, async (world) => {
+    let lives = 0
+    const worker = world.process('worker', async () => {
+      const life = ++lives
+      for (let at = 0; ; at++) {
+        steps.push(`${life}.${at}`)
+        await sleep(100)
+      }
+    })
+    await world.after(250)
+    worker.crash()
+    expect(worker.running).toBe(false)
+    await world.after(500)
+    worker.start()
+    await world.after(150)
+  })
+  expect(steps).toEqual(['1.0', '1.1', '1.2', '2.0', '2.1'])
+})
+
+test('the event loop of a process is blocked for a time', async () => {
+  const times: number[] = []
+  await simulate({ seed: 1 }, async (world) => {
+    const worker = world.process(
+      'worker',
+      async () => {
+        for (let at = 0; at < 3; at++) {
+          await sleep(100)
+          times.push(Math.round(world.now))
+        }
+      },
+      { clock: 1 },
+    )
+    await world.after(150)
+    worker.block(1_000)
+    await worker.ended
+  })
+  expect(times).toEqual([100, 1_150, 1_250])
+})
+
+test('a process that is cut off from the nodes waits, and one that reaches one node uses it', async () => {
+  const got: Record<string, number> = {}
+  await simulate({ seed: 1 }, async (world) => {
+    const main = (name: string) => async () => {
+      await using kv = new Client({ endpoints: world.endpoints, timeoutMs: 60_000 })
+      await kv.put(name, 'x')
+      got[name] = world.now
+    }
+    const cut = world.process('cut', main('cut'))
+    cut.cut()
+    const one = world.process('one', main('one'), { reaches: ['n2'] })
+    await one.ended
+    expect(got.cut).toBeUndefined()
+    await world.after(5_000)
+    cut.heal()
+    await cut.ended
+  })
+  expect(got.one).toBeLessThan(5_000)
+  expect(got.cut).toBeGreaterThan(5_000)
+})
+
+test('a change survives the loss of power of every node', async () => {
+  await simulate({ seed: 3 }, async (world) => {
+    await using kv = new Client({ endpoints: world.endpoints, timeoutMs: 60_000 })
+    await kv.put('a', '1')
+    for (const node of world.cluster.nodes) node.crash({ losesUnsynced: true })
+    expect(world.cluster.leader()).toBeUndefined()
+    await world.after(1_000)
+    for (const node of world.cluster.nodes) node.restart()
+    expect((await kv.get('a'))?.text()).toBe('1')
+  })
+})
+
+test('members are added and removed', async () => {
+  await simulate({ seed: 3 }, async (world) => {
+    await using kv = new Client({ endpoints: world.endpoints, timeoutMs: 60_000 })
+    await kv.put('a', '1')
+    expect(world.cluster.addNode().name).toBe('n4')
+    const names = async () => (await kv.cluster()).members.map(({ name }) => name).sort()
+    await world.after(5_000)
+    expect(await names()).toEqual(['n1', 'n2', 'n3', 'n4'])
+    await world.cluster.removeNode('n1')
+    expect(await names()).toEqual(['n2', 'n3', 'n4'])
+    expect((await kv.get('a'))?.text()).toBe('1')
+  })
+})
+
+test('processes answer requests of each other', async () => {
+  await simulate({ seed: 1 }, async (world) => {
+    const server = world.process('Shop', async () => {
+      world.connect(async (request) => {
+        const { pathname } = new URL(request.url)
+        if (pathname === '/slow') await sleep(60_000)
+        return Response.json({ pathname, text: await request.text() }, { status: 201 })
+      })
+      await forever()
+    })
+    const codeOf = (error: unknown) =>
+      (error instanceof Error && (error.cause as { code: string }).code) || error
+    await world.after(1)
+    const answer = await fetch('http://shop/a?b', { method: 'POST', body: 'hello' })
+    expect(answer.status).toBe(201)
+    expect(await answer.json()).toEqual({ pathname: '/a', text: 'hello' })
+    const slow = fetch('http://shop/slow')
+    const late = fetch('http://shop/slow', { signal: AbortSignal.timeout(100) })
+    await expect(late).rejects.toMatchObject({ name: 'TimeoutError' })
+    server.crash()
+    expect(await slow.catch(codeOf)).toBe('ECONNRESET')
+    expect(await fetch('http://shop/a').catch(codeOf)).toBe('ECONNREFUSED')
+    expect(await fetch('http://nobody/').catch(codeOf)).toBe('ECONNREFUSED')
+  })
+})
+
+test.each([
+  ['the body throws', () => Promise.reject(new Error('bang')), 'body has thrown: Error: bang'],
+  [
+    'a process throws',
+    async (world: World) => {
+      world.process('worker', () => Promise.reject(new Error('bang')))
+      await forever()
+    },
+    'worker has thrown: Error: bang',
+  ],
+  [
+    'a timer throws',
+    async (world: World) => {
+      world.process('worker', async () => {
+        setTimeout(() => {
+          throw new Error('bang')
+        }, 10)
+        await forever()
+      })
+      await forever()
+    },
+    'worker has thrown: Error: bang',
+  ],
+  [
+    'nobody handles a rejection',
+    async (world: World) => {
+      world.process('worker', async () => {
+        void Promise.reject(new Error('bang'))
+        await forever()
+      })
+      await forever()
+    },
+    'a promise that nobody handled has thrown: Error: bang',
+  ],
+] as const)('a run fails when %s', async (_, body, text) => {
+  const failure = await failureOf(body)
+  expect(failure).toMatchObject({ code: 'failed', message: expect.stringContaining(text) })
+  expect(failure.cause).toMatchObject({ message: 'bang' })
+})
+
+async function waitForNobody() {
+  await forever()
+}
+
+test('a run in which nothing is left to happen names the places that wait', async () => {
+  const failure = await failureOf(async (world) => {
+    world.process('worker', waitForNobody)
+    await waitForNobody()
+  })
+  expect(failure.code).toBe('deadlock')
+  expect(failure.message).toMatch(/These wait:\n(.*\n)*.*body at waitForNobody .*simulate\.test\.ts/)
+  expect(failure.message).toMatch(/\n.*worker at .*waitForNobody .*simulate\.test\.ts/)
+})
+
+test('a run has a limit of virtual time', async () => {
+  const failure = await failureOf(
+    async () => {
+      for (;;) await sleep(100)
+    },
+    { virtualMsMax: 5_000 },
+  )
+  expect(failure).toMatchObject({ code: 'virtual_time', virtualMs: 5_000 })
+})
+
+test('what must come at last comes, or fails the run', async () => {
+  const failure = await failureOf((world) => world.eventually('rain', () => false, { ms: 3_000 }))
+  expect(failure).toMatchObject({ code: 'eventually', virtualMs: 3_000 })
+  expect(failure.message).toContain('"rain" was not so within 3.000 s')
+  await simulate(
+    { seed: 1, schedule: '100 partition n1 for 600000; 100 partition n2 for 600000' },
+    async (world) => {
+      await world.after(200)
+      await using kv = new Client({ endpoints: world.endpoints, timeoutMs: 60_000 })
+      let isDone = false
+      const got = kv.get('a').then(() => {
+        isDone = true
+      })
+      await world.after(10_000)
+      expect(isDone).toBe(false)
+      // All faults end.
+      await world.eventually('the key is read', () => isDone)
+      await got
+    },
+  )
+})
+
+test('two runs that differ are found, with the first step that does', async () => {
+  let runs = 0
+  const body = async (world: World) => {
+    runs++
+    await using kv = new Client({ endpoints: world.endpoints })
+    await kv.put('same', 'x')
+    await kv.put(`run-${runs}`, 'x')
+  }
+  const failure = await failureOf(body, { determinism: 'check' })
+  expect(failure).toMatchObject({
+    code: 'not_deterministic',
+    message: expect.stringMatching(
+      /two runs differ in step \d+: "body: PUT .*run-1.*", then "body: PUT .*run-2/,
+    ),
+  })
+  await simulate({ seed: 1, determinism: 'check' }, async (world) => {
+    await using kv = new Client({ endpoints: world.endpoints })
+    await kv.put(String(Math.random()), String(Date.now()))
+  })
+})
+
+test('runs wait for each other, and leave no global behind', async () => {
+  const before = [setTimeout, Date, Math.random, performance.now, fetch]
+  onTestFinished(() => expect([setTimeout, Date, Math.random, performance.now, fetch]).toEqual(before))
+  const order: string[] = []
+  const run = (name: string, fails = false) =>
+    simulate({ seed: 1 }, async () => {
+      order.push(`${name} begins`)
+      await sleep(100)
+      order.push(`${name} ends`)
+      if (fails) throw new Error('bang')
+    }).catch(() => {})
+  await Promise.all([run('a'), run('b', true), run('c')])
+  expect(order).toEqual(['a begins', 'a ends', 'b begins', 'b ends', 'c begins', 'c ends'])
+})
+
+test.each([
+  [{ seed: -1 }, 'seed'],
+  [{ nodes: 8 }, 'nodes'],
+  [{ sede: 1 }, 'sede'],
+  [{ virtualMsMax: 0 }, 'virtualMsMax'],
+] as const)('options that are wrong: %o', async (options, name) => {
+  await expect(simulate(options as SimulationOptions, () => {})).rejects.toThrow(name)
+})
+
+test('a schedule that is wrong is named', async () => {
+  await expect(simulate({ schedule: '1 crush n1 for 2' }, () => {})).rejects.toThrow('crush')
+})
