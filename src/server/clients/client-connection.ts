@@ -198,6 +198,20 @@ export class ClientConnection {
     return true
   }
 
+  /**
+   * Counts bytes of an operation that continues although its client has left, until the returned function is called.
+   * They counted before, so they have room.
+   */
+  outlive(bytes: number): () => void {
+    const inbound = this.#inbound
+    let counted = bytes
+    inbound.bytes += counted
+    return () => {
+      inbound.bytes -= counted
+      counted = 0
+    }
+  }
+
   #close(): void {
     this.#isClosed = true
     this.#inbound.bytes -= this.#countedBytes

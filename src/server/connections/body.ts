@@ -86,7 +86,7 @@ export class NodeBody implements RequestBody {
   #received: Buffer = NOTHING
   #length = 0
   /** Bytes that its reader has received. The request keeps them, so they count until its response. */
-  #readBytes = 0
+  readBytes = 0
   #waiter: BodyWaiter | undefined
   /** Called when something has arrived, while the response is sent. */
   #follower: (() => void) | undefined
@@ -173,8 +173,8 @@ export class NodeBody implements RequestBody {
     if (this.#follower !== undefined) return
     this.#isDropped = true
     this.#release()
-    this.#options.connection.release(this.#readBytes)
-    this.#readBytes = 0
+    this.#options.connection.release(this.readBytes)
+    this.readBytes = 0
   }
 
   /** The rest of the body will not arrive. Its reader receives the error, now or when it begins to read. */
@@ -268,7 +268,7 @@ export class NodeBody implements RequestBody {
 
   /** The body for its reader. It counts until the response. */
   #takeWhole(): Buffer {
-    this.#readBytes = this.#length
+    this.readBytes = this.#length
     return this.#take()
   }
 

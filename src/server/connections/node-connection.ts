@@ -319,6 +319,7 @@ class NodeConnection implements ConnectionOwner {
       drainBytesMax: limits.unauthenticatedDrainBytesMax,
       drainMsMax: limits.unauthenticatedBodyMs,
     }
+    let giveBack = (): void => {}
     const served = new HttpRequest(
       { method, url, httpVersion, headers, hosts },
       body,
@@ -327,6 +328,7 @@ class NodeConnection implements ConnectionOwner {
       {
         isAbandoned: () => response.destroyed,
         send: ({ extra, isUnauthenticated }, answer) => {
+          giveBack()
           if (isUnauthenticated) response.shouldKeepAlive = false
           if (!this.#client.isKnown || isUnauthenticated) body.limitDrain(unauthenticatedDrain)
           writer.writeToNode(incoming, answer, extra, isUnauthenticated)
@@ -335,7 +337,11 @@ class NodeConnection implements ConnectionOwner {
         },
       },
     )
-    response.once('close', () => served.withdraw?.())
+    response.once('close', () => {
+      served.withdraw?.()
+      // Its client has gone, and the change is still made.
+      if (!served.isAnswered) giveBack = this.#client.outlive(incoming.headBytes + body.readBytes)
+    })
     if (!isRefused) {
       serve(served)
       return

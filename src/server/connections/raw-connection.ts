@@ -150,6 +150,8 @@ class RawConnection implements ConnectionOwner {
   #currentBytes = 0
   /** Bytes of these that count. */
   #heldBytes = 0
+  /** Its client has gone, and the node still counts the current request. */
+  #giveBack: (() => void) | undefined
   /** It has sent more than there is room for: what follows the current request is dropped. */
   #isOverloaded = false
   /** A response is written, and the client has not taken all of it. */
@@ -235,6 +237,8 @@ class RawConnection implements ConnectionOwner {
     this.#events.left()
     this.#received = NOTHING
     this.#current?.withdraw?.()
+    // A change is still made.
+    if (this.#current !== undefined) this.#giveBack = this.#client.outlive(this.#currentBytes)
   }
 
   /**
@@ -305,6 +309,7 @@ class RawConnection implements ConnectionOwner {
     this.#current = undefined
     this.#currentBytes = 0
     this.#count()
+    this.#giveBack?.()
     if (!socket.writable) return
     const { writer, isClosing } = this.#options
     const { method, extra, isUnauthenticated } = request

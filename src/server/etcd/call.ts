@@ -23,7 +23,7 @@ export interface EtcdCaller {
   readonly isUnidentified: boolean
   /** Its watches end with `no leader` when the node has none (`WithRequireLeader` in Go). */
   readonly requiresLeader: boolean
-  readonly connection: Pick<ClientConnection, 'address' | 'tryHold'>
+  readonly connection: Pick<ClientConnection, 'address' | 'tryHold' | 'outlive'>
   /** Throws `ApiError` if the client is not served while rights are not checked. */
   checkServed(): void
 }

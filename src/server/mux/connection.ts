@@ -186,6 +186,7 @@ export class MuxConnection implements WatchConnection, ConnectionOwner {
   answered(call: MuxCall): void {
     const { api, ended } = this.#options
     this.#pending--
+    call.giveBack?.()
     ended(call)
     if (this.#isOver) return
     this.#readyBytes += call.answerBytes
@@ -428,8 +429,8 @@ export class MuxConnection implements WatchConnection, ConnectionOwner {
   }
 
   /**
-   * Stops reading and answering. Changes that were proposed are still made. A message that has not arrived completely
-   * stays in memory, and counts, until the connection closes.
+   * Stops reading and answering. Changes that were proposed are still made, and count until then. A message that has
+   * not arrived completely stays in memory, and counts, until the connection closes.
    */
   #end(): void {
     if (this.#isOver) return
@@ -450,6 +451,7 @@ export class MuxConnection implements WatchConnection, ConnectionOwner {
     for (const call of open?.values() ?? []) {
       heldBytes += call.heldBytes
       call.withdraw?.()
+      if (call.status === undefined) call.giveBack = this.#client.outlive(call.heldBytes)
     }
     this.#client.release(heldBytes)
     if (this.#ws.isPaused) this.#ws.resume()

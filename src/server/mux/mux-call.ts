@@ -58,6 +58,8 @@ export class MuxCall implements Call {
   readonly arrivedAt: number
   deadline: number
   withdraw: (() => void) | undefined
+  /** Its connection has ended, and the node still counts it. */
+  giveBack: (() => void) | undefined
   operation: Operation | undefined
   permit: Permit | undefined
   page: MuxPage | undefined

@@ -2,8 +2,10 @@
 // of all connections, one that sends more is refused, and a small request is served.
 
 import { expect, test, vi } from 'vitest'
+import { RPC } from '../../../src/etcd/rpcs.ts'
 import { OPERATIONS } from '../../../src/operations/index.ts'
-import { KEEP_ALIVE, MuxClient, soon } from '../mux/mux-client.ts'
+import { callGrpc, callRpc, frame as message, openSession } from '../etcd/grpc-call.ts'
+import { KEEP_ALIVE, MuxClient, PUT, soon } from '../mux/mux-client.ts'
 import { atRest, Client, COLD, get, holding, onNodeHttp, put, settled, statusOf } from './raw-client.ts'
 import { type Served, serve } from './served.ts'
 
@@ -209,12 +211,79 @@ test('a stream of requests for which there is no room ends with the reason, and 
   expect(held(served)).toBe(0)
 })
 
-test('a keep-alive that waits counts with the memory of its ids', async () => {
+const VALUE = 'v'.repeat(20 * KiB)
+const IDS = Array.from({ length: 1_000 }, (_, n) => `${n + 1}`)
+const KEEP_ALIVES = Buffer.concat(
+  IDS.map((id) => message(RPC.leaseKeepAlive.request.encode({ id: BigInt(id) }))),
+)
+
+/** Operations that continue without their client, and their memory. */
+const CONTINUED: readonly [string, number, (served: Served) => Promise<() => void>][] = [
+  [
+    'a put on the fast lane',
+    20 * KiB,
+    async ({ port }) => {
+      const client = await new Client(port).send(put('a', VALUE))
+      return () => client.reset()
+    },
+  ],
+  [
+    'a put on the full lane, with a large head',
+    220 * KiB,
+    async (served) => {
+      const client = await onNodeHttp(served)
+      await client.send(put('a', VALUE, `X-Long: ${VALUE}\r\n`))
+      return () => client.reset()
+    },
+  ],
+  [
+    'a put of a multiplexed connection',
+    20 * KiB,
+    async ({ port }) => {
+      const client = await new MuxClient(port).open()
+      client.send([1, PUT, null, 'a', VALUE])
+      return () => client.ws.terminate()
+    },
+  ],
+  [
+    'a keep-alive of a multiplexed connection',
+    64 * KiB,
+    async ({ port }) => {
+      const client = await new MuxClient(port).open()
+      client.send([1, KEEP_ALIVE, null, IDS])
+      return () => client.ws.terminate()
+    },
+  ],
+  [
+    'a put of gRPC',
+    20 * KiB,
+    async ({ port }) => {
+      const session = openSession(port)
+      void callRpc(session, RPC.put, { key: Buffer.from('a'), value: Buffer.from(VALUE) })
+      return () => session.destroy()
+    },
+  ],
+  [
+    'a stream of keep-alives of gRPC',
+    128 * KiB,
+    async ({ port }) => {
+      const session = openSession(port)
+      void callGrpc(session, RPC.leaseKeepAlive.path, KEEP_ALIVES)
+      return () => session.destroy()
+    },
+  ],
+]
+
+test.each(CONTINUED)('%s counts until it ends, also when its client has left', async (_, bytes, begin) => {
   const served = await serve()
-  served.node.hold = () => {}
-  const client = await new MuxClient(served.port).open()
-  client.send([1, KEEP_ALIVE, null, Array.from({ length: 1_000 }, (_, n) => `${n + 1}`)])
-  await soon(() => expect(held(served)).toBeGreaterThan(64 * KiB))
-  client.ws.terminate()
+  const release: (() => void)[] = []
+  served.node.hold = (go) => release.push(go)
+  const leave = await begin(served)
+  await soon(() => expect([release.length, held(served) > bytes - 2 * KiB]).toEqual([1, true]))
+  leave()
+  await soon(() => expect(served.http.inspect().connections).toBe(0))
+  expect(held(served)).toBeGreaterThan(bytes - 2 * KiB)
+  served.node.hold = undefined
+  release[0]?.()
   await soon(() => expect(held(served)).toBe(0))
 })

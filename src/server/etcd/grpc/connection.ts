@@ -134,6 +134,10 @@ export class GrpcConnection implements ConnectionOwner, StreamConnection, Http2S
     this.client.release(bytes)
   }
 
+  outlive(bytes: number): () => void {
+    return this.client.outlive(CALL_BYTES + bytes)
+  }
+
   /** A response has so many bytes that its client has not taken. */
   sent(bytes: number): void {
     this.#waitingBytes += bytes

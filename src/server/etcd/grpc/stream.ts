@@ -60,6 +60,8 @@ export interface StreamConnection {
   /** Counts bytes of requests. Throws `ApiError` if there is no room for them. */
   hold(bytes: number): void
   release(bytes: number): void
+  /** Counts a call that is over and still runs, and the bytes of its request, until the returned function is called. */
+  outlive(bytes: number): () => void
   /** Something was sent to the client. */
   responded(): void
   streamClosed(stream: ServedStream, endedEarly: boolean): void
@@ -162,6 +164,9 @@ export class ServedStream implements Responses<object>, StreamReceiver {
   #heldBytes = 0
   /** Bytes of its head, until it is open. */
   #headBytes = 0
+  #isRunning = false
+  /** It is over and still runs, and the node counts it. */
+  #giveBack: (() => void) | undefined
   #receivedBytes = 0
   /** Bytes of its responses, whether the client has taken them or not. */
   #sentBytes = 0
@@ -313,6 +318,7 @@ export class ServedStream implements Responses<object>, StreamReceiver {
   }
 
   async #run(rpc: AnyRpc, bytes: Uint8Array, call: EtcdCall): Promise<void> {
+    this.#isRunning = true
     try {
       const request: unknown = rpc.request.decode(bytes, REQUEST_FIELDS_MAX)
       if (rpc.kind === 'unary') {
@@ -326,6 +332,9 @@ export class ServedStream implements Responses<object>, StreamReceiver {
       }
     } catch (error) {
       this.#fail(error)
+    } finally {
+      this.#isRunning = false
+      this.#giveBack?.()
     }
   }
 
@@ -437,6 +446,7 @@ export class ServedStream implements Responses<object>, StreamReceiver {
     this.#isOver = true
     this.#stopTimer()
     this.#connection.release(this.#heldBytes)
+    if (this.#isRunning) this.#giveBack = this.#connection.outlive(this.#heldBytes)
     this.#releaseHead()
     this.#resolveDrained()
     this.#call?.abandon()

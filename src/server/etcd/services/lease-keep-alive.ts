@@ -19,15 +19,19 @@ const WAITING_MAX = RENEW_LEASES_MAX
 /** The same with those that were read before this was known. A client that sends more ends its stream. */
 const READ_MAX = 20 * WAITING_MAX
 
-/** Memory of a request that waits. */
+/** Memory of a request that waits, and of one whose lease is being renewed. */
 const REQUEST_BYTES = 32
+const RENEWAL_BYTES = 160
 
 class KeepAliveStream implements RequestReceiver<LeaseKeepAliveRequest> {
   readonly #call: EtcdCall
   readonly #responses: Responses<LeaseKeepAliveResponse>
-  /** Memory of the requests that wait. */
+  /** Memory of the requests that wait, and of those whose leases are being renewed. */
   #heldBytes = 0
   #waiting: bigint[] = []
+  #renewing = 0
+  /** The stream is closed during a renewal, and the node still counts it. */
+  #giveBack: (() => void) | undefined
   /** Renewals follow each other, so that responses are in the order of the requests. */
   #isRunning = false
   #isHalfClosed = false
@@ -59,13 +63,16 @@ class KeepAliveStream implements RequestReceiver<LeaseKeepAliveRequest> {
   }
 
   closed(): void {
+    const renewing = this.#renewing
     this.#waiting = []
+    this.#renewing = 0
     this.#count()
+    if (renewing > 0) this.#giveBack = this.#call.client.connection.outlive(RENEWAL_BYTES * renewing)
   }
 
-  /** Counts what waits. Returns false if there is no room for it. */
+  /** Counts what it holds. Returns false if there is no room for it. */
   #count(): boolean {
-    const bytes = REQUEST_BYTES * this.#waiting.length
+    const bytes = REQUEST_BYTES * this.#waiting.length + RENEWAL_BYTES * this.#renewing
     const isHeld = this.#call.client.connection.tryHold(bytes - this.#heldBytes)
     if (isHeld) this.#heldBytes = bytes
     return isHeld
@@ -76,10 +83,13 @@ class KeepAliveStream implements RequestReceiver<LeaseKeepAliveRequest> {
     try {
       while (this.#waiting.length > 0 && !call.isOver) {
         const ids = this.#waiting.splice(0, RENEW_LEASES_MAX)
-        this.#count()
+        this.#renewing = ids.length
+        if (!this.#count()) throw ETCD_ERRORS.tooManyRequests
         // etcd takes the header before the renewal.
         const header = call.header()
         const ttlsMs = await renew(ids, call)
+        this.#renewing = 0
+        this.#count()
         // A lease that does not exist has 0, which is no error.
         for (const [at, id] of ids.entries())
           this.#responses.send({ header, id, ttl: encodeSeconds(ttlsMs[at] ?? 0) })
@@ -89,6 +99,10 @@ class KeepAliveStream implements RequestReceiver<LeaseKeepAliveRequest> {
       if (this.#isHalfClosed) this.#responses.end()
     } catch (error) {
       this.#responses.end(toGrpcError(call.api, error))
+    } finally {
+      this.#renewing = 0
+      this.#count()
+      this.#giveBack?.()
     }
   }
 }
