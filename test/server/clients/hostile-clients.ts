@@ -185,13 +185,13 @@ function wsFrame(opcode: number, payload: Uint8Array, isLast = true, length = pa
   return Buffer.concat([head, payload])
 }
 
-/** The items in messages of some hundred items each. */
+/** The items in messages of some hundred items each. An item may have a thousand parts, and a message 100,000. */
 async function sendItems(line: Line, items: Iterable<readonly unknown[]>): Promise<void> {
   let message: (readonly unknown[])[] = []
   const flush = (): void => line.write(wsFrame(BINARY, pack(message)))
   for (const item of items) {
     message.push(item)
-    if (message.length < 200) continue
+    if (message.length < 100) continue
     flush()
     message = []
     await nextTurn()
@@ -404,12 +404,12 @@ const ACTIONS = {
   },
   'mux: reads that wait': async (line, { bytes, isOther }) => {
     await openMux(line)
-    const count = Math.min(4_000, Math.ceil(bytes / 1_024))
+    const count = Math.min(4_000, Math.ceil(bytes / (isOther ? 8_512 : 4_512)))
     await sendItems(
       line,
       repeated(count, (at) =>
         isOther
-          ? [at + 1, RANGE, 60_000, { start: LONG_KEY, end: `${LONG_KEY}~` }, null, FUTURE]
+          ? [at + 1, RANGE, 60_000, { start: LONG_KEY, end: `${LONG_KEY}~` }, FUTURE]
           : [at + 1, GET, 60_000, LONG_KEY, FUTURE],
       ),
     )
@@ -419,7 +419,7 @@ const ACTIONS = {
     const ids = Array.from({ length: 900 }, (_, at) => `${at + 1}`)
     await sendItems(
       line,
-      repeated(Math.min(500, Math.ceil(bytes / 16 / ids.length)), (at) => [at + 1, KEEP_ALIVE, 60_000, ids]),
+      repeated(Math.min(500, Math.ceil(bytes / 80 / ids.length)), (at) => [at + 1, KEEP_ALIVE, 60_000, ids]),
     )
   },
   /** In the other form all of them are cancelled. */

@@ -5,14 +5,14 @@
 import fc from 'fast-check'
 import { onTestFinished, test } from 'vitest'
 import { runs } from '../../runs.ts'
-import { EACH_ALONE, schedule, WatchedPort } from './memory.ts'
+import { schedule, WatchedPort } from './memory.ts'
 
 test.each([false, true])(
   'what clients make a node hold counts; rights are checked: %s',
   async (isChecked) => {
     const port = await WatchedPort.open(isChecked)
     onTestFinished(() => port.close())
-    await port.run(EACH_ALONE)
+    await port.runEachAlone()
     await fc.assert(
       fc.asyncProperty(schedule, (visits) => port.run(visits)),
       { numRuns: runs(10), endOnFailure: true },
