@@ -104,7 +104,11 @@ export class Simulation implements World {
     this.history = history
     const { time, machines } = this.#sim
     now = () => this.#now
-    for (const machine of machines) machine.url = nodeUrl(machine)
+    for (const machine of machines) {
+      machine.url = nodeUrl(machine)
+      // The seed would make it short in some runs. No schedule has this fault.
+      machine.space.fixed = Number.POSITIVE_INFINITY
+    }
     this.#processes = new VirtualProcesses(time, seed, {
       observe: (process, what, isUsual) => this.#observe(process.name, what, isUsual),
       threw: ({ name }, error) => this.#threw(name, error),

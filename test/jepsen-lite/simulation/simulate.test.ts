@@ -217,6 +217,17 @@ test('a change survives the loss of power of every node', async () => {
   })
 })
 
+test('the disks of the nodes have space, whatever the seed', async () => {
+  for (let seed = 1; seed <= 12; seed++) await simulate({ seed, nodes: 1 }, writeOnce)
+})
+
+async function writeOnce(world: World): Promise<void> {
+  const client = world.process('client', async (self) => {
+    await self.client().put('a', 'b')
+  })
+  await client.ended
+}
+
 test('members are added and removed', async () => {
   await simulate({ seed: 3 }, async (world) => {
     await using kv = new Client({ endpoints: world.endpoints, timeoutMs: 60_000 })
