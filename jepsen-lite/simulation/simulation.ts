@@ -1,6 +1,7 @@
 // One run: the nodes, the processes, the body of the test, and what ends it.
 
 import { simulateTransports } from '../../src/client/transport/simulated.ts'
+import { checkValue } from '../../src/client/validators.ts'
 import { raftTiming } from '../../src/server/node/limits.ts'
 import { simulateClock } from '../history/clock.ts'
 import { RecordedHistory } from '../history/recorded-history.ts'
@@ -18,6 +19,7 @@ import { Nodes } from './nodes.ts'
 import { ProcessHandle } from './process-handle.ts'
 import { type VirtualProcess, VirtualProcesses } from './processes.ts'
 import { catchRejections } from './rejections.ts'
+import { processCheck } from './schedule/fault.ts'
 import { SimulatedSchedule } from './schedule/index.ts'
 import { ScheduledFaults } from './scheduled-faults.ts'
 import type {
@@ -350,6 +352,7 @@ export class Simulation implements World {
     main: (self: ProcessSelf) => unknown,
     options: SimulatedProcessOptions = {},
   ): SimulatedProcess {
+    checkValue('process', 'name', name, processCheck)
     const taken = [BODY, ...this.#handles, ...this.cluster.nodes].some(
       (one) => (typeof one === 'string' ? one : one.name) === name,
     )

@@ -56,7 +56,9 @@ export interface World {
   /**
    * Starts a process. `main` is its program: it begins anew with each start.
    *
-   * @throws RangeError when another process or a node has this name
+   * `name`: letters, digits, `.`, `_`, `-` and `/`, a letter first. A schedule of faults names it.
+   *
+   * @throws RangeError when another process has this name
    */
   process(
     name: string,

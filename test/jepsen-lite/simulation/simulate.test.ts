@@ -399,6 +399,14 @@ test.each([
   await expect(simulate(options as SimulationOptions, () => {})).rejects.toThrow(name)
 })
 
+test.each(['', 'a b', 'for', 'leader', 'n4'])(
+  'no process has the name %j, which a schedule cannot name',
+  async (name) => {
+    const error = await failureOf((world) => world.process(name, forever))
+    expect(error.message).toContain('process: name must be the name of a process')
+  },
+)
+
 test('a schedule that is wrong is named', async () => {
   await expect(simulate({ schedule: '1 crush n1 for 2' }, () => {})).rejects.toThrow('crush')
 })
