@@ -49,7 +49,7 @@ http://127.0.0.1:7301, …:7302 and …:7303; the other nodes are learned from t
     text: `  0  done
   1  failed; the message says why
   2  the command line is wrong
-  3  there is no such key, member or lease, or no item in the queue
+  3  there is no such key, member or lease, or no item in the queue; the file of simulate does not load
   4  the condition (--if-revision, --if-absent) does not hold: nothing was written
   5  nodes were reached but cannot serve this now (no leader, no quorum, overloaded, too stale), or
      the lock was not free in time: nothing was written

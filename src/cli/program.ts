@@ -11,7 +11,7 @@ import { io } from './terminal/io.ts'
 import { sayLines } from './terminal/output.ts'
 
 type Loader = () => Promise<{ readonly command: (context: ProgramContext) => CommandUnknownOpts }>
-type Group = 'Keys:' | 'Cluster:' | 'Help:'
+type Group = 'Keys:' | 'Cluster:' | 'Tests:' | 'Help:'
 
 const COMMANDS: Readonly<Record<Group, Readonly<Record<string, Loader>>>> = {
   'Keys:': {
@@ -50,6 +50,9 @@ const COMMANDS: Readonly<Record<Group, Readonly<Record<string, Loader>>>> = {
     doctor: () => import('./commands/doctor.ts'),
     inspect: () => import('./commands/inspect.ts'),
     recover: () => import('./commands/recover.ts'),
+  },
+  'Tests:': {
+    simulate: () => import('./commands/simulate.ts'),
   },
   'Help:': {
     help: () => import('./commands/help.ts'),

@@ -1,6 +1,6 @@
-// Dependencies between the folders of src/ point one way, and none leads to jepsen-lite/. So do those between the
-// parts of a large folder. src/bytes, src/raft and src/kv are pure: they use no module of Node, no clock, no
-// randomness and no promise. So a simulator (and one day a browser page) can run them as they are. So are the links
+// Dependencies between the folders of src/ point one way, and only `kv simulate` leads to jepsen-lite/. So do those
+// between the parts of a large folder. src/bytes, src/raft and src/kv are pure: they use no module of Node, no clock,
+// no randomness and no promise. So a simulator (and one day a browser page) can run them as they are. So are the links
 // between replicas, which the simulator runs. The test reads the syntax tree: comments and strings do not count.
 
 import { readdirSync, readFileSync } from 'node:fs'
@@ -18,6 +18,9 @@ const PURE = ['bytes', ...OPERATIONS, 'etcd', 'raft', 'kv', 'server/peers']
 
 /** They import nothing of Node's themselves: a browser page will run them one day. */
 const TESTER_WITHOUT_NODE = ['jepsen-lite/workload', 'jepsen-lite/checker', 'jepsen-lite/sim']
+
+/** It imports the module that a user names. */
+const LOADING_USERS_FILE = 'jepsen-lite/testing/scenario.ts'
 
 const TESTER_ROOMS = [...TESTER_WITHOUT_NODE, 'jepsen-lite/history', 'jepsen-lite/testing']
 
@@ -175,11 +178,13 @@ const MAY_IMPORT = new Map([
       'system',
       'local',
       'recipes',
+      // It runs the scenarios of `kv simulate`.
+      'jepsen-lite/testing/scenario.ts',
     ],
   ],
   ['embed', ['operations/forms/members.ts', 'client', 'system', ...SERVERS, 'local']],
   ['recipes', ['client']],
-  // The kit for other people's tests, imported by nobody here.
+  // The kit for other people's tests. Only `kv simulate` imports it.
   [
     'jepsen-lite/testing',
     [
@@ -475,7 +480,7 @@ function importOffences(file: string, code: string): string[] {
       ? isWithin(normalize(join(dirname(file), source)), allowed)
       : !PURE.includes(from) &&
         !(TESTER_WITHOUT_NODE.includes(from) && source.startsWith('node:')) &&
-        source !== '' &&
+        (source !== '' || file === LOADING_USERS_FILE) &&
         !/^quorate(\/|$)/.test(source)
     // A dynamic import makes a promise, wherever it leads.
     if (!fine || (PURE.includes(from) && node.type === 'ImportExpression')) {

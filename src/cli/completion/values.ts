@@ -63,6 +63,7 @@ const SOURCES: Readonly<Record<string, Source>> = {
   'watch command': files,
   'import source': files,
   'txn file': files,
+  'simulate file': files,
   'lease keep-alive id': leases,
   'lease revoke id': leases,
   'lease show id': leases,

@@ -31,6 +31,10 @@ export function parseCount(text: string): number {
   return /^[0-9]+$/.test(text) && Number.isSafeInteger(count) ? count : invalid('it must be a whole number')
 }
 
+export function parsePositive(text: string): number {
+  return parseCount(text) || invalid('it must be a whole number from 1 on')
+}
+
 export function parseRevision(text: string): number {
   return parseCount(text) || invalid('the first revision is 1')
 }

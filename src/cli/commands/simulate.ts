@@ -1,0 +1,149 @@
+// kv simulate FILE: runs a scenario of the user in simulated clusters, with faults, until a run fails.
+
+import { randomInt } from 'node:crypto'
+import { resolve } from 'node:path'
+import { Command } from '@commander-js/extra-typings'
+import type { SeedFailure, SeedProgress, SeedSearchResult } from '../../../jepsen-lite/testing/scenario.ts'
+import { shellWord } from '../../bytes/shell-word.ts'
+import { Failure, failureMessage } from '../../local/failure.ts'
+import { PROGRAM } from '../../local/program-name.ts'
+import { type ProgramContext, withExamples } from '../command-definition.ts'
+import { EXIT } from '../exit-codes.ts'
+import { parseCount, parsePositive, parseText } from '../flags/flag-values.ts'
+import { type GlobalFlags, outputFormat } from '../flags/global-flags.ts'
+import { userPath } from '../terminal/io.ts'
+import { printJson, printLines, say } from '../terminal/output.ts'
+import { ProgressDisplay } from '../terminal/progress.ts'
+
+const SEEDS = 100
+const SEED_LIMIT = 2 ** 31
+/** The file of the scenario does not load: no run can begin. */
+const NOT_LOADED = 3
+const PLACES_MAX = 3
+
+export const command = ({ flags }: ProgramContext) =>
+  withExamples(new Command('simulate'), [
+    'kv simulate ./scenario.ts',
+    'kv simulate ./scenario.ts --seeds 1000 -o json',
+    "kv simulate ./scenario.ts --seed 4 --schedule '120 crash leader for 500'",
+  ])
+    .description('run a scenario of your service in simulated clusters, until a run fails')
+    .argument('<file>', 'a module whose default export is the body of simulate', parseText)
+    .option('--seeds <count>', `how many (default: ${SEEDS}, or 1 with --schedule)`, parsePositive)
+    .option('--seed <number>', 'the first one; the next ones count up (default: drawn)', parseCount)
+    .option('--schedule <text>', 'the faults of each run; otherwise each seed draws its own')
+    .action((file, options) => simulate(flags(), file, options))
+
+interface SimulateFlags {
+  readonly seeds?: number | undefined
+  readonly seed?: number | undefined
+  readonly schedule?: string | undefined
+}
+
+async function simulate(global: GlobalFlags, file: string, options: SimulateFlags): Promise<void> {
+  const { loadScenario, readSchedule, searchScenario } = await import(
+    '../../../jepsen-lite/testing/scenario.ts'
+  )
+  const { schedule: text, seeds = text === undefined ? SEEDS : 1 } = options
+  const { seed = randomInt(SEED_LIMIT) } = options
+  const schedule = text === undefined ? undefined : parsed(() => readSchedule(text))
+  const scenario = await loadScenario(resolve(userPath(file))).catch(notLoaded(file))
+  const display = new ProgressDisplay()
+  let isFailed = false
+  const plan = { seed, seeds, schedule }
+  const result = await searchScenario(scenario, plan, (progress) => {
+    const { failed } = progress
+    if (failed !== undefined && !isFailed) {
+      isFailed = true
+      display.clear()
+      // A user who interrupts the shrinking has this one.
+      say(`seed ${failed.seed} failed: ${commandOf(file, failed)}`)
+    }
+    display.show(() => describeProgress(progress, seeds))
+  }).catch(notLoaded(file))
+  display.clear()
+  const { seconds } = display
+  if (!(await printJson(outputFormat(global), resultJson(plan, result, seconds))))
+    await printLines(describeResult(file, plan, result, seconds))
+  if (result.failure !== undefined) throw new Failure(EXIT.failed, '')
+}
+
+function parsed<T>(read: () => T): T {
+  try {
+    return read()
+  } catch (error) {
+    throw new Failure(EXIT.usage, failureMessage(error))
+  }
+}
+
+/** Fails with the places in the user's modules. */
+const notLoaded =
+  (file: string) =>
+  (error: unknown): never => {
+    const stack = error instanceof Error ? (error.stack ?? '') : ''
+    const places = stack.split('\n').filter((line) => /^ {4}at .*file:\/\//.test(line))
+    throw new Failure(
+      NOT_LOADED,
+      `cannot load ${file}: ${failureMessage(error)}`,
+      places.slice(0, PLACES_MAX),
+    )
+  }
+
+const commandOf = (file: string, { seed, schedule }: SeedFailure): string =>
+  `${PROGRAM} simulate ${shellWord(file)} --seed ${seed} --schedule ${shellWord(schedule.text)}`
+
+function describeProgress({ runs, passed, failed }: SeedProgress, seeds: number): string {
+  if (failed === undefined) return `${passed} of ${seeds} seeds`
+  return `seed ${failed.seed} failed; ${faultCount(failed)} left after ${runs - passed} runs`
+}
+
+function describeResult(
+  file: string,
+  { seed, seeds }: { readonly seed: number; readonly seeds: number },
+  { runs, passed, virtualMs, failure }: SeedSearchResult,
+  seconds: number,
+): string {
+  const spent = `${runs} runs in ${seconds.toFixed(1)} s, ${(virtualMs / 1_000).toFixed(0)} s of virtual time`
+  if (failure === undefined)
+    return `${seeds === 1 ? `seed ${seed}` : `${seeds} seeds from ${seed} on`} passed: ${spent}`
+  const { first, shrunk, shrinkRuns } = failure
+  return [
+    shrunk.error.message,
+    '',
+    `seed ${shrunk.seed} failed, after ${passed} that passed: ${spent}`,
+    `shrunk from ${faultCount(first)} to ${faultCount(shrunk)} in ${shrinkRuns} runs`,
+    `again: ${commandOf(file, shrunk)}`,
+  ].join('\n')
+}
+
+const faultCount = ({ schedule: { faults } }: SeedFailure): string =>
+  faults.length === 1 ? '1 fault' : `${faults.length} faults`
+
+function resultJson(
+  { seed, seeds }: { readonly seed: number; readonly seeds: number },
+  { runs, passed, virtualMs, events, processes, failure }: SeedSearchResult,
+  seconds: number,
+): object {
+  return {
+    ok: failure === undefined,
+    seed,
+    seeds,
+    passed,
+    runs,
+    events,
+    virtual_ms: virtualMs,
+    seconds: Math.round(seconds * 1_000) / 1_000,
+    processes,
+    failure: failure === undefined ? null : failureJson(failure),
+  }
+}
+
+const failureJson = ({ first, shrunk, shrinkRuns }: NonNullable<SeedSearchResult['failure']>): object => ({
+  seed: shrunk.seed,
+  schedule: shrunk.schedule.text,
+  code: shrunk.error.code,
+  message: shrunk.error.message,
+  report: shrunk.error.report ?? null,
+  drawn_schedule: first.schedule.text,
+  shrink_runs: shrinkRuns,
+})

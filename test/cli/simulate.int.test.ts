@@ -1,0 +1,120 @@
+// kv simulate: scenarios in files, runs that pass and fail, and files that do not load.
+
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { PROGRAM } from '../../src/local/program-name.ts'
+import { temporaryDirectory } from '../backup/samples.ts'
+import { kv } from './run-kv.ts'
+
+/** Two clerks, of whom the second one counts on the first. */
+const CLERKS = `
+export const options: object = { nodes: 1, virtualMsMax: 60_000 }
+export default async (world: any): Promise<void> => {
+  const clerk = (name: string) => world.process(name, async (self: any) => {
+    const kv = self.client()
+    await kv.put(name, 'works')
+    await world.after(2_000)
+  })
+  const [first, second] = [clerk('first'), clerk('second')]
+  await Promise.all([first.ended, second.ended])
+}
+`
+const UNLESS_CRASHED = CLERKS.replace(
+  '  await Promise',
+  "  world.always('the second one works', () => second.running || second.hasEnded)\n" +
+    '  void second.ended.then(() => { second.hasEnded = true })\n  await Promise',
+)
+
+function scenario(code: string, name = 'scenario.ts'): string {
+  const path = join(temporaryDirectory(), name)
+  writeFileSync(path, code)
+  return path
+}
+
+test('runs that pass', async () => {
+  const { code, out, err } = await kv(['simulate', scenario(CLERKS), '--seeds', '3', '--seed', '5'])
+  expect([code, err]).toEqual([0, ''])
+  expect(out).toMatch(/^3 seeds from 5 on passed: 4 runs in [\d.]+ s, \d+ s of virtual time\n$/)
+})
+
+test('the result as JSON', async () => {
+  const { code, out } = await kv(['simulate', scenario(CLERKS), '--seeds', '1', '--seed', '5', '-o', 'json'])
+  expect(code).toBe(0)
+  expect(JSON.parse(out)).toMatchObject({
+    ...{ ok: true, seed: 5, seeds: 1, passed: 1, runs: 2, processes: ['first', 'second'], failure: null },
+  })
+})
+
+describe('a run that fails', () => {
+  test('is shrunk, and the printed command runs it again', async () => {
+    const { code, out, err } = await kv(['simulate', scenario(UNLESS_CRASHED), '--seed', '1'])
+    expect(code).toBe(1)
+    expect(err).toMatch(/^seed \d+ failed: .* --schedule '.*second.*'\n$/)
+    expect(out).toMatch(/^"the second one works"/)
+    const [, again = ''] = /^again: (.*)$/m.exec(out) ?? []
+    expect(again).toMatch(/^\w+ simulate \S+ --seed \d+ --schedule '\d+ crash second for 1'$/)
+    const [, ...words] = again.match(/'[^']*'|\S+/g) ?? []
+    const repeated = await kv(words.map((word) => word.replaceAll("'", '')))
+    expect(repeated.code).toBe(1)
+    expect(repeated.out.split('\n\n')[0]).toBe(out.split('\n\n')[0])
+  })
+
+  test('is a document in JSON', async () => {
+    const args = [
+      '--seed',
+      '3',
+      '--schedule',
+      '400 pause first for 30;\n500 crash second for 1',
+      '-o',
+      'json',
+    ]
+    const { code, out } = await kv(['simulate', scenario(UNLESS_CRASHED), ...args])
+    expect(code).toBe(1)
+    expect(JSON.parse(out)).toMatchObject({
+      ...{ ok: false, seed: 3, seeds: 1, passed: 0 },
+      failure: {
+        ...{ seed: 3, code: 'always', message: expect.stringContaining('"the second one works"') },
+        schedule: expect.stringMatching(/^\d+ crash second for 1$/),
+        drawn_schedule: '400 pause first for 30; 500 crash second for 1',
+      },
+    })
+  })
+})
+
+describe('a file that does not load', () => {
+  test.each([
+    ['has no scenario', 'export const a = 1', 'it has no scenario: export default async (world) => { … }'],
+    ['has options that are no object', 'export const options = 5; export default () => {}', 'no object'],
+    ['has options of no simulation', 'export const options = { node: 1 }; export default () => {}', 'node'],
+    ['throws', "throw new Error('no such machine')", 'no such machine'],
+    ['imports what is not there', "import './other.ts'; export default () => {}", 'other.ts'],
+  ])('because it %s', async (_, code, reason) => {
+    const file = scenario(code)
+    const ended = await kv(['simulate', file, '--seeds', '1'])
+    expect(ended).toMatchObject({ code: 3, out: '' })
+    expect(ended.err).toContain(`error: cannot load ${file}: `)
+    expect(ended.err).toContain(reason)
+  })
+
+  test('because it is not there', async () => {
+    const file = join(temporaryDirectory(), 'none.ts')
+    const { code, err } = await kv(['simulate', file])
+    expect([code, err.split('\n')[0]]).toEqual([3, expect.stringContaining(`cannot load ${file}: `)])
+  })
+})
+
+test.each([
+  [['--schedule', '10 crush leader for 5'], 'expected one of crash,'],
+  [['--seeds', '0'], '--seeds: it must be a whole number from 1 on'],
+  [['--seed', '-1'], '--seed: it must be a whole number'],
+  [[], "missing required argument 'file'"],
+])('a wrong command line: %j', async (args, message) => {
+  const { code, err } = await kv(['simulate', ...(args.length === 0 ? [] : [scenario(CLERKS)]), ...args])
+  expect([code, err]).toEqual([2, expect.stringContaining(message)])
+})
+
+test('the help says how to run a schedule again', async () => {
+  const { out } = await kv(['help', 'simulate'])
+  expect(out).toContain(`${PROGRAM} simulate ./scenario.ts --seed 4 --schedule '120 crash leader for 500'`)
+})

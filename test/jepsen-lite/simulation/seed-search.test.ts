@@ -1,0 +1,108 @@
+// Seeds of a scenario that only says how its runs end.
+
+import { expect, test } from 'vitest'
+import { SimulationError, type SimulationErrorCode } from '../../../jepsen-lite/simulation/error.ts'
+import { SimulatedSchedule } from '../../../jepsen-lite/simulation/schedule/index.ts'
+import {
+  type SeedProgress,
+  type SeedSearchPlan,
+  searchSeeds,
+} from '../../../jepsen-lite/simulation/seed-search.ts'
+
+interface Run {
+  readonly seed: number
+  readonly schedule: SimulatedSchedule
+}
+
+/** How a run fails; undefined: it passes. */
+type Ending = (run: Run) => SimulationErrorCode | undefined
+
+async function search(endingOf: Ending, plan: SeedSearchPlan) {
+  const runs: Run[] = []
+  const progress: SeedProgress[] = []
+  const result = await searchSeeds(
+    async (seed, schedule) => {
+      runs.push({ seed, schedule })
+      const code = endingOf({ seed, schedule })
+      if (code === undefined) return { virtualMs: 700, events: 10, processes: ['a', 'b'] }
+      const run = { seed, schedule: schedule.text, virtualMs: 5, trace: [], report: undefined }
+      throw new SimulationError(code, 'a rule is broken', run)
+    },
+    plan,
+    (one) => progress.push(one),
+  )
+  return { runs, progress, result }
+}
+
+test('each seed draws faults, of the processes that the run without faults had, while it lasted', async () => {
+  const { runs, result, progress } = await search(() => undefined, { seed: 5, seeds: 200, nodes: 5 })
+  expect(result).toEqual({
+    runs: 201,
+    passed: 200,
+    virtualMs: 201 * 700,
+    events: 2_010,
+    processes: ['a', 'b'],
+  })
+  expect(progress).toHaveLength(200)
+  expect(runs.map(({ seed }) => seed)).toEqual([5, ...Array.from({ length: 200 }, (_, n) => 5 + n)])
+  const [first, ...others] = runs.map(({ schedule }) => schedule)
+  expect(first?.faults).toEqual([])
+  expect(new Set(others.map(({ text }) => text)).size).toBe(200)
+  const faults = others.flatMap((schedule) => schedule.faults)
+  expect(new Set(faults.flatMap(({ on }) => on))).toEqual(
+    new Set(['leader', 'n1', 'n2', 'n3', 'n4', 'n5', 'a', 'b']),
+  )
+  expect(Math.max(...faults.map(({ at }) => at))).toBeLessThanOrEqual(700)
+  // The same again.
+  const again = await search(() => undefined, { seed: 5, seeds: 200, nodes: 5 })
+  expect(again.runs).toEqual(runs)
+})
+
+test('the first failure ends the search, and its schedule is shrunk for the same seed', async () => {
+  const isBroken: Ending = ({ schedule }) =>
+    schedule.faults.some(({ on }) => on.includes('b')) ? 'always' : undefined
+  const { runs, result, progress } = await search(isBroken, { seed: 1, seeds: 100 })
+  const { failure, passed } = result
+  expect(failure?.shrunk.schedule.text).toBe('0 crash b for 1')
+  expect(failure?.shrunk.error.schedule).toBe('0 crash b for 1')
+  expect(failure?.first.seed).toBe(1 + passed)
+  expect(failure?.shrunk.seed).toBe(1 + passed)
+  expect(result.runs).toBe(runs.length)
+  expect(failure?.shrinkRuns).toBe(runs.length - 1 - passed - 1)
+  expect(progress.at(-1)?.failed).toEqual(failure?.shrunk)
+})
+
+test('another failure of a simpler schedule is not the same', async () => {
+  const schedule = new SimulatedSchedule('900 pause a for 700; 1000 crash n1 for 50')
+  const endingOf: Ending = ({ schedule: { faults } }) => {
+    if (faults.length === 0) return undefined
+    return faults.some(({ fault }) => fault === 'pause') ? 'eventually' : 'deadlock'
+  }
+  const { result } = await search(endingOf, { seed: 1, seeds: 1, schedule })
+  expect(result.failure?.shrunk.schedule.text).toBe('0 pause a for 1')
+})
+
+test('a given schedule is that of every seed, and no run is without it', async () => {
+  const schedule = new SimulatedSchedule('10 crash a for 5')
+  const { runs, result } = await search(() => undefined, { seed: 7, seeds: 3, schedule })
+  expect(runs).toEqual([7, 8, 9].map((seed) => ({ seed, schedule })))
+  expect(result).toMatchObject({ runs: 3, passed: 3 })
+})
+
+test('a run that fails without faults needs none', async () => {
+  const { runs, result } = await search(() => 'failed', { seed: 7, seeds: 3 })
+  expect(result).toMatchObject({ runs: 1, passed: 0, failure: { shrinkRuns: 0 } })
+  expect(result.failure?.shrunk.schedule.text).toBe('')
+  expect(runs).toHaveLength(1)
+})
+
+test('a scenario that cannot be run ends the search', async () => {
+  const run = searchSeeds(
+    async () => {
+      throw new TypeError('simulate: nodes must be a number')
+    },
+    { seed: 1, seeds: 5 },
+    () => {},
+  )
+  await expect(run).rejects.toThrow('simulate: nodes must be a number')
+})
