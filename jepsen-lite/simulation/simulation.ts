@@ -128,6 +128,8 @@ export class Simulation implements World {
     this.#network = new ClientNetwork(this.#sim, this.#processes, new Random(seed, DRAW.recipe, 1))
     this.#requests = new ProcessRequests(this.#network, ({ name }, error) => this.#threw(name, error))
     this.#body = this.#processes.begin(BODY, 1)
+    // The shipped store is not what a simulation of a service tests.
+    this.#sim.readsBack = false
     this.#sim.onGone = (process) => this.#network.gone(process)
     this.#sim.onSay = (process, what) => this.#observe(process?.name ?? 'nodes', what)
     this.cluster = new Nodes(this.#sim, {

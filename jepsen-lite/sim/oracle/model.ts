@@ -154,6 +154,8 @@ export class StoreModel {
   readonly #revisions: number[] = [1, 1]
   /** Tokens in the order in which they were remembered. */
   readonly #tokens = new Map<string, Token>()
+  /** The same by token, of all users. */
+  readonly #byToken = new Map<string, readonly Token[]>()
   #tokenBytes = 0
   /** Open ones, and one that is forgotten and still has rows. The oldest first. */
   readonly #sessions = new Map<number, Session>()
@@ -444,7 +446,7 @@ export class StoreModel {
     const bytes = bytesToRemember(idempotency.token, outcomeBytes)
     this.#evict(bytes)
     this.#tokenBytes += bytes
-    this.#tokens.set(`${by} ${idempotency.token}`, {
+    this.#remember({
       token: idempotency.token,
       by,
       request: requestKey,
@@ -456,10 +458,25 @@ export class StoreModel {
     return { principal, outcome, replayed: false, keyed: true }
   }
 
+  #remember(token: Token): void {
+    const name = `${token.by} ${token.token}`
+    this.#tokens.set(name, token)
+    this.#byToken.set(token.token, [...(this.#byToken.get(token.token) ?? []), token])
+  }
+
+  #forget(name: string): void {
+    const known = this.#tokens.get(name)
+    if (known === undefined) return
+    this.#tokens.delete(name)
+    const others = (this.#byToken.get(known.token) ?? []).filter((other) => other !== known)
+    if (others.length > 0) this.#byToken.set(known.token, others)
+    else this.#byToken.delete(known.token)
+  }
+
   /** The outcome of the same request that the user may know, or else the outcome of the user's own token. */
   #knownToken(token: string, by: number, request: string): Token | undefined {
-    const visible = [...this.#tokens.values()].filter(
-      (known) => known.token === token && (by === 0 || known.by === by || known.by === 0),
+    const visible = (this.#byToken.get(token) ?? []).filter(
+      (known) => by === 0 || known.by === by || known.by === 0,
     )
     const own = visible.find((known) => known.by === by)
     return own?.request === request ? own : (visible.find((known) => known.request === request) ?? own)
@@ -474,7 +491,7 @@ export class StoreModel {
       const tooLarge = this.#tokenBytes + incoming > idempotencyBytesMax
       const tooOld = this.#clusterTimeMs - clusterTimeMs > idempotencyAgeMsMax
       if (!(tooMany || tooLarge || tooOld) || evicted++ >= EVICTIONS_PER_ENTRY_MAX) return
-      this.#tokens.delete(token)
+      this.#forget(token)
       this.#tokenBytes -= bytes
       this.evicted++
       this.#horizon = revision

@@ -77,6 +77,7 @@ export class SimCluster implements SimWorld {
   readonly rollbacks = new Rollbacks(this)
   /** Bytes of the largest entry that clients make. */
   readonly entryBytesMax: number = 2048
+  readsBack = true
   /** Called when a process is gone, for clients that wait for its answers. */
   onGone: (process: Process) => void = () => {}
   onSay: ((process: Process | undefined, what: string) => void) | undefined

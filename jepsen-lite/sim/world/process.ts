@@ -61,6 +61,8 @@ export interface Environment {
   readonly probeCoverage: ProbeCoverage
   readonly invariants: Invariants
   readonly triggers: { met(trigger: Trigger, process: Process): void }
+  /** Whether batches are recovered from the disk, now and then. It costs as much as a disk has rows. */
+  readonly readsBack: boolean
   /** The shipped driver. Tests of the simulator itself replace it by one with a defect. */
   createDriver(options: DriverOptions): Driver
   /** The wires of a process that begins. */
@@ -385,6 +387,7 @@ export class Process implements EventOwner {
     const { invariants, probeCoverage, seed } = this.#world
     invariants.durable(replica, label)
     if (machine.suspect) return
+    if (!this.#world.readsBack) return
     const replaces = label.writes.some(({ truncateFrom, snapshot }) => truncateFrom ?? snapshot)
     if (!replaces && bits(seed, DRAW.recovery, machine.place, machine.writes) % RECOVERED_EVERY > 0) return
     probeCoverage.hit('disk read back')
