@@ -2,8 +2,8 @@
 // loop. A process receives the outcomes in the order in which it began the work.
 //
 // Streams of `node:zlib` are covered, and so is everything that Node makes of them, such as `gzip` and
-// `CompressionStream`. Not covered are streams of a Blob, `WebAssembly.compileStreaming`, an `import()` of a module
-// that is not loaded yet, `PerformanceObserver`, and `FinalizationRegistry`.
+// `CompressionStream`. Not covered are streams of a Blob, `WebAssembly.compileStreaming`, `PerformanceObserver`,
+// `Atomics.waitAsync`, `FinalizationRegistry`, and modules that a test runner transforms when they are imported.
 
 import { bound } from './async-context.ts'
 import { currentProcess, type ProcessGlobals } from './process-globals.ts'

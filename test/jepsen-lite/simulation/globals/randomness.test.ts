@@ -1,7 +1,7 @@
 // Randomness of a simulated process.
 
+import { AsyncLocalStorage } from 'node:async_hooks'
 import crypto, { randomBytes, randomFill, randomFillSync, randomInt, randomUUID } from 'node:crypto'
-import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 import { VirtualHost, virtualHost } from './virtual-host.ts'
 
@@ -30,21 +30,26 @@ test.each<[string, () => unknown]>([
   expect(draw()).not.toEqual(draw())
 })
 
-test.each<[string, () => Promise<unknown>]>([
-  ['randomBytes', () => promisify(randomBytes)(37)],
-  ['randomInt', () => promisify<number, number>(randomInt)(2 ** 40)],
-  ['randomFill', () => promisify<Uint8Array, Uint8Array>(randomFill)(memory())],
+type Callback = (error: Error | null | undefined, drawn: unknown) => void
+
+test.each<[string, (callback: Callback) => void]>([
+  ['randomBytes', (callback) => randomBytes(37, callback)],
+  ['randomInt', (callback) => randomInt(2 ** 40, callback)],
+  ['randomInt with a minimum', (callback) => randomInt(-5, 2 ** 40, callback)],
+  ['randomFill', (callback) => randomFill(memory(), callback)],
+  ['randomFill of a part', (callback) => randomFill(memory(), 2, 30, callback)],
 ])('%s calls back in a later turn, with what follows from the seed', async (_name, draw) => {
   virtualHost()
+  const user = new AsyncLocalStorage<string>()
   const drawn = async (host: VirtualHost): Promise<unknown> => {
-    let outcome: unknown
-    const waiting = host.run(async () => {
-      outcome = await draw()
-    })
-    expect(outcome).toBeUndefined()
+    const outcomes: unknown[] = []
+    host.run(() =>
+      user.run('caller', () => draw((error, outcome) => outcomes.push(error ?? outcome, user.getStore()))),
+    )
+    expect(outcomes).toEqual([])
     await host.advance(0)
-    await waiting
-    return outcome
+    expect(outcomes[1]).toBe('caller')
+    return outcomes[0]
   }
   const first = await drawn(new VirtualHost())
   expect(await drawn(new VirtualHost())).toEqual(first)

@@ -95,18 +95,18 @@ test('outcomes are delivered in the order of the beginnings', async () => {
   expect(ended).toEqual(['scrypt', 'pbkdf2', 'digest', 'gzip'])
 })
 
-test('an outcome is delivered in the async context of the caller', async () => {
+test('an outcome is delivered in the async context of its caller, also behind that of another one', async () => {
   const host = virtualHost()
   const user = new AsyncLocalStorage<string>()
   const seen: unknown[] = []
-  host.run(() =>
-    user.run('caller', () => {
-      scrypt('word', 'salt', 8, () => seen.push(user.getStore()))
-      gzip('text', () => seen.push(user.getStore()))
-    }),
-  )
+  const see = () => seen.push(user.getStore())
+  host.run(() => {
+    user.run('first', () => scrypt('word', 'salt', 8, { N: 2 ** 14 }, see))
+    user.run('second', () => pbkdf2('word', 'salt', 1, 8, 'sha256', see))
+    user.run('third', () => gzip('text', see))
+  })
   await idle(host)
-  expect(seen).toEqual(['caller', 'caller'])
+  expect(seen).toEqual(['first', 'second', 'third'])
 })
 
 test('errors are outcomes', async () => {
