@@ -4,6 +4,7 @@ import type { SimCluster } from '../sim/world/cluster.ts'
 import type { InFlight } from '../sim/world/disk.ts'
 import type { Machine } from '../sim/world/process.ts'
 import { IO, TIMER } from '../sim/world/time.ts'
+import type { FaultNotes } from './fault-notes.ts'
 import { nodeUrl } from './network/client-network.ts'
 import type { SimulatedCluster, SimulatedNode } from './types.ts'
 
@@ -14,8 +15,7 @@ const AGAIN_MS = 500
 
 /** Services of the simulation for its nodes. */
 interface Surroundings {
-  /** Notes a fault, or its end, for the report. */
-  note(what: string): void
+  readonly faults: FaultNotes
   /** A promise that resolves when it is called, in the process whose code runs now. */
   promise(): { readonly promise: Promise<void>; resolve(): void }
 }
@@ -52,8 +52,9 @@ export class Nodes implements SimulatedCluster {
   }
 
   partition(...groups: readonly (readonly string[])[]): void {
-    this.#surroundings.note(`partition ${groups.map((names) => names.join(',')).join(' | ')}`)
-    this.#cuts.push(this.partitioned(groups))
+    const text = groups.map((names) => names.join(',')).join(' | ')
+    const undo = this.partitioned(groups)
+    this.#begun('partition', groups.flat(), `partition ${text}`, { groups: text }, undo)
   }
 
   /** The same; call the result to undo it. */
@@ -70,8 +71,16 @@ export class Nodes implements SimulatedCluster {
 
   cut(from: string, to: string): void {
     const [sender, receiver] = [this.node(from).machine, this.node(to).machine]
-    this.#surroundings.note(`cut ${from} to ${to}`)
-    this.#cuts.push(this.cutLinks((one, other) => one === sender && other === receiver))
+    const undo = this.cutLinks((one, other) => one === sender && other === receiver)
+    this.#begun('cut', [from], `cut ${from} to ${to}`, { to }, undo)
+  }
+
+  #begun(kind: string, names: readonly string[], text: string, details: object, undo: () => void): void {
+    const end = this.#surroundings.faults.begin(kind, names, text, { ...details })
+    this.#cuts.push(() => {
+      undo()
+      end()
+    })
   }
 
   /** Cuts what one machine sends to another; call the result to undo it. */
@@ -104,7 +113,7 @@ export class Nodes implements SimulatedCluster {
   }
 
   heal(): void {
-    this.#surroundings.note('heal')
+    this.#surroundings.faults.observe('heal')
     for (const end of this.#cuts) end()
     this.#cuts = []
   }
@@ -112,14 +121,14 @@ export class Nodes implements SimulatedCluster {
   addNode(): SimulatedNode {
     const spare = this.#nodes.find(({ machine }) => machine.replica === undefined)
     if (spare === undefined) throw new RangeError(`a simulation has at most ${this.#nodes.length} nodes`)
-    this.#surroundings.note(`add ${spare.name}`)
+    this.#surroundings.faults.state('add', spare.name, `add ${spare.name}`)
     this.#cluster.join(spare.machine)
     return spare
   }
 
   removeNode(name: string): Promise<void> {
     const { machine } = this.node(name)
-    this.#surroundings.note(`remove ${name}`)
+    this.#surroundings.faults.state('remove', name, `remove ${name}`)
     const { promise, resolve } = this.#surroundings.promise()
     this.#remove(machine, resolve)
     return promise
@@ -161,12 +170,12 @@ export class Nodes implements SimulatedCluster {
 export class Node implements SimulatedNode {
   readonly machine: Machine
   readonly #cluster: SimCluster
-  readonly #surroundings: Surroundings
+  readonly #faults: FaultNotes
 
-  constructor(cluster: SimCluster, machine: Machine, surroundings: Surroundings) {
+  constructor(cluster: SimCluster, machine: Machine, { faults }: Surroundings) {
     this.#cluster = cluster
     this.machine = machine
-    this.#surroundings = surroundings
+    this.#faults = faults
   }
 
   get name(): string {
@@ -187,15 +196,17 @@ export class Node implements SimulatedNode {
   }
 
   crash({ losesUnsynced = false }: { readonly losesUnsynced?: boolean } = {}): void {
-    this.#note(losesUnsynced ? 'power-loss' : 'crash')
+    if (!this.running) return
+    this.#faults.struck(losesUnsynced ? 'power-loss' : 'crash', this.name)
     // Everything that a process has written reaches the disk although the process is gone.
     const inFlight: InFlight = losesUnsynced ? 'lost' : 'kept'
     this.#cluster.end(this.machine, inFlight)
   }
 
   restart(): void {
-    if (this.running) this.crash()
-    this.#note('start')
+    this.crash()
+    this.#faults.observe(`start ${this.name}`)
+    for (const kind of ['crash', 'power-loss', 'pause']) this.#faults.healed(kind, this.name)
     this.#cluster.start(this.machine)
   }
 
@@ -204,7 +215,7 @@ export class Node implements SimulatedNode {
     const { process } = this.machine
     const driver = process?.serving
     if (process === undefined || driver === undefined) return
-    this.#note('stop')
+    this.#faults.struck('stop', this.name)
     const { time } = this.#cluster
     process.stopping = true
     driver.drain(() => {
@@ -223,21 +234,23 @@ export class Node implements SimulatedNode {
   pause(): void {
     const { process } = this.machine
     if (process?.serving === undefined) return
-    this.#note('pause')
+    this.#faults.struck('pause', this.name)
+    this.#faults.state('pause', this.name)
     process.pause()
   }
 
   resume(): void {
     const { process } = this.machine
     if (!process?.paused) return
-    this.#note('resume')
+    this.#faults.healed('pause', this.name)
+    this.#faults.state('resume', this.name, `resume ${this.name}`)
     process.resume()
   }
 
   skewClock(ratio: number): void {
     const { clock, process } = this.machine
     const { time } = this.#cluster
-    this.#note(`skew by ${ratio}`)
+    this.#faults.by('skew', this.name, ratio, 1)
     clock.setRate(time.now, ratio)
     if (process === undefined) return
     time.reschedule(process, ({ kind, detail, at }) =>
@@ -246,7 +259,7 @@ export class Node implements SimulatedNode {
   }
 
   slowDisk(ms: number): void {
-    this.#note(`slow-disk by ${ms}`)
+    this.#faults.by('slow-disk', this.name, ms, 0)
     this.machine.extraWriteMs = ms
   }
 
@@ -255,9 +268,5 @@ export class Node implements SimulatedNode {
     this.machine.extraWriteMs = 0
     this.resume()
     if (!this.running) this.restart()
-  }
-
-  #note(what: string): void {
-    this.#surroundings.note(`${what} ${this.name}`)
   }
 }

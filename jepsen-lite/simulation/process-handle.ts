@@ -2,6 +2,7 @@
 // and its output stay.
 
 import { Client, type ClientOptions } from '../../src/client/index.ts'
+import type { FaultNotes } from './fault-notes.ts'
 import type { VirtualProcess } from './processes.ts'
 import type { OutputLine, ProcessSelf, SimulatedProcess, SimulatedProcessOptions } from './types.ts'
 
@@ -15,7 +16,7 @@ export interface ProcessSurroundings {
   returned(process: VirtualProcess): void
   /** Its main function has thrown. */
   threw(handle: ProcessHandle, error: unknown): void
-  note(what: string): void
+  readonly faults: FaultNotes
   /** Cuts it off from this node or process; call the result to undo it. */
   cut(name: string, target: string): () => void
   /** Names of all nodes and of all other processes. */
@@ -71,7 +72,9 @@ export class ProcessHandle implements SimulatedProcess {
 
   start(): void {
     if (this.#life !== undefined) return
-    this.#surroundings.note(`start ${this.name}`)
+    const { faults } = this.#surroundings
+    faults.state('start', this.name, `start ${this.name}`)
+    faults.healed('crash', this.name)
     const process = this.#surroundings.begin(this.name, this.#options.clock)
     const life: Life = { process, stop: new AbortController(), listens: false }
     this.#life = life
@@ -96,20 +99,23 @@ export class ProcessHandle implements SimulatedProcess {
     }
     if (this.#life !== life) return
     this.#surroundings.returned(life.process)
-    this.#end(life)
+    this.#end(life, 'ended')
     this.#whenEnded.resolve()
   }
 
-  #end({ process }: Life): void {
+  #end({ process }: Life, what: 'kill' | 'ended'): void {
+    const { faults } = this.#surroundings
     this.#life = undefined
     process.kill()
+    faults.state(what, this.name)
+    for (const kind of ['pause', 'block']) faults.healed(kind, this.name)
     this.#surroundings.left(process)
   }
 
   crash(): void {
     if (this.#life === undefined) return
-    this.#surroundings.note(`crash ${this.name}`)
-    this.#end(this.#life)
+    this.#surroundings.faults.struck('crash', this.name)
+    this.#end(this.#life, 'kill')
   }
 
   /** Notifies the program that it is to end, if it listens. */
@@ -117,41 +123,57 @@ export class ProcessHandle implements SimulatedProcess {
     const life = this.#life
     if (life === undefined) return
     if (life.listens) life.process.after(0, () => life.stop.abort())
-    else this.#end(life)
+    else this.#end(life, 'ended')
   }
 
   pause(): void {
     if (this.#life === undefined) return
-    this.#surroundings.note(`pause ${this.name}`)
+    const { faults } = this.#surroundings
+    faults.struck('pause', this.name)
+    faults.state('pause', this.name)
     this.#life.process.stop()
   }
 
   resume(): void {
-    if (this.#life === undefined) return
-    this.#surroundings.note(`resume ${this.name}`)
-    this.#life.process.resume()
+    const process = this.#life?.process
+    if (!process?.stopped) return
+    const { faults } = this.#surroundings
+    faults.healed('pause', this.name)
+    faults.state('resume', this.name, `resume ${this.name}`)
+    process.resume()
   }
 
   block(ms: number): void {
-    if (this.#life === undefined) return
-    this.#surroundings.note(`block ${this.name} for ${ms}`)
-    this.#life.process.block(ms)
+    const life = this.#life
+    if (life === undefined) return
+    const { faults } = this.#surroundings
+    faults.struck('block', this.name, `block ${this.name} for ${ms}`, { ms })
+    faults.state('block', this.name)
+    life.process.block(ms, () => {
+      if (this.#life !== life) return
+      faults.healed('block', this.name)
+      faults.state('unblock', this.name)
+    })
   }
 
   cut(...targets: readonly string[]): void {
     const names = targets.length > 0 ? targets : this.#surroundings.nodeNames()
-    this.#surroundings.note(`cut ${this.name} from ${names.join(',')}`)
+    const from = names.join(',')
+    const details = { effect: this.name, from }
+    this.#cuts.push(
+      this.#surroundings.faults.begin('cut', [this.name], `cut ${this.name} from ${from}`, details),
+    )
     for (const target of names) this.#cuts.push(this.#surroundings.cut(this.name, target))
   }
 
   heal(): void {
-    this.#surroundings.note(`heal ${this.name}`)
+    this.#surroundings.faults.observe(`heal ${this.name}`)
     for (const end of this.#cuts) end()
     this.#cuts = []
   }
 
   skewClock(ratio: number): void {
-    this.#surroundings.note(`skew ${this.name} by ${ratio}`)
+    this.#surroundings.faults.by('skew', this.name, ratio, 1)
     this.#life?.process.setRate(ratio)
   }
 

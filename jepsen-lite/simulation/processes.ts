@@ -266,6 +266,11 @@ export class VirtualProcess implements EventOwner, ProcessGlobals {
 
   // ---- what is done to it
 
+  /** Whether it is stopped, as SIGSTOP does. */
+  get stopped(): boolean {
+    return this.#isStopped
+  }
+
   get paused(): boolean {
     return this.#isStopped || this.#time.now < this.#blockedUntil
   }
@@ -285,9 +290,15 @@ export class VirtualProcess implements EventOwner, ProcessGlobals {
   }
 
   /** Its event loop does nothing else for so long. What runs now finds that this time has passed. */
-  block(ms: number): void {
-    this.#blockedUntil = this.#trueMs + ms
-    this.#time.push(this.#blockedUntil, IO, undefined, () => this.#continue())
+  block(ms: number, ended: () => void): void {
+    const until = this.#trueMs + ms
+    this.#blockedUntil = until
+    this.#time.push(until, IO, undefined, () => {
+      // It may have been blocked for longer meanwhile.
+      if (this.#blockedUntil !== until) return
+      ended()
+      this.#continue()
+    })
   }
 
   /** First its timers run, then it sees what has arrived. */

@@ -2,10 +2,11 @@
 
 import type { Time } from '../sim/world/time.ts'
 import { IO } from '../sim/world/time.ts'
+import type { FaultNotes } from './fault-notes.ts'
 import type { ClientNetwork } from './network/client-network.ts'
 import type { Node, Nodes } from './nodes.ts'
 import type { ProcessHandle } from './process-handle.ts'
-import { LEADING_NODE } from './schedule/fault.ts'
+import { LEADING_NODE, rulesOf } from './schedule/fault.ts'
 import type { SimulatedFault, SimulatedFaultKind } from './schedule/types.ts'
 
 /** Nodes and processes that the faults strike. */
@@ -14,7 +15,7 @@ export interface Targets {
   readonly nodes: Nodes
   readonly network: ClientNetwork
   readonly process: (name: string) => ProcessHandle | undefined
-  note(what: string): void
+  readonly notes: FaultNotes
 }
 
 /** Called when a fault begins; returns what ends it. */
@@ -55,22 +56,43 @@ export class ScheduledFaults {
   }
 
   #begin(fault: SimulatedFault): void {
-    const { nodes, note } = this.#targets
+    const { nodes, notes } = this.#targets
     const named = fault.on.flatMap((name) => (name === LEADING_NODE ? (nodes.leader()?.name ?? []) : name))
     const names = [...new Set(named)].filter((name) => this.#exists(name))
     if (names.length === 0) {
-      note(`no ${fault.fault}: there is no ${fault.on.join(', no ')}`)
+      notes.missed(fault.fault, `there is no ${fault.on.join(', no ')}`)
       return
     }
-    note(`begin ${fault.fault} ${names.join(',')}${fault.by === undefined ? '' : ` by ${fault.by}`}`)
-    const undo = BEGIN[fault.fault](fault, this.#targets, names)
+    const by = fault.by === undefined ? {} : { by: fault.by }
+    const words = `${fault.fault} ${names.join(',')}`
+    const healed = notes.begin(
+      fault.fault,
+      names,
+      `begin ${words}${fault.by === undefined ? '' : ` by ${fault.by}`}`,
+      {
+        ...by,
+        for: fault.for,
+        effect: this.#effectOf(fault, names),
+      },
+    )
+    const undo = notes.scheduled(() => BEGIN[fault.fault](fault, this.#targets, names))
     const end = (): void => {
       if (!this.#active.delete(end)) return
-      note(`end ${fault.fault} ${names.join(',')}`)
-      undo()
+      notes.observe(`end ${words}`)
+      notes.scheduled(undo)
+      healed()
     }
     this.#active.add(end)
     this.#at(fault.for, end)
+  }
+
+  /** Names of those that it strikes; null: none. What does not run is not paused and does not end. */
+  #effectOf({ fault }: SimulatedFault, names: readonly string[]): string | null {
+    const { nodes, processes } = struck(this.#targets, names)
+    const down = rulesOf(fault).downsNodes
+      ? [...nodes, ...processes].filter(({ running }) => !running).map(({ name }) => name)
+      : []
+    return names.filter((name) => !down.includes(name)).join(' ') || null
   }
 
   #exists(name: string): boolean {

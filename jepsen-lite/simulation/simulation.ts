@@ -13,6 +13,7 @@ import { IO } from '../sim/world/time.ts'
 import { Random } from '../workload/random.ts'
 import { AwaitedPlaces, userFrame } from './awaited-places.ts'
 import { SimulationError, type SimulationErrorCode, showMs } from './error.ts'
+import { FaultNotes } from './fault-notes.ts'
 import { ClientNetwork, nodeUrl } from './network/client-network.ts'
 import { type Handler, hostOf, ProcessRequests } from './network/process-requests.ts'
 import { Nodes } from './nodes.ts'
@@ -85,6 +86,7 @@ export class Simulation implements World {
   readonly #leftovers: Leftover[] = []
   readonly #restore: (() => void)[] = []
   readonly #schedule: SimulatedSchedule
+  readonly #notes: FaultNotes
   #faults: ScheduledFaults | undefined
   /** True time when the body began. */
   #begunAt: number | undefined
@@ -106,6 +108,8 @@ export class Simulation implements World {
     this.history = history
     const { time, machines } = this.#sim
     now = () => this.#now
+    const isNode = (name: string): boolean => machines.some((machine) => machine.name === name)
+    this.#notes = new FaultNotes(history, (what) => this.#observe('faults', what), isNode)
     for (const machine of machines) {
       machine.url = nodeUrl(machine)
       // The seed would make it short in some runs. No schedule has this fault.
@@ -114,8 +118,9 @@ export class Simulation implements World {
     this.#processes = new VirtualProcesses(time, seed, {
       observe: (process, what, isUsual) => this.#observe(process.name, what, isUsual),
       threw: ({ name }, error) => this.#threw(name, error),
-      written: (process, stream, text) => {
-        this.#handles.find(({ name }) => name === process.name)?.output.push({ at: now(), stream, text })
+      written: ({ name }, stream, text) => {
+        history.note('output', { process: name, stream, text })
+        this.#handles.find((handle) => handle.name === name)?.output.push({ at: now(), stream, text })
       },
       strayed: (process) => this.#strayed(process),
       fetch: (process, request) => this.#requests.fetch(process, request),
@@ -130,10 +135,13 @@ export class Simulation implements World {
     this.#body = this.#processes.begin(BODY, 1)
     // The shipped store is not what a simulation of a service tests.
     this.#sim.readsBack = false
-    this.#sim.onGone = (process) => this.#network.gone(process)
+    this.#sim.onGone = (process) => {
+      this.#notes.state(process.closing || process.ended ? 'ended' : 'kill', process.name)
+      this.#network.gone(process)
+    }
     this.#sim.onSay = (process, what) => this.#observe(process?.name ?? 'nodes', what)
     this.cluster = new Nodes(this.#sim, {
-      note: (what) => this.#note(what),
+      faults: this.#notes,
       promise: () => this.#promise(),
     })
   }
@@ -185,8 +193,9 @@ export class Simulation implements World {
     this.#faults = new ScheduledFaults(this.#schedule.faults, {
       ...{ time, nodes: this.cluster, network: this.#network },
       process: (name) => this.#handles.find((handle) => handle.name === name),
-      note: (what) => this.#note(what),
+      notes: this.#notes,
     })
+    this.#notes.state('start', BODY)
     let hasEnded = false
     this.#body.after(0, () => {
       void Promise.resolve(body(this)).then(
@@ -334,11 +343,6 @@ export class Simulation implements World {
     if (this.#trace.length > 2 * TRACE_MAX) this.#trace.splice(0, TRACE_MAX)
   }
 
-  #note(what: string): void {
-    this.history.note('fault', { what })
-    this.#observe('faults', what)
-  }
-
   // ---- what the body does
 
   get endpoints(): readonly string[] {
@@ -368,7 +372,7 @@ export class Simulation implements World {
       },
       returned: (process) => this.#noteLeftovers(process),
       threw: (of, error) => this.#threw(of.name, error),
-      note: (what) => this.#note(what),
+      faults: this.#notes,
       cut: (one, other) => this.#network.cut(one, other),
       others: (of) =>
         [...this.cluster.nodes, ...this.#handles].map((one) => one.name).filter((one) => one !== of),

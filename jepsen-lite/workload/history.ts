@@ -141,8 +141,11 @@ interface WatchMessageEvent {
  * An event that is not an operation of a client. The report draws these values of `what`, except `phase`, and lists all
  * notes:
  *
- *   inject, heal            a fault begins and ends: `fault` (kind), `id` (the same in both), `nodes`, parameters.
- *   kill, start, pause, resume, wipe, ended      of the process or the data of `node`.
+ *   inject, heal            a fault begins and ends: `fault` (kind), `id` (the same in both), `nodes`, `processes`,
+ *                           `effect` (in one of both), parameters.
+ *   kill, start, pause, resume, wipe, ended      of the process or the data of `node`, or of `process`.
+ *   block, unblock          the event loop of `process` does something else, and no longer.
+ *   output                  `process` has written `text` to `stream`.
  *   role                    `node` is now `role` ('leader', 'follower', 'candidate', 'learner', …) in `term`.
  *   phase                   `phase` begins: of a run 'calm', 'faults', 'heal', 'end'.
  *   violation               a rule inside the store was broken: `message`
@@ -151,6 +154,8 @@ export interface NoteEvent {
   readonly type: 'note'
   readonly time: number
   readonly node?: string
+  /** A process of a simulation, which is no node. */
+  readonly process?: string
   readonly what: string
   readonly [detail: string]: unknown
 }

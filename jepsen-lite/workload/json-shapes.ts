@@ -206,7 +206,7 @@ const EVENTS: Readonly<Record<string, FieldChecks>> = {
       told: ['a message of a watch', (told) => findFault(told, toldShape(told)) === undefined],
     },
   },
-  note: { required: { time: TIME, what: TEXT }, optional: { node: TEXT }, open: true },
+  note: { required: { time: TIME, what: TEXT }, optional: { node: TEXT, process: TEXT }, open: true },
   final: {
     required: { time: TIME, node: TEXT, revision: WHOLE, stateHash: TEXT, rows: rowsShape(HELD) },
   },

@@ -205,6 +205,117 @@ test('a process that is cut off from the nodes waits, and one that reaches one n
   expect(got.cut).toBeGreaterThan(5_000)
 })
 
+/** Notes of faults and of processes, from the time at which the first fault begins. */
+const notesOf = (history: { toString(): string }): Record<string, unknown>[] =>
+  history
+    .toString()
+    .split('\n')
+    .filter((line) => line.includes('"note"'))
+    .map((line) => JSON.parse(line))
+    .filter(({ what, node, time }) => what !== 'role' && (node === undefined || time > 0))
+    .map(({ type, time, what, ...rest }) => ({ [what]: Math.round(time), ...rest }))
+
+test('faults are noted for the report: by hand, of nodes and of processes', async () => {
+  const { history } = await simulate({ seed: 1 }, async (world) => {
+    const worker = world.process('worker', async () => {
+      console.log('begins')
+      await forever()
+    })
+    await world.after(1_000)
+    worker.pause()
+    worker.pause()
+    await world.after(1_000)
+    worker.resume()
+    worker.resume()
+    worker.block(500)
+    worker.cut('n1', 'n2')
+    await world.after(1_000)
+    worker.heal()
+    worker.crash()
+    worker.crash()
+    await world.after(1_000)
+    worker.start()
+    world.cluster.partition(['n1'], ['n2', 'n3'])
+    await world.after(1_000)
+    world.cluster.heal()
+    world.cluster.node('n2').slowDisk(20)
+    world.cluster.node('n2').slowDisk(0)
+    world.cluster.node('n3').crash()
+  })
+  const worker = { process: 'worker' }
+  const struck = { nodes: [], processes: ['worker'], effect: 'worker' }
+  expect(notesOf(history)).toMatchObject([
+    { start: 0, process: 'body' },
+    { start: 0, ...worker },
+    { output: 0, ...worker, stream: 'stdout', text: 'begins\n' },
+    { inject: 1_000, fault: 'pause', id: 1, ...struck },
+    { pause: 1_000, ...worker },
+    { heal: 1_000, id: 1 },
+    { inject: 1_000, fault: 'pause', id: 2, ...struck },
+    { pause: 1_000, ...worker },
+    { heal: 2_000, id: 2 },
+    { resume: 2_000, ...worker },
+    { inject: 2_000, fault: 'block', id: 3, ...struck },
+    { block: 2_000, ...worker },
+    { inject: 2_000, fault: 'cut', id: 4, ...struck, from: 'n1,n2' },
+    { heal: 2_500, id: 3 },
+    { unblock: 2_500, ...worker },
+    { heal: 3_000, id: 4 },
+    { inject: 3_000, fault: 'crash', id: 5, ...struck },
+    { kill: 3_000, ...worker },
+    { start: 4_000, ...worker },
+    { heal: 4_000, id: 5 },
+    { inject: 4_000, fault: 'partition', id: 6, nodes: ['n1', 'n2', 'n3'], groups: 'n1 | n2,n3' },
+    { output: 4_000, ...worker },
+    { heal: 5_000, id: 6 },
+    { inject: 5_000, fault: 'slow-disk', id: 7, nodes: ['n2'], by: 20 },
+    { heal: 5_000, id: 7 },
+    { inject: 5_000, fault: 'crash', id: 8, nodes: ['n3'] },
+    { kill: 5_000, node: 'n3' },
+    { ended: 5_000, ...worker },
+  ])
+})
+
+test('faults of a schedule are noted once each, with those that they really strike', async () => {
+  const schedule =
+    '100 crash n1,worker for 300; 200 pause n1,n2 for 50; 240 pause n1 for 50; 310 crash nobody for 1'
+  const { history } = await simulate({ seed: 1, schedule }, async (world) => {
+    world.process('worker', forever)
+    await world.after(1_000)
+  })
+  expect(notesOf(history).filter((note) => 'inject' in note || 'heal' in note || 'no fault' in note)).toEqual(
+    [
+      {
+        inject: 100,
+        fault: 'crash',
+        id: 1,
+        nodes: ['n1'],
+        processes: ['worker'],
+        for: 300,
+        effect: 'n1 worker',
+      },
+      { inject: 200, fault: 'pause', id: 2, nodes: ['n1', 'n2'], for: 50, effect: 'n2' },
+      { inject: 240, fault: 'pause', id: 3, nodes: ['n1'], for: 50, effect: null },
+      { heal: 250, fault: 'pause', id: 2 },
+      { heal: 290, fault: 'pause', id: 3 },
+      { 'no fault': 310, fault: 'crash', why: 'there is no nobody' },
+      { heal: 400, fault: 'crash', id: 1 },
+    ],
+  )
+  const states = notesOf(history).filter(({ node, process }) => (node ?? process) !== undefined)
+  expect(states).toMatchObject([
+    { start: 0, process: 'body' },
+    { start: 0, process: 'worker' },
+    { kill: 100, node: 'n1' },
+    { kill: 100, process: 'worker' },
+    { pause: 200, node: 'n2' },
+    { resume: 250, node: 'n2' },
+    { start: 400, process: 'worker' },
+    { start: expect.any(Number), node: 'n1' },
+    { ended: 1_000, process: 'worker' },
+  ])
+})
+
 test('a change survives the loss of power of every node', async () => {
   await simulate({ seed: 3 }, async (world) => {
     await using kv = new Client({ endpoints: world.endpoints, timeoutMs: 60_000 })
