@@ -1,4 +1,5 @@
-// Applies a schedule: each fault begins and ends at its virtual time.
+// Applies a schedule: each fault begins and ends at its virtual time. A target that several faults strike is whole
+// again when the last of them has ended.
 
 import type { Time } from '../sim/world/time.ts'
 import { IO } from '../sim/world/time.ts'
@@ -18,15 +19,31 @@ export interface Targets {
   readonly notes: FaultNotes
 }
 
-/** Called when a fault begins; returns what ends it. */
-type Begin = (fault: SimulatedFault, targets: Targets, names: readonly string[]) => () => void
+/** A fault that has begun. */
+interface ActiveFault {
+  readonly fault: SimulatedFault
+  /** Nodes and processes: not 'leader'. */
+  readonly names: readonly string[]
+  end(): void
+}
+
+/** Active faults of these kinds that strike a target, without one that ends now. */
+type ActiveOn = (name: string, kinds: readonly SimulatedFaultKind[]) => readonly SimulatedFault[]
+
+/** Called when a fault has begun; returns what ends it. */
+type Begin = (
+  fault: SimulatedFault,
+  targets: Targets,
+  names: readonly string[],
+  activeOn: ActiveOn,
+) => () => void
 
 export class ScheduledFaults {
   readonly #targets: Targets
   /** Faults that have not begun, and ends of those that have. */
   #left = 0
   #isOver = false
-  readonly #active = new Set<() => void>()
+  #active: readonly ActiveFault[] = []
 
   constructor(faults: readonly SimulatedFault[], targets: Targets) {
     this.#targets = targets
@@ -42,7 +59,7 @@ export class ScheduledFaults {
   endAll(): void {
     this.#isOver = true
     this.#left = 0
-    for (const end of [...this.#active]) end()
+    for (const { end } of this.#active) end()
   }
 
   #at(ms: number, run: () => void): void {
@@ -75,15 +92,28 @@ export class ScheduledFaults {
         effect: this.#effectOf(fault, names),
       },
     )
-    const undo = notes.scheduled(() => BEGIN[fault.fault](fault, this.#targets, names))
-    const end = (): void => {
-      if (!this.#active.delete(end)) return
-      notes.observe(`end ${words}`)
-      notes.scheduled(undo)
-      healed()
+    const active: ActiveFault = {
+      fault,
+      names,
+      end: () => {
+        if (!this.#active.includes(active)) return
+        this.#active = this.#active.filter((other) => other !== active)
+        notes.observe(`end ${words}`)
+        notes.scheduled(undo)
+        healed()
+      },
     }
-    this.#active.add(end)
-    this.#at(fault.for, end)
+    this.#active = [...this.#active, active]
+    const undo = notes.scheduled(() =>
+      BEGIN[fault.fault](fault, this.#targets, names, (name, kinds) => this.#on(name, kinds)),
+    )
+    this.#at(fault.for, active.end)
+  }
+
+  #on(name: string, kinds: readonly SimulatedFaultKind[]): SimulatedFault[] {
+    return this.#active
+      .filter(({ fault, names }) => kinds.includes(fault.fault) && names.includes(name))
+      .map(({ fault }) => fault)
   }
 
   /** Names of those that it strikes; null: none. What does not run is not paused and does not end. */
@@ -113,14 +143,20 @@ function struck({ nodes, process }: Targets, names: readonly string[]): Struck {
   }
 }
 
+/** Faults whose targets do not run. */
+const DOWN: readonly SimulatedFaultKind[] = ['crash', 'power-loss', 'stop']
+
 function killed(losesUnsynced: boolean): Begin {
-  return (_, targets, names) => {
+  return (_, targets, names, activeOn) => {
     const { nodes, processes } = struck(targets, names)
     for (const node of nodes) if (node.running) node.crash({ losesUnsynced })
+    // One whose program has ended does not begin anew.
+    const begun = processes.filter(({ name, running }) => running || activeOn(name, DOWN).length > 1)
     for (const process of processes) process.crash()
     return () => {
-      for (const one of nodes) if (!one.running) one.restart()
-      for (const one of processes) one.start()
+      const isUp = ({ name }: { readonly name: string }): boolean => activeOn(name, DOWN).length === 0
+      for (const one of nodes.filter(isUp)) if (!one.running) one.restart()
+      for (const one of begun.filter(isUp)) one.start()
     }
   }
 }
@@ -133,19 +169,19 @@ const all = (ends: readonly (() => void)[]) => (): void => {
 const BEGIN: Readonly<Record<SimulatedFaultKind, Begin>> = {
   crash: killed(false),
   'power-loss': killed(true),
-  stop: (_, targets, names) => {
+  stop: (_, targets, names, activeOn) => {
     const { nodes } = struck(targets, names)
     for (const node of nodes) node.stop()
     return () => {
-      for (const node of nodes) if (!node.serves) node.restart()
+      for (const node of nodes) if (!node.serves && activeOn(node.name, DOWN).length === 0) node.restart()
     }
   },
-  pause: (_, targets, names) => {
+  pause: (_, targets, names, activeOn) => {
     const { nodes, processes } = struck(targets, names)
     const both = [...nodes, ...processes]
     for (const one of both) one.pause()
     return () => {
-      for (const one of both) one.resume()
+      for (const one of both) if (activeOn(one.name, ['pause']).length === 0) one.resume()
     }
   },
   partition: (_, targets, names) => {
@@ -167,19 +203,22 @@ const BEGIN: Readonly<Record<SimulatedFaultKind, Begin>> = {
       ...names.map((name) => targets.network.slow(name, by)),
     ])
   },
-  'slow-disk': ({ by = 0 }, targets, names) => {
+  'slow-disk': (_, targets, names, activeOn) => {
     const { nodes } = struck(targets, names)
-    for (const node of nodes) node.slowDisk(by)
-    return () => {
-      for (const node of nodes) node.slowDisk(0)
+    const slow = (): void => {
+      for (const node of nodes)
+        node.slowDisk(activeOn(node.name, ['slow-disk']).reduce((sum, { by = 0 }) => sum + by, 0))
     }
+    slow()
+    return slow
   },
-  skew: ({ by = 1 }, targets, names) => {
+  skew: (_, targets, names, activeOn) => {
     const { nodes, processes } = struck(targets, names)
-    const both = [...nodes, ...processes]
-    for (const one of both) one.skewClock(by)
-    return () => {
-      for (const one of both) one.skewClock(1)
+    const skew = (): void => {
+      for (const one of [...nodes, ...processes])
+        one.skewClock(activeOn(one.name, ['skew']).reduce((rate, { by = 1 }) => rate * by, 1))
     }
+    skew()
+    return skew
   },
 }
