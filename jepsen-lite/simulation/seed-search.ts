@@ -3,6 +3,7 @@
 
 import { Random } from '../workload/random.ts'
 import { SimulationError } from './error.ts'
+import { isNode } from './schedule/fault.ts'
 import { drawSchedule, SimulatedSchedule, shrinkSchedule } from './schedule/index.ts'
 
 const SEEDS = 2 ** 32
@@ -49,6 +50,8 @@ export interface SeedSearchResult {
   readonly virtualMs: number
   readonly events: number
   readonly processes: readonly string[]
+  /** Processes that the schedule of the plan names, and that no run has had. */
+  readonly missing: readonly string[]
   readonly failure?: {
     readonly first: SeedFailure
     /** The same failure with the simplest schedule that was found. */
@@ -75,6 +78,7 @@ class SeedSearch {
   #virtualMs = 0
   #events = 0
   #processes: readonly string[] = []
+  #missing: readonly string[] = []
 
   constructor(run: SeedRun, onProgress: (progress: SeedProgress) => void) {
     this.#run = run
@@ -82,6 +86,8 @@ class SeedSearch {
   }
 
   async search({ seed: first, seeds, nodes, schedule: given }: SeedSearchPlan): Promise<SeedSearchResult> {
+    const named = given?.faults.flatMap(({ on }) => on) ?? []
+    this.#missing = [...new Set(named)].filter((name) => !isNode(name))
     const withoutFaults = new SimulatedSchedule([])
     const failure = given === undefined ? await this.#attempt(first, withoutFaults) : undefined
     if (failure !== undefined) return await this.#shrunk(failure)
@@ -106,6 +112,7 @@ class SeedSearch {
       this.#virtualMs += virtualMs
       this.#events += events
       this.#processes = processes
+      this.#missing = this.#missing.filter((name) => !processes.includes(name))
       return undefined
     } catch (error) {
       if (error instanceof SimulationError) return { seed, schedule, error }
@@ -140,6 +147,7 @@ class SeedSearch {
       virtualMs: this.#virtualMs,
       events: this.#events,
       processes: this.#processes,
+      missing: this.#missing,
     }
   }
 }

@@ -38,6 +38,22 @@ test('runs that pass', async () => {
   expect(out).toMatch(/^3 seeds from 5 on passed: 4 runs in [\d.]+ s, \d+ s of virtual time\n$/)
 })
 
+test('progress on a terminal', async () => {
+  const args = ['simulate', scenario(CLERKS), '--seeds', '2', '--seed', '5']
+  expect((await kv(args, { terminals: ['stderr'] })).err).toContain('1 of 2 seeds')
+})
+
+test('a schedule that names a process which the scenario does not have', async () => {
+  const { code, out, err } = await kv([
+    'simulate',
+    scenario(CLERKS),
+    '--schedule',
+    '5 crash frist,n1,second for 5',
+  ])
+  expect([code, out]).toEqual([2, ''])
+  expect(err).toBe('error: --schedule: there is no process frist; there are first, second\n')
+})
+
 test('the result as JSON', async () => {
   const { code, out } = await kv(['simulate', scenario(CLERKS), '--seeds', '1', '--seed', '5', '-o', 'json'])
   expect(code).toBe(0)

@@ -62,10 +62,15 @@ async function simulate(global: GlobalFlags, file: string, options: SimulateFlag
     display.show(() => describeProgress(progress, seeds))
   }).catch(notLoaded(file))
   display.clear()
+  const { failure, missing, processes } = result
+  if (failure === undefined && missing.length > 0) {
+    const known = processes.length === 0 ? 'none' : processes.join(', ')
+    throw new Failure(EXIT.usage, `--schedule: there is no process ${missing.join(', ')}; there are ${known}`)
+  }
   const { seconds } = display
   if (!(await printJson(outputFormat(global), resultJson(plan, result, seconds))))
     await printLines(describeResult(file, plan, result, seconds))
-  if (result.failure !== undefined) throw new Failure(EXIT.failed, '')
+  if (failure !== undefined) throw new Failure(EXIT.failed, '')
 }
 
 function parsed<T>(read: () => T): T {

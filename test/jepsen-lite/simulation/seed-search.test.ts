@@ -42,6 +42,7 @@ test('each seed draws faults, of the processes that the run without faults had, 
     virtualMs: 201 * 700,
     events: 2_010,
     processes: ['a', 'b'],
+    missing: [],
   })
   expect(progress).toHaveLength(200)
   expect(runs.map(({ seed }) => seed)).toEqual([5, ...Array.from({ length: 200 }, (_, n) => 5 + n)])
@@ -86,7 +87,13 @@ test('a given schedule is that of every seed, and no run is without it', async (
   const schedule = new SimulatedSchedule('10 crash a for 5')
   const { runs, result } = await search(() => undefined, { seed: 7, seeds: 3, schedule })
   expect(runs).toEqual([7, 8, 9].map((seed) => ({ seed, schedule })))
-  expect(result).toMatchObject({ runs: 3, passed: 3 })
+  expect(result).toMatchObject({ runs: 3, passed: 3, missing: [] })
+})
+
+test('processes that a given schedule names and no run has are missing', async () => {
+  const schedule = new SimulatedSchedule('10 crash a,c,n1 for 5; 20 pause leader,d for 5')
+  const { result } = await search(() => undefined, { seed: 7, seeds: 2, schedule })
+  expect(result.missing).toEqual(['c', 'd'])
 })
 
 test('a run that fails without faults needs none', async () => {
