@@ -54,12 +54,14 @@ export class AwaitedPlaces {
   }
 }
 
-/** The first frame that is not of this package or of Node. */
-export function userFrame(error: Error): string | undefined {
-  const frames = (error.stack ?? '').split('\n').filter((line) => /^\s+at /.test(line))
-  const found = frames.find((frame) => !isOwn(frame))
-  return found?.trim()
-}
+/** Frames that are not of this package or of Node. */
+export const userFrames = (error: Error): readonly string[] =>
+  (error.stack ?? '')
+    .split('\n')
+    .filter((line) => /^\s+at /.test(line) && !isOwn(line))
+    .map((line) => line.trim())
+
+export const userFrame = (error: Error): string | undefined => userFrames(error)[0]
 
 const isOwn = (frame: string): boolean =>
   /\(?node:|<anonymous>\)?$/.test(frame) ||

@@ -63,6 +63,8 @@ export class SimulationError extends Error {
     this.schedule = schedule
     this.virtualMs = virtualMs
     this.trace = trace
+    // They would hide the message where the whole error is printed.
+    Object.defineProperty(this, 'trace', { enumerable: false })
     this.report = report
   }
 }

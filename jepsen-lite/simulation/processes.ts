@@ -86,6 +86,11 @@ export class VirtualProcesses {
     return this.#isTurn
   }
 
+  /** Runs code of a process that only looks, and waits for no promise. */
+  look<T>(process: VirtualProcess, run: () => T): T {
+    return this.#context.run(process, run)
+  }
+
   /** Runs code as if it belonged to no process. */
   leave<T>(run: () => T): T {
     return this.#context.run(undefined, run)
@@ -210,9 +215,9 @@ export class VirtualProcess implements EventOwner, ProcessGlobals {
     this.#time.push(this.#trueMs + ms, IO, undefined, () => this.#processes.enter(undefined, run))
   }
 
-  #push(at: number, kind: number, run: () => void, localMs?: number): Event {
+  #push(at: number, kind: number, run: () => void, localMs?: number, hasRef?: () => boolean): Event {
     const enter = (): void => this.#processes.runEvent(this, run)
-    return this.#time.push(at, kind, this, enter, undefined, localMs)
+    return this.#time.push(at, kind, this, enter, hasRef, localMs)
   }
 
   // ---- what its code finds
@@ -225,10 +230,10 @@ export class VirtualProcess implements EventOwner, ProcessGlobals {
     return EPOCH_MS + this.#bornAt + this.monotonicMs() - FIRST_MS
   }
 
-  setTimer(delayMs: number, run: () => void): Cancellable {
+  setTimer(delayMs: number, run: () => void, hasRef?: () => boolean): Cancellable {
     const dueMs = this.#localMs(this.#trueMs) + Math.max(1, delayMs)
     this.#observe(`a timer of ${delayMs} ms`, true)
-    return this.#push(this.#trueTime(dueMs), TIMER, run, dueMs)
+    return this.#push(this.#trueTime(dueMs), TIMER, run, dueMs, hasRef)
   }
 
   soon(run: () => void): Cancellable {
@@ -262,6 +267,13 @@ export class VirtualProcess implements EventOwner, ProcessGlobals {
 
   #observe(what: string, isUsual = false): void {
     this.#processes.host.observe?.(this, what, isUsual)
+  }
+
+  /** Timers that would keep a real process alive. */
+  get timers(): number {
+    const isOpen = ({ kind, subject, owner }: Event): boolean =>
+      owner === this && kind === TIMER && typeof subject === 'function' && subject() === true
+    return this.#time.waiting(isOpen).length
   }
 
   // ---- what is done to it

@@ -43,6 +43,8 @@ export class ScheduledFaults {
   /** Faults that have not begun, and ends of those that have. */
   #left = 0
   #isOver = false
+  /** How many faults have begun. */
+  begun = 0
   #active: readonly ActiveFault[] = []
 
   constructor(faults: readonly SimulatedFault[], targets: Targets) {
@@ -80,6 +82,7 @@ export class ScheduledFaults {
       notes.missed(fault.fault, `there is no ${fault.on.join(', no ')}`)
       return
     }
+    this.begun++
     const by = fault.by === undefined ? {} : { by: fault.by }
     const words = `${fault.fault} ${names.join(',')}`
     const healed = notes.begin(

@@ -11,7 +11,7 @@ import { SimCluster } from '../sim/world/cluster.ts'
 import { usualLimits } from '../sim/world/node-limits.ts'
 import { IO } from '../sim/world/time.ts'
 import { Random } from '../workload/random.ts'
-import { AwaitedPlaces, userFrame } from './awaited-places.ts'
+import { AwaitedPlaces, userFrame, userFrames } from './awaited-places.ts'
 import { SimulationError, type SimulationErrorCode, showMs } from './error.ts'
 import { FaultNotes } from './fault-notes.ts'
 import { ClientNetwork, nodeUrl } from './network/client-network.ts'
@@ -80,7 +80,7 @@ export class Simulation implements World {
   readonly #requests: ProcessRequests
   readonly #body: VirtualProcess
   readonly #handles: ProcessHandle[] = []
-  readonly #always: { readonly name: string; readonly isSo: () => boolean }[] = []
+  readonly #always: { readonly name: string; readonly isSo: () => boolean; readonly place: Error }[] = []
   #waiters: Waiter[] = []
   readonly #trace: string[] = []
   readonly #leftovers: Leftover[] = []
@@ -241,9 +241,10 @@ export class Simulation implements World {
   /** Tests what must hold, and what is waited for. */
   #test(): void {
     this.#testedAt = this.#sim.time.now
-    for (const { name, isSo } of this.#isClosing ? [] : this.#always) {
+    for (const { name, isSo, place } of this.#isClosing ? [] : this.#always) {
       const answer = this.#ask(isSo)
-      if (answer !== true) this.#fail('always', `"${name}" does not hold${because(answer)}`, causeOf(answer))
+      if (answer !== true)
+        this.#fail('always', `"${name}" does not hold${because(answer)}`, causeOf(answer), place)
     }
     const waiters = this.#waiters
     if (waiters.length === 0) return
@@ -258,7 +259,7 @@ export class Simulation implements World {
 
   #ask(isSo: () => boolean): boolean | { readonly error: unknown } {
     try {
-      return this.#processes.enter(this.#body, isSo) === true
+      return this.#processes.look(this.#body, isSo) === true
     } catch (error) {
       return { error }
     }
@@ -268,16 +269,9 @@ export class Simulation implements World {
   #lookForWork(isOver: () => boolean): void {
     const { time } = this.#sim
     this.#activeAt = time.now
-    const ofProcess = (owner: unknown): boolean => owner !== undefined && this.#processes.has(owner)
-    if (
-      this.#network.isBusy ||
-      this.#requests.isBusy ||
-      this.#waiters.length > 0 ||
-      time.waitsFor(ofProcess) ||
-      isOver()
-    )
-      return
-    if (this.#faults?.isActive) return
+    const isBusy = this.#network.isBusy || this.#requests.isBusy || this.#faults?.isActive
+    if (isBusy || this.#waiters.length > 0 || isOver()) return
+    if (time.waiting(({ owner }) => this.#processes.has(owner)).length > 0) return
     this.#fail('deadlock', `nothing is left to happen, and ${BODY} waits${this.#waiting}`)
   }
 
@@ -307,11 +301,17 @@ export class Simulation implements World {
     )
   }
 
-  #fail(code: SimulationErrorCode, what: string, options?: ErrorOptions): void {
-    this.#failure ??= this.#error(code, what, options)
+  /** `place`: made where the promise was made that does not hold. */
+  #fail(code: SimulationErrorCode, what: string, options?: ErrorOptions, place?: Error): void {
+    this.#failure ??= this.#error(code, what, options, place)
   }
 
-  #error(code: SimulationErrorCode, what: string, options?: ErrorOptions): SimulationError {
+  #error(
+    code: SimulationErrorCode,
+    what: string,
+    options?: ErrorOptions,
+    place = new Error(what),
+  ): SimulationError {
     const run = {
       seed: this.#seed,
       schedule: this.#schedule.text,
@@ -319,7 +319,10 @@ export class Simulation implements World {
       trace: [...this.#trace],
       report: undefined,
     }
-    return new SimulationError(code, what, run, options)
+    const error = new SimulationError(code, what, run, options)
+    const frames = userFrames(place)
+    error.stack = [`${error.name}: ${error.message}`, ...frames.map((frame) => `    ${frame}`)].join('\n')
+    return error
   }
 
   #result(): SimulationResult {
@@ -330,6 +333,7 @@ export class Simulation implements World {
       traceHash: this.#sim.trace.value,
       history: this.history,
       processes: this.#handles.map(({ name }) => name),
+      faults: this.#faults?.begun ?? 0,
       leftovers: this.#leftovers,
     }
   }
@@ -385,9 +389,13 @@ export class Simulation implements World {
 
   #noteLeftovers(process: VirtualProcess): void {
     const { requests, watches } = this.#network.openOf(process)
-    const counts = { requests: requests + this.#requests.openOf(process), watches }
+    const counts = {
+      timer: process.timers,
+      request: requests + this.#requests.openOf(process),
+      watch: watches,
+    }
     for (const [what, count] of Object.entries(counts))
-      if (count > 0) this.#leftovers.push({ process: process.name, what: `${count} ${what}` })
+      if (count > 0) this.#leftovers.push({ process: process.name, what: plural(count, what) })
   }
 
   connect(handler: Handler): RequestServer {
@@ -419,7 +427,7 @@ export class Simulation implements World {
   }
 
   always(name: string, predicate: () => boolean): void {
-    this.#always.push({ name, isSo: predicate })
+    this.#always.push({ name, isSo: predicate, place: new Error(name) })
   }
 
   async eventually(
@@ -431,9 +439,10 @@ export class Simulation implements World {
     this.cluster.endFaults()
     for (const handle of this.#handles) handle.whole()
     const { time } = this.#sim
+    const place = new Error(name)
     let isSo = false
     time.push(time.now + ms, IO, undefined, () => {
-      if (!isSo) this.#fail('eventually', `"${name}" was not so within ${showMs(ms)}`)
+      if (!isSo) this.#fail('eventually', `"${name}" was not so within ${showMs(ms)}`, {}, place)
     })
     await this.until(predicate)
     isSo = true
@@ -446,6 +455,9 @@ export class Simulation implements World {
 
 const STRAYED =
   'Load modules before the run, and let no code keep a function such as setTimeout from before it'
+const plural = (count: number, what: string): string =>
+  count === 1 ? `1 ${what}` : `${count} ${what}${what.endsWith('ch') ? 'es' : 's'}`
+
 const REAL_IO =
   'that is real I/O, which no simulation can repeat. Use the client, fetch between processes, or world.real(fn)'
 

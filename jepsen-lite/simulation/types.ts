@@ -32,6 +32,8 @@ export interface SimulationResult {
   readonly traceHash: string
   /** Operations that clients have recorded: `recorded(kv, { history: world.history })`. */
   readonly history: RecordedHistory
+  /** How many faults of the schedule have begun. 0: the run was over before. */
+  readonly faults: number
   /** Names of the processes that the body has made. */
   readonly processes: readonly string[]
   /** Everything that processes have left open when their main function had ended. */

@@ -62,8 +62,8 @@ class Queue {
     this.#events.push(event)
   }
 
-  some(isSuch: (event: Event) => boolean): boolean {
-    return this.#events.some((event, at) => at >= this.#head && isSuch(event))
+  get events(): readonly Event[] {
+    return this.#events.slice(this.#head)
   }
 
   take(): Event | undefined {
@@ -140,10 +140,10 @@ export class Time {
     }
   }
 
-  /** Whether an event waits that has such an owner. */
-  waitsFor(isSuch: (owner: EventOwner | undefined) => boolean): boolean {
-    const waits = ({ run, owner }: Event): boolean => run !== undefined && isSuch(owner)
-    return this.#heap.some(waits) || this.#present.some(waits) || this.#late.some(waits)
+  /** Events that wait, in no order. */
+  waiting(isSuch: (event: Event) => boolean): Event[] {
+    const all = [...this.#heap, ...this.#present.events, ...this.#late.events]
+    return all.filter((event) => event.run !== undefined && isSuch(event))
   }
 
   #insert(event: Event): void {

@@ -13,7 +13,7 @@ export interface ProcessGlobals {
   /** Milliseconds since 1970, by its clock. */
   wallTimeMs(): number
   /** Runs it once after this many milliseconds of its clock. */
-  setTimer(delayMs: number, run: () => void): Cancellable
+  setTimer(delayMs: number, run: () => void, hasRef?: () => boolean): Cancellable
   /** Runs it in the next turn of its event loop. */
   soon(run: () => void): Cancellable
   readonly random: Random

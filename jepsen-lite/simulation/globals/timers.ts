@@ -53,7 +53,11 @@ export class Timeout {
   }
 
   #start(): void {
-    this.#pending = this.#process.setTimer(this.#delayMs, () => this.#fire())
+    this.#pending = this.#process.setTimer(
+      this.#delayMs,
+      () => this.#fire(),
+      () => this.#hasRef,
+    )
   }
 
   #fire(): void {

@@ -176,11 +176,14 @@ export class ClientNetwork {
         const pending: Pending = { host, machine, process: undefined, isConnected: false, settle }
         network.#pending.add(pending)
         const fail = (cause: Error, timedOut: boolean) => settle(failed(pending, cause, timedOut))
-        const stopTimer = after(Math.min(timeoutMs, silenceMs), () => fail(new Error('no answer'), true))
-        const stopConnect = after(
-          connectMs,
-          () => pending.isConnected || fail(new Error('no connection'), true),
-        )
+        // Requests that are open count by themselves.
+        const apart = { unref: true }
+        const limitMs = Math.min(timeoutMs, silenceMs)
+        const stopTimer = after(limitMs, () => fail(new Error('no answer'), true), apart)
+        const unconnected = (): void => {
+          if (!pending.isConnected) fail(new Error('no connection'), true)
+        }
+        const stopConnect = after(connectMs, unconnected, apart)
         const stopListening = whenAborted(signal, () => fail(new Error('given up'), false))
         options.seal?.()
         // As it is now: the client may change its name for a later try.

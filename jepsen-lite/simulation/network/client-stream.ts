@@ -97,10 +97,12 @@ export class ClientStream implements WatchSink, WatchMessages {
       if (this.#end !== undefined) throw this.#end
       const { promise, resolve } = Promise.withResolvers<void>()
       this.#wake = resolve
-      const stop = after(this.#options.silentMs, () => {
+      const silent = (): void => {
         this.#end ??= new Error('it has reported nothing for too long')
         resolve()
-      })
+      }
+      // Watches that are open count by themselves.
+      const stop = after(this.#options.silentMs, silent, { unref: true })
       await promise
       stop()
     }

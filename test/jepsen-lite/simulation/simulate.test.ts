@@ -81,6 +81,9 @@ test('a holder that is paused for longer than its lease is found, at the same ti
     schedule: '500 pause a for 60000',
   })
   expect(failedSchedule).toMatchObject({ code: 'always', schedule: '500 pause a for 60000' })
+  // Where the promise stands.
+  expect(failure.stack).toMatch(/\n {4}at takeTurns .*simulate\.test\.ts/)
+  expect(failure.stack).not.toContain('simulation.ts')
 })
 
 /** The counter of the guide: two instances, of which one is in use. */
@@ -338,6 +341,30 @@ async function writeOnce(world: World): Promise<void> {
   })
   await client.ended
 }
+
+test('what a process leaves open when it ends is in the result', async () => {
+  const { leftovers } = await simulate({ seed: 1 }, async (world) => {
+    const tidy = world.process('tidy', async (self) => {
+      await using kv = self.client()
+      await kv.get('a')
+      setTimeout(() => {}, 1_000).unref()
+      clearTimeout(setTimeout(() => {}, 1_000))
+    })
+    const untidy = world.process('untidy', async (self) => {
+      const kv = self.client()
+      const watch = kv.watch({ key: 'a' })
+      void watch[Symbol.asyncIterator]().next()
+      setInterval(() => {}, 1_000)
+      setTimeout(() => {}, 1_000)
+      await sleep(100)
+    })
+    await Promise.all([tidy.ended, untidy.ended])
+  })
+  expect(leftovers).toEqual([
+    { process: 'untidy', what: '2 timers' },
+    { process: 'untidy', what: '1 watch' },
+  ])
+})
 
 test('members are added and removed', async () => {
   await simulate({ seed: 3 }, async (world) => {
