@@ -90,6 +90,8 @@ export class Simulation implements World {
   #faults: ScheduledFaults | undefined
   /** True time when the body began. */
   #begunAt: number | undefined
+  /** Virtual time when the body ended. */
+  #endedMs = 0
   #testedAt = 0
   /** True time when code of a process ran last, or when it was found that some can. */
   #activeAt = 0
@@ -197,13 +199,12 @@ export class Simulation implements World {
     })
     this.#notes.state('start', BODY)
     let hasEnded = false
+    const ended = (): void => {
+      hasEnded = true
+      this.#endedMs = this.#now
+    }
     this.#body.after(0, () => {
-      void Promise.resolve(body(this)).then(
-        () => {
-          hasEnded = true
-        },
-        (error: unknown) => this.#threw(BODY, error),
-      )
+      void Promise.resolve(body(this)).then(ended, (error: unknown) => this.#threw(BODY, error))
     })
     const { virtualMsMax = VIRTUAL_MS_MAX } = this.#options
     await this.#until(virtualMsMax, () => hasEnded)
@@ -328,7 +329,7 @@ export class Simulation implements World {
   #result(): SimulationResult {
     return {
       seed: this.#seed,
-      virtualMs: this.#now,
+      virtualMs: this.#endedMs,
       events: this.#sim.time.count,
       traceHash: this.#sim.trace.value,
       history: this.history,

@@ -56,6 +56,7 @@ test('a service that is right passes, and each run of a seed is the same', async
   const [first, second] = [await once(), await once()]
   expect(first).toMatchObject({ seed: 7, processes: ['a', 'b'], leftovers: [] })
   expect(first.virtualMs).toBeGreaterThan(2_000)
+  expect((await simulate({ seed: 7 }, (world) => world.after(10))).virtualMs).toBe(10)
   expect(second.traceHash).toBe(first.traceHash)
   const other = await simulate({ seed: 8 }, (world) => takeTurns(world, () => world.after(500)))
   expect(other.traceHash).not.toBe(first.traceHash)
