@@ -40,6 +40,8 @@ export class ProcessHandle implements SimulatedProcess {
   readonly #surroundings: ProcessSurroundings
   readonly #whenEnded = Promise.withResolvers<void>()
   #life: Life | undefined
+  /** How many times as fast its clock runs as without a fault. */
+  #skew = 1
   #cuts: (() => void)[] = []
 
   constructor(
@@ -78,6 +80,7 @@ export class ProcessHandle implements SimulatedProcess {
     const process = this.#surroundings.begin(this.name, this.#options.clock)
     const life: Life = { process, stop: new AbortController(), listens: false }
     this.#life = life
+    if (this.#skew !== 1) process.skew(this.#skew)
     process.after(0, () => void this.#run(life))
   }
 
@@ -174,7 +177,8 @@ export class ProcessHandle implements SimulatedProcess {
 
   skewClock(ratio: number): void {
     this.#surroundings.faults.by('skew', this.name, ratio, 1)
-    this.#life?.process.setRate(ratio)
+    this.#skew = ratio
+    this.#life?.process.skew(ratio)
   }
 
   /** Undoes every fault of this process. */

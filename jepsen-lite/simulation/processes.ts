@@ -163,6 +163,7 @@ export class VirtualProcess implements EventOwner, ProcessGlobals {
   readonly random: Random
   readonly #processes: VirtualProcesses
   readonly #time: Time
+  readonly #usualRate: number
   #rate: number
   /** The true time and the time on its clock when that got its rate. */
   #since: number
@@ -189,6 +190,7 @@ export class VirtualProcess implements EventOwner, ProcessGlobals {
     this.#time = time
     this.#bornAt = time.now
     this.#since = time.now
+    this.#usualRate = rate
     this.#rate = rate
   }
 
@@ -242,7 +244,7 @@ export class VirtualProcess implements EventOwner, ProcessGlobals {
   }
 
   write(stream: 'stdout' | 'stderr', text: string): void {
-    this.#observe(`output ${text}`)
+    this.#observe(`output ${text.trimEnd()}`)
     this.#processes.host.written?.(this, stream, text)
   }
 
@@ -321,12 +323,12 @@ export class VirtualProcess implements EventOwner, ProcessGlobals {
     for (const kind of [TIMER, IO]) for (const event of kept) if (event.kind === kind) this.#time.late(event)
   }
 
-  /** Its clock advances by this many milliseconds in each true one from now on. */
-  setRate(rate: number): void {
+  /** Its clock runs so many times as fast as it did at first. */
+  skew(ratio: number): void {
     const now = this.#time.now
     this.#sinceMs = this.#localMs(now)
     this.#since = now
-    this.#rate = rate
+    this.#rate = this.#usualRate * ratio
     this.#time.reschedule(this, ({ detail, at }) =>
       typeof detail === 'number' ? this.#trueTime(detail) : at,
     )

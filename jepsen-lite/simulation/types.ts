@@ -124,7 +124,7 @@ export interface SimulatedProcess {
   cut(...targets: readonly string[]): void
   /** Undoes every cut. */
   heal(): void
-  /** Its clock advances by this many milliseconds in each true one from now on. */
+  /** Its clock runs so many times as fast as without this fault. 1: as before. */
   skewClock(ratio: number): void
 }
 
@@ -175,7 +175,7 @@ export interface SimulatedNode {
   /** Stops it as SIGSTOP does. */
   pause(): void
   resume(): void
-  /** Its clock advances by this many milliseconds in each true one from now on. */
+  /** Its clock runs so many times as fast as without this fault. 1: as before. */
   skewClock(ratio: number): void
   /** Each write to its disk takes so much longer. 0: as before. */
   slowDisk(ms: number): void

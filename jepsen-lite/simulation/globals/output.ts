@@ -116,6 +116,18 @@ const streamWrite =
       return true
     }, real)
 
+/** A warning, without the number of the real process. */
+const emitWarning = (real: AnyFunction): object =>
+  disguise(function (this: unknown, ...args: unknown[]): unknown {
+    const host = currentProcess()
+    if (host === undefined) return call(real, this, args)
+    const [warning, options] = args
+    const { type = 'Warning' }: { type?: unknown } =
+      typeof options === 'object' && options !== null ? options : { type: options }
+    host.write('stderr', warning instanceof Error ? `${warning}\n` : `${type}: ${warning}\n`)
+    return undefined
+  }, real)
+
 /** The part of the bytes that `fs.write` names. */
 function partOf(bytes: Buffer, args: readonly unknown[]): Buffer {
   const [first, second] = args
@@ -166,6 +178,7 @@ export function replaceOutput(replacements: Replacements): void {
     for (const name of TIMES) replacements.method(console, name, timeMethod(name))
   }
   for (const stream of STREAMS) replacements.method(process[stream], 'write', streamWrite(stream))
+  replacements.method(process, 'emitWarning', emitWarning)
   replacements.method(fs, 'writeSync', fsWriteSync)
   replacements.method(fs, 'write', fsWrite)
 }

@@ -147,6 +147,51 @@ test('each process has a clock of its own, and reads the same real time twice', 
   expect(clocks.slow?.map(Math.round)).toEqual([1_000, 1_000, 2_000])
 })
 
+test('a clock that is skewed runs so, also in the next life of its process, until the fault ends', async () => {
+  const rates: number[] = []
+  const { faults } = await simulate(
+    { seed: 1, schedule: '500 skew worker by 1.5 for 2000' },
+    async (world) => {
+      const worker = world.process(
+        'worker',
+        async () => {
+          for (;;) {
+            const [from, begun] = [performance.now(), world.now]
+            await world.after(100)
+            rates.push(Math.round(((performance.now() - from) / (world.now - begun)) * 1_000) / 1_000)
+          }
+        },
+        { clock: 0.8 },
+      )
+      await world.after(1_000)
+      worker.crash()
+      worker.start()
+      await world.after(2_000)
+    },
+  )
+  expect(faults).toBe(1)
+  expect(rates.filter((rate, at) => rate !== rates[at - 1])).toEqual([0.8, 1.2, 0.8])
+})
+
+test('warnings and other output of a process have its name and its time', async () => {
+  let output: unknown
+  await simulate({ seed: 1 }, async (world) => {
+    const worker = world.process('worker', async () => {
+      await world.after(10)
+      console.log('one %d', 1)
+      process.stderr.write('two\n')
+      process.emitWarning('three', 'QuorateWarning')
+    })
+    await worker.ended
+    output = worker.output
+  })
+  expect(output).toEqual([
+    { at: 10, stream: 'stdout', text: 'one 1\n' },
+    { at: 10, stream: 'stderr', text: 'two\n' },
+    { at: 10, stream: 'stderr', text: 'QuorateWarning: three\n' },
+  ])
+})
+
 test('a process that is killed runs no more, and begins anew', async () => {
   const steps: string[] = []
   await simulate({ seed: 1 }, async (world) => {
