@@ -1,5 +1,6 @@
 // Clocks of a simulated process. Its wall-clock time is that of `Date`; all others count from its beginning. What is
 // measured of the real process stays: `process.cpuUsage`, `process.memoryUsage`, `performance.eventLoopUtilization`.
+// So does the header `Date` of `node:http`.
 //
 // `Date` becomes another object with the same prototype. So `instanceof` holds for dates of both, but the property
 // `constructor` of a date is the real `Date`.

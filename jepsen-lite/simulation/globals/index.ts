@@ -3,12 +3,14 @@
 // before, so a test runner continues to work.
 //
 // Code sees the replacement through global objects, through `import` of a module of Node, and through `require`. Code
-// that has kept a function before sees the real one: `const { setTimeout } = require('node:timers')`, or
+// that has kept a function before calls the real one: `const { setTimeout } = require('node:timers')`, or
 // `const sleep = promisify(setTimeout)` at the top of a module. In a context of node:vm, as Jest and some pools of
-// Vitest have, an `import` of a single function keeps it as well.
+// Vitest have, an `import` of a single function keeps it as well. `kept.ts` finds most such calls.
 
 import { replaceClocks } from './clocks.ts'
 import { replaceFetch } from './fetch.ts'
+import { replaceIdentity } from './identity.ts'
+import { findKept } from './kept.ts'
 import { replaceOutput } from './output.ts'
 import { type ProcessGlobals, setCurrentProcess } from './process-globals.ts'
 import { replaceRandomness } from './randomness.ts'
@@ -29,6 +31,7 @@ const SUBJECTS = [
   replaceTimerPromises,
   replaceClocks,
   replaceRandomness,
+  replaceIdentity,
   replaceIo,
   replaceOutput,
   replaceFetch,
@@ -46,11 +49,13 @@ export function replaceGlobals(current: () => ProcessGlobals | undefined): () =>
   if (REPLACED in timers)
     throw new Error('globals are replaced already: one simulation at a time in a thread')
   const replacements = new Replacements()
+  const endFinding = findKept()
   let isReplaced = true
   const giveBack = (): void => {
     if (!isReplaced) return
     isReplaced = false
     setCurrentProcess(undefined)
+    endFinding()
     replacements.undo()
     syncBuiltinESMExports()
   }

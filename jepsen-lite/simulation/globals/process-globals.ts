@@ -19,7 +19,10 @@ export interface ProcessGlobals {
   readonly random: Random
   /** Text that the process writes: `console.*` and `process.stdout` and `stderr`. */
   write(stream: 'stdout' | 'stderr', text: string): void
-  /** Throws: `call` (for example "net.connect") is real I/O. */
+  /**
+   * Throws, and notes it: `call` (for example "net.connect") is real I/O. Nobody receives what it throws of a function
+   * that was kept from before.
+   */
   refuse(call: string): never
   /** Requests of `fetch`. */
   fetch(request: Request): Promise<Response>

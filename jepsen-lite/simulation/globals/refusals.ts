@@ -64,11 +64,16 @@ const FRAMES_MAX = 40
 
 const folderOf = (path: string): string => path.slice(0, path.lastIndexOf('/'))
 
-/** Whether a loader of modules calls the replacement, and no code of the user between them. */
-function isLoading(): boolean {
+/** The files of the functions that led to a call, the last one first, without those of this folder. */
+export function callers(): string[] {
   const frames = getCallSites(FRAMES_MAX).map(({ scriptName }) => scriptName.replaceAll('\\', '/'))
   const own = folderOf(frames[0] ?? '')
-  const caller = frames.find((name) => LOADERS.test(name) || !(folderOf(name) === own || BETWEEN.test(name)))
+  return frames.filter((name) => folderOf(name) !== own)
+}
+
+/** Whether a loader of modules calls the replacement, and no code of the user between them. */
+function isLoading(): boolean {
+  const caller = callers().find((name) => LOADERS.test(name) || !BETWEEN.test(name))
   return caller !== undefined && LOADERS.test(caller)
 }
 

@@ -2,37 +2,27 @@
 // loop. A process receives the outcomes in the order in which it began the work.
 //
 // Streams of `node:zlib` are covered, and so is everything that Node makes of them, such as `gzip` and
-// `CompressionStream`. Not covered are streams of a Blob, `WebAssembly.compileStreaming`, `PerformanceObserver`,
-// `Atomics.waitAsync`, `FinalizationRegistry`, and modules that a test runner transforms when they are imported.
+// `CompressionStream`. For functions of `node:crypto` see `kept.ts`. Not covered are `WebAssembly.compileStreaming`,
+// `PerformanceObserver`, `Atomics.waitAsync`, `FinalizationRegistry`, and modules that a test runner transforms when
+// they are imported.
 
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { bound } from './async-context.ts'
 import { currentProcess, type ProcessGlobals } from './process-globals.ts'
-import { type AnyFunction, call, disguise, isFunction, type Replacements } from './replacements.ts'
+import { type AnyFunction, call, disguise, type Replacements } from './replacements.ts'
 
-const crypto = process.getBuiltinModule('node:crypto')
 const zlib = process.getBuiltinModule('node:zlib')
+const { arrayBuffer } = Blob.prototype
 
-/** Functions of `node:crypto` that work on the thread pool if their last argument is a callback. */
-const CRYPTO = [
-  'argon2',
-  'checkPrime',
-  'decapsulate',
-  'diffieHellman',
-  'encapsulate',
-  'generateKey',
-  'generateKeyPair',
-  'generatePrime',
-  'hkdf',
-  'pbkdf2',
-  'scrypt',
-  'sign',
-  'verify',
-]
+/** The context of work that consists of other work of Node, which is no work of the process. */
+const parts = new AsyncLocalStorage<true>()
+
+export const isPartOfWork = (): boolean => parts.getStore() !== undefined
 
 type Finish = (outcome: () => void) => void
 
 /** Begins work. The function that it returns delivers the outcome, in the async context of the caller. */
-function begin(host: ProcessGlobals): Finish {
+export function begin(host: ProcessGlobals): Finish {
   const deliver = host.beginWork()
   let outcome = (): void => {}
   const deliverOutcome = bound(() => outcome())
@@ -52,27 +42,38 @@ function started<T>(finish: Finish, start: () => T): T {
   }
 }
 
-const withCallback = (real: AnyFunction): object =>
-  disguise(function (this: unknown, ...args: unknown[]): unknown {
-    const host = currentProcess()
-    const callback = args.at(-1)
-    if (host === undefined || !isFunction(callback)) return call(real, this, args)
-    const finish = begin(host)
-    const end = (...outcome: unknown[]) => finish(() => void call(callback, undefined, outcome))
-    return started(finish, () => call(real, this, [...args.slice(0, -1), end]))
-  }, real)
+/** A promise for the outcome of work. */
+function outcomeOf(host: ProcessGlobals, start: () => unknown): Promise<unknown> {
+  const finish = begin(host)
+  const outcome = Promise.resolve(started(finish, () => parts.run(true, start)))
+  return new Promise((resolve, reject) => {
+    void outcome.then(
+      (value) => finish(() => resolve(value)),
+      (error: unknown) => finish(() => reject(error)),
+    )
+  })
+}
 
 const withPromise = (real: AnyFunction): object =>
   disguise(function (this: unknown, ...args: unknown[]): unknown {
     const host = currentProcess()
-    if (host === undefined) return call(real, this, args)
-    const finish = begin(host)
-    const outcome = Promise.resolve(started(finish, () => call(real, this, args)))
-    return new Promise((resolve, reject) => {
-      void outcome.then(
-        (value) => finish(() => resolve(value)),
-        (error: unknown) => finish(() => reject(error)),
-      )
+    return host === undefined ? call(real, this, args) : outcomeOf(host, () => call(real, this, args))
+  }, real)
+
+/** Streams of a blob, which is read as a whole. */
+const blobStream = (real: AnyFunction): object =>
+  disguise(function (this: Blob): unknown {
+    const host = currentProcess()
+    if (host === undefined) return call(real, this, [])
+    const read = (): Promise<unknown> => outcomeOf(host, () => call(arrayBuffer, this, []))
+    return new ReadableStream({
+      type: 'bytes',
+      async pull(controller) {
+        const bytes = new Uint8Array((await read()) as ArrayBuffer)
+        if (bytes.length > 0) controller.enqueue(bytes)
+        controller.close()
+        controller.byobRequest?.respond(0)
+      },
     })
   }, real)
 
@@ -118,12 +119,12 @@ function zlibPrototype(): object {
 }
 
 export function replaceWork(replacements: Replacements): void {
-  for (const name of CRYPTO) replacements.method(crypto, name, withCallback)
-  const subtle: object = Object.getPrototypeOf(crypto.webcrypto.subtle)
+  const subtle: object = Object.getPrototypeOf(crypto.subtle)
   for (const name of Object.getOwnPropertyNames(subtle))
     if (name !== 'constructor') replacements.method(subtle, name, withPromise)
   replacements.method(zlibPrototype(), '_transform', transform)
   const webAssembly: object = Reflect.get(globalThis, 'WebAssembly')
   for (const name of ['compile', 'instantiate']) replacements.method(webAssembly, name, withPromise)
   for (const name of ['arrayBuffer', 'bytes', 'text']) replacements.method(Blob.prototype, name, withPromise)
+  replacements.method(Blob.prototype, 'stream', blobStream)
 }

@@ -27,6 +27,7 @@ export class VirtualHost implements ProcessGlobals {
   readonly written: [stream: string, text: string][] = []
   readonly requests: Request[] = []
   readonly errors: unknown[] = []
+  readonly refused: string[] = []
   /** How much work has begun. */
   beginnings = 0
   #nowMs = 0
@@ -93,6 +94,7 @@ export class VirtualHost implements ProcessGlobals {
   }
 
   refuse(call: string): never {
+    this.refused.push(call)
     throw new Error(`refused: ${call}`)
   }
 

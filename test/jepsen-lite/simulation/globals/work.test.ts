@@ -17,6 +17,8 @@ const WebAssembly = Reflect.get(globalThis, 'WebAssembly') as {
   instantiate(bytes: Uint8Array): Promise<object>
 }
 
+const scryptOfBefore = promisify<string, string, number, Buffer>(scrypt)
+
 const key = (): Promise<webcrypto.CryptoKey> =>
   crypto.subtle.importKey('raw', new Uint8Array(16), 'AES-GCM', true, ['encrypt'])
 
@@ -65,6 +67,9 @@ const kinds: readonly (readonly [string, () => Promise<unknown>])[] = [
   ['WebAssembly.compile', () => WebAssembly.compile(EMPTY_WASM)],
   ['WebAssembly.instantiate', () => WebAssembly.instantiate(EMPTY_WASM)],
   ['a Blob', () => new Blob(['text']).text()],
+  ['a stream of a Blob', () => text(new Blob(['text']).stream())],
+  ['a Response of a Blob', () => new Response(new Blob(['text'])).text()],
+  ['scrypt of before', () => scryptOfBefore('word', 'salt', 8)],
 ]
 
 /** Waits until nothing is left to do. Real time passes, and no virtual one. */
@@ -148,6 +153,19 @@ test('the work of a stream that is destroyed meanwhile ends', async () => {
   expect(host.work).toBe(1)
   await idle(host)
   expect(stream.destroyed).toBe(true)
+})
+
+test('a Blob is read into the memory of the reader', async () => {
+  const host = virtualHost()
+  const read = host.run(async () => {
+    const reader = new Blob(['text']).stream().getReader({ mode: 'byob' })
+    const parts = [await reader.read(new Uint8Array(3)), await reader.read(new Uint8Array(3))]
+    expect(parts.map(({ value }) => `${Buffer.from(value ?? [])}`)).toEqual(['tex', 't'])
+    expect((await reader.read(new Uint8Array(3))).done).toBe(true)
+    expect(await text(new Blob([]).stream())).toBe('')
+  })
+  await read
+  await idle(host)
 })
 
 test('without a callback a function works at once', () => {
