@@ -8,6 +8,7 @@ import { IncomingMessage, ServerResponse } from 'node:http'
 import { Socket } from 'node:net'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
+import { replaceGlobals } from '../../../../jepsen-lite/simulation/globals/index.ts'
 import { virtualHost } from './virtual-host.ts'
 
 const kept = {
@@ -33,6 +34,13 @@ test.each<[string, () => unknown]>([
   const host = virtualHost()
   await host.run(begin)
   expect(host.refused[0]).toBe(`${name}, which was kept from before the simulation`)
+})
+
+test('a use is noted once, also in a later simulation', () => {
+  replaceGlobals(() => undefined)()
+  const host = virtualHost()
+  host.run(() => clearTimeout(kept.setTimeout(() => {}, 1)))
+  expect(host.refused).toHaveLength(1)
 })
 
 test('code of no process uses what it has kept', async () => {

@@ -163,6 +163,8 @@ test('a Blob is read into the memory of the reader', async () => {
     expect(parts.map(({ value }) => `${Buffer.from(value ?? [])}`)).toEqual(['tex', 't'])
     expect((await reader.read(new Uint8Array(3))).done).toBe(true)
     expect(await text(new Blob([]).stream())).toBe('')
+    const empty = new Blob([]).stream().getReader({ mode: 'byob' })
+    expect((await empty.read(new Uint8Array(3))).done).toBe(true)
   })
   await read
   await idle(host)
