@@ -3,22 +3,28 @@
 // open, so it does not know whether a request has left.
 
 import { whenAborted } from '../../../src/client/abort-listeners.ts'
-import type { ClientOperation, OperationRequest } from '../../../src/client/client-operation.ts'
+import {
+  type ClientOperation,
+  isStreamed,
+  type OperationRequest,
+} from '../../../src/client/client-operation.ts'
 import type { Endpoint } from '../../../src/client/endpoints.ts'
 import { nodeTimeoutMs } from '../../../src/client/retry-policy.ts'
 import { after } from '../../../src/client/timer.ts'
 import type { HttpOutcome } from '../../../src/client/transport/http-transport.ts'
 import type { SendOptions, SendOutcome, Transport } from '../../../src/client/transport/transport.ts'
-import { decodeAnswer } from '../../../src/operations/http/answers.ts'
+import { decodeAnswer, decodeHead } from '../../../src/operations/http/answers.ts'
 import { idempotencyHeaders } from '../../../src/operations/http/idempotency.ts'
 import { type OutgoingRequest, withQuery } from '../../../src/operations/http/requests.ts'
 import type { WatchRequest } from '../../../src/operations/watch.ts'
+import type { BodySink } from '../../../src/server/connections/messages.ts'
 import type { WatchHandle } from '../../../src/server/node/watch/index.ts'
 import type { Machine, Process } from '../../sim/world/process.ts'
 import { IO } from '../../sim/world/time.ts'
 import type { SimWorld } from '../../sim/world/world.ts'
 import type { Random } from '../../workload/random.ts'
 import type { VirtualProcess, VirtualProcesses } from '../processes.ts'
+import { BodyStream, gathered } from './body-stream.ts'
 import { ClientStream } from './client-stream.ts'
 import { type Answered, InMemoryApi, observed, type SimulatedRequest } from './in-memory-api.ts'
 
@@ -36,6 +42,8 @@ interface Pending {
   /** The process that has received the request. */
   process: Process | undefined
   isConnected: boolean
+  /** The answer is returned when it begins. */
+  readonly isStreamed: boolean
   readonly settle: (outcome: HttpOutcome) => void
 }
 
@@ -61,6 +69,7 @@ export class ClientNetwork {
   busyUntil = 0
   readonly #pending = new Set<Pending>()
   readonly #watches = new Map<ClientStream, { readonly host: VirtualProcess; readonly process: Process }>()
+  readonly #bodies = new Map<BodyStream, { readonly host: VirtualProcess; readonly process: Process }>()
   readonly #links = new Map<string, Link>()
   /** How much longer messages from and to a machine take, by its name. */
   readonly #extraMs = new Map<string, number>()
@@ -130,24 +139,28 @@ export class ClientNetwork {
   gone(process: Process): void {
     for (const pending of this.#pending) if (pending.process === process) this.#reset(pending)
     for (const [stream, watch] of this.#watches) if (watch.process === process) this.#endWatch(stream)
+    for (const [body, { host, process: of }] of this.#bodies)
+      if (of === process) host.after(TOLD_MS, () => body.reset())
   }
 
   /** A process of clients is gone, and so are its connections. */
   left(host: VirtualProcess): void {
     for (const pending of this.#pending) if (pending.host === host) this.#pending.delete(pending)
     for (const [stream, watch] of this.#watches) if (watch.host === host) stream.abandon()
+    for (const [body, { host: of }] of this.#bodies) if (of === host) body.abandon()
   }
 
   /** Requests and watches that a process has in flight. */
   openOf(host: VirtualProcess): { readonly requests: number; readonly watches: number } {
     const count = (ofAll: Iterable<{ readonly host: VirtualProcess }>): number =>
       [...ofAll].filter((one) => one.host === host).length
-    return { requests: count(this.#pending), watches: count(this.#watches.values()) }
+    const requests = count(this.#pending) + count(this.#bodies.values())
+    return { requests, watches: count(this.#watches.values()) }
   }
 
   /** Whether anything is in flight. */
   get isBusy(): boolean {
-    return this.#pending.size > 0 || this.#watches.size > 0
+    return this.#pending.size > 0 || this.#watches.size > 0 || this.#bodies.size > 0
   }
 
   /** The transport of a client of this process. */
@@ -173,7 +186,11 @@ export class ClientNetwork {
           resolve(outcome)
         }
         const machine = network.#machineAt(endpoint)
-        const pending: Pending = { host, machine, process: undefined, isConnected: false, settle }
+        const pending: Pending = {
+          ...{ host, machine, process: undefined, isConnected: false },
+          isStreamed: isStreamed(operation, request),
+          settle,
+        }
         network.#pending.add(pending)
         const fail = (cause: Error, timedOut: boolean) => settle(failed(pending, cause, timedOut))
         // Requests that are open count by themselves.
@@ -258,7 +275,10 @@ export class ClientNetwork {
     front.serve(
       sent,
       () => !pending.host.live,
-      (answered) => this.#answer(pending, answered),
+      (answered) => {
+        if (answered.writeTo === undefined) this.#answer(pending, answered)
+        else this.#stream(pending, process, answered, answered.writeTo)
+      },
     )
   }
 
@@ -283,6 +303,43 @@ export class ClientNetwork {
     this.carry(machine.name, host.name, true, (ms) => {
       host.after(ms, () => pending.settle({ kind: 'answered', ...answered }))
     })
+  }
+
+  /** The node reads the body while the client takes it. */
+  #stream(
+    pending: Pending,
+    process: Process,
+    { status, headers }: Answered,
+    writeTo: (sink: BodySink) => void,
+  ): void {
+    const { host, machine } = pending
+    const { time } = this.#world
+    let readyAt = time.now
+    const toClient = (run: () => void): void =>
+      // Parts arrive in order.
+      this.carry(machine.name, host.name, false, (ms) => {
+        readyAt = Math.max(readyAt, time.now + ms)
+        host.after(readyAt - time.now, run)
+      })
+    const body = new BodyStream({
+      toClient,
+      toNode: (run) => void time.push(time.now, IO, process, () => this.#hosts.enter(this.#nodes, run)),
+      over: () => this.#bodies.delete(body),
+    })
+    this.#bodies.set(body, { host, process })
+    if (!host.live) body.abandon()
+    toClient(() => {
+      const { stream } = body
+      if (!this.#pending.has(pending)) stream.destroy()
+      else if (pending.isStreamed && status === 200)
+        pending.settle({ kind: 'streaming', head: decodeHead(headers), stream })
+      else
+        void gathered(body).then(
+          (bytes) => pending.settle({ kind: 'answered', status, headers, body: bytes }),
+          () => this.#reset(pending),
+        )
+    })
+    writeTo(body)
   }
 
   #refuse(pending: Pending): void {

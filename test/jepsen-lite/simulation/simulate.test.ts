@@ -412,6 +412,32 @@ test('what a process leaves open when it ends is in the result', async () => {
   ])
 })
 
+test('a list of one revision, a backup and the keys of a lease are read, also when they are given up or cut', async () => {
+  const { leftovers } = await simulate({ seed: 2 }, async (world) => {
+    const reader = world.process('reader', async (self) => {
+      await using kv = self.client({ timeoutMs: 60_000 })
+      const names = Array.from({ length: 300 }, (_, at) => `key/${String(at).padStart(3, '0')}`)
+      const { id: lease } = await kv.grantLease({ ttlMs: 600_000 })
+      await Promise.all(names.map((name) => kv.put(name, 'x'.repeat(1_000), { lease })))
+      const keys: string[] = []
+      for await (const { key } of kv.list({ prefix: 'key/', snapshot: true })) {
+        keys.push(key)
+        // The node and its connections are gone in the middle.
+        if (keys.length === 100) world.cluster.leader()?.crash()
+      }
+      expect(keys).toEqual(names)
+      for await (const { key } of kv.list({ prefix: 'key/', snapshot: true })) if (key === names[10]) break
+      for (const node of world.cluster.nodes) if (!node.running) node.restart()
+      expect((await kv.lease(lease, { keys: true }))?.keys).toHaveLength(names.length)
+      let bytes = 0
+      for await (const chunk of kv.backup()) bytes += chunk.length
+      expect(bytes).toBeGreaterThan(300_000)
+    })
+    await reader.ended
+  })
+  expect(leftovers).toEqual([])
+})
+
 test('members are added and removed', async () => {
   await simulate({ seed: 3 }, async (world) => {
     await using kv = new Client({ endpoints: world.endpoints, timeoutMs: 60_000 })
