@@ -3,9 +3,9 @@
 import type { CheckResult, Linearizability } from '../checker/index.ts'
 import type { History, HistoryCall, StoreCall } from '../workload/history.ts'
 import { formatOperation, formatOutcome } from './format-operation.ts'
-import { type Band, buildBands, buildLanes, type NodeMark, type Span } from './nodes.ts'
+import { type Band, buildBands, buildLanes, type LaneMark, type Span } from './nodes.ts'
 
-/** Clients, nodes and keys are indexes in the lists of their names. */
+/** Clients, nodes, processes and keys are indexes in the lists of their names. */
 export interface PageData {
   readonly startMs: number
   readonly endMs: number
@@ -24,7 +24,13 @@ export interface PageData {
   /** When the simulator saw that a rule inside the store was broken. */
   readonly brokenMs: readonly number[]
   readonly spans: readonly Span[]
-  readonly marks: readonly NodeMark[]
+  readonly marks: readonly LaneMark[]
+  /** Processes of a simulation, in the order in which they began. */
+  readonly processes: readonly string[]
+  readonly processSpans: readonly Span[]
+  readonly processMarks: readonly LaneMark[]
+  /** The last lines that processes have written. */
+  readonly output: readonly PageLine[]
   readonly faults: readonly Band[]
 }
 
@@ -44,6 +50,13 @@ export interface PageCall {
   readonly answer: string
 }
 
+export interface PageLine {
+  readonly process: number
+  readonly timeMs: number
+  readonly isError: boolean
+  readonly text: string
+}
+
 export interface PagePoint {
   /** -1: the final content of a node. */
   readonly call: number
@@ -58,10 +71,13 @@ export function buildPageData(history: History, { linearizability }: CheckResult
   const calls = allCalls(history)
   const faultsMs = notes.filter(({ what }) => what === 'inject').map(noteTime)
   const brokenMs = notes.filter(({ what }) => what === 'violation').map(noteTime)
-  const startMs = historyStart(history, [...faultsMs, ...brokenMs])
+  const processMs = notes.filter(({ process }) => process !== undefined).map(noteTime)
+  const startMs = historyStart(history, [...faultsMs, ...brokenMs, ...processMs.slice(0, 1)])
   const endMs = Math.max(historyEnd(history), startMs + 1)
   const clients = indexNames(calls.map(({ client }) => String(client)))
   const nodes = collectNodes(history)
+  const processes = [...new Set(notes.flatMap(({ process }) => process ?? []))]
+  const processLanes = buildLanes(notes, 'process', processes, endMs)
   const keys = indexNames([
     ...calls.flatMap(({ op }) => ('key' in op ? [op.key] : [])),
     ...linearizability.keys.map(({ key }) => key),
@@ -75,14 +91,43 @@ export function buildPageData(history: History, { linearizability }: CheckResult
     calls: calls.map((call) => buildPageCall(call, clients, keys)),
     ...placeCalls(linearizability, calls, keys),
     brokenMs,
-    ...buildLanes(notes, nodes, endMs),
-    faults: buildBands(notes, nodes, endMs),
+    ...buildLanes(notes, 'node', nodes, endMs),
+    processes,
+    processSpans: processLanes.spans,
+    processMarks: processLanes.marks,
+    output: collectOutput(history)
+      .slice(-OUTPUT_MAX)
+      .map(({ process, ...line }) => ({ process: processes.indexOf(process), ...line })),
+    faults: buildBands(notes, nodes, processes, endMs),
   }
 }
 
 /** All calls of a history, by their starts. */
 export const allCalls = ({ calls, storeCalls }: History): (HistoryCall | StoreCall)[] =>
   storeCalls.length === 0 ? [...calls] : [...calls, ...storeCalls].sort((a, b) => a.start - b.start)
+
+/** Limit on the lines of output in the charts. */
+const OUTPUT_MAX = 20_000
+/** Longer lines are cut. */
+const LINE_MAX = 1_000
+
+export interface WrittenLine {
+  readonly process: string
+  readonly timeMs: number
+  readonly isError: boolean
+  readonly text: string
+}
+
+/** All lines that processes have written, in their order. */
+export const collectOutput = ({ notes }: History): WrittenLine[] =>
+  notes.flatMap(({ time, what, process, stream, text }) => {
+    if (what !== 'output' || process === undefined || typeof text !== 'string') return []
+    const lines = text.replace(/\n$/, '').split('\n')
+    return lines.map((line) => ({
+      ...{ process, timeMs: time, isError: stream === 'stderr' },
+      text: line.length <= LINE_MAX ? line : `${line.slice(0, LINE_MAX)}…`,
+    }))
+  })
 
 type Places = ReadonlyMap<string, number>
 

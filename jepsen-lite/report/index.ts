@@ -2,6 +2,7 @@
 // README.md explains what it shows.
 
 import { buildPageData } from './data.ts'
+import { outputTable, stepsList } from './failed-simulation.ts'
 import { embedJson, escapeHtml } from './html.ts'
 import { script, style } from './page.ts'
 import type { ReportSources } from './report-sources.ts'
@@ -19,8 +20,10 @@ import {
 export type { ReportSources }
 
 export function renderReport(reported: ReportSources): string {
-  const { history, verdict, probes } = reported
+  const { history, verdict, probes, failure } = reported
   const data = buildPageData(history, verdict)
+  const title =
+    failure === undefined ? `${history.header.workload} – jepsen-lite` : `simulate, seed ${failure.seed}`
   return `<!doctype html>
 <html lang="en">
 <head>
@@ -28,7 +31,7 @@ export function renderReport(reported: ReportSources): string {
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
-<title>${escapeHtml(history.header.workload)} – jepsen-lite</title>
+<title>${escapeHtml(title)}</title>
 <style>
 ${style()}
 </style>
@@ -38,6 +41,8 @@ ${renderHead(reported)}
 <main>
 ${findingsTable(reported)}
 ${TIMELINE}
+${outputTable(history)}
+${failure === undefined ? '' : stepsList(failure)}
 ${witnesses(verdict)}
 ${verdictsTable(reported)}
 ${faultsTable(data.faults, history, reported.run)}
@@ -68,9 +73,10 @@ const TIMELINE = `<section id="timeline" aria-label="Timeline">
 <details class="legend"><summary>How to read and use the charts</summary>
 <ul>
 <li><b>Operations.</b> A filled bar was answered: blue is a change, grey is a read. A hollow bar with a cross at its end certainly failed. A striped bar with an open end has an unknown outcome: it may have happened at any time after its start.</li>
-<li><b>Points.</b> The mark on a bar is the time at which the operation may have happened, in the order that the checker found. If one key is selected, a line connects the marks. An unknown operation without a mark may not have happened. An operation that fits nowhere has a thick frame and a flag, and a dashed line goes through all charts; then the marks show the longest order that could be explained. A solid line marks the time at which a rule inside the store was broken.</li>
+<li><b>Points.</b> The mark on a bar is the time at which the operation may have happened, in the order that the checker found. If one key is selected, a line connects the marks. An unknown operation without a mark may not have happened. An operation that fits nowhere has a thick frame and a flag, and a dashed line goes through all charts; then the marks show the longest order that could be explained. A solid line with ✗ marks the time at which a rule inside the store was broken, or a simulation failed.</li>
 <li><b>Nodes.</b> Each bar shows the role and the term of a node. Leaders are filled, followers and learners are pale with a frame; candidates are striped, paused processes are dotted, and a process that does not run is a dashed line. ▲ elected, ✕ killed, ● started, ‖ paused, ▸ resumed, ⌫ wiped, ■ ended.</li>
-<li><b>Faults.</b> Each fault has a band. It is dashed if no effect was seen; otherwise the charts of operations are shaded while it lasts. The nodes that it hit are underlined.</li>
+<li><b>Processes.</b> Those of a simulation: a pale bar runs, a dotted one is paused or its event loop is blocked, a dashed line was killed. Below a bar stands what the process wrote, from the time at which it wrote it; ! is stderr. Point there to read the last lines.</li>
+<li><b>Faults.</b> Each fault has a band. It is dashed if no effect was seen; otherwise the charts of operations are shaded while it lasts. The nodes and processes that it hit are underlined.</li>
 <li><b>Control.</b> Drag to move, Ctrl and the wheel or + and − to zoom, double click to zoom in, click to select an operation; drag in the overview to go there. Keyboard: focus the charts; then the arrows select operations, Shift with left and right moves, and 0, n and Escape work as described above.</li>
 </ul></details>
 <noscript><p>The charts need the script in this file; the tables do not.</p></noscript>

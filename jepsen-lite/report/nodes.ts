@@ -1,10 +1,11 @@
-// Derives from the notes of a history the state of each node over time, and the faults as intervals.
+// Derives from the notes of a history the state of each node and process over time, and the faults as intervals.
 
 import type { NoteEvent } from '../workload/history.ts'
 
 export interface Span {
-  readonly node: number
-  /** A role, or 'down', 'paused', 'starting'. */
+  /** Index of the node or process. */
+  readonly lane: number
+  /** A role, or 'down', 'paused', 'starting'; of a process also 'running', 'blocked', 'ended'. */
   readonly state: string
   readonly term: number | null
   /** The leader that this node knows; '' if it knows none. */
@@ -13,16 +14,17 @@ export interface Span {
   readonly toMs: number
 }
 
-export interface NodeMark {
-  readonly node: number
+export interface LaneMark {
+  readonly lane: number
   readonly timeMs: number
-  readonly what: 'elected' | 'kill' | 'start' | 'pause' | 'resume' | 'wipe' | 'ended'
+  readonly what: 'elected' | MarkKind
   readonly text: string
 }
 
 export interface Band {
   readonly kind: string
   readonly nodes: readonly number[]
+  readonly processes: readonly number[]
   readonly fromMs: number
   readonly toMs: number
   /** Evidence that it took effect; null if there is none. */
@@ -30,18 +32,26 @@ export interface Band {
   readonly details: string
 }
 
-/** The states of nodes as intervals, and their events as marks. `nodes`: their names, in the order of their lanes. */
+/** States as intervals, and events as marks. */
+export interface Lanes {
+  readonly spans: readonly Span[]
+  readonly marks: readonly LaneMark[]
+}
+
+/** The lanes of all nodes, or of all processes. `names`: in their order. */
 export function buildLanes(
   notes: readonly NoteEvent[],
-  nodes: readonly string[],
+  kind: 'node' | 'process',
+  names: readonly string[],
   endMs: number,
-): { readonly spans: readonly Span[]; readonly marks: readonly NodeMark[] } {
-  const lanes = nodes.map((_, node) => new Lane(node))
-  const marks: NodeMark[] = []
+): Lanes {
+  const lanes = names.map((_, place) => new Lane(place, kind === 'process'))
+  const marks: LaneMark[] = []
   let highestTermLed = 0
   for (const note of notes) {
-    const node = note.node === undefined ? -1 : nodes.indexOf(note.node)
-    const lane = lanes[node]
+    const name = note[kind]
+    const place = name === undefined ? -1 : names.indexOf(name)
+    const lane = lanes[place]
     if (lane === undefined) continue
     const ran = lane.runs
     lane.see(note)
@@ -49,26 +59,29 @@ export function buildLanes(
       const term = numberOr(note.term, 0)
       if (note.role !== 'leader' || term <= highestTermLed) continue
       highestTermLed = term
-      marks.push({ node, timeMs: note.time, what: 'elected', text: `leader of term ${term}` })
+      marks.push({ lane: place, timeMs: note.time, what: 'elected', text: `leader of term ${term}` })
     } else if (isMarked(note.what) && (note.what !== 'ended' || ran)) {
       // A killed process has the notes `kill` and `ended`, but gets one mark.
       const text = typeof note.reason === 'string' ? note.reason : ''
-      marks.push({ node, timeMs: note.time, what: note.what, text })
+      marks.push({ lane: place, timeMs: note.time, what: note.what, text })
     }
   }
   for (const lane of lanes) lane.close(endMs)
   return { spans: lanes.flatMap(({ spans }) => spans), marks }
 }
 
-const MARKED = ['kill', 'start', 'pause', 'resume', 'wipe', 'ended'] as const
+const MARKED = ['kill', 'start', 'pause', 'resume', 'block', 'unblock', 'wipe', 'ended'] as const
 type MarkKind = (typeof MARKED)[number]
 const isMarked = (what: string): what is MarkKind => MARKED.some((one) => one === what)
 
 class Lane {
   readonly spans: Span[] = []
-  readonly #node: number
+  readonly #place: number
+  readonly #isProcess: boolean
   runs = false
+  #hasEnded = false
   #paused = false
+  #blocked = false
   #role: string | undefined
   #term: number | undefined
   #leader = ''
@@ -81,8 +94,9 @@ class Lane {
       }
     | undefined
 
-  constructor(node: number) {
-    this.#node = node
+  constructor(place: number, isProcess: boolean) {
+    this.#place = place
+    this.#isProcess = isProcess
   }
 
   see(note: NoteEvent): void {
@@ -94,6 +108,14 @@ class Lane {
       case 'ended':
       case 'wipe':
         this.runs = false
+        // A program that has ended is not down: nobody expects it to run.
+        this.#hasEnded = this.#isProcess && note.what === 'ended'
+        break
+      case 'block':
+        this.#blocked = true
+        break
+      case 'unblock':
+        this.#blocked = false
         break
       case 'pause':
         this.#paused = true
@@ -117,7 +139,7 @@ class Lane {
     const { state, term, leader, fromMs } = this.#open ?? {}
     if (state === undefined || fromMs === undefined || fromMs >= endMs) return
     this.spans.push({
-      node: this.#node,
+      lane: this.#place,
       state,
       term: term ?? null,
       leader: leader ?? '',
@@ -130,13 +152,21 @@ class Lane {
   #begin(): void {
     this.runs = true
     this.#paused = false
+    this.#blocked = false
     this.#role = undefined
     this.#term = undefined
     this.#leader = ''
   }
 
+  get #state(): string {
+    if (!this.runs) return this.#hasEnded ? 'ended' : 'down'
+    if (this.#paused) return 'paused'
+    if (this.#blocked) return 'blocked'
+    return this.#role ?? (this.#isProcess ? 'running' : 'starting')
+  }
+
   #change(timeMs: number): void {
-    const state = !this.runs ? 'down' : this.#paused ? 'paused' : (this.#role ?? 'starting')
+    const state = this.#state
     const term = this.runs ? (this.#term ?? null) : null
     const leader = this.runs ? this.#leader : ''
     const { state: was, term: before, leader: followed } = this.#open ?? {}
@@ -147,18 +177,23 @@ class Lane {
 }
 
 /** Faults as intervals; a fault that was not healed lasts to the end. */
-export function buildBands(notes: readonly NoteEvent[], nodes: readonly string[], endMs: number): Band[] {
+export function buildBands(
+  notes: readonly NoteEvent[],
+  nodes: readonly string[],
+  processes: readonly string[],
+  endMs: number,
+): Band[] {
   const open = new Map<unknown, NoteEvent>()
   const bands: Band[] = []
-  const close = (begun: NoteEvent, toMs: number, effect: string | null): void => {
-    const hit = Array.isArray(begun.nodes) ? begun.nodes.map((name) => nodes.indexOf(name)) : []
+  const close = (begun: NoteEvent, toMs: number, effect: unknown): void => {
     const kind = typeof begun.fault === 'string' ? begun.fault : 'fault'
     bands.push({
       kind,
-      nodes: hit.filter((node) => node >= 0),
+      nodes: findPlaces(begun.nodes, nodes),
+      processes: findPlaces(begun.processes, processes),
       fromMs: begun.time,
       toMs,
-      effect,
+      effect: typeof effect === 'string' ? effect : null,
       details: noteDetails(begun),
     })
   }
@@ -167,13 +202,16 @@ export function buildBands(notes: readonly NoteEvent[], nodes: readonly string[]
     const begun = note.what === 'heal' ? open.get(note.id) : undefined
     if (begun === undefined) continue
     open.delete(note.id)
-    close(begun, note.time, typeof note.effect === 'string' ? note.effect : null)
+    close(begun, note.time, note.effect ?? begun.effect)
   }
-  for (const begun of open.values()) close(begun, endMs, null)
+  for (const begun of open.values()) close(begun, endMs, begun.effect)
   return bands.sort((a, b) => a.fromMs - b.fromMs)
 }
 
-const KNOWN = new Set(['type', 'time', 'what', 'fault', 'id', 'nodes'])
+const findPlaces = (hit: unknown, names: readonly string[]): number[] =>
+  Array.isArray(hit) ? hit.map((name) => names.indexOf(name)).filter((place) => place >= 0) : []
+
+const KNOWN = new Set(['type', 'time', 'what', 'fault', 'id', 'nodes', 'processes', 'effect'])
 
 /** The parameters of a fault, or the other fields of a note. */
 export function noteDetails(note: NoteEvent): string {

@@ -4,6 +4,7 @@ import { type Anomaly, anomalyText, type CheckResult } from '../checker/index.ts
 import type { TransactionsResult } from '../checker/transactions/index.ts'
 import type { History } from '../workload/history.ts'
 import { allCalls } from './data.ts'
+import { renderFailureHead } from './failed-simulation.ts'
 import { formatOperation, formatOutcome } from './format-operation.ts'
 import { type Cell, escapeHtml, table } from './html.ts'
 import { type Band, noteDetails } from './nodes.ts'
@@ -20,11 +21,30 @@ const SAYS: Readonly<Record<string, string>> = {
   failed: 'the run proves nothing',
 }
 
-export function renderHead({ history, verdict, transactions, run }: ReportSources): string {
+export function renderHead(reported: ReportSources): string {
+  const { failure, history } = reported
+  if (failure === undefined) return `<header>\n${renderVerdictHead(reported)}\n</header>`
+  const facts = allCalls(history).length === 0 ? '' : countsList(reported)
+  return `<header>\n${renderFailureHead(failure)}\n${facts}\n</header>`
+}
+
+function renderVerdictHead(reported: ReportSources): string {
+  const { history, verdict, transactions, run } = reported
   const { header } = history
-  const calls = allCalls(history)
   const isBroken = transactions?.verdict === 'violation'
   const word = run?.verdict ?? (isBroken ? 'violation' : verdict.verdict)
+  const again = !isCommand(header.command)
+    ? ''
+    : `<p class="again">Repeat it with: <code>npx ${escapeHtml(header.command)}</code></p>`
+  return `<h1>jepsen-lite <span class="workload">${escapeHtml(header.workload)}</span></h1>
+<p class="verdict ${escapeHtml(word)}">${MARKS[word] ?? ''} <strong>${escapeHtml(word)}</strong> ${escapeHtml(SAYS[word] ?? '')}</p>
+${countsList(reported)}
+${again}`
+}
+
+function countsList({ history, verdict, run }: ReportSources): string {
+  const { header } = history
+  const calls = allCalls(history)
   const { operations, unknown, failed } = verdict.counts
   const answered = operations - unknown - failed
   const seconds =
@@ -36,15 +56,7 @@ export function renderHead({ history, verdict, transactions, run }: ReportSource
     ...(run === undefined ? [] : [`${answered.toLocaleString('en')} answered`]),
     ...(header.seed === undefined ? [] : [`seed ${header.seed}`]),
   ]
-  const again = !isCommand(header.command)
-    ? ''
-    : `<p class="again">Repeat it with: <code>npx ${escapeHtml(header.command)}</code></p>`
-  return `<header>
-<h1>jepsen-lite <span class="workload">${escapeHtml(header.workload)}</span></h1>
-<p class="verdict ${escapeHtml(word)}">${MARKS[word] ?? ''} <strong>${escapeHtml(word)}</strong> ${escapeHtml(SAYS[word] ?? '')}</p>
-<ul class="facts">${facts.map((fact) => `<li>${escapeHtml(fact)}</li>`).join('')}</ul>
-${again}
-</header>`
+  return `<ul class="facts">${facts.map((fact) => `<li>${escapeHtml(fact)}</li>`).join('')}</ul>`
 }
 
 /** A history that somebody wrote has no command of this package. */
@@ -85,7 +97,9 @@ const LOGGED = {
   queues: 'what was pushed, delivered and acknowledged',
 }
 
-export function verdictsTable({ history, verdict, transactions }: ReportSources): string {
+export function verdictsTable({ history, verdict, transactions, failure }: ReportSources): string {
+  // A simulation need not record operations.
+  if (failure !== undefined && allCalls(history).length === 0) return ''
   const isLogged = history.header.log !== undefined
   const { linearizability, counts } = verdict
   const findings = [...verdict.findings, ...(transactions?.findings ?? [])]
@@ -218,19 +232,22 @@ export function witnesses({ linearizability }: CheckResult): string {
 }
 
 /** The notes of the history: the events that are not operations of clients. */
-export function eventsTable({ notes }: History): string {
+export function eventsTable(history: History): string {
+  // Output has a table of its own.
+  const notes = history.notes.filter(({ what }) => what !== 'output')
   if (notes.length === 0) return ''
   const rows = notes.slice(0, SHOWN_MAX.events).map((note): Cell[] => {
     const what = typeof note.fault === 'string' ? `${note.what} ${note.fault}` : note.what
-    const hit = Array.isArray(note.nodes) ? note.nodes.join(' ') : ''
-    return [note.time.toFixed(1), note.node ?? hit, what, wordsOfNote(note)]
+    const hit = [note.nodes, note.processes].flatMap((names) => (Array.isArray(names) ? names : []))
+    const { node = note.process } = note
+    return [note.time.toFixed(1), node ?? hit.join(' '), what, wordsOfNote(note)]
   })
   const more = notes.length - rows.length
-  const shown = table('Events', ['ms', 'node', 'what', 'details'], rows)
+  const shown = table('Events', ['ms', 'node or process', 'what', 'details'], rows)
   return `<details><summary>Events${more > 0 ? ` (the first ${rows.length} of ${notes.length})` : ` (${rows.length})`}</summary>${shown}</details>`
 }
 
 const wordsOfNote = (note: History['notes'][number]): string => {
-  const { node: _, ...rest } = note
+  const { node: _, process: __, ...rest } = note
   return noteDetails(rest)
 }

@@ -30,8 +30,6 @@ export interface FailedRun {
   readonly virtualMs: number
   /** The last steps of the run, oldest first. */
   readonly trace: readonly string[]
-  /** Path of the report; undefined: none was written. */
-  readonly report: string | undefined
 }
 
 /** Steps that the message shows. */
@@ -41,31 +39,50 @@ const SHOWN_MAX = 12
 export class SimulationError extends Error {
   override readonly name = 'SimulationError'
   readonly code: SimulationErrorCode
+  /** @internal */
+  readonly what: string
   readonly seed: number
   readonly schedule: string
   readonly virtualMs: number
   readonly trace: readonly string[]
-  readonly report: string | undefined
+  #report: string | undefined
 
   constructor(code: SimulationErrorCode, what: string, run: FailedRun, options?: ErrorOptions) {
-    const { seed, schedule, virtualMs, trace, report } = run
+    const { seed, schedule, virtualMs, trace } = run
     const again = schedule === '' ? `{ seed: ${seed} }` : `{ seed: ${seed}, schedule: '${schedule}' }`
     const lines = [
       what,
       `After ${showMs(virtualMs)} of virtual time. The same again: simulate(${again}, …)`,
       ...(trace.length === 0 ? [] : ['The last steps:']),
       ...trace.slice(-SHOWN_MAX).map((line) => `  ${line}`),
-      ...(report === undefined ? [] : [`Report: ${report}`]),
     ]
     super(lines.join('\n'), options)
     this.code = code
+    this.what = what
     this.seed = seed
     this.schedule = schedule
     this.virtualMs = virtualMs
     this.trace = trace
     // They would hide the message where the whole error is printed.
     Object.defineProperty(this, 'trace', { enumerable: false })
-    this.report = report
+  }
+
+  /** Path of the report; undefined: none was written. */
+  get report(): string | undefined {
+    return this.#report
+  }
+
+  /**
+   * Adds the report, which is written when the run is over, and a line about it to the message.
+   *
+   * @internal
+   */
+  addReport({ path, line }: { readonly path: string | undefined; readonly line: string }): void {
+    const { message, stack } = this
+    this.#report = path
+    this.message = `${message}\n${line}`
+    // The stack begins with the message.
+    if (stack !== undefined) this.stack = stack.replace(message, () => this.message)
   }
 }
 

@@ -1,8 +1,10 @@
 // Simulations of a service: the shipped nodes and the user's own code, in virtual time, from one seed.
 
 import { randomInt } from 'node:crypto'
+import { writeReport } from '../report/write-report.ts'
 import { userFrame } from './awaited-places.ts'
 import { SimulationError } from './error.ts'
+import { renderFailureReport } from './failure-report.ts'
 import { type RunModes, Simulation } from './simulation.ts'
 import type { SimulationOptions, SimulationResult, World } from './types.ts'
 
@@ -23,11 +25,25 @@ export function runSimulation(options: SimulationOptions, body: Body): Promise<S
   const ended = before.then(async () => {
     await loaded
     const seed = options.seed ?? randomInt(2 ** 31)
-    const run = (modes?: RunModes) => new Simulation(options, seed, modes).run(body)
+    const failed = new Map<unknown, Simulation>()
+    const run = async (modes?: RunModes): Promise<SimulationResult> => {
+      const simulation = new Simulation(options, seed, modes)
+      try {
+        return await simulation.run(body)
+      } catch (error) {
+        failed.set(error, simulation)
+        throw error
+      }
+    }
     try {
       return options.determinism === 'check' ? await runTwice(run) : await run()
-    } catch (error) {
-      throw await withPlaces(error, run)
+    } catch (first) {
+      const error = await withPlaces(first, run)
+      const history = failed.get(error)?.history
+      const { report } = options
+      if (error instanceof SimulationError && history !== undefined && report !== undefined)
+        error.addReport(writeReport(report, () => renderFailureReport(error, history)))
+      throw error
     }
   })
   before = ended.catch(() => {})

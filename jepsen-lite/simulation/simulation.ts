@@ -318,7 +318,6 @@ export class Simulation implements World {
       schedule: this.#schedule.text,
       virtualMs: this.#now,
       trace: [...this.#trace],
-      report: undefined,
     }
     const error = new SimulationError(code, what, run, options)
     const frames = userFrames(place)

@@ -1,7 +1,5 @@
 // The verdicts on recorded histories: the checkers of jepsen-lite, with an error that explains and a report to look at.
 
-import { mkdirSync, writeFileSync } from 'node:fs'
-import { dirname, resolve } from 'node:path'
 import {
   type Check,
   type Checks,
@@ -20,6 +18,7 @@ import {
 import { RecordedHistory } from '../history/recorded-history.ts'
 import { formatOperation, formatOutcome } from '../report/format-operation.ts'
 import { renderReport } from '../report/index.ts'
+import { writeReport } from '../report/write-report.ts'
 import type { History } from '../workload/history.ts'
 
 export interface CheckOptions {
@@ -186,20 +185,6 @@ function failureMessage(
 ): AnomalyError {
   if (report === undefined)
     return new AnomalyError([head, ...lines].join('\n'), verdict, anomalies, undefined)
-  const path = resolve(report)
-  const why = writeReport(path, renderReport(reported))
-  const last = why === undefined ? `  Report: ${path}` : `  The report could not be written: ${why}`
-  const text = [head, ...lines, last].join('\n')
-  return new AnomalyError(text, verdict, anomalies, why === undefined ? path : undefined)
-}
-
-/** Why it could not be written. What is wrong with the history matters more than this. */
-function writeReport(path: string, page: string): string | undefined {
-  try {
-    mkdirSync(dirname(path), { recursive: true })
-    writeFileSync(path, page)
-    return undefined
-  } catch (error) {
-    return error instanceof Error ? error.message : String(error)
-  }
+  const { path, line } = writeReport(report, () => renderReport(reported))
+  return new AnomalyError([head, ...lines, `  ${line}`].join('\n'), verdict, anomalies, path)
 }

@@ -6,7 +6,7 @@ import { Ink, msAt, xAt } from './ink.js'
 /** @import { Filter, Stretch } from './layout.js' */
 /** @import { Frame } from './ink.js' */
 import { moved, stretched, ticks, timeText, zoomed } from './layout.js'
-import { Faults, Nodes } from './nodes.js'
+import { Faults, Lanes } from './nodes.js'
 import { Operations } from './operations.js'
 
 /**
@@ -40,6 +40,12 @@ const LEGENDS = {
     ['paused', 'paused'],
     ['down', 'down'],
   ],
+  processes: [
+    ['running', 'running'],
+    ['paused', 'paused or blocked'],
+    ['down', 'down'],
+    ['failure', 'failure'],
+  ],
   operations: [
     ['change', 'change'],
     ['read', 'read'],
@@ -59,6 +65,8 @@ const WHEEL_FACTOR = 0.0015
 const STEP = { move: 0.2, zoom: 0.6 }
 /** If a table leads to an operation, this many times its length is shown. */
 const AROUND = 12
+/** If a table leads to a time, one of so many parts of the whole is shown, or less. */
+const PARTS = 8
 const STATES_SHOWN_MAX = 4
 const POINTS_BEFORE = 6
 
@@ -104,12 +112,15 @@ class Page {
     this.#listenToSurroundings()
     this.#show()
     this.#describe(undefined)
+    // The last lines are those before a failure.
+    const output = document.querySelector('#output section')
+    if (output !== null) output.scrollTop = output.scrollHeight
   }
 
   // ---- the charts
 
   #addCharts() {
-    const { nodes, faults } = this.#data
+    const { faults } = this.#data
     this.#chart('', [], { height: AXIS_HEIGHT }, false, (frame) => this.#drawAxis(frame))
     if (faults.length > 0) {
       const part = new Faults(this.#data)
@@ -121,21 +132,41 @@ class Page {
         (frame) => part.draw(frame),
         (frame, x, y) => {
           const fault = part.hit(frame, x, y)
-          return fault && describeFault(fault, this.#data.nodes)
+          return fault && describeFault(fault, this.#data)
         },
       )
     }
-    if (nodes.length > 0) {
-      const part = new Nodes(this.#data)
+    this.#addLanes()
+    if (this.#data.calls.length > 0) this.#addOperations()
+    else byId('controls').dataset.empty = ''
+  }
+
+  #addLanes() {
+    const { nodes, spans, marks, processes, processSpans, processMarks, output } = this.#data
+    const [ofNodes, ofProcesses] = [
+      new Lanes({ names: nodes, spans, marks, output: [], struck: (fault) => fault.nodes }, this.#data),
+      new Lanes(
+        {
+          ...{ names: processes, spans: processSpans, marks: processMarks, output },
+          struck: (fault) => fault.processes,
+        },
+        this.#data,
+      ),
+    ]
+    const add = (/** @type {string} */ title, /** @type {Legend} */ legend, /** @type {Lanes} */ part) =>
       this.#chart(
-        'Nodes',
-        LEGENDS.nodes,
+        title,
+        legend,
         part,
         false,
         (frame) => part.draw(frame),
-        (frame, x, y) => this.#tellOfNode(part, frame, x, y),
+        (frame, x, y) => describeLane(part, frame, x, y),
       )
-    }
+    if (nodes.length > 0) add('Nodes', LEGENDS.nodes, ofNodes)
+    if (processes.length > 0) add('Processes', LEGENDS.processes, ofProcesses)
+  }
+
+  #addOperations() {
     const operations = this.#operations
     this.#chart(
       'Operations, by client',
@@ -250,6 +281,11 @@ class Page {
       ctx.fillRect(x, height - 5, 1, 5)
       ctx.fillStyle = ink.of('ink')
       if (x > left + 15 && x < right - 15) ctx.fillText(timeText(ms, stepMs), x, height / 2 - 2)
+    }
+    ctx.fillStyle = ink.of('down')
+    for (const ms of this.#data.brokenMs) {
+      const x = Math.min(xAt(frame, ms), right - 6)
+      if (x >= left && ms <= view.toMs) ctx.fillText('✗', x, height - 5)
     }
   }
 
@@ -382,6 +418,15 @@ class Page {
     this.#panels.focus({ preventScroll: true })
   }
 
+  /** @param {number} ms */
+  #goToTime(ms) {
+    const longest = (this.#whole.toMs - this.#whole.fromMs) / PARTS
+    const half = Math.min(this.#view.toMs - this.#view.fromMs, longest) / 2
+    this.#cursorMs = ms
+    this.#setView(moved({ fromMs: ms - half, toMs: ms + half }, 0, this.#whole))
+    byId('timeline').scrollIntoView()
+  }
+
   // ---- the text about the selection
 
   /** @param {Description | undefined} selected */
@@ -430,25 +475,6 @@ class Page {
     }
     if (found.length > STATES_SHOWN_MAX) rows.push(['and', `${found.length - STATES_SHOWN_MAX} more keys`])
     return { title: call.what, rows }
-  }
-
-  /** @param {Nodes} part @param {Frame} frame @param {number} x @param {number} y @returns {Description | undefined} */
-  #tellOfNode(part, frame, x, y) {
-    const ms = msAt(frame, x)
-    const found = part.hit(y, ms)
-    if (found === undefined) return undefined
-    const { name, span } = found
-    const marks = part.marksAround(span.node, ms, msAt(frame, x + 6) - ms)
-    return {
-      title: `${name}: ${span.state}${span.term === null ? '' : ` in term ${span.term}`}`,
-      rows: [
-        ['interval', `${span.fromMs.toFixed(1)} to ${span.toMs.toFixed(1)} ms`],
-        ...(span.leader === '' ? [] : [/** @type {const} */ (['leader', span.leader])]),
-        ...marks.map(
-          ({ what, timeMs, text }) => /** @type {const} */ ([what, `${timeMs.toFixed(1)} ms ${text}`]),
-        ),
-      ],
-    }
   }
 
   // ---- control
@@ -570,8 +596,9 @@ class Page {
     const places = new Map(calls.map(({ id }, place) => [String(id), place]))
     document.addEventListener('click', ({ target }) => {
       if (!(target instanceof HTMLElement)) return
-      const { operation, key } = target.dataset
+      const { operation, key, time } = target.dataset
       if (operation !== undefined) this.#goTo(places.get(operation) ?? -1)
+      if (time !== undefined) this.#goToTime(Number(time))
       if (key === undefined) return
       this.#choose({ key: keys.indexOf(key), client: -1, outcome: '' })
       byId('timeline').scrollIntoView()
@@ -667,11 +694,44 @@ function formatInterval({ startMs, endMs }) {
   return `${startMs.toFixed(3)} to ${endMs.toFixed(3)} ms: ${(endMs - startMs).toFixed(3)} ms`
 }
 
-/** @param {PageData['faults'][number]} fault @param {readonly string[]} nodes @returns {Description} */
-const describeFault = ({ kind, nodes: hit, fromMs, toMs, effect, details }, nodes) => ({
+/** @param {Lanes} part @param {Frame} frame @param {number} x @param {number} y @returns {Description | undefined} */
+function describeLane(part, frame, x, y) {
+  const ms = msAt(frame, x)
+  const found = part.hit(y, ms)
+  if (found === undefined) return undefined
+  const { name, span, lines } = found
+  const marks = part.marksAround(span.lane, ms, msAt(frame, x + 6) - ms)
+  return {
+    title: `${name}: ${span.state}${span.term === null ? '' : ` in term ${span.term}`}`,
+    rows: [
+      ['interval', `${span.fromMs.toFixed(1)} to ${span.toMs.toFixed(1)} ms`],
+      ...(span.leader === '' ? [] : [/** @type {const} */ (['leader', span.leader])]),
+      ...marks.map(
+        ({ what, timeMs, text }) => /** @type {const} */ ([what, `${timeMs.toFixed(1)} ms ${text}`]),
+      ),
+      ...lines.map(
+        ({ timeMs, isError, text }) =>
+          /** @type {const} */ ([`${timeMs.toFixed(1)} ms${isError ? ', stderr' : ''}`, text]),
+      ),
+    ],
+  }
+}
+
+/** @param {PageData['faults'][number]} fault @param {PageData} data @returns {Description} */
+const describeFault = ({ kind, nodes: hit, processes: struck, fromMs, toMs, effect, details }, data) => ({
   title: `fault ${kind}`,
   rows: [
-    ['nodes', hit.map((node) => nodes[node]).join(' ') || 'no certain node'],
+    ...(struck.length === 0
+      ? []
+      : [/** @type {const} */ (['processes', struck.map((place) => data.processes[place]).join(' ')])]),
+    ...(struck.length > 0 && hit.length === 0
+      ? []
+      : [
+          /** @type {const} */ ([
+            'nodes',
+            hit.map((node) => data.nodes[node]).join(' ') || 'no certain node',
+          ]),
+        ]),
     ['interval', `${fromMs.toFixed(1)} to ${toMs.toFixed(1)} ms`],
     ['took effect', effect ?? 'no effect was seen'],
     ...(details === '' ? [] : [/** @type {const} */ (['how', details])]),

@@ -74,6 +74,26 @@ test('draws only what is in view', () => {
   expect(some).toBeLessThan(15)
 })
 
+test('draws what processes wrote below their lanes, until the next line', () => {
+  const story = new Story().note('start', { process: 'a' }).note('start', { process: 'b' })
+  const write = (text: string, stream = 'stdout') => story.note('output', { process: 'a', stream, text })
+  write('the first line')
+  story.pass(80)
+  write('the second line', 'stderr')
+  story.pass(120)
+  write('the last line')
+  story.note('violation', { message: 'a promise' })
+  const page = open(story)
+  const lines = () => page.texts('Processes').filter((text) => text.includes('line'))
+  expect(page.texts('Processes')).toEqual(expect.arrayContaining(['a', 'running', 'b']))
+  expect(lines()).toEqual(['the first line', '! the second line', 'the last line'])
+  // Without operations there are no charts of them.
+  expect(page.headings()).toEqual(['Overview', 'Processes'])
+  // In the middle, where no line begins, is the last one before.
+  for (let n = 0; n < 8; n++) page.press('+')
+  expect(lines()).toEqual(['! the second line'])
+})
+
 // ---------------------------------------------------------------------------------------------------------------------
 
 type Listener = (event: object) => void
@@ -162,6 +182,7 @@ function open({ history }: Story) {
       getElementById: (id: string) => element(id),
       createElement: () => new FakeElement(),
       addEventListener() {},
+      querySelector: () => null,
     },
     ...{
       HTMLElement: FakeElement,
@@ -182,17 +203,21 @@ function open({ history }: Story) {
   runInContext(script, createContext(page))
   const panels = element('panels')
   const drawn = () => panels.children.flatMap(({ calls }) => calls)
+  /** Drawings of the chart below this heading. */
+  const chart = (heading: string) => {
+    const at = panels.children.findIndex(({ children: [first] }) => first?.text === heading)
+    return panels.children[at + 1]?.calls ?? []
+  }
   const forget = () => {
     for (const { calls } of panels.children) calls.length = 0
   }
   return {
     drawn: () =>
       drawn().flatMap(([name, text]) => (name === 'fillText' && String(text).includes(' → ') ? [text] : [])),
-    /** The chart below this heading. */
-    fills(heading: string): number {
-      const at = panels.children.findIndex(({ children: [first] }) => first?.text === heading)
-      return panels.children[at + 1]?.calls.filter(([name]) => name === 'fillRect').length ?? 0
-    },
+    fills: (heading: string): number => chart(heading).filter(([name]) => name === 'fillRect').length,
+    texts: (heading: string): string[] =>
+      chart(heading).flatMap(([name, text]) => (name === 'fillText' ? [String(text)] : [])),
+    headings: () => panels.children.flatMap(({ children: [first] }) => first?.text ?? []),
     told: () => element('detail').textContent,
     press(key: string) {
       forget()

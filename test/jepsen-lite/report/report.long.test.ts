@@ -32,6 +32,28 @@ function writeReport(): string {
   return pathToFileURL(file).href
 }
 
+/** A simulation that failed: a process was paused, and what processes wrote. */
+function writeFailedSimulation(): string {
+  const story = new Story().note('start', { process: 'worker' })
+  const write = (text: string) => story.note('output', { process: 'worker', stream: 'stderr', text })
+  story.note('role', { node: 'n1', role: 'leader', term: 2 })
+  for (let at = 0; at < 100; at++) {
+    story.pass(100)
+    write(`line ${at}`)
+  }
+  const [nodes, processes] = [[], ['worker']]
+  story.note('inject', { fault: 'pause', id: 1, nodes, processes, effect: 'worker' })
+  story.note('pause', { process: 'worker' }).pass(500)
+  const failure = {
+    ...{ code: 'always', what: '"one owner" does not hold', timeMs: 10_500, seed: 7, schedule: '' },
+    steps: ['10.000 s faults: pause worker'],
+  }
+  const { history } = story.note('violation', { message: failure.what })
+  const file = join(folder, 'simulation.html')
+  writeFileSync(file, renderReport({ history, verdict: check(history), failure }))
+  return pathToFileURL(file).href
+}
+
 /** How many pixels of the charts have this colour. */
 const countPixels = (page: Page, colour: string): Promise<number> =>
   page.evaluate<number>(`{
@@ -55,6 +77,25 @@ describeConsole(needsChromium('the report in a browser'), () => {
     expect(await findBarriers(page)).toEqual([])
     expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(360)
   })
+
+  test.each(['light', 'dark'] as const)(
+    'of a simulation has no barriers on %s paper',
+    async (colorScheme) => {
+      const page = await openPage(writeFailedSimulation(), { colorScheme })
+      // The lines before the failure are in view, and lead to their time.
+      await expect
+        .poll(() => page.evaluate("document.querySelector('#output section').scrollTop"))
+        .toBeGreaterThan(0)
+      await page.locator('#output button').last().click()
+      await expect.poll(() => page.locator('#window').textContent()).toMatch(/^9\.\d+ s to 10\.\d+ s$/)
+      await expect.poll(() => countPixels(page, findColor('down')[colorScheme])).toBeGreaterThan(100)
+      await page.getByText('The last steps').click()
+      expect(await findBarriers(page)).toEqual([])
+      await page.setViewportSize({ width: 360, height: 740 })
+      expect(await findBarriers(page)).toEqual([])
+      expect(await page.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(360)
+    },
+  )
 
   test('draws in the colours of the theme, and prints on light paper', async () => {
     const page = await openPage(writeReport(), { colorScheme: 'dark' })

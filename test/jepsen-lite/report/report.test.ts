@@ -116,7 +116,7 @@ describe('what it draws', () => {
 
   test('what nodes were, and what was done to them', () => {
     const { spans, marks, faults } = dataIn(reportOn(troubled()))
-    expect(spans.map(({ node, state, term, fromMs, toMs }) => [node, state, term, fromMs, toMs])).toEqual([
+    expect(spans.map(({ lane, state, term, fromMs, toMs }) => [lane, state, term, fromMs, toMs])).toEqual([
       [0, 'starting', null, 0, 10],
       [0, 'leader', 2, 10, 20],
       [0, 'down', null, 20, 40],
@@ -126,7 +126,7 @@ describe('what it draws', () => {
       [1, 'follower', 2, 50, 60],
     ])
     // A killed process ends too; the report shows one mark for both.
-    expect(marks.map(({ node, what, timeMs }) => [node, what, timeMs])).toEqual([
+    expect(marks.map(({ lane, what, timeMs }) => [lane, what, timeMs])).toEqual([
       [0, 'start', 0],
       [0, 'elected', 10],
       [0, 'kill', 20],
@@ -139,6 +139,50 @@ describe('what it draws', () => {
     ).toEqual([
       ['kill-one', [0], 20, 40, 'it was gone'],
       ['pause-one', [1], 30, 60, null],
+    ])
+  })
+
+  test('what the processes of a simulation were, and what they wrote', () => {
+    const { processes, processSpans, processMarks, output, faults, startMs } = dataIn(reportOn(simulated()))
+    expect([startMs, processes]).toEqual([0, ['body', 'worker']])
+    expect(processSpans.map(({ lane, state, fromMs, toMs }) => [lane, state, fromMs, toMs])).toEqual([
+      [0, 'running', 0, 60],
+      [1, 'running', 10, 15],
+      [1, 'blocked', 15, 20],
+      [1, 'paused', 20, 25],
+      [1, 'blocked', 25, 30],
+      [1, 'running', 30, 35],
+      [1, 'down', 35, 40],
+      [1, 'running', 40, 50],
+      [1, 'ended', 50, 60],
+    ])
+    expect(processMarks.filter(({ lane }) => lane === 1).map(({ what, timeMs }) => [what, timeMs])).toEqual([
+      ['start', 10],
+      ['block', 15],
+      ['pause', 20],
+      ['resume', 25],
+      ['unblock', 30],
+      ['kill', 35],
+      ['start', 40],
+      ['ended', 50],
+    ])
+    expect(output).toEqual([
+      { process: 1, timeMs: 12, isError: false, text: 'one' },
+      { process: 1, timeMs: 12, isError: false, text: 'two' },
+      { process: 1, timeMs: 45, isError: true, text: 'bad' },
+    ])
+    expect(faults).toMatchObject([
+      { kind: 'pause', nodes: [], processes: [1], fromMs: 20, toMs: 25, effect: 'worker', details: '' },
+      {
+        kind: 'cut',
+        nodes: [0],
+        processes: [1],
+        fromMs: 25,
+        toMs: 60,
+        effect: 'n1 worker',
+        details: 'from n2',
+      },
+      { kind: 'crash', nodes: [], processes: [1], fromMs: 26, toMs: 60, effect: null },
     ])
   })
 
@@ -163,7 +207,7 @@ describe('what it draws', () => {
     )
     const { startMs, endMs, spans, faults } = dataIn(reportOn(story))
     expect([startMs, endMs]).toEqual([5, 6])
-    expect(spans).toMatchObject([{ node: 0, state: 'leader', fromMs: 5, toMs: 6 }])
+    expect(spans).toMatchObject([{ lane: 0, state: 'leader', fromMs: 5, toMs: 6 }])
     expect(faults).toMatchObject([{ nodes: [0], fromMs: 5, toMs: 6 }])
   })
 
@@ -182,18 +226,58 @@ describe('what it draws', () => {
   })
 })
 
+test('a failed simulation states why, how to repeat it, and what its processes wrote', () => {
+  const { history } = simulated()
+  const failure = {
+    ...{ code: 'always', what: '"one owner" does not hold\n  at file.ts', timeMs: 60, seed: 7 },
+    ...{ schedule: '500 pause a for 60000', steps: ['0.060 s worker: output bad'] },
+  }
+  const html = renderReport({ history, verdict: check(history), failure })
+  const text = textOf(html)
+  expect(text).toMatch(/simulate seed 7 ✗ always &quot;one owner&quot; does not hold at file\.ts/)
+  expect(text).toContain('simulate({ seed: 7, schedule: &#39;500 pause a for 60000&#39; }, …)')
+  expect(text).toMatch(/Output ms process line 12\.0 worker one 12\.0 worker two 45\.0 worker stderr bad/)
+  expect(text).toContain('The last steps (1) 0.060 s worker: output bad')
+  // It has no operations, about which there is nothing to say.
+  expect(text).not.toMatch(/Verdicts|operations in/)
+  expect(unclosed(html)).toEqual([])
+  // The last lines are those before the failure.
+  const chatty = simulated()
+  for (let at = 0; at < 2_000; at++)
+    chatty.events.push({
+      type: 'note',
+      time: 60,
+      what: 'output',
+      process: 'worker',
+      stream: 'stdout',
+      text: `${at}`,
+    })
+  const long = textOf(renderReport({ history: chatty.history, verdict: check(chatty.history), failure }))
+  expect(long).toMatch(
+    /Output \(the last 1000 of 2003 lines\) ms process line 60\.0 worker 1000 .* worker 1999 /,
+  )
+})
+
 test('nothing from the data is taken for a page', () => {
   const story = new Story({ workload: HOSTILE, command: HOSTILE })
     .tell(put(HOSTILE, HOSTILE), {}, HOSTILE)
     .tell(get(HOSTILE), { value: `not ${HOSTILE}` }, HOSTILE)
+    .note('output', { process: HOSTILE, stream: HOSTILE, text: HOSTILE })
   const html = reportOn(story, {
     verdict: HOSTILE,
     findings: [{ kind: HOSTILE, message: HOSTILE }],
     skipped: { [HOSTILE]: HOSTILE },
   })
-  expect(html).not.toContain('<img')
-  expect(html).not.toContain('<!-- ')
-  expect(unclosed(html)).toEqual([])
+  const { history } = story
+  const failure = {
+    ...{ code: HOSTILE, what: `${HOSTILE}\n${HOSTILE}`, timeMs: 1, seed: 1, schedule: HOSTILE },
+    steps: [HOSTILE],
+  }
+  for (const page of [html, renderReport({ history, verdict: check(history), failure })]) {
+    expect(page).not.toContain('<img')
+    expect(page).not.toContain('<!-- ')
+    expect(unclosed(page)).toEqual([])
+  }
   const { keys, clients } = dataIn(html)
   expect({ keys, clients }).toEqual({ keys: [HOSTILE], clients: [HOSTILE] })
 })
@@ -281,6 +365,33 @@ function troubled(): Story {
   note(40, 'start', { node: 'n1' })
   note(50, 'resume', { node: 'n2' })
   note(60, 'phase', { phase: 'end' })
+  return story
+}
+
+/** A process that is blocked, paused, killed, and ends after its second start. */
+function simulated(): Story {
+  const story = new Story()
+  const note = (time: number, what: string, details: object) =>
+    story.events.push({ ...details, type: 'note', time, what })
+  const process = 'worker'
+  note(0, 'role', { node: 'n1', role: 'leader', term: 2 })
+  note(0, 'start', { process: 'body' })
+  note(10, 'start', { process })
+  note(12, 'output', { process, stream: 'stdout', text: 'one\ntwo\n' })
+  note(15, 'block', { process })
+  note(20, 'inject', { fault: 'pause', id: 1, nodes: [], processes: [process], effect: process })
+  note(20, 'pause', { process })
+  note(25, 'heal', { fault: 'pause', id: 1 })
+  note(25, 'resume', { process })
+  const from = 'n2'
+  note(25, 'inject', { fault: 'cut', id: 2, nodes: ['n1'], processes: [process], from, effect: 'n1 worker' })
+  note(26, 'inject', { fault: 'crash', id: 3, nodes: [], processes: [process], effect: null })
+  note(30, 'unblock', { process })
+  note(35, 'kill', { process })
+  note(40, 'start', { process })
+  note(45, 'output', { process, stream: 'stderr', text: 'bad' })
+  note(50, 'ended', { process })
+  note(60, 'violation', { message: 'one owner' })
   return story
 }
 

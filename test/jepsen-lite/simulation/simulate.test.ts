@@ -1,5 +1,8 @@
 // Simulations of services, through `simulate` of quorate/testing.
 
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import {
   checkLinearizable,
@@ -540,6 +543,59 @@ test('a run has a limit of virtual time', async () => {
     { virtualMsMax: 5_000 },
   )
   expect(failure).toMatchObject({ code: 'virtual_time', virtualMs: 5_000 })
+})
+
+/** A process writes a key, and the run fails. */
+const failing = async (world: World) => {
+  const worker = world.process('worker', async (self) => {
+    await using client = self.client()
+    console.log('writes <now>')
+    await recorded(client, { history: world.history }).put('a', '1')
+  })
+  await worker.ended
+  world.cluster.node('n1').pause()
+  await world.eventually('rain', () => false, { ms: 2_000 })
+}
+
+test('a run that fails writes a report, into a folder that may not exist yet', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'quorate-simulate-'))
+  onTestFinished(() => rmSync(folder, { recursive: true }))
+  const report = join(folder, 'reports/today/report.html')
+  await simulate({ seed: 1, report }, () => {})
+  expect(existsSync(report)).toBe(false)
+  const failure = await failureOf(failing, { report })
+  expect(failure.report).toBe(report)
+  expect(failure.message).toMatch(/^"rain" was not so within 2\.000 s\n(.*\n)*Report: .*report\.html$/)
+  expect(failure.stack).toContain(failure.message)
+  const html = readFileSync(report, 'utf8')
+  expect(html).toContain('"rain" was not so within 2.000 s'.replaceAll('"', '&quot;'))
+  expect(html).toContain('simulate({ seed: 1 }, …)')
+  expect(html).toContain('writes &lt;now&gt;')
+  const data = JSON.parse(html.match(/id="data">(.*?)<\/script>/s)?.[1] ?? '')
+  expect(data).toMatchObject({
+    ...{
+      startMs: 0,
+      brokenMs: [failure.virtualMs],
+      nodes: ['n1', 'n2', 'n3'],
+      processes: ['body', 'worker'],
+    },
+    calls: [{ what: 'put a = "1"', outcome: 'ok' }],
+    output: [{ process: 1, isError: false, text: 'writes <now>' }],
+    faults: [{ kind: 'pause', nodes: [0], effect: 'n1' }],
+  })
+  // The report has the places that wait, which a second run finds.
+  const waiting = await failureOf(() => waitForNobody(), { report })
+  expect(waiting).toMatchObject({ code: 'deadlock', report })
+  expect(readFileSync(report, 'utf8')).toContain('body at waitForNobody')
+})
+
+test('a report that cannot be written hides nothing', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'quorate-simulate-'))
+  onTestFinished(() => rmSync(folder, { recursive: true }))
+  writeFileSync(join(folder, 'file'), '')
+  const failure = await failureOf(failing, { report: join(folder, 'file/report.html') })
+  expect(failure).toMatchObject({ code: 'eventually', report: undefined })
+  expect(failure.message).toMatch(/^"rain" was not so (.*\n)*The report could not be written: E/)
 })
 
 test('what must come at last comes, or fails the run', async () => {
