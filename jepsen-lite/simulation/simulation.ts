@@ -141,7 +141,7 @@ export class Simulation implements World {
       this.#notes.state(process.closing || process.ended ? 'ended' : 'kill', process.name)
       this.#network.gone(process)
     }
-    this.#sim.onSay = (process, what) => this.#observe(process?.name ?? 'nodes', what)
+    this.#sim.onSay = (process, what) => this.#observe(process?.name ?? 'nodes', what, /\bpeer\b/.test(what))
     this.cluster = new Nodes(this.#sim, {
       faults: this.#notes,
       promise: () => this.#promise(),

@@ -52,6 +52,8 @@ export class ProcessRequests {
   /** From now on the process answers requests to its name. Call the result to end that. */
   serve(process: VirtualProcess, handler: Handler): () => void {
     const host = hostOf(process.name)
+    if (host !== process.name.toLowerCase())
+      throw new RangeError(`connect: no host has the name ${process.name}: use letters, digits, - and .`)
     if (this.#servers.get(host)?.process === process)
       throw new RangeError(`connect: ${process.name} has a handler already`)
     const server = { process, handler }

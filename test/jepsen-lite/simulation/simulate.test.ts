@@ -478,6 +478,10 @@ test('processes answer requests of each other', async () => {
     expect(await slow.catch(codeOf)).toBe('ECONNRESET')
     expect(await fetch('http://shop/a').catch(codeOf)).toBe('ECONNREFUSED')
     expect(await fetch('http://nobody/').catch(codeOf)).toBe('ECONNREFUSED')
+    const nameless = world.process('a/b', async () => {
+      expect(() => world.connect(() => new Response())).toThrow('no host has the name a/b')
+    })
+    await nameless.ended
   })
 })
 
