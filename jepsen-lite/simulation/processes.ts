@@ -130,8 +130,12 @@ export class VirtualProcesses {
     do {
       this.#isTouched = false
       await this.#turn()
-      // Time stands still meanwhile.
-      for (; this.#works[0]?.deliver !== undefined; this.#isTouched = true) this.#works.shift()?.deliver?.()
+      // Time stands still meanwhile. One outcome is delivered, then its promises run: whether the next one is known
+      // already depends on real time.
+      if (this.#works[0]?.deliver !== undefined) {
+        this.#isTouched = true
+        this.#works.shift()?.deliver?.()
+      }
     } while (this.#isTouched || this.#works.length > 0)
   }
 

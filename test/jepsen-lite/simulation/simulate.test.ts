@@ -1,5 +1,6 @@
 // Simulations of services, through `simulate` of quorate/testing.
 
+import { scrypt } from 'node:crypto'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -643,6 +644,29 @@ test('two runs that differ are found, with the first step that does', async () =
     await using kv = new Client({ endpoints: world.endpoints })
     await kv.put(String(Math.random()), String(Date.now()))
   })
+})
+
+test('work on the thread pool takes no virtual time, and ends in the order in which it began', async () => {
+  const once = async () => {
+    const steps: string[] = []
+    await simulate({ seed: 1 }, async (world) => {
+      const work = async (name: string, length: number) => {
+        const { promise, resolve } = Promise.withResolvers<void>()
+        scrypt('password', name, length, { N: 2 ** length }, () => resolve())
+        await promise
+        steps.push(`${name} is derived`)
+        await Promise.resolve()
+        steps.push(`${name} continues`)
+      }
+      await Promise.all([work('slow', 11), work('quick', 1), work('other', 2)])
+      expect(world.now).toBe(0)
+    })
+    return steps
+  }
+  for (let run = 0; run < 5; run++)
+    expect(await once()).toEqual(
+      ['slow', 'quick', 'other'].flatMap((name) => [`${name} is derived`, `${name} continues`]),
+    )
 })
 
 test('runs wait for each other, and leave no global behind', async () => {
