@@ -31,6 +31,8 @@ export interface PageData {
   readonly processMarks: readonly LaneMark[]
   /** The last lines that processes have written. */
   readonly output: readonly PageLine[]
+  /** How many lines came before those. */
+  readonly linesLeftOut: number
   readonly faults: readonly Band[]
 }
 
@@ -77,6 +79,7 @@ export function buildPageData(history: History, { linearizability }: CheckResult
   const clients = indexNames(calls.map(({ client }) => String(client)))
   const nodes = collectNodes(history)
   const processes = [...new Set(notes.flatMap(({ process }) => process ?? []))]
+  const lines = collectOutput(history)
   const processLanes = buildLanes(notes, 'process', processes, endMs)
   const keys = indexNames([
     ...calls.flatMap(({ op }) => ('key' in op ? [op.key] : [])),
@@ -95,9 +98,10 @@ export function buildPageData(history: History, { linearizability }: CheckResult
     processes,
     processSpans: processLanes.spans,
     processMarks: processLanes.marks,
-    output: collectOutput(history)
+    output: lines
       .slice(-OUTPUT_MAX)
       .map(({ process, ...line }) => ({ process: processes.indexOf(process), ...line })),
+    linesLeftOut: Math.max(0, lines.length - OUTPUT_MAX),
     faults: buildBands(notes, nodes, processes, endMs),
   }
 }

@@ -1,5 +1,6 @@
 // A report as a file. What is wrong with a history matters more than a report that cannot be written.
 
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 
@@ -9,13 +10,18 @@ export interface WrittenReport {
   readonly line: string
 }
 
+/** Runs a function outside of the simulated process that calls it, and may not use the disk. */
+const outside = AsyncLocalStorage.snapshot()
+
 /** `render`: makes the page. */
 export function writeReport(report: string, render: () => string): WrittenReport {
   const path = resolve(report)
   try {
-    const page = render()
-    mkdirSync(dirname(path), { recursive: true })
-    writeFileSync(path, page)
+    outside(() => {
+      const page = render()
+      mkdirSync(dirname(path), { recursive: true })
+      writeFileSync(path, page)
+    })
     return { path, line: `Report: ${path}` }
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error)

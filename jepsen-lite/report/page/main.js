@@ -3,8 +3,10 @@
 import { Latency, Overview, Throughput } from './charts.js'
 import { Ink, msAt, xAt } from './ink.js'
 /** @import { PageCall, PageData } from '../data.ts' */
+/** @import { Band as Fault } from '../nodes.ts' */
 /** @import { Filter, Stretch } from './layout.js' */
 /** @import { Frame } from './ink.js' */
+/** @import { LaneData } from './nodes.js' */
 import { moved, stretched, ticks, timeText, zoomed } from './layout.js'
 import { Faults, Lanes } from './nodes.js'
 import { Operations } from './operations.js'
@@ -142,18 +144,21 @@ class Page {
   }
 
   #addLanes() {
-    const { nodes, spans, marks, processes, processSpans, processMarks, output } = this.#data
-    const [ofNodes, ofProcesses] = [
-      new Lanes({ names: nodes, spans, marks, output: [], struck: (fault) => fault.nodes }, this.#data),
-      new Lanes(
-        {
-          ...{ names: processes, spans: processSpans, marks: processMarks, output },
-          struck: (fault) => fault.processes,
-        },
-        this.#data,
-      ),
-    ]
-    const add = (/** @type {string} */ title, /** @type {Legend} */ legend, /** @type {Lanes} */ part) =>
+    const { nodes, spans, marks, processes, processSpans, processMarks, output, linesLeftOut } = this.#data
+    const ofNodes = {
+      ...{ names: nodes, spans, marks, output: [], isExpectedToEnd: false },
+      struck: (/** @type {Fault} */ fault) => fault.nodes,
+    }
+    const ofProcesses = {
+      ...{ names: processes, spans: processSpans, marks: processMarks, output, isExpectedToEnd: true },
+      struck: (/** @type {Fault} */ fault) => fault.processes,
+    }
+    const add = (
+      /** @type {string} */ title,
+      /** @type {Legend} */ legend,
+      /** @type {LaneData} */ lanes,
+    ) => {
+      const part = new Lanes(lanes, this.#data)
       this.#chart(
         title,
         legend,
@@ -162,8 +167,10 @@ class Page {
         (frame) => part.draw(frame),
         (frame, x, y) => describeLane(part, frame, x, y),
       )
+    }
     if (nodes.length > 0) add('Nodes', LEGENDS.nodes, ofNodes)
-    if (processes.length > 0) add('Processes', LEGENDS.processes, ofProcesses)
+    const part = linesLeftOut === 0 ? '' : `, with the last ${output.length} lines of output`
+    if (processes.length > 0) add(`Processes${part}`, LEGENDS.processes, ofProcesses)
   }
 
   #addOperations() {

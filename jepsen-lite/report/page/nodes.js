@@ -10,6 +10,8 @@ import { Lane, packed } from './layout.js'
 const STATE_HEIGHT = 26
 const OUTPUT_HEIGHT = 16
 const ROW_HEIGHT = 17
+/** The least distance of the beginnings of two lines. */
+const TICK_GAP = 3
 /** Less room than this says nothing of a line of output. */
 const LINE_WIDTH_MIN = 24
 
@@ -29,6 +31,7 @@ const GLYPHS = {
  * @property {readonly Span[]} spans
  * @property {readonly LaneMark[]} marks
  * @property {readonly PageLine[]} output
+ * @property {boolean} isExpectedToEnd
  * @property {(fault: Band) => readonly number[]} struck
  */
 
@@ -78,7 +81,8 @@ export class Lanes {
     for (const fault of this.#faults) this.#underline(frame, fault)
     ctx.font = ink.font
     ctx.textAlign = 'center'
-    for (const mark of this.#data.marks) drawMark(frame, mark, this.#lanes[mark.lane]?.top ?? 0)
+    const { marks, isExpectedToEnd } = this.#data
+    for (const mark of marks) drawMark(frame, mark, this.#lanes[mark.lane]?.top ?? 0, isExpectedToEnd)
     ctx.textAlign = 'start'
     ctx.restore()
   }
@@ -125,10 +129,10 @@ function drawOutput(frame, lines, top) {
     const [x, words] = [xAt(frame, line.startMs), line.isError ? `! ${line.text}` : line.text]
     ctx.fillStyle = ink.of(line.isError ? 'down' : 'ink')
     const freeFrom = Math.max(tickTo, textTo)
-    // Lines on one pixel are drawn once.
+    // A part of the lines where there are many.
     if (x >= tickTo) {
       ctx.fillRect(x, top + 2, line.isError ? 2 : 1, OUTPUT_HEIGHT - 5)
-      tickTo = x + 1
+      tickTo = x + TICK_GAP
     }
     const from = Math.max(x, left) + 4
     const width = Math.min(xAt(frame, line.endMs), right) - from - 3
@@ -190,15 +194,16 @@ function drawSpan(frame, { state, term, fromMs, toMs }, top) {
   fitText(ctx, words, from, top + height / 2 + 0.5, Math.min(x + width, right) - from - 2, halo)
 }
 
-/** @param {Frame} frame @param {LaneMark} mark @param {number} top */
-function drawMark(frame, { timeMs, what }, top) {
+/** @param {Frame} frame @param {LaneMark} mark @param {number} top @param {boolean} isExpectedToEnd */
+function drawMark(frame, { timeMs, what }, top, isExpectedToEnd) {
   const { ctx, ink, view } = frame
   if (timeMs < view.fromMs || timeMs > view.toMs) return
   const [x, y] = [xAt(frame, timeMs), top + STATE_HEIGHT / 2]
   ctx.lineWidth = 3
   ctx.strokeStyle = ink.of('paper')
   ctx.strokeText(GLYPHS[what], x, y)
-  ctx.fillStyle = what === 'kill' || what === 'ended' || what === 'wipe' ? ink.of('down') : ink.of('ink')
+  const isDown = what === 'kill' || what === 'wipe' || (what === 'ended' && !isExpectedToEnd)
+  ctx.fillStyle = ink.of(isDown ? 'down' : 'ink')
   ctx.fillText(GLYPHS[what], x, y)
 }
 

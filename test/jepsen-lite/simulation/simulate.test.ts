@@ -594,6 +594,19 @@ test('a run that fails writes a report, into a folder that may not exist yet', a
   expect(readFileSync(report, 'utf8')).toContain('body at waitForNobody')
 })
 
+test('a check in the body writes its report too', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'quorate-simulate-'))
+  onTestFinished(() => rmSync(folder, { recursive: true }))
+  const report = join(folder, 'reports/check.html')
+  const failure = await failureOf(async ({ history }) => {
+    history.recorder.ok(history.invoke('1', { f: 'put', key: 'a', value: 'new' }), {})
+    history.recorder.ok(history.invoke('1', { f: 'get', key: 'a' }), { value: 'old' })
+    checkLinearizable(history, { report })
+  })
+  expect(failure).toMatchObject({ code: 'failed', cause: { name: 'AnomalyError', report } })
+  expect(readFileSync(report, 'utf8')).toContain('operation 2 fits nowhere')
+})
+
 test('a report that cannot be written hides nothing', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'quorate-simulate-'))
   onTestFinished(() => rmSync(folder, { recursive: true }))
