@@ -1,6 +1,7 @@
 // Simulations of a service: the shipped nodes and the user's own code, in virtual time, from one seed.
 
 import { randomInt } from 'node:crypto'
+import type { RecordedHistory } from '../history/recorded-history.ts'
 import { writeReport } from '../report/write-report.ts'
 import { userFrame } from './awaited-places.ts'
 import { SimulationError } from './error.ts'
@@ -25,21 +26,33 @@ export function runSimulation(options: SimulationOptions, body: Body): Promise<S
   const ended = before.then(async () => {
     await loaded
     const seed = options.seed ?? randomInt(2 ** 31)
-    const failed = new Map<unknown, Simulation>()
+    const failed = new Map<unknown, RecordedHistory>()
     const run = async (modes?: RunModes): Promise<SimulationResult> => {
       const simulation = new Simulation(options, seed, modes)
       try {
         return await simulation.run(body)
       } catch (error) {
-        failed.set(error, simulation)
+        failed.set(error, simulation.history)
         throw error
       }
     }
+    const differ = ({ virtualMs, history }: SimulationResult, what: string): SimulationError => {
+      const { schedule = '' } = options
+      const text = typeof schedule === 'string' ? schedule : schedule.text
+      const error = new SimulationError('not_deterministic', what, {
+        seed,
+        schedule: text,
+        virtualMs,
+        trace: [],
+      })
+      failed.set(error, history)
+      return error
+    }
     try {
-      return options.determinism === 'check' ? await runTwice(run) : await run()
+      return options.determinism === 'check' ? await runTwice(run, differ) : await run()
     } catch (first) {
       const error = await withPlaces(first, run)
-      const history = failed.get(error)?.history
+      const history = failed.get(error)
       const { report } = options
       if (error instanceof SimulationError && history !== undefined && report !== undefined)
         error.addReport(writeReport(report, () => renderFailureReport(error, history)))
@@ -51,7 +64,10 @@ export function runSimulation(options: SimulationOptions, body: Body): Promise<S
 }
 
 /** The second run must take the steps of the first one. */
-async function runTwice(run: (modes: RunModes) => Promise<SimulationResult>): Promise<SimulationResult> {
+async function runTwice(
+  run: (modes: RunModes) => Promise<SimulationResult>,
+  differ: (second: SimulationResult, what: string) => SimulationError,
+): Promise<SimulationResult> {
   const steps: string[] = []
   const first = await run({ stepped: (step) => void steps.push(step) })
   let at = 0
@@ -64,7 +80,11 @@ async function runTwice(run: (modes: RunModes) => Promise<SimulationResult>): Pr
   }
   const second = await run({ stepped: compare })
   if (second.traceHash === first.traceHash && at === steps.length) return second
-  throw new Error(`two runs differ after step ${at}. ${DIFFERS}`)
+  const next = steps[at]
+  throw differ(
+    second,
+    `two runs differ after step ${at}${next === undefined ? '' : `: "${next}", then the end`}. ${DIFFERS}`,
+  )
 }
 
 const DIFFERS =

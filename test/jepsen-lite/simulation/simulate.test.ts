@@ -653,6 +653,13 @@ test('two runs that differ are found, with the first step that does', async () =
       /two runs differ in step \d+: "body: PUT .*run-1.*", then "body: PUT .*run-2/,
     ),
   })
+  // The second run ends where the first one does something more.
+  let again = 0
+  const shorter = await failureOf(() => again++ === 0 && console.log('once'), { determinism: 'check' })
+  expect(shorter).toMatchObject({
+    code: 'not_deterministic',
+    message: expect.stringMatching(/two runs differ after step \d+: "body: output once", then the end/),
+  })
   await simulate({ seed: 1, determinism: 'check' }, async (world) => {
     await using kv = new Client({ endpoints: world.endpoints })
     await kv.put(String(Math.random()), String(Date.now()))
