@@ -2,9 +2,9 @@
 // dist/page/design/.
 
 import { readFileSync } from 'node:fs'
-import { extname } from 'node:path'
 
-const FOLDER = extname(import.meta.filename) === '.ts' ? '../../web/src/design/' : 'page/design/'
+// Jest 29 has no `import.meta.filename`.
+const FOLDER = import.meta.url.endsWith('.ts') ? '../../web/src/design/' : 'page/design/'
 
 /** The text of one style sheet of the design. */
 export const readDesign = (name: string): string =>

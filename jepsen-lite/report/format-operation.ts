@@ -1,6 +1,6 @@
 // Operations and answers in a few words, for the bars and the tables.
 
-import { assertNever } from '../../src/raft/index.ts'
+import { assertNever } from '../checker/models/plain.ts'
 import type { AnyOperation, CallOutcome, RecordedRange, RecordedResult } from '../workload/history.ts'
 
 /** A long value is cut to its end, because an append adds there. */

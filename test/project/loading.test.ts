@@ -50,3 +50,31 @@ test('a client that makes few calls does not load what many calls need', async (
   const { stdout } = await run(process.execPath, args, { cwd: root }).finally(() => node.close())
   expect(stdout.trim()).toBe('false')
 })
+
+const TESTING = `
+  const { registerHooks } = await import('node:module')
+  const loaded = []
+  registerHooks({
+    load: (url, context, next) => {
+      loaded.push(url)
+      return next(url, context)
+    },
+  })
+  const { simulate } = await import('./jepsen-lite/testing/index.ts')
+  const atFirst = loaded.splice(0)
+  await simulate({ seed: 1 }, () => {})
+  console.log(JSON.stringify([atFirst, loaded]))
+`
+
+test('quorate/testing loads a node and the simulation when one is run', async () => {
+  const { stdout } = await run(process.execPath, ['--input-type=module', '--eval', TESTING], { cwd: root })
+  const [atFirst, later]: [string[], string[]] = JSON.parse(stdout)
+  const ofSimulation = (urls: string[]) =>
+    urls.filter(
+      (url) =>
+        /\/jepsen-lite\/(sim|simulation)\/|\/src\/(raft|server|storage)\//.test(url) &&
+        !/\/simulation\/(error\.ts|schedule\/)/.test(url),
+    )
+  expect(ofSimulation(atFirst)).toEqual([])
+  expect(ofSimulation(later).length).toBeGreaterThan(50)
+})
