@@ -4,6 +4,7 @@ import { randomInt } from 'node:crypto'
 import type { RecordedHistory } from '../history/recorded-history.ts'
 import { writeReport } from '../report/write-report.ts'
 import { userFrame } from './awaited-places.ts'
+import { loadClient } from './client-modules.ts'
 import { SimulationError } from './error.ts'
 import { renderFailureReport } from './failure-report.ts'
 import { type RunModes, Simulation } from './simulation.ts'
@@ -11,20 +12,13 @@ import type { SimulationOptions, SimulationResult, World } from './types.ts'
 
 type Body = (world: World) => unknown
 
-/** Modules that the client library loads when it is used for the first time, which takes time. */
-const loaded = Promise.all([
-  import('../../src/client/lease-sessions.ts'),
-  import('../../src/client/transact.ts'),
-  import('../../src/client/mirror.ts'),
-])
-
 /** Settles when no run of this thread is in progress: each replaces global functions. */
 let before: Promise<unknown> = Promise.resolve()
 
 /** Runs the body, and resolves when it has ended. Rejects with a `SimulationError`. */
 export function runSimulation(options: SimulationOptions, body: Body): Promise<SimulationResult> {
   const ended = before.then(async () => {
-    await loaded
+    await loadClient()
     const seed = options.seed ?? randomInt(2 ** 31)
     const failed = new Map<unknown, RecordedHistory>()
     const run = async (modes?: RunModes): Promise<SimulationResult> => {
