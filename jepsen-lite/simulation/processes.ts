@@ -72,12 +72,10 @@ export class VirtualProcesses {
 
   /** The same for an event of a process, whose code may throw. */
   runEvent(process: VirtualProcess, run: () => void): void {
-    const { threw } = this.host
     try {
       this.enter(process, run)
     } catch (error) {
-      if (threw === undefined) throw error
-      threw(process, error)
+      process.threw(error)
     }
   }
 
@@ -155,6 +153,8 @@ export class VirtualProcesses {
 
   /** From now on code finds what its process has. Call the result to end that. */
   async replaceGlobals(): Promise<() => void> {
+    // Vitest, when it has sent a message, gives `process.nextTick` back in the next tick.
+    await this.#turn()
     const restore = replaceGlobals(() => this.current)
     await this.#turn()
     return restore
@@ -255,6 +255,14 @@ export class VirtualProcess implements EventOwner, ProcessGlobals {
   refuse(call: string): never {
     const { refused } = this.#processes.host
     throw refused?.(this, call) ?? new Error(`${call} in a simulated process`)
+  }
+
+  threw(error: unknown): void {
+    const { threw } = this.#processes.host
+    if (threw === undefined) throw error
+    // A microtask of a process may run after the process was killed.
+    if (!this.live) return
+    threw(this, error)
   }
 
   fetch(request: Request): Promise<Response> {

@@ -19,7 +19,6 @@ import { type Handler, hostOf, ProcessRequests } from './network/process-request
 import { Nodes } from './nodes.ts'
 import { ProcessHandle } from './process-handle.ts'
 import { type VirtualProcess, VirtualProcesses } from './processes.ts'
-import { catchRejections } from './rejections.ts'
 import { processCheck } from './schedule/fault.ts'
 import { SimulatedSchedule } from './schedule/index.ts'
 import { ScheduledFaults } from './scheduled-faults.ts'
@@ -33,6 +32,7 @@ import type {
   SimulationResult,
   World,
 } from './types.ts'
+import { catchErrors } from './unhandled-errors.ts'
 
 /** Name of the process in which the body runs. */
 const BODY = 'body'
@@ -164,9 +164,9 @@ export class Simulation implements World {
       }),
     )
     this.#restore.push(
-      catchRejections((reason) => {
+      catchErrors((error, thrower) => {
         if (!this.#processes.isTurn) return false
-        this.#threw('a promise that nobody handled', reason)
+        this.#threw(thrower, error)
         return true
       }),
     )

@@ -11,6 +11,7 @@ import { replaceClocks } from './clocks.ts'
 import { replaceFetch } from './fetch.ts'
 import { replaceIdentity } from './identity.ts'
 import { findKept } from './kept.ts'
+import { replaceMicrotasks } from './microtasks.ts'
 import { replaceOutput } from './output.ts'
 import { type ProcessGlobals, setCurrentProcess } from './process-globals.ts'
 import { replaceRandomness } from './randomness.ts'
@@ -29,6 +30,7 @@ const timers = process.getBuiltinModule('node:timers')
 const SUBJECTS = [
   replaceTimers,
   replaceTimerPromises,
+  replaceMicrotasks,
   replaceClocks,
   replaceRandomness,
   replaceIdentity,

@@ -24,6 +24,8 @@ export interface ProcessGlobals {
    * that was kept from before.
    */
   refuse(call: string): never
+  /** Its code has thrown, and nothing handles the error. */
+  threw(error: unknown): void
   /** Requests of `fetch`. */
   fetch(request: Request): Promise<Response>
   /**

@@ -4,7 +4,7 @@ import { scrypt } from 'node:crypto'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import {
   checkLinearizable,
   checkTransactions,
@@ -18,6 +18,7 @@ import { Client } from '../../../src/client/index.ts'
 import { lock } from '../../../src/recipes/index.ts'
 
 const sleep = (ms: number) => new Promise<undefined>((resolve) => setTimeout(() => resolve(undefined), ms))
+const keptMicrotask = queueMicrotask
 const forever = () => new Promise<never>(() => {})
 
 async function failureOf(
@@ -486,6 +487,16 @@ test('processes answer requests of each other', async () => {
   })
 })
 
+const throwIn = (later: (run: () => void) => void) => async (world: World) => {
+  world.process('worker', async () => {
+    later(() => {
+      throw new Error('bang')
+    })
+    await forever()
+  })
+  await forever()
+}
+
 test.each([
   ['the body throws', () => Promise.reject(new Error('bang')), 'body has thrown: Error: bang'],
   [
@@ -519,6 +530,17 @@ test.each([
       await forever()
     },
     'a promise that nobody handled has thrown: Error: bang',
+  ],
+  ['a microtask throws', throwIn((run) => queueMicrotask(run)), 'worker has thrown: Error: bang'],
+  [
+    'a function of process.nextTick throws',
+    throwIn((run) => process.nextTick(run)),
+    'worker has thrown: Error: bang',
+  ],
+  [
+    'a microtask of a function that was kept throws',
+    throwIn(keptMicrotask),
+    'a callback has thrown: Error: bang',
   ],
 ] as const)('a run fails when %s', async (_, body, text) => {
   const failure = await failureOf(body)
@@ -723,4 +745,20 @@ test.each(['', 'a b', 'for', 'leader', 'n4'])(
 
 test('a schedule that is wrong is named', async () => {
   await expect(simulate({ schedule: '1 crush n1 for 2' }, () => {})).rejects.toThrow('crush')
+})
+
+test('microtasks of a process run while those of the test are fake', async () => {
+  vi.useFakeTimers({ toFake: ['queueMicrotask'] })
+  onTestFinished(() => void vi.useRealTimers())
+  const order: string[] = []
+  await simulate({ seed: 1 }, async () => {
+    process.nextTick((text: string) => order.push(text), 'tick')
+    await new Promise<void>((resolve) => {
+      queueMicrotask(() => {
+        order.push('microtask')
+        resolve()
+      })
+    })
+  })
+  expect(order).toEqual(['microtask', 'tick'])
 })

@@ -98,6 +98,10 @@ export class VirtualHost implements ProcessGlobals {
     throw new Error(`refused: ${call}`)
   }
 
+  threw(error: unknown): void {
+    this.errors.push(error)
+  }
+
   async fetch(request: Request): Promise<Response> {
     this.requests.push(request)
     return new Response(`answer to ${request.method} ${request.url}`)

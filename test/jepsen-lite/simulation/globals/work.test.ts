@@ -74,7 +74,7 @@ const kinds: readonly (readonly [string, () => Promise<unknown>])[] = [
 
 /** Waits until nothing is left to do. Real time passes, and no virtual one. */
 const idle = (host: VirtualHost): Promise<void> =>
-  vi.waitFor(() => expect(host.work).toBe(0), { interval: 1 })
+  vi.waitFor(() => expect(host.work).toBe(0), { interval: 1, timeout: 60_000 })
 
 test.each(kinds)('%s is work, and has its outcome', async (_name, begin) => {
   const host = virtualHost()
