@@ -158,13 +158,6 @@ export const FRAGMENTS: readonly Fragment[] = [
     after: CLOSE,
   },
   {
-    of: 'docs/guides/testing-your-service.md: // counter.ts (1)',
-    before: `
-      import fc from 'fast-check'; import { setTimeout as after } from 'node:timers/promises';
-      import { type Client, PreconditionFailedError, startCluster } from 'quorate';
-      import { checkLinearizable, checkTransactions, type FaultSchedule, faultSchedule, faultSchedules, recorded } from 'quorate/testing'`,
-  },
-  {
     of: "docs/reference/client.md: const kv = new Client({ endpoints: ['http://127.0.0.1:7301'] })",
     after: CLOSE,
   },

@@ -14,10 +14,15 @@ export interface NotRun {
 }
 
 const CLONE = 'it works in the clone, with its data and at the default ports'
+const GUIDE = 'test/jepsen-lite/testing/guide'
 const COUNTER = {
+  because: 'that test runs the same code, and compares the output',
+  test: `${GUIDE}/counter.test.ts`,
+}
+const EMBEDDED = {
   because:
     'that test runs the same code with schedules that it chooses; what they print differs from run to run',
-  test: 'test/jepsen-lite/testing/guide/counter.long.test.ts',
+  test: `${GUIDE}/counter.long.test.ts`,
 }
 const FRAMES = {
   because: 'frames of a connection, and a notation for them',
@@ -62,13 +67,32 @@ export const NOT_RUN: readonly NotRun[] = [
   },
   { of: 'docs/guides/testing-your-service.md: // counter.ts (1)', ...COUNTER },
   { of: 'docs/guides/testing-your-service.md: // counter.test.ts', ...COUNTER },
-  { of: 'docs/guides/testing-your-service.md: await fc.assert(isRight((kv) => new Counter(kv))', ...COUNTER },
-  { of: 'docs/guides/testing-your-service.md: Property failed', ...COUNTER },
-  { of: 'docs/guides/testing-your-service.md: await countVisits(faultSchedule([', ...COUNTER },
+  {
+    of: 'docs/guides/testing-your-service.md: await fc.assert(isRight((kv) => new Counter(kv)), { seed: 4 }) (1)',
+    ...COUNTER,
+  },
+  { of: 'docs/guides/testing-your-service.md: Property failed after 1 tests', ...COUNTER },
+  { of: 'docs/guides/testing-your-service.md: SimulationError: body has thrown', ...COUNTER },
+  { of: "docs/guides/testing-your-service.md: await countVisits('0 crash", ...COUNTER },
   { of: 'docs/guides/testing-your-service.md: // counter.ts (2)', ...COUNTER },
   {
-    of: 'docs/guides/testing-your-service.md: await fc.assert(isRight((kv) => new SafeCounter(kv))',
+    of: 'docs/guides/testing-your-service.md: await fc.assert(isRight((kv) => new SafeCounter(kv)))',
     ...COUNTER,
+  },
+  { of: 'docs/guides/testing-your-service.md: // counter.long.test.ts', ...EMBEDDED },
+  {
+    of: 'docs/guides/testing-your-service.md: await fc.assert(isRight((kv) => new Counter(kv)), { seed: 4 }) (2)',
+    ...EMBEDDED,
+  },
+  { of: 'docs/guides/testing-your-service.md: Property failed after 2 tests', ...EMBEDDED },
+  {
+    of: 'docs/guides/simulated-services.md',
+    because: 'those tests run the same code, and compare the output',
+    test: `${GUIDE}/jobs.test.ts`,
+  },
+  {
+    of: 'docs/reference/testing.md: 120 crash leader for 500',
+    because: 'a schedule',
   },
   { of: 'docs/guides/three-machines.md', because: 'they are for three machines with systemd' },
   { of: 'docs/guides/upgrade.md', because: 'it is for a cluster of an older version' },

@@ -3,14 +3,14 @@
 
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type EmbeddedCluster, startCluster } from '../../src/embed/index.ts'
 import { freePorts } from '../local/kv.ts'
-import { BLOCKS, root } from './blocks.ts'
+import { BLOCKS, type Block, root } from './blocks.ts'
 import { isRun } from './not-run.ts'
 import { programOf, promisedBy } from './program.ts'
 import type { Ran } from './run-programs.ts'
@@ -24,11 +24,30 @@ const PROGRAMS = BLOCKS.filter((block) => block.info === 'ts' && isRun(block)).m
   file: `program-${number}.mts`,
 }))
 
-/** The blocks that other tests run: those of a page are one program. */
-const READ = Map.groupBy(
-  BLOCKS.filter((block) => block.info === 'ts' && !isRun(block)),
-  ({ page }) => page,
-)
+interface ReadFile {
+  readonly page: string
+  readonly path: string
+  readonly blocks: readonly Block[]
+}
+
+/**
+ * The blocks that other tests run. A block may begin with the name of its file, `// counter.ts`. All blocks of a file
+ * are one program. Those without a name continue the last test.
+ */
+const READ: readonly ReadFile[] = [
+  ...Map.groupBy(
+    BLOCKS.filter((block) => block.info === 'ts' && !isRun(block)),
+    ({ page }) => page,
+  ),
+].flatMap(([page, blocks], number) => {
+  let last = 'page.ts'
+  const files = Map.groupBy(blocks, ({ text }) => {
+    const [, name = last] = /^\/\/ (\S+\.ts)\n/.exec(text) ?? []
+    if (name.endsWith('.test.ts')) last = name
+    return name
+  })
+  return [...files].map(([file, own]) => ({ page, path: `page-${number}/${file}`, blocks: own }))
+})
 
 const BUILD_INFO = join(root, 'node_modules/.cache/quorate/docs.tsbuildinfo')
 const directory = mkdtempSync(join(tmpdir(), 'quorate-docs-'))
@@ -46,11 +65,12 @@ beforeAll(async () => {
   cluster = await startCluster({ nodes: 1 })
   const surroundings = { endpoints: cluster.endpoints, port: await freePorts(10) }
   for (const { block, file } of PROGRAMS) writeFileSync(join(directory, file), programOf(block, surroundings))
-  for (const [number, blocks] of [...READ.values()].entries())
-    writeFileSync(
-      join(directory, `page-${number}.mts`),
-      blocks.map((block) => programOf(block, surroundings)).join('\n'),
-    )
+  writeFileSync(join(directory, 'package.json'), JSON.stringify({ type: 'module' }))
+  for (const { path, blocks } of READ) {
+    mkdirSync(dirname(join(directory, path)), { recursive: true })
+    const program = blocks.map((block) => programOf(block, surroundings)).join('\n')
+    writeFileSync(join(directory, path), program)
+  }
   symlinkSync(join(root, 'node_modules'), join(directory, 'node_modules'))
   const checked = compile()
   const child = spawn(
@@ -85,7 +105,7 @@ function compile(): Promise<string> {
       noUnusedLocals: false,
       noUnusedParameters: false,
     },
-    include: ['*.mts'],
+    include: ['*.mts', 'page-*/*.ts'],
   }
   writeFileSync(join(directory, 'tsconfig.json'), JSON.stringify(config))
   const tsc = join(root, 'node_modules/typescript/bin/tsc')
@@ -115,15 +135,12 @@ test.each(PROGRAMS)('$name runs', ({ block, file }) => {
   if (promised.length > 0) expect(printed).toEqual(promised)
 })
 
-test.each([...READ.keys()].map((page, number) => ({ page, number })))(
-  'the blocks of $page compile',
-  ({ number }) => {
-    expect(types.split('\n').filter((line) => line.startsWith(`page-${number}.mts`))).toEqual([])
-  },
-)
+test.each(READ)('$page compiles: $path', ({ path }) => {
+  expect(types.split('\n').filter((line) => line.startsWith(`${path}(`))).toEqual([])
+})
 
 test('nothing else is said against them, and they leave nothing open', () => {
-  expect(types.replaceAll(/^(program|page)-\d+\.mts\(.*\n( .*\n)*/gm, '')).toBe('')
+  expect(types.replaceAll(/^(program-\d+\.mts|page-\d+\/\S+\.ts)\(.*\n( .*\n)*/gm, '')).toBe('')
   const { code, signal, out, err } = end
   // A program with tests of its own says there what has failed.
   expect({ code, signal, err }, out).toEqual({ code: 0, signal: null, err: '' })

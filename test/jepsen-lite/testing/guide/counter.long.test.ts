@@ -1,8 +1,7 @@
-// The example of docs/guides/testing-your-service.md: a counter that loses visits, the schedule that shows it, and the
-// counter that loses none. The guide shows this code; the last test compares them.
+// The counter of docs/guides/testing-your-service.md on a real cluster: the schedule that shows that it loses visits,
+// and the counter that loses none.
 
-import { readFileSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
+import { rmSync } from 'node:fs'
 import fc from 'fast-check'
 import { afterAll, expect, test } from 'vitest'
 import {
@@ -14,7 +13,6 @@ import {
   recorded,
 } from '../../../../jepsen-lite/testing/index.ts'
 import { type Client, startCluster } from '../../../../src/index.ts'
-import { blocksOf } from '../../../docs/blocks.ts'
 import { Counter, FailOver, SafeCounter } from './counter.ts'
 
 afterAll(() => rmSync('counter.html', { force: true }))
@@ -68,18 +66,4 @@ test('a put under a condition loses none', async () => {
     isRight((kv) => new SafeCounter(kv)),
     { numRuns: 5 },
   )
-})
-
-test('the guide shows this code', () => {
-  const shown = blocksOf('docs/guides/testing-your-service.md').flatMap(({ text }) => {
-    const [whole, file] = /^\/\/ (counter\S*\.ts)\n/.exec(text) ?? []
-    return whole === undefined || file === undefined ? [] : [[file, text.slice(whole.length)] as const]
-  })
-  expect(shown.map(([file]) => file)).toEqual(['counter.ts', 'counter.test.ts', 'counter.ts'])
-  for (const [file, code] of shown) {
-    const source = readFileSync(join(import.meta.dirname, file.replace('.test', '.int.test')), 'utf8')
-      .replaceAll('../../../../src/index.ts', 'quorate')
-      .replaceAll('../../../../jepsen-lite/testing/index.ts', 'quorate/testing')
-    for (const part of code.split(/^…\n/m)) expect(source).toContain(part.trim())
-  }
 })
