@@ -50,6 +50,7 @@ const sleep = (host: ProcessGlobals, delay: unknown, value: unknown, options?: O
   untilAborted(
     (resolve) => {
       const timeout = new Timeout(host, timerDelayMs(delay), resolve, [])
+      if (options?.ref === false) timeout.unref()
       return () => timeout.close()
     },
     value,
@@ -70,7 +71,7 @@ async function* interval(
   host: ProcessGlobals,
   delay: unknown,
   value: unknown,
-  { signal }: Options = {},
+  { signal, ref = true }: Options = {},
 ): AsyncGenerator<unknown> {
   if (signal?.aborted) throw abortError(signal)
   let due = 0
@@ -80,6 +81,7 @@ async function* interval(
     wake()
   }
   const timeout = new Timeout(host, timerDelayMs(delay), tick, [], true)
+  if (!ref) timeout.unref()
   const abort = (): void => {
     timeout.close()
     wake()

@@ -202,7 +202,7 @@ const abortSignalTimeout = (real: AnyFunction): object =>
     if (host === undefined || !isValid) return call(real, AbortSignal, [ms])
     const controller = new AbortController()
     const reason = new DOMException('The operation was aborted due to timeout', 'TimeoutError')
-    new Timeout(host, timerDelayMs(ms), () => controller.abort(reason), [])
+    new Timeout(host, timerDelayMs(ms), () => controller.abort(reason), []).unref()
     return controller.signal
   }, real)
 

@@ -138,6 +138,31 @@ test('an interval fires until it is cleared, also if its callback throws', async
   expect(host.timers).toBe(0)
 })
 
+test('an interval that has fired is cleared by its number', async () => {
+  const host = virtualHost()
+  const fired: number[] = []
+  const number = host.run(() => +setInterval(() => fired.push(performance.now()), 10))
+  await host.advance(25)
+  host.run(() => clearInterval(number))
+  await host.advance(50)
+  expect(fired).toEqual([10.25, 20.25])
+  expect(host.timers).toBe(0)
+})
+
+test('an interval that its callback refreshes fires once in each delay', async () => {
+  const host = virtualHost()
+  const fired: number[] = []
+  host.run(() => {
+    const timer = setInterval(() => {
+      fired.push(performance.now())
+      if (fired.length === 1) timer.refresh()
+    }, 10)
+  })
+  await host.advance(45)
+  expect(fired).toEqual([10.25, 20.25, 30.25, 40.25])
+  expect(host.timers).toBe(1)
+})
+
 test('refresh begins the delay again, also after the timer has fired', async () => {
   const host = virtualHost()
   const fired: number[] = []
@@ -162,6 +187,18 @@ test('a timer knows whether it keeps its process', () => {
       expect(timer.ref().hasRef()).toBe(true)
     }
   })
+})
+
+test.each<[string, boolean, () => unknown]>([
+  ['sleep', true, () => sleep(10)],
+  ['sleep with ref: false', false, () => sleep(10, undefined, { ref: false })],
+  ['an iteration', true, () => timersPromises.setInterval(10).next()],
+  ['an iteration with ref: false', false, () => timersPromises.setInterval(10, 0, { ref: false }).next()],
+  ['AbortSignal.timeout', false, () => AbortSignal.timeout(10)],
+])('the timer of %s keeps its process: %s', (_name, keeps, begin) => {
+  const host = virtualHost()
+  host.run(begin)
+  expect([host.timers, host.keeping]).toEqual([1, keeps ? 1 : 0])
 })
 
 test('immediates run in the next turn, unless they are cleared', async () => {

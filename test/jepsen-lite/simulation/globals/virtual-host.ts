@@ -13,6 +13,7 @@ import { Random } from '../../../../jepsen-lite/workload/random.ts'
 interface Timer {
   readonly atMs: number
   readonly run: () => void
+  readonly hasRef?: (() => boolean) | undefined
 }
 
 const hosts = new AsyncLocalStorage<VirtualHost>()
@@ -68,6 +69,11 @@ export class VirtualHost implements ProcessGlobals {
     return this.#timers.length
   }
 
+  /** How many timers would keep a real process alive. */
+  get keeping(): number {
+    return this.#timers.filter(({ hasRef }) => hasRef?.() === true).length
+  }
+
   get work(): number {
     return this.#work.length
   }
@@ -80,9 +86,9 @@ export class VirtualHost implements ProcessGlobals {
     return 1_000_000.75 + this.#nowMs
   }
 
-  setTimer(delayMs: number, run: () => void): Cancellable {
+  setTimer(delayMs: number, run: () => void, hasRef?: () => boolean): Cancellable {
     this.delays.push(delayMs)
-    return this.#push({ atMs: this.#nowMs + delayMs, run })
+    return this.#push({ atMs: this.#nowMs + delayMs, run, hasRef })
   }
 
   soon(run: () => void): Cancellable {
