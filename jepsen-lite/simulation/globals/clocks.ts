@@ -91,7 +91,10 @@ const mark = (real: AnyFunction): object =>
     return call(real, this, [name, { ...options, startTime }])
   }, real)
 
-/** Node takes the present for an end that is not named, and the beginning for such a start. */
+/**
+ * Node takes the present for an end that is not named, and the beginning for such a start. A duration counts only
+ * together with one of both.
+ */
 const measure = (real: AnyFunction): object =>
   disguise(function (this: unknown, name: unknown, from?: unknown, to?: unknown): unknown {
     const ms = nowMs()
@@ -99,7 +102,8 @@ const measure = (real: AnyFunction): object =>
     if (!isObject(from)) return call(real, this, [name, { start: from ?? 0, end: to ?? ms }])
     const { end, start, duration }: Marked = from
     const isOpen = end === undefined && (start === undefined || duration === undefined)
-    return call(real, this, [name, isOpen ? { ...from, end: ms } : from, to])
+    const open = { ...from, start: start ?? 0, end: ms, duration: undefined }
+    return call(real, this, [name, isOpen ? open : from, to])
   }, real)
 
 export function replaceClocks(replacements: Replacements): void {

@@ -58,7 +58,10 @@ test('Intl formats the present of the process', () => {
   host.run(() => {
     expect(format.format()).toBe(format.format(WALL_MS))
     expect(format.formatToParts()).toEqual(format.formatToParts(WALL_MS))
-    expect(format.format(new Date(0))).toMatch(/^12:00:00/)
+    for (const first of [0, new Date(0)]) {
+      expect(format.format(first)).toMatch(/^12:00:00/)
+      expect(format.formatToParts(first)).not.toEqual(format.formatToParts())
+    }
   })
 })
 
@@ -93,6 +96,19 @@ test('marks and measures are those of the clock of the process', async () => {
     expect(performance.measure('known', { start: 1, duration: 2 })).toMatchObject({
       startTime: 1,
       duration: 2,
+    })
+    expect(performance.measure('detail alone', { detail: 'x' })).toMatchObject({
+      startTime: 0,
+      duration: 100.25,
+    })
+    // As in Node, a duration without a start and an end has no meaning.
+    expect(performance.measure('duration alone', { duration: 5 })).toMatchObject({
+      startTime: 0,
+      duration: 100.25,
+    })
+    expect(performance.measure('before its end', { end: 50, duration: 5 })).toMatchObject({
+      startTime: 45,
+      duration: 5,
     })
     expect(performance.mark('own', { startTime: 7 }).startTime).toBe(7)
   })
