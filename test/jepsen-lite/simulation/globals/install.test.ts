@@ -120,6 +120,19 @@ test('the simulation has real turns and real time while timers are fake and glob
   expect(host.run(realNow)).toBeGreaterThan(before)
 })
 
+test('each simulation finds the functions of the time when it begins', () => {
+  replaceGlobals(() => undefined)()
+  const random = vi.spyOn(Math, 'random').mockReturnValue(0.5)
+  onTestFinished(() => random.mockRestore())
+  const giveBack = replaceGlobals(() => undefined)
+  onTestFinished(giveBack)
+  expect(Math.random()).toBe(0.5)
+  giveBack()
+  random.mockRestore()
+  onTestFinished(replaceGlobals(() => undefined))
+  expect(Math.random()).not.toBe(0.5)
+})
+
 test('what code has kept of a process finds the real globals afterwards', async () => {
   const giveBack = replaceGlobals(() => undefined)
   const { setTimeout: kept, Date: KeptDate } = globalThis

@@ -1,5 +1,6 @@
 // Text that a simulated process writes.
 
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { Console } from 'node:console'
 import fs, { writeSync } from 'node:fs'
 import { Writable } from 'node:stream'
@@ -83,16 +84,36 @@ test('what a process writes to its streams and their descriptors is text of the 
     expect(called).toEqual([])
     expect(writeSync(1, ' of sync')).toBe(8)
     expect(writeSync(1, Buffer.from('a part of it'), 1, 5)).toBe(5)
+    expect(writeSync(1, '2068', null, 'hex')).toBe(2)
     // An overload that its types do not have.
     expect(Reflect.apply(writeSync, fs, [1, Buffer.from('options'), { length: 3 }])).toBe(3)
     return new Promise((resolve) => fs.write(2, Buffer.from('é'), (_error, bytes) => resolve(bytes)))
   })
   await host.advance(0)
   expect(await written).toBe(2)
-  expect(textOf(host, 'stdout')).toBe('text bytes hi of sync partopt')
+  expect(textOf(host, 'stdout')).toBe('text bytes hi of sync part hopt')
   expect(textOf(host, 'stderr')).toBe('erroré')
   expect(called).toEqual(['called'])
   expect(() => host.run(() => writeSync(999, 'x'))).toThrow('refused: fs.writeSync')
+})
+
+test('console.time of a label that has ended begins again', async () => {
+  const host = virtualHost()
+  for (const ms of [100, 250]) {
+    host.run(() => console.time('it'))
+    await host.advance(ms)
+    host.run(() => console.timeEnd('it'))
+  }
+  expect(textOf(host, 'stdout')).toBe('it: 100ms\nit: 250ms\n')
+})
+
+test('fs.write calls back in the async context of its caller', async () => {
+  const host = virtualHost()
+  const user = new AsyncLocalStorage<string>()
+  const seen: unknown[] = []
+  host.run(() => user.run('caller', () => fs.write(1, 'text', () => seen.push(user.getStore()))))
+  await user.run('other', () => host.advance(0))
+  expect(seen).toEqual(['caller'])
 })
 
 test('code of no process writes where it wrote before', () => {

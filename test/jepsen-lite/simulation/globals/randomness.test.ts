@@ -17,6 +17,7 @@ test.each<[string, () => unknown]>([
   ['randomUUID', () => randomUUID()],
   ['randomUUID without a cache', () => randomUUID({ disableEntropyCache: true })],
   ['randomFillSync', () => randomFillSync(memory())],
+  ['randomFillSync of a part of words', () => randomFillSync(new Uint32Array(9), 1, 6)],
   ['getRandomValues of node:crypto', () => crypto.getRandomValues(memory())],
   ['getRandomValues', () => globalThis.crypto.getRandomValues(memory())],
   ['getRandomValues of webcrypto', () => crypto.webcrypto.getRandomValues(memory())],
@@ -38,6 +39,7 @@ test.each<[string, (callback: Callback) => void]>([
   ['randomInt with a minimum', (callback) => randomInt(-5, 2 ** 40, callback)],
   ['randomFill', (callback) => randomFill(memory(), callback)],
   ['randomFill of a part', (callback) => randomFill(memory(), 2, 30, callback)],
+  ['randomFill of a part of words', (callback) => randomFill(new Uint32Array(9), 1, 6, callback)],
 ])('%s calls back in a later turn, with what follows from the seed', async (_name, draw) => {
   virtualHost()
   const user = new AsyncLocalStorage<string>()
@@ -60,6 +62,12 @@ test('UUIDs are valid', () => {
   const host = virtualHost()
   for (const id of host.run(() => [randomUUID(), globalThis.crypto.randomUUID(), randomUUID()]))
     expect(id).toMatch(UUID)
+})
+
+test('a UUID of version 7 has the time of the process', () => {
+  const host = virtualHost()
+  const id: string = host.run(() => Reflect.get(crypto, 'randomUUIDv7').call(crypto))
+  expect(Number.parseInt(id.replace('-', '').slice(0, 12), 16)).toBe(1_000_000)
 })
 
 test('only the part that is named is filled', () => {

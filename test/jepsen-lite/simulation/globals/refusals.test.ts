@@ -44,6 +44,7 @@ test.each<[string, () => unknown]>([
   ['fs.existsSync', () => existsSync(FILE)],
   ['fs.exists', () => promisify(fs.exists)(FILE)],
   ['fs.realpath', () => fs.realpath.native(FILE, () => {})],
+  ['fs.realpathSync', () => fs.realpathSync.native(FILE)],
   ['fs.createReadStream', () => fs.createReadStream(FILE)],
   ['fs.ReadStream', () => new fs.ReadStream(FILE as never)],
   ['fs.watch', () => fs.watch(FILE)],
