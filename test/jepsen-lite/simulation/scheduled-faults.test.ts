@@ -22,6 +22,7 @@ describe('a fault that begins while another one strikes the same target', () => 
     ['power-loss', 'crash'],
     ['stop', 'crash'],
     ['crash', 'stop'],
+    ['stop', 'power-loss'],
   ])('holds a node down until both have ended: %s, %s', async (first, second) => {
     const schedule = `100 ${first} n1 for 500; 200 ${second} n1 for 1000`
     await simulate({ seed: 1, schedule }, async (world) => {
@@ -31,12 +32,15 @@ describe('a fault that begins while another one strikes the same target', () => 
     })
   })
 
-  test('holds a process down until both have ended', async () => {
-    const schedule = '100 crash a for 1000; 200 crash a for 500'
+  test.each([
+    '100 crash a for 1000; 200 crash a for 500',
+    '100 crash a for 500; 200 crash a for 900',
+    '100 crash a for 500; 600 crash a for 500',
+  ])('holds a process down until both have ended: %s', async (schedule) => {
     await simulate({ seed: 1, schedule }, async (world) => {
       const process = world.process('a', forever)
-      const seen = await readings(world, [50, 650, 750, 1_050, 1_150], () => process.running)
-      expect(seen).toEqual([true, false, false, false, true])
+      const seen = await readings(world, [50, 550, 650, 750, 1_050, 1_150], () => process.running)
+      expect(seen).toEqual([true, false, false, false, false, true])
     })
   })
 
@@ -106,4 +110,69 @@ test('a process that has ended before it is killed does not begin anew', async (
     await world.after(1_000)
   })
   expect(begun).toBe(1)
+})
+
+test('a short fault ends within a long one', async () => {
+  const schedule = '100 stop n1 for 1000; 500 crash n1 for 100'
+  await simulate({ seed: 1, schedule }, async (world) => {
+    const node = world.cluster.node('n1')
+    const seen = await readings(world, [50, 450, 550, 650, 1_050, 1_150], () => node.running)
+    expect(seen).toEqual([true, false, false, false, false, true])
+  })
+})
+
+test('a node that has not yet ended when its stop is over starts again', async () => {
+  await simulate({ seed: 1, schedule: '100 stop n1,n2,n3 for 1' }, async (world) => {
+    const { nodes } = world.cluster
+    const running = () => nodes.filter((node) => node.running).length
+    const [before, after] = await readings(world, [50, 20_000], running)
+    expect([before, after]).toEqual([3, 3])
+    await world.process('a', async (self) => void (await self.client().put('key', 'value'))).ended
+  })
+})
+
+test('a node that is named and leads is struck once', async () => {
+  const schedule = '100 slow-link leader,n1 by 200 for 5000'
+  await simulate({ seed: 1, schedule, nodes: 1 }, async (world) => {
+    await world.after(200)
+    let tookMs = 0
+    const process = world.process('a', async (self) => {
+      const begun = world.now
+      await self.client().put('key', 'value')
+      tookMs = world.now - begun
+    })
+    await process.ended
+    expect(Math.floor(tookMs / 200)).toBe(2)
+  })
+})
+
+/** Whether a write succeeds before the fault ends, and what a stale read of a node returns then. */
+async function duringFault(schedule: string, read: string): Promise<readonly [boolean, string]> {
+  const seen: [boolean, string][] = []
+  await simulate({ seed: 1, schedule }, async (world) => {
+    const process = world.process('a', async (self) => {
+      const writer = self.client({ timeoutMs: 30_000 })
+      await writer.put('key', 'before')
+      await sleep(10_000 - world.now)
+      await writer.put('key', 'during')
+      const isInTime = world.now < 60_000
+      await sleep(5_000)
+      const reader = self.client({ endpoints: [world.cluster.node(read).url] })
+      const value = (await reader.get('key', { consistency: 'stale' }))?.value ?? []
+      seen.push([isInTime, `${Buffer.from(value)}`])
+    })
+    await process.ended
+  })
+  return seen[0] ?? [false, '']
+}
+
+test.each([
+  ['n1', 'n1'],
+  ['n1,n2', 'n3'],
+])('a partition of %s cuts both directions', async (on, minority) => {
+  expect(await duringFault(`5000 partition ${on} for 60000`, minority)).toEqual([true, 'before'])
+})
+
+test('nodes that cannot send to others send to each other', async () => {
+  expect(await duringFault('5000 one-way n1,n2 for 60000', 'n3')).toEqual([true, 'before'])
 })

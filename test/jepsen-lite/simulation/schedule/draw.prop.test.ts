@@ -55,6 +55,15 @@ test('schedules stay within the options', () => {
   )
 })
 
+test.each([2, 3, 4, 5, 6, 7, 8, 9])('a majority of %d nodes stays', (nodes) => {
+  const random = new Random(nodes)
+  let most = 0
+  for (let n = 0; n < 500; n++)
+    for (const { on } of drawSchedule(random, { nodes, processes: PROCESSES, kinds: DOWNING }).faults)
+      most = Math.max(most, on.filter((name) => !PROCESSES.includes(name)).length)
+  expect(most).toBe(Math.max(1, Math.ceil(nodes / 2) - 1))
+})
+
 test('schedules reach all that the options allow', () => {
   const random = new Random(7)
   const seen = new Set<string>()
