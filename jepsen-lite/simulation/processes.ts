@@ -16,6 +16,8 @@ const FIRST_NUMBER = 1_000_000
 const FIRST_MS = 1000
 /** The time of day at which a simulation begins. */
 const EPOCH_MS = Date.UTC(2026, 0, 1)
+/** Wall clocks of machines differ by up to so much: half of them have been set by NTP, the others by hand. */
+const WALL_CLOCKS_MS = [50, 5_000]
 /** A turn of an event loop takes this long, so that code that waits for turns lets time pass. */
 const TURN_MS = 0.001
 
@@ -61,7 +63,13 @@ export class VirtualProcesses {
   begin(name: string, rate?: number): VirtualProcess {
     const number = FIRST_NUMBER + this.#count++
     const random = new Random(this.#seed, DRAW.recipe, number)
-    return new VirtualProcess(name, number, this, this.#time, random, rate)
+    return new VirtualProcess(name, number, this, this.#time, random, this.#wallClockMs(name), rate)
+  }
+
+  /** The error of the wall clock of its machine: the same whenever a process of this name begins. */
+  #wallClockMs(name: string): number {
+    const random = new Random(this.#seed, DRAW.wallClock).named(name)
+    return random.pick(WALL_CLOCKS_MS) * random.between(-1, 1)
   }
 
   /** Runs code that belongs to this process, and may wait for promises. */
@@ -172,7 +180,8 @@ export class VirtualProcess implements EventOwner, ProcessGlobals {
   /** The true time and the time on its clock when that got its rate. */
   #since: number
   #sinceMs = FIRST_MS
-  readonly #bornAt: number
+  /** The time of day at the beginning of its clock. */
+  readonly #wallFirstMs: number
   live = true
   #isStopped = false
   /** Its event loop is blocked until this true time. */
@@ -185,6 +194,7 @@ export class VirtualProcess implements EventOwner, ProcessGlobals {
     processes: VirtualProcesses,
     time: Time,
     random: Random,
+    wallClockMs: number,
     rate = 1 + DRIFT_MAX * random.between(-1, 1),
   ) {
     this.name = name
@@ -192,7 +202,7 @@ export class VirtualProcess implements EventOwner, ProcessGlobals {
     this.random = random
     this.#processes = processes
     this.#time = time
-    this.#bornAt = time.now
+    this.#wallFirstMs = EPOCH_MS + time.now + wallClockMs
     this.#since = time.now
     this.#usualRate = rate
     this.#rate = rate
@@ -233,7 +243,7 @@ export class VirtualProcess implements EventOwner, ProcessGlobals {
   }
 
   wallTimeMs(): number {
-    return EPOCH_MS + this.#bornAt + this.monotonicMs() - FIRST_MS
+    return this.#wallFirstMs + this.monotonicMs() - FIRST_MS
   }
 
   setTimer(delayMs: number, run: () => void, hasRef?: () => boolean): Cancellable {

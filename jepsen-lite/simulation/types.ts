@@ -88,7 +88,10 @@ export interface World {
 }
 
 export interface SimulatedProcessOptions {
-  /** How many milliseconds its clock advances in each true one. Default: drawn, from 0.995 to 1.005. */
+  /**
+   * How many milliseconds its clock advances in each true one. Default: drawn, from 0.995 to 1.005. The wall clocks of
+   * processes (`Date`) also differ from each other, by up to some seconds.
+   */
   readonly clock?: number | undefined
   /** Names of the nodes and processes that it can reach. Default: all. */
   readonly reaches?: readonly string[] | undefined

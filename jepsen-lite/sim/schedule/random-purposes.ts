@@ -20,4 +20,5 @@ export const DRAW = {
   space: 18,
   store: 19,
   recipe: 20,
+  wallClock: 21,
 } as const

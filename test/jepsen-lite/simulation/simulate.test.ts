@@ -197,6 +197,29 @@ test('warnings and other output of a process have its name and its time', async 
   ])
 })
 
+test('the wall clocks of processes differ, and each process finds its own again', async () => {
+  const differences: number[] = []
+  for (const seed of [1, 2, 3]) {
+    const clocks: number[][] = []
+    await simulate({ seed }, async (world) => {
+      const begun = Date.now()
+      const read = (name: string) => {
+        const times: number[] = []
+        clocks.push(times)
+        return world.process(name, () => void times.push(Date.now() - begun - world.now), { clock: 1 })
+      }
+      const all = ['a', 'b', 'c'].map(read)
+      await world.after(500)
+      for (const process of all) process.start()
+      await world.after(500)
+    })
+    for (const [first = 0, again] of clocks) expect(Math.abs(first - Number(again))).toBeLessThan(5)
+    differences.push(...clocks.map(([first = 0]) => Math.abs(first)))
+  }
+  expect(Math.max(...differences)).toBeGreaterThan(1_000)
+  expect(Math.max(...differences)).toBeLessThan(11_000)
+})
+
 test('a process that is killed runs no more, and begins anew', async () => {
   const steps: string[] = []
   await simulate({ seed: 1 }, async (world) => {
