@@ -1,5 +1,6 @@
 // Draws a schedule. Times are often round, because bugs hide where two things happen at the same time: half of them are
-// multiples of 10 ms, as the timers of most services are. Some faults begin while another one is in force.
+// multiples of 10 ms, as the timers of most services are. Some faults begin while another one is in force. If processes
+// are named, half of the faults strike nothing else: the bugs of a service are found so.
 
 import { nodeNames } from '../../../src/local/directory/plan.ts'
 import type { Random } from '../../workload/random.ts'
@@ -25,12 +26,16 @@ export function drawSchedule(random: Random, options: SimulatedFaultsOptions = {
 }
 
 function drawFault(random: Random, range: DrawRange, before: SimulatedFault | undefined): SimulatedFault {
-  const fault = random.pick(range.kinds)
+  const ofProcesses = range.kinds.filter((kind) => rulesOf(kind).strikesProcesses)
+  const strikesProcesses = range.processes.length > 0 && ofProcesses.length > 0 && random.chance(0.5)
+  const fault = random.pick(strikesProcesses ? ofProcesses : range.kinds)
   const at =
     before !== undefined && random.chance(0.3)
       ? drawMs(random, before.at, Math.min(before.at + before.for, range.ms))
       : drawMs(random, 0, range.ms)
-  const on = drawTargets(random, range, fault)
+  const on = strikesProcesses
+    ? drawSome(random, range.processes, range.processes.length)
+    : drawTargets(random, range, fault)
   const duration = drawDuration(random, range.durationMaxMs)
   const by = drawAmount(random, fault, on)
   return { at, fault, on, for: duration, ...(by !== undefined && { by }) }

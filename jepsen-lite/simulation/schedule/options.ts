@@ -32,6 +32,6 @@ export function drawRange(where: string, options: SimulatedFaultsOptions): DrawR
     durationMaxMs: durationCheck,
   })
   const { nodes = 3, processes = [], kinds = SIMULATED_KINDS, steps = 4 } = options
-  const { ms = 10_000, durationMaxMs = 5_000 } = options
+  const { ms = 10_000, durationMaxMs = 15_000 } = options
   return { nodes, processes, kinds, steps, ms, durationMaxMs }
 }

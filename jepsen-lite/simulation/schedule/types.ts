@@ -42,6 +42,6 @@ export interface SimulatedFaultsOptions {
   readonly steps?: number | undefined
   /** Faults begin up to this time, in milliseconds. Choose about as long as the body runs. Default: 10,000. */
   readonly ms?: number | undefined
-  /** The longest duration of a fault, in milliseconds. Default: 5,000. */
+  /** The longest duration of a fault, in milliseconds. Default: 15,000, more than the default `ttlMs` of locks. */
   readonly durationMaxMs?: number | undefined
 }

@@ -95,6 +95,21 @@ test('schedules reach all that the options allow', () => {
   expect(round / times).toBeGreaterThan(0.5)
 })
 
+test('most faults strike a process, if processes are named', () => {
+  const random = new Random(7)
+  const faults = Array.from(
+    { length: 1_000 },
+    () => drawSchedule(random, { processes: PROCESSES }).faults,
+  ).flat()
+  const strikes = (kinds: readonly string[]) =>
+    faults.filter(({ fault, on }) => kinds.includes(fault) && on.some((name) => PROCESSES.includes(name)))
+  expect(strikes(['crash', 'pause', 'partition', 'slow-link', 'skew']).length).toBeGreaterThan(
+    0.6 * faults.length,
+  )
+  expect(strikes(['pause', 'partition']).length).toBeGreaterThan(0.2 * faults.length)
+  expect(faults.filter(({ fault }) => OF_NODES.includes(fault)).length).toBeGreaterThan(0.15 * faults.length)
+})
+
 test('only kinds of the options are drawn, and schedules shrink to no others', () => {
   const kinds = ['power-loss', 'skew'] as const
   const fails = ({ faults }: SimulatedSchedule) => faults.some(({ on }) => on.includes('n2'))
