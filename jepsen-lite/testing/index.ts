@@ -6,6 +6,7 @@
 //   })
 //   checkLinearizable(history, { report: 'report.html' })
 //
+// `simulate` runs a service and a cluster in virtual time, with faults of `simulatedFaults()`. On an embedded cluster,
 // `faultSchedules()` draws schedules of faults for fast-check, and `schedule.run` applies one while the body runs.
 // `recorded(client)` records operations and their outcomes. The checks decide whether any order explains them.
 //
