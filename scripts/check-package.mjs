@@ -59,6 +59,7 @@ const jest = 'NODE_OPTIONS=--experimental-vm-modules npx jest'
 
 const jestTest = `
 const { startCluster } = require('quorate')
+const { simulate } = require('quorate/testing')
 test('a cluster', async () => {
   const cluster = await startCluster({ nodes: 1 })
   try {
@@ -67,6 +68,15 @@ test('a cluster', async () => {
   } finally {
     await cluster.close()
   }
+})
+test('a simulation', async () => {
+  const { seed } = await simulate({ seed: 4 }, () => new Promise((resolve) => setTimeout(resolve, 10_000)))
+  expect(seed).toBe(4)
+  const failing = simulate({ seed: 4 }, async () => {
+    void Promise.reject(new Error('unhandled'))
+    await new Promise((resolve) => setTimeout(resolve, 10_000))
+  })
+  await expect(failing).rejects.toMatchObject({ code: 'failed', seed: 4 })
 })
 `
 
@@ -162,6 +172,21 @@ try {
   console.log(error.name, error.verdict, require('node:fs').existsSync(error.report))
 }
 `
+
+// 10 virtual seconds, from one seed.
+const simulated = `
+  simulate({ seed: 4 }, async (world) => {
+    const worker = world.process('worker', async (self) => {
+      const kv = self.client()
+      await kv.put('greeting', String(Math.random()))
+      await new Promise((resolve) => setTimeout(resolve, 10_000))
+      await kv.close()
+    })
+    await worker.ended
+  }).then(({ traceHash, leftovers }) => console.log(traceHash, leftovers.length))
+`
+const simulation = `import { simulate } from 'quorate/testing'${simulated}`
+const simulationCjs = `const { simulate } = require('quorate/testing')${simulated}`
 
 const tsconfig = (module, moduleResolution) => ({
   compilerOptions: {
@@ -280,6 +305,11 @@ try {
     '5\nfaultSchedules needs the package fast-check: npm install --save-dev fast-check',
   )
   check('a report in CommonJS', run(project, 'node', ['testing.cjs']), 'AnomalyError violation true')
+  write('simulation.mjs', simulation)
+  write('simulation.cjs', simulationCjs)
+  const trace = run(project, 'node', ['simulation.mjs'])
+  if (!/^[0-9a-f]{16} 0$/.test(trace)) throw new Error(`a simulation printed '${trace}'`)
+  check('a simulation, the same in CommonJS', run(project, 'node', ['simulation.cjs']), trace)
   check(
     'jepsen-lite reads what was recorded',
     run(project, 'npx', ['jepsen-lite', 'check', 'history.jsonl']).split(' ')[0],

@@ -1,8 +1,8 @@
 // Errors of simulated code that nobody handles: rejected promises, and exceptions that reach the event loop. In a
 // process of its own each would end that process, so it fails the run. The test runner does not receive them.
 
-/** The global is a copy where tests run in a context of node:vm, as in Jest: Node notifies no listeners of a copy. */
-const realProcess = process.getBuiltinModule('node:process')
+import { realProcess } from './globals/index.ts'
+
 const THROWERS = {
   unhandledRejection: 'a promise that nobody handled',
   uncaughtException: 'a callback',

@@ -22,7 +22,7 @@ import { replaceTimers } from './timers.ts'
 import { replaceWork } from './work.ts'
 
 export type { Cancellable, ProcessGlobals } from './process-globals.ts'
-export { realImmediate, realNow } from './real.ts'
+export { realImmediate, realNow, realProcess } from './real.ts'
 
 const { syncBuiltinESMExports } = process.getBuiltinModule('node:module')
 const timers = process.getBuiltinModule('node:timers')

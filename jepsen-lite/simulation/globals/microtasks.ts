@@ -2,10 +2,10 @@
 // timers of a test runner replace those. What a callback throws ends the process, and not the test runner.
 
 import { currentProcess, type ProcessGlobals } from './process-globals.ts'
+import { realProcess } from './real.ts'
 import { type AnyFunction, call, disguise, isFunction, type Replacements } from './replacements.ts'
 
-/** In a context of node:vm, as Jest has, the global `process` is a copy. Fake timers replace a method of the copy. */
-const realProcess = process.getBuiltinModule('node:process')
+/** Fake timers of Jest replace that of the copy. */
 const { nextTick } = realProcess
 
 const runFor = (host: ProcessGlobals, callback: AnyFunction, args: readonly unknown[]): void => {

@@ -4,6 +4,12 @@
 const { scheduler } = process.getBuiltinModule('node:timers/promises')
 const { performance } = process.getBuiltinModule('node:perf_hooks')
 
+/**
+ * The process that Node notifies. Jest runs tests in a context of node:vm, whose global `process` is a copy with other
+ * listeners, and gives modules that copy as `node:process` as well.
+ */
+export const realProcess: NodeJS.Process = process.getBuiltinModule('node:vm').runInThisContext('process')
+
 /** Fake timers replace `setImmediate` and own methods of `scheduler`, but no method of its prototype. */
 const { yield: nextTurn }: typeof scheduler = Object.getPrototypeOf(scheduler)
 const { now }: typeof performance = Object.getPrototypeOf(performance)
