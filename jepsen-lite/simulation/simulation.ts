@@ -42,7 +42,7 @@ const SPARES = 2
 const FOUNDING_MS_MAX = 60_000
 /** Time in which processes end that were asked to. */
 const CLOSING_MS_MAX = 10_000
-/** Predicates are tested so often while only nodes do something. */
+/** Predicates are tested so often while nothing takes a step. */
 const TESTED_EVERY_MS = 10
 /** How long nothing of a process runs before it is asked whether anything of one can. */
 const QUIET_MS = 10_000
@@ -93,6 +93,8 @@ export class Simulation implements World {
   /** Virtual time when the body ended. */
   #endedMs = 0
   #testedAt = 0
+  /** A step was taken since: what predicates look at may be another. */
+  #isChanged = false
   /** True time when code of a process ran last, or when it was found that some can. */
   #activeAt = 0
   #isClosing = false
@@ -233,7 +235,7 @@ export class Simulation implements World {
       return settled.then(() => this.#test())
     }
     return this.#sim.runUntilSettled((this.#begunAt ?? 0) + ms, settle, () => {
-      if (this.#sim.time.now >= this.#testedAt + TESTED_EVERY_MS) this.#test()
+      if (this.#isChanged || this.#sim.time.now >= this.#testedAt + TESTED_EVERY_MS) this.#test()
       if (this.#sim.time.now >= this.#activeAt + QUIET_MS) this.#lookForWork(isOver)
       return this.#failure !== undefined || isOver()
     })
@@ -242,6 +244,7 @@ export class Simulation implements World {
   /** Tests what must hold, and what is waited for. */
   #test(): void {
     this.#testedAt = this.#sim.time.now
+    this.#isChanged = false
     for (const { name, isSo, place } of this.#isClosing ? [] : this.#always) {
       const answer = this.#ask(isSo)
       if (answer !== true)
@@ -343,6 +346,7 @@ export class Simulation implements World {
     const difference = this.#modes.stepped?.(`${who}: ${what}`)
     if (difference !== undefined) this.#fail('not_deterministic', difference)
     if (isUsual) return
+    this.#isChanged = true
     this.#trace.push(`${showMs(this.#now)} ${who}: ${what}`)
     if (this.#trace.length > 2 * TRACE_MAX) this.#trace.splice(0, TRACE_MAX)
   }
