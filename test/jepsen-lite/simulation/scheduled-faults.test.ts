@@ -146,15 +146,15 @@ test('a node that is named and leads is struck once', async () => {
   })
 })
 
-/** Whether a write succeeds before the fault ends, and what a stale read of a node returns then. */
+/** Whether writes succeed before the fault ends, and what a stale read of a node returns then. */
 async function duringFault(schedule: string, read: string): Promise<readonly [boolean, string]> {
   const seen: [boolean, string][] = []
   await simulate({ seed: 1, schedule }, async (world) => {
     const process = world.process('a', async (self) => {
       const writer = self.client({ timeoutMs: 30_000 })
       await writer.put('key', 'before')
-      await sleep(10_000 - world.now)
-      await writer.put('key', 'during')
+      await sleep(5_010 - world.now)
+      for (let n = 0; n < 10; n++) await writer.put('key', 'during')
       const isInTime = world.now < 60_000
       await sleep(5_000)
       const reader = self.client({ endpoints: [world.cluster.node(read).url] })
@@ -168,6 +168,8 @@ async function duringFault(schedule: string, read: string): Promise<readonly [bo
 
 test.each([
   ['n1', 'n1'],
+  ['n2', 'n2'],
+  ['n3', 'n3'],
   ['n1,n2', 'n3'],
 ])('a partition of %s cuts both directions', async (on, minority) => {
   expect(await duringFault(`5000 partition ${on} for 60000`, minority)).toEqual([true, 'before'])
