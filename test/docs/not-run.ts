@@ -73,7 +73,7 @@ export const NOT_RUN: readonly NotRun[] = [
   },
   { of: 'docs/guides/testing-your-service.md: Property failed after 1 tests', ...COUNTER },
   { of: 'docs/guides/testing-your-service.md: SimulationError: body has thrown', ...COUNTER },
-  { of: "docs/guides/testing-your-service.md: await countVisits('0 crash", ...COUNTER },
+  { of: "docs/guides/testing-your-service.md: await countVisits('1 pause", ...COUNTER },
   { of: 'docs/guides/testing-your-service.md: // counter.ts (2)', ...COUNTER },
   {
     of: 'docs/guides/testing-your-service.md: await fc.assert(isRight((kv) => new SafeCounter(kv)))',
