@@ -178,3 +178,12 @@ test.each([
 test('nodes that cannot send to others send to each other', async () => {
   expect(await duringFault('5000 one-way n1,n2 for 60000', 'n3')).toEqual([true, 'before'])
 })
+
+test('only faults that strike somebody count', async () => {
+  const schedule = '100 crash b for 50; 200 pause a for 50'
+  const { faults } = await simulate({ seed: 1, schedule }, async (world) => {
+    world.process('a', forever)
+    await world.after(1_000)
+  })
+  expect(faults).toBe(1)
+})

@@ -22,3 +22,9 @@ test('a request that is not valid is rejected', async () => {
   await expect(host.run(() => fetch('no url'))).rejects.toThrow(TypeError)
   expect(host.requests).toEqual([])
 })
+
+test('options of fetch change a request', async () => {
+  const host = virtualHost()
+  await host.run(() => fetch(new Request('http://service/path'), { method: 'PUT' }))
+  expect(host.requests.map(({ method }) => method)).toEqual(['PUT'])
+})

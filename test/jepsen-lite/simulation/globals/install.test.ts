@@ -3,7 +3,7 @@
 import { builtinModules, createRequire } from 'node:module'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { realImmediate, realNow, replaceGlobals } from '../../../../jepsen-lite/simulation/globals/index.ts'
-import { virtualHost } from './virtual-host.ts'
+import { VirtualHost, virtualHost } from './virtual-host.ts'
 
 const require = createRequire(import.meta.url)
 
@@ -139,4 +139,17 @@ test('what code has kept of a process finds the real globals afterwards', async 
   giveBack()
   await new Promise((resolve) => kept(resolve, 1))
   expect(Math.abs(KeptDate.now() - Date.now())).toBeLessThan(60_000)
+})
+
+test('numbers of processes and timers are the same in each simulation', () => {
+  const numbers = (): number[] => {
+    const host = new VirtualHost()
+    const giveBack = replaceGlobals(() => host)
+    try {
+      return [process.pid, +setTimeout(() => {}, 1)]
+    } finally {
+      giveBack()
+    }
+  }
+  expect(numbers()).toEqual(numbers())
 })

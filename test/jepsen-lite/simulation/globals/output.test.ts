@@ -123,3 +123,13 @@ test('code of no process writes where it wrote before', () => {
   expect(log.mock.calls).toEqual([['of the test']])
   expect(host.written).toEqual([])
 })
+
+test('a warning of a process names its type', () => {
+  const host = virtualHost()
+  host.run(() => {
+    process.emitWarning('plain')
+    process.emitWarning('old', 'DeprecationWarning')
+    process.emitWarning('own', { type: 'Custom' })
+  })
+  expect(textOf(host, 'stderr')).toBe('Warning: plain\nDeprecationWarning: old\nCustom: own\n')
+})
