@@ -34,7 +34,9 @@ export class Nodes implements SimulatedCluster {
   }
 
   get nodes(): readonly Node[] {
-    return this.#nodes.filter(({ machine }) => machine.replica !== undefined && !machine.retired)
+    return this.#nodes.filter(
+      ({ machine }) => machine.replica !== undefined && !machine.retired && !machine.removed,
+    )
   }
 
   node(name: string): Node {
@@ -171,6 +173,8 @@ export class Node implements SimulatedNode {
   readonly machine: Machine
   readonly #cluster: SimCluster
   readonly #faults: FaultNotes
+  /** How many times as fast its clock runs as without a fault. */
+  #skew = 1
 
   constructor(cluster: SimCluster, machine: Machine, { faults }: Surroundings) {
     this.#cluster = cluster
@@ -251,6 +255,7 @@ export class Node implements SimulatedNode {
     const { clock, process } = this.machine
     const { time } = this.#cluster
     this.#faults.by('skew', this.name, ratio, 1)
+    this.#skew = ratio
     clock.setRate(time.now, ratio)
     if (process === undefined) return
     time.reschedule(process, ({ kind, detail, at }) =>
@@ -265,7 +270,8 @@ export class Node implements SimulatedNode {
 
   /** Undoes every fault of this node. */
   whole(): void {
-    this.machine.extraWriteMs = 0
+    if (this.machine.extraWriteMs !== 0) this.slowDisk(0)
+    if (this.#skew !== 1) this.skewClock(1)
     this.resume()
     if (!this.running) this.restart()
   }

@@ -97,8 +97,10 @@ export class ProcessHandle implements SimulatedProcess {
     try {
       await this.#main(self)
     } catch (error) {
-      if (this.#life === life) this.#surroundings.threw(this, error)
-      return
+      if (this.#life === life && !isReasonOf(life.stop.signal, error)) {
+        this.#surroundings.threw(this, error)
+        return
+      }
     }
     if (this.#life !== life) return
     this.#surroundings.returned(life.process)
@@ -185,5 +187,11 @@ export class ProcessHandle implements SimulatedProcess {
   whole(): void {
     this.heal()
     this.resume()
+    if (this.#skew !== 1) this.skewClock(1)
   }
+}
+
+/** Whether code has given up because the signal has fired: it throws the reason, or an error that it caused. */
+function isReasonOf({ aborted, reason }: AbortSignal, error: unknown): boolean {
+  return aborted && (error === reason || (error instanceof Error && error.cause === reason))
 }

@@ -307,8 +307,13 @@ export class VirtualProcess implements EventOwner, ProcessGlobals {
     return this.#isStopped
   }
 
+  /** Whether its event loop is blocked: it will continue by itself. */
+  get blocked(): boolean {
+    return this.#time.now < this.#blockedUntil
+  }
+
   get paused(): boolean {
-    return this.#isStopped || this.#time.now < this.#blockedUntil
+    return this.#isStopped || this.blocked
   }
 
   defer(event: Event): void {

@@ -254,6 +254,7 @@ export class Simulation implements World {
     if (waiters.length === 0) return
     this.#waiters = []
     for (const waiter of waiters) {
+      if (!waiter.process.live) continue
       const answer = this.#ask(waiter.isSo)
       if (answer === true) waiter.process.after(0, waiter.resolve)
       else if (answer === false) this.#waiters.push(waiter)
@@ -275,6 +276,7 @@ export class Simulation implements World {
     this.#activeAt = time.now
     const isBusy = this.#network.isBusy || this.#requests.isBusy || this.#faults?.isActive
     if (isBusy || this.#waiters.length > 0 || isOver()) return
+    if (this.#handles.some(({ process }) => process?.blocked)) return
     if (time.waiting(({ owner }) => this.#processes.has(owner)).length > 0) return
     this.#fail('deadlock', `nothing is left to happen, and ${BODY} waits${this.#waiting}`)
   }

@@ -100,7 +100,7 @@ export interface SimulatedProcessOptions {
 /** A process, for its own program. */
 export interface ProcessSelf {
   readonly name: string
-  /** Fires when the process is to end: the body has ended. */
+  /** Fires when the process is to end: the body has ended. Its main function may then reject with the reason. */
   readonly signal: AbortSignal
   /** A client of all nodes. The same as `new Client({ endpoints: world.endpoints })`. */
   client(options?: Partial<ClientOptions>): Client

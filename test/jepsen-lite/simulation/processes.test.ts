@@ -1,0 +1,139 @@
+// Processes of a simulation: what their lives, their event loops and their connections have in common, and what not.
+
+import { scrypt } from 'node:crypto'
+import { expect, test } from 'vitest'
+import { simulate } from '../../../jepsen-lite/testing/index.ts'
+
+const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
+const forever = () => new Promise<never>(() => {})
+
+test.each(['resolve', 'reject'] as const)(
+  'a life that was killed neither ends the next one nor fails the run: its main function will %s',
+  async (settle) => {
+    await simulate({ seed: 1 }, async (world) => {
+      const lives: PromiseWithResolvers<void>[] = []
+      const worker = world.process('worker', () => {
+        const life = Promise.withResolvers<void>()
+        lives.push(life)
+        return life.promise
+      })
+      await world.after(10)
+      worker.crash()
+      worker.start()
+      await world.after(10)
+      lives[0]?.[settle](settle === 'reject' ? (new Error('late') as never) : undefined)
+      await world.after(10)
+      expect(worker.running).toBe(true)
+      lives[1]?.resolve()
+      await worker.ended
+    })
+  },
+)
+
+test('work on the thread pool of a process that is killed has no outcome', async () => {
+  const steps: string[] = []
+  await simulate({ seed: 1 }, async (world) => {
+    const derive = (name: string) => scrypt('password', 'salt', 1, { N: 2 }, () => void steps.push(name))
+    const worker = world.process('worker', () => {
+      derive('worker')
+      worker.crash()
+    })
+    await world.after(1)
+    derive('body')
+    await world.after(1)
+  })
+  expect(steps).toEqual(['body'])
+})
+
+test('times for which an event loop is blocked add up, and a pause within them ends none', async () => {
+  const times: number[] = []
+  await simulate({ seed: 1 }, async (world) => {
+    const worker = world.process(
+      'worker',
+      async () => {
+        for (let at = 0; at < 3; at++) {
+          await sleep(100)
+          times.push(Math.round(world.now))
+        }
+      },
+      { clock: 1 },
+    )
+    await world.after(150)
+    worker.block(1_000)
+    await world.after(50)
+    worker.block(500)
+    await world.after(100)
+    worker.pause()
+    await world.after(100)
+    worker.resume()
+    await worker.ended
+  })
+  expect(times).toEqual([100, 1_650, 1_750])
+})
+
+test.each([
+  ['blocked', {}],
+  ['paused by a schedule', { schedule: '50 pause worker for 60000' }],
+])('the body waits for a process that is %s for long', async (_, options) => {
+  const { virtualMs } = await simulate({ seed: 1, ...options }, async (world) => {
+    const worker = world.process('worker', () => sleep(100), { clock: 1 })
+    await world.after(50)
+    if (!('schedule' in options)) worker.block(60_000)
+    await worker.ended
+  })
+  expect(virtualMs).toBeCloseTo(60_050)
+})
+
+test('a cut lasts while its process begins anew, and healing ends all of them', async () => {
+  await simulate({ seed: 1 }, async (world) => {
+    let read = 0
+    const worker = world.process('worker', async (self) => {
+      const kv = self.client({ timeoutMs: 60_000 })
+      for (;;) {
+        await kv.get('a')
+        read = world.now
+        await sleep(100)
+      }
+    })
+    await world.after(1_000)
+    worker.cut()
+    worker.cut('n1', 'n2', 'n3')
+    const cutAt = world.now
+    await world.after(1_000)
+    worker.crash()
+    worker.start()
+    await world.after(10_000)
+    expect(read).toBeLessThan(cutAt + 500)
+    worker.heal()
+    await world.until(() => read > cutAt + 500)
+    worker.crash()
+  })
+})
+
+test('a process that is killed waits for no predicate any more', async () => {
+  await simulate({ seed: 1 }, async (world) => {
+    let isGone = false
+    const worker = world.process('worker', () =>
+      world.until(() => {
+        if (isGone) throw new Error('the predicate is called')
+        return false
+      }),
+    )
+    await world.after(10)
+    worker.crash()
+    isGone = true
+    await world.after(100)
+  })
+})
+
+test('the body that waits for ever is found when a process with a watch was killed', async () => {
+  const run = simulate({ seed: 1 }, async (world) => {
+    const worker = world.process('worker', async (self) => {
+      for await (const _ of self.client().watch({ key: 'a' })) void _
+    })
+    await world.after(1_000)
+    worker.crash()
+    await forever()
+  })
+  await expect(run).rejects.toMatchObject({ code: 'deadlock' })
+})

@@ -1,0 +1,159 @@
+// The world of a simulation: predicates that are tested or waited for, and faults of nodes.
+
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import { SimulationError, simulate } from '../../../jepsen-lite/testing/index.ts'
+import { Client } from '../../../src/client/index.ts'
+import { lock } from '../../../src/recipes/index.ts'
+
+test('what must hold always is tested after each step, also between two of one instant', async () => {
+  let isBusy = false
+  const run = simulate({ seed: 1 }, async (world) => {
+    world.always('idle', () => !isBusy)
+    await world.after(0)
+    isBusy = true
+    await world.after(0)
+    isBusy = false
+  })
+  await expect(run).rejects.toMatchObject({ code: 'always', virtualMs: 0 })
+})
+
+test('what must hold always need not hold while processes are asked to end', async () => {
+  let isServing = false
+  await simulate({ seed: 1 }, async (world) => {
+    world.process('server', async ({ signal }) => {
+      isServing = true
+      await new Promise((resolve) => signal.addEventListener('abort', resolve))
+      isServing = false
+      await world.after(100)
+    })
+    await world.until(() => isServing)
+    world.always('it serves', () => isServing)
+    await world.after(10)
+  })
+  expect(isServing).toBe(false)
+})
+
+test('the body waits for long while only nodes do something', async () => {
+  const { virtualMs } = await simulate({ seed: 1 }, (world) => world.until(() => world.now > 60_000))
+  expect(virtualMs).toBeLessThan(60_100)
+})
+
+test('what came at last may end again', async () => {
+  await simulate({ seed: 1 }, async (world) => {
+    let isSo = true
+    await world
+      .eventually('rain', () => isSo, { ms: 1_000 })
+      .then(() => {
+        isSo = false
+      })
+    await world.after(5_000)
+  })
+})
+
+test('every fault of the body is over when something must come at last', async () => {
+  await simulate({ seed: 1, nodes: 1 }, async (world) => {
+    await using kv = new Client({ endpoints: world.endpoints, timeoutMs: 60_000 })
+    const putMs = async () => {
+      const begun = world.now
+      await kv.put('a', 'b')
+      return world.now - begun
+    }
+    let rate = 0
+    const worker = world.process(
+      'worker',
+      async () => {
+        for (;;) {
+          const [from, begun] = [performance.now(), world.now]
+          await world.after(100)
+          rate = Math.round((performance.now() - from) / (world.now - begun))
+        }
+      },
+      { clock: 1 },
+    )
+    const node = world.cluster.node('n1')
+    node.slowDisk(2_000)
+    node.skewClock(0.1)
+    worker.skewClock(2)
+    worker.skewClock(4)
+    expect(await putMs()).toBeGreaterThan(2_000)
+    expect(rate).toBe(4)
+    await world.eventually('the clock is right', () => rate === 1)
+    expect(await putMs()).toBeLessThan(500)
+  })
+})
+
+test('nodes that no group of a partition names form one more', async () => {
+  await simulate({ seed: 1 }, async (world) => {
+    const first = world.cluster.leader()?.name ?? ''
+    world.cluster.partition([first])
+    await world.until(() => world.cluster.leader()?.name !== first)
+    await using kv = new Client({ endpoints: world.endpoints, timeoutMs: 60_000 })
+    await kv.put('a', 'b')
+  })
+})
+
+test('a node is removed when the cluster has a majority, and not before', async () => {
+  await simulate({ seed: 1 }, async (world) => {
+    let isRemoved = false
+    world.cluster.node('n1').crash()
+    world.cluster.node('n2').crash()
+    const removed = world.cluster.removeNode('n3').then(() => {
+      isRemoved = true
+    })
+    await world.after(20_000)
+    expect(isRemoved).toBe(false)
+    world.cluster.node('n1').restart()
+    world.cluster.node('n2').restart()
+    await removed
+    await using kv = new Client({ endpoints: world.endpoints, timeoutMs: 60_000 })
+    expect((await kv.cluster()).members.map(({ name }) => name).sort()).toEqual(['n1', 'n2'])
+    await world.until(() => world.cluster.nodes.map(({ name }) => name).join() === 'n1,n2')
+  })
+})
+
+test('a failure with a report has its message as it is, in its stack as well', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'quorate-simulate-'))
+  onTestFinished(() => rmSync(folder, { recursive: true }))
+  const run = simulate({ seed: 1, report: join(folder, 'report.html') }, () => {
+    throw new Error('it costs $& or $1')
+  })
+  const failure: unknown = await run.catch((error: unknown) => error)
+  if (!(failure instanceof SimulationError)) throw new Error('it has not failed', { cause: failure })
+  expect(failure.message).toContain('it costs $& or $1')
+  expect(failure.stack).toContain(failure.message)
+})
+
+test('listeners for rejections that were there before a run are there after it', async () => {
+  const event = 'unhandledRejection'
+  const added = [() => {}, () => {}]
+  for (const listener of added) process.on(event, listener)
+  onTestFinished(() => added.forEach((listener) => void process.off(event, listener)))
+  const before = process.listeners(event)
+  await simulate({ seed: 1 }, () => {})
+  expect(process.listeners(event)).toEqual(before)
+})
+
+test('a process that gives up when it is asked to end fails nothing, and one that fails then does', async () => {
+  await simulate({ seed: 1 }, async (world) => {
+    for (const name of ['a', 'b'])
+      world.process(name, async (self) => {
+        await using kv = self.client()
+        await lock(kv, 'job', { signal: self.signal })
+        await new Promise((_, reject) =>
+          self.signal.addEventListener('abort', () => reject(self.signal.reason)),
+        )
+      })
+    await world.after(1_000)
+  })
+  const run = simulate({ seed: 1 }, async (world) => {
+    world.process('worker', async ({ signal }) => {
+      await new Promise((resolve) => signal.addEventListener('abort', resolve))
+      throw new Error('bang')
+    })
+    await world.after(10)
+  })
+  await expect(run).rejects.toMatchObject({ code: 'failed', cause: { message: 'bang' } })
+})
