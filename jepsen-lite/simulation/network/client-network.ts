@@ -166,7 +166,7 @@ export class ClientNetwork {
   /** The transport of a client of this process. */
   createTransport(host: VirtualProcess): Transport {
     const network = this
-    let inFlight = 0
+    const inFlight = new Set<Pending>()
     return {
       async send<Q extends OperationRequest, R>(
         endpoint: Endpoint,
@@ -174,12 +174,11 @@ export class ClientNetwork {
         request: Q,
         options: SendOptions,
       ): Promise<SendOutcome<R>> {
-        inFlight++
         const { timeoutMs, silenceMs = timeoutMs, connectMs = timeoutMs, signal } = options
         const { promise, resolve } = Promise.withResolvers<HttpOutcome>()
         const settle = (outcome: HttpOutcome): void => {
           if (!network.#pending.delete(pending)) return
-          inFlight--
+          inFlight.delete(pending)
           stopTimer()
           stopConnect()
           stopListening()
@@ -192,6 +191,7 @@ export class ClientNetwork {
           settle,
         }
         network.#pending.add(pending)
+        inFlight.add(pending)
         const fail = (cause: Error, timedOut: boolean) => settle(failed(pending, cause, timedOut))
         // Requests that are open count by themselves.
         const apart = { unref: true }
@@ -210,12 +210,11 @@ export class ClientNetwork {
         return outcome.kind === 'answered' ? decodeAnswer(operation, request, outcome) : outcome
       },
       get inFlight() {
-        return inFlight
+        return inFlight.size
       },
       close() {
-        for (const pending of network.#pending)
-          if (pending.host === host)
-            pending.settle(failed(pending, new Error('the client was closed'), false))
+        for (const pending of inFlight)
+          pending.settle(failed(pending, new Error('the client was closed'), false))
       },
     }
   }

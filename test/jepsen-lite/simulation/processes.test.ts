@@ -2,7 +2,7 @@
 
 import { scrypt } from 'node:crypto'
 import { expect, test } from 'vitest'
-import { simulate } from '../../../jepsen-lite/testing/index.ts'
+import { type SimulationError, simulate } from '../../../jepsen-lite/testing/index.ts'
 
 const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
 const forever = () => new Promise<never>(() => {})
@@ -108,6 +108,26 @@ test('a cut lasts while its process begins anew, and healing ends all of them', 
     await world.until(() => read > cutAt + 500)
     worker.crash()
   })
+})
+
+test('closing one client of a process ends no request of another one', async () => {
+  const run = simulate({ seed: 1 }, async (world) => {
+    const worker = world.process('worker', async (self) => {
+      const [one, other] = [self.client(), self.client()]
+      await Promise.all([one.get('a'), other.get('a')])
+      const put = other.put('a', 'b')
+      await world.after(0)
+      await one.close()
+      await put
+      await other.close()
+      throw new Error('the end')
+    })
+    await worker.ended
+  })
+  const failure = await run.catch((error: unknown) => error as SimulationError)
+  expect(failure).toMatchObject({ cause: { message: 'the end' } })
+  // An ended request would be sent again.
+  expect((failure as SimulationError).trace.filter((step) => step.includes('PUT'))).toHaveLength(1)
 })
 
 test('a process that is killed waits for no predicate any more', async () => {
