@@ -231,10 +231,11 @@ export class ClientNetwork {
     const { host, machine } = pending
     const { time } = this.#world
     this.#hosts.host.observe?.(host, `${sent.method} ${sent.target} to ${machine.name}`, false)
-    const isCut = this.isCut(host.name, machine.name)
+    // It is on a connection that was kept, and no one knows whether it arrives.
+    if (this.isCut(host.name, machine.name)) pending.isConnected = true
     this.carry(host.name, machine.name, true, (ms) => {
       // It leaves at once on a connection that was kept, and otherwise when one is made.
-      pending.isConnected = isCut || this.#random.chance(0.5)
+      pending.isConnected ||= this.#random.chance(0.5)
       this.busyUntil = Math.max(this.busyUntil, time.now + ms)
       time.push(time.now + ms, IO, undefined, () => this.#arrived(pending, request, sent, options))
     })

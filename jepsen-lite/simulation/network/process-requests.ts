@@ -111,7 +111,7 @@ export class ProcessRequests {
         }
         found.process.after(0, () => {
           void this.#answer(found, sent).then((response) => {
-            if (response === undefined) return
+            if (response === undefined || !found.process.live) return
             this.#network.carry(found.process.name, caller.name, true, (backMs) => {
               caller.after(backMs, () => end(() => resolve(response())))
             })
@@ -132,7 +132,7 @@ export class ProcessRequests {
       const copy = { status, statusText, headers: new Headers(response.headers) }
       return () => new Response(BODILESS.includes(status) ? null : bytes, copy)
     } catch (error) {
-      this.#threw(process, error)
+      if (process.live) this.#threw(process, error)
       return undefined
     }
   }

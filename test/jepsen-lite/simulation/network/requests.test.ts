@@ -1,0 +1,143 @@
+// Requests of simulated processes to each other: cuts, slow links, lives of the server, and what ends a call.
+
+import { expect, test } from 'vitest'
+import { simulate, type World } from '../../../../jepsen-lite/testing/index.ts'
+
+const forever = () => new Promise<never>(() => {})
+
+/** Starts a server that notes the texts of its requests. */
+function noting(world: World, arrived: string[]) {
+  return world.process('server', async () => {
+    world.connect(async (request) => {
+      arrived.push(await request.text())
+      return new Response()
+    })
+    await forever()
+  })
+}
+
+const post = (body: string) =>
+  fetch('http://server/', { method: 'POST', body, signal: AbortSignal.timeout(1_000) })
+
+test('a request that was held by a cut arrives at most once, and never at the next life of its server', async () => {
+  await simulate({ seed: 1 }, async (world) => {
+    const arrived: string[] = []
+    const server = noting(world, arrived)
+    const caller = world.process('caller', async ({ signal }) => {
+      for (let turn = 0; turn < 2; turn++) {
+        await world.after(100)
+        await Promise.allSettled(Array.from({ length: 20 }, (_, at) => post(`${turn} ${at}`)))
+        await world.after(1_000 * (turn + 1) - (world.now % 1_000))
+      }
+      await new Promise((resolve) => signal.addEventListener('abort', resolve))
+    })
+    caller.cut('server')
+    await world.after(500)
+    expect(arrived).toEqual([])
+    caller.heal()
+    await world.after(100)
+    const { length } = arrived
+    expect(length).toBeGreaterThan(0)
+    expect(length).toBeLessThan(20)
+    caller.cut('server')
+    await world.after(100)
+    caller.heal()
+    await world.after(100)
+    expect(arrived).toHaveLength(length)
+    caller.cut('server')
+    await world.after(5_000)
+    server.crash()
+    server.start()
+    await world.after(100)
+    caller.heal()
+    await world.after(1_000)
+    expect(arrived).toHaveLength(length)
+  })
+})
+
+test('a connection that is cut twice is whole when both cuts have ended', async () => {
+  const schedule = '100 partition caller for 1000; 100 partition caller for 5000'
+  await simulate({ seed: 1, schedule }, async (world) => {
+    const caller = world.process('caller', async (self) => {
+      await world.after(200)
+      await self.client({ timeoutMs: 60_000 }).get('a')
+    })
+    await caller.ended
+    expect(world.now).toBeGreaterThan(5_100)
+  })
+})
+
+test('two faults make a machine slow by their sum, and then by the one that lasts', async () => {
+  const schedule = '100 slow-link caller by 300 for 2000; 100 slow-link caller by 500 for 8000'
+  const took: number[] = []
+  await simulate({ seed: 1, schedule }, async (world) => {
+    noting(world, [])
+    const caller = world.process('caller', async () => {
+      for (const at of [200, 3_000, 10_000]) {
+        await world.after(at - world.now)
+        await fetch('http://server/')
+        took.push(Math.floor((world.now - at) / 100))
+      }
+    })
+    await caller.ended
+  })
+  expect(took).toEqual([16, 10, 0])
+})
+
+test('a handler of an earlier life is closed without effect', async () => {
+  await simulate({ seed: 1 }, async (world) => {
+    const handlers: { close(): void }[] = []
+    const server = world.process('server', async () => {
+      handlers.push(world.connect(() => new Response()))
+      await forever()
+    })
+    await world.after(10)
+    server.crash()
+    server.start()
+    await world.after(10)
+    handlers[0]?.close()
+    expect((await fetch('http://server/')).status).toBe(200)
+    handlers[1]?.close()
+    await expect(fetch('http://server/')).rejects.toMatchObject({ cause: { code: 'ECONNREFUSED' } })
+  })
+})
+
+test('a call that is given up before it begins is not sent', async () => {
+  await simulate({ seed: 1 }, async (world) => {
+    const arrived: string[] = []
+    noting(world, arrived)
+    await world.after(10)
+    const options = { method: 'POST', body: 'a', signal: AbortSignal.abort() }
+    await expect(fetch('http://server/', options)).rejects.toMatchObject({ name: 'AbortError' })
+    await world.after(100)
+    expect(arrived).toEqual([])
+  })
+})
+
+test('the body that waits for ever is found soon after the last answer', async () => {
+  const run = simulate({ seed: 1 }, async (world) => {
+    noting(world, [])
+    await world.after(10)
+    await fetch('http://server/')
+    await forever()
+  })
+  const failure = await run.catch((error: unknown) => error)
+  expect(failure).toMatchObject({ code: 'deadlock' })
+  expect((failure as { virtualMs: number }).virtualMs).toBeLessThan(60_000)
+})
+
+test('a killed server answers nothing, and its handler fails nothing', async () => {
+  await simulate({ seed: 1 }, async (world) => {
+    const answer = Promise.withResolvers<Response>()
+    const server = world.process('server', async () => {
+      world.connect(() => answer.promise)
+      await forever()
+    })
+    await world.after(10)
+    const call = fetch('http://server/').catch(({ cause }) => cause.code)
+    await world.after(100)
+    server.crash()
+    answer.reject(new Error('late'))
+    expect(await call).toBe('ECONNRESET')
+  })
+})
