@@ -1,5 +1,5 @@
-// Applies a schedule: each fault begins and ends at its virtual time. A target that several faults strike is whole
-// again when the last of them has ended.
+// Applies a schedule: each fault begins and ends at its virtual time. A target that several faults of one kind strike
+// is whole again when the last of them has ended. One that is killed while it is paused starts again unpaused.
 
 import type { Time } from '../sim/world/time.ts'
 import { IO } from '../sim/world/time.ts'

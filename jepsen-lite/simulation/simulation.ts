@@ -129,7 +129,8 @@ export class Simulation implements World {
       strayed: (process) => this.#strayed(process),
       fetch: (process, request) => this.#requests.fetch(process, request),
       refused: (process, call) => {
-        const error = this.#error('real_io', `${process.name} called ${call}: ${REAL_IO}`)
+        const why = call.includes('kept from before') ? KEPT : REAL_IO
+        const error = this.#error('real_io', `${process.name} called ${call}: ${why}`)
         this.#failure ??= error
         return error
       },
@@ -464,6 +465,7 @@ const STRAYED =
 const plural = (count: number, what: string): string =>
   count === 1 ? `1 ${what}` : `${count} ${what}${what.endsWith('ch') ? 'es' : 's'}`
 
+const KEPT = 'no simulation controls it. Call it by its global name, or import it, and keep no copy of it'
 const REAL_IO =
   'that is real I/O, which no simulation can repeat. Use the client, fetch between processes, or world.real(fn)'
 

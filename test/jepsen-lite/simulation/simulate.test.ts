@@ -4,6 +4,7 @@ import { scrypt } from 'node:crypto'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import {
   checkLinearizable,
@@ -583,6 +584,16 @@ test('a run in which nothing is left to happen names the places that wait', asyn
   expect(failure.code).toBe('deadlock')
   expect(failure.message).toMatch(/These wait:\n(.*\n)*.*body at waitForNobody .*simulate\.test\.ts/)
   expect(failure.message).toMatch(/\n.*worker at .*waitForNobody .*simulate\.test\.ts/)
+})
+
+const keptSleep = promisify(setTimeout)
+
+test('a timer that was kept from before the run is refused, with what to do', async () => {
+  const failure = await failureOf(() => keptSleep(10))
+  expect(failure.code).toBe('real_io')
+  expect(failure.message).toMatch(
+    /^body called setTimeout .*, which was kept from before .* Call it by its global name/,
+  )
 })
 
 test('a run has a limit of virtual time', async () => {
