@@ -9,7 +9,7 @@ import { countWhile } from '../../workload/sorted.ts'
 export type RowEdit = readonly [name: string, pair: Pair | undefined]
 
 /** Rows of a block, at most. A block that is full is cut in two. */
-const BLOCK_ROWS_MAX = 64
+const BLOCK_ROWS_MAX = 384
 
 /** Sorted rows, in blocks: an edit that follows a scan copies one block and the list of blocks. */
 class SortedRows {
