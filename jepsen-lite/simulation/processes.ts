@@ -30,7 +30,8 @@ export interface ProcessHost {
   /** An event of the process has thrown. */
   threw?(process: VirtualProcess, error: unknown): void
   written?(process: VirtualProcess, stream: 'stdout' | 'stderr', text: string): void
-  refused?(process: VirtualProcess, call: string): Error
+  /** `isKept`: a function that its code has kept from before the run. */
+  refused?(process: VirtualProcess, call: string, isKept: boolean): Error
   fetch?(process: VirtualProcess, request: Request): Promise<Response>
 }
 
@@ -262,9 +263,9 @@ export class VirtualProcess implements EventOwner, ProcessGlobals {
     this.#processes.host.written?.(this, stream, text)
   }
 
-  refuse(call: string): never {
+  refuse(call: string, isKept = false): never {
     const { refused } = this.#processes.host
-    throw refused?.(this, call) ?? new Error(`${call} in a simulated process`)
+    throw refused?.(this, call, isKept) ?? new Error(`${call} in a simulated process`)
   }
 
   threw(error: unknown): void {

@@ -128,9 +128,9 @@ export class Simulation implements World {
       },
       strayed: (process) => this.#strayed(process),
       fetch: (process, request) => this.#requests.fetch(process, request),
-      refused: (process, call) => {
-        const why = call.includes('kept from before') ? KEPT : REAL_IO
-        const error = this.#error('real_io', `${process.name} called ${call}: ${why}`)
+      refused: (process, call, isKept) => {
+        const remedy = isKept ? KEPT : REAL_IO
+        const error = this.#error('real_io', `${process.name} called ${call}: ${remedy}`)
         this.#failure ??= error
         return error
       },

@@ -47,7 +47,7 @@ const isTimerOfNode = (): boolean =>
 /** The hook must not throw: Node would abort. */
 function refuseKept(name: string): void {
   try {
-    refuse(`${name}, which was kept from before the simulation`)
+    refuse(`${name}, which was kept from before the simulation`, true)
   } catch {
     // The process has noted it.
   }

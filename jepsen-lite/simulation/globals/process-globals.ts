@@ -21,9 +21,9 @@ export interface ProcessGlobals {
   write(stream: 'stdout' | 'stderr', text: string): void
   /**
    * Throws, and notes it: `call` (for example "net.connect") is real I/O. Nobody receives what it throws of a function
-   * that was kept from before.
+   * that was kept from before, `isKept`.
    */
-  refuse(call: string): never
+  refuse(call: string, isKept?: boolean): never
   /** Its code has thrown, and nothing handles the error. */
   threw(error: unknown): void
   /** Requests of `fetch`. */

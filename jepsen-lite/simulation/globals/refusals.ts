@@ -78,9 +78,9 @@ function isLoading(): boolean {
 }
 
 /** Throws if a process calls it, and does not load a module. */
-export function refuse(name: string): void {
+export function refuse(name: string, isKept = false): void {
   const host = currentProcess()
-  if (host !== undefined && !isLoading()) host.refuse(name)
+  if (host !== undefined && !isLoading()) host.refuse(name, isKept)
 }
 
 const refusing =

@@ -25,51 +25,9 @@ export function timerDelayMs(delay: unknown): number {
   return ms >= 1 && ms <= DELAY_MS_MAX ? Math.trunc(ms) : 1
 }
 
-/** Result of `setTimeout` and `setInterval`. Its callback runs in the async context of their caller. */
-export class Timeout {
-  readonly #process: ProcessGlobals
-  readonly #delayMs: number
-  readonly #repeats: boolean
-  readonly #callback: () => void
-  #pending: Cancellable | undefined
-  #isClosed = false
+/** A timer that keeps a real process alive, unless its code says otherwise. */
+class Referenced {
   #hasRef = true
-  #number: number | undefined
-
-  constructor(
-    host: ProcessGlobals,
-    delayMs: number,
-    callback: AnyFunction,
-    args: readonly unknown[],
-    repeats = false,
-  ) {
-    this.#process = host
-    this.#delayMs = delayMs
-    this.#repeats = repeats
-    this.#callback = bound(() => {
-      call(callback, this, args)
-    })
-    this.#start()
-  }
-
-  #start(): void {
-    this.#pending = this.#process.setTimer(
-      this.#delayMs,
-      () => this.#fire(),
-      () => this.#hasRef,
-    )
-  }
-
-  #fire(): void {
-    this.#pending = undefined
-    try {
-      this.#callback()
-    } finally {
-      if (this.#repeats && !this.#isClosed && this.#pending === undefined) this.#start()
-      // Only one that `refresh` starts again is needed longer.
-      if (this.#pending === undefined && this.#number !== undefined) numbered.delete(this.#number)
-    }
-  }
 
   ref(): this {
     this.#hasRef = true
@@ -83,6 +41,53 @@ export class Timeout {
 
   hasRef(): boolean {
     return this.#hasRef
+  }
+}
+
+/** Result of `setTimeout` and `setInterval`. Its callback runs in the async context of their caller. */
+export class Timeout extends Referenced {
+  readonly #process: ProcessGlobals
+  readonly #delayMs: number
+  readonly #repeats: boolean
+  readonly #callback: () => void
+  #pending: Cancellable | undefined
+  #isClosed = false
+  #number: number | undefined
+
+  constructor(
+    host: ProcessGlobals,
+    delayMs: number,
+    callback: AnyFunction,
+    args: readonly unknown[],
+    repeats = false,
+  ) {
+    super()
+    this.#process = host
+    this.#delayMs = delayMs
+    this.#repeats = repeats
+    this.#callback = bound(() => {
+      call(callback, this, args)
+    })
+    this.#start()
+  }
+
+  #start(): void {
+    this.#pending = this.#process.setTimer(
+      this.#delayMs,
+      () => this.#fire(),
+      () => this.hasRef(),
+    )
+  }
+
+  #fire(): void {
+    this.#pending = undefined
+    try {
+      this.#callback()
+    } finally {
+      if (this.#repeats && !this.#isClosed && this.#pending === undefined) this.#start()
+      // Only one that `refresh` starts again is needed longer.
+      if (this.#pending === undefined && this.#number !== undefined) numbered.delete(this.#number)
+    }
   }
 
   /** Starts it again, also when it has fired. */
@@ -113,29 +118,15 @@ export class Timeout {
 }
 
 /** Result of `setImmediate`. */
-class Immediate {
+class Immediate extends Referenced {
   readonly #pending: Cancellable
-  #hasRef = true
 
   constructor(host: ProcessGlobals, callback: AnyFunction, args: readonly unknown[]) {
+    super()
     const run = bound(() => {
       call(callback, this, args)
     })
     this.#pending = host.soon(run)
-  }
-
-  ref(): this {
-    this.#hasRef = true
-    return this
-  }
-
-  unref(): this {
-    this.#hasRef = false
-    return this
-  }
-
-  hasRef(): boolean {
-    return this.#hasRef
   }
 
   close(): void {

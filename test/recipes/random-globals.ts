@@ -2,7 +2,7 @@
 
 import type { randomBytes, randomUUID } from 'node:crypto'
 import { createRequire, syncBuiltinESMExports } from 'node:module'
-import type { Random } from '../workload/random.ts'
+import type { Random } from '../../jepsen-lite/workload/random.ts'
 
 const require = createRequire(import.meta.url)
 const crypto: { randomBytes: typeof randomBytes; randomUUID: typeof randomUUID } = require('node:crypto')
