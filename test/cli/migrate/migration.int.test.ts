@@ -188,7 +188,9 @@ describe('a migration that follows', () => {
       if (n % 7 === 0) await source.delete(`follow/w${(n + 3) % 20}`)
     }
     expect(await run.end()).toMatchObject(SAME)
-    expect(await keysByRevision(target, 'follow/w')).toEqual(await keysByRevision(source, 'follow/w'))
+    const order = await keysByRevision(source, 'follow/w')
+    // Several revisions share a transaction of the target: there they have no order.
+    expect(await keysByRevision(target, 'follow/w', (key) => order.indexOf(key))).toEqual(order)
   })
 
   it('is exact when answers of transactions are lost', async () => {

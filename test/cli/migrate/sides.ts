@@ -95,11 +95,16 @@ export class TestRun {
   }
 }
 
-/** The keys of a range in the order of their revisions, as text. */
-export async function keysByRevision(client: Client, prefix: string): Promise<string[]> {
+/** The keys of a range in the order of their revisions, as text. `orderWithin` orders those of one revision. */
+export async function keysByRevision(
+  client: Client,
+  prefix: string,
+  orderWithin: (key: string) => number = () => 0,
+): Promise<string[]> {
   const found: { key: string; modRevision: number }[] = []
   for await (const record of client.list({ prefix })) found.push(record)
-  return found.sort((a, b) => a.modRevision - b.modRevision).map(({ key }) => key)
+  const compare = (a: string, b: string): number => orderWithin(a) - orderWithin(b)
+  return found.sort((a, b) => a.modRevision - b.modRevision || compare(a.key, b.key)).map(({ key }) => key)
 }
 
 /** A client of etcd that loses answers of transactions: some were made, some were not. */
