@@ -94,6 +94,50 @@ test('draws what processes wrote below their lanes, until the next line', () => 
   expect(lines()).toEqual(['! the second line'])
 })
 
+/** A fault of a node and a process, and one of this process alone. Another process writes five lines. */
+function struck(): Story {
+  const story = new Story().note('start', { process: 'a' }).note('start', { process: 'b' })
+  story.note('role', { node: 'n1', role: 'leader', term: 2 }).note('role', { node: 'n2', role: 'follower' })
+  story.note('inject', { fault: 'crash', id: 1, nodes: ['n2'], processes: ['b'], effect: 'b' }).pass(100)
+  story.note('heal', { fault: 'crash', id: 1 })
+  for (const text of ['1st', '2nd', '3rd', '4th', '5th']) story.note('output', { process: 'a', text })
+  story
+    .pass(100)
+    .note('inject', { fault: 'pause', id: 2, nodes: [], processes: ['b'], by: 5 })
+    .pass(100)
+  return story.note('heal', { fault: 'pause', id: 2 }).note('violation')
+}
+
+test('tells the last lines of the process at the pointer', () => {
+  const page = open(struck())
+  const told = (part: number, y: number) => {
+    page.point('Processes', part, y)
+    return page.told()
+  }
+  expect(told(0.6, 5)).toMatch(/^a: running interval .* ms 2nd .* ms 3rd .* ms 4th .* ms 5th$/)
+  expect(told(0.1, 5)).toMatch(/^a: running interval \S+ to \S+ ms$/)
+  // The lane of the second process begins below the lines of the first one.
+  expect(told(0.6, 40)).toMatch(/^a: running .* 5th$/)
+  expect(told(0.6, 45)).toMatch(/^b: running interval \S+ to \S+ ms$/)
+})
+
+test('tells which nodes and processes a fault hit', () => {
+  const page = open(struck())
+  const told = (part: number) => {
+    page.point('Faults', part, 8)
+    return page.told()
+  }
+  expect(told(0.2)).toMatch(/^fault crash processes b nodes n2 interval .* took effect b$/)
+  expect(told(0.8)).toMatch(/^fault pause processes b interval .* took effect no effect was seen how by 5$/)
+})
+
+test('underlines the lanes that a fault hit', () => {
+  const page = open(struck())
+  // The lane of b is below that of a, which has lines.
+  expect(page.underlined('Processes')).toEqual([42 + 24, 42 + 24])
+  expect(page.underlined('Nodes')).toEqual([26 + 24])
+})
+
 // ---------------------------------------------------------------------------------------------------------------------
 
 type Listener = (event: object) => void
@@ -203,11 +247,12 @@ function open({ history }: Story) {
   runInContext(script, createContext(page))
   const panels = element('panels')
   const drawn = () => panels.children.flatMap(({ calls }) => calls)
-  /** Drawings of the chart below this heading. */
-  const chart = (heading: string) => {
+  const canvasBelow = (heading: string) => {
     const at = panels.children.findIndex(({ children: [first] }) => first?.text === heading)
-    return panels.children[at + 1]?.calls ?? []
+    return panels.children[at + 1]
   }
+  /** Drawings of the chart below this heading. */
+  const chart = (heading: string) => canvasBelow(heading)?.calls ?? []
   const forget = () => {
     for (const { calls } of panels.children) calls.length = 0
   }
@@ -219,6 +264,17 @@ function open({ history }: Story) {
       chart(heading).flatMap(([name, text]) => (name === 'fillText' ? [String(text)] : [])),
     headings: () => panels.children.flatMap(({ children: [first] }) => first?.text ?? []),
     told: () => element('detail').textContent,
+    /** The heights at which the lanes of a chart are underlined. */
+    underlined: (heading: string) =>
+      chart(heading).flatMap(([name, , y, , height]) => (name === 'fillRect' && height === 3 ? [y] : [])),
+    /** Moves the pointer to this height of a chart, after this part of the whole time. */
+    point(heading: string, part: number, y: number) {
+      const [left, right] = [92, 1_994]
+      canvasBelow(heading)?.listeners.get('pointermove')?.({
+        offsetX: left + part * (right - left),
+        offsetY: y,
+      })
+    },
     press(key: string) {
       forget()
       panels.listeners.get('keydown')?.({ key, preventDefault() {} })

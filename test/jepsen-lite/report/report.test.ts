@@ -186,6 +186,24 @@ describe('what it draws', () => {
     ])
   })
 
+  test('a process after each of its starts, whatever it was before', () => {
+    const story = new Story()
+    const process = 'worker'
+    const changes = ['start', 'block', 'kill', 'start', 'pause', 'kill', 'start', 'ended', 'start', 'kill']
+    for (const what of changes) story.note(what, { process })
+    const { processSpans } = dataIn(reportOn(story.note('violation')))
+    const states = ['running', 'blocked', 'down', 'running', 'paused', 'down', 'running', 'ended', 'running']
+    expect(processSpans.map(({ state }) => state)).toEqual([...states, 'down'])
+  })
+
+  test('the last lines of a process that wrote many, and how many came before', () => {
+    const text = Array.from({ length: 20_003 }, (_, at) => `line ${at + 1}\n`).join('')
+    const story = new Story().note('start', { process: 'worker' })
+    const { output, linesLeftOut } = dataIn(reportOn(story.note('output', { process: 'worker', text })))
+    expect([linesLeftOut, output.length]).toEqual([3, 20_000])
+    expect([output.at(0)?.text, output.at(-1)?.text]).toEqual(['line 4', 'line 20003'])
+  })
+
   test('the time from the first operation or fault on, and not the start of the nodes', () => {
     const story = new Story()
     const extent = () => {
@@ -197,6 +215,9 @@ describe('what it draws', () => {
     expect(extent()).toEqual([9_001, 9_104])
     story.events.splice(2, 0, { type: 'note', time: 8_000, what: 'inject', fault: 'kill-one', nodes: ['n1'] })
     expect(extent()).toEqual([8_000, 9_104])
+    // The processes of a simulation may write before.
+    story.events.splice(2, 0, { type: 'note', time: 7_000, what: 'start', process: 'worker' })
+    expect(extent()).toEqual([7_000, 9_104])
   })
 
   test('nodes and faults also when everything happened at one time', () => {
@@ -240,6 +261,8 @@ test('a failed simulation states why, how to repeat it, and what its processes w
   expect(text).toContain('The last steps (1) 0.060 s worker: output bad')
   // It has no operations, about which there is nothing to say.
   expect(text).not.toMatch(/Verdicts|operations in/)
+  expect(text).toMatch(/20\.0 worker inject pause 20\.0 worker pause 25\.0 heal pause/)
+  expect(text).toMatch(/25\.0 n1 worker inject cut from n2/)
   expect(unclosed(html)).toEqual([])
   // The last lines are those before the failure.
   const chatty = simulated()
@@ -256,6 +279,15 @@ test('a failed simulation states why, how to repeat it, and what its processes w
   expect(long).toMatch(
     /Output \(the last 1000 of 2003 lines\) ms process line 60\.0 worker 1000 .* worker 1999 /,
   )
+})
+
+test('a failed simulation whose clients were recorded also has the verdicts on their operations', () => {
+  const { history } = staleRead()
+  const failure = { code: 'always', what: 'no', timeMs: 5, seed: 7, schedule: '', steps: [] }
+  const text = textOf(renderReport({ history, verdict: check(history), failure }))
+  expect(text).toContain('3 operations in')
+  expect(text).toContain('operation 3 fits nowhere')
+  expect(text).toMatch(/Verdicts .* linearizability ✗ violation/)
 })
 
 test('nothing from the data is taken for a page', () => {

@@ -17,14 +17,19 @@ interface Run {
 /** How a run fails; undefined: it passes. */
 type Ending = (run: Run) => SimulationErrorCode | undefined
 
-async function search(endingOf: Ending, plan: SeedSearchPlan) {
+async function search(
+  endingOf: Ending,
+  plan: SeedSearchPlan,
+  processesOf: (run: Run) => readonly string[] = () => ['a', 'b'],
+) {
   const runs: Run[] = []
   const progress: SeedProgress[] = []
   const result = await searchSeeds(
     async (seed, schedule) => {
       runs.push({ seed, schedule })
       const code = endingOf({ seed, schedule })
-      if (code === undefined) return { virtualMs: 700, events: 10, processes: ['a', 'b'] }
+      if (code === undefined)
+        return { virtualMs: 700, events: 10, processes: processesOf({ seed, schedule }) }
       const run = { seed, schedule: schedule.text, virtualMs: 5, trace: [], report: undefined }
       throw new SimulationError(code, 'a rule is broken', run)
     },
@@ -94,6 +99,19 @@ test('processes that a given schedule names and no run has are missing', async (
   const schedule = new SimulatedSchedule('10 crash a,c,n1 for 5; 20 pause leader,d for 5')
   const { result } = await search(() => undefined, { seed: 7, seeds: 2, schedule })
   expect(result.missing).toEqual(['c', 'd'])
+  // A scenario may begin other processes with another seed.
+  const some = await search(
+    () => undefined,
+    { seed: 7, seeds: 3, schedule },
+    ({ seed }) => (seed === 8 ? ['a', 'c'] : ['a']),
+  )
+  expect(some.result.missing).toEqual(['d'])
+})
+
+test('the seed after the largest one is 0', async () => {
+  const { runs, result } = await search(() => undefined, { seed: 2 ** 32 - 1, seeds: 3 })
+  expect(runs.map(({ seed }) => seed)).toEqual([2 ** 32 - 1, 2 ** 32 - 1, 0, 1])
+  expect(result.passed).toBe(3)
 })
 
 test('a run that fails without faults needs none', async () => {
