@@ -1,15 +1,17 @@
 // A scenario of a user in a module of its own: the default export is the body of `simulate`, `options` are its options.
 
 import { pathToFileURL } from 'node:url'
+import { SimulationError } from '../simulation/error.ts'
 import { SimulatedSchedule } from '../simulation/schedule/index.ts'
 import {
   type SeedProgress,
+  type SeedRun,
   type SeedSearchPlan,
   type SeedSearchResult,
   searchSeeds,
 } from '../simulation/seed-search.ts'
 import type { SimulationOptions, World } from '../simulation/types.ts'
-import { simulate } from './simulate.ts'
+import { checkSimulationOptions, simulate } from './simulate.ts'
 
 export type { SeedFailure, SeedProgress, SeedSearchResult } from '../simulation/seed-search.ts'
 
@@ -33,14 +35,27 @@ export async function loadScenario(path: string): Promise<Scenario> {
 /** @throws RangeError when the text is no schedule */
 export const readSchedule = (text: string): SimulatedSchedule => new SimulatedSchedule(text)
 
-/** The seeds and the schedules of the plan apply, not those of the options. */
-export const searchScenario = (
+/**
+ * The seeds and the schedules of the plan apply, not those of the options. A report, if the options have its path, is
+ * written when the search is over. It is about the failure that the result has, not about those met on the way.
+ */
+export async function searchScenario(
   { body, options }: Scenario,
   plan: Omit<SeedSearchPlan, 'nodes'>,
   onProgress: (progress: SeedProgress) => void,
-): Promise<SeedSearchResult> =>
-  searchSeeds(
-    (seed, schedule) => simulate({ ...options, seed, schedule }, body),
-    { ...plan, nodes: options.nodes },
-    onProgress,
+): Promise<SeedSearchResult> {
+  checkSimulationOptions(options)
+  const { report, ...others } = options
+  const run: SeedRun = (seed, schedule) => simulate({ ...others, seed, schedule }, body)
+  const result = await searchSeeds(run, { ...plan, nodes: options.nodes }, onProgress)
+  const { failure } = result
+  if (failure === undefined || report === undefined) return result
+  const { seed, schedule } = failure.shrunk
+  const error = await simulate({ ...others, seed, schedule, report }, body).then(
+    () => undefined,
+    (thrown: unknown) => thrown,
   )
+  // A scenario that reads a real clock may pass now.
+  if (!(error instanceof SimulationError)) return result
+  return { ...result, failure: { ...failure, shrunk: { seed, schedule, error } } }
+}

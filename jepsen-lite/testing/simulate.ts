@@ -49,6 +49,14 @@ export async function simulate(
   options: SimulationOptions,
   body: (world: World) => unknown,
 ): Promise<SimulationResult> {
+  checkSimulationOptions(options)
+  checkValue('simulate', 'body', body, functionCheck)
+  const { runSimulation } = await import('../simulation/index.ts')
+  return runSimulation(options, body)
+}
+
+/** @throws RangeError when they are no options of a simulation */
+export const checkSimulationOptions = (options: SimulationOptions): void =>
   checkOptions('simulate', options, {
     seed: wholeCheck(0, SEED_MAX),
     nodes: wholeCheck(1, NODES_MAX),
@@ -58,7 +66,3 @@ export async function simulate(
     virtualMsMax: timeoutCheck,
     timing: objectCheck,
   })
-  checkValue('simulate', 'body', body, functionCheck)
-  const { runSimulation } = await import('../simulation/index.ts')
-  return runSimulation(options, body)
-}

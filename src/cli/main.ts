@@ -2,18 +2,16 @@
 
 import { isUtf8 } from 'node:buffer'
 import { readFileSync } from 'node:fs'
-import { debuglog } from 'node:util'
 import { CommanderError } from '@commander-js/extra-typings'
-import { Cancellation, Failure, failureMessage } from '../local/failure.ts'
+import { Failure } from '../local/failure.ts'
 import { EXIT } from './exit-codes.ts'
 import { hideSecrets } from './flags/credentials.ts'
 import { buildProgram, withoutHelpOnUnknown } from './program.ts'
+import { sayDefect, sayFailure } from './terminal/failure.ts'
 import { type Io, PROCESS_IO, runWithIo } from './terminal/io.ts'
 import { say, watchOutput } from './terminal/output.ts'
 
-const debug = debuglog('quorate')
-
-/** Never rejects. The stack of a defect is printed only with NODE_DEBUG=quorate. */
+/** Never rejects. */
 export function main(argv: readonly string[], io: Io = PROCESS_IO): Promise<number> {
   return runWithIo(io, async () => {
     watchOutput()
@@ -28,21 +26,9 @@ export function main(argv: readonly string[], io: Io = PROCESS_IO): Promise<numb
     } catch (error) {
       // The message is already printed.
       if (error instanceof CommanderError) return isAnswer(error) ? EXIT.ok : EXIT.usage
-      if (!(error instanceof Failure)) {
-        sayDefect(error)
-        return EXIT.failed
-      }
-      const { message, details, exitCode } = error
-      if (message !== '') say(error instanceof Cancellation ? message : `error: ${message}`)
-      for (const line of details) say(line)
-      return exitCode
+      return sayFailure(error)
     }
   })
-}
-
-function sayDefect(error: unknown): void {
-  say(`error: ${failureMessage(error)}`)
-  debug('%O', error)
 }
 
 /** Node.js would print warnings with the bytes of stored keys as they are, and defects with a stack. */

@@ -1,11 +1,11 @@
 // kv simulate: scenarios in files, runs that pass and fail, and files that do not load.
 
-import { writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { PROGRAM } from '../../src/local/program-name.ts'
 import { temporaryDirectory } from '../backup/samples.ts'
-import { kv } from './run-kv.ts'
+import { kv, spawnedKv } from './run-kv.ts'
 
 /** Two clerks, of whom the second one counts on the first. */
 const CLERKS = `
@@ -25,6 +25,21 @@ const UNLESS_CRASHED = CLERKS.replace(
   "  world.always('the second one works', () => second.running || second.hasEnded)\n" +
     '  void second.ended.then(() => { second.hasEnded = true })\n  await Promise',
 )
+
+/** Fails in one way when both were crashed, and in another one when only the first one was. */
+const BOTH_CRASHED = `
+export const options: object = { nodes: 1, report: import.meta.dirname + '/of-options.html' }
+export default async (world: any): Promise<void> => {
+  const [first, second] = ['first', 'second'].map((name) => world.process(name, () => world.after(60_000)))
+  const crashed = new Set()
+  world.always('one of them works', () => {
+    for (const clerk of [first, second]) if (!clerk.running) crashed.add(clerk)
+    return crashed.size < 2
+  })
+  await world.after(1_000)
+  if (crashed.has(first)) throw new Error('the first one was away')
+}
+`
 
 function scenario(code: string, name = 'scenario.ts'): string {
   const path = join(temporaryDirectory(), name)
@@ -54,6 +69,11 @@ test('a schedule that names a process which the scenario does not have', async (
   expect(err).toBe('error: --schedule: there is no process frist; there are first, second\n')
 })
 
+test('an empty schedule is one as well', async () => {
+  const { code, out } = await kv(['simulate', scenario(CLERKS), '--seed', '5', '--schedule', ''])
+  expect([code, out]).toEqual([0, expect.stringMatching(/^seed 5 passed: 1 run in /)])
+})
+
 test('the result as JSON', async () => {
   const { code, out } = await kv(['simulate', scenario(CLERKS), '--seeds', '1', '--seed', '5', '-o', 'json'])
   expect(code).toBe(0)
@@ -74,6 +94,12 @@ describe('a run that fails', () => {
     const repeated = await kv(words.map((word) => word.replaceAll("'", '')))
     expect(repeated.code).toBe(1)
     expect(repeated.out.split('\n\n')[0]).toBe(out.split('\n\n')[0])
+  })
+
+  test('is one although the schedule names a process which the scenario does not have', async () => {
+    const schedule = '500 crash second for 1; 600 crash frist for 1'
+    const { code, out } = await kv(['simulate', scenario(UNLESS_CRASHED), '--schedule', schedule])
+    expect([code, out]).toEqual([1, expect.stringMatching(/^"the second one works"/)])
   })
 
   test('is a document in JSON', async () => {
@@ -98,6 +124,49 @@ describe('a run that fails', () => {
   })
 })
 
+describe('the report', () => {
+  const args = ['--seed', '3', '--schedule', '1 crash first for 1; 1 crash second for 1']
+
+  test('is about the failure that the command prints, not about others that it has met', async () => {
+    const file = scenario(BOTH_CRASHED)
+    const report = join(dirname(file), 'of-options.html')
+    const { code, out } = await kv(['simulate', file, ...args, '-o', 'json'])
+    expect(code).toBe(1)
+    const { failure } = JSON.parse(out)
+    expect(failure).toMatchObject({
+      code: 'always',
+      report,
+      schedule: '1 crash first for 1; 1 crash second for 1',
+    })
+    const html = readFileSync(report, 'utf8')
+    expect(html).toContain('&quot;one of them works&quot; does not hold')
+    expect(html).toContain('1 crash first for 1; 1 crash second for 1')
+  })
+
+  test('has the path that the command line says', async () => {
+    const file = scenario(BOTH_CRASHED)
+    const cwd = dirname(file)
+    const { code, out } = await kv(['simulate', file, ...args, '--report', 'reports/one.html'], { cwd })
+    expect([code, out]).toEqual([1, expect.stringContaining(`\nReport: ${join(cwd, 'reports/one.html')}\n`)])
+    expect(readFileSync(join(cwd, 'reports/one.html'), 'utf8')).toContain('does not hold')
+    expect(existsSync(join(cwd, 'of-options.html'))).toBe(false)
+  })
+
+  test('is not written when all runs pass', async () => {
+    const file = scenario(CLERKS)
+    const report = join(dirname(file), 'report.html')
+    const { code } = await kv(['simulate', file, '--seeds', '1', '--seed', '5', '--report', report])
+    expect(code).toBe(0)
+    expect(existsSync(report)).toBe(false)
+  })
+})
+
+test('modules that keep a process alive do not keep the command', async () => {
+  const file = scenario('setInterval(() => {}, 1_000)\nexport default () => {}')
+  const passed = await spawnedKv(['simulate', file, '--seeds', '1', '--seed', '5'])
+  expect(passed).toMatchObject({ code: 0, err: '', out: expect.stringMatching(/^seed 5 passed: 2 runs in /) })
+})
+
 describe('a file that does not load', () => {
   test.each([
     ['has no scenario', 'export const a = 1', 'it has no scenario: export default async (world) => { … }'],
@@ -113,6 +182,16 @@ describe('a file that does not load', () => {
     expect(ended.err).toContain(reason)
   })
 
+  test('because it waits for something that cannot happen', async () => {
+    const file = scenario('await new Promise(() => {})\nexport default () => {}')
+    const { code, out, err } = await spawnedKv(['simulate', file])
+    expect([code, out, err]).toEqual([
+      3,
+      '',
+      expect.stringContaining(`error: cannot load ${file}: its top-level await`),
+    ])
+  })
+
   test('because it is not there', async () => {
     const file = join(temporaryDirectory(), 'none.ts')
     const { code, err } = await kv(['simulate', file])
@@ -124,6 +203,8 @@ test.each([
   [['--schedule', '10 crush leader for 5'], 'expected one of crash,'],
   [['--seeds', '0'], '--seeds: it must be a whole number from 1 on'],
   [['--seed', '-1'], '--seed: it must be a whole number'],
+  [['--seed', '4294967296'], '--seed: it must be from 0 to 4294967295'],
+  [['--report', ''], '--report: it must not be empty'],
   [[], "missing required argument 'file'"],
 ])('a wrong command line: %j', async (args, message) => {
   const { code, err } = await kv(['simulate', ...(args.length === 0 ? [] : [scenario(CLERKS)]), ...args])

@@ -3,16 +3,22 @@
 import { randomInt } from 'node:crypto'
 import { resolve } from 'node:path'
 import { Command } from '@commander-js/extra-typings'
-import type { SeedFailure, SeedProgress, SeedSearchResult } from '../../../jepsen-lite/testing/scenario.ts'
+import type {
+  Scenario,
+  SeedFailure,
+  SeedProgress,
+  SeedSearchResult,
+} from '../../../jepsen-lite/testing/scenario.ts'
 import { shellWord } from '../../bytes/shell-word.ts'
 import { Failure, failureMessage } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
 import { type ProgramContext, withExamples } from '../command-definition.ts'
 import { EXIT } from '../exit-codes.ts'
-import { parseCount, parsePositive, parseText } from '../flags/flag-values.ts'
+import { parsePositive, parseSeed, parseText } from '../flags/flag-values.ts'
 import { type GlobalFlags, outputFormat } from '../flags/global-flags.ts'
-import { userPath } from '../terminal/io.ts'
-import { printJson, printLines, say } from '../terminal/output.ts'
+import { sayFailure } from '../terminal/failure.ts'
+import { io, userPath, withCurrentIo } from '../terminal/io.ts'
+import { allWritten, printJson, printLines, say } from '../terminal/output.ts'
 import { ProgressDisplay } from '../terminal/progress.ts'
 
 const SEEDS = 100
@@ -30,24 +36,29 @@ export const command = ({ flags }: ProgramContext) =>
     .description('run a scenario of your service in simulated clusters, until a run fails')
     .argument('<file>', 'a module whose default export is the body of simulate', parseText)
     .option('--seeds <count>', `how many (default: ${SEEDS}, or 1 with --schedule)`, parsePositive)
-    .option('--seed <number>', 'the first one; the next ones count up (default: drawn)', parseCount)
+    .option('--seed <number>', 'the first one; the next ones count up (default: drawn)', parseSeed)
     .option('--schedule <text>', 'the faults of each run; otherwise each seed draws its own')
-    .action((file, options) => simulate(flags(), file, options))
+    .option('--report <file>', 'where to write an HTML page about a run that fails', parseText)
+    .action(async (file, options) => {
+      const exitCode = await simulate(flags(), file, options).then(() => EXIT.ok, sayFailure)
+      await allWritten()
+      // Modules of the user may hold timers and connections, which would keep this process alive.
+      io().exit(exitCode)
+    })
 
 interface SimulateFlags {
+  readonly report?: string | undefined
   readonly seeds?: number | undefined
   readonly seed?: number | undefined
   readonly schedule?: string | undefined
 }
 
 async function simulate(global: GlobalFlags, file: string, options: SimulateFlags): Promise<void> {
-  const { loadScenario, readSchedule, searchScenario } = await import(
-    '../../../jepsen-lite/testing/scenario.ts'
-  )
+  const { readSchedule, searchScenario } = await import('../../../jepsen-lite/testing/scenario.ts')
   const { schedule: text, seeds = text === undefined ? SEEDS : 1 } = options
   const { seed = randomInt(SEED_LIMIT) } = options
   const schedule = text === undefined ? undefined : parsed(() => readSchedule(text))
-  const scenario = await loadScenario(resolve(userPath(file))).catch(notLoaded(file))
+  const scenario = await load(file, options)
   const display = new ProgressDisplay()
   let isFailed = false
   const plan = { seed, seeds, schedule }
@@ -71,6 +82,20 @@ async function simulate(global: GlobalFlags, file: string, options: SimulateFlag
   if (!(await printJson(outputFormat(global), resultJson(plan, result, seconds))))
     await printLines(describeResult(file, plan, result, seconds))
   if (failure !== undefined) throw new Failure(EXIT.failed, '')
+}
+
+async function load(file: string, { report }: SimulateFlags): Promise<Scenario> {
+  const { loadScenario } = await import('../../../jepsen-lite/testing/scenario.ts')
+  // Node.js ends a process that waits for nothing, with the exit code 0.
+  const idle = withCurrentIo(() => {
+    say(`error: cannot load ${file}: its top-level await waits for something that cannot happen`)
+    io().exit(NOT_LOADED)
+  })
+  process.once('beforeExit', idle)
+  const { body, options } = await loadScenario(resolve(userPath(file)))
+    .catch(notLoaded(file))
+    .finally(() => process.off('beforeExit', idle))
+  return { body, options: report === undefined ? options : { ...options, report: userPath(report) } }
 }
 
 function parsed<T>(read: () => T): T {
@@ -108,7 +133,7 @@ function describeResult(
   { runs, passed, virtualMs, failure }: SeedSearchResult,
   seconds: number,
 ): string {
-  const spent = `${runs} runs in ${seconds.toFixed(1)} s, ${(virtualMs / 1_000).toFixed(0)} s of virtual time`
+  const spent = `${runs === 1 ? '1 run' : `${runs} runs`} in ${seconds.toFixed(1)} s, ${(virtualMs / 1_000).toFixed(0)} s of virtual time`
   if (failure === undefined)
     return `${seeds === 1 ? `seed ${seed}` : `${seeds} seeds from ${seed} on`} passed: ${spent}`
   const { first, shrunk, shrinkRuns } = failure

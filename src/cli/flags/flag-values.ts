@@ -8,6 +8,7 @@ const LEASE_MS_MAX = 87_600 * 3_600_000
 const TIMING_MS_MAX = 30 * 60_000
 const STALENESS_MS_MAX = 24 * 3_600_000
 const PRIORITY_MAX = 999
+const SEED_MAX = 2 ** 32 - 1
 
 function invalid(message: string): never {
   throw new InvalidArgumentError(message)
@@ -33,6 +34,11 @@ export function parseCount(text: string): number {
 
 export function parsePositive(text: string): number {
   return parseCount(text) || invalid('it must be a whole number from 1 on')
+}
+
+export function parseSeed(text: string): number {
+  const seed = parseCount(text)
+  return seed <= SEED_MAX ? seed : invalid(`it must be from 0 to ${SEED_MAX}`)
 }
 
 export function parseRevision(text: string): number {

@@ -32,7 +32,10 @@ export interface Io {
   readonly startedAtMs: number
   /** Ends the process by a signal, unless a listener of `signals` handles it. */
   raise(signal: NodeJS.Signals): void
-  /** Ends the process at once, only for a lost output or a stopped node. Otherwise `main` returns the exit code. */
+  /**
+   * Ends the process at once: for a lost output, a stopped node, or code of the user that would keep it alive.
+   * Otherwise `main` returns the exit code.
+   */
   exit(code: number): never
 }
 
