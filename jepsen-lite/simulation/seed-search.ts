@@ -14,6 +14,8 @@ export type SeedRun = (seed: number, schedule: SimulatedSchedule) => Promise<See
 export interface SeedRunResult {
   readonly virtualMs: number
   readonly events: number
+  /** How many faults have begun. */
+  readonly faults: number
   /** Names of the processes of the scenario. */
   readonly processes: readonly string[]
 }
@@ -49,6 +51,8 @@ export interface SeedSearchResult {
   readonly passed: number
   readonly virtualMs: number
   readonly events: number
+  /** How many faults have begun in the runs that have not failed. */
+  readonly faults: number
   readonly processes: readonly string[]
   /** Processes that the schedule of the plan names, and that no run has had. */
   readonly missing: readonly string[]
@@ -77,6 +81,7 @@ class SeedSearch {
   #passed = 0
   #virtualMs = 0
   #events = 0
+  #faults = 0
   #processes: readonly string[] = []
   #missing: readonly string[] = []
 
@@ -108,9 +113,10 @@ class SeedSearch {
   async #attempt(seed: number, schedule: SimulatedSchedule): Promise<SeedFailure | undefined> {
     this.#runs += 1
     try {
-      const { virtualMs, events, processes } = await this.#run(seed, schedule)
+      const { virtualMs, events, faults, processes } = await this.#run(seed, schedule)
       this.#virtualMs += virtualMs
       this.#events += events
+      this.#faults += faults
       this.#processes = processes
       this.#missing = this.#missing.filter((name) => !processes.includes(name))
       return undefined
@@ -146,6 +152,7 @@ class SeedSearch {
       passed: this.#passed,
       virtualMs: this.#virtualMs,
       events: this.#events,
+      faults: this.#faults,
       processes: this.#processes,
       missing: this.#missing,
     }

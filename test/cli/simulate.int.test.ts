@@ -50,7 +50,9 @@ function scenario(code: string, name = 'scenario.ts'): string {
 test('runs that pass', async () => {
   const { code, out, err } = await kv(['simulate', scenario(CLERKS), '--seeds', '3', '--seed', '5'])
   expect([code, err]).toEqual([0, ''])
-  expect(out).toMatch(/^3 seeds from 5 on passed: 4 runs in [\d.]+ s, \d+ s of virtual time\n$/)
+  expect(out).toMatch(
+    /^3 seeds from 5 on passed: 4 runs in [\d.]+ s, \d+ s of virtual time, [1-9]\d* faults\n$/,
+  )
 })
 
 test('progress on a terminal', async () => {
@@ -74,11 +76,26 @@ test('an empty schedule is one as well', async () => {
   expect([code, out]).toEqual([0, expect.stringMatching(/^seed 5 passed: 1 run in /)])
 })
 
+test('faults that begin nowhere, or after the end, are not counted', async () => {
+  const schedule = '5 slow-disk n1 by 10 for 5; 5 slow-disk n9 by 10 for 5; 90000 crash n1 for 5'
+  const { code, out } = await kv(['simulate', scenario(CLERKS), '--seed', '5', '--schedule', schedule])
+  expect([code, out]).toEqual([0, expect.stringMatching(/ of virtual time, 1 fault\n$/)])
+})
+
 test('the result as JSON', async () => {
   const { code, out } = await kv(['simulate', scenario(CLERKS), '--seeds', '1', '--seed', '5', '-o', 'json'])
   expect(code).toBe(0)
   expect(JSON.parse(out)).toMatchObject({
-    ...{ ok: true, seed: 5, seeds: 1, passed: 1, runs: 2, processes: ['first', 'second'], failure: null },
+    ...{
+      ok: true,
+      seed: 5,
+      seeds: 1,
+      passed: 1,
+      runs: 2,
+      faults: expect.any(Number),
+      processes: ['first', 'second'],
+      failure: null,
+    },
   })
 })
 
@@ -98,7 +115,14 @@ describe('a run that fails', () => {
 
   test('is one although the schedule names a process which the scenario does not have', async () => {
     const schedule = '500 crash second for 1; 600 crash frist for 1'
-    const { code, out } = await kv(['simulate', scenario(UNLESS_CRASHED), '--schedule', schedule])
+    const { code, out } = await kv([
+      'simulate',
+      scenario(UNLESS_CRASHED),
+      '--seed',
+      '3',
+      '--schedule',
+      schedule,
+    ])
     expect([code, out]).toEqual([1, expect.stringMatching(/^"the second one works"/)])
   })
 

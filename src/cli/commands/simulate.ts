@@ -130,10 +130,11 @@ function describeProgress({ runs, passed, failed }: SeedProgress, seeds: number)
 function describeResult(
   file: string,
   { seed, seeds }: { readonly seed: number; readonly seeds: number },
-  { runs, passed, virtualMs, failure }: SeedSearchResult,
+  { runs, passed, virtualMs, faults, failure }: SeedSearchResult,
   seconds: number,
 ): string {
-  const spent = `${runs === 1 ? '1 run' : `${runs} runs`} in ${seconds.toFixed(1)} s, ${(virtualMs / 1_000).toFixed(0)} s of virtual time`
+  const virtual = `${(virtualMs / 1_000).toFixed(0)} s of virtual time`
+  const spent = `${countOf(runs, 'run')} in ${seconds.toFixed(1)} s, ${virtual}, ${countOf(faults, 'fault')}`
   if (failure === undefined)
     return `${seeds === 1 ? `seed ${seed}` : `${seeds} seeds from ${seed} on`} passed: ${spent}`
   const { first, shrunk, shrinkRuns } = failure
@@ -146,12 +147,13 @@ function describeResult(
   ].join('\n')
 }
 
-const faultCount = ({ schedule: { faults } }: SeedFailure): string =>
-  faults.length === 1 ? '1 fault' : `${faults.length} faults`
+const faultCount = ({ schedule: { faults } }: SeedFailure): string => countOf(faults.length, 'fault')
+
+const countOf = (count: number, noun: string): string => (count === 1 ? `1 ${noun}` : `${count} ${noun}s`)
 
 function resultJson(
   { seed, seeds }: { readonly seed: number; readonly seeds: number },
-  { runs, passed, virtualMs, events, processes, failure }: SeedSearchResult,
+  { runs, passed, virtualMs, events, faults, processes, failure }: SeedSearchResult,
   seconds: number,
 ): object {
   return {
@@ -161,6 +163,7 @@ function resultJson(
     passed,
     runs,
     events,
+    faults,
     virtual_ms: virtualMs,
     seconds: Math.round(seconds * 1_000) / 1_000,
     processes,

@@ -29,7 +29,7 @@ async function search(
       runs.push({ seed, schedule })
       const code = endingOf({ seed, schedule })
       if (code === undefined)
-        return { virtualMs: 700, events: 10, processes: processesOf({ seed, schedule }) }
+        return { virtualMs: 700, events: 10, faults: 2, processes: processesOf({ seed, schedule }) }
       const run = { seed, schedule: schedule.text, virtualMs: 5, trace: [], report: undefined }
       throw new SimulationError(code, 'a rule is broken', run)
     },
@@ -46,6 +46,7 @@ test('each seed draws faults, of the processes that the run without faults had, 
     passed: 200,
     virtualMs: 201 * 700,
     events: 2_010,
+    faults: 402,
     processes: ['a', 'b'],
     missing: [],
   })
