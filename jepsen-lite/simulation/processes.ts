@@ -21,6 +21,9 @@ const WALL_CLOCKS_MS = [50, 5_000]
 /** A turn of an event loop takes this long, so that code that waits for turns lets time pass. */
 const TURN_MS = 0.001
 
+/** The outcome of a call of a process that was killed: its code may run on until its next step, without effect. */
+export const neverSettled = (): Promise<never> => new Promise(() => {})
+
 /** Services of a simulation for its processes, and its observers. */
 export interface ProcessHost {
   /** The process does something that must be the same in each run. `isUsual`: a timer, of which there are many. */
@@ -117,6 +120,11 @@ export class VirtualProcesses {
   /** The name of the process whose code runs, for observers: nothing follows from it. */
   get runningName(): string | undefined {
     return this.#isTurn ? this.#context.getStore()?.name : undefined
+  }
+
+  /** Whether the code that runs is that of a process that was killed. */
+  get isOfKilled(): boolean {
+    return this.#context.getStore()?.live === false
   }
 
   /** The outcome of work that has begun is delivered after those of work that has begun before. */
@@ -259,6 +267,7 @@ export class VirtualProcess implements EventOwner, ProcessGlobals {
   }
 
   write(stream: 'stdout' | 'stderr', text: string): void {
+    if (!this.live) return
     this.#observe(`output ${text.trimEnd()}`)
     this.#processes.host.written?.(this, stream, text)
   }
@@ -291,7 +300,7 @@ export class VirtualProcess implements EventOwner, ProcessGlobals {
   }
 
   #observe(what: string, isUsual = false): void {
-    this.#processes.host.observe?.(this, what, isUsual)
+    if (this.live) this.#processes.host.observe?.(this, what, isUsual)
   }
 
   /** Timers that would keep a real process alive. */

@@ -169,7 +169,7 @@ export class Simulation implements World {
     this.#restore.push(
       catchErrors((error, thrower) => {
         if (!this.#processes.isTurn) return false
-        this.#threw(thrower, error)
+        if (!this.#processes.isOfKilled) this.#threw(thrower, error)
         return true
       }),
     )

@@ -23,7 +23,7 @@ import type { Machine, Process } from '../../sim/world/process.ts'
 import { IO } from '../../sim/world/time.ts'
 import type { SimWorld } from '../../sim/world/world.ts'
 import type { Random } from '../../workload/random.ts'
-import type { VirtualProcess, VirtualProcesses } from '../processes.ts'
+import { neverSettled, type VirtualProcess, type VirtualProcesses } from '../processes.ts'
 import { BodyStream, gathered } from './body-stream.ts'
 import { ClientStream } from './client-stream.ts'
 import { type Answered, InMemoryApi, observed, type SimulatedRequest } from './in-memory-api.ts'
@@ -174,6 +174,7 @@ export class ClientNetwork {
         request: Q,
         options: SendOptions,
       ): Promise<SendOutcome<R>> {
+        if (!host.live) return neverSettled()
         const { timeoutMs, silenceMs = timeoutMs, connectMs = timeoutMs, signal } = options
         const { promise, resolve } = Promise.withResolvers<HttpOutcome>()
         const settle = (outcome: HttpOutcome): void => {

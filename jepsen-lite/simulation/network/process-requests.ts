@@ -1,7 +1,7 @@
 // Requests between processes of a service: `fetch` on one side, a handler of `(Request) → Response` on the other. They
 // travel over the network of the clients, with its delays, losses and cuts.
 
-import type { VirtualProcess } from '../processes.ts'
+import { neverSettled, type VirtualProcess } from '../processes.ts'
 import type { ClientNetwork } from './client-network.ts'
 
 /** Delay after which a caller learns that its connection was refused or reset. */
@@ -57,7 +57,7 @@ export class ProcessRequests {
     if (this.#servers.get(host)?.process === process)
       throw new RangeError(`connect: ${process.name} has a handler already`)
     const server = { process, handler }
-    this.#servers.set(host, server)
+    if (process.live) this.#servers.set(host, server)
     return () => {
       if (this.#servers.get(host) === server) this.#servers.delete(host)
     }
@@ -84,6 +84,7 @@ export class ProcessRequests {
     const { signal, method, url } = request
     signal.throwIfAborted()
     const body = request.body === null ? undefined : await request.arrayBuffer()
+    if (!caller.live) return neverSettled()
     const sent: Sent = { url, method, headers: new Headers(request.headers), body }
     const { promise, resolve, reject } = Promise.withResolvers<Response>()
     const host = new URL(url).hostname

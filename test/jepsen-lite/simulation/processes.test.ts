@@ -3,6 +3,7 @@
 import { scrypt } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { type SimulationError, simulate } from '../../../jepsen-lite/testing/index.ts'
+import { Client } from '../../../src/client/index.ts'
 
 const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
 const forever = () => new Promise<never>(() => {})
@@ -155,5 +156,43 @@ test('the body that waits for ever is found when a process with a watch was kill
     worker.crash()
     await forever()
   })
+  await expect(run).rejects.toMatchObject({ code: 'deadlock' })
+})
+
+test('the code of a process that is killed between two of its promises does nothing any more', async () => {
+  const run = simulate({ seed: 1 }, async (world) => {
+    let requests = 0
+    world.process('server', async () => {
+      world.connect(() => {
+        requests++
+        return new Response()
+      })
+      await forever()
+    })
+    const gate = Promise.withResolvers<void>()
+    const worker = world.process('worker', async (self) => {
+      const kv = self.client()
+      await kv.put('before', '1')
+      await gate.promise
+      console.log('it runs')
+      world.connect(() => new Response())
+      void fetch('http://server/')
+      void fetch('http://server/', { method: 'POST', body: 'text' })
+      void Promise.reject(new Error('it runs'))
+      await kv.put('after', '1')
+    })
+    await world.after(100)
+    gate.resolve()
+    worker.crash()
+    await world.after(100)
+    expect(requests).toBe(0)
+    expect(worker.output).toEqual([])
+    await expect(fetch('http://worker/')).rejects.toMatchObject({ cause: { code: 'ECONNREFUSED' } })
+    await using kv = new Client({ endpoints: world.endpoints })
+    expect(await kv.get('before')).toBeDefined()
+    expect(await kv.get('after')).toBeUndefined()
+    await forever()
+  })
+  // The request that was never sent keeps nobody waiting.
   await expect(run).rejects.toMatchObject({ code: 'deadlock' })
 })
