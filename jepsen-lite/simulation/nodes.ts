@@ -39,6 +39,11 @@ export class Nodes implements SimulatedCluster {
     )
   }
 
+  /** Names of all nodes, also of those that may join. */
+  get names(): readonly string[] {
+    return this.#nodes.map(({ name }) => name)
+  }
+
   node(name: string): Node {
     const found = this.nodes.find((node) => node.name === name)
     if (found === undefined) {

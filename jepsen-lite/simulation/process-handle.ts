@@ -6,6 +6,9 @@ import type { FaultNotes } from './fault-notes.ts'
 import type { VirtualProcess } from './processes.ts'
 import type { OutputLine, ProcessSelf, SimulatedProcess, SimulatedProcessOptions } from './types.ts'
 
+/** Name of the process in which the body runs. */
+export const BODY = 'body'
+
 /** Services of the simulation for its processes. */
 export interface ProcessSurroundings {
   readonly endpoints: readonly string[]
@@ -19,8 +22,9 @@ export interface ProcessSurroundings {
   readonly faults: FaultNotes
   /** Cuts it off from this node or process; call the result to undo it. */
   cut(name: string, target: string): () => void
-  /** Names of all nodes and of all other processes. */
+  /** Names of all nodes, also of those that may join, and of all other processes. */
   others(name: string): readonly string[]
+  /** Names of all nodes, also of those that may join. */
   nodeNames(): readonly string[]
 }
 
@@ -54,9 +58,12 @@ export class ProcessHandle implements SimulatedProcess {
     this.#main = main
     this.#options = options
     this.#surroundings = surroundings
-    const { reaches } = options
-    if (reaches === undefined) return
-    for (const other of surroundings.others(name)) if (!reaches.includes(other)) surroundings.cut(name, other)
+    for (const other of surroundings.others(name)) if (!this.reaches(other)) surroundings.cut(name, other)
+  }
+
+  /** Whether its options let it reach this node or process. */
+  reaches(name: string): boolean {
+    return this.#options.reaches?.includes(name) ?? true
   }
 
   get ended(): Promise<void> {
@@ -162,8 +169,11 @@ export class ProcessHandle implements SimulatedProcess {
   }
 
   cut(...targets: readonly string[]): void {
-    const names = targets.length > 0 ? targets : this.#surroundings.nodeNames()
-    const from = names.join(',')
+    const { others, nodeNames } = this.#surroundings
+    const unknown = targets.find((target) => target !== BODY && !others(this.name).includes(target))
+    if (unknown !== undefined) throw new RangeError(`cut: there is no other node or process ${unknown}`)
+    const names = targets.length > 0 ? targets : nodeNames()
+    const from = targets.length > 0 ? targets.join(',') : 'all nodes'
     const details = { effect: this.name, from }
     this.#cuts.push(
       this.#surroundings.faults.begin('cut', [this.name], `cut ${this.name} from ${from}`, details),

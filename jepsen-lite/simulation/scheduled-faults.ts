@@ -191,7 +191,7 @@ const BEGIN: Readonly<Record<SimulatedFaultKind, Begin>> = {
     const { nodes, network } = targets
     const { processes } = struck(targets, names)
     const isInside = (name: string): boolean => names.includes(name)
-    const outside = nodes.nodes.map(({ name }) => name).filter((name) => !isInside(name))
+    const outside = nodes.names.filter((name) => !isInside(name))
     return all([
       nodes.cutLinks((from, to) => isInside(from.name) !== isInside(to.name)),
       ...processes.flatMap(({ name }) => outside.map((other) => network.cut(name, other))),

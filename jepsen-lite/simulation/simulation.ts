@@ -17,7 +17,7 @@ import { FaultNotes } from './fault-notes.ts'
 import { ClientNetwork, nodeUrl } from './network/client-network.ts'
 import { type Handler, hostOf, ProcessRequests } from './network/process-requests.ts'
 import { Nodes } from './nodes.ts'
-import { ProcessHandle } from './process-handle.ts'
+import { BODY, ProcessHandle } from './process-handle.ts'
 import { type VirtualProcess, VirtualProcesses } from './processes.ts'
 import { processCheck } from './schedule/fault.ts'
 import { SimulatedSchedule } from './schedule/index.ts'
@@ -34,8 +34,6 @@ import type {
 } from './types.ts'
 import { catchErrors } from './unhandled-errors.ts'
 
-/** Name of the process in which the body runs. */
-const BODY = 'body'
 /** Machines that may join. */
 const SPARES = 2
 /** Time in which the first leader is elected. */
@@ -386,9 +384,10 @@ export class Simulation implements World {
       faults: this.#notes,
       cut: (one, other) => this.#network.cut(one, other),
       others: (of) =>
-        [...this.cluster.nodes, ...this.#handles].map((one) => one.name).filter((one) => one !== of),
-      nodeNames: () => this.cluster.nodes.map((node) => node.name),
+        [...this.cluster.names, ...this.#handles.map((one) => one.name)].filter((one) => one !== of),
+      nodeNames: () => this.cluster.names,
     })
+    for (const other of this.#handles) if (!other.reaches(name)) this.#network.cut(other.name, name)
     this.#handles.push(handle)
     handle.start()
     return handle

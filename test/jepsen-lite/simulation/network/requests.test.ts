@@ -2,6 +2,7 @@
 
 import { expect, test } from 'vitest'
 import { simulate, type World } from '../../../../jepsen-lite/testing/index.ts'
+import { Client } from '../../../../src/client/index.ts'
 
 const forever = () => new Promise<never>(() => {})
 
@@ -64,6 +65,56 @@ test('a connection that is cut twice is whole when both cuts have ended', async 
     })
     await caller.ended
     expect(world.now).toBeGreaterThan(5_100)
+  })
+})
+
+test('what a process reaches and is cut off from holds for nodes and processes that come later', async () => {
+  await simulate({ seed: 1, nodes: 1, schedule: '2000 partition struck for 60000' }, async (world) => {
+    const caller = (name: string, reaches?: readonly string[]) => {
+      const answers: string[] = []
+      const process = world.process(
+        name,
+        async () => {
+          await world.after(10_000)
+          for (const server of ['server', 'other'])
+            await fetch(`http://${server}/`, { signal: AbortSignal.timeout(1_000) }).then(
+              () => answers.push(server),
+              () => {},
+            )
+          const kv = new Client({ endpoints: [added.url], discover: false, timeoutMs: 1_000 })
+          await kv.get('a').then(
+            () => answers.push('n2'),
+            () => {},
+          )
+        },
+        { reaches },
+      )
+      return { process, answers }
+    }
+    const callers = [caller('narrow', ['server']), caller('wide'), caller('cut'), caller('struck')]
+    for (const name of ['server', 'other'])
+      world.process(name, async () => {
+        world.connect(() => new Response())
+        await forever()
+      })
+    callers[2]?.process.cut()
+    await world.after(3_000)
+    const added = world.cluster.addNode()
+    for (const { process } of callers) await process.ended
+    expect(callers.map(({ answers }) => answers)).toEqual([
+      ['server'],
+      ['server', 'other', 'n2'],
+      ['server', 'other'],
+      ['server', 'other'],
+    ])
+  })
+})
+
+test('a process cannot be cut off from what there is not', async () => {
+  await simulate({ seed: 1 }, (world) => {
+    const server = noting(world, [])
+    expect(() => server.cut('n1', 'sever')).toThrow(new RangeError('cut: there is no other node or process sever'))
+    server.cut('body', 'n5')
   })
 })
 
