@@ -133,6 +133,12 @@ export class ClientNetwork {
     else if (!mayBeLost || !this.#random.chance(LOST)) this.#link(one, other).held.push(leave)
   }
 
+  /** Calls `arrive` when the connection of two machines is whole: the end of one passes no cut either. */
+  whenWhole(one: string, other: string, arrive: () => void): void {
+    if (this.isCut(one, other)) this.#link(one, other).held.push(arrive)
+    else arrive()
+  }
+
   // ---- what becomes of the machines
 
   /** A process is gone, and so are its connections. */
@@ -140,7 +146,8 @@ export class ClientNetwork {
     for (const pending of this.#pending) if (pending.process === process) this.#reset(pending)
     for (const [stream, watch] of this.#watches) if (watch.process === process) this.#endWatch(stream)
     for (const [body, { host, process: of }] of this.#bodies)
-      if (of === process) host.after(TOLD_MS, () => body.reset())
+      if (of === process)
+        this.whenWhole(host.name, process.name, () => host.after(TOLD_MS, () => body.reset()))
   }
 
   /** A process of clients is gone, and so are its connections. */
@@ -350,8 +357,10 @@ export class ClientNetwork {
   }
 
   #reset(pending: Pending): void {
-    const { host } = pending
-    host.after(TOLD_MS, () => pending.settle(failed(pending, new Error('the connection was cut'), false)))
+    const { host, machine } = pending
+    this.whenWhole(host.name, machine.name, () =>
+      host.after(TOLD_MS, () => pending.settle(failed(pending, new Error('the connection was cut'), false))),
+    )
   }
 
   // ---- watches

@@ -10,6 +10,12 @@ const TOLD_MS = 5
 const ANSWER_MS_MAX = 300_000
 /** Statuses whose answers have no body. */
 const BODILESS = [101, 103, 204, 205, 304]
+const REDIRECTS = [301, 302, 303, 307, 308]
+/** As in Node.js. */
+const REDIRECTS_MAX = 20
+/** Headers that a redirect drops: of a body that is not sent again, and of credentials for another origin. */
+const OF_BODY = ['content-encoding', 'content-language', 'content-length', 'content-location', 'content-type']
+const OF_ORIGIN = ['authorization', 'cookie', 'host', 'proxy-authorization']
 
 export type Handler = (request: Request) => Response | Promise<Response>
 
@@ -54,8 +60,10 @@ export class ProcessRequests {
     const host = hostOf(process.name)
     if (host !== process.name.toLowerCase())
       throw new RangeError(`connect: no host has the name ${process.name}: use letters, digits, - and .`)
-    if (this.#servers.get(host)?.process === process)
-      throw new RangeError(`connect: ${process.name} has a handler already`)
+    const holder = this.#servers.get(host)?.process
+    if (holder === process) throw new RangeError(`connect: ${process.name} has a handler already`)
+    if (holder !== undefined)
+      throw new RangeError(`connect: ${process.name} is the same host as ${holder.name}: hosts have no case`)
     const server = { process, handler }
     if (process.live) this.#servers.set(host, server)
     return () => {
@@ -69,8 +77,10 @@ export class ProcessRequests {
     for (const pending of this.#pending) {
       if (pending.caller === process) this.#pending.delete(pending)
       else if (pending.server === process)
-        pending.caller.after(TOLD_MS, () =>
-          pending.fail(systemError('ECONNRESET', 'the connection was reset')),
+        this.#network.whenWhole(process.name, pending.caller.name, () =>
+          pending.caller.after(TOLD_MS, () =>
+            pending.fail(systemError('ECONNRESET', 'the connection was reset')),
+          ),
         )
     }
   }
@@ -79,15 +89,30 @@ export class ProcessRequests {
     return [...this.#pending].filter(({ caller }) => caller === process).length
   }
 
-  /** Sends a request of a process, as `fetch` does. */
+  /** Sends a request of a process, and follows redirects, as `fetch` does. */
   async fetch(caller: VirtualProcess, request: Request): Promise<Response> {
     const { signal, method, url } = request
     signal.throwIfAborted()
     const body = request.body === null ? undefined : await request.arrayBuffer()
-    if (!caller.live) return neverSettled()
-    const sent: Sent = { url, method, headers: new Headers(request.headers), body }
+    let sent: Sent = { url, method, headers: new Headers(request.headers), body }
+    for (let redirects = 0; ; redirects++) {
+      if (!caller.live) return neverSettled()
+      const response = await this.#send(caller, sent, signal)
+      const location = REDIRECTS.includes(response.status) ? response.headers.get('location') : null
+      if (location === null || request.redirect === 'manual')
+        return Object.defineProperties(response, {
+          url: { value: sent.url },
+          redirected: { value: redirects > 0 },
+        })
+      if (request.redirect === 'error') throw failedFetch(new Error('unexpected redirect'))
+      if (redirects === REDIRECTS_MAX) throw failedFetch(new Error('redirect count exceeded'))
+      sent = redirected(sent, response.status, location)
+    }
+  }
+
+  #send(caller: VirtualProcess, sent: Sent, signal: AbortSignal): Promise<Response> {
     const { promise, resolve, reject } = Promise.withResolvers<Response>()
-    const host = new URL(url).hostname
+    const host = new URL(sent.url).hostname
     const server = this.#servers.get(host)?.process
     const end = (settle: () => void): void => {
       if (!this.#pending.delete(pending)) return
@@ -95,7 +120,7 @@ export class ProcessRequests {
       signal.removeEventListener('abort', abort)
       settle()
     }
-    const fail = (cause: Error): void => end(() => reject(new TypeError('fetch failed', { cause })))
+    const fail = (cause: Error): void => end(() => reject(failedFetch(cause)))
     const abort = (): void => end(() => reject(signal.reason))
     const pending: Pending = { caller, server, fail }
     this.#pending.add(pending)
@@ -141,5 +166,21 @@ export class ProcessRequests {
 
 /** The host of its URL, as `new URL` writes it. */
 export const hostOf = (name: string): string => new URL(`http://${name}`).hostname
+
+/** The request to the place that an answer has named. */
+function redirected({ url, method, headers, body }: Sent, status: number, location: string): Sent {
+  const next = URL.parse(location, url)
+  if (next === null || !/^https?:$/.test(next.protocol))
+    throw failedFetch(new Error(`no URL of HTTP: ${location}`))
+  const isRead = ['GET', 'HEAD'].includes(method)
+  const becomesGet = status === 303 ? !isRead : status < 303 && method === 'POST'
+  const dropped = [...(becomesGet ? OF_BODY : []), ...(next.origin === new URL(url).origin ? [] : OF_ORIGIN)]
+  const kept = new Headers(headers)
+  for (const name of dropped) kept.delete(name)
+  const sent = { url: next.href, headers: kept }
+  return becomesGet ? { ...sent, method: 'GET', body: undefined } : { ...sent, method, body }
+}
+
+const failedFetch = (cause: Error): TypeError => new TypeError('fetch failed', { cause })
 
 const systemError = (code: string, message: string): Error => Object.assign(new Error(message), { code })

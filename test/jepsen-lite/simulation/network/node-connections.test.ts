@@ -1,7 +1,12 @@
 // Connections of simulated clients with their nodes: watches, long answers, and requests whose outcome is unknown.
 
 import { expect, test } from 'vitest'
-import { checkLinearizable, recorded, simulate } from '../../../../jepsen-lite/testing/index.ts'
+import {
+  checkLinearizable,
+  recorded,
+  type SimulationError,
+  simulate,
+} from '../../../../jepsen-lite/testing/index.ts'
 import { Client } from '../../../../src/client/index.ts'
 
 const forever = () => new Promise<never>(() => {})
@@ -95,6 +100,27 @@ test('a client does not wait for a paused node, or for one that was killed in th
       }
     expect(world.now - killedAt).toBeLessThan(3_000)
   })
+})
+
+test('a client does not learn through a cut that its node was killed', async () => {
+  const run = simulate({ seed: 1, nodes: 1 }, async (world) => {
+    const node = world.cluster.node('n1')
+    node.slowDisk(60_000)
+    const worker = world.process('worker', async (self) => {
+      const kv = self.client({ endpoints: [node.url], discover: false })
+      await kv.get('a')
+      await kv.put('a', 'b')
+    })
+    await world.after(100)
+    worker.cut()
+    node.crash()
+    await world.after(1_000)
+    throw new Error('the end')
+  })
+  const failure = await run.catch((error: unknown) => error as SimulationError)
+  expect(failure).toMatchObject({ cause: { message: 'the end' } })
+  // A client that learns of it sends the request again.
+  expect((failure as SimulationError).trace.filter((step) => step.includes('PUT'))).toHaveLength(1)
 })
 
 test('a client knows which changes may have been applied', async () => {

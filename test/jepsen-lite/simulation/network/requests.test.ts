@@ -113,8 +113,90 @@ test('what a process reaches and is cut off from holds for nodes and processes t
 test('a process cannot be cut off from what there is not', async () => {
   await simulate({ seed: 1 }, (world) => {
     const server = noting(world, [])
-    expect(() => server.cut('n1', 'sever')).toThrow(new RangeError('cut: there is no other node or process sever'))
+    expect(() => server.cut('n1', 'sever')).toThrow(
+      new RangeError('cut: there is no other node or process sever'),
+    )
     server.cut('body', 'n5')
+  })
+})
+
+test('no end of a connection is received through a cut', async () => {
+  await simulate({ seed: 1 }, async (world) => {
+    const server = world.process('server', async () => {
+      world.connect(forever)
+      await forever()
+    })
+    let end: unknown
+    const caller = world.process('caller', async () => {
+      await world.after(1)
+      await fetch('http://server/').catch((error) => {
+        end = error.cause.code
+      })
+    })
+    await world.after(100)
+    caller.cut('server')
+    server.crash()
+    await world.after(100)
+    expect(end).toBeUndefined()
+    caller.heal()
+    await world.after(100)
+    expect(end).toBe('ECONNRESET')
+  })
+})
+
+test('fetch follows redirects', async () => {
+  await simulate({ seed: 1 }, async (world) => {
+    const serve = (name: string, handler: (request: Request) => Response | Promise<Response>) =>
+      world.process(name, async () => {
+        world.connect(handler)
+        await forever()
+      })
+    const leave = (status: number, location: string) => new Response(null, { status, headers: { location } })
+    serve('active', ({ method, headers, url }) =>
+      Response.json({ method, url, token: headers.get('authorization'), type: headers.get('content-type') }),
+    )
+    serve('standby', ({ url }) => {
+      const { pathname } = new URL(url)
+      if (pathname === '/loop') return leave(302, '/loop')
+      if (pathname === '/mail') return leave(302, 'mailto:active')
+      return leave(Number(pathname.slice(1)), 'http://active/done')
+    })
+    await world.after(1)
+    const post = async (path: string, options: RequestInit = {}) =>
+      await fetch(`http://standby${path}`, {
+        method: 'POST',
+        body: 'text',
+        headers: { authorization: 'secret' },
+        ...options,
+      })
+    const codes: Record<number, unknown> = {}
+    for (const status of [301, 302, 303, 307, 308]) {
+      const response = await post(`/${status}`)
+      expect(response).toMatchObject({ status: 200, redirected: true, url: 'http://active/done' })
+      codes[status] = await response.json()
+    }
+    const [asGet, asPost] = [
+      { method: 'GET', url: 'http://active/done', token: null, type: null },
+      { method: 'POST', url: 'http://active/done', token: null, type: 'text/plain;charset=UTF-8' },
+    ]
+    expect(codes).toEqual({ 301: asGet, 302: asGet, 303: asGet, 307: asPost, 308: asPost })
+    expect(await fetch('http://active/a')).toMatchObject({ redirected: false, url: 'http://active/a' })
+    expect(await post('/307', { redirect: 'manual' })).toMatchObject({ status: 307, redirected: false })
+    const causeOf = (error: Error) => (error.cause as Error).message
+    expect(await post('/307', { redirect: 'error' }).catch(causeOf)).toBe('unexpected redirect')
+    expect(await post('/loop').catch(causeOf)).toBe('redirect count exceeded')
+    expect(await post('/mail').catch(causeOf)).toBe('no URL of HTTP: mailto:active')
+  })
+})
+
+test('two processes are not the same host', async () => {
+  await simulate({ seed: 1 }, async (world) => {
+    noting(world, [])
+    await world.after(1)
+    const other = world.process('Server', () => {
+      expect(() => world.connect(() => new Response())).toThrow('Server is the same host as server')
+    })
+    await other.ended
   })
 })
 
