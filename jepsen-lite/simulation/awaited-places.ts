@@ -58,8 +58,17 @@ export class AwaitedPlaces {
 export const userFrames = (error: Error): readonly string[] =>
   (error.stack ?? '')
     .split('\n')
-    .filter((line) => /^\s+at /.test(line) && !isOwn(line))
+    .filter((line) => isFrame(line) && !isOwn(line))
     .map((line) => line.trim())
+
+/** The message of an error and its frames, without those of this package and of Node. */
+export const userStack = (error: Error): string =>
+  (error.stack ?? String(error))
+    .split('\n')
+    .filter((line) => !isFrame(line) || !isOwn(line))
+    .join('\n')
+
+const isFrame = (line: string): boolean => /^\s+at /.test(line)
 
 export const userFrame = (error: Error): string | undefined => userFrames(error)[0]
 

@@ -1,7 +1,14 @@
 // One run: the nodes, the processes, the body of the test, and what ends it.
 
 import { simulateTransports } from '../../src/client/transport/simulated.ts'
-import { checkValue } from '../../src/client/validators.ts'
+import {
+  checkOptions,
+  checkValue,
+  describeValue,
+  functionCheck,
+  textCheck,
+  timeoutCheck,
+} from '../../src/client/validators.ts'
 import { raftTiming } from '../../src/server/node/limits.ts'
 import { simulateClock } from '../history/clock.ts'
 import { RecordedHistory } from '../history/recorded-history.ts'
@@ -11,7 +18,7 @@ import { SimCluster } from '../sim/world/cluster.ts'
 import { usualLimits } from '../sim/world/node-limits.ts'
 import { IO } from '../sim/world/time.ts'
 import { Random } from '../workload/random.ts'
-import { AwaitedPlaces, userFrame, userFrames } from './awaited-places.ts'
+import { AwaitedPlaces, userFrame, userFrames, userStack } from './awaited-places.ts'
 import { SimulationError, type SimulationErrorCode, showMs } from './error.ts'
 import { FaultNotes } from './fault-notes.ts'
 import { ClientNetwork, nodeUrl } from './network/client-network.ts'
@@ -55,6 +62,14 @@ interface Waiter {
   readonly isSo: () => boolean
   readonly process: VirtualProcess
   readonly resolve: () => void
+  readonly place: Error
+}
+
+/** A predicate that must become true. */
+interface Expectation {
+  readonly name: string
+  readonly process: VirtualProcess
+  readonly place: Error
 }
 
 /** Additions to a run. */
@@ -80,6 +95,7 @@ export class Simulation implements World {
   readonly #handles: ProcessHandle[] = []
   readonly #always: { readonly name: string; readonly isSo: () => boolean; readonly place: Error }[] = []
   #waiters: Waiter[] = []
+  readonly #expected = new Set<Expectation>()
   readonly #trace: string[] = []
   readonly #leftovers: Leftover[] = []
   readonly #restore: (() => void)[] = []
@@ -203,6 +219,10 @@ export class Simulation implements World {
     const ended = (): void => {
       hasEnded = true
       this.#endedMs = this.#now
+      this.#noteLeftovers(this.#body)
+      for (const { name, process, place } of this.#expected)
+        if (process.live)
+          this.#fail('eventually', `"${name}" was not so when ${BODY} ended: ${AWAIT}`, {}, place)
     }
     this.#body.after(0, () => {
       void Promise.resolve(body(this)).then(ended, (error: unknown) => this.#threw(BODY, error))
@@ -257,13 +277,16 @@ export class Simulation implements World {
       const answer = this.#ask(waiter.isSo)
       if (answer === true) waiter.process.after(0, waiter.resolve)
       else if (answer === false) this.#waiters.push(waiter)
-      else this.#threw(waiter.process.name, answer.error)
+      else this.#threw(waiter.process.name, answer.error, waiter.place)
     }
   }
 
   #ask(isSo: () => boolean): boolean | { readonly error: unknown } {
     try {
-      return this.#processes.look(this.#body, isSo) === true
+      const answer: unknown = this.#processes.look(this.#body, isSo)
+      if (typeof answer === 'boolean') return answer
+      const loop = answer instanceof Promise ? `. ${LOOP}` : ''
+      throw new TypeError(`a predicate must return true or false, not ${describeValue(answer)}${loop}`)
     } catch (error) {
       return { error }
     }
@@ -292,9 +315,9 @@ export class Simulation implements World {
 
   // ---- what fails it
 
-  #threw(who: string, error: unknown): void {
+  #threw(who: string, error: unknown, place?: Error): void {
     if (error instanceof SimulationError) this.#failure ??= error
-    else this.#fail('failed', `${who} has thrown: ${describe(error)}`, { cause: error })
+    else this.#fail('failed', `${who} has thrown: ${describe(error)}`, { cause: error }, place)
   }
 
   /** A timer or a promise of the real world has led to code of a process: nothing says when. */
@@ -425,33 +448,41 @@ export class Simulation implements World {
   }
 
   until(predicate: () => boolean): Promise<void> {
+    checkValue('until', 'predicate', predicate, functionCheck)
     const process = this.#processes.current ?? this.#body
     const { promise, resolve } = Promise.withResolvers<void>()
-    this.#waiters.push({ isSo: predicate, process, resolve })
+    this.#waiters.push({ isSo: predicate, process, resolve, place: new Error('until') })
     process.after(0, () => {})
     return promise
   }
 
   always(name: string, predicate: () => boolean): void {
+    checkValue('always', 'name', name, textCheck)
+    checkValue('always', 'predicate', predicate, functionCheck)
     this.#always.push({ name, isSo: predicate, place: new Error(name) })
   }
 
   async eventually(
     name: string,
     predicate: () => boolean,
-    { ms = EVENTUALLY_MS }: { readonly ms?: number } = {},
+    options: { readonly ms?: number } = {},
   ): Promise<void> {
+    checkValue('eventually', 'name', name, textCheck)
+    checkValue('eventually', 'predicate', predicate, functionCheck)
+    checkOptions('eventually', options, { ms: timeoutCheck })
+    const { ms = EVENTUALLY_MS } = options
     this.#faults?.endAll()
     this.cluster.endFaults()
     for (const handle of this.#handles) handle.whole()
     const { time } = this.#sim
-    const place = new Error(name)
-    let isSo = false
+    const expectation = { name, process: this.#processes.current ?? this.#body, place: new Error(name) }
+    this.#expected.add(expectation)
     time.push(time.now + ms, IO, undefined, () => {
-      if (!isSo) this.#fail('eventually', `"${name}" was not so within ${showMs(ms)}`, {}, place)
+      if (!this.#expected.has(expectation)) return
+      this.#fail('eventually', `"${name}" was not so within ${showMs(ms)}`, {}, expectation.place)
     })
     await this.until(predicate)
-    isSo = true
+    this.#expected.delete(expectation)
   }
 
   real<T>(fn: () => T): T {
@@ -461,6 +492,8 @@ export class Simulation implements World {
 
 const STRAYED =
   'Load modules before the run, and let no code keep a function such as setTimeout from before it'
+const AWAIT = 'await what world.eventually returns'
+const LOOP = 'Loop instead: while (!(await isDone())) await world.after(100)'
 const plural = (count: number, what: string): string =>
   count === 1 ? `1 ${what}` : `${count} ${what}${what.endsWith('ch') ? 'es' : 's'}`
 
@@ -477,8 +510,11 @@ function createHistory(now: () => number): RecordedHistory {
   }
 }
 
-function describe(error: unknown): string {
-  return error instanceof Error ? (error.stack ?? error.message) : String(error)
+function describe(error: unknown, causesMax = 3): string {
+  if (!(error instanceof Error)) return String(error)
+  const { cause } = error
+  const own = userStack(error)
+  return cause === undefined || causesMax === 0 ? own : `${own}\n  cause: ${describe(cause, causesMax - 1)}`
 }
 
 const because = (answer: boolean | { readonly error: unknown }): string =>

@@ -31,6 +31,9 @@ interface Pending {
   readonly fail: (cause: Error) => void
 }
 
+/** Creates the error of a call of `fetch`. */
+type FailedFetch = (cause: Error) => TypeError
+
 /** A request on its way. */
 interface Sent {
   readonly url: string
@@ -92,25 +95,28 @@ export class ProcessRequests {
   /** Sends a request of a process, and follows redirects, as `fetch` does. */
   async fetch(caller: VirtualProcess, request: Request): Promise<Response> {
     const { signal, method, url } = request
+    // Its stack shows the caller.
+    const failure = new TypeError('fetch failed')
+    const failed: FailedFetch = (cause) => Object.defineProperty(failure, 'cause', { value: cause })
     signal.throwIfAborted()
     const body = request.body === null ? undefined : await request.arrayBuffer()
     let sent: Sent = { url, method, headers: new Headers(request.headers), body }
     for (let redirects = 0; ; redirects++) {
       if (!caller.live) return neverSettled()
-      const response = await this.#send(caller, sent, signal)
+      const response = await this.#send(caller, sent, signal, failed)
       const location = REDIRECTS.includes(response.status) ? response.headers.get('location') : null
       if (location === null || request.redirect === 'manual')
         return Object.defineProperties(response, {
           url: { value: sent.url },
           redirected: { value: redirects > 0 },
         })
-      if (request.redirect === 'error') throw failedFetch(new Error('unexpected redirect'))
-      if (redirects === REDIRECTS_MAX) throw failedFetch(new Error('redirect count exceeded'))
-      sent = redirected(sent, response.status, location)
+      if (request.redirect === 'error') throw failed(new Error('unexpected redirect'))
+      if (redirects === REDIRECTS_MAX) throw failed(new Error('redirect count exceeded'))
+      sent = redirected(sent, response.status, location, failed)
     }
   }
 
-  #send(caller: VirtualProcess, sent: Sent, signal: AbortSignal): Promise<Response> {
+  #send(caller: VirtualProcess, sent: Sent, signal: AbortSignal, failed: FailedFetch): Promise<Response> {
     const { promise, resolve, reject } = Promise.withResolvers<Response>()
     const host = new URL(sent.url).hostname
     const server = this.#servers.get(host)?.process
@@ -120,7 +126,7 @@ export class ProcessRequests {
       signal.removeEventListener('abort', abort)
       settle()
     }
-    const fail = (cause: Error): void => end(() => reject(failedFetch(cause)))
+    const fail = (cause: Error): void => end(() => reject(failed(cause)))
     const abort = (): void => end(() => reject(signal.reason))
     const pending: Pending = { caller, server, fail }
     this.#pending.add(pending)
@@ -168,10 +174,10 @@ export class ProcessRequests {
 export const hostOf = (name: string): string => new URL(`http://${name}`).hostname
 
 /** The request to the place that an answer has named. */
-function redirected({ url, method, headers, body }: Sent, status: number, location: string): Sent {
+function redirected({ url, method, headers, body }: Sent, status: number, location: string, failed: FailedFetch): Sent {
   const next = URL.parse(location, url)
   if (next === null || !/^https?:$/.test(next.protocol))
-    throw failedFetch(new Error(`no URL of HTTP: ${location}`))
+    throw failed(new Error(`no URL of HTTP: ${location}`))
   const isRead = ['GET', 'HEAD'].includes(method)
   const becomesGet = status === 303 ? !isRead : status < 303 && method === 'POST'
   const dropped = [...(becomesGet ? OF_BODY : []), ...(next.origin === new URL(url).origin ? [] : OF_ORIGIN)]
@@ -180,7 +186,5 @@ function redirected({ url, method, headers, body }: Sent, status: number, locati
   const sent = { url: next.href, headers: kept }
   return becomesGet ? { ...sent, method: 'GET', body: undefined } : { ...sent, method, body }
 }
-
-const failedFetch = (cause: Error): TypeError => new TypeError('fetch failed', { cause })
 
 const systemError = (code: string, message: string): Error => Object.assign(new Error(message), { code })

@@ -434,10 +434,13 @@ test('what a process leaves open when it ends is in the result', async () => {
       await sleep(100)
     })
     await Promise.all([tidy.ended, untidy.ended])
+    const kv = new Client({ endpoints: world.endpoints })
+    void kv.put('a', 'b')
   })
   expect(leftovers).toEqual([
     { process: 'untidy', what: '2 timers' },
     { process: 'untidy', what: '1 watch' },
+    { process: 'body', what: '1 request' },
   ])
 })
 
@@ -509,6 +512,16 @@ test('processes answer requests of each other', async () => {
     })
     await nameless.ended
   })
+})
+
+test('a failure shows the cause of what was thrown, and frames of the user alone', async () => {
+  const failure = await failureOf(async function sendNowhere() {
+    await fetch('http://nobody/')
+  })
+  expect(failure.what).toMatch(
+    /^body has thrown: TypeError: fetch failed\n {4}at .*sendNowhere .*\n(?:.*\n)* {2}cause: Error: nothing listens at nobody$/,
+  )
+  expect(failure.what).not.toContain('process-requests.ts')
 })
 
 const throwIn = (later: (run: () => void) => void) => async (world: World) => {

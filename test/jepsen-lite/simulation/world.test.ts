@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
-import { SimulationError, simulate } from '../../../jepsen-lite/testing/index.ts'
+import { SimulationError, simulate, type World } from '../../../jepsen-lite/testing/index.ts'
 import { Client } from '../../../src/client/index.ts'
 import { lock } from '../../../src/recipes/index.ts'
 
@@ -18,6 +18,63 @@ test('what must hold always is tested after each step, also between two of one i
     isBusy = false
   })
   await expect(run).rejects.toMatchObject({ code: 'always', virtualMs: 0 })
+})
+
+test.each<[what: string, body: (world: World) => unknown, message: RegExp]>([
+  [
+    'an invariant that is a promise',
+    (world) => {
+      world.always('idle', () => Promise.resolve(true) as never)
+      return world.after(10)
+    },
+    /^"idle" does not hold: TypeError: .* not an object \(Promise\)\. Loop instead: /,
+  ],
+  [
+    'an end that is a promise',
+    (world) => world.eventually('done', (async () => true) as never),
+    /^body has thrown: TypeError: .* not an object \(Promise\)\. Loop instead: /,
+  ],
+  [
+    'what is no boolean',
+    (world) => world.until(() => [] as never),
+    /a predicate must return true or false, not \[\]/,
+  ],
+  ['no predicate', (world) => world.until(true as never), /until: predicate must be a function, not true/],
+  [
+    'no name',
+    (world) => world.always((() => true) as never, undefined as never),
+    /always: name must be a string/,
+  ],
+  [
+    'no predicate after the name',
+    (world) => world.always('a', 1 as never),
+    /always: predicate must be a function/,
+  ],
+  [
+    'an unknown option',
+    (world) => world.eventually('a', () => true, { within: 5 } as never),
+    /no option "within"/,
+  ],
+])('a run fails with %s', async (_, body, message) => {
+  await expect(simulate({ seed: 1 }, body)).rejects.toThrow(message)
+})
+
+test('a failed predicate has the place that waits for it', async () => {
+  const run = simulate({ seed: 1 }, async function waitForIt(world) {
+    await world.until(() => [] as never)
+  })
+  await expect(run).rejects.toHaveProperty('stack', expect.stringMatching(/\n {4}at waitForIt .*world\.test/))
+})
+
+test('a body that ends before what must come at last has come fails', async () => {
+  const run = simulate({ seed: 1 }, async (world) => {
+    void world.eventually('rain', () => false)
+    await world.after(10)
+  })
+  await expect(run).rejects.toMatchObject({
+    code: 'eventually',
+    message: expect.stringMatching(/^"rain" was not so when body ended: await /),
+  })
 })
 
 test('what must hold always need not hold while processes are asked to end', async () => {
