@@ -55,11 +55,19 @@ export class AwaitedPlaces {
 }
 
 /** Frames that are not of this package or of Node. */
-export const userFrames = (error: Error): readonly string[] =>
+export const userFrames = (error: Pick<Error, 'stack'>): readonly string[] =>
   (error.stack ?? '')
     .split('\n')
     .filter((line) => isFrame(line) && !isOwn(line))
     .map((line) => line.trim())
+
+/** The frames of code that this package has called, and that has thrown. */
+export const calledFrames = (error: Error): readonly string[] => {
+  const { stack = '' } = error
+  const lines = stack.split('\n')
+  const end = lines.findIndex((line) => isFrame(line) && isOfPackage(line))
+  return userFrames({ stack: lines.slice(0, end === -1 ? lines.length : end).join('\n') })
+}
 
 /** The message of an error and its frames, without those of this package and of Node. */
 export const userStack = (error: Error): string =>
@@ -72,6 +80,7 @@ const isFrame = (line: string): boolean => /^\s+at /.test(line)
 
 export const userFrame = (error: Error): string | undefined => userFrames(error)[0]
 
-const isOwn = (frame: string): boolean =>
-  /\(?node:|<anonymous>\)?$/.test(frame) ||
+const isOwn = (frame: string): boolean => /\(?node:|<anonymous>\)?$/.test(frame) || isOfPackage(frame)
+
+const isOfPackage = (frame: string): boolean =>
   OWN.some((directory) => frame.includes(directory) || frame.includes(fileURLToPath(directory)))

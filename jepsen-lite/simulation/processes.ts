@@ -20,6 +20,8 @@ const EPOCH_MS = Date.UTC(2026, 0, 1)
 const WALL_CLOCKS_MS = [50, 5_000]
 /** A turn of an event loop takes this long, so that code that waits for turns lets time pass. */
 const TURN_MS = 0.001
+/** Code that reads its clock so often in one instant waits for a time that never comes. */
+const READS_MAX = 1_000_000
 
 /** The outcome of a call of a process that was killed: its code may run on until its next step, without effect. */
 export const neverSettled = (): Promise<never> => new Promise(() => {})
@@ -35,6 +37,8 @@ export interface ProcessHost {
   written?(process: VirtualProcess, stream: 'stdout' | 'stderr', text: string): void
   /** `isKept`: a function that its code has kept from before the run. */
   refused?(process: VirtualProcess, call: string, isKept: boolean): Error
+  /** Code of the process reads its clock without end. */
+  spun?(process: VirtualProcess): Error
   fetch?(process: VirtualProcess, request: Request): Promise<Response>
 }
 
@@ -195,6 +199,9 @@ export class VirtualProcess implements EventOwner, ProcessGlobals {
   #isStopped = false
   /** Its event loop is blocked until this true time. */
   #blockedUntil = 0
+  /** The true time at which its clock was read last, and how often since it is that time. */
+  #readAt = 0
+  #reads = 0
   #kept: Event[] = []
 
   constructor(
@@ -248,7 +255,14 @@ export class VirtualProcess implements EventOwner, ProcessGlobals {
   // ---- what its code finds
 
   monotonicMs(): number {
-    return this.#localMs(this.#trueMs)
+    const now = this.#trueMs
+    if (now !== this.#readAt) {
+      this.#readAt = now
+      this.#reads = 0
+    }
+    if (++this.#reads > READS_MAX)
+      throw this.#processes.host.spun?.(this) ?? new Error('its clock stands still')
+    return this.#localMs(now)
   }
 
   wallTimeMs(): number {

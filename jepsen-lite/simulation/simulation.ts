@@ -144,13 +144,15 @@ export class Simulation implements World {
       fetch: (process, request) => this.#requests.fetch(process, request),
       refused: (process, call, isKept) => {
         const remedy = isKept ? KEPT : REAL_IO
-        const error = this.#error('real_io', `${process.name} called ${call}: ${remedy}`)
-        this.#failure ??= error
-        return error
+        return this.#stop('real_io', `${process.name} called ${call}: ${remedy}`)
       },
+      spun: ({ name }) => this.#stop('virtual_time', `${name} reads its clock again and again: ${SPUN}`),
     })
     this.#network = new ClientNetwork(this.#sim, this.#processes, new Random(seed, DRAW.recipe, 1))
-    this.#requests = new ProcessRequests(this.#network, ({ name }, error) => this.#threw(name, error))
+    this.#requests = new ProcessRequests(this.#network, {
+      sent: ({ name }, what) => this.#observe(name, what),
+      threw: ({ name }, error) => this.#threw(name, error),
+    })
     this.#body = this.#processes.begin(BODY, 1)
     // The shipped store is not what a simulation of a service tests.
     this.#sim.readsBack = false
@@ -329,6 +331,13 @@ export class Simulation implements World {
     )
   }
 
+  /** Fails the run. Throw the result, which ends the code that runs. */
+  #stop(code: SimulationErrorCode, what: string): SimulationError {
+    const error = this.#error(code, what)
+    this.#failure ??= error
+    return error
+  }
+
   /** `place`: made where the promise was made that does not hold. */
   #fail(code: SimulationErrorCode, what: string, options?: ErrorOptions, place?: Error): void {
     this.#failure ??= this.#error(code, what, options, place)
@@ -492,6 +501,7 @@ export class Simulation implements World {
 
 const STRAYED =
   'Load modules before the run, and let no code keep a function such as setTimeout from before it'
+const SPUN = 'while code runs, virtual time stands still. block(ms) of a process simulates a busy event loop'
 const AWAIT = 'await what world.eventually returns'
 const LOOP = 'Loop instead: while (!(await isDone())) await world.after(100)'
 const plural = (count: number, what: string): string =>

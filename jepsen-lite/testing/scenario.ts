@@ -13,6 +13,7 @@ import {
 import type { SimulationOptions, World } from '../simulation/types.ts'
 import { checkSimulationOptions, simulate } from './simulate.ts'
 
+export { calledFrames } from '../simulation/awaited-places.ts'
 export type { SeedFailure, SeedProgress, SeedSearchResult } from '../simulation/seed-search.ts'
 
 export interface Scenario {

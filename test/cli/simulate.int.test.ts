@@ -111,6 +111,9 @@ describe('a run that fails', () => {
     const repeated = await kv(words.map((word) => word.replaceAll("'", '')))
     expect(repeated.code).toBe(1)
     expect(repeated.out.split('\n\n')[0]).toBe(out.split('\n\n')[0])
+    expect(out).toMatch(/^shrunk from \d faults? to 1 fault in \d+ runs$/m)
+    // It cannot become simpler.
+    expect(repeated.out).not.toContain('shrunk')
   })
 
   test('is one although the schedule names a process which the scenario does not have', async () => {
@@ -214,6 +217,17 @@ describe('a file that does not load', () => {
       '',
       expect.stringContaining(`error: cannot load ${file}: its top-level await`),
     ])
+  })
+
+  test('with the place of the user, and none of this package', async () => {
+    const without = await kv(['simulate', scenario('export const a = 1')])
+    expect(without.err.split('\n')).toHaveLength(2)
+    const wrong = scenario('const a = 1\nconst b = ; export default () => {}')
+    expect((await kv(['simulate', wrong])).err).toMatch(/: Expression expected\n {4}at .*scenario\.ts:2\n/)
+    const throwing = scenario("const fail = () => { throw new Error('no') }\nfail()\nexport default () => {}")
+    expect((await kv(['simulate', throwing])).err).toMatch(
+      /: no\n {4}at fail .*\n {4}at .*scenario\.ts:2:1\n$/,
+    )
   })
 
   test('because it is not there', async () => {

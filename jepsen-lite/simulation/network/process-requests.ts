@@ -42,16 +42,22 @@ interface Sent {
   readonly body: ArrayBuffer | undefined
 }
 
+export interface RequestObserver {
+  /** A process has sent a request, such as "POST http://mail/send". */
+  sent(caller: VirtualProcess, request: string): void
+  /** The handler of a process has thrown. */
+  threw(process: VirtualProcess, error: unknown): void
+}
+
 export class ProcessRequests {
   readonly #network: ClientNetwork
-  /** Called when the handler of a process has thrown. */
-  readonly #threw: (process: VirtualProcess, error: unknown) => void
+  readonly #observer: RequestObserver
   readonly #servers = new Map<string, Server>()
   readonly #pending = new Set<Pending>()
 
-  constructor(network: ClientNetwork, threw: (process: VirtualProcess, error: unknown) => void) {
+  constructor(network: ClientNetwork, observer: RequestObserver) {
     this.#network = network
-    this.#threw = threw
+    this.#observer = observer
   }
 
   get isBusy(): boolean {
@@ -134,6 +140,7 @@ export class ProcessRequests {
     const late = caller.after(ANSWER_MS_MAX, () =>
       fail(systemError('UND_ERR_HEADERS_TIMEOUT', 'no answer came in time')),
     )
+    this.#observer.sent(caller, `${sent.method} ${sent.url}`)
     this.#network.carry(caller.name, server?.name ?? host, true, (ms) => {
       caller.outside(ms, () => {
         const found = this.#servers.get(host)
@@ -164,7 +171,7 @@ export class ProcessRequests {
       const copy = { status, statusText, headers: new Headers(response.headers) }
       return () => new Response(BODILESS.includes(status) ? null : bytes, copy)
     } catch (error) {
-      if (process.live) this.#threw(process, error)
+      if (process.live) this.#observer.threw(process, error)
       return undefined
     }
   }
@@ -174,7 +181,12 @@ export class ProcessRequests {
 export const hostOf = (name: string): string => new URL(`http://${name}`).hostname
 
 /** The request to the place that an answer has named. */
-function redirected({ url, method, headers, body }: Sent, status: number, location: string, failed: FailedFetch): Sent {
+function redirected(
+  { url, method, headers, body }: Sent,
+  status: number,
+  location: string,
+  failed: FailedFetch,
+): Sent {
   const next = URL.parse(location, url)
   if (next === null || !/^https?:$/.test(next.protocol))
     throw failed(new Error(`no URL of HTTP: ${location}`))

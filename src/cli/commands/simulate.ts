@@ -54,7 +54,9 @@ interface SimulateFlags {
 }
 
 async function simulate(global: GlobalFlags, file: string, options: SimulateFlags): Promise<void> {
-  const { readSchedule, searchScenario } = await import('../../../jepsen-lite/testing/scenario.ts')
+  const { calledFrames, readSchedule, searchScenario } = await import(
+    '../../../jepsen-lite/testing/scenario.ts'
+  )
   const { schedule: text, seeds = text === undefined ? SEEDS : 1 } = options
   const { seed = randomInt(SEED_LIMIT) } = options
   const schedule = text === undefined ? undefined : parsed(() => readSchedule(text))
@@ -71,7 +73,7 @@ async function simulate(global: GlobalFlags, file: string, options: SimulateFlag
       say(`seed ${failed.seed} failed: ${commandOf(file, failed)}`)
     }
     display.show(() => describeProgress(progress, seeds))
-  }).catch(notLoaded(file))
+  }).catch(notLoaded(file, calledFrames))
   display.clear()
   const { failure, missing, processes } = result
   if (failure === undefined && missing.length > 0) {
@@ -85,7 +87,7 @@ async function simulate(global: GlobalFlags, file: string, options: SimulateFlag
 }
 
 async function load(file: string, { report }: SimulateFlags): Promise<Scenario> {
-  const { loadScenario } = await import('../../../jepsen-lite/testing/scenario.ts')
+  const { calledFrames, loadScenario } = await import('../../../jepsen-lite/testing/scenario.ts')
   // Node.js ends a process that waits for nothing, with the exit code 0.
   const idle = withCurrentIo(() => {
     say(`error: cannot load ${file}: its top-level await waits for something that cannot happen`)
@@ -93,7 +95,7 @@ async function load(file: string, { report }: SimulateFlags): Promise<Scenario> 
   })
   process.once('beforeExit', idle)
   const { body, options } = await loadScenario(resolve(userPath(file)))
-    .catch(notLoaded(file))
+    .catch(notLoaded(file, calledFrames))
     .finally(() => process.off('beforeExit', idle))
   return { body, options: report === undefined ? options : { ...options, report: userPath(report) } }
 }
@@ -108,16 +110,18 @@ function parsed<T>(read: () => T): T {
 
 /** Fails with the places in the user's modules. */
 const notLoaded =
-  (file: string) =>
+  (file: string, framesOf: (error: Error) => readonly string[]) =>
   (error: unknown): never => {
-    const stack = error instanceof Error ? (error.stack ?? '') : ''
-    const places = stack.split('\n').filter((line) => /^ {4}at .*file:\/\//.test(line))
-    throw new Failure(
-      NOT_LOADED,
-      `cannot load ${file}: ${failureMessage(error)}`,
-      places.slice(0, PLACES_MAX),
-    )
+    const places = error instanceof Error ? [...syntaxPlace(error), ...framesOf(error)] : []
+    const lines = places.slice(0, PLACES_MAX).map((place) => `    ${place}`)
+    throw new Failure(NOT_LOADED, `cannot load ${file}: ${failureMessage(error)}`, lines)
   }
+
+/** The line of a syntax error. The stack of one in TypeScript begins with it. */
+const syntaxPlace = ({ stack = '' }: Error): readonly string[] => {
+  const [line = ''] = stack.split('\n')
+  return /^(file:\/)?\/.*:\d+$/.test(line) ? [`at ${line}`] : []
+}
 
 const commandOf = (file: string, { seed, schedule }: SeedFailure): string =>
   `${PROGRAM} simulate ${shellWord(file)} --seed ${seed} --schedule ${shellWord(schedule.text)}`
@@ -138,11 +142,12 @@ function describeResult(
   if (failure === undefined)
     return `${seeds === 1 ? `seed ${seed}` : `${seeds} seeds from ${seed} on`} passed: ${spent}`
   const { first, shrunk, shrinkRuns } = failure
+  const isShrunk = shrunk.schedule.text !== first.schedule.text
   return [
     shrunk.error.message,
     '',
     `seed ${shrunk.seed} failed, after ${passed} that passed: ${spent}`,
-    `shrunk from ${faultCount(first)} to ${faultCount(shrunk)} in ${shrinkRuns} runs`,
+    ...(isShrunk ? [`shrunk from ${faultCount(first)} to ${faultCount(shrunk)} in ${shrinkRuns} runs`] : []),
     `again: ${commandOf(file, shrunk)}`,
   ].join('\n')
 }

@@ -619,6 +619,16 @@ test('a run has a limit of virtual time', async () => {
   expect(failure).toMatchObject({ code: 'virtual_time', virtualMs: 5_000 })
 })
 
+test('a loop that waits for a clock fails the run, as virtual time stands still', async () => {
+  const failure = await failureOf(async function compute() {
+    const end = Date.now() + 500
+    while (Date.now() < end);
+  })
+  expect(failure).toMatchObject({ code: 'virtual_time', virtualMs: 0 })
+  expect(failure.message).toMatch(/^body reads its clock again and again: .* block\(ms\) /)
+  expect(failure.stack).toMatch(/\n {4}at compute .*simulate\.test\.ts/)
+})
+
 /** A process writes a key, and the run fails. */
 const failing = async (world: World) => {
   const worker = world.process('worker', async (self) => {

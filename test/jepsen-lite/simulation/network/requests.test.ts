@@ -56,6 +56,19 @@ test('a request that was held by a cut arrives at most once, and never at the ne
   })
 })
 
+test('a request of a process is a step of the run', async () => {
+  const run = simulate({ seed: 1 }, async (world) => {
+    noting(world, [])
+    await world.after(1)
+    await fetch('http://server/a?b', { method: 'POST', body: 'c' })
+    throw new Error('bang')
+  })
+  await expect(run).rejects.toHaveProperty(
+    'trace',
+    expect.arrayContaining([expect.stringMatching(/ s body: POST http:\/\/server\/a\?b$/)]),
+  )
+})
+
 test('a connection that is cut twice is whole when both cuts have ended', async () => {
   const schedule = '100 partition caller for 1000; 100 partition caller for 5000'
   await simulate({ seed: 1, schedule }, async (world) => {
