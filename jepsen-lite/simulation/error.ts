@@ -4,9 +4,9 @@
  * The kind of a failure.
  *
  * - `failed`: the body, or the main function of a process, has thrown, or a promise was rejected and nobody handled it
- * - `always`, `eventually`: a promise of the test did not hold
+ * - `always`, `eventually`: a promise of the test did not hold, or the body has ended before it was so
  * - `deadlock`: nothing is left to happen, and the body waits
- * - `virtual_time`: the body has not ended within `virtualMsMax`
+ * - `virtual_time`: the body has not ended within `virtualMsMax`, or code reads its clock in a loop without end
  * - `real_io`: a process used the network, the disk or another program
  * - `not_deterministic`: two runs of the same seed and schedule differ
  * - `cluster`: the nodes have broken a rule of Raft or of the store, which is a bug of quorate

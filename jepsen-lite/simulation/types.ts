@@ -36,7 +36,7 @@ export interface SimulationResult {
   readonly faults: number
   /** Names of the processes that the body has made. */
   readonly processes: readonly string[]
-  /** Everything that processes have left open when their main function had ended. */
+  /** Everything that processes have left open when their main function had ended, and the body when it had. */
   readonly leftovers: readonly Leftover[]
 }
 
@@ -83,7 +83,7 @@ export interface World {
    * virtual time (60,000).
    */
   eventually(name: string, predicate: () => boolean, options?: { readonly ms?: number }): Promise<void>
-  /** Calls a synchronous function that may use the disk, for example to read a fixture. */
+  /** Calls a synchronous function that may use the disk or the terminal, for example to read a fixture. */
   real<T>(fn: () => T): T
 }
 
