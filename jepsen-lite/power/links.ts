@@ -21,14 +21,8 @@ import { driverLimits, raftLimits, raftTiming } from '../../src/server/node/limi
 import type { Greeting, Network, NetworkEvents } from '../../src/server/node/network.ts'
 import { systemClock } from '../../src/server/node/system-clock.ts'
 import type { NodeEnd } from '../../src/server/options.ts'
-import {
-  FORMAT_VERSION,
-  formatStorage,
-  type LevelLimits,
-  openStorage,
-  type SnapshotSource,
-  type Storage,
-} from '../../src/storage/index.ts'
+import { formatStorage, type LevelLimits, openStorage } from '../../src/storage/directory.ts'
+import { FORMAT_VERSION, type SnapshotSource, type Storage } from '../../src/storage/index.ts'
 
 /**
  * So small that a short load makes LevelDB change its WAL, write tables and merge them. LevelDB accepts nothing

@@ -2,7 +2,8 @@
 // of each. It is separate because LevelDB may abort the process.
 
 import { KeyIndex, keyIndexLimits } from '../../src/server/node/key-index/key-index.ts'
-import { inspectDirectory, openStorage, StorageRefusedError } from '../../src/storage/index.ts'
+import { inspectDirectory, openStorage } from '../../src/storage/directory.ts'
+import { StorageRefusedError } from '../../src/storage/index.ts'
 import { SMALL_LIMITS } from './links.ts'
 import { closed, readReplicaState, scrub } from './replica.ts'
 import type { ReplicaState } from './trace-markers.ts'

@@ -23,13 +23,10 @@ import {
   encodeAppliedState,
 } from '../raft/index.ts'
 import { newAuthKeys } from '../server/auth/auth-keys.ts'
+import { formatStorage, inspectDirectory, isInUse, openStorage } from '../storage/directory.ts'
 import {
   FORMAT_VERSION,
-  formatStorage,
   hashOfRow,
-  inspectDirectory,
-  isInUse,
-  openStorage,
   type RowScan,
   StateHash,
   StorageInUseError,

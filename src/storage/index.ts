@@ -1,4 +1,5 @@
-// Durability: what other folders use of the storage. README.md explains how it works.
+// Durability: what other folders use of the storage. README.md explains how it works. `directory.ts` has the functions
+// that open one: these need files and LevelDB, and this file runs in a browser too.
 
 export { endAfter, splitWrite, writeCost } from './batches.ts'
 export { type EmptyRange, type EmptyRanges, noEmptyRanges } from './empty-ranges.ts'
@@ -18,10 +19,6 @@ export { FORMAT_VERSION, otherFormatText } from './format.ts'
 export { fixKeyHash, hashOfKey } from './key-hash.ts'
 export { ALL_ROWS } from './keys.ts'
 export { crc32c } from './level/crc32c.ts'
-export { isLocked, type LevelLimits } from './level/level-engine.ts'
-export { isInUse } from './lock-holder.ts'
-export { formatStorage, type OpenOptions, openStorage } from './open.ts'
-export { discardReplica, inspectDirectory } from './replica-identity.ts'
 export type { RowIndex, RowLookup } from './row-index.ts'
 export { hashOfRow, hashOfStored, openRow, type Row, StateHash } from './rows.ts'
 export { SCRUB_SLICE, Scrub } from './scrub.ts'

@@ -9,7 +9,7 @@ import { DirectoryTarget } from '../../src/backup/target.ts'
 import { recoverReplica } from '../../src/server/replica/stopped-replica.ts'
 import { BackupSchedule } from '../../src/server/start/backup-schedule.ts'
 import { startNode } from '../../src/server/start/start-node.ts'
-import { inspectDirectory } from '../../src/storage/index.ts'
+import { inspectDirectory } from '../../src/storage/directory.ts'
 import { FakeNode } from '../server/http/fake-node.ts'
 import { backupOf, fileWith, newNode, opened, recordsOf, temporaryDirectory } from './samples.ts'
 

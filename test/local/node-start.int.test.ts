@@ -9,7 +9,7 @@ import { encodeState, initialState } from '../../src/kv/index.ts'
 import { writeClusterFile } from '../../src/local/directory/cluster-file.ts'
 import { CLUSTER_VERSION } from '../../src/operations/forms/settings.ts'
 import { emptyConfiguration, encodeAppliedState } from '../../src/raft/index.ts'
-import { formatStorage } from '../../src/storage/index.ts'
+import { formatStorage } from '../../src/storage/directory.ts'
 import { identity, initial } from '../storage/samples.ts'
 import { eventually, KV, outcomeOf, Workspace } from './kv.ts'
 

@@ -11,7 +11,7 @@ import {
   URL_CHARS_MAX,
 } from '../../src/operations/forms/members.ts'
 import { holdsNode } from '../../src/server/replica/inspect-data-directory.ts'
-import { formatStorage } from '../../src/storage/index.ts'
+import { formatStorage } from '../../src/storage/directory.ts'
 import { networkPrefix } from '../../src/system/addresses.ts'
 import { version } from '../../src/system/version.ts'
 import { identity, initial } from '../storage/samples.ts'

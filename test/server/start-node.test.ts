@@ -23,7 +23,7 @@ import { emptyConfiguration, encodeAppliedState } from '../../src/raft/index.ts'
 import type { NodeOptions } from '../../src/server/options.ts'
 import { NodeStartError } from '../../src/server/options.ts'
 import { startNode } from '../../src/server/start/start-node.ts'
-import { formatStorage } from '../../src/storage/index.ts'
+import { formatStorage } from '../../src/storage/directory.ts'
 import { identity, initial } from '../storage/samples.ts'
 import { authority, CertificateDirectory } from './tls/certificates.ts'
 

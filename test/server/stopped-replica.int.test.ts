@@ -34,7 +34,7 @@ import {
   recoverReplica,
 } from '../../src/server/replica/stopped-replica.ts'
 import { startNode } from '../../src/server/start/start-node.ts'
-import { openStorage } from '../../src/storage/index.ts'
+import { openStorage } from '../../src/storage/directory.ts'
 import { backupOf, fileWith, newNode, opened, recordsOf, temporaryDirectory } from '../backup/samples.ts'
 import { ask, bodyOf, putOf, rev } from '../kv/store.ts'
 import { pastChange, sealed } from '../raft/harness/frames.ts'

@@ -5,7 +5,7 @@
 import { existsSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { openStorage } from '../../src/storage/index.ts'
+import { openStorage } from '../../src/storage/directory.ts'
 import { createDatabase, LevelEngine, levelLimits } from '../../src/storage/level/level-engine.ts'
 import { createWatermark, readWatermark, Watermark } from '../../src/storage/watermark.ts'
 import { outcomeOf } from './damage.ts'

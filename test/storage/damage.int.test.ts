@@ -8,7 +8,7 @@ import { appendFileSync, existsSync, mkdirSync, rmSync, statSync, writeFileSync 
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
-import { formatStorage, openStorage } from '../../src/storage/index.ts'
+import { formatStorage, openStorage } from '../../src/storage/directory.ts'
 import { isLocked } from '../../src/storage/level/level-engine.ts'
 import { runs } from '../runs.ts'
 import { crashImage, type Outcome, outcomeOf } from './damage.ts'

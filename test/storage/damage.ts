@@ -1,7 +1,8 @@
 // Directories as a crash leaves them, damaged on purpose, and what a replica does with them.
 
 import { cpSync, rmSync } from 'node:fs'
-import { formatStorage, type OpenOptions, openStorage, StorageRefusedError } from '../../src/storage/index.ts'
+import { formatStorage, type OpenOptions, openStorage } from '../../src/storage/directory.ts'
+import { StorageRefusedError } from '../../src/storage/index.ts'
 import { type Files, filesOf, sameFiles, temporaryDirectory } from './files.ts'
 import { closed, identity, initial } from './samples.ts'
 import { contentOf, submit } from './workload.ts'

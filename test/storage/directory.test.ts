@@ -21,7 +21,7 @@ import { asReplicaId } from '../../src/raft/types.ts'
 import { checkReplica } from '../../src/server/replica/check-replica.ts'
 import { holdsNode } from '../../src/server/replica/inspect-data-directory.ts'
 import { inspectReplica } from '../../src/server/replica/stopped-replica.ts'
-import { formatStorage, isInUse, openStorage } from '../../src/storage/index.ts'
+import { formatStorage, isInUse, openStorage } from '../../src/storage/directory.ts'
 import { temporaryDirectory } from './files.ts'
 import { identity, initial } from './samples.ts'
 

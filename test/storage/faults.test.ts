@@ -2,8 +2,9 @@
 // there after a restart.
 
 import { describe, expect, test } from 'vitest'
+import { openStorage } from '../../src/storage/directory.ts'
 import type { Engine } from '../../src/storage/engine.ts'
-import { openStorage, type Storage } from '../../src/storage/index.ts'
+import type { Storage } from '../../src/storage/index.ts'
 import { type Faults, FaultyEngine } from './faulty.ts'
 import { levelReplica, memoryDisk, openDisk } from './replicas.ts'
 import {

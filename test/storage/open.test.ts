@@ -19,16 +19,9 @@ import { Worker } from 'node:worker_threads'
 import { crc32 } from 'node:zlib'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { asReplicaId } from '../../src/raft/types.ts'
+import { formatStorage, inspectDirectory, isInUse, openStorage } from '../../src/storage/directory.ts'
 import type { Engine } from '../../src/storage/engine.ts'
-import {
-  FORMAT_VERSION,
-  formatStorage,
-  type Identity,
-  type InitialState,
-  inspectDirectory,
-  isInUse,
-  openStorage,
-} from '../../src/storage/index.ts'
+import { FORMAT_VERSION, type Identity, type InitialState } from '../../src/storage/index.ts'
 import { META_KEY } from '../../src/storage/keys.ts'
 import { isLocked } from '../../src/storage/level/level-engine.ts'
 import { createWatermark, readWatermark } from '../../src/storage/watermark.ts'

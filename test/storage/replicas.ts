@@ -3,14 +3,9 @@
 import { rm } from 'node:fs/promises'
 import { SimDisk } from '../../jepsen-lite/sim/world/disk.ts'
 import { KeyIndex, keyIndexLimits, type StoreLimits } from '../../src/server/node/key-index/key-index.ts'
+import { formatStorage, type OpenOptions, openStorage } from '../../src/storage/directory.ts'
 import type { Engine } from '../../src/storage/engine.ts'
-import {
-  formatStorage,
-  type InitialState,
-  type OpenOptions,
-  openStorage,
-  type Storage,
-} from '../../src/storage/index.ts'
+import type { InitialState, Storage } from '../../src/storage/index.ts'
 import { storeLimits } from '../../src/storage/store.ts'
 import type { Replica } from './conformance.ts'
 import { type Faults, FaultyEngine } from './faulty.ts'

@@ -5,8 +5,9 @@ import { rmSync } from 'node:fs'
 import { Level } from 'level'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { asIndex, asTerm } from '../../src/raft/types.ts'
+import { openStorage } from '../../src/storage/directory.ts'
 import type { Engine } from '../../src/storage/engine.ts'
-import { FORMAT_VERSION, openStorage, type SnapshotSource, type Storage } from '../../src/storage/index.ts'
+import { FORMAT_VERSION, type SnapshotSource, type Storage } from '../../src/storage/index.ts'
 import {
   APPLIED_KEY,
   logKey,

@@ -3,7 +3,7 @@
 //   writer.child.ts DIR FIRST PADDING
 
 import { writeSync } from 'node:fs'
-import { openStorage } from '../../src/storage/index.ts'
+import { openStorage } from '../../src/storage/directory.ts'
 import { submit } from './workload.ts'
 
 const [dir = '', first = '1', padding = '0'] = process.argv.slice(2)

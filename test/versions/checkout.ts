@@ -28,6 +28,7 @@ export async function modulesOf(root: string) {
     at('server/node/key-index/key-index.ts')
   )
   const storage: typeof import('../../src/storage/index.ts') = await import(at('storage/index.ts'))
+  const opening: typeof import('../../src/storage/open.ts') = await import(at('storage/open.ts'))
   const records: typeof import('../../src/storage/records.ts') = await import(at('storage/records.ts'))
   const rows: typeof import('../../src/storage/rows.ts') = await import(at('storage/rows.ts'))
   const chunks: typeof import('../../src/storage/chunk.ts') = await import(at('storage/chunk.ts'))
@@ -45,6 +46,7 @@ export async function modulesOf(root: string) {
   )
   return {
     ...{ bytes, operations, forms, raft, kv, requestCodec, outcomeCodec, authRows, leases, digest, applier },
-    ...{ keyIndex, storage, records, rows, chunks, linkCodec, frames, accept, backup, restore, start },
+    ...{ keyIndex, storage, opening, records, rows, chunks, linkCodec, frames, accept, backup },
+    ...{ restore, start },
   }
 }

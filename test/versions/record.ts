@@ -58,13 +58,13 @@ function copy(dir: string, name: string): void {
   cpSync(dir, join(out, name), { recursive: true, filter: (path) => !skips.test(path) })
 }
 
-async function format({ kv, raft, storage }: Modules, dir: string): Promise<void> {
+async function format({ kv, raft, storage, opening }: Modules, dir: string): Promise<void> {
   const identity = {
     ...{ clusterId: '77', replicaId: SELF.id, name: SELF.name },
     formatVersion: storage.FORMAT_VERSION,
   }
   const configuration = raft.bootstrapConfiguration(SELF)
-  await storage.formatStorage(dir, identity, {
+  await opening.formatStorage(dir, identity, {
     hardState: { term: asTerm(1), vote: undefined, commit: asIndex(1) },
     applied: {
       ...{ index: asIndex(1), term: asTerm(1) },
@@ -115,8 +115,8 @@ async function change({ api }: Node): Promise<void> {
     )
 }
 
-const open = ({ keyIndex, storage }: Modules, dir: string): Promise<Storage> =>
-  storage.openStorage(dir, { index: keyIndex.KeyIndex.of(keyIndex.keyIndexLimits) })
+const open = ({ keyIndex, opening }: Modules, dir: string): Promise<Storage> =>
+  opening.openStorage(dir, { index: keyIndex.KeyIndex.of(keyIndex.keyIndexLimits) })
 
 const close = (storage: Storage): Promise<void> => new Promise((done) => storage.close(() => done()))
 

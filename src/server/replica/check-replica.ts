@@ -3,10 +3,10 @@
 import { existsSync, lstatSync, readdirSync, statSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { isOpenToOthers } from '../../files/private-directory.ts'
+import { inspectDirectory } from '../../storage/directory.ts'
 import {
   FORMAT_VERSION,
   type Identity,
-  inspectDirectory,
   type Storage,
   StorageInUseError,
   StorageRefusedError,

@@ -6,15 +6,8 @@ import { copyFileSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'nod
 import { tmpdir } from 'node:os'
 import { extname, join, resolve } from 'node:path'
 import { UnknownKindError } from '../../kv/index.ts'
-import {
-  inspectDirectory,
-  isInUse,
-  isLocked,
-  openStorage,
-  type Storage,
-  StorageInUseError,
-  StorageRefusedError,
-} from '../../storage/index.ts'
+import { inspectDirectory, isInUse, isLocked, openStorage } from '../../storage/directory.ts'
+import { type Storage, StorageInUseError, StorageRefusedError } from '../../storage/index.ts'
 
 const NOT_COPIED = new Set(['LOCK', 'LOG', 'LOG.old', 'RESERVE'])
 

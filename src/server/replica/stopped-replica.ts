@@ -26,15 +26,8 @@ import {
   isVoter,
   type RaftMember,
 } from '../../raft/index.ts'
-import {
-  discardReplica,
-  inspectDirectory,
-  isInUse,
-  openStorage,
-  type Storage,
-  StorageRefusedError,
-  type StoredRow,
-} from '../../storage/index.ts'
+import { discardReplica, inspectDirectory, isInUse, openStorage } from '../../storage/directory.ts'
+import { type Storage, StorageRefusedError, type StoredRow } from '../../storage/index.ts'
 import { Passwords, passwordFault } from '../auth/passwords.ts'
 import { Applier } from '../node/apply/applier.ts'
 import { KeyIndex, keyIndexLimits } from '../node/key-index/key-index.ts'

@@ -20,16 +20,8 @@ import {
   type RaftMember,
   type ReplicaId,
 } from '../../raft/index.ts'
-import {
-  FORMAT_VERSION,
-  formatStorage,
-  type Identity,
-  inspectDirectory,
-  isDiskFull,
-  isInUse,
-  openStorage,
-  type Storage,
-} from '../../storage/index.ts'
+import { formatStorage, inspectDirectory, isInUse, openStorage } from '../../storage/directory.ts'
+import { FORMAT_VERSION, type Identity, isDiskFull, type Storage } from '../../storage/index.ts'
 import { checkListenAddress, hostPort } from '../../system/addresses.ts'
 import { randomId } from '../../system/random-id.ts'
 import { version } from '../../system/version.ts'

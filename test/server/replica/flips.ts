@@ -9,7 +9,8 @@ import { KeyIndex, keyIndexLimits } from '../../../src/server/node/key-index/key
 import { getRecord } from '../../../src/server/node/read/record-scan.ts'
 import { checkReplica } from '../../../src/server/replica/check-replica.ts'
 import { inspectReplica, recoverReplica } from '../../../src/server/replica/stopped-replica.ts'
-import { openStorage, StorageRefusedError } from '../../../src/storage/index.ts'
+import { openStorage } from '../../../src/storage/directory.ts'
+import { StorageRefusedError } from '../../../src/storage/index.ts'
 import { crc32c, maskCrc } from '../../../src/storage/level/crc32c.ts'
 import { VarintReader } from '../../../src/storage/level/varint.ts'
 import {
