@@ -4,6 +4,7 @@ import { type HistoryEvent, Recorder } from '../workload/history.ts'
 import { Clients } from './clients/clients.ts'
 import { StoreClients } from './clients/store-clients.ts'
 import type { StateCoverage } from './coverage.ts'
+import type { SimFault } from './faults/fault-kinds.ts'
 import { Faults } from './faults/faults.ts'
 import type { TriggerWait } from './faults/trigger-wait.ts'
 import type { About } from './faults/triggers.ts'
@@ -15,6 +16,9 @@ import { RIGHTS_OPS, type Schedule, type ScheduledOp, STORE_OPS } from './schedu
 import { SimCluster } from './world/cluster.ts'
 import type { Process } from './world/process.ts'
 import { IO } from './world/time.ts'
+
+/** Limit of the operations, and of the faults, of a schedule. */
+const LINES_MAX = 2 ** 20
 
 export interface RunResult {
   /** The first broken rule, if there was one. */
@@ -77,6 +81,8 @@ export class Run {
   readonly store: StoreClients
   readonly faults: Faults
   readonly usesStore: boolean
+  #opSeq: number
+  #faultSeq: number
   readonly #history: HistoryEvent[] = []
   readonly #transactions: HistoryEvent[] = []
 
@@ -120,14 +126,32 @@ export class Run {
     if (config.clocks > 0) probeCoverage.fault('clock-drift')
     watchLists(cluster)
     cluster.found()
-    for (const op of ops) if (op.at < config.ms) this.#at(op, (about) => this.#request(op, about))
-    for (const fault of faults)
-      if (fault.at < config.ms) this.#at(fault, (about) => this.faults.inject(fault, about))
+    this.#opSeq = time.reserve(LINES_MAX)
+    this.#faultSeq = time.reserve(LINES_MAX)
+    for (const op of ops) if (op.at < config.ms) this.addOperation(op)
+    for (const fault of faults) if (fault.at < config.ms) this.addFault(fault)
   }
 
-  #at(what: TriggerWait & { readonly at: number }, act: (about: About | undefined) => boolean): void {
+  /**
+   * Adds an operation that is due later than now. The run continues as one of a schedule in which the
+   * operation is the last.
+   */
+  addOperation(op: ScheduledOp): void {
+    this.#at(this.#opSeq++, op, (about) => this.#request(op, about))
+  }
+
+  /** Adds a fault in the same way. */
+  addFault(fault: SimFault): void {
+    this.#at(this.#faultSeq++, fault, (about) => this.faults.inject(fault, about))
+  }
+
+  #at(
+    seq: number,
+    what: TriggerWait & { readonly at: number },
+    act: (about: About | undefined) => boolean,
+  ): void {
     const { time, triggers } = this.cluster
-    time.push(what.at, IO, undefined, () => triggers.whenever(what, act))
+    time.pushAt(seq, what.at, IO, () => triggers.whenever(what, act))
   }
 
   #request(op: ScheduledOp, about: About | undefined): boolean {
@@ -136,6 +160,11 @@ export class Run {
     if (!(isStoreOp(op.kind) ? this.store : this.clients).run(op, machine)) return false
     if (machine !== undefined) cluster.coverage.operationRequested(op.kind, machine)
     return true
+  }
+
+  /** The events of clients so far. */
+  get history(): readonly HistoryEvent[] {
+    return this.#history
   }
 
   /** Nothing has happened after which the run proves nothing. */

@@ -67,6 +67,17 @@ export const FAULT_SHAPES = {
   'drop-row': { target, ms: duration },
   /** This many of a thousand messages are lost in addition. */
   lossy: { perMille: natural(20, 320), ms: duration },
+  /**
+   * One frame: the one with this number among all that `from` sends to `to`, from 0 on. Only in harsh schedules, and
+   * only a message of Raft. It is lost, or arrives later, or a copy arrives later too.
+   */
+  message: {
+    from: target,
+    to: target,
+    number: natural(0, 10_000),
+    fate: choiceField('lost', 'late', 'doubled'),
+    delayMs: natural(1, 1000),
+  },
   'slow-link': { from: target, to: optional(target, 0.5), delayMs: natural(10, 1010), ms: duration },
   /** Messages from these machines to it arrive late. */
   late: { target, senders: places(), delayMs: natural(1, 4096), ms: duration },
@@ -151,8 +162,10 @@ export type SimFaultKind = keyof typeof FAULT_SHAPES
 export const FAULT_KINDS = Object.keys(FAULT_SHAPES) as readonly SimFaultKind[]
 /** Faults of clusters with two builds. They are drawn apart (`themes/builds.ts`). */
 export const BUILD_FAULTS: readonly SimFaultKind[] = ['build', 'raise']
-/** Faults of any cluster. */
-export const USUAL_FAULTS = FAULT_KINDS.filter((kind) => !BUILD_FAULTS.includes(kind))
+/** Faults that only a person chooses: they name one moment of one run. */
+const CHOSEN_FAULTS: readonly SimFaultKind[] = ['message']
+/** Faults that are drawn for any cluster. */
+export const USUAL_FAULTS = FAULT_KINDS.filter((kind) => ![...BUILD_FAULTS, ...CHOSEN_FAULTS].includes(kind))
 
 type Fields = { readonly [Kind in SimFaultKind]: FieldValues<(typeof FAULT_SHAPES)[Kind]> }
 /** Effect of a fault, with its machine and parameters. */

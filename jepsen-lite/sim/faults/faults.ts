@@ -21,6 +21,7 @@ const INJECTIONS: { readonly [Kind in SimFaultKind]: Injection<Kind> } = {
   'break-streams': network.breakStreams,
   'drop-row': network.dropRow,
   lossy: network.lossy,
+  message: network.message,
   'slow-link': network.slowLink,
   late: network.late,
   'half-deaf': network.halfDeaf,

@@ -166,6 +166,20 @@ export const lossy: Injection<'lossy'> = (injector, { kind, perMille, ms }) => {
   }
 }
 
+export const message: Injection<'message'> = (injector, fault, about) => {
+  const { cluster } = injector
+  const [from, to] = [cluster.machine(fault.from, about), cluster.machine(fault.to, about)]
+  if (cluster.config.harsh === 0 || from === undefined || to === undefined) return undefined
+  const { kind, number, fate, delayMs } = fault
+  return {
+    machines: [from, to],
+    begin: () =>
+      cluster.network.decide(from.place, to.place, number, { fate, delayMs }, () =>
+        injector.tookEffect(kind),
+      ),
+  }
+}
+
 export const slowLink: Injection<'slow-link'> = (injector, { kind, from, to, delayMs, ms }, about) => {
   const pair = findPair(injector, { target: from, ...(to === undefined ? {} : { peer: to }) }, about)
   return pair && { machines: pair.machines, begin: () => injector.slow(kind, ms, delayMs, pair.isIts) }

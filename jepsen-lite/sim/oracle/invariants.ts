@@ -84,6 +84,7 @@ export class ObservedReplica {
 interface CoreReader {
   status(): RaftStatus
   hardState(): HardState
+  deadline(): number
 }
 
 /** A core after its last step. */
@@ -1048,8 +1049,13 @@ export class Invariants<Replay extends LogReplay = StoreModel> {
       this.#violated('KV-1', `${replica.name} has another state than others once ${index} is applied`)
   }
 
+  /** The frame of an entry that any log has had. */
+  frameOf(index: number, term: number): Uint8Array | undefined {
+    return this.#seen[index]?.find((seen) => seen.term === term)?.frame
+  }
+
   #effect(index: number, term: number): Effect {
-    const frame = this.#seen[index]?.find((seen) => seen.term === term)?.frame
+    const frame = this.frameOf(index, term)
     // Only the initial state of a cluster has no entry.
     if (frame === undefined || index <= this.model.index) return NO_EFFECT
     if (index !== this.model.index + 1)

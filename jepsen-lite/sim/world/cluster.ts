@@ -80,6 +80,8 @@ export class SimCluster implements SimWorld {
   readsBack = true
   /** Called when a process is gone, for clients that wait for its answers. */
   onGone: (process: Process) => void = () => {}
+  /** Called after each event. */
+  onEvent: ((event: Event) => void) | undefined
   onSay: ((process: Process | undefined, what: string) => void) | undefined
   /** Machines whose process dies in the middle of a turn. The crash is carried out right after the turn. */
   #dying: { readonly process: Process; readonly trigger: CrashTrigger }[] = []
@@ -213,6 +215,7 @@ export class SimCluster implements SimWorld {
     }
     if (this.#dying.length > 0) this.#killDying()
     if (time.count % COUNTED_EVERY === 0) this.#checkCounters(event.owner)
+    this.onEvent?.(event)
     return invariants.violation === undefined && !this.rollbacks.isOver
   }
 

@@ -21,6 +21,8 @@ import { Event, IO, MESSAGE } from './time.ts'
 import { type Carrier, SimConnection, WireEnd } from './wires.ts'
 import type { SimWorld } from './world.ts'
 
+/** Limit of the frames of one link. */
+const FRAMES_MAX = 2 ** 32
 /** After this long without an answer the operating system repeats a call. */
 const CALL_AGAIN_MS = 1000
 /** An end that has nothing to send notices a broken connection late. */
@@ -30,6 +32,23 @@ const NOTICED_MS_MAX = 300
 export interface CutMode {
   readonly stalls: boolean
   readonly refuses: boolean
+}
+
+/** The fate of one message. */
+export interface MessageFate {
+  readonly fate: 'lost' | 'late' | 'doubled'
+  readonly delayMs: number
+}
+
+interface DecidedFate extends MessageFate {
+  readonly onEffect: () => void
+}
+
+/** Receives what becomes of each message of Raft. `number` is that of the message on its link. */
+export interface MessageObserver {
+  sent(from: Process, to: Process, message: WireMessage, number: number, arrivesAt: number): void
+  /** `arrived`: the process has read it. */
+  ended(from: Process, to: Process, number: number, arrived: boolean): void
 }
 
 /** One process on the network. */
@@ -81,6 +100,9 @@ export class SimNetwork implements Carrier {
   readonly #delays: Float64Array
   /** How many frames were sent in each direction. */
   readonly #sent: Int32Array
+  /** Fates of single messages, by link and number. */
+  readonly #fates = new Map<number, DecidedFate>()
+  observer: MessageObserver | undefined
   /** Lost messages per thousand, in addition to the configuration. */
   extraLost = 0
   /** No message is lost, doubled or overtaken any more. */
@@ -169,8 +191,12 @@ export class SimNetwork implements Carrier {
     this.#delays[link] = (this.#delays[link] ?? 0) + ms
   }
 
+  isCutOneWay(from: number, to: number): boolean {
+    return (this.#cuts[from * this.#size + to] ?? 0) > 0
+  }
+
   isCutBetween(a: number, b: number): boolean {
-    return (this.#cuts[a * this.#size + b] ?? 0) > 0 || (this.#cuts[b * this.#size + a] ?? 0) > 0
+    return this.isCutOneWay(a, b) || this.isCutOneWay(b, a)
   }
 
   #isCutQuietly(from: Process, to: Process): boolean {
@@ -521,6 +547,19 @@ export class SimNetwork implements Carrier {
 
   // ---- frames
 
+  /** Decides what happens to a message that has not arrived yet. `onEffect` is called when it happens. */
+  decide(from: number, to: number, number: number, fate: MessageFate, onEffect: () => void): void {
+    this.#fates.set((from * this.#size + to) * FRAMES_MAX + number, { ...fate, onEffect })
+  }
+
+  #takeFate(from: Process, to: Process, number: number): DecidedFate | undefined {
+    if (this.#fates.size === 0) return undefined
+    const id = this.link(from, to) * FRAMES_MAX + number
+    const fate = this.#fates.get(id)
+    this.#fates.delete(id)
+    return fate
+  }
+
   #draw(from: number, to: number): number {
     const link = from * this.#size + to
     const count = this.#sent[link] ?? 0
@@ -533,6 +572,7 @@ export class SimNetwork implements Carrier {
     const { config, time, probeCoverage } = this.#world
     if (to.closed) this.#answerReset(from)
     if (connection.severed) return
+    const number = this.#sent[this.link(process, to.process)] ?? 0
     const draw = this.#draw(process.place, to.process.place)
     const carried = this.#read(from, frame)
     const delay = this.#delay(process, to.process, draw)
@@ -554,7 +594,8 @@ export class SimNetwork implements Carrier {
     if (config.reordered === 0 || this.calm) at = Math.max(at, to.lastAt)
     else if (at < to.lastAt) probeCoverage.fault('message-overtaken')
     if (at > to.lastAt) to.lastAt = at
-    time.push(at, MESSAGE, undefined, this.#frameArrives, to, carried)
+    this.observer?.sent(process, to.process, carried, number, at)
+    time.push(at, MESSAGE, undefined, this.#frameArrives, to, carried, number)
     if (config.doubled > 0 && !this.calm && mixed(draw + 2) % 1000 < config.doubled) {
       probeCoverage.fault('message-doubled')
       const again = time.now + delay * (1 + 20 * unit(mixed(draw + 3)))
@@ -608,12 +649,33 @@ export class SimNetwork implements Carrier {
     if (!(end instanceof WireEnd)) return
     const { process, other } = end
     const frame = event.detail as Frame
+    if (isMessage(frame) && this.#meetsFate(event, end, frame)) return
     if (!this.isCut(other.process, process)) this.#deliver(event, end, this.#frameRead)
     else if (!this.#hold(this.link(other.process, process), event)) {
       other.queuedFrames--
       // If a frame of the links is lost, the rest of its connection is lost too.
       if (!isMessage(frame) && !LOST_ALONE.has(frame.type)) end.torn = true
+      if (isMessage(frame)) this.observer?.ended(other.process, process, event.number, false)
     }
+  }
+
+  /** Returns whether the message does not arrive now. */
+  #meetsFate({ number }: Event, end: WireEnd, frame: WireMessage): boolean {
+    const { process, other } = end
+    const decided = this.#takeFate(other.process, process, number)
+    if (decided === undefined) return false
+    const { fate, delayMs, onEffect } = decided
+    onEffect()
+    const { time } = this.#world
+    if (fate === 'late')
+      time.push(time.now + delayMs, MESSAGE, undefined, this.#frameArrives, end, frame, number)
+    else if (fate === 'doubled')
+      time.push(time.now + delayMs, MESSAGE, undefined, this.#copyArrives, end, ownFrames(frame))
+    else {
+      other.queuedFrames--
+      this.observer?.ended(other.process, process, number, false)
+    }
+    return fate !== 'doubled'
   }
 
   /** A copy is made on the way. It has not waited at its sender. */
@@ -623,10 +685,11 @@ export class SimNetwork implements Carrier {
     this.#frameArrives(event)
   }
 
-  readonly #frameRead = ({ subject: end, detail }: Event): void => {
+  readonly #frameRead = ({ subject: end, detail, number }: Event): void => {
     if (!(end instanceof WireEnd)) return
     const { process, other } = end
     const frame = detail as Frame
+    if (isMessage(frame)) this.observer?.ended(other.process, process, number, !end.closed && !end.torn)
     if (end.closed || end.torn) {
       if (end.closed && isMessage(frame) && this.#isConnected(process, other.process))
         this.#world.probeCoverage.hit('message of an older connection arrived')
@@ -643,9 +706,13 @@ export class SimNetwork implements Carrier {
    * when it continues.
    */
   #deliver(event: Event, { process }: WireEnd, read: (event: Event) => void): void {
-    if (!process.live) return
+    const { at, seq, kind, subject, detail, number } = event
+    if (!process.live) {
+      if (subject instanceof WireEnd) this.observer?.ended(subject.other.process, process, number, false)
+      return
+    }
     if (!process.paused) read(event)
-    else process.defer(new Event(event.at, event.seq, event.kind, process, read, event.subject, event.detail))
+    else process.defer(new Event(at, seq, kind, process, read, subject, detail, number))
   }
 
   /** Whether another connection of the same peer is open. */

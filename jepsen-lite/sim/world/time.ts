@@ -27,9 +27,10 @@ export class Event {
   readonly kind: number
   readonly owner: EventOwner | undefined
   run: ((event: Event) => void) | undefined
-  /** For a message: its connection, the message, and its number there. */
+  /** For a frame: the end of the connection where it arrives, the frame, and its number on its link. */
   readonly subject: unknown
   readonly detail: unknown
+  readonly number: number
 
   constructor(
     at: number,
@@ -39,6 +40,7 @@ export class Event {
     run: (event: Event) => void,
     subject?: unknown,
     detail?: unknown,
+    number = 0,
   ) {
     this.at = at
     this.seq = seq
@@ -47,6 +49,7 @@ export class Event {
     this.run = run
     this.subject = subject
     this.detail = detail
+    this.number = number
   }
 
   cancel(): void {
@@ -94,10 +97,23 @@ export class Time {
     run: (event: Event) => void,
     subject?: unknown,
     detail?: unknown,
+    number?: number,
   ): Event {
-    const event = new Event(at, this.#seq++, kind, owner, run, subject, detail)
+    const event = new Event(at, this.#seq++, kind, owner, run, subject, detail, number)
     this.#insert(event)
     return event
+  }
+
+  /** Reserves places in the order of events for `count` events of `pushAt`. Returns the first. */
+  reserve(count: number): number {
+    const first = this.#seq
+    this.#seq += count
+    return first
+  }
+
+  /** Adds an event as if it had been added when its place `seq` was reserved. */
+  pushAt(seq: number, at: number, kind: number, run: (event: Event) => void): void {
+    this.#insert(new Event(at, seq, kind, undefined, run))
   }
 
   /** Runs a kept-back event at this instant, after earlier ones of these, and before all other events. */

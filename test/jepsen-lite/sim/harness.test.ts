@@ -63,6 +63,7 @@ const felt: { readonly [Kind in SimFaultKind]: readonly SimFault[] } = {
     { at: 3000, kind: 'wipe', target: 3 },
   ],
   lossy: [{ at: 5000, kind: 'lossy', perMille: 100, ms: LONG }],
+  message: [{ at: 0, kind: 'message', from: 0, to: 1, number: 20, fate: 'lost', delayMs: 1 }],
   'slow-link': [{ at: 5000, kind: 'slow-link', from: 'leader', delayMs: 100, ms: LONG }],
   late: [{ ...strongly, kind: 'late', senders: allPlaces, delayMs: 300 }],
   'half-deaf': [{ ...strongly, kind: 'half-deaf', unheardBy: allPlaces, deafTo: [], ...cut }],

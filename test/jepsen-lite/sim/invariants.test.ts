@@ -126,7 +126,9 @@ class Scene {
     }
     const state = { status, hardState: hard(status.term) }
     this.#states.set(replica, state)
-    this.rules.coreBegins(replica, { status: () => state.status, hardState: () => state.hardState })
+    this.rules.coreBegins(replica, {
+      ...{ status: () => state.status, hardState: () => state.hardState, deadline: () => 0 },
+    })
     replica.now = () => this.time
   }
 
