@@ -1,6 +1,6 @@
 // Dependencies between the folders of src/ point one way, and only `kv simulate` leads to jepsen-lite/. So do those
 // between the parts of a large folder. src/bytes, src/raft and src/kv are pure: they use no module of Node, no clock,
-// no randomness and no promise. So a simulator (and one day a browser page) can run them as they are. So are the links
+// no randomness and no promise. So the simulator and the page of the lab run them as they are. So are the links
 // between replicas, which the simulator runs. The test reads the syntax tree: comments and strings do not count.
 
 import { readdirSync, readFileSync } from 'node:fs'
@@ -16,8 +16,8 @@ const OPERATIONS = [
 
 const PURE = ['bytes', ...OPERATIONS, 'etcd', 'raft', 'kv', 'server/peers']
 
-/** They import nothing of Node's themselves: a browser page will run them one day. */
-const TESTER_WITHOUT_NODE = ['jepsen-lite/workload', 'jepsen-lite/checker', 'jepsen-lite/sim']
+/** They import nothing of Node's themselves: the page of the lab runs them. */
+const TESTER_WITHOUT_NODE = ['workload', 'checker', 'sim', 'lab'].map((folder) => `jepsen-lite/${folder}`)
 
 /** It imports the module that a user names. */
 const LOADING_USERS_FILE = 'jepsen-lite/testing/scenario.ts'
@@ -213,6 +213,14 @@ const MAY_IMPORT = new Map([
   // Histories that recorded clients write.
   ['jepsen-lite/history', ['client', 'jepsen-lite/workload']],
   ['jepsen-lite/checker', ['jepsen-lite/workload']],
+  // The engine of the lab, for Node and for its page.
+  [
+    'jepsen-lite/lab',
+    [
+      ...['operations/forms', 'raft', 'kv', 'jepsen-lite/sim', 'jepsen-lite/workload'],
+      'jepsen-lite/report/format-operation.ts',
+    ],
+  ],
   [
     'jepsen-lite/sim',
     [
@@ -291,7 +299,7 @@ const LAYERS = new Map<string, readonly (readonly string[])[]>([
       ],
     ],
   ],
-  ['web/src', [['main.tsx'], ['app'], ['pages'], ['route.ts'], ['cluster'], ['design']]],
+  ['web/src', [['main.tsx', 'lab'], ['app'], ['pages'], ['route.ts'], ['cluster'], ['design']]],
 ])
 
 const IMPURE_NAMES = new Set([

@@ -1,0 +1,183 @@
+// One run of a schedule that stands still between two events, and what it shows.
+
+import type { SimFault } from '../sim/faults/fault-kinds.ts'
+import { RuleViolation } from '../sim/oracle/violation.ts'
+import { Run } from '../sim/run.ts'
+import { OP_KINDS, RIGHTS_OPS, type Schedule, type ScheduledOp } from '../sim/schedule/schedule.ts'
+import type { Process } from '../sim/world/process.ts'
+import { entryLabel } from './entry-label.ts'
+import { operationViews } from './operation-views.ts'
+import type { LabView, LinkView, MachineView, MessageView, NoteView } from './view.ts'
+
+/** A line of a schedule. */
+export type Line = ScheduledOp | SimFault
+/** A line whose time is decided when it is added. */
+export type NewLine = Untimed<ScheduledOp> | Untimed<SimFault>
+type Untimed<T> = T extends Line ? Omit<T, 'at'> : never
+
+const OPERATIONS: ReadonlySet<string> = new Set([...OP_KINDS, ...RIGHTS_OPS])
+export const isOperation = (line: Line): line is ScheduledOp => OPERATIONS.has(line.kind)
+
+/** Entries of a log, operations and notes that a view has at most. */
+const SHOWN = { entries: 48, operations: 60, notes: 100 }
+
+export class LabRun {
+  readonly #run: Run
+  readonly #messages = new Map<string, MessageView>()
+  readonly #notes: NoteView[] = []
+  #violation: string | undefined
+  /** Grows with everything that a view shows. */
+  #visible = 0
+
+  constructor(schedule: Schedule) {
+    this.#run = new Run(schedule, ({ atMs, node, what }) => this.#note({ at: atMs, node, text: what }))
+    this.#run.cluster.network.observer = {
+      sent: (from, to, { type, term }, number, arrivesAt) => {
+        const message = { from: from.name, to: to.name, number, type, term, sentAt: this.now, arrivesAt }
+        this.#messages.set(messageId(from.name, to.name, number), message)
+        this.#visible++
+      },
+      ended: (from, to, number) => {
+        if (this.#messages.delete(messageId(from.name, to.name, number))) this.#visible++
+      },
+    }
+  }
+
+  get now(): number {
+    return this.#run.cluster.time.now
+  }
+
+  get events(): number {
+    return this.#run.cluster.time.count
+  }
+
+  /** Hash of all events so far. */
+  get trace(): string {
+    return this.#run.cluster.trace.value
+  }
+
+  get isOver(): boolean {
+    return this.#violation !== undefined
+  }
+
+  /** Adds a line that is due later than now. The run continues as if its schedule had had it from the beginning. */
+  add(line: Line): void {
+    if (line.at <= this.now) throw new RangeError(`the run has come to ${this.now} ms, after ${line.at} ms`)
+    if (isOperation(line)) this.#run.addOperation(line)
+    else this.#run.addFault(line)
+  }
+
+  /** Runs what is due until then. */
+  runTo(ms: number): void {
+    if (!this.isOver) this.#guarded(() => this.#run.cluster.runUntil(ms))
+  }
+
+  /** Runs until something has happened that a view shows, or until that time. */
+  step(until: number): void {
+    const before = this.#visible
+    if (!this.isOver) this.#guarded(() => this.#run.cluster.runUntil(until, () => this.#visible > before))
+  }
+
+  #guarded(run: () => void): void {
+    try {
+      run()
+    } catch (error) {
+      if (!(error instanceof RuleViolation)) throw error
+      this.#violation = error.message
+    }
+  }
+
+  #note(note: NoteView): void {
+    this.#visible++
+    this.#notes.push(note)
+    if (this.#notes.length > 2 * SHOWN.notes) this.#notes.splice(0, SHOWN.notes)
+  }
+
+  view(): LabView {
+    const { cluster, history } = this.#run
+    return {
+      now: this.now,
+      events: this.events,
+      nodes: cluster.machines.map((machine) => this.#machineView(machine.place)),
+      messages: [...this.#messages.values()],
+      cuts: this.#cuts(),
+      operations: operationViews(history, SHOWN.operations),
+      notes: this.#notes.slice(-SHOWN.notes),
+      violation: this.#violation,
+    }
+  }
+
+  #cuts(): LinkView[] {
+    const { machines, network } = this.#run.cluster
+    return machines.flatMap((from) =>
+      machines
+        .filter((to) => from !== to && network.isCutOneWay(from.place, to.place))
+        .map((to) => ({ from: from.name, to: to.name })),
+    )
+  }
+
+  #machineView(place: number): MachineView {
+    const { machines, invariants } = this.#run.cluster
+    const machine = machines[place]
+    const replica = machine?.replica
+    const name = machine?.name ?? ''
+    if (machine === undefined || replica === undefined) return { ...EMPTY, name }
+    const { process } = machine
+    const status = process?.driver === undefined ? undefined : replica.status
+    const { durable } = replica
+    const lastDurable = durable.terms.length - 1
+    if (process === undefined || status === undefined) {
+      const log = this.#log(lastDurable, (index) => durable.terms[index])
+      return {
+        ...{ ...EMPTY, name, state: process === undefined ? 'down' : 'opening', term: durable.term, log },
+        ...{ durable: lastDurable, lastIndex: lastDurable, commit: durable.commit, applied: durable.applied },
+      }
+    }
+    const names = (id: string | undefined): string | undefined =>
+      [...invariants.replicas.values()].find((other) => other.id === id)?.name
+    const { configuration, stableIndex, lastIndex, commit, applied, firstIndex, role, term } = status
+    const terms = replica.core?.terms
+    return {
+      ...{ name, state: process.paused ? 'paused' : 'running', role, term, commit, applied, firstIndex },
+      ...{ lastIndex, durable: stableIndex, vote: names(status.vote), leader: names(status.leader) },
+      member: configuration.voters.includes(replica.id)
+        ? 'voter'
+        : configuration.learners.includes(replica.id)
+          ? 'learner'
+          : 'none',
+      election: role === 'leader' ? undefined : this.#election(process),
+      log: this.#log(lastIndex, (index) => terms?.[index]),
+      progress:
+        role === 'leader'
+          ? status.progress.map(({ id, next, match }) => ({ name: names(id) ?? id, next, match }))
+          : [],
+    }
+  }
+
+  #log(lastIndex: number, termAt: (index: number) => number | undefined): MachineView['log'] {
+    const { invariants } = this.#run.cluster
+    const first = Math.max(1, lastIndex - SHOWN.entries + 1)
+    return Array.from({ length: Math.max(0, lastIndex - first + 1) }, (_, at) => {
+      const index = first + at
+      const term = termAt(index) ?? 0
+      return { index, term, label: entryLabel(invariants.frameOf(index, term)) }
+    })
+  }
+
+  /** The deadline of the core, by the clock of its process. */
+  #election({ driver, replica, clock }: Process): MachineView['election'] {
+    const deadline = replica.core?.reader.deadline()
+    if (driver === undefined || deadline === undefined || !Number.isFinite(deadline)) return undefined
+    const { electionMaxMs } = this.#run.cluster.config
+    const until = this.now + Math.max(0, deadline - clock.now())
+    return { from: until - electionMaxMs, until }
+  }
+}
+
+const messageId = (from: string, to: string, number: number): string => `${from} ${to} ${number}`
+
+const EMPTY: Omit<MachineView, 'name'> = {
+  ...{ state: 'down', role: 'follower', term: 0, vote: undefined, leader: undefined, member: 'none' },
+  ...{ election: undefined, durable: 0, commit: 0, applied: 0, firstIndex: 1, lastIndex: 0 },
+  ...{ log: [], progress: [] },
+}

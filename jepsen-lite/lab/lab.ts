@@ -1,0 +1,155 @@
+// A schedule that a person makes while it runs: forwards, backwards, and on from any moment.
+//
+// A run cannot be copied, and it goes forwards only. So some runs of the schedule stand still at earlier moments. The
+// way back continues the nearest of them, and another run is brought to its place later, a little at a time.
+
+import type { Schedule } from '../sim/schedule/schedule.ts'
+import { isOperation, LabRun, type Line, type NewLine } from './lab-run.ts'
+import { LAB_MS_MAX } from './lab-schedule.ts'
+import type { LabView } from './view.ts'
+
+/** Runs that stand still, at most. */
+const STANDING_MAX = 8
+/** Distance between them, at least. */
+const DISTANCE_MS_MIN = 5000
+/** How far a run is brought forwards before the clock is read again. */
+const SLICE_MS = 50
+
+export class Lab {
+  #schedule: Schedule
+  #current: LabRun
+  /** At most one for each multiple of the distance, and none later than the end. */
+  readonly #standing = new Map<number, LabRun>()
+  /** It is on its way to such a place. */
+  #builder: { readonly place: number; readonly run: LabRun } | undefined
+  /** The latest moment to which this schedule has run. */
+  #end = 0
+  /** Lines that were added at this moment. */
+  #added: { readonly now: number; readonly lines: ReadonlySet<unknown> } = { now: 0, lines: new Set() }
+
+  constructor(schedule: Schedule) {
+    this.#schedule = schedule
+    this.#current = new LabRun(schedule)
+  }
+
+  get schedule(): Schedule {
+    return this.#schedule
+  }
+
+  get now(): number {
+    return this.#current.now
+  }
+
+  get end(): number {
+    return this.#end
+  }
+
+  /** Hash of all events so far. */
+  get trace(): string {
+    return this.#current.trace
+  }
+
+  get isOver(): boolean {
+    return this.#current.isOver
+  }
+
+  view(): LabView {
+    return this.#current.view()
+  }
+
+  /** Runs to this moment, or goes back to it. */
+  runTo(ms: number): void {
+    const until = Math.min(Math.max(0, ms), LAB_MS_MAX)
+    if (until < this.now) this.#current = this.#takeBefore(until)
+    this.#current.runTo(until)
+    this.#end = Math.max(this.#end, this.now)
+  }
+
+  /** Runs until something has happened that the view shows. */
+  step(): void {
+    this.#current.step(LAB_MS_MAX)
+    this.#end = Math.max(this.#end, this.now)
+  }
+
+  /**
+   * Adds a line at the next millisecond, and forgets all lines and moments after now. Returns it with its time.
+   */
+  add(line: NewLine): Line {
+    const timed: Line = { ...line, at: Math.floor(this.now) + 1 }
+    const { now } = this
+    const { ops, faults } = this.#schedule
+    const { lines } = this.#added.now === now ? this.#added : { lines: new Set() }
+    this.#added = { now, lines: new Set([...lines, timed]) }
+    const isLater = (other: Line): boolean => other.at > now && !lines.has(other)
+    if (ops.some(isLater) || faults.some(isLater)) {
+      // The current run already has lines that are forgotten.
+      this.#schedule = {
+        ...this.#schedule,
+        ops: ops.filter((op) => !isLater(op)),
+        faults: faults.filter((fault) => !isLater(fault)),
+      }
+      this.#forgetRuns()
+      this.#current = new LabRun(this.#schedule)
+      this.#current.runTo(now)
+    }
+    this.#append(timed)
+    for (const [place, run] of this.#standing)
+      if (place > now) this.#standing.delete(place)
+      else run.add(timed)
+    this.#builder = undefined
+    this.#current.add(timed)
+    this.#end = now
+    return timed
+  }
+
+  #append(line: Line): void {
+    const { ops, faults } = this.#schedule
+    this.#schedule = isOperation(line)
+      ? { ...this.#schedule, ops: [...ops, line] }
+      : { ...this.#schedule, faults: [...faults, line] }
+  }
+
+  #forgetRuns(): void {
+    this.#standing.clear()
+    this.#builder = undefined
+  }
+
+  /** The latest run that stands before this moment. It leaves its place. */
+  #takeBefore(ms: number): LabRun {
+    const places = [...this.#standing.keys()].filter((place) => place <= ms)
+    const place = Math.max(...places)
+    const run = this.#standing.get(place)
+    this.#standing.delete(place)
+    return run ?? new LabRun(this.#schedule)
+  }
+
+  /** Distance between runs that stand still. */
+  get #distanceMs(): number {
+    return Math.max(DISTANCE_MS_MIN, Math.ceil(this.#end / STANDING_MAX / DISTANCE_MS_MIN) * DISTANCE_MS_MIN)
+  }
+
+  /**
+   * Brings a missing run nearer to its place until `isTimeUp`. Returns whether something is left to do.
+   */
+  prepare(isTimeUp: () => boolean): boolean {
+    const distance = this.#distanceMs
+    for (const place of this.#standing.keys()) if (place % distance > 0) this.#standing.delete(place)
+    do {
+      this.#builder ??= this.#newBuilder(distance)
+      if (this.#builder === undefined) return false
+      const { place, run } = this.#builder
+      run.runTo(Math.min(place, run.now + SLICE_MS))
+      if (run.now >= place || run.isOver) {
+        this.#standing.set(place, run)
+        this.#builder = undefined
+      }
+    } while (!isTimeUp())
+    return true
+  }
+
+  #newBuilder(distance: number): { readonly place: number; readonly run: LabRun } | undefined {
+    for (let place = Math.floor(this.#end / distance) * distance; place > 0; place -= distance)
+      if (!this.#standing.has(place)) return { place, run: new LabRun(this.#schedule) }
+    return undefined
+  }
+}

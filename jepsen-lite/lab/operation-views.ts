@@ -1,0 +1,30 @@
+// The operations of a history, each with its answer.
+
+import { formatOperation, formatOutcome } from '../report/format-operation.ts'
+import type { HistoryEvent } from '../workload/history.ts'
+import type { OperationView } from './view.ts'
+
+/** The newest operations, at most `max`. */
+export function operationViews(history: readonly HistoryEvent[], max: number): OperationView[] {
+  const views = new Map<number, OperationView>()
+  for (const event of history) {
+    if (event.type === 'invoke')
+      views.set(event.id, {
+        ...{ id: event.id, client: String(event.client), node: event.node, text: formatOperation(event.op) },
+        ...{ from: event.time, until: undefined, outcome: 'waits', answer: '' },
+      })
+    else if (event.type === 'ok' || event.type === 'fail' || event.type === 'unknown') {
+      const view = views.get(event.id)
+      if (view !== undefined) views.set(event.id, { ...view, until: event.time, ...ended(event) })
+    }
+  }
+  return [...views.values()].slice(-max)
+}
+
+function ended(
+  event: Extract<HistoryEvent, { type: 'ok' | 'fail' | 'unknown' }>,
+): Pick<OperationView, 'outcome' | 'answer'> {
+  if (event.type === 'ok')
+    return { outcome: 'ok', answer: formatOutcome({ kind: 'ok', result: event.result }) }
+  return { outcome: event.type === 'fail' ? 'failed' : 'unknown', answer: event.why }
+}

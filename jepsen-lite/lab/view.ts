@@ -1,0 +1,95 @@
+// One instant of a run, as plain data. A page gets it from its worker.
+
+/** State of the process of a node. */
+export type ProcessState = 'running' | 'paused' | 'opening' | 'down'
+
+export interface EntryView {
+  readonly index: number
+  readonly term: number
+  /** Its effect in a few characters: `k1=c2.0`. */
+  readonly label: string
+}
+
+/** The knowledge of a leader about a follower. */
+export interface ProgressView {
+  readonly name: string
+  readonly next: number
+  readonly match: number
+}
+
+export interface MachineView {
+  readonly name: string
+  readonly state: ProcessState
+  readonly role: string
+  readonly term: number
+  readonly vote: string | undefined
+  readonly leader: string | undefined
+  readonly member: 'voter' | 'learner' | 'none'
+  /** Virtual times between which its election timer runs; undefined: it waits for none. */
+  readonly election: { readonly from: number; readonly until: number } | undefined
+  /** Last index whose entry is on its disk. */
+  readonly durable: number
+  readonly commit: number
+  readonly applied: number
+  /** First index that its log still has. */
+  readonly firstIndex: number
+  readonly lastIndex: number
+  /** The newest entries, the oldest of them first. */
+  readonly log: readonly EntryView[]
+  /** Empty unless it leads. */
+  readonly progress: readonly ProgressView[]
+}
+
+/** A message on its way. */
+export interface MessageView {
+  readonly from: string
+  readonly to: string
+  /** Its number among all frames of its link. */
+  readonly number: number
+  readonly type: string
+  readonly term: number
+  readonly sentAt: number
+  readonly arrivesAt: number
+}
+
+/** `from` and `to` are nodes that are cut off from each other in this direction. */
+export interface LinkView {
+  readonly from: string
+  readonly to: string
+}
+
+/** A request of a client, and the answer. */
+export interface OperationView {
+  readonly id: number
+  readonly client: string
+  readonly node: string
+  readonly text: string
+  readonly from: number
+  /** undefined: it waits for an answer. */
+  readonly until: number | undefined
+  readonly outcome: 'waits' | 'ok' | 'failed' | 'unknown'
+  readonly answer: string
+}
+
+/** Something that happened, in words. */
+export interface NoteView {
+  readonly at: number
+  readonly node: string | undefined
+  readonly text: string
+}
+
+export interface LabView {
+  /** Virtual milliseconds since the beginning. */
+  readonly now: number
+  /** Events that have run. */
+  readonly events: number
+  readonly nodes: readonly MachineView[]
+  readonly messages: readonly MessageView[]
+  readonly cuts: readonly LinkView[]
+  /** The newest operations. */
+  readonly operations: readonly OperationView[]
+  /** The newest notes. */
+  readonly notes: readonly NoteView[]
+  /** The rule that this run has broken. It does not continue. */
+  readonly violation: string | undefined
+}

@@ -1,0 +1,148 @@
+// The engine of the lab: a schedule that grows while it runs.
+
+import { describe, expect, it, test } from 'vitest'
+import { formatLink, Lab, labSchedule, PLAIN_X, parseLink } from '../../../jepsen-lite/lab/index.ts'
+import { LabRun } from '../../../jepsen-lite/lab/lab-run.ts'
+import { generate } from '../../../jepsen-lite/sim/index.ts'
+
+const put = (client: number, key = 0) => ({ kind: 'put', client, node: 'leader', key, x: PLAIN_X }) as const
+const isolate = {
+  kind: 'isolate',
+  target: 'leader',
+  ms: 4000,
+  stalls: true,
+  refuses: false,
+  breaks: false,
+} as const
+
+/** A run with requests and faults that are added while it runs. */
+function played(): Lab {
+  const lab = new Lab(labSchedule(7))
+  lab.runTo(3000.5)
+  lab.add(put(0))
+  lab.runTo(3400)
+  lab.add(isolate)
+  lab.add(put(1, 1))
+  for (let step = 0; step < 40; step++) lab.step()
+  lab.add({ kind: 'crash', target: 1, point: 'now', skip: 0, inFlight: 'lost', silent: false, ms: 500 })
+  lab.runTo(12_000)
+  return lab
+}
+
+const nothing = (): boolean => false
+
+describe('a run', () => {
+  it('to which lines were added is the run of its schedule', () => {
+    const lab = played()
+    const again = new LabRun(lab.schedule)
+    again.runTo(12_000)
+    expect(again.trace).toBe(lab.trace)
+    expect(again.view()).toEqual(lab.view())
+    expect(lab.view().violation).toBeUndefined()
+  })
+
+  it.each(['at once', 'with runs that stand still'])('goes back %s', (how) => {
+    const lab = played()
+    if (how !== 'at once') while (lab.prepare(nothing));
+    const states = [2000, 3403, 7500, 11_999, 0].map((ms) => {
+      const once = new LabRun(lab.schedule)
+      once.runTo(ms)
+      lab.runTo(ms)
+      return [lab.view(), once.view()]
+    })
+    for (const [back, once] of states) expect(back).toEqual(once)
+    expect(lab.end).toBe(12_000)
+  })
+
+  it('that goes on from an earlier moment forgets what came later', () => {
+    const lab = played()
+    while (lab.prepare(nothing));
+    lab.runTo(5000)
+    const before = lab.schedule.ops.length + lab.schedule.faults.length
+    lab.runTo(3200)
+    lab.add(put(2, 3))
+    expect(lab.end).toBe(3200)
+    expect(lab.schedule.ops.map(({ client }) => client)).toEqual([0, 2])
+    expect(lab.schedule.faults).toEqual([])
+    expect(before).toBe(4)
+    lab.runTo(9000)
+    const again = new LabRun(lab.schedule)
+    again.runTo(9000)
+    expect(again.view()).toEqual(lab.view())
+  })
+})
+
+test('a view has the roles, the logs and the messages of an instant', () => {
+  const lab = new Lab(labSchedule(7, { nodes: 3, spares: 0 }))
+  lab.runTo(4000)
+  lab.add(put(0))
+  lab.runTo(4600)
+  const { nodes, operations } = lab.view()
+  expect(nodes.filter(({ role }) => role === 'leader')).toHaveLength(1)
+  for (const { log, commit, applied, durable } of nodes) {
+    expect(log.at(-1)).toMatchObject({ label: 'k0=c1.0', index: 3 })
+    expect({ commit, applied, durable }).toEqual({ commit: 3, applied: 3, durable: 3 })
+  }
+  expect(operations).toMatchObject([{ client: 'c1', outcome: 'ok', text: 'put k0 = "c1.0"' }])
+})
+
+describe('one message', () => {
+  /** The next append of the leader to a follower, 30 ms after a put. */
+  function withAppend(lab: Lab) {
+    lab.runTo(4000)
+    lab.add(put(0))
+    const isAppend = ({ type }: { readonly type: string }): boolean => type === 'append'
+    while (!lab.view().messages.some(isAppend)) lab.step()
+    const { from, to, number, arrivesAt } = lab.view().messages.find(isAppend) ?? expect.fail()
+    const place = (name: string): number => Number(name.slice(1)) - 1
+    return { to, arrivesAt, message: { kind: 'message', from: place(from), to: place(to), number } as const }
+  }
+  const lastIndexOf = (lab: Lab, name: string): number | undefined =>
+    lab.view().nodes.find((node) => node.name === name)?.lastIndex
+
+  it('is lost, and sent again later', () => {
+    const lab = new Lab(labSchedule(7))
+    const { to, arrivesAt, message } = withAppend(lab)
+    lab.add({ ...message, fate: 'lost', delayMs: 1 })
+    lab.runTo(arrivesAt + 1)
+    expect(lastIndexOf(lab, to)).toBe(2)
+    lab.runTo(arrivesAt + 2000)
+    expect(lastIndexOf(lab, to)).toBe(3)
+  })
+
+  it('arrives late', () => {
+    const lab = new Lab(labSchedule(7))
+    const { to, arrivesAt, message } = withAppend(lab)
+    lab.add({ ...message, fate: 'late', delayMs: 100 })
+    lab.runTo(arrivesAt + 99)
+    expect(lastIndexOf(lab, to)).toBe(2)
+    lab.runTo(arrivesAt + 101)
+    expect(lastIndexOf(lab, to)).toBe(3)
+  })
+})
+
+describe('the text of a schedule', () => {
+  it('names what differs from the cluster of the lab', () => {
+    expect(formatLink(played().schedule)).toBe(
+      'seed=7;3001:put,client=0,node=leader,key=0,x=41;3401:put,client=1,node=leader,key=1,x=41;' +
+        '3401:isolate,target=leader,ms=4000,stalls=true,refuses=false,breaks=false;' +
+        '4747:crash,target=1,point=now,skip=0,inFlight=lost,silent=false,ms=500',
+    )
+  })
+
+  it.each(Array.from({ length: 12 }, (_, seed) => seed))('reads back: schedule %i', (seed) => {
+    const schedule = generate(seed)
+    expect(parseLink(formatLink(schedule))).toEqual(schedule)
+  })
+
+  it.each([
+    ['seed=1;12', 'expected TIME:KIND'],
+    ['seed=1;12:putt', 'faults[0].kind'],
+    ['seed=1;12:put,client=0', 'ops[0].node'],
+    ['nodes=9', 'config.nodes'],
+    ['node', 'expected FIELD=VALUE'],
+    ['limits.x=1', 'config.limits.x'],
+  ])('%s is refused', (text, words) => {
+    expect(() => parseLink(text)).toThrow(words)
+  })
+})
