@@ -1,16 +1,31 @@
-// The build of the console: files with relative links and hashed names. Nothing is inlined, for the content security
-// policy allows scripts, styles and fonts of the page's own origin only.
+// The build of the console and of the lab: files with relative links and hashed names. Nothing is inlined, for the
+// content security policy allows scripts, styles and fonts of the page's own origin only.
 
-import { dirname } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { defineConfig } from 'vite'
+import { defineConfig, type Plugin } from 'vite'
 
 const page = dirname(fileURLToPath(import.meta.url))
+/** Modules of Node that have a substitute in the lab. */
+const SUBSTITUTES = ['crypto', 'module', 'zlib']
+
+const substitutes: Plugin = {
+  name: 'node-modules',
+  enforce: 'pre',
+  resolveId(name, importer = '') {
+    if (!name.startsWith('node:')) return undefined
+    const module = name.slice('node:'.length)
+    if (SUBSTITUTES.includes(module)) return join(page, `src/lab/node/${module}.ts`)
+    throw new Error(`${relative(dirname(page), importer)} imports ${name}, which no page has`)
+  },
+}
 
 export default defineConfig({
   root: page,
   base: './',
   publicDir: false,
+  plugins: [substitutes],
+  worker: { format: 'es', plugins: () => [substitutes] },
   oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
   build: {
     target: 'es2024',

@@ -1,0 +1,34 @@
+// Requests of the page to its worker, which runs the cluster. Each has one answer, in the same order.
+
+import type { LabView } from '../../../jepsen-lite/lab/view.ts'
+
+export type LabRequest =
+  /** Begins the run of this schedule, at its beginning. */
+  | { readonly kind: 'open'; readonly link: string }
+  /** Runs to this moment, or goes back to it. */
+  | { readonly kind: 'run'; readonly ms: number }
+  /** Runs until something happens that can be seen. */
+  | { readonly kind: 'step' }
+  /** Adds these lines of the schedule at the present moment: `put,client=0,node=leader,key=0,x=41`. */
+  | { readonly kind: 'add'; readonly lines: readonly string[] }
+  /** Runs the schedule up to now with all checks, as `jepsen-lite replay` does. */
+  | { readonly kind: 'check' }
+
+export type LabAnswer =
+  | {
+      readonly kind: 'view'
+      readonly view: LabView
+      /** The latest moment to which this schedule has run, in virtual milliseconds. */
+      readonly end: number
+      /** The schedule, as in the fragment of the URL. */
+      readonly link: string
+    }
+  | {
+      readonly kind: 'checked'
+      /** Hash of all events. */
+      readonly trace: string
+      readonly violation: string | undefined
+      /** The schedule that was run. */
+      readonly link: string
+    }
+  | { readonly kind: 'refused'; readonly why: string }
