@@ -1,6 +1,6 @@
-// Globals of simulated processes: clocks, timers, randomness, output, and work on the thread pool; real
-// I/O is refused. Where no process runs, code finds what was there
-// before, so a test runner continues to work.
+// Globals of simulated processes: clocks, timers, randomness, output, listeners of `process`, and work on the thread
+// pool; real I/O is refused. Where no process runs, code finds what was there before, so a test runner continues to
+// work.
 //
 // Code sees the replacement through global objects, through `import` of a module of Node, and through `require`. Code
 // that has kept a function before calls the real one: `const { setTimeout } = require('node:timers')`, or
@@ -13,6 +13,7 @@ import { replaceIdentity } from './identity.ts'
 import { findKept } from './kept.ts'
 import { replaceMicrotasks } from './microtasks.ts'
 import { replaceOutput } from './output.ts'
+import { replaceProcessEvents } from './process-events.ts'
 import { type ProcessGlobals, setCurrentProcess } from './process-globals.ts'
 import { replaceRandomness } from './randomness.ts'
 import { replaceIo } from './refusals.ts'
@@ -34,6 +35,7 @@ const SUBJECTS = [
   replaceClocks,
   replaceRandomness,
   replaceIdentity,
+  replaceProcessEvents,
   replaceIo,
   replaceOutput,
   replaceFetch,

@@ -13,6 +13,8 @@ interface Refused {
   readonly of: object
   /** Names of functions and classes, or what decides. */
   readonly calls: readonly string[] | ((name: string) => boolean)
+  /** Whether these arguments are no real I/O. */
+  readonly allows?: (args: readonly unknown[]) => boolean
 }
 
 /** Functions and classes of `node:fs` that touch no disk, or write to descriptors of output (`output.ts`). */
@@ -24,6 +26,17 @@ const isFile = (name: string): boolean => !FS_ALLOWED.has(name) && !/^[A-Z]_OK$/
 /** Properties of a function that do the same as it: `fs.realpath.native`, and what `util.promisify` returns. */
 const VARIANTS = new Set<PropertyKey>(['native', promisify.custom])
 
+/** Loads `node:sqlite`, which is experimental, without a warning: the user may not use it. */
+function loadSqlite(): object {
+  const { emitWarning } = process
+  process.emitWarning = () => {}
+  try {
+    return builtin('node:sqlite') ?? {}
+  } finally {
+    process.emitWarning = emitWarning
+  }
+}
+
 /** Loaded when globals are first replaced. */
 const table = (): readonly Refused[] => {
   const [net, dns, workers] = [builtin('node:net'), builtin('node:dns'), builtin('node:worker_threads')]
@@ -33,6 +46,7 @@ const table = (): readonly Refused[] => {
     { name: 'net.Server', of: net.Server.prototype, calls: ['listen'] },
     { name: 'tls', of: builtin('node:tls'), calls: ['connect'] },
     { name: 'dgram', of: builtin('node:dgram'), calls: ['createSocket', 'Socket'] },
+    { name: 'dgram.Socket', of: builtin('node:dgram').Socket.prototype, calls: ['bind', 'connect', 'send'] },
     { name: 'dns', of: dns, calls: isQuery },
     { name: 'dns.Resolver', of: dns.Resolver.prototype, calls: isQuery },
     { name: 'dns.promises', of: dns.promises, calls: isQuery },
@@ -49,7 +63,16 @@ const table = (): readonly Refused[] => {
     },
     { name: 'worker_threads', of: workers, calls: ['Worker', 'MessageChannel', 'BroadcastChannel'] },
     { name: 'cluster', of: builtin('node:cluster'), calls: ['fork'] },
-    { name: 'process', of: process, calls: ['exit', 'reallyExit', 'abort', 'kill'] },
+    {
+      name: 'process',
+      of: process,
+      calls: ['exit', 'reallyExit', 'abort', 'kill', 'chdir', 'loadEnvFile'],
+    },
+    { name: 'process.report', of: process.report, calls: ['writeReport'] },
+    { name: 'v8', of: builtin('node:v8'), calls: ['writeHeapSnapshot'] },
+    { name: 'sqlite', of: loadSqlite(), calls: ['DatabaseSync'], allows: ([path]) => path === ':memory:' },
+    // They wait in real time.
+    { name: 'Atomics', of: Atomics, calls: ['wait', 'waitAsync'] },
     { name: '', of: globalThis, calls: ['WebSocket', 'EventSource', 'MessageChannel', 'BroadcastChannel'] },
   ]
 }
@@ -71,8 +94,8 @@ export function callers(): string[] {
   return frames.filter((name) => folderOf(name) !== own)
 }
 
-/** Whether a loader of modules calls the replacement, and no code of the user between them. */
-function isLoading(): boolean {
+/** Whether a loader of modules, or a test runner, calls the replacement, and no code of the user between them. */
+export function isLoading(): boolean {
   const caller = callers().find((name) => LOADERS.test(name) || !BETWEEN.test(name))
   return caller !== undefined && LOADERS.test(caller)
 }
@@ -84,25 +107,25 @@ export function refuse(name: string, isKept = false): void {
 }
 
 const refusing =
-  (name: string, isVariant = false) =>
+  (name: string, allows: Refused['allows'], isVariant = false) =>
   (real: AnyFunction): object => {
     const replacement = function (this: unknown, ...args: unknown[]): unknown {
-      refuse(name)
+      if (allows?.(args) !== true) refuse(name)
       if (new.target === undefined) return call(real, this, args)
       return Reflect.construct(real, args, new.target === replacement ? real : new.target)
     }
     replacement.prototype = real.prototype
     if (isVariant) return disguise(replacement, real)
     return disguise(replacement, real, (key, value) =>
-      VARIANTS.has(key) ? refusing(name, true)(value) : value,
+      VARIANTS.has(key) ? refusing(name, allows, true)(value) : value,
     )
   }
 
 export function replaceIo(replacements: Replacements): void {
-  for (const { name, of, calls } of table()) {
+  for (const { name, of, calls, allows } of table()) {
     const names = typeof calls === 'function' ? Object.getOwnPropertyNames(of).filter(calls) : calls
     const prefix = name === '' ? '' : `${name}.`
-    for (const key of names) replacements.method(of, key, refusing(`${prefix}${key}`))
+    for (const key of names) replacements.method(of, key, refusing(`${prefix}${key}`, allows))
   }
   replacements.value(process, 'stdin', (real) => (self) => {
     refuse('process.stdin')

@@ -91,6 +91,12 @@ export class Replacements {
     this.#define(target, key, { get: getter, ...(set && { set }), enumerable })
   }
 
+  /** Assigns the value of now again when everything is given back. */
+  keep(target: object, key: PropertyKey): void {
+    const value: unknown = Reflect.get(target, key)
+    this.#originals.push(() => void Reflect.set(target, key, value))
+  }
+
   /** Adds a property that is gone when everything is given back. */
   mark(target: object, key: PropertyKey): void {
     this.#define(target, key, { value: true })

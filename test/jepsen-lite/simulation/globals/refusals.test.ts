@@ -14,12 +14,17 @@ import net from 'node:net'
 import { join } from 'node:path'
 import tls from 'node:tls'
 import { promisify } from 'node:util'
+import v8 from 'node:v8'
 import workers from 'node:worker_threads'
 import { expect, test } from 'vitest'
 import { virtualHost } from './virtual-host.ts'
 
 const FILE = import.meta.filename
 const ADDRESS = 'http://127.0.0.1:1/'
+/** A socket of before, as that of a client for metrics. */
+const udp = dgram.createSocket('udp4')
+/** Its import would print a warning. */
+const sqlite = () => process.getBuiltinModule('node:sqlite')
 
 test.each<[string, () => unknown]>([
   ['net.connect', () => net.connect(1)],
@@ -65,9 +70,26 @@ test.each<[string, () => unknown]>([
   ['process.abort', () => process.abort()],
   ['process.kill', () => process.kill(process.pid, 0)],
   ['process.stdin', () => process.stdin],
+  ['process.chdir', () => process.chdir('/')],
+  ['process.loadEnvFile', () => process.loadEnvFile(FILE)],
+  ['process.report.writeReport', () => process.report.writeReport('/nowhere/report')],
+  ['v8.writeHeapSnapshot', () => v8.writeHeapSnapshot('/nowhere/snapshot')],
+  ['sqlite.DatabaseSync', () => new (sqlite().DatabaseSync)('/nowhere/database')],
+  ['dgram.Socket.bind', () => udp.bind(0)],
+  ['dgram.Socket.connect', () => udp.connect(9)],
+  ['dgram.Socket.send', () => udp.send('x', 9)],
+  ['Atomics.wait', () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10)],
+  ['Atomics.waitAsync', () => Atomics.waitAsync(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10)],
 ])('%s is refused', async (name, begin) => {
   const host = virtualHost()
   await expect(host.run(async () => begin())).rejects.toThrow(`refused: ${name}`)
+})
+
+test('a database in memory is no real I/O', () => {
+  const host = virtualHost()
+  const database = host.run(() => new (sqlite().DatabaseSync)(':memory:'))
+  expect(database).toBeInstanceOf(sqlite().DatabaseSync)
+  database.close()
 })
 
 test('code of no process finds files, sockets and processes as before', async () => {
