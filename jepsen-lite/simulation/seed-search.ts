@@ -2,6 +2,7 @@
 // faults of that run.
 
 import { Random } from '../workload/random.ts'
+import { userFrame } from './awaited-places.ts'
 import { SimulationError } from './error.ts'
 import { isNode } from './schedule/fault.ts'
 import { drawSchedule, SimulatedSchedule, shrinkSchedule } from './schedule/index.ts'
@@ -133,7 +134,7 @@ class SeedSearch {
     this.#report(shrunk)
     await shrinkSchedule(schedule, async (simpler) => {
       const failed = await this.#attempt(seed, simpler)
-      const isSame = failed?.error.code === error.code
+      const isSame = failed !== undefined && isSameFailure(failed.error, error)
       if (isSame) shrunk = failed
       this.#report(shrunk)
       return isSame
@@ -157,4 +158,14 @@ class SeedSearch {
       missing: this.#missing,
     }
   }
+}
+
+const isSameFailure = (one: SimulationError, other: SimulationError): boolean =>
+  one.code === other.code && subjectOf(one) === subjectOf(other)
+
+/** The rule that does not hold, or the error that was thrown, with its place. Other failures have other ones. */
+function subjectOf({ code, what, cause }: SimulationError): string {
+  if (code === 'always' || code === 'eventually') return what.replace(/" (does not hold|was not so).*$/s, '')
+  if (code === 'failed' && cause instanceof Error) return `${cause.name} ${userFrame(cause) ?? ''}`
+  return ''
 }

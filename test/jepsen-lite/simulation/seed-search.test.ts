@@ -8,6 +8,7 @@ import {
   type SeedSearchPlan,
   searchSeeds,
 } from '../../../jepsen-lite/simulation/seed-search.ts'
+import { simulate, type World } from '../../../jepsen-lite/testing/index.ts'
 
 interface Run {
   readonly seed: number
@@ -87,6 +88,40 @@ test('another failure of a simpler schedule is not the same', async () => {
   }
   const { result } = await search(endingOf, { seed: 1, seeds: 1, schedule })
   expect(result.failure?.shrunk.schedule.text).toBe('0 pause a for 1')
+})
+
+test('of two failures with one code, shrinking keeps that which was found', async () => {
+  const schedule = new SimulatedSchedule('100 crash worker for 100')
+  const searchFailure = async (short: (world: World) => void, long: (world: World) => void) => {
+    const run = (seed: number, schedule: SimulatedSchedule) =>
+      simulate({ seed, schedule, nodes: 1 }, async (world) => {
+        const worker = world.process('worker', () => new Promise<never>(() => {}))
+        let down = 0
+        for (let at = 0; at < 20; at++) {
+          await world.after(10)
+          if (!worker.running) down++
+          else if (down > 0) break
+        }
+        if (down >= 10) long(world)
+        else if (down > 0) short(world)
+        await world.after(1)
+      })
+    const { failure } = await searchSeeds(run, { seed: 1, seeds: 1, schedule }, () => {})
+    return [failure?.first.error.what, failure?.shrunk.error.what].map((what) => what?.split('\n')[0])
+  }
+  const isNever = (name: string) => (world: World) => world.always(name, () => false)
+  const never = '"it is never away for long" does not hold'
+  expect(await searchFailure(isNever('it is never away'), isNever('it is never away for long'))).toEqual([
+    never,
+    never,
+  ])
+  const fail = (ErrorClass: typeof Error, text: string) => () => {
+    throw new ErrorClass(text)
+  }
+  expect(await searchFailure(fail(TypeError, 'short'), fail(RangeError, 'long'))).toEqual([
+    'body has thrown: RangeError: long',
+    'body has thrown: RangeError: long',
+  ])
 })
 
 test('a given schedule is that of every seed, and no run is without it', async () => {
