@@ -1,9 +1,11 @@
 // The nodes of a simulation, and what the body of a test does to them.
 
+import { checkOptions, checkValue } from '../../src/client/validators.ts'
 import type { SimCluster } from '../sim/world/cluster.ts'
 import type { InFlight } from '../sim/world/disk.ts'
 import type { Machine } from '../sim/world/process.ts'
 import { IO, TIMER } from '../sim/world/time.ts'
+import { CRASH, durationCheck, rateCheck } from './arguments.ts'
 import type { FaultNotes } from './fault-notes.ts'
 import { nodeUrl } from './network/client-network.ts'
 import type { SimulatedCluster, SimulatedNode } from './types.ts'
@@ -26,6 +28,8 @@ export class Nodes implements SimulatedCluster {
   readonly #nodes: Node[]
   /** Functions that undo the cuts of the body of the test. */
   #cuts: (() => void)[] = []
+  /** Removals that are not done. */
+  #removals = 0
 
   constructor(cluster: SimCluster, surroundings: Surroundings) {
     this.#cluster = cluster
@@ -137,8 +141,17 @@ export class Nodes implements SimulatedCluster {
     const { machine } = this.node(name)
     this.#surroundings.faults.state('remove', name, `remove ${name}`)
     const { promise, resolve } = this.#surroundings.promise()
-    this.#remove(machine, resolve)
+    this.#removals++
+    this.#remove(machine, () => {
+      this.#removals--
+      resolve()
+    })
     return promise
+  }
+
+  /** Whether the cluster does something for the body of the test. */
+  get isBusy(): boolean {
+    return this.#removals > 0
   }
 
   #remove(machine: Machine, done: () => void): void {
@@ -204,7 +217,9 @@ export class Node implements SimulatedNode {
     return this.machine.process?.stopping === false
   }
 
-  crash({ losesUnsynced = false }: { readonly losesUnsynced?: boolean } = {}): void {
+  crash(options: { readonly losesUnsynced?: boolean } = {}): void {
+    checkOptions('crash', options, CRASH)
+    const { losesUnsynced = false } = options
     if (!this.running) return
     this.#faults.struck(losesUnsynced ? 'power-loss' : 'crash', this.name)
     // Everything that a process has written reaches the disk although the process is gone.
@@ -257,6 +272,7 @@ export class Node implements SimulatedNode {
   }
 
   skewClock(ratio: number): void {
+    checkValue('skewClock', 'ratio', ratio, rateCheck)
     const { clock, process } = this.machine
     const { time } = this.#cluster
     this.#faults.by('skew', this.name, ratio, 1)
@@ -269,6 +285,7 @@ export class Node implements SimulatedNode {
   }
 
   slowDisk(ms: number): void {
+    checkValue('slowDisk', 'ms', ms, durationCheck)
     this.#faults.by('slow-disk', this.name, ms, 0)
     this.machine.extraWriteMs = ms
   }

@@ -2,6 +2,8 @@
 // and its output stay.
 
 import { Client, type ClientOptions } from '../../src/client/index.ts'
+import { checkValue } from '../../src/client/validators.ts'
+import { durationCheck, rateCheck } from './arguments.ts'
 import type { FaultNotes } from './fault-notes.ts'
 import type { VirtualProcess } from './processes.ts'
 import type { OutputLine, ProcessSelf, SimulatedProcess, SimulatedProcessOptions } from './types.ts'
@@ -11,7 +13,7 @@ export const BODY = 'body'
 
 /** Services of the simulation for its processes. */
 export interface ProcessSurroundings {
-  readonly endpoints: readonly string[]
+  endpoints(): readonly string[]
   begin(name: string, clock: number | undefined): VirtualProcess
   /** The process is gone, with everything that it has in flight. */
   left(process: VirtualProcess): void
@@ -99,7 +101,7 @@ export class ProcessHandle implements SimulatedProcess {
         life.listens = true
         return life.stop.signal
       },
-      client: (options: Partial<ClientOptions> = {}) => new Client({ endpoints, ...options }),
+      client: (options: Partial<ClientOptions> = {}) => new Client({ endpoints: endpoints(), ...options }),
     }
     try {
       await this.#main(self)
@@ -156,6 +158,7 @@ export class ProcessHandle implements SimulatedProcess {
   }
 
   block(ms: number): void {
+    checkValue('block', 'ms', ms, durationCheck)
     const life = this.#life
     if (life === undefined) return
     const { faults } = this.#surroundings
@@ -188,6 +191,7 @@ export class ProcessHandle implements SimulatedProcess {
   }
 
   skewClock(ratio: number): void {
+    checkValue('skewClock', 'ratio', ratio, rateCheck)
     this.#surroundings.faults.by('skew', this.name, ratio, 1)
     this.#skew = ratio
     this.#life?.process.skew(ratio)

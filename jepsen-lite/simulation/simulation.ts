@@ -18,6 +18,7 @@ import { SimCluster } from '../sim/world/cluster.ts'
 import { usualLimits } from '../sim/world/node-limits.ts'
 import { IO } from '../sim/world/time.ts'
 import { Random } from '../workload/random.ts'
+import { msCheck, PROCESS } from './arguments.ts'
 import { AwaitedPlaces, userFrame, userFrames, userStack } from './awaited-places.ts'
 import { SimulationError, type SimulationErrorCode, showMs } from './error.ts'
 import { FaultNotes } from './fault-notes.ts'
@@ -51,6 +52,8 @@ const CLOSING_MS_MAX = 10_000
 const TESTED_EVERY_MS = 10
 /** How long nothing of a process runs before it is asked whether anything of one can. */
 const QUIET_MS = 10_000
+/** Steps in one instant of virtual time: so many timers of a service may be due at once. */
+const INSTANT_STEPS_MAX = 50_000
 /** Steps that a failure shows. */
 const TRACE_MAX = 200
 
@@ -111,6 +114,9 @@ export class Simulation implements World {
   #isChanged = false
   /** True time when code of a process ran last, or when it was found that some can. */
   #activeAt = 0
+  /** True time of the present step, and the steps that were taken at it. */
+  #instant = 0
+  #instantSteps = 0
   #isClosing = false
   #failure: SimulationError | undefined
 
@@ -156,6 +162,8 @@ export class Simulation implements World {
     this.#body = this.#processes.begin(BODY, 1)
     // The shipped store is not what a simulation of a service tests.
     this.#sim.readsBack = false
+    // Steps of processes count as well, so the run has a limit of its own.
+    this.#sim.spinsMax = 2 * INSTANT_STEPS_MAX
     this.#sim.onGone = (process) => {
       this.#notes.state(process.closing || process.ended ? 'ended' : 'kill', process.name)
       this.#network.gone(process)
@@ -256,10 +264,20 @@ export class Simulation implements World {
       return settled.then(() => this.#test())
     }
     return this.#sim.runUntilSettled((this.#begunAt ?? 0) + ms, settle, () => {
+      this.#countStep()
       if (this.#isChanged || this.#sim.time.now >= this.#testedAt + TESTED_EVERY_MS) this.#test()
       if (this.#sim.time.now >= this.#activeAt + QUIET_MS) this.#lookForWork(isOver)
       return this.#failure !== undefined || isOver()
     })
+  }
+
+  /** Code that waits for no time to pass would never end. */
+  #countStep(): void {
+    const { now } = this.#sim.time
+    this.#instantSteps = now === this.#instant ? this.#instantSteps + 1 : 0
+    this.#instant = now
+    if (this.#instantSteps === INSTANT_STEPS_MAX)
+      this.#fail('virtual_time', `virtual time does not pass: ${INSTANT_STEPS_MAX} steps at one instant`)
   }
 
   /** Tests what must hold, and what is waited for. */
@@ -298,7 +316,8 @@ export class Simulation implements World {
   #lookForWork(isOver: () => boolean): void {
     const { time } = this.#sim
     this.#activeAt = time.now
-    const isBusy = this.#network.isBusy || this.#requests.isBusy || this.#faults?.isActive
+    const isBusy =
+      this.#network.isBusy || this.#requests.isBusy || this.cluster.isBusy || this.#faults?.isActive
     if (isBusy || this.#waiters.length > 0 || isOver()) return
     if (this.#handles.some(({ process }) => process?.blocked)) return
     if (time.waiting(({ owner }) => this.#processes.has(owner)).length > 0) return
@@ -400,12 +419,14 @@ export class Simulation implements World {
     options: SimulatedProcessOptions = {},
   ): SimulatedProcess {
     checkValue('process', 'name', name, processCheck)
+    checkValue('process', 'main', main, functionCheck)
+    checkOptions('process', options, PROCESS)
     const taken = [BODY, ...this.#handles, ...this.cluster.nodes].some(
       (one) => (typeof one === 'string' ? one : one.name) === name,
     )
     if (taken) throw new RangeError(`process: the name ${name} is taken`)
     const handle: ProcessHandle = new ProcessHandle(name, main, options, {
-      endpoints: this.endpoints,
+      endpoints: () => this.endpoints,
       begin: (of, clock) => this.#processes.begin(of, clock),
       left: (process) => {
         this.#network.left(process)
@@ -437,6 +458,7 @@ export class Simulation implements World {
   }
 
   connect(handler: Handler): RequestServer {
+    checkValue('connect', 'handler', handler, functionCheck)
     const process = this.#processes.current ?? this.#body
     const close = this.#requests.serve(process, handler)
     return { url: `http://${hostOf(process.name)}`, close }
@@ -450,6 +472,7 @@ export class Simulation implements World {
   }
 
   after(ms: number): Promise<void> {
+    checkValue('after', 'ms', ms, msCheck)
     const process = this.#processes.current ?? this.#body
     const { promise, resolve } = Promise.withResolvers<void>()
     process.after(ms, resolve)
@@ -487,7 +510,7 @@ export class Simulation implements World {
     const expectation = { name, process: this.#processes.current ?? this.#body, place: new Error(name) }
     this.#expected.add(expectation)
     time.push(time.now + ms, IO, undefined, () => {
-      if (!this.#expected.has(expectation)) return
+      if (!this.#expected.has(expectation) || !expectation.process.live) return
       this.#fail('eventually', `"${name}" was not so within ${showMs(ms)}`, {}, expectation.place)
     })
     await this.until(predicate)
@@ -495,6 +518,7 @@ export class Simulation implements World {
   }
 
   real<T>(fn: () => T): T {
+    checkValue('real', 'fn', fn, functionCheck)
     return this.#processes.leave(fn)
   }
 }

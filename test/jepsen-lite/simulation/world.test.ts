@@ -8,6 +8,8 @@ import { SimulationError, simulate, type World } from '../../../jepsen-lite/test
 import { Client } from '../../../src/client/index.ts'
 import { lock } from '../../../src/recipes/index.ts'
 
+const forever = () => new Promise<never>(() => {})
+
 test('what must hold always is tested after each step, also between two of one instant', async () => {
   let isBusy = false
   const run = simulate({ seed: 1 }, async (world) => {
@@ -213,4 +215,84 @@ test('a process that gives up when it is asked to end fails nothing, and one tha
     await world.after(10)
   })
   await expect(run).rejects.toMatchObject({ code: 'failed', cause: { message: 'bang' } })
+})
+
+test('many timers may be due at one instant, but virtual time must pass', async () => {
+  const wait = (world: World) => () => world.after(10)
+  await simulate({ seed: 1, nodes: 1 }, (world) => Promise.all(Array.from({ length: 21_000 }, wait(world))))
+  const run = simulate({ seed: 1, nodes: 1 }, async (world) => {
+    for (;;) await world.after(0)
+  })
+  await expect(run).rejects.toMatchObject({
+    code: 'virtual_time',
+    message: expect.stringContaining('virtual time does not pass: 50000 steps at one instant'),
+  })
+})
+
+test('the body waits for a removal that takes long', async () => {
+  await simulate({ seed: 1 }, async (world) => {
+    for (const node of world.cluster.nodes) node.slowDisk(4_000)
+    await world.cluster.removeNode('n3')
+  })
+})
+
+test('a process that begins anew finds the members of now', async () => {
+  await simulate({ seed: 1, nodes: 1 }, async (world) => {
+    let isDone = false
+    const worker = world.process('worker', async (self) => {
+      await using kv = self.client()
+      await kv.get('a')
+      isDone = true
+      await forever()
+    })
+    const { name } = world.cluster.addNode()
+    await world.after(5_000)
+    await world.cluster.removeNode('n1')
+    await world.until(() => world.cluster.nodes.map((node) => node.name).join() === name)
+    isDone = false
+    worker.crash()
+    worker.start()
+    await world.eventually('it has an answer', () => isDone)
+  })
+})
+
+test('a process that is killed waits for nothing that must come at last', async () => {
+  await simulate({ seed: 1 }, async (world) => {
+    const worker = world.process('worker', () => world.eventually('never', () => false, { ms: 1_000 }))
+    await world.after(10)
+    worker.crash()
+    await world.after(2_000)
+  })
+})
+
+test('arguments of the world are checked', async () => {
+  await simulate({ seed: 1, nodes: 1 }, async (world) => {
+    const worker = world.process('worker', forever)
+    const node = world.cluster.node('n1')
+    const wrong: [(...args: never[]) => unknown, unknown[], string][] = [
+      [world.process.bind(world), ['a'], 'process: main must be a function'],
+      [world.process.bind(world), ['a', forever, { clocks: 1 }], 'there is no option "clocks"'],
+      [world.process.bind(world), ['a', forever, { clock: 0 }], 'process: clock must be a number above 0'],
+      [
+        world.process.bind(world),
+        ['a', forever, { reaches: 'n1' }],
+        'process: reaches must be a list of names',
+      ],
+      [world.connect.bind(world), [], 'connect: handler must be a function'],
+      [world.after.bind(world), [Number.NaN], 'after: ms must be a number of milliseconds'],
+      [world.after.bind(world), ['10'], 'after: ms must be a number of milliseconds'],
+      [world.eventually.bind(world), ['a', forever, { ms: Number.NaN }], 'eventually: ms must be a number'],
+      [world.real.bind(world), [], 'real: fn must be a function'],
+      [worker.block.bind(worker), [Number.NaN], 'block: ms must be a number of milliseconds from 0 on'],
+      [worker.skewClock.bind(worker), [0], 'skewClock: ratio must be a number above 0'],
+      [node.skewClock.bind(node), [-1], 'skewClock: ratio must be a number above 0'],
+      [node.slowDisk.bind(node), [Number.NaN], 'slowDisk: ms must be a number of milliseconds from 0 on'],
+      [node.crash.bind(node), [{ loses: true }], 'there is no option "loses"'],
+    ]
+    for (const [method, args, message] of wrong) {
+      const call = async () => await method(...(args as never[]))
+      await expect(call(), message).rejects.toThrow(message)
+      await expect(call(), message).rejects.toThrow(TypeError)
+    }
+  })
 })
