@@ -106,6 +106,8 @@ describe('a run that fails', () => {
     expect(err).toMatch(/^seed \d+ failed: .* --schedule '.*second.*'\n$/)
     expect(out).toMatch(/^"the second one works"/)
     const [, again = ''] = /^again: (.*)$/m.exec(out) ?? []
+    const [, seed, passed] = /^seed (\d+) failed, after (\d+) that passed: /m.exec(out) ?? []
+    expect(Number(seed)).toBe(1 + Number(passed))
     expect(again).toMatch(/^\w+ simulate \S+ --seed \d+ --schedule '\d+ crash second for 1'$/)
     const [, ...words] = again.match(/'[^']*'|\S+/g) ?? []
     const repeated = await kv(words.map((word) => word.replaceAll("'", '')))
@@ -152,7 +154,7 @@ describe('a run that fails', () => {
 })
 
 describe('the report', () => {
-  const args = ['--seed', '3', '--schedule', '1 crash first for 1; 1 crash second for 1']
+  const args = ['--seed', '3', '--schedule', '2 crash first for 1; 2 crash second for 1']
 
   test('is about the failure that the command prints, not about others that it has met', async () => {
     const file = scenario(BOTH_CRASHED)
@@ -164,6 +166,7 @@ describe('the report', () => {
       code: 'always',
       report,
       schedule: '1 crash first for 1; 1 crash second for 1',
+      drawn_schedule: '2 crash first for 1; 2 crash second for 1',
     })
     const html = readFileSync(report, 'utf8')
     expect(html).toContain('&quot;one of them works&quot; does not hold')

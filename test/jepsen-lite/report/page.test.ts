@@ -131,6 +131,31 @@ test('tells which nodes and processes a fault hit', () => {
   expect(told(0.8)).toMatch(/^fault pause processes b interval .* took effect no effect was seen how by 5$/)
 })
 
+test('a program that has ended by itself is not in the colour of one that was killed', () => {
+  const story = new Story().note('start', { process: 'a' }).note('start', { node: 'n1' }).pass(100)
+  story.note('ended', { process: 'a' }).note('ended', { node: 'n1' }).pass(100).note('violation')
+  const page = open(story)
+  expect(page.coloursOf('Processes', '■')).toEqual(['var(--ink)'])
+  expect(page.coloursOf('Nodes', '■')).toEqual(['var(--down)'])
+})
+
+test('leads to a time of a table, closer than before or as close', () => {
+  const page = open(struck())
+  const view = () =>
+    [...page.window().matchAll(/(-?[\d.]+) (m?)s/g)].map(
+      ([, value, milli]) => Number(value) * (milli ? 1 : 1_000),
+    )
+  const length = () => (view()[1] ?? 0) - (view()[0] ?? 0)
+  const whole = length()
+  page.clickTime(150)
+  expect(length() / whole).toBeCloseTo(1 / 8, 1)
+  for (let n = 0; n < 8; n++) page.press('+')
+  const [close, before] = [length(), view()]
+  page.clickTime(100)
+  expect(length() / close).toBeCloseTo(1, 1)
+  expect(view()).not.toEqual(before)
+})
+
 test('underlines the lanes that a fault hit', () => {
   const page = open(struck())
   // The lane of b is below that of a, which has lines.
@@ -146,6 +171,7 @@ class FakeElement {
   readonly style: Record<string, string> = {}
   readonly dataset: Record<string, string> = {}
   readonly listeners = new Map<string, Listener>()
+  /** Drawings, with the colour of the moment at the end. */
   readonly calls: [name: string, ...args: unknown[]][] = []
   readonly clientWidth = 2_000
   children: FakeElement[] = []
@@ -176,6 +202,8 @@ class FakeElement {
     this.children = children
   }
 
+  scrollIntoView(): void {}
+
   getBoundingClientRect() {
     return { top: 0, bottom: 100 }
   }
@@ -189,7 +217,7 @@ class FakeElement {
       get: (target, name) =>
         typeof name !== 'string' || name in target
           ? target[String(name)]
-          : (...args: unknown[]) => this.calls.push([name, ...args]),
+          : (...args: unknown[]) => this.calls.push([name, ...args, properties.fillStyle]),
     })
   }
 }
@@ -225,7 +253,8 @@ function open({ history }: Story) {
       documentElement: element('root'),
       getElementById: (id: string) => element(id),
       createElement: () => new FakeElement(),
-      addEventListener() {},
+      addEventListener: (type: string, listener: Listener) =>
+        element('root').addEventListener(type, listener),
       querySelector: () => null,
     },
     ...{
@@ -237,7 +266,7 @@ function open({ history }: Story) {
     ResizeObserver: class {
       observe() {}
     },
-    getComputedStyle: () => ({ color: 'black', fontFamily: 'sans-serif' }),
+    getComputedStyle: ({ style }: FakeElement) => ({ color: style.color, fontFamily: 'sans-serif' }),
     matchMedia: () => ({ addEventListener() {} }),
     requestAnimationFrame: (draw: () => void) => draw(),
     addEventListener() {},
@@ -264,6 +293,19 @@ function open({ history }: Story) {
       chart(heading).flatMap(([name, text]) => (name === 'fillText' ? [String(text)] : [])),
     headings: () => panels.children.flatMap(({ children: [first] }) => first?.text ?? []),
     told: () => element('detail').textContent,
+    /** Colours in which a chart has this text. */
+    coloursOf: (heading: string, text: string) =>
+      chart(heading).flatMap(([name, ...args]) =>
+        name === 'fillText' && args[0] === text ? [args.at(-1)] : [],
+      ),
+    /** The visible part of time. */
+    window: () => element('window').textContent,
+    /** Clicks the button of a time in a table. */
+    clickTime(ms: number) {
+      const target = new FakeElement()
+      target.dataset.time = `${ms}`
+      element('root').listeners.get('click')?.({ target })
+    },
     /** The heights at which the lanes of a chart are underlined. */
     underlined: (heading: string) =>
       chart(heading).flatMap(([name, , y, , height]) => (name === 'fillRect' && height === 3 ? [y] : [])),
