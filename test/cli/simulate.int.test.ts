@@ -212,25 +212,14 @@ describe('a file that does not load', () => {
     expect(ended.err).toContain(reason)
   })
 
-  test('because it waits for something that cannot happen', async () => {
-    const file = scenario('await new Promise(() => {})\nexport default () => {}')
-    const { code, out, err } = await spawnedKv(['simulate', file])
-    expect([code, out, err]).toEqual([
-      3,
-      '',
-      expect.stringContaining(`error: cannot load ${file}: its top-level await`),
-    ])
-  })
-
-  test('with the place of the user, and none of this package', async () => {
-    const without = await kv(['simulate', scenario('export const a = 1')])
-    expect(without.err.split('\n')).toHaveLength(2)
-    const wrong = scenario('const a = 1\nconst b = ; export default () => {}')
-    expect((await kv(['simulate', wrong])).err).toMatch(/: Expression expected\n {4}at .*scenario\.ts:2\n/)
-    const throwing = scenario("const fail = () => { throw new Error('no') }\nfail()\nexport default () => {}")
-    expect((await kv(['simulate', throwing])).err).toMatch(
-      /: no\n {4}at fail .*\n {4}at .*scenario\.ts:2:1\n$/,
-    )
+  test.each([
+    ['waits for something that cannot happen', 'await new Promise(() => {})'],
+    ['ends the process', 'process.exit()'],
+  ])('because it %s', async (_, code) => {
+    const file = scenario(`${code}\nexport default () => {}`)
+    const ended = await spawnedKv(['simulate', file])
+    expect(ended).toMatchObject({ code: 3, out: '' })
+    expect(ended.err).toContain(`error: cannot load ${file}: it ends the process, or waits for`)
   })
 
   test('because it is not there', async () => {

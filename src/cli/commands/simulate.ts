@@ -88,15 +88,15 @@ async function simulate(global: GlobalFlags, file: string, options: SimulateFlag
 
 async function load(file: string, { report }: SimulateFlags): Promise<Scenario> {
   const { calledFrames, loadScenario } = await import('../../../jepsen-lite/testing/scenario.ts')
-  // Node.js ends a process that waits for nothing, with the exit code 0.
-  const idle = withCurrentIo(() => {
-    say(`error: cannot load ${file}: its top-level await waits for something that cannot happen`)
-    io().exit(NOT_LOADED)
+  // A module may end the process. Node.js ends one that waits for nothing, with the exit code 0.
+  const ends = withCurrentIo(() => {
+    say(`error: cannot load ${file}: it ends the process, or waits for something that cannot happen`)
+    process.exitCode = NOT_LOADED
   })
-  process.once('beforeExit', idle)
+  process.once('exit', ends)
   const { body, options } = await loadScenario(resolve(userPath(file)))
     .catch(notLoaded(file, calledFrames))
-    .finally(() => process.off('beforeExit', idle))
+    .finally(() => process.off('exit', ends))
   return { body, options: report === undefined ? options : { ...options, report: userPath(report) } }
 }
 
