@@ -149,7 +149,7 @@ export class Simulation implements World {
       strayed: (process) => this.#strayed(process),
       fetch: (process, request) => this.#requests.fetch(process, request),
       refused: (process, call, isKept) => {
-        const remedy = isKept ? KEPT : REAL_IO
+        const remedy = isKept ? KEPT : ENDS.test(call) ? ENDED : REAL_IO
         return this.#stop('real_io', `${process.name} called ${call}: ${remedy}`)
       },
       spun: ({ name }) => this.#stop('virtual_time', `${name} reads its clock again and again: ${SPUN}`),
@@ -525,6 +525,10 @@ export class Simulation implements World {
 
 const STRAYED =
   'Load modules before the run, and let no code keep a function such as setTimeout from before it'
+/** Calls that would end the process of the test. */
+const ENDS = /^process\.(exit|reallyExit|abort|kill)$/
+const ENDED =
+  'it would end the test. A simulated process ends when main returns or throws, or when the body calls crash()'
 const SPUN = 'while code runs, virtual time stands still. block(ms) of a process simulates a busy event loop'
 const AWAIT = 'await what world.eventually returns'
 const LOOP = 'Loop instead: while (!(await isDone())) await world.after(100)'

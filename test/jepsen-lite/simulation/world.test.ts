@@ -57,6 +57,11 @@ test.each<[what: string, body: (world: World) => unknown, message: RegExp]>([
     (world) => world.eventually('a', () => true, { within: 5 } as never),
     /no option "within"/,
   ],
+  [
+    'an end of the process',
+    () => process.exit(1),
+    /^body called process\.exit: it would end the test\. .* main returns/,
+  ],
 ])('a run fails with %s', async (_, body, message) => {
   await expect(simulate({ seed: 1 }, body)).rejects.toThrow(message)
 })
