@@ -11,17 +11,22 @@ const PLACES_MAX = 20
 /** The directories of this package. In the bundle all files are in one. */
 const OWN = ['../../jepsen-lite/', '../../src/', './'].map((path) => new URL(path, import.meta.url).href)
 
+interface Waiting {
+  readonly name: string
+  readonly live: boolean
+}
+
 interface Awaited {
-  readonly process: string
+  readonly process: Waiting
   readonly stack: Error
 }
 
 export class AwaitedPlaces {
-  readonly #current: () => string | undefined
+  readonly #current: () => Waiting | undefined
   readonly #awaited = new Map<Promise<unknown>, Awaited>()
 
-  /** `current`: the name of the process whose code runs. */
-  constructor(current: () => string | undefined) {
+  /** `current`: the process whose code runs. */
+  constructor(current: () => Waiting | undefined) {
     this.#current = current
   }
 
@@ -47,8 +52,9 @@ export class AwaitedPlaces {
   /** The places in the user's code, such as "worker at /app/worker.ts:12:5". */
   get places(): readonly string[] {
     const places = [...this.#awaited.values()].flatMap(({ process, stack }) => {
-      const frame = userFrame(stack)
-      return frame === undefined ? [] : [`${process} ${frame}`]
+      // One that was killed waits for nothing.
+      const frame = process.live ? userFrame(stack) : undefined
+      return frame === undefined ? [] : [`${process.name} ${frame}`]
     })
     return [...new Set(places)].slice(0, PLACES_MAX)
   }

@@ -3,7 +3,7 @@
 import { checkOptions, checkValue } from '../../src/client/validators.ts'
 import type { SimCluster } from '../sim/world/cluster.ts'
 import type { InFlight } from '../sim/world/disk.ts'
-import type { Machine } from '../sim/world/process.ts'
+import type { Machine, Process } from '../sim/world/process.ts'
 import { IO, TIMER } from '../sim/world/time.ts'
 import { CRASH, durationCheck, rateCheck } from './arguments.ts'
 import type { FaultNotes } from './fault-notes.ts'
@@ -157,18 +157,19 @@ export class Nodes implements SimulatedCluster {
   #remove(machine: Machine, done: () => void): void {
     const cluster = this.#cluster
     const id = machine.replica?.id
-    const contact = cluster.leader ?? cluster.machines.find(({ process }) => process?.serving)?.process
+    const contact = cluster.leader
     const driver = contact?.serving
-    const isMember = driver?.configuration.members.some((member) => member.id === id) ?? true
-    if (id === undefined || !isMember) {
-      done()
-      return
-    }
     const again = (): void => {
       cluster.time.push(cluster.time.now + AGAIN_MS, IO, undefined, () => this.#remove(machine, done))
     }
-    if (contact === undefined || driver === undefined) {
+    if (id === undefined || contact === undefined || driver === undefined) {
       again()
+      return
+    }
+    if (!driver.configuration.members.some((member) => member.id === id)) {
+      // One that is joining is removed when it has joined.
+      if (machine.joining && machine.process !== undefined) again()
+      else done()
       return
     }
     const remove = { kind: 'change', steps: [{ kind: 'remove', id }] } as const
@@ -234,22 +235,26 @@ export class Node implements SimulatedNode {
     this.#cluster.start(this.machine)
   }
 
-  /** Hands over and ends; `ended` is called then. */
-  stop(ended: () => void = () => {}): void {
+  /** Hands over and ends. */
+  stop(): void {
     const { process } = this.machine
-    const driver = process?.serving
-    if (process === undefined || driver === undefined) return
+    if (process?.driver === undefined || process.stopping) return
     this.#faults.struck('stop', this.name)
-    const { time } = this.#cluster
     process.stopping = true
-    driver.drain(() => {
+    // A paused process receives the signal when it resumes.
+    this.#cluster.time.push(this.#cluster.time.now, IO, process, () => this.#drain(process))
+  }
+
+  #drain(process: Process): void {
+    const { driver } = process
+    const { time } = this.#cluster
+    driver?.drain(() => {
       if (!process.live) return
       // In a later turn, like a continuation of a promise.
       time.push(time.now, IO, process, () => {
         process.closing = true
         driver.close(() => {
           if (process.live) this.#cluster.end(this.machine, 'kept')
-          ended()
         })
       })
     })

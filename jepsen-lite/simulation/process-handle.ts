@@ -44,8 +44,12 @@ export class ProcessHandle implements SimulatedProcess {
   readonly #main: (self: ProcessSelf) => unknown
   readonly #options: SimulatedProcessOptions
   readonly #surroundings: ProcessSurroundings
-  readonly #whenEnded = Promise.withResolvers<void>()
+  #whenEnded = Promise.withResolvers<void>()
+  /** Its main function has returned since it started last. */
+  #hasReturned = false
   #life: Life | undefined
+  /** A fault of the schedule has killed it, and starts it again. */
+  startsAgain = false
   /** How many times as fast its clock runs as without a fault. */
   #skew = 1
   #cuts: (() => void)[] = []
@@ -83,6 +87,9 @@ export class ProcessHandle implements SimulatedProcess {
 
   start(): void {
     if (this.#life !== undefined) return
+    this.startsAgain = false
+    if (this.#hasReturned) this.#whenEnded = Promise.withResolvers<void>()
+    this.#hasReturned = false
     const { faults } = this.#surroundings
     faults.state('start', this.name, `start ${this.name}`)
     faults.healed('crash', this.name)
@@ -114,6 +121,7 @@ export class ProcessHandle implements SimulatedProcess {
     if (this.#life !== life) return
     this.#surroundings.returned(life.process)
     this.#end(life, 'ended')
+    this.#hasReturned = true
     this.#whenEnded.resolve()
   }
 

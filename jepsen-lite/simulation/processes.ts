@@ -121,9 +121,9 @@ export class VirtualProcesses {
     return process
   }
 
-  /** The name of the process whose code runs, for observers: nothing follows from it. */
-  get runningName(): string | undefined {
-    return this.#isTurn ? this.#context.getStore()?.name : undefined
+  /** The process whose code runs, for observers: nothing follows from it. */
+  get running(): VirtualProcess | undefined {
+    return this.#isTurn ? this.#context.getStore() : undefined
   }
 
   /** Whether the code that runs is that of a process that was killed. */

@@ -153,13 +153,15 @@ function killed(losesUnsynced: boolean): Begin {
   return (_, targets, names, activeOn) => {
     const { nodes, processes } = struck(targets, names)
     for (const node of nodes) if (node.running) node.crash({ losesUnsynced })
-    // One whose program has ended does not begin anew.
-    const begun = processes.filter(({ name, running }) => running || activeOn(name, DOWN).length > 1)
-    for (const process of processes) process.crash()
+    for (const process of processes) {
+      // One whose program has ended does not begin anew.
+      if (process.running) process.startsAgain = true
+      process.crash()
+    }
     return () => {
       const isUp = ({ name }: { readonly name: string }): boolean => activeOn(name, DOWN).length === 0
       for (const one of nodes.filter(isUp)) if (!one.running) one.restart()
-      for (const one of begun.filter(isUp)) one.start()
+      for (const one of processes.filter(isUp)) if (one.startsAgain) one.start()
     }
   }
 }

@@ -88,7 +88,7 @@ export class Simulation implements World {
   readonly history: RecordedHistory
   readonly #options: SimulationOptions
   readonly #modes: RunModes
-  readonly #awaited = new AwaitedPlaces(() => this.#processes.runningName)
+  readonly #awaited = new AwaitedPlaces(() => this.#processes.running)
   readonly #seed: number
   readonly #sim: SimCluster
   readonly #processes: VirtualProcesses
@@ -248,9 +248,10 @@ export class Simulation implements World {
     await this.#close()
   }
 
-  /** All processes that run are asked to end. */
+  /** All processes that run are asked to end. Those that a fault of the schedule has killed begin no more. */
   async #close(): Promise<void> {
     this.#isClosing = true
+    this.#faults?.endAll()
     for (const handle of this.#handles) handle.stop()
     const isOver = (): boolean => this.#handles.every(({ running }) => !running)
     await this.#until(this.#now + CLOSING_MS_MAX, isOver)

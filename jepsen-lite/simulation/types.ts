@@ -93,7 +93,7 @@ export interface SimulatedProcessOptions {
    * processes (`Date`) also differ from each other, by up to some seconds.
    */
   readonly clock?: number | undefined
-  /** Names of the nodes and processes that it can reach. Default: all. */
+  /** Names of the nodes and processes that it can reach, and that can reach it. Default: all. */
   readonly reaches?: readonly string[] | undefined
 }
 
@@ -110,7 +110,7 @@ export interface ProcessSelf {
 export interface SimulatedProcess {
   readonly name: string
   readonly running: boolean
-  /** Resolves when its main function has returned. */
+  /** Resolves when its main function has returned; after a further start, when that of this start has. */
   readonly ended: Promise<void>
   /** Lines that it has written, with their virtual times. */
   readonly output: readonly OutputLine[]
@@ -123,7 +123,11 @@ export interface SimulatedProcess {
   resume(): void
   /** Its event loop does nothing else for so many milliseconds. */
   block(ms: number): void
-  /** Cuts it off from nodes and processes; from all nodes if none is named. */
+  /**
+   * Cuts it off from nodes and processes; from all nodes if none is named.
+   *
+   * @throws RangeError when there is no such node or process
+   */
   cut(...targets: readonly string[]): void
   /** Undoes every cut. */
   heal(): void

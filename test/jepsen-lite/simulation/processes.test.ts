@@ -196,3 +196,64 @@ test('the code of a process that is killed between two of its promises does noth
   // The request that was never sent keeps nobody waiting.
   await expect(run).rejects.toMatchObject({ code: 'deadlock' })
 })
+
+test('a process that was started again ends again', async () => {
+  await simulate({ seed: 1 }, async (world) => {
+    const worker = world.process('worker', () => world.after(100))
+    await worker.ended
+    worker.start()
+    worker.crash()
+    worker.start()
+    await world.after(50)
+    await worker.ended
+    expect(world.now).toBe(200)
+  })
+})
+
+test('a microtask of a process that was killed fails nothing', async () => {
+  await simulate({ seed: 1 }, async (world) => {
+    const worker = world.process('worker', () => {
+      queueMicrotask(() => {
+        throw new Error('late')
+      })
+      worker.crash()
+    })
+    await world.after(10)
+  })
+})
+
+test('no process begins when the body has ended', async () => {
+  const begun: number[] = []
+  await simulate(
+    { seed: 1, schedule: '100 crash worker for 1000; 1500 crash worker for 1' },
+    async (world) => {
+      world.process('worker', async () => {
+        begun.push(Math.round(world.now))
+        await forever()
+      })
+      world.process('other', async ({ signal }) => {
+        await new Promise((resolve) => signal.addEventListener('abort', resolve))
+        await world.after(5_000)
+      })
+      await world.after(500)
+    },
+  )
+  expect(begun).toEqual([0])
+})
+
+test('a process that was killed is none of those that wait', async () => {
+  const run = simulate({ seed: 1 }, async (world) => {
+    const main = async () => {
+      await forever()
+    }
+    const killed = world.process('killed', main)
+    world.process('worker', main)
+    await world.after(10)
+    killed.crash()
+    await killed.ended
+  })
+  const failure: unknown = await run.catch((error: unknown) => error)
+  const { message } = failure as SimulationError
+  expect(message).toMatch(/\n {2}worker at /)
+  expect(message).not.toMatch(/\n {2}killed at /)
+})

@@ -101,16 +101,19 @@ describe('a fault that begins while another one strikes the same target', () => 
   })
 })
 
-test('a process that has ended before it is killed does not begin anew', async () => {
-  let begun = 0
-  await simulate({ seed: 1, schedule: '100 crash a for 50' }, async (world) => {
-    world.process('a', async () => {
-      begun += 1
+test.each(['100 crash a for 50', '100 crash a for 500; 200 crash a for 500'])(
+  'a process that has ended before it is killed does not begin anew: %s',
+  async (schedule) => {
+    let begun = 0
+    await simulate({ seed: 1, schedule }, async (world) => {
+      world.process('a', async () => {
+        begun += 1
+      })
+      await world.after(1_000)
     })
-    await world.after(1_000)
-  })
-  expect(begun).toBe(1)
-})
+    expect(begun).toBe(1)
+  },
+)
 
 test('a short fault ends within a long one', async () => {
   const schedule = '100 stop n1 for 1000; 500 crash n1 for 100'
@@ -129,6 +132,33 @@ test('a node that has not yet ended when its stop is over starts again', async (
     expect([before, after]).toEqual([3, 3])
     await world.process('a', async (self) => void (await self.client().put('key', 'value'))).ended
   })
+})
+
+test('a paused node stops when it resumes', async () => {
+  const schedule = '100 pause n2 for 1000; 500 stop n2 for 3000'
+  await simulate({ seed: 1, schedule }, async (world) => {
+    const node = world.cluster.node('n2')
+    expect(await readings(world, [1_050, 2_000, 3_450, 3_550], () => node.running)).toEqual([
+      true,
+      false,
+      false,
+      true,
+    ])
+  })
+})
+
+test('a node that is still paused when its stop is over starts again, and runs on', async () => {
+  const schedule = '100 pause n2 for 3000; 500 stop n2 for 500'
+  const { history } = await simulate({ seed: 1, schedule }, async (world) => {
+    const node = world.cluster.node('n2')
+    expect(await readings(world, [950, 1_050, 5_000], () => node.running)).toEqual([true, true, true])
+  })
+  const states = history.read().notes.filter(({ node, time }) => node === 'n2' && time > 0)
+  expect(states.filter(({ what }) => what !== 'role').map(({ what }) => what)).toEqual([
+    'pause',
+    'kill',
+    'start',
+  ])
 })
 
 test('a node that is named and leads is struck once', async () => {
@@ -173,6 +203,33 @@ test.each([
   ['n1,n2', 'n3'],
 ])('a partition of %s cuts both directions', async (on, minority) => {
   expect(await duringFault(`5000 partition ${on} for 60000`, minority)).toEqual([true, 'before'])
+})
+
+test('a process that is on the side of a node in a partition reaches it', async () => {
+  await simulate({ seed: 1, schedule: '1000 partition n1,near for 60000' }, async (world) => {
+    const reached: string[] = []
+    const reader = (name: string) =>
+      world.process(name, async (self) => {
+        await sleep(2_000)
+        for (const node of ['n1', 'n2']) {
+          await using kv = self.client({ endpoints: [world.cluster.node(node).url], timeoutMs: 1_000 })
+          await kv.get('key', { consistency: 'stale' }).then(
+            () => reached.push(`${name} ${node}`),
+            () => {},
+          )
+        }
+      })
+    for (const { ended } of [reader('near'), reader('both')]) await ended
+    expect(reached.sort()).toEqual(['both n1', 'both n2', 'near n1'])
+  })
+})
+
+test('a body that waits for ever is found also when faults of the schedule were to begin', async () => {
+  const run = simulate({ seed: 1, schedule: '1000 crash n1 for 50' }, async (world) => {
+    await world.eventually('nothing is left', () => true)
+    await forever()
+  })
+  await expect(run).rejects.toMatchObject({ code: 'deadlock' })
 })
 
 test('nodes that cannot send to others send to each other', async () => {

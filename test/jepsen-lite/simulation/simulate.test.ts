@@ -354,6 +354,53 @@ test('faults are noted for the report: by hand, of nodes and of processes', asyn
   ])
 })
 
+test('a process that is blocked again is noted until it continues, or is killed', async () => {
+  const { history } = await simulate({ seed: 1 }, async (world) => {
+    const worker = world.process('worker', forever)
+    const block = async (ms: number) => {
+      worker.block(ms)
+      await world.after(100)
+    }
+    await block(300)
+    await block(300)
+    await world.after(1_000)
+    await block(300)
+    worker.crash()
+  })
+  const isOfBlock = ({ fault, unblock }: Record<string, unknown>) =>
+    fault === 'block' || unblock !== undefined
+  expect(notesOf(history).filter(isOfBlock)).toMatchObject([
+    { inject: 0, id: 1 },
+    { heal: 100, id: 1 },
+    { inject: 100, id: 2 },
+    { heal: 600, id: 2 },
+    { unblock: 600 },
+    { inject: 1_200, id: 3 },
+    { heal: 1_300, id: 3 },
+  ])
+})
+
+test('faults that end a node, and a pause, are noted until it starts again', async () => {
+  const { history } = await simulate({ seed: 1 }, async (world) => {
+    const node = world.cluster.node('n1')
+    for (const strike of [
+      () => node.crash({ losesUnsynced: true }),
+      () => node.crash(),
+      () => node.pause(),
+    ]) {
+      strike()
+      await world.after(500)
+      node.restart()
+      await world.after(500)
+    }
+  })
+  const times = (kind: string) =>
+    notesOf(history).flatMap(({ inject, heal, fault }) => (fault === kind ? [inject ?? heal] : []))
+  expect(times('power-loss')).toEqual([0, 500])
+  expect(times('crash')).toEqual([1_000, 1_500, 2_500, 2_500])
+  expect(times('pause')).toEqual([2_000, 2_500])
+})
+
 test('faults of a schedule are noted once each, with those that they really strike', async () => {
   const schedule =
     '100 crash n1,worker for 300; 200 pause n1,n2 for 50; 240 pause n1 for 50; 310 crash nobody for 1'

@@ -178,6 +178,19 @@ test('a node is removed when the cluster has a majority, and not before', async 
   })
 })
 
+test('a node that is removed while it joins is no member when it is removed', async () => {
+  await simulate({ seed: 1 }, async (world) => {
+    world.cluster.addNode()
+    await world.cluster.removeNode('n4')
+    await using kv = new Client({ endpoints: world.endpoints.slice(0, 3) })
+    const names = async () => (await kv.cluster()).members.map(({ name }) => name).sort()
+    expect(await names()).toEqual(['n1', 'n2', 'n3'])
+    await world.after(5_000)
+    expect(await names()).toEqual(['n1', 'n2', 'n3'])
+    expect(world.cluster.nodes).toHaveLength(3)
+  })
+})
+
 test('a failure with a report has its message as it is, in its stack as well', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'quorate-simulate-'))
   onTestFinished(() => rmSync(folder, { recursive: true }))
@@ -190,15 +203,18 @@ test('a failure with a report has its message as it is, in its stack as well', a
   expect(failure.stack).toContain(failure.message)
 })
 
-test('listeners for rejections that were there before a run are there after it', async () => {
-  const event = 'unhandledRejection'
-  const added = [() => {}, () => {}]
-  for (const listener of added) process.on(event, listener)
-  onTestFinished(() => added.forEach((listener) => void process.off(event, listener)))
-  const before = process.listeners(event)
-  await simulate({ seed: 1 }, () => {})
-  expect(process.listeners(event)).toEqual(before)
-})
+test.each(['unhandledRejection', 'uncaughtException'])(
+  'listeners for %s that were there before a run are there after it',
+  async (event) => {
+    const emitter: NodeJS.EventEmitter = process
+    const added = [() => {}, () => {}]
+    for (const listener of added) emitter.on(event, listener)
+    onTestFinished(() => added.forEach((listener) => void emitter.off(event, listener)))
+    const before = emitter.listeners(event)
+    await simulate({ seed: 1 }, () => {})
+    expect(emitter.listeners(event)).toEqual(before)
+  },
+)
 
 test('a process that gives up when it is asked to end fails nothing, and one that fails then does', async () => {
   await simulate({ seed: 1 }, async (world) => {
