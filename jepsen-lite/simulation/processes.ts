@@ -30,6 +30,8 @@ export const neverSettled = (): Promise<never> => new Promise(() => {})
 export interface ProcessHost {
   /** The process does something that must be the same in each run. `isUsual`: a timer, of which there are many. */
   observe?(process: VirtualProcess, what: string, isUsual: boolean): void
+  /** A process uses the client of another one. */
+  misused?(process: VirtualProcess, of: VirtualProcess): Error
   /** Code of the process runs although no event of the simulation has led to it. */
   strayed?(process: VirtualProcess): void
   /** An event of the process has thrown. */
@@ -103,6 +105,11 @@ export class VirtualProcesses {
   /** Runs code of a process that only looks, and waits for no promise. */
   look<T>(process: VirtualProcess, run: () => T): T {
     return this.#context.run(process, run)
+  }
+
+  /** The error of a process that uses the client of another one. */
+  misused(process: VirtualProcess, of: VirtualProcess): Error {
+    return this.host.misused?.(process, of) ?? new Error(`${process.name} uses a client of ${of.name}`)
   }
 
   /** Runs code as if it belonged to no process. */

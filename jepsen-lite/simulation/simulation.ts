@@ -152,6 +152,10 @@ export class Simulation implements World {
         const remedy = isKept ? KEPT : ENDS.test(call) ? ENDED : REAL_IO
         return this.#stop('real_io', `${process.name} called ${call}: ${remedy}`)
       },
+      misused: ({ name }, of) => {
+        const owner = of.name === name ? 'its earlier life' : of.name
+        return this.#stop('failed', `${name} uses a client of ${owner}: ${MISUSED}`)
+      },
       spun: ({ name }) => this.#stop('virtual_time', `${name} reads its clock again and again: ${SPUN}`),
     })
     this.#network = new ClientNetwork(this.#sim, this.#processes, new Random(seed, DRAW.recipe, 1))
@@ -532,6 +536,8 @@ const ENDED =
   'it would end the test. A simulated process ends when main returns or throws, or when the body calls crash()'
 const SPUN = 'while code runs, virtual time stands still. block(ms) of a process simulates a busy event loop'
 const AWAIT = 'await what world.eventually returns'
+const MISUSED =
+  'faults of one process would strike another. Create one in each main function: self.client(), or new Client(…)'
 const LOOP = 'Loop instead: while (!(await isDone())) await world.after(100)'
 const plural = (count: number, what: string): string =>
   count === 1 ? `1 ${what}` : `${count} ${what}${what.endsWith('ch') ? 'es' : 's'}`

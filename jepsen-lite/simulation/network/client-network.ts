@@ -181,6 +181,8 @@ export class ClientNetwork {
         request: Q,
         options: SendOptions,
       ): Promise<SendOutcome<R>> {
+        const { current = host } = network.#hosts
+        if (current !== host) throw network.#hosts.misused(current, host)
         if (!host.live) return neverSettled()
         const { timeoutMs, silenceMs = timeoutMs, connectMs = timeoutMs, signal } = options
         const { promise, resolve } = Promise.withResolvers<HttpOutcome>()

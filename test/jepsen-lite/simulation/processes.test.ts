@@ -257,3 +257,27 @@ test('a process that was killed is none of those that wait', async () => {
   expect(message).toMatch(/\n {2}worker at /)
   expect(message).not.toMatch(/\n {2}killed at /)
 })
+
+test('a process that uses the client of another one, or of its earlier life, fails the run', async () => {
+  const shared = simulate({ seed: 1 }, async (world) => {
+    await using kv = new Client({ endpoints: world.endpoints })
+    await world.process('worker', () => kv.get('a').catch(() => {})).ended
+  })
+  await expect(shared).rejects.toMatchObject({
+    code: 'failed',
+    message: expect.stringMatching(/^worker uses a client of body: /),
+  })
+  const kept = simulate({ seed: 1 }, async (world) => {
+    let kv: Client | undefined
+    const worker = world.process('worker', async (self) => {
+      kv ??= self.client()
+      await kv.get('a')
+      await forever()
+    })
+    await world.after(100)
+    worker.crash()
+    worker.start()
+    await world.after(100)
+  })
+  await expect(kept).rejects.toThrow(/^worker uses a client of its earlier life: /)
+})
