@@ -23,6 +23,9 @@ interface RecordedTransaction {
 }
 type Invocation = HistoryEvent & { readonly type: 'invoke' }
 
+/** Runs a function outside of the simulated process that calls it, and may not use the disk. */
+const outside = AsyncLocalStorage.snapshot()
+
 export const isRead = ({ f }: { readonly f: string }): boolean => f === 'get' || f === 'range'
 
 interface NamedKeys {
@@ -91,7 +94,7 @@ export class RecordedHistory {
   /** Writes it as JSONL. `npx jepsen-lite check FILE` and `report FILE` read it. */
   save(file: string): void {
     checkValue('save', 'file', file, textCheck)
-    writeFileSync(file, this.toString())
+    outside(() => writeFileSync(file, this.toString()))
   }
 
   /** As JSONL. */

@@ -575,6 +575,10 @@ function configOf({ nodes = 3, timing = {} }: SimulationOptions): SimConfig {
     electionMaxMs = raftTiming.electionMaxMs,
     commitDelayMs = raftTiming.commitDelayMs,
   } = timing
+  if (electionMinMs <= 2 * heartbeatMs || electionMaxMs <= electionMinMs)
+    throw new RangeError(
+      `timing: the election timeout (${electionMinMs}–${electionMaxMs} ms) must be a range that begins above twice the heartbeat (${heartbeatMs} ms)`,
+    )
   return {
     ...{ nodes, spares: SPARES, grow: 0, ms: Number.POSITIVE_INFINITY },
     ...{ heartbeatMs, electionMinMs, electionMaxMs, commitDelayMs },

@@ -5,6 +5,11 @@ import type { NodeOptions } from '../../src/server/options.ts'
 import type { RecordedHistory } from '../history/recorded-history.ts'
 import type { SimulatedSchedule } from './schedule/schedule.ts'
 
+type SimulationTiming = Pick<
+  NonNullable<NodeOptions['timing']>,
+  'heartbeatMs' | 'electionMinMs' | 'electionMaxMs' | 'commitDelayMs'
+>
+
 export interface SimulationOptions {
   /** Everything random follows from it: a whole number. Default: a random one, which a failure shows. */
   readonly seed?: number | undefined
@@ -19,7 +24,7 @@ export interface SimulationOptions {
   /** Limit on the virtual time of the run, in milliseconds. Default: 600,000. */
   readonly virtualMsMax?: number | undefined
   /** Heartbeat and election timeouts of the nodes. */
-  readonly timing?: NodeOptions['timing'] | undefined
+  readonly timing?: SimulationTiming | undefined
 }
 
 export interface SimulationResult {

@@ -16,6 +16,7 @@ import type { SimulationOptions, SimulationResult, World } from '../simulation/t
 /** A cluster of more nodes is slow, and shows nothing new. */
 const NODES_MAX = 7
 const SEED_MAX = 2 ** 32
+const TIMING_MS_MAX = 3_600_000
 
 const wholeCheck =
   (min: number, max: number): Check =>
@@ -23,6 +24,11 @@ const wholeCheck =
     Number.isSafeInteger(value) && Number(value) >= min && Number(value) <= max
       ? undefined
       : `a whole number from ${min} to ${max}`
+
+const timingCheck: Check = (value) =>
+  typeof value === 'number' && value >= 0 && value <= TIMING_MS_MAX
+    ? undefined
+    : `a number of milliseconds from 0 to ${TIMING_MS_MAX.toLocaleString('en')}`
 
 const scheduleCheck: Check = (value) =>
   value instanceof SimulatedSchedule
@@ -55,8 +61,8 @@ export async function simulate(
   return runSimulation(options, body)
 }
 
-/** @throws RangeError when they are no options of a simulation */
-export const checkSimulationOptions = (options: SimulationOptions): void =>
+/** @throws TypeError when they are no options of a simulation */
+export function checkSimulationOptions(options: SimulationOptions): void {
   checkOptions('simulate', options, {
     seed: wholeCheck(0, SEED_MAX),
     nodes: wholeCheck(1, NODES_MAX),
@@ -66,3 +72,10 @@ export const checkSimulationOptions = (options: SimulationOptions): void =>
     virtualMsMax: timeoutCheck,
     timing: objectCheck,
   })
+  checkOptions('simulate: timing', options.timing ?? {}, {
+    heartbeatMs: timingCheck,
+    electionMinMs: timingCheck,
+    electionMaxMs: timingCheck,
+    commitDelayMs: timingCheck,
+  })
+}

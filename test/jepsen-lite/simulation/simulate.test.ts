@@ -9,6 +9,7 @@ import { expect, onTestFinished, test, vi } from 'vitest'
 import {
   checkLinearizable,
   checkTransactions,
+  RecordedHistory,
   recorded,
   SimulationError,
   type SimulationOptions,
@@ -733,6 +734,18 @@ test('a check in the body writes its report too', async () => {
   expect(readFileSync(report, 'utf8')).toContain('operation 2 fits nowhere')
 })
 
+test('the body saves its history', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'quorate-'))
+  onTestFinished(() => rmSync(directory, { recursive: true }))
+  const file = join(directory, 'history.jsonl')
+  await simulate({ seed: 1 }, async (world) => {
+    const kv = recorded(new Client({ endpoints: world.endpoints }), { history: world.history })
+    await kv.put('a', 'b')
+    world.history.save(file)
+  })
+  expect(checkLinearizable(RecordedHistory.load(file)).operations).toBe(1)
+})
+
 test('a report that cannot be written hides nothing', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'quorate-simulate-'))
   onTestFinished(() => rmSync(folder, { recursive: true }))
@@ -849,6 +862,17 @@ test.each(['', 'a b', 'for', 'leader', 'n4'])(
 
 test('a schedule that is wrong is named', async () => {
   await expect(simulate({ schedule: '1 crush n1 for 2' }, () => {})).rejects.toThrow('crush')
+})
+
+test.each<[timing: object, error: typeof Error, message: string]>([
+  [{ heartbeat: 5 }, TypeError, 'simulate: timing: there is no option "heartbeat"'],
+  [{ electionMinMs: '500' }, TypeError, 'electionMinMs must be a number of milliseconds'],
+  [{ heartbeatMs: Number.NaN }, TypeError, 'heartbeatMs must be a number of milliseconds'],
+  [{ heartbeatMs: 400 }, RangeError, 'must be a range that begins above twice the heartbeat (400 ms)'],
+])('wrong timing of nodes is named: %o', async (timing, error, message) => {
+  const run = async () => await simulate({ seed: 1, timing }, () => {})
+  await expect(run()).rejects.toThrow(message)
+  await expect(run()).rejects.toThrow(error)
 })
 
 test('microtasks of a process run while those of the test are fake', async () => {
