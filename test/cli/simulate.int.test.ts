@@ -78,8 +78,23 @@ test('an empty schedule is one as well', async () => {
 
 test('faults that begin nowhere, or after the end, are not counted', async () => {
   const schedule = '5 slow-disk n1 by 10 for 5; 5 slow-disk n9 by 10 for 5; 90000 crash n1 for 5'
-  const { code, out } = await kv(['simulate', scenario(CLERKS), '--seed', '5', '--schedule', schedule])
-  expect([code, out]).toEqual([0, expect.stringMatching(/ of virtual time, 1 fault\n$/)])
+  const args = ['--seed', '5', '--seeds', '2', '--schedule', schedule]
+  const { code, out } = await kv(['simulate', scenario(CLERKS), ...args])
+  expect([code, out]).toEqual([
+    0,
+    expect.stringMatching(/^2 seeds from 5 on passed: 2 runs in .* of virtual time, 2 faults\n$/),
+  ])
+})
+
+test('faults are drawn for the nodes that the cluster has', async () => {
+  const file = scenario(`
+    export const options: object = { nodes: 1 }
+    export default async (world: any): Promise<void> => {
+      await world.after(100)
+      if (/there is no .*n\\d/.test(world.history.toString())) throw new Error('a fault of a node that is not there')
+    }`)
+  const { code, out } = await kv(['simulate', file, '--seed', '5', '--seeds', '10'])
+  expect([code, out]).toEqual([0, expect.stringMatching(/^10 seeds from 5 on passed: 11 runs in /)])
 })
 
 test('the result as JSON', async () => {

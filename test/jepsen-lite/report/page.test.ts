@@ -121,6 +121,15 @@ test('tells the last lines of the process at the pointer', () => {
   expect(told(0.6, 45)).toMatch(/^b: running interval \S+ to \S+ ms$/)
 })
 
+test('tells the events of the process at the pointer, not of others', () => {
+  const story = new Story().note('start', { process: 'a' }).note('start', { process: 'b' }).pass(100)
+  const page = open(story.note('kill', { process: 'b' }).pass(100).note('violation'))
+  page.point('Processes', 0.5, 5)
+  expect(page.told()).toMatch(/^a: running interval 1\.0 to 204\.0 ms$/)
+  page.point('Processes', 0.5, 26 + 5)
+  expect(page.told()).toMatch(/^b: \w+ interval .* ms kill 103\.0 ms $/)
+})
+
 test('tells which nodes and processes a fault hit', () => {
   const page = open(struck())
   const told = (part: number) => {

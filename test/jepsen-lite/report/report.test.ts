@@ -196,6 +196,12 @@ describe('what it draws', () => {
     expect(processSpans.map(({ state }) => state)).toEqual([...states, 'down'])
   })
 
+  test('lines as a process wrote them, without the rest of very long ones', () => {
+    const text = `  one\n\n${'x'.repeat(1_001)}\ntwo \n`
+    const { output } = dataIn(reportOn(new Story().note('output', { process: 'worker', text })))
+    expect(output.map((line) => line.text)).toEqual(['  one', '', `${'x'.repeat(1_000)}…`, 'two '])
+  })
+
   test('the last lines of a process that wrote many, and how many came before', () => {
     const text = Array.from({ length: 20_003 }, (_, at) => `line ${at + 1}\n`).join('')
     const story = new Story().note('start', { process: 'worker' })
@@ -240,7 +246,10 @@ describe('what it draws', () => {
 
   test('faults by kind, with those that could not be had', () => {
     const run = { verdict: 'pass', findings: [], skipped: { 'clock-fast': 'there is no C compiler' } }
-    const text = textOf(reportOn(troubled(), run))
+    const story = troubled().pass(60).note('no fault', { fault: 'kill-one', why: 'there is no n3' })
+    const text = textOf(reportOn(story.note('no fault', { fault: 'skew', why: 'there is no n4' }), run))
+    expect(text).toContain('skew 0 0 not injected: there is no n4')
+    expect(text).not.toContain('not injected: there is no n3')
     expect(text).toMatch(/kill-one 1 1 0 it was gone/)
     expect(text).toMatch(/pause-one 1 0 0 no effect was seen/)
     expect(text).toContain('skipped because there is no C compiler')
@@ -257,6 +266,8 @@ test('a failed simulation states why, how to repeat it, and what its processes w
   const text = textOf(html)
   expect(text).toMatch(/simulate seed 7 ✗ always &quot;one owner&quot; does not hold at file\.ts/)
   expect(text).toContain('simulate({ seed: 7, schedule: &#39;500 pause a for 60000&#39; }, …)')
+  expect(html).toMatch(/data-time="60"[^>]*>show</)
+  expect(html).toMatch(/data-time="45"[^>]*>45\.0</)
   expect(text).toMatch(/Output ms process line 12\.0 worker one 12\.0 worker two 45\.0 worker stderr bad/)
   expect(text).toContain('The last steps (1) 0.060 s worker: output bad')
   // It has no operations, about which there is nothing to say.
