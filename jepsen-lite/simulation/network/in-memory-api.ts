@@ -62,6 +62,8 @@ export class InMemoryApi {
     try {
       const request = this.#httpRequest(given, isAbandoned)
       const operation = this.#decode(request, given)
+      if (operation.kind === 'change-auth' && operation.change.kind === 'enable')
+        throw new ApiError('bad_request', 'a simulation checks no rights: leave authentication off')
       execute(this.#api, operation, request, (answer) => {
         let response: HttpResponse
         try {
