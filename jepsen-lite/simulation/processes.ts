@@ -117,8 +117,9 @@ export class VirtualProcesses {
     return this.#context.run(undefined, run)
   }
 
-  has(owner: unknown): owner is VirtualProcess {
-    return owner instanceof VirtualProcess
+  /** Whether the owner of an event is a process that runs. Events of a killed one never happen. */
+  has(owner: unknown): boolean {
+    return owner instanceof VirtualProcess && owner.live
   }
 
   /** The process whose code runs; undefined: that of nodes, or of the program around the simulation. */

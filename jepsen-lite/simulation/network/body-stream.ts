@@ -35,6 +35,8 @@ export class BodyStream implements BodySink {
         done(error)
       },
     })
+    // Its reader receives the error. The connection may be cut before there is a reader.
+    this.stream.on('error', () => {})
   }
 
   // ---- at its node

@@ -1,5 +1,5 @@
-// The network between clients and nodes. It delays everything; while it is cut, what was sent is lost with its
-// connection, or arrives when the cut is over, when its sender has given it up long ago. A client keeps connections
+// The network between clients and nodes. It delays everything. A message that was sent in a cut arrives after the cut,
+// when its sender may have given it up, or is lost with its connection, which is reset then. A client keeps connections
 // open, so it does not know whether a request has left.
 
 import { whenAborted } from '../../../src/client/abort-listeners.ts'
@@ -9,8 +9,8 @@ import {
   type OperationRequest,
 } from '../../../src/client/client-operation.ts'
 import type { Endpoint } from '../../../src/client/endpoints.ts'
-import { nodeTimeoutMs } from '../../../src/client/retry-policy.ts'
-import { after } from '../../../src/client/timer.ts'
+import { nodeTimeoutMs, RECHECK_MS } from '../../../src/client/retry-policy.ts'
+import { afterPendingEvents } from '../../../src/client/timer.ts'
 import type { HttpOutcome } from '../../../src/client/transport/http-transport.ts'
 import type { SendOptions, SendOutcome, Transport } from '../../../src/client/transport/transport.ts'
 import { decodeAnswer, decodeHead } from '../../../src/operations/http/answers.ts'
@@ -32,7 +32,7 @@ import { type Answered, InMemoryApi, observed, type SimulatedRequest } from './i
 const FIRST_PORT = 4001
 /** Delay after which a client learns that its connection was refused or reset. */
 const TOLD_MS = 5
-/** A message that was sent while its connection was cut arrives after the cut, or is lost with its connection. */
+/** Chance that a message sent in a cut is lost with its connection. Otherwise TCP sends it again after the cut. */
 const LOST = 0.5
 
 /** A request whose answer its client has not received. */
@@ -51,7 +51,7 @@ interface Pending {
 interface Link {
   /** How many cuts it has. */
   cuts: number
-  /** Messages that arrive when it is whole again. */
+  /** Calls for the end of the cut: messages arrive, or their connections are reset. */
   held: (() => void)[]
 }
 
@@ -98,7 +98,7 @@ export class ClientNetwork {
       if (--link.cuts > 0) return
       const { held } = link
       link.held = []
-      for (const arrive of held) arrive()
+      for (const run of held) run()
     }
   }
 
@@ -124,13 +124,16 @@ export class ClientNetwork {
     return link
   }
 
-  /** Calls `arrive` with the time that a message takes, when it leaves. `mayBeLost`: with its connection, in a cut. */
-  carry(one: string, other: string, mayBeLost: boolean, arrive: (ms: number) => void): void {
+  /**
+   * Calls `arrive` with the time that a message takes, when it leaves. One that was sent in a cut may be lost with its
+   * connection: then `lost` is called when the cut is over. Without `lost` it arrives.
+   */
+  carry(one: string, other: string, arrive: (ms: number) => void, lost?: () => void): void {
     const { delayMs, jitterMs } = this.#world.config
     const usualMs = delayMs + jitterMs * this.#random.next()
     const leave = (): void => arrive(usualMs + this.#extraOf(one) + this.#extraOf(other))
     if (!this.isCut(one, other)) leave()
-    else if (!mayBeLost || !this.#random.chance(LOST)) this.#link(one, other).held.push(leave)
+    else this.#link(one, other).held.push(lost !== undefined && this.#random.chance(LOST) ? lost : leave)
   }
 
   /** Calls `arrive` when the connection of two machines is whole: the end of one passes no cut either. */
@@ -184,7 +187,7 @@ export class ClientNetwork {
         const { current = host } = network.#hosts
         if (current !== host) throw network.#hosts.misused(current, host)
         if (!host.live) return neverSettled()
-        const { timeoutMs, silenceMs = timeoutMs, connectMs = timeoutMs, signal } = options
+        const { timeoutMs, silenceMs = timeoutMs, connectMs = timeoutMs, mayGiveUp, signal } = options
         const { promise, resolve } = Promise.withResolvers<HttpOutcome>()
         const settle = (outcome: HttpOutcome): void => {
           if (!network.#pending.delete(pending)) return
@@ -205,12 +208,18 @@ export class ClientNetwork {
         const fail = (cause: Error, timedOut: boolean) => settle(failed(pending, cause, timedOut))
         // Requests that are open count by themselves.
         const apart = { unref: true }
-        const limitMs = Math.min(timeoutMs, silenceMs)
-        const stopTimer = after(limitMs, () => fail(new Error('no answer'), true), apart)
+        const startedAt = performance.now()
+        const silent = (): void => {
+          const leftMs = startedAt + timeoutMs - performance.now()
+          if (leftMs > 0 && mayGiveUp?.() === false)
+            stopTimer = afterPendingEvents(Math.min(leftMs, RECHECK_MS), silent, apart)
+          else fail(new Error('no answer'), true)
+        }
+        let stopTimer = afterPendingEvents(Math.min(timeoutMs, silenceMs), silent, apart)
         const unconnected = (): void => {
           if (!pending.isConnected) fail(new Error('no connection'), true)
         }
-        const stopConnect = after(connectMs, unconnected, apart)
+        const stopConnect = afterPendingEvents(connectMs, unconnected, apart)
         const stopListening = whenAborted(signal, () => fail(new Error('given up'), false))
         options.seal?.()
         // As it is now: the client may change its name for a later try.
@@ -243,12 +252,13 @@ export class ClientNetwork {
     this.#hosts.host.observe?.(host, `${sent.method} ${sent.target} to ${machine.name}`, false)
     // It is on a connection that was kept, and no one knows whether it arrives.
     if (this.isCut(host.name, machine.name)) pending.isConnected = true
-    this.carry(host.name, machine.name, true, (ms) => {
+    const arrive = (ms: number): void => {
       // It leaves at once on a connection that was kept, and otherwise when one is made.
       pending.isConnected ||= this.#random.chance(0.5)
       this.busyUntil = Math.max(this.busyUntil, time.now + ms)
       time.push(time.now + ms, IO, undefined, () => this.#arrived(pending, request, sent, options))
-    })
+    }
+    this.carry(host.name, machine.name, arrive, () => this.#reset(pending))
   }
 
   #arrived(pending: Pending, request: OperationRequest, sent: SimulatedRequest, options: SendOptions): void {
@@ -286,6 +296,8 @@ export class ClientNetwork {
       sent,
       () => !pending.host.live,
       (answered) => {
+        // A driver ends the calls that it has in flight, also when its process was killed.
+        if (!process.live) return
         if (answered.writeTo === undefined) this.#answer(pending, answered)
         else this.#stream(pending, process, answered, answered.writeTo)
       },
@@ -310,9 +322,10 @@ export class ClientNetwork {
 
   #answer(pending: Pending, answered: Answered): void {
     const { host, machine } = pending
-    this.carry(machine.name, host.name, true, (ms) => {
+    const arrive = (ms: number): void => {
       host.after(ms, () => pending.settle({ kind: 'answered', ...answered }))
-    })
+    }
+    this.carry(machine.name, host.name, arrive, () => this.#reset(pending))
   }
 
   /** The node reads the body while the client takes it. */
@@ -325,12 +338,14 @@ export class ClientNetwork {
     const { host, machine } = pending
     const { time } = this.#world
     let readyAt = time.now
-    const toClient = (run: () => void): void =>
+    const toClient = (run: () => void): void => {
+      if (!process.live) return
       // Parts arrive in order.
-      this.carry(machine.name, host.name, false, (ms) => {
+      this.carry(machine.name, host.name, (ms) => {
         readyAt = Math.max(readyAt, time.now + ms)
         host.after(readyAt - time.now, run)
       })
+    }
     const body = new BodyStream({
       toClient,
       toNode: (run) => void time.push(time.now, IO, process, () => this.#hosts.enter(this.#nodes, run)),
@@ -380,12 +395,14 @@ export class ClientNetwork {
     const stream = new ClientStream({
       values: request.values,
       silentMs: streamSilenceMs,
-      send: (line, isLast) =>
+      send: (line, isLast) => {
+        if (line !== undefined && !process.live) return
         // Messages of one stream arrive in order.
-        this.carry(machine.name, host.name, false, (ms) => {
+        this.carry(machine.name, host.name, (ms) => {
           stream.readyAt = Math.max(stream.readyAt, time.now + ms)
           host.after(stream.readyAt - time.now, () => stream.received(line, isLast))
-        }),
+        })
+      },
       drained: () => void time.push(time.now, IO, process, () => watch?.drained()),
       left: () => {
         this.#watches.delete(stream)
@@ -393,6 +410,7 @@ export class ClientNetwork {
       },
     })
     front.watch(request, timeoutMs, stream, (begun) => {
+      if (!process.live) return
       if ('status' in begun) return this.#answer(pending, begun)
       watch = begun.watch
       this.#watches.set(stream, { host, process })
@@ -401,7 +419,7 @@ export class ClientNetwork {
         return
       }
       const head = { clusterId: process.driver?.clusterId, node: process.name }
-      this.carry(machine.name, host.name, false, (ms) => {
+      this.carry(machine.name, host.name, (ms) => {
         stream.readyAt = time.now + ms
         host.after(ms, () => {
           if (this.#pending.has(pending)) pending.settle({ kind: 'streaming', head, stream })

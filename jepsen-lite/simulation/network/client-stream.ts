@@ -1,6 +1,6 @@
 // A watch of a simulated client: what its node sends, and what its client receives.
 
-import { after } from '../../../src/client/timer.ts'
+import { afterPendingEvents } from '../../../src/client/timer.ts'
 import type { WatchMessages } from '../../../src/client/transport/transport.ts'
 import { asRevision } from '../../../src/operations/forms/index.ts'
 import { type DecodedWatchMessage, decodeWatchLine } from '../../../src/operations/watch.ts'
@@ -102,7 +102,7 @@ export class ClientStream implements WatchSink, WatchMessages {
         resolve()
       }
       // Watches that are open count by themselves.
-      const stop = after(this.#options.silentMs, silent, { unref: true })
+      const stop = afterPendingEvents(this.#options.silentMs, silent, { unref: true })
       await promise
       stop()
     }

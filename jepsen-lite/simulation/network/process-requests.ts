@@ -85,13 +85,13 @@ export class ProcessRequests {
     for (const [host, server] of this.#servers) if (server.process === process) this.#servers.delete(host)
     for (const pending of this.#pending) {
       if (pending.caller === process) this.#pending.delete(pending)
-      else if (pending.server === process)
-        this.#network.whenWhole(process.name, pending.caller.name, () =>
-          pending.caller.after(TOLD_MS, () =>
-            pending.fail(systemError('ECONNRESET', 'the connection was reset')),
-          ),
-        )
+      else if (pending.server === process) this.#reset(pending, process.name)
     }
+  }
+
+  #reset({ caller, fail }: Pending, server: string): void {
+    const cause = systemError('ECONNRESET', 'the connection was reset')
+    this.#network.whenWhole(server, caller.name, () => caller.after(TOLD_MS, () => fail(cause)))
   }
 
   openOf(process: VirtualProcess): number {
@@ -106,6 +106,7 @@ export class ProcessRequests {
     const failed: FailedFetch = (cause) => Object.defineProperty(failure, 'cause', { value: cause })
     signal.throwIfAborted()
     const body = request.body === null ? undefined : await request.arrayBuffer()
+    signal.throwIfAborted()
     let sent: Sent = { url, method, headers: new Headers(request.headers), body }
     for (let redirects = 0; ; redirects++) {
       if (!caller.live) return neverSettled()
@@ -141,7 +142,8 @@ export class ProcessRequests {
       fail(systemError('UND_ERR_HEADERS_TIMEOUT', 'no answer came in time')),
     )
     this.#observer.sent(caller, `${sent.method} ${sent.url}`)
-    this.#network.carry(caller.name, server?.name ?? host, true, (ms) => {
+    const reset = (): void => this.#reset(pending, server?.name ?? host)
+    const arrive = (ms: number): void =>
       caller.outside(ms, () => {
         const found = this.#servers.get(host)
         if (found === undefined || found.process !== server) {
@@ -151,13 +153,13 @@ export class ProcessRequests {
         found.process.after(0, () => {
           void this.#answer(found, sent).then((response) => {
             if (response === undefined || !found.process.live) return
-            this.#network.carry(found.process.name, caller.name, true, (backMs) => {
-              caller.after(backMs, () => end(() => resolve(response())))
-            })
+            const received = (backMs: number): void =>
+              void caller.after(backMs, () => end(() => resolve(response())))
+            this.#network.carry(found.process.name, caller.name, received, reset)
           })
         })
       })
-    })
+    this.#network.carry(caller.name, server?.name ?? host, arrive, reset)
     return promise
   }
 

@@ -236,6 +236,10 @@ test('nodes that cannot send to others send to each other', async () => {
   expect(await duringFault('5000 one-way n1,n2 for 60000', 'n3')).toEqual([true, 'before'])
 })
 
+test('a node that cannot send to others receives from them', async () => {
+  expect(await duringFault('5000 one-way n3 for 60000', 'n3')).toEqual([true, 'during'])
+})
+
 test('only faults that strike somebody count', async () => {
   const schedule = '100 crash b for 50; 200 pause a for 50'
   const { faults } = await simulate({ seed: 1, schedule }, async (world) => {

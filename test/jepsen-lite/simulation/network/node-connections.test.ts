@@ -7,7 +7,7 @@ import {
   type SimulationError,
   simulate,
 } from '../../../../jepsen-lite/testing/index.ts'
-import { Client } from '../../../../src/client/index.ts'
+import { Client, type QuorateError } from '../../../../src/client/index.ts'
 
 const forever = () => new Promise<never>(() => {})
 
@@ -37,10 +37,48 @@ test('a watch receives all, when its client has read nothing for long and when i
   })
 })
 
+test('a watch whose node is killed continues at another node soon', async () => {
+  await simulate({ seed: 1 }, async (world) => {
+    const keys = new Set<string>()
+    world.process('watcher', async (self) => {
+      for await (const { events } of self.client().watch({ prefix: 'key/' }))
+        for (const { key } of events) keys.add(key)
+    })
+    await using kv = new Client({ endpoints: world.endpoints, timeoutMs: 60_000 })
+    // It has a connection with one of them.
+    for (const node of world.cluster.nodes) {
+      await world.after(1_000)
+      node.crash()
+      await kv.put(`key/${node.name}`, '')
+      await world.after(2_000)
+      expect(keys).toContain(`key/${node.name}`)
+      node.restart()
+    }
+  })
+})
+
+test('events of a watch arrive in the order of their revisions', async () => {
+  await simulate({ seed: 1 }, async (world) => {
+    const revisions: number[] = []
+    world.process('watcher', async (self) => {
+      for await (const { revision } of self.client().watch({ prefix: 'key/' })) revisions.push(revision)
+    })
+    await using kv = new Client({ endpoints: world.endpoints })
+    const begin = (await kv.put('a', '')).revision
+    await world.after(1_000)
+    for (let at = 0; at < 40; at++) {
+      void kv.put(`key/${at}`, '')
+      await world.after(0.4)
+    }
+    await world.after(1_000)
+    expect(revisions).toEqual(Array.from({ length: 40 }, (_, at) => begin + 1 + at))
+  })
+})
+
 test('a watch whose client is killed, or gives up, while it begins leaves nothing', async () => {
   const delays = Array.from({ length: 24 }, (_, at) => at * 0.2)
   const run = simulate({ seed: 1 }, async (world) => {
-    const processes = delays.map((ms, at) =>
+    for (const [at, ms] of delays.entries())
       world.process(`given-up-${at}`, async (self) => {
         const giveUp = new AbortController()
         const watching = (async () => {
@@ -49,10 +87,10 @@ test('a watch whose client is killed, or gives up, while it begins leaves nothin
         await world.after(ms)
         giveUp.abort()
         await watching.catch(() => {})
-        await world.after(100)
-      }),
-    )
-    await Promise.all(processes.map(({ ended }) => ended))
+        // Its connections are not ended by its end.
+        await forever()
+      })
+    await world.after(1_000)
     for (const [at, ms] of delays.entries()) {
       const watcher = world.process(`killed-${at}`, async (self) => {
         for await (const _ of self.client().watch({ key: 'a' })) void _
@@ -121,6 +159,155 @@ test('a client does not learn through a cut that its node was killed', async () 
   expect(failure).toMatchObject({ cause: { message: 'the end' } })
   // A client that learns of it sends the request again.
   expect((failure as SimulationError).trace.filter((step) => step.includes('PUT'))).toHaveLength(1)
+})
+
+test('a change without a connection is not sent, and one with a connection is made after its time', async () => {
+  // With 200 ms the answer is late, with 400 ms the change.
+  const schedule = '1000 slow-link writer by 200 for 2000; 4000 slow-link writer by 400 for 2000'
+  await simulate({ seed: 1, schedule }, async (world) => {
+    const node = world.cluster.node('n1')
+    const written = new Map<string, string>()
+    const writer = world.process('writer', async (self) => {
+      const kv = self.client({ endpoints: [node.url], discover: false, timeoutMs: 300 })
+      await kv.get('a')
+      for (const begun of [1_500, 4_500]) {
+        await world.after(begun - world.now)
+        const keys = Array.from({ length: 16 }, (_, at) => `key/${begun}/${at}`)
+        const put = async (key: string) => {
+          const error = await kv.put(key, '').catch((thrown: QuorateError) => thrown)
+          written.set(key, error instanceof Error ? error.written : 'yes')
+        }
+        await Promise.all(keys.map(put))
+      }
+    })
+    await writer.ended
+    await world.after(2_000)
+    await using kv = new Client({ endpoints: world.endpoints })
+    const made = new Set<string>()
+    for await (const { key } of kv.list({ prefix: 'key/' })) made.add(key)
+    for (const [key, known] of written) expect([key, known]).toEqual([key, made.has(key) ? 'unknown' : 'no'])
+    expect(made.size).toBeGreaterThan(16)
+    expect(made.size).toBeLessThan(32)
+  })
+})
+
+test('a client waits for a connection up to its limit, and for an answer up to the end of its time', async () => {
+  await simulate({ seed: 1, schedule: '1000 slow-link reader by 20000 for 60000' }, async (world) => {
+    const node = world.cluster.node('n1')
+    const seconds = new Set<number>()
+    const reader = world.process('reader', async (self) => {
+      const limits = { timeoutMs: 10_000, unreachableAfterMs: 1_000 }
+      const kv = self.client({ endpoints: [node.url], discover: false, ...limits })
+      await kv.get('a')
+      await world.after(2_000 - world.now)
+      const read = async () => {
+        await expect(kv.get('a')).rejects.toMatchObject({ written: 'no' })
+        seconds.add(Math.round(world.now / 1_000) - 2)
+      }
+      await Promise.all(Array.from({ length: 8 }, read))
+    })
+    await reader.ended
+    // Some requests leave at once, on a connection that was kept.
+    expect([...seconds]).toEqual([1, 10])
+  })
+})
+
+test('a node that was killed answers nothing that it had in flight', async () => {
+  await simulate({ seed: 1 }, async (world) => {
+    await world.until(() => world.cluster.leader()?.name === 'n1')
+    const node = world.cluster.node('n2')
+    world.cluster.partition(['n2'])
+    // It knows no leader, so it would know that the change was not made.
+    await world.after(10_000)
+    const writer = world.process('writer', async (self) => {
+      const kv = self.client({ endpoints: [node.url], discover: false, timeoutMs: 2_000 })
+      await expect(kv.put('a', '')).rejects.toMatchObject({ name: 'OutcomeUnknownError' })
+    })
+    await world.after(100)
+    node.crash()
+    await writer.ended
+  })
+})
+
+test('a simulation refuses to check rights', async () => {
+  await simulate({ seed: 1 }, async (world) => {
+    await using kv = new Client({ endpoints: world.endpoints })
+    await kv.users.put('root', { password: 'correct horse battery', roles: ['root'] })
+    await expect(kv.auth.enable()).rejects.toThrow('a simulation checks no rights')
+    await using root = new Client({
+      endpoints: world.endpoints,
+      user: 'root',
+      password: 'correct horse battery',
+    })
+    await root.put('a', '')
+  })
+})
+
+test('a backup whose node is killed fails soon', async () => {
+  await simulate({ seed: 1 }, async (world) => {
+    await using kv = new Client({ endpoints: world.endpoints })
+    for (let at = 0; at < 30; at++) await kv.put(`key/${at}`, new Uint8Array(50_000))
+    const pieces = kv.backup()[Symbol.asyncIterator]()
+    await pieces.next()
+    const killedAt = world.now
+    for (const node of world.cluster.nodes) node.crash()
+    const rest = async () => {
+      while ((await pieces.next()).done !== true);
+    }
+    await expect(rest()).rejects.toThrow('the stream of the backup')
+    expect(world.now - killedAt).toBeLessThan(100)
+  })
+})
+
+test('a list whose node is killed before the answer has arrived fails nothing', async () => {
+  await simulate({ seed: 1, schedule: '1 slow-link reader by 100 for 60000' }, async (world) => {
+    const seen: string[] = []
+    let begun = Number.POSITIVE_INFINITY
+    const reader = world.process('reader', async (self) => {
+      const kv = self.client({ timeoutMs: 60_000 })
+      await kv.put('key/a', '')
+      begun = world.now
+      for await (const { key } of kv.list({ prefix: 'key/', snapshot: true })) seen.push(key)
+    })
+    // The answer has left its node, and has not arrived.
+    await world.until(() => world.now > begun + 150)
+    for (const node of world.cluster.nodes) {
+      node.crash()
+      node.restart()
+    }
+    await reader.ended
+    expect(seen).toEqual(['key/a'])
+  })
+})
+
+test('a client waits for its last node when all are slower than the limit of a try', async () => {
+  await simulate({ seed: 1 }, async (world) => {
+    await using kv = new Client({ endpoints: world.endpoints, timeoutMs: 5_000 })
+    for (const node of world.cluster.nodes) node.slowDisk(800)
+    await kv.put('a', 'b')
+    expect(world.now).toBeLessThan(4_000)
+  })
+})
+
+test('an answer that has arrived at a paused process is read, after its time is over as well', async () => {
+  await simulate({ seed: 1 }, async (world) => {
+    let value = ''
+    let isSent = false
+    const reader = world.process('reader', async (self) => {
+      const kv = self.client({ timeoutMs: 1_000 })
+      await kv.put('a', 'b')
+      await world.after(1_000)
+      const answer = kv.get('a')
+      isSent = true
+      value = (await answer)?.text() ?? ''
+    })
+    await world.until(() => isSent)
+    reader.pause()
+    await world.after(60_000)
+    reader.resume()
+    await reader.ended
+    expect(value).toBe('b')
+  })
 })
 
 test('a client knows which changes may have been applied', async () => {

@@ -213,6 +213,31 @@ test('two processes are not the same host', async () => {
   })
 })
 
+test('a request that a cut has lost is reset when the cut is over', async () => {
+  await simulate({ seed: 1 }, async (world) => {
+    const arrived: string[] = []
+    noting(world, arrived)
+    const outcomes: string[] = []
+    const caller = world.process('caller', async () => {
+      await world.after(100)
+      const call = (at: number) =>
+        fetch('http://server/', { method: 'POST', body: String(at) }).then(
+          () => 'answered',
+          ({ cause }) => cause.code as string,
+        )
+      outcomes.push(...(await Promise.all(Array.from({ length: 20 }, (_, at) => call(at)))))
+    })
+    caller.cut('server')
+    await world.after(5_000)
+    expect(arrived).toEqual([])
+    caller.heal()
+    await caller.ended
+    expect(world.now).toBeLessThan(5_100)
+    expect(new Set(outcomes)).toEqual(new Set(['answered', 'ECONNRESET']))
+    expect(outcomes.filter((outcome) => outcome === 'answered')).toHaveLength(arrived.length)
+  })
+})
+
 test('two faults make a machine slow by their sum, and then by the one that lasts', async () => {
   const schedule = '100 slow-link caller by 300 for 2000; 100 slow-link caller by 500 for 8000'
   const took: number[] = []
@@ -260,6 +285,20 @@ test('a call that is given up before it begins is not sent', async () => {
   })
 })
 
+test('a call that is given up while its body is read is not sent', async () => {
+  await simulate({ seed: 1 }, async (world) => {
+    const arrived: string[] = []
+    noting(world, arrived)
+    await world.after(10)
+    const giveUp = new AbortController()
+    const call = fetch('http://server/', { method: 'POST', body: 'a', signal: giveUp.signal })
+    giveUp.abort()
+    await expect(call).rejects.toMatchObject({ name: 'AbortError' })
+    await world.after(100)
+    expect(arrived).toEqual([])
+  })
+})
+
 test('the body that waits for ever is found soon after the last answer', async () => {
   const run = simulate({ seed: 1 }, async (world) => {
     noting(world, [])
@@ -269,6 +308,20 @@ test('the body that waits for ever is found soon after the last answer', async (
   })
   const failure = await run.catch((error: unknown) => error)
   expect(failure).toMatchObject({ code: 'deadlock' })
+  expect((failure as { virtualMs: number }).virtualMs).toBeLessThan(60_000)
+})
+
+test('the body that waits for ever is found when a caller was killed', async () => {
+  const run = simulate({ seed: 1 }, async (world) => {
+    world.connect(forever)
+    const caller = world.process('caller', async () => void (await fetch('http://body/')))
+    await world.after(100)
+    caller.crash()
+    await forever()
+  })
+  const failure = await run.catch((error: unknown) => error)
+  expect(failure).toMatchObject({ code: 'deadlock' })
+  // The time for its answer has not passed.
   expect((failure as { virtualMs: number }).virtualMs).toBeLessThan(60_000)
 })
 
