@@ -15,7 +15,7 @@ import type { SimulationOptions, SimulationResult, World } from '../simulation/t
 
 /** A cluster of more nodes is slow, and shows nothing new. */
 const NODES_MAX = 7
-const SEED_MAX = 2 ** 32
+const SEED_MAX = 2 ** 32 - 1
 const TIMING_MS_MAX = 3_600_000
 
 const wholeCheck =

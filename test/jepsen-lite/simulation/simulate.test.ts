@@ -860,6 +860,14 @@ test.each(['', 'a b', 'for', 'leader', 'n4'])(
   },
 )
 
+test('a seed of more than 32 bits would be another one', async () => {
+  const failure = await failureOf(() => Promise.reject(new Error('bang')), { seed: 2 ** 32 - 1 })
+  expect(failure.seed).toBe(4_294_967_295)
+  await expect(simulate({ seed: 2 ** 32 }, () => {})).rejects.toThrow(
+    'simulate: seed must be a whole number from 0 to 4294967295, not 4294967296',
+  )
+})
+
 test('a schedule that is wrong is named', async () => {
   await expect(simulate({ schedule: '1 crush n1 for 2' }, () => {})).rejects.toThrow('crush')
 })
