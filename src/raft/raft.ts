@@ -72,6 +72,7 @@ import type {
   SnapshotMeta,
   Term,
   VoteAnswerMessage,
+  VoteRefusal,
   VoteRequestMessage,
   WriteNumber,
 } from './types.ts'
@@ -84,6 +85,7 @@ export class Raft {
   readonly #random: () => number
   readonly #crc32: (bytes: Uint8Array) => number
   readonly #diskRoom: RaftOptions['diskRoom']
+  readonly #onDecision: RaftOptions['onDecision']
 
   #now: MonotonicMs
   #term: Term
@@ -145,6 +147,7 @@ export class Raft {
     this.#timing = options.timing
     this.#random = options.random
     this.#diskRoom = options.diskRoom
+    this.#onDecision = options.onDecision
     this.#crc32 = options.crc32
     this.#now = now
     this.#term = hardState.term
@@ -365,6 +368,7 @@ export class Raft {
       log: raft.#log,
       leaderLeases: raft.#leaderLeases,
       diskRoom: raft.#diskRoom,
+      onDecision: raft.#onDecision,
       get configuration() {
         return raft.configuration
       },
@@ -643,7 +647,10 @@ export class Raft {
         break
       case 'vote-request':
         // Stickiness (thesis §4.2.3): a removed or partitioned replica must not depose a live leader.
-        if (!message.transfer && this.#hasLiveLeader()) return false
+        if (!message.transfer && this.#hasLiveLeader()) {
+          this.#decidedVote(message, { because: 'leader', leader: this.#leader })
+          return false
+        }
         break
       case 'append':
       case 'heartbeat':
@@ -659,6 +666,9 @@ export class Raft {
    * rejoin (etcd, check-quorum with pre-vote).
    */
   #onOldTerm(message: Message): void {
+    const { from, type, term } = message
+    if (type !== 'forward' && type !== 'read-index')
+      this.#onDecision?.({ kind: 'old-term', from, type, term })
     switch (message.type) {
       case 'append':
       case 'heartbeat': {
@@ -754,6 +764,7 @@ export class Raft {
   }
 
   #requestVotes(type: 'vote-request' | 'pre-vote-request', term: Term, transfer: boolean): void {
+    this.#onDecision?.({ kind: 'campaign', term, preVote: type === 'pre-vote-request', transfer })
     this.#votes = new Map()
     // A vote waits for disks, a pre-vote only for messages.
     const { failoverDelayMaxMs } = this.#timing
@@ -774,11 +785,23 @@ export class Raft {
     const { from, term, lastIndex, lastTerm, transfer } = message
     const pre = message.type === 'pre-vote-request'
     const sticky = !transfer && this.#hasLiveLeader()
-    if (sticky && term > this.#term) return
+    if (sticky && term > this.#term) {
+      this.#decidedVote(message, { because: 'leader', leader: this.#leader })
+      return
+    }
     const free = this.#vote === from || (this.#vote === undefined && this.#leader === undefined)
     const upToDate =
       lastTerm > this.#log.lastTerm || (lastTerm === this.#log.lastTerm && lastIndex >= this.#log.last)
     const granted = !sticky && upToDate && (free || (pre && term > this.#term))
+    if (this.#onDecision !== undefined) {
+      const other = { index: lastIndex, term: lastTerm }
+      const refusal: VoteRefusal = sticky
+        ? { because: 'leader', leader: this.#leader }
+        : upToDate
+          ? { because: 'voted', for: this.#vote ?? this.#leader }
+          : { because: 'log', own: { index: this.#log.last, term: this.#log.lastTerm }, other }
+      this.#decidedVote(message, granted ? undefined : refusal)
+    }
     if (pre) {
       const answer = { type: 'pre-vote-answer', granted, ...this.#commitPoint() } as const
       this.#send(from, answer, granted ? term : this.#term)
@@ -800,6 +823,11 @@ export class Raft {
       this.#armElection(0, this.#electionSpacingMs())
     }
     this.#send(from, { type: 'vote-answer', granted, ...this.#commitPoint() })
+  }
+
+  #decidedVote({ type, from, term }: VoteRequestMessage, refusal: VoteRefusal | undefined): void {
+    const preVote = type === 'pre-vote-request'
+    this.#onDecision?.({ kind: 'vote', candidate: from, term, preVote, refusal })
   }
 
   #commitPoint(): { readonly commit: LogIndex; readonly commitTerm: Term } {
@@ -929,6 +957,10 @@ export class Raft {
 
   #becomeLeader(): void {
     this.#role = 'leader'
+    this.#onDecision?.({
+      ...{ kind: 'elected', term: this.#term },
+      votes: [...this.#votes].flatMap(([id, granted]) => (granted ? [id] : [])),
+    })
     this.#votes = new Map()
     this.#failoverUntil = Number.NEGATIVE_INFINITY
     this.#electionsSince = undefined
@@ -1025,6 +1057,7 @@ export class Raft {
       // Only a conflict deletes entries, because an append may arrive after later ones (paper §5.3).
       if (entry.index <= this.#log.last) {
         if (this.#log.matches(entry.index, entry.term)) continue
+        this.#onDecision?.({ kind: 'truncated', leader: from, index: entry.index, last: this.#log.last })
         this.#truncate(entry.index)
       }
       this.#append(entry)
@@ -1048,6 +1081,10 @@ export class Raft {
 
   #reject({ from, prevIndex, prevTerm, round }: AppendMessage): void {
     const hint = this.#log.findConflictByTerm(prevIndex, prevTerm)
+    this.#onDecision?.({
+      ...{ kind: 'append-rejected', leader: from, previous: { index: prevIndex, term: prevTerm } },
+      own: this.#log.termAt(prevIndex),
+    })
     this.#send(from, {
       type: 'append-rejected',
       index: prevIndex,

@@ -23,6 +23,7 @@ export interface ReplicaView {
   readonly log: RaftLog
   readonly leaderLeases: LeaderLeaseSettings
   readonly diskRoom: RaftOptions['diskRoom']
+  readonly onDecision: RaftOptions['onDecision']
   /** The applied configuration. */
   readonly configuration: Configuration
   /** The time of the current input. */

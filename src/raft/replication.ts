@@ -16,6 +16,7 @@ import type {
   ConfirmedContact,
   HeartbeatAnswerMessage,
   LogIndex,
+  ReplicaId,
   SnapshotRequest,
 } from './types.ts'
 
@@ -136,9 +137,10 @@ export class Replication {
   }
 
   #requestSnapshot(follower: Progress): void {
-    const { log, now, timing } = this.#replica
+    const { log, now, onDecision, timing } = this.#replica
     if (follower.lastContactAt <= now - timing.electionMaxMs) return
     const atLeast = (log.first - 1) as LogIndex
+    onDecision?.({ kind: 'snapshot', follower: follower.id, atLeast })
     follower.becomeSnapshot(atLeast, now)
     this.#snapshots.push({ to: follower.id, atLeast, late: follower.lateSnapshots })
   }
@@ -232,13 +234,26 @@ export class Replication {
 
   /** Counting commits only an entry of the leader's own term. That commits the entries before it (paper §5.4.2). */
   commitByCounting(): void {
-    const { configuration, id: self, lead, log, term } = this.#replica
+    const { configuration, id: self, lead, log, onDecision, term } = this.#replica
     if (lead === undefined) return
     const index = quorumValue(configuration, (id) =>
       id === self ? log.stable : (lead.progress.get(id)?.match ?? (0 as LogIndex)),
     )
-    if (index <= log.commit || log.termAt(index as LogIndex) !== term) return
+    if (index <= log.commit) return
+    const entryTerm = log.termAt(index as LogIndex)
+    if (entryTerm !== term) {
+      if (entryTerm !== undefined)
+        onDecision?.({ kind: 'commit-waits', index: index as LogIndex, term: entryTerm })
+      return
+    }
+    onDecision?.({ kind: 'committed', index: index as LogIndex, durableOn: this.#durableOn(lead, index) })
     log.commitTo(index as LogIndex)
+  }
+
+  #durableOn(lead: LeaderState, index: number): readonly ReplicaId[] {
+    const { id: self, log } = this.#replica
+    const others = lead.followers.filter(({ match }) => match >= index).map(({ id }) => id)
+    return log.stable >= index ? [self, ...others] : others
   }
 
   // -------------------------------------------------------------------------------------------------------------------

@@ -530,6 +530,77 @@ export interface DiskRoom {
   readonly items: number
 }
 
+// ---------------------------------------------------------------------------------------------------------------------
+// Decisions, for people who watch a core: the lab shows them as sentences. Nothing depends on them. A core without an
+// observer makes none of these objects.
+
+/** The end of a log: the newest entry. */
+export interface LogEnd {
+  readonly index: LogIndex
+  readonly term: Term
+}
+
+/**
+ * The reason why a replica refuses a vote.
+ *
+ * leader: it has heard a live leader lately, or leads (thesis §4.2.3); voted: it has given its vote of this term to
+ * another replica, or knows the leader of this term (paper §5.2); log: its own log is newer (paper §5.4.1).
+ */
+export type VoteRefusal =
+  | { readonly because: 'leader'; readonly leader: ReplicaId | undefined }
+  | { readonly because: 'voted'; readonly for: ReplicaId | undefined }
+  | { readonly because: 'log'; readonly own: LogEnd; readonly other: LogEnd }
+
+export type Decision =
+  /** Requests votes. `preVote`: it only asks whether it would get them (thesis §9.6). */
+  | { readonly kind: 'campaign'; readonly term: Term; readonly preVote: boolean; readonly transfer: boolean }
+  | {
+      readonly kind: 'vote'
+      readonly candidate: ReplicaId
+      readonly term: Term
+      readonly preVote: boolean
+      /** undefined: granted. */
+      readonly refusal: VoteRefusal | undefined
+    }
+  /** Has the votes of a majority (paper §5.2). */
+  | { readonly kind: 'elected'; readonly term: Term; readonly votes: readonly ReplicaId[] }
+  /** Ignores a message of an older term. A request is answered with its own term (paper §5.1). */
+  | {
+      readonly kind: 'old-term'
+      readonly from: ReplicaId
+      readonly type: Message['type']
+      readonly term: Term
+    }
+  /**
+   * Rejects an append, because its log has another entry, or none, before the new ones (paper §5.3). `own`: the term of
+   * its entry there.
+   */
+  | {
+      readonly kind: 'append-rejected'
+      readonly leader: ReplicaId
+      readonly previous: LogEnd
+      readonly own: Term | undefined
+    }
+  /** Deletes the entries from `index` on: the leader of this term has others there (paper §5.3). */
+  | {
+      readonly kind: 'truncated'
+      readonly leader: ReplicaId
+      readonly index: LogIndex
+      readonly last: LogIndex
+    }
+  /** As leader: the entries up to `index` are durable on a majority, and so committed (paper §5.3). */
+  | { readonly kind: 'committed'; readonly index: LogIndex; readonly durableOn: readonly ReplicaId[] }
+  /**
+   * As leader: the entries up to `index` are durable on a majority, but no entry of its own term is among them. They
+   * are committed together with the first of these (paper §5.4.2).
+   */
+  | { readonly kind: 'commit-waits'; readonly index: LogIndex; readonly term: Term }
+  /** As leader: it has no longer the entries that a follower lacks, and sends a snapshot (paper §7). */
+  | { readonly kind: 'snapshot'; readonly follower: ReplicaId; readonly atLeast: LogIndex }
+
+// ---------------------------------------------------------------------------------------------------------------------
+// A core and its state, for its node
+
 export interface RaftOptions {
   readonly id: ReplicaId
   /** Raised, and made durable, at each start of the process. */
@@ -557,6 +628,8 @@ export interface RaftOptions {
   readonly random: () => number
   /** CRC-32 (IEEE) of `bytes`, for the few entries that the core makes itself. */
   readonly crc32: (bytes: Uint8Array) => number
+  /** Called with each decision, in the step that makes it. It must not call the core. */
+  readonly onDecision?: ((decision: Decision) => void) | undefined
   readonly now: MonotonicMs
 }
 

@@ -4,6 +4,7 @@ import {
   asIndex,
   asTerm,
   type Configuration,
+  type Decision,
   type Entry,
   type LeaderLeaseSetting,
   type LogIndex,
@@ -54,6 +55,7 @@ export class Bench implements NodeWorld {
   nowMs = 1_000_000
   readonly node: SimNode
   readonly outputs: Output[] = []
+  readonly decisions: Decision[] = []
   #sent: Message[] = []
   #snapshots: { to: ReplicaId; atLeast: LogIndex }[] = []
 
@@ -232,6 +234,10 @@ export class Bench implements NodeWorld {
 
   stepped(_node: SimNode, output: Output): void {
     this.outputs.push(output)
+  }
+
+  decided(_node: SimNode, decision: Decision): void {
+    this.decisions.push(decision)
   }
 
   started(): void {}

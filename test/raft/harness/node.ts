@@ -12,6 +12,7 @@ import {
 import { Raft } from '../../../src/raft/raft.ts'
 import type {
   ConfigurationChange,
+  Decision,
   DiskRoom,
   Entry,
   HardState,
@@ -95,6 +96,7 @@ export interface NodeWorld {
   installed(node: SimNode): void
   /** The process is gone. */
   ended(node: SimNode): void
+  decided?(node: SimNode, decision: Decision): void
 }
 
 /** All outcomes that a process reported to its user, oldest first. */
@@ -181,6 +183,7 @@ export class SimNode {
         timing,
         random,
         crc32,
+        onDecision: (decision) => this.#world.decided?.(this, decision),
         now: this.#world.now(this),
       }),
       log: disk.log.copy(),
