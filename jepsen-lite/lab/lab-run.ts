@@ -1,10 +1,12 @@
 // One run of a schedule that stands still between two events, and what it shows.
 
+import { asReplicaId } from '../../src/raft/index.ts'
 import type { SimFault } from '../sim/faults/fault-kinds.ts'
 import { RuleViolation } from '../sim/oracle/violation.ts'
 import { Run } from '../sim/run.ts'
 import { OP_KINDS, RIGHTS_OPS, type Schedule, type ScheduledOp } from '../sim/schedule/schedule.ts'
 import type { Process } from '../sim/world/process.ts'
+import { captionOf } from './captions.ts'
 import { entryLabel } from './entry-label.ts'
 import { operationViews } from './operation-views.ts'
 import type { LabView, LinkView, MachineView, MessageView, NoteView } from './view.ts'
@@ -30,7 +32,15 @@ export class LabRun {
   #visible = 0
 
   constructor(schedule: Schedule) {
-    this.#run = new Run(schedule, ({ atMs, node, what }) => this.#note({ at: atMs, node, text: what }))
+    this.#run = new Run(schedule, ({ atMs, node, what }) =>
+      this.#note({ at: atMs, node, text: what, source: undefined }),
+    )
+    this.#run.cluster.onDecision = ({ name }, decision) => {
+      const { text, source } = captionOf(name, decision, (id) => this.#nameOf(id))
+      // A leader that waits for an entry of its term says so with each acknowledgement.
+      if (this.#notes.findLast(({ node }) => node === name)?.text === text) return
+      this.#note({ at: this.now, node: name, text, source })
+    }
     this.#run.cluster.network.observer = {
       sent: (from, to, { type, term }, number, arrivesAt) => {
         const message = { from: from.name, to: to.name, number, type, term, sentAt: this.now, arrivesAt }
@@ -87,6 +97,11 @@ export class LabRun {
     }
   }
 
+  #nameOf(id: string | undefined): string {
+    const { replicas } = this.#run.cluster.invariants
+    return replicas.get(asReplicaId(id ?? '0'))?.name ?? 'another replica'
+  }
+
   #note(note: NoteView): void {
     this.#visible++
     this.#notes.push(note)
@@ -117,8 +132,7 @@ export class LabRun {
   }
 
   #machineView(place: number): MachineView {
-    const { machines, invariants } = this.#run.cluster
-    const machine = machines[place]
+    const machine = this.#run.cluster.machines[place]
     const replica = machine?.replica
     const name = machine?.name ?? ''
     if (machine === undefined || replica === undefined) return { ...EMPTY, name }
@@ -134,7 +148,7 @@ export class LabRun {
       }
     }
     const names = (id: string | undefined): string | undefined =>
-      [...invariants.replicas.values()].find((other) => other.id === id)?.name
+      id === undefined ? undefined : this.#nameOf(id)
     const { configuration, stableIndex, lastIndex, commit, applied, firstIndex, role, term } = status
     const terms = replica.core?.terms
     return {

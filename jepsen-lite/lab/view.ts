@@ -76,6 +76,8 @@ export interface NoteView {
   readonly at: number
   readonly node: string | undefined
   readonly text: string
+  /** A decision of a core: the section of the paper or the thesis with its rule. */
+  readonly source: string | undefined
 }
 
 export interface LabView {

@@ -5,6 +5,7 @@ import {
   bootstrapConfiguration,
   type Configuration,
   type ConfigurationChange,
+  type Decision,
   emptyConfiguration,
   isJoint,
   isVoter,
@@ -82,6 +83,8 @@ export class SimCluster implements SimWorld {
   onGone: (process: Process) => void = () => {}
   /** Called after each event. */
   onEvent: ((event: Event) => void) | undefined
+  /** Set it before the first event: cores get it when their processes begin. */
+  onDecision: ((process: Process, decision: Decision) => void) | undefined
   onSay: ((process: Process | undefined, what: string) => void) | undefined
   /** Machines whose process dies in the middle of a turn. The crash is carried out right after the turn. */
   #dying: { readonly process: Process; readonly trigger: CrashTrigger }[] = []

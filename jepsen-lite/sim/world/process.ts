@@ -8,6 +8,7 @@ import {
   asReplicaId,
   asTerm,
   type Configuration,
+  type Decision,
   emptyConfiguration,
   encodeAppliedState,
   isVoter,
@@ -80,6 +81,8 @@ export interface Environment {
   stored(process: Process): void
   written(process: Process, batch: StorageBatch): void
   roleChanged(process: Process, role: string, term: number, leader: ReplicaId | undefined, why: string): void
+  /** Receives the decisions of cores, if anybody watches them. */
+  readonly onDecision?: ((process: Process, decision: Decision) => void) | undefined
   /** Whether a waiting event is a leader's message of this term or a later one. */
   isOfLeader(event: Event, term: number): boolean
 }
@@ -446,7 +449,8 @@ export class Process implements EventOwner {
         storage,
         disk: this.machine.space,
         timing: timingFrom(world.config),
-        createRaft: (options) => new ObservedRaft(options, replica, invariants),
+        createRaft: (options) =>
+          new ObservedRaft({ ...options, onDecision: this.#decisionObserver }, replica, invariants),
         raftLimits: raftLimitsFrom(this.machine),
         limits: driverLimitsFrom(this.machine),
         random: stream(world.seed, DRAW.election, this.number),
@@ -473,6 +477,11 @@ export class Process implements EventOwner {
       world.refused(this, error)
       return undefined
     }
+  }
+
+  get #decisionObserver(): ((decision: Decision) => void) | undefined {
+    const { onDecision } = this.#world
+    return onDecision && ((decision) => onDecision(this, decision))
   }
 
   #noteRole(): void {

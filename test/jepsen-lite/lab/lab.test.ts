@@ -146,3 +146,25 @@ describe('the text of a schedule', () => {
     expect(() => parseLink(text)).toThrow(words)
   })
 })
+
+test('decisions of cores are notes, with their reasons', () => {
+  const lab = new Lab(labSchedule(7, { nodes: 3, spares: 0 }))
+  lab.runTo(4000)
+  lab.add(put(0))
+  lab.runTo(4400)
+  const decisions = lab.view().notes.filter(({ source }) => source !== undefined)
+  expect(decisions.map(({ text, source }) => `${text} (${source})`)).toEqual([
+    'n3 has received nothing from a leader for too long, and asks whether it would be elected in term 2. (thesis §9.6)',
+    'n2 would vote for n3 in term 2. (thesis §9.6)',
+    'n1 would vote for n3 in term 2. (thesis §9.6)',
+    'n3 requests votes for term 2: a majority would elect it. (paper §5.2)',
+    'n1 has received nothing from a leader for too long, and asks whether it would be elected in term 2. (thesis §9.6)',
+    'n2 votes for n3 in term 2. (paper §5.2)',
+    'n1 votes for n3 in term 2. (paper §5.2)',
+    'n3 refuses n1 its pre-vote for term 2: in that term it is for n3. (paper §5.2)',
+    'n2 refuses n1 its pre-vote for term 2: in that term it is for n3. (paper §5.2)',
+    'n3 leads term 2: the votes of n3 and n2 are a majority. (paper §5.2)',
+    'Entry 2 is committed: it is on the disks of n3 and n1, a majority. (paper §5.3)',
+    'Entry 3 is committed: it is on the disks of n3 and n1, a majority. (paper §5.3)',
+  ])
+})

@@ -1,0 +1,124 @@
+// Decisions of cores as sentences: what a node does, and why.
+
+import type { Decision, LogEnd, VoteRefusal } from '../../src/raft/index.ts'
+
+export interface Caption {
+  readonly text: string
+  /** Where the rule stands: a section of the paper or of the thesis. */
+  readonly source: string
+}
+
+/** `node` has decided; `nameOf` finds the name of another replica. */
+export function captionOf(
+  node: string,
+  decision: Decision,
+  nameOf: (id: string | undefined) => string,
+): Caption {
+  switch (decision.kind) {
+    case 'campaign':
+      return campaign(node, decision)
+    case 'vote': {
+      const { candidate, term, preVote, refusal } = decision
+      const vote = preVote ? 'pre-vote' : 'vote'
+      if (refusal === undefined)
+        return {
+          text: preVote
+            ? `${node} would vote for ${nameOf(candidate)} in term ${term}.`
+            : `${node} votes for ${nameOf(candidate)} in term ${term}.`,
+          source: preVote ? 'thesis §9.6' : 'paper §5.2',
+        }
+      const { why, source } = refusalWords(refusal, nameOf, node)
+      return { text: `${node} refuses ${nameOf(candidate)} its ${vote} for term ${term}: ${why}.`, source }
+    }
+    case 'elected': {
+      const others = decision.votes.map(nameOf).filter((name) => name !== node)
+      const from = others.length === 0 ? 'its own vote alone' : `the votes of ${listed([node, ...others])}`
+      return { text: `${node} leads term ${decision.term}: ${from} are a majority.`, source: 'paper §5.2' }
+    }
+    case 'old-term':
+      return {
+        text: `${node} ignores ${article(decision.type)} of ${nameOf(decision.from)}: term ${decision.term} is over.`,
+        source: 'paper §5.1',
+      }
+    case 'append-rejected': {
+      const { leader, previous, own } = decision
+      const has = own === undefined ? 'its log is shorter' : `its own entry there is of term ${own}`
+      return {
+        text: `${node} rejects entries of ${nameOf(leader)} that follow ${ended(previous)}: ${has}.`,
+        source: 'paper §5.3',
+      }
+    }
+    case 'truncated': {
+      const { index, last, leader } = decision
+      const which = index === last ? `entry ${index}` : `entries ${index} to ${last}`
+      return {
+        text: `${node} deletes ${which}, which no majority had: ${nameOf(leader)} has others there.`,
+        source: 'paper §5.3',
+      }
+    }
+    case 'committed':
+      return {
+        text: `Entry ${decision.index} is committed: it is on the disks of ${listed(decision.durableOn.map(nameOf))}, a majority.`,
+        source: 'paper §5.3',
+      }
+    case 'commit-waits':
+      return {
+        text: `Entry ${decision.index} is on a majority, and ${node} does not commit it: it is of term ${decision.term}, an older one.`,
+        source: 'paper §5.4.2',
+      }
+    case 'snapshot':
+      return {
+        text: `${node} sends ${nameOf(decision.follower)} a snapshot: its log begins after entry ${decision.atLeast}.`,
+        source: 'paper §7',
+      }
+  }
+}
+
+function campaign(
+  node: string,
+  { term, preVote, transfer }: Extract<Decision, { kind: 'campaign' }>,
+): Caption {
+  if (preVote)
+    return {
+      text: `${node} has received nothing from a leader for too long, and asks whether it would be elected in term ${term}.`,
+      source: 'thesis §9.6',
+    }
+  return transfer
+    ? { text: `${node} requests votes for term ${term}: the leader hands over.`, source: 'thesis §3.10' }
+    : { text: `${node} requests votes for term ${term}: a majority would elect it.`, source: 'paper §5.2' }
+}
+
+function refusalWords(
+  refusal: VoteRefusal,
+  nameOf: (id: string | undefined) => string,
+  node: string,
+): { readonly why: string; readonly source: string } {
+  if (refusal.because === 'log') {
+    const { own, other } = refusal
+    return {
+      why: `its log ends with ${ended(own)}, the other one with ${ended(other)}`,
+      source: 'paper §5.4.1',
+    }
+  }
+  if (refusal.because === 'voted')
+    return {
+      why: refusal.for === undefined ? 'it may vote once' : `in that term it is for ${nameOf(refusal.for)}`,
+      source: 'paper §5.2',
+    }
+  const leader = nameOf(refusal.leader)
+  const why =
+    leader === node
+      ? 'it leads'
+      : refusal.leader === undefined
+        ? 'it has promised a leader not to vote yet'
+        : `it is in contact with the leader ${leader}`
+  return { why, source: 'thesis §4.2.3' }
+}
+
+const ended = ({ index, term }: LogEnd): string =>
+  index === 0 ? 'nothing' : `entry ${index} of term ${term}`
+
+const article = (type: string): string => `${/^[aeiou]/.test(type) ? 'an' : 'a'} ${type.replaceAll('-', ' ')}`
+
+const listed = (names: readonly string[]): string =>
+  names.length < 2 ? names.join() : `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`
