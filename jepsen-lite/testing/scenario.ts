@@ -1,6 +1,7 @@
 // A scenario of a user in a module of its own: the default export is the body of `simulate`, `options` are its options.
 
 import { pathToFileURL } from 'node:url'
+import { isObject } from '../../src/operations/forms/decode.ts'
 import { SimulationError } from '../simulation/error.ts'
 import { SimulatedSchedule } from '../simulation/schedule/index.ts'
 import {
@@ -21,14 +22,17 @@ export interface Scenario {
   readonly options: SimulationOptions
 }
 
+type Exports = Readonly<Record<string, unknown>>
+
 /** Rejects with whatever the module throws, or with a TypeError when it does not export a scenario. */
 export async function loadScenario(path: string): Promise<Scenario> {
-  const { default: body, options = {} }: Readonly<Record<string, unknown>> = await import(
-    pathToFileURL(path).href
-  )
+  const module: Exports = await import(pathToFileURL(path).href)
+  // The compiler of TypeScript writes a CommonJS module so: Node.js has all its exports in the default one.
+  const isCompiled = isObject(module.default) && module.default.__esModule === true
+  const { default: body, options = {} } = isCompiled ? (module.default as Exports) : module
   if (typeof body !== 'function')
     throw new TypeError('it has no scenario: export default async (world) => { … }')
-  if (typeof options !== 'object' || options === null)
+  if (!isObject(options))
     throw new TypeError('its options are no object: export const options = { nodes: 3 }')
   return { body: (world) => body(world), options }
 }

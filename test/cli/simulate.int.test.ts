@@ -55,6 +55,23 @@ test('runs that pass', async () => {
   )
 })
 
+test.each([
+  [
+    'of TypeScript that was compiled to CommonJS',
+    'exports.__esModule = true; exports.options = { nodes: 1 }; exports.default = body',
+  ],
+  ['of CommonJS', 'module.exports = body'],
+])('a scenario %s', async (_, exported) => {
+  const code = `const body = async (world) => world.after(10)\n${exported}`
+  const { code: exitCode, out } = await spawnedKv([
+    'simulate',
+    scenario(code, 'scenario.cjs'),
+    '--seeds',
+    '1',
+  ])
+  expect([exitCode, out]).toEqual([0, expect.stringContaining(' passed: 2 runs in ')])
+})
+
 test('progress on a terminal', async () => {
   const args = ['simulate', scenario(CLERKS), '--seeds', '2', '--seed', '5']
   expect((await kv(args, { terminals: ['stderr'] })).err).toContain('1 of 2 seeds')
