@@ -579,6 +579,26 @@ describe('what an application does', () => {
     expect(lists.map(({ transaction }) => transaction !== undefined)).toEqual([false, true])
   })
 
+  test('one that lists fewer keys when its comparison did not hold loses updates of the others', async () => {
+    const at = newPrefix()
+    const history = new RecordedHistory()
+    const [kv, other] = [recorded(single.client(), { history }), recorded(single.client(), { history })]
+    const key = `${at}b`
+    await kv.put(key, '1')
+    const listed = Promise.withResolvers<void>()
+    const overtaken = listed.promise.then(() => other.put(key, '2'))
+    await history.transaction(async () => {
+      await sizeOf(kv.list({ start: `${at}a`, end: `${at}c` }))
+      listed.resolve()
+      await overtaken
+      const compare = [{ key, target: 'version', op: '=', to: 1 } as const]
+      expect((await kv.txn({ compare, success: [{ put: { key, value: '3' } }] })).succeeded).toBe(false)
+      await sizeOf(kv.list({ start: `${at}a`, end: `${at}b` }))
+      await kv.put(key, '3')
+    })
+    expect(() => checkTransactions(history)).toThrow(AnomalyError)
+  })
+
   test('one that reads in a transaction and writes behind it loses updates, which is found', async () => {
     const history = new RecordedHistory()
     await increments(history, newPrefix(), async (kv, key) => {
