@@ -176,6 +176,22 @@ test('a node that is named and leads is struck once', async () => {
   })
 })
 
+test('a slow link of a node delays what it sends and what it receives', async () => {
+  await simulate({ seed: 1, schedule: '100 slow-link leader by 200 for 5000' }, async (world) => {
+    await world.after(200)
+    let tookMs = 0
+    const process = world.process('a', async (self) => {
+      const kv = self.client({ endpoints: [world.cluster.leader()?.url ?? ''] })
+      const begun = world.now
+      await kv.put('key', 'value')
+      tookMs = world.now - begun
+    })
+    await process.ended
+    // The request, its entry, the answer of a follower and that to the client.
+    expect(Math.floor(tookMs / 200)).toBe(4)
+  })
+})
+
 /** Whether writes succeed before the fault ends, and what a stale read of a node returns then. */
 async function duringFault(schedule: string, read: string): Promise<readonly [boolean, string]> {
   const seen: [boolean, string][] = []

@@ -657,6 +657,15 @@ test('a timer that was kept from before the run is refused, with what to do', as
   )
 })
 
+test('a failure after many steps has the last of them', async () => {
+  const failure = await failureOf(() => {
+    for (let line = 0; line < 450; line++) console.log(line)
+    throw new Error('bang')
+  })
+  const lines = failure.trace.slice(-200).map((step) => Number(step.split(' ').at(-1)))
+  expect(lines).toEqual(Array.from({ length: 200 }, (_, at) => 250 + at))
+})
+
 test('a run has a limit of virtual time', async () => {
   const failure = await failureOf(
     async () => {
