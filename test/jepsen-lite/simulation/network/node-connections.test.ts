@@ -181,17 +181,24 @@ test('a client does not learn through a cut that its node was killed', async () 
   expect((failure as SimulationError).trace.filter((step) => step.includes('PUT'))).toHaveLength(1)
 })
 
-test('a list whose client is killed leaves nothing', async () => {
+test('a list whose client is killed, or gives up, leaves nothing', async () => {
   const run = simulate({ seed: 1 }, async (world) => {
     await using kv = new Client({ endpoints: world.endpoints })
     for (let at = 0; at < 8; at++) await kv.put(`key/${at}`, new Uint8Array(50_000))
     for (let at = 0; at < 24; at++) {
+      const giveUp = new AbortController()
+      const list = { prefix: 'key/', snapshot: true }
+      const reading = (async () => {
+        for await (const _ of kv.list({ ...list, signal: giveUp.signal })) void _
+      })()
       const reader = world.process(`reader-${at}`, async (self) => {
-        for await (const _ of self.client().list({ prefix: 'key/', snapshot: true })) void _
+        for await (const _ of self.client().list(list)) void _
         await forever()
       })
       await world.after(at * 0.2)
       reader.crash()
+      giveUp.abort()
+      await reading.catch(() => {})
     }
     await forever()
   })
