@@ -637,12 +637,18 @@ async function waitForNobody() {
   await forever()
 }
 
+async function waitForLittle() {
+  await sleep(10)
+}
+
 test('a run in which nothing is left to happen names the places that wait', async () => {
   const failure = await failureOf(async (world) => {
     world.process('worker', waitForNobody)
+    await waitForLittle()
     await waitForNobody()
   })
   expect(failure.code).toBe('deadlock')
+  expect(failure.message).not.toContain('waitForLittle')
   expect(failure.message).toMatch(/These wait:\n(.*\n)*.*body at waitForNobody .*simulate\.test\.ts/)
   expect(failure.message).toMatch(/\n.*worker at .*waitForNobody .*simulate\.test\.ts/)
 })
