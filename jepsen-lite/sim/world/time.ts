@@ -80,12 +80,17 @@ class Queue {
   }
 }
 
+/** Events that are kept before cancelled ones are looked for. */
+const SWEPT_FROM = 10_000
+
 export class Time {
   now = 0
   /** How many events have run. */
   count = 0
   #seq = 0
   #heap: Event[] = []
+  /** Cancelled events are dropped when the heap has this size: a timer that was cleared may be due in a day. */
+  #sweptAt = SWEPT_FROM
   readonly #present = new Queue()
   /** Events that were kept back. They run first, or later ones would overtake them. */
   readonly #late = new Queue()
@@ -166,7 +171,17 @@ export class Time {
     if (event.at <= this.now) {
       event.at = this.now
       this.#present.add(event)
-    } else this.#siftUp(event)
+      return
+    }
+    if (this.#heap.length >= this.#sweptAt) this.#sweep()
+    this.#siftUp(event)
+  }
+
+  #sweep(): void {
+    const events = this.#heap.filter(({ run, owner }) => run !== undefined && owner?.live !== false)
+    this.#heap = []
+    for (const event of events) this.#siftUp(event)
+    this.#sweptAt = Math.max(SWEPT_FROM, 2 * events.length)
   }
 
   #take(until: number): Event | undefined {
