@@ -30,6 +30,9 @@ export interface ProcessSurroundings {
   nodeNames(): readonly string[]
 }
 
+/** Causes of an error that are looked at. */
+const CAUSES_MAX = 10
+
 /** One run of the program. */
 interface Life {
   readonly process: VirtualProcess
@@ -215,5 +218,9 @@ export class ProcessHandle implements SimulatedProcess {
 
 /** Whether code has given up because the signal has fired: it throws the reason, or an error that it caused. */
 function isReasonOf({ aborted, reason }: AbortSignal, error: unknown): boolean {
-  return aborted && (error === reason || (error instanceof Error && error.cause === reason))
+  if (!aborted) return false
+  let cause = error
+  for (let depth = 0; cause !== reason && depth < CAUSES_MAX; depth++)
+    cause = cause instanceof Error ? cause.cause : undefined
+  return cause === reason
 }

@@ -166,6 +166,11 @@ export class VirtualProcesses {
     } while (this.#isTouched || this.#works.length > 0)
   }
 
+  /** Lets the test runner do what waits: its timers, and its messages. */
+  yieldTurn(): Promise<void> {
+    return this.#turn()
+  }
+
   /** Resolves in a turn of the real event loop, after the promises of the present one. */
   #turn(): Promise<void> {
     return new Promise((resolve) => {
@@ -295,7 +300,7 @@ export class VirtualProcess implements EventOwner, ProcessGlobals {
   }
 
   refuse(call: string, isKept = false): never {
-    const { refused } = this.#processes.host
+    const refused = this.live ? this.#processes.host.refused : undefined
     throw refused?.(this, call, isKept) ?? new Error(`${call} in a simulated process`)
   }
 
@@ -317,7 +322,8 @@ export class VirtualProcess implements EventOwner, ProcessGlobals {
     const end = this.#processes.beginWork()
     return (deliver) =>
       end(() => {
-        if (this.live) this.#processes.runEvent(this, deliver)
+        if (this.paused) this.after(0, deliver)
+        else if (this.live) this.#processes.runEvent(this, deliver)
       })
   }
 
@@ -384,7 +390,8 @@ export class VirtualProcess implements EventOwner, ProcessGlobals {
 
   /** Its clock runs so many times as fast as it did at first. */
   skew(ratio: number): void {
-    const now = this.#time.now
+    // Its code may have read a clock behind what blocks it.
+    const now = this.#trueMs
     this.#sinceMs = this.#localMs(now)
     this.#since = now
     this.#rate = this.#usualRate * ratio

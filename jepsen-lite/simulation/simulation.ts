@@ -1,5 +1,6 @@
 // One run: the nodes, the processes, the body of the test, and what ends it.
 
+import { types } from 'node:util'
 import { simulateTransports } from '../../src/client/transport/simulated.ts'
 import {
   checkOptions,
@@ -54,6 +55,8 @@ const TESTED_EVERY_MS = 10
 const QUIET_MS = 10_000
 /** Steps in one instant of virtual time: so many timers of a service may be due at once. */
 const INSTANT_STEPS_MAX = 50_000
+/** Events of nodes that run before the test runner may do something. */
+const EVENTS_UNBROKEN_MAX = 2_000
 /** Steps that a failure shows. */
 const TRACE_MAX = 200
 
@@ -262,9 +265,11 @@ export class Simulation implements World {
   }
 
   #until(ms: number, isOver: () => boolean): Promise<void> {
+    let unbroken = 0
     const settle = (): Promise<void> | undefined => {
       const settled = this.#processes.settle()
-      if (settled === undefined) return undefined
+      if (settled === undefined)
+        return ++unbroken % EVENTS_UNBROKEN_MAX === 0 ? this.#processes.yieldTurn() : undefined
       this.#activeAt = this.#sim.time.now
       return settled.then(() => this.#test())
     }
@@ -325,7 +330,7 @@ export class Simulation implements World {
       this.#network.isBusy || this.#requests.isBusy || this.cluster.isBusy || this.#faults?.isActive
     if (isBusy || this.#waiters.length > 0 || isOver()) return
     if (this.#handles.some(({ process }) => process?.blocked)) return
-    if (time.waiting(({ owner }) => this.#processes.has(owner)).length > 0) return
+    if (time.waiting(({ owner }) => this.#processes.has(owner) && owner?.live === true).length > 0) return
     this.#fail('deadlock', `nothing is left to happen, and ${BODY} waits${this.#waiting}`)
   }
 
@@ -524,7 +529,10 @@ export class Simulation implements World {
 
   real<T>(fn: () => T): T {
     checkValue('real', 'fn', fn, functionCheck)
-    return this.#processes.leave(fn)
+    const result = this.#processes.leave(fn)
+    if (!types.isPromise(result)) return result
+    result.catch(() => {})
+    throw new TypeError('real: fn must be synchronous, and not return a promise')
   }
 }
 

@@ -1,6 +1,7 @@
 // Processes of a simulation: what their lives, their event loops and their connections have in common, and what not.
 
 import { scrypt } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { type SimulationError, simulate } from '../../../jepsen-lite/testing/index.ts'
 import { Client } from '../../../src/client/index.ts'
@@ -179,6 +180,7 @@ test('the code of a process that is killed between two of its promises does noth
       void fetch('http://server/')
       void fetch('http://server/', { method: 'POST', body: 'text' })
       void Promise.reject(new Error('it runs'))
+      await expect((async () => existsSync('/'))()).rejects.toThrow('fs.existsSync')
       await kv.put('after', '1')
     })
     await world.after(100)
@@ -280,4 +282,36 @@ test('a process that uses the client of another one, or of its earlier life, fai
     await world.after(100)
   })
   await expect(kept).rejects.toThrow(/^worker uses a client of its earlier life: /)
+})
+
+test('a process that is paused receives the outcome of its work when it resumes', async () => {
+  const times: number[] = []
+  await simulate({ seed: 1 }, async (world) => {
+    const worker = world.process('worker', async () => {
+      scrypt('password', 'salt', 1, { N: 2 }, () => times.push(world.now))
+      worker.pause()
+      await forever()
+    })
+    await world.after(100)
+    worker.resume()
+    await world.after(100)
+  })
+  expect(times).toEqual([100])
+})
+
+test('the clock of a process never goes back, also if it is skewed while the process is blocked', async () => {
+  const times: number[] = []
+  await simulate({ seed: 1 }, async (world) => {
+    const worker = world.process('worker', async () => {
+      worker.block(1_000)
+      times.push(performance.now())
+      await world.after(1)
+      times.push(performance.now())
+    })
+    await world.after(1)
+    worker.skewClock(0.5)
+    await world.after(2_000)
+  })
+  expect(times).toHaveLength(2)
+  expect(times).toEqual(times.toSorted((a, b) => a - b))
 })

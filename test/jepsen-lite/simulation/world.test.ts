@@ -1,6 +1,8 @@
 // The world of a simulation: predicates that are tested or waited for, and faults of nodes.
 
+import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
@@ -315,5 +317,50 @@ test('arguments of the world are checked', async () => {
       await expect(call(), message).rejects.toThrow(message)
       await expect(call(), message).rejects.toThrow(TypeError)
     }
+  })
+})
+
+test('an error of which the end of the body is a distant cause fails nothing', async () => {
+  await simulate({ seed: 1 }, async (world) => {
+    world.process('worker', async ({ signal }) => {
+      await once(signal, 'abort')
+      throw new Error('outer', { cause: new Error('inner', { cause: signal.reason }) })
+    })
+    await world.after(10)
+  })
+})
+
+test('a timer of a process that was killed hides no deadlock', async () => {
+  const run = simulate({ seed: 1 }, async (world) => {
+    const worker = world.process('worker', async () => {
+      setTimeout(() => {}, 86_400_000)
+      await forever()
+    })
+    await world.after(10)
+    worker.crash()
+    await forever()
+  })
+  await expect(run).rejects.toMatchObject({ code: 'deadlock' })
+})
+
+test('the test runner continues while only nodes do something', async () => {
+  let ticks = 0
+  const ticking = setInterval(() => ticks++, 1)
+  onTestFinished(() => clearInterval(ticking))
+  await simulate({ seed: 1 }, async (world) => {
+    const before = ticks
+    await world.after(200_000)
+    // Turns of the real event loop before and after the wait have some, too.
+    expect(ticks).toBeGreaterThan(before + 5)
+  })
+})
+
+test('no promise is real', async () => {
+  const run = simulate({ seed: 1 }, async (world) => {
+    await world.real(() => readFile(import.meta.filename))
+  })
+  await expect(run).rejects.toMatchObject({
+    code: 'failed',
+    cause: { message: expect.stringContaining('fn must be synchronous') },
   })
 })
