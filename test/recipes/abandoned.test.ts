@@ -1,7 +1,7 @@
 // A client that gives up, or releases, while its node is silent blocks nobody for the life of its lease: the lease is
 // revoked as soon as the node answers. This holds for every recipe with a session.
 
-import { expect, it } from 'vitest'
+import { expect } from 'vitest'
 import type { Client } from '../../src/client/index.ts'
 import {
   campaign,
@@ -13,10 +13,8 @@ import {
   semaphore,
   topic,
 } from '../../src/recipes/index.ts'
-import { sleep, timerCount, virtualCluster } from './virtual-cluster.ts'
+import { countTimers, it, newClient, node, kv as other, sleep } from './simulated-test.ts'
 
-const cluster = virtualCluster()
-const other = cluster.client()
 const TTL_MS = 3_600_000
 
 interface Scene {
@@ -119,16 +117,16 @@ async function leaseCount(): Promise<number> {
 it.each(Object.entries(begins))(
   '%s that ends while its node is silent leaves no lease',
   async (name, begin) => {
-    const kv = cluster.client({ timeoutMs: 1_500 })
+    const kv = newClient({ timeoutMs: 1_500 })
     const giveUp = new AbortController()
     const end = await begin(kv, { name, signal: giveUp.signal })
     const before = await leaseCount()
-    cluster.isDown = true
+    node().pause()
     await sleep(100)
     giveUp.abort()
     await end()
     await sleep(10_000)
-    cluster.isDown = false
+    node().resume()
     await sleep(10_000)
     expect(await leaseCount()).toBe(before - 1)
     await kv.close()
@@ -136,13 +134,13 @@ it.each(Object.entries(begins))(
 )
 
 it('release after release: the second one resolves to true when the lock is free', async () => {
-  const kv = cluster.client({ timeoutMs: 500 })
+  const kv = newClient({ timeoutMs: 500 })
   const held = await lock(kv, 'twice', { ttlMs: TTL_MS })
-  cluster.isDown = true
+  node().pause()
   expect(await held.release()).toBe(false)
   const again = held.release({ timeoutMs: 20_000 })
   await sleep(5_000)
-  cluster.isDown = false
+  node().resume()
   expect(await again).toBe(true)
   const next = await lock(other, 'twice', { waitMs: 0 })
   expect(await held.release()).toBe(true)
@@ -154,15 +152,15 @@ it('release after release: the second one resolves to true when the lock is free
 })
 
 it('a client that is closed tries no more: the lease ends by itself', async () => {
-  const kv = cluster.client({ timeoutMs: 500 })
+  const timers = countTimers()
+  const kv = newClient({ timeoutMs: 500 })
   const held = await lock(kv, 'closed', { ttlMs: 20_000 })
-  const timers = timerCount()
-  cluster.isDown = true
+  node().pause()
   expect(await held.release()).toBe(false)
   await kv.close()
   await sleep(100)
-  expect(timerCount()).toBeLessThanOrEqual(timers)
-  cluster.isDown = false
+  expect(timers()).toBe(0)
+  node().resume()
   expect(await held.release()).toBe(false)
   await expect.poll(() => other.count({ prefix: 'lock/closed/' })).toBe(0)
 })

@@ -1,13 +1,11 @@
 import { getEventListeners } from 'node:events'
-import { describe, expect, it } from 'vitest'
+import { describe, expect } from 'vitest'
 import type { Client } from '../../src/client/index.ts'
 import { type Cache, cache } from '../../src/recipes/cache.ts'
 import { noLeader } from './client-errors.ts'
-import { sleep, suspend, virtualCluster } from './virtual-cluster.ts'
+import { it, kv, newClient, sleep, suspend } from './simulated-test.ts'
 import { withCall } from './with-call.ts'
 
-const cluster = virtualCluster()
-const kv: Client = cluster.client()
 let prefixes = 0
 
 const newPrefix = () => `cached${++prefixes}/`
@@ -222,7 +220,7 @@ describe('a near cache', () => {
 
   it('stores what a loader returns, once, and everybody gets what is stored', async () => {
     const prefix = newPrefix()
-    const caches = [cache(kv, { prefix }), cache(cluster.client(), { prefix })]
+    const caches = [cache(kv, { prefix }), cache(newClient(), { prefix })]
     const first = await caches[0]?.get('a', async () => {
       expect((await caches[1]?.get('a', () => 'loaded by the other'))?.text()).toBe('loaded by the other')
       return 'loaded too late'
@@ -519,7 +517,7 @@ it('a call that gives up leaves nothing at its signal, however long its loader r
 })
 
 it('is not watching any more when it, or its client, is closed', async () => {
-  const client = cluster.client()
+  const client = newClient()
   const own = await watching(cache(client, { prefix: newPrefix() }))
   const other = await watching(cache(client, { prefix: newPrefix() }))
   await own.close()

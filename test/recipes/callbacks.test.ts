@@ -1,20 +1,19 @@
 // An error that a callback of the application throws is an uncaught exception. The background work continues.
 
-import { beforeEach, expect, test, vi } from 'vitest'
+import { expect, vi } from 'vitest'
 import { config, queue, registry, saga } from '../../src/recipes/index.ts'
-import { sleep, virtualCluster } from './virtual-cluster.ts'
+import { it, kv, sleep } from './simulated-test.ts'
 
-const kv = virtualCluster().client()
-
-const uncaught: unknown[] = []
-beforeEach(() => {
-  uncaught.length = 0
+/** Exceptions that are not caught, from now on. */
+function catchExceptions(): unknown[] {
+  const uncaught: unknown[] = []
   vi.spyOn(globalThis, 'queueMicrotask').mockImplementation((run) => {
     Promise.resolve()
       .then(run)
       .catch((error: unknown) => uncaught.push(error))
   })
-})
+  return uncaught
+}
 
 const failing = (text: string) => () => {
   throw text
@@ -24,7 +23,8 @@ async function until(isTrue: () => boolean | Promise<boolean>): Promise<void> {
   while (!(await isTrue())) await sleep(5)
 }
 
-test('of a configuration', async () => {
+it('of a configuration', async () => {
+  const uncaught = catchExceptions()
   await kv.put('c', '1')
   const validate = (value: unknown) => (value as number).toFixed()
   const live = await config(kv, { key: 'c', validate, onError: failing('of config') })
@@ -37,7 +37,8 @@ test('of a configuration', async () => {
   expect(uncaught).toEqual(['of config'])
 })
 
-test('of a registration and a resolver', async () => {
+it('of a registration and a resolver', async () => {
+  const uncaught = catchExceptions()
   const services = registry(kv, 's')
   const onProblem = failing('of registration')
   const registration = await services.register({ id: 'i', url: 'u', ttlMs: 4_000, onProblem })
@@ -57,7 +58,8 @@ test('of a registration and a resolver', async () => {
   expect(uncaught).toEqual(['of registration', 'of resolver'])
 })
 
-test('of a consumer and of a process that resumes sagas', async () => {
+it('of a consumer and of a process that resumes sagas', async () => {
+  const uncaught = catchExceptions()
   const end = new AbortController()
   const { signal } = end
   const jobs = queue(kv, 'jobs', { attemptsMax: 1 })

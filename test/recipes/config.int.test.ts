@@ -1,13 +1,11 @@
 import { getEventListeners } from 'node:events'
-import { describe, expect, it } from 'vitest'
-import type { Client, Watch } from '../../src/client/index.ts'
+import { describe, expect } from 'vitest'
+import type { Watch } from '../../src/client/index.ts'
 import { type Config, type ConfigError, config } from '../../src/recipes/config.ts'
 import { noLeader } from './client-errors.ts'
-import { sleep, VirtualCluster, virtualCluster } from './virtual-cluster.ts'
+import { it, kv, newClient, node, sleep } from './simulated-test.ts'
 import { withCall } from './with-call.ts'
 
-const cluster = virtualCluster()
-const kv: Client = cluster.client()
 let configs = 0
 
 const newKey = () => `config${++configs}/`
@@ -224,18 +222,17 @@ describe('config', () => {
   })
 
   it('keeps the last value while the store cannot be reached, and says how old it is', async () => {
-    await using lonely = new VirtualCluster()
-    const store = lonely.client({ timeoutMs: 300 })
+    const store = newClient({ timeoutMs: 300 })
     await store.put('c', '{"port":1}')
     const errors: ConfigError[] = []
     const onError = (error: ConfigError) => errors.push(error)
     await using live = await config(store, { key: 'c', validate: portOf, confirmMs: 50, onError })
-    await lonely.nodes[0]?.crash()
+    node().pause()
     while (errors.length === 0) await new Promise((done) => setTimeout(done, 10))
     expect(errors[0]).toMatchObject({ code: 'config_unreachable' })
     expect(live.error).toMatchObject({ code: 'config_unreachable' })
     expect(live.current).toBe(1)
-    await lonely.nodes[0]?.start()
+    node().resume()
     while (live.error !== undefined) await new Promise((done) => setTimeout(done, 10))
     expect(live.current).toBe(1)
   })
@@ -276,8 +273,7 @@ describe('config', () => {
   })
 
   it('has all keys, as many as the setting range_keys_max allows, and never a part of them', async () => {
-    await using small = new VirtualCluster()
-    const store = small.client()
+    const store = newClient()
     await store.changeSettings({ range_keys_max: 3 })
     const prefix = 'config/'
     for (const name of ['a', 'b', 'c', 'd']) await store.put(`${prefix}${name}`, '1')

@@ -1,13 +1,11 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect } from 'vitest'
 import { counter } from '../../src/recipes/counter.ts'
 import { rateLimiter } from '../../src/recipes/rate-limiter.ts'
-import { virtualCluster } from './virtual-cluster.ts'
-
-const cluster = virtualCluster()
+import { it, loseLeader, newClient } from './simulated-test.ts'
 
 describe('a counter', () => {
   it('is 0 at first, and counts up and down', async () => {
-    const hits = counter(cluster.client(), 'hits')
+    const hits = counter(newClient(), 'hits')
     expect(await hits.get()).toBe(0)
     expect(await hits.add()).toBe(1)
     expect(await hits.add(10)).toBe(11)
@@ -16,21 +14,19 @@ describe('a counter', () => {
   })
 
   it('counts each add of many clients once, also while the leader dies', async () => {
-    const counters = Array.from({ length: 4 }, () => counter(cluster.client({ timeoutMs: 30_000 }), 'busy'))
+    const counters = Array.from({ length: 4 }, () => counter(newClient({ timeoutMs: 30_000 }), 'busy'))
     const added = counters.map(async (each) => {
       for (let n = 0; n < 15; n++) await each.add(2)
     })
-    const leader = await cluster.waitForLeader()
-    await leader.crash()
+    loseLeader()
     await Promise.all(added)
-    await leader.start()
     expect(await counters[0]?.get()).toBe(4 * 15 * 2)
   })
 
   it('counts an add once that is repeated with the same text, in any process', async () => {
-    const kv = cluster.client()
+    const kv = newClient()
     const one = counter(kv, 'once')
-    const other = counter(cluster.client(), 'once')
+    const other = counter(newClient(), 'once')
     expect(await one.add(5, { once: 'order/1%' })).toBe(5)
     await one.add(1)
     expect(await other.add(5, { once: 'order/1%' })).toBe(5)
@@ -38,13 +34,13 @@ describe('a counter', () => {
   })
 
   it('remembers an add for as long as it is told to', async () => {
-    const own = counter(cluster.client(), 'short')
+    const own = counter(newClient(), 'short')
     expect(await own.add(1, { once: 'a', onceMs: 1_000 })).toBe(1)
     await expect.poll(() => own.add(1, { once: 'a', onceMs: 1_000 })).toBe(2)
   })
 
   it('refuses what JavaScript cannot hold exactly, and stays as it was', async () => {
-    const big = counter(cluster.client(), 'big')
+    const big = counter(newClient(), 'big')
     await big.add(Number.MAX_SAFE_INTEGER)
     await expect(big.add(1)).rejects.toThrow(RangeError)
     expect(await big.get()).toBe(Number.MAX_SAFE_INTEGER)
@@ -53,13 +49,13 @@ describe('a counter', () => {
   })
 
   it('refuses a value that is no counter, naming the key', async () => {
-    const kv = cluster.client()
+    const kv = newClient()
     await kv.put('counter/strange/value', 'many')
     await expect(counter(kv, 'strange').add(1)).rejects.toThrow(/counter\/strange\/value/)
   })
 
   it('has a place of its own under any name', async () => {
-    const kv = cluster.client()
+    const kv = newClient()
     const names = ['a', 'a/value', 'a%2Fvalue', new Uint8Array([0xff, 0x2f, 0]), 'once/x/value', ' ']
     for (const [at, name] of names.entries()) await counter(kv, name).add(at + 1)
     for (const [at, name] of names.entries()) expect(await counter(kv, name).get()).toBe(at + 1)
@@ -72,7 +68,7 @@ describe('a counter', () => {
 describe('a rate limiter', () => {
   it('allows up to its limit for all clients together, and says when to come again', async () => {
     const options = { limit: 5, windowMs: 60_000 }
-    const limiters = [1, 2, 3].map(() => rateLimiter(cluster.client(), 'mail', options))
+    const limiters = [1, 2, 3].map(() => rateLimiter(newClient(), 'mail', options))
     const taken = await Promise.all([...limiters, ...limiters, ...limiters].map((each) => each.take()))
     expect(taken.filter(({ allowed }) => allowed)).toHaveLength(5)
     for (const { allowed, remaining, retryAfterMs } of taken) {
@@ -84,7 +80,7 @@ describe('a rate limiter', () => {
   })
 
   it('takes all or nothing', async () => {
-    const limiter = rateLimiter(cluster.client(), 'all', { limit: 3, windowMs: 60_000 })
+    const limiter = rateLimiter(newClient(), 'all', { limit: 3, windowMs: 60_000 })
     expect(await limiter.take(2)).toEqual({ allowed: true, remaining: 1, retryAfterMs: 0 })
     expect(await limiter.take(2)).toMatchObject({ allowed: false, remaining: 1 })
     expect(await limiter.take(1)).toMatchObject({ allowed: true, remaining: 0 })
@@ -92,7 +88,7 @@ describe('a rate limiter', () => {
   })
 
   it('begins a new window when the cluster has ended the one before', async () => {
-    const kv = cluster.client()
+    const kv = newClient()
     const limiter = rateLimiter(kv, 'short', { limit: 1, windowMs: 1_000 })
     const watch = kv.watch({ key: 'limit/short/used', only: 'delete' })
     await watch.ready
@@ -106,7 +102,7 @@ describe('a rate limiter', () => {
   })
 
   it('keeps its window when something is taken in it', async () => {
-    const kv = cluster.client()
+    const kv = newClient()
     const limiter = rateLimiter(kv, 'kept', { limit: 9, windowMs: 60_000 })
     await limiter.take()
     const lease = (await kv.get('limit/kept/used'))?.lease
@@ -120,12 +116,12 @@ describe('a rate limiter', () => {
     [{ limit: 1, windowMs: 999 }, /windowMs must be a number of milliseconds from 1,000 on/],
     [{ limit: 1 }, /windowMs/],
   ])('refuses %o', (options, message) => {
-    expect(() => rateLimiter(cluster.client(), 'x', options as never)).toThrow(message)
+    expect(() => rateLimiter(newClient(), 'x', options as never)).toThrow(message)
   })
 })
 
 it('a rate limiter without a limit counts no further than JavaScript can', async () => {
-  const limiter = rateLimiter(cluster.client(), 'endless', {
+  const limiter = rateLimiter(newClient(), 'endless', {
     limit: Number.POSITIVE_INFINITY,
     windowMs: 60_000,
   })
@@ -134,7 +130,7 @@ it('a rate limiter without a limit counts no further than JavaScript can', async
 })
 
 it('a rate limiter replaces a value without a lease, and never refuses for it', async () => {
-  const kv = cluster.client()
+  const kv = newClient()
   await kv.put('limit/strange/used', 'many')
   expect(await rateLimiter(kv, 'strange', { limit: 1, windowMs: 1_000 }).take()).toMatchObject({
     allowed: true,

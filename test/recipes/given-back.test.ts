@@ -2,7 +2,7 @@
 // leases and keys. Each one ends many times on a client and a signal that stay.
 
 import { getEventListeners } from 'node:events'
-import { beforeAll, expect, it, vi } from 'vitest'
+import { expect } from 'vitest'
 import {
   barrier,
   cache,
@@ -18,18 +18,13 @@ import {
   semaphore,
   topic,
 } from '../../src/recipes/index.ts'
-import { sleep, timerCount, virtualCluster } from './virtual-cluster.ts'
-
-const cluster = virtualCluster()
-const kv = cluster.client()
+import { countTimers, it, kv, sleep } from './simulated-test.ts'
 
 async function leaseIds(): Promise<string[]> {
   const ids: string[] = []
   for await (const { id } of kv.leases()) ids.push(id)
   return ids
 }
-
-beforeAll(() => void vi.spyOn(process, 'emitWarning').mockImplementation(() => {}))
 
 const TTL_MS = 60_000
 const HOUR_MS = 3_600_000
@@ -177,12 +172,12 @@ const units: Readonly<Record<string, Unit>> = {
 it.each(Object.entries(units))('%s leaves nothing behind', async (name, unit) => {
   const end = new AbortController()
   const leases = await leaseIds()
-  const timers = timerCount()
+  const timers = countTimers()
   for (let n = 0; n < 5; n++) await unit(`${name} ${n}`, end.signal)
   // Aborted calls end a moment later.
   await sleep(2_000)
   expect(getEventListeners(end.signal, 'abort')).toEqual([])
-  expect(cluster.openWatches).toBe(0)
   expect(await leaseIds()).toEqual(leases)
-  expect(timerCount()).toBe(timers)
+  // An open watch has a timer, too.
+  expect(timers()).toBe(0)
 })

@@ -1,7 +1,7 @@
 // A process may stand still between an answer and the code that waits for it: it is stopped, or its machine sleeps. No
 // recipe hands over what may have ended meanwhile (RECIPE-37).
 
-import { describe, expect, it } from 'vitest'
+import { describe, expect } from 'vitest'
 import type { Client, Txn } from '../../src/client/index.ts'
 import {
   cache,
@@ -18,11 +18,9 @@ import {
   topic,
 } from '../../src/recipes/index.ts'
 import { noLeader, unknownOutcome } from './client-errors.ts'
-import { sleep, suspend, virtualCluster } from './virtual-cluster.ts'
+import { it, kv, sleep, suspend } from './simulated-test.ts'
 import { withCall } from './with-call.ts'
 
-const cluster = virtualCluster()
-const kv = cluster.client()
 const TTL_MS = 2_000
 
 /** A client that sleeps once for longer than a lease lives, when the chosen transaction has been answered. */

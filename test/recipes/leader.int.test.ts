@@ -1,8 +1,7 @@
-// Leader election and barriers on a virtual clock.
+// Leader election and barriers in virtual time.
 
 import { EventEmitter, getEventListeners, once } from 'node:events'
-import { afterAll, describe, expect, it, vi } from 'vitest'
-import { stream } from '../../jepsen-lite/workload/random.ts'
+import { describe, expect, vi } from 'vitest'
 import { type Client, QuorateError } from '../../src/client/index.ts'
 import {
   BarrierNotPassedError,
@@ -15,14 +14,11 @@ import {
   runAsLeader,
 } from '../../src/recipes/index.ts'
 import { noLeader, unknownOutcome } from './client-errors.ts'
+import { kv, loseLeader, newClient, simulatedTests } from './simulated-test.ts'
 import { unsure } from './unsure-client.ts'
-import { nothingLeft, seedTest, virtualCluster } from './virtual-cluster.ts'
 import { withCall } from './with-call.ts'
 
-const cluster = virtualCluster()
-const kv: Client = cluster.client()
-
-afterAll(() => nothingLeft(kv, ['election/', 'barrier/']))
+const { it, itWithAnySeed } = simulatedTests({ emptied: ['election/', 'barrier/'] })
 
 const keysUnder = (prefix: string) => () => kv.count({ prefix })
 
@@ -238,7 +234,7 @@ describe('runAsLeader', () => {
   })
 
   it('leaves out and reports keys that no candidate has written', async () => {
-    const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+    const warned = vi.spyOn(process, 'emitWarning')
     await kv.put('election/imported/7', 'of an import')
     expect(await leaderOf(kv, 'imported')).toBeUndefined()
     const led = await campaign(kv, 'imported', { value: 'one', waitMs: 0 })
@@ -317,52 +313,48 @@ describe('runAsLeader', () => {
     await expect(barrier(kv, 'x').wait(misspelt)).rejects.toThrow('did you mean waitMs?')
   })
 
-  it('never runs two bodies that write, whatever answers are lost and although the leader of the cluster dies', async () => {
-    const seed = seedTest()
-    const shown = `seed ${seed}`
-    console.log(shown)
-    const random = stream(seed, 1, 0)
-    const draw = () => random()
-    const ttlMs = 1_000 + Math.floor(draw() * 1_000)
-    const clients = Array.from({ length: 3 + Math.floor(draw() * 3) }, () =>
-      unsure(cluster.client({ timeoutMs: 10_000 }), draw, 0.02 + draw() * 0.1),
-    )
-    const begun = (await kv.put('terms/begun', '')).revision
-    let terms = 0
-    const candidate = async ({ kv: own }: { readonly kv: Client }) => {
-      for (let n = 0; n < 4; n++) {
-        const body = async ({ token, key, put }: Leadership) => {
-          terms += 1
-          await put('terms/log', `${token} begins`)
-          if (draw() < 0.3) await kv.delete(key)
-          await put('terms/log', `${token} ends`)
+  itWithAnySeed(
+    'never runs two bodies that write, whatever answers are lost and although the leader of the cluster dies',
+    async () => {
+      const ttlMs = 1_000 + Math.floor(Math.random() * 1_000)
+      const clients = Array.from({ length: 3 + Math.floor(Math.random() * 3) }, () =>
+        unsure(newClient({ timeoutMs: 10_000 }), 0.02 + Math.random() * 0.1),
+      )
+      const begun = (await kv.put('terms/begun', '')).revision
+      let terms = 0
+      const candidate = async ({ kv: own }: { readonly kv: Client }) => {
+        for (let n = 0; n < 4; n++) {
+          const body = async ({ token, key, put }: Leadership) => {
+            terms += 1
+            await put('terms/log', `${token} begins`)
+            if (Math.random() < 0.3) await kv.delete(key)
+            await put('terms/log', `${token} ends`)
+          }
+          await runAsLeader(own, 'terms', body, { ttlMs, onError: () => undefined }).catch(() => undefined)
         }
-        await runAsLeader(own, 'terms', body, { ttlMs, onError: () => undefined }).catch(() => undefined)
       }
-    }
-    const running = Promise.all(clients.map(candidate))
-    await expect.poll(() => terms).toBeGreaterThan(2)
-    const leader = await cluster.waitForLeader()
-    await leader.crash()
-    await leader.start()
-    await running
-    const end = (await kv.put('terms/end', '')).revision
-    let last = 0
-    let writes = 0
-    for await (const { revision, events } of kv.watch({ prefix: 'terms/', fromRevision: begun + 1 })) {
-      for (const event of events) {
-        if (event.key !== 'terms/log' || event.type !== 'put') continue
-        const token = Number.parseInt(event.kv.text(), 10)
-        expect(token, shown).toBeGreaterThanOrEqual(last)
-        last = token
-        writes += 1
+      const running = Promise.all(clients.map(candidate))
+      await expect.poll(() => terms).toBeGreaterThan(2)
+      loseLeader()
+      await running
+      const end = (await kv.put('terms/end', '')).revision
+      let last = 0
+      let writes = 0
+      for await (const { revision, events } of kv.watch({ prefix: 'terms/', fromRevision: begun + 1 })) {
+        for (const event of events) {
+          if (event.key !== 'terms/log' || event.type !== 'put') continue
+          const token = Number.parseInt(event.kv.text(), 10)
+          expect(token).toBeGreaterThanOrEqual(last)
+          last = token
+          writes += 1
+        }
+        if (revision >= end) break
       }
-      if (revision >= end) break
-    }
-    expect(writes, shown).toBeGreaterThan(3)
-    for (const client of clients) client.isOn = false
-    await expect.poll(keysUnder('election/terms/')).toBe(0)
-  })
+      expect(writes).toBeGreaterThan(3)
+      for (const client of clients) client.isOn = false
+      await expect.poll(keysUnder('election/terms/')).toBe(0)
+    },
+  )
 })
 
 describe('a barrier', () => {

@@ -1,7 +1,6 @@
-// Locks, read-write locks and semaphores on a virtual clock.
+// Locks, read-write locks and semaphores in virtual time.
 
-import { afterAll, describe, expect, it } from 'vitest'
-import { stream } from '../../jepsen-lite/workload/random.ts'
+import { describe, expect } from 'vitest'
 import { type Client, QuorateError, type Session } from '../../src/client/index.ts'
 import {
   type HeldLock,
@@ -13,14 +12,11 @@ import {
   semaphore,
 } from '../../src/recipes/index.ts'
 import { noLeader, unknownOutcome } from './client-errors.ts'
+import { kv, loseLeader, newClient, simulatedTests, sleep, suspend } from './simulated-test.ts'
 import { unsure } from './unsure-client.ts'
-import { nothingLeft, seedTest, sleep, suspend, VirtualCluster, virtualCluster } from './virtual-cluster.ts'
 import { withCall } from './with-call.ts'
 
-const cluster = virtualCluster()
-const kv: Client = cluster.client()
-
-afterAll(() => nothingLeft(kv, ['lock/', 'rwlock/', 'semaphore/']))
+const { it, itWithAnySeed } = simulatedTests({ emptied: ['lock/', 'rwlock/', 'semaphore/'] })
 
 const keysUnder = (prefix: string) => () => kv.count({ prefix })
 
@@ -331,8 +327,7 @@ describe('a lock', () => {
   })
 
   it('has as many clients in its line as a transaction may read keys, and refuses one more', async () => {
-    await using small = new VirtualCluster()
-    const store = small.client({ timeoutMs: 30_000 })
+    const store = newClient({ timeoutMs: 30_000 })
     await store.changeSettings({ range_keys_max: 4 })
     const first = await lock(store, 'full')
     const waiting: Promise<HeldLock>[] = []
@@ -386,7 +381,7 @@ describe('a lock', () => {
 
   it('is not waited for after the signal has fired, or the client was closed', async () => {
     const held = await lock(kv, 'ends')
-    const own = cluster.client()
+    const own = newClient()
     const ofOwn = lock(own, 'ends', { ttlMs: 1_000 })
     await expect.poll(keysUnder('lock/ends/')).toBe(2)
     await Promise.all([expect(ofOwn).rejects.toMatchObject({ code: 'closed' }), own.close()])
@@ -491,69 +486,62 @@ describe('a semaphore', () => {
 })
 
 describe('under faults', () => {
-  it('writes rise by token and never overlap, whatever answers are lost and although leaders die', async () => {
-    const seed = seedTest()
-    const shown = `seed ${seed}`
-    console.log(shown)
-    const random = stream(seed, 1, 0)
-    const draw = () => random()
-    const share = 0.02 + draw() * 0.15
-    const ttlMs = 1_000 + Math.floor(draw() * 1_000)
-    const clients = Array.from({ length: 4 + Math.floor(draw() * 3) }, () =>
-      unsure(cluster.client({ timeoutMs: 10_000 }), draw, share),
-    )
-    const begun = (await kv.put('faults/begun', '')).revision
-    let taken = 0
-    const work = async ({ kv: own }: { readonly kv: Client }) => {
-      for (let n = 0; n < 6; n++) {
-        const held = await lock(own, 'shared', { ttlMs }).catch(() => undefined)
-        if (held === undefined) continue
-        taken += 1
-        try {
-          // Read, then write, both while the lock is held: no other holder can write in between.
-          const { results } = await held.txn({ success: [{ get: { key: 'faults/log' } }] })
-          const log = results[0]?.get?.kvs?.[0]?.text() ?? ''
-          await held.put('faults/log', `${log}${held.token} `)
-          if (draw() < 0.2) await kv.delete(held.key)
-          else await held.release()
-          if (draw() < 0.2) await held.put('faults/log', 'written by a former holder')
-        } catch {
-          // The outcome of its write is unknown, or it has lost the lock.
-        } finally {
-          await held.release()
+  itWithAnySeed(
+    'writes rise by token and never overlap, whatever answers are lost and although leaders die',
+    async () => {
+      const share = 0.02 + Math.random() * 0.15
+      const ttlMs = 1_000 + Math.floor(Math.random() * 1_000)
+      const clients = Array.from({ length: 4 + Math.floor(Math.random() * 3) }, () =>
+        unsure(newClient({ timeoutMs: 10_000 }), share),
+      )
+      const begun = (await kv.put('faults/begun', '')).revision
+      let taken = 0
+      const work = async ({ kv: own }: { readonly kv: Client }) => {
+        for (let n = 0; n < 6; n++) {
+          const held = await lock(own, 'shared', { ttlMs }).catch(() => undefined)
+          if (held === undefined) continue
+          taken += 1
+          try {
+            // Read, then write, both while the lock is held: no other holder can write in between.
+            const { results } = await held.txn({ success: [{ get: { key: 'faults/log' } }] })
+            const log = results[0]?.get?.kvs?.[0]?.text() ?? ''
+            await held.put('faults/log', `${log}${held.token} `)
+            if (Math.random() < 0.2) await kv.delete(held.key)
+            else await held.release()
+            if (Math.random() < 0.2) await held.put('faults/log', 'written by a former holder')
+          } catch {
+            // The outcome of its write is unknown, or it has lost the lock.
+          } finally {
+            await held.release()
+          }
         }
       }
-    }
-    const working = Promise.all(clients.map(work))
-    for (let n = 0; n < 2; n++) {
-      const leader = await cluster.waitForLeader()
-      await expect.poll(() => taken).toBeGreaterThan(n * 3)
-      await leader.crash()
-      await leader.start()
-    }
-    await working
-    for (const client of clients) client.isOn = false
-    let last = ''
-    const end = (await kv.put('faults/end', '')).revision
-    for await (const { revision, events } of kv.watch({ prefix: 'faults/', fromRevision: begun + 1 })) {
-      for (const event of events) {
-        if (event.key !== 'faults/log' || event.type !== 'put') continue
-        const now = event.kv.text()
-        // Each write has the value of the one before, and a token that is not lower.
-        expect(now.startsWith(last), `${shown}: ${last} → ${now}`).toBe(true)
-        last = now
+      const working = Promise.all(clients.map(work))
+      for (let n = 0; n < 2; n++) {
+        await expect.poll(() => taken).toBeGreaterThan(n * 3)
+        loseLeader()
       }
-      if (revision >= end) break
-    }
-    const tokens = last.trim().split(' ').map(Number)
-    expect(tokens.length, shown).toBeGreaterThan(3)
-    expect(tokens, shown).toEqual(tokens.toSorted((a, b) => a - b))
-    expect(new Set(tokens).size, shown).toBe(tokens.length)
-    expect(
-      clients.reduce((sum, { eaten }) => sum + eaten, 0),
-      shown,
-    ).toBeGreaterThan(0)
-    // Keys of clients that have given up are deleted with their leases.
-    await expect.poll(keysUnder('lock/shared/')).toBe(0)
-  })
+      await working
+      for (const client of clients) client.isOn = false
+      let last = ''
+      const end = (await kv.put('faults/end', '')).revision
+      for await (const { revision, events } of kv.watch({ prefix: 'faults/', fromRevision: begun + 1 })) {
+        for (const event of events) {
+          if (event.key !== 'faults/log' || event.type !== 'put') continue
+          const now = event.kv.text()
+          // Each write has the value of the one before, and a token that is not lower.
+          expect(now.startsWith(last), `${last} → ${now}`).toBe(true)
+          last = now
+        }
+        if (revision >= end) break
+      }
+      const tokens = last.trim().split(' ').map(Number)
+      expect(tokens.length).toBeGreaterThan(3)
+      expect(tokens).toEqual(tokens.toSorted((a, b) => a - b))
+      expect(new Set(tokens).size).toBe(tokens.length)
+      expect(clients.reduce((sum, { eaten }) => sum + eaten, 0)).toBeGreaterThan(0)
+      // Keys of clients that have given up are deleted with their leases.
+      await expect.poll(keysUnder('lock/shared/')).toBe(0)
+    },
+  )
 })

@@ -1,13 +1,11 @@
-// Consumers that wait for the items of one queue, on a virtual clock: so the number of their attempts depends on no
+// Consumers that wait for the items of one queue, in virtual time: so the number of their attempts depends on no
 // machine.
 
-import { expect, it, onTestFinished } from 'vitest'
+import { expect } from 'vitest'
 import type { Txn } from '../../src/client/index.ts'
 import { queue } from '../../src/recipes/queue.ts'
-import { sleep, virtualCluster } from './virtual-cluster.ts'
+import { it, kv, sleep } from './simulated-test.ts'
 import { withCall } from './with-call.ts'
-
-const kv = virtualCluster().client()
 
 it('fires the signal of an item only while it is held', async () => {
   const own = queue(kv, 'signals', { visibilityMs: 30_000 })
@@ -32,7 +30,6 @@ it('does not make all consumers try to take one item', async () => {
   })
   const own = queue(kv, 'contended')
   const end = new AbortController()
-  onTestFinished(() => end.abort())
   let handled = 0
   const handler = () => {
     handled += 1

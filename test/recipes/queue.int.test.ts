@@ -1,20 +1,11 @@
-import { describe, expect, it, onTestFinished, vi } from 'vitest'
-import { stream } from '../../jepsen-lite/workload/random.ts'
-import {
-  type Client,
-  type ListOptions,
-  type Txn,
-  type TxnResult,
-  UnavailableError,
-} from '../../src/client/index.ts'
+import { describe, expect, test, vi } from 'vitest'
+import { type ListOptions, type Txn, type TxnResult, UnavailableError } from '../../src/client/index.ts'
 import { type Queue, queue } from '../../src/recipes/queue.ts'
 import type { QueueEntry, QueueItem } from '../../src/recipes/queue-item.ts'
+import { it, itWithAnySeed, kv, loseLeader, newClient, sleep, suspend } from './simulated-test.ts'
 import { unsure } from './unsure-client.ts'
-import { seedTest, sleep, suspend, VirtualCluster, virtualCluster } from './virtual-cluster.ts'
 import { withCall } from './with-call.ts'
 
-const cluster = virtualCluster()
-const kv: Client = cluster.client()
 let queues = 0
 
 const newName = () => `q${++queues}`
@@ -61,7 +52,7 @@ async function expectEmpty(name: string): Promise<void> {
 describe('a queue', () => {
   it('gives an item to one consumer, until it is acknowledged', async () => {
     const name = newName()
-    const [one, other] = [queue(kv, name), queue(cluster.client(), name)]
+    const [one, other] = [queue(kv, name), queue(newClient(), name)]
     const id = await one.push('work')
     const item = await taken(other)
     expect(item).toMatchObject({ id, attempts: 1, priority: 0 })
@@ -74,7 +65,7 @@ describe('a queue', () => {
 
   it('takes higher priorities first, and within one in the order of their pushes, from whichever client', async () => {
     const name = newName()
-    const pushers = [queue(kv, name), queue(cluster.client(), name), queue(cluster.client(), name)]
+    const pushers = [queue(kv, name), queue(newClient(), name), queue(newClient(), name)]
     for (let n = 0; n < 9; n++) await pushers[n % 3]?.push(`low ${n}`)
     await pushers[1]?.push('high', { priority: 7 })
     const own = queue(kv, name)
@@ -148,7 +139,7 @@ describe('a queue', () => {
 
   it('wakes a consumer that waits', async () => {
     const name = newName()
-    const waiting = queue(cluster.client(), name).pop({ waitMs: Number.POSITIVE_INFINITY })
+    const waiting = queue(newClient(), name).pop({ waitMs: Number.POSITIVE_INFINITY })
     await sleep(50)
     await queue(kv, name).push('at last')
     expect((await waiting)?.text()).toBe('at last')
@@ -180,7 +171,7 @@ describe('a queue', () => {
   it('gives an item back whose consumer has died, and refuses the late acknowledgement', async () => {
     const name = newName()
     const dying = await (async () => {
-      const own = queue(cluster.client(), name, { visibilityMs: 1_000 })
+      const own = queue(newClient(), name, { visibilityMs: 1_000 })
       await own.push('work')
       return taken(own)
     })()
@@ -260,7 +251,7 @@ describe('a queue', () => {
 
   it('finds an item whose hold has just ended, however recently it has looked', async () => {
     const name = newName()
-    const [one, other] = [queue(kv, name), queue(cluster.client(), name)]
+    const [one, other] = [queue(kv, name), queue(newClient(), name)]
     const id = await one.push('x')
     await taken(one)
     for (let n = 0; n < 3; n++) {
@@ -339,8 +330,7 @@ describe('a queue', () => {
   })
 
   it('has no limit to its length: neither of items that wait, nor of those that are held', async () => {
-    await using small = new VirtualCluster()
-    const store = small.client({ timeoutMs: 30_000 })
+    const store = newClient({ timeoutMs: 30_000 })
     await store.changeSettings({ range_keys_max: 3 })
     const own = queue(store, 'long', { visibilityMs: 60_000 })
     const texts = Array.from({ length: 5 }, (_, n) => String(n))
@@ -349,11 +339,7 @@ describe('a queue', () => {
     expect((await own.peek())?.text()).toBe('0')
     expect(await textsOf(own, 3)).toEqual(texts.slice(0, 3))
     // Another process reads items whose hold has ended.
-    expect(await textsOf(queue(small.client({ timeoutMs: 30_000 }), 'long'), 3)).toEqual([
-      '3',
-      '4',
-      'nothing',
-    ])
+    expect(await textsOf(queue(newClient({ timeoutMs: 30_000 }), 'long'), 3)).toEqual(['3', '4', 'nothing'])
     expect(await own.len()).toEqual({ ready: 0, held: 5, dead: 0 })
   })
 
@@ -567,26 +553,22 @@ describe('consume', () => {
 })
 
 describe('under faults', () => {
-  it('loses no item, acknowledges none twice, and is empty in the end', async () => {
-    const seed = seedTest()
-    console.log(`seed ${seed}`)
-    const random = stream(seed, 1, 0)
-    const draw = () => random()
+  itWithAnySeed('loses no item, acknowledges none twice, and is empty in the end', async () => {
     const name = newName()
     const options = { visibilityMs: 1_000, attemptsMax: 1_000 }
     const pushed = new Set<string>()
     const mayBePushed = new Set<string>()
     const delivered = new Map<string, number>()
     const acknowledged = new Map<string, number>()
-    const clients = Array.from({ length: 6 }, () => unsure(cluster.client({ timeoutMs: 10_000 }), draw, 0.1))
+    const clients = Array.from({ length: 6 }, () => unsure(newClient({ timeoutMs: 10_000 }), 0.1))
 
     const produce = async (at: number) => {
       const own = queue(clients[at]?.kv ?? kv, name, options)
       for (let n = 0; n < 25; n++) {
         const text = `${at}-${n}`
-        const delayMs = draw() < 0.1 ? 1_000 : 0
+        const delayMs = Math.random() < 0.1 ? 1_000 : 0
         try {
-          await own.push(text, { priority: Math.floor(draw() * 3), delayMs })
+          await own.push(text, { priority: Math.floor(Math.random() * 3), delayMs })
           pushed.add(text)
         } catch {
           mayBePushed.add(text)
@@ -594,7 +576,6 @@ describe('under faults', () => {
       }
     }
     const end = new AbortController()
-    onTestFinished(() => end.abort())
     const work = async (at: number) => {
       const own = queue(clients[at]?.kv ?? kv, name, options)
       while (!end.signal.aborted) {
@@ -603,10 +584,10 @@ describe('under faults', () => {
           if (item === undefined) continue
           const text = item.text()
           delivered.set(text, (delivered.get(text) ?? 0) + 1)
-          const what = draw()
+          const what = Math.random()
           if (what < 0.1) continue // It dies.
           if (what < 0.2) {
-            await item.nack(draw() < 0.5 ? {} : { delayMs: 1_000 })
+            await item.nack(Math.random() < 0.5 ? {} : { delayMs: 1_000 })
             continue
           }
           await item.ack()
@@ -620,38 +601,23 @@ describe('under faults', () => {
     const workers = [0, 1, 2, 3, 4, 5].map(work)
     const producers = [0, 1, 2].map(produce)
     await sleep(300)
-    const leader = await cluster.waitForLeader()
-    await leader.crash()
+    loseLeader()
     await Promise.all(producers)
-    await leader.start()
     for (const client of clients) client.isOn = false
     const own = queue(kv, name, options)
     await expect.poll(() => own.len()).toMatchObject({ ready: 0, held: 0 })
     end.abort()
     await Promise.all(workers)
-    const shown = `seed ${seed}`
-    expect(
-      clients.reduce((sum, { eaten }) => sum + eaten, 0),
-      shown,
-    ).toBeGreaterThan(0)
-    expect(
-      [...pushed].filter((text) => !delivered.has(text)),
-      shown,
-    ).toEqual([])
-    expect(
-      [...delivered.keys()].filter((text) => !pushed.has(text) && !mayBePushed.has(text)),
-      shown,
-    ).toEqual([])
-    expect(
-      [...acknowledged].filter(([, times]) => times > 1),
-      shown,
-    ).toEqual([])
+    expect(clients.reduce((sum, { eaten }) => sum + eaten, 0)).toBeGreaterThan(0)
+    expect([...pushed].filter((text) => !delivered.has(text))).toEqual([])
+    expect([...delivered.keys()].filter((text) => !pushed.has(text) && !mayBePushed.has(text))).toEqual([])
+    expect([...acknowledged].filter(([, times]) => times > 1)).toEqual([])
     await expectEmpty(name)
   })
 })
 
 it('ends with its client, and fails because of it', async () => {
-  const client = cluster.client()
+  const client = newClient()
   const own = queue(client, newName())
   const consuming = own.consume(() => {}, { signal: new AbortController().signal, onError: () => {} })
   await client.close()
@@ -659,7 +625,7 @@ it('ends with its client, and fails because of it', async () => {
 })
 
 it('waits for the handlers under way when its client is closed', async () => {
-  const client = cluster.client()
+  const client = newClient()
   const own = queue(client, newName())
   await own.push('x')
   let isDone = false
@@ -677,7 +643,7 @@ it('leaves out and reports keys that no queue has written', async () => {
   const name = newName()
   const keys = ['item/0', 'hold/0', 'dead/0', 'ready/0'].map((key) => `queue/${name}/${key}`)
   for (const key of keys) await kv.put(key, 'of an import')
-  const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+  const warned = vi.spyOn(process, 'emitWarning')
   const own = queue(kv, name)
   const id = await own.push('gone')
   await kv.put(`queue/${name}/item/${id}`, '{"attempts":0,"error":{}}')
@@ -694,7 +660,6 @@ it('leaves out and reports keys that no queue has written', async () => {
   const reported = keys.slice(0, 3).map((key) => [expect.stringContaining(key), 'QuorateWarning'])
   expect(warned.mock.calls).toEqual(expect.arrayContaining(reported))
   expect(warned).toHaveBeenCalledTimes(4)
-  warned.mockRestore()
 })
 
 it('delivers items whose values an import writes later, and counts no attempt before', async () => {
@@ -704,7 +669,7 @@ it('delivers items whose values an import writes later, and counts no attempt be
   for await (const { keyBytes, value } of kv.list({ prefix: `queue/${name}/value/` }))
     values.set(keyBytes, value)
   await kv.deleteRange({ prefix: `queue/${name}/value/` })
-  const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+  const warned = vi.spyOn(process, 'emitWarning')
   const jobs = queue(kv, name, { visibilityMs: 1_000, attemptsMax: 1 })
   for (let n = 0; n < 4; n++) expect(await jobs.pop({ waitMs: 1_000 })).toBeUndefined()
   expect(await jobs.len()).toMatchObject({ dead: 0 })
@@ -715,10 +680,9 @@ it('delivers items whose values an import writes later, and counts no attempt be
   expect(items).toMatchObject([{ attempts: 1 }, { attempts: 1 }])
   expect(items.map((item) => item?.text()).toSorted()).toEqual(['a', 'b'])
   for (const item of items) await item?.ack()
-  warned.mockRestore()
 })
 
-it('reports a thousand foreign keys at most, once each', async () => {
+test('reports a thousand foreign keys at most, once each', async () => {
   // A copy of the module: the other tests expect that the process has reported nothing yet.
   const copy = '../../src/recipes/foreign-keys.ts?copy'
   const { reportForeignKey }: typeof import('../../src/recipes/foreign-keys.ts') = await import(copy)

@@ -1,4 +1,4 @@
-// A registered instance, whatever the outcomes of its writes and the fate of its leases, on a virtual clock. Each
+// A registered instance, whatever the outcomes of its writes and the fate of its leases, in virtual time. Each
 // update sets a number of its own, so the history of the key shows which updates were written:
 //
 // - An update that has resolved was written, and only a later update of the same field replaces it.
@@ -7,16 +7,13 @@
 //   is closed it leaves no key and no timer behind.
 
 import fc from 'fast-check'
-import { expect, test, vi } from 'vitest'
+import { expect, test } from 'vitest'
 import { AbortedError, type Client, QuorateError } from '../../src/client/index.ts'
 import { registry } from '../../src/recipes/registry.ts'
 import { runs } from '../runs.ts'
 import { noLeader, unknownOutcome } from './client-errors.ts'
-import { seedTest, sleep, VirtualCluster, virtualCluster } from './virtual-cluster.ts'
+import { countTimers, inSimulation, newClient, node, sleep } from './simulated-test.ts'
 import { withCall } from './with-call.ts'
-
-// For its virtual clock.
-virtualCluster()
 
 const KEY = 'service/api/a'
 const CALL_MS = 5_000
@@ -82,8 +79,7 @@ interface Update {
 
 /** A cluster whose network is faulty until `deliveries` and `grants` are used up. */
 class FaultyNetwork {
-  readonly cluster = new VirtualCluster()
-  readonly kv = this.cluster.client()
+  readonly kv = newClient()
   readonly deliveries: Delivery[] = []
   readonly grants: boolean[] = []
   readonly ownLeases = new Set<string>()
@@ -121,9 +117,9 @@ class FaultyNetwork {
 
   async lose(loss: (typeof LOSSES)[number]): Promise<void> {
     if (loss === 'outage') {
-      this.cluster.isDown = true
+      node().pause()
       await sleep(TTL_MS)
-      this.cluster.isDown = false
+      node().resume()
     }
     if (loss === 'revoked') await this.kv.revokeLease([...this.ownLeases].at(-1) ?? '').catch(() => undefined)
     if (loss === 'deleted') await this.kv.delete(KEY)
@@ -205,55 +201,58 @@ test('an instance is as its updates have made it, whatever happens to its writes
       fc.array(step, { maxLength: 12 }),
       fc.constantFrom('revoked' as const, 'outage' as const),
       fc.nat(),
-      async (deliveries, grants, steps, lastLoss, seed) => {
-        seedTest(seed)
-        const timers = vi.getTimerCount()
-        const network = new FaultyNetwork()
-        const updates: Update[] = []
-        const services = registry(network.faulty, 'api')
-        const first = { id: 'a', url: '0', weight: 0, meta: { number: 0 }, ttlMs: TTL_MS }
-        const instance = await services.register(first)
-        network.deliveries.push(...deliveries)
-        network.grants.push(...grants)
-        const update = async (field: Field, abortMs: number | undefined) => {
-          const own: Update = { field, number: updates.length + 1, outcome: 'pending' }
-          updates.push(own)
-          const end = new AbortController()
-          if (abortMs !== undefined) setTimeout(() => end.abort(), abortMs)
-          try {
-            await instance.update(changeOf(field, own.number), { signal: end.signal })
-            own.outcome = 'done'
-          } catch (error) {
-            own.outcome = error instanceof QuorateError && error.written === 'no' ? 'no' : 'unknown'
-          }
-        }
-        for (const next of steps) {
-          if ('field' in next) {
-            const updating = update(next.field, next.abortMs)
-            if (next.isAwaited) await updating
-          } else await network.lose(next.loss)
-          await sleep(next.pauseMs)
-        }
-        network.deliveries.length = 0
-        network.grants.length = 0
-        // As long as another process has the id, this one is not listed, and knows it.
-        await network.lose('replacement ended')
-        await sleep(30_000)
-        await network.lose(lastLoss)
-        await sleep(20_000)
-        expect(updates.filter(({ outcome }) => outcome === 'pending')).toEqual([])
-        expect(instance.isRegistered).toBe(true)
-        const [listed] = await services.list()
-        expect(network.ownLeases).toContain((await network.kv.get(KEY))?.lease)
-        const written = await network.written()
-        expect(listed).toMatchObject({ id: 'a', url: String(numberIn('url', written.at(-1))) })
-        expectRight(updates, written)
-        expect(await instance.close()).toBe(true)
-        await sleep(10_000)
-        expect(await services.list()).toEqual([])
-        await network.cluster.close()
-        expect(vi.getTimerCount()).toBe(timers)
-      },
+      (deliveries, grants, steps, lastLoss, seed) =>
+        inSimulation(
+          async () => {
+            const timers = countTimers()
+            const network = new FaultyNetwork()
+            const updates: Update[] = []
+            const services = registry(network.faulty, 'api')
+            const first = { id: 'a', url: '0', weight: 0, meta: { number: 0 }, ttlMs: TTL_MS }
+            const instance = await services.register(first)
+            network.deliveries.push(...deliveries)
+            network.grants.push(...grants)
+            const update = async (field: Field, abortMs: number | undefined) => {
+              const own: Update = { field, number: updates.length + 1, outcome: 'pending' }
+              updates.push(own)
+              const end = new AbortController()
+              if (abortMs !== undefined) setTimeout(() => end.abort(), abortMs)
+              try {
+                await instance.update(changeOf(field, own.number), { signal: end.signal })
+                own.outcome = 'done'
+              } catch (error) {
+                own.outcome = error instanceof QuorateError && error.written === 'no' ? 'no' : 'unknown'
+              }
+            }
+            for (const next of steps) {
+              if ('field' in next) {
+                const updating = update(next.field, next.abortMs)
+                if (next.isAwaited) await updating
+              } else await network.lose(next.loss)
+              await sleep(next.pauseMs)
+            }
+            network.deliveries.length = 0
+            network.grants.length = 0
+            // As long as another process has the id, this one is not listed, and knows it.
+            await network.lose('replacement ended')
+            await sleep(30_000)
+            await network.lose(lastLoss)
+            await sleep(20_000)
+            expect(updates.filter(({ outcome }) => outcome === 'pending')).toEqual([])
+            expect(instance.isRegistered).toBe(true)
+            const [listed] = await services.list()
+            expect(network.ownLeases).toContain((await network.kv.get(KEY))?.lease)
+            const written = await network.written()
+            expect(listed).toMatchObject({ id: 'a', url: String(numberIn('url', written.at(-1))) })
+            expectRight(updates, written)
+            expect(await instance.close()).toBe(true)
+            await sleep(10_000)
+            expect(await services.list()).toEqual([])
+            await network.kv.close()
+            expect(timers()).toBe(0)
+          },
+          { seed },
+        ),
     ),
     { numRuns: runs(200), examples: [WRITTEN_WITH_AN_ENDED_LEASE] },
   )

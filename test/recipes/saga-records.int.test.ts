@@ -1,13 +1,12 @@
 // Records of sagas: rejected writes, errors after a write, and values that no saga has written.
 
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, vi } from 'vitest'
 import { type Client, QuorateError, type Txn, UnavailableError } from '../../src/client/index.ts'
 import { saga } from '../../src/recipes/saga.ts'
 import { unknownOutcome } from './client-errors.ts'
-import { sleep, virtualCluster } from './virtual-cluster.ts'
+import { it, kv, sleep } from './simulated-test.ts'
 import { withCall } from './with-call.ts'
 
-const kv: Client = virtualCluster().client()
 let sagas = 0
 const newName = () => `r${++sagas}`
 const one = { name: 'a', run: () => 1 }
@@ -185,12 +184,11 @@ describe('a value that no saga has written', () => {
     const name = newName()
     await kv.put(`saga/${name}/state/m`, 'not JSON')
     await leaveBehind(name, 'z')
-    const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+    const warned = vi.spyOn(process, 'emitWarning')
     const ids: string[] = []
     for await (const { id } of saga(kv, name, [one]).unfinished()) ids.push(id)
     expect(ids).toEqual(['z'])
     expect(warned).toHaveBeenCalledWith(expect.stringContaining(`saga/${name}/state/m`), 'QuorateWarning')
-    warned.mockRestore()
   })
 
   it('ends the run whose record it has replaced', async () => {

@@ -1,14 +1,11 @@
-import { describe, expect, it } from 'vitest'
-import { stream } from '../../jepsen-lite/workload/random.ts'
-import { AbortedError, type Client, type Txn, UnavailableError } from '../../src/client/index.ts'
+import { describe, expect } from 'vitest'
+import { AbortedError, type Txn, UnavailableError } from '../../src/client/index.ts'
 import { type Saga, type SagaStep, saga } from '../../src/recipes/saga.ts'
 import { noLeader, unknownOutcome } from './client-errors.ts'
+import { it, itWithAnySeed, kv, loseLeader, newClient, sleep } from './simulated-test.ts'
 import { unsure } from './unsure-client.ts'
-import { seedTest, sleep, virtualCluster } from './virtual-cluster.ts'
 import { withCall } from './with-call.ts'
 
-const cluster = virtualCluster()
-const kv: Client = cluster.client()
 let sagas = 0
 
 /** Revokes the owner's lease. The process that runs the saga notices that later. */
@@ -99,7 +96,7 @@ describe('a saga', () => {
   it('runs once for an id, whoever asks, and refuses another input', async () => {
     const name = newName()
     const log: string[] = []
-    const runners = [kv, cluster.client(), cluster.client()].map((each) => saga(each, name, steps('ab', log)))
+    const runners = [kv, newClient(), newClient()].map((each) => saga(each, name, steps('ab', log)))
     const outcomes = await Promise.all(runners.map((each) => each.run('1', 1)))
     expect(new Set(outcomes.map((each) => JSON.stringify(each))).size).toBe(1)
     expect(log).toEqual(['a', 'b'])
@@ -198,7 +195,7 @@ describe('a saga', () => {
   it.each(['a', 'b', 'c', 'undo b', 'undo a'])(
     'killed while it does %s, is resumed: what was recorded does not run again, the rest does, with the same token',
     async (at) => {
-      const client = cluster.client()
+      const client = newClient()
       const name = newName()
       const never = new Promise<never>(() => {})
       const log: string[] = []
@@ -227,7 +224,7 @@ describe('a saga', () => {
       await reached.promise
       await client.close()
       const end = new AbortController()
-      const other = saga(cluster.client(), name, build(false))
+      const other = saga(newClient(), name, build(false))
       const resuming = other.keepResuming({ signal: end.signal })
       for await (const _ of kv.watch({ prefix: `saga/${name}/state/`, fromRevision: 1 }))
         if ((await other.get('1'))?.status === 'compensated') break
@@ -246,7 +243,7 @@ describe('a saga', () => {
     const name = newName()
     const inStep = Promise.withResolvers<void>()
     const goOn = Promise.withResolvers<string>()
-    const first = saga<number>(cluster.client(), name, [
+    const first = saga<number>(newClient(), name, [
       {
         name: 'a',
         run: () => {
@@ -268,7 +265,7 @@ describe('a saga', () => {
 
   it('a process whose lease was revoked records nothing, although it does not know it yet', async () => {
     const name = newName()
-    const own = saga<number>(cluster.client(), name, [
+    const own = saga<number>(newClient(), name, [
       {
         name: 'a',
         run: async () => {
@@ -281,7 +278,7 @@ describe('a saga', () => {
   })
 
   it('a record that arrives late, when others have followed, changes nothing', async () => {
-    const client = cluster.client()
+    const client = newClient()
     let records = 0
     let late = () => Promise.resolve()
     const store = withCall(client, 'txn', async (txn, options) => {
@@ -316,24 +313,24 @@ describe('a saga', () => {
     expect((await own.get('1'))?.steps).toEqual(['a', 'b', 'late', 'c', 'd'])
   })
 
-  it('records each step once, whatever answers are lost and although the leader dies', async () => {
-    const seed = seedTest()
-    const client = unsure(cluster.client({ timeoutMs: 20_000 }), stream(seed, 1, 0), 0.3)
-    const log: string[] = []
-    const failing = steps('abcdef', log, (what) => what === 'f')
-    const crash = {
-      name: 'crash',
-      run: async () => {
-        await (await cluster.waitForLeader()).crash()
-      },
-    }
-    const own = saga(client.kv, newName(), [...failing.slice(0, 3), crash, ...failing.slice(3)], {
-      retryMs: 5,
-    })
-    const outcome = await own.run('1', 1)
-    expect(outcome, `seed ${seed}`).toMatchObject({ status: 'compensated', failure: { step: 'f' } })
-    expect(log, `seed ${seed}`).toEqual([...'abcdef', ...['undo e', 'undo d', 'undo c', 'undo b', 'undo a']])
-  })
+  itWithAnySeed(
+    'records each step once, whatever answers are lost and although the leader dies',
+    async () => {
+      const client = unsure(newClient({ timeoutMs: 20_000 }), 0.3)
+      const log: string[] = []
+      const failing = steps('abcdef', log, (what) => what === 'f')
+      const crash = {
+        name: 'crash',
+        run: loseLeader,
+      }
+      const own = saga(client.kv, newName(), [...failing.slice(0, 3), crash, ...failing.slice(3)], {
+        retryMs: 5,
+      })
+      const outcome = await own.run('1', 1)
+      expect(outcome).toMatchObject({ status: 'compensated', failure: { step: 'f' } })
+      expect(log).toEqual([...'abcdef', ...['undo e', 'undo d', 'undo c', 'undo b', 'undo a']])
+    },
+  )
 
   it('stops between two steps when its signal fires, and is resumed', async () => {
     const log: string[] = []
@@ -353,7 +350,7 @@ describe('a saga', () => {
     const errors: unknown[] = []
     const onError = (error: unknown) => errors.push(error)
     const resuming = saga(kv, name, steps('xb', [])).keepResuming({ signal: end.signal, onError })
-    while (errors.length === 0) await new Promise(setImmediate)
+    while (errors.length === 0) await sleep(100)
     for (let n = 0; n < 4; n++) {
       const key = `saga/${name}/owner/1/${n}`
       await kv.put(key, '')
@@ -361,7 +358,7 @@ describe('a saga', () => {
     }
     // The watch delivers the next one after all of these.
     await leaveBehind(name, '2')
-    while (errors.length === 1) await new Promise(setImmediate)
+    while (errors.length === 1) await sleep(100)
     expect(errors).toMatchObject(Array(2).fill({ code: 'saga_steps_differ' }))
     for (const minute of [1, 2, 3]) {
       await sleep(61_000)
@@ -394,7 +391,7 @@ describe('a saga', () => {
     await leaveBehind(name, 'other')
     await other.promise
     goOn.resolve()
-    while ((await own.get('long'))?.status !== 'completed') await new Promise(setImmediate)
+    while ((await own.get('long'))?.status !== 'completed') await sleep(100)
     end.abort()
     await resuming
     expect(await own.run('other', 1)).toMatchObject({ status: 'completed' })
@@ -405,7 +402,7 @@ describe('a saga', () => {
     const goOn = Promise.withResolvers<void>()
     const long = saga<number>(kv, name, [{ name: 'a', run: () => goOn.promise }])
     const running = Array.from({ length: 20 }, (_, n) => long.run(`long ${n}`, 1))
-    while ((await kv.count({ prefix: `saga/${name}/owner/` })) < 20) await new Promise(setImmediate)
+    while ((await kv.count({ prefix: `saga/${name}/owner/` })) < 20) await sleep(100)
     const asked: string[] = []
     let store = withCall(kv, 'txn', (txn, options) => {
       asked.push('txn')
@@ -419,13 +416,13 @@ describe('a saga', () => {
     const standing = saga(store, name, steps('ab', []))
     const resuming = standing.keepResuming({ signal: end.signal })
     await leaveBehind(name, 'first')
-    while ((await standing.get('first'))?.status !== 'completed') await new Promise(setImmediate)
+    while ((await standing.get('first'))?.status !== 'completed') await sleep(100)
     const before = asked.length
     const short = saga(kv, name, steps('ab', []))
     for (let n = 0; n < 5; n++) await short.run(`short ${n}`, 1)
     // The watch delivers this one after all of these.
     await leaveBehind(name, 'last')
-    while ((await standing.get('last'))?.status !== 'completed') await new Promise(setImmediate)
+    while ((await standing.get('last'))?.status !== 'completed') await sleep(100)
     end.abort()
     await resuming
     // These calls take over the last saga.
@@ -435,7 +432,7 @@ describe('a saga', () => {
     await Promise.all(running)
   })
 
-  it('goes on at once with one that it has taken over and lost again', { timeout: 40_000 }, async () => {
+  it('goes on at once with one that it has taken over and lost again', async () => {
     const name = newName()
     await leaveBehind(name, '1')
     const errors: unknown[] = []
@@ -454,16 +451,14 @@ describe('a saga', () => {
       },
     ])
     const resuming = own.keepResuming({ signal: end.signal, onError: (error) => errors.push(error) })
-    while ((await own.get('1'))?.status !== 'completed') await new Promise(setImmediate)
+    while ((await own.get('1'))?.status !== 'completed') await sleep(100)
     end.abort()
     await resuming
     expect(errors).toMatchObject([{ code: 'saga_taken_over' }])
     expect(runs).toBe(2)
   })
 
-  it('looks at all again when history was compacted before it could hear of one', {
-    timeout: 40_000,
-  }, async () => {
+  it('looks at all again when history was compacted before it could hear of one', async () => {
     const name = newName()
     let looks = 0
     const store = withCall(kv, 'list', async function* (options) {
@@ -478,7 +473,7 @@ describe('a saga', () => {
     const errors: unknown[] = []
     const own = saga(store, name, steps('ab', []))
     const resuming = own.keepResuming({ signal: end.signal, onError: (error) => errors.push(error) })
-    while ((await own.get('1'))?.status !== 'completed') await new Promise(setImmediate)
+    while ((await own.get('1'))?.status !== 'completed') await sleep(100)
     end.abort()
     await resuming
     expect(errors).toEqual([])
@@ -619,7 +614,7 @@ describe('a saga', () => {
     const onError = (error: unknown) => errors.push(error)
     const resuming = saga(store, name, steps('ab', [])).keepResuming({ signal: end.signal, onError })
     await watching.promise
-    while ((await other.get('1')) !== undefined) await new Promise(setImmediate)
+    while ((await other.get('1')) !== undefined) await sleep(100)
     end.abort()
     await resuming
     expect(errors).toEqual([])

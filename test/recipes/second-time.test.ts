@@ -1,6 +1,6 @@
 // Recipes that are begun again after their end, whose store changes in the middle of a call, or answers late.
 
-import { beforeAll, describe, expect, it, vi } from 'vitest'
+import { describe, expect } from 'vitest'
 import { type Client, CompactedError, type Txn } from '../../src/client/index.ts'
 import {
   barrier,
@@ -14,12 +14,8 @@ import {
   topic,
 } from '../../src/recipes/index.ts'
 import { noLeader } from './client-errors.ts'
-import { sleep, virtualCluster } from './virtual-cluster.ts'
+import { it, kv, sleep } from './simulated-test.ts'
 import { withCall } from './with-call.ts'
-
-const cluster = virtualCluster()
-const kv = cluster.client()
-beforeAll(() => void vi.spyOn(process, 'emitWarning').mockImplementation(() => {}))
 
 const compacted = () =>
   new CompactedError('compacted', { code: 'compacted', written: 'no' }, { compactRevision: 1, resumeFrom: 2 })

@@ -1,12 +1,10 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, vi } from 'vitest'
 import { AbortedError, type Client } from '../../src/client/index.ts'
 import { type Instance, type Registration, type Resolver, registry } from '../../src/recipes/index.ts'
 import { unknownOutcome } from './client-errors.ts'
-import { sleep, VirtualCluster, virtualCluster } from './virtual-cluster.ts'
+import { it, kv, newClient, node, sleep } from './simulated-test.ts'
 import { withCall } from './with-call.ts'
 
-const cluster = virtualCluster()
-const kv: Client = cluster.client()
 let services = 0
 
 /** A session renews its lease after each third of it, and notices then that the lease was revoked. */
@@ -67,7 +65,7 @@ describe('a registry', () => {
   })
 
   it('ends its watch when its client is closed', async () => {
-    const client = cluster.client()
+    const client = newClient()
     const watching = (async () => {
       for await (const _ of registry(client, newService()).watch()) await client.close()
     })()
@@ -76,7 +74,7 @@ describe('a registry', () => {
 
   it('removes an instance whose process has died', async () => {
     const own = registry(kv, newService())
-    const dying = cluster.client()
+    const dying = newClient()
     await registry(dying, `api${services}`).register({ url: 'dying', ttlMs: 1_000 })
     expect(urls(await own.list())).toEqual(['dying'])
     await dying.close()
@@ -107,7 +105,7 @@ describe('a registry', () => {
 
   it('leaves no instance behind when it is closed while it registers again', async () => {
     const service = newService()
-    const client = cluster.client()
+    const client = newClient()
     const inSession = Promise.withResolvers<void>()
     const goOn = Promise.withResolvers<void>()
     let sessions = 0
@@ -174,7 +172,7 @@ describe('a registry', () => {
 
   it('an instance that another process has replaced takes nothing from it', async () => {
     const service = newService()
-    const before = await registry(cluster.client(), service).register({ id: 'a', url: 'before' })
+    const before = await registry(newClient(), service).register({ id: 'a', url: 'before' })
     const own = registry(kv, service)
     const after = await own.register({ id: 'a', url: 'after' })
     await expect(before.update({ weight: 0 })).rejects.toMatchObject({
@@ -192,7 +190,7 @@ describe('a registry', () => {
 
   it('a replaced instance reports it, waits, and is listed again when the other one is gone', async () => {
     const service = newService()
-    const [oldClient, newClient] = [cluster.client(), cluster.client()]
+    const [oldClient, ownClient] = [newClient(), newClient()]
     let sessions = 0
     const counted = withCall(oldClient, 'session', (options) => {
       sessions += 1
@@ -202,7 +200,7 @@ describe('a registry', () => {
     const onProblem = (error: unknown) => problems.push((error as { readonly code?: unknown }).code)
     const ttlMs = 3_000
     const before = await registry(counted, service).register({ id: 'a', url: 'before', ttlMs, onProblem })
-    const after = await registry(newClient, service).register({ id: 'a', url: 'after', ttlMs })
+    const after = await registry(ownClient, service).register({ id: 'a', url: 'after', ttlMs })
     await sleep(1_100)
     expect([before.isRegistered, after.isRegistered, problems]).toEqual([
       false,
@@ -217,7 +215,7 @@ describe('a registry', () => {
     expect(urls(await registry(kv, service).list())).toEqual(['after'])
     expect([problems.length, sessions]).toEqual([1, 1])
     // The new process dies.
-    await newClient.close()
+    await ownClient.close()
     await sleep(5_000)
     expect(urls(await registry(kv, service).list())).toEqual(['before'])
     expect([before.isRegistered, problems.length]).toEqual([true, 1])
@@ -246,9 +244,9 @@ describe('a registry', () => {
     expect(urls(await registry(kv, service).list())).toEqual(['u'])
     expect(problems).toEqual(['registration_lost', 'registration_lost'])
     // An outage that is shorter than its lease is no problem.
-    cluster.isDown = true
+    node().pause()
     await sleep(2_000)
-    cluster.isDown = false
+    node().resume()
     await sleep(2_000)
     expect([instance.isRegistered, problems.length]).toEqual([true, 2])
     await instance.close()
@@ -270,9 +268,7 @@ describe('a registry', () => {
     await kv.put(foreign, '{"of":"somebody else"}')
     await kv.put(text, 'of somebody else')
     await own.register({ id: 'a', url: 'one' })
-    const warnings: string[] = []
-    const onWarning = ({ message }: Error) => warnings.push(message)
-    process.on('warning', onWarning)
+    const warned = vi.spyOn(process, 'emitWarning')
     const errors: string[] = []
     const onError = (error: unknown) => errors.push((error as Error).message)
     await using resolver = own.resolver({ confirmMs: 20, onError })
@@ -290,10 +286,7 @@ describe('a registry', () => {
       expect(urls(instances)).toEqual(['one'])
       break
     }
-    // The process emits warnings in the next turn of the event loop.
-    await new Promise(setImmediate)
-    process.off('warning', onWarning)
-    expect(warnings).toEqual(reports)
+    expect(warned.mock.calls.map(([warning]) => warning)).toEqual(reports)
   })
 
   it('resolves in turn, in proportion to the weights', async () => {
@@ -311,7 +304,7 @@ describe('a registry', () => {
     const small = await own.register({ id: 'b', url: 'b', weight: 1 })
     await using resolver = own.resolver()
     const knows = async (weight: number) => {
-      while (resolver.instances[0]?.weight !== weight) await new Promise(setImmediate)
+      while (resolver.instances[0]?.weight !== weight) await sleep(10)
     }
     await resolved(resolver, 502)
     await large.update({ weight: 1 })
@@ -522,8 +515,7 @@ describe('a registry', () => {
   })
 
   it('goes on with what it knew last when the registry cannot be reached, and says so', async () => {
-    await using lonely = new VirtualCluster()
-    const own = registry(lonely.client({ timeoutMs: 500 }), 'api')
+    const own = registry(newClient({ timeoutMs: 500 }), 'api')
     await own.register({ url: 'one' })
     const errors: unknown[] = []
     await using resolver = own.resolver({
@@ -532,20 +524,19 @@ describe('a registry', () => {
       onError: (error) => errors.push(error),
     })
     expect(await resolver.resolve()).toMatchObject({ url: 'one', isStale: false })
-    await lonely.nodes[0]?.crash()
+    node().pause()
     while (resolver.confirmedMsAgo < 300 || errors.length === 0)
       await new Promise((done) => setTimeout(done, 10))
     expect(await resolver.resolve()).toMatchObject({ url: 'one', isStale: true })
-    await lonely.nodes[0]?.start()
+    node().resume()
     while (resolver.confirmedMsAgo > 300) await new Promise((done) => setTimeout(done, 10))
     expect(await resolver.resolve()).toMatchObject({ isStale: false })
   })
 
   it('fails when nothing is known in time, and refuses what is no option', async () => {
-    await using lonely = new VirtualCluster()
-    await lonely.nodes[0]?.crash()
+    node().pause()
     await expect(
-      registry(lonely.client({ timeoutMs: 200 }), 'b')
+      registry(newClient({ timeoutMs: 200 }), 'b')
         .resolver({ timeoutMs: 100 })
         .resolve(),
     ).rejects.toMatchObject({

@@ -1,11 +1,9 @@
 // A topic that got the option `ageMs` in a later version of the service, or in one of its processes first.
 
-import { expect, it } from 'vitest'
+import { expect } from 'vitest'
 import { topic } from '../../src/recipes/topic.ts'
-import { virtualCluster } from './virtual-cluster.ts'
+import { it, kv } from './simulated-test.ts'
 
-const cluster = virtualCluster()
-const kv = cluster.client()
 const AGE_MS = 3_600_000
 
 it('a group gets the messages that were published before the option was there', async () => {

@@ -1,23 +1,20 @@
 // The position of a group, as its active member knows it: each acknowledgement replaces the position that was read or
 // written last.
 
-import { expect, it } from 'vitest'
+import { expect } from 'vitest'
 import { topic } from '../../src/recipes/index.ts'
-import { virtualCluster } from './virtual-cluster.ts'
+import { it, kv, newClient } from './simulated-test.ts'
 import { withCall } from './with-call.ts'
-
-const cluster = virtualCluster()
-const other = cluster.client()
 
 /** A member that has received the first of five messages, and the number of transactions that it has sent. */
 async function member(name: string) {
-  const own = cluster.client()
+  const own = newClient()
   const sent = { txns: 0 }
   const counting = withCall(own, 'txn', (...args) => {
     sent.txns += 1
     return own.txn(...args)
   })
-  const news = topic(other, name)
+  const news = topic(kv, name)
   for (const value of ['1', '2', '3', '4', '5']) await news.publish(value)
   const messages = topic(counting, name).subscribe({ group: 'g', from: 'oldest' })
   const next = async () => {
@@ -71,7 +68,7 @@ it('a position that was forgotten meanwhile is written again', async () => {
 })
 
 it('of a group that begins later than the store is at most the revision of the store', async () => {
-  const news = topic(other, 'later')
+  const news = topic(kv, 'later')
   const revision = await news.publish('old')
   const end = new AbortController()
   const messages = news.subscribe({ group: 'g', from: revision + 1_000, signal: end.signal })

@@ -1,55 +1,50 @@
 // A topic whose records an import has restored: the cluster has fewer revisions than the old one had, or more.
 
-import { beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
-import type { Client, KvRecord } from '../../src/client/index.ts'
+import { beforeAll, describe, expect, test } from 'vitest'
+import type { KvRecord } from '../../src/client/index.ts'
 import { topic } from '../../src/recipes/topic.ts'
-import { sleep, VirtualCluster, virtualCluster } from './virtual-cluster.ts'
+import { inSimulation, it, kv, sleep } from './simulated-test.ts'
 
-const cluster = virtualCluster()
-const kv = cluster.client()
 const COUNT = 60
 /** The position of a group and the mark of the trim, of the old cluster. */
 const former: { readonly key: Uint8Array; readonly value: Uint8Array; readonly revision: number }[] = []
 
-beforeAll(async () => {
-  vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
-  await using old = new VirtualCluster()
-  const client = old.client()
-  const orders = topic(client, 'orders', { messagesMax: 10 })
-  let last = 0
-  for (let n = 0; n < COUNT - 20; n++) last = await orders.publish(String(n))
-  for await (const message of orders.subscribe({ group: 'billing', from: 'oldest' })) {
-    await message.ack()
-    if (message.revision === last) break
-  }
-  for (const name of ['position/billing', 'trimmed']) {
-    const record = await client.get(`topic/orders/${name}`)
-    if (record === undefined) throw new Error(`${name} is missing`)
-    const { revision } = record.json() as { readonly revision: number }
-    former.push({ key: record.keyBytes, value: record.value, revision })
-  }
-})
+beforeAll(() =>
+  inSimulation(async () => {
+    const orders = topic(kv, 'orders', { messagesMax: 10 })
+    let last = 0
+    for (let n = 0; n < COUNT - 20; n++) last = await orders.publish(String(n))
+    for await (const message of orders.subscribe({ group: 'billing', from: 'oldest' })) {
+      await message.ack()
+      if (message.revision === last) break
+    }
+    for (const name of ['position/billing', 'trimmed']) {
+      const record = await kv.get(`topic/orders/${name}`)
+      if (record === undefined) throw new Error(`${name} is missing`)
+      const { revision } = record.json() as { readonly revision: number }
+      former.push({ key: record.keyBytes, value: record.value, revision })
+    }
+  }),
+)
 
 /** Publishes messages. Imports the records of the old cluster before the one with the number `at`. */
-async function publishAround(client: ReturnType<VirtualCluster['client']>, at: number): Promise<string[]> {
+async function publishAround(at: number): Promise<string[]> {
   const published: string[] = []
   for (let n = 0; n <= COUNT; n++) {
     if (n === at)
       for (const { key, value, revision } of former) {
-        const imported = await client.put(key, value)
+        const imported = await kv.put(key, value)
         expect(imported.revision > revision).toBe(at > 0)
       }
     published.push(String(n))
-    await topic(client, 'orders').publish(String(n))
+    await topic(kv, 'orders').publish(String(n))
   }
   return published
 }
 
 it.each([0, COUNT])('a group gets all messages, of which %d were published before the import', async (at) => {
-  await using own = new VirtualCluster()
-  const client = own.client()
-  const published = await publishAround(client, at)
-  const orders = topic(client, 'orders')
+  const published = await publishAround(at)
+  const orders = topic(kv, 'orders')
   // The number of the old cluster would hide messages.
   expect(await orders.position('billing')).toBe(0)
   const got: string[] = []
@@ -65,12 +60,10 @@ it.each([0, COUNT])('a group gets all messages, of which %d were published befor
 it.each([0, COUNT])(
   'a slow subscriber gets all messages, of which %d were published before the import',
   async (at) => {
-    await using own = new VirtualCluster()
-    const client = own.client()
-    const messages = topic(client, 'orders').subscribe({ from: 'next' })
+    const messages = topic(kv, 'orders').subscribe({ from: 'next' })
     const first = messages.next()
     await sleep(100)
-    const published = await publishAround(client, at)
+    const published = await publishAround(at)
     await sleep(1_100)
     const got = [(await first).value?.text()]
     while (got.at(-1) !== published.at(-1)) {
@@ -85,27 +78,26 @@ it.each([0, COUNT])(
 
 describe('a topic that was moved to another cluster, whose group has read a part of it,', () => {
   /** The topic as the old cluster has it: the group has acknowledged the message with this number. */
-  async function makeTopic(acked: number, messagesMax = 1_000) {
-    await using old = new VirtualCluster()
-    const client = old.client()
-    const jobs = topic(client, 'jobs', { messagesMax })
-    const published: number[] = []
-    for (let n = 0; n < 10; n++) published.push(await jobs.publish(String(n)))
-    for await (const message of jobs.subscribe({ group: 'g', from: 'oldest' })) {
-      await message.ack()
-      if (message.text() === String(acked)) break
-    }
-    for (let n = 10; n < 60; n++) published.push(await jobs.publish(String(n)))
-    const records: KvRecord[] = []
-    for await (const record of client.list({ prefix: 'topic/jobs/' })) records.push(record)
-    const copied = records.toSorted((a, b) => a.modRevision - b.modRevision)
-    return { records: copied, position: published[acked] ?? 0, last: published.at(-1) ?? 0 }
-  }
+  const makeTopic = (acked: number, messagesMax = 1_000) =>
+    inSimulation(async () => {
+      const jobs = topic(kv, 'jobs', { messagesMax })
+      const published: number[] = []
+      for (let n = 0; n < 10; n++) published.push(await jobs.publish(String(n)))
+      for await (const message of jobs.subscribe({ group: 'g', from: 'oldest' })) {
+        await message.ack()
+        if (message.text() === String(acked)) break
+      }
+      for (let n = 10; n < 60; n++) published.push(await jobs.publish(String(n)))
+      const records: KvRecord[] = []
+      for await (const record of kv.list({ prefix: 'topic/jobs/' })) records.push(record)
+      const copied = records.toSorted((a, b) => a.modRevision - b.modRevision)
+      return { records: copied, position: published[acked] ?? 0, last: published.at(-1) ?? 0 }
+    })
 
   /** Messages of the group, up to the last one. */
-  async function readAll(client: Client): Promise<{ readonly texts: string[]; readonly missed: boolean[] }> {
+  async function readAll(): Promise<{ readonly texts: string[]; readonly missed: boolean[] }> {
     const [texts, missed]: [string[], boolean[]] = [[], []]
-    for await (const message of topic(client, 'jobs').subscribe({ group: 'g' })) {
+    for await (const message of topic(kv, 'jobs').subscribe({ group: 'g' })) {
       texts.push(message.text())
       missed.push(message.missed)
       await message.ack()
@@ -114,45 +106,47 @@ describe('a topic that was moved to another cluster, whose group has read a part
     return { texts, missed }
   }
 
-  async function move(records: readonly KvRecord[], above: number): Promise<Client> {
-    const own = new VirtualCluster()
-    onTestFinished(() => own[Symbol.asyncDispose]())
-    const client = own.client()
-    while ((await client.put('other', '')).revision <= above);
-    for (const { keyBytes, value } of records) await client.put(keyBytes, value)
-    return client
+  async function move(records: readonly KvRecord[], above: number): Promise<void> {
+    while ((await kv.put('other', '')).revision <= above);
+    for (const { keyBytes, value } of records) await kv.put(keyBytes, value)
   }
 
-  it('loses nothing, and keeps its position, where the revisions are above those of the old one', async () => {
+  test('loses nothing, and keeps its position, where the revisions are above those of the old one', async () => {
     const { records, position, last } = await makeTopic(3)
-    const client = await move(records, last)
-    expect(await topic(client, 'jobs').position('g')).toBe(position)
-    await topic(client, 'jobs').publish('last')
-    const { texts, missed } = await readAll(client)
-    expect(texts).toEqual([...Array.from({ length: 60 }, (_, n) => String(n)), 'last'])
-    expect(missed).not.toContain(true)
-    expect(await topic(client, 'jobs').position('g')).toBeGreaterThan(last)
+    await inSimulation(async () => {
+      await move(records, last)
+      expect(await topic(kv, 'jobs').position('g')).toBe(position)
+      await topic(kv, 'jobs').publish('last')
+      const { texts, missed } = await readAll()
+      expect(texts).toEqual([...Array.from({ length: 60 }, (_, n) => String(n)), 'last'])
+      expect(missed).not.toContain(true)
+      expect(await topic(kv, 'jobs').position('g')).toBeGreaterThan(last)
+    })
   })
 
-  it('is notified of messages that the old one has trimmed behind its position', async () => {
+  test('is notified of messages that the old one has trimmed behind its position', async () => {
     const { records, last } = await makeTopic(3, 20)
-    const client = await move(records, last)
-    await topic(client, 'jobs').publish('last')
-    const { texts, missed } = await readAll(client)
-    expect(texts.length).toBeLessThan(57)
-    expect([missed[0], missed.lastIndexOf(true)]).toEqual([true, 0])
+    await inSimulation(async () => {
+      await move(records, last)
+      await topic(kv, 'jobs').publish('last')
+      const { texts, missed } = await readAll()
+      expect(texts.length).toBeLessThan(57)
+      expect([missed[0], missed.lastIndexOf(true)]).toEqual([true, 0])
+    })
   })
 
-  it('is notified where the revisions are below those of the old one', async () => {
+  test('is notified where the revisions are below those of the old one', async () => {
     const { records, last } = await makeTopic(3)
-    const client = await move(records.slice(-20), 0)
-    // The positions of the old cluster are no revisions of this one.
-    expect(await topic(client, 'jobs').position('g')).toBeUndefined()
-    for (const { key, value } of records) if (!key.includes('/message/')) await client.put(key, value)
-    expect(await topic(client, 'jobs').position('g')).toBe(0)
-    while ((await client.put('other', '')).revision <= last + 10);
-    await topic(client, 'jobs').publish('last')
-    expect(await readAll(client)).toEqual({ texts: ['last'], missed: [true] })
+    await inSimulation(async () => {
+      await move(records.slice(-20), 0)
+      // The positions of the old cluster are no revisions of this one.
+      expect(await topic(kv, 'jobs').position('g')).toBeUndefined()
+      for (const { key, value } of records) if (!key.includes('/message/')) await kv.put(key, value)
+      expect(await topic(kv, 'jobs').position('g')).toBe(0)
+      while ((await kv.put('other', '')).revision <= last + 10);
+      await topic(kv, 'jobs').publish('last')
+      expect(await readAll()).toEqual({ texts: ['last'], missed: [true] })
+    })
   })
 })
 

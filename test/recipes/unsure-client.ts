@@ -3,7 +3,7 @@
 
 import type { Client } from '../../src/client/index.ts'
 import { unknownOutcome } from './client-errors.ts'
-import { sleep } from './virtual-cluster.ts'
+import { sleep } from './simulated-test.ts'
 
 export interface Unsure {
   /** The client with these transactions. */
@@ -15,10 +15,10 @@ export interface Unsure {
 }
 
 /**
- * `draw` returns a number from 0 to 1. `share`: share of transactions with an unknown outcome. The first one always has
- * it: a run with few transactions has one too.
+ * `share`: share of transactions with an unknown outcome. The first one always has it: a run with few transactions has
+ * one too.
  */
-export function unsure(kv: Client, draw: () => number, share: number): Unsure {
+export function unsure(kv: Client, share: number): Unsure {
   const state: Unsure = {
     eaten: 0,
     isOn: true,
@@ -29,11 +29,11 @@ export function unsure(kv: Client, draw: () => number, share: number): Unsure {
         const call = member.bind(kv)
         if (name !== 'txn') return call
         return async (...args: readonly unknown[]) => {
-          if (!state.isOn || (draw() >= share && state.eaten > 0)) return call(...args)
+          if (!state.isOn || (Math.random() >= share && state.eaten > 0)) return call(...args)
           state.eaten += 1
-          const kind = draw()
+          const kind = Math.random()
           if (kind < 0.5) await call(...args)
-          else if (kind < 0.8) void sleep(draw() * 30).then(() => call(...args).catch(() => undefined))
+          else if (kind < 0.8) void sleep(Math.random() * 30).then(() => call(...args).catch(() => undefined))
           throw unknownOutcome()
         }
       },

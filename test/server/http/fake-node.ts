@@ -24,7 +24,7 @@ import {
   versionRange,
 } from '../../../src/kv/index.ts'
 import type { Outcome, RangeToRead, Request, Rows } from '../../../src/kv/types.ts'
-import { TABLE_AUTH, TABLE_KEY_METADATA, TABLE_LEASES } from '../../../src/kv/types.ts'
+import { TABLE_AUTH, TABLE_KEY_METADATA } from '../../../src/kv/types.ts'
 import type { ReadGrant } from '../../../src/operations/forms/index.ts'
 import {
   compareKeys,
@@ -46,9 +46,7 @@ import type {
 } from '../../../src/raft/types.ts'
 import { asIndex, asReplicaId, asTerm } from '../../../src/raft/types.ts'
 import { type Auth, AuthView } from '../../../src/server/node/apply/auth-view.ts'
-import type { Clock } from '../../../src/server/node/clock.ts'
 import type { KvNode } from '../../../src/server/node/kv-node.ts'
-import { LeaseKeeper } from '../../../src/server/node/leases/lease-keeper.ts'
 import type { LeaseNow } from '../../../src/server/node/leases/lease-rows.ts'
 import { leaseNow, scanKeysOfLease, scanLeases } from '../../../src/server/node/leases/lease-rows.ts'
 import { type DriverLimits, driverLimits } from '../../../src/server/node/limits.ts'
@@ -148,29 +146,23 @@ export class FakeNode implements KvNode {
     damaged: (what: string) => new Error(what),
   }
 
-  readonly #clock: Clock
-  /** undefined: nothing ends leases, and each keep-alive is an entry. */
-  #keeper: LeaseKeeper | undefined
-
-  constructor(
-    settings: Partial<KvSettings> = {},
-    limits: Partial<DriverLimits> = {},
-    clock: Clock = systemClock,
-    peer?: FakeNode,
-  ) {
-    this.#clock = clock
+  constructor(settings: Partial<KvSettings> = {}, limits: Partial<DriverLimits> = {}, peer?: FakeNode) {
     this.#machine =
       peer === undefined
-        ? new Machine(initialState(settings), { ...driverLimits, ...limits }, clock, {
-            get: (rowKey) => this.#row(rowKey),
-            scan: (range) => this.scan(range),
-          })
+        ? new Machine(
+            initialState(settings),
+            { ...driverLimits, ...limits },
+            {
+              get: (rowKey) => this.#row(rowKey),
+              scan: (range) => this.scan(range),
+            },
+          )
         : peer.#machine
   }
 
   /** Another node of its cluster. */
   createPeer(name: string): FakeNode {
-    const peer = new FakeNode({}, {}, this.#clock, this)
+    const peer = new FakeNode({}, {}, this)
     const { clusterId, leaderName, configuration } = this
     return Object.assign(peer, { name, clusterId, leaderName, configuration })
   }
@@ -206,36 +198,6 @@ export class FakeNode implements KvNode {
 
   get #heads(): MemoryRows {
     return this.#machine.heads
-  }
-
-  /** From now on it leads by its clock: it confirms keep-alives, and ends leases. Returns a function that stops it. */
-  keepLeases(): () => void {
-    const node = this
-    const keeper = new LeaseKeeper(
-      {
-        appliedTerm: this.term,
-        isApplying: false,
-        get state() {
-          return node.state
-        },
-        leading: () => ({ term: this.term, clusterTimeMs: this.#clock.now() }),
-        scan: (range) => this.scan(range),
-        confirm: (_, done) => this.#clock.soon(() => done(undefined)),
-        propose: (request, timeoutMs, done) =>
-          this.propose(request, timeoutMs, (result) =>
-            done(result.ok ? { ok: true, value: result.value.outcome } : result),
-          ),
-        forwardToLeader: () => false,
-        failed: (error) => {
-          throw error
-        },
-      },
-      this.#clock,
-      driverLimits,
-    )
-    this.#keeper = keeper
-    keeper.check()
-    return () => keeper.stop()
   }
 
   watch(request: PermittedWatch, sink: WatchSink): Result<WatchHandle> {
@@ -433,10 +395,6 @@ export class FakeNode implements KvNode {
 
   keepAlive(ids: readonly LeaseId[], timeoutMs: number, done: Done<readonly (number | undefined)[]>): void {
     this.asked.push({ timeoutMs })
-    if (this.#keeper !== undefined && this.problem === undefined) {
-      this.#keeper.keepAlive(ids, timeoutMs, done)
-      return
-    }
     this.#later(() => {
       if (this.problem !== undefined) return { ok: false, problem: this.problem }
       const { outcome } = this.#apply({
@@ -451,8 +409,7 @@ export class FakeNode implements KvNode {
 
   lease(id: LeaseId): LeaseNow | undefined {
     const storage = { get: (rowKey: Uint8Array) => this.#row(rowKey) }
-    this.#advance()
-    return leaseNow(id, storage, this.state, this.clusterTimeMs, this.#keeper?.remainingMs(id))
+    return leaseNow(id, storage, this.state, this.clusterTimeMs, undefined)
   }
 
   remainingTtls(
@@ -460,15 +417,13 @@ export class FakeNode implements KvNode {
     _timeoutMs: number,
     done: (ttlsMs: (number | undefined)[]) => void,
   ): void {
-    const kept = this.#keeper?.remainingTtlsFor(ids)
-    setImmediate(() => done(kept?.slice() ?? ids.map((id) => this.knownTtls.get(id))))
+    setImmediate(() => done(ids.map((id) => this.knownTtls.get(id))))
   }
 
   listLeases(after: LeaseId | undefined): SlicedScan<LeaseNow & { readonly id: LeaseId }> {
     const get = (rowKey: Uint8Array): Uint8Array | undefined => this.#row(rowKey)
     const storage = { get, scan: (range: Range) => this.scan(range) }
-    this.#advance()
-    return scanLeases(after, storage, this.state, this.clusterTimeMs, (id) => this.#keeper?.remainingMs(id))
+    return scanLeases(after, storage, this.state, this.clusterTimeMs, () => undefined)
   }
 
   keysOfLease(id: LeaseId): SlicedScan<Uint8Array> {
@@ -565,13 +520,7 @@ export class FakeNode implements KvNode {
     setImmediate(hold === undefined ? run : () => hold(run))
   }
 
-  /** Cluster time is that of the clock once the node leads by it. */
-  #advance(): void {
-    if (this.#keeper !== undefined) this.clusterTimeMs = this.#clock.now()
-  }
-
   #apply(request: Request) {
-    this.#advance()
     const { kind, version } = requestKind(request)
     const body = encodeRequest(request, commandDigest).slice()
     const tableOf = (key: Uint8Array) => (key[0] === TABLE_KEY_METADATA ? this.#heads : this.#rows)
@@ -600,7 +549,6 @@ export class FakeNode implements KvNode {
         ),
       write: ({ key, value, rest = new Uint8Array() }) => {
         if (key[0] === TABLE_AUTH) this.#machine.auth.rowChanged(key)
-        if (key[0] === TABLE_LEASES) this.#keeper?.rowChanged(key, value, this.clusterTimeMs)
         if (value === undefined) {
           tableOf(key).edit([[keyString(key), undefined]])
           return { mix: 0, crc: 0 }
@@ -614,7 +562,6 @@ export class FakeNode implements KvNode {
     this.state = applied.state
     const steps = this.watches.applied(applied.state)
     if (steps !== undefined) runSteps(steps)
-    this.#keeper?.check()
     return applied
   }
 
@@ -665,10 +612,10 @@ class Machine {
   readonly watches: WatchHub
   readonly watchFailures: unknown[] = []
 
-  constructor(state: KvState, limits: DriverLimits, clock: Clock, storage: Pick<Storage, 'get' | 'scan'>) {
+  constructor(state: KvState, limits: DriverLimits, storage: Pick<Storage, 'get' | 'scan'>) {
     this.state = state
     const lifecycle = { fail: (error: unknown) => void this.watchFailures.push(error) }
-    this.watches = new WatchHub({ clock, limits, storage, state, lifecycle })
+    this.watches = new WatchHub({ clock: systemClock, limits, storage, state, lifecycle })
   }
 
   clear(state: KvState): void {
