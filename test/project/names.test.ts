@@ -39,7 +39,9 @@ test('no two exported types share a name', () => {
 
 test('every TypeScript file that a comment or a page names is there', () => {
   const pages = globSync('{*.md,{bench,deploy,docs,jepsen-lite,src,test,web}/**/*.md}', { cwd: root })
-  const code = globSync('{*.ts,{bench,jepsen-lite,scripts,src,test,web}/**/*.{ts,tsx,mjs}}', { cwd: root })
+  const code = globSync('{*.ts,{bench,docs,jepsen-lite,scripts,src,test,web}/**/*.{ts,tsx,mjs}}', {
+    cwd: root,
+  })
   const known = new Set([...code, 'counter.test.ts'].map((path) => basename(path)))
   const gone = [...pages, ...code].flatMap((path) =>
     proseLines(path).flatMap((line) =>
