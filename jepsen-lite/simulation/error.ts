@@ -26,6 +26,8 @@ export interface FailedRun {
   readonly seed: number
   /** Text of the schedule. Empty: no faults. */
   readonly schedule: string
+  /** Runs that fail in the same way have the same: the name of a rule, or an error with its place. */
+  readonly subject: string
   /** Virtual time of the failure, in milliseconds since the body began. */
   readonly virtualMs: number
   /** The last steps of the run, oldest first. */
@@ -41,6 +43,8 @@ export class SimulationError extends Error {
   readonly code: SimulationErrorCode
   /** @internal */
   readonly what: string
+  /** @internal */
+  readonly subject: string
   readonly seed: number
   readonly schedule: string
   readonly virtualMs: number
@@ -48,7 +52,7 @@ export class SimulationError extends Error {
   #report: string | undefined
 
   constructor(code: SimulationErrorCode, what: string, run: FailedRun, options?: ErrorOptions) {
-    const { seed, schedule, virtualMs, trace } = run
+    const { seed, schedule, subject, virtualMs, trace } = run
     const again = schedule === '' ? `{ seed: ${seed} }` : `{ seed: ${seed}, schedule: '${schedule}' }`
     const lines = [
       what,
@@ -59,12 +63,13 @@ export class SimulationError extends Error {
     super(lines.join('\n'), options)
     this.code = code
     this.what = what
+    this.subject = subject
     this.seed = seed
     this.schedule = schedule
     this.virtualMs = virtualMs
     this.trace = trace
     // They would hide the message where the whole error is printed.
-    Object.defineProperty(this, 'trace', { enumerable: false })
+    for (const name of ['trace', 'subject']) Object.defineProperty(this, name, { enumerable: false })
   }
 
   /** Path of the report; undefined: none was written. */

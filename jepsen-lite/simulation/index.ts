@@ -37,6 +37,7 @@ export function runSimulation(options: SimulationOptions, body: Body): Promise<S
         seed,
         schedule: text,
         virtualMs,
+        subject: '',
         trace: [],
       })
       failed.set(error, history)

@@ -2,7 +2,6 @@
 // faults of that run.
 
 import { Random } from '../workload/random.ts'
-import { userFrame } from './awaited-places.ts'
 import { SimulationError } from './error.ts'
 import { isNode } from './schedule/fault.ts'
 import { drawSchedule, SimulatedSchedule, shrinkSchedule } from './schedule/index.ts'
@@ -161,11 +160,4 @@ class SeedSearch {
 }
 
 const isSameFailure = (one: SimulationError, other: SimulationError): boolean =>
-  one.code === other.code && subjectOf(one) === subjectOf(other)
-
-/** The rule that does not hold, or the error that was thrown, with its place. Other failures have other ones. */
-function subjectOf({ code, what, cause }: SimulationError): string {
-  if (code === 'always' || code === 'eventually') return what.replace(/" (does not hold|was not so).*$/s, '')
-  if (code === 'failed' && cause instanceof Error) return `${cause.name} ${userFrame(cause) ?? ''}`
-  return ''
-}
+  one.code === other.code && one.subject === other.subject

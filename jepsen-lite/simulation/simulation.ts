@@ -10,6 +10,7 @@ import {
   textCheck,
   timeoutCheck,
 } from '../../src/client/validators.ts'
+import { timingFault } from '../../src/raft/timing.ts'
 import { raftTiming } from '../../src/server/node/limits.ts'
 import { simulateClock } from '../history/clock.ts'
 import { RecordedHistory } from '../history/recorded-history.ts'
@@ -57,7 +58,7 @@ const QUIET_MS = 10_000
 const INSTANT_STEPS_MAX = 50_000
 /** Events of nodes that run before the test runner may do something. */
 const EVENTS_UNBROKEN_MAX = 2_000
-/** Steps that a failure shows. */
+/** The newest steps, which a failure has. */
 const TRACE_MAX = 200
 
 const VIRTUAL_MS_MAX = 600_000
@@ -69,6 +70,14 @@ interface Waiter {
   readonly process: VirtualProcess
   readonly resolve: () => void
   readonly place: Error
+}
+
+/** Facts about a failure, apart from its words. */
+interface FailureFacts extends ErrorOptions {
+  /** See `FailedRun`. */
+  readonly subject?: string | undefined
+  /** Made where the promise was made that does not hold. */
+  readonly place?: Error | undefined
 }
 
 /** A predicate that must become true. */
@@ -239,7 +248,9 @@ export class Simulation implements World {
       this.#noteLeftovers(this.#body)
       for (const { name, process, place } of this.#expected)
         if (process.live)
-          this.#fail('eventually', `"${name}" was not so when ${BODY} ended: ${AWAIT}`, {}, place)
+          this.#fail('eventually', `"${name}" was not so when ${BODY} ended: ${AWAIT}`, {
+            ...{ subject: name, place },
+          })
     }
     this.#body.after(0, () => {
       void Promise.resolve(body(this)).then(ended, (error: unknown) => this.#threw(BODY, error))
@@ -297,7 +308,9 @@ export class Simulation implements World {
     for (const { name, isSo, place } of this.#isClosing ? [] : this.#always) {
       const answer = this.#ask(isSo)
       if (answer !== true)
-        this.#fail('always', `"${name}" does not hold${because(answer)}`, causeOf(answer), place)
+        this.#fail('always', `"${name}" does not hold${because(answer)}`, {
+          ...{ subject: name, place, ...causeOf(answer) },
+        })
     }
     const waiters = this.#waiters
     if (waiters.length === 0) return
@@ -348,7 +361,10 @@ export class Simulation implements World {
 
   #threw(who: string, error: unknown, place?: Error): void {
     if (error instanceof SimulationError) this.#failure ??= error
-    else this.#fail('failed', `${who} has thrown: ${describe(error)}`, { cause: error }, place)
+    else {
+      const subject = error instanceof Error ? `${error.name} ${userFrame(error) ?? ''}` : undefined
+      this.#fail('failed', `${who} has thrown: ${describe(error)}`, { subject, place, cause: error })
+    }
   }
 
   /** A timer or a promise of the real world has led to code of a process: nothing says when. */
@@ -367,22 +383,15 @@ export class Simulation implements World {
     return error
   }
 
-  /** `place`: made where the promise was made that does not hold. */
-  #fail(code: SimulationErrorCode, what: string, options?: ErrorOptions, place?: Error): void {
-    this.#failure ??= this.#error(code, what, options, place)
+  #fail(code: SimulationErrorCode, what: string, about: FailureFacts = {}): void {
+    this.#failure ??= this.#error(code, what, about)
   }
 
-  #error(
-    code: SimulationErrorCode,
-    what: string,
-    options?: ErrorOptions,
-    place = new Error(what),
-  ): SimulationError {
+  #error(code: SimulationErrorCode, what: string, about: FailureFacts = {}): SimulationError {
+    const { subject = '', place = new Error(what), ...options } = about
     const run = {
-      seed: this.#seed,
-      schedule: this.#schedule.text,
-      virtualMs: this.#now,
-      trace: [...this.#trace],
+      ...{ seed: this.#seed, schedule: this.#schedule.text, subject, virtualMs: this.#now },
+      trace: this.#trace.slice(-TRACE_MAX),
     }
     const error = new SimulationError(code, what, run, options)
     const frames = userFrames(place)
@@ -521,7 +530,8 @@ export class Simulation implements World {
     this.#expected.add(expectation)
     time.push(time.now + ms, IO, undefined, () => {
       if (!this.#expected.has(expectation) || !expectation.process.live) return
-      this.#fail('eventually', `"${name}" was not so within ${showMs(ms)}`, {}, expectation.place)
+      const { place } = expectation
+      this.#fail('eventually', `"${name}" was not so within ${showMs(ms)}`, { subject: name, place })
     })
     await this.until(predicate)
     this.#expected.delete(expectation)
@@ -583,10 +593,8 @@ function configOf({ nodes = 3, timing = {} }: SimulationOptions): SimConfig {
     electionMaxMs = raftTiming.electionMaxMs,
     commitDelayMs = raftTiming.commitDelayMs,
   } = timing
-  if (electionMinMs <= 2 * heartbeatMs || electionMaxMs <= electionMinMs)
-    throw new RangeError(
-      `timing: the election timeout (${electionMinMs}–${electionMaxMs} ms) must be a range that begins above twice the heartbeat (${heartbeatMs} ms)`,
-    )
+  const fault = timingFault({ heartbeatMs, electionMinMs, electionMaxMs })
+  if (fault !== undefined) throw new RangeError(`timing: ${fault}`)
   return {
     ...{ nodes, spares: SPARES, grow: 0, ms: Number.POSITIVE_INFINITY },
     ...{ heartbeatMs, electionMinMs, electionMaxMs, commitDelayMs },

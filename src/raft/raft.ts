@@ -43,6 +43,7 @@ import { ReadIndex } from './read-index.ts'
 import type { ReplicaView } from './replica-view.ts'
 import { Replication } from './replication.ts'
 import { diskStalls, SLOW_DISK_MAX, timeForDisk } from './slow-disk.ts'
+import { timingFault } from './timing.ts'
 import { LeadershipTransfer } from './transfer.ts'
 import type {
   AppendMessage,
@@ -181,12 +182,8 @@ export class Raft {
       replicate: (follower) => this.#replication.replicate(follower, true),
       stepDown: (why) => this.#becomeFollower(this.#term, undefined, why),
     })
-    const { heartbeatMs, electionMinMs, electionMaxMs } = options.timing
-    invariant(
-      electionMinMs > 2 * heartbeatMs && electionMaxMs > electionMinMs,
-      () =>
-        `election timeouts of ${electionMinMs} to ${electionMaxMs} ms do not go with heartbeats of ${heartbeatMs} ms`,
-    )
+    const fault = timingFault(options.timing)
+    invariant(fault === undefined, () => fault ?? '')
     invariant(
       this.#log.lastTerm <= this.#term,
       () => `the log ends with term ${this.#log.lastTerm}, but the stored term is ${this.#term}`,

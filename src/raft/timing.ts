@@ -18,3 +18,13 @@ export interface RaftTiming {
   /** Limit for the relative drift of two nodes' monotonic clocks, e.g. 0.05. Only leader leases depend on it. */
   readonly driftMax: number
 }
+
+/** The reason why no core runs with these; undefined: it does. */
+export function timingFault({
+  heartbeatMs,
+  electionMinMs,
+  electionMaxMs,
+}: Pick<RaftTiming, 'heartbeatMs' | 'electionMinMs' | 'electionMaxMs'>): string | undefined {
+  if (electionMinMs > 2 * heartbeatMs && electionMaxMs > electionMinMs) return undefined
+  return `the election timeout (${electionMinMs}–${electionMaxMs} ms) must be a range that begins above twice the heartbeat (${heartbeatMs} ms)`
+}

@@ -4,7 +4,7 @@ import { resolve } from 'node:path'
 import { isBucket } from '../../backup/target.ts'
 import { parseBackupTarget } from '../../backup/target-of.ts'
 import { isBaseUrl, isPeerAddress } from '../../operations/forms/members.ts'
-import type { RaftTiming } from '../../raft/index.ts'
+import { type RaftTiming, timingFault } from '../../raft/timing.ts'
 import type { RaftMember } from '../../raft/types.ts'
 import { isLoopback } from '../../system/addresses.ts'
 import type { ServedClients } from '../clients/guard.ts'
@@ -122,12 +122,8 @@ function checkTiming(timing: RaftTiming): void {
       usage: true,
     })
   }
-  if (timing.electionMinMs <= 2 * timing.heartbeatMs || timing.electionMaxMs <= timing.electionMinMs) {
-    throw new NodeStartError(
-      `the election timeout (${timing.electionMinMs}–${timing.electionMaxMs} ms) must be a range that begins above twice the heartbeat (${timing.heartbeatMs} ms)`,
-      { usage: true },
-    )
-  }
+  const fault = timingFault(timing)
+  if (fault !== undefined) throw new NodeStartError(fault, { usage: true })
 }
 
 export const driverLimitsFrom = ({

@@ -31,7 +31,7 @@ async function search(
       const code = endingOf({ seed, schedule })
       if (code === undefined)
         return { virtualMs: 700, events: 10, faults: 2, processes: processesOf({ seed, schedule }) }
-      const run = { seed, schedule: schedule.text, virtualMs: 5, trace: [], report: undefined }
+      const run = { seed, schedule: schedule.text, subject: '', virtualMs: 5, trace: [], report: undefined }
       throw new SimulationError(code, 'a rule is broken', run)
     },
     plan,
