@@ -1,4 +1,5 @@
-// Names of a simulated process and of its machine, which loggers print. They are the same on every machine.
+// Names of a simulated process and of its machine, which loggers print, and with which services tell their instances
+// apart. Each process is on a machine of its own, which has the name of the process.
 
 import { currentProcess, type ProcessGlobals } from './process-globals.ts'
 import { type AnyFunction, call, disguise, type Replacements } from './replacements.ts'
@@ -6,7 +7,6 @@ import { type AnyFunction, call, disguise, type Replacements } from './replaceme
 const os = process.getBuiltinModule('node:os')
 
 const FIRST_PID = 1000
-const HOSTNAME = 'simulation'
 
 let pids = new WeakMap<ProcessGlobals, number>()
 let nextPid = FIRST_PID
@@ -20,7 +20,7 @@ function pidOf(host: ProcessGlobals): number {
 }
 
 const hostname = (real: AnyFunction): object =>
-  disguise(() => (currentProcess() === undefined ? call(real, os, []) : HOSTNAME), real)
+  disguise(() => currentProcess()?.name ?? call(real, os, []), real)
 
 export function replaceIdentity(replacements: Replacements): void {
   pids = new WeakMap()

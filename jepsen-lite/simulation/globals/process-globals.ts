@@ -8,6 +8,7 @@ export interface Cancellable {
 
 /** Clocks, timers and outlets that a simulated process gives the code that runs in it. */
 export interface ProcessGlobals {
+  readonly name: string
   /** Milliseconds since the process began, by its clock. With fractions. */
   monotonicMs(): number
   /** Milliseconds since 1970, by its clock. */

@@ -22,6 +22,7 @@ const hosts = new AsyncLocalStorage<VirtualHost>()
 export const settle = (): Promise<void> => new Promise(realImmediate)
 
 export class VirtualHost implements ProcessGlobals {
+  readonly name: string
   readonly random: Random
   /** Delays of the timers that were set. */
   readonly delays: number[] = []
@@ -36,7 +37,8 @@ export class VirtualHost implements ProcessGlobals {
   #work: { deliver?: () => void }[] = []
   #isDelivering = false
 
-  constructor(seed = 1) {
+  constructor(seed = 1, name = 'worker') {
+    this.name = name
     this.random = new Random(seed)
   }
 
