@@ -1,7 +1,7 @@
 import { describe, expect } from 'vitest'
 import { counter } from '../../src/recipes/counter.ts'
 import { rateLimiter } from '../../src/recipes/rate-limiter.ts'
-import { it, loseLeader, newClient } from './simulated-test.ts'
+import { it, loseLeader, newClient, sleep } from './simulated-test.ts'
 
 describe('a counter', () => {
   it('is 0 at first, and counts up and down', async () => {
@@ -18,6 +18,7 @@ describe('a counter', () => {
     const added = counters.map(async (each) => {
       for (let n = 0; n < 15; n++) await each.add(2)
     })
+    await sleep(20)
     loseLeader()
     await Promise.all(added)
     expect(await counters[0]?.get()).toBe(4 * 15 * 2)

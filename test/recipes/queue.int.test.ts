@@ -600,7 +600,7 @@ describe('under faults', () => {
     }
     const workers = [0, 1, 2, 3, 4, 5].map(work)
     const producers = [0, 1, 2].map(produce)
-    await sleep(300)
+    await sleep(50)
     loseLeader()
     await Promise.all(producers)
     for (const client of clients) client.isOn = false

@@ -571,6 +571,7 @@ itWithAnySeed(
     }
     const readers = [read(), read()]
     const publishers = [0, 1, 2].map(publish)
+    await sleep(20)
     loseLeader()
     await Promise.all(publishers)
     await topic(kv, name).publish('end')
