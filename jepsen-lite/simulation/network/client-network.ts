@@ -436,9 +436,9 @@ export class ClientNetwork {
   }
 }
 
-export const isWatch = (request: OperationRequest): request is WatchRequest => request.kind === 'watch'
+const isWatch = (request: OperationRequest): request is WatchRequest => request.kind === 'watch'
 
-export function simulatedRequest(
+function simulatedRequest(
   { method, path, headers, body }: OutgoingRequest,
   { idempotency }: OperationRequest,
   { timeoutMs, clusterId }: SendOptions,

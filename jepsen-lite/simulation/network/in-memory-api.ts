@@ -1,5 +1,5 @@
 // The API of a node for clients in the same process: the shipped codec and API, without sockets, and without fastify's
-// check of bodies. The node is simulated, or a fake of the tests.
+// check of bodies.
 
 import { Socket } from 'node:net'
 import { ApiError } from '../../../src/operations/forms/index.ts'
