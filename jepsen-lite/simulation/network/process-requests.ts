@@ -39,7 +39,7 @@ interface Sent {
   readonly url: string
   readonly method: string
   readonly headers: Headers
-  readonly body: ArrayBuffer | undefined
+  readonly body: Uint8Array<ArrayBuffer> | undefined
 }
 
 export interface RequestObserver {
@@ -105,7 +105,7 @@ export class ProcessRequests {
     const failure = new TypeError('fetch failed')
     const failed: FailedFetch = (cause) => Object.defineProperty(failure, 'cause', { value: cause })
     signal.throwIfAborted()
-    const body = request.body === null ? undefined : await request.arrayBuffer()
+    const body = request.body === null ? undefined : await readBody(request.body, signal, failed)
     signal.throwIfAborted()
     let sent: Sent = { url, method, headers: new Headers(request.headers), body }
     for (let redirects = 0; ; redirects++) {
@@ -176,6 +176,27 @@ export class ProcessRequests {
       if (process.live) this.#observer.threw(process, error)
       return undefined
     }
+  }
+}
+
+/** Reads the body of a request. Its stream may end late or never, so the signal ends that, too. */
+async function readBody(
+  body: ReadableStream<Uint8Array | string>,
+  signal: AbortSignal,
+  failed: FailedFetch,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const reader = body.getReader()
+  const abort = (): void => void reader.cancel(signal.reason).catch(() => {})
+  signal.addEventListener('abort', abort)
+  const parts: Buffer[] = []
+  try {
+    for (let part = await reader.read(); !part.done; part = await reader.read())
+      parts.push(Buffer.from(part.value as Uint8Array))
+    return Buffer.concat(parts)
+  } catch (error) {
+    throw failed(error as Error)
+  } finally {
+    signal.removeEventListener('abort', abort)
   }
 }
 

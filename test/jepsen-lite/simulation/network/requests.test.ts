@@ -340,3 +340,26 @@ test('a killed server answers nothing, and its handler fails nothing', async () 
     expect(await call).toBe('ECONNRESET')
   })
 })
+
+test('a body that does not end is given up by the signal, and one that fails makes `fetch` fail', async () => {
+  await simulate({ seed: 1 }, async (world) => {
+    const arrived: string[] = []
+    noting(world, arrived)
+    await world.after(10)
+    const send = (body: ReadableStream, signal = AbortSignal.timeout(1_000)) =>
+      fetch('http://server/', { method: 'POST', body, signal, duplex: 'half' } as RequestInit)
+    let reason: unknown
+    const cancel = (given: unknown) => {
+      reason = given
+    }
+    await expect(send(new ReadableStream({ cancel }))).rejects.toMatchObject({ name: 'TimeoutError' })
+    expect(reason).toMatchObject({ name: 'TimeoutError' })
+    expect(world.now).toBeGreaterThan(1_000)
+    const broken = new Error('the source broke')
+    const failing = new ReadableStream({ start: (controller) => controller.error(broken) })
+    await expect(send(failing)).rejects.toMatchObject({ message: 'fetch failed', cause: broken })
+    expect(arrived).toEqual([])
+    await send(ReadableStream.from(['text and ', Buffer.from('bytes')]))
+    expect(arrived).toEqual(['text and bytes'])
+  })
+})
