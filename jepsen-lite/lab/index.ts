@@ -9,6 +9,7 @@ export type {
   EntryView,
   LabView,
   LinkView,
+  LostMessageView,
   MachineView,
   MessageView,
   NoteView,

@@ -1,6 +1,6 @@
 // One run of a schedule that stands still between two events, and what it shows.
 
-import { asReplicaId } from '../../src/raft/index.ts'
+import { asReplicaId, type Configuration, type ReplicaId } from '../../src/raft/index.ts'
 import type { SimFault } from '../sim/faults/fault-kinds.ts'
 import { RuleViolation } from '../sim/oracle/violation.ts'
 import { Run } from '../sim/run.ts'
@@ -8,8 +8,17 @@ import { OP_KINDS, RIGHTS_OPS, type Schedule, type ScheduledOp } from '../sim/sc
 import type { Process } from '../sim/world/process.ts'
 import { captionOf } from './captions.ts'
 import { entryLabel } from './entry-label.ts'
+import { messageLabel } from './message-label.ts'
 import { operationViews } from './operation-views.ts'
-import type { LabView, LinkView, MachineView, MessageView, NoteView } from './view.ts'
+import {
+  type LabView,
+  type LinkView,
+  LOST_SHOWN_MS,
+  type LostMessageView,
+  type MachineView,
+  type MessageView,
+  type NoteView,
+} from './view.ts'
 
 /** A line of a schedule. */
 export type Line = ScheduledOp | SimFault
@@ -25,7 +34,9 @@ const SHOWN = { entries: 48, operations: 60, notes: 100 }
 
 export class LabRun {
   readonly #run: Run
-  readonly #messages = new Map<string, MessageView>()
+  /** By link and number. A message and its copies have the same number. */
+  readonly #messages = new Map<string, readonly MessageView[]>()
+  #lost: readonly LostMessageView[] = []
   readonly #notes: NoteView[] = []
   #violation: string | undefined
   /** Grows with everything that a view shows. */
@@ -33,7 +44,7 @@ export class LabRun {
 
   constructor(schedule: Schedule) {
     this.#run = new Run(schedule, ({ atMs, node, what }) =>
-      this.#note({ at: atMs, node, text: what, source: undefined }),
+      this.#note({ at: atMs, node, text: this.#withNames(what), source: undefined }),
     )
     this.#run.cluster.onDecision = ({ name }, decision) => {
       const { text, source } = captionOf(name, decision, (id) => this.#nameOf(id))
@@ -41,16 +52,51 @@ export class LabRun {
       if (this.#notes.findLast(({ node }) => node === name)?.text === text) return
       this.#note({ at: this.now, node: name, text, source })
     }
-    this.#run.cluster.network.observer = {
-      sent: (from, to, { type, term }, number, arrivesAt) => {
-        const message = { from: from.name, to: to.name, number, type, term, sentAt: this.now, arrivesAt }
-        this.#messages.set(messageId(from.name, to.name, number), message)
-        this.#visible++
+    const { network, machines } = this.#run.cluster
+    network.observer = {
+      sent: (from, to, message, number, arrivesAt) => {
+        const { type, term } = message
+        const label = messageLabel(message)
+        const view = { from: from.name, to: to.name, number, type, term, label, sentAt: this.now, arrivesAt }
+        this.#changeMessages(from.name, to.name, number, (all) => [...all, { ...view, fate: undefined }])
       },
-      ended: (from, to, number) => {
-        if (this.#messages.delete(messageId(from.name, to.name, number))) this.#visible++
-      },
+      decided: (from, to, number, fate) =>
+        this.#changeMessages(machines[from]?.name, machines[to]?.name, number, (all) =>
+          all.map((one) => ({ ...one, fate })),
+        ),
+      delayed: (from, to, number, arrivesAt) =>
+        this.#changeMessages(from.name, to.name, number, (all) =>
+          all.map((one) => ({ ...one, arrivesAt, fate: undefined })),
+        ),
+      ended: (from, to, number, arrived) =>
+        this.#changeMessages(from.name, to.name, number, ([first, ...others]) => {
+          if (first !== undefined && !arrived)
+            this.#lost = [...this.#recentlyLost, { ...first, lostAt: this.now }]
+          return others
+        }),
     }
+  }
+
+  #changeMessages(
+    from: string | undefined,
+    to: string | undefined,
+    number: number,
+    change: (all: readonly MessageView[]) => readonly MessageView[],
+  ): void {
+    const id = `${from} ${to} ${number}`
+    const changed = change(this.#messages.get(id) ?? [])
+    if (changed.length === 0) this.#messages.delete(id)
+    else this.#messages.set(id, changed)
+    this.#visible++
+  }
+
+  get #recentlyLost(): LostMessageView[] {
+    return this.#lost.filter(({ lostAt }) => lostAt > this.now - LOST_SHOWN_MS)
+  }
+
+  /** Notes have ids of replicas. */
+  #withNames(text: string): string {
+    return text.replace(/\bleader (\d+)/, (_, id: string) => `leader ${this.#nameOf(id)}`)
   }
 
   get now(): number {
@@ -114,7 +160,8 @@ export class LabRun {
       now: this.now,
       events: this.events,
       nodes: cluster.machines.map((machine) => this.#machineView(machine.place)),
-      messages: [...this.#messages.values()],
+      messages: [...this.#messages.values()].flat(),
+      lost: this.#recentlyLost,
       cuts: this.#cuts(),
       operations: operationViews(history, SHOWN.operations),
       notes: this.#notes.slice(-SHOWN.notes),
@@ -145,6 +192,7 @@ export class LabRun {
       return {
         ...{ ...EMPTY, name, state: process === undefined ? 'down' : 'opening', term: durable.term, log },
         ...{ durable: lastDurable, lastIndex: lastDurable, commit: durable.commit, applied: durable.applied },
+        member: membership(this.#newestConfiguration(), replica.id),
       }
     }
     const names = (id: string | undefined): string | undefined =>
@@ -153,19 +201,22 @@ export class LabRun {
     const terms = replica.core?.terms
     return {
       ...{ name, state: process.paused ? 'paused' : 'running', role, term, commit, applied, firstIndex },
-      ...{ lastIndex, durable: stableIndex, vote: names(status.vote), leader: names(status.leader) },
-      member: configuration.voters.includes(replica.id)
-        ? 'voter'
-        : configuration.learners.includes(replica.id)
-          ? 'learner'
-          : 'none',
+      ...{ lastIndex, durable: stableIndex, vote: names(status.vote) },
+      ...{ leader: names(status.leader), member: membership(configuration, replica.id) },
       election: role === 'leader' ? undefined : this.#election(process),
       log: this.#log(lastIndex, (index) => terms?.[index]),
       progress:
         role === 'leader'
-          ? status.progress.map(({ id, next, match }) => ({ name: names(id) ?? id, next, match }))
+          ? status.progress.map(({ id, next, match }) => ({ name: this.#nameOf(id), next, match }))
           : [],
     }
+  }
+
+  #newestConfiguration(): Configuration | undefined {
+    const running = this.#run.cluster.machines.flatMap(({ process, replica }) =>
+      process?.driver === undefined ? [] : (replica?.status ?? []),
+    )
+    return running.toSorted((a, b) => b.applied - a.applied)[0]?.configuration
   }
 
   #log(lastIndex: number, termAt: (index: number) => number | undefined): MachineView['log'] {
@@ -183,12 +234,16 @@ export class LabRun {
     const deadline = replica.core?.reader.deadline()
     if (driver === undefined || deadline === undefined || !Number.isFinite(deadline)) return undefined
     const { electionMaxMs } = this.#run.cluster.config
-    const until = this.now + Math.max(0, deadline - clock.now())
+    // The two clocks differ by a sum that is rounded.
+    const until = Math.round((this.now + Math.max(0, deadline - clock.now())) * 100) / 100
     return { from: until - electionMaxMs, until }
   }
 }
 
-const messageId = (from: string, to: string, number: number): string => `${from} ${to} ${number}`
+function membership(configuration: Configuration | undefined, id: ReplicaId): MachineView['member'] {
+  if (configuration?.voters.includes(id)) return 'voter'
+  return configuration?.learners.includes(id) ? 'learner' : 'none'
+}
 
 const EMPTY: Omit<MachineView, 'name'> = {
   ...{ state: 'down', role: 'follower', term: 0, vote: undefined, leader: undefined, member: 'none' },

@@ -4,6 +4,8 @@ import { formatOperation, formatOutcome } from '../report/format-operation.ts'
 import type { HistoryEvent } from '../workload/history.ts'
 import type { OperationView } from './view.ts'
 
+const READS: ReadonlySet<string> = new Set(['get', 'range', 'lease'])
+
 /** The newest operations, at most `max`. */
 export function operationViews(history: readonly HistoryEvent[], max: number): OperationView[] {
   const views = new Map<number, OperationView>()
@@ -11,6 +13,7 @@ export function operationViews(history: readonly HistoryEvent[], max: number): O
     if (event.type === 'invoke')
       views.set(event.id, {
         ...{ id: event.id, client: String(event.client), node: event.node, text: formatOperation(event.op) },
+        kind: READS.has(event.op.f) ? 'read' : 'write',
         ...{ from: event.time, until: undefined, outcome: 'waits', answer: '' },
       })
     else if (event.type === 'ok' || event.type === 'fail' || event.type === 'unknown') {

@@ -1,5 +1,8 @@
 // One instant of a run, as plain data. A page gets it from its worker.
 
+/** Virtual time during which a view has a message that was lost. */
+export const LOST_SHOWN_MS = 60
+
 /** State of the process of a node. */
 export type ProcessState = 'running' | 'paused' | 'opening' | 'down'
 
@@ -24,6 +27,7 @@ export interface MachineView {
   readonly term: number
   readonly vote: string | undefined
   readonly leader: string | undefined
+  /** By its own configuration. For a node that does not run: by that of the node that has applied most. */
   readonly member: 'voter' | 'learner' | 'none'
   /** Virtual times between which its election timer runs; undefined: it waits for none. */
   readonly election: { readonly from: number; readonly until: number } | undefined
@@ -48,8 +52,17 @@ export interface MessageView {
   readonly number: number
   readonly type: string
   readonly term: number
+  /** Its content in a few words: `entries 4 to 6`; '' for a message that is only its type. */
+  readonly label: string
   readonly sentAt: number
   readonly arrivesAt: number
+  /** What a fault has decided about it. That happens when it would arrive. */
+  readonly fate: 'lost' | 'late' | 'doubled' | undefined
+}
+
+/** A message that was lost a short time ago. */
+export interface LostMessageView extends MessageView {
+  readonly lostAt: number
 }
 
 /** `from` and `to` are nodes that are cut off from each other in this direction. */
@@ -63,6 +76,7 @@ export interface OperationView {
   readonly id: number
   readonly client: string
   readonly node: string
+  readonly kind: 'write' | 'read'
   readonly text: string
   readonly from: number
   /** undefined: it waits for an answer. */
@@ -87,6 +101,8 @@ export interface LabView {
   readonly events: number
   readonly nodes: readonly MachineView[]
   readonly messages: readonly MessageView[]
+  /** In the last `LOST_SHOWN_MS`, the newest last. */
+  readonly lost: readonly LostMessageView[]
   readonly cuts: readonly LinkView[]
   /** The newest operations. */
   readonly operations: readonly OperationView[]

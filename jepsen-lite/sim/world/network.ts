@@ -46,7 +46,12 @@ interface DecidedFate extends MessageFate {
 
 /** Receives what becomes of each message of Raft. `number` is that of the message on its link. */
 export interface MessageObserver {
+  /** Also called for a copy of a message, when it is made. */
   sent(from: Process, to: Process, message: WireMessage, number: number, arrivesAt: number): void
+  /** A fault has decided about a message between these machines. It takes effect when the message would arrive. */
+  decided(from: number, to: number, number: number, fate: MessageFate['fate']): void
+  /** It arrives later than it would have. */
+  delayed(from: Process, to: Process, number: number, arrivesAt: number): void
   /** `arrived`: the process has read it. */
   ended(from: Process, to: Process, number: number, arrived: boolean): void
 }
@@ -550,6 +555,7 @@ export class SimNetwork implements Carrier {
   /** Decides what happens to a message that has not arrived yet. `onEffect` is called when it happens. */
   decide(from: number, to: number, number: number, fate: MessageFate, onEffect: () => void): void {
     this.#fates.set((from * this.#size + to) * FRAMES_MAX + number, { ...fate, onEffect })
+    this.observer?.decided(from, to, number, fate.fate)
   }
 
   #takeFate(from: Process, to: Process, number: number): DecidedFate | undefined {
@@ -598,8 +604,9 @@ export class SimNetwork implements Carrier {
     time.push(at, MESSAGE, undefined, this.#frameArrives, to, carried, number)
     if (config.doubled > 0 && !this.calm && mixed(draw + 2) % 1000 < config.doubled) {
       probeCoverage.fault('message-doubled')
-      const again = time.now + delay * (1 + 20 * unit(mixed(draw + 3)))
-      time.push(Math.max(again, to.floorAt), MESSAGE, undefined, this.#copyArrives, to, ownFrames(carried))
+      const again = Math.max(time.now + delay * (1 + 20 * unit(mixed(draw + 3))), to.floorAt)
+      this.observer?.sent(process, to.process, carried, number, again)
+      time.push(again, MESSAGE, undefined, this.#copyArrives, to, ownFrames(carried), number)
     }
   }
 
@@ -667,11 +674,14 @@ export class SimNetwork implements Carrier {
     const { fate, delayMs, onEffect } = decided
     onEffect()
     const { time } = this.#world
-    if (fate === 'late')
-      time.push(time.now + delayMs, MESSAGE, undefined, this.#frameArrives, end, frame, number)
-    else if (fate === 'doubled')
-      time.push(time.now + delayMs, MESSAGE, undefined, this.#copyArrives, end, ownFrames(frame))
-    else {
+    const again = time.now + delayMs
+    if (fate === 'late') {
+      this.observer?.delayed(other.process, process, number, again)
+      time.push(again, MESSAGE, undefined, this.#frameArrives, end, frame, number)
+    } else if (fate === 'doubled') {
+      this.observer?.sent(other.process, process, frame, number, again)
+      time.push(again, MESSAGE, undefined, this.#copyArrives, end, ownFrames(frame), number)
+    } else {
       other.queuedFrames--
       this.observer?.ended(other.process, process, number, false)
     }

@@ -3,6 +3,7 @@
 import { describe, expect, it, test } from 'vitest'
 import { formatLink, Lab, labSchedule, PLAIN_X, parseLink } from '../../../jepsen-lite/lab/index.ts'
 import { LabRun } from '../../../jepsen-lite/lab/lab-run.ts'
+import { LOST_SHOWN_MS } from '../../../jepsen-lite/lab/view.ts'
 import { generate } from '../../../jepsen-lite/sim/index.ts'
 
 const put = (client: number, key = 0) => ({ kind: 'put', client, node: 'leader', key, x: PLAIN_X }) as const
@@ -86,6 +87,29 @@ test('a view has the roles, the logs and the messages of an instant', () => {
   expect(operations).toMatchObject([{ client: 'c1', outcome: 'ok', text: 'put k0 = "c1.0"' }])
 })
 
+test('a node that is down stays a member, and a removed one does not', () => {
+  const lab = new Lab(labSchedule(7))
+  lab.runTo(4000)
+  lab.add({ kind: 'crash', target: 0, point: 'now', skip: 0, inFlight: 'lost', silent: false, ms: 5000 })
+  lab.add({ kind: 'remove', asked: 'leader', member: 1, evenSmall: true })
+  lab.runTo(6000)
+  const states = lab.view().nodes.map(({ name, state, member }) => ({ name, state, member }))
+  expect(states.slice(0, 3)).toEqual([
+    { name: 'n1', state: 'down', member: 'voter' },
+    { name: 'n2', state: 'down', member: 'none' },
+    { name: 'n3', state: 'running', member: 'voter' },
+  ])
+})
+
+test('notes have the names of nodes', () => {
+  const lab = new Lab(labSchedule(7))
+  lab.runTo(4000)
+  const leader = lab.view().nodes.find(({ role }) => role === 'leader')?.name ?? expect.fail()
+  expect(lab.view().notes.map(({ text }) => text)).toContain(
+    `follower in term 2, leader ${leader}: message from the leader of term 2`,
+  )
+})
+
 describe('one message', () => {
   /** The next append of the leader to a follower, 30 ms after a put. */
   function withAppend(lab: Lab) {
@@ -104,8 +128,15 @@ describe('one message', () => {
     const lab = new Lab(labSchedule(7))
     const { to, arrivesAt, message } = withAppend(lab)
     lab.add({ ...message, fate: 'lost', delayMs: 1 })
+    lab.runTo(arrivesAt - 1)
+    expect(lab.view().messages).toContainEqual(
+      expect.objectContaining({ to, fate: 'lost', label: 'entry 3' }),
+    )
     lab.runTo(arrivesAt + 1)
+    expect(lab.view().lost).toMatchObject([{ to, number: message.number, lostAt: arrivesAt }])
     expect(lastIndexOf(lab, to)).toBe(2)
+    lab.runTo(arrivesAt + 1 + LOST_SHOWN_MS)
+    expect(lab.view().lost).toEqual([])
     lab.runTo(arrivesAt + 2000)
     expect(lastIndexOf(lab, to)).toBe(3)
   })
@@ -115,9 +146,24 @@ describe('one message', () => {
     const { to, arrivesAt, message } = withAppend(lab)
     lab.add({ ...message, fate: 'late', delayMs: 100 })
     lab.runTo(arrivesAt + 99)
+    expect(lab.view().messages).toContainEqual(
+      expect.objectContaining({ to, number: message.number, arrivesAt: arrivesAt + 100, fate: undefined }),
+    )
     expect(lastIndexOf(lab, to)).toBe(2)
     lab.runTo(arrivesAt + 101)
     expect(lastIndexOf(lab, to)).toBe(3)
+  })
+
+  it('arrives, and a copy of it later', () => {
+    const lab = new Lab(labSchedule(7))
+    const { to, arrivesAt, message } = withAppend(lab)
+    const ofIt = () =>
+      lab.view().messages.filter((other) => other.to === to && other.number === message.number)
+    lab.add({ ...message, fate: 'doubled', delayMs: 100 })
+    lab.runTo(arrivesAt + 1)
+    expect(ofIt()).toMatchObject([{ sentAt: arrivesAt, arrivesAt: arrivesAt + 100 }])
+    lab.runTo(arrivesAt + 101)
+    expect(ofIt()).toEqual([])
   })
 })
 
