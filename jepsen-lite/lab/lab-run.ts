@@ -160,6 +160,7 @@ export class LabRun {
       now: this.now,
       events: this.events,
       nodes: cluster.machines.map((machine) => this.#machineView(machine.place)),
+      members: (this.#newestConfiguration()?.members ?? []).map(({ id }) => this.#nameOf(id)),
       messages: [...this.#messages.values()].flat(),
       lost: this.#recentlyLost,
       cuts: this.#cuts(),

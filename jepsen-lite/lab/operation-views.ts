@@ -27,7 +27,11 @@ export function operationViews(history: readonly HistoryEvent[], max: number): O
 function ended(
   event: Extract<HistoryEvent, { type: 'ok' | 'fail' | 'unknown' }>,
 ): Pick<OperationView, 'outcome' | 'answer'> {
-  if (event.type === 'ok')
-    return { outcome: 'ok', answer: formatOutcome({ kind: 'ok', result: event.result }) }
+  if (event.type === 'ok') {
+    const { stalenessMs, ...others } = event.result
+    // Clocks are rounded up: the answer is no older than that.
+    const result = stalenessMs === undefined ? others : { ...others, stalenessMs: Math.ceil(stalenessMs) }
+    return { outcome: 'ok', answer: formatOutcome({ kind: 'ok', result }) }
+  }
   return { outcome: event.type === 'fail' ? 'failed' : 'unknown', answer: event.why }
 }

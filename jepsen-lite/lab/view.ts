@@ -56,7 +56,7 @@ export interface MessageView {
   readonly label: string
   readonly sentAt: number
   readonly arrivesAt: number
-  /** What a fault has decided about it. That happens when it would arrive. */
+  /** Decision of a fault about it, which takes effect when it would arrive. */
   readonly fate: 'lost' | 'late' | 'doubled' | undefined
 }
 
@@ -100,6 +100,8 @@ export interface LabView {
   /** Events that have run. */
   readonly events: number
   readonly nodes: readonly MachineView[]
+  /** The members of the newest configuration, in its order: a line that removes one has its place in it. */
+  readonly members: readonly string[]
   readonly messages: readonly MessageView[]
   /** In the last `LOST_SHOWN_MS`, the newest last. */
   readonly lost: readonly LostMessageView[]

@@ -8,7 +8,7 @@ import { parseAst } from 'vitest/node'
 
 const root = join(import.meta.dirname, '../..')
 /** The worker of the lab runs the code of nodes (lab/imports.test.ts). */
-const WORKER = /^web\/src\/lab\/(worker\.ts|node\/)/
+const WORKER = /^web\/src\/lab\/(worker\.ts|lab-answers\.ts|node\/)/
 const SOURCES = globSync('web/src/**/*.{ts,tsx}', { cwd: root }).filter((path) => !WORKER.test(path))
 
 const PACKAGES = /^(preact(\/hooks)?|@preact\/signals|diff|uplot(\/.*\.css)?)$/

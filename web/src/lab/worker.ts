@@ -1,14 +1,8 @@
 // The worker of the lab. It runs the cluster, so that the page never waits for it.
 
 import './node/buffer.ts'
-import {
-  finishedRun,
-  formatLink,
-  Lab,
-  labSchedule,
-  parseLink,
-  parseNewLine,
-} from '../../../jepsen-lite/lab/index.ts'
+import { Lab, labSchedule } from '../../../jepsen-lite/lab/index.ts'
+import { answerRequest } from './lab-answers.ts'
 import type { LabAnswer, LabRequest } from './worker-messages.ts'
 
 /** How long it prepares jumps before it looks for the next request. */
@@ -26,29 +20,11 @@ interface PagePort {
 const page = globalThis as unknown as PagePort
 
 page.addEventListener('message', ({ data }) => {
-  page.postMessage(answerTo(data))
+  const answered = answerRequest(lab, data)
+  lab = answered.lab
+  page.postMessage(answered.answer)
   prepareSoon()
 })
-
-function answerTo(request: LabRequest): LabAnswer {
-  try {
-    return answered(request)
-  } catch (error) {
-    return { kind: 'refused', why: error instanceof Error ? error.message : String(error) }
-  }
-}
-
-function answered(request: LabRequest): LabAnswer {
-  if (request.kind === 'check') {
-    const { schedule, trace, violation } = finishedRun(lab)
-    return { kind: 'checked', trace, violation, link: formatLink(schedule) }
-  }
-  if (request.kind === 'open') lab = new Lab(parseLink(request.link))
-  else if (request.kind === 'run') lab.runTo(request.ms)
-  else if (request.kind === 'step') lab.step()
-  else for (const line of request.lines.map(parseNewLine)) lab.add(line)
-  return { kind: 'view', view: lab.view(), end: lab.end, link: formatLink(lab.schedule) }
-}
 
 /** Works between requests. */
 function prepareSoon(): void {

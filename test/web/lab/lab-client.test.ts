@@ -1,0 +1,277 @@
+// The page's side of the worker: one request at a time, time that passes by frames, steps that are shown, and undo.
+// The worker is a `Lab` that answers when the test says so.
+
+import { beforeEach, describe, expect, it } from 'vitest'
+import { Lab, labSchedule } from '../../../jepsen-lite/lab/index.ts'
+import type { LabView } from '../../../jepsen-lite/lab/view.ts'
+import { answerRequest } from '../../../web/src/lab/lab-answers.ts'
+import { cutOffLine, writeLine } from '../../../web/src/lab/line-texts.ts'
+import type { LabAnswer, LabRequest } from '../../../web/src/lab/worker-messages.ts'
+import { load } from '../page-modules.ts'
+
+interface Value<T> {
+  value: T
+}
+interface LabClient {
+  readonly view: Value<LabView | undefined>
+  readonly instant: Value<number>
+  readonly end: Value<number>
+  readonly link: Value<string>
+  readonly isPlaying: Value<boolean>
+  readonly isMoving: Value<boolean>
+  readonly speed: Value<number>
+  readonly refusal: Value<{ readonly of: string; readonly why: string } | undefined>
+  readonly checked: Value<unknown>
+  readonly laterLines: Value<readonly unknown[]>
+  open(link: string): void
+  play(): void
+  pause(): void
+  frame(at: number): void
+  step(): void
+  goTo(ms: number): void
+  goBack(ms: number): void
+  act(...lines: string[]): void
+  undo(): void
+  check(): void
+}
+const { LabClient } = await load<{
+  readonly LabClient: new (port: object, isCalm?: () => boolean) => LabClient
+}>('lab/lab-client.ts')
+
+/** A client, and the worker at the other side of its port. */
+class Sides {
+  readonly client: LabClient
+  /** Requests without an answer. */
+  readonly requests: LabRequest[] = []
+  #lab = new Lab(labSchedule())
+  #receive: (event: { readonly data: LabAnswer }) => void = () => {}
+
+  constructor(isCalm = false) {
+    const port = {
+      postMessage: (request: LabRequest) => void this.requests.push(request),
+      addEventListener: (_: string, receive: (event: { readonly data: LabAnswer }) => void) => {
+        this.#receive = receive
+      },
+    }
+    this.client = new LabClient(port, () => isCalm)
+  }
+
+  /** Answers the request that is in flight. */
+  answer(): void {
+    const request = this.requests.shift() ?? expect.fail('no request is in flight')
+    const { lab, answer } = answerRequest(this.#lab, request)
+    this.#lab = lab
+    this.#receive({ data: structuredClone(answer) })
+  }
+
+  /** Answers until the page asks for nothing more. */
+  settle(): void {
+    while (this.requests.length > 0) this.answer()
+  }
+
+  get now(): number {
+    return this.client.view.value?.now ?? expect.fail('there is no view')
+  }
+}
+
+let sides: Sides
+let client: LabClient
+beforeEach(() => {
+  sides = new Sides()
+  client = sides.client
+})
+
+const opened = (link = ''): void => {
+  client.open(link)
+  sides.settle()
+}
+
+describe('a run that is opened', () => {
+  it('without lines plays from shortly before the first election', () => {
+    opened()
+    expect(client.isPlaying.value).toBe(true)
+    expect(client.link.value).toBe('seed=1')
+    const first = Math.min(
+      ...(client.view.value?.nodes ?? []).flatMap(({ election }) => election?.until ?? []),
+    )
+    expect(first - sides.now).toBeCloseTo(120)
+    expect(client.view.value?.nodes.every(({ term }) => term <= 1)).toBe(true)
+  })
+
+  it('with lines stands shortly before the first, and has run beyond the last', () => {
+    opened(`seed=7;3000:${writeLine(0, 'leader')};4000:${cutOffLine('leader', 1000)}`)
+    expect(client.isPlaying.value).toBe(false)
+    expect([sides.now, client.end.value, client.laterLines.value.length]).toEqual([2880, 6000, 2])
+  })
+
+  it('waits for the user who wants no motion', () => {
+    sides = new Sides(true)
+    client = sides.client
+    opened()
+    expect(client.isPlaying.value).toBe(false)
+  })
+
+  it('says what is wrong with its text', () => {
+    opened('seed=1;12:putt')
+    expect(client.refusal.value).toEqual({ of: 'link', why: expect.stringContaining('faults[0].kind') })
+    expect(client.view.value).toBeUndefined()
+    opened()
+    expect(client.refusal.value).toBeUndefined()
+  })
+})
+
+describe('time', () => {
+  it('passes by frames and speed, with one request in flight', () => {
+    opened()
+    const begun = sides.now
+    client.frame(1000)
+    client.frame(1020)
+    expect(sides.requests).toEqual([{ kind: 'run', ms: begun + 2 }])
+    client.frame(1040)
+    client.frame(1060)
+    expect(sides.requests).toHaveLength(1)
+    sides.answer()
+    expect(sides.now).toBe(begun + 2)
+    client.speed.value = 10
+    client.frame(1070)
+    expect(sides.requests).toEqual([{ kind: 'run', ms: begun + 2 + 500 }])
+  })
+
+  it('does not make up for a frame that was very late', () => {
+    opened()
+    const begun = sides.now
+    client.frame(1000)
+    client.frame(61_000)
+    expect(sides.requests).toEqual([{ kind: 'run', ms: begun + 10 }])
+  })
+
+  it('stands still when it is paused, and at the end of all runs', () => {
+    opened()
+    client.pause()
+    client.frame(1000)
+    client.frame(1020)
+    expect(sides.requests).toEqual([])
+    expect(client.isMoving.value).toBe(false)
+    opened('seed=1,nodes=1,spares=0')
+    client.goTo(600_000)
+    sides.settle()
+    client.play()
+    client.frame(2000)
+    client.frame(2020)
+    sides.settle()
+    expect(client.isPlaying.value).toBe(false)
+  })
+
+  it('goes to the newest of the moments over which a person scrubs', () => {
+    opened()
+    for (const ms of [2000, 1900, 1800, 1700]) client.goTo(ms)
+    expect(client.isPlaying.value).toBe(false)
+    sides.answer()
+    expect(sides.requests).toEqual([{ kind: 'run', ms: 1700 }])
+    sides.answer()
+    expect([sides.now, client.end.value]).toEqual([1700, 2000])
+    client.goBack(5000)
+    sides.settle()
+    expect(sides.now).toBe(0)
+  })
+})
+
+describe('a step', () => {
+  it('is shown: the view of before moves to the moment of the event', () => {
+    opened()
+    const before = client.view.value
+    client.step()
+    sides.settle()
+    expect(client.view.value).toBe(before)
+    expect(client.isMoving.value).toBe(true)
+    client.frame(1000)
+    client.frame(1120)
+    const halfway = client.instant.value
+    client.frame(1240)
+    expect(client.isMoving.value).toBe(false)
+    expect(client.view.value).not.toBe(before)
+    expect(client.instant.value).toBe(sides.now)
+    expect(halfway).toBeCloseTo(((before?.now ?? 0) + sides.now) / 2)
+  })
+
+  it('ends at once when something else is asked', () => {
+    opened()
+    const begun = sides.now
+    client.step()
+    sides.settle()
+    client.step()
+    expect(sides.now).toBeGreaterThan(begun)
+  })
+
+  it('is not moved for a user who wants no motion', () => {
+    sides = new Sides(true)
+    client = sides.client
+    opened()
+    const begun = sides.now
+    client.step()
+    sides.settle()
+    expect(sides.now).toBeGreaterThan(begun)
+    expect(client.isMoving.value).toBe(false)
+  })
+})
+
+describe('an action', () => {
+  it('shows its effect at once, also while time stands still', () => {
+    opened('seed=7')
+    client.goTo(4000)
+    client.act(cutOffLine('leader', 5000))
+    sides.settle()
+    expect(client.link.value).toContain('4001:isolate')
+    expect(client.view.value?.cuts).toHaveLength(12)
+  })
+
+  it('forgets what came later, and is undone', () => {
+    opened('seed=7')
+    client.goTo(4000)
+    client.act(writeLine(0, 'leader'))
+    client.goTo(5000)
+    client.act(writeLine(1, 'leader'))
+    client.goTo(4500)
+    sides.settle()
+    expect(client.laterLines.value).toHaveLength(1)
+    client.act(cutOffLine('leader', 5000))
+    sides.settle()
+    expect(client.laterLines.value).toEqual([])
+    expect(client.link.value.match(/:(put|isolate)/g)).toEqual([':put', ':isolate'])
+    client.undo()
+    sides.settle()
+    expect(client.link.value.match(/:(put|isolate)/g)).toEqual([':put'])
+    expect([sides.now, client.view.value?.cuts]).toEqual([4500, []])
+  })
+
+  it('that is no line of a schedule is refused', () => {
+    opened()
+    client.act('crash,target=nobody')
+    sides.settle()
+    expect(client.refusal.value?.of).toBe('line')
+  })
+})
+
+it('checks the run', () => {
+  opened('seed=7')
+  client.goTo(1500)
+  client.check()
+  expect(client.checked.value).toBe('in progress')
+  sides.settle()
+  expect(client.checked.value).toMatchObject({
+    kind: 'checked',
+    violation: undefined,
+    trace: expect.any(String),
+  })
+})
+
+it('keeps the parts of a view that did not change', () => {
+  opened()
+  const before = client.view.value
+  client.frame(1000)
+  client.frame(1001)
+  sides.settle()
+  const after = client.view.value
+  expect(after).not.toBe(before)
+  expect(after?.nodes).toBe(before?.nodes)
+})

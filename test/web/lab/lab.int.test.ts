@@ -1,0 +1,104 @@
+// The page of the lab in Chromium, as `build:lab` makes it, with the policy of the console.
+
+import { execFile } from 'node:child_process'
+import { once } from 'node:events'
+import { createReadStream, existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { extname, join } from 'node:path'
+import { promisify } from 'node:util'
+import type { Page } from 'playwright-core'
+import { beforeAll, expect, test } from 'vitest'
+import { describeConsole, findBarriers, needsChromium, openPage } from '../browser.ts'
+
+const BUILD = join(import.meta.dirname, '../../../scripts/build-web.mjs')
+const TYPES: Readonly<Record<string, string>> = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript',
+  '.css': 'text/css',
+  '.svg': 'image/svg+xml',
+  '.woff2': 'font/woff2',
+}
+const POLICY =
+  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; " +
+  "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+describeConsole(needsChromium('the lab'), () => {
+  let url: string
+  beforeAll(async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'quorate-lab-'))
+    await promisify(execFile)(process.execPath, [BUILD, directory, 'lab.html'])
+    const server = createServer(({ url: path = '' }, response) => {
+      const file = join(directory, path)
+      if (!existsSync(file)) return void response.writeHead(404).end()
+      response.setHeader('Content-Type', TYPES[extname(path)] ?? 'application/octet-stream')
+      response.setHeader('Content-Security-Policy', POLICY)
+      createReadStream(file).pipe(response)
+    })
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/lab.html`
+    return () => {
+      server.closeAllConnections()
+      server.close()
+      rmSync(directory, { recursive: true })
+    }
+  })
+
+  const nodeWith = (page: Page, state: string) =>
+    page
+      .getByRole('group', { name: 'The cluster' })
+      .getByRole('button', { name: new RegExp(`^n\\d ${state} `) })
+  const speed = (page: Page, power: string) => page.getByRole('slider', { name: 'Speed' }).fill(power)
+
+  test('elects a leader, acknowledges a write, loses the leader, and goes back', async () => {
+    const page = await openPage(url, { colorScheme: 'light' })
+    await speed(page, '0')
+    await nodeWith(page, 'leader').waitFor()
+    await page.getByRole('button', { name: 'Write' }).click()
+    await page.getByText('applied', { exact: true }).waitFor()
+    await page.keyboard.press('c')
+    await page
+      .getByText(/^n\d leads term [3-9]: the votes of /)
+      .first()
+      .waitFor()
+    await page.keyboard.press('Space')
+    await page.getByRole('button', { name: 'Play' }).waitFor()
+    expect(await findBarriers(page)).toEqual([])
+    const moment = page.getByRole('slider', { name: 'Moment' })
+    await moment.fill('1100')
+    await expect.poll(() => nodeWith(page, 'leader').count()).toBe(0)
+    await page.getByText('What you do here forgets what came later: 2 actions.').waitFor()
+    expect(page.url()).toMatch(/#seed=1;\d+:put,.*;\d+:isolate,/)
+
+    // The address opens the same run elsewhere.
+    const other = await openPage(page.url(), { colorScheme: 'dark', viewport: { width: 360, height: 780 } })
+    await other.getByText('What you do here forgets what came later: 2 actions.').waitFor()
+    expect(await other.evaluate('document.documentElement.scrollWidth - innerWidth')).toBe(0)
+    expect(await findBarriers(other)).toEqual([])
+  })
+
+  test('a message is picked with the keyboard and lost', async () => {
+    const page = await openPage(`${url}#seed=7;3000:put,client=0,node=leader,key=0,x=41`, {
+      reducedMotion: 'reduce',
+    })
+    const cluster = page.getByRole('group', { name: 'The cluster' })
+    await page.getByText('2.88 s').waitFor()
+    await page.getByRole('slider', { name: 'Moment' }).fill('3010')
+    await cluster.getByRole('button', { name: 'append, entry 3, from n5 to n1, term 2' }).press('Enter')
+    await page.getByRole('button', { name: 'Lose it' }).click()
+    await cluster.getByRole('button', { name: /it will be lost$/ }).waitFor()
+    expect(await findBarriers(page)).toEqual([])
+    await page.getByRole('button', { name: 'Undo the message' }).click()
+    await expect.poll(() => page.url()).not.toContain('message')
+  })
+
+  test('an address without a run says what is wrong, and offers a new one', async () => {
+    const page = await openPage(`${url}#seed=1;12:putt`)
+    await page.getByRole('alert').getByText('The address names no run that can be opened').waitFor()
+    await page.getByRole('button', { name: 'Start a new cluster' }).click()
+    await nodeWith(page, 'follower').first().waitFor()
+    expect(page.url()).toMatch(/#seed=1$/)
+  })
+})

@@ -1,0 +1,161 @@
+// Places of what the lab shows: nodes, messages and timers on the stage, entries in the grid, operations in lanes.
+
+import { describe, expect, it } from 'vitest'
+import type { MachineView, MessageView, OperationView } from '../../../jepsen-lite/lab/view.ts'
+import { entryAt, entryState, followersAt, shownIndexes } from '../../../web/src/lab/log-cells.ts'
+import { barOf, laneWindow, outcomeText } from '../../../web/src/lab/operation-lanes.ts'
+import {
+  arcPath,
+  laneBetween,
+  nodePlace,
+  pointOn,
+  STAGE,
+  shownNodes,
+  timeLeft,
+  travelled,
+} from '../../../web/src/lab/ring-layout.ts'
+
+const node: MachineView = {
+  ...{ name: 'n1', state: 'running', role: 'follower', term: 2, vote: undefined, leader: undefined },
+  ...{ member: 'voter', election: undefined, durable: 0, commit: 0, applied: 0, firstIndex: 1, lastIndex: 0 },
+  ...{ log: [], progress: [] },
+}
+const message: MessageView = {
+  ...{ from: 'n1', to: 'n2', number: 3, type: 'append', term: 2, label: '', sentAt: 100, arrivesAt: 140 },
+  fate: undefined,
+}
+
+describe('the ring', () => {
+  it.each([1, 2, 3, 4, 5, 6, 7])('has room for %i nodes with their words, apart from each other', (count) => {
+    const places = Array.from({ length: count }, (_, at) => nodePlace(at, count))
+    for (const { x, y } of places) {
+      expect(x).toBeGreaterThan(45)
+      expect(x).toBeLessThan(STAGE.width - 45)
+      expect(y).toBeGreaterThan(65)
+      expect(y).toBeLessThan(STAGE.height - 80)
+    }
+    const distances = places.flatMap((a, at) =>
+      places.slice(at + 1).map((b) => Math.hypot(a.x - b.x, a.y - b.y)),
+    )
+    expect(Math.min(...distances, Infinity)).toBeGreaterThan(120)
+  })
+
+  it('leaves out machines that were never a part of the cluster', () => {
+    const spare: MachineView = { ...node, name: 'n2', state: 'down', member: 'none' }
+    const removed: MachineView = { ...spare, name: 'n3', lastIndex: 4 }
+    const crashed: MachineView = { ...node, name: 'n4', state: 'down' }
+    expect(shownNodes([node, spare, removed, crashed]).map(({ name }) => name)).toEqual(['n1', 'n3', 'n4'])
+  })
+
+  it('has a lane for each direction of a link, beside each other', () => {
+    const [left, right] = [
+      { x: 0, y: 0 },
+      { x: 200, y: 0 },
+    ]
+    const there = laneBetween(left, right)
+    const back = laneBetween(right, left)
+    expect(there.from.y).toBe(-back.from.y)
+    expect(there.from.x).toBe(back.to.x)
+    expect(there.from.x).toBeGreaterThan(40)
+    expect(pointOn(there, 0.5)).toEqual({ x: 100, y: there.from.y })
+  })
+})
+
+describe('a message', () => {
+  it.each([
+    [90, 0],
+    [100, 0],
+    [110, 0.25],
+    [140, 1],
+    [400, 1],
+  ])('at %i ms has made %d of its way', (instant, part) => {
+    expect(travelled(message, instant)).toBe(part)
+  })
+
+  it('without a way is at its end', () => {
+    expect(travelled({ ...message, arrivesAt: 100 }, 100)).toBe(1)
+  })
+})
+
+describe('the arc of a timer', () => {
+  it('is the part of the timeout that is left', () => {
+    const election = { from: 1000, until: 3000 }
+    expect([500, 1000, 2500, 3000, 3100].map((instant) => timeLeft(election, instant))).toEqual([
+      1, 1, 0.25, 0, 0,
+    ])
+  })
+
+  it('begins at the top, and goes the long way over more than a half', () => {
+    expect(arcPath(0.25, 10)).toBe('M0 -10A10 10 0 0 1 10 0')
+    expect(arcPath(0.75, 10)).toBe('M0 -10A10 10 0 1 1 -10 0')
+    expect(arcPath(1, 10)).not.toMatch(/ 0 -10$/)
+  })
+})
+
+describe('the grid of logs', () => {
+  it('has each state of an entry', () => {
+    const known = { durable: 3, commit: 2, applied: 1 }
+    expect([1, 2, 3, 4].map((index) => entryState(known, index))).toEqual([
+      'applied',
+      'committed',
+      'durable',
+      'received',
+    ])
+  })
+
+  it('shows the newest indexes, and the next one', () => {
+    expect(shownIndexes([node])).toEqual([1])
+    expect(shownIndexes([node, { ...node, lastIndex: 3 }])).toEqual([1, 2, 3, 4])
+    const many = shownIndexes([{ ...node, lastIndex: 100 }])
+    expect([many.length, many.at(-1)]).toEqual([20, 101])
+  })
+
+  it('finds entries of a log that begins later', () => {
+    const log = [4, 5].map((index) => ({ index, term: 2, label: `e${index}` }))
+    expect(entryAt({ log }, 5)?.label).toBe('e5')
+    expect(entryAt({ log }, 3)).toBeUndefined()
+    expect(entryAt({ log: [] }, 1)).toBeUndefined()
+  })
+
+  it('has the followers at what the leader knows of them', () => {
+    const progress = [
+      { name: 'n2', match: 3, next: 4 },
+      { name: 'n3', match: 1, next: 4 },
+    ]
+    expect(followersAt({ progress }, 'match', 3)).toEqual(['n2'])
+    expect(followersAt({ progress }, 'next', 4)).toEqual(['n2', 'n3'])
+  })
+})
+
+describe('the lanes of clients', () => {
+  const operation: OperationView = {
+    ...{ id: 1, client: 'c1', node: 'n1', kind: 'write', text: 'put k0 = "c1.0"', from: 4000 },
+    ...{ until: 4100, outcome: 'ok', answer: '' },
+  }
+
+  it('show at least a second, and at most eight, until now', () => {
+    expect(laneWindow([operation], 4200)).toEqual({ from: 3200, to: 4200 })
+    expect(laneWindow([operation], 60_000)).toEqual({ from: 52_000, to: 60_000 })
+    expect(laneWindow([], 300)).toEqual({ from: 0, to: 1000 })
+  })
+
+  it('have bars until the answer, or until now', () => {
+    const shown = { from: 3000, to: 5000 }
+    expect(barOf(operation, shown, 5000)).toEqual({ from: 0.5, to: 0.55 })
+    expect(barOf({ from: 4000, until: undefined }, shown, 5000)).toEqual({ from: 0.5, to: 1 })
+    expect(barOf(operation, { from: 4500, to: 5000 }, 5000)).toBeUndefined()
+    expect(barOf({ from: 2000, until: 4000 }, shown, 5000)).toEqual({ from: 0, to: 0.5 })
+  })
+
+  it('have a word for each outcome', () => {
+    const texts = (['waits', 'ok', 'failed', 'unknown'] as const).map((outcome) =>
+      (['write', 'read'] as const).map((kind) => outcomeText({ kind, outcome })),
+    )
+    expect(texts).toEqual([
+      ['waits for an answer', 'waits for an answer'],
+      ['applied', 'answered'],
+      ['certainly not applied', 'not answered'],
+      ['unknown whether it was applied', 'not answered'],
+    ])
+  })
+})

@@ -1,0 +1,162 @@
+// The page of the lab: the cluster, what happens in it, and what a person can do.
+
+import { effect, signal } from '@preact/signals'
+import type { ComponentChildren } from 'preact'
+import { useEffect } from 'preact/hooks'
+import { Button } from '../design/button.tsx'
+import { CopyButton } from '../design/copy-button.tsx'
+import { Dialog } from '../design/dialog.tsx'
+import { Icon } from '../design/icon.tsx'
+import { Notice } from '../design/notice.tsx'
+import { ThemeButton } from '../design/theme.tsx'
+import { Actions } from './actions.tsx'
+import './app.css'
+import { Caption, Happened, Legend } from './caption.tsx'
+import { CheckDialog } from './check-dialog.tsx'
+import { onKey, SHORTCUTS } from './keys.ts'
+import { client, operations, picked } from './lab-state.ts'
+import { Lanes } from './lanes.tsx'
+import { Logs } from './logs.tsx'
+import { NewRun } from './new-run.tsx'
+import { Stage } from './stage.tsx'
+import { BACK_MS, Transport } from './transport.tsx'
+
+const isKeysOpen = signal(false)
+
+export function App() {
+  useEffect(followAddress, [])
+  useEffect(followFrames, [])
+  useEffect(() => onKey({ backMs: BACK_MS, showKeys: () => (isKeysOpen.value = true) }), [])
+  const refusal = client.refusal.value
+  const violation = client.view.value?.violation
+  return (
+    <div class="lab">
+      <header class="lab-head">
+        <h1>
+          <Icon name="quorate" /> quorate lab
+        </h1>
+        <div class="lab-tools">
+          <NewRun />
+          <Button kind="quiet" onClick={() => client.check()} title="Runs it again with all checks">
+            Check
+          </Button>
+          <CopyButton text={() => location.href} what="the address of this run">
+            Share
+          </CopyButton>
+          <Button kind="quiet" onClick={() => (isKeysOpen.value = true)} title="Shows the keys (?)">
+            Keys
+          </Button>
+          <ThemeButton />
+        </div>
+      </header>
+      <main class="lab-main">
+        {refusal !== undefined && <Refused of={refusal.of} why={refusal.why} />}
+        {violation !== undefined && (
+          <Notice kind="problem">A rule is broken, and the run ends here: {violation}</Notice>
+        )}
+        <div class="lab-top">
+          <Caption />
+          <Stage />
+          <div class="lab-side">
+            <Actions />
+            <Happened />
+          </div>
+        </div>
+        <Fold title="Logs" isOpen={operations.value.length > 0}>
+          <Logs />
+        </Fold>
+        <Fold title="Clients" isOpen={operations.value.length > 0}>
+          <Lanes />
+        </Fold>
+        <Fold title="Shapes and colours">
+          <Legend />
+        </Fold>
+      </main>
+      <Transport />
+      {isKeysOpen.value && <KeysDialog />}
+      <CheckDialog />
+    </div>
+  )
+}
+
+interface FoldProps {
+  readonly title: string
+  /** There is something to see now. Later, the user decides. */
+  readonly isOpen?: boolean
+  readonly children: ComponentChildren
+}
+
+function Fold({ title, isOpen = false, children }: FoldProps) {
+  return (
+    <details class="fold" open={isOpen}>
+      <summary>
+        <Icon name="chevron" />
+        <h2>{title}</h2>
+      </summary>
+      <div class="fold-content">{children}</div>
+    </details>
+  )
+}
+
+function Refused({ of, why }: { readonly of: 'link' | 'line' | 'run'; readonly why: string }) {
+  if (of !== 'link') return <Notice kind="problem">That is not possible: {why}</Notice>
+  return (
+    <Notice kind="problem">
+      The address names no run that can be opened: {why}. Ask for the whole address, or{' '}
+      <Button onClick={() => client.open('')}>Start a new cluster</Button>
+    </Notice>
+  )
+}
+
+function KeysDialog() {
+  return (
+    <Dialog title="Keys" onClose={() => (isKeysOpen.value = false)}>
+      <dl class="keys">
+        {SHORTCUTS.map(({ shown, text }) => (
+          <div key={shown}>
+            <dt>
+              <kbd>{shown}</kbd>
+            </dt>
+            <dd>{text}</dd>
+          </div>
+        ))}
+      </dl>
+    </Dialog>
+  )
+}
+
+/** The fragment of the URL is the run. */
+function followAddress(): () => void {
+  const open = (): void => {
+    const link = decodeURI(location.hash.slice(1))
+    if (link !== '' && link === client.link.peek()) return
+    picked.value = undefined
+    client.open(link)
+  }
+  open()
+  addEventListener('hashchange', open)
+  const end = effect(() => {
+    const link = client.link.value
+    if (link !== '' && client.refusal.peek()?.of !== 'link') history.replaceState(null, '', `#${link}`)
+  })
+  return () => {
+    removeEventListener('hashchange', open)
+    end()
+  }
+}
+
+/** Frames are asked for only while something moves. */
+function followFrames(): () => void {
+  let asked: number | undefined
+  const draw = (at: number): void => {
+    asked = client.isMoving.peek() ? requestAnimationFrame(draw) : undefined
+    client.frame(at)
+  }
+  const end = effect(() => {
+    if (client.isMoving.value) asked ??= requestAnimationFrame(draw)
+  })
+  return () => {
+    end()
+    if (asked !== undefined) cancelAnimationFrame(asked)
+  }
+}

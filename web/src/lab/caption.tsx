@@ -1,0 +1,115 @@
+// The events of the run in sentences: the newest as the caption, and a list.
+
+import { Mark } from '../design/mark.tsx'
+import './caption.css'
+import { caption, client, faults, nodes, sentences } from './lab-state.ts'
+
+const SHOWN = 8
+
+export function Caption() {
+  const now = client.view.value?.now
+  return (
+    <div class="caption">
+      <p class="caption-text" aria-live="polite">
+        {caption.value?.text ?? beginning(nodes.value.length, now)}
+        {caption.value?.source !== undefined && (
+          <span class="caption-source"> Raft, {caption.value.source}</span>
+        )}
+      </p>
+      <ul class="caption-faults">
+        {faults.value.map(({ text, until }) => (
+          <li key={`${text} ${until}`}>
+            <span class="caption-fault">{text}</span>{' '}
+            <span class="dim">until {(until / 1000).toFixed(2)} s</span>
+          </li>
+        ))}
+      </ul>
+    </div>
+  )
+}
+
+const COUNTS = [
+  'No node',
+  'One node',
+  'Two nodes',
+  'Three nodes',
+  'Four nodes',
+  'Five nodes',
+  'Six nodes',
+  'Seven nodes',
+]
+
+const beginning = (count: number, now: number | undefined): string =>
+  now === undefined
+    ? 'The cluster starts …'
+    : `${COUNTS[count] ?? `${count} nodes`}, and no leader yet. The arc around each is its election timer.`
+
+export function Happened() {
+  const shown = sentences.value.toReversed().slice(0, SHOWN)
+  return (
+    <ol class="happened" aria-label="What happened, the newest first">
+      {shown.map(({ at, text, source, isMinor }, number) => (
+        <li key={`${at} ${text} ${number}`} class={isMinor ? 'happened-minor' : ''}>
+          <time>{(at / 1000).toFixed(2)} s</time>
+          <span>
+            {text}
+            {source !== undefined && <span class="caption-source"> {source}</span>}
+          </span>
+        </li>
+      ))}
+    </ol>
+  )
+}
+
+/** The shapes of the stage. */
+export function Legend() {
+  return (
+    <div class="legend">
+      <p>
+        <Mark of="leader" /> <Mark of="follower" /> <Mark of="candidate" /> <Mark of="learner" />{' '}
+        <Mark of="paused" /> <Mark of="down" />
+      </p>
+      <ul>
+        <LegendMessage class="stage-message-log" d="M-5-5H5V5H-5Z" text="append: entries of the log" />
+        <LegendMessage
+          class="stage-message-contact"
+          d="M-4 0a4 4 0 1 0 8 0 4 4 0 1 0-8 0Z"
+          text="heartbeat"
+        />
+        <LegendMessage class="stage-message-election" d="M0-6.5 6 4.5H-6Z" text="election" />
+        <LegendMessage
+          class="stage-message-request"
+          d="M0-6.5 6.5 0 0 6.5-6.5 0Z"
+          text="request of a client, passed on"
+        />
+        <LegendMessage
+          class="stage-message-log stage-answer"
+          d="M-5-5H5V5H-5Z"
+          text="hollow: an answer; with a stroke: no"
+        />
+      </ul>
+      <p>The arc around a node is the time that is left until it stands for election.</p>
+    </div>
+  )
+}
+
+function LegendMessage({
+  class: name,
+  d,
+  text,
+}: {
+  readonly class: string
+  readonly d: string
+  readonly text: string
+}) {
+  return (
+    <li>
+      <svg viewBox="-8 -8 16 16" aria-hidden="true">
+        <g class={`stage-message ${name}`}>
+          <path d={d} />
+        </g>
+      </svg>
+      {text}
+    </li>
+  )
+}

@@ -1,0 +1,30 @@
+// Answers of the worker.
+
+import { finishedRun, formatLink, Lab, parseLink, parseNewLine } from '../../../jepsen-lite/lab/index.ts'
+import type { LabAnswer, LabRequest } from './worker-messages.ts'
+
+interface Answered {
+  /** The lab for the next request: another one if a run was opened. */
+  readonly lab: Lab
+  readonly answer: LabAnswer
+}
+
+export function answerRequest(lab: Lab, request: LabRequest): Answered {
+  try {
+    return carryOut(lab, request)
+  } catch (error) {
+    return { lab, answer: { kind: 'refused', why: error instanceof Error ? error.message : String(error) } }
+  }
+}
+
+function carryOut(before: Lab, request: LabRequest): Answered {
+  const lab = request.kind === 'open' ? new Lab(parseLink(request.link)) : before
+  if (request.kind === 'check') {
+    const { schedule, trace, violation } = finishedRun(lab)
+    return { lab, answer: { kind: 'checked', trace, violation, link: formatLink(schedule) } }
+  }
+  if (request.kind === 'run') lab.runTo(request.ms)
+  else if (request.kind === 'step') lab.step()
+  else if (request.kind === 'add') for (const line of request.lines.map(parseNewLine)) lab.add(line)
+  return { lab, answer: { kind: 'view', view: lab.view(), end: lab.end, link: formatLink(lab.schedule) } }
+}

@@ -1,0 +1,259 @@
+// The side of the page: it asks the worker for one thing at a time, and keeps the newest answer. It never waits for an
+// answer, so the page never blocks.
+
+import { batch, computed, signal } from '@preact/signals'
+import type { LabView } from '../../../jepsen-lite/lab/view.ts'
+import { linkLines, withoutLastLine } from './link-lines.ts'
+import { sharedParts } from './shared-parts.ts'
+import type { LabAnswer, LabRequest } from './worker-messages.ts'
+
+/** The worker. */
+export interface LabPort {
+  postMessage(request: LabRequest): void
+  addEventListener(type: 'message', receive: (event: { readonly data: LabAnswer }) => void): void
+}
+
+type ViewAnswer = Extract<LabAnswer, { readonly kind: 'view' }>
+export type CheckedAnswer = Extract<LabAnswer, { readonly kind: 'checked' }>
+
+interface Asked {
+  readonly request: LabRequest
+  /** undefined: the request was refused. */
+  readonly then: ((answer: LabAnswer) => void) | undefined
+  /** It lets time pass while the run plays. */
+  readonly isFrame: boolean
+}
+
+/** A refusal of the worker. `link`: the fragment of the URL is no schedule. */
+interface Refusal {
+  readonly of: 'link' | 'line' | 'run'
+  readonly why: string
+}
+
+export const SPEED_MIN = 0.01
+export const SPEED_MAX = 100
+const SPEED_FIRST = 0.1
+/** A frame that was late, or an answer that took long, lets no more time pass than this. */
+const FRAME_MS_MAX = 100
+/** Time in which a step is shown. */
+const STEP_SHOWN_MS = 240
+/** Virtual time before the first timeout of an election, and before the first line of a run that was opened. */
+const BEFORE_MS = 120
+/** Virtual time after the last line of a run that was opened. */
+const AFTER_MS = 2000
+/** Virtual time after which the timers of all nodes run. */
+const STARTED_MS = 300
+
+export class LabClient {
+  readonly view = signal<LabView | undefined>(undefined)
+  /** The moment that is shown. It differs from that of the view while a step is shown. */
+  readonly instant = signal(0)
+  readonly end = signal(0)
+  readonly link = signal('')
+  readonly isPlaying = signal(false)
+  readonly speed = signal(SPEED_FIRST)
+  readonly refusal = signal<Refusal | undefined>(undefined)
+  readonly checked = signal<CheckedAnswer | 'in progress' | undefined>(undefined)
+  readonly lines = computed(() => linkLines(this.link.value))
+  /** The lines that an action at this moment would forget. */
+  readonly laterLines = computed(() => {
+    const now = this.view.value?.now ?? 0
+    return this.lines.value.filter(({ at }) => at > now)
+  })
+  /** Whether frames are needed. */
+  readonly isMoving = computed(() => this.isPlaying.value || this.#step.value !== undefined)
+  readonly #step = signal<{
+    readonly answer: ViewAnswer
+    readonly from: number
+    begunAt: number | undefined
+  }>()
+  readonly #port: LabPort
+  readonly #isCalm: () => boolean
+  readonly #waiting: Asked[] = []
+  #inFlight: Asked | undefined
+  #frameAt: number | undefined
+
+  /** `isCalm`: the user wants no motion that only shows a change. */
+  constructor(port: LabPort, isCalm: () => boolean = () => false) {
+    this.#port = port
+    this.#isCalm = isCalm
+    port.addEventListener('message', ({ data }) => this.#answered(data))
+  }
+
+  // ---- requests
+
+  #ask(request: LabRequest, then?: Asked['then'], isFrame = false): void {
+    this.#endStep()
+    // Only the newest of the moments that a person scrubs over counts, and a key that is held makes one step at a time.
+    const last = this.#waiting.at(-1)?.request.kind
+    if ((request.kind === 'run' || request.kind === 'step') && last === request.kind) this.#waiting.pop()
+    this.#waiting.push({ request, then, isFrame })
+    this.#sendNext()
+  }
+
+  /** Puts a request that belongs to the one just answered before all that wait. */
+  #askNext(request: LabRequest, then?: Asked['then']): void {
+    this.#waiting.unshift({ request, then, isFrame: false })
+  }
+
+  #sendNext(): void {
+    if (this.#inFlight !== undefined) return
+    this.#inFlight = this.#waiting.shift()
+    if (this.#inFlight !== undefined) this.#port.postMessage(this.#inFlight.request)
+  }
+
+  #answered(answer: LabAnswer): void {
+    const asked = this.#inFlight
+    this.#inFlight = undefined
+    if (answer.kind === 'refused') this.#refused(asked?.request, answer.why)
+    else if (answer.kind === 'checked') this.checked.value = answer
+    else if (asked?.request.kind === 'step' && this.view.peek() !== undefined && !this.#isCalm())
+      this.#step.value = { answer, from: this.instant.peek(), begunAt: undefined }
+    else {
+      const before = this.view.peek()?.now
+      this.#show(answer)
+      // The run has ended, or has broken a rule.
+      if (asked?.isFrame && answer.view.now === before) this.pause()
+    }
+    if (answer.kind !== 'refused') asked?.then?.(answer)
+    this.#sendNext()
+  }
+
+  #refused(request: LabRequest | undefined, why: string): void {
+    const of = request?.kind === 'open' ? 'link' : request?.kind === 'add' ? 'line' : 'run'
+    // Requests after it were for the run that did not begin.
+    if (of === 'link') this.#waiting.length = 0
+    if (request?.kind === 'check') this.checked.value = undefined
+    batch(() => {
+      this.isPlaying.value = false
+      this.refusal.value = { of, why }
+    })
+  }
+
+  #show({ view, end, link }: ViewAnswer): void {
+    batch(() => {
+      this.view.value = sharedParts(this.view.peek(), view)
+      this.instant.value = view.now
+      this.end.value = end
+      this.link.value = link
+    })
+  }
+
+  // ---- runs
+
+  /** Opens a run, shortly before its first line and paused, or shortly before the first election. */
+  open(link: string): void {
+    batch(() => {
+      this.refusal.value = undefined
+      this.checked.value = undefined
+      this.isPlaying.value = false
+    })
+    this.#ask({ kind: 'open', link }, () => {
+      const lines = this.lines.peek()
+      const [first, last] = [lines[0], lines.at(-1)]
+      if (first === undefined || last === undefined) {
+        this.#askNext({ kind: 'run', ms: STARTED_MS }, () => this.#runToElection())
+        return
+      }
+      this.#askNext({ kind: 'run', ms: last.at + AFTER_MS }, () =>
+        this.#askNext({ kind: 'run', ms: Math.max(0, first.at - BEFORE_MS) }),
+      )
+    })
+  }
+
+  #runToElection(): void {
+    const timeouts = this.view.peek()?.nodes.flatMap(({ election }) => election?.until ?? []) ?? []
+    const first = Math.min(...timeouts)
+    if (!Number.isFinite(first)) return
+    this.#askNext({ kind: 'run', ms: Math.max(STARTED_MS, first - BEFORE_MS) }, () => {
+      if (!this.#isCalm()) this.play()
+    })
+  }
+
+  play(): void {
+    this.#frameAt = undefined
+    this.isPlaying.value = true
+  }
+
+  pause(): void {
+    this.isPlaying.value = false
+  }
+
+  togglePlay(): void {
+    if (this.isPlaying.peek()) this.pause()
+    else this.play()
+  }
+
+  /** Called for each frame while `isMoving`, with a time in real milliseconds. */
+  frame(at: number): void {
+    this.#showStep(at)
+    if (!this.isPlaying.peek()) return
+    if (this.#frameAt === undefined) this.#frameAt = at
+    if (this.#inFlight !== undefined || this.#waiting.length > 0) return
+    const passed = Math.min(at - this.#frameAt, FRAME_MS_MAX)
+    this.#frameAt = at
+    const now = this.view.peek()?.now
+    if (now !== undefined && passed > 0) {
+      this.#ask({ kind: 'run', ms: now + passed * this.speed.peek() }, undefined, true)
+    }
+  }
+
+  /** To the next event that can be seen. */
+  step(): void {
+    this.pause()
+    this.#ask({ kind: 'step' })
+  }
+
+  /** Nothing that can be seen happens between the two moments of a step. So the view of the first is moved. */
+  #showStep(at: number): void {
+    const step = this.#step.peek()
+    if (step === undefined) return
+    step.begunAt ??= at
+    const part = (at - step.begunAt) / STEP_SHOWN_MS
+    if (part >= 1) this.#endStep()
+    else this.instant.value = step.from + (step.answer.view.now - step.from) * part
+  }
+
+  #endStep(): void {
+    const step = this.#step.peek()
+    if (step === undefined) return
+    batch(() => {
+      this.#step.value = undefined
+      this.#show(step.answer)
+    })
+  }
+
+  goTo(ms: number): void {
+    this.pause()
+    this.#ask({ kind: 'run', ms: Math.max(0, ms) })
+  }
+
+  goBack(ms: number): void {
+    this.goTo((this.view.peek()?.now ?? 0) - ms)
+  }
+
+  /** Adds lines at this moment. Lines that came later are forgotten. The next instant shows what they did. */
+  act(...lines: string[]): void {
+    this.refusal.value = undefined
+    this.#ask({ kind: 'add', lines }, () => {
+      const now = this.view.peek()?.now ?? 0
+      this.#askNext({ kind: 'run', ms: Math.floor(now) + 1 })
+    })
+  }
+
+  /** Opens the run without its last line, at the moment before it. */
+  undo(): void {
+    const undone = withoutLastLine(this.link.peek())
+    if (undone === undefined) return
+    this.pause()
+    this.#ask({ kind: 'open', link: undone.link }, () =>
+      this.#askNext({ kind: 'run', ms: Math.max(0, undone.line.at - 1) }),
+    )
+  }
+
+  check(): void {
+    this.pause()
+    this.checked.value = 'in progress'
+    this.#ask({ kind: 'check' })
+  }
+}

@@ -1,0 +1,81 @@
+// The run that the page shows, and what was picked on the stage.
+
+import { computed, signal } from '@preact/signals'
+import type { LinkView, MachineView, MessageView } from '../../../jepsen-lite/lab/view.ts'
+import { LabClient, type LabPort } from './lab-client.ts'
+import { cutOffLine, freeClient, writeLine } from './line-texts.ts'
+import { shownNodes } from './ring-layout.ts'
+import { activeFaults, captionOf, sentencesOf } from './sentences.ts'
+import { sharedParts } from './shared-parts.ts'
+
+const isCalm = (): boolean => matchMedia('(prefers-reduced-motion: reduce)').matches
+
+export const client = new LabClient(
+  new Worker(new URL('./worker.ts', import.meta.url), { type: 'module' }) as LabPort,
+  isCalm,
+)
+
+const NONE: readonly never[] = []
+
+export const allNodes = computed<readonly MachineView[]>(() => client.view.value?.nodes ?? NONE)
+let shownBefore: readonly MachineView[] = NONE
+export const nodes = computed(() => {
+  shownBefore = sharedParts(shownBefore, shownNodes(allNodes.value))
+  return shownBefore
+})
+/** Nodes that may be added. */
+export const spares = computed(() => allNodes.value.filter((node) => !nodes.value.includes(node)))
+export const messages = computed<readonly MessageView[]>(() => client.view.value?.messages ?? NONE)
+export const cuts = computed<readonly LinkView[]>(() => client.view.value?.cuts ?? NONE)
+export const operations = computed(() => client.view.value?.operations ?? NONE)
+const notes = computed(() => client.view.value?.notes ?? NONE)
+export const sentences = computed(() => sentencesOf(notes.value))
+export const caption = computed(() => captionOf(sentences.value))
+export const faults = computed(() => activeFaults(notes.value, client.view.value?.now ?? 0))
+
+/** The leader of the highest term that runs. */
+export const leader = computed(() => leaderOf(nodes.value))
+export const leaderOf = (all: readonly MachineView[]): MachineView | undefined =>
+  all
+    .filter(({ role, state }) => role === 'leader' && state === 'running')
+    .toSorted((a, b) => b.term - a.term)[0]
+
+/** It leads a term that is over, and has not heard of it. */
+export const isStale = ({ role, term }: MachineView): boolean =>
+  role === 'leader' && leader.value !== undefined && term < leader.value.term
+
+export type Picked =
+  | { readonly kind: 'node'; readonly name: string }
+  | { readonly kind: 'message'; readonly id: string }
+export const picked = signal<Picked | undefined>(undefined)
+
+export const messageId = ({ from, to, number, sentAt }: MessageView): string =>
+  `${from} ${to} ${number} ${sentAt}`
+
+/** A message moves on while somebody reads what can be done with it. */
+export function pickMessage(message: MessageView): void {
+  client.pause()
+  picked.value = { kind: 'message', id: messageId(message) }
+}
+
+export function pickNode(name: string): void {
+  const { value } = picked
+  picked.value = value?.kind === 'node' && value.name === name ? undefined : { kind: 'node', name }
+}
+
+/** How long a fault lasts, in virtual milliseconds. */
+export const faultMs = signal(3000)
+/** Time for which the leader is cut off: an election takes up to two seconds, and what follows shall be seen. */
+const CUT_OFF_MS = 5000
+
+export const writer = computed(() => freeClient(operations.value))
+
+/** Writes at the leader, if there is one and a client is free. */
+export function write(): void {
+  if (writer.value === undefined || leader.value === undefined) return
+  client.act(writeLine(writer.value, 'leader'))
+}
+
+export function cutOffLeader(): void {
+  if (leader.value !== undefined) client.act(cutOffLine('leader', CUT_OFF_MS))
+}

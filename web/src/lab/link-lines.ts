@@ -1,0 +1,47 @@
+// The lines of a schedule in the fragment of a URL (jepsen-lite/lab/schedule-link.ts): their times, and a link without
+// the last of them.
+
+/** An action of a person. */
+export interface LinkLine {
+  readonly at: number
+  readonly kind: string
+  readonly text: string
+}
+
+/** The lines, in the order of their times. */
+export function linkLines(link: string): LinkLine[] {
+  const [, ...parts] = link.split(';')
+  return parts
+    .flatMap((text) => {
+      const [, at, kind = ''] = /^(\d+):([\w-]+)/.exec(text) ?? []
+      return at === undefined ? [] : [{ at: Number(at), kind, text }]
+    })
+    .toSorted((a, b) => a.at - b.at)
+}
+
+/** The link without its last line, and that line. */
+export function withoutLastLine(
+  link: string,
+): { readonly link: string; readonly line: LinkLine } | undefined {
+  const line = linkLines(link).at(-1)
+  if (line === undefined) return undefined
+  const parts = link.split(';')
+  parts.splice(parts.lastIndexOf(line.text), 1)
+  return { link: parts.join(';'), line }
+}
+
+const WORDS: Readonly<Record<string, string>> = {
+  put: 'write',
+  get: 'read',
+  lease: 'read',
+  stale: 'read',
+  isolate: 'cut',
+  'one-way': 'cut',
+  deaf: 'cut',
+  'slow-disk': 'slow disk',
+  join: 'new member',
+  remove: 'removal',
+}
+
+/** The action in a word or two. */
+export const lineWords = ({ kind }: LinkLine): string => WORDS[kind] ?? kind

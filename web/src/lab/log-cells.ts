@@ -1,0 +1,50 @@
+// The grid of the logs: which indexes it shows, and the state of each entry. Pure functions.
+
+import type { EntryView, MachineView } from '../../../jepsen-lite/lab/view.ts'
+
+/** Columns at most. */
+const SHOWN = 20
+
+/** State of an entry on one node. Each state includes those before it. */
+export type EntryState = 'received' | 'durable' | 'committed' | 'applied'
+
+export const ENTRY_STATES: readonly EntryState[] = ['received', 'durable', 'committed', 'applied']
+
+export const ENTRY_TEXTS: Readonly<Record<EntryState, string>> = {
+  received: 'in memory only',
+  durable: 'on its disk',
+  committed: 'committed',
+  applied: 'committed and applied',
+}
+
+export function entryState(
+  { durable, commit, applied }: Pick<MachineView, 'durable' | 'commit' | 'applied'>,
+  index: number,
+): EntryState {
+  if (index <= applied) return 'applied'
+  if (index <= commit) return 'committed'
+  return index <= durable ? 'durable' : 'received'
+}
+
+/** The newest indexes of all logs, and the one that follows them. */
+export function shownIndexes(nodes: readonly MachineView[]): number[] {
+  const last = Math.max(0, ...nodes.map(({ lastIndex }) => lastIndex)) + 1
+  const first = Math.max(1, last - SHOWN + 1)
+  return Array.from({ length: last - first + 1 }, (_, at) => first + at)
+}
+
+export const entryAt = ({ log }: Pick<MachineView, 'log'>, index: number): EntryView | undefined =>
+  log[index - (log[0]?.index ?? 0)]
+
+/** Followers by an index that the leader knows of them. */
+export function followersAt(
+  { progress }: Pick<MachineView, 'progress'>,
+  what: 'match' | 'next',
+  index: number,
+): string[] {
+  return progress.filter((follower) => follower[what] === index).map(({ name }) => name)
+}
+
+/** Tints of terms. Neighbours differ. */
+export const TERM_TINTS = 6
+export const termTint = (term: number): number => term % TERM_TINTS

@@ -1,0 +1,279 @@
+// The cluster as a picture: nodes on a ring with their election timers, links, and messages on their way.
+
+import { useMemo } from 'preact/hooks'
+import type { LinkView, MachineView, MessageView } from '../../../jepsen-lite/lab/view.ts'
+import {
+  client,
+  cuts,
+  isStale,
+  messageId,
+  messages,
+  nodes,
+  picked,
+  pickMessage,
+  pickNode,
+} from './lab-state.ts'
+import { fateText, messageKind, messageText } from './message-kinds.ts'
+import { roleOf, stateText } from './node-states.ts'
+import {
+  ARC_RADIUS,
+  arcPath,
+  degreesOf,
+  laneBetween,
+  NODE_RADIUS,
+  nodePlace,
+  type Point,
+  pointOn,
+  STAGE,
+  type StageLane,
+  timeLeft,
+  travelled,
+} from './ring-layout.ts'
+import './stage.css'
+
+export function Stage() {
+  const places = new Map(nodes.value.map(({ name }, at) => [name, nodePlace(at, nodes.value.length)]))
+  const laneOf = (link: LinkView): StageLane | undefined => {
+    const [from, to] = [places.get(link.from), places.get(link.to)]
+    return from && to && laneBetween(from, to)
+  }
+  return (
+    // biome-ignore lint/a11y/useSemanticElements: a picture is no group of fields.
+    <svg class="stage" viewBox={`0 0 ${STAGE.width} ${STAGE.height}`} role="group" aria-label="The cluster">
+      <Links places={[...places.values()]} />
+      <Cuts laneOf={laneOf} />
+      {nodes.value.map((node) => {
+        const place = places.get(node.name)
+        return place && <Timer key={node.name} node={node} place={place} />
+      })}
+      {nodes.value.map((node) => {
+        const place = places.get(node.name)
+        const isPicked = picked.value?.kind === 'node' && picked.value.name === node.name
+        return (
+          place && (
+            <StageNode
+              key={node.name}
+              node={node}
+              x={place.x}
+              y={place.y}
+              isAbove={place.y < STAGE.height / 3}
+              isPicked={isPicked}
+              isStale={isStale(node)}
+            />
+          )
+        )
+      })}
+      <Messages laneOf={laneOf} />
+    </svg>
+  )
+}
+
+function Links({ places }: { readonly places: readonly Point[] }) {
+  const path = places
+    .flatMap((from, at) => places.slice(at + 1).map((to) => `M${from.x} ${from.y}L${to.x} ${to.y}`))
+    .join('')
+  return <path class="stage-links" d={path} />
+}
+
+/** A cut lets a message leave, and stops it before the other node. */
+function Cuts({ laneOf }: { readonly laneOf: (link: LinkView) => StageLane | undefined }) {
+  return (
+    <g>
+      {cuts.value.map((cut) => {
+        const lane = laneOf(cut)
+        if (lane === undefined) return null
+        const { x, y } = pointOn(lane, 1)
+        return (
+          <g key={`${cut.from} ${cut.to}`}>
+            <path class="stage-cut" d={`M${lane.from.x} ${lane.from.y}L${lane.to.x} ${lane.to.y}`} />
+            <path
+              class="stage-bar"
+              d="M2-8V8"
+              transform={`translate(${x} ${y}) rotate(${degreesOf(lane)})`}
+            />
+          </g>
+        )
+      })}
+    </g>
+  )
+}
+
+/** The time until a node stands for election, unless it hears from a leader. */
+function Timer({ node, place }: { readonly node: MachineView; readonly place: Point }) {
+  const { election, state, member } = node
+  if (election === undefined || state !== 'running' || member !== 'voter') return null
+  const part = timeLeft(election, client.instant.value)
+  return (
+    <g class={part < SOON ? 'stage-timer stage-timer-soon' : 'stage-timer'}>
+      <path d={arcPath(part, ARC_RADIUS)} transform={`translate(${place.x} ${place.y})`} />
+    </g>
+  )
+}
+
+/** The part of a timeout that is left when the arc shows the colour of a candidate. */
+const SOON = 0.2
+
+interface StageNodeProps {
+  readonly node: MachineView
+  readonly x: number
+  readonly y: number
+  readonly isAbove: boolean
+  readonly isPicked: boolean
+  readonly isStale: boolean
+}
+
+/** Most frames change no node. */
+function StageNode(props: StageNodeProps) {
+  return useMemo(() => drawNode(props), Object.values(props))
+}
+
+function drawNode({ node, x, y, isAbove, isPicked, isStale }: StageNodeProps) {
+  const { name, term } = node
+  const role = roleOf(node)
+  const text = stateText(node, isStale)
+  return (
+    // biome-ignore lint/a11y/useSemanticElements: a picture has no buttons.
+    <g
+      class={`stage-node mark-${role}${isStale ? ' stage-stale' : ''}`}
+      transform={`translate(${x} ${y})`}
+      role="button"
+      tabindex={0}
+      aria-pressed={isPicked}
+      onClick={() => pickNode(name)}
+      onKeyDown={(event) => {
+        if (event.key !== 'Enter' && event.key !== ' ') return
+        event.preventDefault()
+        pickNode(name)
+      }}
+    >
+      <circle class="stage-target" r={ARC_RADIUS + 4} />
+      <NodeShape role={role} />
+      <text class="stage-name" y={role === 'candidate' ? 10 : 5}>
+        {`${name} `}
+      </text>
+      <text class="stage-role" y={isAbove ? -61 : 61}>
+        {`${text} `}
+      </text>
+      <text class="stage-term" y={isAbove ? -45 : 78}>
+        term {term}
+      </text>
+    </g>
+  )
+}
+
+function NodeShape({ role }: { readonly role: ReturnType<typeof roleOf> }) {
+  switch (role) {
+    case 'leader':
+      return <circle class="stage-solid" r={NODE_RADIUS} />
+    case 'candidate':
+      return <path class="stage-hollow" d="M0-35 33 25H-33Z" />
+    case 'learner':
+      return <path class="stage-hollow" d="M0-35 35 0 0 35-35 0Z" />
+    case 'paused':
+      return (
+        <>
+          <circle class="stage-hollow stage-gone" r={NODE_RADIUS} />
+          <path class="stage-sign" d="M-4-24v9m8-9v9" />
+        </>
+      )
+    case 'down':
+      return (
+        <>
+          <circle class="stage-hollow stage-gone" r={NODE_RADIUS} />
+          <path class="stage-sign" d="m-5-24 10 10m0-10-10 10" />
+        </>
+      )
+    default:
+      return <circle class="stage-hollow" r={NODE_RADIUS} />
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Messages
+
+const SHAPES = {
+  contact: <circle r="4" />,
+  log: <path d="M-5-5H5V5H-5Z" />,
+  election: <path d="M0-6.5 6 4.5H-6Z" />,
+  request: <path d="M0-6.5 6.5 0 0 6.5-6.5 0Z" />,
+} as const
+
+function Messages({ laneOf }: { readonly laneOf: (link: LinkView) => StageLane | undefined }) {
+  const instant = client.instant.value
+  const { value } = picked
+  const isStill = !client.isPlaying.value
+  return (
+    <g>
+      {messages.value.map((message) => {
+        const lane = laneOf(message)
+        if (lane === undefined) return null
+        const id = messageId(message)
+        const isPicked = value?.kind === 'message' && value.id === id
+        const { x, y } = pointOn(lane, travelled(message, instant))
+        return <MessageMark key={id} {...{ message, x, y, isPicked, isStill }} />
+      })}
+      {client.view.value?.lost.map((message) => {
+        const lane = laneOf(message)
+        if (lane === undefined) return null
+        const { x, y } = pointOn(lane, 1)
+        return (
+          <path
+            key={messageId(message)}
+            class="stage-lost"
+            d="m-5-5 10 10m0-10-10 10"
+            transform={`translate(${x} ${y})`}
+          />
+        )
+      })}
+    </g>
+  )
+}
+
+interface MessageMarkProps {
+  readonly message: MessageView
+  readonly x: number
+  readonly y: number
+  readonly isPicked: boolean
+  readonly isStill: boolean
+}
+
+function MessageMark({ message, x, y, isPicked, isStill }: MessageMarkProps) {
+  const { shape, isAnswer } = messageKind(message.type)
+  const decided = fateText(message)
+  const refuses = message.label === 'no' || message.type === 'append-rejected'
+  const text = `${messageText(message)}, term ${message.term}${decided === undefined ? '' : `, ${decided}`}`
+  const classes = ['stage-message', `stage-message-${shape}`]
+  if (isAnswer) classes.push('stage-answer')
+  if (refuses) classes.push('stage-refusal')
+  if (message.fate !== undefined) classes.push('stage-decided')
+  return (
+    // biome-ignore lint/a11y/useSemanticElements: a picture has no buttons.
+    <g
+      class={classes.join(' ')}
+      transform={`translate(${x} ${y})`}
+      role="button"
+      // The keyboard reaches messages that stand still.
+      tabindex={isStill ? 0 : -1}
+      aria-pressed={isPicked}
+      aria-label={text}
+      onPointerDown={() => pickMessage(message)}
+      onKeyDown={(event) => {
+        if (event.key !== 'Enter' && event.key !== ' ') return
+        event.preventDefault()
+        pickMessage(message)
+      }}
+    >
+      <circle class="stage-target" r="14" />
+      {SHAPES[shape]}
+      {refuses && <path class="stage-slash" d="m-7 7 14-14" />}
+      {message.fate === 'lost' && <path class="stage-fate" d="m-9-9 18 18m0-18-18 18" />}
+      {message.fate === 'late' && <circle class="stage-fate" r="11" stroke-dasharray="3 3" />}
+      {message.fate === 'doubled' && (
+        <>
+          <circle class="stage-fate" r="9" />
+          <circle class="stage-fate" r="13" />
+        </>
+      )}
+    </g>
+  )
+}
