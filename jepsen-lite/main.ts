@@ -15,11 +15,12 @@ const SUBCOMMANDS: ReadonlyMap<string, () => Promise<{ add(program: CommandUnkno
   ['run', () => import('./commands/run.ts')],
   ['study', () => import('./commands/study.ts')],
   ['report', () => import('./commands/report.ts')],
-  // Only a clone has the sources of these two: the package leaves them out (scripts/build.mjs).
+  // Only a clone has the sources of these: the package leaves them out (scripts/build.mjs).
   ...(import.meta.filename.endsWith('.ts')
     ? ([
         ['power', () => import('./commands/power.ts')],
         ['mutants', () => import('./commands/mutants.ts')],
+        ['exercise', () => import('./commands/exercise.ts')],
       ] as const)
     : []),
 ])

@@ -65,8 +65,8 @@ async function bundle() {
     input: ENTRIES,
     platform: 'node',
     // A name without a path is a dependency of the package. The compiler's helpers go into the bundle.
-    // Two commands plant bugs in the sources and record the system calls of this repository's tests: for clones only.
-    external: [/^(?!@oxc-project\/)[@a-z]/, /\/commands\/(mutants|power)\.ts$/],
+    // Three commands change the sources or record the system calls of this repository's tests: for clones only.
+    external: [/^(?!@oxc-project\/)[@a-z]/, /\/commands\/(exercise|mutants|power)\.ts$/],
     // `await using` in the sources is newer than the oldest Node that the package supports.
     transform: { target: 'node22.18' },
     // rolldown demands it for groups without their dependencies. `npm run check:package` compares the exports.

@@ -232,7 +232,7 @@ try {
     run(project, 'npx', ['jepsen-lite', 'sim', '--schedules', '1', '--nodes', '1']).split('\n').at(-1),
     'no violation',
   )
-  for (const command of ['mutants', 'power']) {
+  for (const command of ['exercise', 'mutants', 'power']) {
     check(
       `jepsen-lite ${command} is for clones`,
       failure(project, 'npx', ['jepsen-lite', command]).split('\n')[0],

@@ -78,25 +78,41 @@ interface TestReport {
 }
 
 async function runTests(dir: string, files: readonly string[]): Promise<Detection | undefined> {
+  const [failed] = await failedTests(dir, files, '--bail=1')
+  return failed && { by: failed.name, detail: failed.detail, schedule: undefined }
+}
+
+export interface FailedTest {
+  /** Full name of the test, or HANG. */
+  readonly name: string
+  readonly detail: string
+}
+
+export async function failedTests(
+  dir: string,
+  files: readonly string[],
+  ...flags: readonly string[]
+): Promise<readonly FailedTest[]> {
   const output = join(dir, 'test-report.json')
   rmSync(output, { force: true })
   const vitest = 'node_modules/vitest/vitest.mjs'
-  const args = [vitest, 'run', ...files, '--bail=1', '--reporter=json', `--outputFile=${output}`]
+  const args = [vitest, 'run', ...files, ...flags, '--reporter=json', `--outputFile=${output}`]
   const { err, isComplete } = await run(dir, args, VITEST_MS_MAX)
-  if (!isComplete) return { by: 'HANG', detail: 'the tests do not end', schedule: undefined }
+  if (!isComplete) return [{ name: 'HANG', detail: 'the tests do not end' }]
   let report: TestReport
   try {
     report = JSON.parse(readFileSync(output, 'utf8'))
   } catch (error) {
     throw new Error(`the tests did not run: ${err}`, { cause: error })
   }
-  for (const { message, assertionResults } of report.testResults) {
-    const failure = assertionResults.find(({ status }) => status === 'failed')
-    if (failure !== undefined)
-      return { by: failure.fullName, detail: failure.failureMessages[0] ?? '', schedule: undefined }
-    if (message) return { by: 'a file of tests', detail: message, schedule: undefined }
-  }
-  return undefined
+  return report.testResults.flatMap(({ message, assertionResults }) => {
+    const failed = assertionResults.filter(({ status }) => status === 'failed')
+    if (failed.length === 0 && message) return [{ name: 'a file of tests', detail: message }]
+    return failed.map(({ fullName, failureMessages }) => ({
+      name: fullName,
+      detail: failureMessages[0] ?? '',
+    }))
+  })
 }
 
 /** `isComplete`: the process ended by itself within its time. */

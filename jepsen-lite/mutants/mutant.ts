@@ -18,15 +18,18 @@ const HEAD = /^Bug: (.+)\nEffect: (.+)\nRules: (.+)\nCommand: (.+)\n(diff [\s\S]
 /** Few lines of context, so that a change of the code nearby does not break a patch. */
 const CONTEXT_LINES = 2
 
-export interface Mutant {
+export interface Patch {
   /** Name of the patch file, without its extension. */
   readonly id: string
   readonly bug: string
+  readonly diff: string
+}
+
+export interface Mutant extends Patch {
   readonly effect: string
   /** Rules of the project that the bug breaks. */
   readonly rules: readonly string[]
   readonly command: MutantCommand
-  readonly diff: string
 }
 
 export type MutantCommand =
@@ -59,29 +62,29 @@ function parseCommand(id: string, text: string): MutantCommand {
 }
 
 /** Files that a patch changes. */
-export const changedFiles = ({ diff }: Mutant): string[] =>
+export const changedFiles = ({ diff }: Patch): string[] =>
   [...diff.matchAll(/^\+\+\+ b\/(.+)$/gm)].map(([, path = '']) => path)
 
 /** Changes the files in `dir`. Throws `Failure` if the code has moved away from the patch. */
-export function applyPatch(dir: string, mutant: Mutant): void {
+export function applyPatch(dir: string, { id, bug, diff }: Patch): void {
   try {
     execFileSync('git', ['apply', '-C1', '--recount', '--ignore-whitespace', '-'], {
       cwd: dir,
-      input: mutant.diff,
+      input: diff,
       stdio: ['pipe', 'ignore', 'pipe'],
       // A repository above the copy would change the meaning of the paths.
       env: { ...process.env, GIT_CEILING_DIRECTORIES: join(dir, '..') },
     })
   } catch (error) {
     const { stderr = error } = error as { readonly stderr?: unknown }
-    throw new CommandError(`${mutant.id} does not apply: ${String(stderr).trim()}
+    throw new CommandError(`${id} does not apply: ${String(stderr).trim()}
 Make it again, in a work tree without other changes of src/:
-  1. change src/ so that ${mutant.bug}
-  2. jepsen-lite mutants --record ${mutant.id}    stores that change as the patch
+  1. change src/ so that ${bug}
+  2. jepsen-lite mutants --record ${id}    stores that change as the patch
   3. git checkout src
-  4. jepsen-lite mutants --only ${mutant.id}    must catch it
+  4. jepsen-lite mutants --only ${id}    must catch it
 The change so far:
-${mutant.diff}`)
+${diff}`)
   }
 }
 

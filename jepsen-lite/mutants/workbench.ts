@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { CommandError } from '../exit-codes.ts'
 import { ScratchDirectory } from '../scratch-directory.ts'
-import { applyPatch, changedFiles, type Mutant, ROOT } from './mutant.ts'
+import { applyPatch, changedFiles, type Patch, ROOT } from './mutant.ts'
 
 /** The sources, and what tests read. */
 const PARTS = [
@@ -27,10 +27,10 @@ export class Workbench {
   }
 
   /** Plants a bug. The returned function removes it. */
-  plant(mutant: Mutant): () => void {
-    const files = changedFiles(mutant).map((path) => join(this.dir, path))
+  plant(patch: Patch): () => void {
+    const files = changedFiles(patch).map((path) => join(this.dir, path))
     const before = files.filter(existsSync).map((file) => [file, readFileSync(file)] as const)
-    applyPatch(this.dir, mutant)
+    applyPatch(this.dir, patch)
     return () => {
       for (const [file, bytes] of before) writeFileSync(file, bytes)
     }
