@@ -1,9 +1,11 @@
 // The pages in docs/learn show the program as it is, what it prints, and parts of real transcripts.
 
 import { spawnSync } from 'node:child_process'
-import { existsSync, globSync, readFileSync } from 'node:fs'
+import { existsSync, globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import { afterAll, expect, test } from 'vitest'
+import { runCommand } from '../jepsen-lite/commands/run-command.ts'
 import { blocksOf, root } from './blocks.ts'
 
 const PROGRAM = 'docs/learn/three-rafts.ts'
@@ -11,6 +13,9 @@ const PAGES = globSync('docs/learn/*.md', { cwd: root }).sort()
 const BLOCKS = PAGES.flatMap(blocksOf)
 const READING = BLOCKS.filter(({ page }) => page.endsWith('reading-the-core.md'))
 const EXCERPTS = BLOCKS.filter(({ info }) => info.startsWith('golden '))
+
+const directory = mkdtempSync(join(tmpdir(), 'quorate-learn-'))
+afterAll(() => rmSync(directory, { recursive: true }))
 
 const linesOf = (text: string): readonly string[] => text.split('\n').filter((line) => line !== '')
 
@@ -28,6 +33,16 @@ test('three replicas agree, and print what the page shows', () => {
 test.each(EXCERPTS)('$page:$line is in the transcript', ({ info, text }) => {
   const transcript = readFileSync(join(root, `test/raft/${info.replace(' ', '/')}.golden`), 'utf8')
   expect(transcript).toContain(text)
+})
+
+test('the history that the course shows is not linearizable', async () => {
+  const histories = BLOCKS.filter(({ info }) => info === 'jsonl')
+  expect(histories).toHaveLength(1)
+  const file = join(directory, 'history.jsonl')
+  for (const { text } of histories) writeFileSync(file, text.replaceAll(/^ +/gm, ''))
+  const { status, stdout } = await runCommand('check', file)
+  expect(stdout).toContain('operation 3 fits nowhere')
+  expect(status).toBe(1)
 })
 
 test('each transcript that a page names is there', () => {
