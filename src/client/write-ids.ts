@@ -1,7 +1,7 @@
 // Hands out the write ids of one client: tokens, and slots of a session. A client with many writes opens a session in
 // the background. Until it is open, and where that fails, writes have tokens.
 
-import { randomBytes } from 'node:crypto'
+import crypto from 'node:crypto'
 import { asRevision, type Idempotency } from '../operations/forms/index.ts'
 import { openSession } from '../operations/open-session.ts'
 import type { ClusterView } from './cluster-view.ts'
@@ -41,7 +41,7 @@ interface ClientSession {
 export class WriteIdSource {
   readonly #options: SourceOptions
   /** Prefix of the tokens of this client: 128 random bits, so no two clients share one. */
-  readonly #prefix = randomBytes(16).toString('base64url')
+  readonly #prefix = crypto.randomBytes(16).toString('base64url')
   #count = 0
   #clientSession: ClientSession | undefined
   /** When the next session may be requested, by `performance.now()`. */

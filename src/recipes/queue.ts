@@ -27,7 +27,7 @@
 // hold ends, the hold disappears, and nothing has to be put back. An item without a value, which an import may not have
 // written yet, gets a hold and no attempt: it is tried again after `visibilityMs`.
 
-import { randomBytes } from 'node:crypto'
+import crypto from 'node:crypto'
 import {
   type AnswerInfo,
   type CallOptions,
@@ -464,7 +464,7 @@ const itemId = (priority: number, revision: number, ordinal: number): string =>
   [
     String(PRIORITY_MAX - priority).padStart(3, '0'),
     String(revision).padStart(16, '0'),
-    ordinal.toString(16).padStart(6, '0') + randomBytes(5).toString('hex'),
+    ordinal.toString(16).padStart(6, '0') + crypto.randomBytes(5).toString('hex'),
   ].join('-')
 
 const queueEntry = <T>(

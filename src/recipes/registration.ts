@@ -7,7 +7,7 @@
 // within a third of its time to live, and registers again when there is no other one. So two processes do not replace
 // each other in turns.
 
-import { randomUUID } from 'node:crypto'
+import crypto from 'node:crypto'
 import {
   AbortedError,
   type CallOptions,
@@ -109,7 +109,7 @@ export class OwnRegistration implements Registration {
   }
 
   private constructor(kv: RegistryClient, space: KeySpace, instance: NewInstance) {
-    const { id = randomUUID(), url, weight = 1, meta = {}, ttlMs = TTL_MS, onProblem } = instance
+    const { id = crypto.randomUUID(), url, weight = 1, meta = {}, ttlMs = TTL_MS, onProblem } = instance
     this.id = id
     this.#kv = kv
     this.#key = space.key(escapePart(id).toString())

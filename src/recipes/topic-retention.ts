@@ -3,7 +3,7 @@
 // Invariant: `trimmed` is written in the transaction that removes messages, and every message up to it is removed. The
 // version of `aged` counts the messages that were published with an age. Messages with an age lose nothing else.
 
-import { randomBytes } from 'node:crypto'
+import crypto from 'node:crypto'
 import {
   type AnswerInfo,
   type CallOptions,
@@ -222,7 +222,7 @@ const padRevision = (revision: number): string => String(revision).padStart(16, 
 
 /** The last part of the key of a message. `revision`: one before that of the message. */
 export const messageId = (ordinal: number, revision: number): string =>
-  `${padRevision(revision)}-${ordinal.toString(16).padStart(6, '0')}${randomBytes(5).toString('hex')}`
+  `${padRevision(revision)}-${ordinal.toString(16).padStart(6, '0')}${crypto.randomBytes(5).toString('hex')}`
 
 /** The revision in the key of a message. */
 const parseRevision = (suffix: string): number => Number(suffix.slice('message/'.length).split('-')[0])

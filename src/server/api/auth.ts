@@ -1,6 +1,6 @@
 // Operations on users, roles and the switch that makes rights be checked.
 
-import { setImmediate as nextTurn } from 'node:timers/promises'
+import timers from 'node:timers/promises'
 import {
   type AuthChange,
   type AuthState,
@@ -175,7 +175,7 @@ async function readTable<T extends User | AuthRole>(
       count += 1 + ('permissions' in found ? found.permissions.length : 0)
       if (count < READ_AT_ONCE) continue
       count = 0
-      await nextTurn()
+      await timers.setImmediate()
       checkTime(call)
       if (node.auth.revision !== revision) break
     }

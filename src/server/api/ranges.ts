@@ -1,7 +1,7 @@
 // Reads of many keys. A range is read at one instant of the store, in slices that are small enough for the event loop
 // to do other work between them.
 
-import { setImmediate as nextTurn } from 'node:timers/promises'
+import timers from 'node:timers/promises'
 import {
   ApiError,
   type FreshnessOptions,
@@ -321,7 +321,7 @@ export class Ranges {
       if (more === false) return
       left -= rows.length
       isKnown = !looksAhead || more !== undefined
-      await nextTurn()
+      await timers.setImmediate()
       if (call.isAbandoned()) return
     }
   }

@@ -10,7 +10,7 @@
 // from elsewhere hardly waits. So a storm from few networks takes a tenth of a core, and one from many takes two
 // thirds at most. During a storm a guess may show whether there is a user of that name.
 
-import { createHmac, randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
+import crypto, { createHmac, scrypt, timingSafeEqual } from 'node:crypto'
 import { networkPrefix } from '../../system/addresses.ts'
 import { AUTH_TOKEN_MS } from './auth-tokens.ts'
 import { FairQueue } from './fair-queue.ts'
@@ -76,7 +76,7 @@ type Lane = (typeof LANES)[number]
 
 export class Passwords {
   /** Key of the hashes that are remembered. It never leaves the process. */
-  readonly #secret = randomBytes(32)
+  readonly #secret = crypto.randomBytes(32)
   readonly #right = new Map<string, number>()
   /** Failed checks by user and network. */
   readonly #failures = new Map<string, Failures>()
@@ -106,7 +106,7 @@ export class Passwords {
 
   /** `by`: the user who asks for it. Users take turns. */
   hash(password: string, by: string, done: (error: Error | undefined, hash: string) => void): void {
-    const salt = randomBytes(SALT_BYTES)
+    const salt = crypto.randomBytes(SALT_BYTES)
     this.#compute('hashes', by, password, salt, COST_LOG2, (error, key) => {
       if (error !== undefined) return done(error, '')
       const fields = [COST_LOG2, BLOCKS, PARALLEL, salt.toString('base64url'), key.toString('base64url')]

@@ -2,7 +2,8 @@
 
 import { expect, test } from 'vitest'
 import { simulate } from '../../../jepsen-lite/testing/index.ts'
-import { lock } from '../../../src/recipes/index.ts'
+import { Client } from '../../../src/client/index.ts'
+import { lock, queue } from '../../../src/recipes/index.ts'
 
 test('the first run of a client does not wait for modules', async () => {
   const { virtualMs, processes } = await simulate({ seed: 1 }, async (world) => {
@@ -16,4 +17,20 @@ test('the first run of a client does not wait for modules', async () => {
   })
   expect(processes).toEqual(['worker'])
   expect(virtualMs).toBeLessThan(5_000)
+})
+
+test('clients and recipes draw random numbers from the seed', async () => {
+  const pushItems = async () => {
+    const keys: string[] = []
+    const { traceHash } = await simulate({ seed: 1 }, async (world) => {
+      await using kv = new Client({ endpoints: world.endpoints })
+      const jobs = queue(kv, 'jobs')
+      for (let n = 0; n < 3; n++) await jobs.push(`${n}`)
+      for await (const { key } of kv.list({ prefix: '' })) keys.push(key)
+    })
+    return { keys, traceHash }
+  }
+  const first = await pushItems()
+  expect(first.keys.length).toBeGreaterThanOrEqual(3)
+  expect(await pushItems()).toEqual(first)
 })
