@@ -52,6 +52,7 @@ cpSync(join(root, 'jepsen-lite/report/page'), join(dist, 'page'), { recursive: t
 for (const name of readdirSync(join(root, 'web/src/design')).filter((name) => extname(name) === '.css'))
   cpSync(join(root, 'web/src/design', name), join(dist, 'page/design', name))
 run(join(root, 'scripts/build-web.mjs'), join(dist, 'ui'))
+run(join(root, 'scripts/build-web.mjs'), join(dist, 'lab'), 'lab.html')
 run(join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', 'tsconfig.build.json')
 
 function run(...args) {

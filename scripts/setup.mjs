@@ -1,7 +1,7 @@
 // Makes a clone ready to run: `npm start` and `npm test` call this first. It installs the dependencies where they are
 // missing or are not those of the lockfile, and says why. It links the commands of this package, and checks that a Node
-// is there which can run it. It builds the console where that is missing or older than its sources. When all is in
-// place it only looks at files.
+// is there which can run it. It builds the console and the lab where they are missing or older than their sources. When
+// all is in place it only looks at files.
 //
 // `setup.mjs link-bins` is the prepare script: the links alone, for those who run `npm ci` themselves.
 //
@@ -25,6 +25,16 @@ import { fileURLToPath } from 'url'
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const bins = join(root, 'node_modules', '.bin')
 const windows = process.platform === 'win32'
+const PAGES = [
+  {
+    ...{ name: 'The console', directory: join('web', 'dist'), document: 'index.html' },
+    sources: ['web/src', 'src/operations', 'src/bytes'],
+  },
+  {
+    ...{ name: 'The lab', directory: join('web', 'dist-lab'), document: 'lab.html' },
+    sources: ['web/src', 'src', 'jepsen-lite'],
+  },
+]
 
 if (process.argv[2] === 'link-bins') {
   linkBins()
@@ -36,7 +46,7 @@ if (process.argv[2] === 'link-bins') {
   }
   linkBins()
   requireNode()
-  if (!isConsoleBuilt()) buildConsole()
+  for (const page of PAGES) if (!isBuilt(page)) build(page)
 }
 
 // npm writes node_modules/.package-lock.json as the last step of an installation. A copy of node_modules, or another
@@ -74,26 +84,26 @@ function install(reason) {
   if (result.status !== 0) fail('`npm ci` failed; its message is above. Nothing was started.')
 }
 
-// The sources of the console, and what may change its build.
-function isConsoleBuilt() {
-  const built = join(root, 'web', 'dist', 'index.html')
+// The sources of a page, and what may change its build.
+function isBuilt({ directory, sources }) {
+  const built = join(root, directory, 'index.html')
   if (!existsSync(built)) return false
-  const sources = ['web/src', 'src/operations', 'src/bytes'].flatMap((folder) =>
+  const paths = sources.flatMap((folder) =>
     readdirSync(join(root, folder), { recursive: true }).map((name) => join(folder, String(name))),
   )
-  sources.push('web/index.html', 'web/design.html', 'web/vite.config.ts', 'package-lock.json')
+  paths.push('web/index.html', 'web/lab.html', 'web/design.html', 'web/vite.config.ts', 'package-lock.json')
   const time = statSync(built).mtimeMs
-  return sources.every((path) => statSync(join(root, path)).mtimeMs <= time)
+  return paths.every((path) => statSync(join(root, path)).mtimeMs <= time)
 }
 
 // With the pinned Node, if it runs here: the bundler needs a newer one than this script.
-function buildConsole() {
+function build({ name, directory, document }) {
   const pinned = join(bins, windows ? 'node.cmd' : 'node')
   const node = existsSync(pinned) ? pinned : process.execPath
   const options = { cwd: root, stdio: ['ignore', 2, 2], shell: windows }
-  const result = spawnSync(node, [join(root, 'scripts', 'build-web.mjs')], options)
-  if (result.error) fail(`The console could not be built: ${result.error.message}`)
-  if (result.status !== 0) fail('The console could not be built; the message is above. Nothing was started.')
+  const result = spawnSync(node, [join(root, 'scripts', 'build-web.mjs'), directory, document], options)
+  if (result.error) fail(`${name} could not be built: ${result.error.message}`)
+  if (result.status !== 0) fail(`${name} could not be built; the message is above. Nothing was started.`)
 }
 
 // The pinned Node is built against glibc: on another libc the machine's own must serve.

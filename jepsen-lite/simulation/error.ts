@@ -26,7 +26,11 @@ export interface FailedRun {
   readonly seed: number
   /** Text of the schedule. Empty: no faults. */
   readonly schedule: string
-  /** Runs that fail in the same way have the same: the name of a rule, or an error with its place. */
+  /**
+   * Runs that fail in the same way have the same: the name of a rule, or an error with its place.
+   *
+   * @internal
+   */
   readonly subject: string
   /** Virtual time of the failure, in milliseconds since the body began. */
   readonly virtualMs: number

@@ -5,7 +5,8 @@ import type { NodeOptions } from '../../src/server/options.ts'
 import type { RecordedHistory } from '../history/recorded-history.ts'
 import type { SimulatedSchedule } from './schedule/schedule.ts'
 
-type SimulationTiming = Pick<
+/** See the timing of a node. */
+export type SimulationTiming = Pick<
   NonNullable<NodeOptions['timing']>,
   'heartbeatMs' | 'electionMinMs' | 'electionMaxMs' | 'commitDelayMs'
 >

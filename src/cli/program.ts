@@ -11,7 +11,7 @@ import { io } from './terminal/io.ts'
 import { sayLines } from './terminal/output.ts'
 
 type Loader = () => Promise<{ readonly command: (context: ProgramContext) => CommandUnknownOpts }>
-type Group = 'Keys:' | 'Cluster:' | 'Tests:' | 'Help:'
+type Group = 'Keys:' | 'Cluster:' | 'Tests:' | 'Learning:' | 'Help:'
 
 const COMMANDS: Readonly<Record<Group, Readonly<Record<string, Loader>>>> = {
   'Keys:': {
@@ -53,6 +53,9 @@ const COMMANDS: Readonly<Record<Group, Readonly<Record<string, Loader>>>> = {
   },
   'Tests:': {
     simulate: () => import('./commands/simulate.ts'),
+  },
+  'Learning:': {
+    lab: () => import('./commands/lab.ts'),
   },
   'Help:': {
     help: () => import('./commands/help.ts'),

@@ -3,7 +3,7 @@
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { call, openFor } from './console-requests.ts'
 
-const PAGE = '../../src/console/console-page.ts'
+const PAGE = '../../src/console/built-page.ts'
 
 test('a page that could not be loaded is tried again', async () => {
   onTestFinished(() => void vi.doUnmock(PAGE))

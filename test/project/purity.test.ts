@@ -167,6 +167,7 @@ const MAY_IMPORT = new Map([
       ...OPERATIONS,
       ...['bytes/json-text.ts', 'bytes/shell-word.ts'],
       'client',
+      'console',
       'etcd-client',
       'certificates',
       'backup',
@@ -203,7 +204,8 @@ const MAY_IMPORT = new Map([
     'jepsen-lite',
     [
       ...OPERATIONS,
-      ...['raft', 'kv', 'storage', 'system', 'client', 'local', 'embed', 'recipes', ...TESTER_WITHOUT_NODE],
+      ...['raft', 'kv', 'storage', 'system', 'client', 'console', 'local', 'embed', 'recipes'],
+      ...TESTER_WITHOUT_NODE,
       ...[...SERVERS, 'server/peers', 'server/peers/tcp', 'server/api', 'server/http'],
       ...['server/clients', 'server/connections', 'server/listener', 'etcd', 'etcd-client'],
       'jepsen-lite/history',

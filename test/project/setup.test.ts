@@ -22,18 +22,19 @@ const OTHER_SYSTEM: Locked = { version: '3.0.0', integrity: 'sha512-c', optional
 function clone(wanted: Record<string, Locked>, installed: Record<string, Locked> | undefined): string {
   const root = mkdtempSync(join(tmpdir(), 'quorate-clone-'))
   onTestFinished(() => rmSync(root, { recursive: true, force: true }))
-  for (const folder of ['node_modules/.bin', 'scripts', 'web/src', 'web/dist', 'src/operations', 'src/bytes'])
+  const folders = ['node_modules/.bin', 'scripts', 'web/src', 'web/dist', 'web/dist-lab', 'jepsen-lite']
+  for (const folder of [...folders, 'src/operations', 'src/bytes'])
     mkdirSync(join(root, folder), { recursive: true })
   const write = (path: string, value: unknown) => writeFileSync(join(root, path), JSON.stringify(value))
   cpSync(join(ROOT, 'scripts/setup.mjs'), join(root, 'scripts/setup.mjs'))
   write('package.json', { bin: {} })
-  for (const path of ['web/index.html', 'web/design.html', 'web/vite.config.ts']) write(path, '')
+  for (const path of ['index.html', 'lab.html', 'design.html', 'vite.config.ts']) write(`web/${path}`, '')
   write('package-lock.json', { packages: { '': {}, ...wanted } })
   if (installed !== undefined) {
     write('node_modules/.package-lock.json', { packages: installed })
     utimesSync(join(root, 'node_modules/.package-lock.json'), 1, 1)
   }
-  write('web/dist/index.html', '')
+  for (const directory of ['dist', 'dist-lab']) write(`web/${directory}/index.html`, '')
   // In place of npm. It is called with its arguments.
   writeFileSync(
     join(root, 'npm-cli.js'),

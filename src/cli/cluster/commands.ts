@@ -69,7 +69,7 @@ function startCommand(flags: ProgramContext['flags']) {
   ])
     .description('start a cluster, or continue the one in --data; in the foreground until Ctrl-C')
     .option('--nodes <count>', 'number of nodes (default: as many as the cluster has, or 3)', parseNodeCount)
-    .option('--port <port>', 'client port of n1; n2 gets the next one, and so on (default: 7301)', portNumber)
+    .option('--port <port>', 'client port of n1; n2 gets the next one, and so on (default: 7301)', firstPort)
     .option(DATA, DATA_HELP, directory, DEFAULT_DATA)
     .option('--detach', 'return when the cluster is ready, and leave it running')
     .option('--tls', 'with certificates, which are made in the directory of the cluster')
@@ -167,7 +167,7 @@ function restoreCommand() {
     .description('make a cluster in --data from a backup; cluster start starts it')
     .argument('<file>', 'the backup')
     .option('--nodes <count>', 'number of nodes', parseNodeCount, DEFAULT_NODES)
-    .option('--port <port>', 'client port of n1; n2 gets the next one, and so on', portNumber, DEFAULT_PORT)
+    .option('--port <port>', 'client port of n1; n2 gets the next one, and so on', firstPort, DEFAULT_PORT)
     .option(RESET_ROOT, RESET_ROOT_HELP)
     .option(PASSWORD_FILE, PASSWORD_FILE_HELP, parseText)
     .option('--bump <revisions>', BUMP_HELP, parseBump, BUMP_DEFAULT)
@@ -263,7 +263,7 @@ function parseNodeCount(text: string): number {
   throw new InvalidArgumentError(`a local cluster has 1 to ${NODES_MAX} nodes`)
 }
 
-function portNumber(text: string): number {
+function firstPort(text: string): number {
   const port = wholeNumber(text)
   if (port >= 1 && port + NODES_MAX <= 65_536) return port
   throw new InvalidArgumentError(

@@ -23,6 +23,12 @@ export function listenAddress(text: string): ListenAddress {
   return { host, port }
 }
 
+export function portNumber(text: string): number {
+  const port = /^[0-9]{1,5}$/.test(text) ? Number(text) : 0
+  if (port >= 1 && port <= 65_535) return port
+  throw new InvalidArgumentError('a port is a number from 1 to 65535')
+}
+
 export function peerAddress(text: string): string {
   if (!isPeerAddress(text)) throw new InvalidArgumentError('it must be HOST:PORT, as in 127.0.0.1:7401')
   return text

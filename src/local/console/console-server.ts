@@ -146,8 +146,8 @@ class ConsoleRequests {
   readonly #guard = new Guard({ clusterId: '', allowedHosts: [], corsOrigins: [] })
   readonly #events: ControlEvents
   readonly #page = new LazyValue(async () => {
-    const { ConsolePage } = await import('../../console/console-page.ts')
-    return new ConsolePage(this.#options.pageDirectory)
+    const { BuiltPage, CONSOLE } = await import('../../console/built-page.ts')
+    return new BuiltPage(CONSOLE, this.#options.pageDirectory)
   })
   /** Number of requests without an answer. */
   readonly #unanswered = new WeakMap<Socket, number>()

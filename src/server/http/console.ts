@@ -21,8 +21,8 @@ export function consoleRoutes(
   directory: string | undefined,
 ): readonly ServedRoute[] {
   const console = new LazyValue(async () => {
-    const { ConsolePage } = await import('../../console/console-page.ts')
-    return new ConsolePage(directory)
+    const { BuiltPage, CONSOLE } = await import('../../console/built-page.ts')
+    return new BuiltPage(CONSOLE, directory)
   })
   const serve =
     (path: string): LaterResponse =>

@@ -1,4 +1,4 @@
-// The console under /ui/, as a node serves it. Its files and their headers: test/console/console-page.test.ts.
+// The console under /ui/, as a node serves it. Its files and their headers: test/console/built-page.test.ts.
 
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'

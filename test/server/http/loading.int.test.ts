@@ -7,7 +7,7 @@ import { Client, until } from './raw-client.ts'
 import { serve } from './served.ts'
 
 const REST = '../../../src/server/http/routes.ts'
-const CONSOLE = '../../../src/console/console-page.ts'
+const CONSOLE = '../../../src/console/built-page.ts'
 const DESCRIPTORS = '../../../src/server/node/observe/descriptors.ts'
 const MULTIPLEXER = '../../../src/server/mux/multiplexer.ts'
 const GATEWAY = '../../../src/server/etcd/gateway/gateway.ts'

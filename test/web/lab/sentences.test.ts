@@ -18,7 +18,7 @@ import {
   writeLine,
 } from '../../../web/src/lab/line-texts.ts'
 import { lineWords, linkLines, withoutLastLine } from '../../../web/src/lab/link-lines.ts'
-import { captionOf, lastingFaults, sentenceOf, sentencesOf } from '../../../web/src/lab/sentences.ts'
+import { activeFaults, captionOf, sentenceOf, sentencesOf } from '../../../web/src/lab/sentences.ts'
 
 const textOf = (text: string, node: string | undefined = 'n1'): string | undefined =>
   sentenceOf({ at: 0, node, text, source: undefined })?.text
@@ -67,11 +67,11 @@ describe('the notes of a run', () => {
     )
   })
 
-  it('name the faults that last, and their end', () => {
-    expect(lastingFaults(notes)).toEqual([
-      { text: 'n5 is cut off', until: 9601 },
-      { text: 'n3 is down', until: 8501 },
-    ])
+  it('name the faults that last', () => {
+    const at = (now: number) => activeFaults(notes, now).map(({ text }) => text)
+    expect(at(8100)).toEqual(['n5 is cut off', 'n3 is down'])
+    expect(at(9000)).toEqual(['n5 is cut off'])
+    expect(at(10_000)).toEqual([])
   })
 })
 

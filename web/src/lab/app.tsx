@@ -109,11 +109,8 @@ function Refused({ of, why }: { readonly of: 'link' | 'line' | 'run'; readonly w
 }
 
 function KeysDialog() {
-  const close = (): void => {
-    isKeysOpen.value = false
-  }
   return (
-    <Dialog title="Keys" onClose={close}>
+    <Dialog title="Keys" onClose={() => (isKeysOpen.value = false)}>
       <dl class="keys">
         {SHORTCUTS.map(({ shown, text }) => (
           <div key={shown}>
@@ -124,9 +121,6 @@ function KeysDialog() {
           </div>
         ))}
       </dl>
-      <div class="dialog-actions">
-        <Button onClick={close}>Close</Button>
-      </div>
     </Dialog>
   )
 }
@@ -134,7 +128,7 @@ function KeysDialog() {
 /** The fragment of the URL is the run. */
 function followAddress(): () => void {
   const open = (): void => {
-    const link = fragment()
+    const link = decodeURI(location.hash.slice(1))
     if (link !== '' && link === client.link.peek()) return
     picked.value = undefined
     client.open(link)
@@ -148,16 +142,6 @@ function followAddress(): () => void {
   return () => {
     removeEventListener('hashchange', open)
     end()
-  }
-}
-
-/** Some programs write other characters than those of the address that was copied. */
-function fragment(): string {
-  const text = location.hash.slice(1)
-  try {
-    return decodeURIComponent(text)
-  } catch {
-    return text
   }
 }
 

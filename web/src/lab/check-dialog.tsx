@@ -1,4 +1,3 @@
-import { Button } from '../design/button.tsx'
 import { CopyButton } from '../design/copy-button.tsx'
 import { Dialog } from '../design/dialog.tsx'
 import { Mark } from '../design/mark.tsx'
@@ -10,11 +9,8 @@ import { client } from './lab-state.ts'
 export function CheckDialog() {
   const { value } = client.checked
   if (value === undefined) return null
-  const close = (): void => {
-    client.checked.value = undefined
-  }
   return (
-    <Dialog title="Check of this run" onClose={close}>
+    <Dialog title="Check of this run" onClose={() => (client.checked.value = undefined)}>
       {value === 'in progress' ? (
         <p role="status">The run is repeated, without faults at its end, and every rule is checked …</p>
       ) : (
@@ -34,9 +30,6 @@ export function CheckDialog() {
             </dd>
           </dl>
           <p class="dim">jepsen-lite replay prints the same hash for this schedule, on any machine.</p>
-          <div class="dialog-actions">
-            <Button onClick={close}>Close</Button>
-          </div>
         </div>
       )}
     </Dialog>

@@ -1,34 +1,28 @@
 // The run that the page shows, and what was picked on the stage.
 
-import { computed, type ReadonlySignal, signal } from '@preact/signals'
+import { computed, signal } from '@preact/signals'
 import type { LinkView, MachineView, MessageView } from '../../../jepsen-lite/lab/view.ts'
 import { LabClient, type LabPort } from './lab-client.ts'
 import { cutOffLine, freeClient, writeLine } from './line-texts.ts'
 import { shownNodes } from './ring-layout.ts'
-import { captionOf, lastingFaults, sentencesOf } from './sentences.ts'
+import { activeFaults, captionOf, sentencesOf } from './sentences.ts'
 import { sharedParts } from './shared-parts.ts'
 
 const isCalm = (): boolean => matchMedia('(prefers-reduced-motion: reduce)').matches
 
-const worker = new Worker(new URL('./worker.ts', import.meta.url), { type: 'module' })
-export const client = new LabClient(worker as LabPort, isCalm)
-worker.addEventListener('error', () => {
-  client.refusal.value = { of: 'run', why: 'the program of the cluster has failed: load the page again' }
-})
+export const client = new LabClient(
+  new Worker(new URL('./worker.ts', import.meta.url), { type: 'module' }) as LabPort,
+  isCalm,
+)
 
 const NONE: readonly never[] = []
 
 export const allNodes = computed<readonly MachineView[]>(() => client.view.value?.nodes ?? NONE)
-/** A computed value that stays the same object while its content is equal: then nothing is drawn again. */
-function settled<T>(compute: () => T): ReadonlySignal<T> {
-  let before: T | undefined
-  return computed(() => {
-    before = sharedParts(before, compute())
-    return before
-  })
-}
-
-export const nodes = settled<readonly MachineView[]>(() => shownNodes(allNodes.value))
+let shownBefore: readonly MachineView[] = NONE
+export const nodes = computed(() => {
+  shownBefore = sharedParts(shownBefore, shownNodes(allNodes.value))
+  return shownBefore
+})
 /** Nodes that may be added. */
 export const spares = computed(() => allNodes.value.filter((node) => !nodes.value.includes(node)))
 export const messages = computed<readonly MessageView[]>(() => client.view.value?.messages ?? NONE)
@@ -37,12 +31,7 @@ export const operations = computed(() => client.view.value?.operations ?? NONE)
 const notes = computed(() => client.view.value?.notes ?? NONE)
 export const sentences = computed(() => sentencesOf(notes.value))
 export const caption = computed(() => captionOf(sentences.value))
-const lasting = computed(() => lastingFaults(notes.value))
-/** The faults that last at this moment. */
-export const faults = settled(() => {
-  const now = client.view.value?.now ?? 0
-  return lasting.value.filter(({ until }) => until > now)
-})
+export const faults = computed(() => activeFaults(notes.value, client.view.value?.now ?? 0))
 
 /** The leader of the highest term that runs. */
 export const leader = computed(() => leaderOf(nodes.value))

@@ -171,13 +171,14 @@ function faultText(kind: string, names: string, json: string): string {
   }
 }
 
-/** A fault that has an end. */
-export interface LastingFault {
+/** A fault that has an end, and when that is. */
+export interface ActiveFault {
+  readonly node: string
   readonly text: string
   readonly until: number
 }
 
-const LASTING: Readonly<Record<string, (names: string[], direction: unknown) => string>> = {
+const ACTIVE: Readonly<Record<string, (names: string[], direction: unknown) => string>> = {
   isolate: ([node]) => `${node} is cut off`,
   'one-way': ([from, to]) => `${from} → ${to} is cut`,
   deaf: ([node], direction) => (direction === 'in' ? `${node} hears nobody` : `nobody hears ${node}`),
@@ -186,14 +187,15 @@ const LASTING: Readonly<Record<string, (names: string[], direction: unknown) => 
   'slow-disk': ([node]) => `${node} has a slow disk`,
 }
 
-/** The faults with an end, also those that have ended. */
-export function lastingFaults(notes: readonly NoteView[]): LastingFault[] {
+/** The faults that last at this moment. */
+export function activeFaults(notes: readonly NoteView[], now: number): ActiveFault[] {
   return notes.flatMap(({ at, text }) => {
     const [, kind = '', names = '', json = ''] = /^fault ([\w-]+): ([^{]*?) ?(\{.*)$/.exec(text) ?? []
     const { ms, direction } = parsed(json)
-    const write = LASTING[kind]
-    if (write === undefined || typeof ms !== 'number') return []
-    return [{ text: write(names.split(' '), direction), until: at + ms }]
+    const write = ACTIVE[kind]
+    if (write === undefined || typeof ms !== 'number' || at + ms <= now) return []
+    const all = names.split(' ')
+    return [{ node: all[0] ?? '', text: write(all, direction), until: at + ms }]
   })
 }
 

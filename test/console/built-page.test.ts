@@ -6,11 +6,16 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { expect, onTestFinished, test } from 'vitest'
-import { type ConsoleAnswer, ConsolePage, type ConsoleRequest } from '../../src/console/console-page.ts'
+import {
+  BuiltPage,
+  CONSOLE,
+  type PageFileAnswer,
+  type PageFileRequest,
+} from '../../src/console/built-page.ts'
 import { PLACEHOLDER, SCRIPT } from './placeholder.ts'
 
-const PLAIN: ConsoleRequest = { ifNoneMatch: undefined, acceptEncoding: undefined }
-const GZIP: ConsoleRequest = { ifNoneMatch: undefined, acceptEncoding: 'gzip, deflate, br, zstd' }
+const PLAIN: PageFileRequest = { ifNoneMatch: undefined, acceptEncoding: undefined }
+const GZIP: PageFileRequest = { ifNoneMatch: undefined, acceptEncoding: 'gzip, deflate, br, zstd' }
 
 /** A copy of the placeholder, which a test may change. */
 function copy(): string {
@@ -21,24 +26,24 @@ function copy(): string {
 }
 
 async function find(
-  page: ConsolePage,
+  page: BuiltPage,
   path: string,
   request = PLAIN,
   urls: readonly string[] = [],
-): Promise<ConsoleAnswer> {
+): Promise<PageFileAnswer> {
   const answer = await page.find(path, request, urls)
   if ('missing' in answer) throw new Error(`${path}: ${answer.missing}`)
   return answer
 }
 
-const headersOf = ({ headers }: ConsoleAnswer): Record<string, string> =>
+const headersOf = ({ headers }: PageFileAnswer): Record<string, string> =>
   Object.fromEntries(headers.flatMap((name, at) => (at % 2 === 0 ? [[name, headers[at + 1] ?? '']] : [])))
 
 const POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 test('the document is asked for anew each time, an asset never again', async () => {
-  const page = new ConsolePage(PLACEHOLDER)
+  const page = new BuiltPage(CONSOLE, PLACEHOLDER)
   const document = await find(page, '')
   expect(document).toMatchObject({ status: 200, body: readFileSync(join(PLACEHOLDER, 'index.html')) })
   const common = {
@@ -73,7 +78,7 @@ test.each([
   ['', false],
   [undefined, false],
 ])('Accept-Encoding %j: gzip is %j', async (acceptEncoding, isCompressed) => {
-  const page = new ConsolePage(PLACEHOLDER)
+  const page = new BuiltPage(CONSOLE, PLACEHOLDER)
   const answer = await find(page, SCRIPT, { ...PLAIN, acceptEncoding })
   expect(headersOf(answer)['Content-Encoding']).toBe(isCompressed ? 'gzip' : undefined)
   const body = isCompressed ? gunzipSync(answer.body) : answer.body
@@ -84,22 +89,22 @@ test('what gzip makes no smaller is sent as it is', async () => {
   const directory = copy()
   const font = randomBytes(5_000)
   writeFileSync(join(directory, 'assets/inter-1a2b.woff2'), font)
-  const answer = await find(new ConsolePage(directory), 'assets/inter-1a2b.woff2', GZIP)
+  const answer = await find(new BuiltPage(CONSOLE, directory), 'assets/inter-1a2b.woff2', GZIP)
   expect(answer).toMatchObject({ status: 200, body: font })
   expect(headersOf(answer)).toMatchObject({ 'Content-Type': 'font/woff2' })
   expect(headersOf(answer)).not.toHaveProperty('Content-Encoding')
 })
 
 test('a tag names one form of one content under one policy', async () => {
-  const page = new ConsolePage(PLACEHOLDER)
-  const tagOf = (answer: ConsoleAnswer): string => headersOf(answer).ETag ?? ''
+  const page = new BuiltPage(CONSOLE, PLACEHOLDER)
+  const tagOf = (answer: PageFileAnswer): string => headersOf(answer).ETag ?? ''
   const plain = tagOf(await find(page, ''))
   const gzip = tagOf(await find(page, '', GZIP))
   // A browser keeps the policy of its copy when the answer is 304.
   const grown = tagOf(await find(page, '', PLAIN, ['http://127.0.0.1:7302']))
   const directory = copy()
   writeFileSync(join(directory, 'index.html'), 'another')
-  const changed = tagOf(await find(new ConsolePage(directory), ''))
+  const changed = tagOf(await find(new BuiltPage(CONSOLE, directory), ''))
   expect(new Set([plain, gzip, grown, changed]).size).toBe(4)
 
   const statusFor = async (ifNoneMatch: string, acceptEncoding?: string): Promise<number> =>
@@ -115,7 +120,7 @@ test('a tag names one form of one content under one policy', async () => {
 })
 
 test('the document may connect to the other members, and to nothing that their URLs smuggle in', async () => {
-  const page = new ConsolePage(PLACEHOLDER)
+  const page = new BuiltPage(CONSOLE, PLACEHOLDER)
   const connect = async (...urls: readonly string[]): Promise<string | undefined> => {
     const policy = headersOf(await find(page, '', PLAIN, urls))['Content-Security-Policy'] ?? ''
     expect(policy.replace(/connect-src [^;]*/, "connect-src 'self'")).toBe(POLICY)
@@ -149,7 +154,7 @@ test('only the document and the files of its assets exist', async () => {
   mkdirSync(join(directory, 'assets/deep.js'))
   writeFileSync(join(directory, 'assets/deep.js/secret.js'), 'secret')
   symlinkSync('/etc/passwd', join(directory, 'assets/passwd.js'))
-  const page = new ConsolePage(directory)
+  const page = new BuiltPage(CONSOLE, directory)
   for (const path of [
     'index.html',
     'assets',
@@ -175,7 +180,7 @@ test('only the document and the files of its assets exist', async () => {
 
 test('nothing is read before the first request, and no file twice', async () => {
   const directory = copy()
-  const page = new ConsolePage(directory)
+  const page = new BuiltPage(CONSOLE, directory)
   writeFileSync(join(directory, 'index.html'), 'written after the start')
   expect(Buffer.from((await find(page, '', PLAIN)).body).toString()).toBe('written after the start')
   const first = await Promise.all([find(page, SCRIPT, GZIP), find(page, SCRIPT, GZIP)])
@@ -189,7 +194,7 @@ test('nothing is read before the first request, and no file twice', async () => 
 test('a console that is built while the node runs is found, and so is the next build', async () => {
   const directory = copy()
   rmSync(directory, { recursive: true })
-  const page = new ConsolePage(directory)
+  const page = new BuiltPage(CONSOLE, directory)
   for (const path of ['', SCRIPT])
     expect(await page.find(path, PLAIN)).toEqual({
       missing: 'the console is not built here: run npm run build:web',
@@ -206,7 +211,7 @@ test('a console that is built while the node runs is found, and so is the next b
 
 test('a build that came after the first request is served whole', async () => {
   const directory = copy()
-  const page = new ConsolePage(directory)
+  const page = new BuiltPage(CONSOLE, directory)
   // Any request lists the folder, such as that of a tab which still shows the build before.
   expect(await page.find('assets/older-0000.js', PLAIN)).toHaveProperty('missing')
   rmSync(join(directory, 'assets'), { recursive: true })

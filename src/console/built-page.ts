@@ -1,4 +1,5 @@
-// The files of the console, as a node and the supervisor of a local cluster serve them under /ui/.
+// The files of a page that was built: of the console, which a node and the supervisor of a local cluster serve under
+// /ui/, and of the lab.
 //
 // The folder of the build is listed at the first request. A request names one of the listed files exactly, so no path
 // of a request reaches the file system. A file is read and compressed at the first request for it, and kept in memory.
@@ -10,12 +11,12 @@ import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
 
 /** The headers of a request that decide on the answer. */
-export interface ConsoleRequest {
+export interface PageFileRequest {
   readonly ifNoneMatch: string | undefined
   readonly acceptEncoding: string | undefined
 }
 
-export interface ConsoleAnswer {
+export interface PageFileAnswer {
   readonly status: 200 | 304
   /** Flat: name, value, name, value, … */
   readonly headers: readonly string[]
@@ -23,7 +24,7 @@ export interface ConsoleAnswer {
 }
 
 /** There is no such file. */
-interface ConsoleMissing {
+interface PageMissing {
   /** The reason, for people. */
   readonly missing: string
 }
@@ -49,30 +50,56 @@ interface PageFile {
   readonly hash: string
 }
 
-export class ConsolePage {
+/** A page that `scripts/` build. */
+export interface BuiltPageKind {
+  /** Folder of the build, from the root of a clone; and in dist/ of the package. */
+  readonly clone: string
+  readonly packaged: string
+  /** Reasons for people: there is no such file; there is no build. */
+  readonly noSuchFile: string
+  readonly notBuilt: string
+}
+
+export const CONSOLE: BuiltPageKind = {
+  clone: 'web/dist',
+  packaged: 'ui',
+  noSuchFile: 'the console has no such file; it begins at /ui/',
+  notBuilt: 'the console is not built here: run npm run build:web',
+}
+
+export const LAB: BuiltPageKind = {
+  clone: 'web/dist-lab',
+  packaged: 'lab',
+  noSuchFile: 'the lab has no such file; it begins at /',
+  notBuilt: 'the lab is not built here: run npm run build:lab',
+}
+
+export class BuiltPage {
+  readonly #kind: BuiltPageKind
   readonly #directory: string
   #names: Promise<ReadonlySet<string>> | undefined
   readonly #files = new Map<string, Promise<PageFile>>()
 
-  /** `directory`: the folder of the build, which need not exist yet. */
-  constructor(directory = pageDirectory()) {
+  /** `directory`: the folder of the build, if it is another one. It need not exist yet. */
+  constructor(kind: BuiltPageKind, directory = pageDirectory(kind)) {
+    this.#kind = kind
     this.#directory = directory
   }
 
   /**
-   * Finds the answer to a request. `path` follows `/ui/`, as the client sent it; the empty path is the document. The
-   * document may connect to the origins of `memberUrls`, the base URLs of other nodes.
+   * Finds the answer to a request. `path` follows the path of the page, as the client sent it; the empty path is the
+   * document. The document may connect to the origins of `memberUrls`, the base URLs of other nodes.
    */
   async find(
     path: string,
-    request: ConsoleRequest,
+    request: PageFileRequest,
     memberUrls: readonly string[] = [],
-  ): Promise<ConsoleAnswer | ConsoleMissing> {
+  ): Promise<PageFileAnswer | PageMissing> {
     const name = path === '' ? DOCUMENT : path
     // The files that a new document names are those of its build.
     if (name === DOCUMENT && !this.#files.has(name)) this.#names = undefined
     try {
-      if (path === DOCUMENT || !(await this.#list()).has(name)) return NO_SUCH_FILE
+      if (path === DOCUMENT || !(await this.#list()).has(name)) return { missing: this.#kind.noSuchFile }
       const file = await this.#read(name)
       return name === DOCUMENT
         ? answer(name, file, request, policy(memberUrls), 'no-cache')
@@ -82,7 +109,7 @@ export class ConsolePage {
       // A new build has other files.
       this.#names = undefined
       this.#files.clear()
-      return NOT_BUILT
+      return { missing: this.#kind.notBuilt }
     }
   }
 
@@ -106,15 +133,11 @@ export class ConsolePage {
   }
 }
 
-const NO_SUCH_FILE: ConsoleMissing = { missing: 'the console has no such file; it begins at /ui/' }
-
-const NOT_BUILT: ConsoleMissing = { missing: 'the console is not built here: run npm run build:web' }
-
 /** The folder of the build: in a clone, or in the package, where this module is in dist/. */
-const pageDirectory = (): string =>
+const pageDirectory = ({ clone, packaged }: BuiltPageKind): string =>
   extname(import.meta.filename) === '.ts'
-    ? join(import.meta.dirname, '../../web/dist')
-    : join(import.meta.dirname, 'ui')
+    ? join(import.meta.dirname, '../..', clone)
+    : join(import.meta.dirname, packaged)
 
 async function listFiles(directory: string): Promise<ReadonlySet<string>> {
   const assets = await readdir(join(directory, ASSETS), { withFileTypes: true })
@@ -140,10 +163,10 @@ const isMissing = (error: unknown): boolean =>
 function answer(
   name: string,
   { plain, compressed, hash }: PageFile,
-  { ifNoneMatch, acceptEncoding }: ConsoleRequest,
+  { ifNoneMatch, acceptEncoding }: PageFileRequest,
   contentSecurityPolicy: string,
   caching: string,
-): ConsoleAnswer {
+): PageFileAnswer {
   const body = compressed !== undefined && acceptsGzip(acceptEncoding) ? compressed : plain
   const tag = entityTag(hash, contentSecurityPolicy, body === compressed)
   const headers = [
