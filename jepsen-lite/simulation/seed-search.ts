@@ -16,6 +16,8 @@ export interface SeedRunResult {
   readonly events: number
   /** How many faults have begun. */
   readonly faults: number
+  /** Virtual time from which on no fault begins. */
+  readonly faultsEndedMs: number
   /** Names of the processes of the scenario. */
   readonly processes: readonly string[]
 }
@@ -82,6 +84,7 @@ class SeedSearch {
   #virtualMs = 0
   #events = 0
   #faults = 0
+  #faultsEndedMs = 0
   #processes: readonly string[] = []
   #missing: readonly string[] = []
 
@@ -97,7 +100,7 @@ class SeedSearch {
     const failure = given === undefined ? await this.#attempt(first, withoutFaults) : undefined
     if (failure !== undefined) return await this.#shrunk(failure)
     // Later runs last longer because of their faults, which must begin while there is something to disturb.
-    const range = { nodes, processes: this.#processes, ms: Math.ceil(this.#virtualMs) }
+    const range = { nodes, processes: this.#processes, ms: Math.ceil(this.#faultsEndedMs) }
     for (let count = 0; count < seeds; count++) {
       const seed = (first + count) % SEEDS
       const schedule = given ?? drawSchedule(new Random(seed), range)
@@ -113,10 +116,11 @@ class SeedSearch {
   async #attempt(seed: number, schedule: SimulatedSchedule): Promise<SeedFailure | undefined> {
     this.#runs += 1
     try {
-      const { virtualMs, events, faults, processes } = await this.#run(seed, schedule)
+      const { virtualMs, events, faults, faultsEndedMs, processes } = await this.#run(seed, schedule)
       this.#virtualMs += virtualMs
       this.#events += events
       this.#faults += faults
+      this.#faultsEndedMs = faultsEndedMs
       this.#processes = processes
       this.#missing = this.#missing.filter((name) => !processes.includes(name))
       return undefined

@@ -121,6 +121,8 @@ export class Simulation implements World {
   #begunAt: number | undefined
   /** Virtual time when the body ended. */
   #endedMs = 0
+  /** Virtual time when the body first said that faults end. */
+  #faultsEndedMs: number | undefined
   #testedAt = 0
   /** A step was taken since: what predicates look at may be another. */
   #isChanged = false
@@ -408,6 +410,7 @@ export class Simulation implements World {
       history: this.history,
       processes: this.#handles.map(({ name }) => name),
       faults: this.#faults?.begun ?? 0,
+      faultsEndedMs: this.#faultsEndedMs ?? this.#endedMs,
       leftovers: this.#leftovers,
     }
   }
@@ -522,6 +525,7 @@ export class Simulation implements World {
     checkValue('eventually', 'predicate', predicate, functionCheck)
     checkOptions('eventually', options, { ms: timeoutCheck })
     const { ms = EVENTUALLY_MS } = options
+    this.#faultsEndedMs ??= this.#now
     this.#faults?.endAll()
     this.cluster.endFaults()
     for (const handle of this.#handles) handle.whole()

@@ -40,6 +40,8 @@ export interface SimulationResult {
   readonly history: RecordedHistory
   /** How many faults of the schedule have begun. 0: the run was over before. */
   readonly faults: number
+  /** Virtual time from which on no fault of the schedule begins: `world.eventually` was called, or the body ended. */
+  readonly faultsEndedMs: number
   /** Names of the processes that the body has made. */
   readonly processes: readonly string[]
   /** Everything that processes have left open when their main function had ended, and the body when it had. */

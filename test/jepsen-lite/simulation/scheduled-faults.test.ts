@@ -1,6 +1,7 @@
 // Schedules of faults, as `simulate` applies them.
 
 import { describe, expect, test } from 'vitest'
+import { searchSeeds } from '../../../jepsen-lite/simulation/seed-search.ts'
 import { simulate, type World } from '../../../jepsen-lite/testing/index.ts'
 
 const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
@@ -263,4 +264,26 @@ test('only faults that strike somebody count', async () => {
     await world.after(1_000)
   })
   expect(faults).toBe(1)
+})
+
+test('the result says from when on no fault begins, and a search draws faults for the time before', async () => {
+  const run = (body: (world: World) => unknown) => simulate({ seed: 1 }, body)
+  expect(await run((world) => world.after(500))).toMatchObject({ virtualMs: 500, faultsEndedMs: 500 })
+  const settled = async (world: World) => {
+    world.process('worker', forever)
+    for (let time = 0; time < 2; time++) {
+      await world.after(200)
+      await world.eventually('no fault is left', () => true)
+    }
+    await world.after(5_000)
+  }
+  const { virtualMs, faultsEndedMs } = await run(settled)
+  expect(virtualMs).toBeGreaterThan(5_000)
+  expect(faultsEndedMs).toBe(200)
+  const { faults } = await searchSeeds(
+    (seed, schedule) => simulate({ seed, schedule }, settled),
+    { seed: 1, seeds: 5 },
+    () => {},
+  )
+  expect(faults).toBeGreaterThanOrEqual(5)
 })
