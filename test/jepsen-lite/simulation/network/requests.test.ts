@@ -363,3 +363,17 @@ test('a body that does not end is given up by the signal, and one that fails mak
     expect(arrived).toEqual(['text and bytes'])
   })
 })
+
+test('an answer whose body fails is an error of its process', async () => {
+  const broken = new Error('the source broke')
+  const failing = () => new ReadableStream({ start: (controller) => controller.error(broken) })
+  const run = simulate({ seed: 1 }, async (world) => {
+    world.process('server', async () => {
+      world.connect(() => new Response(failing()))
+      await forever()
+    })
+    await world.after(10)
+    await fetch('http://server/')
+  })
+  await expect(run).rejects.toMatchObject({ code: 'failed', cause: broken })
+})
