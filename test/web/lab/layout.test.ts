@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from 'vitest'
 import type { MachineView, MessageView, OperationView } from '../../../jepsen-lite/lab/view.ts'
-import { entryAt, entryState, followersAt, shownIndexes } from '../../../web/src/lab/log-cells.ts'
+import { entryAt, entryState, followersAt, isReplaced, shownIndexes } from '../../../web/src/lab/log-cells.ts'
 import { barOf, laneWindow, outcomeText } from '../../../web/src/lab/operation-lanes.ts'
 import {
   arcPath,
@@ -115,6 +115,21 @@ describe('the grid of logs', () => {
     expect(entryAt({ log }, 5)?.label).toBe('e5')
     expect(entryAt({ log }, 3)).toBeUndefined()
     expect(entryAt({ log: [] }, 1)).toBeUndefined()
+  })
+
+  it('knows the entries that the leader will replace', () => {
+    const log = [1, 3].map((term, at) => ({ index: at + 1, term, label: '' }))
+    const leader = { log, term: 3, lastIndex: 2 }
+    expect(
+      [
+        [1, 1],
+        [2, 2],
+        [3, 2],
+        [2, 3],
+        [4, 3],
+      ].map(([index = 0, term = 0]) => isReplaced({ index, term }, leader)),
+    ).toEqual([false, true, true, false, false])
+    expect(isReplaced({ index: 9, term: 1 }, undefined)).toBe(false)
   })
 
   it('has the followers at what the leader knows of them', () => {

@@ -88,6 +88,7 @@ describe('the caption', () => {
 it.each([
   ['connected to a peer', undefined],
   ['follower in term 2: no quorum for 2035 ms', /no longer leads: .* no majority for 2\.0 s/],
+  ['follower in term 3: lost the election', 'n1 has lost the election of term 3.'],
   ['refuses c1: not_leader', 'n1 refuses the request of c1: not leader. It was certainly not carried out.'],
   ['leaves c1 in doubt: timeout', /c1 cannot know whether/],
   ['answers c2: [{"value":null,"revision":0}]', 'n1 answers c2: there is no value.'],

@@ -55,7 +55,7 @@ export function App() {
           <Notice kind="problem">A rule is broken, and the run ends here: {violation}</Notice>
         )}
         <div class="lab-top">
-          <Caption />
+          {refusal?.of !== 'link' && <Caption />}
           <Stage />
           <div class="lab-side">
             <Actions />

@@ -36,6 +36,17 @@ export function shownIndexes(nodes: readonly MachineView[]): number[] {
 export const entryAt = ({ log }: Pick<MachineView, 'log'>, index: number): EntryView | undefined =>
   log[index - (log[0]?.index ?? 0)]
 
+/** Whether the leader will replace this entry: it has another one there, or none, and it leads a newer term. */
+export function isReplaced(
+  { index, term }: Pick<EntryView, 'index' | 'term'>,
+  leader: Pick<MachineView, 'log' | 'term' | 'lastIndex'> | undefined,
+): boolean {
+  if (leader === undefined || term >= leader.term) return false
+  if (index > leader.lastIndex) return true
+  const own = entryAt(leader, index)
+  return own !== undefined && own.term !== term
+}
+
 /** Followers by an index that the leader knows of them. */
 export function followersAt(
   { progress }: Pick<MachineView, 'progress'>,

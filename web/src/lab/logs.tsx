@@ -3,7 +3,7 @@
 import { useEffect, useMemo, useRef } from 'preact/hooks'
 import type { MachineView } from '../../../jepsen-lite/lab/view.ts'
 import { Mark } from '../design/mark.tsx'
-import { nodes } from './lab-state.ts'
+import { leader, nodes } from './lab-state.ts'
 import {
   ENTRY_STATES,
   ENTRY_TEXTS,
@@ -11,6 +11,7 @@ import {
   entryAt,
   entryState,
   followersAt,
+  isReplaced,
   shownIndexes,
   termTint,
 } from './log-cells.ts'
@@ -26,6 +27,7 @@ export function Logs() {
     if (frame.current !== null) frame.current.scrollLeft = frame.current.scrollWidth
   }, [last])
   const columns = indexes.join()
+  const leading = leader.value
   return (
     <>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: the keyboard scrolls it, where it is wider than the screen. */}
@@ -46,7 +48,7 @@ export function Logs() {
           </thead>
           <tbody>
             {nodes.value.map((node) => (
-              <LogRows key={node.name} node={node} indexes={indexes} columns={columns} />
+              <LogRows key={node.name} node={node} leading={leading} indexes={indexes} columns={columns} />
             ))}
           </tbody>
         </table>
@@ -60,6 +62,12 @@ export function Logs() {
             {ENTRY_TEXTS[state]}
           </span>
         ))}
+        <span>
+          <span class="entry entry-sample entry-durable entry-replaced" aria-hidden="true">
+            <span class="entry-label">k</span>
+          </span>{' '}
+          {REPLACED}
+        </span>
       </p>
     </>
   )
@@ -67,18 +75,22 @@ export function Logs() {
 
 interface LogRowsProps {
   readonly node: MachineView
+  readonly leading: MachineView | undefined
   readonly indexes: readonly number[]
   readonly columns: string
 }
 
 /** The election timer of a node changes often, its log seldom. */
-function LogRows({ node, indexes, columns }: LogRowsProps) {
+function LogRows({ node, leading, indexes, columns }: LogRowsProps) {
   const { log, durable, commit, applied, progress } = node
   const role = roleOf(node)
-  return useMemo(() => drawRows(node, indexes), [log, durable, commit, applied, progress, role, columns])
+  return useMemo(
+    () => drawRows(node, leading, indexes),
+    [log, durable, commit, applied, progress, role, leading?.log, columns],
+  )
 }
 
-function drawRows(node: MachineView, indexes: readonly number[]) {
+function drawRows(node: MachineView, leading: MachineView | undefined, indexes: readonly number[]) {
   const { name, role } = node
   const isLeader = role === 'leader' && node.progress.length > 0
   return (
@@ -89,7 +101,7 @@ function drawRows(node: MachineView, indexes: readonly number[]) {
         </th>
         {indexes.map((index) => (
           <td key={index}>
-            <Entry node={node} index={index} />
+            <Entry node={node} leading={leading} index={index} />
           </td>
         ))}
       </tr>
@@ -99,14 +111,21 @@ function drawRows(node: MachineView, indexes: readonly number[]) {
   )
 }
 
-function Entry({ node, index }: { readonly node: MachineView; readonly index: number }) {
+interface EntryProps {
+  readonly node: MachineView
+  readonly leading: MachineView | undefined
+  readonly index: number
+}
+
+function Entry({ node, leading, index }: EntryProps) {
   const entry = entryAt(node, index)
   if (entry === undefined) return null
   const state = entryState(node, index)
+  const text = isReplaced(entry, leading) ? `${ENTRY_TEXTS[state]}, ${REPLACED}` : ENTRY_TEXTS[state]
   return (
     <span
-      class={`entry entry-${state} term-${termTint(entry.term)}`}
-      title={`${entry.label}, term ${entry.term}, ${ENTRY_TEXTS[state]}`}
+      class={`entry entry-${state} term-${termTint(entry.term)}${isReplaced(entry, leading) ? ' entry-replaced' : ''}`}
+      title={`${entry.label}, term ${entry.term}, ${text}`}
     >
       <span class="entry-term">
         <span class="visually-hidden">term </span>
@@ -114,10 +133,12 @@ function Entry({ node, index }: { readonly node: MachineView; readonly index: nu
       </span>
       <span class="entry-label">{entry.label}</span>
       <EntrySign state={state} />
-      <span class="visually-hidden">{ENTRY_TEXTS[state]}</span>
+      <span class="visually-hidden">{text}</span>
     </span>
   )
 }
+
+const REPLACED = 'will be replaced by the leader'
 
 const SIGNS: Readonly<Record<EntryState, string>> = {
   received: 'M3 8h.1M8 8h.1M13 8h.1',

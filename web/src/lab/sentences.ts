@@ -57,6 +57,10 @@ const RULES: readonly Rule[] = [
     true,
   ],
   [
+    /^follower in term (\d+): lost the election/,
+    (node, [, term]) => `${node} has lost the election of term ${term}.`,
+  ],
+  [
     /^follower in term (\d+): (.*)/,
     (node, [, term, why]) => `${node} is a follower in term ${term}: ${why}.`,
   ],
