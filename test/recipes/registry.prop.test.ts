@@ -254,6 +254,6 @@ test('an instance is as its updates have made it, whatever happens to its writes
           { seed },
         ),
     ),
-    { numRuns: runs(200), examples: [WRITTEN_WITH_AN_ENDED_LEASE] },
+    { numRuns: runs(100), examples: [WRITTEN_WITH_AN_ENDED_LEASE] },
   )
 })
