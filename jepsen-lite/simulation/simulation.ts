@@ -564,7 +564,8 @@ const LOOP = 'Loop instead: while (!(await isDone())) await world.after(100)'
 const plural = (count: number, what: string): string =>
   count === 1 ? `1 ${what}` : `${count} ${what}${what.endsWith('ch') ? 'es' : 's'}`
 
-const KEPT = 'no simulation controls it. Call it by its global name, or import it, and keep no copy of it'
+const KEPT =
+  'no simulation controls it. Call it by its global name, or through the default export of its module; keep no copy'
 const REAL_IO =
   'that is real I/O, which no simulation can repeat. Use the client, fetch between processes, or world.real(fn)'
 
