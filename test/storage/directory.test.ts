@@ -168,7 +168,7 @@ test('files that looked damaged because another process had them open are checke
     import(process.argv[1])
       .then(({ openStorage }) => openStorage(process.argv[2]))
       .then((storage) => storage.compactDatabase(() => storage.close(() => process.exit())))`
-  const args = ['-e', script, resolve('src/storage/index.ts'), dir]
+  const args = ['-e', script, resolve('src/storage/directory.ts'), dir]
   disk.other = { name: table, act: () => execFileSync(process.execPath, args) }
   const storage = await openStorage(dir)
   expect(storage.boot).toBe(opened.boot + 2)

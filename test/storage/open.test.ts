@@ -131,7 +131,13 @@ describe('formatting', () => {
       Promise.all([import(module), import(samples)])
         .then(([{ formatStorage }, { identity, initial }]) => formatStorage(dir, identity, initial))
         .then(() => console.log('formatted'), (error) => console.log(error.name))`
-    const args = ['-e', script, resolve('src/storage/index.ts'), join(import.meta.dirname, 'samples.ts'), dir]
+    const args = [
+      '-e',
+      script,
+      resolve('src/storage/directory.ts'),
+      join(import.meta.dirname, 'samples.ts'),
+      dir,
+    ]
     let other = ''
     const first: Identity = {
       ...identity,
@@ -221,7 +227,7 @@ describe('opening', () => {
     // It may ask for the lock as well.
     const script = `
       const { parentPort, workerData: { src, dir } } = require('node:worker_threads')
-      Promise.all([import(src + '/index.ts'), import(src + '/level/level-engine.ts')]).then(
+      Promise.all([import(src + '/directory.ts'), import(src + '/level/level-engine.ts')]).then(
         async ([{ openStorage }, { isLocked }]) => {
           const said = await openStorage(dir).then(() => 'opened', (error) => error.name)
           parentPort.postMessage([said, await isLocked(dir)])
@@ -257,7 +263,7 @@ describe('opening', () => {
     })
     onTestFinished(() => void successor.kill('SIGKILL'))
     await closed(storage)
-    successor.send({ module: resolve('src/storage/index.ts'), dir })
+    successor.send({ module: resolve('src/storage/directory.ts'), dir })
     expect(await once(successor, 'message')).toEqual(['opened', undefined])
   })
 

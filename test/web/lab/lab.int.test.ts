@@ -1,48 +1,18 @@
-// The page of the lab in Chromium, as `build:lab` makes it, with the policy of the console.
+// The page of the lab in Chromium, as `quorate lab` serves it.
 
-import { execFile } from 'node:child_process'
-import { once } from 'node:events'
-import { createReadStream, existsSync, mkdtempSync, rmSync } from 'node:fs'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { tmpdir } from 'node:os'
-import { extname, join } from 'node:path'
-import { promisify } from 'node:util'
 import type { Page } from 'playwright-core'
 import { beforeAll, expect, test } from 'vitest'
+import { startKv } from '../../cli/run-kv.ts'
 import { describeConsole, findBarriers, needsChromium, openPage } from '../browser.ts'
-
-const BUILD = join(import.meta.dirname, '../../../scripts/build-web.mjs')
-const TYPES: Readonly<Record<string, string>> = {
-  '.html': 'text/html; charset=utf-8',
-  '.js': 'text/javascript',
-  '.css': 'text/css',
-  '.svg': 'image/svg+xml',
-  '.woff2': 'font/woff2',
-}
-const POLICY =
-  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; " +
-  "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 describeConsole(needsChromium('the lab'), () => {
   let url: string
   beforeAll(async () => {
-    const directory = mkdtempSync(join(tmpdir(), 'quorate-lab-'))
-    await promisify(execFile)(process.execPath, [BUILD, directory, 'lab.html'])
-    const server = createServer(({ url: path = '' }, response) => {
-      const file = join(directory, path)
-      if (!existsSync(file)) return void response.writeHead(404).end()
-      response.setHeader('Content-Type', TYPES[extname(path)] ?? 'application/octet-stream')
-      response.setHeader('Content-Security-Policy', POLICY)
-      createReadStream(file).pipe(response)
-    })
-    server.listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/lab.html`
-    return () => {
-      server.closeAllConnections()
-      server.close()
-      rmSync(directory, { recursive: true })
+    const lab = startKv(['lab'])
+    url = await lab.line()
+    return async () => {
+      lab.signal('SIGINT')
+      await lab.ended
     }
   })
 
