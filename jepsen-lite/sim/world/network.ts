@@ -559,7 +559,6 @@ export class SimNetwork implements Carrier {
   }
 
   #takeFate(from: Process, to: Process, number: number): DecidedFate | undefined {
-    if (this.#fates.size === 0) return undefined
     const id = this.link(from, to) * FRAMES_MAX + number
     const fate = this.#fates.get(id)
     this.#fates.delete(id)
@@ -656,13 +655,14 @@ export class SimNetwork implements Carrier {
     if (!(end instanceof WireEnd)) return
     const { process, other } = end
     const frame = event.detail as Frame
-    if (isMessage(frame) && this.#meetsFate(event, end, frame)) return
+    if (this.#fates.size > 0 && isMessage(frame) && this.#meetsFate(event, end, frame)) return
     if (!this.isCut(other.process, process)) this.#deliver(event, end, this.#frameRead)
     else if (!this.#hold(this.link(other.process, process), event)) {
       other.queuedFrames--
       // If a frame of the links is lost, the rest of its connection is lost too.
       if (!isMessage(frame) && !LOST_ALONE.has(frame.type)) end.torn = true
-      if (isMessage(frame)) this.observer?.ended(other.process, process, event.number, false)
+      if (this.observer !== undefined && isMessage(frame))
+        this.observer.ended(other.process, process, event.number, false)
     }
   }
 
@@ -699,7 +699,8 @@ export class SimNetwork implements Carrier {
     if (!(end instanceof WireEnd)) return
     const { process, other } = end
     const frame = detail as Frame
-    if (isMessage(frame)) this.observer?.ended(other.process, process, number, !end.closed && !end.torn)
+    if (this.observer !== undefined && isMessage(frame))
+      this.observer.ended(other.process, process, number, !end.closed && !end.torn)
     if (end.closed || end.torn) {
       if (end.closed && isMessage(frame) && this.#isConnected(process, other.process))
         this.#world.probeCoverage.hit('message of an older connection arrived')
@@ -718,7 +719,8 @@ export class SimNetwork implements Carrier {
   #deliver(event: Event, { process }: WireEnd, read: (event: Event) => void): void {
     const { at, seq, kind, subject, detail, number } = event
     if (!process.live) {
-      if (subject instanceof WireEnd) this.observer?.ended(subject.other.process, process, number, false)
+      if (this.observer !== undefined && subject instanceof WireEnd && isMessage(detail as Frame))
+        this.observer.ended(subject.other.process, process, number, false)
       return
     }
     if (!process.paused) read(event)
