@@ -4,7 +4,7 @@ import type { Schedule } from '../sim/schedule/schedule.ts'
 import { judged } from '../sim/search.ts'
 import type { Lab } from './lab.ts'
 
-export interface FinishedRun {
+interface FinishedRun {
   readonly schedule: Schedule
   /** Hash of all events: that which `jepsen-lite replay` prints. */
   readonly trace: string

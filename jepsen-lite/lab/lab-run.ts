@@ -103,10 +103,6 @@ export class LabRun {
     return this.#run.cluster.time.now
   }
 
-  get events(): number {
-    return this.#run.cluster.time.count
-  }
-
   /** Hash of all events so far. */
   get trace(): string {
     return this.#run.cluster.trace.value
@@ -158,7 +154,6 @@ export class LabRun {
     const { cluster, history } = this.#run
     return {
       now: this.now,
-      events: this.events,
       nodes: cluster.machines.map((machine) => this.#machineView(machine.place)),
       members: (this.#newestConfiguration()?.members ?? []).map(({ id }) => this.#nameOf(id)),
       messages: [...this.#messages.values()].flat(),

@@ -49,10 +49,6 @@ export class Lab {
     return this.#current.trace
   }
 
-  get isOver(): boolean {
-    return this.#current.isOver
-  }
-
   view(): LabView {
     return this.#current.view()
   }

@@ -97,8 +97,6 @@ export interface NoteView {
 export interface LabView {
   /** Virtual milliseconds since the beginning. */
   readonly now: number
-  /** Events that have run. */
-  readonly events: number
   readonly nodes: readonly MachineView[]
   /** The members of the newest configuration, in its order: a line that removes one has its place in it. */
   readonly members: readonly string[]
