@@ -1,0 +1,183 @@
+// Lessons: their files, the facts in them, and what their runs show.
+
+import { globSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it, test } from 'vitest'
+import { Lab, labSchedule, parseLink } from '../../../jepsen-lite/lab/index.ts'
+import { holdsIn, parseFact } from '../../../jepsen-lite/lab/lessons/facts.ts'
+import { judgeLesson, parseLesson } from '../../../jepsen-lite/lab/lessons/index.ts'
+import { judged } from '../../../jepsen-lite/sim/search.ts'
+
+const FOLDER = join(import.meta.dirname, '../../../docs/learn/lessons')
+const FILES = globSync('*.json', { cwd: FOLDER }).sort()
+
+test.each(FILES)('the lesson %s has the answers that its runs show', (file) => {
+  const { problems } = judgeLesson(parseLesson(readFileSync(join(FOLDER, file), 'utf8')))
+  expect(problems).toEqual([])
+})
+
+// In this run n1 leads term 2 from 1161 ms on, and n4 leads term 3 from 3408 ms on.
+const RUN = 'seed=1;2000:isolate,target=0,ms=4000,stalls=false,refuses=false,breaks=false'
+const SEE = { kind: 'see', until: 300, text: 'Look.' }
+const PREDICT = {
+  kind: 'predict',
+  question: 'Who leads?',
+  until: 3500,
+  choices: [
+    { text: 'n1', when: ['leader = n1'], reply: 'No.' },
+    { text: 'n4', when: ['leader = n4', '2500: leader = n1', 'ever leaders = 2'], reply: 'Yes.' },
+  ],
+}
+const BREAK = {
+  kind: 'break',
+  from: 1500,
+  until: '+3000',
+  task: 'Let another node lead.',
+  goal: ['leaders >= 1', 'leader != n1'],
+  solution: ['1501:pause,target=0,ms=3000'],
+  after: 'It is done.',
+}
+const lessonOf = (...steps: readonly object[]): string =>
+  JSON.stringify({ title: 'A title', summary: 'A summary.', minutes: 5, run: RUN, steps })
+
+describe('the file of a lesson', () => {
+  it('has steps, each of which begins where the one before it ended', () => {
+    const { steps } = parseLesson(
+      lessonOf(SEE, { ...SEE, until: '+200', run: 'seed=2' }, SEE, BREAK, { ...SEE, until: 1600 }),
+    )
+    expect(steps.map(({ from, until, run }) => [from, until, run.slice(0, 6)])).toEqual([
+      [0, 300, 'seed=1'],
+      [0, 200, 'seed=2'],
+      [200, 300, 'seed=2'],
+      [1500, 4500, 'seed=2'],
+      [1500, 1600, 'seed=2'],
+    ])
+  })
+
+  it('may have a run as a list of its lines, or as the address of the page', () => {
+    const link = (run: unknown) => parseLesson(lessonOf({ ...SEE, run })).steps[0]?.run
+    expect(link(['seed=3', '1000:transfer,target=0'])).toBe('seed=3;1000:transfer,target=0')
+    expect(link('http://127.0.0.1:7450/#seed=3')).toBe('seed=3')
+  })
+
+  it.each([
+    ['{', 'no JSON'],
+    ['[]', 'the lesson: expected an object'],
+    [lessonOf(), 'the lesson: steps: expected at least one step'],
+    [lessonOf(SEE).replace('"minutes":5,', ''), 'the lesson: minutes: it is missing'],
+    [lessonOf(SEE, { ...SEE, kind: 'ask' }), 'step 2: kind: expected see, predict or break, found ask'],
+    [lessonOf({ ...SEE, txt: '' }), 'step 1 (see): txt: there is no such field; there are kind, run,'],
+    [lessonOf({ ...SEE, text: '' }), 'step 1 (see): text: expected a text, found ""'],
+    [lessonOf({ ...SEE, until: 'soon' }), 'step 1 (see): until: expected milliseconds'],
+    [lessonOf(SEE, { ...SEE, until: 100 }), 'step 2 (see): until: 100 ms is before 300 ms'],
+    [lessonOf({ ...SEE, run: 'seed=1;12:putt' }), 'step 1 (see): run: faults[0].kind: expected one of'],
+    [lessonOf({ ...PREDICT, choices: [] }), 'step 1 (predict): choices: expected two choices or more'],
+    [
+      lessonOf({ ...PREDICT, choices: [PREDICT.choices[0], { text: 'n4', when: [], reply: 'Yes.' }] }),
+      'step 1 (predict), choice 2: when: expected at least one fact',
+    ],
+    [lessonOf({ ...BREAK, goal: ['ever leaders = 2'] }), 'step 1 (break): goal: its facts hold together'],
+    [
+      lessonOf({ ...BREAK, from: 1501 }),
+      'step 1 (break): solution: the line at 1501 ms is not after 1501 ms',
+    ],
+  ])('%s is refused', (text, words) => {
+    expect(() => parseLesson(text)).toThrow(words)
+  })
+
+  it.each([
+    ['n1.role', 'expected [MS: | ever | never] SUBJECT'],
+    ['n1.rôle = leader', 'expected [MS:'],
+    ['n1.rule = leader', 'there is no n1.rule; there are NODE.role, '],
+    ['n1.role = Leader', 'n1.role: expected one of follower, pre-candidate'],
+    ['n1.term = two', 'n1.term: expected a number'],
+    ['n8.term = 2', 'there is no n8 in this run: it has nodes n1 to n7'],
+    ['n1.vote = n8', 'there is no n8 in this run'],
+    ['c4.last.outcome = ok', 'there is no c4 in this run: it has clients c1 to c3'],
+    ['9000: leaders = 1', '9000 ms is outside of the step, which lasts from 0 to 3500 ms'],
+  ])('the fact %s is refused', (fact, words) => {
+    const [first, second] = PREDICT.choices
+    const choices = [first, { ...second, when: [fact] }]
+    expect(() => parseLesson(lessonOf({ ...PREDICT, choices }))).toThrow(
+      new RegExp(`step 1 \\(predict\\), choice 2: when: .*${words.replaceAll(/[[\]|.(]/g, '\\$&')}`),
+    )
+  })
+})
+
+test('facts about an instant', () => {
+  const lab = new Lab(labSchedule(1))
+  lab.runTo(1500)
+  lab.add({ kind: 'put', client: 0, node: 'leader', key: 0, x: 41 })
+  lab.add({ kind: 'get', client: 1, node: 0, key: 0, x: 41 })
+  lab.add({ kind: 'one-way', from: 0, to: 2, ms: 4000, stalls: false, refuses: false, breaks: false })
+  lab.runTo(1900)
+  lab.add({ kind: 'put', client: 0, node: 'leader', key: 0, x: 41 })
+  lab.runTo(1945)
+  const view = lab.view()
+  const holds = (fact: string): boolean => holdsIn(parseFact(fact), view)
+  const held = [
+    'leaders = 1 and leader = n1 and term = 2',
+    'n1.role = leader and n1.state = running and n1.member = voter and n6.member = none',
+    'n2.vote = n1 and n2.leader = n1 and n2.term = n1.term and leader.term = 2',
+    'n1.last = 4 and n1.commit = 3 and n1.first = 2 and n2.applied <= n2.commit',
+    'n1.log[3].label = k0=c1.0 and n1.log[3].term = 2 and n3.log[3].term = none',
+    'n1.match[n2] = 3 and n1.match[n3] < n1.match[n2] and n2.match[n1] = none',
+    'n3.durable < 3 and n3.last != n1.last',
+    'c1.1.outcome = ok and c1.last.outcome = waits and c1.last.answer = ""',
+    'c1.1.request contains "put k0" and c2.last.answer contains absent and c2.last.node = n1',
+    'c3.last.outcome = none',
+    'cut[n1,n3] = yes and cut[n3,n1] = no and cuts = 1',
+    'messages[append] = 0 and violation = none',
+  ]
+  expect(held.filter((fact) => !holds(fact))).toEqual([])
+  const failing = ['n1.role != leader', 'n1.term > 2', 'n3.log[3].term < 9', 'leaders = 1 and cuts = 0']
+  expect(failing.filter(holds)).toEqual([])
+})
+
+describe('the judge', () => {
+  it('finds the choice that the run shows, and the time of a goal', () => {
+    const { steps, problems, runs } = judgeLesson(parseLesson(lessonOf(SEE, PREDICT, BREAK)))
+    expect(problems).toEqual([])
+    expect(steps).toEqual([
+      { kind: 'see' },
+      { kind: 'predict', judged: { choices: [[false], [true, true, true]], right: [1] } },
+      { kind: 'break', judged: { reachedAt: expect.closeTo(3000, -3), reachedAloneAt: undefined } },
+    ])
+    expect(runs.map(({ link }) => link.split(';')[0])).toEqual(['seed=1,ms=3500', 'seed=1,ms=4500'])
+    // `jepsen-lite replay` does this.
+    expect(runs.map(({ link }) => judged(parseLink(link)).trace)).toEqual(runs.map(({ trace }) => trace))
+  })
+
+  it('knows facts about the end, about a moment, and about all instants of a step', () => {
+    const facts: readonly (readonly [fact: string, isTrue: boolean])[] = [
+      ['ever leaders = 3', false],
+      ['never leaders = 3', true],
+      ['never leaders = 2', false],
+      ['ever n1.role = leader and n1.term = 3', false],
+      ['3407: leaders = 1', true],
+      ['3409: leaders = 2', true],
+      ['leaders = 2', true],
+    ]
+    const choices = facts.map(([fact]) => ({ text: fact, when: [fact], reply: fact }))
+    const [step] = judgeLesson(parseLesson(lessonOf({ ...PREDICT, choices }))).steps
+    expect(step).toMatchObject({ judged: { choices: facts.map(([, isTrue]) => [isTrue]) } })
+  })
+
+  it('names what is wrong with a lesson', () => {
+    const [first, second] = PREDICT.choices
+    const alike = { ...PREDICT, choices: [first, second, second] }
+    const none = { ...PREDICT, choices: [first, first], from: 300 }
+    const idle = {
+      ...BREAK,
+      goal: ['leaders = 2'],
+      solution: ['1501:isolate,target=1,ms=500,stalls=false,refuses=false,breaks=false'],
+    }
+    const early = { ...BREAK, goal: ['leaders = 1'] }
+    expect(judgeLesson(parseLesson(lessonOf(alike, none, idle, early))).problems).toEqual([
+      'step 1: choices 2 and 3 are right',
+      'step 2: no choice is right',
+      'step 3: its solution does not reach the goal',
+      'step 4: its goal holds at 1500 ms without the solution',
+    ])
+  })
+})
