@@ -3,13 +3,15 @@
 //
 //   seed=3,nodes=5;1200:put,client=0,node=leader,key=1,x=1;2000:isolate,target=leader,ms=4000
 //
-// Lists are written as (0+1+2). All characters are allowed in a fragment as they are.
+// Lists are written as (0+1+2). All characters are allowed in a fragment as they are. The moment that a page shows
+// (link-moment.ts) may be in the first part too.
 
 import { isObject } from '../../src/operations/forms/decode.ts'
 import { parseSchedule } from '../sim/schedule/parse.ts'
 import { OP_KINDS, RIGHTS_OPS, SCHEDULE_VERSION, type Schedule } from '../sim/schedule/schedule.ts'
 import type { NewLine } from './lab-run.ts'
 import { LAB_CONFIG } from './lab-schedule.ts'
+import { linkMoment, withMoment } from './link-moment.ts'
 
 const OPERATIONS: ReadonlySet<string> = new Set([...OP_KINDS, ...RIGHTS_OPS])
 
@@ -32,9 +34,10 @@ export function parseNewLine(text: string): NewLine {
   return others
 }
 
-/** Throws `RangeError` for any other text. */
+/** The schedule of a link. Throws `RangeError` for any other text. */
 export function parseLink(text: string): Schedule {
-  const [head = '', ...lines] = text.split(';')
+  if (Number.isNaN(linkMoment(text))) throw new RangeError('at: expected a time in virtual milliseconds')
+  const [head = '', ...lines] = withMoment(text, undefined).split(';')
   const { seed = 1, ...changed } = fields(head === '' ? [] : head.split(','), 'the first part')
   const limits: Record<string, unknown> = { ...LAB_CONFIG.limits }
   const config: Record<string, unknown> = { ...LAB_CONFIG, limits }

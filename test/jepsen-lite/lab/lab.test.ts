@@ -3,6 +3,7 @@
 import { describe, expect, it, test } from 'vitest'
 import { formatLink, Lab, labSchedule, PLAIN_X, parseLink } from '../../../jepsen-lite/lab/index.ts'
 import { LabRun } from '../../../jepsen-lite/lab/lab-run.ts'
+import { linkMoment, withMoment } from '../../../jepsen-lite/lab/link-moment.ts'
 import { LOST_SHOWN_MS } from '../../../jepsen-lite/lab/view.ts'
 import { generate } from '../../../jepsen-lite/sim/index.ts'
 
@@ -181,6 +182,16 @@ describe('the text of a schedule', () => {
     expect(parseLink(formatLink(schedule))).toEqual(schedule)
   })
 
+  it('may have the moment at which it is shown, which is no part of the schedule', () => {
+    const link = formatLink(played().schedule)
+    const shown = withMoment(link, 3400.0005)
+    expect(shown).toContain('seed=7,at=3400.001;3001:put')
+    expect([linkMoment(shown), linkMoment(link)]).toEqual([3400.001, undefined])
+    expect(parseLink(shown)).toEqual(parseLink(link))
+    expect(withMoment(withMoment(shown, 5), undefined)).toBe(link)
+    expect(withMoment(shown, 3400.001)).toBe(shown)
+  })
+
   it.each([
     ['seed=1;12', 'expected TIME:KIND'],
     ['seed=1;12:putt', 'faults[0].kind'],
@@ -188,6 +199,7 @@ describe('the text of a schedule', () => {
     ['nodes=9', 'config.nodes'],
     ['node', 'expected FIELD=VALUE'],
     ['limits.x=1', 'config.limits.x'],
+    ['seed=1,at=-5', 'at: expected a time'],
   ])('%s is refused', (text, words) => {
     expect(() => parseLink(text)).toThrow(words)
   })

@@ -10,6 +10,7 @@ import { Icon } from '../design/icon.tsx'
 import { Notice } from '../design/notice.tsx'
 import { ThemeButton } from '../design/theme.tsx'
 import { Actions } from './actions.tsx'
+import { followAddress, presentAddress } from './address.ts'
 import './app.css'
 import { Caption, Happened, Legend } from './caption.tsx'
 import { CheckDialog } from './check-dialog.tsx'
@@ -24,7 +25,7 @@ import { BACK_MS, Transport } from './transport.tsx'
 const isKeysOpen = signal(false)
 
 export function App() {
-  useEffect(followAddress, [])
+  useEffect(() => followAddress(client, () => (picked.value = undefined)), [])
   useEffect(followFrames, [])
   useEffect(() => onKey({ backMs: BACK_MS, showKeys: () => (isKeysOpen.value = true) }), [])
   const refusal = client.refusal.value
@@ -40,7 +41,7 @@ export function App() {
           <Button kind="quiet" onClick={() => client.check()} title="Runs it again with all checks">
             Check
           </Button>
-          <CopyButton text={() => location.href} what="the address of this run">
+          <CopyButton text={() => presentAddress(client)} what="the address of this run, at this moment">
             Share
           </CopyButton>
           <Button kind="quiet" onClick={() => (isKeysOpen.value = true)} title="Shows the keys (?)">
@@ -123,26 +124,6 @@ function KeysDialog() {
       </dl>
     </Dialog>
   )
-}
-
-/** The fragment of the URL is the run. */
-function followAddress(): () => void {
-  const open = (): void => {
-    const link = decodeURI(location.hash.slice(1))
-    if (link !== '' && link === client.link.peek()) return
-    picked.value = undefined
-    client.open(link)
-  }
-  open()
-  addEventListener('hashchange', open)
-  const end = effect(() => {
-    const link = client.link.value
-    if (link !== '' && client.refusal.peek()?.of !== 'link') history.replaceState(null, '', `#${link}`)
-  })
-  return () => {
-    removeEventListener('hashchange', open)
-    end()
-  }
 }
 
 /** Frames are asked for only while something moves. */

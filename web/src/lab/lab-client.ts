@@ -2,6 +2,7 @@
 // answer, so the page never blocks.
 
 import { batch, computed, signal } from '@preact/signals'
+import { linkMoment } from '../../../jepsen-lite/lab/link-moment.ts'
 import type { LabView } from '../../../jepsen-lite/lab/view.ts'
 import { linkLines, withoutLastLine } from './link-lines.ts'
 import { sharedParts } from './shared-parts.ts'
@@ -141,7 +142,10 @@ export class LabClient {
 
   // ---- runs
 
-  /** Opens a run, shortly before its first line and paused, or shortly before the first election. */
+  /**
+   * Opens a run: paused at the moment of its link, or shortly before its first line; or it plays from shortly before
+   * the first election.
+   */
   open(link: string): void {
     batch(() => {
       this.refusal.value = undefined
@@ -151,13 +155,13 @@ export class LabClient {
     this.#ask({ kind: 'open', link }, () => {
       const lines = this.lines.peek()
       const [first, last] = [lines[0], lines.at(-1)]
-      if (first === undefined || last === undefined) {
-        this.#askNext({ kind: 'run', ms: STARTED_MS }, () => this.#runToElection())
-        return
-      }
-      this.#askNext({ kind: 'run', ms: last.at + AFTER_MS }, () =>
-        this.#askNext({ kind: 'run', ms: Math.max(0, first.at - BEFORE_MS) }),
-      )
+      const moment = linkMoment(link) ?? (first === undefined ? undefined : Math.max(0, first.at - BEFORE_MS))
+      if (moment === undefined) this.#askNext({ kind: 'run', ms: STARTED_MS }, () => this.#runToElection())
+      else if (last === undefined || last.at + AFTER_MS <= moment) this.#askNext({ kind: 'run', ms: moment })
+      else
+        this.#askNext({ kind: 'run', ms: last.at + AFTER_MS }, () =>
+          this.#askNext({ kind: 'run', ms: moment }),
+        )
     })
   }
 
