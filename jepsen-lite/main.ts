@@ -12,6 +12,7 @@ const SUBCOMMANDS: ReadonlyMap<string, () => Promise<{ add(program: CommandUnkno
   ['check', () => import('./commands/check.ts')],
   ['sim', () => import('./commands/sim.ts')],
   ['replay', () => import('./commands/replay.ts')],
+  ['lesson', () => import('./commands/lesson.ts')],
   ['run', () => import('./commands/run.ts')],
   ['study', () => import('./commands/study.ts')],
   ['report', () => import('./commands/report.ts')],

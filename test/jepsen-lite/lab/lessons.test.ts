@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { describe, expect, it, test } from 'vitest'
 import { Lab, labSchedule, parseLink } from '../../../jepsen-lite/lab/index.ts'
 import { holdsIn, parseFact } from '../../../jepsen-lite/lab/lessons/facts.ts'
-import { judgeLesson, parseLesson } from '../../../jepsen-lite/lab/lessons/index.ts'
+import { judgeLesson, parseLesson, SUBJECTS } from '../../../jepsen-lite/lab/lessons/index.ts'
 import { judged } from '../../../jepsen-lite/sim/search.ts'
 
 const FOLDER = join(import.meta.dirname, '../../../docs/learn/lessons')
@@ -179,5 +179,23 @@ describe('the judge', () => {
       'step 3: its solution does not reach the goal',
       'step 4: its goal holds at 1500 ms without the solution',
     ])
+  })
+})
+
+describe('the page for teachers', () => {
+  const page = readFileSync(join(FOLDER, '../writing-a-lesson.md'), 'utf8')
+
+  it('has a lesson, as it is', () => {
+    const [, json = ''] = /```json\n(.*?)```/s.exec(page) ?? []
+    expect(judgeLesson(parseLesson(json)).problems).toEqual([])
+  })
+
+  it('has all subjects of facts, with their meaning and values', () => {
+    const rows = SUBJECTS.map(({ form, meaning, values }) => {
+      const words = typeof values === 'object' ? `: ${values.map((value) => `\`${value}\``).join(', ')}` : ''
+      return `| \`${form}\` | ${meaning}${words} |`
+    })
+    const [, table = ''] = /\| subject \| meaning \|\n\|---\|---\|\n(.*?)\n\n/s.exec(page) ?? []
+    expect(table.split('\n')).toEqual(rows)
   })
 })
