@@ -2,14 +2,19 @@
 
 import { asReplicaId, type Configuration, type ReplicaId } from '../../src/raft/index.ts'
 import type { SimFault } from '../sim/faults/fault-kinds.ts'
-import { RuleViolation } from '../sim/oracle/violation.ts'
+import { type BrokenRead, RuleViolation } from '../sim/oracle/violation.ts'
 import { Run } from '../sim/run.ts'
 import { OP_KINDS, RIGHTS_OPS, type Schedule, type ScheduledOp } from '../sim/schedule/schedule.ts'
-import type { Process } from '../sim/world/process.ts'
+import type { Machine, Process } from '../sim/world/process.ts'
+import type { HistoryEvent } from '../workload/history.ts'
 import { captionOf } from './captions.ts'
+import { DiagramRecord } from './diagram-record.ts'
 import { entryLabel } from './entry-label.ts'
+import type { ViewPart } from './fold-views.ts'
+import { LiveVerdict } from './live-verdict.ts'
 import { messageLabel } from './message-label.ts'
 import { operationViews } from './operation-views.ts'
+import { storesView } from './store-views.ts'
 import {
   type LabView,
   type LinkView,
@@ -18,6 +23,7 @@ import {
   type MachineView,
   type MessageView,
   type NoteView,
+  type OperationView,
 } from './view.ts'
 
 /** A line of a schedule. */
@@ -38,7 +44,15 @@ export class LabRun {
   readonly #messages = new Map<string, readonly MessageView[]>()
   #lost: readonly LostMessageView[] = []
   readonly #notes: NoteView[] = []
+  readonly #diagram: DiagramRecord
+  readonly #verdict = new LiveVerdict()
+  /** Views of a history of this length. */
+  #operations: { readonly length: number; readonly views: readonly OperationView[] } = {
+    length: 0,
+    views: [],
+  }
   #violation: string | undefined
+  #brokenRead: BrokenRead | undefined
   /** Grows with everything that a view shows. */
   #visible = 0
 
@@ -46,34 +60,47 @@ export class LabRun {
     this.#run = new Run(schedule, ({ atMs, node, what }) =>
       this.#note({ at: atMs, node, text: this.#withNames(what), source: undefined }),
     )
+    const { network, machines } = this.#run.cluster
+    this.#diagram = new DiagramRecord(
+      machines.map(({ name }) => name),
+      (name) => stateOf(machines.find((machine) => machine.name === name)),
+    )
     this.#run.cluster.onDecision = ({ name }, decision) => {
       const { text, source } = captionOf(name, decision, (id) => this.#nameOf(id))
+      this.#diagram.decided(name, decision, this.now, text)
       // A leader that waits for an entry of its term says so with each acknowledgement.
       if (this.#notes.findLast(({ node }) => node === name)?.text === text) return
       this.#note({ at: this.now, node: name, text, source })
     }
-    const { network, machines } = this.#run.cluster
     network.observer = {
       sent: (from, to, message, number, arrivesAt) => {
         const { type, term } = message
         const label = messageLabel(message)
-        const view = { from: from.name, to: to.name, number, type, term, label, sentAt: this.now, arrivesAt }
-        this.#changeMessages(from.name, to.name, number, (all) => [...all, { ...view, fate: undefined }])
+        const view = {
+          ...{ from: from.name, to: to.name, number, type, term, label },
+          ...{ sentAt: this.now, arrivesAt, fate: undefined },
+        }
+        this.#diagram.sent(linkText(from.name, to.name, number), view)
+        this.#changeMessages(from.name, to.name, number, (all) => [...all, view])
       },
       decided: (from, to, number, fate) =>
         this.#changeMessages(machines[from]?.name, machines[to]?.name, number, (all) =>
           all.map((one) => ({ ...one, fate })),
         ),
-      delayed: (from, to, number, arrivesAt) =>
+      delayed: (from, to, number, arrivesAt) => {
+        this.#diagram.delayed(linkText(from.name, to.name, number), arrivesAt)
         this.#changeMessages(from.name, to.name, number, (all) =>
           all.map((one) => ({ ...one, arrivesAt, fate: undefined })),
-        ),
-      ended: (from, to, number, arrived) =>
+        )
+      },
+      ended: (from, to, number, arrived) => {
+        this.#diagram.ended(linkText(from.name, to.name, number), arrived, this.now)
         this.#changeMessages(from.name, to.name, number, ([first, ...others]) => {
           if (first !== undefined && !arrived)
             this.#lost = [...this.#recentlyLost, { ...first, lostAt: this.now }]
           return others
-        }),
+        })
+      },
     }
   }
 
@@ -83,7 +110,7 @@ export class LabRun {
     number: number,
     change: (all: readonly MessageView[]) => readonly MessageView[],
   ): void {
-    const id = `${from} ${to} ${number}`
+    const id = linkText(from, to, number)
     const changed = change(this.#messages.get(id) ?? [])
     if (changed.length === 0) this.#messages.delete(id)
     else this.#messages.set(id, changed)
@@ -136,6 +163,7 @@ export class LabRun {
     } catch (error) {
       if (!(error instanceof RuleViolation)) throw error
       this.#violation = error.message
+      this.#brokenRead = error.read
     }
   }
 
@@ -146,23 +174,38 @@ export class LabRun {
 
   #note(note: NoteView): void {
     this.#visible++
+    if (note.node !== undefined) this.#diagram.noted(note.node, note.at)
     this.#notes.push(note)
     if (this.#notes.length > 2 * SHOWN.notes) this.#notes.splice(0, SHOWN.notes)
   }
 
-  view(): LabView {
+  view(parts: readonly ViewPart[] = []): LabView {
     const { cluster, history } = this.#run
+    const { model } = cluster.invariants
+    const judgesStale = parts.includes('judged-stale')
+    const nodes = cluster.machines.map((machine) => this.#machineView(machine.place))
     return {
-      now: this.now,
-      nodes: cluster.machines.map((machine) => this.#machineView(machine.place)),
+      ...{ now: this.now, nodes },
       members: (this.#newestConfiguration()?.members ?? []).map(({ id }) => this.#nameOf(id)),
       messages: [...this.#messages.values()].flat(),
       lost: this.#recentlyLost,
       cuts: this.#cuts(),
-      operations: operationViews(history, SHOWN.operations),
+      operations: this.#operationViews(history),
       notes: this.#notes.slice(-SHOWN.notes),
       violation: this.#violation,
+      verdict: this.#verdict.view({ history, log: model, broken: this.#brokenRead, judgesStale }, this.now),
+      stores: parts.includes('stores') ? storesView(model, nodes) : undefined,
+      diagram: parts.includes('diagram')
+        ? this.#diagram.view(this.now, parts.includes('heartbeats'))
+        : undefined,
     }
+  }
+
+  #operationViews(history: readonly HistoryEvent[]): readonly OperationView[] {
+    const { length } = history
+    if (this.#operations.length !== length)
+      this.#operations = { length, views: operationViews(history, SHOWN.operations) }
+    return this.#operations.views
   }
 
   #cuts(): LinkView[] {
@@ -234,6 +277,16 @@ export class LabRun {
     const until = Math.round((this.now + Math.max(0, deadline - clock.now())) * 100) / 100
     return { from: until - electionMaxMs, until }
   }
+}
+
+const linkText = (from: string | undefined, to: string | undefined, number: number): string =>
+  `${from} ${to} ${number}`
+
+function stateOf(machine: Machine | undefined): string {
+  const { process } = machine ?? {}
+  if (process === undefined) return 'down'
+  if (process.driver === undefined) return 'opening'
+  return process.paused ? 'paused' : process.role
 }
 
 function membership(configuration: Configuration | undefined, id: ReplicaId): MachineView['member'] {

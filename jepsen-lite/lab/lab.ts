@@ -4,6 +4,7 @@
 // way back continues the nearest of them, and another run is brought to its place later, a little at a time.
 
 import type { Schedule } from '../sim/schedule/schedule.ts'
+import type { ViewPart } from './fold-views.ts'
 import { isOperation, LabRun, type Line, type NewLine } from './lab-run.ts'
 import { LAB_MS_MAX } from './lab-schedule.ts'
 import type { LabView } from './view.ts'
@@ -49,8 +50,8 @@ export class Lab {
     return this.#current.trace
   }
 
-  view(): LabView {
-    return this.#current.view()
+  view(parts: readonly ViewPart[] = []): LabView {
+    return this.#current.view(parts)
   }
 
   /** Runs to this moment, or goes back to it. */

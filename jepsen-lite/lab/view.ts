@@ -1,5 +1,7 @@
 // One instant of a run, as plain data. A page gets it from its worker.
 
+import type { DiagramView, StoresView, VerdictView } from './fold-views.ts'
+
 /** Virtual time during which a view has a message that was lost. */
 export const LOST_SHOWN_MS = 60
 
@@ -110,4 +112,8 @@ export interface LabView {
   readonly notes: readonly NoteView[]
   /** The rule that this run has broken. It does not continue. */
   readonly violation: string | undefined
+  readonly verdict: VerdictView
+  /** undefined: not requested. */
+  readonly stores: StoresView | undefined
+  readonly diagram: DiagramView | undefined
 }

@@ -219,7 +219,7 @@ const MAY_IMPORT = new Map([
   [
     'jepsen-lite/lab',
     [
-      ...['operations/forms', 'raft', 'kv', 'jepsen-lite/sim', 'jepsen-lite/workload'],
+      ...['operations/forms', 'raft', 'kv', 'jepsen-lite/sim', 'jepsen-lite/workload', 'jepsen-lite/checker'],
       'jepsen-lite/report/format-operation.ts',
     ],
   ],

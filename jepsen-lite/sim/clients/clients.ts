@@ -30,7 +30,7 @@ import type {
 } from '../../workload/history.ts'
 import { shown } from '../oracle/model.ts'
 import { bytes, type ModelRow, text } from '../oracle/model-row.ts'
-import { RuleViolation } from '../oracle/violation.ts'
+import { type BrokenRead, RuleViolation } from '../oracle/violation.ts'
 import { DerivedChoices } from '../schedule/derived-choices.ts'
 import type { ScheduledOp } from '../schedule/schedule.ts'
 import type { Machine, Process } from '../world/process.ts'
@@ -666,6 +666,7 @@ export class Clients {
       throw this.wrong(
         grant.served === 'lease' ? 'READ-4' : 'READ-1',
         `${name} serves a ${grant.served} read at ${index}, when it began ${open.floor} was known to be committed`,
+        open.ids[0] === undefined ? undefined : { id: open.ids[0], index, floor: open.floor },
       )
     if (grant.served === 'lease')
       probeCoverage.hit(process.role === 'leader' ? 'lease read served' : 'lease read served by a follower')
@@ -877,8 +878,8 @@ export class Clients {
     return this.#floors.findLast(({ at }) => at <= time)?.index ?? 0
   }
 
-  wrong(invariant: string, detail: string): RuleViolation {
-    const violation = new RuleViolation(invariant, detail)
+  wrong(invariant: string, detail: string, read?: BrokenRead): RuleViolation {
+    const violation = new RuleViolation(invariant, detail, read)
     this.#world.invariants.violation ??= violation
     return violation
   }
