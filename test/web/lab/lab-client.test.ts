@@ -33,6 +33,7 @@ interface LabClient {
   act(...lines: string[]): void
   undo(): void
   check(): void
+  show(part: string, isShown: boolean): void
 }
 const { LabClient } = await load<{
   readonly LabClient: new (port: object, isCalm?: () => boolean) => LabClient
@@ -274,4 +275,23 @@ it('keeps the parts of a view that did not change', () => {
   const after = client.view.value
   expect(after).not.toBe(before)
   expect(after?.nodes).toBe(before?.nodes)
+})
+
+describe('a part of views', () => {
+  it('is requested while it is shown, at the same moment', () => {
+    client.open('seed=7')
+    sides.settle()
+    client.goTo(3000)
+    client.show('stores', true)
+    client.show('stores', true)
+    sides.settle()
+    expect([sides.now, client.view.value?.stores?.keys]).toEqual([3000, []])
+    client.goTo(3100)
+    sides.settle()
+    expect([sides.now, client.view.value?.stores?.keys]).toEqual([3100, []])
+    client.show('stores', false)
+    expect(sides.requests).toEqual([{ kind: 'add', lines: [] }])
+    sides.settle()
+    expect([sides.now, client.view.value?.stores]).toEqual([3100, undefined])
+  })
 })

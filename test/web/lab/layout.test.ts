@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest'
 import type { MachineView, MessageView, OperationView } from '../../../jepsen-lite/lab/view.ts'
 import { entryAt, entryState, followersAt, isReplaced, shownIndexes } from '../../../web/src/lab/log-cells.ts'
-import { barOf, laneWindow, outcomeText } from '../../../web/src/lab/operation-lanes.ts'
+import { laneBars, laneWindow, outcomeText } from '../../../web/src/lab/operation-lanes.ts'
 import {
   arcPath,
   laneBetween,
@@ -156,10 +156,28 @@ describe('the lanes of clients', () => {
 
   it('have bars until the answer, or until now', () => {
     const shown = { from: 3000, to: 5000 }
-    expect(barOf(operation, shown, 5000)).toEqual({ from: 0.5, to: 0.55 })
-    expect(barOf({ from: 4000, until: undefined }, shown, 5000)).toEqual({ from: 0.5, to: 1 })
-    expect(barOf(operation, { from: 4500, to: 5000 }, 5000)).toBeUndefined()
-    expect(barOf({ from: 2000, until: 4000 }, shown, 5000)).toEqual({ from: 0, to: 0.5 })
+    const bars = (...operations: Partial<OperationView>[]) =>
+      laneBars(
+        operations.map((fields) => ({ ...operation, ...fields })),
+        shown,
+        5000,
+        1000,
+      ).map(({ from, to }) => [from, to])
+    expect(bars({})).toEqual([[500, 550]])
+    expect(bars({ until: undefined })).toEqual([[500, 1000]])
+    expect(bars({ from: 2000, until: 4000 })).toEqual([[0, 500]])
+    expect(bars({ from: 2000, until: 2900 }, { from: 4000, until: 4000 })).toEqual([[500, 508]])
+  })
+
+  it('have the words of an operation in its bar, behind it, or nowhere', () => {
+    const shown = { from: 4000, to: 5000 }
+    const put = (from: number, until: number, client = 'c1') => ({ ...operation, client, from, until })
+    const labels = (...operations: OperationView[]) =>
+      laneBars(operations, shown, 5000, 1000).map(({ label }) => label?.isInside)
+    expect(labels(put(4000, 4200))).toEqual([true])
+    expect(labels(put(4000, 4050))).toEqual([false])
+    expect(labels(put(4000, 4050), put(4100, 4110), put(4050, 4060, 'c2'))).toEqual([undefined, false, false])
+    expect(labels(put(4900, 4990))).toEqual([undefined])
   })
 
   it('have a word for each outcome', () => {

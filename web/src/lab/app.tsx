@@ -3,6 +3,7 @@
 import { effect, signal } from '@preact/signals'
 import type { ComponentChildren } from 'preact'
 import { useEffect } from 'preact/hooks'
+import type { ViewPart } from '../../../jepsen-lite/lab/fold-views.ts'
 import { Button } from '../design/button.tsx'
 import { CopyButton } from '../design/copy-button.tsx'
 import { Dialog } from '../design/dialog.tsx'
@@ -20,6 +21,7 @@ import { Lanes } from './lanes.tsx'
 import { Logs } from './logs.tsx'
 import { NewRun } from './new-run.tsx'
 import { Stage } from './stage.tsx'
+import { Stores } from './stores.tsx'
 import { BACK_MS, Transport } from './transport.tsx'
 
 const isKeysOpen = signal(false)
@@ -53,7 +55,9 @@ export function App() {
       <main class="lab-main">
         {refusal !== undefined && <Refused of={refusal.of} why={refusal.why} />}
         {violation !== undefined && (
-          <Notice kind="problem">A rule is broken, and the run ends here: {violation}</Notice>
+          <Notice kind="problem">
+            A rule is broken, and the run ends here: {violation}. {client.view.value?.verdict.unordered?.text}
+          </Notice>
         )}
         <div class="lab-top">
           {refusal?.of !== 'link' && <Caption />}
@@ -68,6 +72,9 @@ export function App() {
         </Fold>
         <Fold title="Clients" isOpen={operations.value.length > 0}>
           <Lanes />
+        </Fold>
+        <Fold title="Stores" part="stores">
+          <Stores />
         </Fold>
         <Fold title="Shapes and colours">
           <Legend />
@@ -84,12 +91,20 @@ interface FoldProps {
   readonly title: string
   /** There is something to see now. Later, the user decides. */
   readonly isOpen?: boolean
+  /** The part of a view that it shows. Views have it only while this is open. */
+  readonly part?: ViewPart
   readonly children: ComponentChildren
 }
 
-function Fold({ title, isOpen = false, children }: FoldProps) {
+function Fold({ title, isOpen = false, part, children }: FoldProps) {
   return (
-    <details class="fold" open={isOpen}>
+    <details
+      class="fold"
+      open={isOpen}
+      onToggle={({ currentTarget }) => {
+        if (part !== undefined) client.show(part, currentTarget.open)
+      }}
+    >
       <summary>
         <Icon name="chevron" />
         <h2>{title}</h2>

@@ -26,5 +26,6 @@ function carryOut(before: Lab, request: LabRequest): Answered {
   if (request.kind === 'run') lab.runTo(request.ms)
   else if (request.kind === 'step') lab.step()
   else if (request.kind === 'add') for (const line of request.lines.map(parseNewLine)) lab.add(line)
-  return { lab, answer: { kind: 'view', view: lab.view(), end: lab.end, link: formatLink(lab.schedule) } }
+  const view = lab.view(request.parts)
+  return { lab, answer: { kind: 'view', view, end: lab.end, link: formatLink(lab.schedule) } }
 }

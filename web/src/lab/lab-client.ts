@@ -2,6 +2,7 @@
 // answer, so the page never blocks.
 
 import { batch, computed, signal } from '@preact/signals'
+import type { ViewPart } from '../../../jepsen-lite/lab/fold-views.ts'
 import { linkMoment } from '../../../jepsen-lite/lab/link-moment.ts'
 import type { LabView } from '../../../jepsen-lite/lab/view.ts'
 import { linkLines, withoutLastLine } from './link-lines.ts'
@@ -55,6 +56,8 @@ export class LabClient {
   readonly speed = signal(SPEED_FIRST)
   readonly refusal = signal<Refusal | undefined>(undefined)
   readonly checked = signal<CheckedAnswer | 'in progress' | undefined>(undefined)
+  /** Parts that views have in addition. */
+  readonly parts = signal<readonly ViewPart[]>([])
   readonly lines = computed(() => linkLines(this.link.value))
   /** The lines that an action at this moment would forget. */
   readonly laterLines = computed(() => {
@@ -100,7 +103,10 @@ export class LabClient {
   #sendNext(): void {
     if (this.#inFlight !== undefined) return
     this.#inFlight = this.#waiting.shift()
-    if (this.#inFlight !== undefined) this.#port.postMessage(this.#inFlight.request)
+    if (this.#inFlight === undefined) return
+    const { request } = this.#inFlight
+    const parts = this.parts.peek()
+    this.#port.postMessage(parts.length === 0 ? request : { ...request, parts })
   }
 
   #answered(answer: LabAnswer): void {
@@ -172,6 +178,15 @@ export class LabClient {
     this.#askNext({ kind: 'run', ms: Math.max(STARTED_MS, first - BEFORE_MS) }, () => {
       if (!this.#isCalm()) this.play()
     })
+  }
+
+  /** Requests views with this part, or without it. */
+  show(part: ViewPart, isShown: boolean): void {
+    const parts = this.parts.peek()
+    if (parts.includes(part) === isShown) return
+    this.parts.value = isShown ? [...parts, part] : parts.filter((other) => other !== part)
+    // Without a line, this asks for the view of the present instant.
+    if (this.view.peek() !== undefined) this.#ask({ kind: 'add', lines: [] })
   }
 
   play(): void {

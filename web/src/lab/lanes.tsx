@@ -3,55 +3,24 @@
 import type { OperationView } from '../../../jepsen-lite/lab/view.ts'
 import { Mark } from '../design/mark.tsx'
 import { client, operations } from './lab-state.ts'
+import { LanePicture } from './lane-picture.tsx'
 import './lanes.css'
-import { barOf, laneWindow, outcomeText } from './operation-lanes.ts'
+import { outcomeText } from './operation-lanes.ts'
+import { Verdict } from './verdict.tsx'
+import { operationVerdict } from './verdict-words.ts'
 
-const WIDTH = 1000
-const LANE = 18
 const LISTED = 8
 
 export function Lanes() {
-  const instant = client.instant.value
-  const all = operations.value
-  const clients = [...new Set(all.map((operation) => operation.client))].sort()
-  const shown = laneWindow(all, instant)
-  if (all.length === 0) return <p class="dim">No client has asked for anything yet.</p>
+  if (operations.value.length === 0) return <p class="dim">No client has asked for anything yet.</p>
   return (
-    <div class="client-lanes">
-      <div class="client-lane-list">
-        {clients.map((name) => (
-          <div key={name} class="client-lane">
-            <strong>{name}</strong>
-            <svg viewBox={`0 0 ${WIDTH} ${LANE}`} preserveAspectRatio="none" aria-hidden="true">
-              {all
-                .filter((operation) => operation.client === name)
-                .map((operation) => {
-                  const bar = barOf(operation, shown, instant)
-                  return (
-                    bar && (
-                      <rect
-                        key={operation.id}
-                        class={`lane-bar lane-${operation.outcome} lane-${operation.kind}`}
-                        x={bar.from * WIDTH}
-                        width={Math.max(4, (bar.to - bar.from) * WIDTH)}
-                        y="3"
-                        height={LANE - 6}
-                        rx="3"
-                      />
-                    )
-                  )
-                })}
-            </svg>
-          </div>
-        ))}
-        <div class="client-lane client-axis" aria-hidden="true">
-          <span />
-          <span>{(shown.from / 1000).toFixed(1)} s</span>
-          <span>{(shown.to / 1000).toFixed(1)} s</span>
-        </div>
+    <>
+      <Verdict />
+      <div class="client-lanes">
+        <LanePicture />
+        <Requests />
       </div>
-      <Requests />
-    </div>
+    </>
   )
 }
 
@@ -67,10 +36,25 @@ function Requests() {
           <span>
             {operation.text} <Outcome operation={operation} />{' '}
             {operation.answer !== '' && <span class="dim">{operation.answer}</span>}
+            <Judged id={operation.id} />
           </span>
         </li>
       ))}
     </ol>
+  )
+}
+
+/** The words of the verdict about one operation. */
+function Judged({ id }: { readonly id: number }) {
+  const verdict = client.view.value?.verdict
+  if (verdict === undefined) return null
+  const text = operationVerdict(verdict, id, client.parts.value.includes('judged-stale'))
+  if (text === undefined) return null
+  const isWrong = verdict.unordered?.operation === id
+  return (
+    <span class={isWrong ? 'client-judged client-wrong' : 'client-judged'}>
+      {isWrong ? <Mark of="down" text={text} /> : text}
+    </span>
   )
 }
 

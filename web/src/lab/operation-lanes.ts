@@ -17,16 +17,46 @@ export function laneWindow(operations: readonly OperationView[], now: number): T
   return { from: Math.max(0, now - ms), to: Math.max(now, ms) }
 }
 
-/** From 0 to 1; undefined: it is outside. */
-export function barOf(
-  { from, until }: Pick<OperationView, 'from' | 'until'>,
+/** The bar of an operation in pixels. */
+export interface LaneBar {
+  readonly operation: OperationView
+  readonly from: number
+  readonly to: number
+  /** In the bar or behind it, where there is room. */
+  readonly label: { readonly text: string; readonly isInside: boolean } | undefined
+}
+
+/** An answer at once is still seen. */
+const BAR_MIN = 8
+/** Space of a character of a label, and around a label. */
+const LABEL = { character: 6.4, around: 14 }
+
+/** The bars of the operations in this window, over this width, by start. One without an answer lasts until now. */
+export function laneBars(
+  operations: readonly OperationView[],
   shown: TimeWindow,
   now: number,
-): TimeWindow | undefined {
-  const end = until ?? now
-  if (end < shown.from || from > shown.to) return undefined
-  const part = (time: number): number => (time - shown.from) / (shown.to - shown.from)
-  return { from: Math.max(0, part(from)), to: Math.min(1, part(end)) }
+  width: number,
+): LaneBar[] {
+  const x = (time: number): number =>
+    Math.round(((time - shown.from) / (shown.to - shown.from)) * width * 10) / 10
+  const bars = operations
+    .filter(({ from, until = now }) => until >= shown.from && from <= shown.to)
+    .map((operation) => {
+      const from = Math.max(0, x(operation.from))
+      return { operation, from, to: Math.min(width, Math.max(from + BAR_MIN, x(operation.until ?? now))) }
+    })
+  return bars.map((bar, at) => {
+    const next = bars.slice(at + 1).find(({ operation }) => operation.client === bar.operation.client)
+    return { ...bar, label: labelOf(bar, (next?.from ?? width) - bar.to) }
+  })
+}
+
+function labelOf({ operation, from, to }: Omit<LaneBar, 'label'>, behind: number): LaneBar['label'] {
+  const { text } = operation
+  const needs = text.length * LABEL.character + LABEL.around
+  if (to - from >= needs) return { text, isInside: true }
+  return behind >= needs ? { text, isInside: false } : undefined
 }
 
 export function outcomeText({ kind, outcome }: Pick<OperationView, 'kind' | 'outcome'>): string {

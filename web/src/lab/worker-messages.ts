@@ -1,8 +1,14 @@
 // Requests of the page to its worker, which runs the cluster. Each has one answer, in the same order.
 
+import type { ViewPart } from '../../../jepsen-lite/lab/fold-views.ts'
 import type { LabView } from '../../../jepsen-lite/lab/view.ts'
 
-export type LabRequest =
+export type LabRequest = RequestKind & {
+  /** Parts that the view of the answer has in addition. */
+  readonly parts?: readonly ViewPart[]
+}
+
+type RequestKind =
   /** Begins the run of this schedule, at its beginning. */
   | { readonly kind: 'open'; readonly link: string }
   /** Runs to this moment, or goes back to it. */

@@ -1,0 +1,162 @@
+// The operations of clients as bars over time, with the moment at which each takes effect. Operations that have no
+// order are marked, and a line leads from what a read missed to the read.
+
+import type { VerdictView } from '../../../jepsen-lite/lab/fold-views.ts'
+import type { OperationView } from '../../../jepsen-lite/lab/view.ts'
+import { client, operations } from './lab-state.ts'
+import './lane-picture.css'
+import { type LaneBar, laneBars, laneWindow, type TimeWindow } from './operation-lanes.ts'
+import { useWidth } from './use-width.ts'
+
+const ROW = 34
+const BAR = 22
+const AXIS = 20
+const NAMES = 28
+
+export function LanePicture() {
+  const [ref, width] = useWidth()
+  const instant = client.instant.value
+  const all = operations.value
+  const shown = laneWindow(all, instant)
+  const names = [...new Set(all.map((operation) => operation.client))].sort()
+  return (
+    <div ref={ref} class="lanes">
+      {width > 0 && <Picture {...{ width, names, all, shown, instant }} />}
+    </div>
+  )
+}
+
+interface PictureProps {
+  readonly width: number
+  readonly names: readonly string[]
+  readonly all: readonly OperationView[]
+  readonly shown: TimeWindow
+  readonly instant: number
+}
+
+function Picture({ width, names, all, shown, instant }: PictureProps) {
+  const verdict = client.view.value?.verdict
+  const height = names.length * ROW + AXIS
+  const room = width - NAMES
+  const bars = laneBars(all, shown, instant, room)
+  const y = (name: string): number => names.indexOf(name) * ROW + ROW / 2
+  return (
+    <svg width={width} height={height} aria-hidden="true">
+      {names.map((name) => (
+        <g key={name}>
+          <text class="lane-name" x="0" y={y(name) + 4.5}>
+            {name}
+          </text>
+          <path class="lane-line" d={`M${NAMES} ${y(name)}H${width}`} />
+        </g>
+      ))}
+      <g transform={`translate(${NAMES} 0)`}>
+        {bars.map((bar) => (
+          <Bar key={bar.operation.id} bar={bar} y={y(bar.operation.client)} verdict={verdict} />
+        ))}
+        <Effects {...{ verdict, all, shown, room, y }} />
+        <Missed {...{ verdict, bars, y }} />
+        <text class="lane-axis" x="0" y={height - 4}>
+          {(shown.from / 1000).toFixed(1)} s
+        </text>
+        <text class="lane-axis lane-axis-end" x={room} y={height - 4}>
+          {(shown.to / 1000).toFixed(1)} s
+        </text>
+      </g>
+    </svg>
+  )
+}
+
+interface BarProps {
+  readonly bar: LaneBar
+  readonly y: number
+  readonly verdict: VerdictView | undefined
+}
+
+function Bar({ bar, y, verdict }: BarProps) {
+  const { operation, from, to, label } = bar
+  const { outcome, kind, id } = operation
+  const unordered = verdict?.unordered
+  const classes = ['lane-bar', `lane-${outcome}`, `lane-${kind}`]
+  if (unordered?.operation === id) classes.push('lane-wrong')
+  else if (unordered?.operations.includes(id)) classes.push('lane-involved')
+  if (verdict?.staleReads.some(({ operation: stale }) => stale === id)) classes.push('lane-stale')
+  return (
+    <g class={classes.join(' ')}>
+      <title>{`${operation.text}: ${operation.answer}`}</title>
+      <rect x={from} y={y - BAR / 2} width={to - from} height={BAR} rx="4" />
+      {outcome === 'waits' || outcome === 'unknown' ? (
+        <path class="lane-open" d={`M${to} ${y - BAR / 2}v${BAR}`} />
+      ) : null}
+      {label !== undefined && (
+        <text
+          class={label.isInside ? 'lane-label' : 'lane-label lane-label-beside'}
+          x={label.isInside ? from + 7 : to + 6}
+          y={y + 4}
+        >
+          {label.text}
+        </text>
+      )}
+    </g>
+  )
+}
+
+interface EffectsProps {
+  readonly verdict: VerdictView | undefined
+  readonly all: readonly OperationView[]
+  readonly shown: TimeWindow
+  readonly room: number
+  readonly y: (name: string) => number
+}
+
+/** The marks at which operations take effect. */
+function Effects({ verdict, all, shown, room, y }: EffectsProps) {
+  return (
+    <g>
+      {verdict?.effects.map(({ operation: id, key, at }) => {
+        const operation = all.find((one) => one.id === id)
+        if (operation === undefined || at < shown.from || at > shown.to) return null
+        const x = ((at - shown.from) / (shown.to - shown.from)) * room
+        return (
+          <g key={`${id} ${key}`} class="lane-effect" transform={`translate(${x} ${y(operation.client)})`}>
+            <path d={`M0 ${-BAR / 2 - 3}V${BAR / 2 + 3}`} />
+            <path class="lane-effect-head" d={`M-3.5 ${-BAR / 2 - 6}H3.5L0 ${-BAR / 2}Z`} />
+          </g>
+        )
+      })}
+    </g>
+  )
+}
+
+interface MissedProps {
+  readonly verdict: VerdictView | undefined
+  readonly bars: readonly LaneBar[]
+  readonly y: (name: string) => number
+}
+
+/** From the end of what was missed to the operation that should have seen it. */
+function Missed({ verdict, bars, y }: MissedProps) {
+  const barOf = (id: number | undefined): LaneBar | undefined =>
+    bars.find(({ operation }) => operation.id === id)
+  const late = barOf(verdict?.unordered?.operation)
+  if (late === undefined) return null
+  const [x, lateY] = [late.from, y(late.operation.client)]
+  const missed = barOf(verdict?.unordered?.missed)
+  const cross = `translate(${(late.from + late.to) / 2} ${lateY})`
+  return (
+    <g class="lane-missed">
+      {missed !== undefined && (
+        <path class="lane-missed-line" d={curve(missed.to, y(missed.operation.client), x, lateY)} />
+      )}
+      <path class="lane-cross-back" d="m-5-5 10 10m0-10-10 10" transform={cross} />
+      <path d="m-5-5 10 10m0-10-10 10" transform={cross} />
+    </g>
+  )
+}
+
+function curve(x1: number, y1: number, x2: number, y2: number): string {
+  const bend = Math.max(24, (x2 - x1) / 2)
+  // Two bars of one lane: the line goes above them.
+  if (y1 === y2) return `M${x1} ${y1 - 9}Q${(x1 + x2) / 2} ${y1 - 30} ${x2} ${y2 - 9}`
+  return `M${x1} ${y1}C${x1 + bend} ${y1} ${x2 - bend} ${y2} ${x2} ${y2}`
+}
