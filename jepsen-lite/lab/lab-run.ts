@@ -190,6 +190,9 @@ export class LabRun {
       messages: [...this.#messages.values()].flat(),
       lost: this.#recentlyLost,
       cuts: this.#cuts(),
+      faults: this.#run.faults.lasting.map(({ fault: { kind, ...fields }, machines, until }) => ({
+        ...{ kind, fields, until, nodes: machines.map(({ name }) => name) },
+      })),
       operations: this.#operationViews(history),
       notes: this.#notes.slice(-SHOWN.notes),
       violation: this.#violation,

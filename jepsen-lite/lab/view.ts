@@ -73,6 +73,17 @@ export interface LinkView {
   readonly to: string
 }
 
+/** A fault that lasts. */
+export interface FaultView {
+  readonly kind: string
+  /** The nodes that it hit. For a partition: its smaller side. */
+  readonly nodes: readonly string[]
+  /** Its fields in a schedule. */
+  readonly fields: Readonly<Record<string, unknown>>
+  /** When it ends by itself. */
+  readonly until: number
+}
+
 /** A request of a client, and the answer. */
 export interface OperationView {
   readonly id: number
@@ -106,6 +117,8 @@ export interface LabView {
   /** In the last `LOST_SHOWN_MS`, the newest last. */
   readonly lost: readonly LostMessageView[]
   readonly cuts: readonly LinkView[]
+  /** The faults that last, the oldest first. */
+  readonly faults: readonly FaultView[]
   /** The newest operations. */
   readonly operations: readonly OperationView[]
   /** The newest notes. */

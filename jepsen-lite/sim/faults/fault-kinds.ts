@@ -42,6 +42,22 @@ const change = { asked: target, member: computed(({ rng }) => rng.int(0, 12)), e
 /** deletedAfterMs: the removed machine is deleted this long after the operator knows that the change is done. */
 const changeOfAny = { ...change, member: target, deletedAfterMs: optional(natural(0, 60), 0.3) }
 
+/** Faults that last, and that `heal` can end. */
+const LASTING_FAULTS = [
+  ...(['isolate', 'partition', 'one-way', 'deaf', 'half-deaf', 'ring', 'bridge', 'flap', 'lossy'] as const),
+  ...([
+    'slow-link',
+    'late',
+    'shifting-majority',
+    'crash',
+    'crash-many',
+    'stop',
+    'pause',
+    'slow-apply',
+  ] as const),
+  ...(['slow-disk', 'stall-disk', 'fail-sync', 'fail-read', 'full-disk'] as const),
+] as const
+
 const leaseMs = ({ rng, config }: DrawContext): number => config.electionMinMs * rng.pick([0.5, 1, 1, 3])
 
 export const FAULT_SHAPES = {
@@ -137,6 +153,13 @@ export const FAULT_SHAPES = {
   /** One bit of the stored rows: which row, and which bit of it, each modulo their number. */
   'bit-flip': { target, row: natural(0, 65_535), bit: natural(0, 65_535) },
 
+  // ---- ends
+  /**
+   * Ends the faults of the kind `fault` that last, and whose first machine is `target`; with `peer`, those whose second
+   * machine is that one. The first machine of a partition is the first of its smaller side.
+   */
+  heal: { fault: choiceField(...LASTING_FAULTS), target, peer: optional(target, 0.5) },
+
   // ---- clocks
   jump: { target, forwardMs: natural(1, 20_000) },
 
@@ -162,8 +185,8 @@ export type SimFaultKind = keyof typeof FAULT_SHAPES
 export const FAULT_KINDS = Object.keys(FAULT_SHAPES) as readonly SimFaultKind[]
 /** Faults of clusters with two builds. They are drawn apart (`themes/builds.ts`). */
 export const BUILD_FAULTS: readonly SimFaultKind[] = ['build', 'raise']
-/** Faults that only a person chooses: they name one moment of one run. */
-const CHOSEN_FAULTS: readonly SimFaultKind[] = ['message']
+/** Faults that only a person chooses: they name one moment of one run, or what lasts in it. */
+const CHOSEN_FAULTS: readonly SimFaultKind[] = ['message', 'heal']
 /** Faults that are drawn for any cluster. */
 export const USUAL_FAULTS = FAULT_KINDS.filter((kind) => ![...BUILD_FAULTS, ...CHOSEN_FAULTS].includes(kind))
 

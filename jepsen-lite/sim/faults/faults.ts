@@ -3,7 +3,7 @@
 
 import type { SimCluster } from '../world/cluster.ts'
 import type { FaultAction, SimFaultKind } from './fault-kinds.ts'
-import { type Injection, Injector } from './injector.ts'
+import { type Injection, Injector, type LastingFault } from './injector.ts'
 import * as machine from './machine.ts'
 import * as network from './network.ts'
 import * as operator from './operator.ts'
@@ -40,6 +40,7 @@ const INJECTIONS: { readonly [Kind in SimFaultKind]: Injection<Kind> } = {
   'full-disk': machine.fullDisk,
   'roll-back': machine.rollBack,
   'bit-flip': machine.bitFlip,
+  heal: network.heal,
   jump: machine.jump,
   join: operator.join,
   remove: operator.remove,
@@ -62,6 +63,11 @@ export class Faults {
     this.#injector = new Injector(cluster)
   }
 
+  /** The faults that last, the oldest first. */
+  get lasting(): readonly LastingFault[] {
+    return this.#injector.lasting
+  }
+
   /** Ends all active faults now. */
   endAll(): void {
     this.#injector.endAll()
@@ -82,7 +88,9 @@ export class Faults {
     about?.faults.push(kind)
     cluster.say(undefined, () => `fault ${kind}: ${nodes.join(' ')} ${JSON.stringify(details)}`)
     cluster.recorder.note('inject', { fault: kind, id: this.#injected++, nodes, details })
+    this.#injector.striking = { fault, machines: strike.machines }
     strike.begin()
+    this.#injector.striking = undefined
     return true
   }
 }

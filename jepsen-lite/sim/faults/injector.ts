@@ -21,12 +21,24 @@ export type Injection<Kind extends SimFaultKind> = (
   about: About | undefined,
 ) => Strike | undefined
 
+/** A fault that lasts. */
+export interface LastingFault {
+  readonly fault: { readonly kind: SimFaultKind }
+  readonly machines: readonly Machine[]
+  /** When it ends by itself. */
+  readonly until: number
+  readonly end: () => void
+}
+
 type Link = readonly [from: number, to: number]
 
 export class Injector {
   readonly cluster: SimCluster
   /** Functions that end the active faults. */
   readonly #active = new Set<() => void>()
+  readonly #lasting = new Set<LastingFault>()
+  /** The fault that begins now, until the injection has said how it ends. */
+  striking: Pick<LastingFault, 'fault' | 'machines'> | undefined
   /** The current majority of `shifting-majority`, and the function that ends the fault. */
   majority: ReadonlySet<Machine> = new Set()
   endShiftingMajority = (): void => {}
@@ -51,6 +63,31 @@ export class Injector {
     this.cluster.probeCoverage.fault(kind)
   }
 
+  /** The faults that last, the oldest first. */
+  get lasting(): LastingFault[] {
+    const { now } = this.cluster.time
+    for (const lasting of this.#lasting) if (lasting.until <= now) this.#lasting.delete(lasting)
+    return [...this.#lasting]
+  }
+
+  /**
+   * Says how long the fault that begins now lasts, and what ends it before. Only the first call counts. Returns a
+   * function that says that it has ended.
+   */
+  lasts(ms: number, end: () => void, striking = this.striking): () => void {
+    this.striking = undefined
+    if (striking === undefined) return () => {}
+    const lasting = {
+      ...striking,
+      until: this.cluster.time.now + ms,
+      end: () => {
+        if (this.#lasting.delete(lasting)) end()
+      },
+    }
+    this.#lasting.add(lasting)
+    return () => void this.#lasting.delete(lasting)
+  }
+
   /** Ends all active faults now. */
   endAll(): void {
     this.over = true
@@ -60,8 +97,11 @@ export class Injector {
   /** Calls `end` once: after `ms`, when all faults end, or when the returned function is called. */
   until(ms: number, end: () => void): () => void {
     const once = (): void => {
-      if (this.#active.delete(once)) end()
+      if (!this.#active.delete(once)) return
+      ended()
+      end()
     }
+    const ended = this.lasts(ms, once)
     this.#active.add(once)
     this.later(ms, once)
     return once

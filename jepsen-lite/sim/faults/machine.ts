@@ -3,13 +3,31 @@
 import { CLUSTER_VERSION } from '../../../src/operations/forms/settings.ts'
 import { copyContent } from '../oracle/invariants.ts'
 import type { CrashTrigger } from '../world/cluster.ts'
+import { type Machine, STALLED } from '../world/process.ts'
 import { IO, TIMER } from '../world/time.ts'
-import type { Injection } from './injector.ts'
+import type { Injection, Injector } from './injector.ts'
 import { PATIENCE_MS } from './triggers.ts'
 
 /** The values of a list are used in turn. */
 const turn = <T>(values: readonly T[], count: number, otherwise: T): T =>
   values[count % Math.max(1, values.length)] ?? otherwise
+
+/** The machine stays down for so long, or until the fault is healed. */
+function staysDown(
+  injector: Injector,
+  machines: readonly Machine[],
+  ms: number,
+  striking = injector.striking,
+) {
+  const { cluster } = injector
+  const restart = (): void => {
+    for (const machine of machines) {
+      cluster.release(machine)
+      cluster.start(machine)
+    }
+  }
+  injector.lasts(ms, restart, striking)
+}
 
 export const crash: Injection<'crash'> = (injector, fault, about) =>
   injector.one(fault.target, about, (machine) => {
@@ -20,8 +38,10 @@ export const crash: Injection<'crash'> = (injector, fault, about) =>
       injector.tookEffect(kind)
       if (unheard) cluster.network.forget(machine.place)
       cluster.kill(machine, inFlight, silent, ms)
+      staysDown(injector, [machine], ms)
       return
     }
+    const striking = { fault, machines: [machine] }
     const trigger: CrashTrigger = {
       point,
       left: point === 'elected' || point === 'installing' ? 0 : skip,
@@ -32,6 +52,7 @@ export const crash: Injection<'crash'> = (injector, fault, about) =>
       onCrash: () => {
         injector.tookEffect(kind)
         if (unheard) cluster.network.forget(machine.place)
+        staysDown(injector, [machine], ms, striking)
       },
     }
     cluster.crashTriggers.set(machine, trigger)
@@ -45,6 +66,7 @@ export const crashMany: Injection<'crash-many'> = (injector, { kind, places, inF
     begin: () => {
       const running = machines.filter(({ process }) => process !== undefined)
       for (const machine of running) cluster.kill(machine, turn(inFlight, machine.place, 'lost'), silent, ms)
+      staysDown(injector, running, ms)
       if (running.length > 1) injector.tookEffect(kind)
     },
   }
@@ -75,8 +97,9 @@ export const build: Injection<'build'> = (injector, { kind, target, older, inFli
     cluster.kill(machine, inFlight, false, ms)
   })
 
-export const stop: Injection<'stop'> = (injector, { kind, target, ms }, about) =>
-  injector.one(target, about, (machine) => {
+export const stop: Injection<'stop'> = (injector, fault, about) =>
+  injector.one(fault.target, about, (machine) => {
+    const { kind, ms } = fault
     const { cluster } = injector
     const { process } = machine
     const driver = process?.serving
@@ -91,7 +114,9 @@ export const stop: Injection<'stop'> = (injector, { kind, target, ms }, about) =
       cluster.time.push(cluster.time.now, IO, process, () => {
         process.closing = true
         driver.close(() => {
-          if (process.live) cluster.kill(machine, 'lost', false, ms)
+          if (!process.live) return
+          cluster.kill(machine, 'lost', false, ms)
+          staysDown(injector, [machine], ms, { fault, machines: [machine] })
         })
       })
     })
@@ -115,6 +140,9 @@ export const slowApply: Injection<'slow-apply'> = (injector, { kind, target, ent
   injector.one(target, about, (machine) => {
     machine.applyMs = entryMs
     machine.applyUntil = Math.max(machine.applyUntil, injector.cluster.time.now + ms)
+    injector.lasts(ms, () => {
+      machine.applyUntil = 0
+    })
     injector.while(kind, ms, () => machine.appliedSlowly)
   })
 
@@ -132,12 +160,22 @@ export const slowDisk: Injection<'slow-disk'> = (injector, { kind, target, facto
   injector.one(target, about, (machine) => {
     machine.slowFactor = factor
     machine.slowUntil = Math.max(machine.slowUntil, injector.cluster.time.now + ms)
+    injector.lasts(ms, () => {
+      machine.slowUntil = 0
+    })
     injector.while(kind, ms, () => machine.writes)
   })
 
 export const stallDisk: Injection<'stall-disk'> = (injector, { kind, target, ms }, about) =>
   injector.one(target, about, (machine) => {
-    machine.stalledUntil = Math.max(machine.stalledUntil, injector.cluster.time.now + ms)
+    const { time } = injector.cluster
+    machine.stalledUntil = Math.max(machine.stalledUntil, time.now + ms)
+    injector.lasts(ms, () => {
+      machine.stalledUntil = 0
+      const { process } = machine
+      if (process !== undefined)
+        time.reschedule(process, ({ detail, at }) => (detail === STALLED ? time.now : at))
+    })
     injector.while(kind, ms, () => machine.writes)
   })
 

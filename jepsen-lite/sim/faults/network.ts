@@ -87,9 +87,15 @@ export const flap: Injection<'flap'> = (injector, fault, about) => {
     begin: () => {
       const end = time.now + ms
       let count = 0
+      let isHealed = false
+      let endCut = (): void => {}
+      injector.lasts(ms, () => {
+        isHealed = true
+        endCut()
+      })
       const next = (): void => {
-        if (injector.over || time.now >= end || count++ > TURNS_MAX) return
-        injector.cut(
+        if (injector.over || isHealed || time.now >= end || count++ > TURNS_MAX) return
+        endCut = injector.cut(
           kind,
           { ...fault, ms: periodMs, breaks: false },
           (from, to) => pair.isIts(from, to) || pair.isIts(to, from),
@@ -241,6 +247,28 @@ export const shiftingMajority: Injection<'shifting-majority'> = (injector, fault
         (from, to) => majority.has(from) !== majority.has(to),
         machine,
       )
+    },
+  }
+}
+
+export const heal: Injection<'heal'> = (injector, { kind, fault, target, peer }, about) => {
+  const { cluster } = injector
+  const first = cluster.machine(target, about)
+  const second = peer === undefined ? undefined : cluster.machine(peer, about)
+  const ending = injector.lasting.filter(
+    (lasting) =>
+      lasting.fault.kind === fault &&
+      lasting.machines[0] === first &&
+      (peer === undefined || lasting.machines[1] === second),
+  )
+  const [one] = ending
+  if (one === undefined) return undefined
+  return {
+    machines: one.machines,
+    begin: () => {
+      injector.striking = undefined
+      for (const { end } of ending) end()
+      injector.tookEffect(kind)
     },
   }
 }

@@ -49,6 +49,8 @@ import { observeStorage } from './observed-storage.ts'
 import { Event, type EventOwner, IO, MESSAGE, SOON, TIMER, type Time } from './time.ts'
 
 export const DRIFT_MAX = 0.05
+/** Detail of the end of a write that a stalled disk keeps back. */
+export const STALLED = 'stalled'
 /** Largest age of a process when its program begins. */
 const START_MS_MAX = 100
 /** One in this many of the batches that only append. */
@@ -368,7 +370,11 @@ export class Process implements EventOwner {
     this.engine = machine.disk.open(
       machine.limits,
       {
-        later: (what, complete) => void time.push(time.now + machine.diskMs(what), IO, this, complete),
+        later: (what, complete) => {
+          const isStalled = what === 'write' && time.now < machine.stalledUntil
+          const detail = isStalled ? STALLED : undefined
+          time.push(time.now + machine.diskMs(what), IO, this, complete, undefined, detail)
+        },
         writing: () => world.writing(this),
         durable: (label) => {
           if (label !== undefined) this.#recoverSome(label)

@@ -151,12 +151,12 @@ export class Time {
     }
   }
 
-  /** A clock was changed, so its timers become due at other times. */
+  /** Events of this owner become due at other times, such as timers whose clock was changed. */
   reschedule(owner: EventOwner, at: (event: Event) => number): void {
     const events = this.#heap
     this.#heap = []
     for (const event of events) {
-      if (event.owner === owner && event.kind === TIMER) event.at = Math.max(this.now, at(event))
+      if (event.owner === owner) event.at = Math.max(this.now, at(event))
       this.#siftUp(event)
     }
   }

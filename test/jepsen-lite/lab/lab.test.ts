@@ -2,7 +2,7 @@
 
 import { describe, expect, it, test } from 'vitest'
 import { formatLink, Lab, labSchedule, PLAIN_X, parseLink } from '../../../jepsen-lite/lab/index.ts'
-import { LabRun } from '../../../jepsen-lite/lab/lab-run.ts'
+import { LabRun, type NewLine } from '../../../jepsen-lite/lab/lab-run.ts'
 import { linkMoment, withMoment } from '../../../jepsen-lite/lab/link-moment.ts'
 import { LOST_SHOWN_MS } from '../../../jepsen-lite/lab/view.ts'
 import { generate } from '../../../jepsen-lite/sim/index.ts'
@@ -225,4 +225,82 @@ test('decisions of cores are notes, with their reasons', () => {
     'Entry 2 is committed: it is on the disks of n3 and n1, a majority. (paper §5.3)',
     'Entry 3 is committed: it is on the disks of n3 and n1, a majority. (paper §5.3)',
   ])
+})
+
+describe('a fault that is healed', () => {
+  const at = 4000
+  const cut = { stalls: true, refuses: false, breaks: false }
+  const kinds: readonly Extract<NewLine, { readonly ms: number }>[] = [
+    { kind: 'isolate', target: 2, ms: 9000, ...cut },
+    { kind: 'partition', side: [2, 3], ms: 9000, ...cut },
+    { kind: 'one-way', from: 2, to: 3, ms: 9000, ...cut },
+    { kind: 'deaf', target: 2, direction: 'in', ms: 9000, ...cut },
+    { kind: 'lossy', perMille: 300, ms: 9000 },
+    { kind: 'slow-link', from: 2, delayMs: 100, ms: 9000 },
+    { kind: 'crash', target: 2, point: 'now', skip: 0, inFlight: 'lost', silent: true, ms: 9000 },
+    { kind: 'crash-many', places: [2, 3], inFlight: ['lost'], silent: false, ms: 9000 },
+    { kind: 'pause', target: 2, ms: 9000 },
+    { kind: 'slow-disk', target: 2, factor: 30, ms: 9000 },
+    { kind: 'full-disk', target: 2, ms: 9000 },
+  ]
+  const first = (kind: string): number => (kind === 'lossy' ? 0 : 2)
+
+  it.each(kinds)('$kind lasts no longer: all is as if it had been shorter', (fault) => {
+    const healed = new Lab(labSchedule(7))
+    const shorter = new Lab(labSchedule(7))
+    for (const lab of [healed, shorter]) lab.runTo(at)
+    healed.add(fault)
+    shorter.add({ ...fault, ms: 1500 })
+    for (const lab of [healed, shorter]) {
+      lab.runTo(at + 900)
+      lab.add(put(0))
+      expect(lab.view().faults.map(({ kind }) => kind)).toEqual([fault.kind])
+    }
+    healed.runTo(at + 1500)
+    healed.add({ kind: 'heal', fault: fault.kind as 'pause', target: first(fault.kind) })
+    for (const lab of [healed, shorter]) lab.runTo(at + 6000)
+    const { faults, nodes, messages, operations } = healed.view()
+    expect(faults).toEqual([])
+    expect({ nodes, messages, operations }).toEqual({
+      nodes: shorter.view().nodes,
+      messages: shorter.view().messages,
+      operations: shorter.view().operations,
+    })
+  })
+
+  it('writes what a stalled disk has kept back', () => {
+    const lab = new Lab(labSchedule(7, { nodes: 1, spares: 0 }))
+    lab.runTo(at)
+    lab.add({ kind: 'stall-disk', target: 0, ms: 60_000 })
+    lab.add(put(0))
+    lab.runTo(at + 3000)
+    expect(lab.view().operations).toMatchObject([{ outcome: 'waits' }])
+    lab.add({ kind: 'heal', fault: 'stall-disk', target: 0 })
+    lab.runTo(at + 3100)
+    expect(lab.view().operations).toMatchObject([{ outcome: 'ok' }])
+  })
+
+  it('cuts no link again', () => {
+    const lab = new Lab(labSchedule(7))
+    lab.runTo(at)
+    lab.add({ kind: 'flap', target: 2, periodMs: 500, ms: 9000, ...cut })
+    lab.runTo(at + 1200)
+    expect(lab.view().cuts).toHaveLength(12)
+    lab.add({ kind: 'heal', fault: 'flap', target: 2 })
+    for (const ms of [1300, 2200, 3200]) {
+      lab.runTo(at + ms)
+      expect(lab.view().cuts).toEqual([])
+    }
+  })
+
+  it('is one of its kind: others of the kind last', () => {
+    const lab = new Lab(labSchedule(7))
+    lab.runTo(at)
+    for (const to of [1, 3]) lab.add({ kind: 'one-way', from: 2, to, ms: 5000, ...cut })
+    lab.runTo(at + 100)
+    lab.add({ kind: 'heal', fault: 'one-way', target: 2, peer: 3 })
+    lab.runTo(at + 200)
+    expect(lab.view().cuts).toEqual([{ from: 'n3', to: 'n2' }])
+    expect(lab.view().faults).toMatchObject([{ kind: 'one-way', nodes: ['n3', 'n2'], until: at + 5001 }])
+  })
 })

@@ -89,6 +89,10 @@ const felt: { readonly [Kind in SimFaultKind]: readonly SimFault[] } = {
   'full-disk': [{ ...strongly, kind: 'full-disk' }],
   'roll-back': [{ at: 4000, kind: 'roll-back', target: 'follower-0', ms: LONG }],
   'bit-flip': [{ ...strongly, kind: 'bit-flip', row: 7, bit: 7 }],
+  heal: [
+    { ...strongly, kind: 'isolate', target: 2, ...cut },
+    { at: 6000, kind: 'heal', fault: 'isolate', target: 2 },
+  ],
   jump: [{ ...strongly, kind: 'jump', forwardMs: 8 }],
   join: [{ at: 5000, kind: 'join', target: 5 }],
   remove: [{ ...asked, kind: 'remove' }],
