@@ -10,6 +10,7 @@ import { cpSync, readdirSync, rmSync } from 'node:fs'
 import { dirname, extname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { rolldown } from 'rolldown'
+import { wrongRafts } from '../jepsen-lite/wrong-rules/bundler-plugin.ts'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const dist = join(root, 'dist')
@@ -65,6 +66,7 @@ async function bundle() {
     cwd: root,
     input: ENTRIES,
     platform: 'node',
+    plugins: [wrongRafts()],
     // A name without a path is a dependency of the package. The compiler's helpers go into the bundle.
     // Three commands change the sources or record the system calls of this repository's tests: for clones only.
     external: [/^(?!@oxc-project\/)[@a-z]/, /\/commands\/(exercise|mutants|power)\.ts$/],

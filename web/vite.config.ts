@@ -4,6 +4,7 @@
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { defineConfig, type Plugin } from 'vite'
+import { wrongRafts } from '../jepsen-lite/wrong-rules/bundler-plugin.ts'
 
 const page = dirname(fileURLToPath(import.meta.url))
 /** Modules of Node that have a substitute in the lab. */
@@ -24,8 +25,8 @@ export default defineConfig({
   root: page,
   base: './',
   publicDir: false,
-  plugins: [substitutes],
-  worker: { format: 'es', plugins: () => [substitutes] },
+  plugins: [substitutes, wrongRafts()],
+  worker: { format: 'es', plugins: () => [substitutes, wrongRafts()] },
   oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
   build: {
     target: 'es2024',

@@ -13,7 +13,7 @@ export function add(program: CommandUnknownOpts): void {
     .addArgument(new Argument('[number]', 'the exercise (default: list them all)').argParser(whole(1)))
     .option('--answer <name>', 'the transcript, or its letter; runs the transcripts, and explains')
     .action(async (number, { answer }) => {
-      const { changeOf, readExercises } = await import('../exercises/exercise.ts')
+      const { readExercises } = await import('../exercises/exercise.ts')
       const all = readExercises()
       if (number === undefined) {
         if (answer !== undefined) throw new CommandError('--answer needs the number of an exercise')
@@ -21,7 +21,8 @@ export function add(program: CommandUnknownOpts): void {
       }
       const exercise = all[number - 1]
       if (exercise === undefined) throw new CommandError(`there are exercises 1 to ${all.length}`)
-      const { path, line, diff } = changeOf(exercise)
+      const { changeOf } = await import('../mutants/change.ts')
+      const { path, line, diff } = changeOf(exercise.patch)
       if (answer === undefined) {
         const question = 'With this change, which of these transcripts in test/raft/golden breaks, and why?'
         print(`${number}. ${exercise.title}`, '', `${path}:${line}`, '', ...diff, '', question, '')

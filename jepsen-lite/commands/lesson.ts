@@ -4,6 +4,8 @@ import { readFileSync } from 'node:fs'
 import type { CommandUnknownOpts } from '@commander-js/extra-typings'
 import { CommandError, EXIT } from '../exit-codes.ts'
 import { type JudgedLesson, judgeLesson, type Lesson, parseLesson } from '../lab/lessons/index.ts'
+import { parseLink } from '../lab/schedule-link.ts'
+import { loadRule } from '../wrong-rules/load-rule.ts'
 import { coloured } from './format-text.ts'
 
 export function add(program: CommandUnknownOpts): void {
@@ -11,8 +13,9 @@ export function add(program: CommandUnknownOpts): void {
     .command('lesson')
     .description('judge a lesson of the lab: which answers are right, and can each task be done?')
     .argument('<file>', 'a lesson, as docs/learn/writing-a-lesson.md describes it')
-    .action((file) => {
+    .action(async (file) => {
       const lesson = read(file)
+      for (const { run } of lesson.steps) await loadRule(parseLink(run).rule)
       const judged = judgeLesson(lesson)
       print(lesson.title, ...lesson.steps.flatMap((_, at) => ['', ...stepLines(lesson, judged, at)]), '')
       print(...judged.runs.map(({ trace, link }) => `${trace}  ${link}`))

@@ -6,7 +6,8 @@ import { LAB_PORT } from '../../src/console/lab-port.ts'
 import { CommandError, EXIT } from '../exit-codes.ts'
 import { formatLink, parseLink } from '../lab/index.ts'
 import { judgedAny, replayAny } from '../recipes/index.ts'
-import { parseSchedule, type Schedule } from '../sim/index.ts'
+import { parseSchedule, type Schedule, sentenceOfRule } from '../sim/index.ts'
+import { loadRule } from '../wrong-rules/load-rule.ts'
 
 export function add(program: CommandUnknownOpts): void {
   program
@@ -20,6 +21,9 @@ export function add(program: CommandUnknownOpts): void {
         process.stdout.write(`${labAddress(schedule, file)}\n`)
         return
       }
+      const { rule } = schedule
+      await loadRule(rule)
+      if (rule !== undefined) process.stdout.write(`${sentenceOfRule(rule)}\n`)
       const { violation } = await replayAny(schedule, (line) => process.stdout.write(`${line}\n`))
       if (violation !== undefined) process.exitCode = EXIT.violation
       else {

@@ -11,7 +11,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { CommandError } from '../exit-codes.ts'
-import { changedFiles, type Patch, ROOT } from '../mutants/mutant.ts'
+import type { Patch } from '../mutants/mutant.ts'
 
 const PATCHES = join(import.meta.dirname, 'patches')
 const HEAD = /^Exercise: (.+)\nAnswers: (.+)\nBreaks: (.+)\nWhy: (.+)\n(diff [\s\S]+)$/
@@ -42,29 +42,4 @@ function parseExercise(number: number, id: string, text: string): Exercise {
       `${id}.patch: expected the lines Exercise, Answers, Breaks and Why, and then a diff`,
     )
   return { number, title, answers: answers.split(' '), breaks, why, patch: { id, bug: title, diff } }
-}
-
-export interface Change {
-  readonly path: string
-  /** Number of the first line that is removed or changed, from 1. */
-  readonly line: number
-  /** The lines of the diff: the first character is a space, `-` or `+`. */
-  readonly diff: readonly string[]
-}
-
-/** The change of an exercise in the sources as they are now. Its lines occur there exactly once. */
-export function changeOf({ patch }: Exercise): Change {
-  const [path = ''] = changedFiles(patch)
-  const diff = patch.diff
-    .slice(patch.diff.indexOf('\n@@ ') + 1)
-    .trimEnd()
-    .split('\n')
-    .slice(1)
-  const before = diff.filter((line) => !line.startsWith('+')).map((line) => `${line.slice(1)}\n`)
-  const [head = '', ...more] = readFileSync(join(ROOT, path), 'utf8').split(before.join(''))
-  if (more.length !== 1)
-    throw new CommandError(
-      `${patch.id}.patch: its lines occur ${more.length} times in ${path}; write them as they are there now`,
-    )
-  return { path, line: head.split('\n').length + diff.findIndex((line) => line.startsWith('-')), diff }
 }

@@ -15,13 +15,13 @@ import { linkMoment, withMoment } from './link-moment.ts'
 
 const OPERATIONS: ReadonlySet<string> = new Set([...OP_KINDS, ...RIGHTS_OPS])
 
-export function formatLink({ seed, config, ops, faults }: Schedule): string {
+export function formatLink({ seed, rule, config, ops, faults }: Schedule): string {
   const { limits, ...numbers } = config
-  const head = { seed, ...differing(numbers, LAB_CONFIG), ...differing(limits, LAB_CONFIG.limits, 'limits.') }
+  const changed = { ...differing(numbers, LAB_CONFIG), ...differing(limits, LAB_CONFIG.limits, 'limits.') }
   const lines = [...ops, ...faults].map(
     ({ at, kind, ...fields }) => `${at}:${[kind, ...pairs(fields)].join()}`,
   )
-  return [pairs(head).join(), ...lines].join(';')
+  return [pairs({ seed, rule, ...changed }).join(), ...lines].join(';')
 }
 
 /** A line without its time: `put,client=0,node=leader,key=1,x=41`. Throws `RangeError` for any other text. */
@@ -38,7 +38,7 @@ export function parseNewLine(text: string): NewLine {
 export function parseLink(text: string): Schedule {
   if (Number.isNaN(linkMoment(text))) throw new RangeError('at: expected a time in virtual milliseconds')
   const [head = '', ...lines] = withMoment(text, undefined).split(';')
-  const { seed = 1, ...changed } = fields(head === '' ? [] : head.split(','), 'the first part')
+  const { seed = 1, rule, ...changed } = fields(head === '' ? [] : head.split(','), 'the first part')
   const limits: Record<string, unknown> = { ...LAB_CONFIG.limits }
   const config: Record<string, unknown> = { ...LAB_CONFIG, limits }
   for (const [name, value] of Object.entries(changed))
@@ -47,7 +47,7 @@ export function parseLink(text: string): Schedule {
   const parsed = lines.filter((line) => line !== '').map(parseLine)
   return parseSchedule(
     JSON.stringify({
-      ...{ version: SCHEDULE_VERSION, seed, config },
+      ...{ version: SCHEDULE_VERSION, seed, rule, config },
       ops: parsed.filter(({ kind }) => OPERATIONS.has(kind)),
       faults: parsed.filter(({ kind }) => !OPERATIONS.has(kind)),
     }),

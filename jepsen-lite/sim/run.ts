@@ -86,7 +86,7 @@ export class Run {
   readonly #history: HistoryEvent[] = []
   readonly #transactions: HistoryEvent[] = []
 
-  constructor({ seed, config, ops, faults }: Schedule, watch?: EventObserver) {
+  constructor({ seed, rule, config, ops, faults }: Schedule, watch?: EventObserver) {
     // Settings, and so raises of the cluster version, take revisions that are not in the history. Settings may also
     // make the store forget tokens early.
     const settings = ops.some(({ kind }) => kind === 'settings')
@@ -103,6 +103,7 @@ export class Run {
       seed,
       config,
       (now) => new Recorder(header, now, (event) => this.#history.push(event)),
+      rule,
     )
     const { time, probeCoverage } = cluster
     if (watch !== undefined) {

@@ -5,6 +5,7 @@ import { CLUSTER_VERSION } from '../../../src/operations/forms/settings.ts'
 import { FAULT_KINDS, FAULT_SHAPES, type SimFaultKind } from '../faults/fault-kinds.ts'
 import { TRIGGERS } from '../faults/trigger-wait.ts'
 import { LIMIT_NAMES, usualLimits } from '../world/node-limits.ts'
+import { WRONG_RULE_NAMES } from '../wrong-rules.ts'
 import type { SimConfig } from './config.ts'
 import { CLIENT_FAULTS, OP_KINDS, RECIPES, RIGHTS_OPS, SCHEDULE_VERSION, type Schedule } from './schedule.ts'
 import { type FieldShapes, mismatch, type Spec } from './shape.ts'
@@ -12,6 +13,7 @@ import { type FieldShapes, mismatch, type Spec } from './shape.ts'
 const NATURAL: Spec = { is: 'natural', min: 0, max: 1_000_000_000 }
 const NUMBER: Spec = { is: 'number' }
 const TARGET: Spec = { is: 'target' }
+const RULE: Spec = { is: 'one of', values: WRONG_RULE_NAMES }
 
 interface Expected {
   readonly required: { readonly [name: string]: Spec }
@@ -100,12 +102,13 @@ const LIMITS: Expected = {
 export function parseSchedule(text: string): Schedule {
   const value = parsed(text)
   const inner = isObject(value) && isObject(value.schedule) ? value.schedule : value
-  const { version, seed, config, ops, faults, recipe } = fields(inner, 'the schedule')
+  const { version, seed, rule, config, ops, faults, recipe } = fields(inner, 'the schedule')
   if (version !== SCHEDULE_VERSION)
     throw new RangeError(
       `version: expected ${SCHEDULE_VERSION}, found ${JSON.stringify(version)}; search for the schedule again`,
     )
   expects(seed, NUMBER, 'seed')
+  if (rule !== undefined) expects(rule, RULE, 'rule')
   const { limits = {}, ...numbers } = fields(config, 'config')
   conforms(numbers, { required: CONFIG, optional: OPTIONAL }, 'config')
   conforms(fields(limits, 'config.limits'), LIMITS, 'config.limits')

@@ -5,6 +5,7 @@
 
 import type { SimFault } from '../faults/fault-kinds.ts'
 import type { TriggerWait } from '../faults/trigger-wait.ts'
+import type { WrongRuleName } from '../wrong-rules.ts'
 import type { SimConfig } from './config.ts'
 import type { MachineTarget } from './shape.ts'
 
@@ -14,6 +15,8 @@ export interface Schedule {
   readonly version: typeof SCHEDULE_VERSION
   /** Seed of all random decisions during the run: delays, losses, election timeouts. */
   readonly seed: number
+  /** The wrong rule of all nodes. Absent: they have the rules as they are. */
+  readonly rule?: WrongRuleName
   readonly config: SimConfig
   readonly ops: readonly ScheduledOp[]
   readonly faults: readonly SimFault[]

@@ -11,7 +11,9 @@ import {
   isVoter,
   type LeaderLeaseSetting,
   type Message,
+  type Raft,
   type RaftMember,
+  type RaftOptions,
   type ReplicaId,
   sameConfiguration,
 } from '../../../src/raft/index.ts'
@@ -27,7 +29,7 @@ import { StateCoverage } from '../coverage.ts'
 import { type About, Triggers } from '../faults/triggers.ts'
 import { Rollbacks } from '../liveness/rollbacks.ts'
 import { CounterBounds } from '../oracle/counter-bounds.ts'
-import { type DiskContent, Invariants } from '../oracle/invariants.ts'
+import { type DiskContent, Invariants, type ObservedReplica } from '../oracle/invariants.ts'
 import { StoreModel } from '../oracle/model.ts'
 import { CrashSignal, RuleViolation } from '../oracle/violation.ts'
 import { ProbeCoverage } from '../probe-coverage.ts'
@@ -35,9 +37,11 @@ import type { SimConfig } from '../schedule/config.ts'
 import { DRAW } from '../schedule/random-purposes.ts'
 import { FOLLOWERS, type MachineTarget, ROLES } from '../schedule/shape.ts'
 import { Trace } from '../trace.ts'
+import type { WrongRuleName } from '../wrong-rules.ts'
 import type { InFlight, SimDisk } from './disk.ts'
 import { SimNetwork } from './network.ts'
 import { largestLimits } from './node-limits.ts'
+import { type ObservedRaftClass, observedRaft } from './observed-raft.ts'
 import { Machine, Process } from './process.ts'
 import { type Event, type EventOwner, IO, Time } from './time.ts'
 import type { SimWorld } from './world.ts'
@@ -99,6 +103,7 @@ export class SimCluster implements SimWorld {
   /**
    * Checks for the configurations that an operator knows of. Nothing may depend on the replicas that these removed.
    */
+  readonly #ObservedRaft: ObservedRaftClass
   readonly #counterBounds: CounterBounds
   readonly #settled: ((configuration: Configuration) => boolean)[] = []
   /** Whether an operator's raise of the cluster version was proposed, and is not certainly gone. */
@@ -108,13 +113,19 @@ export class SimCluster implements SimWorld {
   /** How often an operator has tried it. */
   raises = 0
 
-  constructor(seed: number, config: SimConfig, recorder: (now: () => number) => Recorder) {
+  constructor(
+    seed: number,
+    config: SimConfig,
+    recorder: (now: () => number) => Recorder,
+    rule?: WrongRuleName,
+  ) {
     this.seed = seed
     this.config = config
     const { clusterVersion = CLUSTER_VERSION } = config
     const settings = { ...DEFAULT_SETTINGS, clusterVersion }
     this.invariants = new Invariants((violated) => new StoreModel(violated, settings), config)
     this.invariants.model.now = () => this.time.now
+    this.#ObservedRaft = observedRaft(rule)
     this.recorder = recorder(() => this.time.now)
     const size = config.nodes + config.spares
     for (let place = 0; place < size; place++) this.machines.push(new Machine(place, this))
@@ -129,6 +140,9 @@ export class SimCluster implements SimWorld {
       this.triggers.met(trigger, process)
     }
   }
+
+  createRaft = (options: RaftOptions, replica: ObservedReplica): Raft =>
+    new this.#ObservedRaft(options, replica, this.invariants)
 
   createDriver = (options: DriverOptions): Driver => new Driver(options)
 

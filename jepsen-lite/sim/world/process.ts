@@ -14,8 +14,10 @@ import {
   isVoter,
   type LeaderLeaseSetting,
   type Message,
+  type Raft,
   type RaftLimits,
   type RaftMember,
+  type RaftOptions,
   type RaftTiming,
   type ReplicaId,
 } from '../../../src/raft/index.ts'
@@ -44,7 +46,6 @@ import { MachineClock, ProcessClock } from './clock.ts'
 import { type InFlight, SimDisk, type SimEngine } from './disk.ts'
 import { SimDiskSpace } from './disk-space.ts'
 import type { NodeLimits } from './node-limits.ts'
-import { ObservedRaft } from './observed-raft.ts'
 import { observeStorage } from './observed-storage.ts'
 import { Event, type EventOwner, IO, MESSAGE, SOON, TIMER, type Time } from './time.ts'
 
@@ -66,6 +67,8 @@ export interface Environment {
   readonly triggers: { met(trigger: Trigger, process: Process): void }
   /** Whether batches are recovered from the disk, now and then. It costs as much as a disk has rows. */
   readonly readsBack: boolean
+  /** The core of a replica that begins. */
+  createRaft(options: RaftOptions, replica: ObservedReplica): Raft
   /** The shipped driver. Tests of the simulator itself replace it by one with a defect. */
   createDriver(options: DriverOptions): Driver
   /** The wires of a process that begins. */
@@ -448,7 +451,6 @@ export class Process implements EventOwner {
   #driverOn(storage: Storage): Driver | undefined {
     const { replica } = this
     const world = this.#world
-    const { invariants } = world
     try {
       return world.createDriver({
         clock: this.clock,
@@ -456,7 +458,7 @@ export class Process implements EventOwner {
         disk: this.machine.space,
         timing: timingFrom(world.config),
         createRaft: (options) =>
-          new ObservedRaft({ ...options, onDecision: this.#decisionObserver }, replica, invariants),
+          world.createRaft({ ...options, onDecision: this.#decisionObserver }, replica),
         raftLimits: raftLimitsFrom(this.machine),
         limits: driverLimitsFrom(this.machine),
         random: stream(world.seed, DRAW.election, this.number),

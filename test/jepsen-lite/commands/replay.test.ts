@@ -12,7 +12,7 @@ import {
   parseLink,
 } from '../../../jepsen-lite/lab/index.ts'
 import { withMoment } from '../../../jepsen-lite/lab/link-moment.ts'
-import { generate } from '../../../jepsen-lite/sim/index.ts'
+import { generate, runSchedule } from '../../../jepsen-lite/sim/index.ts'
 import { temporaryDirectory } from '../../backup/samples.ts'
 import { runCommand } from './run-command.ts'
 
@@ -51,4 +51,18 @@ test('a schedule whose clients use a recipe has no address', async () => {
     '--lab',
   )
   expect([status, stderr]).toEqual([3, expect.stringContaining('the lab runs no clients with recipes')])
+})
+
+test('a run with a wrong rule is replayed with it', async () => {
+  const text = 'seed=7,rule=acknowledged-before-durable,ms=4000;3000:put,client=0,node=leader,key=0,x=41'
+  const { stdout } = await runCommand('replay', fileWith(text))
+  expect(stdout).toMatch(/^In this cluster a rule of Raft is wrong: a follower acknowledges an entry before /)
+  const schedule = parseLink(text)
+  const { trace } = runSchedule(schedule)
+  expect(stdout).toContain(`; trace ${trace}\n`)
+  const { rule, ...right } = schedule
+  expect([rule, runSchedule(right).trace]).toEqual([
+    'acknowledged-before-durable',
+    expect.not.stringMatching(trace),
+  ])
 })

@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import { parseAst } from 'vitest/node'
-import { changeOf, readExercises } from '../../../jepsen-lite/exercises/exercise.ts'
+import { readExercises } from '../../../jepsen-lite/exercises/exercise.ts'
+import { changeOf } from '../../../jepsen-lite/mutants/change.ts'
 import { applyPatch, ROOT } from '../../../jepsen-lite/mutants/mutant.ts'
 import { runCommand } from '../commands/run-command.ts'
 
@@ -14,22 +15,14 @@ const EXERCISES = readExercises()
 const dir = mkdtempSync(join(tmpdir(), 'quorate-exercises-'))
 afterAll(() => rmSync(dir, { recursive: true }))
 
-const withoutLeft = (text: string, sign: '-' | '+'): string =>
-  text
-    .split('\n')
-    .filter((line) => !line.startsWith(sign))
-    .map((line) => line.slice(1))
-    .join('\n')
-
 test.each(EXERCISES)('$number changes one place, and leaves a program: $title', (exercise) => {
-  const { path, line, diff } = changeOf(exercise)
+  const { path, line, text, diff } = changeOf(exercise.patch)
   const before = readFileSync(join(ROOT, path), 'utf8')
   mkdirSync(dirname(join(dir, path)), { recursive: true })
   cpSync(join(ROOT, path), join(dir, path))
   applyPatch(dir, exercise.patch)
   const after = readFileSync(join(dir, path), 'utf8')
-  const text = diff.join('\n')
-  expect(after).toBe(before.replace(withoutLeft(text, '+'), () => withoutLeft(text, '-')))
+  expect(text).toBe(after)
   expect(after).not.toBe(before)
   expect(before.split('\n')[line - 1]).toBe(diff.find((each) => each.startsWith('-'))?.slice(1))
   expect(() => parseAst(after, { lang: 'ts', astType: 'ts' })).not.toThrow()
@@ -50,7 +43,7 @@ test('an exercise whose lines have changed names its patch', () => {
   const [exercise] = EXERCISES
   if (exercise === undefined) throw new Error('no exercise')
   const diff = exercise.patch.diff.replace(/^- .*/m, '-    a line that no file has')
-  expect(() => changeOf({ ...exercise, patch: { ...exercise.patch, diff } })).toThrow(
+  expect(() => changeOf({ ...exercise.patch, diff })).toThrow(
     '01-vote-kept-in-a-new-term.patch: its lines occur 0 times in src/raft/raft.ts',
   )
 })

@@ -192,12 +192,19 @@ describe('the text of a schedule', () => {
     expect(withMoment(shown, 3400.001)).toBe(shown)
   })
 
+  it('has the wrong rule', () => {
+    const text = 'seed=2,rule=read-without-round,nodes=3'
+    expect(formatLink(parseLink(text))).toBe(text)
+    expect(parseLink(text)).toEqual({ ...labSchedule(2, { nodes: 3 }), rule: 'read-without-round' })
+  })
+
   it.each([
     ['seed=1;12', 'expected TIME:KIND'],
     ['seed=1;12:putt', 'faults[0].kind'],
     ['seed=1;12:put,client=0', 'ops[0].node'],
     ['nodes=9', 'config.nodes'],
     ['node', 'expected FIELD=VALUE'],
+    ['rule=no-votes', 'rule: expected one of commit-of-earlier-term'],
     ['limits.x=1', 'config.limits.x'],
     ['seed=1,at=-5', 'at: expected a time'],
   ])('%s is refused', (text, words) => {

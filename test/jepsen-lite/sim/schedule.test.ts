@@ -4,7 +4,13 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { SimFault } from '../../../jepsen-lite/sim/faults/fault-kinds.ts'
-import { formatScheduleFile, generate, parseSchedule, type Schedule } from '../../../jepsen-lite/sim/index.ts'
+import {
+  formatScheduleFile,
+  generate,
+  parseSchedule,
+  type Schedule,
+  WRONG_RULES,
+} from '../../../jepsen-lite/sim/index.ts'
 import { limitsAt, type SimConfig } from '../../../jepsen-lite/sim/schedule/config.ts'
 import { shrink } from '../../../jepsen-lite/sim/schedule/shrink.ts'
 import { usualLimits } from '../../../jepsen-lite/sim/world/node-limits.ts'
@@ -67,6 +73,11 @@ describe('what is malformed is named', () => {
 
   test.each<[string, object, string]>([
     ['another version', { version: 1 }, 'version: expected 2, found 1'],
+    [
+      'an unknown rule',
+      { rule: 'no-votes' },
+      `rule: expected one of ${WRONG_RULES.map(({ name }) => name).join(', ')}, found "no-votes"`,
+    ],
     ['no list', { faults: {} }, 'faults: expected a list'],
     ['no object', { faults: [7] }, 'faults[0]: expected an object, found 7'],
     [

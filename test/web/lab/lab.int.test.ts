@@ -65,6 +65,20 @@ describeConsole(needsChromium('the lab'), () => {
     await expect.poll(() => page.url()).not.toContain('message')
   })
 
+  test('a run with a wrong rule says which, and shows what breaks', async () => {
+    const page = await openPage(
+      `${url}#seed=7,rule=acknowledged-before-durable;3000:put,client=0,node=leader,key=0,x=41`,
+    )
+    await page.getByRole('alert').getByText('a follower acknowledges an entry before').waitFor()
+    await page.getByText('A rule is broken, and the run ends here: RAFT-').waitFor()
+    await page.getByRole('button', { name: 'Check' }).click()
+    await page.getByText('A rule is broken: RAFT-').waitFor()
+    expect(await findBarriers(page)).toEqual([])
+    await page.keyboard.press('Escape')
+    await page.goto(`${url}#seed=7`)
+    await page.getByText('a rule of Raft is wrong').waitFor({ state: 'detached' })
+  })
+
   test('an address without a run says what is wrong, and offers a new one', async () => {
     const page = await openPage(`${url}#seed=1;12:putt`)
     await page.getByRole('alert').getByText('The address names no run that can be opened').waitFor()

@@ -1,6 +1,12 @@
-// Runs drawn schedules in a page: `runDrawn(seed)` returns the hash of a run.
+// Runs drawn schedules in a page: `runDrawn(seed, rule)` returns the hash of a run, perhaps with a wrong rule.
 
 import '../../../web/src/lab/node/buffer.ts'
-import { generate, runSchedule } from '../../../jepsen-lite/sim/index.ts'
+import { generate, runSchedule, type WrongRuleName } from '../../../jepsen-lite/sim/index.ts'
+import { loadRule } from '../../../jepsen-lite/wrong-rules/load-rule.ts'
 
-Object.assign(globalThis, { runDrawn: (seed: number) => runSchedule(generate(seed)).trace })
+Object.assign(globalThis, {
+  async runDrawn(seed: number, rule?: WrongRuleName) {
+    await loadRule(rule)
+    return runSchedule({ ...generate(seed), ...(rule && { rule }) }).trace
+  },
+})

@@ -23,6 +23,7 @@ import { NewRun } from './new-run.tsx'
 import { Stage } from './stage.tsx'
 import { Stores } from './stores.tsx'
 import { BACK_MS, Transport } from './transport.tsx'
+import { WrongRule } from './wrong-rule.tsx'
 
 const isKeysOpen = signal(false)
 
@@ -54,6 +55,7 @@ export function App() {
       </header>
       <main class="lab-main">
         {refusal !== undefined && <Refused of={refusal.of} why={refusal.why} />}
+        <WrongRule />
         {violation !== undefined && (
           <Notice kind="problem">
             A rule is broken, and the run ends here: {violation}. {client.view.value?.verdict.unordered?.text}

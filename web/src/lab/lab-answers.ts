@@ -1,7 +1,18 @@
 // Answers of the worker.
 
 import { finishedRun, formatLink, Lab, parseLink, parseNewLine } from '../../../jepsen-lite/lab/index.ts'
+import { loadRule } from '../../../jepsen-lite/wrong-rules/load-rule.ts'
 import type { LabAnswer, LabRequest } from './worker-messages.ts'
+
+/** Loads the core of a run that has a wrong rule, before the run is opened. */
+export async function loadRuleFor(request: LabRequest): Promise<void> {
+  if (request.kind !== 'open') return
+  try {
+    await loadRule(parseLink(request.link).rule)
+  } catch {
+    // The run cannot be opened, and its answer says why.
+  }
+}
 
 interface Answered {
   /** The lab for the next request: another one if a run was opened. */

@@ -2,7 +2,7 @@
 
 import './node/buffer.ts'
 import { Lab, labSchedule } from '../../../jepsen-lite/lab/index.ts'
-import { answerRequest } from './lab-answers.ts'
+import { answerRequest, loadRuleFor } from './lab-answers.ts'
 import type { LabAnswer, LabRequest } from './worker-messages.ts'
 
 /** How long it prepares jumps before it looks for the next request. */
@@ -19,12 +19,19 @@ interface PagePort {
 
 const page = globalThis as unknown as PagePort
 
+/** The answers so far. A request waits for those before it, because one may load a core with a wrong rule. */
+let answers = Promise.resolve()
 page.addEventListener('message', ({ data }) => {
-  const answered = answerRequest(lab, data)
+  answers = answers.then(() => answer(data))
+})
+
+async function answer(request: LabRequest): Promise<void> {
+  await loadRuleFor(request)
+  const answered = answerRequest(lab, request)
   lab = answered.lab
   page.postMessage(answered.answer)
   prepareSoon()
-})
+}
 
 /** Works between requests. */
 function prepareSoon(): void {
