@@ -53,7 +53,7 @@ function stepLines({ steps }: Lesson, judged: JudgedLesson, at: number): readonl
       reachedAt === undefined ? 'does not reach the goal' : `reaches the goal at ${Math.round(reachedAt)} ms`
     return [
       `${title}: ${step.task.join(' ')}`,
-      `  the solution ${text}: ${step.goal.map((fact) => fact.text).join(' and ')}`,
+      `  the solution ${text}: ${step.goal.map(({ fact }) => fact.text).join(' and ')}`,
     ]
   }
   return [title]

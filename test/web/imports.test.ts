@@ -12,7 +12,8 @@ const WORKER = /^web\/src\/lab\/(worker\.ts|lab-answers\.ts|node\/)/
 const SOURCES = globSync('web/src/**/*.{ts,tsx}', { cwd: root }).filter((path) => !WORKER.test(path))
 
 const PACKAGES = /^(preact(\/hooks)?|@preact\/signals|diff|uplot(\/.*\.css)?)$/
-const SHARED = /^src\/(operations|bytes)\/|^jepsen-lite\/(lab\/view|sim\/wrong-rules)\.ts$/
+const SHARED =
+  /^src\/(operations|bytes)\/|^jepsen-lite\/(lab\/(view|fold-views|link-moment|lessons\/(facts|lesson|vocabulary))|sim\/wrong-rules)\.ts$/
 
 function offences(file: string): string[] {
   const code = readFileSync(join(root, file), 'utf8')

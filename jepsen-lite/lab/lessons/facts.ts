@@ -2,7 +2,15 @@
 // needs nothing of the engine.
 
 import type { LabView } from '../view.ts'
-import { type FactValue, type NamedSubject, NONE, namedSubject, SUBJECTS, valueIn } from './vocabulary.ts'
+import {
+  type FactValue,
+  type NamedSubject,
+  NONE,
+  namedSubject,
+  SUBJECTS,
+  valueIn,
+  valuesOf,
+} from './vocabulary.ts'
 
 const OPERATORS = ['!=', '<=', '>=', '=', '<', '>', 'contains'] as const
 type Operator = (typeof OPERATORS)[number]
@@ -50,8 +58,8 @@ export function parseFact(text: string): RunFact {
 function comparisonOf(subjectText: string, operator: Operator, valueText: string): Comparison {
   const left = subjectOf(subjectText)
   const right = (/[.[]/.test(valueText) ? namedSubject(valueText) : undefined) ?? plainValue(valueText)
-  const { values } = left.subject
-  const problem = operator === 'contains' || typeof right === 'object' ? undefined : mismatch(right, values)
+  if (operator === 'contains' || typeof right === 'object') return { left, operator, right }
+  const problem = mismatch(right, valuesOf(left))
   if (problem !== undefined) throw new RangeError(`${subjectText}: ${problem}`)
   return { left, operator, right }
 }
@@ -67,7 +75,7 @@ function plainValue(text: string): FactValue {
   return /^\d+(\.\d+)?$/.test(text) ? Number(text) : text
 }
 
-function mismatch(value: FactValue, values: NamedSubject['subject']['values']): string | undefined {
+function mismatch(value: FactValue, values: ReturnType<typeof valuesOf>): string | undefined {
   if (value === NONE || values === 'text') return undefined
   if (values === 'number') return typeof value === 'number' ? undefined : `expected a number, found ${value}`
   if (values === 'node')

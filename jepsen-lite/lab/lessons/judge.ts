@@ -143,7 +143,7 @@ function judgeTask({ run, solution, from, until, goal }: BreakStep, runs: RunsOf
     const lab = runs.at(link, from)
     let at: number | undefined
     eachInstant(lab, until, (view) => {
-      if (!goal.every((fact) => holdsIn(fact, view))) return false
+      if (!goal.every(({ fact }) => holdsIn(fact, view))) return false
       at = view.now
       return true
     })

@@ -1,4 +1,4 @@
-// A lesson: predict, then see, then break it yourself. docs/learn/writing-a-lesson.md describes its file.
+// A lesson as plain data: predict, then see, then break it yourself. docs/learn/writing-a-lesson.md describes its file.
 
 import type { RunFact } from './facts.ts'
 
@@ -58,12 +58,18 @@ export interface Choice {
 export interface BreakStep extends RunOfStep {
   readonly kind: 'break'
   readonly task: Paragraphs
-  /** Facts that hold together at some instant. */
-  readonly goal: readonly RunFact[]
+  /** They hold together at some instant. */
+  readonly goal: readonly Goal[]
   readonly hint: Paragraphs
   /** The run with the lines that reach the goal. */
   readonly solution: string
   readonly after: Paragraphs
+}
+
+export interface Goal {
+  readonly fact: RunFact
+  /** The fact in the words of the lesson; undefined: as it is written. */
+  readonly text: string | undefined
 }
 
 /** Text with `code` and [links](https://…). */

@@ -8,6 +8,7 @@ import { namesIn, parseFact, type RunFact } from './facts.ts'
 import {
   type BreakStep,
   type Choice,
+  type Goal,
   LESSON_VIEWS,
   type Lesson,
   type LessonStep,
@@ -120,13 +121,7 @@ function readBreak(
   context: StepContext,
 ): Pick<BreakStep, 'run' | 'task' | 'goal' | 'hint' | 'solution' | 'after'> {
   const { place, schedule, from } = context
-  const goal = readFacts(context, 'goal')
-  for (const { at, text } of goal)
-    if (at !== 'end')
-      place.fail(
-        'goal',
-        `its facts hold together at some instant, so they have no time: ${JSON.stringify(text)}`,
-      )
+  const goal = readGoal(context)
   const { ops, faults } = place.required('solution', asLines)
   const early = [...ops, ...faults].find(({ at }) => at <= from)
   if (early !== undefined)
@@ -146,25 +141,42 @@ function readBreak(
   }
 }
 
-function readFacts({ place, schedule, from, until }: StepContext, field: string): readonly RunFact[] {
-  const texts = place.required(field, asList)
-  if (texts.length === 0) place.fail(field, 'expected at least one fact')
-  const { nodes, spares, clients } = schedule.config
-  return texts.map((text) => {
-    const fact = place.within(field, () => parseFact(asText(text)))
-    for (const name of namesIn(fact)) {
-      const [isNode, number] = [name.startsWith('n'), Number(name.slice(1))]
-      const most = isNode ? nodes + spares : clients
-      if (number < 1 || number > most)
-        place.fail(
-          field,
-          `there is no ${name} in this run: it has ${isNode ? 'nodes n1' : 'clients c1'} to ${name[0]}${most}`,
-        )
-    }
-    if (typeof fact.at === 'number' && (fact.at < from || fact.at > until))
-      place.fail(field, `${fact.at} ms is outside of the step, which lasts from ${from} to ${until} ms`)
-    return fact
+/** Facts, or facts with a text each. */
+function readGoal(context: StepContext): readonly Goal[] {
+  const { place } = context
+  const all = place.required('goal', asList)
+  if (all.length === 0) place.fail('goal', 'expected at least one fact')
+  return all.map((value): Goal => {
+    const part = isObject(value) ? new Place(`${place.name}, goal`, value) : undefined
+    part?.knowsOnly(['text', 'fact'])
+    const fact = readFact(context, 'goal', part === undefined ? value : part.required('fact', asText))
+    if (fact.at !== 'end')
+      place.fail('goal', `its facts hold together at some instant, so they have no time: ${shown(fact.text)}`)
+    return { fact, text: part?.required('text', asText) }
   })
+}
+
+function readFacts(context: StepContext, field: string): readonly RunFact[] {
+  const texts = context.place.required(field, asList)
+  if (texts.length === 0) context.place.fail(field, 'expected at least one fact')
+  return texts.map((text) => readFact(context, field, text))
+}
+
+function readFact({ place, schedule, from, until }: StepContext, field: string, text: unknown): RunFact {
+  const { nodes, spares, clients } = schedule.config
+  const fact = place.within(field, () => parseFact(asText(text)))
+  for (const name of namesIn(fact)) {
+    const [isNode, number] = [name.startsWith('n'), Number(name.slice(1))]
+    const most = isNode ? nodes + spares : clients
+    if (number < 1 || number > most)
+      place.fail(
+        field,
+        `there is no ${name} in this run: it has ${isNode ? 'nodes n1' : 'clients c1'} to ${name[0]}${most}`,
+      )
+  }
+  if (typeof fact.at === 'number' && (fact.at < from || fact.at > until))
+    place.fail(field, `${fact.at} ms is outside of the step, which lasts from ${from} to ${until} ms`)
+  return fact
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

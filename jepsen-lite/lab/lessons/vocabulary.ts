@@ -226,27 +226,29 @@ const CLUSTER: readonly Subject[] = [
 /** All that facts can be about. */
 export const SUBJECTS: readonly Subject[] = [...NODES, ...CLIENTS, ...CLUSTER]
 
-const PATTERNS = SUBJECTS.map((subject) => ({
-  subject,
-  pattern: new RegExp(
-    `^${subject.form.replaceAll(/[[\].]/g, '\\$&').replaceAll(/[A-Z]+/g, (part) => PARTS[part] ?? part)}$`,
-  ),
-}))
+const BY_FORM: ReadonlyMap<string, Subject> = new Map(SUBJECTS.map((subject) => [subject.form, subject]))
 
-/** A subject with its names: `n2.role`. */
+const PATTERNS = SUBJECTS.map(({ form }) => {
+  const escaped = form.replaceAll(/[[\].]/g, '\\$&')
+  return { form, pattern: new RegExp(`^${escaped.replaceAll(/[A-Z]+/g, (part) => PARTS[part] ?? part)}$`) }
+})
+
+/** A subject with its names, as plain data: `n2.role` has the form `NODE.role`. */
 export interface NamedSubject {
-  readonly subject: Subject
+  readonly form: string
   readonly names: readonly string[]
 }
 
 /** undefined: there is no such subject. */
 export function namedSubject(text: string): NamedSubject | undefined {
-  for (const { subject, pattern } of PATTERNS) {
+  for (const { form, pattern } of PATTERNS) {
     const found = pattern.exec(text)
-    if (found !== null) return { subject, names: found.slice(1) }
+    if (found !== null) return { form, names: found.slice(1) }
   }
   return undefined
 }
 
-export const valueIn = ({ subject, names }: NamedSubject, view: LabView): FactValue =>
-  subject.read(view, ...names) ?? NONE
+export const valuesOf = ({ form }: NamedSubject): Subject['values'] => BY_FORM.get(form)?.values ?? 'text'
+
+export const valueIn = ({ form, names }: NamedSubject, view: LabView): FactValue =>
+  BY_FORM.get(form)?.read(view, ...names) ?? NONE

@@ -7,12 +7,15 @@ import { Lab, labSchedule, parseLink } from '../../../jepsen-lite/lab/index.ts'
 import { holdsIn, parseFact } from '../../../jepsen-lite/lab/lessons/facts.ts'
 import { judgeLesson, parseLesson, SUBJECTS } from '../../../jepsen-lite/lab/lessons/index.ts'
 import { judged } from '../../../jepsen-lite/sim/search.ts'
+import { loadRule } from '../../../jepsen-lite/wrong-rules/load-rule.ts'
 
 const FOLDER = join(import.meta.dirname, '../../../docs/learn/lessons')
 const FILES = globSync('*.json', { cwd: FOLDER }).sort()
 
-test.each(FILES)('the lesson %s has the answers that its runs show', (file) => {
-  const { problems } = judgeLesson(parseLesson(readFileSync(join(FOLDER, file), 'utf8')))
+test.each(FILES)('the lesson %s has the answers that its runs show', async (file) => {
+  const lesson = parseLesson(readFileSync(join(FOLDER, file), 'utf8'))
+  for (const { run } of lesson.steps) await loadRule(parseLink(run).rule)
+  const { problems } = judgeLesson(lesson)
   expect(problems).toEqual([])
 })
 

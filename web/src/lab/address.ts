@@ -1,6 +1,6 @@
 // The fragment of the URL is the run, and the moment at which it is shown while time stands still.
 
-import { effect } from '@preact/signals'
+import { effect, type ReadonlySignal } from '@preact/signals'
 import { linkMoment, withMoment } from '../../../jepsen-lite/lab/link-moment.ts'
 import type { LabClient } from './lab-client.ts'
 
@@ -13,16 +13,25 @@ export function presentAddress(client: LabClient): string {
   return `${page}#${withMoment(client.link.peek(), client.view.peek()?.now)}`
 }
 
+/** A lesson that is open has an address instead of its run. */
+export interface LessonAddress {
+  /** Opens the lesson of this fragment. Returns whether it names one. */
+  readonly open: (fragment: string) => boolean
+  /** undefined: the run is in the address. */
+  readonly address: ReadonlySignal<string | undefined>
+}
+
 /**
  * Follows the address, and keeps it up to date, until the returned function is called. `onOpen` is called when it names
  * another run.
  */
-export function followAddress(client: LabClient, onOpen: () => void): () => void {
+export function followAddress(client: LabClient, onOpen: () => void, lesson?: LessonAddress): () => void {
   let timer: ReturnType<typeof setTimeout> | undefined
   let written = ''
   const open = (): void => {
     clearTimeout(timer)
     const link = decodeURI(location.hash.slice(1))
+    if (lesson?.open(link) === true) return
     const moment = isPresentRun(client, link) ? linkMoment(link) : Number.NaN
     if (Number.isNaN(moment)) {
       onOpen()
@@ -38,7 +47,12 @@ export function followAddress(client: LabClient, onOpen: () => void): () => void
   const end = effect(() => {
     const link = client.link.value
     const moment = client.isPlaying.value ? undefined : client.view.value?.now
+    const step = lesson?.address.value
     clearTimeout(timer)
+    if (step !== undefined) {
+      if (step !== written) write(step)
+      return
+    }
     if (link === '' || client.refusal.peek()?.of === 'link') return
     if (link !== written) write(link)
     timer = setTimeout(() => write(withMoment(link, moment)), SETTLED_MS)

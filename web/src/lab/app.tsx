@@ -18,6 +18,9 @@ import { CheckDialog } from './check-dialog.tsx'
 import { onKey, SHORTCUTS } from './keys.ts'
 import { client, operations, picked } from './lab-state.ts'
 import { Lanes } from './lanes.tsx'
+import { LessonPanel } from './lesson/lesson-panel.tsx'
+import { hasLesson, openLessonAddress, openList, player, shownViews } from './lesson/lesson-state.ts'
+import { LessonsDialog } from './lesson/lessons-dialog.tsx'
 import { Logs } from './logs.tsx'
 import { NewRun } from './new-run.tsx'
 import { Stage } from './stage.tsx'
@@ -28,7 +31,14 @@ import { WrongRule } from './wrong-rule.tsx'
 const isKeysOpen = signal(false)
 
 export function App() {
-  useEffect(() => followAddress(client, () => (picked.value = undefined)), [])
+  useEffect(
+    () =>
+      followAddress(client, () => (picked.value = undefined), {
+        open: openLessonAddress,
+        address: player.address,
+      }),
+    [],
+  )
   useEffect(followFrames, [])
   useEffect(() => onKey({ backMs: BACK_MS, showKeys: () => (isKeysOpen.value = true) }), [])
   const refusal = client.refusal.value
@@ -40,6 +50,9 @@ export function App() {
           <Icon name="quorate" /> quorate lab
         </h1>
         <div class="lab-tools">
+          <Button onClick={openList} title="Predict, see, and break it yourself (l)">
+            Lessons
+          </Button>
           <NewRun />
           <Button kind="quiet" onClick={() => client.check()} title="Runs it again with all checks">
             Check
@@ -53,7 +66,7 @@ export function App() {
           <ThemeButton />
         </div>
       </header>
-      <main class="lab-main">
+      <main class={hasLesson.value ? 'lab-main lab-with-lesson' : 'lab-main'}>
         {refusal !== undefined && <Refused of={refusal.of} why={refusal.why} />}
         <WrongRule />
         {violation !== undefined && (
@@ -65,17 +78,18 @@ export function App() {
           {refusal?.of !== 'link' && <Caption />}
           <Stage />
           <div class="lab-side">
-            <Actions />
+            <LessonPanel />
+            {hasActions() && <Actions />}
             <Happened />
           </div>
         </div>
-        <Fold title="Logs" isOpen={operations.value.length > 0}>
+        <Fold title="Logs" isOpen={operations.value.length > 0 || shownViews.value.includes('logs')}>
           <Logs />
         </Fold>
-        <Fold title="Clients" isOpen={operations.value.length > 0}>
+        <Fold title="Clients" isOpen={operations.value.length > 0 || shownViews.value.includes('clients')}>
           <Lanes />
         </Fold>
-        <Fold title="Stores" part="stores">
+        <Fold title="Stores" part="stores" isOpen={shownViews.value.includes('store')}>
           <Stores />
         </Fold>
         <Fold title="Shapes and colours">
@@ -85,9 +99,14 @@ export function App() {
       <Transport />
       {isKeysOpen.value && <KeysDialog />}
       <CheckDialog />
+      <LessonsDialog />
     </div>
   )
 }
+
+/** A step to see or to predict shows only what a person asks for. */
+const hasActions = (): boolean =>
+  !hasLesson.value || player.isAway.value || player.step.value?.kind === 'break' || picked.value !== undefined
 
 interface FoldProps {
   readonly title: string

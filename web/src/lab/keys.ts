@@ -1,6 +1,7 @@
 // Keys of the page. A key that an element has a use for itself is left to it.
 
 import { client, cutOffLeader, picked, write } from './lab-state.ts'
+import { endLesson, hasLesson, openList, player } from './lesson/lesson-state.ts'
 
 export const SHORTCUTS = [
   { shown: 'Space', text: 'play or pause' },
@@ -8,6 +9,9 @@ export const SHORTCUTS = [
   { shown: '←', text: 'back 100 ms' },
   { shown: 'w', text: 'a client writes at the leader' },
   { shown: 'c', text: 'cut off the leader' },
+  { shown: 'l', text: 'the lessons' },
+  { shown: 'n', text: 'in a lesson: continue' },
+  { shown: 'b', text: 'in a lesson: back' },
   { shown: 'Esc', text: 'nothing is picked' },
   { shown: '?', text: 'these keys' },
 ] as const
@@ -25,6 +29,9 @@ export function onKey({ backMs, showKeys }: KeyOptions): () => void {
     ArrowLeft: () => client.goBack(backMs),
     w: write,
     c: cutOffLeader,
+    l: openList,
+    n: continueLesson,
+    b: () => hasLesson.peek() && player.back(),
     Escape: () => {
       picked.value = undefined
     },
@@ -44,6 +51,12 @@ export function onKey({ backMs, showKeys }: KeyOptions): () => void {
     removeEventListener('keydown', press)
     removeEventListener('click', release)
   }
+}
+
+function continueLesson(): void {
+  if (!player.canContinue.peek()) return
+  if (player.isEnd.peek()) endLesson()
+  else player.next()
 }
 
 /** A button that was clicked keeps the focus. The space bar shall play or pause all the same. */

@@ -1,14 +1,16 @@
 // Answers of the worker.
 
 import { finishedRun, formatLink, Lab, parseLink, parseNewLine } from '../../../jepsen-lite/lab/index.ts'
+import { judgeQuestion, parseLesson } from '../../../jepsen-lite/lab/lessons/index.ts'
 import { loadRule } from '../../../jepsen-lite/wrong-rules/load-rule.ts'
 import type { LabAnswer, LabRequest } from './worker-messages.ts'
 
 /** Loads the core of a run that has a wrong rule, before the run is opened. */
 export async function loadRuleFor(request: LabRequest): Promise<void> {
-  if (request.kind !== 'open') return
+  const link = request.kind === 'open' ? request.link : request.kind === 'judge' ? request.question.run : ''
+  if (link === '') return
   try {
-    await loadRule(parseLink(request.link).rule)
+    await loadRule(parseLink(link).rule)
   } catch {
     // The run cannot be opened, and its answer says why.
   }
@@ -34,9 +36,20 @@ function carryOut(before: Lab, request: LabRequest): Answered {
     const { schedule, trace, violation } = finishedRun(lab)
     return { lab, answer: { kind: 'checked', trace, violation, link: formatLink(schedule) } }
   }
+  if (request.kind === 'lesson') return { lab, answer: { kind: 'lesson', lesson: readLesson(request.text) } }
+  if (request.kind === 'judge')
+    return { lab, answer: { kind: 'judged', right: judgeQuestion(request.question).right } }
   if (request.kind === 'run') lab.runTo(request.ms)
   else if (request.kind === 'step') lab.step()
   else if (request.kind === 'add') for (const line of request.lines.map(parseNewLine)) lab.add(line)
   const view = lab.view(request.parts)
   return { lab, answer: { kind: 'view', view, end: lab.end, link: formatLink(lab.schedule) } }
+}
+
+function readLesson(text: string): Extract<LabAnswer, { readonly kind: 'lesson' }>['lesson'] {
+  try {
+    return parseLesson(text)
+  } catch (error) {
+    return { refusal: error instanceof Error ? error.message : String(error) }
+  }
 }

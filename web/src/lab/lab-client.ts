@@ -3,6 +3,7 @@
 
 import { batch, computed, signal } from '@preact/signals'
 import type { ViewPart } from '../../../jepsen-lite/lab/fold-views.ts'
+import type { Lesson, PredictStep } from '../../../jepsen-lite/lab/lessons/lesson.ts'
 import { linkMoment } from '../../../jepsen-lite/lab/link-moment.ts'
 import type { LabView } from '../../../jepsen-lite/lab/view.ts'
 import { linkLines, withoutLastLine } from './link-lines.ts'
@@ -74,6 +75,8 @@ export class LabClient {
   readonly #port: LabPort
   readonly #isCalm: () => boolean
   readonly #waiting: Asked[] = []
+  /** The run plays no further than this moment. */
+  playsUntil = Number.POSITIVE_INFINITY
   #inFlight: Asked | undefined
   #frameAt: number | undefined
 
@@ -114,16 +117,20 @@ export class LabClient {
     this.#inFlight = undefined
     if (answer.kind === 'refused') this.#refused(asked?.request, answer.why)
     else if (answer.kind === 'checked') this.checked.value = answer
-    else if (asked?.request.kind === 'step' && this.view.peek() !== undefined && !this.#isCalm())
-      this.#step.value = { answer, from: this.instant.peek(), begunAt: undefined }
-    else {
-      const before = this.view.peek()?.now
-      this.#show(answer)
-      // The run has ended, or has broken a rule.
-      if (asked?.isFrame && answer.view.now === before) this.pause()
-    }
+    else if (answer.kind === 'view') this.#reached(asked, answer)
     if (answer.kind !== 'refused') asked?.then?.(answer)
     this.#sendNext()
+  }
+
+  #reached(asked: Asked | undefined, answer: ViewAnswer): void {
+    if (asked?.request.kind === 'step' && this.view.peek() !== undefined && !this.#isCalm()) {
+      this.#step.value = { answer, from: this.instant.peek(), begunAt: undefined }
+      return
+    }
+    const before = this.view.peek()?.now
+    this.#show(answer)
+    // The run has ended, or has broken a rule.
+    if (asked?.isFrame && answer.view.now === before) this.pause()
   }
 
   #refused(request: LabRequest | undefined, why: string): void {
@@ -213,7 +220,8 @@ export class LabClient {
     this.#frameAt = at
     const now = this.view.peek()?.now
     if (now !== undefined && passed > 0) {
-      this.#ask({ kind: 'run', ms: now + passed * this.speed.peek() }, undefined, true)
+      const ms = Math.min(now + passed * this.speed.peek(), Math.max(now, this.playsUntil))
+      this.#ask({ kind: 'run', ms }, undefined, true)
     }
   }
 
@@ -264,15 +272,31 @@ export class LabClient {
   undo(): void {
     const undone = withoutLastLine(this.link.peek())
     if (undone === undefined) return
+    this.openAt(undone.link, Math.max(0, undone.line.at - 1))
+  }
+
+  /** Opens a run at this moment, paused. Later ones are not shown before. */
+  openAt(link: string, ms: number): void {
     this.pause()
-    this.#ask({ kind: 'open', link: undone.link }, () =>
-      this.#askNext({ kind: 'run', ms: Math.max(0, undone.line.at - 1) }),
-    )
+    this.refusal.value = undefined
+    this.#ask({ kind: 'open', link }, () => this.#askNext({ kind: 'run', ms }))
   }
 
   check(): void {
     this.pause()
     this.checked.value = 'in progress'
     this.#ask({ kind: 'check' })
+  }
+
+  // ---- lessons
+
+  /** Reads the file of a lesson. `refusal` says what is wrong with it. */
+  readLesson(text: string, then: (lesson: Lesson | { readonly refusal: string }) => void): void {
+    this.#ask({ kind: 'lesson', text }, (answer) => answer.kind === 'lesson' && then(answer.lesson))
+  }
+
+  /** Finds the right choices of a question, while its run stands still. */
+  judge(question: PredictStep, then: (right: readonly number[]) => void): void {
+    this.#ask({ kind: 'judge', question }, (answer) => answer.kind === 'judged' && then(answer.right))
   }
 }

@@ -8,7 +8,7 @@ import { shownNodes } from './ring-layout.ts'
 import { activeFaults, captionOf, sentencesOf } from './sentences.ts'
 import { sharedParts } from './shared-parts.ts'
 
-const isCalm = (): boolean => matchMedia('(prefers-reduced-motion: reduce)').matches
+export const isCalm = (): boolean => matchMedia('(prefers-reduced-motion: reduce)').matches
 
 export const client = new LabClient(
   new Worker(new URL('./worker.ts', import.meta.url), { type: 'module' }) as LabPort,

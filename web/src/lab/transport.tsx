@@ -4,6 +4,7 @@ import { Button } from '../design/button.tsx'
 import { plural } from '../design/numbers.ts'
 import { SPEED_MAX, SPEED_MIN } from './lab-client.ts'
 import { client } from './lab-state.ts'
+import { hasLesson } from './lesson/lesson-state.ts'
 import './transport.css'
 
 export const BACK_MS = 100
@@ -51,18 +52,21 @@ const seconds = (ms: number): string => `${(ms / 1000).toFixed(2)} s`
 function Scrub() {
   const instant = client.instant.value
   const end = Math.max(client.end.value, instant)
-  const later = client.laterLines.value.length
+  // A lesson does not say what will happen.
+  const later = hasLesson.value ? 0 : client.laterLines.value.length
   return (
     <div class="scrub">
       <output class="scrub-time">{seconds(instant)}</output>
       <div class="scrub-track">
-        {client.lines.value.map(({ at, text }, number) => (
-          <span
-            key={`${number} ${text}`}
-            class="scrub-line"
-            style={{ left: `${(100 * Math.min(at, end)) / Math.max(end, 1)}%` }}
-          />
-        ))}
+        {client.lines.value
+          .filter(({ at }) => at <= end)
+          .map(({ at, text }, number) => (
+            <span
+              key={`${number} ${text}`}
+              class="scrub-line"
+              style={{ left: `${(100 * Math.min(at, end)) / Math.max(end, 1)}%` }}
+            />
+          ))}
         <input
           type="range"
           min="0"

@@ -1,6 +1,7 @@
 // Requests of the page to its worker, which runs the cluster. Each has one answer, in the same order.
 
 import type { ViewPart } from '../../../jepsen-lite/lab/fold-views.ts'
+import type { Lesson, PredictStep } from '../../../jepsen-lite/lab/lessons/lesson.ts'
 import type { LabView } from '../../../jepsen-lite/lab/view.ts'
 
 export type LabRequest = RequestKind & {
@@ -19,6 +20,10 @@ type RequestKind =
   | { readonly kind: 'add'; readonly lines: readonly string[] }
   /** Runs the schedule up to now with all checks, as `jepsen-lite replay` does. */
   | { readonly kind: 'check' }
+  /** Reads the file of a lesson. */
+  | { readonly kind: 'lesson'; readonly text: string }
+  /** Finds by its run which choices of a question are right. */
+  | { readonly kind: 'judge'; readonly question: PredictStep }
 
 export type LabAnswer =
   | {
@@ -37,4 +42,6 @@ export type LabAnswer =
       /** The schedule that was run. */
       readonly link: string
     }
+  | { readonly kind: 'lesson'; readonly lesson: Lesson | { readonly refusal: string } }
+  | { readonly kind: 'judged'; readonly right: readonly number[] }
   | { readonly kind: 'refused'; readonly why: string }

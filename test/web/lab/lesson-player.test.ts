@@ -1,0 +1,251 @@
+// The player of lessons: where the run stands in each step, what a prediction shows and when, and the goal of a task.
+// The worker answers when the test says so.
+
+import { beforeEach, describe, expect, it } from 'vitest'
+import { Lab, labSchedule } from '../../../jepsen-lite/lab/index.ts'
+import { type Lesson, parseLesson } from '../../../jepsen-lite/lab/lessons/index.ts'
+import { answerRequest } from '../../../web/src/lab/lab-answers.ts'
+import { cutOffLine, deafLine } from '../../../web/src/lab/line-texts.ts'
+import type { LabAnswer, LabRequest } from '../../../web/src/lab/worker-messages.ts'
+import { load } from '../page-modules.ts'
+
+interface Value<T> {
+  value: T
+}
+interface LabClient {
+  readonly view: Value<{ readonly now: number } | undefined>
+  readonly link: Value<string>
+  readonly isPlaying: Value<boolean>
+  readonly speed: Value<number>
+  goTo(ms: number): void
+  act(...lines: string[]): void
+  frame(at: number): void
+  readLesson(text: string, then: (lesson: Lesson | { readonly refusal: string }) => void): void
+}
+interface LessonPlayer {
+  readonly at: Value<number>
+  readonly phase: Value<string>
+  readonly predicted: Value<number | undefined>
+  readonly right: Value<readonly number[] | undefined>
+  readonly isAway: Value<boolean>
+  readonly isEnd: Value<boolean>
+  readonly canContinue: Value<boolean>
+  readonly address: Value<string | undefined>
+  readonly reached: Value<readonly boolean[]>
+  begin(name: string | undefined, lesson: Lesson, at?: number): void
+  goTo(at: number): void
+  next(): void
+  back(): void
+  again(): void
+  free(): void
+  close(): void
+  predict(choice: number): void
+  solve(): void
+}
+const { LabClient } = await load<{ readonly LabClient: new (port: object) => LabClient }>('lab/lab-client.ts')
+const { LessonPlayer } = await load<{
+  readonly LessonPlayer: new (client: LabClient, options: object) => LessonPlayer
+}>('lab/lesson/lesson-player.ts')
+
+// n1 leads term 2 from 1161 ms on, and n4 leads term 3 from 3408 ms on.
+const TEXT = JSON.stringify({
+  ...{ title: 'Leaders', summary: 'Who leads.', minutes: 1 },
+  run: `seed=1;2000:${cutOffLine('n1', 4000)}`,
+  steps: [
+    { kind: 'see', from: 300, until: 1200, speed: 0.5, text: 'Look.' },
+    {
+      kind: 'predict',
+      question: 'Who leads?',
+      until: 3500,
+      choices: [
+        { text: 'n1', when: ['leader = n1'], reply: 'No.' },
+        { text: 'n4', when: ['leader = n4'], reply: 'Yes.' },
+      ],
+    },
+    {
+      kind: 'break',
+      from: 1900,
+      until: 6000,
+      task: 'Let another node lead.',
+      goal: ['leaders >= 1', 'leader != n1'],
+      solution: [`1901:${deafLine('n1', 'out', 3000)}`],
+      after: 'It leads.',
+    },
+  ],
+})
+const lesson = parseLesson(TEXT)
+
+let client: LabClient
+let player: LessonPlayer
+let done: unknown[]
+let clock: number
+let receive: (event: { readonly data: LabAnswer }) => void
+let requests: LabRequest[]
+let lab: Lab
+
+function start(isCalm = false): void {
+  ;[requests, done, clock, lab] = [[], [], 0, new Lab(labSchedule())]
+  const port = {
+    postMessage: (request: LabRequest) => void requests.push(structuredClone(request)),
+    addEventListener: (_: string, listener: typeof receive) => {
+      receive = listener
+    },
+  }
+  client = new LabClient(port)
+  player = new LessonPlayer(client, {
+    isCalm: () => isCalm,
+    onDone: (...step: unknown[]) => done.push(step),
+  })
+}
+
+/** Answers until the page asks for nothing more. */
+function settle(): void {
+  for (let request = requests.shift(); request !== undefined; request = requests.shift()) {
+    const answered = answerRequest(lab, request)
+    lab = answered.lab
+    receive({ data: structuredClone(answered.answer) })
+  }
+}
+
+/** Draws frames until the run stands still. */
+function playOn(): void {
+  settle()
+  while (client.isPlaying.value) {
+    clock += 100
+    client.frame(clock)
+    settle()
+  }
+}
+
+function begin(at = 0): void {
+  player.begin('leaders', lesson, at)
+  settle()
+}
+
+const now = (): number => client.view.value?.now ?? expect.fail('there is no view')
+
+beforeEach(() => start())
+
+describe('a step to see', () => {
+  it('plays from its beginning to its end, at its speed', () => {
+    begin()
+    expect([now(), player.phase.value, client.isPlaying.value, client.speed.value]).toEqual([
+      300,
+      'running',
+      true,
+      0.5,
+    ])
+    playOn()
+    expect([now(), player.phase.value, done]).toEqual([1200, 'done', [['leaders', 0, false]]])
+  })
+
+  it('is skipped to its end, and then the next one begins', () => {
+    begin()
+    player.next()
+    settle()
+    expect([now(), player.at.value, player.phase.value]).toEqual([1200, 0, 'done'])
+    player.next()
+    settle()
+    expect([now(), player.at.value, player.phase.value]).toEqual([1200, 1, 'asked'])
+  })
+
+  it('is shown at its end to a user who wants no motion', () => {
+    start(true)
+    begin()
+    expect([now(), player.phase.value, client.isPlaying.value]).toEqual([1200, 'done', false])
+  })
+})
+
+describe('a question', () => {
+  beforeEach(() => begin(1))
+
+  it('waits for a prediction', () => {
+    expect([now(), player.phase.value, player.canContinue.value]).toEqual([1200, 'asked', false])
+    expect(client.isPlaying.value).toBe(false)
+  })
+
+  it('is answered by the run, not before the run has got there', () => {
+    player.predict(0)
+    expect(player.phase.value).toBe('running')
+    playOn()
+    expect([now(), player.phase.value, player.predicted.value, player.right.value]).toEqual([
+      3500,
+      'done',
+      0,
+      [1],
+    ])
+    expect(done).toEqual([['leaders', 1, false]])
+  })
+
+  it('takes one prediction, and keeps it until it is asked again', () => {
+    player.predict(0)
+    player.predict(1)
+    playOn()
+    player.back()
+    settle()
+    player.goTo(1)
+    settle()
+    expect([now(), player.phase.value, player.predicted.value]).toEqual([3500, 'done', 0])
+    player.again()
+    settle()
+    expect([now(), player.phase.value, player.predicted.value]).toEqual([1200, 'asked', undefined])
+  })
+})
+
+describe('a task', () => {
+  beforeEach(() => begin(2))
+
+  it('begins without what comes later in the run of the lesson', () => {
+    expect([now(), player.phase.value, client.link.value]).toEqual([1900, 'asked', 'seed=1'])
+    expect([player.reached.value, player.canContinue.value]).toEqual([[true, false], false])
+  })
+
+  it('lets time pass after an action, and is done when its goal holds', () => {
+    client.act(deafLine('n1', 'out', 3000))
+    playOn()
+    expect(player.phase.value).toBe('done')
+    expect(now()).toBeGreaterThan(3408)
+    expect(now()).toBeLessThan(3700)
+    expect([player.isAway.value, player.isEnd.value, done]).toEqual([false, true, [['leaders', 2, true]]])
+  })
+
+  it('shows its solution', () => {
+    player.solve()
+    playOn()
+    expect([player.phase.value, player.reached.value]).toEqual(['done', [true, true]])
+  })
+})
+
+describe('the run of a lesson', () => {
+  it('is left by an action, and found again', () => {
+    begin(1)
+    expect([player.isAway.value, player.address.value]).toEqual([false, 'lesson=leaders,step=2'])
+    client.act(cutOffLine('n2', 500))
+    settle()
+    expect([player.isAway.value, player.address.value]).toEqual([true, undefined])
+    player.again()
+    settle()
+    expect([now(), player.phase.value, player.isAway.value]).toEqual([1200, 'asked', false])
+  })
+
+  it('stays when the user leaves the lesson', () => {
+    begin(1)
+    player.free()
+    client.goTo(4000)
+    settle()
+    expect([now(), player.phase.value, player.isAway.value, done]).toEqual([4000, 'asked', true, []])
+    player.close()
+    expect([client.link.value, player.address.value]).toEqual([lesson.steps[0]?.run, undefined])
+  })
+})
+
+it('reads the file of a lesson, or says what is wrong with it', () => {
+  const read: unknown[] = []
+  client.readLesson(TEXT, (found) => read.push(found))
+  client.readLesson(TEXT.replace('"see"', '"look"'), (found) => read.push(found))
+  settle()
+  expect(read).toEqual([
+    { ...lesson },
+    { refusal: 'step 1: kind: expected see, predict or break, found look' },
+  ])
+})

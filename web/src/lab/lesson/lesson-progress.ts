@@ -1,0 +1,39 @@
+// How far the user is in each lesson. It stays in the browser, if that keeps anything.
+
+import { signal } from '@preact/signals'
+
+const KEY = 'quorate.lessons'
+
+interface Progress {
+  /** The step to continue with, from 0 on. */
+  readonly step: number
+  readonly isDone: boolean
+}
+
+export const progress = signal<Readonly<Record<string, Progress>>>(stored())
+
+function stored(): Readonly<Record<string, Progress>> {
+  try {
+    const value: unknown = JSON.parse(localStorage.getItem(KEY) ?? '{}')
+    if (typeof value !== 'object' || value === null) return {}
+    return Object.fromEntries(
+      Object.entries(value).map(([name, { step, isDone }]) => [
+        name,
+        { step: Number.isSafeInteger(step) ? Number(step) : 0, isDone: isDone === true },
+      ]),
+    )
+  } catch {
+    return {}
+  }
+}
+
+/** This step of the lesson has been done. */
+export function stepDone(name: string, step: number, isLast: boolean): void {
+  const isDone = isLast || progress.peek()[name]?.isDone === true
+  progress.value = { ...progress.peek(), [name]: { step: isLast ? 0 : step + 1, isDone } }
+  try {
+    localStorage.setItem(KEY, JSON.stringify(progress.peek()))
+  } catch {
+    // It is known until the page is closed.
+  }
+}
