@@ -6,6 +6,8 @@ export interface Caption {
   readonly text: string
   /** Where the rule stands: a section of the paper or of the thesis. */
   readonly source: string
+  /** It follows from what was said before, or something that is said later says more. */
+  readonly isMinor?: boolean
 }
 
 /** `node` has decided; `nameOf` finds the name of another replica. */
@@ -26,6 +28,8 @@ export function captionOf(
             ? `${node} would vote for ${nameOf(candidate)} in term ${term}.`
             : `${node} votes for ${nameOf(candidate)} in term ${term}.`,
           source: preVote ? 'thesis §9.6' : 'paper §5.2',
+          // The campaign is said before, and its result after.
+          isMinor: true,
         }
       const { why, source } = refusalWords(refusal, nameOf, node)
       return { text: `${node} refuses ${nameOf(candidate)} its ${vote} for term ${term}: ${why}.`, source }
@@ -39,6 +43,23 @@ export function captionOf(
       return {
         text: `${node} ignores ${article(decision.type)} of ${nameOf(decision.from)}: term ${decision.term} is over.`,
         source: 'paper §5.1',
+      }
+    case 'newer-term': {
+      const { from, type, term } = decision
+      return {
+        text: `${node} takes over term ${term} from the ${named(type)} of ${nameOf(from)}: it is newer than its own.`,
+        source: 'paper §5.1',
+        isMinor: true,
+      }
+    }
+    case 'election-lost': {
+      const what = decision.preVote ? 'the pre-vote' : `the election of term ${decision.term}`
+      return { text: `${node} has lost ${what}: a majority refuses.`, source: 'paper §5.2' }
+    }
+    case 'quorum-lost':
+      return {
+        text: `${node} no longer leads term ${decision.term}: it has had no contact to a majority for ${inSeconds(decision.silentMs)}, so others may have a leader.`,
+        source: 'thesis §6.2',
       }
     case 'append-rejected': {
       const { leader, previous, own } = decision
@@ -118,7 +139,10 @@ function refusalWords(
 const ended = ({ index, term }: LogEnd): string =>
   index === 0 ? 'nothing' : `entry ${index} of term ${term}`
 
-const article = (type: string): string => `${/^[aeiou]/.test(type) ? 'an' : 'a'} ${type.replaceAll('-', ' ')}`
+const named = (type: string): string => type.replaceAll('-', ' ')
+const article = (type: string): string => `${/^[aeiou]/.test(type) ? 'an' : 'a'} ${named(type)}`
 
-const listed = (names: readonly string[]): string =>
+export const inSeconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`
+
+export const listed = (names: readonly string[]): string =>
   names.length < 2 ? names.join() : `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`

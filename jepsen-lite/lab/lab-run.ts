@@ -1,21 +1,25 @@
 // One run of a schedule that stands still between two events, and what it shows.
 
-import { asReplicaId, type Configuration, type ReplicaId } from '../../src/raft/index.ts'
+import { asReplicaId, type Configuration, type Decision, type ReplicaId } from '../../src/raft/index.ts'
 import type { SimFault } from '../sim/faults/fault-kinds.ts'
+import type { LastingFault } from '../sim/faults/injector.ts'
 import { type BrokenRead, RuleViolation } from '../sim/oracle/violation.ts'
 import { Run } from '../sim/run.ts'
 import { OP_KINDS, RIGHTS_OPS, type Schedule, type ScheduledOp } from '../sim/schedule/schedule.ts'
+import type { SimEvent } from '../sim/sim-event.ts'
 import type { Machine, Process } from '../sim/world/process.ts'
 import type { HistoryEvent } from '../workload/history.ts'
-import { captionOf } from './captions.ts'
+import { type Caption, captionOf } from './captions.ts'
 import { DiagramRecord } from './diagram-record.ts'
 import { entryLabel } from './entry-label.ts'
+import { activeText, eventCaption } from './event-captions.ts'
 import type { ViewPart } from './fold-views.ts'
 import { LiveVerdict } from './live-verdict.ts'
 import { messageLabel } from './message-label.ts'
 import { operationViews } from './operation-views.ts'
 import { storesView } from './store-views.ts'
 import {
+  type FaultView,
   type LabView,
   type LinkView,
   LOST_SHOWN_MS,
@@ -57,20 +61,19 @@ export class LabRun {
   #visible = 0
 
   constructor(schedule: Schedule) {
-    this.#run = new Run(schedule, ({ atMs, node, what }) =>
-      this.#note({ at: atMs, node, text: this.#withNames(what), source: undefined }),
-    )
+    this.#run = new Run(schedule, ({ node, event }) => this.#happened(node, event))
     const { network, machines } = this.#run.cluster
     this.#diagram = new DiagramRecord(
       machines.map(({ name }) => name),
       (name) => stateOf(machines.find((machine) => machine.name === name)),
     )
     this.#run.cluster.onDecision = ({ name }, decision) => {
-      const { text, source } = captionOf(name, decision, (id) => this.#nameOf(id))
-      this.#diagram.decided(name, decision, this.now, text)
+      const caption = captionOf(name, decision, (id) => this.#nameOf(id))
+      this.#diagram.decided(name, decision, this.now, caption.text)
       // A leader that waits for an entry of its term says so with each acknowledgement.
-      if (this.#notes.findLast(({ node }) => node === name)?.text === text) return
-      this.#note({ at: this.now, node: name, text, source })
+      if (this.#notes.findLast(({ node }) => node === name)?.text === caption.text) return
+      this.#diagram.noted(name, this.now)
+      this.#note(name, decision.kind, caption)
     }
     network.observer = {
       sent: (from, to, message, number, arrivesAt) => {
@@ -121,11 +124,6 @@ export class LabRun {
     return this.#lost.filter(({ lostAt }) => lostAt > this.now - LOST_SHOWN_MS)
   }
 
-  /** Notes have ids of replicas. */
-  #withNames(text: string): string {
-    return text.replace(/\bleader (\d+)/, (_, id: string) => `leader ${this.#nameOf(id)}`)
-  }
-
   get now(): number {
     return this.#run.cluster.time.now
   }
@@ -172,10 +170,25 @@ export class LabRun {
     return replicas.get(asReplicaId(id ?? '0'))?.name ?? 'another replica'
   }
 
-  #note(note: NoteView): void {
+  #happened(node: string | undefined, event: SimEvent): void {
+    if (node !== undefined) this.#diagram.noted(node, this.now)
+    if (event.kind === 'connection') return
     this.#visible++
-    if (note.node !== undefined) this.#diagram.noted(note.node, note.at)
-    this.#notes.push(note)
+    const last = this.#notes.at(-1)
+    // The decision of the core says the same, and why.
+    if (event.kind === 'role' && last?.node === node && last?.at === this.now && last.source !== undefined)
+      return
+    const caption = eventCaption(node ?? '', event, (id) => this.#nameOf(id))
+    if (caption !== undefined) this.#note(node, event.kind, caption)
+  }
+
+  #note(
+    node: string | undefined,
+    kind: Decision['kind'] | SimEvent['kind'],
+    { text, source, isMinor = false }: Omit<Caption, 'source'> & Partial<Caption>,
+  ): void {
+    this.#visible++
+    this.#notes.push({ at: this.now, node, kind, text, source, isMinor })
     if (this.#notes.length > 2 * SHOWN.notes) this.#notes.splice(0, SHOWN.notes)
   }
 
@@ -190,9 +203,7 @@ export class LabRun {
       messages: [...this.#messages.values()].flat(),
       lost: this.#recentlyLost,
       cuts: this.#cuts(),
-      faults: this.#run.faults.lasting.map(({ fault: { kind, ...fields }, machines, until }) => ({
-        ...{ kind, fields, until, nodes: machines.map(({ name }) => name) },
-      })),
+      faults: this.#run.faults.lasting.map(faultView),
       operations: this.#operationViews(history),
       notes: this.#notes.slice(-SHOWN.notes),
       violation: this.#violation,
@@ -290,6 +301,12 @@ function stateOf(machine: Machine | undefined): string {
   if (process === undefined) return 'down'
   if (process.driver === undefined) return 'opening'
   return process.paused ? 'paused' : process.role
+}
+
+function faultView({ fault, machines, until }: LastingFault): FaultView {
+  const { kind, ...fields } = fault
+  const nodes = machines.map(({ name }) => name)
+  return { kind, fields, nodes, until, text: activeText(fault, nodes) }
 }
 
 function membership(configuration: Configuration | undefined, id: ReplicaId): MachineView['member'] {

@@ -80,6 +80,8 @@ export interface FaultView {
   readonly nodes: readonly string[]
   /** Its fields in a schedule. */
   readonly fields: Readonly<Record<string, unknown>>
+  /** `n1 is cut off`. */
+  readonly text: string
   /** When it ends by itself. */
   readonly until: number
 }
@@ -98,13 +100,17 @@ export interface OperationView {
   readonly answer: string
 }
 
-/** Something that happened, in words. */
+/** A sentence about something that happened. */
 export interface NoteView {
   readonly at: number
   readonly node: string | undefined
+  /** That of the core's decision (src/raft/types.ts), or of the simulator's event (jepsen-lite/sim/sim-event.ts). */
+  readonly kind: string
   readonly text: string
   /** A decision of a core: the section of the paper or the thesis with its rule. */
   readonly source: string | undefined
+  /** It follows from other notes. The caption has it only where there is nothing else. */
+  readonly isMinor: boolean
 }
 
 export interface LabView {

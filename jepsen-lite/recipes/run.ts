@@ -250,7 +250,7 @@ class RecipeProcesses {
       })
     }
     this.#recorder.note(`clients ${kind}`, { clients: host.name, ms })
-    this.#run.cluster.say(undefined, `the clients ${host.name}: ${kind} for ${ms} ms`)
+    this.#run.cluster.say(undefined, { kind: 'client-fault', clients: host.name, fault: kind, ms })
     return true
   }
 

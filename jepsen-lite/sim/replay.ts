@@ -2,6 +2,7 @@
 
 import type { EventObserver, RunResult } from './run.ts'
 import type { Schedule } from './schedule/schedule.ts'
+import { formatEvent } from './sim-event.ts'
 import type { SimCluster } from './world/cluster.ts'
 
 const COLUMN = 15
@@ -22,7 +23,9 @@ export async function replay(
   const names = Array.from({ length: nodes + spares }, (_, at) => `n${at + 1}`)
   print(`${'ms'.padStart(10)}  ${names.map((name) => name.padEnd(COLUMN)).join(' ')} event`)
   print(`${''.padStart(10)}  ${names.map(() => 'term commit/app'.padEnd(COLUMN)).join(' ')}`)
-  const watch: EventObserver = ({ atMs, node, what, cluster }) => {
+  const watch: EventObserver = ({ atMs, node, event, cluster }) => {
+    const what = formatEvent(event)
+    if (what === undefined) return
     const who = node === undefined ? '' : `${node} `
     print(`${atMs.toFixed(1).padStart(10)}  ${columns(cluster)} ${who}${what}`)
   }

@@ -13,8 +13,8 @@ import { watchLists } from './liveness/quiescence.ts'
 import { judgeStore } from './oracle/store-verdict.ts'
 import { RuleViolation } from './oracle/violation.ts'
 import { RIGHTS_OPS, type Schedule, type ScheduledOp, STORE_OPS } from './schedule/schedule.ts'
+import type { SimEvent } from './sim-event.ts'
 import { SimCluster } from './world/cluster.ts'
-import type { Process } from './world/process.ts'
 import { IO } from './world/time.ts'
 
 /** Limit of the operations, and of the faults, of a schedule. */
@@ -41,11 +41,11 @@ export interface RunResult {
   readonly transactions: readonly HistoryEvent[]
 }
 
-/** Called after each event that is worth printing; used by a replay. */
+/** Called after each event that is worth noting; used by a replay. */
 export type EventObserver = (event: {
   readonly atMs: number
   readonly node: string | undefined
-  readonly what: string
+  readonly event: SimEvent
   readonly cluster: SimCluster
 }) => void
 
@@ -106,10 +106,8 @@ export class Run {
       rule,
     )
     const { time, probeCoverage } = cluster
-    if (watch !== undefined) {
-      cluster.onSay = (process: Process | undefined, what: string) =>
-        watch({ atMs: time.now, node: process?.name, what, cluster })
-    }
+    if (watch !== undefined)
+      cluster.onSay = (process, event) => watch({ atMs: time.now, node: process?.name, event, cluster })
     this.cluster = cluster
     this.usesStore = usesStore
     this.clients = new Clients(cluster, cluster.recorder, config.clients, usesStore)
@@ -192,7 +190,7 @@ export class Run {
     if (model.forgotten > 0) probeCoverage.hit('session forgotten')
     if (rollbacks.isOver) probeCoverage.hit('replica put back to an earlier state was accepted')
     const violation = rollbacks.isOver ? undefined : invariants.violation
-    if (violation !== undefined) cluster.say(undefined, `VIOLATION ${violation.message}`)
+    if (violation !== undefined) cluster.say(undefined, { kind: 'violation', message: violation.message })
     return {
       violation:
         violation === undefined

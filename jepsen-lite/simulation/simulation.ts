@@ -16,6 +16,7 @@ import { simulateClock } from '../history/clock.ts'
 import { RecordedHistory } from '../history/recorded-history.ts'
 import type { SimConfig } from '../sim/schedule/config.ts'
 import { DRAW } from '../sim/schedule/random-purposes.ts'
+import { formatEvent } from '../sim/sim-event.ts'
 import { SimCluster } from '../sim/world/cluster.ts'
 import { usualLimits } from '../sim/world/node-limits.ts'
 import { IO } from '../sim/world/time.ts'
@@ -186,7 +187,10 @@ export class Simulation implements World {
       this.#notes.state(process.closing || process.ended ? 'ended' : 'kill', process.name)
       this.#network.gone(process)
     }
-    this.#sim.onSay = (process, what) => this.#observe(process?.name ?? 'nodes', what, /\bpeer\b/.test(what))
+    this.#sim.onSay = (process, event) => {
+      const what = formatEvent(event)
+      if (what !== undefined) this.#observe(process?.name ?? 'nodes', what, /\bpeer\b/.test(what))
+    }
     this.cluster = new Nodes(this.#sim, {
       faults: this.#notes,
       promise: () => this.#promise(),

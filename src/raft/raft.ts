@@ -544,11 +544,9 @@ export class Raft {
       id === this.id ? this.#now : Math.max(lead.progress.get(id)?.lastContactAt ?? 0, lead.electedAt),
     )
     if (this.#now - quorumContactAt >= electionMaxMs) {
-      this.#becomeFollower(
-        this.#term,
-        undefined,
-        `no quorum for ${Math.round(this.#now - quorumContactAt)} ms`,
-      )
+      const silentMs = Math.round(this.#now - quorumContactAt)
+      this.#onDecision?.({ kind: 'quorum-lost', term: this.#term, silentMs })
+      this.#becomeFollower(this.#term, undefined, `no quorum for ${silentMs} ms`)
       return
     }
     this.#replication.abandonLateSnapshots(lead)
@@ -654,7 +652,9 @@ export class Raft {
         this.#becomeFollower(message.term, message.from, `message from the leader of term ${message.term}`)
         return true
     }
-    this.#becomeFollower(message.term, undefined, `message of term ${message.term}`)
+    const { from, type, term } = message
+    this.#onDecision?.({ kind: 'newer-term', from, type, term })
+    this.#becomeFollower(term, undefined, `message of term ${term}`)
     return true
   }
 
@@ -863,7 +863,9 @@ export class Raft {
       if (this.#role === 'candidate') this.#becomeLeader()
       else this.#startElection(false)
     } else if (result === 'lost') {
-      const what = this.#role === 'candidate' ? 'election' : 'pre-vote'
+      const preVote = this.#role !== 'candidate'
+      const what = preVote ? 'pre-vote' : 'election'
+      this.#onDecision?.({ kind: 'election-lost', term: this.#term, preVote })
       this.#becomeFollower(this.#term, undefined, `lost the ${what}`)
       this.#armElection(this.#timing.failoverDelayMaxMs)
     }

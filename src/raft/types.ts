@@ -571,6 +571,17 @@ export type Decision =
       readonly type: Message['type']
       readonly term: Term
     }
+  /** Takes over the newer term of a message (paper §5.1). */
+  | {
+      readonly kind: 'newer-term'
+      readonly from: ReplicaId
+      readonly type: Message['type']
+      readonly term: Term
+    }
+  /** Ends a campaign: a majority has refused its votes, or its pre-votes (paper §5.2). */
+  | { readonly kind: 'election-lost'; readonly term: Term; readonly preVote: boolean }
+  /** As leader: has had no contact to a majority for this long, and leads no longer (thesis §6.2). */
+  | { readonly kind: 'quorum-lost'; readonly term: Term; readonly silentMs: number }
   /**
    * Rejects an append, because its log has another entry, or none, before the new ones (paper §5.3). `own`: the term of
    * its entry there.

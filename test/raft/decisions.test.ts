@@ -57,6 +57,12 @@ test('a message of an older term is ignored', () => {
   expect(bench.decisions).toEqual([{ kind: 'old-term', from: id(2), type: 'append', term: 2 }])
 })
 
+test('a message of a newer term is obeyed', () => {
+  const bench = new Bench({ term: 3 })
+  bench.receive(voteRequest(2, 5, [0, 0]))
+  expect(bench.decisions[0]).toEqual({ kind: 'newer-term', from: id(2), type: 'vote-request', term: 5 })
+})
+
 test('an append is rejected where the logs differ, or where this log has nothing', () => {
   const bench = new Bench({ terms: [1, 1, 2] })
   bench.receive(append(2, 4, [3, 3], [4]))

@@ -784,7 +784,7 @@ export class Clients {
     unanswered: () => void = () => {},
   ): OpenRequest {
     client.busy = true
-    this.#world.say(process, () => `gets from ${client.name}: ${JSON.stringify(operations)}`)
+    this.#world.say(process, { kind: 'request', client: client.name, operations })
     const ids = operations.map((operation, at) =>
       this.#recorder.invoke(at === 0 ? client.name : `${client.name}+${at}`, process.name, operation),
     )
@@ -844,7 +844,7 @@ export class Clients {
   #endAnswered(open: OpenRequest, ...results: readonly (Seen | string)[]): void {
     if (!this.#end(open)) return
     this.ok++
-    this.#world.say(open.process, () => `answers ${open.client.name}: ${JSON.stringify(results)}`)
+    this.#world.say(open.process, { kind: 'answer', client: open.client.name, results })
     for (const [at, id] of open.ids.entries()) {
       const result = results[at]
       if (typeof result === 'string') this.#recorder.fail(id, result)
@@ -855,7 +855,7 @@ export class Clients {
   #endRefused(open: OpenRequest, why: string): void {
     if (!this.#end(open)) return
     this.failed++
-    this.#world.say(open.process, `refuses ${open.client.name}: ${why}`)
+    this.#world.say(open.process, { kind: 'refusal', client: open.client.name, why })
     for (const id of open.ids) this.#recorder.fail(id, why)
     open.unanswered()
   }
@@ -863,7 +863,7 @@ export class Clients {
   #endUnknown(open: OpenRequest, why: string): void {
     if (!this.#end(open)) return
     this.unknown++
-    this.#world.say(open.process, `leaves ${open.client.name} in doubt: ${why}`)
+    this.#world.say(open.process, { kind: 'unknown-outcome', client: open.client.name, why })
     for (const id of open.ids) this.#recorder.unknown(id, why)
     open.unanswered()
   }

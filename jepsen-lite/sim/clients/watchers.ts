@@ -332,7 +332,7 @@ class Connection implements WatchSink, WatchRecord {
       throw new RuleViolation('WATCH-3', `${this.name} receives ${message.kind} after its end`)
     if (this.#isClosed) return
     this.messages.push(message)
-    this.#world.say(this.process, () => `tells ${this.name}: ${JSON.stringify(message)}`)
+    this.#world.say(this.process, { kind: 'watch-message', watcher: this.name, message })
   }
 
   // ---- what the client does

@@ -76,7 +76,7 @@ export class Faults {
   }
 
   /** Returns whether there was a machine to strike. */
-  inject<Kind extends SimFaultKind>(fault: FaultAction<Kind>, about?: About): boolean {
+  inject<Kind extends SimFaultKind>(fault: FaultAction & FaultAction<Kind>, about?: About): boolean {
     if (this.#injector.over) return false
     const injection: Injection<Kind> = INJECTIONS[fault.kind]
     const strike = injection(this.#injector, fault, about)
@@ -86,7 +86,7 @@ export class Faults {
     const { kind, ...details } = fault
     cluster.coverage.recordFault(kind, strike.machines, about?.faults ?? [])
     about?.faults.push(kind)
-    cluster.say(undefined, () => `fault ${kind}: ${nodes.join(' ')} ${JSON.stringify(details)}`)
+    cluster.say(undefined, { kind: 'fault', fault, nodes })
     cluster.recorder.note('inject', { fault: kind, id: this.#injected++, nodes, details })
     this.#injector.striking = { fault, machines: strike.machines }
     strike.begin()

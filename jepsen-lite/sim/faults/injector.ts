@@ -23,7 +23,7 @@ export type Injection<Kind extends SimFaultKind> = (
 
 /** A fault that lasts. */
 export interface LastingFault {
-  readonly fault: { readonly kind: SimFaultKind }
+  readonly fault: FaultAction
   readonly machines: readonly Machine[]
   /** When it ends by itself. */
   readonly until: number
@@ -66,8 +66,7 @@ export class Injector {
   /** The faults that last, the oldest first. */
   get lasting(): LastingFault[] {
     const { now } = this.cluster.time
-    for (const lasting of this.#lasting) if (lasting.until <= now) this.#lasting.delete(lasting)
-    return [...this.#lasting]
+    return [...this.#lasting].filter(({ until }) => until > now)
   }
 
   /**
@@ -77,15 +76,25 @@ export class Injector {
   lasts(ms: number, end: () => void, striking = this.striking): () => void {
     this.striking = undefined
     if (striking === undefined) return () => {}
+    const { time } = this.cluster
     const lasting = {
       ...striking,
-      until: this.cluster.time.now + ms,
+      until: time.now + ms,
       end: () => {
-        if (this.#lasting.delete(lasting)) end()
+        if (this.#ended(lasting)) end()
       },
     }
+    for (const other of this.#lasting) if (other.until < time.now) this.#lasting.delete(other)
     this.#lasting.add(lasting)
-    return () => void this.#lasting.delete(lasting)
+    return () => void this.#ended(lasting)
+  }
+
+  #ended(lasting: LastingFault): boolean {
+    if (!this.#lasting.delete(lasting)) return false
+    const { fault, machines } = lasting
+    const nodes = machines.map(({ name }) => name)
+    this.cluster.say(undefined, { kind: 'fault-ended', fault, nodes })
+    return true
   }
 
   /** Ends all active faults now. */

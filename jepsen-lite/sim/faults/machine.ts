@@ -128,11 +128,11 @@ export const pause: Injection<'pause'> = (injector, { kind, target, ms }, about)
     if (process?.serving === undefined) return
     injector.tookEffect(kind)
     process.pause()
-    cluster.say(process, 'is stopped')
+    cluster.say(process, { kind: 'paused' })
     injector.until(ms, () => {
       process.resume()
       if (!process.live) return
-      cluster.say(process, 'resumes')
+      cluster.say(process, { kind: 'resumed' })
     })
   })
 
@@ -140,10 +140,10 @@ export const slowApply: Injection<'slow-apply'> = (injector, { kind, target, ent
   injector.one(target, about, (machine) => {
     machine.applyMs = entryMs
     machine.applyUntil = Math.max(machine.applyUntil, injector.cluster.time.now + ms)
-    injector.lasts(ms, () => {
+    const ended = injector.lasts(ms, () => {
       machine.applyUntil = 0
     })
-    injector.while(kind, ms, () => machine.appliedSlowly)
+    injector.while(kind, ms, () => machine.appliedSlowly, ended)
   })
 
 export const wipe: Injection<'wipe'> = (injector, { kind, target }, about) =>
@@ -160,23 +160,23 @@ export const slowDisk: Injection<'slow-disk'> = (injector, { kind, target, facto
   injector.one(target, about, (machine) => {
     machine.slowFactor = factor
     machine.slowUntil = Math.max(machine.slowUntil, injector.cluster.time.now + ms)
-    injector.lasts(ms, () => {
+    const ended = injector.lasts(ms, () => {
       machine.slowUntil = 0
     })
-    injector.while(kind, ms, () => machine.writes)
+    injector.while(kind, ms, () => machine.writes, ended)
   })
 
 export const stallDisk: Injection<'stall-disk'> = (injector, { kind, target, ms }, about) =>
   injector.one(target, about, (machine) => {
     const { time } = injector.cluster
     machine.stalledUntil = Math.max(machine.stalledUntil, time.now + ms)
-    injector.lasts(ms, () => {
+    const ended = injector.lasts(ms, () => {
       machine.stalledUntil = 0
       const { process } = machine
       if (process !== undefined)
         time.reschedule(process, ({ detail, at }) => (detail === STALLED ? time.now : at))
     })
-    injector.while(kind, ms, () => machine.writes)
+    injector.while(kind, ms, () => machine.writes, ended)
   })
 
 export const failSync: Injection<'fail-sync'> = (injector, { kind, target, inFlight, ms }, about) =>

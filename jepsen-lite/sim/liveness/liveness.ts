@@ -53,7 +53,7 @@ export function converge(cluster: SimCluster, clients: Clients, store: StoreClie
     return
   }
   cluster.recorder.note('phase', { phase: 'heal', nodes: core.map(({ name }) => name) })
-  cluster.say(undefined, `liveness: ${core.map(({ name }) => name).join(' ')} must converge`)
+  cluster.say(undefined, { kind: 'liveness', nodes: core.map(({ name }) => name) })
   const { time, config } = cluster
   const outsiders = chooseOutsiders(cluster, configuration)
   freezeOthers(cluster, [...core, ...outsiders])

@@ -36,6 +36,7 @@ import { ProbeCoverage } from '../probe-coverage.ts'
 import type { SimConfig } from '../schedule/config.ts'
 import { DRAW } from '../schedule/random-purposes.ts'
 import { FOLLOWERS, type MachineTarget, ROLES } from '../schedule/shape.ts'
+import type { SimEvent } from '../sim-event.ts'
 import { Trace } from '../trace.ts'
 import type { WrongRuleName } from '../wrong-rules.ts'
 import type { InFlight, SimDisk } from './disk.ts'
@@ -89,7 +90,8 @@ export class SimCluster implements SimWorld {
   onEvent: ((event: Event) => void) | undefined
   /** Set it before the first event: cores get it when their processes begin. */
   onDecision: ((process: Process, decision: Decision) => void) | undefined
-  onSay: ((process: Process | undefined, what: string) => void) | undefined
+  /** Called with each event that is worth noting, and the process that it is about. */
+  onSay: ((process: Process | undefined, event: SimEvent) => void) | undefined
   /** Machines whose process dies in the middle of a turn. The crash is carried out right after the turn. */
   #dying: { readonly process: Process; readonly trigger: CrashTrigger }[] = []
   #downUntil: number[] = []
@@ -324,7 +326,7 @@ export class SimCluster implements SimWorld {
   end(machine: Machine, inFlight: InFlight, silent = false): void {
     const { process } = machine
     if (process === undefined) return
-    this.say(process, `dies, batch in flight ${inFlight}${silent ? ', without a word' : ''}`)
+    this.say(process, { kind: 'died', inFlight, silent })
     if (machine.disk.holds(STAGING_KEY)) this.probeCoverage.hit('snapshot staged when the process crashed')
     this.network.silentDeath = silent
     machine.kill(inFlight)
@@ -409,7 +411,7 @@ export class SimCluster implements SimWorld {
     if (raft.applied < raft.commit) probeCoverage.hit('process started with unapplied entries')
     if (raft.commit < raft.lastIndex) probeCoverage.hit('process started with an uncommitted tail')
     if (raft.leaderLeases.on) probeCoverage.hit('process started while leases are on')
-    this.say(process, `starts as replica ${process.id}, boot ${process.replica.boot}`)
+    this.say(process, { kind: 'started', replica: process.id, boot: process.replica.boot })
     this.recorder.note('start', { node: process.name })
     // The process may have found in its first step why its disk is in quarantine.
     if (machine.disk.quarantined !== undefined && !process.ended)
@@ -425,7 +427,7 @@ export class SimCluster implements SimWorld {
     process.ended = true
     if (process.dying) return
     const { probeCoverage } = this
-    this.say(process, `ends itself: ${reason}`)
+    this.say(process, { kind: 'ended', why: reason })
     // The owner abandons the handle. What was in flight reaches the disk or does not.
     const draw = bits(this.seed, DRAW.crash, machine.place, this.#draws++)
     const why = this.#judgeEnd(process, reason)
@@ -494,7 +496,7 @@ export class SimCluster implements SimWorld {
 
   refused(process: Process, error: Error): void {
     const { machine } = process
-    this.say(process, `does not open its disk: ${error.message}`)
+    this.say(process, { kind: 'not-opened', why: error.message })
     if (process.dying) return
     const isTooOld = this.#isTooOld(machine, error.message)
     const isInjected = /EIO|ENOSPC/.test(error.message)
@@ -559,7 +561,7 @@ export class SimCluster implements SimWorld {
       if (isVoter(configuration, process.id)) probeCoverage.hit('snapshot installed by a voter')
       if (isJoint(configuration)) probeCoverage.hit('snapshot installed while joint')
       if (leaderLeases.on) probeCoverage.hit('snapshot installed while leases are on')
-      this.say(process, `has installed a snapshot of ${snapshot.meta.index}`)
+      this.say(process, { kind: 'snapshot-installed', index: snapshot.meta.index })
       process.isStaging = false
       this.network.installed(process)
       this.triggers.met('installed', process)
@@ -576,7 +578,7 @@ export class SimCluster implements SimWorld {
   ): void {
     this.trace.mix(term)
     this.trace.text(role)
-    this.say(process, `${role} in term ${term}${leader === undefined ? '' : `, leader ${leader}`}: ${why}`)
+    this.say(process, { kind: 'role', role, term, leader, why })
     this.recorder.note('role', { node: process.name, role, term })
     const { probeCoverage, triggers } = this
     if (role === 'candidate' || role === 'pre-candidate') triggers.met(role, process)
@@ -617,8 +619,8 @@ export class SimCluster implements SimWorld {
     return this.network.isOfLeader(event, term)
   }
 
-  say(process: Process | undefined, what: string | (() => string)): void {
-    this.onSay?.(process, typeof what === 'string' ? what : what())
+  say(process: Process | undefined, event: SimEvent): void {
+    this.onSay?.(process, event)
   }
 
   // ---- what operators do
@@ -688,7 +690,7 @@ export class SimCluster implements SimWorld {
     // A replica that acknowledged something in this term was heard in it.
     const isLess = held.term < leader.term || (held.term === leader.term && held.terms.length <= match)
     if (match === 0 || !isLess) return false
-    this.say(machine.process, 'is put back to an earlier state of its disk')
+    this.say(machine.process, { kind: 'rolled-back' })
     this.end(machine, 'lost')
     machine.disk.become(disk)
     machine.suspect = true
@@ -704,7 +706,7 @@ export class SimCluster implements SimWorld {
     const machine = this.machines.find(({ replica }) => replica?.id === id)
     if (machine === undefined) return
     this.probeCoverage.hit('machine deleted once it was let go')
-    this.say(undefined, `${machine.name} is deleted`)
+    this.say(undefined, { kind: 'deleted', machine: machine.name })
     this.network.forget(machine.place)
     this.end(machine, 'lost')
     machine.retired = true

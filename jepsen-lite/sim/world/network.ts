@@ -313,7 +313,7 @@ export class SimNetwork implements Carrier {
         debug() {},
         warn() {},
         error() {},
-        info: (_fields, message) => this.#world.say(process, message),
+        info: (_fields, text) => this.#world.say(process, { kind: 'connection', text }),
       },
     })
     this.#hosts.set(process, host)

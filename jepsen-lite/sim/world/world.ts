@@ -4,6 +4,7 @@ import type { Message } from '../../../src/raft/index.ts'
 import type { StateCoverage } from '../coverage.ts'
 import type { Triggers } from '../faults/triggers.ts'
 import type { Rollbacks } from '../liveness/rollbacks.ts'
+import type { SimEvent } from '../sim-event.ts'
 import type { Trace } from '../trace.ts'
 import type { Environment, Machine, Process } from './process.ts'
 
@@ -17,6 +18,6 @@ export interface SimWorld extends Environment {
   leaving(process: Process, message: Message): void
   /** A message has arrived, and the process is about to read it. */
   messageReceived(process: Process, message: Message): void
-  /** Notes an event for the observer of a replay. A costly text is a function, called only if there is an observer. */
-  say(process: Process | undefined, what: string | (() => string)): void
+  /** Notes an event for an observer, and the process that it is about. */
+  say(process: Process | undefined, event: SimEvent): void
 }

@@ -38,9 +38,10 @@ interface Strike {
 /** The injections of faults of these kinds: when, at which machine, and for which trigger each had waited. */
 function strikes(schedule: Schedule, ...kinds: readonly string[]): readonly Strike[] {
   const seen: Strike[] = []
-  const { violation } = runFaults(schedule, ({ atMs, what }) => {
-    const [, kind = '', node = '', details = ''] = /^fault (\S+): (n\d)[^{]*(.*)$/.exec(what) ?? []
-    if (kinds.includes(kind)) seen.push({ kind, atMs, node, when: JSON.parse(details).when })
+  const { violation } = runFaults(schedule, ({ atMs, event }) => {
+    if (event.kind !== 'fault' || !kinds.includes(event.fault.kind)) return
+    const { fault, nodes } = event
+    seen.push({ kind: fault.kind, atMs, node: nodes[0] ?? '', when: fault.when })
   })
   expect(violation).toBeUndefined()
   return seen
@@ -144,13 +145,14 @@ test('a cut ends with the trigger that it lasts until', () => {
   const followsAgain = (fault: SimFault): boolean => {
     let isBack = false
     let old: string | undefined
-    const { violation } = runFaults(calm([fault]), ({ atMs, node, what }) => {
-      old ??= /^fault half-deaf: (n\d)/.exec(what)?.[1]
+    const { violation } = runFaults(calm([fault]), ({ atMs, node, event }) => {
+      if (event.kind === 'fault' && event.fault.kind === 'half-deaf') old ??= event.nodes[0]
       isBack ||=
         old !== undefined &&
         node === old &&
         atMs < WRITES_END_MS &&
-        /message from the leader of term/.test(what)
+        event.kind === 'role' &&
+        /message from the leader of term/.test(event.why)
     })
     expect([violation, old]).toEqual([undefined, expect.any(String)])
     return isBack
@@ -167,8 +169,8 @@ test('bare majorities shift: each shares members with the one before it', () => 
   const schedule = calm(turns, 8000)
   const majorities: string[][] = []
   // With the end of the faults, when the last one is counted.
-  const { violation, ok, faults } = runSchedule(schedule, ({ what, cluster }) => {
-    if (!what.startsWith('fault shifting-majority')) return
+  const { violation, ok, faults } = runSchedule(schedule, ({ event, cluster }) => {
+    if (event.kind !== 'fault' || event.fault.kind !== 'shifting-majority') return
     const { machines, network, time } = cluster
     time.push(time.now + 1, 1, undefined, () => {
       const processes = machines.flatMap(({ process }) => (process === undefined ? [] : [process]))

@@ -2,7 +2,7 @@
 
 import { Mark } from '../design/mark.tsx'
 import './caption.css'
-import { caption, client, faults, nodes, sentences } from './lab-state.ts'
+import { caption, client, faults, nodes, notes } from './lab-state.ts'
 
 const SHOWN = 8
 
@@ -45,7 +45,7 @@ const beginning = (count: number, now: number | undefined): string =>
     : `${COUNTS[count] ?? `${count} nodes`}, and no leader yet. The arc around each is its election timer.`
 
 export function Happened() {
-  const shown = sentences.value.toReversed().slice(0, SHOWN)
+  const shown = notes.value.toReversed().slice(0, SHOWN)
   return (
     <ol class="happened" aria-label="What happened, the newest first">
       {shown.map(({ at, text, source, isMinor }, number) => (

@@ -5,7 +5,6 @@ import type { LinkView, MachineView, MessageView } from '../../../jepsen-lite/la
 import { LabClient, type LabPort } from './lab-client.ts'
 import { cutOffLine, freeClient, writeLine } from './line-texts.ts'
 import { shownNodes } from './ring-layout.ts'
-import { activeFaults, captionOf, sentencesOf } from './sentences.ts'
 import { sharedParts } from './shared-parts.ts'
 
 export const isCalm = (): boolean => matchMedia('(prefers-reduced-motion: reduce)').matches
@@ -28,10 +27,10 @@ export const spares = computed(() => allNodes.value.filter((node) => !nodes.valu
 export const messages = computed<readonly MessageView[]>(() => client.view.value?.messages ?? NONE)
 export const cuts = computed<readonly LinkView[]>(() => client.view.value?.cuts ?? NONE)
 export const operations = computed(() => client.view.value?.operations ?? NONE)
-const notes = computed(() => client.view.value?.notes ?? NONE)
-export const sentences = computed(() => sentencesOf(notes.value))
-export const caption = computed(() => captionOf(sentences.value))
-export const faults = computed(() => activeFaults(notes.value, client.view.value?.now ?? 0))
+export const notes = computed(() => client.view.value?.notes ?? NONE)
+/** The newest note that says more than the ones before it. */
+export const caption = computed(() => notes.value.findLast(({ isMinor }) => !isMinor) ?? notes.value.at(-1))
+export const faults = computed(() => client.view.value?.faults ?? NONE)
 
 /** The leader of the highest term that runs. */
 export const leader = computed(() => leaderOf(nodes.value))

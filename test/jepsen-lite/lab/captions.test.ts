@@ -1,0 +1,153 @@
+// Notes of a run: what happened, as a sentence without the words of the simulator, and the faults that last.
+
+import { describe, expect, it, test } from 'vitest'
+import { eventCaption } from '../../../jepsen-lite/lab/event-captions.ts'
+import { Lab, labSchedule, parseNewLine } from '../../../jepsen-lite/lab/index.ts'
+import { generate } from '../../../jepsen-lite/sim/index.ts'
+import type { SimEvent } from '../../../jepsen-lite/sim/sim-event.ts'
+import { asReplicaId } from '../../../src/raft/index.ts'
+
+const CUT = 'stalls=false,refuses=false,breaks=false'
+
+/** A run in which the leader n5 is cut off after a write, and another node leads. */
+function played(): Lab {
+  const lab = new Lab(labSchedule(7))
+  const act = (line: string): void => void lab.add(parseNewLine(line))
+  lab.runTo(4000)
+  act('put,client=0,node=leader,key=0,x=41')
+  lab.runTo(4600)
+  act(`isolate,target=leader,ms=5000,${CUT}`)
+  act('stale,client=1,node=1,key=0,x=41')
+  lab.runTo(8000)
+  act('crash,target=2,point=now,skip=0,inFlight=lost,silent=false,ms=500')
+  act('transfer,target=leader,to=1')
+  return lab
+}
+
+describe('the notes of a run', () => {
+  it('are sentences without the words of the simulator', () => {
+    const lab = played()
+    lab.runTo(10_000)
+    const { notes } = lab.view()
+    expect(notes.length).toBeGreaterThan(10)
+    for (const { text } of notes) {
+      expect(text).toMatch(/^([nc]\d|The|What|A|Entry) ?/)
+      expect(text).toMatch(/\.$/)
+      expect(text).not.toMatch(/[{}"]|replica \d|undefined|NaN/)
+    }
+  })
+
+  it('tell the story', () => {
+    const lab = played()
+    lab.runTo(10_000)
+    const story = lab.view().notes.flatMap(({ kind, text, isMinor }) => (isMinor ? [] : [`${kind}: ${text}`]))
+    expect(story).toEqual(
+      expect.arrayContaining([
+        'request: c1 asks n5 to write c1.0 to k0.',
+        'answer: n5 answers c1: written, at revision 2.',
+        'fault: n5 is cut off from all others for 5.0 s.',
+        'campaign: n4 requests votes for term 3: a majority would elect it.',
+        'elected: n4 leads term 3: the votes of n4, n2 and n1 are a majority.',
+        'quorum-lost: n5 no longer leads term 2: it has had no contact to a majority for 2.0 s, so others may have a leader.',
+        'fault: n3 is killed. It starts again after 0.5 s.',
+        'started: n3 starts again, with what its disk has.',
+        'campaign: n2 requests votes for term 4: the leader hands over.',
+        'fault-ended: n5 is connected to all others again.',
+      ]),
+    )
+    // The decision of the core has said so.
+    expect(story.filter((text) => text.startsWith('role'))).toEqual([])
+  })
+
+  it('name the leader that a node follows', () => {
+    const lab = new Lab(labSchedule(7))
+    lab.runTo(4000)
+    const { nodes, notes } = lab.view()
+    const leader = nodes.find(({ role }) => role === 'leader')?.name ?? expect.fail()
+    expect(notes).toContainEqual(
+      expect.objectContaining({ kind: 'role', text: `n1 follows ${leader} in term 2.`, isMinor: true }),
+    )
+  })
+})
+
+test('a view has the faults that last', () => {
+  const lab = played()
+  const at = (ms: number) => {
+    lab.runTo(ms)
+    return lab.view().faults
+  }
+  const isCutOff = { kind: 'isolate', nodes: ['n5'], text: 'n5 is cut off', until: 9601 }
+  expect(at(8100)).toMatchObject([
+    isCutOff,
+    { kind: 'crash', nodes: ['n3'], text: 'n3 is down', until: 8501 },
+  ])
+  expect(at(9000)).toMatchObject([isCutOff])
+  expect(at(10_000)).toEqual([])
+})
+
+test('a fault that is healed has its end as a note', () => {
+  const lab = new Lab(labSchedule(7))
+  lab.runTo(4000)
+  lab.add(parseNewLine('slow-disk,target=0,factor=30,ms=9000'))
+  lab.runTo(4100)
+  lab.add(parseNewLine('heal,fault=slow-disk,target=0'))
+  lab.runTo(4200)
+  expect(
+    lab
+      .view()
+      .notes.map(({ kind, text }) => `${kind}: ${text}`)
+      .slice(-2),
+  ).toEqual(['fault: The disk of n1 is slow for 9.0 s.', 'fault-ended: The disk of n1 is as fast as before.'])
+})
+
+test('a fault that its trigger ends early lasts no longer', () => {
+  const lab = new Lab(labSchedule(7))
+  lab.runTo(4000)
+  lab.add(parseNewLine(`isolate,target=leader,ms=30000,${CUT},until=elected`))
+  lab.runTo(4100)
+  expect(lab.view().faults).toMatchObject([{ kind: 'isolate', until: 34_001 }])
+  lab.runTo(9000)
+  expect(lab.view().faults).toEqual([])
+})
+
+test.each<readonly [SimEvent, string | undefined]>([
+  [{ kind: 'connection', text: 'connected to a peer' }, undefined],
+  [
+    { kind: 'role', role: 'follower', term: 3, leader: undefined, why: 'own disk stalls' },
+    'n1 is a follower in term 3: own disk stalls.',
+  ],
+  [{ kind: 'role', role: 'leader', term: 3, leader: asReplicaId('1'), why: 'won the election' }, undefined],
+  [
+    { kind: 'refusal', client: 'c1', why: 'not_leader' },
+    'n1 refuses the request of c1: not leader. It was certainly not carried out.',
+  ],
+  [
+    { kind: 'unknown-outcome', client: 'c1', why: 'timeout' },
+    'c1 cannot know whether its request to n1 was carried out: timeout.',
+  ],
+  [
+    { kind: 'answer', client: 'c2', results: [{ value: null, revision: 0 }] },
+    'n1 answers c2: there is no value.',
+  ],
+  [
+    { kind: 'died', inFlight: 'torn', silent: false },
+    'The process of n1 has died. What it was writing is on its disk in part.',
+  ],
+  [
+    { kind: 'ended', why: 'this replica was removed from the cluster' },
+    'n1 ends: it was removed from the cluster.',
+  ],
+])('%j', (event, text) => {
+  expect(eventCaption('n1', event, () => 'n2')?.text).toBe(text)
+})
+
+// Schedules of the simulator have all kinds of events and faults.
+test.each([3, 5, 8])('drawn schedule %i has sentences', (seed) => {
+  const lab = new Lab(generate(seed))
+  for (let ms = 200; ms < 4000; ms += 200) {
+    lab.runTo(ms)
+    const { notes, faults } = lab.view()
+    for (const { text } of [...notes, ...faults]) expect(text).not.toMatch(/undefined|NaN|\[object/)
+    for (const { until } of faults) expect(until).toBeGreaterThanOrEqual(lab.now)
+  }
+})

@@ -1,0 +1,76 @@
+// The lines that a person adds to a schedule.
+
+import { describe, expect, it } from 'vitest'
+import { formatLink, Lab, labSchedule, parseNewLine } from '../../../jepsen-lite/lab/index.ts'
+import {
+  crashLine,
+  cutLinkLine,
+  cutOffLine,
+  deafLine,
+  freeClient,
+  joinLine,
+  messageLine,
+  pauseLine,
+  readLine,
+  removeLine,
+  slowDiskLine,
+  transferLine,
+  writeLine,
+} from '../../../web/src/lab/line-texts.ts'
+import { lineWords, linkLines, withoutLastLine } from '../../../web/src/lab/link-lines.ts'
+
+describe('the lines of a person', () => {
+  it.each([
+    writeLine(0, 'leader'),
+    writeLine(2, 'n3', 1),
+    readLine('get', 0, 'n1'),
+    readLine('lease', 0, 'n1'),
+    readLine('stale', 0, 'n1'),
+    cutOffLine('leader', 5000),
+    cutLinkLine('n1', 'n2', 500),
+    deafLine('n4', 'in', 500),
+    deafLine('n4', 'out', 500),
+    crashLine('n5', 500),
+    pauseLine('n1', 500),
+    slowDiskLine('n1', 500),
+    transferLine('n2'),
+    joinLine('n6'),
+    removeLine('n4', ['n1', 'n2', 'n4']),
+    messageLine({ from: 'n1', to: 'n2', number: 12 }, 'late', 300),
+  ])('are lines of a schedule: %s', (line) => {
+    const lab = new Lab(labSchedule(1))
+    lab.add(parseNewLine(line))
+    const link = formatLink(lab.schedule)
+    expect(link).toBe(`seed=1;1:${line}`)
+    expect(linkLines(link)).toEqual([{ at: 1, kind: line.split(',')[0], text: `1:${line}` }])
+  })
+
+  it('leave the last one out', () => {
+    const link = 'seed=7;3001:put,client=0;4747:get,client=1;3401:isolate,target=leader'
+    expect(linkLines(link).map(lineWords)).toEqual(['write', 'cut', 'read'])
+    expect(withoutLastLine(link)).toEqual({
+      link: 'seed=7;3001:put,client=0;3401:isolate,target=leader',
+      line: { at: 4747, kind: 'get', text: '4747:get,client=1' },
+    })
+    expect(withoutLastLine('seed=7')).toBeUndefined()
+  })
+})
+
+it('finds a client that waits for nothing', () => {
+  const operation = {
+    id: 1,
+    node: 'n1',
+    kind: 'write',
+    text: '',
+    from: 0,
+    until: undefined,
+    answer: '',
+  } as const
+  const all = (['waits', 'ok', 'waits'] as const).map((outcome, at) => ({
+    ...operation,
+    ...{ client: `c${at + 1}`, outcome },
+  }))
+  expect(freeClient([])).toBe(0)
+  expect(freeClient(all)).toBe(1)
+  expect(freeClient(all.map((each) => ({ ...each, outcome: 'waits' })))).toBeUndefined()
+})
