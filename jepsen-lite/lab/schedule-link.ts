@@ -16,7 +16,8 @@ import { linkMoment, withMoment } from './link-moment.ts'
 const OPERATIONS: ReadonlySet<string> = new Set([...OP_KINDS, ...RIGHTS_OPS])
 
 export function formatLink({ seed, rule, config, ops, faults }: Schedule): string {
-  const { limits, ...numbers } = config
+  const { limits, shortDisks = 1, ...others } = config
+  const numbers = { ...others, shortDisks }
   const changed = { ...differing(numbers, LAB_CONFIG), ...differing(limits, LAB_CONFIG.limits, 'limits.') }
   const lines = [...ops, ...faults].map(
     ({ at, kind, ...fields }) => `${at}:${[kind, ...pairs(fields)].join()}`,

@@ -149,11 +149,7 @@ export class Simulation implements World {
     now = () => this.#now
     const isNode = (name: string): boolean => machines.some((machine) => machine.name === name)
     this.#notes = new FaultNotes(history, (what) => this.#observe('faults', what), isNode)
-    for (const machine of machines) {
-      machine.url = nodeUrl(machine)
-      // The seed would make it short in some runs. No schedule has this fault.
-      machine.space.fixed = Number.POSITIVE_INFINITY
-    }
+    for (const machine of machines) machine.url = nodeUrl(machine)
     this.#processes = new VirtualProcesses(time, seed, {
       observe: (process, what, isUsual) => this.#observe(process.name, what, isUsual),
       threw: ({ name }, error) => this.#threw(name, error),
@@ -609,6 +605,6 @@ function configOf({ nodes = 3, timing = {} }: SimulationOptions): SimConfig {
     ...{ heartbeatMs, electionMinMs, electionMaxMs, commitDelayMs },
     ...{ delayMs: 0.2, jitterMs: 1, tail: 0, harsh: 0, lost: 0, doubled: 0, reordered: 0, silenceMs: 3000 },
     ...{ writeMs: 0.5, writeJitterMs: 1, readMs: 0.05, clocks: 0, leases: 0, leaseMs: electionMinMs },
-    ...{ restartMs: 300, limits: usualLimits, keys: 1, clients: 1, timeoutMs: 5000 },
+    ...{ shortDisks: 0, restartMs: 300, limits: usualLimits, keys: 1, clients: 1, timeoutMs: 5000 },
   }
 }

@@ -36,6 +36,8 @@ export interface SimConfig {
   readonly writeMs: number
   readonly writeJitterMs: number
   readonly readMs: number
+  /** 1: in one of six seeds, disks are short of space now and then. 0: only if a fault fills them. undefined: as 1. */
+  readonly shortDisks?: number | undefined
   /**
    * 0: all clocks are equal. 1: they drift within the promised bound. 2: beyond it, and jump; leases stay off. 3: each
    * is at one end of the bound.

@@ -292,6 +292,7 @@ function drawConfig(rng: Random, nodes: number): SimConfig {
     writeMs: rng.pick([0.1, 0.5, 2, 8]),
     writeJitterMs: rng.pick([0, 1, 10, 40]),
     readMs: rng.pick([0.01, 0.1, 2]),
+    shortDisks: 1,
     clocks,
     leases: clocks !== 2 && rng.chance(0.4) ? 1 : 0,
     leaseMs: electionMinMs * rng.pick([0.5, 1, 1, 4]),

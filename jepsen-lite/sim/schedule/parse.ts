@@ -62,6 +62,7 @@ const OPTIONAL = {
   usualLimitsFrom: NATURAL,
   clusterVersion: { is: 'natural', min: 1, max: CLUSTER_VERSION },
   olderFrom: NATURAL,
+  shortDisks: { is: 'natural', min: 0, max: 1 },
 } as const satisfies { readonly [Name in keyof SimConfig]?: Spec }
 
 const CONFIG: { readonly [Name in Exclude<keyof SimConfig, 'limits' | keyof typeof OPTIONAL>]: Spec } = {

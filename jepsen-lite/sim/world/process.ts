@@ -145,7 +145,7 @@ export class Machine {
     const { clusterVersion = CLUSTER_VERSION, olderFrom = Number.POSITIVE_INFINITY } = config
     this.knownVersion = place < olderFrom ? CLUSTER_VERSION : clusterVersion
     this.newestUntil = this.knownVersion < CLUSTER_VERSION ? -1 : Number.POSITIVE_INFINITY
-    this.space = new SimDiskSpace(seed, place, () => world.time.now)
+    this.space = new SimDiskSpace(world, place)
     const u = uniform(seed, DRAW.clock, place, 0)
     this.clock = new MachineClock(
       clockRate(config.clocks, u),

@@ -43,6 +43,18 @@ describe('a run', () => {
     expect(lab.view().violation).toBeUndefined()
   })
 
+  // Elsewhere, the disks of one seed in six are short of space now and then.
+  it.each([2, 12, 16, 20])('has no fault but those of its lines: seed %i', (seed) => {
+    const lab = new Lab(labSchedule(seed, { nodes: 3, spares: 0 }))
+    for (let at = 2500; at < 7000; at += 500) {
+      lab.runTo(at)
+      lab.add(put(0))
+      lab.runTo(at + 400)
+      const { nodes, operations } = lab.view()
+      expect(nodes.map(({ durable }) => durable)).toEqual(nodes.map(() => operations.length + 2))
+    }
+  })
+
   it.each(['at once', 'with runs that stand still'])('goes back %s', (how) => {
     const lab = played()
     if (how !== 'at once') while (lab.prepare(nothing));
