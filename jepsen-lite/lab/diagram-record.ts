@@ -75,10 +75,10 @@ export class DiagramRecord {
     else this.#inFlight.set(link, copies)
   }
 
-  decided(node: string, { kind }: Pick<Decision, 'kind'>, at: number, text: string): void {
+  decided(node: string, decision: Decision, at: number, text: string): void {
     this.#settle()
-    const event = EVENTS[kind]
-    if (event !== undefined) this.#addEvent(node, event, at, text)
+    const kind = EVENTS[decision.kind]
+    if (kind !== undefined) this.#addEvent({ at, node, kind, label: labelOf(decision), text })
   }
 
   /** Something has happened to this node, or is about to. */
@@ -87,8 +87,8 @@ export class DiagramRecord {
     this.#changing = { node, at }
   }
 
-  #addEvent(node: string, kind: DiagramEventKind, at: number, text: string): void {
-    keep(this.#events, { id: `event ${this.#numbers++}`, at, node, kind, text }, KEPT.events)
+  #addEvent(event: Omit<DiagramEventView, 'id'>): void {
+    keep(this.#events, { id: `event ${this.#numbers++}`, ...event }, KEPT.events)
   }
 
   /** Reads the state of a node after the event that changed it. */
@@ -100,8 +100,10 @@ export class DiagramRecord {
     const before = this.#newestStates.get(node)?.state
     const state = this.#enter(node, at)
     if (state === before) return
-    if (state === 'down') this.#addEvent(node, 'crashed', at, `The process of ${node} is gone.`)
-    else if (before === 'down') this.#addEvent(node, 'started', at, `${node} starts.`)
+    if (state === 'down')
+      this.#addEvent({ at, node, kind: 'crashed', label: 'down', text: `The process of ${node} is gone.` })
+    else if (before === 'down')
+      this.#addEvent({ at, node, kind: 'started', label: 'starts', text: `${node} starts.` })
   }
 
   #enter(node: string, at: number): string {
@@ -128,6 +130,25 @@ export class DiagramRecord {
       events: this.#events.slice(-KEPT.events).filter(({ at }) => at >= since),
       states: [...before.values(), ...this.#states.filter(({ at }) => at >= since)],
     }
+  }
+}
+
+function labelOf(decision: Decision): string {
+  switch (decision.kind) {
+    case 'campaign':
+      return decision.preVote ? '' : `term ${decision.term}?`
+    case 'elected':
+      return `leads ${decision.term}`
+    case 'committed':
+      return `commit ${decision.index}`
+    case 'truncated':
+      return decision.index === decision.last
+        ? `deletes ${decision.index}`
+        : `deletes ${decision.index}–${decision.last}`
+    case 'snapshot':
+      return 'snapshot'
+    default:
+      return ''
   }
 }
 

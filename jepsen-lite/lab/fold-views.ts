@@ -77,6 +77,8 @@ export interface DiagramEventView {
   readonly at: number
   readonly node: string
   readonly kind: DiagramEventKind
+  /** A few characters beside its mark: `commit 3`. */
+  readonly label: string
   readonly text: string
 }
 
