@@ -79,6 +79,23 @@ describeConsole(needsChromium('the lab'), () => {
     await page.getByText('a rule of Raft is wrong').waitFor({ state: 'detached' })
   })
 
+  test('shows the stores, the verdict, and what happens before what', async () => {
+    const page = await openPage(`${url}#seed=7;4001:put,client=0,node=1,key=0,x=41`, {
+      reducedMotion: 'reduce',
+    })
+    await page.getByText('3.88 s').waitFor()
+    await page.getByRole('slider', { name: 'Moment' }).fill('4125')
+    await page.getByText('Stores', { exact: true }).click()
+    await page.getByRole('row', { name: /n1.*behind/ }).waitFor()
+    await page.getByText('Space and time').click()
+    await page.getByRole('button', { name: /^4\.001 s: c1 asks n2/ }).focus()
+    await page.keyboard.press('ArrowRight')
+    await page.getByText(/^\d+ events? before it, \d+ after it/).waitFor()
+    expect(await findBarriers(page)).toEqual([])
+    await page.getByRole('slider', { name: 'Moment' }).fill('4400')
+    await page.getByText('Linearizable so far').waitFor()
+  })
+
   test('an address without a run says what is wrong, and offers a new one', async () => {
     const page = await openPage(`${url}#seed=1;12:putt`)
     await page.getByRole('alert').getByText('The address names no run that can be opened').waitFor()

@@ -23,6 +23,7 @@ import { hasLesson, openLessonAddress, openList, player, shownViews } from './le
 import { LessonsDialog } from './lesson/lessons-dialog.tsx'
 import { Logs } from './logs.tsx'
 import { NewRun } from './new-run.tsx'
+import { SpaceTime } from './space-time.tsx'
 import { Stage } from './stage.tsx'
 import { Stores } from './stores.tsx'
 import { BACK_MS, Transport } from './transport.tsx'
@@ -91,6 +92,9 @@ export function App() {
         </Fold>
         <Fold title="Stores" part="stores" isOpen={shownViews.value.includes('store')}>
           <Stores />
+        </Fold>
+        <Fold title="Space and time" part="diagram">
+          <SpaceTime />
         </Fold>
         <Fold title="Shapes and colours">
           <Legend />

@@ -28,7 +28,12 @@ export const messageKind = (type: string): MessageKind =>
   KINDS[type] ?? { shape: 'request', isAnswer: /answer|refused/.test(type), text: type.replaceAll('-', ' ') }
 
 /** `append, entry 4, from n1 to n2`. */
-export function messageText({ type, label, from, to }: MessageView): string {
+export function messageText({
+  type,
+  label,
+  from,
+  to,
+}: Pick<MessageView, 'type' | 'label' | 'from' | 'to'>): string {
   const { text } = messageKind(type)
   const content =
     type === 'pre-vote-answer'
