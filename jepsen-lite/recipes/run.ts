@@ -148,7 +148,7 @@ class RecipeProcesses {
     await this.#until(config.ms + config.timeoutMs + 10)
     if (this.#run.isRunning) await this.#endAll()
     if (!this.#run.isRunning) return
-    converge(cluster, clients, undefined)
+    cluster.runThrough(converge(cluster, clients, undefined))
     if (this.#run.isRunning) judgeStore(cluster, store)
   }
 

@@ -14,7 +14,7 @@ import { judgeStore } from './oracle/store-verdict.ts'
 import { RuleViolation } from './oracle/violation.ts'
 import { RIGHTS_OPS, type Schedule, type ScheduledOp, STORE_OPS } from './schedule/schedule.ts'
 import type { SimEvent } from './sim-event.ts'
-import { SimCluster } from './world/cluster.ts'
+import { SimCluster, type Waits } from './world/cluster.ts'
 import { IO } from './world/time.ts'
 
 /** Limit of the operations, and of the faults, of a schedule. */
@@ -56,18 +56,9 @@ export function runSchedule(
   prepare?: (cluster: SimCluster) => void,
 ): RunResult {
   const run = new Run(schedule, watch)
-  const { cluster, clients, store, faults } = run
-  const { config } = schedule
-  prepare?.(cluster)
+  prepare?.(run.cluster)
   try {
-    cluster.runUntil(config.ms)
-    if (run.isRunning) {
-      faults.endAll()
-      // Requests of operators take effect or time out here: no change of members may happen after a core was chosen.
-      cluster.runUntil(config.ms + config.timeoutMs + 10)
-      if (run.isRunning) converge(cluster, clients, run.usesStore ? store : undefined)
-    }
-    if (run.isRunning) judgeStore(cluster, store)
+    run.cluster.runThrough(run.waits())
   } catch (error) {
     run.threw(error)
   }
@@ -129,6 +120,19 @@ export class Run {
     this.#faultSeq = time.reserve(LINES_MAX)
     for (const op of ops) if (op.at < config.ms) this.addOperation(op)
     for (const fault of faults) if (fault.at < config.ms) this.addFault(fault)
+  }
+
+  /** The run from its beginning to its end. */
+  *waits(): Waits {
+    const { cluster, clients, store, faults } = this
+    const { config } = cluster
+    yield { until: config.ms }
+    if (!this.isRunning) return
+    faults.endAll()
+    // Requests of operators take effect or time out here: no change of members may happen after a core was chosen.
+    yield { until: config.ms + config.timeoutMs + 10 }
+    if (this.isRunning) yield* converge(cluster, clients, this.usesStore ? store : undefined)
+    if (this.isRunning) judgeStore(cluster, store)
   }
 
   /**

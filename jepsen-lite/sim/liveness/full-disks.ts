@@ -8,7 +8,7 @@ import { bits } from '../../workload/random.ts'
 import { linearizable } from '../clients/null-requests.ts'
 import { RuleViolation } from '../oracle/violation.ts'
 import { DRAW } from '../schedule/random-purposes.ts'
-import type { SimCluster } from '../world/cluster.ts'
+import type { SimCluster, Waits } from '../world/cluster.ts'
 import type { Machine } from '../world/process.ts'
 
 const TRIED_IN = 2
@@ -26,7 +26,7 @@ const CALM_ELECTIONS = 5
 const READ = linearizable(2000)
 
 /** `cluster` is calm: it has a leader in `core`, and nothing is wrong. */
-export function readsOnFullDisks(cluster: SimCluster, core: readonly Machine[]): void {
+export function* readsOnFullDisks(cluster: SimCluster, core: readonly Machine[]): Waits {
   const { time, config, seed, probeCoverage, invariants } = cluster
   if (cluster.leader?.driver === undefined || bits(seed, DRAW.core, 0, 11) % TRIED_IN > 0) return
   // A node that cannot write a change serves no reads that need it, so all must have all of the log.
@@ -34,15 +34,16 @@ export function readsOnFullDisks(cluster: SimCluster, core: readonly Machine[]):
     const last = cluster.leader?.driver?.status().raft.lastIndex
     return core.every(({ process }) => process?.driver !== undefined && isQuietAt(process.driver, last))
   }
-  cluster.pollUntil(time.now + ELECTIONS_MAX * config.electionMaxMs, isQuiet)
+  yield { until: time.now + ELECTIONS_MAX * config.electionMaxMs, isOver: cluster.polled(isQuiet) }
   if (!isQuiet()) return
   const spared = core[bits(seed, DRAW.core, 0, 12) % (2 * core.length)]
   const full = core.filter((machine) => machine !== spared)
   for (const { space } of cluster.machines) space.fixed = Number.POSITIVE_INFINITY
   for (const { space } of full) space.fixed = FREE_BYTES
-  cluster.pollUntil(time.now + NOTICED_MS, () =>
+  const isNoticed = cluster.polled(() =>
     full.every(({ process }) => process?.driver?.status().diskSpace === 'none'),
   )
+  yield { until: time.now + NOTICED_MS, isOver: isNoticed }
   const { leader } = cluster
   if (leader?.driver === undefined || !core.includes(leader.machine) || !isQuiet()) {
     for (const { space } of full) space.fixed = Number.POSITIVE_INFINITY
@@ -51,15 +52,15 @@ export function readsOnFullDisks(cluster: SimCluster, core: readonly Machine[]):
   const { configuration } = leader.driver
   const voters = core.filter((machine) => machine.votesIn(configuration))
   cluster.kill(leader.machine, 'lost', bits(seed, DRAW.core, 0, 13) % 2 === 0, config.electionMaxMs)
-  cluster.runUntil(time.now + SETTLED_ELECTIONS * config.electionMaxMs + SETTLED_LEASES * config.leaseMs)
+  yield { until: time.now + SETTLED_ELECTIONS * config.electionMaxMs + SETTLED_LEASES * config.leaseMs }
   const { maxTerm } = invariants
-  cluster.runUntil(time.now + CALM_ELECTIONS * config.electionMaxMs)
+  yield { until: time.now + CALM_ELECTIONS * config.electionMaxMs }
   const { maxTerm: laterTerm } = invariants
   const movesBackAndForth = laterTerm - maxTerm > core.length
   const unread = new Set(voters)
   const waiting = new Set<Machine>()
   const began = time.now
-  cluster.pollUntil(began + ELECTIONS_MAX * config.electionMaxMs, () => {
+  const isRead = cluster.polled(() => {
     for (const machine of unread) {
       // It has no space for the entry.
       if (lacksCommitted(cluster, machine)) unread.delete(machine)
@@ -73,6 +74,7 @@ export function readsOnFullDisks(cluster: SimCluster, core: readonly Machine[]):
     }
     return unread.size === 0
   })
+  yield { until: began + ELECTIONS_MAX * config.electionMaxMs, isOver: isRead }
   const tookMs = Math.round(time.now - began)
   for (const { space } of full) space.fixed = Number.POSITIVE_INFINITY
   if (unread.size === 0 && !movesBackAndForth) {

@@ -6,7 +6,7 @@ import { proposeNothing } from '../clients/null-requests.ts'
 import { RuleViolation } from '../oracle/violation.ts'
 import { ENTRY_BYTES, slowestAppendMs, slowestSnapshotMs } from '../schedule/config.ts'
 import { DRAW } from '../schedule/random-purposes.ts'
-import type { SimCluster } from '../world/cluster.ts'
+import type { SimCluster, Waits } from '../world/cluster.ts'
 import type { Machine } from '../world/process.ts'
 import { IO } from '../world/time.ts'
 
@@ -21,7 +21,7 @@ const BEHIND_MAX = 5
 const PATIENCE_MS = 600_000
 
 /** `cluster` is calm: it has a leader in `core`, and nothing is wrong. */
-export function catchesUpUnderLoad(cluster: SimCluster, core: readonly Machine[]): void {
+export function* catchesUpUnderLoad(cluster: SimCluster, core: readonly Machine[]): Waits {
   const { leader, time, config, seed, probeCoverage } = cluster
   const driver = leader?.driver
   if (leader === undefined || driver === undefined) return
@@ -55,7 +55,8 @@ export function catchesUpUnderLoad(cluster: SimCluster, core: readonly Machine[]
   const hasCaughtUp = (): boolean =>
     away.process?.driver !== undefined &&
     applied() + BEHIND_MAX >= (cluster.leader?.driver?.status().raft.applied ?? Number.POSITIVE_INFINITY)
-  cluster.pollUntil(began + ELECTIONS_MAX * electionMaxMs + SNAPSHOTS_MAX * transferMs, hasCaughtUp)
+  const until = began + ELECTIONS_MAX * electionMaxMs + SNAPSHOTS_MAX * transferMs
+  yield { until, isOver: cluster.polled(hasCaughtUp) }
   isOver = true
   if (hasCaughtUp()) {
     probeCoverage.hit('caught up under load')

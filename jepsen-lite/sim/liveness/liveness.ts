@@ -16,7 +16,7 @@ import type { StoreClients } from '../clients/store-clients.ts'
 import { RuleViolation } from '../oracle/violation.ts'
 import { slowestDeliveryMs, slowestSnapshotMs } from '../schedule/config.ts'
 import { DRAW } from '../schedule/random-purposes.ts'
-import type { SimCluster } from '../world/cluster.ts'
+import type { SimCluster, Wait, Waits } from '../world/cluster.ts'
 import type { Machine } from '../world/process.ts'
 import { IO } from '../world/time.ts'
 import { readsOnFullDisks } from './full-disks.ts'
@@ -45,7 +45,7 @@ const PATIENCE_MS = 7_200_000
 const TRANSFER_MS = 2000
 const READ = linearizable(2000)
 
-export function converge(cluster: SimCluster, clients: Clients, store: StoreClients | undefined): void {
+export function* converge(cluster: SimCluster, clients: Clients, store: StoreClients | undefined): Waits {
   const configuration = newestConfiguration(cluster)
   const core = configuration === undefined ? undefined : chooseCore(cluster, configuration)
   if (core === undefined) {
@@ -66,25 +66,26 @@ export function converge(cluster: SimCluster, clients: Clients, store: StoreClie
   const probes = new Probes(cluster, clients, core, until)
   const whyNot = (): string | undefined =>
     whyNotConverged(cluster, core, probes) ?? whyNotNotified(core, outsiders)
-  cluster.pollUntil(until, () => {
+  const hasConverged = cluster.polled(() => {
     probes.send()
     return whyNot() === undefined
   })
+  yield { until, isOver: hasConverged }
   const why = whyNot()
   if (why !== undefined)
     throw new RuleViolation('LIVE-1', `${core.map(({ name }) => name).join(' ')} did not converge: ${why}`)
-  cluster.runUntil(handedOverAt)
-  if (store !== undefined) settleStore(cluster, store, core)
-  if (staysCalm(cluster, core)) {
-    staysFresh(cluster, core)
-    leadsOnSlowWires(cluster, core)
-    catchesUpUnderLoad(cluster, core)
-    handsOverFromSlowDisk(cluster, core)
-    leadsOnSlowDisks(cluster, core)
-    readsOnFullDisks(cluster, core)
+  yield { until: handedOverAt }
+  if (store !== undefined) yield* settleStore(cluster, store, core)
+  if (yield* staysCalm(cluster, core)) {
+    yield* staysFresh(cluster, core)
+    yield* leadsOnSlowWires(cluster, core)
+    yield* catchesUpUnderLoad(cluster, core)
+    yield* handsOverFromSlowDisk(cluster, core)
+    yield* leadsOnSlowDisks(cluster, core)
+    yield* readsOnFullDisks(cluster, core)
   }
   cluster.network.prompt = true
-  comesToRest(cluster, core, snapshotsMs(cluster, core))
+  yield* comesToRest(cluster, core, snapshotsMs(cluster, core))
   // A replica that is no longer a voter may stay behind.
   const { leader } = cluster
   let left = 0
@@ -93,7 +94,7 @@ export function converge(cluster: SimCluster, clients: Clients, store: StoreClie
     left++
     clients.final(process, process.driver, () => left--)
   }
-  cluster.runUntil(time.now + GRACE_MS, () => left === 0)
+  yield { until: time.now + GRACE_MS, isOver: () => left === 0 }
   if (left > 0) throw new RuleViolation('LIVE-1', `the keys of ${left} nodes could not be read`)
 }
 
@@ -165,7 +166,7 @@ function lateHandOverAt({ machines, network, time, config }: SimCluster): number
  * leader, and outsiders do not depose it. Returns whether this was so. Not checked if messages are too slow for the
  * timeouts.
  */
-function staysCalm(cluster: SimCluster, core: readonly Machine[]): boolean {
+function* staysCalm(cluster: SimCluster, core: readonly Machine[]): Generator<Wait, boolean> {
   const { leader, invariants, probeCoverage, time, config } = cluster
   const { heartbeatMs, electionMinMs, electionMaxMs } = config
   const configuration = leader?.driver?.configuration
@@ -177,7 +178,7 @@ function staysCalm(cluster: SimCluster, core: readonly Machine[]): boolean {
   if (raft === undefined || raft.stableIndex < raft.lastIndex || leader.stopping) return false
   probeCoverage.hit('calm in the end')
   const { maxTerm } = invariants
-  cluster.runUntil(time.now + CALM_ELECTIONS * electionMaxMs)
+  yield { until: time.now + CALM_ELECTIONS * electionMaxMs }
   if (invariants.maxTerm > maxTerm || cluster.leader !== leader)
     throw new RuleViolation(
       'LIVE-3',

@@ -4,7 +4,7 @@
 
 import { type InFlightCounts, isMember } from '../../../src/raft/index.ts'
 import { RuleViolation } from '../oracle/violation.ts'
-import type { SimCluster } from '../world/cluster.ts'
+import type { SimCluster, Waits } from '../world/cluster.ts'
 import type { Machine, Process } from '../world/process.ts'
 import { IO } from '../world/time.ts'
 
@@ -89,7 +89,7 @@ function mostAtRest(name: string, { delayMs, jitterMs, heartbeatMs }: SimCluster
  * only the waiting requests are checked. `snapshotsMs`: how long snapshots may take that the last entries have made
  * necessary.
  */
-export function comesToRest(cluster: SimCluster, core: readonly Machine[], snapshotsMs: number): void {
+export function* comesToRest(cluster: SimCluster, core: readonly Machine[], snapshotsMs: number): Waits {
   const { time } = cluster
   const ids = new Set(core.flatMap(({ replica }) => (replica === undefined ? [] : [replica.id])))
   const members = cluster.leader?.driver?.configuration
@@ -121,7 +121,7 @@ export function comesToRest(cluster: SimCluster, core: readonly Machine[], snaps
     if (owed.size > 0) time.push(time.now + POLL_MS, IO, undefined, poll)
   }
   poll()
-  cluster.runUntil(time.now + REST_MS_MAX + snapshotsMs, () => owed.size === 0)
+  yield { until: time.now + REST_MS_MAX + snapshotsMs, isOver: () => owed.size === 0 }
   const [left] = owed
   if (left === undefined) return
   const [process, names] = left

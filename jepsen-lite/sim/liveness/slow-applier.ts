@@ -7,7 +7,7 @@ import { bits } from '../../workload/random.ts'
 import { proposeNothing } from '../clients/null-requests.ts'
 import { RuleViolation } from '../oracle/violation.ts'
 import { DRAW } from '../schedule/random-purposes.ts'
-import type { SimCluster } from '../world/cluster.ts'
+import type { SimCluster, Waits } from '../world/cluster.ts'
 import type { Machine } from '../world/process.ts'
 import { IO } from '../world/time.ts'
 
@@ -26,7 +26,7 @@ const PART_MAX = 0.85
 const PATIENCE_MS = 600_000
 
 /** `cluster` is calm: it has a leader in `core`, and nothing is wrong. */
-export function staysFresh(cluster: SimCluster, core: readonly Machine[]): void {
+export function* staysFresh(cluster: SimCluster, core: readonly Machine[]): Waits {
   const { leader, time, config, seed, probeCoverage } = cluster
   const driver = leader?.driver
   if (leader === undefined || driver === undefined || bits(seed, DRAW.core, 0, 5) % TRIED_IN > 0) return
@@ -46,7 +46,7 @@ export function staysFresh(cluster: SimCluster, core: readonly Machine[]): void 
     if (time.now < until) time.push(time.now + config.heartbeatMs, IO, undefined, write)
   }
   write()
-  cluster.runUntil(until)
+  yield { until }
   if (cluster.leader !== leader || lagging.process?.driver !== follower) return
   probeCoverage.hit('lagged behind and stayed fresh')
   const localMs = lagging.clock.at(time.now) - lagging.clock.at(began)

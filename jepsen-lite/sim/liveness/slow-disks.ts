@@ -6,7 +6,7 @@ import { bits, uniform } from '../../workload/random.ts'
 import { proposeNothing } from '../clients/null-requests.ts'
 import { RuleViolation } from '../oracle/violation.ts'
 import { DRAW } from '../schedule/random-purposes.ts'
-import type { SimCluster } from '../world/cluster.ts'
+import type { SimCluster, Waits } from '../world/cluster.ts'
 import type { Machine } from '../world/process.ts'
 
 const TRIED_IN = 2
@@ -20,7 +20,7 @@ const ELECTIONS_MAX = 60
 const WRITES_MAX = 60
 
 /** `cluster` is calm: it has a leader in `core`, and nothing is wrong. */
-export function leadsOnSlowDisks(cluster: SimCluster, core: readonly Machine[]): void {
+export function* leadsOnSlowDisks(cluster: SimCluster, core: readonly Machine[]): Waits {
   const { leader, time, config, seed, probeCoverage } = cluster
   if (leader === undefined || bits(seed, DRAW.core, 0, 7) % TRIED_IN > 0) return
   const share = uniform(seed, DRAW.core, 0, 8)
@@ -39,7 +39,7 @@ export function leadsOnSlowDisks(cluster: SimCluster, core: readonly Machine[]):
   let waitsUntil = 0
   let count = 0
   const began = time.now
-  cluster.pollUntil(began + ELECTIONS_MAX * config.electionMaxMs + WRITES_MAX * writeMs, () => {
+  const isOver = cluster.polled(() => {
     const serving = cluster.leader?.serving
     if (serving === undefined || time.now < waitsUntil) return made >= CHANGES
     waitsUntil = time.now + 10 * writeMs
@@ -49,6 +49,7 @@ export function leadsOnSlowDisks(cluster: SimCluster, core: readonly Machine[]):
     })
     return made >= CHANGES
   })
+  yield { until: began + ELECTIONS_MAX * config.electionMaxMs + WRITES_MAX * writeMs, isOver }
   for (const machine of core) machine.slowUntil = 0
   if (made >= CHANGES) {
     probeCoverage.hit('led on slow disks')

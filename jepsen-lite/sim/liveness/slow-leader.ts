@@ -5,7 +5,7 @@
 import { proposeNothing } from '../clients/null-requests.ts'
 import { RuleViolation } from '../oracle/violation.ts'
 import { ENTRY_BYTES, slowestAppendMs } from '../schedule/config.ts'
-import type { SimCluster } from '../world/cluster.ts'
+import type { SimCluster, Waits } from '../world/cluster.ts'
 import type { Machine, Process } from '../world/process.ts'
 import { IO } from '../world/time.ts'
 
@@ -25,7 +25,7 @@ const HAND_OVER = 12
 const SERVES = 12
 
 /** `cluster` is calm: it has a leader in `core`, and nothing is wrong. */
-export function handsOverFromSlowDisk(cluster: SimCluster, core: readonly Machine[]): void {
+export function* handsOverFromSlowDisk(cluster: SimCluster, core: readonly Machine[]): Waits {
   const { leader, time, config, probeCoverage } = cluster
   const driver = leader?.driver
   if (leader === undefined || driver === undefined) return
@@ -64,10 +64,11 @@ export function handsOverFromSlowDisk(cluster: SimCluster, core: readonly Machin
     time.push(time.now + everyMs, IO, undefined, write)
   }
   write()
-  cluster.pollUntil(until, () => cluster.leader !== undefined && cluster.leader !== leader)
+  const isOver = cluster.polled(() => cluster.leader !== undefined && cluster.leader !== leader)
+  yield { until, isOver }
   if (cluster.leader !== leader) {
     probeCoverage.hit('handed over from a slow disk')
-    servesReads(cluster, leader)
+    yield* servesReads(cluster, leader)
     machine.slowUntil = 0
     return
   }
@@ -79,7 +80,7 @@ export function handsOverFromSlowDisk(cluster: SimCluster, core: readonly Machin
   )
 }
 
-function servesReads(cluster: SimCluster, former: Process): void {
+function* servesReads(cluster: SimCluster, former: Process): Waits {
   const { time, config } = cluster
   let isServed = false
   const read = (): void => {
@@ -92,7 +93,8 @@ function servesReads(cluster: SimCluster, former: Process): void {
     })
   }
   read()
-  cluster.pollUntil(time.now + SERVES * config.electionMaxMs, () => isServed || former.serving === undefined)
+  const isOver = cluster.polled(() => isServed || former.serving === undefined)
+  yield { until: time.now + SERVES * config.electionMaxMs, isOver }
   if (isServed || former.serving === undefined) return
   throw new RuleViolation(
     'LIVE-11',

@@ -4,7 +4,7 @@
 
 import { proposeNothing } from '../clients/null-requests.ts'
 import { RuleViolation } from '../oracle/violation.ts'
-import type { SimCluster } from '../world/cluster.ts'
+import type { SimCluster, Waits } from '../world/cluster.ts'
 import type { Machine } from '../world/process.ts'
 
 /** Everything in flight at once takes this fraction of the shortest election timeout. */
@@ -19,7 +19,7 @@ const FRAMES_MIN = 40
 const FRAME_BYTES = 64
 
 /** `cluster` is calm: it has a leader in `core`, and nothing is wrong. */
-export function leadsOnSlowWires(cluster: SimCluster, core: readonly Machine[]): void {
+export function* leadsOnSlowWires(cluster: SimCluster, core: readonly Machine[]): Waits {
   const { leader, network, time, config, probeCoverage, invariants } = cluster
   const { electionMinMs, electionMaxMs, heartbeatMs } = config
   const bytesInFlight = sum(core.map(({ limits }) => limits.proposedBytesMax + REQUEST_BYTES))
@@ -46,7 +46,7 @@ export function leadsOnSlowWires(cluster: SimCluster, core: readonly Machine[]):
       })
     }
   }
-  cluster.runUntil(time.now + 2 * ms)
+  yield { until: time.now + 2 * ms }
   network.bytesPerMs = Number.POSITIVE_INFINITY
   probeCoverage.hit('led on slow wires')
   if (invariants.maxTerm === maxTerm && cluster.leader === leader && made > 0) return

@@ -12,7 +12,7 @@ import { HURRIED_MS } from '../clients/watchers.ts'
 import { RuleViolation } from '../oracle/violation.ts'
 import { type SimConfig, slowestDeliveryMs } from '../schedule/config.ts'
 import { DRAW } from '../schedule/random-purposes.ts'
-import type { SimCluster } from '../world/cluster.ts'
+import type { SimCluster, Waits } from '../world/cluster.ts'
 import type { Machine } from '../world/process.ts'
 import { IO } from '../world/time.ts'
 
@@ -33,21 +33,21 @@ export const computePatienceMs = (config: SimConfig): number =>
   20 * slowestDeliveryMs(config) +
   20 * (config.writeMs + config.writeJitterMs)
 
-export function settleStore(cluster: SimCluster, store: StoreClients, core: readonly Machine[]): void {
+export function* settleStore(cluster: SimCluster, store: StoreClients, core: readonly Machine[]): Waits {
   const { invariants, time } = cluster
   store.calmAt = time.now
   store.watchers.settleAt(core)
-  if (store.hasLeases) leasesEnd(cluster, store, core)
+  if (store.hasLeases) yield* leasesEnd(cluster, store, core)
   const { revision } = invariants.model
   const until = time.now + CATCH_UP_MS_MAX + revision * HURRIED_MS
-  cluster.runUntil(until, () => store.watchers.whyIncomplete(revision) === undefined)
+  yield { until, isOver: () => store.watchers.whyIncomplete(revision) === undefined }
   const why = store.watchers.whyIncomplete(revision)
   if (why !== undefined) throw new RuleViolation('WATCH-1', `complete: ${why}`)
   store.watchers.endAll(revision)
 }
 
 /** Asks a follower to keep leases alive when they end: the log decides which came first. */
-function racesWithTheEnd(cluster: SimCluster, store: StoreClients, core: readonly Machine[]): void {
+function* racesWithTheEnd(cluster: SimCluster, store: StoreClients, core: readonly Machine[]): Waits {
   const { time, config, leader, seed } = cluster
   const driver = leader?.serving
   const other = core.find(({ process }) => process !== leader && process?.serving !== undefined)?.process
@@ -66,10 +66,10 @@ function racesWithTheEnd(cluster: SimCluster, store: StoreClients, core: readonl
       })
     })
   }
-  cluster.runUntil(time.now + ttlMs + 2 * config.timeoutMs)
+  yield { until: time.now + ttlMs + 2 * config.timeoutMs }
 }
 
-function leasesEnd(cluster: SimCluster, store: StoreClients, core: readonly Machine[]): void {
+function* leasesEnd(cluster: SimCluster, store: StoreClients, core: readonly Machine[]): Waits {
   const { time, config, leader, seed } = cluster
   const { model } = cluster.invariants
   // Clocks that run wrong may be slower.
@@ -78,7 +78,7 @@ function leasesEnd(cluster: SimCluster, store: StoreClients, core: readonly Mach
   // It takes long, so not every run does it.
   const isLong = uniform(seed, DRAW.store, RACES, 0) < 0.5
   if (leader !== undefined && driver !== undefined && slowness === 1 && isLong) {
-    racesWithTheEnd(cluster, store, core)
+    yield* racesWithTheEnd(cluster, store, core)
     const ttlMs = Math.max(TTL_MS, Math.ceil(driver.leaseTtlMsMin))
     const asking = (name: string) => ({ lane: { name, busy: false }, process: leader, driver })
     store.grant(asking('rest'), { id: undefined, ttlMs })
@@ -86,15 +86,15 @@ function leasesEnd(cluster: SimCluster, store: StoreClients, core: readonly Mach
     store.grant(asking('kept'), { id: undefined, ttlMs }, (lease) => {
       kept = lease
     })
-    cluster.runUntil(time.now + (ttlMs - BEFORE_MS) / 1.05)
+    yield { until: time.now + (ttlMs - BEFORE_MS) / 1.05 }
     if (kept !== undefined && leader.serving !== undefined) store.keepAlive(asking('kept'), [kept])
-    cluster.runUntil(time.now + Math.min(BEFORE_MS / 2, config.timeoutMs))
+    yield { until: time.now + Math.min(BEFORE_MS / 2, config.timeoutMs) }
     leader.serving?.transfer(undefined, TRANSFER_MS, () => {})
   }
   const until = time.now + slowness * model.leasesEndInMs + computePatienceMs(config)
   // As long as both sides of a transfer may try.
-  cluster.runUntil(time.now + 2 * (config.electionMaxMs + config.electionMinMs))
-  cluster.runUntil(until, () => model.leaseCount === 0)
+  yield { until: time.now + 2 * (config.electionMaxMs + config.electionMinMs) }
+  yield { until, isOver: () => model.leaseCount === 0 }
   if (model.leaseCount > 0)
     throw new RuleViolation(
       'KV-25',

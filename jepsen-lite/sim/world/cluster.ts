@@ -55,6 +55,15 @@ const COUNTED_EVERY = 64
 /** Limit for the events in one virtual instant, unless it is set. */
 const SPINS_MAX = 20_000
 
+/** Part of a run: until this time, or until an event after which `isOver` is true. */
+export interface Wait {
+  readonly until: number
+  readonly isOver?: () => boolean
+}
+
+/** A part of a run. It decides what to wait for when a wait is over, and may stand still in the middle of a wait. */
+export type Waits = Generator<Wait, void>
+
 /** A crash that waits until a process reaches a certain point of its code. */
 export interface CrashTrigger {
   readonly point: 'writing' | 'stored' | 'leaving' | 'installing' | 'elected'
@@ -181,14 +190,24 @@ export class SimCluster implements SimWorld {
     this.#throwViolation()
   }
 
-  /** The same, for a condition that costs much: it is tested at intervals of virtual time. */
+  /** The same, for a condition that costs much. */
   pollUntil(until: number, isOver: () => boolean): void {
+    this.runUntil(until, this.polled(isOver))
+  }
+
+  /** A condition that is tested at intervals of virtual time. */
+  polled(isOver: () => boolean): () => boolean {
     let nextPoll = 0
-    this.runUntil(until, () => {
+    return () => {
       if (this.time.now < nextPoll) return false
       nextPoll = this.time.now + POLL_MS
       return isOver()
-    })
+    }
+  }
+
+  /** Runs one wait after the other. */
+  runThrough(waits: Waits): void {
+    for (const { until, isOver } of waits) this.runUntil(until, isOver)
   }
 
   /** The same. `settle` runs the promises of what has run, if there are any, before the next event. */
