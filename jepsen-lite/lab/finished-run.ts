@@ -1,8 +1,10 @@
-// The run of the lab as a schedule of jepsen-lite: to its present moment, then without faults, with all checks.
+// The run of the lab as a schedule of jepsen-lite, with all checks. A run of a person goes to its present moment, and
+// then without faults. A schedule that has an end of its own stays as it is.
 
 import type { Schedule } from '../sim/schedule/schedule.ts'
 import { judged } from '../sim/search.ts'
 import type { Lab } from './lab.ts'
+import { LAB_MS_MAX } from './lab-schedule.ts'
 
 interface FinishedRun {
   readonly schedule: Schedule
@@ -14,7 +16,8 @@ interface FinishedRun {
 export function finishedRun({ schedule, now }: Pick<Lab, 'schedule' | 'now'>): FinishedRun {
   const { config, ops, faults } = schedule
   const lastAt = Math.max(...[...ops, ...faults].map(({ at }) => at), 0)
-  const finished = { ...schedule, config: { ...config, ms: Math.max(Math.ceil(now), lastAt + 1) } }
+  const ms = config.ms < LAB_MS_MAX ? config.ms : Math.max(Math.ceil(now), lastAt + 1)
+  const finished = { ...schedule, config: { ...config, ms } }
   const { trace, violation } = judged(finished)
   return { schedule: finished, trace, violation: violation?.detail }
 }

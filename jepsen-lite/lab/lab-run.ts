@@ -3,10 +3,11 @@
 import { asReplicaId, type Configuration, type Decision, type ReplicaId } from '../../src/raft/index.ts'
 import type { SimFault } from '../sim/faults/fault-kinds.ts'
 import type { LastingFault } from '../sim/faults/injector.ts'
-import { type BrokenRead, RuleViolation } from '../sim/oracle/violation.ts'
+import type { RuleViolation } from '../sim/oracle/violation.ts'
 import { Run } from '../sim/run.ts'
 import { OP_KINDS, RIGHTS_OPS, type Schedule, type ScheduledOp } from '../sim/schedule/schedule.ts'
 import type { SimEvent } from '../sim/sim-event.ts'
+import type { Wait, Waits } from '../sim/world/cluster.ts'
 import type { Machine, Process } from '../sim/world/process.ts'
 import type { HistoryEvent } from '../workload/history.ts'
 import { type Caption, captionOf } from './captions.ts'
@@ -55,13 +56,16 @@ export class LabRun {
     length: 0,
     views: [],
   }
-  #violation: string | undefined
-  #brokenRead: BrokenRead | undefined
+  readonly #waits: Waits
+  /** The wait in whose middle it stands still. */
+  #wait: Wait | undefined
+  #isOver = false
   /** Grows with everything that a view shows. */
   #visible = 0
 
   constructor(schedule: Schedule) {
     this.#run = new Run(schedule, ({ node, event }) => this.#happened(node, event))
+    this.#waits = this.#run.waits()
     const { network, machines } = this.#run.cluster
     this.#diagram = new DiagramRecord(
       machines.map(({ name }) => name),
@@ -133,8 +137,13 @@ export class LabRun {
     return this.#run.cluster.trace.value
   }
 
+  /** A rule is broken, or the schedule has run to its end. */
   get isOver(): boolean {
-    return this.#violation !== undefined
+    return this.#isOver
+  }
+
+  get #violation(): RuleViolation | undefined {
+    return this.#run.isRunning ? this.#run.cluster.invariants.violation : undefined
   }
 
   /** Adds a line that is due later than now. The run continues as if its schedule had had it from the beginning. */
@@ -146,23 +155,54 @@ export class LabRun {
 
   /** Runs what is due until then. */
   runTo(ms: number): void {
-    if (!this.isOver) this.#guarded(() => this.#run.cluster.runUntil(ms))
+    this.#advance(ms, () => false)
   }
 
   /** Runs until something has happened that a view shows, or until that time. */
   step(until: number): void {
     const before = this.#visible
-    if (!this.isOver) this.#guarded(() => this.#run.cluster.runUntil(until, () => this.#visible > before))
+    this.#advance(until, () => this.#visible > before)
   }
 
-  #guarded(run: () => void): void {
+  /** Runs one wait after the other until that time, or until an event after which `isEnough`. */
+  #advance(ms: number, isEnough: () => boolean): void {
     try {
-      run()
+      while (!this.#isOver) {
+        this.#wait ??= this.#nextWait()
+        if (this.#wait === undefined || !this.#runWait(this.#wait, ms, isEnough)) return
+        this.#wait = undefined
+      }
     } catch (error) {
-      if (!(error instanceof RuleViolation)) throw error
-      this.#violation = error.message
-      this.#brokenRead = error.read
+      this.#run.threw(error)
+      this.#isOver = true
     }
+  }
+
+  #nextWait(): Wait | undefined {
+    const { done, value } = this.#waits.next()
+    this.#isOver = done === true
+    return value ?? undefined
+  }
+
+  /** Returns whether the wait is over, and the run continues before that time. */
+  #runWait({ until, isOver }: Wait, ms: number, isEnough: () => boolean): boolean {
+    const { cluster } = this.#run
+    if (!this.#run.isRunning) {
+      // It proves nothing any more: each wait that is left takes one event.
+      cluster.runUntil(until, isOver)
+      return true
+    }
+    let hasEnded = false
+    let stops = false
+    cluster.runUntil(Math.min(until, ms), () => {
+      hasEnded = isOver?.() === true
+      stops = isEnough()
+      return hasEnded || stops
+    })
+    // At the end of a wait by its time, the next one begins when time passes.
+    if (!hasEnded && !stops) return until < ms || !this.#run.isRunning
+    if (hasEnded) this.#wait = undefined
+    return !stops
   }
 
   #nameOf(id: string | undefined): string {
@@ -206,8 +246,12 @@ export class LabRun {
       faults: this.#run.faults.lasting.map(faultView),
       operations: this.#operationViews(history),
       notes: this.#notes.slice(-SHOWN.notes),
-      violation: this.#violation,
-      verdict: this.#verdict.view({ history, log: model, broken: this.#brokenRead, judgesStale }, this.now),
+      violation: this.#violation?.message,
+      isOver: this.#isOver,
+      verdict: this.#verdict.view(
+        { history, log: model, broken: this.#violation?.read, judgesStale },
+        this.now,
+      ),
       stores: parts.includes('stores') ? storesView(model, nodes) : undefined,
       diagram: parts.includes('diagram')
         ? this.#diagram.view(this.now, parts.includes('heartbeats'))

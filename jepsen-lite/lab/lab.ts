@@ -56,7 +56,7 @@ export class Lab {
 
   /** Runs to this moment, or goes back to it. */
   runTo(ms: number): void {
-    const until = Math.min(Math.max(0, ms), LAB_MS_MAX)
+    const until = Math.min(Math.max(0, ms), this.#limitMs)
     if (until < this.now) this.#current = this.#takeBefore(until)
     this.#current.runTo(until)
     this.#end = Math.max(this.#end, this.now)
@@ -64,16 +64,27 @@ export class Lab {
 
   /** Runs until something has happened that the view shows. */
   step(): void {
-    this.#current.step(LAB_MS_MAX)
+    this.#current.step(this.#limitMs)
     this.#end = Math.max(this.#end, this.now)
   }
 
+  /** A schedule that ends earlier than a run of the lab runs until its cluster has converged and is at rest. */
+  get #limitMs(): number {
+    return this.#schedule.config.ms < LAB_MS_MAX ? Number.POSITIVE_INFINITY : LAB_MS_MAX
+  }
+
   /**
-   * Adds a line at the next millisecond, and forgets all lines and moments after now. Returns it with its time.
+   * Adds a line at the next millisecond, and forgets all lines and moments after now. Returns it with its time. Throws
+   * `RangeError` where the schedule has no lines any more.
    */
   add(line: NewLine): Line {
     const timed: Line = { ...line, at: Math.floor(this.now) + 1 }
     const { now } = this
+    const { ms } = this.#schedule.config
+    if (timed.at >= ms)
+      throw new RangeError(
+        `the faults of this run end at ${ms / 1000} s, and then its cluster must converge; go back to act`,
+      )
     const { ops, faults } = this.#schedule
     const { lines } = this.#added.now === now ? this.#added : { lines: new Set() }
     this.#added = { now, lines: new Set([...lines, timed]) }

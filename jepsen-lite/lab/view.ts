@@ -131,6 +131,8 @@ export interface LabView {
   readonly notes: readonly NoteView[]
   /** The rule that this run has broken. It does not continue. */
   readonly violation: string | undefined
+  /** A rule is broken, or the schedule has run to its end. */
+  readonly isOver: boolean
   readonly verdict: VerdictView
   /** undefined: not requested. */
   readonly stores: StoresView | undefined

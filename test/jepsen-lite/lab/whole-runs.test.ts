@@ -1,0 +1,69 @@
+// Runs of schedules that have an end: the faults end, and a majority must converge.
+
+import { describe, expect, it } from 'vitest'
+import { finishedRun, Lab, labSchedule, PLAIN_X } from '../../../jepsen-lite/lab/index.ts'
+import { LabRun } from '../../../jepsen-lite/lab/lab-run.ts'
+import { generate, runSchedule } from '../../../jepsen-lite/sim/index.ts'
+
+/** Messages are slower than elections, so nobody is ever elected. */
+const LEADERLESS = labSchedule(3, {
+  ...{ nodes: 2, spares: 0, ms: 1000, delayMs: 3000, electionMinMs: 800, electionMaxMs: 1500 },
+})
+
+/** Runs a schedule in parts that end in the middle of waits, and with steps. */
+function inParts(run: LabRun): LabRun {
+  for (let ms = 0; !run.isOver; ms += 2500) {
+    run.runTo(ms)
+    for (let step = 0; step < 3; step++) run.step(ms + 1000)
+  }
+  return run
+}
+
+describe('the end of a run', () => {
+  it.each([49, 50, 53])('is that of the simulator: schedule %i', (seed) => {
+    const schedule = generate(seed, 1)
+    const { trace, virtualMs } = runSchedule(schedule)
+    const run = inParts(new LabRun(schedule))
+    expect([run.trace, run.now, run.view().violation]).toEqual([trace, virtualMs, undefined])
+    expect(run.view().isOver).toBe(true)
+  })
+
+  it('is the rule that is broken when the faults have ended', () => {
+    const { trace, violation } = runSchedule(LEADERLESS)
+    const run = inParts(new LabRun(LEADERLESS))
+    const { violation: shown, isOver } = run.view()
+    expect([run.trace, run.now, shown, isOver]).toEqual([trace, violation?.atMs, violation?.detail, true])
+    expect(shown).toMatch(/^LIVE-1: n1 n2 did not converge: no leader/)
+  })
+
+  it('is reached again from an earlier moment', () => {
+    const lab = new Lab(LEADERLESS)
+    lab.runTo(1_000_000)
+    const { now } = lab
+    const view = lab.view()
+    lab.runTo(now - 100)
+    expect(lab.view()).toMatchObject({ isOver: false, violation: undefined })
+    lab.runTo(1_000_000)
+    expect(lab.view()).toEqual(view)
+    expect(lab.end).toBe(now)
+  })
+})
+
+it('nothing is added where the faults have ended', () => {
+  const lab = new Lab(LEADERLESS)
+  const put = { kind: 'put', client: 0, node: 'leader', key: 0, x: PLAIN_X } as const
+  lab.runTo(999)
+  expect(() => lab.add(put)).toThrow('the faults of this run end at 1 s')
+  expect(lab.schedule).toBe(LEADERLESS)
+  lab.runTo(998)
+  expect(lab.add(put).at).toBe(999)
+})
+
+it('a schedule with an end of its own is checked as it is', () => {
+  const lab = new Lab(LEADERLESS)
+  lab.runTo(500)
+  const { schedule, trace, violation } = finishedRun(lab)
+  expect(schedule).toEqual(LEADERLESS)
+  expect(trace).toBe(runSchedule(LEADERLESS).trace)
+  expect(violation).toMatch(/^LIVE-1/)
+})
