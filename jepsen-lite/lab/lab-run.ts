@@ -62,6 +62,8 @@ export class LabRun {
   #isOver = false
   /** Grows with everything that a view shows. */
   #visible = 0
+  /** Number of notes that are not minor. */
+  #sentences = 0
 
   constructor(schedule: Schedule) {
     this.#run = new Run(schedule, ({ node, event }) => this.#happened(node, event))
@@ -164,6 +166,12 @@ export class LabRun {
     this.#advance(until, () => this.#visible > before)
   }
 
+  /** Runs until there is a note that is not minor, or until that time. */
+  skip(until: number): void {
+    const before = this.#sentences
+    this.#advance(until, () => this.#sentences > before)
+  }
+
   /** Runs one wait after the other until that time, or until an event after which `isEnough`. */
   #advance(ms: number, isEnough: () => boolean): void {
     try {
@@ -228,6 +236,7 @@ export class LabRun {
     { text, source, isMinor = false }: Omit<Caption, 'source'> & Partial<Caption>,
   ): void {
     this.#visible++
+    if (!isMinor) this.#sentences++
     this.#notes.push({ at: this.now, node, kind, text, source, isMinor })
     if (this.#notes.length > 2 * SHOWN.notes) this.#notes.splice(0, SHOWN.notes)
   }

@@ -15,6 +15,8 @@ const STANDING_MAX = 8
 const DISTANCE_MS_MIN = 5000
 /** How far a run is brought forwards before the clock is read again. */
 const SLICE_MS = 50
+/** How far it skips while nothing but heartbeats happens. */
+const SKIP_MS_MAX = 10_000
 
 export class Lab {
   #schedule: Schedule
@@ -65,6 +67,12 @@ export class Lab {
   /** Runs until something has happened that the view shows. */
   step(): void {
     this.#current.step(this.#limitMs)
+    this.#end = Math.max(this.#end, this.now)
+  }
+
+  /** Runs to the next note that is not minor, or a while if there is none. */
+  skip(): void {
+    this.#current.skip(Math.min(this.now + SKIP_MS_MAX, this.#limitMs))
     this.#end = Math.max(this.#end, this.now)
   }
 

@@ -70,6 +70,31 @@ describe('the notes of a run', () => {
   })
 })
 
+describe('the next decision', () => {
+  it('is where the next note is that is not minor', () => {
+    const lab = new Lab(labSchedule(7))
+    const told = Array.from({ length: 4 }, () => {
+      lab.skip()
+      return lab.view().notes.at(-1)
+    })
+    expect(told.map((note) => note?.isMinor)).toEqual([false, false, false, false])
+    expect(told.map((note) => note?.at)).toEqual(
+      [...told.map((note) => note?.at)].sort((a = 0, b = 0) => a - b),
+    )
+    const whole = new Lab(labSchedule(7))
+    whole.runTo(lab.now + 0.001)
+    const isTold = ({ isMinor }: { readonly isMinor: boolean }): boolean => !isMinor
+    expect(whole.view().notes.filter(isTold).slice(0, 4)).toEqual(told)
+  })
+
+  it('is not waited for without end', () => {
+    const lab = new Lab(labSchedule(7, { nodes: 1, spares: 0 }))
+    lab.runTo(8000)
+    lab.skip()
+    expect([lab.now, lab.end]).toEqual([18_000, 18_000])
+  })
+})
+
 test('a view has the faults that last', () => {
   const lab = played()
   const at = (ms: number) => {

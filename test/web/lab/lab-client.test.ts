@@ -28,6 +28,7 @@ interface LabClient {
   pause(): void
   frame(at: number): void
   step(): void
+  skip(): void
   goTo(ms: number): void
   goBack(ms: number): void
   act(...lines: string[]): void
@@ -175,6 +176,16 @@ describe('time', () => {
     sides.settle()
     expect(sides.now).toBe(0)
   })
+})
+
+it('the next decision is shown at once', () => {
+  opened()
+  client.skip()
+  client.skip()
+  sides.settle()
+  expect(client.isPlaying.value).toBe(false)
+  expect(client.instant.value).toBe(sides.now)
+  expect(client.view.value?.notes.at(-1)).toMatchObject({ at: sides.now, isMinor: false })
 })
 
 describe('a step', () => {

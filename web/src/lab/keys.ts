@@ -6,6 +6,7 @@ import { endLesson, hasLesson, openList, player } from './lesson/lesson-state.ts
 export const SHORTCUTS = [
   { shown: 'Space', text: 'play or pause' },
   { shown: '→', text: 'to the next event' },
+  { shown: 'd', text: 'to the next decision' },
   { shown: '←', text: 'back 100 ms' },
   { shown: 'w', text: 'a client writes at the leader' },
   { shown: 'c', text: 'cut off the leader' },
@@ -26,6 +27,7 @@ export function onKey({ backMs, showKeys }: KeyOptions): () => void {
   const actions: Readonly<Record<string, () => void>> = {
     ' ': () => client.togglePlay(),
     ArrowRight: () => client.step(),
+    d: () => client.skip(),
     ArrowLeft: () => client.goBack(backMs),
     w: write,
     c: cutOffLeader,

@@ -41,6 +41,7 @@ function carryOut(before: Lab, request: LabRequest): Answered {
     return { lab, answer: { kind: 'judged', right: judgeQuestion(request.question).right } }
   if (request.kind === 'run') lab.runTo(request.ms)
   else if (request.kind === 'step') lab.step()
+  else if (request.kind === 'skip') lab.skip()
   else if (request.kind === 'add') for (const line of request.lines.map(parseNewLine)) lab.add(line)
   const view = lab.view(request.parts)
   return { lab, answer: { kind: 'view', view, end: lab.end, link: formatLink(lab.schedule) } }

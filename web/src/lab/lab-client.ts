@@ -46,6 +46,11 @@ const BEFORE_MS = 120
 const AFTER_MS = 2000
 /** Virtual time after which the timers of all nodes run. */
 const STARTED_MS = 300
+/**
+ * Requests that a newer one of the same kind replaces while they wait. Only the newest of the moments that a person
+ * scrubs over counts, and a key that is held makes one step at a time.
+ */
+const REPLACED: ReadonlySet<LabRequest['kind']> = new Set(['run', 'step', 'skip'])
 
 export class LabClient {
   readonly view = signal<LabView | undefined>(undefined)
@@ -91,9 +96,8 @@ export class LabClient {
 
   #ask(request: LabRequest, then?: Asked['then'], isFrame = false): void {
     this.#endStep()
-    // Only the newest of the moments that a person scrubs over counts, and a key that is held makes one step at a time.
     const last = this.#waiting.at(-1)?.request.kind
-    if ((request.kind === 'run' || request.kind === 'step') && last === request.kind) this.#waiting.pop()
+    if (REPLACED.has(request.kind) && last === request.kind) this.#waiting.pop()
     this.#waiting.push({ request, then, isFrame })
     this.#sendNext()
   }
@@ -229,6 +233,12 @@ export class LabClient {
   step(): void {
     this.pause()
     this.#ask({ kind: 'step' })
+  }
+
+  /** To the next decision or event that has a sentence of its own. */
+  skip(): void {
+    this.pause()
+    this.#ask({ kind: 'skip' })
   }
 
   /** Nothing that can be seen happens between the two moments of a step. So the view of the first is moved. */

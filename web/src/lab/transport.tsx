@@ -28,6 +28,9 @@ export function Transport() {
         <Button onClick={() => client.step()} label="Next event" title="To the next event (→)">
           <Sign path="m6.5 3.5 5 4.5-5 4.5" />
         </Button>
+        <Button onClick={() => client.skip()} label="Next decision" title="To the next decision (d)">
+          <Sign path="m3 3.5 5 4.5-5 4.5m5-9 5 4.5-5 4.5" />
+        </Button>
       </div>
       <Scrub />
       <Speed />

@@ -16,6 +16,8 @@ type RequestKind =
   | { readonly kind: 'run'; readonly ms: number }
   /** Runs until something happens that can be seen. */
   | { readonly kind: 'step' }
+  /** Runs to the next note that is not minor, or a while if there is none. */
+  | { readonly kind: 'skip' }
   /** Adds these lines of the schedule at the present moment: `put,client=0,node=leader,key=0,x=41`. */
   | { readonly kind: 'add'; readonly lines: readonly string[] }
   /** Runs the schedule up to now with all checks, as `jepsen-lite replay` does. */
