@@ -71,10 +71,16 @@ export function judgeLesson({ steps }: Lesson): JudgedLesson {
     const link = step.kind === 'break' ? step.solution : step.run
     ends.set(link, Math.max(ends.get(link) ?? 0, step.until))
   }
+  const runs = [...ends].map(([link, now]) => judgeRun(link, now))
   return {
     steps: judged,
-    runs: [...ends].map(([link, now]) => judgeRun(link, now)),
-    problems: judged.flatMap((step, at) => problemsOf(step).map((problem) => `step ${at + 1}: ${problem}`)),
+    runs,
+    problems: [
+      ...judged.flatMap((step, at) => problemsOf(step).map((problem) => `step ${at + 1}: ${problem}`)),
+      ...runs.flatMap(({ link, violation }) =>
+        violation === undefined || parseLink(link).rule !== undefined ? [] : [`${link}: ${violation}`],
+      ),
+    ],
   }
 }
 

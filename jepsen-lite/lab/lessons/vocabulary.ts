@@ -216,6 +216,12 @@ const CLUSTER: readonly Subject[] = [
     read: ({ cuts }) => cuts.length,
   },
   {
+    form: 'verdict',
+    values: ['linearizable', 'violation', 'undecided'],
+    meaning: 'the verdict of the checker on all answers so far',
+    read: ({ verdict }) => verdict.verdict,
+  },
+  {
     form: 'violation',
     values: 'text',
     meaning: 'the rule that the run has broken; the run ends there',

@@ -93,7 +93,7 @@ export function App() {
         <Fold title="Stores" part="stores" isOpen={shownViews.value.includes('store')}>
           <Stores />
         </Fold>
-        <Fold title="Space and time" part="diagram">
+        <Fold title="Space and time" part="diagram" isOpen={shownViews.value.includes('diagram')}>
           <SpaceTime />
         </Fold>
         <Fold title="Shapes and colours">

@@ -10,7 +10,10 @@ export interface ListedLesson {
 }
 
 /** The order in which they build on each other. Others follow. */
-const ORDER = ['election', 'split-vote', 'log-repair']
+const ORDER = [
+  ...['election', 'split-vote', 'log-repair', 'cut-off-leader', 'lost-acknowledgement', 'snapshot'],
+  ...['slow-disk', 'availability', 'unknown-outcome'],
+]
 
 const files = import.meta.glob<Omit<ListedLesson, 'name' | 'text'>>('../../../../docs/learn/lessons/*.json', {
   eager: true,
