@@ -184,7 +184,8 @@ function missedText(missed: Call, blocked: Call): string {
   const what = isGet(missed)
     ? `what ${missed.client} had read, ${JSON.stringify(missed.result?.value ?? null)}`
     : `${formatOperation(missed.op)} by ${missed.client}`
-  return `It missed ${what}: answered at ${seconds(missed.endMs ?? 0)}, before it began at ${seconds(blocked.startMs)}.`
+  const [ended, began] = [missed.endMs ?? 0, blocked.startMs].map((ms) => `${(ms / 1000).toFixed(3)} s`)
+  return `It missed ${what}: answered at ${ended}, before it began at ${began}.`
 }
 
 /** A read that broke a rule, although its answer has an order: no entry that it skipped has changed its key. */

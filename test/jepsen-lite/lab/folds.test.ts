@@ -4,8 +4,17 @@ import { describe, expect, it, test } from 'vitest'
 import { Lab, labSchedule, PLAIN_X } from '../../../jepsen-lite/lab/index.ts'
 import { LiveVerdict } from '../../../jepsen-lite/lab/live-verdict.ts'
 import type { HistoryEvent } from '../../../jepsen-lite/workload/history.ts'
+import { loadRule } from '../../../jepsen-lite/wrong-rules/load-rule.ts'
 
 const OLD_LEADER = 4
+const cutOff = {
+  kind: 'isolate',
+  target: OLD_LEADER,
+  ms: 6000,
+  stalls: true,
+  refuses: false,
+  breaks: false,
+} as const
 
 function ask(
   lab: Lab,
@@ -23,8 +32,7 @@ function partitioned(): Lab {
   lab.runTo(4000)
   ask(lab, 'put', 0, 'leader')
   lab.runTo(4500)
-  const cut = { ms: 6000, stalls: true, refuses: false, breaks: false }
-  lab.add({ kind: 'isolate', target: OLD_LEADER, ...cut })
+  lab.add(cutOff)
   lab.runTo(8500)
   ask(lab, 'put', 1, 'leader')
   lab.runTo(9000)
@@ -162,7 +170,7 @@ describe('the verdict', () => {
     const { verdict } = lab.view(['judged-stale'])
     expect(verdict.unordered).toEqual({
       ...{ key: 'k0', operation: 3, missed: 2, operations: [1, 2, 3] },
-      text: 'The read of k0 by c3 at n5 returned "c1.0". It missed put k0 = "c2.0" by c2: answered at 8.57 s, before it began at 9.00 s.',
+      text: 'The read of k0 by c3 at n5 returned "c1.0". It missed put k0 = "c2.0" by c2: answered at 8.575 s, before it began at 9.001 s.',
     })
     // The others have an order.
     expect(verdict.effects.map(({ operation }) => operation)).toEqual([1, 2, 4])
@@ -194,9 +202,27 @@ describe('a rule that a read has broken', () => {
       verdict: 'violation',
       unordered: {
         ...{ operation: 2, missed: 1, operations: [1, 2] },
-        text: 'The read of k0 by c2 at n2 found no value. It missed put k0 = "a" by c1: answered at 0.02 s, before it began at 0.03 s.',
+        text: 'The read of k0 by c2 at n2 found no value. It missed put k0 = "a" by c1: answered at 0.020 s, before it began at 0.030 s.',
       },
     })
+  })
+
+  test('is that of the run', async () => {
+    await loadRule('read-without-round')
+    const lab = new Lab({ ...labSchedule(7), rule: 'read-without-round' })
+    lab.runTo(4000)
+    ask(lab, 'put', 0, 'leader')
+    lab.runTo(4500)
+    lab.add(cutOff)
+    lab.runTo(5749)
+    ask(lab, 'put', 1, 'leader')
+    lab.runTo(5849)
+    // The old leader does not know yet that it leads no more.
+    ask(lab, 'get', 2, OLD_LEADER)
+    lab.runTo(6000)
+    const { violation, verdict } = lab.view()
+    expect(violation).toMatch(/^READ-1: n5 serves a linearizable read at 3/)
+    expect(verdict.unordered).toMatchObject({ operation: 3, missed: 2, operations: [1, 2, 3] })
   })
 
   test('is shown also if the answer was right by chance', () => {
