@@ -73,7 +73,8 @@ export function diagramOf(
     ...events.map(eventItem),
     ...operations.flatMap(operationItems),
   ]
-    .filter(({ from, to }) => known.has(from.line) && (to?.at ?? from.at) >= since)
+    .filter((item) => known.has(item.from.line) && known.has(lineTo(item)))
+    .filter(({ from, to }) => (to?.at ?? from.at) >= since)
     .sort((a, b) => a.from.at - b.from.at || RANK[a.what.kind].from - RANK[b.what.kind].from)
   return { lines, items, height: TOP + lines.length * ROW }
 }
@@ -148,6 +149,11 @@ function operationItems(operation: OperationView): DiagramItem[] {
       text: `${seconds(until)}: ${outcomeText(operation)}: ${text}, ${answer}`,
     },
   ]
+}
+
+/** The line that a message leads to, whether or not it arrives. */
+export function lineTo({ what, from, to }: Pick<DiagramItem, 'what' | 'from' | 'to'>): string {
+  return what.kind === 'message' ? what.message.to : (to?.line ?? from.line)
 }
 
 /** How an item stands to the picked one. */

@@ -12,6 +12,8 @@ const ROW = 34
 const BAR = 22
 const AXIS = 20
 const NAMES = 28
+/** Room behind the present moment, for a mark there. */
+const AFTER = 16
 
 export function LanePicture() {
   const [ref, width] = useWidth()
@@ -37,8 +39,8 @@ interface PictureProps {
 function Picture({ width, names, all, shown, instant }: PictureProps) {
   const verdict = client.view.value?.verdict
   const height = names.length * ROW + AXIS
-  const room = width - NAMES
-  const bars = laneBars(all, shown, instant, room)
+  const room = width - NAMES - AFTER
+  const bars = laneBars(withAges(all, verdict), shown, instant, room)
   const y = (name: string): number => names.indexOf(name) * ROW + ROW / 2
   return (
     <svg width={width} height={height} aria-hidden="true">
@@ -65,6 +67,17 @@ function Picture({ width, names, all, shown, instant }: PictureProps) {
       </g>
     </svg>
   )
+}
+
+/** Stale reads, with the age of their answers. */
+function withAges(all: readonly OperationView[], verdict: VerdictView | undefined): OperationView[] {
+  const ages = new Map(verdict?.staleReads.map(({ operation, ageMs }) => [operation, ageMs]))
+  return all.map((operation) => {
+    const age = ages.get(operation.id) ?? 0
+    return age === 0
+      ? operation
+      : { ...operation, text: `${operation.text}, ${(age / 1000).toFixed(2)} s old` }
+  })
 }
 
 interface BarProps {

@@ -2,7 +2,7 @@
 // lines. What is picked is shown with its past and its future.
 
 import { computed, signal } from '@preact/signals'
-import { useMemo, useRef } from 'preact/hooks'
+import { useMemo, useRef, useState } from 'preact/hooks'
 import { Button } from '../design/button.tsx'
 import { plural } from '../design/numbers.ts'
 import {
@@ -12,6 +12,7 @@ import {
   type DiagramItem,
   diagramOf,
   labelledEvents,
+  lineTo,
   SHOWN_TIMES,
   type ShownTime,
   stateSpans,
@@ -29,8 +30,10 @@ const focused = signal<string | undefined>(undefined)
 const activeId = computed(() => pointed.value ?? focused.value)
 
 const NAMES = 58
-const AFTER = 14
+const AFTER = 30
 const LISTED = 60
+/** Items leave the picture together, some time after they have left its window. */
+const KEPT_MS = 250
 
 export function SpaceTime() {
   const [ref, width] = useWidth()
@@ -39,12 +42,16 @@ export function SpaceTime() {
   const time = chosenTime.value ?? usualTime(width)
   const scale = (width - NAMES - AFTER) / time
   const since = instant - time
-  const shown = diagram && width > 0 ? diagramOf(diagram, operations.value, nodes.value, since) : undefined
-  const cone = shown && coneOf(shown.items, activeId.value)
+  const kept = Math.floor(since / KEPT_MS) * KEPT_MS
+  const shown = useMemo(
+    () => diagram && diagramOf(diagram, operations.value, nodes.value, kept),
+    [diagram, operations.value, nodes.value, kept],
+  )
+  const cone = useMemo(() => shown && coneOf(shown.items, activeId.value), [shown, activeId.value])
   return (
     <div ref={ref} class="space-time">
       <Tools time={time} />
-      {shown !== undefined && diagram !== undefined && (
+      {shown !== undefined && diagram !== undefined && width > 0 && (
         <Picture {...{ shown, cone, width, scale, since, instant }} spans={stateSpans(diagram, instant)} />
       )}
       <Inspector items={shown?.items ?? []} cone={cone} />
@@ -120,10 +127,21 @@ function Picture({ shown, cone, width, scale, since, instant, spans }: PicturePr
     focused.value = undefined
     client.goTo(Math.max(0, Math.min(at, instant)))
   }
+  const chosen = picked.value?.kind === 'message' ? picked.value.id : undefined
+  /** `until`: a message in flight is drawn up to now. Frames change nothing else. */
+  const drawn = (item: DiagramItem, until: number) => (
+    <Item
+      key={item.id}
+      {...{ item, origin, scale, until, current: item.id === current, isChosen: item.id === chosen }}
+      y={yOf(item.from.line)}
+      toY={yOf(lineTo(item))}
+      relation={cone?.relationOf(item)}
+    />
+  )
   return (
     // biome-ignore lint/a11y/useSemanticElements: a picture is no group of fields.
     <svg
-      class={cone === undefined ? 'diagram' : 'diagram diagram-picked'}
+      class={cone === undefined ? 'diagram' : 'diagram diagram-dimmed'}
       width={width}
       height={height + 18}
       role="group"
@@ -157,18 +175,16 @@ function Picture({ shown, cone, width, scale, since, instant, spans }: PicturePr
             ) : null,
           )}
           {cone !== undefined && <Cones {...{ cone, lines, x, since, instant }} />}
-          {items.map((item) => (
-            <Item
-              key={item.id}
-              {...{ item, origin, scale, current: item.id === current }}
-              y={yOf(item.from.line)}
-              toY={yOf(lineTo(item))}
-              relation={cone?.relationOf(item)}
-              // A message in flight is drawn up to now.
-              until={isInFlight(item) ? instant : 0}
-            />
-          ))}
-          <Labels {...{ items, cone, scale, x, yOf }} />
+          {useMemo(
+            () => (
+              <g>
+                {items.filter((item) => !isInFlight(item)).map((item) => drawn(item, 0))}
+                <Labels {...{ items, cone, scale, x, yOf }} />
+              </g>
+            ),
+            [items, cone, scale, origin, current, chosen],
+          )}
+          {items.filter(isInFlight).map((item) => drawn(item, instant))}
           <path class="diagram-now" d={`M${x(instant)} 8V${height}`} />
         </g>
       </g>
@@ -178,11 +194,6 @@ function Picture({ shown, cone, width, scale, since, instant, spans }: PicturePr
 
 const isInFlight = ({ what }: DiagramItem): boolean =>
   what.kind === 'message' && what.message.end === 'in flight'
-
-/** The line that a message leads to, whether or not it arrives. */
-function lineTo({ what, from, to }: DiagramItem): string {
-  return what.kind === 'message' ? what.message.to : (to?.line ?? from.line)
-}
 
 interface LabelsProps {
   readonly items: Diagram['items']
@@ -279,6 +290,8 @@ interface ItemProps {
   readonly toY: number
   readonly relation: ReturnType<Cone['relationOf']> | undefined
   readonly current: boolean
+  /** A message that is picked on the stage. */
+  readonly isChosen: boolean
   readonly until: number
 }
 
@@ -288,8 +301,10 @@ function Item(props: ItemProps) {
   return useMemo(() => drawItem(props), [item.id, item.text, ...Object.values(others)])
 }
 
-function drawItem({ item, origin, scale, y, toY, relation, current, until }: ItemProps) {
-  const classes = ['diagram-item', relation === undefined ? '' : `diagram-${relation}`]
+function drawItem({ item, origin, scale, y, toY, relation, current, isChosen, until }: ItemProps) {
+  const classes = ['diagram-item']
+  if (relation !== undefined) classes.push(`diagram-${relation}`)
+  if (isChosen) classes.push('diagram-chosen')
   return (
     // biome-ignore lint/a11y/useSemanticElements: a picture has no buttons.
     <g
@@ -358,7 +373,7 @@ function onItemKey(event: KeyboardEvent, item: DiagramItem): void {
 /** The items are in the order of time. */
 function focusItem(from: EventTarget | null, step: number): void {
   if (!(from instanceof SVGElement)) return
-  const all = [...(from.parentElement?.querySelectorAll<SVGElement>('[data-item]') ?? [])]
+  const all = [...(from.closest('.diagram')?.querySelectorAll<SVGElement>('[data-item]') ?? [])]
   const place = Math.min(all.length - 1, Math.max(0, all.indexOf(from) + step))
   all[place]?.focus()
 }
@@ -396,9 +411,10 @@ function Inspector({ items, cone }: InspectorProps) {
 
 /** The same for screen readers, and for all who rather read. */
 function AsList({ items }: { readonly items: readonly DiagramItem[] }) {
-  const newest = items.toReversed().slice(0, LISTED)
+  const [isOpen, setOpen] = useState(false)
+  const newest = isOpen ? items.toReversed().slice(0, LISTED) : []
   return (
-    <details class="space-time-list">
+    <details class="space-time-list" onToggle={({ currentTarget }) => setOpen(currentTarget.open)}>
       <summary>As a list</summary>
       <ol aria-label="Messages and events, the newest first">
         {newest.map(({ id, text }) => (
