@@ -5,6 +5,7 @@ import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { defineConfig, type Plugin } from 'vite'
 import { wrongRafts } from '../jepsen-lite/wrong-rules/bundler-plugin.ts'
+import { decisionCode } from './decision-code.ts'
 
 const page = dirname(fileURLToPath(import.meta.url))
 /** Modules of Node that have a substitute in the lab. */
@@ -25,7 +26,7 @@ export default defineConfig({
   root: page,
   base: './',
   publicDir: false,
-  plugins: [substitutes, wrongRafts()],
+  plugins: [substitutes, wrongRafts(), decisionCode(dirname(page))],
   worker: { format: 'es', plugins: () => [substitutes, wrongRafts()] },
   oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
   build: {

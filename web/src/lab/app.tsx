@@ -15,6 +15,7 @@ import { followAddress, presentAddress } from './address.ts'
 import './app.css'
 import { Caption, Happened, Legend } from './caption.tsx'
 import { CheckDialog } from './check-dialog.tsx'
+import { CodeDialog } from './code-dialog.tsx'
 import { onKey, SHORTCUTS } from './keys.ts'
 import { client, operations, picked } from './lab-state.ts'
 import { Lanes } from './lanes.tsx'
@@ -103,6 +104,7 @@ export function App() {
       <Transport />
       {isKeysOpen.value && <KeysDialog />}
       <CheckDialog />
+      <CodeDialog />
       <LessonsDialog />
     </div>
   )

@@ -2,6 +2,7 @@
 
 import { Mark } from '../design/mark.tsx'
 import './caption.css'
+import { CodeButton } from './code-dialog.tsx'
 import { caption, client, faults, nodes, notes } from './lab-state.ts'
 
 const SHOWN = 8
@@ -11,10 +12,8 @@ export function Caption() {
   return (
     <div class="caption">
       <p class="caption-text" aria-live="polite">
-        {caption.value?.text ?? beginning(nodes.value.length, now)}
-        {caption.value?.source !== undefined && (
-          <span class="caption-source"> Raft, {caption.value.source}</span>
-        )}
+        {caption.value?.text ?? beginning(nodes.value.length, now)}{' '}
+        {caption.value !== undefined && <CodeButton note={caption.value} />}
       </p>
       <ul class="caption-faults">
         {faults.value.map(({ text, until }) => (
@@ -48,12 +47,11 @@ export function Happened() {
   const shown = notes.value.toReversed().slice(0, SHOWN)
   return (
     <ol class="happened" aria-label="What happened, the newest first">
-      {shown.map(({ at, text, source, isMinor }, number) => (
-        <li key={`${at} ${text} ${number}`} class={isMinor ? 'happened-minor' : ''}>
-          <time>{(at / 1000).toFixed(2)} s</time>
+      {shown.map((note, number) => (
+        <li key={`${note.at} ${note.text} ${number}`} class={note.isMinor ? 'happened-minor' : ''}>
+          <time>{(note.at / 1000).toFixed(2)} s</time>
           <span>
-            {text}
-            {source !== undefined && <span class="caption-source"> {source}</span>}
+            {note.text} <CodeButton note={note} />
           </span>
         </li>
       ))}
