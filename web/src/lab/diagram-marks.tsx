@@ -101,6 +101,59 @@ const GLYPHS = {
   request: <path class="diagram-glyph" d="M0-4.5 4.5 0 0 4.5-4.5 0Z" />,
 } as const
 
+const LEGEND: readonly (readonly [kind: DiagramEventKind, text: string])[] = [
+  ['campaign', 'campaigns'],
+  ['elected', 'is elected'],
+  ['committed', 'commits'],
+  ['truncated', 'deletes entries'],
+  ['snapshot', 'sends a snapshot'],
+  ['crashed', 'goes down'],
+  ['started', 'starts'],
+]
+
+/** The marks with their words. Messages have the shapes of the stage. */
+export function DiagramLegend() {
+  return (
+    <ul class="diagram-legend">
+      {LEGEND.map(([kind, text]) => (
+        <li key={kind}>
+          <svg viewBox="-9 -9 18 18" aria-hidden="true">
+            <g class={`diagram-event diagram-event-${kind}`}>{EVENTS[kind]}</g>
+          </svg>
+          {text}
+        </li>
+      ))}
+      <li>
+        <svg class="diagram-legend-way" viewBox="0 -9 36 18" aria-hidden="true">
+          <g class="diagram-message diagram-in-flight">
+            <path class="diagram-way" d="M1 5 30-4" />
+            <path class="diagram-tip" d="M0 0-8-3.6V3.6Z" transform="translate(31 -4) rotate(-17)" />
+          </g>
+        </svg>
+        in flight
+      </li>
+      <li>
+        <svg class="diagram-legend-way" viewBox="0 -9 36 18" aria-hidden="true">
+          <g class="diagram-message diagram-lost">
+            <path class="diagram-way" d="M1 5 29-4" />
+            <path class="diagram-cross" d="m-4.5-4.5 9 9m0-9-9 9" transform="translate(29 -3)" />
+          </g>
+        </svg>
+        lost
+      </li>
+      <li>
+        <svg class="diagram-legend-way" viewBox="0 -9 36 18" aria-hidden="true">
+          <g class="diagram-message diagram-refusal diagram-answer">
+            <path class="diagram-way" d="M1-5 30 4" />
+            <path class="diagram-tip" d="M0 0-8-3.6V3.6Z" transform="translate(31 4) rotate(17)" />
+          </g>
+        </svg>
+        an answer, here a refusal
+      </li>
+    </ul>
+  )
+}
+
 const EVENTS: Readonly<Record<DiagramEventKind, preact.JSX.Element>> = {
   campaign: <path class="diagram-hollow" d="M0-6.5 6 4.5H-6Z" />,
   elected: <circle class="diagram-solid" r="6.5" />,

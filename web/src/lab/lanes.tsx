@@ -17,7 +17,10 @@ export function Lanes() {
     <>
       <Verdict />
       <div class="client-lanes">
-        <LanePicture />
+        <div>
+          <LanePicture />
+          <p class="client-legend">Filled: a write. Hollow: a read. Dotted: a stale read.</p>
+        </div>
         <Requests />
       </div>
     </>

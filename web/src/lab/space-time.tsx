@@ -18,7 +18,7 @@ import {
   stateSpans,
   usualTime,
 } from './diagram-layout.ts'
-import { DiagramMark } from './diagram-marks.tsx'
+import { DiagramLegend, DiagramMark } from './diagram-marks.tsx'
 import { client, messageId, messages, nodes, operations, picked, pickMessage } from './lab-state.ts'
 import './space-time.css'
 import { useWidth } from './use-width.ts'
@@ -56,6 +56,7 @@ export function SpaceTime() {
       )}
       <Inspector items={shown?.items ?? []} cone={cone} />
       {shown !== undefined && <AsList items={shown.items} />}
+      <DiagramLegend />
     </div>
   )
 }
