@@ -4,7 +4,7 @@ import { Button } from '../design/button.tsx'
 import { plural } from '../design/numbers.ts'
 import { SPEED_MAX, SPEED_MIN } from './lab-client.ts'
 import { client } from './lab-state.ts'
-import { hasLesson } from './lesson/lesson-state.ts'
+import { hasLesson, player } from './lesson/lesson-state.ts'
 import './transport.css'
 
 export const BACK_MS = 100
@@ -56,7 +56,7 @@ function Scrub() {
   const instant = client.instant.value
   const end = Math.max(client.end.value, instant)
   // A lesson does not say what will happen.
-  const later = hasLesson.value ? 0 : client.laterLines.value.length
+  const later = hasLesson.value && !player.isAway.value ? 0 : client.laterLines.value.length
   return (
     <div class="scrub">
       <output class="scrub-time">{seconds(instant)}</output>

@@ -20,7 +20,11 @@ export function LessonLine({ text }: { readonly text: string }) {
     end = index + found.length
     parts.push(
       code === undefined ? (
-        <a key={index} href={target}>
+        <a
+          key={index}
+          href={target}
+          {...(target.startsWith('#') ? {} : { target: '_blank', rel: 'noreferrer' })}
+        >
           {words}
         </a>
       ) : (
