@@ -2,27 +2,31 @@
 
 import { readFileSync } from 'node:fs'
 import type { CommandUnknownOpts } from '@commander-js/extra-typings'
-import { LAB_PORT } from '../../src/console/lab-port.ts'
 import { CommandError, EXIT } from '../exit-codes.ts'
-import { formatLink, parseLink } from '../lab/index.ts'
+import { breakingMoment, parseRunFile, type RunFile } from '../lab/index.ts'
 import { judgedAny, replayAny } from '../recipes/index.ts'
-import { parseSchedule, type Schedule, sentenceOfRule } from '../sim/index.ts'
+import { sentenceOfRule } from '../sim/index.ts'
 import { loadRule } from '../wrong-rules/load-rule.ts'
+import { labAddress } from './lab-address.ts'
 
 export function add(program: CommandUnknownOpts): void {
   program
     .command('replay')
     .description('show a schedule of the simulator, one event a line, a column per node')
     .argument('<file>', 'as written by `jepsen-lite sim`, or with the address of a run of the lab')
-    .option('--lab', 'only print the address of the run in the lab, which `quorate lab` serves')
+    .option(
+      '--lab',
+      'only print the address of the run in the lab (`quorate lab`), shortly before it breaks a rule',
+    )
     .action(async (file, { lab }) => {
-      const schedule = read(file)
-      if (lab === true) {
-        process.stdout.write(`${labAddress(schedule, file)}\n`)
-        return
-      }
+      const run = read(file)
+      const { schedule } = run
       const { rule } = schedule
       await loadRule(rule)
+      if (lab === true) {
+        await printAddress(run, file)
+        return
+      }
       if (rule !== undefined) process.stdout.write(`${sentenceOfRule(rule)}\n`)
       const { violation } = await replayAny(schedule, (line) => process.stdout.write(`${line}\n`))
       if (violation !== undefined) process.exitCode = EXIT.violation
@@ -34,16 +38,20 @@ export function add(program: CommandUnknownOpts): void {
     })
 }
 
-function labAddress(schedule: Schedule, file: string): string {
-  if (schedule.recipe !== undefined)
-    throw new CommandError(`${file}: the lab runs no clients with recipes; replay it without --lab`)
-  return `http://127.0.0.1:${LAB_PORT}/#${formatLink(schedule)}`
+/** Runs it, to know the moment. */
+async function printAddress({ schedule, at, detail }: RunFile, file: string): Promise<void> {
+  const result = await judgedAny(schedule)
+  const breaksAt = breakingMoment(result, schedule.config)
+  const { address, refusal } = labAddress(schedule, breaksAt ?? at)
+  if (address === undefined) throw new CommandError(`${file}: ${refusal}`)
+  if (result.violation !== undefined) process.stderr.write(`${result.violation.detail}\n`)
+  else if (detail !== undefined) process.stderr.write(`no rule is broken any more; it was ${detail}\n`)
+  process.stdout.write(`${address}\n`)
 }
 
-function read(file: string): Schedule {
+function read(file: string): RunFile {
   try {
-    const text = readFileSync(file, 'utf8').trim()
-    return text.startsWith('{') ? parseSchedule(text) : parseLink(text.slice(text.indexOf('#') + 1))
+    return parseRunFile(readFileSync(file, 'utf8'))
   } catch (error) {
     throw new CommandError(`${file}: ${error instanceof Error ? error.message : String(error)}`)
   }

@@ -4,9 +4,11 @@
 
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { breakingMoment } from '../lab/index.ts'
 import { judgedAny, RecipeSearch } from '../recipes/index.ts'
 import type { CoverageCounts } from '../sim/coverage.ts'
 import { type FoundViolation, formatScheduleFile, type Recipe, Search, shrink } from '../sim/index.ts'
+import { labAddress } from './lab-address.ts'
 
 const SHRINK_MS_MAX = 60_000
 const SEEDS = 2 ** 32
@@ -30,6 +32,8 @@ interface ViolationDetail {
   readonly invariant: string
   readonly detail: string
   readonly file: string | undefined
+  /** The address of its run in the lab, shortly before the violation. */
+  readonly lab?: string | undefined
   readonly faults: number
   readonly ops: number
 }
@@ -109,7 +113,7 @@ export async function runSearch(
   }
 }
 
-const scheduleSize = ({ schedule }: FoundViolation): { faults: number; ops: number } => ({
+const scheduleSize = ({ schedule }: Pick<FoundViolation, 'schedule'>): { faults: number; ops: number } => ({
   faults: schedule.faults.length,
   ops: schedule.ops.length,
 })
@@ -129,7 +133,9 @@ async function shrinkAndWrite(
   const detail = result.violation?.detail ?? violation.detail
   const file = join(out, `sim-${invariant.toLowerCase()}-${seed}.json`)
   mkdirSync(out, { recursive: true })
-  const content = { invariant, detail, trace: result.trace, seed, schedule: minimal }
+  const at = breakingMoment(result, minimal.config)
+  const content = { invariant, detail, trace: result.trace, seed, at, schedule: minimal }
   writeFileSync(file, formatScheduleFile(content))
-  return { seed, invariant, detail, file, faults: minimal.faults.length, ops: minimal.ops.length }
+  const { address } = labAddress(minimal, at)
+  return { ...scheduleSize({ schedule: minimal }), seed, invariant, detail, file, lab: address }
 }

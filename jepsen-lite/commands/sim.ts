@@ -134,12 +134,13 @@ function toText(report: ReturnType<typeof jsonReport>, { nodes, coverage }: SimF
     lines.push(`probes never hit: ${probes.never_hit.join(', ') || 'none'}`)
   }
   lines.push('')
-  for (const { seed, detail, file, faults: left, ops } of report.violation_details) {
+  for (const { seed, detail, file, lab, faults: left, ops } of report.violation_details) {
     lines.push(coloured('red', `VIOLATION (seed ${seed}): ${detail}`))
     if (file !== undefined)
       lines.push(
         `  shrunk to ${plural(left, 'fault')} and ${plural(ops, 'operation')}: jepsen-lite replay ${file}`,
       )
+    if (lab !== undefined) lines.push(`  in the lab (quorate lab): ${lab}`)
   }
   const end = report.violations === 0 ? 'no violation' : plural(report.violations, 'violation')
   lines.push(coloured(report.violations === 0 ? 'green' : 'red', end))

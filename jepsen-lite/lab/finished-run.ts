@@ -3,6 +3,7 @@
 
 import type { Schedule } from '../sim/schedule/schedule.ts'
 import { judged } from '../sim/search.ts'
+import { breakingMoment } from './breaking-moment.ts'
 import type { Lab } from './lab.ts'
 import { LAB_MS_MAX } from './lab-schedule.ts'
 
@@ -11,6 +12,8 @@ interface FinishedRun {
   /** Hash of all events: that which `jepsen-lite replay` prints. */
   readonly trace: string
   readonly violation: string | undefined
+  /** The moment at which a person can begin to see how a rule is broken; undefined: none is. */
+  readonly breaksAt: number | undefined
 }
 
 export function finishedRun({ schedule, now }: Pick<Lab, 'schedule' | 'now'>): FinishedRun {
@@ -18,6 +21,10 @@ export function finishedRun({ schedule, now }: Pick<Lab, 'schedule' | 'now'>): F
   const lastAt = Math.max(...[...ops, ...faults].map(({ at }) => at), 0)
   const ms = config.ms < LAB_MS_MAX ? config.ms : Math.max(Math.ceil(now), lastAt + 1)
   const finished = { ...schedule, config: { ...config, ms } }
-  const { trace, violation } = judged(finished)
-  return { schedule: finished, trace, violation: violation?.detail }
+  const result = judged(finished)
+  const { trace, violation } = result
+  return {
+    ...{ schedule: finished, trace, violation: violation?.detail },
+    breaksAt: breakingMoment(result, finished.config),
+  }
 }

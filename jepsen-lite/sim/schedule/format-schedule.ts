@@ -3,13 +3,15 @@
 
 import type { Schedule } from './schedule.ts'
 
-/** A schedule, with the violation that it causes. `parseSchedule` reads it. */
+/** A schedule, with the violation that it causes if there is one. `parseSchedule` reads it. */
 export interface ScheduleFile {
-  readonly invariant: string
-  readonly detail: string
+  readonly invariant?: string
+  readonly detail?: string
   /** Hash of all events of the run. */
-  readonly trace: string
-  readonly seed: number
+  readonly trace?: string
+  readonly seed?: number
+  /** The moment at which the lab shows it, in virtual milliseconds. */
+  readonly at?: number | undefined
   readonly schedule: Schedule
 }
 

@@ -103,6 +103,10 @@ const LIMITS: Expected = {
 export function parseSchedule(text: string): Schedule {
   const value = parsed(text)
   const inner = isObject(value) && isObject(value.schedule) ? value.schedule : value
+  if (isObject(inner) && (typeof inner.schedule === 'string' || 'failure' in inner))
+    throw new RangeError(
+      'a schedule of quorate simulate needs the code of its service, so only quorate simulate runs it',
+    )
   const { version, seed, rule, config, ops, faults, recipe } = fields(inner, 'the schedule')
   if (version !== SCHEDULE_VERSION)
     throw new RangeError(

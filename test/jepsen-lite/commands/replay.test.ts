@@ -2,7 +2,7 @@
 
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import { describe, expect, it, test } from 'vitest'
 import {
   finishedRun,
   formatLink,
@@ -11,8 +11,8 @@ import {
   PLAIN_X,
   parseLink,
 } from '../../../jepsen-lite/lab/index.ts'
-import { withMoment } from '../../../jepsen-lite/lab/link-moment.ts'
-import { generate, runSchedule } from '../../../jepsen-lite/sim/index.ts'
+import { linkMoment, withMoment } from '../../../jepsen-lite/lab/link-moment.ts'
+import { formatScheduleFile, generate, runSchedule } from '../../../jepsen-lite/sim/index.ts'
 import { temporaryDirectory } from '../../backup/samples.ts'
 import { runCommand } from './run-command.ts'
 
@@ -35,12 +35,38 @@ test('a run of the lab has the same hash', async () => {
   expect(stdout).toContain(`no rule is broken; trace ${trace}`)
 })
 
-test('the address of a schedule in the lab', async () => {
-  const schedule = generate(7)
-  const { status, stdout } = await runCommand('replay', fileWith(JSON.stringify(schedule)), '--lab')
-  expect(status).toBe(0)
-  const [, link = ''] = /^http:\/\/127\.0\.0\.1:7360\/#(\S+)\n$/.exec(stdout) ?? expect.fail(stdout)
-  expect(parseLink(link)).toEqual(schedule)
+describe('the address of a schedule in the lab', () => {
+  const linkIn = (stdout: string): string =>
+    /^http:\/\/127\.0\.0\.1:7360\/#(\S+)\n$/.exec(stdout)?.[1] ?? expect.fail(stdout)
+
+  it('has the schedule', async () => {
+    const schedule = generate(49, 1)
+    const { status, stdout, stderr } = await runCommand('replay', fileWith(JSON.stringify(schedule)), '--lab')
+    expect([status, stderr]).toEqual([0, ''])
+    expect(parseLink(linkIn(stdout))).toEqual(schedule)
+    expect(linkMoment(linkIn(stdout))).toBeUndefined()
+  })
+
+  it('opens shortly before the violation', async () => {
+    const schedule = labSchedule(3, {
+      ...{ nodes: 2, spares: 0, ms: 1000, delayMs: 3000, electionMinMs: 800, electionMaxMs: 1500 },
+    })
+    const { status, stdout, stderr } = await runCommand('replay', fileWith(formatLink(schedule)), '--lab')
+    expect([status, stderr]).toEqual([0, expect.stringMatching(/^LIVE-1: n1 n2 did not converge/)])
+    const { violation } = runSchedule(schedule)
+    const lab = new Lab(schedule)
+    lab.runTo(linkMoment(linkIn(stdout)) ?? expect.fail('no moment'))
+    expect(lab.view().violation).toBeUndefined()
+    for (let steps = 0; steps < 10_000 && lab.view().violation === undefined; steps++) lab.step()
+    expect([lab.view().violation, lab.now]).toEqual([violation?.detail, violation?.atMs])
+  })
+
+  it('opens at the moment that its file names, where no rule is broken any more', async () => {
+    const file = { detail: 'REST-2: a flag stays set', at: 120, schedule: generate(49, 1) }
+    const { stdout, stderr } = await runCommand('replay', fileWith(formatScheduleFile(file)), '--lab')
+    expect(linkMoment(linkIn(stdout))).toBe(120)
+    expect(stderr).toBe('no rule is broken any more; it was REST-2: a flag stays set\n')
+  })
 })
 
 test('a schedule whose clients use a recipe has no address', async () => {

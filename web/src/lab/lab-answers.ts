@@ -1,6 +1,16 @@
 // Answers of the worker.
 
-import { finishedRun, formatLink, Lab, parseLink, parseNewLine } from '../../../jepsen-lite/lab/index.ts'
+import {
+  finishedRun,
+  formatLink,
+  formatRunFile,
+  Lab,
+  parseLink,
+  parseNewLine,
+  parseRunFile,
+  refuseForeign,
+  withMoment,
+} from '../../../jepsen-lite/lab/index.ts'
 import { judgeQuestion, parseLesson } from '../../../jepsen-lite/lab/lessons/index.ts'
 import { loadRule } from '../../../jepsen-lite/wrong-rules/load-rule.ts'
 import type { LabAnswer, LabRequest } from './worker-messages.ts'
@@ -33,8 +43,17 @@ export function answerRequest(lab: Lab, request: LabRequest): Answered {
 function carryOut(before: Lab, request: LabRequest): Answered {
   const lab = request.kind === 'open' ? new Lab(parseLink(request.link)) : before
   if (request.kind === 'check') {
-    const { schedule, trace, violation } = finishedRun(lab)
-    return { lab, answer: { kind: 'checked', trace, violation, link: formatLink(schedule) } }
+    const { schedule, trace, violation, breaksAt } = finishedRun(lab)
+    return { lab, answer: { kind: 'checked', trace, violation, breaksAt, link: formatLink(schedule) } }
+  }
+  if (request.kind === 'read') {
+    const { schedule, at, detail } = parseRunFile(request.text)
+    refuseForeign(schedule)
+    return { lab, answer: { kind: 'read', link: withMoment(formatLink(schedule), at), detail } }
+  }
+  if (request.kind === 'save') {
+    const { schedule, now } = lab
+    return { lab, answer: { kind: 'saved', text: formatRunFile(schedule, now), seed: schedule.seed } }
   }
   if (request.kind === 'lesson') return { lab, answer: { kind: 'lesson', lesson: readLesson(request.text) } }
   if (request.kind === 'judge')

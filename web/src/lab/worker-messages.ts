@@ -22,6 +22,10 @@ type RequestKind =
   | { readonly kind: 'add'; readonly lines: readonly string[] }
   /** Runs the schedule up to now with all checks, as `jepsen-lite replay` does. */
   | { readonly kind: 'check' }
+  /** Reads the file of a run, for a request that opens it. */
+  | { readonly kind: 'read'; readonly text: string }
+  /** Writes the run as a file. */
+  | { readonly kind: 'save' }
   /** Reads the file of a lesson. */
   | { readonly kind: 'lesson'; readonly text: string }
   /** Finds by its run which choices of a question are right. */
@@ -41,9 +45,14 @@ export type LabAnswer =
       /** Hash of all events. */
       readonly trace: string
       readonly violation: string | undefined
+      /** The moment at which a person can begin to see how a rule is broken; undefined: none is. */
+      readonly breaksAt: number | undefined
       /** The schedule that was run. */
       readonly link: string
     }
+  /** A run, with its moment if its file has one, and the violation for which it was kept. */
+  | { readonly kind: 'read'; readonly link: string; readonly detail: string | undefined }
+  | { readonly kind: 'saved'; readonly text: string; readonly seed: number }
   | { readonly kind: 'lesson'; readonly lesson: Lesson | { readonly refusal: string } }
   | { readonly kind: 'judged'; readonly right: readonly number[] }
   | { readonly kind: 'refused'; readonly why: string }
