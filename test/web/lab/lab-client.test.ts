@@ -35,6 +35,10 @@ interface LabClient {
   undo(): void
   check(): void
   show(part: string, isShown: boolean): void
+  goToBreak(checked: unknown): void
+  openFile(text: string): void
+  save(then: (text: string, seed: number) => void): void
+  readonly kept: Value<string | undefined>
 }
 const { LabClient } = await load<{
   readonly LabClient: new (port: object, isCalm?: () => boolean) => LabClient
@@ -274,6 +278,72 @@ it('checks the run', () => {
     kind: 'checked',
     violation: undefined,
     trace: expect.any(String),
+  })
+})
+
+describe('a run that breaks a rule', () => {
+  /** Nobody is ever elected, and that is a violation once the faults have ended. */
+  const LEADERLESS = 'seed=3,nodes=2,spares=0,electionMinMs=800,electionMaxMs=1500,delayMs=3000'
+
+  it('is shown from the step where it breaks', () => {
+    opened(`${LEADERLESS},ms=1000,at=500`)
+    client.check()
+    sides.settle()
+    const { checked } = client
+    expect(checked.value).toMatchObject({ violation: expect.stringMatching(/^LIVE-1/) })
+    client.goToBreak(checked.value)
+    sides.settle()
+    expect(checked.value).toBeUndefined()
+    expect(client.view.value).toMatchObject({ violation: undefined, isOver: false })
+    client.goTo(sides.now + 10_000)
+    sides.settle()
+    expect(client.view.value?.violation).toMatch(/^LIVE-1/)
+  })
+
+  it('later than its present moment is opened with its end', () => {
+    opened(`${LEADERLESS},at=500`)
+    client.check()
+    sides.settle()
+    client.goToBreak(client.checked.value)
+    sides.settle()
+    expect(client.link.value).toContain(',ms=500')
+    expect(sides.now).toBeGreaterThan(500)
+  })
+})
+
+describe('a file', () => {
+  it('is saved, and opened at the same moment', () => {
+    opened(`seed=7;3000:${writeLine(0, 'leader')}`)
+    client.goTo(3040.5)
+    let file = ''
+    client.save((text, seed) => {
+      file = `${seed} ${text}`
+    })
+    sides.settle()
+    const [, seed, text = ''] = /^(\d+) (.*)$/s.exec(file) ?? []
+    expect(seed).toBe('7')
+    const view = client.view.value
+    opened('seed=8')
+    client.openFile(text)
+    sides.settle()
+    expect(client.view.value).toEqual(view)
+    expect(client.isPlaying.value).toBe(false)
+  })
+
+  it('says for which violation it was kept', () => {
+    client.openFile(JSON.stringify({ detail: 'STOP-1: n2 stopped itself', schedule: labSchedule(7) }))
+    sides.settle()
+    expect(client.kept.value).toBe('STOP-1: n2 stopped itself')
+    opened('seed=8')
+    expect(client.kept.value).toBeUndefined()
+  })
+
+  it('without a run is refused, and the present run stays', () => {
+    opened('seed=7')
+    client.openFile('{"ops":[]}')
+    sides.settle()
+    expect(client.refusal.value).toEqual({ of: 'file', why: expect.stringContaining('version: expected 2') })
+    expect(client.link.value).toBe('seed=7')
   })
 })
 

@@ -1,7 +1,10 @@
 // The page of the lab in Chromium, as `quorate lab` serves it.
 
+import { readFileSync } from 'node:fs'
 import type { Page } from 'playwright-core'
 import { beforeAll, expect, test } from 'vitest'
+import { labSchedule } from '../../../jepsen-lite/lab/index.ts'
+import { parseSchedule } from '../../../jepsen-lite/sim/index.ts'
 import { startKv } from '../../cli/run-kv.ts'
 import { describeConsole, findBarriers, needsChromium, openPage } from '../browser.ts'
 
@@ -94,6 +97,29 @@ describeConsole(needsChromium('the lab'), () => {
     expect(await findBarriers(page)).toEqual([])
     await page.getByRole('slider', { name: 'Moment' }).fill('4400')
     await page.getByText('Linearizable so far').waitFor()
+  })
+
+  test('a file is opened at the step where its run breaks, checked and saved', async () => {
+    const page = await openPage(url, { reducedMotion: 'reduce' })
+    const schedule = labSchedule(3, {
+      ...{ nodes: 2, spares: 0, ms: 1000, delayMs: 3000, electionMinMs: 800, electionMaxMs: 1500 },
+    })
+    const detail = 'LIVE-1: n1 n2 did not converge: no leader'
+    const buffer = Buffer.from(JSON.stringify({ detail, at: 99_000.5, schedule }))
+    const file = { name: 'sim-live-1.json', mimeType: 'application/json', buffer }
+    await page.getByLabel('File of a run').setInputFiles(file)
+    await page.getByRole('status').getByText(detail).waitFor()
+    await page.getByText('99.00 s', { exact: true }).first().waitFor()
+    await page.getByRole('button', { name: 'Check' }).click()
+    await page.getByRole('button', { name: 'Go to the step where it breaks' }).click()
+    await page.getByRole('button', { name: 'Play' }).waitFor()
+    const download = page.waitForEvent('download')
+    await page.getByRole('button', { name: 'Save' }).click()
+    const saved = await (await download).path()
+    expect(parseSchedule(readFileSync(saved, 'utf8'))).toEqual(schedule)
+    await page.getByLabel('File of a run').setInputFiles({ ...file, buffer: Buffer.from('no run') })
+    await page.getByRole('alert').getByText('The file has no run that can be opened').waitFor()
+    expect(await findBarriers(page)).toEqual([])
   })
 
   test('an address without a run says what is wrong, and offers a new one', async () => {

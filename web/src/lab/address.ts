@@ -8,10 +8,11 @@ import type { LabClient } from './lab-client.ts'
 const SETTLED_MS = 300
 
 /** The address of the run, at the moment that is shown. */
-export function presentAddress(client: LabClient): string {
-  const [page = ''] = location.href.split('#', 1)
-  return `${page}#${withMoment(client.link.peek(), client.view.peek()?.now)}`
-}
+export const presentAddress = (client: LabClient): string =>
+  addressOf(withMoment(client.link.peek(), client.view.peek()?.now))
+
+/** The address of this run on this page. */
+export const addressOf = (link: string): string => `${location.href.split('#', 1)[0]}#${link}`
 
 /** A lesson that is open has an address instead of its run. */
 export interface LessonAddress {

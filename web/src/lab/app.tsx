@@ -24,6 +24,7 @@ import { hasLesson, openLessonAddress, openList, player, shownViews } from './le
 import { LessonsDialog } from './lesson/lessons-dialog.tsx'
 import { Logs } from './logs.tsx'
 import { NewRun } from './new-run.tsx'
+import { RunFiles } from './run-files.tsx'
 import { SpaceTime } from './space-time.tsx'
 import { Stage } from './stage.tsx'
 import { Stores } from './stores.tsx'
@@ -31,6 +32,8 @@ import { BACK_MS, Transport } from './transport.tsx'
 import { WrongRule } from './wrong-rule.tsx'
 
 const isKeysOpen = signal(false)
+/** A message, its answer and a write of the lab's cluster take less. */
+const BEFORE_BREAK_MS = 120
 
 export function App() {
   useEffect(
@@ -56,6 +59,7 @@ export function App() {
             Lessons
           </Button>
           <NewRun />
+          <RunFiles />
           <Button kind="quiet" onClick={() => client.check()} title="Runs it again with all checks">
             Check
           </Button>
@@ -71,10 +75,13 @@ export function App() {
       <main class={hasLesson.value ? 'lab-main lab-with-lesson' : 'lab-main'}>
         {refusal !== undefined && <Refused of={refusal.of} why={refusal.why} />}
         <WrongRule />
-        {violation !== undefined && (
+        {violation !== undefined ? (
           <Notice kind="problem">
-            A rule is broken, and the run ends here: {violation}. {client.view.value?.verdict.unordered?.text}
+            A rule is broken, and the run ends here: {violation}. {client.view.value?.verdict.unordered?.text}{' '}
+            <Button onClick={() => client.goBack(BEFORE_BREAK_MS)}>Go back to see how</Button>
           </Notice>
+        ) : (
+          <Kept />
         )}
         <div class="lab-top">
           {refusal?.of !== 'link' && <Caption />}
@@ -141,7 +148,22 @@ function Fold({ title, isOpen = false, part, children }: FoldProps) {
   )
 }
 
-function Refused({ of, why }: { readonly of: 'link' | 'line' | 'run'; readonly why: string }) {
+/** The violation for which the file of this run was kept. */
+function Kept() {
+  const { kept, view } = client
+  if (kept.value === undefined) return null
+  return (
+    <Notice kind="note">
+      {view.value?.isOver
+        ? 'The run has ended, and breaks no rule. Its schedule was kept because it did: '
+        : 'The schedule was kept for what comes next: '}
+      {kept.value}
+    </Notice>
+  )
+}
+
+function Refused({ of, why }: { readonly of: 'link' | 'file' | 'line' | 'run'; readonly why: string }) {
+  if (of === 'file') return <Notice kind="problem">The file has no run that can be opened: {why}.</Notice>
   if (of !== 'link') return <Notice kind="problem">That is not possible: {why}</Notice>
   return (
     <Notice kind="problem">

@@ -1,7 +1,9 @@
+import { Button } from '../design/button.tsx'
 import { CopyButton } from '../design/copy-button.tsx'
 import { Dialog } from '../design/dialog.tsx'
 import { Mark } from '../design/mark.tsx'
 import { Notice } from '../design/notice.tsx'
+import { addressOf } from './address.ts'
 import './check-dialog.css'
 import { client } from './lab-state.ts'
 
@@ -21,7 +23,14 @@ export function CheckDialog() {
               acknowledged write is lost, and the nodes agree at the end.
             </p>
           ) : (
-            <Notice kind="problem">A rule is broken: {value.violation}</Notice>
+            <>
+              <Notice kind="problem">A rule is broken: {value.violation}</Notice>
+              <p>
+                <Button kind="primary" onClick={() => client.goToBreak(value)}>
+                  Go to the step where it breaks
+                </Button>
+              </p>
+            </>
           )}
           <dl class="check-hash">
             <dt>Hash of all events</dt>
@@ -29,7 +38,11 @@ export function CheckDialog() {
               <code>{value.trace}</code> <CopyButton text={value.trace} what="the hash" />
             </dd>
           </dl>
-          <p class="dim">jepsen-lite replay prints the same hash for this schedule, on any machine.</p>
+          <p class="dim">
+            jepsen-lite replay prints the same hash, on any machine, for a file with the address of the
+            checked run.{' '}
+            <CopyButton text={() => addressOf(value.link)} what="the address of the checked run" />
+          </p>
         </div>
       )}
     </Dialog>

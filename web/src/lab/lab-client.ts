@@ -27,10 +27,16 @@ interface Asked {
   readonly isFrame: boolean
 }
 
-/** A refusal of the worker. `link`: the fragment of the URL is no schedule. */
+/** A refusal of the worker. `link`: the fragment of the URL is no schedule. `file`: a file has no run. */
 interface Refusal {
-  readonly of: 'link' | 'line' | 'run'
+  readonly of: 'link' | 'file' | 'line' | 'run'
   readonly why: string
+}
+
+const REFUSED: Partial<Record<LabRequest['kind'], Refusal['of']>> = {
+  open: 'link',
+  read: 'file',
+  add: 'line',
 }
 
 export const SPEED_MIN = 0.01
@@ -62,6 +68,8 @@ export class LabClient {
   readonly speed = signal(SPEED_FIRST)
   readonly refusal = signal<Refusal | undefined>(undefined)
   readonly checked = signal<CheckedAnswer | 'in progress' | undefined>(undefined)
+  /** The violation for which the file of this run was kept. */
+  readonly kept = signal<string | undefined>(undefined)
   /** Parts that views have in addition. */
   readonly parts = signal<readonly ViewPart[]>([])
   readonly lines = computed(() => linkLines(this.link.value))
@@ -138,7 +146,7 @@ export class LabClient {
   }
 
   #refused(request: LabRequest | undefined, why: string): void {
-    const of = request?.kind === 'open' ? 'link' : request?.kind === 'add' ? 'line' : 'run'
+    const of = REFUSED[request?.kind ?? 'run'] ?? 'run'
     // Requests after it were for the run that did not begin.
     if (of === 'link') this.#waiting.length = 0
     if (request?.kind === 'check') this.checked.value = undefined
@@ -167,6 +175,7 @@ export class LabClient {
     batch(() => {
       this.refusal.value = undefined
       this.checked.value = undefined
+      this.kept.value = undefined
       this.isPlaying.value = false
     })
     this.#ask({ kind: 'open', link }, () => {
@@ -296,6 +305,34 @@ export class LabClient {
     this.pause()
     this.checked.value = 'in progress'
     this.#ask({ kind: 'check' })
+  }
+
+  /** Goes to the step with which the run that was checked breaks a rule. */
+  goToBreak({ link, breaksAt }: CheckedAnswer): void {
+    if (breaksAt === undefined) return
+    this.checked.value = undefined
+    if (breaksAt <= this.end.peek()) this.goTo(breaksAt)
+    // It breaks when its faults have ended, which they have not in this run.
+    else this.openAt(link, breaksAt)
+  }
+
+  // ---- files
+
+  /** Opens the run in the text of a file. */
+  openFile(text: string): void {
+    this.pause()
+    this.refusal.value = undefined
+    this.#ask({ kind: 'read', text }, (answer) => {
+      if (answer.kind !== 'read') return
+      this.open(answer.link)
+      this.kept.value = answer.detail
+    })
+  }
+
+  /** Calls `then` with the run as the text of a file, and its seed. */
+  save(then: (text: string, seed: number) => void): void {
+    this.pause()
+    this.#ask({ kind: 'save' }, (answer) => answer.kind === 'saved' && then(answer.text, answer.seed))
   }
 
   // ---- lessons
