@@ -1005,14 +1005,15 @@ export class Invariants<Replay extends LogReplay = StoreModel> {
   }
 
   /** The state of the store after an entry. One that the rights of its index do not permit changes nothing. */
-  appliesToStore({ name }: ObservedReplica, { index, kv }: AppliedRecord): void {
-    const committed = this.committed[index]
+  appliesToStore({ name }: ObservedReplica, record: AppliedRecord): void {
+    const committed = this.committed[record.index]
     if (committed?.effect.outdated !== true) return
-    const { revision } = decodeState(kv)
+    // The record encodes the state for its first reader.
+    const { revision } = decodeState(record.kv)
     if (revision !== committed.revision)
       this.#violated(
         'AUTH-10',
-        `${name} changes revision ${committed.revision} to ${revision} at ${index}, where the rights no longer permit ${committed.effect.principal}`,
+        `${name} changes revision ${committed.revision} to ${revision} at ${record.index}, where the rights no longer permit ${committed.effect.principal}`,
       )
   }
 
