@@ -3,6 +3,7 @@
 // kept, a flag that stays set or a list that only grows does no harm in a short run, but ends a long one.
 
 import { type InFlightCounts, isMember } from '../../../src/raft/index.ts'
+import type { PartCounts } from '../../../src/server/node/observe/status.ts'
 import { RuleViolation } from '../oracle/violation.ts'
 import type { SimCluster, Waits } from '../world/cluster.ts'
 import type { Machine, Process } from '../world/process.ts'
@@ -43,8 +44,8 @@ export function watchLists(cluster: SimCluster): void {
     const process = machines[turn++ % machines.length]?.process
     const driver = process?.serving
     if (process !== undefined && driver !== undefined) {
-      const inFlight = driver.inspect()
-      const why = longerThanItsWaiters(inFlight) ?? creditsThatAreLost(cluster, process, inFlight)
+      const parts = driver.inspectParts()
+      const why = longerThanItsWaiters(parts) ?? creditsThatAreLost(cluster, process, parts)
       if (why !== undefined) invariants.violation ??= new RuleViolation('REST-2', `${process.name}: ${why}`)
     }
     time.push(time.now + config.electionMaxMs, IO, undefined, poll)
@@ -56,17 +57,26 @@ export function watchLists(cluster: SimCluster): void {
 function creditsThatAreLost(
   { network }: SimCluster,
   process: Process,
-  counts: InFlightCounts,
+  parts: readonly PartCounts[],
 ): string | undefined {
-  const counted = counts['links.chunksInFlight']
+  const counted = findCount(parts, 'links.chunksInFlight')
   const inFlight = network.chunksInFlight(process)
   return counted === inFlight ? undefined : `counts ${counted} chunks in flight, where ${inFlight} are`
 }
 
+/** One counter. A record of all counters costs more than the few that are read here. */
+function findCount(parts: readonly PartCounts[], name: string): number | undefined {
+  for (const { prefix, counts } of parts) {
+    const count = name.startsWith(prefix) ? counts[name.slice(prefix.length)] : undefined
+    if (count !== undefined) return count
+  }
+  return undefined
+}
+
 /** Answered requests may be forgotten a little later, within a limit that depends on the waiting ones. */
-function longerThanItsWaiters(inFlight: InFlightCounts): string | undefined {
+function longerThanItsWaiters(parts: readonly PartCounts[]): string | undefined {
   for (const [list, waiting] of LISTS) {
-    const [length, waiters] = [inFlight[list], inFlight[waiting]]
+    const [length, waiters] = [findCount(parts, list), findCount(parts, waiting)]
     // A node that does not report these numbers must not count as one where nothing waits.
     if (length === undefined || waiters === undefined) return `does not report ${list} and ${waiting}`
     // Written with `!`, so that NaN does not pass.

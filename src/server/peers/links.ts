@@ -181,11 +181,7 @@ export class Links implements Network {
       transfers: this.#transfers.size,
       chunksInFlight: [...this.#transfers.values()].reduce((sum, { inflight }) => sum + inflight, 0),
     }
-    for (const peer of this.#peers.values()) {
-      if (!peer.configured) continue
-      const values = peer.inspect()
-      for (const name in values) inFlight[`${name} of ${peer.id}`] = values[name] ?? 0
-    }
+    for (const peer of this.#peers.values()) if (peer.configured) peer.inspect(inFlight)
     return inFlight
   }
 

@@ -9,7 +9,7 @@
 // When one of the two breaks, the other is replaced too. Otherwise replies to the peer's messages would be lost while
 // our connection is down, and the peer would never learn that.
 
-import type { InFlightCounts, RaftMember, ReplicaId } from '../../raft/types.ts'
+import type { RaftMember, ReplicaId } from '../../raft/types.ts'
 import type { Timer } from '../node/clock.ts'
 import type { Greeting } from '../node/network.ts'
 import { frameName, refuseWire } from './accept.ts'
@@ -34,6 +34,8 @@ export class Peer {
    * lasts.
    */
   configured: boolean
+  /** Making the names takes longer than counting. */
+  readonly #counterNames: ReturnType<typeof counterNames>
   readonly #context: Context
   readonly #guestGone: () => void
   #member: RaftMember
@@ -59,6 +61,7 @@ export class Peer {
   constructor(context: Context, member: RaftMember, configured: boolean, guestGone: () => void) {
     this.#context = context
     this.id = member.id
+    this.#counterNames = counterNames(member.id)
     this.#member = member
     this.configured = configured
     this.#guestGone = guestGone
@@ -128,18 +131,17 @@ export class Peer {
     else this.#deliver(inbound)
   }
 
-  /** The work in flight; all 0 when the link is connected and no frame is queued. */
-  inspect(): InFlightCounts {
-    return {
-      broken: Number(!this.#standing),
-      dialling: Number(this.#abandonDial !== undefined),
-      retrying: Number(this.#retry !== undefined),
-      grace: Number(this.#grace !== undefined),
-      held: Number(this.#inbound?.held === true),
-      failures: this.#failures,
-      queuedFrames: this.#outbound?.queuedFrames ?? 0,
-      queuedBytes: this.#outbound?.queuedBytes ?? 0,
-    }
+  /** Adds the work in flight, as `… of <id>`; all 0 when the link is connected and no frame is queued. */
+  inspect(inFlight: Record<string, number>): void {
+    const names = this.#counterNames
+    inFlight[names.broken] = Number(!this.#standing)
+    inFlight[names.dialling] = Number(this.#abandonDial !== undefined)
+    inFlight[names.retrying] = Number(this.#retry !== undefined)
+    inFlight[names.grace] = Number(this.#grace !== undefined)
+    inFlight[names.held] = Number(this.#inbound?.held === true)
+    inFlight[names.failures] = this.#failures
+    inFlight[names.queuedFrames] = this.#outbound?.queuedFrames ?? 0
+    inFlight[names.queuedBytes] = this.#outbound?.queuedBytes ?? 0
   }
 
   /** Ends the link without another event. */
@@ -334,3 +336,14 @@ export class Peer {
     this.#context.events.disconnected(this.id)
   }
 }
+
+const counterNames = (id: ReplicaId) => ({
+  broken: `broken of ${id}`,
+  dialling: `dialling of ${id}`,
+  retrying: `retrying of ${id}`,
+  grace: `grace of ${id}`,
+  held: `held of ${id}`,
+  failures: `failures of ${id}`,
+  queuedFrames: `queuedFrames of ${id}`,
+  queuedBytes: `queuedBytes of ${id}`,
+})
