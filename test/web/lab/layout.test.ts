@@ -2,8 +2,9 @@
 
 import { describe, expect, it } from 'vitest'
 import type { MachineView, MessageView, OperationView } from '../../../jepsen-lite/lab/view.ts'
+import { laneAxis, placeOn } from '../../../web/src/lab/lane-axis.ts'
 import { entryAt, entryState, followersAt, isReplaced, shownIndexes } from '../../../web/src/lab/log-cells.ts'
-import { laneBars, laneWindow, outcomeText } from '../../../web/src/lab/operation-lanes.ts'
+import { laneBars, outcomeText } from '../../../web/src/lab/operation-lanes.ts'
 import {
   arcPath,
   laneBetween,
@@ -148,32 +149,54 @@ describe('the lanes of clients', () => {
     ...{ until: 4100, outcome: 'ok', answer: '' },
   }
 
-  it('show at least a second, and at most eight, until now', () => {
-    expect(laneWindow([operation], 4200)).toEqual({ from: 3200, to: 4200 })
-    expect(laneWindow([operation], 60_000)).toEqual({ from: 52_000, to: 60_000 })
-    expect(laneWindow([], 300)).toEqual({ from: 0, to: 1000 })
+  const lasting = (from: number, until: number | undefined) => ({ ...operation, from, until })
+
+  it('show time without operations shorter than it is', () => {
+    const axis = laneAxis([lasting(1000, 1100), lasting(1150, 1200), lasting(5000, 5100)], 5100, 334)
+    expect(axis.map(({ from, to }) => [from, to])).toEqual([
+      [980, 1220],
+      [4980, 5100],
+    ])
+    // 300 pixels for 360 ms, and 34 for the time between them.
+    expect([980, 1220, 3100, 4980, 5100].map((time) => placeOn(axis, time))).toEqual([0, 200, 217, 234, 334])
+    expect([500, 6000].map((time) => placeOn(axis, time))).toEqual([0, 334])
+  })
+
+  it('end now, and begin early enough for the newest operations', () => {
+    const ends = (from: number, until: number | undefined, now: number) =>
+      laneAxis([lasting(1000, 2500), lasting(from, until)], now, 1000).map(({ from, to }) => [from, to])
+    expect(ends(4000, 4100, 9000)).toEqual([
+      [980, 2520],
+      [3980, 4120],
+      [9000, 9000],
+    ])
+    // It waits for so long that it is alone.
+    expect(ends(4000, undefined, 9000)).toEqual([[3980, 9000]])
+    expect(laneAxis([], 300, 1000)).toMatchObject([{ from: 300, to: 300 }])
+  })
+
+  it('have room for the operations, however many are apart', () => {
+    const many = Array.from({ length: 40 }, (_, at) => lasting(at * 1000, at * 1000 + 10))
+    const axis = laneAxis(many, 39_020, 340)
+    expect(axis).toHaveLength(5)
+    expect(axis.at(-1)?.x2).toBeLessThanOrEqual(340)
   })
 
   it('have bars until the answer, or until now', () => {
-    const shown = { from: 3000, to: 5000 }
-    const bars = (...operations: Partial<OperationView>[]) =>
-      laneBars(
-        operations.map((fields) => ({ ...operation, ...fields })),
-        shown,
-        5000,
-        1000,
-      ).map(({ from, to }) => [from, to])
-    expect(bars({})).toEqual([[500, 550]])
-    expect(bars({ until: undefined })).toEqual([[500, 1000]])
-    expect(bars({ from: 2000, until: 4000 })).toEqual([[0, 500]])
-    expect(bars({ from: 2000, until: 2900 }, { from: 4000, until: 4000 })).toEqual([[500, 508]])
+    const axis = [{ from: 3000, to: 5000, x1: 0, x2: 1000 }]
+    const bars = (...operations: OperationView[]) =>
+      laneBars(operations, axis, 5000).map(({ from, to }) => [from, to])
+    expect(bars(lasting(4000, 4100))).toEqual([[500, 550]])
+    expect(bars(lasting(4000, undefined))).toEqual([[500, 1000]])
+    expect(bars(lasting(2000, 4000))).toEqual([[0, 500]])
+    expect(bars(lasting(2000, 2900), lasting(4000, 4000))).toEqual([[500, 508]])
   })
 
   it('have the words of an operation in its bar, behind it, or nowhere', () => {
-    const shown = { from: 4000, to: 5000 }
-    const put = (from: number, until: number, client = 'c1') => ({ ...operation, client, from, until })
+    const axis = [{ from: 4000, to: 5000, x1: 0, x2: 1000 }]
+    const put = (from: number, until: number, client = 'c1') => ({ ...lasting(from, until), client })
     const labels = (...operations: OperationView[]) =>
-      laneBars(operations, shown, 5000, 1000).map(({ label }) => label?.isInside)
+      laneBars(operations, axis, 5000).map(({ label }) => label?.isInside)
     expect(labels(put(4000, 4200))).toEqual([true])
     expect(labels(put(4000, 4050))).toEqual([false])
     expect(labels(put(4000, 4050), put(4100, 4110), put(4050, 4060, 'c2'))).toEqual([undefined, false, false])

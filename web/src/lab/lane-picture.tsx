@@ -5,7 +5,8 @@ import type { VerdictView } from '../../../jepsen-lite/lab/fold-views.ts'
 import type { OperationView } from '../../../jepsen-lite/lab/view.ts'
 import { client, operations } from './lab-state.ts'
 import './lane-picture.css'
-import { type LaneBar, laneBars, laneWindow, type TimeWindow } from './operation-lanes.ts'
+import { type LaneAxis, laneAxis, placeOn } from './lane-axis.ts'
+import { type LaneBar, laneBars } from './operation-lanes.ts'
 import { useWidth } from './use-width.ts'
 
 const ROW = 34
@@ -14,16 +15,16 @@ const AXIS = 20
 const NAMES = 28
 /** Room behind the present moment, for a mark there. */
 const AFTER = 16
+const LABEL_ROOM = 52
 
 export function LanePicture() {
   const [ref, width] = useWidth()
   const instant = client.instant.value
   const all = operations.value
-  const shown = laneWindow(all, instant)
   const names = [...new Set(all.map((operation) => operation.client))].sort()
   return (
     <div ref={ref} class="lanes">
-      {width > 0 && <Picture {...{ width, names, all, shown, instant }} />}
+      {width > 0 && <Picture {...{ width, names, all, instant }} />}
     </div>
   )
 }
@@ -32,15 +33,15 @@ interface PictureProps {
   readonly width: number
   readonly names: readonly string[]
   readonly all: readonly OperationView[]
-  readonly shown: TimeWindow
   readonly instant: number
 }
 
-function Picture({ width, names, all, shown, instant }: PictureProps) {
+function Picture({ width, names, all, instant }: PictureProps) {
   const verdict = client.view.value?.verdict
   const height = names.length * ROW + AXIS
   const room = width - NAMES - AFTER
-  const bars = laneBars(withAges(all, verdict), shown, instant, room)
+  const axis = laneAxis(all, instant, room)
+  const bars = laneBars(withAges(all, verdict), axis, instant)
   const y = (name: string): number => names.indexOf(name) * ROW + ROW / 2
   return (
     <svg width={width} height={height} aria-hidden="true">
@@ -49,24 +50,43 @@ function Picture({ width, names, all, shown, instant }: PictureProps) {
           <text class="lane-name" x="0" y={y(name) + 4.5}>
             {name}
           </text>
-          <path class="lane-line" d={`M${NAMES} ${y(name)}H${width}`} />
+          <Line axis={axis} y={y(name)} />
         </g>
       ))}
       <g transform={`translate(${NAMES} 0)`}>
         {bars.map((bar) => (
           <Bar key={bar.operation.id} bar={bar} y={y(bar.operation.client)} verdict={verdict} />
         ))}
-        <Effects {...{ verdict, all, shown, room, y }} />
+        <Effects {...{ verdict, all, axis, y }} />
         <Missed {...{ verdict, bars, y }} />
-        <text class="lane-axis" x="0" y={height - 4}>
-          {(shown.from / 1000).toFixed(1)} s
-        </text>
-        <text class="lane-axis lane-axis-end" x={room} y={height - 4}>
-          {(shown.to / 1000).toFixed(1)} s
-        </text>
+        {axisLabels(axis).map(({ x, text }) => (
+          <text key={text} class="lane-axis" x={x} y={height - 4}>
+            {text}
+          </text>
+        ))}
       </g>
     </svg>
   )
+}
+
+/** A time without operations is dotted. */
+function Line({ axis, y }: { readonly axis: LaneAxis; readonly y: number }) {
+  const end = axis.at(-1)?.x2 ?? 0
+  return (
+    <g transform={`translate(${NAMES} ${y})`}>
+      <path class="lane-idle" d={`M0 0H${end}`} />
+      <path class="lane-line" d={axis.map(({ x1, x2 }) => `M${x1} 0H${x2}`).join('')} />
+    </g>
+  )
+}
+
+/** The beginnings of stretches, where there is room. */
+function axisLabels(axis: LaneAxis): { readonly x: number; readonly text: string }[] {
+  const labels: { x: number; text: string }[] = []
+  for (const { from, x1 } of axis)
+    if (x1 - (labels.at(-1)?.x ?? -LABEL_ROOM) >= LABEL_ROOM)
+      labels.push({ x: x1, text: `${(from / 1000).toFixed(2)} s` })
+  return labels
 }
 
 /** Stale reads, with the age of their answers. */
@@ -117,19 +137,18 @@ function Bar({ bar, y, verdict }: BarProps) {
 interface EffectsProps {
   readonly verdict: VerdictView | undefined
   readonly all: readonly OperationView[]
-  readonly shown: TimeWindow
-  readonly room: number
+  readonly axis: LaneAxis
   readonly y: (name: string) => number
 }
 
 /** The marks at which operations take effect. */
-function Effects({ verdict, all, shown, room, y }: EffectsProps) {
+function Effects({ verdict, all, axis, y }: EffectsProps) {
   return (
     <g>
       {verdict?.effects.map(({ operation: id, key, at }) => {
         const operation = all.find((one) => one.id === id)
-        if (operation === undefined || at < shown.from || at > shown.to) return null
-        const x = ((at - shown.from) / (shown.to - shown.from)) * room
+        if (operation === undefined || at < (axis[0]?.from ?? 0)) return null
+        const x = placeOn(axis, at)
         return (
           <g key={`${id} ${key}`} class="lane-effect" transform={`translate(${x} ${y(operation.client)})`}>
             <path d={`M0 ${-BAR / 2 - 3}V${BAR / 2 + 3}`} />

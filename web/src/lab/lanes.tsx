@@ -19,7 +19,9 @@ export function Lanes() {
       <div class="client-lanes">
         <div>
           <LanePicture />
-          <p class="client-legend">Filled: a write. Hollow: a read. Dotted: a stale read.</p>
+          <p class="client-legend">
+            Filled: a write. Hollow: a read. Dotted: a stale read. Time in which no client waits is shortened.
+          </p>
         </div>
         <Requests />
       </div>

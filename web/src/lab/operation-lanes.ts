@@ -1,21 +1,7 @@
 // Places of operations in the lanes of their clients, and the words for their outcomes. Pure functions.
 
 import type { OperationView } from '../../../jepsen-lite/lab/view.ts'
-
-export interface TimeWindow {
-  readonly from: number
-  readonly to: number
-}
-
-/** Virtual time that the lanes show, at least and at most. */
-const SHOWN_MS = { min: 1000, max: 8000 }
-
-/** From shortly before the first operation, or as much as there is room for, until now. */
-export function laneWindow(operations: readonly OperationView[], now: number): TimeWindow {
-  const first = Math.min(now, ...operations.map(({ from }) => from))
-  const ms = Math.min(SHOWN_MS.max, Math.max(SHOWN_MS.min, (now - first) * 1.1))
-  return { from: Math.max(0, now - ms), to: Math.max(now, ms) }
-}
+import { type LaneAxis, placeOn } from './lane-axis.ts'
 
 /** The bar of an operation in pixels. */
 export interface LaneBar {
@@ -31,20 +17,16 @@ const BAR_MIN = 8
 /** Space of a character of a label, and around a label. */
 const LABEL = { character: 6.4, around: 14 }
 
-/** The bars of the operations in this window, over this width, by start. One without an answer lasts until now. */
-export function laneBars(
-  operations: readonly OperationView[],
-  shown: TimeWindow,
-  now: number,
-  width: number,
-): LaneBar[] {
-  const x = (time: number): number =>
-    Math.round(((time - shown.from) / (shown.to - shown.from)) * width * 10) / 10
+/** The bars of the operations on this axis, by start. One without an answer lasts until now. */
+export function laneBars(operations: readonly OperationView[], axis: LaneAxis, now: number): LaneBar[] {
+  const begin = axis[0]?.from ?? now
+  const width = axis.at(-1)?.x2 ?? 0
+  const x = (time: number): number => Math.round(placeOn(axis, time) * 10) / 10
   const bars = operations
-    .filter(({ from, until = now }) => until >= shown.from && from <= shown.to)
+    .filter(({ until = now }) => until >= begin)
     .map((operation) => {
-      const from = Math.max(0, x(operation.from))
-      return { operation, from, to: Math.min(width, Math.max(from + BAR_MIN, x(operation.until ?? now))) }
+      const from = x(operation.from)
+      return { operation, from, to: Math.max(from + BAR_MIN, x(operation.until ?? now)) }
     })
   return bars.map((bar, at) => {
     const next = bars.slice(at + 1).find(({ operation }) => operation.client === bar.operation.client)
