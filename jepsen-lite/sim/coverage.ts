@@ -2,7 +2,7 @@
 // trigger. The generator then tries what is rare (`rarest`).
 
 import { isJoint, isVoter, type Message } from '../../src/raft/index.ts'
-import { FAULT_KINDS, type SimFaultKind } from './faults/fault-kinds.ts'
+import { DRAWN_FAULTS, type SimFaultKind } from './faults/fault-kinds.ts'
 import { TRIGGERS, type Trigger } from './faults/trigger-wait.ts'
 import { OP_KINDS, type OpKind, type RightsOp } from './schedule/schedule.ts'
 import { MESSAGE_TYPES } from './world/message-types.ts'
@@ -34,7 +34,7 @@ const NUMBERS = new Map(STATES.map((state, number) => [state, number]))
 /** Triggers, faults that strike, requests of clients, and messages that arrive. */
 export const EVENTS = [
   ...TRIGGERS.map((trigger) => `when ${trigger}`),
-  ...FAULT_KINDS.map((kind) => `fault ${kind}`),
+  ...DRAWN_FAULTS.map((kind) => `fault ${kind}`),
   ...OP_KINDS.map((kind) => `requested ${kind}`),
   ...MESSAGE_TYPES.map((type) => `hears ${type}`),
 ]
@@ -57,7 +57,7 @@ export interface CoverageCounts {
 
 export class StateCoverage {
   readonly #cells = new Uint32Array(STATES.length * EVENTS.length)
-  readonly #pairs = new Uint32Array(FAULT_KINDS.length ** 2)
+  readonly #pairs = new Uint32Array(DRAWN_FAULTS.length ** 2)
 
   messageReceived(machine: Machine, type: Message['type']): void {
     const event = MESSAGE_NUMBERS.get(type)
@@ -70,9 +70,10 @@ export class StateCoverage {
 
   /** `before`: faults that struck earlier at the same trigger. */
   recordFault(kind: SimFaultKind, machines: readonly Machine[], before: readonly SimFaultKind[]): void {
-    const event = EVENT_NUMBERS.get(`fault ${kind}`) ?? 0
+    const event = EVENT_NUMBERS.get(`fault ${kind}`)
+    if (event === undefined) return
     for (const machine of machines) this.#count(event, machine)
-    for (const other of before) {
+    for (const other of before.filter((one) => DRAWN_FAULTS.includes(one))) {
       const pair = pairNumber(kind, other)
       this.#pairs[pair] = (this.#pairs[pair] ?? 0) + 1
     }
@@ -104,8 +105,8 @@ export class StateCoverage {
 
   /** Pairs of faults that struck at one trigger, each pair once. */
   pairs(): { readonly pair: readonly [SimFaultKind, SimFaultKind]; readonly times: number }[] {
-    return FAULT_KINDS.flatMap((one, at) =>
-      FAULT_KINDS.slice(at).map((other) => ({
+    return DRAWN_FAULTS.flatMap((one, at) =>
+      DRAWN_FAULTS.slice(at).map((other) => ({
         pair: [one, other] as const,
         times: this.#pairs[pairNumber(one, other)] ?? 0,
       })),
@@ -119,7 +120,7 @@ export class StateCoverage {
       const trigger = triggers[turn % Math.max(1, triggers.length)]
       if (trigger === undefined) return []
       return [
-        ...FAULT_KINDS.map((kind) => ({
+        ...DRAWN_FAULTS.map((kind) => ({
           times: this.times(`fault ${kind}`, state),
           rare: [trigger, 'fault', kind] as const,
         })),
@@ -147,8 +148,8 @@ function least<T extends { readonly times: number }>(list: readonly T[], count: 
 }
 
 function pairNumber(one: SimFaultKind, other: SimFaultKind): number {
-  const [low = 0, high = 0] = [FAULT_KINDS.indexOf(one), FAULT_KINDS.indexOf(other)].sort((a, b) => a - b)
-  return low * FAULT_KINDS.length + high
+  const [low = 0, high = 0] = [DRAWN_FAULTS.indexOf(one), DRAWN_FAULTS.indexOf(other)].sort((a, b) => a - b)
+  return low * DRAWN_FAULTS.length + high
 }
 
 /** The most specific state of a node now. It must be cheap, because it is computed for every message. */

@@ -185,10 +185,12 @@ export type SimFaultKind = keyof typeof FAULT_SHAPES
 export const FAULT_KINDS = Object.keys(FAULT_SHAPES) as readonly SimFaultKind[]
 /** Faults of clusters with two builds. They are drawn apart (`themes/builds.ts`). */
 export const BUILD_FAULTS: readonly SimFaultKind[] = ['build', 'raise']
-/** Faults that only a person chooses: they name one moment of one run, or what lasts in it. */
-const CHOSEN_FAULTS: readonly SimFaultKind[] = ['message', 'heal']
-/** Faults that are drawn for any cluster. */
-export const USUAL_FAULTS = FAULT_KINDS.filter((kind) => ![...BUILD_FAULTS, ...CHOSEN_FAULTS].includes(kind))
+/** Faults that only a person chooses. */
+const CHOSEN_FAULTS: readonly SimFaultKind[] = ['heal']
+/** Faults that are drawn. */
+export const DRAWN_FAULTS = FAULT_KINDS.filter((kind) => !CHOSEN_FAULTS.includes(kind))
+/** Faults that are drawn for any cluster. `message` names one moment of one run: only a search for rare events has it. */
+export const USUAL_FAULTS = DRAWN_FAULTS.filter((kind) => kind !== 'message' && !BUILD_FAULTS.includes(kind))
 
 type Fields = { readonly [Kind in SimFaultKind]: FieldValues<(typeof FAULT_SHAPES)[Kind]> }
 /** Effect of a fault, with its machine and parameters. */
